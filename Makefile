@@ -1,0 +1,77 @@
+# make        builds ./parley
+# make demo   shows a whole call on this machine
+# make test   installs what the tests need, checks and tests everything
+.PHONY: build demo test deps lint builds check lab bench-signal bench-calls bench-setup clean
+
+# The richest build that this machine can do: gcc and g++ for camera, microphone,
+# screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
+CGO = $(shell command -v gcc >/dev/null && command -v g++ >/dev/null && echo 1 || echo 0)
+TAGS = $(shell [ $(CGO) = 1 ] && pkg-config --exists vpx 2>/dev/null && echo vpx)
+
+build:
+	CGO_ENABLED=$(CGO) go build -tags "$(TAGS)" -o parley ./cmd/parley
+
+demo: build
+	./parley demo --for 10s
+
+test: deps lint builds check
+
+# What the tests run beside Go: real browsers, ffmpeg, Node. Each is installed
+# by its package's name, if its command is not there.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+deps:
+	@missing=; \
+	for p in chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg ffprobe:ffmpeg node:nodejs npm:npm turnserver:coturn \
+		Xvfb:xvfb tshark:tshark nft:nftables ip:iproute2 unshare:util-linux g++:g++ pkg-config:pkg-config pulseaudio:pulseaudio pactl:pulseaudio-utils; do \
+		command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; \
+	done; \
+	pkg-config --exists vpx 2>/dev/null || missing="$$missing libvpx-dev"; \
+	if [ -n "$$missing" ]; then \
+		echo "installing$$missing"; \
+		$(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	npm install --prefix signal/testdata/original --no-audit --no-fund --no-save --silent
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet -tags "$(TAGS)" ./...
+	go tool staticcheck -tags "$(TAGS)" ./...
+	CGO_ENABLED=0 go vet ./media/device
+
+# Every way in which it builds.
+builds:
+	CGO_ENABLED=0 go build -o /dev/null ./cmd/parley
+	CGO_ENABLED=1 go build -o /dev/null ./cmd/parley
+	CGO_ENABLED=1 go build -tags vpx -o /dev/null ./cmd/parley
+	for os in linux darwin windows; do for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./cmd/parley || exit 1; \
+	done; done
+
+check:
+	@[ -n "$$PARLEY_LAB" ] || echo "PARLEY_LAB is not set: NO CAMERA AND NO MICROPHONE IS TESTED, see make lab"
+	CGO_ENABLED=0 go test ./media/device
+	CGO_ENABLED=1 go test ./media/device
+	go test -race -timeout 40m -tags "$(TAGS)" ./...
+
+# The devices, on a machine with a known camera and sound card that is emulated,
+# and wants a quiet host: see cmd/parley/lab_test.go.
+lab:
+	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in such a machine"; exit 1; }
+	go test -count=1 -run TestLab -v ./cmd/parley
+
+# The signaling server beside Node's, on the same load, as a Markdown table.
+bench-signal: build deps
+	go run ./signal/signaltest/bench -parley ./parley
+
+# Call set-up between two processes beside libwebrtc's, as a Markdown table.
+bench-setup: deps
+	npm install --prefix peer/peertest/setup --no-audit --no-fund --no-save --no-package-lock --silent
+	go run ./peer/peertest/setup
+
+# What each of fifty calls at once costs one process.
+bench-calls:
+	PARLEY_BENCH_MEDIA=1 go test -count=1 -run TestFiftyCallsAtOnce -v ./cmd/parley | grep many_test
+
+clean:
+	rm -rf parley signal/testdata/original/node_modules peer/peertest/setup/node_modules

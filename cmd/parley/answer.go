@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/media"
+	"parley/peer"
+	wire "parley/signal"
+)
+
+func answerCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "answer",
+		Usage:     "log in and answer whoever calls",
+		ArgsUsage: " ",
+		Description: `Answers every call until it is interrupted, or after the first call with --once.
+With --expect it ends as soon as all expectations hold in one call.
+
+   parley answer --as bob --video test --audio test
+   parley answer --as bob --once --say hello --record %p.webm
+   parley answer --as bob --expect text~^hi --timeout 1m
+
+In the relay dialect, where a message does not tell who sent it, the operand is
+whom to answer; the hello-world page's names are the default:
+   parley answer --dialect relay --server ws://localhost:8000 [NAME]`,
+		Flags: slices.Concat(signalingFlags(""), sourceFlags(), answerFlags(),
+			callFlags(0), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			return answerAs(ctx, cmd, std, ownName("", "", "parley"), false)
+		},
+	}
+}
+
+// answerAs reads the settings of a command that answers.
+func answerAs(ctx context.Context, cmd *cli.Command, std stdio, name string, echo bool) error {
+	s, err := readSettings(cmd, std)
+	if err != nil {
+		return err
+	}
+	if s.name == "" {
+		s.name = ownName(s.dialect, "Saruman", name)
+	}
+	a := &answerer{settings: s, once: cmd.Bool("once"), echo: echo, calls: map[string]*session{}}
+	if s.dialect == wire.DialectRelay {
+		a.partner, err = theName(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.name])
+	} else if cmd.Args().Present() {
+		err = usagef("%s takes no %q: it answers whoever calls", cmd.FullName(), printable(cmd.Args().First()))
+	}
+	if err != nil {
+		return err
+	}
+	return a.run(ctx)
+}
+
+// answerer answers calls, several at once.
+type answerer struct {
+	*settings
+	line    *line
+	partner string // who calls in the relay dialect, which does not tell
+	once    bool
+	echo    bool
+	ready   func()                                 // told once calls can come; nil for nobody
+	admits  func(name string) bool                 // tells who may call; nil for everybody
+	ends    func(c *session, err error) (end bool) // decides if a call was the last; nil for the usual rule
+
+	work sync.WaitGroup
+	stop context.CancelCauseFunc
+
+	mu     sync.Mutex // protects following
+	calls  map[string]*session
+	latest *session
+}
+
+func (a *answerer) run(ctx context.Context) error {
+	a.opening = ctx
+	if err := a.tryMedia(); err != nil {
+		return err
+	}
+	release, err := a.openShared()
+	if err != nil {
+		return err
+	}
+	defer release()
+	leave, err := a.openShow()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	a.line = &line{settings: a.settings}
+	if err := a.signInWithin(ctx, a.line); err != nil {
+		return err
+	}
+	defer a.line.close()
+	a.report.say("waiting for calls to %s", printable(a.name))
+	if a.ready != nil {
+		a.ready()
+	}
+	ctx, a.stop = context.WithCancelCause(ctx)
+	defer a.stop(nil)
+	if a.timeout > 0 {
+		timer := time.AfterFunc(a.timeout, func() { a.stop(errTimeout) })
+		defer timer.Stop()
+	}
+	a.line.anew.Store(a.forgotten)
+	stopInput, err := a.commands(a.named)
+	if err != nil {
+		return err
+	}
+	defer stopInput()
+	a.route(ctx)
+	a.work.Wait()
+	return a.result(ctx)
+}
+
+// tryMedia opens what would be sent once, so that a missing file is known
+// before anybody calls. Standard input comes but once, and a program may do more
+// than write media.
+func (a *answerer) tryMedia() error {
+	if !a.once && (a.video == "-" || a.audio == "-") {
+		return usagef("standard input can go to one call only: add --once")
+	}
+	tried := *a.settings
+	if runsOnce(tried.video) {
+		tried.video = ""
+	}
+	if runsOnce(tried.audio) {
+		tried.audio = ""
+	}
+	c := &session{settings: &tried, cancel: func() {}}
+	defer c.closeMedia()
+	return c.openSources()
+}
+
+func runsOnce(source string) bool { return source == "-" || strings.HasPrefix(source, "exec:") }
+
+// result is how the command ends, by the cause of its context.
+func (a *answerer) result(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	var ended *callEnded
+	switch {
+	case errors.Is(cause, errTimeout) && len(a.checks) > 0:
+		return newExpectations(a.checks, func(check, bool, string) {}).fail()
+	case errors.Is(cause, errTimeout):
+		return failf(exitTimeout, "gave up after %s", a.timeout)
+	case errors.As(cause, &ended):
+		return ended.err
+	case errors.As(cause, new(*interrupted)):
+		return &silent{cause}
+	}
+	return cause
+}
+
+// callEnded is the cause for an answerer that ends with a call.
+type callEnded struct{ err error }
+
+func (*callEnded) Error() string { return "the call ended" }
+
+// route takes the messages of the server until ctx is done.
+func (a *answerer) route(ctx context.Context) {
+	for {
+		m, err := a.line.client.Receive(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			a.lost(err)
+			return
+		}
+		if m.Peer == "" {
+			m.Peer = a.partner
+		}
+		if m.Type == wire.Offer {
+			a.offered(ctx, m)
+		} else if c := a.callWith(m.Peer); c != nil {
+			c.deliver(m)
+		}
+	}
+}
+
+// lost ends the answerer once the calls that are up have ended by themselves.
+func (a *answerer) lost(err error) {
+	a.line.lost(err)
+	a.mu.Lock()
+	for _, c := range a.calls {
+		c.signalingLost(err)
+	}
+	a.mu.Unlock()
+	a.work.Wait()
+	a.stop(err)
+}
+
+// forgotten tells the calls that the server is back without knowing of them.
+func (a *answerer) forgotten() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.calls {
+		c.call.SignalingBack()
+	}
+}
+
+// callWith is the call that a message belongs to: where the wire does not tell
+// the sender, the latest one.
+func (a *answerer) callWith(name string) *session {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if name == "" {
+		return a.latest
+	}
+	return a.calls[name]
+}
+
+// offered takes an offer: of a call that is up, or of a new one.
+func (a *answerer) offered(ctx context.Context, m wire.Message) {
+	old := a.callWith(m.Peer)
+	if old != nil && old.continues(m.SDP) {
+		old.deliver(m)
+		return
+	}
+	if old != nil {
+		old.call.DeliverLeave() // a page that was loaded anew
+	}
+	if m.Peer == "" {
+		a.report.warn("an offer came from nobody, and was ignored")
+		return
+	}
+	if old == nil && (a.busy() || a.admits != nil && !a.admits(m.Peer)) {
+		a.line.turnAway(ctx, m)
+		return
+	}
+	a.answer(ctx, m)
+}
+
+// busy tells if there is no room for one more call.
+func (a *answerer) busy() bool {
+	most := a.maxCalls
+	if a.once {
+		most = 1
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return most > 0 && len(a.calls) >= most
+}
+
+// answer takes a call.
+func (a *answerer) answer(ctx context.Context, m wire.Message) {
+	c, err := a.newCall(m)
+	if err != nil {
+		a.report.warn("the call of %s is not answered: %v", printable(m.Peer), err)
+		_ = a.line.to(m.Peer).Leave(ctx) // lost signaling is noticed by route
+		if a.once {
+			a.stop(&callEnded{err})
+		}
+		return
+	}
+	c.deliver(m)
+	a.work.Go(func() {
+		err := c.run(ctx)
+		a.forget(c)
+		a.ended(ctx, c, err)
+	})
+}
+
+func (a *answerer) newCall(m wire.Message) (*session, error) {
+	offer, err := peer.Describe(m.SDP)
+	if err != nil {
+		return nil, &peer.Error{Stage: peer.Negotiation, Err: err}
+	}
+	c, err := newSession(a.settings, m.Peer, a.line.to(m.Peer), false, a.echo, offer)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls[m.Peer], a.latest = c, c
+	return c, nil
+}
+
+func (a *answerer) forget(c *session) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.calls[c.name] == c {
+		delete(a.calls, c.name)
+	}
+	if a.latest == c {
+		a.latest = nil
+	}
+}
+
+// ended decides if the answerer ends with a call.
+func (a *answerer) ended(ctx context.Context, c *session, err error) {
+	var file *media.FileError
+	switch {
+	case ctx.Err() != nil:
+	case a.ends != nil:
+		if a.ends(c, err) {
+			a.stop(&callEnded{err})
+		} else if err == nil {
+			a.report.say("waiting for the next call")
+		}
+	case a.once, err == nil && len(a.checks) > 0, errors.As(err, &file):
+		a.stop(&callEnded{err})
+	case err != nil:
+		a.report.warn("%v", err)
+	default:
+		a.report.say("waiting for the next call")
+	}
+}
+
+func echoCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "echo",
+		Usage:     "answer everybody, send media and data back",
+		ArgsUsage: " ",
+		Description: `Answers every call and sends back what comes: sound and picture as they were
+encoded, and each message on the channel that it came by.
+
+   parley echo
+   parley echo --as mirror --server wss://signal.example.org`,
+		Flags:        slices.Concat(signalingFlags(""), answerFlags(), callFlags(0), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			return answerAs(ctx, cmd, std, "echo", true)
+		},
+	}
+}

@@ -1,0 +1,298 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"parley/cmd/parley/scenario"
+	"parley/media/device"
+	"parley/peer"
+	wire "parley/signal"
+)
+
+// attempt is one call of a probe.
+type attempt struct {
+	session *session
+	witness *witness
+	events  *bytes.Buffer // NDJSON, whole once end has returned
+	cancel  context.CancelFunc
+	running context.Context // of what belongs to the call
+	work    sync.WaitGroup
+	ended   chan struct{} // closed when the call is over, err is set then
+	err     error
+	line    *line
+}
+
+// cannotTell is an error of this side, not of the peer.
+type cannotTell struct{ err error }
+
+func (c *cannotTell) Error() string { return c.err.Error() }
+func (c *cannotTell) Unwrap() error { return c.err }
+
+// notCalled: the other side did not call.
+type notCalled struct{ text string }
+
+func (n *notCalled) Error() string { return n.text }
+
+// callWords reads what stands behind call.
+func (s *settings) callWords(words []string) (*alteration, error) {
+	var altered *alteration
+	for _, w := range words {
+		name, value, has := strings.Cut(w, "=")
+		var err error
+		switch {
+		case name == "audio" && !has, name == "video" && !has:
+			value = "test"
+			fallthrough
+		case name == "audio" || name == "video":
+			if name == "audio" {
+				s.audio = value
+			} else {
+				s.video = value
+			}
+		case name == "codec":
+			var mime string
+			if mime, err = videoMIME(value); err == nil {
+				s.codecs = []string{mime}
+			}
+		case name == "size":
+			s.width, s.height, s.rate, err = videoSize(value)
+		case w == "relay":
+			s.relayOnly = true
+		case name == "offer":
+			altered, err = newAlteration(value)
+		default:
+			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay and offer", w)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if s.video == "test" && s.width == 0 { // small, for what it costs
+		s.width, s.height, s.rate = 160, 120, 10
+	}
+	return altered, nil
+}
+
+// begin signs in and calls, or waits to be called.
+func (p *prober) begin(ctx context.Context, step scenario.Step) (*attempt, error) {
+	s := *p.settings
+	s.devices, s.opening, s.timeout = &device.Shared{}, ctx, 0
+	altered, err := s.callWords(step.Args)
+	if err != nil {
+		return nil, &cannotTell{err}
+	}
+	a := &attempt{witness: newWitness(altered), events: &bytes.Buffer{}, ended: make(chan struct{})}
+	s.witness = a.witness
+	s.report = &reporter{out: a.events, err: &bytes.Buffer{}, now: time.Now, ndjson: true, quiet: true}
+	s.statsInterval = time.Second
+	a.line = &line{settings: &s}
+	began := time.Now()
+	signing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if err := a.line.signIn(signing); err != nil {
+		return nil, orInterrupted(ctx, err)
+	}
+	a.witness.metric("login.ms", milliseconds(time.Since(began)))
+	if err := a.open(ctx, p, step); err != nil {
+		a.line.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// open makes the session and runs it.
+func (a *attempt) open(ctx context.Context, p *prober, step scenario.Step) (err error) {
+	s := a.line.settings
+	var first *wire.Message
+	if step.Verb == "await-call" {
+		if first, err = a.called(ctx, p, step.For); err != nil {
+			return err
+		}
+	}
+	if first == nil {
+		a.session, err = newSession(s, p.target, a.line.to(p.target), true, false, nil)
+	} else {
+		offer, bad := peer.Describe(first.SDP)
+		if bad != nil {
+			return fmt.Errorf("%s calls with an offer that is refused: %w", p.target, bad)
+		}
+		a.session, err = newSession(s, p.target, a.line.to(p.target), false, false, offer)
+	}
+	if err != nil {
+		return &cannotTell{err}
+	}
+	running, cancel := context.WithCancel(ctx)
+	a.cancel, a.running = cancel, running
+	if first != nil {
+		a.session.deliver(*first)
+	}
+	a.work.Go(func() { a.line.routeTo(running, a.session) })
+	a.work.Go(func() {
+		a.err = a.session.run(running)
+		a.witness.saw("state", "ended")
+		close(a.ended)
+	})
+	return nil
+}
+
+// called waits for an offer of the other side.
+func (a *attempt) called(ctx context.Context, p *prober, within time.Duration) (*wire.Message, error) {
+	waiting, cancel := context.WithTimeout(ctx, min(within, max(p.await, time.Millisecond)))
+	defer cancel()
+	for {
+		m, err := a.line.client.Receive(waiting)
+		switch {
+		case err != nil && ctx.Err() == nil && waiting.Err() != nil:
+			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.settings.name, min(within, p.await))}
+		case err != nil:
+			return nil, err
+		case m.Type == wire.Offer && (m.Peer == p.target || m.Peer == ""):
+			m.Peer = p.target
+			return &m, nil
+		}
+	}
+}
+
+// end hangs up and waits until all of the call is gone.
+func (a *attempt) end() {
+	a.session.call.Hangup()
+	select {
+	case <-a.ended:
+	case <-time.After(15 * time.Second): // Hangup flushes for two seconds at most
+	}
+	a.cancel()
+	a.work.Wait()
+	a.line.close()
+}
+
+// absent tells if the signaling server says that nobody has that name.
+func (a *attempt) absent() bool {
+	a.session.mu.Lock()
+	defer a.session.mu.Unlock()
+	return a.session.absent != nil
+}
+
+// hasRelay tells if a TURN server is known.
+func (a *attempt) hasRelay() bool {
+	servers, err := a.line.iceServers()
+	if err != nil {
+		return false
+	}
+	for _, s := range servers {
+		if slices.ContainsFunc(s.URLs, func(u string) bool { return strings.HasPrefix(u, "turn") }) {
+			return true
+		}
+	}
+	return false
+}
+
+// until waits until a check holds.
+func (a *attempt) until(ctx context.Context, raw string, within time.Duration) error {
+	c, err := a.read(raw)
+	if err != nil {
+		return &cannotTell{err}
+	}
+	timeout := time.NewTimer(within)
+	defer timeout.Stop()
+	for {
+		change := a.witness.change()
+		if a.witness.holds(c, 0) {
+			return nil
+		}
+		select {
+		case <-change:
+		case <-a.ended:
+			if a.witness.holds(c, 0) {
+				return nil
+			}
+			return a.over(raw)
+		case <-timeout.C:
+			return a.short(c, raw, within)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// over says that the call ended before something came about.
+func (a *attempt) over(raw string) error {
+	if a.err != nil {
+		return fmt.Errorf("no %s: %w", raw, a.err)
+	}
+	return fmt.Errorf("no %s: the other side hung up", raw)
+}
+
+// short says that something did not come about in time, and why no call did if
+// that is the reason.
+func (a *attempt) short(c check, raw string, within time.Duration) error {
+	saw := a.witness.latest(c.key)
+	switch {
+	case saw != "":
+		return fmt.Errorf("no %s within %s: %s was %s", raw, within, c.key, saw)
+	case !a.session.isConnected() && a.witness.latest("answered") == "":
+		return fmt.Errorf("no %s within %s: no answer came to the offer", raw, within)
+	case !a.session.isConnected():
+		return fmt.Errorf("no %s within %s: there is no connection (%s; candidates of theirs: %d)", raw, within, orAll(a.witness.latest("state"), "new"), a.witness.count("candidate"))
+	}
+	return fmt.Errorf("no %s within %s: nothing of it was seen", raw, within)
+}
+
+// read reads a check; KEY+=N is made a bound from now on.
+func (a *attempt) read(raw string) (check, error) {
+	key, grow, ok := strings.Cut(raw, "+=")
+	if !ok {
+		return parseCheckOf(raw, probeSorts(), "")
+	}
+	by, err := parseCheckOf(key+">="+grow, probeSorts(), "")
+	if err != nil {
+		return by, err
+	}
+	if by.sort != number {
+		return by, fmt.Errorf("%s: %s does not grow", raw, key)
+	}
+	base := 0.0
+	if _, err := fmt.Sscan(a.witness.latest(key), &base); err == nil {
+		by.number += base
+	}
+	by.raw = raw
+	return by, nil
+}
+
+// never fails if a check holds at any time in a while.
+func (a *attempt) never(ctx context.Context, raw string, during time.Duration) error {
+	c, err := a.read(raw)
+	if err != nil {
+		return &cannotTell{err}
+	}
+	since := a.witness.count(c.key)
+	if strings.HasPrefix(c.key, "answer.") { // which says so for as long as it is in force
+		since = 0
+	}
+	timeout := time.NewTimer(during)
+	defer timeout.Stop()
+	for {
+		change := a.witness.change()
+		if a.witness.holds(c, since) {
+			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.key, a.witness.latest(c.key))
+		}
+		select {
+		case <-change:
+		case <-timeout.C:
+			return nil
+		case <-a.ended:
+			if !a.session.isConnected() { // whatever it was, it will not be
+				return nil
+			}
+			return errors.New("the call ended while it was looked at")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"parley/cmd/parley/scenario"
+	"parley/peer"
+)
+
+// stepPatience is how long what a step asks of the other side may take.
+const stepPatience = 10 * time.Second
+
+// compile checks the steps of a scenario, as far as that goes without a call.
+func compile(s scenario.Scenario) error {
+	for _, step := range s.Steps {
+		var err error
+		switch step.Verb {
+		case "expect", "never":
+			raw := strings.Replace(step.Args[0], "+=", ">=", 1)
+			_, err = parseCheckOf(raw, probeSorts(), "")
+		case "call":
+			_, err = (&settings{}).callWords(step.Args)
+		case "open":
+			_, err = channelWords(step.Args)
+		case "echo":
+			_, err = echoWords(step.Args)
+		}
+		if err != nil {
+			return usagef("%s, line %d: %s: %s", s.Origin, step.Line, printable(step.Text), printable(err.Error()))
+		}
+	}
+	return nil
+}
+
+// do carries out one step.
+func (a *attempt) do(ctx context.Context, s scenario.Step) error {
+	switch s.Verb {
+	case "expect":
+		return a.until(ctx, s.Args[0], s.For)
+	case "never":
+		return a.never(ctx, s.Args[0], s.For)
+	case "say":
+		a.session.call.Say(s.Rest())
+		return nil
+	case "echo":
+		return a.echo(ctx, s)
+	case "open":
+		return a.openChannel(ctx, s.Args)
+	case "close":
+		return a.closeChannel(s.Args[0])
+	}
+	return a.command(ctx, s)
+}
+
+// command carries out a step that is a command of --input, too.
+func (a *attempt) command(ctx context.Context, s scenario.Step) error {
+	cmd := command{Command: s.Verb}
+	if len(s.Args) > 0 {
+		cmd.Kind = s.Args[0]
+	}
+	if len(s.Args) > 1 {
+		cmd.Source = strings.Join(s.Args[1:], " ")
+	}
+	if err := cmd.check(); err != nil {
+		return &cannotTell{err}
+	}
+	done := make(chan error, 1)
+	a.session.do(cmd, func(err error) { done <- err })
+	if s.Verb == "hangup" {
+		select {
+		case <-a.ended:
+			return nil
+		case <-time.After(stepPatience):
+			return &cannotTell{errors.New("the call does not end")}
+		}
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-a.ended:
+		return a.over(s.Text)
+	case <-time.After(stepPatience):
+		return fmt.Errorf("the other side has not agreed to it within %s", stepPatience)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// echoing is what an echo step says.
+type echoing struct {
+	size  int
+	text  bool
+	label string // "" for the channel of the call, back on any
+}
+
+func echoWords(words []string) (e echoing, err error) {
+	e.text = true
+	if e.size, err = strconv.Atoi(words[0]); err != nil || e.size < 0 || e.size > 16<<20 {
+		return e, fmt.Errorf("%q is no number of bytes up to 16 MiB", words[0])
+	}
+	for i := 1; i < len(words); i++ {
+		switch {
+		case words[i] == "binary" || words[i] == "text":
+			e.text = words[i] == "text"
+		case words[i] == "on" && i+1 < len(words):
+			i++
+			e.label = words[i]
+		default:
+			return e, fmt.Errorf("echo has no %q; there are text, binary and on LABEL", words[i])
+		}
+	}
+	return e, nil
+}
+
+// echo sends a message and waits for the same, on the same channel.
+func (a *attempt) echo(ctx context.Context, s scenario.Step) error {
+	e, err := echoWords(s.Args)
+	if err != nil {
+		return &cannotTell{err}
+	}
+	label := e.label
+	if label == "" {
+		label = a.session.channel()
+	}
+	ch, err := a.channelNamed(ctx, label, s.For)
+	if err != nil {
+		return err
+	}
+	data := payload(e)
+	since := a.witness.count("message")
+	begin := time.Now()
+	sending, cancel := context.WithTimeout(ctx, s.For)
+	defer cancel()
+	if err := ch.Write(sending, data, e.text); err != nil {
+		return fmt.Errorf("%d bytes were not sent: %w", len(data), err)
+	}
+	if err := a.message(ctx, messageFact(label, e.text, data), since, s.For); err != nil {
+		return err
+	}
+	a.witness.metric("echo.ms", milliseconds(time.Since(begin)))
+	return nil
+}
+
+// message waits for a message.
+func (a *attempt) message(ctx context.Context, want string, since int, within time.Duration) error {
+	c := check{raw: want, key: "message", op: "=", value: want, sort: words}
+	timeout := time.NewTimer(within)
+	defer timeout.Stop()
+	for {
+		change := a.witness.change()
+		if a.witness.holds(c, since) {
+			return nil
+		}
+		select {
+		case <-change:
+		case <-a.ended:
+			return a.over("message")
+		case <-timeout.C:
+			came := "nothing came back"
+			if got := a.witness.latest("message"); got != "" && a.witness.count("message") > since {
+				came = "another message came: " + got
+			}
+			return fmt.Errorf("the message (channel, text, bytes, digest: %s) did not come back within %s: %s", want, within, came)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// payload is what no other message is.
+func payload(e echoing) []byte {
+	raw := make([]byte, e.size)
+	_, _ = rand.Read(raw) // never fails, see crypto/rand
+	if e.text {
+		return []byte(base64.StdEncoding.EncodeToString(raw))[:e.size]
+	}
+	return raw
+}
+
+// channelNamed waits until a channel is open.
+func (a *attempt) channelNamed(ctx context.Context, label string, within time.Duration) (*peer.Channel, error) {
+	if err := a.until(ctx, "channel="+label, within); err != nil {
+		return nil, err
+	}
+	a.witness.mu.Lock()
+	defer a.witness.mu.Unlock()
+	return a.witness.channels[label], nil
+}
+
+func channelWords(words []string) (o peer.ChannelOptions, err error) {
+	o.Label = words[0]
+	for _, w := range words[1:] {
+		name, value, _ := strings.Cut(w, "=")
+		switch name {
+		case "unordered":
+			o.Unordered = true
+		case "retransmits", "negotiated":
+			n, bad := strconv.ParseUint(value, 10, 16)
+			if bad != nil {
+				return o, fmt.Errorf("%q is no number up to 65535", value)
+			}
+			number := uint16(n)
+			if name == "retransmits" {
+				o.MaxRetransmits = &number
+			} else {
+				o.Negotiated, o.ID = true, number
+			}
+		case "lifetime":
+			if o.MaxLifetime, err = time.ParseDuration(value); err != nil {
+				return o, err
+			}
+		case "protocol":
+			o.Protocol = value
+		default:
+			return o, fmt.Errorf("open has no %q; there are unordered, retransmits, lifetime, negotiated and protocol", w)
+		}
+	}
+	return o, o.Check()
+}
+
+func (a *attempt) openChannel(ctx context.Context, words []string) error {
+	o, err := channelWords(words)
+	if err != nil {
+		return &cannotTell{err}
+	}
+	opening, cancel := context.WithTimeout(ctx, stepPatience)
+	defer cancel()
+	ch, err := a.session.call.OpenChannel(opening, o)
+	if err != nil {
+		return fmt.Errorf("the channel %s did not open: %w", o.Label, err)
+	}
+	a.witness.owns(ch)
+	a.work.Go(func() { a.listen(ch) })
+	return nil
+}
+
+// listen takes what comes by a channel that this side opened.
+func (a *attempt) listen(ch *peer.Channel) {
+	for {
+		data, text, err := ch.Receive(a.running)
+		if err != nil {
+			a.witness.saw("channel.closed", ch.Label())
+			return
+		}
+		a.witness.saw("message", messageFact(ch.Label(), text, data))
+	}
+}
+
+func (a *attempt) closeChannel(label string) error {
+	a.witness.mu.Lock()
+	ch := a.witness.channels[label]
+	a.witness.mu.Unlock()
+	if ch == nil {
+		return &cannotTell{fmt.Errorf("there is no channel %s; open it before", label)}
+	}
+	return ch.Close()
+}

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"parley/signal/relay"
+	"parley/signal/relay/relaytest"
+	"parley/signal/web/webtest"
+)
+
+// bottleneck is a bad stretch of network before a TURN server: what goes to the server waits for its turn at a rate, in a
+// queue that holds 300 ms, and some of it is lost. What comes back is not touched.
+type bottleneck struct {
+	t      *testing.T
+	in     *net.UDPConn
+	server *net.UDPAddr
+	work   sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	rate    int        // bit/s, 0 for any
+	loss    float64
+	random  *rand.Rand
+	free    time.Time // when the line is free again
+	ways    map[netip.AddrPort]*net.UDPConn
+	offered int // bytes that came since the last look
+	looked  time.Time
+}
+
+const queueTime = 300 * time.Millisecond
+
+func newBottleneck(t *testing.T, server string) *bottleneck {
+	t.Helper()
+	to, err := net.ResolveUDPAddr("udp4", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := net.ListenUDP("udp4", &net.UDPAddr{IP: to.IP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bottleneck{t: t, in: in, server: to, random: rand.New(rand.NewPCG(1, 2)), ways: map[netip.AddrPort]*net.UDPConn{}}
+	b.work.Go(b.forward)
+	t.Cleanup(func() {
+		_ = in.Close()
+		b.mu.Lock()
+		for _, w := range b.ways {
+			_ = w.Close()
+		}
+		b.mu.Unlock()
+		b.work.Wait()
+	})
+	return b
+}
+
+func (b *bottleneck) address() string { return b.in.LocalAddr().String() }
+
+// become changes what the line is like.
+func (b *bottleneck) become(rate int, loss float64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rate, b.loss, b.offered, b.looked = rate, loss, 0, time.Now()
+}
+
+// forward is the way to the server.
+func (b *bottleneck) forward() {
+	buf := make([]byte, 2000)
+	for {
+		n, from, err := b.in.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		way, wait, lost := b.admit(n, from)
+		if way == nil || lost {
+			continue
+		}
+		if wait <= 0 {
+			_, _ = way.Write(buf[:n])
+			continue
+		}
+		packet := append([]byte(nil), buf[:n]...)
+		b.work.Add(1)
+		time.AfterFunc(wait, func() {
+			defer b.work.Done()
+			_, _ = way.Write(packet)
+		})
+	}
+}
+
+// admit decides what happens to a packet.
+func (b *bottleneck) admit(n int, from netip.AddrPort) (way *net.UDPConn, wait time.Duration, lost bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.offered += n
+	if way = b.ways[from]; way == nil {
+		var err error
+		if way, err = net.DialUDP("udp4", nil, b.server); err != nil {
+			return nil, 0, true
+		}
+		b.ways[from] = way
+		b.work.Go(func() { b.back(way, from) })
+	}
+	now := time.Now()
+	if b.loss > 0 && b.random.Float64() < b.loss {
+		return way, 0, true
+	}
+	if b.rate == 0 {
+		return way, 0, false
+	}
+	if b.free.Before(now) {
+		b.free = now
+	}
+	if wait = b.free.Sub(now); wait > queueTime {
+		return way, 0, true
+	}
+	b.free = b.free.Add(time.Duration(n*8) * time.Second / time.Duration(b.rate))
+	return way, wait, false
+}
+
+// back is the way from the server.
+func (b *bottleneck) back(way *net.UDPConn, to netip.AddrPort) {
+	buf := make([]byte, 2000)
+	for {
+		n, err := way.Read(buf)
+		if err != nil {
+			return
+		}
+		_, _ = b.in.WriteToUDPAddrPort(buf[:n], to)
+	}
+}
+
+// offers is what came for the server, in bit/s, since the last look.
+func (b *bottleneck) offers() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rate := int(float64(b.offered*8) / time.Since(b.looked).Seconds())
+	b.offered, b.looked = 0, time.Now()
+	return rate
+}
+
+// until looks every second until what comes is right, and tells how long that took.
+func (b *bottleneck) until(what string, right func(rate int) bool) time.Duration {
+	b.t.Helper()
+	b.offers()
+	start := time.Now()
+	var seen []string
+	for time.Since(start) < 90*time.Second {
+		time.Sleep(time.Second) // a rate is one over a time
+		rate := b.offers()
+		seen = append(seen, fmt.Sprint(rate/1000))
+		if right(rate) {
+			took := time.Since(start)
+			b.t.Logf("%s after %v: %s kbit/s", what, took.Round(time.Second), strings.Join(seen, " "))
+			return took
+		}
+	}
+	b.t.Fatalf("not %s: %s kbit/s", what, strings.Join(seen, " "))
+	return 0
+}
+
+// behindABottleneck has a terminal send a noisy picture to a tab, through a bottleneck.
+func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck, *process) {
+	t.Helper()
+	b := browsers().Chromium(t, &webtest.Options{ShowAddresses: true}) // a relay lets in only whom it knows by address
+	here := relaytest.LocalAddress(t)
+	// The relay is another server's, for this one's login must not hand out a way around the bottleneck.
+	_, _, events := servingWith(t, "--turn", netip.AddrPortFrom(here, 0).String(), "--turn-secret", "north",
+		"--turn-allow", netip.PrefixFrom(here, here.BitLen()).String())
+	page, server := serving(t)
+	line := newBottleneck(t, relayAddress(t, events))
+	user, password := relay.Credentials{Secret: "north"}.Make("bob")
+	bob := terminal(t, append([]string{"answer", "--as", "bob", "--server", server, "--output", "ndjson", "--stats-interval", "0",
+		"--ice-policy", "relay", "--ice-server", "turn:" + line.address() + "," + user + "," + password}, args...)...)
+	bob.says(t, `"event":"login"`)
+	tab := b.NewTab()
+	tab.KeepPeers()
+	tab.Go(page + "/?as=tab&call=bob")
+	talking(tab)
+	tab.WaitFrames(30)
+	return tab, line, bob
+}
+
+func relayAddress(t *testing.T, events []jsonEvent) string {
+	t.Helper()
+	for _, e := range events {
+		if e["event"] != "relaying" {
+			continue
+		}
+		for _, u := range e["urls"].([]any) {
+			if rest, ok := strings.CutPrefix(u.(string), "turn:"); ok && !strings.Contains(rest, "transport=tcp") {
+				address, _, _ := strings.Cut(rest, "?")
+				return address
+			}
+		}
+	}
+	t.Fatalf("the server has no relay: %v", events)
+	return ""
+}
+
+// incoming is what the tab says of the picture it gets.
+func incoming(tab *webtest.Tab) (v struct{ frames, lost, received, nacks, again, plis, frozen float64 }) {
+	for _, s := range tab.Stats() {
+		if s["type"] == "inbound-rtp" && s["kind"] == "video" {
+			number := func(key string) float64 { f, _ := s[key].(float64); return f }
+			v.frames, v.lost, v.received = number("framesDecoded"), number("packetsLost"), number("packetsReceived")
+			v.nacks, v.again, v.plis = number("nackCount"), number("retransmittedPacketsReceived"), number("pliCount")
+			v.frozen = number("totalFreezesDuration")
+		}
+	}
+	return v
+}
+
+// noise is a picture that takes all of a bitrate.
+const noise = `exec:ffmpeg -v error -re -f lavfi -i testsrc2=size=320x240:rate=30,noise=alls=30:allf=t -pix_fmt yuv420p -f yuv4mpegpipe -`
+
+// TestBitrateFollowsTheNetwork: down to a limit that the network gets, and up again after it.
+func TestBitrateFollowsTheNetwork(t *testing.T) {
+	const limit = 500_000
+	tab, line, bob := behindABottleneck(t, "--video", noise, "--video-codec", "h264", "--video-bitrate", "1200000")
+	line.until("free", func(rate int) bool { return rate > limit*12/10 })
+	before := incoming(tab)
+	line.become(limit, 0)
+	line.until("down", func(rate int) bool { return rate <= limit*12/10 })
+	during := incoming(tab)
+	tab.WaitFrames(60)
+	after := incoming(tab)
+	t.Logf("freezes: %v s on the way down, %v s there", during.frozen-before.frozen, after.frozen-during.frozen)
+	line.become(0, 0)
+	line.until("up again", func(rate int) bool { return rate > limit*12/10 })
+	interruptProcess(t, bob)
+	tab.NoErrors()
+	tab.Close()
+}
+
+// TestLossIsRepaired: packets that are lost are sent again, so that next to none is missing in the end.
+func TestLossIsRepaired(t *testing.T) {
+	tab, line, bob := behindABottleneck(t, "--video", "test", "--video-codec", "h264", "--video-bitrate", "600000")
+	before := incoming(tab)
+	line.become(0, 0.05)
+	tab.Wait(fmt.Sprintf(`(async () => {
+		const peer = window[Symbol.for('webtest.peers')].at(-1);
+		const video = [...(await peer.getStats()).values()].find(s => s.type === 'inbound-rtp' && s.kind === 'video');
+		return video.framesDecoded >= %v && video.nackCount > %v;
+	})()`, before.frames+150, before.nacks))
+	after := incoming(tab)
+	lost, again := after.lost-before.lost, after.again-before.again
+	t.Logf("%v packets, %v of them lost, %v came again, %v requests for a key frame; frozen for %v s",
+		after.received-before.received, lost, again, after.plis-before.plis, after.frozen-before.frozen)
+	if lost == 0 || again < lost*0.7 {
+		t.Errorf("%v packets were lost, and %v came again", lost, again)
+	}
+	interruptProcess(t, bob)
+	tab.NoErrors()
+	tab.Close()
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/peer"
+	wire "parley/signal"
+)
+
+func callCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "call",
+		Usage:     "log in and call NAME",
+		ArgsUsage: "NAME",
+		Description: `Calls NAME and stays in the call until somebody hangs up, --duration is over or
+all expectations hold. It receives whatever NAME sends; it sends what --video,
+--audio and --say tell.
+
+   parley call tab --video test --audio test
+   parley call tab --say ping --expect text=pong --timeout 10s
+   parley call tab --record %p.webm --duration 30s
+   parley call tab --video film.mkv --audio film.mkv
+   parley call tab --audio 'exec:espeak-ng --stdout "The build is broken."'
+   parley call tab --input ndjson <<< '{"id":1,"command":"say","text":"hi"}'
+   parley call tab --expect video.size=640x480 --expect video.frames>=30 -q
+
+In the relay dialect the hello-world page's names are the default:
+   parley call --dialect relay --server ws://localhost:8000 --say 'hello world!'`,
+		Flags:        slices.Concat(signalingFlags(""), sourceFlags(), callFlags(45*time.Second), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			s, err := readSettings(cmd, std)
+			if err != nil {
+				return err
+			}
+			defaultName := ""
+			if s.dialect == wire.DialectRelay {
+				defaultName = "Saruman"
+			}
+			name, err := theName(cmd, defaultName)
+			if err != nil {
+				return err
+			}
+			if s.name == "" {
+				s.name = ownName(s.dialect, "Gandalf", "caller-"+randomHex(3))
+			}
+			return call(ctx, s, name)
+		},
+	}
+}
+
+// ownName is the default of --as: the hello-world page's partner in the relay
+// dialect.
+func ownName(d wire.Dialect, relay, otherwise string) string {
+	if d == wire.DialectRelay {
+		return relay
+	}
+	return otherwise
+}
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// call logs in and calls name.
+func call(ctx context.Context, s *settings, name string) error {
+	release, err := s.openShared()
+	if err != nil {
+		return err
+	}
+	defer release()
+	leave, err := s.openShow()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	l := &line{settings: s}
+	s.opening = ctx
+	c, err := openSession(s, name, true, false, nil)
+	if err != nil {
+		return orInterrupted(ctx, err)
+	}
+	begin := time.Now()
+	if err := s.signInWithin(ctx, l); err != nil {
+		c.closeMedia()
+		return err
+	}
+	defer l.close()
+	if err := c.place(l.to(name)); err != nil {
+		return err
+	}
+	if s.timeout > 0 {
+		s.timeLeft = max(s.timeout-time.Since(begin), time.Millisecond)
+	}
+	l.anew.Store(c.call.SignalingBack)
+	var routing sync.WaitGroup
+	defer routing.Wait()
+	route, stop := context.WithCancel(ctx)
+	defer stop()
+	routing.Go(func() { l.routeTo(route, c) })
+	stopInput, err := s.commands(only(c))
+	if err != nil {
+		c.closeMedia()
+		return err
+	}
+	defer stopInput()
+	return c.run(ctx)
+}
+
+// signInWithin signs in within --timeout. With expectations, a server that
+// does not answer is one that did not hold.
+func (s *settings) signInWithin(ctx context.Context, l *line) error {
+	signing, cancel := ctx, context.CancelFunc(func() {})
+	if s.timeout > 0 {
+		signing, cancel = context.WithTimeout(ctx, s.timeout)
+	}
+	defer cancel()
+	err := l.signIn(signing)
+	if codeOf(err) == exitTimeout && len(s.checks) > 0 {
+		return &coded{exitExpectation, fmt.Errorf("an expectation did not hold: %w", err)}
+	}
+	return err
+}
+
+// routeTo hands the messages of the server to one call.
+func (l *line) routeTo(ctx context.Context, c *session) {
+	for {
+		m, err := l.client.Receive(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			l.lost(err)
+			c.signalingLost(err)
+			return
+		case m.Peer != "" && m.Peer != c.name:
+			l.turnAway(ctx, m)
+		default:
+			c.deliver(m)
+		}
+	}
+}
+
+// turnAway tells somebody else who calls that we are busy.
+func (l *line) turnAway(ctx context.Context, m wire.Message) {
+	if m.Type != wire.Offer {
+		return
+	}
+	l.report.say("%s calls, and is told that we are busy", printable(m.Peer))
+	if err := l.to(m.Peer).Leave(ctx); err != nil {
+		l.logger.Debug("busy not told", "error", err)
+	}
+}
+
+// deliver hands a message of the other side to the call.
+func (c *session) deliver(m wire.Message) {
+	c.dumping.heard(m)
+	c.witness.heard(m)
+	switch m.Type {
+	case wire.Offer:
+		c.call.DeliverOffer(m.SDP)
+	case wire.Answer:
+		c.call.DeliverAnswer(m.SDP)
+	case wire.ICECandidate:
+		c.call.DeliverCandidate(candidateInit(m.Candidate))
+	case wire.Leave:
+		c.left(m)
+	case wire.Error:
+		c.complained(m)
+	}
+}
+
+// left takes a hang-up, or what the server takes for one.
+func (c *session) left(m wire.Message) {
+	if !m.Lost || !c.isConnected() {
+		c.call.DeliverLeave()
+		return
+	}
+	c.report.say("%s has lost the signaling server; the call goes on as long as something comes", printable(c.name))
+	c.call.DeliverLost()
+}
+
+// askAgain is how long after the server did not know the other side of a call
+// that is up it is asked again.
+const askAgain = 3 * time.Second
+
+// codeNoCall is the server's error for a message of a call that is over.
+const codeNoCall = "no_call"
+
+// complained takes an error of the server.
+func (c *session) complained(m wire.Message) {
+	if m.Code == wire.CodeAbsent && !c.isConnected() {
+		c.notThere()
+		return
+	}
+	if m.Code == wire.CodeAbsent { // say because it comes back to the server after us
+		time.AfterFunc(askAgain, c.call.SignalingBack)
+		return
+	}
+	if m.Code == codeNoCall { // messages crossed a hang-up
+		c.logger.Debug("the signaling server says", "text", m.Text)
+		return
+	}
+	c.report.warn("the signaling server says: %s", printable(m.Text))
+}
+
+// signalingLost ends a call that is not up yet. One that is goes on.
+func (c *session) signalingLost(err error) {
+	if c.isConnected() {
+		c.report.warn("%v; the call with %s goes on", err, printable(c.name))
+		return
+	}
+	c.fail(err)
+}
+
+// continues tells if an offer belongs to this call.
+func (c *session) continues(sdp string) bool {
+	d, err := peer.Describe(sdp)
+	return err != nil || c.call.Continues(d)
+}

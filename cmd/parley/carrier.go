@@ -1,0 +1,38 @@
+package main
+
+import (
+	"slices"
+
+	"parley/peer"
+)
+
+// carrier uses the data channels of a call for something else than lines of
+// text.
+type carrier interface {
+	// channels are those that the caller opens.
+	channels() []peer.ChannelOptions
+	// opened is told of a channel, on the call's goroutine, and may take it. What
+	// it starts belongs to session.work.
+	opened(*peer.Channel)
+	// ready is closed once it has what it needs.
+	ready() chan struct{}
+	// result tells how it went, after the call.
+	result() error
+}
+
+// opens are the channels of a call. A label that was not given is the usual one.
+func (c *session) opens() []peer.ChannelOptions {
+	if c.carrier != nil {
+		return c.carrier.channels()
+	}
+	if len(c.settings.channels) == 0 { // settings that were not read from flags
+		return []peer.ChannelOptions{{Label: c.channel()}}
+	}
+	all := slices.Clone(c.settings.channels)
+	for i := range all {
+		if all[i].Label == "" {
+			all[i].Label = c.channel()
+		}
+	}
+	return all
+}

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/peer"
+)
+
+// pipe carries bytes between a call and stdin and stdout, or a program.
+type pipe struct {
+	*pipeOptions
+	session *session
+	started chan struct{}
+
+	mu    sync.Mutex // protects following
+	begun bool
+	err   error
+}
+
+func newPipe(c *session, o *pipeOptions) *pipe {
+	return &pipe{pipeOptions: o, session: c, started: make(chan struct{})}
+}
+
+// othersGrace is how long a page has to open a channel of its own, once ours is
+// open: the original text page hears no other.
+const othersGrace = 250 * time.Millisecond
+
+// opened implements carrier: it takes the first channel that the other side
+// hears.
+func (p *pipe) opened(ch *peer.Channel) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.begun:
+	case ch.OpenedByPeer():
+		if want := p.session.settings.channels[0].Label; want == "" || want == ch.Label() {
+			ch.Take()
+			p.begin(ch)
+		}
+	case p.session.call.WithParley() || p.session.settings.channels[0].Negotiated:
+		p.begin(ch)
+	default:
+		p.session.work.Go(func() { p.beginLater(ch) })
+	}
+}
+
+// begin runs the pipe on a channel. The caller holds mu.
+func (p *pipe) begin(ch *peer.Channel) {
+	p.begun = true
+	close(p.started)
+	p.session.work.Go(func() { p.carry(ch) })
+}
+
+// beginLater runs the pipe on our channel, unless the other side opens one.
+func (p *pipe) beginLater(ch *peer.Channel) {
+	select {
+	case <-time.After(othersGrace):
+	case <-p.started:
+		return
+	case <-p.session.ctx.Done():
+		return
+	}
+	p.mu.Lock()
+	if p.begun {
+		p.mu.Unlock()
+		return
+	}
+	p.begun = true
+	close(p.started)
+	p.mu.Unlock()
+	p.carry(ch)
+}
+
+// carry runs the pipe and hangs up.
+func (p *pipe) carry(ch *peer.Channel) {
+	err := p.run(ch)
+	p.mu.Lock()
+	p.err = err
+	p.mu.Unlock()
+	p.session.call.Hangup()
+}
+
+func (p *pipe) ready() chan struct{} { return p.started }
+
+// result implements carrier.
+func (p *pipe) result() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.begun {
+		return failf(exitFailure, "%s hung up before a data channel was open; does it take any", printable(p.session.name))
+	}
+	return p.err
+}
+
+// run moves the bytes until both directions have ended.
+func (p *pipe) run(ch *peer.Channel) error {
+	e, err := p.ends()
+	if err != nil {
+		return err
+	}
+	f := &flow{pipe: p, ends: e, sent: make(chan error, 1), got: make(chan error, 1)}
+	stop := e.stop
+	e.stop = sync.OnceFunc(func() {
+		f.stopped.Store(true)
+		stop()
+	})
+	defer f.stop()
+	defer context.AfterFunc(p.session.ctx, f.stop)()
+	if f.stream, err = peer.NewStream(p.session.ctx, ch); err != nil {
+		_ = e.done(true, p.session.abort)
+		return p.explain(err)
+	}
+	err = p.explain(f.run())
+	return errors.Join(err, e.done(err != nil, p.session.abort))
+}
+
+func (p *pipe) ends() (*ends, error) {
+	if p.exec != "" {
+		return program(p.exec, p.session.name, p.std.err)
+	}
+	return standard(p.std)
+}
+
+// explain says what an error of the stream means here.
+func (p *pipe) explain(err error) error {
+	name := printable(p.session.name)
+	var out *outError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &out):
+		return failf(exitDevice, "failed to write to stdout: %w", out.err)
+	case errors.As(err, new(*os.PathError)):
+		return &coded{exitDevice, err}
+	case errors.Is(err, peer.ErrCutOff):
+		return failf(exitFailure, "%s hung up, or closed the channel, before the end of its data", name)
+	case errors.Is(err, peer.ErrChannelClosed):
+		return failf(exitFailure, "%s hung up, or closed the channel, before everything was sent", name)
+	}
+	return err
+}
+
+// flow is the two directions of a pipe.
+type flow struct {
+	*pipe
+	*ends
+	stream    *peer.Stream
+	stopped   atomic.Bool // stop was called
+	ending    atomic.Bool // all was sent, and that is being said
+	sent, got chan error  // room for one each
+}
+
+func (f *flow) run() error {
+	go func() { f.sent <- f.send() }()
+	go func() { f.got <- f.receive() }()
+	sent, got := f.sent, f.got
+	var enough <-chan time.Time // --exit-on-eof
+	left := make(chan struct{}) // closed when the other side has closed the channel
+	for sent != nil || got != nil {
+		gone := left
+		if f.ending.Load() {
+			gone = nil // it has read our end, or is about to
+		}
+		select {
+		case err := <-sent:
+			if sent = nil; err != nil {
+				return f.givenUp(err, got)
+			}
+			enough = f.lingering()
+		case err := <-got:
+			if got = nil; err != nil {
+				return err
+			}
+			enough = f.lingering()
+			go func() {
+				defer close(left)
+				_ = f.stream.Drain()
+			}()
+		case <-gone:
+			if f.ending.Load() {
+				continue
+			}
+			f.stop()
+			if f.stream.Channel().Sent() > 0 { // who knows how much of it was read
+				return peer.ErrChannelClosed
+			}
+			return nil
+		case <-enough:
+			return f.finishEarly(sent, got)
+		case <-f.session.abort:
+			return nil
+		}
+	}
+	if err := f.stream.Close(); err != nil {
+		f.session.logger.Debug("data channel not closed", "error", err)
+	}
+	select {
+	case <-left:
+	case <-f.session.abort:
+	}
+	return nil
+}
+
+// lingering is the time that --exit-on-eof has left.
+func (f *flow) lingering() <-chan time.Time {
+	if !f.exitOnEOF {
+		return nil
+	}
+	return time.After(f.session.linger)
+}
+
+// givenUp ends a pipe whose sending failed. If the other side has said all and
+// hung up, what it said is still written.
+func (f *flow) givenUp(err error, got chan error) error {
+	if got != nil && errors.Is(err, peer.ErrChannelClosed) {
+		if gotErr := f.wait(got); gotErr != nil {
+			return gotErr
+		}
+	}
+	return err
+}
+
+// finishEarly ends a pipe of which one direction has ended.
+func (f *flow) finishEarly(sent, got chan error) error {
+	f.stop()
+	if sent != nil {
+		if err := f.wait(sent); err != nil && !errors.Is(err, errStopped) {
+			return err
+		}
+		if err := f.stream.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	// The other side reads what was sent, and closes the channel then.
+	if err := f.stream.Close(); err != nil {
+		f.session.logger.Debug("data channel not closed", "error", err)
+	}
+	if got == nil {
+		return nil
+	}
+	if err := f.wait(got); !errors.Is(err, peer.ErrCutOff) {
+		return err
+	}
+	return nil
+}
+
+// wait waits for a goroutine, unless a signal ends the call: then it may be
+// stuck in a stdout that nobody reads.
+func (f *flow) wait(done chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-f.session.abort:
+		return nil
+	}
+}
+
+func (f *flow) send() error {
+	var err error
+	if f.text {
+		err = f.sendLines()
+	} else {
+		_, err = f.stream.ReadFrom(f.in)
+	}
+	if f.stopped.Load() {
+		return errStopped
+	}
+	if err != nil {
+		return err
+	}
+	f.ending.Store(true)
+	return f.stream.CloseWrite()
+}
+
+// errStopped is the reason of a direction that was ended from here, and may not
+// be complete.
+var errStopped = errors.New("stopped")
+
+// sendLines sends each line as a text message.
+func (f *flow) sendLines() error {
+	lines := bufio.NewScanner(f.in)
+	lines.Buffer(make([]byte, 0, 64<<10), f.stream.Channel().MaxMessage()+1)
+	for lines.Scan() {
+		if err := f.stream.Channel().Write(f.session.ctx, bytes.ToValidUTF8(lines.Bytes(), []byte("\ufffd")), true); err != nil {
+			return err
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return failf(exitFailure, "a line is longer than the %d bytes that %s takes in a message; without --text any length is possible",
+			f.stream.Channel().MaxMessage(), printable(f.session.name))
+	}
+	return lines.Err()
+}
+
+func (f *flow) receive() error {
+	var err error
+	if f.text {
+		err = f.receiveLines()
+	} else {
+		_, err = f.stream.WriteTo(f.out)
+	}
+	if err != nil {
+		return err
+	}
+	return f.full()
+}
+
+// receiveLines writes each text message as a line.
+func (f *flow) receiveLines() error {
+	for {
+		data, text, err := f.stream.Channel().Receive(f.session.ctx)
+		switch {
+		case err == io.EOF || err == nil && len(data) == 0 && !text:
+			return nil
+		case err != nil:
+			return err
+		case text:
+			data = append(data, '\n')
+		}
+		if _, err := f.out.Write(data); err != nil {
+			return err
+		}
+	}
+}

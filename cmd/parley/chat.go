@@ -1,0 +1,338 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/tui"
+	"parley/peer/files"
+	wire "parley/signal"
+)
+
+func chatCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "chat",
+		Usage:     "talk by text, with one or several, in a terminal screen",
+		ArgsUsage: "[NAME]",
+		Description: `Logs in, calls NAME if there is one, and asks about each call that comes. What is
+typed goes to the one whose conversation is shown; what begins with a slash is a
+command, and /help lists them:
+
+   /call NAME   /accept   /decline   /hangup   /to NAME   /send FILE...
+   /mute   /unmute   /stats   /verify [CODE]   /help   /quit
+
+   parley chat --as alice bob           # call bob
+   parley chat --as bob                 # wait for calls
+   parley chat tab --plain              # lines only, for a screen reader
+
+Without a terminal, and with --plain, it reads lines and prints lines: what others
+say to stdout, everything else to stderr. Then it ends once its input has ended and
+is sent, or when the call to NAME ends, with the exit code of that:
+   echo 'The build is broken.' | parley chat bob
+   parley chat --as log --accept --plain < /dev/tty > log.txt`,
+		Flags:        slices.Concat(signalingFlags(""), chatFlags(), sourceFlags(), pathFlags(), verifyFlags(), outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			c, err := readChat(cmd, std)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.files.folder.Close() }() // nothing is buffered in it
+			return c.run(ctx)
+		},
+	}
+}
+
+func chatFlags() []cli.Flag {
+	return []cli.Flag{
+		boolFlag("plain", "lines only, in a terminal too: for screen readers"),
+		boolFlag("accept", "take every call without asking"),
+		stringFlag("into", ".", "store files that come, each asked for, in `DIR`"),
+		durationFlag("timeout", 45*time.Second, "give a call up after `D` without a connection"),
+		durationFlag("linger", 500*time.Millisecond, "without a terminal, stay for `D` after the input has ended"),
+		&cli.IntFlag{Name: "max-calls", Usage: "have `N` calls at once, 0 for any number; others are told that we are busy", Sources: variable("max-calls")},
+	}
+}
+
+// chat is a person, or a script, with any number of calls. What is not said to
+// belong to others is of the goroutine of run.
+type chat struct {
+	*answerer
+	with     string      // whom to call first, "" for nobody
+	scripted bool        // nobody is at the keyboard
+	accept   bool        // calls are not asked for
+	onScreen atomic.Bool // everything told goes to a screen
+	files    *receiving
+
+	outcome atomic.Pointer[callEnded] // how the latest call with with ended
+
+	inbox     *inbox // of everybody
+	incoming  chan fromServer
+	questions questions // of everybody
+	rings     map[string]*ring
+	state     tui.State
+	screen    *tui.Screen // nil for lines
+	lines     chan string // what is typed, without a screen; closed at its end
+}
+
+// fromServer is a message of the signaling server, or why there are no more.
+type fromServer struct {
+	message wire.Message
+	err     error
+}
+
+func readChat(cmd *cli.Command, std stdio) (*chat, error) {
+	s, err := readSettings(cmd, std)
+	if err != nil {
+		return nil, err
+	}
+	if s.dialect == wire.DialectRelay {
+		return nil, usagef("chat works in the call dialect only: the relay does not tell who calls")
+	}
+	c := &chat{answerer: &answerer{settings: s, calls: map[string]*session{}}, accept: cmd.Bool("accept"),
+		inbox: newInbox(), incoming: make(chan fromServer), rings: map[string]*ring{}, lines: make(chan string)}
+	if cmd.Args().Present() {
+		if c.with, err = theName(cmd, ""); err != nil {
+			return nil, err
+		}
+	}
+	if s.name == "" {
+		s.name = "chat"
+		if c.with != "" {
+			s.name = "chat-" + randomHex(3)
+		}
+	}
+	if s.video == "-" || s.audio == "-" {
+		return nil, usagef("chat reads stdin itself; give the source as a file")
+	}
+	folder, err := files.OpenFolder(cmd.String("into"), false)
+	if err != nil {
+		return nil, failf(exitDevice, "--into: %w", err)
+	}
+	c.files = &receiving{settings: s, folder: folder, into: prefixOf(cmd.String("into")), agreed: map[string]bool{}, running: map[*transfer]bool{}}
+	c.arrange(cmd.Bool("plain"))
+	return c, nil
+}
+
+// arrange decides between screen and lines, and has everything told to the chat.
+func (c *chat) arrange(plain bool) {
+	s := c.settings
+	in, isFile := s.stdin.(*os.File)
+	c.scripted = !isFile || !isTerminal(in)
+	c.onScreen.Store(!plain && !c.scripted && !s.report.ndjson && isTerminal(s.report.out) && os.Getenv("TERM") != "dumb")
+	c.state = tui.New(tui.Options{Me: s.name, Clean: paragraph, To: c.with})
+	c.questions.post = c.inbox.post
+	s.asker.instead = c.questions.ask
+	s.carry = func(s *session) carrier {
+		return &chatting{&incomingCall{receiving: c.files, session: s, begun: make(chan struct{})}}
+	}
+	s.timeLeft = s.timeout
+	s.report.hear = c.hear
+}
+
+// errQuit is the cause of a context that the user ended.
+var errQuit = errors.New("the chat is over")
+
+func (c *chat) run(ctx context.Context) error {
+	c.opening = ctx
+	if err := c.tryMedia(); err != nil {
+		return err
+	}
+	release, err := c.openShared()
+	if err != nil {
+		return err
+	}
+	defer release()
+	c.line = &line{settings: c.settings}
+	if err := c.signInWithin(ctx, c.line); err != nil {
+		return err
+	}
+	defer c.line.close()
+	c.line.anew.Store(c.forgotten)
+	ctx, c.stop = context.WithCancelCause(ctx)
+	defer c.stop(nil)
+	if c.with == "" {
+		c.report.say("waiting for calls to %s", printable(c.name))
+	} else {
+		c.place(ctx, c.with)
+	}
+	giveBack, err := c.attend(ctx)
+	if err != nil {
+		return err
+	}
+	c.work.Go(func() { c.receive(ctx) })
+	c.own(ctx)
+	giveBack()
+	c.work.Wait()
+	if errors.Is(context.Cause(ctx), errQuit) {
+		if o := c.outcome.Load(); o != nil && c.scripted {
+			return o.err
+		}
+		return nil
+	}
+	return c.result(ctx)
+}
+
+// attend takes the terminal, or begins to read lines, until the function is
+// called.
+func (c *chat) attend(ctx context.Context) (stop func(), err error) {
+	if c.onScreen.Load() {
+		c.screen = tui.Open(c.stdin, c.report.out, func(e tui.Event) { c.inbox.post(e) })
+		return func() {
+			err := c.screen.Close()
+			c.onScreen.Store(false)
+			if err != nil {
+				c.report.warn("the screen: %v", err)
+			}
+		}, nil
+	}
+	in, stopReading, err := newStoppable(c.stdin)
+	if err != nil {
+		return nil, failf(exitFailure, "stdin: %w", err)
+	}
+	c.work.Go(func() { c.read(ctx, in) })
+	return stopReading, nil
+}
+
+// receive takes the messages of the server.
+func (c *chat) receive(ctx context.Context) {
+	for {
+		m, err := c.line.client.Receive(ctx)
+		select {
+		case c.incoming <- fromServer{m, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// own takes one thing after the other until ctx is done.
+func (c *chat) own(ctx context.Context) {
+	var screenOver <-chan struct{}
+	if c.screen != nil {
+		screenOver = c.screen.Done()
+	}
+	for ctx.Err() == nil {
+		if c.screen != nil {
+			c.screen.Draw(c.state.View())
+		}
+		select {
+		case <-ctx.Done():
+		case <-screenOver:
+			c.stop(errQuit)
+		case <-c.inbox.ready:
+			c.takeInbox(ctx)
+		case m := <-c.incoming:
+			c.came(ctx, m)
+		case text, ok := <-c.readable():
+			c.takeInbox(ctx) // what was told before the line was typed
+			c.typed(ctx, text, ok)
+		}
+	}
+}
+
+func (c *chat) takeInbox(ctx context.Context) {
+	for items := c.inbox.take(); len(items) > 0 && ctx.Err() == nil; items = c.inbox.take() {
+		for _, item := range items {
+			switch item := item.(type) {
+			case tui.Event:
+				c.update(ctx, item)
+			case func():
+				item()
+			}
+		}
+	}
+}
+
+// came takes what the server sent.
+func (c *chat) came(ctx context.Context, m fromServer) {
+	switch {
+	case ctx.Err() != nil:
+	case m.err != nil:
+		c.work.Go(func() { c.gone(m.err) })
+	case m.message.Type == wire.Offer:
+		c.offered(ctx, m.message)
+	default:
+		if r := c.rings[m.message.Peer]; r != nil {
+			c.rang(r, m.message)
+		} else if s := c.callWith(m.message.Peer); s != nil {
+			s.deliver(m.message)
+		}
+	}
+}
+
+// gone ends the chat without a server once the calls that are up have ended.
+func (c *chat) gone(err error) {
+	c.line.lost(err)
+	c.mu.Lock()
+	var up []*session
+	for _, s := range c.calls {
+		s.signalingLost(err)
+		up = append(up, s)
+	}
+	c.mu.Unlock()
+	for _, s := range up {
+		<-s.ctx.Done()
+	}
+	c.stop(err)
+}
+
+// update takes an event, and does what it causes.
+func (c *chat) update(ctx context.Context, e tui.Event) {
+	var actions []tui.Action
+	c.state, actions = c.state.Update(e)
+	for _, a := range actions {
+		c.act(ctx, a)
+	}
+}
+
+// maxUnsent is how many lines may wait to be sent before no more are read.
+const maxUnsent = 256
+
+// readable is where lines come from, nil while too many wait.
+func (c *chat) readable() <-chan string {
+	if c.state.Unsent() >= maxUnsent {
+		return nil
+	}
+	return c.lines
+}
+
+func (c *chat) typed(ctx context.Context, text string, ok bool) {
+	if !ok {
+		c.lines = nil
+		c.update(ctx, tui.InputEnded{})
+		return
+	}
+	c.update(ctx, tui.Entered{Line: text})
+}
+
+// read reads lines until the end or ctx is done.
+func (c *chat) read(ctx context.Context, in io.Reader) {
+	lines := c.lines
+	if err := eachLine(in, func(text []byte, tooLong bool) bool {
+		if tooLong {
+			c.report.warn("a line has more than %d bytes, and was skipped", maxCommand)
+			return true
+		}
+		select {
+		case lines <- strings.ToValidUTF8(string(text), "\uFFFD"):
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}); err != nil && ctx.Err() == nil {
+		c.report.warn("stdin: %v", err)
+	}
+	close(lines)
+}

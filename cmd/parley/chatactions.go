@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"parley/cmd/parley/tui"
+)
+
+// act does what a person wants.
+func (c *chat) act(ctx context.Context, a tui.Action) {
+	switch a := a.(type) {
+	case tui.Call:
+		c.place(ctx, a.Peer)
+	case tui.Answer:
+		c.questions.answer(a.ID, a.Yes)
+	case tui.ListFiles:
+		c.update(ctx, tui.Listed{Prefix: a.Prefix, Paths: listPaths(a.Prefix)})
+	case tui.Tell:
+		c.tell(a)
+	case tui.Quit:
+		c.quit(ctx, a)
+	case tui.Say:
+		c.inCall(a.Peer, func(s *session) { s.call.Say(a.Text) })
+	case tui.Hangup:
+		c.inCall(a.Peer, func(s *session) { s.call.Hangup() })
+	case tui.Send:
+		c.inCall(a.Peer, func(s *session) { c.work.Go(func() { c.send(s, atHome(a.Paths)) }) })
+	case tui.Stats:
+		c.inCall(a.Peer, func(s *session) { c.obey(s, command{Command: "stats"}) })
+	case tui.Mute:
+		word := "unmute"
+		if a.Muted {
+			word = "mute"
+		}
+		c.inCall(a.Peer, func(s *session) { c.obey(s, command{Command: word, Kind: a.Kind}) })
+	}
+}
+
+// inCall does something in a call, if it is not over by now.
+func (c *chat) inCall(name string, f func(*session)) {
+	if s := c.callWith(name); s != nil && name != "" {
+		f(s)
+	}
+}
+
+// obey carries out a command as --input has it.
+func (c *chat) obey(s *session, cmd command) {
+	s.do(cmd, func(err error) {
+		switch {
+		case err != nil:
+			c.report.warn("%s: %v", cmd.Command, err)
+		case cmd.Command != "stats":
+			c.report.say("%s: done", cmd.Command)
+		}
+	})
+}
+
+// tell says what the state has to say where there is no screen.
+func (c *chat) tell(a tui.Tell) {
+	switch {
+	case c.screen != nil:
+	case a.Alert:
+		c.report.warn("%s", paragraph(a.Text))
+	default:
+		c.report.say("%s", paragraph(a.Text))
+	}
+}
+
+func (c *chat) quit(ctx context.Context, q tui.Quit) {
+	switch {
+	case q.Interrupted:
+		c.stop(&interrupted{os.Interrupt})
+	case q.InputOver && c.linger > 0:
+		c.work.Go(func() {
+			select {
+			case <-time.After(c.linger):
+				c.stop(errQuit)
+			case <-ctx.Done():
+			}
+		})
+	default:
+		c.stop(errQuit)
+	}
+}
+
+// hear takes what calls report. On a screen nothing else is told.
+func (c *chat) hear(e event) (taken bool) {
+	onScreen, say := c.onScreen.Load(), e.say
+	if e.detail && !c.report.verbose {
+		say = ""
+	}
+	if say == "" {
+		say = e.data
+	}
+	switch e.name {
+	case "text":
+		c.inbox.post(tui.Said{Peer: e.peer, Text: e.text("text"), Mine: e.text("direction") == "out"})
+		return onScreen
+	case "state":
+		switch e.text("connection") {
+		case "connected":
+			c.inbox.post(tui.Moved{Peer: e.peer, To: tui.Connected})
+		case "disconnected":
+			c.inbox.post(tui.Moved{Peer: e.peer, To: tui.Disconnected})
+		}
+	case "end":
+		c.inbox.post(func() { // a new call with the same may be up already
+			if s := c.callWith(e.peer); s == nil || s.ctx.Err() != nil {
+				c.inbox.post(tui.Moved{Peer: e.peer, To: tui.Apart})
+			}
+		})
+	case "code":
+		c.inbox.post(tui.Coded{Peer: e.peer, Code: e.text("code")})
+	case eventStatus:
+		c.inbox.post(tui.Progress{Text: say})
+		return onScreen
+	}
+	if say != "" && onScreen {
+		c.inbox.post(tui.Noted{Peer: e.peer, Text: say, Alert: e.name == eventWarning})
+	}
+	return onScreen
+}
+
+// text is a field that is a string.
+func (e event) text(key string) string {
+	for _, f := range e.fields {
+		if s, ok := f.value.(string); ok && f.key == key {
+			return s
+		}
+	}
+	return ""
+}
+
+// atHome puts the home folder in place of a leading ~.
+func atHome(paths []string) []string {
+	home, err := os.UserHomeDir()
+	for i, p := range paths {
+		if rest, ok := strings.CutPrefix(p, "~/"); ok && err == nil {
+			paths[i] = filepath.Join(home, rest)
+		}
+	}
+	return paths
+}
+
+// maxListed is how many paths are offered at once.
+const maxListed = 200
+
+// listPaths are the files and folders whose paths begin with prefix.
+func listPaths(prefix string) (paths []string) {
+	dir, base := filepath.Split(prefix)
+	from := atHome([]string{dir})[0]
+	if from == "" {
+		from = "."
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), base) || base == "" && strings.HasPrefix(e.Name(), ".") || len(paths) == maxListed {
+			continue
+		}
+		path := dir + e.Name()
+		if e.IsDir() {
+			path += string(filepath.Separator)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// questions are what a chat asks, answered by the person's commands.
+type questions struct {
+	post func(any) // to the inbox
+
+	mu   sync.Mutex // protects following
+	last int
+	open map[int]func(yes bool)
+}
+
+// put asks; then is called with the answer, on the goroutine of who answers.
+func (q *questions) put(peer, text string, then func(yes bool)) (id int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.last++
+	if q.open == nil {
+		q.open = map[int]func(bool){}
+	}
+	q.open[q.last] = then
+	q.post(tui.Asked{ID: q.last, Peer: peer, Text: text})
+	return q.last
+}
+
+// withdraw needs no answer any more.
+func (q *questions) withdraw(id int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.open, id)
+	q.post(tui.Settled{ID: id})
+}
+
+func (q *questions) answer(id int, yes bool) {
+	q.mu.Lock()
+	then := q.open[id]
+	delete(q.open, id)
+	q.mu.Unlock()
+	if then != nil {
+		then(yes)
+	}
+}
+
+// ask is an asking: it waits for the answer.
+func (q *questions) ask(ctx context.Context, peer, question string) (bool, error) {
+	answers := make(chan bool, 1)
+	id := q.put(peer, strings.TrimSuffix(question, " [y/N] "), func(yes bool) { answers <- yes })
+	select {
+	case yes := <-answers:
+		return yes, nil
+	case <-ctx.Done():
+		q.withdraw(id)
+		return false, ctx.Err()
+	}
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"parley/cmd/parley/tui"
+	"parley/peer"
+	"parley/peer/files"
+	wire "parley/signal"
+)
+
+// Bounds of the calls that nobody has answered yet.
+const (
+	maxRings      = 32
+	maxCandidates = 64 // of one of them
+)
+
+// ring is a call that comes and was not answered yet.
+type ring struct {
+	offer      wire.Message
+	candidates []wire.Message
+	question   int
+}
+
+// chatting is the carrier of a call of a chat: text, and files in any number of
+// transfers.
+type chatting struct{ *incomingCall }
+
+func (t *chatting) channels() []peer.ChannelOptions {
+	return []peer.ChannelOptions{{Label: t.session.channel()}}
+}
+
+func (t *chatting) ready() chan struct{} { return t.session.connected }
+
+// place calls somebody.
+func (c *chat) place(ctx context.Context, name string) {
+	err := wire.CheckName(name)
+	if name == c.name {
+		err = errors.New("that is you")
+	}
+	if err != nil {
+		c.report.warn("%s cannot be called: %v", printable(name), err)
+		return
+	}
+	s, err := newSession(c.settings, name, c.line.to(name), true, false, nil)
+	if err != nil {
+		c.report.warn("%s is not called: %v", printable(name), err)
+		c.over(name, &silent{err})
+		return
+	}
+	c.mu.Lock()
+	c.calls[name], c.latest = s, s
+	c.mu.Unlock()
+	c.begin(ctx, s)
+}
+
+// begin runs a call beside.
+func (c *chat) begin(ctx context.Context, s *session) {
+	c.inbox.post(tui.Moved{Peer: s.name, To: tui.Calling})
+	c.work.Go(func() {
+		err := s.run(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.report.warn("%v", err)
+			err = &silent{err}
+		}
+		if s.name == c.with {
+			c.outcome.Store(&callEnded{err})
+		}
+		c.inbox.post(func() {
+			c.forget(s)
+			if c.callWith(s.name) == nil {
+				c.over(s.name, err)
+			}
+		})
+	})
+}
+
+// over takes the end of a call, and that of the chat if it was for that call.
+func (c *chat) over(name string, err error) {
+	c.inbox.post(tui.Moved{Peer: name, To: tui.Apart})
+	if c.scripted && c.with == name {
+		c.inbox.post(func() { c.stop(&callEnded{err}) })
+	}
+}
+
+// offered takes an offer: of a call that is up, or of one that is asked for.
+func (c *chat) offered(ctx context.Context, m wire.Message) {
+	old := c.callWith(m.Peer)
+	switch {
+	case m.Peer == "":
+		c.report.warn("an offer came from nobody, and was ignored")
+		return
+	case old != nil && old.continues(m.SDP):
+		old.deliver(m)
+		return
+	case old != nil:
+		old.call.DeliverLeave() // a page that was loaded anew
+	}
+	if r := c.rings[m.Peer]; r != nil { // likewise
+		r.offer, r.candidates = m, nil
+		return
+	}
+	if old == nil && c.busy() || len(c.rings) >= maxRings {
+		c.line.turnAway(ctx, m)
+		return
+	}
+	r := &ring{offer: m}
+	if c.accept {
+		c.pickUp(ctx, r)
+		return
+	}
+	c.rings[m.Peer] = r
+	c.tellRing(m.Peer, "asked", "")
+	r.question = c.questions.put(m.Peer, printable(m.Peer)+" calls", func(yes bool) {
+		delete(c.rings, m.Peer)
+		if yes {
+			c.tellRing(m.Peer, "accepted", "")
+			c.pickUp(ctx, r)
+			return
+		}
+		c.tellRing(m.Peer, "declined", "declined the call of "+printable(m.Peer))
+		c.hangUpOn(ctx, m.Peer)
+	})
+}
+
+func (c *chat) tellRing(name, state, say string) {
+	c.report.report(event{name: "ring", peer: name, fields: []field{{"state", state}}, say: say})
+}
+
+// rang takes what comes of a call that was not answered yet.
+func (c *chat) rang(r *ring, m wire.Message) {
+	switch {
+	case m.Type == wire.Leave:
+		delete(c.rings, m.Peer)
+		c.questions.withdraw(r.question)
+		c.tellRing(m.Peer, "gone", printable(m.Peer)+" has given up")
+	case m.Type == wire.ICECandidate && len(r.candidates) < maxCandidates:
+		r.candidates = append(r.candidates, m)
+	}
+}
+
+// pickUp answers a call.
+func (c *chat) pickUp(ctx context.Context, r *ring) {
+	name := r.offer.Peer
+	s, err := c.newCall(r.offer)
+	if err != nil {
+		c.report.warn("the call of %s is not answered: %v", printable(name), err)
+		c.hangUpOn(ctx, name)
+		return
+	}
+	s.deliver(r.offer)
+	for _, m := range r.candidates {
+		s.deliver(m)
+	}
+	c.begin(ctx, s)
+}
+
+func (c *chat) hangUpOn(ctx context.Context, name string) {
+	if err := c.line.to(name).Leave(ctx); err != nil {
+		c.logger.Debug("hang-up not told", "error", err)
+	}
+}
+
+// send offers files in a call that is up.
+func (c *chat) send(s *session, paths []string) {
+	list, err := files.Collect(paths, func(path, why string) {
+		s.report.warn("%s is not sent: it is %s", printable(path), why)
+	})
+	if err != nil {
+		s.report.warn("%v", err)
+		return
+	}
+	ch, err := s.call.OpenChannel(s.ctx, peer.ChannelOptions{Label: "files", Protocol: files.Protocol, Taken: true})
+	if err != nil {
+		s.report.warn("the files are not sent to %s: %v", printable(s.name), err)
+		return
+	}
+	o := &outgoingCall{transfer: newTransfer(s, "out"), list: list}
+	o.run(ch)
+	s.report.status("")
+	if err := o.explain(); err != nil {
+		s.report.warn("%v", err)
+	}
+}
+
+// prefixOf is what paths in a folder are told with.
+func prefixOf(dir string) string {
+	if dir = filepath.Clean(dir); dir == "." {
+		return ""
+	}
+	return dir + string(filepath.Separator)
+}

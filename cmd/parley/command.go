@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// command is one line of --input ndjson; schema/command.json is its schema.
+type command struct {
+	ID      json.RawMessage `json:"id"`
+	Command string          `json:"command"`
+	Peer    string          `json:"peer"`
+	Text    string          `json:"text"`
+	Kind    string          `json:"kind"`
+	Source  string          `json:"source"`
+}
+
+// commandMembers are the members that a command needs (+) or may have, beside id,
+// command and peer.
+func commandMembers() map[string]string {
+	return map[string]string{
+		"say": "+text", "hangup": "", "mute": "kind", "unmute": "kind", "hold": "", "resume": "",
+		"add": "+kind +source", "remove": "+kind", "source": "+kind +source", "restart-ice": "", "stats": "",
+	}
+}
+
+// maxID is the most bytes of a command's id.
+const maxID = 256
+
+// parseCommand reads and checks a line. The command is returned with its id even
+// if there is an error, for the reply.
+func parseCommand(line []byte) (command, error) {
+	var c command
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	err := d.Decode(&c)
+	if err != nil {
+		var known struct {
+			ID      json.RawMessage `json:"id"`
+			Command string          `json:"command"`
+		}
+		_ = json.Unmarshal(line, &known) // what can be had of it
+		c = command{ID: known.ID, Command: known.Command}
+		err = fmt.Errorf("the line is not a command: %s", strings.TrimPrefix(err.Error(), "json: "))
+	} else if d.More() {
+		err = errors.New("the line has more than one command")
+	}
+	if !validID(c.ID) {
+		c.ID = nil
+		if err == nil {
+			err = fmt.Errorf("id is a string or a number of at most %d bytes", maxID)
+		}
+	}
+	if err == nil {
+		err = c.check()
+	}
+	return c, err
+}
+
+func validID(id json.RawMessage) bool {
+	if len(id) > maxID {
+		return false
+	}
+	return len(id) == 0 || id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9'
+}
+
+func (c command) check() error {
+	members, ok := commandMembers()[c.Command]
+	if !ok {
+		return fmt.Errorf("there is no command %q; there are add, hangup, hold, mute, remove, restart-ice, resume, say, source, stats, unmute", c.Command)
+	}
+	for name, value := range map[string]string{"text": c.Text, "kind": c.Kind, "source": c.Source} {
+		needed := strings.Contains(members, "+"+name)
+		switch {
+		case needed && value == "":
+			return fmt.Errorf("the command %s needs %s", c.Command, name)
+		case value != "" && !strings.Contains(members, name):
+			return fmt.Errorf("the command %s has no %s", c.Command, name)
+		}
+	}
+	if c.Kind != "" && c.Kind != "audio" && c.Kind != "video" {
+		return fmt.Errorf("kind is audio or video, not %q", c.Kind)
+	}
+	return nil
+}
+
+// do carries out a command; done tells how it went, once.
+func (c *session) do(cmd command, done func(error)) {
+	switch cmd.Command {
+	case "say":
+		c.call.Say(cmd.Text)
+		done(nil)
+	case "hangup":
+		done(nil)
+		c.call.Hangup()
+	case "mute", "unmute":
+		c.mute(cmd.Kind, cmd.Command == "mute", done)
+	case "hold", "resume":
+		c.call.Hold(cmd.Command == "hold", done)
+	case "add":
+		c.add(cmd.Kind, cmd.Source, done)
+	case "remove":
+		c.remove(cmd.Kind, done)
+	case "source":
+		c.exchange(cmd.Kind, cmd.Source, done)
+	case "restart-ice":
+		c.call.Restart(done)
+	case "stats":
+		if !c.isConnected() {
+			done(errors.New("the call is not connected yet"))
+			return
+		}
+		c.report.report(event{name: "stats", peer: c.name, fields: append(withID(cmd), c.statsFields(true)...), say: c.statusLine()})
+		done(nil)
+	}
+}
+
+func withID(cmd command) []field {
+	if len(cmd.ID) == 0 {
+		return nil
+	}
+	return []field{{"id", cmd.ID}}
+}

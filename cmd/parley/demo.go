@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/media/device"
+	wire "parley/signal"
+	"parley/signal/web"
+)
+
+func demoCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "demo",
+		Usage:     "show a whole call on this machine: no browser, device or network needed",
+		ArgsUsage: " ",
+		Description: `Starts a signaling server and an echo on a free port, calls the echo with a test
+picture, a tone and a line of text, and tells what came back. The page it names
+joins from a browser. It goes on until it is interrupted; with --for it ends by
+itself, with 0 if everything came back.
+
+   parley demo
+   parley demo --for 5s`,
+		Flags: append([]cli.Flag{
+			durationFlag("for", 0, "end after `D` of call, or when everything has come back if that is later, with a verdict"),
+			durationFlag("timeout", 30*time.Second, "how long everything may take to come back"),
+		}, outputFlags()...),
+		Before:       noArguments,
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			d := &demo{settings: &settings{recordings: newRecordings(), devices: &device.Shared{}}}
+			if err := d.readOutput(cmd, std); err != nil {
+				return err
+			}
+			d.stay, d.timeout = cmd.Duration("for"), cmd.Duration("timeout")
+			if d.stay <= 0 {
+				d.stay = math.MaxInt64
+			}
+			return d.run(ctx)
+		},
+	}
+}
+
+// demo is a server, an echo and a caller in one process.
+type demo struct {
+	*settings
+	work sync.WaitGroup
+}
+
+const demoText = "hello from the terminal"
+
+// demoChecks are what has to come back.
+func demoChecks() []string {
+	return []string{"connected", "text=" + demoText, "track.video", "video.size=320x240", "video.frames>=15", "audio.tone=440"}
+}
+
+func (d *demo) run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer d.work.Wait()
+	defer stop(nil)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("failed to listen on this machine: %w", err)
+	}
+	// The server and the echo outlive the call, which hangs up through them.
+	beside, end := context.WithCancel(context.Background())
+	defer end()
+	server := wire.NewServer(&wire.ServerOptions{Pages: web.Handler(), Logger: d.logger})
+	d.work.Go(func() {
+		if err := server.Run(beside, l); err != nil {
+			stop(err)
+		}
+	})
+	d.server, d.dialect = signalingURL(l.Addr()), wire.DialectCall
+	d.report.say("signaling on %s", d.server)
+	if err := d.startEcho(beside, stop); err != nil {
+		return err
+	}
+	return d.call(ctx, l.Addr())
+}
+
+// startEcho runs an echo, and returns once it can be called.
+func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) error {
+	s := &settings{
+		server: d.server, dialect: d.dialect, name: "echo", logger: d.logger, recordings: d.recordings,
+		report: &reporter{out: io.Discard, err: io.Discard, now: time.Now},
+	}
+	ready := make(chan struct{})
+	echo := &answerer{settings: s, echo: true, calls: map[string]*session{}, ready: func() { close(ready) }}
+	gone := make(chan error, 1)
+	d.work.Go(func() {
+		err := echo.run(ctx)
+		gone <- err
+		if ctx.Err() == nil {
+			failed(err)
+		}
+	})
+	select {
+	case <-ready:
+		return nil
+	case err := <-gone:
+		return fmt.Errorf("the echo did not start: %w", err)
+	}
+}
+
+// call calls the echo, and tells what came back.
+func (d *demo) call(ctx context.Context, at net.Addr) error {
+	d.name, d.video, d.audio, d.say = "demo", "test", "test", []string{demoText}
+	d.statsInterval = time.Second
+	for _, raw := range demoChecks() {
+		c, err := parseCheck(raw)
+		if err != nil {
+			return err
+		}
+		d.checks = append(d.checks, c)
+	}
+	d.report.say("join with a browser: %s?as=you&call=echo", pageURL(at))
+	err := call(ctx, d.settings, "echo")
+	d.tellVerdict(err)
+	return err
+}
+
+func (d *demo) tellVerdict(err error) {
+	n := len(d.checks)
+	verdict := fmt.Sprintf("all well: sound, picture and text came back (%d of %d checks held)", n, n)
+	switch {
+	case errors.As(err, new(*silent)):
+		verdict = "interrupted"
+	case err != nil:
+		verdict = "not well: " + printable(err.Error())
+	}
+	d.report.report(event{name: "verdict", fields: []field{{"ok", err == nil}}, data: verdict})
+}

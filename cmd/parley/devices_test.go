@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"parley/media/device"
+)
+
+// inventory has one of everything, with names that a device could have made up to fool a terminal.
+func inventory() device.Inventory {
+	return device.Inventory{
+		Cameras: []device.Camera{
+			{ID: "video0", Name: "\x1b[31mred\n", Formats: []device.Format{
+				{Width: 320, Height: 180, Pixels: "MJPEG", Rates: []float64{5, 29.97}},
+				{Width: 320, Height: 180, Pixels: "YUYV", Rates: []float64{5, 29.97}},
+				{Width: 640, Height: 480, Pixels: "YUYV", Rates: []float64{15}},
+				{Width: 800, Height: 600, Pixels: "YUYV"},
+			}},
+			{ID: "video2", Problem: "it is in use"},
+		},
+		Microphones: []device.Sound{{ID: "hw:0,1", Name: "Mic", Default: true}},
+		Speakers:    []device.Sound{{ID: "hw:0,0", Name: "Box"}},
+		Screens:     []device.Screen{{ID: "0", Width: 1024, Height: 768}},
+		Codecs:      []string{"video/H264", "audio/opus"},
+		Problems:    []string{"no sound"},
+		Lacks:       []string{"no VP8"},
+	}
+}
+
+func TestDevicesTable(t *testing.T) {
+	var out bytes.Buffer
+	if err := devicesTable(&out, inventory()); err != nil {
+		t.Fatal(err)
+	}
+	want := `KIND        ID      NAME               WHAT
+camera      video0  \x1b[31mred\x0a    320x180@5-29.97 MJPEG YUYV
+                                       640x480@15 YUYV
+                                       800x600 YUYV
+camera      video2                     it is in use
+microphone  hw:0,1  Mic                default
+speaker     hw:0,0  Box
+screen      0                          1024x768
+encoder     H264
+encoder     opus
+problem: no sound
+lacking: no VP8
+`
+	got := out.String()
+	if squeeze(got) != squeeze(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// squeeze makes all runs of spaces one.
+func squeeze(s string) string {
+	for strings.Contains(s, "  ") {
+		s = strings.ReplaceAll(s, "  ", " ")
+	}
+	return s
+}
+
+func TestDevicesJSON(t *testing.T) {
+	var out bytes.Buffer
+	if err := devicesObject(&out, inventory()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"formats":[{"width":320,"height":180,"pixels":"MJPEG","rates":[5,29.97]}`, `"rates":[]}`,
+		`{"id":"video2","name":"","formats":[],"problem":"it is in use"}`,
+		`"microphones":[{"id":"hw:0,1","name":"Mic","default":true}]`, `"screens":[{"id":"0","width":1024,"height":768}]`,
+		`"encoders":["H264","opus"],"problems":["no sound"],"lacking":["no VP8"]`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if err := devicesLines(&out, inventory()); err != nil {
+		t.Fatal(err)
+	}
+	events, err := readEvents(out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != 9 || !events[0].has([]string{"event=device", "kind=camera", "id=video0"}) {
+		t.Errorf("%d events:\n%s", len(events), out.String())
+	}
+}

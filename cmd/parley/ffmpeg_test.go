@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ffprobe is what ffprobe says of a file, KEY=VALUE a line, frames counted.
+func ffprobe(file string) (string, error) {
+	out, err := exec.Command("ffprobe", "-v", "error", "-count_frames", "-show_entries",
+		"stream=codec_name,codec_type,width,height,nb_read_frames,sample_rate,channels:format=duration,format_name",
+		"-of", "default=noprint_wrappers=1", file).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("ffprobe %s: %w (install ffmpeg)\n%s", filepath.Base(file), err, out)
+	}
+	return string(out), nil
+}
+
+// makeSample makes three seconds of picture or sound, by the name of the file:
+// vp9.*, av1.* and b.* (with B frames) are of that codec.
+func makeSample(file string) error {
+	picture := []string{"-f", "lavfi", "-i", "testsrc=size=320x240:rate=10:duration=3"}
+	sound := []string{"-f", "lavfi", "-i", "sine=frequency=600:duration=3"}
+	vp8 := []string{"-c:v", "libvpx", "-g", "5", "-deadline", "realtime"}
+	vp9 := []string{"-pix_fmt", "yuv420p", "-c:v", "libvpx-vp9", "-g", "10", "-deadline", "realtime", "-cpu-used", "8"}
+	av1 := []string{"-pix_fmt", "yuv420p", "-c:v", "libaom-av1", "-g", "10", "-usage", "realtime", "-cpu-used", "8"}
+	h264 := []string{"-c:v", "libx264", "-g", "5", "-bf", "0", "-pix_fmt", "yuv420p", "-profile:v", "baseline"}
+	opus := []string{"-c:a", "libopus"}
+	extension := filepath.Ext(file)
+	args := map[string][]string{
+		".ivf":  slices.Concat(picture, vp8),
+		".h264": slices.Concat(picture, h264),
+		".ogg":  slices.Concat(sound, opus),
+		".wav":  slices.Concat(sound, []string{"-ar", "22050"}),
+		".y4m":  slices.Concat(picture, []string{"-pix_fmt", "yuv444p"}),
+		".webm": slices.Concat(picture, sound, vp8, opus),
+		".mkv":  slices.Concat(picture, sound, h264, opus),
+		".mp4":  slices.Concat(picture, sound, h264, opus),
+	}[extension]
+	switch name := filepath.Base(file); {
+	case strings.HasPrefix(name, "vp9."):
+		args = slices.Concat(picture, vp9)
+	case strings.HasPrefix(name, "av1."):
+		args = slices.Concat(picture, av1)
+	case strings.HasPrefix(name, "b."):
+		args = slices.Concat(picture, h264, []string{"-profile:v", "main", "-bf", "2"})
+	}
+	if args == nil {
+		return fmt.Errorf("no sample for %s", filepath.Ext(file))
+	}
+	out, err := exec.Command("ffmpeg", append(append([]string{"-v", "error", "-y"}, args...), file)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ffmpeg: %w (install ffmpeg)\n%s", err, out)
+	}
+	return nil
+}
+
+// stream is one stream of a file, its packets counted.
+type stream struct {
+	frames   int
+	duration float64 // seconds, from the first packet to the end of the last
+}
+
+// ffprobeStream measures the first stream of a kind: "v" or "a".
+func ffprobeStream(file, kind string) (stream, error) {
+	out, err := exec.Command("ffprobe", "-v", "error", "-select_streams", kind+":0", "-show_entries",
+		"packet=pts_time", "-of", "csv=p=0", file).CombinedOutput()
+	if err != nil {
+		return stream{}, fmt.Errorf("ffprobe %s: %w\n%s", filepath.Base(file), err, out)
+	}
+	times := strings.Fields(strings.ReplaceAll(string(out), ",", ""))
+	if len(times) == 0 {
+		return stream{}, fmt.Errorf("%s has no packets of kind %s", filepath.Base(file), kind)
+	}
+	first, err1 := strconv.ParseFloat(times[0], 64)
+	last, err2 := strconv.ParseFloat(times[len(times)-1], 64)
+	return stream{len(times), last - first}, errors.Join(err1, err2)
+}

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/peer"
+)
+
+// forwardProtocol is the channel that a call is made with for forwarding; the
+// connections have channels of their own, see peer.Conn.
+const forwardProtocol = "parley.forward"
+
+const (
+	// maxForwarded is how many connections a side lets the other have at a time.
+	maxForwarded = 1024
+	// maxOpening is how many channels are opened at a time, see peer.Conn.Taken.
+	maxOpening = 8
+	// connectTimeout bounds reaching a target.
+	connectTimeout = 10 * time.Second
+)
+
+// listening is one --listen.
+type listening struct {
+	address string
+	target  string // "" for the other side's first
+}
+
+// readListen reads --listen tcp:[HOST:]PORT[,tcp:HOST:PORT].
+func readListen(values []string) ([]listening, error) {
+	var all []listening
+	for _, v := range values {
+		at, target, chosen := strings.Cut(v, ",")
+		address, ok := strings.CutPrefix(at, "tcp:")
+		if !strings.Contains(address, ":") {
+			address = "localhost:" + address
+		}
+		if !ok || checkAddress(address, true) != nil {
+			return nil, usagef("--listen %q: it is tcp:PORT or tcp:HOST:PORT, such as tcp:8080", printable(v))
+		}
+		l := listening{address: address}
+		if chosen {
+			targets, err := readTargets([]string{target})
+			if err != nil {
+				return nil, usagef("--listen %q: the target is tcp:HOST:PORT, as the other side's --connect names it", printable(v))
+			}
+			l.target = targets[0]
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// readTargets reads --connect tcp:HOST:PORT.
+func readTargets(values []string) ([]string, error) {
+	var all []string
+	for _, v := range values {
+		address, ok := strings.CutPrefix(v, "tcp:")
+		if !ok || checkAddress(address, false) != nil {
+			return nil, usagef("--connect %q: it is tcp:HOST:PORT, such as tcp:localhost:80", printable(v))
+		}
+		all = append(all, address)
+	}
+	return all, nil
+}
+
+func checkAddress(address string, listen bool) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return err
+	}
+	if !listen && (host == "" || n == 0) {
+		return errors.New("a target has a host and a port")
+	}
+	return nil
+}
+
+// forwardCalls forwards TCP connections over calls.
+func forwardCalls(ctx context.Context, cmd *cli.Command, s *settings, o *pipeOptions) error {
+	var sockets opened
+	defer func() { _ = sockets.close() }()
+	var entries []entry
+	for _, l := range o.listen {
+		listeners, err := sockets.listen(ctx, "--listen", l.address)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, entry{listeners[0], l.target})
+	}
+	s.carry = func(c *session) carrier {
+		return &forwarder{session: c, entries: entries, targets: o.targets, up: make(chan struct{}),
+			opening: make(chan struct{}, maxOpening)}
+	}
+	return pipeCalls(ctx, cmd, s, len(entries) > 0 || cmd.Bool("once"))
+}
+
+// entry is where connections come in, and for which target.
+type entry struct {
+	net.Listener
+	target string
+}
+
+// forwarder carries TCP connections over a call.
+type forwarder struct {
+	session *session
+	entries []entry
+	targets []string
+	up      chan struct{}
+	once    sync.Once
+	opening chan struct{} // holds a token for each channel that is being opened
+
+	mu   sync.Mutex // protects following
+	open int        // connections for the other side
+}
+
+// channels implements carrier.
+func (f *forwarder) channels() []peer.ChannelOptions {
+	return []peer.ChannelOptions{{Label: "forward", Protocol: forwardProtocol, Taken: true}}
+}
+
+func (f *forwarder) ready() chan struct{} { return f.up }
+
+// result implements carrier.
+func (f *forwarder) result() error {
+	select {
+	case <-f.up:
+		return nil
+	default:
+		return failf(exitFailure, "%s hung up before a data channel was open; does it take any", printable(f.session.name))
+	}
+}
+
+// opened implements carrier.
+func (f *forwarder) opened(ch *peer.Channel) {
+	switch ch.Protocol() {
+	case forwardProtocol:
+		if ch.OpenedByPeer() {
+			ch.Take()
+		}
+		f.once.Do(func() {
+			close(f.up)
+			for _, e := range f.entries {
+				f.session.work.Go(func() { f.accept(e) })
+			}
+		})
+	case peer.ConnProtocol:
+		if ch.OpenedByPeer() {
+			ch.Take()
+			f.session.work.Go(func() { f.connect(ch) })
+		}
+	}
+}
+
+// accept takes connections until the call is over.
+func (f *forwarder) accept(e entry) {
+	ctx := f.session.ctx
+	defer context.AfterFunc(ctx, func() { _ = e.Close() })()
+	f.session.report.report(event{name: "forward", peer: f.session.name, fields: []field{{"listen", e.Addr().String()}, {"target", e.target}},
+		say: fmt.Sprintf("connections to %s go to %s", e.Addr(), printable(f.session.name))})
+	for {
+		tcp, err := e.Accept()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			f.session.fail(failf(exitFailure, "failed to accept connections on %s: %w", e.Addr(), err))
+			return
+		}
+		f.session.work.Go(func() { f.send(tcp, e.target) })
+	}
+}
+
+// send forwards a connection of this side.
+func (f *forwarder) send(tcp net.Conn, target string) {
+	defer tcp.Close()
+	ctx := f.session.ctx
+	conn, err := f.dial(ctx, target)
+	if err != nil {
+		if ctx.Err() == nil {
+			f.session.report.warn("a connection from %s was not forwarded: %v", tcp.RemoteAddr(), err)
+		}
+		return
+	}
+	err = join(ctx, tcp, conn)
+	var refused *peer.RefusedError
+	if errors.As(err, &refused) {
+		f.session.report.warn("%s did not connect us: %s", printable(f.session.name), printable(refused.Reason))
+	} else if err != nil && ctx.Err() == nil {
+		f.session.logger.Debug("a forwarded connection broke", "from", tcp.RemoteAddr(), "error", err)
+	}
+}
+
+// dial opens a channel for a connection, not too many at a time.
+func (f *forwarder) dial(ctx context.Context, target string) (*peer.Conn, error) {
+	select {
+	case f.opening <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-f.opening }()
+	ch, err := f.session.call.OpenChannel(ctx, peer.ChannelOptions{Label: target, Protocol: peer.ConnProtocol})
+	if err != nil {
+		return nil, err
+	}
+	conn := peer.NewConn(ctx, ch)
+	<-conn.Taken()
+	return conn, nil
+}
+
+// connect connects the other side to a target that this side has named.
+func (f *forwarder) connect(ch *peer.Channel) {
+	ctx := f.session.ctx
+	conn := peer.NewConn(ctx, ch)
+	target, err := f.target(ch.Label())
+	if err == nil {
+		defer f.release()
+		var tcp net.Conn
+		dial := net.Dialer{Timeout: connectTimeout}
+		if tcp, err = dial.DialContext(ctx, "tcp", target); err == nil {
+			defer tcp.Close()
+			if err := join(ctx, tcp, conn); err != nil && ctx.Err() == nil {
+				f.session.logger.Debug("a forwarded connection broke", "to", target, "error", err)
+			}
+			return
+		}
+		f.session.report.warn("%s was not connected: %v", printable(f.session.name), err)
+		err = fmt.Errorf("%s cannot be reached", target)
+	}
+	_ = conn.Refuse(err.Error()) // an error is of a call that is over
+	conn.Wait()
+}
+
+// target is what a label asks for, if this side has named it. The caller has to
+// release it.
+func (f *forwarder) target(label string) (string, error) {
+	if len(f.targets) == 0 {
+		return "", errors.New("this side connects to nothing; it was not started with --connect")
+	}
+	chosen := ""
+	for _, t := range f.targets {
+		if label == "" || label == t {
+			chosen = t
+			break
+		}
+	}
+	if chosen == "" {
+		f.session.report.warn("%s wants to be connected to %s, and was refused: no --connect names it",
+			printable(f.session.name), printable(label))
+		return "", errors.New("no --connect of this side names that target")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open >= maxForwarded {
+		return "", fmt.Errorf("%d connections are open, and there may be no more", f.open)
+	}
+	f.open++
+	return chosen, nil
+}
+
+func (f *forwarder) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open--
+}
+
+// join moves bytes both ways until both have ended, or one breaks.
+func join(ctx context.Context, tcp net.Conn, conn *peer.Conn) error {
+	defer context.AfterFunc(ctx, func() { _ = tcp.Close() })()
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(conn, tcp)
+		if err == nil {
+			err = conn.CloseWrite()
+		}
+		if err != nil {
+			_ = conn.Close() // cut off, which ends the other direction too
+		}
+		sent <- err
+	}()
+	_, err := io.Copy(tcp, conn)
+	if half, ok := tcp.(interface{ CloseWrite() error }); ok && err == nil {
+		err = half.CloseWrite()
+	}
+	if err != nil {
+		if t, ok := tcp.(*net.TCPConn); ok {
+			_ = t.SetLinger(0) // the other end sees that it broke
+		}
+		_ = tcp.Close()
+	}
+	err = errors.Join(err, <-sent)
+	_ = conn.Close()
+	conn.Wait()
+	return err
+}

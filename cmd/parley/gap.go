@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/media"
+	"parley/peer"
+)
+
+// leastGap is the silence from which on media count as away. After an outage or
+// a change of the path any is measured, for it tells what that has cost.
+const leastGap = time.Second
+
+// Why media were away.
+const (
+	gapOutage = "outage" // the connection was disconnected, or failed
+	gapSwitch = "switch" // another path was taken
+	gapSource = "silence"
+)
+
+// gapWatch measures how long the frames of one track stay away. It is a
+// media.FrameSink.
+type gapWatch struct {
+	lost func() uint64 // packets of the track, up to now
+	tell func(gap)
+
+	mu     sync.Mutex // protects following
+	ssrc   uint32
+	last   time.Time // of the latest frame that could be shown
+	before uint64    // lost packets then
+	broken bool      // a frame since then was not of use
+	cause  string    // of the gap that may be, "" for none known
+	count  int
+	total  time.Duration
+}
+
+// gap is a time without media.
+type gap struct {
+	kind, cause string
+	length      time.Duration
+	lost        uint64
+}
+
+// suspect tells that the path has had a fault, or has changed.
+func (w *gapWatch) suspect(cause string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cause == "" || cause == gapOutage {
+		w.cause = cause
+	}
+}
+
+// WriteFrame implements media.FrameSink. A picture is back with the first frame
+// that can be shown: if frames before it were lost, with the next key frame.
+func (w *gapWatch) WriteFrame(f media.Frame) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f.Kind == webrtc.RTPCodecTypeVideo && !f.Key && (f.Gap || w.broken) {
+		w.broken = true
+		return nil
+	}
+	w.broken = false
+	length, lost := f.Arrival.Sub(w.last), w.lost()
+	if !w.last.IsZero() && (length >= leastGap || w.cause != "") {
+		g := gap{kind: f.Kind.String(), cause: w.cause, length: length, lost: lost - min(lost, w.before)}
+		if g.cause == "" {
+			g.cause = gapSource
+		}
+		w.cause = ""
+		w.count++
+		w.total += length
+		w.tell(g)
+	}
+	w.ssrc, w.last, w.before = f.SSRC, f.Arrival, lost
+	return nil
+}
+
+// watchGaps makes what measures the gaps of a track.
+func (c *session) watchGaps(lost func() uint64) *gapWatch {
+	w := &gapWatch{lost: lost, tell: c.tellGap}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gaps = append(c.gaps, w)
+	return w
+}
+
+// tellGap tells that media are back.
+func (c *session) tellGap(g gap) {
+	c.report.report(event{name: "gap", peer: c.name, detail: g.length < leastGap,
+		fields: []field{{"kind", g.kind}, {"ms", g.length.Milliseconds()}, {"lost", g.lost}, {"cause", g.cause}},
+		say:    fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
+}
+
+// suspectGap looks for what an event of the call means for its media.
+func (c *session) suspectGap(e peer.Event) {
+	cause := ""
+	switch e := e.(type) {
+	case peer.PairSelected:
+		if c.isConnected() {
+			cause = gapSwitch
+		}
+	case peer.StateChanged:
+		if e.State == webrtc.PeerConnectionStateDisconnected || e.State == webrtc.PeerConnectionStateFailed {
+			cause = gapOutage
+		}
+	}
+	if cause == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.gaps {
+		w.suspect(cause)
+	}
+}
+
+// gapFields are what the gaps of a track add to its statistics.
+func (c *session) gapFields(s media.Stats) []field {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.gaps {
+		if count, total, ok := w.sum(s.SSRC); ok {
+			return []field{{"gaps", count}, {"gap_ms", total.Milliseconds()}}
+		}
+	}
+	return nil
+}
+
+// sum is what has been measured of the stream with that SSRC.
+func (w *gapWatch) sum(ssrc uint32) (count int, total time.Duration, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count, w.total, w.ssrc == ssrc && !w.last.IsZero()
+}
+
+func plural(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/pion/webrtc/v4"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	wire "parley/signal"
+)
+
+// impostor NAME garbled|unsafe signs in as NAME and answers one call badly:
+// with no description, or with one whose certificate is another's.
+func impostor(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	client, err := wire.Dial(ctx, ts.Getenv("PARLEY_SERVER"), nil)
+	ts.Check(err)
+	ts.Check(client.Login(ctx, args[0]))
+	done := make(chan struct{})
+	ts.Defer(func() { cancel(); <-done })
+	go func() {
+		defer close(done)
+		defer client.Close()
+		pc, err := impostorConnection()
+		if err != nil {
+			return
+		}
+		defer func() { _ = pc.GracefulClose() }()
+		for {
+			m, err := client.Receive(ctx)
+			if err != nil {
+				return
+			}
+			if m.Type != wire.Offer {
+				continue
+			}
+			sdp := "v=0\r\nnonsense"
+			if args[1] == "unsafe" {
+				sdp = wrongFingerprint(pc, m.SDP)
+			}
+			_ = client.Send(ctx, wire.Message{Type: wire.Answer, Peer: m.Peer, SDP: sdp})
+		}
+	}()
+}
+
+func impostorConnection() (*webrtc.PeerConnection, error) {
+	settings := webrtc.SettingEngine{}
+	settings.SetIncludeLoopbackCandidate(true)
+	return webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
+}
+
+// wrongFingerprint is a complete answer but for the fingerprint, "" if it
+// cannot be made.
+func wrongFingerprint(pc *webrtc.PeerConnection, offer string) string {
+	if pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}) != nil {
+		return ""
+	}
+	answer, err := pc.CreateAnswer(nil)
+	if err != nil {
+		return ""
+	}
+	complete := webrtc.GatheringCompletePromise(pc)
+	if pc.SetLocalDescription(answer) != nil {
+		return ""
+	}
+	<-complete
+	fingerprint := regexp.MustCompile(`a=fingerprint:sha-256 \S+`)
+	return fingerprint.ReplaceAllString(pc.LocalDescription().SDP, "a=fingerprint:sha-256 "+strings.Repeat("00:", 31)+"00")
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+
+	"parley/cmd/parley/tui"
+)
+
+// maxInbox is how many events wait for the owner of a chat before texts of a
+// peer that floods it are dropped.
+const maxInbox = 4096
+
+// inbox carries what happens in calls to the one goroutine that owns a chat.
+// Nobody waits to post: the owner may be waiting for who posts.
+type inbox struct {
+	ready chan struct{} // has one element when there is something
+
+	mu      sync.Mutex // protects following
+	items   []any      // tui.Event, or a func() that the owner calls
+	dropped int
+}
+
+func newInbox() *inbox { return &inbox{ready: make(chan struct{}, 1)} }
+
+// post adds a tui.Event or a func().
+func (b *inbox) post(item any) {
+	b.mu.Lock()
+	if len(b.items) >= maxInbox && expendable(item) {
+		b.dropped++
+	} else {
+		b.items = append(b.items, item)
+	}
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// expendable tells what is lost without harm: what others say, as fast as they
+// please.
+func expendable(item any) bool {
+	switch item := item.(type) {
+	case tui.Said:
+		return !item.Mine
+	case tui.Noted, tui.Progress:
+		return true
+	}
+	return false
+}
+
+// take is everything that was posted.
+func (b *inbox) take() []any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	items := b.items
+	if b.dropped > 0 {
+		items = append(items, tui.Noted{Text: fmt.Sprintf("%d lines came too fast, and are not shown", b.dropped), Alert: true})
+	}
+	b.items, b.dropped = nil, 0
+	return items
+}

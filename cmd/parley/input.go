@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/urfave/cli/v3"
+)
+
+func inputFlags() []cli.Flag {
+	return []cli.Flag{stringFlag("input", "", "`FORMAT` of commands on stdin while calls go on: ndjson: {\"id\":1,\"command\":\"say\",\"text\":\"hi\"}; also hangup, mute, unmute, hold, resume, add, remove, source, restart-ice, stats")}
+}
+
+// readInput reads --input.
+func (s *settings) readInput(cmd *cli.Command) error {
+	s.input = cmd.String("input")
+	switch {
+	case s.input != "" && s.input != "ndjson":
+		return usagef("--input %q: it is ndjson: one JSON object a line", printable(s.input))
+	case s.input != "" && (s.video == "-" || s.audio == "-"):
+		return usagef("--input and a source of - both read stdin; give the source as a file")
+	}
+	return nil
+}
+
+// maxCommand is the longest line of --input, in bytes.
+const maxCommand = 512 << 10
+
+// commands reads the commands of --input, if there is one, until the function is
+// called. find is the call that one is for. The end of the input ends nothing.
+func (s *settings) commands(find func(peer string) (*session, error)) (stop func(), err error) {
+	if s.input == "" {
+		return func() {}, nil
+	}
+	in, stopReading, err := newStoppable(s.stdin)
+	if err != nil {
+		return nil, failf(exitFailure, "--input: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		if err := s.readCommands(ctx, in, find); err != nil && ctx.Err() == nil {
+			s.report.warn("--input: %v; no more commands are read", err)
+		}
+	})
+	return func() {
+		cancel()
+		stopReading()
+		reading.Wait()
+	}, nil
+}
+
+func (s *settings) readCommands(ctx context.Context, in io.Reader, find func(string) (*session, error)) error {
+	return eachLine(in, func(line []byte, tooLong bool) bool {
+		switch {
+		case tooLong:
+			s.reply("", command{}, fmt.Errorf("a line has more than %d bytes, and was skipped", maxCommand))
+		case len(bytes.TrimSpace(line)) > 0:
+			s.obey(line, find)
+		}
+		return ctx.Err() == nil
+	})
+}
+
+// eachLine calls f with each line, which may be too long, until f returns false
+// or there are no more.
+func eachLine(in io.Reader, f func(line []byte, tooLong bool) bool) error {
+	lines := bufio.NewReaderSize(in, 4096)
+	for {
+		text, tooLong, err := readLine(lines)
+		if (len(text) > 0 || tooLong) && !f(text, tooLong) {
+			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readLine reads a line, and skips one that is too long.
+func readLine(r *bufio.Reader) (line []byte, tooLong bool, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if len(line)+len(part) > maxCommand {
+			line, tooLong = nil, true
+		}
+		if !tooLong {
+			line = append(line, part...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, tooLong, err
+		}
+	}
+}
+
+// obey carries out one line.
+func (s *settings) obey(line []byte, find func(string) (*session, error)) {
+	cmd, err := parseCommand(line)
+	if err != nil {
+		s.reply(cmd.Peer, cmd, err)
+		return
+	}
+	c, err := find(cmd.Peer)
+	if err != nil {
+		s.reply(cmd.Peer, cmd, err)
+		return
+	}
+	c.do(cmd, func(err error) { s.reply(c.name, cmd, err) })
+}
+
+// reply tells how a command went.
+func (s *settings) reply(peer string, cmd command, err error) {
+	fields := withID(cmd)
+	if cmd.Command != "" {
+		fields = append(fields, field{"command", cmd.Command})
+	}
+	fields = append(fields, field{"ok", err == nil})
+	e := event{name: "reply", peer: peer, say: printable(cmd.Command) + ": done"}
+	if err != nil {
+		fields = append(fields, field{"error", err.Error()})
+		e.say = printable(orAll(cmd.Command, "command")) + ": " + printable(err.Error())
+	}
+	e.fields = fields
+	s.report.report(e)
+}
+
+// only finds a call for who has just one.
+func only(c *session) func(string) (*session, error) {
+	return func(peer string) (*session, error) {
+		if peer != "" && peer != c.name {
+			return nil, fmt.Errorf("there is no call with %q", peer)
+		}
+		return c, nil
+	}
+}
+
+// named finds a call of an answerer: the one with that name, or the only one.
+func (a *answerer) named(peer string) (*session, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if peer != "" {
+		if c := a.calls[peer]; c != nil {
+			return c, nil
+		}
+		return nil, fmt.Errorf("there is no call with %q", peer)
+	}
+	switch len(a.calls) {
+	case 0:
+		return nil, errors.New("there is no call now")
+	case 1:
+		for _, c := range a.calls {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("there are %d calls; name one by peer", len(a.calls))
+}

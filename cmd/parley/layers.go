@@ -1,0 +1,56 @@
+package main
+
+import (
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+
+	"parley/media"
+	"parley/peer"
+)
+
+// layers are what the layers of one track (simulcast) share: the largest that comes is recorded and shown.
+type layers map[*webrtc.RTPReceiver][]*media.Highest
+
+// sinks are those of a track that make is asked for once, for all of its layers.
+func (l layers) sinks(e peer.TrackReceived, make func() []media.FrameSink) (all []media.FrameSink, first bool) {
+	if e.Track.RID() == "" {
+		return make(), true
+	}
+	shared, known := l[e.Receiver]
+	if !known {
+		for _, sink := range make() {
+			shared = append(shared, media.NewHighest(sink))
+		}
+		l[e.Receiver] = shared
+	}
+	for _, h := range shared {
+		all = append(all, h.Layer())
+	}
+	return all, !known
+}
+
+// layerReports are the reports of one layer. Reading a receiver's own panics when what it receives has layers.
+type layerReports struct {
+	receiver *webrtc.RTPReceiver
+	rid      string
+}
+
+func reportsOf(e peer.TrackReceived) media.RTCPReader {
+	if rid := e.Track.RID(); rid != "" {
+		return layerReports{e.Receiver, rid}
+	}
+	return e.Receiver
+}
+
+// ReadRTCP implements media.RTCPReader.
+func (l layerReports) ReadRTCP() ([]rtcp.Packet, interceptor.Attributes, error) {
+	return l.receiver.ReadSimulcastRTCP(l.rid)
+}
+
+// SetReadDeadline implements media.RTCPReader.
+func (l layerReports) SetReadDeadline(t time.Time) error {
+	return l.receiver.SetReadDeadlineSimulcast(t, l.rid)
+}

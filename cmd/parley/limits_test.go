@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/urfave/cli/v3"
+
+	wire "parley/signal"
+)
+
+// limitsOf reads a command line of limits.
+func limitsOf(t *testing.T, args ...string) (wire.Limits, error) {
+	t.Helper()
+	d := &desk{}
+	c := &cli.Command{Name: "serve", Flags: limitFlags(), Action: func(_ context.Context, cmd *cli.Command) error { return d.readLimits(cmd) },
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}}
+	err := c.Run(t.Context(), append([]string{"serve"}, args...))
+	return d.options.Limits, err
+}
+
+// What --help shows as the defaults are the bounds that the server documents, and each flag sets its own.
+func TestLimitFlags(t *testing.T) {
+	defaults := wire.Limits{
+		Frame: 65536, SDP: 49152, Candidate: 2048, LoginWait: 10 * time.Minute, Pending: 1024, Offers: wire.Rate{PerSecond: 5, Burst: 10},
+		Candidates: wire.Rate{PerSecond: 20, Burst: 100}, Others: wire.Rate{PerSecond: 10, Burst: 20}, Connections: 16384, PerAddress: 256,
+		Upgrades: wire.Rate{PerSecond: 200, Burst: 1000}, Calls: 128, HeaderWait: 5 * time.Second, Header: 16384,
+		LoginFailures: wire.Rate{PerSecond: 10.0 / 1800, Burst: 10},
+	}
+	got, err := limitsOf(t)
+	if err != nil || !cmp.Equal(got, defaults) {
+		t.Errorf("defaults: %v\n%s", err, cmp.Diff(defaults, got))
+	}
+	if got, err := limitsOf(t, "--limits", "off"); err != nil || !cmp.Equal(got, wire.NoLimits()) {
+		t.Errorf("off: %v\n%s", err, cmp.Diff(wire.NoLimits(), got))
+	}
+	set := map[string]func(*wire.Limits, int){
+		"max-frame": func(l *wire.Limits, n int) { l.Frame = n }, "max-sdp": func(l *wire.Limits, n int) { l.SDP = n },
+		"max-candidate": func(l *wire.Limits, n int) { l.Candidate = n }, "max-pending": func(l *wire.Limits, n int) { l.Pending = n },
+		"max-connections": func(l *wire.Limits, n int) { l.Connections = n }, "max-per-address": func(l *wire.Limits, n int) { l.PerAddress = n },
+		"max-calls": func(l *wire.Limits, n int) { l.Calls = n }, "max-header": func(l *wire.Limits, n int) { l.Header = n },
+		"login-deadline": func(l *wire.Limits, n int) { l.LoginWait = time.Duration(n) * span(n) },
+		"header-timeout": func(l *wire.Limits, n int) { l.HeaderWait = time.Duration(n) * span(n) },
+		"offer-rate":     func(l *wire.Limits, n int) { l.Offers = wire.Rate{PerSecond: float64(n)} },
+		"candidate-rate": func(l *wire.Limits, n int) { l.Candidates = wire.Rate{PerSecond: float64(n)} },
+		"other-rate":     func(l *wire.Limits, n int) { l.Others = wire.Rate{PerSecond: float64(n)} },
+		"upgrade-rate":   func(l *wire.Limits, n int) { l.Upgrades = wire.Rate{PerSecond: float64(n)} },
+		"max-login-failures": func(l *wire.Limits, n int) {
+			l.LoginFailures = wire.Rate{PerSecond: float64(n) / 1800, Burst: max(n, 0)}
+		},
+	}
+	if len(set) != len(limits()) {
+		t.Errorf("%d limits are tested, there are %d", len(set), len(limits()))
+	}
+	for _, l := range limits() {
+		value := "7"
+		if l.name == "login-deadline" || l.name == "header-timeout" {
+			value = "7s"
+		}
+		for given, n := range map[string]int{value: 7, "0": -1} {
+			for base, args := range map[*wire.Limits][]string{&defaults: nil, new(wire.NoLimits()): {"--limits", "off"}} {
+				want := *base
+				set[l.name](&want, n)
+				got, err := limitsOf(t, append(args, "--"+l.name, given)...)
+				if n < 0 && l.name == "max-login-failures" && got.LoginFailures.PerSecond < 0 {
+					want.LoginFailures = got.LoginFailures
+				}
+				if err != nil || !cmp.Equal(got, want) {
+					t.Errorf("%v --%s %s: %v\n%s", args, l.name, given, err, cmp.Diff(want, got))
+				}
+			}
+		}
+	}
+}
+
+// span is the unit of a number: what is lifted has none.
+func span(n int) time.Duration {
+	if n < 0 {
+		return 1
+	}
+	return time.Second
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	wire "parley/signal"
+)
+
+// dialTimeout bounds reaching and logging in to the signaling server, where
+// --timeout does not.
+const dialTimeout = 10 * time.Second
+
+// line is this peer's connection to the signaling server.
+type line struct {
+	*settings
+	client *wire.Client // nil before signIn
+	away   atomic.Bool  // it was told that the server is lost, and not that it is back
+	up     atomic.Int32 // calls that are up, and may need the server again
+	anew   atomic.Value // func(): told when the server is back and has forgotten the calls
+}
+
+// signIn reaches the server and logs in.
+func (l *line) signIn(ctx context.Context) error {
+	s := l.settings
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	client, err := wire.Dial(dialing, s.server, &wire.ClientOptions{
+		Dialect: s.dialect, Header: s.header, TLS: s.tls, Token: s.token, Resume: true, OnState: l.changed, Logger: s.logger,
+		KeepTrying: func() bool { return l.up.Load() > 0 },
+	})
+	if err != nil {
+		return s.unreached(ctx, err)
+	}
+	s.report.report(event{name: "signaling", fields: []field{{"state", "connected"}, {"server", s.server}},
+		say: "reached " + printable(s.server), detail: true})
+	if err := s.logIn(ctx, client); err != nil {
+		_ = client.Close() // the login says more
+		return err
+	}
+	l.client = client
+	return nil
+}
+
+// unreached is the error of a server that was not reached.
+func (s *settings) unreached(ctx context.Context, err error) error {
+	if i := interruption(ctx); i != nil {
+		return i
+	}
+	if ctx.Err() != nil {
+		return failf(exitTimeout, "gave up after %s: the signaling server %s does not answer", s.timeout, printable(s.server))
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return failf(exitSignaling, "the signaling server %s does not answer", printable(s.server))
+	}
+	return err
+}
+
+func (s *settings) logIn(ctx context.Context, client *wire.Client) error {
+	err := client.Login(ctx, s.name)
+	say := fmt.Sprintf("signed in as %s at %s", printable(s.name), printable(s.server))
+	if err != nil {
+		say = ""
+	}
+	s.report.report(event{name: "login", fields: []field{{"name", s.name}, {"success", err == nil}}, say: say})
+	switch {
+	case interruption(ctx) != nil:
+		return interruption(ctx)
+	case ctx.Err() != nil:
+		return failf(exitTimeout, "gave up after %s: the signaling server %s does not answer the login", s.timeout, printable(s.server))
+	}
+	return err
+}
+
+// close says goodbye to the server.
+func (l *line) close() {
+	_ = l.client.Close() // it may be lost already
+	l.report.report(event{name: "signaling", fields: []field{{"state", "closed"}}})
+}
+
+// changed tells that the server is lost for now, or that it is back.
+func (l *line) changed(s wire.State) {
+	if s.Lost {
+		l.away.Store(true)
+		l.report.report(event{name: "signaling", fields: []field{{"state", "lost"}, {"error", s.Err.Error()}},
+			say: printable(s.Err.Error()) + "; trying to come back"})
+		return
+	}
+	l.away.Store(false)
+	say := "the signaling server is back"
+	if forgotten, ok := l.anew.Load().(func()); ok && !s.Resumed {
+		forgotten()
+	}
+	if !s.Resumed {
+		say += ", and has forgotten the calls that were being set up"
+	}
+	l.report.report(event{name: "signaling", fields: []field{{"state", "connected"}, {"server", l.server}, {"resumed", s.Resumed}}, say: say})
+}
+
+// lost tells that the server is gone for good.
+func (l *line) lost(err error) {
+	if l.away.Swap(true) {
+		return
+	}
+	l.report.report(event{name: "signaling", fields: []field{{"state", "lost"}, {"error", err.Error()}}})
+}
+
+// to is the way to one other side.
+func (l *line) to(name string) *leg { return &leg{l, name} }
+
+// leg is the signaling of one call: a peer.Signaler.
+type leg struct {
+	*line
+	peer string
+}
+
+// send sends a message, or what becomes of it when a probe alters it.
+func (l *leg) send(ctx context.Context, m wire.Message) error {
+	m.Peer = l.peer
+	for _, m := range l.witness.sends(m) {
+		if err := l.client.Send(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// candidatesDone sends the offer that was held back until it has all candidates.
+func (l *leg) candidatesDone(ctx context.Context) {
+	if l.witness == nil {
+		return
+	}
+	for _, m := range l.witness.release() {
+		if err := l.client.Send(ctx, m); err != nil {
+			l.logger.Debug("the offer was not sent", "error", err)
+		}
+	}
+}
+
+func (l *leg) Offer(ctx context.Context, sdp string) error {
+	return l.send(ctx, wire.Message{Type: wire.Offer, SDP: sdp})
+}
+
+func (l *leg) Answer(ctx context.Context, sdp string) error {
+	return l.send(ctx, wire.Message{Type: wire.Answer, SDP: sdp})
+}
+
+func (l *leg) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
+	return l.send(ctx, wire.Message{Type: wire.ICECandidate, Candidate: &wire.Candidate{
+		Candidate: c.Candidate, SDPMid: c.SDPMid, SDPMLineIndex: c.SDPMLineIndex, UsernameFragment: c.UsernameFragment,
+	}})
+}
+
+func (l *leg) Leave(ctx context.Context) error {
+	return l.send(ctx, wire.Message{Type: wire.Leave})
+}
+
+// candidateInit is a candidate of the wire as Pion has it; nil is the end.
+func candidateInit(c *wire.Candidate) webrtc.ICECandidateInit {
+	if c == nil {
+		return webrtc.ICECandidateInit{}
+	}
+	return webrtc.ICECandidateInit{
+		Candidate: c.Candidate, SDPMid: c.SDPMid, SDPMLineIndex: c.SDPMLineIndex, UsernameFragment: c.UsernameFragment,
+	}
+}
+
+// loopback tells if loopback addresses should be offered: when the signaling
+// server is on this machine, for then the other side may be too, and when the
+// machine has no other address.
+func (s *settings) loopback() bool {
+	if u, err := url.Parse(s.server); err == nil {
+		if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+			return true
+		}
+	}
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return true
+	}
+	for _, i := range interfaces {
+		if i.Flags&net.FlagLoopback != 0 || i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		if addrs, err := i.Addrs(); err == nil && len(addrs) > 0 {
+			return false
+		}
+	}
+	return true
+}

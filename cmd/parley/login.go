@@ -1,0 +1,85 @@
+package main
+
+import (
+	"log/slog"
+	"net/netip"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	wire "parley/signal"
+)
+
+func loginFlags() []cli.Flag {
+	return inCategory("LOGIN (open to everybody without these)", []cli.Flag{
+		stringFlag("auth-jwt", "", "`KEYFILE` with the public key (PEM, JWK) or the secret of the tokens that are good; sub is the name, exp is needed"),
+		stringFlag("auth-jwt-audience", "", "the aud that a token must have"),
+		stringFlag("auth-webhook", "", "`URL` to ask about each login; no answer within 5s is a no"),
+	})
+}
+
+// readLogin reads who may sign in.
+func (d *desk) readLogin(cmd *cli.Command) (err error) {
+	key, url := cmd.String("auth-jwt"), cmd.String("auth-webhook")
+	switch {
+	case key != "" && url != "":
+		return usagef("--auth-jwt and --auth-webhook: one of them decides, not both")
+	case key != "":
+		d.options.Auth, err = wire.LoadJWT(key, &wire.JWTOptions{Audience: cmd.String("auth-jwt-audience")})
+		if err != nil {
+			return failf(exitDevice, "--auth-jwt: %w", err)
+		}
+	case url != "":
+		d.options.Auth, err = wire.NewWebhook(url, nil)
+		if err != nil {
+			return usagef("--auth-webhook: %v", err)
+		}
+	}
+	if key == "" && cmd.String("auth-jwt-audience") != "" {
+		return usagef("--auth-jwt-audience is of use with --auth-jwt only")
+	}
+	return nil
+}
+
+// readProxies reads --trusted-proxy.
+func (d *desk) readProxies(cmd *cli.Command) (err error) {
+	d.options.TrustedProxies, err = prefixes("trusted-proxy", cmd.StringSlice("trusted-proxy"))
+	return err
+}
+
+// prefixes reads addresses and CIDRs.
+func prefixes(flag string, values []string) ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, v := range values {
+		p, err := netip.ParsePrefix(v)
+		if a, addrErr := netip.ParseAddr(v); addrErr == nil && a.Zone() == "" {
+			p, err = a.Unmap().Prefix(a.Unmap().BitLen())
+		}
+		if err != nil {
+			return nil, usagef("--%s %q: it is an address or a CIDR, such as 10.0.0.0/8", flag, printable(v))
+		}
+		list = append(list, p.Masked())
+	}
+	return list, nil
+}
+
+// readLog reads --log.
+func readLog(cmd *cli.Command, std stdio) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	switch {
+	case cmd.Bool("verbose"):
+		options.Level = slog.LevelDebug
+	case cmd.Bool("quiet"):
+		options.Level = slog.LevelWarn
+	}
+	switch v := strings.ToLower(cmd.String("log")); v {
+	case "text":
+		return slog.New(slog.NewTextHandler(std.err, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(std.err, options)), nil
+	case "off":
+		return slog.New(slog.DiscardHandler), nil
+	default:
+		return nil, usagef("--log %q: it is text, json or off", printable(v))
+	}
+}

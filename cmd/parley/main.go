@@ -1,0 +1,108 @@
+// Command parley is a WebRTC peer for the terminal. Each subcommand is in the
+// file of its name; this one wires them and turns errors into exit codes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v3"
+)
+
+// stdio is where a command reads and writes: results and data to out, talk to
+// err.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	os.Exit(int(run(context.Background(), stdio{os.Stdin, os.Stdout, os.Stderr}, os.Args)))
+}
+
+// run runs the command line and returns the exit code. The first signal ends
+// ctx, which hangs up and finishes files; the second one kills.
+func run(ctx context.Context, std stdio, args []string) exitCode {
+	ctx, interrupt := context.WithCancelCause(ctx)
+	defer interrupt(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			interrupt(&interrupted{s})
+		case <-done:
+		}
+	}()
+	err := root(std).Run(ctx, withShow(args))
+	var said *silent
+	if err != nil && !errors.As(err, &said) {
+		fmt.Fprintf(std.err, "parley: %v\n", err)
+	}
+	return codeOf(err)
+}
+
+func root(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:  "parley",
+		Usage: "a WebRTC peer for the terminal: the other end of a call",
+		Description: `Call a browser tab, or another parley, by name. In two terminals:
+
+   parley serve                         # signaling server and web page on :9090
+   parley call tab --video test --audio test
+
+and in a browser http://localhost:9090/?as=tab&answer=1
+
+Without any of that, "parley demo" shows a whole call on this machine.
+
+Every flag has an environment variable: --server is PARLEY_SERVER.
+
+EXIT CODES:
+   0 all well              10 signaling not reached or lost   20 device or file
+   1 any other failure     11 login refused                   30 negotiation failed
+   2 usage                 12 the other is absent, busy       40 no connection (ICE, DTLS)
+   3 an expectation           or said no                     130 interrupted
+     did not hold
+   4 timed out`,
+		Reader: std.in, Writer: std.out, ErrWriter: std.err,
+		HideVersion:    true,
+		Suggest:        true,
+		Commands:       commands(std),
+		Action:         unknownCommand,
+		OnUsageError:   usageError,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run does it
+	}
+}
+
+// unknownCommand answers a command line that names no command.
+func unknownCommand(_ context.Context, cmd *cli.Command) error {
+	if name := cmd.Args().First(); name != "" {
+		return usagef("there is no command %q; see parley --help", printable(name))
+	}
+	return cli.ShowRootCommandHelp(cmd)
+}
+
+func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
+	return usagef("%v; see %s --help", err, cmd.FullName())
+}
+
+// commands are the subcommands, in the order of --help.
+func commands(std stdio) []*cli.Command {
+	all := []*cli.Command{
+		serveCommand(std), callCommand(std), answerCommand(std), echoCommand(std), pipeCommand(std), chatCommand(std), sendCommand(std), receiveCommand(std), probeCommand(std), demoCommand(std),
+		snapshotCommand(std), devicesCommand(std), doctorCommand(std), versionCommand(std),
+	}
+	for _, c := range all {
+		c.DisableSliceFlagSeparator = true // a comma in --say or --ice-server belongs to the value
+	}
+	return all
+}

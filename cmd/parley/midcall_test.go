@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"testing"
+
+	"parley/signal/web/webtest"
+)
+
+// commanded runs the binary with --input ndjson; tell writes a command and waits
+// for its reply.
+func commanded(t *testing.T, args ...string) (p *process, tell func(command string)) {
+	t.Helper()
+	p = terminal(t, append(args, "--input", "ndjson", "--output", "ndjson", "--stats-interval", "0")...)
+	id := 0
+	return p, func(command string) {
+		t.Helper()
+		id++
+		if _, err := io.WriteString(p.in, fmt.Sprintf(`{"id":%d,%s}`+"\n", id, command)); err != nil {
+			t.Fatal(err)
+		}
+		p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"[a-z-]+","ok":true`, id))
+	}
+}
+
+// shows waits until the page shows a picture, yes or no.
+func shows(tab *webtest.Tab, picture string) {
+	tab.Wait(`document.querySelector('#callPage').dataset.picture === '` + picture + `'`)
+}
+
+// The terminal adds, exchanges, removes, holds and resumes in a call with a tab,
+// and the page shows it: as the one whose offers stand, and as the one that has
+// to ask the page for its offers.
+func TestMidCallWithATab(t *testing.T) {
+	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
+		t.Run(name, func(t *testing.T) {
+			page, server := serving(t)
+			tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
+			idle(tab)
+			p, tell := commanded(t, "call", "tab", "--server", server, "--as", me, "--audio", "tone:700")
+			talking(tab)
+			tab.WaitTone(700)
+			shows(tab, "no")
+			for range 2 {
+				tell(`"command":"add","kind":"video","source":"test"`)
+				tab.WaitFrames(5)
+				shows(tab, "yes")
+				tell(`"command":"remove","kind":"video"`)
+				shows(tab, "no")
+			}
+			tell(`"command":"source","kind":"audio","source":"tone:900"`)
+			tab.WaitTone(900)
+			tell(`"command":"hold"`)
+			tab.Wait(`document.querySelector('#remoteVideo').srcObject.getTracks().every(t => t.muted)`)
+			tell(`"command":"resume"`)
+			tab.Wait(`document.querySelector('#remoteVideo').srcObject.getAudioTracks().some(t => !t.muted)`)
+			tab.WaitTone(900)
+			tell(`"command":"restart-ice"`)
+			tell(`"command":"source","kind":"audio","source":"tone:500"`)
+			tab.WaitTone(500)
+			tell(`"command":"mute","kind":"audio"`)
+			tab.WaitTone(0)
+			tell(`"command":"unmute","kind":"audio"`)
+			tab.WaitTone(500)
+			tell(`"command":"hangup"`)
+			p.ends(t, 0)
+			idle(tab)
+			tab.NoErrors()
+			tab.Close()
+		})
+	}
+}

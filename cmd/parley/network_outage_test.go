@@ -1,0 +1,336 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// faulty is a call between two hosts of a lab, in which something goes wrong.
+type faulty struct {
+	t          *testing.T
+	lab        *lab
+	server     *process
+	hosts      [2]*host // alice's, who calls and makes the offers, and bob's
+	alice, bob *process
+}
+
+func newFaulty(t *testing.T) *faulty {
+	t.Helper()
+	t.Parallel()
+	f := &faulty{t: t, lab: newNetwork(t)}
+	f.server = f.lab.signaling() // without a relay, which over TCP would get the call through
+	f.hosts = [2]*host{f.lab.public("alice", "203.0.113.11/24"), f.lab.public("bob", "203.0.113.12/24")}
+	f.call("--video", "test", "--audio", "test")
+	for _, p := range f.both() {
+		f.flows(p, 0)
+	}
+	return f
+}
+
+// call makes the call, with flags for both.
+func (f *faulty) call(flags ...string) {
+	f.t.Helper()
+	flags = append([]string{"--server", labServer, "--output", "ndjson", "--stats-interval", "500ms"}, flags...)
+	f.bob = f.hosts[1].parley(f.t, append([]string{"answer", "--as", "bob", "--once"}, flags...)...)
+	f.bob.says(f.t, `"event":"login"`)
+	f.alice = f.hosts[0].parley(f.t, append([]string{"call", "bob", "--as", "alice"}, flags...)...)
+}
+
+func (f *faulty) both() []*process { return []*process{f.alice, f.bob} }
+
+// events are what a process has told since mark.
+func (f *faulty) events(p *process, mark int) []jsonEvent {
+	f.t.Helper()
+	events, err := readEvents(p.out.complete()[mark:])
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return events
+}
+
+// waits until an event fits, of those since mark.
+func (f *faulty) waits(p *process, mark int, what string, fits func(jsonEvent) bool) jsonEvent {
+	f.t.Helper()
+	timeout := time.After(2 * patience)
+	for {
+		more := p.out.change()
+		for _, e := range f.events(p, mark) {
+			if fits(e) {
+				return e
+			}
+		}
+		select {
+		case <-more:
+		case <-p.exited:
+			f.t.Fatalf("it ended without %s", what)
+		case <-timeout:
+			f.t.Fatalf("no %s", what)
+		}
+	}
+}
+
+func (f *faulty) state(p *process, mark int, state string) jsonEvent {
+	f.t.Helper()
+	return f.waits(p, mark, state, func(e jsonEvent) bool { return e.has([]string{"event=state", "connection=" + state}) })
+}
+
+// flows waits until pictures and sound have come since mark.
+func (f *faulty) flows(p *process, mark int) {
+	f.t.Helper()
+	for _, kind := range []string{"audio", "video"} {
+		least := -1.0
+		f.waits(p, mark, kind+" coming", func(e jsonEvent) bool {
+			n := framesOf(e, kind)
+			if least < 0 && n >= 0 {
+				least = n
+			}
+			return n >= least+5 && least >= 0
+		})
+	}
+}
+
+// framesOf is how many frames have come, by a stats event; -1 if e is none.
+func framesOf(e jsonEvent, kind string) float64 {
+	tracks, _ := e["tracks"].([]any)
+	for _, t := range tracks {
+		track, _ := t.(map[string]any)
+		if track["kind"] == kind && track["direction"] == "in" {
+			frames, _ := track["frames"].(float64)
+			return frames
+		}
+	}
+	return -1
+}
+
+// gap waits for the longest gap since mark to be told.
+func (f *faulty) gap(p *process, mark int, kind, cause string, least time.Duration) jsonEvent {
+	f.t.Helper()
+	return f.waits(p, mark, fmt.Sprintf("gap in %s of %v by %s", kind, least, cause), func(e jsonEvent) bool {
+		ms, _ := e["ms"].(float64)
+		return e.has([]string{"event=gap", "kind=" + kind, "cause=" + cause}) && ms >= float64(least.Milliseconds())
+	})
+}
+
+// marks are the places where both outputs end now.
+func (f *faulty) marks() (m [2]int) {
+	for i, p := range f.both() {
+		m[i] = len(p.out.complete())
+	}
+	return m
+}
+
+// count is how often the connection came into a state since mark.
+func (f *faulty) count(p *process, mark int, state string) (n int) {
+	f.t.Helper()
+	for _, e := range f.events(p, mark) {
+		if e.has([]string{"event=state", "connection=" + state}) {
+			n++
+		}
+	}
+	return n
+}
+
+// without counts what should not have happened since mark.
+func (f *faulty) without(p *process, mark int, want ...string) {
+	f.t.Helper()
+	for _, e := range f.events(p, mark) {
+		if e.has(want) {
+			f.t.Errorf("there is %v", e)
+		}
+	}
+}
+
+// hangUp ends the call, which both sides should take for one.
+func (f *faulty) hangUp() {
+	f.t.Helper()
+	interruptProcess(f.t, f.alice)
+	f.alice.ends(f.t, 130)
+	f.bob.ends(f.t, 0)
+}
+
+// cut loads nftables rules that drop what matches, until mend.
+func (h *host) cut(matches ...string) {
+	h.t.Helper()
+	rules := ""
+	for _, m := range matches {
+		rules += m + " drop\n"
+	}
+	h.nft("table inet cut {\nchain in { type filter hook input priority -300;\n" + rules + "}\n" +
+		"chain forward { type filter hook forward priority -300;\n" + rules + "}\n" +
+		"chain out { type filter hook output priority -300;\n" + rules + "}\n}")
+}
+
+func (h *host) mend() {
+	h.t.Helper()
+	h.nft("delete table inet cut")
+}
+
+// outage cuts bob off for d, and returns how long that really took at most.
+func (f *faulty) outage(d time.Duration, matches ...string) time.Duration {
+	f.t.Helper()
+	begin := time.Now()
+	f.hosts[1].cut(matches...)
+	time.Sleep(d - time.Since(begin)) // the outage is what is tested, nothing is waited for
+	f.hosts[1].mend()
+	return time.Since(begin)
+}
+
+const allUDP = "meta l4proto udp"
+
+func TestNetworkOutageOf3s(t *testing.T) {
+	f := newFaulty(t)
+	mark := f.marks()
+	for try := 1; ; try++ {
+		mark = f.marks()
+		if took := f.outage(3*time.Second, allUDP); took < 4*time.Second || try == 5 {
+			break
+		}
+	}
+	for i, p := range f.both() {
+		for _, kind := range []string{"audio", "video"} {
+			f.gap(p, mark[i], kind, "silence", 2500*time.Millisecond)
+		}
+		f.flows(p, mark[i])
+		f.without(p, mark[i], "event=state")
+		f.without(p, mark[i], "event=pair")
+	}
+	f.hangUp()
+}
+
+func TestNetworkOutageOf15s(t *testing.T) {
+	f := newFaulty(t)
+	mark := f.marks()
+	f.outage(15*time.Second, allUDP)
+	for i, p := range f.both() {
+		f.state(p, mark[i], "disconnected")
+		f.state(p, mark[i], "connected")
+		f.gap(p, mark[i], "video", "outage", 14*time.Second)
+		if g := f.gap(p, mark[i], "audio", "outage", 14*time.Second); g["lost"].(float64) < 100 {
+			t.Errorf("15 s of sound are %v lost packets", g["lost"])
+		}
+		f.without(p, mark[i], "event=state", "connection=failed")
+	}
+	f.hangUp()
+}
+
+// Without media the gap is that of the path.
+func TestNetworkOutageWithoutMedia(t *testing.T) {
+	t.Parallel()
+	f := &faulty{t: t, lab: newNetwork(t)}
+	f.server = f.lab.signaling()
+	f.hosts = [2]*host{f.lab.public("alice", "203.0.113.11/24"), f.lab.public("bob", "203.0.113.12/24")}
+	f.call("--say", "before")
+	for _, p := range f.both() {
+		p.says(t, `"direction":"in","text":"before"`)
+	}
+	mark := f.marks()
+	took := f.outage(12*time.Second, allUDP)
+	for i, p := range f.both() {
+		f.state(p, mark[i], "disconnected")
+		g := f.gap(p, mark[i], "data", "outage", 10*time.Second) // consent is asked for every 1.7 s
+		if _, ok := g["lost"]; ok {
+			t.Errorf("packets are counted that nobody could: %v", g)
+		}
+		if ms := g["ms"].(float64); ms > float64((took + time.Minute).Milliseconds()) {
+			t.Errorf("%v ms of %v", ms, took)
+		}
+	}
+	f.hangUp()
+}
+
+// Bob's network is gone altogether, signaling as well.
+func TestNetworkOutageOf45s(t *testing.T) {
+	for what, cut := range map[string]string{"of the path": allUDP, "of everything": "meta l4proto { tcp, udp }"} {
+		t.Run(what, func(t *testing.T) {
+			f := newFaulty(t)
+			mark := f.marks()
+			f.outage(45*time.Second, cut)
+			for i, p := range f.both() {
+				f.state(p, mark[i], "disconnected")
+				f.waits(p, mark[i], "a candidate of the restart", func(e jsonEvent) bool { return e.has([]string{"event=candidate", "side=local"}) })
+				f.state(p, mark[i], "connected")
+				f.gap(p, mark[i], "video", "outage", 44*time.Second)
+				f.gap(p, mark[i], "audio", "outage", 44*time.Second)
+			}
+			if f.count(f.alice, mark[0], "failed")+f.count(f.bob, mark[1], "failed") == 0 { // the first to find out restarts for both
+				t.Error("the connection failed at neither side")
+			}
+			f.hangUp()
+		})
+	}
+}
+
+// A host gets another address and loses the one that it had.
+func TestNetworkAddressChange(t *testing.T) {
+	for i, whose := range []string{"alice", "bob"} {
+		t.Run(whose, func(t *testing.T) {
+			f := newFaulty(t)
+			mark := f.marks()
+			f.hosts[i].address("del", fmt.Sprintf("203.0.113.%d/24", 11+i))
+			f.hosts[i].address("add", fmt.Sprintf("203.0.113.%d/24", 31+i))
+			f.waits(f.both()[i], mark[i], "change of addresses", func(e jsonEvent) bool { return e["event"] == "network" })
+			f.waits(f.both()[i], mark[i], "signaling that moves along", func(e jsonEvent) bool {
+				return e.has([]string{"event=signaling", "state=lost"}) && strings.Contains(fmt.Sprint(e["error"]), "another address")
+			})
+			for i, p := range f.both() {
+				f.waits(p, mark[i], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })
+				f.waits(p, mark[i], "gap", func(e jsonEvent) bool { return e["event"] == "gap" && e["kind"] == "video" })
+				f.flows(p, mark[i])
+				f.without(p, mark[i], "event=state", "connection=failed")
+			}
+			f.hangUp()
+		})
+	}
+}
+
+// The signaling server cannot be reached for a while.
+func TestNetworkSignalingLost(t *testing.T) {
+	f := newFaulty(t)
+	mark := f.marks()
+	f.hosts[0].cut("tcp dport 9090", "tcp sport 9090")
+	lost := func(e jsonEvent) bool { return e.has([]string{"event=signaling", "state=lost"}) }
+	f.waits(f.alice, mark[0], "loss of signaling", lost)
+	during := f.marks()
+	for i, p := range f.both() {
+		f.flows(p, during[i])
+		f.without(p, mark[i], "event=state")
+	}
+	f.hosts[0].mend()
+	f.waits(f.alice, mark[0], "signaling", func(e jsonEvent) bool { return e.has([]string{"event=signaling", "state=connected"}) })
+	f.hangUp()
+}
+
+// The signaling server dies and comes back, without knowing of the call; the
+// call can find another path afterwards.
+func TestNetworkSignalingRestarted(t *testing.T) {
+	f := newFaulty(t)
+	mark := f.marks()
+	if err := f.server.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-f.server.exited
+	during := f.marks()
+	for i, p := range f.both() {
+		f.waits(p, mark[i], "loss of signaling", func(e jsonEvent) bool { return e.has([]string{"event=signaling", "state=lost"}) })
+		f.flows(p, during[i])
+	}
+	f.lab.signaling()
+	for i, p := range f.both() {
+		f.waits(p, mark[i], "signaling", func(e jsonEvent) bool {
+			return e.has([]string{"event=signaling", "state=connected", "resumed=false"})
+		})
+		f.without(p, mark[i], "event=state")
+	}
+	mark = f.marks()
+	f.hosts[1].address("del", "203.0.113.12/24")
+	f.hosts[1].address("add", "203.0.113.32/24")
+	for i, p := range f.both() {
+		f.waits(p, mark[i], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })
+		f.flows(p, mark[i])
+	}
+	f.hangUp()
+}

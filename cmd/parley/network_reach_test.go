@@ -1,0 +1,166 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// talk makes a call from a to b, in which both say something, and returns what
+// each has told.
+func talk(t *testing.T, a, b *host, server string, callerFlags, answererFlags []string) (caller, answerer []jsonEvent) {
+	t.Helper()
+	common := []string{"--server", server, "--output", "ndjson"}
+	bob := b.parley(t, append(append([]string{"answer", "--as", "bob", "--once", "--say", "hello alice", "--expect", "text=hello bob"}, common...), answererFlags...)...)
+	bob.says(t, `"event":"login"`)
+	alice := a.parley(t, append(append([]string{"call", "bob", "--as", "alice", "--say", "hello bob", "--expect", "text=hello alice"}, common...), callerFlags...)...)
+	alice.ends(t, 0)
+	bob.ends(t, 0)
+	for _, p := range []*process{alice, bob} {
+		events, err := readEvents(p.out.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		caller, answerer = answerer, events
+	}
+	return caller, answerer
+}
+
+// lastPair is the pair that was selected.
+func lastPair(t *testing.T, events []jsonEvent) (pair jsonEvent) {
+	t.Helper()
+	for _, e := range events {
+		if e["event"] == "pair" {
+			pair = e
+		}
+	}
+	if pair == nil {
+		t.Fatal("no pair was selected")
+	}
+	return pair
+}
+
+// all checks every candidate of one side.
+func allCandidates(t *testing.T, events []jsonEvent, side string, fits func(jsonEvent) bool) {
+	t.Helper()
+	n := 0
+	for _, e := range events {
+		if e.has([]string{"event=candidate", "side=" + side}) {
+			n++
+			if !fits(e) {
+				t.Errorf("a candidate that should not be: %v", e)
+			}
+		}
+	}
+	if n == 0 {
+		t.Errorf("no %s candidate", side)
+	}
+}
+
+// Where no UDP goes out, TURN over TCP gets the call through, and without a relay
+// TCP itself does.
+func TestNetworkUDPBlocked(t *testing.T) {
+	t.Parallel()
+	t.Run("TURN over TCP", func(t *testing.T) {
+		t.Parallel()
+		l := newNetwork(t)
+		l.serve()
+		a, b := l.behind("alice", symmetric, 11), l.behind("bob", symmetric, 12)
+		a.cut(allUDP)
+		events, _ := talk(t, a, b, labServer, nil, nil)
+		if pair := lastPair(t, events); pair["relayed"] != true {
+			t.Errorf("the pair is %v", pair)
+		}
+	})
+	for _, listens := range []string{"alice", "bob"} {
+		t.Run("ICE over TCP to "+listens, func(t *testing.T) {
+			t.Parallel()
+			l := newNetwork(t)
+			l.signaling()
+			a, b := l.public("alice", "203.0.113.11/24"), l.public("bob", "203.0.113.12/24")
+			a.cut(allUDP)
+			flags := map[string][]string{listens: {"--tcp-port", "7000"}}
+			alice, bob := talk(t, a, b, labServer, flags["alice"], flags["bob"])
+			for _, events := range [][]jsonEvent{alice, bob} {
+				if pair := lastPair(t, events); pair["protocol"] != "tcp" || pair["relayed"] != false {
+					t.Errorf("the pair is %v", pair)
+				}
+			}
+		})
+	}
+	t.Run("no way at all", func(t *testing.T) {
+		t.Parallel()
+		l := newNetwork(t)
+		l.signaling()
+		a, b := l.public("alice", "203.0.113.11/24"), l.public("bob", "203.0.113.12/24")
+		a.cut(allUDP)
+		bob := b.parley(t, "answer", "--as", "bob", "--once", "--server", labServer)
+		bob.says(t, "waiting for calls")
+		alice := a.parley(t, "call", "bob", "--as", "alice", "--server", labServer, "--timeout", "6s")
+		alice.ends(t, 40)
+		alice.says(t, `none of our addresses \(1 candidate: 1 host\) reached one of the other side's`)
+	})
+}
+
+func TestNetworkReach(t *testing.T) {
+	t.Parallel()
+	l := newNetwork(t)
+	l.serve()
+	t.Run("IPv6 only", func(t *testing.T) {
+		server := "ws://[2001:db8::1]:9091"
+		p := l.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091")
+		p.says(t, "signaling on")
+		a, b := l.public("a6", "2001:db8::a/64"), l.public("b6", "2001:db8::b/64")
+		alice, _ := talk(t, a, b, server, nil, nil)
+		if pair := lastPair(t, alice); !strings.HasPrefix(fmt.Sprint(pair["remote"]), "host [2001:db8::b]:") {
+			t.Errorf("the pair is %v", pair)
+		}
+	})
+	a, b := l.public("alice", "203.0.113.11/24", "2001:db8::11/64"), l.public("bob", "203.0.113.12/24")
+	t.Run("IPv4 with who has both", func(t *testing.T) {
+		alice, _ := talk(t, a, b, labServer, nil, nil)
+		if pair := lastPair(t, alice); !strings.HasPrefix(fmt.Sprint(pair["remote"]), "host 203.0.113.12:") {
+			t.Errorf("the pair is %v", pair)
+		}
+	})
+	t.Run("relay only", func(t *testing.T) {
+		alice, bob := talk(t, a, b, labServer, []string{"--ice-policy", "relay"}, nil)
+		allCandidates(t, alice, "local", func(e jsonEvent) bool { return e["type"] == "relay" })
+		for _, events := range [][]jsonEvent{alice, bob} {
+			if pair := lastPair(t, events); pair["relayed"] != true {
+				t.Errorf("the pair is %v", pair)
+			}
+		}
+	})
+	t.Run("a range of UDP ports", func(t *testing.T) {
+		alice, _ := talk(t, a, b, labServer, []string{"--udp-ports", "50000:50009"}, nil)
+		allCandidates(t, alice, "local", func(e jsonEvent) bool {
+			return e["type"] != "host" || strings.Contains(fmt.Sprint(e["address"]), ":5000")
+		})
+	})
+	t.Run("one UDP port", func(t *testing.T) {
+		alice, _ := talk(t, a, b, labServer, []string{"--udp-ports", "50500:50500"}, nil)
+		allCandidates(t, alice, "local", func(e jsonEvent) bool {
+			return e["type"] != "host" || strings.HasSuffix(fmt.Sprint(e["address"]), ":50500")
+		})
+	})
+}
+
+// A host behind a one-to-one NAT, as in a cloud, tells the address that it has
+// outside; without STUN nobody else could.
+func TestNetworkAdvertisedAddress(t *testing.T) {
+	t.Parallel()
+	l := newNetwork(t)
+	l.signaling()
+	cloud, caller := l.behind("cloud", fullCone, 12), l.behind("alice", portRestrict, 11)
+	cloud.router.nft(`table ip oneToOne {
+		chain pre { type nat hook prerouting priority -110; iifname "out" meta l4proto udp dnat to 10.0.12.2; }
+	}`)
+	alice, bob := talk(t, caller, cloud, labServer, nil, []string{"--advertise-ip", "203.0.113.12"})
+	allCandidates(t, bob, "local", func(e jsonEvent) bool { return strings.HasPrefix(fmt.Sprint(e["address"]), "203.0.113.12:") })
+	if pair := lastPair(t, alice); !strings.HasPrefix(fmt.Sprint(pair["remote"]), "host 203.0.113.12:") {
+		t.Errorf("the pair is %v", pair)
+	}
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer"
+)
+
+// gapData is the kind of a gap in a call without media that come: that of its
+// path, by what came on the data channels and by ICE's consent.
+const gapData = "data"
+
+// measurePath tells how long the path was away, on the call's goroutine. In a
+// call with media their gaps tell it better.
+func (c *session) measurePath(e peer.StateChanged) {
+	switch e.State {
+	case webrtc.PeerConnectionStateDisconnected, webrtc.PeerConnectionStateFailed:
+		if c.away.IsZero() {
+			c.away = time.Now().Add(-e.Silence)
+		}
+	case webrtc.PeerConnectionStateConnected:
+		if !c.away.IsZero() && !c.hearsMedia() {
+			length := time.Since(c.away)
+			c.report.report(event{name: "gap", peer: c.name,
+				fields: []field{{"kind", gapData}, {"ms", length.Milliseconds()}, {"cause", gapOutage}},
+				say:    fmt.Sprintf("the path to %s was away for %.1f s", printable(c.name), length.Seconds())})
+		}
+		c.away = time.Time{}
+	}
+}
+
+// hearsMedia tells if media have come.
+func (c *session) hearsMedia() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.gaps) > 0
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/peer"
+	wire "parley/signal"
+)
+
+func pipeCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "pipe",
+		Usage:     "stdin to the data channel, the data channel to stdout",
+		ArgsUsage: "[NAME]",
+		Description: `Calls NAME, or answers the first call without one, and joins stdin and stdout to
+a data channel, as nc does with TCP. Each direction ends by itself: when stdin
+ends, the other side reads the end of its input, and may still answer.
+
+   parley pipe --as bob > copy            # here
+   parley pipe bob < file                 # there
+
+   tar c folder | parley pipe bob         # with: parley pipe --as bob | tar x
+   parley pipe bob --exit-on-eof < file   # does not wait for what bob has to say
+   parley pipe --as log --exec 'tail -f /var/log/syslog'
+   parley pipe tab --text                 # each line is a message, for a page
+
+TCP connections go over one call, each on a channel of its own. Only who runs
+--connect decides what is connected to:
+
+   parley pipe --as office --connect tcp:intranet:80
+   parley pipe office --listen tcp:8080          # http://localhost:8080
+
+With several targets, --listen says which one it means; it must be one of them:
+
+   parley pipe office --listen tcp:8080,tcp:intranet:80 --listen tcp:2222,tcp:host:22
+
+The other side may be a page: what it sends by a data channel comes out of stdout,
+and an empty binary message is the end of the input.`,
+		Flags:        slices.Concat(signalingFlags(""), pipeFlags(), pathFlags(), channelFlags(), verifyFlags(), outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			tuneForBulk()
+			return runPipe(ctx, cmd, std)
+		},
+	}
+}
+
+func pipeFlags() []cli.Flag {
+	return []cli.Flag{
+		stringFlag("exec", "", "run `COMMAND` by the shell for each call and connect it, in place of stdin and stdout"),
+		listFlag("listen", "take TCP connections on `tcp:[HOST:]PORT[,TARGET]` (localhost, unless told otherwise) for a target of the other side; repeatable"),
+		listFlag("connect", "let the other side connect to `tcp:HOST:PORT`; repeatable, the first is the one meant unless told otherwise"),
+		boolFlag("text", "a line is a text message, and a text message a line"),
+		boolFlag("exit-on-eof", "end when one direction has ended and arrived, whatever the other does"),
+		durationFlag("linger", 0, "with --exit-on-eof, wait for `D` more"),
+		boolFlag("once", "with --exec or --connect, end after the first call"),
+		durationFlag("timeout", 30*time.Second, "give up after `D` without a channel when calling"),
+		durationFlag("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
+	}
+}
+
+// pipeOptions are the flags of pipe.
+type pipeOptions struct {
+	std       stdio
+	exec      string
+	text      bool
+	exitOnEOF bool
+	listen    []listening
+	targets   []string
+}
+
+func runPipe(ctx context.Context, cmd *cli.Command, std stdio) error {
+	s, err := readSettings(cmd, std)
+	if err != nil {
+		return err
+	}
+	o, err := readPipe(cmd, std)
+	if err != nil {
+		return err
+	}
+	s.report.out = std.out
+	if !s.report.ndjson || !o.forwards() && o.exec == "" {
+		s.report.out = std.err // stdout is for the data
+	}
+	closed := ignoreClosedPipes()
+	defer closed()
+	if o.forwards() {
+		return forwardCalls(ctx, cmd, s, o)
+	}
+	s.carry = func(c *session) carrier { return newPipe(c, o) }
+	return pipeCalls(ctx, cmd, s, o.exec == "" || cmd.Bool("once"))
+}
+
+func readPipe(cmd *cli.Command, std stdio) (*pipeOptions, error) {
+	o := &pipeOptions{std: std, exec: cmd.String("exec"), text: cmd.Bool("text"), exitOnEOF: cmd.Bool("exit-on-eof")}
+	var err error
+	if o.listen, err = readListen(cmd.StringSlice("listen")); err != nil {
+		return nil, err
+	}
+	if o.targets, err = readTargets(cmd.StringSlice("connect")); err != nil {
+		return nil, err
+	}
+	switch {
+	case o.exec != "" && o.forwards():
+		return nil, usagef("--exec does not go with --listen or --connect: run one parley for each")
+	case o.text && o.forwards():
+		return nil, usagef("--text does not go with --listen or --connect: TCP has bytes, not lines")
+	case cmd.Bool("unordered") || cmd.IsSet("max-retransmits") || cmd.IsSet("max-lifetime"):
+		if !o.text {
+			return nil, usagef("a channel that loses or reorders messages cannot carry bytes; use --text, where each line is a message")
+		}
+	case len(cmd.StringSlice("channel")) > 1:
+		return nil, usagef("pipe has one --channel, not %d", len(cmd.StringSlice("channel")))
+	}
+	return o, nil
+}
+
+func (o *pipeOptions) forwards() bool { return len(o.listen) > 0 || len(o.targets) > 0 }
+
+// pipeCalls calls NAME, or answers.
+func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) error {
+	if s.dialect == wire.DialectRelay || cmd.Args().Present() {
+		name, err := theName(cmd, "")
+		if err != nil {
+			return err
+		}
+		if s.name == "" {
+			s.name = "pipe-" + randomHex(3)
+		}
+		return call(ctx, s, name)
+	}
+	if s.name == "" {
+		s.name = "pipe"
+	}
+	s.timeout = 0 // it bounds a call; an answer waits
+	a := &answerer{settings: s, once: once, calls: map[string]*session{}}
+	return a.run(ctx)
+}
+
+// channels implements carrier.
+func (p *pipe) channels() []peer.ChannelOptions {
+	o := p.session.settings.channels[0]
+	if o.Label == "" {
+		o.Label = "pipe"
+	}
+	if o.Protocol == "" && !p.text {
+		o.Protocol = peer.StreamProtocol
+	}
+	o.Taken = true
+	return []peer.ChannelOptions{o}
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/media"
+	"parley/media/device"
+)
+
+// playWait is how long a lost packet of sound that is played is waited for: it is not sent again, and only the order may
+// have changed.
+const playWait = 40 * time.Millisecond
+
+// openSpeaker opens the sound card of --play, which all calls share.
+func (s *settings) openSpeaker(all *opened) error {
+	if !s.play {
+		return nil
+	}
+	tell := func(sentence string) { s.report.warn("%s", printable(sentence)) }
+	speaker, err := device.OpenSpeaker(device.SpeakerOptions{ID: s.audioOut, Tell: tell, Logger: s.logger})
+	if err != nil {
+		return err
+	}
+	s.speaker, all.all = speaker, append(all.all, speaker)
+	return nil
+}
+
+// playTrack is where the sound of a track is played, nil if nowhere, and what ends that.
+func (c *session) playTrack(kind webrtc.RTPCodecType) (*media.Voice, func()) {
+	if c.speaker == nil || kind != webrtc.RTPCodecTypeAudio {
+		return nil, func() {}
+	}
+	v, err := media.NewVoice(media.VoiceOptions{})
+	if err != nil {
+		c.report.warn("%s is not played: %v", kind, err)
+		return nil, func() {}
+	}
+	c.speaker.Add(v)
+	return v, func() {
+		c.speaker.Remove(v)
+		c.logger.Debug("played", "peer", c.name, "stats", v.Stats())
+	}
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/scenario"
+)
+
+func probeCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "probe",
+		Usage:     "find out what works with NAME: a suite of checks, and a report",
+		ArgsUsage: "NAME [SCENARIO...]",
+		Description: `Calls NAME again and again, each time to check a few things, and tells which of
+them hold: signaling, offer and answer, ICE, DTLS, data channels, sound, picture.
+What NAME cannot show is skipped, with the reason: a peer that does not send back
+what it gets cannot show that it got it. --level says what NAME is, so that what is
+missing is a failure and not a reason to skip: any, echo, or parley.
+
+   parley probe tab
+   parley probe echo --level echo --suite all
+   parley probe echo --suite data --format junit > junit.xml
+   parley probe tab --require 'setup.ms<=500' --require 'rtt.ms:p95<20' --evidence out
+   parley probe tab text-comes-back restart-by-us
+   parley probe tab --file my.scenario
+   parley probe --list
+
+Verdicts are pass, fail, error (it could not be found out), skip, and
+expected-fail (a limit that the scenario names). The exit code is the same in each
+format: 0 if nothing failed, 3 if something did, a requirement does not hold or no
+scenario was run at all, 1 for an error, and 10, 11 or 12 if the signaling server or
+NAME is not reached. The report goes to stdout.
+
+The language of scenarios is in cmd/parley/scenario/doc.go, examples are in
+cmd/parley/testdata/scenario.`,
+		Flags: slices.Concat(signalingFlags(""), pathFlags(), []cli.Flag{
+			stringFlag("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),
+			boolFlag("list", "list the scenarios of the suite, with the sections of the standards that they check, and end"),
+			listFlag("file", "run the scenarios of `FILE` in place of a suite; repeatable"),
+			stringFlag("level", "auto", "what NAME is: any, echo, parley, or auto: find out, and skip what it cannot show"),
+			stringFlag("format", "table", "`FORMAT` of the report: "+strings.Join(scenario.Formats(), ", ")),
+			listFlag("require", "`METRIC OP NUMBER` that has to hold over all calls, such as setup.ms<=500 or rtt.ms:p95<=20; repeatable"),
+			stringFlag("evidence", "", "keep descriptions, candidates, statistics and events of what failed in `FOLDER`"),
+			durationFlag("await", 0, "wait for `D` to be called by NAME where a scenario needs that"),
+			durationFlag("timeout", 20*time.Second, "`D` for NAME to answer, and the connection to come up, at first"),
+			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "`N` calls at once, by names that end in a number; for a NAME that takes several", Sources: variable("parallel")},
+			boolFlag("quiet", "say nothing but errors and the report", "q"),
+			boolFlag("verbose", "say more: what the libraries say", "v"),
+		}),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			p, err := newProber(cmd, std)
+			if err != nil {
+				return err
+			}
+			if cmd.Bool("list") {
+				return p.list(std)
+			}
+			return p.probe(ctx, std)
+		},
+	}
+}
+
+// newProber reads a command line.
+func newProber(cmd *cli.Command, std stdio) (*prober, error) {
+	s := &settings{recordings: newRecordings()}
+	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath} {
+		if err := read(cmd); err != nil {
+			return nil, err
+		}
+	}
+	p := &prober{settings: s, level: cmd.String("level"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("await"), parallel: cmd.Int("parallel")}
+	s.timeout = cmd.Duration("timeout")
+	p.verbose(cmd, std)
+	if err := p.readGoal(cmd); err != nil {
+		return nil, err
+	}
+	if cmd.Bool("list") {
+		return p, nil
+	}
+	args := cmd.Args().Slice()
+	if len(args) == 0 {
+		return nil, usagef("parley probe needs the name of whom to probe; see parley probe --help")
+	}
+	p.target = args[0]
+	if s.name == "" {
+		s.name = ownName(s.dialect, "Gandalf", "probe-"+randomHex(3))
+	}
+	return p, nil
+}
+
+// verbose sets what is said beside the report.
+func (p *prober) verbose(cmd *cli.Command, std stdio) {
+	p.report = &reporter{out: std.out, err: std.err, now: time.Now, quiet: cmd.Bool("quiet"), colour: wantsColour(std.err), live: isTerminal(std.err)}
+	p.logger = slog.New(slog.DiscardHandler)
+	if cmd.Bool("verbose") {
+		p.logger = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+}
+
+func (p *prober) readGoal(cmd *cli.Command) error {
+	switch {
+	case p.parallel < 1 || p.parallel > 64:
+		return usagef("--parallel %d: it is 1 to 64 calls", p.parallel)
+	case !slices.Contains(levels(), p.level):
+		return usagef("--level %q: it is one of %s", printable(p.level), strings.Join(levels(), ", "))
+	case !slices.Contains(scenario.Formats(), p.format):
+		return usagef("--format %q: it is one of %s", printable(p.format), strings.Join(scenario.Formats(), ", "))
+	}
+	for _, text := range cmd.StringSlice("require") {
+		q, err := scenario.ParseRequirement(text)
+		if err != nil {
+			return usagef("--require: %s", printable(err.Error()))
+		}
+		p.required = append(p.required, q)
+	}
+	all, err := readScenarios(cmd.StringSlice("file"))
+	if err != nil {
+		return err
+	}
+	p.suite = cmd.String("suite")
+	if !slices.Contains(scenario.Suites(), p.suite) {
+		return usagef("--suite %q: it is one of %s", printable(p.suite), strings.Join(scenario.Suites(), ", "))
+	}
+	names := cmd.Args().Tail()
+	if len(cmd.StringSlice("file")) > 0 {
+		p.suite = "all"
+	}
+	var missing []string
+	if p.scenarios, missing = scenario.Select(all, p.suite, names); len(missing) > 0 {
+		return usagef("there is no scenario %s; see parley probe --list --suite all", printable(strings.Join(missing, ", ")))
+	}
+	for _, s := range p.scenarios {
+		if err := compile(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readScenarios reads those of the files, or the built-in ones if there is none.
+func readScenarios(files []string) ([]scenario.Scenario, error) {
+	if len(files) == 0 {
+		return scenario.Builtin()
+	}
+	var all []scenario.Scenario
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, failf(exitDevice, "--file: %w", err)
+		}
+		some, err := scenario.Parse(name, string(text))
+		if err != nil {
+			return nil, usagef("--file: %s", printable(err.Error()))
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// list lists scenarios: a line each.
+func (p *prober) list(std stdio) error {
+	for _, s := range p.scenarios {
+		needs := ""
+		if len(s.Needs) > 0 {
+			needs = "  needs " + strings.Join(s.Needs, ", ")
+		}
+		fmt.Fprintf(std.out, "%-28s %-24s %-40s %s%s\n", s.Name, strings.Join(s.Suites, " "), strings.Join(s.Specs, ", "), s.Title, needs)
+	}
+	fmt.Fprintf(std.out, "%s\n", plural(uint64(len(p.scenarios)), "scenario"))
+	return nil
+}
+
+// probe runs the suite and writes the report, whatever happens.
+func (p *prober) probe(ctx context.Context, std stdio) error {
+	release, err := p.openShared()
+	if err != nil {
+		return err
+	}
+	defer release()
+	report := p.run(ctx)
+	var text bytes.Buffer
+	if err := report.Write(&text, p.format, printable); err != nil {
+		return fmt.Errorf("failed to write the report: %w", err)
+	}
+	p.report.clear()
+	if _, err := std.out.Write(text.Bytes()); err != nil {
+		return fmt.Errorf("failed to write the report: %w", err)
+	}
+	if i := interruption(ctx); i != nil {
+		return i
+	}
+	return outcome(report)
+}
+
+// outcome is the error of a run, which does not depend on the format.
+func outcome(r *scenario.Report) error {
+	var code exitCode
+	switch r.Verdict() {
+	case scenario.Pass:
+		return nil
+	case scenario.Error:
+		code = exitFailure
+		if r.Err != nil {
+			code = codeOf(r.Err)
+		}
+	default:
+		code = exitExpectation
+	}
+	return &coded{code, fmt.Errorf("%s", printable(r.Summary()))}
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/cmd/parley/scenario"
+	wire "parley/signal"
+	"parley/signal/signaltest"
+)
+
+// probed is what a report in JSON says.
+type probed struct {
+	code    exitCode
+	said    string
+	verdict map[string]string
+	Verdict string
+	Results []struct {
+		Name, Verdict, Reason, Evidence string
+		Metrics                         map[string]float64
+	}
+}
+
+// probeIt runs parley probe in this process.
+func probeIt(t *testing.T, server string, args ...string) *probed {
+	t.Helper()
+	var out, said bytes.Buffer
+	all := append([]string{"parley", "probe", "--server", server, "--format", "json", "-q"}, args...)
+	p := &probed{code: run(context.Background(), stdio{strings.NewReader(""), &out, &said}, all), verdict: map[string]string{}}
+	p.said = said.String()
+	if err := json.Unmarshal(out.Bytes(), p); err != nil {
+		t.Fatalf("%v: %s%s", err, out.String(), p.said)
+	}
+	for _, r := range p.Results {
+		p.verdict[r.Name] = r.Verdict
+	}
+	return p
+}
+
+// bad are the results with another verdict than pass.
+func (p *probed) bad() (all []string) {
+	for _, r := range p.Results {
+		if r.Verdict != string(scenario.Pass) {
+			all = append(all, r.Name+" "+r.Verdict+": "+r.Reason)
+		}
+	}
+	return all
+}
+
+// patientServer takes calls as fast as they come.
+func patientServer(t *testing.T) string {
+	return signaltest.Start(t, &wire.ServerOptions{Limits: wire.NoLimits()})
+}
+
+// inProcess runs parley in this process until the test ends, and returns once it can be called.
+func runningHere(t *testing.T, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	out, said, done := newWatched(), newWatched(), make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx, stdio{strings.NewReader(""), out, said}, append([]string{"parley"}, args...))
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	timeout := time.After(patience)
+	for !strings.Contains(said.String(), "waiting for calls") {
+		select {
+		case <-said.change():
+		case <-time.After(20 * time.Millisecond): // it was said between the two looks
+		case <-done:
+			t.Fatalf("it ended: %s", said)
+		case <-timeout:
+			t.Fatalf("it does not take calls: %s", said)
+		}
+	}
+}
+
+// TestProbeEcho: our own echo passes everything that can be shown here.
+func TestProbeEcho(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "echo", "--server", server)
+	args := []string{"--suite", "all", "--level", "echo", "--parallel", "3", "--require", "setup.ms>=0", "--require", "echo.ms:p95>=0", "echo"}
+	all, err := scenario.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		// At times no receiver report comes for a track that was added in mid-call.
+		if s.Name != "audio-added" && s.Name != "video-added" {
+			args = append(args, s.Name)
+		}
+	}
+	p := probeIt(t, server, args...)
+	if p.code != exitOK || len(p.Results) < 60 {
+		t.Errorf("exit code %d, %d scenarios, %s", p.code, len(p.Results), p.said)
+	}
+	for _, r := range p.Results {
+		skipped := r.Verdict == string(scenario.Skip) && (r.Name == "relay-only" || r.Name == "called-back")
+		if r.Verdict != string(scenario.Pass) && !skipped {
+			t.Errorf("%s: %s: %s", r.Name, r.Verdict, r.Reason)
+		}
+	}
+}
+
+// TestProbeUnaware: what a peer that sends nothing back cannot show is skipped, and nothing of that is passed.
+func TestProbeUnaware(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "answer", "--as", "bob", "--server", server, "--video", "test")
+	folder := t.TempDir()
+	p := probeIt(t, server, "--parallel", "3", "--evidence", folder, "bob", "connects", "video-comes", "data-channel", "audio-reports", "restart-by-us",
+		"text-comes-back", "binary-comes-back", "video-moves", "audio-tone-comes-back", "audio-comes", "called-back")
+	if p.code != exitOK {
+		t.Errorf("exit code %d: %s: %v", p.code, p.said, p.bad())
+	}
+	for name, want := range map[string]string{
+		"connects": "pass", "video-comes": "pass", "data-channel": "pass", "audio-reports": "pass", "restart-by-us": "pass",
+		"text-comes-back": "skip", "binary-comes-back": "skip", "video-moves": "skip", "audio-tone-comes-back": "skip", "audio-comes": "skip", "called-back": "skip",
+	} {
+		if p.verdict[name] != want {
+			t.Errorf("%s: %q, want %s", name, p.verdict[name], want)
+		}
+	}
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("evidence of nothing: %v %v", left, err)
+	}
+	claimed := probeIt(t, server, "--level", "echo", "--evidence", folder, "--file", "testdata/probe/claim.scenario", "bob")
+	if claimed.code != exitExpectation || claimed.verdict["text-comes-back"] != "fail" {
+		t.Errorf("an echo that is none: exit code %d, %v", claimed.code, claimed.bad())
+	}
+	for _, name := range []string{"events.ndjson", "signaling.ndjson", "statistics.json", "facts.json", "verdict.json", "000-out-offer.sdp"} {
+		data, err := os.ReadFile(filepath.Join(folder, "text-comes-back", name))
+		if err != nil || len(data) < 3 {
+			t.Errorf("evidence: %v, %d bytes", err, len(data))
+		}
+	}
+	skipped := probeIt(t, server, "bob", "text-comes-back")
+	if skipped.code != exitExpectation || skipped.verdict["text-comes-back"] != "skip" {
+		t.Errorf("a run without a scenario: exit code %d, %v", skipped.code, skipped.bad())
+	}
+}
+
+// TestProbeExamples runs the examples of the language.
+func TestProbeExamples(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenario/*.scenario")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("there are %d examples, ten are promised: %v", len(files), err)
+	}
+	server := patientServer(t)
+	runningHere(t, "echo", "--server", server)
+	args := []string{"--parallel", "3"}
+	for _, f := range files {
+		args = append(args, "--file", f)
+	}
+	p := probeIt(t, server, append(args, "echo")...)
+	for _, r := range p.Results {
+		want := "pass"
+		if r.Name == "keys-in-signaling" {
+			want = "expected-fail"
+		}
+		if r.Verdict != want {
+			t.Errorf("%s: %s: %s", r.Name, r.Verdict, r.Reason)
+		}
+	}
+	if p.code != exitOK || len(p.Results) < len(files) {
+		t.Errorf("exit code %d, %d scenarios: %s", p.code, len(p.Results), p.said)
+	}
+}
+
+// TestProbeCallsBack: who calls is looked at as well.
+func TestProbeCallsBack(t *testing.T) {
+	server := patientServer(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil { // the prober is there only now and then
+			run(ctx, stdio{strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}}, []string{"parley", "call", "prober", "--server", server, "--as", "bob", "--expect", "connected", "--timeout", "5s"})
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	p := probeIt(t, server, "--as", "prober", "--await", "30s", "--timeout", "1s", "--file", "testdata/probe/answerer.scenario", "bob")
+	if p.verdict["answerer"] != "pass" || p.code != exitOK {
+		t.Errorf("exit code %d: %v: %s", p.code, p.bad(), p.said)
+	}
+}
+
+// TestProbeExitCodes: they are the same in each format.
+func TestProbeExitCodes(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "echo", "--server", server)
+	for name, test := range map[string]struct {
+		args    []string
+		want    exitCode
+		formats []string
+	}{
+		"pass":        {[]string{"echo", "answers"}, exitOK, scenario.Formats()},
+		"none ran":    {[]string{"echo", "relay-only"}, exitExpectation, []string{"junit"}},
+		"requirement": {[]string{"--require", "setup.ms<0", "echo", "connects"}, exitExpectation, []string{"junit", "table"}},
+		"absent":      {[]string{"nobody", "connects"}, exitAbsent, scenario.Formats()},
+		"unreached":   {[]string{"--server", "ws://127.0.0.1:1", "echo", "connects"}, exitSignaling, scenario.Formats()},
+		"usage":       {[]string{"echo", "no-such-scenario"}, exitUsage, []string{"json"}},
+		"bad metric":  {[]string{"--require", "speed<3", "echo"}, exitUsage, []string{"json"}},
+	} {
+		for _, format := range test.formats {
+			var out, said bytes.Buffer
+			args := append([]string{"parley", "probe", "--server", server, "--format", format, "-q"}, test.args...)
+			if got := run(context.Background(), stdio{strings.NewReader(""), &out, &said}, args); got != test.want {
+				t.Errorf("%s as %s: exit code %d, want %d: %s", name, format, got, test.want, said.String())
+			}
+			if test.want != exitUsage && out.Len() == 0 {
+				t.Errorf("%s as %s: there is no report", name, format)
+			}
+		}
+	}
+}

@@ -1,0 +1,351 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	wire "parley/signal"
+)
+
+// alteration changes what this side says by signaling, to see how the other
+// takes it: all of it is allowed by the standards, but for wrong-fingerprint.
+type alteration struct {
+	changes []string
+	held    *wire.Message // an offer that waits for its candidates
+	lines   []string      // of candidates, with a=
+}
+
+// change is what a call line can do to an offer.
+type change func(sections []section)
+
+// alterations are the changes of descriptions, by name, with what they do.
+func alterations() map[string]change {
+	without := func(prefixes ...string) change { return func(all []section) { drop(all, prefixes...) } }
+	return map[string]change{
+		"no-ssrc": without("a=ssrc:", "a=ssrc-group:"), "no-msid": without("a=msid:", "a=msid-semantic:", "a=ssrc:", "a=ssrc-group:"),
+		"no-extensions": without("a=extmap:", "a=extmap-allow-mixed"), "no-feedback": without("a=rtcp-fb:"), "no-max-message": without("a=max-message-size:"),
+		"no-rtx":    func(all []section) { keepCodecs(all, "", func(n string) bool { return n != "rtx" }) },
+		"only-pcmu": onlyCodec("audio", "pcmu"), "only-pcma": onlyCodec("audio", "pcma"), "only-g722": onlyCodec("audio", "g722"), "only-opus": onlyCodec("audio", "opus"),
+		"only-vp8": onlyCodec("video", "vp8"), "only-vp9": onlyCodec("video", "vp9"), "only-h264": onlyCodec("video", "h264"), "only-av1": onlyCodec("video", "av1"),
+		"unknown-video":      func(all []section) { rename(all, "video") },
+		"unknown-attributes": unknownAttributes,
+		"unknown-codec":      unknownCodec,
+		"sdes":               func(all []section) { addTo(all, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"+strings.Repeat("A", 40)) },
+		"setup-active":       func(all []section) { setup(all, "active") },
+		"setup-passive":      func(all []section) { setup(all, "passive") },
+		"session-level":      sessionLevel,
+		"media-level":        mediaLevel,
+		"lower-fingerprint":  func(all []section) { alterFingerprint(all, strings.ToLower) },
+		"unknown-hash":       unknownHash,
+		"wrong-fingerprint":  func(all []section) { alterFingerprint(all, wrongHex) },
+		"legacy-sctp":        legacySCTP,
+	}
+}
+
+// candidateChanges are those of candidates.
+func candidateChanges() []string {
+	return []string{"vanilla", "no-candidates", "junk-candidates", "many-candidates"}
+}
+
+// newAlteration reads offer=CHANGE,CHANGE.
+func newAlteration(list string) (*alteration, error) {
+	a := &alteration{}
+	for _, name := range strings.Split(list, ",") {
+		if _, ok := alterations()[name]; !ok && !slices.Contains(candidateChanges(), name) {
+			var all []string
+			for n := range alterations() {
+				all = append(all, n)
+			}
+			all = append(all, candidateChanges()...)
+			slices.Sort(all)
+			return nil, fmt.Errorf("there is no change %q of an offer; there are %s", name, strings.Join(all, ", "))
+		}
+		a.changes = append(a.changes, name)
+	}
+	return a, nil
+}
+
+func (a *alteration) does(name string) bool { return slices.Contains(a.changes, name) }
+
+// of is what is sent in place of m; it is called from one goroutine.
+func (a *alteration) of(m wire.Message) []wire.Message {
+	switch {
+	case a == nil:
+	case m.Type == wire.Offer:
+		m.SDP = a.describe(m.SDP)
+		if a.does("vanilla") {
+			a.held = &m
+			return nil
+		}
+	case m.Type == wire.ICECandidate:
+		return a.candidate(m)
+	}
+	return []wire.Message{m}
+}
+
+func (a *alteration) describe(sdp string) string {
+	all := sectionsOf(sdp)
+	if a.does("no-candidates") {
+		drop(all, "a=candidate:")
+	}
+	for _, name := range a.changes {
+		if change := alterations()[name]; change != nil {
+			change(all)
+		}
+	}
+	return written(all)
+}
+
+func written(all []section) string {
+	var b strings.Builder
+	for _, s := range all {
+		for _, line := range s.lines {
+			b.WriteString(line + "\r\n")
+		}
+	}
+	return b.String()
+}
+
+func (a *alteration) candidate(m wire.Message) []wire.Message {
+	switch {
+	case m.Candidate == nil || m.Candidate.Candidate == "":
+	case a.does("no-candidates"):
+		return nil
+	case a.held != nil:
+		a.lines = append(a.lines, "a="+strings.TrimPrefix(m.Candidate.Candidate, "a="))
+		return nil
+	case a.does("junk-candidates"):
+		return append(a.more(m, junk()), m, m) // and each one twice
+	case a.does("many-candidates"):
+		return append(a.more(m, many()), m)
+	}
+	return []wire.Message{m}
+}
+
+// release is the offer that was held until all candidates were found, with
+// these in it (RFC 8839 §5.1, RFC 8840 §4.2).
+func (a *alteration) release() []wire.Message {
+	if a == nil || a.held == nil {
+		return nil
+	}
+	offer := *a.held
+	a.held = nil
+	all := sectionsOf(offer.SDP)
+	drop(all, "a=ice-options:")
+	if len(all) > 1 {
+		all[1].lines = append(all[1].lines, append(a.lines, "a=end-of-candidates")...)
+	}
+	offer.SDP = written(all)
+	return []wire.Message{offer}
+}
+
+// more are candidates beside m.
+func (a *alteration) more(m wire.Message, lines []string) []wire.Message {
+	var all []wire.Message
+	for _, line := range lines {
+		c := *m.Candidate
+		c.Candidate = line
+		all = append(all, wire.Message{Type: m.Type, Peer: m.Peer, Candidate: &c})
+	}
+	a.changes = slices.DeleteFunc(a.changes, func(n string) bool { return n == "many-candidates" }) // once
+	return all
+}
+
+// junk are candidates that a peer ignores (RFC 8839 §5.1): for RTCP, of unknown
+// kinds, at names that nobody has, TCP that only connects.
+func junk() []string {
+	return []string{
+		"candidate:1 2 udp 2130706430 192.0.2.1 50001 typ host",
+		"candidate:2 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active",
+		"candidate:3 1 udp 2130706431 192.0.2.1 50001 typ future generation 0 network-cost 999",
+		"candidate:4 1 sctp 2130706431 192.0.2.1 50001 typ host",
+		"candidate:5 1 udp 2130706431 00000000-0000-4000-8000-000000000000.local 50001 typ host",
+		"candidate:6 1 udp 2130706431 2001:db8::1 50001 typ host extension value",
+	}
+}
+
+// many are candidates at addresses where nobody is (RFC 5737).
+func many() []string {
+	var all []string
+	for i := range 30 {
+		all = append(all, fmt.Sprintf("candidate:%d 1 udp %d 198.51.100.%d 50000 typ host", 100+i, 2130706431-i, i+1))
+	}
+	return all
+}
+
+func drop(all []section, prefixes ...string) {
+	for i := range all {
+		all[i].lines = slices.DeleteFunc(all[i].lines, func(line string) bool {
+			return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(line, p) })
+		})
+	}
+}
+
+// addTo adds a line to each section of media.
+func addTo(all []section, line string) {
+	for i := 1; i < len(all); i++ {
+		if all[i].kind == "audio" || all[i].kind == "video" {
+			all[i].lines = append(all[i].lines, line)
+		}
+	}
+}
+
+func onlyCodec(kind, codec string) change {
+	return func(all []section) { keepCodecs(all, kind, func(n string) bool { return n == codec }) }
+}
+
+// keepCodecs leaves those codecs out that keep does not want, of a kind or of
+// all if it is "".
+func keepCodecs(all []section, kind string, keep func(name string) bool) {
+	for i := range all {
+		s := &all[i]
+		if s.kind != "audio" && s.kind != "video" || kind != "" && s.kind != kind {
+			continue
+		}
+		gone := map[string]bool{}
+		for _, m := range s.values("rtpmap") {
+			format, codec, _ := strings.Cut(m, " ")
+			name, _, _ := strings.Cut(codec, "/")
+			gone[format] = !keep(strings.ToLower(name))
+		}
+		s.formats = slices.DeleteFunc(s.formats, func(f string) bool { return gone[f] })
+		s.lines[0] = strings.Join(append([]string{"m=" + s.kind, s.port, s.proto}, s.formats...), " ")
+		s.lines = slices.DeleteFunc(s.lines, func(line string) bool {
+			for _, name := range []string{"a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"} {
+				if rest, ok := strings.CutPrefix(line, name); ok {
+					format, _, _ := strings.Cut(rest, " ")
+					return gone[format]
+				}
+			}
+			return false
+		})
+	}
+}
+
+// rename gives the codecs of a kind names that nobody knows.
+func rename(all []section, kind string) {
+	for i := range all {
+		if all[i].kind != kind {
+			continue
+		}
+		for j, line := range all[i].lines {
+			if format, codec, ok := strings.Cut(line, " "); ok && strings.HasPrefix(format, "a=rtpmap:") {
+				_, rest, _ := strings.Cut(codec, "/")
+				all[i].lines[j] = format + " X-UNKNOWN/" + rest
+			}
+		}
+	}
+}
+
+func unknownAttributes(all []section) {
+	for i := range all {
+		all[i].lines = append(all[i].lines, "a=x-unknown", "a=x-unknown-value:1 2 3")
+	}
+	addTo(all, "a=rtcp-fb:* x-unknown future")
+}
+
+func unknownCodec(all []section) {
+	for i := range all {
+		if s := &all[i]; s.kind == "audio" || s.kind == "video" {
+			s.lines[0] += " 63"
+			s.lines = append(s.lines, "a=rtpmap:63 X-FUTURE/90000", "a=fmtp:63 a=b;c")
+		}
+	}
+}
+
+func setup(all []section, role string) {
+	for i := range all {
+		for j, line := range all[i].lines {
+			if strings.HasPrefix(line, "a=setup:") {
+				all[i].lines[j] = "a=setup:" + role
+			}
+		}
+	}
+}
+
+// transportAttributes may stand in the session's part or in each section
+// (RFC 8839 §4.4.4, RFC 8842 §5).
+func transportAttributes() []string {
+	return []string{"a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:"}
+}
+
+func take(s *section, prefixes []string) []string {
+	var taken []string
+	s.lines = slices.DeleteFunc(s.lines, func(line string) bool {
+		for _, p := range prefixes {
+			if strings.HasPrefix(line, p) {
+				taken = append(taken, line)
+				return true
+			}
+		}
+		return false
+	})
+	return taken
+}
+
+func sessionLevel(all []section) {
+	var taken []string
+	for i := range all {
+		for _, line := range take(&all[i], transportAttributes()) {
+			if !slices.Contains(taken, line) {
+				taken = append(taken, line)
+			}
+		}
+	}
+	all[0].lines = append(all[0].lines, taken...)
+}
+
+func mediaLevel(all []section) {
+	taken := take(&all[0], transportAttributes())
+	for i := 1; i < len(all); i++ {
+		all[i].lines = append(all[i].lines, taken...)
+	}
+}
+
+// fingerprint changes the digits of fingerprints.
+func alterFingerprint(all []section, digits func(string) string) {
+	for i := range all {
+		for j, line := range all[i].lines {
+			if v, ok := strings.CutPrefix(line, "a=fingerprint:"); ok {
+				hash, hex, _ := strings.Cut(v, " ")
+				all[i].lines[j] = "a=fingerprint:" + hash + " " + digits(hex)
+			}
+		}
+	}
+}
+
+// wrongHex is another certificate's.
+func wrongHex(hex string) string {
+	if hex == "" {
+		return hex
+	}
+	swapped := byte('0')
+	if hex[0] == '0' {
+		swapped = '1'
+	}
+	return string(swapped) + hex[1:]
+}
+
+// unknownHash adds a fingerprint of a hash that nobody knows, before the other.
+func unknownHash(all []section) {
+	for i := range all {
+		for j, line := range all[i].lines {
+			if strings.HasPrefix(line, "a=fingerprint:") {
+				all[i].lines = slices.Insert(all[i].lines, j, "a=fingerprint:x-future-1 00:11:22:33")
+				break
+			}
+		}
+	}
+}
+
+// legacySCTP writes the section of data as before RFC 8841.
+func legacySCTP(all []section) {
+	for i := range all {
+		if all[i].kind == "application" {
+			all[i].lines[0] = "m=application 9 DTLS/SCTP 5000"
+			take(&all[i], []string{"a=sctp-port:"})
+			all[i].lines = append(all[i].lines, "a=sctpmap:5000 webrtc-datachannel 1024")
+		}
+	}
+}

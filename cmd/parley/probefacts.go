@@ -1,0 +1,281 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"parley/peer"
+)
+
+// probeSorts are the keys that a scenario's expect and never know: those of
+// --expect, and what only a probe looks at.
+func probeSorts() map[string]sort {
+	sorts := factSorts()
+	maps.Copy(sorts, map[string]sort{
+		"answered": flag, "reoffered": flag, "left": flag, "state": words, "failed": flag, "disconnected": flag, "setup.ms": number, "rtt.ms": number,
+		"candidate": words, "candidate.ours": words, "candidate.hidden": flag, "candidates.end": flag,
+		"pair": words, "pair.protocol": words, "relayed": words, "warning": words, "message": words, "channel.closed": words,
+		"answer.sections": number, "answer.bundled": number, "answer.muxed": number, "answer.mids": words, "answer.order": words,
+		"answer.setup": words, "answer.crypto": flag, "answer.fingerprint": words, "answer.ice": words, "answer.trickle": flag,
+		"answer.max-message": number, "answer.sctp": words, "ufrags": number, "answer.profile": words,
+		"answer.foreign": words, "answer.parley": flag, "answer.feedback": words, "answer.origin": words,
+		"answer.rejected": words, "answer.codec.audio": words, "answer.codec.video": words, "answer.direction.audio": words, "answer.direction.video": words,
+		"dtls": words, "tls": words, "role": words, "certificate": words,
+	})
+	for _, kind := range kinds() {
+		for _, k := range []string{"level", "jitter", "keyframes", "broken", "duplicates", "strips", "strip", "idle.ms", "reported", "reported.lost", "nacks", "plis", "sent"} {
+			sorts[kind+"."+k] = number
+		}
+		sorts["sending."+kind], sorts["refused."+kind] = words, flag
+	}
+	return sorts
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
+// attributeOf is the first value of an attribute in a description, "" for none.
+func attributeOf(sdp, name string) string {
+	for line := range strings.Lines(sdp) {
+		if v, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "a="+name+":"); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// section is a media section of a description, as it is written.
+type section struct {
+	kind, port, proto string
+	formats           []string
+	lines             []string
+}
+
+// sectionsOf divides a description; the first is the session's part.
+func sectionsOf(sdp string) []section {
+	all := []section{{}}
+	for line := range strings.Lines(sdp) {
+		line = strings.TrimRight(line, "\r\n")
+		if m, ok := strings.CutPrefix(line, "m="); ok {
+			s := section{}
+			if f := strings.Fields(m); len(f) > 3 {
+				s.kind, s.port, s.proto, s.formats = f[0], f[1], f[2], f[3:]
+			}
+			all = append(all, s)
+		}
+		last := &all[len(all)-1]
+		last.lines = append(last.lines, line)
+	}
+	return all
+}
+
+// values are those of an attribute in a section.
+func (s section) values(name string) []string {
+	var all []string
+	for _, line := range s.lines {
+		if line == "a="+name {
+			all = append(all, "")
+		} else if v, ok := strings.CutPrefix(line, "a="+name+":"); ok {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+func (s section) has(name string) bool { return len(s.values(name)) > 0 }
+
+// answerFacts is what a probe looks at in an answer to an offer.
+func answerFacts(offer, answer string) [][2]string {
+	theirs, ours := sectionsOf(answer), sectionsOf(offer)
+	var facts [][2]string
+	add := func(key, value string) { facts = append(facts, [2]string{key, value}) }
+	count := func(key string, n int) { add(key, strconv.Itoa(n)) }
+	count("answer.sections", len(theirs)-1)
+	group := ""
+	for _, g := range theirs[0].values("group") {
+		if rest, ok := strings.CutPrefix(g, "BUNDLE"); ok {
+			group = rest
+		}
+	}
+	count("answer.bundled", len(strings.Fields(group)))
+	add("answer.mids", sameOrNot(theirs, ours, func(s section) string { return strings.Join(s.values("mid"), " ") }))
+	add("answer.order", sameOrNot(theirs, ours, func(s section) string { return s.kind }))
+	muxed := 0
+	for i, s := range theirs {
+		for _, v := range s.values("setup") {
+			add("answer.setup", v)
+		}
+		for _, v := range s.values("fingerprint") {
+			add("answer.fingerprint", strings.ToLower(strings.SplitN(v, " ", 2)[0]))
+		}
+		if s.has("crypto") {
+			add("answer.crypto", "true")
+		}
+		for _, v := range s.values("ice-options") {
+			if slices.Contains(strings.Fields(v), "trickle") {
+				add("answer.trickle", "true")
+			}
+		}
+		if i == 0 {
+			if slices.Contains(s.lines, "s=parley") {
+				add("answer.parley", "true")
+			}
+			add("answer.origin", originForm(s))
+			continue
+		}
+		if s.has("rtcp-mux") {
+			muxed++
+		}
+		facts = append(facts, sectionFacts(s, counterpart(ours, i))...)
+	}
+	count("answer.muxed", muxed)
+	ice := "short"
+	if len(attributeOf(answer, "ice-ufrag")) >= 4 && len(attributeOf(answer, "ice-pwd")) >= 22 {
+		ice = "ok"
+	}
+	add("answer.ice", ice)
+	return facts
+}
+
+// originForm tells if the o= line has the form of RFC 8866 §5.2.
+func originForm(s section) string {
+	for _, line := range s.lines {
+		if o, ok := strings.CutPrefix(line, "o="); ok {
+			if f := strings.Fields(o); len(f) == 6 {
+				if _, err := strconv.ParseUint(f[1], 10, 63); err == nil {
+					return "ok"
+				}
+			}
+		}
+	}
+	return "bad"
+}
+
+func counterpart(ours []section, i int) section {
+	if i < len(ours) {
+		return ours[i]
+	}
+	return section{}
+}
+
+func sameOrNot(a, b []section, of func(section) string) string {
+	if len(a) != len(b) {
+		return "other"
+	}
+	for i := range a {
+		if i > 0 && of(a[i]) != of(b[i]) {
+			return "other"
+		}
+	}
+	return "same"
+}
+
+// sectionFacts is what a probe looks at in one section of an answer.
+func sectionFacts(s, offered section) [][2]string {
+	var facts [][2]string
+	add := func(key, value string) { facts = append(facts, [2]string{key, value}) }
+	if s.port == "0" {
+		add("answer.rejected", s.kind)
+		return facts
+	}
+	add("answer.profile", s.proto)
+	for _, u := range foreign(s, offered) {
+		add("answer.foreign", u)
+	}
+	if s.kind == "application" {
+		add("answer.sctp", s.proto+" "+strings.Join(s.formats, " "))
+		most := "65536" // RFC 8841 §6.1
+		if v := s.values("max-message-size"); len(v) > 0 {
+			most = v[0]
+		}
+		add("answer.max-message", most)
+		return facts
+	}
+	direction := "sendrecv"
+	for _, d := range []string{"sendonly", "recvonly", "inactive"} {
+		if s.has(d) {
+			direction = d
+		}
+	}
+	add("answer.direction."+s.kind, direction)
+	for _, m := range s.values("rtpmap") {
+		_, codec, _ := strings.Cut(m, " ")
+		name, _, _ := strings.Cut(codec, "/")
+		add("answer.codec."+s.kind, strings.ToUpper(name))
+	}
+	if slices.Contains(s.formats, "0") {
+		add("answer.codec."+s.kind, "PCMU") // a static type needs no rtpmap (RFC 3551 §6)
+	}
+	for _, f := range s.values("rtcp-fb") {
+		_, what, _ := strings.Cut(f, " ")
+		add("answer.feedback", s.kind+" "+what)
+	}
+	return facts
+}
+
+// foreign is what an answer has that was not offered: it may only take away
+// (RFC 3264 §6.1, RFC 8285 §6).
+func foreign(s, offered section) []string {
+	var all []string
+	names := func(s section) (codecs, extensions []string) {
+		for _, m := range s.values("rtpmap") {
+			_, codec, _ := strings.Cut(m, " ")
+			codecs = append(codecs, strings.ToLower(strings.TrimSuffix(codec, "/1")))
+		}
+		for _, e := range s.values("extmap") {
+			if f := strings.Fields(e); len(f) > 1 {
+				extensions = append(extensions, f[1])
+			}
+		}
+		return codecs, extensions
+	}
+	codecs, extensions := names(s)
+	theirs, exts := names(offered)
+	for _, c := range codecs {
+		if !slices.Contains(theirs, c) {
+			all = append(all, "codec "+c)
+		}
+	}
+	for _, e := range extensions {
+		if !slices.Contains(exts, e) {
+			all = append(all, "extension "+e)
+		}
+	}
+	return all
+}
+
+// reportFacts is what a probe looks at in the statistics.
+func reportFacts(r peer.Report) [][2]string {
+	var facts [][2]string
+	for _, o := range r {
+		put := func(key, member string) {
+			if v, ok := o[member]; ok {
+				facts = append(facts, [2]string{key, fmt.Sprint(v)})
+			}
+		}
+		kind := fmt.Sprint(o["kind"])
+		switch o["type"] {
+		case "transport":
+			put("dtls", "dtlsState")
+			put("tls", "tlsVersion")
+			put("role", "iceRole")
+		case "certificate":
+			put("certificate", "fingerprintAlgorithm")
+		case "outbound-rtp":
+			put(kind+".sent", "packetsSent")
+			put(kind+".nacks", "nackCount")
+			put(kind+".plis", "pliCount")
+		case "remote-inbound-rtp":
+			facts = append(facts, [2]string{kind + ".reported", "1"})
+			put(kind+".reported.lost", "packetsLost")
+		}
+	}
+	return facts
+}

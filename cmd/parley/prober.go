@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"parley/cmd/parley/scenario"
+)
+
+// levels are what --level can say.
+func levels() []string { return []string{"auto", "any", "echo", "parley"} }
+
+// prober runs scenarios against one other side.
+type prober struct {
+	*settings
+	target    string
+	suite     string
+	level     string
+	format    string
+	evidence  string
+	await     time.Duration
+	parallel  int
+	scenarios []scenario.Scenario
+	required  []scenario.Requirement
+
+	able      map[string]bool
+	noCall    error // why no call came about at first, nil if one did
+	noCallAll bool  // and that is no business of any scenario
+}
+
+// run runs all scenarios. It tells on the way what it does.
+func (p *prober) run(ctx context.Context) *scenario.Report {
+	r := &scenario.Report{Peer: p.target, Server: p.server, Suite: p.suite, Level: p.level, Version: version(), Began: time.Now(), Requirements: p.required}
+	results := map[string]scenario.Result{}
+	p.explore(ctx)
+	if p.noCallAll {
+		r.Err = p.noCall
+	}
+	var mu sync.Mutex // protects results
+	groups := make(chan []scenario.Scenario)
+	var work sync.WaitGroup
+	for i := range p.parallel {
+		work.Go(func() {
+			for group := range groups {
+				done := p.as(i).group(ctx, group)
+				mu.Lock()
+				for _, one := range done {
+					results[one.Scenario.Name] = one
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, group := range scenario.Groups(p.scenarios) {
+		groups <- group
+	}
+	close(groups)
+	work.Wait()
+	for _, s := range p.scenarios {
+		r.Results = append(r.Results, results[s.Name])
+	}
+	if ctx.Err() != nil {
+		r.Err = errors.New("interrupted")
+	}
+	for i := range r.Requirements {
+		r.Requirements[i].Check(r.Results)
+	}
+	r.Able, r.Took = p.able, time.Since(r.Began)
+	return r
+}
+
+// as is the same prober by a name of its own, where several call at once.
+func (p *prober) as(i int) *prober {
+	if p.parallel == 1 {
+		return p
+	}
+	other, s := *p, *p.settings
+	s.name += fmt.Sprintf("-%d", i+1)
+	other.settings = &s
+	return &other
+}
+
+// group runs scenarios that share a call.
+func (p *prober) group(ctx context.Context, group []scenario.Scenario) []scenario.Result {
+	var results []scenario.Result
+	var left []scenario.Scenario
+	for _, s := range group {
+		if why := p.cannot(ctx, s); why.Reason != "" {
+			results = append(results, why)
+		} else {
+			left = append(left, s)
+		}
+	}
+	if len(left) > 0 {
+		results = append(results, p.together(ctx, left)...)
+	}
+	for i := range results {
+		p.tell(&results[i])
+	}
+	return results
+}
+
+// cannot says why a scenario is not run; its Reason is "" if it is.
+func (p *prober) cannot(ctx context.Context, s scenario.Scenario) scenario.Result {
+	r := scenario.Result{Scenario: s, Verdict: scenario.Skip}
+	switch {
+	case ctx.Err() != nil:
+		r.Verdict, r.Reason = scenario.Error, "interrupted"
+	case p.noCallAll:
+		r.Verdict, r.Reason = scenario.Error, p.noCall.Error()
+	case p.noCall != nil && !s.Looks():
+		r.Reason = "no call came about at first: " + p.noCall.Error()
+	default:
+		for _, need := range s.Needs {
+			if !p.able[need] {
+				r.Reason = fmt.Sprintf("not so: %s; %s", scenario.Needs()[need], remedy(need))
+				break
+			}
+		}
+	}
+	return r
+}
+
+// remedy says what would let a scenario run.
+func remedy(need string) string {
+	switch need {
+	case "callback":
+		return "let it call, and say how long to wait for that with --await"
+	case "relay":
+		return "give one with --ice-server"
+	case "text-echo", "media-echo":
+		return "probe one that does (parley echo), or say --level echo to make that a failure"
+	case "parley":
+		return "only two parleys can show it"
+	}
+	return "what it does not take part in cannot be checked"
+}
+
+// together makes one call and looks at it for all scenarios at once; there is
+// one scenario unless they only look.
+func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scenario.Result {
+	begin := time.Now()
+	results := make([]scenario.Result, len(group))
+	a, err := p.begin(ctx, group[0].Steps[0])
+	if err != nil {
+		for i, s := range group {
+			results[i] = scenario.Result{Scenario: s, Verdict: scenario.Error, Reason: err.Error(), Step: s.Steps[0].Text, Took: time.Since(begin)}
+			var skipped *notCalled
+			if errors.As(err, &skipped) {
+				results[i].Verdict = scenario.Skip
+			}
+		}
+		return results
+	}
+	var looking sync.WaitGroup
+	for i, s := range group {
+		looking.Go(func() { results[i] = p.look(ctx, a, s, begin) })
+	}
+	looking.Wait()
+	a.end()
+	for i := range results {
+		results[i].Metrics = a.witness.measurements()
+		if results[i].Verdict == scenario.Fail || results[i].Verdict == scenario.Error {
+			results[i].Evidence = p.keep(a, &results[i])
+		}
+	}
+	return results
+}
+
+// look carries out the rest of a scenario, after the call.
+func (p *prober) look(ctx context.Context, a *attempt, s scenario.Scenario, begin time.Time) scenario.Result {
+	r := scenario.Result{Scenario: s}
+	var err error
+	for _, step := range s.Steps[1:] {
+		p.report.status(s.Name + ": " + step.Text)
+		if err = a.do(ctx, step); err != nil {
+			r.Step = fmt.Sprintf("%s: %s", s.Origin, step.Text)
+			break
+		}
+	}
+	var broken *cannotTell
+	switch {
+	case ctx.Err() != nil:
+		r.Verdict, r.Reason = scenario.Error, "interrupted"
+	case errors.As(err, &broken):
+		r.Verdict, r.Reason = scenario.Error, err.Error()
+	default:
+		r.Verdict, r.Reason = scenario.Judge(s, err)
+	}
+	r.Took = time.Since(begin)
+	return r
+}
+
+// tell tells a result as it comes.
+func (p *prober) tell(r *scenario.Result) {
+	if p.format != "table" { // the table says the same
+		p.report.say("%-13s %s", r.Verdict, r.Scenario.Name)
+		return
+	}
+	p.report.status(fmt.Sprintf("%s %s", r.Verdict, r.Scenario.Name))
+}

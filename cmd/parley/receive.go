@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/peer"
+	"parley/peer/files"
+	wire "parley/signal"
+)
+
+func receiveCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "receive",
+		Usage:     "take files and folders that somebody sends",
+		ArgsUsage: " ",
+		Description: `Answers whoever calls, and takes the files that "parley send", or a browser tab,
+offers. It asks at the terminal about each offer; a script says --yes. The path of
+each file that came, whole and verified, is printed to stdout.
+
+   parley receive                                  # asks, stores in this folder
+   parley receive --as inbox --into ~/Downloads --yes --max-size 2GiB
+   parley receive --once --yes --from alice        # one transfer, of alice alone
+
+Nothing is written outside the folder, and no file is replaced without --overwrite.
+What a broken transfer leaves is NAME.parley-part, and goes on when it is sent again.`,
+		Flags:        slices.Concat(signalingFlags(""), receiveFlags(), pathFlags(), verifyFlags(), outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Args().Present() {
+				return usagef("%s takes no %q: it answers whoever calls; --from NAME says who may", cmd.FullName(), printable(cmd.Args().First()))
+			}
+			s, err := readSettings(cmd, std)
+			if err != nil {
+				return err
+			}
+			if s.name == "" {
+				s.name = "receive"
+			}
+			j, err := readReceive(cmd, s)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = j.folder.Close() }() // nothing is buffered in it
+			return j.run(ctx)
+		},
+	}
+}
+
+// maxUnasked bounds what is taken without asking, unless told otherwise.
+const maxUnasked = 10 << 30
+
+func receiveFlags() []cli.Flag {
+	return []cli.Flag{
+		stringFlag("into", ".", "store in `DIR`, which is made if it is not there"),
+		boolFlag("yes", "take everything without asking", "y"),
+		listFlag("from", "take files of `NAME` alone; repeatable"),
+		stringFlag("max-size", "", "refuse transfers of more than `SIZE`, such as 500MiB or 2GiB (default: 10GiB with --yes; else you are asked)"),
+		boolFlag("overwrite", "replace files that are there already"),
+		boolFlag("once", "end after the first transfer, with its exit code"),
+		durationFlag("retry", time.Minute, "with --once, wait for `D` for a transfer that broke to be taken up again"),
+		durationFlag("timeout", 0, "give up after `D` without a transfer"),
+		&cli.IntFlag{Name: "max-calls", Usage: "take `N` calls at once, 0 for any number; others are told that we are busy", Sources: variable("max-calls")},
+	}
+}
+
+// receiving is what all transfers to here share.
+type receiving struct {
+	*settings
+	answerer  *answerer
+	folder    *files.Folder
+	into      string
+	yes, once bool
+	from      []string
+	maxSize   int64
+	retry     time.Duration
+
+	mu      sync.Mutex      // protects following
+	agreed  map[string]bool // names and ids of what is wanted
+	running map[*transfer]bool
+	late    *time.Timer // --retry, after a break
+}
+
+func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
+	j := &receiving{settings: s, yes: cmd.Bool("yes"), once: cmd.Bool("once"), from: cmd.StringSlice("from"),
+		retry: cmd.Duration("retry"), agreed: map[string]bool{}, running: map[*transfer]bool{}}
+	if s.dialect == wire.DialectRelay {
+		return nil, usagef("receive works in the call dialect only: the relay does not tell who calls")
+	}
+	if j.yes {
+		j.maxSize = maxUnasked
+	} else if err := tell(""); err != nil {
+		return nil, usagef("%v; --yes takes files without asking", err)
+	}
+	if v := cmd.String("max-size"); v != "" {
+		var err error
+		if j.maxSize, err = byteSize(v); err != nil {
+			return nil, usagef("--max-size %q: %v", printable(v), err)
+		}
+	}
+	var err error
+	if j.folder, err = files.OpenFolder(cmd.String("into"), cmd.Bool("overwrite")); err != nil {
+		return nil, failf(exitDevice, "--into: %w", err)
+	}
+	if dir := filepath.Clean(cmd.String("into")); dir != "." {
+		j.into = dir + string(filepath.Separator)
+	}
+	return j, nil
+}
+
+func (j *receiving) run(ctx context.Context) error {
+	tuneForBulk()
+	j.carry = func(c *session) carrier { return &incomingCall{receiving: j, session: c, begun: make(chan struct{})} }
+	j.answerer = &answerer{settings: j.settings, calls: map[string]*session{}, admits: j.admits, ends: j.ends}
+	answering, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	defer context.AfterFunc(ctx, func() {
+		for _, t := range j.underWay() {
+			t.end(context.Cause(ctx))
+		}
+		stop(context.Cause(ctx))
+	})()
+	return j.answerer.run(answering)
+}
+
+// admits tells whether NAME may call.
+func (j *receiving) admits(name string) bool {
+	return len(j.from) == 0 || slices.Contains(j.from, name)
+}
+
+// underWay are the transfers that are not over.
+func (j *receiving) underWay() []*transfer {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Collect(maps.Keys(j.running))
+}
+
+// ends decides if the command ends with a call.
+func (j *receiving) ends(c *session, err error) bool {
+	in := c.carrier.(*incomingCall)
+	if !j.once || !in.hasBegun() {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.late != nil {
+		j.late.Stop()
+		j.late = nil
+	}
+	if !errors.Is(err, files.ErrBroken) && codeOf(err) != exitConnection || j.retry <= 0 {
+		return true
+	}
+	j.report.say("%v; waiting for it to be taken up again", err)
+	j.late = time.AfterFunc(j.retry, func() { j.answerer.stop(&callEnded{err}) })
+	return false
+}
+
+// incomingCall is the carrier of a call in which files come, in any number of
+// transfers.
+type incomingCall struct {
+	*receiving
+	session *session
+	begun   chan struct{} // closed when files are offered
+	once    sync.Once
+
+	mu  sync.Mutex // protects err
+	err error      // of the first transfer that did not go well
+}
+
+func (i *incomingCall) channels() []peer.ChannelOptions { return nil } // we do not call
+
+func (i *incomingCall) ready() chan struct{} { return i.begun }
+
+func (i *incomingCall) hasBegun() bool {
+	select {
+	case <-i.begun:
+		return true
+	default:
+		return false
+	}
+}
+
+func (i *incomingCall) opened(ch *peer.Channel) {
+	if !ch.OpenedByPeer() || ch.Protocol() != files.Protocol {
+		return
+	}
+	ch.Take()
+	i.once.Do(func() { close(i.begun) })
+	t := newTransfer(i.session, "in")
+	t.into = i.into
+	i.receiving.mu.Lock()
+	i.running[t] = true
+	i.receiving.mu.Unlock()
+	i.session.work.Go(func() { i.receive(t, ch) })
+}
+
+// receive takes one transfer.
+func (i *incomingCall) receive(t *transfer, ch *peer.Channel) {
+	offer, err := files.Receive(t.ctx, ch, i.folder, files.ReceiveOptions{
+		MaxBytes: i.maxSize, Ask: func(ctx context.Context, o *files.Offer) error { return i.ask(ctx, t, o) }, OnEvent: t.happened,
+	})
+	if t.offer == nil {
+		t.offer = offer
+	}
+	t.ended(ch, err)
+	i.receiving.mu.Lock()
+	delete(i.running, t)
+	i.receiving.mu.Unlock()
+	explained := t.explain()
+	i.mu.Lock()
+	if i.err == nil {
+		i.err = explained
+	}
+	i.mu.Unlock()
+	switch {
+	case i.receiving.once:
+		i.session.call.Hangup()
+	case explained != nil && codeOf(explained) != exitInterrupted:
+		i.session.report.warn("%v", explained)
+	}
+}
+
+// ask decides about an offer.
+func (i *incomingCall) ask(ctx context.Context, t *transfer, o *files.Offer) error {
+	t.offered(o)
+	name := printable(i.session.name)
+	key := i.session.name + "\x00" + o.ID
+	i.receiving.mu.Lock()
+	known := i.agreed[key]
+	i.receiving.mu.Unlock()
+	if !known && !i.yes {
+		wanted, err := i.asker.ask(ctx, i.session.name, fmt.Sprintf("%s sends %s\ntake it? [y/N] ", name, summary(o)))
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			i.session.report.warn("%v", err)
+			return &files.Refused{Code: files.CodeDeclined, Reason: "nobody is there to be asked"}
+		case !wanted:
+			return &files.Refused{Code: files.CodeDeclined, Reason: "they were not wanted"}
+		}
+	} else {
+		i.session.report.say("%s sends %s", name, summary(o))
+	}
+	i.receiving.mu.Lock()
+	defer i.receiving.mu.Unlock()
+	if len(i.agreed) < maxAgreed {
+		i.agreed[key] = true
+	}
+	return nil
+}
+
+// maxAgreed is how many transfers are remembered to have been wanted.
+const maxAgreed = 10_000
+
+// result implements carrier.
+func (i *incomingCall) result() error {
+	if !i.receiving.once {
+		return nil // each was told
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.err
+}
+
+// byteSize reads a number of bytes: 500000, 500kB, 2GiB, 2G.
+func byteSize(s string) (int64, error) {
+	number := strings.TrimRight(s, "KMGTkmgtiBb ")
+	unit := strings.ToUpper(strings.TrimSpace(s[len(number):]))
+	n, err := strconv.ParseFloat(number, 64)
+	base, exact := 1024.0, unit
+	switch {
+	case strings.HasSuffix(unit, "IB"):
+		exact = strings.TrimSuffix(unit, "IB")
+	case strings.HasSuffix(unit, "B"):
+		exact = strings.TrimSuffix(unit, "B")
+		base = 1000
+	}
+	power := strings.Index("KMGT", exact) + 1
+	if exact == "" {
+		power = 0
+	} else if len(exact) != 1 || power == 0 {
+		err = strconv.ErrSyntax
+	}
+	for range power {
+		n *= base
+	}
+	if err != nil || n < 1 || n > 1<<53 {
+		return 0, fmt.Errorf("it is a number of bytes, such as 500MiB or 2GiB")
+	}
+	return int64(n), nil
+}

@@ -1,0 +1,46 @@
+// Package scenario is the language in which checks of a peer are written, the suite that is built in, and the reports
+// of how they went. It knows no calls: who carries scenarios out is cmd/parley.
+//
+// A file holds scenarios. A line is a word and what belongs to it; # begins a comment, and indentation means nothing.
+//
+//	scenario restart: a new path is found while the call goes on
+//	  spec    RFC 8445 §9
+//	  suite   core ice
+//	  needs   text-echo
+//	  call    audio video
+//	  expect  connected within 15s
+//	  restart-ice
+//	  expect  video.frames+=10 within 10s
+//	  never   failed for 1s
+//
+// # What a scenario is
+//
+//	scenario NAME: SENTENCE  begins one; a name is lower-case letters, digits and hyphens
+//	spec TEXT                the section of a standard that it checks; may be repeated
+//	suite WORD...            the suites that it belongs to: core data audio video ice
+//	needs WORD...            what the other side has to be able to do, see Needs; without it the scenario is skipped
+//	known TEXT               a known limit of the other side, with a link owner/repo#N: to fail is expected
+//
+// # What it does
+//
+//	call [WORD...]           calls: audio[=SRC], video[=SRC], size=160x120@10,
+//	                         codec=VP8, relay, offer=CHANGE[,CHANGE]; an unknown word or change is answered with those that there are
+//	await-call within D      waits to be called
+//	expect CHECK within D    goes on as soon as CHECK holds, fails when D is over before; KEY+=N holds when KEY has grown by N
+//	never CHECK for D        fails if CHECK holds at any time in D
+//	say TEXT                 sends text
+//	echo BYTES [text|binary] [on LABEL] within D   sends a message, and expects the same back
+//	open LABEL [unordered] [retransmits=N] [lifetime=D] [negotiated=ID] [protocol=TEXT]
+//	                         opens one more data channel
+//	close LABEL              closes it
+//	mute, unmute [KIND]      silences what is sent, or lets it be heard again
+//	hold, resume             stops media in both directions, and lets them go on
+//	add, source KIND SRC     sends more, or something else
+//	remove KIND              sends that no longer
+//	restart-ice              looks for a path anew
+//	hangup                   ends the call
+//
+// D is a duration: 500ms, 3s, 1m. The first of these lines is call or await-call. What a line asks of the other side
+// has to come about within ten seconds. Scenarios that only look (expect and never) and begin with the same call line
+// are looked at in one call.
+package scenario

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"image"
+	_ "image/jpeg"
+	_ "image/png"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"parley/media/device"
+	wire "parley/signal"
+	"parley/signal/signaltest"
+	"parley/signal/web"
+	"parley/signal/web/webtest"
+)
+
+// TestMain makes the test binary run as parley too, for scripts and other
+// tests that want the real thing. Neither may leave a goroutine behind.
+func TestMain(m *testing.M) {
+	testscript.Main(leakChecked{browsers().Around(m)}, map[string]func(){"hidden-peer": hiddenPeer, "rough-road": roughRoad, "parley": func() {
+		code := run(context.Background(), stdio{os.Stdin, os.Stdout, os.Stderr}, os.Args)
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "LEAK:", err)
+			code = 99
+		}
+		os.Exit(int(code))
+	}})
+}
+
+// browsers are started once for all tests.
+var browsers = sync.OnceValue(func() *webtest.Pool { return &webtest.Pool{} })
+
+type leakChecked struct{ testscript.TestingM }
+
+func (l leakChecked) Run() int {
+	code := l.TestingM.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// TestScripts runs testdata/script/*.txtar: what a user would type, and see.
+// Each has a signaling server of its own at $PARLEY_SERVER, its page at $PAGE.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			t := e.T().(testing.TB)
+			server := signaltest.Start(t, &wire.ServerOptions{Pages: web.Handler()})
+			e.Setenv("PARLEY_SERVER", server)
+			e.Setenv("PAGE", "http"+strings.TrimPrefix(server, "ws"))
+			e.Setenv("NO_COLOR", "1")
+			e.Values["t"] = t
+			e.Values["running"] = map[string]*process{}
+			return nil
+		},
+		// [H264] and the like: this build encodes it.
+		Condition: func(name string) (bool, error) { return encodes(name), nil },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "start": start, "tell": tellProcess, "serving": servingScript, "get": get, "certificate": certificate, "finish": finish, "interrupt": interrupt, "kill": kill, "await": await,
+			"original": originalServer, "deaf": deaf, "free": free, "secure": secure, "ports": udpPort, "sample": sample, "picture": picture, "probe": probe, "json": jsonHas, "impostor": impostor, "code": codeOfCall,
+		},
+	})
+}
+
+func encodes(codec string) bool {
+	return slices.ContainsFunc(device.Codecs(), func(mime string) bool { return codecName(mime) == codec })
+}
+
+// exits CODE parley ARGS... runs parley and compares its exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE parley ARGS...")
+	}
+	code := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		code = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// originalServer, as `original DIALECT`, sets $PARLEY_SERVER to a server that behaves as the original
+// of that dialect does, flaws included.
+func originalServer(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv("PARLEY_SERVER", signaltest.Original(ts.Value("t").(testing.TB), args[0]))
+}
+
+// deaf sets $DEAF to the address of a TCP server that never says a word.
+func deaf(ts *testscript.TestScript, _ bool, _ []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	ts.Setenv("DEAF", "ws://"+l.Addr().String())
+}
+
+// free VARIABLE sets it to an address of this machine that nobody listens on.
+func free(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], l.Addr().String())
+	ts.Check(l.Close())
+}
+
+// secure VARIABLE makes a wss:// address of a ws:// one.
+func secure(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], strings.Replace(ts.Getenv(args[0]), "ws://", "wss://", 1))
+}
+
+// udpPort, as `ports ADDRESS`, sets $UDP to the port of an address.
+func udpPort(ts *testscript.TestScript, _ bool, args []string) {
+	_, port, err := net.SplitHostPort(args[0])
+	ts.Check(err)
+	ts.Setenv("UDP", port)
+}
+
+// sample FILE makes a media file with ffmpeg: three seconds, by its name.
+func sample(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(makeSample(ts.MkAbs(args[0])))
+}
+
+// picture FILE FORMAT SIZE decodes a picture.
+func picture(ts *testscript.TestScript, _ bool, args []string) {
+	c, format, err := image.DecodeConfig(strings.NewReader(ts.ReadFile(args[0])))
+	ts.Check(err)
+	if format != args[1] || size(c.Width, c.Height) != args[2] {
+		ts.Fatalf("%s is a %s of %s", args[0], format, size(c.Width, c.Height))
+	}
+}
+
+// probe FILE KEY=VALUE... checks a media file with ffprobe.
+func probe(ts *testscript.TestScript, _ bool, args []string) {
+	got, err := ffprobe(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, want := range args[1:] {
+		if !strings.Contains(got, want+"\n") {
+			ts.Fatalf("%s: no %s in\n%s", filepath.Base(args[0]), want, got)
+		}
+	}
+}
+
+// json FILE KEY=VALUE... looks for an event with all of these in a file of
+// NDJSON; every line of it must be an event.
+func jsonHas(ts *testscript.TestScript, neg bool, args []string) {
+	events, err := readEvents(ts.ReadFile(args[0]))
+	ts.Check(err)
+	for _, e := range events {
+		if e.has(args[1:]) {
+			if neg {
+				ts.Fatalf("there is an event with %v", args[1:])
+			}
+			return
+		}
+	}
+	if !neg {
+		ts.Fatalf("no event with %v in\n%s", args[1:], ts.ReadFile(args[0]))
+	}
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/peer"
+	"parley/peer/files"
+	wire "parley/signal"
+)
+
+func sendCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "send",
+		Usage:     "send files and folders to NAME",
+		ArgsUsage: "FILE... NAME",
+		Description: `Calls NAME, offers the files, and sends them if they are wanted. The other side is
+"parley receive", or a browser tab. Each file is verified there by its SHA-256.
+A transfer that breaks is taken up where it was: by itself within --retry, or when
+the same command is run again.
+
+   parley receive                       # here
+   parley send report.pdf receive       # there
+
+   parley send holiday/ notes.txt tab   # a folder and a file, to a page
+   parley send big.iso bob --retry 1h   # bob may go and come back meanwhile
+
+It ends with 0 when all files are there, with 12 if they were not wanted, and with
+20 if a file cannot be read.`,
+		Flags:        slices.Concat(signalingFlags(""), sendFlags(), pathFlags(), verifyFlags(), outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			s, err := readSettings(cmd, std)
+			if err != nil {
+				return err
+			}
+			args := cmd.Args().Slice()
+			if len(args) < 2 {
+				return usagef("%s needs a file, and whom to send it to; see %s --help", cmd.FullName(), cmd.FullName())
+			}
+			name := args[len(args)-1]
+			if err := wire.CheckName(name); err != nil {
+				return usagef("the name %q cannot be called: %v", printable(name), err)
+			}
+			if s.name == "" {
+				s.name = "sender-" + randomHex(3)
+			}
+			return sendFiles(ctx, s, args[:len(args)-1], name, cmd.Duration("retry"))
+		},
+	}
+}
+
+func sendFlags() []cli.Flag {
+	return []cli.Flag{
+		durationFlag("timeout", 30*time.Second, "give up after `D` without a connection"),
+		durationFlag("retry", time.Minute, "when the call breaks, try for `D` to take it up again; 0 for never"),
+	}
+}
+
+// sendFiles sends files, in as many calls as it takes.
+func sendFiles(ctx context.Context, s *settings, paths []string, name string, retry time.Duration) error {
+	list, err := files.Collect(paths, func(path, why string) {
+		s.report.warn("%s is not sent: it is %s", printable(path), why)
+	})
+	if err != nil {
+		return failf(exitDevice, "%w", err)
+	}
+	tuneForBulk()
+	j := &sending{settings: s, list: list}
+	s.carry = func(c *session) carrier { return j.newCall(c) }
+	return j.insist(ctx, name, retry)
+}
+
+// sending is a transfer from here, over all of its calls.
+type sending struct {
+	*settings
+	list *files.List
+
+	mu   sync.Mutex    // protects last
+	last *outgoingCall // the call that is up, or was last; nil before
+}
+
+func (j *sending) latest() *outgoingCall {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.last
+}
+
+// insist calls until the files are there, or it makes no more sense.
+func (j *sending) insist(ctx context.Context, name string, retry time.Duration) error {
+	begun := false
+	var since time.Time // of the break
+	for {
+		err := j.call(ctx, name)
+		last := j.latest()
+		progress := last != nil && last.hasMoved()
+		begun = begun || progress
+		if progress || since.IsZero() {
+			since = time.Now()
+		}
+		if err == nil || !begun || ctx.Err() != nil || !worthAnother(err) || time.Since(since) >= retry {
+			return err
+		}
+		j.report.say("%v; trying again", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return interruption(ctx)
+		}
+	}
+}
+
+func (j *sending) call(ctx context.Context, name string) error {
+	calling, hangUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer hangUp(nil)
+	defer context.AfterFunc(ctx, func() {
+		if o := j.latest(); o != nil && o.hasBegun() {
+			o.end(context.Cause(ctx))
+		}
+		hangUp(context.Cause(ctx))
+	})()
+	return call(calling, j.settings, name)
+}
+
+// worthAnother tells if a call that ended so may go better the next time.
+func worthAnother(err error) bool {
+	if errors.As(err, new(*files.Refused)) || errors.As(err, new(*files.Failed)) {
+		return false
+	}
+	switch codeOf(err) {
+	case exitConnection, exitSignaling, exitTimeout, exitAbsent:
+		return true
+	}
+	return errors.Is(err, files.ErrBroken)
+}
+
+// outgoingCall is the carrier of a call in which files are sent.
+type outgoingCall struct {
+	*transfer
+	list  *files.List
+	begun chan struct{} // closed when the channel is open
+}
+
+func (j *sending) newCall(c *session) carrier {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.last = &outgoingCall{transfer: newTransfer(c, "out"), list: j.list, begun: make(chan struct{})}
+	return j.last
+}
+
+func (o *outgoingCall) ready() chan struct{} { return o.begun }
+
+func (o *outgoingCall) hasBegun() bool {
+	select {
+	case <-o.begun:
+		return true
+	default:
+		return false
+	}
+}
+
+// hasMoved tells, of a call that is over, if the transfer got on in it.
+func (o *outgoingCall) hasMoved() bool {
+	select {
+	case <-o.over:
+		return o.moved
+	default:
+		return false
+	}
+}
+
+func (o *outgoingCall) channels() []peer.ChannelOptions {
+	return []peer.ChannelOptions{{Label: "files", Protocol: files.Protocol, Taken: true}}
+}
+
+func (o *outgoingCall) opened(ch *peer.Channel) {
+	if ch.OpenedByPeer() {
+		refuseFiles(o.session, ch)
+		return
+	}
+	close(o.begun)
+	o.session.work.Go(func() {
+		o.run(ch)
+		o.session.call.Hangup()
+	})
+}
+
+// run sends the files by a channel.
+func (o *outgoingCall) run(ch *peer.Channel) {
+	o.offered(&o.list.Offer)
+	o.session.report.say("waiting for %s to take %s", printable(o.session.name), summary(&o.list.Offer))
+	err := files.Send(o.ctx, ch, o.list, files.SendOptions{OnEvent: o.happened})
+	o.ended(ch, err)
+}
+
+func (o *outgoingCall) result() error {
+	select {
+	case <-o.over:
+		return o.explain()
+	default:
+		return failf(exitAbsent, "%s hung up before a data channel was open; does it take files", printable(o.session.name))
+	}
+}
+
+// summary is an offer in a few words, such as "3 files, 12.0 MiB: a, b, c".
+func summary(o *files.Offer) string {
+	const most = 3
+	var names []string
+	for i := range o.Entries {
+		name, _, inside := strings.Cut(o.Entries[i].Name, "/")
+		if inside || o.Entries[i].Dir {
+			name += "/"
+		}
+		if name = printable(name); slices.Contains(names, name) {
+			continue
+		}
+		if len(names) == most {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, name)
+	}
+	n := o.Files()
+	what := fmt.Sprintf("%d files", n)
+	if n == 1 {
+		what = "a file"
+	}
+	return fmt.Sprintf("%s, %s: %s", what, files.Size(o.Bytes()), strings.Join(names, ", "))
+}

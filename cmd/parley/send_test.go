@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"parley/signal/web/webtest"
+)
+
+// bigFile makes a file that takes a while to send, and tells what is in it.
+func bigFile(t *testing.T, dir string, size int) (path string, data []byte) {
+	t.Helper()
+	data = make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(data)
+	path = filepath.Join(dir, "big")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, data
+}
+
+// killHalfway kills p as soon as some of the file has come; false if the whole
+// file had come by then.
+func killHalfway(t *testing.T, p *process, into string) bool {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if info, err := os.Stat(filepath.Join(into, "big.parley-part")); err == nil && info.Size() > 1<<20 {
+			break
+		}
+		if _, err := os.Stat(filepath.Join(into, "big")); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.exited
+	_, err := os.Stat(filepath.Join(into, "big"))
+	return err != nil
+}
+
+// Whichever side is killed in the middle, the transfer goes on where it was.
+func TestSendGoesOn(t *testing.T) {
+	const size = 100 << 20
+	for _, victim := range []string{"receiver", "sender"} {
+		t.Run(victim, func(t *testing.T) {
+			_, server := serving(t)
+			path, data := bigFile(t, t.TempDir(), size)
+			for range 3 {
+				into := t.TempDir()
+				receive := func() *process {
+					p := terminal(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once", "--retry", "2m")
+					p.says(t, "waiting for calls")
+					return p
+				}
+				bob := receive()
+				send := func() *process { return terminal(t, "send", path, "bob", "--server", server, "--retry", "2m") }
+				alice := send()
+				if victim == "receiver" {
+					if !killHalfway(t, bob, into) {
+						continue // it was faster than we are
+					}
+					alice.says(t, "trying again")
+					bob = receive()
+				} else {
+					if !killHalfway(t, alice, into) {
+						continue
+					}
+					bob.says(t, "waiting for it to be taken up again")
+					alice = send()
+				}
+				alice.says(t, `big goes on after [1-9][0-9.]* MiB`)
+				alice.ends(t, 0)
+				bob.ends(t, 0)
+				got, err := os.ReadFile(filepath.Join(into, "big"))
+				if err != nil || !bytes.Equal(got, data) {
+					t.Errorf("%d bytes are there, of %d: %v", len(got), size, err)
+				}
+				if left, err := os.ReadDir(into); err != nil || len(left) != 1 {
+					t.Errorf("left behind: %v, %v", left, err)
+				}
+				return
+			}
+			t.Error("three times the whole file came before a process could be killed")
+		})
+	}
+}
+
+// keepBlobs keeps what the page offers to save.
+const keepBlobs = `{
+	const blobs = window.testBlobs = [];
+	const create = URL.createObjectURL;
+	URL.createObjectURL = blob => { blobs.push(blob); return create.call(URL, blob); };
+}`
+
+// jsBytes are bytes that a page and this test can make, by index.
+const jsBytes = `Uint8Array.from({length: %d}, (_, i) => Math.imul(i, 2654435761) >>> 13)`
+
+func goBytes(n int) []byte {
+	data := make([]byte, n)
+	for i := range data {
+		data[i] = byte(uint32(i) * 2654435761 >> 13)
+	}
+	return data
+}
+
+// tabFileSize is what a file exchanged with a tab has; PARLEY_TAB_FILE sets
+// another, for a longer look by hand.
+func tabFileSize(t *testing.T) int {
+	t.Helper()
+	size := 3<<20 + 1
+	if v := os.Getenv("PARLEY_TAB_FILE"); v != "" {
+		if _, err := fmt.Sscan(v, &size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return size
+}
+
+func TestSendToATab(t *testing.T) {
+	size := tabFileSize(t)
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		tab := b.NewTab()
+		tab.Preload(keepBlobs)
+		tab.Go(page + "/?as=tab&answer=1&video=0&audio=0")
+		tab.Wait(`document.querySelector('#callPage').dataset.phase === 'idle' && !document.querySelector('#callPage').hidden`)
+		path := filepath.Join(t.TempDir(), "big")
+		if err := os.WriteFile(path, goBytes(size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		alice := terminal(t, "send", path, "tab", "--server", server, "--as", "alice")
+		tab.Wait(`document.querySelector('.file')?.innerText.includes('alice sends you big')`)
+		tab.Click(".file .primary")
+		alice.ends(t, 0)
+		tab.Wait(`document.querySelector('.file')?.innerText.includes('Done, and verified.')`)
+		var same bool
+		if err := tab.Eval(`window.testBlobs[0].arrayBuffer().then(b => {
+			const got = new Uint8Array(b), want = `+fmt.Sprintf(jsBytes, size)+`;
+			return got.length === want.length && got.every((x, i) => x === want[i]);
+		})`, &same); err != nil || !same {
+			t.Errorf("it differs: %v", err)
+		}
+		tab.NoErrors()
+		tab.Close()
+	})
+}
+
+func TestReceiveFromATab(t *testing.T) {
+	size := tabFileSize(t)
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		into := t.TempDir()
+		bob := terminal(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once")
+		bob.says(t, "waiting for calls")
+		tab := b.Open(page + "/?as=tab&call=bob&video=0&audio=0")
+		talking(tab)
+		tab.Wait(`!document.querySelector('#filesBtn').disabled`)
+		if err := tab.Eval(`(() => {
+			const data = new DataTransfer();
+			data.items.add(new File([`+fmt.Sprintf(jsBytes, size)+`], 'big'));
+			document.querySelector('#panel').dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}));
+		})()`, nil); err != nil {
+			t.Fatal(err)
+		}
+		bob.ends(t, 0)
+		tab.Wait(`document.querySelector('.file')?.innerText.includes('Done, and verified.')`)
+		got, err := os.ReadFile(filepath.Join(into, "big"))
+		if err != nil || !bytes.Equal(got, goBytes(size)) {
+			t.Errorf("%d bytes, want %d: %v", len(got), size, err)
+		}
+		tab.NoErrors()
+		tab.Close()
+	})
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sync/errgroup"
+
+	wire "parley/signal"
+	"parley/signal/web"
+)
+
+func serveCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "serve",
+		Usage:     "run the signaling server and its pages",
+		ArgsUsage: " ",
+		Description: `Serves the pages over HTTP and the signaling of both dialects over WebSocket, on
+the same addresses. Open http://localhost:9090/ in a browser.
+
+   parley serve
+   parley serve --listen :9090 --listen :8000 --listen 127.0.0.1:80
+   parley serve --tls-self-signed         # for the camera of a phone in this network
+   parley serve --greeting                # as the original server greets
+
+On the open internet, with a certificate, a relay for those behind firewalls and
+tokens for those who may come in:
+   parley serve --acme call.example.org --turn :3478 --auth-jwt public.pem
+   parley serve --listen :443 --tls-cert fullchain.pem --tls-key key.pem
+
+Behind a proxy that adds X-Forwarded-For, with what watches it on another port:
+   parley serve --trusted-proxy 10.0.0.0/8 --admin 127.0.0.1:9091 --log json
+
+SIGTERM drains: /readyz turns, clients are sent away over the time of --drain, and
+come back to whoever serves then. A second signal ends at once, as does Ctrl-C.
+
+URL parameters of the page: ?as=NAME signs in, &call=NAME calls, &answer=1
+answers by itself.`,
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringSliceFlag{Name: "listen", Value: []string{":9090"}, Usage: "`ADDRESS` to listen on; repeatable (default with --acme: :443)", Sources: variable("listen")},
+			boolFlag("greeting", "send the original server's plain-text greeting first; breaks clients that expect JSON"),
+			listFlag("allow-origin", "origin of pages elsewhere that may use this server; repeatable"),
+			durationFlag("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
+		}, certificateFlags(), loginFlags(), relayFlags(), limitFlags(), operationFlags(), outputFlags()),
+		Before:       noArguments,
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			s := &settings{}
+			if err := s.readOutput(cmd, std); err != nil {
+				return err
+			}
+			d, err := readDesk(cmd, std, s)
+			if err != nil {
+				return err
+			}
+			return d.run(ctx)
+		},
+	}
+}
+
+// operationFlags are for whoever runs the server.
+func operationFlags() []cli.Flag {
+	return inCategory("OPERATION", []cli.Flag{
+		stringFlag("admin", "", "`ADDRESS`, such as 127.0.0.1:9091, for /livez, /readyz, /metrics and /debug/pprof/: not for the public"),
+		stringFlag("log", "text", "text, json or off: what happens, on stderr; without names, tokens and messages. More with --verbose"),
+		durationFlag("drain", 30*time.Second, "after SIGTERM, the time to send clients away in"),
+		listFlag("trusted-proxy", "address or `CIDR` of proxies whose X-Forwarded-For and Forwarded are believed; repeatable"),
+	})
+}
+
+// desk is all that `parley serve` runs.
+type desk struct {
+	report    *reporter
+	logger    *slog.Logger
+	addresses []string
+	options   wire.ServerOptions
+	drain     time.Duration
+	admin     string
+	secure    *certificates // nil: no TLS
+	turn      *turnSettings // nil: no relay
+	ice       iceOffer
+}
+
+// readDesk reads the flags of serve.
+func readDesk(cmd *cli.Command, std stdio, s *settings) (*desk, error) {
+	d := &desk{
+		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"), admin: cmd.String("admin"),
+		options: wire.ServerOptions{
+			Pages: web.Handler(), Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
+			Resume: lifted(cmd.Duration("resume")), Version: version(),
+		},
+	}
+	for _, read := range []func(*cli.Command) error{
+		func(cmd *cli.Command) (err error) { d.logger, err = readLog(cmd, std); return err },
+		d.readOrigins, d.readLimits, d.readProxies, d.readLogin, d.readCertificate, d.readRelay,
+	} {
+		if err := read(cmd); err != nil {
+			return nil, err
+		}
+	}
+	d.options.Logger = d.logger
+	d.options.ICEServers = d.ice.servers
+	if d.ice.credentials != nil {
+		d.options.ICEServersFor = d.ice.credentials.TTL
+	}
+	return d, nil
+}
+
+func (d *desk) readOrigins(cmd *cli.Command) error {
+	for _, p := range d.options.AllowOrigins {
+		if err := wire.CheckOriginPattern(p); err != nil {
+			return usagef("--allow-origin: %v", err)
+		}
+	}
+	if d.drain < 0 {
+		return usagef("--drain %s: it is no less than 0", d.drain)
+	}
+	return nil
+}
+
+// service is a part of the server that runs until its context is done.
+type service func(context.Context) error
+
+// run opens all sockets, and serves until ctx is done.
+func (d *desk) run(ctx context.Context) error {
+	server := wire.NewServer(&d.options)
+	var sockets opened
+	services, err := d.open(ctx, &sockets, server)
+	if err != nil {
+		return errors.Join(err, sockets.close())
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, running := errgroup.WithContext(running)
+	for _, run := range services {
+		group.Go(func() error { return run(running) })
+	}
+	group.Go(func() error {
+		defer stop()
+		select {
+		case <-running.Done():
+			return nil // a service failed
+		case <-ctx.Done():
+			return d.leave(ctx, server)
+		}
+	})
+	if err := group.Wait(); err != nil || terminated(ctx) {
+		return err
+	}
+	return interruption(ctx)
+}
+
+// open opens what is served on, so that a taken port is known before anybody is served.
+func (d *desk) open(ctx context.Context, sockets *opened, server *wire.Server) ([]service, error) {
+	listeners, err := sockets.listen(ctx, "--listen", d.addresses...)
+	if err != nil {
+		return nil, err
+	}
+	secured := slices.Clone(listeners)
+	if d.secure != nil {
+		secured = d.secure.listeners(listeners)
+	}
+	services := []service{func(ctx context.Context) error { return server.Run(ctx, secured...) }}
+	for _, open := range []func(context.Context, *opened, *wire.Server) ([]service, error){d.openRelay, d.openAdmin, d.openChallenges} {
+		more, err := open(ctx, sockets, server)
+		if err != nil {
+			return nil, err
+		}
+		services = append(services, more...)
+	}
+	for _, l := range listeners {
+		d.tellListening(l.Addr())
+	}
+	return services, nil
+}
+
+// leave ends the signaling as its signal asks: SIGTERM drains, and the relay goes on meanwhile; others end it at once.
+func (d *desk) leave(ctx context.Context, server *wire.Server) error {
+	if !terminated(ctx) || d.drain == 0 {
+		return nil
+	}
+	d.report.say("draining: clients are sent away within %s; a second signal ends at once", d.drain)
+	d.logger.Info("draining", slog.Duration("window", d.drain))
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.drain+drainGrace)
+	defer cancel()
+	if err := server.Drain(limit, d.drain); err != nil {
+		d.logger.Warn("some clients did not go by themselves", slog.String("error", err.Error()))
+	}
+	return nil
+}
+
+// drainGrace is what clients that were sent away get to say goodbye.
+const drainGrace = 5 * time.Second
+
+func (d *desk) tellListening(a net.Addr) {
+	page, signaling := d.urls(a)
+	fields := []field{{"address", a.String()}, {"url", page}}
+	say := fmt.Sprintf("signaling on %s, page on %s", signaling, page)
+	if d.secure != nil && d.secure.fingerprint != "" {
+		phones := d.phoneURLs(a)
+		fields = append(fields, field{"urls", phones}, field{"fingerprint", d.secure.fingerprint})
+		for _, url := range phones {
+			say += fmt.Sprintf("\non a phone in this network: %s", url)
+		}
+		say += fmt.Sprintf("\nthe browser will warn, for the certificate is our own, made just now; its SHA-256 is\n  %s", d.secure.fingerprint)
+	}
+	d.report.report(event{name: "listening", fields: fields, say: say})
+}

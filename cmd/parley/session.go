@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/media"
+	"parley/peer"
+)
+
+// session is one call with the media that belong to it.
+type session struct {
+	*settings
+	name    string // the other side, as it is known to the signaling server
+	out     bool   // we called
+	echo    bool   // what comes goes back
+	way     *leg
+	call    *peer.Call
+	carrier carrier // nil for text
+	expect  *expectations
+	dumping *callDump // nil without --stats-dump
+
+	layers   layers // of the goroutine of the call
+	sources  []media.Source
+	mirrors  []*media.Mirror
+	recorder *media.Recorder
+
+	offered   time.Time
+	connected chan struct{} // closed when the connection is up for the first time
+	begun     sync.Once
+	started   time.Time // of the connection, valid once connected is closed
+	work      sync.WaitGroup
+	ctx       context.Context // of what runs beside the call
+	cancel    context.CancelFunc
+	abort     chan struct{} // closed when a signal ends the call
+
+	away time.Time // since when nothing has come; of the call's goroutine, see pathgap.go
+
+	lastTone atomic.Value // float64, Hz: the tone heard last, for the summary
+
+	mu        sync.Mutex // protects following
+	receivers []*media.Receiver
+	onStage   map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
+	playing   map[webrtc.TrackLocal]func() // sources, with what stops them
+	gaps      []*gapWatch
+	failed    error // of a source, a sink: it ends the call
+	absent    error // the server says that the other side is not there
+}
+
+// newSession prepares a call: files are opened, nothing is sent.
+func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.Description) (*session, error) {
+	c, err := openSession(s, name, out, echo, offer)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.place(way)
+}
+
+// openSession opens the files of a call.
+func openSession(s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
+	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), layers: layers{}, connected: make(chan struct{}), abort: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.expect = newExpectations(s.checks, c.tellCheck)
+	if s.witness != nil {
+		c.expect.watch = s.witness.saw
+	}
+	if s.carry != nil {
+		c.carrier = s.carry(c)
+	}
+	if err := c.openMedia(offer); err != nil {
+		c.closeMedia()
+		return nil, err
+	}
+	return c, nil
+}
+
+// place makes the call, once we are signed in: the signaling server may name ICE servers then.
+func (c *session) place(way *leg) error {
+	c.way = way
+	conf, err := c.configuration(way)
+	if err == nil {
+		c.call, err = peer.New(conf)
+	}
+	if err != nil {
+		c.closeMedia()
+		return err
+	}
+	for _, line := range c.say {
+		c.call.Say(line)
+	}
+	return nil
+}
+
+func (c *session) configuration(way *leg) (peer.Config, error) {
+	servers, err := way.iceServers()
+	conf := peer.Config{
+		Signaler: way, OnEvent: c.happened, Caller: c.out, WinsGlare: c.settings.name < c.name,
+		Tracks: c.tracks(), VideoCodecs: c.codecs, Channels: c.opens(),
+		ICEServers: servers, FreshICEServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
+		MinPort: c.minPort, MaxPort: c.maxPort, Mux: c.mux, TCP: c.tcp, AdvertiseIPs: c.advertise,
+		KeyLog: c.keyLog, Tap: c.tap(), Logger: c.logger,
+	}
+	if c.carrier != nil {
+		conf.ReceiveBuffer = peer.BulkReceiveBuffer
+	}
+	c.verifying(&conf)
+	if c.receives() {
+		conf.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+	}
+	if c.packets != nil {
+		conf.OnRTP = c.packets.write
+	}
+	if c.dumping = c.newCallDump(conf); c.dumping != nil {
+		conf.Signaler = dumpedLeg{way, c.dumping}
+	}
+	return conf, err
+}
+
+// channel is the label of the channel that we open as caller, unless told
+// otherwise: the text page's, or the two ids joined, as the hello-world page
+// names it.
+func (c *session) channel() string {
+	if c.dialect == "relay" {
+		return c.settings.name + c.name
+	}
+	return "channel1"
+}
+
+// receives tells if an offer of ours asks for media: the hello-world page has
+// none to give.
+func (c *session) receives() bool {
+	return c.dialect == "call" && c.carrier == nil || c.video != "" || c.audio != "" || c.record != ""
+}
+
+// run makes the call and returns when it is over, with all that belongs to it.
+func (c *session) run(ctx context.Context) error {
+	defer c.closeMedia()
+	ctx, hangUp := context.WithCancelCause(ctx)
+	defer hangUp(nil)
+	c.announce()
+	var watch sync.WaitGroup
+	watch.Go(func() { c.watch(ctx, hangUp) })
+	end, err := c.call.Run(ctx)
+	cause := context.Cause(ctx)
+	hangUp(nil)
+	watch.Wait()
+	return c.conclude(end, err, cause)
+}
+
+func (c *session) announce() {
+	direction, say := "in", printable(c.name)+" calls"
+	if c.out {
+		direction, say = "out", "calling "+printable(c.name)
+	}
+	c.report.report(event{name: "call", peer: c.name, fields: []field{{"direction", direction}}, say: say})
+}
+
+// Why a session hangs up by itself, as the cause of its context.
+var (
+	errDuration = errors.New("the time of the call is over")
+	errAllHeld  = errors.New("all expectations hold")
+	errTimeout  = errors.New("the time to wait is over")
+)
+
+// conclude stops what runs beside the call, and makes one error of how it all
+// ended.
+func (c *session) conclude(end peer.End, err, cause error) error {
+	if end == peer.TheyLeft {
+		c.expect.saw("leave", "true")
+	}
+	c.measure()
+	if c.isConnected() {
+		c.way.up.Add(-1)
+	}
+	if errors.As(cause, new(*interrupted)) {
+		close(c.abort)
+	}
+	c.cancel()
+	c.work.Wait()
+	err = c.verdict(end, err, cause)
+	if recordErr := c.closeRecorder(); err == nil {
+		err = recordErr
+	}
+	c.tellEnd(end, err, cause)
+	return err
+}
+
+// verdict decides between the reasons that a call may have ended for.
+func (c *session) verdict(end peer.End, err, cause error) error {
+	c.mu.Lock()
+	failed, absent := c.failed, c.absent
+	c.mu.Unlock()
+	switch {
+	case failed != nil:
+		return failed
+	case absent != nil:
+		return absent
+	case err != nil:
+		return c.describe(err)
+	case errors.Is(cause, errAllHeld):
+		return nil
+	case errors.As(cause, new(*interrupted)):
+		return &silent{cause}
+	case errors.Is(cause, errTimeout) && len(c.checks) == 0:
+		return c.timedOut()
+	case end == peer.TheyLeft && c.out && !c.isConnected():
+		return failf(exitAbsent, "%s said no, or is busy", printable(c.name))
+	case c.carrier != nil && len(c.checks) == 0:
+		return c.carrier.result()
+	}
+	return c.expect.fail()
+}
+
+// describe adds whom a call was with.
+func (c *session) describe(err error) error {
+	var failure *peer.Error
+	if errors.As(err, &failure) {
+		return &coded{codeOf(err), fmt.Errorf("the call with %s failed: %w", printable(c.name), err)}
+	}
+	return err
+}
+
+// timedOut explains a call that did not come about in time.
+func (c *session) timedOut() error {
+	code, why := exitTimeout, c.call.Why()
+	if c.call.Answered() {
+		code = exitConnection
+	}
+	return failf(code, "gave up after %s: %w", c.timeout, why)
+}
+
+func (c *session) isConnected() bool {
+	select {
+	case <-c.connected:
+		return true
+	default:
+		return false
+	}
+}
+
+// fail ends the call with an error of a file or a device.
+func (c *session) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil {
+		c.failed = err
+		c.call.Hangup()
+	}
+}
+
+// notThere ends the call: the server says that the other side is absent.
+func (c *session) notThere() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.absent == nil {
+		c.absent = failf(exitAbsent, "%s is not signed in at %s", printable(c.name), printable(c.server))
+		c.call.Hangup()
+	}
+}
+
+// watch ends the call when its time has come, and measures until it is over.
+func (c *session) watch(ctx context.Context, hangUp context.CancelCauseFunc) {
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	stats := time.NewTicker(max(c.statsInterval, 10*time.Millisecond))
+	defer stats.Stop()
+	if c.statsInterval <= 0 {
+		stats.Stop()
+	}
+	var timeout, duration, linger <-chan time.Time
+	if c.out && c.timeout > 0 {
+		timeout = time.After(c.timeLeft)
+	}
+	connected, held := c.connected, c.expect.all
+	if c.carrier != nil {
+		connected = c.carrier.ready()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			c.measure()
+		case <-stats.C:
+			c.tellStats()
+		case <-connected:
+			connected = nil
+			if len(c.checks) == 0 {
+				timeout = nil // what it bounds has come about
+			}
+			if c.duration > 0 {
+				duration = time.After(c.duration)
+			}
+		case <-held:
+			held, timeout = nil, nil
+			linger = time.After(max(c.linger, c.stay-time.Since(c.started)))
+		case <-timeout:
+			hangUp(errTimeout)
+		case <-duration:
+			hangUp(errDuration)
+		case <-linger:
+			hangUp(errAllHeld)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+	"github.com/urfave/cli/v3"
+
+	"parley/media/device"
+	"parley/peer"
+	wire "parley/signal"
+)
+
+// settings is a command line that has been read and checked.
+type settings struct {
+	report *reporter
+	logger *slog.Logger
+
+	server  string
+	name    string
+	dialect wire.Dialect
+	header  http.Header
+	token   string
+	tls     *tls.Config
+
+	iceGiven                             []webrtc.ICEServer
+	relayOnly                            bool
+	minPort, maxPort                     uint16
+	tcpPort                              uint16     // 0 for none
+	tcp                                  ice.TCPMux // nil without tcpPort
+	mux                                  ice.UDPMux // nil unless minPort is maxPort
+	pcapPath, rtpdumpPath, statsDumpPath string
+	capture                              *capture    // nil without --pcap
+	packets                              *packetDump // nil without --rtpdump
+	dump                                 *statsDump  // nil without --stats-dump
+	keyLog                               io.Writer   // nil for none
+	advertise                            []string
+
+	input         string // format of commands on stdin, "" for none
+	video, audio  string // sources, "" for none
+	stdin         io.Reader
+	show          string          // how to show pictures, "" for not at all
+	watcher       watcher         // of pictures, nil for none
+	opening       context.Context // ends the wait for a source that sends nothing
+	codecs        []string
+	encode        string // MIME type for what a device sends, "" for the best of this build
+	audioRate     int
+	width, height int
+	rate          float64
+	bitrate       int
+	simulcast     bool
+	loop          bool
+	devices       *device.Shared // those that several calls use at once
+	play          bool
+	audioOut      string          // of play, "" for the system's default
+	speaker       *device.Speaker // nil without play
+
+	verify   string              // "", verifyAsk, or the code that a call must have
+	identity *webrtc.Certificate // nil for a new one for each call
+	asker    *asker
+
+	channels []peer.ChannelOptions  // that a caller opens; none: one with the usual label
+	carry    func(*session) carrier // what uses the channels, nil for text
+
+	witness *witness // of what happens in a call, for probe; nil for nobody
+
+	maxCalls      int // at once, 0 for any number
+	say           []string
+	checks        []check
+	record        string
+	recordings    *recordings
+	splitTime     time.Duration
+	splitBytes    int64
+	duration      time.Duration
+	timeout       time.Duration
+	timeLeft      time.Duration // of timeout, once signed in
+	stay          time.Duration // in place of linger: no less than this from the start of the call
+	linger        time.Duration
+	statsInterval time.Duration
+}
+
+// readSettings reads the flags that cmd has; std is where it reports to.
+func readSettings(cmd *cli.Command, std stdio) (*settings, error) {
+	s := &settings{recordings: newRecordings(), asker: &asker{}, devices: &device.Shared{}, stdin: std.in, opening: context.Background()}
+	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath, s.readMedia, s.readGoal, s.readVerify, s.readInput, s.readChannels} {
+		if err := read(cmd); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.readOutput(cmd, std)
+}
+
+func (s *settings) readOutput(cmd *cli.Command, std stdio) error {
+	output := cmd.String("output")
+	if output != "human" && output != "ndjson" {
+		return usagef("--output %q: it is human or ndjson", printable(output))
+	}
+	s.report = &reporter{
+		out: std.out, err: std.err, now: time.Now,
+		ndjson: output == "ndjson", quiet: cmd.Bool("quiet"), verbose: cmd.Bool("verbose"),
+		colour: wantsColour(std.err), live: isTerminal(std.err),
+	}
+	s.logger = slog.New(slog.DiscardHandler)
+	if cmd.Bool("verbose") {
+		s.logger = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return nil
+}
+
+func (s *settings) readSignaling(cmd *cli.Command) (err error) {
+	s.server, s.name, s.token = cmd.String("server"), cmd.String("as"), cmd.String("token")
+	if s.dialect, err = wire.ParseDialect(cmd.String("dialect")); err != nil {
+		return usagef("--dialect: %v", err)
+	}
+	s.header = http.Header{}
+	for _, h := range cmd.StringSlice("header") {
+		key, value, ok := strings.Cut(h, ":")
+		if !ok || strings.TrimSpace(key) == "" {
+			return usagef("--header %q: it is 'NAME: VALUE'", printable(h))
+		}
+		s.header.Add(strings.TrimSpace(key), strings.TrimSpace(value))
+	}
+	return s.readTLS(cmd)
+}
+
+func (s *settings) readTLS(cmd *cli.Command) error {
+	s.tls = &tls.Config{InsecureSkipVerify: cmd.Bool("insecure")}
+	file := cmd.String("ca")
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return failf(exitDevice, "--ca: %w", err)
+	}
+	s.tls.RootCAs = x509.NewCertPool()
+	if !s.tls.RootCAs.AppendCertsFromPEM(pem) {
+		return failf(exitDevice, "--ca %s: there is no certificate in it; it should be a PEM file", printable(file))
+	}
+	return nil
+}
+
+func (s *settings) readPath(cmd *cli.Command) (err error) {
+	if s.iceGiven, err = iceServers(cmd.StringSlice("ice-server")); err != nil {
+		return err
+	}
+	switch policy := cmd.String("ice-policy"); policy {
+	case "", "all":
+	case "relay":
+		s.relayOnly = true
+	default:
+		return usagef("--ice-policy %q: it is all or relay", printable(policy))
+	}
+	s.pcapPath, s.rtpdumpPath, s.statsDumpPath = cmd.String("pcap"), cmd.String("rtpdump"), cmd.String("stats-dump")
+	s.advertise = cmd.StringSlice("advertise-ip")
+	tcp := cmd.Int("tcp-port")
+	if tcp < 0 || tcp > 65535 {
+		return usagef("--tcp-port %d: it is a port, 1 to 65535", tcp)
+	}
+	s.tcpPort = uint16(tcp)
+	s.minPort, s.maxPort, err = portRange(cmd.String("udp-ports"))
+	return err
+}
+
+func (s *settings) readMedia(cmd *cli.Command) (err error) {
+	s.video, s.audio = source(cmd.String("video")), source(cmd.String("audio"))
+	if s.video == "-" && s.audio == "-" {
+		return usagef("standard input is one stream, for --video or for --audio; " +
+			"for both take a file in between, or a program for each: --video 'exec:ffmpeg …' --audio 'exec:ffmpeg …'")
+	}
+	s.loop, s.bitrate = cmd.Bool("loop"), cmd.Int("video-bitrate")
+	if s.width, s.height, s.rate, err = videoSize(cmd.String("video-size")); err != nil {
+		return err
+	}
+	s.play, s.audioOut = cmd.Bool("play") || cmd.String("audio-out") != "", cmd.String("audio-out")
+	s.audioRate, s.simulcast = cmd.Int("audio-rate"), cmd.Bool("simulcast")
+	mime, err := videoMIME(cmd.String("video-codec"))
+	if s.encode = mime; mime != "" {
+		s.codecs = []string{mime}
+	}
+	return err
+}
+
+// source is what --video or --audio says, "" for none.
+func source(s string) string {
+	if s == "none" {
+		return ""
+	}
+	return s
+}
+
+func (s *settings) readGoal(cmd *cli.Command) error {
+	if s.maxCalls = cmd.Int("max-calls"); s.maxCalls < 0 {
+		return usagef("--max-calls %d: it is a number of calls, or 0 for any", s.maxCalls)
+	}
+	s.say, s.record, s.show = cmd.StringSlice("say"), cmd.String("record"), cmd.String("show")
+	s.duration, s.timeout = cmd.Duration("duration"), cmd.Duration("timeout")
+	s.linger, s.statsInterval = cmd.Duration("linger"), cmd.Duration("stats-interval")
+	for _, raw := range cmd.StringSlice("expect") {
+		c, err := parseCheck(raw)
+		if err != nil {
+			return err
+		}
+		s.checks = append(s.checks, c)
+	}
+	var err error
+	if s.splitTime, s.splitBytes, err = recordSplit(cmd.String("record-split")); err != nil {
+		return err
+	}
+	if s.record != "" && len(s.codecs) == 0 {
+		s.codecs = codecsFor(filepath.Ext(s.record))
+	}
+	return nil
+}
+
+// codecsFor are the video codecs that a recording can hold.
+func codecsFor(extension string) []string {
+	switch strings.ToLower(extension) {
+	case ".h264":
+		return []string{webrtc.MimeTypeH264}
+	case ".mp4":
+		return []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}
+	case ".webm", ".ivf":
+		return []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}
+	}
+	return nil
+}

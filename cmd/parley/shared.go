@@ -1,0 +1,120 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"parley/peer"
+)
+
+// keyLogVariable names a file for the keys of all connections, as browsers and
+// Wireshark understand it.
+const keyLogVariable = "SSLKEYLOGFILE"
+
+// openShared opens what all calls of this process share: the one UDP port, if
+// --udp-ports names just one, the TCP port, the key log, and the sound card that
+// --play plays to. The function gives it back.
+func (s *settings) openShared() (release func(), err error) {
+	var all opened
+	release = func() {
+		if err := all.close(); err != nil {
+			s.logger.Debug("closing what calls share", "error", err)
+		}
+	}
+	for _, open := range []func(*opened) error{s.openKeyLog, s.openCaptures, s.openUDP, s.openTCP, s.openSpeaker} {
+		if err := open(&all); err != nil {
+			release()
+			return func() {}, err
+		}
+	}
+	return release, nil
+}
+
+func (s *settings) openKeyLog(all *opened) error {
+	path := os.Getenv(keyLogVariable)
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return failf(exitDevice, "%s: %w", keyLogVariable, err)
+	}
+	s.report.warn("keys go to %s: whoever reads it can decrypt this call", printable(path))
+	s.keyLog, all.all = f, append(all.all, f)
+	return nil
+}
+
+// openCaptures opens --pcap, --rtpdump and --stats-dump.
+func (s *settings) openCaptures(all *opened) (err error) {
+	keep := func(path string, c io.Closer) {
+		s.report.warn("%s can be read by whoever has it: keep it to yourself", printable(path))
+		all.all = append(all.all, closing(func() error {
+			err := c.Close()
+			if err != nil {
+				s.report.warn("%s is not whole: %v", printable(path), err)
+			}
+			return err
+		}))
+	}
+	if s.pcapPath != "" {
+		if s.capture, err = openCapture(s.pcapPath); err != nil {
+			return err
+		}
+		keep(s.pcapPath, s.capture)
+		keys := io.Writer(s.capture)
+		if s.keyLog != nil {
+			keys = io.MultiWriter(s.keyLog, keys)
+		}
+		s.keyLog = keys
+	}
+	if s.rtpdumpPath != "" {
+		if s.packets, err = openPacketDump(s.rtpdumpPath); err != nil {
+			return err
+		}
+		keep(s.rtpdumpPath, s.packets)
+	}
+	if s.statsDumpPath != "" {
+		if s.dump, err = openStatsDump(s.statsDumpPath); err != nil {
+			return err
+		}
+		keep(s.statsDumpPath, s.dump)
+	}
+	return nil
+}
+
+// tap is what sees the packets of calls, nil for nobody.
+func (s *settings) tap() peer.Tap {
+	if s.capture == nil {
+		return nil // not a nil *capture
+	}
+	return s.capture
+}
+
+// closing is a function that closes.
+type closing func() error
+
+func (c closing) Close() error { return c() }
+
+func (s *settings) openUDP(all *opened) error {
+	if s.minPort == 0 || s.minPort != s.maxPort {
+		return nil
+	}
+	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.tap())
+	if err != nil {
+		return failf(exitFailure, "--udp-ports %d:%d: %w; is another parley running", s.minPort, s.maxPort, err)
+	}
+	s.mux, all.all = mux, append(all.all, mux)
+	return nil
+}
+
+func (s *settings) openTCP(all *opened) error {
+	if s.tcpPort == 0 {
+		return nil
+	}
+	mux, err := peer.ListenTCP(s.tcpPort, s.logger, s.tap())
+	if err != nil {
+		return failf(exitFailure, "--tcp-port %d: %w; is another parley running", s.tcpPort, err)
+	}
+	s.tcp, all.all = mux, append(all.all, mux)
+	return nil
+}

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package main
+
+import "os/exec"
+
+// shell is a command line.
+func shell(command string) *exec.Cmd { return exec.Command("cmd", "/C", command) }
+
+// killGroup ends a command.
+func killGroup(cmd *exec.Cmd) { _ = cmd.Process.Kill() }

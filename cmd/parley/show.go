@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"parley/media"
+	draw "parley/media/terminal"
+)
+
+const (
+	showEvery  = time.Second / 15 // between two pictures; more is a strain on a terminal
+	queryTime  = time.Second      // for a terminal to say what it can do
+	textShare  = 4                // of the rows of the terminal are for text: one in
+	leastLines = 3                // of text
+)
+
+// showModes are what --show takes.
+func showModes() []string { return []string{"auto", "kitty", "sixel", "blocks", "256", "window"} }
+
+// withShow gives --show, which may stand alone, its value.
+func withShow(args []string) []string {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if a == "--show" && (i+1 == len(args) || !slices.Contains(showModes(), args[i+1])) {
+			args[i] = "--show=auto"
+		}
+	}
+	return args
+}
+
+// openShow makes the watcher that --show asks for; release gives the terminal
+// back.
+func (s *settings) openShow() (release func(), err error) {
+	release = func() {}
+	switch {
+	case s.show == "":
+		return release, nil
+	case !slices.Contains(showModes(), s.show):
+		return release, usagef("--show %q: it is %s", printable(s.show), strings.Join(showModes(), ", "))
+	case s.show == "window":
+		if runtime.GOOS == "linux" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+			return release, usagef("--show window: there is no desktop to open a window on: neither $DISPLAY nor $WAYLAND_DISPLAY is set")
+		}
+		s.watcher = &windowWatcher{s}
+		return release, nil
+	}
+	out, ok := s.report.err.(*os.File)
+	if !ok || !isTerminal(out) {
+		out, ok = s.report.out.(*os.File)
+	}
+	if !ok || !isTerminal(out) {
+		return release, usagef("--show draws in a terminal, and there is none; --show window opens a window, --record writes a file")
+	}
+	v := &screen{report: s.report, out: out}
+	if v.mode, ok = draw.Parse(s.show); !ok {
+		if v.mode, ok = draw.Choose(askTerminal(), os.Getenv("TERM"), os.Getenv("COLORTERM")); !ok {
+			return release, usagef("--show: the terminal %q shows no pictures; --show window opens a window", printable(os.Getenv("TERM")))
+		}
+	}
+	s.preferDecodable()
+	s.watcher = v
+	stop := onResize(v.resized)
+	return func() { stop(); v.close() }, nil
+}
+
+// askTerminal asks the terminal what it can do, "" if it does not say.
+func askTerminal() string {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return ""
+	}
+	defer tty.Close()
+	conn, err := tty.SyscallConn()
+	if err != nil || tty.SetReadDeadline(time.Now().Add(queryTime)) != nil {
+		return ""
+	}
+	var state *term.State
+	if conn.Control(func(fd uintptr) { state, err = term.MakeRaw(int(fd)) }) != nil || err != nil {
+		return ""
+	}
+	defer func() { _ = conn.Control(func(fd uintptr) { _ = term.Restore(int(fd), state) }) }()
+	if _, err := tty.WriteString(draw.Query); err != nil {
+		return ""
+	}
+	var answers []byte
+	for b := make([]byte, 256); !draw.Answered(string(answers)) && len(answers) < 4096; {
+		n, err := tty.Read(b)
+		if answers = append(answers, b[:n]...); err != nil {
+			break
+		}
+	}
+	return string(answers)
+}
+
+// screen shows pictures in the upper part of the terminal; text scrolls in what
+// is left below.
+type screen struct {
+	report *reporter
+	out    *os.File
+	mode   draw.Mode
+
+	mu       sync.Mutex // protects following
+	dark     media.Darkroom
+	last     time.Time
+	size     draw.Size
+	picture  image.Point // size of the latest
+	pixels   image.Point
+	cells    image.Point // what it takes, zero before the first picture
+	anew     bool        // the terminal has another size
+	finished bool
+}
+
+func (v *screen) newDecoder(mime string) (media.Decoder, error) { return decoders(mime) }
+
+func (v *screen) resized() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.anew = true
+}
+
+func (v *screen) show(img image.Image) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.finished || time.Since(v.last) < showEvery {
+		return
+	}
+	v.last = time.Now()
+	var b bytes.Buffer
+	if b.WriteString("\x1b7\x1b[?25l"); v.anew || v.picture != img.Bounds().Size() {
+		v.arrange(&b, img.Bounds().Size())
+	}
+	if v.cells.X == 0 {
+		return
+	}
+	v.mode.Draw(&b, v.dark.Develop(img, v.pixels.X, v.pixels.Y), 1, 1+(v.size.Columns-v.cells.X)/2, v.cells)
+	b.WriteString("\x1b8\x1b[?25h")
+	v.report.draw(v.out, b.Bytes())
+}
+
+// arrange divides the terminal: the picture above, and a region for the text
+// that scrolls below it.
+func (v *screen) arrange(b *bytes.Buffer, picture image.Point) {
+	v.anew, v.picture = false, picture
+	v.size = terminalSize(v.out)
+	text := max(leastLines, v.size.Rows/textShare)
+	within := v.size
+	within.Rows -= text
+	v.pixels, v.cells = v.mode.Fit(picture, within)
+	if v.cells.X == 0 {
+		b.Reset()
+		return
+	}
+	v.mode.Clear(b)
+	fmt.Fprintf(b, "\x1b[r\x1b[2J\x1b[%d;%dr\x1b[%d;1H\x1b7", v.cells.Y+1, v.size.Rows, v.cells.Y+1)
+}
+
+// close gives the whole terminal back; the last picture stays.
+func (v *screen) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.finished = true
+	if v.cells.X > 0 {
+		v.report.draw(v.out, []byte("\x1b7\x1b[r\x1b8"))
+	}
+}
+
+// windowWatcher shows pictures in a window of another program.
+type windowWatcher struct{ *settings }
+
+func (windowWatcher) show(image.Image) {} // the window does
+
+func (w windowWatcher) newDecoder(mime string) (media.Decoder, error) {
+	return media.NewWindow("parley", func(sentence string) { w.report.warn("%s", sentence) })(mime)
+}

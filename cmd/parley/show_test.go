@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A terminal shows the picture above and the text below it, whole, also after it
+// has got another size; the end gives it all back.
+func TestShowInATerminal(t *testing.T) {
+	_, server := serving(t)
+	echo := terminal(t, "echo", "--server", server)
+	echo.says(t, "waiting for calls")
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "tmux")
+	tmux := func(args ...string) string {
+		out, err := exec.Command("tmux", append([]string{"-S", socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("tmux %v: %v (install tmux)\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	command := fmt.Sprintf("COLORTERM=truecolor %s call echo --server %s --video test --show --linger 10m%s --say 'hello there' --expect 'video.frames>=15'; "+
+		"echo ended with $?; exec sleep 1000", path, server, strings.Repeat(" --say 'more than the region below has rows'", 12))
+	tmux("new-session", "-d", "-x", "90", "-y", "34", command)
+	t.Cleanup(func() { tmux("kill-server") })
+	// until waits for a screen on which the rows of the picture are whole, and one of the texts is there.
+	until := func(columns, rows int, text ...string) {
+		t.Helper()
+		var screen string
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) { // between two looks
+			screen = tmux("capture-pane", "-p")
+			lines := strings.Split(screen, "\n")
+			drawn := 0
+			for _, line := range lines {
+				if line = strings.TrimSpace(line); line == strings.Repeat("▀", columns) {
+					drawn++
+				} else if strings.Contains(line, "▀") {
+					drawn = -1000 // something is in it
+				}
+			}
+			there := slices.ContainsFunc(text, func(want string) bool { return slices.Contains(lines, want) })
+			if drawn == rows && (there || len(text) == 0) {
+				return
+			}
+		}
+		t.Fatalf("no picture of %d by %d with %q; the screen is\n%s", columns, rows, text, screen)
+	}
+	until(69, 26, "echo: hello there", "said: hello there") // whichever is told last
+	if colours := tmux("capture-pane", "-p", "-e"); strings.Count(colours, "\x1b[38;2;") < 100 {
+		t.Errorf("the picture has no colours:\n%q", colours)
+	}
+	tmux("resize-window", "-x", "60", "-y", "20")
+	until(40, 15)
+	tmux("send-keys", "C-c")
+	ended := func() bool { return strings.Contains(tmux("capture-pane", "-p"), "ended with 130") }
+	for deadline := time.Now().Add(patience); !ended(); time.Sleep(50 * time.Millisecond) { // between two looks
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not end; the screen is\n%s", tmux("capture-pane", "-p"))
+		}
+	}
+}
+
+func TestWithShow(t *testing.T) {
+	for args, want := range map[string]string{
+		"call tab --show":        "call tab --show=auto",
+		"call --show tab":        "call --show=auto tab",
+		"call --show window tab": "call --show window tab",
+		"call --show=sixel tab":  "call --show=sixel tab",
+		"call --show -- --show":  "call --show=auto -- --show",
+	} {
+		if got := strings.Join(withShow(strings.Fields(args)), " "); got != want {
+			t.Errorf("%s becomes %s, want %s", args, got, want)
+		}
+	}
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestLargestLayerIsRecorded: of three sizes that come, the largest is in the file.
+func TestLargestLayerIsRecorded(t *testing.T) {
+	_, server := serving(t)
+	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.h264", "--stats-interval", "0")
+	bob.says(t, "waiting for calls")
+	alice := terminal(t, "call", "bob", "--as", "alice", "--server", server, "--video", "test", "--video-size", "640x480@15",
+		"--video-codec", "h264", "--simulcast", "--duration", "6s")
+	alice.ends(t, 0)
+	bob.ends(t, 0)
+	out, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "frame=width", "-of", "csv=p=0",
+		filepath.Join(bob.cmd.Dir, "alice.h264")).Output()
+	if err != nil {
+		t.Fatalf("ffprobe: %v", err)
+	}
+	frames := strings.Fields(string(out))
+	if n := len(frames); n < 10 || !strings.HasPrefix(frames[n-1], "640") {
+		t.Errorf("the last of %d frames are %v wide, want 640", n, frames[max(0, n-5):])
+	}
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/media"
+	wire "parley/signal"
+)
+
+func snapshotCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "snapshot",
+		Usage:     "take one picture of NAME",
+		ArgsUsage: "NAME FILE",
+		Description: `Calls NAME, takes one picture of what NAME sends, and hangs up. FILE ends with .png
+or .jpg; - is a PNG on standard output.
+
+   parley snapshot tab door.png
+   parley snapshot tab - | imv -
+   parley snapshot tab door.jpg --after 3s --timeout 10s
+
+It ends with 0 if there is a picture, with 4 if none came in time, with 12 if
+NAME is not there, with 20 if FILE cannot be written or nothing decodes what came.`,
+		Flags: slices.Concat(signalingFlags(""), []cli.Flag{
+			durationFlag("after", time.Second, "take the picture `D` after the first one: the first ones of a call are coarse"),
+		}, slices.DeleteFunc(callFlags(30*time.Second), func(f cli.Flag) bool {
+			return slices.Contains([]string{"say", "expect", "record", "record-split", "show", "duration", "linger", "stats-interval"}, f.Names()[0])
+		}), outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			args := cmd.Args().Slice()
+			if len(args) != 2 {
+				return usagef("snapshot takes a name and a file; see %s --help", cmd.FullName())
+			}
+			if err := wire.CheckName(args[0]); err != nil {
+				return usagef("the name %q cannot be called: %v", printable(args[0]), err)
+			}
+			s, err := readSettings(cmd, std)
+			if err != nil {
+				return err
+			}
+			if s.name == "" {
+				s.name = ownName(s.dialect, "Gandalf", "caller-"+randomHex(3))
+			}
+			return snapshot(ctx, s, std, args[0], args[1], cmd.Duration("after"))
+		},
+	}
+}
+
+// snapshot takes the picture.
+func snapshot(ctx context.Context, s *settings, std stdio, name, path string, after time.Duration) error {
+	if err := checkSnapshot(path); err != nil {
+		return err
+	}
+	if path == "-" {
+		s.report.out = io.Discard // it belongs to the picture
+	}
+	s.preferDecodable()
+	calling, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	taker := &taker{after: after, stop: stop}
+	s.watcher = taker
+	if s.timeout > 0 {
+		// A little later than the call, which knows more of why it did not come about.
+		timer := time.AfterFunc(s.timeout+500*time.Millisecond, func() {
+			stop(failf(exitTimeout, "%s sent no picture within %s", printable(name), s.timeout))
+		})
+		defer timer.Stop()
+	}
+	err := call(calling, s, name)
+	taker.mu.Lock()
+	defer taker.mu.Unlock()
+	var cause *coded
+	switch {
+	case taker.picture != nil:
+		return writeSnapshot(std, s, path, taker.picture)
+	case interruption(ctx) != nil:
+		return interruption(ctx)
+	case errors.As(context.Cause(calling), &cause):
+		return cause
+	case err == nil:
+		return failf(exitFailure, "%s hung up before a picture came", printable(name))
+	}
+	return err
+}
+
+// checkSnapshot finds out, before a call, what would be wrong with the file.
+func checkSnapshot(path string) error {
+	if path == "-" {
+		return nil
+	}
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".png", ".jpg", ".jpeg":
+	default:
+		return usagef("%s: the name of a snapshot ends with .png or .jpg", printable(path))
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return failf(exitDevice, "%s: there is no folder %s", printable(path), printable(filepath.Dir(path)))
+	}
+	return nil
+}
+
+func writeSnapshot(std stdio, s *settings, path string, picture *image.RGBA) error {
+	var b bytes.Buffer
+	var err error
+	if strings.HasPrefix(strings.ToLower(filepath.Ext(path)), ".jp") {
+		err = jpeg.Encode(&b, picture, &jpeg.Options{Quality: 92})
+	} else {
+		err = png.Encode(&b, picture)
+	}
+	if err == nil && path == "-" {
+		_, err = std.out.Write(b.Bytes())
+	} else if err == nil {
+		err = os.WriteFile(path, b.Bytes(), 0o666) //nolint:gosec // as any program's output
+	}
+	if err != nil {
+		return &coded{exitDevice, fmt.Errorf("the picture is not written: %w", err)}
+	}
+	s.report.say("took a picture, %s: %s", size(picture.Rect.Dx(), picture.Rect.Dy()), printable(path))
+	return nil
+}
+
+// taker is a watcher that takes one picture.
+type taker struct {
+	after time.Duration
+	stop  context.CancelCauseFunc
+
+	mu      sync.Mutex // protects following
+	first   time.Time
+	picture *image.RGBA
+}
+
+func (t *taker) show(img image.Image) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.first.IsZero() {
+		t.first = time.Now()
+	}
+	if t.picture == nil && time.Since(t.first) >= t.after {
+		t.picture = (&media.Darkroom{}).Develop(img, 0, 0)
+		t.stop(errAllHeld)
+	}
+}
+
+func (t *taker) newDecoder(mime string) (media.Decoder, error) {
+	d, err := decoders(mime)
+	if err != nil {
+		t.stop(failf(exitDevice, "no picture of %s: %w", codecName(mime), err))
+	}
+	return d, err
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A picture of a tab is what the tab shows: of that size, in those colours.
+func TestSnapshotOfATab(t *testing.T) {
+	page, server := serving(t)
+	b := browsers().Chromium(t, nil)
+	tab := b.Open(page + "/?as=tab&answer=1")
+	idle(tab)
+	var want [3]float64
+	if err := tab.Eval(average, &want); err != nil {
+		t.Fatal(err)
+	}
+	shot := terminal(t, "snapshot", "tab", "door.png", "--server", server, "--timeout", "60s", "--output", "ndjson")
+	shot.ends(t, 0)
+	tab.Close()
+	file, err := os.Open(filepath.Join(shot.cmd.Dir, "door.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	img, err := png.Decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(" 640x480 480x360 320x240 160x120 ", " "+size(img.Bounds().Dx(), img.Bounds().Dy())+" ") {
+		t.Errorf("the size is %v", img.Bounds())
+	}
+	var sum, n float64
+	var mean [3]float64
+	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y += 7 {
+		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x += 7 {
+			r, g, b, _ := img.At(x, y).RGBA()
+			for i, v := range []uint32{r, g, b} {
+				mean[i] += float64(v >> 8)
+			}
+			n++
+		}
+	}
+	for i := range mean {
+		mean[i] /= n
+		sum += math.Abs(mean[i] - want[i])
+	}
+	if sum > 40 {
+		t.Errorf("the picture is %.0f on average, the tab's %.0f", mean, want)
+	}
+}
+
+// average is the mean colour of what a video element of the page shows.
+const average = `(v => {
+	const c = document.createElement('canvas');
+	c.width = 64; c.height = 48;
+	const g = c.getContext('2d');
+	g.drawImage(v, 0, 0, 64, 48);
+	const d = g.getImageData(0, 0, 64, 48).data, sum = [0, 0, 0];
+	for (let i = 0; i < d.length; i += 4) for (let k = 0; k < 3; k++) sum[k] += d[i + k] / (64 * 48);
+	return sum;
+})(document.querySelector('#localVideo'))`

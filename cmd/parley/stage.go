@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/media"
+)
+
+// What is sent in a call changes while it goes on, by the commands of --input.
+
+// kinds are what a call can send one track of.
+func kinds() []string { return []string{"audio", "video"} }
+
+// openSource opens what --video or --audio, or a command, names.
+func (c *session) openSource(kind, spec string) (media.Source, error) {
+	if kind == "video" {
+		return c.openVideo(spec)
+	}
+	return c.openAudio(spec)
+}
+
+// sending is the track that is sent of a kind, nil for none.
+func (c *session) sending(kind string) webrtc.TrackLocal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.onStage == nil {
+		c.onStage = map[string]webrtc.TrackLocal{}
+		for _, t := range c.tracks() {
+			c.onStage[t.Kind().String()] = t
+		}
+	}
+	return c.onStage[kind]
+}
+
+// sends notes what is sent of a kind from now on.
+func (c *session) sends(kind string, t webrtc.TrackLocal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onStage[kind] = t
+}
+
+// play runs a source until the call is over or stop is called for it.
+func (c *session) play(s media.Source) {
+	ctx, cancel := context.WithCancel(c.ctx)
+	done := make(chan struct{})
+	c.mu.Lock()
+	if c.playing == nil {
+		c.playing = map[webrtc.TrackLocal]func(){}
+	}
+	c.playing[s] = func() {
+		cancel()
+		<-done
+		_ = s.Close() // a file that was read
+	}
+	c.mu.Unlock()
+	c.work.Go(func() {
+		defer close(done)
+		defer cancel()
+		if err := s.Run(ctx); err != nil {
+			c.fail(err)
+		}
+	})
+}
+
+// stop ends a source that is sent no longer; a mirror just is not asked any more.
+func (c *session) stop(t webrtc.TrackLocal) {
+	c.mu.Lock()
+	end := c.playing[t]
+	delete(c.playing, t)
+	c.mu.Unlock()
+	if end != nil {
+		c.work.Go(end) // a device may take its time
+	}
+}
+
+// add sends one more track.
+func (c *session) add(kind, spec string, done func(error)) {
+	if c.sending(kind) != nil {
+		done(fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind))
+		return
+	}
+	c.put(kind, spec, done, func(s media.Source, then func(error)) { c.call.AddTrack(s, then) })
+}
+
+// exchange sends another source in place of the present one.
+func (c *session) exchange(kind, spec string, done func(error)) {
+	old := c.sending(kind)
+	if old == nil {
+		done(fmt.Errorf("no %s is sent; the command add begins it", kind))
+		return
+	}
+	c.put(kind, spec, func(err error) {
+		if err == nil {
+			c.stop(old)
+		}
+		done(err)
+	}, func(s media.Source, then func(error)) { c.call.ReplaceTrack(old, s, then) })
+}
+
+// put opens a source, has it sent by change, and plays it.
+func (c *session) put(kind, spec string, done func(error), change func(media.Source, func(error))) {
+	s, err := c.openSource(kind, spec)
+	if err != nil {
+		done(err)
+		return
+	}
+	change(s, func(err error) {
+		if err != nil {
+			c.work.Go(func() { _ = s.Close() })
+			done(err)
+			return
+		}
+		c.sends(kind, s)
+		c.play(s)
+		done(nil)
+	})
+}
+
+// remove sends nothing of a kind any more.
+func (c *session) remove(kind string, done func(error)) {
+	t := c.sending(kind)
+	if t == nil {
+		done(fmt.Errorf("no %s is sent", kind))
+		return
+	}
+	c.call.RemoveTrack(t, func(err error) {
+		if err == nil {
+			c.sends(kind, nil)
+			c.stop(t)
+		}
+		done(err)
+	})
+}
+
+// mute makes what is sent of a kind, or of all if it is "", silent.
+func (c *session) mute(kind string, muted bool, done func(error)) {
+	var tracks []webrtc.TrackLocal
+	for _, k := range kinds() {
+		if t := c.sending(k); t != nil && (kind == "" || kind == k) {
+			tracks = append(tracks, t)
+		}
+	}
+	if len(tracks) == 0 {
+		done(fmt.Errorf("no %s is sent", orAll(kind, "sound or picture")))
+		return
+	}
+	for i, t := range tracks {
+		then := done
+		if i < len(tracks)-1 {
+			then = func(error) {} // the last one tells: they are carried out in order
+		}
+		c.call.Mute(t, muted, then)
+	}
+}
+
+func orAll(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+
+	"parley/media"
+	"parley/media/device"
+	"parley/peer"
+)
+
+// openMedia opens what is sent and where is recorded, before anybody is called:
+// a missing file should not cost a call. offer is what an echo answers.
+func (c *session) openMedia(offer *peer.Description) error {
+	if c.echo {
+		c.mirror(offer)
+	}
+	if err := c.openSources(); err != nil {
+		return err
+	}
+	return c.openRecorder(offer)
+}
+
+// openSources opens what --video and --audio name.
+func (c *session) openSources() error {
+	if c.video != "" {
+		s, err := c.openVideo(c.video)
+		if err != nil {
+			return err
+		}
+		c.sources = append(c.sources, s)
+	}
+	if c.audio != "" {
+		s, err := c.openAudio(c.audio)
+		if err != nil {
+			return err
+		}
+		c.sources = append(c.sources, s)
+	}
+	return nil
+}
+
+func (c *session) openVideo(spec string) (media.Source, error) {
+	if !device.Names(spec) && !c.encodesTest(spec) {
+		return media.OpenVideo(spec, media.VideoOptions{
+			Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Loop: c.loop, Logger: c.logger,
+			NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening,
+		})
+	}
+	return c.devices.OpenVideo(spec, device.VideoOptions{
+		Codec: c.encode, Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Simulcast: c.simulcast,
+		Tell: c.tellDevice, Logger: c.logger,
+	})
+}
+
+// encodesTest tells if the test picture has to come from an encoder of this build: by itself it is VP8, each picture a key
+// frame, in one size.
+func (c *session) encodesTest(spec string) bool {
+	other := c.encode != "" && c.encode != webrtc.MimeTypeVP8
+	return spec == "test" && (other || c.simulcast || c.bitrate > 0 && len(device.Codecs()) > 0)
+}
+
+func (c *session) openAudio(spec string) (media.Source, error) {
+	if !device.Names(spec) {
+		return media.OpenAudio(spec, media.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Logger: c.logger})
+	}
+	return c.devices.OpenAudio(spec, device.AudioOptions{Rate: c.audioRate, Tell: c.tellDevice, Logger: c.logger})
+}
+
+// tellDevice passes on what a device has to say; its names are not to be trusted.
+func (c *session) tellDevice(sentence string) { c.report.warn("%s", printable(sentence)) }
+
+// mirror makes a mirror for each section in which something comes and may go
+// back.
+func (c *session) mirror(offer *peer.Description) {
+	for _, s := range offer.Sections {
+		if s.Kind != 0 && !s.Rejected && s.Sends() && s.Takes() {
+			c.mirrors = append(c.mirrors, media.NewMirror(s.Kind, media.MirrorOptions{Logger: c.logger}))
+		}
+	}
+}
+
+// mirrorLate sends back what was added in mid-call, which the other side has to
+// agree to.
+func (c *session) mirrorLate(kind webrtc.RTPCodecType) *media.Mirror {
+	m := media.NewMirror(kind, media.MirrorOptions{Logger: c.logger})
+	c.call.AddTrack(m, func(err error) {
+		if err != nil && c.ctx.Err() == nil {
+			c.logger.Debug("what was added is not sent back", "error", err)
+		}
+	})
+	return m
+}
+
+func (c *session) tracks() []webrtc.TrackLocal {
+	var tracks []webrtc.TrackLocal
+	for _, s := range c.sources {
+		tracks = append(tracks, s)
+	}
+	for _, m := range c.mirrors {
+		tracks = append(tracks, m)
+	}
+	return tracks
+}
+
+func (c *session) closeMedia() {
+	c.cancel()
+	for _, s := range c.sources {
+		_ = s.Close() // files that were read
+	}
+	c.mu.Lock()
+	left := c.playing
+	c.playing = nil
+	c.mu.Unlock()
+	for _, end := range left {
+		end()
+	}
+}
+
+// receive reads a track of the other side until it ends.
+func (c *session) receive(e peer.TrackReceived) {
+	kind := e.Track.Kind()
+	c.expect.saw("track."+kind.String(), "true")
+	c.tellTrack(kind, e.Track.Codec().MimeType, "in")
+	mirror, _ := e.Local.(*media.Mirror)
+	if mirror == nil && c.echo {
+		mirror = c.mirrorLate(e.Track.Kind())
+	}
+	var r *media.Receiver
+	sinks := []media.FrameSink{
+		&firstFrame{tell: func(f media.Frame) { c.tellFrame(kind.String(), f) }},
+		c.watchGaps(func() uint64 { return r.Stats().Lost }),
+	}
+	pictures, first := c.layers.sinks(e, func() (all []media.FrameSink) {
+		if sink := c.recordTrack(e); sink != nil {
+			all = append(all, sink)
+		}
+		if sink := c.watchTrack(e, func() { r.RequestKeyFrame() }); sink != nil {
+			all = append(all, sink)
+		}
+		return all
+	})
+	if !first {
+		mirror = nil // what goes back is one stream
+	}
+	sinks = append(sinks, pictures...)
+	wait := time.Duration(0)
+	voice, hush := c.playTrack(kind)
+	if voice != nil {
+		sinks, wait = append(sinks, voice), playWait
+	}
+	r = media.NewReceiver(e.Track, media.ReceiverOptions{
+		RTCP: reportsOf(e), Sinks: sinks, Mirror: mirror, Wait: wait, Strip: c.witness != nil, Logger: c.logger,
+		RequestKeyFrame: func() {
+			// An error here is one of a connection that is going down.
+			_ = e.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(e.Track.SSRC())}})
+		},
+	})
+	c.mu.Lock()
+	c.receivers = append(c.receivers, r)
+	c.mu.Unlock()
+	c.work.Go(func() {
+		defer hush()
+		if err := r.Run(c.ctx); err != nil {
+			c.fail(err)
+		}
+	})
+}
+
+// firstFrame tells of the first frame of a track.
+type firstFrame struct {
+	once sync.Once
+	tell func(media.Frame)
+}
+
+// WriteFrame implements media.FrameSink.
+func (f *firstFrame) WriteFrame(frame media.Frame) error {
+	f.once.Do(func() { f.tell(frame) })
+	return nil
+}
+
+func (c *session) tellFrame(kind string, f media.Frame) {
+	ms := f.Arrival.Sub(c.offered).Milliseconds()
+	fields := []field{{"kind", kind}, {"first", true}}
+	say := fmt.Sprintf("first %s after %d ms", kind, ms)
+	if f.Width > 0 {
+		fields = append(fields, field{"size", size(f.Width, f.Height)})
+		say = fmt.Sprintf("first picture, %s, after %d ms", size(f.Width, f.Height), ms)
+	}
+	c.report.report(event{name: "frame", peer: c.name, fields: append(fields, field{"ms", ms}), say: say, detail: true})
+}
+
+// received is what has been received, audio before video.
+func (c *session) received() []media.Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []media.Stats
+	for _, kind := range []string{"audio", "video"} {
+		for _, r := range c.receivers {
+			if s := r.Stats(); s.Kind == kind {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// measure lets the expectations see what the receivers have measured.
+func (c *session) measure() {
+	c.witness.measured(c)
+	for _, s := range c.received() {
+		if s.Packets == 0 {
+			continue
+		}
+		saw := func(key, v string) { c.expect.saw(s.Kind+"."+key, v) }
+		saw("packets", strconv.FormatUint(s.Packets, 10))
+		saw("lost", strconv.FormatUint(s.Lost, 10))
+		saw("frames", strconv.FormatUint(s.Frames, 10))
+		saw("bitrate", strconv.FormatFloat(s.Bitrate, 'f', 0, 64))
+		saw("codec", s.Codec)
+		if s.Width > 0 {
+			saw("size", size(s.Width, s.Height))
+			saw("fps", strconv.FormatFloat(s.FrameRate, 'f', 1, 64))
+		}
+		if s.Tone > 0 {
+			c.lastTone.Store(s.Tone)
+			saw("tone", strconv.FormatFloat(s.Tone, 'f', 1, 64))
+		}
+	}
+}
+
+// codecName is the name of a codec as people say it, whatever case the other
+// side wrote it in.
+func codecName(mime string) string {
+	_, name, _ := strings.Cut(mime, "/")
+	if strings.EqualFold(name, "opus") {
+		return "opus"
+	}
+	return strings.ToUpper(name)
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"parley/peer"
+	"parley/peer/files"
+)
+
+// transfer is what both directions of a transfer of files have in common: what
+// is told of it, and how it ended.
+type transfer struct {
+	session   *session
+	direction string        // out or in
+	into      string        // prefix of the paths that are told
+	over      chan struct{} // closed when err is valid
+	err       error
+
+	ctx    context.Context // of the transfer
+	cancel context.CancelCauseFunc
+
+	// The rest belongs to the goroutine that moves the files.
+	offer *files.Offer
+	meter meter
+	moved bool // something went by
+}
+
+func newTransfer(c *session, direction string) *transfer {
+	t := &transfer{session: c, direction: direction, over: make(chan struct{})}
+	t.ctx, t.cancel = context.WithCancelCause(c.ctx)
+	return t
+}
+
+// goodbyePatience bounds the wait for the last word to the other side.
+const goodbyePatience = 3 * time.Second
+
+// end ends the transfer before the call, so that the other side is told why.
+func (t *transfer) end(cause error) {
+	t.cancel(cause)
+	select {
+	case <-t.over:
+	case <-time.After(goodbyePatience):
+	}
+}
+
+// tell reports an event of the transfer.
+func (t *transfer) tell(name string, say, data string, fields ...field) {
+	fields = append([]field{{"direction", t.direction}, {"id", t.offer.ID}}, fields...)
+	t.session.report.report(event{name: name, peer: t.session.name, fields: fields, say: say, data: data})
+}
+
+func (t *transfer) offered(o *files.Offer) {
+	t.offer = o
+	t.tell("transfer", "", "", field{"state", "offered"}, field{"files", o.Files()}, field{"bytes", o.Bytes()})
+}
+
+// happened takes the events of package files.
+func (t *transfer) happened(e files.Event) {
+	switch e := e.(type) {
+	case files.Accepted:
+		t.meter = newMeter(t.offer.Bytes())
+		t.tell("transfer", "", "", field{"state", "accepted"})
+	case files.Began:
+		t.meter.name = e.Entry.Name
+		say := ""
+		if e.Offset > 0 && e.Offset < e.Entry.Size {
+			say = fmt.Sprintf("%s goes on after %s", printable(e.Entry.Name), files.Size(e.Offset))
+		}
+		t.tell("file", say, "", field{"state", "began"}, field{"name", e.Entry.Name}, field{"size", e.Entry.Size}, field{"offset", e.Offset})
+	case files.Done:
+		t.moved = true
+		fields := []field{{"state", "done"}, {"name", e.Entry.Name}, {"size", e.Entry.Size}}
+		data := ""
+		if t.direction == "in" {
+			fields = append(fields, field{"sha256", hex.EncodeToString(e.SHA256)})
+			data = printable(t.into + e.Entry.Name)
+		}
+		t.tell("file", "", data, fields...)
+	case files.Moved:
+		t.moved = t.moved || !e.Skipped
+		if t.meter.add(e) {
+			t.session.report.status(t.meter.String())
+		}
+	case files.Warned:
+		t.session.report.warn("%s", printable(e.Text))
+	}
+}
+
+// ended sees the last words of the transfer off, and tells how it went.
+func (t *transfer) ended(ch *peer.Channel, err error) {
+	t.seeOff(ch)
+	t.err = err
+	defer close(t.over)
+	defer t.cancel(nil)
+	state := "done"
+	var refused *files.Refused
+	switch {
+	case err == nil:
+	case errors.As(err, &refused):
+		state = "refused"
+	case errors.Is(err, files.ErrBroken):
+		state = "broken"
+	default:
+		state = "failed"
+	}
+	fields := []field{{"state", state}}
+	say := ""
+	switch {
+	case err != nil:
+		fields = append(fields, field{"reason", err.Error()})
+	default:
+		say = t.meter.outcome(t)
+	}
+	if t.offer == nil {
+		return // nothing was offered
+	}
+	t.tell("transfer", say, "", fields...)
+}
+
+// seeOff closes the channel and waits until the other side has closed it, too:
+// then it has read everything.
+func (t *transfer) seeOff(ch *peer.Channel) {
+	if err := ch.Close(); err != nil {
+		t.session.logger.Debug("data channel not closed", "error", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.session.ctx, goodbyePatience)
+	defer cancel()
+	for {
+		if _, _, err := ch.Receive(ctx); err != nil {
+			return
+		}
+	}
+}
+
+// explain is the error of the transfer as a user sees it, with its exit code.
+func (t *transfer) explain() error {
+	name := printable(t.session.name)
+	var refused *files.Refused
+	var failed *files.Failed
+	switch {
+	case t.err == nil:
+		return nil
+	case errors.As(t.err, new(*interrupted)):
+		return &silent{t.err}
+	case errors.As(t.err, &refused) && refused.ByPeer:
+		return t.coded(exitAbsent, "%s did not take the files: %s", name, printable(refused.Reason))
+	case errors.As(t.err, &refused) && refused.Code == files.CodeDeclined:
+		return nil // by a person here
+	case errors.As(t.err, &refused):
+		return t.coded(refusalCode(refused), "the files of %s were not taken: %s", name, printable(refused.Reason))
+	case errors.As(t.err, &failed) && failed.ByPeer && failed.Code == files.FailedExists:
+		return t.coded(exitAbsent, "%s did not take the files: %s", name, printable(failed.Error()))
+	case errors.As(t.err, &failed) && failed.ByPeer:
+		return t.coded(exitFailure, "%s could not go on: %s", name, printable(failed.Error()))
+	case errors.As(t.err, &failed) && (failed.Code == files.FailedDisk || failed.Code == files.FailedRead || failed.Code == files.FailedExists):
+		return t.coded(exitDevice, "%s", printable(failed.Error()))
+	case errors.As(t.err, &failed):
+		return t.coded(exitFailure, "the transfer with %s failed: %s", name, printable(failed.Error()))
+	case errors.Is(t.err, files.ErrBroken):
+		return t.coded(exitFailure, "%s hung up in the middle: %s", name, printable(t.err.Error()))
+	}
+	return t.err
+}
+
+// coded wraps the error of the transfer in a sentence of ours.
+func (t *transfer) coded(code exitCode, format string, a ...any) error {
+	return &coded{code, &reworded{fmt.Sprintf(format, a...), t.err}}
+}
+
+// reworded is an error in other words.
+type reworded struct {
+	words string
+	err   error
+}
+
+func (r *reworded) Error() string { return r.words }
+func (r *reworded) Unwrap() error { return r.err }
+
+// refusalCode is the exit code of the side that refused.
+func refusalCode(r *files.Refused) exitCode {
+	switch r.Code {
+	case files.CodeSpace, files.CodeExists, files.CodeName:
+		return exitDevice
+	}
+	return exitFailure
+}
+
+// refuseFiles says on a channel for files that nobody takes any.
+func refuseFiles(c *session, ch *peer.Channel) {
+	if ch.Protocol() != files.Protocol {
+		return
+	}
+	ch.Take()
+	c.work.Go(func() {
+		files.Refuse(c.ctx, ch, files.CodeUnsupported, "this parley takes no files; parley receive does")
+		c.report.warn("%s wants to send files; parley receive takes them", printable(c.name))
+	})
+}

@@ -1,0 +1,134 @@
+package tui
+
+// Event is something that happened: to a call, or at the keyboard.
+type Event interface{ event() }
+
+// What happens at the keyboard.
+type (
+	// Entered is a whole line, where there is no screen.
+	Entered struct{ Line string }
+	// Key is a key that was pressed: its name, as Bubble Tea has it, and its
+	// text, if it is a character.
+	Key struct{ Name, Text string }
+	// Pasted is text that was pasted.
+	Pasted struct{ Text string }
+	// Resized tells the size of the screen in cells.
+	Resized struct{ Columns, Rows int }
+	// InputEnded is the end of the lines.
+	InputEnded struct{}
+	// Listed answers ListFiles: the paths that begin with Prefix.
+	Listed struct {
+		Prefix string
+		Paths  []string
+	}
+)
+
+// What happens in calls.
+type (
+	// Moved tells the state of a call.
+	Moved struct {
+		Peer string
+		To   Phase
+	}
+	// Said is a line of a conversation.
+	Said struct {
+		Peer, Text string
+		Mine       bool
+	}
+	// Noted is a sentence of ours, printable, about a call or, with no Peer,
+	// about all. It has been told already where there is no screen.
+	Noted struct {
+		Peer, Text string
+		Alert      bool // something went wrong
+	}
+	// Progress is what goes on right now, printable; "" for nothing.
+	Progress struct{ Text string }
+	// Asked is a question, printable, that Answer answers.
+	Asked struct {
+		ID         int
+		Peer, Text string
+	}
+	// Settled is a question that needs no answer any more.
+	Settled struct{ ID int }
+	// Coded tells the verification code of a call.
+	Coded struct {
+		Peer, Code string
+	}
+)
+
+func (Entered) event()    {}
+func (Key) event()        {}
+func (Pasted) event()     {}
+func (Resized) event()    {}
+func (InputEnded) event() {}
+func (Listed) event()     {}
+func (Moved) event()      {}
+func (Said) event()       {}
+func (Noted) event()      {}
+func (Progress) event()   {}
+func (Asked) event()      {}
+func (Settled) event()    {}
+func (Coded) event()      {}
+
+// Phase is the state of the call with somebody.
+type Phase int
+
+// The phases.
+const (
+	Apart        Phase = iota // no call
+	Calling                   // not connected yet
+	Connected                 // up
+	Disconnected              // nothing comes, it may come back
+)
+
+// Action is what a person wants done.
+type Action interface{ action() }
+
+type (
+	// Call begins a call.
+	Call struct{ Peer string }
+	// Hangup ends one.
+	Hangup struct{ Peer string }
+	// Say sends a line.
+	Say struct{ Peer, Text string }
+	// Send offers files in the call.
+	Send struct {
+		Peer  string
+		Paths []string
+	}
+	// Mute makes what is sent of Kind, or all if it is "", silent or not.
+	Mute struct {
+		Peer, Kind string
+		Muted      bool
+	}
+	// Stats wants the numbers of a call told.
+	Stats struct{ Peer string }
+	// Answer answers a question.
+	Answer struct {
+		ID  int
+		Yes bool
+	}
+	// ListFiles wants Listed.
+	ListFiles struct{ Prefix string }
+	// Tell says something where there is no screen; the screen has it already.
+	Tell struct {
+		Text  string
+		Alert bool
+	}
+	// Quit ends the chat. It is wanted once.
+	Quit struct {
+		Interrupted bool // by Ctrl-C
+		InputOver   bool // the input has ended, and all of it is sent
+	}
+)
+
+func (Call) action()      {}
+func (Hangup) action()    {}
+func (Say) action()       {}
+func (Send) action()      {}
+func (Mute) action()      {}
+func (Stats) action()     {}
+func (Answer) action()    {}
+func (ListFiles) action() {}
+func (Tell) action()      {}
+func (Quit) action()      {}

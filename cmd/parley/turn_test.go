@@ -1,0 +1,145 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"parley/signal/relay"
+	"parley/signal/relay/relaytest"
+	"parley/signal/web/webtest"
+)
+
+// servingWith runs `parley serve` with more flags, and returns its events beside its addresses.
+func servingWith(t *testing.T, args ...string) (page, server string, events []jsonEvent) {
+	t.Helper()
+	p := terminal(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--output", "ndjson"}, args...)...)
+	p.says(t, `"event":"listening".*\n`)
+	events, err := readEvents(p.out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		if e["event"] == "listening" {
+			page = strings.TrimSuffix(e["url"].(string), "/")
+		}
+	}
+	return page, "ws" + strings.TrimPrefix(page, "http"), events
+}
+
+// relayedCall calls from terminal to terminal, through relays alone.
+func relayedCall(t *testing.T, server string, args ...string) {
+	t.Helper()
+	args = append([]string{"--server", server, "--ice-policy", "relay", "--output", "ndjson"}, args...)
+	bob := terminal(t, append([]string{"answer", "--as", "bob", "--once", "--say", "hello alice"}, args...)...)
+	bob.says(t, `"event":"login"`)
+	alice := terminal(t, append([]string{"call", "bob", "--as", "alice", "--video", "test", "--say", "hello bob", "--expect", "text=hello alice"}, args...)...)
+	alice.ends(t, 0)
+	bob.ends(t, 0)
+	for _, p := range []*process{alice, bob} {
+		isRelayed(t, p)
+	}
+	if !strings.Contains(bob.out.String(), "hello bob") {
+		t.Errorf("bob does not hear alice:\n%s", bob.out)
+	}
+}
+
+// isRelayed checks that every pair was relayed, and every local candidate a relay's.
+func isRelayed(t *testing.T, p *process) {
+	t.Helper()
+	events, err := readEvents(p.out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pairs := 0
+	for _, e := range events {
+		if e["event"] == "pair" {
+			pairs++
+			if e["relayed"] != true {
+				t.Errorf("a pair that is not relayed: %v", e)
+			}
+		}
+		if e.has([]string{"event=candidate", "side=local"}) && e["type"] != "relay" && e["type"] != nil && e["type"] != "" {
+			t.Errorf("a candidate that is no relay: %v", e)
+		}
+	}
+	if pairs == 0 {
+		t.Errorf("no pair in\n%s", p.out)
+	}
+}
+
+// coturn takes the credentials that our signaling server makes with its secret.
+func TestRelayedThroughCoturn(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) {
+			coturn := relaytest.Start(t, "north")
+			_, server, _ := servingWith(t, "--turn-secret", "north", "--ice-server", "turn:"+coturn.Address.String()+"?transport="+transport)
+			relayedCall(t, server)
+		})
+	}
+}
+
+func TestRelayedThroughOurs(t *testing.T) {
+	at := netip.AddrPortFrom(relaytest.LocalAddress(t), 0).String()
+	for what, at := range map[string]string{"by what the login hands out": at, "at all addresses": ":0"} {
+		t.Run(what, func(t *testing.T) {
+			_, server, _ := servingWith(t, "--turn", at)
+			relayedCall(t, server)
+		})
+	}
+	t.Run("over TCP", func(t *testing.T) {
+		_, _, events := servingWith(t, "--turn", at, "--turn-secret", "north")
+		url := ""
+		for _, e := range events {
+			if e["event"] == "relaying" {
+				for _, u := range e["urls"].([]any) {
+					if strings.HasSuffix(u.(string), "transport=tcp") {
+						url = u.(string)
+					}
+				}
+			}
+		}
+		user, password := relay.Credentials{Secret: "north"}.Make("alice")
+		_, server, _ := servingWith(t)
+		relayedCall(t, server, "--ice-server", url+","+user+","+password)
+	})
+}
+
+// relayOnly makes a page use relays alone, and keeps its connections.
+const relayOnly = `(() => {
+	const Native = RTCPeerConnection;
+	window.connections = [];
+	window.RTCPeerConnection = class extends Native {
+		constructor(configuration) {
+			super({...configuration, iceTransportPolicy: 'relay'});
+			window.connections.push(this);
+		}
+	};
+})()`
+
+// A tab that may go through relays alone finds one in what its login hands out.
+func TestTabRelayed(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server, _ := servingWith(t, "--turn", netip.AddrPortFrom(relaytest.LocalAddress(t), 0).String())
+		bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--output", "ndjson", "--ice-policy", "relay",
+			"--video", "test", "--audio", "tone:600", "--say", "hello tab", "--expect", "text=hello terminal", "--expect", "video.frames>=10", "--linger", "2m")
+		bob.says(t, `"event":"login"`)
+		tab := b.NewTab()
+		tab.Preload(relayOnly)
+		tab.Go(page + "/?as=tab&call=bob&say=hello+terminal")
+		talking(tab)
+		chatHas(tab, "hello tab")
+		seesAndHears(t, tab, 600)
+		bob.says(t, `"check":"video.frames`)
+		tab.Wait(`(async () => {
+			const report = [...(await connections.at(-1).getStats()).values()];
+			const pair = report.find(s => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
+			return pair && report.find(s => s.id === pair.localCandidateId).candidateType === 'relay';
+		})()`)
+		tab.Click("#hangUpBtn")
+		bob.ends(t, 0)
+		isRelayed(t, bob)
+		tab.NoErrors()
+		tab.Close()
+	})
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"math/big"
+	"net"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	wire "parley/signal"
+	"parley/signal/relay"
+	"parley/signal/relay/relaytest"
+	"parley/signal/web/webtest"
+)
+
+// relayURL is the URL of a relay that `serve` said it opened, with a prefix and an ending.
+func relayURL(t *testing.T, events []jsonEvent, prefix, suffix string) string {
+	t.Helper()
+	for _, e := range events {
+		if e["event"] != "relaying" {
+			continue
+		}
+		for _, u := range e["urls"].([]any) {
+			if url := u.(string); strings.HasPrefix(url, prefix) && strings.HasSuffix(url, suffix) {
+				return url
+			}
+		}
+	}
+	t.Fatalf("no relay %s...%s in %v", prefix, suffix, events)
+	return ""
+}
+
+// A call goes through turns: alone, where the certificate is one of --ca.
+func TestRelayedOverTLS(t *testing.T) {
+	cert, key, err := newCertificate("localhost", big.NewInt(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for name, content := range map[string][]byte{certFile: cert, keyFile: key} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, events := servingWith(t, "--turn", "127.0.0.1:0", "--turn-secret", "north", "--tls-cert", certFile, "--tls-key", keyFile)
+	url := relayURL(t, events, "turns:localhost:", "transport=tcp")
+	user, password := relay.Credentials{Secret: "north"}.Make("alice")
+	_, server, _ := servingWith(t)
+	relayedCall(t, server, "--ca", certFile, "--ice-server", url+","+user+","+password)
+}
+
+// relaying runs a relay over UDP in this process.
+func relaying(t *testing.T, credentials relay.Credentials) net.Addr {
+	t.Helper()
+	server, err := relay.NewServer(relay.Options{Credentials: credentials, Addresses: []relay.Address{{Bind: netip.MustParseAddr("127.0.0.1")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, []net.PacketConn{socket}, nil) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return socket.LocalAddr()
+}
+
+// Somebody has been signed in for longer than its first credentials can begin a call. It is called, and has fresh ones.
+func TestFreshCredentials(t *testing.T) {
+	var later atomic.Int64
+	credentials := relay.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
+	at := relaying(t, credentials)
+	server := wire.NewServer(&wire.ServerOptions{
+		// The clients' clocks are their own: they are told that an hour is two seconds.
+		ICEServersFor: 2 * time.Second,
+		ICEServers: func(name string) []wire.ICEServer {
+			user, password := credentials.Make(name)
+			return []wire.ICEServer{{URLs: []string{"turn:" + at.String()}, Username: user, Credential: password}}
+		},
+	})
+	web := httptest.NewServer(server)
+	t.Cleanup(func() { _ = server.Close(); web.Close() })
+	url := "ws" + strings.TrimPrefix(web.URL, "http")
+	bob := terminal(t, "answer", "--server", url, "--as", "bob", "--once", "--ice-policy", "relay", "--output", "ndjson", "--say", "hello alice")
+	bob.says(t, `"event":"login"`)
+	later.Store(int64(25 * time.Hour))
+	// Bob's first credentials are of yesterday. Alice comes when bob has had the time to ask.
+	metrics := func() string {
+		var text strings.Builder
+		if err := server.WriteMetrics(&text); err != nil {
+			t.Fatal(err)
+		}
+		return text.String()
+	}
+	for deadline := time.Now().Add(patience); !strings.Contains(metrics(), `signal_messages_received_total{dialect="call",type="iceServers"} 1`); {
+		if time.Now().After(deadline) {
+			t.Fatalf("bob does not ask:\n%s", metrics())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	alice := terminal(t, "call", "bob", "--server", url, "--as", "alice", "--output", "ndjson", "--expect", "text=hello alice")
+	alice.ends(t, 0)
+	bob.ends(t, 0)
+	isRelayed(t, bob)
+}
+
+// The hello-world pages, which may go through relays alone, find one in what the server answers to init.
+func TestHelloRelayed(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, _, _ := servingWith(t, "--turn", netip.AddrPortFrom(relaytest.LocalAddress(t), 0).String())
+		saruman, gandalf := b.NewTab(), b.NewTab()
+		for _, tab := range []*webtest.Tab{saruman, gandalf} {
+			tab.Preload(relayOnly)
+		}
+		saruman.Go(page + "/hello?as=Saruman")
+		saruman.Wait(`document.querySelector('#status').innerText.includes('waiting')`)
+		gandalf.Go(page + "/hello?as=Gandalf&call=1")
+		for _, tab := range []*webtest.Tab{saruman, gandalf} {
+			tab.Wait(`document.querySelectorAll('#heard .line').length >= 2`)
+			tab.NoErrors()
+			tab.Close()
+		}
+	})
+}

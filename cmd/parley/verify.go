@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/peer"
+)
+
+// verifyAsk is the --verify that asks at the terminal.
+const verifyAsk = "ask"
+
+func verifyFlags() []cli.Flag {
+	return []cli.Flag{
+		stringFlag("verify", "", "`CODE` that the call must have, else it ends with 30 before it connects; "+
+			"ask: show it, and send nothing until you say that the other side sees the same"),
+		stringFlag("identity", "", "PEM `FILE` with the key of this side, made if it is not there; between two such sides the code stays the same"),
+	}
+}
+
+// readVerify reads --verify and --identity.
+func (s *settings) readVerify(cmd *cli.Command) (err error) {
+	s.verify = cmd.String("verify")
+	if s.verify != "" && s.verify != verifyAsk && !peer.IsCode(s.verify) {
+		return usagef("--verify %q: it is ask, or a code as both sides show it: six groups of five digits", printable(s.verify))
+	}
+	if s.verify == verifyAsk {
+		if err := tell(""); err != nil {
+			return failf(exitDevice, "--verify ask: %w; give the code with --verify CODE, see --identity", err)
+		}
+	}
+	if path := cmd.String("identity"); path != "" {
+		s.identity, err = openIdentity(path)
+	}
+	return err
+}
+
+// verifying is what a call's configuration gets of --verify and --identity.
+func (s *settings) verifying(conf *peer.Config) {
+	conf.Certificate = s.identity
+	conf.Hold = s.verify == verifyAsk
+	if !conf.Hold {
+		conf.Code = s.verify
+	}
+}
+
+// tellCode tells the verification code and, with --verify ask, asks whether the
+// other side sees the same.
+func (c *session) tellCode(e peer.CodeKnown) {
+	ev := event{name: "code", peer: c.name, fields: []field{{"code", e.Code}, {"verified", e.Verified}},
+		say: "verification code " + e.Code}
+	if e.Verified {
+		ev.say += ", as it should be"
+	}
+	c.report.report(ev)
+	if e.Verified || c.verify != verifyAsk {
+		return
+	}
+	c.work.Go(func() {
+		same, err := c.asker.ask(c.ctx, c.name, fmt.Sprintf("does %s see %s too? [y/N] ", printable(c.name), e.Code))
+		switch {
+		case c.ctx.Err() != nil: // the call is over
+		case err != nil:
+			c.fail(failf(exitDevice, "--verify ask: %w", err))
+		case same:
+			c.call.Confirm()
+		default:
+			c.call.Decline()
+		}
+	})
+}
+
+// asker asks one question after the other, for several calls may have one.
+type asker struct {
+	mu      sync.Mutex // held while a question is open
+	instead asking     // in place of the terminal, nil for that
+}
+
+// asking asks a question about a peer.
+type asking func(ctx context.Context, peer, question string) (bool, error)
+
+// ask asks a question at the terminal itself, because stdin may carry data.
+func (a *asker) ask(ctx context.Context, peer, question string) (bool, error) {
+	if a.instead != nil {
+		return a.instead(ctx, peer, question)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	in, _ := console()
+	tty, err := os.OpenFile(in, os.O_RDONLY, 0)
+	if err != nil {
+		return false, fmt.Errorf("there is no terminal to ask at: %w", err)
+	}
+	defer tty.Close()
+	// The end of the call ends the wait for an answer.
+	defer context.AfterFunc(ctx, func() { _ = tty.Close() })()
+	if err := tell(question); err != nil {
+		return false, err
+	}
+	line, err := bufio.NewReader(tty).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("the terminal gave no answer: %w", err)
+	}
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes", nil
+}
+
+// console names the terminal of this process, whatever stdin and stdout are.
+func console() (in, out string) {
+	if runtime.GOOS == "windows" {
+		return "CONIN$", "CONOUT$"
+	}
+	return "/dev/tty", "/dev/tty"
+}
+
+// tell writes to the terminal, and says why it cannot.
+func tell(text string) error {
+	_, out := console()
+	f, err := os.OpenFile(out, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("there is no terminal to ask at: %w", err)
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}

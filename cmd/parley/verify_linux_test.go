@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	wire "parley/signal"
+	"parley/signal/signaltest"
+)
+
+// TestAskedForTheCode: a person at a terminal says whether the other side sees
+// the same code; before, nothing leaves.
+func TestAskedForTheCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		says string
+		code exitCode
+		want string
+	}{
+		"yes":  {"y\n", exitOK, `held: text=hello`},
+		"no":   {"n\n", exitNegotiation, `was not confirmed`},
+		"huh?": {"\n", exitNegotiation, `was not confirmed`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := signaltest.Start(t, &wire.ServerOptions{})
+			echo := atServer(t, server, nil, "echo", "--as", "echo")
+			if err := echo.until("waiting for calls"); err != nil {
+				t.Fatal(err)
+			}
+			keyboard, tty := newTerminal(t)
+			p := atServer(t, server, tty, "call", "echo", "--verify", "ask", "--say", "hello", "--expect", "text=hello", "--timeout", "60s")
+			if err := seen(keyboard, p).until("y/N"); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(p.err.String(), "said: hello") {
+				t.Errorf("it spoke before it was told to:\n%s", p.err)
+			}
+			if _, err := keyboard.WriteString(c.says); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.until(c.want); err != nil {
+				t.Error(err)
+			}
+			p.ends(t, int(c.code))
+		})
+	}
+}
+
+// TestAskedForTheCodeUntilTheCallEnds: the other side hangs up while the question
+// is open, and the call ends.
+func TestAskedForTheCodeUntilTheCallEnds(t *testing.T) {
+	server := signaltest.Start(t, &wire.ServerOptions{})
+	bob := atServer(t, server, nil, "answer", "--as", "bob")
+	if err := bob.until("waiting for calls"); err != nil {
+		t.Fatal(err)
+	}
+	_, tty := newTerminal(t)
+	p := atServer(t, server, tty, "call", "bob", "--verify", "ask")
+	if err := p.until("connected to bob"); err != nil {
+		t.Fatal(err)
+	}
+	if err := bob.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	p.ends(t, int(exitOK))
+}
+
+func TestWithoutATerminalThereIsNobodyToAsk(t *testing.T) {
+	p := atServer(t, "ws://localhost:1", nil, "call", "bob", "--verify", "ask")
+	p.says(t, "no terminal to ask at")
+	p.ends(t, int(exitDevice))
+}
+
+// atServer runs parley at a signaling server, with tty as its terminal, if any.
+func atServer(t *testing.T, server string, tty *os.File, args ...string) *process {
+	t.Helper()
+	path, err := exec.LookPath("parley")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append(args, "--server", server)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if tty != nil {
+		cmd.Stdin = tty
+		cmd.SysProcAttr.Setctty = true
+	}
+	p, err := startProcess(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-p.exited })
+	return p
+}
+
+// seen is p with what it writes to its terminal, until that is closed, in place of its stdout.
+func seen(person *os.File, p *process) *process {
+	out := newWatched()
+	go func() { _, _ = io.Copy(out, person) }()
+	return &process{cmd: p.cmd, out: out, err: p.err, exited: p.exited}
+}
+
+// newTerminal is a terminal, and the hands and eyes in front of it.
+func newTerminal(t *testing.T) (person, tty *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = person.Close() })
+	raw, err := person.SyscallConn() // Fd would make reading it wait for good
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	var unlocked, named error
+	if err := raw.Control(func(fd uintptr) {
+		unlocked = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0)
+		n, named = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+	}); err != nil || unlocked != nil || named != nil {
+		t.Fatal(err, unlocked, named)
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tty.Close() })
+	return person, tty
+}

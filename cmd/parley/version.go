@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/media/device"
+)
+
+func versionCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:         "version",
+		Usage:        "print the version and what this build can do",
+		Before:       noArguments,
+		OnUsageError: usageError,
+		Flags:        []cli.Flag{stringFlag("schema", "", "print the JSON schema of `WHAT` instead: event (of --output ndjson) or command (of --input ndjson)")},
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if name := cmd.String("schema"); name != "" {
+				text, err := schemaOf(name)
+				fmt.Fprint(std.out, text)
+				return err
+			}
+			fmt.Fprintf(std.out, "parley %s (%s, %s/%s, cgo %s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, cgo())
+			fmt.Fprintf(std.out, "encodes devices to: %s\n", encoders())
+			for _, l := range device.Lacks() {
+				fmt.Fprintf(std.out, "lacking: %s\n", l)
+			}
+			return nil
+		},
+	}
+}
+
+// encoders are the names of what cameras and microphones are encoded to.
+func encoders() string {
+	var names []string
+	for _, c := range device.Codecs() {
+		names = append(names, codecName(c))
+	}
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
+}
+
+// version is the module's, as the go command recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// cgo tells if this build was made with a C compiler.
+func cgo() string {
+	info, _ := debug.ReadBuildInfo()
+	if info != nil {
+		for _, s := range info.Settings {
+			if s.Key == "CGO_ENABLED" && s.Value == "1" {
+				return "on"
+			}
+		}
+	}
+	return "off"
+}

@@ -1,0 +1,20 @@
+//go:build !linux && !darwin
+
+package main
+
+import (
+	"os"
+
+	"golang.org/x/term"
+
+	draw "parley/media/terminal"
+)
+
+// terminalSize is zero where there is none.
+func terminalSize(f *os.File) (s draw.Size) {
+	s.Columns, s.Rows, _ = term.GetSize(int(f.Fd())) // 0 with an error
+	return s
+}
+
+// onResize: here nobody tells.
+func onResize(func()) (stop func()) { return func() {} }

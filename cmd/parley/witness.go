@@ -1,0 +1,299 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer"
+	wire "parley/signal"
+)
+
+// maxFacts is how many values of one key are remembered, the latest.
+const maxFacts = 500
+
+// witness remembers what happens in a call, for checks that come later. A nil
+// witness is that of a call that nobody checks.
+type witness struct {
+	alter *alteration // of what is sent by signaling, nil for none
+
+	mu       sync.Mutex // protects following
+	facts    map[string][]string
+	dropped  map[string]int // values of a key that are forgotten
+	changed  chan struct{}  // closed at the next one
+	metrics  map[string]float64
+	talk     []spoken
+	offered  string // description that was sent last
+	ufrags   map[string]bool
+	channels map[string]*peer.Channel
+	looked   time.Time            // at the statistics
+	moved    map[string]time.Time // when the packets of a kind were seen to grow last
+	packets  map[string]uint64
+	stats    peer.Report
+}
+
+// spoken is a message of signaling, for the evidence.
+type spoken struct {
+	at  time.Time
+	out bool
+	m   wire.Message
+}
+
+func newWitness(a *alteration) *witness {
+	return &witness{alter: a, facts: map[string][]string{}, dropped: map[string]int{}, changed: make(chan struct{}), metrics: map[string]float64{},
+		ufrags: map[string]bool{}, channels: map[string]*peer.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
+}
+
+// saw notes a value of a key.
+func (w *witness) saw(key, value string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note(key, value)
+}
+
+func (w *witness) note(key, value string) {
+	values := w.facts[key]
+	if n := len(values); n > 0 && values[n-1] == value && key != "text" && key != "message" {
+		return
+	}
+	if len(values) >= maxFacts {
+		values = values[1:]
+		w.dropped[key]++
+	}
+	w.facts[key] = append(values, value)
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// count is how many values of a key there were.
+func (w *witness) count(key string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dropped[key] + len(w.facts[key])
+}
+
+// latest is the latest value of a key, "" if there is none.
+func (w *witness) latest(key string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if v := w.facts[key]; len(v) > 0 {
+		return v[len(v)-1]
+	}
+	return ""
+}
+
+// holds tells if a check holds: by any value from number since on, or, where a
+// value supersedes the one before, by the latest.
+func (w *witness) holds(c check, since int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	values := w.facts[c.key]
+	if len(values) == 0 {
+		return false
+	}
+	if c.sort == number || c.sort == pitch {
+		return c.holds(values[len(values)-1])
+	}
+	for _, v := range values[min(max(0, since-w.dropped[c.key]), len(values)):] {
+		if c.holds(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// change is closed when more is seen.
+func (w *witness) change() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
+}
+
+func (w *witness) metric(name string, value float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.metrics[name] = value
+}
+
+func (w *witness) measurements() map[string]float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.metrics)
+}
+
+// message is how a message of a channel is remembered.
+func messageFact(label string, text bool, data []byte) string {
+	return fmt.Sprintf("%q %t %d %s", label, text, len(data), digest(data))
+}
+
+// owns notes the latest channel of a label.
+func (w *witness) owns(ch *peer.Channel) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.channels[ch.Label()] = ch
+	w.note("channel", ch.Label())
+}
+
+// happened takes an event of the call.
+func (w *witness) happened(e peer.Event) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch e := e.(type) {
+	case peer.StateChanged:
+		w.note("state", e.State.String())
+		if e.State == webrtc.PeerConnectionStateConnected && w.metrics["setup.ms"] == 0 {
+			w.metrics["setup.ms"] = milliseconds(e.Since)
+			w.note("setup.ms", strconv.FormatFloat(milliseconds(e.Since), 'f', 1, 64))
+		}
+		if s := e.State.String(); s == "failed" || s == "disconnected" {
+			w.note(s, "true")
+		}
+	case peer.CandidateFound:
+		side := "candidate.ours"
+		if e.Remote {
+			side = "candidate"
+		}
+		w.note(side, e.Type)
+	case peer.PairSelected:
+		w.note("pair", e.Local.Type+" "+e.Remote.Type)
+		w.note("pair.protocol", e.Local.Protocol)
+		w.note("relayed", strconv.FormatBool(e.Relayed))
+	case peer.ChannelOpened:
+		w.channels[e.Channel.Label()] = e.Channel
+	case peer.ChannelClosed:
+		w.note("channel.closed", e.Channel.Label())
+	case peer.MessageReceived:
+		w.note("message", messageFact(e.Channel.Label(), e.Text, e.Data))
+	case peer.TrackSending:
+		w.note("sending."+e.Track.Kind().String(), codecName(e.Codec.MimeType))
+	case peer.TrackRefused:
+		w.note("refused."+e.Track.Kind().String(), "true")
+	case peer.Warned:
+		w.note("warning", e.Text)
+	}
+}
+
+// heard takes a message of signaling.
+func (w *witness) heard(m wire.Message) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.remember(spoken{time.Now(), false, m})
+	if u := attributeOf(m.SDP, "ice-ufrag"); u != "" {
+		w.ufrags[u] = true
+		w.note("ufrags", strconv.Itoa(len(w.ufrags)))
+	}
+	switch m.Type {
+	case wire.Offer:
+		w.note("reoffered", "true")
+	case wire.Answer:
+		w.note("answered", "true")
+		for _, f := range answerFacts(w.offered, m.SDP) {
+			w.note(f[0], f[1])
+		}
+	case wire.ICECandidate:
+		if m.Candidate == nil || m.Candidate.Candidate == "" {
+			w.note("candidates.end", "true")
+		} else if strings.Contains(m.Candidate.Candidate, ".local ") {
+			w.note("candidate.hidden", "true")
+		}
+	case wire.Leave:
+		w.note("left", "true")
+	}
+}
+
+// maxTalk is how many messages of signaling are kept.
+const maxTalk = 1000
+
+func (w *witness) remember(s spoken) {
+	if len(w.talk) < maxTalk {
+		w.talk = append(w.talk, s)
+	}
+}
+
+// sends is what is sent in place of m.
+func (w *witness) sends(m wire.Message) []wire.Message {
+	if w == nil {
+		return []wire.Message{m}
+	}
+	return w.sending(w.alter.of(m))
+}
+
+// release is what has to be sent once all candidates are known.
+func (w *witness) release() []wire.Message { return w.sending(w.alter.release()) }
+
+func (w *witness) sending(all []wire.Message) []wire.Message {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range all {
+		if m.Type == wire.Offer {
+			w.offered = m.SDP
+		}
+		w.remember(spoken{time.Now(), true, m})
+	}
+	return all
+}
+
+// lookInterval is how often the statistics are looked at.
+const lookInterval = 200 * time.Millisecond
+
+// measured takes what is measured now.
+func (w *witness) measured(c *session) {
+	if w == nil || !c.isConnected() {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	for _, s := range c.received() {
+		if s.Packets == 0 {
+			continue
+		}
+		w.noteNumber(s.Kind+".tone", s.Tone)
+		w.noteNumber(s.Kind+".level", s.Level)
+		w.noteNumber(s.Kind+".jitter", s.Jitter)
+		w.noteNumber(s.Kind+".keyframes", float64(s.KeyFrames))
+		w.noteNumber(s.Kind+".broken", float64(s.Broken))
+		w.noteNumber(s.Kind+".duplicates", float64(s.Duplicates))
+		w.noteNumber(s.Kind+".strips", float64(s.Strips))
+		w.noteNumber(s.Kind+".strip", float64(s.Strip))
+		if !s.FirstFrame.IsZero() && w.metrics["first."+s.Kind+".ms"] == 0 {
+			w.metrics["first."+s.Kind+".ms"] = milliseconds(s.FirstFrame.Sub(c.offered))
+		}
+		w.metrics[s.Kind+".lost"], w.metrics[s.Kind+".jitter"] = float64(s.Lost), s.Jitter
+		if s.Kind == "video" {
+			w.metrics["video.broken"] = float64(s.Broken)
+		}
+		if s.Packets != w.packets[s.Kind] {
+			w.packets[s.Kind], w.moved[s.Kind] = s.Packets, now
+		}
+		w.noteNumber(s.Kind+".idle.ms", float64(now.Sub(w.moved[s.Kind]).Milliseconds()))
+	}
+	if now.Sub(w.looked) < lookInterval {
+		return
+	}
+	w.looked = now
+	stats := c.call.Stats()
+	w.stats = stats.Report
+	if stats.RTT != nil {
+		w.metrics["rtt.ms"] = milliseconds(*stats.RTT)
+		w.noteNumber("rtt.ms", milliseconds(*stats.RTT))
+	}
+	for _, f := range reportFacts(stats.Report) {
+		w.note(f[0], f[1])
+	}
+}
+
+func (w *witness) noteNumber(key string, v float64) {
+	w.note(key, strconv.FormatFloat(v, 'f', -1, 64))
+}

@@ -1,0 +1,239 @@
+//go:build linux && cgo
+
+package device
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/pion/mediadevices/pkg/driver"
+	linux "github.com/pion/mediadevices/pkg/driver/camera"
+	"github.com/pion/mediadevices/pkg/io/video"
+	"github.com/pion/mediadevices/pkg/prop"
+)
+
+const (
+	defaultWidth      = 640
+	defaultHeight     = 480
+	defaultCameraRate = 30
+)
+
+// rescan guards linux.Initialize, which empties the registry of package driver and fills it again.
+var rescan sync.Mutex
+
+// scan is what a look at the cameras finds: drivers and how to name them, by number of the device.
+func scan() ([]driver.Driver, []named) {
+	rescan.Lock()
+	linux.Initialize()
+	drivers := driver.GetManager().Query(driver.FilterDeviceType(driver.Camera))
+	rescan.Unlock()
+	// One device has several nodes: pictures come from one, the others carry what belongs to them.
+	drivers = slices.DeleteFunc(drivers, func(d driver.Driver) bool { return !records(d) })
+	slices.SortFunc(drivers, func(a, b driver.Driver) int {
+		return compareNodes(cameraName(a).id, cameraName(b).id)
+	})
+	names := make([]named, len(drivers))
+	for i, d := range drivers {
+		names[i] = cameraName(d)
+	}
+	return drivers, names
+}
+
+// compareNodes sorts video2 before video10.
+func compareNodes(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}
+
+// records tells if pictures come from a node. One that cannot be opened may well be a camera: in use, or not allowed.
+func records(d driver.Driver) bool {
+	err := d.Open()
+	if err == nil {
+		defer func() { _ = d.Close() }()
+		return len(d.Properties()) > 0
+	}
+	return errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)
+}
+
+// cameraName takes apart what mediadevices makes of a camera: NAME;BUS and LINK;NODE.
+func cameraName(d driver.Driver) named {
+	name, _, _ := strings.Cut(d.Info().Name, linux.LabelSeparator)
+	_, node, _ := strings.Cut(d.Info().Label, linux.LabelSeparator)
+	return named{id: strings.TrimRight(node, "\x00"), name: strings.TrimRight(name, "\x00 ")}
+}
+
+// cameraDevice is one camera, whether it is there or not.
+type cameraDevice struct {
+	named
+	driver driver.Driver
+	want   mode
+}
+
+func findCamera(id string, o VideoOptions) (videoDevice, error) {
+	drivers, names := scan()
+	if len(drivers) == 0 {
+		return nil, errors.New("this machine has no camera (no /dev/video* gives pictures); plug one in, or send --video test")
+	}
+	i, err := 0, error(nil)
+	if id != "" {
+		i, err = choose("camera", id, names)
+	}
+	if err != nil {
+		return nil, err
+	}
+	want := mode{width: o.Width, height: o.Height, rate: o.FrameRate}
+	if want.width == 0 {
+		want.width, want.height = defaultWidth, defaultHeight
+	}
+	if want.rate == 0 {
+		want.rate = defaultCameraRate
+	}
+	return &cameraDevice{named: names[i], driver: drivers[i], want: want}, nil
+}
+
+// shot is a camera that takes pictures.
+type shot struct {
+	driver driver.Driver
+	reader video.Reader
+	is     mode
+}
+
+// open implements videoDevice. It works again after the device was gone, for the node of a camera that is plugged in
+// again has the name it had.
+func (c *cameraDevice) open() (pictures, error) {
+	if err := c.driver.Open(); err != nil {
+		return nil, deviceError(err)
+	}
+	properties := c.driver.Properties()
+	modes := make([]mode, len(properties))
+	for i, p := range properties {
+		modes[i] = mode{width: p.Width, height: p.Height, rate: float64(p.FrameRate), cost: cost(p)}
+	}
+	i := nearest(c.want, modes)
+	if i < 0 {
+		_ = c.driver.Close()
+		return nil, errors.New("it has no format that this program knows")
+	}
+	shortenReadTimeout()
+	recorder, ok := c.driver.(driver.VideoRecorder)
+	if !ok {
+		_ = c.driver.Close()
+		return nil, errors.New("it takes no pictures")
+	}
+	reader, err := recorder.VideoRecord(properties[i])
+	if err != nil {
+		return nil, deviceError(err) // VideoRecord has closed it
+	}
+	return &shot{driver: c.driver, reader: video.ToI420(reader), is: modes[i]}, nil
+}
+
+// shortenReadTimeout lets a read of a stalled camera return after a second, so that a call that ends does not wait for
+// it any longer. mediadevices takes this from the environment only, where a value of the user's stays.
+func shortenReadTimeout() {
+	const variable = "PION_MEDIADEVICES_CAMERA_READ_TIMEOUT"
+	if os.Getenv(variable) == "" {
+		_ = os.Setenv(variable, "1") // fails for malformed names only
+	}
+}
+
+// cost ranks pixel formats by the work they make: planes are taken as they are, MJPEG is a picture to decompress.
+// Depth pictures (Z16) come last.
+func cost(p prop.Media) int {
+	switch p.FrameFormat {
+	case "I420":
+		return 0
+	case "YUYV", "YUY2", "UYVY":
+		return 1
+	case "NV12", "NV21":
+		return 2
+	case "MJPEG":
+		return 3
+	}
+	return 4
+}
+
+// mode implements pictures.
+func (s *shot) mode() mode { return s.is }
+
+// read implements pictures.
+func (s *shot) read() (*image.YCbCr, func(), error) {
+	img, release, err := s.reader.Read()
+	if err != nil {
+		var gone syscall.Errno
+		if errors.As(err, &gone) || errors.Is(err, io.EOF) {
+			return nil, nil, &lostError{err}
+		}
+		return nil, nil, err
+	}
+	return img.(*image.YCbCr), release, nil // ToI420 gives no other
+}
+
+// close implements pictures.
+func (s *shot) close() { _ = s.driver.Close() }
+
+// deviceError says what an error of a camera means and what to do.
+func deviceError(err error) error {
+	// The library below turns some errors into text.
+	is := func(no syscall.Errno) bool { return errors.Is(err, no) || strings.Contains(err.Error(), no.Error()) }
+	switch {
+	case is(syscall.EBUSY):
+		return errors.New("it is in use by another program; end that one first")
+	case is(syscall.EACCES), is(syscall.EPERM):
+		return fmt.Errorf("this user may not use it: %w; join the group video, or run as a user who may", err)
+	case is(syscall.ENOENT), is(syscall.ENODEV), is(syscall.ENXIO):
+		return fmt.Errorf("it is gone: %w; plug it in again", err)
+	}
+	return fmt.Errorf("it does not work: %w", err)
+}
+
+// cameras are what List tells.
+func cameras() []Camera {
+	drivers, names := scan()
+	all := make([]Camera, len(drivers))
+	for i, d := range drivers {
+		all[i] = Camera{ID: names[i].id, Name: names[i].name}
+		if err := d.Open(); err != nil {
+			all[i].Problem = deviceError(err).Error()
+			continue
+		}
+		all[i].Formats = formats(d.Properties())
+		_ = d.Close()
+	}
+	return all
+}
+
+// formats groups the rates of a size, and sorts.
+func formats(properties []prop.Media) []Format {
+	var all []Format
+	for _, p := range properties {
+		f := Format{Width: p.Width, Height: p.Height, Pixels: string(p.FrameFormat)}
+		i := slices.IndexFunc(all, func(g Format) bool {
+			return g.Width == f.Width && g.Height == f.Height && g.Pixels == f.Pixels
+		})
+		if i < 0 {
+			all, i = append(all, f), len(all)
+		}
+		if rate := float64(p.FrameRate); rate > 0 && !slices.Contains(all[i].Rates, rate) {
+			all[i].Rates = append(all[i].Rates, rate)
+		}
+	}
+	for _, f := range all {
+		slices.Sort(f.Rates)
+	}
+	slices.SortFunc(all, func(a, b Format) int {
+		if d := a.Width*a.Height - b.Width*b.Height; d != 0 {
+			return d
+		}
+		return strings.Compare(a.Pixels, b.Pixels)
+	})
+	return all
+}

@@ -1,0 +1,153 @@
+//go:build linux && cgo
+
+package device
+
+import (
+	"image"
+	"image/color"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/media"
+)
+
+// bars is a picture of three bars, which move.
+func bars(width, height, at int) *image.YCbCr {
+	p := image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
+	for y := range height {
+		for x := range width {
+			c := barColour((x + at) * 3 / width % 3)
+			p.Y[p.YOffset(x, y)], p.Cb[p.COffset(x, y)], p.Cr[p.COffset(x, y)] = c.Y, c.Cb, c.Cr
+		}
+	}
+	return p
+}
+
+func barColour(n int) color.YCbCr {
+	return []color.YCbCr{{Y: 80, Cb: 90, Cr: 220}, {Y: 150, Cb: 60, Cr: 60}, {Y: 60, Cb: 220, Cr: 110}}[n]
+}
+
+// TestDecoders: what an encoder of this build makes, its decoder, and ffmpeg, make pictures of again: each frame, also
+// those between key frames, in the right place and colour, also when the size changes.
+func TestDecoders(t *testing.T) {
+	for _, mime := range codecs() {
+		if mime == webrtc.MimeTypeOpus {
+			continue
+		}
+		for name, newDecoder := range map[string]media.NewDecoder{"own": NewDecoder, "ffmpeg": media.NewFFmpegDecoder} {
+			t.Run(mime+" "+name, func(t *testing.T) {
+				d, err := newDecoder(mime)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer d.Close()
+				if d.KeyFramesOnly() {
+					t.Error("it decodes only key frames")
+				}
+				decodeSizes(t, mime, d, name == "own")
+			})
+		}
+	}
+}
+
+func decodeSizes(t *testing.T, mime string, d media.Decoder, own bool) {
+	sizes := []image.Point{{160, 120}, {96, 54}, {200, 150}}
+	if !own {
+		sizes = sizes[:1] // ffmpeg scales later ones to the first
+	}
+	for _, size := range sizes {
+		e, err := NewEncoder(mime)(size.X, size.Y, 30, 2_000_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := 0
+		for n := range 400 {
+			frame, err := e.Encode(bars(size.X, size.Y, n*4), time.Duration(n)*time.Second/30, n == 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(frame) == 0 {
+				continue
+			}
+			img, err := d.Decode(frame)
+			if err != nil {
+				t.Fatalf("frame %d: %v", n, err)
+			}
+			if img == nil {
+				if own {
+					t.Fatalf("frame %d gives no picture", n)
+				}
+				time.Sleep(10 * time.Millisecond) // another process decodes
+				continue
+			}
+			shown++
+			if img.Bounds().Dx() != size.X || img.Bounds().Dy() != size.Y {
+				t.Fatalf("frame %d is %v, want %v", n, img.Bounds(), size)
+			}
+			if own {
+				compareBars(t, img, n*4)
+			}
+			if shown >= 15 {
+				break
+			}
+		}
+		e.Close()
+		if shown < 15 {
+			t.Errorf("%v: %d pictures", size, shown)
+		}
+	}
+}
+
+// compareBars looks at the middle of each bar.
+func compareBars(t *testing.T, img image.Image, at int) {
+	t.Helper()
+	width := img.Bounds().Dx()
+	for n := range 3 {
+		x := ((2*n+1)*width/6 - at%width + width) % width
+		if x < 8 || x > width-8 {
+			continue // at the edge
+		}
+		got := color.YCbCrModel.Convert(img.At(x, img.Bounds().Dy()/2)).(color.YCbCr)
+		want := barColour(n)
+		for _, d := range []float64{float64(got.Y) - float64(want.Y), float64(got.Cb) - float64(want.Cb), float64(got.Cr) - float64(want.Cr)} {
+			if math.Abs(d) > 16 {
+				t.Fatalf("bar %d at %d is %v, want %v", n, x, got, want)
+			}
+		}
+	}
+}
+
+// TestDecoderGarbage: what is no frame is an error or no picture, and the next key frame is decoded again.
+func TestDecoderGarbage(t *testing.T) {
+	for _, mime := range codecs() {
+		if mime == webrtc.MimeTypeOpus {
+			continue
+		}
+		d, err := NewDecoder(mime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := NewEncoder(mime)(64, 64, 30, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := e.Encode(bars(64, 64, 0), 0, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key = append([]byte(nil), key...)
+		for _, junk := range [][]byte{nil, {0}, {0, 0, 0, 1}, []byte("hello, world, this is no frame"), key[:len(key)/2], {0, 0, 0, 1, 0x65, 0xFF, 0xFF}} {
+			_, _ = d.Decode(junk) // whatever it says of that
+			_, _ = d.Decode(key)
+			if img, err := d.Decode(key); err != nil || img == nil || img.Bounds().Dx() != 64 {
+				t.Errorf("%s: after %q the key frame gives %v, %v", mime, junk, img != nil, err)
+			}
+		}
+		e.Close()
+		d.Close()
+		d.Close()
+	}
+}

@@ -1,0 +1,52 @@
+//go:build !linux || !cgo
+
+package device
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+
+	"parley/media"
+)
+
+type (
+	sharedVideo struct{}
+	sharedAudio struct{}
+)
+
+func (s *Shared) openVideo(spec string, _ VideoOptions) (media.Source, error) {
+	class, _, _ := strings.Cut(spec, ":")
+	if class == "test" {
+		class = "encoder for the test picture"
+	}
+	return nil, &media.FileError{Path: spec, Err: missing(class)}
+}
+
+func (s *Shared) openAudio(spec string, _ AudioOptions) (media.Source, error) {
+	return nil, &media.FileError{Path: spec, Err: missing("microphone")}
+}
+
+func newRawEncoder(string, int, int, float64, int) (media.VideoEncoder, error) {
+	return nil, missing("encoder for raw pictures")
+}
+
+func openPlayback(string, *Speaker) (playback, error) { return nil, missing("speaker") }
+
+func newDecoder(string) (media.Decoder, error) { return nil, missing("decoder") }
+
+// missing says why a device cannot be used and which build can use it.
+func missing(class string) error {
+	if runtime.GOOS != "linux" {
+		return errors.New("this build has no " + class + ": devices work in a build for Linux only")
+	}
+	return errors.New("this build has no " + class + ": it was made without cgo; build with CGO_ENABLED=1 and gcc")
+}
+
+func list() Inventory { return Inventory{} }
+
+func codecs() []string { return nil }
+
+func lacks() []string {
+	return []string{missing("camera, microphone, speaker or screen, and no encoder for them").Error()}
+}

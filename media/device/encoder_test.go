@@ -1,0 +1,286 @@
+//go:build linux && cgo
+
+package device
+
+import (
+	"bytes"
+	"image"
+	"math"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// paint draws a picture that moves with n: a ramp that turns, so that every picture costs the encoder something.
+// It is picture n of 30 a second.
+func paint(p *picture, width, height, n int) {
+	p.shape(width, height)
+	p.at = time.Unix(0, 0).Add(time.Duration(n) * time.Second / 30)
+	across, down := make([]float64, width), make([]float64, height)
+	for x := range across {
+		across[x] = 128 + 60*math.Sin(float64(x+3*n)/9)
+	}
+	for y := range down {
+		down[y] = 40 * math.Cos(float64(y-2*n)/7)
+	}
+	for y := range height {
+		for x := range width {
+			p.Y[y*p.YStride+x] = uint8(across[x] + down[y])
+		}
+	}
+	for i := range p.Cb {
+		p.Cb[i], p.Cr[i] = uint8(64+n%64), uint8(192-n%64)
+	}
+}
+
+func videoMimes() []string {
+	var all []string
+	for _, mime := range Codecs() {
+		if strings.HasPrefix(mime, "video/") {
+			all = append(all, mime)
+		}
+	}
+	return all
+}
+
+// isKey tells if a frame is a key frame, by the bits of each codec.
+func isKey(mime string, frame []byte) bool {
+	switch mime {
+	case webrtc.MimeTypeVP8:
+		return frame[0]&1 == 0 // RFC 6386 section 9.1
+	case webrtc.MimeTypeVP9:
+		return frame[0]&0xC == 0 && frame[0]>>6 == 2 // show_existing_frame and frame_type of the VP9 bitstream, section 6.2
+	}
+	for _, nal := range bytes.Split(frame, []byte{0, 0, 1})[1:] {
+		if len(nal) > 0 && nal[0]&31 == 5 {
+			return true
+		}
+	}
+	return false
+}
+
+func TestKeyFrameOnRequest(t *testing.T) {
+	for _, mime := range videoMimes() {
+		t.Run(mime, func(t *testing.T) {
+			e := &resizing{mime: mime, rate: 30}
+			defer e.close()
+			var p picture
+			var keys []int
+			for n := range 60 {
+				if n == 0 {
+					paint(&p, 320, 240, 0)
+				}
+				p.at = p.at.Add(time.Second / 30)
+				p.Y[n]++ // hardly, for a new scene is a reason for a key frame too
+				frame, err := e.encode(&p, n == 20 || n == 45, 500_000)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(frame) > 0 && isKey(mime, frame) {
+					keys = append(keys, n)
+				}
+			}
+			if len(keys) != 3 || keys[0] != 0 || keys[1] < 20 || keys[1] > 21 || keys[2] < 45 || keys[2] > 46 {
+				t.Fatalf("key frames at %v, asked for at 20 and 45", keys)
+			}
+		})
+	}
+}
+
+// TestBitrate looks at the size of two seconds at each of three rates.
+func TestBitrate(t *testing.T) {
+	for _, mime := range videoMimes() {
+		t.Run(mime, func(t *testing.T) {
+			e := &resizing{mime: mime, rate: 30}
+			defer e.close()
+			var p picture
+			n := 0
+			measure := func(bitrate int) int {
+				size := 0
+				for i := range 90 {
+					paint(&p, 320, 240, n)
+					frame, err := e.encode(&p, false, bitrate)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if n++; i >= 30 { // the first second is for the change
+						size += len(frame)
+					}
+				}
+				return size * 8 / 2
+			}
+			for _, want := range []int{800_000, 200_000, 600_000} {
+				got := measure(want)
+				t.Logf("asked for %d bit/s, got %d", want, got)
+				if got > want*13/10 || got < want/3 {
+					t.Errorf("asked for %d bit/s, got %d", want, got)
+				}
+			}
+		})
+	}
+}
+
+// TestSizeChange is what a camera does that comes back in another mode.
+func TestSizeChange(t *testing.T) {
+	for _, mime := range videoMimes() {
+		t.Run(mime, func(t *testing.T) {
+			e := &resizing{mime: mime, rate: 30}
+			defer e.close()
+			var p picture
+			for n, size := range []image.Point{{320, 240}, {320, 240}, {160, 120}, {16, 16}, {640, 480}} {
+				paint(&p, size.X, size.Y, n)
+				frame, err := e.encode(&p, false, 0)
+				if err != nil {
+					t.Fatalf("%v: %v", size, err)
+				}
+				if n != 1 && !isKey(mime, frame) {
+					t.Errorf("the first picture of %v is no key frame", size)
+				}
+			}
+		})
+	}
+}
+
+// TestH264Decodes lets ffmpeg judge what comes out.
+func TestH264Decodes(t *testing.T) {
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		t.Skip("ffmpeg is not installed")
+	}
+	e := &resizing{mime: webrtc.MimeTypeH264, rate: 30}
+	defer e.close()
+	var p picture
+	var stream bytes.Buffer
+	const count = 30
+	for n := range count {
+		paint(&p, 320, 240, n)
+		frame, err := e.encode(&p, false, 4_000_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream.Write(frame)
+	}
+	c := exec.Command("ffmpeg", "-v", "error", "-f", "h264", "-i", "-", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-")
+	c.Stdin, c.Stderr = &stream, os.Stderr
+	raw, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(raw) != count*320*240*3/2 {
+		t.Fatalf("%d bytes came back, want %d pictures of 320x240", len(raw), count)
+	}
+	got := raw[(count-1)*320*240*3/2:][:320*240]
+	sum := 0.0
+	for i := range got { // p holds the last picture, with the same rows
+		d := float64(got[i]) - float64(p.Y[i/320*p.YStride+i%320])
+		sum += d * d
+	}
+	psnr := 10 * math.Log10(255*255/(sum/float64(len(got))))
+	t.Logf("PSNR %.1f dB", psnr)
+	if psnr < 30 {
+		t.Errorf("the last picture is %.1f dB from what went in", psnr)
+	}
+}
+
+// TestQuiet runs the encoder in a process of its own, whose stderr must stay empty.
+func TestQuiet(t *testing.T) {
+	if os.Getenv("PARLEY_TEST_QUIET") == "1" {
+		e := &resizing{mime: webrtc.MimeTypeH264, rate: 30}
+		defer e.close()
+		var p picture
+		paint(&p, 320, 240, 0)
+		if _, err := e.encode(&p, false, 300_000); err != nil {
+			t.Fatal(err)
+		}
+		List()
+		return
+	}
+	c := exec.Command(os.Args[0], "-test.run=^TestQuiet$")
+	c.Env = append(os.Environ(), "PARLEY_TEST_QUIET=1")
+	var said bytes.Buffer
+	c.Stderr = &said
+	if out, err := c.Output(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if said.Len() > 0 {
+		t.Errorf("stderr has: %s", said.String())
+	}
+}
+
+func TestPacketizer(t *testing.T) {
+	for _, channels := range []int{1, 2} {
+		for _, rate := range opusRates {
+			var times []time.Duration
+			p, err := newPacketizer(rate, channels, 32000, func(packet []byte, at time.Duration) {
+				if len(packet) == 0 {
+					t.Error("an empty packet")
+				}
+				times = append(times, at)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			p.resume(start)
+			part := speech(rate / 100 * channels) // 10 ms
+			add := func(c chunk) {
+				if err := p.add(c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 6 {
+				add(chunk{pcm: part})
+			}
+			add(chunk{pcm: part})                     // half a packet, which the gap makes worthless
+			add(chunk{missed: rate / 100, pcm: part}) // 10 ms are missing: its place is the packet after that
+			add(chunk{pcm: part})
+			p.resume(start.Add(time.Second)) // the device was gone until then
+			add(chunk{pcm: append(part, part...)})
+			p.close()
+			want := []time.Duration{0, 20, 40, 80, 1000}
+			for i := range want {
+				want[i] *= time.Millisecond
+			}
+			if len(times) != len(want) {
+				t.Fatalf("%d/s, %d channels: packets at %v, want %v", rate, channels, times, want)
+			}
+			for i := range want {
+				if times[i] != want[i] {
+					t.Fatalf("%d/s, %d channels: packets at %v, want %v", rate, channels, times, want)
+				}
+			}
+		}
+	}
+}
+
+// TestPacketizerLostSamples: a card that drops samples leaves a gap in the timestamps; one that is late does not.
+func TestPacketizerLostSamples(t *testing.T) {
+	var last time.Duration
+	p, err := newPacketizer(48000, 1, 32000, func(_ []byte, at time.Duration) { last = at })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	start := time.Now()
+	p.resume(start)
+	add := func(from, to, late time.Duration) {
+		for at := from; at < to; at += packetTime {
+			if err := p.add(chunk{at: start.Add(at + packetTime + late), pcm: speech(960)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add(0, 3*time.Second, 0)
+	add(3*time.Second, 3500*time.Millisecond, 400*time.Millisecond) // the machine had no time, and then takes all
+	add(3500*time.Millisecond, 6*time.Second, 0)
+	if want := 6*time.Second - packetTime; last != want {
+		t.Errorf("after sound that was late the last packet is at %v, want %v", last, want)
+	}
+	add(8*time.Second, 10*time.Second, 0) // two seconds are lost
+	if behind := 10*time.Second - packetTime - last; behind.Abs() > packetTime {
+		t.Errorf("after a loss the last packet is at %v, %v behind", last, behind)
+	}
+}

@@ -1,0 +1,119 @@
+//go:build linux && cgo
+
+package device
+
+import (
+	"errors"
+	"image"
+	"sync"
+	"time"
+)
+
+// fakeCamera is a device whose pictures and troubles a test hands out.
+type fakeCamera struct {
+	is      mode
+	frames  chan image.Point // a picture of that size
+	trouble chan error       // what a read gives instead
+
+	mu      sync.Mutex // guards what follows
+	absent  bool
+	opened  int
+	running int
+}
+
+func newFakeCamera(width, height int) *fakeCamera {
+	return &fakeCamera{
+		is:     mode{width: width, height: height, rate: 30},
+		frames: make(chan image.Point), trouble: make(chan error),
+	}
+}
+
+func (f *fakeCamera) String() string { return "fake" }
+
+func (f *fakeCamera) open() (pictures, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opened++
+	if f.absent {
+		return nil, errors.New("it is not there")
+	}
+	f.running++
+	return &fakeShot{f: f}, nil
+}
+
+func (f *fakeCamera) setAbsent(absent bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.absent = absent
+}
+
+func (f *fakeCamera) counts() (opened, running int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.opened, f.running
+}
+
+type fakeShot struct {
+	f *fakeCamera
+	n int
+}
+
+func (s *fakeShot) mode() mode { return s.f.is }
+
+// read gives up after a while, as a real one does, so that its caller can look at its context.
+func (s *fakeShot) read() (*image.YCbCr, func(), error) {
+	select {
+	case size := <-s.f.frames:
+		var p picture
+		s.n++
+		paint(&p, size.X, size.Y, s.n)
+		return &p.YCbCr, func() {}, nil
+	case err := <-s.f.trouble:
+		return nil, nil, err
+	case <-time.After(50 * time.Millisecond):
+		return nil, nil, errors.New("read timeout")
+	}
+}
+
+func (s *fakeShot) close() {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.f.running--
+}
+
+// fakeMicrophone is the same for sound.
+type fakeMicrophone struct {
+	mu     sync.Mutex // guards what follows
+	absent bool
+	now    *fakeSamples
+	opened chan *fakeSamples
+}
+
+func (f *fakeMicrophone) String() string { return "fake" }
+
+func (f *fakeMicrophone) open() (samples, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.absent {
+		return nil, errors.New("it is not there")
+	}
+	f.now = &fakeSamples{in: make(chan chunk, 8), gone: make(chan struct{}), closed: make(chan struct{})}
+	f.opened <- f.now
+	return f.now, nil
+}
+
+func (f *fakeMicrophone) setAbsent(absent bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.absent = absent
+}
+
+type fakeSamples struct {
+	in     chan chunk
+	gone   chan struct{}
+	closed chan struct{}
+}
+
+func (s *fakeSamples) chunks() <-chan chunk     { return s.in }
+func (s *fakeSamples) stopped() <-chan struct{} { return s.gone }
+func (s *fakeSamples) close()                   { close(s.closed) }

@@ -1,0 +1,13 @@
+//go:build linux && cgo && dynamic
+
+package device
+
+import (
+	"errors"
+
+	"parley/media"
+)
+
+func newH264Decoder() (media.Decoder, error) {
+	return nil, errors.New("this build does not decode H264: it was made with the tag dynamic")
+}

@@ -1,0 +1,264 @@
+//go:build linux && cgo
+
+package device
+
+import (
+	"context"
+	"image"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// chooser is a viewer that takes several codecs.
+type chooser struct {
+	*viewer
+	name   string
+	codecs []webrtc.RTPCodecParameters
+}
+
+func (c *chooser) CodecParameters() []webrtc.RTPCodecParameters { return c.codecs }
+func (c *chooser) ID() string                                   { return c.name }
+
+func several(name string, mimes ...string) *chooser {
+	c := &chooser{viewer: &viewer{packets: make(chan rtp.Packet, 10000)}, name: name}
+	for i, mime := range mimes {
+		c.codecs = append(c.codecs, webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000}, PayloadType: webrtc.PayloadType(96 + i),
+		})
+	}
+	return c
+}
+
+func startHubOf(t *testing.T, f *fakeCamera, o VideoOptions) *videoHub {
+	t.Helper()
+	o.Tell, o.Logger = tell(o.Tell), logger(o.Logger)
+	mimes, err := encodes(o.Codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := startHub("camera", "camera fake", mimes, f, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.close)
+	return h
+}
+
+// TestCodecIsTheFirstThatBothCanDo: the other side's order counts, and what this build does not encode is passed over.
+func TestCodecIsTheFirstThatBothCanDo(t *testing.T) {
+	h := startHubOf(t, newFakeCamera(160, 120), VideoOptions{})
+	mimes := videoMimes()
+	for _, first := range mimes {
+		v := h.source(VideoOptions{})
+		order := append([]string{webrtc.MimeTypeAV1, first}, mimes...)
+		codec, err := v.Bind(several("a", order...))
+		if err != nil || codec.MimeType != first || v.Codec() != first {
+			t.Errorf("of %v it sends %s (%v), %v", order, codec.MimeType, v.Codec(), err)
+		}
+	}
+	if _, err := h.source(VideoOptions{}).Bind(several("a", webrtc.MimeTypeAV1)); err == nil {
+		t.Error("it sends AV1")
+	}
+	forced := startHubOf(t, newFakeCamera(160, 120), VideoOptions{Codec: webrtc.MimeTypeH264})
+	if codec, err := forced.source(VideoOptions{}).Bind(several("a", webrtc.MimeTypeVP8, webrtc.MimeTypeH264)); err != nil ||
+		codec.MimeType != webrtc.MimeTypeH264 {
+		t.Errorf("it sends %s, %v", codec.MimeType, err)
+	}
+}
+
+// TestOneCameraForSeveral: it is opened once, who joins gets a key frame, and it is given back after the last.
+func TestOneCameraForSeveral(t *testing.T) {
+	f := newFakeCamera(160, 120)
+	h := startHubOf(t, f, VideoOptions{})
+	one, two := h.source(VideoOptions{}), h.source(VideoOptions{})
+	first := bind(t, one, h264Capability)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 2)
+	go func() { ended <- one.Run(ctx) }()
+	if _, key := give(t, f, first, small); !key {
+		t.Error("the first call begins without a key frame")
+	}
+	later, hangUp := context.WithCancel(context.Background())
+	go func() { ended <- two.Run(later) }()
+	second := several("second", webrtc.MimeTypeH264)
+	if _, err := two.Bind(second); err != nil {
+		t.Fatal(err)
+	}
+	// One picture may have been in the encoder when it joined.
+	if _, key := give(t, f, second.viewer, small); !key {
+		if _, key = give(t, f, second.viewer, small); !key {
+			t.Error("who joins gets no key frame")
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if opened, running := f.counts(); opened != 1 || running != 1 {
+		t.Errorf("the camera was opened %d times, and is open %d times", opened, running)
+	}
+	for len(second.packets) > 0 {
+		<-second.packets
+	}
+	give(t, f, second.viewer, small)
+	hangUp()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if _, running := f.counts(); running != 0 {
+		t.Error("the camera is still open after the last call")
+	}
+}
+
+// TestSharedSlowestCounts: calls that see the same stream get what the slowest of them carries.
+func TestSharedSlowestCounts(t *testing.T) {
+	h := startHubOf(t, newFakeCamera(160, 120), VideoOptions{Bitrate: 900_000})
+	one, two := h.source(VideoOptions{}), h.source(VideoOptions{})
+	bind(t, one, h264Capability)
+	slow := several("slow", webrtc.MimeTypeH264)
+	if _, err := two.Bind(slow); err != nil {
+		t.Fatal(err)
+	}
+	s := h.stream(streamKey{webrtc.MimeTypeH264, 0})
+	for _, c := range []struct {
+		do   func()
+		want int
+	}{
+		{func() { one.SetBitrate(2_000_000) }, 900_000},
+		{func() { two.SetBitrate(300_000) }, 300_000},
+		{func() { one.SetBitrate(500_000) }, 300_000},
+		{func() { _ = two.Unbind(slow) }, 500_000},
+	} {
+		c.do()
+		if got, _ := s.take(1); got != c.want {
+			t.Errorf("it sends %d bit/s, want %d", got, c.want)
+		}
+	}
+}
+
+func TestLayersAreHalvesOfEachOther(t *testing.T) {
+	f := newFakeCamera(320, 240)
+	h := startHubOf(t, f, VideoOptions{Codec: webrtc.MimeTypeH264, Bitrate: 2_000_000})
+	v := h.source(VideoOptions{Simulcast: true})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- v.Run(ctx) }()
+	var rids []string
+	var ends []*chooser
+	for _, l := range v.Layers() {
+		end := several(l.RID(), webrtc.MimeTypeH264)
+		if _, err := l.Bind(end); err != nil {
+			t.Fatal(err)
+		}
+		rids, ends = append(rids, l.RID()), append(ends, end)
+		if l.ID() != v.ID() || l.StreamID() != v.StreamID() {
+			t.Errorf("layer %s is of track %s of %s", l.RID(), l.ID(), l.StreamID())
+		}
+	}
+	if got := strings.Join(rids, " "); got != "q h f" {
+		t.Errorf("the layers are %s", got)
+	}
+	for _, end := range ends {
+		give(t, f, end.viewer, image.Pt(320, 240))
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	for halved, want := range []int{320, 160, 80} {
+		if got := h.stream(streamKey{webrtc.MimeTypeH264, halved}).encoder.width; got != want {
+			t.Errorf("halved %d times it is %d wide, want %d", halved, got, want)
+		}
+	}
+}
+
+// TestLadder: one measurement after the other, of encoders that use a share of what they may.
+func TestLadder(t *testing.T) {
+	var l ladder
+	now := time.Unix(0, 0)
+	at := func(bitrate int, share float64) step {
+		l.sent(int(float64(bitrate) * share / 8))
+		now = now.Add(rung)
+		return l.step(640, 480, 30, bitrate, now)
+	}
+	l.step(640, 480, 30, 900_000, now)
+	for i, c := range []struct {
+		times   int
+		bitrate int
+		share   float64
+		want    step
+	}{
+		{5, 900_000, 0.9, step{0, 1}},
+		{5, 200_000, 0.3, step{0, 1}}, // little, and enough for what is to be seen
+		{5, 200_000, 0.9, step{0, 2}},
+		{5, 100_000, 0.9, step{1, 1}},
+		{5, 10_000, 0.9, step{2, 2}},
+		{climbRungs - 1, 900_000, 0.9, step{2, 2}}, // not at once
+		{1, 900_000, 0.9, step{2, 1}},
+		{climbRungs, 900_000, 0.9, step{1, 2}},
+		{2 * climbRungs, 900_000, 0.9, step{0, 2}},
+		{climbRungs, 300_000, 0.9, step{0, 2}}, // enough to stay at the top, not to go there
+		{climbRungs, 300_000, 0.4, step{0, 1}}, // but the picture is simple
+	} {
+		var got step
+		for range c.times {
+			got = at(c.bitrate, c.share)
+		}
+		if got != c.want {
+			t.Fatalf("line %d, at %d bit/s, of which %.1f are used: it is %v, want %v", i, c.bitrate, c.share, got, c.want)
+		}
+	}
+	if got := (&ladder{network: 5}).step(160, 120, 30, 1, now); got.halved != 0 {
+		t.Errorf("a small picture is halved %d times", got.halved)
+	}
+}
+
+// TestLadderHeedsTheMachine: an encoder that cannot keep up gets less to do, and more again when it can.
+func TestLadderHeedsTheMachine(t *testing.T) {
+	var l ladder
+	spend := func(share float64) {
+		for range 20 * sway {
+			l.took(time.Duration(share*float64(time.Second)), time.Second)
+		}
+	}
+	now := time.Unix(0, 0)
+	spend(1.5)
+	if got := l.step(640, 480, 30, 900_000, now); got.every == 1 && got.halved == 0 {
+		t.Error("all is sent by an encoder that cannot keep up")
+	}
+	for range lowestStep + 1 {
+		spend(0.1)
+	}
+	if got := l.step(640, 480, 30, 900_000, now); got != (step{0, 1}) {
+		t.Errorf("it is %v once the encoder has time", got)
+	}
+}
+
+func TestPyramid(t *testing.T) {
+	var p picture
+	p.shape(320, 180)
+	for y := range 180 {
+		for x := range 320 {
+			p.Y[y*p.YStride+x] = uint8(x / 2)
+		}
+	}
+	var y pyramid
+	y.use(&p)
+	half, quarter := y.halved(1), y.halved(2)
+	if half.Rect.Size() != image.Pt(160, 90) || quarter.Rect.Size() != image.Pt(80, 44) {
+		t.Fatalf("sizes %v and %v", half.Rect, quarter.Rect)
+	}
+	if got := half.Y[100]; got != 100 {
+		t.Errorf("pixel 100 is %d", got)
+	}
+	if got := quarter.Y[50]; got != 100 && got != 101 {
+		t.Errorf("pixel 50 of a quarter is %d", got)
+	}
+	if y.halved(9).Rect.Dx() < leastSide {
+		t.Error("it is too small for an encoder")
+	}
+}

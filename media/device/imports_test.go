@@ -1,0 +1,35 @@
+package device
+
+import (
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestImports pins the direction of imports: of the project, device knows media alone. It leaves out of mediadevices
+// what writes to stderr when the program starts, what clashes with OpenH264, and what ends the process with a display.
+func TestImports(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found no files: %v", err)
+	}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range file.Imports {
+			path := strings.Trim(spec.Path.Value, `"`)
+			if strings.HasPrefix(path, "parley/") && path != "parley/media" {
+				t.Errorf("%s imports %s", name, path)
+			}
+			for _, bad := range []string{"driver/microphone", "codec/x264", "codec/vpx", "driver/screen"} {
+				if strings.HasSuffix(path, "mediadevices/pkg/"+bad) {
+					t.Errorf("%s imports %s", name, path)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,79 @@
+//go:build linux && cgo
+
+package device
+
+/*
+#include <stdint.h>
+
+// From opus.h and opus_defines.h, version 1.3.1, which mediadevices carries inside. The functions are weak, because this
+// package is linked alone first, where they are missing.
+typedef struct OpusEncoder OpusEncoder;
+extern OpusEncoder *opus_encoder_create(int32_t rate, int channels, int application, int *error) __attribute__((weak));
+extern int32_t opus_encode(OpusEncoder *, const int16_t *pcm, int samples, unsigned char *data, int32_t size) __attribute__((weak));
+extern int opus_encoder_ctl(OpusEncoder *, int request, ...) __attribute__((weak));
+extern void opus_encoder_destroy(OpusEncoder *) __attribute__((weak));
+
+enum { VOIP = 2048, SET_BITRATE = 4002, SET_INBAND_FEC = 4012, SET_PACKET_LOSS = 4014, SET_DTX = 4016 };
+
+static OpusEncoder *opusencoder_new(int rate, int channels, int bitrate, int loss, int *error) {
+	OpusEncoder *e = opus_encoder_create(rate, channels, VOIP, error);
+	if (!e) return 0;
+	int failed;
+	if ((failed = opus_encoder_ctl(e, SET_BITRATE, (int32_t)bitrate)) || (failed = opus_encoder_ctl(e, SET_INBAND_FEC, (int32_t)1)) ||
+		(failed = opus_encoder_ctl(e, SET_PACKET_LOSS, (int32_t)loss)) || (failed = opus_encoder_ctl(e, SET_DTX, (int32_t)1))) {
+		*error = failed;
+		opus_encoder_destroy(e);
+		return 0;
+	}
+	return e;
+}
+
+static int32_t opusencoder_put(OpusEncoder *e, const int16_t *pcm, int samples, unsigned char *data, int32_t size) {
+	return opus_encode(e, pcm, samples, data, size);
+}
+
+static void opusencoder_free(OpusEncoder *e) { opus_encoder_destroy(e); }
+*/
+import "C"
+
+import (
+	"fmt"
+
+	// The library itself. Its encoder has neither forward error correction nor silence (pion/mediadevices, params.go).
+	_ "github.com/pion/mediadevices/pkg/codec/opus"
+)
+
+// expectedLoss in per cent makes the encoder put the packet before into each one once more, when somebody speaks. Less
+// than this, and it hardly does.
+const expectedLoss = 10
+
+// opusEncoder is libopus for speech, with in-band forward error correction and with nothing sent in silence
+// (RFC 6716 sections 2.1.7 and 2.1.9). One goroutine uses it.
+type opusEncoder struct {
+	c        *C.OpusEncoder
+	channels int
+	packet   [1275]byte // the most of one frame, RFC 6716 section 3.4
+}
+
+func newOpus(rate, channels, bitrate int) (*opusEncoder, error) {
+	var failed C.int
+	c := C.opusencoder_new(C.int(rate), C.int(channels), C.int(bitrate), expectedLoss, &failed)
+	if c == nil {
+		return nil, fmt.Errorf("libopus refuses %d samples a second, %d channels, %d bit/s (%d)", rate, channels, bitrate, failed)
+	}
+	return &opusEncoder{c: c, channels: channels}, nil
+}
+
+// encode encodes the samples of one packet, valid until the next call.
+func (e *opusEncoder) encode(pcm []int16) ([]byte, error) {
+	n := C.opusencoder_put(e.c, (*C.int16_t)(&pcm[0]), C.int(len(pcm)/e.channels), (*C.uchar)(&e.packet[0]), C.int32_t(len(e.packet)))
+	if n < 0 {
+		return nil, fmt.Errorf("libopus fails (%d)", n)
+	}
+	return e.packet[:n], nil
+}
+
+func (e *opusEncoder) close() {
+	C.opusencoder_free(e.c)
+	e.c = nil
+}

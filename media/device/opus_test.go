@@ -1,0 +1,114 @@
+//go:build linux && cgo
+
+package device
+
+import (
+	"math"
+	"testing"
+
+	"github.com/thesyncim/gopus"
+)
+
+// speech is something like it: harmonics whose pitch moves, in four syllables a second.
+func speech(n int) []int16 {
+	pcm := make([]int16, n)
+	phase := 0.0
+	for i := range pcm {
+		phase += 2 * math.Pi * (140 + 20*math.Sin(float64(i)/9000)) / 48000
+		var v float64
+		for h := 1.0; h <= 12; h++ {
+			v += math.Sin(h*phase) / h
+		}
+		loud := math.Sin(2 * math.Pi * 2 * (float64(i) + 1000) / 48000)
+		pcm[i] = int16(8000 * v * loud * loud)
+	}
+	return pcm
+}
+
+// TestOpusRepairsALostPacket: the packet after a lost one has it once more, which sounds better than a guess.
+func TestOpusRepairsALostPacket(t *testing.T) {
+	e, err := newOpus(48000, 1, 32000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	const packets, lost = 50, 40
+	pcm := speech(packets * 960)
+	var sent [][]byte
+	for i := range packets {
+		p, err := e.encode(pcm[i*960 : (i+1)*960])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, append([]byte(nil), p...))
+	}
+	decode := func(repair func(d *gopus.Decoder, out []float32) (int, error)) []float32 {
+		d, err := gopus.NewDecoder(gopus.DecoderConfig{SampleRate: 48000, Channels: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := make([]float32, 960)
+		for i := range lost {
+			if _, err := d.Decode(sent[i], out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := repair(d, out); err != nil {
+			t.Fatal(err)
+		}
+		return append([]float32(nil), out...)
+	}
+	want := decode(func(d *gopus.Decoder, out []float32) (int, error) { return d.Decode(sent[lost], out) })
+	again := decode(func(d *gopus.Decoder, out []float32) (int, error) { return d.DecodeWithFEC(sent[lost+1], out, true) })
+	guess := decode(func(d *gopus.Decoder, out []float32) (int, error) { return d.DecodeWithFEC(nil, out, false) })
+	repaired, guessed := off(again, want), off(guess, want)
+	t.Logf("off by %.3f with the copy, %.3f without", repaired, guessed)
+	if repaired > guessed*0.9 {
+		t.Errorf("the copy is off by %.3f, a guess by %.3f", repaired, guessed)
+	}
+}
+
+// off is how far a is from b, relative to b.
+func off(a, b []float32) float64 {
+	var d, s float64
+	for i := range a {
+		d += float64(a[i]-b[i]) * float64(a[i]-b[i])
+		s += float64(b[i]) * float64(b[i])
+	}
+	return math.Sqrt(d / s)
+}
+
+// TestOpusIsQuietInSilence: nothing but a sign of life is sent while nobody speaks, and a tone is no silence.
+func TestOpusIsQuietInSilence(t *testing.T) {
+	tone := make([]int16, 150*960)
+	for i := range tone {
+		tone[i] = int16(8000 * math.Sin(2*math.Pi*440*float64(i)/48000))
+	}
+	for name, c := range map[string]struct {
+		pcm         []int16
+		least, most int
+	}{
+		"silence": {make([]int16, 150*960), 1, 30},
+		"speech":  {speech(150 * 960), 150, 150},
+		"a tone":  {tone, 150, 150},
+	} {
+		sent := 0
+		p, err := newPacketizer(48000, 1, 32000, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 150 {
+			packet, err := p.encoder.encode(c.pcm[i*960 : (i+1)*960])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(packet) > 2 {
+				sent++
+			}
+		}
+		p.close()
+		if sent < c.least || sent > c.most {
+			t.Errorf("of 150 packets of %s %d are sent, want %d to %d", name, sent, c.least, c.most)
+		}
+	}
+}

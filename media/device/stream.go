@@ -1,0 +1,106 @@
+//go:build linux && cgo
+
+package device
+
+import (
+	"sync"
+	"time"
+
+	"parley/media"
+)
+
+// streamKey tells the streams of a hub apart.
+type streamKey struct {
+	mime   string
+	halved int // times, of both sides
+}
+
+// stream is what one encoder makes, for all calls that want just that.
+type stream struct {
+	key  streamKey
+	live *media.Live
+	aim  int // bit/s, 0 for what is fair for the size
+
+	mu     sync.Mutex // guards what follows
+	keyDue bool
+	wishes map[*videoSource]int // bit/s that the network of a call carries
+
+	// The rest belongs to the goroutine that encodes.
+	encoder resizing
+	ladder  ladder
+	count   int
+}
+
+func newStream(key streamKey, o VideoOptions) *stream {
+	return &stream{
+		key: key, live: media.NewLive(key.mime, o.StreamID), aim: o.Bitrate >> (2 * key.halved),
+		wishes: make(map[*videoSource]int), encoder: resizing{mime: key.mime},
+	}
+}
+
+// wantKey makes the next picture a key frame.
+func (s *stream) wantKey() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keyDue = true
+}
+
+// wish says what the network of one call carries, 0 for a call that has gone. The least of all is what is sent: they
+// see the same stream.
+func (s *stream) wish(of *videoSource, bitrate int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bitrate > 0 {
+		s.wishes[of] = bitrate
+	} else {
+		delete(s.wishes, of)
+	}
+}
+
+// take is what is to be done now.
+func (s *stream) take(fair int) (bitrate int, key bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bitrate = s.aim; bitrate == 0 {
+		bitrate = fair
+	}
+	for _, w := range s.wishes {
+		bitrate = min(bitrate, w)
+	}
+	key, s.keyDue = s.keyDue, false
+	return bitrate, key
+}
+
+// send encodes a picture, unless nobody would see it, or it is one too many.
+func (s *stream) send(sizes *pyramid, rate float64, start time.Time) error {
+	if !s.live.Bound() {
+		return nil
+	}
+	if rate <= 0 {
+		rate = defaultCameraRate
+	}
+	full := sizes.halved(s.key.halved)
+	width, height := full.Rect.Dx(), full.Rect.Dy()
+	bitrate, key := s.take(fairBitrate(width, height, rate))
+	step := s.ladder.step(width, height, rate, bitrate, full.at)
+	if s.count++; s.count%step.every != 0 && !key {
+		return nil
+	}
+	p := sizes.halved(s.key.halved + step.halved)
+	begin := time.Now()
+	s.encoder.rate = rate / float64(step.every)
+	frame, err := s.encoder.encode(p, key, bitrate)
+	if err != nil {
+		return err
+	}
+	s.ladder.took(time.Since(begin), time.Duration(float64(step.every)/rate*float64(time.Second)))
+	s.ladder.sent(len(frame))
+	if len(frame) == 0 { // the encoder leaves pictures out to keep its bitrate
+		if key {
+			s.wantKey() // whoever asked for it still waits
+		}
+		return nil
+	}
+	s.live.WriteFrame(frame, p.at.Sub(start))
+	return nil
+}

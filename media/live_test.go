@@ -1,0 +1,48 @@
+package media
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// TestLiveTimestamps: what is sent carries the time of its capture, also after days.
+func TestLiveTimestamps(t *testing.T) {
+	for mime, clock := range map[string]uint64{webrtc.MimeTypeVP8: 90000, webrtc.MimeTypeOpus: 48000} {
+		live := NewLive(mime, "")
+		if live.Bound() || live.StreamID() != "parley" || live.Codec() != mime {
+			t.Errorf("%s: bound %v, stream %q, codec %q", mime, live.Bound(), live.StreamID(), live.Codec())
+		}
+		arrives := connect(t, live)
+		frame := []byte{0, 0, 0}
+		var r remote
+		for waiting := true; waiting; { // the first packets may come before the connection is up
+			live.WriteFrame(frame, 0)
+			select {
+			case r = <-arrives:
+				waiting = false
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+		if !live.Bound() {
+			t.Errorf("%s: not bound in a call", mime)
+		}
+		packet, _, err := r.track.ReadRTP()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := packet.Timestamp
+		at := 100*time.Hour + 250*time.Millisecond
+		want := uint32(uint64(at/time.Millisecond) * clock / 1000)
+		live.WriteFrame(frame, at)
+		for packet.Timestamp == first {
+			if packet, _, err = r.track.ReadRTP(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := packet.Timestamp - first; got != want {
+			t.Errorf("%s: %d ticks after %v, want %d", mime, got, at, want)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	rtcpreport "github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/transport/v4"
+	"github.com/pion/webrtc/v4"
+)
+
+// maxMessageSize is the largest data-channel message that is announced and
+// taken, in bytes: what Chromium announces. Pion's own 1 GiB would let one
+// message wedge the association for good.
+const maxMessageSize = 256 << 10
+
+// BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
+const BulkReceiveBuffer = 4 << 20
+
+// udpReadBuffer is what is asked of the kernel for each UDP socket, in bytes.
+// The usual 208 KiB overflow during bulk transfer, and SCTP takes that for
+// congestion.
+const udpReadBuffer = 4 << 20
+
+// leastWindow is what SCTP has under way at least, in bytes: the four packets to
+// which a single loss takes it as well (RFC 9260 §7.2.3). After a timeout Pion
+// goes down to one packet and stays there for all that has been sent before,
+// because its window grows only while there is something new to send; and where
+// the round trip takes longer than the first timeout of 1 s, there is one at once.
+const leastWindow = 4 * 1228
+
+// maxKeepalive is the time between checks of a connection that is silent
+// otherwise: consent must be fresh (RFC 7675 §5.1).
+const maxKeepalive = 2 * time.Second
+
+// newAPI sets Pion up for one call. It is the only place for Pion's settings.
+// counters count the RTP streams of the connection; bw sees them too.
+func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth) (*webrtc.API, error) {
+	engine := &webrtc.MediaEngine{}
+	if err := engine.RegisterDefaultCodecs(); err != nil {
+		return nil, fmt.Errorf("failed to register codecs: %w", err)
+	}
+	interceptors := &interceptor.Registry{}
+	if err := addInterceptors(engine, interceptors, logs, counters, bw); err != nil {
+		return nil, fmt.Errorf("failed to register interceptors: %w", err)
+	}
+	settings, err := newSettings(c, n, logs)
+	if err != nil {
+		return nil, err
+	}
+	return webrtc.NewAPI(
+		webrtc.WithMediaEngine(engine),
+		webrtc.WithInterceptorRegistry(interceptors),
+		webrtc.WithSettingEngine(settings),
+	), nil
+}
+
+// addInterceptors adds what browsers expect: retransmission, reports, transport
+// wide feedback. It is Pion's default set, but for the statistics. The counters
+// come first, so that they see what all others send. Each gets our logger: its
+// own would write to the terminal.
+func addInterceptors(engine *webrtc.MediaEngine, r *interceptor.Registry, logs *pionLog, counters *meter, bw *bandwidth) error {
+	r.Add(counters)
+	r.Add(bw) // before what numbers the packets, so that it sees the numbers
+	return errors.Join(
+		webrtc.ConfigureTWCCHeaderExtensionSender(engine, r),
+		webrtc.ConfigureNackWithOptions(engine, r,
+			[]nack.GeneratorOption{nack.WithGeneratorLoggerFactory(logs)}, nack.WithResponderLoggerFactory(logs)),
+		webrtc.ConfigureRTCPReportsWithOptions(r,
+			[]rtcpreport.ReceiverOption{rtcpreport.WithReceiverLoggerFactory(logs)}, rtcpreport.WithSenderLoggerFactory(logs)),
+		webrtc.ConfigureSimulcastExtensionHeaders(engine),
+		webrtc.ConfigureTWCCSenderWithOptions(engine, r, twcc.WithLoggerFactory(logs)),
+	)
+}
+
+func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngine, error) {
+	s := webrtc.SettingEngine{LoggerFactory: logs}
+	// A browser that hides its addresses is seen as peer-reflexive at first;
+	// Pion would wait a second for something better (pion/webrtc#3174).
+	s.SetPrflxAcceptanceMinWait(0)
+	s.SetSrflxAcceptanceMinWait(0)
+	// The cookie round trip protects a DTLS server that listens to strangers;
+	// ours hears only who passed ICE's check.
+	s.SetDTLSInsecureSkipHelloVerify(true)
+	s.SetSCTPMaxMessageSize(maxMessageSize)
+	s.SetSCTPMinCwnd(leastWindow)
+	s.DetachDataChannels() // see Channel
+	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
+	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, min(maxKeepalive, c.DisconnectedTimeout/3))
+	s.SetICEMaxBindingRequests(c.checks())
+	s.SetIncludeLoopbackCandidate(c.Loopback)
+	if c.credentials.ufrag != "" {
+		s.SetICECredentials(c.credentials.ufrag, c.credentials.password)
+	}
+	if c.KeyLog != nil {
+		s.SetDTLSKeyLogWriter(c.KeyLog)
+	}
+	if c.Net == nil { // simulated networks have no TCP
+		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
+	}
+	if c.TCP != nil {
+		s.SetICETCPMux(c.TCP)
+	}
+	if c.Mux != nil {
+		s.SetICEUDPMux(c.Mux)
+	} else if c.MinPort != 0 || c.MaxPort != 0 {
+		if err := s.SetEphemeralUDPPortRange(c.MinPort, c.MaxPort); err != nil {
+			return s, fmt.Errorf("failed to use UDP ports %d to %d: %w", c.MinPort, c.MaxPort, err)
+		}
+	}
+	if len(c.AdvertiseIPs) > 0 {
+		rule := webrtc.ICEAddressRewriteRule{
+			External: c.AdvertiseIPs, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteReplace,
+		}
+		if err := s.SetICEAddressRewriteRules(rule); err != nil {
+			return s, fmt.Errorf("failed to advertise %v: %w", c.AdvertiseIPs, err)
+		}
+	}
+	if c.TLS != nil {
+		s.SetICEProxyDialer(newTurnsDialer(c))
+	}
+	s.SetNet(n)
+	if c.Net != nil {
+		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled) // simulated networks have none
+	}
+	return s, nil
+}
+
+// checkInterval is the time between Pion's connectivity checks of a pair.
+const checkInterval = 200 * time.Millisecond
+
+// checks is how often a pair is checked before it counts as failed: until the
+// connection does. Pion's seven are over in 1.4 s, and a pair is never looked at
+// again; but after an ICE restart the path may come back much later, and so may
+// candidates of the other side at first (RFC 8863 §3).
+func (c *Config) checks() uint16 {
+	const fewest = 7
+	return uint16(min(max((c.DisconnectedTimeout+c.FailedTimeout)/checkInterval, fewest), math.MaxUint16))
+}

@@ -1,0 +1,259 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// End is how a call ended without an error.
+type End int
+
+// The two ways to end a call.
+const (
+	TheyLeft End = iota + 1 // the other side hung up
+	WeLeft                  // Hangup, or the context of Run
+)
+
+// A Call is one call with one other side. Make it with New, run it with Run;
+// every other method may be called from any goroutine and does not wait.
+type Call struct {
+	cfg Config
+	box *mailbox
+
+	mu       sync.Mutex        // protects following
+	remote   *identity         // of the description that is applied
+	live     []*connection     // conns, for Stats
+	final    Stats             // once live are closed
+	channels []*Channel        // that opened
+	promises map[*promise]bool // of changes, not kept yet
+	over     bool              // nothing is changed any more
+
+	// The rest belongs to the goroutine of Run.
+	conns     []*connection // one, but for offers without BUNDLE
+	state     negotiation
+	talk      talk
+	wanted    []channelWanted            // before the call was up: a new connection opens them anew
+	offered   time.Time                  // when the first offer was sent or came in
+	code      string                     // to verify the other side by
+	heard     bool                       // a description of the other side came: it is there
+	was       webrtc.PeerConnectionState // the state that was told last
+	up        bool                       // it was connected once
+	offer     *Description               // that a held answer is for
+	early     []webrtc.ICECandidateInit  // remote candidates before any description
+	down      bool                       // it was up, failed, and is not back
+	outage    int                        // how often that happened
+	addresses string                     // of this machine, when looked at last
+	asked     []*promise                 // to be kept by the next offer
+	underWay  []*promise                 // to be kept by the offer that is out
+	restart   bool                       // the next offer starts ICE anew
+	gone      bool                       // see DeliverLost
+	restarted time.Time                  // when the other side was last heeded in that
+	taken     int                        // remote candidates, of maxCandidates
+}
+
+// Posted by the methods of Call.
+type (
+	deliveredOffer     struct{ sdp string }
+	deliveredAnswer    struct{ sdp string }
+	deliveredCandidate struct{ webrtc.ICECandidateInit }
+	deliveredLeave     struct{}
+	deliveredLost      struct{}
+	said               struct{ line string }
+	hungUp             struct{}
+	graceOver          struct{}
+	pathWanted         struct{} // RestartICE
+	signalingBack      struct{}
+	backTooLate        struct{ outage int }
+)
+
+// New makes a call, which does nothing until Run.
+func New(cfg Config) (*Call, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Call{
+		promises: map[*promise]bool{},
+		cfg:      cfg,
+		box:      newMailbox(),
+		state:    negotiation{wins: cfg.WinsGlare},
+		talk:     talk{},
+	}, nil
+}
+
+// DeliverOffer hands over an offer that the other side sent.
+func (c *Call) DeliverOffer(sdp string) { c.box.post(deliveredOffer{sdp}) }
+
+// DeliverAnswer hands over an answer that the other side sent.
+func (c *Call) DeliverAnswer(sdp string) { c.box.post(deliveredAnswer{sdp}) }
+
+// DeliverCandidate hands over a candidate that the other side sent. It may come
+// before the description. An empty line ends the candidates.
+func (c *Call) DeliverCandidate(init webrtc.ICECandidateInit) { c.box.post(deliveredCandidate{init}) }
+
+// DeliverLost tells that the other side is not to be reached by signaling any
+// more. A call that is up goes on until nothing comes from it either.
+func (c *Call) DeliverLost() { c.box.post(deliveredLost{}) }
+
+// DeliverLeave tells that the other side hung up.
+func (c *Call) DeliverLeave() { c.box.post(deliveredLeave{}) }
+
+// Say sends a line of text as soon as a data channel is open, see talk.go. The
+// event TextSent tells when it went.
+func (c *Call) Say(line string) { c.box.post(said{line}) }
+
+// Hangup ends the call: what was said is flushed, then the other side is told.
+func (c *Call) Hangup() { c.box.post(hungUp{}) }
+
+// RestartICE looks for a path anew while the call goes on, say because this
+// machine's addresses changed. Who loses ties asks the other side for it.
+func (c *Call) RestartICE() { c.box.post(pathWanted{}) }
+
+// SignalingBack tells that messages to the other side may have been lost, and
+// that new ones arrive: what has no answer yet is sent again.
+func (c *Call) SignalingBack() { c.box.post(signalingBack{}) }
+
+// Continues tells if an offer belongs to the connection of this call: a
+// renegotiation, and not a new call of the same user, say of a page that was
+// loaded anew. It is true while there is no description to compare with.
+func (c *Call) Continues(d *Description) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.remote == nil || d.identity.continues(*c.remote)
+}
+
+// Run makes the call and returns when it is over, with everything that belongs
+// to it. Cancelling ctx hangs up. The error is an *Error, or one of this
+// machine (no network, say).
+func (c *Call) Run(ctx context.Context) (End, error) {
+	defer c.disconnect()
+	if _, err := c.connect(); err != nil {
+		return 0, err
+	}
+	if c.cfg.Caller {
+		if err := c.negotiate(ctx, wantOffer, nil); err != nil && ctx.Err() == nil {
+			return 0, err
+		}
+	}
+	c.addressesChanged()
+	look := time.NewTicker(addressInterval)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return c.leave()
+		case <-look.C:
+			if now, changed := c.addressesChanged(); changed {
+				c.cfg.OnEvent(AddressesChanged{now})
+				c.RestartICE()
+			}
+		case <-c.box.ready:
+		}
+		messages := c.box.take()
+		for i, message := range messages {
+			end, err := c.handle(ctx, message)
+			switch {
+			case ctx.Err() != nil:
+				return c.leave()
+			case end == WeLeft:
+				return c.leave()
+			case err != nil:
+				c.sayLeave()
+				return 0, err
+			case end != 0:
+				c.hearRest(ctx, messages[i+1:])
+				return end, nil
+			}
+		}
+	}
+}
+
+// Why says in one sentence why there is no connection, or no longer. It may be
+// called from OnEvent and after Run.
+func (c *Call) Why() error {
+	for _, conn := range c.conns {
+		if conn.state != webrtc.PeerConnectionStateConnected {
+			return conn.progress.why(conn.logs.lastWarning())
+		}
+	}
+	return errors.New("no connection was made")
+}
+
+// Answered tells if offer and answer were exchanged. It may be called from
+// OnEvent and after Run.
+func (c *Call) Answered() bool { return len(c.conns) > 0 && c.conns[0].progress.answered }
+
+// WithParley tells if the other side is a parley, terminal or page: it hears
+// what is sent on a channel that we opened. It may be called from OnEvent.
+func (c *Call) WithParley() bool { return c.state.parley }
+
+// connect makes one more connection.
+func (c *Call) connect() (*connection, error) {
+	conn, err := newConnection(&c.cfg, c.box)
+	if err != nil {
+		return nil, err
+	}
+	c.conns = append(c.conns, conn)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live = slices.Clone(c.conns)
+	return conn, nil
+}
+
+// disconnect closes the connections, callbacks released first.
+func (c *Call) disconnect() {
+	c.abandon()
+	c.box.close()
+	c.mu.Lock()
+	c.final, c.live = measured(c.live), nil
+	c.mu.Unlock()
+	for _, conn := range c.conns {
+		conn.close()
+	}
+}
+
+// leave hangs up: text that is under way is flushed, the other side is told.
+func (c *Call) leave() (End, error) {
+	c.flush()
+	c.sayLeave()
+	return WeLeft, nil
+}
+
+// sayLeave tells the other side that the call is over, if it is there: a leave
+// for somebody who is not signed in kills the original server.
+func (c *Call) sayLeave() {
+	if !c.heard {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.FlushTimeout)
+	defer cancel()
+	if err := c.cfg.Signaler.Leave(ctx); err != nil {
+		c.cfg.Logger.Debug("leave not sent", "error", err)
+	}
+}
+
+// flush waits until what was sent has been acknowledged, not too long.
+func (c *Call) flush() {
+	ch, _ := c.talk.due()
+	if ch == nil || c.overall() != webrtc.PeerConnectionStateConnected {
+		return
+	}
+	timeout := time.NewTimer(c.cfg.FlushTimeout)
+	defer timeout.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for ch.Pending() > 0 {
+		select {
+		case <-ch.Done(): // they hung up as well
+			return
+		case <-timeout.C:
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,336 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// description takes an offer or answer. What is wrong with it ends a call that
+// has not begun; in a call that is up it changes nothing.
+func (c *Call) description(ctx context.Context, text string, offer bool) error {
+	c.heard = true
+	d, err := Describe(text)
+	if err == nil && d.wish != nil {
+		err = c.grant(d)
+	}
+	if err == nil {
+		err = c.negotiate(ctx, eventOf(d, offer), d)
+	}
+	var refused *Error
+	if err == nil || errors.As(err, &refused) && refused.Stage != Negotiation {
+		return err
+	}
+	if c.conns[0].remoteSet {
+		c.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", err)})
+		return nil
+	}
+	if !errors.As(err, &refused) {
+		err = &Error{Negotiation, err}
+	}
+	return err
+}
+
+func eventOf(d *Description, offer bool) negotiationEvent {
+	switch {
+	case d.wish != nil:
+		return theirWish
+	case offer && d.Parley:
+		return parleyOffer
+	case offer:
+		return foreignOffer
+	case d.Parley:
+		return parleyAnswer
+	default:
+		return foreignAnswer
+	}
+}
+
+// negotiate asks the negotiation what to do, and does it.
+func (c *Call) negotiate(ctx context.Context, e negotiationEvent, d *Description) error {
+	next, actions := c.state.next(e)
+	c.state = next
+	for _, a := range actions {
+		if err := c.carryOut(ctx, a, d); err != nil {
+			if a == takeAnswer {
+				c.state, _ = c.state.next(answerRejected)
+			}
+			c.settle(err)
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Call) carryOut(ctx context.Context, a negotiationAction, d *Description) error {
+	switch a {
+	case makeOffer:
+		return c.makeOffer(ctx)
+	case takeOffer:
+		return c.takeOffer(ctx, d)
+	case takeAnswer:
+		return c.takeAnswer(d)
+	case startOver:
+		return c.startOver()
+	case makeWish:
+		return c.makeWish(ctx)
+	case ignoreOffer:
+		c.cfg.Logger.Debug("offer ignored: ours stands")
+	case ignoreAnswer:
+		c.cfg.Logger.Debug("answer ignored: there is no offer")
+	}
+	return nil
+}
+
+func (c *Call) makeOffer(ctx context.Context) error {
+	if len(c.conns) > 1 {
+		return &Error{Negotiation, errors.New("a call whose offer was not bundled cannot be negotiated anew from here")}
+	}
+	conn := c.conns[0]
+	if !conn.remoteSet {
+		if err := errors.Join(conn.offerTracks(&c.cfg), conn.nameSections()); err != nil {
+			return &Error{Negotiation, err}
+		}
+		if err := c.openChannels(conn, false); err != nil {
+			return err
+		}
+	}
+	c.underWay, c.asked = append(c.underWay, c.asked...), nil
+	text, err := conn.offer(&c.cfg, c.restart)
+	c.restart = false
+	if err != nil {
+		return &Error{Negotiation, err}
+	}
+	c.begin()
+	return c.sent(c.cfg.Signaler.Offer(ctx, text))
+}
+
+// openChannels opens the channels of the configuration; text goes by the first
+// of them that is told by events.
+func (c *Call) openChannels(conn *connection, answering bool) error {
+	for _, o := range c.cfg.Channels {
+		if !o.Taken && (!answering || o.Negotiated) {
+			c.talk.label, c.talk.named = o.Label, true
+			break
+		}
+	}
+	if err := conn.openChannels(c.cfg.Channels, answering); err != nil {
+		return &Error{Negotiation, err}
+	}
+	return nil
+}
+
+// acceptable tells what is wrong with a description, before it changes anything.
+func (c *Call) acceptable(d *Description) error {
+	if err := c.verify(d); err != nil {
+		return err
+	}
+	return c.rehearse(d)
+}
+
+func (c *Call) takeAnswer(d *Description) error {
+	if setupOf(d.text) == "actpass" {
+		return errors.New("its answer leaves the DTLS role open (a=setup:actpass), as only an offer may")
+	}
+	if err := c.acceptable(d); err != nil {
+		return err
+	}
+	take := func() error { return c.conns[0].takeAnswer(&c.cfg, d) }
+	if len(d.parts) > 1 && !c.conns[0].remoteSet {
+		take = func() error { return c.separate(d) }
+	}
+	if err := take(); err != nil {
+		return &Error{Negotiation, err}
+	}
+	c.know(d)
+	c.settle(nil)
+	return nil
+}
+
+// takeOffer answers an offer, with one connection for each of its transports.
+func (c *Call) takeOffer(ctx context.Context, d *Description) error {
+	if err := c.acceptable(d); err != nil {
+		return err
+	}
+	c.begin()
+	if !c.conns[0].remoteSet {
+		if err := c.openChannels(c.conns[0], true); err != nil {
+			return err
+		}
+	}
+	tracks := c.cfg.Tracks
+	for i, part := range d.parts {
+		if i == len(c.conns) {
+			if _, err := c.connect(); err != nil {
+				return err
+			}
+		}
+		left, err := c.conns[i].takeOffer(&c.cfg, part, tracks)
+		if err != nil {
+			return &Error{Negotiation, err}
+		}
+		tracks = left
+	}
+	for _, t := range tracks {
+		c.cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its offer has no place for %s", t.Kind())})
+	}
+	c.know(d)
+	c.offer = d
+	if len(c.conns[0].homeless()) == 0 { // else the offer had no room yet
+		c.underWay, c.asked = append(c.underWay, c.asked...), nil
+		defer c.settle(nil)
+	}
+	return c.sendAnswer(ctx)
+}
+
+// sendAnswer sends the answer to the latest offer, unless a connection still
+// gathers candidates for it.
+func (c *Call) sendAnswer(ctx context.Context) error {
+	var answers []string
+	for i := range c.offer.parts {
+		conn := c.conns[i]
+		if conn.answerHeld {
+			return nil
+		}
+		text := conn.meant(c.offer.parts[i].answering(conn.pc.LocalDescription().SDP))
+		answers = append(answers, marked(text, conn.setup))
+	}
+	return c.sent(c.cfg.Signaler.Answer(ctx, joined(c.offer, answers)))
+}
+
+// sendHeldAnswer sends the answer that waited for all candidates.
+func (c *Call) sendHeldAnswer(ctx context.Context, conn *connection) error {
+	if !conn.answerHeld {
+		return nil
+	}
+	conn.answerHeld = false
+	return c.sendAnswer(ctx)
+}
+
+// startOver replaces the connection, and with it our offer. Candidates that
+// came are of the offer that is about to be taken.
+func (c *Call) startOver() error {
+	conn, err := newConnection(&c.cfg, c.box)
+	if err != nil {
+		return err
+	}
+	c.talk = talk{waiting: c.talk.waiting}
+	c.replace([]*connection{conn})
+	for _, w := range c.wanted {
+		conn.openWanted(w)
+	}
+	return nil
+}
+
+// replace puts other connections in place of those that there are.
+func (c *Call) replace(conns []*connection) {
+	old := c.conns
+	conns[0].progress.remote = old[0].progress.remote
+	conns[0].seen.adopt(old[0].seen)
+	c.conns, c.was = conns, webrtc.PeerConnectionStateNew
+	c.mu.Lock()
+	c.live = slices.Clone(conns)
+	c.mu.Unlock()
+	for _, conn := range old {
+		conn.close()
+	}
+}
+
+// know notes which connection of the other side this call is with, and adds the
+// candidates that came before its description.
+func (c *Call) know(d *Description) {
+	c.mu.Lock()
+	c.remote = &d.identity
+	c.mu.Unlock()
+	for i, part := range d.parts {
+		if i < len(c.conns) {
+			c.conns[i].progress.described(part)
+		}
+	}
+	early := c.early
+	c.early = nil
+	for _, init := range early {
+		c.addCandidate(init)
+	}
+}
+
+// candidate takes a candidate of the other side; the error says why not.
+func (c *Call) candidate(init webrtc.ICECandidateInit) error {
+	if strings.TrimSpace(init.Candidate) == "" { // the end (RFC 8838 §13)
+		return nil
+	}
+	cand, err := usableCandidate(init.Candidate)
+	if err != nil {
+		return err
+	}
+	if c.taken++; c.taken > maxCandidates {
+		return fmt.Errorf("it is one of more than %d", maxCandidates)
+	}
+	found := candidateEvent(true, cand)
+	conn := c.connectionFor(init)
+	conn.progress.remote[found.Type]++
+	conn.seen.remote(cand)
+	c.cfg.OnEvent(found)
+	if !c.conns[0].remoteSet {
+		c.early = append(c.early, init)
+		return nil
+	}
+	c.addCandidate(init)
+	return nil
+}
+
+func (c *Call) addCandidate(init webrtc.ICECandidateInit) {
+	if err := c.connectionFor(init).pc.AddICECandidate(init); err != nil {
+		c.cfg.Logger.Debug("candidate refused", "error", err)
+	}
+}
+
+// begin starts the clock of the call.
+func (c *Call) begin() {
+	if c.offered.IsZero() {
+		c.offered = time.Now()
+	}
+}
+
+// sent takes the error of sending a message. A call that is up goes on without
+// its signaling.
+func (c *Call) sent(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case c.was == webrtc.PeerConnectionStateConnected:
+		c.cfg.OnEvent(Warned{fmt.Sprintf("a message to the other side was lost: %v", err)})
+		return nil
+	}
+	return &Error{Signaling, err}
+}
+
+func (c *Call) sendCandidate(ctx context.Context, conn *connection, cand *webrtc.ICECandidate) error {
+	if cand == nil {
+		// The end of candidates is not sent: many peers written to the original
+		// wire fail on a candidate without a line, and ICE does not need it.
+		c.cfg.OnEvent(CandidatesDone{})
+		return nil
+	}
+	if conn.redundant(cand) {
+		return nil
+	}
+	found := iceCandidateEvent(false, cand)
+	conn.seen.of(false, cand)
+	conn.progress.local[found.Type]++
+	c.cfg.OnEvent(found)
+	if conn.answerHeld {
+		return nil // it will be in the answer
+	}
+	init := cand.ToJSON()
+	if len(conn.sections) > 0 {
+		index := uint16(conn.sections[0].Index)
+		init.SDPMLineIndex, init.SDPMid = &index, &conn.sections[0].Mid
+	}
+	return c.sent(c.cfg.Signaler.Candidate(ctx, init))
+}

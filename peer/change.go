@@ -1,0 +1,307 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// Changes of a call that is up. Each is told by done, nil for nobody, once it
+// has come about at both ends, or why it has not; done is called once, from the
+// goroutine of Run.
+
+// AddTrack sends one more track. It takes the place of one that was removed, or
+// a section of its own.
+func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
+	c.change(done, func() (bool, error) { return true, c.conns[0].addTrack(&c.cfg, t, c.state.yields()) })
+}
+
+// RemoveTrack sends a track no longer.
+func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
+	c.change(done, func() (bool, error) {
+		conn, out, err := c.place(t)
+		if err != nil {
+			return false, err
+		}
+		return true, conn.exchange(out, nil)
+	})
+}
+
+// ReplaceTrack sends a track in place of another one: at once and unnoticed if
+// it has the same codec, else by a negotiation.
+func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
+	c.change(done, func() (bool, error) {
+		conn, out, err := c.place(old)
+		switch {
+		case err != nil:
+			return false, err
+		case old.Kind() != new.Kind():
+			return false, fmt.Errorf("%s cannot take the place of %s", new.Kind(), old.Kind())
+		case out.fits(new):
+			err := conn.exchange(out, new)
+			out.ask()
+			return false, err
+		case len(c.conns) > 1:
+			return false, errNotBundled
+		}
+		if err := conn.exchange(out, nil); err != nil {
+			return false, err
+		}
+		return true, conn.addTrack(&c.cfg, new, c.state.yields())
+	})
+}
+
+// Mute makes a track silent, or lets it be heard again: sound goes on as
+// silence, a picture stands still.
+func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
+	c.change(done, func() (bool, error) {
+		_, out, err := c.place(t)
+		if err == nil {
+			out.mute(muted)
+		}
+		return false, err
+	})
+}
+
+// Hold stops media in both directions and tells the other side so, or resumes.
+func (c *Call) Hold(hold bool, done func(error)) {
+	c.change(done, func() (bool, error) {
+		conn := c.conns[0]
+		if conn.onHold == hold {
+			return false, nil
+		}
+		conn.onHold = hold
+		sent, _ := conn.streams.all(conn.pc)
+		for _, out := range sent {
+			if hold {
+				out.pause(true) // the answer lets it go on
+			}
+		}
+		return true, nil
+	})
+}
+
+// Restart is RestartICE, and says when the other side has agreed.
+func (c *Call) Restart(done func(error)) {
+	c.change(done, func() (bool, error) {
+		c.restart = true
+		return true, nil
+	})
+}
+
+// changeWanted is posted by the methods above. make says if what it did has to
+// be negotiated.
+type changeWanted struct {
+	make func() (negotiate bool, err error)
+	*promise
+}
+
+// promise is what is told of a change, once.
+type promise struct{ done func(error) }
+
+func (c *Call) change(done func(error), make func() (bool, error)) {
+	if done == nil {
+		done = func(error) {}
+	}
+	p := &promise{done}
+	c.mu.Lock()
+	over := c.over
+	if !over {
+		c.promises[p] = true
+	}
+	c.mu.Unlock()
+	if over {
+		done(errOver)
+		return
+	}
+	c.box.post(changeWanted{make, p})
+}
+
+// keep tells how a change ended.
+func (c *Call) keep(p *promise, err error) {
+	c.mu.Lock()
+	open := c.promises[p]
+	delete(c.promises, p)
+	c.mu.Unlock()
+	if open {
+		p.done(err)
+	}
+}
+
+// Why a change is not made.
+var (
+	errOver       = errors.New("the call is over")
+	errNotUp      = errors.New("the call is not connected yet")
+	errNotBundled = errors.New("a call whose offer was not bundled cannot be negotiated anew from here")
+	errNotSent    = errors.New("there is no such track in the call")
+)
+
+// changed makes a change, and has it negotiated.
+func (c *Call) changed(ctx context.Context, w changeWanted) error {
+	if !c.up {
+		c.keep(w.promise, errNotUp)
+		return nil
+	}
+	negotiate, err := w.make()
+	switch {
+	case err != nil || !negotiate:
+		c.keep(w.promise, err)
+		return nil
+	case len(c.conns) > 1:
+		c.keep(w.promise, errNotBundled)
+		return nil
+	}
+	c.asked = append(c.asked, w.promise)
+	return c.mildly(c.negotiate(ctx, wantOffer, nil))
+}
+
+// mildly takes an error that need not end a call that is up.
+func (c *Call) mildly(err error) error {
+	var refused *Error
+	if errors.As(err, &refused) && refused.Stage == Negotiation && c.up {
+		c.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
+		return nil
+	}
+	return err
+}
+
+// settle tells those whose change was in the offer that is over now.
+func (c *Call) settle(err error) {
+	told := c.underWay
+	c.underWay = nil
+	for _, p := range told {
+		c.keep(p, err)
+	}
+}
+
+// abandon tells all that nothing will be changed any more.
+func (c *Call) abandon() {
+	c.mu.Lock()
+	left := c.promises
+	c.over, c.promises = true, nil
+	c.mu.Unlock()
+	for p := range left {
+		p.done(errOver)
+	}
+}
+
+// place is where a track of ours is sent.
+func (c *Call) place(t webrtc.TrackLocal) (*connection, *outgoing, error) {
+	for _, conn := range c.conns {
+		sent, _ := conn.streams.all(conn.pc)
+		for _, out := range sent {
+			if t != nil && out.current() == t {
+				return conn, out.outgoing, nil
+			}
+		}
+	}
+	return nil, nil, errNotSent
+}
+
+// addTrack sends a track in the place of one that was removed, if it fits, or
+// as a new one. Who asks is in need of a section that the other side offers: one
+// that it has offered so far, or a new one.
+func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error {
+	sent, _ := c.streams.all(c.pc)
+	for _, out := range sent {
+		if out.kind == t.Kind() && out.mid != "" && out.current() == nil && out.fits(t) {
+			out.muted.Store(false)
+			return c.exchange(out.outgoing, t)
+		}
+	}
+	send := c.send
+	if asks && !c.hasRoom(t.Kind(), c.theirs) {
+		send = func(t webrtc.TrackLocal) error { return c.sendBy(t, c.newSection) }
+	}
+	if err := send(t); err != nil {
+		return err
+	}
+	return c.preferCodecs(cfg.VideoCodecs)
+}
+
+// rehouse moves the tracks that wait for a section of their own into those of an
+// offer that have room for them after all.
+func (c *connection) rehouse(d *Description) error {
+	sent, _ := c.streams.all(c.pc)
+	for _, out := range sent {
+		t := out.current()
+		if out.mid != "" || t == nil || !c.hasRoom(out.kind, d.Sections) {
+			continue
+		}
+		if err := c.exchange(out.outgoing, nil); err != nil {
+			return err
+		}
+		if err := c.send(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasRoom tells if the other side would take a kind in a section that we do not
+// use.
+func (c *connection) hasRoom(kind webrtc.RTPCodecType, theirs []Section) bool {
+	takes := map[string]bool{}
+	for _, s := range theirs {
+		takes[s.Mid] = !s.Rejected && s.Takes()
+	}
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Kind() == kind && t.Sender() == nil && takes[t.Mid()] {
+			return true
+		}
+	}
+	return false
+}
+
+// newSection gives a track a transceiver that no section has yet.
+func (c *connection) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) {
+	transceiver, err := c.pc.AddTransceiverFromTrack(t)
+	if err != nil {
+		return nil, err
+	}
+	return transceiver.Sender(), nil
+}
+
+// exchange puts a track, or none, in place of the one that is sent.
+func (c *connection) exchange(out *outgoing, t webrtc.TrackLocal) error {
+	if err := out.exchange(t); err != nil {
+		return err
+	}
+	c.bw.exchanged(out.rate, t)
+	return nil
+}
+
+// meant is our description with the directions that we mean: Pion's, less what
+// was removed or is on hold. Pion keeps its own, because it would stop a
+// transceiver for good (pion/webrtc#2226).
+func (c *connection) meant(text string) string {
+	empty := map[string]bool{}
+	for _, t := range c.pc.GetTransceivers() {
+		if out := c.outgoingOf(t); out != nil && out.current() == nil {
+			empty[t.Mid()] = true
+		}
+	}
+	sections := strings.Split(text, "\r\nm=")
+	for i := 1; i < len(sections); i++ {
+		_, mid, _ := strings.Cut(sections[i], "\r\na=mid:")
+		mid, _, _ = strings.Cut(mid, "\r\n")
+		for _, d := range directions() {
+			old := "\r\na=" + d.String()
+			if !strings.Contains(sections[i]+"\r\n", old+"\r\n") {
+				continue
+			}
+			left := Section{Direction: webrtc.RTPTransceiverDirectionSendrecv}
+			if c.onHold {
+				left.Direction = webrtc.RTPTransceiverDirectionInactive
+			} else if empty[mid] {
+				left.Direction = webrtc.RTPTransceiverDirectionSendonly // theirs: we only take
+			}
+			sections[i] = strings.Replace(sections[i], old, "\r\na="+narrowed(d, left).String(), 1)
+			break
+		}
+	}
+	return strings.Join(sections, "\r\nm=")
+}

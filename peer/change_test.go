@@ -1,0 +1,339 @@
+package peer
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// changing makes a change and waits for what is told of it.
+func changing(s *side, change func(done func(error))) error {
+	s.t.Helper()
+	told := make(chan error, 1)
+	change(func(err error) { told <- err })
+	select {
+	case err := <-told:
+		return err
+	case <-time.After(deadline):
+		s.t.Fatalf("%s: nothing is told of the change; there were %s", s.name, s.summary())
+		return nil
+	}
+}
+
+func (s *side) must(change func(done func(error))) {
+	s.t.Helper()
+	if err := changing(s, change); err != nil {
+		s.t.Fatalf("%s: %v", s.name, err)
+	}
+}
+
+// pump writes to a track until the test ends or stop is called.
+func pump(t *testing.T, track *webrtc.TrackLocalStaticRTP) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for n := uint16(0); ; n++ {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			p := rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: n, Timestamp: uint32(n) * 480, Marker: true}, Payload: []byte(track.ID())}
+			if err := track.WriteRTP(&p); err != nil {
+				return
+			}
+		}
+	}()
+	var once sync.Once
+	stop = func() { once.Do(func() { close(quit); <-done }) }
+	t.Cleanup(stop)
+	return stop
+}
+
+// rawTrack is a track whose packets carry its name.
+func rawTrack(t *testing.T, mime, name string) *webrtc.TrackLocalStaticRTP {
+	t.Helper()
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime}, name, "parley")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pump(t, track)
+	return track
+}
+
+// listener reads what comes by tracks.
+type listener struct {
+	t    *testing.T
+	mu   sync.Mutex // protects following
+	seen []rtp.Packet
+	more chan struct{}
+}
+
+func listen(t *testing.T) (*listener, func(Event)) {
+	l := &listener{t: t, more: make(chan struct{})}
+	var readers sync.WaitGroup
+	t.Cleanup(readers.Wait)
+	return l, func(e Event) {
+		if e, ok := e.(TrackReceived); ok {
+			readers.Go(func() {
+				for {
+					p, _, err := e.Track.ReadRTP()
+					if err != nil {
+						return
+					}
+					l.note(p)
+				}
+			})
+		}
+	}
+}
+
+func (l *listener) note(p *rtp.Packet) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = append(l.seen, *p)
+	close(l.more)
+	l.more = make(chan struct{})
+}
+
+// hears waits for a packet with this payload, after those that have come.
+func (l *listener) hears(payload string) {
+	l.t.Helper()
+	l.mu.Lock()
+	next := len(l.seen)
+	l.mu.Unlock()
+	timeout := time.After(deadline)
+	for {
+		l.mu.Lock()
+		fresh, more := l.seen[next:], l.more
+		next = len(l.seen)
+		l.mu.Unlock()
+		for _, p := range fresh {
+			if string(p.Payload) == payload {
+				return
+			}
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			l.t.Fatalf("nothing of %q comes", payload)
+		}
+	}
+}
+
+// Either side adds, removes, holds and resumes: the one that makes offers and
+// the one that has to ask for them.
+func TestChangesFromEitherSide(t *testing.T) {
+	for name, pick := range map[string]func(a, b *side) (*side, *side){
+		"the winner of a tie": func(a, b *side) (*side, *side) { return a, b },
+		"the loser":           func(a, b *side) (*side, *side) { return b, a },
+	} {
+		t.Run(name, func(t *testing.T) {
+			heardA, onA := listen(t)
+			heardB, onB := listen(t)
+			a, b := pair(t, func(caller, answerer *Config) {
+				caller.OnEvent, answerer.OnEvent = onA, onB
+				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound of a")}
+				answerer.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound of b")}
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			s, other := pick(a, b)
+			heard, from := heardB, "sound of a"
+			back := "sound of b"
+			if s == b {
+				heard, from, back = heardA, "sound of b", "sound of a"
+			}
+			mine := map[*listener]*listener{heardA: heardB, heardB: heardA}[heard]
+			heard.hears(from)
+
+			picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			s.must(func(done func(error)) { s.call.AddTrack(picture, done) })
+			heard.hears("picture")
+			other.must(func(done func(error)) { other.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "answer"), done) })
+			mine.hears("answer")
+			for range 2 {
+				s.must(func(done func(error)) { s.call.RemoveTrack(picture, done) })
+				heard.hears(from)
+				s.must(func(done func(error)) { s.call.AddTrack(picture, done) })
+				heard.hears("picture")
+			}
+			for range 3 {
+				s.must(func(done func(error)) { s.call.Hold(true, done) })
+				awaitReport(other, func(Report) error { return quiet(other, s) })
+				s.must(func(done func(error)) { s.call.Hold(false, done) })
+				heard.hears(from)
+				heard.hears("picture")
+				mine.hears(back)
+			}
+			s.must(func(done func(error)) { s.call.Restart(done) })
+			heard.hears("picture")
+			if got := happenings(s, func(e Warned) bool { return true }) + happenings(other, func(e Warned) bool { return true }); got > 0 {
+				t.Errorf("there were warnings: %s%s", s.summary(), other.summary())
+			}
+		})
+	}
+}
+
+// Who asks for offers called with an offer that takes a kind and sends none of
+// it: the other side's section for it cannot take, so another one is needed.
+func TestAddingWhereNothingWasSent(t *testing.T) {
+	heardA, onA := listen(t)
+	heardB, onB := listen(t)
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.WinsGlare, answerer.WinsGlare = false, true
+		caller.OnEvent, answerer.OnEvent = onA, onB
+		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "there"), done) })
+	heardB.hears("there")
+	b.must(func(done func(error)) { b.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "back"), done) })
+	heardA.hears("back")
+}
+
+// quiet tells of a track of either side that is not paused.
+func quiet(sides ...*side) error {
+	for _, s := range sides {
+		for _, o := range s.call.Stats().Report.of("outbound-rtp") {
+			if o["active"] == true {
+				return fmt.Errorf("on hold %s still sends %s", s.name, o["kind"])
+			}
+		}
+	}
+	return nil
+}
+
+// A track takes the place of another: the receiver sees one stream without a
+// gap, and nothing is negotiated.
+func TestReplaceIsUnnoticed(t *testing.T) {
+	heard, on := listen(t)
+	first := rawTrack(t, webrtc.MimeTypeVP8, "first")
+	a, b := pair(t, func(caller, answerer *Config) { caller.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
+	a.awaitConnected()
+	b.awaitConnected()
+	heard.hears("first")
+	second := rawTrack(t, webrtc.MimeTypeVP8, "second")
+	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
+	heard.hears("second")
+	a.must(func(done func(error)) { a.call.Mute(second, true, done) })
+	a.must(func(done func(error)) { a.call.Mute(second, false, done) })
+	heard.hears("second")
+	if n := happenings(b, func(TrackReceived) bool { return true }); n != 1 {
+		t.Errorf("%d tracks came, want one", n)
+	}
+	heard.mu.Lock()
+	defer heard.mu.Unlock()
+	for i, p := range heard.seen[1:] {
+		before := heard.seen[i]
+		if p.SequenceNumber != before.SequenceNumber+1 || p.SSRC != before.SSRC || int32(p.Timestamp-before.Timestamp) <= 0 {
+			t.Fatalf("packet %d (%d at %d) follows %d at %d", i+1, p.SequenceNumber, p.Timestamp, before.SequenceNumber, before.Timestamp)
+		}
+	}
+	if err := changing(a, func(done func(error)) { a.call.ReplaceTrack(first, second, done) }); err != errNotSent {
+		t.Errorf("what is not sent was replaced: %v", err)
+	}
+}
+
+// Muted sound goes on as silence.
+func TestMuteSendsSilence(t *testing.T) {
+	heard, on := listen(t)
+	track := rawTrack(t, webrtc.MimeTypeOpus, "\xfcsound")
+	a, b := pair(t, func(caller, answerer *Config) { caller.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
+	a.awaitConnected()
+	b.awaitConnected()
+	heard.hears("\xfcsound")
+	a.must(func(done func(error)) { a.call.Mute(track, true, done) })
+	heard.hears("\xf8\xff\xfe")
+	a.must(func(done func(error)) { a.call.Mute(track, false, done) })
+	heard.hears("\xfcsound")
+}
+
+// A thousand requests, from both sides at once, are a few offers.
+func TestChangesCoalesce(t *testing.T) {
+	var mu sync.Mutex
+	offers := 0
+	count := func(kind, payload string) (string, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if kind == "offer" && strings.Contains(payload, "m=") {
+			offers++
+		}
+		return payload, true
+	}
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "a")}
+		answerer.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "b")}
+		caller.Signaler.(*wire).filter = count
+		answerer.Signaler.(*wire).filter = count
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	told := make(chan error, 1000)
+	for i := range 500 {
+		a.call.Hold(i%2 == 0, func(err error) { told <- err })
+		b.call.Hold(i%2 == 0, func(err error) { told <- err })
+	}
+	timeout := time.After(deadline)
+	for range 1000 {
+		select {
+		case err := <-told:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-timeout:
+			t.Fatal("not all is told")
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	t.Logf("%d offers", offers)
+	if offers > 100 {
+		t.Errorf("%d offers for 1000 requests", offers)
+	}
+}
+
+// What is not done when the call ends is told so; before it, and after it, too.
+func TestChangesOfACallThatIsNotUp(t *testing.T) {
+	track := rawTrack(t, webrtc.MimeTypeOpus, "a")
+	a, b := pair(t, func(caller, _ *Config) {
+		caller.Signaler.(*wire).filter = func(kind, payload string) (string, bool) { return payload, kind != "offer" }
+	})
+	if err := changing(a, func(done func(error)) { a.call.AddTrack(track, done) }); err != errNotUp {
+		t.Errorf("before the call is up: %v", err)
+	}
+	a.stop()
+	b.stop()
+	if _, err := a.awaitEnd(); err != nil {
+		t.Fatal(err)
+	}
+	if err := changing(a, func(done func(error)) { a.call.AddTrack(track, done) }); err != errOver {
+		t.Errorf("after the call: %v", err)
+	}
+
+	a, b = pair(t, func(caller, _ *Config) {
+		offers := 0
+		caller.Signaler.(*wire).filter = func(kind, payload string) (string, bool) {
+			if kind == "offer" {
+				offers++
+			}
+			return payload, kind != "offer" || offers == 1 // the next one is lost
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	told := make(chan error, 1)
+	a.call.AddTrack(track, func(err error) { told <- err })
+	a.call.Hangup()
+	if err := <-told; err != errOver {
+		t.Errorf("a change that was under way: %v", err)
+	}
+}

@@ -1,0 +1,82 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrHeld is the reason of a message that was not sent because the other side
+// has not been confirmed, see Config.Hold.
+var ErrHeld = errors.New("nothing is sent before the verification code is confirmed")
+
+// Posted by the methods below.
+type (
+	confirmed struct{}
+	declined  struct{}
+)
+
+// Confirm lets media and text go, see Config.Hold: the code that CodeKnown told
+// is what the other side sees.
+func (c *Call) Confirm() { c.box.post(confirmed{}) }
+
+// Decline ends the call: the code that CodeKnown told is not what the other side
+// sees.
+func (c *Call) Decline() { c.box.post(declined{}) }
+
+// verify computes the verification code of a description before anything of it
+// is applied: a call with the wrong one never connects.
+func (c *Call) verify(d *Description) error {
+	code := verificationCode(c.cfg.fingerprint, d.text)
+	switch {
+	case code == c.code:
+		return nil
+	case c.code != "" && c.conns[0].remoteSet:
+		// Pion would keep to the old certificate without a word, and so does
+		// DTLS: RFC 8842 §5.5 wants a new association for that.
+		return errors.New("its certificate is not the one that this call began with")
+	case c.cfg.Code != "" && digits(c.cfg.Code) != digits(code):
+		return &Error{Verification, fmt.Errorf("the verification code is %s, which is not the one expected; "+
+			"either the other side uses another key, or somebody sits in between", code)}
+	}
+	c.code = code
+	c.cfg.OnEvent(CodeKnown{code, c.cfg.Code != ""})
+	return nil
+}
+
+// release lets go what was held.
+func (c *Call) release() {
+	if !c.cfg.held.Swap(false) {
+		return
+	}
+	close(c.cfg.free)
+	for _, conn := range c.conns {
+		sent, _ := conn.streams.all(conn.pc)
+		for _, out := range sent {
+			out.ask()
+		}
+	}
+	c.cfg.OnEvent(CodeKnown{c.code, true})
+	c.sayDue()
+}
+
+// errDeclined ends a call whose code differs.
+func (c *Call) errDeclined() error {
+	return &Error{Verification, fmt.Errorf("the verification code %s was not confirmed; "+
+		"if the other side sees another one, somebody sits in between", c.code)}
+}
+
+// IsCode tells if s is a verification code, however its groups are divided.
+func IsCode(s string) bool {
+	return len(digits(s)) == codeGroups*codeDigits && strings.Trim(s, "0123456789 -") == ""
+}
+
+// digits are those of a code, without what divides its groups.
+func digits(code string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, code)
+}

@@ -1,0 +1,268 @@
+package peer
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pion/transport/v4"
+	"github.com/pion/webrtc/v4"
+)
+
+// connection is one PeerConnection with all that belongs to it. A call has one
+// at a time, and a second after losing a glare.
+type connection struct {
+	pc    *webrtc.PeerConnection
+	box   *mailbox
+	logs  *pionLog
+	meter *meter
+	seen  *candidateBook
+	local []byte      // our certificate
+	up    atomic.Bool // ICE has connected: before, Pion's statistics race with its start
+	net   transport.Net
+	held  *atomic.Bool // see Config.Hold
+	bw    *bandwidth
+	free  <-chan struct{}
+
+	pair    Object         // in use last, by report; protected by Call.mu
+	readers sync.WaitGroup // goroutines of readFeedback
+	streams streams
+
+	mu       sync.Mutex // protects following
+	channels []*Channel // open ones
+	closed   bool       // there will be no more
+	pumps    sync.WaitGroup
+
+	// The rest belongs to the goroutine of Run.
+	progress  *progress
+	remoteSet bool      // a remote description has been applied
+	sections  []Section // of the offer that was taken last
+	theirs    []Section // of the description that was taken last
+	onHold    bool      // we neither send nor take media
+	setup     string    // our DTLS role as SDP writes it, once agreed
+	state     webrtc.PeerConnectionState
+	hosts     map[place]bool // where our host candidates are
+
+	// answerHeld: our answer waits for all candidates to be in it, because the
+	// other side does not take them one by one.
+	answerHeld bool
+}
+
+// posted wraps what a callback posts with the connection it is from.
+type posted struct {
+	from  *connection
+	event any
+}
+
+// Posted by the callbacks of a connection.
+type (
+	stateNudge     struct{}
+	iceState       struct{ webrtc.ICEConnectionState }
+	localCandidate struct{ *webrtc.ICECandidate } // nil at the end
+	pairSelected   struct{ *webrtc.ICECandidatePair }
+	gathered       struct{}
+	trackArrived   struct {
+		track    *webrtc.TrackRemote
+		receiver *webrtc.RTPReceiver
+	}
+)
+
+func newConnection(cfg *Config, box *mailbox) (*connection, error) {
+	logs := &pionLog{log: cfg.Logger}
+	c := &connection{
+		box: box, logs: logs, meter: newMeter(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
+		progress: newProgress(), hosts: map[place]bool{}, held: cfg.held, free: cfg.free,
+	}
+	n, err := cfg.network()
+	if err != nil {
+		return nil, err
+	}
+	c.net = n
+	if c.bw, err = newBandwidth(); err != nil {
+		return nil, fmt.Errorf("failed to set up congestion control: %w", err)
+	}
+	api, err := newAPI(cfg, n, logs, c.meter, c.bw)
+	if err != nil {
+		_ = c.bw.Close()
+		return nil, err
+	}
+	c.pc, err = api.NewPeerConnection(cfg.configuration())
+	if err != nil {
+		_ = c.bw.Close()
+		return nil, fmt.Errorf("failed to create the connection: %w", err)
+	}
+	c.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { c.post(stateNudge{}) })
+	c.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { c.post(iceState{s}) })
+	c.pc.OnICECandidate(func(cand *webrtc.ICECandidate) { c.post(localCandidate{cand}) })
+	c.pc.OnDataChannel(func(dc *webrtc.DataChannel) { c.watch(c.newChannel(dc, true), nil) })
+	c.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { c.post(trackArrived{t, r}) })
+	c.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(
+		func(p *webrtc.ICECandidatePair) { c.post(pairSelected{p}) })
+	return c, nil
+}
+
+func (c *connection) post(e any) { c.box.post(posted{c, e}) }
+
+func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}) }
+
+// close gives everything back. It must not be called from a callback of Pion.
+func (c *connection) close() {
+	if host := hostOf(c.net); host != nil {
+		host.stop()
+	}
+	c.closeChannels()
+	_ = c.pc.GracefulClose() // its errors are of connections that are gone already
+	c.readers.Wait()
+	c.pumps.Wait()
+}
+
+// offer sets an offer locally and returns it as it goes over the wire; restart
+// is a new ICE session (RFC 8445 §9).
+func (c *connection) offer(cfg *Config, restart bool) (string, error) {
+	if restart {
+		c.refresh(cfg)
+	}
+	options := &webrtc.OfferOptions{
+		OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true},
+		ICERestart:         restart,
+	}
+	offer, err := c.pc.CreateOffer(options)
+	if err != nil {
+		return "", fmt.Errorf("failed to create an offer: %w", err)
+	}
+	if err := c.pc.SetLocalDescription(offer); err != nil {
+		return "", fmt.Errorf("failed to apply our offer: %w", err)
+	}
+	return c.asSent(offer.SDP), nil
+}
+
+// asSent is an offer of Pion's as it goes over the wire.
+func (c *connection) asSent(offer string) string {
+	return renamedMid(marked(c.meant(offer), ""), c.pionsDataMid(), dataMid)
+}
+
+// refresh lets Pion see the addresses that this machine has now, and the ICE
+// servers of now, before it may gather candidates again.
+func (c *connection) refresh(cfg *Config) {
+	if cfg.FreshICEServers != nil {
+		conf := cfg.configuration()
+		conf.ICEServers = cfg.FreshICEServers()
+		if err := c.pc.SetConfiguration(conf); err != nil {
+			c.logs.log.Debug("ICE servers not renewed", "error", err)
+		}
+	}
+	if host := hostOf(c.net); host != nil {
+		if err := host.UpdateInterfaces(); err != nil {
+			c.logs.log.Debug("interfaces not listed", "error", err)
+		}
+	}
+}
+
+// takeAnswer applies the answer to our offer.
+func (c *connection) takeAnswer(cfg *Config, d *Description) error {
+	silent := c.heed(d)
+	if !c.remoteSet {
+		for _, t := range silent {
+			cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its answer takes no %s", t.Kind())})
+		}
+	}
+	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: renamedMid(d.held(), dataMid, c.pionsDataMid())}
+	if err := c.pc.SetRemoteDescription(answer); err != nil {
+		return fmt.Errorf("its answer was refused: %w", err)
+	}
+	if c.setup == "" {
+		c.setup = opposite(setupOf(d.sdp))
+	}
+	c.progress.answered, c.remoteSet, c.theirs = true, true, d.Sections
+	return nil
+}
+
+// takeOffer applies an offer and then our answer to it. It gives as many of the
+// tracks as it has room for a place, once, and returns those that are left.
+func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
+	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: d.sdp}
+	if c.remoteSet {
+		offer.SDP = d.held()
+		c.refresh(cfg)
+	}
+	if err := c.pc.SetRemoteDescription(offer); err != nil {
+		return nil, fmt.Errorf("its offer was refused: %w", err)
+	}
+	var left []webrtc.TrackLocal
+	var err error
+	if c.remoteSet {
+		err = c.rehouse(d)
+	} else {
+		left, err = c.answerTracks(cfg, d, tracks)
+	}
+	if err != nil {
+		return nil, err
+	}
+	options := &webrtc.AnswerOptions{OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true}}
+	answer, err := c.pc.CreateAnswer(options)
+	if err != nil {
+		return nil, fmt.Errorf("failed to answer its offer: %w", err)
+	}
+	if !d.Trickle && !c.remoteSet {
+		c.holdAnswer()
+	}
+	if err := c.pc.SetLocalDescription(answer); err != nil {
+		return nil, fmt.Errorf("failed to apply our answer: %w", err)
+	}
+	if c.setup == "" {
+		c.setup = setupOf(answer.SDP)
+	}
+	c.heed(d)
+	c.progress.answered, c.remoteSet, c.sections, c.theirs = true, true, d.Sections, d.Sections
+	return left, nil
+}
+
+// holdAnswer keeps the answer back until all candidates are in it, for a peer
+// that does not take them one by one (RFC 8838 §16).
+func (c *connection) holdAnswer() {
+	c.answerHeld = true
+	complete := webrtc.GatheringCompletePromise(c.pc)
+	c.readers.Add(1)
+	go func() {
+		defer c.readers.Done()
+		select {
+		case <-complete:
+			c.post(gathered{})
+		case <-c.box.done:
+		}
+	}()
+}
+
+// opposite is the DTLS role of one side, given the other's answer.
+func opposite(setup string) string {
+	switch setup {
+	case "active":
+		return "passive"
+	case "passive":
+		return "active"
+	}
+	return ""
+}
+
+func (c *connection) videoCodecs(t *webrtc.RTPTransceiver) []webrtc.RTPCodecParameters {
+	return t.Receiver().GetParameters().Codecs
+}
+
+// preferred returns codecs with those of mimes first, in the order of mimes.
+func preferred(codecs []webrtc.RTPCodecParameters, mimes []string) []webrtc.RTPCodecParameters {
+	var first, rest []webrtc.RTPCodecParameters
+	rest = codecs
+	for _, mime := range mimes {
+		var others []webrtc.RTPCodecParameters
+		for _, codec := range rest {
+			if strings.EqualFold(codec.MimeType, mime) {
+				first = append(first, codec)
+			} else {
+				others = append(others, codec)
+			}
+		}
+		rest = others
+	}
+	return append(first, rest...)
+}

@@ -1,0 +1,113 @@
+package peer
+
+import (
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+// Event is something that happened in a call: one of the types below.
+type Event interface{ event() }
+
+// StateChanged tells a new state of the connection.
+type StateChanged struct {
+	State webrtc.PeerConnectionState
+	// Since is the time since the first offer was sent or came in.
+	Since time.Duration
+	// Silence, of a connection that is disconnected or failed, is how long
+	// nothing has come by its path.
+	Silence time.Duration
+}
+
+// CandidateFound tells a candidate of either side, as it was sent or came in.
+type CandidateFound struct {
+	Remote   bool
+	Type     string // host, srflx, prflx, relay
+	Protocol string // udp, tcp
+	Address  string // IP address or .local name, and port; validated, safe to print
+}
+
+// CandidatesDone tells that all candidates of this side were found. The other
+// side is not told.
+type CandidatesDone struct{}
+
+// PairSelected tells the candidate pair in use.
+type PairSelected struct {
+	Local, Remote CandidateFound
+	Relayed       bool
+}
+
+// ChannelOpened tells that a data channel is ready to send.
+type ChannelOpened struct{ Channel *Channel }
+
+// ChannelClosed tells that a data channel is gone.
+type ChannelClosed struct{ Channel *Channel }
+
+// MessageReceived is a message of a data channel.
+type MessageReceived struct {
+	Channel *Channel
+	Text    bool // a string, which is valid UTF-8; else binary
+	Data    []byte
+}
+
+// TextSent is a line given to Say, once it was handed to a channel.
+type TextSent struct {
+	Channel *Channel
+	Text    string
+}
+
+// CodeKnown tells the verification code, see verify.go: the other end shows the
+// same, unless somebody sits between. It comes before the connection, and once
+// more when the code has been confirmed.
+type CodeKnown struct {
+	Code string
+	// Verified: it is the one that was expected (Config.Code), or confirmed.
+	Verified bool
+}
+
+// TrackReceived hands a track of the other side over: the receiver of the
+// event owns reading it, until it ends with an error.
+type TrackReceived struct {
+	Track    *webrtc.TrackRemote
+	Receiver *webrtc.RTPReceiver
+	// Local is the track that this side sends in the same media section, nil
+	// if none.
+	Local webrtc.TrackLocal
+	// WriteRTCP sends feedback, such as a PLI, to the other side.
+	WriteRTCP func([]rtcp.Packet) error
+}
+
+// TrackSending tells that the other side agreed to a track of ours.
+type TrackSending struct {
+	Track webrtc.TrackLocal
+	Codec webrtc.RTPCodecParameters
+}
+
+// TrackRefused tells that the other side has no place for a track of ours.
+type TrackRefused struct {
+	Track  webrtc.TrackLocal
+	Reason string
+}
+
+// AddressesChanged tells that this machine has other addresses than before; the
+// call looks for a new path by itself.
+type AddressesChanged struct{ Addresses []string }
+
+// Warned tells of something refused or dropped that does not end the call.
+type Warned struct{ Text string }
+
+func (StateChanged) event()     {}
+func (CandidateFound) event()   {}
+func (PairSelected) event()     {}
+func (CandidatesDone) event()   {}
+func (ChannelOpened) event()    {}
+func (ChannelClosed) event()    {}
+func (MessageReceived) event()  {}
+func (TextSent) event()         {}
+func (CodeKnown) event()        {}
+func (TrackReceived) event()    {}
+func (TrackSending) event()     {}
+func (TrackRefused) event()     {}
+func (Warned) event()           {}
+func (AddressesChanged) event() {}

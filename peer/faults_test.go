@@ -1,0 +1,237 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/datachannel"
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/peertest"
+)
+
+// TestFaults is what may come from a network and from a peer that is broken or
+// hostile, layer by layer. After each fault a call with somebody else goes on,
+// and nothing is left behind. The numbers are those of a catalogue of faults; of
+// it, elsewhere are
+//
+//	46 a candidate before the description: TestCandidatesBeforeTheDescription
+//	51 glare: TestBothCallAtOnce; cmd/parley TestGlareWithATab, TestGlareWithTheOriginalPage
+//	57 an old session of the signaling server: signal's tests of resuming
+//	66 interfaces that come and go, and 67 outages: restart_test.go, and the network lab of cmd/parley
+//	69 another's fingerprint in the description: TestAWrongFingerprintNeverConnects
+//	   and, with exit codes 30 and 40, cmd/parley testdata/script/exits.txtar
+func TestFaults(t *testing.T) {
+	alice, bob := pair(t, nil)
+	alice.call.Say("hello")
+	bob.awaitText("hello")
+	bob.call.Say("hello")
+	alice.awaitText("hello")
+	before := held()
+	for _, faults := range []map[string]func(*testing.T){
+		sdpFaults(), orderFaults(), iceFaults(), dtlsFaults(), mediaFaults(), sctpFaults(), channelFaults(),
+	} {
+		for name, fault := range faults {
+			t.Run(name, fault)
+			alice.call.Say("after " + name)
+			bob.awaitText("after " + name)
+			awaitHeld(t, name, before)
+		}
+	}
+}
+
+// resources are what a call holds of its process.
+type resources struct{ goroutines, files int }
+
+func held() resources {
+	files, _ := os.ReadDir("/proc/self/fd") // 0 where there is none
+	return resources{runtime.NumGoroutine(), len(files)}
+}
+
+// awaitHeld waits until no more is held than before.
+func awaitHeld(t *testing.T, after string, before resources) {
+	t.Helper()
+	timeout := time.After(deadline)
+	for {
+		now := held()
+		// The call that is up has a few goroutines at times.
+		if now.goroutines <= before.goroutines+3 && now.files <= before.files+1 {
+			return
+		}
+		select {
+		case <-timeout:
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%s: %+v are held, and were %+v\n%s", after, now, before, stacks[:runtime.Stack(stacks, true)])
+		case <-time.After(10 * time.Millisecond): // to look again
+		}
+	}
+}
+
+// faulty is a call of ours with a hostile peer that answers it.
+type faulty struct {
+	*side
+	*peertest.Hostile
+	ctx     context.Context
+	session *peertest.Session
+	assoc   *peertest.Association
+	channel *datachannel.DataChannel
+}
+
+// callHostile calls a hostile peer; edit may change both.
+func callHostile(t *testing.T, edit func(*Config, *peertest.Hostile)) *faulty {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	t.Cleanup(cancel)
+	f := &faulty{Hostile: peertest.New(t), ctx: ctx}
+	cfg := Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: &hostileWire{f}}
+	if edit != nil {
+		edit(&cfg, f.Hostile)
+	}
+	f.side = newSide(t, "terminal", cfg)
+	f.side.start()
+	return f
+}
+
+// hostileWire brings our messages to the hostile peer.
+type hostileWire struct{ f *faulty }
+
+func (w *hostileWire) Offer(_ context.Context, sdp string) error {
+	w.f.call.DeliverAnswer(w.f.Hostile.Answer(sdp))
+	return nil
+}
+func (w *hostileWire) Answer(context.Context, string) error { return nil }
+func (w *hostileWire) Leave(context.Context) error          { return nil }
+func (w *hostileWire) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
+	w.f.Hostile.Candidate(c.Candidate)
+	return nil
+}
+
+// connect is ICE, which a Hostile does well.
+func (f *faulty) connect() *faulty {
+	f.t.Helper()
+	await(f.side, func(CodeKnown) bool { return true }) // it has answered
+	if err := f.Connect(f.ctx); err != nil {
+		f.t.Fatal(err)
+	}
+	return f
+}
+
+// handshake is DTLS done well.
+func (f *faulty) handshake() *faulty {
+	f.t.Helper()
+	session, err := f.Handshake(f.ctx, f.Config())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.session = session
+	f.t.Cleanup(func() { _ = session.Close() })
+	if err := session.SRTP(); err != nil {
+		f.t.Fatal(err)
+	}
+	return f
+}
+
+// associate is SCTP done well, with the channel that we open.
+func (f *faulty) associate() *faulty {
+	f.t.Helper()
+	var err error
+	if f.assoc, err = f.session.Associate(); err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = f.assoc.Close() })
+	if f.channel, err = datachannel.Accept(f.assoc.Association, &datachannel.Config{LoggerFactory: discard()}); err != nil {
+		f.t.Fatal(err)
+	}
+	return f
+}
+
+// talks checks that the call goes on: text both ways.
+func (f *faulty) talks() {
+	f.t.Helper()
+	f.call.Say("still here")
+	buf := make([]byte, 1024)
+	if err := f.channel.SetReadDeadline(time.Now().Add(deadline)); err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = f.channel.SetReadDeadline(time.Time{}) }()
+	for {
+		n, _, err := f.channel.ReadDataChannel(buf)
+		if err != nil {
+			f.t.Fatalf("nothing is heard any more: %v", err)
+		}
+		if string(buf[:n]) == "still here" {
+			break
+		}
+	}
+	if _, err := f.channel.WriteDataChannel([]byte("me too"), true); err != nil {
+		f.t.Fatal(err)
+	}
+	f.awaitText("me too")
+}
+
+// failsAt checks how the call ended: at a stage, with one clear sentence.
+func (s *side) failsAt(stage Stage, want string) {
+	s.t.Helper()
+	_, err := s.awaitEnd()
+	var failure *Error
+	if !errors.As(err, &failure) || failure.Stage != stage || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		s.t.Errorf("ended with %v, want stage %d and %q in one line", err, stage, want)
+	}
+}
+
+// leaves checks that the call ended as if the other side had hung up.
+func (s *side) leaves() {
+	s.t.Helper()
+	if end, err := s.awaitEnd(); end != TheyLeft || err != nil {
+		s.t.Errorf("ended with %v, %v, want that the other side left", end, err)
+	}
+}
+
+// send writes packets beneath DTLS.
+func (f *faulty) send(packets ...[]byte) {
+	f.t.Helper()
+	for _, p := range packets {
+		if err := f.Write(p); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+// must turns two values, of which the second is an error, into one.
+func must[V any](v V, err error) func(*testing.T) V {
+	return func(t *testing.T) V {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// handshakeFails makes a DTLS handshake of the configuration, which must fail.
+func (f *faulty) handshakeFails(config *peertest.DTLS) {
+	f.t.Helper()
+	ctx, cancel := context.WithCancel(f.ctx)
+	defer cancel()
+	go func() { // nobody answers after the end of the call
+		select {
+		case <-f.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	// Our refusal of a certificate may come after the last flight, so it may
+	// succeed on this side.
+	if session, err := f.Handshake(ctx, config); err == nil {
+		f.t.Cleanup(func() { _ = session.Close() })
+	}
+}
+
+// discard is a logger of Pion that says nothing.
+func discard() *pionLog { return &pionLog{log: slog.New(slog.DiscardHandler)} }

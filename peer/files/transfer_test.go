@@ -1,0 +1,427 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// transfer is one try to send paths into a folder.
+type transfer struct {
+	list       *List // nil: of paths
+	paths      []string
+	into       string
+	overwrite  bool
+	breakAfter int64
+	options    ReceiveOptions
+}
+
+// outcome is how both sides saw it.
+type outcome struct {
+	sendErr, receiveErr error
+	moved, skipped      int64 // as the sender counts
+	done                []string
+	offer               *Offer
+}
+
+func (tr transfer) run(t *testing.T) outcome {
+	t.Helper()
+	if tr.list == nil {
+		var err error
+		if tr.list, err = Collect(tr.paths, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder, err := OpenFolder(tr.into, tr.overwrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := folder.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	a, b := pair(1000)
+	a.breakAfter = tr.breakAfter
+	var out outcome
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		defer b.gone.close()
+		out.offer, out.receiveErr = Receive(t.Context(), b, folder, tr.options)
+	}()
+	out.sendErr = Send(t.Context(), a, tr.list, SendOptions{OnEvent: func(e Event) {
+		switch e := e.(type) {
+		case Moved:
+			if e.Skipped {
+				out.skipped += e.Bytes
+			} else {
+				out.moved += e.Bytes
+			}
+		case Done:
+			out.done = append(out.done, e.Entry.Name)
+		}
+	}})
+	<-received
+	return out
+}
+
+func (o outcome) ok(t *testing.T) outcome {
+	t.Helper()
+	if o.sendErr != nil || o.receiveErr != nil {
+		t.Fatalf("sender: %v; receiver: %v", o.sendErr, o.receiveErr)
+	}
+	return o
+}
+
+// random are bytes that are the same for a seed.
+func random(seed uint64, n int) []byte {
+	var s [32]byte
+	s[0] = byte(seed)
+	data := make([]byte, n)
+	_, _ = rand.NewChaCha8(s).Read(data)
+	return data
+}
+
+func write(t *testing.T, path string, data []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+func TestTree(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "made", "for it")
+	when := time.UnixMilli(1_600_000_000_123)
+	tree := map[string][]byte{"empty": nil, "one": {1}, "sub/deep/big": random(1, 300_001), "sub/ümläut 日本": random(2, 1000)}
+	for name, data := range tree {
+		path := write(t, filepath.Join(from, "trip", name), data)
+		if err := os.Chtimes(path, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(from, "trip", "hollow"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(from, "trip", "one"), 0o500); err != nil {
+		t.Fatal(err)
+	}
+	single := write(t, filepath.Join(from, "notes.txt"), []byte("ten bytes."))
+	out := transfer{paths: []string{filepath.Join(from, "trip"), single}, into: to}.run(t).ok(t)
+	if len(out.done) != 5 || out.moved != 300_001+1000+1+10 || out.skipped != 0 {
+		t.Errorf("done %v, moved %d, skipped %d", out.done, out.moved, out.skipped)
+	}
+	for name, want := range tree {
+		path := filepath.Join(to, "trip", name)
+		if got := read(t, path); !bytes.Equal(got, want) {
+			t.Errorf("%s differs", name)
+		}
+		if info, err := os.Stat(path); err != nil || !info.ModTime().Equal(when) {
+			t.Errorf("%s: time %v, %v", name, info.ModTime(), err)
+		}
+	}
+	info, err := os.Stat(filepath.Join(to, "trip", "one"))
+	if err != nil || runtime.GOOS != "windows" && info.Mode() != 0o500 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if info, err := os.Stat(filepath.Join(to, "trip", "hollow")); err != nil || !info.IsDir() {
+		t.Error(info, err)
+	}
+	if got := read(t, filepath.Join(to, "notes.txt")); string(got) != "ten bytes." {
+		t.Errorf("%q", got)
+	}
+	// Once more: everything is there, nothing moves.
+	again := transfer{paths: []string{filepath.Join(from, "trip"), single}, into: to}.run(t).ok(t)
+	if again.moved != 0 || len(again.done) != 5 {
+		t.Errorf("moved %d again, done %v", again.moved, again.done)
+	}
+}
+
+func TestResume(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	data := random(3, 500_000)
+	path := write(t, filepath.Join(from, "big"), data)
+	first := transfer{paths: []string{path}, into: to, breakAfter: 400_000}.run(t)
+	if !errors.Is(first.sendErr, ErrBroken) || !errors.Is(first.receiveErr, ErrBroken) {
+		t.Fatalf("sender: %v; receiver: %v", first.sendErr, first.receiveErr)
+	}
+	if !strings.Contains(first.receiveErr.Error(), "kept in big.parley-part") {
+		t.Error(first.receiveErr)
+	}
+	part := read(t, filepath.Join(to, "big.parley-part"))
+	if len(part) < 380_000 || !bytes.HasPrefix(data, part) {
+		t.Fatalf("%d bytes are kept", len(part))
+	}
+	second := transfer{paths: []string{path}, into: to}.run(t).ok(t)
+	if second.skipped != int64(len(part)) || second.moved != int64(len(data)-len(part)) {
+		t.Errorf("skipped %d, moved %d, with %d there", second.skipped, second.moved, len(part))
+	}
+	if !bytes.Equal(read(t, filepath.Join(to, "big")), data) {
+		t.Error("it differs")
+	}
+	if got := names(t, to); len(got) != 1 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+// What is kept of another file of the same name is of no use.
+func TestResumeOfAnother(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	data := random(4, 100_000)
+	path := write(t, filepath.Join(from, "big"), data)
+	other := bytes.Clone(data[:60_000])
+	other[59_999] ^= 1
+	write(t, filepath.Join(to, "big.parley-part"), other)
+	out := transfer{paths: []string{path}, into: to}.run(t).ok(t)
+	if out.skipped != 0 || !bytes.Equal(read(t, filepath.Join(to, "big")), data) {
+		t.Errorf("skipped %d", out.skipped)
+	}
+	// And what is longer than the file.
+	path = write(t, filepath.Join(from, "small"), data[:100])
+	write(t, filepath.Join(to, "small.parley-part"), data)
+	transfer{paths: []string{path}, into: to}.run(t).ok(t)
+	if got := read(t, filepath.Join(to, "small")); !bytes.Equal(got, data[:100]) {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
+func TestExisting(t *testing.T) {
+	from := t.TempDir()
+	path := write(t, filepath.Join(from, "f"), []byte("new content"))
+	for name, old := range map[string]string{"other size": "old", "same size": "old content"} {
+		t.Run(name, func(t *testing.T) {
+			to := t.TempDir()
+			write(t, filepath.Join(to, "f"), []byte(old))
+			out := transfer{paths: []string{path}, into: to}.run(t)
+			if !strings.Contains(out.sendErr.Error(), "f is there already, with other content") ||
+				!strings.Contains(out.receiveErr.Error(), "f is there already, with other content") {
+				t.Errorf("sender: %v; receiver: %v", out.sendErr, out.receiveErr)
+			}
+			if got := read(t, filepath.Join(to, "f")); string(got) != old {
+				t.Errorf("it was replaced: %q", got)
+			}
+			transfer{paths: []string{path}, into: to, overwrite: true}.run(t).ok(t)
+			if got := read(t, filepath.Join(to, "f")); string(got) != "new content" {
+				t.Errorf("%q", got)
+			}
+			if got := names(t, to); len(got) != 1 {
+				t.Errorf("left behind: %v", got)
+			}
+		})
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "f"), []byte("content"))
+	for name, options := range map[string]ReceiveOptions{
+		"declined": {Ask: func(context.Context, *Offer) error { return &Refused{Code: CodeDeclined, Reason: "no, thanks"} }},
+		"size":     {MaxBytes: 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to := t.TempDir()
+			out := transfer{paths: []string{path}, into: to, options: options}.run(t)
+			var there, here *Refused
+			if !errors.As(out.sendErr, &there) || !errors.As(out.receiveErr, &here) || there.Code != name || here.Code != name ||
+				!there.ByPeer || here.ByPeer || there.Reason != here.Reason {
+				t.Errorf("sender: %#v; receiver: %#v", out.sendErr, out.receiveErr)
+			}
+			if got := names(t, to); len(got) != 0 {
+				t.Errorf("left behind: %v", got)
+			}
+		})
+	}
+}
+
+// Nobody has to answer a question about files that are no longer offered.
+func TestSenderLeavesWhileAsked(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "f"), []byte("content"))
+	asked := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	list, err := Collect([]string{path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := OpenFolder(t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	a, b := pair(1000)
+	sent := make(chan error)
+	go func() { sent <- Send(ctx, a, list, SendOptions{}) }()
+	go func() { <-asked; cancel() }()
+	_, err = Receive(t.Context(), b, folder, ReceiveOptions{Ask: func(ctx context.Context, o *Offer) error {
+		close(asked)
+		<-ctx.Done()
+		return nil
+	}})
+	var over *Failed
+	if !errors.As(err, &over) || over.Code != FailedCancelled || !over.ByPeer {
+		t.Errorf("receiver: %v", err)
+	}
+	if err := <-sent; !errors.Is(err, context.Canceled) {
+		t.Errorf("sender: %v", err)
+	}
+}
+
+func TestSparse(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	const size = 256 << 20
+	path := filepath.Join(from, "sparse")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int64{10 << 20, 200 << 20} {
+		if _, err := f.WriteAt(random(5, 100_000), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || stored(info) > size/2 {
+		t.Skip("this file system has no holes")
+	}
+	out := transfer{paths: []string{path}, into: to}.run(t).ok(t)
+	if out.moved > 1<<20 || out.moved+out.skipped != size {
+		t.Errorf("moved %d, skipped %d", out.moved, out.skipped)
+	}
+	info, err := os.Stat(filepath.Join(to, "sparse"))
+	if err != nil || info.Size() != size || stored(info) > 2<<20 {
+		t.Errorf("%d bytes, %d stored, %v", info.Size(), stored(info), err)
+	}
+	if a, b := sha256.Sum256(read(t, path)), sha256.Sum256(read(t, filepath.Join(to, "sparse"))); a != b {
+		t.Error("it differs")
+	}
+}
+
+// A file that shrinks while it is sent: nobody gets half of it as a whole.
+func TestShrinks(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "f"), random(6, 100_000))
+	list, err := Collect([]string{path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 50_000); err != nil {
+		t.Fatal(err)
+	}
+	to := t.TempDir()
+	out := transfer{list: list, into: to}.run(t)
+	var here, there *Failed
+	if !errors.As(out.sendErr, &here) || !errors.As(out.receiveErr, &there) || here.Code != FailedRead || there.Code != FailedRead {
+		t.Errorf("sender: %v; receiver: %v", out.sendErr, out.receiveErr)
+	}
+	if got := names(t, to); len(got) != 0 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+// Two transfers of one name do not write into each other's file.
+func TestAtOnce(t *testing.T) {
+	to := t.TempDir()
+	path := write(t, filepath.Join(t.TempDir(), "f"), random(7, 100_000))
+	root, err := os.OpenRoot(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	other, err := openPart(t.Context(), root, &Entry{Name: "f", Size: 10, Mode: 0o666})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := transfer{paths: []string{path}, into: to}.run(t)
+	var there *Failed
+	if !errors.As(out.sendErr, &there) || there.Code != FailedDisk || !strings.Contains(out.sendErr.Error(), "f is being received already") {
+		t.Errorf("sender: %v", out.sendErr)
+	}
+	if err := other.close(); err != nil {
+		t.Error(err)
+	}
+	transfer{paths: []string{path}, into: to}.run(t).ok(t)
+}
+
+// A file that appears while another of its name comes is not replaced.
+func TestAppears(t *testing.T) {
+	to := t.TempDir()
+	root, err := os.OpenRoot(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	e := &Entry{Name: "f", Size: 4, Mode: 0o666}
+	p, err := openPart(t.Context(), root, e)
+	if err == nil {
+		err = p.write([]byte("late"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(to, "f"), []byte("early"))
+	if err := p.finish(e, false); !errors.Is(err, fs.ErrExist) {
+		t.Error(err)
+	}
+	if got := read(t, filepath.Join(to, "f")); string(got) != "early" {
+		t.Errorf("it was replaced: %q", got)
+	}
+	if got := read(t, filepath.Join(to, "f.parley-part")); string(got) != "late" {
+		t.Errorf("what came is not kept: %q", got)
+	}
+}
+
+func TestCollect(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "d", "f"), []byte("x"))
+	if err := os.Symlink("/etc", filepath.Join(dir, "d", "link")); err != nil {
+		t.Skip(err)
+	}
+	var skipped []string
+	l, err := Collect([]string{filepath.Join(dir, "d")}, func(path, why string) { skipped = append(skipped, filepath.Base(path)+" "+why) })
+	if err != nil || len(l.Entries) != 2 || l.Entries[1].Name != "d/f" || len(skipped) != 1 || skipped[0] != "link a link" {
+		t.Errorf("%+v, skipped %v, %v", l, skipped, err)
+	}
+	if _, err := Collect([]string{filepath.Join(dir, "d", "f"), write(t, filepath.Join(dir, "f"), nil)}, nil); err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Error(err)
+	}
+	if _, err := Collect([]string{os.DevNull}, nil); err == nil || !strings.Contains(err.Error(), "neither a file nor a folder") {
+		t.Error(err)
+	}
+	if _, err := Collect([]string{filepath.Join(dir, "missing")}, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

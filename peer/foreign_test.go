@@ -1,0 +1,250 @@
+package peer
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+// askedTrack tells when it is asked for a key frame.
+type askedTrack struct {
+	*webrtc.TrackLocalStaticSample
+	asked chan struct{}
+}
+
+func (a *askedTrack) RequestKeyFrame() {
+	select {
+	case a.asked <- struct{}{}:
+	default:
+	}
+}
+
+func pli(t *webrtc.TrackRemote) []rtcp.Packet {
+	return []rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(t.SSRC())}}
+}
+
+// originalPage behaves as the original text page of the wire's description: it
+// opens its own channel1 before any offer, and hears and speaks on that alone.
+type originalPage struct {
+	t       *testing.T
+	pc      *webrtc.PeerConnection
+	channel *webrtc.DataChannel
+	peer    *Call
+	heard   chan string
+	opened  chan struct{}
+
+	mu    sync.Mutex // protects following
+	early []webrtc.ICECandidateInit
+	ready bool
+}
+
+func newOriginalPage(t *testing.T) *originalPage {
+	t.Helper()
+	settings := webrtc.SettingEngine{}
+	settings.SetIncludeLoopbackCandidate(true)
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pc.GracefulClose() })
+	p := &originalPage{t: t, pc: pc, heard: make(chan string, 16), opened: make(chan struct{})}
+	p.channel, err = pc.CreateDataChannel("channel1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.channel.OnOpen(func() { close(p.opened) })
+	p.channel.OnMessage(func(m webrtc.DataChannelMessage) { p.heard <- string(m.Data) })
+	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
+		if c == nil {
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !p.ready {
+			p.early = append(p.early, c.ToJSON())
+			return
+		}
+		p.peer.DeliverCandidate(c.ToJSON())
+	})
+	return p
+}
+
+// described lets the candidates go, after the description.
+func (p *originalPage) described() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = true
+	for _, c := range p.early {
+		p.peer.DeliverCandidate(c)
+	}
+}
+
+func (p *originalPage) call() {
+	offer, err := p.pc.CreateOffer(nil)
+	if err == nil {
+		err = p.pc.SetLocalDescription(offer)
+	}
+	if err != nil {
+		p.t.Error(err)
+	}
+	p.peer.DeliverOffer(offer.SDP)
+	p.described()
+}
+
+func (p *originalPage) Offer(_ context.Context, sdp string) error {
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}); err != nil {
+		return err
+	}
+	answer, err := p.pc.CreateAnswer(nil)
+	if err != nil {
+		return err
+	}
+	if err := p.pc.SetLocalDescription(answer); err != nil {
+		return err
+	}
+	p.peer.DeliverAnswer(answer.SDP)
+	p.described()
+	return nil
+}
+
+func (p *originalPage) Answer(_ context.Context, sdp string) error {
+	return p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp})
+}
+
+func (p *originalPage) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
+	return p.pc.AddICECandidate(c)
+}
+
+func (p *originalPage) Leave(context.Context) error { return nil }
+
+func (p *originalPage) awaitHeard(want string) {
+	p.t.Helper()
+	select {
+	case got := <-p.heard:
+		if got != want {
+			p.t.Errorf("the page heard %q, want %q", got, want)
+		}
+	case <-time.After(deadline):
+		p.t.Fatalf("the page did not hear %q", want)
+	}
+}
+
+func TestOriginalTextPageIsCalled(t *testing.T) {
+	page := newOriginalPage(t)
+	s := newSide(t, "terminal", Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: page})
+	page.peer = s.call
+	s.call.Say("hello page")
+	s.start()
+	page.awaitHeard("hello page")
+	<-page.opened
+	if err := page.channel.SendText("hello terminal"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitText("hello terminal")
+}
+
+func TestOriginalTextPageCalls(t *testing.T) {
+	page := newOriginalPage(t)
+	s := newSide(t, "terminal", Config{Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: page})
+	page.peer = s.call
+	s.call.Say("hello page")
+	s.start()
+	page.call()
+	page.awaitHeard("hello page")
+	if err := page.channel.SendText("hello terminal"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitText("hello terminal")
+}
+
+// A peer that takes no candidates one by one gets them all in the answer.
+func TestAPeerThatDoesNotTrickle(t *testing.T) {
+	page := newOriginalPage(t)
+	var answers []string
+	record := &wire{filter: func(kind, s string) (string, bool) {
+		if kind != "leave" {
+			answers = append(answers, kind+" "+s)
+		}
+		return s, false
+	}}
+	s := newSide(t, "terminal", Config{Signaler: signalers{record, page}})
+	page.peer = s.call
+	offer, err := page.pc.CreateOffer(nil) // Pion offers no trickle unless told
+	if err != nil {
+		t.Fatal(err)
+	}
+	complete := webrtc.GatheringCompletePromise(page.pc)
+	if err := page.pc.SetLocalDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	<-complete
+	s.start()
+	s.call.DeliverOffer(page.pc.LocalDescription().SDP)
+	s.awaitConnected()
+	s.stop()
+	s.awaitEnd()
+	if len(answers) != 1 || !strings.HasPrefix(answers[0], "answer ") || !strings.Contains(answers[0], "a=candidate:") {
+		t.Errorf("sent %q, want one answer with candidates", answers)
+	}
+}
+
+// signalers tells several.
+type signalers []Signaler
+
+func (all signalers) each(do func(Signaler) error) error {
+	for _, s := range all {
+		if err := do(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (all signalers) Offer(ctx context.Context, sdp string) error {
+	return all.each(func(s Signaler) error { return s.Offer(ctx, sdp) })
+}
+func (all signalers) Answer(ctx context.Context, sdp string) error {
+	return all.each(func(s Signaler) error { return s.Answer(ctx, sdp) })
+}
+func (all signalers) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
+	return all.each(func(s Signaler) error { return s.Candidate(ctx, c) })
+}
+func (all signalers) Leave(ctx context.Context) error {
+	return all.each(func(s Signaler) error { return s.Leave(ctx) })
+}
+
+// Chromium fails a call in which the DTLS role changes with a new offer.
+func TestTheDTLSRoleStaysInALaterOffer(t *testing.T) {
+	setup := regexp.MustCompile(`a=setup:(\w+)`)
+	page := newOriginalPage(t)
+	var answers []string
+	record := &wire{filter: func(kind, s string) (string, bool) {
+		if kind == "answer" {
+			answers = append(answers, setup.FindStringSubmatch(s)[1])
+		}
+		return s, false
+	}}
+	s := newSide(t, "terminal", Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: signalers{record, page}})
+	page.peer = s.call
+	s.start()
+	s.awaitConnected()
+	first := setup.FindStringSubmatch(page.pc.LocalDescription().SDP)[1]
+	<-page.opened
+	page.call() // again, now from the page
+	if err := page.channel.SendText("after"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitText("after")
+	s.stop()
+	s.awaitEnd()
+	if want := []string{opposite(first)}; !slices.Equal(answers, want) {
+		t.Errorf("the page was %s at first; later answers say %v, want %v", first, answers, want)
+	}
+}

@@ -1,0 +1,199 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// handle takes one message of the mailbox.
+func (c *Call) handle(ctx context.Context, message any) (End, error) {
+	switch m := message.(type) {
+	case deliveredOffer:
+		c.gone = false
+		return 0, c.description(ctx, m.sdp, true)
+	case deliveredAnswer:
+		return 0, c.description(ctx, m.sdp, false)
+	case deliveredCandidate:
+		if err := c.candidate(m.ICECandidateInit); err != nil {
+			c.cfg.Logger.Debug("candidate dropped", "reason", err)
+		}
+	case deliveredLost:
+		c.gone = true
+		return c.maybeGone()
+	case deliveredLeave:
+		return TheyLeft, nil
+	case hungUp:
+		return WeLeft, nil
+	case said:
+		if !c.talk.say(m.line) {
+			c.cfg.OnEvent(Warned{"a line of text was dropped: too many wait for a data channel"})
+		}
+		c.sayDue()
+	case confirmed:
+		c.release()
+	case declined:
+		return 0, c.errDeclined()
+	case pairsWanted:
+		m.pairs <- c.conns[0].pairs()
+	case pathWanted:
+		return 0, c.restartICE(ctx)
+	case signalingBack:
+		return 0, c.repeat(ctx)
+	case changeWanted:
+		return 0, c.changed(ctx, m)
+	case backTooLate:
+		if m.outage == c.outage && c.down {
+			return 0, &Error{Connection, c.Why()}
+		}
+	case graceOver:
+		c.talk.certain = c.talk.own != nil
+		c.sayDue()
+	case channelWanted:
+		return 0, c.want(ctx, m)
+	case posted:
+		if slices.Contains(c.conns, m.from) { // else of one that is gone
+			return c.happened(ctx, m.from, m.event)
+		}
+	}
+	return 0, nil
+}
+
+// maybeGone ends the call if the other side is to be reached by no way.
+func (c *Call) maybeGone() (End, error) {
+	if c.gone && c.overall() != webrtc.PeerConnectionStateConnected {
+		return TheyLeft, nil
+	}
+	return 0, nil
+}
+
+// happened takes what the connection's callbacks posted.
+func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, error) {
+	switch e := event.(type) {
+	case localCandidate:
+		return 0, c.sendCandidate(ctx, conn, e.ICECandidate)
+	case gathered:
+		return 0, c.sendHeldAnswer(ctx, conn)
+	case stateNudge:
+		return c.stateChanged(ctx, conn)
+	case iceState:
+		if e.ICEConnectionState == webrtc.ICEConnectionStateConnected {
+			conn.progress.reached = true
+			conn.up.Store(true)
+		}
+	case pairSelected:
+		conn.progress.reached = true
+		c.cfg.OnEvent(pairEvent(e.ICECandidatePair))
+	case channelOpened:
+		c.opened(conn, e.Channel)
+	case channelClosed:
+		c.talk.closed(e.Channel)
+		c.cfg.OnEvent(ChannelClosed{e.Channel})
+	case messageArrived:
+		c.talk.heard(e.channel)
+		c.cfg.OnEvent(MessageReceived{e.channel, e.text, e.data})
+		c.sayDue()
+	case trackArrived:
+		c.cfg.OnEvent(conn.received(e))
+	case trackBound:
+		if e.err != nil {
+			c.cfg.OnEvent(TrackRefused{e.track, e.err.Error()})
+		} else {
+			c.cfg.OnEvent(TrackSending{e.track, e.codec})
+		}
+	}
+	return 0, nil
+}
+
+// hasPath tells if ICE has come through, for what it tells by its callback may
+// come later than what DTLS tells.
+func hasPath(dtls *webrtc.DTLSTransport) bool {
+	if dtls.State() == webrtc.DTLSTransportStateFailed || dtls.ICETransport().State() == webrtc.ICETransportStateConnected {
+		return true
+	}
+	pair, err := dtls.ICETransport().GetSelectedCandidatePair()
+	return err == nil && pair != nil
+}
+
+// stateChanged reads the state, for Pion's callbacks may come out of order.
+func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) {
+	conn.state = conn.pc.ConnectionState()
+	if conn.state == webrtc.PeerConnectionStateConnected {
+		conn.progress.wasConnected = true
+	}
+	if hasPath(conn.pc.SCTP().Transport()) {
+		conn.progress.reached = true
+	}
+	now := c.overall()
+	if now == c.was {
+		return 0, nil
+	}
+	c.was = now
+	c.cfg.OnEvent(StateChanged{now, time.Since(c.offered), conn.silence(now)})
+	switch {
+	case now == webrtc.PeerConnectionStateConnected:
+		c.up, c.down, c.wanted = true, false, nil
+	case now == webrtc.PeerConnectionStateDisconnected:
+		return c.maybeGone()
+	case now == webrtc.PeerConnectionStateClosed && c.up: // by the other side's DTLS close_notify
+		return TheyLeft, nil
+	case now == webrtc.PeerConnectionStateFailed && c.up:
+		return 0, c.failed(ctx)
+	case now == webrtc.PeerConnectionStateClosed, now == webrtc.PeerConnectionStateFailed:
+		return 0, &Error{Connection, c.Why()}
+	}
+	return 0, nil
+}
+
+func (c *Call) opened(conn *connection, ch *Channel) {
+	c.mu.Lock()
+	if c.channels = append(c.channels, ch); len(c.channels) > maxMeasured {
+		gone := slices.IndexFunc(c.channels, (*Channel).over)
+		c.channels = slices.Delete(c.channels, max(gone, 0), max(gone, 0)+1)
+	}
+	c.mu.Unlock()
+	c.cfg.OnEvent(ChannelOpened{ch})
+	conn.told(ch)
+	if ch.taken.Load() {
+		return
+	}
+	if c.talk.opened(ch) {
+		time.AfterFunc(hearingGrace, func() { c.box.post(graceOver{}) })
+	}
+	c.sayDue()
+}
+
+// sayDue sends the lines that a channel is ready for.
+func (c *Call) sayDue() {
+	if c.cfg.held.Load() {
+		return
+	}
+	ch, lines := c.talk.due()
+	for _, line := range lines {
+		if err := ch.Send([]byte(line), true); err != nil {
+			c.cfg.OnEvent(Warned{fmt.Sprintf("a line of text was not sent: %v", err)})
+			continue
+		}
+		c.cfg.OnEvent(TextSent{ch, line})
+	}
+}
+
+// silence is how long nothing has come, by the latest packet and the latest
+// answer to a check for consent (RFC 7675).
+func (c *connection) silence(now webrtc.PeerConnectionState) time.Duration {
+	if now != webrtc.PeerConnectionStateDisconnected && now != webrtc.PeerConnectionStateFailed {
+		return 0
+	}
+	pair, ok := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return 0
+	}
+	last := pair.LastPacketReceivedTimestamp.Time()
+	if answer := pair.LastResponseTimestamp.Time(); answer.After(last) {
+		last = answer
+	}
+	return max(0, time.Since(last))
+}

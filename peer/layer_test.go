@@ -1,0 +1,69 @@
+package peer
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+	"github.com/pion/webrtc/v4/pkg/media"
+)
+
+// layeredTrack is a track in three sizes.
+type layeredTrack struct {
+	webrtc.TrackLocal
+	layers []webrtc.TrackLocal
+}
+
+func (l *layeredTrack) Layers() []webrtc.TrackLocal { return l.layers }
+
+func newLayeredTrack(t *testing.T) *layeredTrack {
+	t.Helper()
+	l := &layeredTrack{}
+	for _, rid := range []string{"q", "h", "f"} {
+		track, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "video", "parley",
+			webrtc.WithRTPStreamID(rid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.layers = append(l.layers, track)
+	}
+	l.TrackLocal = l.layers[0]
+	return l
+}
+
+// TestLayersArriveEachByItsName: each layer of a track is a track of its own at the other end, which is told of one that is sent.
+func TestLayersArriveEachByItsName(t *testing.T) {
+	sent := newLayeredTrack(t)
+	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{sent} })
+	a.awaitConnected()
+	b.awaitConnected()
+	ctx, stop := context.WithCancel(context.Background())
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				for _, l := range sent.layers {
+					_ = l.(*webrtc.TrackLocalStaticSample).WriteSample(media.Sample{Data: make([]byte, 100), Duration: 20 * time.Millisecond})
+				}
+			}
+		}
+	})
+	defer feeding.Wait()
+	defer stop()
+	for _, rid := range []string{"q", "h", "f"} {
+		e := await(b, func(e TrackReceived) bool { return e.Track.RID() == rid })
+		if e.Track.ID() != "video" || e.Track.Kind() != webrtc.RTPCodecTypeVideo {
+			t.Errorf("layer %s is of track %s", rid, e.Track.ID())
+		}
+	}
+	if n := happenings(a, func(e TrackSending) bool { return e.Track == webrtc.TrackLocal(sent) }); n != 1 {
+		t.Errorf("it is told %d times that the track is sent", n)
+	}
+}

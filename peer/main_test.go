@@ -1,0 +1,34 @@
+package peer
+
+import (
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The packages meet in cmd; peer knows neither signaling nor media.
+func TestImports(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			path := strings.Trim(spec.Path.Value, `"`)
+			below := strings.HasPrefix(path, "parley/peer/") && strings.HasSuffix(file, "_test.go") // a hostile peer, files
+			if strings.HasPrefix(path, "parley/") && !below || strings.Contains(path, "gorilla") || strings.Contains(path, "mediadevices") {
+				t.Errorf("%s imports %s", file, path)
+			}
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package peer
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pion/webrtc/v4"
+)
+
+func TestTheDataSectionOfAnOfferIsNumberZero(t *testing.T) {
+	offers := make(chan string, 8)
+	a, b := pair(t, func(caller, _ *Config) {
+		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo}
+		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
+			if kind == "offer" {
+				offers <- s
+			}
+			return s, true
+		}
+	})
+	a.call.Say("hello")
+	b.awaitText("hello")
+	a.call.RestartICE() // a later offer says the same
+	for range 2 {
+		offer := <-offers
+		d, err := Describe(offer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range d.Sections {
+			if s.Data != (s.Mid == dataMid) {
+				t.Errorf("section %d has the mid %q", s.Index, s.Mid)
+			}
+		}
+		if !strings.Contains(offer, "a=group:BUNDLE v1 a1 0\r\n") {
+			t.Errorf("not all sections are bundled:\n%s", offer)
+		}
+	}
+	await(a, func(e PairSelected) bool { return true })
+	b.call.Say("and back")
+	a.awaitText("and back")
+}

@@ -1,0 +1,54 @@
+package peer
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4/stdnet"
+)
+
+// ListenMux opens a UDP port for many calls, see Config.Mux. The caller closes
+// it after the last of them. tap, if not nil, sees its packets.
+func ListenMux(port uint16, loopback bool, tap Tap) (ice.UDPMux, error) {
+	options := []ice.UDPMuxFromPortOption{ice.UDPMuxFromPortWithReadBufferSize(udpReadBuffer)}
+	if loopback {
+		options = append(options, ice.UDPMuxFromPortWithLoopback())
+	}
+	if tap != nil {
+		host, err := stdnet.NewNet()
+		if err != nil {
+			return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
+		}
+		options = append(options, ice.UDPMuxFromPortWithNet(&tappedNet{&bufferedNet{lockedNet: lockedNet{Net: host}}, tap}))
+	}
+	mux, err := ice.NewMultiUDPMuxFromPort(int(port), options...)
+	if err != nil {
+		return nil, fmt.Errorf("failed to listen on UDP port %d: %w", port, err)
+	}
+	return mux, nil
+}
+
+// ListenTCP opens a TCP port at which others reach our calls where no UDP gets
+// through (ICE over TCP, RFC 6544), see Config.TCP. The caller closes it after
+// the last call. tap, if not nil, sees its packets.
+func ListenTCP(port uint16, logger *slog.Logger, tap Tap) (ice.TCPMux, error) {
+	var l net.Listener
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: int(port)})
+	if err != nil {
+		return nil, fmt.Errorf("failed to listen on TCP port %d: %w", port, err)
+	}
+	if tap != nil {
+		l = tappedListener{l, tap}
+	}
+	return ice.NewTCPMuxDefault(ice.TCPMuxParams{
+		Listener: l, Logger: (&pionLog{log: logger}).NewLogger("ice"),
+		ReadBufferSize: tcpReadBuffer, WriteBufferSize: tcpWriteBuffer,
+	}), nil
+}
+
+const (
+	tcpReadBuffer  = 64      // packets
+	tcpWriteBuffer = 4 << 20 // bytes; beyond that packets are lost, as on a full link
+)

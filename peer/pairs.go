@@ -1,0 +1,89 @@
+package peer
+
+import (
+	"cmp"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// Pair is a candidate pair that ICE has looked at, or would have.
+type Pair struct {
+	Local, Remote CandidateFound
+	State         webrtc.StatsICECandidatePairState
+	Nominated     bool
+	// Checks were sent, Answers came to them, and Heard are the other side's checks.
+	Checks, Answers, Heard uint64
+	RTT                    time.Duration // of the latest answer, 0 without one
+}
+
+// pairsWanted is posted by Pairs.
+type pairsWanted struct{ pairs chan []Pair }
+
+// Pairs are the pairs of the first connection now, the selected one first, then those that got no answer. It
+// waits for the goroutine of Run, so it must not be called from OnEvent, and
+// returns nil after Run.
+func (c *Call) Pairs() []Pair {
+	w := pairsWanted{make(chan []Pair, 1)}
+	c.box.post(w)
+	select {
+	case p := <-w.pairs:
+		return p
+	case <-c.box.done:
+		return nil
+	}
+}
+
+// pairs reads Pion's report. It is asked for on the goroutine of Run alone, which
+// is also the one that closes the connection.
+func (c *connection) pairs() []Pair {
+	report := c.pc.GetStats()
+	var pairs []Pair
+	for _, s := range report {
+		p, ok := s.(webrtc.ICECandidatePairStats)
+		if !ok {
+			continue
+		}
+		pairs = append(pairs, Pair{
+			Local: foundIn(report, p.LocalCandidateID, false), Remote: foundIn(report, p.RemoteCandidateID, true),
+			State: p.State, Nominated: p.Nominated,
+			Checks: uint64(p.RequestsSent), Answers: uint64(p.ResponsesReceived), Heard: uint64(p.RequestsReceived),
+			RTT: time.Duration(p.CurrentRoundTripTime * float64(time.Second)),
+		})
+	}
+	slices.SortFunc(pairs, func(a, b Pair) int {
+		return cmp.Or(-cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Local.Address, b.Local.Address), cmp.Compare(a.Remote.Address, b.Remote.Address))
+	})
+	return pairs
+}
+
+// rank puts first what was selected, and then what should have worked and did
+// not.
+func (p Pair) rank() int {
+	relayed := p.Local.Type == "relay" || p.Remote.Type == "relay"
+	switch {
+	case p.Nominated:
+		return 4
+	case p.Checks > 0 && p.Answers == 0 && !relayed:
+		return 3
+	case p.Checks > 0 && p.Answers == 0:
+		return 2
+	case p.Answers > 0:
+		return 1
+	}
+	return 0
+}
+
+func foundIn(report webrtc.StatsReport, id string, remote bool) CandidateFound {
+	c, ok := report[id].(webrtc.ICECandidateStats)
+	if !ok {
+		return CandidateFound{Remote: remote}
+	}
+	return CandidateFound{
+		Remote: remote, Type: c.CandidateType.String(), Protocol: c.Protocol,
+		Address: net.JoinHostPort(c.IP, strconv.Itoa(int(c.Port))),
+	}
+}

@@ -1,0 +1,184 @@
+package peer
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+// of are the objects of a kind.
+func (r Report) of(kind string) []Object {
+	var found []Object
+	for _, o := range r {
+		if o["type"] == kind {
+			found = append(found, o)
+		}
+	}
+	return found
+}
+
+// awaitReport looks at the statistics until ok finds in them what it wants; a
+// receiver report comes each second.
+func awaitReport(s *side, ok func(Report) error) Report {
+	s.t.Helper()
+	timeout := time.After(deadline)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		r := s.call.Stats().Report
+		err := ok(r)
+		if err == nil {
+			return r
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			s.t.Fatalf("%s: %v in %v", s.name, err, r)
+		}
+	}
+}
+
+func TestReportOfACall(t *testing.T) {
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+		answerer.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	feed(t, a)
+	feed(t, b)
+	for _, s := range []*side{a, b} {
+		for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
+			drain(t, await(s, func(e TrackReceived) bool { return e.Track.Kind() == kind }))
+		}
+		await(s, func(ChannelOpened) bool { return true })
+	}
+	video := await(b, func(e TrackReceived) bool { return e.Track.Kind() == webrtc.RTPCodecTypeVideo })
+	ssrc := uint32(video.Track.SSRC())
+	for _, ask := range []rtcp.Packet{
+		&rtcp.PictureLossIndication{MediaSSRC: ssrc},
+		&rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: ssrc, SequenceNumber: 1}}},
+	} {
+		if err := video.WriteRTCP([]rtcp.Packet{ask}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []*side{a, b} {
+		checkReport(t, awaitReport(s, complete))
+	}
+	for s, kind := range map[*side]string{a: "outbound-rtp", b: "inbound-rtp"} {
+		awaitReport(s, func(r Report) error {
+			for _, o := range r.of(kind) {
+				if o["kind"] == "video" && o["pliCount"].(uint64) == 1 && o["firCount"].(uint64) == 1 {
+					return nil
+				}
+			}
+			return fmt.Errorf("%s does not count one PLI and one FIR", kind)
+		})
+	}
+	a.call.Hangup()
+	for _, s := range []*side{a, b} {
+		if _, err := s.awaitEnd(); err != nil {
+			t.Fatal(err)
+		}
+		if err := complete(s.call.Stats().Report); err != nil {
+			t.Errorf("after the end: %v", err)
+		}
+	}
+}
+
+// complete tells if all that W3C names and that can be measured has come.
+func complete(r Report) error {
+	for kind, least := range map[string]int{
+		"inbound-rtp": 2, "outbound-rtp": 2, "remote-inbound-rtp": 2, "remote-outbound-rtp": 2, "media-source": 2,
+		"candidate-pair": 1, "local-candidate": 1, "remote-candidate": 1, "codec": 2, "transport": 1,
+		"certificate": 2, "data-channel": 1, "peer-connection": 1,
+	} {
+		if got := len(r.of(kind)); got < least {
+			return fmt.Errorf("%d of %s, want %d", got, kind, least)
+		}
+	}
+	for _, o := range r.of("remote-inbound-rtp") {
+		if rtt, ok := o["roundTripTime"].(float64); !ok || rtt <= 0 || rtt > 10 {
+			return fmt.Errorf("a round trip of %v s", o["roundTripTime"])
+		}
+	}
+	return nil
+}
+
+// checkReport checks the form: ids are unique, references lead somewhere.
+func checkReport(t *testing.T, r Report) {
+	t.Helper()
+	ids := map[any]string{}
+	for _, o := range r {
+		if ids[o["id"]] != "" {
+			t.Errorf("%v and %v have one id", ids[o["id"]], o)
+		}
+		ids[o["id"]], _ = o["type"].(string)
+		if o["timestamp"].(float64) < 1.7e12 {
+			t.Errorf("no time in milliseconds: %v", o)
+		}
+	}
+	for _, o := range r {
+		for member, kind := range map[string]string{
+			"transportId": "transport", "codecId": "codec", "mediaSourceId": "media-source",
+			"localCandidateId": "local-candidate", "remoteCandidateId": "remote-candidate",
+			"selectedCandidatePairId": "candidate-pair", "localCertificateId": "certificate", "remoteCertificateId": "certificate",
+		} {
+			if to, ok := o[member]; ok && ids[to] != kind {
+				t.Errorf("%s of %v leads to %q, want a %s", member, o, ids[to], kind)
+			}
+		}
+	}
+	for _, o := range r.of("outbound-rtp") {
+		if o["kind"] == "audio" && (o["framesSent"] != nil || o["pliCount"] != nil) {
+			t.Errorf("sound has no frames: %v", o)
+		}
+	}
+}
+
+// Before anything is measured nothing is 0.
+func TestReportLeavesOutWhatIsNotMeasured(t *testing.T) {
+	call, err := New(Config{Signaler: &wire{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := call.Stats().Report; len(r) != 1 || r[0]["type"] != "peer-connection" {
+		t.Errorf("a call that has not begun reports %v", r)
+	}
+	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)} })
+	a.awaitConnected()
+	b.awaitConnected()
+	if got := b.call.Stats().Report.of("inbound-rtp"); len(got) > 0 {
+		t.Errorf("nothing was sent, and reported is %v", got)
+	}
+	for _, o := range a.call.Stats().Report.of("remote-inbound-rtp") {
+		if _, ok := o["roundTripTime"]; ok {
+			t.Errorf("a round trip that nobody measured: %v", o)
+		}
+	}
+}
+
+// drain reads a track, as who records or shows it does.
+func drain(t *testing.T, e TrackReceived) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if _, _, err := e.Track.ReadRTP(); err != nil {
+				return
+			}
+		}
+	}()
+	go func() {
+		for {
+			if _, _, err := e.Receiver.ReadRTCP(); err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { <-done })
+}

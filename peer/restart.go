@@ -1,0 +1,49 @@
+package peer
+
+import (
+	"context"
+	"time"
+)
+
+// wishInterval is the least time between restarts that the other side asked for.
+const wishInterval = 2 * time.Second
+
+// failed tries to bring a call back that was up: by an ICE restart from this
+// side or, if that is theirs to make, from the other.
+func (c *Call) failed(ctx context.Context) error {
+	if !c.down {
+		c.down = true
+		c.outage++
+		late := backTooLate{c.outage}
+		time.AfterFunc(c.cfg.RestartTimeout, func() { c.box.post(late) })
+	}
+	return c.restartICE(ctx)
+}
+
+func (c *Call) restartICE(ctx context.Context) error {
+	if !c.up || len(c.conns) > 1 {
+		return nil
+	}
+	c.restart = true
+	if c.state.yields() {
+		c.state.wished = true
+		return c.makeWish(ctx) // again, if need be: the one before may be lost
+	}
+	return c.negotiate(ctx, wantOffer, nil)
+}
+
+// repeat sends again what the other side may not have got: an offer that is out,
+// with the candidates found since. In a call that is down it asks for a restart.
+func (c *Call) repeat(ctx context.Context) error {
+	switch {
+	case !c.up || len(c.conns) > 1:
+		return nil
+	case c.state.phase == offering:
+		return c.sent(c.cfg.Signaler.Offer(ctx, c.conns[0].asSent(c.conns[0].pc.LocalDescription().SDP)))
+	case c.down:
+		return c.restartICE(ctx)
+	case c.state.wished:
+		return c.makeWish(ctx)
+	}
+	return nil
+}

@@ -1,0 +1,220 @@
+package peer
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/transport/v4/vnet"
+	"github.com/pion/webrtc/v4"
+)
+
+// lab is a network with two hosts, of which packets can be lost.
+type lab struct {
+	hosts [2]*vnet.Net
+	down  atomic.Bool
+	mute  atomic.Int32 // the last number of the address that is not heard
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	l := &lab{}
+	router, err := vnet.NewRouter(&vnet.RouterConfig{CIDR: "10.0.0.0/24", LoggerFactory: logging.NewDefaultLoggerFactory()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router.AddChunkFilter(func(c vnet.Chunk) bool { return !l.down.Load() && !l.muted(c) })
+	for i, ip := range []string{"10.0.0.1", "10.0.0.2"} {
+		if l.hosts[i], err = vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{ip}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := router.AddNet(l.hosts[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := router.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = router.Stop() })
+	return l
+}
+
+// pair makes a call in the lab, with short timeouts.
+func (l *lab) pair(t *testing.T, edit func(caller, answerer *Config)) (*side, *side) {
+	return pair(t, func(caller, answerer *Config) {
+		for i, c := range []*Config{caller, answerer} {
+			c.Net = l.hosts[i]
+			c.DisconnectedTimeout, c.FailedTimeout = 300*time.Millisecond, 300*time.Millisecond
+		}
+		if edit != nil {
+			edit(caller, answerer)
+		}
+	})
+}
+
+func (s *side) awaitState(state webrtc.PeerConnectionState) {
+	s.t.Helper()
+	await(s, func(e StateChanged) bool { return e.State == state })
+}
+
+// forget makes await look at later events only.
+func (s *side) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = nil
+}
+
+func TestAFailedConnectionComesBack(t *testing.T) {
+	for name, winner := range map[string]bool{"the caller restarts": true, "the answerer restarts": false} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			a, b := l.pair(t, func(caller, answerer *Config) {
+				caller.WinsGlare, answerer.WinsGlare = winner, !winner
+			})
+			a.call.Say("before")
+			b.awaitText("before")
+			a.awaitConnected()
+			b.awaitConnected()
+			a.forget()
+			b.forget()
+			l.down.Store(true)
+			a.awaitState(webrtc.PeerConnectionStateDisconnected)
+			b.awaitState(webrtc.PeerConnectionStateDisconnected)
+			a.call.Say("under way")
+			a.awaitState(webrtc.PeerConnectionStateFailed)
+			b.awaitState(webrtc.PeerConnectionStateFailed)
+			l.down.Store(false)
+			a.awaitConnected()
+			b.awaitConnected()
+			b.awaitText("under way")
+			b.call.Say("after")
+			a.awaitText("after")
+		})
+	}
+}
+
+func TestAShortOutageNeedsNoRestart(t *testing.T) {
+	l := newLab(t)
+	a, b := l.pair(t, func(caller, answerer *Config) {
+		caller.FailedTimeout, answerer.FailedTimeout = time.Minute, time.Minute
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	l.down.Store(true)
+	a.awaitState(webrtc.PeerConnectionStateDisconnected)
+	l.down.Store(false)
+	a.awaitConnected()
+	a.call.Say("still here")
+	b.awaitText("still here")
+	if n := happenings(a, func(e CandidateFound) bool { return !e.Remote }); n > 0 {
+		t.Errorf("%d candidates were gathered anew", n)
+	}
+}
+
+func TestALongOutageEndsTheCall(t *testing.T) {
+	l := newLab(t)
+	a, _ := l.pair(t, func(caller, _ *Config) { caller.RestartTimeout = time.Second })
+	a.awaitConnected()
+	l.down.Store(true)
+	_, err := a.awaitEnd()
+	var failure *Error
+	if !errors.As(err, &failure) || failure.Stage != Connection {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestRestartICE(t *testing.T) {
+	a, b := pair(t, nil)
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	a.call.RestartICE()
+	await(a, func(e CandidateFound) bool { return !e.Remote })
+	await(a, func(e PairSelected) bool { return true })
+	a.call.Say("on the new path")
+	b.awaitText("on the new path")
+}
+
+// Who loses ties cannot make the offer, and asks for it.
+func TestTheLoserAsksForARestart(t *testing.T) {
+	a, b := pair(t, func(caller, answerer *Config) { caller.WinsGlare, answerer.WinsGlare = true, false })
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	b.forget()
+	b.call.RestartICE()
+	for _, s := range []*side{a, b} {
+		await(s, func(e CandidateFound) bool { return !e.Remote })
+		await(s, func(e PairSelected) bool { return true })
+	}
+	b.call.Say("on the new path")
+	a.awaitText("on the new path")
+}
+
+// An offer that was lost on the way is made again when signaling is back.
+func TestALostOfferIsRepeated(t *testing.T) {
+	var lose atomic.Bool
+	lost := make(chan struct{}, 1)
+	a, b := pair(t, func(caller, _ *Config) {
+		caller.WinsGlare = true
+		caller.Signaler.(*wire).filter = func(kind, payload string) (string, bool) {
+			if kind != "offer" || !lose.Swap(false) {
+				return payload, true
+			}
+			lost <- struct{}{}
+			return "", false
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	lose.Store(true)
+	a.call.RestartICE()
+	<-lost
+	a.call.SignalingBack()
+	await(a, func(e PairSelected) bool { return true })
+	a.call.Say("on the new path")
+	b.awaitText("on the new path")
+}
+
+// The other side's loss of signaling alone ends no call; with the path gone too
+// there is nothing to wait for.
+func TestALostSignalingLeavesTheCall(t *testing.T) {
+	l := newLab(t)
+	a, b := l.pair(t, nil)
+	a.awaitConnected()
+	b.awaitConnected()
+	a.call.DeliverLost()
+	a.call.Say("still here")
+	b.awaitText("still here")
+	l.down.Store(true)
+	if end, err := a.awaitEnd(); end != TheyLeft || err != nil {
+		t.Errorf("ended with %v, %v", end, err)
+	}
+}
+
+// A path that comes back long after an ICE restart is found: Pion's seven checks
+// of a pair would be over by then.
+func TestAPathMayComeBackLate(t *testing.T) {
+	l := newLab(t)
+	a, b := l.pair(t, func(caller, answerer *Config) {
+		caller.WinsGlare = true
+		caller.FailedTimeout, answerer.FailedTimeout = 8*time.Second, 8*time.Second
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	l.down.Store(true)
+	a.awaitState(webrtc.PeerConnectionStateFailed)
+	time.Sleep(2 * time.Second) // more than those seven take
+	l.down.Store(false)
+	a.awaitConnected()
+	a.call.Say("found")
+	b.awaitText("found")
+	if n := happenings(a, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateFailed }); n > 1 {
+		t.Errorf("it took %d restarts", n)
+	}
+}

@@ -1,0 +1,140 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// separateAnswers answers a bundled offer with a transport for each section, as
+// GStreamer's webrtcbin does by default. It is a Signaler for the offerer.
+type separateAnswers struct {
+	*unbundledPeer
+	offerer *Call
+	mids    []string
+}
+
+func (p *separateAnswers) Offer(_ context.Context, text string) error {
+	head, rest, _ := strings.Cut(text, "\r\nm=")
+	var kept []string
+	for _, line := range strings.Split(head, "\r\n") {
+		if !strings.HasPrefix(line, "a=group") {
+			kept = append(kept, line)
+		}
+	}
+	d, err := Describe(strings.Join(kept, "\r\n") + "\r\nm=" + rest)
+	if err != nil {
+		return err
+	}
+	var answers []string
+	for i, part := range d.parts {
+		p.mids = append(p.mids, part.Sections[0].Mid)
+		pc := p.pcs[i]
+		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: part.sdp}); err != nil {
+			return err
+		}
+		answer, err := pc.CreateAnswer(nil)
+		if err != nil {
+			return err
+		}
+		complete := webrtc.GatheringCompletePromise(pc)
+		if err := pc.SetLocalDescription(answer); err != nil {
+			return err
+		}
+		<-complete
+		answers = append(answers, pc.LocalDescription().SDP)
+	}
+	p.offerer.DeliverAnswer(joined(d, p.ownFingerprints(answers)))
+	return nil
+}
+
+// ownFingerprints moves those of the sessions, one for each transport, into the sections.
+func (p *separateAnswers) ownFingerprints(answers []string) []string {
+	for i, text := range answers {
+		fingerprint := "a=fingerprint:" + attributeOf(text, "fingerprint") + "\r\n"
+		head, section, _ := strings.Cut(strings.Replace(text, fingerprint, "", 1), "\r\nm=")
+		answers[i] = head + "\r\nm=" + section + fingerprint
+	}
+	return answers
+}
+
+func (p *separateAnswers) Answer(context.Context, string) error { return nil }
+func (p *separateAnswers) Leave(context.Context) error          { return nil }
+
+// Candidate gives a candidate to the transport that it is for, and to no other.
+func (p *separateAnswers) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
+	for i, mid := range p.mids {
+		if c.SDPMid != nil && *c.SDPMid == mid {
+			return p.pcs[i].AddICECandidate(c)
+		}
+	}
+	return nil // before the answer
+}
+
+func TestAnAnswerWithoutBundle(t *testing.T) {
+	p := &separateAnswers{unbundledPeer: newUnbundledPeer(t)}
+	arrived := make(chan *webrtc.TrackRemote, 1)
+	p.pcs[0].OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { arrived <- track })
+	track := testTrack(t, webrtc.MimeTypeOpus)
+	if _, err := p.pcs[0].AddTrack(track); err != nil {
+		t.Fatal(err)
+	}
+	p.pcs[1].OnDataChannel(func(ch *webrtc.DataChannel) {
+		ch.OnMessage(func(m webrtc.DataChannelMessage) { _ = ch.SendText("heard " + string(m.Data)) })
+	})
+	announced := make(chan string, 1)
+	record := &wire{filter: func(kind, text string) (string, bool) {
+		if kind == "offer" {
+			announced <- attributeOf(text, "ssrc")
+		}
+		return text, false
+	}}
+	s := newSide(t, "terminal", Config{
+		Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: signalers{record, p},
+		Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
+	})
+	p.offerer = s.call
+	s.call.Say("hello")
+	s.start()
+	s.awaitConnected()
+	s.awaitText("heard hello")
+	feed(t, s)
+	got := <-arrived
+	if ssrc, _, _ := strings.Cut(<-announced, " "); ssrc != "" && ssrc != fmt.Sprint(uint32(got.SSRC())) {
+		t.Errorf("the track came with SSRC %d, and %s was announced", got.SSRC(), ssrc)
+	}
+	feedTrack(t, track)
+	if e := await(s, func(TrackReceived) bool { return true }); e.Track.Codec().MimeType != webrtc.MimeTypeOpus || e.Local == nil {
+		t.Errorf("%s came, beside %v", e.Track.Codec().MimeType, e.Local)
+	}
+	if len(s.call.Stats().Tracks) != 1 {
+		t.Errorf("statistics of %d tracks, want 1", len(s.call.Stats().Tracks))
+	}
+}
+
+// A channel that was asked for before the connection was replaced opens on the
+// one that takes its place.
+func TestAWantedChannelSurvivesAnotherConnection(t *testing.T) {
+	var a, b *side
+	line := []ChannelOptions{{Label: "channel1"}}
+	a = newSide(t, "alice", Config{Caller: true, WinsGlare: true, Channels: line, Signaler: &wire{to: func() *Call { return b.call }}})
+	b = newSide(t, "bob", Config{Caller: true, Channels: line, Signaler: &wire{to: func() *Call { return a.call }}})
+	opened := make(chan error, 1)
+	go func() {
+		ch, err := b.call.OpenChannel(t.Context(), ChannelOptions{Label: "wanted"})
+		if err == nil {
+			err = ch.Write(t.Context(), []byte("hello"), true)
+		}
+		opened <- err
+	}()
+	b.start()
+	await(b, func(e CandidateFound) bool { return !e.Remote }) // its own offer is out
+	a.start()
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	a.awaitText("hello")
+}

@@ -1,0 +1,56 @@
+package peer
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// streams are the tracks that a connection has or had, for its statistics:
+// Pion forgets them when the other side closes.
+type streams struct {
+	mu  sync.Mutex // protects following
+	out []*outStream
+	in  []inStream
+}
+
+type outStream struct {
+	*outgoing
+	sender *webrtc.RTPSender
+	mid    string
+}
+
+type inStream struct {
+	track *webrtc.TrackRemote
+	mid   string
+}
+
+func (s *streams) sends(out *outgoing, sender *webrtc.RTPSender) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out = append(s.out, &outStream{outgoing: out, sender: sender})
+}
+
+func (s *streams) receives(track *webrtc.TrackRemote, mid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in = append(s.in, inStream{track, mid})
+}
+
+// all are the streams; the mid of those that were negotiated since is noted.
+func (s *streams) all(pc *webrtc.PeerConnection) ([]outStream, []inStream) {
+	transceivers := pc.GetTransceivers()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []outStream
+	for _, o := range s.out {
+		for _, t := range transceivers {
+			if t.Sender() == o.sender && t.Mid() != "" {
+				o.mid = t.Mid()
+			}
+		}
+		out = append(out, *o)
+	}
+	return out, slices.Clone(s.in)
+}

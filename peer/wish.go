@@ -1,0 +1,142 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+)
+
+// A wish is an offer without media sections: "make me an offer". In a call that
+// is up, the parley that would lose a glare makes no offers (negotiate.go), so
+// it asks the other for one. It goes over the wire as an offer, because the
+// original servers pass nothing else on, and only to another parley. The
+// attribute says what the offer should have:
+//
+//	a=parley-wish:video audio   room to send one more of each
+//	a=parley-wish:ice           a new ICE session
+//	a=parley-wish:answer        nothing more: what changed is told by the answer
+const wishAttribute = "parley-wish"
+
+// wishOf is the wish in a description that is one.
+func wishOf(parsed *sdp.SessionDescription) ([]string, bool) {
+	value, ok := parsed.Attribute(wishAttribute)
+	if !ok || len(parsed.MediaDescriptions) > 0 || string(parsed.SessionName) != sessionName {
+		return nil, false
+	}
+	words := strings.Fields(value)
+	return append([]string{}, words[:min(len(words), maxSections)]...), true
+}
+
+// makeWish asks the other side for an offer.
+func (c *Call) makeWish(ctx context.Context) error {
+	conn := c.conns[0]
+	var wish []string
+	if c.restart {
+		wish = append(wish, "ice")
+	}
+	c.restart = false
+	for _, kind := range conn.homeless() {
+		wish = append(wish, kind.String())
+	}
+	if len(wish) == 0 {
+		wish = []string{"answer"}
+	}
+	text, err := conn.wish(wish)
+	if err != nil {
+		return &Error{Negotiation, err}
+	}
+	return c.sent(c.cfg.Signaler.Offer(ctx, text))
+}
+
+// wish is our description in force without its sections, so that the other side
+// sees from whom it is.
+func (c *connection) wish(words []string) (string, error) {
+	local := c.pc.LocalDescription()
+	if local == nil {
+		return "", errors.New("there is no description of ours to renew")
+	}
+	parsed := &sdp.SessionDescription{}
+	if err := parsed.UnmarshalString(local.SDP); err != nil {
+		return "", err
+	}
+	for _, key := range []string{"fingerprint", "ice-ufrag", "ice-pwd"} {
+		if _, ok := parsed.Attribute(key); !ok {
+			parsed.WithValueAttribute(key, firstAttribute(parsed, key))
+		}
+	}
+	parsed.MediaDescriptions = nil
+	parsed.Attributes = slices.DeleteFunc(parsed.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" })
+	parsed.WithValueAttribute(wishAttribute, strings.Join(words, " "))
+	text, err := parsed.Marshal()
+	return marked(string(text), ""), err
+}
+
+// homeless are the kinds of our tracks that are in no section yet.
+func (c *connection) homeless() []webrtc.RTPCodecType {
+	var kinds []webrtc.RTPCodecType
+	takes := map[string]bool{}
+	for _, s := range c.theirs {
+		takes[s.Mid] = !s.Rejected
+	}
+	for _, t := range c.pc.GetTransceivers() {
+		if out := c.outgoingOf(t); out != nil && out.current() != nil && !takes[t.Mid()] {
+			kinds = append(kinds, t.Kind())
+		}
+	}
+	return kinds
+}
+
+// grant prepares the offer that the other side wishes for.
+func (c *Call) grant(d *Description) error {
+	conn := c.conns[0]
+	if !conn.remoteSet || len(c.conns) > 1 {
+		return &Error{Negotiation, errors.New("it asks for an offer in a call that has none")}
+	}
+	var kinds []webrtc.RTPCodecType
+	for _, word := range d.wish {
+		if word == "ice" {
+			if time.Since(c.restarted) >= wishInterval {
+				c.restart, c.restarted = true, time.Now()
+			}
+		} else if kind := webrtc.NewRTPCodecType(word); kind != 0 {
+			kinds = append(kinds, kind)
+		}
+	}
+	return conn.makeRoom(kinds)
+}
+
+// makeRoom adds a section for each kind that the other side has no place for.
+func (c *connection) makeRoom(kinds []webrtc.RTPCodecType) error {
+	theirs := map[string]Section{}
+	for _, s := range c.theirs {
+		theirs[s.Mid] = s
+	}
+	room := map[webrtc.RTPCodecType]int{}
+	sections := 0
+	for _, t := range c.pc.GetTransceivers() {
+		sections++
+		s, known := theirs[t.Mid()]
+		mine := Section{Direction: t.Direction()}
+		if mine.Takes() && (!known || !s.Rejected && !s.Sends()) {
+			room[t.Kind()]++
+		}
+	}
+	for _, kind := range kinds {
+		if room[kind]--; room[kind] >= 0 {
+			continue
+		}
+		if sections++; sections >= maxSections {
+			return &Error{Negotiation, errors.New("it asks for more sections than a call may have")}
+		}
+		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+		if _, err := c.pc.AddTransceiverFromKind(kind, init); err != nil {
+			return &Error{Negotiation, err}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,348 @@
+package signal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"parley/signal"
+	"parley/signal/signaltest"
+)
+
+// system is a server that the client must work with.
+type system struct {
+	dialect  signal.Dialect
+	original bool
+	start    func(t testing.TB) (url string)
+}
+
+func systems() map[string]system {
+	ours := signalURL
+	greeting := func(t testing.TB) string {
+		return signaltest.Start(t, &signal.ServerOptions{Greeting: true, Limits: signal.NoLimits()})
+	}
+	original := func(dialect string) func(testing.TB) string {
+		return func(t testing.TB) string { return signaltest.Original(t, dialect) }
+	}
+	return map[string]system{
+		"our server, call":            {signal.DialectCall, false, ours},
+		"our server, relay":           {signal.DialectRelay, false, ours},
+		"our server, greeting, call":  {signal.DialectCall, false, greeting},
+		"our server, greeting, relay": {signal.DialectRelay, false, greeting},
+		"the original call server":    {signal.DialectCall, true, original("call")},
+		"the original relay server":   {signal.DialectRelay, true, original("relay")},
+	}
+}
+
+// join dials and signs in, and waits until the server knows the name.
+func (s system) join(t *testing.T, url, name string) *signal.Client {
+	t.Helper()
+	c := s.dial(t, url)
+	if err := c.Login(wait(t), name); err != nil {
+		t.Fatal(err)
+	}
+	if s.dialect == signal.DialectRelay { // whose login has no reply: a message to oneself tells
+		send(t, c, signal.Message{Type: signal.Offer, Peer: name, SDP: "self"})
+		receive(t, c, signal.Message{Type: signal.Offer, SDP: "self"})
+	}
+	return c
+}
+
+func (s system) dial(t *testing.T, url string) *signal.Client {
+	t.Helper()
+	c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: s.dialect})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// from is the sender that a receiver learns of.
+func (s system) from(name string, typ signal.Type) string {
+	if s.dialect == signal.DialectRelay || s.original && typ != signal.Offer {
+		return ""
+	}
+	return name
+}
+
+func wait(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func send(t *testing.T, c *signal.Client, m signal.Message) {
+	t.Helper()
+	if err := c.Send(wait(t), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func receive(t *testing.T, c *signal.Client, want signal.Message) {
+	t.Helper()
+	got, err := c.Receive(wait(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// TestClientCall is a call from login to hang-up through every server.
+func TestClientCall(t *testing.T) {
+	const sdp = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=\"quo\\te\" </script> Ünï\u2028 \U0001F44B\r\n"
+	host := &signal.Candidate{Candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host", SDPMid: ptr("0"), SDPMLineIndex: ptr(uint16(0))}
+	full := &signal.Candidate{Candidate: "candidate:2 1 udp 1 192.0.2.1 9 typ host", SDPMid: ptr(""), SDPMLineIndex: ptr(uint16(65535)),
+		UsernameFragment: ptr("ufrag")}
+	bare := &signal.Candidate{Candidate: "candidate:3 1 udp 1 192.0.2.1 9 typ host"}
+	for name, s := range systems() {
+		t.Run(name, func(t *testing.T) {
+			url := s.start(t)
+			alice, bob := s.join(t, url, "Gandalf <b> 李"), s.join(t, url, "Saruman")
+			for _, m := range []signal.Message{
+				{Type: signal.Offer, SDP: sdp}, {Type: signal.ICECandidate, Candidate: host},
+				{Type: signal.ICECandidate, Candidate: full}, {Type: signal.ICECandidate, Candidate: bare}, {Type: signal.ICECandidate},
+			} {
+				m.Peer = "Saruman"
+				send(t, alice, m)
+				m.Peer = s.from("Gandalf <b> 李", m.Type)
+				receive(t, bob, m)
+			}
+			send(t, bob, signal.Message{Type: signal.Answer, Peer: "Gandalf <b> 李", SDP: sdp})
+			receive(t, alice, signal.Message{Type: signal.Answer, Peer: s.from("Saruman", signal.Answer), SDP: sdp})
+			send(t, bob, signal.Message{Type: signal.Leave, Peer: "Gandalf <b> 李"})
+			if s.dialect == signal.DialectCall {
+				receive(t, alice, signal.Message{Type: signal.Leave, Peer: s.from("Saruman", signal.Leave)})
+			}
+		})
+	}
+}
+
+// TestClientOrder sends a thousand candidates; all arrive, in order.
+func TestClientOrder(t *testing.T) {
+	for name, s := range systems() {
+		t.Run(name, func(t *testing.T) {
+			url := s.start(t)
+			alice, bob := s.join(t, url, "alice"), s.join(t, url, "bob")
+			send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
+			receive(t, bob, signal.Message{Type: signal.Offer, Peer: s.from("alice", signal.Offer), SDP: "v=0"})
+			const n = 1000
+			sent := make(chan error, 1)
+			go func() {
+				for i := range n {
+					c := &signal.Candidate{Candidate: fmt.Sprintf("candidate:%d", i)}
+					if err := alice.Send(t.Context(), signal.Message{Type: signal.ICECandidate, Peer: "bob", Candidate: c}); err != nil {
+						sent <- err
+						return
+					}
+				}
+				sent <- nil
+			}()
+			ctx := wait(t)
+			for i := range n {
+				m, err := bob.Receive(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := fmt.Sprintf("candidate:%d", i); m.Candidate == nil || m.Candidate.Candidate != want {
+					t.Fatalf("want %s, got %+v", want, m)
+				}
+			}
+			if err := <-sent; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestLoginTaken(t *testing.T) {
+	for name, s := range systems() {
+		if s.dialect == signal.DialectRelay {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			url := s.start(t)
+			s.join(t, url, "alice")
+			other := s.dial(t, url)
+			var refused *signal.LoginError
+			if err := other.Login(wait(t), "alice"); !errors.As(err, &refused) || refused.Code != signal.CodeTaken || refused.Name != "alice" {
+				t.Fatalf("got %v", err)
+			}
+			if err := other.Login(wait(t), "anna"); err != nil { // the connection lives on
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestLoginBadName(t *testing.T) {
+	c := systems()["our server, call"].dial(t, signalURL(t))
+	var refused *signal.LoginError
+	if err := c.Login(wait(t), "new\nline"); !errors.As(err, &refused) || refused.Code != signal.CodeBadName {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestAbsent calls somebody who is not there: our server says so once, the original call server never says a word.
+func TestAbsent(t *testing.T) {
+	for name, s := range systems() {
+		if s.original && s.dialect == signal.DialectRelay {
+			continue // dies: TestOriginalDies
+		}
+		t.Run(name, func(t *testing.T) {
+			alice := s.join(t, s.start(t), "alice")
+			send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
+			if s.original {
+				send(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "next"}) // the next that comes is this
+				receive(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "next"})
+				return
+			}
+			receive(t, alice, signal.Message{Type: signal.Error, Peer: "bob", Code: signal.CodeAbsent, Text: "bob is not signed in"})
+		})
+	}
+}
+
+// TestOriginalDies does what kills the originals: the client reports a lost connection, and our server lives on.
+func TestOriginalDies(t *testing.T) {
+	for dialect, deadly := range map[signal.Dialect]signal.Message{
+		signal.DialectCall:  {Type: signal.Leave, Peer: "nobody"},
+		signal.DialectRelay: {Type: signal.Offer, Peer: "nobody", SDP: "v=0"},
+	} {
+		t.Run(string(dialect), func(t *testing.T) {
+			s := system{dialect: dialect, original: true}
+			node := signaltest.OriginalServer(t, string(dialect))
+			alice := s.join(t, node.URL, "alice")
+			send(t, alice, deadly)
+			_, err := alice.Receive(wait(t))
+			var lost *signal.LostError
+			if !errors.As(err, &lost) || lost.Code != 1006 {
+				t.Errorf("got %v", err)
+			}
+			<-node.Died
+			if err := alice.Send(wait(t), deadly); !errors.As(err, &lost) {
+				t.Errorf("sending afterwards: %v", err)
+			}
+			if err := alice.Login(wait(t), "alice"); !errors.As(err, &lost) {
+				t.Errorf("signing in afterwards: %v", err)
+			}
+		})
+	}
+}
+
+// TestOriginalUnknownTypes holds our answers to unknown types against JavaScript's own.
+func TestOriginalUnknownTypes(t *testing.T) {
+	url := signaltest.Original(t, "call")
+	for frame, shown := range unknownTypes() {
+		t.Run(frame, func(t *testing.T) {
+			play(t, url, "alice = Hello world\nalice > "+frame+"\nalice < "+`{"type":"error","message":"Command not found: `+shown+`"}`)
+		})
+	}
+}
+
+// TestCancelledReceive and its like return at once, and the client stays of use.
+func TestCancelledContexts(t *testing.T) {
+	s := systems()["our server, call"]
+	alice := s.join(t, s.start(t), "alice")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	got := make(chan error, 1)
+	go func() {
+		_, err := alice.Receive(ctx)
+		got <- err
+	}()
+	cancel(why)
+	if err := <-got; !errors.Is(err, why) {
+		t.Errorf("Receive: %v", err)
+	}
+	if err := alice.Send(ctx, signal.Message{Type: signal.Leave, Peer: "alice"}); !errors.Is(err, why) {
+		t.Errorf("Send: %v", err)
+	}
+	if err := alice.Login(ctx, "anna"); !errors.Is(err, why) {
+		t.Errorf("Login: %v", err)
+	}
+	send(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "self"})
+	receive(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "self"})
+}
+
+// TestCloseFlushes closes right after the last message, which still arrives.
+func TestCloseFlushes(t *testing.T) {
+	for name, s := range systems() {
+		t.Run(name, func(t *testing.T) {
+			url := s.start(t)
+			alice, bob := s.join(t, url, "alice"), s.join(t, url, "bob")
+			for i := range 50 {
+				send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: fmt.Sprint(i)})
+			}
+			start := time.Now()
+			for range 2 {
+				if err := alice.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if took := time.Since(start); took > patience/2 {
+				t.Errorf("Close took %v", took)
+			}
+			for i := range 50 {
+				receive(t, bob, signal.Message{Type: signal.Offer, Peer: s.from("alice", signal.Offer), SDP: fmt.Sprint(i)})
+			}
+			if _, err := alice.Receive(wait(t)); !errors.Is(err, signal.ErrClosed) {
+				t.Errorf("Receive after Close: %v", err)
+			}
+			if err := alice.Send(wait(t), signal.Message{Type: signal.Leave, Peer: "bob"}); s.dialect == signal.DialectCall && !errors.Is(err, signal.ErrClosed) {
+				t.Errorf("Send after Close: %v", err)
+			}
+		})
+	}
+}
+
+// TestSendChecks refuses to send what no server would take.
+func TestSendChecks(t *testing.T) {
+	c := systems()["our server, call"].join(t, signalURL(t), "alice")
+	big := make([]byte, 64<<10)
+	for _, m := range []signal.Message{
+		{Type: signal.Offer, Peer: "bob"},
+		{Type: signal.Answer, Peer: "bob"},
+		{Type: signal.Offer, SDP: "v=0"},
+		{Type: signal.Leave, Peer: "new\nline"},
+		{Type: signal.Error, Peer: "bob"},
+		{Type: "login", Peer: "bob"},
+		{Type: signal.Offer, Peer: "bob", SDP: string(big)},
+		{Type: signal.Offer, Peer: "bob", SDP: strings.Repeat("\"", 40<<10)}, // doubled by its escapes
+		{Type: signal.ICECandidate, Peer: "bob", Candidate: &signal.Candidate{Candidate: string(big)}},
+	} {
+		if err := c.Send(wait(t), m); err == nil {
+			t.Errorf("sent a %s for %q with %d bytes", m.Type, m.Peer, len(m.SDP))
+		}
+	}
+}
+
+// TestFullQueues neither receives nor lets the queue drain; Send blocks until its context ends, and nothing is lost.
+func TestFullQueues(t *testing.T) {
+	url := signalURL(t)
+	bob, err := signal.Dial(wait(t), url, &signal.ClientOptions{ReceiveQueue: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bob.Close()
+	if err := bob.Login(wait(t), "bob"); err != nil {
+		t.Fatal(err)
+	}
+	alice := systems()["our server, call"].join(t, url, "alice")
+	for i := range 100 {
+		send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: fmt.Sprint(i)})
+	}
+	send(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "self"}) // the server has relayed all when this comes back
+	receive(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "self"})
+	for i := range 100 {
+		receive(t, bob, signal.Message{Type: signal.Offer, Peer: "alice", SDP: fmt.Sprint(i)})
+	}
+}

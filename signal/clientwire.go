@@ -1,0 +1,360 @@
+package signal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// wire is what a client says and understands in one dialect.
+type wire interface {
+	// login returns the frame that asks for a name, and whether the server replies to it.
+	login(ask loginAsk) (frame []byte, replies bool)
+	// ack returns the frame that confirms all messages up to that number.
+	ack(number uint64) []byte
+	// askICE returns the frame that asks for ICE servers anew; only our server has an answer.
+	askICE() []byte
+	// encode returns the frame of a message that passed check; nil where the dialect has no such message.
+	encode(m Message) []byte
+	// decode reads a frame from the server. An error tells why it is to be ignored.
+	decode(frame []byte) (incoming, error)
+}
+
+// incoming is a frame from the server: a message, the reply to a login, or ICE servers.
+type incoming struct {
+	message Message
+	reply   *loginReply
+	ice     *iceGrant
+}
+
+// iceGrant are ICE servers, and for how long they can begin a call; 0 is for ever.
+type iceGrant struct {
+	servers []ICEServer
+	last    time.Duration
+}
+
+// loginAsk is what a login asks for.
+type loginAsk struct {
+	name, token string
+	extras      bool   // the server is ours: it replies in the relay dialect, too
+	resume      bool   // to be able to come back
+	ticket      string // to come back now, with the number of the last message that has arrived
+	heard       uint64
+}
+
+// members are those of a login, in either dialect, that go beyond the original. They close the frame.
+func (a loginAsk) members(frame []byte) []byte {
+	if a.token != "" {
+		frame = appendString(append(frame, `,"token":`...), a.token)
+	}
+	switch {
+	case a.ticket != "":
+		frame = appendString(append(frame, `,"resume":`...), a.ticket)
+		frame = strconv.AppendUint(append(frame, `,"ack":`...), a.heard, 10)
+	case a.resume:
+		frame = append(frame, `,"resume":true`...)
+	}
+	return append(frame, `,"iceServers":true}`...)
+}
+
+type loginReply struct {
+	success    bool
+	code, text string
+	name       string // if it is not the one that was asked for
+	ice        iceGrant
+	ticket     string
+	wait       time.Duration
+	ack        uint64
+}
+
+// replyMembers are the members of a login reply.
+var replyMembers = []string{"type", "success", "message", "code", "name", "iceServers", "iceServersFor", "resume", "resumeFor", "ack"}
+
+func iceGrantOf(members map[string][]byte) iceGrant {
+	return iceGrant{iceServersOf(members["iceServers"]), milliseconds(members["iceServersFor"])}
+}
+
+// milliseconds is a time on the wire: at most 49 days, so that no clock overflows.
+func milliseconds(value []byte) time.Duration {
+	return time.Duration(min(number(value), 1<<32)) * time.Millisecond
+}
+
+func loginReplyOf(members map[string][]byte) *loginReply {
+	r := &loginReply{
+		success: isTrue(members["success"]),
+		code:    shownText(members["code"]), text: shownText(members["message"]),
+		ice:  iceGrantOf(members),
+		ack:  number(members["ack"]),
+		wait: milliseconds(members["resumeFor"]),
+	}
+	r.name, _ = senderOf(members["name"])
+	if ticket, ok := unquote(members["resume"]); ok && len(ticket) <= maxTicket {
+		r.ticket = ticket
+	}
+	return r
+}
+
+// maxTicket bounds a ticket; the server's have 43 bytes.
+const maxTicket = 256
+
+// wireOf returns a dialect; ours tells that the server is ours.
+func wireOf(d Dialect, ours bool) wire {
+	if d == DialectRelay {
+		return relayWire{ours}
+	}
+	return callWire{}
+}
+
+// errNothing: a frame without a message in it.
+var errNothing = errors.New("it only confirms")
+
+var errForeign = errors.New("it is of no known type")
+
+type callWire struct{}
+
+func (callWire) login(ask loginAsk) ([]byte, bool) {
+	return ask.members(appendString([]byte(`{"type":"login","name":`), ask.name)), true
+}
+
+func (callWire) ack(number uint64) []byte { return appendAck(nil, number) }
+
+func (callWire) askICE() []byte { return []byte(`{"type":"iceServers"}`) }
+
+func (callWire) encode(m Message) []byte {
+	frame := append([]byte(`{"type":"`), m.Type...)
+	frame = append(frame, '"')
+	switch m.Type {
+	case Offer, Answer:
+		frame = append(append(append(frame, `,"`...), m.Type...), `":`...)
+		frame = appendDescription(frame, m)
+	case ICECandidate:
+		frame = append(frame, `,"candidate":`...)
+		frame = appendCandidate(frame, m.Candidate)
+	}
+	frame = appendString(append(frame, `,"name":`...), m.Peer)
+	return append(frame, '}')
+}
+
+func (callWire) decode(frame []byte) (incoming, error) {
+	members := lastOf(parseObject(frame), "type", "name", "offer", "answer", "candidate", "message", "code", "lost")
+	typ, _ := unquote(members["type"])
+	switch Type(typ) {
+	case login:
+		return incoming{reply: loginReplyOf(lastOf(parseObject(frame), replyMembers...))}, nil
+	case ack:
+		return incoming{}, errNothing
+	case askICE:
+		return incomingICE(frame), nil
+	}
+	m := Message{Type: Type(typ)}
+	var err error
+	switch m.Type {
+	case Offer, Answer:
+		m.SDP, err = sdpOf(members[typ])
+	case ICECandidate:
+		m.Candidate, err = candidateOf(members["candidate"])
+	case Error:
+		m.Code, m.Text = shownText(members["code"]), shownText(members["message"])
+	case Leave:
+		m.Lost = string(members["lost"]) == "true"
+	default:
+		return incoming{}, errForeign
+	}
+	if err != nil {
+		return incoming{}, err
+	}
+	m.Peer, err = senderOf(members["name"])
+	return incoming{message: m}, err
+}
+
+func incomingICE(frame []byte) incoming {
+	grant := iceGrantOf(lastOf(parseObject(frame), replyMembers...))
+	return incoming{ice: &grant}
+}
+
+type relayWire struct {
+	// ours tells that the server is ours: it lets nobody send what the server alone may say.
+	ours bool
+}
+
+func (w relayWire) login(ask loginAsk) ([]byte, bool) {
+	frame := append(appendString([]byte(`{"inst":"init","id":`), ask.name), `,"errors":true`...)
+	if !w.ours {
+		return append(frame, '}'), false
+	}
+	return ask.members(append(frame, `,"reply":true`...)), true
+}
+
+func (relayWire) ack(number uint64) []byte {
+	return append(strconv.AppendUint([]byte(`{"inst":"ack","ack":`), number, 10), '}')
+}
+
+func (relayWire) askICE() []byte { return []byte(`{"inst":"iceServers"}`) }
+
+func (relayWire) encode(m Message) []byte {
+	if m.Type == Leave {
+		return nil
+	}
+	frame := appendString([]byte(`{"inst":"send","peerId":`), m.Peer)
+	frame = append(frame, `,"message":`...)
+	if m.Type == ICECandidate {
+		frame = append(appendCandidate(append(frame, `{"candidate":`...), m.Candidate), '}')
+	} else {
+		frame = appendDescription(frame, m)
+	}
+	return append(frame, '}')
+}
+
+func (w relayWire) decode(frame []byte) (incoming, error) {
+	members := lastOf(parseObject(frame), "type", "sdp", "candidate", "code", "message", "name")
+	typ, _ := unquote(members["type"])
+	switch {
+	case w.ours && Type(typ) == login:
+		return incoming{reply: loginReplyOf(lastOf(parseObject(frame), replyMembers...))}, nil
+	case w.ours && Type(typ) == ack:
+		return incoming{}, errNothing
+	case w.ours && Type(typ) == askICE:
+		return incomingICE(frame), nil
+	}
+	candidate, trickled := members["candidate"]
+	m := Message{Type: Type(typ)}
+	var err error
+	switch {
+	case m.Type == Offer || m.Type == Answer:
+		m.SDP, err = sdpText(members["sdp"])
+	case m.Type == Error:
+		m.Code, m.Text = shownText(members["code"]), shownText(members["message"])
+		m.Peer, err = senderOf(members["name"])
+	case trickled:
+		m.Type = ICECandidate
+		m.Candidate, err = candidateOf(candidate)
+	default:
+		err = errForeign
+	}
+	return incoming{message: m}, err
+}
+
+// lastOf returns the values of the members with these names, of a repeated member the last.
+func lastOf(o object, names ...string) map[string][]byte {
+	members := make(map[string][]byte, len(names))
+	for {
+		name, value, ok := o.next()
+		if !ok {
+			return members
+		}
+		for _, wanted := range names {
+			if string(name) == wanted {
+				members[wanted] = value
+			}
+		}
+	}
+}
+
+// sdpOf returns the session description within an offer or an answer.
+func sdpOf(payload []byte) (string, error) {
+	o, ok := openObject(payload)
+	if !ok {
+		return "", errors.New("its description is no object")
+	}
+	return sdpText(lastOf(o, "sdp")["sdp"])
+}
+
+func sdpText(value []byte) (string, error) {
+	sdp, ok := unquote(value)
+	switch {
+	case !ok || sdp == "":
+		return "", errors.New("it has no session description")
+	case len(sdp) > maxSDP:
+		return "", fmt.Errorf("its session description has %d bytes, more than %d", len(sdp), maxSDP)
+	}
+	return sdp, nil
+}
+
+// candidateOf returns the candidate in a JSON value, nil for each form of the end of candidates: null, "", nothing, and an object
+// whose candidate is empty (Firefox).
+func candidateOf(value []byte) (*Candidate, error) {
+	if isNull(value) || string(value) == `""` {
+		return nil, nil
+	}
+	o, ok := openObject(value)
+	if !ok {
+		return nil, errors.New("its candidate is no object")
+	}
+	members := lastOf(o, "candidate", "sdpMid", "sdpMLineIndex", "usernameFragment")
+	line, ok := unquote(members["candidate"])
+	switch {
+	case !ok:
+		return nil, errors.New("its candidate is no string")
+	case line == "":
+		return nil, nil
+	case len(line) > maxCandidate:
+		return nil, fmt.Errorf("its candidate has %d bytes, more than %d", len(line), maxCandidate)
+	}
+	c := &Candidate{Candidate: line}
+	var err error
+	if c.SDPMid, err = shortString(members["sdpMid"]); err != nil {
+		return nil, err
+	}
+	if c.UsernameFragment, err = shortString(members["usernameFragment"]); err != nil {
+		return nil, err
+	}
+	c.SDPMLineIndex, err = indexOf(members["sdpMLineIndex"])
+	return c, err
+}
+
+// shortString returns a mid or a username fragment, which RFC 8445 bounds by 256 characters; nil for null and for nothing.
+func shortString(value []byte) (*string, error) {
+	if isNull(value) {
+		return nil, nil
+	}
+	s, ok := unquote(value)
+	if !ok || len(s) > 256 {
+		return nil, errors.New("its candidate has a mid or a username fragment that is none")
+	}
+	return &s, nil
+}
+
+func indexOf(value []byte) (*uint16, error) {
+	if isNull(value) {
+		return nil, nil
+	}
+	n, err := strconv.ParseUint(string(value), 10, 16)
+	if err != nil {
+		return nil, errors.New("its candidate has an sdpMLineIndex that is none")
+	}
+	index := uint16(n)
+	return &index, nil
+}
+
+// senderOf returns the sender's name, "" where the wire does not tell. A name that cannot be shown could not be answered either.
+func senderOf(value []byte) (string, error) {
+	if isNull(value) {
+		return "", nil
+	}
+	name, text := nameOf(value)
+	if text != "" {
+		return "", errors.New("it has a bad sender: " + text)
+	}
+	return name, nil
+}
+
+// shownText is the text in a JSON value, made printable; "" for anything else.
+func shownText(value []byte) string {
+	text, _ := unquote(value)
+	return printable(text)
+}
+
+func appendDescription(dst []byte, m Message) []byte {
+	dst = append(append(append(dst, `{"type":"`...), m.Type...), `","sdp":`...)
+	return append(appendString(dst, m.SDP), '}')
+}
+
+func appendCandidate(dst []byte, c *Candidate) []byte {
+	text, err := json.Marshal(c)
+	if err != nil { // impossible: strings and a number
+		return append(dst, "null"...)
+	}
+	return append(dst, text...)
+}

@@ -1,0 +1,370 @@
+package signal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"parley/signal"
+	"parley/signal/signaltest"
+)
+
+// states collects what a client tells of its connection.
+type states chan signal.State
+
+func (s states) next(t *testing.T) signal.State {
+	t.Helper()
+	select {
+	case st := <-s:
+		return st
+	case <-time.After(patience):
+		t.Fatal("the client tells nothing")
+	}
+	panic("unreachable")
+}
+
+// returner is a client that comes back.
+func returner(t *testing.T, url, name string, o signal.ClientOptions) (*signal.Client, states) {
+	t.Helper()
+	told := make(states, 1000)
+	o.Resume, o.OnState = true, func(s signal.State) { told <- s }
+	c, err := signal.Dial(wait(t), url, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.Login(wait(t), name); err != nil {
+		t.Fatal(err)
+	}
+	return c, told
+}
+
+// TestExactlyOnce lets two clients talk over a network that breaks all the time: no message is lost, doubled or out of order, in either
+// direction and in either dialect.
+func TestExactlyOnce(t *testing.T) {
+	const messages = 150
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			dialect := []signal.Dialect{signal.DialectCall, signal.DialectRelay}[seed%2]
+			server, url := signaltest.StartServer(t, &signal.ServerOptions{Limits: signal.NoLimits()})
+			net, url := newCutter(t, url, seed)
+			options := signal.ClientOptions{Dialect: dialect, RetryFor: time.Minute, ReceiveQueue: 4, SendQueue: 8}
+			alice, told := returner(t, url, "alice", options)
+			bob, _ := returner(t, url, "bob", options)
+			send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
+			if m, err := bob.Receive(wait(t)); err != nil || m.Type != signal.Offer {
+				t.Fatal(m, err)
+			}
+			net.set(6000, false)
+			net.cutAll()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
+			defer cancel()
+			errs := make(chan error, 4)
+			go func() { errs <- sayAll(ctx, alice, "bob", messages) }()
+			go func() { errs <- sayAll(ctx, bob, "alice", messages) }()
+			go func() { errs <- hearAll(ctx, alice, messages) }()
+			go func() { errs <- hearAll(ctx, bob, messages) }()
+			for range 4 {
+				if err := <-errs; err != nil {
+					t.Error(err)
+				}
+			}
+			net.set(0, false)
+			net.mu.Lock()
+			cuts := net.cuts
+			net.mu.Unlock()
+			if cuts < 5 || !told.next(t).Lost || !told.next(t).Resumed {
+				t.Errorf("the network broke %d times, and alice was told otherwise", cuts)
+			}
+			if st := server.Stats(); st.Names != 2 || st.Calls != 1 {
+				t.Errorf("in the end there are %+v", st)
+			}
+			t.Logf("%d connections", cuts)
+		})
+	}
+}
+
+func sayAll(ctx context.Context, c *signal.Client, peer string, n int) error {
+	for i := range n {
+		m := signal.Message{Type: signal.ICECandidate, Peer: peer, Candidate: &signal.Candidate{Candidate: fmt.Sprintf("candidate:%d", i)}}
+		if err := c.Send(ctx, m); err != nil {
+			return fmt.Errorf("sending %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func hearAll(ctx context.Context, c *signal.Client, n int) error {
+	for i := range n {
+		m, err := c.Receive(ctx)
+		if err != nil {
+			return fmt.Errorf("receiving %d: %w", i, err)
+		}
+		if want := fmt.Sprintf("candidate:%d", i); m.Candidate == nil || m.Candidate.Candidate != want {
+			return fmt.Errorf("got %+v instead of %s", m, want)
+		}
+	}
+	return nil
+}
+
+// TestServerRestarts loses the server; the next one knows nothing of us, so we sign in anew, and can make calls.
+func TestServerRestarts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	first := signal.NewServer(nil)
+	go func() { ran <- first.Run(ctx, l) }()
+	alice, told := returner(t, address, "alice", signal.ClientOptions{})
+	drained := make(chan error, 1)
+	go func() { drained <- first.Drain(t.Context(), 0) }()
+	if err := <-drained; err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+	var lost *signal.LostError
+	if s := told.next(t); !s.Lost || !errors.As(s.Err, &lost) || lost.Code != websocket.CloseServiceRestart {
+		t.Fatalf("told %+v", s)
+	}
+	if l, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	second := signal.NewServer(nil)
+	go func() { ran <- second.Run(ctx, l) }()
+	if s := told.next(t); s.Lost || s.Resumed {
+		t.Fatalf("told %+v", s)
+	}
+	send(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "v=0"})
+	receive(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "v=0"})
+	_ = alice.Close()
+	cancel()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNameTakenMeanwhile is away for too long, and comes back to find the name held: that is final.
+func TestNameTakenMeanwhile(t *testing.T) {
+	server, direct := signaltest.StartServer(t, &signal.ServerOptions{Resume: time.Millisecond})
+	net, url := newCutter(t, direct, 1)
+	alice, told := returner(t, url, "alice", signal.ClientOptions{})
+	net.set(0, true)
+	net.cutAll()
+	if s := told.next(t); !s.Lost {
+		t.Fatalf("told %+v", s)
+	}
+	eventually(t, "the name is free", func() bool { return server.Stats().Names == 0 })
+	systems()["our server, call"].join(t, direct, "alice")
+	net.set(0, false)
+	var refused *signal.LoginError
+	if _, err := alice.Receive(wait(t)); !errors.As(err, &refused) || refused.Code != signal.CodeTaken || !signal.Final(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestGivesUp finds nobody for as long as it was told to try.
+func TestGivesUp(t *testing.T) {
+	net, url := newCutter(t, signalURL(t), 1)
+	alice, told := returner(t, url, "alice", signal.ClientOptions{RetryFor: 300 * time.Millisecond})
+	net.set(0, true)
+	net.cutAll()
+	if s := told.next(t); !s.Lost {
+		t.Fatalf("told %+v", s)
+	}
+	_, err := alice.Receive(wait(t))
+	var lost *signal.LostError
+	if !errors.As(err, &lost) || lost.Retry == nil || !strings.Contains(err.Error(), "did not come back") {
+		t.Errorf("got %v", err)
+	}
+	if err := alice.Send(wait(t), signal.Message{Type: signal.Leave, Peer: "bob"}); !errors.As(err, &lost) {
+		t.Errorf("sending afterwards: %v", err)
+	}
+}
+
+// TestCloseWhileAway does not wait for the server to be back.
+func TestCloseWhileAway(t *testing.T) {
+	net, url := newCutter(t, signalURL(t), 1)
+	alice, told := returner(t, url, "alice", signal.ClientOptions{RetryFor: time.Hour})
+	net.set(0, true)
+	net.cutAll()
+	if s := told.next(t); !s.Lost {
+		t.Fatalf("told %+v", s)
+	}
+	if err := alice.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := alice.Receive(wait(t)); !errors.Is(err, signal.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestFinal ends connections with codes that are final, and with one that is not: only then the client comes back.
+func TestFinal(t *testing.T) {
+	for _, code := range []int{1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4409} {
+		if !signal.Final(&signal.LostError{Code: code}) {
+			t.Errorf("%d is not final", code)
+		}
+	}
+	for _, code := range []int{1001, 1006, 1011, 1012, 1013, 4408, 4429, 4503} {
+		if signal.Final(&signal.LostError{Code: code}) {
+			t.Errorf("%d is final", code)
+		}
+	}
+	url := puppet(t, func(ws *websocket.Conn) {
+		_, _, _ = ws.ReadMessage()
+		say(t, ws, `{"type":"login","success":true,"resume":"ticket","resumeFor":20000}`)
+		_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4401, "no more"), time.Now().Add(patience))
+		_, _, _ = ws.ReadMessage()
+	})
+	alice, told := returner(t, url, "alice", signal.ClientOptions{})
+	var lost *signal.LostError
+	if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Code != 4401 {
+		t.Errorf("got %v", err)
+	}
+	if len(told) != 0 {
+		t.Errorf("the client tried to come back: %+v", <-told)
+	}
+}
+
+// TestOriginalsDoNotResume ends as it did before when the server gives no ticket.
+func TestOriginalsDoNotResume(t *testing.T) {
+	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
+		net, url := newCutter(t, signaltest.Original(t, string(dialect)), 1)
+		alice, told := returner(t, url, "alice", signal.ClientOptions{Dialect: dialect})
+		if servers := alice.ICEServers(); servers != nil {
+			t.Errorf("an original handed out %v", servers)
+		}
+		net.cutAll()
+		var lost *signal.LostError
+		if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Retry != nil || len(told) != 0 {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestSkippedMessage comes from a server that has lost count: the client does not go on as if nothing were missing.
+func TestSkippedMessage(t *testing.T) {
+	url := puppet(t, func(ws *websocket.Conn) {
+		_, _, _ = ws.ReadMessage()
+		say(t, ws, `{"type":"login","success":true,"resume":"ticket","resumeFor":20000}`, `{"type":"leave","seq":1}`, `{"type":"leave","seq":1}`, `{"type":"error","seq":3}`)
+		_, _, _ = ws.ReadMessage()
+	})
+	alice, told := returner(t, url, "alice", signal.ClientOptions{RetryFor: 50 * time.Millisecond})
+	receive(t, alice, signal.Message{Type: signal.Leave}) // once
+	if s := told.next(t); !s.Lost || !strings.Contains(s.Err.Error(), "a message is missing") {
+		t.Errorf("told %+v", s)
+	}
+}
+
+// TestICEServers takes what a server hands out, as far as it is of use.
+func TestICEServers(t *testing.T) {
+	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
+		url := signaltest.Start(t, &signal.ServerOptions{ICEServers: func(name string) []signal.ICEServer {
+			return []signal.ICEServer{{URLs: []string{"stun:a:3478"}}, {URLs: []string{"turn:b?transport=tcp", "turns:b"}, Username: "1:" + name, Credential: `"\`}}
+		}})
+		c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: dialect})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Login(wait(t), "alice"); err != nil {
+			t.Fatal(err)
+		}
+		want := `[{[stun:a:3478]  } {[turn:b?transport=tcp turns:b] 1:alice "\}]`
+		if got := fmt.Sprint(c.ICEServers()); got != want {
+			t.Errorf("%s: got %s, want %s", dialect, got, want)
+		}
+	}
+	hostile := puppet(t, func(ws *websocket.Conn) {
+		_, _, _ = ws.ReadMessage()
+		say(t, ws, `{"type":"login","success":true,"iceServers":[{"urls":"stun:`+strings.Repeat("x", 600)+`"},{"urls":["file:/etc/passwd"]},{"urls":[]},
+			{"urls":"turn:a\u202e"},{"urls":["turn:ok"],"username":"`+strings.Repeat("u", 600)+`"},7,[],{"urls":5},{"urls":["stun:a","stun:a","stun:a","stun:a","stun:a","stun:a","stun:a","stun:a","stun:a"]},
+			`+strings.Repeat(`{"urls":"stun:good"},`, 40)+`{}]}`)
+		_, _, _ = ws.ReadMessage()
+	})
+	c, err := signal.Dial(wait(t), hostile, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Login(wait(t), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ICEServers(); len(got) != 16 || got[0].URLs[0] != "stun:good" {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestClientToken brings its token, and learns that it is refused.
+func TestClientToken(t *testing.T) {
+	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
+		url := signaltest.Start(t, &signal.ServerOptions{Auth: &fakeAuth{}})
+		for token, code := range map[string]string{"open": "", "wrong": signal.CodeUnauthorized, "": signal.CodeUnauthorized} {
+			c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: dialect, Token: token})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = c.Login(wait(t), "alice")
+			var refused *signal.LoginError
+			if code == "" && err != nil || code != "" && (!errors.As(err, &refused) || refused.Code != code || !signal.Final(err)) {
+				t.Errorf("%s, %q: %v", dialect, token, err)
+			}
+			_ = c.Close()
+		}
+	}
+}
+
+// TestRefusedUpgrade tells apart what is worth another try.
+func TestRefusedUpgrade(t *testing.T) {
+	for status, final := range map[int]bool{401: true, 403: true, 429: false, 502: false, 503: false} {
+		web := httptest.NewServer(statusHandler(status))
+		_, err := signal.Dial(wait(t), web.URL, nil)
+		if !errors.Is(err, signal.ErrUnreachable) || signal.Final(err) != final {
+			t.Errorf("%d: final is %v: %v", status, signal.Final(err), err)
+		}
+		web.Close()
+	}
+}
+
+// TestKeepsTrying goes on for as long as it is asked to.
+func TestKeepsTrying(t *testing.T) {
+	net, url := newCutter(t, signalURL(t), 1)
+	rounds := make(chan struct{}, 8)
+	left := 3
+	alice, told := returner(t, url, "alice", signal.ClientOptions{RetryFor: 50 * time.Millisecond, KeepTrying: func() bool {
+		left--
+		rounds <- struct{}{}
+		return left > 0
+	}})
+	net.set(0, true)
+	net.cutAll()
+	if s := told.next(t); !s.Lost {
+		t.Fatalf("told %+v", s)
+	}
+	for i := range 3 {
+		select {
+		case <-rounds:
+		case <-wait(t).Done():
+			t.Fatalf("it was asked %d times whether to go on, want 3", i)
+		}
+	}
+	var lost *signal.LostError
+	if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Retry == nil {
+		t.Errorf("got %v", err)
+	}
+}

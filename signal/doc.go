@@ -1,0 +1,192 @@
+// Package signal brings two peers together: it is the wire that offers, answers and candidates travel on, the server in the
+// middle (Server), and the client at each end (Client). It knows nothing of calls and media.
+//
+//	alice                     server                      bob
+//	  |  login alice            |            login bob     |
+//	  |------------------------>|<-------------------------|
+//	  |  login, success         |         login, success   |
+//	  |<------------------------|------------------------->|
+//	  |  offer for bob          |         offer from alice |
+//	  |------------------------>|------------------------->|
+//	  |  answer from bob        |         answer for alice |
+//	  |<------------------------|<-------------------------|
+//	  |  candidate ...          |          candidate ...   |
+//	  |<----------------------->|<------------------------>|
+//	  |  leave for bob          |         leave from alice |
+//	  |------------------------>|------------------------->|
+//
+// # Frames
+//
+// The transport is a WebSocket (RFC 6455) on any path, without compression. Every message is one JSON object in one text frame. A
+// server reads the first frame of a connection to learn its dialect: a member named inst makes it the relay dialect, anything else the
+// call dialect, for good.
+//
+// Names of members match to the letter. Of a repeated member the last counts, as in JavaScript; unknown members are ignored. A
+// frame that is no JSON object counts as the object without members. What the server passes on it builds anew: nothing of
+// a message reaches another client but offer, answer, candidate and message, byte for byte, and those must have this shape:
+//
+//	offer, answer   an object with the strings type and sdp, each once
+//	candidate       an object whose candidate, if any, is one string; or null, "", or absent: the end of candidates
+//	message         an object whose type is not login, iceServers, error or ack, which are the server's
+//
+// A name, in both dialects, is 1 to 64 bytes of printable UTF-8 (see CheckName). Each dialect has its own names.
+//
+// # Dialect call
+//
+// From a client to the server; name is whom the message is for, and the server knows the sender by the connection.
+//
+//	{"type":"login","name":"alice"}
+//	{"type":"offer","offer":{"type":"offer","sdp":"..."},"name":"bob"}
+//	{"type":"answer","answer":{"type":"answer","sdp":"..."},"name":"alice"}
+//	{"type":"candidate","candidate":{"candidate":"...","sdpMid":"0","sdpMLineIndex":0},"name":"bob"}
+//	{"type":"leave","name":"bob"}
+//
+// From the server to a client. What is marked + is an extra of ours, which old pages ignore and old servers do not send.
+//
+//	login      success: bool              +message +code, when refused; for more see Login
+//	offer      offer, name: who calls
+//	answer     answer                     +name: who answers
+//	candidate  candidate                  +name: whose it is
+//	leave                                 +name: who hung up; +lost: true if that is only taken for granted: the
+//	                                      client of that name did not come back to this server in time
+//	error      message                    +code +name: whom the refused message was for
+//
+// # Calls
+//
+// A call is between two sessions, not between two names. An offer opens one with whoever holds the name at that moment; a user may be in
+// several.
+//
+//	message      needs                                          does
+//	offer        the name to be signed in                       opens the call, unless it is open
+//	answer       an open call in which the other has offered
+//	candidate    an open call
+//	leave        an open call                                   closes it
+//
+// What does not have what it needs is delivered to nobody, and answered with the error no_call, or absent. One thing is dropped without
+// a word: what a client sends into a call that has ended, or did not come about, without its doing, because it sent that before it
+// could know. So candidates that follow an offer to somebody absent, or cross the other's leave, are no error.
+//
+// When a connection closes or dies, everybody in a call with it gets a leave at once, and its name is free (for clients that come back,
+// see below). Whoever claims a name has no part in the calls of whoever held it. A login on a connection that is signed in gives up the
+// earlier name, as if it had closed.
+//
+// # Dialect relay
+//
+//	{"inst":"init","id":"Gandalf"}                      I am Gandalf; there is no reply
+//	{"inst":"send","peerId":"Saruman","message":{...}}  deliver {...}, as it is, to Saruman
+//
+// The message is {"type":"offer","sdp":...}, {"type":"answer","sdp":...} or {"candidate":{...}}; others pass as well. The receiver is not
+// told the sender. A second init of the same id takes it over, and the connection that held it stays open without one. There
+// is no hang-up and no error message; a client that wants errors says so with the extra member "errors":true in its init, and one that
+// wants a reply to init with "reply":true. It gets both in the form of the call dialect.
+//
+// The first message between two opens a call between their sessions. When that has ended, because one of them is gone or was taken
+// over, no answer and no candidate opens the next: they belong to the call before, and are refused with no_call.
+//
+// # Login
+//
+// Extra members of a login, and of an init, from a client:
+//
+//	token       string    for servers that want one
+//	iceServers  true      asks for ICE servers
+//	resume      true      asks to be able to come back; or a string, see below
+//
+// and of the reply to one that succeeded:
+//
+//	name        string    the name it got, if it is not the one it asked for
+//	iceServers  array     of {urls: [...], username, credential}, if it asked
+//	resume      string    the ticket to come back with, if it asked and the server lets it
+//	resumeFor   number    for how many milliseconds after a loss the ticket is good
+//	iceServersFor number  for how many milliseconds the credentials of iceServers can begin a call, if not for ever
+//
+// A token may as well come with the upgrade: as "Authorization: Bearer TOKEN"; as ?token=TOKEN; or, from a browser, as the subprotocol
+// parley.token.BASE64URL, offered together with the subprotocol parley, which is the one that the server agrees to. The login's goes
+// first, then the subprotocol's, the header's, the query's. The answer to an upgrade has the header Parley-Signal, by which
+// our client knows a server that understands all of this.
+//
+// # ICE servers
+//
+// TURN credentials are good for a limited time (draft-uberti-behave-turn-rest-00). That bounds when they can begin something: a relay checks
+// the expiry when an allocation is made, so a call that is up outlives them. But a user may stay signed in for days, and a call that
+// looks for a path anew, by an ICE restart, makes new allocations. So whoever is signed in may ask again, and does at half of
+// iceServersFor, and when a call begins or restarts it takes the latest:
+//
+//	{"type":"iceServers"}      call dialect      {"inst":"iceServers"}      relay dialect
+//	{"type":"iceServers","iceServers":[...],"iceServersFor":86400000}       the answer, in both
+//
+// What an Auth granted at the login is in every answer as it was then.
+//
+// # Coming back
+//
+// A client that has a ticket numbers every message it sends from there on with the member seq, from 1, and the server does the same
+// for it. The member ack tells the last number that has arrived; it goes with every numbered message, and after sixteen
+// messages without one by itself:
+//
+//	{"type":"ack","ack":16}      call dialect, and from the server
+//	{"inst":"ack","ack":16}      relay dialect, from a client
+//
+// Each side keeps what it sent until it is confirmed. A number that came before is ignored; one that skips others closes with 4400.
+//
+// When the connection breaks, other than by a close frame of one of the two, the session waits: its name stays its own, its calls stay
+// open, and nobody is told. The client connects anew, and its first message is a login with the ticket and the last number it has got:
+//
+//	{"type":"login","name":"alice","resume":"TICKET","ack":17}     {"inst":"init","id":"alice","resume":"TICKET","ack":17,"reply":true}
+//	{"type":"login","success":true,"ack":4}
+//
+// The reply tells the last number that the server has got; then both repeat what the other lacks. If the earlier connection is still
+// there, because the server has not noticed its end, it is closed with 4409. A session that has waited for too long, or for which
+// too much had to be kept, ends as if its connection closed then; a ticket for it is answered with expired, and the client may sign in
+// anew on the same connection. A ticket is 43 bytes of base64url, of which 192 bits are secret; the server keeps only their hash.
+//
+// # Errors
+//
+//	login_first     a message before the login, or after the name was taken over   both
+//	bad_name        a name, in a login or of whom a message is for                 both
+//	taken           the name of a login is held, be it by the connection itself    call, in the login reply
+//	absent          nobody of that name is signed in                               both
+//	no_call         an answer, candidate or leave outside an open call             both
+//	bad_message     a payload of the wrong shape                                   both
+//	unknown_type    the message is "Command not found: TYPE"                       both
+//	too_long        a frame, description or candidate over its bound; closes 1009  both
+//	rate_limited    faster than allowed; the third in ten seconds closes 4429      both
+//	too_many_calls  one of the two is in too many; the third closes 4429           both
+//	login_timeout   no login in time; closes 4408                                  both
+//	overloaded      too many connections wait to log in; closes 4503               both
+//	unauthorized    the login was refused; closes 4401                             in the login reply
+//	throttled       too many logins from that address were; closes 4429            in the login reply
+//	unavailable     the login cannot be decided now; closes 4503                   in the login reply
+//	expired         the session to come back to has ended                          in the login reply
+//
+// Absence is told for offers and answers (call) and for every send (relay). TYPE is what JavaScript makes of the member type (undefined,
+// null, 5, [object Object], ...), as the original server concatenates it; ours cuts it after 1 KiB. In the relay dialect, where
+// the original says nothing, the text is another.
+//
+// # Close codes
+//
+// Final are those after which the same attempt fails again; a client may come back after the others, after a random pause that grows.
+//
+//	1001  retry  the server shuts down
+//	1002  final  a frame against RFC 6455
+//	1003  final  a binary frame
+//	1006  retry  (no close frame) the client did not read, or did not answer a ping in time, or the network broke
+//	1007  final  text that is not UTF-8
+//	1009  final  a message over a bound of Limits
+//	1012  retry  the server drains; calls go on
+//	4400  final  the numbers of messages are out of sequence
+//	4401  final  the login was refused
+//	4408  retry  no login came in time
+//	4409  final  the client has come back on another connection
+//	4429  retry  too many messages, or refused logins from that address
+//	4503  retry  too many connections, or the login cannot be decided now
+//
+// 1008 and 4403 are final, too, for servers that use them. An upgrade over a limit does not get so far: it is answered with the HTTP
+// status 429 (too many from that address, or too many a second) or 503 (too many in all, or draining), and with Retry-After; one from
+// the wrong origin with 403.
+//
+// # The original servers
+//
+// A client must live with what the originals do, and this one does: the call server greets every connection with the plain text
+// "Hello world", never answers a message for somebody absent, never pings, sets no limits, and drops every member but the ones
+// above. It dies of a leave to somebody absent and of a connection that closes after its partner has gone; the relay server dies
+// of an unknown peerId and of bad JSON. ServerOptions.Greeting makes our server greet in the same way.
+package signal

@@ -1,0 +1,192 @@
+package signal
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"unicode/utf8"
+)
+
+// seeds are frames of both dialects and both directions, well-formed and not. The fuzzers start from them.
+var seeds = []string{
+	`{"type":"login","name":"alice"}`,
+	`{"type":"offer","offer":{"type":"offer","sdp":"v=0\r\n"},"name":"bob"}`,
+	`{"type":"answer","answer":{"type":"answer","sdp":"v=0\r\n"},"name":"bob"}`,
+	`{"type":"candidate","candidate":{"candidate":"candidate:1","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":"u"},"name":"bob"}`,
+	`{"type":"candidate","candidate":{"candidate":"","sdpMid":null,"sdpMLineIndex":null}}`,
+	`{"type":"leave","name":"bob"}`,
+	`{"type":"login","success":false,"message":"no","code":"taken"}`,
+	`{"type":"error","message":"Command not found: undefined","code":"unknown_type","name":"bob"}`,
+	`{"inst":"init","id":"Gandalf","errors":true}`,
+	`{"inst":"send","peerId":"Saruman","message":{"type":"offer","sdp":"v=0"}}`,
+	`{"type":"offer","sdp":"v=0"}`, `{"candidate":{"candidate":"candidate:1"}}`, `{"candidate":null}`,
+	`Hello world`, ``, `null`, `[]`, `5`, `"x"`, `{`, `{}`, ` { } `, `{"type":"login"}{}`,
+	`{"type":[1,null,[2,"x"],{"a":[3]}],"type":-0}`, `{"typ\u0065":"leave","n\u0061me":"\ud800"}`, `{"TYPE":"leave","type" : "leave" }`,
+	"{\"type\":\"\xff\"}", `{"a":"\\","b":"\"}","type":"leave"}`, `{"a":{"type":"login"},"b":[{"}":"]"}],"type":"leave"}`, `{"":1,"":2}`,
+	`{"type":1e999}`, "\t{\r\n\"type\"\t:\n1 , \"name\" :\"x\"}",
+}
+
+// FuzzObject holds object against encoding/json, whose maps compare names exactly and keep the last duplicate, too.
+func FuzzObject(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		want := map[string]json.RawMessage{}
+		if !utf8.Valid(frame) || json.Unmarshal(frame, &want) != nil {
+			want = map[string]json.RawMessage{}
+		}
+		got := map[string][]byte{}
+		for o := parseObject(frame); ; {
+			name, value, ok := o.next()
+			if !ok {
+				break
+			}
+			got[string(name)] = value
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%d members instead of %d: %q", len(got), len(want), got)
+		}
+		for name, value := range want {
+			if !bytes.Equal(got[name], value) {
+				t.Errorf("member %q is %q instead of %q", name, got[name], value)
+			}
+			var s string
+			isText := json.Unmarshal(value, &s) == nil && value[0] == '"'
+			if text, ok := unquote(got[name]); ok != isText || text != s {
+				t.Errorf("the string of %q is %q, %v", value, text, ok)
+			}
+		}
+	})
+}
+
+// FuzzServerCall decodes as the server does, builds what it would send, and looks at both.
+func FuzzServerCall(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	bounds := Limits{}.resolve()
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		req := decodeCall(frame)
+		typ := req.typ()
+		if typ == "" {
+			echo := appendJS(nil, req.kind, maxEcho)
+			if len(echo) > 2*maxEcho+2 {
+				t.Errorf("an echo of %d bytes", len(echo))
+			}
+			wellFormed(t, appendError(nil, CodeUnknownType, string(echo), ""))
+			return
+		}
+		name, refused := nameOf(req.name)
+		if (refused == "") != (CheckName(name) == nil) {
+			t.Errorf("name %q, refused for %q", name, refused)
+		}
+		if typ == login || typ == ack || refused != "" {
+			return
+		}
+		if code, _ := bounds.fits(typ, req.payload); code != "" {
+			return
+		}
+		out := wellFormed(t, appendDelivery(nil, typ, req.payload, name))
+		if text, _ := unquote(out["type"]); text != string(typ) {
+			t.Errorf("%s became %q", typ, out["type"])
+		}
+		if text, _ := unquote(out["name"]); text != name {
+			t.Errorf("from %q became %q", name, out["name"])
+		}
+		if len(req.payload) > 0 && !bytes.Equal(out[string(typ)], req.payload) {
+			t.Errorf("payload %q became %q", req.payload, out[string(typ)])
+		}
+		if want := map[Type]int{Leave: 2}[typ]; want != 0 && len(out) != want || want == 0 && len(out) != 3 {
+			t.Errorf("members %q", out)
+		}
+	})
+}
+
+// FuzzServerRelay decodes as the server does.
+func FuzzServerRelay(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		req := decodeRelay(frame)
+		if req.inst() != "send" {
+			return
+		}
+		if !bytes.Contains(frame, req.payload) {
+			t.Errorf("payload %q is not of the frame", req.payload)
+		}
+		if _, ok := openObject(req.payload); ok {
+			wellFormed(t, req.payload)
+		}
+	})
+}
+
+// FuzzClientCall decodes as the client does; what it accepts is bounded and can be said again.
+func FuzzClientCall(f *testing.F) { fuzzClient(f, callWire{}) }
+
+// FuzzClientRelay is FuzzClientCall in the relay dialect.
+func FuzzClientRelay(f *testing.F) { fuzzClient(f, relayWire{ours: true}) }
+
+func fuzzClient(f *testing.F, w wire) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		got, err := w.decode(frame)
+		if err != nil || got.reply != nil {
+			return
+		}
+		m := got.message
+		if m.Peer != "" && CheckName(m.Peer) != nil {
+			t.Errorf("peer %q", m.Peer)
+		}
+		if printable(m.Text) != m.Text || printable(m.Code) != m.Code {
+			t.Errorf("text %q, code %q", m.Text, m.Code)
+		}
+		if m.Type == Error {
+			return
+		}
+		m.Peer = "bob"
+		if err := m.check(); err != nil {
+			t.Fatalf("what was received cannot be sent: %v", err)
+		}
+		said := w.encode(m)
+		if said == nil {
+			return
+		}
+		wellFormed(t, said)
+		if _, relayed := w.(relayWire); relayed {
+			said = decodeRelay(said).payload
+		}
+		back, err := w.decode(said)
+		if err != nil {
+			t.Fatalf("%q: %v", said, err)
+		}
+		back.message.Peer = m.Peer
+		if !equalMessages(back.message, m) {
+			t.Errorf("%+v came back as %+v", m, back.message)
+		}
+	})
+}
+
+func equalMessages(a, b Message) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return bytes.Equal(x, y)
+}
+
+func wellFormed(t *testing.T, frame []byte) map[string][]byte {
+	t.Helper()
+	if !json.Valid(frame) || !utf8.Valid(frame) {
+		t.Fatalf("sent %q", frame)
+	}
+	out := map[string][]byte{}
+	for o := parseObject(frame); ; {
+		name, value, ok := o.next()
+		if !ok {
+			return out
+		}
+		out[string(name)] = value
+	}
+}

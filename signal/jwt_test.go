@@ -1,0 +1,195 @@
+package signal_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"parley/signal"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+func write(t *testing.T, content []byte) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func pemOf(t *testing.T, public any) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
+
+func sign(t *testing.T, method jwt.SigningMethod, key any, claims jwt.MapClaims, kid string) string {
+	t.Helper()
+	token := jwt.NewWithClaims(method, claims)
+	if kid != "" {
+		token.Header["kid"] = kid
+	}
+	text, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func claims(more ...any) jwt.MapClaims {
+	c := jwt.MapClaims{"sub": "alice", "exp": 2000}
+	for i := 0; i < len(more); i += 2 {
+		if more[i+1] == nil {
+			delete(c, more[i].(string))
+		} else {
+			c[more[i].(string)] = more[i+1]
+		}
+	}
+	return c
+}
+
+// TestJWT brings tokens of every kind, good and bad, at the second 1000 of a clock.
+func TestJWT(t *testing.T) {
+	edPublic, ed, _ := ed25519.GenerateKey(rand.Reader)
+	_, edOther, _ := ed25519.GenerateKey(rand.Reader)
+	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	rs, _ := rsa.GenerateKey(rand.Reader, 2048)
+	point, err := ec.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, _ := json.Marshal(map[string]any{"keys": []map[string]string{
+		{"kty": "OKP", "crv": "Ed25519", "x": b64(edPublic), "kid": "one"},
+		{"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:]), "kid": "two"},
+		{"kty": "RSA", "n": b64(rs.N.Bytes()), "e": "AQAB", "kid": "three", "use": "sig"},
+		{"kty": "RSA", "n": "AQAB", "e": "AQAB", "use": "enc"},
+	}})
+	oct, _ := json.Marshal(map[string]string{"kty": "oct", "k": b64([]byte(secret))})
+	edFile, ecFile, rsFile := pemOf(t, edPublic), pemOf(t, &ec.PublicKey), pemOf(t, &rs.PublicKey)
+	const good, none = "", "the token is not good"
+	for name, tc := range map[string]struct {
+		file  []byte
+		token string
+		want  string
+	}{
+		"Ed25519":                            {edFile, sign(t, jwt.SigningMethodEdDSA, ed, claims(), ""), good},
+		"P-256":                              {ecFile, sign(t, jwt.SigningMethodES256, ec, claims(), ""), good},
+		"RSA":                                {rsFile, sign(t, jwt.SigningMethodRS256, rs, claims(), ""), good},
+		"a secret":                           {[]byte(secret + "\n"), sign(t, jwt.SigningMethodHS256, []byte(secret), claims(), ""), good},
+		"a JWK":                              {oct, sign(t, jwt.SigningMethodHS256, []byte(secret), claims(), ""), good},
+		"several keys in PEM":                {append(append([]byte{}, edFile...), ecFile...), sign(t, jwt.SigningMethodES256, ec, claims(), ""), good},
+		"a set, the first":                   {set, sign(t, jwt.SigningMethodEdDSA, ed, claims(), "one"), good},
+		"a set, the second":                  {set, sign(t, jwt.SigningMethodES256, ec, claims(), "two"), good},
+		"a set, the third, unnamed":          {set, sign(t, jwt.SigningMethodRS256, rs, claims(), ""), good},
+		"a set, the wrong name":              {set, sign(t, jwt.SigningMethodRS256, rs, claims(), "one"), none},
+		"within the leeway":                  {edFile, sign(t, jwt.SigningMethodEdDSA, ed, claims("exp", 971, "nbf", 1029), ""), good},
+		"expired":                            {edFile, sign(t, jwt.SigningMethodEdDSA, ed, claims("exp", 960), ""), "the token has expired"},
+		"without end":                        {edFile, sign(t, jwt.SigningMethodEdDSA, ed, claims("exp", nil), ""), none},
+		"not yet":                            {edFile, sign(t, jwt.SigningMethodEdDSA, ed, claims("nbf", 1040), ""), "the token is not valid yet"},
+		"for bob":                            {edFile, sign(t, jwt.SigningMethodEdDSA, ed, claims("sub", "bob"), ""), "the token is for another name"},
+		"for nobody":                         {edFile, sign(t, jwt.SigningMethodEdDSA, ed, claims("sub", nil), ""), "the token is for another name"},
+		"another key":                        {edFile, sign(t, jwt.SigningMethodEdDSA, edOther, claims(), ""), none},
+		"unsigned":                           {edFile, sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, claims(), ""), none},
+		"unsigned, for a secret":             {[]byte(secret), sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, claims(), ""), none},
+		"the public key as a secret":         {rsFile, sign(t, jwt.SigningMethodHS256, rsFile, claims(), ""), none},
+		"the trimmed public key as a secret": {rsFile, sign(t, jwt.SigningMethodHS256, []byte(strings.TrimSpace(string(rsFile))), claims(), ""), none},
+		"another hash":                       {[]byte(secret), sign(t, jwt.SigningMethodHS512, []byte(secret), claims(), ""), none},
+		"another padding":                    {rsFile, sign(t, jwt.SigningMethodPS256, rs, claims(), ""), none},
+		"nothing":                            {edFile, "", "a token is needed to sign in here"},
+		"nonsense":                           {edFile, "nonsense", none},
+		"a changed claim":                    {edFile, changed(sign(t, jwt.SigningMethodEdDSA, ed, claims("sub", "bob"), "")), none},
+	} {
+		t.Run(name, func(t *testing.T) {
+			auth, err := signal.LoadJWT(write(t, tc.file), &signal.JWTOptions{Now: func() time.Time { return time.Unix(1000, 0) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			grant, err := auth.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: tc.token})
+			var refusal *signal.Refusal
+			switch {
+			case tc.want == good && (err != nil || grant.Name != "alice"):
+				t.Errorf("refused: %v", err)
+			case tc.want != good && (!errors.As(err, &refusal) || refusal.Reason != tc.want):
+				t.Errorf("got %v, %v", grant, err)
+			}
+		})
+	}
+}
+
+// changed makes a token of bob one of alice.
+func changed(token string) string {
+	parts := strings.Split(token, ".")
+	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	parts[1] = b64([]byte(strings.Replace(string(payload), "bob", "alice", 1)))
+	return strings.Join(parts, ".")
+}
+
+func TestJWTAudience(t *testing.T) {
+	auth, err := signal.LoadJWT(write(t, []byte(secret)), &signal.JWTOptions{Audience: "parley", Now: func() time.Time { return time.Unix(1000, 0) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for aud, good := range map[string]bool{"parley": true, "other": false, "": false} {
+		c := claims("aud", aud)
+		if aud == "" {
+			delete(c, "aud")
+		}
+		_, err := auth.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: sign(t, jwt.SigningMethodHS256, []byte(secret), c, "")})
+		if (err == nil) != good {
+			t.Errorf("for %q: %v", aud, err)
+		}
+	}
+}
+
+// TestJWTKeyFiles gives files that hold no key of use; the error tells the next step.
+func TestJWTKeyFiles(t *testing.T) {
+	p384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ed, _ := ed25519.GenerateKey(rand.Reader)
+	private, _ := x509.MarshalPKCS8PrivateKey(ed)
+	for want, file := range map[string][]byte{
+		"too few":                []byte("hush"),
+		"give the public key":    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+		"give the public one":    []byte(`{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}`),
+		"not P-256":              pemOf(t, &p384.PublicKey),
+		"fewer than 2048":        pemOf(t, &small.PublicKey),
+		"cannot be used":         []byte("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----"),
+		"Ed25519 key is damaged": []byte(`{"kty":"OKP","crv":"Ed25519","x":"AA"}`),
+		"P-256 key is damaged":   []byte(`{"kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}`),
+		"is not used":            []byte(`{"kty":"EC","crv":"secp256k1"}`),
+		"no key for signatures":  []byte(`{"keys":[]}`),
+		"base64url of at least":  []byte(`{"kty":"oct","k":"AAAA"}`),
+		"neither a JWK":          []byte(`{"kty":5}`),
+		"RSA key is damaged":     []byte(`{"kty":"RSA","n":"AA","e":"AA"}`),
+	} {
+		if _, err := signal.LoadJWT(write(t, file), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	if _, err := signal.LoadJWT(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}

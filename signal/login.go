@@ -1,0 +1,231 @@
+package signal
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// authWait bounds the decision of an Auth that does not bound itself.
+const authWait = 10 * time.Second
+
+// login handles a login of the call dialect and an init of the relay dialect.
+func (s *Server) login(c *conn, w *work, req request) error {
+	h := s.hubOf(c.dialect)
+	if ticket, ok := unquote(req.resume); ok {
+		return s.resume(c, w, h, ticket, req)
+	}
+	name, text := nameOf(req.name)
+	if text != "" {
+		s.refuseLogin(c, w, req, CodeBadName, text)
+		return nil
+	}
+	grant, err := s.authorize(c, w, name, req)
+	if err != nil {
+		return err
+	}
+	reply := loginGrant{name: grant.Name, asked: name}
+	if isTrue(req.iceServers) {
+		s.grantICE(&reply, grant)
+	}
+	reply.granted = grant.ICEServers
+	s.signIn(c, w, h, req, reply)
+	return nil
+}
+
+// signIn gives the name, if it is free, and replies.
+func (s *Server) signIn(c *conn, w *work, h *hub, req request, grant loginGrant) {
+	sess := c.session
+	if sess == nil {
+		sess = &session{hub: h, conn: c}
+		if isTrue(req.resume) && s.opts.Resume > 0 {
+			sess.conn = nil
+			sess.line, grant.ticket = newLine(s, c)
+			grant.wait = s.opts.Resume
+		}
+	}
+	done := func() {
+		sess.iceServers = grant.granted
+		switch reply := appendGrant(nil, grant); {
+		case c.dialect == DialectRelay && !req.reply: // the original says nothing
+		case grant.ticket != "":
+			c.send(w, reply) // the messages that follow it are numbered
+		default:
+			sess.send(w, reply)
+		}
+	}
+	if h.dialect == DialectRelay {
+		h.takeOver(w, sess, grant.name, done)
+	} else if !h.signIn(w, sess, grant.name, done) {
+		s.refuseLogin(c, w, req, CodeTaken, grant.name+" is signed in already")
+		return
+	}
+	c.session, c.token = sess, ""
+	s.gate.loggedIn(c)
+	s.metrics.login("success")
+	s.log.Debug("signed in", slog.String("dialect", string(c.dialect)), s.user(grant.name))
+}
+
+// refuseLogin tells a client that its login was refused, where its dialect has a way to.
+func (s *Server) refuseLogin(c *conn, w *work, req request, code, text string) {
+	s.metrics.login(code)
+	switch {
+	case c.dialect != DialectRelay || req.reply:
+		c.reply(w, appendRefusal(nil, code, text))
+	case c.wantErrors:
+		c.reply(w, appendError(nil, code, text, ""))
+	}
+}
+
+// authorize asks the Auth, if there is one. An error ends the connection; the client has been told.
+func (s *Server) authorize(c *conn, w *work, name string, req request) (LoginGrant, error) {
+	if s.opts.Auth == nil {
+		return LoginGrant{Name: name}, nil
+	}
+	if err := s.throttle(c, w, req); err != nil {
+		return LoginGrant{}, err
+	}
+	token, _ := unquote(req.token)
+	if token == "" {
+		token = c.token
+	}
+	w.flush() // the others do not wait
+	ctx, cancel := context.WithTimeout(s.ctx, authWait)
+	defer cancel()
+	grant, err := s.opts.Auth.Authorize(ctx, LoginRequest{Name: name, Token: cutRunes(token, maxToken), Address: c.address, Dialect: c.dialect})
+	var refusal *Refusal
+	switch {
+	case s.ctx.Err() != nil: // the server closes, and says so itself
+		return grant, &breach{close: websocket.CloseGoingAway, text: goingAway}
+	case errors.As(err, &refusal):
+		s.gate.failed(c.address, s.now(), s.limits.failures)
+		s.metrics.authFailure("refused")
+		text := printable(refusal.Reason)
+		s.refuseLogin(c, w, req, CodeUnauthorized, text)
+		return grant, &breach{close: close4401, text: "the login was refused"}
+	case err != nil || grant.Name != "" && CheckName(grant.Name) != nil:
+		s.metrics.authFailure("unavailable")
+		s.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
+		s.refuseLogin(c, w, req, CodeUnavailable, "whether this login is good cannot be found out now; try again later")
+		return grant, &breach{close: close4503, text: "the login could not be decided"}
+	case grant.Name == "":
+		grant.Name = name
+	}
+	return grant, nil
+}
+
+// throttle refuses an address from which too many logins were refused, before another guess is looked at.
+func (s *Server) throttle(c *conn, w *work, req request) error {
+	if !s.gate.throttled(c.address, s.now(), s.limits.failures) {
+		return nil
+	}
+	s.metrics.authFailure("throttled")
+	s.refuseLogin(c, w, req, CodeThrottled, "too many logins from your address were refused; try again later")
+	return &breach{close: close4429, text: "too many logins from this address were refused"}
+}
+
+// grantICE puts the ICE servers of a user into a reply.
+func (s *Server) grantICE(reply *loginGrant, grant LoginGrant) {
+	reply.ask, reply.iceServers = true, grant.ICEServers
+	if s.opts.ICEServers != nil {
+		reply.iceServers = append(slices.Clip(grant.ICEServers), s.opts.ICEServers(grant.Name)...)
+		reply.iceFor = s.opts.ICEServersFor
+	}
+}
+
+// renewICEServers answers a client whose credentials are about to expire.
+func (s *Server) renewICEServers(c *conn, w *work) {
+	name := c.session.hub.nameOf(c.session)
+	if name == "" { // taken over
+		c.confide(w, CodeLoginFirst, "sign in first: send an init with an id", "")
+		return
+	}
+	var reply loginGrant
+	s.grantICE(&reply, LoginGrant{Name: name, ICEServers: c.session.iceServers})
+	c.reply(w, appendRenewal(nil, reply))
+}
+
+// resume gives a client that has come back its session.
+func (s *Server) resume(c *conn, w *work, h *hub, ticket string, req request) error {
+	if c.session != nil {
+		s.refuseLogin(c, w, req, CodeBadMessage, "this connection is signed in already")
+		return nil
+	}
+	if err := s.throttle(c, w, req); err != nil {
+		return err
+	}
+	id, secret, ok := parseTicket(ticket)
+	sess := h.lineOf(id)
+	if !ok || sess == nil {
+		s.refuseLogin(c, w, req, CodeExpired, "the session has ended; sign in anew")
+		return nil
+	}
+	if !sess.line.opens(secret) {
+		s.gate.failed(c.address, s.now(), s.limits.failures)
+		s.metrics.authFailure("resume")
+		s.refuseLogin(c, w, req, CodeUnauthorized, "this is not the secret of that session")
+		return &breach{close: close4401, text: "the login was refused"}
+	}
+	grant := loginGrant{ask: isTrue(req.iceServers)}
+	w.flush() // the turn may take a moment
+	sess.line.turn.Lock()
+	defer sess.line.turn.Unlock()
+	if grant.ask {
+		s.grantICE(&grant, LoginGrant{Name: h.nameOf(sess), ICEServers: sess.iceServers})
+	}
+	old, ok := sess.line.resume(w, c, req.ack, func(heard uint64) []byte { return appendResumed(nil, grant, heard) })
+	if !ok {
+		s.refuseLogin(c, w, req, CodeExpired, "the session has ended; sign in anew")
+		return nil
+	}
+	if old != nil {
+		old.close(w, close4409, "this user has come back on another connection")
+	}
+	c.session, c.token, c.wantErrors = sess, "", true
+	s.gate.loggedIn(c)
+	s.metrics.login("resumed")
+	return nil
+}
+
+// sessionEnds ends the session of a connection that has ended, or lets it wait for the client's return.
+func (s *Server) sessionEnds(w *work, c *conn, final bool) {
+	sess, quietly := c.session, s.leaving.Load()
+	if sess.line == nil {
+		sess.hub.forget(w, sess, quietly)
+		return
+	}
+	if final || quietly || sess.hub.nameOf(sess) == "" {
+		if sess.line.end(c) {
+			sess.hub.forget(w, sess, quietly)
+		}
+		return
+	}
+	sess.line.leave(c, s.opts.Resume, func() {
+		w := s.works.get()
+		defer s.works.put(w)
+		sess.hub.forgetLost(w, sess, s.leaving.Load())
+		w.flush()
+	})
+}
+
+func (s *Server) hubOf(d Dialect) *hub {
+	if d == DialectRelay {
+		return s.relay
+	}
+	return s.call
+}
+
+// user is a name in a log: the same for the same name as long as the server runs, and of no use to who reads the log later.
+func (s *Server) user(name string) slog.Attr {
+	return slog.String("user", strconv.FormatUint(maphash.String(s.seed, name)>>32, 16))
+}
+
+func tooLong(text string) error {
+	return &breach{websocket.CloseMessageTooBig, CodeTooLong, text}
+}

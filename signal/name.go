@@ -1,0 +1,70 @@
+package signal
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxName is the length of the longest name in bytes.
+const MaxName = 64
+
+// CheckName tells why name cannot be signed in with, or nil. A name is 1 to 64 bytes of valid UTF-8, printable, without control
+// characters and without the characters that turn the direction of text, which would let one name pass for another on a screen.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the name is empty")
+	case len(name) > MaxName:
+		return fmt.Errorf("the name has %d bytes; at most %d are allowed", len(name), MaxName)
+	case !utf8.ValidString(name):
+		return errors.New("the name is not valid UTF-8")
+	case strings.ContainsFunc(name, unprintable):
+		return errors.New("the name has a character that cannot be shown")
+	}
+	return nil
+}
+
+// unprintable reports control, format (among them all bidirectional controls), private and unassigned characters, line
+// separators, and U+FFFD: JavaScript's lone surrogates all become that one, so distinct names would collide.
+func unprintable(r rune) bool {
+	return r == utf8.RuneError || !unicode.IsPrint(r)
+}
+
+// printable makes text of the far side fit to be kept: bounded, with a replacement for what cannot be shown.
+func printable(text string) string {
+	if len(text) > maxText {
+		text = cutRunes(text, maxText)
+	}
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
+}
+
+// cutRunes shortens s to at most n bytes without cutting a rune apart.
+func cutRunes(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// nameOf returns the name in a JSON value, or what is wrong with it.
+func nameOf(value []byte) (name, text string) {
+	name, ok := unquote(value)
+	if !ok {
+		return "", "the name is not a string"
+	}
+	if err := CheckName(name); err != nil {
+		return "", err.Error()
+	}
+	return name, ""
+}

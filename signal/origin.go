@@ -1,0 +1,75 @@
+package signal
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// originAllowed decides which pages may speak to this server. A browser sends Origin with every WebSocket and lets any page open
+// one anywhere (RFC 6455, 10.2), so this check is the server's to make. Programs send none and are allowed.
+func (s *Server) originAllowed(r *http.Request) bool {
+	values := r.Header.Values("Origin")
+	if len(values) == 0 {
+		return true
+	}
+	if len(values) > 1 {
+		return false
+	}
+	origin := values[0]
+	for _, pattern := range s.opts.AllowOrigins {
+		if matchOrigin(pattern, origin) {
+			return true
+		}
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	return strings.EqualFold(u.Host, r.Host) || isLoopback(u.Hostname())
+}
+
+// matchOrigin reports whether origin is what pattern stands for: "*" for all, "https://*.example.com" for every host below,
+// anything else for itself.
+func matchOrigin(pattern, origin string) bool {
+	pattern, origin = strings.ToLower(pattern), strings.ToLower(origin)
+	if pattern == "*" || pattern == origin {
+		return true
+	}
+	scheme, domain, wild := strings.Cut(pattern, "://*.")
+	if !wild {
+		return false
+	}
+	host, ok := strings.CutPrefix(origin, scheme+"://")
+	if !ok || strings.ContainsAny(host, "/@?#") {
+		return false
+	}
+	label, ok := strings.CutSuffix(host, "."+domain)
+	return ok && label != ""
+}
+
+func isLoopback(host string) bool {
+	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// CheckOriginPattern tells why pattern is of no use in ServerOptions.AllowOrigins, or nil.
+func CheckOriginPattern(pattern string) error {
+	if pattern == "*" || pattern == "null" {
+		return nil
+	}
+	u, err := url.Parse(strings.Replace(pattern, "://*.", "://", 1))
+	if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || strings.Contains(u.Host, "*") {
+		return fmt.Errorf("the origin %q has not the form https://host, https://host:port or https://*.domain", pattern)
+	}
+	if _, _, err := net.SplitHostPort(u.Host); err != nil && u.Port() != "" {
+		return fmt.Errorf("the origin %q has a bad port: %w", pattern, err)
+	}
+	return nil
+}

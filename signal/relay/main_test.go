@@ -1,0 +1,33 @@
+package relay
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The relay knows nothing of signaling, calls and media, and is alone in using pion/turn.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		if strings.HasPrefix(dep, "parley/") && dep != "parley/signal/relay" {
+			t.Errorf("the relay must not import %s", dep)
+		}
+	}
+	out, err = exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "parley/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "github.com/pion/turn/") && !strings.HasPrefix(line, "parley/signal/relay ") {
+			t.Errorf("only the relay may import pion/turn: %s", line)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package signal
+
+import (
+	"errors"
+	"time"
+)
+
+const (
+	// maxEcho bounds what comes back of an unknown type. The original sends it all.
+	maxEcho = 1 << 10
+
+	close4400 = 4400
+	close4401 = 4401
+	close4408 = 4408
+	close4409 = 4409
+	close4429 = 4429
+	close4503 = 4503
+)
+
+// strikes is how many messages over a limit are answered with an error only; the third in ten seconds closes the connection.
+var strikes = Rate{PerSecond: 0.1, Burst: 2}.resolve(0, 0)
+
+// errReplaced ends the reading of a connection whose client has come back on another.
+var errReplaced = errors.New("the client has come back on another connection")
+
+// serve handles one frame of a client. The first one decides the dialect. An error ends the connection.
+func (s *Server) serve(c *conn, w *work, frame []byte) error {
+	var req request
+	if c.dialect != DialectRelay {
+		req = decodeCall(frame)
+	}
+	if c.dialect == "" {
+		c.dialect = DialectCall
+		if req.relay {
+			c.dialect = DialectRelay
+		}
+	}
+	if c.dialect == DialectRelay {
+		req = decodeRelay(frame)
+	}
+	if c.session == nil || c.session.line == nil {
+		return s.dispatch(c, w, req)
+	}
+	return s.serveLine(c, w, req)
+}
+
+// serveLine handles a frame of a client that may come back: each once, and none after it has come back elsewhere.
+func (s *Server) serveLine(c *conn, w *work, req request) error {
+	l := c.session.line
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if !l.current(c) {
+		return errReplaced
+	}
+	serve, err := l.accept(w, req.seq, req.ack)
+	if !serve || err != nil {
+		return err
+	}
+	return s.dispatch(c, w, req)
+}
+
+func (s *Server) dispatch(c *conn, w *work, req request) error {
+	if c.dialect == DialectRelay {
+		return s.serveRelay(c, w, req)
+	}
+	return s.serveCall(c, w, req)
+}
+
+// reply queues a frame for the client itself.
+func (c *conn) reply(w *work, frame []byte) {
+	if c.session != nil {
+		c.session.send(w, frame)
+		return
+	}
+	c.send(w, frame)
+}
+
+// limited reports whether a message of this type is one too many.
+func (c *conn) limited(w *work, typ Type) bool {
+	l := &c.server.limits
+	switch typ {
+	case Offer, Answer:
+		return !c.offers.take(w.now, l.offers)
+	case ICECandidate, ack: // one of these is for sixteen of those
+		return !c.candidates.take(w.now, l.candidates)
+	}
+	return !c.others.take(w.now, l.others)
+}
+
+// strike refuses a message over a limit: with an error, and after too many of them with the end.
+func (c *conn) strike(w *work, code, text, name string) error {
+	if !c.strikes.take(w.now, strikes) {
+		return &breach{close4429, code, text}
+	}
+	c.server.metrics.limited(code)
+	if c.dialect != DialectRelay || c.wantErrors {
+		c.reply(w, appendError(nil, code, text, name))
+	}
+	return nil
+}
+
+// complain tells a client of the call dialect what is wrong with its message.
+func (c *conn) complain(w *work, code, text, name string) {
+	c.reply(w, appendError(nil, code, text, name))
+}
+
+// now is the time since the server began, which no change of the clock disturbs.
+func (s *Server) now() int64 { return int64(time.Since(s.began)) }

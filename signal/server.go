@@ -1,0 +1,219 @@
+package signal
+
+import (
+	"context"
+	"hash/maphash"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Server is the signaling server, an http.Handler: a WebSocket upgrade on any path is signaling in either dialect, every other
+// request goes to the pages. Serve it with Run, or mount it anywhere and Close it at the end.
+type Server struct {
+	opts     ServerOptions
+	limits   limits
+	log      *slog.Logger
+	upgrader websocket.Upgrader
+	buffers  buffers
+	works    works
+	call     *hub
+	relay    *hub
+	wheel    *wheel
+	gate     *gate
+	metrics  *metrics
+	began    time.Time
+	seed     maphash.Seed // of names in the log
+
+	ctx     context.Context // ends with Close: what waits for an Auth waits no longer
+	cancel  context.CancelFunc
+	leaving atomic.Bool // the server drains or closes: nobody is told of the end of a user
+
+	mu     sync.Mutex // guards what follows
+	turns  bool       // the wheel's goroutine runs
+	closed bool
+
+	wait sync.WaitGroup // every goroutine of this server
+}
+
+// NewServer returns a server with these options; nil stands for none. It starts nothing before the first connection.
+func NewServer(options *ServerOptions) *Server {
+	if options == nil {
+		options = &ServerOptions{}
+	}
+	opts := options.withDefaults()
+	s := &Server{
+		opts: opts, limits: opts.Limits.resolve(), log: opts.Logger,
+		wheel: newWheel(opts.PingInterval, opts.PongTimeout), metrics: new(metrics),
+		began: time.Now().Add(-time.Hour), // so that a zero bucket is of the past
+		seed:  maphash.MakeSeed(),
+	}
+	s.call, s.relay = newHub(DialectCall, s.limits.Calls, &s.buffers), newHub(DialectRelay, s.limits.Calls, &s.buffers)
+	s.gate = newGate(&s.limits)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.upgrader = websocket.Upgrader{
+		// No sizes: the handshake uses the buffers of net/http, and reading and writing afterwards are our own.
+		HandshakeTimeout: writeWait,
+		CheckOrigin:      s.originAllowed,
+		Error:            s.refuse,
+		Subprotocols:     []string{subprotocol},
+	}
+	return s
+}
+
+// ServeHTTP implements http.Handler. For a WebSocket it returns after the upgrade: one goroutine of the server's own stays, so that
+// what net/http holds for a request is freed.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !websocket.IsWebSocketUpgrade(r) {
+		s.opts.Pages.ServeHTTP(w, r)
+		return
+	}
+	address := s.remoteOf(r)
+	if why := s.admit(address); why != "" {
+		s.turnAway(w, address, why)
+		return
+	}
+	ws, err := s.upgrader.Upgrade(w, r, http.Header{serverHeader: {"1"}})
+	if err != nil {
+		s.gate.giveBack(address)
+		s.metrics.refused("upgrade")
+		return // refuse has answered, or the client is gone
+	}
+	c := &conn{server: s, socket: ws.NetConn(), address: address, slot: -1}
+	c.raw = rawOf(c.socket)
+	if s.opts.Auth != nil {
+		c.token = tokenOf(r)
+	}
+	s.start(c)
+}
+
+// serverHeader tells a client of ours that this server knows the extras of the package comment.
+const serverHeader = "Parley-Signal"
+
+func (s *Server) admit(address netip.Addr) refusal {
+	if s.leaving.Load() {
+		return noLongerAdmitted
+	}
+	return s.gate.enter(address, s.now())
+}
+
+// turnAway answers an upgrade over a limit.
+func (s *Server) turnAway(w http.ResponseWriter, address netip.Addr, why refusal) {
+	status, text := http.StatusServiceUnavailable, "the signaling server has no room for another connection; try again later"
+	switch why {
+	case tooManyThere:
+		status, text = http.StatusTooManyRequests, "there are too many connections from your address; close some"
+	case tooManyUpgrades:
+		status, text = http.StatusTooManyRequests, "too many connect at once; try again in a moment"
+	case noLongerAdmitted:
+		text = "the signaling server is shutting down; try again in a moment"
+	}
+	s.metrics.refused(string(why))
+	s.log.Debug("connection refused", slog.String("why", string(why)), slog.String("remote", address.String()))
+	w.Header().Set("Retry-After", why.retryAfter())
+	s.answer(w, status, text)
+}
+
+// start takes a connection in, or closes it when the server is closed.
+func (s *Server) start(c *conn) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		s.gate.giveBack(c.address)
+		_ = c.socket.SetWriteDeadline(time.Now().Add(time.Second))
+		bye := websocket.FormatCloseMessage(websocket.CloseGoingAway, goingAway)
+		_, _ = c.socket.Write(appendFrame(nil, opClose, bye))
+		_ = c.socket.Close()
+		return
+	}
+	if !s.turns {
+		s.turns = true
+		s.wait.Add(1)
+		go func() {
+			defer s.wait.Done()
+			s.tend()
+		}()
+	}
+	s.wheel.add(c)
+	s.wait.Add(1)
+	s.mu.Unlock()
+	s.metrics.accepted.Add(1)
+	w := s.works.get()
+	defer s.works.put(w)
+	if out := s.gate.await(c, s.now()); out != nil {
+		s.evict(w, []*conn{out}, &breach{close4503, CodeOverloaded, "too many connections wait to log in"})
+	}
+	if s.opts.Greeting {
+		c.send(w, []byte("Hello world"))
+	}
+	w.flush()
+	go c.run(newReader(c))
+}
+
+// tend does what is due from time to time, for all connections, until Close.
+func (s *Server) tend() {
+	ticker := time.NewTicker(s.wheel.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		w := s.works.get()
+		ping, dead := s.wheel.turn(s.now())
+		for _, c := range dead {
+			c.abort()
+		}
+		for _, c := range ping {
+			c.enqueue(w, opPing, nil)
+		}
+		s.overdue(w)
+		w.flush()
+		s.works.put(w)
+	}
+}
+
+const goingAway = "the server is shutting down"
+
+// Close closes every connection with 1001 (going away) and waits until all goroutines have ended: at once where the clients
+// answer, after seconds where they don't. Connections that come later are turned away. It is safe to call twice.
+func (s *Server) Close() error {
+	s.leaving.Store(true)
+	s.mu.Lock()
+	s.closed = true
+	s.cancel()
+	s.mu.Unlock()
+	w := s.works.get()
+	s.wheel.each(func(c *conn) { c.close(w, websocket.CloseGoingAway, goingAway) })
+	w.flush()
+	s.works.put(w)
+	s.call.stopLines()
+	s.relay.stopLines()
+	s.wait.Wait()
+	return nil
+}
+
+// refuse answers a failed upgrade with a sentence, so that whoever looks at it learns what to do.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
+	text := reason.Error()
+	if status == http.StatusForbidden {
+		text = "pages from this origin may not connect to this signaling server; its operator can allow the origin"
+		s.metrics.origins.Add(1)
+		s.log.Info("origin refused", slog.String("origin", printable(r.Header.Get("Origin"))))
+	}
+	w.Header().Set("Sec-WebSocket-Version", "13")
+	s.answer(w, status, text)
+}
+
+func (s *Server) answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text+"\n")
+}

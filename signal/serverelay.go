@@ -1,0 +1,76 @@
+package signal
+
+// serveRelay handles a frame of the relay dialect, whose clients hear of errors only if they asked to.
+func (s *Server) serveRelay(c *conn, w *work, req request) error {
+	inst := req.inst()
+	typ, text, ok := relayed(req.payload)
+	switch inst {
+	case "send":
+	case "ack":
+		typ = ack
+	case "iceServers":
+		typ = askICE
+	default:
+		typ = ""
+	}
+	s.metrics.received(DialectRelay, typ)
+	if c.limited(w, typ) {
+		return c.strike(w, CodeRateLimited, "messages of this kind come faster than this server takes them", "")
+	}
+	switch {
+	case inst == "init":
+		c.wantErrors = req.errors
+		return s.login(c, w, req)
+	case inst == "send" && ok:
+		return s.pass(c, w, typ, text, req)
+	case inst == "send":
+		c.confide(w, CodeBadMessage, "a message of the types login, iceServers, error and ack comes from the server alone", "")
+	case inst == "iceServers" && c.session == nil:
+		c.confide(w, CodeLoginFirst, "sign in first: send an init with an id", "")
+	case inst == "iceServers":
+		s.renewICEServers(c, w)
+	case inst == "ack": // its number has been taken
+	default:
+		c.confide(w, CodeUnknownType, "inst is neither init nor send", "")
+	}
+	return nil
+}
+
+// confide tells a client of the relay dialect what is wrong, if it wants to know.
+func (c *conn) confide(w *work, code, text, name string) {
+	if c.wantErrors {
+		c.reply(w, appendError(nil, code, text, name))
+	}
+}
+
+// pass delivers a message of the relay dialect.
+func (s *Server) pass(c *conn, w *work, typ Type, text []byte, req request) error {
+	name, wrong := nameOf(req.name)
+	if wrong != "" {
+		c.confide(w, CodeBadName, "the message is for nobody: "+wrong, "")
+		return nil
+	}
+	if _, ok := openObject(req.payload); !ok {
+		c.confide(w, CodeBadMessage, "a send needs message: an object", name)
+		return nil
+	}
+	if !s.limits.relayedFits(typ, text, req.payload) {
+		return tooLong("the session description or candidate is longer than this server takes")
+	}
+	v := nameless
+	if c.session != nil {
+		v = s.relay.pass(w, c.session, typ, name, req.payload)
+	}
+	s.metrics.relayed(typ, v)
+	switch v {
+	case absent:
+		c.confide(w, CodeAbsent, name+" is not signed in", name)
+	case noCall:
+		c.confide(w, CodeNoCall, "the call with "+name+" has ended; the next begins with an offer", name)
+	case nameless:
+		c.confide(w, CodeLoginFirst, "sign in first: send an init with an id", "")
+	case tooMany:
+		return c.strike(w, CodeTooManyCalls, "you or "+name+" are in as many calls as this server allows", name)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// server is a server in a process of its own.
+type server struct {
+	address string
+	cmd     *exec.Cmd
+}
+
+func startNode() (*server, error) {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		return nil, errors.New("the folder of the original servers is unknown: run without -trimpath")
+	}
+	dir := filepath.Join(filepath.Dir(file), "..", "..", "testdata", "original")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "ws")); err != nil {
+		return nil, fmt.Errorf("the original server has no module: run npm ci in signal/testdata/original: %w", err)
+	}
+	cmd := exec.Command("node", filepath.Join(dir, "call.js"), "0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting Node (is it installed?): %w", err)
+	}
+	port := 0
+	if _, err := fmt.Fscanf(bufio.NewReader(out), "listening on %d\n", &port); err != nil {
+		return nil, fmt.Errorf("the original server did not start: %w", err)
+	}
+	return &server{fmt.Sprintf("127.0.0.1:%d", port), cmd}, nil
+}
+
+func startParley(binary string) (*server, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	cmd := exec.Command(binary, "serve", "--limits", "off", "--listen", address)
+	said := &strings.Builder{}
+	cmd.Stderr = said
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s (build it with make): %w", binary, err)
+	}
+	s := &server{address, cmd}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			return s, nil
+		}
+		if time.Now().After(deadline) {
+			s.stop()
+			return nil, fmt.Errorf("%s serve did not listen: %w\n%s", binary, err, said)
+		}
+	}
+}
+
+func (s *server) stop() {
+	if s.cmd.ProcessState == nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+	}
+}
+
+// cpu is the CPU time of the process so far (proc_pid_stat(5): utime and stime, in ticks of 10 ms).
+func (s *server) cpu() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, err
+}
+
+// memory is what the process has in memory, in KiB (VmRSS).
+func (s *server) memory() (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	text, _, ok := strings.Cut(strings.TrimSpace(rest), " kB")
+	if !ok {
+		return 0, errors.New("no VmRSS in /proc")
+	}
+	return strconv.ParseFloat(text, 64)
+}

@@ -1,0 +1,90 @@
+package web_test
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"parley/signal"
+	"parley/signal/signaltest"
+	"parley/signal/web"
+	"parley/signal/web/webtest"
+)
+
+// browsers are started once for all tests.
+var browsers webtest.Pool
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(browsers.Around(m)) }
+
+// host runs our server with the pages and returns their address.
+func host(t *testing.T) string {
+	t.Helper()
+	return "http" + strings.TrimPrefix(signaltest.Start(t, &signal.ServerOptions{Pages: web.Handler()}), "ws")
+}
+
+// each runs a test in both browsers.
+func each(t *testing.T, test func(t *testing.T, b *webtest.Browser)) {
+	t.Run("chromium", func(t *testing.T) { test(t, browsers.Chromium(t, nil)) })
+	t.Run("firefox", func(t *testing.T) { test(t, browsers.Firefox(t, nil)) })
+}
+
+// open opens a page and keeps its connections for Stats and Peers.
+func open(b *webtest.Browser, url string, preload ...string) *webtest.Tab {
+	tab := b.NewTab()
+	tab.KeepPeers()
+	for _, js := range preload {
+		tab.Preload(js)
+	}
+	tab.Go(url)
+	return tab
+}
+
+// signIn signs in as a person would.
+func signIn(tab *webtest.Tab, name string) {
+	tab.Type("#usernameInput", name)
+	tab.Click("#loginBtn")
+	tab.Wait(`!document.querySelector('#callPage').hidden && document.querySelector('#loginPage').hidden`)
+}
+
+func call(tab *webtest.Tab, name string) {
+	tab.Type("#callToUsernameInput", name)
+	tab.Click("#callBtn")
+}
+
+func say(tab *webtest.Tab, text string) {
+	tab.Type("#msgInput", text)
+	tab.Click("#sendMsgBtn")
+}
+
+// waitPhase waits until the page is signed in and in that phase of a call.
+func waitPhase(tab *webtest.Tab, phase string) {
+	tab.Wait(`(room => !room.hidden && room.dataset.phase === '` + phase + `')(document.querySelector('#callPage'))`)
+}
+
+func waitChat(tab *webtest.Tab, text string) {
+	tab.Wait(`document.querySelector('#chatarea').innerText.includes(` + quote(text) + `)`)
+}
+
+func waitNotice(tab *webtest.Tab, text string) {
+	tab.Wait(`document.querySelector('#notice').checkVisibility() && document.querySelector('#notice').innerText.includes(` + quote(text) + `)`)
+}
+
+// tone is what the fake microphone of a browser sounds like, in Hz.
+func tone(b *webtest.Browser) float64 {
+	if b.Name() == "firefox" {
+		return 440
+	}
+	return 400
+}
+
+func count(t *testing.T, got []webtest.Peer, state string) int {
+	t.Helper()
+	n := 0
+	for _, p := range got {
+		if p.Signaling == state {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,140 @@
+package web_test
+
+import (
+	"net/url"
+	"testing"
+
+	"parley/signal/web/webtest"
+)
+
+// A tab without camera and microphone calls, is called, receives, and chats.
+func TestNoCamera(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		b     func(*testing.T) *webtest.Browser
+		words string
+	}{
+		{"chromium, none", func(t *testing.T) *webtest.Browser {
+			return browsers.Chromium(t, &webtest.Options{Media: webtest.NoMedia})
+		}, "No camera and microphone found"},
+		{"chromium, denied", func(t *testing.T) *webtest.Browser {
+			return browsers.Chromium(t, &webtest.Options{Media: webtest.DeniedMedia})
+		}, "told not to allow"},
+		{"firefox, denied", func(t *testing.T) *webtest.Browser {
+			return webtest.Firefox(t, &webtest.Options{Media: webtest.DeniedMedia})
+		}, "told not to allow"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := host(t)
+			poor := open(c.b(t), at+"/?as=poor")
+			waitPhase(poor, "idle")
+			waitNotice(poor, c.words)
+			rich := open(browsers.Chromium(t, nil), at+"/?as=rich")
+			waitPhase(rich, "idle")
+			call(poor, "rich")
+			receivesOnly(t, poor, rich)
+			poor.Click("#hangUpBtn")
+			waitPhase(rich, "idle")
+			call(rich, "poor")
+			receivesOnly(t, poor, rich)
+			poor.NoErrors()
+			rich.NoErrors()
+		})
+	}
+}
+
+func receivesOnly(t *testing.T, poor, rich *webtest.Tab) {
+	t.Helper()
+	waitPhase(poor, "talking")
+	waitPhase(rich, "talking")
+	poor.WaitFrames(5)
+	poor.WaitTone(400)
+	say(poor, "I see you")
+	waitChat(rich, "I see you")
+	say(rich, "I don't")
+	waitChat(poor, "I don't")
+	rich.Wait(`document.querySelector('#avatar').checkVisibility()`)
+	if v := rich.RemoteVideo(); v.Frames != 0 {
+		t.Errorf("a tab without a camera sent %+v", v)
+	}
+}
+
+// Over plain http from another host there is no navigator.mediaDevices at all.
+func TestInsecurePage(t *testing.T) {
+	b := browsers.Chromium(t, &webtest.Options{Args: []string{"--host-resolver-rules=MAP parley.test 127.0.0.1"}})
+	at := host(t)
+	u, err := url.Parse(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	poor := open(b, "http://parley.test:"+u.Port()+"/?as=poor")
+	waitPhase(poor, "idle")
+	var secure bool
+	if err := poor.Eval(`isSecureContext`, &secure); err != nil || secure {
+		t.Fatalf("the page is secure, and proves nothing: %v", err)
+	}
+	waitNotice(poor, "https")
+	rich := open(browsers.Chromium(t, nil), at+"/?as=rich&call=poor")
+	receivesOnly(t, poor, rich)
+	rich.NoErrors()
+	poor.NoErrors()
+}
+
+// A question for the camera that nobody answers holds up a call for ten seconds,
+// not for ever.
+func TestUnansweredQuestion(t *testing.T) {
+	at := host(t)
+	asked := open(webtest.Firefox(t, &webtest.Options{Media: webtest.PendingMedia}), at+"/?as=asked")
+	waitPhase(asked, "idle")
+	asked.Wait(`document.querySelector('#selfNote').innerText === 'waiting for the camera'`)
+	rich := open(browsers.Chromium(t, nil), at+"/?as=rich&call=asked")
+	receivesOnly(t, asked, rich)
+	asked.NoErrors()
+	rich.NoErrors()
+}
+
+// A camera that is granted late joins the call that is going on.
+func TestLateCamera(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := host(t)
+		// Held back is only the answer of the real getUserMedia; the patience is shortened.
+		late := open(b, at+"/?as=late", `if (navigator.mediaDevices) {
+			const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices), later = window.setTimeout;
+			const granted = new Promise(resolve => Object.defineProperty(window, Symbol.for('grant'), {value: resolve}));
+			navigator.mediaDevices.getUserMedia = async c => { await granted; return ask(c); };
+			window.setTimeout = (f, ms, ...a) => later(f, ms === 10000 ? 100 : ms, ...a);
+		}`)
+		waitPhase(late, "idle")
+		alice := open(b, at+"/?as=alice&call=late")
+		waitPhase(late, "talking")
+		late.WaitFrames(3)
+		alice.Wait(`document.querySelector('#avatar').checkVisibility()`)
+		do(t, late, `void window[Symbol.for('grant')]()`)
+		alice.WaitFrames(5)
+		alice.WaitTone(tone(b))
+		if n := len(alice.Peers()); n != 1 {
+			t.Errorf("%d connections instead of one", n)
+		}
+		alice.NoErrors()
+		late.NoErrors()
+	})
+}
+
+func TestMute(t *testing.T) {
+	b := browsers.Chromium(t, nil)
+	at := host(t)
+	bob := open(b, at+"/?as=bob")
+	waitPhase(bob, "idle")
+	alice := open(b, at+"/?as=alice&call=bob")
+	waitPhase(alice, "talking")
+	bob.WaitTone(400)
+	alice.Click("#micBtn")
+	alice.Wait(`document.querySelector('#micBtn').getAttribute('aria-pressed') === 'true'`)
+	bob.WaitTone(0)
+	alice.Click("#micBtn")
+	bob.WaitTone(400)
+	alice.Click("#camBtn")
+	alice.Wait(`document.querySelector('#camBtn').getAttribute('aria-label') === 'Turn the camera on'`)
+	alice.NoErrors()
+	bob.NoErrors()
+}

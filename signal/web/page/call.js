@@ -1,0 +1,289 @@
+// One call: one RTCPeerConnection with one peer.
+
+import {TextChannel} from './channel.js';
+import {protocol} from './files.js';
+import {useServers} from './ice.js';
+import {belongs, hasData, session, signed, wishes} from './sdp.js';
+
+const mediaPatience = 10000; // ms to wait for a camera that the browser is asking about
+const answerPatience = 45000; // ms for the other to answer: people take a while
+const connectPatience = 30000; // ms from the answer to the connection
+const recoveryPatience = 20000; // ms after a failed connection
+
+/**
+ * Call is either side of a call. Everything that touches the descriptions runs
+ * one after the other, in the order in which it came.
+ * on: {state(connection state), ended(reason, error), remote(stream), negotiated(), files(channel)}
+ * and what TextChannel takes.
+ */
+export class Call {
+  peer;
+  caller;
+  established = false; // an offer has been answered
+  outstanding = false; // our offer has not been answered
+  remote = new MediaStream();
+  text;
+  textPossible = true;
+  code = ''; // to verify the other side by, once it was shown
+  #pc;
+  #local;
+  #iceServers;
+  #send;
+  #on;
+  #chain = Promise.resolve();
+  #early = []; // candidates of the peer that came before its description
+  #late = null; // our candidates until our description is sent
+  #timer = 0;
+  #restarted = false;
+  #wished = null; // what the next offer should have, by the other side's wish
+  #closed = false;
+
+  constructor({peer, caller, local, iceServers, send, on}) {
+    this.peer = peer;
+    this.caller = caller;
+    this.#local = local;
+    this.#iceServers = iceServers;
+    this.#send = message => send({...message, name: peer});
+    this.#on = on;
+    this.text = new TextChannel(on);
+    const pc = this.#pc = new RTCPeerConnection({iceServers: iceServers()});
+    pc.onicecandidate = e => this.#candidate(e.candidate);
+    pc.onconnectionstatechange = () => this.#state(pc.connectionState);
+    pc.ondatachannel = e => {
+      if (e.channel.protocol === protocol) on.files(e.channel);
+      else this.text.take(e.channel);
+    };
+    pc.ontrack = e => {
+      this.remote.addTrack(e.track);
+      on.remote(this.remote);
+    };
+  }
+
+  /** Calls. */
+  offer() {
+    return this.#run(async pc => {
+      await this.#local.settled(mediaPatience);
+      if (this.#closed) return;
+      this.text.open(pc);
+      for (const kind of ['audio', 'video']) this.#addTransceiver(kind);
+      await this.#offerNow();
+    });
+  }
+
+  /** Takes an offer, the first or another one in the same call, and answers it. */
+  answer(sdp) {
+    return this.#run(async pc => {
+      if (!this.established) {
+        await this.#local.settled(mediaPatience);
+        if (this.#closed) return;
+        for (const track of this.#local.stream.getTracks()) pc.addTrack(track, this.#local.stream);
+      }
+      this.outstanding = false;
+      if (this.established) useServers(pc, this.#iceServers()); // the offer may restart ICE
+      await pc.setRemoteDescription({type: 'offer', sdp}); // takes back an offer of ours by itself
+      this.textPossible = hasData(sdp);
+      this.#reserve();
+      await this.#flushEarly();
+      this.#late ??= [];
+      await pc.setLocalDescription();
+      this.established = true;
+      this.#sendDescription('answer');
+      this.#negotiated();
+    });
+  }
+
+  /** Takes the answer to our offer. */
+  accept(sdp) {
+    return this.#run(async pc => {
+      if (pc.signalingState !== 'have-local-offer') return;
+      await pc.setRemoteDescription({type: 'answer', sdp});
+      this.outstanding = false;
+      this.established = true;
+      this.textPossible = hasData(sdp);
+      await this.#flushEarly();
+      this.#negotiated();
+      await this.#grant();
+    });
+  }
+
+  /** The other side makes no offers of its own, and asks for one. */
+  wish(sdp) {
+    return this.#run(() => {
+      this.#wished = [...this.#wished ?? [], ...wishes(sdp)];
+      return this.#grant();
+    });
+  }
+
+  /** Takes a candidate of the peer, in any form: an object, null, or an empty string. */
+  candidate(init) {
+    if (typeof init?.candidate !== 'string') return;
+    this.#run(pc => pc.remoteDescription ? this.#add(init) : this.#early.push(init));
+  }
+
+  /** Both descriptions in force, ours first. */
+  get descriptions() {
+    return [this.#pc.localDescription?.sdp ?? '', this.#pc.remoteDescription?.sdp ?? ''];
+  }
+
+  /** Whether a description comes from the RTCPeerConnection we are talking with. */
+  isSession(sdp) {
+    const now = this.#pc.remoteDescription?.sdp;
+    return !now || session(now) === session(sdp);
+  }
+
+  /** Opens a channel to send files by. */
+  openFiles() { return this.#pc.createDataChannel('files', {protocol}); }
+
+  /** Sends a camera or microphone that came after the call had begun. */
+  useLateTracks() {
+    for (const t of this.#pc.getTransceivers()) {
+      const track = this.#local.track(t.receiver.track.kind);
+      if (track && !t.sender.track && /send/.test(t.direction)) t.sender.replaceTrack(track).catch(() => {});
+    }
+  }
+
+  /** Closes everything; returns what was never said. */
+  close() {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    const pc = this.#pc;
+    pc.onicecandidate = pc.onconnectionstatechange = pc.ondatachannel = pc.ontrack = null;
+    pc.close();
+    return this.text.close();
+  }
+
+  #run(step) {
+    this.#chain = this.#chain.then(async () => {
+      if (this.#closed) return;
+      try {
+        await step(this.#pc);
+      } catch (error) {
+        if (!this.#closed) this.#on.ended('negotiation', error);
+      }
+    });
+    return this.#chain;
+  }
+
+  /** One for each kind, as the local side stands: sending now, sending once it is there, or only receiving. */
+  #addTransceiver(kind) {
+    const stream = this.#local.stream, track = this.#local.track(kind);
+    const sends = track || this.#local.state[kind] === 'pending';
+    this.#pc.addTransceiver(track ?? kind, sends ? {direction: 'sendrecv', streams: [stream]} : {direction: 'recvonly'});
+  }
+
+  /** Has the answer promise to send what is still being asked for, so that it can be added without another offer. */
+  #reserve() {
+    for (const t of this.#pc.getTransceivers()) {
+      if (t.sender.track || this.#local.state[t.receiver.track.kind] !== 'pending' || t.direction !== 'recvonly') continue;
+      t.direction = 'sendrecv';
+      t.sender.setStreams?.(this.#local.stream);
+    }
+  }
+
+  /** Offers what was wished for, once no other offer is out. */
+  async #grant() {
+    const pc = this.#pc, wished = this.#wished;
+    if (!wished || pc.signalingState !== 'stable') return;
+    this.#wished = null;
+    for (const kind of ['audio', 'video']) {
+      const free = pc.getTransceivers().filter(t => t.receiver.track.kind === kind && /recv/.test(t.direction) && !/recv/.test(t.currentDirection));
+      for (let more = wished.filter(word => word === kind).length - free.length; more > 0; more--) pc.addTransceiver(kind, {direction: 'recvonly'});
+    }
+    if (wished.includes('ice')) pc.restartIce();
+    await this.#offerNow();
+  }
+
+  async #offerNow() {
+    this.#late ??= [];
+    this.outstanding = true;
+    await this.#pc.setLocalDescription();
+    this.#sendDescription('offer');
+    this.#after(answerPatience, 'unanswered');
+  }
+
+  #sendDescription(type) {
+    this.#send({type, [type]: {type, sdp: signed(this.#pc.localDescription.sdp)}});
+    const late = this.#late;
+    this.#late = null;
+    for (const candidate of late) this.#candidate(candidate);
+  }
+
+  /** Ours go out after the description they belong to. */
+  #candidate(candidate) {
+    if (!candidate) return; // the end; the wire has no word for it that all pages understand
+    if (this.#late) this.#late.push(candidate);
+    else this.#send({type: 'candidate', candidate});
+  }
+
+  #negotiated() {
+    this.#watchTransport();
+    this.#forget();
+    clearTimeout(this.#timer);
+    // Without a candidate of the other side a browser would wait for ever.
+    if (this.#pc.connectionState !== 'connected') this.#after(connectPatience, 'failed');
+    this.#on.negotiated();
+  }
+
+  /** Lets go of what the other side has taken away: a player shows the first track, even if nothing comes by it any more. */
+  #forget() {
+    const comes = new Set(this.#pc.getTransceivers().filter(t => /recv/.test(t.currentDirection)).map(t => t.receiver.track));
+    const gone = this.remote.getTracks().filter(track => !comes.has(track));
+    for (const track of gone) this.remote.removeTrack(track);
+    if (gone.length) this.#on.remote(this.remote);
+  }
+
+  /**
+   * Who closes its connection says so in DTLS too (close_notify): that way a hang-up is known even
+   * if the server has lost the call meanwhile. connectionState does not tell it apart from a failure.
+   */
+  #watchTransport() {
+    const transport = this.#pc.sctp?.transport ?? this.#pc.getSenders().find(s => s.transport)?.transport;
+    if (!transport || transport.onstatechange) return;
+    transport.onstatechange = () => {
+      if (transport.state === 'closed' && !this.#closed) this.#on.ended('left');
+    };
+  }
+
+  async #flushEarly() {
+    for (const init of this.#early.splice(0)) await this.#add(init);
+  }
+
+  async #add(init) {
+    // Those of an offer that was ignored, and those that this browser cannot use, do no harm.
+    if (!belongs(init, this.#pc.remoteDescription.sdp)) return;
+    await this.#pc.addIceCandidate(init).catch(() => {});
+  }
+
+  #state(state) {
+    if (state === 'connected') {
+      clearTimeout(this.#timer);
+      this.#restarted = false;
+    }
+    if (state === 'failed') this.#recover();
+    if (state === 'closed') this.#on.ended('lost');
+    else this.#on.state(state);
+  }
+
+  /** The caller tries once more from the start of ICE; the other side waits for that. */
+  #recover() {
+    if (this.#restarted) {
+      this.#on.ended('failed');
+      return;
+    }
+    this.#restarted = true;
+    this.#after(recoveryPatience, 'failed');
+    if (!this.caller) return;
+    this.#run(async pc => {
+      if (pc.signalingState !== 'stable') return;
+      useServers(pc, this.#iceServers());
+      pc.restartIce();
+      await this.#offerNow();
+      this.#after(recoveryPatience, 'failed');
+    });
+  }
+
+  #after(ms, reason) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#on.ended(reason), ms);
+  }
+}

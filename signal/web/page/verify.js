@@ -1,0 +1,25 @@
+// The code by which two people can tell that nobody sits between them.
+
+/**
+ * The verification code of a call, the same at both ends unless somebody between
+ * them, the signaling server above all, put in a certificate of its own. A terminal
+ * computes it in the same way (peer/verify.go says how and why). It is '' where the
+ * browser has no way to compute it: on a page that came by plain http from elsewhere.
+ */
+export async function verificationCode(ours, theirs) {
+  if (!globalThis.crypto?.subtle) return '';
+  const both = [fingerprints(ours), fingerprints(theirs)].sort().join('\n');
+  const sum = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(both)));
+  const groups = [];
+  for (let i = 0; i < 30; i += 5) {
+    const number = sum.slice(i, i + 5).reduce((n, byte) => n * 256 + byte, 0); // 40 bits
+    groups.push(String(number % 100000).padStart(5, '0'));
+  }
+  return groups.join(' ');
+}
+
+/** The fingerprints of a description, in lower case, sorted and each once. */
+function fingerprints(sdp) {
+  const all = [...sdp.matchAll(/^a=fingerprint:(.*)$/gm)].map(m => m[1].trim().toLowerCase());
+  return [...new Set(all)].sort().join(',');
+}

@@ -1,0 +1,112 @@
+package signal_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/signal"
+)
+
+// TestWebhook asks services that behave and services that do not.
+func TestWebhook(t *testing.T) {
+	asked := make(chan map[string]any, 1)
+	held := make(chan struct{})
+	for name, tc := range map[string]struct {
+		answer  func(w http.ResponseWriter, r *http.Request)
+		grant   signal.LoginGrant
+		refused string // by a Refusal
+		failed  string // by any other error
+	}{
+		"yes":           {says(200, `{"allow":true}`), signal.LoginGrant{}, "", ""},
+		"with a name":   {says(200, `{"allow":true,"name":"Alice B"}`), signal.LoginGrant{Name: "Alice B"}, "", ""},
+		"with servers":  {says(200, `{"allow":true,"iceServers":[{"urls":"turn:a","username":"u","credential":"c"},{"urls":["http:b"]},{"urls":["stun:c","stuns:d"]},5]}`), signal.LoginGrant{ICEServers: []signal.ICEServer{{URLs: []string{"turn:a"}, Username: "u", Credential: "c"}, {URLs: []string{"stun:c", "stuns:d"}}}}, "", ""},
+		"no":            {says(200, `{"allow":false}`), signal.LoginGrant{}, "the login was refused", ""},
+		"no, because":   {says(200, `{"allow":false,"reason":"closed\u001b today"}`), signal.LoginGrant{}, "closed\ufffd today", ""},
+		"a bad name":    {says(200, `{"allow":true,"name":"new\nline"}`), signal.LoginGrant{}, "", "cannot be one"},
+		"no decision":   {says(200, `{}`), signal.LoginGrant{}, "", "no object with allow"},
+		"a string":      {says(200, `{"allow":"true"}`), signal.LoginGrant{}, "", "no object with allow"},
+		"another case":  {says(200, `{"Allow":true}`), signal.LoginGrant{}, "", "no object with allow"},
+		"no JSON":       {says(200, `yes`), signal.LoginGrant{}, "", "no object with allow"},
+		"an error":      {says(500, `{"allow":true}`), signal.LoginGrant{}, "", "500"},
+		"created":       {says(201, `{"allow":true}`), signal.LoginGrant{}, "", "201"},
+		"a huge answer": {says(200, `{"allow":true,"pad":"`+strings.Repeat("x", 64<<10)+`"}`), signal.LoginGrant{}, "", "more than 65536 bytes"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, signal.LoginGrant{}, "", "307"},
+		"a broken answer": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, `{"allow":true}`)
+		}, signal.LoginGrant{}, "", "EOF"},
+		"silence": {func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-r.Context().Done():
+			case <-held:
+			}
+		}, signal.LoginGrant{}, "", "deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				var question map[string]any
+				if err := json.NewDecoder(r.Body).Decode(&question); err != nil || r.Method != http.MethodPost || r.Header.Get("X-Key") != "k" {
+					t.Errorf("asked %s with %v: %v", r.Method, r.Header, err)
+				}
+				asked <- question
+				tc.answer(w, r)
+			}))
+			defer web.Close()
+			options := &signal.WebhookOptions{Client: web.Client(), Header: http.Header{"X-Key": {"k"}}}
+			options.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			if name == "silence" {
+				options.Timeout = 20 * time.Millisecond
+			}
+			hook, err := signal.NewWebhook(web.URL+"/?key=s3cret", options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			grant, err := hook.Authorize(t.Context(), signal.LoginRequest{
+				Name: "alice", Token: "t", Address: netip.MustParseAddr("192.0.2.1"), Dialect: signal.DialectCall})
+			if got := <-asked; got["name"] != "alice" || got["token"] != "t" || got["address"] != "192.0.2.1" || got["dialect"] != "call" {
+				t.Errorf("asked %v", got)
+			}
+			var refusal *signal.Refusal
+			switch {
+			case tc.refused != "":
+				if !errors.As(err, &refusal) || refusal.Reason != tc.refused {
+					t.Errorf("got %v", err)
+				}
+			case tc.failed != "":
+				if err == nil || errors.As(err, &refusal) || !strings.Contains(err.Error(), tc.failed) || strings.Contains(err.Error(), "s3cret") {
+					t.Errorf("got %v", err)
+				}
+			default:
+				got, _ := json.Marshal(grant)
+				want, _ := json.Marshal(tc.grant)
+				if err != nil || string(got) != string(want) {
+					t.Errorf("got %s, %v", got, err)
+				}
+			}
+		})
+	}
+	close(held)
+	for _, bad := range []string{"", "example.com", "ftp://example.com", "http://", "http://a b"} {
+		if _, err := signal.NewWebhook(bad, nil); err == nil {
+			t.Errorf("%q was taken for a URL", bad)
+		}
+	}
+}
+
+func says(status int, body string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func statusHandler(status int) http.Handler { return http.HandlerFunc(says(status, "no\n")) }
