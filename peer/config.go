@@ -96,6 +96,10 @@ type Config struct {
 	// sees neither those of Mux and TCP, which take one of their own, nor those
 	// of another Net.
 	Tap Tap
+	// Impairment makes this call's own sockets a bad network; it stays open when
+	// the call ends. Default: none. As with Tap, Mux takes one of its own. The
+	// Tap sees what really is on the wire.
+	Impairment *Impairment
 	// OnRTP gets every RTP packet that comes, decrypted, with its header; it
 	// must not wait and not keep it. Default: nobody does.
 	OnRTP func(packet []byte)

@@ -23,9 +23,9 @@ func (c *Config) network() (transport.Net, error) {
 	dialing, stop := context.WithCancel(context.Background())
 	buffered := &bufferedNet{lockedNet: lockedNet{Net: host}, dialing: dialing, stop: stop}
 	if c.Tap != nil {
-		return &tappedNet{buffered, c.Tap}, nil
+		return impaired(&tappedNet{buffered, c.Tap}, c.Impairment), nil
 	}
-	return buffered, nil
+	return impaired(buffered, c.Impairment), nil
 }
 
 // hostOf is the host's network, nil if n is another one.
@@ -35,6 +35,8 @@ func hostOf(n transport.Net) *bufferedNet {
 		return n
 	case *tappedNet:
 		return n.bufferedNet
+	case *impairedNet:
+		return hostOf(n.Net)
 	}
 	return nil
 }

@@ -6,22 +6,28 @@ import (
 	"net"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
 )
 
 // ListenMux opens a UDP port for many calls, see Config.Mux. The caller closes
-// it after the last of them. tap, if not nil, sees its packets.
-func ListenMux(port uint16, loopback bool, tap Tap) (ice.UDPMux, error) {
+// it after the last of them. tap, if not nil, sees its packets, and impairment,
+// if not nil, is between it and the calls.
+func ListenMux(port uint16, loopback bool, tap Tap, impairment *Impairment) (ice.UDPMux, error) {
 	options := []ice.UDPMuxFromPortOption{ice.UDPMuxFromPortWithReadBufferSize(udpReadBuffer)}
 	if loopback {
 		options = append(options, ice.UDPMuxFromPortWithLoopback())
 	}
-	if tap != nil {
+	if tap != nil || impairment != nil {
 		host, err := stdnet.NewNet()
 		if err != nil {
 			return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
 		}
-		options = append(options, ice.UDPMuxFromPortWithNet(&tappedNet{&bufferedNet{lockedNet: lockedNet{Net: host}}, tap}))
+		var n transport.Net = &bufferedNet{lockedNet: lockedNet{Net: host}}
+		if tap != nil {
+			n = &tappedNet{n.(*bufferedNet), tap}
+		}
+		options = append(options, ice.UDPMuxFromPortWithNet(impaired(n, impairment)))
 	}
 	mux, err := ice.NewMultiUDPMuxFromPort(int(port), options...)
 	if err != nil {

@@ -37,15 +37,18 @@ func (n *tappedNet) DialTCP(network string, local, remote *net.TCPAddr) (transpo
 // ListenUDP implements transport.Net.
 func (n *tappedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.bufferedNet.ListenUDP(network, local)
-	// Multicast DNS reads its sockets in a way that needs them bare.
-	multicast := local != nil && (local.IP.IsMulticast() || local.Port == mdnsPort)
-	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !multicast {
+	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMulticast(local) {
 		return tapped(udp, n.tap), nil
 	}
 	return conn, err
 }
 
 const mdnsPort = 5353
+
+// isMulticast tells if a socket is multicast DNS's, which is read in a way that needs it bare.
+func isMulticast(local *net.UDPAddr) bool {
+	return local != nil && (local.IP.IsMulticast() || local.Port == mdnsPort)
+}
 
 // ListenPacket implements transport.Net.
 func (n *tappedNet) ListenPacket(network, address string) (net.PacketConn, error) {

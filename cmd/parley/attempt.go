@@ -13,6 +13,7 @@ import (
 	"parley/cmd/parley/scenario"
 	"parley/media/device"
 	"parley/peer"
+	"parley/peer/road"
 	wire "parley/signal"
 )
 
@@ -65,10 +66,14 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 			s.width, s.height, s.rate, err = videoSize(value)
 		case w == "relay":
 			s.relayOnly = true
+		case name == "impair":
+			var w road.Weather
+			w, err = weather(value)
+			s.impair = &w
 		case name == "offer":
 			altered, err = newAlteration(value)
 		default:
-			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay and offer", w)
+			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay, impair and offer", w)
 		}
 		if err != nil {
 			return nil, err
@@ -80,9 +85,13 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 	return altered, nil
 }
 
-// begin signs in and calls, or waits to be called.
-func (p *prober) begin(ctx context.Context, step scenario.Step) (*attempt, error) {
+// begin signs in and calls, or waits to be called, as the first line of a scenario says.
+func (p *prober) begin(ctx context.Context, of scenario.Scenario) (*attempt, error) {
+	step := of.Steps[0]
 	s := *p.settings
+	if s.impair == nil && of.Does("impair") {
+		s.impair = &road.Weather{}
+	}
 	s.devices, s.opening, s.timeout = &device.Shared{}, ctx, 0
 	altered, err := s.callWords(step.Args)
 	if err != nil {

@@ -31,6 +31,8 @@ func compile(s scenario.Scenario) error {
 			_, err = channelWords(step.Args)
 		case "echo":
 			_, err = echoWords(step.Args)
+		case "impair":
+			_, err = weather(step.Rest())
 		}
 		if err != nil {
 			return usagef("%s, line %d: %s: %s", s.Origin, step.Line, printable(step.Text), printable(err.Error()))
@@ -55,6 +57,11 @@ func (a *attempt) do(ctx context.Context, s scenario.Step) error {
 		return a.openChannel(ctx, s.Args)
 	case "close":
 		return a.closeChannel(s.Args[0])
+	case "impair":
+		if err := a.session.becomes(s.Rest()); err != nil {
+			return &cannotTell{err}
+		}
+		return nil
 	}
 	return a.command(ctx, s)
 }

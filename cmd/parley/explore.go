@@ -17,7 +17,7 @@ const (
 // explore makes a call to find out what the other side can do.
 func (p *prober) explore(ctx context.Context) {
 	p.able = map[string]bool{"callback": p.await > 0}
-	a, err := p.begin(ctx, scenario.Step{Verb: "call", Args: []string{"audio=" + exploringTone, "video"}, Text: "call"})
+	a, err := p.begin(ctx, scenario.Scenario{Steps: []scenario.Step{{Verb: "call", Args: []string{"audio=" + exploringTone, "video"}, Text: "call"}}})
 	if err != nil {
 		p.noCall, p.noCallAll = err, true
 		return

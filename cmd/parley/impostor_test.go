@@ -45,10 +45,10 @@ func impostor(ts *testscript.TestScript, _ bool, args []string) {
 	}()
 }
 
-func impostorConnection() (*webrtc.PeerConnection, error) {
+func impostorConnection(options ...func(*webrtc.API)) (*webrtc.PeerConnection, error) {
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
-	return webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
+	return webrtc.NewAPI(append(options, webrtc.WithSettingEngine(settings))...).NewPeerConnection(webrtc.Configuration{})
 }
 
 // wrongFingerprint is a complete answer but for the fingerprint, "" if it

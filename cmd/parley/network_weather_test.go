@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/peer/peertest/road"
+	"parley/peer/road"
 )
 
 // badRoad is a rough one between a host and the Internet.

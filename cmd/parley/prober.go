@@ -144,7 +144,7 @@ func remedy(need string) string {
 func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scenario.Result {
 	begin := time.Now()
 	results := make([]scenario.Result, len(group))
-	a, err := p.begin(ctx, group[0].Steps[0])
+	a, err := p.begin(ctx, group[0])
 	if err != nil {
 		for i, s := range group {
 			results[i] = scenario.Result{Scenario: s, Verdict: scenario.Error, Reason: err.Error(), Step: s.Steps[0].Text, Took: time.Since(begin)}

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"parley/peer/peertest/road"
+	"parley/peer/road"
 )
 
 // traffic is what a road tells when it is interrupted: of UDP, to the host

@@ -17,14 +17,15 @@ import (
 // session is one call with the media that belong to it.
 type session struct {
 	*settings
-	name    string // the other side, as it is known to the signaling server
-	out     bool   // we called
-	echo    bool   // what comes goes back
-	way     *leg
-	call    *peer.Call
-	carrier carrier // nil for text
-	expect  *expectations
-	dumping *callDump // nil without --stats-dump
+	name     string // the other side, as it is known to the signaling server
+	out      bool   // we called
+	echo     bool   // what comes goes back
+	way      *leg
+	call     *peer.Call
+	carrier  carrier // nil for text
+	expect   *expectations
+	dumping  *callDump        // nil without --stats-dump
+	impaired *peer.Impairment // of the call's own sockets, nil for none
 
 	layers   layers // of the goroutine of the call
 	sources  []media.Source
@@ -99,12 +100,15 @@ func (c *session) place(way *leg) error {
 
 func (c *session) configuration(way *leg) (peer.Config, error) {
 	servers, err := way.iceServers()
+	if c.impaired == nil {
+		c.impaired = c.ownImpairment()
+	}
 	conf := peer.Config{
 		Signaler: way, OnEvent: c.happened, Caller: c.out, WinsGlare: c.settings.name < c.name,
 		Tracks: c.tracks(), VideoCodecs: c.codecs, Channels: c.opens(),
 		ICEServers: servers, FreshICEServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
 		MinPort: c.minPort, MaxPort: c.maxPort, Mux: c.mux, TCP: c.tcp, AdvertiseIPs: c.advertise,
-		KeyLog: c.keyLog, Tap: c.tap(), Logger: c.logger,
+		KeyLog: c.keyLog, Tap: c.tap(), Impairment: c.impaired, Logger: c.logger,
 	}
 	if c.carrier != nil {
 		conf.ReceiveBuffer = peer.BulkReceiveBuffer

@@ -18,6 +18,7 @@ import (
 
 	"parley/media/device"
 	"parley/peer"
+	"parley/peer/road"
 	wire "parley/signal"
 )
 
@@ -45,6 +46,8 @@ type settings struct {
 	dump                                 *statsDump  // nil without --stats-dump
 	keyLog                               io.Writer   // nil for none
 	advertise                            []string
+	impair                               *road.Weather    // of our own packets, nil for as it is
+	impairment                           *peer.Impairment // of all calls, nil unless impair and mux are there
 
 	input         string // format of commands on stdin, "" for none
 	video, audio  string // sources, "" for none
@@ -163,6 +166,13 @@ func (s *settings) readPath(cmd *cli.Command) (err error) {
 	}
 	s.pcapPath, s.rtpdumpPath, s.statsDumpPath = cmd.String("pcap"), cmd.String("rtpdump"), cmd.String("stats-dump")
 	s.advertise = cmd.StringSlice("advertise-ip")
+	if text := cmd.String("impair"); text != "" {
+		w, err := road.Parse(text)
+		if err != nil {
+			return usagef("--impair: %s", printable(err.Error()))
+		}
+		s.impair = &w
+	}
 	tcp := cmd.Int("tcp-port")
 	if tcp < 0 || tcp > 65535 {
 		return usagef("--tcp-port %d: it is a port, 1 to 65535", tcp)

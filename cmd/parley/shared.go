@@ -99,7 +99,11 @@ func (s *settings) openUDP(all *opened) error {
 	if s.minPort == 0 || s.minPort != s.maxPort {
 		return nil
 	}
-	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.tap())
+	if s.impair != nil {
+		s.impairment = peer.NewImpairment(*s.impair)
+		all.all = append(all.all, s.impairment)
+	}
+	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.tap(), s.impairment)
 	if err != nil {
 		return failf(exitFailure, "--udp-ports %d:%d: %w; is another parley running", s.minPort, s.maxPort, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
@@ -21,6 +22,7 @@ type fault struct {
 	unanswered, withheld, wrong bool // of signaling
 	swapped                     bool // a message goes back on the other of two channels
 	frozen, silent              bool
+	deaf                        bool // says nothing of what is lost
 	loss                        float64
 }
 
@@ -39,6 +41,7 @@ func TestTeeth(t *testing.T) {
 		"frozen picture":      {fault{frozen: true}, []string{"video-moves"}, []string{"video-comes", "connects"}},
 		"silence":             {fault{silent: true}, []string{"audio-tone-comes-back"}, []string{"audio-comes", "connects"}},
 		"swapped channels":    {fault{swapped: true}, []string{"channels-apart"}, []string{"text-comes-back"}},
+		"no feedback":         {fault{deaf: true}, []string{"impaired-nack", "impaired-report"}, []string{"connects", "impaired-text"}},
 		"loss":                {fault{loss: 0.3}, []string{"audio-loss", "video-loss"}, []string{"connects", "text-comes-back"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,7 +134,11 @@ func (b *broken) hangUp(name string) {
 }
 
 func (b *broken) answer(m wire.Message) (*webrtc.PeerConnection, error) {
-	pc, err := impostorConnection()
+	var options []func(*webrtc.API)
+	if b.deaf {
+		options = append(options, webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
+	}
+	pc, err := impostorConnection(options...)
 	if err != nil {
 		return nil, err
 	}

@@ -111,6 +111,7 @@ func (c *session) tracks() []webrtc.TrackLocal {
 
 func (c *session) closeMedia() {
 	c.cancel()
+	c.closeImpairment()
 	for _, s := range c.sources {
 		_ = s.Close() // files that were read
 	}

@@ -24,7 +24,8 @@
 // # What it does
 //
 //	call [WORD...]           calls: audio[=SRC], video[=SRC], size=160x120@10,
-//	                         codec=VP8, relay, offer=CHANGE[,CHANGE]; an unknown word or change is answered with those that there are
+//	                         codec=VP8, relay, impair=loss=5%,delay=40ms, offer=CHANGE[,CHANGE]; an unknown word or
+//	                         change is answered with those that there are
 //	await-call within D      waits to be called
 //	expect CHECK within D    goes on as soon as CHECK holds, fails when D is over before; KEY+=N holds when KEY has grown by N
 //	never CHECK for D        fails if CHECK holds at any time in D
@@ -38,6 +39,9 @@
 //	add, source KIND SRC     sends more, or something else
 //	remove KIND              sends that no longer
 //	restart-ice              looks for a path anew
+//	impair WORD...           makes the network bad for our own packets, both ways, by the words of --impair:
+//	                         loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7
+//	impair none              leaves it as it is
 //	hangup                   ends the call
 //
 // D is a duration: 500ms, 3s, 1m. The first of these lines is call or await-call. What a line asks of the other side

@@ -147,7 +147,7 @@ func forms() map[string]form {
 		"call": {0, 10, ""}, "await-call": {0, 0, "+within"}, "expect": {1, 1, "+within"}, "never": {1, 1, "+for"},
 		"say": {1, 1000, ""}, "echo": {1, 4, "+within"}, "open": {1, 6, ""}, "close": {1, 1, ""}, "mute": {0, 1, ""}, "unmute": {0, 1, ""},
 		"hold": {0, 0, ""}, "resume": {0, 0, ""}, "add": {2, 20, ""}, "source": {2, 20, ""}, "remove": {1, 1, ""},
-		"restart-ice": {0, 0, ""}, "hangup": {0, 0, ""},
+		"restart-ice": {0, 0, ""}, "impair": {1, 30, ""}, "hangup": {0, 0, ""},
 	}
 }
 

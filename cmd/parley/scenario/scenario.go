@@ -44,6 +44,11 @@ func (s *Scenario) Looks() bool {
 	return !slices.ContainsFunc(s.Steps[1:], func(step Step) bool { return step.Verb != "expect" && step.Verb != "never" })
 }
 
+// Does tells if a scenario has a line with a verb.
+func (s *Scenario) Does(verb string) bool {
+	return slices.ContainsFunc(s.Steps, func(step Step) bool { return step.Verb == verb })
+}
+
 // Suites are the names of suites, in order.
 func Suites() []string { return []string{"core", "data", "audio", "video", "ice", "all"} }
 

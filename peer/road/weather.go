@@ -17,9 +17,31 @@ type Weather struct {
 	Loss, Reorder, Duplicate float64
 	// Copies is how many more come of one that is doubled. Default: 1.
 	Copies int
+	// Rate is how much the link carries, in bit/s; packets wait for their turn,
+	// and those that would wait for more than MaxQueue are lost. Default: 0, any.
+	Rate int
+	// Outages are when nothing gets through, since the first packet.
+	Outages []Outage
 	// Seed decides everything that is left to chance: with the same seed, the
-	// nth packet meets with the same.
+	// nth packet of a kind meets with the same.
 	Seed uint64
+}
+
+// An Outage begins At the time after the first packet, and lasts For.
+type Outage struct{ At, For time.Duration }
+
+// MaxQueue is how long a packet waits for its turn at most, where there is a
+// Rate: what a router of a home holds, more or less.
+const MaxQueue = 300 * time.Millisecond
+
+// out tells if nothing gets through, so long after the first packet.
+func (w *Weather) out(since time.Duration) bool {
+	for _, o := range w.Outages {
+		if since >= o.At && since < o.At+o.For {
+			return true
+		}
+	}
+	return false
 }
 
 // dice draw the fates of packets, one after the other.
@@ -28,11 +50,11 @@ type dice struct {
 	rand    *rand.Rand
 }
 
-func newDice(w Weather) *dice {
+func newDice(w Weather, kind uint16) *dice {
 	if w.Copies <= 0 {
 		w.Copies = 1
 	}
-	return &dice{w, rand.New(rand.NewPCG(w.Seed, 0))}
+	return &dice{w, rand.New(rand.NewPCG(w.Seed, uint64(kind)))}
 }
 
 // fate is what becomes of one packet: when each of its copies arrives, none if
