@@ -47,9 +47,11 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *band
 		return nil, fmt.Errorf("failed to register codecs: %w", err)
 	}
 	interceptors := &interceptor.Registry{}
-	if err := addInterceptors(engine, interceptors, logs, counters, bw); err != nil {
+	inside := &interceptor.Registry{}
+	if err := addInterceptors(engine, inside, logs, counters, bw); err != nil {
 		return nil, fmt.Errorf("failed to register interceptors: %w", err)
 	}
+	interceptors.Add(inflowFactory{inside})
 	settings, err := newSettings(c, n, logs)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,147 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// Media comes before the answer that announces it: a few packets, which Pion is
+// still looking at when the answer comes, or so many that it has given up. It is
+// reported on all the same, and its first packet is not lost.
+func TestMediaBeforeItsAnswer(t *testing.T) {
+	for _, early := range []uint64{1, 3, 20} {
+		t.Run(fmt.Sprint(early, " packets"), func(t *testing.T) {
+			heard, on := listen(t)
+			var later atomic.Bool
+			var a, b *side
+			release := make(chan string, 1)
+			a, b = pair(t, func(caller, answerer *Config) {
+				caller.OnEvent = on
+				answerer.Signaler.(*wire).filter = func(kind, payload string) (string, bool) {
+					if kind == "answer" && later.Load() {
+						release <- payload
+						return "", false
+					}
+					return payload, true
+				}
+				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeVP8, "there")}
+				caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			later.Store(true)
+			b.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "picture"), nil)
+			answer := <-release
+			sent := awaitVideo(b, "outbound-rtp", "packetsSent", early)
+			a.call.DeliverAnswer(answer)
+			heard.hears("picture")
+			awaitVideo(a, "inbound-rtp", "packetsReceived", sent+10)
+			awaitVideo(b, "remote-inbound-rtp", "roundTripTimeMeasurements", 0)
+
+			a.call.mu.Lock()
+			b.call.mu.Lock()
+			defer a.call.mu.Unlock()
+			defer b.call.mu.Unlock()
+			first := firstSent(b.call.live[0].meter)
+			heard.mu.Lock()
+			defer heard.mu.Unlock()
+			if i := slices.IndexFunc(heard.seen, func(p rtp.Packet) bool { return string(p.Payload) == "picture" }); heard.seen[i].SequenceNumber != first {
+				t.Errorf("the first packet that was read is %d, the first that was sent %d", heard.seen[i].SequenceNumber, first)
+			}
+		})
+	}
+}
+
+// firstSent is the number of the first packet of the picture.
+func firstSent(m *meter) uint16 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, o := range m.out {
+		if strings.HasPrefix(o.info.MimeType, "video/") {
+			return uint16(o.firstSent)
+		}
+	}
+	return 0
+}
+
+// awaitVideo waits until a member of the video's statistics is at least this.
+func awaitVideo(s *side, kind, member string, least uint64) (now uint64) {
+	s.t.Helper()
+	awaitReport(s, func(r Report) error {
+		for _, o := range r.of(kind) {
+			if n, ok := o[member].(uint64); ok && o["kind"] == "video" && n >= least {
+				now = n
+				return nil
+			}
+		}
+		return fmt.Errorf("no %s of video with %s >= %d", kind, member, least)
+	})
+	return now
+}
+
+// A stream that is bound twice is read whole by the second reader, in order, and
+// stays bound when the first one gives up.
+func TestStreamBoundTwice(t *testing.T) {
+	inside := &boundCount{bound: map[uint32]int{}}
+	s := &inflows{Interceptor: inside, streams: map[uint32]*inflow{}}
+	var sent byte
+	from := interceptor.RTPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
+		sent++
+		return copy(b, []byte{sent}), a, nil
+	})
+	info := &interceptor.StreamInfo{SSRC: 7}
+	read := func(r interceptor.RTPReader) byte {
+		b := make([]byte, 4)
+		if n, _, err := r.Read(b, nil); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		return b[0]
+	}
+	first := s.BindRemoteStream(info, from)
+	read(first)
+	read(first)
+	second := s.BindRemoteStream(info, from)
+	read(first)
+	s.UnbindRemoteStream(info)
+	for want := byte(1); want < 50; want++ {
+		if got := read(second); got != want {
+			t.Fatalf("packet %d came, want %d", got, want)
+		}
+	}
+	if inside.bound[7] != 1 {
+		t.Errorf("it is bound %d times, want once", inside.bound[7])
+	}
+	s.UnbindRemoteStream(info)
+	s.UnbindRemoteStream(info)
+	if inside.bound[7] != 0 || len(s.streams) > 0 {
+		t.Errorf("it is bound %d times at the end, and %d streams are remembered", inside.bound[7], len(s.streams))
+	}
+	for i := range uint32(1000) { // streams that nobody ever announces
+		r := s.BindRemoteStream(&interceptor.StreamInfo{SSRC: i}, from)
+		read(r)
+		s.UnbindRemoteStream(&interceptor.StreamInfo{SSRC: i})
+	}
+	if len(s.streams) > maxUnbound {
+		t.Errorf("%d streams are remembered", len(s.streams))
+	}
+}
+
+// boundCount counts how often streams are bound.
+type boundCount struct {
+	interceptor.NoOp
+	bound map[uint32]int
+}
+
+func (c *boundCount) BindRemoteStream(info *interceptor.StreamInfo, r interceptor.RTPReader) interceptor.RTPReader {
+	c.bound[info.SSRC]++
+	return r
+}
+
+func (c *boundCount) UnbindRemoteStream(info *interceptor.StreamInfo) { c.bound[info.SSRC]-- }
