@@ -33,7 +33,6 @@ itself, with 0 if everything came back.
 			durationFlag("for", 0, "end after `D` of call, or when everything has come back if that is later, with a verdict"),
 			durationFlag("timeout", 30*time.Second, "how long everything may take to come back"),
 		}, outputFlags()...),
-		Before:       noArguments,
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			d := &demo{settings: &settings{recordings: newRecordings(), devices: &device.Shared{}}}

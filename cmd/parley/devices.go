@@ -24,7 +24,6 @@ of the name will do. Each camera is opened for a moment, but no picture is taken
 		Flags: []cli.Flag{
 			stringFlag("output", "human", "`FORMAT`: human, ndjson: one JSON object a line, or json: one object"),
 		},
-		Before:       noArguments,
 		OnUsageError: usageError,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			tell, ok := map[string]func(io.Writer, device.Inventory) error{

@@ -197,12 +197,17 @@ func theName(cmd *cli.Command, otherwise string) (string, error) {
 	return otherwise, nil
 }
 
-// noArguments refuses operands.
-func noArguments(ctx context.Context, cmd *cli.Command) (context.Context, error) {
-	if cmd.Args().Present() {
-		return ctx, usagef("%s takes no %q; see %s --help", cmd.FullName(), printable(cmd.Args().First()), cmd.FullName())
+// alone makes a command refuse operands. It does so in the action: what runs
+// before that runs for shell completion too, where a part of a flag is one.
+func alone(c *cli.Command) *cli.Command {
+	action := c.Action
+	c.Action = func(ctx context.Context, cmd *cli.Command) error {
+		if cmd.Args().Present() {
+			return usagef("%s takes no %q; see %s --help", cmd.FullName(), printable(cmd.Args().First()), cmd.FullName())
+		}
+		return action(ctx, cmd)
 	}
-	return ctx, nil
+	return c
 }
 
 func size(width, height int) string { return fmt.Sprintf("%dx%d", width, height) }

@@ -74,12 +74,14 @@ EXIT CODES:
      did not hold
    4 timed out`,
 		Reader: std.in, Writer: std.out, ErrWriter: std.err,
-		HideVersion:    true,
-		Suggest:        true,
-		Commands:       commands(std),
-		Action:         unknownCommand,
-		OnUsageError:   usageError,
-		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run does it
+		HideVersion:                     true,
+		Suggest:                         true,
+		EnableShellCompletion:           true,
+		ConfigureShellCompletionCommand: describeCompletion,
+		Commands:                        commands(std),
+		Action:                          unknownCommand,
+		OnUsageError:                    usageError,
+		ExitErrHandler:                  func(context.Context, *cli.Command, error) {}, // run does it
 	}
 }
 
@@ -98,8 +100,11 @@ func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 // commands are the subcommands, in the order of --help.
 func commands(std stdio) []*cli.Command {
 	all := []*cli.Command{
-		serveCommand(std), callCommand(std), answerCommand(std), echoCommand(std), pipeCommand(std), chatCommand(std), sendCommand(std), receiveCommand(std), probeCommand(std), demoCommand(std),
-		snapshotCommand(std), devicesCommand(std), doctorCommand(std), versionCommand(std),
+		alone(serveCommand(std)),
+		callCommand(std), answerCommand(std), echoCommand(std),
+		pipeCommand(std), chatCommand(std), sendCommand(std), receiveCommand(std),
+		probeCommand(std), alone(demoCommand(std)),
+		snapshotCommand(std), alone(devicesCommand(std)), doctorCommand(std), alone(versionCommand(std)),
 	}
 	for _, c := range all {
 		c.DisableSliceFlagSeparator = true // a comma in --say or --ice-server belongs to the value

@@ -48,7 +48,6 @@ answers by itself.`,
 			listFlag("allow-origin", "origin of pages elsewhere that may use this server; repeatable"),
 			durationFlag("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
 		}, certificateFlags(), loginFlags(), relayFlags(), limitFlags(), operationFlags(), outputFlags()),
-		Before:       noArguments,
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			s := &settings{}

@@ -16,7 +16,6 @@ func versionCommand(std stdio) *cli.Command {
 	return &cli.Command{
 		Name:         "version",
 		Usage:        "print the version and what this build can do",
-		Before:       noArguments,
 		OnUsageError: usageError,
 		Flags:        []cli.Flag{stringFlag("schema", "", "print the JSON schema of `WHAT` instead: event (of --output ndjson) or command (of --input ndjson)")},
 		Action: func(_ context.Context, cmd *cli.Command) error {
