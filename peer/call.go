@@ -34,27 +34,26 @@ type Call struct {
 	over     bool              // nothing is changed any more
 
 	// The rest belongs to the goroutine of Run.
-	conns      []*connection // one, but for offers without BUNDLE
-	state      negotiation
-	talk       talk
-	wanted     []channelWanted            // before the call was up: a new connection opens them anew
-	offered    time.Time                  // when the first offer was sent or came in
-	code       string                     // to verify the other side by
-	heard      bool                       // a description of the other side came: it is there
-	was        webrtc.PeerConnectionState // the state that was told last
-	up         bool                       // it was connected once
-	offer      *Description               // that a held answer is for
-	early      []webrtc.ICECandidateInit  // remote candidates before any description
-	down       bool                       // it was up, failed, and is not back
-	outage     int                        // how often that happened
-	addresses  string                     // of this machine, when looked at last
-	asked      []*promise                 // to be kept by the next offer
-	underWay   []*promise                 // to be kept by the offer that is out
-	restart    bool                       // the next offer starts ICE anew
-	rolledBack bool                       // the other side takes back an offer for ours
-	gone       bool                       // see DeliverLost
-	restarted  time.Time                  // when the other side was last heeded in that
-	taken      int                        // remote candidates, of maxCandidates
+	conns     []*connection // one, but for offers without BUNDLE
+	state     negotiation
+	talk      talk
+	wanted    []channelWanted            // before the call was up: a new connection opens them anew
+	offered   time.Time                  // when the first offer was sent or came in
+	code      string                     // to verify the other side by
+	heard     bool                       // a description of the other side came: it is there
+	was       webrtc.PeerConnectionState // the state that was told last
+	up        bool                       // it was connected once
+	offer     *Description               // that a held answer is for
+	early     []webrtc.ICECandidateInit  // remote candidates before any description
+	down      bool                       // it was up, failed, and is not back
+	outage    int                        // how often that happened
+	addresses string                     // of this machine, when looked at last
+	asked     []*promise                 // to be kept by the next offer
+	underWay  []*promise                 // to be kept by the offer that is out
+	restart   bool                       // the next offer starts ICE anew
+	gone      bool                       // see DeliverLost
+	restarted time.Time                  // when the other side was last heeded in that
+	taken     int                        // remote candidates, of maxCandidates
 }
 
 // Posted by the methods of Call.

@@ -81,7 +81,7 @@ func (c *Call) carryOut(ctx context.Context, a negotiationAction, d *Description
 		return c.makeWish(ctx)
 	case ignoreOffer:
 		c.cfg.Logger.Debug("offer ignored: ours stands")
-		c.rolledBack = true
+		c.conns[0].progress.crossed = true
 	case ignoreAnswer:
 		c.cfg.Logger.Debug("answer ignored: there is no offer")
 	}
@@ -150,7 +150,6 @@ func (c *Call) takeAnswer(d *Description) error {
 	}
 	c.know(d)
 	c.settle(nil)
-	c.watchRollback()
 	return nil
 }
 

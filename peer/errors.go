@@ -31,6 +31,7 @@ type progress struct {
 	reached       bool           // ICE connected
 	wasConnected  bool
 	answered      bool
+	crossed       bool // an offer of the other side was ignored for ours
 }
 
 // described counts the candidates in a description.
@@ -57,6 +58,11 @@ func (p *progress) why(warning string) error {
 		return fmt.Errorf("no answer came to the offer; does the other side answer calls")
 	case p.reached:
 		return fmt.Errorf("the addresses reach each other, but the DTLS handshake failed: %s", orUnknown(warning))
+	case total(p.remote) == 0 && p.crossed:
+		// Chromium 156 does so in one of some seventy glares, and an ICE restart
+		// does not wake it: it takes its offer back, begins to gather, and tells none.
+		return fmt.Errorf("no connection: none of the other side's candidates arrived; it called at the same moment, and its browser " +
+			"seems not to have survived taking that back: load its page again")
 	case total(p.remote) == 0:
 		return fmt.Errorf("no connection: %s of ours, none of the other side's arrived; does its signaling pass candidates on",
 			count(p.local))

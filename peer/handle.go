@@ -45,8 +45,6 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		return 0, c.repeat(ctx)
 	case changeWanted:
 		return 0, c.changed(ctx, m)
-	case rollbackStuck:
-		return 0, c.unstick(ctx)
 	case backTooLate:
 		if m.outage == c.outage && c.down {
 			return 0, &Error{Connection, c.Why()}

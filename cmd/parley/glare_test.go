@@ -29,10 +29,11 @@ const holdOffers = `(() => {
 		}
 		send(data) {
 			super.send(data);
-			if (String(data).includes('"type":"offer"')) {
+			// Not before the page has its own candidates: Chromium 156, made to take
+			// back an offer while it looks for the first, now and then never finds any.
+			if (String(data).includes('"type":"candidate"') && !sent) {
 				sent = true;
-				// Not before the page has set what it sends.
-				setTimeout(() => { for (const e of held.splice(0)) setTimeout(() => this.deliver(e)); });
+				for (const e of held.splice(0)) setTimeout(() => this.deliver(e));
 			}
 		}
 	};
