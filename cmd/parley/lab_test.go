@@ -1,15 +1,15 @@
+//go:build lab
+
 package main
 
 import (
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -20,7 +20,7 @@ import (
 func TestLab(t *testing.T) {
 	lab := os.Getenv("PARLEY_LAB")
 	if lab == "" {
-		t.Skip("PARLEY_LAB is not set: NO CAMERA AND NO MICROPHONE IS TESTED")
+		t.Fatal("PARLEY_LAB is not set; run make lab, which says what it is")
 	}
 	folder, out := t.TempDir(), t.TempDir()
 	parley := filepath.Join(folder, "parley")
@@ -160,26 +160,23 @@ func labMicrophone(t *testing.T, out string) {
 	}
 	hz, gap := listen(raw[48000:]) // after half a second, in which the encoder finds its level
 	t.Logf("recording %d: %.2f Hz, longest gap %d ms", len(files), hz, gap)
-	if gap > 60 && overloaded(t) {
-		t.Skipf("THAT NO SOUND IS LOST IS NOT TESTED: this machine has no time for an emulated one; gap %d ms", gap)
+	if math.Abs(hz-440) > 2 {
+		t.Errorf("%.2f Hz, want 440", hz)
 	}
-	if math.Abs(hz-440) > 2 || gap > 60 {
-		t.Errorf("%.2f Hz, longest gap %d ms, want 440 Hz and no gap over 60 ms", hz, gap)
+	if gap > 60 {
+		t.Errorf("the longest gap is %d ms, want none over 60; an emulated machine that gets no time loses sound that no program "+
+			"could have saved: run it again on a quiet host (load now: %s)", gap, load(t))
 	}
 }
 
-// overloaded tells if more than half as much again wants to run as this machine has processors for.
-func overloaded(t *testing.T) bool {
-	var load float64
+// load is how many want to run on this host, over the last 1, 5 and 15 minutes.
+func load(t *testing.T) string {
+	t.Helper()
 	data, err := os.ReadFile("/proc/loadavg")
-	if err == nil {
-		_, err = fmt.Sscan(string(data), &load)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("load %.1f", load)
-	return load > 1.5*float64(runtime.NumCPU())
+	return string(data)
 }
 
 // listen measures samples of 48 kHz: the frequency by how often they cross zero, and the longest silence in ms.

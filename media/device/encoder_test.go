@@ -148,7 +148,7 @@ func TestSizeChange(t *testing.T) {
 // TestH264Decodes lets ffmpeg judge what comes out.
 func TestH264Decodes(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		t.Skip("ffmpeg is not installed")
+		t.Fatalf("%v; install ffmpeg (make deps does)", err)
 	}
 	e := &resizing{mime: webrtc.MimeTypeH264, rate: 30}
 	defer e.close()

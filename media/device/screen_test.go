@@ -20,7 +20,7 @@ import (
 func startX(t *testing.T, screen string) (end func()) {
 	t.Helper()
 	if _, err := exec.LookPath("Xvfb"); err != nil {
-		t.Skip("Xvfb is not installed")
+		t.Fatalf("%v; install xvfb (make deps does)", err)
 	}
 	c := exec.Command("Xvfb", "-displayfd", "1", "-screen", "0", screen, "-nolisten", "tcp")
 	out, err := c.StdoutPipe()
@@ -97,7 +97,7 @@ func TestScreen(t *testing.T) {
 func decodedPixel(t *testing.T, v *viewer, width, height int) (r, g, b byte) {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
-		t.Skip("ffmpeg is not installed")
+		t.Fatalf("%v; install ffmpeg (make deps does)", err)
 	}
 	var depacketizer rtpcodecs.H264Packet
 	var stream bytes.Buffer
