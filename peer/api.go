@@ -42,9 +42,9 @@ const maxKeepalive = 2 * time.Second
 // newAPI sets Pion up for one call. It is the only place for Pion's settings.
 // counters count the RTP streams of the connection; bw sees them too.
 func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth) (*webrtc.API, error) {
-	engine := &webrtc.MediaEngine{}
-	if err := engine.RegisterDefaultCodecs(); err != nil {
-		return nil, fmt.Errorf("failed to register codecs: %w", err)
+	engine, err := c.engine()
+	if err != nil {
+		return nil, err
 	}
 	interceptors := &interceptor.Registry{}
 	inside := &interceptor.Registry{}

@@ -50,6 +50,8 @@ type Config struct {
 	Tracks []webrtc.TrackLocal
 	// Receive are the kinds that an offer asks for beyond those of Tracks.
 	Receive []webrtc.RTPCodecType
+	// Codecs are the MIME types, of Codecs, that our descriptions name: what can be sent or received. Default: all.
+	Codecs []string
 	// VideoCodecs puts these MIME types first, in this order. Default: Pion's
 	// order, VP8 first.
 	VideoCodecs []string
@@ -159,6 +161,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Codecs == nil {
+		c.Codecs = Codecs()
 	}
 	orDefault(&c.FlushTimeout, 2*time.Second)
 	orDefault(&c.DisconnectedTimeout, 5*time.Second)

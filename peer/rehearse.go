@@ -31,8 +31,8 @@ func rehearsed(cfg *Config, text string) error {
 	if err != nil {
 		return err
 	}
-	engine := &webrtc.MediaEngine{}
-	if err := engine.RegisterDefaultCodecs(); err != nil {
+	engine, err := cfg.engine()
+	if err != nil {
 		return err
 	}
 	settings := webrtc.SettingEngine{LoggerFactory: &pionLog{log: cfg.Logger}}

@@ -105,7 +105,7 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 	}
 	conf := peer.Config{
 		Signaler: way, OnEvent: c.happened, Caller: c.out, WinsGlare: c.settings.name < c.name,
-		Tracks: c.tracks(), VideoCodecs: c.codecs, Channels: c.opens(),
+		Tracks: c.tracks(), Codecs: c.names(), VideoCodecs: c.codecs, Channels: c.opens(),
 		ICEServers: servers, FreshICEServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
 		MinPort: c.minPort, MaxPort: c.maxPort, Mux: c.mux, TCP: c.tcp, AdvertiseIPs: c.advertise,
 		KeyLog: c.keyLog, Tap: c.tap(), Impairment: c.impaired, Logger: c.logger,

@@ -56,7 +56,8 @@ type settings struct {
 	watcher       watcher         // of pictures, nil for none
 	opening       context.Context // ends the wait for a source that sends nothing
 	codecs        []string
-	encode        string // MIME type for what a device sends, "" for the best of this build
+	decodable     []string // what this machine can show of --show; nil without
+	encode        string   // MIME type for what a device sends, "" for the best of this build
 	audioRate     int
 	width, height int
 	rate          float64

@@ -2,6 +2,8 @@ package main
 
 import (
 	"image"
+	"slices"
+	"strings"
 
 	"github.com/pion/webrtc/v4"
 
@@ -22,17 +24,43 @@ type watcher interface {
 	newDecoder(mime string) (media.Decoder, error)
 }
 
-// preferDecodable asks for the codecs that this build decodes by itself, if none was asked for.
+// preferDecodable asks for the codecs that this build decodes by itself, if none was asked for, and notes those that
+// something on this machine decodes.
 func (s *settings) preferDecodable() {
-	if len(s.codecs) > 0 {
-		return
-	}
-	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeH264} {
+	own := len(s.codecs) == 0
+	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeH264, webrtc.MimeTypeAV1} {
 		if d, err := device.NewDecoder(mime); err == nil {
 			d.Close()
-			s.codecs = append(s.codecs, mime)
+			if own {
+				s.codecs = append(s.codecs, mime)
+			}
+		}
+		if d, err := decoders(mime); err == nil {
+			d.Close()
+			s.decodable = append(s.decodable, mime)
 		}
 	}
+}
+
+// names are the codecs of our descriptions, nil for all that can be received and counted: where that is not enough,
+// because the picture is to be seen or the sound to be heard, just what can be, and what is sent. A recording needs no
+// decoder, an echo neither, and with --input what is sent is known later.
+func (c *session) names() []string {
+	if c.record != "" || c.echo || c.input != "" {
+		return nil
+	}
+	var sent []string
+	for _, source := range c.sources {
+		sent = append(sent, source.Codec())
+		if several, ok := source.(interface{ Codecs() []string }); ok {
+			sent = append(sent, several.Codecs()...)
+		}
+	}
+	return slices.DeleteFunc(peer.Codecs(), func(mime string) bool {
+		unseen := c.decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(c.decodable, mime)
+		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && mime != webrtc.MimeTypeOpus // see media.Voice
+		return (unseen || unheard) && !slices.Contains(sent, mime)
+	})
 }
 
 // watchTrack decodes a track for the watcher, if there is one. request asks for a
