@@ -66,6 +66,17 @@ func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 	})
 }
 
+// Withdraw tells the other side that a track has nothing to send for now, because
+// its device is gone, or that it goes on: its direction changes, which mutes and
+// unmutes the track over there (W3C WebRTC §5.3, MediaStreamTrack.muted). The
+// track keeps its place.
+func (c *Call) Withdraw(t webrtc.TrackLocal, withdrawn bool, done func(error)) {
+	c.change(done, func() (bool, error) {
+		_, out, err := c.place(t)
+		return err == nil && out.withdrawn.Swap(withdrawn) != withdrawn, err
+	})
+}
+
 // Hold stops media in both directions and tells the other side so, or resumes.
 func (c *Call) Hold(hold bool, done func(error)) {
 	c.change(done, func() (bool, error) {
@@ -275,12 +286,12 @@ func (c *connection) exchange(out *outgoing, t webrtc.TrackLocal) error {
 }
 
 // meant is our description with the directions that we mean: Pion's, less what
-// was removed or is on hold. Pion keeps its own, because it would stop a
+// was removed or withdrawn, or is on hold. Pion keeps its own, because it would stop a
 // transceiver for good (pion/webrtc#2226).
 func (c *connection) meant(text string) string {
 	empty := map[string]bool{}
 	for _, t := range c.pc.GetTransceivers() {
-		if out := c.outgoingOf(t); out != nil && out.current() == nil {
+		if out := c.outgoingOf(t); out != nil && (out.current() == nil || out.withdrawn.Load()) {
 			empty[t.Mid()] = true
 		}
 	}

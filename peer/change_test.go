@@ -257,6 +257,53 @@ func TestMuteSendsSilence(t *testing.T) {
 	heard.hears("\xfcsound")
 }
 
+// A track without a device is withdrawn: the other side is told, twice, and hears it again in the same place.
+func TestWithdrawnIsTold(t *testing.T) {
+	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
+		t.Run(name, func(t *testing.T) {
+			heard, on := listen(t)
+			sound, picture := rawTrack(t, webrtc.MimeTypeOpus, "sound"), rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			a, b := pair(t, func(calls, answers *Config) {
+				if !caller {
+					calls, answers = answers, calls
+					answers.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+				}
+				calls.Tracks, answers.OnEvent = []webrtc.TrackLocal{sound, picture}, on
+			})
+			if !caller {
+				a, b = b, a
+			}
+			a.awaitConnected()
+			b.awaitConnected()
+			heard.hears("picture")
+			for n := range 2 {
+				for _, gone := range []bool{true, false} {
+					a.must(func(done func(error)) { a.call.Withdraw(picture, gone, done) })
+					a.must(func(done func(error)) { a.call.Withdraw(picture, gone, done) }) // once is enough
+					seen := 0
+					await(b, func(e TrackMuted) bool {
+						if e.Muted == gone && e.Kind == webrtc.RTPCodecTypeVideo {
+							seen++
+						}
+						return seen > n
+					})
+					heard.hears("sound")
+				}
+				heard.hears("picture")
+			}
+			if n := happenings(b, func(TrackMuted) bool { return true }); n != 4 {
+				t.Errorf("%d times something was told, want 4: twice gone and back", n)
+			}
+			if n := happenings(b, func(TrackReceived) bool { return true }); n != 2 {
+				t.Errorf("%d tracks came, want two", n)
+			}
+			if n := happenings(b, func(e TrackMuted) bool { return e.Kind == webrtc.RTPCodecTypeAudio }); n > 0 {
+				t.Error("the sound was muted too")
+			}
+		})
+	}
+}
+
 // A thousand requests, from both sides at once, are a few offers.
 func TestChangesCoalesce(t *testing.T) {
 	var mu sync.Mutex

@@ -36,11 +36,12 @@ type connection struct {
 
 	// The rest belongs to the goroutine of Run.
 	progress  *progress
-	remoteSet bool      // a remote description has been applied
-	sections  []Section // of the offer that was taken last
-	theirs    []Section // of the description that was taken last
-	onHold    bool      // we neither send nor take media
-	setup     string    // our DTLS role as SDP writes it, once agreed
+	remoteSet bool            // a remote description has been applied
+	sections  []Section       // of the offer that was taken last
+	theirs    []Section       // of the description that was taken last
+	quiet     map[string]bool // mids of theirs that sent before, and do not now
+	onHold    bool            // we neither send nor take media
+	setup     string          // our DTLS role as SDP writes it, once agreed
 	state     webrtc.PeerConnectionState
 	hosts     map[place]bool // where our host candidates are
 
@@ -72,7 +73,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
 		box: box, logs: logs, meter: newMeter(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
-		progress: newProgress(), hosts: map[place]bool{}, held: cfg.held, free: cfg.free,
+		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
 	}
 	n, err := cfg.network()
 	if err != nil {
@@ -174,7 +175,7 @@ func (c *connection) takeAnswer(cfg *Config, d *Description) error {
 	if c.setup == "" {
 		c.setup = opposite(setupOf(d.sdp))
 	}
-	c.progress.answered, c.remoteSet, c.theirs = true, true, d.Sections
+	c.know(cfg, d)
 	return nil
 }
 
@@ -214,8 +215,27 @@ func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.Trac
 		c.setup = setupOf(answer.SDP)
 	}
 	c.heed(d)
-	c.progress.answered, c.remoteSet, c.sections, c.theirs = true, true, d.Sections, d.Sections
+	c.sections = d.Sections
+	c.know(cfg, d)
 	return left, nil
+}
+
+// know takes note of a description that was taken, and tells what the other side
+// has stopped sending, or sends again.
+func (c *connection) know(cfg *Config, d *Description) {
+	sent := map[string]bool{}
+	for _, s := range c.theirs {
+		sent[s.Mid] = s.Sends()
+	}
+	for _, s := range d.Sections {
+		stopped, again := sent[s.Mid] && !s.Sends(), c.quiet[s.Mid] && s.Sends()
+		if s.Kind == 0 || s.Rejected || !stopped && !again {
+			continue
+		}
+		c.quiet[s.Mid] = stopped
+		cfg.OnEvent(TrackMuted{s.Kind, stopped})
+	}
+	c.progress.answered, c.remoteSet, c.theirs = true, true, d.Sections
 }
 
 // holdAnswer keeps the answer back until all candidates are in it, for a peer

@@ -10,16 +10,32 @@ import (
 // a later offer makes it inactive, which is how a browser holds a call
 // (pion/webrtc#2226), and answers with its own direction whatever was offered.
 
-// held is a later offer as Pion gets it: sections on hold look as if the other
-// side received, so that they live on; the answer says what is right.
+// held is a later description as Pion gets it: sections on hold look as if the
+// other side received, so that they live on, and those that name the source of a
+// track that does not send now as if it did, so that its receiver does; the
+// answer says what is right.
 func (d *Description) held() string {
 	sections := strings.Split(d.sdp, "\r\nm=")
 	for i, s := range d.Sections {
-		if s.Direction == webrtc.RTPTransceiverDirectionInactive && s.Kind != 0 && i+1 < len(sections) {
-			sections[i+1] = strings.Replace(sections[i+1], "\r\na=inactive\r\n", "\r\na=recvonly\r\n", 1)
+		if s.Kind == 0 || i+1 >= len(sections) {
+			continue
+		}
+		alive := webrtc.RTPTransceiverDirectionRecvonly
+		if strings.Contains(sections[i+1], "\r\na=ssrc:") {
+			alive = webrtc.RTPTransceiverDirectionSendrecv
+		}
+		if s.Direction == webrtc.RTPTransceiverDirectionInactive || s.Direction == webrtc.RTPTransceiverDirectionRecvonly {
+			sections[i+1] = redirected(sections[i+1], s.Direction.String(), alive.String())
 		}
 	}
 	return strings.Join(sections, "\r\nm=")
+}
+
+// redirected is a section with another direction in place of one, if that is
+// what it has; its last line may have no end.
+func redirected(section, old, new string) string {
+	text := strings.Replace(section+"\r\n", "\r\na="+old+"\r\n", "\r\na="+new+"\r\n", 1)
+	return strings.TrimSuffix(text, "\r\n")
 }
 
 // answering is our answer with directions that fit the offer (RFC 3264 §6.1):
@@ -32,10 +48,8 @@ func (d *Description) answering(answer string) string {
 			continue
 		}
 		for _, ours := range directions() {
-			old := "\r\na=" + ours.String() + "\r\n"
-			if strings.Contains(sections[i+1]+"\r\n", old) {
-				fit := narrowed(ours, s)
-				sections[i+1] = strings.TrimSuffix(strings.Replace(sections[i+1]+"\r\n", old, "\r\na="+fit.String()+"\r\n", 1), "\r\n")
+			if fit := narrowed(ours, s); strings.Contains(sections[i+1]+"\r\n", "\r\na="+ours.String()+"\r\n") {
+				sections[i+1] = redirected(sections[i+1], ours.String(), fit.String())
 				break
 			}
 		}

@@ -78,6 +78,14 @@ type TrackReceived struct {
 	WriteRTCP func([]rtcp.Packet) error
 }
 
+// TrackMuted tells that the other side has said, in mid-call, that it sends no
+// more by its track of a kind for now, or that it goes on: it is on hold, or its
+// device is gone.
+type TrackMuted struct {
+	Kind  webrtc.RTPCodecType
+	Muted bool
+}
+
 // TrackSending tells that the other side agreed to a track of ours.
 type TrackSending struct {
 	Track webrtc.TrackLocal
@@ -107,6 +115,7 @@ func (MessageReceived) event()  {}
 func (TextSent) event()         {}
 func (CodeKnown) event()        {}
 func (TrackReceived) event()    {}
+func (TrackMuted) event()       {}
 func (TrackSending) event()     {}
 func (TrackRefused) event()     {}
 func (Warned) event()           {}

@@ -23,6 +23,7 @@ type outgoing struct {
 	post            func(any)
 	paused          atomic.Bool  // by the other side
 	muted           atomic.Bool  // by this one: sound is silence, a picture stands
+	withdrawn       atomic.Bool  // our descriptions say that it is not sent
 	held            *atomic.Bool // see Config.Hold
 	layer           *layer       // nil for a track by itself
 	rate            *rateSender
