@@ -46,6 +46,8 @@ func (c *session) happened(e peer.Event) {
 		c.tellCode(e)
 	case peer.TrackReceived:
 		c.receive(e)
+	case peer.TrackMuted:
+		c.tellMuted(e)
 	case peer.TrackSending:
 		c.tellTrack(e.Track.Kind(), e.Codec.MimeType, "out")
 	case peer.TrackRefused:
@@ -152,6 +154,15 @@ func (c *session) tellTrack(kind webrtc.RTPCodecType, mime, direction string) {
 	c.report.report(event{name: "track", peer: c.name,
 		fields: []field{{"kind", kind.String()}, {"codec", codecName(mime)}, {"direction", direction}},
 		say:    fmt.Sprintf("%s %s %s", doing, kind, codecName(mime))})
+}
+
+func (c *session) tellMuted(e peer.TrackMuted) {
+	say := "no %s comes from %s for now, it says"
+	if !e.Muted {
+		say = "%s comes from %s again, it says"
+	}
+	c.report.report(event{name: "mute", peer: c.name, fields: []field{{"kind", e.Kind.String()}, {"muted", e.Muted}},
+		say: fmt.Sprintf(say, e.Kind, printable(c.name))})
 }
 
 func (c *session) tellCheck(ch check, held bool, saw string) {

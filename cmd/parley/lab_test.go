@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -47,6 +48,7 @@ func TestLab(t *testing.T) {
 	t.Run("camera", func(t *testing.T) { labCamera(t, out) })
 	t.Run("unplugged", func(t *testing.T) { labUnplugged(t, out) })
 	t.Run("microphone", func(t *testing.T) { labMicrophone(t, out) })
+	t.Run("played", func(t *testing.T) { labPlayed(t, out) })
 }
 
 func readAll(folder, pattern string) string {
@@ -91,7 +93,7 @@ func labDevices(t *testing.T, out string) {
 
 func labRefusals(t *testing.T, out string) {
 	codes := readAll(out, "codes")
-	for _, want := range []string{"devices 0\n", "missing 20\n", "busy 20\n", "bob 0\n", "camera 0\n", "microphone 0\n", "carol 0\n", "unplugged 130\n", "dora 0\n"} {
+	for _, want := range []string{"devices 0\n", "missing 20\n", "busy 20\n", "bob 0\n", "camera 0\n", "microphone 0\n", "carol 0\n", "unplugged 130\n", "dora 0\n", "played 0\n", "eve 0\n"} {
 		if !strings.Contains(codes, want) {
 			t.Errorf("no %q", want)
 		}
@@ -167,6 +169,22 @@ func labMicrophone(t *testing.T, out string) {
 		t.Errorf("the longest gap is %d ms, want none over 60; an emulated machine that gets no time loses sound that no program "+
 			"could have saved: run it again on a quiet host (load now: %s)", gap, load(t))
 	}
+}
+
+// labPlayed looks for a second of what was recorded from the card in which the caller's tone, and no silence, is heard.
+func labPlayed(t *testing.T, out string) {
+	raw := decode(t, filepath.Join(out, "played.wav"), "-f", "s16le", "-ac", "1", "-ar", "48000")
+	const second = 2 * 48000
+	var heard []string
+	for ; len(raw) >= second; raw = raw[second:] {
+		hz, gap := listen(raw[:second])
+		heard = append(heard, fmt.Sprintf("%.1f Hz with a gap of %d ms", hz, gap))
+		if math.Abs(hz-500) <= 2 && gap == 0 {
+			t.Log(heard)
+			return
+		}
+	}
+	t.Errorf("no second of 500 Hz is played, but %v (load now: %s)", heard, load(t))
 }
 
 // load is how many want to run on this host, over the last 1, 5 and 15 minutes.

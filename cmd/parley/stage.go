@@ -56,11 +56,23 @@ func (c *session) play(s media.Source) {
 		_ = s.Close() // a file that was read
 	}
 	c.mu.Unlock()
+	if d, ok := s.(interface{ OnPresence(func(gone bool)) }); ok {
+		d.OnPresence(func(gone bool) { c.withdraw(s, gone) })
+	}
 	c.work.Go(func() {
 		defer close(done)
 		defer cancel()
 		if err := s.Run(ctx); err != nil {
 			c.fail(err)
+		}
+	})
+}
+
+// withdraw tells the other side that a device is gone, or back.
+func (c *session) withdraw(s media.Source, gone bool) {
+	c.call.Withdraw(s, gone, func(err error) {
+		if err != nil && c.ctx.Err() == nil {
+			c.logger.Debug("the other side is not told of a device", "kind", s.Kind(), "gone", gone, "error", err)
 		}
 	})
 }

@@ -30,6 +30,8 @@ type audioHub struct {
 	rate    int
 	crew    crew
 
+	presence presence
+
 	mu   sync.Mutex // guards open
 	open samples    // started, and nobody has taken it yet
 }
@@ -145,6 +147,7 @@ func (h *audioHub) begin() (func(context.Context) error, error) {
 
 // work sends what the microphone hears until ctx ends.
 func (h *audioHub) work(ctx context.Context, open samples, p *packetizer) error {
+	h.presence.set(false)
 	for {
 		err := h.listen(ctx, open, p)
 		open.close()
@@ -155,9 +158,11 @@ func (h *audioHub) work(ctx context.Context, open samples, p *packetizer) error 
 			return &media.FileError{Path: h.name(), Err: err}
 		}
 		h.options.Tell(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", h.name(), err))
+		h.presence.set(true)
 		if open = h.reopen(ctx); open == nil {
 			return nil
 		}
+		h.presence.set(false)
 		h.options.Tell(h.name() + " is back")
 	}
 }
@@ -170,9 +175,14 @@ func (a *audioSource) Run(ctx context.Context) error {
 	return a.hub.crew.run(ctx)
 }
 
+// OnPresence has f told when the microphone goes away and when it is back; at once if it is away. f must not block, and
+// nil ends it, as Close does.
+func (a *audioSource) OnPresence(f func(gone bool)) { a.hub.presence.watch(a, f) }
+
 // Close implements media.Source.
 func (a *audioSource) Close() error {
 	a.used.Store(true)
+	a.OnPresence(nil)
 	a.release()
 	return nil
 }

@@ -41,6 +41,7 @@ const (
 
 // capture takes pictures until ctx ends, into the slot. It owns the open device, and gives it back by closing it.
 func (v *videoHub) capture(ctx context.Context, p pictures, slot *latest) {
+	v.presence.set(false)
 	for {
 		err := v.watch(ctx, p, slot)
 		p.close()
@@ -48,9 +49,11 @@ func (v *videoHub) capture(ctx context.Context, p pictures, slot *latest) {
 			return
 		}
 		v.options.Tell(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", v.name, err))
+		v.presence.set(true)
 		if p = v.reopen(ctx); p == nil {
 			return
 		}
+		v.presence.set(false)
 		v.options.Tell(v.name + " is back")
 	}
 }

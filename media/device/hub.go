@@ -18,7 +18,8 @@ type videoHub struct {
 	options VideoOptions
 	mimes   []string // what it may encode to, the preferred first
 
-	crew crew
+	crew     crew
+	presence presence
 
 	opening sync.Mutex // guards open
 	open    pictures   // started, and nobody has taken it yet

@@ -96,6 +96,8 @@ func TestVideoComesBack(t *testing.T) {
 	f := newFakeCamera(160, 120)
 	tell, said := sentences()
 	v := startFake(t, f, VideoOptions{Tell: tell})
+	gone, late := make(chan bool, 9), make(chan bool, 9)
+	v.OnPresence(func(g bool) { gone <- g })
 	running(t, v.Run)
 	to := bind(t, v, h264Capability)
 	give(t, f, to, small)
@@ -104,7 +106,8 @@ func TestVideoComesBack(t *testing.T) {
 	if s := heard(t, said); !strings.Contains(s, "camera fake is gone") {
 		t.Errorf("it says %q", s)
 	}
-	for opened := 0; opened < 3; opened, _ = f.counts() { // it tries, and tries again
+	v.hub.source(VideoOptions{}).OnPresence(func(g bool) { late <- g }) // a call that comes while it is away
+	for opened := 0; opened < 3; opened, _ = f.counts() {               // it tries, and tries again
 		select {
 		case s := <-said:
 			t.Fatalf("it says %q while the camera is away", s)
@@ -117,6 +120,11 @@ func TestVideoComesBack(t *testing.T) {
 	f.setAbsent(false)
 	if s := heard(t, said); s != "camera fake is back" {
 		t.Errorf("it says %q", s)
+	}
+	for name, told := range map[string]chan bool{"the call": gone, "the late call": late} {
+		if away, back := <-told, <-told; !away || back || len(told) > 0 {
+			t.Errorf("%s was told that it is gone: %v, then %v, and %d times more", name, away, back, len(told))
+		}
 	}
 	// Another size is another encoder, which begins with a key frame.
 	if _, key := give(t, f, to, image.Point{X: 176, Y: 144}); !key {
@@ -205,6 +213,8 @@ func startFakeAudio(t *testing.T, o AudioOptions) (*fakeMicrophone, *audioSource
 func TestAudioComesBack(t *testing.T) {
 	tell, said := sentences()
 	f, a := startFakeAudio(t, AudioOptions{Tell: tell})
+	gone := make(chan bool, 9)
+	a.OnPresence(func(g bool) { gone <- g })
 	running(t, a.Run)
 	to := bind(t, a, opusCapability)
 	pcm := speech(960)
@@ -231,6 +241,9 @@ func TestAudioComesBack(t *testing.T) {
 	second := <-f.opened
 	if s := heard(t, said); s != "microphone fake is back" {
 		t.Errorf("it says %q", s)
+	}
+	if away, back := <-gone, <-gone; !away || back || len(gone) > 0 {
+		t.Errorf("the call was told that it is gone: %v, then %v, and %d times more", away, back, len(gone))
 	}
 	for {
 		select {

@@ -238,9 +238,14 @@ func (v *videoSource) use() bool {
 	return used
 }
 
+// OnPresence has f told when the device goes away and when it is back; at once if it is away. f must not block, and nil
+// ends it, as Close does.
+func (v *videoSource) OnPresence(f func(gone bool)) { v.hub.presence.watch(v, f) }
+
 // Close implements media.Source.
 func (v *videoSource) Close() error {
 	v.use()
+	v.OnPresence(nil)
 	v.release()
 	return nil
 }

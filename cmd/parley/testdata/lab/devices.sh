@@ -30,10 +30,12 @@ await "$out/dora.log" '"event":"login"'
 caller=$!
 await "$out/dora.log" '"event":"frame"'
 echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
+await "$out/dora.log" '"kind":"video","muted":true'
 await "$out/unplugged.log" 'is gone'
 await "$out/dora.log" '"fps":0[,}]' # a second without pictures
 echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
 await "$out/unplugged.log" 'is back'
+await "$out/dora.log" '"kind":"video","muted":false'
 until sed -n '/"fps":0[,}]/,$p' "$out/dora.log" | grep -q '"fps":[1-9]'; do sleep 0.1; done
 kill -INT $caller
 wait $caller; code unplugged
@@ -55,5 +57,19 @@ for try in 1 2 3 4; do
 	ffmpeg -ss 0.5 -i "$out/tone$try.ogg" -af silencedetect=noise=-40dB:d=0.06 -f null - >"$out/silence" 2>&1 </dev/null
 	grep -q silence_start "$out/silence" || break
 done
-kill -9 $player $server
+kill -9 $player
+
+# What is heard at the other end of a call comes out of the card.
+"$parley" answer --as eve --once --audio-out hw:0,0 --timeout 60s >"$out/eve.log" 2>&1 &
+eve=$!
+await "$out/eve.log" 'waiting for calls'
+"$parley" call eve --audio tone:500 --duration 120s --timeout 60s >"$out/player.log" 2>&1 &
+caller=$!
+await /proc/asound/card0/pcm0p/sub0/status RUNNING
+cat /proc/asound/card0/pcm0p/sub0/hw_params >"$out/card"
+ffmpeg -v error -c:a pcm_f32le -f alsa -ar 48000 -ac 2 -i hw:0,1 -t 8 -ac 1 "$out/played.wav" 2>"$out/played.log" </dev/null; code played
+kill -INT $caller
+wait $caller
+wait $eve; code eve
+kill -9 $server
 wait
