@@ -89,6 +89,7 @@ func (s *sound) choose(kind malgo.DeviceType, class, id string) (*malgo.DeviceIn
 func pseudo(id string) bool {
 	id, _, _ = strings.Cut(id, ":")
 	return slices.Contains([]string{
+		"pulse", "pipewire", // which would have been asked before ALSA, if it were there
 		"null", "lavrate", "samplerate", "speexrate", "upmix", "vdownmix", "speex", "oss", "jack",
 		"a52", "lavc", "usbstream", "dsnoop", "dmix", "dshare", "plughw", "hdmi", "iec958", "spdif", "surround",
 	}, id)

@@ -66,8 +66,9 @@ await "$out/eve.log" 'waiting for calls'
 "$parley" call eve --audio tone:500 --duration 120s --timeout 60s >"$out/player.log" 2>&1 &
 caller=$!
 await /proc/asound/card0/pcm0p/sub0/status RUNNING
-cat /proc/asound/card0/pcm0p/sub0/hw_params >"$out/card"
-ffmpeg -v error -c:a pcm_f32le -f alsa -ar 48000 -ac 2 -i hw:0,1 -t 8 -ac 1 "$out/played.wav" 2>"$out/played.log" </dev/null; code played
+param() { sed -n "s/^$1: \([^ ]*\).*/\1/p" /proc/asound/card0/pcm0p/sub0/hw_params; }
+case $(param format) in FLOAT_LE) codec=pcm_f32le ;; S32_LE) codec=pcm_s32le ;; *) codec=pcm_s16le ;; esac
+ffmpeg -v error -c:a $codec -f alsa -ar "$(param rate)" -ac "$(param channels)" -i hw:0,1 -t 8 -ac 1 "$out/played.wav" 2>"$out/played.log" </dev/null; code played
 kill -INT $caller
 wait $caller
 wait $eve; code eve
