@@ -33,6 +33,26 @@ func (l *Live) WriteFrame(frame []byte, at time.Duration) {
 	l.write(frame, uint64(at/time.Second*clock+at%time.Second*clock/time.Second))
 }
 
+// mostStill is how long a network that is full leaves a picture standing. One a while has to go: it may be full no more,
+// and only what is sent finds that out.
+const mostStill = 250 * time.Millisecond
+
+// Full tells that the next picture should be left out, before it is encoded: the network of one of those who are bound
+// is full.
+func (l *Live) Full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.last) > mostStill {
+		return false
+	}
+	for _, b := range l.bindings {
+		if w, ok := b.writer.(interface{ Full() bool }); ok && w.Full() {
+			return true
+		}
+	}
+	return false
+}
+
 // Bound tells if anybody receives what is written.
 func (l *Live) Bound() bool {
 	l.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -44,5 +45,28 @@ func TestLiveTimestamps(t *testing.T) {
 		if got := packet.Timestamp - first; got != want {
 			t.Errorf("%s: %d ticks after %v, want %d", mime, got, at, want)
 		}
+	}
+}
+
+// fullWriter is a sender whose network may be full.
+type fullWriter struct {
+	webrtc.TrackLocalWriter
+	full bool
+}
+
+func (w *fullWriter) Full() bool                                { return w.full }
+func (w *fullWriter) WriteRTP(*rtp.Header, []byte) (int, error) { return 0, nil }
+
+func TestLiveLeavesPicturesOutWhileTheNetworkIsFull(t *testing.T) {
+	l, w := NewLive(webrtc.MimeTypeVP8, ""), &fullWriter{}
+	l.bindings = []binding{{writer: w}}
+	if l.WriteFrame([]byte{0}, 0); l.Full() {
+		t.Error("it is full while the network is not")
+	}
+	if w.full = true; !l.Full() {
+		t.Error("it is not full while the network is")
+	}
+	if l.last = l.last.Add(-2 * mostStill); l.Full() {
+		t.Error("it stands still for good")
 	}
 }

@@ -168,7 +168,7 @@ func (v *rawVideo) send(ctx context.Context) error {
 
 // encode encodes and sends a picture, unless nobody would see it.
 func (v *rawVideo) encode(picture *image.YCbCr, at time.Duration) (time.Duration, error) {
-	if !v.Bound() {
+	if !v.Bound() || v.Full() {
 		return 0, nil
 	}
 	begin := time.Now()

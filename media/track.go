@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
@@ -24,6 +25,7 @@ type track struct {
 	payloader rtp.Payloader
 	sequence  uint16
 	timeBase  uint32
+	last      time.Time // of a frame
 }
 
 // binding is one sender of a call.
@@ -104,6 +106,7 @@ func (t *track) write(frame []byte, ticks uint64) {
 	if len(t.bindings) == 0 {
 		return
 	}
+	t.last = time.Now()
 	audio := t.Kind() == webrtc.RTPCodecTypeAudio
 	payloads := t.payloader.Payload(maxPayload, frame)
 	for i, payload := range payloads {

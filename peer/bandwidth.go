@@ -2,6 +2,8 @@ package peer
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -45,11 +48,13 @@ type rateFollower interface{ SetBitrate(bitrate int) }
 // follow, and are sent as they are.
 //
 // Packets are not paced: a queue before the network would delay what cannot
-// follow for good, and browsers take bursts of a picture's size.
+// follow for good, and browsers take bursts of a picture's size. But who encodes
+// leaves pictures out while as much is under way as there may be, see window.
 type bandwidth struct {
 	interceptor.NoOp
 	estimator *gcc.SendSideBWE
 	direct    *directPacer
+	window    *window
 	now       func() time.Time
 	closing   sync.Once
 	closed    error
@@ -57,9 +62,10 @@ type bandwidth struct {
 
 	mu      sync.Mutex // protects following
 	senders []*rateSender
-	heard   bool // feedback has come
-	target  int  // what the connection is believed to carry, once heard
-	share   int  // what each follower was told last
+	repeats map[uint32]*repeats // by the SSRC of the stream
+	heard   bool                // feedback has come
+	target  int                 // what the connection is believed to carry, once heard
+	share   int                 // what each follower was told last
 }
 
 // rateSender is one outgoing track.
@@ -75,7 +81,7 @@ type rateSender struct {
 const audioShare = 50_000
 
 func newBandwidth() (*bandwidth, error) {
-	b := &bandwidth{direct: &directPacer{}, now: time.Now}
+	b := &bandwidth{direct: &directPacer{}, window: &window{}, now: time.Now, repeats: map[uint32]*repeats{}}
 	var err error
 	b.estimator, err = gcc.NewSendSideBWE(
 		gcc.SendSideBWEInitialBitrate(firstEstimate), gcc.SendSideBWEMinBitrate(leastEstimate),
@@ -95,13 +101,52 @@ func (b *bandwidth) Close() error {
 
 // BindLocalStream implements interceptor.Interceptor.
 func (b *bandwidth) BindLocalStream(info *interceptor.StreamInfo, writer interceptor.RTPWriter) interceptor.RTPWriter {
-	out, again := b.direct.bind(func() { b.estimator.AddStream(info, writer) }), &repeats{}
-	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
-		if !again.admit(h, payload, h.SSRC == info.SSRC, int(b.known.Load()), b.now()) {
-			return len(payload), nil // as if the network had lost it
+	out := b.direct.bind(func() { b.estimator.AddStream(info, writer) })
+	var id uint8 // of the header extension with the number, 0 if it was not negotiated
+	for _, e := range info.RTPHeaderExtensions {
+		if e.URI == sdp.TransportCCURI {
+			id = uint8(e.ID)
+		}
+	}
+	write := func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		var number rtp.TransportCCExtension
+		if id != 0 && number.Unmarshal(h.GetExtension(id)) == nil {
+			b.window.send(number.TransportSequence, h.MarshalSize()+len(payload), b.now())
 		}
 		return out.Write(h, payload, a)
+	}
+	again := &repeats{window: b.window, owing: &b.window.owing, write: write}
+	b.mu.Lock()
+	b.repeats[info.SSRC] = again
+	b.mu.Unlock()
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		target, now := int(b.known.Load()), b.now()
+		again.pay(target, now)
+		if !again.admit(h, payload, a, h.SSRC == info.SSRC, target, now) {
+			return len(payload), nil // later, or as if the network had lost it
+		}
+		return write(h, payload, a)
 	})
+}
+
+// UnbindLocalStream implements interceptor.Interceptor.
+func (b *bandwidth) UnbindLocalStream(info *interceptor.StreamInfo) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r := b.repeats[info.SSRC]; r != nil {
+		r.forget()
+		delete(b.repeats, info.SSRC)
+	}
+}
+
+// payRepeats sends what had to wait.
+func (b *bandwidth) payRepeats() {
+	b.mu.Lock()
+	all := slices.Collect(maps.Values(b.repeats))
+	b.mu.Unlock()
+	for _, r := range all {
+		r.pay(int(b.known.Load()), b.now())
+	}
 }
 
 // BindRTCPReader implements interceptor.Interceptor.
@@ -127,6 +172,7 @@ func (b *bandwidth) feedback(packets []rtcp.Packet) {
 	for _, p := range packets {
 		if cc, ok := p.(*rtcp.TransportLayerCC); ok && sane(cc) {
 			reports = append(reports, cc)
+			b.window.report(cc.BaseSequenceNumber+cc.PacketStatusCount-1, b.now())
 		}
 	}
 	// What is malformed is one report less; a connection that closes needs none.
@@ -139,6 +185,7 @@ func (b *bandwidth) feedback(packets []rtcp.Packet) {
 	b.known.Store(int64(b.target))
 	b.mu.Unlock()
 	b.divide()
+	b.payRepeats()
 }
 
 // believed is the next target. Pion's estimate never exceeds one and a half of what arrives, and so falls when the

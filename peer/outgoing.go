@@ -25,6 +25,7 @@ type outgoing struct {
 	muted           atomic.Bool  // by this one: sound is silence, a picture stands
 	withdrawn       atomic.Bool  // our descriptions say that it is not sent
 	held            *atomic.Bool // see Config.Hold
+	full            func() bool  // as much is under way as there may be
 	layer           *layer       // nil for a track by itself
 	rate            *rateSender
 
@@ -39,8 +40,8 @@ type outgoing struct {
 	splice  splice
 }
 
-func newOutgoing(t webrtc.TrackLocal, post func(any), held *atomic.Bool) *outgoing {
-	return &outgoing{id: t.ID(), stream: t.StreamID(), rid: t.RID(), kind: t.Kind(), track: t, post: post, held: held}
+func newOutgoing(t webrtc.TrackLocal, post func(any), held *atomic.Bool, full func() bool) *outgoing {
+	return &outgoing{id: t.ID(), stream: t.StreamID(), rid: t.RID(), kind: t.Kind(), track: t, post: post, held: held, full: full}
 }
 
 // ID implements webrtc.TrackLocal: it stays when the track is exchanged.
@@ -248,6 +249,10 @@ func (g gate) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
 	}
 	return g.TrackLocalWriter.WriteRTP(header, payload)
 }
+
+// Full tells that a picture sent now would wait in a queue of the network, or be
+// lost: who encodes does better to leave it out.
+func (g gate) Full() bool { return g.out.full() }
 
 func (g gate) Write(packet []byte) (int, error) {
 	var p rtp.Packet

@@ -2,41 +2,60 @@ package peer
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 )
 
 // Bounds of what is sent again. Who loses packets because the path is full asks for them every few milliseconds, and
-// Pion sends each time: thirty times what the path carries has been seen, which kept it full. libwebrtc bounds it too.
+// Pion sends each time: thirty times what the path carries has been seen, which kept it full. What has to wait is sent
+// later: libwebrtc gives a packet up after ten requests, and then stands still until it asks for a key frame, 3 s later.
 const (
-	// repeatShare of what the connection carries may be repeats, and no less than leastRepeats bit/s.
-	repeatShare  = 0.3
+	// repeatShare of what the connection carries may be repeats, and no less than leastRepeats bit/s. New pictures
+	// wait meanwhile, because they would be of no use without what they build upon.
+	repeatShare  = 0.8
 	leastRepeats = 100_000
-	// repeatBurst is how much of that may go at once, which is a key frame of a small picture.
-	repeatBurst = 250 * time.Millisecond
-	// repeatPause is the shortest time between two repeats of a packet.
+	// repeatBurst is how much of that may go at once.
+	repeatBurst = 100 * time.Millisecond
+	// repeatPause is the shortest time between two repeats of a packet, if packets do not take longer.
 	repeatPause = 10 * time.Millisecond
+	// mostOwed is how many repeats wait at most.
+	mostOwed = 128
 )
 
-// repeats decides which packets of one stream are sent again.
+// repeats decides which packets of one stream are sent again, and when.
 type repeats struct {
+	window *window
+	owing  *atomic.Int32 // repeats that wait, of all streams of the connection
+	write  func(*rtp.Header, []byte, interceptor.Attributes) (int, error)
+
 	mu      sync.Mutex // guards what follows
 	started bool
 	highest uint16        // sequence number of the stream
 	sent    [256]repeated // the latest repeats, by the low bits of their number
 	debt    time.Duration // what has been sent, in time that the allowance needs for it
 	at      time.Time     // of debt
+	owed    []owedRepeat
 }
 
 type repeated struct {
 	number uint16
+	owed   bool // it has been asked for, and waits
 	at     time.Time
 }
 
-// admit tells if a packet may go; size is in bytes, target what the connection carries in bit/s. Those of another SSRC
-// than the stream's have the number of the packet that they repeat in front (RFC 4588 §4).
-func (r *repeats) admit(h *rtp.Header, payload []byte, own bool, target int, now time.Time) bool {
+type owedRepeat struct {
+	header     rtp.Header
+	payload    []byte
+	attributes interceptor.Attributes
+	number     uint16
+}
+
+// admit tells if a packet may go now; target is what the connection carries in bit/s. Those of another SSRC than the
+// stream's have the number of the packet that they repeat in front (RFC 4588 §4). What is to go later is copied.
+func (r *repeats) admit(h *rtp.Header, payload []byte, a interceptor.Attributes, own bool, target int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	number := h.SequenceNumber
@@ -49,16 +68,55 @@ func (r *repeats) admit(h *rtp.Header, payload []byte, own bool, target int, now
 		number = uint16(payload[0])<<8 | uint16(payload[1])
 	}
 	last := &r.sent[number%uint16(len(r.sent))]
-	if last.number == number && now.Sub(last.at) < repeatPause {
+	if last.number == number && (last.owed || now.Sub(last.at) < max(repeatPause, r.window.delay())) {
 		return false
 	}
+	if len(r.owed) == 0 && r.room(now) {
+		r.spend(number, len(payload), target, now)
+		return true
+	}
+	if len(r.owed) < mostOwed {
+		*last = repeated{number, true, now}
+		r.owed = append(r.owed, owedRepeat{h.Clone(), append([]byte(nil), payload...), a, number})
+		r.owing.Add(1)
+	}
+	return false
+}
+
+// room tells if a repeat may go now.
+func (r *repeats) room(now time.Time) bool {
 	r.debt = max(0, r.debt-now.Sub(r.at))
 	r.at = now
-	if r.debt > repeatBurst {
-		return false
-	}
+	return r.debt <= repeatBurst && !r.window.full.Load()
+}
+
+func (r *repeats) spend(number uint16, size, target int, now time.Time) {
 	allowed := max(leastRepeats, int(float64(target)*repeatShare))
-	r.debt += time.Duration(len(payload)*8) * time.Second / time.Duration(allowed)
-	*last = repeated{number, now}
-	return true
+	r.debt += time.Duration(size*8) * time.Second / time.Duration(allowed)
+	r.sent[number%uint16(len(r.sent))] = repeated{number, false, now}
+}
+
+// pay sends what has waited, as much as may go now.
+func (r *repeats) pay(target int, now time.Time) {
+	for {
+		r.mu.Lock()
+		if len(r.owed) == 0 || !r.room(now) {
+			r.mu.Unlock()
+			return
+		}
+		p := r.owed[0]
+		r.owed = r.owed[1:]
+		r.spend(p.number, len(p.payload), target, now)
+		r.mu.Unlock()
+		r.owing.Add(-1)
+		_, _ = r.write(&p.header, p.payload, p.attributes) // one more that is lost
+	}
+}
+
+// forget drops what waits.
+func (r *repeats) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owing.Add(-int32(len(r.owed)))
+	r.owed = nil
 }

@@ -22,6 +22,9 @@ type trackBound struct {
 // need in any case, and passes requests for key frames on (RFC 8834 §5.1.1).
 func (c *connection) readFeedback(read rtcpReader, out *outgoing) {
 	var asked time.Time
+	later := time.AfterFunc(time.Hour, out.ask) // who is denied a key frame may not ask again for seconds
+	later.Stop()
+	defer later.Stop()
 	for {
 		packets, _, err := read()
 		if err != nil {
@@ -30,7 +33,9 @@ func (c *connection) readFeedback(read rtcpReader, out *outgoing) {
 		for _, p := range packets {
 			switch p := p.(type) {
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-				if time.Since(asked) >= keyFrameInterval {
+				if wait := keyFrameInterval - time.Since(asked); wait > 0 {
+					later.Reset(wait)
+				} else {
 					asked = time.Now()
 					out.ask()
 				}
@@ -42,8 +47,8 @@ func (c *connection) readFeedback(read rtcpReader, out *outgoing) {
 }
 
 // keyFrameInterval is the least time between two key frames that the other side
-// asks for: each is many times as large as other frames, and who needs one asks
-// again. It is libwebrtc's.
+// asks for: each is many times as large as other frames. It is libwebrtc's, which
+// forgets the request; here it is granted when the time has passed.
 const keyFrameInterval = 300 * time.Millisecond
 
 // offerTracks gives the tracks and what is to be received to an offer.
@@ -102,10 +107,10 @@ func (c *connection) send(t webrtc.TrackLocal) error { return c.sendBy(t, c.pc.A
 
 // sendBy is send, with what gives the track a sender.
 func (c *connection) sendBy(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*webrtc.RTPSender, error)) error {
-	out := newOutgoing(t, c.post, c.held)
+	out := newOutgoing(t, c.post, c.held, c.bw.window.crowded)
 	layers := layersOf(t)
 	if len(layers) > 0 {
-		out = newOutgoing(layers[0], c.post, c.held)
+		out = newOutgoing(layers[0], c.post, c.held, c.bw.window.crowded)
 		out.layer = &layer{of: t}
 	}
 	sender, err := add(out)

@@ -73,7 +73,7 @@ func (s *stream) take(fair int) (bitrate int, key bool) {
 
 // send encodes a picture, unless nobody would see it, or it is one too many.
 func (s *stream) send(sizes *pyramid, rate float64, start time.Time) error {
-	if !s.live.Bound() {
+	if !s.live.Bound() || s.live.Full() {
 		return nil
 	}
 	if rate <= 0 {
