@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"sync"
+
+	"parley/peer/peertest/road"
+)
+
+// A detour leads the packets of a call over roads with weather: what one end
+// tells the other of its addresses is rewritten, so that each knows nothing but
+// doors of the detour, one for each address of the other.
+type detour struct {
+	weather road.Weather
+	longest int // bytes of a packet; longer ones are lost
+	work    sync.WaitGroup
+
+	mu    sync.Mutex // protects following
+	doors map[netip.AddrPort]*door
+	roads []*road.Link
+}
+
+// door is where packets for a socket are left.
+type door struct {
+	of   netip.AddrPort
+	conn *net.UDPConn
+}
+
+func newDetour(w road.Weather, longest int) *detour {
+	return &detour{weather: w, longest: longest, doors: map[netip.AddrPort]*door{}}
+}
+
+// candidateLine is a host candidate, in a description or by itself.
+var candidateLine = regexp.MustCompile(`(candidate:\S+ \d+ )(\S+)( \d+ )(\S+) (\d+)( typ host)`)
+
+// rewrite replaces the addresses in what an end says: of UDP over IPv4 by doors,
+// all others by one where nobody is.
+func (d *detour) rewrite(text string) (string, error) {
+	var failed error
+	text = candidateLine.ReplaceAllStringFunc(text, func(line string) string {
+		m := candidateLine.FindStringSubmatch(line)
+		addr, err := netip.ParseAddr(m[4])
+		port, portErr := strconv.ParseUint(m[5], 10, 16)
+		if err != nil || portErr != nil || !addr.Is4() || (m[2] != "udp" && m[2] != "UDP") {
+			return m[1] + m[2] + m[3] + "127.0.0.1 9" + m[6]
+		}
+		at, err := d.door(netip.AddrPortFrom(addr, uint16(port)))
+		if err != nil {
+			failed = err
+			return line
+		}
+		to := at.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+		return fmt.Sprintf("%s%s%s%s %d%s", m[1], m[2], m[3], to.Addr().Unmap(), to.Port(), m[6])
+	})
+	return text, failed
+}
+
+// door is the one of a socket, opened at the first time.
+func (d *detour) door(of netip.AddrPort) (*door, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if at := d.doors[of]; at != nil {
+		return at, nil
+	}
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(of.Addr(), 0)))
+	if err != nil {
+		return nil, err
+	}
+	const buffer = 4 << 20
+	_, _ = conn.SetReadBuffer(buffer), conn.SetWriteBuffer(buffer) // the kernel gives what it allows
+	at := &door{of: of, conn: conn}
+	d.doors[of] = at
+	d.work.Go(func() { d.carry(at) })
+	return at, nil
+}
+
+// carry puts what is left at a door on the road from who left it.
+func (d *detour) carry(to *door) {
+	roads := map[netip.AddrPort]*road.Link{}
+	buffer := make([]byte, 1<<16)
+	for {
+		n, from, err := to.conn.ReadFromUDPAddrPort(buffer)
+		if err != nil {
+			return
+		}
+		if n > d.longest {
+			continue
+		}
+		if roads[from] == nil {
+			if roads[from], err = d.road(from, to); err != nil {
+				return
+			}
+		}
+		roads[from].Send(buffer[:n])
+	}
+}
+
+// road leads from a socket to whom a door belongs, who sees the packets come
+// from the door of who sent them.
+func (d *detour) road(from netip.AddrPort, to *door) (*road.Link, error) {
+	back, err := d.door(from)
+	if err != nil {
+		return nil, err
+	}
+	l := road.NewLink(d.weather, func(b []byte) { _, _ = back.conn.WriteToUDPAddrPort(b, to.of) })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.roads = append(d.roads, l)
+	return l, nil
+}
+
+func (d *detour) close() {
+	d.mu.Lock()
+	for _, at := range d.doors {
+		_ = at.conn.Close()
+	}
+	d.mu.Unlock()
+	d.work.Wait()
+	for _, l := range d.roads {
+		l.Close()
+	}
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// message is a line between an end in Node (end.js) and the one who measures.
+type message struct {
+	Do        string  `json:"do"` // make, call, offer, answer, candidate, send, bye; made, open, received
+	Offers    bool    `json:"offers,omitempty"`
+	SDP       string  `json:"sdp,omitempty"`
+	Candidate string  `json:"candidate,omitempty"`
+	Mid       string  `json:"mid,omitempty"`
+	Size      int     `json:"size,omitempty"`  // of a message, in bytes
+	Ms        float64 `json:"ms,omitempty"`    // how long
+	Bytes     int64   `json:"bytes,omitempty"` // received
+}
+
+// nodePair is two processes of one library that call each other.
+type nodePair struct {
+	ends  [2]*nodeEnd
+	heard chan heard
+	way   *detour
+}
+
+type nodeEnd struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+}
+
+type heard struct {
+	from int
+	text string
+	message
+	err error
+}
+
+// measureNode has two ends of a library send messages for a time.
+func measureNode(library, dir string, way *detour, d time.Duration) (result, error) {
+	p := &nodePair{heard: make(chan heard, 64), way: way}
+	defer p.close()
+	for i := range p.ends {
+		if err := p.start(i, "node", dir+"/end.js", library); err != nil {
+			return result{}, err
+		}
+	}
+	if err := errors.Join(p.tell(0, message{Do: "make", Offers: true}), p.tell(1, message{Do: "make"})); err != nil {
+		return result{}, err
+	}
+	if err := p.connect(); err != nil {
+		return result{}, err
+	}
+	before := [2]time.Duration{cpuOf(p.ends[0].cmd), cpuOf(p.ends[1].cmd)}
+	if err := p.tell(0, message{Do: "send", Ms: float64(d.Milliseconds()), Size: messageSize}); err != nil {
+		return result{}, err
+	}
+	h, err := p.until("received", 1, d+time.Minute)
+	if err != nil {
+		return result{}, err
+	}
+	return result{bytes: h.Bytes, took: time.Duration(h.Ms * float64(time.Millisecond)),
+		cpu: [2]time.Duration{cpuOf(p.ends[0].cmd) - before[0], cpuOf(p.ends[1].cmd) - before[1]}}, nil
+}
+
+// start runs one end.
+func (p *nodePair) start(i int, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.ends[i] = &nodeEnd{cmd, in}
+	go func() {
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			h := heard{from: i, text: lines.Text()}
+			h.err = json.Unmarshal(lines.Bytes(), &h.message)
+			p.heard <- h
+		}
+		p.heard <- heard{from: i, err: errors.New("the process ended")}
+	}()
+	return nil
+}
+
+// connect sets the call up.
+func (p *nodePair) connect() error {
+	for range p.ends {
+		if _, err := p.until("made", -1, time.Minute); err != nil {
+			return err
+		}
+	}
+	if err := p.tell(0, message{Do: "call"}); err != nil {
+		return err
+	}
+	for range p.ends {
+		if _, err := p.until("open", -1, time.Minute); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// until carries what the ends say to each other until one of them, or the one
+// of that number, says what is waited for.
+func (p *nodePair) until(do string, from int, patience time.Duration) (heard, error) {
+	late := time.After(patience)
+	for {
+		select {
+		case <-late:
+			return heard{}, fmt.Errorf("no %q within %v", do, patience)
+		case h := <-p.heard:
+			if h.err != nil {
+				return h, h.err
+			}
+			if h.Do == do && (from < 0 || h.from == from) {
+				return h, nil
+			}
+			if err := p.relay(h); err != nil {
+				return h, err
+			}
+		}
+	}
+}
+
+func (p *nodePair) relay(h heard) error {
+	text := h.text
+	if p.way != nil {
+		var err error
+		if text, err = p.way.rewrite(text); err != nil {
+			return err
+		}
+	}
+	_, err := p.ends[1-h.from].in.Write([]byte(text + "\n"))
+	return err
+}
+
+func (p *nodePair) tell(i int, m message) error {
+	line, err := json.Marshal(m)
+	if err == nil {
+		_, err = p.ends[i].in.Write(append(line, '\n'))
+	}
+	return err
+}
+
+func (p *nodePair) close() {
+	go func() {
+		for range p.heard { // so that the readers end
+		}
+	}()
+	for i, e := range p.ends {
+		if e == nil {
+			continue
+		}
+		_ = p.tell(i, message{Do: "bye"}) // it may have ended
+		_ = e.in.Close()
+		_ = e.cmd.Wait()
+	}
+}
