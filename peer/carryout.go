@@ -199,7 +199,7 @@ func (c *Call) sendAnswer(ctx context.Context) error {
 			return nil
 		}
 		text := conn.meant(c.offer.parts[i].answering(conn.pc.LocalDescription().SDP))
-		answers = append(answers, marked(text, conn.setup))
+		answers = append(answers, widening(marked(text, conn.setup), conn.wideOurs))
 	}
 	return c.sent(c.cfg.Signaler.Answer(ctx, joined(c.offer, answers)))
 }

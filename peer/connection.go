@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,11 @@ type connection struct {
 	held  *atomic.Bool // see Config.Hold
 	bw    *bandwidth
 	free  <-chan struct{}
+
+	wideOurs   string       // the protocol of channels that our side widens, "" for none
+	wideTheirs atomic.Value // string: the same of the other side
+	keyLog     io.Writer
+	closing    chan struct{} // closed when closed is set
 
 	pair    Object         // in use last, by report; protected by Call.mu
 	readers sync.WaitGroup // goroutines of readFeedback
@@ -74,7 +80,9 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	c := &connection{
 		box: box, logs: logs, meter: newMeter(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
 		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
+		wideOurs: cfg.wide(), keyLog: cfg.KeyLog, closing: make(chan struct{}),
 	}
+	c.wideTheirs.Store("")
 	n, err := cfg.network()
 	if err != nil {
 		return nil, err
@@ -140,7 +148,7 @@ func (c *connection) offer(cfg *Config, restart bool) (string, error) {
 
 // asSent is an offer of Pion's as it goes over the wire.
 func (c *connection) asSent(offer string) string {
-	return renamedMid(marked(c.meant(offer), ""), c.pionsDataMid(), dataMid)
+	return renamedMid(widening(marked(c.meant(offer), ""), c.wideOurs), c.pionsDataMid(), dataMid)
 }
 
 // refresh lets Pion see the addresses that this machine has now, and the ICE
@@ -236,6 +244,7 @@ func (c *connection) know(cfg *Config, d *Description) {
 		cfg.OnEvent(TrackMuted{s.Kind, stopped})
 	}
 	c.progress.answered, c.remoteSet, c.theirs = true, true, d.Sections
+	c.wideTheirs.Store(d.wide)
 }
 
 // holdAnswer keeps the answer back until all candidates are in it, for a peer

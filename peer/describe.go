@@ -32,6 +32,7 @@ type Description struct {
 	Trickle bool
 
 	wish     []string // not nil: an offer is asked for, see wish.go
+	wide     string   // the protocol of channels that the other side widens, see Channel.Widen
 	identity identity
 	text     string // as it came
 	sdp      string // as Pion gets it
@@ -104,6 +105,7 @@ func Describe(text string) (*Description, error) {
 		return nil, err
 	}
 	d.Trickle = hasOption(parsed, "trickle")
+	d.wide, _ = parsed.Attribute(wideAttribute)
 	dropCandidates(parsed)
 	return d, d.divide(parsed)
 }

@@ -2,6 +2,8 @@ package peer
 
 import (
 	"context"
+
+	"github.com/pion/datachannel"
 )
 
 // outbound bounds what a channel has queued and not yet had acknowledged, in
@@ -26,9 +28,14 @@ const (
 	maxMessagesAhead = 4096
 )
 
-func (o *outbound) init(raw detached) {
+func (o *outbound) init(raw *datachannel.DataChannel) {
 	o.turn, o.low = make(chan struct{}, 1), make(chan struct{}, 1)
 	o.turn <- struct{}{}
+	o.listen(raw)
+}
+
+// listen hears of what has gone by raw.
+func (o *outbound) listen(raw *datachannel.DataChannel) {
 	raw.OnBufferedAmountLow(func() {
 		select {
 		case o.low <- struct{}{}:
@@ -48,7 +55,7 @@ func (c *Channel) Send(data []byte, text bool) error {
 	if most := c.MaxMessage(); len(data) > most {
 		return tooLong(len(data), most)
 	}
-	if _, err := c.raw.WriteDataChannel(data, text); err != nil {
+	if _, err := c.raw.Load().WriteDataChannel(data, text); err != nil {
 		return ErrChannelClosed
 	}
 	c.messagesSent.Add(1)
@@ -75,14 +82,14 @@ func (c *Channel) Write(ctx context.Context, data []byte, text bool) error {
 		return err
 	}
 	defer o.release()
-	if c.raw.BufferedAmount() >= highWater {
+	if c.raw.Load().BufferedAmount() >= highWater {
 		if err := c.drain(ctx, lowWater); err != nil {
 			return err
 		}
 	}
 	// Where the stream was when the oldest message of the ring had been queued:
 	// what is queued still and came after that is at most the ring.
-	if oldest := o.ends[o.count%maxMessagesAhead]; o.count >= maxMessagesAhead && o.total-oldest < c.raw.BufferedAmount() {
+	if oldest := o.ends[o.count%maxMessagesAhead]; o.count >= maxMessagesAhead && o.total-oldest < c.raw.Load().BufferedAmount() {
 		half := o.ends[(o.count+maxMessagesAhead/2)%maxMessagesAhead]
 		if err := c.drain(ctx, o.total-half); err != nil {
 			return err
@@ -110,7 +117,7 @@ func (c *Channel) Flush(ctx context.Context) error {
 func (c *Channel) Sent() uint64 { return c.bytesSent.Load() }
 
 // Pending is the number of bytes that the other side has not acknowledged.
-func (c *Channel) Pending() uint64 { return c.raw.BufferedAmount() }
+func (c *Channel) Pending() uint64 { return c.raw.Load().BufferedAmount() }
 
 func (c *Channel) acquire(ctx context.Context) error {
 	if c.over() {
@@ -132,8 +139,8 @@ func (o *outbound) release() { o.turn <- struct{}{} }
 // closed the channel, Pion counts no more what is acknowledged: whoever receives
 // learns that, and ends the wait.
 func (c *Channel) drain(ctx context.Context, left uint64) error {
-	c.raw.SetBufferedAmountLowThreshold(left)
-	for c.raw.BufferedAmount() > left {
+	c.raw.Load().SetBufferedAmountLowThreshold(left)
+	for c.raw.Load().BufferedAmount() > left {
 		select {
 		case <-c.outgoing.low:
 		case <-c.gone:

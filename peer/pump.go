@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -31,8 +32,9 @@ func (c *connection) watch(ch *Channel, opened func(*Channel)) {
 			c.logs.log.Debug("data channel lost while it opened", "error", err)
 			return
 		}
-		ch.raw = raw.(detached) // *datachannel.DataChannel has more than the interface
-		ch.outgoing.init(ch.raw)
+		pions := raw.(*datachannel.DataChannel) // it has more than the interface
+		ch.raw.Store(pions)
+		ch.outgoing.init(pions)
 		if !c.keep(ch) {
 			return
 		}
@@ -45,7 +47,7 @@ func (c *connection) watch(ch *Channel, opened func(*Channel)) {
 		}
 		// Who says text on a channel of its own waits until the other side has
 		// confirmed it, see talk.go. That takes reading.
-		ch.raw.OnOpen(ch.announce)
+		pions.OnOpen(ch.announce)
 		c.spawn(ch.pump)
 	})
 }
@@ -126,20 +128,24 @@ func (c *connection) forget(ch *Channel) {
 	}
 }
 
-// spawn runs a goroutine that close waits for.
-func (c *connection) spawn(f func()) {
+// spawn runs a goroutine that close waits for; false if that is over already.
+func (c *connection) spawn(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
 		c.pumps.Go(f)
 	}
+	return !c.closed
 }
 
 // closeChannels ends every write on a channel, and every read once what has come
 // was read.
 func (c *connection) closeChannels() {
 	c.mu.Lock()
-	c.closed = true
+	if !c.closed {
+		c.closed = true
+		close(c.closing)
+	}
 	channels := slices.Clone(c.channels)
 	c.mu.Unlock()
 	for _, ch := range channels {

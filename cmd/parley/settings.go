@@ -75,6 +75,7 @@ type settings struct {
 
 	channels []peer.ChannelOptions  // that a caller opens; none: one with the usual label
 	carry    func(*session) carrier // what uses the channels, nil for text
+	wide     string                 // see peer.Config.Wide
 
 	witness *witness // of what happens in a call, for probe; nil for nobody
 
