@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check lab bench-signal bench-calls bench-setup clean
+.PHONY: build demo test deps lint builds check lab bench-signal bench-calls bench-setup bench-data clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -69,9 +69,14 @@ bench-setup: deps
 	npm install --prefix peer/peertest/setup --no-audit --no-fund --no-save --no-package-lock --silent
 	go run ./peer/peertest/setup
 
+# How fast bytes go, beside libwebrtc and libdatachannel, as a Markdown table.
+bench-data: build deps
+	npm install --prefix peer/peertest/bulk --no-audit --no-fund --no-save --no-package-lock --silent
+	go run ./peer/peertest/bulk -parley ./parley
+
 # What each of fifty calls at once costs one process.
 bench-calls:
 	PARLEY_BENCH_MEDIA=1 go test -count=1 -run TestFiftyCallsAtOnce -v ./cmd/parley | grep many_test
 
 clean:
-	rm -rf parley signal/testdata/original/node_modules peer/peertest/setup/node_modules
+	rm -rf parley signal/testdata/original/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules

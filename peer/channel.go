@@ -36,6 +36,8 @@ type Channel struct {
 	outgoing outbound
 
 	messagesSent, messagesReceived, bytesSent, bytesReceived atomic.Uint64
+
+	agreeing atomic.Uint64 // bytes that Widen has sent
 }
 
 // Why a message was not sent.

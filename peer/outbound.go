@@ -113,8 +113,8 @@ func (c *Channel) Flush(ctx context.Context) error {
 	return c.drain(ctx, 0)
 }
 
-// Sent is the number of bytes that were queued ever.
-func (c *Channel) Sent() uint64 { return c.bytesSent.Load() }
+// Sent is the number of bytes that its owner has queued ever.
+func (c *Channel) Sent() uint64 { return c.bytesSent.Load() - c.agreeing.Load() }
 
 // Pending is the number of bytes that the other side has not acknowledged.
 func (c *Channel) Pending() uint64 { return c.raw.Load().BufferedAmount() }

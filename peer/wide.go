@@ -42,22 +42,23 @@ type wide struct {
 }
 
 // newWide opens the socket.
-func newWide(c *connection, local netip.Addr, remote netip.AddrPort) (*wide, error) {
+func newWide(c *connection, remote netip.AddrPort) (*wide, error) {
 	w := &wide{conn: c, remote: remote}
 	var err error
 	if w.certificate, err = selfsign.GenerateSelfSigned(); err != nil {
 		return nil, fmt.Errorf("failed to make a certificate: %w", err)
 	}
 	w.fingerprint = sha256.Sum256(w.certificate.Certificate[0])
-	w.socket, err = c.net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0)))
+	w.socket, err = c.net.ListenUDP("udp4", onLoopback(0))
 	return w, err
 }
 
-// at is where the other end is to send.
-func (w *wide) at() netip.AddrPort {
-	at := w.socket.LocalAddr().(*net.UDPAddr).AddrPort()
-	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+// onLoopback is a port that this machine alone reaches.
+func onLoopback(port uint16) *net.UDPAddr {
+	return &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)}
 }
+
+func (w *wide) port() uint16 { return uint16(w.socket.LocalAddr().(*net.UDPAddr).Port) }
 
 // connect makes the association with who has said m. It is given up
 // when ctx ends.
@@ -71,7 +72,7 @@ func (w *wide) connect(ctx context.Context, m wideMessage, client bool) error {
 }
 
 func (w *wide) dial(ctx context.Context, m wideMessage, client bool) error {
-	secure, err := w.secured(net.UDPAddrFromAddrPort(m.At), m.SHA256, client)
+	secure, err := w.secured(onLoopback(m.Port), m.SHA256, client)
 	if err != nil {
 		return err
 	}

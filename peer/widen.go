@@ -32,7 +32,7 @@ const (
 // anything else goes by it. The opener says where it waits, the other side
 // answers with the same or with nothing, and the opener says whether it works.
 type wideMessage struct {
-	At     netip.AddrPort   `json:"at,omitzero"`      // UDP
+	Port   uint16           `json:"port,omitempty"`   // UDP, on 127.0.0.1
 	SHA256 string           `json:"sha256,omitempty"` // of the certificate shown there
 	Hosts  []netip.AddrPort `json:"hosts,omitempty"`  // our sockets of the call
 	On     bool             `json:"on,omitempty"`     // the channel goes on there
@@ -83,16 +83,16 @@ func (c *Channel) reliable() bool {
 
 // askToWiden is Widen at the opener.
 func (c *Channel) askToWiden(ctx context.Context) error {
-	way, ours := c.newWide(netip.Addr{})
+	way, ours := c.newWide()
 	defer func() { way.closeUnless(c.switched(way)) }()
 	if err := c.sayWide(ctx, ours); err != nil {
 		return err
 	}
 	theirs, err := c.hearWide(ctx)
-	if err != nil || !theirs.At.IsValid() {
+	if err != nil || theirs.Port == 0 {
 		return err
 	}
-	if way == nil || !way.sees(theirs) || theirs.At.Addr() != ours.At.Addr() {
+	if way == nil || !way.sees(theirs) {
 		return c.sayWide(ctx, wideMessage{})
 	}
 	connecting, stop := context.WithTimeout(ctx, widePatience)
@@ -115,14 +115,14 @@ func (c *Channel) widenAsAsked(ctx context.Context) error {
 	}
 	var way *wide
 	var ours wideMessage
-	if theirs.At.IsValid() {
-		way, ours = c.newWide(theirs.At.Addr())
+	if theirs.Port != 0 {
+		way, ours = c.newWide()
 	}
 	defer func() { way.closeUnless(c.switched(way)) }()
 	if way != nil && !way.sees(theirs) {
 		ours = wideMessage{}
 	}
-	if err := c.sayWide(ctx, ours); err != nil || !ours.At.IsValid() {
+	if err := c.sayWide(ctx, ours); err != nil || ours.Port == 0 {
 		return err
 	}
 	connecting, stop := context.WithCancel(ctx)
@@ -147,6 +147,7 @@ func (c *Channel) sayWide(ctx context.Context, m wideMessage) error {
 	if err != nil {
 		return err
 	}
+	c.agreeing.Add(uint64(len(data)))
 	return c.Write(ctx, data, true)
 }
 
@@ -164,26 +165,23 @@ func (c *Channel) hearWide(ctx context.Context) (m wideMessage, err error) {
 	return m, nil
 }
 
-// newWide opens a socket at an address of this machine, or at our end of the
-// pair in use. It is nil if that ends elsewhere. The caller closes it.
-func (c *Channel) newWide(at netip.Addr) (*wide, wideMessage) {
+// newWide opens a socket, if our end of the candidate pair in use and the other
+// are of this machine; else it is nil. The caller closes it.
+func (c *Channel) newWide() (*wide, wideMessage) {
 	pair, err := c.conn.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
 	if err != nil || pair == nil {
 		return nil, wideMessage{}
 	}
 	remote := udpAddress(pair.Remote)
-	if !at.IsValid() {
-		at = udpAddress(pair.Local).Addr()
-	}
-	if !ofThisMachine(at) || !ofThisMachine(remote.Addr()) {
+	if !ofThisMachine(udpAddress(pair.Local).Addr()) || !ofThisMachine(remote.Addr()) {
 		return nil, wideMessage{}
 	}
-	way, err := newWide(c.conn, at, remote)
+	way, err := newWide(c.conn, remote)
 	if err != nil {
 		c.conn.logs.log.Debug("no wide association", "error", err)
 		return nil, wideMessage{}
 	}
-	return way, wideMessage{At: way.at(), SHA256: hex.EncodeToString(way.fingerprint[:]), Hosts: c.conn.hostSockets()}
+	return way, wideMessage{Port: way.port(), SHA256: hex.EncodeToString(way.fingerprint[:]), Hosts: c.conn.hostSockets()}
 }
 
 // sees tells if an end's own socket is what we see of it: nothing is between
@@ -207,14 +205,14 @@ func (c *connection) hostSockets() (all []netip.AddrPort) {
 			continue
 		}
 		if ip, err := netip.ParseAddr(candidate.Address()); err == nil {
-			all = append(all, netip.AddrPortFrom(ip.Unmap(), uint16(candidate.Port())))
+			all = append(all, netip.AddrPortFrom(ip.Unmap().WithZone(""), uint16(candidate.Port())))
 		}
 	}
 	return all
 }
 
-// udpAddress is that of a candidate of this or another process itself, else the
-// zero value.
+// udpAddress is that of a candidate, without a zone, if it is that of a process
+// itself; else the zero value.
 func udpAddress(c *webrtc.ICECandidate) netip.AddrPort {
 	if c == nil || c.Protocol != webrtc.ICEProtocolUDP || c.Typ != webrtc.ICECandidateTypeHost && c.Typ != webrtc.ICECandidateTypePrflx {
 		return netip.AddrPort{}
@@ -223,7 +221,7 @@ func udpAddress(c *webrtc.ICECandidate) netip.AddrPort {
 	if err != nil {
 		return netip.AddrPort{}
 	}
-	return netip.AddrPortFrom(ip.Unmap(), c.Port)
+	return netip.AddrPortFrom(ip.Unmap().WithZone(""), c.Port)
 }
 
 // ofThisMachine tells if packets to an address stay here.
@@ -240,7 +238,7 @@ func ofThisMachine(ip netip.Addr) bool {
 	}
 	for _, a := range ours {
 		if n, ok := a.(*net.IPNet); ok {
-			if own, ok := netip.AddrFromSlice(n.IP); ok && own.Unmap() == ip.WithZone("") {
+			if own, ok := netip.AddrFromSlice(n.IP); ok && own.Unmap() == ip {
 				return true
 			}
 		}
