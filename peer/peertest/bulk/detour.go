@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"sync"
 
-	"parley/peer/peertest/road"
+	"parley/peer/road"
 )
 
 // A detour leads the packets of a call over roads with weather: what one end

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"parley/peer/peertest/road"
+	"parley/peer/road"
 )
 
 // messageSize is that of the messages of all, in bytes.
