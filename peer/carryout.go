@@ -19,6 +19,9 @@ func (c *Call) description(ctx context.Context, text string, offer bool) error {
 	if err == nil && d.wish != nil {
 		err = c.grant(d)
 	}
+	if err == nil && d.refusal != "" && len(d.Sections) == 0 {
+		return c.wishRefused(ctx, d)
+	}
 	if err == nil {
 		err = c.negotiate(ctx, eventOf(d, offer), d)
 	}
@@ -28,6 +31,9 @@ func (c *Call) description(ctx context.Context, text string, offer bool) error {
 	}
 	if c.conns[0].remoteSet {
 		c.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", err)})
+		if offer {
+			return c.refuse(ctx, text, err)
+		}
 		return nil
 	}
 	if !errors.As(err, &refused) {
@@ -90,7 +96,7 @@ func (c *Call) carryOut(ctx context.Context, a negotiationAction, d *Description
 
 func (c *Call) makeOffer(ctx context.Context) error {
 	if len(c.conns) > 1 {
-		return &Error{Negotiation, errors.New("a call whose offer was not bundled cannot be negotiated anew from here")}
+		return &Error{Negotiation, errNotBundled}
 	}
 	conn := c.conns[0]
 	if !conn.remoteSet {
@@ -149,6 +155,10 @@ func (c *Call) takeAnswer(d *Description) error {
 		return &Error{Negotiation, err}
 	}
 	c.know(d)
+	if d.refusal != "" {
+		c.refused(d)
+		return nil
+	}
 	c.settle(nil)
 	return nil
 }

@@ -11,58 +11,67 @@ import (
 
 // Changes of a call that is up. Each is told by done, nil for nobody, once it
 // has come about at both ends, or why it has not; done is called once, from the
-// goroutine of Run.
+// goroutine of Run. In a call of several connections, with a peer that does not
+// bundle, only Mute and a ReplaceTrack of the same codec are possible.
 
 // AddTrack sends one more track. It takes the place of one that was removed, or
 // a section of its own.
 func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
-	c.change(done, func() (bool, error) { return true, c.conns[0].addTrack(&c.cfg, t, c.state.yields()) })
+	c.change(done, func() (undo, error) {
+		if len(c.conns) > 1 {
+			return nil, errNotBundled
+		}
+		return func() { c.drop(t) }, c.conns[0].addTrack(&c.cfg, t, c.state.yields())
+	})
 }
 
 // RemoveTrack sends a track no longer.
 func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
-	c.change(done, func() (bool, error) {
+	c.change(done, func() (undo, error) {
 		conn, out, err := c.place(t)
-		if err != nil {
-			return false, err
+		switch {
+		case err != nil:
+			return nil, err
+		case len(c.conns) > 1:
+			return nil, errNotBundled
 		}
-		return true, conn.exchange(out, nil)
+		return func() { conn.put(out, t) }, conn.exchange(out, nil)
 	})
 }
 
 // ReplaceTrack sends a track in place of another one: at once and unnoticed if
 // it has the same codec, else by a negotiation.
 func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
-	c.change(done, func() (bool, error) {
+	c.change(done, func() (undo, error) {
 		conn, out, err := c.place(old)
 		switch {
 		case err != nil:
-			return false, err
+			return nil, err
 		case old.Kind() != new.Kind():
-			return false, fmt.Errorf("%s cannot take the place of %s", new.Kind(), old.Kind())
+			return nil, fmt.Errorf("%s cannot take the place of %s", new.Kind(), old.Kind())
 		case out.fits(new):
 			err := conn.exchange(out, new)
 			out.ask()
-			return false, err
+			return nil, err
 		case len(c.conns) > 1:
-			return false, errNotBundled
+			return nil, errNotBundled
 		}
 		if err := conn.exchange(out, nil); err != nil {
-			return false, err
+			return nil, err
 		}
-		return true, conn.addTrack(&c.cfg, new, c.state.yields())
+		return func() { c.drop(new); conn.put(out, old) }, conn.addTrack(&c.cfg, new, c.state.yields())
 	})
 }
 
 // Mute makes a track silent, or lets it be heard again: sound goes on as
 // silence, a picture stands still.
 func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
-	c.change(done, func() (bool, error) {
+	c.change(done, func() (undo, error) {
 		_, out, err := c.place(t)
 		if err == nil {
 			out.mute(muted)
 		}
-		return false, err
+		return nil, err
 	})
 }
 
@@ -71,18 +80,29 @@ func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 // unmutes the track over there (W3C WebRTC §5.3, MediaStreamTrack.muted). The
 // track keeps its place.
 func (c *Call) Withdraw(t webrtc.TrackLocal, withdrawn bool, done func(error)) {
-	c.change(done, func() (bool, error) {
+	c.change(done, func() (undo, error) {
 		_, out, err := c.place(t)
-		return err == nil && out.withdrawn.Swap(withdrawn) != withdrawn, err
+		switch {
+		case err != nil:
+			return nil, err
+		case len(c.conns) > 1:
+			return nil, errNotBundled
+		case out.withdrawn.Swap(withdrawn) == withdrawn:
+			return nil, nil
+		}
+		return func() { out.withdrawn.Store(true) }, nil // as with Hold
 	})
 }
 
 // Hold stops media in both directions and tells the other side so, or resumes.
 func (c *Call) Hold(hold bool, done func(error)) {
-	c.change(done, func() (bool, error) {
+	c.change(done, func() (undo, error) {
 		conn := c.conns[0]
-		if conn.onHold == hold {
-			return false, nil
+		switch {
+		case len(c.conns) > 1:
+			return nil, errNotBundled
+		case conn.onHold == hold:
+			return nil, nil
 		}
 		conn.onHold = hold
 		sent, _ := conn.streams.all(conn.pc)
@@ -91,33 +111,43 @@ func (c *Call) Hold(hold bool, done func(error)) {
 				out.pause(true) // the answer lets it go on
 			}
 		}
-		return true, nil
+		// No answer may take what is on hold, so that is how it stays, refused or not.
+		return func() { conn.onHold = true }, nil
 	})
 }
 
 // Restart is RestartICE, and says when the other side has agreed.
 func (c *Call) Restart(done func(error)) {
-	c.change(done, func() (bool, error) {
+	c.change(done, func() (undo, error) {
+		if len(c.conns) > 1 {
+			return nil, errNotBundled
+		}
 		c.restart = true
-		return true, nil
+		return func() {}, nil
 	})
 }
 
-// changeWanted is posted by the methods above. make says if what it did has to
-// be negotiated.
+// undo takes a change back that the other side has refused; nil, if it need not be
+// negotiated.
+type undo func()
+
+// changeWanted is posted by the methods above.
 type changeWanted struct {
-	make func() (negotiate bool, err error)
+	make func() (undo, error)
 	*promise
 }
 
 // promise is what is told of a change, once.
-type promise struct{ done func(error) }
+type promise struct {
+	done func(error)
+	undo undo
+}
 
-func (c *Call) change(done func(error), make func() (bool, error)) {
+func (c *Call) change(done func(error), make func() (undo, error)) {
 	if done == nil {
 		done = func(error) {}
 	}
-	p := &promise{done}
+	p := &promise{done: done}
 	c.mu.Lock()
 	over := c.over
 	if !over {
@@ -146,8 +176,9 @@ func (c *Call) keep(p *promise, err error) {
 var (
 	errOver       = errors.New("the call is over")
 	errNotUp      = errors.New("the call is not connected yet")
-	errNotBundled = errors.New("a call whose offer was not bundled cannot be negotiated anew from here")
-	errNotSent    = errors.New("there is no such track in the call")
+	errNotBundled = errors.New("the other side keeps sound, picture and data on connections of their own (no BUNDLE), and such a call " +
+		"cannot be changed from here; call anew with what is wanted, or have the other side bundle (webrtcbin: bundle-policy=max-bundle)")
+	errNotSent = errors.New("there is no such track in the call")
 )
 
 // changed makes a change, and has it negotiated.
@@ -156,15 +187,12 @@ func (c *Call) changed(ctx context.Context, w changeWanted) error {
 		c.keep(w.promise, errNotUp)
 		return nil
 	}
-	negotiate, err := w.make()
-	switch {
-	case err != nil || !negotiate:
+	undo, err := w.make()
+	if err != nil || undo == nil {
 		c.keep(w.promise, err)
 		return nil
-	case len(c.conns) > 1:
-		c.keep(w.promise, errNotBundled)
-		return nil
 	}
+	w.undo = undo
 	c.asked = append(c.asked, w.promise)
 	return c.mildly(c.negotiate(ctx, wantOffer, nil))
 }
@@ -218,7 +246,7 @@ func (c *Call) place(t webrtc.TrackLocal) (*connection, *outgoing, error) {
 func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error {
 	sent, _ := c.streams.all(c.pc)
 	for _, out := range sent {
-		if out.kind == t.Kind() && out.mid != "" && out.current() == nil && out.fits(t) {
+		if out.kind == t.Kind() && out.current() == nil && out.fits(t) {
 			out.muted.Store(false)
 			return c.exchange(out.outgoing, t)
 		}
@@ -274,6 +302,20 @@ func (c *connection) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) 
 		return nil, err
 	}
 	return transceiver.Sender(), nil
+}
+
+// drop sends a track no longer, if it is sent.
+func (c *Call) drop(t webrtc.TrackLocal) {
+	if conn, out, err := c.place(t); err == nil {
+		conn.put(out, nil)
+	}
+}
+
+// put is exchange for what cannot fail, as it was so before.
+func (c *connection) put(out *outgoing, t webrtc.TrackLocal) {
+	if err := c.exchange(out, t); err != nil {
+		c.logs.log.Debug("track not exchanged", "error", err)
+	}
 }
 
 // exchange puts a track, or none, in place of the one that is sent.

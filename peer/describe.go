@@ -33,6 +33,7 @@ type Description struct {
 
 	wish     []string // not nil: an offer is asked for, see wish.go
 	wide     string   // the protocol of channels that the other side widens, see Channel.Widen
+	refusal  string   // not "": an offer of ours was not taken, and why; safe to print, see refuse.go
 	identity identity
 	text     string // as it came
 	sdp      string // as Pion gets it
@@ -91,13 +92,18 @@ func Describe(text string) (*Description, error) {
 		d := &Description{text: text, Parley: true, wish: wish}
 		return d, d.readIdentity(parsed)
 	}
+	refusal := refusalOf(parsed)
+	if refusal != "" && len(parsed.MediaDescriptions) == 0 {
+		d := &Description{text: text, Parley: true, refusal: refusal}
+		return d, d.readIdentity(parsed)
+	}
 	if n := len(parsed.MediaDescriptions); n == 0 || n > maxSections {
 		return nil, fmt.Errorf("the description has %d media sections, 1 to %d are taken", n, maxSections)
 	}
 	if err := checkMedia(parsed); err != nil {
 		return nil, err
 	}
-	d := &Description{text: text, Parley: string(parsed.SessionName) == sessionName}
+	d := &Description{text: text, Parley: string(parsed.SessionName) == sessionName, refusal: refusal}
 	if err := d.readSections(parsed); err != nil {
 		return nil, err
 	}

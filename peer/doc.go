@@ -45,7 +45,8 @@
 //
 // Tracks are added, removed and exchanged, and the call is held and resumed, in
 // mid-call (change.go). However many changes come while an offer is out, they
-// are one more offer. Directions are written into our descriptions and not into
+// are one more offer. One that the other side does not take is answered with what
+// is in force, and taken back (refuse.go). Directions are written into our descriptions and not into
 // Pion's transceivers, which it would stop for good.
 //
 // # Text

@@ -36,6 +36,7 @@ const (
 	parleyAnswer                           // an answer of a parley
 	answerRejected                         // the answer could not be applied
 	theirWish                              // a parley that makes no offers asks for one
+	wishRefused                            // the offer that we asked for will not come
 )
 
 // negotiationAction is what the call has to do, in the order given.
@@ -82,6 +83,8 @@ func (n negotiation) next(e negotiationEvent) (negotiation, []negotiationAction)
 		return n.settled([]negotiationAction{takeAnswer})
 	case answerRejected:
 		n.phase = stable
+	case wishRefused:
+		return n.settled(nil)
 	}
 	return n, nil
 }

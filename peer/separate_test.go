@@ -113,6 +113,7 @@ func TestAnAnswerWithoutBundle(t *testing.T) {
 	if len(s.call.Stats().Tracks) != 1 {
 		t.Errorf("statistics of %d tracks, want 1", len(s.call.Stats().Tracks))
 	}
+	staysAsItIs(t, s)
 }
 
 // A channel that was asked for before the connection was replaced opens on the

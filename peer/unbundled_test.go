@@ -113,4 +113,38 @@ func TestAnOfferWithoutBundle(t *testing.T) {
 	if got := <-arrived; got != webrtc.MimeTypeOpus {
 		t.Errorf("the other transport brings %s", got)
 	}
+	staysAsItIs(t, s)
 }
+
+// staysAsItIs wants to change a call that cannot be, is told so, and finds nothing
+// changed.
+func staysAsItIs(t *testing.T, s *side) {
+	t.Helper()
+	track := s.call.cfg.Tracks[0]
+	for name, change := range map[string]func(func(error)){
+		"add":     func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) },
+		"remove":  func(done func(error)) { s.call.RemoveTrack(track, done) },
+		"hold":    func(done func(error)) { s.call.Hold(true, done) },
+		"restart": s.call.Restart,
+		"replace": func(done func(error)) {
+			s.call.ReplaceTrack(track, codedTrack{testTrack(t, webrtc.MimeTypePCMU)}, done)
+		},
+	} {
+		if err := changing(s, change); err != errNotBundled {
+			t.Errorf("%s: %v, want %v", name, err, errNotBundled)
+		}
+	}
+	for _, o := range s.call.Stats().Report.of("outbound-rtp") {
+		if o["active"] != true {
+			t.Errorf("the %s is not sent any more", o["kind"])
+		}
+	}
+	other := testTrack(t, webrtc.MimeTypeOpus)
+	s.must(func(done func(error)) { s.call.ReplaceTrack(track, other, done) })
+	s.must(func(done func(error)) { s.call.Mute(other, true, done) })
+}
+
+// codedTrack tells its codec.
+type codedTrack struct{ *webrtc.TrackLocalStaticSample }
+
+func (c codedTrack) Codec() string { return c.TrackLocalStaticSample.Codec().MimeType }

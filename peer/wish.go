@@ -46,16 +46,16 @@ func (c *Call) makeWish(ctx context.Context) error {
 	if len(wish) == 0 {
 		wish = []string{"answer"}
 	}
-	text, err := conn.wish(wish)
+	text, err := conn.bare(wishAttribute, strings.Join(wish, " "))
 	if err != nil {
 		return &Error{Negotiation, err}
 	}
 	return c.sent(c.cfg.Signaler.Offer(ctx, text))
 }
 
-// wish is our description in force without its sections, so that the other side
-// sees from whom it is.
-func (c *connection) wish(words []string) (string, error) {
+// bare is our description in force without its sections, so that the other side
+// sees from whom it is, and with an attribute that says what it is for.
+func (c *connection) bare(attribute, value string) (string, error) {
 	local := c.pc.LocalDescription()
 	if local == nil {
 		return "", errors.New("there is no description of ours to renew")
@@ -71,7 +71,7 @@ func (c *connection) wish(words []string) (string, error) {
 	}
 	parsed.MediaDescriptions = nil
 	parsed.Attributes = slices.DeleteFunc(parsed.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" })
-	parsed.WithValueAttribute(wishAttribute, strings.Join(words, " "))
+	parsed.WithValueAttribute(attribute, value)
 	text, err := parsed.Marshal()
 	return marked(string(text), ""), err
 }
@@ -117,7 +117,7 @@ func (c *connection) makeRoom(kinds []webrtc.RTPCodecType) error {
 		theirs[s.Mid] = s
 	}
 	room := map[webrtc.RTPCodecType]int{}
-	sections := 0
+	sections := 1 // of data
 	for _, t := range c.pc.GetTransceivers() {
 		sections++
 		s, known := theirs[t.Mid()]
@@ -126,13 +126,14 @@ func (c *connection) makeRoom(kinds []webrtc.RTPCodecType) error {
 			room[t.Kind()]++
 		}
 	}
+	kinds = slices.DeleteFunc(kinds, func(kind webrtc.RTPCodecType) bool {
+		room[kind]--
+		return room[kind] >= 0
+	})
+	if sections+len(kinds) > maxSections {
+		return &Error{Negotiation, errors.New("it asks for more sections than a call may have")}
+	}
 	for _, kind := range kinds {
-		if room[kind]--; room[kind] >= 0 {
-			continue
-		}
-		if sections++; sections >= maxSections {
-			return &Error{Negotiation, errors.New("it asks for more sections than a call may have")}
-		}
 		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
 		if _, err := c.pc.AddTransceiverFromKind(kind, init); err != nil {
 			return &Error{Negotiation, err}

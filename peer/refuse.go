@@ -1,0 +1,161 @@
+package peer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+)
+
+// A refusal is the answer to an offer that is not taken in a call that is up. SDP
+// has no word for no, and without an answer the other side could never offer
+// anything again; so it repeats what is in force, and rejects what is new (port 0,
+// RFC 3264 §6). Every peer takes that for an answer, and the call stays as it was.
+// To another parley it says why:
+//
+//	a=parley-refusal:the reason, in one sentence
+//
+// The refusal of a wish has no sections, as the wish has none.
+const refusalAttribute = "parley-refusal"
+
+// maxReason is the length of a reason at most, in bytes.
+const maxReason = 200
+
+// refuse tells the other side that its offer was not taken. Offers that restart
+// ICE get no answer, because the old path is not the one it would speak of.
+func (c *Call) refuse(ctx context.Context, offer string, why error) error {
+	if len(c.conns) > 1 {
+		return nil
+	}
+	text, err := c.conns[0].refusal(offer, reason(why.Error()))
+	if err != nil {
+		c.cfg.Logger.Debug("offer refused in silence", "error", err)
+		return nil
+	}
+	return c.sent(c.cfg.Signaler.Answer(ctx, text))
+}
+
+// reason is a reason as it goes over the wire, or came by it: one line.
+func reason(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+	return s[:min(len(s), maxReason)]
+}
+
+// refusalOf is the reason in a description that refuses, "" if it does not.
+func refusalOf(parsed *sdp.SessionDescription) string {
+	value, ok := parsed.Attribute(refusalAttribute)
+	if !ok || string(parsed.SessionName) != sessionName {
+		return ""
+	}
+	return cmp.Or(reason(value), "no reason given")
+}
+
+// refusal is the answer that changes nothing.
+func (c *connection) refusal(offer, why string) (string, error) {
+	local, remote := c.pc.CurrentLocalDescription(), c.pc.CurrentRemoteDescription()
+	if local == nil || remote == nil {
+		return "", errors.New("nothing is in force")
+	}
+	theirs, before, ours := &sdp.SessionDescription{}, &sdp.SessionDescription{}, &sdp.SessionDescription{}
+	if err := errors.Join(theirs.UnmarshalString(offer), before.UnmarshalString(remote.SDP), ours.UnmarshalString(c.meant(local.SDP))); err != nil {
+		return "", err
+	}
+	switch {
+	case len(theirs.MediaDescriptions) == 0:
+		if _, wish := wishOf(theirs); !wish {
+			return "", errors.New("it has no sections")
+		}
+		return c.bare(refusalAttribute, why)
+	case len(theirs.MediaDescriptions) > maxSections:
+		return "", errors.New("it has too many sections")
+	case firstAttribute(theirs, "ice-ufrag") != firstAttribute(before, "ice-ufrag"):
+		return "", errors.New("it restarts ICE")
+	}
+	if !keepInForce(ours, theirs) {
+		return "", errors.New("it has none of the sections in force")
+	}
+	ours.WithValueAttribute(refusalAttribute, why)
+	text, err := ours.Marshal()
+	return marked(string(text), c.setup), err
+}
+
+// keepInForce gives our description the sections of an offer: those in force as
+// they are, all others rejected. False: none is in force.
+func keepInForce(ours, offer *sdp.SessionDescription) bool {
+	group := "BUNDLE"
+	var sections []*sdp.MediaDescription
+	for i, asked := range offer.MediaDescriptions {
+		mid, _ := asked.Attribute("mid")
+		section := rejected(asked, mid)
+		if i < len(ours.MediaDescriptions) && continues(ours.MediaDescriptions[i], asked) {
+			section = ours.MediaDescriptions[i]
+			left := narrowed(direction(section, ours), Section{Direction: direction(asked, offer)})
+			section.Attributes = slices.DeleteFunc(section.Attributes, func(a sdp.Attribute) bool {
+				return a.Key == "mid" || webrtc.NewRTPTransceiverDirection(a.Key) != webrtc.RTPTransceiverDirectionUnknown
+			})
+			section.WithValueAttribute("mid", mid)
+			if section.MediaName.Media != "application" {
+				section.WithPropertyAttribute(left.String())
+			}
+			group += " " + mid
+		}
+		sections = append(sections, section)
+	}
+	ours.MediaDescriptions = sections
+	ours.Attributes = slices.DeleteFunc(ours.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" })
+	ours.WithValueAttribute("group", group)
+	return group != "BUNDLE"
+}
+
+// continues tells if an offered section is the one that is in force. The data
+// section may have another mid here than on the wire, see mid.go.
+func continues(ours, asked *sdp.MediaDescription) bool {
+	was, _ := ours.Attribute("mid")
+	mid, _ := asked.Attribute("mid")
+	_, bundled := asked.Attribute("bundle-only")
+	return ours.MediaName.Media == asked.MediaName.Media && ours.MediaName.Port.Value != 0 && mid != "" &&
+		(asked.MediaName.Port.Value != 0 || bundled) && (was == mid || ours.MediaName.Media == "application")
+}
+
+// rejected is the answer to a section that is not taken. It repeats the codecs,
+// because Pion wants to know of one even there.
+func rejected(asked *sdp.MediaDescription, mid string) *sdp.MediaDescription {
+	m := &sdp.MediaDescription{
+		MediaName:             sdp.MediaName{Media: asked.MediaName.Media, Protos: asked.MediaName.Protos, Formats: asked.MediaName.Formats},
+		ConnectionInformation: &sdp.ConnectionInformation{NetworkType: "IN", AddressType: "IP4", Address: &sdp.Address{Address: "0.0.0.0"}},
+	}
+	for _, a := range asked.Attributes {
+		if a.Key == "rtpmap" || a.Key == "fmtp" {
+			m.Attributes = append(m.Attributes, a)
+		}
+	}
+	return m.WithValueAttribute("mid", mid)
+}
+
+// refused takes the refusal of our latest offer, which was applied as any answer
+// is, or of our wish for one: the changes that were in it are taken back.
+func (c *Call) refused(d *Description) {
+	err := fmt.Errorf("the other side refused it: %s", d.refusal)
+	c.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
+	for _, p := range slices.Backward(c.underWay) {
+		p.undo()
+	}
+	c.settle(err)
+}
+
+// wishRefused takes the refusal of our wish.
+func (c *Call) wishRefused(ctx context.Context, d *Description) error {
+	c.underWay, c.asked = append(c.underWay, c.asked...), nil
+	c.refused(d)
+	return c.negotiate(ctx, wishRefused, nil)
+}
