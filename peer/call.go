@@ -54,6 +54,9 @@ type Call struct {
 	gone      bool                       // see DeliverLost
 	restarted time.Time                  // when the other side was last heeded in that
 	taken     int                        // remote candidates, of maxCandidates
+	wishesICE bool                       // the wish that is out is for a restart
+	asking    time.Time                  // when the latest offer or wish was said
+	again     int                        // how often it was said again
 }
 
 // Posted by the methods of Call.
@@ -148,10 +151,7 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 		case <-ctx.Done():
 			return c.leave()
 		case <-look.C:
-			if now, changed := c.addressesChanged(); changed {
-				c.cfg.OnEvent(AddressesChanged{now})
-				c.RestartICE()
-			}
+			c.look(ctx)
 		case <-c.box.ready:
 		}
 		messages := c.box.take()
@@ -171,6 +171,15 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 			}
 		}
 	}
+}
+
+// look does what is due from time to time.
+func (c *Call) look(ctx context.Context) {
+	if now, changed := c.addressesChanged(); changed {
+		c.cfg.OnEvent(AddressesChanged{now})
+		c.RestartICE()
+	}
+	c.sayAgain(ctx)
 }
 
 // Why says in one sentence why there is no connection, or no longer. It may be

@@ -114,6 +114,7 @@ func (c *Call) makeOffer(ctx context.Context) error {
 		return &Error{Negotiation, err}
 	}
 	c.begin()
+	c.asking, c.again = time.Now(), 0
 	return c.sent(c.cfg.Signaler.Offer(ctx, text))
 }
 
@@ -191,7 +192,7 @@ func (c *Call) takeOffer(ctx context.Context, d *Description) error {
 		c.cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its offer has no place for %s", t.Kind())})
 	}
 	c.know(d)
-	c.offer = d
+	c.offer, c.wishesICE = d, false
 	if len(c.conns[0].homeless()) == 0 { // else the offer had no room yet
 		c.underWay, c.asked = append(c.underWay, c.asked...), nil
 		defer c.settle(nil)
@@ -255,6 +256,7 @@ func (c *Call) replace(conns []*connection) {
 // know notes which connection of the other side this call is with, and adds the
 // candidates that came before its description.
 func (c *Call) know(d *Description) {
+	c.again = 0
 	c.mu.Lock()
 	c.remote = &d.identity
 	c.mu.Unlock()

@@ -178,7 +178,8 @@ var (
 	errNotUp      = errors.New("the call is not connected yet")
 	errNotBundled = errors.New("the other side keeps sound, picture and data on connections of their own (no BUNDLE), and such a call " +
 		"cannot be changed from here; call anew with what is wanted, or have the other side bundle (webrtcbin: bundle-policy=max-bundle)")
-	errNotSent = errors.New("there is no such track in the call")
+	errNotSent    = errors.New("there is no such track in the call")
+	errUnanswered = errors.New("the other side gives no answer; is its signaling still up")
 )
 
 // changed makes a change, and has it negotiated.

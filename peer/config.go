@@ -149,6 +149,7 @@ type Config struct {
 	held        *atomic.Bool       // nothing is sent
 	free        chan struct{}      // closed when held no longer
 	credentials credentials        // of ICE; of an offer that was sent
+	patience    time.Duration      // for the answer to an offer, or the offer to a wish, in a call that is up
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -173,6 +174,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.DisconnectedTimeout, 5*time.Second)
 	orDefault(&c.FailedTimeout, 35*time.Second)
 	orDefault(&c.RestartTimeout, 30*time.Second)
+	orDefault(&c.patience, 6*time.Second)
 	c.held = &atomic.Bool{}
 	c.held.Store(c.Hold)
 	c.free = make(chan struct{})

@@ -155,7 +155,7 @@ func (c *Call) refused(d *Description) {
 
 // wishRefused takes the refusal of our wish.
 func (c *Call) wishRefused(ctx context.Context, d *Description) error {
-	c.underWay, c.asked = append(c.underWay, c.asked...), nil
+	c.underWay, c.asked, c.wishesICE = append(c.underWay, c.asked...), nil, false
 	c.refused(d)
 	return c.negotiate(ctx, wishRefused, nil)
 }

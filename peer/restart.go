@@ -3,6 +3,8 @@ package peer
 import (
 	"context"
 	"time"
+
+	"github.com/pion/webrtc/v4"
 )
 
 // wishInterval is the least time between restarts that the other side asked for.
@@ -35,6 +37,7 @@ func (c *Call) restartICE(ctx context.Context) error {
 // repeat sends again what the other side may not have got: an offer that is out,
 // with the candidates found since. In a call that is down it asks for a restart.
 func (c *Call) repeat(ctx context.Context) error {
+	c.asking = time.Now()
 	switch {
 	case !c.up || len(c.conns) > 1:
 		return nil
@@ -46,4 +49,24 @@ func (c *Call) repeat(ctx context.Context) error {
 		return c.makeWish(ctx)
 	}
 	return nil
+}
+
+// mostAgain is how often an offer or a wish is said again.
+const mostAgain = 3
+
+// sayAgain repeats an offer or a wish to which nothing has come: the original
+// servers drop messages without a word, and one that is lost would keep the call
+// from ever being negotiated anew. Who got it all the same answers again, or
+// offers the same again, which does no harm.
+func (c *Call) sayAgain(ctx context.Context) {
+	waits := c.state.phase == offering || c.state.wished
+	if !waits || c.was != webrtc.PeerConnectionStateConnected || time.Since(c.asking) < c.cfg.patience || c.again > mostAgain {
+		return
+	}
+	if c.again++; c.again <= mostAgain {
+		_ = c.repeat(ctx) // what it fails of, in a call that is up, has been told
+		return
+	}
+	c.underWay, c.asked = append(c.underWay, c.asked...), nil
+	c.settle(errUnanswered)
 }

@@ -218,3 +218,50 @@ func TestAPathMayComeBackLate(t *testing.T) {
 		t.Errorf("it took %d restarts", n)
 	}
 }
+
+// An offer, a wish, or what comes to it may get lost without a word: it is said
+// again, and in the end the change is told to have failed.
+func TestLostNegotiationIsSaidAgain(t *testing.T) {
+	for name, of := range map[string]struct {
+		wins bool
+		lost string // in what
+		drop int32
+		ice  bool // restart ICE
+	}{
+		"an offer":            {true, "offer", 1, false},
+		"an answer":           {true, "answer", 1, false},
+		"a wish":              {false, "offer", 1, false},
+		"a wish of a restart": {false, "offer", 1, true},
+		"two in a row":        {false, "offer", 2, false},
+		"all of the offers":   {true, "offer", 1000, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var drop atomic.Int32
+			filter := func(kind, text string) (string, bool) {
+				return text, kind != of.lost || drop.Add(-1) < 0
+			}
+			a, b := pair(t, func(caller, answerer *Config) {
+				caller.WinsGlare, answerer.WinsGlare = of.wins, !of.wins
+				caller.patience, answerer.patience = time.Second, time.Second
+				caller.Signaler.(*wire).filter, answerer.Signaler.(*wire).filter = filter, filter
+				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			drop.Store(of.drop)
+			change := func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "picture"), done) }
+			if of.ice {
+				change = a.call.Restart
+				a.forget()
+				defer func() { await(a, func(e CandidateFound) bool { return !e.Remote }) }()
+			}
+			err := changing(a, change)
+			if of.drop < 100 && err != nil || of.drop > 100 && err != errUnanswered {
+				t.Errorf("it is told %v", err)
+			}
+			a.call.Say("still here")
+			b.awaitText("still here")
+		})
+	}
+}

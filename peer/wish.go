@@ -36,7 +36,8 @@ func wishOf(parsed *sdp.SessionDescription) ([]string, bool) {
 func (c *Call) makeWish(ctx context.Context) error {
 	conn := c.conns[0]
 	var wish []string
-	if c.restart {
+	c.wishesICE = c.wishesICE || c.restart // until the offer comes: the wish may be said again
+	if c.wishesICE {
 		wish = append(wish, "ice")
 	}
 	c.restart = false
@@ -46,6 +47,7 @@ func (c *Call) makeWish(ctx context.Context) error {
 	if len(wish) == 0 {
 		wish = []string{"answer"}
 	}
+	c.asking = time.Now()
 	text, err := conn.bare(wishAttribute, strings.Join(wish, " "))
 	if err != nil {
 		return &Error{Negotiation, err}
