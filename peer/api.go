@@ -35,6 +35,12 @@ const udpReadBuffer = 4 << 20
 // the round trip takes longer than the first timeout of 1 s, there is one at once.
 const leastWindow = 4 * 1228
 
+// windowStep is what the window grows by in a round trip while it avoids
+// congestion, in bytes. Pion recovers slowly from a loss: with one packet (RFC
+// 9260 §7.2.2) it gets 2 Mbit/s where the round trip takes 20 ms and 1 % is
+// lost, and other implementations get 5 there; with ten it gets as much.
+const windowStep = 10 * 1191
+
 // maxKeepalive is the time between checks of a connection that is silent
 // otherwise: consent must be fresh (RFC 7675 §5.1).
 const maxKeepalive = 2 * time.Second
@@ -92,6 +98,7 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	s.SetSCTPMaxMessageSize(maxMessageSize)
 	s.SetSCTPMinCwnd(leastWindow)
+	s.SetSCTPCwndCAStep(windowStep)
 	s.DetachDataChannels() // see Channel
 	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
 	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, min(maxKeepalive, c.DisconnectedTimeout/3))

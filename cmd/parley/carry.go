@@ -129,6 +129,9 @@ func (p *pipe) ends() (*ends, error) {
 	if p.exec != "" {
 		return program(p.exec, p.session.name, p.std.err)
 	}
+	if !p.text {
+		enlargePipes(p.std.in, p.std.out)
+	}
 	return standard(p.std)
 }
 

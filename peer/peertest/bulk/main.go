@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"parley/peer/road"
@@ -29,6 +30,7 @@ type result struct {
 	bytes int64
 	took  time.Duration
 	cpu   [2]time.Duration // of who sends and who receives
+	most  [2]int64         // MiB of memory that a parley had at once (RSS)
 }
 
 // start notes what the ends have used before.
@@ -44,6 +46,9 @@ func (r *result) finish(ends [2]*exec.Cmd) error {
 	for i, cmd := range ends {
 		err = errors.Join(err, cmd.Wait())
 		r.cpu[i] = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() - r.cpu[i]
+		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			r.most[i] = usage.Maxrss >> 10
+		}
 	}
 	return err
 }
@@ -107,13 +112,17 @@ func run(o options) error {
 // compare measures all over one network, in turn, so that a busy moment is
 // everybody's.
 func (o options) compare(n network) error {
-	lately := 400 << 20 / 8 * int64(o.span.Seconds()) // bytes of a file; a guess of what takes as long
+	size := int64(64 << 20) // bytes of a file; what pipe has carried, so that it takes as long
 	kinds := []struct {
 		name    string
 		measure func(way *detour) (result, error)
 	}{
-		{"`parley pipe`", func(way *detour) (result, error) { return measurePipe(o.parley, way, o.span) }},
-		{"`parley send`", func(way *detour) (result, error) { return measureSend(o.parley, way, lately) }},
+		{"`parley pipe`", func(way *detour) (result, error) {
+			r, err := measurePipe(o.parley, way, o.span)
+			size = r.bytes
+			return r, err
+		}},
+		{"`parley send`", func(way *detour) (result, error) { return measureSend(o.parley, way, size) }},
 		{"libwebrtc", func(way *detour) (result, error) { return measureNode("libwebrtc", o.node, way, o.span) }},
 		{"libdatachannel", func(way *detour) (result, error) { return measureNode("libdatachannel", o.node, way, o.span) }},
 	}
@@ -127,7 +136,7 @@ func (o options) compare(n network) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "%s, %s: %.0f Mbit/s\n", k.name, n.name, r.rate())
+			fmt.Fprintf(os.Stderr, "%s, %s: %.0f Mbit/s, %d MB, RSS %d MiB\n", k.name, n.name, r.rate(), r.bytes/1e6, r.most)
 			results[i] = append(results[i], r)
 		}
 	}
