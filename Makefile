@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check lab bench-signal bench-calls bench-setup bench-data clean
+.PHONY: build demo test deps lint builds check lab codecs bench-signal bench-calls bench-setup bench-data bench-media clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -35,8 +35,8 @@ deps:
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	go vet -tags "$(TAGS) lab" ./...
-	go tool staticcheck -tags "$(TAGS) lab" ./...
+	go vet -tags "$(TAGS) lab bench codecs" ./...
+	go tool staticcheck -tags "$(TAGS) lab bench codecs" ./...
 	CGO_ENABLED=0 go vet ./media/device
 
 # Every way in which it builds.
@@ -60,9 +60,19 @@ lab:
 	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in such a machine"; exit 1; }
 	go test -tags lab -count=1 -run TestLab -v ./cmd/parley
 
+# Each video codec to and from each browser in each build, as a Markdown table.
+codecs: deps
+	go test -tags "$(TAGS) codecs" -count=1 -run TestCodecs -v ./cmd/parley | grep '^|\|FAIL\|codecs_test'
+
 # The signaling server beside Node's, on the same load, as a Markdown table.
 bench-signal: build deps
 	go run ./signal/signaltest/bench -parley ./parley
+
+# What streams cost beside ffmpeg and aiortc, and how long a picture is on its
+# way, as Markdown tables.
+bench-media: deps
+	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends python3-aiortc >/dev/null
+	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchLatency' -v ./cmd/parley | grep '^|\|FAIL'
 
 # Call set-up between two processes beside libwebrtc's, as a Markdown table.
 bench-setup: deps

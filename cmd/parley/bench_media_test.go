@@ -1,0 +1,246 @@
+//go:build bench
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What one stream of 640x480 at 30 pictures a second costs, beside what the same work costs ffmpeg (over SRTP, without
+// ICE, DTLS or congestion control) and aiortc. They take turns, each for benchTime.
+
+const (
+	benchTime   = 5 * time.Second
+	benchSettle = 3 * time.Second // for a call to come up to its bitrate
+	benchRate   = "900k"
+	srtpKey     = "zIoFv5S1tRTSaxWGIiYQRGVKEUCX5tSDbYU3b7tL" // of ffmpeg at both ends; 30 bytes in base64
+)
+
+// bench is where the files are, and what runs.
+type bench struct {
+	t              *testing.T
+	dir, server    string
+	film, pictures string // the same, as VP8 and as raw pictures
+	count          int
+}
+
+func newBench(t *testing.T) *bench {
+	_, server := serving(t)
+	b := &bench{t: t, dir: t.TempDir(), server: server}
+	b.film, b.pictures = filepath.Join(b.dir, "film.ivf"), filepath.Join(b.dir, "film.y4m")
+	source := []string{"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x480:rate=30:duration=8", "-pix_fmt", "yuv420p"}
+	for _, args := range [][]string{{"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", benchRate, b.film}, {b.pictures}} {
+		if said, err := exec.Command("ffmpeg", append(source, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v (make deps installs ffmpeg): %s", err, said)
+		}
+	}
+	return b
+}
+
+// work starts the two ends of a stream, and returns the process that is measured.
+type work func(b *bench) *process
+
+// parley runs the build with all encoders.
+func (b *bench) parley(args ...string) *process {
+	return builds[len(builds)-1].parley(b.t, os.Environ(), append(args, "--server", b.server)...)
+}
+
+// sends measures a caller.
+func sends(args ...string) work {
+	return func(b *bench) *process {
+		b.answers()
+		p := b.parley(append([]string{"call", b.name(), "--loop", "--video-bitrate", "900000", "--stats-interval", "0"}, b.fill(args)...)...)
+		p.says(b.t, "sending video")
+		return p
+	}
+}
+
+// takes measures who answers.
+func takes(args ...string) work {
+	return func(b *bench) *process {
+		p := b.answers(args...)
+		b.parley("call", b.name(), "--loop", "--video", b.film)
+		p.says(b.t, "receiving video")
+		return p
+	}
+}
+
+// name is a new one for each pair.
+func (b *bench) name() string { return "bob" + strconv.Itoa(b.count) }
+
+func (b *bench) answers(args ...string) *process {
+	b.count++
+	p := b.parley(append([]string{"answer", "--as", b.name(), "--stats-interval", "0"}, args...)...)
+	p.says(b.t, "waiting for calls")
+	return p
+}
+
+// draws measures who answers in a terminal.
+func draws(b *bench) *process {
+	b.count++
+	path, err := builds[len(builds)-1].path()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	line := fmt.Sprintf("stty rows 40 cols 120; COLORTERM=truecolor exec %s answer --as %s --show blocks --server %s", path, b.name(), b.server)
+	p := launch(b.t, exec.Command("script", "-qec", line, filepath.Join(b.dir, "screen")), nil)
+	p.says(b.t, "waiting for calls")
+	b.parley("call", b.name(), "--loop", "--video", b.film)
+	p.says(b.t, "▀")
+	return p
+}
+
+// fill puts the files in.
+func (b *bench) fill(args []string) []string {
+	all := make([]string, len(args))
+	for i, a := range args {
+		all[i] = strings.NewReplacer("FILM", b.film, "PICTURES", b.pictures, "DIR", b.dir).Replace(a)
+	}
+	return all
+}
+
+func (b *bench) run(name string, args ...string) *process {
+	return launch(b.t, exec.Command(name, b.fill(args)...), args)
+}
+
+// ffmpegSends measures ffmpeg as it sends to a port where nobody reads.
+func ffmpegSends(args ...string) work {
+	return func(b *bench) *process {
+		sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		b.t.Cleanup(func() { _ = sink.Close() })
+		return b.ffmpegTo(sink.LocalAddr().(*net.UDPAddr).Port, args...)
+	}
+}
+
+func (b *bench) ffmpegTo(port int, args ...string) *process {
+	all := append([]string{"-v", "error", "-re", "-stream_loop", "-1"}, args...)
+	return b.run("ffmpeg", append(all, "-f", "rtp", "-srtp_out_suite", "AES_CM_128_HMAC_SHA1_80", "-srtp_out_params", srtpKey,
+		fmt.Sprintf("srtp://127.0.0.1:%d", port))...)
+}
+
+// ffmpegTakes measures ffmpeg as it receives.
+func ffmpegTakes(args ...string) work {
+	return func(b *bench) *process {
+		free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		port := free.LocalAddr().(*net.UDPAddr).Port
+		_ = free.Close()
+		sdp := fmt.Sprintf("v=0\no=- 0 0 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\nm=video %d RTP/SAVP 96\na=rtpmap:96 VP8/90000\n"+
+			"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:%s\n", port, srtpKey)
+		file := filepath.Join(b.dir, "in.sdp")
+		if err := os.WriteFile(file, []byte(sdp), 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+		p := b.run("ffmpeg", append([]string{"-v", "error", "-y", "-protocol_whitelist", "file,udp,rtp,srtp,crypto", "-i", file}, args...)...)
+		b.ffmpegTo(port, "-i", b.film, "-c", "copy")
+		return p
+	}
+}
+
+// aiortcCalls measures one of two ends: send or take.
+func aiortcCalls(measured string, send, take []string) work {
+	return func(b *bench) *process {
+		b.count++
+		script, err := filepath.Abs("testdata/bench/end.py")
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		socket := filepath.Join(b.dir, fmt.Sprint("socket", b.count))
+		both := map[string]*process{}
+		both["take"] = b.run("/usr/bin/python3", append([]string{script, "take", socket}, take...)...)
+		both["send"] = b.run("/usr/bin/python3", append([]string{script, "send", socket}, send...)...)
+		both[measured].says(b.t, "connected")
+		return both[measured]
+	}
+}
+
+func TestBenchMedia(t *testing.T) {
+	b := newBench(t)
+	rows := []struct {
+		what                 string
+		ours, ffmpeg, aiortc work
+	}{
+		{"sent from a file, VP8", sends("--video", "FILM"), ffmpegSends("-i", "FILM", "-c", "copy"),
+			aiortcCalls("send", []string{"FILM", "copy"}, nil)},
+		{"received and recorded, VP8", takes("--record", "x.webm"), ffmpegTakes("-c", "copy", "DIR/x.webm"),
+			aiortcCalls("take", []string{"FILM", "copy"}, []string{"DIR/x.mp4"})},
+		{"encoded to VP8 and sent", sends("--video", "PICTURES", "--video-codec", "vp8"),
+			ffmpegSends("-i", "PICTURES", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "-8", "-lag-in-frames", "0",
+				"-static-thresh", "1", "-threads", "1", "-b:v", benchRate), // as parley has it
+			aiortcCalls("send", []string{"PICTURES", "vp8"}, nil)},
+		{"encoded to H.264 and sent", sends("--video", "PICTURES", "--video-codec", "h264"),
+			ffmpegSends("-i", "PICTURES", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-b:v", benchRate),
+			aiortcCalls("send", []string{"PICTURES", "h264"}, nil)},
+		{"encoded to VP9 and sent", sends("--video", "PICTURES", "--video-codec", "vp9"),
+			ffmpegSends("-i", "PICTURES", "-strict", "-2", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8",
+				"-lag-in-frames", "0", "-static-thresh", "1", "-threads", "1", "-b:v", benchRate), nil},
+		{"received, decoded and shown, VP8", draws, ffmpegTakes("-vf", "scale=120:60", "-pix_fmt", "rgb24", "-f", "rawvideo", "/dev/null"),
+			aiortcCalls("take", []string{"FILM", "copy"}, nil)},
+	}
+	fmt.Println("| % of one core | parley | ffmpeg | aiortc |\n|---|---:|---:|---:|")
+	for _, r := range rows {
+		cells := []string{r.what}
+		for _, w := range []work{r.ours, r.ffmpeg, r.aiortc} {
+			cells = append(cells, b.measure(w))
+		}
+		fmt.Println("| " + strings.Join(cells, " | ") + " |")
+	}
+}
+
+// measure is the share of a core that a process and its children take.
+func (b *bench) measure(w work) (share string) {
+	if w == nil {
+		return "–"
+	}
+	outer := b.t
+	defer func() { b.t = outer }()
+	outer.Run("", func(t *testing.T) { // whose processes end with it
+		b.t = t
+		p := w(b)
+		time.Sleep(benchSettle)
+		before := b.used(p.cmd.Process.Pid)
+		begun := time.Now()
+		time.Sleep(benchTime)
+		share = fmt.Sprintf("%.1f", 100*(b.used(p.cmd.Process.Pid)-before).Seconds()/time.Since(begun).Seconds())
+		select {
+		case <-p.exited:
+			t.Errorf("it ended: %s%s", p.out, p.err)
+		default:
+		}
+	})
+	return share
+}
+
+// used is the time of the processor that a process and its children have had.
+func (b *bench) used(pid int) time.Duration {
+	b.t.Helper()
+	used := processTime(b.t, pid)
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, child := range strings.Fields(string(children)) {
+		n, err := strconv.Atoi(child)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		used += b.used(n)
+	}
+	return used
+}
+
+// processTime is that of one process, in proc(5) the 14th and 15th field of stat.
+func processTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	return usageOf(t, &process{cmd: &exec.Cmd{Process: &os.Process{Pid: pid}}}).cpu
+}
