@@ -180,6 +180,11 @@ func (c *Call) look(ctx context.Context) {
 		c.RestartICE()
 	}
 	c.sayAgain(ctx)
+	for _, conn := range c.conns {
+		if conn.remoteSet && conn.state != webrtc.PeerConnectionStateConnected {
+			c.notePairs(conn)
+		}
+	}
 }
 
 // Why says in one sentence why there is no connection, or no longer. It may be

@@ -69,6 +69,15 @@ func (b *candidateBook) of(remote bool, c *webrtc.ICECandidate) string {
 	return b.note(remote, c.Typ.String(), c.Protocol.String(), c.Address, int(c.Port), c.Priority, more)
 }
 
+// stats notes a candidate of Pion's report; "" if there is none.
+func (b *candidateBook) stats(s webrtc.Stats) string {
+	c, ok := s.(webrtc.ICECandidateStats)
+	if !ok {
+		return ""
+	}
+	return b.note(c.Type == webrtc.StatsTypeRemoteCandidate, c.CandidateType.String(), c.Protocol, c.IP, int(c.Port), uint32(c.Priority), nil)
+}
+
 // objects are all candidates so far.
 func (b *candidateBook) objects() []Object {
 	b.mu.Lock()

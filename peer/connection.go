@@ -32,6 +32,7 @@ type connection struct {
 	closing    chan struct{} // closed when closed is set
 
 	pair    Object         // in use last, by report; protected by Call.mu
+	tried   []Object       // pairs that were tried, in use or not; protected by Call.mu
 	readers sync.WaitGroup // goroutines of readFeedback
 	streams streams
 

@@ -86,6 +86,7 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 		}
 	case pairSelected:
 		conn.progress.reached = true
+		c.notePairs(conn)
 		c.cfg.OnEvent(pairEvent(e.ICECandidatePair))
 	case channelOpened:
 		c.opened(conn, e.Channel)

@@ -87,3 +87,47 @@ func foundIn(report webrtc.StatsReport, id string, remote bool) CandidateFound {
 		Address: net.JoinHostPort(c.IP, strconv.Itoa(int(c.Port))),
 	}
 }
+
+// triedPairs are the pairs by W3C's names, as they are now. It is called where
+// pairs may be: Pion reads things here that a connection which the other side
+// closes writes, so this is not done whenever somebody wants statistics.
+func (c *connection) triedPairs() []Object {
+	report := c.pc.GetStats()
+	now := stamp(time.Now())
+	var tried []Object
+	for _, s := range report {
+		p, ok := s.(webrtc.ICECandidatePairStats)
+		if !ok {
+			continue
+		}
+		o := Object{
+			"timestamp": now, "localCandidateId": c.seen.stats(report[p.LocalCandidateID]), "remoteCandidateId": c.seen.stats(report[p.RemoteCandidateID]),
+			"state": string(p.State), "nominated": p.Nominated,
+			"requestsSent": p.RequestsSent, "requestsReceived": p.RequestsReceived,
+			"responsesSent": p.ResponsesSent, "responsesReceived": p.ResponsesReceived,
+		}
+		if p.ResponsesReceived > 0 {
+			o["currentRoundTripTime"], o["totalRoundTripTime"] = p.CurrentRoundTripTime, p.TotalRoundTripTime
+		}
+		if o["localCandidateId"] != "" && o["remoteCandidateId"] != "" {
+			tried = append(tried, o)
+		}
+	}
+	slices.SortFunc(tried, func(a, b Object) int {
+		return cmp.Or(cmp.Compare(a["localCandidateId"].(string), b["localCandidateId"].(string)),
+			cmp.Compare(a["remoteCandidateId"].(string), b["remoteCandidateId"].(string)))
+	})
+	return tried
+}
+
+// notePairs keeps the pairs that were tried for the statistics: when one of them
+// is selected, and before that from time to time, as Pion forgets them all when
+// none has worked.
+func (c *Call) notePairs(conn *connection) {
+	tried := conn.triedPairs()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(tried) > 0 {
+		conn.tried = tried
+	}
+}

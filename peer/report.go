@@ -52,8 +52,8 @@ func (r *report) add(kind, id string, members Object) string {
 	return r.prefix + id
 }
 
-// transport adds the transport, its certificates and candidates, and the pair
-// in use. The pairs that are not in use are not told by Pion.
+// transport adds the transport, its certificates and candidates, and the pairs:
+// the one in use as it is now, the others as they were when it was selected.
 func (r *report) transport() {
 	dtls := r.pc.SCTP().Transport()
 	t := Object{"dtlsState": dtls.State().String(), "iceState": dtls.ICETransport().State().String()}
@@ -74,8 +74,14 @@ func (r *report) transport() {
 		o["id"], o["transportId"] = r.prefix+o["id"].(string), r.prefix+"T"
 		r.all = append(r.all, o)
 	}
-	if id := r.pairInUse(t); id != "" {
-		t["selectedCandidatePairId"] = id
+	selected := r.pairInUse(t)
+	if selected != "" {
+		t["selectedCandidatePairId"] = selected
+	}
+	for _, p := range r.tried {
+		if r.prefix+pairID(p) != selected {
+			r.addPair(p)
+		}
 	}
 	r.add("transport", "T", t)
 }
@@ -107,11 +113,22 @@ func (r *report) pairInUse(t Object) string {
 	for _, member := range []string{"packetsSent", "packetsReceived", "bytesSent", "bytesReceived"} {
 		t[member] = p[member]
 	}
+	return r.addPair(p)
+}
+
+// addPair adds a pair, and its candidates where they are not there.
+func (r *report) addPair(p Object) string {
 	local, remote := p["localCandidateId"].(string), p["remoteCandidateId"].(string)
 	r.missing(local, remote)
+	id := pairID(p)
 	p = maps.Clone(p)
 	p["transportId"], p["localCandidateId"], p["remoteCandidateId"] = r.prefix+"T", r.prefix+local, r.prefix+remote
-	return r.add("candidate-pair", "P-"+local+"-"+remote, p)
+	return r.add("candidate-pair", id, p)
+}
+
+// pairID is the id of a pair, without the prefix.
+func pairID(p Object) string {
+	return fmt.Sprintf("P-%s-%s", p["localCandidateId"], p["remoteCandidateId"])
 }
 
 // inUse is the pair as it is, or as it was when it was seen last: a connection

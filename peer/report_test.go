@@ -182,3 +182,49 @@ func drain(t *testing.T, e TrackReceived) {
 	}()
 	t.Cleanup(func() { <-done })
 }
+
+// All pairs that were tried are reported, the one in use among them, and also
+// where none was found.
+func TestReportHasAllPairs(t *testing.T) {
+	a, b := pair(t, nil)
+	for _, s := range []*side{a, b} {
+		s.awaitConnected()
+		r := awaitReport(s, func(r Report) error {
+			// Either side has the loopback address and others.
+			if n := len(r.of("candidate-pair")); n < 2 {
+				return fmt.Errorf("%d pairs", n)
+			}
+			return nil
+		})
+		checkReport(t, r)
+		nominated := 0
+		for _, p := range r.of("candidate-pair") {
+			if p["nominated"] == true {
+				nominated++
+			}
+		}
+		if nominated != 1 || r.of("transport")[0]["selectedCandidatePairId"] == nil {
+			t.Errorf("%s: %d pairs of %d are nominated", s.name, nominated, len(r.of("candidate-pair")))
+		}
+	}
+
+	deaf := func(kind, s string) (string, bool) { return s, kind != "candidate" }
+	a, _ = pair(t, func(caller, answerer *Config) {
+		answerer.Signaler.(*wire).filter = deaf
+		caller.Signaler.(*wire).filter = deaf
+		caller.DisconnectedTimeout, caller.FailedTimeout = time.Second, 2*addressInterval
+	})
+	a.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 2130706431 192.0.2.77 9 typ host"})
+	if _, err := a.awaitEnd(); err == nil {
+		t.Fatal("it is connected")
+	}
+	tried := a.call.Stats().Report.of("candidate-pair")
+	if len(tried) == 0 {
+		t.Fatal("no pair is reported that failed")
+	}
+	for _, p := range tried {
+		if p["state"] == "succeeded" || p["nominated"] == true || p["responsesReceived"] != uint64(0) {
+			t.Errorf("a pair that leads nowhere: %v", p)
+		}
+	}
+}
