@@ -39,6 +39,8 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		return 0, c.errDeclined()
 	case pairsWanted:
 		m.pairs <- c.conns[0].pairs()
+	case hostsWanted:
+		m.hosts <- m.of.hostSockets()
 	case pathWanted:
 		return 0, c.restartICE(ctx)
 	case signalingBack:

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -181,31 +180,43 @@ func (c *Channel) newWide() (*wide, wideMessage) {
 		c.conn.logs.log.Debug("no wide association", "error", err)
 		return nil, wideMessage{}
 	}
-	return way, wideMessage{Port: way.port(), SHA256: hex.EncodeToString(way.fingerprint[:]), Hosts: c.conn.hostSockets()}
+	return way, wideMessage{Port: way.port(), SHA256: hex.EncodeToString(way.fingerprint[:]), Hosts: c.conn.ownSockets()}
 }
 
 // sees tells if an end's own socket is what we see of it: nothing is between
 // that a socket of our own would go around, such as a forwarder.
 func (w *wide) sees(m wideMessage) bool { return slices.Contains(m.Hosts, w.remote) }
 
-// hostSockets are the UDP sockets of the call on addresses of this machine.
-func (c *connection) hostSockets() (all []netip.AddrPort) {
-	const most = 64
-	local := c.pc.LocalDescription()
-	if local == nil {
+// hostsWanted asks the goroutine of Run for the hostSockets of a connection.
+type hostsWanted struct {
+	of    *connection
+	hosts chan []netip.AddrPort // has room for one
+}
+
+// ownSockets waits for the hostSockets, no longer than the call takes.
+func (c *connection) ownSockets() []netip.AddrPort {
+	w := hostsWanted{c, make(chan []netip.AddrPort, 1)}
+	c.box.post(w)
+	select {
+	case hosts := <-w.hosts:
+		return hosts
+	case <-c.box.done:
 		return nil
 	}
-	for line := range strings.Lines(local.SDP) {
-		text, is := strings.CutPrefix(strings.TrimSpace(line), "a=candidate:")
-		if !is || len(all) == most {
+}
+
+// hostSockets are the UDP sockets of the call on addresses of this machine. A
+// description does not have all: Pion uses link-local addresses, and keeps them
+// to itself. As with pairs, it is for the goroutine of Run alone.
+func (c *connection) hostSockets() (all []netip.AddrPort) {
+	const most = 64
+	for _, s := range c.pc.GetStats() {
+		local, is := s.(webrtc.ICECandidateStats)
+		if !is || local.Type != webrtc.StatsTypeLocalCandidate || local.CandidateType != webrtc.ICECandidateTypeHost || local.Protocol != "udp" {
 			continue
 		}
-		candidate, err := ice.UnmarshalCandidate(text)
-		if err != nil || candidate.Type() != ice.CandidateTypeHost || !candidate.NetworkType().IsUDP() {
-			continue
-		}
-		if ip, err := netip.ParseAddr(candidate.Address()); err == nil {
-			all = append(all, netip.AddrPortFrom(ip.Unmap().WithZone(""), uint16(candidate.Port())))
+		if ip, err := netip.ParseAddr(local.IP); err == nil && len(all) < most {
+			all = append(all, netip.AddrPortFrom(ip.Unmap().WithZone(""), uint16(local.Port)))
 		}
 	}
 	return all
