@@ -21,7 +21,7 @@ type trackBound struct {
 // readFeedback reads the RTCP of a sender until it ends, which the interceptors
 // need in any case, and passes requests for key frames on (RFC 8834 §5.1.1).
 func (c *connection) readFeedback(read rtcpReader, out *outgoing) {
-	var asked time.Time
+	var asked time.Time                         // of the latest request that was granted, or will be
 	later := time.AfterFunc(time.Hour, out.ask) // who is denied a key frame may not ask again for seconds
 	later.Stop()
 	defer later.Stop()
@@ -33,10 +33,13 @@ func (c *connection) readFeedback(read rtcpReader, out *outgoing) {
 		for _, p := range packets {
 			switch p := p.(type) {
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-				if wait := keyFrameInterval - time.Since(asked); wait > 0 {
-					later.Reset(wait)
-				} else {
-					asked = time.Now()
+				switch now := time.Now(); {
+				case now.Before(asked): // it is to come
+				case now.Before(asked.Add(keyFrameInterval)):
+					asked = asked.Add(keyFrameInterval)
+					later.Reset(asked.Sub(now))
+				default:
+					asked = now
 					out.ask()
 				}
 			case *rtcp.ReceiverEstimatedMaximumBitrate:
