@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
@@ -382,5 +383,46 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	a.call.Hangup()
 	if err := <-told; err != errOver {
 		t.Errorf("a change that was under way: %v", err)
+	}
+}
+
+// lossTrack notes what is told of its loss.
+type lossTrack struct {
+	*webrtc.TrackLocalStaticRTP
+	told chan float64
+}
+
+func (l lossTrack) SetLoss(share float64) {
+	select {
+	case l.told <- share:
+	default:
+	}
+}
+
+// What the other side's reports say of a track reaches it, and only of that one.
+func TestLossIsToldToTheTrack(t *testing.T) {
+	heard, on := listen(t)
+	track := lossTrack{rawTrack(t, webrtc.MimeTypeOpus, "sound"), make(chan float64, 1)}
+	a, _ := pair(t, func(caller, answerer *Config) { caller.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
+	a.awaitConnected()
+	heard.hears("sound")
+	select {
+	case share := <-track.told:
+		if share != 0 {
+			t.Errorf("a share of %v is lost on a path that loses nothing", share)
+		}
+	case <-time.After(deadline):
+		t.Error("nothing is told")
+	}
+	out := &outgoing{track: track, ssrc: 7}
+	out.lost([]rtcp.ReceptionReport{{SSRC: 8, FractionLost: 255}, {SSRC: 7, FractionLost: 64}})
+	for share := range track.told { // the call's own zeros may be before it
+		if share == 0.25 {
+			return
+		}
+		if share != 0 {
+			t.Fatalf("a share of %v is told", share)
+		}
+		out.lost([]rtcp.ReceptionReport{{SSRC: 7, FractionLost: 64}})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
@@ -111,6 +112,23 @@ func (o *outgoing) ask() {
 	o.mu.Unlock()
 	if ok && !o.quiet() {
 		source.RequestKeyFrame()
+	}
+}
+
+// A lossFollower is a track that sends more than once what may be lost. SetLoss is
+// the share of its packets that was lost lately, 0 to 1; it must not wait.
+type lossFollower interface{ SetLoss(share float64) }
+
+// lost passes on what the other side says of the track's packets (RFC 3550 §6.4.1).
+func (o *outgoing) lost(reports []rtcp.ReceptionReport) {
+	o.mu.Lock()
+	ssrc := o.ssrc
+	follow, ok := o.track.(lossFollower)
+	o.mu.Unlock()
+	for _, r := range reports {
+		if ok && r.SSRC == ssrc {
+			follow.SetLoss(float64(r.FractionLost) / 256)
+		}
 	}
 }
 

@@ -42,6 +42,10 @@ func (c *connection) readFeedback(read rtcpReader, out *outgoing) {
 					asked = now
 					out.ask()
 				}
+			case *rtcp.ReceiverReport:
+				out.lost(p.Reports)
+			case *rtcp.SenderReport:
+				out.lost(p.Reports)
 			case *rtcp.ReceiverEstimatedMaximumBitrate:
 				c.bw.limit(out.rate, p.Bitrate)
 			}

@@ -31,6 +31,7 @@ type audioHub struct {
 	crew    crew
 
 	presence presence
+	losses   losses
 
 	mu   sync.Mutex // guards open
 	open samples    // started, and nobody has taken it yet
@@ -134,6 +135,7 @@ func (h *audioHub) begin() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, &media.FileError{Path: h.name(), Err: err}
 	}
+	p.loss = h.losses.expected
 	open, err := h.take()
 	if err != nil {
 		p.close()
@@ -174,6 +176,10 @@ func (a *audioSource) Run(ctx context.Context) error {
 	}
 	return a.hub.crew.run(ctx)
 }
+
+// SetLoss tells what share of the packets this call has lost lately, 0 to 1: the more, the more is sent twice. It never
+// blocks.
+func (a *audioSource) SetLoss(share float64) { a.hub.losses.tell(share, time.Now()) }
 
 // OnPresence has f told when the microphone goes away and when it is back; at once if it is away. f must not block, and
 // nil ends it, as Close does.
@@ -251,7 +257,8 @@ type packetizer struct {
 	write    func(packet []byte, at time.Duration)
 	rate     int
 	channels int
-	pcm      []int16 // not encoded yet
+	loss     func() int // to expect, in per cent; nil for what is usual
+	pcm      []int16    // not encoded yet
 	start    time.Time
 	position int64 // of pcm's first sample after the start
 
@@ -300,6 +307,11 @@ func (p *packetizer) add(c chunk) error {
 	}
 	p.pcm = append(p.pcm, c.pcm...)
 	p.catchUp(c.at)
+	if p.loss != nil {
+		if err := p.encoder.expect(p.loss()); err != nil {
+			return err
+		}
+	}
 	size := p.samplesPerPacket() * p.channels
 	sent := 0
 	for ; len(p.pcm)-sent >= size; sent += size {

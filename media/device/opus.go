@@ -28,6 +28,8 @@ static OpusEncoder *opusencoder_new(int rate, int channels, int bitrate, int los
 	return e;
 }
 
+static int opusencoder_expect(OpusEncoder *e, int loss) { return opus_encoder_ctl(e, SET_PACKET_LOSS, (int32_t)loss); }
+
 static int32_t opusencoder_put(OpusEncoder *e, const int16_t *pcm, int samples, unsigned char *data, int32_t size) {
 	return opus_encode(e, pcm, samples, data, size);
 }
@@ -43,25 +45,22 @@ import (
 	_ "github.com/pion/mediadevices/pkg/codec/opus"
 )
 
-// expectedLoss in per cent makes the encoder put the packet before into each one once more, when somebody speaks. Less
-// than this, and it hardly does.
-const expectedLoss = 10
-
 // opusEncoder is libopus for speech, with in-band forward error correction and with nothing sent in silence
 // (RFC 6716 sections 2.1.7 and 2.1.9). One goroutine uses it.
 type opusEncoder struct {
 	c        *C.OpusEncoder
 	channels int
+	loss     int        // per cent that it expects
 	packet   [1275]byte // the most of one frame, RFC 6716 section 3.4
 }
 
 func newOpus(rate, channels, bitrate int) (*opusEncoder, error) {
 	var failed C.int
-	c := C.opusencoder_new(C.int(rate), C.int(channels), C.int(bitrate), expectedLoss, &failed)
+	c := C.opusencoder_new(C.int(rate), C.int(channels), C.int(bitrate), leastLoss, &failed)
 	if c == nil {
 		return nil, fmt.Errorf("libopus refuses %d samples a second, %d channels, %d bit/s (%d)", rate, channels, bitrate, failed)
 	}
-	return &opusEncoder{c: c, channels: channels}, nil
+	return &opusEncoder{c: c, channels: channels, loss: leastLoss}, nil
 }
 
 // encode encodes the samples of one packet, valid until the next call.
@@ -71,6 +70,18 @@ func (e *opusEncoder) encode(pcm []int16) ([]byte, error) {
 		return nil, fmt.Errorf("libopus fails (%d)", n)
 	}
 	return e.packet[:n], nil
+}
+
+// expect changes the loss that it is to expect, in per cent.
+func (e *opusEncoder) expect(loss int) error {
+	if loss == e.loss {
+		return nil
+	}
+	if failed := C.opusencoder_expect(e.c, C.int(loss)); failed != 0 {
+		return fmt.Errorf("libopus refuses to expect a loss of %d %% (%d)", loss, failed)
+	}
+	e.loss = loss
+	return nil
 }
 
 func (e *opusEncoder) close() {
