@@ -1,0 +1,243 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/cmd/parley/scenario"
+	"parley/signal/relay"
+	"parley/signal/relay/relaytest"
+)
+
+// encounterPatience is how long a call has to show all that it is about.
+const encounterPatience = 30 * time.Second
+
+// laboratory is what the calls of a matrix share.
+type laboratory struct {
+	server, pages, turn string
+	samples             map[string]string // file by codec
+}
+
+func newLaboratory(t *testing.T, cells []encounter) *laboratory {
+	t.Helper()
+	_, server := serving(t, "--limits", "off")
+	files := httptest.NewServer(http.FileServer(http.Dir(filepath.Join("testdata", "interop"))))
+	t.Cleanup(files.Close)
+	lab := &laboratory{server: server, pages: files.URL, samples: map[string]string{"VP8": "test"}}
+	for _, c := range cells {
+		if v := c.video(); v != "" && lab.samples[v] == "" {
+			lab.samples[v] = filepath.Join(t.TempDir(), map[string]string{"VP9": "vp9.webm", "AV1": "av1.webm", "H264": "h264.h264"}[v])
+			if err := makeSample(lab.samples[v]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.What == "relay" && lab.turn == "" {
+			lab.turn = relaytest.Start(t, "north").Address.String()
+		}
+	}
+	return lab
+}
+
+// encounterResult is how a call went.
+type encounterResult struct {
+	encounter
+	Verdict scenario.Verdict `json:"verdict"`
+	Reason  string           `json:"reason,omitempty"`
+	Seconds float64          `json:"seconds"`
+	Saw     map[string]any   `json:"saw,omitempty"` // what the other side says
+}
+
+// call makes one, and judges it: both sides have to be witnesses.
+func (lab *laboratory) call(t *testing.T, c encounter) encounterResult {
+	began := time.Now()
+	r := encounterResult{encounter: c}
+	var err error
+	r.Saw, err = lab.meet(t, c)
+	r.Verdict, r.Reason = judgeEncounter(c, err)
+	r.Seconds = float64(time.Since(began).Milliseconds()) / 1000
+	return r
+}
+
+// unable is an error of a peer that has not got what is asked for.
+type unable struct{ why string }
+
+func (u *unable) Error() string { return u.why }
+
+func judgeEncounter(c encounter, err error) (scenario.Verdict, string) {
+	var lacks *unable
+	if errors.As(err, &lacks) {
+		return scenario.Skip, lacks.why
+	}
+	return scenario.Judge(scenario.Scenario{Known: knownLimit(c)}, err)
+}
+
+// meet has the two call each other.
+func (lab *laboratory) meet(t *testing.T, c encounter) (map[string]any, error) {
+	k := c.calling(lab.server, lab.turn)
+	var other stranger
+	if !c.Offers {
+		other = k.begin(t, c.Peer, lab.pages)
+		if saw, err := await_(other, c, func(saw map[string]any) string { return missingUnless(saw["ready"] == true, "a login") }, nil); err != nil {
+			return saw, err
+		}
+	}
+	args := []string{"answer", "--once"}
+	if !c.Offers {
+		args = []string{"call", k.Name}
+	}
+	ours := terminal(t, append(args, lab.flags(c, k)...)...)
+	if c.Offers {
+		if err := ours.until(`"event":"login"`); err != nil {
+			return nil, err
+		}
+		other = k.begin(t, c.Peer, lab.pages)
+	}
+	saw, err := await_(other, c, c.unseen, ours)
+	_ = ours.cmd.Process.Signal(os.Interrupt)
+	if _, hung := ours.wait(); hung != nil {
+		return saw, hung
+	}
+	return saw, err
+}
+
+// flags are those of our side.
+func (lab *laboratory) flags(c encounter, k calling) []string {
+	args := []string{"--server", lab.server, "--as", k.Partner, "--dialect", k.Dialect, "--output", "ndjson", "--linger", "5m", "--timeout", "5m", "--stats-interval", "200ms"}
+	if c.audio() {
+		args = append(args, "--audio", fmt.Sprintf("tone:%d", ourTone))
+	}
+	if v := c.video(); v != "" {
+		args = append(args, "--video", lab.samples[v], "--video-codec", v, "--loop")
+	}
+	if c.data() {
+		args = append(args, "--say", ourText)
+	}
+	if c.What == "relay" {
+		user, password := relay.Credentials{Secret: "north"}.Make("parley")
+		args = append(args, "--ice-policy", "relay", "--ice-server", "turn:"+lab.turn+","+user+","+password)
+	}
+	for _, e := range c.expectations() {
+		args = append(args, "--expect", e)
+	}
+	return args
+}
+
+// await_ waits until nothing is missing at either side; ours may be nil.
+func await_(other stranger, c encounter, missing func(map[string]any) string, ours *process) (map[string]any, error) {
+	deadline := time.Now().Add(encounterPatience)
+	for {
+		saw, err := other.saw()
+		if err != nil {
+			return nil, err
+		}
+		if why, ok := saw["cannot"].(string); ok {
+			return nil, &unable{why}
+		}
+		if why, ok := saw["error"].(string); ok {
+			return saw, fmt.Errorf("%s says: %s", c.Peer, why)
+		}
+		theirs, ourOwn := missing(saw), ""
+		if ours != nil {
+			ourOwn = c.unheld(ours)
+		}
+		switch {
+		case theirs == "" && ourOwn == "":
+			return saw, nil
+		case time.Now().After(deadline) || ours != nil && hasEnded(ours):
+			return saw, fmt.Errorf("%s", strings.Join(slicesNonEmpty(prefixed(c.Peer+" did not see ", theirs), prefixed("parley did not see ", ourOwn)), "; "))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// unheld are the expectations of our side that do not hold yet.
+func (c encounter) unheld(ours *process) string {
+	events, err := readEvents(ours.out.complete())
+	if err != nil {
+		return err.Error()
+	}
+	held, relayed := map[string]bool{}, c.What != "relay"
+	for _, e := range events {
+		if e["event"] == "expect" && e["held"] == true {
+			held[fmt.Sprint(e["check"])] = true
+		}
+		relayed = relayed || e["event"] == "pair" && e["relayed"] == true
+	}
+	var missing []string
+	for _, e := range c.expectations() {
+		if !held[e] {
+			missing = append(missing, e)
+		}
+	}
+	if !relayed {
+		missing = append(missing, "a pair that is relayed")
+	}
+	return strings.Join(missing, ", ")
+}
+
+func hasEnded(p *process) bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+func missingUnless(ok bool, what string) string {
+	if ok {
+		return ""
+	}
+	return what
+}
+
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
+}
+
+func slicesNonEmpty(all ...string) (some []string) {
+	for _, s := range all {
+		if s != "" {
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// TestInterop calls with the peers of others, that every run of the tests has.
+func TestInterop(t *testing.T) {
+	cells := coreCells()
+	if only := os.Getenv("PARLEY_INTEROP"); only != "" {
+		cells = allCells()
+		if only != "all" {
+			cells = nil
+			for _, c := range allCells() {
+				if strings.Contains(c.String(), only) {
+					cells = append(cells, c)
+				}
+			}
+		}
+	}
+	lab := newLaboratory(t, cells)
+	for _, c := range cells {
+		t.Run(c.String(), func(t *testing.T) {
+			r := lab.call(t, c)
+			t.Logf("%s: %s %s (%.1f s) %v", c, r.Verdict, r.Reason, r.Seconds, r.Saw)
+			if r.Verdict == scenario.Fail || r.Verdict == scenario.Error {
+				t.Error(r.Reason)
+			}
+		})
+	}
+}
