@@ -177,6 +177,22 @@ func TestCandidatesBeforeTheDescription(t *testing.T) {
 	b.awaitConnected()
 }
 
+// Who sends candidates as lines of a description is understood, as by browsers: no other path is found here, because
+// only one side's candidates are known.
+func TestCandidatesAsLinesOfADescription(t *testing.T) {
+	a, b := pair(t, func(caller, callee *Config) {
+		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) { return s, kind != "candidate" }
+		callee.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
+			if kind == "candidate" && s != "" {
+				s = "a=" + s
+			}
+			return s, true
+		}
+	})
+	await(a, func(e CandidateFound) bool { return e.Remote })
+	b.awaitConnected()
+}
+
 func TestOddCandidatesDoNoHarm(t *testing.T) {
 	a, b := pair(t, nil)
 	odd := []string{

@@ -277,6 +277,8 @@ func (c *Call) candidate(init webrtc.ICECandidateInit) error {
 	if strings.TrimSpace(init.Candidate) == "" { // the end (RFC 8838 §13)
 		return nil
 	}
+	// libdatachannel passes on the whole line of the description, which browsers take as well.
+	init.Candidate = strings.TrimPrefix(init.Candidate, "a=")
 	cand, err := usableCandidate(init.Candidate)
 	if err != nil {
 		return err
