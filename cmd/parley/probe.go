@@ -33,6 +33,7 @@ missing is a failure and not a reason to skip: any, echo, or parley.
    parley probe tab text-comes-back restart-by-us
    parley probe tab --file my.scenario
    parley probe --list
+   parley probe echo --load 50 --ramp 5/s --require 'setup.ms:p95<=500' --require 'audio.loss:p95<1'
 
 Verdicts are pass, fail, error (it could not be found out), skip, and
 expected-fail (a limit that the scenario names). The exit code is the same in each
@@ -42,7 +43,7 @@ NAME is not reached. The report goes to stdout.
 
 The language of scenarios is in cmd/parley/scenario/doc.go, examples are in
 cmd/parley/testdata/scenario.`,
-		Flags: slices.Concat(signalingFlags(""), pathFlags(), []cli.Flag{
+		Flags: slices.Concat(signalingFlags(""), pathFlags(), loadFlags(), []cli.Flag{
 			stringFlag("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),
 			boolFlag("list", "list the scenarios of the suite, with the sections of the standards that they check, and end"),
 			listFlag("file", "run the scenarios of `FILE` in place of a suite; repeatable"),
@@ -132,6 +133,9 @@ func (p *prober) readGoal(cmd *cli.Command) error {
 		return usagef("--suite %q: it is one of %s", printable(p.suite), strings.Join(scenario.Suites(), ", "))
 	}
 	names := cmd.Args().Tail()
+	if p.load, err = readLoad(cmd, names); err != nil {
+		return err
+	}
 	if len(cmd.StringSlice("file")) > 0 {
 		p.suite = "all"
 	}
@@ -187,7 +191,11 @@ func (p *prober) probe(ctx context.Context, std stdio) error {
 		return err
 	}
 	defer release()
-	report := p.run(ctx)
+	run := p.run
+	if p.load.peers > 0 {
+		run = p.runLoad
+	}
+	report := run(ctx)
 	var text bytes.Buffer
 	if err := report.Write(&text, p.format, printable); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)

@@ -23,6 +23,7 @@ type prober struct {
 	evidence  string
 	await     time.Duration
 	parallel  int
+	load      loading
 	scenarios []scenario.Scenario
 	required  []scenario.Requirement
 
@@ -33,7 +34,7 @@ type prober struct {
 
 // run runs all scenarios. It tells on the way what it does.
 func (p *prober) run(ctx context.Context) *scenario.Report {
-	r := &scenario.Report{Peer: p.target, Server: p.server, Suite: p.suite, Level: p.level, Version: version(), Began: time.Now(), Requirements: p.required}
+	r := p.newReport()
 	results := map[string]scenario.Result{}
 	p.explore(ctx)
 	if p.noCallAll {
@@ -62,6 +63,16 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 	for _, s := range p.scenarios {
 		r.Results = append(r.Results, results[s.Name])
 	}
+	p.finish(ctx, r)
+	return r
+}
+
+func (p *prober) newReport() *scenario.Report {
+	return &scenario.Report{Peer: p.target, Server: p.server, Suite: p.suite, Level: p.level, Version: version(), Began: time.Now(), Requirements: p.required}
+}
+
+// finish completes a report whose results are there.
+func (p *prober) finish(ctx context.Context, r *scenario.Report) {
 	if ctx.Err() != nil {
 		r.Err = errors.New("interrupted")
 	}
@@ -69,7 +80,6 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 		r.Requirements[i].Check(r.Results)
 	}
 	r.Able, r.Took = p.able, time.Since(r.Began)
-	return r
 }
 
 // as is the same prober by a name of its own, where several call at once.

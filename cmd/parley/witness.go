@@ -270,6 +270,7 @@ func (w *witness) measured(c *session) {
 		if !s.FirstFrame.IsZero() && w.metrics["first."+s.Kind+".ms"] == 0 {
 			w.metrics["first."+s.Kind+".ms"] = milliseconds(s.FirstFrame.Sub(c.offered))
 		}
+		w.metrics[s.Kind+".loss"] = 100 * float64(s.Lost) / float64(s.Packets+s.Lost)
 		w.metrics[s.Kind+".lost"], w.metrics[s.Kind+".jitter"] = float64(s.Lost), s.Jitter
 		if s.Kind == "video" {
 			w.metrics["video.broken"] = float64(s.Broken)

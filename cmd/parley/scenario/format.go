@@ -42,9 +42,15 @@ func (r *Result) Line(clean func(string) string) string {
 
 func (r *Report) table(w io.Writer, clean func(string) string) error {
 	for i := range r.Results {
+		if r.Load != nil && r.Results[i].Verdict == Pass { // one like the other
+			continue
+		}
 		if _, err := fmt.Fprintln(w, r.Results[i].Line(clean)); err != nil {
 			return err
 		}
+	}
+	if r.Load != nil {
+		r.loadTable(w, "")
 	}
 	for _, q := range r.Requirements {
 		fmt.Fprintf(w, "%-13s %s\n", held(q.Held), q.said())
@@ -83,6 +89,7 @@ type (
 		Able         map[string]bool   `json:"able"`
 		Results      []jsonResult      `json:"results"`
 		Requirements []jsonRequirement `json:"requirements"`
+		Load         *jsonLoad         `json:"load,omitempty"`
 		Error        *string           `json:"error"`
 	}
 	jsonResult struct {
@@ -107,7 +114,7 @@ type (
 func (r *Report) json(w io.Writer) error {
 	out := jsonReport{Schema: "parley.probe/1", Peer: r.Peer, Server: r.Server, Suite: r.Suite, Level: r.Level, Version: r.Version,
 		Began: r.Began, Seconds: r.Took.Seconds(), Verdict: r.Verdict(), Counts: r.Counts(), Able: r.Able,
-		Results: []jsonResult{}, Requirements: []jsonRequirement{}}
+		Results: []jsonResult{}, Requirements: []jsonRequirement{}, Load: r.Load.json(r)}
 	for _, one := range r.Results {
 		out.Results = append(out.Results, jsonResult{one.Scenario.Name, one.Scenario.Title, one.Scenario.Specs, one.Scenario.Suites,
 			one.Verdict, one.Reason, one.Step, one.Took.Seconds(), one.Metrics, one.Evidence})
@@ -164,6 +171,7 @@ type (
 func (r *Report) junit(w io.Writer) error {
 	s := junitSuite{Name: "parley probe " + r.Peer, Time: seconds(r.Took), Timestamp: r.Began.UTC().Format("2006-01-02T15:04:05"),
 		Property: []junitProperty{{"server", r.Server}, {"suite", r.Suite}, {"level", r.Level}, {"version", r.Version}}}
+	s.Property = append(s.Property, r.Load.properties(r)...)
 	for _, one := range r.Results {
 		s.add(one.junit(r.Peer))
 	}
@@ -254,13 +262,20 @@ func (r *Report) tap(w io.Writer, clean func(string) string) error {
 	if r.Err != nil || r.Ran() == 0 {
 		fmt.Fprintf(w, "Bail out! %s\n", tapText(r.Summary()))
 	}
+	if r.Load != nil {
+		r.loadTable(w, "# ")
+	}
 	_, err := fmt.Fprintf(w, "# %s\n", tapText(r.Summary()))
 	return err
 }
 
 func (r *Report) markdown(w io.Writer, clean func(string) string) error {
 	cell := func(s string) string { return strings.NewReplacer("|", `\|`, "<", "&lt;", "\n", " ").Replace(clean(s)) }
-	fmt.Fprintf(w, "### %s\n\n%s\n\n| scenario | standard | verdict | s | |\n|---|---|---|---:|---|\n", cell(r.Peer), cell(r.Summary()))
+	fmt.Fprintf(w, "### %s\n\n%s\n\n", cell(r.Peer), cell(r.Summary()))
+	if r.Load != nil {
+		r.loadMarkdown(w)
+	}
+	fmt.Fprintf(w, "| scenario | standard | verdict | s | |\n|---|---|---|---:|---|\n")
 	for _, one := range r.Results {
 		remark := one.Reason
 		if remark == "" {

@@ -25,7 +25,7 @@ func Metrics() map[string]string {
 		"login.ms": "from the dialling of the signaling server to the login", "setup.ms": "from the offer to the connection",
 		"first.audio.ms": "from the offer to the first sound", "first.video.ms": "from the offer to the first picture",
 		"rtt.ms": "round trip of the path", "echo.ms": "from a message to the same one back",
-		"audio.lost": "packets", "video.lost": "packets", "video.broken": "frames", "audio.jitter": "milliseconds", "video.jitter": "milliseconds",
+		"audio.lost": "packets", "video.lost": "packets", "audio.loss": "per cent of the packets", "video.loss": "per cent of the packets", "video.broken": "frames", "audio.jitter": "milliseconds", "video.jitter": "milliseconds",
 	}
 }
 

@@ -55,6 +55,8 @@ type Report struct {
 	Results []Result
 	// Requirements are the thresholds, with how they went.
 	Requirements []Requirement
+	// Load is what was asked of many calls at once, nil where none was.
+	Load *Load
 	// Err ended the run early, nil if nothing did.
 	Err error
 }

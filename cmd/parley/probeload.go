@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/scenario"
+)
+
+// maxLoad is how many calls one process makes at most: each has a connection to the signaling server, sockets, encoders.
+const maxLoad = 1000
+
+// loading is what --load, --ramp and --hold say.
+type loading struct {
+	peers int           // 0 for none
+	pace  time.Duration // from one call to the next
+	hold  time.Duration // all calls at once
+}
+
+func loadFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "load", Usage: "in place of a suite, `N` calls at once, each by a name of its own, with sound, picture and text that are verified", Sources: variable("load"), HideDefault: true},
+		stringFlag("ramp", "5/s", "`RATE` at which the calls of --load begin: 5/s, or 30/m"),
+		durationFlag("hold", 10*time.Second, "keep all calls of --load up for `D`; what comes back is verified at the beginning and at the end"),
+	}
+}
+
+var rampForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)/(s|m)$`)
+
+// readLoad reads the flags; names are the scenarios that were asked for.
+func readLoad(cmd *cli.Command, names []string) (l loading, err error) {
+	if !cmd.IsSet("load") {
+		if cmd.IsSet("ramp") || cmd.IsSet("hold") {
+			return l, usagef("--ramp and --hold are for --load N")
+		}
+		return l, nil
+	}
+	l.peers, l.hold = cmd.Int("load"), cmd.Duration("hold")
+	m := rampForm.FindStringSubmatch(cmd.String("ramp"))
+	switch {
+	case l.peers < 1 || l.peers > maxLoad:
+		return l, usagef("--load %d: it is 1 to %d calls", l.peers, maxLoad)
+	case len(names) > 0 || cmd.IsSet("suite") || cmd.IsSet("file") || cmd.IsSet("parallel") || cmd.IsSet("await"):
+		return l, usagef("--load makes calls of its own, and takes no scenarios, --suite, --file, --parallel or --await")
+	case l.hold < 0:
+		return l, usagef("--hold %s: it cannot be negative", l.hold)
+	case m == nil:
+		return l, usagef("--ramp %q: it is a rate, such as 5/s or 30/m", printable(cmd.String("ramp")))
+	}
+	rate, err := strconv.ParseFloat(m[1], 64)
+	unit := map[string]time.Duration{"s": time.Second, "m": time.Minute}[m[2]]
+	if err != nil || rate < 0.01 || rate > 1000 {
+		return l, usagef("--ramp %q: it is a rate of 0.01 to 1000", printable(cmd.String("ramp")))
+	}
+	l.pace = time.Duration(float64(unit) / rate)
+	return l, nil
+}
+
+// runLoad makes the calls. What each one verifies is what the other side showed in a first call that it can.
+func (p *prober) runLoad(ctx context.Context) *scenario.Report {
+	p.suite, p.parallel = "load", p.load.peers
+	r := p.newReport()
+	first := *p // which does not count
+	first.parallel = 1
+	first.explore(ctx)
+	p.able = first.able
+	if r.Err = first.noCall; r.Err == nil {
+		r.Load = &scenario.Load{Peers: p.load.peers, Pace: p.load.pace, Hold: p.load.hold, Verified: p.verified()}
+		r.Results = p.loadAll(ctx)
+	}
+	p.finish(ctx, r)
+	return r
+}
+
+// verified are the abilities that a call of a load looks at.
+func (p *prober) verified() (all []string) {
+	for _, need := range []string{"text-echo", "media-echo", "audio-in", "video-in"} {
+		if p.able[need] {
+			all = append(all, scenario.Needs()[need])
+		}
+	}
+	return all
+}
+
+// loadAll begins a call after the other, and ends them all at the same time.
+func (p *prober) loadAll(ctx context.Context) []scenario.Result {
+	results := make([]scenario.Result, p.load.peers)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	enough := make(chan struct{}) // closed when all have been up for long enough
+	var up, work sync.WaitGroup
+	pace := time.NewTicker(p.load.pace)
+	defer pace.Stop()
+	for i := range results {
+		up.Add(1)
+		work.Go(func() { results[i] = p.as(i).loadOne(ctx, i, sync.OnceFunc(up.Done), enough) })
+		p.report.status(fmt.Sprintf("%d of %d calls begun", i+1, p.load.peers))
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+		}
+	}
+	up.Wait()
+	p.report.status(fmt.Sprintf("%d calls for %s", p.load.peers, p.load.hold))
+	hold := time.NewTimer(p.load.hold)
+	defer hold.Stop()
+	select {
+	case <-hold.C:
+	case <-ctx.Done():
+	}
+	close(enough)
+	work.Wait()
+	return results
+}
+
+// loadOne is one call: it tells by settled that it is up or never will be, and ends after enough.
+func (p *prober) loadOne(ctx context.Context, i int, settled func(), enough <-chan struct{}) scenario.Result {
+	defer settled()
+	begin := time.Now()
+	early, late := p.loadScenarios(i)
+	a, err := p.begin(ctx, early)
+	if err != nil {
+		return scenario.Result{Scenario: early, Verdict: scenario.Error, Reason: err.Error(), Step: early.Steps[0].Text, Took: time.Since(begin)}
+	}
+	r := p.look(ctx, a, early, begin)
+	settled()
+	select {
+	case <-enough:
+	case <-ctx.Done():
+	}
+	if r.Verdict == scenario.Pass {
+		r = p.look(ctx, a, late, begin)
+	}
+	a.end()
+	r.Metrics = a.witness.measurements()
+	if r.Verdict != scenario.Pass {
+		r.Evidence = p.keep(a, &r)
+	}
+	return r
+}
+
+// loadScenarios are what one call looks at when it is up, and again before it ends. Neighbours send different tones.
+func (p *prober) loadScenarios(i int) (early, late scenario.Scenario) {
+	tone := math.Round(400 * math.Pow(1.07, float64(i%20)))
+	text := fmt.Sprintf("scenario peer-%d: a call among %d\n", i+1, p.load.peers)
+	call := fmt.Sprintf("call audio=tone:%g video size=64x48@5\n", tone)
+	first := []string{fmt.Sprintf("expect connected within %s", p.timeout)}
+	var again []string
+	if p.able["text-echo"] {
+		again = append(again, fmt.Sprintf("echo 100 within %s", p.timeout))
+	}
+	if p.able["media-echo"] {
+		first = append(first, fmt.Sprintf("expect audio.tone=%g within %s", tone, p.timeout))
+	}
+	for _, kind := range kinds() {
+		if p.able[kind+"-in"] {
+			first = append(first, fmt.Sprintf("expect %s.frames>=5 within %s", kind, p.timeout))
+			again = append(again, fmt.Sprintf("expect %s.frames+=5 within %s", kind, p.timeout))
+		}
+	}
+	return parseLoad(text + call + strings.Join(append(first, again...), "\n")), parseLoad(text + call + strings.Join(append(again, "never failed for 100ms"), "\n"))
+}
+
+func parseLoad(text string) scenario.Scenario {
+	parsed, err := scenario.Parse("load", text)
+	if err != nil {
+		panic(err) // it is written here
+	}
+	return parsed[0]
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"parley/cmd/parley/scenario"
+)
+
+// TestProbeLoad: a few calls at once, each verified; what is measured is in the report.
+func TestProbeLoad(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "echo", "--server", server)
+	var out, said bytes.Buffer
+	args := []string{"parley", "probe", "--server", server, "-q", "--load", "3", "--ramp", "20/s", "--hold", "500ms",
+		"--require", "setup.ms:p95>=0", "--require", "audio.loss<=100", "--require", "rtt.ms:p50>=0", "echo"}
+	if code := run(context.Background(), stdio{strings.NewReader(""), &out, &said}, args); code != exitOK {
+		t.Errorf("exit code %d: %s%s", code, out.String(), said.String())
+	}
+	for _, want := range []string{"3 calls", "\nsetup.ms             3 ", "sends sound and picture back", "3 passed"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+// TestProbeLoadFails: a threshold that does not hold, and a peer that does not send back what it should, are failures.
+func TestProbeLoadFails(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "echo", "--server", server)
+	slow := probeIt(t, server, "--load", "2", "--ramp", "20/s", "--hold", "100ms", "--require", "setup.ms:p95<0", "echo")
+	if slow.code != exitExpectation || len(slow.Results) != 2 || len(slow.bad()) > 0 {
+		t.Errorf("a threshold: exit code %d, %v", slow.code, slow.bad())
+	}
+	brokenEcho(t, server, fault{silent: true})
+	silent := probeIt(t, server, "--load", "2", "--ramp", "20/s", "--hold", "100ms", "--level", "echo", "--timeout", "5s", "broken")
+	if silent.code != exitExpectation || silent.verdict["peer-1"] != "fail" || silent.verdict["peer-2"] != "fail" {
+		t.Errorf("silence: exit code %d, %v", silent.code, silent.bad())
+	}
+	if absent := probeIt(t, server, "--load", "2", "nobody"); absent.code != exitAbsent {
+		t.Errorf("nobody: exit code %d", absent.code)
+	}
+}
+
+// TestProbeLoadVerifies: what is verified is told, and is what the other side can show.
+func TestProbeLoadVerifies(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "answer", "--as", "bob", "--server", server, "--video", "test")
+	var out, said bytes.Buffer
+	args := []string{"parley", "probe", "--server", server, "--format", "json", "-q", "--load", "2", "--ramp", "20/s", "--hold", "100ms", "bob"}
+	code := run(context.Background(), stdio{strings.NewReader(""), &out, &said}, args)
+	var report struct{ Load struct{ Verified []string } }
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil || code != exitOK {
+		t.Fatalf("exit code %d, %v: %s", code, err, said.String())
+	}
+	if got := strings.Join(report.Load.Verified, ", "); got != scenario.Needs()["video-in"] {
+		t.Errorf("verified: %q", got)
+	}
+}
+
+func TestReadLoadRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		{"--load", "0", "echo"}, {"--load", "1001", "echo"}, {"--ramp", "5/s", "echo"}, {"--hold", "5s", "echo"}, {"--load", "2", "--ramp", "5", "echo"},
+		{"--load", "2", "--ramp", "0/s", "echo"}, {"--load", "2", "--hold", "-1s", "echo"}, {"--load", "2", "echo", "connects"}, {"--load", "2", "--suite", "all", "echo"},
+	} {
+		var out, said bytes.Buffer
+		if code := run(context.Background(), stdio{strings.NewReader(""), &out, &said}, append([]string{"parley", "probe"}, args...)); code != exitUsage {
+			t.Errorf("%v: exit code %d: %s", args, code, said.String())
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package scenario
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Load is many calls at once, each a result of the report.
+type Load struct {
+	// Peers is how many calls, Pace the time from the beginning of one to that of the next, and Hold how long all stay up.
+	Peers int
+	Pace  time.Duration
+	Hold  time.Duration
+	// Verified says what of each call was verified beside that it connects.
+	Verified []string
+}
+
+// A Distribution is how a metric is distributed over calls, in the unit of the metric, by the nearest rank.
+type Distribution struct {
+	Metric string  `json:"metric"`
+	Count  int     `json:"count"`
+	P50    float64 `json:"p50"`
+	P95    float64 `json:"p95"`
+	P99    float64 `json:"p99"`
+	Max    float64 `json:"max"`
+}
+
+// Distributions are those of all metrics that were measured, in the order of their names.
+func (r *Report) Distributions() []Distribution {
+	values := map[string][]float64{}
+	for _, one := range r.Results {
+		for metric, v := range one.Metrics {
+			values[metric] = append(values[metric], v)
+		}
+	}
+	all := []Distribution{}
+	for metric, v := range values {
+		slices.Sort(v)
+		all = append(all, Distribution{metric, len(v), Percentile(v, 50), Percentile(v, 95), Percentile(v, 99), v[len(v)-1]})
+	}
+	slices.SortFunc(all, func(a, b Distribution) int { return strings.Compare(a.Metric, b.Metric) })
+	return all
+}
+
+// said is a load in words.
+func (l *Load) said() string {
+	return fmt.Sprintf("%d calls, one every %s, all at once for %s; of each: %s", l.Peers, l.Pace, l.Hold,
+		strings.Join(append([]string{"it connects"}, l.Verified...), ", "))
+}
+
+// loadTable writes the percentiles, each line behind prefix.
+func (r *Report) loadTable(w io.Writer, prefix string) {
+	fmt.Fprintf(w, "%s%s\n%s%-16s %5s %9s %9s %9s %9s\n", prefix, r.Load.said(), prefix, "", "calls", "p50", "p95", "p99", "max")
+	for _, d := range r.Distributions() {
+		fmt.Fprintf(w, "%s%-16s %5d %9.4g %9.4g %9.4g %9.4g\n", prefix, d.Metric, d.Count, d.P50, d.P95, d.P99, d.Max)
+	}
+}
+
+func (r *Report) loadMarkdown(w io.Writer) {
+	fmt.Fprintf(w, "%s\n\n| metric | calls | p50 | p95 | p99 | max |\n|---|---:|---:|---:|---:|---:|\n", r.Load.said())
+	for _, d := range r.Distributions() {
+		fmt.Fprintf(w, "| %s | %d | %.4g | %.4g | %.4g | %.4g |\n", d.Metric, d.Count, d.P50, d.P95, d.P99, d.Max)
+	}
+	fmt.Fprintln(w)
+}
+
+// The JSON form.
+type jsonLoad struct {
+	Peers       int            `json:"peers"`
+	PaceSeconds float64        `json:"pace_seconds"`
+	HoldSeconds float64        `json:"hold_seconds"`
+	Verified    []string       `json:"verified"`
+	Metrics     []Distribution `json:"metrics"`
+}
+
+// json is nil for a report without a load.
+func (l *Load) json(r *Report) *jsonLoad {
+	if l == nil {
+		return nil
+	}
+	return &jsonLoad{l.Peers, l.Pace.Seconds(), l.Hold.Seconds(), l.Verified, r.Distributions()}
+}
+
+// properties are the percentiles as JUnit has them.
+func (l *Load) properties(r *Report) (all []junitProperty) {
+	if l == nil {
+		return nil
+	}
+	all = append(all, junitProperty{"load", l.said()})
+	for _, d := range r.Distributions() {
+		all = append(all, junitProperty{d.Metric, fmt.Sprintf("p50 %.4g, p95 %.4g, p99 %.4g, max %.4g", d.P50, d.P95, d.P99, d.Max)})
+	}
+	return all
+}
