@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check lab codecs bench-signal bench-calls bench-setup bench-data bench-media clean
+.PHONY: build demo test deps lint builds check interop lab codecs bench-signal bench-calls bench-setup bench-data bench-media clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -16,16 +16,23 @@ demo: build
 
 test: deps lint builds check
 
+# The peers in Python that the tests call, and how to tell that they are there.
+PEERS = import aiortc, numpy, websockets, gi; gi.require_version('GstWebRTC', '1.0'); from gi.repository import Gst; Gst.init(None); \
+	assert all(Gst.ElementFactory.find(e) for e in ('webrtcbin', 'nicesink', 'vp8enc', 'opusenc', 'x264enc', 'avdec_h264'))
+PEER_PACKAGES = python3-aiortc python3-numpy python3-websockets python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+
 # What the tests run beside Go: real browsers, ffmpeg, Node. Each is installed
 # by its package's name, if its command is not there.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 deps:
 	@missing=; \
 	for p in chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg ffprobe:ffmpeg node:nodejs npm:npm turnserver:coturn \
-		Xvfb:xvfb tshark:tshark nft:nftables ip:iproute2 unshare:util-linux g++:g++ pkg-config:pkg-config pulseaudio:pulseaudio pactl:pulseaudio-utils tmux:tmux espeak-ng:espeak-ng; do \
+		Xvfb:xvfb tshark:tshark nft:nftables ip:iproute2 unshare:util-linux g++:g++ pkg-config:pkg-config pulseaudio:pulseaudio pactl:pulseaudio-utils tmux:tmux espeak-ng:espeak-ng janus:janus; do \
 		command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; \
 	done; \
 	pkg-config --exists vpx 2>/dev/null || missing="$$missing libvpx-dev"; \
+	/usr/bin/python3 -c "$(PEERS)" 2>/dev/null || missing="$$missing $(PEER_PACKAGES)"; \
 	if [ -n "$$missing" ]; then \
 		echo "installing$$missing"; \
 		$(SUDO) apt-get update -qq && \
@@ -64,6 +71,12 @@ lab:
 codecs: deps
 	go test -tags "$(TAGS) codecs" -count=1 -run TestCodecs -v ./cmd/parley | grep '^|\|FAIL\|codecs_test'
 
+# Calls with all the peers of others, each in both roles; the table in README is
+# written from what came of it.
+interop: deps
+	npm install --prefix cmd/parley/testdata/interop --no-audit --no-fund --no-save --no-package-lock --silent
+	PARLEY_INTEROP=all go test -count=1 -timeout 25m -tags "$(TAGS)" -run 'TestInterop$$' -v ./cmd/parley
+
 # The signaling server beside Node's, on the same load, as a Markdown table.
 bench-signal: build deps
 	go run ./signal/signaltest/bench -parley ./parley
@@ -89,4 +102,4 @@ bench-calls:
 	PARLEY_BENCH_MEDIA=1 go test -count=1 -run TestFiftyCallsAtOnce -v ./cmd/parley | grep many_test
 
 clean:
-	rm -rf parley signal/testdata/original/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules
+	rm -rf parley signal/testdata/original/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/testdata/interop/node_modules

@@ -50,7 +50,7 @@ func eventOf(d *Description, offer bool) negotiationEvent {
 		return parleyOffer
 	case offer:
 		return foreignOffer
-	case d.Parley:
+	case d.answers:
 		return parleyAnswer
 	default:
 		return foreignAnswer
@@ -210,7 +210,7 @@ func (c *Call) sendAnswer(ctx context.Context) error {
 			return nil
 		}
 		text := conn.meant(c.offer.parts[i].answering(conn.pc.LocalDescription().SDP))
-		answers = append(answers, widening(marked(text, conn.setup), conn.wideOurs))
+		answers = append(answers, widening(marked(text, answerName, conn.setup), conn.wideOurs))
 	}
 	return c.sent(c.cfg.Signaler.Answer(ctx, joined(c.offer, answers)))
 }

@@ -149,7 +149,7 @@ func (c *connection) offer(cfg *Config, restart bool) (string, error) {
 
 // asSent is an offer of Pion's as it goes over the wire.
 func (c *connection) asSent(offer string) string {
-	return renamedMid(widening(marked(c.meant(offer), ""), c.wideOurs), c.pionsDataMid(), dataMid)
+	return renamedMid(widening(marked(c.meant(offer), sessionName, ""), c.wideOurs), c.pionsDataMid(), dataMid)
 }
 
 // refresh lets Pion see the addresses that this machine has now, and the ICE

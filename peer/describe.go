@@ -21,16 +21,21 @@ const (
 // breaks ties by name (negotiate.go). Browsers write "-", and ignore it.
 const sessionName = "parley"
 
+// answerName is that of an answer: Janus copies the name from the offer to its
+// answer, and is no parley for that.
+const answerName = "parley-answer"
+
 // A Description is what a call looks at in a session description before Pion
 // gets it.
 type Description struct {
 	// Sections are the media sections in order.
 	Sections []Section
-	// Parley: the other side speaks parley's rule for glare.
+	// Parley: the other side, which offers, speaks parley's rule for glare.
 	Parley bool
 	// Trickle: the other side takes candidates one by one (RFC 8840 §4.1.1).
 	Trickle bool
 
+	answers  bool     // as a parley does, see answerName
 	wish     []string // not nil: an offer is asked for, see wish.go
 	wide     string   // the protocol of channels that the other side widens, see Channel.Widen
 	refusal  string   // not "": an offer of ours was not taken, and why; safe to print, see refuse.go
@@ -103,7 +108,8 @@ func Describe(text string) (*Description, error) {
 	if err := checkMedia(parsed); err != nil {
 		return nil, err
 	}
-	d := &Description{text: text, Parley: string(parsed.SessionName) == sessionName, refusal: refusal}
+	name := string(parsed.SessionName)
+	d := &Description{text: text, Parley: name == sessionName, answers: name == answerName, refusal: refusal}
 	if err := d.readSections(parsed); err != nil {
 		return nil, err
 	}
@@ -203,16 +209,16 @@ func dropCandidates(parsed *sdp.SessionDescription) {
 	}
 }
 
-// marked returns our description as it goes over the wire: with parley's
-// session name, and with setup, if not "", as the DTLS role that is in use. For
+// marked returns our description as it goes over the wire: with a session name
+// of parley's, and with setup, if not "", as the DTLS role that is in use. For
 // Pion would answer a later offer with its default role, and Chromium refuses a
 // role that changes (RFC 8842 §5.5, pion/webrtc#3552).
-func marked(text, setup string) string {
+func marked(text, name, setup string) string {
 	lines := strings.SplitAfter(text, "\r\n")
 	for i, line := range lines {
 		switch {
 		case strings.HasPrefix(line, "s="):
-			lines[i] = "s=" + sessionName + "\r\n"
+			lines[i] = "s=" + name + "\r\n"
 		case setup != "" && strings.HasPrefix(line, "a=setup:"):
 			lines[i] = "a=setup:" + setup + "\r\n"
 		}

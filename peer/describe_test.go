@@ -104,13 +104,26 @@ func TestContinues(t *testing.T) {
 }
 
 func TestMarked(t *testing.T) {
-	got := marked(goodOffer, "passive")
-	d, err := Describe(got)
+	for name, answers := range map[string]bool{sessionName: false, answerName: true} {
+		got := marked(goodOffer, name, "passive")
+		d, err := Describe(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Parley == answers || d.answers != answers || setupOf(got) != "passive" {
+			t.Errorf("marked as %s: offers %v, answers %v, setup %q", name, d.Parley, d.answers, setupOf(got))
+		}
+	}
+}
+
+// Janus copies the session name of an offer to its answer.
+func TestACopiedNameMakesNoParley(t *testing.T) {
+	d, err := Describe(marked(goodOffer, sessionName, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !d.Parley || setupOf(got) != "passive" {
-		t.Errorf("marked as parley: %v, setup %q", d.Parley, setupOf(got))
+	if got := eventOf(d, false); got != foreignAnswer {
+		t.Errorf("an answer with the name of an offer is %v", got)
 	}
 }
 

@@ -25,7 +25,7 @@
 // (pion/webrtc#2133):
 //
 //   - Both sides call at once (glare): the description of a parley, terminal or
-//     page, names its session "parley" (s=parley). Against such a peer the user
+//     page, names its session "parley" (s=parley, or parley-answer). Against such a peer the user
 //     name that sorts lower keeps its offer, and the other starts over with a
 //     new connection and answers. Any other peer is taken for a browser, which
 //     rolls back by itself: its offer is ignored and its answer awaited.

@@ -54,7 +54,7 @@ func reason(s string) string {
 // refusalOf is the reason in a description that refuses, "" if it does not.
 func refusalOf(parsed *sdp.SessionDescription) string {
 	value, ok := parsed.Attribute(refusalAttribute)
-	if !ok || string(parsed.SessionName) != sessionName {
+	if !ok || string(parsed.SessionName) != answerName {
 		return ""
 	}
 	return cmp.Or(reason(value), "no reason given")
@@ -86,7 +86,7 @@ func (c *connection) refusal(offer, why string) (string, error) {
 	}
 	ours.WithValueAttribute(refusalAttribute, why)
 	text, err := ours.Marshal()
-	return marked(string(text), c.setup), err
+	return marked(string(text), answerName, c.setup), err
 }
 
 // keepInForce gives our description the sections of an offer: those in force as

@@ -75,7 +75,7 @@ func (c *connection) bare(attribute, value string) (string, error) {
 	parsed.Attributes = slices.DeleteFunc(parsed.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" })
 	parsed.WithValueAttribute(attribute, value)
 	text, err := parsed.Marshal()
-	return marked(string(text), ""), err
+	return marked(string(text), sessionName, ""), err
 }
 
 // homeless are the kinds of our tracks that are in no section yet.

@@ -31,30 +31,41 @@ func interopPeers() []string {
 // interopColumns are what the calls of the matrix are about, with the head of the column.
 func interopColumns() [][2]string {
 	return [][2]string{
-		{"data", "text"}, {"complete", "text, no trickle"}, {"relay", "text, relayed"}, {"hello", "text, relay dialect"},
+		{"data", "text"}, {"complete", "text, no trickle"}, {"relay", "text, relayed"}, {"hello", "text, relay dialect"}, {"restart", "ICE restart"},
 		{"audio", "Opus"}, {"VP8", "VP8"}, {"VP9", "VP9"}, {"H264", "H.264"}, {"AV1", "AV1"}, {"all", "all at once"},
 	}
 }
 
-// coreCells are those of the matrix that every run of the tests has; browsers have tests of their own.
-func coreCells() (cells []encounter) {
-	for _, peer := range []string{"aiortc", "gstreamer", "janus"} {
+// coreEncounters are those of the matrix that every run of the tests has; browsers have tests of their own.
+func coreEncounters() (encounters []encounter) {
+	for _, peer := range []string{"aiortc", "gstreamer"} {
 		for _, offers := range []bool{false, true} {
-			cells = append(cells, encounter{peer, offers, "data"}, encounter{peer, offers, "all"})
+			encounters = append(encounters, encounter{peer, offers, "data"}, encounter{peer, offers, "all"})
 		}
 	}
-	return cells
+	return append(encounters, encounter{"janus", false, "all"}, encounter{"janus", true, "VP8"})
 }
 
-func allCells() (cells []encounter) {
+// encountersOf are those that PARLEY_INTEROP asks for.
+func encountersOf(only string) []encounter {
+	switch only {
+	case "":
+		return coreEncounters()
+	case "all":
+		return allEncounters()
+	}
+	return slices.DeleteFunc(allEncounters(), func(c encounter) bool { return !strings.Contains(c.String(), only) })
+}
+
+func allEncounters() (encounters []encounter) {
 	for _, peer := range interopPeers() {
 		for _, offers := range []bool{false, true} {
 			for _, column := range interopColumns() {
-				cells = append(cells, encounter{peer, offers, column[0]})
+				encounters = append(encounters, encounter{peer, offers, column[0]})
 			}
 		}
 	}
-	return cells
+	return encounters
 }
 
 // audio tells if a call has sound, video of which codec its picture is, and data if it has a channel.

@@ -4,5 +4,13 @@ package main
 
 // knownLimit is why a call is known to fail, with where that is written; "" if it should not.
 func knownLimit(c encounter) string {
+	switch {
+	case c.What == "restart" && c.Peer == "aiortc":
+		return "aiortc has no ICE restart: aiortc/aiortc#211"
+	case c.What == "restart" && c.Peer == "libdatachannel":
+		return "libdatachannel has no ICE restart: paullouisageneau/libdatachannel#545"
+	case c.What == "restart" && c.Peer == "werift" && c.Offers:
+		return "werift, which restarts since shinyoshiaki/werift-webrtc#430, finds no new path here; whose fault that is is not known"
+	}
 	return ""
 }

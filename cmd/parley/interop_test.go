@@ -5,10 +5,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,13 +29,13 @@ type laboratory struct {
 	samples             map[string]string // file by codec
 }
 
-func newLaboratory(t *testing.T, cells []encounter) *laboratory {
+func newLaboratory(t *testing.T, all []encounter) *laboratory {
 	t.Helper()
 	_, server := serving(t, "--limits", "off")
 	files := httptest.NewServer(http.FileServer(http.Dir(filepath.Join("testdata", "interop"))))
 	t.Cleanup(files.Close)
 	lab := &laboratory{server: server, pages: files.URL, samples: map[string]string{"VP8": "test"}}
-	for _, c := range cells {
+	for _, c := range all {
 		if v := c.video(); v != "" && lab.samples[v] == "" {
 			lab.samples[v] = filepath.Join(t.TempDir(), map[string]string{"VP9": "vp9.webm", "AV1": "av1.webm", "H264": "h264.h264"}[v])
 			if err := makeSample(lab.samples[v]); err != nil {
@@ -86,7 +88,7 @@ func (lab *laboratory) meet(t *testing.T, c encounter) (map[string]any, error) {
 	var other stranger
 	if !c.Offers {
 		other = k.begin(t, c.Peer, lab.pages)
-		if saw, err := await_(other, c, func(saw map[string]any) string { return missingUnless(saw["ready"] == true, "a login") }, nil); err != nil {
+		if saw, err := bothSee(other, c, func(saw map[string]any) string { return missingUnless(saw["ready"] == true, "a login") }, nil); err != nil {
 			return saw, err
 		}
 	}
@@ -101,12 +103,47 @@ func (lab *laboratory) meet(t *testing.T, c encounter) (map[string]any, error) {
 		}
 		other = k.begin(t, c.Peer, lab.pages)
 	}
-	saw, err := await_(other, c, c.unseen, ours)
+	saw, err := bothSee(other, c, c.unseen, ours)
+	if err == nil && c.What == "restart" {
+		saw, err = restart(other, c, ours)
+	}
 	_ = ours.cmd.Process.Signal(os.Interrupt)
 	if _, hung := ours.wait(); hung != nil {
 		return saw, hung
 	}
 	return saw, err
+}
+
+// restart has our side look for a new path, and say something by it.
+func restart(other stranger, c encounter, ours *process) (map[string]any, error) {
+	if err := tellEach(ours, `{"id":1,"command":"restart-ice"}`); err != nil {
+		return nil, err
+	}
+	if _, err := bothSee(other, c, func(map[string]any) string {
+		return missingUnless(slices.ContainsFunc(eventsOf(ours), func(e jsonEvent) bool { return e.has([]string{"event=reply", "id=1", "ok=true"}) }), "an offer that restarts ICE")
+	}, ours); err != nil {
+		return nil, err
+	}
+	if err := tellEach(ours, `{"id":2,"command":"say","text":"after the restart"}`); err != nil {
+		return nil, err
+	}
+	return bothSee(other, c, func(saw map[string]any) string {
+		if c.Peer == "janus" {
+			return missingUnless(strings.Contains(ours.out.complete(), "You wrote: after the restart"), "our text after the restart")
+		}
+		return missingUnless(saw["text"] == "after the restart", "our text after the restart")
+	}, ours)
+}
+
+// eventsOf are the events so far; what is no event is told by unheld.
+func eventsOf(p *process) []jsonEvent {
+	events, _ := readEvents(p.out.complete())
+	return events
+}
+
+func tellEach(p *process, line string) error {
+	_, err := io.WriteString(p.in, line+"\n")
+	return err
 }
 
 // flags are those of our side.
@@ -121,6 +158,9 @@ func (lab *laboratory) flags(c encounter, k calling) []string {
 	if c.data() {
 		args = append(args, "--say", ourText)
 	}
+	if c.What == "restart" {
+		args = append(args, "--input", "ndjson")
+	}
 	if c.What == "relay" {
 		user, password := relay.Credentials{Secret: "north"}.Make("parley")
 		args = append(args, "--ice-policy", "relay", "--ice-server", "turn:"+lab.turn+","+user+","+password)
@@ -131,8 +171,8 @@ func (lab *laboratory) flags(c encounter, k calling) []string {
 	return args
 }
 
-// await_ waits until nothing is missing at either side; ours may be nil.
-func await_(other stranger, c encounter, missing func(map[string]any) string, ours *process) (map[string]any, error) {
+// bothSee waits until nothing is missing at either side; ours may be nil.
+func bothSee(other stranger, c encounter, missing func(map[string]any) string, ours *process) (map[string]any, error) {
 	deadline := time.Now().Add(encounterPatience)
 	for {
 		saw, err := other.saw()
@@ -216,28 +256,26 @@ func slicesNonEmpty(all ...string) (some []string) {
 	return some
 }
 
-// TestInterop calls with the peers of others, that every run of the tests has.
+// TestInterop calls with the peers of others: with PARLEY_INTEROP=all with all of them, and keeps the results; with a part of
+// the name of a call, with those; without, with those that every run of the tests has.
 func TestInterop(t *testing.T) {
-	cells := coreCells()
-	if only := os.Getenv("PARLEY_INTEROP"); only != "" {
-		cells = allCells()
-		if only != "all" {
-			cells = nil
-			for _, c := range allCells() {
-				if strings.Contains(c.String(), only) {
-					cells = append(cells, c)
-				}
-			}
-		}
-	}
-	lab := newLaboratory(t, cells)
-	for _, c := range cells {
+	only := os.Getenv("PARLEY_INTEROP")
+	encounters := encountersOf(only)
+	lab, began := newLaboratory(t, encounters), time.Now()
+	var calls []encounterResult
+	for _, c := range encounters {
 		t.Run(c.String(), func(t *testing.T) {
 			r := lab.call(t, c)
-			t.Logf("%s: %s %s (%.1f s) %v", c, r.Verdict, r.Reason, r.Seconds, r.Saw)
+			calls = append(calls, r)
+			t.Logf("%s %s (%.1f s) %v", r.Verdict, r.Reason, r.Seconds, r.Saw)
 			if r.Verdict == scenario.Fail || r.Verdict == scenario.Error {
 				t.Error(r.Reason)
 			}
 		})
+	}
+	if only == "all" {
+		if err := newMatrix(began, calls).write(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -53,6 +53,7 @@ cmd/parley/testdata/scenario.`,
 			stringFlag("evidence", "", "keep descriptions, candidates, statistics and events of what failed in `FOLDER`"),
 			durationFlag("await", 0, "wait for `D` to be called by NAME where a scenario needs that"),
 			durationFlag("timeout", 20*time.Second, "`D` for NAME to answer, and the connection to come up, at first"),
+			durationFlag("pause", 0, "`D` before each call but the first, for a NAME that needs time between them, such as a page that is loaded anew"),
 			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "`N` calls at once, by names that end in a number; for a NAME that takes several", Sources: variable("parallel")},
 			boolFlag("quiet", "say nothing but errors and the report", "q"),
 			boolFlag("verbose", "say more: what the libraries say", "v"),
@@ -79,7 +80,7 @@ func newProber(cmd *cli.Command, std stdio) (*prober, error) {
 			return nil, err
 		}
 	}
-	p := &prober{settings: s, level: cmd.String("level"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("await"), parallel: cmd.Int("parallel")}
+	p := &prober{settings: s, level: cmd.String("level"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("await"), parallel: cmd.Int("parallel"), pause: cmd.Duration("pause")}
 	s.timeout = cmd.Duration("timeout")
 	p.verbose(cmd, std)
 	if err := p.readGoal(cmd); err != nil {

@@ -124,7 +124,7 @@ func answerFacts(offer, answer string) [][2]string {
 			}
 		}
 		if i == 0 {
-			if slices.Contains(s.lines, "s=parley") {
+			if slices.Contains(s.lines, "s=parley-answer") {
 				add("answer.parley", "true")
 			}
 			add("answer.origin", originForm(s))

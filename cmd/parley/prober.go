@@ -23,6 +23,7 @@ type prober struct {
 	evidence  string
 	await     time.Duration
 	parallel  int
+	pause     time.Duration
 	load      loading
 	scenarios []scenario.Scenario
 	required  []scenario.Requirement
@@ -152,6 +153,10 @@ func remedy(need string) string {
 // together makes one call and looks at it for all scenarios at once; there is
 // one scenario unless they only look.
 func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scenario.Result {
+	select {
+	case <-time.After(p.pause):
+	case <-ctx.Done():
+	}
 	begin := time.Now()
 	results := make([]scenario.Result, len(group))
 	a, err := p.begin(ctx, group[0])

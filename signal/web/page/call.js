@@ -202,7 +202,7 @@ export class Call {
   }
 
   #sendDescription(type) {
-    this.#send({type, [type]: {type, sdp: signed(this.#pc.localDescription.sdp)}});
+    this.#send({type, [type]: {type, sdp: signed(this.#pc.localDescription.sdp, type)}});
     const late = this.#late;
     this.#late = null;
     for (const candidate of late) this.#candidate(candidate);

@@ -3,12 +3,13 @@
 /**
  * The description as it goes over the wire: its session name says that it comes
  * from a peer that settles two calls crossing each other by the names (phone.js).
+ * That of an answer differs, because Janus copies the name from the offer to its answer.
  */
-export function signed(sdp) {
-  return sdp.replace(/^s=.*$/m, 's=parley');
+export function signed(sdp, type) {
+  return sdp.replace(/^s=.*$/m, type === 'answer' ? 's=parley-answer' : 's=parley');
 }
 
-/** Whether the description comes from such a peer. */
+/** Whether an offer comes from such a peer. */
 export function isSigned(sdp) {
   return /^s=parley\r?$/m.test(sdp);
 }

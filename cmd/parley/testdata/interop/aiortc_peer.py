@@ -84,7 +84,7 @@ async def main():
     if c["video"] and c["video"] not in codecs:
         return report(cannot=f"aiortc {aiortc.__version__} has no {c['video']}")
     if c["relay"]:
-        return report(cannot=f"aiortc {aiortc.__version__} has no iceTransportPolicy")
+        return report(cannot=f"aiortc {aiortc.__version__} has no iceTransportPolicy: aiortc/aiortc#1397")
     wire = Wire(c)
     await wire.open()
     pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
@@ -103,7 +103,7 @@ async def main():
             pc.addTrack(Picture())
             prefer(pc, c["video"])
 
-    report(ready=True)
+    report(ready=True, version=aiortc.__version__)
     if c["offers"]:
         send_media()
         if c["data"]:
@@ -116,7 +116,8 @@ async def main():
         kind, m = await wire.receive()
         if kind == "offer":
             await pc.setRemoteDescription(aiortc.RTCSessionDescription(m, "offer"))
-            send_media()
+            if not any(s.track for s in pc.getSenders()):
+                send_media()
             await pc.setLocalDescription(await pc.createAnswer())
             await wire.describe("answer", pc.localDescription.sdp)
         elif kind == "answer":

@@ -28,6 +28,7 @@ class Peer:
     def __init__(self, c, wire, loop):
         self.c, self.wire, self.loop = c, wire, loop
         self.frames = self.packets = 0
+        self.pipe = None
         self.heard = numpy.zeros(0, numpy.int16)
 
     def start(self, offer=""):
@@ -88,7 +89,8 @@ class Peer:
 
     def take(self, kind, m):
         if kind == "offer":
-            self.start(m)
+            if not self.pipe:
+                self.start(m)
             self.remote(GstWebRTC.WebRTCSDPType.OFFER, m)
             self.w.emit("create-answer", None, Gst.Promise.new_with_change_func(self.described, "answer"))
         elif kind == "answer":
@@ -166,7 +168,7 @@ async def main():
     await wire.open()
     peer = Peer(c, wire, asyncio.get_running_loop())
     threading.Thread(target=GLib.MainLoop().run, daemon=True).start()
-    report(ready=True)
+    report(ready=True, version=f"{Gst.VERSION_MAJOR}.{Gst.VERSION_MINOR}.{Gst.VERSION_MICRO}")
     if c["offers"]:
         GLib.idle_add(peer.offer)
     while True:

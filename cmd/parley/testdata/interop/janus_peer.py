@@ -1,7 +1,7 @@
 """Janus as a peer of a test; see wire.py.
 
 Janus answers as its echo test, which sends back what it gets. It offers a mountpoint of its streaming plugin, which takes
-nothing: sound and picture that ffmpeg feeds, and text that comes by UDP.
+nothing: sound and picture that ffmpeg feeds.
 """
 import asyncio
 import itertools
@@ -62,7 +62,7 @@ class Janus:
         m["transaction"] = str(next(self.number))
         self.waiting[m["transaction"]] = done = asyncio.get_running_loop().create_future()
         for key in ("session_id", "handle_id"):
-            if hasattr(self, key):
+            if hasattr(self, key) and m["janus"] != "info":
                 m[key] = getattr(self, key)
         await self.socket.send(json.dumps(m))
         return await done
@@ -116,25 +116,12 @@ class Peer:
             media.append({"mid": "v", "type": "video", "port": at, "pt": 96, "codec": self.c["video"].lower()})
             feeds += ["-map", "1:v", "-c:v", *ENCODERS[self.c["video"]].split(), "-payload_type", "96", "-strict", "experimental",
                       "-f", "rtp", f"rtp://127.0.0.1:{at}"]
-        if self.c["data"]:
-            at = port(socket.SOCK_DGRAM)
-            media.append({"mid": "d", "type": "data", "port": at})
-            self.talking = asyncio.ensure_future(talk(at))
         made = await self.janus.ask(janus="message", body={"request": "create", "type": "rtp", "id": 1, "media": media})
         if "error" in json.dumps(made):
             return report(error=json.dumps(made))
-        if feeds:
-            self.feed = subprocess.Popen(["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-re", "-f", "lavfi",
-                                          "-i", "testsrc=size=320x240:rate=15", *feeds], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.feed = subprocess.Popen(["ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-re", "-f", "lavfi",
+                                      "-i", "testsrc=size=320x240:rate=15", *feeds], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         await self.janus.send(janus="message", body={"request": "watch", "id": 1})
-
-
-async def talk(at):
-    """Text for the mountpoint, which drops it until somebody looks."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        while True:
-            s.sendto(b"from janus", ("127.0.0.1", at))
-            await asyncio.sleep(0.2)
 
 
 async def dial(at):
@@ -149,6 +136,8 @@ async def main():
     c = config()
     if c["video"] == "AV1" and c["offers"]:
         return report(cannot="the ffmpeg of Debian feeds no AV1 over RTP")
+    if c["data"] and c["offers"]:
+        return report(cannot="a Janus that offers opens no data channel, it waits for one; and parley leaves that to who offers")
     with tempfile.TemporaryDirectory() as folder:
         at = port(socket.SOCK_STREAM)
         configure(folder, at, c)
@@ -159,7 +148,7 @@ async def main():
             listening = asyncio.ensure_future(peer.janus.run())
             await peer.janus.attach("streaming" if c["offers"] else "echotest")
             await peer.wire.open()
-            report(ready=True)
+            report(ready=True, version=(await peer.janus.ask(janus="info"))["version_string"])
             if c["offers"]:
                 await peer.offer()
             while not listening.done():

@@ -45,7 +45,7 @@ function send(kind, offer) {
 
 function take(kind, what) {
 	if (kind === 'offer' || kind === 'answer') {
-		if (kind === 'offer') for (const k of ['audio', 'video']) if (config[k]) send(k, what);
+		if (kind === 'offer' && !kept.length) for (const k of ['audio', 'video']) if (config[k]) send(k, what);
 		pc.setRemoteDescription(what, kind);
 		described = true;
 		if (kind === 'offer') pc.setLocalDescription('answer');
@@ -69,7 +69,7 @@ async function main() {
 		if (config.complete && s === 'complete') wire.describe(pc.localDescription().type, pc.localDescription().sdp);
 	});
 	wire = await connect(take);
-	report({ready: true});
+	report({ready: true, version: rtc.getLibraryVersion()});
 	if (!config.offers) return;
 	for (const kind of ['audio', 'video']) if (config[kind]) send(kind);
 	if (config.data) talk(pc.createDataChannel(config.label));

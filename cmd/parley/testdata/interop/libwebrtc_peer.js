@@ -86,7 +86,7 @@ async function take(kind, what) {
 	if (kind === 'offer' || kind === 'answer') {
 		await pc.setRemoteDescription({type: kind, sdp: what});
 		if (kind === 'offer') {
-			sendMedia();
+			if (!pc.getSenders().some(s => s.track)) sendMedia();
 			await describe('answer');
 		}
 		for (const c of early.splice(0)) await pc.addIceCandidate(c);
@@ -108,7 +108,7 @@ async function main() {
 	pc.ondatachannel = e => talk(e.channel);
 	pc.ontrack = e => (e.track.kind === 'audio' ? hear : watch)(e.track);
 	wire = await connect(take);
-	report({ready: true});
+	report({ready: true, version: require('./package.json').dependencies['@roamhq/wrtc']});
 	if (!config.offers) return;
 	sendMedia();
 	if (config.data) talk(pc.createDataChannel(config.label));

@@ -60,7 +60,7 @@ async function main() {
 	pc.onDataChannel.subscribe(talk);
 	pc.onRemoteTransceiverAdded.subscribe(t => { t.setDirection('sendrecv'); reflect(t); });
 	wire = await connect(take);
-	report({ready: true});
+	report({ready: true, version: require('./package.json').dependencies.werift});
 	if (!config.offers) return;
 	for (const kind of ['audio', 'video']) if (config[kind]) reflect(pc.addTransceiver(kind, {direction: 'sendrecv'}));
 	if (config.data) talk(pc.createDataChannel(config.label));

@@ -1,0 +1,155 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/cmd/parley/scenario"
+)
+
+// matrix is a run of all encounters, as testdata/interop/results.json has it.
+type matrix struct {
+	Schema  string            `json:"schema"`
+	Began   time.Time         `json:"began"`
+	Seconds float64           `json:"seconds"`
+	Cores   int               `json:"cores"`
+	Peers   map[string]string `json:"peers"` // version by name
+	Calls   []encounterResult `json:"calls"`
+}
+
+const (
+	matrixFile = "testdata/interop/results.json"
+	readmeFile = "../../README.md"
+)
+
+// tableForm finds the table in README.
+var tableForm = regexp.MustCompile(`(?s)<!-- make interop -->\n.*?<!-- /make interop -->\n`)
+
+func newMatrix(began time.Time, calls []encounterResult) *matrix {
+	m := &matrix{Schema: "parley.interop/1", Began: began.UTC().Truncate(time.Second), Seconds: time.Since(began).Round(time.Second).Seconds(), Cores: runtime.NumCPU(), Peers: map[string]string{}, Calls: calls}
+	for _, c := range calls {
+		if v, ok := c.Saw["version"].(string); ok {
+			m.Peers[c.Peer] = v
+		}
+	}
+	return m
+}
+
+// write keeps the run, and rewrites the table in README.
+func (m *matrix) write() error {
+	data, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(matrixFile, append(data, '\n'), 0o666); err != nil {
+		return err
+	}
+	readme, err := os.ReadFile(readmeFile)
+	if err != nil {
+		return err
+	}
+	if !tableForm.Match(readme) {
+		return fmt.Errorf("README.md has no place for the table, <!-- make interop -->")
+	}
+	return os.WriteFile(readmeFile, tableForm.ReplaceAllLiteral(readme, []byte(m.table())), 0o666)
+}
+
+// table is what README shows of a run.
+func (m *matrix) table() string {
+	var b strings.Builder
+	b.WriteString("<!-- make interop -->\n| peer | |")
+	for _, column := range interopColumns() {
+		b.WriteString(" " + column[1] + " |")
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(interopColumns())) + "\n")
+	by := map[encounter]encounterResult{}
+	for _, c := range m.Calls {
+		by[c.encounter] = c
+	}
+	var notes []string
+	for _, peer := range interopPeers() {
+		for _, role := range []bool{false, true} {
+			b.WriteString("| " + map[bool]string{false: peer + " " + m.Peers[peer], true: ""}[role] + " | " + map[bool]string{false: "answers", true: "offers"}[role] + " |")
+			for _, column := range interopColumns() {
+				b.WriteString(" " + sign(by[encounter{peer, role, column[0]}], &notes) + " |")
+			}
+			b.WriteString("\n")
+		}
+	}
+	counts := (&scenario.Report{Results: m.results()}).Counts()
+	fmt.Fprintf(&b, "\n%d calls passed, %d failed as expected (✗), %d failed, %d were not made (–), in %.0f s on %d cores, on %s.\n\n",
+		counts[scenario.Pass], counts[scenario.ExpectedFail], counts[scenario.Fail]+counts[scenario.Error], counts[scenario.Skip], m.Seconds, m.Cores, m.Began.Format(time.DateOnly))
+	for i, note := range notes {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, note)
+	}
+	b.WriteString("<!-- /make interop -->\n")
+	return b.String()
+}
+
+// results are the calls as a report has them.
+func (m *matrix) results() (all []scenario.Result) {
+	for _, c := range m.Calls {
+		all = append(all, scenario.Result{Verdict: c.Verdict, Reason: c.Reason})
+	}
+	return all
+}
+
+// sign is how a call is shown; why it is no pass is one of the notes.
+func sign(r encounterResult, notes *[]string) string {
+	why := map[scenario.Verdict]string{scenario.Skip: r.Reason, scenario.ExpectedFail: knownLimit(r.encounter)}[r.Verdict]
+	shown := map[scenario.Verdict]string{scenario.Pass: "✓", scenario.Skip: "–", scenario.ExpectedFail: "✗"}[r.Verdict]
+	if shown == "" {
+		return "**" + strings.ToUpper(string(r.Verdict)) + "**" // nothing, if it was not run
+	}
+	if why == "" {
+		return shown
+	}
+	at := slices.Index(*notes, why)
+	if at < 0 {
+		at = len(*notes)
+		*notes = append(*notes, why)
+	}
+	return fmt.Sprintf("%s <sup>%d</sup>", shown, at+1)
+}
+
+// The table in README is that of the run that is kept, which has every call of the matrix, once.
+func TestReadmeHasTheMatrix(t *testing.T) {
+	data, err := os.ReadFile(matrixFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m matrix
+	if err := json.Unmarshal(data, &m); err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(readmeFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := m.table(); !strings.Contains(string(readme), want) {
+		t.Errorf("README.md has another table than\n%s", want)
+	}
+	ran := map[encounter]int{}
+	for _, c := range m.Calls {
+		ran[c.encounter]++
+	}
+	for _, c := range allEncounters() {
+		if ran[c] != 1 {
+			t.Errorf("%s is there %d times", c, ran[c])
+		}
+		delete(ran, c)
+	}
+	for c := range maps.Keys(ran) {
+		t.Errorf("%s is no call of the matrix", c)
+	}
+}
