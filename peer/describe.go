@@ -99,7 +99,7 @@ func Describe(text string) (*Description, error) {
 	}
 	refusal := refusalOf(parsed)
 	if refusal != "" && len(parsed.MediaDescriptions) == 0 {
-		d := &Description{text: text, Parley: true, refusal: refusal}
+		d := &Description{text: text, answers: true, refusal: refusal}
 		return d, d.readIdentity(parsed)
 	}
 	if n := len(parsed.MediaDescriptions); n == 0 || n > maxSections {

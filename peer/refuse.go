@@ -75,7 +75,7 @@ func (c *connection) refusal(offer, why string) (string, error) {
 		if _, wish := wishOf(theirs); !wish {
 			return "", errors.New("it has no sections")
 		}
-		return c.bare(refusalAttribute, why)
+		return c.bare(answerName, refusalAttribute, why)
 	case len(theirs.MediaDescriptions) > maxSections:
 		return "", errors.New("it has too many sections")
 	case firstAttribute(theirs, "ice-ufrag") != firstAttribute(before, "ice-ufrag"):

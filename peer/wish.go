@@ -48,7 +48,7 @@ func (c *Call) makeWish(ctx context.Context) error {
 		wish = []string{"answer"}
 	}
 	c.asking = time.Now()
-	text, err := conn.bare(wishAttribute, strings.Join(wish, " "))
+	text, err := conn.bare(sessionName, wishAttribute, strings.Join(wish, " "))
 	if err != nil {
 		return &Error{Negotiation, err}
 	}
@@ -56,8 +56,9 @@ func (c *Call) makeWish(ctx context.Context) error {
 }
 
 // bare is our description in force without its sections, so that the other side
-// sees from whom it is, and with an attribute that says what it is for.
-func (c *connection) bare(attribute, value string) (string, error) {
+// sees from whom it is, by a session name of ours, and with an attribute that says
+// what it is for.
+func (c *connection) bare(name, attribute, value string) (string, error) {
 	local := c.pc.LocalDescription()
 	if local == nil {
 		return "", errors.New("there is no description of ours to renew")
@@ -75,7 +76,7 @@ func (c *connection) bare(attribute, value string) (string, error) {
 	parsed.Attributes = slices.DeleteFunc(parsed.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" })
 	parsed.WithValueAttribute(attribute, value)
 	text, err := parsed.Marshal()
-	return marked(string(text), sessionName, ""), err
+	return marked(string(text), name, ""), err
 }
 
 // homeless are the kinds of our tracks that are in no section yet.
