@@ -2,6 +2,8 @@ package peer
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	"github.com/pion/datachannel"
 )
@@ -12,7 +14,7 @@ type outbound struct {
 	turn chan struct{} // holds a token while nobody writes or flushes
 	low  chan struct{} // holds a token after the queue fell to where somebody wanted it
 
-	// The rest belongs to who has the turn.
+	mu    sync.Mutex               // protects following
 	total uint64                   // bytes queued ever
 	count int                      // messages queued ever
 	ends  [maxMessagesAhead]uint64 // total after each of the latest messages, a ring
@@ -60,7 +62,53 @@ func (c *Channel) Send(data []byte, text bool) error {
 	}
 	c.messagesSent.Add(1)
 	c.bytesSent.Add(uint64(len(data)))
+	c.outgoing.sent(len(data))
 	return nil
+}
+
+// sent notes a message that was queued.
+func (o *outbound) sent(size int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.total += uint64(size)
+	o.ends[o.count%maxMessagesAhead] = o.total
+	o.count++
+}
+
+// excess tells if too much is queued, of which pending bytes are still there,
+// and down to how much that has to go.
+func (o *outbound) excess(pending uint64) (left uint64, much bool) {
+	if pending >= highWater {
+		return lowWater, true
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	// Where the stream was when the oldest message of the ring had been queued:
+	// what is queued still and came after that is at most the ring.
+	if oldest := o.ends[o.count%maxMessagesAhead]; o.count >= maxMessagesAhead && o.total-oldest < pending {
+		return o.total - o.ends[(o.count+maxMessagesAhead/2)%maxMessagesAhead], true
+	}
+	return 0, false
+}
+
+// pacePatience bounds pace: a channel that the other side has closed is noticed
+// by reading alone, and two who send back what they hear must not wait for each
+// other for good.
+const pacePatience = time.Second
+
+// pace waits while too much is on its way, as Write does, before more is read
+// that may be answered: who sends and does not read what an echo says is stopped.
+func (c *Channel) pace() {
+	left, much := c.outgoing.excess(c.Pending())
+	if !much {
+		return
+	}
+	ctx, stop := context.WithTimeout(context.Background(), pacePatience)
+	defer stop()
+	if c.acquire(ctx) == nil {
+		_ = c.drain(ctx, left) // later is soon enough
+		c.outgoing.release()
+	}
 }
 
 // Write queues one message as Send does, once there is room for it: while too
@@ -82,26 +130,15 @@ func (c *Channel) Write(ctx context.Context, data []byte, text bool) error {
 		return err
 	}
 	defer o.release()
-	if c.raw.Load().BufferedAmount() >= highWater {
-		if err := c.drain(ctx, lowWater); err != nil {
+	for {
+		left, much := o.excess(c.Pending())
+		if !much {
+			return c.Send(data, text)
+		}
+		if err := c.drain(ctx, left); err != nil {
 			return err
 		}
 	}
-	// Where the stream was when the oldest message of the ring had been queued:
-	// what is queued still and came after that is at most the ring.
-	if oldest := o.ends[o.count%maxMessagesAhead]; o.count >= maxMessagesAhead && o.total-oldest < c.raw.Load().BufferedAmount() {
-		half := o.ends[(o.count+maxMessagesAhead/2)%maxMessagesAhead]
-		if err := c.drain(ctx, o.total-half); err != nil {
-			return err
-		}
-	}
-	if err := c.Send(data, text); err != nil {
-		return err
-	}
-	o.total += uint64(len(data))
-	o.ends[o.count%maxMessagesAhead] = o.total
-	o.count++
-	return nil
 }
 
 // Flush waits until the other side has acknowledged all that was sent.

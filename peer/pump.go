@@ -67,6 +67,7 @@ func (c *Channel) pump() {
 		}
 		c.announce()
 		c.conn.postData(messageArrived{c, text, bytes.Clone(data)})
+		c.pace()
 	}
 }
 
