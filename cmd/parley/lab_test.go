@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -171,20 +170,26 @@ func labMicrophone(t *testing.T, out string) {
 	}
 }
 
-// labPlayed looks for a second of what was recorded from the card in which the caller's tone, and no silence, is heard.
+// labPlayed listens to what was recorded from the card, in parts of 100 ms: in those without a silence, of which an emulated
+// machine that gets no time has few, the caller's tone is heard.
 func labPlayed(t *testing.T, out string) {
 	raw := decode(t, filepath.Join(out, "played.wav"), "-f", "s16le", "-ac", "1", "-ar", "48000")
-	const second = 2 * 48000
-	var heard []string
-	for ; len(raw) >= second; raw = raw[second:] {
-		hz, gap := listen(raw[:second])
-		heard = append(heard, fmt.Sprintf("%.1f Hz with a gap of %d ms", hz, gap))
-		if math.Abs(hz-500) <= 2 && gap == 0 {
-			t.Log(heard)
-			return
+	const part = 2 * 48000 / 10
+	right, other := 0, 0
+	for ; len(raw) >= part; raw = raw[part:] {
+		hz, gap := listen(raw[:part])
+		switch {
+		case gap > 0:
+		case math.Abs(hz-500) <= 20: // a crossing more or less is 10
+			right++
+		default:
+			other++
 		}
 	}
-	t.Errorf("no second of 500 Hz is played, but %v (load now: %s)", heard, load(t))
+	t.Logf("%d ms of 500 Hz and %d ms of something else are played", 100*right, 100*other)
+	if right < 5 || other > right/4 {
+		t.Errorf("%d ms of 500 Hz are played, and %d ms of something else; run it again on a quiet host (load now: %s)", 100*right, 100*other, load(t))
+	}
 }
 
 // load is how many want to run on this host, over the last 1, 5 and 15 minutes.
