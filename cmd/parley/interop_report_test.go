@@ -5,11 +5,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"parley/cmd/parley/scenario"
@@ -104,10 +106,13 @@ func (m *matrix) results() (all []scenario.Result) {
 
 // sign is how a call is shown; why it is no pass is one of the notes.
 func sign(r encounterResult, notes *[]string) string {
-	why := map[scenario.Verdict]string{scenario.Skip: r.Reason, scenario.ExpectedFail: knownLimit(r.encounter)}[r.Verdict]
+	why := r.Reason
+	if r.Verdict == scenario.ExpectedFail {
+		why = knownLimit(r.encounter)
+	}
 	shown := map[scenario.Verdict]string{scenario.Pass: "✓", scenario.Skip: "–", scenario.ExpectedFail: "✗"}[r.Verdict]
 	if shown == "" {
-		return "**" + strings.ToUpper(string(r.Verdict)) + "**" // nothing, if it was not run
+		shown = "**" + strings.ToUpper(string(r.Verdict)) + "**" // nothing, if it was not run
 	}
 	if why == "" {
 		return shown
@@ -118,4 +123,36 @@ func sign(r encounterResult, notes *[]string) string {
 		*notes = append(*notes, why)
 	}
 	return fmt.Sprintf("%s <sup>%d</sup>", shown, at+1)
+}
+
+// The table in README is that of the run that is kept, which has every call of the matrix, once.
+func TestReadmeHasTheMatrix(t *testing.T) {
+	data, err := os.ReadFile(matrixFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m matrix
+	if err := json.Unmarshal(data, &m); err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(readmeFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := m.table(); !strings.Contains(string(readme), want) {
+		t.Errorf("README.md has another table than\n%s", want)
+	}
+	ran := map[encounter]int{}
+	for _, c := range m.Calls {
+		ran[c.encounter]++
+	}
+	for _, c := range allEncounters() {
+		if ran[c] != 1 {
+			t.Errorf("%s is there %d times", c, ran[c])
+		}
+		delete(ran, c)
+	}
+	for c := range maps.Keys(ran) {
+		t.Errorf("%s is no call of the matrix", c)
+	}
 }

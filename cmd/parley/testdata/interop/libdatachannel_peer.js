@@ -76,4 +76,4 @@ async function main() {
 	pc.setLocalDescription('offer');
 }
 
-main().catch(e => { report({error: String(e.stack)}); process.exit(1); });
+main().catch(e => { report({error: String(e)}); process.exit(1); });

@@ -115,4 +115,4 @@ async function main() {
 	await describe('offer');
 }
 
-main().catch(e => { report({error: String(e.stack)}); process.exit(1); });
+main().catch(e => { report({error: String(e)}); process.exit(1); });

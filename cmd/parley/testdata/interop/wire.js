@@ -18,7 +18,7 @@ async function connect(take) {
 		if (m.type === 'login') in_();
 		const kind = m.candidate ? 'candidate' : m.type;
 		const what = m.candidate ?? (relay ? m.sdp : m[kind]?.sdp);
-		chain = chain.then(() => take(kind, what)).catch(e => { report({error: String(e?.stack ?? e)}); });
+		chain = chain.then(() => take(kind, what)).catch(e => { report({error: String(e)}); });
 	});
 	await new Promise((resolve, reject) => { socket.on('open', resolve); socket.on('error', reject); });
 	if (relay) put({inst: 'init', id: config.name});
