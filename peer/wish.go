@@ -113,19 +113,19 @@ func (c *Call) grant(d *Description) error {
 	return conn.makeRoom(kinds)
 }
 
-// makeRoom adds a section for each kind that the other side has no place for.
+// makeRoom adds a section for each kind. Those that the other side knows do not
+// count, even where it sends nothing: it would use them without asking, if it
+// could, but what it has there may be of another codec.
 func (c *connection) makeRoom(kinds []webrtc.RTPCodecType) error {
-	theirs := map[string]Section{}
+	known := map[string]bool{}
 	for _, s := range c.theirs {
-		theirs[s.Mid] = s
+		known[s.Mid] = true
 	}
 	room := map[webrtc.RTPCodecType]int{}
 	sections := 1 // of data
 	for _, t := range c.pc.GetTransceivers() {
 		sections++
-		s, known := theirs[t.Mid()]
-		mine := Section{Direction: t.Direction()}
-		if mine.Takes() && (!known || !s.Rejected && !s.Sends()) {
+		if mine := (Section{Direction: t.Direction()}); mine.Takes() && !known[t.Mid()] {
 			room[t.Kind()]++
 		}
 	}

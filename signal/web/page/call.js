@@ -186,7 +186,7 @@ export class Call {
     if (!wished || pc.signalingState !== 'stable') return;
     this.#wished = null;
     for (const kind of ['audio', 'video']) {
-      const free = pc.getTransceivers().filter(t => t.receiver.track.kind === kind && /recv/.test(t.direction) && !/recv/.test(t.currentDirection));
+      const free = pc.getTransceivers().filter(t => t.receiver.track.kind === kind && /recv/.test(t.direction) && !t.currentDirection);
       for (let more = wished.filter(word => word === kind).length - free.length; more > 0; more--) pc.addTransceiver(kind, {direction: 'recvonly'});
     }
     if (wished.includes('ice')) pc.restartIce();

@@ -1,0 +1,62 @@
+package peer
+
+import (
+	"testing"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// rawCoded is a raw track that tells its codec, as files do.
+type rawCoded struct{ *webrtc.TrackLocalStaticRTP }
+
+func (c rawCoded) Codec() string { return c.TrackLocalStaticRTP.Codec().MimeType }
+
+// A track of another codec takes the place of one, and of one in several sizes,
+// in mid-call and by either side; and back. What is sent beside it goes on, and
+// the place is used again rather than a new one taken each time.
+func TestReplaceByAnotherCodec(t *testing.T) {
+	for name, of := range map[string]struct{ wins, layers bool }{
+		"the winner of a tie":        {true, false},
+		"the loser":                  {false, false},
+		"the winner, in three sizes": {true, true},
+		"the loser, in three sizes":  {false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			heard, on := listen(t)
+			var first webrtc.TrackLocal = rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "first")}
+			if of.layers {
+				first = newLayeredTrack(t)
+			}
+			a, b := pair(t, func(caller, answerer *Config) {
+				caller.WinsGlare, answerer.WinsGlare = of.wins, !of.wins
+				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound"), first}
+				answerer.OnEvent = on
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			if !of.layers {
+				heard.hears("first")
+			}
+			sections := 0
+			for range 3 {
+				second := rawCoded{rawTrack(t, webrtc.MimeTypeH264, "second")}
+				a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
+				heard.hears("second")
+				heard.hears("sound")
+				first = rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "third")}
+				a.must(func(done func(error)) { a.call.ReplaceTrack(second, first, done) })
+				heard.hears("third")
+				if sections == 0 {
+					sections = len(a.call.live[0].pc.GetTransceivers())
+				}
+			}
+			if now := len(a.call.live[0].pc.GetTransceivers()); now != sections {
+				t.Errorf("%d transceivers, %d after the first exchange", now, sections)
+			}
+			await(b, func(e TrackReceived) bool { return e.Track.Codec().MimeType == webrtc.MimeTypeH264 })
+			if n := happenings(b, func(Warned) bool { return true }) + happenings(a, func(Warned) bool { return true }); n > 0 {
+				t.Errorf("there were warnings: %s%s", a.summary(), b.summary())
+			}
+		})
+	}
+}
