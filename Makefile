@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check interop lab codecs bench-signal bench-calls bench-setup bench-data bench-media clean
+.PHONY: build demo test deps lint builds check interop lab codecs bench-signal bench-calls bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -100,6 +100,11 @@ bench-data: build deps
 # What each of fifty calls at once costs one process.
 bench-calls:
 	PARLEY_BENCH_MEDIA=1 go test -count=1 -run TestFiftyCallsAtOnce -v ./cmd/parley | grep many_test
+
+# The test sources through Chromium and Firefox as an echo, and as a recorder;
+# wants a machine with time to spare.
+bench-tab: deps
+	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughATab -v ./cmd/parley
 
 clean:
 	rm -rf parley signal/testdata/original/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/testdata/interop/node_modules

@@ -81,11 +81,15 @@ func (c *Card) line(text []byte, line int) {
 	face := basicfont.Face7x13
 	width, height := len(text)*face.Advance*c.scale, face.Height*c.scale
 	left := (c.img.Rect.Dx() - width) / 2
-	top := c.img.Rect.Dy()/2 - height + (line-1)*height
+	top := c.lineTop(line)
 	fill(c.img, image.Rect(left-c.scale, top, left+width, top+height), color.RGBA{0, 0, 0, 255})
 	for i, letter := range text {
 		c.letter(rune(letter), left+i*face.Advance*c.scale, top)
 	}
+}
+
+func (c *Card) lineTop(line int) int {
+	return c.img.Rect.Dy()/2 + (line-2)*basicfont.Face7x13.Height*c.scale
 }
 
 func (c *Card) letter(letter rune, left, top int) {

@@ -54,6 +54,10 @@ type VideoOptions struct {
 	// raw pictures are encoded to it, and by default to what the encoder finds right.
 	Bitrate int
 
+	// Origin is what the numbers of the test picture count from; sources of one call share one. The default is the
+	// start of Run.
+	Origin *Origin
+
 	// NewEncoder encodes raw pictures (Y4M). The default nil refuses them.
 	NewEncoder NewVideoEncoder
 
@@ -84,6 +88,9 @@ type AudioOptions struct {
 	// Bitrate of the tone, or of a WAV file, in bit/s, 6000 to 510000. The default 0 leaves it to the encoder. Other
 	// files ignore it.
 	Bitrate int
+
+	// Origin is as in VideoOptions, for the code in the sound of "test".
+	Origin *Origin
 
 	// Stdin is as in VideoOptions.
 	Stdin io.Reader
@@ -116,7 +123,7 @@ func OpenVideo(spec string, o VideoOptions) (Source, error) {
 	return openVideoFile(spec, o)
 }
 
-// OpenAudio makes a Source of spec: "test" (a tone of 440 Hz), "tone:HZ" with 20 to 20000, or a file, "-" or
+// OpenAudio makes a Source of spec: "test" (a tone of 440 Hz with a code that a Judge reads), "tone:HZ" with 20 to 20000, or a file, "-" or
 // "exec:COMMAND" as for OpenVideo: Ogg, WebM, Matroska or MP4 with Opus, or WAV. The error is a *SpecError or a
 // *FileError.
 func OpenAudio(spec string, o AudioOptions) (Source, error) {

@@ -9,10 +9,17 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
+// What the test picture is unless told otherwise, in pixels and frames a second.
 const (
-	defaultWidth     = 320
-	defaultHeight    = 240
-	defaultFrameRate = 15
+	TestWidth     = 320
+	TestHeight    = 240
+	TestFrameRate = 15
+)
+
+const (
+	defaultWidth     = TestWidth
+	defaultHeight    = TestHeight
+	defaultFrameRate = TestFrameRate
 	videoClock       = 90000 // RFC 7741 section 4.1, RFC 6184 section 8.2.1 and the others
 )
 
@@ -22,6 +29,7 @@ type testVideo struct {
 	card    *Card
 	encoder *vp8Encoder
 	rate    float64
+	origin  *Origin
 	wish    atomic.Int64 // bit/s that the network carries, 0 while that is not known
 }
 
@@ -50,6 +58,7 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 		card:    card,
 		encoder: encoder,
 		rate:    rate,
+		origin:  originOf(o.Origin),
 	}, nil
 }
 
@@ -58,7 +67,8 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 func (v *testVideo) Run(ctx context.Context) error {
 	p := newPacer()
 	defer p.stop()
-	for frame := uint32(0); p.wait(ctx, v.at(frame)); frame++ {
+	p.start = v.origin.Time()
+	for frame := uint32(p.elapsed().Seconds() * v.rate); p.wait(ctx, v.at(frame)); frame++ {
 		if due := uint32(p.elapsed().Seconds() * v.rate); due > frame {
 			frame = due
 		}
@@ -70,6 +80,7 @@ func (v *testVideo) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		v.origin.sends(frame)
 		v.write(data, uint64(float64(frame)*videoClock/v.rate))
 	}
 	return nil

@@ -22,10 +22,12 @@ const (
 	opusMaxSize = 1275 // bytes of one frame, RFC 6716 section 3.4
 )
 
-// tone is the sources "test" and "tone:HZ": a sine at -12 dBFS, as Opus in packets of 20 ms.
+// tone is the sources "test" and "tone:HZ": a sine at -12 dBFS, as Opus in packets of 20 ms. "test" has a code in it.
 type tone struct {
 	*track
 	hz       float64
+	coded    bool
+	origin   *Origin
 	channels int
 	encoder  *gopus.Encoder
 	// silentUntil keeps the tone silent at first. Tests of lip sync hear by it when a moment of the source arrives.
@@ -55,18 +57,22 @@ func newTone(spec string, hz float64, o AudioOptions) (*tone, error) {
 	return &tone{
 		track:    newTrack(codec, o.StreamID, newPayloader(codec.MimeType)),
 		hz:       hz,
+		coded:    spec == "test",
+		origin:   originOf(o.Origin),
 		channels: channels,
 		encoder:  encoder,
 	}, nil
 }
 
-// Run sends a packet every 20 ms. A process that was stopped for long goes on where it would be now.
+// Run sends a packet every 20 ms. A process that was stopped for long goes on where it would be now, and so does a source
+// whose origin has passed.
 func (t *tone) Run(ctx context.Context) error {
 	pcm := make([]float32, opusSamples*t.channels)
 	packet := make([]byte, opusMaxSize)
 	p := newPacer()
 	defer p.stop()
-	for n := uint64(0); p.wait(ctx, time.Duration(n)*opusFrame); n++ {
+	p.start = t.origin.Time()
+	for n := uint64(p.elapsed() / opusFrame); p.wait(ctx, time.Duration(n)*opusFrame); n++ {
 		if late := p.elapsed() - time.Duration(n)*opusFrame; late > maxLag {
 			n += uint64(late / opusFrame)
 		}
@@ -89,6 +95,9 @@ func (t *tone) fill(pcm []float32, first uint64) {
 		if n := first + uint64(i); n >= silent {
 			_, turn := math.Modf(float64(n) * (t.hz / opusClock))
 			sample = float32(toneLevel * math.Sin(2*math.Pi*turn))
+			if t.coded {
+				sample += float32(codeSample(n))
+			}
 		}
 		for c := range t.channels {
 			pcm[i*t.channels+c] = sample

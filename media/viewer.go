@@ -22,6 +22,9 @@ type ViewerOptions struct {
 	// Show takes each picture, which is valid until it returns, on the goroutine of Run. While it runs frames wait.
 	Show func(img image.Image)
 
+	// Judge takes each picture as well, with the arrival of its frame. The default is nobody.
+	Judge func(img image.Image, came time.Time)
+
 	// RequestKeyFrame asks the sender for a key frame. The default waits for one that comes by itself.
 	RequestKeyFrame func()
 
@@ -150,7 +153,11 @@ func (v *Viewer) decode(d Decoder, f Frame) {
 		v.o.RequestKeyFrame()
 		return
 	}
-	if img != nil {
-		v.o.Show(img)
+	if img == nil {
+		return
+	}
+	v.o.Show(img)
+	if v.o.Judge != nil {
+		v.o.Judge(img, f.Arrival)
 	}
 }

@@ -76,8 +76,9 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *band
 func addInterceptors(engine *webrtc.MediaEngine, r *interceptor.Registry, logs *pionLog, counters *meter, bw *bandwidth) error {
 	r.Add(counters)
 	r.Add(bw) // before what numbers the packets, so that it sees the numbers
-	return errors.Join(
-		webrtc.ConfigureTWCCHeaderExtensionSender(engine, r),
+	err := webrtc.ConfigureTWCCHeaderExtensionSender(engine, r)
+	r.Add(&ownHeader{})
+	return errors.Join(err,
 		webrtc.ConfigureNackWithOptions(engine, r,
 			[]nack.GeneratorOption{nack.WithGeneratorLoggerFactory(logs)}, nack.WithResponderLoggerFactory(logs)),
 		webrtc.ConfigureRTCPReportsWithOptions(r,

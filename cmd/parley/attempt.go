@@ -28,6 +28,7 @@ type attempt struct {
 	ended   chan struct{} // closed when the call is over, err is set then
 	err     error
 	line    *line
+	tapes   *tapes // nil without --evidence
 }
 
 // cannotTell is an error of this side, not of the peer.
@@ -85,13 +86,14 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 	return altered, nil
 }
 
-// begin signs in and calls, or waits to be called, as the first line of a scenario says.
-func (p *prober) begin(ctx context.Context, of scenario.Scenario) (*attempt, error) {
-	step := of.Steps[0]
+// begin signs in and calls, or waits to be called, as the first line of scenarios that share a call says.
+func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attempt, error) {
+	step := group[0].Steps[0]
 	s := *p.settings
-	if s.impair == nil && of.Does("impair") {
+	if s.impair == nil && group[0].Does("impair") {
 		s.impair = &road.Weather{}
 	}
+	s.judged = p.judges(group)
 	s.devices, s.opening, s.timeout = &device.Shared{}, ctx, 0
 	altered, err := s.callWords(step.Args)
 	if err != nil {
@@ -101,19 +103,40 @@ func (p *prober) begin(ctx context.Context, of scenario.Scenario) (*attempt, err
 	s.witness = a.witness
 	s.report = &reporter{out: a.events, err: &bytes.Buffer{}, now: time.Now, ndjson: true, quiet: true}
 	s.statsInterval = time.Second
+	if a.tapes, err = p.newTapes(&s); err != nil {
+		return nil, err
+	}
 	a.line = &line{settings: &s}
 	began := time.Now()
 	signing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if err := a.line.signIn(signing); err != nil {
+		a.tapes.discard()
 		return nil, orInterrupted(ctx, err)
 	}
 	a.witness.metric("login.ms", milliseconds(time.Since(began)))
 	if err := a.open(ctx, p, step); err != nil {
 		a.line.close()
+		a.tapes.discard()
 		return nil, err
 	}
 	return a, nil
+}
+
+// judges tells if scenarios, or a requirement, ask what a judge of test sources finds out.
+func (p *prober) judges(group []scenario.Scenario) bool {
+	if slices.ContainsFunc(p.required, func(q scenario.Requirement) bool { return isQuality(q.Metric()) }) {
+		return true
+	}
+	return slices.ContainsFunc(group, func(s scenario.Scenario) bool {
+		return slices.ContainsFunc(s.Steps, func(step scenario.Step) bool {
+			if step.Verb != "expect" && step.Verb != "never" {
+				return false
+			}
+			key := strings.FieldsFunc(step.Args[0], func(r rune) bool { return strings.ContainsRune("+!<>=~", r) })
+			return len(key) > 0 && isQuality(key[0])
+		})
+	})
 }
 
 // open makes the session and runs it.
@@ -179,6 +202,7 @@ func (a *attempt) end() {
 	a.cancel()
 	a.work.Wait()
 	a.line.close()
+	a.tapes.end()
 }
 
 // absent tells if the signaling server says that nobody has that name.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -23,6 +24,7 @@ func (p *prober) keep(a *attempt, r *scenario.Result) string {
 	for name, data := range a.evidence(r) {
 		err = errors.Join(err, os.WriteFile(filepath.Join(folder, name), data, 0o600))
 	}
+	err = errors.Join(err, a.tapes.copyTo(folder))
 	if err != nil {
 		p.report.warn("--evidence: %v", err)
 	}
@@ -62,4 +64,79 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 		}
 	}
 	return files
+}
+
+// tapes are the files that a call is written to while it goes on, for the evidence: its packets with the keys, and what
+// is received. Nil writes nothing.
+type tapes struct {
+	folder  string // temporary
+	capture *capture
+}
+
+// Names of the files in the evidence.
+const (
+	packetsFile   = "packets.pcapng"
+	recordingFile = "recording.webm"
+)
+
+// newTapes has a call with these settings written to files, if there is --evidence.
+func (p *prober) newTapes(s *settings) (*tapes, error) {
+	if p.evidence == "" {
+		return nil, nil
+	}
+	folder, err := os.MkdirTemp("", "parley-probe-")
+	if err != nil {
+		return nil, failf(exitDevice, "--evidence: %w", err)
+	}
+	t := &tapes{folder: folder}
+	s.record, s.recordings = filepath.Join(folder, recordingFile), newRecordings()
+	if s.mux != nil { // whose packets are those of all calls
+		return t, nil
+	}
+	if t.capture, err = openCapture(filepath.Join(folder, packetsFile)); err != nil {
+		t.discard()
+		return nil, err
+	}
+	s.capture = t.capture
+	if s.keyLog == nil {
+		s.keyLog = t.capture
+	} else {
+		s.keyLog = io.MultiWriter(s.keyLog, t.capture)
+	}
+	return t, nil
+}
+
+// end ends the files, once the call is over.
+func (t *tapes) end() {
+	if t != nil && t.capture != nil {
+		_ = t.capture.Close() // what is missing at its end is no verdict
+		t.capture = nil
+	}
+}
+
+// copyTo copies what there is.
+func (t *tapes) copyTo(folder string) error {
+	if t == nil {
+		return nil
+	}
+	var all error
+	for _, name := range []string{packetsFile, recordingFile} {
+		data, err := os.ReadFile(filepath.Join(t.folder, name))
+		if errors.Is(err, os.ErrNotExist) { // a call in which nothing came
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, name), data, 0o600)
+		}
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+// discard removes the files.
+func (t *tapes) discard() {
+	if t != nil {
+		t.end()
+		_ = os.RemoveAll(t.folder)
+	}
 }

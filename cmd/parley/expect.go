@@ -45,11 +45,14 @@ func factSorts() map[string]sort {
 			sorts[kind+k] = number
 		}
 	}
+	for k := range qualityKeys() {
+		sorts[k] = number
+	}
 	return sorts
 }
 
 // Operators, longest first: "<=" must not be read as "<".
-var operators = regexp.MustCompile(`^([a-z.-]+)(!=|>=|<=|=|~)(.*)$`)
+var operators = regexp.MustCompile(`^([a-z0-9.-]+)(!=|>=|<=|=|~)(.*)$`)
 
 // parseCheck reads one --expect.
 func parseCheck(raw string) (check, error) { return parseCheckOf(raw, factSorts(), "--expect ") }

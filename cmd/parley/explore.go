@@ -22,6 +22,7 @@ func (p *prober) explore(ctx context.Context) {
 		p.noCall, p.noCallAll = err, true
 		return
 	}
+	defer a.tapes.discard()
 	defer a.end()
 	if err := a.until(ctx, "connected", p.timeout); err != nil {
 		p.noCall = err

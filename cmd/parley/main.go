@@ -103,7 +103,7 @@ func commands(std stdio) []*cli.Command {
 		alone(serveCommand(std)),
 		callCommand(std), answerCommand(std), echoCommand(std),
 		pipeCommand(std), chatCommand(std), sendCommand(std), receiveCommand(std),
-		probeCommand(std), alone(demoCommand(std)),
+		probeCommand(std), verifyCommand(std), alone(demoCommand(std)),
 		snapshotCommand(std), alone(devicesCommand(std)), doctorCommand(std), alone(benchCommand(std)), alone(versionCommand(std)),
 	}
 	for _, c := range all {

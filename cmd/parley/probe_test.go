@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"parley/cmd/parley/scenario"
+	"parley/media"
 	wire "parley/signal"
 	"parley/signal/signaltest"
 )
@@ -92,7 +94,11 @@ func TestProbeEcho(t *testing.T) {
 	}
 	for _, s := range all {
 		// At times no receiver report comes for a track that was added in mid-call.
-		if s.Name != "audio-added" && s.Name != "video-added" {
+		if s.Name == "audio-added" || s.Name == "video-added" {
+			continue
+		}
+		// A machine that is busy with other tests stands still for longer than a call may.
+		if !strings.Contains(s.Origin, "quality") || s.Name == "video-likeness" {
 			args = append(args, s.Name)
 		}
 	}
@@ -139,9 +145,23 @@ func TestProbeUnaware(t *testing.T) {
 			t.Errorf("evidence: %v, %d bytes", err, len(data))
 		}
 	}
+	readableEvidence(t, filepath.Join(folder, "text-comes-back"))
 	skipped := probeIt(t, server, "bob", "text-comes-back")
 	if skipped.code != exitExpectation || skipped.verdict["text-comes-back"] != "skip" {
 		t.Errorf("a run without a scenario: exit code %d, %v", skipped.code, skipped.bad())
+	}
+}
+
+// readableEvidence: the packets can be decrypted by the keys that are in the same file, and the recording plays.
+func readableEvidence(t *testing.T, folder string) {
+	t.Helper()
+	shark := exec.Command("tshark", "-r", filepath.Join(folder, packetsFile), "-Y", "dtls && data.data[0:4] == 13:88:13:88")
+	if out, err := shark.Output(); err != nil || bytes.Count(out, []byte("\n")) < 4 { // SCTP from port 5000 to 5000
+		t.Errorf("tshark decrypts nothing in %s: %v, %q", packetsFile, err, out)
+	}
+	v, err := media.VerifyFile(context.Background(), filepath.Join(folder, recordingFile), media.VerifyOptions{})
+	if err != nil || v.Numbers < 2 {
+		t.Errorf("%s: %v, %+v", recordingFile, err, v)
 	}
 }
 

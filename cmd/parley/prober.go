@@ -159,7 +159,7 @@ func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scen
 	}
 	begin := time.Now()
 	results := make([]scenario.Result, len(group))
-	a, err := p.begin(ctx, group[0])
+	a, err := p.begin(ctx, group...)
 	if err != nil {
 		for i, s := range group {
 			results[i] = scenario.Result{Scenario: s, Verdict: scenario.Error, Reason: err.Error(), Step: s.Steps[0].Text, Took: time.Since(begin)}
@@ -176,6 +176,7 @@ func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scen
 	}
 	looking.Wait()
 	a.end()
+	defer a.tapes.discard()
 	for i := range results {
 		results[i].Metrics = a.witness.measurements()
 		if results[i].Verdict == scenario.Fail || results[i].Verdict == scenario.Error {

@@ -25,6 +25,9 @@ type session struct {
 	carrier  carrier // nil for text
 	expect   *expectations
 	dumping  *callDump        // nil without --stats-dump
+	origin   *media.Origin    // of test sources
+	judge    *media.Judge     // of those that come back, nil for none
+	judgedAt time.Time        // of the goroutine of watch
 	impaired *peer.Impairment // of the call's own sockets, nil for none
 
 	layers   layers // of the goroutine of the call
@@ -65,7 +68,7 @@ func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.
 
 // openSession opens the files of a call.
 func openSession(s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
-	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), layers: layers{}, connected: make(chan struct{}), abort: make(chan struct{})}
+	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), origin: media.NewOrigin(), layers: layers{}, connected: make(chan struct{}), abort: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.expect = newExpectations(s.checks, c.tellCheck)
 	if s.witness != nil {
@@ -74,6 +77,7 @@ func openSession(s *settings, name string, out, echo bool, offer *peer.Descripti
 	if s.carry != nil {
 		c.carrier = s.carry(c)
 	}
+	c.judge = c.newJudge()
 	if err := c.openMedia(offer); err != nil {
 		c.closeMedia()
 		return nil, err
@@ -179,6 +183,7 @@ func (c *session) conclude(end peer.End, err, cause error) error {
 		c.expect.saw("leave", "true")
 	}
 	c.measure()
+	c.measureQuality(true)
 	if c.isConnected() {
 		c.way.up.Add(-1)
 	}

@@ -77,6 +77,7 @@ type settings struct {
 	carry    func(*session) carrier // what uses the channels, nil for text
 	wide     string                 // see peer.Config.Wide
 
+	judged  bool     // what test sources come through like is looked at
 	witness *witness // of what happens in a call, for probe; nil for nobody
 
 	maxCalls      int // at once, 0 for any number

@@ -64,6 +64,9 @@ func (c *session) statsFields(all bool) []field {
 	if !all {
 		report = slices.DeleteFunc(report, func(o peer.Object) bool { return o["type"] == "certificate" })
 	}
+	if q := qualityFields(c.quality()); q != nil {
+		fields = append(fields, field{"quality", q})
+	}
 	return append(fields, field{"tracks", tracks}, field{"channels", channels}, field{"report", report})
 }
 

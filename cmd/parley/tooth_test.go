@@ -38,11 +38,11 @@ func TestTeeth(t *testing.T) {
 		"answer never sent":   {fault{unanswered: true}, []string{"answers"}, nil},
 		"wrong fingerprint":   {fault{wrong: true}, []string{"dtls-connects", "connects"}, []string{"answers", "ice-candidates"}},
 		"candidates withheld": {fault{withheld: true}, []string{"ice-candidates"}, []string{"answers"}},
-		"frozen picture":      {fault{frozen: true}, []string{"video-moves"}, []string{"video-comes", "connects"}},
-		"silence":             {fault{silent: true}, []string{"audio-tone-comes-back"}, []string{"audio-comes", "connects"}},
+		"frozen picture":      {fault{frozen: true}, []string{"video-moves", "video-fluent", "video-whole"}, []string{"video-comes", "connects"}},
+		"silence":             {fault{silent: true}, []string{"audio-tone-comes-back", "audio-gapless"}, []string{"audio-comes", "connects"}},
 		"swapped channels":    {fault{swapped: true}, []string{"channels-apart"}, []string{"text-comes-back"}},
 		"no feedback":         {fault{deaf: true}, []string{"impaired-nack", "impaired-report"}, []string{"connects", "impaired-text"}},
-		"loss":                {fault{loss: 0.3}, []string{"audio-loss", "video-loss"}, []string{"connects", "text-comes-back"}},
+		"loss":                {fault{loss: 0.3}, []string{"audio-loss", "video-loss", "video-whole"}, []string{"connects", "text-comes-back"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -50,7 +50,7 @@ func (c *session) openVideo(spec string) (media.Source, error) {
 	if !device.Names(spec) && !c.encodesTest(spec) {
 		return media.OpenVideo(spec, media.VideoOptions{
 			Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Loop: c.loop, Logger: c.logger,
-			NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening,
+			NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening, Origin: c.origin,
 		})
 	}
 	return c.devices.OpenVideo(spec, device.VideoOptions{
@@ -68,7 +68,7 @@ func (c *session) encodesTest(spec string) bool {
 
 func (c *session) openAudio(spec string) (media.Source, error) {
 	if !device.Names(spec) {
-		return media.OpenAudio(spec, media.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Logger: c.logger})
+		return media.OpenAudio(spec, media.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Origin: c.origin, Logger: c.logger})
 	}
 	return c.devices.OpenAudio(spec, device.AudioOptions{Rate: c.audioRate, Tell: c.tellDevice, Logger: c.logger})
 }
@@ -140,6 +140,9 @@ func (c *session) receive(e peer.TrackReceived) {
 	}
 	pictures, first := c.layers.sinks(e, func() (all []media.FrameSink) {
 		if sink := c.recordTrack(e); sink != nil {
+			all = append(all, sink)
+		}
+		if sink := c.judgeTrack(e, func() { r.RequestKeyFrame() }); sink != nil {
 			all = append(all, sink)
 		}
 		if sink := c.watchTrack(e, func() { r.RequestKeyFrame() }); sink != nil {
@@ -214,6 +217,7 @@ func (c *session) received() []media.Stats {
 
 // measure lets the expectations see what the receivers have measured.
 func (c *session) measure() {
+	c.measureQuality(false)
 	c.witness.measured(c)
 	for _, s := range c.received() {
 		if s.Packets == 0 {

@@ -26,10 +26,17 @@ func Metrics() map[string]string {
 		"first.audio.ms": "from the offer to the first sound", "first.video.ms": "from the offer to the first picture",
 		"rtt.ms": "round trip of the path", "echo.ms": "from a message to the same one back",
 		"audio.lost": "packets", "video.lost": "packets", "audio.loss": "per cent of the packets", "video.loss": "per cent of the packets", "video.broken": "frames", "audio.jitter": "milliseconds", "video.jitter": "milliseconds",
+		"video.missing": "pictures of the test source that never came", "video.skips": "how often", "video.repeated": "pictures", "video.frozen": "milliseconds, the longest",
+		"video.numbers": "pictures of the test source", "audio.words": "words of the code in the test sound",
+		"video.psnr": "dB", "video.latency": "milliseconds, the median of a call", "video.latency.p95": "milliseconds", "audio.gap": "milliseconds, the longest",
+		"audio.latency": "milliseconds, the median of a call", "audio.latency.p95": "milliseconds", "sync": "milliseconds that the picture is later than its sound",
 	}
 }
 
-var requirementForm = regexp.MustCompile(`^([a-z.]+)(?::(p50|p95|max|min))?(<=|>=|<|>|=)(.+)$`)
+// Metric is what it bounds.
+func (q *Requirement) Metric() string { return q.metric }
+
+var requirementForm = regexp.MustCompile(`^([a-z][a-z0-9.]*)(?::(p50|p95|max|min))?(<=|>=|<|>|=)(.+)$`)
 
 // ParseRequirement reads one; a metric that is not known is an error.
 func ParseRequirement(text string) (Requirement, error) {

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/media"
+	"parley/peer"
+)
+
+// qualityKeys are what a media.Judge finds out, by the names of --expect, of scenarios, and of --require.
+func qualityKeys() map[string]string {
+	return map[string]string{
+		"video.numbers": "pictures of the test source of which the number was read", "video.missing": "pictures of it that never came", "video.skips": "how often pictures of it were left out",
+		"video.repeated": "pictures of it that came again", "video.frozen": "the longest time without a new picture of it, in milliseconds",
+		"video.psnr": "the likeness to the pictures that were sent, in dB", "video.latency": "from a picture that is due at the source to the same one back, in milliseconds, the median",
+		"video.latency.p95": "its 95th percentile", "audio.words": "words of the code in the test sound that were read", "audio.gap": "the longest time without sound, in milliseconds",
+		"audio.latency": "as video.latency, of the sound", "audio.latency.p95": "its 95th percentile", "sync": "how much later the picture comes than its sound, in milliseconds",
+	}
+}
+
+func isQuality(key string) bool { _, ok := qualityKeys()[key]; return ok }
+
+// qualityFacts are what has been found out, by qualityKeys.
+func qualityFacts(q media.Quality) map[string]float64 {
+	facts := map[string]float64{}
+	put := func(key string, v *float64) {
+		if v != nil {
+			facts[key] = float64(int64(*v*100)) / 100 // more would be noise
+		}
+	}
+	if q.Numbers > 0 {
+		maps.Copy(facts, map[string]float64{"video.numbers": float64(q.Numbers), "video.missing": float64(q.Missing), "video.skips": float64(q.Skips), "video.repeated": float64(q.Repeated)})
+	}
+	if q.Words > 0 {
+		facts["audio.words"] = float64(q.Words)
+	}
+	put("video.frozen", q.Frozen)
+	put("video.psnr", q.PSNR)
+	put("audio.gap", q.Gap)
+	put("sync", q.Sync)
+	for key, s := range map[string]*media.Spread{"video.latency": q.PictureLatency, "audio.latency": q.SoundLatency} {
+		if s != nil {
+			put(key, &s.Median)
+			put(key+".p95", &s.P95)
+		}
+	}
+	return facts
+}
+
+// judging tells if any of some checks is of what a judge finds out.
+func judging(checks []check) bool {
+	return slices.ContainsFunc(checks, func(c check) bool { return isQuality(c.key) })
+}
+
+// newJudge makes the judge of a call, nil if nobody asks for one: it decodes all pictures.
+func (c *session) newJudge() *media.Judge {
+	if !c.judged && !judging(c.checks) {
+		return nil
+	}
+	o := media.JudgeOptions{Origin: c.origin, Rate: c.rate, Width: c.width, Height: c.height, PictureEvery: 5}
+	if o.Rate == 0 {
+		o.Rate = media.TestFrameRate
+	}
+	if o.Width == 0 {
+		o.Width, o.Height = media.TestWidth, media.TestHeight
+	}
+	return media.NewJudge(o)
+}
+
+// judgeTrack lets the judge see a track that is received.
+func (c *session) judgeTrack(e peer.TrackReceived, request func()) media.FrameSink {
+	if c.judge == nil {
+		return nil
+	}
+	if e.Track.Kind() == webrtc.RTPCodecTypeAudio {
+		return c.judge.Sounds(c.origin.Time())
+	}
+	sink, viewer := c.judge.Pictures(c.origin.Time(), media.ViewerOptions{
+		NewDecoder: decoders, RequestKeyFrame: request, Logger: c.logger,
+		Tell: func(sentence string) { c.report.warn("%s", printable(sentence)) },
+	})
+	c.work.Go(func() { viewer.Run(c.ctx) })
+	return sink
+}
+
+// quality is what the judge has found out up to now.
+func (c *session) quality() map[string]float64 {
+	if c.judge == nil || !c.isConnected() {
+		return nil
+	}
+	return qualityFacts(c.judge.Quality(time.Since(c.origin.Time())))
+}
+
+// judgeInterval is the time between two looks of the expectations at the judge, which sorts what it knows for each.
+const judgeInterval = 200 * time.Millisecond
+
+// measureQuality lets the expectations, and a witness, see what the judge has found out.
+func (c *session) measureQuality(last bool) {
+	if c.judge == nil || !last && time.Since(c.judgedAt) < judgeInterval {
+		return
+	}
+	c.judgedAt = time.Now()
+	q := c.quality()
+	for _, key := range slices.Sorted(maps.Keys(q)) {
+		c.expect.saw(key, strconv.FormatFloat(q[key], 'f', -1, 64))
+		if c.witness != nil {
+			c.witness.metric(key, q[key])
+		}
+	}
+}
+
+// qualityFields are the same for events: video, audio and sync.
+func qualityFields(q map[string]float64) []field {
+	var fields []field
+	for _, kind := range []string{"video", "audio"} {
+		var part []field
+		for _, key := range slices.Sorted(maps.Keys(q)) {
+			if name, ok := strings.CutPrefix(key, kind+"."); ok {
+				part = append(part, field{strings.ReplaceAll(name, ".", "_"), q[key]})
+			}
+		}
+		if part != nil {
+			fields = append(fields, field{kind, part})
+		}
+	}
+	if v, ok := q["sync"]; ok {
+		fields = append(fields, field{"sync", v})
+	}
+	return fields
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/scenario"
+	"parley/media"
+	"parley/media/device"
+)
+
+func verifyCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "tell how well the test picture and the test sound came through, by a recording of them",
+		ArgsUsage: "FILE...",
+		Description: `Reads a recording of what parley sends with --video test and --audio test, whoever
+made it: another program, a browser, a server in between. The picture has its number
+in it, the sound a code: missing and repeated pictures, standstills and gaps, how far
+picture and sound are apart, and how much the picture looks like the one that was sent.
+
+   parley verify call.webm
+   parley verify call.mp4 --require 'video.psnr>=30' --require 'video.missing<=5' --require 'sync<=90'
+   parley verify *.webm --output ndjson
+
+WebM, Matroska, MP4, IVF, H.264 and Ogg are read by parley, all else by ffmpeg, if
+it is installed. A picture that was recorded in another size than it was sent in
+needs --video-size, of the sender, to be compared.
+
+The exit code is 0 if the recording is of a test source and all requirements hold, 3
+if not, and 20 if it cannot be read.`,
+		Flags: slices.Concat([]cli.Flag{
+			listFlag("require", "`METRIC OP NUMBER` that has to hold, such as video.psnr>=30 or audio.gap<=100; repeatable"),
+			stringFlag("video-size", "", "`WxH[@RATE]` of the test picture as it was sent; default: as it was recorded"),
+		}, outputFlags()),
+		OnUsageError: usageError,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			v, err := newFileVerifier(cmd, std)
+			if err != nil {
+				return err
+			}
+			return v.run(ctx, cmd.Args().Slice())
+		},
+	}
+}
+
+// fileVerifier is parley verify.
+type fileVerifier struct {
+	settings
+	required []string
+}
+
+func newFileVerifier(cmd *cli.Command, std stdio) (v *fileVerifier, err error) {
+	v = &fileVerifier{required: cmd.StringSlice("require")}
+	if !cmd.Args().Present() {
+		return nil, usagef("parley verify needs the name of a recording; see parley verify --help")
+	}
+	for _, text := range v.required {
+		q, err := scenario.ParseRequirement(text)
+		if err != nil {
+			return nil, usagef("--require: %s", printable(err.Error()))
+		}
+		if !isQuality(q.Metric()) || strings.Contains(q.Metric(), "latency") {
+			return nil, usagef("--require %s: a recording says nothing of %s", printable(text), q.Metric())
+		}
+	}
+	if v.width, v.height, v.rate, err = videoSize(cmd.String("video-size")); err != nil {
+		return nil, err
+	}
+	return v, v.readOutput(cmd, std)
+}
+
+// run verifies files, and fails if any of them does.
+func (v *fileVerifier) run(ctx context.Context, paths []string) error {
+	var bad error
+	for _, path := range paths {
+		err := v.file(ctx, path)
+		if i := interruption(ctx); i != nil {
+			return i
+		}
+		if err != nil && len(paths) > 1 && codeOf(err) == exitExpectation {
+			v.report.warn("%v", err)
+		} else if err != nil && codeOf(err) != exitExpectation {
+			return err
+		}
+		if bad == nil {
+			bad = err
+		}
+	}
+	v.report.report(event{name: "verdict", fields: []field{{"ok", bad == nil}}})
+	return bad
+}
+
+// file verifies one and tells what was found.
+func (v *fileVerifier) file(ctx context.Context, path string) error {
+	found, err := media.VerifyFile(ctx, path, media.VerifyOptions{
+		NewDecoder: media.FirstDecoder(device.NewDecoder, media.NewKeyFrameDecoder), Width: v.width, Height: v.height, Rate: v.rate,
+		Tell: func(sentence string) { v.report.warn("%s: %s", printable(path), printable(sentence)) },
+	})
+	if err != nil {
+		return failf(exitDevice, "%s", printable(err.Error()))
+	}
+	facts := qualityFacts(found.Quality)
+	if facts["video.numbers"]+facts["audio.words"] == 0 { // what else there is says nothing
+		facts = nil
+	}
+	fields := []field{{"file", path}, {"seconds", found.Duration.Seconds()}}
+	for _, codec := range []field{{"video_codec", found.VideoCodec}, {"audio_codec", found.AudioCodec}} {
+		if codec.value != "" {
+			fields = append(fields, codec)
+		}
+	}
+	fields = append(fields, qualityFields(facts)...)
+	table := v.table(path, found, facts)
+	var requirements [][]field
+	var broken []string
+	for _, text := range v.required {
+		q, _ := scenario.ParseRequirement(text) // as newFileVerifier has seen
+		q.Check([]scenario.Result{{Metrics: facts}})
+		one := []field{{"check", text}, {"held", q.Held}}
+		saw := "not measured"
+		if value, ok := facts[q.Metric()]; ok {
+			saw = strconv.FormatFloat(value, 'f', -1, 64)
+			one = append(one, field{"saw", value})
+		}
+		if !q.Held {
+			broken = append(broken, fmt.Sprintf("%s (%s)", text, saw))
+		}
+		requirements = append(requirements, one)
+	}
+	if requirements != nil {
+		fields = append(fields, field{"requirements", requirements})
+	}
+	v.report.report(event{name: "verified", fields: fields, data: table})
+	switch {
+	case facts == nil:
+		return failf(exitExpectation, "%s: neither the test picture nor the test sound is in it; it is a recording of --video test or --audio test that can be verified", printable(path))
+	case broken != nil:
+		return failf(exitExpectation, "%s: does not hold: %s", printable(path), printable(strings.Join(broken, "; ")))
+	}
+	return nil
+}
+
+// table is what was found, for people.
+func (v *fileVerifier) table(path string, found media.Verified, facts map[string]float64) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %.1f s", printable(path), found.Duration.Seconds())
+	for _, codec := range []string{found.VideoCodec, found.AudioCodec} {
+		if codec != "" {
+			b.WriteString(", " + printable(codec))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(facts)) {
+		fmt.Fprintf(&b, "\n  %-15s %8s  %s", key, strconv.FormatFloat(facts[key], 'f', -1, 64), qualityKeys()[key])
+	}
+	return b.String()
+}
