@@ -124,6 +124,7 @@ func (s *side) note(e Event) {
 func await[E Event](s *side, is func(E) bool) E {
 	s.t.Helper()
 	timeout := time.After(cmp.Or(s.patience, deadline))
+	over := false
 	for next := 0; ; {
 		s.mu.Lock()
 		fresh, more := s.events[next:], s.more
@@ -134,10 +135,13 @@ func await[E Event](s *side, is func(E) bool) E {
 				return e
 			}
 		}
+		if over {
+			s.t.Fatalf("%s ended (%v, %v) without the event", s.name, s.end, s.err)
+		}
 		select {
 		case <-more:
 		case <-s.ended:
-			s.t.Fatalf("%s ended (%v, %v) without the event", s.name, s.end, s.err)
+			over = true // once more: the event may be the last one
 		case <-timeout:
 			s.t.Fatalf("%s: no such event; there were %s", s.name, s.summary())
 		}

@@ -23,8 +23,8 @@ const wideAttribute = "x-parley-wide"
 // A wide association takes milliseconds. The opener gives it up after
 // widePatience; the other side, which the opener has told that it works, later.
 const (
-	widePatience     = 3 * time.Second
-	widePatienceLast = 10 * time.Second
+	widePatience     = 10 * time.Second
+	widePatienceLast = 20 * time.Second
 )
 
 // A wideMessage is a text message by which the ends of a channel agree, before
