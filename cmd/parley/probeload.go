@@ -140,7 +140,7 @@ func (p *prober) loadOne(ctx context.Context, i int, settled func(), enough <-ch
 		r = p.look(ctx, a, late, begin)
 	}
 	a.end()
-	a.tapes.discard()
+	defer a.tapes.discard()
 	r.Metrics = a.witness.measurements()
 	if r.Verdict != scenario.Pass {
 		r.Evidence = p.keep(a, &r)
