@@ -18,26 +18,26 @@ import (
 // ICE, DTLS or congestion control) and aiortc. They take turns, each for benchTime.
 
 const (
-	benchTime   = 5 * time.Second
-	benchSettle = 3 * time.Second // for a call to come up to its bitrate
-	benchRate   = "900k"
-	srtpKey     = "zIoFv5S1tRTSaxWGIiYQRGVKEUCX5tSDbYU3b7tL" // of ffmpeg at both ends; 30 bytes in base64
+	benchTime       = 5 * time.Second
+	benchSettle     = 3 * time.Second // for a call to come up to its bitrate
+	benchStreamRate = "900k"
+	srtpKey         = "zIoFv5S1tRTSaxWGIiYQRGVKEUCX5tSDbYU3b7tL" // of ffmpeg at both ends; 30 bytes in base64
 )
 
 // bench is where the files are, and what runs.
-type bench struct {
+type streamBench struct {
 	t              *testing.T
 	dir, server    string
 	film, pictures string // the same, as VP8 and as raw pictures
 	count          int
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *streamBench {
 	_, server := serving(t)
-	b := &bench{t: t, dir: t.TempDir(), server: server}
+	b := &streamBench{t: t, dir: t.TempDir(), server: server}
 	b.film, b.pictures = filepath.Join(b.dir, "film.ivf"), filepath.Join(b.dir, "film.y4m")
 	source := []string{"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x480:rate=30:duration=8", "-pix_fmt", "yuv420p"}
-	for _, args := range [][]string{{"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", benchRate, b.film}, {b.pictures}} {
+	for _, args := range [][]string{{"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", benchStreamRate, b.film}, {b.pictures}} {
 		if said, err := exec.Command("ffmpeg", append(source, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("%v (make deps installs ffmpeg): %s", err, said)
 		}
@@ -46,16 +46,16 @@ func newBench(t *testing.T) *bench {
 }
 
 // work starts the two ends of a stream, and returns the process that is measured.
-type work func(b *bench) *process
+type work func(b *streamBench) *process
 
 // parley runs the build with all encoders.
-func (b *bench) parley(args ...string) *process {
+func (b *streamBench) parley(args ...string) *process {
 	return builds[len(builds)-1].parley(b.t, os.Environ(), append(args, "--server", b.server)...)
 }
 
 // sends measures a caller.
 func sends(args ...string) work {
-	return func(b *bench) *process {
+	return func(b *streamBench) *process {
 		b.answers()
 		p := b.parley(append([]string{"call", b.name(), "--loop", "--video-bitrate", "900000", "--stats-interval", "0"}, b.fill(args)...)...)
 		p.says(b.t, "sending video")
@@ -65,7 +65,7 @@ func sends(args ...string) work {
 
 // takes measures who answers.
 func takes(args ...string) work {
-	return func(b *bench) *process {
+	return func(b *streamBench) *process {
 		p := b.answers(args...)
 		b.parley("call", b.name(), "--loop", "--video", b.film)
 		p.says(b.t, "receiving video")
@@ -74,9 +74,9 @@ func takes(args ...string) work {
 }
 
 // name is a new one for each pair.
-func (b *bench) name() string { return "bob" + strconv.Itoa(b.count) }
+func (b *streamBench) name() string { return "bob" + strconv.Itoa(b.count) }
 
-func (b *bench) answers(args ...string) *process {
+func (b *streamBench) answers(args ...string) *process {
 	b.count++
 	p := b.parley(append([]string{"answer", "--as", b.name(), "--stats-interval", "0"}, args...)...)
 	p.says(b.t, "waiting for calls")
@@ -84,7 +84,7 @@ func (b *bench) answers(args ...string) *process {
 }
 
 // draws measures who answers in a terminal.
-func draws(b *bench) *process {
+func draws(b *streamBench) *process {
 	b.count++
 	path, err := builds[len(builds)-1].path()
 	if err != nil {
@@ -99,7 +99,7 @@ func draws(b *bench) *process {
 }
 
 // fill puts the files in.
-func (b *bench) fill(args []string) []string {
+func (b *streamBench) fill(args []string) []string {
 	all := make([]string, len(args))
 	for i, a := range args {
 		all[i] = strings.NewReplacer("FILM", b.film, "PICTURES", b.pictures, "DIR", b.dir).Replace(a)
@@ -107,13 +107,13 @@ func (b *bench) fill(args []string) []string {
 	return all
 }
 
-func (b *bench) run(name string, args ...string) *process {
+func (b *streamBench) run(name string, args ...string) *process {
 	return launch(b.t, exec.Command(name, b.fill(args)...), args)
 }
 
 // ffmpegSends measures ffmpeg as it sends to a port where nobody reads.
 func ffmpegSends(args ...string) work {
-	return func(b *bench) *process {
+	return func(b *streamBench) *process {
 		sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			b.t.Fatal(err)
@@ -123,7 +123,7 @@ func ffmpegSends(args ...string) work {
 	}
 }
 
-func (b *bench) ffmpegTo(port int, args ...string) *process {
+func (b *streamBench) ffmpegTo(port int, args ...string) *process {
 	all := append([]string{"-v", "error", "-re", "-stream_loop", "-1"}, args...)
 	return b.run("ffmpeg", append(all, "-f", "rtp", "-srtp_out_suite", "AES_CM_128_HMAC_SHA1_80", "-srtp_out_params", srtpKey,
 		fmt.Sprintf("srtp://127.0.0.1:%d", port))...)
@@ -131,7 +131,7 @@ func (b *bench) ffmpegTo(port int, args ...string) *process {
 
 // ffmpegTakes measures ffmpeg as it receives.
 func ffmpegTakes(args ...string) work {
-	return func(b *bench) *process {
+	return func(b *streamBench) *process {
 		free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			b.t.Fatal(err)
@@ -152,7 +152,7 @@ func ffmpegTakes(args ...string) work {
 
 // aiortcCalls measures one of two ends: send or take.
 func aiortcCalls(measured string, send, take []string) work {
-	return func(b *bench) *process {
+	return func(b *streamBench) *process {
 		b.count++
 		script, err := filepath.Abs("testdata/bench/end.py")
 		if err != nil {
@@ -179,14 +179,14 @@ func TestBenchMedia(t *testing.T) {
 			aiortcCalls("take", []string{"FILM", "copy"}, []string{"DIR/x.mp4"})},
 		{"encoded to VP8 and sent", sends("--video", "PICTURES", "--video-codec", "vp8"),
 			ffmpegSends("-i", "PICTURES", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "-8", "-lag-in-frames", "0",
-				"-static-thresh", "1", "-threads", "1", "-b:v", benchRate), // as parley has it
+				"-static-thresh", "1", "-threads", "1", "-b:v", benchStreamRate), // as parley has it
 			aiortcCalls("send", []string{"PICTURES", "vp8"}, nil)},
 		{"encoded to H.264 and sent", sends("--video", "PICTURES", "--video-codec", "h264"),
-			ffmpegSends("-i", "PICTURES", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-b:v", benchRate),
+			ffmpegSends("-i", "PICTURES", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-b:v", benchStreamRate),
 			aiortcCalls("send", []string{"PICTURES", "h264"}, nil)},
 		{"encoded to VP9 and sent", sends("--video", "PICTURES", "--video-codec", "vp9"),
 			ffmpegSends("-i", "PICTURES", "-strict", "-2", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8",
-				"-lag-in-frames", "0", "-static-thresh", "1", "-threads", "1", "-b:v", benchRate), nil},
+				"-lag-in-frames", "0", "-static-thresh", "1", "-threads", "1", "-b:v", benchStreamRate), nil},
 		{"received, decoded and shown, VP8", draws, ffmpegTakes("-vf", "scale=120:60", "-pix_fmt", "rgb24", "-f", "rawvideo", "/dev/null"),
 			aiortcCalls("take", []string{"FILM", "copy"}, nil)},
 	}
@@ -201,7 +201,7 @@ func TestBenchMedia(t *testing.T) {
 }
 
 // measure is the share of a core that a process and its children take.
-func (b *bench) measure(w work) (share string) {
+func (b *streamBench) measure(w work) (share string) {
 	if w == nil {
 		return "–"
 	}
@@ -225,7 +225,7 @@ func (b *bench) measure(w work) (share string) {
 }
 
 // used is the time of the processor that a process and its children have had.
-func (b *bench) used(pid int) time.Duration {
+func (b *streamBench) used(pid int) time.Duration {
 	b.t.Helper()
 	used := processTime(b.t, pid)
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
