@@ -107,7 +107,7 @@ func (c *Call) DeliverLost() { c.box.post(deliveredLost{}) }
 func (c *Call) DeliverLeave() { c.box.post(deliveredLeave{}) }
 
 // Say sends a line of text as soon as a data channel is open, see talk.go. The
-// event TextSent tells when it went.
+// event TextSent tells when it went, or TextRefused that it will not.
 func (c *Call) Say(line string) { c.box.post(said{line}) }
 
 // Hangup ends the call: what was said is flushed, then the other side is told.

@@ -289,6 +289,26 @@ func TestTheLimitOfTheOtherSideIsKept(t *testing.T) {
 	}
 }
 
+// A line that the other side would not take is refused, and those after it go.
+func TestALineThatIsTooLongIsRefused(t *testing.T) {
+	a, b := pair(t, func(caller, answerer *Config) {
+		answerer.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
+			return strings.ReplaceAll(s, "a=max-message-size:262144\r\n", "a=max-message-size:1000\r\n"), true
+		}
+	})
+	long := strings.Repeat("x", 1001)
+	for _, line := range []string{"short", long, "short again"} {
+		a.call.Say(line)
+	}
+	b.awaitText("short again")
+	if e := await(a, func(TextRefused) bool { return true }); e.Text != long || !errors.Is(e.Reason, ErrTooLong) {
+		t.Errorf("%d bytes were refused: %v", len(e.Text), e.Reason)
+	}
+	if n := happenings(a, func(e TextSent) bool { return e.Text != long }); n != 2 {
+		t.Errorf("%d lines were sent, want two", n)
+	}
+}
+
 func TestNegotiatedChannelsNeedNoAnnouncement(t *testing.T) {
 	_, _, ours, theirs := channels(t, ChannelOptions{Label: "n", Negotiated: true, ID: 7}, nil)
 	if ours.ID() != 7 || theirs.ID() != 7 || theirs.OpenedByPeer() {

@@ -57,6 +57,13 @@ type TextSent struct {
 	Text    string
 }
 
+// TextRefused is a line given to Say that will not be sent, and why: Reason wraps
+// ErrTooLong where the other side takes no message of that size.
+type TextRefused struct {
+	Text   string
+	Reason error
+}
+
 // CodeKnown tells the verification code, see verify.go: the other end shows the
 // same, unless somebody sits between. It comes before the connection, and once
 // more when the code has been confirmed.
@@ -113,6 +120,7 @@ func (ChannelOpened) event()    {}
 func (ChannelClosed) event()    {}
 func (MessageReceived) event()  {}
 func (TextSent) event()         {}
+func (TextRefused) event()      {}
 func (CodeKnown) event()        {}
 func (TrackReceived) event()    {}
 func (TrackMuted) event()       {}

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -30,7 +29,7 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		return WeLeft, nil
 	case said:
 		if !c.talk.say(m.line) {
-			c.cfg.OnEvent(Warned{"a line of text was dropped: too many wait for a data channel"})
+			c.cfg.OnEvent(TextRefused{m.line, errTooManyWait})
 		}
 		c.sayDue()
 	case confirmed:
@@ -177,7 +176,7 @@ func (c *Call) sayDue() {
 	ch, lines := c.talk.due()
 	for _, line := range lines {
 		if err := ch.Send([]byte(line), true); err != nil {
-			c.cfg.OnEvent(Warned{fmt.Sprintf("a line of text was not sent: %v", err)})
+			c.cfg.OnEvent(TextRefused{line, err})
 			continue
 		}
 		c.cfg.OnEvent(TextSent{ch, line})

@@ -1,6 +1,9 @@
 package peer
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // talk decides on which channel the text of this side goes. It has no clock and
 // no Pion, the call tells it what happens.
@@ -26,6 +29,8 @@ const hearingGrace = 250 * time.Millisecond
 
 // maxWaiting is how many lines wait for a channel.
 const maxWaiting = 1024
+
+var errTooManyWait = errors.New("too many lines wait for a data channel")
 
 // opened notes a channel. It tells if a grace has to be waited for.
 func (t *talk) opened(ch *Channel) (grace bool) {

@@ -35,7 +35,8 @@ command, and /help lists them:
 
 Without a terminal, and with --plain, it reads lines and prints lines: what others
 say to stdout, everything else to stderr. Then it ends once its input has ended and
-is sent, or when the call to NAME ends, with the exit code of that:
+is sent, or when the call to NAME ends, with the exit code of that, or 1 if the
+other side did not take a line, say because it is too long:
    echo 'The build is broken.' | parley chat bob
    parley chat --as log --accept --plain < /dev/tty > log.txt`,
 		Flags:        slices.Concat(signalingFlags(""), chatFlags(), sourceFlags(), pathFlags(), verifyFlags(), outputFlags()),
@@ -70,6 +71,7 @@ type chat struct {
 	scripted bool        // nobody is at the keyboard
 	accept   bool        // calls are not asked for
 	onScreen atomic.Bool // everything told goes to a screen
+	refused  atomic.Bool // a line was not sent
 	files    *receiving
 
 	outcome atomic.Pointer[callEnded] // how the latest call with with ended
@@ -172,13 +174,25 @@ func (c *chat) run(ctx context.Context) error {
 	c.own(ctx)
 	giveBack()
 	c.work.Wait()
-	if errors.Is(context.Cause(ctx), errQuit) {
-		if o := c.outcome.Load(); o != nil && c.scripted {
-			return o.err
-		}
+	if !errors.Is(context.Cause(ctx), errQuit) {
+		return c.result(ctx)
+	}
+	return c.verdict()
+}
+
+// verdict is what a script learns of a chat that it ended: how the call went, and
+// if all its lines did. A person has seen it.
+func (c *chat) verdict() error {
+	if !c.scripted {
 		return nil
 	}
-	return c.result(ctx)
+	if o := c.outcome.Load(); o != nil && o.err != nil {
+		return o.err
+	}
+	if c.refused.Load() {
+		return failf(exitFailure, "not all lines were sent; each has its reason above")
+	}
+	return nil
 }
 
 // attend takes the terminal, or begins to read lines, until the function is

@@ -101,6 +101,9 @@ func (c *chat) hear(e event) (taken bool) {
 	case "text":
 		c.inbox.post(tui.Said{Peer: e.peer, Text: e.text("text"), Mine: e.text("direction") == "out"})
 		return onScreen
+	case "refused":
+		c.refused.Store(true)
+		c.inbox.post(tui.Refused{Peer: e.peer})
 	case "state":
 		switch e.text("connection") {
 		case "connected":
@@ -121,7 +124,7 @@ func (c *chat) hear(e event) (taken bool) {
 		return onScreen
 	}
 	if say != "" && onScreen {
-		c.inbox.post(tui.Noted{Peer: e.peer, Text: say, Alert: e.name == eventWarning})
+		c.inbox.post(tui.Noted{Peer: e.peer, Text: say, Alert: e.alert || e.name == eventWarning})
 	}
 	return onScreen
 }

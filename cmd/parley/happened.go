@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,6 +41,8 @@ func (c *session) happened(e peer.Event) {
 		c.tellChannel(e.Channel, "closed")
 	case peer.TextSent:
 		c.tellText(e.Channel.Label(), "out", e.Text)
+	case peer.TextRefused:
+		c.tellRefused(e)
 	case peer.MessageReceived:
 		c.message(e)
 	case peer.CodeKnown:
@@ -144,6 +147,23 @@ func (c *session) tellText(label, direction, text string) {
 		ev.say = "said: " + paragraph(text)
 	}
 	c.report.report(ev)
+}
+
+// maxShown is how many characters of a line that was refused are shown: enough to
+// know which one it was.
+const maxShown = 24
+
+func (c *session) tellRefused(e peer.TextRefused) {
+	begins := e.Text
+	if all := []rune(e.Text); len(all) > maxShown {
+		begins = string(all[:maxShown]) + "…"
+	}
+	say := fmt.Sprintf("%s does not get \"%s\": %v", printable(c.name), printable(begins), e.Reason)
+	if errors.Is(e.Reason, peer.ErrTooLong) {
+		say += "; say it in parts, or send a file"
+	}
+	c.report.report(event{name: "refused", peer: c.name, alert: true, say: say,
+		fields: []field{{"text", e.Text}, {"reason", e.Reason.Error()}}})
 }
 
 func (c *session) tellTrack(kind webrtc.RTPCodecType, mime, direction string) {

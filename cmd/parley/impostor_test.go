@@ -11,8 +11,9 @@ import (
 	wire "parley/signal"
 )
 
-// impostor NAME garbled|unsafe signs in as NAME and answers one call badly:
-// with no description, or with one whose certificate is another's.
+// impostor NAME garbled|unsafe|terse signs in as NAME and answers one call badly:
+// with no description, or with one whose certificate is another's; or well, but
+// takes no message of more than 1000 bytes.
 func impostor(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	client, err := wire.Dial(ctx, ts.Getenv("PARLEY_SERVER"), nil)
@@ -37,8 +38,13 @@ func impostor(ts *testscript.TestScript, _ bool, args []string) {
 				continue
 			}
 			sdp := "v=0\r\nnonsense"
-			if args[1] == "unsafe" {
+			switch args[1] {
+			case "unsafe":
 				sdp = wrongFingerprint(pc, m.SDP)
+			case "terse":
+				// Pion closes a channel that nobody takes
+				pc.OnDataChannel(func(ch *webrtc.DataChannel) { ch.OnMessage(func(webrtc.DataChannelMessage) {}) })
+				sdp = regexp.MustCompile(`a=max-message-size:\d+`).ReplaceAllString(completeAnswer(pc, m.SDP), "a=max-message-size:1000")
 			}
 			_ = client.Send(ctx, wire.Message{Type: wire.Answer, Peer: m.Peer, SDP: sdp})
 		}
@@ -54,6 +60,12 @@ func impostorConnection(options ...func(*webrtc.API)) (*webrtc.PeerConnection, e
 // wrongFingerprint is a complete answer but for the fingerprint, "" if it
 // cannot be made.
 func wrongFingerprint(pc *webrtc.PeerConnection, offer string) string {
+	fingerprint := regexp.MustCompile(`a=fingerprint:sha-256 \S+`)
+	return fingerprint.ReplaceAllString(completeAnswer(pc, offer), "a=fingerprint:sha-256 "+strings.Repeat("00:", 31)+"00")
+}
+
+// completeAnswer is an answer with all candidates, "" if it cannot be made.
+func completeAnswer(pc *webrtc.PeerConnection, offer string) string {
 	if pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}) != nil {
 		return ""
 	}
@@ -66,6 +78,5 @@ func wrongFingerprint(pc *webrtc.PeerConnection, offer string) string {
 		return ""
 	}
 	<-complete
-	fingerprint := regexp.MustCompile(`a=fingerprint:sha-256 \S+`)
-	return fingerprint.ReplaceAllString(pc.LocalDescription().SDP, "a=fingerprint:sha-256 "+strings.Repeat("00:", 31)+"00")
+	return pc.LocalDescription().SDP
 }

@@ -36,6 +36,7 @@ type event struct {
 	say    string  // the sentence for stderr, printable; "" for none
 	data   string  // the line for stdout, printable; "" for none
 	detail bool    // the sentence is for --verbose only
+	alert  bool    // the sentence is one that a user should know even with --quiet
 }
 
 // The names that reporter.hear knows a status line and a warning by, which are
@@ -65,7 +66,12 @@ func (r *reporter) report(e event) {
 		r.wipe()
 		fmt.Fprintln(r.out, e.data)
 	}
-	if e.say != "" && !r.quiet && (r.verbose || !e.detail) {
+	switch {
+	case e.say == "":
+	case e.alert:
+		r.wipe()
+		fmt.Fprintf(r.err, "parley: %s\n", e.say)
+	case !r.quiet && (r.verbose || !e.detail):
 		r.wipe()
 		fmt.Fprintln(r.err, r.dim(e.say))
 	}

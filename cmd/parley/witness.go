@@ -176,6 +176,8 @@ func (w *witness) happened(e peer.Event) {
 		w.note("sending."+e.Track.Kind().String(), codecName(e.Codec.MimeType))
 	case peer.TrackRefused:
 		w.note("refused."+e.Track.Kind().String(), "true")
+	case peer.TextRefused:
+		w.note("warning", e.Reason.Error())
 	case peer.Warned:
 		w.note("warning", e.Text)
 	}

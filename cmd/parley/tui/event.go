@@ -35,6 +35,8 @@ type (
 		Peer, Text string
 		Mine       bool
 	}
+	// Refused is a line of ours that will not be said; Noted tells why.
+	Refused struct{ Peer string }
 	// Noted is a sentence of ours, printable, about a call or, with no Peer,
 	// about all. It has been told already where there is no screen.
 	Noted struct {
@@ -64,6 +66,7 @@ func (InputEnded) event() {}
 func (Listed) event()     {}
 func (Moved) event()      {}
 func (Said) event()       {}
+func (Refused) event()    {}
 func (Noted) event()      {}
 func (Progress) event()   {}
 func (Asked) event()      {}

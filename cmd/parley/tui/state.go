@@ -125,6 +125,8 @@ func (s *State) happened(e Event) {
 		s.moved(e)
 	case Said:
 		s.said(e)
+	case Refused:
+		s.settled(s.with(e.Peer))
 	case Noted:
 		s.noted(e)
 	case Progress:
@@ -158,10 +160,13 @@ func (s *State) said(e Said) {
 	k := theirs
 	if e.Mine {
 		k = mine
-		s.talks[i].unsent = max(s.talks[i].unsent-1, 0)
+		s.settled(i)
 	}
 	s.add(i, k, e.Text)
 }
+
+// settled counts a line less that waits to be sent.
+func (s *State) settled(i int) { s.talks[i].unsent = max(s.talks[i].unsent-1, 0) }
 
 func (s *State) noted(e Noted) {
 	i := s.at

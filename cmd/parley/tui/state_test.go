@@ -71,6 +71,8 @@ func TestActions(t *testing.T) {
 		"the input ends":         {up, InputEnded{}, []Action{Quit{InputOver: true}}},
 		"it ends too early":      {append(up, Entered{"hi"}), InputEnded{}, nil},
 		"and then it is sent":    {append(up, Entered{"hi"}, InputEnded{}), Said{"bob", "hi", true}, []Action{Quit{InputOver: true}}},
+		"and then it is refused": {append(up, Entered{"hi"}, InputEnded{}), Refused{"bob"}, []Action{Quit{InputOver: true}}},
+		"one is refused of two":  {append(up, Entered{"hi"}, Entered{"ho"}, InputEnded{}), Refused{"bob"}, nil},
 		"the call ends too early": {append(up, Entered{"hi"}, InputEnded{}), Moved{"bob", Apart},
 			[]Action{Tell{"bob did not get the last 1 lines", true}, Quit{InputOver: true}}},
 		"path": {append(up, Pasted{"/send a"}), Key{Name: "tab"}, []Action{ListFiles{"a"}}},
