@@ -33,11 +33,20 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 	case tui.Stats:
 		c.inCall(a.Peer, func(s *session) { c.obey(s, command{Command: "stats"}) })
 	case tui.Mute:
-		word := "unmute"
-		if a.Muted {
-			word = "mute"
-		}
-		c.inCall(a.Peer, func(s *session) { c.obey(s, command{Command: word, Kind: a.Kind}) })
+		c.inCall(a.Peer, func(s *session) { c.mute(s, a.Kind, a.Muted) })
+	}
+}
+
+// mute makes silent at once what is sent, or lets it be heard; and the other side,
+// where a person may wait for a word, is told, if it takes another offer.
+func (c *chat) mute(s *session, kind string, muted bool) {
+	word := "unmute"
+	if muted {
+		word = "mute"
+	}
+	c.obey(s, command{Command: word, Kind: kind})
+	for _, t := range s.allSending(kind) {
+		s.withdraw(t, muted)
 	}
 }
 

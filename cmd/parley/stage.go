@@ -68,11 +68,12 @@ func (c *session) play(s media.Source) {
 	})
 }
 
-// withdraw tells the other side that a device is gone, or back.
-func (c *session) withdraw(s media.Source, gone bool) {
-	c.call.Withdraw(s, gone, func(err error) {
+// withdraw tells the other side that nothing comes by a track for now, because
+// its device is gone or muted, or that it goes on.
+func (c *session) withdraw(t webrtc.TrackLocal, gone bool) {
+	c.call.Withdraw(t, gone, func(err error) {
 		if err != nil && c.ctx.Err() == nil {
-			c.logger.Debug("the other side is not told of a device", "kind", s.Kind(), "gone", gone, "error", err)
+			c.logger.Debug("the other side is not told that a track pauses", "kind", t.Kind(), "gone", gone, "error", err)
 		}
 	})
 }
@@ -147,14 +148,19 @@ func (c *session) remove(kind string, done func(error)) {
 	})
 }
 
-// mute makes what is sent of a kind, or of all if it is "", silent.
-func (c *session) mute(kind string, muted bool, done func(error)) {
-	var tracks []webrtc.TrackLocal
+// allSending are the tracks that are sent of a kind, or of all if it is "".
+func (c *session) allSending(kind string) (tracks []webrtc.TrackLocal) {
 	for _, k := range kinds() {
 		if t := c.sending(k); t != nil && (kind == "" || kind == k) {
 			tracks = append(tracks, t)
 		}
 	}
+	return tracks
+}
+
+// mute makes what is sent of a kind, or of all if it is "", silent.
+func (c *session) mute(kind string, muted bool, done func(error)) {
+	tracks := c.allSending(kind)
 	if len(tracks) == 0 {
 		done(fmt.Errorf("no %s is sent", orAll(kind, "sound or picture")))
 		return

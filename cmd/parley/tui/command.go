@@ -20,7 +20,7 @@ func commands() []command {
 		{"/decline", "[NAME]", "say no", func(s *State, o string) { s.answer(o, false) }},
 		{"/hangup", "[NAME]", "end the call", (*State).hangup},
 		{"/help", "", "these lines", (*State).help},
-		{"/mute", "[audio|video]", "send silence, a still picture", func(s *State, o string) { s.mute(o, true) }},
+		{"/mute", "[audio|video]", "send silence and a still picture, and say so", func(s *State, o string) { s.mute(o, true) }},
 		{"/quit", "", "hang up and leave", func(s *State, _ string) { s.quit(Quit{}) }},
 		{"/send", "FILE...", "send files; quote a name with spaces", (*State).send},
 		{"/stats", "", "numbers of the call", (*State).stats},
