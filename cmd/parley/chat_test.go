@@ -137,6 +137,39 @@ func TestChatScreen(t *testing.T) {
 	carol.ends(t, 0)
 }
 
+// The server is lost in mid-call and comes back: the screen says so, and what is
+// said meanwhile arrives.
+func TestChatScreenWithoutServer(t *testing.T) {
+	s := terminal(t, "serve", "--listen", "127.0.0.1:0", "--output", "ndjson")
+	s.says(t, `"event":"listening".*\n`)
+	events, err := readEvents(s.out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprint(events[0]["address"])
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := inTmux(t, 60, 12, fmt.Sprintf("cd %s; %s chat --as bob --accept --server ws://%s; echo ended with $?; exec sleep 1000", t.TempDir(), path, address))
+	x.has("waiting for calls to bob")
+	alice := typing(t, "chat", "bob", "--as", "alice", "--server", "ws://"+address)
+	x.has("bob │ [alice*]")
+	_ = s.cmd.Process.Kill()
+	<-s.exited
+	x.has("bob (server lost) │ [alice*]")
+	alice.types(t, "are you there?")
+	x.has("alice: are you there?")
+	x.enters("yes")
+	alice.says(t, "bob: yes")
+	again := terminal(t, "serve", "--listen", address)
+	again.says(t, "signaling on")
+	x.has("bob │ [alice*]")
+	x.enters("/quit")
+	x.has("ended with 0")
+	alice.ends(t, 0)
+}
+
 // typing is terminal with an input that types writes to.
 func typing(t *testing.T, args ...string) *process {
 	t.Helper()

@@ -120,6 +120,8 @@ func (c *chat) hear(e event) (taken bool) {
 		case "disconnected":
 			c.inbox.post(tui.Moved{Peer: e.peer, To: tui.Disconnected})
 		}
+	case "signaling":
+		c.inbox.post(tui.Served{Lost: e.text("state") == "lost"})
 	case "end":
 		c.inbox.post(func() { // a new call with the same may be up already
 			if s := c.callWith(e.peer); s == nil || s.ctx.Err() != nil {

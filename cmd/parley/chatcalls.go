@@ -50,6 +50,9 @@ func (c *chat) place(ctx context.Context, name string) {
 		c.over(name, &silent{err})
 		return
 	}
+	if c.line.away.Load() {
+		c.report.say("%s is called once the signaling server is back", printable(name))
+	}
 	c.mu.Lock()
 	c.calls[name], c.latest = s, s
 	c.mu.Unlock()

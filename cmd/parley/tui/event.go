@@ -37,6 +37,9 @@ type (
 	}
 	// Refused is a line of ours that will not be said; Noted tells why.
 	Refused struct{ Peer string }
+	// Served tells if the signaling server is there. Calls that are up go on
+	// without it.
+	Served struct{ Lost bool }
 	// Noted is a sentence of ours, printable, about a call or, with no Peer,
 	// about all. It has been told already where there is no screen.
 	Noted struct {
@@ -67,6 +70,7 @@ func (Listed) event()     {}
 func (Moved) event()      {}
 func (Said) event()       {}
 func (Refused) event()    {}
+func (Served) event()     {}
 func (Noted) event()      {}
 func (Progress) event()   {}
 func (Asked) event()      {}

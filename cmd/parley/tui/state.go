@@ -36,6 +36,7 @@ type State struct {
 	at        int    // the one that is shown
 	questions []Asked
 	progress  string
+	unserved  bool // the signaling server is lost
 	edit      editor
 	offered   []string // completions that are shown
 	columns   int
@@ -127,6 +128,8 @@ func (s *State) happened(e Event) {
 		s.said(e)
 	case Refused:
 		s.settled(s.with(e.Peer))
+	case Served:
+		s.unserved = e.Lost
 	case Noted:
 		s.noted(e)
 	case Progress:

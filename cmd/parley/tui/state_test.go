@@ -185,6 +185,18 @@ func TestViewFits(t *testing.T) {
 	}
 }
 
+// A server that is lost stands in the bar until it is back, whatever is shown.
+func TestALostServerIsShown(t *testing.T) {
+	s, _ := after(t, New(Options{Me: "alice"}), Moved{"bob", Connected})
+	for _, lost := range []bool{true, false} {
+		s, _ = after(t, s, Served{lost})
+		bar, _, _ := strings.Cut(ansi.Strip(s.View().Content), "\n")
+		if want := map[bool]string{true: "alice (server lost) │ [bob*]", false: "alice │ [bob*]"}[lost]; bar != want {
+			t.Errorf("the bar is %q, want %q", bar, want)
+		}
+	}
+}
+
 func TestScrolling(t *testing.T) {
 	s, _ := after(t, New(Options{}), Resized{40, 8}, Moved{"bob", Connected})
 	for i := range 20 {

@@ -65,6 +65,9 @@ func (s *State) bar() string {
 	if s.Me != "" {
 		bar = s.oneRow(s.Me)
 	}
+	if s.unserved {
+		bar += " (server lost)"
+	}
 	bar = dim(bar + " │")
 	for i := range s.talks {
 		t := &s.talks[i]
