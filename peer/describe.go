@@ -119,6 +119,7 @@ func Describe(text string) (*Description, error) {
 	d.Trickle = hasOption(parsed, "trickle")
 	d.wide, _ = parsed.Attribute(wideAttribute)
 	dropCandidates(parsed)
+	dropGroups(parsed)
 	return d, d.divide(parsed)
 }
 
@@ -190,12 +191,7 @@ func firstAttribute(parsed *sdp.SessionDescription, key string) string {
 }
 
 func hasOption(parsed *sdp.SessionDescription, option string) bool {
-	for _, o := range strings.Fields(firstAttribute(parsed, "ice-options")) {
-		if o == option {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Fields(firstAttribute(parsed, "ice-options")), option)
 }
 
 // dropCandidates removes the candidates that Pion cannot use, which would make
@@ -207,6 +203,15 @@ func dropCandidates(parsed *sdp.SessionDescription) {
 			return a.Key == "candidate" && err != nil
 		})
 	}
+}
+
+// dropGroups removes the groups that are not BUNDLE, such as libdatachannel's for
+// lip sync (LS, RFC 5888 §7): Pion takes the last group for the bundle, and
+// answers whatever is not in it with port 0.
+func dropGroups(parsed *sdp.SessionDescription) {
+	parsed.Attributes = slices.DeleteFunc(parsed.Attributes, func(a sdp.Attribute) bool {
+		return a.Key == "group" && !strings.HasPrefix(a.Value, "BUNDLE")
+	})
 }
 
 // marked returns our description as it goes over the wire: with a session name

@@ -248,3 +248,18 @@ func TestTheDTLSRoleStaysInALaterOffer(t *testing.T) {
 		t.Errorf("the page was %s at first; later answers say %v, want %v", first, answers, want)
 	}
 }
+
+// libdatachannel groups sound and picture for lip sync.
+func TestAnOfferWithAnotherGroup(t *testing.T) {
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
+			if kind == "offer" {
+				s = strings.Replace(s, "\r\nm=", "\r\na=group:LS a1\r\nm=", 1)
+			}
+			return s, true
+		}
+	})
+	a.call.Say("hello")
+	b.awaitText("hello")
+}

@@ -13,8 +13,6 @@ func knownLimit(c encounter) string {
 		return "werift, which restarts since shinyoshiaki/werift-webrtc#430, finds no new path if it made the first offer; whose fault that is is not known"
 	case c.What == "restart" && c.Peer == "gstreamer" && c.Offers:
 		return "webrtcbin finds no new path if it made the first offer; its ICE restart is a basic one: gst-plugins-bad!1877"
-	case c.What == "all" && c.Peer == "libdatachannel" && c.Offers:
-		return "a limit of parley: it refuses the data section of this offer, so that no channel opens; the cause is not known"
 	}
 	return ""
 }
