@@ -79,7 +79,11 @@ func judgeEncounter(c encounter, err error) (scenario.Verdict, string) {
 	if errors.As(err, &lacks) {
 		return scenario.Skip, lacks.why
 	}
-	return scenario.Judge(scenario.Scenario{Known: knownLimit(c)}, err)
+	known := knownLimit(c)
+	if err == nil && eitherWay(c) {
+		known = ""
+	}
+	return scenario.Judge(scenario.Scenario{Known: known}, err)
 }
 
 // meet has the two call each other.
