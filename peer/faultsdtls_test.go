@@ -101,6 +101,44 @@ func dtlsFaults() map[string]func(*testing.T) {
 				f.handshake().associate().talks()
 			})
 		},
+		// The ClientHello, too, and each pair of records the wrong way round.
+		"70_fragments_out_of_order": func(t *testing.T) {
+			both(t, nil, func(t *testing.T, f *faulty) {
+				f.connect()
+				var mu sync.Mutex
+				var held []byte
+				short := 0
+				f.Outgoing(func(record []byte) [][]byte {
+					mu.Lock()
+					defer mu.Unlock()
+					if record[0] == 22 && len(record) > 25 && fragment(record) {
+						short++
+					}
+					if held == nil {
+						held = bytes.Clone(record)
+						return nil
+					}
+					swapped := [][]byte{record, held}
+					held = nil
+					return swapped
+				})
+				config := f.Config()
+				config.MTU, config.FlightInterval = 100, 50*time.Millisecond
+				session, err := f.Handshake(f.ctx, config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = session.Close() })
+				f.session = session
+				f.Outgoing(nil)
+				mu.Lock()
+				if short < 2 {
+					t.Errorf("%d records of the handshake were fragments", short)
+				}
+				mu.Unlock()
+				f.associate().talks()
+			})
+		},
 		"70_every_second_record_lost": func(t *testing.T) {
 			both(t, nil, func(t *testing.T, f *faulty) {
 				f.connect()
@@ -196,3 +234,7 @@ func expired(t *testing.T) tls.Certificate {
 	der := must(x509.CreateCertificate(crand.Reader, &template, &template, key.Public(), key))(t)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
+
+// fragment tells if a record in the clear has a part of a handshake message
+// (RFC 6347 §4.2.2).
+func fragment(record []byte) bool { return !bytes.Equal(record[14:17], record[22:25]) }

@@ -218,6 +218,8 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 		return &silent{cause}
 	case errors.Is(cause, errTimeout) && len(c.checks) == 0:
 		return c.timedOut()
+	case end == peer.TheyLeft && c.out && !c.isConnected() && c.call.Answered():
+		return failf(exitAbsent, "%s hung up before the call was connected: %w", printable(c.name), c.call.Why())
 	case end == peer.TheyLeft && c.out && !c.isConnected():
 		return failf(exitAbsent, "%s said no, or is busy", printable(c.name))
 	case c.carrier != nil && len(c.checks) == 0:

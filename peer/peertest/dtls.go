@@ -25,6 +25,9 @@ type DTLS struct {
 	// FlightInterval is the time after which a flight is sent again, each time.
 	// Default: Pion's, twice as long each time.
 	FlightInterval time.Duration
+	// MTU is the longest record of the handshake, in bytes: longer messages come
+	// in fragments (RFC 6347 §4.2.3). Default: Pion's.
+	MTU int
 }
 
 // Config is what a peer in good standing would use: change it before Handshake.
@@ -43,6 +46,9 @@ func (d *DTLS) options() []dtls.Option {
 	}
 	if len(d.Certificates) > 0 {
 		o = append(o, dtls.WithCertificates(d.Certificates...))
+	}
+	if d.MTU > 0 {
+		o = append(o, dtls.WithMTU(d.MTU))
 	}
 	if d.FlightInterval > 0 {
 		o = append(o, dtls.WithFlightInterval(d.FlightInterval), dtls.WithDisableRetransmitBackoff(true))

@@ -1,0 +1,70 @@
+//go:build linux
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A path that loses what is longer than 1280 bytes, and tells nobody, carries a
+// call: no packet of ours is longer, with IPv6's minimum for the measure (RFC 8200
+// §5). One that loses more does not let the DTLS handshake through: the call ends
+// with that for a reason.
+func TestNetworkShortPackets(t *testing.T) {
+	begin := func(t *testing.T, most string, flags ...string) (alice, bob *process) {
+		t.Parallel()
+		l := newNetwork(t)
+		l.signaling()
+		a, b := l.public("alice", "203.0.113.11/24"), l.public("bob", "203.0.113.12/24")
+		a.cut(allUDP + " meta length > " + most)
+		b.cut(allUDP + " meta length > " + most)
+		media := []string{"--server", labServer, "--video", "test", "--audio", "test"}
+		bob = b.parley(t, append([]string{"answer", "--as", "bob", "--once"}, media...)...)
+		bob.says(t, "waiting for calls")
+		return a.parley(t, slices.Concat([]string{"call", "bob", "--as", "alice"}, media, flags)...), bob
+	}
+	t.Run("1280 bytes", func(t *testing.T) {
+		alice, bob := begin(t, "1280", "--say", strings.Repeat("long ", 10_000)+"end", "--expect", "video.frames>=20", "--expect", "audio.packets>=50", "--linger", "1s")
+		bob.says(t, "alice: (long )+end")
+		alice.ends(t, 0)
+	})
+	t.Run("576 bytes", func(t *testing.T) {
+		alice, bob := begin(t, "576", "--timeout", "15s")
+		alice.ends(t, int(exitConnection))
+		alice.says(t, "the addresses reach each other, but the DTLS handshake failed")
+		bob.ends(t, 0)
+	})
+}
+
+// A NAT gives a host another port in mid-call, as when it is started anew: the
+// host itself does not notice.
+func TestNetworkNATRebinding(t *testing.T) {
+	t.Parallel()
+	f := &faulty{t: t, lab: newNetwork(t)}
+	f.server = f.lab.signaling()
+	f.hosts = [2]*host{f.lab.public("alice", "203.0.113.11/24"), f.lab.behind("bob", portRestrict, 12)}
+	f.call("--video", "test", "--audio", "test")
+	for _, p := range f.both() {
+		f.flows(p, 0)
+	}
+	mark, began := f.marks(), time.Now()
+	f.hosts[1].router.rebind("203.0.113.12/24")
+	for i, p := range f.both() {
+		f.waits(p, mark[i], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })
+		f.flows(p, mark[i])
+	}
+	t.Logf("media flow again after %v", time.Since(began).Round(time.Second))
+	f.hangUp()
+}
+
+// rebind makes a NAT forget its mappings: it masquerades, which does so when the
+// address goes, and takes a port by chance from then on.
+func (h *host) rebind(address string) {
+	h.t.Helper()
+	h.nft(`flush chain ip nat post
+		add rule ip nat post oifname "out" masquerade fully-random`)
+	h.sh("ip addr del " + address + " dev out\nip addr add " + address + " dev out")
+}
