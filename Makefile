@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check interop lab codecs bench-signal bench-calls bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults interop lab codecs bench-signal bench-calls bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -76,6 +76,10 @@ codecs: deps
 interop: deps
 	npm install --prefix cmd/parley/testdata/interop --no-audit --no-fund --no-save --no-package-lock --silent
 	PARLEY_INTEROP=all go test -count=1 -timeout 25m -tags "$(TAGS)" -run 'TestInterop$$' -v ./cmd/parley
+
+# The faults that take long, as long as they may.
+faults:
+	PARLEY_FAULTS=full go test -count=1 -run 'TestFaults/7[46]' -v ./peer
 
 # The signaling server beside Node's, on the same load, as a Markdown table.
 bench-signal: build deps
