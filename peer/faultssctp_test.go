@@ -154,11 +154,29 @@ func sctpFaults() map[string]func(*testing.T) {
 // initChunk is an INIT with a tag of its own.
 func initChunk() []byte { return chunk(peertest.ChunkInit, 0x01020304, 1<<17, 0xffffffff, 1) }
 
-// channelsEnd checks that the channel is over, and with it the call, as it has
-// nothing else.
+// channelsEnd checks that the channel is over, or the call with it: which of the
+// two is told first is chance.
 func (f *faulty) channelsEnd() {
 	f.t.Helper()
-	await(f.side, func(ChannelClosed) bool { return true })
+	timeout := time.After(deadline)
+	for {
+		f.mu.Lock()
+		more := f.more
+		f.mu.Unlock()
+		if happenings(f.side, func(ChannelClosed) bool { return true }) > 0 {
+			return
+		}
+		select {
+		case <-more:
+		case <-f.ended:
+			if f.err != nil || f.end != TheyLeft {
+				f.t.Errorf("the call ended with %v, %v", f.end, f.err)
+			}
+			return
+		case <-timeout:
+			f.t.Fatalf("the channel is still there; there were %s", f.summary())
+		}
+	}
 }
 
 // dcep opens a stream with a first message of the data channel establishment
