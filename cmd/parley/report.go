@@ -22,11 +22,16 @@ type reporter struct {
 	quiet   bool
 	verbose bool
 	colour  bool
-	live    bool // err is a terminal: status lines may be drawn over
-	drawn   bool // a status line stands there
+	live    bool     // err is a terminal: status lines may be drawn over
+	drawn   bool     // a status line stands there
+	recent  []string // the latest lines that a terminal was given, as they were written
 	now     func() time.Time
 	hear    func(event) (taken bool) // is told first, and may take it all; nil for nobody. Set before anything is reported
 }
+
+// mostRecent bounds the lines that a reporter remembers: more than a terminal
+// has rows below a picture.
+const mostRecent = 64
 
 // event is one thing that happened, as a machine and as a person wants it.
 type event struct {
@@ -63,17 +68,23 @@ func (r *reporter) report(e event) {
 		return
 	}
 	if e.data != "" {
-		r.wipe()
-		fmt.Fprintln(r.out, e.data)
+		r.write(r.out, e.data)
 	}
 	switch {
 	case e.say == "":
 	case e.alert:
-		r.wipe()
-		fmt.Fprintf(r.err, "parley: %s\n", e.say)
+		r.write(r.err, "parley: "+e.say)
 	case !r.quiet && (r.verbose || !e.detail):
-		r.wipe()
-		fmt.Fprintln(r.err, r.dim(e.say))
+		r.write(r.err, r.dim(e.say))
+	}
+}
+
+// write writes a line, and remembers it for redraw.
+func (r *reporter) write(to io.Writer, line string) {
+	r.wipe()
+	fmt.Fprintln(to, line)
+	if isTerminal(to) {
+		r.recent = append(r.recent[max(0, len(r.recent)+1-mostRecent):], line)
 	}
 }
 
@@ -116,8 +127,7 @@ func (r *reporter) say(format string, a ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.quiet && !r.ndjson {
-		r.wipe()
-		fmt.Fprintln(r.err, r.dim(fmt.Sprintf(format, a...)))
+		r.write(r.err, r.dim(fmt.Sprintf(format, a...)))
 	}
 }
 
@@ -128,8 +138,7 @@ func (r *reporter) warn(format string, a ...any) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wipe()
-	fmt.Fprintf(r.err, "parley: %s\n", fmt.Sprintf(format, a...))
+	r.write(r.err, "parley: "+fmt.Sprintf(format, a...))
 }
 
 // draw writes to a terminal what is no text, between two texts.
@@ -137,6 +146,18 @@ func (r *reporter) draw(out io.Writer, b []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, _ = out.Write(b) // a terminal that is gone ends the process by itself
+}
+
+// redraw draws what clears the terminal, and then writes the latest lines of
+// text again, so that they are not lost with it.
+func (r *reporter) redraw(out io.Writer, b []byte, lines int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, _ = out.Write(b)
+	for _, line := range r.recent[max(0, len(r.recent)-lines):] {
+		fmt.Fprintln(out, line)
+	}
+	r.drawn = false
 }
 
 func (r *reporter) dim(s string) string {

@@ -138,33 +138,33 @@ func (v *screen) show(img image.Image) {
 		return
 	}
 	v.last = time.Now()
-	var b bytes.Buffer
-	if b.WriteString("\x1b7\x1b[?25l"); v.anew || v.picture != img.Bounds().Size() {
-		v.arrange(&b, img.Bounds().Size())
+	if v.anew || v.picture != img.Bounds().Size() {
+		v.arrange(img.Bounds().Size())
 	}
 	if v.cells.X == 0 {
 		return
 	}
+	var b bytes.Buffer
+	b.WriteString("\x1b7\x1b[?25l")
 	v.mode.Draw(&b, v.dark.Develop(img, v.pixels.X, v.pixels.Y), 1, 1+(v.size.Columns-v.cells.X)/2, v.cells)
 	b.WriteString("\x1b8\x1b[?25h")
 	v.report.draw(v.out, b.Bytes())
 }
 
 // arrange divides the terminal: the picture above, and a region for the text
-// that scrolls below it.
-func (v *screen) arrange(b *bytes.Buffer, picture image.Point) {
+// that scrolls below it, which begins with what was said last.
+func (v *screen) arrange(picture image.Point) {
 	v.anew, v.picture = false, picture
 	v.size = terminalSize(v.out)
-	text := max(leastLines, v.size.Rows/textShare)
 	within := v.size
-	within.Rows -= text
-	v.pixels, v.cells = v.mode.Fit(picture, within)
-	if v.cells.X == 0 {
-		b.Reset()
+	within.Rows -= max(leastLines, v.size.Rows/textShare)
+	if v.pixels, v.cells = v.mode.Fit(picture, within); v.cells.X == 0 {
 		return
 	}
-	v.mode.Clear(b)
-	fmt.Fprintf(b, "\x1b[r\x1b[2J\x1b[%d;%dr\x1b[%d;1H\x1b7", v.cells.Y+1, v.size.Rows, v.cells.Y+1)
+	var b bytes.Buffer
+	v.mode.Clear(&b)
+	fmt.Fprintf(&b, "\x1b[r\x1b[2J\x1b[%d;%dr\x1b[%d;1H", v.cells.Y+1, v.size.Rows, v.cells.Y+1)
+	v.report.redraw(v.out, b.Bytes(), v.size.Rows-v.cells.Y-1)
 }
 
 // close gives the whole terminal back; the last picture stays.
