@@ -55,11 +55,13 @@ builds:
 		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./cmd/parley || exit 1; \
 	done; done
 
+# Tests with real browsers and networks: up to three that fail are run again,
+# alone; what passes then is listed as failed in the first run all the same.
 check:
 	@echo "no camera and no sound card is tested here: see make lab"
 	CGO_ENABLED=0 go test ./media/device
 	CGO_ENABLED=1 go test ./media/device
-	go test -race -timeout 40m -tags "$(TAGS)" ./...
+	go tool gotestsum --format pkgname --rerun-fails=2 --rerun-fails-max-failures=3 --packages=./... -- -race -timeout 40m -tags "$(TAGS)"
 
 # The devices, on a machine with a known camera and sound card that is emulated,
 # and wants a quiet host: see cmd/parley/lab_test.go.
