@@ -30,8 +30,8 @@ With --expect it ends as soon as all expectations hold in one call.
 In the relay dialect, where a message does not tell who sent it, the operand is
 whom to answer; the hello-world page's names are the default:
    parley answer --dialect relay --server ws://localhost:8000 [NAME]`,
-		Flags: slices.Concat(signalingFlags(""), sourceFlags(), answerFlags(),
-			callFlags(0), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
+		Flags: slices.Concat(answerFlags(), sourceFlags(), callFlags(0),
+			signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return answerAs(ctx, cmd, std, ownName("", "", "parley"), false)
@@ -324,7 +324,7 @@ encoded, and each message on the channel that it came by.
 
    parley echo
    parley echo --as mirror --server wss://signal.example.org`,
-		Flags:        slices.Concat(signalingFlags(""), answerFlags(), callFlags(0), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
+		Flags:        slices.Concat(answerFlags(), callFlags(0), signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return answerAs(ctx, cmd, std, "echo", true)

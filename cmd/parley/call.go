@@ -34,7 +34,7 @@ all expectations hold. It receives whatever NAME sends; it sends what --video,
 
 In the relay dialect the hello-world page's names are the default:
    parley call --dialect relay --server ws://localhost:8000 --say 'hello world!'`,
-		Flags:        slices.Concat(signalingFlags(""), sourceFlags(), callFlags(45*time.Second), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
+		Flags:        slices.Concat(sourceFlags(), callFlags(45*time.Second), signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			s, err := readSettings(cmd, std)

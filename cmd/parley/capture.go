@@ -14,11 +14,11 @@ import (
 )
 
 func captureFlags() []cli.Flag {
-	return []cli.Flag{
+	return inCategory("OUTPUT", []cli.Flag{
 		stringFlag("pcap", "", "the packets of all calls go to `FILE` for Wireshark (pcapng), with the keys to decrypt them"),
 		stringFlag("rtpdump", "", "the RTP packets that come go to `FILE`, decrypted, as rtpplay reads them"),
 		stringFlag("stats-dump", "", "what happens in calls, with their statistics, goes to `FILE` for viewers of WebRTC dumps (RTCStatsDump)"),
-	}
+	})
 }
 
 // capture is the file of --pcap: a peer.Tap, and a writer for keys.

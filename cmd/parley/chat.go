@@ -39,7 +39,7 @@ is sent, or when the call to NAME ends, with the exit code of that, or 1 if the
 other side did not take a line, say because it is too long:
    echo 'The build is broken.' | parley chat bob
    parley chat --as log --accept --plain < /dev/tty > log.txt`,
-		Flags:        slices.Concat(signalingFlags(""), chatFlags(), sourceFlags(), pathFlags(), verifyFlags(), outputFlags()),
+		Flags:        slices.Concat(chatFlags(), sourceFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			c, err := readChat(cmd, std)

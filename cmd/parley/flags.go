@@ -39,15 +39,15 @@ func durationFlag(name string, value time.Duration, usage string) cli.Flag {
 }
 
 func outputFlags() []cli.Flag {
-	return []cli.Flag{
+	return inCategory("OUTPUT", []cli.Flag{
 		stringFlag("output", "human", "`FORMAT`: human, or ndjson: one JSON object a line on stdout"),
 		boolFlag("quiet", "say nothing but errors and results", "q"),
 		boolFlag("verbose", "say more: candidates, statistics, what the libraries say", "v"),
-	}
+	})
 }
 
 func signalingFlags(as string) []cli.Flag {
-	return []cli.Flag{
+	return inCategory("SIGNALING", []cli.Flag{
 		stringFlag("server", "ws://localhost:9090", "signaling server, a ws:// or wss:// `URL`"),
 		stringFlag("as", as, "my `NAME` there"),
 		stringFlag("dialect", "call", "`WIRE`: call, or relay (the hello-world sample's)"),
@@ -55,43 +55,44 @@ func signalingFlags(as string) []cli.Flag {
 		stringFlag("ca", "", "PEM `FILE` with certificates to trust for wss and turns"),
 		stringFlag("token", "", "`TOKEN` for the login, where the server wants one; better given as $PARLEY_TOKEN, which others do not see"),
 		boolFlag("insecure", "do not check the certificates of wss and turns servers"),
-	}
+	})
 }
 
 // pathFlags are about the way that packets take.
 func pathFlags() []cli.Flag {
-	return []cli.Flag{
+	return inCategory("NETWORK", []cli.Flag{
 		listFlag("ice-server", "`URL`: stun:HOST, or turn:HOST,USER,SECRET; repeatable"),
 		stringFlag("ice-policy", "all", "`POLICY`: all, or relay: through a TURN server only"),
 		stringFlag("udp-ports", "", "`MIN:MAX` of the UDP ports to use; if they are one, all calls share it"),
 		&cli.IntFlag{Name: "tcp-port", Usage: "be reachable by TCP at `PORT` too, where no UDP gets through (ICE over TCP); to others who are, we connect anyway", Sources: variable("tcp-port"), HideDefault: true},
 		listFlag("advertise-ip", "`IP` to offer in place of this machine's own; repeatable"),
-		stringFlag("impair", "", "make the network bad for our own UDP packets, both ways: `'loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7'`, any of these; "+
+		stringFlag("impair", "", "make the network bad for our own UDP packets, both ways, by `WEATHER`: 'loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7', any of these; "+
 			"the same seed does the same to the nth packet of a kind. outage=D@T: nothing gets through for D, T after the first packet of the call. TCP is not touched"),
-	}
+	})
 }
 
 func callFlags(timeout time.Duration) []cli.Flag {
-	return slices.Concat(pathFlags(), channelFlags(), []cli.Flag{
+	return slices.Concat(inCategory("CALL", []cli.Flag{
 		listFlag("say", "`TEXT` to send when the data channel opens; repeatable"),
 		listFlag("expect", "end with 0 as soon as all of these hold, with 3 when --timeout comes first; repeatable. "+
 			"`CHECK` is KEY, or KEY OP VALUE with = != >= <= ~ (regular expression): connected, text=pong, video.frames>=30, "+
 			"video.size=640x480, video.codec=VP8, audio.packets>=50, audio.tone=440, track.video, leave"),
+		durationFlag("duration", 0, "hang up after `D` of call"),
+		durationFlag("timeout", timeout, "give up after `D`"),
+		durationFlag("linger", 500*time.Millisecond, "stay in the call for `D` once all expectations hold"),
+		durationFlag("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
+	}), inCategory("WHAT IS RECEIVED", []cli.Flag{
 		stringFlag("record", "", "what is received goes to `FILE` without re-encoding: .webm .mp4 .ivf .ogg .h264; "+
 			"%p is the peer's name, %t the time of the call, %n a number that makes it new"),
 		stringFlag("show", "", "show received video in the terminal, the best way that it can; or by `HOW`: kitty, sixel, blocks, 256, or window (ffplay or mpv)"),
 		stringFlag("record-split", "", "begin another file when one has this `LENGTH`, 10m or 1h, or size, 500M or 2G"),
 		boolFlag("play", "play the sound that is received; with headphones, for echo is not cancelled"),
 		stringFlag("audio-out", "", "--play to this sound card: an `ID` or a number that parley devices lists, or a part of its name"),
-		durationFlag("duration", 0, "hang up after `D` of call"),
-		durationFlag("timeout", timeout, "give up after `D`"),
-		durationFlag("linger", 500*time.Millisecond, "stay in the call for `D` once all expectations hold"),
-		durationFlag("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
-	})
+	}), channelFlags(), pathFlags())
 }
 
 func sourceFlags() []cli.Flag {
-	return []cli.Flag{
+	return inCategory("WHAT IS SENT", []cli.Flag{
 		stringFlag("video", "none", "`SRC` to send: camera[:ID], screen[:N], test, a file (.webm .mkv .mp4 .ivf .h264 .y4m), - for standard input, 'exec:COMMAND' for what a program writes, or none; parley devices lists what there is"),
 		stringFlag("audio", "none", "`SRC` to send: microphone[:ID], test, tone:HZ, a file (.ogg .webm .mkv .mp4 .wav), -, 'exec:COMMAND' or none"),
 		stringFlag("video-size", "", "`WxH[@RATE]` of the test picture (default 320x240@15), the nearest to that of a camera (640x480@30), and what raw pictures (Y4M) are scaled to"),
@@ -100,7 +101,7 @@ func sourceFlags() []cli.Flag {
 		&cli.IntFlag{Name: "audio-rate", Usage: "`SAMPLES` a second of a microphone: 8000, 12000, 16000, 24000 or 48000", Sources: variable("audio-rate"), HideDefault: true},
 		boolFlag("simulcast", "send a camera, a screen or the test picture in three sizes at once, for a server that chooses"),
 		boolFlag("loop", "play files over and over"),
-	}
+	})
 }
 
 func answerFlags() []cli.Flag {

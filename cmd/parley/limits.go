@@ -151,13 +151,3 @@ func (d *desk) readLimits(cmd *cli.Command) error {
 	}
 	return nil
 }
-
-// inCategory puts flags under a heading of --help.
-func inCategory(heading string, flags []cli.Flag) []cli.Flag {
-	for _, f := range flags {
-		if c, ok := f.(cli.CategorizableFlag); ok {
-			c.SetCategory(heading)
-		}
-	}
-	return flags
-}

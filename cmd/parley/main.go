@@ -108,6 +108,7 @@ func commands(std stdio) []*cli.Command {
 	}
 	for _, c := range all {
 		c.DisableSliceFlagSeparator = true // a comma in --say or --ice-server belongs to the value
+		withHelp(c, columnsOf(std.out))
 	}
 	return all
 }

@@ -40,7 +40,7 @@ With several targets, --listen says which one it means; it must be one of them:
 
 The other side may be a page: what it sends by a data channel comes out of stdout,
 and an empty binary message is the end of the input.`,
-		Flags:        slices.Concat(signalingFlags(""), pipeFlags(), pathFlags(), channelFlags(), verifyFlags(), outputFlags()),
+		Flags:        slices.Concat(pipeFlags(), signalingFlags(""), pathFlags(), channelFlags(), verifyFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			tuneForBulk()

@@ -26,11 +26,11 @@ type loading struct {
 }
 
 func loadFlags() []cli.Flag {
-	return []cli.Flag{
+	return inCategory("LOAD", []cli.Flag{
 		&cli.IntFlag{Name: "load", Usage: "in place of a suite, `N` calls at once, each by a name of its own, with sound, picture and text that are verified", Sources: variable("load"), HideDefault: true},
 		stringFlag("ramp", "5/s", "`RATE` at which the calls of --load begin: 5/s, or 30/m"),
 		durationFlag("hold", 10*time.Second, "keep all calls of --load up for `D`; what comes back is verified at the beginning and at the end"),
-	}
+	})
 }
 
 var rampForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)/(s|m)$`)

@@ -34,7 +34,7 @@ each file that came, whole and verified, is printed to stdout.
 
 Nothing is written outside the folder, and no file is replaced without --overwrite.
 What a broken transfer leaves is NAME.parley-part, and goes on when it is sent again.`,
-		Flags:        slices.Concat(signalingFlags(""), receiveFlags(), pathFlags(), verifyFlags(), outputFlags()),
+		Flags:        slices.Concat(receiveFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Present() {

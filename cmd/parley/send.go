@@ -34,7 +34,7 @@ the same command is run again.
 
 It ends with 0 when all files are there, with 12 if they were not wanted, and with
 20 if a file cannot be read.`,
-		Flags:        slices.Concat(signalingFlags(""), sendFlags(), pathFlags(), verifyFlags(), outputFlags()),
+		Flags:        slices.Concat(sendFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			s, err := readSettings(cmd, std)

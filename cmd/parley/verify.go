@@ -20,11 +20,11 @@ import (
 const verifyAsk = "ask"
 
 func verifyFlags() []cli.Flag {
-	return []cli.Flag{
+	return inCategory("WHO IT IS", []cli.Flag{
 		stringFlag("verify", "", "`CODE` that the call must have, else it ends with 30 before it connects; "+
 			"ask: show it, and send nothing until you say that the other side sees the same"),
 		stringFlag("identity", "", "PEM `FILE` with the key of this side, made if it is not there; between two such sides the code stays the same"),
-	}
+	})
 }
 
 // readVerify reads --verify and --identity.

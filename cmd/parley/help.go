@@ -1,0 +1,108 @@
+package main
+
+import (
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/term"
+)
+
+const (
+	helpColumn   = 28 // where the text about a flag begins
+	usualColumns = 80 // of what is no terminal
+	mostColumns  = 110
+)
+
+// inCategory puts flags under a heading of --help.
+func inCategory(heading string, flags []cli.Flag) []cli.Flag {
+	for _, f := range flags {
+		if c, ok := f.(cli.CategorizableFlag); ok && c.GetCategory() == "" {
+			c.SetCategory(heading)
+		}
+	}
+	return flags
+}
+
+// withHelp gives a command its --help: flags by heading, in the order in which
+// the command names them, in as many columns as there are.
+func withHelp(c *cli.Command, columns int) {
+	var headings []string
+	flags := map[string][]cli.Flag{}
+	for _, f := range c.Flags {
+		heading := "OPTIONS"
+		if f, ok := f.(cli.CategorizableFlag); ok && f.GetCategory() != "" {
+			heading = f.GetCategory()
+		}
+		if _, ok := flags[heading]; !ok {
+			headings = append(headings, heading)
+		}
+		flags[heading] = append(flags[heading], f)
+	}
+	slices.SortStableFunc(headings, func(a, b string) int { // what the command has for itself comes first
+		return map[bool]int{true: 0, false: 1}[a == "OPTIONS"] - map[bool]int{true: 0, false: 1}[b == "OPTIONS"]
+	})
+	var b strings.Builder
+	for _, heading := range headings {
+		b.WriteString("\n" + heading + ":\n")
+		for _, f := range flags[heading] {
+			describe(&b, f, columns)
+		}
+	}
+	b.WriteString("\nEvery flag has an environment variable: --server is PARLEY_SERVER.\n")
+	const plain = `NAME:
+   {{template "helpNameTemplate" .}}
+
+USAGE:
+   {{template "usageTemplate" .}}{{if .Description}}
+
+DESCRIPTION:
+   {{template "descriptionTemplate" .}}{{end}}
+`
+	c.CustomHelpTemplate = plain + strings.ReplaceAll(b.String(), "{{", `{{"{{"}}`)
+}
+
+// describe writes one flag: what one types, and beside or below it what it does.
+func describe(b *strings.Builder, f cli.Flag, columns int) {
+	typed, usage, _ := strings.Cut(cli.FlagStringer(f), "\t")
+	typed, _, _ = strings.Cut(typed, " [ ") // the library repeats what may be repeated
+	usage, _, _ = strings.Cut(usage, " [$") // every flag has its variable, as parley --help says
+	typed = "   " + typed
+	b.WriteString(typed)
+	if len(typed) > helpColumn-2 {
+		b.WriteString("\n")
+		typed = ""
+	}
+	indent := helpColumn - len(typed)
+	for _, line := range wrapped(usage, columns-helpColumn) {
+		b.WriteString(strings.Repeat(" ", indent) + line + "\n")
+		indent = helpColumn
+	}
+}
+
+// wrapped divides a text into lines of at most so many bytes, between words.
+func wrapped(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}
+
+// columnsOf are the columns of a terminal, within reason.
+func columnsOf(out io.Writer) int {
+	if f, ok := out.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return min(max(w, usualColumns/4*3), mostColumns)
+		}
+	}
+	return usualColumns
+}
