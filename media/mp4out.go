@@ -75,28 +75,34 @@ func (t *mp4Out) trak() []byte {
 	mdhd := fullBox("mdhd", 1, 0, be64(0), be64(0), be32(t.clock), be64(0), be16(0x55C4, 0)) // language und
 	hdlr := fullBox("hdlr", 0, 0, be32(0), []byte(handler), make([]byte, 12), []byte("parley\x00"))
 	dinf := box("dinf", fullBox("dref", 0, 0, be32(1), fullBox("url ", 0, 1)))
-	stbl := box("stbl", fullBox("stsd", 0, 0, be32(1), t.entry()), fullBox("stts", 0, 0, be32(0)), fullBox("stsc", 0, 0, be32(0)),
+	stbl := box("stbl", t.descriptions(), fullBox("stts", 0, 0, be32(0)), fullBox("stsc", 0, 0, be32(0)),
 		fullBox("stsz", 0, 0, be32(0, 0)), fullBox("stco", 0, 0, be32(0)))
 	return box("trak", tkhd, box("mdia", mdhd, hdlr, box("minf", media, dinf, stbl)))
 }
 
-// entry says how a track is encoded (ISO 14496-12 section 8.5.2, ISO 14496-15, and the bindings of VP, AV1 and Opus).
-func (t *mp4Out) entry() []byte {
-	if t.track.kind == webrtc.RTPCodecTypeAudio {
+// sampleEntry says how a track is encoded, by its first frame, or a key frame (ISO 14496-12 section 8.5.2, ISO 14496-15,
+// and the bindings of VP, AV1 and Opus).
+func sampleEntry(mime string, f Frame) []byte {
+	width, height := mp4Size(f)
+	kind, config := "avc1", []byte(nil)
+	switch mime {
+	case webrtc.MimeTypeOpus:
 		dops := box("dOps", []byte{0, 2, 0, 0}, be32(opusClock), []byte{0, 0, 0}) // no pre-skip, see opusHead
 		return box("Opus", make([]byte, 6), be16(1), make([]byte, 8), be16(2, 16, 0, 0), be32(opusClock<<16), dops)
-	}
-	kind, config := "avc1", []byte(nil)
-	switch t.track.mime {
 	case webrtc.MimeTypeH264:
-		config = box("avcC", avcConfig(t.first))
+		config = box("avcC", avcConfig(f.Data))
 	case webrtc.MimeTypeVP9:
-		kind, config = "vp09", fullBox("vpcC", 1, 0, vp9Config(t.first, t.width, t.height))
+		kind, config = "vp09", fullBox("vpcC", 1, 0, vp9Config(f.Data, width, height))
 	case webrtc.MimeTypeAV1:
-		kind, config = "av01", box("av1C", av1Config(t.first))
+		kind, config = "av01", box("av1C", av1Config(f.Data))
 	}
-	return box(kind, make([]byte, 6), be16(1), make([]byte, 16), be16(t.width, t.height), be32(72<<16, 72<<16, 0), be16(1),
+	return box(kind, make([]byte, 6), be16(1), make([]byte, 16), be16(width, height), be32(72<<16, 72<<16, 0), be16(1),
 		make([]byte, 32), be16(24, 0xFFFF), config)
+}
+
+// mp4Size is the size of a picture as MP4 has it.
+func mp4Size(f Frame) (width, height uint16) {
+	return uint16(min(f.Width, math.MaxUint16)), uint16(min(f.Height, math.MaxUint16)) //nolint:gosec // bounded
 }
 
 // vp9Config is a VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding, section 2.2).
@@ -137,7 +143,7 @@ func moof(sequence uint32, tracks []*mp4Out, place int) []byte {
 		if len(t.samples) == 0 {
 			continue
 		}
-		const dataOffset, durations, sizes, flags, baseIsMoof = 0x1, 0x100, 0x200, 0x400, 0x20000
+		const description, dataOffset, durations, sizes, flags, baseIsMoof = 0x2, 0x1, 0x100, 0x200, 0x400, 0x20000
 		entries := be32(uint32(len(t.samples)), uint32(place)) //nolint:gosec // bounded
 		for _, s := range t.samples {
 			kind := uint32(0x2000000) // depends on no other
@@ -147,8 +153,8 @@ func moof(sequence uint32, tracks []*mp4Out, place int) []byte {
 			entries = append(entries, be32(uint32(s.duration), s.size, kind)...) //nolint:gosec // bounded
 		}
 		parts = append(parts, box("traf",
-			fullBox("tfhd", 0, baseIsMoof, be32(t.id)),
-			fullBox("tfdt", 1, 0, be64(uint64(t.samples[0].at))), //nolint:gosec // not negative
+			fullBox("tfhd", 0, description|baseIsMoof, be32(t.id, uint32(t.entry)+1)), //nolint:gosec // few
+			fullBox("tfdt", 1, 0, be64(uint64(t.samples[0].at))),                      //nolint:gosec // not negative
 			fullBox("trun", 0, dataOffset|durations|sizes|flags, entries)))
 		place += len(t.data)
 	}

@@ -35,8 +35,10 @@ type mp4Out struct {
 	id            uint32
 	track         *recordTrack
 	clock         uint32
-	width, height uint16
-	first         []byte // the first frame
+	width, height uint16   // the largest
+	entries       [][]byte // how its frames are encoded, see descriptions
+	entry         int      // which of them that is in this fragment
+	room          int      // for entries, in bytes
 	samples       []mp4OutSample
 	data          []byte
 	step          int64 // the latest duration
@@ -53,15 +55,18 @@ func newMP4File(file *outFile, tracks []*recordTrack, first map[*recordTrack]Fra
 	m := &mp4File{file: file, byTrack: make(map[*recordTrack]*mp4Out)}
 	for i, t := range tracks {
 		f := first[t]
-		out := &mp4Out{id: uint32(i) + 1, track: t, clock: opusClock, step: opusSamples, first: f.Data} //nolint:gosec // two tracks
+		out := &mp4Out{id: uint32(i) + 1, track: t, clock: opusClock, step: opusSamples} //nolint:gosec // two tracks
 		if t.kind == webrtc.RTPCodecTypeVideo {
 			m.video = t
 			out.clock, out.step = videoClock, videoClock/30
-			out.width, out.height = uint16(min(f.Width, 0xFFFF)), uint16(min(f.Height, 0xFFFF)) //nolint:gosec // bounded
+			out.width, out.height = mp4Size(f)
+			out.room = descriptionRoom
 			if t.mime == webrtc.MimeTypeH264 && avcConfig(f.Data) == nil {
 				return nil, errors.New("the first key frame has no parameter sets, without which H.264 cannot be recorded to .mp4; record to .h264")
 			}
 		}
+		out.entries = [][]byte{sampleEntry(t.mime, f)}
+		out.room += len(out.entries[0])
 		m.tracks, m.byTrack[t] = append(m.tracks, out), out
 	}
 	m.head = mp4Head(m.tracks)
@@ -81,11 +86,14 @@ func (m *mp4File) write(t *recordTrack, f Frame, at time.Duration) error {
 	} else {
 		ticks = max(ticks, out.end)
 	}
-	if m.wantsFragment(t, f, at) {
-		if err := m.flush(); err != nil {
-			return err
-		}
+	entry, err := m.describe(out, f)
+	if err == nil && (m.wantsFragment(t, f, at) || m.begun && entry != out.entry) {
+		err = m.flush()
 	}
+	if err != nil {
+		return err
+	}
+	out.entry = entry
 	if !m.begun {
 		m.begun, m.start = true, at
 	}

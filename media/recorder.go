@@ -27,7 +27,9 @@ type RecorderOptions struct {
 	SplitTime  time.Duration
 	SplitBytes int64
 
-	// Next is the path of the next file, of the same format; it is to be a new one each time. Splitting needs it.
+	// Next is the path of the next file, of the same format; it is to be a new one each time. Splitting needs it, and so
+	// does a sender that goes over to another codec, of which a container has one for each track: without it that is an
+	// error.
 	Next func() string
 
 	// RequestKeyFrame asks the sender of the video for a key frame, where a file is to end. It must not block. The
@@ -69,8 +71,10 @@ type recordTrack struct {
 	kind     webrtc.RTPCodecType
 	mime     string
 	time     timeline
-	waitsKey bool // video: until the next key frame nothing can be decoded
-	sized    bool // a frame has come that has its size
+	sinks    int         // that have been given out
+	from     *recordSink // the latest whose frames are in the file, nil before
+	waitsKey bool        // video: until the next key frame nothing can be decoded
+	sized    bool        // a frame has come that has its size
 }
 
 // frameWriter is a container in the making. Frames come in order for each track.
@@ -154,7 +158,7 @@ func (f format) codecs(kind webrtc.RTPCodecType) []string {
 }
 
 // Track returns the sink for the frames of a remote track. There is one track of each kind in a file; a second one of
-// the same kind and codec goes on where the first ended. The error says which container fits.
+// the same kind takes its place. The error says which container fits.
 func (r *Recorder) Track(kind webrtc.RTPCodecType, mime string) (FrameSink, error) {
 	mime = canonicalMime(mime)
 	if !holds(r.format.codecs(kind), mime) {
@@ -163,7 +167,7 @@ func (r *Recorder) Track(kind webrtc.RTPCodecType, mime string) (FrameSink, erro
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t, ok := r.tracks[kind]
-	if ok && t.mime != mime {
+	if ok && t.mime != mime && r.options.Next == nil {
 		return nil, fileError(r.path(), fmt.Errorf("the recording has %s in %s already, %s cannot go on from there",
 			kind, codecName(t.mime), codecName(mime)))
 	}
@@ -172,7 +176,8 @@ func (r *Recorder) Track(kind webrtc.RTPCodecType, mime string) (FrameSink, erro
 		r.tracks[kind] = t
 		r.writer.add(t)
 	}
-	return &recordSink{recorder: r, track: t}, nil
+	t.sinks++
+	return &recordSink{recorder: r, track: t, number: t.sinks}, nil
 }
 
 func holds(codecs []string, mime string) bool {
@@ -228,6 +233,7 @@ func (r *Recorder) note(err error) {
 type recordSink struct {
 	recorder *Recorder
 	track    *recordTrack
+	number   int // the later ones take the place of the earlier ones
 }
 
 // WriteFrame implements FrameSink.
@@ -240,13 +246,15 @@ func (s *recordSink) WriteFrame(f Frame) error {
 		return nil // the track may end a little later than the recording
 	case r.err != nil:
 		return fileError(r.path(), r.err)
-	case f.Codec != t.mime:
+	case f.Codec != t.mime && r.options.Next == nil:
 		return fileError(r.path(), fmt.Errorf("%s changed from %s to %s, which cannot go on in one file",
 			t.kind, codecName(t.mime), codecName(f.Codec)))
-	case !t.accept(f):
+	case !holds(r.format.codecs(t.kind), f.Codec):
+		return fileError(r.path(), misfit(r.format.extension, t.kind, f.Codec))
+	case !s.accept(f):
 		return nil
 	}
-	if r.mayEnd(t, f) {
+	if f.Codec != t.mime || r.mayEnd(t, f) {
 		if err := r.begin(t, f); err != nil {
 			return err
 		}
@@ -259,16 +267,26 @@ func (s *recordSink) WriteFrame(f Frame) error {
 	return nil
 }
 
-// accept leaves out what cannot be decoded.
-func (t *recordTrack) accept(f Frame) bool {
-	if t.kind != webrtc.RTPCodecTypeVideo {
-		return true
-	}
-	if f.Gap {
-		t.waitsKey = true
-	}
-	if f.Key {
+// accept leaves out what cannot be decoded, and what comes from a track in whose place another has come.
+func (s *recordSink) accept(f Frame) bool {
+	t := s.track
+	switch {
+	case t.from != nil && s.number < t.from.number:
+		return false
+	case t.kind != webrtc.RTPCodecTypeVideo:
+	case s != t.from || f.Codec != t.mime:
+		if !f.Key {
+			return false
+		}
+		if t.from == nil {
+			t.mime = f.Codec // whatever was announced
+		}
 		t.waitsKey = false
+	default:
+		t.waitsKey = (t.waitsKey || f.Gap) && !f.Key
+	}
+	if !t.waitsKey {
+		t.from = s
 	}
 	return !t.waitsKey
 }

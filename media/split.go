@@ -46,7 +46,7 @@ func (r *Recorder) mayEnd(t *recordTrack, f Frame) bool {
 	return f.Arrival.Sub(r.split.due) > splitPatience
 }
 
-// begin ends the file and begins the next one, with the same tracks, of which t has the first frame.
+// begin ends the file and begins the next one, with the same tracks, of which t has the first frame, and its codec.
 func (r *Recorder) begin(t *recordTrack, f Frame) error {
 	r.note(r.writer.finish())
 	r.note(r.file.Close())
@@ -57,6 +57,7 @@ func (r *Recorder) begin(t *recordTrack, f Frame) error {
 	if r.err != nil {
 		return fileError(r.path(), r.err)
 	}
+	t.mime = f.Codec
 	for _, other := range r.tracks {
 		other.time, other.sized = timeline{}, false
 		other.waitsKey = other != t && other.kind == webrtc.RTPCodecTypeVideo
