@@ -22,7 +22,8 @@ func ffprobe(file string) (string, error) {
 }
 
 // makeSample makes three seconds of picture or sound, by the name of the file:
-// vp9.*, av1.* and b.* (with B frames) are of that codec.
+// vp9.*, av1.* and b.* (with B frames) are of that codec, and large.* has a
+// larger picture.
 func makeSample(file string) error {
 	picture := []string{"-f", "lavfi", "-i", "testsrc=size=320x240:rate=10:duration=3"}
 	sound := []string{"-f", "lavfi", "-i", "sine=frequency=600:duration=3"}
@@ -43,6 +44,8 @@ func makeSample(file string) error {
 		".mp4":  slices.Concat(picture, sound, h264, opus),
 	}[extension]
 	switch name := filepath.Base(file); {
+	case strings.HasPrefix(name, "large."):
+		args = append(args, "-s", "640x480")
 	case strings.HasPrefix(name, "vp9."):
 		args = slices.Concat(picture, vp9)
 	case strings.HasPrefix(name, "av1."):

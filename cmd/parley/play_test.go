@@ -52,11 +52,7 @@ func TestRecordingsPlay(t *testing.T) {
 	b := browsers().Chromium(t, nil)
 	for _, file := range []string{"filmwebm.webm", "vp9ivf.webm", "filmmkv.mp4", "vp9ivf.mp4", "av1ivf.mp4"} {
 		tab := b.Open(pages.URL + "/")
-		var seen struct {
-			Width, Height, Frames int
-			Duration, Seeked      float64
-			Error                 string
-		}
+		var seen played
 		if err := tab.Eval(playThrough(pages.URL+"/"+file), &seen); err != nil {
 			t.Fatal(err)
 		}
@@ -67,11 +63,59 @@ func TestRecordingsPlay(t *testing.T) {
 	}
 }
 
+// A recording of a picture that becomes larger, and smaller again, plays in a real browser, all of it.
+func TestRecordingOfSizesPlays(t *testing.T) {
+	_, server := serving(t)
+	recordings := t.TempDir()
+	for _, name := range []string{"film.mkv", "large.mkv"} {
+		if err := makeSample(filepath.Join(recordings, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	film, large := filepath.Join(recordings, "film.mkv"), filepath.Join(recordings, "large.mkv")
+	bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--record", filepath.Join(recordings, "sizes.mp4"),
+		"--output", "ndjson", "--stats-interval", "250ms")
+	bob.says(t, `"event":"login"`)
+	alice, tell := commanded(t, "call", "bob", "--server", server, "--video", film, "--loop")
+	second := `(.*"size":"%s"){4}` // of stats
+	for i, size := range []string{"320x240", "640x480", "320x240"} {
+		if i > 0 {
+			tell(fmt.Sprintf(`"command":"source","kind":"video","source":%q`, []string{film, large}[i%2]))
+		}
+		bob.says(t, `(?s)`+strings.Repeat(fmt.Sprintf(second, "640x480"), i/2)+fmt.Sprintf(second, size))
+	}
+	tell(`"command":"hangup"`)
+	alice.ends(t, 0)
+	bob.ends(t, 0)
+	pages := httptest.NewServer(http.FileServer(http.Dir(recordings)))
+	t.Cleanup(pages.Close)
+	tab := browsers().Chromium(t, nil).Open(pages.URL + "/")
+	var seen played
+	if err := tab.Eval(playThrough(pages.URL+"/sizes.mp4"), &seen); err != nil {
+		t.Fatal(err)
+	}
+	tab.Close()
+	// Before the first picture it may be as large as any will be, and seeking may end at any size.
+	if got := strings.Join(seen.Sizes, " "); !strings.Contains(got, "320x240 640x480 320x240") || seen.Frames < 15 || seen.Error != "" {
+		t.Errorf("it plays as %+v", seen)
+	}
+}
+
+// played is what a browser says of a file.
+type played struct {
+	Width, Height, Frames int
+	Duration, Seeked      float64
+	Sizes                 []string // one after the other
+	Error                 string
+}
+
 // playThrough plays a file to its end and then seeks back to its second second.
 func playThrough(url string) string {
 	return fmt.Sprintf(`(async () => {
 		const v = document.createElement('video');
 		v.muted = true;
+		const Sizes = [];
+		v.addEventListener('resize', () => Sizes.push(v.videoWidth + 'x' + v.videoHeight));
 		document.body.append(v);
 		const once = name => new Promise((resolve, reject) => {
 			v.addEventListener(name, resolve, {once: true});
@@ -86,7 +130,7 @@ func playThrough(url string) string {
 			const seeked = once('seeked');
 			v.currentTime = 1;
 			await seeked;
-			return {Width: v.videoWidth, Height: v.videoHeight, Frames, Duration, Seeked: v.currentTime, Error: ''};
+			return {Width: v.videoWidth, Height: v.videoHeight, Frames, Duration, Sizes, Seeked: v.currentTime, Error: ''};
 		} catch (e) {
 			return {Error: String(e)};
 		}
