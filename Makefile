@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults interop lab codecs bench-signal bench-calls bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults interop reports lab codecs bench-signal bench-calls bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -78,6 +78,11 @@ codecs: deps
 interop: deps
 	npm install --prefix cmd/parley/testdata/interop --no-audit --no-fund --no-save --no-package-lock --silent
 	PARLEY_INTEROP=all go test -count=1 -timeout 25m -tags "$(TAGS)" -run 'TestInterop$$' -v ./cmd/parley
+
+# parley probe of a tab, of a page as the originals are, and of an echo; the
+# reports in README are what came of it.
+reports: deps
+	go test -count=1 -timeout 25m -tags "$(TAGS) bench" -run 'TestReports$$' -v ./cmd/parley
 
 # The faults that take long, as long as they may.
 faults:

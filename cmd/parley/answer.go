@@ -30,7 +30,7 @@ With --expect it ends as soon as all expectations hold in one call.
 In the relay dialect, where a message does not tell who sent it, the operand is
 whom to answer; the hello-world page's names are the default:
    parley answer --dialect relay --server ws://localhost:8000 [NAME]`,
-		Flags: slices.Concat(answerFlags(), sourceFlags(), callFlags(0),
+		Flags: slices.Concat(answerFlags(false), sourceFlags(), callFlags(0),
 			signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
@@ -45,6 +45,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio, name string, ech
 	if err != nil {
 		return err
 	}
+	s.cooperate = cmd.Bool("cooperate")
 	if s.name == "" {
 		s.name = ownName(s.dialect, "Saruman", name)
 	}
@@ -320,11 +321,12 @@ func echoCommand(std stdio) *cli.Command {
 		Usage:     "answer everybody, send media and data back",
 		ArgsUsage: " ",
 		Description: `Answers every call and sends back what comes: sound and picture as they were
-encoded, and each message on the channel that it came by.
+encoded, and each message on the channel that it came by. It cooperates with whoever
+calls: parley probe sees the call from both ends (--cooperate=false: it does not).
 
    parley echo
    parley echo --as mirror --server wss://signal.example.org`,
-		Flags:        slices.Concat(answerFlags(), callFlags(0), signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
+		Flags:        slices.Concat(answerFlags(true), callFlags(0), signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return answerAs(ctx, cmd, std, "echo", true)

@@ -29,6 +29,7 @@ type attempt struct {
 	err     error
 	line    *line
 	tapes   *tapes // nil without --evidence
+	far     *far   // nil unless the other side cooperates, and somebody wants that
 }
 
 // cannotTell is an error of this side, not of the peer.
@@ -67,6 +68,7 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 			s.width, s.height, s.rate, err = videoSize(value)
 		case w == "relay":
 			s.relayOnly = true
+		case w == "wins" || w == "yields": // see named
 		case name == "impair":
 			var w road.Weather
 			w, err = weather(value)
@@ -74,7 +76,7 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 		case name == "offer":
 			altered, err = newAlteration(value)
 		default:
-			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay, impair and offer", w)
+			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay, impair, offer, wins and yields", w)
 		}
 		if err != nil {
 			return nil, err
@@ -99,6 +101,9 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 	if err != nil {
 		return nil, &cannotTell{err}
 	}
+	if s.name, err = p.named(step.Args); err != nil {
+		return nil, err
+	}
 	a := &attempt{witness: newWitness(altered), events: &bytes.Buffer{}, ended: make(chan struct{})}
 	s.witness = a.witness
 	s.report = &reporter{out: a.events, err: &bytes.Buffer{}, now: time.Now, ndjson: true, quiet: true}
@@ -106,6 +111,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 	if a.tapes, err = p.newTapes(&s); err != nil {
 		return nil, err
 	}
+	a.witness.tapes = a.tapes
 	a.line = &line{settings: &s}
 	began := time.Now()
 	signing, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -115,7 +121,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 		return nil, orInterrupted(ctx, err)
 	}
 	a.witness.metric("login.ms", milliseconds(time.Since(began)))
-	if err := a.open(ctx, p, step); err != nil {
+	if err := a.open(ctx, p, group); err != nil {
 		a.line.close()
 		a.tapes.discard()
 		return nil, err
@@ -140,8 +146,8 @@ func (p *prober) judges(group []scenario.Scenario) bool {
 }
 
 // open makes the session and runs it.
-func (a *attempt) open(ctx context.Context, p *prober, step scenario.Step) (err error) {
-	s := a.line.settings
+func (a *attempt) open(ctx context.Context, p *prober, group []scenario.Scenario) (err error) {
+	s, step := a.line.settings, group[0].Steps[0]
 	var first *wire.Message
 	if step.Verb == "await-call" {
 		if first, err = a.called(ctx, p, step.For); err != nil {
@@ -164,6 +170,9 @@ func (a *attempt) open(ctx context.Context, p *prober, step scenario.Step) (err 
 	a.cancel, a.running = cancel, running
 	if first != nil {
 		a.session.deliver(*first)
+	}
+	if p.able["cooperation"] && (p.evidence != "" || slices.ContainsFunc(group, func(s scenario.Scenario) bool { return slices.Contains(s.Needs, "cooperation") })) {
+		a.cooperate()
 	}
 	a.work.Go(func() { a.line.routeTo(running, a.session) })
 	a.work.Go(func() {

@@ -15,7 +15,7 @@ import (
 )
 
 // stepPatience is how long what a step asks of the other side may take.
-const stepPatience = 10 * time.Second
+const stepPatience = 20 * time.Second
 
 // compile checks the steps of a scenario, as far as that goes without a call.
 func compile(s scenario.Scenario) error {
@@ -33,6 +33,8 @@ func compile(s scenario.Scenario) error {
 			_, err = echoWords(step.Args)
 		case "impair":
 			_, err = weather(step.Rest())
+		case "far":
+			_, err = farCommand(step.Args)
 		}
 		if err != nil {
 			return usagef("%s, line %d: %s: %s", s.Origin, step.Line, printable(step.Text), printable(err.Error()))
@@ -57,6 +59,8 @@ func (a *attempt) do(ctx context.Context, s scenario.Step) error {
 		return a.openChannel(ctx, s.Args)
 	case "close":
 		return a.closeChannel(s.Args[0])
+	case "far":
+		return a.askFar(ctx, s)
 	case "impair":
 		if err := a.session.becomes(s.Rest()); err != nil {
 			return &cannotTell{err}
@@ -90,7 +94,7 @@ func (a *attempt) command(ctx context.Context, s scenario.Step) error {
 	}
 	select {
 	case err := <-done:
-		return err
+		return asMeant(s, err)
 	case <-a.ended:
 		return a.over(s.Text)
 	case <-time.After(stepPatience):
@@ -98,6 +102,17 @@ func (a *attempt) command(ctx context.Context, s scenario.Step) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// asMeant is how a step went that the other side agreed to, or refused for err.
+func asMeant(s scenario.Step, err error) error {
+	switch {
+	case !s.Refused:
+		return err
+	case err == nil:
+		return errors.New("the other side agreed, and should have refused it")
+	}
+	return nil
 }
 
 // echoing is what an echo step says.

@@ -166,6 +166,9 @@ func (l *line) turnAway(ctx context.Context, m wire.Message) {
 func (c *session) deliver(m wire.Message) {
 	c.dumping.heard(m)
 	c.witness.heard(m)
+	if c.witness.loses(m) {
+		return
+	}
 	switch m.Type {
 	case wire.Offer:
 		c.call.DeliverOffer(m.SDP)

@@ -87,6 +87,6 @@ func (c *session) tellBinary(e peer.MessageReceived) {
 	if len(e.Data) <= maxBinaryTold {
 		fields = append(fields, field{"data", base64.StdEncoding.EncodeToString(e.Data)})
 	}
-	c.report.report(event{name: "binary", peer: c.name, detail: true, fields: fields,
+	c.tell(event{name: "binary", peer: c.name, detail: true, fields: fields,
 		say: fmt.Sprintf("%s sent %d bytes on channel %s", printable(c.name), len(e.Data), printable(e.Channel.Label()))})
 }

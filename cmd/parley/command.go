@@ -113,7 +113,7 @@ func (c *session) do(cmd command, done func(error)) {
 			done(errors.New("the call is not connected yet"))
 			return
 		}
-		c.report.report(event{name: "stats", peer: c.name, fields: append(withID(cmd), c.statsFields(true)...), say: c.statusLine()})
+		c.tell(event{name: "stats", peer: c.name, fields: append(withID(cmd), c.statsFields(true)...), say: c.statusLine()})
 		done(nil)
 	}
 }

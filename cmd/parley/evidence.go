@@ -57,6 +57,9 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 		}{s.at.Format("2006-01-02T15:04:05.000Z07:00"), direction, s.m.Type, s.m.SDP, s.m.Candidate, s.m.Text})
 	}
 	files["signaling.ndjson"] = signaling.Bytes()
+	if w.theirs.Len() > 0 {
+		files["far-events.ndjson"] = bytes.Clone(w.theirs.Bytes())
+	}
 	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.facts, "verdict.json": map[string]any{
 		"scenario": r.Scenario.Name, "specs": r.Scenario.Specs, "verdict": r.Verdict, "reason": r.Reason, "step": r.Step, "metrics": w.metrics}} {
 		if data, err := json.MarshalIndent(v, "", "  "); err == nil {
@@ -71,6 +74,7 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 type tapes struct {
 	folder  string // temporary
 	capture *capture
+	sorter  *sorter
 }
 
 // Names of the files in the evidence.
@@ -88,11 +92,8 @@ func (p *prober) newTapes(s *settings) (*tapes, error) {
 	if err != nil {
 		return nil, failf(exitDevice, "--evidence: %w", err)
 	}
-	t := &tapes{folder: folder}
+	t := &tapes{folder: folder, sorter: s.sorter}
 	s.record, s.recordings = filepath.Join(folder, recordingFile), newRecordings()
-	if s.mux != nil { // whose packets are those of all calls
-		return t, nil
-	}
 	if t.capture, err = openCapture(filepath.Join(folder, packetsFile)); err != nil {
 		t.discard()
 		return nil, err
@@ -106,9 +107,17 @@ func (p *prober) newTapes(s *settings) (*tapes, error) {
 	return t, nil
 }
 
+// sends takes the ICE credentials of a description of ours, by which the packets of the call are known on a shared port.
+func (t *tapes) sends(sdp string) {
+	if t != nil {
+		t.sorter.add(attributeOf(sdp, "ice-ufrag"), t.capture)
+	}
+}
+
 // end ends the files, once the call is over.
 func (t *tapes) end() {
 	if t != nil && t.capture != nil {
+		t.sorter.remove(t.capture)
 		_ = t.capture.Close() // what is missing at its end is no verdict
 		t.capture = nil
 	}

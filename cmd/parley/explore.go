@@ -44,6 +44,10 @@ func (p *prober) explore(ctx context.Context) {
 	}
 	p.able["data"] = w.latest("answer.sctp") != "" && !rejected("application")
 	p.able["parley"] = w.latest("answer.parley") == "true"
+	if p.able["parley"] && p.able["data"] {
+		a.cooperate()
+		p.able["cooperation"] = a.far.wait(deadline) == nil
+	}
 	p.able["relay"] = a.hasRelay()
 	p.able["text-echo"] = p.able["data"] && wait("text="+line)
 	p.able["media-echo"] = p.able["audio-in"] && wait("audio.tone="+exploringTone[len("tone:"):]) && (!p.able["video-in"] || wait("video.frames>=1"))
@@ -59,11 +63,13 @@ func (p *prober) claim() {
 		if p.level == "echo" {
 			p.able["text-echo"], p.able["media-echo"] = true, true
 		} else {
-			p.able["parley"] = true
+			p.able["parley"], p.able["cooperation"] = true, true
 		}
 	}
 	if p.level == "any" {
-		p.able["text-echo"], p.able["media-echo"], p.able["parley"] = false, false, false
+		for _, need := range []string{"text-echo", "media-echo", "parley", "cooperation"} {
+			p.able[need] = false
+		}
 	}
 }
 

@@ -104,10 +104,13 @@ func sourceFlags() []cli.Flag {
 	})
 }
 
-func answerFlags() []cli.Flag {
+// answerFlags are of who answers; cooperate is the default of that.
+func answerFlags(cooperate bool) []cli.Flag {
 	return []cli.Flag{
 		boolFlag("once", "end after the first call"),
 		&cli.IntFlag{Name: "max-calls", Usage: "take `N` calls at once, 0 for any number; others are told that we are busy", Sources: variable("max-calls")},
+		&cli.BoolFlag{Name: "cooperate", Value: cooperate, Sources: variable("cooperate"), HideDefault: !cooperate,
+			Usage: "let who calls look at the call from this end, as parley probe does: see its events, and hold, resume, mute, restart or end it, by a data channel"},
 	}
 }
 

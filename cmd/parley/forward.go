@@ -168,7 +168,7 @@ func (f *forwarder) opened(ch *peer.Channel) {
 func (f *forwarder) accept(e entry) {
 	ctx := f.session.ctx
 	defer context.AfterFunc(ctx, func() { _ = e.Close() })()
-	f.session.report.report(event{name: "forward", peer: f.session.name, fields: []field{{"listen", e.Addr().String()}, {"target", e.target}},
+	f.session.tell(event{name: "forward", peer: f.session.name, fields: []field{{"listen", e.Addr().String()}, {"target", e.target}},
 		say: fmt.Sprintf("connections to %s go to %s", e.Addr(), printable(f.session.name))})
 	for {
 		tcp, err := e.Accept()

@@ -90,7 +90,7 @@ func (c *session) watchGaps(lost func() uint64) *gapWatch {
 
 // tellGap tells that media are back.
 func (c *session) tellGap(g gap) {
-	c.report.report(event{name: "gap", peer: c.name, detail: g.length < leastGap,
+	c.tell(event{name: "gap", peer: c.name, detail: g.length < leastGap,
 		fields: []field{{"kind", g.kind}, {"ms", g.length.Milliseconds()}, {"lost", g.lost}, {"cause", g.cause}},
 		say:    fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
 }

@@ -26,12 +26,15 @@ func (c *session) happened(e peer.Event) {
 	case peer.PairSelected:
 		c.tellPair(e)
 	case peer.AddressesChanged:
-		c.report.report(event{name: "network", peer: c.name, fields: []field{{"addresses", e.Addresses}},
+		c.tell(event{name: "network", peer: c.name, fields: []field{{"addresses", e.Addresses}},
 			say: "this machine's addresses have changed, looking for a new path to " + printable(c.name)})
 		c.way.client.Moved()
 	case peer.ChannelOpened:
-		c.expect.saw("channel", e.Channel.Label())
 		c.tellChannel(e.Channel, "open")
+		if c.cooperates(e.Channel) {
+			break
+		}
+		c.expect.saw("channel", e.Channel.Label())
 		if c.carrier != nil {
 			c.carrier.opened(e.Channel)
 		} else if e.Channel.OpenedByPeer() {
@@ -73,7 +76,7 @@ func (c *session) stateChanged(e peer.StateChanged) {
 	case webrtc.PeerConnectionStateDisconnected:
 		ev.say = fmt.Sprintf("nothing comes from %s, waiting for it", printable(c.name))
 	}
-	c.report.report(ev)
+	c.tell(ev)
 	c.measurePath(e)
 }
 
@@ -113,7 +116,7 @@ func (c *session) tellCandidate(e peer.CandidateFound) {
 	if e.Remote {
 		side = "remote"
 	}
-	c.report.report(event{name: "candidate", peer: c.name, detail: true,
+	c.tell(event{name: "candidate", peer: c.name, detail: true,
 		fields: []field{{"side", side}, {"type", e.Type}, {"protocol", e.Protocol}, {"address", e.Address}},
 		say:    fmt.Sprintf("%s candidate %s %s %s", side, e.Type, e.Protocol, e.Address)})
 }
@@ -124,7 +127,7 @@ func (c *session) tellPair(e peer.PairSelected) {
 	if e.Relayed {
 		how = "through a relay"
 	}
-	c.report.report(event{name: "pair", peer: c.name, detail: true,
+	c.tell(event{name: "pair", peer: c.name, detail: true,
 		fields: []field{{"local", local}, {"remote", remote}, {"protocol", e.Local.Protocol}, {"relayed", e.Relayed}},
 		say:    fmt.Sprintf("%s: %s to %s, %s", how, local, remote, e.Local.Protocol)})
 }
@@ -134,7 +137,7 @@ func (c *session) tellChannel(ch *peer.Channel, state string) {
 	if ch.OpenedByPeer() {
 		by = "peer"
 	}
-	c.report.report(event{name: "channel", peer: c.name, detail: true,
+	c.tell(event{name: "channel", peer: c.name, detail: true,
 		fields: append([]field{{"label", ch.Label()}, {"state", state}, {"opened_by", by}}, channelFields(ch)...),
 		say:    fmt.Sprintf("data channel %s %s", printable(ch.Label()), state)})
 }
@@ -146,7 +149,7 @@ func (c *session) tellText(label, direction, text string) {
 	} else {
 		ev.say = "said: " + paragraph(text)
 	}
-	c.report.report(ev)
+	c.tell(ev)
 }
 
 // maxShown is how many characters of a line that was refused are shown: enough to
@@ -162,7 +165,7 @@ func (c *session) tellRefused(e peer.TextRefused) {
 	if errors.Is(e.Reason, peer.ErrTooLong) {
 		say += "; say it in parts, or send a file"
 	}
-	c.report.report(event{name: "refused", peer: c.name, alert: true, say: say,
+	c.tell(event{name: "refused", peer: c.name, alert: true, say: say,
 		fields: []field{{"text", e.Text}, {"reason", e.Reason.Error()}}})
 }
 
@@ -171,7 +174,7 @@ func (c *session) tellTrack(kind webrtc.RTPCodecType, mime, direction string) {
 	if direction == "in" {
 		doing = "receiving"
 	}
-	c.report.report(event{name: "track", peer: c.name,
+	c.tell(event{name: "track", peer: c.name,
 		fields: []field{{"kind", kind.String()}, {"codec", codecName(mime)}, {"direction", direction}},
 		say:    fmt.Sprintf("%s %s %s", doing, kind, codecName(mime))})
 }
@@ -181,7 +184,7 @@ func (c *session) tellMuted(e peer.TrackMuted) {
 	if !e.Muted {
 		say = "%s comes from %s again, it says"
 	}
-	c.report.report(event{name: "mute", peer: c.name, fields: []field{{"kind", e.Kind.String()}, {"muted", e.Muted}},
+	c.tell(event{name: "mute", peer: c.name, fields: []field{{"kind", e.Kind.String()}, {"muted", e.Muted}},
 		say: fmt.Sprintf(say, e.Kind, printable(c.name))})
 }
 
@@ -190,5 +193,5 @@ func (c *session) tellCheck(ch check, held bool, saw string) {
 	if held {
 		ev.say = "held: " + printable(ch.raw)
 	}
-	c.report.report(ev)
+	c.tell(ev)
 }

@@ -118,6 +118,11 @@ func (s *settings) obey(line []byte, find func(string) (*session, error)) {
 
 // reply tells how a command went.
 func (s *settings) reply(peer string, cmd command, err error) {
+	s.report.report(replied(peer, cmd, err))
+}
+
+// replied is the event that tells how a command went.
+func replied(peer string, cmd command, err error) event {
 	fields := withID(cmd)
 	if cmd.Command != "" {
 		fields = append(fields, field{"command", cmd.Command})
@@ -129,7 +134,7 @@ func (s *settings) reply(peer string, cmd command, err error) {
 		e.say = printable(orAll(cmd.Command, "command")) + ": " + printable(err.Error())
 	}
 	e.fields = fields
-	s.report.report(e)
+	return e
 }
 
 // only finds a call for who has just one.

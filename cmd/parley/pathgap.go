@@ -24,7 +24,7 @@ func (c *session) measurePath(e peer.StateChanged) {
 	case webrtc.PeerConnectionStateConnected:
 		if !c.away.IsZero() && !c.hearsMedia() {
 			length := time.Since(c.away)
-			c.report.report(event{name: "gap", peer: c.name,
+			c.tell(event{name: "gap", peer: c.name,
 				fields: []field{{"kind", gapData}, {"ms", length.Milliseconds()}, {"cause", gapOutage}},
 				say:    fmt.Sprintf("the path to %s was away for %.1f s", printable(c.name), length.Seconds())})
 		}

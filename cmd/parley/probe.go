@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/scenario"
+	wire "parley/signal"
 )
 
 func probeCommand(std stdio) *cli.Command {
@@ -24,10 +25,12 @@ func probeCommand(std stdio) *cli.Command {
 them hold: signaling, offer and answer, ICE, DTLS, data channels, sound, picture.
 What NAME cannot show is skipped, with the reason: a peer that does not send back
 what it gets cannot show that it got it. --level says what NAME is, so that what is
-missing is a failure and not a reason to skip: any, echo, or parley.
+missing is a failure and not a reason to skip: any, echo, or parley, which lets the
+call be seen from its end, too (parley echo, parley answer --cooperate).
 
    parley probe tab
    parley probe echo --level echo --suite all
+   parley probe echo --level parley --suite parley
    parley probe echo --suite data --format junit > junit.xml
    parley probe tab --require 'setup.ms<=500' --require 'rtt.ms:p95<20' --evidence out
    parley probe tab text-comes-back restart-by-us
@@ -50,7 +53,7 @@ cmd/parley/testdata/scenario.`,
 			stringFlag("level", "auto", "what NAME is: any, echo, parley, or auto: find out, and skip what it cannot show"),
 			stringFlag("format", "table", "`FORMAT` of the report: "+strings.Join(scenario.Formats(), ", ")),
 			listFlag("require", "`METRIC OP NUMBER` that has to hold over all calls, such as setup.ms<=500 or rtt.ms:p95<=20; repeatable"),
-			stringFlag("evidence", "", "keep descriptions, candidates, statistics, events, packets with their keys, and a recording of what failed in `FOLDER`; who reads it can decrypt those calls"),
+			stringFlag("evidence", "", "keep descriptions, candidates, statistics, events (of a parley at the other end, too), packets with their keys, and a recording of what failed in `FOLDER`; who reads it can decrypt those calls"),
 			durationFlag("await", 0, "wait for `D` to be called by NAME where a scenario needs that"),
 			durationFlag("timeout", 20*time.Second, "`D` for NAME to answer, and the connection to come up, at first"),
 			durationFlag("pause", 0, "`D` before each call but the first, for a NAME that needs time between them, such as a page that is loaded anew"),
@@ -94,7 +97,7 @@ func newProber(cmd *cli.Command, std stdio) (*prober, error) {
 		return nil, usagef("parley probe needs the name of whom to probe; see parley probe --help")
 	}
 	p.target = args[0]
-	if s.name == "" {
+	if p.fixedName = s.name != "" || s.dialect == wire.DialectRelay; s.name == "" {
 		s.name = ownName(s.dialect, "Gandalf", "probe-"+randomHex(3))
 	}
 	return p, nil
@@ -187,6 +190,9 @@ func (p *prober) list(std stdio) error {
 
 // probe runs the suite and writes the report, whatever happens.
 func (p *prober) probe(ctx context.Context, std stdio) error {
+	if p.evidence != "" {
+		p.sorter = newSorter()
+	}
 	release, err := p.openShared()
 	if err != nil {
 		return err

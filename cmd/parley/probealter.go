@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	wire "parley/signal"
 )
@@ -14,6 +15,10 @@ type alteration struct {
 	changes []string
 	held    *wire.Message // an offer that waits for its candidates
 	lines   []string      // of candidates, with a=
+
+	answered atomic.Bool  // an answer has come: the call is up
+	answers  atomic.Int32 // that have come, if one is to be lost
+	lost     atomic.Bool  // what is to be lost once
 }
 
 // change is what a call line can do to an offer.
@@ -48,16 +53,48 @@ func candidateChanges() []string {
 	return []string{"vanilla", "no-candidates", "junk-candidates", "many-candidates"}
 }
 
+// laterChanges are those of what is said in a call that is up: an offer, or a wish for one, that nobody takes (RFC 8285 §4.2:
+// an extension has no number 0), the first such offer or wish lost on its way, and the first answer to one.
+func laterChanges() []string {
+	return []string{"later-unacceptable", "later-lost", "later-answer-lost"}
+}
+
+// later is what is sent in place of an offer, or a wish, in a call that is up.
+func (a *alteration) later(m wire.Message) []wire.Message {
+	switch {
+	case a.does("later-lost") && !a.lost.Swap(true):
+		return nil
+	case a.does("later-unacceptable"):
+		all := sectionsOf(m.SDP)
+		for i := range all {
+			all[i].lines = slices.DeleteFunc(all[i].lines, func(line string) bool { return strings.HasPrefix(line, "a=parley-wish:") })
+		}
+		if len(all) == 1 {
+			all[0].lines = append(all[0].lines, "a=parley-wish:"+strings.Repeat("video ", 64))
+		}
+		addTo(all, "a=extmap:0 urn:x-unknown")
+		m.SDP = written(all)
+	}
+	return []wire.Message{m}
+}
+
+// inForce notes that an answer has come. A nil alteration notes nothing.
+func (a *alteration) inForce() {
+	if a != nil {
+		a.answered.Store(true)
+	}
+}
+
 // newAlteration reads offer=CHANGE,CHANGE.
 func newAlteration(list string) (*alteration, error) {
 	a := &alteration{}
 	for _, name := range strings.Split(list, ",") {
-		if _, ok := alterations()[name]; !ok && !slices.Contains(candidateChanges(), name) {
+		if _, ok := alterations()[name]; !ok && !slices.Contains(slices.Concat(candidateChanges(), laterChanges()), name) {
 			var all []string
 			for n := range alterations() {
 				all = append(all, n)
 			}
-			all = append(all, candidateChanges()...)
+			all = slices.Concat(all, candidateChanges(), laterChanges())
 			slices.Sort(all)
 			return nil, fmt.Errorf("there is no change %q of an offer; there are %s", name, strings.Join(all, ", "))
 		}
@@ -72,6 +109,8 @@ func (a *alteration) does(name string) bool { return slices.Contains(a.changes, 
 func (a *alteration) of(m wire.Message) []wire.Message {
 	switch {
 	case a == nil:
+	case m.Type == wire.Offer && a.answered.Load():
+		return a.later(m)
 	case m.Type == wire.Offer:
 		m.SDP = a.describe(m.SDP)
 		if a.does("vanilla") {

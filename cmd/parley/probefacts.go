@@ -25,12 +25,18 @@ func probeSorts() map[string]sort {
 		"answer.max-message": number, "answer.sctp": words, "ufrags": number, "answer.profile": words,
 		"answer.foreign": words, "answer.parley": flag, "answer.feedback": words, "answer.origin": words,
 		"answer.rejected": words, "answer.codec.audio": words, "answer.codec.video": words, "answer.direction.audio": words, "answer.direction.video": words,
+		"muted": words, "unmuted": words, "wished": flag, "codes": words, "far.code": words, "far.state": words, "far.text": words, "far.channel": words, "far.track": words,
+		"far.muted": words, "far.unmuted": words, "far.gap": words, "far.role": words, "far.dtls": words, "far.tls": words, "far.video.size": words,
 		"dtls": words, "tls": words, "role": words, "certificate": words,
 	})
 	for _, kind := range kinds() {
 		for _, k := range []string{"level", "jitter", "keyframes", "broken", "duplicates", "strips", "strip", "idle.ms", "reported", "reported.lost", "nacks", "plis", "sent"} {
 			sorts[kind+"."+k] = number
 		}
+		for _, k := range []string{"packets", "lost", "frames"} {
+			sorts["far."+kind+"."+k] = number
+		}
+		sorts["far."+kind+".tone"], sorts["unaccounted."+kind] = pitch, number
 		sorts["sending."+kind], sorts["refused."+kind] = words, flag
 	}
 	return sorts

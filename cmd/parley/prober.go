@@ -17,6 +17,7 @@ func levels() []string { return []string{"auto", "any", "echo", "parley"} }
 type prober struct {
 	*settings
 	target    string
+	fixedName bool // --as says how we are called
 	suite     string
 	level     string
 	format    string
@@ -146,6 +147,8 @@ func remedy(need string) string {
 		return "probe one that does (parley echo), or say --level echo to make that a failure"
 	case "parley":
 		return "only two parleys can show it"
+	case "cooperation":
+		return "probe one that does (parley echo, parley answer --cooperate), or say --level parley to make that a failure"
 	}
 	return "what it does not take part in cannot be checked"
 }

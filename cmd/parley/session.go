@@ -29,6 +29,7 @@ type session struct {
 	judge    *media.Judge     // of those that come back, nil for none
 	judgedAt time.Time        // of the goroutine of watch
 	impaired *peer.Impairment // of the call's own sockets, nil for none
+	told     *told            // to the other side, nil without --cooperate
 
 	layers   layers // of the goroutine of the call
 	sources  []media.Source
@@ -73,6 +74,9 @@ func openSession(s *settings, name string, out, echo bool, offer *peer.Descripti
 	c.expect = newExpectations(s.checks, c.tellCheck)
 	if s.witness != nil {
 		c.expect.watch = s.witness.saw
+	}
+	if s.cooperate {
+		c.told = newTold()
 	}
 	if s.carry != nil {
 		c.carrier = s.carry(c)
@@ -166,7 +170,7 @@ func (c *session) announce() {
 	if c.out {
 		direction, say = "out", "calling "+printable(c.name)
 	}
-	c.report.report(event{name: "call", peer: c.name, fields: []field{{"direction", direction}}, say: say})
+	c.tell(event{name: "call", peer: c.name, fields: []field{{"direction", direction}}, say: say})
 }
 
 // Why a session hangs up by itself, as the cause of its context.

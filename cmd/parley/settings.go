@@ -42,6 +42,7 @@ type settings struct {
 	mux                                  ice.UDPMux // nil unless minPort is maxPort
 	pcapPath, rtpdumpPath, statsDumpPath string
 	capture                              *capture    // nil without --pcap
+	sorter                               *sorter     // of shared ports to captures of single calls, nil for none
 	packets                              *packetDump // nil without --rtpdump
 	dump                                 *statsDump  // nil without --stats-dump
 	keyLog                               io.Writer   // nil for none
@@ -76,6 +77,8 @@ type settings struct {
 	channels []peer.ChannelOptions  // that a caller opens; none: one with the usual label
 	carry    func(*session) carrier // what uses the channels, nil for text
 	wide     string                 // see peer.Config.Wide
+
+	cooperate bool // who calls may look at the call from this end, see cooperate.go
 
 	judged  bool     // what test sources come through like is looked at
 	witness *witness // of what happens in a call, for probe; nil for nobody

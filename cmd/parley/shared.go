@@ -103,7 +103,7 @@ func (s *settings) openUDP(all *opened) error {
 		s.impairment = peer.NewImpairment(*s.impair)
 		all.all = append(all.all, s.impairment)
 	}
-	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.tap(), s.impairment)
+	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.portTap(), s.impairment)
 	if err != nil {
 		return failf(exitFailure, "--udp-ports %d:%d: %w; is another parley running", s.minPort, s.maxPort, err)
 	}
@@ -115,7 +115,7 @@ func (s *settings) openTCP(all *opened) error {
 	if s.tcpPort == 0 {
 		return nil
 	}
-	mux, err := peer.ListenTCP(s.tcpPort, s.logger, s.tap())
+	mux, err := peer.ListenTCP(s.tcpPort, s.logger, s.portTap())
 	if err != nil {
 		return failf(exitFailure, "--tcp-port %d: %w; is another parley running", s.tcpPort, err)
 	}

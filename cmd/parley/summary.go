@@ -14,7 +14,7 @@ import (
 // tellStats tells what is measured now; nothing that was not measured is told.
 func (c *session) tellStats() {
 	if c.isConnected() {
-		c.report.report(event{name: "stats", peer: c.name, fields: c.statsFields(false)})
+		c.tell(event{name: "stats", peer: c.name, fields: c.statsFields(false)})
 		c.report.status(c.statusLine())
 	}
 }
@@ -126,7 +126,7 @@ func (c *session) tellEnd(end peer.End, err, cause error) {
 		}
 		c.tellStatsAtEnd()
 	}
-	c.report.report(ev)
+	c.tell(ev)
 	c.dumping.tell("close", nil)
 }
 
@@ -142,7 +142,7 @@ func (c *session) tellStatsAtEnd() {
 	if len(parts) > 0 {
 		ev.data = fmt.Sprintf("received from %s: %s", printable(c.name), strings.Join(parts, "; "))
 	}
-	c.report.report(ev)
+	c.tell(ev)
 }
 
 // sentence is what was received on one track, for people.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
@@ -23,6 +24,7 @@ type fault struct {
 	swapped                     bool // a message goes back on the other of two channels
 	frozen, silent              bool
 	deaf                        bool // says nothing of what is lost
+	lying                       bool // cooperates as a parley would, tells what is not so, and does nothing it is asked
 	loss                        float64
 }
 
@@ -42,13 +44,16 @@ func TestTeeth(t *testing.T) {
 		"silence":             {fault{silent: true}, []string{"audio-tone-comes-back", "audio-gapless"}, []string{"audio-comes", "connects"}},
 		"swapped channels":    {fault{swapped: true}, []string{"channels-apart"}, []string{"text-comes-back"}},
 		"no feedback":         {fault{deaf: true}, []string{"impaired-nack", "impaired-report"}, []string{"connects", "impaired-text"}},
-		"loss":                {fault{loss: 0.3}, []string{"audio-loss", "video-loss", "video-whole"}, []string{"connects", "text-comes-back"}},
+		"lies": {fault{lying: true}, []string{"parley-codes", "parley-state", "parley-hears", "parley-restarts", "parley-wishes"},
+			[]string{"connects", "answer-profile"}},
+		"loss": {fault{loss: 0.3}, []string{"audio-loss", "video-loss", "video-whole"}, []string{"connects", "text-comes-back"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := patientServer(t)
 			brokenEcho(t, server, test.fault)
-			p := probeIt(t, server, slices.Concat([]string{"--level", "echo", "--parallel", "3", "--timeout", "10s", "broken"}, test.fails, test.passes)...)
+			level := map[bool]string{true: "parley", false: "echo"}[test.lying]
+			p := probeIt(t, server, slices.Concat([]string{"--level", level, "--parallel", "3", "--timeout", "10s", "broken"}, test.fails, test.passes)...)
 			for _, s := range test.fails {
 				if p.verdict[s] != "fail" {
 					t.Errorf("%s: %q, it should fail", s, p.verdict[s])
@@ -158,6 +163,9 @@ func (b *broken) answer(m wire.Message) (*webrtc.PeerConnection, error) {
 		return pc, err
 	}
 	sdp := answer.SDP
+	if b.lying {
+		sdp = strings.Replace(sdp, "s=-", "s=parley-answer", 1)
+	}
 	if b.wrong {
 		sdp = regexp.MustCompile(`a=fingerprint:sha-256 \S+`).ReplaceAllString(sdp, "a=fingerprint:sha-256 "+strings.Repeat("00:", 31)+"00")
 	}
@@ -166,6 +174,9 @@ func (b *broken) answer(m wire.Message) (*webrtc.PeerConnection, error) {
 	}
 	return pc, pc.SetLocalDescription(answer)
 }
+
+// lies are what a call does not look like from the other end.
+const lies = `{"event":"code","code":"00000 00000 00000 00000 00000 00000","connection":"failed","tracks":[{"direction":"in","kind":"audio","tone":1000}]}`
 
 // echoData sends messages back; swapped, on the channel that opened before or
 // after.
@@ -177,6 +188,14 @@ func (b *broken) echoData(pc *webrtc.PeerConnection) {
 		at := len(channels)
 		channels = append(channels, dc)
 		mu.Unlock()
+		if b.lying && dc.Protocol() == cooperationProtocol {
+			dc.OnOpen(func() { _ = dc.SendText(lies) })
+			dc.OnMessage(func(m webrtc.DataChannelMessage) {
+				cmd, _ := parseCommand(m.Data)
+				_ = dc.SendText(string(replied("prober", cmd, nil).line(time.Now())))
+			})
+			return
+		}
 		dc.OnMessage(func(m webrtc.DataChannelMessage) {
 			mu.Lock()
 			back := dc

@@ -197,7 +197,7 @@ func (c *session) tellFrame(kind string, f media.Frame) {
 		fields = append(fields, field{"size", size(f.Width, f.Height)})
 		say = fmt.Sprintf("first picture, %s, after %d ms", size(f.Width, f.Height), ms)
 	}
-	c.report.report(event{name: "frame", peer: c.name, fields: append(fields, field{"ms", ms}), say: say, detail: true})
+	c.tell(event{name: "frame", peer: c.name, fields: append(fields, field{"ms", ms}), say: say, detail: true})
 }
 
 // received is what has been received, audio before video.

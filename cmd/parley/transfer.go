@@ -62,7 +62,7 @@ func (t *transfer) end(cause error) {
 // tell reports an event of the transfer.
 func (t *transfer) tell(name string, say, data string, fields ...field) {
 	fields = append([]field{{"direction", t.direction}, {"id", t.offer.ID}}, fields...)
-	t.session.report.report(event{name: name, peer: t.session.name, fields: fields, say: say, data: data})
+	t.session.tell(event{name: name, peer: t.session.name, fields: fields, say: say, data: data})
 }
 
 func (t *transfer) offered(o *files.Offer) {

@@ -61,7 +61,7 @@ func (c *session) tellCode(e peer.CodeKnown) {
 	if e.Verified {
 		ev.say += ", as it should be"
 	}
-	c.report.report(ev)
+	c.tell(ev)
 	if e.Verified || c.verify != verifyAsk {
 		return
 	}

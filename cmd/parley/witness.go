@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"strconv"
@@ -21,6 +22,7 @@ const maxFacts = 500
 // witness is that of a call that nobody checks.
 type witness struct {
 	alter *alteration // of what is sent by signaling, nil for none
+	tapes *tapes      // nil for none
 
 	mu       sync.Mutex // protects following
 	facts    map[string][]string
@@ -35,6 +37,8 @@ type witness struct {
 	moved    map[string]time.Time // when the packets of a kind were seen to grow last
 	packets  map[string]uint64
 	stats    peer.Report
+	code     string       // of verification, "" while it is not known
+	theirs   bytes.Buffer // events of the other side, as they came: a line each
 }
 
 // spoken is a message of signaling, for the evidence.
@@ -81,6 +85,10 @@ func (w *witness) count(key string) int {
 func (w *witness) latest(key string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.last(key)
+}
+
+func (w *witness) last(key string) string {
 	if v := w.facts[key]; len(v) > 0 {
 		return v[len(v)-1]
 	}
@@ -166,6 +174,11 @@ func (w *witness) happened(e peer.Event) {
 		w.note("pair", e.Local.Type+" "+e.Remote.Type)
 		w.note("pair.protocol", e.Local.Protocol)
 		w.note("relayed", strconv.FormatBool(e.Relayed))
+	case peer.CodeKnown:
+		w.code = e.Code
+		w.compareCodes()
+	case peer.TrackMuted:
+		w.note(map[bool]string{true: "muted", false: "unmuted"}[e.Muted], e.Kind.String())
 	case peer.ChannelOpened:
 		w.channels[e.Channel.Label()] = e.Channel
 	case peer.ChannelClosed:
@@ -199,6 +212,7 @@ func (w *witness) heard(m wire.Message) {
 	case wire.Offer:
 		w.note("reoffered", "true")
 	case wire.Answer:
+		w.alter.inForce()
 		w.note("answered", "true")
 		for _, f := range answerFacts(w.offered, m.SDP) {
 			w.note(f[0], f[1])
@@ -238,8 +252,14 @@ func (w *witness) sending(all []wire.Message) []wire.Message {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range all {
+		if m.SDP != "" {
+			w.tapes.sends(m.SDP)
+		}
 		if m.Type == wire.Offer {
 			w.offered = m.SDP
+			if len(sectionsOf(m.SDP)) == 1 { // see peer/wish.go
+				w.note("wished", "true")
+			}
 		}
 		w.remember(spoken{time.Now(), true, m})
 	}

@@ -17,14 +17,15 @@
 //
 //	scenario NAME: SENTENCE  begins one; a name is lower-case letters, digits and hyphens
 //	spec TEXT                the section of a standard that it checks; may be repeated
-//	suite WORD...            the suites that it belongs to: core data audio video ice
+//	suite WORD...            the suites that it belongs to: core data audio video ice parley
 //	needs WORD...            what the other side has to be able to do, see Needs; without it the scenario is skipped
 //	known TEXT               a known limit of the other side, with a link owner/repo#N: to fail is expected
 //
 // # What it does
 //
 //	call [WORD...]           calls: audio[=SRC], video[=SRC], size=160x120@10,
-//	                         codec=VP8, relay, impair=loss=5%,delay=40ms, offer=CHANGE[,CHANGE]; an unknown word or
+//	                         codec=VP8, relay, impair=loss=5%,delay=40ms, offer=CHANGE[,CHANGE]; wins or yields: by a
+//	                         name whose offer stands, or does not, where two parleys offer at once; an unknown word or
 //	                         change is answered with those that there are
 //	await-call within D      waits to be called
 //	expect CHECK within D    goes on as soon as CHECK holds, fails when D is over before; KEY+=N holds when KEY has grown by N
@@ -43,8 +44,11 @@
 //	                         loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7
 //	impair none              leaves it as it is
 //	hangup                   ends the call
+//	far COMMAND [WORD...]    has the other side hold, resume, mute or unmute [KIND], restart-ice, say TEXT, hangup, or tell its
+//	                         stats; it needs cooperation. What it tells by itself are the keys that begin with far.
+//	! LINE                   add, source, remove, hold, resume, restart-ice or far, which the other side has to refuse
 //
 // D is a duration: 500ms, 3s, 1m. The first of these lines is call or await-call. What a line asks of the other side
-// has to come about within ten seconds. Scenarios that only look (expect and never) and begin with the same call line
+// has to come about within twenty seconds. Scenarios that only look (expect and never) and begin with the same call line
 // are looked at in one call.
 package scenario

@@ -147,15 +147,26 @@ func forms() map[string]form {
 		"call": {0, 10, ""}, "await-call": {0, 0, "+within"}, "expect": {1, 1, "+within"}, "never": {1, 1, "+for"},
 		"say": {1, 1000, ""}, "echo": {1, 4, "+within"}, "open": {1, 6, ""}, "close": {1, 1, ""}, "mute": {0, 1, ""}, "unmute": {0, 1, ""},
 		"hold": {0, 0, ""}, "resume": {0, 0, ""}, "add": {2, 20, ""}, "source": {2, 20, ""}, "remove": {1, 1, ""},
-		"restart-ice": {0, 0, ""}, "impair": {1, 30, ""}, "hangup": {0, 0, ""},
+		"restart-ice": {0, 0, ""}, "impair": {1, 30, ""}, "hangup": {0, 0, ""}, "far": {1, 1000, ""},
 	}
+}
+
+// refusable are the verbs that ask something of the other side, which may say no.
+func refusable() []string {
+	return []string{"add", "source", "remove", "hold", "resume", "restart-ice", "far"}
 }
 
 func parseStep(words []string, number int) (Step, error) {
 	s := Step{Verb: words[0], Args: words[1:], Text: strings.Join(words, " "), Line: number}
+	if s.Verb == "!" && len(s.Args) > 0 {
+		s.Refused, s.Verb, s.Args, s.Text = true, s.Args[0], s.Args[1:], strings.Join(s.Args, " ")
+	}
 	form, ok := forms()[s.Verb]
-	if !ok {
+	switch {
+	case !ok:
 		return s, fmt.Errorf("there is no line that begins with %q", s.Verb)
+	case s.Refused && !slices.Contains(refusable(), s.Verb):
+		return s, fmt.Errorf("! stands before what the other side may refuse: %s; for what should not be there is never", strings.Join(refusable(), ", "))
 	}
 	if word, needed := strings.CutPrefix(form.timing, "+"); needed {
 		n := len(s.Args)

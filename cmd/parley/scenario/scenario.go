@@ -25,6 +25,8 @@ type Step struct {
 	// Verb is the first word, Args are those behind it, without within D and for D.
 	Verb string
 	Args []string
+	// Refused: the other side has to refuse it.
+	Refused bool
 	// Text is the line as it is written, in single blanks.
 	Text string
 	// For is the D of within or for, 0 if there is none.
@@ -50,7 +52,7 @@ func (s *Scenario) Does(verb string) bool {
 }
 
 // Suites are the names of suites, in order.
-func Suites() []string { return []string{"core", "data", "audio", "video", "ice", "all"} }
+func Suites() []string { return []string{"core", "data", "audio", "video", "ice", "parley", "all"} }
 
 // Needs are the words of needs, with what each one says.
 func Needs() map[string]string {
@@ -58,7 +60,7 @@ func Needs() map[string]string {
 		"audio": "the other side takes audio", "video": "the other side takes video", "data": "the other side takes data channels",
 		"audio-in": "the other side sends audio", "video-in": "the other side sends video",
 		"text-echo": "the other side sends text back", "media-echo": "the other side sends sound and picture back",
-		"parley": "the other side is a parley", "relay": "there is a TURN server", "callback": "the other side calls back",
+		"parley": "the other side is a parley", "cooperation": "the other side tells what it sees, and does what it is asked", "relay": "there is a TURN server", "callback": "the other side calls back",
 	}
 }
 

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestToldIsBounded: what nobody takes costs little, and who takes it too slowly gets no more.
+func TestToldIsBounded(t *testing.T) {
+	ctx := context.Background()
+	kept := newTold()
+	for i := range 3 * maxEarly {
+		kept.add(event{name: "stats"}, time.Now())
+		kept.add(event{name: "text", fields: []field{{"text", i}}}, time.Now())
+	}
+	if len(kept.waiting) != maxEarly || !kept.want() || kept.want() {
+		t.Fatalf("%d events wait, %v", len(kept.waiting), kept.wanted)
+	}
+	for i := range maxEarly {
+		line, err := kept.next(ctx)
+		if want := fmt.Sprintf(`"event":"text","text":%d}`, i); err != nil || !strings.HasSuffix(strings.TrimSpace(string(line)), want) {
+			t.Fatalf("%s, %v; want %s", line, err, want)
+		}
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := kept.next(ended); err == nil {
+		t.Error("there is one more")
+	}
+	for range maxUntold + 1 {
+		kept.add(event{name: "stats"}, time.Now())
+	}
+	if line, err := kept.next(ctx); err == nil || len(kept.waiting) != 0 {
+		t.Errorf("events were lost, and %s is told", line)
+	}
+	var nobody *told
+	nobody.add(event{name: "text"}, time.Now())
+	if nobody.want() {
+		t.Error("a call that does not cooperate has a channel for it")
+	}
+}
+
+// TestObeyed: the other side of a call has nothing opened here.
+func TestObeyed(t *testing.T) {
+	for name := range commandMembers() {
+		for _, words := range [][]string{{name}, {name, "audio"}, {name, "audio", "exec:true"}} {
+			c, err := farCommand(words)
+			if err == nil && (c.Source != "" || name == "add" || name == "source" || name == "remove") {
+				t.Errorf("far %v is %+v", words, c)
+			}
+		}
+	}
+	c := &session{}
+	for _, line := range []string{`{"command":"add","kind":"audio","source":"exec:true"}`, `{"command":"source","kind":"video","source":"camera"}`,
+		`{"command":"remove","kind":"video"}`, `{"command":"hangup","peer":"carol"}`} {
+		cmd, err := parseCommand([]byte(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.obeyOne(context.Background(), cmd); err == nil {
+			t.Errorf("%s is carried out", line)
+		}
+	}
+}
+
+// TestFarIsHostile: what comes by the channel is looked at for what it may be, and bounded.
+func TestFarIsHostile(t *testing.T) {
+	f, w := &far{begun: make(chan struct{}), replies: map[int]chan error{}}, newWitness(nil)
+	for _, line := range []string{"", "{", "null", "[]", `{"event":5}`, `{"event":""}`, "\xff", `{"event":"stats","tracks":{}}`} {
+		f.heard(w, []byte(line))
+	}
+	select {
+	case <-f.begun:
+		t.Error("that was an event")
+	default:
+	}
+	for _, line := range []string{`{"event":"reply","id":7,"ok":true}`, `{"event":"reply","id":"x"}`, `{"event":"reply"}`, `{"event":"code","code":""}`,
+		`{"event":"stats","tracks":[{"direction":"in","kind":"smell","packets":1},{"direction":"in","kind":"audio","packets":1e300}],"report":[{"type":"transport","iceRole":[1]},{}]}`} {
+		f.heard(w, []byte(line))
+	}
+	<-f.begun
+	for key := range w.facts {
+		if _, known := probeSorts()[key]; !known {
+			t.Errorf("the key %q", key)
+		}
+	}
+	long := `{"event":"text","direction":"in","text":"` + strings.Repeat("x", maxCommand) + `"}`
+	for range maxTheirs/maxCommand + 2 {
+		f.heard(w, []byte(long))
+	}
+	if w.theirs.Len() > maxTheirs || len(w.facts["far.text"]) > maxFacts {
+		t.Errorf("%d bytes and %d texts are kept", w.theirs.Len(), len(w.facts["far.text"]))
+	}
+}
+
+// TestCodesAreCompared: whichever is known first.
+func TestCodesAreCompared(t *testing.T) {
+	for theirs, want := range map[string]string{"1": "same", "2": "other"} {
+		w := newWitness(nil)
+		w.hearFar(nil, farEvent{Event: "code", Code: theirs})
+		w.code = "1"
+		w.hearFar(nil, farEvent{Event: "state", Connection: "connected"})
+		if got := w.latest("codes"); got != want {
+			t.Errorf("1 and %s: %q", theirs, got)
+		}
+	}
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"parley/cmd/parley/scenario"
+	"parley/peer"
+	wire "parley/signal"
+)
+
+// far is the other side of a call of a probe, as far as it cooperates, see cooperate.go.
+type far struct {
+	begun chan struct{} // closed when it has told something
+	over  chan struct{} // closed when it tells no more
+
+	once    sync.Once
+	mu      sync.Mutex // protects following
+	channel *peer.Channel
+	asked   int
+	replies map[int]chan error // of commands without a reply
+}
+
+// Bounds of what is kept, in bytes: of the other side's events, and of one value of theirs.
+const (
+	maxTheirs = 8 << 20
+	maxFact   = 4 << 10
+)
+
+var errNoCooperation = errors.New("the other side does not cooperate")
+
+// cooperate asks the other side to, as soon as the call is connected.
+func (a *attempt) cooperate() {
+	f := &far{begun: make(chan struct{}), over: make(chan struct{}), replies: map[int]chan error{}}
+	a.far = f
+	a.work.Go(func() {
+		defer close(f.over)
+		select {
+		case <-a.session.connected:
+		case <-a.running.Done():
+			return
+		}
+		ch, err := a.session.call.OpenChannel(a.running, peer.ChannelOptions{Label: cooperationLabel, Protocol: cooperationProtocol, Taken: true})
+		if err != nil {
+			return
+		}
+		f.mu.Lock()
+		f.channel = ch
+		f.mu.Unlock()
+		for {
+			data, _, err := ch.Receive(a.running)
+			if err != nil {
+				return
+			}
+			f.heard(a.witness, data)
+		}
+	})
+}
+
+// heard takes an event of the other side. What is none is ignored.
+func (f *far) heard(w *witness, line []byte) {
+	var e farEvent
+	if json.Unmarshal(line, &e) != nil || e.Event == "" {
+		return
+	}
+	f.once.Do(func() { close(f.begun) })
+	w.hearFar(bytes.TrimSpace(line), e)
+	if e.Event != "reply" {
+		return
+	}
+	id, err := strconv.Atoi(string(e.ID))
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if reply := f.replies[id]; reply != nil {
+		delete(f.replies, id)
+		if err = nil; !e.OK {
+			err = errors.New("the other side says: " + printable(cmp.Or(e.Error, "no")))
+		}
+		reply <- err // has room
+	}
+}
+
+// wait waits until the other side cooperates.
+func (f *far) wait(ctx context.Context) error {
+	select {
+	case <-f.begun:
+		return nil
+	case <-f.over:
+	case <-ctx.Done():
+	}
+	return errNoCooperation
+}
+
+// farCommand reads what stands behind far.
+func farCommand(words []string) (command, error) {
+	c := command{Command: words[0]}
+	switch rest := strings.Join(words[1:], " "); {
+	case c.Command == "say":
+		c.Text = rest
+	default:
+		c.Kind = rest
+	}
+	if !slices.Contains(obeyed(), c.Command) {
+		return c, fmt.Errorf("far has no %q; there are %s", c.Command, strings.Join(obeyed(), ", "))
+	}
+	return c, c.check()
+}
+
+// askFar has the other side carry out a command.
+func (a *attempt) askFar(ctx context.Context, s scenario.Step) error {
+	c, err := farCommand(s.Args)
+	if err != nil || a.far == nil {
+		return &cannotTell{cmp.Or(err, errors.New("a scenario with far needs cooperation"))}
+	}
+	asking, cancel := context.WithTimeout(ctx, stepPatience)
+	defer cancel()
+	if err := a.far.wait(asking); err != nil {
+		return err
+	}
+	reply, err := a.far.ask(asking, c)
+	switch {
+	case err != nil:
+		return err
+	case c.Command == "hangup": // no reply may get here
+		return nil
+	}
+	select {
+	case err := <-reply:
+		return asMeant(s, err)
+	case <-a.ended:
+		return a.over(s.Text)
+	case <-a.far.over:
+		return errNoCooperation
+	case <-asking.Done():
+		return cmp.Or(ctx.Err(), fmt.Errorf("the other side has not done it within %s", stepPatience))
+	}
+}
+
+// ask sends a command; the channel gets the reply.
+func (f *far) ask(ctx context.Context, c command) (<-chan error, error) {
+	reply := make(chan error, 1)
+	f.mu.Lock()
+	f.asked++
+	id, ch := f.asked, f.channel
+	f.replies[id] = reply
+	f.mu.Unlock()
+	fields := []field{{"id", id}, {"command", c.Command}}
+	for key, v := range map[string]string{"kind": c.Kind, "text": c.Text} {
+		if v != "" {
+			fields = append(fields, field{key, v})
+		}
+	}
+	return reply, ch.Write(ctx, []byte(object(fields)), true)
+}
+
+// farEvent is what a probe looks at in an event of the other side.
+type farEvent struct {
+	Event, Code, Connection, Label, State, Direction, Text, Kind, Error string
+
+	ID     json.RawMessage
+	OK     bool
+	Muted  bool
+	Tracks []struct {
+		Direction, Kind, Size       string
+		Packets, Lost, Frames, Tone float64
+	}
+	Report peer.Report
+}
+
+// facts are what a probe looks at in an event of the other side.
+func (e *farEvent) facts() (all [][2]string) {
+	add := func(key, value string) {
+		if value != "" {
+			all = append(all, [2]string{"far." + key, value[:min(len(value), maxFact)]})
+		}
+	}
+	switch e.Event {
+	case "code":
+		add("code", e.Code)
+	case "state":
+		add("state", e.Connection)
+	case "gap":
+		add("gap", e.Kind)
+	case "mute":
+		add(map[bool]string{true: "muted", false: "unmuted"}[e.Muted], e.Kind)
+	case "stats":
+		e.statsFacts(add)
+	}
+	switch incoming := e.Direction == "in"; {
+	case e.Event == "text" && incoming:
+		add("text", e.Text)
+	case e.Event == "track" && incoming:
+		add("track", e.Kind)
+	case e.Event == "channel" && e.State == "open":
+		add("channel", e.Label)
+	}
+	return all
+}
+
+func (e *farEvent) statsFacts(add func(key, value string)) {
+	for _, t := range e.Tracks {
+		if t.Direction != "in" || !slices.Contains(kinds(), t.Kind) {
+			continue
+		}
+		for key, v := range map[string]float64{"packets": t.Packets, "lost": t.Lost, "frames": t.Frames, "tone": t.Tone} {
+			add(t.Kind+"."+key, strconv.FormatFloat(v, 'f', -1, 64))
+		}
+		if t.Kind == "video" {
+			add("video.size", t.Size)
+		}
+	}
+	for _, f := range reportFacts(e.Report) {
+		if slices.Contains([]string{"role", "dtls", "tls"}, f[0]) {
+			add(f[0], f[1])
+		}
+	}
+}
+
+// hearFar notes an event of the other side.
+func (w *witness) hearFar(line []byte, e farEvent) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.theirs.Len()+len(line) < maxTheirs {
+		w.theirs.Write(append(line, '\n'))
+	}
+	facts := e.facts()
+	for _, f := range facts {
+		w.note(f[0], f[1])
+	}
+	w.compareCodes()
+	for _, t := range e.Tracks {
+		if sent, err := strconv.ParseFloat(w.last(t.Kind+".sent"), 64); err == nil && t.Direction == "in" {
+			w.noteNumber("unaccounted."+t.Kind, sent-t.Packets-t.Lost)
+		}
+	}
+}
+
+// compareCodes notes if both sides show the same verification code. The caller holds the lock.
+func (w *witness) compareCodes() {
+	if theirs := w.last("far.code"); theirs != "" && w.code != "" {
+		w.note("codes", map[bool]string{true: "same", false: "other"}[theirs == w.code])
+	}
+}
+
+// loses tells if a message of the other side is to be lost, as an alteration wants it.
+func (w *witness) loses(m wire.Message) bool {
+	return w != nil && m.Type == wire.Answer && w.alter.losesAnswer()
+}
+
+// losesAnswer tells if the answer that came is to be lost: the first after the one of the call.
+func (a *alteration) losesAnswer() bool {
+	return a != nil && a.does("later-answer-lost") && a.answers.Add(1) > 1 && !a.lost.Swap(true)
+}
+
+// named is the name for a call: such that its offer wins over that of the other side, or yields to it, if the words of
+// the call say so (negotiation in package peer).
+func (p *prober) named(words []string) (string, error) {
+	name := p.settings.name
+	for _, want := range []string{"wins", "yields"} {
+		if !slices.Contains(words, want) || (name < p.target) == (want == "wins") {
+			continue
+		}
+		other := map[string]string{"wins": "!", "yields": "~"}[want] + name
+		if p.fixedName || (other < p.target) != (want == "wins") {
+			return "", &notCalled{fmt.Sprintf("a call that %s needs a name of this side that sorts otherwise beside %s; leave --as out", want, p.target)}
+		}
+		return other, nil
+	}
+	return name, nil
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestEvidenceOfOnePort: where all calls share a UDP port, each has its own packets in its evidence, and those of both ends.
+func TestEvidenceOfOnePort(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "echo", "--server", server)
+	socket, err := net.ListenPacket("udp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := socket.LocalAddr().(*net.UDPAddr).Port
+	_ = socket.Close()
+	folder := t.TempDir()
+	p := probeIt(t, server, "--parallel", "2", "--evidence", folder, "--udp-ports", fmt.Sprintf("%d:%d", port, port), "--file", "testdata/probe/red.scenario", "echo")
+	var theirs []string
+	for _, name := range []string{"red-one", "red-two"} {
+		if p.verdict[name] != "fail" {
+			t.Errorf("%s: %q, %v", name, p.verdict[name], p.bad())
+		}
+		readableEvidence(t, filepath.Join(folder, name))
+		out, err := exec.Command("tshark", "-r", filepath.Join(folder, name, packetsFile), "-Y", fmt.Sprintf("dtls && udp.srcport != %d", port), "-T", "fields", "-e", "udp.srcport").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports := slices.Compact(slices.Sorted(slices.Values(strings.Fields(string(out)))))
+		if len(ports) != 1 {
+			t.Errorf("%s has packets of the ports %v, which are those of several calls", name, ports)
+		}
+		theirs = append(theirs, ports...)
+		text, err := os.ReadFile(filepath.Join(folder, name, "far-events.ndjson"))
+		for _, want := range []string{`"event":"code"`, `"event":"state"`, `"event":"channel"`} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s: the other side's events have no %s: %v\n%s", name, want, err, text)
+			}
+		}
+	}
+	if len(slices.Compact(theirs)) != 2 {
+		t.Errorf("both have the packets of one call: %v", theirs)
+	}
+}
+
+// TestSorterIsHostile: what comes from anywhere belongs to no call.
+func TestSorterIsHostile(t *testing.T) {
+	for _, data := range [][]byte{nil, {0}, make([]byte, 20), append([]byte{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 40)...)} {
+		if all := ufragsIn(data); len(all) > 0 && all[0] != "" {
+			t.Errorf("%x is a check of %q", data, all)
+		}
+	}
+}
