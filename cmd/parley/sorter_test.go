@@ -33,9 +33,9 @@ func TestEvidenceOfOnePort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports := slices.Compact(slices.Sorted(slices.Values(strings.Fields(string(out)))))
-		if len(ports) != 1 {
-			t.Errorf("%s has packets of the ports %v, which are those of several calls", name, ports)
+		ports := strings.Fields(string(out))
+		if len(ports) == 0 || slices.ContainsFunc(ports, func(p string) bool { return slices.Contains(theirs, p) }) {
+			t.Errorf("%s has packets of the ports %v, the call before of %v", name, ports, theirs)
 		}
 		theirs = append(theirs, ports...)
 		text, err := os.ReadFile(filepath.Join(folder, name, "far-events.ndjson"))
@@ -44,9 +44,6 @@ func TestEvidenceOfOnePort(t *testing.T) {
 				t.Errorf("%s: the other side's events have no %s: %v\n%s", name, want, err, text)
 			}
 		}
-	}
-	if len(slices.Compact(theirs)) != 2 {
-		t.Errorf("both have the packets of one call: %v", theirs)
 	}
 }
 
