@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -136,18 +137,26 @@ func (o options) compare(n network) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "%s, %s: %.0f Mbit/s, %d MB, RSS %d MiB\n", k.name, n.name, r.rate(), r.bytes/1e6, r.most)
+			fmt.Fprintf(os.Stderr, "%s, %s: %s Mbit/s, %d MB, RSS %d MiB\n", k.name, n.name, short(r.rate()), r.bytes/1e6, r.most)
 			results[i] = append(results[i], r)
 		}
 	}
 	for i, k := range kinds {
 		if all := results[i]; len(all) > 0 {
-			slices.SortFunc(all, func(a, b result) int { return int(a.rate() - b.rate()) })
+			slices.SortFunc(all, func(a, b result) int { return cmp.Compare(a.rate(), b.rate()) })
 			m := all[len(all)/2]
-			fmt.Printf("| %s | %s | %.0f | %.1f | %.1f |\n", k.name, n.name, m.rate(), m.cost(0), m.cost(1))
+			fmt.Printf("| %s | %s | %s | %.1f | %.1f |\n", k.name, n.name, short(m.rate()), m.cost(0), m.cost(1))
 		}
 	}
 	return nil
+}
+
+// short is a number with as many digits as say something.
+func short(f float64) string {
+	if f < 100 {
+		return fmt.Sprintf("%.1f", f)
+	}
+	return fmt.Sprintf("%.0f", f)
 }
 
 // over measures once over the network.

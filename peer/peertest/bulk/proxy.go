@@ -8,7 +8,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// proxy stands before a signaling server and rewrites what goes by.
+// proxy stands before a signaling server and rewrites what clients say: once, for
+// what the server passes on has been rewritten.
 type proxy struct {
 	server string // its ws:// URL
 	way    *detour
@@ -52,19 +53,19 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.conns = append(p.conns, here, there)
 	p.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { p.carry(here, there) })
-	both.Go(func() { p.carry(there, here) })
+	both.Go(func() { carry(here, there, p.way.rewrite) })
+	both.Go(func() { carry(there, here, func(text string) (string, error) { return text, nil }) })
 	both.Wait()
 }
 
-func (p *proxy) carry(from, to *websocket.Conn) {
+func carry(from, to *websocket.Conn, rewrite func(string) (string, error)) {
 	defer func() { _ = from.Close(); _ = to.Close() }()
 	for {
 		kind, data, err := from.ReadMessage()
 		if err != nil {
 			return
 		}
-		text, err := p.way.rewrite(string(data))
+		text, err := rewrite(string(data))
 		if err != nil || to.WriteMessage(kind, []byte(text)) != nil {
 			return
 		}
