@@ -104,6 +104,13 @@ func TestAStreamIsExactAndHalfCloses(t *testing.T) {
 
 func TestAStreamThatIsCutOffIsAnError(t *testing.T) {
 	_, _, ours, theirs := channels(t, ChannelOptions{Protocol: StreamProtocol}, nil)
+	cutOff(t, ours, theirs)
+}
+
+// cutOff sends half of something and closes the channel: who reads is told that
+// it was not all.
+func cutOff(t *testing.T, ours, theirs *Channel) {
+	t.Helper()
 	ctx := patient(t)
 	to, err := NewStream(ctx, theirs)
 	if err != nil {
@@ -119,8 +126,7 @@ func TestAStreamThatIsCutOffIsAnError(t *testing.T) {
 	if err := from.Close(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := io.ReadAll(to)
-	if string(got) != "half of it" || !errors.Is(err, ErrCutOff) {
+	if got, err := io.ReadAll(to); string(got) != "half of it" || !errors.Is(err, ErrCutOff) {
 		t.Errorf("read %q, %v", got, err)
 	}
 }

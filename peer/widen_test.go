@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"net/netip"
 	"testing"
 	"time"
@@ -104,24 +103,7 @@ func TestAWideStreamThatIsCutOffIsAnError(t *testing.T) {
 	if !widenBoth(t, ours, theirs) {
 		t.Fatal("it was not widened")
 	}
-	ctx := patient(t)
-	to, err := NewStream(ctx, theirs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	from, err := NewStream(ctx, ours)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(from, "half of it"); err != nil {
-		t.Fatal(err)
-	}
-	if err := from.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := io.ReadAll(to); string(got) != "half of it" || err != ErrCutOff {
-		t.Errorf("read %q, %v", got, err)
-	}
+	cutOff(t, ours, theirs)
 }
 
 // Only those are widened of whom both sides know it, and nowhere where a socket

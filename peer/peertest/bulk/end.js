@@ -1,6 +1,6 @@
 // One end of a call by libwebrtc or libdatachannel, driven by lines of JSON as
 // node.go has them: node end.js libwebrtc|libdatachannel.
-const say = message => process.stdout.write(JSON.stringify(message) + '\n');
+const {say, obey, signaling} = require('../end.js');
 const high = 4 << 20, low = 1 << 20; // bytes queued before the sender waits, and until when
 
 // Each kind connects, and gives send, queued and onLow; it calls opened with
@@ -8,8 +8,7 @@ const high = 4 << 20, low = 1 << 20; // bytes queued before the sender waits, an
 const kinds = {
 	libwebrtc(offers, opened, came) {
 		const {RTCPeerConnection} = require('@roamhq/wrtc');
-		const pc = new RTCPeerConnection(), early = [];
-		const flush = async () => { for (const c of early.splice(0)) await pc.addIceCandidate(c); };
+		const pc = new RTCPeerConnection();
 		const watch = channel => {
 			channel.binaryType = 'arraybuffer';
 			channel.onmessage = e => came(e.data);
@@ -19,35 +18,15 @@ const kinds = {
 				onLow: f => setInterval(() => channel.bufferedAmount < low && f(), 1), // it has no such event
 			});
 		};
-		pc.onicecandidate = e => e.candidate && say({do: 'candidate', candidate: e.candidate.candidate, mid: e.candidate.sdpMid});
 		pc.ondatachannel = e => watch(e.channel);
 		if (offers) watch(pc.createDataChannel('bulk'));
-		return {
-			async call() {
-				await pc.setLocalDescription(await pc.createOffer());
-				say({do: 'offer', sdp: pc.localDescription.sdp});
-			},
-			async offer({sdp}) {
-				await pc.setRemoteDescription({type: 'offer', sdp});
-				await pc.setLocalDescription(await pc.createAnswer());
-				say({do: 'answer', sdp: pc.localDescription.sdp});
-				await flush();
-			},
-			async answer({sdp}) {
-				await pc.setRemoteDescription({type: 'answer', sdp});
-				await flush();
-			},
-			async candidate({candidate, mid}) {
-				const c = {candidate, sdpMid: mid};
-				if (pc.remoteDescription) await pc.addIceCandidate(c); else early.push(c);
-			},
-		};
+		return signaling(pc);
 	},
 	libdatachannel(offers, opened, came) {
 		const {PeerConnection} = require('node-datachannel');
 		const pc = new PeerConnection('end', {iceServers: []}), early = [];
 		let described = false;
-		const flush = () => { described = true; for (const c of early.splice(0)) pc.addRemoteCandidate(c.candidate, c.mid); };
+		const flush = () => { described = true; for (const c of early.splice(0)) pc.addRemoteCandidate(c.candidate, c.sdpMid); };
 		const watch = channel => {
 			channel.setBufferedAmountLowThreshold(low);
 			channel.onMessage(came);
@@ -58,13 +37,13 @@ const kinds = {
 			}));
 		};
 		pc.onLocalDescription((sdp, type) => say({do: type.toLowerCase(), sdp}));
-		pc.onLocalCandidate((candidate, mid) => say({do: 'candidate', candidate: candidate.replace(/^a=/, ''), mid}));
+		pc.onLocalCandidate((candidate, mid) => say({do: 'candidate', candidate: {candidate: candidate.replace(/^a=/, ''), sdpMid: mid}}));
 		pc.onDataChannel(watch);
 		return {
 			call() { watch(pc.createDataChannel('bulk')); }, // which makes the offer
 			offer({sdp}) { pc.setRemoteDescription(sdp, 'offer'); flush(); },
 			answer({sdp}) { pc.setRemoteDescription(sdp, 'answer'); flush(); },
-			candidate(c) { if (described) pc.addRemoteCandidate(c.candidate, c.mid); else early.push(c); },
+			candidate({candidate: c}) { if (described) pc.addRemoteCandidate(c.candidate, c.sdpMid); else early.push(c); },
 		};
 	},
 };
@@ -106,8 +85,4 @@ const act = {
 	send,
 	bye: () => process.exit(0),
 };
-let chain = Promise.resolve();
-require('node:readline').createInterface({input: process.stdin}).on('line', line => {
-	const message = JSON.parse(line);
-	chain = chain.then(() => (act[message.do] ?? end[message.do])(message));
-}).on('close', () => process.exit(0));
+obey(name => act[name] ?? end[name]);

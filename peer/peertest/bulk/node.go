@@ -13,14 +13,11 @@ import (
 
 // message is a line between an end in Node (end.js) and the one who measures.
 type message struct {
-	Do        string  `json:"do"` // make, call, offer, answer, candidate, send, bye; made, open, received
-	Offers    bool    `json:"offers,omitempty"`
-	SDP       string  `json:"sdp,omitempty"`
-	Candidate string  `json:"candidate,omitempty"`
-	Mid       string  `json:"mid,omitempty"`
-	Size      int     `json:"size,omitempty"`  // of a message, in bytes
-	Ms        float64 `json:"ms,omitempty"`    // how long
-	Bytes     int64   `json:"bytes,omitempty"` // received
+	Do     string  `json:"do"` // make, call, send, bye; made, open, received; offer, answer and candidate are carried as they are
+	Offers bool    `json:"offers,omitempty"`
+	Size   int     `json:"size,omitempty"`  // of a message, in bytes
+	Ms     float64 `json:"ms,omitempty"`    // how long
+	Bytes  int64   `json:"bytes,omitempty"` // received
 }
 
 // nodePair is two processes of one library that call each other.
