@@ -50,6 +50,8 @@ type Call struct {
 	addresses string                     // of this machine, when looked at last
 	asked     []*promise                 // to be kept by the next offer
 	underWay  []*promise                 // to be kept by the offer that is out
+	postponed []changeWanted             // until the call is up
+	muted     map[webrtc.TrackLocal]bool // what Mute said before it is up
 	restart   bool                       // the next offer starts ICE anew
 	gone      bool                       // see DeliverLost
 	restarted time.Time                  // when the other side was last heeded in that

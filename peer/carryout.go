@@ -103,6 +103,7 @@ func (c *Call) makeOffer(ctx context.Context) error {
 		if err := errors.Join(conn.offerTracks(&c.cfg), conn.nameSections()); err != nil {
 			return &Error{Negotiation, err}
 		}
+		c.muteAgain()
 		if err := c.openChannels(conn, false); err != nil {
 			return err
 		}
@@ -155,6 +156,7 @@ func (c *Call) takeAnswer(d *Description) error {
 	if err := take(); err != nil {
 		return &Error{Negotiation, err}
 	}
+	c.muteAgain()
 	c.know(d)
 	if d.refusal != "" {
 		c.refused(d)
@@ -188,6 +190,7 @@ func (c *Call) takeOffer(ctx context.Context, d *Description) error {
 		}
 		tracks = left
 	}
+	c.muteAgain()
 	for _, t := range tracks {
 		c.cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its offer has no place for %s", t.Kind())})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pion/webrtc/v4"
@@ -64,23 +65,42 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 }
 
 // Mute makes a track silent, or lets it be heard again: sound goes on as
-// silence, a picture stands still.
+// silence, a picture stands still. Before the call is up it holds from the first
+// packet on.
 func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
-	c.change(done, func() (undo, error) {
+	c.wantChange(done, changeWanted{before: isMade, make: func() (undo, error) {
 		_, out, err := c.place(t)
-		if err == nil {
+		switch {
+		case err == nil:
+			out.mute(muted)
+		case c.up || !slices.Contains(c.cfg.Tracks, t):
+			return nil, err
+		}
+		if !c.up { // and may get other connections yet
+			if c.muted == nil {
+				c.muted = map[webrtc.TrackLocal]bool{}
+			}
+			c.muted[t] = muted
+		}
+		return nil, nil
+	}})
+}
+
+// muteAgain is for the tracks of a connection that the call did not have when they were muted.
+func (c *Call) muteAgain() {
+	for t, muted := range c.muted {
+		if _, out, err := c.place(t); err == nil {
 			out.mute(muted)
 		}
-		return nil, err
-	})
+	}
 }
 
 // Withdraw tells the other side that a track has nothing to send for now, because
 // its device is gone, or that it goes on: its direction changes, which mutes and
 // unmutes the track over there (W3C WebRTC §5.3, MediaStreamTrack.muted). The
-// track keeps its place.
+// track keeps its place. Before the call is up it waits for that.
 func (c *Call) Withdraw(t webrtc.TrackLocal, withdrawn bool, done func(error)) {
-	c.change(done, func() (undo, error) {
+	c.wantChange(done, changeWanted{before: isPostponed, make: func() (undo, error) {
 		_, out, err := c.place(t)
 		switch {
 		case err != nil:
@@ -91,7 +111,7 @@ func (c *Call) Withdraw(t webrtc.TrackLocal, withdrawn bool, done func(error)) {
 			return nil, nil
 		}
 		return func() { out.withdrawn.Store(true) }, nil // as with Hold
-	})
+	}})
 }
 
 // Hold stops media in both directions and tells the other side so, or resumes.
@@ -133,9 +153,19 @@ type undo func()
 
 // changeWanted is posted by the methods above.
 type changeWanted struct {
-	make func() (undo, error)
+	make   func() (undo, error)
+	before beforeUp
 	*promise
 }
+
+// beforeUp is what becomes of a change that is wanted before the call is up.
+type beforeUp int
+
+const (
+	isRefused   beforeUp = iota
+	isPostponed          // until it is
+	isMade
+)
 
 // promise is what is told of a change, once.
 type promise struct {
@@ -144,21 +174,25 @@ type promise struct {
 }
 
 func (c *Call) change(done func(error), make func() (undo, error)) {
+	c.wantChange(done, changeWanted{make: make})
+}
+
+func (c *Call) wantChange(done func(error), w changeWanted) {
 	if done == nil {
 		done = func(error) {}
 	}
-	p := &promise{done: done}
+	w.promise = &promise{done: done}
 	c.mu.Lock()
 	over := c.over
 	if !over {
-		c.promises[p] = true
+		c.promises[w.promise] = true
 	}
 	c.mu.Unlock()
 	if over {
 		done(errOver)
 		return
 	}
-	c.box.post(changeWanted{make, p})
+	c.box.post(w)
 }
 
 // keep tells how a change ended.
@@ -184,8 +218,12 @@ var (
 
 // changed makes a change, and has it negotiated.
 func (c *Call) changed(ctx context.Context, w changeWanted) error {
-	if !c.up {
+	switch {
+	case !c.up && w.before == isRefused:
 		c.keep(w.promise, errNotUp)
+		return nil
+	case !c.up && w.before == isPostponed:
+		c.postponed = append(c.postponed, w)
 		return nil
 	}
 	undo, err := w.make()
@@ -196,6 +234,18 @@ func (c *Call) changed(ctx context.Context, w changeWanted) error {
 	w.undo = undo
 	c.asked = append(c.asked, w.promise)
 	return c.mildly(c.negotiate(ctx, wantOffer, nil))
+}
+
+// catchUp makes the changes that waited for the call to be up.
+func (c *Call) catchUp(ctx context.Context) error {
+	waited := c.postponed
+	c.postponed, c.muted = nil, nil
+	for _, w := range waited {
+		if err := c.changed(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mildly takes an error that need not end a call that is up.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -256,6 +257,55 @@ func TestMuteSendsSilence(t *testing.T) {
 	heard.hears("\xf8\xff\xfe")
 	a.must(func(done func(error)) { a.call.Mute(track, false, done) })
 	heard.hears("\xfcsound")
+}
+
+// What is muted before the call is up is silent from the first packet on, whoever
+// calls, and who withdraws it then is heard once the call is up.
+func TestMutedBeforeTheCallIsUp(t *testing.T) {
+	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
+		t.Run(name, func(t *testing.T) {
+			heard, on := listen(t)
+			sound, picture := rawTrack(t, webrtc.MimeTypeOpus, "\xfcsound"), rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			var a, b *side
+			calls := Config{Caller: true, WinsGlare: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
+			answers := Config{Signaler: &wire{to: func() *Call { return a.call }}}
+			mutes, hears := &calls, &answers
+			if !caller {
+				mutes, hears = hears, mutes
+			}
+			hears.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+			mutes.Tracks, hears.OnEvent = []webrtc.TrackLocal{sound, picture}, on
+			a, b = newSide(t, "a", calls), newSide(t, "b", answers)
+			muting, hearing := a, b
+			if !caller {
+				muting, hearing = b, a
+			}
+			withdrawn := make(chan error, 1)
+			muting.call.Mute(sound, true, nil)
+			muting.call.Mute(picture, true, nil)
+			muting.call.Withdraw(picture, true, func(err error) { withdrawn <- err })
+			if err := changing(muting, func(done func(error)) { muting.call.RemoveTrack(sound, done); b.start(); a.start() }); !errors.Is(err, errNotUp) {
+				t.Errorf("a change before the call is up: %v", err)
+			}
+			heard.hears("\xf8\xff\xfe")
+			await(hearing, func(e TrackMuted) bool { return e.Muted && e.Kind == webrtc.RTPCodecTypeVideo })
+			if err := <-withdrawn; err != nil {
+				t.Errorf("withdrawn: %v", err)
+			}
+			heard.mu.Lock()
+			for _, p := range heard.seen {
+				if string(p.Payload) != "\xf8\xff\xfe" {
+					t.Errorf("%q came", p.Payload)
+				}
+			}
+			heard.mu.Unlock()
+			muting.must(func(done func(error)) { muting.call.Mute(sound, false, done) })
+			heard.hears("\xfcsound")
+			muting.must(func(done func(error)) { muting.call.Mute(picture, false, done) })
+			muting.must(func(done func(error)) { muting.call.Withdraw(picture, false, done) })
+			heard.hears("picture")
+		})
+	}
 }
 
 // A track without a device is withdrawn: the other side is told, twice, and hears it again in the same place.

@@ -138,6 +138,7 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 	switch {
 	case now == webrtc.PeerConnectionStateConnected:
 		c.up, c.down, c.wanted = true, false, nil
+		return 0, c.catchUp(ctx)
 	case now == webrtc.PeerConnectionStateDisconnected:
 		return c.maybeGone()
 	case now == webrtc.PeerConnectionStateClosed && c.up: // by the other side's DTLS close_notify

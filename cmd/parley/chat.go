@@ -130,7 +130,7 @@ func (c *chat) arrange(plain bool) {
 	in, isFile := s.stdin.(*os.File)
 	c.scripted = !isFile || !isTerminal(in)
 	c.onScreen.Store(!plain && !c.scripted && !s.report.ndjson && isTerminal(s.report.out) && os.Getenv("TERM") != "dumb")
-	c.state = tui.New(tui.Options{Me: s.name, Clean: paragraph, To: c.with})
+	c.state = tui.New(tui.Options{Me: s.name, Clean: paragraph, To: c.with, Script: c.scripted})
 	c.questions.post = c.inbox.post
 	s.asker.instead = c.questions.ask
 	s.carry = func(s *session) carrier {
@@ -174,6 +174,8 @@ func (c *chat) run(ctx context.Context) error {
 	c.own(ctx)
 	giveBack()
 	c.work.Wait()
+	c.screen = nil
+	c.takeInbox(context.WithoutCancel(ctx)) // the lines that were not sent, say
 	if !errors.Is(context.Cause(ctx), errQuit) {
 		return c.result(ctx)
 	}
@@ -311,12 +313,9 @@ func (c *chat) update(ctx context.Context, e tui.Event) {
 	}
 }
 
-// maxUnsent is how many lines may wait to be sent before no more are read.
-const maxUnsent = 256
-
-// readable is where lines come from, nil while too many wait.
+// readable is where lines come from, nil while too many wait to be sent.
 func (c *chat) readable() <-chan string {
-	if c.state.Unsent() >= maxUnsent {
+	if c.state.Full() {
 		return nil
 	}
 	return c.lines

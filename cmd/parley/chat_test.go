@@ -170,6 +170,49 @@ func TestChatScreenWithoutServer(t *testing.T) {
 	alice.ends(t, 0)
 }
 
+// What is typed while the other side does not answer is not lost: it is told if it
+// was not sent, also where the chat is left; and who mutes is silent from the start.
+func TestChatScreenBeforeAnAnswer(t *testing.T) {
+	_, server := serving(t)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := typing(t, "chat", "--as", "alice", "--server", server, "--output", "ndjson")
+	alice.says(t, `"event":"login"`)
+	x := inTmux(t, 60, 16, fmt.Sprintf("cd %s; %s chat alice --as bob --audio test --server %s; echo ended with $?; exec sleep 1000", t.TempDir(), path, server))
+	alice.says(t, `"event":"ring","peer":"bob","state":"asked"`)
+	x.enters("are you there?")
+	x.enters("I am waiting")
+	alice.types(t, "/decline")
+	x.has("! not sent to alice: are you there?")
+	x.has("! not sent to alice: I am waiting")
+	x.types("Up", "Up")
+	x.has("> are you there?")
+	x.types("C-u")
+
+	x.enters("/call")
+	x.has("bob │ [alice…]")
+	x.enters("/mute")
+	x.has("mute: done")
+	alice.says(t, `(?s)"state":"declined".*"event":"ring","peer":"bob","state":"asked"`)
+	alice.types(t, "/accept")
+	alice.says(t, `"event":"mute","peer":"bob","kind":"audio","muted":true`)
+	x.enters("/unmute")
+	alice.says(t, `"event":"mute","peer":"bob","kind":"audio","muted":false`)
+	x.enters("/hangup")
+	x.has("bob │ [alice]")
+
+	x.enters("/call")
+	alice.says(t, `(?s)("state":"asked".*){3}`)
+	x.enters("once more")
+	x.enters("/quit")
+	x.has("not sent to alice: once more")
+	x.has("ended with 0")
+	alice.types(t, "/quit")
+	alice.ends(t, 0)
+}
+
 // typing is terminal with an input that types writes to.
 func typing(t *testing.T, args ...string) *process {
 	t.Helper()

@@ -112,7 +112,7 @@ func (c *chat) hear(e event) (taken bool) {
 		return onScreen
 	case "refused":
 		c.refused.Store(true)
-		c.inbox.post(tui.Refused{Peer: e.peer})
+		c.inbox.post(tui.Refused{Peer: e.peer, Text: e.text("text")})
 	case "state":
 		switch e.text("connection") {
 		case "connected":

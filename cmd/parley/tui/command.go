@@ -70,8 +70,10 @@ func (s *State) say(text string) {
 		s.alert("there is no call with %s; /call begins one", s.Clean(t.peer))
 	case len(text) > maxEntry:
 		s.alert("the line is too long: %d bytes, %d are possible; /send sends files", len(text), maxEntry)
+	case s.Full():
+		s.alert("%d lines wait to be sent already; this one is not: %s", maxUnsent, text)
 	default:
-		t.unsent++
+		t.unsent = append(slices.Clip(t.unsent), text)
 		s.do(Say{t.peer, text})
 	}
 }

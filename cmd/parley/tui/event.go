@@ -36,7 +36,7 @@ type (
 		Mine       bool
 	}
 	// Refused is a line of ours that will not be said; Noted tells why.
-	Refused struct{ Peer string }
+	Refused struct{ Peer, Text string }
 	// Served tells if the signaling server is there. Calls that are up go on
 	// without it.
 	Served struct{ Lost bool }

@@ -15,6 +15,7 @@ const (
 	maxQuestions = 64
 	maxRecalled  = 200      // lines to recall
 	maxEntry     = 60 << 10 // bytes of a line: the other side takes 64 KiB, whoever it is
+	maxUnsent    = 256      // lines that wait to be sent
 )
 
 // Options of a State. The zero value works.
@@ -26,6 +27,9 @@ type Options struct {
 	Clean func(string) string
 	// To is whom the first conversation is with. Default: nobody yet.
 	To string
+	// Script counts the lines that were not sent, where a person is shown each:
+	// who wrote them has them. Default: a person types.
+	Script bool
 }
 
 // State is all that a person sees and has typed. Update makes a new one of it;
@@ -54,7 +58,7 @@ type talk struct {
 	lines  []line
 	bytes  int
 	unread int
-	unsent int
+	unsent []string // lines that wait to be sent
 	code   string
 }
 
@@ -127,7 +131,7 @@ func (s *State) happened(e Event) {
 	case Said:
 		s.said(e)
 	case Refused:
-		s.settled(s.with(e.Peer))
+		s.settled(s.with(e.Peer), e.Text)
 	case Served:
 		s.unserved = e.Lost
 	case Noted:
@@ -148,13 +152,23 @@ func (s *State) moved(e Moved) {
 	t := &s.talks[i]
 	t.phase = e.To
 	if e.To == Apart {
-		if t.unsent > 0 {
-			s.tell(i, alert, fmt.Sprintf("%s did not get the last %d lines", s.Clean(e.Peer), t.unsent))
-		}
-		t.unsent, t.code = 0, ""
+		s.unsent(i)
+		t.unsent, t.code = nil, ""
 	}
 	if s.at == 0 && e.To == Connected { // nothing else is looked at
 		s.show(i)
+	}
+}
+
+// unsent tells what will not be sent.
+func (s *State) unsent(i int) {
+	t := s.talks[i]
+	if s.Script && len(t.unsent) > 0 {
+		s.tell(i, alert, fmt.Sprintf("%s did not get the last %d lines", s.Clean(t.peer), len(t.unsent)))
+		return
+	}
+	for _, text := range t.unsent {
+		s.tell(i, alert, fmt.Sprintf("not sent to %s: %s", s.Clean(t.peer), text))
 	}
 }
 
@@ -163,13 +177,18 @@ func (s *State) said(e Said) {
 	k := theirs
 	if e.Mine {
 		k = mine
-		s.settled(i)
+		s.settled(i, e.Text)
 	}
 	s.add(i, k, e.Text)
 }
 
-// settled counts a line less that waits to be sent.
-func (s *State) settled(i int) { s.talks[i].unsent = max(s.talks[i].unsent-1, 0) }
+// settled forgets a line that waited to be sent.
+func (s *State) settled(i int, text string) {
+	t := &s.talks[i]
+	if n := slices.Index(t.unsent, text); n >= 0 {
+		t.unsent = slices.Concat(t.unsent[:n], t.unsent[n+1:])
+	}
+}
 
 func (s *State) noted(e Noted) {
 	i := s.at
@@ -250,10 +269,13 @@ func (s *State) show(i int) {
 // Unsent is how many lines wait to be sent.
 func (s *State) Unsent() (n int) {
 	for _, t := range s.talks {
-		n += t.unsent
+		n += len(t.unsent)
 	}
 	return n
 }
+
+// Full tells that no more lines may wait to be sent.
+func (s *State) Full() bool { return s.Unsent() >= maxUnsent }
 
 // endIfDone quits once the input has ended and all that was typed is sent.
 func (s *State) endIfDone() {

@@ -71,10 +71,12 @@ func TestActions(t *testing.T) {
 		"the input ends":         {up, InputEnded{}, []Action{Quit{InputOver: true}}},
 		"it ends too early":      {append(up, Entered{"hi"}), InputEnded{}, nil},
 		"and then it is sent":    {append(up, Entered{"hi"}, InputEnded{}), Said{"bob", "hi", true}, []Action{Quit{InputOver: true}}},
-		"and then it is refused": {append(up, Entered{"hi"}, InputEnded{}), Refused{"bob"}, []Action{Quit{InputOver: true}}},
-		"one is refused of two":  {append(up, Entered{"hi"}, Entered{"ho"}, InputEnded{}), Refused{"bob"}, nil},
+		"and then it is refused": {append(up, Entered{"hi"}, InputEnded{}), Refused{"bob", "hi"}, []Action{Quit{InputOver: true}}},
+		"one is refused of two":  {append(up, Entered{"hi"}, Entered{"ho"}, InputEnded{}), Refused{"bob", "ho"}, nil},
 		"the call ends too early": {append(up, Entered{"hi"}, InputEnded{}), Moved{"bob", Apart},
-			[]Action{Tell{"bob did not get the last 1 lines", true}, Quit{InputOver: true}}},
+			[]Action{Tell{"not sent to bob: hi", true}, Quit{InputOver: true}}},
+		"what was not sent": {append(up, Entered{"a"}, Entered{"b"}, Entered{"c"}, Entered{"d"}, Said{"bob", "a", true}, Refused{"bob", "c"}), Moved{"bob", Apart},
+			[]Action{Tell{"not sent to bob: b", true}, Tell{"not sent to bob: d", true}}},
 		"path": {append(up, Pasted{"/send a"}), Key{Name: "tab"}, []Action{ListFiles{"a"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +150,14 @@ func TestBounds(t *testing.T) {
 	if n := len(s.talks); n != maxTalks || s.talks[s.at].peer != "bob" {
 		t.Errorf("%d conversations are kept and %q is shown, want %d and bob", n, s.talks[s.at].peer, maxTalks)
 	}
+	s, _ = s.Update(Moved{"bob", Calling})
 	var actions []Action
+	for i := range maxUnsent + 1 {
+		s, actions = s.Update(Entered{fmt.Sprint("line ", i)})
+	}
+	if want := []Action{Tell{"256 lines wait to be sent already; this one is not: line 256", true}}; !reflect.DeepEqual(actions, want) || s.Unsent() != maxUnsent {
+		t.Errorf("a line too many wants %v, not %v; %d wait", actions, want, s.Unsent())
+	}
 	for i := range maxQuestions + 1 {
 		s, actions = s.Update(Asked{ID: i, Peer: "bob", Text: "?"})
 	}
