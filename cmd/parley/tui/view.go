@@ -105,13 +105,24 @@ func (s *State) status() string {
 	case s.at == 0:
 		return dim("no call; /call NAME calls somebody, /help tells more")
 	case t.phase == Calling:
-		return dim("calling " + name + "…")
+		return dim("calling " + name + "…" + waiting(len(t.unsent)))
 	case t.phase == Connected:
 		return dim("in a call with " + name)
 	case t.phase == Disconnected:
 		return red("nothing comes from " + name + ", waiting for it")
 	}
 	return dim("no call with " + name + "; /call begins one")
+}
+
+// waiting tells of lines that are typed and not sent.
+func waiting(lines int) string {
+	switch lines {
+	case 0:
+		return ""
+	case 1:
+		return " 1 line waits"
+	}
+	return fmt.Sprintf(" %d lines wait", lines)
 }
 
 // oneRow is a name or a line for one row.
