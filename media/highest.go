@@ -2,6 +2,7 @@ package media
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,24 +10,32 @@ import (
 const layerPatience = time.Second
 
 // Highest hands on the frames of one of several layers of a picture (simulcast): of the largest that comes. It goes over
-// to another with a key frame, so that a decoder or a recording sees one stream whose size changes.
+// to another with a key frame, which it asks for, so that a decoder or a recording sees one stream whose size changes.
 type Highest struct {
-	to FrameSink
+	to      FrameSink
+	current atomic.Pointer[layerSink] // set with mu held
 
-	mu      sync.Mutex // guards what follows, and keeps frames in order
-	current *layerSink
+	mu sync.Mutex // keeps frames in order, and guards what is of layers
 }
 
 // NewHighest returns a Highest that hands frames to a sink.
 func NewHighest(to FrameSink) *Highest { return &Highest{to: to} }
 
-// Layer is where the frames of one more layer go.
-func (h *Highest) Layer() FrameSink { return &layerSink{of: h} }
+// Layer is where the frames of one more layer go. request asks the sender for a key frame of that layer, and must not block.
+func (h *Highest) Layer(request func()) FrameSink { return &layerSink{of: h, request: request} }
+
+// RequestKeyFrame asks for a key frame of the layer that is handed on. The sink may call it from WriteFrame.
+func (h *Highest) RequestKeyFrame() {
+	if l := h.current.Load(); l != nil {
+		l.request()
+	}
+}
 
 type layerSink struct {
-	of   *Highest
-	area int
-	last time.Time // frame
+	of      *Highest
+	request func()
+	area    int
+	last    time.Time // frame
 }
 
 // WriteFrame implements FrameSink.
@@ -38,11 +47,16 @@ func (l *layerSink) WriteFrame(f Frame) error {
 		l.area = f.Width * f.Height
 	}
 	l.last = f.Arrival
-	if l != h.current && f.Key && (h.current == nil || l.area > h.current.area || f.Arrival.Sub(h.current.last) > layerPatience) {
-		h.current = l
-	}
-	if l != h.current {
+	now := h.current.Load()
+	switch {
+	case l == now:
+	case now != nil && l.area <= now.area && f.Arrival.Sub(now.last) <= layerPatience:
 		return nil
+	case !f.Key:
+		l.request()
+		return nil
+	default:
+		h.current.Store(l)
 	}
 	return h.to.WriteFrame(f)
 }

@@ -14,20 +14,25 @@ import (
 // layers are what the layers of one track (simulcast) share: the largest that comes is recorded and shown.
 type layers map[*webrtc.RTPReceiver][]*media.Highest
 
-// sinks are those of a track that make is asked for once, for all of its layers.
-func (l layers) sinks(e peer.TrackReceived, make func() []media.FrameSink) (all []media.FrameSink, first bool) {
+// sinks are those of a track that make is asked for once, for all of its layers. request asks for a key frame of the
+// layer, and what make gets, for one of what the sinks see.
+func (l layers) sinks(e peer.TrackReceived, request func(), make func(request func()) []media.FrameSink) (all []media.FrameSink, first bool) {
 	if e.Track.RID() == "" {
-		return make(), true
+		return make(request), true
 	}
 	shared, known := l[e.Receiver]
 	if !known {
-		for _, sink := range make() {
+		for _, sink := range make(func() {
+			for _, h := range shared {
+				h.RequestKeyFrame()
+			}
+		}) {
 			shared = append(shared, media.NewHighest(sink))
 		}
 		l[e.Receiver] = shared
 	}
 	for _, h := range shared {
-		all = append(all, h.Layer())
+		all = append(all, h.Layer(request))
 	}
 	return all, !known
 }

@@ -138,14 +138,14 @@ func (c *session) receive(e peer.TrackReceived) {
 		&firstFrame{tell: func(f media.Frame) { c.tellFrame(kind.String(), f) }},
 		c.watchGaps(func() uint64 { return r.Stats().Lost }),
 	}
-	pictures, first := c.layers.sinks(e, func() (all []media.FrameSink) {
+	pictures, first := c.layers.sinks(e, func() { r.RequestKeyFrame() }, func(request func()) (all []media.FrameSink) {
 		if sink := c.recordTrack(e); sink != nil {
 			all = append(all, sink)
 		}
-		if sink := c.judgeTrack(e, func() { r.RequestKeyFrame() }); sink != nil {
+		if sink := c.judgeTrack(e, request); sink != nil {
 			all = append(all, sink)
 		}
-		if sink := c.watchTrack(e, func() { r.RequestKeyFrame() }); sink != nil {
+		if sink := c.watchTrack(e, request); sink != nil {
 			all = append(all, sink)
 		}
 		return all
