@@ -93,10 +93,30 @@ func (w *wide) dial(ctx context.Context, m wideMessage, client bool) error {
 		_ = association.Close()
 		return fmt.Errorf("the data channel failed: %w", err)
 	}
+	if err := greet(channel, client); err != nil {
+		_ = association.Close()
+		return fmt.Errorf("nothing comes by the data channel: %w", err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.association, w.channel = association, channel
 	return nil
+}
+
+// greet lets the client know that the other end of the channel is open. Were it not, a stream that is sent and closed
+// at once would be over before it: Pion drops what has come for a channel that is closed before anybody opened it.
+func greet(channel *datachannel.DataChannel, client bool) error {
+	greeting := []byte("open")
+	if !client {
+		_, err := channel.WriteDataChannel(greeting, true)
+		return err
+	}
+	buffer := make([]byte, 2*len(greeting))
+	n, text, err := channel.ReadDataChannel(buffer)
+	if err == nil && (!text || !bytes.Equal(buffer[:n], greeting)) {
+		err = errors.New("its first message is not the greeting")
+	}
+	return err
 }
 
 // secured prepares DTLS with who has the certificate of a fingerprint.

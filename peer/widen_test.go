@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/pion/sctp"
 )
 
 // wideChannels is a call with one channel that both ends may widen.
@@ -214,4 +216,39 @@ func TestWhatIsNoMessageOfWidenIsAnError(t *testing.T) {
 	if err := theirs.Widen(ctx); err == nil {
 		t.Error("no error")
 	}
+}
+
+// TestAWideAssociationIsUsedOnceItsChannelIsOpen: an end that is behind must not miss a stream that is over at once.
+func TestAWideAssociationIsUsedOnceItsChannelIsOpen(t *testing.T) {
+	ours, theirs := wideChannels(t, nil)
+	client, fromClient := wideOf(t, ours)
+	behind, fromBehind := wideOf(t, theirs)
+	ctx, giveUp := context.WithCancel(patient(t))
+	defer giveUp()
+	done := make(chan error, 1)
+	go func() { done <- client.connect(ctx, fromBehind, true) }()
+	secure, err := behind.secured(onLoopback(fromClient.Port), fromClient.SHA256, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secure.Close()
+	association, err := sctp.ClientWithOptions(sctp.WithNetConn(secure), sctp.WithLoggerFactory(behind.conn.logs), sctp.WithMTU(wideMTU))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer association.Close()
+	time.AfterFunc(200*time.Millisecond, giveUp) // in which a client that does not wait is long done
+	if err := <-done; err == nil {
+		t.Fatal("the client takes the association for good, and the other side has not opened the channel")
+	}
+}
+
+func wideOf(t *testing.T, c *Channel) (*wide, wideMessage) {
+	t.Helper()
+	w, err := newWide(c.conn, netip.AddrPort{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	return w, wideMessage{Port: w.port(), SHA256: hex.EncodeToString(w.fingerprint[:])}
 }

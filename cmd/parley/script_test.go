@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Deadline:            time.Now().Add(20 * time.Minute), // for all of them; what hangs is ended, and says where
 		Setup: func(e *testscript.Env) error {
 			t := e.T().(testing.TB)
 			server := signaltest.Start(t, &wire.ServerOptions{Pages: web.Handler()})
