@@ -115,7 +115,7 @@ bench-calls:
 # The test sources through Chromium and Firefox as an echo, and as a recorder;
 # wants a machine with time to spare.
 bench-tab: deps
-	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughATab -v ./cmd/parley
+	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley
 
 clean:
 	rm -rf parley signal/testdata/original/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/testdata/interop/node_modules

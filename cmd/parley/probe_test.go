@@ -23,6 +23,7 @@ type probed struct {
 	said    string
 	verdict map[string]string
 	Verdict string
+	Load    struct{ Overloaded bool }
 	Results []struct {
 		Name, Verdict, Reason, Evidence string
 		Metrics                         map[string]float64

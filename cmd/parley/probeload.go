@@ -74,7 +74,11 @@ func (p *prober) runLoad(ctx context.Context) *scenario.Report {
 	p.able = first.able
 	if r.Err = first.noCall; r.Err == nil {
 		r.Load = &scenario.Load{Peers: p.load.peers, Pace: p.load.pace, Hold: p.load.hold, Verified: p.verified()}
+		late := watchLateness()
 		r.Results = p.loadAll(ctx)
+		r.Load.Late = late.end()
+		r.Load.Overloaded = r.Load.Late.P95 >= milliseconds(tooLate)
+		r.Load.Blame(r.Results)
 	}
 	p.finish(ctx, r)
 	return r

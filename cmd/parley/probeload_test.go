@@ -20,7 +20,7 @@ func TestProbeLoad(t *testing.T) {
 	if code := run(context.Background(), stdio{strings.NewReader(""), &out, &said}, args); code != exitOK {
 		t.Errorf("exit code %d: %s%s", code, out.String(), said.String())
 	}
-	for _, want := range []string{"3 calls", "\nsetup.ms             3 ", "sends sound and picture back", "3 passed"} {
+	for _, want := range []string{"3 calls", "\nsetup.ms             3 ", "\nlate.ms ", "sends sound and picture back", "3 passed"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
@@ -37,8 +37,12 @@ func TestProbeLoadFails(t *testing.T) {
 	}
 	brokenEcho(t, server, fault{silent: true})
 	silent := probeIt(t, server, "--load", "2", "--ramp", "20/s", "--hold", "100ms", "--level", "echo", "--timeout", "5s", "broken")
-	if silent.code != exitExpectation || silent.verdict["peer-1"] != "fail" || silent.verdict["peer-2"] != "fail" {
-		t.Errorf("silence: exit code %d, %v", silent.code, silent.bad())
+	want, code := "fail", exitExpectation
+	if silent.Load.Overloaded { // which a machine that is busy with other tests may be
+		want, code = "error", exitFailure
+	}
+	if silent.code != code || silent.verdict["peer-1"] != want || silent.verdict["peer-2"] != want {
+		t.Errorf("silence: exit code %d, overloaded %v, %v", silent.code, silent.Load.Overloaded, silent.bad())
 	}
 	if absent := probeIt(t, server, "--load", "2", "nobody"); absent.code != exitAbsent {
 		t.Errorf("nobody: exit code %d", absent.code)

@@ -16,6 +16,27 @@ type Load struct {
 	Hold  time.Duration
 	// Verified says what of each call was verified beside that it connects.
 	Verified []string
+	// Late is how late the timers of this process were, in milliseconds: how busy this machine itself was. Overloaded: so
+	// busy that what went wrong may be its doing; nothing is held against the other side then, see Blame.
+	Late       Distribution
+	Overloaded bool
+}
+
+// Blame makes errors of failures that may be this machine's own.
+func (l *Load) Blame(results []Result) {
+	if !l.Overloaded {
+		return
+	}
+	for i := range results {
+		if r := &results[i]; r.Verdict == Fail {
+			r.Verdict, r.Reason = Error, r.Reason+"; "+l.overload()
+		}
+	}
+}
+
+// overload is the sentence about a machine that is too busy.
+func (l *Load) overload() string {
+	return fmt.Sprintf("this machine was too busy: its own timers were %.0f ms late (p95), so what was late or lost may be its doing; make fewer calls at once, or leave it more time", l.Late.P95)
 }
 
 // A Distribution is how a metric is distributed over calls, in the unit of the metric, by the nearest rank.
@@ -26,6 +47,14 @@ type Distribution struct {
 	P95    float64 `json:"p95"`
 	P99    float64 `json:"p99"`
 	Max    float64 `json:"max"`
+}
+
+// DistributionOf is that of values, which are sorted.
+func DistributionOf(metric string, v []float64) Distribution {
+	if len(v) == 0 {
+		return Distribution{Metric: metric}
+	}
+	return Distribution{metric, len(v), Percentile(v, 50), Percentile(v, 95), Percentile(v, 99), v[len(v)-1]}
 }
 
 // Distributions are those of all metrics that were measured, in the order of their names.
@@ -39,7 +68,10 @@ func (r *Report) Distributions() []Distribution {
 	all := []Distribution{}
 	for metric, v := range values {
 		slices.Sort(v)
-		all = append(all, Distribution{metric, len(v), Percentile(v, 50), Percentile(v, 95), Percentile(v, 99), v[len(v)-1]})
+		all = append(all, DistributionOf(metric, v))
+	}
+	if r.Load != nil && r.Load.Late.Count > 0 {
+		all = append(all, r.Load.Late)
 	}
 	slices.SortFunc(all, func(a, b Distribution) int { return strings.Compare(a.Metric, b.Metric) })
 	return all
@@ -57,12 +89,18 @@ func (r *Report) loadTable(w io.Writer, prefix string) {
 	for _, d := range r.Distributions() {
 		fmt.Fprintf(w, "%s%-16s %5d %9.4g %9.4g %9.4g %9.4g\n", prefix, d.Metric, d.Count, d.P50, d.P95, d.P99, d.Max)
 	}
+	if r.Load.Overloaded {
+		fmt.Fprintf(w, "%s%s\n", prefix, r.Load.overload())
+	}
 }
 
 func (r *Report) loadMarkdown(w io.Writer) {
 	fmt.Fprintf(w, "%s\n\n| metric | calls | p50 | p95 | p99 | max |\n|---|---:|---:|---:|---:|---:|\n", r.Load.said())
 	for _, d := range r.Distributions() {
 		fmt.Fprintf(w, "| %s | %d | %.4g | %.4g | %.4g | %.4g |\n", d.Metric, d.Count, d.P50, d.P95, d.P99, d.Max)
+	}
+	if r.Load.Overloaded {
+		fmt.Fprintf(w, "\n%s\n", r.Load.overload())
 	}
 	fmt.Fprintln(w)
 }
@@ -73,6 +111,7 @@ type jsonLoad struct {
 	PaceSeconds float64        `json:"pace_seconds"`
 	HoldSeconds float64        `json:"hold_seconds"`
 	Verified    []string       `json:"verified"`
+	Overloaded  bool           `json:"overloaded"`
 	Metrics     []Distribution `json:"metrics"`
 }
 
@@ -81,7 +120,7 @@ func (l *Load) json(r *Report) *jsonLoad {
 	if l == nil {
 		return nil
 	}
-	return &jsonLoad{l.Peers, l.Pace.Seconds(), l.Hold.Seconds(), l.Verified, r.Distributions()}
+	return &jsonLoad{l.Peers, l.Pace.Seconds(), l.Hold.Seconds(), l.Verified, l.Overloaded, r.Distributions()}
 }
 
 // properties are the percentiles as JUnit has them.

@@ -40,3 +40,18 @@ func TestDistributions(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestBlame: a failure is held against the other side unless this machine was too busy.
+func TestBlame(t *testing.T) {
+	for overloaded, want := range map[bool]Verdict{false: Fail, true: Error} {
+		l := &Load{Overloaded: overloaded, Late: DistributionOf("late.ms", []float64{1, 30})}
+		results := []Result{{Verdict: Pass}, {Verdict: Fail, Reason: "no tone"}, {Verdict: Skip}}
+		l.Blame(results)
+		if results[0].Verdict != Pass || results[1].Verdict != want || results[2].Verdict != Skip {
+			t.Errorf("overloaded %v: %+v", overloaded, results)
+		}
+		if strings.Contains(results[1].Reason, "30 ms late") != overloaded {
+			t.Errorf("overloaded %v: %q", overloaded, results[1].Reason)
+		}
+	}
+}

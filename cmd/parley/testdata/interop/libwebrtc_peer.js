@@ -1,13 +1,11 @@
 // libwebrtc outside of a browser (npm @roamhq/wrtc) as a peer of a test; see wire.js.
 const {MediaStream, RTCPeerConnection, RTCRtpSender, nonstandard} = require('@roamhq/wrtc');
-const {config, connect, report} = require('./wire.js');
+const {config, negotiate, report} = require('./wire.js');
 
 const rate = 48000;
 const pc = new RTCPeerConnection({
 	iceServers: config.relay ? [config.relay] : [], iceTransportPolicy: config.relay ? 'relay' : 'all', bundlePolicy: 'max-bundle',
 });
-const early = [];
-let wire;
 
 // tone sends 440 Hz, ten milliseconds at a time, and picture a bar that moves.
 function tone() {
@@ -73,46 +71,22 @@ function talk(channel) {
 	channel.onmessage = e => report({text: e.data});
 }
 
-// describe sends the description, at once or with all candidates in it.
-async function describe(kind) {
-	await pc.setLocalDescription(kind === 'offer' ? await pc.createOffer() : await pc.createAnswer());
-	if (config.complete) {
-		while (pc.iceGatheringState !== 'complete') await new Promise(r => setTimeout(r, 20));
-	}
-	wire.describe(kind, pc.localDescription.sdp);
-}
-
-async function take(kind, what) {
-	if (kind === 'offer' || kind === 'answer') {
-		await pc.setRemoteDescription({type: kind, sdp: what});
-		if (kind === 'offer') {
-			if (!pc.getSenders().some(s => s.track)) sendMedia();
-			await describe('answer');
-		}
-		for (const c of early.splice(0)) await pc.addIceCandidate(c);
-	} else if (kind === 'candidate' && what.candidate) {
-		if (pc.remoteDescription) await pc.addIceCandidate(what); else early.push(what);
-	} else if (kind === 'leave') {
-		report({left: true});
-	}
-}
-
 async function main() {
 	const able = RTCRtpSender.getCapabilities('video').codecs.map(c => c.mimeType.toUpperCase());
 	if (config.video && !able.includes('VIDEO/' + config.video)) {
 		report({cannot: 'the libwebrtc of @roamhq/wrtc is built without ' + config.video});
 		process.exit(0);
 	}
-	pc.onicecandidate = e => { if (e.candidate && !config.complete) wire.candidate(e.candidate); };
 	pc.onconnectionstatechange = () => report({connected: pc.connectionState === 'connected'});
 	pc.ondatachannel = e => talk(e.channel);
 	pc.ontrack = e => (e.track.kind === 'audio' ? hear : watch)(e.track);
-	wire = await connect(take);
+	const wire = await negotiate(pc, () => { if (!pc.getSenders().some(s => s.track)) sendMedia(); });
+	pc.onicecandidate = e => wire.candidate(e.candidate);
 	report({ready: true, version: require('./package.json').dependencies['@roamhq/wrtc']});
 	if (!config.offers) return;
 	sendMedia();
 	if (config.data) talk(pc.createDataChannel(config.label));
-	await describe('offer');
+	await wire.offer();
 }
 
 main().catch(e => { report({error: String(e)}); process.exit(1); });

@@ -1,6 +1,6 @@
 // werift, WebRTC in TypeScript, as a peer of a test. It has no codecs: it sends back what it gets, packet by packet.
 const {RTCPeerConnection, RTCRtpCodecParameters, MediaStreamTrack} = require('werift');
-const {config, connect, report} = require('./wire.js');
+const {config, negotiate, report} = require('./wire.js');
 
 const video = {
 	VP8: {mimeType: 'video/VP8'}, VP9: {mimeType: 'video/VP9', parameters: 'profile-id=0'}, AV1: {mimeType: 'video/AV1', parameters: 'profile=0;level-idx=5;tier=0'},
@@ -14,8 +14,7 @@ const pc = new RTCPeerConnection({
 	codecs, iceServers: config.relay ? [config.relay] : [], iceTransportPolicy: config.relay ? 'relay' : 'all', bundlePolicy: 'max-bundle',
 	iceAdditionalHostAddresses: config.relay ? [] : ['127.0.0.1'],
 });
-const packets = {audio: 0, video: 0}, early = [];
-let wire;
+const packets = {audio: 0, video: 0};
 
 // reflect sends what comes back on the same section.
 function reflect(transceiver) {
@@ -34,37 +33,17 @@ function talk(channel) {
 	channel.onMessage.subscribe(text => report({text: text.toString()}));
 }
 
-async function describe(kind) {
-	await pc.setLocalDescription(kind === 'offer' ? await pc.createOffer() : await pc.createAnswer());
-	while (config.complete && pc.iceGatheringState !== 'complete') await new Promise(r => setTimeout(r, 20));
-	wire.describe(kind, pc.localDescription.sdp);
-}
-
-async function take(kind, what) {
-	if (kind === 'offer' || kind === 'answer') {
-		await pc.setRemoteDescription({type: kind, sdp: what});
-		if (kind === 'offer') {
-			await describe('answer');
-		}
-		for (const c of early.splice(0)) await pc.addIceCandidate(c);
-	} else if (kind === 'candidate' && what.candidate) {
-		if (pc.remoteDescription) await pc.addIceCandidate(what); else early.push(what);
-	} else if (kind === 'leave') {
-		report({left: true});
-	}
-}
-
 async function main() {
-	pc.onIceCandidate.subscribe(c => { if (c && !config.complete) wire.candidate(c.toJSON()); });
 	pc.connectionStateChange.subscribe(s => report({connected: s === 'connected'}));
 	pc.onDataChannel.subscribe(talk);
 	pc.onRemoteTransceiverAdded.subscribe(t => { t.setDirection('sendrecv'); reflect(t); });
-	wire = await connect(take);
+	const wire = await negotiate(pc, () => {});
+	pc.onIceCandidate.subscribe(c => wire.candidate(c?.toJSON()));
 	report({ready: true, version: require('./package.json').dependencies.werift});
 	if (!config.offers) return;
 	for (const kind of ['audio', 'video']) if (config[kind]) reflect(pc.addTransceiver(kind, {direction: 'sendrecv'}));
 	if (config.data) talk(pc.createDataChannel(config.label));
-	await describe('offer');
+	await wire.offer();
 }
 
 main().catch(e => { report({error: String(e)}); process.exit(1); });

@@ -29,4 +29,32 @@ async function connect(take) {
 	};
 }
 
-module.exports = {config, connect, report};
+// negotiate signs in, and offers and answers for a peer connection as browsers have it, each description at once or with all
+// candidates in it; prepare is called before an answer is made.
+async function negotiate(pc, prepare) {
+	const early = [];
+	let wire;
+	async function describe(kind) {
+		await pc.setLocalDescription(kind === 'offer' ? await pc.createOffer() : await pc.createAnswer());
+		while (config.complete && pc.iceGatheringState !== 'complete') await new Promise(r => setTimeout(r, 20));
+		wire.describe(kind, pc.localDescription.sdp);
+	}
+	async function take(kind, what) {
+		if (kind === 'offer' || kind === 'answer') {
+			await pc.setRemoteDescription({type: kind, sdp: what});
+			if (kind === 'offer') {
+				prepare();
+				await describe('answer');
+			}
+			for (const c of early.splice(0)) await pc.addIceCandidate(c);
+		} else if (kind === 'candidate' && what.candidate) {
+			if (pc.remoteDescription) await pc.addIceCandidate(what); else early.push(what);
+		} else if (kind === 'leave') {
+			report({left: true});
+		}
+	}
+	wire = await connect(take);
+	return {offer: () => describe('offer'), candidate: c => { if (c && !config.complete) wire.candidate(c); }};
+}
+
+module.exports = {config, connect, negotiate, report};

@@ -1,0 +1,17 @@
+//go:build bench
+
+package main
+
+import (
+	"testing"
+
+	"parley/signal/web/webtest"
+)
+
+// TestQualityThroughTabs: as TestQualityThroughATab, in both browsers, and soon.
+func TestQualityThroughTabs(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		qualityThroughATab(t, b, "--expect", "video.psnr>=20", "--expect", "audio.words>=8",
+			"--expect", "video.latency<=5000", "--expect", "audio.latency<=5000", "--expect", "sync<=2000")
+	})
+}
