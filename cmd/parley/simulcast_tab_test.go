@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sendsLayers makes a page send its picture in two sizes, as many as libwebrtc sends of 640x480.
+const sendsLayers = `(() => {
+	const add = RTCPeerConnection.prototype.addTransceiver;
+	RTCPeerConnection.prototype.addTransceiver = function (track, init) {
+		if (track.kind !== 'video') return add.call(this, track, init);
+		const added = add.call(this, track, {...init, sendEncodings: [
+			{rid: 'h', scaleResolutionDownBy: 2}, {rid: 'f'}]});
+		window.layered = added.sender;
+		return added;
+	};
+})();`
+
+// active switches the large layer on or off; no size changes because the processor is busy.
+func active(on bool) string {
+	return fmt.Sprintf(`(async () => {
+		const parameters = window.layered.getParameters();
+		parameters.degradationPreference = 'maintain-resolution';
+		parameters.encodings[1].active = %v;
+		await window.layered.setParameters(parameters);
+	})()`, on)
+}
+
+// The large picture that Chromium sends is recorded, the small one while that is switched off, and the large one again.
+func TestLayersOfATab(t *testing.T) {
+	page, server := serving(t)
+	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.webm", "--output", "ndjson", "--stats-interval", "250ms")
+	bob.says(t, `"event":"login"`)
+	tab := browsers().Chromium(t, nil).NewTab()
+	tab.Preload(sendsLayers)
+	tab.Go(page + "/?as=tab&call=bob")
+	talking(tab)
+	if err := tab.Eval(active(true), nil); err != nil {
+		t.Fatal(err)
+	}
+	moreOf(t, bob, "640x480", 10)
+	for _, on := range []bool{false, true} {
+		if err := tab.Eval(active(on), nil); err != nil {
+			t.Fatal(err)
+		}
+		moreOf(t, bob, map[bool]string{true: "640x480", false: "320x240"}[on], 60)
+	}
+	tab.Click("#hangUpBtn")
+	bob.ends(t, 0)
+	tab.NoErrors()
+	tab.Close()
+	out, err := exec.Command("ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=width", "-of", "csv=p=0",
+		filepath.Join(bob.cmd.Dir, "tab.webm")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ffprobe: %v\n%s", err, out)
+	}
+	widths := slices.Compact(strings.Fields(strings.ReplaceAll(string(out), ",", "")))
+	if got := strings.Join(widths, " "); !strings.Contains(got, "640 320 640") {
+		t.Errorf("the pictures in the file are %s wide, one after the other", got)
+	}
+}
+
+// moreOf waits until so many more pictures of a size have come, on the track that has it.
+func moreOf(t *testing.T, p *process, size string, more int) {
+	t.Helper()
+	begun := -1
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) { // between two looks
+		events, err := readEvents(p.out.complete())
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames := -1
+		for _, e := range events {
+			tracks, _ := e["tracks"].([]any)
+			for _, track := range tracks {
+				if track := track.(map[string]any); track["size"] == size && track["direction"] == "in" {
+					frames = int(track["frames"].(float64))
+				}
+			}
+		}
+		if begun < 0 {
+			begun = frames
+		}
+		if begun >= 0 && frames >= begun+more {
+			return
+		}
+	}
+	t.Fatalf("no %d more pictures of %s come", more, size)
+}
