@@ -46,9 +46,12 @@ const windowStep = 2 * 1191
 // otherwise: consent must be fresh (RFC 7675 §5.1).
 const maxKeepalive = 2 * time.Second
 
+// keepalive is the time between checks.
+func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.DisconnectedTimeout/3) }
+
 // newAPI sets Pion up for one call. It is the only place for Pion's settings.
 // counters count the RTP streams of the connection; bw sees them too.
-func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth) (*webrtc.API, error) {
+func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth, f *reroute) (*webrtc.API, error) {
 	engine, err := c.engine()
 	if err != nil {
 		return nil, err
@@ -63,6 +66,7 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *band
 	if err != nil {
 		return nil, err
 	}
+	settings.SetICEBindingRequestHandler(f.requested)
 	return webrtc.NewAPI(
 		webrtc.WithMediaEngine(engine),
 		webrtc.WithInterceptorRegistry(interceptors),
@@ -103,7 +107,7 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	s.SetSCTPCwndCAStep(windowStep)
 	s.DetachDataChannels() // see Channel
 	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
-	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, min(maxKeepalive, c.DisconnectedTimeout/3))
+	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, c.keepalive())
 	s.SetICEMaxBindingRequests(c.checks())
 	s.SetIncludeLoopbackCandidate(c.Loopback)
 	if c.credentials.ufrag != "" {

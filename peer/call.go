@@ -47,6 +47,7 @@ type Call struct {
 	early     []webrtc.ICECandidateInit  // remote candidates before any description
 	down      bool                       // it was up, failed, and is not back
 	outage    int                        // how often that happened
+	silent    time.Time                  // since when nothing comes, while it is not connected
 	addresses string                     // of this machine, when looked at last
 	asked     []*promise                 // to be kept by the next offer
 	underWay  []*promise                 // to be kept by the offer that is out
@@ -73,6 +74,7 @@ type (
 	graceOver          struct{}
 	pathWanted         struct{} // RestartICE
 	signalingBack      struct{}
+	awayTooLong        struct{} // a restart has come to nothing
 	backTooLate        struct{ outage int }
 )
 
@@ -182,6 +184,7 @@ func (c *Call) look(ctx context.Context) {
 		c.RestartICE()
 	}
 	c.sayAgain(ctx)
+	c.seekPath(ctx)
 	for _, conn := range c.conns {
 		if conn.remoteSet && conn.state != webrtc.PeerConnectionStateConnected {
 			c.notePairs(conn)

@@ -17,6 +17,9 @@ func (c *Call) description(ctx context.Context, text string, offer bool) error {
 	c.heard = true
 	d, err := Describe(text)
 	if err == nil && d.wish != nil {
+		if !c.heeds(d) {
+			return nil
+		}
 		err = c.grant(d)
 	}
 	if err == nil && d.refusal != "" && len(d.Sections) == 0 {

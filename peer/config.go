@@ -120,6 +120,9 @@ type Config struct {
 	// failed. Default 5 s and 35 s, which is also how long candidates may take to
 	// come (RFC 8863 §4 wants 39.5 s).
 	DisconnectedTimeout, FailedTimeout time.Duration
+	// RestartAfter is how long a connection may be disconnected before another path
+	// is looked for, if the other side is a parley and can be asked. Default 3 s.
+	RestartAfter time.Duration
 	// RestartTimeout is how long a connection that failed may take to come back
 	// by an ICE restart. Default 30 s.
 	RestartTimeout time.Duration
@@ -173,6 +176,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.FlushTimeout, 2*time.Second)
 	orDefault(&c.DisconnectedTimeout, 5*time.Second)
 	orDefault(&c.FailedTimeout, 35*time.Second)
+	orDefault(&c.RestartAfter, 3*time.Second)
 	orDefault(&c.RestartTimeout, 30*time.Second)
 	orDefault(&c.patience, 6*time.Second)
 	c.held = &atomic.Bool{}

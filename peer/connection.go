@@ -92,7 +92,8 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	if c.bw, err = newBandwidth(); err != nil {
 		return nil, fmt.Errorf("failed to set up congestion control: %w", err)
 	}
-	api, err := newAPI(cfg, n, logs, c.meter, c.bw)
+	follow := &reroute{patience: 2 * cfg.keepalive()}
+	api, err := newAPI(cfg, n, logs, c.meter, c.bw, follow)
 	if err != nil {
 		_ = c.bw.Close()
 		return nil, err
@@ -108,7 +109,10 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	c.pc.OnDataChannel(func(dc *webrtc.DataChannel) { c.watch(c.newChannel(dc, true), nil) })
 	c.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { c.post(trackArrived{t, r}) })
 	c.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(
-		func(p *webrtc.ICECandidatePair) { c.post(pairSelected{p}) })
+		func(p *webrtc.ICECandidatePair) {
+			follow.selected.Store(p)
+			c.post(pairSelected{p})
+		})
 	return c, nil
 }
 

@@ -46,6 +46,8 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		return 0, c.repeat(ctx)
 	case changeWanted:
 		return 0, c.changed(ctx, m)
+	case awayTooLong:
+		return 0, c.awayTooLong(ctx)
 	case backTooLate:
 		if m.outage == c.outage && c.down {
 			return 0, &Error{Connection, c.Why()}
@@ -134,12 +136,14 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 		return 0, nil
 	}
 	c.was = now
-	c.cfg.OnEvent(StateChanged{now, time.Since(c.offered), conn.silence(now)})
+	silence := conn.silence(now)
+	c.cfg.OnEvent(StateChanged{now, time.Since(c.offered), silence})
 	switch {
 	case now == webrtc.PeerConnectionStateConnected:
-		c.up, c.down, c.wanted = true, false, nil
+		c.up, c.down, c.wanted, c.silent = true, false, nil, time.Time{}
 		return 0, c.catchUp(ctx)
 	case now == webrtc.PeerConnectionStateDisconnected:
+		c.silent = time.Now().Add(-silence)
 		return c.maybeGone()
 	case now == webrtc.PeerConnectionStateClosed && c.up: // by the other side's DTLS close_notify
 		return TheyLeft, nil

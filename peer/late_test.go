@@ -10,9 +10,9 @@ import (
 // The other side's first candidate may take 35 s: nobody may give up before 39.5 s
 // have passed (RFC 8863 §4). The answer is there all the while.
 func TestTheFirstCandidateComesLate(t *testing.T) {
-	t.Parallel()
 	const late = 35 * time.Second
 	l := newLab(t)
+	t.Parallel()
 	hold := func(w *wire) {
 		pass := w.filter
 		w.filter = func(kind, payload string) (string, bool) {

@@ -60,7 +60,7 @@ const mostAgain = 3
 // offers the same again, which does no harm.
 func (c *Call) sayAgain(ctx context.Context) {
 	waits := c.state.phase == offering || c.state.wished
-	if !waits || c.was != webrtc.PeerConnectionStateConnected || time.Since(c.asking) < c.cfg.patience || c.again > mostAgain {
+	if !waits || !c.up || time.Since(c.asking) < c.cfg.patience || c.again > mostAgain {
 		return
 	}
 	if c.again++; c.again <= mostAgain {
@@ -69,4 +69,41 @@ func (c *Call) sayAgain(ctx context.Context) {
 	}
 	c.underWay, c.asked = append(c.underWay, c.asked...), nil
 	c.settle(errUnanswered)
+}
+
+// seekPath asks the other side for a restart when the call has been disconnected
+// for a while, which may be an outage that passes, or a path that is gone: a NAT
+// has another port for one of the two, or a relay has let it go. A restart gives
+// the old path up, and were its offer lost the call would be worse off than
+// before. So nobody restarts unasked: that the wish comes shows that offers pass,
+// too. Peers that know no wishes are offered a restart when the connection fails.
+func (c *Call) seekPath(ctx context.Context) {
+	silent := time.Since(c.silent) - c.cfg.DisconnectedTimeout
+	switch {
+	case !c.up || c.down || c.silent.IsZero():
+	case c.was == webrtc.PeerConnectionStateConnecting && silent >= c.cfg.FailedTimeout:
+		c.box.post(awayTooLong{})
+	case c.was != webrtc.PeerConnectionStateDisconnected || !c.state.parley || c.gone || len(c.conns) > 1:
+	case silent < c.cfg.RestartAfter || c.state.phase == offering || time.Since(c.asking) < c.cfg.patience:
+	default:
+		c.asking = time.Now()
+		wish, err := c.conns[0].bare(sessionName, wishAttribute, wishesPath)
+		if err == nil {
+			err = c.cfg.Signaler.Offer(ctx, wish)
+		}
+		if err != nil {
+			c.cfg.Logger.Debug("another path not asked for", "error", err)
+		}
+	}
+}
+
+// awayTooLong gives a connection up that a restart has not brought back, at the
+// moment when it would have failed without one.
+func (c *Call) awayTooLong(ctx context.Context) error {
+	if c.silent.IsZero() || c.was != webrtc.PeerConnectionStateConnecting {
+		return nil
+	}
+	c.was = webrtc.PeerConnectionStateFailed
+	c.cfg.OnEvent(StateChanged{c.was, time.Since(c.offered), time.Since(c.silent)})
+	return c.failed(ctx)
 }

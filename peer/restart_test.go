@@ -11,7 +11,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// lab is a network with two hosts, of which packets can be lost.
+// lab is a network with two hosts, of which packets can be lost. It is made before
+// t.Parallel, because vnet counts its addresses without a lock.
 type lab struct {
 	hosts [2]*vnet.Net
 	down  atomic.Bool
@@ -46,7 +47,7 @@ func (l *lab) pair(t *testing.T, edit func(caller, answerer *Config)) (*side, *s
 	return pair(t, func(caller, answerer *Config) {
 		for i, c := range []*Config{caller, answerer} {
 			c.Net = l.hosts[i]
-			c.DisconnectedTimeout, c.FailedTimeout = 300*time.Millisecond, 300*time.Millisecond
+			c.DisconnectedTimeout, c.FailedTimeout = 500*time.Millisecond, 1500*time.Millisecond
 		}
 		if edit != nil {
 			edit(caller, answerer)
@@ -116,8 +117,9 @@ func TestAShortOutageNeedsNoRestart(t *testing.T) {
 
 func TestALongOutageEndsTheCall(t *testing.T) {
 	l := newLab(t)
-	a, _ := l.pair(t, func(caller, _ *Config) { caller.RestartTimeout = time.Second })
+	a, b := l.pair(t, func(caller, _ *Config) { caller.RestartTimeout = time.Second })
 	a.awaitConnected()
+	b.awaitConnected() // else it would leave
 	l.down.Store(true)
 	_, err := a.awaitEnd()
 	var failure *Error

@@ -20,7 +20,13 @@ import (
 //	a=parley-wish:video audio   room to send one more of each
 //	a=parley-wish:ice           a new ICE session
 //	a=parley-wish:answer        nothing more: what changed is told by the answer
+//	a=parley-wish:path          a new ICE session, if that side hears nothing either
+//
+// The last comes from both sides, see restart.go.
 const wishAttribute = "parley-wish"
+
+// wishesPath is the wish for another path.
+const wishesPath = "path"
 
 // wishOf is the wish in a description that is one.
 func wishOf(parsed *sdp.SessionDescription) ([]string, bool) {
@@ -94,6 +100,16 @@ func (c *connection) homeless() []webrtc.RTPCodecType {
 	return kinds
 }
 
+// heeds tells if a wish is of concern: not to who makes no offers, and one for
+// another path only to who hears nothing, for it may have come late, by a server
+// that could not be reached either.
+func (c *Call) heeds(d *Description) bool {
+	if slices.Contains(d.wish, wishesPath) && (c.was != webrtc.PeerConnectionStateDisconnected || c.state.phase != stable) {
+		return false
+	}
+	return !c.state.yields()
+}
+
 // grant prepares the offer that the other side wishes for.
 func (c *Call) grant(d *Description) error {
 	conn := c.conns[0]
@@ -102,7 +118,7 @@ func (c *Call) grant(d *Description) error {
 	}
 	var kinds []webrtc.RTPCodecType
 	for _, word := range d.wish {
-		if word == "ice" {
+		if word == "ice" || word == wishesPath {
 			if time.Since(c.restarted) >= wishInterval {
 				c.restart, c.restarted = true, time.Now()
 			}

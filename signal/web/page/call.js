@@ -108,7 +108,8 @@ export class Call {
 
   /** The other side makes no offers of its own, and asks for one. */
   wish(sdp) {
-    return this.#run(() => {
+    return this.#run(pc => {
+      if (wishes(sdp).includes('path') && !['disconnected', 'failed'].includes(pc.connectionState)) return null; // it came late
       this.#wished = [...this.#wished ?? [], ...wishes(sdp)];
       return this.#grant();
     });
@@ -189,7 +190,10 @@ export class Call {
       const free = pc.getTransceivers().filter(t => t.receiver.track.kind === kind && /recv/.test(t.direction) && !t.currentDirection);
       for (let more = wished.filter(word => word === kind).length - free.length; more > 0; more--) pc.addTransceiver(kind, {direction: 'recvonly'});
     }
-    if (wished.includes('ice')) pc.restartIce();
+    if (wished.includes('ice') || wished.includes('path')) {
+      useServers(pc, this.#iceServers());
+      pc.restartIce();
+    }
     await this.#offerNow();
   }
 

@@ -16,7 +16,8 @@ export function isSigned(sdp) {
 
 /**
  * What a peer wishes for that makes no offers itself: an offer without sections, with
- * a=parley-wish: and any of audio, video (room to send one more) and ice (a new path).
+ * a=parley-wish: and any of audio, video (room to send one more) and ice (a new path), or
+ * path alone (a new path, if nothing comes here either).
  */
 export function wishes(sdp) {
   const wish = isSigned(sdp) && !/^m=/m.test(sdp) && /^a=parley-wish(?::(.*))?$/m.exec(sdp);

@@ -1,0 +1,144 @@
+package peer
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/stun/v4"
+	"github.com/pion/webrtc/v4"
+)
+
+// A call that is disconnected for a while has another path looked for, before it
+// counts as failed, whoever makes the offers; and it does fail if there is none.
+func TestASilentPathIsReplaced(t *testing.T) {
+	for name, of := range map[string]struct{ wins, fails bool }{
+		"the caller offers":   {true, false},
+		"the answerer offers": {false, false},
+		"there is no path":    {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			t.Parallel()
+			a, b := l.pair(t, func(caller, answerer *Config) {
+				caller.WinsGlare, answerer.WinsGlare = of.wins, !of.wins
+				for _, c := range []*Config{caller, answerer} {
+					c.RestartAfter, c.FailedTimeout = time.Millisecond, time.Minute
+					if of.fails {
+						c.FailedTimeout = 6 * time.Second
+					}
+				}
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			a.forget()
+			b.forget()
+			l.down.Store(true)
+			for _, s := range []*side{a, b} {
+				await(s, func(e CandidateFound) bool { return !e.Remote })
+				if of.fails {
+					s.awaitState(webrtc.PeerConnectionStateFailed)
+				}
+			}
+			l.down.Store(false)
+			a.awaitConnected()
+			b.awaitConnected()
+			a.call.Say("on the new path")
+			b.awaitText("on the new path")
+			if n := happenings(a, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateFailed }); n > 0 && !of.fails {
+				t.Error("it failed")
+			}
+		})
+	}
+}
+
+// The wish for another path may come when the old one is back: it changes nothing.
+func TestALateWishForAPathIsIgnored(t *testing.T) {
+	l := newLab(t)
+	t.Parallel()
+	var mu sync.Mutex
+	wish, offers := "", 0
+	sent := make(chan struct{})
+	a, b := l.pair(t, func(caller, answerer *Config) {
+		caller.WinsGlare = true
+		for _, c := range []*Config{caller, answerer} {
+			c.DisconnectedTimeout, c.FailedTimeout, c.RestartAfter = 3*time.Second, time.Minute, time.Millisecond
+			c.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case kind != "offer":
+				case !strings.Contains(text, "a=parley-wish:path"):
+					offers++
+				case c == answerer && wish == "":
+					wish = text
+					close(sent)
+					return "", false
+				default:
+					return "", false
+				}
+				return text, true
+			}
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	l.down.Store(true)
+	<-sent
+	a.awaitState(webrtc.PeerConnectionStateDisconnected)
+	a.forget()
+	l.down.Store(false)
+	a.awaitConnected()
+	a.call.DeliverOffer(wish)
+	a.call.Say("still here")
+	b.awaitText("still here")
+	mu.Lock()
+	defer mu.Unlock()
+	if offers != 1 {
+		t.Errorf("%d offers were made", offers)
+	}
+}
+
+// Who is heard from another port of its address is sent to there, once nothing
+// comes by the old one.
+func TestRerouteFollowsThePort(t *testing.T) {
+	local, old := someHost(t, "10.0.0.1", 1000), someHost(t, "203.0.113.5", 2000)
+	port, address := someHost(t, "203.0.113.5", 3000), someHost(t, "203.0.113.6", 2000)
+	check := func(session string) *stun.Message {
+		return stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(session))
+	}
+	f := &reroute{patience: time.Hour}
+	asks := func(session string, from ice.Candidate) bool {
+		return f.requested(check(session), local, from, &ice.CandidatePair{Local: local, Remote: from})
+	}
+	if asks("a:b", port) {
+		t.Error("a pair is taken before one is selected")
+	}
+	f.selected.Store(&webrtc.ICECandidatePair{
+		Local:  &webrtc.ICECandidate{Protocol: webrtc.ICEProtocolUDP, Address: "10.0.0.1", Port: 1000},
+		Remote: &webrtc.ICECandidate{Protocol: webrtc.ICEProtocolUDP, Address: "203.0.113.5", Port: 2000},
+	})
+	if asks("a:b", port) {
+		t.Error("a pair is taken before the selected one was heard from")
+	}
+	if asks("a:b", old) {
+		t.Error("the selected pair is taken again")
+	}
+	f.patience = -time.Hour // the candidates were never heard from: that is how long ago
+	if asks("a:b", address) {
+		t.Error("another address is followed")
+	}
+	if !asks("a:b", port) {
+		t.Error("another port is not followed")
+	}
+	if asks("c:d", port) || asks("c:d", old) || asks("c:d", port) {
+		t.Error("a pair of the next session is taken before one is selected")
+	}
+}
+
+func someHost(t *testing.T, address string, port int) ice.Candidate {
+	t.Helper()
+	return must(ice.NewCandidateHost(&ice.CandidateHostConfig{Network: "udp", Address: address, Port: port, Component: 1}))(t)
+}
