@@ -74,7 +74,6 @@ type (
 	graceOver          struct{}
 	pathWanted         struct{} // RestartICE
 	signalingBack      struct{}
-	awayTooLong        struct{} // a restart has come to nothing
 	backTooLate        struct{ outage int }
 )
 

@@ -66,8 +66,12 @@ func (c *Call) negotiate(ctx context.Context, e negotiationEvent, d *Description
 	c.state = next
 	for _, a := range actions {
 		if err := c.carryOut(ctx, a, d); err != nil {
-			if a == takeAnswer {
+			switch a {
+			case takeAnswer:
 				c.state, _ = c.state.next(answerRejected)
+			case takeOffer:
+				c.underWay, c.asked = append(c.underWay, c.asked...), nil // what it was wished for
+				c.takeBack()
 			}
 			c.settle(err)
 			return err

@@ -296,6 +296,7 @@ func (c *Call) place(t webrtc.TrackLocal) (*connection, *outgoing, error) {
 // that it has offered so far, or a new one.
 func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error {
 	sent, _ := c.streams.all(c.pc)
+	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
 	for _, out := range sent {
 		if out.kind == t.Kind() && out.current() == nil && out.fits(t) {
 			out.muted.Store(false)

@@ -46,8 +46,6 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		return 0, c.repeat(ctx)
 	case changeWanted:
 		return 0, c.changed(ctx, m)
-	case awayTooLong:
-		return 0, c.awayTooLong(ctx)
 	case backTooLate:
 		if m.outage == c.outage && c.down {
 			return 0, &Error{Connection, c.Why()}

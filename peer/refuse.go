@@ -98,7 +98,7 @@ func keepInForce(ours, offer *sdp.SessionDescription) bool {
 		mid, _ := asked.Attribute("mid")
 		section := rejected(asked, mid)
 		if i < len(ours.MediaDescriptions) && continues(ours.MediaDescriptions[i], asked) {
-			section = ours.MediaDescriptions[i]
+			section = within(ours.MediaDescriptions[i], asked)
 			left := narrowed(direction(section, ours), Section{Direction: direction(asked, offer)})
 			section.Attributes = slices.DeleteFunc(section.Attributes, func(a sdp.Attribute) bool {
 				return a.Key == "mid" || webrtc.NewRTPTransceiverDirection(a.Key) != webrtc.RTPTransceiverDirectionUnknown
@@ -127,6 +127,37 @@ func continues(ours, asked *sdp.MediaDescription) bool {
 		(asked.MediaName.Port.Value != 0 || bundled) && (was == mid || ours.MediaName.Media == "application")
 }
 
+// within is a section of ours with nothing that is not offered: it may be of an
+// offer itself, and Firefox takes no answer with an extension or a codec more.
+func within(section, asked *sdp.MediaDescription) *sdp.MediaDescription {
+	word := func(value string, n int) string { return append(strings.Fields(value), "", "")[n] }
+	offered, formats := map[string]bool{}, []string{}
+	for _, a := range asked.Attributes {
+		if a.Key == "extmap" {
+			offered[word(a.Value, 1)] = true
+		}
+	}
+	for _, format := range section.MediaName.Formats {
+		if slices.Contains(asked.MediaName.Formats, format) {
+			formats = append(formats, format)
+		}
+	}
+	if len(formats) == 0 {
+		formats = section.MediaName.Formats
+	}
+	section.MediaName.Formats = formats
+	section.Attributes = slices.DeleteFunc(section.Attributes, func(a sdp.Attribute) bool {
+		switch a.Key {
+		case "extmap":
+			return !offered[word(a.Value, 1)]
+		case "rtpmap", "fmtp", "rtcp-fb":
+			return !slices.Contains(formats, word(a.Value, 0)) && word(a.Value, 0) != "*"
+		}
+		return false
+	})
+	return section
+}
+
 // rejected is the answer to a section that is not taken. It repeats the codecs,
 // because Pion wants to know of one even there.
 func rejected(asked *sdp.MediaDescription, mid string) *sdp.MediaDescription {
@@ -147,10 +178,15 @@ func rejected(asked *sdp.MediaDescription, mid string) *sdp.MediaDescription {
 func (c *Call) refused(d *Description) {
 	err := fmt.Errorf("the other side refused it: %s", d.refusal)
 	c.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
+	c.takeBack()
+	c.settle(err)
+}
+
+// takeBack undoes the changes of a negotiation that has failed.
+func (c *Call) takeBack() {
 	for _, p := range slices.Backward(c.underWay) {
 		p.undo()
 	}
-	c.settle(err)
 }
 
 // wishRefused takes the refusal of our wish.

@@ -14,12 +14,17 @@ const wishInterval = 2 * time.Second
 // side or, if that is theirs to make, from the other.
 func (c *Call) failed(ctx context.Context) error {
 	if !c.down {
-		c.down = true
-		c.outage++
-		late := backTooLate{c.outage}
-		time.AfterFunc(c.cfg.RestartTimeout, func() { c.box.post(late) })
+		c.lose()
 	}
 	return c.restartICE(ctx)
+}
+
+// lose ends the call after a while, unless the connection comes back.
+func (c *Call) lose() {
+	c.down = true
+	c.outage++
+	late := backTooLate{c.outage}
+	time.AfterFunc(c.cfg.RestartTimeout, func() { c.box.post(late) })
 }
 
 func (c *Call) restartICE(ctx context.Context) error {
@@ -82,7 +87,9 @@ func (c *Call) seekPath(ctx context.Context) {
 	switch {
 	case !c.up || c.down || c.silent.IsZero():
 	case c.was == webrtc.PeerConnectionStateConnecting && silent >= c.cfg.FailedTimeout:
-		c.box.post(awayTooLong{})
+		// When it would have failed without a restart. That one goes on for now.
+		c.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(c.offered), time.Since(c.silent)})
+		c.lose()
 	case c.was != webrtc.PeerConnectionStateDisconnected || !c.state.parley || c.gone || len(c.conns) > 1:
 	case silent < c.cfg.RestartAfter || c.state.phase == offering || time.Since(c.asking) < c.cfg.patience:
 	default:
@@ -95,15 +102,4 @@ func (c *Call) seekPath(ctx context.Context) {
 			c.cfg.Logger.Debug("another path not asked for", "error", err)
 		}
 	}
-}
-
-// awayTooLong gives a connection up that a restart has not brought back, at the
-// moment when it would have failed without one.
-func (c *Call) awayTooLong(ctx context.Context) error {
-	if c.silent.IsZero() || c.was != webrtc.PeerConnectionStateConnecting {
-		return nil
-	}
-	c.was = webrtc.PeerConnectionStateFailed
-	c.cfg.OnEvent(StateChanged{c.was, time.Since(c.offered), time.Since(c.silent)})
-	return c.failed(ctx)
 }

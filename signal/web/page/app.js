@@ -15,7 +15,7 @@ import {Local} from './media.js';
 import {Page} from './page.js';
 import {Phone} from './phone.js';
 import {Signaling, serverURL} from './signaling.js';
-import {clock, shownName} from './text.js';
+import {clock, shownName, shownText} from './text.js';
 import {verificationCode} from './verify.js';
 
 const params = new URLSearchParams(location.search);
@@ -67,6 +67,7 @@ const phone = new Phone({
       chatPossible();
       showCode(phone.call);
     },
+    refused: why => page.notice(`${shownName(phone.call.peer)} did not take a change of the call: ${shownText(why)}`),
     open() {
       for (const text of params.getAll('say')) phone.say(text);
     },

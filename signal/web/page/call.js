@@ -3,7 +3,7 @@
 import {TextChannel} from './channel.js';
 import {protocol} from './files.js';
 import {useServers} from './ice.js';
-import {belongs, hasData, session, signed, wishes} from './sdp.js';
+import {belongs, hasData, refusal, session, signed, wishes} from './sdp.js';
 
 const mediaPatience = 10000; // ms to wait for a camera that the browser is asking about
 const answerPatience = 45000; // ms for the other to answer: people take a while
@@ -13,7 +13,7 @@ const recoveryPatience = 20000; // ms after a failed connection
 /**
  * Call is either side of a call. Everything that touches the descriptions runs
  * one after the other, in the order in which it came.
- * on: {state(connection state), ended(reason, error), remote(stream), negotiated(), files(channel)}
+ * on: {state(connection state), ended(reason, error), remote(stream), negotiated(), refused(why), files(channel)}
  * and what TextChannel takes.
  */
 export class Call {
@@ -36,6 +36,7 @@ export class Call {
   #timer = 0;
   #restarted = false;
   #wished = null; // what the next offer should have, by the other side's wish
+  #heard = new Set(); // transceivers that the other side has used: what it has there may be of another codec
   #closed = false;
 
   constructor({peer, caller, local, iceServers, send, on}) {
@@ -102,6 +103,8 @@ export class Call {
       this.textPossible = hasData(sdp);
       await this.#flushEarly();
       this.#negotiated();
+      const why = refusal(sdp);
+      if (why) this.#on.refused(why);
       await this.#grant();
     });
   }
@@ -187,7 +190,8 @@ export class Call {
     if (!wished || pc.signalingState !== 'stable') return;
     this.#wished = null;
     for (const kind of ['audio', 'video']) {
-      const free = pc.getTransceivers().filter(t => t.receiver.track.kind === kind && /recv/.test(t.direction) && !t.currentDirection);
+      // Firefox gives the codecs of a new section numbers that others have in the old ones, so those are used first.
+      const free = pc.getTransceivers().filter(t => t.receiver.track.kind === kind && /recv/.test(t.direction) && !this.#heard.has(t));
       for (let more = wished.filter(word => word === kind).length - free.length; more > 0; more--) pc.addTransceiver(kind, {direction: 'recvonly'});
     }
     if (wished.includes('ice') || wished.includes('path')) {
@@ -230,7 +234,9 @@ export class Call {
 
   /** Lets go of what the other side has taken away: a player shows the first track, even if nothing comes by it any more. */
   #forget() {
-    const comes = new Set(this.#pc.getTransceivers().filter(t => /recv/.test(t.currentDirection)).map(t => t.receiver.track));
+    const used = this.#pc.getTransceivers().filter(t => /recv/.test(t.currentDirection));
+    for (const t of used) this.#heard.add(t);
+    const comes = new Set(used.map(t => t.receiver.track));
     const gone = this.remote.getTracks().filter(track => !comes.has(track));
     for (const track of gone) this.remote.removeTrack(track);
     if (gone.length) this.#on.remote(this.remote);

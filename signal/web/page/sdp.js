@@ -24,6 +24,12 @@ export function wishes(sdp) {
   return wish ? (wish[1] ?? '').split(/\s+/).filter(Boolean).slice(0, 16) : null;
 }
 
+/** Why the other side did not take our offer, by an answer that leaves everything as it was; '' if it took it. */
+export function refusal(sdp) {
+  const refused = /^s=parley-answer\r?$/m.test(sdp) && /^a=parley-refusal(?::(.*))?$/m.exec(sdp);
+  return refused ? (refused[1] ?? '').trim().slice(0, 200) || 'no reason given' : '';
+}
+
 /** The session id of the o= line: it stays for the life of an RTCPeerConnection (RFC 9429 section 5.2.2). */
 export function session(sdp) {
   return /^o=\S+ (\S+)/m.exec(sdp)?.[1] ?? '';
