@@ -28,10 +28,13 @@ type process struct {
 	exited   chan struct{} // closed after cmd.Wait
 }
 
-// startProcess runs a command in the background.
+// startProcess runs a command in the background. Its stdout is kept in out, unless
+// it has another one.
 func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, out: newWatched(), err: newWatched(), exited: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = p.out, p.err
+	if cmd.Stderr = p.err; cmd.Stdout == nil {
+		cmd.Stdout = p.out
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -109,21 +109,8 @@ func goBytes(n int) []byte {
 	return data
 }
 
-// tabFileSize is what a file exchanged with a tab has; PARLEY_TAB_FILE sets
-// another, for a longer look by hand.
-func tabFileSize(t *testing.T) int {
-	t.Helper()
-	size := 3<<20 + 1
-	if v := os.Getenv("PARLEY_TAB_FILE"); v != "" {
-		if _, err := fmt.Sscan(v, &size); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return size
-}
-
 func TestSendToATab(t *testing.T) {
-	size := tabFileSize(t)
+	size := int(inBulk(3<<20+1, 100<<20))
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := serving(t)
 		tab := b.NewTab()
@@ -135,8 +122,10 @@ func TestSendToATab(t *testing.T) {
 			t.Fatal(err)
 		}
 		alice := terminal(t, "send", path, "tab", "--server", server, "--as", "alice")
+		small := watchMemory(t, alice)
 		tab.Wait(`document.querySelector('.file')?.innerText.includes('alice sends you big')`)
 		tab.Click(".file .primary")
+		small()
 		alice.ends(t, 0)
 		tab.Wait(`document.querySelector('.file')?.innerText.includes('Done, and verified.')`)
 		var same bool
@@ -152,11 +141,12 @@ func TestSendToATab(t *testing.T) {
 }
 
 func TestReceiveFromATab(t *testing.T) {
-	size := tabFileSize(t)
+	size := int(inBulk(3<<20+1, 100<<20))
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := serving(t)
 		into := t.TempDir()
 		bob := terminal(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once")
+		small := watchMemory(t, bob)
 		bob.says(t, "waiting for calls")
 		tab := b.Open(page + "/?as=tab&call=bob&video=0&audio=0")
 		talking(tab)
@@ -168,6 +158,7 @@ func TestReceiveFromATab(t *testing.T) {
 		})()`, nil); err != nil {
 			t.Fatal(err)
 		}
+		small()
 		bob.ends(t, 0)
 		tab.Wait(`document.querySelector('.file')?.innerText.includes('Done, and verified.')`)
 		got, err := os.ReadFile(filepath.Join(into, "big"))
