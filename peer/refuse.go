@@ -23,6 +23,9 @@ import (
 // The refusal of a wish has no sections, as the wish has none.
 const refusalAttribute = "parley-refusal"
 
+// ErrRefused is why a change did not come about that the other side has refused.
+var ErrRefused = errors.New("the other side refused it")
+
 // maxReason is the length of a reason at most, in bytes.
 const maxReason = 200
 
@@ -176,7 +179,7 @@ func rejected(asked *sdp.MediaDescription, mid string) *sdp.MediaDescription {
 // refused takes the refusal of our latest offer, which was applied as any answer
 // is, or of our wish for one: the changes that were in it are taken back.
 func (c *Call) refused(d *Description) {
-	err := fmt.Errorf("the other side refused it: %s", d.refusal)
+	err := fmt.Errorf("%w: %s", ErrRefused, d.refusal)
 	c.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
 	c.takeBack()
 	c.settle(err)

@@ -94,7 +94,7 @@ func (a *attempt) command(ctx context.Context, s scenario.Step) error {
 	}
 	select {
 	case err := <-done:
-		return asMeant(s, err)
+		return asMeant(s, err, errors.Is(err, peer.ErrRefused))
 	case <-a.ended:
 		return a.over(s.Text)
 	case <-time.After(stepPatience):
@@ -104,13 +104,15 @@ func (a *attempt) command(ctx context.Context, s scenario.Step) error {
 	}
 }
 
-// asMeant is how a step went that the other side agreed to, or refused for err.
-func asMeant(s scenario.Step, err error) error {
+// asMeant is how a step went that ended with err, which is that of the other side if refused.
+func asMeant(s scenario.Step, err error, refused bool) error {
 	switch {
 	case !s.Refused:
 		return err
 	case err == nil:
 		return errors.New("the other side agreed, and should have refused it")
+	case !refused:
+		return &cannotTell{fmt.Errorf("the other side was not asked, or did not say: %w", err)}
 	}
 	return nil
 }

@@ -24,10 +24,10 @@ const (
 
 // Bounds of what is told.
 const (
-	// maxEarly is how many events are kept for who opens the channel later, without statistics.
-	maxEarly = 100
-	// maxUntold is how many events wait to be sent. The channel of who does not take them is closed.
-	maxUntold = 500
+	// maxEarly is how many bytes of events are kept for who opens the channel later, without statistics.
+	maxEarly = 32 << 10
+	// maxUntold is how many bytes of events wait to be sent. The channel of who does not take them is closed.
+	maxUntold = 2 << 20
 	// obeyPatience is how long a command of the other side may take, before the next one is carried out.
 	obeyPatience = 10 * time.Second
 )
@@ -38,6 +38,7 @@ type told struct {
 
 	mu      sync.Mutex // protects following
 	waiting [][]byte   // lines of JSON
+	size    int        // of those, in bytes
 	wanted  bool       // there is a channel
 	late    bool       // some are lost, so that the rest is of no use
 }
@@ -51,18 +52,18 @@ func (t *told) add(e event, now time.Time) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.wanted && (e.name == "stats" || len(t.waiting) >= maxEarly) {
+	if t.late || !t.wanted && (e.name == "stats" || t.size >= maxEarly) {
 		return
 	}
-	if t.late = t.late || len(t.waiting) >= maxUntold; t.late {
-		t.waiting = nil
+	line := e.line(now)
+	switch {
+	case !t.wanted && t.size+len(line) > maxEarly:
+		return
+	case t.size+len(line) > maxUntold:
+		t.late, t.waiting = true, nil
 		return
 	}
-	t.waiting = append(t.waiting, e.line(now))
-	t.stir()
-}
-
-func (t *told) stir() {
+	t.waiting, t.size = append(t.waiting, line), t.size+len(line)
 	select {
 	case t.more <- struct{}{}:
 	default:
@@ -106,7 +107,7 @@ func (t *told) first() ([]byte, error) {
 		return nil, nil
 	}
 	line := t.waiting[0]
-	t.waiting = t.waiting[1:]
+	t.waiting, t.size = t.waiting[1:], t.size-len(line)
 	return line, nil
 }
 

@@ -2,39 +2,44 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/scenario"
+	"parley/peer"
 )
 
 // TestToldIsBounded: what nobody takes costs little, and who takes it too slowly gets no more.
 func TestToldIsBounded(t *testing.T) {
 	ctx := context.Background()
-	kept := newTold()
-	for i := range 3 * maxEarly {
+	kept, long := newTold(), strings.Repeat("x", 1000)
+	text := func(i int) event { return event{name: "text", fields: []field{{"text", long}, {"number", i}}} }
+	for i := range maxEarly / 500 {
 		kept.add(event{name: "stats"}, time.Now())
-		kept.add(event{name: "text", fields: []field{{"text", i}}}, time.Now())
+		kept.add(text(i), time.Now())
 	}
-	if len(kept.waiting) != maxEarly || !kept.want() || kept.want() {
-		t.Fatalf("%d events wait, %v", len(kept.waiting), kept.wanted)
+	if kept.size > maxEarly || len(kept.waiting) < maxEarly/2000 || !kept.want() || kept.want() {
+		t.Fatalf("%d events of %d bytes wait, wanted %v", len(kept.waiting), kept.size, kept.wanted)
 	}
-	for i := range maxEarly {
+	for i := range len(kept.waiting) {
 		line, err := kept.next(ctx)
-		if want := fmt.Sprintf(`"event":"text","text":%d}`, i); err != nil || !strings.HasSuffix(strings.TrimSpace(string(line)), want) {
-			t.Fatalf("%s, %v; want %s", line, err, want)
+		if want := fmt.Sprintf(`"number":%d}`, i); err != nil || !strings.HasSuffix(strings.TrimSpace(string(line)), want) {
+			t.Fatalf("%.100s, %v; want %s", line, err, want)
 		}
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := kept.next(ended); err == nil {
-		t.Error("there is one more")
+	if _, err := kept.next(ended); err == nil || kept.size != 0 {
+		t.Errorf("there is one more, of %d bytes", kept.size)
 	}
-	for range maxUntold + 1 {
-		kept.add(event{name: "stats"}, time.Now())
+	for i := range maxUntold/1000 + 1 {
+		kept.add(text(i), time.Now())
 	}
 	if line, err := kept.next(ctx); err == nil || len(kept.waiting) != 0 {
-		t.Errorf("events were lost, and %s is told", line)
+		t.Errorf("events were lost, and %.100s is told", line)
 	}
 	var nobody *told
 	nobody.add(event{name: "text"}, time.Now())
@@ -106,5 +111,20 @@ func TestCodesAreCompared(t *testing.T) {
 		if got := w.latest("codes"); got != want {
 			t.Errorf("1 and %s: %q", theirs, got)
 		}
+	}
+}
+
+// TestRefusalIsTheirs: what this side does not get done by itself is no refusal of the other.
+func TestRefusalIsTheirs(t *testing.T) {
+	s := scenario.Step{Refused: true}
+	var broken *cannotTell
+	if err := asMeant(s, errors.New("no such file"), false); !errors.As(err, &broken) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if err := asMeant(s, peer.ErrRefused, true); err != nil {
+		t.Errorf("a refusal: %v", err)
+	}
+	if err := asMeant(s, nil, false); err == nil || errors.As(err, &broken) {
+		t.Errorf("an agreement: %v", err)
 	}
 }

@@ -137,7 +137,7 @@ func (a *attempt) askFar(ctx context.Context, s scenario.Step) error {
 	}
 	select {
 	case err := <-reply:
-		return asMeant(s, err)
+		return asMeant(s, err, true)
 	case <-a.ended:
 		return a.over(s.Text)
 	case <-a.far.over:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/cmd/parley/scenario"
@@ -29,6 +30,7 @@ type prober struct {
 	scenarios []scenario.Scenario
 	required  []scenario.Requirement
 
+	done      *atomic.Int32 // scenarios
 	able      map[string]bool
 	noCall    error // why no call came about at first, nil if one did
 	noCallAll bool  // and that is no business of any scenario
@@ -38,6 +40,7 @@ type prober struct {
 func (p *prober) run(ctx context.Context) *scenario.Report {
 	r := p.newReport()
 	results := map[string]scenario.Result{}
+	p.done = &atomic.Int32{}
 	p.explore(ctx)
 	if p.noCallAll {
 		r.Err = p.noCall
@@ -194,7 +197,7 @@ func (p *prober) look(ctx context.Context, a *attempt, s scenario.Scenario, begi
 	r := scenario.Result{Scenario: s}
 	var err error
 	for _, step := range s.Steps[1:] {
-		p.report.status(s.Name + ": " + step.Text)
+		p.status(s.Name + ": " + step.Text)
 		if err = a.do(ctx, step); err != nil {
 			r.Step = fmt.Sprintf("%s: %s", s.Origin, step.Text)
 			break
@@ -213,11 +216,20 @@ func (p *prober) look(ctx context.Context, a *attempt, s scenario.Scenario, begi
 	return r
 }
 
+// status draws how far a suite has come, and what is done now.
+func (p *prober) status(line string) {
+	if p.done != nil {
+		line = fmt.Sprintf("%d of %d done; %s", p.done.Load(), len(p.scenarios), line)
+	}
+	p.report.status(line)
+}
+
 // tell tells a result as it comes.
 func (p *prober) tell(r *scenario.Result) {
+	p.done.Add(1)
 	if p.format != "table" { // the table says the same
 		p.report.say("%-13s %s", r.Verdict, r.Scenario.Name)
 		return
 	}
-	p.report.status(fmt.Sprintf("%s %s", r.Verdict, r.Scenario.Name))
+	p.status(fmt.Sprintf("%s %s", r.Verdict, r.Scenario.Name))
 }
