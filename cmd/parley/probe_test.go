@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -209,6 +210,14 @@ func TestProbeCallsBack(t *testing.T) {
 	p := probeIt(t, server, "--as", "prober", "--await", "30s", "--timeout", "1s", "--file", "testdata/probe/answerer.scenario", "bob")
 	if p.verdict["answerer"] != "pass" || p.code != exitOK {
 		t.Errorf("exit code %d: %v: %s", p.code, p.bad(), p.said)
+	}
+}
+
+// TestProbeAwaits: who only calls need not be there when the probe begins.
+func TestProbeAwaits(t *testing.T) {
+	p := probeIt(t, patientServer(t), "--as", "prober", "--await", "10ms", "--file", "testdata/probe/answerer.scenario", "bob")
+	if bad := fmt.Sprint(p.bad()); p.code != exitExpectation || !strings.Contains(bad, "bob did not call prober within 10ms") {
+		t.Errorf("exit code %d: %s: %s", p.code, bad, p.said)
 	}
 }
 

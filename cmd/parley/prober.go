@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +43,7 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 	results := map[string]scenario.Result{}
 	p.done = &atomic.Int32{}
 	p.explore(ctx)
-	if p.noCallAll {
+	if p.noCallAll && !slices.ContainsFunc(p.scenarios, p.awaits) {
 		r.Err = p.noCall
 	}
 	var mu sync.Mutex // protects results
@@ -124,9 +125,9 @@ func (p *prober) cannot(ctx context.Context, s scenario.Scenario) scenario.Resul
 	switch {
 	case ctx.Err() != nil:
 		r.Verdict, r.Reason = scenario.Error, "interrupted"
-	case p.noCallAll:
+	case p.noCallAll && !p.awaits(s):
 		r.Verdict, r.Reason = scenario.Error, p.noCall.Error()
-	case p.noCall != nil && !s.Looks():
+	case p.noCall != nil && !s.Looks() && !p.awaits(s):
 		r.Reason = "no call came about at first: " + p.noCall.Error()
 	default:
 		for _, need := range s.Needs {
@@ -137,6 +138,11 @@ func (p *prober) cannot(ctx context.Context, s scenario.Scenario) scenario.Resul
 		}
 	}
 	return r
+}
+
+// awaits tells if a scenario is one that waits for the other side, which need not be there yet.
+func (p *prober) awaits(s scenario.Scenario) bool {
+	return p.await > 0 && s.Steps[0].Verb == "await-call"
 }
 
 // remedy says what would let a scenario run.
