@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,7 +135,8 @@ func TestMP4ManySizes(t *testing.T) {
 	}
 }
 
-// TestRecordCodecChanges: another codec begins another file, with a key frame, and both play.
+// TestRecordCodecChanges: another codec begins another file, with a key frame, and so does the first when it comes back;
+// all of them play.
 func TestRecordCodecChanges(t *testing.T) {
 	clips := videoClips(t)
 	for name, mimes := range map[string][2]string{
@@ -143,10 +145,11 @@ func TestRecordCodecChanges(t *testing.T) {
 		"a.ivf":  {webrtc.MimeTypeVP9, webrtc.MimeTypeVP8},
 	} {
 		for _, replaced := range []bool{false, true} {
-			next := filepath.Join(t.TempDir(), "next"+filepath.Ext(name))
-			recorder, path := newRecorder(t, name, RecorderOptions{Next: func() string { return next }})
+			part, asked, folder := 0, 0, t.TempDir()
+			next := func() string { part++; return filepath.Join(folder, fmt.Sprint(part)+filepath.Ext(name)) }
+			recorder, path := newRecorder(t, name, RecorderOptions{Next: next, RequestKeyFrame: func() { asked++ }})
 			first := recordTrackOf(t, recorder, mimes[0])
-			all := filmed(t, clips[mimes[0]], clips[mimes[1]])
+			all := filmed(t, clips[mimes[0]], clips[mimes[1]], clips[mimes[0]])
 			writeAll(t, first, all[:50]...)
 			second := first // the same track goes over, or another one takes its place
 			if replaced {
@@ -154,23 +157,27 @@ func TestRecordCodecChanges(t *testing.T) {
 				writeAll(t, second, all[51]) // no key frame
 				writeAll(t, first, all[49])  // still goes on
 			}
-			writeAll(t, second, all[50:]...)
+			writeAll(t, second, all[50:100]...)
 			if replaced {
 				writeAll(t, first, all[0]) // too late
+			}
+			writeAll(t, first, all[100:]...) // after the length of a clip
+			if replaced && asked != 1 {
+				t.Errorf("key frames are asked for %d times", asked)
 			}
 			if err := recorder.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if files := recorder.Files(); !slices.Equal(files, []string{path, next}) {
+			if files := recorder.Files(); len(files) != 3 || files[0] != path {
 				t.Fatalf("the files are %v", files)
 			}
-			want := [2]int{50, 50}
+			want := [3]int{50, 50, 50}
 			if replaced {
 				want[0]++
 			}
 			for i, file := range recorder.Files() {
-				if s := probe(t, file).Streams[0]; s.Codec != ffmpegName(mimes[i]) || number(t, s.Packets) != float64(want[i]) {
-					t.Errorf("%s, replaced %v: file %d has %s pictures of %s, want %d of %s", name, replaced, i, s.Packets, s.Codec, want[i], mimes[i])
+				if s := probe(t, file).Streams[0]; s.Codec != ffmpegName(mimes[i%2]) || number(t, s.Packets) != float64(want[i]) {
+					t.Errorf("%s, replaced %v: file %d has %s pictures of %s, want %d of %s", name, replaced, i, s.Packets, s.Codec, want[i], mimes[i%2])
 				}
 			}
 		}

@@ -71,8 +71,8 @@ type recordTrack struct {
 	kind     webrtc.RTPCodecType
 	mime     string
 	time     timeline
-	sinks    int         // that have been given out
-	from     *recordSink // the latest whose frames are in the file, nil before
+	begun    int         // sinks that have begun, or come back
+	from     *recordSink // whose frames are in the file, nil before
 	waitsKey bool        // video: until the next key frame nothing can be decoded
 	sized    bool        // a frame has come that has its size
 }
@@ -158,7 +158,7 @@ func (f format) codecs(kind webrtc.RTPCodecType) []string {
 }
 
 // Track returns the sink for the frames of a remote track. There is one track of each kind in a file; a second one of
-// the same kind takes its place. The error says which container fits.
+// the same kind takes its place, until the first is heard of again. The error says which container fits.
 func (r *Recorder) Track(kind webrtc.RTPCodecType, mime string) (FrameSink, error) {
 	mime = canonicalMime(mime)
 	if !holds(r.format.codecs(kind), mime) {
@@ -176,8 +176,7 @@ func (r *Recorder) Track(kind webrtc.RTPCodecType, mime string) (FrameSink, erro
 		r.tracks[kind] = t
 		r.writer.add(t)
 	}
-	t.sinks++
-	return &recordSink{recorder: r, track: t, number: t.sinks}, nil
+	return &recordSink{recorder: r, track: t}, nil
 }
 
 func holds(codecs []string, mime string) bool {
@@ -222,6 +221,13 @@ func (r *Recorder) Close() error {
 	return fileError(r.path(), r.err)
 }
 
+// askKey asks the sender of the video for a key frame.
+func (r *Recorder) askKey() {
+	if r.options.RequestKeyFrame != nil {
+		r.options.RequestKeyFrame()
+	}
+}
+
 // note remembers the first error.
 func (r *Recorder) note(err error) {
 	if r.err == nil {
@@ -233,7 +239,8 @@ func (r *Recorder) note(err error) {
 type recordSink struct {
 	recorder *Recorder
 	track    *recordTrack
-	number   int // the later ones take the place of the earlier ones
+	number   int       // the later ones take the place of the earlier ones
+	last     time.Time // frame
 }
 
 // WriteFrame implements FrameSink.
@@ -267,15 +274,22 @@ func (s *recordSink) WriteFrame(f Frame) error {
 	return nil
 }
 
-// accept leaves out what cannot be decoded, and what comes from a track in whose place another has come.
+// accept leaves out what cannot be decoded, and what comes from a track in whose place another has come: the one that
+// began last, or came back after a while, as long as it is not silent.
 func (s *recordSink) accept(f Frame) bool {
-	t := s.track
+	r, t := s.recorder, s.track
+	if f.Arrival.Sub(s.last) > layerPatience {
+		t.begun++
+		s.number = t.begun
+	}
+	s.last = f.Arrival
 	switch {
-	case t.from != nil && s.number < t.from.number:
+	case t.from != nil && s.number < t.from.number && f.Arrival.Sub(t.from.last) <= layerPatience:
 		return false
 	case t.kind != webrtc.RTPCodecTypeVideo:
 	case s != t.from || f.Codec != t.mime:
 		if !f.Key {
+			r.askKey()
 			return false
 		}
 		if t.from == nil {

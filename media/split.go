@@ -39,9 +39,7 @@ func (r *Recorder) mayEnd(t *recordTrack, f Frame) bool {
 		if f.Key {
 			return true
 		}
-		if r.options.RequestKeyFrame != nil {
-			r.options.RequestKeyFrame()
-		}
+		r.askKey()
 	}
 	return f.Arrival.Sub(r.split.due) > splitPatience
 }
