@@ -243,6 +243,10 @@ func (a *attempt) until(ctx context.Context, raw string, within time.Duration) e
 	}
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
+	ended := a.ended
+	if c.key == "left" { // the message may come after the connection is closed
+		ended = nil
+	}
 	for {
 		change := a.witness.change()
 		if a.witness.holds(c, 0) {
@@ -250,7 +254,7 @@ func (a *attempt) until(ctx context.Context, raw string, within time.Duration) e
 		}
 		select {
 		case <-change:
-		case <-a.ended:
+		case <-ended:
 			if a.witness.holds(c, 0) {
 				return nil
 			}
