@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +91,7 @@ func runningHere(t *testing.T, args ...string) {
 func TestProbeEcho(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
+	ofMedia := map[string]bool{} // what is read from sound and picture while they come
 	args := []string{"--suite", "all", "--level", "echo", "--parallel", "3", "--require", "setup.ms>=0", "--require", "echo.ms:p95>=0", "echo"}
 	all, err := scenario.Builtin()
 	if err != nil {
@@ -99,22 +102,33 @@ func TestProbeEcho(t *testing.T) {
 		if s.Name == "audio-added" || s.Name == "video-added" {
 			continue
 		}
+		ofMedia[s.Name] = slices.ContainsFunc(s.Steps, func(step scenario.Step) bool { return readsMedia.MatchString(step.Text) })
 		// A machine that is busy with other tests stands still for longer than a call may.
 		if !strings.Contains(s.Origin, "quality") && s.Name != "parley-counts" || s.Name == "video-likeness" {
 			args = append(args, s.Name)
 		}
 	}
+	late := watchLateness()
 	p := probeIt(t, server, args...)
-	if p.code != exitOK || len(p.Results) < 60 {
-		t.Errorf("exit code %d, %d scenarios, %s", p.code, len(p.Results), p.said)
-	}
+	busy := late.end().P95 >= milliseconds(tooLate)
 	for _, r := range p.Results {
+		if busy && ofMedia[r.Name] && r.Verdict == string(scenario.Fail) {
+			t.Logf("the machine is too busy to tell: %s: %s", r.Name, r.Reason)
+			p.code = exitOK // others that fail are told below
+			continue
+		}
 		skipped := r.Verdict == string(scenario.Skip) && (r.Name == "relay-only" || r.Name == "called-back")
 		if r.Verdict != string(scenario.Pass) && !skipped {
 			t.Errorf("%s: %s: %s", r.Name, r.Verdict, r.Reason)
 		}
 	}
+	if p.code != exitOK || len(p.Results) < 60 {
+		t.Errorf("exit code %d, %d scenarios, %s", p.code, len(p.Results), p.said)
+	}
 }
+
+// readsMedia are the lines of scenarios that want sound and picture in time.
+var readsMedia = regexp.MustCompile(`(tone|level|psnr|strips?)(\+|<|>|=)`)
 
 // TestProbeUnaware: what a peer that sends nothing back cannot show is skipped, and nothing of that is passed.
 func TestProbeUnaware(t *testing.T) {
