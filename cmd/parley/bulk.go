@@ -7,5 +7,5 @@ import "runtime/debug"
 // thousands of times a second otherwise.
 func tuneForBulk() {
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(64 << 20)
+	debug.SetMemoryLimit(52 << 20)
 }
