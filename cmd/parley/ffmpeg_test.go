@@ -66,7 +66,8 @@ func makeSample(file string) error {
 // stream is one stream of a file, its packets counted.
 type stream struct {
 	frames   int
-	duration float64 // seconds, from the first packet to the end of the last
+	duration float64 // seconds, from the first packet to the last
+	end      float64 // when the last packet begins, in seconds
 }
 
 // ffprobeStream measures the first stream of a kind: "v" or "a".
@@ -82,5 +83,5 @@ func ffprobeStream(file, kind string) (stream, error) {
 	}
 	first, err1 := strconv.ParseFloat(times[0], 64)
 	last, err2 := strconv.ParseFloat(times[len(times)-1], 64)
-	return stream{len(times), last - first}, errors.Join(err1, err2)
+	return stream{len(times), last - first, last}, errors.Join(err1, err2)
 }

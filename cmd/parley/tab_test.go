@@ -287,14 +287,18 @@ func checkRecording(t *testing.T, file, codec, ndjson string) {
 		t.Fatal(err)
 	}
 	frames := receivedFrames(t, ndjson)
-	if video.frames > frames["video"] || video.frames < frames["video"]-2 {
+	least := frames["video"] - 2
+	if !strings.Contains(ndjson, `"kind":"video","first":true,"size"`) {
+		least = frames["video"] / 2 // what came first was no key frame, and is left out up to one
+	}
+	if video.frames > frames["video"] || video.frames < least {
 		t.Errorf("%d frames are in the file, %d were received", video.frames, frames["video"])
 	}
 	if seconds := float64(frames["audio"]) * 0.02; audio.duration < seconds*0.95 || audio.duration > seconds*1.05+0.3 {
 		t.Errorf("the sound lasts %.2f s in the file, %.2f s were received", audio.duration, seconds)
 	}
-	if diff := video.duration - audio.duration; diff < -0.5 || diff > 0.5 {
-		t.Errorf("the picture lasts %.2f s and the sound %.2f s", video.duration, audio.duration)
+	if diff := video.end - audio.end; diff < -1 || diff > 1 { // a tab on a busy machine begins later with one than with the other
+		t.Errorf("the picture ends at %.2f s and the sound at %.2f s", video.end, audio.end)
 	}
 }
 
