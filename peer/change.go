@@ -383,16 +383,19 @@ func (c *connection) exchange(out *outgoing, t webrtc.TrackLocal) error {
 // was removed or withdrawn, or is on hold. Pion keeps its own, because it would stop a
 // transceiver for good (pion/webrtc#2226).
 func (c *connection) meant(text string) string {
-	empty := map[string]bool{}
+	empty, gone := map[string]bool{}, map[string]bool{}
 	for _, t := range c.pc.GetTransceivers() {
 		if out := c.outgoingOf(t); out != nil && (out.current() == nil || out.withdrawn.Load()) {
-			empty[t.Mid()] = true
+			empty[t.Mid()], gone[t.Mid()] = true, out.current() == nil
 		}
 	}
 	sections := strings.Split(text, "\r\nm=")
 	for i := 1; i < len(sections); i++ {
 		_, mid, _ := strings.Cut(sections[i], "\r\na=mid:")
 		mid, _, _ = strings.Cut(mid, "\r\n")
+		if gone[mid] {
+			sections[i] = withoutTrack(sections[i])
+		}
 		for _, d := range directions() {
 			old := "\r\na=" + d.String()
 			if !strings.Contains(sections[i]+"\r\n", old+"\r\n") {
@@ -409,4 +412,15 @@ func (c *connection) meant(text string) string {
 		}
 	}
 	return strings.Join(sections, "\r\nm=")
+}
+
+// withoutTrack is a section of ours that says nothing of a track: the one that
+// was there may be in another section by now, and Chromium takes no description
+// with the same msid twice. The SSRC stays known: without it Chromium shows nothing
+// of what comes by it later.
+func withoutTrack(section string) string {
+	lines := slices.DeleteFunc(strings.Split(section, "\r\n"), func(line string) bool {
+		return strings.HasPrefix(line, "a=msid:") || strings.HasPrefix(line, "a=ssrc:") && !strings.Contains(line, " cname:")
+	})
+	return strings.Join(lines, "\r\n")
 }

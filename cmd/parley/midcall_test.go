@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"testing"
 
 	"parley/signal/web/webtest"
@@ -66,6 +67,37 @@ func TestMidCallWithATab(t *testing.T) {
 			tell(`"command":"hangup"`)
 			p.ends(t, 0)
 			idle(tab)
+			tab.NoErrors()
+			tab.Close()
+		})
+	}
+}
+
+// A file of another codec takes the place of the one that is sent to a tab, and
+// the first one its place again.
+func TestAnotherCodecInMidCallWithATab(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.ivf", "a.mp4"} {
+		if err := makeSample(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
+		t.Run(name, func(t *testing.T) {
+			page, server := serving(t)
+			tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
+			idle(tab)
+			p, tell := commanded(t, "call", "tab", "--server", server, "--as", me, "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
+			talking(tab)
+			tab.WaitFrames(5)
+			for _, next := range []string{"a.mp4", "a.ivf"} {
+				tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, next) + `"`)
+				shows(tab, "yes")
+				tab.WaitFrames(10)
+				tab.WaitTone(700)
+			}
+			tell(`"command":"hangup"`)
+			p.ends(t, 0)
 			tab.NoErrors()
 			tab.Close()
 		})
