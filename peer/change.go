@@ -417,8 +417,12 @@ func (c *connection) meant(text string) string {
 // withoutTrack is a section of ours that says nothing of a track: the one that
 // was there may be in another section by now, and Chromium takes no description
 // with the same msid twice. The SSRC stays known: without it Chromium shows nothing
-// of what comes by it later.
+// of what comes by it later. Several sizes are left as they are, because Pion does
+// not survive the receiver that it makes of them without a name.
 func withoutTrack(section string) string {
+	if strings.Contains(section, "\r\na=rid:") {
+		return section
+	}
 	lines := slices.DeleteFunc(strings.Split(section, "\r\n"), func(line string) bool {
 		return strings.HasPrefix(line, "a=msid:") || strings.HasPrefix(line, "a=ssrc:") && !strings.Contains(line, " cname:")
 	})
