@@ -120,6 +120,7 @@ func Describe(text string) (*Description, error) {
 	d.wide, _ = parsed.Attribute(wideAttribute)
 	dropCandidates(parsed)
 	dropGroups(parsed)
+	dropSources(parsed)
 	return d, d.divide(parsed)
 }
 

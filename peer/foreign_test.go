@@ -39,6 +39,7 @@ type originalPage struct {
 	peer    *Call
 	heard   chan string
 	opened  chan struct{}
+	edit    func(description string) string // of what it says
 
 	mu    sync.Mutex // protects following
 	early []webrtc.ICECandidateInit
@@ -54,7 +55,8 @@ func newOriginalPage(t *testing.T) *originalPage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = pc.GracefulClose() })
-	p := &originalPage{t: t, pc: pc, heard: make(chan string, 16), opened: make(chan struct{})}
+	p := &originalPage{t: t, pc: pc, heard: make(chan string, 16), opened: make(chan struct{}),
+		edit: func(s string) string { return s }}
 	p.channel, err = pc.CreateDataChannel("channel1", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +96,7 @@ func (p *originalPage) call() {
 	if err != nil {
 		p.t.Error(err)
 	}
-	p.peer.DeliverOffer(offer.SDP)
+	p.peer.DeliverOffer(p.edit(offer.SDP))
 	p.described()
 }
 
@@ -109,7 +111,7 @@ func (p *originalPage) Offer(_ context.Context, sdp string) error {
 	if err := p.pc.SetLocalDescription(answer); err != nil {
 		return err
 	}
-	p.peer.DeliverAnswer(answer.SDP)
+	p.peer.DeliverAnswer(p.edit(answer.SDP))
 	p.described()
 	return nil
 }
