@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -93,6 +94,11 @@ func addInterceptors(engine *webrtc.MediaEngine, r *interceptor.Registry, logs *
 	)
 }
 
+// isReachable tells if a host's address is one to be reached at. An IPv6 address of the link alone is not: it means
+// nothing without its zone, so nobody is told of it (RFC 8445 §5.1.1.1), and where Pion still sends checks from it,
+// Firefox answers them and then sends everything else to nowhere.
+func isReachable(ip net.IP) bool { return ip.To4() != nil || !ip.IsLinkLocalUnicast() }
+
 func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngine, error) {
 	s := webrtc.SettingEngine{LoggerFactory: logs}
 	// A browser that hides its addresses is seen as peer-reflexive at first;
@@ -110,6 +116,7 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, c.keepalive())
 	s.SetICEMaxBindingRequests(c.checks())
 	s.SetIncludeLoopbackCandidate(c.Loopback)
+	s.SetIPFilter(isReachable)
 	if c.credentials.ufrag != "" {
 		s.SetICECredentials(c.credentials.ufrag, c.credentials.password)
 	}

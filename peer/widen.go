@@ -205,9 +205,8 @@ func (c *connection) ownSockets() []netip.AddrPort {
 	}
 }
 
-// hostSockets are the UDP sockets of the call on addresses of this machine. A
-// description does not have all: Pion uses link-local addresses, and keeps them
-// to itself. As with pairs, it is for the goroutine of Run alone.
+// hostSockets are the UDP sockets of the call on addresses of this machine. As
+// with pairs, it is for the goroutine of Run alone.
 func (c *connection) hostSockets() (all []netip.AddrPort) {
 	const most = 64
 	for _, s := range c.pc.GetStats() {
