@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,7 @@ type connection struct {
 	quiet     map[string]bool // mids of theirs that sent before, and do not now
 	onHold    bool            // we neither send nor take media
 	setup     string          // our DTLS role as SDP writes it, once agreed
+	wireMid   string          // of the data channels in our offers, "" for Pion's own
 	state     webrtc.PeerConnectionState
 	hosts     map[place]bool // where our host candidates are
 
@@ -137,6 +139,9 @@ func (c *connection) offer(cfg *Config, restart bool) (string, error) {
 	if restart {
 		c.refresh(cfg)
 	}
+	if !c.remoteSet && c.wireMid == "" {
+		c.wireMid = dataMid
+	}
 	options := &webrtc.OfferOptions{
 		OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true},
 		ICERestart:         restart,
@@ -153,7 +158,7 @@ func (c *connection) offer(cfg *Config, restart bool) (string, error) {
 
 // asSent is an offer of Pion's as it goes over the wire.
 func (c *connection) asSent(offer string) string {
-	return renamedMid(widening(marked(c.meant(offer), sessionName, ""), c.wideOurs), c.pionsDataMid(), dataMid)
+	return renamedMid(widening(marked(c.meant(offer), sessionName, ""), c.wideOurs), c.pionsDataMid(), c.wireMid)
 }
 
 // refresh lets Pion see the addresses that this machine has now, and the ICE
@@ -181,7 +186,7 @@ func (c *connection) takeAnswer(cfg *Config, d *Description) error {
 			cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its answer takes no %s", t.Kind())})
 		}
 	}
-	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: renamedMid(d.held(), dataMid, c.pionsDataMid())}
+	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: renamedMid(d.held(), c.wireMid, c.pionsDataMid())}
 	if err := c.pc.SetRemoteDescription(answer); err != nil {
 		return fmt.Errorf("its answer was refused: %w", err)
 	}
@@ -229,6 +234,9 @@ func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.Trac
 	}
 	c.heed(d)
 	c.sections = d.Sections
+	if slices.ContainsFunc(d.Sections, func(s Section) bool { return s.Data }) {
+		c.wireMid = "" // Pion takes the name that an offer gives
+	}
 	c.know(cfg, d)
 	return left, nil
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// dataMid is the mid of the data channels in an offer of ours. A page that has
+// dataMid is the mid of the data channels in an offer of ours that comes first. A page that has
 // offered nothing but a data channel at the same moment, and takes that back,
 // has given it this number, and Chromium takes no other one from then on.
 const dataMid = "0"
