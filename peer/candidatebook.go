@@ -9,9 +9,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// candidateBook keeps the candidates of a connection for its statistics: Pion's
-// own report of them races with a connection that the other side closes
-// (PeerConnection.GetStats reads what close writes).
+// candidateBook keeps the candidates of a connection for its statistics, also
+// those that are gone.
 type candidateBook struct {
 	mu     sync.Mutex // protects following
 	all    []Object

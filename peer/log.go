@@ -17,6 +17,20 @@ type pionLog struct {
 
 	mu   sync.Mutex // protects following
 	last string
+
+	reading sync.Mutex // held while Pion makes a report; protects following
+	closes  bool       // Pion is about to close the connection by itself
+}
+
+// closesItself is Pion's line before it closes a connection on a goroutine of its own, on the other side's
+// close_notify. Close writes a field that GetStats reads with no lock held, so a report that is being made is waited
+// for here, and no other is made.
+const closesItself = "Closing PeerConnection from DTLS CloseNotify"
+
+func (p *pionLog) noReports() {
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	p.closes = true
 }
 
 // NewLogger implements logging.LoggerFactory.
@@ -54,9 +68,14 @@ const levelTrace = slog.LevelDebug - 4
 
 func (s *scopeLog) Trace(m string) { s.line(levelTrace, m) }
 func (s *scopeLog) Debug(m string) { s.line(levelTrace, m) }
-func (s *scopeLog) Info(m string)  { s.line(slog.LevelDebug, m) }
 func (s *scopeLog) Warn(m string)  { s.warn(m) }
 func (s *scopeLog) Error(m string) { s.warn(m) }
+func (s *scopeLog) Info(m string) {
+	if m == closesItself {
+		s.noReports()
+	}
+	s.line(slog.LevelDebug, m)
+}
 func (s *scopeLog) Tracef(f string, a ...any) {
 	if s.log.Enabled(context.Background(), levelTrace) {
 		s.line(levelTrace, fmt.Sprintf(f, a...))

@@ -37,10 +37,20 @@ func (c *Call) Pairs() []Pair {
 	}
 }
 
-// pairs reads Pion's report. It is asked for on the goroutine of Run alone, which
-// is also the one that closes the connection.
+// pionsReport is PeerConnection.GetStats for the goroutine of Run alone, which is
+// also the one that closes the connection; nil when Pion closes it by itself.
+func (c *connection) pionsReport() webrtc.StatsReport {
+	c.logs.reading.Lock()
+	defer c.logs.reading.Unlock()
+	if c.logs.closes {
+		return nil
+	}
+	return c.pc.GetStats()
+}
+
+// pairs reads Pion's report.
 func (c *connection) pairs() []Pair {
-	report := c.pc.GetStats()
+	report := c.pionsReport()
 	var pairs []Pair
 	for _, s := range report {
 		p, ok := s.(webrtc.ICECandidatePairStats)
@@ -88,11 +98,9 @@ func foundIn(report webrtc.StatsReport, id string, remote bool) CandidateFound {
 	}
 }
 
-// triedPairs are the pairs by W3C's names, as they are now. It is called where
-// pairs may be: Pion reads things here that a connection which the other side
-// closes writes, so this is not done whenever somebody wants statistics.
+// triedPairs are the pairs by W3C's names, as they are now.
 func (c *connection) triedPairs() []Object {
-	report := c.pc.GetStats()
+	report := c.pionsReport()
 	now := stamp(time.Now())
 	var tried []Object
 	for _, s := range report {

@@ -209,7 +209,7 @@ func (c *connection) ownSockets() []netip.AddrPort {
 // with pairs, it is for the goroutine of Run alone.
 func (c *connection) hostSockets() (all []netip.AddrPort) {
 	const most = 64
-	for _, s := range c.pc.GetStats() {
+	for _, s := range c.pionsReport() {
 		local, is := s.(webrtc.ICECandidateStats)
 		if !is || local.Type != webrtc.StatsTypeLocalCandidate || local.CandidateType != webrtc.ICECandidateTypeHost || local.Protocol != "udp" {
 			continue
