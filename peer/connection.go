@@ -69,6 +69,7 @@ type posted struct {
 type (
 	stateNudge     struct{}
 	iceState       struct{ webrtc.ICEConnectionState }
+	signalingState struct{ webrtc.SignalingState }
 	localCandidate struct{ *webrtc.ICECandidate } // nil at the end
 	pairSelected   struct{ *webrtc.ICECandidatePair }
 	gathered       struct{}
@@ -107,6 +108,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	}
 	c.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { c.post(stateNudge{}) })
 	c.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { c.post(iceState{s}) })
+	c.pc.OnSignalingStateChange(func(s webrtc.SignalingState) { c.post(signalingState{s}) })
 	c.pc.OnICECandidate(func(cand *webrtc.ICECandidate) { c.post(localCandidate{cand}) })
 	c.pc.OnDataChannel(func(dc *webrtc.DataChannel) { c.watch(c.newChannel(dc, true), nil) })
 	c.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { c.post(trackArrived{t, r}) })

@@ -20,6 +20,12 @@ type StateChanged struct {
 	Silence time.Duration
 }
 
+// ICEStateChanged tells a new state of ICE of a connection.
+type ICEStateChanged struct{ State webrtc.ICEConnectionState }
+
+// SignalingStateChanged tells a new state of offer and answer of a connection.
+type SignalingStateChanged struct{ State webrtc.SignalingState }
+
 // CandidateFound tells a candidate of either side, as it was sent or came in.
 type CandidateFound struct {
 	Remote   bool
@@ -112,19 +118,21 @@ type AddressesChanged struct{ Addresses []string }
 // Warned tells of something refused or dropped that does not end the call.
 type Warned struct{ Text string }
 
-func (StateChanged) event()     {}
-func (CandidateFound) event()   {}
-func (PairSelected) event()     {}
-func (CandidatesDone) event()   {}
-func (ChannelOpened) event()    {}
-func (ChannelClosed) event()    {}
-func (MessageReceived) event()  {}
-func (TextSent) event()         {}
-func (TextRefused) event()      {}
-func (CodeKnown) event()        {}
-func (TrackReceived) event()    {}
-func (TrackMuted) event()       {}
-func (TrackSending) event()     {}
-func (TrackRefused) event()     {}
-func (Warned) event()           {}
-func (AddressesChanged) event() {}
+func (ICEStateChanged) event()       {}
+func (SignalingStateChanged) event() {}
+func (StateChanged) event()          {}
+func (CandidateFound) event()        {}
+func (PairSelected) event()          {}
+func (CandidatesDone) event()        {}
+func (ChannelOpened) event()         {}
+func (ChannelClosed) event()         {}
+func (MessageReceived) event()       {}
+func (TextSent) event()              {}
+func (TextRefused) event()           {}
+func (CodeKnown) event()             {}
+func (TrackReceived) event()         {}
+func (TrackMuted) event()            {}
+func (TrackSending) event()          {}
+func (TrackRefused) event()          {}
+func (Warned) event()                {}
+func (AddressesChanged) event()      {}

@@ -85,6 +85,9 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 			conn.progress.reached = true
 			conn.up.Store(true)
 		}
+		c.cfg.OnEvent(ICEStateChanged{e.ICEConnectionState})
+	case signalingState:
+		c.cfg.OnEvent(SignalingStateChanged{e.SignalingState})
 	case pairSelected:
 		conn.progress.reached = true
 		c.notePairs(conn)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,6 +85,7 @@ type callDump struct {
 
 	mu    sync.Mutex // protects following
 	known map[string]bool
+	ufrag string // of our last offer
 }
 
 // newCallDump starts the part of a call.
@@ -133,6 +135,9 @@ func (d *callDump) stats(r peer.Report) {
 func (d *callDump) heard(m wire.Message) {
 	switch m.Type {
 	case wire.Offer:
+		if !describes(m.SDP) {
+			return
+		}
 		d.tell("setRemoteDescription", map[string]any{"type": "offer", "sdp": m.SDP})
 	case wire.Answer:
 		d.tell("setRemoteDescription", map[string]any{"type": "answer", "sdp": m.SDP})
@@ -146,6 +151,10 @@ func (d *callDump) happened(e peer.Event) {
 	switch e := e.(type) {
 	case peer.StateChanged:
 		d.tell("onconnectionstatechange", e.State.String())
+	case peer.ICEStateChanged:
+		d.tell("oniceconnectionstatechange", e.State.String())
+	case peer.SignalingStateChanged:
+		d.tell("onsignalingstatechange", e.State.String())
 	case peer.ChannelOpened:
 		if e.Channel.OpenedByPeer() {
 			d.tell("ondatachannel", []any{nil, e.Channel.Label()})
@@ -166,20 +175,50 @@ type dumpedLeg struct {
 }
 
 func (l dumpedLeg) Offer(ctx context.Context, sdp string) error {
-	l.described("offer", "createOffer", sdp)
+	l.described("offer", "createOffer", sdp, l.dump.offered(sdp))
 	return l.leg.Offer(ctx, sdp)
 }
 
 func (l dumpedLeg) Answer(ctx context.Context, sdp string) error {
-	l.described("answer", "createAnswer", sdp)
+	l.described("answer", "createAnswer", sdp, nil)
 	return l.leg.Answer(ctx, sdp)
 }
 
-func (l dumpedLeg) described(kind, method, sdp string) {
+// describes tells if a description has sections: an offer without any asks for an
+// offer, its answer refuses, and nobody applies them (see peer's wish.go).
+func describes(sdp string) bool { return strings.Contains(sdp, "\r\nm=") }
+
+// described writes a description that was applied before it is sent.
+func (l dumpedLeg) described(kind, method, sdp string, options any) {
+	if !describes(sdp) {
+		l.dump.tell("onnegotiationneeded", nil)
+		return
+	}
+	if _, reason, refused := strings.Cut(sdp, "\r\na=parley-refusal:"); refused {
+		reason, _, _ = strings.Cut(reason, "\r\n")
+		l.dump.tell("setRemoteDescriptionOnFailure", reason)
+		return
+	}
 	d := map[string]any{"type": kind, "sdp": sdp}
-	l.dump.tell(method, nil)
+	l.dump.tell(method, options)
 	l.dump.tell(method+"OnSuccess", d)
 	l.dump.tell("setLocalDescription", d)
+	l.dump.tell("setLocalDescriptionOnSuccess", nil)
+}
+
+// offered are the options of an offer of ours: whether it restarts ICE, which has
+// another username fragment then (RFC 8839 §4.4.1.1.1).
+func (d *callDump) offered(sdp string) any {
+	_, rest, _ := strings.Cut(sdp, "\r\na=ice-ufrag:")
+	ufrag, _, _ := strings.Cut(rest, "\r\n")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.ufrag
+	d.ufrag = ufrag
+	if before == "" || before == ufrag {
+		return nil
+	}
+	return map[string]any{"iceRestart": true}
 }
 
 func (l dumpedLeg) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
