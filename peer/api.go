@@ -75,6 +75,11 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *band
 	), nil
 }
 
+// mostRequests is how often a lost packet is asked for, every 100 ms: as often as libwebrtc does. Pion does not see that
+// it has come by another SSRC (RFC 4588), and without a bound asks until 512 packets more have come: of a track that
+// pauses without end, and all of it is sent again each time.
+const mostRequests = 10
+
 // addInterceptors adds what browsers expect: retransmission, reports, transport
 // wide feedback. It is Pion's default set, but for the statistics. The counters
 // come first, so that they see what all others send. Each gets our logger: its
@@ -83,10 +88,11 @@ func addInterceptors(engine *webrtc.MediaEngine, r *interceptor.Registry, logs *
 	r.Add(counters)
 	r.Add(bw) // before what numbers the packets, so that it sees the numbers
 	err := webrtc.ConfigureTWCCHeaderExtensionSender(engine, r)
+	r.Add(&repeatGate{bw: bw})
 	r.Add(&ownHeader{})
 	return errors.Join(err,
 		webrtc.ConfigureNackWithOptions(engine, r,
-			[]nack.GeneratorOption{nack.WithGeneratorLoggerFactory(logs)}, nack.WithResponderLoggerFactory(logs)),
+			[]nack.GeneratorOption{nack.GeneratorMaxNacksPerPacket(mostRequests), nack.WithGeneratorLoggerFactory(logs)}, nack.WithResponderLoggerFactory(logs)),
 		webrtc.ConfigureRTCPReportsWithOptions(r,
 			[]rtcpreport.ReceiverOption{rtcpreport.WithReceiverLoggerFactory(logs)}, rtcpreport.WithSenderLoggerFactory(logs)),
 		webrtc.ConfigureSimulcastExtensionHeaders(engine),

@@ -2,8 +2,6 @@ package peer
 
 import (
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,45 +106,13 @@ func (b *bandwidth) BindLocalStream(info *interceptor.StreamInfo, writer interce
 			id = uint8(e.ID)
 		}
 	}
-	write := func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		var number rtp.TransportCCExtension
 		if id != 0 && number.Unmarshal(h.GetExtension(id)) == nil {
 			b.window.send(number.TransportSequence, h.MarshalSize()+len(payload), b.now())
 		}
 		return out.Write(h, payload, a)
-	}
-	again := &repeats{window: b.window, owing: &b.window.owing, write: write}
-	b.mu.Lock()
-	b.repeats[info.SSRC] = again
-	b.mu.Unlock()
-	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
-		target, now := int(b.known.Load()), b.now()
-		again.pay(target, now)
-		if !again.admit(h, payload, a, h.SSRC == info.SSRC, target, now) {
-			return len(payload), nil // later, or as if the network had lost it
-		}
-		return write(h, payload, a)
 	})
-}
-
-// UnbindLocalStream implements interceptor.Interceptor.
-func (b *bandwidth) UnbindLocalStream(info *interceptor.StreamInfo) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if r := b.repeats[info.SSRC]; r != nil {
-		r.forget()
-		delete(b.repeats, info.SSRC)
-	}
-}
-
-// payRepeats sends what had to wait.
-func (b *bandwidth) payRepeats() {
-	b.mu.Lock()
-	all := slices.Collect(maps.Values(b.repeats))
-	b.mu.Unlock()
-	for _, r := range all {
-		r.pay(int(b.known.Load()), b.now())
-	}
 }
 
 // BindRTCPReader implements interceptor.Interceptor.

@@ -57,10 +57,17 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 		case len(c.conns) > 1:
 			return nil, errNotBundled
 		}
+		muted := out.muted.Load()
 		if err := conn.exchange(out, nil); err != nil {
 			return nil, err
 		}
-		return func() { c.drop(new); conn.put(out, old) }, conn.addTrack(&c.cfg, new, c.state.yields())
+		if err := conn.addTrack(&c.cfg, new, c.state.yields()); err != nil {
+			return nil, err
+		}
+		if _, in, err := c.place(new); err == nil {
+			in.mute(muted) // it is the kind that was muted, not the source
+		}
+		return func() { c.drop(new); conn.put(out, old) }, nil
 	})
 }
 

@@ -14,9 +14,14 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestRequestsAtOnce: requests for the same packets that come at once are answered without a race, which the race
-// detector sees.
-func TestRequestsAtOnce(t *testing.T) {
+const (
+	chainSSRC   = 7
+	chainNumber = 5 // the extension with the transport-wide number
+)
+
+// newChain is what a stream of ours goes through, and the writer of the stream; sent gets what leaves.
+func newChain(t *testing.T, sent func(*rtp.Header)) (interceptor.Interceptor, interceptor.RTPWriter) {
+	t.Helper()
 	engine, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	bw, err := newBandwidth()
 	if err != nil {
@@ -29,22 +34,28 @@ func TestRequestsAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer chain.Close()
-	const ssrc, packets, requests = 7, 17, 200
-	var sent atomic.Int64
-	w := chain.BindLocalStream(&interceptor.StreamInfo{
-		SSRC: ssrc, MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: []interceptor.RTCPFeedback{{Type: "nack"}},
-		RTPHeaderExtensions: []interceptor.RTPHeaderExtension{{URI: sdp.TransportCCURI, ID: 5}},
-	}, interceptor.RTPWriterFunc(func(*rtp.Header, []byte, interceptor.Attributes) (int, error) {
-		sent.Add(1)
+	t.Cleanup(func() { _ = chain.Close() })
+	return chain, chain.BindLocalStream(&interceptor.StreamInfo{
+		SSRC: chainSSRC, MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: []interceptor.RTCPFeedback{{Type: "nack"}},
+		RTPHeaderExtensions: []interceptor.RTPHeaderExtension{{URI: sdp.TransportCCURI, ID: chainNumber}},
+	}, interceptor.RTPWriterFunc(func(h *rtp.Header, _ []byte, _ interceptor.Attributes) (int, error) {
+		sent(h)
 		return 0, nil
 	}))
+}
+
+// TestRequestsAtOnce: requests for the same packets that come at once are answered without a race, which the race
+// detector sees.
+func TestRequestsAtOnce(t *testing.T) {
+	const packets, requests = 17, 200
+	var sent atomic.Int64
+	chain, w := newChain(t, func(*rtp.Header) { sent.Add(1) })
 	for n := range uint16(packets) {
-		if _, err := w.Write(&rtp.Header{Version: 2, SSRC: ssrc, SequenceNumber: n}, make([]byte, 100), interceptor.Attributes{}); err != nil {
+		if _, err := w.Write(&rtp.Header{Version: 2, SSRC: chainSSRC, SequenceNumber: n}, make([]byte, 100), interceptor.Attributes{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	request, err := (&rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: []rtcp.NackPair{{PacketID: 0, LostPackets: 0xffff}}}).Marshal()
+	request, err := (&rtcp.TransportLayerNack{MediaSSRC: chainSSRC, Nacks: []rtcp.NackPair{{PacketID: 0, LostPackets: 0xffff}}}).Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,54 @@ const (
 	// mostOwed is how many repeats wait at most.
 	mostOwed = 128
 )
+
+// repeatGate keeps back what would be sent again too often. It comes before what numbers the packets for congestion
+// control: a number that is not sent looks like loss to the other side, so less would be sent, and more kept back.
+type repeatGate struct {
+	interceptor.NoOp
+	bw *bandwidth
+}
+
+// NewInterceptor implements interceptor.Factory: it is its connection's only one.
+func (g *repeatGate) NewInterceptor(string) (interceptor.Interceptor, error) { return g, nil }
+
+// BindLocalStream implements interceptor.Interceptor.
+func (g *repeatGate) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
+	b := g.bw
+	r := &repeats{window: b.window, owing: &b.window.owing, write: w.Write}
+	b.mu.Lock()
+	b.repeats[info.SSRC] = r
+	b.mu.Unlock()
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		target, now := int(b.known.Load()), b.now()
+		r.pay(target, now)
+		if !r.admit(h, payload, a, h.SSRC == info.SSRC, target, now) {
+			return len(payload), nil // later, or as if the network had lost it
+		}
+		return w.Write(h, payload, a)
+	})
+}
+
+// UnbindLocalStream implements interceptor.Interceptor.
+func (g *repeatGate) UnbindLocalStream(info *interceptor.StreamInfo) {
+	b := g.bw
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r := b.repeats[info.SSRC]; r != nil {
+		r.forget()
+		delete(b.repeats, info.SSRC)
+	}
+}
+
+// payRepeats sends what had to wait.
+func (b *bandwidth) payRepeats() {
+	b.mu.Lock()
+	all := slices.Collect(maps.Values(b.repeats))
+	b.mu.Unlock()
+	for _, r := range all {
+		r.pay(int(b.known.Load()), b.now())
+	}
+}
 
 // repeats decides which packets of one stream are sent again, and when.
 type repeats struct {

@@ -92,3 +92,30 @@ func TestRepeatsAreOwed(t *testing.T) {
 		t.Errorf("%v went; pictures wait: %v", a.later, a.window.crowded())
 	}
 }
+
+// What is kept back takes no transport-wide number: to the other side it would be lost, and less would be sent for it,
+// without end.
+func TestRepeatsKeptBackAreNoLoss(t *testing.T) {
+	var numbers []uint16
+	_, w := newChain(t, func(h *rtp.Header) {
+		var number rtp.TransportCCExtension
+		if err := number.Unmarshal(h.GetExtension(chainNumber)); err != nil {
+			t.Error(err)
+		}
+		numbers = append(numbers, number.TransportSequence)
+	})
+	for n := range uint16(100) { // half of them one packet again and again
+		h := &rtp.Header{Version: 2, SSRC: chainSSRC, SequenceNumber: n * (n % 2)}
+		if _, err := w.Write(h, make([]byte, 1000), interceptor.Attributes{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(numbers); n < 50 || n > 90 {
+		t.Fatalf("%d packets left", n)
+	}
+	for i, n := range numbers {
+		if int(n) != i {
+			t.Fatalf("the %dth packet that left has the number %d", i, n)
+		}
+	}
+}

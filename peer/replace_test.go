@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/pion/webrtc/v4"
@@ -59,4 +60,23 @@ func TestReplaceByAnotherCodec(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is muted stays so when a track of another codec takes its place.
+func TestReplaceStaysMuted(t *testing.T) {
+	first, second := rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "first")}, rawCoded{rawTrack(t, webrtc.MimeTypeH264, "second")}
+	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{first} })
+	a.awaitConnected()
+	b.awaitConnected()
+	a.must(func(done func(error)) { a.call.Mute(first, true, done) })
+	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
+	a.must(func(done func(error)) {
+		a.call.change(done, func() (undo, error) {
+			_, out, err := a.call.place(second)
+			if err == nil && !out.muted.Load() {
+				err = errors.New("it can be seen")
+			}
+			return nil, err
+		})
+	})
 }

@@ -53,6 +53,7 @@ type session struct {
 	receivers []*media.Receiver
 	onStage   map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
 	playing   map[webrtc.TrackLocal]func() // sources, with what stops them
+	turns     map[string][]func(func())    // changes of what is sent, by kind, the first of them under way
 	gaps      []*gapWatch
 	failed    error // of a source, a sink: it ends the call
 	absent    error // the server says that the other side is not there

@@ -35,6 +35,40 @@ func (c *session) sending(kind string) webrtc.TrackLocal {
 	return c.onStage[kind]
 }
 
+// turn makes a change of what is sent of a kind once those before it are done: each builds on what the one before has
+// left, and a script need not wait for a reply before it says the next. change calls over once, when it is done.
+func (c *session) turn(kind string, change func(over func())) {
+	c.mu.Lock()
+	if c.turns == nil {
+		c.turns = map[string][]func(func()){}
+	}
+	c.turns[kind] = append(c.turns[kind], change)
+	first := len(c.turns[kind]) == 1
+	c.mu.Unlock()
+	if first {
+		change(func() { c.nextTurn(kind) })
+	}
+}
+
+// nextTurn ends a turn and begins the one after it, on a goroutine of its own: to open a device may take its time.
+func (c *session) nextTurn(kind string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turns[kind] = c.turns[kind][1:]
+	if len(c.turns[kind]) > 0 {
+		change := c.turns[kind][0]
+		c.work.Go(func() { change(func() { c.nextTurn(kind) }) })
+	}
+}
+
+// inTurn is done, and then the turn of a kind is over.
+func inTurn(done func(error), over func()) func(error) {
+	return func(err error) {
+		done(err)
+		over()
+	}
+}
+
 // sends notes what is sent of a kind from now on.
 func (c *session) sends(kind string, t webrtc.TrackLocal) {
 	c.mu.Lock()
@@ -91,26 +125,31 @@ func (c *session) stop(t webrtc.TrackLocal) {
 
 // add sends one more track.
 func (c *session) add(kind, spec string, done func(error)) {
-	if c.sending(kind) != nil {
-		done(fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind))
-		return
-	}
-	c.put(kind, spec, done, func(s media.Source, then func(error)) { c.call.AddTrack(s, then) })
+	c.turn(kind, func(over func()) {
+		done := inTurn(done, over)
+		if c.sending(kind) != nil {
+			done(fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind))
+			return
+		}
+		c.put(kind, spec, done, func(s media.Source, then func(error)) { c.call.AddTrack(s, then) })
+	})
 }
 
 // exchange sends another source in place of the present one.
 func (c *session) exchange(kind, spec string, done func(error)) {
-	old := c.sending(kind)
-	if old == nil {
-		done(fmt.Errorf("no %s is sent; the command add begins it", kind))
-		return
-	}
-	c.put(kind, spec, func(err error) {
-		if err == nil {
-			c.stop(old)
+	c.turn(kind, func(over func()) {
+		done, old := inTurn(done, over), c.sending(kind)
+		if old == nil {
+			done(fmt.Errorf("no %s is sent; the command add begins it", kind))
+			return
 		}
-		done(err)
-	}, func(s media.Source, then func(error)) { c.call.ReplaceTrack(old, s, then) })
+		c.put(kind, spec, func(err error) {
+			if err == nil {
+				c.stop(old)
+			}
+			done(err)
+		}, func(s media.Source, then func(error)) { c.call.ReplaceTrack(old, s, then) })
+	})
 }
 
 // put opens a source, has it sent by change, and plays it.
@@ -134,17 +173,19 @@ func (c *session) put(kind, spec string, done func(error), change func(media.Sou
 
 // remove sends nothing of a kind any more.
 func (c *session) remove(kind string, done func(error)) {
-	t := c.sending(kind)
-	if t == nil {
-		done(fmt.Errorf("no %s is sent", kind))
-		return
-	}
-	c.call.RemoveTrack(t, func(err error) {
-		if err == nil {
-			c.sends(kind, nil)
-			c.stop(t)
+	c.turn(kind, func(over func()) {
+		done, t := inTurn(done, over), c.sending(kind)
+		if t == nil {
+			done(fmt.Errorf("no %s is sent", kind))
+			return
 		}
-		done(err)
+		c.call.RemoveTrack(t, func(err error) {
+			if err == nil {
+				c.sends(kind, nil)
+				c.stop(t)
+			}
+			done(err)
+		})
 	})
 }
 
@@ -160,6 +201,18 @@ func (c *session) allSending(kind string) (tracks []webrtc.TrackLocal) {
 
 // mute makes what is sent of a kind, or of all if it is "", silent.
 func (c *session) mute(kind string, muted bool, done func(error)) {
+	if kind != "" {
+		c.turn(kind, func(over func()) { c.muteNow(kind, muted, inTurn(done, over)) })
+		return
+	}
+	c.turn("audio", func(audioOver func()) {
+		c.turn("video", func(videoOver func()) {
+			c.muteNow(kind, muted, inTurn(inTurn(done, videoOver), audioOver))
+		})
+	})
+}
+
+func (c *session) muteNow(kind string, muted bool, done func(error)) {
 	tracks := c.allSending(kind)
 	if len(tracks) == 0 {
 		done(fmt.Errorf("no %s is sent", orAll(kind, "sound or picture")))
