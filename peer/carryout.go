@@ -22,10 +22,13 @@ func (c *Call) description(ctx context.Context, text string, offer bool) error {
 		}
 		err = c.grant(d)
 	}
-	if err == nil && d.refusal != "" && len(d.Sections) == 0 {
-		return c.wishRefused(ctx, d)
-	}
-	if err == nil {
+	bare := err == nil && d.refusal != "" && len(d.Sections) == 0
+	switch {
+	case bare && offer:
+		err = errors.New("it refuses an offer, and is one")
+	case bare:
+		err = c.bareRefused(ctx, d)
+	case err == nil:
 		err = c.negotiate(ctx, eventOf(d, offer), d)
 	}
 	var refused *Error
@@ -38,6 +41,9 @@ func (c *Call) description(ctx context.Context, text string, offer bool) error {
 			return c.refuse(ctx, text, err)
 		}
 		return nil
+	}
+	if offer {
+		_ = c.refuse(ctx, text, err) // the call is over, told or not
 	}
 	if !errors.As(err, &refused) {
 		err = &Error{Negotiation, err}

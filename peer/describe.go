@@ -99,8 +99,7 @@ func Describe(text string) (*Description, error) {
 	}
 	refusal := refusalOf(parsed)
 	if refusal != "" && len(parsed.MediaDescriptions) == 0 {
-		d := &Description{text: text, answers: true, refusal: refusal}
-		return d, d.readIdentity(parsed)
+		return &Description{text: text, answers: true, refusal: refusal}, nil
 	}
 	if n := len(parsed.MediaDescriptions); n == 0 || n > maxSections {
 		return nil, fmt.Errorf("the description has %d media sections, 1 to %d are taken", n, maxSections)

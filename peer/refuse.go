@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
@@ -20,7 +21,10 @@ import (
 //
 //	a=parley-refusal:the reason, in one sentence
 //
-// The refusal of a wish has no sections, as the wish has none.
+// The refusal of a wish has no sections, as the wish has none. Nor has that of a page, and
+// of an offer of a parley to which there is no such answer: one that restarts ICE, as the
+// old path is not the one it would speak of, and one that a call begins with. Who is
+// refused so makes the answer itself (unchanged).
 const refusalAttribute = "parley-refusal"
 
 // ErrRefused is why a change did not come about that the other side has refused.
@@ -29,8 +33,7 @@ var ErrRefused = errors.New("the other side refused it")
 // maxReason is the length of a reason at most, in bytes.
 const maxReason = 200
 
-// refuse tells the other side that its offer was not taken. Offers that restart
-// ICE get no answer, because the old path is not the one it would speak of.
+// refuse tells the other side that its offer was not taken.
 func (c *Call) refuse(ctx context.Context, offer string, why error) error {
 	if len(c.conns) > 1 {
 		return nil
@@ -65,24 +68,28 @@ func refusalOf(parsed *sdp.SessionDescription) string {
 
 // refusal is the answer that changes nothing.
 func (c *connection) refusal(offer, why string) (string, error) {
-	local, remote := c.pc.CurrentLocalDescription(), c.pc.CurrentRemoteDescription()
-	if local == nil || remote == nil {
-		return "", errors.New("nothing is in force")
-	}
-	theirs, before, ours := &sdp.SessionDescription{}, &sdp.SessionDescription{}, &sdp.SessionDescription{}
-	if err := errors.Join(theirs.UnmarshalString(offer), before.UnmarshalString(remote.SDP), ours.UnmarshalString(c.meant(local.SDP))); err != nil {
+	theirs := &sdp.SessionDescription{}
+	if err := theirs.UnmarshalString(offer); err != nil {
 		return "", err
 	}
+	if len(theirs.MediaDescriptions) > maxSections {
+		return "", errors.New("it has too many sections")
+	}
+	parley := string(theirs.SessionName) == sessionName
+	local, remote := c.pc.CurrentLocalDescription(), c.pc.CurrentRemoteDescription()
+	if local == nil || remote == nil {
+		return bareRefusal(parley, why, "nothing is in force")
+	}
+	before, ours := &sdp.SessionDescription{}, &sdp.SessionDescription{}
+	if err := errors.Join(before.UnmarshalString(remote.SDP), ours.UnmarshalString(c.meant(local.SDP))); err != nil {
+		return "", err
+	}
+	_, wish := wishOf(theirs)
 	switch {
 	case len(theirs.MediaDescriptions) == 0:
-		if _, wish := wishOf(theirs); !wish {
-			return "", errors.New("it has no sections")
-		}
-		return c.bare(answerName, refusalAttribute, why)
-	case len(theirs.MediaDescriptions) > maxSections:
-		return "", errors.New("it has too many sections")
+		return bareRefusal(wish, why, "it has no sections")
 	case firstAttribute(theirs, "ice-ufrag") != firstAttribute(before, "ice-ufrag"):
-		return "", errors.New("it restarts ICE")
+		return bareRefusal(parley, why, "it restarts ICE")
 	}
 	if !keepInForce(ours, theirs) {
 		return "", errors.New("it has none of the sections in force")
@@ -90,6 +97,40 @@ func (c *connection) refusal(offer, why string) (string, error) {
 	ours.WithValueAttribute(refusalAttribute, why)
 	text, err := ours.Marshal()
 	return marked(string(text), answerName, c.setup), err
+}
+
+// bareRefusal is a refusal without sections, for those that understand one; else
+// the error says why there is none.
+func bareRefusal(understood bool, why, otherwise string) (string, error) {
+	if !understood {
+		return "", errors.New(otherwise)
+	}
+	return "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=" + answerName + "\r\nt=0 0\r\na=" + refusalAttribute + ":" + reason(why) + "\r\n", nil
+}
+
+// Refusal is the answer to an offer of which no call is made, "" for a peer that
+// would not understand it.
+func Refusal(offer string, why error) string {
+	text, _ := bareRefusal(strings.Contains(offer, "\ns="+sessionName+"\r\n"), why.Error(), "it is no parley")
+	return text
+}
+
+// unchanged is the answer to our offer that is out by which nothing changes: that
+// of the other side, had it made one; restarts tells that the offer restarts ICE.
+func (c *connection) unchanged() (text string, restarts bool, err error) {
+	out, local, remote := c.pc.PendingLocalDescription(), c.pc.CurrentLocalDescription(), c.pc.CurrentRemoteDescription()
+	if out == nil || local == nil || remote == nil {
+		return "", false, errors.New("nothing is in force")
+	}
+	asked, before, theirs := &sdp.SessionDescription{}, &sdp.SessionDescription{}, &sdp.SessionDescription{}
+	if err := errors.Join(asked.UnmarshalString(out.SDP), before.UnmarshalString(local.SDP), theirs.UnmarshalString(remote.SDP)); err != nil {
+		return "", false, err
+	}
+	if !keepInForce(theirs, asked) {
+		return "", false, errors.New("it has none of the sections in force")
+	}
+	answer, err := theirs.Marshal()
+	return marked(string(answer), answerName, opposite(c.setup)), firstAttribute(asked, "ice-ufrag") != firstAttribute(before, "ice-ufrag"), err
 }
 
 // keepInForce gives our description the sections of an offer: those in force as
@@ -192,9 +233,41 @@ func (c *Call) takeBack() {
 	}
 }
 
-// wishRefused takes the refusal of our wish.
-func (c *Call) wishRefused(ctx context.Context, d *Description) error {
-	c.underWay, c.asked, c.wishesICE = append(c.underWay, c.asked...), nil, false
-	c.refused(d)
-	return c.negotiate(ctx, wishRefused, nil)
+// bareRefused takes a refusal without sections: of our wish, or of our offer. One
+// of nothing is ignored.
+func (c *Call) bareRefused(ctx context.Context, d *Description) error {
+	switch {
+	case c.state.phase == offering && !c.conns[0].remoteSet:
+		return &Error{Negotiation, fmt.Errorf("no call came about: %w: %s", ErrRefused, d.refusal)}
+	case c.state.phase == offering:
+		return c.offerRefused(ctx, d)
+	case c.state.wished:
+		c.underWay, c.asked, c.wishesICE = append(c.underWay, c.asked...), nil, false
+		c.refused(d)
+		return c.negotiate(ctx, wishRefused, nil)
+	}
+	c.cfg.Logger.Debug("refusal ignored: nothing was asked for")
+	return nil
+}
+
+// offerRefused takes the refusal of our offer in a call that is up. If that was to
+// restart ICE, Pion has given the old path up already, so it is tried once more,
+// without the change that may have been in it.
+func (c *Call) offerRefused(ctx context.Context, d *Description) error {
+	text, restarts, err := c.conns[0].unchanged()
+	if err != nil {
+		return err
+	}
+	answer, err := Describe(text)
+	if err != nil {
+		return err
+	}
+	answer.refusal = d.refusal
+	if again := restarts && time.Since(c.restarted) >= wishInterval; again {
+		c.restart, c.restarted = true, time.Now()
+	}
+	if err := c.negotiate(ctx, parleyAnswer, answer); err != nil || !c.restart {
+		return err
+	}
+	return c.negotiate(ctx, wantOffer, nil)
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,15 +24,27 @@ func badly(cfg *Config) *atomic.Bool {
 	return on
 }
 
+// barely makes every refusal of a side one without sections.
+func barely(cfg *Config) {
+	cfg.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
+		if _, why, refuses := strings.Cut(text, "a=parley-refusal:"); kind == "answer" && refuses {
+			why, _, _ = strings.Cut(why, "\r\n")
+			text, _ = bareRefusal(true, why, "")
+		}
+		return text, true
+	}
+}
+
 // An offer, or a wish for one, that the other side does not take in a call that
 // is up changes nothing, both are told why, and the next one is taken.
 func TestRefusedChangeIsTold(t *testing.T) {
 	for name, of := range map[string]struct {
-		wins bool
-		why  string
+		wins, bare bool
+		why        string
 	}{
-		"an offer": {true, "extmap"},
-		"a wish":   {false, "more sections than a call may have"},
+		"an offer":        {true, false, "extmap"},
+		"a wish":          {false, false, "more sections than a call may have"},
+		"an offer, by no": {true, true, "extmap"}, // as a page says it
 	} {
 		t.Run(name, func(t *testing.T) {
 			heard, on := listen(t)
@@ -40,6 +53,9 @@ func TestRefusedChangeIsTold(t *testing.T) {
 				caller.WinsGlare, answerer.WinsGlare = of.wins, !of.wins
 				answerer.OnEvent = on
 				bad = badly(caller)
+				if of.bare {
+					barely(answerer)
+				}
 				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
 			})
 			a.awaitConnected()
@@ -120,7 +136,7 @@ func TestRefusedInSilence(t *testing.T) {
 	for name, text := range map[string]string{
 		"nonsense":     "nonsense",
 		"no sections":  offer[:strings.Index(offer, "m=")],
-		"an ICE start": strings.ReplaceAll(offer, "a=ice-ufrag:", "a=ice-ufrag:x"),
+		"an ICE start": strings.NewReplacer("s=parley\r\n", "s=-\r\n", "a=ice-ufrag:", "a=ice-ufrag:x").Replace(offer),
 		"others":       strings.NewReplacer("m=application", "m=text", "a=mid:a1", "a=mid:a2", "a=mid:v1", "a=mid:v2").Replace(offer),
 	} {
 		b.call.mu.Lock()
@@ -132,4 +148,98 @@ func TestRefusedInSilence(t *testing.T) {
 	}
 	a.call.Say("still here")
 	b.awaitText("still here")
+}
+
+// An offer that a call begins with is refused in words too.
+func TestRefusedCallIsTold(t *testing.T) {
+	a, b := pair(t, func(caller, _ *Config) {
+		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		badly(caller).Store(true)
+	})
+	b.failsAt(Negotiation, "extmap")
+	a.failsAt(Negotiation, "the other side refused it: its offer was refused")
+}
+
+// A restart that is refused is tried once more, for the old path is gone.
+func TestRefusedRestart(t *testing.T) {
+	var bad *atomic.Bool
+	offers := make(chan string, 16)
+	a, b := pair(t, func(caller, _ *Config) {
+		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		bad = badly(caller)
+		spoil := caller.Signaler.(*wire).filter
+		caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
+			text, pass := spoil(kind, text)
+			if kind == "offer" {
+				bad.Store(false)
+				offers <- text
+			}
+			return text, pass
+		}
+	})
+	b.call.Say("hello")
+	a.awaitText("hello")
+	b.awaitConnected()
+	bad.Store(true)
+	if err := changing(a, func(done func(error)) { a.call.Restart(done) }); !errors.Is(err, ErrRefused) {
+		t.Fatalf("the restart: %v", err)
+	}
+	a.must(func(done func(error)) { a.call.Hold(true, done) })
+	a.must(func(done func(error)) { a.call.Hold(false, done) })
+	a.call.Say("still here")
+	b.awaitText("still here")
+	b.call.Say("and there")
+	a.awaitText("and there")
+	began, refused, again := attributeOf(<-offers, "ice-ufrag"), attributeOf(<-offers, "ice-ufrag"), attributeOf(<-offers, "ice-ufrag")
+	if began == refused || refused == again || again == began {
+		t.Errorf("the ICE sessions are %s, %s, which was refused, and %s, want three", began, refused, again)
+	}
+}
+
+// Refusals of nothing, or of anything at all, do no harm.
+func TestHostileRefusals(t *testing.T) {
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.patience, answerer.patience = 2*time.Second, 2*time.Second // until a wrong answer has been got over
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.call.mu.Lock()
+	offer := a.call.live[0].asSent(a.call.live[0].pc.LocalDescription().SDP)
+	a.call.mu.Unlock()
+	nothing := "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=parley-answer\r\nt=0 0\r\na=parley-refusal:no\r\n"
+	for _, s := range []*side{a, b} {
+		for range 200 {
+			s.call.DeliverAnswer(nothing)
+		}
+		s.call.Say("hello") // when they have been read
+	}
+	for _, s := range []*side{a, b} {
+		s.awaitText("hello")
+		if n := happenings(s, func(Warned) bool { return true }); n > 0 {
+			t.Errorf("%s was told %d times of a refusal of nothing", s.name, n)
+		}
+	}
+	body := offer[strings.Index(offer, "m="):]
+	for _, why := range []string{"", "no", "\x1b[31m\u202e", strings.Repeat("x", 1<<17), "a\r\na=parley-refusal:b"} {
+		head := "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=parley-answer\r\nt=0 0\r\na=parley-refusal:" + why + "\r\n"
+		for range 50 {
+			for _, to := range []*side{a, b} {
+				to.call.DeliverAnswer(head)
+				to.call.DeliverAnswer(head + body)
+				to.call.DeliverOffer(head)
+			}
+		}
+	}
+	for _, s := range []*side{a, b} {
+		hold := make(chan error, 1) // the wrong answer to what is asked for: the next right one is taken
+		s.call.Hold(true, func(err error) { hold <- err })
+		s.call.DeliverAnswer(nothing)
+		<-hold
+		s.must(func(done func(error)) { s.call.Hold(true, done) })
+		s.must(func(done func(error)) { s.call.Hold(false, done) })
+	}
+	a.call.Say("still here")
+	b.awaitText("still here")
+	b.call.Say("and there")
+	a.awaitText("and there")
 }

@@ -73,6 +73,28 @@ func TestMidCallWithATab(t *testing.T) {
 	}
 }
 
+// Of a tab that has called, the terminal changes the call by offers of its own: the
+// tab has named all sections, and they keep their names.
+func TestTerminalOffersToATabThatCalled(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		p, tell := commanded(t, "answer", "--server", server, "--as", "alice", "--audio", "tone:700") // whose offers stand
+		p.says(t, `"event":"login"`)
+		tab := b.Open(page + "/?as=tab&call=alice")
+		talking(tab)
+		tab.WaitTone(700)
+		tell(`"command":"add","kind":"video","source":"test"`)
+		tab.WaitFrames(5)
+		tell(`"command":"restart-ice"`)
+		tell(`"command":"remove","kind":"video"`)
+		shows(tab, "no")
+		tell(`"command":"hangup"`)
+		idle(tab)
+		tab.NoErrors()
+		tab.Close()
+	})
+}
+
 // A file of another codec takes the place of the one that is sent to a tab, and
 // the first one its place again.
 func TestAnotherCodecInMidCallWithATab(t *testing.T) {

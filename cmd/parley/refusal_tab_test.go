@@ -19,6 +19,85 @@ const spoilOffers = `(() => {
 	};
 })();`
 
+// spoilTaken makes each offer that comes to a page one that it cannot take, or, by
+// "answers", that it can take and not answer, while it is switched on.
+const spoilTaken = `(() => {
+	const proto = RTCPeerConnection.prototype, {setRemoteDescription: remote, setLocalDescription: local} = proto;
+	proto.setRemoteDescription = function (d) {
+		return remote.call(this, window.spoils === 'offers' && d.type === 'offer' ? {type: 'offer', sdp: d.sdp.replaceAll('a=fingerprint:sha-256 ', 'a=fingerprint:sha-256 x')} : d);
+	};
+	proto.setLocalDescription = function (d) {
+		if (window.spoils === 'answers' && this.signalingState === 'have-remote-offer') return Promise.reject(new Error('no\r\na=answer\u202e' + 'x'.repeat(1000)));
+		return d === undefined ? local.call(this) : local.call(this, d);
+	};
+})();`
+
+// An offer of the terminal that the page does not take, or cannot answer, changes
+// nothing either.
+func TestRefusedOfferToATab(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		tab := b.NewTab()
+		tab.Preload(spoilTaken)
+		tab.Go(page + "/?as=tab&answer=1")
+		idle(tab)
+		p, tell := commanded(t, "call", "tab", "--server", server, "--as", "alice", "--audio", "tone:700") // whose offers stand
+		talking(tab)
+		tab.WaitTone(700)
+		for i, spoils := range []string{"offers", "answers"} {
+			if err := tab.Eval(`window.spoils = '`+spoils+`'`, nil); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fprintf(p.in, `{"id":%d,"command":"add","kind":"video","source":"test"}`+"\n", 77+i); err != nil {
+				t.Fatal(err)
+			}
+			p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":false.*the other side refused it: [ -~]+"`, 77+i))
+			tab.Wait(`/^A change that alice wanted was not made/.test(document.querySelector('#noticeText').textContent)`)
+			tab.Click("#noticeBtn")
+			talking(tab)
+			if err := tab.Eval(`window.spoils = ''`, nil); err != nil {
+				t.Fatal(err)
+			}
+			tell(`"command":"add","kind":"video","source":"test"`)
+			tab.WaitFrames(5)
+			tell(`"command":"remove","kind":"video"`)
+		}
+		tell(`"command":"restart-ice"`)
+		tab.WaitTone(700)
+		tell(`"command":"hangup"`)
+		p.ends(t, 0)
+		tab.NoErrors()
+		tab.Close()
+	})
+}
+
+// A call that cannot begin is refused in words, whoever calls.
+func TestRefusedCallOfATab(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		tab := b.NewTab()
+		tab.Preload(spoilTaken)
+		tab.Preload(spoilOffers)
+		tab.Go(page + "/?as=tab&answer=1")
+		idle(tab)
+		if err := tab.Eval(`window.spoils = 'offers'`, nil); err != nil {
+			t.Fatal(err)
+		}
+		caller := terminal(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700")
+		caller.ends(t, int(exitNegotiation))
+		caller.says(t, `no call came about: the other side refused it: [ -~]+`)
+		tab.Wait(`/^This browser and zoe cannot agree on a call/.test(document.querySelector('#noticeText').textContent)`)
+		callee := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--audio", "tone:700")
+		callee.says(t, "waiting for calls")
+		tab.Type("#callToUsernameInput", "bob")
+		tab.Click("#callBtn")
+		callee.ends(t, int(exitNegotiation))
+		tab.Wait(`/^This browser and bob cannot agree on a call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
+		tab.NoErrors()
+		tab.Close()
+	})
+}
+
 // An offer of the page that the terminal does not take in mid-call changes
 // nothing: both say why, the call goes on, and the next offer is taken.
 func TestRefusedOfferOfATab(t *testing.T) {

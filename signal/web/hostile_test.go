@@ -78,15 +78,18 @@ func TestDirectionAndLength(t *testing.T) {
 	bob.NoErrors()
 }
 
+// keepSockets lets a test reach the sockets of a page.
+const keepSockets = `{
+	const made = [];
+	window.WebSocket = class extends WebSocket { constructor(...a) { super(...a); made.push(this); } };
+	Object.defineProperty(window, Symbol.for('sockets'), {value: made});
+}`
+
 // Frames that make no sense, before, in and after a call.
 func TestFramesThatMakeNoSense(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
-		bob := open(b, at+"/?as=bob", `{
-			const made = [];
-			window.WebSocket = class extends WebSocket { constructor(...a) { super(...a); made.push(this); } };
-			Object.defineProperty(window, Symbol.for('sockets'), {value: made});
-		}`)
+		bob := open(b, at+"/?as=bob", keepSockets)
 		waitPhase(bob, "idle")
 		nonsense := `for (const data of ['Hello world', '', 'null', '[]', '7', '"x"', '{', '{}', '{"type":5}', '{"type":"nothing"}',
 			'{"type":"offer"}', '{"type":"offer","name":"x"}', '{"type":"offer","name":"x","offer":null}', '{"type":"offer","name":5,"offer":{"sdp":"v=0"}}',
@@ -109,6 +112,66 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 		waitNotice(bob, "cannot agree")
 		waitPhase(bob, "idle")
 		call(alice, "bob")
+		waitPhase(bob, "talking")
+		bob.WaitFrames(3)
+		bob.NoErrors()
+		alice.NoErrors()
+	})
+}
+
+// refuseOffers has a page refuse each offer, three times in the words of
+// window.refusal, while that is set.
+const refuseOffers = `{
+	const take = RTCPeerConnection.prototype.setRemoteDescription;
+	RTCPeerConnection.prototype.setRemoteDescription = function (d) {
+		return window.refusal && d.type === 'offer' ? Promise.reject(new Error('no')) : take.call(this, d);
+	};
+	window.WebSocket = class extends WebSocket {
+		send(text) {
+			const m = JSON.parse(text);
+			if (m.answer?.sdp.includes('a=parley-refusal:no')) {
+				m.answer.sdp = m.answer.sdp.replace('refusal:no', 'refusal:' + window.refusal);
+				for (let i = 1; i < 3; i++) super.send(JSON.stringify(m));
+			}
+			super.send(JSON.stringify(m));
+		}
+	};
+}`
+
+// Refusals, of whatever text and how many, are shown as text and leave the call.
+func TestHostileRefusals(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := host(t)
+		alice, bob := open(b, at+"/?as=alice", refuseOffers), open(b, at+"/?as=bob", keepSockets)
+		waitPhase(alice, "idle")
+		waitPhase(bob, "idle")
+		call(alice, "bob")
+		waitPhase(bob, "talking")
+		waitPhase(alice, "talking")
+		wish := `(pc => {
+			const origin = /^o=.*$/m.exec(pc.remoteDescription.sdp)[0].trim();
+			const sdp = 'v=0\r\n' + origin + '\r\ns=parley\r\nt=0 0\r\na=parley-wish:video\r\n';
+			window[Symbol.for('sockets')].at(-1).onmessage({data: JSON.stringify({type: 'offer', name: 'alice', offer: {type: 'offer', sdp}})});
+		})(window[Symbol.for('webtest.peers')].at(-1))`
+		for _, why := range []string{"<img src=x onerror=alert(1)>\u202egpj\u001b[31m", strings.Repeat("long ", 1000)} {
+			do(t, alice, `void (window.refusal = `+quote(why)+`)`)
+			do(t, bob, wish)
+			waitNotice(bob, "alice did not take a change of the call: "+why[:4])
+			var shown string
+			if err := bob.Eval(`document.querySelector('#noticeText').textContent`, &shown); err != nil {
+				t.Fatal(err)
+			}
+			if len(shown) > 300 || strings.ContainsAny(shown, "\u202e\u001b") {
+				t.Errorf("it shows %d bytes: %.60q", len(shown), shown)
+			}
+			bob.Click("#noticeBtn")
+			bob.Wait(`window[Symbol.for('webtest.peers')].at(-1).signalingState === 'stable'`)
+		}
+		bob.WaitFrames(3)
+		do(t, alice, `void (window.refusal = '')`)
+		do(t, bob, wish)
+		say(alice, "all is well")
+		waitChat(bob, "all is well")
 		waitPhase(bob, "talking")
 		bob.WaitFrames(3)
 		bob.NoErrors()

@@ -68,6 +68,7 @@ const phone = new Phone({
       showCode(phone.call);
     },
     refused: why => page.notice(`${shownName(phone.call.peer)} did not take a change of the call: ${shownText(why)}`),
+    declined: why => page.notice(`A change that ${shownName(phone.call.peer)} wanted was not made, because this browser cannot take it: ${shownText(why)}`),
     open() {
       for (const text of params.getAll('say')) phone.say(text);
     },

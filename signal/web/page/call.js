@@ -3,17 +3,18 @@
 import {TextChannel} from './channel.js';
 import {protocol} from './files.js';
 import {useServers} from './ice.js';
-import {belongs, hasData, refusal, session, signed, wishes} from './sdp.js';
+import {belongs, hasData, hasSections, isSigned, refusal, refusing, restarts, session, signed, unchanged, wishes} from './sdp.js';
 
 const mediaPatience = 10000; // ms to wait for a camera that the browser is asking about
 const answerPatience = 45000; // ms for the other to answer: people take a while
 const connectPatience = 30000; // ms from the answer to the connection
 const recoveryPatience = 20000; // ms after a failed connection
+const refusalPause = 2000; // ms between two restarts that were refused
 
 /**
  * Call is either side of a call. Everything that touches the descriptions runs
  * one after the other, in the order in which it came.
- * on: {state(connection state), ended(reason, error), remote(stream), negotiated(), refused(why), files(channel)}
+ * on: {state(connection state), ended(reason, error), remote(stream), negotiated(), refused(why), declined(why), files(channel)}
  * and what TextChannel takes.
  */
 export class Call {
@@ -37,6 +38,7 @@ export class Call {
   #restarted = false;
   #wished = null; // what the next offer should have, by the other side's wish
   #heard = new Set(); // transceivers that the other side has used: what it has there may be of another codec
+  #refusedAt = -Infinity; // when a restart was refused last, by performance.now()
   #closed = false;
 
   constructor({peer, caller, local, iceServers, send, on}) {
@@ -71,7 +73,7 @@ export class Call {
     });
   }
 
-  /** Takes an offer, the first or another one in the same call, and answers it. */
+  /** Takes an offer, the first or another one in the same call, and answers it, or says why not. */
   answer(sdp) {
     return this.#run(async pc => {
       if (!this.established) {
@@ -79,14 +81,20 @@ export class Call {
         if (this.#closed) return;
         for (const track of this.#local.stream.getTracks()) pc.addTrack(track, this.#local.stream);
       }
+      const crossed = this.outstanding;
       this.outstanding = false;
       if (this.established) useServers(pc, this.#iceServers()); // the offer may restart ICE
-      await pc.setRemoteDescription({type: 'offer', sdp}); // takes back an offer of ours by itself
+      try {
+        await pc.setRemoteDescription({type: 'offer', sdp}); // takes back an offer of ours by itself
+        this.#reserve();
+        await this.#flushEarly();
+        this.#late ??= [];
+        await pc.setLocalDescription();
+      } catch (error) {
+        await this.#refuse(sdp, error, crossed);
+        return;
+      }
       this.textPossible = hasData(sdp);
-      this.#reserve();
-      await this.#flushEarly();
-      this.#late ??= [];
-      await pc.setLocalDescription();
       this.established = true;
       this.#sendDescription('answer');
       this.#negotiated();
@@ -97,16 +105,28 @@ export class Call {
   accept(sdp) {
     return this.#run(async pc => {
       if (pc.signalingState !== 'have-local-offer') return;
+      const why = refusal(sdp);
+      if (why && !hasSections(sdp)) sdp = this.#refused(why);
       await pc.setRemoteDescription({type: 'answer', sdp});
       this.outstanding = false;
       this.established = true;
       this.textPossible = hasData(sdp);
       await this.#flushEarly();
       this.#negotiated();
-      const why = refusal(sdp);
       if (why) this.#on.refused(why);
       await this.#grant();
     });
+  }
+
+  /** The answer that our offer has where it is refused. A restart is tried once more, without what else was in it. */
+  #refused(why) {
+    if (!this.established) throw new Error(why);
+    const {localDescription: out, currentLocalDescription: ours, currentRemoteDescription: theirs} = this.#pc;
+    if (restarts(out.sdp, ours.sdp) && performance.now() - this.#refusedAt > refusalPause) {
+      this.#refusedAt = performance.now();
+      this.#wished = ['ice'];
+    }
+    return unchanged(out.sdp, theirs.sdp, ours.sdp);
   }
 
   /** The other side makes no offers of its own, and asks for one. */
@@ -201,6 +221,23 @@ export class Call {
     await this.#offerNow();
   }
 
+  /**
+   * Says no to an offer that this browser cannot take: a call that stands stays as it was. Who is no
+   * parley does not understand that, and the call is over, as is one that has not begun.
+   */
+  async #refuse(sdp, error, crossed) {
+    if (this.#closed) return;
+    if (isSigned(sdp)) this.#send({type: 'answer', answer: {type: 'answer', sdp: refusing(error.message)}});
+    if (!isSigned(sdp) || !this.established) throw error;
+    const pc = this.#pc;
+    if (pc.signalingState === 'have-remote-offer') await pc.setRemoteDescription({type: 'rollback'});
+    this.#forget();
+    this.#sendLate();
+    this.#on.declined(error.message);
+    if (crossed) this.#wished ??= []; // ours has been taken back for theirs
+    await this.#grant();
+  }
+
   async #offerNow() {
     this.#late ??= [];
     this.outstanding = true;
@@ -211,7 +248,11 @@ export class Call {
 
   #sendDescription(type) {
     this.#send({type, [type]: {type, sdp: signed(this.#pc.localDescription.sdp, type)}});
-    const late = this.#late;
+    this.#sendLate();
+  }
+
+  #sendLate() {
+    const late = this.#late ?? [];
     this.#late = null;
     for (const candidate of late) this.#candidate(candidate);
   }

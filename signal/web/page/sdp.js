@@ -20,14 +20,55 @@ export function isSigned(sdp) {
  * path alone (a new path, if nothing comes here either).
  */
 export function wishes(sdp) {
-  const wish = isSigned(sdp) && !/^m=/m.test(sdp) && /^a=parley-wish(?::(.*))?$/m.exec(sdp);
+  const wish = isSigned(sdp) && !hasSections(sdp) && /^a=parley-wish(?::(.*))?$/m.exec(sdp);
   return wish ? (wish[1] ?? '').split(/\s+/).filter(Boolean).slice(0, 16) : null;
 }
 
-/** Why the other side did not take our offer, by an answer that leaves everything as it was; '' if it took it. */
+/** Why the other side did not take our offer, by an answer that leaves everything as it was, or that has no sections; '' if it took it. */
 export function refusal(sdp) {
   const refused = /^s=parley-answer\r?$/m.test(sdp) && /^a=parley-refusal(?::(.*))?$/m.exec(sdp);
   return refused ? (refused[1] ?? '').trim().slice(0, 200) || 'no reason given' : '';
+}
+
+/** The answer that takes nothing: it has no sections, and says why in one line that all may show. */
+export function refusing(why) {
+  const reason = String(why).replace(/[^ -~]/g, '?').slice(0, 200);
+  return `v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=parley-answer\r\nt=0 0\r\na=parley-refusal:${reason}\r\n`;
+}
+
+/**
+ * The answer to an offer of ours by which nothing changes: the other side's description in force, with no to
+ * what is new. ours is our own in force. (Taking the offer back would do too, but in Chromium 156 the picture
+ * of a call that goes on does not outlive that.)
+ */
+export function unchanged(offer, theirs, ours) {
+  const [head, ...inForce] = sections(theirs);
+  const answers = sections(offer).slice(1).map((asked, i) => {
+    const stands = inForce[i] && mid(inForce[i]) === mid(asked) && !/^m=\S+ 0 /.test(inForce[i]);
+    return stands ? inForce[i] : asked.split(/\r?\n/, 1)[0].replace(/ \d+/, ' 0') + `\r\nc=IN IP4 0.0.0.0\r\na=mid:${mid(asked)}\r\na=inactive\r\n`;
+  });
+  const role = /^a=setup:active/m.test(ours) ? 'passive' : 'active';
+  return [head, ...answers].join('').replace(/^a=setup:actpass/gm, 'a=setup:' + role);
+}
+
+/** What is said of all, and then the media sections. */
+function sections(sdp) {
+  return sdp.split(/^(?=m=)/m);
+}
+
+function mid(section) {
+  return /^a=mid:(\S+)/m.exec(section)?.[1];
+}
+
+/** Whether one description starts ICE anew after another. */
+export function restarts(sdp, before) {
+  const ufrag = text => /^a=ice-ufrag:(.*)/m.exec(text)?.[1];
+  return ufrag(sdp) !== ufrag(before);
+}
+
+/** Whether it has sections. An answer without any refuses, and is none to a browser. */
+export function hasSections(sdp) {
+  return /^m=/m.test(sdp);
 }
 
 /** The session id of the o= line: it stays for the life of an RTCPeerConnection (RFC 9429 section 5.2.2). */
