@@ -27,8 +27,13 @@ const (
 // its connection tracking filters by address and port. The two milder filters
 // remember whom the host has sent to, and let those in at its port. A packet
 // that comes uninvited is dropped before it takes up the port.
+//
+// The ports of the symmetric one are drawn: towards the STUN and TURN server from
+// one range, towards relays from another, and towards all others from a third. So
+// the port that is used towards a peer is never by chance, as once in a thousand
+// runs, the one that the peer was told, and has let in.
 func (n nat) rules() string {
-	remember, admit, masquerade := "", "", "masquerade"
+	remember, admit, masquerade := "", "", `oifname "out" masquerade`
 	switch n {
 	case fullCone:
 		remember = `oifname "out" ip protocol udp update @sent { udp sport : ip saddr }`
@@ -37,13 +42,16 @@ func (n nat) rules() string {
 		remember = `oifname "out" ip protocol udp update @known { ip daddr . udp sport : ip saddr }`
 		admit = `iifname "out" meta l4proto udp dnat to ip saddr . udp dport map @known`
 	case symmetric:
-		masquerade = "masquerade fully-random"
+		masquerade = `oifname "out" ip daddr 203.0.113.1 udp dport 3478 masquerade to :1024-19999 fully-random;
+			oifname "out" ip daddr 203.0.113.1 meta l4proto udp masquerade to :20000-39999 fully-random;
+			oifname "out" meta l4proto udp masquerade to :40000-65535 fully-random;
+			oifname "out" masquerade`
 	}
 	return fmt.Sprintf(`table ip nat {
 		map sent { type inet_service : ipv4_addr; flags dynamic,timeout; timeout %[1]s; }
 		map known { type ipv4_addr . inet_service : ipv4_addr; flags dynamic,timeout; timeout %[1]s; }
 		chain pre { type nat hook prerouting priority dstnat; %[2]s; }
-		chain post { type nat hook postrouting priority srcnat; %[3]s; oifname "out" %[4]s; }
+		chain post { type nat hook postrouting priority srcnat; %[3]s; %[4]s; }
 	}
 	table ip filter {
 		chain input { type filter hook input priority filter; policy drop; ct state established,related accept; iifname "in" accept; }
