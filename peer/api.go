@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -100,17 +99,15 @@ func addInterceptors(engine *webrtc.MediaEngine, r *interceptor.Registry, logs *
 	)
 }
 
-// isReachable tells if a host's address is one to be reached at. An IPv6 address of the link alone is not: it means
-// nothing without its zone, so nobody is told of it (RFC 8445 §5.1.1.1), and where Pion still sends checks from it,
-// Firefox answers them and then sends everything else to nowhere.
-func isReachable(ip net.IP) bool { return ip.To4() != nil || !ip.IsLinkLocalUnicast() }
-
 func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngine, error) {
 	s := webrtc.SettingEngine{LoggerFactory: logs}
 	// A browser that hides its addresses is seen as peer-reflexive at first;
 	// Pion would wait a second for something better (pion/webrtc#3174).
 	s.SetPrflxAcceptanceMinWait(0)
 	s.SetSrflxAcceptanceMinWait(0)
+	if c.RelayOnly {
+		s.SetRelayAcceptanceMinWait(0) // nothing better will come
+	}
 	// The cookie round trip protects a DTLS server that listens to strangers;
 	// ours hears only who passed ICE's check.
 	s.SetDTLSInsecureSkipHelloVerify(true)
@@ -122,7 +119,6 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, c.keepalive())
 	s.SetICEMaxBindingRequests(c.checks())
 	s.SetIncludeLoopbackCandidate(c.Loopback)
-	s.SetIPFilter(isReachable)
 	if c.credentials.ufrag != "" {
 		s.SetICECredentials(c.credentials.ufrag, c.credentials.password)
 	}
@@ -150,8 +146,8 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 			return s, fmt.Errorf("failed to advertise %v: %w", c.AdvertiseIPs, err)
 		}
 	}
-	if c.TLS != nil {
-		s.SetICEProxyDialer(newTurnsDialer(c))
+	if host := hostOf(n); host != nil {
+		s.SetICEProxyDialer(&turnsDialer{config: c, dialing: host.dialing})
 	}
 	s.SetNet(n)
 	if c.Net != nil {

@@ -1,11 +1,9 @@
 package peer
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
@@ -22,10 +20,11 @@ func (c *Config) network() (transport.Net, error) {
 	}
 	dialing, stop := context.WithCancel(context.Background())
 	buffered := &bufferedNet{lockedNet: lockedNet{Net: host}, dialing: dialing, stop: stop}
+	var n transport.Net = buffered
 	if c.Tap != nil {
-		return impaired(&tappedNet{buffered, c.Tap}, c.Impairment), nil
+		n = &tappedNet{buffered, c.Tap}
 	}
-	return impaired(buffered, c.Impairment), nil
+	return &relayNet{impaired(n, c.Impairment), dialing, c.passwords}, nil
 }
 
 // hostOf is the host's network, nil if n is another one.
@@ -37,34 +36,17 @@ func hostOf(n transport.Net) *bufferedNet {
 		return n.bufferedNet
 	case *impairedNet:
 		return hostOf(n.Net)
+	case *relayNet:
+		return hostOf(n.Net)
 	}
 	return nil
 }
 
-// bufferedNet is the host's network with larger UDP receive buffers, and with
-// TCP connections that are given up.
+// bufferedNet is the host's network with larger UDP receive buffers.
 type bufferedNet struct {
 	lockedNet
-	dialing context.Context // over when the connection is closed
+	dialing context.Context // of TURN servers; over when the connection is closed
 	stop    context.CancelFunc
-	limit   time.Duration // of a TCP connection; 0 is dialTimeout
-}
-
-// dialTimeout bounds a TCP connection to a TURN server. The kernel tries for two
-// minutes, for which Pion would wait, even when it is being closed.
-const dialTimeout = 10 * time.Second
-
-// DialTCP implements transport.Net.
-func (n *bufferedNet) DialTCP(network string, local, remote *net.TCPAddr) (transport.TCPConn, error) {
-	dialer := net.Dialer{Timeout: cmp.Or(n.limit, dialTimeout)}
-	if local != nil {
-		dialer.LocalAddr = local
-	}
-	conn, err := dialer.DialContext(n.dialing, network, remote.String())
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.TCPConn), nil
 }
 
 // ListenUDP implements transport.Net. The connection is returned as it is, for

@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/pion/transport/v4/stdnet"
 )
 
 // mute is the address of a TCP server that does not answer: so many connections
@@ -43,23 +41,19 @@ func mute(t *testing.T) *net.TCPAddr {
 
 // A relay that does not answer by TCP is given up, at once when the call ends.
 func TestATCPConnectionIsGivenUp(t *testing.T) {
-	at := mute(t)
-	host, err := stdnet.NewNet()
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := mute(t).String()
 	dialing, stop := context.WithCancel(context.Background())
 	defer stop()
-	n := &bufferedNet{lockedNet: lockedNet{Net: host}, dialing: dialing, stop: stop, limit: 100 * time.Millisecond}
+	d := &turnsDialer{config: &Config{}, dialing: dialing, limit: 100 * time.Millisecond}
 	guard := time.AfterFunc(30*time.Second, stop) // without a limit the kernel gives up, much later
 	defer guard.Stop()
 	var timeout net.Error
-	if _, err := n.DialTCP("tcp4", nil, at); !errors.As(err, &timeout) || !timeout.Timeout() || dialing.Err() != nil {
+	if _, err := d.Dial("tcp4", at); !errors.As(err, &timeout) || !timeout.Timeout() || dialing.Err() != nil {
 		t.Errorf("it ended with %v, want a timeout", err)
 	}
-	n.limit = time.Hour
+	d.limit = time.Hour
 	time.AfterFunc(100*time.Millisecond, stop)
-	if _, err := n.DialTCP("tcp4", nil, at); err == nil || dialing.Err() == nil {
+	if _, err := d.Dial("tcp4", at); err == nil || dialing.Err() == nil {
 		t.Errorf("it ended with %v, want the end of the call", err)
 	}
 }

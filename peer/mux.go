@@ -14,21 +14,19 @@ import (
 // it after the last of them. tap, if not nil, sees its packets, and impairment,
 // if not nil, is between it and the calls.
 func ListenMux(port uint16, loopback bool, tap Tap, impairment *Impairment) (ice.UDPMux, error) {
-	options := []ice.UDPMuxFromPortOption{ice.UDPMuxFromPortWithReadBufferSize(udpReadBuffer)}
+	var options []ice.UDPMuxFromPortOption
 	if loopback {
 		options = append(options, ice.UDPMuxFromPortWithLoopback())
 	}
-	if tap != nil || impairment != nil {
-		host, err := stdnet.NewNet()
-		if err != nil {
-			return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
-		}
-		var n transport.Net = &bufferedNet{lockedNet: lockedNet{Net: host}}
-		if tap != nil {
-			n = &tappedNet{n.(*bufferedNet), tap}
-		}
-		options = append(options, ice.UDPMuxFromPortWithNet(impaired(n, impairment)))
+	host, err := stdnet.NewNet()
+	if err != nil {
+		return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
 	}
+	var n transport.Net = &bufferedNet{lockedNet: lockedNet{Net: host}}
+	if tap != nil {
+		n = &tappedNet{n.(*bufferedNet), tap}
+	}
+	options = append(options, ice.UDPMuxFromPortWithNet(impaired(n, impairment)))
 	mux, err := ice.NewMultiUDPMuxFromPort(int(port), options...)
 	if err != nil {
 		return nil, fmt.Errorf("failed to listen on UDP port %d: %w", port, err)

@@ -25,15 +25,6 @@ type tappedNet struct {
 	tap Tap
 }
 
-// DialTCP implements transport.Net.
-func (n *tappedNet) DialTCP(network string, local, remote *net.TCPAddr) (transport.TCPConn, error) {
-	conn, err := n.bufferedNet.DialTCP(network, local, remote)
-	if err != nil {
-		return nil, err
-	}
-	return &tappedTCP{conn, n.tap, addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())}, nil
-}
-
 // ListenUDP implements transport.Net.
 func (n *tappedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.bufferedNet.ListenUDP(network, local)

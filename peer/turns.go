@@ -1,61 +1,85 @@
 package peer
 
 import (
+	"cmp"
+	"context"
 	"crypto/tls"
 	"net"
 	"strconv"
 	"time"
 
 	"github.com/pion/stun/v4"
+	"github.com/pion/webrtc/v4"
 )
 
-// turnsWait bounds a connection to a TURN server and its handshake.
+// turnsWait bounds a connection to a TURN server and its handshake. The kernel
+// tries for two minutes, for which Pion would wait, even when it is being closed.
 const turnsWait = 10 * time.Second
 
-// turnsDialer connects to TURN servers over TCP. Pion has no setting for the
-// certificates of those that want TLS, but leaves TLS to its proxy dialer
-// if there is one (pion/ice, gatherCandidatesRelay), which this is.
+// turnsDialer connects to TURN servers over TCP, of IPv4 or IPv6. Pion has no
+// setting for the certificates of those that want TLS, but leaves TLS to its proxy
+// dialer if there is one (pion/ice, gatherCandidatesRelay), which this is.
 type turnsDialer struct {
-	config  *tls.Config
-	tap     Tap                      // nil for none
-	secured func() map[string]string // host:port of the servers to be reached over TLS, and the host
+	config  *Config
+	dialing context.Context // over when the connection is closed
+	limit   time.Duration   // of a connection and its handshake; 0 is turnsWait
 }
 
-func newTurnsDialer(c *Config) *turnsDialer {
-	return &turnsDialer{c.TLS, c.Tap, func() map[string]string {
-		servers := c.ICEServers
-		if c.FreshICEServers != nil {
-			servers = append(servers[:len(servers):len(servers)], c.FreshICEServers()...)
+// servers are those of now, and of the beginning of the call.
+func (c *Config) servers() []webrtc.ICEServer {
+	servers := c.ICEServers
+	if c.FreshICEServers != nil {
+		servers = append(servers[:len(servers):len(servers)], c.FreshICEServers()...)
+	}
+	return servers
+}
+
+// passwords are those that a user of a TURN server may have.
+func (c *Config) passwords(user string) (all []string) {
+	for _, s := range c.servers() {
+		if password, ok := s.Credential.(string); ok && s.Username == user {
+			all = append(all, password)
 		}
-		secured := make(map[string]string)
-		for _, s := range servers {
-			for _, url := range s.URLs {
-				if u, err := stun.ParseURI(url); err == nil && u.Scheme == stun.SchemeTypeTURNS {
-					secured[net.JoinHostPort(u.Host, strconv.Itoa(u.Port))] = u.Host
-				}
+	}
+	return all
+}
+
+// secured is the host of the server at an address that is to be reached over TLS.
+func (c *Config) secured(address string) (host string, ok bool) {
+	for _, s := range c.servers() {
+		for _, url := range s.URLs {
+			u, err := stun.ParseURI(url)
+			if err == nil && u.Scheme == stun.SchemeTypeTURNS && net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) == address {
+				return u.Host, true
 			}
 		}
-		return secured
-	}}
+	}
+	return "", false
 }
 
-// Dial implements golang.org/x/net/proxy.Dialer. A server with turn: and turns:
-// at one address tells them apart by itself, and so TLS is as good for both.
-func (d *turnsDialer) Dial(network, address string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: turnsWait}
-	host, ok := d.secured()[address]
-	if !ok {
-		conn, err := dialer.Dial(network, address)
-		if err != nil {
-			return nil, err
-		}
-		return tappedConn(conn, d.tap), nil
-	}
-	config := d.config.Clone()
-	config.ServerName = host
-	conn, err := tls.DialWithDialer(dialer, network, address, config)
+// Dial implements golang.org/x/net/proxy.Dialer; Pion names IPv4 always. A server
+// with turn: and turns: at one address tells them apart by itself, and so TLS is as
+// good for both.
+func (d *turnsDialer) Dial(_, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(d.dialing, cmp.Or(d.limit, turnsWait))
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, err // not a nil *tls.Conn
+		return nil, err
 	}
-	return conn, nil
+	host, ok := d.config.secured(address)
+	if !ok {
+		return newRelayStream(tappedConn(conn, d.config.Tap), d.config.passwords), nil
+	}
+	config := &tls.Config{}
+	if d.config.TLS != nil {
+		config = d.config.TLS.Clone()
+	}
+	config.ServerName = host
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return newRelayStream(secure, d.config.passwords), nil
 }

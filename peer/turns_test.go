@@ -31,7 +31,7 @@ func TestTurnsDialer(t *testing.T) {
 		"not turns:":          {Config{TLS: &tls.Config{}, ICEServers: []webrtc.ICEServer{{URLs: []string{"turn:" + address + "?transport=tcp"}}}}, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := newTurnsDialer(&tc.config).Dial("tcp4", address)
+			conn, err := (&turnsDialer{config: &tc.config, dialing: t.Context()}).Dial("tcp4", address)
 			if tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) || conn != nil {
 					t.Errorf("got %v, %v", conn, err)
@@ -42,7 +42,7 @@ func TestTurnsDialer(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			if _, secure := conn.(*tls.Conn); secure != tc.secure {
+			if _, secure := conn.(*relayStream).Conn.(*tls.Conn); secure != tc.secure {
 				t.Errorf("it is a %T", conn)
 			}
 			if _, ok := conn.LocalAddr().(*net.TCPAddr); !ok {

@@ -9,24 +9,28 @@ import (
 	"parley/signal/relay"
 )
 
-// nat is what was learnt of the NAT, and at which address it is; nil if nothing.
+// nat is what was learnt of the NAT, and at which address it is; nil if nothing. That of IPv4 counts: IPv6 has none, as a rule.
 func (d *doctor) nat() (*relay.NAT, relay.Finding) {
-	n, f := d.looked()
-	if n != nil && n.PerPort == nil && len(d.seen) > 1 {
+	n, f := d.looked(netip.Addr.Is4)
+	if n == nil {
+		return d.looked(netip.Addr.Is6)
+	}
+	if n.PerPort == nil && len(d.seen) > 1 {
 		differ := slices.ContainsFunc(d.seen, func(at netip.AddrPort) bool { return at != d.seen[0] })
 		n.PerPort = &differ
 	}
 	return n, f
 }
 
-// looked is what one server alone has told.
-func (d *doctor) looked() (*relay.NAT, relay.Finding) {
+// looked is what one server alone has told, of those that see us at an address of one family.
+func (d *doctor) looked(family func(netip.Addr) bool) (*relay.NAT, relay.Finding) {
+	fits := func(f relay.Finding) bool { return f.Err == nil && f.Protocol == "udp" && family(f.Mapped.Addr()) }
 	for _, f := range d.found {
-		if f.Err == nil && f.NAT != nil {
+		if fits(f) && f.NAT != nil {
 			return f.NAT, f
 		}
 	}
-	i := slices.IndexFunc(d.found, func(f relay.Finding) bool { return f.Err == nil && f.Protocol == "udp" })
+	i := slices.IndexFunc(d.found, fits)
 	if i < 0 {
 		return nil, relay.Finding{}
 	}

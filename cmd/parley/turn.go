@@ -135,8 +135,8 @@ func (t *turnSettings) addresses(external []string) ([]relay.Address, error) {
 			return nil, err
 		}
 	}
-	if len(addresses) == 0 {
-		return nil, failf(exitFailure, "--turn: this machine has no address to relay at; name one with --turn-external-ip")
+	if len(addresses) == 0 { // no network: for peers on this machine
+		addresses = append(addresses, relay.Address{Bind: bind[0], Public: netip.AddrFrom4([4]byte{127, 0, 0, 1})})
 	}
 	return addresses, nil
 }
@@ -173,9 +173,6 @@ func outward(bind netip.Addr) netip.Addr {
 		if a.Is4() == bind.Is4() && usableOutside(a) {
 			return a
 		}
-	}
-	if bind.Is4() {
-		return netip.AddrFrom4([4]byte{127, 0, 0, 1}) // no network: for peers on this machine
 	}
 	return netip.Addr{}
 }

@@ -69,9 +69,17 @@ func (o *ProbeOptions) withDefaults() ProbeOptions {
 }
 
 // Probe tries one target: its address as others see it, a relay if it has them, and with a relay over UDP the NAT in between. It sends a
-// few dozen packets, and gives the relay back.
+// few dozen packets, and gives the relay back. The relay is one of IPv4, or of IPv6 where the server has only those.
 func Probe(ctx context.Context, t Target, options *ProbeOptions) Finding {
-	o := options.withDefaults()
+	f := probe(ctx, t, options.withDefaults(), turn.RequestedAddressFamilyIPv4)
+	var refused *stun.TurnError
+	if errors.As(f.Err, &refused) && refused.ErrorCodeAttr.Code == stun.CodeAddrFamilyNotSupported {
+		f = probe(ctx, t, options.withDefaults(), turn.RequestedAddressFamilyIPv6)
+	}
+	return f
+}
+
+func probe(ctx context.Context, t Target, o ProbeOptions, family turn.RequestedAddressFamily) Finding {
 	f := Finding{URL: t.URL}
 	u, err := stun.ParseURI(t.URL)
 	if err != nil {
@@ -103,7 +111,7 @@ func Probe(ctx context.Context, t Target, options *ProbeOptions) Finding {
 	defer abort()
 	client, err := turn.NewClient(&turn.ClientConfig{
 		STUNServerAddr: server.String(), TURNServerAddr: server.String(), Conn: heard,
-		Username: t.Username, Password: t.Password, LoggerFactory: libraryLog{slog.New(slog.DiscardHandler)},
+		Username: t.Username, Password: t.Password, RequestedAddressFamily: family, LoggerFactory: libraryLog{slog.New(slog.DiscardHandler)},
 	})
 	if err == nil {
 		err = client.Listen()
@@ -140,7 +148,7 @@ func (f *Finding) ask(client *turn.Client, server net.Addr, heard *tap, wait tim
 	}
 	defer relayed.Close()
 	f.Relayed = addrPortOf(relayed.LocalAddr())
-	if f.Protocol == "udp" && inTime() {
+	if f.Protocol == "udp" && f.Relayed.Addr().Is4() == f.Mapped.Addr().Is4() && inTime() {
 		f.NAT = examine(f, heard, relayed, wait)
 	}
 	return nil
@@ -150,9 +158,12 @@ func (f *Finding) ask(client *turn.Client, server net.Addr, heard *tap, wait tim
 func reach(ctx context.Context, u *stun.URI, protocol string, config *tls.Config) (net.PacketConn, net.Addr, error) {
 	at := net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
 	if protocol == "udp" {
-		c, err := (&net.Dialer{}).DialContext(ctx, "udp", at) // asks the routing table which address we have towards it
+		c, err := (&net.Dialer{}).DialContext(ctx, "udp4", at) // asks the routing table which address we have towards it
 		if err != nil {
-			return nil, nil, err
+			var otherwise error
+			if c, otherwise = (&net.Dialer{}).DialContext(ctx, "udp6", at); otherwise != nil {
+				return nil, nil, errors.Join(err, otherwise)
+			}
 		}
 		server, local := c.RemoteAddr(), c.LocalAddr().(*net.UDPAddr)
 		_ = c.Close()
@@ -217,7 +228,7 @@ func inWords(err error, protocol string) error {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		return say("this machine's own firewall forbids sending to it")
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
-		return say("there is no way to it from this machine; is the network up")
+		return say("there is no way to it from this machine; is the network up, and of its kind (IPv4 or IPv6)")
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return say("it hangs up; does it speak STUN and TURN on that port")
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(),

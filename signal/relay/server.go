@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/pion/stun/v4"
 	"github.com/pion/turn/v5"
@@ -45,6 +46,8 @@ func (s *Server) Run(ctx context.Context, packets []net.PacketConn, listeners []
 		AuthHandler:   s.authenticate,
 		QuotaHandler:  func(user, _ string, _ net.Addr) bool { return s.hasRoom(user) },
 		EventHandler:  s.events(),
+		// Who names no family gets a relay of IPv4 (RFC 8656 §7.2), unless there is none: that of how it came here.
+		StrictAddressFamily: slices.ContainsFunc(s.opts.Addresses, func(a Address) bool { return a.Bind.Is4() }),
 	}
 	for _, p := range packets {
 		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{

@@ -30,16 +30,22 @@ type Coturn struct {
 // coturn refuses to relay to those.
 func Start(t testing.TB, secret string, args ...string) *Coturn {
 	t.Helper()
+	return StartAt(t, exec.Command, netip.AddrPortFrom(LocalAddress(t), freePort(t)), secret, args...)
+}
+
+// StartAt is Start at an address of another network, on which command runs programs.
+func StartAt(t testing.TB, command func(name string, args ...string) *exec.Cmd, at netip.AddrPort, secret string, args ...string) *Coturn {
+	t.Helper()
 	binary := Find(t, "turnserver")
 	dir := t.TempDir()
-	c := &Coturn{Address: netip.AddrPortFrom(LocalAddress(t), freePort(t))}
-	host := c.Address.Addr().String()
+	c := &Coturn{Address: at}
+	host := at.Addr().String()
 	args = append([]string{
 		"-n", "-v", "-c", os.DevNull, "--listening-ip", host, "--relay-ip", host, "--listening-port", fmt.Sprint(c.Address.Port()),
 		"--no-tls", "--no-dtls", "--no-cli", "--fingerprint", "--use-auth-secret", "--static-auth-secret", secret, "--realm", "parley",
 		"--relay-threads", "1", "--userdb", filepath.Join(dir, "db"), "--pidfile", filepath.Join(dir, "pid"), "--log-file", "stdout", "--simple-log",
 	}, args...)
-	cmd := exec.Command(binary, args...)
+	cmd := command(binary, args...)
 	cmd.Dir = dir
 	out, err := cmd.StdoutPipe()
 	if err != nil {
