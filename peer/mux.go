@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v4"
@@ -14,24 +15,21 @@ import (
 // it after the last of them. tap, if not nil, sees its packets, and impairment,
 // if not nil, is between it and the calls.
 func ListenMux(port uint16, loopback bool, tap Tap, impairment *Impairment) (ice.UDPMux, error) {
-	var options []ice.UDPMuxFromPortOption
-	if loopback {
-		options = append(options, ice.UDPMuxFromPortWithLoopback())
-	}
-	host, err := stdnet.NewNet()
+	std, err := stdnet.NewNet()
 	if err != nil {
 		return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
 	}
-	var n transport.Net = &bufferedNet{lockedNet: lockedNet{Net: host}}
+	host := &bufferedNet{lockedNet: lockedNet{Net: std}}
+	var n transport.Net = host
 	if tap != nil {
-		n = &tappedNet{n.(*bufferedNet), tap}
+		n = &tappedNet{host, tap}
 	}
-	options = append(options, ice.UDPMuxFromPortWithNet(impaired(n, impairment)))
-	mux, err := ice.NewMultiUDPMuxFromPort(int(port), options...)
-	if err != nil {
+	m := &portMux{host: host, net: impaired(n, impairment), port: port, loopback: loopback, at: make(map[netip.Addr]*ice.UDPMuxDefault)}
+	if err := m.listen(); err != nil {
+		_ = m.Close()
 		return nil, fmt.Errorf("failed to listen on UDP port %d: %w", port, err)
 	}
-	return mux, nil
+	return m, nil
 }
 
 // ListenTCP opens a TCP port at which others reach our calls where no UDP gets

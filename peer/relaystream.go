@@ -6,16 +6,26 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/pion/stun/v4"
 )
 
 // relayStream is a relaySocket over TCP or TLS. Pion takes the stream apart for
-// itself, and gets it whole.
+// itself, and gets it whole. Writing does not wait: Pion's ICE agent writes, and
+// would find no other path as long as it waits for a connection that leads
+// nowhere, of which the kernel thinks for a quarter of an hour that it comes back.
 type relayStream struct {
 	net.Conn
-	socket *relaySocket
-	reader *bufio.Reader
+	socket  *relaySocket
+	reader  *bufio.Reader
+	out     chan []byte   // messages to be written
+	closing chan struct{} // closed by Close
+	last    time.Duration // which leaves what waits as long: it gives the relay back
+	once    sync.Once
+	writing sync.WaitGroup
 
 	// The rest belongs to who reads.
 	open    bool   // there is a relay: what comes is looked at no longer
@@ -23,14 +33,49 @@ type relayStream struct {
 	rest    []byte // of it, not read yet
 }
 
-// longestAnswer is how long a message may be before there is a relay, in bytes.
-const longestAnswer = 2048
+const (
+	longestAnswer = 2048 // bytes of a message before there is a relay
+	mostWritten   = 1024 // messages that wait to be written, further ones are lost as on a full link
+	lastWords     = 200 * time.Millisecond
+)
 
 func newRelayStream(conn net.Conn, secret func(user string) []string) *relayStream {
-	reader := bufio.NewReader(conn)
-	return &relayStream{
-		Conn: conn, reader: reader, socket: newRelaySocket(messages{conn, reader}, secret), message: make([]byte, longestAnswer),
+	s := &relayStream{
+		Conn: conn, reader: bufio.NewReader(conn), message: make([]byte, longestAnswer),
+		out: make(chan []byte, mostWritten), closing: make(chan struct{}), last: lastWords,
 	}
+	s.socket = newRelaySocket(messages{s}, secret)
+	s.writing.Go(s.write)
+	return s
+}
+
+// write writes what is to be written, until the stream is closed or broken. Who
+// reads hears of the latter.
+func (s *relayStream) write() {
+	for {
+		var p []byte
+		select {
+		case p = <-s.out:
+		default:
+			select {
+			case p = <-s.out:
+			case <-s.closing:
+				return
+			}
+		}
+		if _, err := s.Conn.Write(p); err != nil {
+			_ = s.Conn.Close()
+			return
+		}
+	}
+}
+
+// Close implements net.Conn.
+func (s *relayStream) Close() error {
+	s.once.Do(func() { close(s.closing) })
+	_ = s.SetWriteDeadline(time.Now().Add(s.last))
+	s.writing.Wait()
+	return s.Conn.Close()
 }
 
 // LocalAddr implements net.Conn.
@@ -57,10 +102,10 @@ func (s *relayStream) Read(p []byte) (int, error) {
 }
 
 // messages are the STUN messages of a stream (RFC 8489 §6.2.2).
-type messages struct {
-	net.Conn
-	reader *bufio.Reader
-}
+type messages struct{ *relayStream }
+
+// LocalAddr implements net.PacketConn.
+func (m messages) LocalAddr() net.Addr { return m.Conn.LocalAddr() }
 
 // ReadFrom implements net.PacketConn.
 func (m messages) ReadFrom(p []byte) (int, net.Addr, error) {
@@ -76,4 +121,15 @@ func (m messages) ReadFrom(p []byte) (int, net.Addr, error) {
 }
 
 // WriteTo implements net.PacketConn.
-func (m messages) WriteTo(p []byte, _ net.Addr) (int, error) { return m.Write(p) }
+func (m messages) WriteTo(p []byte, _ net.Addr) (int, error) {
+	select {
+	case <-m.closing:
+		return 0, net.ErrClosed
+	default:
+	}
+	select {
+	case m.out <- slices.Clone(p):
+	default:
+	}
+	return len(p), nil
+}

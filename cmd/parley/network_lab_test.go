@@ -66,8 +66,10 @@ func newNetwork(t *testing.T) *lab {
 	}
 	l := &lab{t: t}
 	l.wan = l.hold("wan", &host{t: t, user: user})
+	// A bridge takes the lowest address of its ports, if it is given none: with another host it might get a new one, and those that
+	// know the old one do not reach wan for ten seconds.
 	l.wan.sh(`ip link set lo up
-		ip link add net type bridge
+		ip link add net address 02:00:5e:00:53:01 type bridge
 		ip addr add 203.0.113.1/24 dev net
 		ip addr add 2001:db8::1/64 dev net nodad
 		ip link set net up`)

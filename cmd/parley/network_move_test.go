@@ -1,0 +1,49 @@
+//go:build linux
+
+package main
+
+import (
+	"slices"
+	"testing"
+)
+
+// A host gets another address, whatever its call goes by.
+func TestNetworkAddressChangeElsewhere(t *testing.T) {
+	const six = "ws://[2001:db8::1]:9091"
+	for name, c := range map[string]struct {
+		alice, bob, then string // addresses; then is alice's later
+		udp              bool
+		flags            []string
+	}{
+		"IPv6":                  {"2001:db8::11/64", "2001:db8::12/64", "2001:db8::31/64", true, []string{"--server", six}},
+		"a relay over IPv6":     {"2001:db8::11/64", "2001:db8::12/64", "2001:db8::31/64", true, []string{"--server", six, "--ice-policy", "relay"}},
+		"a relay over TCP":      {"203.0.113.11/24", "203.0.113.12/24", "203.0.113.31/24", false, []string{"--ice-policy", "relay"}},
+		"ICE over TCP":          {"203.0.113.11/24", "203.0.113.12/24", "203.0.113.31/24", false, []string{"--tcp-port", "7000"}},
+		"one UDP port for both": {"203.0.113.11/24", "203.0.113.12/24", "203.0.113.31/24", true, []string{"--udp-ports", "50500:50500"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &faulty{t: t, lab: newNetwork(t)}
+			f.server = f.lab.serve()
+			f.lab.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478").says(t, "signaling on")
+			f.hosts = [2]*host{f.lab.public("alice", c.alice), f.lab.public("bob", c.bob)}
+			if !c.udp {
+				f.hosts[0].cut(allUDP)
+				f.hosts[1].cut(allUDP)
+			}
+			f.call(slices.Concat([]string{"--video", "test", "--audio", "test"}, c.flags)...)
+			for _, p := range f.both() {
+				f.flows(p, 0)
+			}
+			mark := f.marks()
+			f.hosts[0].address("del", c.alice)
+			f.hosts[0].address("add", c.then)
+			for i, p := range f.both() {
+				f.waits(p, mark[i], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })
+				f.flows(p, f.marks()[i])
+				f.without(p, mark[i], "event=state", "connection=failed")
+			}
+			f.hangUp()
+		})
+	}
+}
