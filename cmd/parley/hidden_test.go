@@ -36,7 +36,11 @@ func hide(server, name string) error {
 	}
 	settings := webrtc.SettingEngine{}
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeQueryAndGather)
-	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	family := webrtc.NetworkTypeUDP4
+	if strings.HasPrefix(server, "ws://[") {
+		family = webrtc.NetworkTypeUDP6
+	}
+	settings.SetNetworkTypes([]webrtc.NetworkType{family})
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		return err

@@ -148,6 +148,38 @@ func TestNetworkReach(t *testing.T) {
 	})
 }
 
+// Several calls at once go by one UDP port, also one that comes by IPv6.
+func TestNetworkOnePortForAll(t *testing.T) {
+	t.Parallel()
+	l := newNetwork(t)
+	l.wan.parley(t, "serve", "--listen", ":9090").says(t, "signaling on")
+	b := l.public("bob", "203.0.113.12/24", "2001:db8::12/64")
+	b.parley(t, "echo", "--as", "bob", "--server", labServer, "--udp-ports", "50500:50500").says(t, "waiting for calls")
+	var callers []*process
+	for i, from := range []string{"203.0.113.21/24", "203.0.113.22/24", "2001:db8::23/64"} {
+		name, server := fmt.Sprint("caller", i), labServer
+		if strings.Contains(from, ":") {
+			server = "ws://[2001:db8::1]:9090"
+		}
+		callers = append(callers, l.public(name, from).parley(t, "call", "bob", "--as", name, "--server", server, "--output", "ndjson",
+			"--say", "I am "+name, "--expect", "text=I am "+name, "--linger", "5m"))
+	}
+	for i, p := range callers {
+		p.says(t, fmt.Sprintf(`"direction":"in","text":"I am caller%d"`, i))
+	}
+	for _, p := range callers { // all of them are there still
+		interruptProcess(t, p)
+		p.ends(t, 130)
+		events, err := readEvents(p.out.complete())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pair := lastPair(t, events); !strings.HasSuffix(fmt.Sprint(pair["remote"]), ":50500") {
+			t.Errorf("the pair is %v", pair)
+		}
+	}
+}
+
 // A host behind a one-to-one NAT, as in a cloud, tells the address that it has
 // outside; without STUN nobody else could.
 func TestNetworkAdvertisedAddress(t *testing.T) {
