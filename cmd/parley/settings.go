@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -172,6 +173,11 @@ func (s *settings) readPath(cmd *cli.Command) (err error) {
 	}
 	s.pcapPath, s.rtpdumpPath, s.statsDumpPath = cmd.String("pcap"), cmd.String("rtpdump"), cmd.String("stats-dump")
 	s.advertise = cmd.StringSlice("advertise-ip")
+	for _, ip := range s.advertise {
+		if a, err := netip.ParseAddr(ip); err != nil || a.IsUnspecified() || a.Zone() != "" {
+			return usagef("--advertise-ip %q: it is an address, such as 198.51.100.7", printable(ip))
+		}
+	}
 	if text := cmd.String("impair"); text != "" {
 		w, err := road.Parse(text)
 		if err != nil {
