@@ -24,8 +24,12 @@ func (c *Call) addressesChanged() (list []string, changed bool) {
 	}
 	outside := 0
 	for _, a := range all {
+		n, ok := a.(*net.IPNet)
+		if ok && !isReachable(n.IP) {
+			continue // no call goes by it; each container that starts brings some
+		}
 		list = append(list, a.String())
-		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && !n.IP.IsLinkLocalUnicast() {
+		if ok && !n.IP.IsLoopback() && !n.IP.IsLinkLocalUnicast() {
 			outside++
 		}
 	}

@@ -64,7 +64,11 @@ func (w *gapWatch) WriteFrame(f media.Frame) error {
 		return nil
 	}
 	w.broken = false
-	length, lost := f.Arrival.Sub(w.last), w.lost()
+	arrived := f.Arrival
+	if arrived.Before(w.last) { // it waited for one before it, whose packets were sent again
+		arrived = w.last
+	}
+	length, lost := arrived.Sub(w.last), w.lost()
 	if !w.last.IsZero() && (length >= leastGap || w.cause != "") {
 		g := gap{kind: f.Kind.String(), cause: w.cause, length: length, lost: lost - min(lost, w.before)}
 		if g.cause == "" {
@@ -75,7 +79,7 @@ func (w *gapWatch) WriteFrame(f media.Frame) error {
 		w.total += length
 		w.tell(g)
 	}
-	w.ssrc, w.last, w.before = f.SSRC, f.Arrival, lost
+	w.ssrc, w.last, w.before = f.SSRC, arrived, lost
 	return nil
 }
 

@@ -38,15 +38,18 @@ func TestGaps(t *testing.T) {
 	lost = 47
 	write(frame(9266, false, false))
 	write(frame(9332, false, false))
+	w.suspect(gapSwitch)
+	write(frame(9300, false, false)) // came before the one before it
 	want := []gap{
 		{"video", gapSource, 3300 * time.Millisecond, 40},
 		{"video", gapSwitch, 66 * time.Millisecond, 0},
 		{"video", gapOutage, 5 * time.Second, 7},
+		{"video", gapSwitch, 0, 0},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(gap{})); diff != "" {
 		t.Error(diff)
 	}
-	if count, total, ok := w.sum(0); count != 3 || total != 8366*time.Millisecond || !ok {
+	if count, total, ok := w.sum(0); count != 4 || total != 8366*time.Millisecond || !ok {
 		t.Errorf("in all %d of %v", count, total)
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // A host gets another address, whatever its call goes by.
@@ -46,4 +47,21 @@ func TestNetworkAddressChangeElsewhere(t *testing.T) {
 			f.hangUp()
 		})
 	}
+}
+
+// A link that leads nowhere comes, as with a container: calls stay as they are.
+func TestNetworkLinkOfOthers(t *testing.T) {
+	f := newFaulty(t)
+	mark := f.marks()
+	f.hosts[0].sh("ip link add other type veth peer name end\nip link set other up\nip link set end up")
+	f.hosts[0].sh("until ip -6 addr show dev other scope link -tentative | grep -q fe80; do sleep 0.1; done")
+	begin := time.Now()
+	for time.Since(begin) < 6*time.Second { // three looks at the addresses
+		f.flows(f.alice, f.marks()[0])
+	}
+	for i, p := range f.both() {
+		f.without(p, mark[i], "event=network")
+		f.without(p, mark[i], "event=pair")
+	}
+	f.hangUp()
 }
