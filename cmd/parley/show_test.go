@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +69,59 @@ func TestShowInATerminal(t *testing.T) {
 			t.Fatalf("it does not end; the screen is\n%s", tmux("capture-pane", "-p"))
 		}
 	}
+}
+
+// TestShowOfChanges: the picture comes back after a call was on hold, with another source, another size, another codec, and
+// with the first one again.
+func TestShowOfChanges(t *testing.T) {
+	dir := t.TempDir()
+	for name, args := range map[string][]string{
+		"red": {"-c:v", "libvpx"}, "blue": {"-s", "640x480", "-c:v", "libvpx"},
+		"lime": {"-pix_fmt", "yuv420p", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"},
+	} {
+		args = append([]string{"-v", "error", "-f", "lavfi", "-i", "color=" + name + ":s=320x240:r=10:d=2"}, args...)
+		if out, err := exec.Command("ffmpeg", append(args, "-g", "5", filepath.Join(dir, name+".ivf"))...).CombinedOutput(); err != nil {
+			t.Fatalf("ffmpeg: %v\n%s", err, out)
+		}
+	}
+	_, server := serving(t)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := inTmux(t, 90, 34, fmt.Sprintf("COLORTERM=truecolor %s answer --as bob --server %s --show --once; echo ended with $?; exec sleep 1000", path, server))
+	sees := func(what string, colour int) {
+		t.Helper()
+		x.shows(what, func([]string) bool { return hasColour(x.run("capture-pane", "-p", "-e"), colour) })
+	}
+	x.has("waiting for calls")
+	alice, tell := commanded(t, "call", "bob", "--as", "alice", "--server", server, "--video", filepath.Join(dir, "red.ivf"), "--loop")
+	sees("red", 0)
+	tell(`"command":"hold"`)
+	x.has("no video comes from alice for now")
+	tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "blue.ivf") + `"`)
+	tell(`"command":"resume"`)
+	sees("blue", 2)
+	tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "lime.ivf") + `"`)
+	sees("lime", 1)
+	tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "red.ivf") + `"`)
+	sees("red", 0)
+	tell(`"command":"hangup"`)
+	alice.ends(t, 0)
+	x.has("ended with 0")
+}
+
+// hasColour tells if a whole picture of red (0), green (1) or blue (2) alone is on a screen.
+func hasColour(screen string, want int) bool {
+	all := regexp.MustCompile(`\x1b\[38;2;(\d+);(\d+);(\d+)`).FindAllStringSubmatch(screen, -1)
+	for _, c := range all {
+		for i, digits := range c[1:] {
+			if value, _ := strconv.Atoi(digits); (value > 128) != (i == want) {
+				return false
+			}
+		}
+	}
+	return len(all) > 0
 }
 
 func TestWithShow(t *testing.T) {

@@ -44,12 +44,12 @@ func TestLayersOfATab(t *testing.T) {
 	if err := tab.Eval(active(true), nil); err != nil {
 		t.Fatal(err)
 	}
-	moreOf(t, bob, "640x480", 10)
+	moreOf(t, bob, "size", "640x480", 10)
 	for _, on := range []bool{false, true} {
 		if err := tab.Eval(active(on), nil); err != nil {
 			t.Fatal(err)
 		}
-		moreOf(t, bob, map[bool]string{true: "640x480", false: "320x240"}[on], 60)
+		moreOf(t, bob, "size", map[bool]string{true: "640x480", false: "320x240"}[on], 60)
 	}
 	tab.Click("#hangUpBtn")
 	bob.ends(t, 0)
@@ -66,8 +66,8 @@ func TestLayersOfATab(t *testing.T) {
 	}
 }
 
-// moreOf waits until so many more pictures of a size have come, on the track that has it.
-func moreOf(t *testing.T, p *process, size string, more int) {
+// moreOf waits until so many more pictures have come, on the track that has this value.
+func moreOf(t *testing.T, p *process, key, value string, more int) {
 	t.Helper()
 	begun := -1
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) { // between two looks
@@ -79,7 +79,7 @@ func moreOf(t *testing.T, p *process, size string, more int) {
 		for _, e := range events {
 			tracks, _ := e["tracks"].([]any)
 			for _, track := range tracks {
-				if track := track.(map[string]any); track["size"] == size && track["direction"] == "in" {
+				if track := track.(map[string]any); track[key] == value && track["direction"] == "in" {
 					frames = int(track["frames"].(float64))
 				}
 			}
@@ -91,5 +91,5 @@ func moreOf(t *testing.T, p *process, size string, more int) {
 			return
 		}
 	}
-	t.Fatalf("no %d more pictures of %s come", more, size)
+	t.Fatalf("no %d more pictures of %s come", more, value)
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestRecordingOfChanges: a call that is held and resumed, and whose picture gets another source and another codec, is
+// recorded whole: all parts are in the files, each decodes, and sound and picture belong together in each.
+func TestRecordingOfChanges(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"large.ivf", "vp9.ivf"} {
+		if err := makeSample(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := takeChanges(t, "webm", []string{"--video", "test", "--audio", "test"}, []otherSource{
+		{filepath.Join(dir, "large.ivf"), "size", "640x480"},
+		{filepath.Join(dir, "vp9.ivf"), "codec", "VP9"},
+		{"test", "codec", "VP8"},
+	})
+	first := filepath.Join(taken, "alice.webm")
+	decodesTo(t, first, "320 640")
+	decodesTo(t, filepath.Join(taken, "alice-2.webm"), "320")
+	decodesTo(t, filepath.Join(taken, "alice-3.webm"), "320")
+	inStep(t, first, "video.missing>=5") // the time of the hold
+	inStep(t, filepath.Join(taken, "alice-3.webm"))
+
+	film := filepath.Join(dir, "film.mp4") // the same pictures and sounds, in H.264
+	out, err := exec.Command("ffmpeg", "-v", "error", "-t", "2.5", "-i", first, "-c:v", "libx264", "-bf", "0", "-g", "5", "-c:a", "copy", film).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, out)
+	}
+	taken = takeChanges(t, "mp4", []string{"--video", film, "--audio", film, "--loop"}, nil)
+	decodesTo(t, filepath.Join(taken, "alice.mp4"), "320")
+	inStep(t, filepath.Join(taken, "alice.mp4"))
+}
+
+// otherSource is another source of the picture, and what of its track tells that it comes.
+type otherSource struct{ source, key, value string }
+
+// takeChanges records a call that is held and resumed, and then changed. The recordings are in the folder.
+func takeChanges(t *testing.T, extension string, sources []string, changes []otherSource) (folder string) {
+	t.Helper()
+	_, server := serving(t)
+	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p."+extension, "--output", "ndjson", "--stats-interval", "200ms")
+	bob.says(t, `"event":"login"`)
+	alice, tell := commanded(t, append([]string{"call", "bob", "--as", "alice", "--server", server}, sources...)...)
+	const some = 25 // pictures: in 1.7 s the first of the sender's reports come, which tell what belongs together
+	moreOf(t, bob, "size", "320x240", some)
+	tell(`"command":"hold"`)
+	// After this nothing has come for a second.
+	bob.says(t, `(?s)"kind":"video","muted":true.*"direction":"in","kind":"video",[^}]*"bitrate":0[,}]`)
+	tell(`"command":"resume"`)
+	moreOf(t, bob, "size", "320x240", some)
+	for _, c := range changes {
+		tell(`"command":"source","kind":"video","source":"` + c.source + `"`)
+		moreOf(t, bob, c.key, c.value, some)
+	}
+	tell(`"command":"hangup"`)
+	alice.ends(t, 0)
+	bob.ends(t, 0)
+	return bob.cmd.Dir
+}
+
+// decodesTo decodes all pictures and sounds of a file, without a complaint; the pictures are so wide, one after the other.
+func decodesTo(t *testing.T, file, want string) {
+	t.Helper()
+	var talk bytes.Buffer
+	probe := exec.Command("ffprobe", "-v", "error", "-show_entries", "frame=width", "-of", "csv=p=0", file)
+	probe.Stderr = &talk
+	out, err := probe.Output()
+	if err != nil || talk.Len() > 0 {
+		t.Errorf("ffprobe %s: %v\n%s", file, err, &talk)
+	}
+	widths := slices.Compact(strings.Fields(strings.ReplaceAll(string(out), ",", "")))
+	if got := strings.Join(widths, " "); got != want {
+		t.Errorf("the pictures of %s are %s wide, one after the other, want %s", file, got, want)
+	}
+}
+
+// inStep tells if the test picture and the test sound in a file belong together, and that other requirements hold.
+func inStep(t *testing.T, file string, also ...string) {
+	t.Helper()
+	args := []string{"verify", file, "--video-size", "320x240@15", "-q"}
+	for _, require := range append(also, "sync>=-200", "sync<=200", "audio.words>=5", "video.numbers>=20") {
+		args = append(args, "--require", require)
+	}
+	terminal(t, args...).ends(t, 0)
+}
