@@ -401,7 +401,7 @@ func (c *connection) meant(text string) string {
 		_, mid, _ := strings.Cut(sections[i], "\r\na=mid:")
 		mid, _, _ = strings.Cut(mid, "\r\n")
 		if gone[mid] {
-			sections[i] = withoutTrack(sections[i])
+			sections[i] = withoutTrack(sections[i], mid)
 		}
 		for _, d := range directions() {
 			old := "\r\na=" + d.String()
@@ -424,14 +424,14 @@ func (c *connection) meant(text string) string {
 // withoutTrack is a section of ours that says nothing of a track: the one that
 // was there may be in another section by now, and Chromium takes no description
 // with the same msid twice. The SSRC stays known: without it Chromium shows nothing
-// of what comes by it later. Several sizes are left as they are, because Pion does
-// not survive the receiver that it makes of them without a name.
-func withoutTrack(section string) string {
-	if strings.Contains(section, "\r\na=rid:") {
-		return section
-	}
+// of what comes by it later. Several sizes get a name that no track has, because
+// Pion does not survive the receiver that it makes of them without one.
+func withoutTrack(section, mid string) string {
 	lines := slices.DeleteFunc(strings.Split(section, "\r\n"), func(line string) bool {
 		return strings.HasPrefix(line, "a=msid:") || strings.HasPrefix(line, "a=ssrc:") && !strings.Contains(line, " cname:")
 	})
+	if strings.Contains(section, "\r\na=rid:") {
+		lines = slices.Insert(lines, 1, "a=msid:- "+mid) // "-" is no stream (RFC 8830 §2)
+	}
 	return strings.Join(lines, "\r\n")
 }

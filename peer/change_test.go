@@ -34,9 +34,15 @@ func (s *side) must(change func(done func(error))) {
 	}
 }
 
+// keyOf begins what is a key frame of a codec in one packet.
+func keyOf(mime string) string {
+	return map[string]string{webrtc.MimeTypeVP8: "\x10\x10", webrtc.MimeTypeH264: "\x65"}[mime]
+}
+
 // pump writes to a track until the test ends or stop is called.
 func pump(t *testing.T, track *webrtc.TrackLocalStaticRTP) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
+	payload := []byte(keyOf(track.Codec().MimeType) + track.ID())
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(5 * time.Millisecond)
@@ -47,7 +53,7 @@ func pump(t *testing.T, track *webrtc.TrackLocalStaticRTP) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			p := rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: n, Timestamp: uint32(n) * 480, Marker: true}, Payload: []byte(track.ID())}
+			p := rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: n, Timestamp: uint32(n) * 480, Marker: true}, Payload: payload}
 			if err := track.WriteRTP(&p); err != nil {
 				return
 			}
@@ -59,7 +65,7 @@ func pump(t *testing.T, track *webrtc.TrackLocalStaticRTP) (stop func()) {
 	return stop
 }
 
-// rawTrack is a track whose packets carry its name.
+// rawTrack is a track whose packets are key frames, and carry its name.
 func rawTrack(t *testing.T, mime, name string) *webrtc.TrackLocalStaticRTP {
 	t.Helper()
 	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime}, name, "parley")
@@ -105,8 +111,8 @@ func (l *listener) note(p *rtp.Packet) {
 	l.more = make(chan struct{})
 }
 
-// hears waits for a packet with this payload, after those that have come.
-func (l *listener) hears(payload string) {
+// hears waits for a packet whose payload ends so, after those that have come.
+func (l *listener) hears(end string) {
 	l.t.Helper()
 	l.mu.Lock()
 	next := len(l.seen)
@@ -118,14 +124,14 @@ func (l *listener) hears(payload string) {
 		next = len(l.seen)
 		l.mu.Unlock()
 		for _, p := range fresh {
-			if string(p.Payload) == payload {
+			if strings.HasSuffix(string(p.Payload), end) {
 				return
 			}
 		}
 		select {
 		case <-more:
 		case <-timeout:
-			l.t.Fatalf("nothing of %q comes", payload)
+			l.t.Fatalf("nothing of %q comes", end)
 		}
 	}
 }

@@ -23,9 +23,9 @@ func layersOf(t webrtc.TrackLocal) []webrtc.TrackLocal {
 // layer is what an outgoing track is of a layered one.
 type layer struct {
 	of     webrtc.TrackLocal
-	others []*outgoing // the layers beside the first, which speaks for all
-	first  *outgoing   // nil for the first
-	mid    func() string
+	others []*outgoing            // the layers beside the first, which speaks for all
+	first  *outgoing              // nil for the first
+	place  *webrtc.RTPTransceiver // which is not looked for where Pion binds: it may hold the lock of the list, and wait for us
 }
 
 // speaks tells if the track is to be told of: one of several layers is.
@@ -35,18 +35,16 @@ type rtcpReader func() ([]rtcp.Packet, interceptor.Attributes, error)
 
 // sendLayers adds the layers of a track, of which out is the first.
 func (c *connection) sendLayers(out *outgoing, sender *webrtc.RTPSender, layers []webrtc.TrackLocal) error {
-	mid := func() string {
-		for _, t := range c.pc.GetTransceivers() {
-			if t.Sender() == sender {
-				return t.Mid()
-			}
+	var place *webrtc.RTPTransceiver
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Sender() == sender {
+			place = t
 		}
-		return ""
 	}
-	out.layer.mid = mid
+	out.layer.place = place
 	for _, l := range layers[1:] {
 		other := newOutgoing(l, c.post, c.held, c.bw.window.crowded)
-		other.layer, other.rate = &layer{of: out.layer.of, first: out, mid: mid}, out.rate
+		other.layer, other.rate = &layer{of: out.layer.of, first: out, place: place}, out.rate
 		if err := sender.AddEncoding(other); err != nil {
 			return fmt.Errorf("failed to add layer %s of the %s track: %w", l.RID(), l.Kind(), err)
 		}
@@ -73,7 +71,7 @@ func (o *outgoing) marks(ctx webrtc.TrackLocalContext) []mark {
 	for _, e := range ctx.HeaderExtensions() {
 		switch e.URI {
 		case sdp.SDESMidURI:
-			all = append(all, mark{uint8(e.ID), []byte(o.layer.mid())})
+			all = append(all, mark{uint8(e.ID), []byte(o.layer.place.Mid())})
 		case sdp.SDESRTPStreamIDURI:
 			all = append(all, mark{uint8(e.ID), []byte(o.RID())})
 		}

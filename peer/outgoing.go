@@ -39,6 +39,7 @@ type outgoing struct {
 
 	writing sync.Mutex // protects following; never held together with mu
 	splice  splice
+	missing keyWait // of a picture
 }
 
 func newOutgoing(t webrtc.TrackLocal, post func(any), held *atomic.Bool, full func() bool) *outgoing {
@@ -218,6 +219,7 @@ func (o *outgoing) exchange(t webrtc.TrackLocal) error {
 	}
 	o.writing.Lock()
 	o.splice.fresh = true
+	o.missing.miss()
 	o.writing.Unlock()
 	o.track = t
 	if t == nil || o.ctx == nil {
@@ -249,8 +251,12 @@ func (g gate) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
 	g.out.writing.Lock()
 	defer g.out.writing.Unlock()
 	codec := g.codec(header.PayloadType)
-	muted := g.out.muted.Load()
-	if g.out.quiet() || muted && g.out.kind == webrtc.RTPCodecTypeVideo {
+	muted, video := g.out.muted.Load(), g.out.kind == webrtc.RTPCodecTypeVideo
+	quiet := g.out.quiet() || muted && video
+	if quiet {
+		g.out.missing.miss()
+	}
+	if now := time.Now(); quiet || video && g.out.missing.keeps(codec.MimeType, payload, now) {
 		g.out.splice.skip()
 		return len(payload), nil
 	}

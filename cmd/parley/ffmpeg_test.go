@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +67,7 @@ type stream struct {
 	frames   int
 	duration float64 // seconds, from the first packet to the last
 	end      float64 // when the last packet begins, in seconds
+	pause    float64 // the longest time between two packets, in seconds
 }
 
 // ffprobeStream measures the first stream of a kind: "v" or "a".
@@ -81,7 +81,14 @@ func ffprobeStream(file, kind string) (stream, error) {
 	if len(times) == 0 {
 		return stream{}, fmt.Errorf("%s has no packets of kind %s", filepath.Base(file), kind)
 	}
-	first, err1 := strconv.ParseFloat(times[0], 64)
-	last, err2 := strconv.ParseFloat(times[len(times)-1], 64)
-	return stream{len(times), last - first, last}, errors.Join(err1, err2)
+	all := make([]float64, len(times))
+	pause := 0.0
+	for i, text := range times {
+		if all[i], err = strconv.ParseFloat(text, 64); err != nil {
+			return stream{}, err
+		}
+		pause = max(pause, all[i]-all[max(0, i-1)])
+	}
+	last := all[len(all)-1]
+	return stream{len(all), last - all[0], last, pause}, nil
 }

@@ -93,3 +93,32 @@ func moreOf(t *testing.T, p *process, key, value string, more int) {
 	}
 	t.Fatalf("no %d more pictures of %s come", more, value)
 }
+
+// TestAnotherCodecOfLayers: a file of another codec takes the place of a picture in several sizes that is sent to a tab,
+// and such a picture its place again.
+func TestAnotherCodecOfLayers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.ivf")
+	if err := makeSample(file); err != nil {
+		t.Fatal(err)
+	}
+	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
+		t.Run(name, func(t *testing.T) {
+			page, server := serving(t)
+			tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
+			idle(tab)
+			p, tell := commanded(t, "call", "tab", "--server", server, "--as", me, "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15",
+				"--video", "test")
+			talking(tab)
+			tab.WaitFrames(5)
+			for _, next := range []string{file, "test"} {
+				tell(`"command":"source","kind":"video","source":"` + next + `"`)
+				shows(tab, "yes")
+				tab.WaitFrames(10)
+			}
+			tell(`"command":"hangup"`)
+			p.ends(t, 0)
+			tab.NoErrors()
+			tab.Close()
+		})
+	}
+}
