@@ -39,6 +39,8 @@ type ear struct {
 	budget   float64 // samples that may be decoded now
 	ordered  []float64
 	spectrum []complex128
+	samples  uint64  // decoded ever
+	energy   float64 // their squares, times the length of one in seconds
 }
 
 func newEar() (*ear, error) {
@@ -69,7 +71,9 @@ func (e *ear) hear(packet []byte, timestamp uint32, elapsed float64) (tone, leve
 	n := e.decode(packet)
 	for _, sample := range e.pcm[:n] {
 		e.put(float64(sample))
+		e.energy += float64(sample) * float64(sample) / opusClock
 	}
+	e.samples += uint64(n)
 	e.expected, e.started = timestamp+uint32(samples), true //nolint:gosec // at most 5760
 	if e.fresh < earStep {
 		return 0, 0, false

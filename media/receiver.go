@@ -270,7 +270,7 @@ func (r *Receiver) count(p *rtp.Packet, now time.Time) {
 	r.board.update(func(s *Stats) {
 		s.Packets++
 		s.Bytes += uint64(len(p.Payload))
-		s.Lost = uint64(lost)
+		s.Lost, s.Discarded = uint64(lost), uint64(r.late)
 		s.Jitter = r.jitter.milliseconds(r.codec.ClockRate)
 		r.board.bits.add(now, float64(len(p.Payload)*8))
 	})
@@ -329,12 +329,21 @@ func (r *Receiver) note(f Frame, now time.Time) {
 		r.earTime = f.Arrival
 		tone, level, heard = r.ear.hear(f.Data, f.Timestamp, elapsed)
 	}
+	emitted := uint64(1)
+	if f.Codec == webrtc.MimeTypeOpus {
+		emitted = uint64(opusDuration(f.Data))
+	}
 	number, read := uint32(0), false
 	if r.options.Strip && f.Key && f.Codec == webrtc.MimeTypeVP8 {
 		number, read = r.eye.read(f.Data, f.Width, f.Height, now)
 	}
 	r.board.update(func(s *Stats) {
 		s.Frames++
+		s.Waited += max(0, now.Sub(f.Arrival))
+		s.Emitted += emitted
+		if r.ear != nil {
+			s.Samples, s.Energy = r.ear.samples, r.ear.energy
+		}
 		r.board.frames.add(f.Timestamp, f.ClockRate, f.Arrival)
 		if s.FirstFrame.IsZero() {
 			s.FirstFrame = f.Arrival

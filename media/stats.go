@@ -20,6 +20,16 @@ type Stats struct {
 	Lost uint64
 	// Duplicates are packets that came again.
 	Duplicates uint64
+	// Discarded packets came when nobody waited for them any more; they are among the lost ones.
+	Discarded uint64
+	// Waited is the time that frames have spent here, from the arrival of their first packet until they were handed on, all
+	// together; Emitted are those frames, and for sound their samples at 48 kHz.
+	Waited  time.Duration
+	Emitted uint64
+	// Samples of sound were decoded, at 48 kHz, and Energy is theirs: the squares of the samples, full scale being 1, times
+	// their length in seconds.
+	Samples uint64
+	Energy  float64
 	// Jitter between arrivals as in RFC 3550 section 6.4.1, in milliseconds.
 	Jitter float64
 	// Bitrate of the payload over the last second, in bit/s.

@@ -53,8 +53,10 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 		return nil, err
 	}
 	codec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: videoClock}
+	t := newTrack(codec, o.StreamID, newPayloader(codec.MimeType))
+	t.EncodedBy("parley")
 	return &testVideo{
-		track:   newTrack(codec, o.StreamID, newPayloader(codec.MimeType)),
+		track:   t,
 		card:    card,
 		encoder: encoder,
 		rate:    rate,

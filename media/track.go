@@ -26,6 +26,7 @@ type track struct {
 	sequence  uint16
 	timeBase  uint32
 	last      time.Time // of a frame
+	measured  measured
 }
 
 // binding is one sender of a call.
@@ -103,10 +104,12 @@ func (t *track) Unbind(c webrtc.TrackLocalContext) error {
 func (t *track) write(frame []byte, ticks uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := time.Now()
+	t.measured.take(t.codec, frame, ticks, now)
 	if len(t.bindings) == 0 {
 		return
 	}
-	t.last = time.Now()
+	t.last = now
 	audio := t.Kind() == webrtc.RTPCodecTypeAudio
 	payloads := t.payloader.Payload(maxPayload, frame)
 	for i, payload := range payloads {

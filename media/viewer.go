@@ -43,6 +43,8 @@ type Viewer struct {
 	mu       sync.Mutex // guards what follows
 	queue    []Frame
 	waitsKey bool
+	stats    ViewerStats
+	seen     freezes
 	more     chan struct{} // has room for one
 }
 
@@ -144,7 +146,9 @@ func (v *Viewer) decoder(mime string) Decoder {
 }
 
 func (v *Viewer) decode(d Decoder, f Frame) {
+	begun := time.Now()
 	img, err := d.Decode(f.Data)
+	v.decoded(f, begun, err == nil && img != nil)
 	if err != nil {
 		v.o.Logger.Debug("picture left out", "codec", f.Codec, "error", err)
 		v.mu.Lock()

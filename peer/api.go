@@ -50,8 +50,9 @@ const maxKeepalive = 2 * time.Second
 func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.DisconnectedTimeout/3) }
 
 // newAPI sets Pion up for one call. It is the only place for Pion's settings.
-// counters count the RTP streams of the connection; bw sees them too.
-func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth, f *reroute) (*webrtc.API, error) {
+// counters count the RTP streams of the connection; bw sees them too, and a the
+// handshake.
+func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth, f *reroute, a *agreed) (*webrtc.API, error) {
 	engine, err := c.engine()
 	if err != nil {
 		return nil, err
@@ -67,6 +68,7 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *band
 		return nil, err
 	}
 	settings.SetICEBindingRequestHandler(f.requested)
+	settings.SetDTLSServerHelloMessageHook(a.hello)
 	return webrtc.NewAPI(
 		webrtc.WithMediaEngine(engine),
 		webrtc.WithInterceptorRegistry(interceptors),

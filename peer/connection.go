@@ -36,6 +36,7 @@ type connection struct {
 	tried   []Object       // pairs that were tried, in use or not; protected by Call.mu
 	readers sync.WaitGroup // goroutines of readFeedback
 	streams streams
+	agreed  agreed
 
 	mu       sync.Mutex // protects following
 	channels []*Channel // open ones
@@ -96,7 +97,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 		return nil, fmt.Errorf("failed to set up congestion control: %w", err)
 	}
 	follow := &reroute{patience: 2 * cfg.keepalive()}
-	api, err := newAPI(cfg, n, logs, c.meter, c.bw, follow)
+	api, err := newAPI(cfg, n, logs, c.meter, c.bw, follow, &c.agreed)
 	if err != nil {
 		_ = c.bw.Close()
 		return nil, err
@@ -115,6 +116,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	c.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(
 		func(p *webrtc.ICECandidatePair) {
 			follow.selected.Store(p)
+			c.agreed.selected()
 			c.post(pairSelected{p})
 		})
 	return c, nil
@@ -194,6 +196,7 @@ func (c *connection) takeAnswer(cfg *Config, d *Description) error {
 	}
 	if c.setup == "" {
 		c.setup = opposite(setupOf(d.sdp))
+		c.agreed.as(c.setup)
 	}
 	c.know(cfg, d)
 	return nil
@@ -233,6 +236,7 @@ func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.Trac
 	}
 	if c.setup == "" {
 		c.setup = setupOf(answer.SDP)
+		c.agreed.as(c.setup)
 	}
 	c.heed(d)
 	c.sections = d.Sections

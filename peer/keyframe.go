@@ -36,11 +36,20 @@ func (k *keyWait) keeps(mime string, payload []byte, now time.Time) bool {
 // beginsKeyFrame tells if the payload of an RTP packet is the first of a picture that needs no other one. Of what it
 // does not know it says so too.
 func beginsKeyFrame(mime string, payload []byte) bool {
-	begins := map[string]func([]byte) bool{
-		strings.ToLower(webrtc.MimeTypeVP8): beginsKeyVP8, strings.ToLower(webrtc.MimeTypeVP9): beginsKeyVP9,
-		strings.ToLower(webrtc.MimeTypeH264): beginsKeyH264, strings.ToLower(webrtc.MimeTypeAV1): beginsKeyAV1,
-	}[strings.ToLower(mime)]
-	return begins == nil || len(payload) > 0 && begins(payload)
+	begins := func([]byte) bool { return true }
+	switch {
+	case len(payload) == 0:
+		return false
+	case strings.EqualFold(mime, webrtc.MimeTypeVP8):
+		begins = beginsKeyVP8
+	case strings.EqualFold(mime, webrtc.MimeTypeVP9):
+		begins = beginsKeyVP9
+	case strings.EqualFold(mime, webrtc.MimeTypeH264):
+		begins = beginsKeyH264
+	case strings.EqualFold(mime, webrtc.MimeTypeAV1):
+		begins = beginsKeyAV1
+	}
+	return begins(payload)
 }
 
 // beginsKeyVP8: RFC 7741 §4.2 and §4.3.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -25,9 +26,12 @@ type meter struct {
 type rtpOut struct {
 	info                interceptor.StreamInfo
 	packets, bytes      uint64 // of the stream and of its retransmissions
-	headers             uint64 // bytes of RTP headers
+	headers             uint64 // bytes of RTP headers and padding, which W3C counts together
 	again, againBytes   uint64 // retransmitted
-	frames              uint64 // video: that ended in a marker
+	frames, huge        uint64 // video: that ended in a marker; of more than 2.5 times the usual size
+	keys                uint64 // frames that stand on their own
+	keyAt               uint32 // timestamp of the latest
+	frameBytes, inFrame uint64 // of all whole frames, and of the one that is being sent
 	plis, firs, nacks   uint64 // that came in
 	reports             [8]sentReport
 	nextReport          int
@@ -54,6 +58,7 @@ type rtpIn struct {
 	first, highest    int64 // sequence numbers, unwrapped
 	packets           uint64
 	bytes, headers    uint64
+	empty             uint64 // packets of padding alone, by which browsers find out what a path carries
 	last              time.Time
 	transit           float64 // RFC 3550 §6.4.1, in units of the clock rate
 	jitter            float64
@@ -86,31 +91,46 @@ func (m *meter) BindLocalStream(info *interceptor.StreamInfo, next interceptor.R
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		n, err := next.Write(h, payload, a)
 		if err == nil {
-			m.sent(o, h, len(payload))
+			m.sent(o, h, payload)
 		}
 		return n, err
 	})
 }
 
-func (m *meter) sent(o *rtpOut, h *rtp.Header, payload int) {
+func (m *meter) sent(o *rtpOut, h *rtp.Header, payload []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o.packets++
-	o.bytes += uint64(payload)
-	o.headers += uint64(h.MarshalSize())
+	o.bytes += uint64(len(payload))
+	o.headers += uint64(h.MarshalSize() + int(h.PaddingSize))
 	if o.packets == 1 {
 		o.firstSent, o.lastSent = int64(h.SequenceNumber), int64(h.SequenceNumber)-1
 	}
 	number := unwrap(o.lastSent, h.SequenceNumber)
 	if h.SSRC != o.info.SSRC || number <= o.lastSent {
 		o.again++
-		o.againBytes += uint64(payload)
+		o.againBytes += uint64(len(payload))
 		return
 	}
 	o.lastSent = number
-	if h.Marker {
-		o.frames++
+	if strings.HasPrefix(o.info.MimeType, "video/") {
+		o.frame(h, payload)
 	}
+}
+
+// frame counts pictures.
+func (o *rtpOut) frame(h *rtp.Header, payload []byte) {
+	if (o.keys == 0 || h.Timestamp != o.keyAt) && beginsKeyFrame(o.info.MimeType, payload) {
+		o.keys, o.keyAt = o.keys+1, h.Timestamp
+	}
+	o.inFrame += uint64(len(payload))
+	if !h.Marker {
+		return
+	}
+	if 2*o.inFrame*o.frames > 5*o.frameBytes && o.frames > 0 {
+		o.huge++
+	}
+	o.frames, o.frameBytes, o.inFrame = o.frames+1, o.frameBytes+o.inFrame, 0
 }
 
 // unwrap is the sequence number nearest to near that ends in low.
@@ -135,7 +155,7 @@ func (m *meter) BindRemoteStream(info *interceptor.StreamInfo, next interceptor.
 			a = interceptor.Attributes{}
 		}
 		if h, err := a.GetRTPHeader(b[:n]); err == nil {
-			m.received(i, h, n)
+			m.received(i, h, n, padding(h, b[:n]))
 			if m.onRTP != nil {
 				m.onRTP(b[:n])
 			}
@@ -144,14 +164,26 @@ func (m *meter) BindRemoteStream(info *interceptor.StreamInfo, next interceptor.
 	})
 }
 
-func (m *meter) received(i *rtpIn, h *rtp.Header, size int) {
+// padding is how many bytes at the end of a packet are none of the payload's (RFC 3550 §5.1). Pion's header alone does not
+// know.
+func padding(h *rtp.Header, packet []byte) int {
+	if !h.Padding || len(packet) == 0 {
+		return 0
+	}
+	return min(int(packet[len(packet)-1]), max(0, len(packet)-h.MarshalSize()))
+}
+
+func (m *meter) received(i *rtpIn, h *rtp.Header, size, padding int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
 	header := h.MarshalSize()
 	i.packets++
-	i.headers += uint64(header)
-	i.bytes += uint64(max(0, size-header-int(h.PaddingSize)))
+	i.headers += uint64(header + padding)
+	i.bytes += uint64(max(0, size-header-padding))
+	if size <= header+padding {
+		i.empty++
+	}
 	if !i.started {
 		i.first, i.highest = int64(h.SequenceNumber), int64(h.SequenceNumber)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
 )
 
 // metered is a meter with a clock that the test moves.
@@ -29,6 +30,9 @@ func TestMeterCountsLoss(t *testing.T) {
 	at := uint32(math.MaxUint32 - 30)                                  // wraps too
 	for _, number := range []uint16{65533, 65534, 65535, 0, 3, 2, 4} { // 1 is lost, 2 is late
 		p := rtp.Packet{Header: rtp.Header{Version: 2, SSRC: 7, SequenceNumber: number, Timestamp: at}, Payload: make([]byte, 50)}
+		if number == 4 {
+			p.Padding, p.Header.PaddingSize = true, 9
+		}
 		raw, err := p.Marshal()
 		if err != nil {
 			t.Fatal(err)
@@ -40,8 +44,8 @@ func TestMeterCountsLoss(t *testing.T) {
 		*now, at = now.Add(20*time.Millisecond), at+20
 	}
 	i, _ := m.receiving(7)
-	if i.packets != 7 || i.bytes != 350 || i.headers != 84 || i.lost() != 1 {
-		t.Errorf("%d packets, %d bytes, %d of headers, %d lost; want 7, 350, 84, 1", i.packets, i.bytes, i.headers, i.lost())
+	if i.packets != 7 || i.bytes != 350 || i.headers != 84+9 || i.lost() != 1 {
+		t.Errorf("%d packets, %d bytes, %d of headers, %d lost; want 7, 350, 93, 1", i.packets, i.bytes, i.headers, i.lost())
 	}
 	if i.jitter > 1e-6 {
 		t.Errorf("packets that came on time have a jitter of %v", i.jitter)
@@ -53,7 +57,7 @@ func TestMeterEstimatesJitter(t *testing.T) {
 	m, now := metered()
 	i := &rtpIn{info: interceptor.StreamInfo{SSRC: 7, ClockRate: 90000}}
 	for n := range 2 {
-		m.received(i, &rtp.Header{SSRC: 7, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3000}, 100)
+		m.received(i, &rtp.Header{SSRC: 7, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3000}, 100, 0)
 		*now = now.Add(time.Second/30 + 16*time.Millisecond)
 	}
 	if got := i.jitter / 90000 * 1000; math.Abs(got-1) > 0.01 {
@@ -63,7 +67,7 @@ func TestMeterEstimatesJitter(t *testing.T) {
 
 func TestMeterMeasuresRoundTrips(t *testing.T) {
 	m, now := metered()
-	writer := m.BindLocalStream(&interceptor.StreamInfo{SSRC: 7, SSRCRetransmission: 8, ClockRate: 90000}, interceptor.RTPWriterFunc(
+	writer := m.BindLocalStream(&interceptor.StreamInfo{SSRC: 7, SSRCRetransmission: 8, ClockRate: 90000, MimeType: webrtc.MimeTypeVP8}, interceptor.RTPWriterFunc(
 		func(_ *rtp.Header, p []byte, _ interceptor.Attributes) (int, error) { return len(p), nil }))
 	for _, h := range []rtp.Header{
 		{SSRC: 7, SequenceNumber: 65535, Marker: true}, {SSRC: 7, SequenceNumber: 0, Marker: true},
@@ -91,5 +95,22 @@ func TestMeterMeasuresRoundTrips(t *testing.T) {
 	m.heard([]rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSenderReport: 99}}}})
 	if o, _ := m.sending(7); o.measurements != 1 {
 		t.Error("a report of a sender report that was not sent was taken for a round trip")
+	}
+}
+
+// A picture of more than two and a half times the usual size is huge, and key frames are counted once.
+func TestMeterCountsPictures(t *testing.T) {
+	m, _ := metered()
+	writer := m.BindLocalStream(&interceptor.StreamInfo{SSRC: 7, ClockRate: 90000, MimeType: webrtc.MimeTypeVP8}, interceptor.RTPWriterFunc(
+		func(_ *rtp.Header, p []byte, _ interceptor.Attributes) (int, error) { return len(p), nil }))
+	key, other := []byte{0x10, 0x10, 0, 0}, []byte{0x10, 0x11, 0, 0}
+	for n, payload := range [][]byte{key, other, other, append(key, make([]byte, 7)...), other} {
+		h := rtp.Header{SSRC: 7, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3000, Marker: true}
+		if _, err := writer.Write(&h, payload, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o, _ := m.sending(7); o.frames != 5 || o.keys != 2 || o.huge != 1 {
+		t.Errorf("%d frames, %d of them key frames and %d huge; want 5, 2, 1", o.frames, o.keys, o.huge)
 	}
 }

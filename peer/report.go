@@ -36,7 +36,9 @@ func (c *connection) report(prefix string) Report {
 	r.transport()
 	out, in := c.streams.all(c.pc)
 	for _, s := range out {
-		r.outgoing(s)
+		for _, layer := range s.all() {
+			r.outgoing(outStream{layer, s.sender, s.mid})
+		}
 	}
 	for _, s := range in {
 		r.incoming(s)
@@ -63,6 +65,7 @@ func (r *report) transport() {
 	if dtls.State() == webrtc.DTLSTransportStateConnected {
 		t["tlsVersion"] = "FEFD" // Pion speaks DTLS 1.2 alone
 	}
+	r.agreed.report(t)
 	if id := r.localCertificate(); id != "" {
 		t["localCertificateId"] = id
 	}
@@ -165,6 +168,9 @@ func (c *connection) selected() Object {
 	if s.ResponsesReceived > 0 {
 		p["responsesReceived"] = s.ResponsesReceived
 		p["currentRoundTripTime"], p["totalRoundTripTime"] = s.CurrentRoundTripTime, s.TotalRoundTripTime
+	}
+	if estimate := c.bw.estimate(); estimate > 0 {
+		p["availableOutgoingBitrate"] = estimate
 	}
 	return p
 }

@@ -13,30 +13,54 @@ func (r *report) outgoing(out outStream) {
 	if ssrc == 0 {
 		return
 	}
-	source := r.add("media-source", fmt.Sprintf("S%d", ssrc), Object{"kind": kind, "trackIdentifier": out.ID()})
+	attached := out.current() != nil
+	source := r.source(out, ssrc, attached)
 	s, ok := r.meter.sending(ssrc)
 	if !ok {
 		return
 	}
 	id := fmt.Sprintf("O%d", ssrc)
 	o := Object{
-		"kind": kind, "ssrc": ssrc, "mid": mid, "transportId": r.prefix + "T", "mediaSourceId": source,
-		"active":      !out.paused.Load(),
+		"kind": kind, "ssrc": ssrc, "mid": mid, "transportId": r.prefix + "T",
+		"active":      attached && !out.quiet(),
 		"packetsSent": s.packets, "bytesSent": s.bytes, "headerBytesSent": s.headers,
 		"retransmittedPacketsSent": s.again, "retransmittedBytesSent": s.againBytes,
 		"nackCount": s.nacks,
+	}
+	if source != "" {
+		o["mediaSourceId"] = source
+	}
+	if out.RID() != "" {
+		o["rid"] = out.RID()
 	}
 	if rtx := s.info.SSRCRetransmission; rtx != 0 {
 		o["rtxSsrc"] = rtx
 	}
 	if kind == "video" {
-		o["framesSent"], o["pliCount"], o["firCount"] = s.frames, s.plis, s.firs
+		o["framesSent"], o["keyFramesSent"], o["hugeFramesSent"] = s.frames, s.keys, s.huge
+		o["pliCount"], o["firCount"] = s.plis, s.firs
 	}
 	o["codecId"] = r.codec(codec)
 	if s.heard {
 		o["remoteId"] = r.remoteInbound(kind, id, ssrc, s, o["codecId"])
 	}
 	r.add("outbound-rtp", id, o)
+}
+
+// source adds the media-source of a stream and returns its id, "" if none is
+// attached. Layers have one together.
+func (r *report) source(out outStream, ssrc uint32, attached bool) string {
+	if !attached {
+		return ""
+	}
+	if l := out.layer; l != nil && l.first != nil {
+		ssrc, _ = l.first.bind()
+	}
+	id := fmt.Sprintf("S%d", ssrc)
+	if r.has(r.prefix + id) {
+		return r.prefix + id
+	}
+	return r.add("media-source", id, Object{"kind": out.Kind().String(), "trackIdentifier": out.ID()})
 }
 
 func (r *report) remoteInbound(kind, local string, ssrc uint32, s rtpOut, codec any) string {
@@ -78,7 +102,7 @@ func (r *report) incoming(in inStream) {
 	if kind == "video" {
 		o["pliCount"], o["firCount"] = i.plis, i.firs
 	}
-	r.retransmissions(o, i)
+	r.retransmissions(o, i, uint32(track.RtxSSRC()))
 	if i.told {
 		o["remoteId"] = r.remoteOutbound(kind, id, ssrc, i, o["codecId"])
 	}
@@ -86,16 +110,18 @@ func (r *report) incoming(in inStream) {
 }
 
 // retransmissions adds those that came in a stream of their own (RFC 4588).
-func (r *report) retransmissions(o Object, i rtpIn) {
-	rtx, ok := r.meter.receiving(i.info.SSRCRetransmission)
-	if i.info.SSRCRetransmission == 0 || !ok {
+func (r *report) retransmissions(o Object, i rtpIn, ssrc uint32) {
+	if ssrc == 0 {
 		return
 	}
-	o["rtxSsrc"] = i.info.SSRCRetransmission
-	o["retransmittedPacketsReceived"], o["retransmittedBytesReceived"] = rtx.packets, rtx.bytes
+	o["rtxSsrc"] = ssrc
+	rtx, _ := r.meter.receiving(ssrc) // nothing may have come in it
+	again := rtx.packets - rtx.empty
+	o["retransmittedPacketsReceived"], o["retransmittedBytesReceived"] = again, rtx.bytes
 	o["packetsReceived"], o["bytesReceived"] = i.packets+rtx.packets, i.bytes+rtx.bytes
 	o["headerBytesReceived"] = i.headers + rtx.headers
-	o["packetsLost"] = i.lost() - int64(rtx.packets)
+	// Some repeat what was not lost, to find out what the path carries.
+	o["packetsLost"] = max(i.lost()-int64(again), min(i.lost(), 0))
 }
 
 func (r *report) remoteOutbound(kind, local string, ssrc uint32, i rtpIn, codec any) string {

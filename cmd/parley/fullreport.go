@@ -3,12 +3,14 @@ package main
 import (
 	"math"
 
+	"github.com/pion/webrtc/v4"
+
 	"parley/media"
 	"parley/peer"
 )
 
-// fullReport is the report of a call by W3C's names, with what its receivers
-// have measured of whole frames.
+// fullReport is the report of a call by W3C's names, with what its receivers,
+// its sources and who shows the picture have measured.
 func (c *session) fullReport(r peer.Report) peer.Report {
 	for _, s := range c.received() {
 		for _, o := range r {
@@ -17,15 +19,37 @@ func (c *session) fullReport(r peer.Report) peer.Report {
 			}
 		}
 	}
+	c.mu.Lock()
+	viewers := c.viewers
+	c.mu.Unlock()
+	for _, v := range viewers {
+		s := v.Stats()
+		for _, o := range r {
+			if o["type"] == "inbound-rtp" && o["ssrc"] == s.SSRC {
+				addDecoded(o, s)
+			}
+		}
+	}
+	for _, kind := range kinds() {
+		c.addSources(r, kind)
+	}
 	return r
 }
 
 // addFrames adds the members of RTCInboundRtpStreamStats that need whole frames.
 // keyFramesReceived is not W3C's, which counts decoded ones alone.
 func addFrames(o peer.Object, s media.Stats) {
+	o["packetsDiscarded"] = s.Discarded
+	if s.Emitted > 0 {
+		o["jitterBufferDelay"], o["jitterBufferEmittedCount"] = s.Waited.Seconds()*perEmitted(s), s.Emitted
+	}
 	if s.Kind == "audio" {
 		if s.Level > -100 && s.Level < 0 {
 			o["audioLevel"] = math.Pow(10, s.Level/20)
+		}
+		if s.Samples > 0 {
+			o["totalSamplesReceived"], o["totalSamplesDuration"] = s.Samples, float64(s.Samples)/opusRate
+			o["totalAudioEnergy"] = s.Energy
 		}
 		return
 	}
@@ -35,5 +59,83 @@ func addFrames(o peer.Object, s media.Stats) {
 	}
 	if s.Width > 0 {
 		o["frameWidth"], o["frameHeight"] = s.Width, s.Height
+	}
+}
+
+// opusRate is what sound is counted in, in samples a second.
+const opusRate = 48000
+
+// perEmitted is how many of what is emitted a frame is: each sample of a packet has waited as long as the packet.
+func perEmitted(s media.Stats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
+
+// addDecoded adds what who shows the picture has measured.
+func addDecoded(o peer.Object, s media.ViewerStats) {
+	o["framesDecoded"], o["keyFramesDecoded"], o["totalDecodeTime"] = s.Frames, s.KeyFrames, s.Took.Seconds()
+	o["freezeCount"], o["totalFreezesDuration"] = s.Freezes, s.Frozen.Seconds()
+}
+
+// measuredSource is a source that knows what it has made.
+type measuredSource interface{ SourceStats() media.SourceStats }
+
+// addSources adds what the source of a kind that is sent now has measured, and each of its layers.
+func (c *session) addSources(r peer.Report, kind string) {
+	sent := c.sending(kind)
+	layers := map[any]any{nil: sent} // by RID; a stream by itself has none
+	if l, ok := sent.(interface{ Layers() []webrtc.TrackLocal }); ok && len(l.Layers()) > 0 {
+		for _, layer := range l.Layers() {
+			layers[layer.RID()], layers[nil] = layer, layer // the last is the largest
+		}
+	}
+	for _, o := range r {
+		if o["kind"] != kind || o["mediaSourceId"] == nil && o["type"] != "media-source" {
+			continue
+		}
+		source, ok := layers[o["rid"]].(measuredSource)
+		if !ok {
+			continue
+		}
+		if s := source.SourceStats(); o["type"] == "media-source" {
+			addSource(o, s)
+		} else {
+			addEncoded(o, s)
+		}
+	}
+}
+
+// addSource adds the members of RTCAudioSourceStats and RTCVideoSourceStats.
+func addSource(o peer.Object, s media.SourceStats) {
+	if o["kind"] == "audio" {
+		if s.Duration > 0 {
+			o["totalSamplesDuration"] = s.Duration.Seconds()
+		}
+		return
+	}
+	o["frames"] = s.Frames
+	addPicture(o, "width", "height", s)
+}
+
+func addPicture(o peer.Object, width, height string, s media.SourceStats) {
+	if s.Width > 0 {
+		o[width], o[height] = s.Width, s.Height
+	}
+	if s.FrameRate > 0 {
+		o["framesPerSecond"] = s.FrameRate
+	}
+}
+
+// addEncoded adds the members of RTCOutboundRtpStreamStats that an encoder knows. What it encodes is sent at once.
+func addEncoded(o peer.Object, s media.SourceStats) {
+	if o["kind"] != "video" {
+		return
+	}
+	addPicture(o, "frameWidth", "frameHeight", s)
+	if s.Encoder != "" {
+		o["framesEncoded"], o["keyFramesEncoded"], o["encoderImplementation"] = o["framesSent"], o["keyFramesSent"], s.Encoder
+	}
+	if s.Bitrate > 0 {
+		o["targetBitrate"] = s.Bitrate
+	}
+	if s.Limitation != "" {
+		o["qualityLimitationReason"] = s.Limitation
 	}
 }

@@ -51,6 +51,7 @@ type session struct {
 
 	mu        sync.Mutex // protects following
 	receivers []*media.Receiver
+	viewers   []*media.Viewer
 	onStage   map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
 	playing   map[webrtc.TrackLocal]func() // sources, with what stops them
 	turns     map[string][]func(func())    // changes of what is sent, by kind, the first of them under way

@@ -73,6 +73,9 @@ func (c *session) watchTrack(e peer.TrackReceived, request func()) media.FrameSi
 		NewDecoder: c.watcher.newDecoder, Show: c.watcher.show, RequestKeyFrame: request,
 		Tell: func(sentence string) { c.report.warn("%s", printable(sentence)) }, Logger: c.logger,
 	})
+	c.mu.Lock()
+	c.viewers = append(c.viewers, v)
+	c.mu.Unlock()
 	c.work.Go(func() { v.Run(c.ctx) })
 	return v
 }

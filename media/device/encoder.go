@@ -40,6 +40,14 @@ func codecs() []string {
 	return append(all, webrtc.MimeTypeOpus)
 }
 
+// encoderName is the library that encodes to a codec.
+func encoderName(mime string) string {
+	if mime == webrtc.MimeTypeH264 {
+		return "OpenH264"
+	}
+	return "libvpx"
+}
+
 func newEncoder(mime string, width, height int, rate float64, bitrate int) (pictureEncoder, error) {
 	build := videoCodecs()[mime]
 	if build == nil {

@@ -24,6 +24,8 @@ type stream struct {
 	mu     sync.Mutex // guards what follows
 	keyDue bool
 	wishes map[*videoSource]int // bit/s that the network of a call carries
+	target int                  // bit/s that the encoder is told last, 0 before
+	why    string               // SourceStats.Limitation
 
 	// The rest belongs to the goroutine that encodes.
 	encoder resizing
@@ -32,8 +34,10 @@ type stream struct {
 }
 
 func newStream(key streamKey, o VideoOptions) *stream {
+	live := media.NewLive(key.mime, o.StreamID)
+	live.EncodedBy(encoderName(key.mime))
 	return &stream{
-		key: key, live: media.NewLive(key.mime, o.StreamID), aim: o.Bitrate >> (2 * key.halved),
+		key: key, live: live, aim: o.Bitrate >> (2 * key.halved),
 		wishes: make(map[*videoSource]int), encoder: resizing{mime: key.mime},
 	}
 }
@@ -71,6 +75,32 @@ func (s *stream) take(fair int) (bitrate int, key bool) {
 	return bitrate, key
 }
 
+// limited notes what keeps the picture below what was asked for.
+func (s *stream) limited(bitrate, fair int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.aim
+	if asked == 0 {
+		asked = fair
+	}
+	s.target, s.why = bitrate, "none"
+	switch {
+	case s.ladder.machine > s.ladder.network:
+		s.why = "cpu"
+	case s.ladder.network > 0 || bitrate < asked:
+		s.why = "bandwidth"
+	}
+}
+
+// stats are those of what is sent.
+func (s *stream) stats() media.SourceStats {
+	all := s.live.SourceStats()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all.Bitrate, all.Limitation = s.target, s.why
+	return all
+}
+
 // send encodes a picture, unless nobody would see it, or it is one too many.
 func (s *stream) send(sizes *pyramid, rate float64, start time.Time) error {
 	if !s.live.Bound() || s.live.Full() {
@@ -81,8 +111,10 @@ func (s *stream) send(sizes *pyramid, rate float64, start time.Time) error {
 	}
 	full := sizes.halved(s.key.halved)
 	width, height := full.Rect.Dx(), full.Rect.Dy()
-	bitrate, key := s.take(fairBitrate(width, height, rate))
+	fair := fairBitrate(width, height, rate)
+	bitrate, key := s.take(fair)
 	step := s.ladder.step(width, height, rate, bitrate, full.at)
+	s.limited(bitrate, fair)
 	if s.count++; s.count%step.every != 0 && !key {
 		return nil
 	}

@@ -141,6 +141,16 @@ func (v *videoSource) Codec() string {
 	return v.hub.mimes[0]
 }
 
+// SourceStats is what has been measured of what it sends, or did.
+func (v *videoSource) SourceStats() media.SourceStats {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range v.bound {
+		return s.stats()
+	}
+	return media.SourceStats{}
+}
+
 // Codecs are the MIME types that it can send, the preferred first.
 func (v *videoSource) Codecs() []string { return slices.Clone(v.hub.mimes) }
 
