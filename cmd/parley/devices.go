@@ -65,6 +65,7 @@ func deviceRows(all device.Inventory) [][]string {
 	if len(rows) == 1 {
 		rows = nil // a heading over nothing
 	}
+	rows = append(rows, absentRows(all)...)
 	for _, p := range all.Problems {
 		rows = append(rows, []string{"problem: " + p})
 	}
@@ -73,6 +74,27 @@ func deviceRows(all device.Inventory) [][]string {
 	}
 	if len(rows) == 0 {
 		rows = [][]string{{"there is none"}}
+	}
+	return rows
+}
+
+// absentRows tell what this build could use, and did not find.
+func absentRows(all device.Inventory) (rows [][]string) {
+	if len(all.Codecs) == 0 {
+		return nil // it uses none, which is told as lacking
+	}
+	for _, class := range []struct {
+		found      int
+		name, next string
+	}{
+		{len(all.Cameras), "camera", "plug one in, or send --video test, or a file"},
+		{len(all.Microphones), "microphone", "plug one in, or send --audio test, or a file"},
+		{len(all.Speakers), "speaker", "plug one in, or keep what comes with --record"},
+		{len(all.Screens), "screen", "run it in a desktop that has $DISPLAY, of X11 or XWayland"},
+	} {
+		if class.found == 0 {
+			rows = append(rows, []string{"no " + class.name + " was found: " + class.next})
+		}
 	}
 	return rows
 }

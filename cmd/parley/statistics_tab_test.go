@@ -93,6 +93,10 @@ func differences(before, theirs, after statistics) (wrong []string) {
 				continue
 			}
 			b, c := theirs.find(other, "ssrc", a["ssrc"]), after.find(direction, "ssrc", a["ssrc"])
+			if b == nil || c == nil {
+				wrong = append(wrong, fmt.Sprintf("%v %s: only one of us has it", a["kind"], direction))
+				continue
+			}
 			if lossy(b) || lossy(c) {
 				continue // a busy machine loses packets on its own loopback
 			}
