@@ -82,7 +82,7 @@ func callFlags(timeout time.Duration) []cli.Flag {
 		durationFlag("linger", 500*time.Millisecond, "stay in the call for `D` once all expectations hold"),
 		durationFlag("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
 	}), inCategory("WHAT IS RECEIVED", []cli.Flag{
-		stringFlag("record", "", "what is received goes to `FILE` without re-encoding: .webm .mp4 .ivf .ogg .h264; "+
+		stringFlag("record", "", "what is received goes to `FILE` without re-encoding: .webm .mp4 .ivf .ogg .h264; of several pictures at once the one that began last; "+
 			"%p is the peer's name, %t the time of the call, %n a number that makes it new"),
 		stringFlag("show", "", "show received video in the terminal, the best way that it can; or by `HOW`: kitty, sixel, blocks, 256, or window (ffplay or mpv)"),
 		stringFlag("record-split", "", "begin another file when one has this `LENGTH`, 10m or 1h, or size, 500M or 2G"),
