@@ -225,7 +225,8 @@ func (c *Call) sendAnswer(ctx context.Context) error {
 		if conn.answerHeld {
 			return nil
 		}
-		text := conn.meant(c.offer.parts[i].answering(conn.pc.LocalDescription().SDP))
+		part := c.offer.parts[i]
+		text := conn.meant(rejecting(part.answering(conn.pc.LocalDescription().SDP), part.sdp))
 		answers = append(answers, widening(marked(text, answerName, conn.setup), conn.wideOurs))
 	}
 	return c.sent(c.cfg.Signaler.Answer(ctx, joined(c.offer, answers)))

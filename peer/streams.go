@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
@@ -30,6 +31,18 @@ func (s *streams) sends(out *outgoing, sender *webrtc.RTPSender) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.out = append(s.out, &outStream{outgoing: out, sender: sender})
+}
+
+// freeID is the ID of a track, or a variation of it if one of that stream has it already: Chromium takes no description
+// in which two tracks have one name.
+func (s *streams) freeID(t webrtc.TrackLocal) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := t.ID()
+	for n := 2; slices.ContainsFunc(s.out, func(o *outStream) bool { return o.id == id && o.stream == t.StreamID() }); n++ {
+		id = fmt.Sprintf("%s-%d", t.ID(), n)
+	}
+	return id
 }
 
 func (s *streams) receives(track *webrtc.TrackRemote, mid string) {

@@ -90,8 +90,9 @@ func sends(tracks []webrtc.TrackLocal, kind webrtc.RTPCodecType) bool {
 // those for which there is none.
 func (c *connection) answerTracks(cfg *Config, d *Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
 	room := map[webrtc.RTPCodecType]int{}
+	unspoken := c.unspoken()
 	for _, s := range d.Sections {
-		if !s.Rejected && s.Takes() {
+		if !s.Rejected && s.Takes() && !unspoken[s.Mid] {
 			room[s.Kind]++
 		}
 	}
@@ -120,6 +121,7 @@ func (c *connection) sendBy(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*w
 		out = newOutgoing(layers[0], c.post, c.held, c.bw.window.crowded)
 		out.layer = &layer{of: t}
 	}
+	out.id = c.streams.freeID(out)
 	sender, err := add(out)
 	if err != nil {
 		return fmt.Errorf("failed to add the %s track: %w", t.Kind(), err)
