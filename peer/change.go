@@ -305,7 +305,7 @@ func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error
 	sent, _ := c.streams.all(c.pc)
 	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
 	for _, out := range sent {
-		if out.kind == t.Kind() && out.current() == nil && out.fits(t) {
+		if out.kind == t.Kind() && out.current() == nil && out.fits(t) && !c.isClosed(out.mid) {
 			out.muted.Store(false)
 			return c.exchange(out.outgoing, t)
 		}
@@ -318,6 +318,11 @@ func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error
 		return err
 	}
 	return c.preferCodecs(cfg.VideoCodecs)
+}
+
+// isClosed tells if the other side has closed a section (port 0), for good.
+func (c *connection) isClosed(mid string) bool {
+	return slices.ContainsFunc(c.theirs, func(s Section) bool { return s.Mid == mid && s.Rejected })
 }
 
 // rehouse moves the tracks that wait for a section of their own into those of an

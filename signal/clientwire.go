@@ -266,8 +266,8 @@ func sdpText(value []byte) (string, error) {
 	switch {
 	case !ok || sdp == "":
 		return "", errors.New("it has no session description")
-	case len(sdp) > maxSDP:
-		return "", fmt.Errorf("its session description has %d bytes, more than %d", len(sdp), maxSDP)
+	case len(sdp) > maxTakenSDP:
+		return "", fmt.Errorf("its session description has %d bytes, more than %d", len(sdp), maxTakenSDP)
 	}
 	return sdp, nil
 }

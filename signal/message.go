@@ -60,6 +60,9 @@ const (
 	maxFrame = 64 << 10
 	// maxSDP bounds a session description. Browsers send 3 to 10 KiB; a frame of 64 KiB must hold it with its escapes.
 	maxSDP = 48 << 10
+	// maxTakenSDP bounds one that comes, maybe by a server without such bounds: Chromium's has 4 KiB for each picture that was
+	// ever added to a call.
+	maxTakenSDP = 2 * maxSDP
 	// maxCandidate bounds a candidate line; RFC 8839 candidates are below 200 bytes.
 	maxCandidate = 2 << 10
 	// maxText bounds the free text of an error.

@@ -174,6 +174,9 @@ func (c *session) receive(e peer.TrackReceived) {
 		if err := r.Run(c.ctx); err != nil {
 			c.fail(err)
 		}
+		if mirror != nil && c.ctx.Err() == nil {
+			c.call.RemoveTrack(mirror, nil) // the other side has ended what it sends back
+		}
 	})
 }
 
