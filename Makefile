@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults bulk interop reports lab codecs bench-signal bench-calls bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults bulk glare interop reports lab codecs bench-signal bench-calls bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -87,6 +87,11 @@ reports: deps
 # The faults that take long, as long as they may.
 faults:
 	PARLEY_FAULTS=full go test -count=1 -run 'TestFaults/7[46]' -v ./peer
+
+# Both sides call at once, fifty times in a row, in each pairing and browser.
+glare: deps
+	go test -count=1 -run TestBothCallAtOnce -v ./peer
+	PARLEY_GLARES=50 go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley
 
 # A gigabyte through pipe and send, to and from Chromium and Firefox too, and
 # files of 100 MiB: that all of it comes, and what memory that takes.

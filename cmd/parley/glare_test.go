@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"slices"
+	"strconv"
 	"testing"
 
 	"parley/signal/web/webtest"
@@ -40,29 +43,51 @@ const holdOffers = `(() => {
 	window[Symbol.for('held')] = held;
 })();`
 
-// TestGlareWithATab: a tab and a terminal call each other at once. Whose offer
-// stands is decided by name, so both outcomes are tried; what comes of it is one
-// call with everything in it.
+// glares are the names of the terminal in calls that cross those of "tab": one before
+// it and one after it in turn, as whose offer stands is decided by name. PARLEY_GLARES
+// is how many, 2 if it is not set.
+func glares(t *testing.T) []string {
+	n := 2
+	if s := os.Getenv("PARLEY_GLARES"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return slices.Repeat([]string{"alice", "zoe"}, (n+1)/2)[:n]
+}
+
+// cross calls the tab and has the tab call at the same moment, by call.
+func cross(t *testing.T, tab *webtest.Tab, name, server string, call func(), flags ...string) *process {
+	p := terminal(t, append([]string{"call", "tab", "--as", name, "--server", server, "--timeout", "60s", "--linger", "2m"}, flags...)...)
+	tab.Wait(`window[Symbol.for('held')].length > 0`)
+	call()
+	return p
+}
+
+// TestGlareWithATab: a tab and a terminal call each other at once. What comes of it
+// is one call with everything in it.
 func TestGlareWithATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := serving(t)
-		for _, name := range []string{"alice", "zoe"} { // before and after "tab"
+		for _, name := range glares(t) {
 			tab := b.NewTab()
 			tab.Preload(holdOffers)
 			tab.Go(page + "/?as=tab")
 			idle(tab)
-			p := terminal(t, "call", "tab", "--as", name, "--server", server, "--video", "test", "--audio", "tone:600", "--say", "from "+name,
-				"--expect", "text=from tab", "--expect", "video.frames>=10", "--timeout", "60s", "--linger", "2m")
-			tab.Wait(`window[Symbol.for('held')].length > 0`)
-			tab.Type("#callToUsernameInput", name)
-			tab.Click("#callBtn")
+			p := cross(t, tab, name, server, func() {
+				tab.Type("#callToUsernameInput", name)
+				tab.Click("#callBtn")
+			}, "--video", "test", "--audio", "tone:600", "--say", "from "+name,
+				"--expect", "text=from tab", "--expect", "video.frames>=10", "--expect", microphone(b))
 			talking(tab)
 			chatHas(tab, "from "+name)
 			tab.Type("#msgInput", "from tab")
 			tab.Click("#sendMsgBtn")
 			seesAndHears(t, tab, 600)
-			p.says(t, "held: text")
-			p.says(t, "held: video.frames")
+			for _, check := range []string{"text", "video.frames", "audio.tone"} {
+				p.says(t, "held: "+check)
+			}
 			tab.Click("#hangUpBtn")
 			p.ends(t, 0)
 			tab.NoErrors()
@@ -77,21 +102,48 @@ func TestGlareWithATab(t *testing.T) {
 func TestGlareWithTheOriginalPage(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		_, server := serving(t)
-		url := originals(t) + "/text.html?as=tab&server=" + server
-		for _, name := range []string{"alice", "zoe"} {
-			tab := b.NewTab()
-			tab.Preload(holdOffers)
-			tab.Go(url)
-			tab.Wait(`document.title === 'ready'`)
-			p := terminal(t, "call", "tab", "--as", name, "--server", server, "--say", "hello page",
-				"--expect", "text=hello terminal", "--timeout", "60s", "--linger", "2m")
-			tab.Wait(`window[Symbol.for('held')].length > 0`)
-			if err := tab.Eval(`call('`+name+`')`, nil); err != nil {
-				t.Fatal(err)
-			}
+		at := originals(t)
+		for _, name := range glares(t) {
+			tab := ready(b, at+"/text.html?as=tab&server="+server)
+			p := cross(t, tab, name, server, func() { calls(t, tab, name) }, "--say", "hello page", "--expect", "text=hello terminal")
 			textBothWays(t, tab, p)
 			interruptProcess(t, p)
 			tab.Close()
 		}
 	})
+}
+
+// TestGlareWithTheOriginalVideoPage: picture and sound come through both ways.
+func TestGlareWithTheOriginalVideoPage(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		_, server := serving(t)
+		at := originals(t)
+		for _, name := range glares(t) {
+			tab := ready(b, at+"/video.html?as=tab&server="+server)
+			p := cross(t, tab, name, server, func() { calls(t, tab, name) }, "--video", "test", "--audio", "tone:500",
+				"--expect", "video.frames>=10", "--expect", microphone(b))
+			seesAndHears(t, tab, 500)
+			p.says(t, "held: video.frames")
+			p.says(t, "held: audio.tone")
+			interruptProcess(t, p)
+			tab.Close()
+		}
+	})
+}
+
+// ready opens an original page that keeps back the offers that come to it.
+func ready(b *webtest.Browser, url string) *webtest.Tab {
+	tab := b.NewTab()
+	tab.Preload(holdOffers)
+	tab.Go(url)
+	tab.Wait(`document.title === 'ready'`)
+	return tab
+}
+
+// calls has an original page call.
+func calls(t *testing.T, tab *webtest.Tab, name string) {
+	t.Helper()
+	if err := tab.Eval(`call('`+name+`')`, nil); err != nil {
+		t.Fatal(err)
+	}
 }
