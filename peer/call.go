@@ -60,6 +60,7 @@ type Call struct {
 	wishesICE bool                       // the wish that is out is for a restart
 	asking    time.Time                  // when the latest offer or wish was said
 	again     int                        // how often it was said again
+	missed    bool                       // missCandidates has told
 }
 
 // Posted by the methods of Call.
@@ -184,10 +185,20 @@ func (c *Call) look(ctx context.Context) {
 	}
 	c.sayAgain(ctx)
 	c.seekPath(ctx)
+	c.missCandidates()
 	for _, conn := range c.conns {
 		if conn.remoteSet && conn.state != webrtc.PeerConnectionStateConnected {
 			c.notePairs(conn)
 		}
+	}
+}
+
+// missCandidates tells once, ahead of the end, that the other side seems to be stuck.
+// It is no end yet, because candidates may come later than that (RFC 8863).
+func (c *Call) missCandidates() {
+	if !c.missed && c.conns[0].progress.stuck() && time.Since(c.offered) >= 2*c.cfg.patience {
+		c.missed = true
+		c.cfg.OnEvent(Warned{"none of the other side's candidates has come yet; " + stuckHint})
 	}
 }
 

@@ -34,6 +34,21 @@ type progress struct {
 	crossed       bool // an offer of the other side was ignored for ours
 }
 
+// stuckHint is for what Chromium 156 does now and then, when it has to take an offer back
+// before its first candidate: the port allocator stops with the transport of that
+// offer while its list of networks is on the way (FilteringNetworkManager), and the
+// next one waits for that list for ever. The page says that it gathers, and tells no
+// candidate. Nothing that comes to the page wakes it: tried were candidates, the offer
+// once more, an ICE restart by either side, new sections with new mids beside the old
+// ones or in their place, and one transport for each.
+const stuckHint = "it called at the same moment, and its browser seems not to have survived taking that back: " +
+	"load its page again, and call again"
+
+// stuck tells if the other side seems to be so.
+func (p *progress) stuck() bool {
+	return p.answered && p.crossed && !p.reached && total(p.remote) == 0
+}
+
 // described counts the candidates in a description.
 func (p *progress) described(d *Description) {
 	for line := range strings.Lines(d.sdp) {
@@ -58,11 +73,8 @@ func (p *progress) why(warning string) error {
 		return fmt.Errorf("no answer came to the offer; does the other side answer calls")
 	case p.reached:
 		return fmt.Errorf("the addresses reach each other, but the DTLS handshake failed: %s", orUnknown(warning))
-	case total(p.remote) == 0 && p.crossed:
-		// Chromium 156 does so in one of some seventy glares, and an ICE restart
-		// does not wake it: it takes its offer back, begins to gather, and tells none.
-		return fmt.Errorf("no connection: none of the other side's candidates arrived; it called at the same moment, and its browser " +
-			"seems not to have survived taking that back: load its page again")
+	case p.stuck():
+		return fmt.Errorf("no connection: none of the other side's candidates arrived; %s", stuckHint)
 	case total(p.remote) == 0:
 		return fmt.Errorf("no connection: %s of ours, none of the other side's arrived; does its signaling pass candidates on",
 			count(p.local))

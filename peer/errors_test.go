@@ -1,8 +1,12 @@
 package peer
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
 )
 
 // The sentence names what is missing, and what to do.
@@ -19,5 +23,38 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 		if got := p.why("refused").Error(); !strings.Contains(got, want) {
 			t.Errorf("%q, want %q in it", got, want)
 		}
+	}
+}
+
+// stuckPage calls at the same moment, takes that back, and tells no candidate.
+type stuckPage struct{ *originalPage }
+
+func (p stuckPage) Offer(_ context.Context, sdp string) error {
+	p.peer.DeliverOffer(strings.Replace(sdp, "s=parley", "s=-", 1)) // as if it were its own
+	err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp})
+	if err != nil {
+		return err
+	}
+	answer, err := p.pc.CreateAnswer(nil)
+	if err == nil {
+		err = p.pc.SetLocalDescription(answer)
+	}
+	p.peer.DeliverAnswer(answer.SDP)
+	return err
+}
+
+func (p stuckPage) Candidate(context.Context, webrtc.ICECandidateInit) error { return nil }
+
+// Whoever waits for such a page is told what to do, before the call ends for it.
+func TestAStuckPageIsToldOf(t *testing.T) {
+	page := stuckPage{newOriginalPage(t)}
+	s := newSide(t, "terminal", Config{Signaler: page, Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}})
+	s.call.cfg.patience = time.Second
+	page.peer = s.call
+	s.start()
+	await(s, func(w Warned) bool { return strings.Contains(w.Text, "load its page again") })
+	s.stop() // or it ends with that when it fails
+	if end, err := s.awaitEnd(); end != WeLeft || err != nil {
+		t.Errorf("it ended with %v, %v, and was to wait", end, err)
 	}
 }

@@ -33,7 +33,7 @@ const holdOffers = `(() => {
 		send(data) {
 			super.send(data);
 			// Not before the page has its own candidates: Chromium 156, made to take
-			// back an offer while it looks for the first, now and then never finds any.
+			// back an offer before the first, now and then never finds any (peer/errors.go).
 			if (String(data).includes('"type":"candidate"') && !sent) {
 				sent = true;
 				for (const e of held.splice(0)) setTimeout(() => this.deliver(e));
