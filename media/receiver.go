@@ -52,6 +52,11 @@ type ReceiverOptions struct {
 	// default, 10 s at most. Frames after a loss come that much later.
 	Wait time.Duration
 
+	// RTT is the round trip to the other end now, 0 while it is not known. It is called about once a second, for video
+	// alone: a picture waits for as long as a retransmission takes, if that is longer than Wait, up to 2 s. Nil is never
+	// known.
+	RTT func() time.Duration
+
 	// WaitPackets is how many packets wait behind a missing one: 512 by default and at most 1000.
 	WaitPackets int
 
@@ -66,6 +71,8 @@ type ReceiverOptions struct {
 const (
 	defaultWait        = 250 * time.Millisecond
 	maxWait            = 10 * time.Second
+	maxRepeatWait      = 2 * time.Second        // for a retransmission; a picture that stands longer is better begun anew
+	repeatDelay        = 150 * time.Millisecond // until a loss is asked for, and some jitter
 	defaultWaitPackets = 512
 	maxWaitPackets     = 1000
 	maxBadReads        = 1000 // in a row; then reading will not get better
@@ -94,7 +101,8 @@ type Receiver struct {
 	ear       *ear
 	earTime   time.Time
 	eye       eye
-	failed    []bool // sinks that returned an error
+	failed    []bool    // sinks that returned an error
+	looked    time.Time // at the round trip, last
 }
 
 // NewReceiver returns a Receiver for track. Run does the work.
@@ -163,6 +171,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 // read is the loop of Run.
 func (r *Receiver) read(ctx context.Context) error {
 	for bad := 0; ; {
+		r.follow(time.Now())
 		r.deadline.set(r.reorder.deadline())
 		packet, _, err := r.track.ReadRTP()
 		now := time.Now()
@@ -185,6 +194,19 @@ func (r *Receiver) read(ctx context.Context) error {
 		r.reorder.expire(now, r.assembler.push)
 		r.requests.poll(now)
 	}
+}
+
+// follow makes the wait for a missing packet as long as one more try takes, and half of one: the request may get lost.
+func (r *Receiver) follow(now time.Time) {
+	if r.options.RTT == nil || r.track.Kind() != webrtc.RTPCodecTypeVideo || now.Sub(r.looked) < time.Second {
+		return
+	}
+	r.looked = now
+	wait := min(r.options.Wait, maxWait)
+	if rtt := r.options.RTT(); rtt > 0 {
+		wait = max(wait, min(rtt+rtt/2+repeatDelay, maxRepeatWait))
+	}
+	r.reorder.wait = wait
 }
 
 func isTimeout(err error) bool {

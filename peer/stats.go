@@ -61,6 +61,19 @@ func (c *Call) Stats() Stats {
 	return s
 }
 
+// RTT is the round trip of the selected candidate pair, by STUN, 0 while it is not
+// measured. It may be called from any goroutine.
+func (c *Call) RTT() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.live {
+		if rtt := conn.rtt(); rtt != nil {
+			return *rtt
+		}
+	}
+	return 0
+}
+
 // measured is what the connections have measured.
 func measured(conns []*connection) Stats {
 	var s Stats

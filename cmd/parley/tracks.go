@@ -160,7 +160,7 @@ func (c *session) receive(e peer.TrackReceived) {
 		sinks, wait = append(sinks, voice), playWait
 	}
 	r = media.NewReceiver(e.Track, media.ReceiverOptions{
-		RTCP: reportsOf(e), Sinks: sinks, Mirror: mirror, Wait: wait, Strip: c.witness != nil, Logger: c.logger,
+		RTCP: reportsOf(e), Sinks: sinks, Mirror: mirror, Wait: wait, RTT: c.call.RTT, Strip: c.witness != nil, Logger: c.logger,
 		RequestKeyFrame: func() {
 			// An error here is one of a connection that is going down.
 			_ = e.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(e.Track.SSRC())}})
