@@ -54,6 +54,9 @@ func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Disconne
 // handshake.
 func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth, f *reroute, a *agreed) (*webrtc.API, error) {
 	engine, err := c.engine()
+	if err == nil {
+		err = c.numberExtensions(engine)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"sync"
@@ -34,16 +35,20 @@ type Call struct {
 	over     bool              // nothing is changed any more
 
 	// The rest belongs to the goroutine of Run.
-	conns     []*connection // one, but for offers without BUNDLE
+	conns     []*connection // one, but for descriptions without BUNDLE
+	slots     []slot        // of the sections, once a description was taken
+	unbundled bool          // what is new gets a connection of its own, see slots.go
+	session   uint64        // the number of the call's session in descriptions of several connections, 0 before
+	made      int           // connections so far
 	state     negotiation
 	talk      talk
 	wanted    []channelWanted            // before the call was up: a new connection opens them anew
 	offered   time.Time                  // when the first offer was sent or came in
 	code      string                     // to verify the other side by
+	certified string                     // lines of a description with the certificates that are in it
 	heard     bool                       // a description of the other side came: it is there
 	was       webrtc.PeerConnectionState // the state that was told last
 	up        bool                       // it was connected once
-	offer     *Description               // that a held answer is for
 	early     []webrtc.ICECandidateInit  // remote candidates before any description
 	down      bool                       // it was up, failed, and is not back
 	outage    int                        // how often that happened
@@ -223,11 +228,19 @@ func (c *Call) WithParley() bool { return c.state.parley }
 
 // connect makes one more connection.
 func (c *Call) connect() (*connection, error) {
-	conn, err := newConnection(&c.cfg, c.box)
+	cfg, fixed := c.cfg, c.fixed()
+	cfg.extensions = c.extensionIDs()
+	if fixed { // Firefox takes no restart of some and not of others
+		cfg.credentials = credentials{rand.Text(), rand.Text()}
+	}
+	conn, err := newConnection(&cfg, c.box)
 	if err != nil {
 		return nil, err
 	}
+	conn.fixed = fixed
 	c.conns = append(c.conns, conn)
+	conn.nth = c.made
+	c.made++
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live = slices.Clone(c.conns)

@@ -108,11 +108,7 @@ func (c *Call) carryOut(ctx context.Context, a negotiationAction, d *Description
 }
 
 func (c *Call) makeOffer(ctx context.Context) error {
-	if len(c.conns) > 1 {
-		return &Error{Negotiation, errNotBundled}
-	}
-	conn := c.conns[0]
-	if !conn.remoteSet {
+	if conn := c.conns[0]; !conn.remoteSet {
 		if err := errors.Join(conn.offerTracks(&c.cfg), conn.nameSections()); err != nil {
 			return &Error{Negotiation, err}
 		}
@@ -122,7 +118,9 @@ func (c *Call) makeOffer(ctx context.Context) error {
 		}
 	}
 	c.underWay, c.asked = append(c.underWay, c.asked...), nil
-	text, err := conn.offer(&c.cfg, c.restart)
+	text, err := c.together(func(conn *connection) (string, error) {
+		return conn.offer(&c.cfg, c.restart && conn.remoteSet)
+	})
 	c.restart = false
 	if err != nil {
 		return &Error{Negotiation, err}
@@ -148,7 +146,10 @@ func (c *Call) openChannels(conn *connection, answering bool) error {
 }
 
 // acceptable tells what is wrong with a description, before it changes anything.
-func (c *Call) acceptable(d *Description) error {
+func (c *Call) acceptable(d *Description, answer bool) error {
+	if err := c.arrange(d, answer); err != nil {
+		return err
+	}
 	if err := c.verify(d); err != nil {
 		return err
 	}
@@ -159,14 +160,14 @@ func (c *Call) takeAnswer(d *Description) error {
 	if setupOf(d.text) == "actpass" {
 		return errors.New("its answer leaves the DTLS role open (a=setup:actpass), as only an offer may")
 	}
-	if err := c.acceptable(d); err != nil {
+	if err := c.acceptable(d, true); err != nil {
 		return err
 	}
-	take := func() error { return c.conns[0].takeAnswer(&c.cfg, d) }
+	take := c.takeParts
 	if len(d.parts) > 1 && !c.conns[0].remoteSet {
-		take = func() error { return c.separate(d) }
+		take = c.separate
 	}
-	if err := take(); err != nil {
+	if err := take(d); err != nil {
 		return &Error{Negotiation, err}
 	}
 	c.muteAgain()
@@ -179,9 +180,23 @@ func (c *Call) takeAnswer(d *Description) error {
 	return nil
 }
 
+// takeParts applies the answer to an offer of several connections, or of one.
+func (c *Call) takeParts(d *Description) error {
+	c.retire(d)
+	for _, part := range d.parts {
+		if part.conn == nil {
+			return errors.New("its answer has a section that is not in our offer")
+		}
+		if err := part.conn.takeAnswer(&c.cfg, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // takeOffer answers an offer, with one connection for each of its transports.
 func (c *Call) takeOffer(ctx context.Context, d *Description) error {
-	if err := c.acceptable(d); err != nil {
+	if err := c.acceptable(d, false); err != nil {
 		return err
 	}
 	c.begin()
@@ -190,14 +205,18 @@ func (c *Call) takeOffer(ctx context.Context, d *Description) error {
 			return err
 		}
 	}
+	c.retire(d)
 	tracks := c.cfg.Tracks
-	for i, part := range d.parts {
-		if i == len(c.conns) {
-			if _, err := c.connect(); err != nil {
+	if c.conns[0].remoteSet {
+		tracks = nil // they have their places
+	}
+	for _, part := range d.parts {
+		if part.conn == nil {
+			if err := c.joins(part); err != nil {
 				return err
 			}
 		}
-		left, err := c.conns[i].takeOffer(&c.cfg, part, tracks)
+		left, err := part.conn.takeOffer(&c.cfg, part, tracks)
 		if err != nil {
 			return &Error{Negotiation, err}
 		}
@@ -208,7 +227,7 @@ func (c *Call) takeOffer(ctx context.Context, d *Description) error {
 		c.cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its offer has no place for %s", t.Kind())})
 	}
 	c.know(d)
-	c.offer, c.wishesICE = d, false
+	c.wishesICE = false
 	if len(c.conns[0].homeless()) == 0 { // else the offer had no room yet
 		c.underWay, c.asked = append(c.underWay, c.asked...), nil
 		defer c.settle(nil)
@@ -219,17 +238,20 @@ func (c *Call) takeOffer(ctx context.Context, d *Description) error {
 // sendAnswer sends the answer to the latest offer, unless a connection still
 // gathers candidates for it.
 func (c *Call) sendAnswer(ctx context.Context) error {
-	var answers []string
-	for i := range c.offer.parts {
-		conn := c.conns[i]
-		if conn.answerHeld {
-			return nil
-		}
-		part := c.offer.parts[i]
-		text := conn.meant(rejecting(part.answering(conn.pc.LocalDescription().SDP), part.sdp))
-		answers = append(answers, widening(marked(text, answerName, conn.setup), conn.wideOurs))
+	if slices.ContainsFunc(c.conns, func(conn *connection) bool { return conn.answerHeld }) {
+		return nil
 	}
-	return c.sent(c.cfg.Signaler.Answer(ctx, joined(c.offer, answers)))
+	text, err := c.together(func(conn *connection) (string, error) {
+		if conn.offered == nil {
+			return "", nil
+		}
+		text := conn.meant(rejecting(conn.offered.answering(conn.pc.LocalDescription().SDP), conn.offered.sdp))
+		return widening(marked(text, answerName, conn.setup), conn.wideOurs), nil
+	})
+	if err != nil {
+		return &Error{Negotiation, err}
+	}
+	return c.sent(c.cfg.Signaler.Answer(ctx, text))
 }
 
 // sendHeldAnswer sends the answer that waited for all candidates.
@@ -249,6 +271,7 @@ func (c *Call) startOver() error {
 		return err
 	}
 	c.talk = talk{waiting: c.talk.waiting}
+	c.slots, c.unbundled = nil, false
 	c.replace([]*connection{conn})
 	for _, w := range c.wanted {
 		conn.openWanted(w)
@@ -277,10 +300,9 @@ func (c *Call) know(d *Description) {
 	c.mu.Lock()
 	c.remote = &d.identity
 	c.mu.Unlock()
-	for i, part := range d.parts {
-		if i < len(c.conns) {
-			c.conns[i].progress.described(part)
-		}
+	c.lay(d)
+	for _, part := range d.parts {
+		part.conn.progress.described(part)
 	}
 	early := c.early
 	c.early = nil

@@ -12,17 +12,13 @@ import (
 
 // Changes of a call that is up. Each is told by done, nil for nobody, once it
 // has come about at both ends, or why it has not; done is called once, from the
-// goroutine of Run. In a call of several connections, with a peer that does not
-// bundle, only Mute and a ReplaceTrack of the same codec are possible.
+// goroutine of Run.
 
 // AddTrack sends one more track. It takes the place of one that was removed, or
 // a section of its own.
 func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
 	c.change(done, func() (undo, error) {
-		if len(c.conns) > 1 {
-			return nil, errNotBundled
-		}
-		return func() { c.drop(t) }, c.conns[0].addTrack(&c.cfg, t, c.state.yields())
+		return func() { c.drop(t) }, c.addTrack(t)
 	})
 }
 
@@ -30,11 +26,8 @@ func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
 func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
 	c.change(done, func() (undo, error) {
 		conn, out, err := c.place(t)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case len(c.conns) > 1:
-			return nil, errNotBundled
 		}
 		return func() { conn.put(out, t) }, conn.exchange(out, nil)
 	})
@@ -54,20 +47,20 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 			err := conn.exchange(out, new)
 			out.ask()
 			return nil, err
-		case len(c.conns) > 1:
-			return nil, errNotBundled
 		}
 		muted := out.muted.Load()
 		if err := conn.exchange(out, nil); err != nil {
 			return nil, err
 		}
-		if err := conn.addTrack(&c.cfg, new, c.state.yields()); err != nil {
+		back := func() { c.drop(new); conn.put(out, old) }
+		if err := c.addTrack(new); err != nil {
+			back()
 			return nil, err
 		}
 		if _, in, err := c.place(new); err == nil {
 			in.mute(muted) // it is the kind that was muted, not the source
 		}
-		return func() { c.drop(new); conn.put(out, old) }, nil
+		return back, nil
 	})
 }
 
@@ -112,8 +105,6 @@ func (c *Call) Withdraw(t webrtc.TrackLocal, withdrawn bool, done func(error)) {
 		switch {
 		case err != nil:
 			return nil, err
-		case len(c.conns) > 1:
-			return nil, errNotBundled
 		case out.withdrawn.Swap(withdrawn) == withdrawn:
 			return nil, nil
 		}
@@ -124,30 +115,36 @@ func (c *Call) Withdraw(t webrtc.TrackLocal, withdrawn bool, done func(error)) {
 // Hold stops media in both directions and tells the other side so, or resumes.
 func (c *Call) Hold(hold bool, done func(error)) {
 	c.change(done, func() (undo, error) {
-		conn := c.conns[0]
-		switch {
-		case len(c.conns) > 1:
-			return nil, errNotBundled
-		case conn.onHold == hold:
+		if c.conns[0].onHold == hold {
 			return nil, nil
 		}
-		conn.onHold = hold
-		sent, _ := conn.streams.all(conn.pc)
-		for _, out := range sent {
-			if hold {
-				out.pause(true) // the answer lets it go on
-			}
+		for _, conn := range c.conns {
+			conn.hold(hold)
 		}
-		// No answer may take what is on hold, so that is how it stays, refused or not.
-		return func() { conn.onHold = true }, nil
+		return func() {
+			for _, conn := range c.conns { // no answer may take what is on hold, so that is how it stays, refused or not
+				conn.onHold = true
+			}
+		}, nil
 	})
+}
+
+// hold stops media at once; an answer lets them go on.
+func (c *connection) hold(hold bool) {
+	c.onHold = hold
+	sent, _ := c.streams.all(c.pc)
+	for _, out := range sent {
+		if hold {
+			out.pause(true)
+		}
+	}
 }
 
 // Restart is RestartICE, and says when the other side has agreed.
 func (c *Call) Restart(done func(error)) {
 	c.change(done, func() (undo, error) {
-		if len(c.conns) > 1 {
-			return nil, errNotBundled
+		if c.fixed() {
+			return nil, errFixed
 		}
 		c.restart = true
 		return func() {}, nil
@@ -217,8 +214,10 @@ func (c *Call) keep(p *promise, err error) {
 var (
 	errOver       = errors.New("the call is over")
 	errNotUp      = errors.New("the call is not connected yet")
-	errNotBundled = errors.New("the other side keeps sound, picture and data on connections of their own (no BUNDLE), and such a call " +
-		"cannot be changed from here; call anew with what is wanted, or have the other side bundle (webrtcbin: bundle-policy=max-bundle)")
+	errNotBundled = errors.New("the other side keeps sound, picture and data on connections of their own (no BUNDLE), and makes the " +
+		"offers of this call; have it add what is wanted, or call anew with it")
+	errFixed = errors.New("the other side has put sound, picture and data on connections of their own (no BUNDLE), which share the ICE " +
+		"credentials of our offer and cannot restart; call anew, or have the other side call or bundle (webrtcbin: bundle-policy=max-bundle)")
 	errNotSent    = errors.New("there is no such track in the call")
 	errUnanswered = errors.New("the other side gives no answer; is its signaling still up")
 )
@@ -302,13 +301,9 @@ func (c *Call) place(t webrtc.TrackLocal) (*connection, *outgoing, error) {
 // as a new one. Who asks is in need of a section that the other side offers: one
 // that it has offered so far, or a new one.
 func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error {
-	sent, _ := c.streams.all(c.pc)
-	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
-	for _, out := range sent {
-		if out.kind == t.Kind() && out.current() == nil && out.fits(t) && !c.isClosed(out.mid) {
-			out.muted.Store(false)
-			return c.exchange(out.outgoing, t)
-		}
+	if out := c.vacated(t); out != nil {
+		out.muted.Store(false)
+		return c.exchange(out, t)
 	}
 	send := c.send
 	if asks && !c.hasRoom(t.Kind(), c.theirs) {
@@ -323,6 +318,19 @@ func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error
 // isClosed tells if the other side has closed a section (port 0), for good.
 func (c *connection) isClosed(mid string) bool {
 	return slices.ContainsFunc(c.theirs, func(s Section) bool { return s.Mid == mid && s.Rejected })
+}
+
+// vacated is the place of a track that was removed and into which this one fits;
+// nil if there is none.
+func (c *connection) vacated(t webrtc.TrackLocal) *outgoing {
+	sent, _ := c.streams.all(c.pc)
+	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
+	for _, out := range sent {
+		if out.kind == t.Kind() && out.current() == nil && out.fits(t) && !c.isClosed(out.mid) {
+			return out.outgoing
+		}
+	}
+	return nil
 }
 
 // rehouse moves the tracks that wait for a section of their own into those of an
@@ -396,6 +404,7 @@ func (c *connection) exchange(out *outgoing, t webrtc.TrackLocal) error {
 // transceiver for good (pion/webrtc#2226).
 func (c *connection) meant(text string) string {
 	empty, gone := map[string]bool{}, map[string]bool{}
+	text = c.withoutPhantoms(text)
 	for _, t := range c.pc.GetTransceivers() {
 		if out := c.outgoingOf(t); out != nil && (out.current() == nil || out.withdrawn.Load()) {
 			empty[t.Mid()], gone[t.Mid()] = true, out.current() == nil

@@ -152,6 +152,7 @@ type Config struct {
 	held        *atomic.Bool       // nothing is sent
 	free        chan struct{}      // closed when held no longer
 	credentials credentials        // of ICE; of an offer that was sent
+	extensions  map[int]string     // header extensions that have their numbers already
 	patience    time.Duration      // for the answer to an offer, or the offer to a wish, in a call that is up
 }
 

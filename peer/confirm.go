@@ -3,12 +3,15 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // ErrHeld is the reason of a message that was not sent because the other side
 // has not been confirmed, see Config.Hold.
 var ErrHeld = errors.New("nothing is sent before the verification code is confirmed")
+
+var errOtherCertificate = errors.New("its certificate is not the one that this call began with")
 
 // Posted by the methods below.
 type (
@@ -27,21 +30,52 @@ func (c *Call) Decline() { c.box.post(declined{}) }
 // verify computes the verification code of a description before anything of it
 // is applied: a call with the wrong one never connects.
 func (c *Call) verify(d *Description) error {
-	code := verificationCode(c.cfg.fingerprint, d.text)
+	theirs := d.text
+	if c.unbundled {
+		known, err := c.certify(d)
+		if known || err != nil {
+			return err
+		}
+		theirs += "\n" + c.certified // by which the rest of the call goes on
+	}
+	code := verificationCode(c.cfg.fingerprint, theirs)
 	switch {
 	case code == c.code:
 		return nil
+	case c.unbundled:
 	case c.code != "" && c.conns[0].remoteSet:
 		// Pion would keep to the old certificate without a word, and so does
 		// DTLS: RFC 8842 §5.5 wants a new association for that.
-		return errors.New("its certificate is not the one that this call began with")
+		return errOtherCertificate
 	case c.cfg.Code != "" && digits(c.cfg.Code) != digits(code):
 		return &Error{Verification, fmt.Errorf("the verification code is %s, which is not the one expected; "+
 			"either the other side uses another key, or somebody sits in between", code)}
 	}
-	c.code = code
+	c.code, c.certified = code, "a=fingerprint:"+strings.ReplaceAll(fingerprints(theirs), ",", "\na=fingerprint:")
 	c.cfg.OnEvent(CodeKnown{code, c.cfg.Code != ""})
 	return nil
+}
+
+// certify tells if all certificates of a later description of several transports
+// are known. webrtcbin has one for each transport; a new one may come with a new
+// transport, unless somebody relies on the code that was.
+func (c *Call) certify(d *Description) (known bool, err error) {
+	have := strings.Split(fingerprints(c.certified), ",")
+	stranger := func(text string) bool {
+		return slices.ContainsFunc(strings.Split(fingerprints(text), ","), func(f string) bool { return f != "" && !slices.Contains(have, f) })
+	}
+	if !stranger(d.text) {
+		return true, nil
+	}
+	for _, part := range d.parts {
+		switch {
+		case part.conn != nil && part.conn.remoteSet && stranger(part.sdp):
+			return false, errOtherCertificate
+		case (c.cfg.Code != "" || c.cfg.Hold) && stranger(part.sdp):
+			return false, errors.New("its new transport has a certificate of its own, which is not in the verification code")
+		}
+	}
+	return false, nil
 }
 
 // release lets go what was held.

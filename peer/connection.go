@@ -43,10 +43,14 @@ type connection struct {
 	closed   bool       // there will be no more
 	pumps    sync.WaitGroup
 
+	nth   int  // among those of the call, from 0
+	fixed bool // its ICE credentials stay as they are, see separate.go
+
 	// The rest belongs to the goroutine of Run.
 	progress  *progress
 	remoteSet bool            // a remote description has been applied
-	sections  []Section       // of the offer that was taken last
+	offered   *Description    // the offer that was taken last
+	sections  []Section       // of it, or of the description that this connection was made for
 	theirs    []Section       // of the description that was taken last
 	quiet     map[string]bool // mids of theirs that sent before, and do not now
 	onHold    bool            // we neither send nor take media
@@ -205,6 +209,7 @@ func (c *connection) takeAnswer(cfg *Config, d *Description) error {
 // takeOffer applies an offer and then our answer to it. It gives as many of the
 // tracks as it has room for a place, once, and returns those that are left.
 func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
+	c.offered = d
 	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: d.sdp}
 	if c.remoteSet {
 		offer.SDP = d.held()

@@ -42,9 +42,11 @@ type Description struct {
 	identity identity
 	text     string // as it came
 	sdp      string // as Pion gets it
+	parsed   *sdp.SessionDescription
 	// parts are the sections that share a transport, each as a description of
 	// its own: one when all are bundled, see unbundled.go.
 	parts []*Description
+	conn  *connection // that a part is for, see arrange; nil for one that is to be made
 }
 
 // Section is one media section.

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -37,7 +38,12 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	case declined:
 		return 0, c.errDeclined()
 	case pairsWanted:
-		m.pairs <- c.conns[0].pairs()
+		var pairs []Pair
+		for _, conn := range c.conns {
+			pairs = append(pairs, conn.pairs()...)
+		}
+		slices.SortStableFunc(pairs, comparePairs)
+		m.pairs <- pairs
 	case hostsWanted:
 		m.hosts <- m.of.hostSockets()
 	case pathWanted:
@@ -128,6 +134,9 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 	conn.state = conn.pc.ConnectionState()
 	if conn.state == webrtc.PeerConnectionStateConnected {
 		conn.progress.wasConnected = true
+	}
+	if conn.state == webrtc.PeerConnectionStateFailed && c.up && !conn.progress.wasConnected {
+		c.cfg.OnEvent(Warned{fmt.Sprintf("what was added is not connected: %v", conn.progress.why(conn.logs.lastWarning()))})
 	}
 	if hasPath(conn.pc.SCTP().Transport()) {
 		conn.progress.reached = true

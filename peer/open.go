@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,17 +105,39 @@ func (c *Call) OpenChannel(ctx context.Context, o ChannelOptions) (*Channel, err
 
 // want opens a channel for OpenChannel.
 func (c *Call) want(ctx context.Context, w channelWanted) error {
-	conn := c.conns[0]
+	conn, err := c.dataConnection()
+	if err != nil {
+		w.done <- openResult{err: err}
+		return nil
+	}
 	if !conn.openWanted(w) {
 		return nil
 	}
 	if !c.up {
 		c.wanted = append(c.wanted, w)
 	}
-	if d := conn.pc.LocalDescription(); d != nil && !strings.Contains(d.SDP, "m=application") {
+	d := conn.pc.LocalDescription()
+	if d == nil && conn != c.conns[0] || d != nil && !strings.Contains(d.SDP, "m=application") {
 		return c.negotiate(ctx, wantOffer, nil) // the first channel of the call
 	}
 	return nil
+}
+
+// dataConnection is the connection with the data channels, in a call that need
+// not have any yet.
+func (c *Call) dataConnection() (*connection, error) {
+	data := func(s Section) bool { return s.Data }
+	for _, conn := range c.conns {
+		if !c.unbundled || slices.ContainsFunc(conn.sections, data) || slices.ContainsFunc(conn.theirs, data) {
+			return conn, nil
+		}
+	}
+	conn, err := c.extend()
+	if err == nil {
+		conn.wireMid = c.freeMid("d")
+		conn.sections = []Section{{Data: true, Mid: conn.wireMid}}
+	}
+	return conn, err
 }
 
 // openWanted opens a channel for OpenChannel; false if it cannot be.

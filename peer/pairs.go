@@ -23,7 +23,7 @@ type Pair struct {
 // pairsWanted is posted by Pairs.
 type pairsWanted struct{ pairs chan []Pair }
 
-// Pairs are the pairs of the first connection now, the selected one first, then those that got no answer. It
+// Pairs are the pairs now, the selected ones first, then those that got no answer. It
 // waits for the goroutine of Run, so it must not be called from OnEvent, and
 // returns nil after Run.
 func (c *Call) Pairs() []Pair {
@@ -64,10 +64,11 @@ func (c *connection) pairs() []Pair {
 			RTT: time.Duration(p.CurrentRoundTripTime * float64(time.Second)),
 		})
 	}
-	slices.SortFunc(pairs, func(a, b Pair) int {
-		return cmp.Or(-cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Local.Address, b.Local.Address), cmp.Compare(a.Remote.Address, b.Remote.Address))
-	})
 	return pairs
+}
+
+func comparePairs(a, b Pair) int {
+	return cmp.Or(-cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.Local.Address, b.Local.Address), cmp.Compare(a.Remote.Address, b.Remote.Address))
 }
 
 // rank puts first what was selected, and then what should have worked and did

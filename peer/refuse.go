@@ -35,10 +35,7 @@ const maxReason = 200
 
 // refuse tells the other side that its offer was not taken.
 func (c *Call) refuse(ctx context.Context, offer string, why error) error {
-	if len(c.conns) > 1 {
-		return nil
-	}
-	text, err := c.conns[0].refusal(offer, reason(why.Error()))
+	text, err := c.refusal(offer, reason(why.Error()))
 	if err != nil {
 		c.cfg.Logger.Debug("offer refused in silence", "error", err)
 		return nil
@@ -67,7 +64,7 @@ func refusalOf(parsed *sdp.SessionDescription) string {
 }
 
 // refusal is the answer that changes nothing.
-func (c *connection) refusal(offer, why string) (string, error) {
+func (c *Call) refusal(offer, why string) (string, error) {
 	theirs := &sdp.SessionDescription{}
 	if err := theirs.UnmarshalString(offer); err != nil {
 		return "", err
@@ -76,19 +73,22 @@ func (c *connection) refusal(offer, why string) (string, error) {
 		return "", errors.New("it has too many sections")
 	}
 	parley := string(theirs.SessionName) == sessionName
-	local, remote := c.pc.CurrentLocalDescription(), c.pc.CurrentRemoteDescription()
-	if local == nil || remote == nil {
+	local, err := c.described((*webrtc.PeerConnection).CurrentLocalDescription, func(conn *connection, text string) string {
+		return marked(conn.meant(text), answerName, conn.setup)
+	})
+	remote, err2 := c.described((*webrtc.PeerConnection).CurrentRemoteDescription, nil)
+	if local == "" || remote == "" {
 		return bareRefusal(parley, why, "nothing is in force")
 	}
 	before, ours := &sdp.SessionDescription{}, &sdp.SessionDescription{}
-	if err := errors.Join(before.UnmarshalString(remote.SDP), ours.UnmarshalString(c.meant(local.SDP))); err != nil {
+	if err := errors.Join(err, err2, before.UnmarshalString(remote), ours.UnmarshalString(local)); err != nil {
 		return "", err
 	}
 	_, wish := wishOf(theirs)
 	switch {
 	case len(theirs.MediaDescriptions) == 0:
 		return bareRefusal(wish, why, "it has no sections")
-	case firstAttribute(theirs, "ice-ufrag") != firstAttribute(before, "ice-ufrag"):
+	case c.restarts(theirs, before):
 		return bareRefusal(parley, why, "it restarts ICE")
 	}
 	if !keepInForce(ours, theirs) {
@@ -96,7 +96,30 @@ func (c *connection) refusal(offer, why string) (string, error) {
 	}
 	ours.WithValueAttribute(refusalAttribute, why)
 	text, err := ours.Marshal()
-	return marked(string(text), answerName, c.setup), err
+	return string(text), err
+}
+
+// restarts tells if an offer starts ICE anew.
+func (c *Call) restarts(offer, before *sdp.SessionDescription) bool {
+	if !c.unbundled {
+		return firstAttribute(offer, "ice-ufrag") != firstAttribute(before, "ice-ufrag")
+	}
+	for i, m := range offer.MediaDescriptions[:min(len(offer.MediaDescriptions), len(before.MediaDescriptions))] {
+		now, _ := m.Attribute("ice-ufrag")
+		then, _ := before.MediaDescriptions[i].Attribute("ice-ufrag")
+		if now != "" && then != "" && now != then {
+			return true
+		}
+	}
+	return false
+}
+
+// textOf is the text of a description, "" for none.
+func textOf(d *webrtc.SessionDescription) string {
+	if d == nil {
+		return ""
+	}
+	return d.SDP
 }
 
 // bareRefusal is a refusal without sections, for those that understand one; else
@@ -117,31 +140,49 @@ func Refusal(offer string, why error) string {
 
 // unchanged is the answer to our offer that is out by which nothing changes: that
 // of the other side, had it made one; restarts tells that the offer restarts ICE.
-func (c *connection) unchanged() (text string, restarts bool, err error) {
-	out, local, remote := c.pc.PendingLocalDescription(), c.pc.CurrentLocalDescription(), c.pc.CurrentRemoteDescription()
-	if out == nil || local == nil || remote == nil {
+func (c *Call) unchanged() (text string, restarts bool, err error) {
+	out, err := c.described((*webrtc.PeerConnection).PendingLocalDescription, (*connection).withoutPhantoms)
+	local, err2 := c.described((*webrtc.PeerConnection).CurrentLocalDescription, (*connection).withoutPhantoms)
+	remote, err3 := c.described((*webrtc.PeerConnection).CurrentRemoteDescription, func(conn *connection, text string) string {
+		return marked(text, answerName, opposite(conn.setup))
+	})
+	if out == "" || local == "" || remote == "" {
 		return "", false, errors.New("nothing is in force")
 	}
 	asked, before, theirs := &sdp.SessionDescription{}, &sdp.SessionDescription{}, &sdp.SessionDescription{}
-	if err := errors.Join(asked.UnmarshalString(out.SDP), before.UnmarshalString(local.SDP), theirs.UnmarshalString(remote.SDP)); err != nil {
+	if err := errors.Join(err, err2, err3, asked.UnmarshalString(out), before.UnmarshalString(local), theirs.UnmarshalString(remote)); err != nil {
 		return "", false, err
 	}
 	if !keepInForce(theirs, asked) {
 		return "", false, errors.New("it has none of the sections in force")
 	}
 	answer, err := theirs.Marshal()
-	return marked(string(answer), answerName, opposite(c.setup)), firstAttribute(asked, "ice-ufrag") != firstAttribute(before, "ice-ufrag"), err
+	return string(answer), c.restarts(asked, before), err
+}
+
+// described is one of Pion's descriptions of all connections, "" for none, with
+// the names of the wire; edit may change that of a connection.
+func (c *Call) described(which func(*webrtc.PeerConnection) *webrtc.SessionDescription, edit func(*connection, string) string) (string, error) {
+	return c.together(func(conn *connection) (string, error) {
+		text := textOf(which(conn.pc))
+		if edit != nil && text != "" {
+			text = edit(conn, text)
+		}
+		return renamedMid(text, conn.pionsDataMid(), conn.wireMid), nil
+	})
 }
 
 // keepInForce gives our description the sections of an offer: those in force as
 // they are, all others rejected. False: none is in force.
 func keepInForce(ours, offer *sdp.SessionDescription) bool {
-	group := "BUNDLE"
+	names := map[string]string{} // those in the offer of ours that stay
 	var sections []*sdp.MediaDescription
 	for i, asked := range offer.MediaDescriptions {
 		mid, _ := asked.Attribute("mid")
 		section := rejected(asked, mid)
+		was := ""
 		if i < len(ours.MediaDescriptions) && continues(ours.MediaDescriptions[i], asked) {
+			was, _ = ours.MediaDescriptions[i].Attribute("mid")
 			section = within(ours.MediaDescriptions[i], asked)
 			left := narrowed(direction(section, ours), Section{Direction: direction(asked, offer)})
 			section.Attributes = slices.DeleteFunc(section.Attributes, func(a sdp.Attribute) bool {
@@ -151,14 +192,23 @@ func keepInForce(ours, offer *sdp.SessionDescription) bool {
 			if section.MediaName.Media != "application" {
 				section.WithPropertyAttribute(left.String())
 			}
-			group += " " + mid
+			names[was] = mid
 		}
 		sections = append(sections, section)
 	}
+	groups := bundles(ours)
 	ours.MediaDescriptions = sections
 	ours.Attributes = slices.DeleteFunc(ours.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" })
-	ours.WithValueAttribute("group", group)
-	return group != "BUNDLE"
+	for _, group := range groups {
+		line := "BUNDLE"
+		for _, mid := range group {
+			if name, ok := names[mid]; ok {
+				line += " " + name
+			}
+		}
+		ours.WithValueAttribute("group", line)
+	}
+	return len(names) > 0
 }
 
 // continues tells if an offered section is the one that is in force. The data
@@ -254,7 +304,7 @@ func (c *Call) bareRefused(ctx context.Context, d *Description) error {
 // restart ICE, Pion has given the old path up already, so it is tried once more,
 // without the change that may have been in it.
 func (c *Call) offerRefused(ctx context.Context, d *Description) error {
-	text, restarts, err := c.conns[0].unchanged()
+	text, restarts, err := c.unchanged()
 	if err != nil {
 		return err
 	}

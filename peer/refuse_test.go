@@ -139,9 +139,7 @@ func TestRefusedInSilence(t *testing.T) {
 		"an ICE start": strings.NewReplacer("s=parley\r\n", "s=-\r\n", "a=ice-ufrag:", "a=ice-ufrag:x").Replace(offer),
 		"others":       strings.NewReplacer("m=application", "m=text", "a=mid:a1", "a=mid:a2", "a=mid:v1", "a=mid:v2").Replace(offer),
 	} {
-		b.call.mu.Lock()
-		got, err := b.call.live[0].refusal(text, "no")
-		b.call.mu.Unlock()
+		got, err := b.call.refusal(text, "no")
 		if err == nil {
 			t.Errorf("%s is answered by\n%s", name, got)
 		}

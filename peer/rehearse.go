@@ -17,6 +17,9 @@ func (c *Call) rehearse(d *Description) error {
 		return nil
 	}
 	for _, part := range d.parts {
+		if part.rejected() && len(d.parts) > 1 {
+			continue // its connection will be closed
+		}
 		if err := rehearsed(&c.cfg, part.sdp); err != nil {
 			return fmt.Errorf("its description was refused: %w", err)
 		}

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -27,8 +28,13 @@ func (c *Call) lose() {
 	time.AfterFunc(c.cfg.RestartTimeout, func() { c.box.post(late) })
 }
 
+// fixed tells if ICE cannot be restarted, see separate.go.
+func (c *Call) fixed() bool {
+	return slices.ContainsFunc(c.conns, func(conn *connection) bool { return conn.fixed })
+}
+
 func (c *Call) restartICE(ctx context.Context) error {
-	if !c.up || len(c.conns) > 1 {
+	if !c.up || c.fixed() {
 		return nil
 	}
 	c.restart = true
@@ -44,10 +50,14 @@ func (c *Call) restartICE(ctx context.Context) error {
 func (c *Call) repeat(ctx context.Context) error {
 	c.asking = time.Now()
 	switch {
-	case !c.up || len(c.conns) > 1:
+	case !c.up:
 		return nil
 	case c.state.phase == offering:
-		return c.sent(c.cfg.Signaler.Offer(ctx, c.conns[0].asSent(c.conns[0].pc.LocalDescription().SDP)))
+		text, err := c.together(func(conn *connection) (string, error) { return conn.asSent(textOf(conn.pc.LocalDescription())), nil })
+		if err != nil {
+			return &Error{Negotiation, err}
+		}
+		return c.sent(c.cfg.Signaler.Offer(ctx, text))
 	case c.down:
 		return c.restartICE(ctx)
 	case c.state.wished:
@@ -90,7 +100,7 @@ func (c *Call) seekPath(ctx context.Context) {
 		// When it would have failed without a restart. That one goes on for now.
 		c.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(c.offered), time.Since(c.silent)})
 		c.lose()
-	case c.was != webrtc.PeerConnectionStateDisconnected || !c.state.parley || c.gone || len(c.conns) > 1:
+	case c.was != webrtc.PeerConnectionStateDisconnected || !c.state.parley || c.gone || c.fixed():
 	case silent < c.cfg.RestartAfter || c.state.phase == offering || time.Since(c.asking) < c.cfg.patience:
 	default:
 		c.asking = time.Now()

@@ -1,18 +1,19 @@
 package peer
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
 
 // Our offers are bundled, but an answer need not be (RFC 9143 §7.3): GStreamer's
 // webrtcbin splits the sections by default, and then expects each on a transport
-// of its own. It makes no ICE restart and so takes no second offer. The first
-// one serves for all: each transport gets a connection of its own, with the ICE
-// credentials, the certificate and the streams that the offer announced.
+// of its own. It makes no ICE restart, so it cannot be offered other transports. The
+// first offer serves for all: each transport gets a connection of its own, with the
+// ICE credentials, the certificate and the streams that were announced. Pion keeps
+// to credentials that it was given, so ICE cannot be restarted from here later.
 
 // credentials are those of ICE that a connection has to take, "" for new ones.
 type credentials struct{ ufrag, password string }
@@ -25,25 +26,25 @@ func (c *Call) separate(d *Description) error {
 	offer := old.pc.LocalDescription().SDP
 	cfg.credentials = credentials{attributeOf(offer, "ice-ufrag"), attributeOf(offer, "ice-pwd")}
 	cfg.Mux = nil // it tells connections apart by their credentials
+	parsed := &sdp.SessionDescription{}
+	if err := parsed.UnmarshalString(offer); err != nil {
+		return err
+	}
+	c.session, c.made = parsed.Origin.SessionID, 0
 	var conns []*connection
 	c.talk = talk{label: c.talk.label, waiting: c.talk.waiting}
 	for _, part := range d.parts {
-		if part.rejected() {
-			continue
-		}
 		conn, err := c.separated(&cfg, old, part)
 		if conn != nil {
 			conns = append(conns, conn)
 		}
+		part.conn = conn
 		if err != nil {
 			for _, conn := range conns {
 				conn.close()
 			}
 			return err
 		}
-	}
-	if len(conns) == 0 {
-		return errors.New("its answer takes nothing of our offer")
 	}
 	c.replace(conns)
 	return nil
@@ -55,7 +56,8 @@ func (c *Call) separated(cfg *Config, old *connection, part *Description) (*conn
 	if err != nil {
 		return nil, err
 	}
-	conn.sections = part.Sections
+	conn.sections, conn.fixed, conn.nth = part.Sections, true, c.made
+	c.made++
 	for _, s := range part.Sections {
 		if s.Data {
 			err = c.openChannels(conn, false)
@@ -75,7 +77,7 @@ func (c *Call) separated(cfg *Config, old *connection, part *Description) (*conn
 	if _, err := conn.offer(cfg, false); err != nil {
 		return conn, err
 	}
-	return conn, conn.takeAnswer(cfg, part.renumbered())
+	return conn, conn.takeAnswer(cfg, part)
 }
 
 // adopt makes a transceiver like that of mid in another connection: with its
@@ -88,8 +90,11 @@ func (c *connection) adopt(from *connection, mid string) error {
 		init := webrtc.RTPTransceiverInit{Direction: t.Direction()}
 		out := from.outgoingOf(t)
 		if out == nil {
-			_, err := c.pc.AddTransceiverFromKind(t.Kind(), init)
-			return err
+			made, err := c.pc.AddTransceiverFromKind(t.Kind(), init)
+			if err != nil {
+				return err
+			}
+			return made.SetMid(mid)
 		}
 		if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
 			init.SendEncodings = []webrtc.RTPEncodingParameters{{RTPCodingParameters: webrtc.RTPCodingParameters{SSRC: e[0].SSRC}}}
@@ -99,7 +104,7 @@ func (c *connection) adopt(from *connection, mid string) error {
 			if err != nil {
 				return nil, err
 			}
-			return t.Sender(), nil
+			return t.Sender(), t.SetMid(mid)
 		})
 	}
 	return fmt.Errorf("its answer has the section %.20q, which is not in our offer", mid)
@@ -113,47 +118,6 @@ func (d *Description) rejected() bool {
 		}
 	}
 	return true
-}
-
-// renumbered is a part of a description for a connection that has no other
-// sections, and so numbers them anew. The MIDs in the packets of the other side
-// stay as they are, so they are not negotiated.
-func (d *Description) renumbered() *Description {
-	part := *d
-	part.Sections = append([]Section(nil), d.Sections...)
-	head, rest, _ := strings.Cut(d.sdp, "\r\nm=")
-	sections := strings.Split(rest, "\r\nm=")
-	group := "a=group:BUNDLE"
-	for i := range part.Sections {
-		s := &part.Sections[i]
-		mid := fmt.Sprint(i)
-		if i < len(sections) {
-			sections[i] = withoutMIDs(strings.Replace(sections[i], "\r\na=mid:"+s.Mid+"\r\n", "\r\na=mid:"+mid+"\r\n", 1))
-		}
-		s.Mid, s.Index = mid, i
-		if !s.Rejected {
-			group += " " + mid
-		}
-	}
-	if i := strings.Index(head, "a=group:BUNDLE"); i >= 0 {
-		line, _, _ := strings.Cut(head[i:], "\r\n")
-		head = strings.Replace(head, line, group, 1)
-	}
-	part.sdp = head + "\r\nm=" + strings.Join(sections, "\r\nm=")
-	part.parts = []*Description{&part}
-	return &part
-}
-
-// withoutMIDs is a section without the header extension for them (RFC 9143 §15).
-func withoutMIDs(section string) string {
-	lines := strings.SplitAfter(section, "\r\n")
-	kept := lines[:0]
-	for _, line := range lines {
-		if !strings.Contains(line, "urn:ietf:params:rtp-hdrext:sdes:mid") {
-			kept = append(kept, line)
-		}
-	}
-	return strings.Join(kept, "")
 }
 
 // attributeOf is the first value of an attribute in a description of ours.

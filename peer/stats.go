@@ -77,14 +77,14 @@ func (c *Call) RTT() time.Duration {
 // measured is what the connections have measured.
 func measured(conns []*connection) Stats {
 	var s Stats
-	for i, c := range conns {
+	for _, c := range conns {
 		if s.RTT == nil {
 			s.RTT = c.rtt()
 		}
 		s.Tracks = append(s.Tracks, c.sentTracks()...)
 		prefix := ""
-		if i > 0 { // of an offer without BUNDLE
-			prefix = fmt.Sprintf("%d-", i)
+		if c.nth > 0 { // of a description without BUNDLE
+			prefix = fmt.Sprintf("%d-", c.nth)
 		}
 		s.Report = append(s.Report, c.report(prefix)...)
 	}

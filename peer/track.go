@@ -193,6 +193,9 @@ func (c *connection) received(a trackArrived) TrackReceived {
 		if t.Receiver() != a.receiver {
 			continue
 		}
+		if c.phantom(t) {
+			t = c.embodied(t)
+		}
 		c.streams.receives(a.track, t.Mid())
 		if out := c.outgoingOf(t); out != nil {
 			e.Local = out.current()

@@ -13,16 +13,23 @@ import (
 // webrtcbin does by default: each has a transport of its own. Pion has one
 // transport a connection and would answer "port 0" to all (pion/webrtc#3522).
 // So such an offer is divided into descriptions of one transport each, each is
-// answered by a connection of its own, and the answers are put together again.
+// answered by a connection of its own, and the answers are put together again;
+// so are our offers from then on, see slots.go.
 
 // divide writes the description as Pion takes it, in one part for each
 // transport.
 func (d *Description) divide(parsed *sdp.SessionDescription) (err error) {
+	d.parsed = parsed
 	if d.sdp, err = partOf(parsed, d.Sections); err != nil {
 		return fmt.Errorf("the description cannot be written back: %w", err)
 	}
-	groups := d.transports(parsed)
-	if len(groups) == 1 {
+	return d.divideBy(d.transports())
+}
+
+// divideBy makes a part of each of these groups of sections.
+func (d *Description) divideBy(groups [][]int) (err error) {
+	d.parts = nil
+	if len(groups) == 1 && len(groups[0]) == len(d.Sections) {
 		d.parts = []*Description{d}
 		return nil
 	}
@@ -31,7 +38,7 @@ func (d *Description) divide(parsed *sdp.SessionDescription) (err error) {
 		for _, i := range indices {
 			part.Sections = append(part.Sections, d.Sections[i])
 		}
-		if part.sdp, err = partOf(parsed, part.Sections); err != nil {
+		if part.sdp, err = partOf(d.parsed, part.Sections); err != nil {
 			return fmt.Errorf("the description cannot be written back: %w", err)
 		}
 		d.parts = append(d.parts, part)
@@ -39,18 +46,29 @@ func (d *Description) divide(parsed *sdp.SessionDescription) (err error) {
 	return nil
 }
 
-// transports are the indices of the sections that share a transport.
-func (d *Description) transports(parsed *sdp.SessionDescription) [][]int {
+// transports are the indices of the sections that share a transport, the one with
+// the data channels first. What is rejected is in none, unless there is but one.
+func (d *Description) transports() [][]int {
+	groups := d.groups()
+	if len(groups) <= 1 {
+		all := make([]int, len(d.Sections))
+		for i := range all {
+			all[i] = i
+		}
+		return [][]int{all}
+	}
+	slices.SortStableFunc(groups, func(a, b []int) int { return d.dataFirst(b) - d.dataFirst(a) })
+	return groups
+}
+
+// groups are the sections that are bundled, and each of the others that is in use.
+func (d *Description) groups() [][]int {
 	var groups [][]int
 	done := map[int]bool{}
-	for _, a := range parsed.Attributes {
-		mids := strings.Fields(a.Value)
-		if a.Key != "group" || len(mids) < 2 || mids[0] != "BUNDLE" {
-			continue
-		}
+	for _, bundle := range bundles(d.parsed) {
 		var group []int
 		for _, s := range d.Sections {
-			if slices.Contains(mids[1:], s.Mid) && !done[s.Index] {
+			if slices.Contains(bundle, s.Mid) && !done[s.Index] {
 				group = append(group, s.Index)
 				done[s.Index] = true
 			}
@@ -58,15 +76,29 @@ func (d *Description) transports(parsed *sdp.SessionDescription) [][]int {
 		groups = append(groups, group)
 	}
 	for _, s := range d.Sections {
-		switch {
-		case done[s.Index]:
-		case s.Rejected && len(groups) > 0: // out of a bundle, and of use
-			groups[0] = append(groups[0], s.Index)
-		default:
+		if !done[s.Index] && !s.Rejected {
 			groups = append(groups, []int{s.Index})
 		}
 	}
 	return slices.DeleteFunc(groups, func(g []int) bool { return len(g) == 0 })
+}
+
+// dataFirst is 1 for a group with the data channels, else 0.
+func (d *Description) dataFirst(group []int) int {
+	if slices.ContainsFunc(group, func(i int) bool { return d.Sections[i].Data }) {
+		return 1
+	}
+	return 0
+}
+
+// bundles are the mids of each BUNDLE group.
+func bundles(parsed *sdp.SessionDescription) (all [][]string) {
+	for _, a := range parsed.Attributes {
+		if words := strings.Fields(a.Value); a.Key == "group" && len(words) > 1 && words[0] == "BUNDLE" {
+			all = append(all, words[1:])
+		}
+	}
+	return all
 }
 
 // partOf is the description with these sections alone, bundled.
@@ -89,39 +121,6 @@ func partOf(parsed *sdp.SessionDescription, sections []Section) (string, error) 
 	return string(text), err
 }
 
-// joined puts the answers to the parts of an offer together, in the order of
-// its sections and with its bundles only.
-func joined(d *Description, answers []string) string {
-	if len(answers) == 1 {
-		return answers[0]
-	}
-	sections := make([]string, len(d.Sections))
-	for i, answer := range answers {
-		for j, section := range strings.Split(answer, "\r\nm=")[1:] {
-			if j < len(d.parts[i].Sections) {
-				sections[d.parts[i].Sections[j].Index] = "m=" + strings.TrimSuffix(section, "\r\n") + "\r\n"
-			}
-		}
-	}
-	session, _, _ := strings.Cut(answers[0], "\r\nm=")
-	var head strings.Builder
-	for _, line := range strings.Split(session, "\r\n") {
-		if !strings.HasPrefix(line, "a=group:BUNDLE") {
-			head.WriteString(line + "\r\n")
-		}
-	}
-	for _, part := range d.parts {
-		if len(part.Sections) > 1 {
-			head.WriteString("a=group:BUNDLE")
-			for _, s := range part.Sections {
-				head.WriteString(" " + s.Mid)
-			}
-			head.WriteString("\r\n")
-		}
-	}
-	return head.String() + strings.Join(sections, "")
-}
-
 // connectionFor is the connection that a candidate of the other side is for.
 func (c *Call) connectionFor(init webrtc.ICECandidateInit) *connection {
 	for _, conn := range c.conns {
@@ -139,11 +138,16 @@ func (c *Call) connectionFor(init webrtc.ICECandidateInit) *connection {
 }
 
 // overall is the state of a call by those of its connections, as W3C makes the
-// state of a connection of those of its transports.
+// state of a connection of those of its transports. One that is added to a call
+// that is up counts once it has been connected, and so does one of which nobody has
+// a use: webrtcbin leaves those without DTLS.
 func (c *Call) overall() webrtc.PeerConnectionState {
-	count := map[webrtc.PeerConnectionState]int{}
+	count, all := map[webrtc.PeerConnectionState]int{}, 0
 	for _, conn := range c.conns {
-		count[conn.state]++
+		if len(c.conns) == 1 || conn.progress.wasConnected || !c.up && !conn.idle() {
+			count[conn.state]++
+			all++
+		}
 	}
 	for _, s := range []webrtc.PeerConnectionState{
 		webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed, webrtc.PeerConnectionStateDisconnected,
@@ -153,10 +157,17 @@ func (c *Call) overall() webrtc.PeerConnectionState {
 		}
 	}
 	switch {
-	case count[webrtc.PeerConnectionStateConnected] == len(c.conns):
+	case count[webrtc.PeerConnectionStateConnected] == all:
 		return webrtc.PeerConnectionStateConnected
-	case count[webrtc.PeerConnectionStateNew] == len(c.conns):
+	case count[webrtc.PeerConnectionStateNew] == all:
 		return webrtc.PeerConnectionStateNew
 	}
 	return webrtc.PeerConnectionStateConnecting
+}
+
+// idle tells if the other side neither sends nor takes anything by a connection.
+func (c *connection) idle() bool {
+	return len(c.theirs) > 0 && !slices.ContainsFunc(c.theirs, func(s Section) bool {
+		return !s.Rejected && (s.Data || s.Kind != 0 && (s.Sends() || s.Takes()))
+	})
 }

@@ -13,27 +13,38 @@ import (
 type unbundledPeer struct {
 	t   *testing.T
 	pcs []*webrtc.PeerConnection
+	// rejected are the sections by index that are not in use any more.
+	rejected map[int]string
 }
 
 func newUnbundledPeer(t *testing.T) *unbundledPeer {
-	p := &unbundledPeer{t: t}
-	settings := webrtc.SettingEngine{}
-	settings.SetIncludeLoopbackCandidate(true)
-	for range 2 {
-		pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = pc.GracefulClose() })
-		p.pcs = append(p.pcs, pc)
-	}
+	p := &unbundledPeer{t: t, rejected: map[int]string{}}
+	p.extend()
+	p.extend()
 	return p
 }
 
-// offer is one description of two connections' offers, with their candidates.
+// extend gives it one more transport.
+func (p *unbundledPeer) extend() *webrtc.PeerConnection {
+	settings := webrtc.SettingEngine{}
+	settings.SetIncludeLoopbackCandidate(true)
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = pc.GracefulClose() })
+	p.pcs = append(p.pcs, pc)
+	return pc
+}
+
+// offer is one description of all connections' offers, with their candidates.
 func (p *unbundledPeer) offer() string {
 	var session, sections string
 	for i, pc := range p.pcs {
+		if section, ok := p.rejected[i]; ok {
+			sections += section
+			continue
+		}
 		offer, err := pc.CreateOffer(nil)
 		if err != nil {
 			p.t.Fatal(err)
@@ -65,12 +76,17 @@ func (p *unbundledPeer) answered(text string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if len(d.parts) != 2 || strings.Contains(text, "a=group:BUNDLE") {
-		p.t.Fatalf("the answer has %d transports, want 2:\n%s", len(d.parts), text)
+	if len(d.parts) != len(p.pcs)-len(p.rejected) || strings.Contains(text, "a=group:BUNDLE") {
+		p.t.Fatalf("the answer has %d transports, want %d:\n%s", len(d.parts), len(p.pcs), text)
 	}
+	parts := d.parts
 	for i, pc := range p.pcs {
-		text := strings.ReplaceAll(d.parts[i].sdp, fmt.Sprintf("a=mid:s%d", i), "a=mid:0")
+		if _, ok := p.rejected[i]; ok {
+			continue
+		}
+		text := strings.ReplaceAll(parts[0].sdp, fmt.Sprintf("a=mid:s%d", i), "a=mid:0")
 		text = strings.ReplaceAll(text, fmt.Sprintf("BUNDLE s%d", i), "BUNDLE 0")
+		parts = parts[1:]
 		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: text}); err != nil {
 			p.t.Fatal(err)
 		}
@@ -113,38 +129,83 @@ func TestAnOfferWithoutBundle(t *testing.T) {
 	if got := <-arrived; got != webrtc.MimeTypeOpus {
 		t.Errorf("the other transport brings %s", got)
 	}
-	staysAsItIs(t, s)
 }
 
-// staysAsItIs wants to change a call that cannot be, is told so, and finds nothing
-// changed.
-func staysAsItIs(t *testing.T, s *side) {
+// unbundledCall is a call from a peer without BUNDLE, and what it is answered.
+func unbundledCall(t *testing.T, p *unbundledPeer, cfg Config) (*side, chan string) {
 	t.Helper()
-	track := s.call.cfg.Tracks[0]
-	for name, change := range map[string]func(func(error)){
-		"add":     func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) },
-		"remove":  func(done func(error)) { s.call.RemoveTrack(track, done) },
-		"hold":    func(done func(error)) { s.call.Hold(true, done) },
-		"restart": s.call.Restart,
-		"replace": func(done func(error)) {
-			s.call.ReplaceTrack(track, codedTrack{testTrack(t, webrtc.MimeTypePCMU)}, done)
-		},
-	} {
-		if err := changing(s, change); err != errNotBundled {
-			t.Errorf("%s: %v, want %v", name, err, errNotBundled)
+	answers := make(chan string, 8)
+	cfg.Signaler = &wire{filter: func(kind, text string) (string, bool) {
+		if kind == "answer" {
+			answers <- text
 		}
-	}
-	for _, o := range s.call.Stats().Report.of("outbound-rtp") {
-		if o["active"] != true {
-			t.Errorf("the %s is not sent any more", o["kind"])
-		}
-	}
-	other := testTrack(t, webrtc.MimeTypeOpus)
-	s.must(func(done func(error)) { s.call.ReplaceTrack(track, other, done) })
-	s.must(func(done func(error)) { s.call.Mute(other, true, done) })
+		return text, false
+	}}
+	s := newSide(t, "terminal", cfg)
+	s.start()
+	s.call.DeliverOffer(p.offer())
+	p.answered(<-answers)
+	s.awaitConnected()
+	return s, answers
 }
 
-// codedTrack tells its codec.
-type codedTrack struct{ *webrtc.TrackLocalStaticSample }
+// mixedPeer has a transport for data and one for sound.
+func mixedPeer(t *testing.T) *unbundledPeer {
+	p := newUnbundledPeer(t)
+	_, err := p.pcs[0].CreateDataChannel("data", nil)
+	if err == nil {
+		_, err = p.pcs[1].AddTransceiverFromKind(webrtc.RTPCodecTypeAudio)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
 
-func (c codedTrack) Codec() string { return c.TrackLocalStaticSample.Codec().MimeType }
+// A transport that the other side adds in mid-call, with a certificate of its own,
+// is answered by one more connection, and goes when its section is rejected.
+func TestATransportComesAndGoes(t *testing.T) {
+	p := mixedPeer(t)
+	heard, listener := listen(t)
+	s, answers := unbundledCall(t, p, Config{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}, OnEvent: listener})
+	for n := range 2 {
+		pc := p.extend()
+		if _, err := pc.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, fmt.Sprint("picture", n))); err != nil {
+			t.Fatal(err)
+		}
+		s.call.DeliverOffer(p.offer())
+		p.answered(<-answers)
+		heard.hears(fmt.Sprint("picture", n))
+		if got := happenings(s, func(CodeKnown) bool { return true }); got != n+2 {
+			t.Errorf("%d verification codes, want %d", got, n+2)
+		}
+		if got := s.transports(); got != 3 {
+			t.Errorf("%d transports, want 3", got)
+		}
+		p.rejected[2+n] = fmt.Sprintf("m=video 0 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 VP8/90000\r\na=mid:s%d\r\n", 2+n)
+		s.call.DeliverOffer(p.offer())
+		p.answered(<-answers)
+		if got := s.transports(); got != 2 {
+			t.Errorf("%d transports, want 2", got)
+		}
+	}
+	if n := happenings(s, func(e StateChanged) bool {
+		return e.State != webrtc.PeerConnectionStateConnected && e.State != webrtc.PeerConnectionStateConnecting
+	}); n > 0 {
+		t.Errorf("the call was gone for a while:%s", s.summary())
+	}
+}
+
+// Who relies on the verification code takes no certificate that is not in it.
+func TestACertificateThatIsNotInTheCode(t *testing.T) {
+	p := mixedPeer(t)
+	s, answers := unbundledCall(t, p, Config{Hold: true})
+	if _, err := p.extend().AddTransceiverFromKind(webrtc.RTPCodecTypeVideo); err != nil {
+		t.Fatal(err)
+	}
+	s.call.DeliverOffer(p.offer())
+	if answer := <-answers; !strings.Contains(answer, "a=parley-refusal:its new transport has a certificate of its own") ||
+		!strings.Contains(answer, "\r\nm=video 0 ") || strings.Contains(answer, "a=group:BUNDLE") {
+		t.Errorf("it is answered by\n%s", answer)
+	}
+}

@@ -113,7 +113,7 @@ func (c *Call) heeds(d *Description) bool {
 // grant prepares the offer that the other side wishes for.
 func (c *Call) grant(d *Description) error {
 	conn := c.conns[0]
-	if !conn.remoteSet || len(c.conns) > 1 {
+	if !conn.remoteSet {
 		return &Error{Negotiation, errors.New("it asks for an offer in a call that has none")}
 	}
 	var kinds []webrtc.RTPCodecType
@@ -125,6 +125,13 @@ func (c *Call) grant(d *Description) error {
 		} else if kind := webrtc.NewRTPCodecType(word); kind != 0 {
 			kinds = append(kinds, kind)
 		}
+	}
+	if c.restart && c.fixed() {
+		c.restart = false
+		return &Error{Negotiation, errFixed}
+	}
+	if c.unbundled && len(kinds) > 0 {
+		return &Error{Negotiation, errNotBundled}
 	}
 	return conn.makeRoom(kinds)
 }
@@ -141,7 +148,7 @@ func (c *connection) makeRoom(kinds []webrtc.RTPCodecType) error {
 	sections := 1 // of data
 	for _, t := range c.pc.GetTransceivers() {
 		sections++
-		if mine := (Section{Direction: t.Direction()}); mine.Takes() && !known[t.Mid()] {
+		if mine := (Section{Direction: t.Direction()}); mine.Takes() && !known[t.Mid()] && !c.phantom(t) {
 			room[t.Kind()]++
 		}
 	}

@@ -33,6 +33,7 @@ type calling struct {
 	Video    string         `json:"video"`
 	Data     bool           `json:"data"`
 	Complete bool           `json:"complete"`
+	Apart    bool           `json:"apart"` // nothing is bundled
 	Relay    map[string]any `json:"relay"`
 }
 

@@ -34,7 +34,7 @@ class Peer:
     def start(self, offer=""):
         """Builds the pipeline; a payload type is that of the offer, where there is one."""
         self.pipe, self.w = Gst.Pipeline(), Gst.ElementFactory.make("webrtcbin")
-        self.w.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
+        self.w.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.NONE if self.c["apart"] else GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
         self.pipe.add(self.w)
         if self.c["relay"]:
             self.w.set_property("ice-transport-policy", GstWebRTC.WebRTCICETransportPolicy.RELAY)

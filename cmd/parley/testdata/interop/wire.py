@@ -1,7 +1,8 @@
 """The wire of signal/doc.go, and the report of what is seen, for the peers in Python.
 
 A peer is started with one argument, JSON with
-    server, dialect (call or relay), name, partner, offers, audio, video (a codec or ""), data, complete, relay
+    server, dialect (call or relay), name, partner, offers, audio, video (a codec or ""), data, complete, relay,
+    apart (no BUNDLE; GStreamer and browsers)
 and writes a line of JSON for all that it finds out: ready, cannot (why this peer has not got what is asked for), and
 what it sees: connected, text, tone (Hz), frames, size, codec, audio_packets, video_packets, relayed.
 """
