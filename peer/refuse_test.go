@@ -163,6 +163,7 @@ func TestRefusedRestart(t *testing.T) {
 	var bad *atomic.Bool
 	offers := make(chan string, 16)
 	a, b := pair(t, func(caller, _ *Config) {
+		caller.patience = deadline // no offer is said again
 		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
 		bad = badly(caller)
 		spoil := caller.Signaler.(*wire).filter
