@@ -111,7 +111,7 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	s.SetPrflxAcceptanceMinWait(0)
 	s.SetSrflxAcceptanceMinWait(0)
 	if c.RelayOnly {
-		s.SetRelayAcceptanceMinWait(0) // nothing better will come
+		s.SetRelayAcceptanceMinWait(relayWait)
 	}
 	// The cookie round trip protects a DTLS server that listens to strangers;
 	// ours hears only who passed ICE's check.
@@ -160,6 +160,11 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	}
 	return s, nil
 }
+
+// relayWait is how long a call that may go through relays alone waits for the best
+// one, which is reached by UDP and not by TCP, from its first check on. Pion has two
+// seconds for a call for which something better than a relay may come.
+const relayWait = 2 * checkInterval
 
 // checkInterval is the time between Pion's connectivity checks of a pair.
 const checkInterval = 200 * time.Millisecond
