@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -74,7 +75,24 @@ func (b *candidateBook) stats(s webrtc.Stats) string {
 	if !ok {
 		return ""
 	}
-	return b.note(c.Type == webrtc.StatsTypeRemoteCandidate, c.CandidateType.String(), c.Protocol, c.IP, int(c.Port), uint32(c.Priority), nil)
+	id := b.note(c.Type == webrtc.StatsTypeRemoteCandidate, c.CandidateType.String(), c.Protocol, c.IP, int(c.Port), uint32(c.Priority), nil)
+	if c.RelayProtocol != "" {
+		b.complete(id, "relayProtocol", c.RelayProtocol)
+	}
+	return id
+}
+
+// complete adds what is known of a candidate later than the candidate. Who has the
+// objects reads them all the while, so there is a new one.
+func (b *candidateBook) complete(id, name, value string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, o := range b.all {
+		if o["id"] == id && o[name] != value {
+			b.all[i] = maps.Clone(o)
+			b.all[i][name] = value
+		}
+	}
 }
 
 // objects are all candidates so far.

@@ -27,13 +27,14 @@ func servingWith(t *testing.T, args ...string) (page, server string, events []js
 	return page, "ws" + strings.TrimPrefix(page, "http"), events
 }
 
-// relayedCall calls from terminal to terminal, through relays alone.
-func relayedCall(t *testing.T, server string, args ...string) {
+// relayedCall calls from terminal to terminal, through relays alone, and returns
+// who has called.
+func relayedCall(t *testing.T, server string, args ...string) (alice *process) {
 	t.Helper()
 	args = append([]string{"--server", server, "--ice-policy", "relay", "--output", "ndjson"}, args...)
 	bob := terminal(t, append([]string{"answer", "--as", "bob", "--once", "--say", "hello alice"}, args...)...)
 	bob.says(t, `"event":"login"`)
-	alice := terminal(t, append([]string{"call", "bob", "--as", "alice", "--video", "test", "--say", "hello bob", "--expect", "text=hello alice"}, args...)...)
+	alice = terminal(t, append([]string{"call", "bob", "--as", "alice", "--video", "test", "--say", "hello bob", "--expect", "text=hello alice"}, args...)...)
 	alice.ends(t, 0)
 	bob.ends(t, 0)
 	for _, p := range []*process{alice, bob} {
@@ -42,6 +43,7 @@ func relayedCall(t *testing.T, server string, args ...string) {
 	if !strings.Contains(bob.out.String(), "hello bob") {
 		t.Errorf("bob does not hear alice:\n%s", bob.out)
 	}
+	return alice
 }
 
 // isRelayed checks that every pair was relayed, and every local candidate a relay's.
@@ -74,7 +76,7 @@ func TestRelayedThroughCoturn(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			coturn := relaytest.Start(t, "north")
 			_, server, _ := servingWith(t, "--turn-secret", "north", "--ice-server", "turn:"+coturn.Address.String()+"?transport="+transport)
-			relayedCall(t, server)
+			relayedCall(t, server).says(t, `"relayProtocol":"`+transport+`"`)
 		})
 	}
 }

@@ -53,7 +53,7 @@ func TestRelayedOverTLS(t *testing.T) {
 	url := relayURL(t, events, "turns:localhost:", "transport=tcp")
 	user, password := relay.Credentials{Secret: "north"}.Make("alice")
 	_, server, _ := servingWith(t)
-	relayedCall(t, server, "--ca", certFile, "--ice-server", url+","+user+","+password)
+	relayedCall(t, server, "--ca", certFile, "--ice-server", url+","+user+","+password).says(t, `"relayProtocol":"tls"`)
 }
 
 // relaying runs a relay over UDP in this process.
