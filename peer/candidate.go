@@ -82,7 +82,7 @@ func isHostName(s string) bool {
 // redundant tells if a candidate of ours is one that was sent already: without
 // a NAT, what a STUN server sees is a host candidate (RFC 8445 §5.1.3).
 func (c *connection) redundant(cand *webrtc.ICECandidate) bool {
-	at := place{cand.Protocol, cand.Address, cand.Port}
+	at := placeOf(cand)
 	if cand.Typ == webrtc.ICECandidateTypeHost {
 		c.hosts[at] = true
 		return false

@@ -48,14 +48,16 @@ type connection struct {
 
 	// The rest belongs to the goroutine of Run.
 	progress  *progress
-	remoteSet bool            // a remote description has been applied
-	offered   *Description    // the offer that was taken last
-	sections  []Section       // of it, or of the description that this connection was made for
-	theirs    []Section       // of the description that was taken last
-	quiet     map[string]bool // mids of theirs that sent before, and do not now
-	onHold    bool            // we neither send nor take media
-	setup     string          // our DTLS role as SDP writes it, once agreed
-	wireMid   string          // of the data channels in our offers, "" for Pion's own
+	paired    bool                     // a selected pair was told
+	ahead     *webrtc.ICECandidatePair // the pair that was told before Pion's callback did; nil for none
+	remoteSet bool                     // a remote description has been applied
+	offered   *Description             // the offer that was taken last
+	sections  []Section                // of it, or of the description that this connection was made for
+	theirs    []Section                // of the description that was taken last
+	quiet     map[string]bool          // mids of theirs that sent before, and do not now
+	onHold    bool                     // we neither send nor take media
+	setup     string                   // our DTLS role as SDP writes it, once agreed
+	wireMid   string                   // of the data channels in our offers, "" for Pion's own
 	state     webrtc.PeerConnectionState
 	hosts     map[place]bool // where our host candidates are
 

@@ -95,9 +95,7 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 	case signalingState:
 		c.cfg.OnEvent(SignalingStateChanged{e.SignalingState})
 	case pairSelected:
-		conn.progress.reached = true
-		c.notePairs(conn)
-		c.cfg.OnEvent(pairEvent(e.ICECandidatePair))
+		c.pairSelected(conn, e.ICECandidatePair)
 	case channelOpened:
 		c.opened(conn, e.Channel)
 	case channelClosed:
@@ -134,6 +132,7 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 	conn.state = conn.pc.ConnectionState()
 	if conn.state == webrtc.PeerConnectionStateConnected {
 		conn.progress.wasConnected = true
+		c.pairNow(conn)
 	}
 	if conn.state == webrtc.PeerConnectionStateFailed && c.up && !conn.progress.wasConnected {
 		c.cfg.OnEvent(Warned{fmt.Sprintf("what was added is not connected: %v", conn.progress.why(conn.logs.lastWarning()))})

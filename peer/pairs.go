@@ -140,3 +140,35 @@ func (c *Call) notePairs(conn *connection) {
 		conn.tried = tried
 	}
 }
+
+// pairSelected takes what Pion's callback tells.
+func (c *Call) pairSelected(conn *connection, p *webrtc.ICECandidatePair) {
+	if conn.ahead == nil {
+		c.tellPair(conn, p)
+	} else if placeOf(p.Local) == placeOf(conn.ahead.Local) && placeOf(p.Remote) == placeOf(conn.ahead.Remote) {
+		conn.ahead = nil // from here on the callbacks tell what is new
+	}
+}
+
+// pairNow tells the pair of a connection that is up, if Pion's callback has not: it
+// may come after that of the state, and a call that waits for nothing else is over
+// by then.
+func (c *Call) pairNow(conn *connection) {
+	if conn.paired {
+		return
+	}
+	p, err := conn.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
+	if err == nil && p != nil {
+		conn.ahead = p
+		c.tellPair(conn, p)
+	}
+}
+
+func (c *Call) tellPair(conn *connection, p *webrtc.ICECandidatePair) {
+	conn.paired, conn.progress.reached = true, true
+	c.notePairs(conn)
+	c.cfg.OnEvent(pairEvent(p))
+}
+
+// placeOf is where a candidate is.
+func placeOf(c *webrtc.ICECandidate) place { return place{c.Protocol, c.Address, c.Port} }
