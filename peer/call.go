@@ -279,23 +279,36 @@ func (c *Call) sayLeave() {
 	}
 }
 
-// flush waits until what was sent has been acknowledged, not too long.
+// flush waits until what was sent has been acknowledged, while something of it
+// still is, and not too long.
 func (c *Call) flush() {
 	ch, _ := c.talk.due()
 	if ch == nil || c.overall() != webrtc.PeerConnectionStateConnected {
 		return
 	}
-	timeout := time.NewTimer(c.cfg.FlushTimeout)
-	defer timeout.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for ch.Pending() > 0 {
+	patience := c.cfg.FlushTimeout
+	end := time.Now().Add(flushPatiences * patience)
+	left, until := ch.Pending(), time.Now().Add(patience)
+	for left > 0 && time.Now().Before(until) {
 		select {
 		case <-ch.Done(): // they hung up as well
 			return
-		case <-timeout.C:
-			return
 		case <-tick.C:
 		}
+		if now := ch.Pending(); now < left {
+			left, until = now, earlier(time.Now().Add(patience), end)
+		}
 	}
+}
+
+// flushPatiences bounds flush, in FlushTimeouts.
+const flushPatiences = 5
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

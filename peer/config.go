@@ -128,7 +128,8 @@ type Config struct {
 	RestartTimeout time.Duration
 
 	// FlushTimeout bounds the wait for sent text to be acknowledged before the
-	// call is hung up. Default 2 s.
+	// call is hung up, while nothing of it is; five times that bounds the whole.
+	// Default 2 s.
 	FlushTimeout time.Duration
 
 	// Logger gets what happens inside, Pion's lines among it. Nil discards.
