@@ -19,7 +19,9 @@ import (
 // divide writes the description as Pion takes it, in one part for each
 // transport.
 func (d *Description) divide(parsed *sdp.SessionDescription) (err error) {
-	d.parsed = parsed
+	if d.parsed = parsed; d.undeclared() {
+		withoutMIDs(parsed)
+	}
 	if d.sdp, err = partOf(parsed, d.Sections); err != nil {
 		return fmt.Errorf("the description cannot be written back: %w", err)
 	}
