@@ -54,7 +54,7 @@ func TestHostileServer(t *testing.T) {
 			`{"TYPE":"offer","offer":{"sdp":"v=0"},"name":"a"}`,
 			`{"type":"offer","offer":{"sdp":"v=0"},"name":"\u001b[2J"}`,
 			`{"type":"offer","offer":{"sdp":"v=0"},"name":5}`,
-			`{"type":"offer","offer":{"sdp":"` + strings.Repeat("x", 48<<10+1) + `"},"name":"a"}`,
+			`{"type":"offer","offer":{"sdp":"` + strings.Repeat("x", 96<<10+1) + `"},"name":"a"}`,
 			`{"type":"candidate","candidate":7}`,
 			`{"type":"candidate","candidate":"candidate:1"}`,
 			`{"type":"candidate","candidate":{"candidate":"x","sdpMLineIndex":-1}}`,
