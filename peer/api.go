@@ -113,8 +113,6 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	if c.RelayOnly {
 		s.SetRelayAcceptanceMinWait(relayWait)
 	}
-	// Who declares no SSRC in its answer is heard as well, see phantom.go.
-	s.SetHandleUndeclaredSSRCWithoutAnswer(true)
 	// The cookie round trip protects a DTLS server that listens to strangers;
 	// ours hears only who passed ICE's check.
 	s.SetDTLSInsecureSkipHelloVerify(true)

@@ -55,37 +55,3 @@ func undeclared(text string) string {
 	}
 	return kept.String()
 }
-
-// Sound and picture of somebody who agrees to MIDs and declares no SSRC are told
-// apart, whoever calls, and the call can be changed from both sides afterwards.
-func TestUndeclaredSourcesBesideMIDs(t *testing.T) {
-	a, b := pair(t, func(caller, answerer *Config) {
-		for _, c := range []*Config{caller, answerer} {
-			c.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
-			c.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
-				if n := strings.Count(s, "\r\nm="); kind == "offer" || kind == "answer" {
-					if s = undeclared(s); n != 3 && n != 0 {
-						t.Errorf("there are %d sections in the %s", n, kind)
-					}
-				}
-				return s, true
-			}
-		}
-	})
-	for _, s := range []*side{a, b} {
-		s.awaitConnected()
-		feed(t, s)
-	}
-	for _, s := range []*side{a, b} {
-		for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
-			e := await(s, func(e TrackReceived) bool { return e.Track.Kind() == kind })
-			if e.Local == nil || e.Local.Kind() != kind {
-				t.Errorf("%s: the section of the received %s sends %v", s.name, kind, e.Local)
-			}
-		}
-	}
-	for _, s := range []*side{a, b} {
-		s.must(func(done func(error)) { s.call.Hold(true, done) })
-		s.must(func(done func(error)) { s.call.Hold(false, done) })
-	}
-}

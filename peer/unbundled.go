@@ -19,9 +19,7 @@ import (
 // divide writes the description as Pion takes it, in one part for each
 // transport.
 func (d *Description) divide(parsed *sdp.SessionDescription) (err error) {
-	if d.parsed = parsed; d.undeclared() {
-		withoutMIDs(parsed)
-	}
+	d.parsed = parsed
 	if d.sdp, err = partOf(parsed, d.Sections); err != nil {
 		return fmt.Errorf("the description cannot be written back: %w", err)
 	}
