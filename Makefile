@@ -77,7 +77,7 @@ codecs: deps
 # written from what came of it.
 interop: deps
 	npm install --prefix cmd/parley/testdata/interop --no-audit --no-fund --no-save --no-package-lock --silent
-	PARLEY_INTEROP=all go test -count=1 -timeout 25m -tags "$(TAGS)" -run 'TestInterop$$' -v ./cmd/parley
+	PARLEY_INTEROP=all go test -count=1 -timeout 40m -tags "$(TAGS)" -run 'TestInterop$$|TestChangesOfACallWithoutBundle' -v ./cmd/parley
 
 # parley probe of a tab, of a page as the originals are, and of an echo; the
 # reports in README are what came of it.

@@ -138,6 +138,19 @@ func (p *originalPage) awaitHeard(want string) {
 	}
 }
 
+// callsTerminal makes the page call a terminal, and waits until they are
+// connected.
+func (p *originalPage) callsTerminal() *side {
+	p.t.Helper()
+	s := newSide(p.t, "terminal", Config{Signaler: p})
+	p.peer = s.call
+	s.start()
+	p.call()
+	s.awaitConnected()
+	<-p.opened
+	return s
+}
+
 func TestOriginalTextPageIsCalled(t *testing.T) {
 	page := newOriginalPage(t)
 	s := newSide(t, "terminal", Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: page})

@@ -48,12 +48,7 @@ func TestTheDataSectionKeepsTheNameOfTheirOffer(t *testing.T) {
 	if _, err := page.pc.AddTrack(testTrack(t, webrtc.MimeTypeOpus)); err != nil { // which comes first, so the data are number 1
 		t.Fatal(err)
 	}
-	s := newSide(t, "terminal", Config{Signaler: page})
-	page.peer = s.call
-	s.start()
-	page.call()
-	s.awaitConnected()
-	<-page.opened
+	s := page.callsTerminal()
 	s.must(func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) })
 	if text := page.pc.CurrentRemoteDescription().SDP; !strings.Contains(text, "a=group:BUNDLE 0 1 2\r\n") {
 		t.Errorf("we offer\n%s", text)

@@ -90,12 +90,7 @@ func TestRefusedChangeIsTold(t *testing.T) {
 // A peer that knows nothing of refusals takes one for an answer, and goes on.
 func TestRefusalIsAnAnswer(t *testing.T) {
 	page := newOriginalPage(t)
-	s := newSide(t, "terminal", Config{Signaler: page})
-	page.peer = s.call
-	s.start()
-	page.call()
-	s.awaitConnected()
-	<-page.opened
+	s := page.callsTerminal()
 	for _, bad := range []string{"a=extmap:0 urn:x\r\n", ""} {
 		if _, err := page.pc.AddTrack(testTrack(t, webrtc.MimeTypeVP8)); err != nil {
 			t.Fatal(err)

@@ -25,6 +25,17 @@ func commanded(t *testing.T, args ...string) (p *process, tell func(command stri
 	}
 }
 
+// commandedWithATab is commanded in a call with a tab of Chromium.
+func commandedWithATab(t *testing.T, me string, args ...string) (tab *webtest.Tab, p *process, tell func(command string)) {
+	t.Helper()
+	page, server := serving(t)
+	tab = browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
+	idle(tab)
+	p, tell = commanded(t, append([]string{"call", "tab", "--server", server, "--as", me}, args...)...)
+	talking(tab)
+	return tab, p, tell
+}
+
 // shows waits until the page shows a picture, yes or no.
 func shows(tab *webtest.Tab, picture string) {
 	tab.Wait(`document.querySelector('#callPage').dataset.picture === '` + picture + `'`)
@@ -36,11 +47,7 @@ func shows(tab *webtest.Tab, picture string) {
 func TestMidCallWithATab(t *testing.T) {
 	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
 		t.Run(name, func(t *testing.T) {
-			page, server := serving(t)
-			tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
-			idle(tab)
-			p, tell := commanded(t, "call", "tab", "--server", server, "--as", me, "--audio", "tone:700")
-			talking(tab)
+			tab, p, tell := commandedWithATab(t, me, "--audio", "tone:700")
 			tab.WaitTone(700)
 			shows(tab, "no")
 			for range 2 {
@@ -106,11 +113,7 @@ func TestAnotherCodecInMidCallWithATab(t *testing.T) {
 	}
 	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
 		t.Run(name, func(t *testing.T) {
-			page, server := serving(t)
-			tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
-			idle(tab)
-			p, tell := commanded(t, "call", "tab", "--server", server, "--as", me, "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
-			talking(tab)
+			tab, p, tell := commandedWithATab(t, me, "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
 			tab.WaitFrames(5)
 			for _, next := range []string{"a.mp4", "a.ivf"} {
 				tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, next) + `"`)

@@ -103,12 +103,7 @@ func TestAnotherCodecOfLayers(t *testing.T) {
 	}
 	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
 		t.Run(name, func(t *testing.T) {
-			page, server := serving(t)
-			tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
-			idle(tab)
-			p, tell := commanded(t, "call", "tab", "--server", server, "--as", me, "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15",
-				"--video", "test")
-			talking(tab)
+			tab, p, tell := commandedWithATab(t, me, "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15", "--video", "test")
 			tab.WaitFrames(5)
 			for _, next := range []string{file, "test"} {
 				tell(`"command":"source","kind":"video","source":"` + next + `"`)
