@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -221,11 +222,21 @@ func TestBothCallAtOnce(t *testing.T) {
 	for i := range 50 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			var a, b *side
+			var cross sync.WaitGroup // both have sent an offer
+			cross.Add(2)
 			config := func(wins bool, to **side) Config {
+				first := true
 				return Config{
 					Caller: true, WinsGlare: wins, Channels: []ChannelOptions{{Label: "channel1"}},
-					Tracks:   []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
-					Signaler: &wire{to: func() *Call { return (*to).call }},
+					Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
+					Signaler: &wire{to: func() *Call { return (*to).call }, filter: func(kind, s string) (string, bool) {
+						if kind == "offer" && first {
+							first = false
+							cross.Done()
+							cross.Wait()
+						}
+						return s, true
+					}},
 				}
 			}
 			a, b = newSide(t, "alice", config(true, &b)), newSide(t, "bob", config(false, &a))
@@ -239,6 +250,49 @@ func TestBothCallAtOnce(t *testing.T) {
 			feed(t, b)
 			await(a, func(TrackReceived) bool { return true })
 			await(b, func(TrackReceived) bool { return true })
+		})
+	}
+}
+
+// An offer that came before ours was sent is answered, whoever would win: there is no
+// glare.
+func TestAnOfferThatCameFirstIsAnswered(t *testing.T) {
+	for name, foreign := range map[string]bool{"a parley's": false, "a browser's": true} {
+		t.Run(name, func(t *testing.T) {
+			var a, b *side
+			called := make(chan struct{})
+			config := func(to **side, sends func(kind, s string) (string, bool)) Config {
+				return Config{
+					Caller: true, WinsGlare: true, Channels: []ChannelOptions{{Label: "channel1"}},
+					Signaler: &wire{to: func() *Call { return (*to).call }, filter: sends},
+				}
+			}
+			a = newSide(t, "alice", config(&b, func(kind, s string) (string, bool) {
+				if foreign {
+					s = strings.Replace(s, "s="+sessionName+"\r\n", "s=-\r\n", 1)
+				}
+				if kind == "candidate" {
+					select {
+					case <-called:
+					default:
+						close(called)
+					}
+				}
+				return s, true
+			}))
+			b = newSide(t, "bob", config(&a, func(kind, s string) (string, bool) {
+				if kind == "offer" {
+					t.Error("bob made an offer of his own")
+				}
+				return s, true
+			}))
+			a.start()
+			<-called
+			b.start()
+			a.call.Say("from alice")
+			b.call.Say("from bob")
+			a.awaitText("from bob")
+			b.awaitText("from alice")
 		})
 	}
 }

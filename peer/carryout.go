@@ -125,9 +125,20 @@ func (c *Call) makeOffer(ctx context.Context) error {
 	if err != nil {
 		return &Error{Negotiation, err}
 	}
+	if !c.conns[0].remoteSet && c.box.holds(isOffer) {
+		return c.negotiate(ctx, overtaken, nil)
+	}
 	c.begin()
 	c.asking, c.again = time.Now(), 0
 	return c.sent(c.cfg.Signaler.Offer(ctx, text))
+}
+
+// isOffer tells if a message is an offer. Whoever called while our own first offer was
+// made is answered: there is no glare that way, and no browser has to take an offer
+// back, which it may not survive (stuckHint).
+func isOffer(message any) bool {
+	_, ok := message.(deliveredOffer)
+	return ok
 }
 
 // openChannels opens the channels of the configuration; text goes by the first

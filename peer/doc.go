@@ -28,7 +28,8 @@
 //     page, names its session "parley" (s=parley, or parley-answer). Against such a peer the user
 //     name that sorts lower keeps its offer, and the other starts over with a
 //     new connection and answers. Any other peer is taken for a browser, which
-//     rolls back by itself: its offer is ignored and its answer awaited.
+//     rolls back by itself: its offer is ignored and its answer awaited. An offer
+//     that came while ours was made, and not sent yet, is simply answered.
 //   - In a call that is up, the one that would lose makes no offers, and asks
 //     the other for one: an offer without sections, see wish.go.
 //   - A description is checked before Pion sees it (describe.go), because a

@@ -1,6 +1,9 @@
 package peer
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // mailbox is the queue between Pion's callbacks and the one goroutine of a
 // call. Posting never waits, because a callback may run inside a call that the
@@ -64,6 +67,13 @@ func (m *mailbox) take() []any {
 	m.queue, m.data = nil, 0
 	m.room.Broadcast()
 	return taken
+}
+
+// holds tells if something that waits is such.
+func (m *mailbox) holds(such func(any) bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.queue, such)
 }
 
 // close lets every waiting and later post return without effect.

@@ -37,6 +37,7 @@ const (
 	answerRejected                         // the answer could not be applied
 	theirWish                              // a parley that makes no offers asks for one
 	wishRefused                            // the offer that we asked for will not come
+	overtaken                              // an offer came while our first was made, which is not sent yet
 )
 
 // negotiationAction is what the call has to do, in the order given.
@@ -83,6 +84,9 @@ func (n negotiation) next(e negotiationEvent) (negotiation, []negotiationAction)
 		return n.settled([]negotiationAction{takeAnswer})
 	case answerRejected:
 		n.phase = stable
+	case overtaken:
+		n.phase = stable
+		return n, []negotiationAction{startOver}
 	case wishRefused:
 		return n.settled(nil)
 	}

@@ -26,6 +26,8 @@ func TestNegotiation(t *testing.T) {
 			{wantOffer, []negotiationAction{makeOffer}}, {parleyOffer, []negotiationAction{ignoreOffer}}, {parleyAnswer, []negotiationAction{takeAnswer}}}},
 		"glare lost": {false, []step{
 			{wantOffer, []negotiationAction{makeOffer}}, {parleyOffer, []negotiationAction{startOver, takeOffer}}, {parleyAnswer, []negotiationAction{ignoreAnswer}}}},
+		"an offer came while ours was made": {true, []step{
+			{wantOffer, []negotiationAction{makeOffer}}, {overtaken, []negotiationAction{startOver}}, {foreignOffer, []negotiationAction{takeOffer}}}},
 		"the loser of a tie asks for an offer": {false, []step{
 			{parleyOffer, []negotiationAction{takeOffer}}, {wantOffer, []negotiationAction{makeWish}}, {parleyOffer, []negotiationAction{takeOffer}}}},
 		"many wishes of the loser are two": {false, []step{
@@ -121,6 +123,10 @@ func (m *model) handle(i int, in message) {
 	for _, a := range actions {
 		switch a {
 		case makeOffer:
+			if !self.state.established && slices.ContainsFunc(self.inbox, func(in message) bool { return in.event == parleyOffer }) {
+				self.state, _ = self.state.next(overtaken)
+				continue
+			}
 			m.offers++
 			self.pending = m.offers
 			other.inbox = append(other.inbox, message{parleyOffer, m.offers})
