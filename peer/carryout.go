@@ -210,6 +210,9 @@ func (c *Call) takeOffer(ctx context.Context, d *Description) error {
 	if err := c.acceptable(d, false); err != nil {
 		return err
 	}
+	if d.untaken != "" {
+		c.cfg.OnEvent(Warned{"the other side could not take our answer: " + d.untaken})
+	}
 	c.begin()
 	if !c.conns[0].remoteSet {
 		if err := c.openChannels(c.conns[0], true); err != nil {

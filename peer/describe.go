@@ -39,6 +39,7 @@ type Description struct {
 	wish     []string // not nil: an offer is asked for, see wish.go
 	wide     string   // the protocol of channels that the other side widens, see Channel.Widen
 	refusal  string   // not "": an offer of ours was not taken, and why; safe to print, see refuse.go
+	untaken  string   // likewise of an answer of ours
 	identity identity
 	text     string // as it came
 	sdp      string // as Pion gets it
@@ -99,7 +100,7 @@ func Describe(text string) (*Description, error) {
 		d := &Description{text: text, Parley: true, wish: wish}
 		return d, d.readIdentity(parsed)
 	}
-	refusal := refusalOf(parsed)
+	refusal := refusalOf(parsed, answerName)
 	if refusal != "" && len(parsed.MediaDescriptions) == 0 {
 		return &Description{text: text, answers: true, refusal: refusal}, nil
 	}
@@ -110,7 +111,7 @@ func Describe(text string) (*Description, error) {
 		return nil, err
 	}
 	name := string(parsed.SessionName)
-	d := &Description{text: text, Parley: name == sessionName, answers: name == answerName, refusal: refusal}
+	d := &Description{text: text, Parley: name == sessionName, answers: name == answerName, refusal: refusal, untaken: refusalOf(parsed, sessionName)}
 	if err := d.readSections(parsed); err != nil {
 		return nil, err
 	}

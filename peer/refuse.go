@@ -25,6 +25,8 @@ import (
 // of an offer of a parley to which there is no such answer: one that restarts ICE, as the
 // old path is not the one it would speak of, and one that a call begins with. Who is
 // refused so makes the answer itself (unchanged).
+//
+// The same line in an offer tells why the answer before it could not be taken.
 const refusalAttribute = "parley-refusal"
 
 // ErrRefused is why a change did not come about that the other side has refused.
@@ -54,10 +56,11 @@ func reason(s string) string {
 	return s[:min(len(s), maxReason)]
 }
 
-// refusalOf is the reason in a description that refuses, "" if it does not.
-func refusalOf(parsed *sdp.SessionDescription) string {
+// refusalOf is the reason in a description that refuses, "" if it does not: an
+// answer, or by its name an offer.
+func refusalOf(parsed *sdp.SessionDescription, name string) string {
 	value, ok := parsed.Attribute(refusalAttribute)
-	if !ok || string(parsed.SessionName) != answerName {
+	if !ok || string(parsed.SessionName) != name {
 		return ""
 	}
 	return cmp.Or(reason(value), "no reason given")

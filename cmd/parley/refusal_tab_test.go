@@ -71,6 +71,78 @@ func TestRefusedOfferToATab(t *testing.T) {
 	})
 }
 
+// spoilAnswers makes each answer that comes to a page one that it cannot take, while
+// window.spoils is above 0.
+const spoilAnswers = `(() => {
+	const proto = RTCPeerConnection.prototype, remote = proto.setRemoteDescription;
+	proto.setRemoteDescription = function (d) {
+		return remote.call(this, d.type === 'answer' && window.spoils-- > 0 ? {type: 'answer', sdp: d.sdp.replaceAll('a=fingerprint:sha-256 ', 'a=fingerprint:sha-256 x')} : d);
+	};
+})();`
+
+// An answer of the terminal that the page does not take changes nothing, and both say
+// why; the offer that follows is answered anew.
+func TestUntakenAnswerOfTheTerminal(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		tab := b.NewTab()
+		tab.Preload(spoilAnswers)
+		tab.Go(page + "/?as=tab&answer=1")
+		idle(tab)
+		p, tell := commanded(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700") // who asks the page for its offers
+		talking(tab)
+		tab.WaitTone(700)
+		addAndSpoil(t, tab, p, 1)
+		chatHas(tab, "cannot take the answer of zoe")
+		p.says(t, "could not take our answer")
+		tab.WaitTone(700)
+		tell(`"command":"remove","kind":"video"`)
+		tell(`"command":"add","kind":"video","source":"test"`)
+		tab.WaitFrames(5)
+		tell(`"command":"hangup"`)
+		p.ends(t, 0)
+		tab.NoErrors()
+		tab.Close()
+	})
+}
+
+// If that one is not taken either, the page goes on by another connection, which a
+// terminal that answers takes.
+func TestUntakenAnswersOfTheTerminal(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		p, tell := commanded(t, "answer", "--server", server, "--as", "zoe", "--audio", "tone:700")
+		p.says(t, `"event":"login"`)
+		tab := b.NewTab()
+		tab.Preload(spoilAnswers)
+		tab.Go(page + "/?as=tab&call=zoe")
+		talking(tab)
+		tab.WaitTone(700)
+		addAndSpoil(t, tab, p, 2)
+		chatHas(tab, "cannot go on by the connection with zoe")
+		p.says(t, `"event":"end"`)
+		talking(tab)
+		tab.WaitTone(700)
+		tell(`"command":"add","kind":"video","source":"test"`)
+		tab.WaitFrames(5)
+		tell(`"command":"hangup"`)
+		idle(tab)
+		tab.NoErrors()
+		tab.Close()
+	})
+}
+
+// addAndSpoil has the terminal add a picture, and the page take none of so many answers.
+func addAndSpoil(t *testing.T, tab *webtest.Tab, p *process, answers int) {
+	t.Helper()
+	if err := tab.Eval(fmt.Sprintf(`void (window.spoils = %d)`, answers), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(p.in, `{"id":77,"command":"add","kind":"video","source":"test"}`); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A call that cannot begin is refused in words, whoever calls.
 func TestRefusedCallOfATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {

@@ -105,10 +105,15 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 		do(t, bob, `(() => { `+nonsense+` })()`)
 		say(alice, "all is well")
 		waitChat(bob, "all is well")
+		rubbish := `window[Symbol.for('sockets')].at(-1).onmessage({data: '{"type":"offer","name":"alice","offer":{"type":"offer","sdp":"v=0"}}'})`
+		do(t, bob, rubbish)
+		waitNotice(bob, "A change that alice wanted was not made")
+		say(alice, "still well")
+		waitChat(bob, "still well")
 		alice.Click("#hangUpBtn")
 		waitPhase(bob, "idle")
 		// An offer that no browser takes ends the call with words, and the next one works.
-		do(t, bob, `window[Symbol.for('sockets')].at(-1).onmessage({data: '{"type":"offer","name":"alice","offer":{"type":"offer","sdp":"v=0"}}'})`)
+		do(t, bob, rubbish)
 		waitNotice(bob, "cannot agree")
 		waitPhase(bob, "idle")
 		call(alice, "bob")

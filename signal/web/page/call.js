@@ -3,19 +3,20 @@
 import {TextChannel} from './channel.js';
 import {protocol} from './files.js';
 import {useServers} from './ice.js';
-import {belongs, hasData, hasSections, isSigned, refusal, refusing, restarts, session, signed, unchanged, wishes} from './sdp.js';
+import {belongs, hasData, hasSections, isSigned, refusal, refusing, restarts, session, signed, standing, unchanged, untaken, wishes} from './sdp.js';
 
 const mediaPatience = 10000; // ms to wait for a camera that the browser is asking about
 const answerPatience = 45000; // ms for the other to answer: people take a while
 const connectPatience = 30000; // ms from the answer to the connection
 const recoveryPatience = 20000; // ms after a failed connection
 const refusalPause = 2000; // ms between two restarts that were refused
+const untakenPause = 30000; // ms between two answers that this browser cannot take, or the connection is given up
 
 /**
  * Call is either side of a call. Everything that touches the descriptions runs
  * one after the other, in the order in which it came.
- * on: {state(connection state), ended(reason, error), remote(stream), negotiated(), refused(why), declined(why), files(channel)}
- * and what TextChannel takes.
+ * on: {state(connection state), ended(reason, error), broken(error): it stands, but can be changed no more, remote(stream),
+ * negotiated(), refused(why), declined(why), untaken(why, theirs): an answer was not, files(channel)} and what TextChannel takes.
  */
 export class Call {
   peer;
@@ -39,11 +40,16 @@ export class Call {
   #wished = null; // what the next offer should have, by the other side's wish
   #heard = new Set(); // transceivers that the other side has used: what it has there may be of another codec
   #refusedAt = -Infinity; // when a restart was refused last, by performance.now()
+  #untakenAt = -Infinity; // when an answer could not be taken last
+  #why = ''; // it could not, for the other side to know from the next offer
+  #before; // the call in whose place this one comes
   #closed = false;
 
-  constructor({peer, caller, local, iceServers, send, on}) {
+  /** before is a call that was let go of, and is closed once this one stands: the end of a connection says that somebody hung up. */
+  constructor({peer, caller, local, iceServers, send, on, before = null}) {
     this.peer = peer;
     this.caller = caller;
+    this.#before = before;
     this.#local = local;
     this.#iceServers = iceServers;
     this.#send = message => send({...message, name: peer});
@@ -62,8 +68,9 @@ export class Call {
     };
   }
 
-  /** Calls. */
-  offer() {
+  /** Calls; why, if the connection before is given up, goes with it. */
+  offer(why = '') {
+    this.#why = why;
     return this.#run(async pc => {
       await this.#local.settled(mediaPatience);
       if (this.#closed) return;
@@ -98,6 +105,8 @@ export class Call {
       this.established = true;
       this.#sendDescription('answer');
       this.#negotiated();
+      const why = untaken(sdp);
+      if (why) this.#on.untaken(why, true);
     });
   }
 
@@ -107,7 +116,11 @@ export class Call {
       if (pc.signalingState !== 'have-local-offer') return;
       const why = refusal(sdp);
       if (why && !hasSections(sdp)) sdp = this.#refused(why);
-      await pc.setRemoteDescription({type: 'answer', sdp});
+      try {
+        await pc.setRemoteDescription({type: 'answer', sdp});
+      } catch (error) {
+        sdp = await this.#keep(error);
+      }
       this.outstanding = false;
       this.established = true;
       this.textPossible = hasData(sdp);
@@ -127,6 +140,23 @@ export class Call {
       this.#wished = ['ice'];
     }
     return unchanged(out.sdp, theirs.sdp, ours.sdp);
+  }
+
+  /**
+   * Has the call go on as it was after an answer that this browser cannot take; returns what was taken for one. The
+   * other side holds its answer to be in force, so it gets another offer. The error is thrown where
+   * that did not help the last time, and where Chromium has stopped half-way: it takes nothing more then.
+   */
+  async #keep(error) {
+    const now = performance.now();
+    if (!this.established || now - this.#untakenAt < untakenPause) throw error;
+    this.#untakenAt = now;
+    const sdp = this.#refused(error.message);
+    await this.#pc.setRemoteDescription({type: 'answer', sdp}).catch(() => { throw error; });
+    this.#wished ??= [];
+    this.#why = error.message;
+    this.#on.untaken(error.message, false);
+    return sdp;
   }
 
   /** The other side makes no offers of its own, and asks for one. */
@@ -149,10 +179,10 @@ export class Call {
     return [this.#pc.localDescription?.sdp ?? '', this.#pc.remoteDescription?.sdp ?? ''];
   }
 
-  /** Whether a description comes from the RTCPeerConnection we are talking with. */
+  /** Whether a description comes from the RTCPeerConnection we are talking with, as far as it says. */
   isSession(sdp) {
     const now = this.#pc.remoteDescription?.sdp;
-    return !now || session(now) === session(sdp);
+    return !now || !session(sdp) || session(now) === session(sdp);
   }
 
   /** Opens a channel to send files by. */
@@ -168,11 +198,18 @@ export class Call {
 
   /** Closes everything; returns what was never said. */
   close() {
+    const unsaid = this.letGo();
+    this.#pc.close();
+    return unsaid;
+  }
+
+  /** Does nothing more, and leaves the connection open; returns what was never said. */
+  letGo() {
     this.#closed = true;
     clearTimeout(this.#timer);
     const pc = this.#pc;
     pc.onicecandidate = pc.onconnectionstatechange = pc.ondatachannel = pc.ontrack = null;
-    pc.close();
+    this.#before?.close();
     return this.text.close();
   }
 
@@ -182,7 +219,9 @@ export class Call {
       try {
         await step(this.#pc);
       } catch (error) {
-        if (!this.#closed) this.#on.ended('negotiation', error);
+        if (this.#closed) return;
+        if (this.established) this.#on.broken(error);
+        else this.#on.ended('negotiation', error);
       }
     });
     return this.#chain;
@@ -221,15 +260,14 @@ export class Call {
     await this.#offerNow();
   }
 
-  /**
-   * Says no to an offer that this browser cannot take: a call that stands stays as it was. Who is no
-   * parley does not understand that, and the call is over, as is one that has not begun.
-   */
+  /** Says no to an offer that this browser cannot take: a call that stands stays as it was, one that has not begun is over. */
   async #refuse(sdp, error, crossed) {
     if (this.#closed) return;
-    if (isSigned(sdp)) this.#send({type: 'answer', answer: {type: 'answer', sdp: refusing(error.message)}});
-    if (!isSigned(sdp) || !this.established) throw error;
     const pc = this.#pc;
+    const no = isSigned(sdp) ? refusing(error.message)
+      : this.established && standing(sdp, pc.currentLocalDescription.sdp, pc.currentRemoteDescription.sdp, error.message);
+    if (no) this.#send({type: 'answer', answer: {type: 'answer', sdp: no}});
+    if (!this.established) throw error;
     if (pc.signalingState === 'have-remote-offer') await pc.setRemoteDescription({type: 'rollback'});
     this.#forget();
     this.#sendLate();
@@ -247,7 +285,8 @@ export class Call {
   }
 
   #sendDescription(type) {
-    this.#send({type, [type]: {type, sdp: signed(this.#pc.localDescription.sdp, type)}});
+    this.#send({type, [type]: {type, sdp: signed(this.#pc.localDescription.sdp, type, type === 'offer' ? this.#why : '')}});
+    if (type === 'offer') this.#why = '';
     this.#sendLate();
   }
 
@@ -267,6 +306,8 @@ export class Call {
   #negotiated() {
     this.#watchTransport();
     this.#forget();
+    this.#before?.close();
+    this.#before = null;
     clearTimeout(this.#timer);
     // Without a candidate of the other side a browser would wait for ever.
     if (this.#pc.connectionState !== 'connected') this.#after(connectPatience, 'failed');

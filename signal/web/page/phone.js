@@ -5,12 +5,14 @@ import {isSigned, wishes} from './sdp.js';
 import {sortsBefore} from './text.js';
 
 const mostStray = 100; // candidates
+const rebuildPause = 30000; // ms between two connections that can be changed no more, or the call is over
 
 /**
  * Phone has at most one call. Its phase is "idle", "ringing" (somebody calls and
  * the person is asked), "calling" (we called), "answering" or "talking".
  * on: {phase(phase, peer), state(connection state), remote(stream), ended(reason, peer, error),
- *      negotiated(), files(channel), open(), text(t), binary(n), sent(t), unsent(t), busy(peer), error(message)}.
+ *      negotiated(), refused(why), declined(why), untaken(why, theirs), rebuilt(why), files(channel),
+ *      open(), text(t), binary(n), sent(t), unsent(t), busy(peer), error(message)}.
  */
 export class Phone {
   call = null;
@@ -20,6 +22,7 @@ export class Phone {
   #asks;
   #on;
   #offer = ''; // while it rings
+  #rebuiltAt = -Infinity; // by performance.now()
   #stray = []; // candidate messages that came while there was no call: ahead of their offer, or after the end
 
   constructor({signaling, local, asks, on}) {
@@ -119,6 +122,21 @@ export class Phone {
     this.call.answer(sdp);
   }
 
+  /** Goes on by a new connection where the one that stands can be changed no more; not for ever, with who never agrees. */
+  #rebuild(error) {
+    const before = this.call, now = performance.now();
+    if (now - this.#rebuiltAt < rebuildPause) {
+      this.#end('negotiation', error, true);
+      return;
+    }
+    this.#rebuiltAt = now;
+    const unsaid = before.letGo();
+    this.#begin(before.peer, true, 'answering', before);
+    for (const text of unsaid) this.call.text.say(text);
+    this.call.offer(error.message);
+    this.#on.rebuilt(error.message);
+  }
+
   #incoming(peer, sdp) {
     if (this.#asks()) {
       this.#offer = sdp;
@@ -129,10 +147,10 @@ export class Phone {
     }
   }
 
-  #begin(peer, caller, phase) {
+  #begin(peer, caller, phase, before) {
     const on = this.#on;
     const call = this.call = new Call({
-      peer, caller, local: this.#local, iceServers: () => this.#signaling.iceServers,
+      peer, caller, before, local: this.#local, iceServers: () => this.#signaling.iceServers,
       send: message => this.#signaling.send(message),
       on: {
         ...on,
@@ -140,6 +158,7 @@ export class Phone {
           if (state === 'connected') this.#enter('talking');
           on.state(state);
         },
+        broken: error => { if (this.call === call) this.#rebuild(error); },
         // Whoever left needs no answer; it could meet the call that follows a reload.
         ended: (reason, error) => { if (this.call === call) this.#end(reason, error, reason !== 'left'); },
       },
@@ -158,6 +177,7 @@ export class Phone {
     if (tell) this.#signaling.send({type: 'leave', name: peer});
     for (const text of this.call.close()) this.#on.unsent(text);
     this.call = null;
+    this.#rebuiltAt = -Infinity;
     this.#enter('idle');
     this.#on.ended(reason, peer, phase, error);
   }
