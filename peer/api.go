@@ -124,9 +124,6 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, c.keepalive())
 	s.SetICEMaxBindingRequests(c.checks())
 	s.SetIncludeLoopbackCandidate(c.Loopback)
-	if c.credentials.ufrag != "" {
-		s.SetICECredentials(c.credentials.ufrag, c.credentials.password)
-	}
 	if c.KeyLog != nil {
 		s.SetDTLSKeyLogWriter(c.KeyLog)
 	}

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"slices"
 	"sync"
@@ -38,7 +37,7 @@ type Call struct {
 	conns     []*connection // one, but for descriptions without BUNDLE
 	slots     []slot        // of the sections, once a description was taken
 	unbundled bool          // what is new gets a connection of its own, see slots.go
-	session   uint64        // the number of the call's session in descriptions of several connections, 0 before
+	session   session       // in descriptions of several connections
 	made      int           // connections so far
 	state     negotiation
 	talk      talk
@@ -228,16 +227,12 @@ func (c *Call) WithParley() bool { return c.state.parley }
 
 // connect makes one more connection.
 func (c *Call) connect() (*connection, error) {
-	cfg, fixed := c.cfg, c.fixed()
+	cfg := c.cfg
 	cfg.extensions = c.extensionIDs()
-	if fixed { // Firefox takes no restart of some and not of others
-		cfg.credentials = credentials{rand.Text(), rand.Text()}
-	}
 	conn, err := newConnection(&cfg, c.box)
 	if err != nil {
 		return nil, err
 	}
-	conn.fixed = fixed
 	c.conns = append(c.conns, conn)
 	conn.nth = c.made
 	c.made++

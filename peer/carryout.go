@@ -28,6 +28,8 @@ func (c *Call) description(ctx context.Context, text string, offer bool) error {
 		err = errors.New("it refuses an offer, and is one")
 	case bare:
 		err = c.bareRefused(ctx, d)
+	case err == nil && !offer && c.splits(d):
+		err = c.negotiate(ctx, splitAnswer, d)
 	case err == nil:
 		err = c.negotiate(ctx, eventOf(d, offer), d)
 	}
@@ -73,7 +75,7 @@ func (c *Call) negotiate(ctx context.Context, e negotiationEvent, d *Description
 	for _, a := range actions {
 		if err := c.carryOut(ctx, a, d); err != nil {
 			switch a {
-			case takeAnswer:
+			case takeAnswer, separate:
 				c.state, _ = c.state.next(answerRejected)
 			case takeOffer:
 				c.underWay, c.asked = append(c.underWay, c.asked...), nil // what it was wished for
@@ -94,6 +96,8 @@ func (c *Call) carryOut(ctx context.Context, a negotiationAction, d *Description
 		return c.takeOffer(ctx, d)
 	case takeAnswer:
 		return c.takeAnswer(d)
+	case separate:
+		return c.separate(ctx, d)
 	case startOver:
 		return c.startOver()
 	case makeWish:
@@ -118,6 +122,11 @@ func (c *Call) makeOffer(ctx context.Context) error {
 		}
 	}
 	c.underWay, c.asked = append(c.underWay, c.asked...), nil
+	return c.sayOffer(ctx)
+}
+
+// sayOffer sends an offer of all connections.
+func (c *Call) sayOffer(ctx context.Context) error {
 	text, err := c.together(func(conn *connection) (string, error) {
 		return conn.offer(&c.cfg, c.restart && conn.remoteSet)
 	})
@@ -174,11 +183,7 @@ func (c *Call) takeAnswer(d *Description) error {
 	if err := c.acceptable(d, true); err != nil {
 		return err
 	}
-	take := c.takeParts
-	if len(d.parts) > 1 && !c.conns[0].remoteSet {
-		take = c.separate
-	}
-	if err := take(d); err != nil {
+	if err := c.takeParts(d); err != nil {
 		return &Error{Negotiation, err}
 	}
 	c.muteAgain()

@@ -143,9 +143,6 @@ func (c *connection) hold(hold bool) {
 // Restart is RestartICE, and says when the other side has agreed.
 func (c *Call) Restart(done func(error)) {
 	c.change(done, func() (undo, error) {
-		if c.fixed() {
-			return nil, errFixed
-		}
 		c.restart = true
 		return func() {}, nil
 	})
@@ -216,8 +213,6 @@ var (
 	errNotUp      = errors.New("the call is not connected yet")
 	errNotBundled = errors.New("the other side keeps sound, picture and data on connections of their own (no BUNDLE), and makes the " +
 		"offers of this call; have it add what is wanted, or call anew with it")
-	errFixed = errors.New("the other side has put sound, picture and data on connections of their own (no BUNDLE), which share the ICE " +
-		"credentials of our offer and cannot restart; call anew, or have the other side call or bundle (webrtcbin: bundle-policy=max-bundle)")
 	errNotSent    = errors.New("there is no such track in the call")
 	errUnanswered = errors.New("the other side gives no answer; is its signaling still up")
 )

@@ -152,7 +152,6 @@ type Config struct {
 	fingerprint string             // of it, as a line of a description
 	held        *atomic.Bool       // nothing is sent
 	free        chan struct{}      // closed when held no longer
-	credentials credentials        // of ICE; of an offer that was sent
 	extensions  map[int]string     // header extensions that have their numbers already
 	patience    time.Duration      // for the answer to an offer, or the offer to a wish, in a call that is up
 }

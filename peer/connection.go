@@ -43,8 +43,7 @@ type connection struct {
 	closed   bool       // there will be no more
 	pumps    sync.WaitGroup
 
-	nth   int  // among those of the call, from 0
-	fixed bool // its ICE credentials stay as they are, see separate.go
+	nth int // among those of the call, from 0
 
 	// The rest belongs to the goroutine of Run.
 	progress  *progress

@@ -32,6 +32,7 @@ type progress struct {
 	wasConnected  bool
 	answered      bool
 	crossed       bool // an offer of the other side was ignored for ours
+	split         bool // made because of an answer, see separate.go
 }
 
 // stuckHint is for what Chromium 156 does now and then, when it has to take an offer back
@@ -70,6 +71,9 @@ func (p *progress) why(warning string) error {
 	switch {
 	case p.wasConnected:
 		return fmt.Errorf("the connection was lost: nothing came from the other side for 30 s; is its network up")
+	case !p.answered && p.split:
+		return fmt.Errorf("the answer divides our offer (no BUNDLE), and none came to the one that is divided so; " +
+			"have the other side bundle (webrtcbin: bundle-policy=max-bundle), or take a second offer")
 	case !p.answered:
 		return fmt.Errorf("no answer came to the offer; does the other side answer calls")
 	case p.reached:

@@ -14,6 +14,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 	ours, theirs := map[string]int{"host": 2}, map[string]int{"host": 1, "relay": 1}
 	for want, p := range map[string]progress{
 		"does the other side answer calls":   {local: ours},
+		"take a second offer":                {local: ours, split: true},
 		"does its signaling pass candidates": {local: ours, answered: true},
 		"load its page again":                {local: ours, answered: true, crossed: true},
 		"2 candidates: 1 host, 1 relay":      {local: ours, remote: theirs, answered: true, crossed: true},

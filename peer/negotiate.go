@@ -34,6 +34,7 @@ const (
 	parleyOffer                            // an offer of a peer that breaks ties by name
 	foreignAnswer                          // an answer of such a peer
 	parleyAnswer                           // an answer of a parley
+	splitAnswer                            // an answer that divides our first offer
 	answerRejected                         // the answer could not be applied
 	theirWish                              // a parley that makes no offers asks for one
 	wishRefused                            // the offer that we asked for will not come
@@ -47,6 +48,7 @@ const (
 	makeOffer    negotiationAction = iota // create, set and send an offer
 	takeOffer                             // set the offer that came, send an answer
 	takeAnswer                            // set the answer that came
+	separate                              // divide the connection as the answer does, create, set and send an offer anew
 	startOver                             // replace the connection by a new one, our offer is void
 	ignoreOffer                           // drop the offer that came and its candidates
 	ignoreAnswer                          // drop the answer that came
@@ -82,6 +84,11 @@ func (n negotiation) next(e negotiationEvent) (negotiation, []negotiationAction)
 		n.parley = e == parleyAnswer
 		n.phase, n.established = stable, true
 		return n.settled([]negotiationAction{takeAnswer})
+	case splitAnswer:
+		if n.phase != offering {
+			return n, []negotiationAction{ignoreAnswer}
+		}
+		return n, []negotiationAction{separate}
 	case answerRejected:
 		n.phase = stable
 	case overtaken:

@@ -43,6 +43,10 @@ func TestNegotiation(t *testing.T) {
 		"many wishes are one offer": {true, []step{
 			{wantOffer, []negotiationAction{makeOffer}}, {wantOffer, nil}, {wantOffer, nil},
 			{parleyAnswer, []negotiationAction{takeAnswer, makeOffer}}, {parleyAnswer, []negotiationAction{takeAnswer}}}},
+		"an answer divides the offer": {false, []step{
+			{wantOffer, []negotiationAction{makeOffer}}, {splitAnswer, []negotiationAction{separate}}, {wantOffer, nil}, {foreignOffer, []negotiationAction{ignoreOffer}},
+			{foreignAnswer, []negotiationAction{takeAnswer, makeOffer}}}},
+		"an answer that divides nothing": {false, []step{{splitAnswer, []negotiationAction{ignoreAnswer}}}},
 		"a refused answer frees the next offer": {false, []step{
 			{wantOffer, []negotiationAction{makeOffer}}, {answerRejected, nil}, {wantOffer, []negotiationAction{makeOffer}}}},
 	} {

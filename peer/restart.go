@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -28,13 +27,8 @@ func (c *Call) lose() {
 	time.AfterFunc(c.cfg.RestartTimeout, func() { c.box.post(late) })
 }
 
-// fixed tells if ICE cannot be restarted, see separate.go.
-func (c *Call) fixed() bool {
-	return slices.ContainsFunc(c.conns, func(conn *connection) bool { return conn.fixed })
-}
-
 func (c *Call) restartICE(ctx context.Context) error {
-	if !c.up || c.fixed() {
+	if !c.up {
 		return nil
 	}
 	c.restart = true
@@ -100,7 +94,7 @@ func (c *Call) seekPath(ctx context.Context) {
 		// When it would have failed without a restart. That one goes on for now.
 		c.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(c.offered), time.Since(c.silent)})
 		c.lose()
-	case c.was != webrtc.PeerConnectionStateDisconnected || !c.state.parley || c.gone || c.fixed():
+	case c.was != webrtc.PeerConnectionStateDisconnected || !c.state.parley || c.gone:
 	case silent < c.cfg.RestartAfter || c.state.phase == offering || time.Since(c.asking) < c.cfg.patience:
 	default:
 		c.asking = time.Now()

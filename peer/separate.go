@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -10,31 +11,34 @@ import (
 
 // Our offers are bundled, but an answer need not be (RFC 9143 §7.3): GStreamer's
 // webrtcbin splits the sections by default, and then expects each on a transport
-// of its own. It makes no ICE restart, so it cannot be offered other transports. The
-// first offer serves for all: each transport gets a connection of its own, with the
-// ICE credentials, the certificate and the streams that were announced. Pion keeps
-// to credentials that it was given, so ICE cannot be restarted from here later.
+// of its own. All would have the ICE credentials of our one offer, and Pion keeps
+// those that it is given for good, where a restart needs new ones (RFC 8839
+// §4.4.1.1.1). So such an answer is only looked at: each transport gets a connection
+// with credentials of its own, and the offer is made anew, of them all. To the other
+// side that is an ICE restart, before anything is connected.
 
-// credentials are those of ICE that a connection has to take, "" for new ones.
-type credentials struct{ ufrag, password string }
+// splits tells if the answer to our first offer divides it.
+func (c *Call) splits(d *Description) bool {
+	return len(d.parts) > 1 && !c.unbundled && !c.conns[0].remoteSet
+}
 
 // separate replaces the connection of our offer by one for each transport of
-// its answer.
-func (c *Call) separate(d *Description) error {
-	old := c.conns[0]
-	cfg := c.cfg
-	offer := old.pc.LocalDescription().SDP
-	cfg.credentials = credentials{attributeOf(offer, "ice-ufrag"), attributeOf(offer, "ice-pwd")}
-	cfg.Mux = nil // it tells connections apart by their credentials
-	parsed := &sdp.SessionDescription{}
-	if err := parsed.UnmarshalString(offer); err != nil {
+// its answer, and offers them.
+func (c *Call) separate(ctx context.Context, d *Description) error {
+	if err := c.acceptable(d, true); err != nil {
 		return err
 	}
-	c.session, c.made = parsed.Origin.SessionID, 0
-	var conns []*connection
+	old := c.conns[0]
+	parsed := &sdp.SessionDescription{}
+	if err := parsed.UnmarshalString(old.pc.LocalDescription().SDP); err != nil {
+		return &Error{Negotiation, err}
+	}
+	c.session = session{parsed.Origin.SessionID, parsed.Origin.SessionVersion}
 	c.talk = talk{label: c.talk.label, waiting: c.talk.waiting}
+	c.made = 0
+	var conns []*connection
 	for _, part := range d.parts {
-		conn, err := c.separated(&cfg, old, part)
+		conn, err := c.separated(old, part)
 		if conn != nil {
 			conns = append(conns, conn)
 		}
@@ -43,20 +47,23 @@ func (c *Call) separate(d *Description) error {
 			for _, conn := range conns {
 				conn.close()
 			}
-			return err
+			return &Error{Negotiation, err}
 		}
 	}
+	c.lay(d)
 	c.replace(conns)
-	return nil
+	c.muteAgain()
+	return c.sayOffer(ctx)
 }
 
 // separated is a connection for one part of the answer.
-func (c *Call) separated(cfg *Config, old *connection, part *Description) (*connection, error) {
-	conn, err := newConnection(cfg, c.box)
+func (c *Call) separated(old *connection, part *Description) (*connection, error) {
+	conn, err := newConnection(&c.cfg, c.box)
 	if err != nil {
 		return nil, err
 	}
-	conn.sections, conn.fixed, conn.nth = part.Sections, true, c.made
+	conn.sections, conn.nth = part.Sections, c.made
+	conn.progress.split = true
 	c.made++
 	for _, s := range part.Sections {
 		if s.Data {
@@ -71,13 +78,7 @@ func (c *Call) separated(cfg *Config, old *connection, part *Description) (*conn
 			return conn, err
 		}
 	}
-	if err := conn.preferCodecs(cfg.VideoCodecs); err != nil {
-		return conn, err
-	}
-	if _, err := conn.offer(cfg, false); err != nil {
-		return conn, err
-	}
-	return conn, conn.takeAnswer(cfg, part)
+	return conn, conn.preferCodecs(c.cfg.VideoCodecs)
 }
 
 // adopt makes a transceiver like that of mid in another connection: with its

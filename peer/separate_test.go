@@ -31,6 +31,7 @@ func (p *separateAnswers) Offer(_ context.Context, text string) error {
 		return err
 	}
 	var answers []string
+	p.mids = nil
 	for i, part := range d.parts {
 		p.mids = append(p.mids, part.Sections[0].Mid)
 		pc := p.pcs[i]
@@ -66,7 +67,7 @@ func joined(d *Description, answers []string) (string, error) {
 			slots[s.Index] = slot{mid: s.Mid, conn: conn}
 		}
 	}
-	return assembled(slots, texts, new(uint64))
+	return assembled(slots, texts, &session{})
 }
 
 // ownFingerprints moves those of the sessions, one for each transport, into the sections.
@@ -103,10 +104,10 @@ func TestAnAnswerWithoutBundle(t *testing.T) {
 	p.pcs[0].OnDataChannel(func(ch *webrtc.DataChannel) {
 		ch.OnMessage(func(m webrtc.DataChannelMessage) { _ = ch.SendText("heard " + string(m.Data)) })
 	})
-	announced := make(chan string, 1)
+	announced := make(chan string, 2) // before and after the answer
 	record := &wire{filter: func(kind, text string) (string, bool) {
 		if kind == "offer" {
-			announced <- attributeOf(text, "ssrc")
+			announced <- text
 		}
 		return text, false
 	}}
@@ -121,8 +122,20 @@ func TestAnAnswerWithoutBundle(t *testing.T) {
 	s.awaitText("heard hello")
 	feed(t, s)
 	got := <-arrived
-	if ssrc, _, _ := strings.Cut(<-announced, " "); ssrc != "" && ssrc != fmt.Sprint(uint32(got.SSRC())) {
-		t.Errorf("the track came with SSRC %d, and %s was announced", got.SSRC(), ssrc)
+	var origin [2]sdp.Origin
+	for i := range origin {
+		text := <-announced
+		if ssrc, _, _ := strings.Cut(attributeOf(text, "ssrc"), " "); ssrc != fmt.Sprint(uint32(got.SSRC())) {
+			t.Errorf("the track came with SSRC %d, and %s was announced", got.SSRC(), ssrc)
+		}
+		var parsed sdp.SessionDescription
+		if err := parsed.UnmarshalString(text); err != nil {
+			t.Fatal(err)
+		}
+		origin[i] = parsed.Origin
+	}
+	if origin[0].SessionID != origin[1].SessionID || origin[0].SessionVersion >= origin[1].SessionVersion {
+		t.Errorf("our offers are of %v and then of %v", origin[0], origin[1])
 	}
 	feedTrack(t, track)
 	if e := await(s, func(TrackReceived) bool { return true }); e.Track.Codec().MimeType != webrtc.MimeTypeOpus || e.Local == nil {

@@ -27,10 +27,12 @@ type slot struct {
 // connection that it is for, or none if that is to be made.
 func (c *Call) arrange(d *Description, answer bool) error {
 	switch {
+	case c.unbundled:
+		return c.divideAgain(d)
 	case !c.conns[0].remoteSet:
-	case !c.unbundled && answer:
+	case answer:
 		d.parts = []*Description{d}
-	case c.unbundled || len(d.parts) > 1:
+	case len(d.parts) > 1:
 		return c.divideAgain(d)
 	}
 	d.parts[0].conn = c.conns[0]
@@ -156,34 +158,38 @@ func (c *Call) note(conn *connection, described *sdp.SessionDescription) {
 	}
 }
 
+// session is that of the descriptions of several connections, 0 before the first:
+// each has a higher version than the one before (RFC 3264 §8).
+type session struct{ id, version uint64 }
+
 // assembled is a description of sections that several descriptions have, with
-// their bundles only. It keeps the number of the session, if that is known.
-func assembled(slots []slot, texts map[*connection]*sdp.SessionDescription, session *uint64) (string, error) {
+// their bundles only, in the session.
+func assembled(slots []slot, texts map[*connection]*sdp.SessionDescription, s *session) (string, error) {
 	var whole *sdp.SessionDescription
 	groups := map[*connection]string{}
 	var order []*connection
 	var sections []*sdp.MediaDescription
-	for _, s := range slots {
-		section := sectionOf(texts[s.conn], s.mid)
+	for _, at := range slots {
+		section := sectionOf(texts[at.conn], at.mid)
 		if section == nil {
-			sections = append(sections, rejected(s.asked, s.mid))
+			sections = append(sections, rejected(at.asked, at.mid))
 			continue
 		}
 		if whole == nil {
-			whole = texts[s.conn]
+			whole = texts[at.conn]
 		}
 		if sections = append(sections, section); section.MediaName.Port.Value != 0 {
-			if groups[s.conn] == "" {
-				order = append(order, s.conn)
+			if groups[at.conn] == "" {
+				order = append(order, at.conn)
 			}
-			groups[s.conn] += " " + s.mid
+			groups[at.conn] += " " + at.mid
 		}
 	}
 	if whole == nil {
 		return "", errors.New("nothing is left of the call")
 	}
-	*session = cmp.Or(*session, whole.Origin.SessionID)
-	whole.Origin.SessionID = *session
+	*s = session{cmp.Or(s.id, whole.Origin.SessionID), max(s.version+1, whole.Origin.SessionVersion)}
+	whole.Origin.SessionID, whole.Origin.SessionVersion = s.id, s.version
 	whole.MediaDescriptions = sections
 	whole.Attributes = slices.DeleteFunc(whole.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" })
 	for _, conn := range order {

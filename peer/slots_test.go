@@ -2,22 +2,44 @@ package peer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pion/webrtc/v4"
 )
 
+// apartWire is what one side says in a call without BUNDLE.
+type apartWire struct {
+	spoiled atomic.Bool              // no offer can be taken
+	latest  atomic.Pointer[[]string] // the ICE credentials of its last description
+}
+
+func (w *apartWire) credentials() []string { return *w.latest.Load() }
+
+// credentialsOf are the user fragments and passwords of a description in order.
+func credentialsOf(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "a=ice-ufrag:") || strings.HasPrefix(line, "a=ice-pwd:") {
+			all = append(all, strings.TrimSpace(line))
+		}
+	}
+	return all
+}
+
 // apart makes a wire one between foreign peers that do not bundle: neither side
-// sees a group, or that the other is a parley. While it is spoiled, no offer can be taken.
-func apart(cfg *Config) (spoiled *atomic.Bool) {
-	spoiled = &atomic.Bool{}
+// sees a group, or that the other is a parley.
+func apart(cfg *Config) *apartWire {
+	w := &apartWire{}
 	cfg.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
 		if kind != "offer" && kind != "answer" {
 			return text, true
 		}
-		if kind == "offer" && spoiled.Load() {
+		said := credentialsOf(text)
+		w.latest.Store(&said)
+		if kind == "offer" && w.spoiled.Load() {
 			text = strings.Replace(text, "a=rtcp-mux\r\n", "a=rtcp-mux\r\na=extmap:0 urn:x\r\n", 1)
 		}
 		head, sections, _ := strings.Cut(text, "\r\nm=")
@@ -33,14 +55,14 @@ func apart(cfg *Config) (spoiled *atomic.Bool) {
 		}
 		return strings.Join(kept, "\r\n") + "\r\nm=" + sections, true
 	}
-	return spoiled
+	return w
 }
 
 // unbundledPair is a call of sound and text on a connection each, and what is heard at each side.
-func unbundledPair(t *testing.T) (sides [2]*side, heard [2]*listener, spoiled [2]*atomic.Bool) {
+func unbundledPair(t *testing.T) (sides [2]*side, heard [2]*listener, said [2]*apartWire) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		for i, cfg := range []*Config{caller, answerer} {
-			spoiled[i] = apart(cfg)
+			said[i] = apart(cfg)
 			cfg.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("sound", i))}
 			heard[i], cfg.OnEvent = listen(t)
 		}
@@ -49,7 +71,7 @@ func unbundledPair(t *testing.T) (sides [2]*side, heard [2]*listener, spoiled [2
 	b.awaitConnected()
 	heard[0].hears("sound1")
 	heard[1].hears("sound0")
-	return [2]*side{a, b}, heard, spoiled
+	return [2]*side{a, b}, heard, said
 }
 
 // A call whose sections are not bundled is changed as any other, from either side.
@@ -93,32 +115,64 @@ func (r raw) Codec() string { return r.TrackLocalStaticRTP.Codec().MimeType }
 // transports is the number of transports that a side has.
 func (s *side) transports() int { return len(s.call.Stats().Report.of("transport")) }
 
-// Who answered can restart ICE on all transports. Who offered cannot, and says so.
+// ICE is restarted from either side, as often as wanted: each transport gets credentials of its own, and media go on.
 func TestRestartWithoutBundle(t *testing.T) {
-	sides, heard, _ := unbundledPair(t)
-	if err := changing(sides[0], sides[0].call.Restart); err != errFixed {
-		t.Errorf("the caller restarts: %v, want %v", err, errFixed)
-	}
-	for range 2 {
-		for _, s := range sides {
-			s.forget()
-		}
-		sides[1].must(sides[1].call.Restart)
+	sides, heard, said := unbundledPair(t)
+	for i, s := range sides {
 		for n := range 2 {
-			await(sides[1], func(PairSelected) bool { return happenings(sides[1], func(PairSelected) bool { return true }) > n })
+			for _, s := range sides {
+				s.forget()
+			}
+			before := [2][]string{said[0].credentials(), said[1].credentials()}
+			s.must(s.call.Restart)
+			for _, s := range sides {
+				for n := range 2 {
+					await(s, func(PairSelected) bool { return happenings(s, func(PairSelected) bool { return true }) > n })
+				}
+			}
+			for i, w := range said {
+				if all := slices.Concat(before[i], w.credentials()); len(all) != 8 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 8 {
+					t.Errorf("restart %d: credentials %q after %q", n, w.credentials(), before[i])
+				}
+			}
+			heard[0].hears("sound1")
+			heard[1].hears("sound0")
+			sides[1-i].call.Say("still here")
+			s.awaitText("still here")
 		}
-		heard[0].hears("sound1")
-		heard[1].hears("sound0")
-		sides[0].call.Say("still here")
-		sides[1].awaitText("still here")
 	}
+}
+
+// Who called restarts ICE when all paths are gone, and the call comes back.
+func TestAFailedCallWithoutBundleComesBack(t *testing.T) {
+	l := newLab(t)
+	var heard [2]*listener
+	a, b := l.pair(t, func(caller, answerer *Config) {
+		answerer.FailedTimeout = time.Minute // and waits
+		for i, cfg := range []*Config{caller, answerer} {
+			apart(cfg)
+			cfg.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("sound", i))}
+			heard[i], cfg.OnEvent = listen(t)
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	l.down.Store(true)
+	a.awaitState(webrtc.PeerConnectionStateFailed)
+	l.down.Store(false)
+	a.awaitConnected()
+	heard[0].hears("sound1")
+	heard[1].hears("sound0")
+	a.call.Say("after")
+	b.awaitText("after")
 }
 
 // An offer that is refused leaves a call of several connections as it was.
 func TestRefusedOfferWithoutBundle(t *testing.T) {
-	sides, heard, spoiled := unbundledPair(t)
+	sides, heard, said := unbundledPair(t)
 	for range 2 {
-		spoiled[0].Store(true)
+		said[0].spoiled.Store(true)
 		picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
 		sides[0].call.AddTrack(picture, nil)
 		await(sides[1], func(w Warned) bool { return strings.Contains(w.Text, "extmap") })
@@ -126,7 +180,7 @@ func TestRefusedOfferWithoutBundle(t *testing.T) {
 		sides[1].forget()
 		sides[0].forget()
 		heard[1].hears("sound0")
-		spoiled[0].Store(false)
+		said[0].spoiled.Store(false)
 		if n := sides[0].transports(); n != 2 {
 			t.Errorf("%d transports, want 2", n)
 		}

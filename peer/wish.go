@@ -126,10 +126,6 @@ func (c *Call) grant(d *Description) error {
 			kinds = append(kinds, kind)
 		}
 	}
-	if c.restart && c.fixed() {
-		c.restart = false
-		return &Error{Negotiation, errFixed}
-	}
 	if c.unbundled && len(kinds) > 0 {
 		return &Error{Negotiation, errNotBundled}
 	}

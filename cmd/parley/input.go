@@ -13,7 +13,7 @@ import (
 )
 
 func inputFlags() []cli.Flag {
-	return inCategory("OUTPUT", []cli.Flag{stringFlag("input", "", "`FORMAT` of commands on stdin while calls go on: ndjson: {\"id\":1,\"command\":\"say\",\"text\":\"hi\"}; also hangup, mute, unmute, hold, resume, add, remove, source, restart-ice, stats; with a peer that does not bundle only those that need no new offer")})
+	return inCategory("OUTPUT", []cli.Flag{stringFlag("input", "", "`FORMAT` of commands on stdin while calls go on: ndjson: {\"id\":1,\"command\":\"say\",\"text\":\"hi\"}; also hangup, mute, unmute, hold, resume, add, remove, source, restart-ice, stats")})
 }
 
 // readInput reads --input.
