@@ -106,31 +106,28 @@ func (c *apartCall) holds() {
 func (c *apartCall) restarts() {
 	c.Helper()
 	pairs := c.pairs()
-	saw, err := c.them.saw()
-	if err != nil {
-		c.Fatal(err)
-	}
-	old := slices.Concat(fragments(saw, "their_fragments"), fragments(saw, "our_fragments"))
+	oldTheirs, oldOurs := c.fragments()
 	c.tell(`"command":"restart-ice"`)
-	if _, ok := c.them.(inTab); ok {
-		c.sees(fmt.Sprint("new credentials after ", old), func(saw map[string]any) bool {
-			ours := fragments(saw, "our_fragments")
-			now := slices.Concat(ours, fragments(saw, "their_fragments"))
-			known := func(f string) bool { return slices.Contains(old, f) }
-			return len(now) == len(old) && !slices.ContainsFunc(now, known) && len(slices.Compact(slices.Sorted(slices.Values(ours)))) == len(ours)
-		})
+	theirs, ours := c.fragments()
+	again := func(f string) bool { return slices.Contains(oldTheirs, f) || slices.Contains(oldOurs, f) }
+	if slices.ContainsFunc(theirs, again) || slices.ContainsFunc(ours, again) || len(slices.Compact(slices.Sorted(slices.Values(ours)))) != len(ours) {
+		c.Errorf("the credentials were %q and %q, and are %q and %q", oldTheirs, oldOurs, theirs, ours)
 	}
 	c.sees("other pair than before", func(map[string]any) bool { return c.pairs() > pairs })
 	c.shows()
 }
 
-// fragments are the user fragments of one side's description, as a tab sees them.
-func fragments(saw map[string]any, side string) (all []string) {
-	each, _ := saw[side].([]any)
-	for _, f := range each {
-		all = append(all, fmt.Sprint(f))
+// fragments are the user fragments of both sides' descriptions, as a tab has them; none of others.
+func (c *apartCall) fragments() (theirs, ours []string) {
+	c.Helper()
+	if tab, ok := c.them.(inTab); ok {
+		for script, into := range map[string]*[]string{"fragments(pc.localDescription)": &theirs, "fragments(pc.remoteDescription)": &ours} {
+			if err := tab.tab.Eval(script, into); err != nil || len(*into) == 0 {
+				c.Fatalf("%s: %q, %v", script, *into, err)
+			}
+		}
 	}
-	return all
+	return theirs, ours
 }
 
 func (c *apartCall) pairs() int { return strings.Count(c.ours.out.complete(), `"event":"pair"`) }
