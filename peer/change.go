@@ -439,8 +439,5 @@ func withoutTrack(section, mid string) string {
 	lines := slices.DeleteFunc(strings.Split(section, "\r\n"), func(line string) bool {
 		return strings.HasPrefix(line, "a=msid:") || strings.HasPrefix(line, "a=ssrc:") && !strings.Contains(line, " cname:")
 	})
-	if strings.Contains(section, "\r\na=rid:") {
-		lines = slices.Insert(lines, 1, "a=msid:- "+mid) // "-" is no stream (RFC 8830 §2)
-	}
-	return strings.Join(lines, "\r\n")
+	return strings.Join(slices.Insert(lines, 1, "a=msid:- "+mid), "\r\n") // "-" is no stream (RFC 8830 §2)
 }

@@ -117,3 +117,17 @@ func TestAnotherCodecOfLayers(t *testing.T) {
 		})
 	}
 }
+
+// TestLayersToATab: who is sent several sizes sends its own picture all the same.
+func TestLayersToATab(t *testing.T) {
+	page, server := serving(t)
+	tab := browsers().Chromium(t, nil).Open(page + "/?as=tab")
+	idle(tab)
+	p := terminal(t, "call", "tab", "--server", server, "--timeout", "60s", "--linger", "2m", "--video", "test", "--simulcast", "--expect", "video.frames>=10")
+	tab.WaitFrames(5)
+	p.says(t, "held: video.frames")
+	tab.Click("#hangUpBtn")
+	p.ends(t, 0)
+	tab.NoErrors()
+	tab.Close()
+}

@@ -93,6 +93,7 @@ export class Call {
       if (this.established) useServers(pc, this.#iceServers()); // the offer may restart ICE
       try {
         await pc.setRemoteDescription({type: 'offer', sdp}); // takes back an offer of ours by itself
+        if (/^a=simulcast:/m.test(sdp)) await this.#place();
         this.#reserve();
         await this.#flushEarly();
         this.#late ??= [];
@@ -232,6 +233,20 @@ export class Call {
     const stream = this.#local.stream, track = this.#local.track(kind);
     const sends = track || this.#local.state[kind] === 'pending';
     this.#pc.addTransceiver(track ?? kind, sends ? {direction: 'sendrecv', streams: [stream]} : {direction: 'recvonly'});
+  }
+
+  /** Chromium has no place for a track in a section that comes in several sizes (simulcast) unless it is put there. */
+  async #place() {
+    const all = this.#pc.getTransceivers();
+    for (const stray of all.filter(t => !t.mid && t.sender.track)) {
+      const {track} = stray.sender;
+      const free = all.find(t => t.mid && t.receiver.track.kind === track.kind && t.direction === 'recvonly' && !t.sender.track);
+      if (!free) continue;
+      this.#pc.removeTrack(stray.sender); // stopped, it would get the next section all the same, and leave it inactive
+      free.direction = 'sendrecv';
+      free.sender.setStreams?.(this.#local.stream);
+      await free.sender.replaceTrack(track);
+    }
   }
 
   /** Has the answer promise to send what is still being asked for, so that it can be added without another offer. */
