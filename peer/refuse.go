@@ -66,6 +66,17 @@ func refusalOf(parsed *sdp.SessionDescription, name string) string {
 	return cmp.Or(reason(value), "no reason given")
 }
 
+// Purpose tells what a description on the wire is for. One without sections is
+// applied by nobody: it wishes for an offer, or refuses one. why is the reason of an
+// answer that refuses, with sections or without, safe to print. What is no SDP counts as having sections.
+func Purpose(description string) (sections bool, why string) {
+	parsed := &sdp.SessionDescription{}
+	if err := parsed.UnmarshalString(description); err != nil {
+		return true, ""
+	}
+	return len(parsed.MediaDescriptions) > 0, refusalOf(parsed, answerName)
+}
+
 // refusal is the answer that changes nothing.
 func (c *Call) refusal(offer, why string) (string, error) {
 	theirs := &sdp.SessionDescription{}

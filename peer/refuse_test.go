@@ -237,3 +237,29 @@ func TestHostileRefusals(t *testing.T) {
 	b.call.Say("and there")
 	a.awaitText("and there")
 }
+
+// What is on the wire is told apart by its sections, and by who refuses.
+func TestPurpose(t *testing.T) {
+	head := func(name, line string) string {
+		return "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=" + name + "\r\nt=0 0\r\n" + line
+	}
+	const section = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
+	for text, want := range map[string]struct {
+		sections bool
+		why      string
+	}{
+		head("-", section):                                       {true, ""},
+		head("parley-answer", section):                           {true, ""},
+		head("parley", "a=parley-wish:video\r\n"):                {false, ""},
+		Refusal(head("parley", section), errors.New("no\x1b")):   {false, "no?"},
+		head("parley-answer", "a=parley-refusal:no\r\n"+section): {true, "no"},
+		head("parley-answer", "a=parley-refusal\r\n"):            {false, "no reason given"},
+		head("parley", "a=parley-refusal:no\r\n"+section):        {true, ""},
+		head("-", "a=parley-refusal:no\r\n"+section):             {true, ""},
+		"rubbish": {true, ""},
+	} {
+		if sections, why := Purpose(text); sections != want.sections || why != want.why {
+			t.Errorf("%q: %v, %q", text, sections, why)
+		}
+	}
+}

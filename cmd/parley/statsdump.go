@@ -135,10 +135,9 @@ func (d *callDump) stats(r peer.Report) {
 func (d *callDump) heard(m wire.Message) {
 	switch m.Type {
 	case wire.Offer:
-		if !describes(m.SDP) {
-			return
+		if sections, _ := peer.Purpose(m.SDP); sections {
+			d.tell("setRemoteDescription", map[string]any{"type": "offer", "sdp": m.SDP})
 		}
-		d.tell("setRemoteDescription", map[string]any{"type": "offer", "sdp": m.SDP})
 	case wire.Answer:
 		d.tell("setRemoteDescription", map[string]any{"type": "answer", "sdp": m.SDP})
 	case wire.ICECandidate:
@@ -184,19 +183,15 @@ func (l dumpedLeg) Answer(ctx context.Context, sdp string) error {
 	return l.leg.Answer(ctx, sdp)
 }
 
-// describes tells if a description has sections: an offer without any asks for an
-// offer, its answer refuses, and nobody applies them (see peer's wish.go).
-func describes(sdp string) bool { return strings.Contains(sdp, "\r\nm=") }
-
 // described writes a description that was applied before it is sent.
 func (l dumpedLeg) described(kind, method, sdp string, options any) {
-	if !describes(sdp) {
-		l.dump.tell("onnegotiationneeded", nil)
+	sections, why := peer.Purpose(sdp)
+	switch {
+	case why != "":
+		l.dump.tell("setRemoteDescriptionOnFailure", why)
 		return
-	}
-	if _, reason, refused := strings.Cut(sdp, "\r\na=parley-refusal:"); refused {
-		reason, _, _ = strings.Cut(reason, "\r\n")
-		l.dump.tell("setRemoteDescriptionOnFailure", reason)
+	case !sections:
+		l.dump.tell("onnegotiationneeded", nil)
 		return
 	}
 	d := map[string]any{"type": kind, "sdp": sdp}
