@@ -25,11 +25,13 @@ func commanded(t *testing.T, args ...string) (p *process, tell func(command stri
 	}
 }
 
-// commandedWithATab is commanded in a call with a tab of Chromium.
-func commandedWithATab(t *testing.T, me string, args ...string) (tab *webtest.Tab, p *process, tell func(command string)) {
+// commandedWithATab is commanded in a call with a tab in which preload runs first.
+func commandedWithATab(t *testing.T, b *webtest.Browser, preload, me string, args ...string) (tab *webtest.Tab, p *process, tell func(command string)) {
 	t.Helper()
 	page, server := serving(t)
-	tab = browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
+	tab = b.NewTab()
+	tab.Preload(preload)
+	tab.Go(page + "/?as=tab&answer=1")
 	idle(tab)
 	p, tell = commanded(t, append([]string{"call", "tab", "--server", server, "--as", me}, args...)...)
 	talking(tab)
@@ -47,7 +49,7 @@ func shows(tab *webtest.Tab, picture string) {
 func TestMidCallWithATab(t *testing.T) {
 	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
 		t.Run(name, func(t *testing.T) {
-			tab, p, tell := commandedWithATab(t, me, "--audio", "tone:700")
+			tab, p, tell := commandedWithATab(t, browsers().Chromium(t, nil), "", me, "--audio", "tone:700")
 			tab.WaitTone(700)
 			shows(tab, "no")
 			for range 2 {
@@ -113,7 +115,7 @@ func TestAnotherCodecInMidCallWithATab(t *testing.T) {
 	}
 	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
 		t.Run(name, func(t *testing.T) {
-			tab, p, tell := commandedWithATab(t, me, "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
+			tab, p, tell := commandedWithATab(t, browsers().Chromium(t, nil), "", me, "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
 			tab.WaitFrames(5)
 			for _, next := range []string{"a.mp4", "a.ivf"} {
 				tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, next) + `"`)

@@ -36,28 +36,15 @@ const spoilTaken = `(() => {
 // nothing either.
 func TestRefusedOfferToATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
-		tab := b.NewTab()
-		tab.Preload(spoilTaken)
-		tab.Go(page + "/?as=tab&answer=1")
-		idle(tab)
-		p, tell := commanded(t, "call", "tab", "--server", server, "--as", "alice", "--audio", "tone:700") // whose offers stand
-		talking(tab)
+		tab, p, tell := commandedWithATab(t, b, spoilTaken, "alice", "--audio", "tone:700") // whose offers stand
 		tab.WaitTone(700)
-		for i, spoils := range []string{"offers", "answers"} {
-			if err := tab.Eval(`window.spoils = '`+spoils+`'`, nil); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := fmt.Fprintf(p.in, `{"id":%d,"command":"add","kind":"video","source":"test"}`+"\n", 77+i); err != nil {
-				t.Fatal(err)
-			}
+		for i, what := range []string{"offers", "answers"} {
+			addAndSpoil(t, tab, p, 77+i, "'"+what+"'")
 			p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":false.*the other side refused it: [ -~]+"`, 77+i))
 			tab.Wait(`/^A change that alice wanted was not made/.test(document.querySelector('#noticeText').textContent)`)
 			tab.Click("#noticeBtn")
 			talking(tab)
-			if err := tab.Eval(`window.spoils = ''`, nil); err != nil {
-				t.Fatal(err)
-			}
+			spoil(t, tab, "''")
 			tell(`"command":"add","kind":"video","source":"test"`)
 			tab.WaitFrames(5)
 			tell(`"command":"remove","kind":"video"`)
@@ -84,15 +71,9 @@ const spoilAnswers = `(() => {
 // why; the offer that follows is answered anew.
 func TestUntakenAnswerOfTheTerminal(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
-		tab := b.NewTab()
-		tab.Preload(spoilAnswers)
-		tab.Go(page + "/?as=tab&answer=1")
-		idle(tab)
-		p, tell := commanded(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700") // who asks the page for its offers
-		talking(tab)
+		tab, p, tell := commandedWithATab(t, b, spoilAnswers, "zoe", "--audio", "tone:700") // who asks the page for its offers
 		tab.WaitTone(700)
-		addAndSpoil(t, tab, p, 1)
+		addAndSpoil(t, tab, p, 77, "1")
 		chatHas(tab, "cannot take the answer of zoe")
 		p.says(t, "could not take our answer")
 		tab.WaitTone(700)
@@ -118,7 +99,7 @@ func TestUntakenAnswersOfTheTerminal(t *testing.T) {
 		tab.Go(page + "/?as=tab&call=zoe")
 		talking(tab)
 		tab.WaitTone(700)
-		addAndSpoil(t, tab, p, 2)
+		addAndSpoil(t, tab, p, 77, "2")
 		chatHas(tab, "cannot go on by the connection with zoe")
 		p.says(t, `"event":"end"`)
 		talking(tab)
@@ -132,13 +113,19 @@ func TestUntakenAnswersOfTheTerminal(t *testing.T) {
 	})
 }
 
-// addAndSpoil has the terminal add a picture, and the page take none of so many answers.
-func addAndSpoil(t *testing.T, tab *webtest.Tab, p *process, answers int) {
+// spoil tells the tab what to spoil.
+func spoil(t *testing.T, tab *webtest.Tab, what string) {
 	t.Helper()
-	if err := tab.Eval(fmt.Sprintf(`void (window.spoils = %d)`, answers), nil); err != nil {
+	if err := tab.Eval(`void (window.spoils = `+what+`)`, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprintln(p.in, `{"id":77,"command":"add","kind":"video","source":"test"}`); err != nil {
+}
+
+// addAndSpoil has the terminal add a picture, by the command of that id, and the tab spoil it.
+func addAndSpoil(t *testing.T, tab *webtest.Tab, p *process, id int, what string) {
+	t.Helper()
+	spoil(t, tab, what)
+	if _, err := fmt.Fprintf(p.in, `{"id":%d,"command":"add","kind":"video","source":"test"}`+"\n", id); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -152,9 +139,7 @@ func TestRefusedCallOfATab(t *testing.T) {
 		tab.Preload(spoilOffers)
 		tab.Go(page + "/?as=tab&answer=1")
 		idle(tab)
-		if err := tab.Eval(`window.spoils = 'offers'`, nil); err != nil {
-			t.Fatal(err)
-		}
+		spoil(t, tab, "'offers'")
 		caller := terminal(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700")
 		caller.ends(t, int(exitNegotiation))
 		caller.says(t, `no call came about: the other side refused it: [ -~]+`)
@@ -174,27 +159,14 @@ func TestRefusedCallOfATab(t *testing.T) {
 // nothing: both say why, the call goes on, and the next offer is taken.
 func TestRefusedOfferOfATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
-		tab := b.NewTab()
-		tab.Preload(spoilOffers)
-		tab.Go(page + "/?as=tab&answer=1")
-		idle(tab)
-		p, tell := commanded(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700") // who asks the page for its offers
-		talking(tab)
+		tab, p, tell := commandedWithATab(t, b, spoilOffers, "zoe", "--audio", "tone:700") // who asks the page for its offers
 		tab.WaitTone(700)
-		if err := tab.Eval(`window.spoils = true`, nil); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := fmt.Fprintln(p.in, `{"id":77,"command":"add","kind":"video","source":"test"}`); err != nil {
-			t.Fatal(err)
-		}
+		addAndSpoil(t, tab, p, 77, "true")
 		tab.Wait(`/^zoe did not take a change of the call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
 		p.says(t, `"event":"reply".*"id":77,"command":"add","ok":false.*extmap`)
 		talking(tab)
 		tab.WaitTone(700)
-		if err := tab.Eval(`window.spoils = false`, nil); err != nil {
-			t.Fatal(err)
-		}
+		spoil(t, tab, "false")
 		tell(`"command":"add","kind":"video","source":"test"`)
 		tab.WaitFrames(5)
 		tell(`"command":"source","kind":"audio","source":"tone:900"`)

@@ -103,7 +103,7 @@ func TestAnotherCodecOfLayers(t *testing.T) {
 	}
 	for name, me := range map[string]string{"offers": "alice", "asks": "zoe"} {
 		t.Run(name, func(t *testing.T) {
-			tab, p, tell := commandedWithATab(t, me, "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15", "--video", "test")
+			tab, p, tell := commandedWithATab(t, browsers().Chromium(t, nil), "", me, "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15", "--video", "test")
 			tab.WaitFrames(5)
 			for _, next := range []string{file, "test"} {
 				tell(`"command":"source","kind":"video","source":"` + next + `"`)

@@ -30,11 +30,7 @@ func TestAddress(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
-		at := host(t)
-		bob := open(b, at+"/?as=bob")
-		waitPhase(bob, "idle")
-		alice := open(b, at+"/?as=alice&call=bob")
-		waitPhase(bob, "talking")
+		alice, bob := inCall(b, host(t))
 		alice.Reload()
 		waitPhase(alice, "talking")
 		waitPhase(bob, "talking")

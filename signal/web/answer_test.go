@@ -55,10 +55,7 @@ func TestAskBeforeAnswering(t *testing.T) {
 func TestBusy(t *testing.T) {
 	b := browsers.Chromium(t, nil)
 	at := host(t)
-	bob := open(b, at+"/?as=bob")
-	waitPhase(bob, "idle")
-	alice := open(b, at+"/?as=alice&call=bob")
-	waitPhase(alice, "talking")
+	alice, bob := inCall(b, at)
 	carol := open(b, at+"/?as=carol&call=bob")
 	waitChat(carol, "bob is busy")
 	waitChat(bob, "carol called")
@@ -107,13 +104,8 @@ func TestReplacedCall(t *testing.T) {
 // The server may have lost a call, and then passes no leave: the closed connection says it.
 func TestHangUpWithoutTheServer(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
-		at := host(t)
-		bob := open(b, at+"/?as=bob")
-		waitPhase(bob, "idle")
-		alice := open(b, at+"/?as=alice&call=bob", `const send = WebSocket.prototype.send;
+		alice, bob := inCall(b, host(t), `const send = WebSocket.prototype.send;
 			WebSocket.prototype.send = function (text) { if (JSON.parse(text).type !== 'leave') send.call(this, text); };`)
-		waitPhase(alice, "talking")
-		waitPhase(bob, "talking")
 		alice.Click("#hangUpBtn")
 		waitChat(bob, "alice hung up")
 		waitPhase(bob, "idle")
@@ -125,11 +117,7 @@ func TestHangUpWithoutTheServer(t *testing.T) {
 // A failed connection is tried once more from the start of ICE, within the same call.
 func TestICERestart(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
-		at := host(t)
-		bob := open(b, at+"/?as=bob")
-		waitPhase(bob, "idle")
-		alice := open(b, at+"/?as=alice&call=bob")
-		waitPhase(alice, "talking")
+		alice, bob := inCall(b, host(t))
 		ufrag := `/a=ice-ufrag:(\S+)/.exec(window[Symbol.for('webtest.peers')][0].remoteDescription.sdp)[1]`
 		var before string
 		if err := alice.Eval(ufrag, &before); err != nil {

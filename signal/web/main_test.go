@@ -40,6 +40,16 @@ func open(b *webtest.Browser, url string, preload ...string) *webtest.Tab {
 	return tab
 }
 
+// inCall is alice in a call with bob, whom she has called; preload is hers.
+func inCall(b *webtest.Browser, at string, preload ...string) (alice, bob *webtest.Tab) {
+	bob = open(b, at+"/?as=bob")
+	waitPhase(bob, "idle")
+	alice = open(b, at+"/?as=alice&call=bob", preload...)
+	waitPhase(alice, "talking")
+	waitPhase(bob, "talking")
+	return alice, bob
+}
+
 // signIn signs in as a person would.
 func signIn(tab *webtest.Tab, name string) {
 	tab.Type("#usernameInput", name)

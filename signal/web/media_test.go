@@ -122,11 +122,7 @@ func TestLateCamera(t *testing.T) {
 
 func TestMute(t *testing.T) {
 	b := browsers.Chromium(t, nil)
-	at := host(t)
-	bob := open(b, at+"/?as=bob")
-	waitPhase(bob, "idle")
-	alice := open(b, at+"/?as=alice&call=bob")
-	waitPhase(alice, "talking")
+	alice, bob := inCall(b, host(t))
 	bob.WaitTone(400)
 	alice.Click("#micBtn")
 	alice.Wait(`document.querySelector('#micBtn').getAttribute('aria-pressed') === 'true'`)

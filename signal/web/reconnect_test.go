@@ -39,10 +39,7 @@ func TestServerComesBack(t *testing.T) {
 		at := "http://" + address
 		carol := open(b, at+"/?as=carol&video=0&audio=0")
 		waitPhase(carol, "idle")
-		bob := open(b, at+"/?as=bob")
-		waitPhase(bob, "idle")
-		alice := open(b, at+"/?as=alice&call=bob")
-		waitPhase(alice, "talking")
+		alice, bob := inCall(b, at)
 		bob.WaitFrames(3)
 		stop()
 		carol.Wait(`document.querySelector('#status').innerText.includes('Server lost')`)
