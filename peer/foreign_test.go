@@ -48,6 +48,20 @@ type originalPage struct {
 
 func newOriginalPage(t *testing.T) *originalPage {
 	t.Helper()
+	p := newBarePeer(t)
+	channel, err := p.pc.CreateDataChannel("channel1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.channel = channel
+	channel.OnOpen(func() { close(p.opened) })
+	channel.OnMessage(func(m webrtc.DataChannelMessage) { p.heard <- string(m.Data) })
+	return p
+}
+
+// newBarePeer is such a page without a channel.
+func newBarePeer(t *testing.T) *originalPage {
+	t.Helper()
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
 	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
@@ -57,12 +71,6 @@ func newOriginalPage(t *testing.T) *originalPage {
 	t.Cleanup(func() { _ = pc.GracefulClose() })
 	p := &originalPage{t: t, pc: pc, heard: make(chan string, 16), opened: make(chan struct{}),
 		edit: func(s string) string { return s }}
-	p.channel, err = pc.CreateDataChannel("channel1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.channel.OnOpen(func() { close(p.opened) })
-	p.channel.OnMessage(func(m webrtc.DataChannelMessage) { p.heard <- string(m.Data) })
 	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if c == nil {
 			return

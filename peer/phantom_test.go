@@ -12,22 +12,11 @@ import (
 // section that it comes by: our next offer has no other one for it.
 func TestAnUndeclaredSourceIsNoSection(t *testing.T) {
 	heard, listener := listen(t)
-	settings := webrtc.SettingEngine{}
-	settings.SetIncludeLoopbackCandidate(true)
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
+	page := newBarePeer(t)
+	page.edit = undeclared
+	if _, err := page.pc.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "sound")); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = pc.GracefulClose() })
-	if _, err := pc.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "sound")); err != nil {
-		t.Fatal(err)
-	}
-	page := &originalPage{t: t, pc: pc, edit: undeclared}
-	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
-		if c != nil {
-			page.peer.DeliverCandidate(c.ToJSON())
-		}
-	})
 	track := testTrack(t, webrtc.MimeTypeOpus)
 	s := newSide(t, "terminal", Config{Signaler: page, OnEvent: listener, Tracks: []webrtc.TrackLocal{track}})
 	page.peer = s.call
@@ -39,7 +28,7 @@ func TestAnUndeclaredSourceIsNoSection(t *testing.T) {
 		t.Errorf("it came beside %v, want the track in its section", e.Local)
 	}
 	s.must(func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) })
-	if text := pc.CurrentRemoteDescription().SDP; strings.Count(text, "\r\nm=") != 2 || !regexp.MustCompile("a=group:BUNDLE 0 [0-9]+\r\n").MatchString(text) {
+	if text := page.pc.CurrentRemoteDescription().SDP; strings.Count(text, "\r\nm=") != 2 || !regexp.MustCompile("a=group:BUNDLE 0 [0-9]+\r\n").MatchString(text) {
 		t.Errorf("we offer\n%s", text)
 	}
 	heard.hears("sound")
