@@ -50,9 +50,9 @@ const maxKeepalive = 2 * time.Second
 func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.DisconnectedTimeout/3) }
 
 // newAPI sets Pion up for one call. It is the only place for Pion's settings.
-// counters count the RTP streams of the connection; bw sees them too, and a the
-// handshake.
-func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth, f *reroute, a *agreed) (*webrtc.API, error) {
+// counters count the RTP streams of the connection; bw sees them too, incoming
+// names those that come, and a sees the handshake.
+func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth, f *reroute, a *agreed, incoming *names) (*webrtc.API, error) {
 	engine, err := c.engine()
 	if err == nil {
 		err = c.numberExtensions(engine)
@@ -65,7 +65,7 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *band
 	if err := addInterceptors(engine, inside, logs, counters, bw); err != nil {
 		return nil, fmt.Errorf("failed to register interceptors: %w", err)
 	}
-	interceptors.Add(inflowFactory{inside})
+	interceptors.Add(inflowFactory{inside, incoming})
 	settings, err := newSettings(c, n, logs)
 	if err != nil {
 		return nil, err
@@ -100,8 +100,18 @@ func addInterceptors(engine *webrtc.MediaEngine, r *interceptor.Registry, logs *
 		webrtc.ConfigureRTCPReportsWithOptions(r,
 			[]rtcpreport.ReceiverOption{rtcpreport.WithReceiverLoggerFactory(logs)}, rtcpreport.WithSenderLoggerFactory(logs)),
 		webrtc.ConfigureSimulcastExtensionHeaders(engine),
+		nameSound(engine),
 		webrtc.ConfigureTWCCSenderWithOptions(engine, r, twcc.WithLoggerFactory(logs)),
 	)
+}
+
+// nameSound lets Pion tell streams of sound apart by what it tells layers of a
+// picture apart by, see undeclared.go.
+func nameSound(engine *webrtc.MediaEngine) (err error) {
+	for _, uri := range namedBy() {
+		err = errors.Join(err, engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio))
+	}
+	return err
 }
 
 func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngine, error) {
@@ -113,6 +123,8 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 	if c.RelayOnly {
 		s.SetRelayAcceptanceMinWait(relayWait)
 	}
+	// What comes before an answer is heard too, see phantom.go.
+	s.SetHandleUndeclaredSSRCWithoutAnswer(true)
 	// The cookie round trip protects a DTLS server that listens to strangers;
 	// ours hears only who passed ICE's check.
 	s.SetDTLSInsecureSkipHelloVerify(true)

@@ -399,7 +399,7 @@ func (c *connection) exchange(out *outgoing, t webrtc.TrackLocal) error {
 // transceiver for good (pion/webrtc#2226).
 func (c *connection) meant(text string) string {
 	empty, gone := map[string]bool{}, map[string]bool{}
-	text = c.withoutPhantoms(text)
+	text = c.plain(text)
 	for _, t := range c.pc.GetTransceivers() {
 		if out := c.outgoingOf(t); out != nil && (out.current() == nil || out.withdrawn.Load()) {
 			empty[t.Mid()], gone[t.Mid()] = true, out.current() == nil

@@ -37,6 +37,7 @@ type connection struct {
 	readers sync.WaitGroup // goroutines of readFeedback
 	streams streams
 	agreed  agreed
+	names   *names
 
 	mu       sync.Mutex // protects following
 	channels []*Channel // open ones
@@ -53,6 +54,7 @@ type connection struct {
 	offered   *Description             // the offer that was taken last
 	sections  []Section                // of it, or of the description that this connection was made for
 	theirs    []Section                // of the description that was taken last
+	soles     soles                    // what Pion alone knows of theirs
 	quiet     map[string]bool          // mids of theirs that sent before, and do not now
 	onHold    bool                     // we neither send nor take media
 	setup     string                   // our DTLS role as SDP writes it, once agreed
@@ -89,10 +91,11 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
 		box: box, logs: logs, meter: newMeter(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
-		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
+		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, soles: soles{map[string]bool{}, map[string][]string{}}, held: cfg.held, free: cfg.free,
 		wideOurs: cfg.wide(), keyLog: cfg.KeyLog, closing: make(chan struct{}),
 	}
 	c.wideTheirs.Store("")
+	c.names = newNames(func(u unheard) { c.post(u) })
 	n, err := cfg.network()
 	if err != nil {
 		return nil, err
@@ -102,7 +105,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 		return nil, fmt.Errorf("failed to set up congestion control: %w", err)
 	}
 	follow := &reroute{patience: 2 * cfg.keepalive()}
-	api, err := newAPI(cfg, n, logs, c.meter, c.bw, follow, &c.agreed)
+	api, err := newAPI(cfg, n, logs, c.meter, c.bw, follow, &c.agreed, c.names)
 	if err != nil {
 		_ = c.bw.Close()
 		return nil, err
@@ -112,6 +115,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 		_ = c.bw.Close()
 		return nil, fmt.Errorf("failed to create the connection: %w", err)
 	}
+	c.names.transceivers = c.pc.GetTransceivers
 	c.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { c.post(stateNudge{}) })
 	c.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { c.post(iceState{s}) })
 	c.pc.OnSignalingStateChange(func(s webrtc.SignalingState) { c.post(signalingState{s}) })
@@ -195,7 +199,11 @@ func (c *connection) takeAnswer(cfg *Config, d *Description) error {
 			cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its answer takes no %s", t.Kind())})
 		}
 	}
-	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: renamedMid(d.held(), c.wireMid, c.pionsDataMid())}
+	text, err := c.forPion(d)
+	if err != nil {
+		return err
+	}
+	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: renamedMid(d.held(text), c.wireMid, c.pionsDataMid())}
 	if err := c.pc.SetRemoteDescription(answer); err != nil {
 		return fmt.Errorf("its answer was refused: %w", err)
 	}
@@ -211,16 +219,19 @@ func (c *connection) takeAnswer(cfg *Config, d *Description) error {
 // tracks as it has room for a place, once, and returns those that are left.
 func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
 	c.offered = d
-	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: d.sdp}
+	text, err := c.forPion(d)
+	if err != nil {
+		return nil, err
+	}
 	if c.remoteSet {
-		offer.SDP = d.held()
+		text = d.held(text)
 		c.refresh(cfg)
 	}
+	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: text}
 	if err := c.pc.SetRemoteDescription(offer); err != nil {
 		return nil, fmt.Errorf("its offer was refused: %w", err)
 	}
 	var left []webrtc.TrackLocal
-	var err error
 	if c.remoteSet {
 		err = c.rehouse(d)
 	} else {

@@ -10,18 +10,18 @@ import (
 // a later offer makes it inactive, which is how a browser holds a call
 // (pion/webrtc#2226), and answers with its own direction whatever was offered.
 
-// held is a later description as Pion gets it: sections on hold look as if the
+// held is the text of a later description as Pion gets it: sections on hold look as if the
 // other side received, so that they live on, and those that name the source of a
 // track that does not send now as if it did, so that its receiver does; the
 // answer says what is right.
-func (d *Description) held() string {
-	sections := strings.Split(d.sdp, "\r\nm=")
+func (d *Description) held(text string) string {
+	sections := strings.Split(text, "\r\nm=")
 	for i, s := range d.Sections {
 		if s.Kind == 0 || i+1 >= len(sections) {
 			continue
 		}
 		alive := webrtc.RTPTransceiverDirectionRecvonly
-		if strings.Contains(sections[i+1], "\r\na=ssrc:") {
+		if strings.Contains(sections[i+1], "\r\na=ssrc:") || strings.Contains(sections[i+1], "\r\n"+soleLine) {
 			alive = webrtc.RTPTransceiverDirectionSendrecv
 		}
 		if s.Direction == webrtc.RTPTransceiverDirectionInactive || s.Direction == webrtc.RTPTransceiverDirectionRecvonly {

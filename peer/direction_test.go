@@ -31,7 +31,7 @@ func TestHoldIsHiddenFromPion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := d.held(); strings.Contains(got, "a=inactive") || !strings.Contains(got, "a=recvonly") {
+	if got := d.held(d.sdp); strings.Contains(got, "a=inactive") || !strings.Contains(got, "a=recvonly") {
 		t.Errorf("Pion gets\n%s", got)
 	}
 }

@@ -84,6 +84,9 @@ type CodeKnown struct {
 type TrackReceived struct {
 	Track    *webrtc.TrackRemote
 	Receiver *webrtc.RTPReceiver
+	// RID names the layer that this is of a track with several (RFC 8852), "" for
+	// one without. Track may have one all the same, which the receiver goes by.
+	RID string
 	// Local is the track that this side sends in the same media section, nil
 	// if none.
 	Local webrtc.TrackLocal

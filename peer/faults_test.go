@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,6 +83,8 @@ type faulty struct {
 	session *peertest.Session
 	assoc   *peertest.Association
 	channel *datachannel.DataChannel
+
+	protecting sync.Mutex // keeps RTP of several goroutines in order
 }
 
 // callHostile calls a hostile peer; edit may change both.

@@ -105,6 +105,8 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 		c.talk.heard(e.channel)
 		c.cfg.OnEvent(MessageReceived{e.channel, e.text, e.data})
 		c.sayDue()
+	case unheard:
+		c.cfg.OnEvent(Warned{e.String()})
 	case trackArrived:
 		c.cfg.OnEvent(conn.received(e))
 	case trackBound:

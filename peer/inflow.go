@@ -19,6 +19,9 @@ import (
 // than Pion looks at, which is 12.
 const maxEarly = 16
 
+// rtpVersion2 is the first byte of an RTP header with nothing but its 12 bytes.
+const rtpVersion2 = 2 << 6
+
 // maxUnbound is how many streams are remembered that nobody has bound now.
 const maxUnbound = 32
 
@@ -26,22 +29,35 @@ const maxUnbound = 32
 // and all others are inside.
 type inflows struct {
 	interceptor.Interceptor
+	names  *names
+	closed chan struct{}
+
 	mu      sync.Mutex // protects following
 	streams map[uint32]*inflow
 }
 
 // inflowFactory makes the interceptors of a registry one.
-type inflowFactory struct{ inside *interceptor.Registry }
+type inflowFactory struct {
+	inside *interceptor.Registry
+	names  *names
+}
 
 // NewInterceptor implements interceptor.Factory.
 func (f inflowFactory) NewInterceptor(id string) (interceptor.Interceptor, error) {
 	inside, err := f.inside.Build(id)
-	return &inflows{Interceptor: inside, streams: map[uint32]*inflow{}}, err
+	return &inflows{Interceptor: inside, names: f.names, closed: make(chan struct{}), streams: map[uint32]*inflow{}}, err
+}
+
+// Close implements interceptor.Interceptor.
+func (s *inflows) Close() error {
+	close(s.closed)
+	return s.Interceptor.Close()
 }
 
 // inflow is one stream, however often it is bound.
 type inflow struct {
-	bound int // how often, now; protected by inflows.mu
+	bound int           // how often, now; protected by inflows.mu
+	again chan struct{} // closed and replaced when it is bound; protected by inflows.mu
 
 	mu    sync.Mutex // protects following
 	chain interceptor.RTPReader
@@ -55,16 +71,20 @@ func (s *inflows) BindRemoteStream(info *interceptor.StreamInfo, from intercepto
 	defer s.mu.Unlock()
 	f := s.streams[info.SSRC]
 	if f == nil {
-		f = &inflow{}
+		f = &inflow{again: make(chan struct{})}
 		s.streams[info.SSRC] = f
 	}
+	close(f.again)
+	f.again = make(chan struct{})
 	if f.bound++; f.bound > 1 { // only now is it known what is negotiated for it
 		s.Interceptor.UnbindRemoteStream(info)
 	}
 	f.mu.Lock()
 	f.chain = s.Interceptor.BindRemoteStream(info, from)
 	f.mu.Unlock()
-	return &inflowReader{inflow: f}
+	return &inflowReader{
+		inflow: f, of: s, ssrc: info.SSRC, again: f.again, searching: f.bound == 1 && s.names.looks(info.SSRC),
+	}
 }
 
 // UnbindRemoteStream implements interceptor.Interceptor.
@@ -89,12 +109,36 @@ func (s *inflows) UnbindRemoteStream(info *interceptor.StreamInfo) {
 // inflowReader reads a stream for one who has bound it.
 type inflowReader struct {
 	*inflow
+	of   *inflows
+	ssrc uint32
 	next int // of early
+
+	again     <-chan struct{} // closed when another one has bound the stream
+	searching bool            // for its name, which Pion is going to look for, see naming.go
+	lost      bool            // what there was to search for
+	marks     []mark          // for the packet by which Pion will find it
 }
 
 // Read implements interceptor.RTPReader: each reader gets the early packets, and
 // of the rest those that no other one has read.
 func (r *inflowReader) Read(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
+	if r.searching {
+		r.searching = false
+		if err := r.search(b); err != nil {
+			return 0, a, err
+		}
+	}
+	if r.lost { // Pion gives up after a few packets; after none it would not unbind the stream
+		return copy(b, []byte{rtpVersion2, 11: 0}), interceptor.Attributes{}, nil
+	}
+	n, a, err := r.read(b, a)
+	if err == nil && len(r.marks) > 0 {
+		n = r.marked(b, n)
+	}
+	return n, a, err
+}
+
+func (r *inflowReader) read(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
 	r.mu.Lock()
 	chain := r.chain
 	if r.next < len(r.early) {

@@ -14,9 +14,10 @@ import (
 
 // Media comes before the answer that announces it: a few packets, which Pion is
 // still looking at when the answer comes, or so many that it has given up. It is
-// reported on all the same, and its first packet is not lost.
+// reported on all the same, and its first packet is not lost, declared or not.
 func TestMediaBeforeItsAnswer(t *testing.T) {
-	for _, early := range []uint64{1, 3, 20} {
+	asIs := func(text string) string { return text }
+	for early, describe := range map[uint64]func(string) string{1: asIs, 3: asIs, 20: asIs, 2: undeclared, 21: undeclared} {
 		t.Run(fmt.Sprint(early, " packets"), func(t *testing.T) {
 			heard, on := listen(t)
 			var later atomic.Bool
@@ -25,6 +26,7 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			a, b = pair(t, func(caller, answerer *Config) {
 				caller.OnEvent = on
 				answerer.Signaler.(*wire).filter = func(kind, payload string) (string, bool) {
+					payload = describe(payload)
 					if kind == "answer" && later.Load() {
 						release <- payload
 						return "", false
@@ -90,7 +92,7 @@ func awaitVideo(s *side, kind, member string, least uint64) (now uint64) {
 // stays bound when the first one gives up.
 func TestStreamBoundTwice(t *testing.T) {
 	inside := &boundCount{bound: map[uint32]int{}}
-	s := &inflows{Interceptor: inside, streams: map[uint32]*inflow{}}
+	s := &inflows{Interceptor: inside, names: newNames(nil), streams: map[uint32]*inflow{}}
 	var sent byte
 	from := interceptor.RTPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
 		sent++

@@ -7,9 +7,10 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// Who declares no SSRC in a description, as GStreamer's webrtcbin does in its
-// offers, is heard by a transceiver that Pion makes when the first packet comes.
-// It would be one more section in our next offer, which is none of the call's.
+// What comes before the description that would say what it is, in a call without
+// MIDs, is heard by a transceiver that Pion makes when the first packet comes; all
+// else that nobody declares, see undeclared.go. It would be one more section in our
+// next offer, which is none of the call's.
 
 // phantom tells if Pion has made a transceiver for what nobody had declared: it
 // has a track to send that is not ours.

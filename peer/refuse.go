@@ -155,8 +155,8 @@ func Refusal(offer string, why error) string {
 // unchanged is the answer to our offer that is out by which nothing changes: that
 // of the other side, had it made one; restarts tells that the offer restarts ICE.
 func (c *Call) unchanged() (text string, restarts bool, err error) {
-	out, err := c.described((*webrtc.PeerConnection).PendingLocalDescription, (*connection).withoutPhantoms)
-	local, err2 := c.described((*webrtc.PeerConnection).CurrentLocalDescription, (*connection).withoutPhantoms)
+	out, err := c.described((*webrtc.PeerConnection).PendingLocalDescription, (*connection).plain)
+	local, err2 := c.described((*webrtc.PeerConnection).CurrentLocalDescription, (*connection).plain)
 	remote, err3 := c.described((*webrtc.PeerConnection).CurrentRemoteDescription, func(conn *connection, text string) string {
 		return marked(text, answerName, opposite(conn.setup))
 	})

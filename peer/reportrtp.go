@@ -93,8 +93,8 @@ func (r *report) incoming(in inStream) {
 		"packetsReceived": i.packets, "bytesReceived": i.bytes, "headerBytesReceived": i.headers,
 		"packetsLost": i.lost(), "lastPacketReceivedTimestamp": stamp(i.last), "nackCount": i.nacks,
 	}
-	if track.RID() != "" {
-		o["rid"] = track.RID()
+	if rid := ridOf(track); rid != "" {
+		o["rid"] = rid
 	}
 	if i.info.ClockRate > 0 {
 		o["jitter"] = i.jitter / float64(i.info.ClockRate)

@@ -16,6 +16,7 @@ type separateAnswers struct {
 	*unbundledPeer
 	offerer *Call
 	mids    []string
+	edit    func(string) string // of the answer, nil for none
 }
 
 func (p *separateAnswers) Offer(_ context.Context, text string) error {
@@ -50,6 +51,9 @@ func (p *separateAnswers) Offer(_ context.Context, text string) error {
 		answers = append(answers, pc.LocalDescription().SDP)
 	}
 	whole, err := joined(d, p.ownFingerprints(answers))
+	if p.edit != nil {
+		whole = p.edit(whole)
+	}
 	p.offerer.DeliverAnswer(whole)
 	return err
 }
@@ -93,8 +97,13 @@ func (p *separateAnswers) Candidate(_ context.Context, c webrtc.ICECandidateInit
 	return nil // before the answer
 }
 
-func TestAnAnswerWithoutBundle(t *testing.T) {
-	p := &separateAnswers{unbundledPeer: newUnbundledPeer(t)}
+func TestAnAnswerWithoutBundle(t *testing.T) { answeredApart(t, nil) }
+
+// Nor need it declare the SSRC of what comes.
+func TestAnUndeclaredAnswerWithoutBundle(t *testing.T) { answeredApart(t, undeclared) }
+
+func answeredApart(t *testing.T, edit func(answer string) string) {
+	p := &separateAnswers{unbundledPeer: newUnbundledPeer(t), edit: edit}
 	arrived := make(chan *webrtc.TrackRemote, 1)
 	p.pcs[1].OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { arrived <- track })
 	track := testTrack(t, webrtc.MimeTypeOpus)

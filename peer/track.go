@@ -188,7 +188,7 @@ func (c *connection) outgoingOf(t *webrtc.RTPTransceiver) *outgoing {
 
 // received is the event for a track of the other side.
 func (c *connection) received(a trackArrived) TrackReceived {
-	e := TrackReceived{Track: a.track, Receiver: a.receiver, WriteRTCP: c.pc.WriteRTCP}
+	e := TrackReceived{Track: a.track, Receiver: a.receiver, RID: ridOf(a.track), WriteRTCP: c.pc.WriteRTCP}
 	for _, t := range c.pc.GetTransceivers() {
 		if t.Receiver() != a.receiver {
 			continue

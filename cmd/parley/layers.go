@@ -17,7 +17,7 @@ type layers map[*webrtc.RTPReceiver][]*media.Highest
 // sinks are those of a track that make is asked for once, for all of its layers. request asks for a key frame of the
 // layer, and what make gets, for one of what the sinks see.
 func (l layers) sinks(e peer.TrackReceived, request func(), make func(request func()) []media.FrameSink) (all []media.FrameSink, first bool) {
-	if e.Track.RID() == "" {
+	if e.RID == "" {
 		return make(request), true
 	}
 	shared, known := l[e.Receiver]

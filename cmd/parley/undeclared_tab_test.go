@@ -1,0 +1,37 @@
+package main
+
+import (
+	"testing"
+
+	"parley/signal/web/webtest"
+)
+
+// declareNothing takes the SSRCs out of what a page says of its media, as they are
+// not in the descriptions of RFC 9429.
+const declareNothing = `(() => {
+	const Real = WebSocket;
+	window.WebSocket = class extends Real {
+		send(data) { super.send(String(data).replace(/a=ssrc(-group)?:.*?\\r\\n/g, '')); }
+	};
+})();`
+
+// Sound and picture of a page that declares no SSRC come, whoever calls.
+func TestATabThatDeclaresNoSource(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		expect := []string{"--server", server, "--as", "zoe", "--expect", "video.frames>=10", "--expect", "audio.packets>=20", "--timeout", "60s"}
+		tab := b.NewTab()
+		tab.Preload(declareNothing)
+		tab.Go(page + "/?as=tab&answer=1")
+		idle(tab)
+		terminal(t, append([]string{"call", "tab"}, expect...)...).ends(t, 0)
+		idle(tab)
+		p := terminal(t, append([]string{"answer", "--once"}, expect...)...)
+		p.says(t, "signed in as zoe")
+		tab.Type("#callToUsernameInput", "zoe")
+		tab.Click("#callBtn")
+		p.ends(t, 0)
+		tab.NoErrors()
+		tab.Close()
+	})
+}

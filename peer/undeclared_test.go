@@ -1,0 +1,240 @@
+package peer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/peertest"
+)
+
+// Sound and picture of somebody who declares no SSRC are told apart, whoever
+// calls and whatever header extensions there are, and go on when the call is
+// changed from either side.
+func TestUndeclaredSources(t *testing.T) {
+	both := []string{webrtc.MimeTypeVP8, webrtc.MimeTypeOpus}
+	for name, c := range map[string]struct{ mimes, without []string }{
+		"as RFC 9429 has it": {both, nil},
+		"without RIDs":       {both, []string{sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI}},
+		"without MIDs":       {both, []string{sdp.SDESMidURI}},
+		"sound alone":        {both[1:], nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair(t, func(caller, answerer *Config) {
+				for _, cfg := range []*Config{caller, answerer} {
+					_, cfg.OnEvent = listen(t)
+					for _, mime := range c.mimes {
+						cfg.Tracks = append(cfg.Tracks, testTrack(t, mime))
+					}
+					cfg.Signaler.(*wire).filter = bare(t, len(c.mimes)+1, c.without)
+				}
+			})
+			hears(t, a, b)
+		})
+	}
+}
+
+// bare takes the SSRCs and header extensions from descriptions of so many
+// sections, in which there is no RID.
+func bare(t *testing.T, sections int, extensions []string) func(kind, s string) (string, bool) {
+	return func(kind, s string) (string, bool) {
+		if kind != "offer" && kind != "answer" {
+			return s, true
+		}
+		if n := strings.Count(s, "\r\nm="); n != sections && n != 0 || strings.Contains(s, soleRID) {
+			t.Errorf("the %s has %d sections, want %d without RIDs:\n%s", kind, n, sections, s)
+		}
+		for _, section := range strings.Split(s, "\r\nm=") {
+			if strings.HasPrefix(section, "audio") && strings.Contains(section, sdp.SDESMidURI) {
+				t.Errorf("sound has header extensions that are not for the wire:\n%s", section)
+			}
+		}
+		var kept strings.Builder
+		for line := range strings.Lines(undeclared(s)) {
+			if !slices.ContainsFunc(extensions, func(uri string) bool { return strings.Contains(line, uri) }) {
+				kept.WriteString(line)
+			}
+		}
+		return kept.String(), true
+	}
+}
+
+// hears checks that both sides get the tracks of the other, before and after a
+// change of the call.
+func hears(t *testing.T, a, b *side) {
+	for _, s := range []*side{a, b} {
+		s.awaitConnected()
+		feed(t, s)
+	}
+	for _, s := range []*side{a, b} {
+		for _, track := range s.call.cfg.Tracks {
+			e := await(s, func(e TrackReceived) bool { return e.Track.Kind() == track.Kind() })
+			if e.Local == nil || e.Local.Kind() != track.Kind() || e.RID != "" {
+				t.Errorf("%s: the section of the received %s, RID %q, sends %v", s.name, track.Kind(), e.RID, e.Local)
+			}
+		}
+	}
+	for _, s := range []*side{a, b} {
+		s.must(func(done func(error)) { s.call.Hold(true, done) })
+		s.must(func(done func(error)) { s.call.Hold(false, done) })
+	}
+	for _, s := range []*side{a, b} {
+		awaitMore(s)
+		if n := happenings(s, func(TrackReceived) bool { return true }); n != len(s.call.cfg.Tracks) {
+			t.Errorf("%s: %d tracks came, %d are sent", s.name, n, len(s.call.cfg.Tracks))
+		}
+	}
+}
+
+// awaitMore waits until more comes by every track.
+func awaitMore(s *side) {
+	s.t.Helper()
+	packets := func(r Report) (all map[any]uint64) {
+		all = map[any]uint64{}
+		for _, o := range r.of("inbound-rtp") {
+			n, _ := o["packetsReceived"].(uint64)
+			all[o["kind"]] += n
+		}
+		return all
+	}
+	before := packets(s.call.Stats().Report)
+	awaitReport(s, func(r Report) error {
+		now := packets(r)
+		for _, track := range s.call.cfg.Tracks {
+			if kind := track.Kind().String(); now[kind] < before[kind]+10 {
+				return fmt.Errorf("%d packets of %s came, %d before", now[kind], kind, before[kind])
+			}
+		}
+		return nil
+	})
+}
+
+// source is a stream that a hostile peer sends by hand.
+type source struct {
+	ssrc    uint32
+	payload uint8  // type
+	mid     string // "" for packets without
+	text    string
+}
+
+// by names what source sends as listenByTrack hears it.
+func (s source) by(mid string) string { return s.text + "@" + mid }
+
+// listenByTrack hears by which track what ends in "@" and its ID comes.
+func listenByTrack(t *testing.T) (*listener, func(Event)) {
+	l := &listener{t: t, more: make(chan struct{})}
+	var readers sync.WaitGroup
+	t.Cleanup(readers.Wait)
+	return l, func(e Event) {
+		if e, ok := e.(TrackReceived); ok {
+			readers.Go(func() {
+				for {
+					p, _, err := e.Track.ReadRTP()
+					if err != nil {
+						return
+					}
+					p.Payload = append(p.Payload, "@"+e.Track.ID()...)
+					l.note(p)
+				}
+			})
+		}
+	}
+}
+
+// sendsBy sends a packet of each source now and then.
+func (f *faulty) sendsBy(sources ...source) {
+	n := f.call.live[0].names
+	n.mu.Lock()
+	mid := n.mid
+	n.mu.Unlock()
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for number := uint16(1); ; number++ {
+			for _, s := range sources {
+				p := &rtp.Packet{
+					Header:  rtp.Header{Version: 2, Marker: true, PayloadType: s.payload, SequenceNumber: number, Timestamp: uint32(number) * 480, SSRC: s.ssrc},
+					Payload: []byte("\x10\x10" + s.text),
+				}
+				if s.mid != "" && p.SetExtension(mid, []byte(s.mid)) != nil {
+					return
+				}
+				f.protecting.Lock()
+				wire, err := f.session.RTP(p)
+				f.protecting.Unlock()
+				if err == nil {
+					_ = f.Write(wire) // the call may be over
+				}
+			}
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	f.t.Cleanup(func() { close(quit); <-done })
+}
+
+// callUndeclared calls a peer that sends sound and two pictures, a1, v1 and v2,
+// and declares no SSRC.
+func callUndeclared(t *testing.T) (*faulty, *listener) {
+	t.Helper()
+	l, on := listenByTrack(t)
+	return callHostile(t, func(c *Config, _ *peertest.Hostile) {
+		c.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeVideo}
+		c.OnEvent = on
+	}).connect().handshake().associate(), l
+}
+
+// Payload types of our offers.
+const opusType, vp8Type, vp8Again = 111, 96, 97
+
+// Streams without a declared SSRC come each by the track of its section: by MID,
+// or by a payload type that no other section has. What is sent again comes with
+// what it repairs.
+func TestUndeclaredSourcesOfOneKind(t *testing.T) {
+	f, heard := callUndeclared(t)
+	sound, left, right := source{1, opusType, "", "sound"}, source{2, vp8Type, "v1", "left"}, source{3, vp8Type, "v2", "right"}
+	again := source{4, vp8Again, "v1", "again"} // its first two bytes number what it repeats
+	f.sendsBy(sound, left, right, again)
+	for _, s := range []string{sound.by("a1"), left.by("v1"), right.by("v2"), again.by("v1")} {
+		heard.hears(s)
+	}
+	awaitReport(f.side, func(r Report) error {
+		mids := map[any]any{}
+		for _, o := range r.of("inbound-rtp") {
+			if mids[o["ssrc"]] = o["mid"]; o["rid"] != nil {
+				t.Errorf("it has the RID %v", o["rid"])
+			}
+		}
+		if want := map[any]any{sound.ssrc: "a1", left.ssrc: "v1", right.ssrc: "v2"}; !maps.Equal(mids, want) {
+			return fmt.Errorf("the streams have the MIDs %v, want %v", mids, want)
+		}
+		return nil
+	})
+}
+
+// Of a stream that may be in several sections, and of a second one in a section,
+// the user is told; the others go on.
+func TestNamelessSource(t *testing.T) {
+	f, heard := callUndeclared(t)
+	left := source{2, vp8Type, "v1", "left"}
+	f.sendsBy(left)
+	heard.hears(left.by("v1"))
+	f.sendsBy(source{1234, vp8Type, "", "nameless"}, source{1235, vp8Type, "v1", "second"})
+	for _, ssrc := range []string{"SSRC 1234,", "SSRC 1235,"} {
+		await(f.side, func(e Warned) bool { return strings.Contains(e.Text, ssrc) })
+	}
+	heard.hears(left.by("v1"))
+}
