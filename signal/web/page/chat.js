@@ -8,11 +8,12 @@ const mostLines = 500;
 export class Chat {
   #list;
   #atEnd = true;
+  #frame = 0; // asked for, to follow in
   #sizes = new ResizeObserver(() => this.#follow());
 
   constructor(list) {
     this.#list = list;
-    list.onscroll = () => { this.#atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60; };
+    list.onscroll = () => { if (!this.#frame) this.#atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60; };
     // A phone's keyboard, or a turned screen, leaves less room: stay with the newest.
     this.#sizes.observe(list);
   }
@@ -43,7 +44,11 @@ export class Chat {
     const list = this.#list;
     list.append(line);
     while (list.childElementCount > mostLines) list.firstElementChild.remove();
-    this.#follow();
+    // Once a frame, however many lines come: where the list ends is known only after a layout.
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      this.#follow();
+    });
     return line;
   }
 
