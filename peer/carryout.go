@@ -134,7 +134,7 @@ func (c *Call) sayOffer(ctx context.Context) error {
 	if err != nil {
 		return &Error{Negotiation, err}
 	}
-	if !c.conns[0].remoteSet && c.box.holds(isOffer) {
+	if c.fresh() && c.box.holds(isOffer) {
 		return c.negotiate(ctx, overtaken, nil)
 	}
 	c.begin()

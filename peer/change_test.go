@@ -85,6 +85,11 @@ type listener struct {
 }
 
 func listen(t *testing.T) (*listener, func(Event)) {
+	return listenWith(t, func(TrackReceived) string { return "" })
+}
+
+// listenWith adds to the payload of each packet what end tells of its track.
+func listenWith(t *testing.T, end func(TrackReceived) string) (*listener, func(Event)) {
 	l := &listener{t: t, more: make(chan struct{})}
 	var readers sync.WaitGroup
 	t.Cleanup(readers.Wait)
@@ -96,6 +101,7 @@ func listen(t *testing.T) (*listener, func(Event)) {
 					if err != nil {
 						return
 					}
+					p.Payload = append(p.Payload, end(e)...)
 					l.note(p)
 				}
 			})

@@ -91,7 +91,8 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
 		box: box, logs: logs, meter: newMeter(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
-		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, soles: soles{map[string]bool{}, map[string][]string{}}, held: cfg.held, free: cfg.free,
+		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
+		soles:    soles{map[string]bool{}, map[string][]string{}},
 		wideOurs: cfg.wide(), keyLog: cfg.KeyLog, closing: make(chan struct{}),
 	}
 	c.wideTheirs.Store("")

@@ -38,11 +38,12 @@ type progress struct {
 // stuckHint is for what Chromium 156 does now and then, when it has to take an offer back
 // within some 10 ms of making it: the port allocator stops with the transport of that
 // offer while its first list of networks, or the permission to use it, is on the way.
-// What comes while none runs is not passed on (FireEventIfStarted in filtering_network_manager.cc),
-// and later the same list counts as no change (OnNetworksChanged), so the next
-// allocator waits for it for ever. The page says that it gathers, and tells no candidate. Nothing that comes to the page wakes it: tried were candidates, the offer
-// once more, an ICE restart by either side, new sections with new mids beside the old
-// ones or in their place, and one transport for each.
+// As an earlier version has it in filtering_network_manager.cc, what comes while none
+// runs is passed to nobody (FireEventIfStarted), and the same list counts as no change
+// later (OnNetworksChanged), so the next allocator waits for it for ever. The page says
+// that it gathers, and tells no candidate. Nothing that comes to the page wakes it: tried
+// were candidates, the offer once more, an ICE restart by either side, new sections with
+// new mids beside the old ones or in their place, and one transport for each.
 const stuckHint = "it called at the same moment, and its browser seems not to have survived taking that back: " +
 	"load its page again, and call again"
 

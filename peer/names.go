@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,12 @@ type taken struct{ media, repairs uint32 }
 type unheard struct {
 	ssrc    uint32
 	payload int // type
+}
+
+// String tells what a user can do.
+func (u unheard) String() string {
+	return fmt.Sprintf("media of SSRC %d, payload type %d, come and are not heard: no section of the description that waits for media is "+
+		"theirs by MID, or by payload type alone; the other side has to declare the SSRC (a=ssrc), or to send the MID", u.ssrc, u.payload)
 }
 
 func newNames(strange func(unheard)) *names {

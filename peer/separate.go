@@ -17,10 +17,11 @@ import (
 // with credentials of its own, and the offer is made anew, of them all. To the other
 // side that is an ICE restart, before anything is connected.
 
+// fresh tells if no description of the other side has told anything yet.
+func (c *Call) fresh() bool { return !c.unbundled && !c.conns[0].remoteSet }
+
 // splits tells if the answer to our first offer divides it.
-func (c *Call) splits(d *Description) bool {
-	return len(d.parts) > 1 && !c.unbundled && !c.conns[0].remoteSet
-}
+func (c *Call) splits(d *Description) bool { return len(d.parts) > 1 && c.fresh() }
 
 // separate replaces the connection of our offer by one for each transport of
 // its answer, and offers them.

@@ -112,12 +112,6 @@ func ridOf(t *webrtc.TrackRemote) string {
 	return ""
 }
 
-// String tells what a user can do.
-func (u unheard) String() string {
-	return fmt.Sprintf("media of SSRC %d, payload type %d, come and are not heard: no section of the description that waits for media is "+
-		"theirs by MID, or by payload type alone; the other side has to declare the SSRC (a=ssrc), or to send the MID", u.ssrc, u.payload)
-}
-
 // plain is a description of ours without what Pion alone is to know. Of sound no
 // streams are told apart on the wire.
 func (c *connection) plain(text string) string {

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -130,23 +129,7 @@ func (s source) by(mid string) string { return s.text + "@" + mid }
 
 // listenByTrack hears by which track what ends in "@" and its ID comes.
 func listenByTrack(t *testing.T) (*listener, func(Event)) {
-	l := &listener{t: t, more: make(chan struct{})}
-	var readers sync.WaitGroup
-	t.Cleanup(readers.Wait)
-	return l, func(e Event) {
-		if e, ok := e.(TrackReceived); ok {
-			readers.Go(func() {
-				for {
-					p, _, err := e.Track.ReadRTP()
-					if err != nil {
-						return
-					}
-					p.Payload = append(p.Payload, "@"+e.Track.ID()...)
-					l.note(p)
-				}
-			})
-		}
-	}
+	return listenWith(t, func(e TrackReceived) string { return "@" + e.Track.ID() })
 }
 
 // sendsBy sends a packet of each source now and then.
