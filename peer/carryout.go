@@ -265,7 +265,7 @@ func (c *Call) sendAnswer(ctx context.Context) error {
 			return "", nil
 		}
 		text := conn.meant(rejecting(conn.offered.answering(conn.pc.LocalDescription().SDP), conn.offered.sdp))
-		return widening(marked(text, answerName, conn.setup), conn.wideOurs), nil
+		return marked(text, answerName, conn.setup), nil
 	})
 	if err != nil {
 		return &Error{Negotiation, err}

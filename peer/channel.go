@@ -28,7 +28,7 @@ type Channel struct {
 	byPeer bool
 	taken  atomic.Bool
 
-	raw      atomic.Pointer[datachannel.DataChannel] // set before the channel is told to anybody, and by Widen
+	raw      *datachannel.DataChannel // set before the channel is told to anybody
 	opening  sync.Once
 	closing  sync.Once
 	gone     chan struct{} // closed when nothing can be sent or received any more
@@ -36,8 +36,6 @@ type Channel struct {
 	outgoing outbound
 
 	messagesSent, messagesReceived, bytesSent, bytesReceived atomic.Uint64
-
-	agreeing atomic.Uint64 // bytes that Widen has sent
 }
 
 // Why a message was not sent.
@@ -106,7 +104,7 @@ func (c *Channel) Receive(ctx context.Context) (data []byte, text bool, err erro
 		defer func() {
 			if !stop() {
 				<-interrupted
-				_ = c.raw.Load().SetReadDeadline(time.Time{})
+				_ = c.raw.SetReadDeadline(time.Time{})
 			}
 		}()
 	}
@@ -124,7 +122,7 @@ func (c *Channel) Receive(ctx context.Context) (data []byte, text bool, err erro
 			return nil, false, io.EOF
 		}
 		// The interruption of an earlier read, which Pion carries out later.
-		_ = c.raw.Load().SetReadDeadline(time.Time{})
+		_ = c.raw.SetReadDeadline(time.Time{})
 		if c.over() { // and so has interrupted again, in vain
 			c.interrupt()
 		}
@@ -141,17 +139,17 @@ func (c *Channel) over() bool {
 }
 
 // interrupt ends the read that is under way.
-func (c *Channel) interrupt() { _ = c.raw.Load().SetReadDeadline(time.Unix(1, 0)) }
+func (c *Channel) interrupt() { _ = c.raw.SetReadDeadline(time.Unix(1, 0)) }
 
 // read returns the next message, in a buffer that the next read takes again.
 func (c *Channel) read() ([]byte, bool, error) {
 	if c.buffer == nil {
 		c.buffer = make([]byte, defaultMessageSize)
 	}
-	n, text, err := c.raw.Load().ReadDataChannel(c.buffer)
+	n, text, err := c.raw.ReadDataChannel(c.buffer)
 	if errors.Is(err, io.ErrShortBuffer) && len(c.buffer) < maxMessageSize {
 		c.buffer = make([]byte, maxMessageSize)
-		n, text, err = c.raw.Load().ReadDataChannel(c.buffer)
+		n, text, err = c.raw.ReadDataChannel(c.buffer)
 	}
 	if err != nil {
 		return nil, false, err
@@ -164,7 +162,7 @@ func (c *Channel) read() ([]byte, bool, error) {
 // Close closes the channel once what was sent before has gone. The other side
 // reads that first, and closes in turn.
 func (c *Channel) Close() error {
-	return c.raw.Load().Close()
+	return c.raw.Close()
 }
 
 // Done is closed when the channel has ended: the other side closed it, which is
@@ -175,7 +173,7 @@ func (c *Channel) Done() <-chan struct{} { return c.gone }
 func (c *Channel) end() {
 	c.closing.Do(func() {
 		close(c.gone)
-		_ = c.raw.Load().Close() // answers the other side's close; an error is of a call that is over
+		_ = c.raw.Close() // answers the other side's close; an error is of a call that is over
 		c.conn.forget(c)
 		c.conn.post(channelClosed{c})
 	})

@@ -69,10 +69,6 @@ type Config struct {
 	// 1 MiB; BulkReceiveBuffer is for files and the like.
 	ReceiveBuffer uint32
 
-	// Wide is the protocol of channels of which the owner calls Channel.Widen
-	// before all else, at this side. Default: none.
-	Wide string
-
 	// ICEServers for server-reflexive and relayed candidates. Default: none.
 	ICEServers []webrtc.ICEServer
 	// FreshICEServers is asked for the servers to use when a call looks for a path anew, because the credentials of ICEServers may have

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -26,11 +25,6 @@ type connection struct {
 	held  *atomic.Bool // see Config.Hold
 	bw    *bandwidth
 	free  <-chan struct{}
-
-	wideOurs   string       // the protocol of channels that our side widens, "" for none
-	wideTheirs atomic.Value // string: the same of the other side
-	keyLog     io.Writer
-	closing    chan struct{} // closed when closed is set
 
 	pair    Object         // in use last, by report; protected by Call.mu
 	tried   []Object       // pairs that were tried, in use or not; protected by Call.mu
@@ -92,10 +86,8 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	c := &connection{
 		box: box, logs: logs, meter: newMeter(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
 		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
-		soles:    soles{map[string]bool{}, map[string][]string{}},
-		wideOurs: cfg.wide(), keyLog: cfg.KeyLog, closing: make(chan struct{}),
+		soles: soles{map[string]bool{}, map[string][]string{}},
 	}
-	c.wideTheirs.Store("")
 	c.names = newNames(func(u unheard) { c.post(u) })
 	n, err := cfg.network()
 	if err != nil {
@@ -172,7 +164,7 @@ func (c *connection) offer(cfg *Config, restart bool) (string, error) {
 
 // asSent is an offer of Pion's as it goes over the wire.
 func (c *connection) asSent(offer string) string {
-	return renamedMid(widening(marked(c.meant(offer), sessionName, ""), c.wideOurs), c.pionsDataMid(), c.wireMid)
+	return renamedMid(marked(c.meant(offer), sessionName, ""), c.pionsDataMid(), c.wireMid)
 }
 
 // refresh lets Pion see the addresses that this machine has now, and the ICE
@@ -281,7 +273,6 @@ func (c *connection) know(cfg *Config, d *Description) {
 		cfg.OnEvent(TrackMuted{s.Kind, stopped})
 	}
 	c.progress.answered, c.remoteSet, c.theirs = true, true, d.Sections
-	c.wideTheirs.Store(d.wide)
 }
 
 // holdAnswer keeps the answer back until all candidates are in it, for a peer

@@ -37,7 +37,6 @@ type Description struct {
 
 	answers  bool     // as a parley does, see answerName
 	wish     []string // not nil: an offer is asked for, see wish.go
-	wide     string   // the protocol of channels that the other side widens, see Channel.Widen
 	refusal  string   // not "": an offer of ours was not taken, and why; safe to print, see refuse.go
 	untaken  string   // likewise of an answer of ours
 	identity identity
@@ -119,7 +118,6 @@ func Describe(text string) (*Description, error) {
 		return nil, err
 	}
 	d.Trickle = hasOption(parsed, "trickle")
-	d.wide, _ = parsed.Attribute(wideAttribute)
 	dropCandidates(parsed)
 	dropGroups(parsed)
 	dropSources(parsed)

@@ -63,13 +63,4 @@
 // side: [Channel.Write] waits while much is under way, and who does not receive
 // stops the sender. A [Stream] makes bytes with half-close of it; the type says
 // how they look on the wire.
-//
-// # Longer packets
-//
-// Pion's SCTP takes 1,191 bytes for a packet, which is right on the internet, and
-// costs most of the time between two processes of one machine. There a channel can
-// be widened before it is used: its two ends agree by text messages on a second
-// association with packets of 8 KiB, over 127.0.0.1, DTLS, and certificates of
-// which the call has carried the fingerprints (widen.go). A description announces
-// that with a=x-parley-wide and the protocol of the channels that are meant.
 package peer

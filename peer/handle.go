@@ -44,8 +44,6 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		}
 		slices.SortStableFunc(pairs, comparePairs)
 		m.pairs <- pairs
-	case hostsWanted:
-		m.hosts <- m.of.hostSockets()
 	case pathWanted:
 		return 0, c.restartICE(ctx)
 	case signalingBack:

@@ -33,11 +33,6 @@ const (
 func (o *outbound) init(raw *datachannel.DataChannel) {
 	o.turn, o.low = make(chan struct{}, 1), make(chan struct{}, 1)
 	o.turn <- struct{}{}
-	o.listen(raw)
-}
-
-// listen hears of what has gone by raw.
-func (o *outbound) listen(raw *datachannel.DataChannel) {
 	raw.OnBufferedAmountLow(func() {
 		select {
 		case o.low <- struct{}{}:
@@ -57,7 +52,7 @@ func (c *Channel) Send(data []byte, text bool) error {
 	if most := c.MaxMessage(); len(data) > most {
 		return tooLong(len(data), most)
 	}
-	if _, err := c.raw.Load().WriteDataChannel(data, text); err != nil {
+	if _, err := c.raw.WriteDataChannel(data, text); err != nil {
 		return ErrChannelClosed
 	}
 	c.messagesSent.Add(1)
@@ -151,10 +146,10 @@ func (c *Channel) Flush(ctx context.Context) error {
 }
 
 // Sent is the number of bytes that its owner has queued ever.
-func (c *Channel) Sent() uint64 { return c.bytesSent.Load() - c.agreeing.Load() }
+func (c *Channel) Sent() uint64 { return c.bytesSent.Load() }
 
 // Pending is the number of bytes that the other side has not acknowledged.
-func (c *Channel) Pending() uint64 { return c.raw.Load().BufferedAmount() }
+func (c *Channel) Pending() uint64 { return c.raw.BufferedAmount() }
 
 func (c *Channel) acquire(ctx context.Context) error {
 	if c.over() {
@@ -176,8 +171,8 @@ func (o *outbound) release() { o.turn <- struct{}{} }
 // closed the channel, Pion counts no more what is acknowledged: whoever receives
 // learns that, and ends the wait.
 func (c *Channel) drain(ctx context.Context, left uint64) error {
-	c.raw.Load().SetBufferedAmountLowThreshold(left)
-	for c.raw.Load().BufferedAmount() > left {
+	c.raw.SetBufferedAmountLowThreshold(left)
+	for c.raw.BufferedAmount() > left {
 		select {
 		case <-c.outgoing.low:
 		case <-c.gone:

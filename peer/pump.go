@@ -33,7 +33,7 @@ func (c *connection) watch(ch *Channel, opened func(*Channel)) {
 			return
 		}
 		pions := raw.(*datachannel.DataChannel) // it has more than the interface
-		ch.raw.Store(pions)
+		ch.raw = pions
 		ch.outgoing.init(pions)
 		if !c.keep(ch) {
 			return
@@ -143,10 +143,7 @@ func (c *connection) spawn(f func()) bool {
 // was read.
 func (c *connection) closeChannels() {
 	c.mu.Lock()
-	if !c.closed {
-		c.closed = true
-		close(c.closing)
-	}
+	c.closed = true
 	channels := slices.Clone(c.channels)
 	c.mu.Unlock()
 	for _, ch := range channels {

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -14,10 +15,9 @@ func TestLinkLocalAddressesAreNotUsed(t *testing.T) {
 			t.Errorf("%s: %v", address, got)
 		}
 	}
-	ours, _ := wideChannels(t, nil)
-	for _, socket := range ours.conn.ownSockets() {
-		if socket.Addr().Is6() && socket.Addr().IsLinkLocalUnicast() {
-			t.Errorf("the call has a socket at %v", socket)
-		}
+	a, _ := pair(t, nil)
+	await(a, func(CandidatesDone) bool { return true })
+	if happenings(a, func(e CandidateFound) bool { return !e.Remote && strings.HasPrefix(e.Address, "[fe80") }) > 0 {
+		t.Errorf("the call has a socket at a link-local address: %s", a.summary())
 	}
 }

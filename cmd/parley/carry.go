@@ -114,10 +114,7 @@ func (p *pipe) run(ch *peer.Channel) error {
 	})
 	defer f.stop()
 	defer context.AfterFunc(p.session.ctx, f.stop)()
-	if err = ch.Widen(p.session.ctx); err == nil {
-		f.stream, err = peer.NewStream(p.session.ctx, ch)
-	}
-	if err != nil {
+	if f.stream, err = peer.NewStream(p.session.ctx, ch); err != nil {
 		_ = e.done(true, p.session.abort)
 		return p.explain(err)
 	}

@@ -92,9 +92,6 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio) error {
 		return forwardCalls(ctx, cmd, s, o)
 	}
 	s.carry = func(c *session) carrier { return newPipe(c, o) }
-	if !o.text {
-		s.wide = peer.StreamProtocol
-	}
 	return pipeCalls(ctx, cmd, s, o.exec == "" || cmd.Bool("once"))
 }
 

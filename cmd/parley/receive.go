@@ -120,7 +120,6 @@ func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 
 func (j *receiving) run(ctx context.Context) error {
 	tuneForBulk()
-	j.wide = files.Protocol
 	j.carry = func(c *session) carrier { return &incomingCall{receiving: j, session: c, begun: make(chan struct{})} }
 	j.answerer = &answerer{settings: j.settings, calls: map[string]*session{}, admits: j.admits, ends: j.ends}
 	answering, stop := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -207,12 +206,9 @@ func (i *incomingCall) opened(ch *peer.Channel) {
 
 // receive takes one transfer.
 func (i *incomingCall) receive(t *transfer, ch *peer.Channel) {
-	offer, err := &files.Offer{}, t.widen(ch)
-	if err == nil {
-		offer, err = files.Receive(t.ctx, ch, i.folder, files.ReceiveOptions{
-			MaxBytes: i.maxSize, Ask: func(ctx context.Context, o *files.Offer) error { return i.ask(ctx, t, o) }, OnEvent: t.happened,
-		})
-	}
+	offer, err := files.Receive(t.ctx, ch, i.folder, files.ReceiveOptions{
+		MaxBytes: i.maxSize, Ask: func(ctx context.Context, o *files.Offer) error { return i.ask(ctx, t, o) }, OnEvent: t.happened,
+	})
 	if t.offer == nil {
 		t.offer = offer
 	}

@@ -75,7 +75,6 @@ func sendFiles(ctx context.Context, s *settings, paths []string, name string, re
 	tuneForBulk()
 	j := &sending{settings: s, list: list}
 	s.carry = func(c *session) carrier { return j.newCall(c) }
-	s.wide = files.Protocol
 	return j.insist(ctx, name, retry)
 }
 
@@ -197,11 +196,7 @@ func (o *outgoingCall) opened(ch *peer.Channel) {
 func (o *outgoingCall) run(ch *peer.Channel) {
 	o.offered(&o.list.Offer)
 	o.session.report.say("waiting for %s to take %s", printable(o.session.name), summary(&o.list.Offer))
-	err := o.widen(ch)
-	if err == nil {
-		err = files.Send(o.ctx, ch, o.list, files.SendOptions{OnEvent: o.happened})
-	}
-	o.ended(ch, err)
+	o.ended(ch, files.Send(o.ctx, ch, o.list, files.SendOptions{OnEvent: o.happened}))
 }
 
 func (o *outgoingCall) result() error {

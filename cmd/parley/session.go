@@ -118,7 +118,7 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 		Tracks: c.tracks(), Codecs: c.names(), VideoCodecs: c.codecs, Channels: c.opens(),
 		ICEServers: servers, FreshICEServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
 		MinPort: c.minPort, MaxPort: c.maxPort, Mux: c.mux, TCP: c.tcp, AdvertiseIPs: c.advertise,
-		KeyLog: c.keyLog, Wide: c.wide, Tap: c.tap(), Impairment: c.impaired, Logger: c.logger,
+		KeyLog: c.keyLog, Tap: c.tap(), Impairment: c.impaired, Logger: c.logger,
 	}
 	if c.carrier != nil {
 		conf.ReceiveBuffer = peer.BulkReceiveBuffer

@@ -77,7 +77,6 @@ type settings struct {
 
 	channels []peer.ChannelOptions  // that a caller opens; none: one with the usual label
 	carry    func(*session) carrier // what uses the channels, nil for text
-	wide     string                 // see peer.Config.Wide
 
 	cooperate bool // who calls may look at the call from this end, see cooperate.go
 

@@ -35,18 +35,6 @@ func newTransfer(c *session, direction string) *transfer {
 	return t
 }
 
-// widen takes the best path for a channel, before anything goes by it.
-func (t *transfer) widen(ch *peer.Channel) error {
-	err := ch.Widen(t.ctx)
-	switch {
-	case err == nil:
-		return nil
-	case t.ctx.Err() != nil:
-		return context.Cause(t.ctx)
-	}
-	return fmt.Errorf("%w: %w", files.ErrBroken, err)
-}
-
 // goodbyePatience bounds the wait for the last word to the other side.
 const goodbyePatience = 3 * time.Second
 

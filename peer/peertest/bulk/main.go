@@ -1,7 +1,7 @@
 // Command bulk measures how fast bytes go from one process to another on this
 // machine by a data channel: parley pipe and parley send, the real binary, and
 // beside them libwebrtc (npm @roamhq/wrtc) and libdatachannel (npm
-// node-datachannel), in turn in the same run; on loopback, and over a forwarder
+// node-datachannel), in turn in the same run; over a forwarder
 // that keeps the packets for a while and loses some. The medians are a Markdown
 // table.
 //
@@ -84,8 +84,8 @@ func main() {
 // network is what lies between the ends.
 type network struct {
 	name    string
-	weather *road.Weather // nil: nothing
-	longest int           // bytes of a packet that gets through
+	weather road.Weather
+	longest int // bytes of a packet that gets through
 }
 
 const ethernet = 1500 - 20 - 8 // bytes of UDP in a packet over IPv4
@@ -95,9 +95,8 @@ func run(o options) error {
 	lossy := late
 	lossy.Loss = .01
 	networks := []network{
-		{"loopback", nil, 0},
-		{"20 ms", &late, ethernet},
-		{"20 ms, 1 % loss", &lossy, ethernet},
+		{"20 ms", late, ethernet},
+		{"20 ms, 1 % loss", lossy, ethernet},
 	}
 	fmt.Println("| | network | Mbit/s | CPU s/GB, sender | receiver |\n|---|---|---:|---:|---:|")
 	for _, n := range networks {
@@ -161,10 +160,7 @@ func short(f float64) string {
 
 // over measures once over the network.
 func (n network) over(measure func(*detour) (result, error)) (result, error) {
-	if n.weather == nil {
-		return measure(nil)
-	}
-	way := newDetour(*n.weather, n.longest)
+	way := newDetour(n.weather, n.longest)
 	defer way.close()
 	return measure(way)
 }

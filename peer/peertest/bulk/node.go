@@ -136,14 +136,11 @@ func (p *nodePair) until(do string, from int, patience time.Duration) (heard, er
 }
 
 func (p *nodePair) relay(h heard) error {
-	text := h.text
-	if p.way != nil {
-		var err error
-		if text, err = p.way.rewrite(text); err != nil {
-			return err
-		}
+	text, err := p.way.rewrite(h.text)
+	if err != nil {
+		return err
 	}
-	_, err := p.ends[1-h.from].in.Write([]byte(text + "\n"))
+	_, err = p.ends[1-h.from].in.Write([]byte(text + "\n"))
 	return err
 }
 

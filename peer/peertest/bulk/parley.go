@@ -39,9 +39,6 @@ func startServer(parley string, way *detour) (*server, error) {
 		return nil, fmt.Errorf("parley serve does not tell where it listens: %w", err)
 	}
 	s.url = "ws://" + listening.Address
-	if way == nil {
-		return s, nil
-	}
 	if s.proxy, s.url, err = newProxy(s.url, way); err != nil {
 		s.stop()
 		return nil, err
