@@ -7,6 +7,8 @@ import (
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
+
+	"parley/peer/internal/keyframe"
 )
 
 // meter counts the RTP streams of a connection, as an interceptor nearest to
@@ -120,7 +122,7 @@ func (m *meter) sent(o *rtpOut, h *rtp.Header, payload []byte) {
 
 // frame counts pictures.
 func (o *rtpOut) frame(h *rtp.Header, payload []byte) {
-	if (o.keys == 0 || h.Timestamp != o.keyAt) && beginsKeyFrame(o.info.MimeType, payload) {
+	if (o.keys == 0 || h.Timestamp != o.keyAt) && keyframe.Starts(o.info.MimeType, payload) {
 		o.keys, o.keyAt = o.keys+1, h.Timestamp
 	}
 	o.inFrame += uint64(len(payload))
