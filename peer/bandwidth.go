@@ -13,6 +13,8 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/track"
 )
 
 // Bounds of the estimate in bit/s. It begins where a camera of 640x480 does, so
@@ -34,10 +36,6 @@ const seriousLoss = 0.1
 // capMemory is how long a limit that the other side named holds without being
 // named again: libwebrtc repeats it at least every second.
 const capMemory = 5 * time.Second
-
-// A rateFollower is a track whose bitrate follows the network. SetBitrate is how
-// much it may send from now on, in bit/s; it must not wait.
-type rateFollower interface{ SetBitrate(bitrate int) }
 
 // bandwidth finds out how much one connection carries, and shares it among the
 // tracks that can follow. It is Google congestion control
@@ -69,10 +67,10 @@ type bandwidth struct {
 // rateSender is one outgoing track.
 type rateSender struct {
 	kind   webrtc.RTPCodecType
-	follow rateFollower // nil for one that cannot
-	limit  float64      // by REMB, 0 for none
-	at     time.Time    // of limit
-	idle   bool         // it was taken away
+	follow track.BitrateSetter // nil for one that cannot
+	limit  float64             // by REMB, 0 for none
+	at     time.Time           // of limit
+	idle   bool                // it was taken away
 }
 
 // audioShare is what a sound track takes with its headers, in bit/s.
@@ -182,7 +180,7 @@ func sane(report *rtcp.TransportLayerCC) bool {
 // sends adds a track. The result takes what the other side says of it.
 func (b *bandwidth) sends(t webrtc.TrackLocal) *rateSender {
 	s := &rateSender{kind: t.Kind()}
-	s.follow, _ = t.(rateFollower)
+	s.follow, _ = t.(track.BitrateSetter)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.senders = append(b.senders, s)
@@ -193,7 +191,7 @@ func (b *bandwidth) sends(t webrtc.TrackLocal) *rateSender {
 // exchanged tells that another track is sent in place of one, or none if it is nil.
 func (b *bandwidth) exchanged(s *rateSender, t webrtc.TrackLocal) {
 	b.mu.Lock()
-	s.follow, _ = t.(rateFollower)
+	s.follow, _ = t.(track.BitrateSetter)
 	s.idle = t == nil
 	b.share = 0
 	b.mu.Unlock()

@@ -7,14 +7,12 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/track"
 )
 
-// A layered track is sent in several sizes at once (simulcast, RFC 8853). Its layers have its ID and StreamID, and each
-// a RID; without layers it is a track like others.
-type layered interface{ Layers() []webrtc.TrackLocal }
-
 func layersOf(t webrtc.TrackLocal) []webrtc.TrackLocal {
-	if l, ok := t.(layered); ok {
+	if l, ok := t.(track.Simulcast); ok {
 		return l.Layers()
 	}
 	return nil

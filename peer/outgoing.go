@@ -10,6 +10,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/track"
 )
 
 // outgoing is a track of ours as Pion gets it, or the place where one was.
@@ -109,22 +111,18 @@ func (o *outgoing) mute(muted bool) {
 // ask asks the track for a key frame, unless nobody would see it.
 func (o *outgoing) ask() {
 	o.mu.Lock()
-	source, ok := o.track.(keyFramer)
+	source, ok := o.track.(track.KeyFrameRequester)
 	o.mu.Unlock()
 	if ok && !o.quiet() {
 		source.RequestKeyFrame()
 	}
 }
 
-// A lossFollower is a track that sends more than once what may be lost. SetLoss is
-// the share of its packets that was lost lately, 0 to 1; it must not wait.
-type lossFollower interface{ SetLoss(share float64) }
-
 // lost passes on what the other side says of the track's packets (RFC 3550 §6.4.1).
 func (o *outgoing) lost(reports []rtcp.ReceptionReport) {
 	o.mu.Lock()
 	ssrc := o.ssrc
-	follow, ok := o.track.(lossFollower)
+	follow, ok := o.track.(track.LossObserver)
 	o.mu.Unlock()
 	for _, r := range reports {
 		if ok && r.SSRC == ssrc {
@@ -199,7 +197,7 @@ func (o *outgoing) fits(t webrtc.TrackLocal) bool {
 	case o.codec.MimeType == "":
 		return true
 	}
-	coded, ok := t.(interface{ Codec() string })
+	coded, ok := t.(track.CodecReporter)
 	return !ok || strings.EqualFold(coded.Codec(), o.codec.MimeType)
 }
 

@@ -8,9 +8,6 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// A keyFramer is a track that can be asked for a key frame; it must not wait.
-type keyFramer interface{ RequestKeyFrame() }
-
 // trackBound tells that a track may send with codec, or why not.
 type trackBound struct {
 	track webrtc.TrackLocal

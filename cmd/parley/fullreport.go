@@ -3,10 +3,9 @@ package main
 import (
 	"math"
 
-	"github.com/pion/webrtc/v4"
-
 	"parley/media"
 	"parley/peer"
+	"parley/peer/track"
 )
 
 // fullReport is the report of a call by W3C's names, with what its receivers,
@@ -81,7 +80,7 @@ type measuredSource interface{ SourceStats() media.SourceStats }
 func (c *session) addSources(r peer.Report, kind string) {
 	sent := c.sending(kind)
 	layers := map[any]any{nil: sent} // by RID; a stream by itself has none
-	if l, ok := sent.(interface{ Layers() []webrtc.TrackLocal }); ok && len(l.Layers()) > 0 {
+	if l, ok := sent.(track.Simulcast); ok && len(l.Layers()) > 0 {
 		for _, layer := range l.Layers() {
 			layers[layer.RID()], layers[nil] = layer, layer // the last is the largest
 		}

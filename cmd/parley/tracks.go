@@ -13,6 +13,14 @@ import (
 	"parley/media"
 	"parley/media/device"
 	"parley/peer"
+	"parley/peer/track"
+)
+
+// What a call asks of its tracks is what media offers.
+var (
+	_ track.KeyFrameRequester = media.KeyFrameRequester(nil)
+	_ track.KeyFrameRequester = (*media.Mirror)(nil)
+	_ track.CodecReporter     = media.Source(nil)
 )
 
 // openMedia opens what is sent and where is recorded, before anybody is called:
