@@ -152,7 +152,11 @@ func (callWire) decode(frame []byte) (incoming, error) {
 	var err error
 	switch m.Type {
 	case Offer, Answer:
-		m.SDP, err = sdpOf(members[typ])
+		o, ok := openObject(members[typ])
+		if !ok {
+			return incoming{}, errors.New("its description is no object")
+		}
+		err = m.setDescription(lastOf(o, "sdp", "parley"))
 	case ICECandidate:
 		m.Candidate, err = candidateOf(members["candidate"])
 	case Error:
@@ -208,7 +212,7 @@ func (relayWire) encode(m Message) []byte {
 }
 
 func (w relayWire) decode(frame []byte) (incoming, error) {
-	members := lastOf(parseObject(frame), "type", "sdp", "candidate", "code", "message", "name")
+	members := lastOf(parseObject(frame), "type", "sdp", "parley", "candidate", "code", "message", "name")
 	typ, _ := unquote(members["type"])
 	switch {
 	case w.ours && Type(typ) == login:
@@ -223,7 +227,7 @@ func (w relayWire) decode(frame []byte) (incoming, error) {
 	var err error
 	switch {
 	case m.Type == Offer || m.Type == Answer:
-		m.SDP, err = sdpText(members["sdp"])
+		err = m.setDescription(members)
 	case m.Type == Error:
 		m.Code, m.Text = shownText(members["code"]), shownText(members["message"])
 		m.Peer, err = senderOf(members["name"])
@@ -252,24 +256,18 @@ func lastOf(o object, names ...string) map[string][]byte {
 	}
 }
 
-// sdpOf returns the session description within an offer or an answer.
-func sdpOf(payload []byte) (string, error) {
-	o, ok := openObject(payload)
-	if !ok {
-		return "", errors.New("its description is no object")
-	}
-	return sdpText(lastOf(o, "sdp")["sdp"])
-}
-
-func sdpText(value []byte) (string, error) {
-	sdp, ok := unquote(value)
+// setDescription sets the session description and the extension of m from the members of an offer or an answer.
+func (m *Message) setDescription(members map[string][]byte) error {
+	m.Extension = extensionOf(members["parley"], m.Type)
+	sdp, ok := unquote(members["sdp"])
 	switch {
-	case !ok || sdp == "":
-		return "", errors.New("it has no session description")
+	case !ok || sdp == "" && !m.rejects():
+		return errors.New("it has no session description")
 	case len(sdp) > maxTakenSDP:
-		return "", fmt.Errorf("its session description has %d bytes, more than %d", len(sdp), maxTakenSDP)
+		return fmt.Errorf("its session description has %d bytes, more than %d", len(sdp), maxTakenSDP)
 	}
-	return sdp, nil
+	m.SDP = sdp
+	return nil
 }
 
 // candidateOf returns the candidate in a JSON value, nil for each form of the end of candidates: null, "", nothing, and an object
@@ -348,7 +346,11 @@ func shownText(value []byte) string {
 
 func appendDescription(dst []byte, m Message) []byte {
 	dst = append(append(append(dst, `{"type":"`...), m.Type...), `","sdp":`...)
-	return append(appendString(dst, m.SDP), '}')
+	dst = appendString(dst, m.SDP)
+	if m.Extension != nil {
+		dst = appendExtension(append(dst, `,"parley":`...), *m.Extension)
+	}
+	return append(dst, '}')
 }
 
 func appendCandidate(dst []byte, c *Candidate) []byte {

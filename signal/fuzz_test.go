@@ -20,6 +20,10 @@ var seeds = []string{
 	`{"inst":"init","id":"Gandalf","errors":true}`,
 	`{"inst":"send","peerId":"Saruman","message":{"type":"offer","sdp":"v=0"}}`,
 	`{"type":"offer","sdp":"v=0"}`, `{"candidate":{"candidate":"candidate:1"}}`, `{"candidate":null}`,
+	`{"type":"offer","offer":{"type":"offer","sdp":"v=0","parley":{"version":1,"id":"x7","browser":true,"answerRejected":"n\\u00f6 "}},"name":"bob"}`,
+	`{"type":"answer","answer":{"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":" \\u001b "}}}`,
+	`{"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":"no","browser":false,"new":{}}}`,
+	`{"type":"answer","sdp":"v=0","parley":{"version":1,"id":"x-7","rejected":7}}`,
 	`Hello world`, ``, `null`, `[]`, `5`, `"x"`, `{`, `{}`, ` { } `, `{"type":"login"}{}`,
 	`{"type":[1,null,[2,"x"],{"a":[3]}],"type":-0}`, `{"typ\u0065":"leave","n\u0061me":"\ud800"}`, `{"TYPE":"leave","type" : "leave" }`,
 	"{\"type\":\"\xff\"}", `{"a":"\\","b":"\"}","type":"leave"}`, `{"a":{"type":"login"},"b":[{"}":"]"}],"type":"leave"}`, `{"":1,"":2}`,
@@ -143,6 +147,10 @@ func fuzzClient(f *testing.F, w wire) {
 		}
 		if printable(m.Text) != m.Text || printable(m.Code) != m.Code {
 			t.Errorf("text %q, code %q", m.Text, m.Code)
+		}
+		if e := m.Extension; e != nil && (e.Rejected != "" && e.Rejected != cleanReason(e.Rejected) ||
+			e.AnswerRejected != "" && e.AnswerRejected != cleanReason(e.AnswerRejected)) {
+			t.Errorf("extension %+v", e)
 		}
 		if m.Type == Error {
 			return

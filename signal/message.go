@@ -75,8 +75,11 @@ type Message struct {
 	// Peer is whom the message is for when sent, and who sent it when received. It is empty where the wire does not tell: in the
 	// relay dialect, and for answers, candidates and hang-ups by way of the original server.
 	Peer string
-	// SDP is the session description of an Offer or an Answer.
+	// SDP is the session description of an Offer or an Answer. It may be empty in an Answer whose
+	// Extension has Rejected.
 	SDP string
+	// Extension belongs to Offer and Answer; nil if the sender has none, or a malformed one.
+	Extension *Extension
 	// Candidate belongs to ICECandidate; nil is the end of candidates.
 	Candidate *Candidate
 	// Code and Text belong to Error: a stable code, empty from the original server, and a sentence for people. Text was written
@@ -98,7 +101,7 @@ type Candidate struct {
 func (m Message) check() error {
 	switch m.Type {
 	case Offer, Answer:
-		if m.SDP == "" {
+		if m.SDP == "" && !m.rejects() {
 			return fmt.Errorf("the %s has no session description", m.Type)
 		}
 		if len(m.SDP) > maxSDP {
@@ -112,8 +115,18 @@ func (m Message) check() error {
 	default:
 		return fmt.Errorf("a client cannot send a message of type %q", m.Type)
 	}
+	if m.Extension != nil {
+		if err := m.Extension.check(m.Type); err != nil {
+			return err
+		}
+	}
 	if err := CheckName(m.Peer); err != nil {
 		return fmt.Errorf("the %s is for nobody: %w", m.Type, err)
 	}
 	return nil
+}
+
+// rejects reports whether m is an answer that does not accept the offer, which needs no session description.
+func (m Message) rejects() bool {
+	return m.Type == Answer && m.Extension != nil && m.Extension.Rejected != ""
 }

@@ -22,6 +22,11 @@ func TestRelay(t *testing.T) {
 			saruman = {"sdp":"v=0\r\n\u0041", "type":"offer","more":[1e3, null]}
 			gandalf > {"inst":"send","peerId":"Saruman","message":{"candidate":` + candidate + `}}
 			saruman = {"candidate":` + candidate + `}`,
+		"an extension passes through, and an answer that rejects": saruman + gandalf + `
+			gandalf > {"inst":"send","peerId":"Saruman","message":{"type":"offer","sdp":"v=0","parley":{"version":1,"id":"x7","new":[{}]}}}
+			saruman = {"type":"offer","sdp":"v=0","parley":{"version":1,"id":"x7","new":[{}]}}
+			saruman > {"inst":"send","peerId":"Gandalf","message":{"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":"no"}}}
+			gandalf = {"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":"no"}}`,
 		"a second init takes the id over": saruman + gandalf + `
 			gandalf > {"inst":"send","peerId":"Gandalf","message":{"n":1}}
 			gandalf = {"n":1}
