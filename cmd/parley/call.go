@@ -164,7 +164,7 @@ func (l *line) turnAway(ctx context.Context, m wire.Message) {
 
 // deliver hands a message of the other side to the call.
 func (c *session) deliver(m wire.Message) {
-	c.dumping.heard(m)
+	dumpMessage(c.dumping, m)
 	c.witness.heard(m)
 	if c.witness.loses(m) {
 		return

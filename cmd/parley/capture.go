@@ -1,16 +1,18 @@
 package main
 
 import (
-	"bufio"
+	"context"
 	"errors"
-	"net"
-	"net/netip"
+	"fmt"
+	"io"
 	"os"
-	"sync"
-	"time"
 
-	"github.com/pion/webrtc/v4/pkg/media/rtpdump"
+	"github.com/pion/webrtc/v4"
 	"github.com/urfave/cli/v3"
+
+	"parley/peer"
+	"parley/peer/capture"
+	wire "parley/signal"
 )
 
 func captureFlags() []cli.Flag {
@@ -21,25 +23,7 @@ func captureFlags() []cli.Flag {
 	})
 }
 
-// capture is the file of --pcap: a peer.Tap, and a writer for keys.
-type capture struct {
-	mu      sync.Mutex // protects following
-	file    *os.File
-	buffer  *bufio.Writer
-	pcap    *pcapng
-	held    []func() // packets that wait for the keys of a handshake
-	since   time.Time
-	holding bool
-}
-
-// Packets wait for the keys of a handshake, which must stand before them, at most
-// this many and this long.
-const (
-	mostHeld    = 2000
-	longestHeld = 10 * time.Second
-)
-
-// createPrivate makes a file that others must not read.
+// createPrivate creates a file that others must not read.
 func createPrivate(flag, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -48,106 +32,165 @@ func createPrivate(flag, path string) (*os.File, error) {
 	return f, nil
 }
 
-func openCapture(path string) (*capture, error) {
-	f, err := createPrivate("pcap", path)
-	if err != nil {
-		return nil, err
+// openCaptures opens --pcap, --rtpdump and --stats-dump.
+func (s *settings) openCaptures(all *opened) error {
+	if s.pcapPath != "" {
+		f, err := createPrivate("pcap", s.pcapPath)
+		if err != nil {
+			return err
+		}
+		s.pcapng = capture.NewPcapng(f)
+		s.closeCapture(all, s.pcapPath, s.pcapng, f)
+		s.addKeyLog(s.pcapng)
 	}
-	buffer := bufio.NewWriterSize(f, 64<<10)
-	return &capture{file: f, buffer: buffer, pcap: newPcapng(buffer)}, nil
+	if s.rtpdumpPath != "" {
+		f, err := createPrivate("rtpdump", s.rtpdumpPath)
+		if err != nil {
+			return err
+		}
+		s.rtpdump = capture.NewRTPDump(f)
+		s.closeCapture(all, s.rtpdumpPath, s.rtpdump, f)
+	}
+	if s.statsDumpPath != "" {
+		f, err := createPrivate("stats-dump", s.statsDumpPath)
+		if err != nil {
+			return err
+		}
+		s.statsDump = capture.NewStatsDump(f, "parley/"+version())
+		s.closeCapture(all, s.statsDumpPath, s.statsDump, f)
+	}
+	return nil
 }
 
-// Datagram implements peer.Tap.
-func (c *capture) Datagram(out bool, local, remote netip.AddrPort, data []byte) {
-	from, to := local, remote
-	if !out {
-		from, to = remote, local
-	}
-	data = append([]byte{}, data...)
-	c.take(data, func(at time.Time) { c.pcap.udp(at, from, to, data) })
+// closeCapture has a capture closed, and then its file, when all calls are over.
+func (s *settings) closeCapture(all *opened, path string, c, file io.Closer) {
+	s.report.warn("%s can be read by whoever has it: keep it to yourself", printable(path))
+	all.all = append(all.all, closing(func() error {
+		err := errors.Join(c.Close(), file.Close())
+		if err != nil {
+			s.report.warn("%s is not whole: %v", printable(path), err)
+		}
+		return err
+	}))
 }
 
-// Segment implements peer.Tap.
-func (c *capture) Segment(out bool, local, remote netip.AddrPort, data []byte) {
-	data = append([]byte{}, data...)
-	c.take(data, func(at time.Time) { c.pcap.tcp(at, out, local, remote, data) })
+// addKeyLog has the keys of calls written to p too.
+func (s *settings) addKeyLog(p *capture.Pcapng) {
+	if s.keyLog == nil {
+		s.keyLog = p.KeyLog()
+	} else {
+		s.keyLog = io.MultiWriter(s.keyLog, p.KeyLog())
+	}
 }
 
-// take writes a packet, or has it wait while a handshake goes on.
-func (c *capture) take(data []byte, write func(time.Time)) {
-	const dtlsHandshake = 22 // RFC 7983 §7 and RFC 6347 §4.1
-	now := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.holding && len(data) > 13 && data[0] == dtlsHandshake && data[3] == 0 && data[4] == 0 { // epoch 0: not encrypted
-		c.holding, c.since = true, now
+// closing is a function that closes.
+type closing func() error
+
+func (c closing) Close() error { return c() }
+
+// tap is what sees the packets of calls, nil for nobody.
+func (s *settings) tap() peer.Tap {
+	if s.pcapng == nil {
+		return nil // not a nil *capture.Pcapng
 	}
-	if !c.holding {
-		write(now)
+	return s.pcapng
+}
+
+// portTap is what sees the packets of the ports that all calls share, nil for nobody.
+func (s *settings) portTap() peer.Tap {
+	if s.demux == nil {
+		return s.tap()
+	}
+	return s.demux
+}
+
+// newDumpConnection starts the part of --stats-dump for a call; nil without the flag.
+func (s *settings) newDumpConnection(conf peer.Config) *capture.Connection {
+	if s.statsDump == nil {
+		return nil
+	}
+	config := capture.ConnectionConfig{RelayOnly: conf.RelayOnly}
+	for _, server := range conf.ICEServers {
+		config.ICEServers = append(config.ICEServers, server.URLs)
+	}
+	return s.statsDump.NewConnection(config)
+}
+
+func dumpReport(dump *capture.Connection, r peer.Report) {
+	if dump == nil {
 		return
 	}
-	c.held = append(c.held, func() { write(now) })
-	if len(c.held) > mostHeld || now.Sub(c.since) > longestHeld {
-		c.flush()
+	objects := map[string]any{}
+	for _, o := range r {
+		objects[fmt.Sprint(o["id"])] = o
+	}
+	dump.WriteStats(objects)
+}
+
+// dumpMessage writes a message of the peer.
+func dumpMessage(dump *capture.Connection, m wire.Message) {
+	switch m.Type {
+	case wire.Offer:
+		if sections, _ := peer.Purpose(m.SDP); sections {
+			dump.WriteRemoteDescription("offer", m.SDP)
+		}
+	case wire.Answer:
+		dump.WriteRemoteDescription("answer", m.SDP)
+	case wire.ICECandidate:
+		dump.Write("addIceCandidate", m.Candidate)
 	}
 }
 
-func (c *capture) flush() {
-	for _, write := range c.held {
-		write()
-	}
-	c.held, c.holding = nil, false
-}
-
-// Write takes lines of the key log.
-func (c *capture) Write(lines []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.pcap.secrets(lines)
-	c.flush()
-	return len(lines), nil
-}
-
-// Close ends the file. The error is the first of all.
-func (c *capture) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.flush()
-	return errors.Join(c.pcap.err, c.buffer.Flush(), c.file.Close())
-}
-
-// packetDump is the file of --rtpdump.
-type packetDump struct {
-	mu     sync.Mutex // protects following
-	file   *os.File
-	buffer *bufio.Writer
-	dump   *rtpdump.Writer
-	start  time.Time
-	err    error
-}
-
-func openPacketDump(path string) (*packetDump, error) {
-	f, err := createPrivate("rtpdump", path)
-	if err != nil {
-		return nil, err
-	}
-	d := &packetDump{file: f, buffer: bufio.NewWriterSize(f, 64<<10), start: time.Now()}
-	d.dump, err = rtpdump.NewWriter(d.buffer, rtpdump.Header{Start: d.start, Source: net.IPv4zero})
-	return d, err
-}
-
-// write takes an RTP packet.
-func (d *packetDump) write(packet []byte) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.err == nil {
-		d.err = d.dump.WritePacket(rtpdump.Packet{Offset: time.Since(d.start), Payload: packet})
+func dumpEvent(dump *capture.Connection, e peer.Event) {
+	switch e := e.(type) {
+	case peer.StateChanged:
+		dump.Write("onconnectionstatechange", e.State.String())
+	case peer.ICEStateChanged:
+		dump.Write("oniceconnectionstatechange", e.State.String())
+	case peer.SignalingStateChanged:
+		dump.Write("onsignalingstatechange", e.State.String())
+	case peer.ChannelOpened:
+		if e.Channel.OpenedByPeer() {
+			dump.Write("ondatachannel", []any{nil, e.Channel.Label()})
+		} else {
+			dump.Write("createDataChannel", []any{e.Channel.Label()})
+		}
+	case peer.TrackReceived:
+		dump.Write("ontrack", []any{e.Track.Kind().String(), e.Track.ID(), e.Track.StreamID()})
+	case peer.TrackSending:
+		dump.Write("addTrack", []any{e.Track.Kind().String(), e.Track.ID(), e.Track.StreamID()})
 	}
 }
 
-// Close ends the file. The error is the first of all.
-func (d *packetDump) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return errors.Join(d.err, d.buffer.Flush(), d.file.Close())
+// dumpedLeg is the signaling of a call with its messages written to the dump.
+type dumpedLeg struct {
+	*leg
+	dump *capture.Connection
+}
+
+func (l dumpedLeg) Offer(ctx context.Context, sdp string) error {
+	l.described("offer", sdp)
+	return l.leg.Offer(ctx, sdp)
+}
+
+func (l dumpedLeg) Answer(ctx context.Context, sdp string) error {
+	l.described("answer", sdp)
+	return l.leg.Answer(ctx, sdp)
+}
+
+// described writes a description, which is applied before it is sent.
+func (l dumpedLeg) described(kind, sdp string) {
+	switch sections, why := peer.Purpose(sdp); {
+	case why != "":
+		l.dump.Write("setRemoteDescriptionOnFailure", why)
+	case !sections:
+		l.dump.Write("onnegotiationneeded", nil)
+	default:
+		l.dump.WriteLocalDescription(kind, sdp)
+	}
+}
+
+func (l dumpedLeg) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
+	l.dump.Write("onicecandidate", c)
+	return l.leg.Candidate(ctx, c)
 }

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"parley/cmd/parley/scenario"
+	"parley/peer/capture"
 	wire "parley/signal"
 )
 
@@ -72,9 +72,10 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 // tapes are the files that a call is written to while it goes on, for the evidence: its packets with the keys, and what
 // is received. Nil writes nothing.
 type tapes struct {
-	folder  string // temporary
-	capture *capture
-	sorter  *sorter
+	folder string // temporary
+	demux  *capture.Demux
+	file   *os.File
+	pcapng *capture.Pcapng // nil once ended
 }
 
 // Names of the files in the evidence.
@@ -92,34 +93,31 @@ func (p *prober) newTapes(s *settings) (*tapes, error) {
 	if err != nil {
 		return nil, failf(exitDevice, "--evidence: %w", err)
 	}
-	t := &tapes{folder: folder, sorter: s.sorter}
+	t := &tapes{folder: folder, demux: s.demux}
 	s.record, s.recordings = filepath.Join(folder, recordingFile), newRecordings()
-	if t.capture, err = openCapture(filepath.Join(folder, packetsFile)); err != nil {
+	if t.file, err = createPrivate("evidence", filepath.Join(folder, packetsFile)); err != nil {
 		t.discard()
 		return nil, err
 	}
-	s.capture = t.capture
-	if s.keyLog == nil {
-		s.keyLog = t.capture
-	} else {
-		s.keyLog = io.MultiWriter(s.keyLog, t.capture)
-	}
+	t.pcapng = capture.NewPcapng(t.file)
+	s.pcapng = t.pcapng
+	s.addKeyLog(t.pcapng)
 	return t, nil
 }
 
 // sends takes the ICE credentials of a description of ours, by which the packets of the call are known on a shared port.
 func (t *tapes) sends(sdp string) {
 	if t != nil {
-		t.sorter.add(attributeOf(sdp, "ice-ufrag"), t.capture)
+		t.demux.Add(attributeOf(sdp, "ice-ufrag"), t.pcapng)
 	}
 }
 
 // end ends the files, once the call is over.
 func (t *tapes) end() {
-	if t != nil && t.capture != nil {
-		t.sorter.remove(t.capture)
-		_ = t.capture.Close() // what is missing at its end is no verdict
-		t.capture = nil
+	if t != nil && t.pcapng != nil {
+		t.demux.Remove(t.pcapng)
+		_ = errors.Join(t.pcapng.Close(), t.file.Close()) // what is missing at its end is no verdict
+		t.pcapng = nil
 	}
 }
 

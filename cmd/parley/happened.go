@@ -12,7 +12,7 @@ import (
 
 // happened takes the events of the call, on the call's goroutine.
 func (c *session) happened(e peer.Event) {
-	c.dumping.happened(e)
+	dumpEvent(c.dumping, e)
 	c.suspectGap(e)
 	c.witness.happened(e)
 	if _, ok := e.(peer.CandidatesDone); ok {

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/scenario"
+	"parley/peer/capture"
 	wire "parley/signal"
 )
 
@@ -191,7 +192,7 @@ func (p *prober) list(std stdio) error {
 // probe runs the suite and writes the report, whatever happens.
 func (p *prober) probe(ctx context.Context, std stdio) error {
 	if p.evidence != "" {
-		p.sorter = newSorter()
+		p.demux = capture.NewDemux()
 	}
 	release, err := p.openShared()
 	if err != nil {

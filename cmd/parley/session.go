@@ -12,6 +12,7 @@ import (
 
 	"parley/media"
 	"parley/peer"
+	"parley/peer/capture"
 )
 
 // session is one call with the media that belong to it.
@@ -24,12 +25,12 @@ type session struct {
 	call     *peer.Call
 	carrier  carrier // nil for text
 	expect   *expectations
-	dumping  *callDump        // nil without --stats-dump
-	origin   *media.Origin    // of test sources
-	judge    *media.Judge     // of those that come back, nil for none
-	judgedAt time.Time        // of the goroutine of watch
-	impaired *peer.Impairment // of the call's own sockets, nil for none
-	told     *told            // to the other side, nil without --cooperate
+	dumping  *capture.Connection // nil without --stats-dump
+	origin   *media.Origin       // of test sources
+	judge    *media.Judge        // of those that come back, nil for none
+	judgedAt time.Time           // of the goroutine of watch
+	impaired *peer.Impairment    // of the call's own sockets, nil for none
+	told     *told               // to the other side, nil without --cooperate
 
 	layers   layers // of the goroutine of the call
 	sources  []media.Source
@@ -127,10 +128,10 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 	if c.receives() {
 		conf.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 	}
-	if c.packets != nil {
-		conf.OnRTP = c.packets.write
+	if c.rtpdump != nil {
+		conf.OnRTP = c.rtpdump.WriteRTP
 	}
-	if c.dumping = c.newCallDump(conf); c.dumping != nil {
+	if c.dumping = c.newDumpConnection(conf); c.dumping != nil {
 		conf.Signaler = dumpedLeg{way, c.dumping}
 	}
 	return conf, err

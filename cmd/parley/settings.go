@@ -19,6 +19,7 @@ import (
 
 	"parley/media/device"
 	"parley/peer"
+	"parley/peer/capture"
 	"parley/peer/road"
 	wire "parley/signal"
 )
@@ -42,11 +43,11 @@ type settings struct {
 	tcp                                  ice.TCPMux // nil without tcpPort
 	mux                                  ice.UDPMux // nil unless minPort is maxPort
 	pcapPath, rtpdumpPath, statsDumpPath string
-	capture                              *capture    // nil without --pcap
-	sorter                               *sorter     // of shared ports to captures of single calls, nil for none
-	packets                              *packetDump // nil without --rtpdump
-	dump                                 *statsDump  // nil without --stats-dump
-	keyLog                               io.Writer   // nil for none
+	pcapng                               *capture.Pcapng    // nil without --pcap
+	demux                                *capture.Demux     // of shared ports to the captures of single calls, nil for none
+	rtpdump                              *capture.RTPDump   // nil without --rtpdump
+	statsDump                            *capture.StatsDump // nil without --stats-dump
+	keyLog                               io.Writer          // nil for none
 	advertise                            []string
 	impair                               *road.Weather    // of our own packets, nil for as it is
 	impairment                           *peer.Impairment // of all calls, nil unless impair and mux are there

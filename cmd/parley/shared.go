@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"os"
 
 	"parley/peer"
@@ -43,57 +42,6 @@ func (s *settings) openKeyLog(all *opened) error {
 	s.keyLog, all.all = f, append(all.all, f)
 	return nil
 }
-
-// openCaptures opens --pcap, --rtpdump and --stats-dump.
-func (s *settings) openCaptures(all *opened) (err error) {
-	keep := func(path string, c io.Closer) {
-		s.report.warn("%s can be read by whoever has it: keep it to yourself", printable(path))
-		all.all = append(all.all, closing(func() error {
-			err := c.Close()
-			if err != nil {
-				s.report.warn("%s is not whole: %v", printable(path), err)
-			}
-			return err
-		}))
-	}
-	if s.pcapPath != "" {
-		if s.capture, err = openCapture(s.pcapPath); err != nil {
-			return err
-		}
-		keep(s.pcapPath, s.capture)
-		keys := io.Writer(s.capture)
-		if s.keyLog != nil {
-			keys = io.MultiWriter(s.keyLog, keys)
-		}
-		s.keyLog = keys
-	}
-	if s.rtpdumpPath != "" {
-		if s.packets, err = openPacketDump(s.rtpdumpPath); err != nil {
-			return err
-		}
-		keep(s.rtpdumpPath, s.packets)
-	}
-	if s.statsDumpPath != "" {
-		if s.dump, err = openStatsDump(s.statsDumpPath); err != nil {
-			return err
-		}
-		keep(s.statsDumpPath, s.dump)
-	}
-	return nil
-}
-
-// tap is what sees the packets of calls, nil for nobody.
-func (s *settings) tap() peer.Tap {
-	if s.capture == nil {
-		return nil // not a nil *capture
-	}
-	return s.capture
-}
-
-// closing is a function that closes.
-type closing func() error
-
-func (c closing) Close() error { return c() }
 
 func (s *settings) openUDP(all *opened) error {
 	if s.minPort == 0 || s.minPort != s.maxPort {

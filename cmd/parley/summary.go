@@ -60,7 +60,7 @@ func (c *session) statsFields(all bool) []field {
 			{"messages_received", s.MessagesReceived}, {"bytes_received", s.BytesReceived}})
 	}
 	report := c.fullReport(stats.Report)
-	c.dumping.stats(report)
+	dumpReport(c.dumping, report)
 	if !all {
 		report = slices.DeleteFunc(report, func(o peer.Object) bool { return o["type"] == "certificate" })
 	}
@@ -127,7 +127,7 @@ func (c *session) tellEnd(end peer.End, err, cause error) {
 		c.tellStatsAtEnd()
 	}
 	c.tell(ev)
-	c.dumping.tell("close", nil)
+	c.dumping.Write("close", nil)
 }
 
 func (c *session) tellStatsAtEnd() {

@@ -46,12 +46,3 @@ func TestEvidenceOfOnePort(t *testing.T) {
 		}
 	}
 }
-
-// TestSorterIsHostile: what comes from anywhere belongs to no call.
-func TestSorterIsHostile(t *testing.T) {
-	for _, data := range [][]byte{nil, {0}, make([]byte, 20), append([]byte{0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 40)...)} {
-		if all := ufragsIn(data); len(all) > 0 && all[0] != "" {
-			t.Errorf("%x is a check of %q", data, all)
-		}
-	}
-}
