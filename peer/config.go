@@ -17,6 +17,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v4"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/netem"
 )
 
 // A Signaler carries the messages of one call to its other end, in the order of
@@ -98,10 +100,10 @@ type Config struct {
 	// sees neither those of Mux and TCP, which take one of their own, nor those
 	// of another Net.
 	Tap Tap
-	// Impairment makes this call's own sockets a bad network; it stays open when
-	// the call ends. Default: none. As with Tap, Mux takes one of its own. The
-	// Tap sees what really is on the wire.
-	Impairment *Impairment
+	// Netem emulates a network on this call's own sockets, not on those of Mux,
+	// which has an emulator of its own, nor on those of Net. It stays open when
+	// the call ends. Tap sees the packets as they are on the wire. Default: none.
+	Netem *netem.Emulator
 	// OnRTP gets every RTP packet that comes, decrypted, with its header; it
 	// must not wait and not keep it. Default: nobody does.
 	OnRTP func(packet []byte)

@@ -24,7 +24,7 @@ func (c *Config) network() (transport.Net, error) {
 	if c.Tap != nil {
 		n = &tappedNet{buffered, c.Tap}
 	}
-	return &relayNet{impaired(n, c.Impairment), dialing, c.passwords}, nil
+	return &relayNet{c.Netem.Net(n), dialing, c.passwords}, nil
 }
 
 // hostOf is the host's network, nil if n is another one.
@@ -34,10 +34,10 @@ func hostOf(n transport.Net) *bufferedNet {
 		return n
 	case *tappedNet:
 		return n.bufferedNet
-	case *impairedNet:
-		return hostOf(n.Net)
 	case *relayNet:
 		return hostOf(n.Net)
+	case interface{ Unwrap() transport.Net }: // of a netem.Emulator
+		return hostOf(n.Unwrap())
 	}
 	return nil
 }

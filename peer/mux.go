@@ -9,12 +9,14 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
+
+	"parley/peer/netem"
 )
 
 // ListenMux opens a UDP port for many calls, see Config.Mux. The caller closes
-// it after the last of them. tap, if not nil, sees its packets, and impairment,
-// if not nil, is between it and the calls.
-func ListenMux(port uint16, loopback bool, tap Tap, impairment *Impairment) (ice.UDPMux, error) {
+// it after the last of them. tap, if not nil, sees its packets, and emulator, if
+// not nil, is between it and the calls.
+func ListenMux(port uint16, loopback bool, tap Tap, emulator *netem.Emulator) (ice.UDPMux, error) {
 	std, err := stdnet.NewNet()
 	if err != nil {
 		return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
@@ -24,7 +26,7 @@ func ListenMux(port uint16, loopback bool, tap Tap, impairment *Impairment) (ice
 	if tap != nil {
 		n = &tappedNet{host, tap}
 	}
-	m := &portMux{host: host, net: impaired(n, impairment), port: port, loopback: loopback, at: make(map[netip.Addr]*ice.UDPMuxDefault)}
+	m := &portMux{host: host, net: emulator.Net(n), port: port, loopback: loopback, at: make(map[netip.Addr]*ice.UDPMuxDefault)}
 	if err := m.listen(); err != nil {
 		_ = m.Close()
 		return nil, fmt.Errorf("failed to listen on UDP port %d: %w", port, err)

@@ -13,7 +13,7 @@ import (
 	"parley/cmd/parley/scenario"
 	"parley/media/device"
 	"parley/peer"
-	"parley/peer/road"
+	"parley/peer/netem"
 	wire "parley/signal"
 )
 
@@ -70,9 +70,9 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 			s.relayOnly = true
 		case w == "wins" || w == "yields": // see named
 		case name == "impair":
-			var w road.Weather
-			w, err = weather(value)
-			s.impair = &w
+			var c netem.Config
+			c, err = parseImpair(value)
+			s.impair = &c
 		case name == "offer":
 			altered, err = newAlteration(value)
 		default:
@@ -93,7 +93,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 	step := group[0].Steps[0]
 	s := *p.settings
 	if s.impair == nil && group[0].Does("impair") {
-		s.impair = &road.Weather{}
+		s.impair = &netem.Config{}
 	}
 	s.judged = p.judges(group)
 	s.devices, s.opening, s.timeout = &device.Shared{}, ctx, 0

@@ -32,7 +32,7 @@ func compile(s scenario.Scenario) error {
 		case "echo":
 			_, err = echoWords(step.Args)
 		case "impair":
-			_, err = weather(step.Rest())
+			_, err = parseImpair(step.Rest())
 		case "far":
 			_, err = farCommand(step.Args)
 		}
@@ -62,7 +62,7 @@ func (a *attempt) do(ctx context.Context, s scenario.Step) error {
 	case "far":
 		return a.askFar(ctx, s)
 	case "impair":
-		if err := a.session.becomes(s.Rest()); err != nil {
+		if err := a.session.setImpair(s.Rest()); err != nil {
 			return &cannotTell{err}
 		}
 		return nil

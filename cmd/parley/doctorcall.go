@@ -41,15 +41,15 @@ func (d *doctor) try(ctx context.Context, l *line, name string) error {
 		d.tell("call", bad, err.Error())
 		return err
 	}
-	impairment := d.ownImpairment()
-	if impairment != nil {
-		defer impairment.Close()
+	emulator := d.newEmulator()
+	if emulator != nil {
+		defer emulator.Close()
 	}
 	t.call, err = peer.New(peer.Config{
 		Signaler: l.to(name), OnEvent: t.happened, Caller: true, WinsGlare: d.settings.name < name, Channels: []peer.ChannelOptions{{Label: "channel1"}},
 		Receive:    []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo},
 		ICEServers: servers, RelayOnly: d.relayOnly, Loopback: d.loopback(),
-		MinPort: d.minPort, MaxPort: d.maxPort, Mux: d.mux, TCP: d.tcp, AdvertiseIPs: d.advertise, Impairment: impairment, KeyLog: d.keyLog, Logger: d.logger,
+		MinPort: d.minPort, MaxPort: d.maxPort, Mux: d.mux, TCP: d.tcp, AdvertiseIPs: d.advertise, Netem: emulator, KeyLog: d.keyLog, Logger: d.logger,
 	})
 	if err != nil {
 		return err

@@ -3,46 +3,46 @@ package main
 import (
 	"errors"
 
-	"parley/peer"
-	"parley/peer/road"
+	"parley/peer/netem"
 )
 
-// ownImpairment is that of this call's own sockets, nil for none. All calls of one UDP port share one, see openUDP.
-func (s *settings) ownImpairment() *peer.Impairment {
+// newEmulator returns the emulator of a call's own sockets, nil without --impair. Calls that share a UDP port share an
+// emulator, see openUDP.
+func (s *settings) newEmulator() *netem.Emulator {
 	if s.impair == nil || s.mux != nil {
 		return nil
 	}
-	return peer.NewImpairment(*s.impair)
+	return netem.NewEmulator(*s.impair)
 }
 
-// closeImpairment ends it, and says in the log what it has done.
-func (c *session) closeImpairment() {
-	if c.impaired == nil {
+// closeEmulator closes the emulator of the call's own sockets and logs its counts.
+func (c *session) closeEmulator() {
+	if c.emulator == nil {
 		return
 	}
-	out, in := c.impaired.Counts()
+	out, in := c.emulator.Counts()
 	c.logger.Debug("impairment", "out", out, "in", in)
-	_ = c.impaired.Close()
-	c.impaired = nil
+	_ = c.emulator.Close()
+	c.emulator = nil
 }
 
-// becomes changes the impairment in mid-call, as a line of a scenario says: the words of --impair, or none.
-func (c *session) becomes(text string) error {
-	w, err := weather(text)
+// setImpair changes the emulated network in mid-call to what a line of a scenario says.
+func (c *session) setImpair(text string) error {
+	config, err := parseImpair(text)
 	if err != nil {
 		return err
 	}
-	if c.impaired == nil {
-		return errors.New("the packets of this call cannot be impaired: with one UDP port for all calls they are not apart; leave --udp-ports out")
+	if c.emulator == nil {
+		return errors.New("calls that share a UDP port cannot be impaired one by one: leave --udp-ports out")
 	}
-	c.impaired.Become(w)
+	c.emulator.SetConfig(config)
 	return nil
 }
 
-// weather reads what stands behind impair.
-func weather(text string) (road.Weather, error) {
+// parseImpair returns the Config of an impair line: the words of --impair, or none.
+func parseImpair(text string) (netem.Config, error) {
 	if text == "none" {
-		return road.Weather{}, nil
+		return netem.Config{}, nil
 	}
-	return road.Parse(text)
+	return netem.Parse(text)
 }

@@ -28,7 +28,7 @@ import (
 // TestMain makes the test binary run as parley too, for scripts and other
 // tests that want the real thing. Neither may leave a goroutine behind.
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{browsers().Around(m)}, map[string]func(){"hidden-peer": hiddenPeer, "rough-road": roughRoad, "parley": func() {
+	testscript.Main(leakChecked{browsers().Around(m)}, map[string]func(){"hidden-peer": hiddenPeer, "netem-bridge": netemBridge, "parley": func() {
 		code := run(context.Background(), stdio{os.Stdin, os.Stdout, os.Stderr}, os.Args)
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, "LEAK:", err)

@@ -13,6 +13,7 @@ import (
 	"parley/media"
 	"parley/peer"
 	"parley/peer/capture"
+	"parley/peer/netem"
 )
 
 // session is one call with the media that belong to it.
@@ -29,7 +30,7 @@ type session struct {
 	origin   *media.Origin       // of test sources
 	judge    *media.Judge        // of those that come back, nil for none
 	judgedAt time.Time           // of the goroutine of watch
-	impaired *peer.Impairment    // of the call's own sockets, nil for none
+	emulator *netem.Emulator     // of the call's own sockets, nil for none
 	told     *told               // to the other side, nil without --cooperate
 
 	layers   layers // of the goroutine of the call
@@ -111,15 +112,15 @@ func (c *session) place(way *leg) error {
 
 func (c *session) configuration(way *leg) (peer.Config, error) {
 	servers, err := way.iceServers()
-	if c.impaired == nil {
-		c.impaired = c.ownImpairment()
+	if c.emulator == nil {
+		c.emulator = c.newEmulator()
 	}
 	conf := peer.Config{
 		Signaler: way, OnEvent: c.happened, Caller: c.out, WinsGlare: c.settings.name < c.name,
 		Tracks: c.tracks(), Codecs: c.names(), VideoCodecs: c.codecs, Channels: c.opens(),
 		ICEServers: servers, FreshICEServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
 		MinPort: c.minPort, MaxPort: c.maxPort, Mux: c.mux, TCP: c.tcp, AdvertiseIPs: c.advertise,
-		KeyLog: c.keyLog, Tap: c.tap(), Impairment: c.impaired, Logger: c.logger,
+		KeyLog: c.keyLog, Tap: c.tap(), Netem: c.emulator, Logger: c.logger,
 	}
 	if c.carrier != nil {
 		conf.ReceiveBuffer = peer.BulkReceiveBuffer

@@ -20,7 +20,7 @@ import (
 	"parley/media/device"
 	"parley/peer"
 	"parley/peer/capture"
-	"parley/peer/road"
+	"parley/peer/netem"
 	wire "parley/signal"
 )
 
@@ -49,8 +49,7 @@ type settings struct {
 	statsDump                            *capture.StatsDump // nil without --stats-dump
 	keyLog                               io.Writer          // nil for none
 	advertise                            []string
-	impair                               *road.Weather    // of our own packets, nil for as it is
-	impairment                           *peer.Impairment // of all calls, nil unless impair and mux are there
+	impair                               *netem.Config // --impair, nil without
 
 	input         string // format of commands on stdin, "" for none
 	video, audio  string // sources, "" for none
@@ -179,11 +178,11 @@ func (s *settings) readPath(cmd *cli.Command) (err error) {
 		}
 	}
 	if text := cmd.String("impair"); text != "" {
-		w, err := road.Parse(text)
+		c, err := netem.Parse(text)
 		if err != nil {
 			return usagef("--impair: %s", printable(err.Error()))
 		}
-		s.impair = &w
+		s.impair = &c
 	}
 	tcp := cmd.Int("tcp-port")
 	if tcp < 0 || tcp > 65535 {

@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"parley/peer"
+	"parley/peer/netem"
 )
 
 // keyLogVariable names a file for the keys of all connections, as browsers and
@@ -47,11 +48,12 @@ func (s *settings) openUDP(all *opened) error {
 	if s.minPort == 0 || s.minPort != s.maxPort {
 		return nil
 	}
+	var emulator *netem.Emulator
 	if s.impair != nil {
-		s.impairment = peer.NewImpairment(*s.impair)
-		all.all = append(all.all, s.impairment)
+		emulator = netem.NewEmulator(*s.impair)
+		all.all = append(all.all, emulator)
 	}
-	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.portTap(), s.impairment)
+	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.portTap(), emulator)
 	if err != nil {
 		return failf(exitFailure, "--udp-ports %d:%d: %w; is another parley running", s.minPort, s.maxPort, err)
 	}

@@ -119,7 +119,7 @@ func (c *session) tracks() []webrtc.TrackLocal {
 
 func (c *session) closeMedia() {
 	c.cancel()
-	c.closeImpairment()
+	c.closeEmulator()
 	for _, s := range c.sources {
 		_ = s.Close() // files that were read
 	}

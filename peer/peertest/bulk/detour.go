@@ -8,20 +8,20 @@ import (
 	"strconv"
 	"sync"
 
-	"parley/peer/road"
+	"parley/peer/netem"
 )
 
-// A detour leads the packets of a call over roads with weather: what one end
-// tells the other of its addresses is rewritten, so that each knows nothing but
+// A detour carries the packets of a call over emulated links. It rewrites the
+// addresses that one end signals to the other, so that each knows nothing but
 // doors of the detour, one for each address of the other.
 type detour struct {
-	weather road.Weather
+	config  netem.Config
 	longest int // bytes of a packet; longer ones are lost
 	work    sync.WaitGroup
 
 	mu    sync.Mutex // protects following
 	doors map[netip.AddrPort]*door
-	roads []*road.Link
+	links []*netem.Link
 }
 
 // door is where packets for a socket are left.
@@ -30,8 +30,8 @@ type door struct {
 	conn *net.UDPConn
 }
 
-func newDetour(w road.Weather, longest int) *detour {
-	return &detour{weather: w, longest: longest, doors: map[netip.AddrPort]*door{}}
+func newDetour(c netem.Config, longest int) *detour {
+	return &detour{config: c, longest: longest, doors: map[netip.AddrPort]*door{}}
 }
 
 // candidateLine is a host candidate, in a description or by itself.
@@ -78,9 +78,9 @@ func (d *detour) door(of netip.AddrPort) (*door, error) {
 	return at, nil
 }
 
-// carry puts what is left at a door on the road from who left it.
+// carry passes packets received at a door to the link of their sender.
 func (d *detour) carry(to *door) {
-	roads := map[netip.AddrPort]*road.Link{}
+	links := map[netip.AddrPort]*netem.Link{}
 	buffer := make([]byte, 1<<16)
 	for {
 		n, from, err := to.conn.ReadFromUDPAddrPort(buffer)
@@ -90,26 +90,26 @@ func (d *detour) carry(to *door) {
 		if n > d.longest {
 			continue
 		}
-		if roads[from] == nil {
-			if roads[from], err = d.road(from, to); err != nil {
+		if links[from] == nil {
+			if links[from], err = d.link(from, to); err != nil {
 				return
 			}
 		}
-		roads[from].Send(buffer[:n])
+		links[from].Send(buffer[:n])
 	}
 }
 
-// road leads from a socket to whom a door belongs, who sees the packets come
-// from the door of who sent them.
-func (d *detour) road(from netip.AddrPort, to *door) (*road.Link, error) {
+// link starts a link from a socket to the owner of a door, who receives the
+// packets from the door of their sender.
+func (d *detour) link(from netip.AddrPort, to *door) (*netem.Link, error) {
 	back, err := d.door(from)
 	if err != nil {
 		return nil, err
 	}
-	l := road.NewLink(d.weather, func(b []byte) { _, _ = back.conn.WriteToUDPAddrPort(b, to.of) })
+	l := netem.NewLink(d.config, func(b []byte) { _, _ = back.conn.WriteToUDPAddrPort(b, to.of) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.roads = append(d.roads, l)
+	d.links = append(d.links, l)
 	return l, nil
 }
 
@@ -120,7 +120,7 @@ func (d *detour) close() {
 	}
 	d.mu.Unlock()
 	d.work.Wait()
-	for _, l := range d.roads {
+	for _, l := range d.links {
 		l.Close()
 	}
 }

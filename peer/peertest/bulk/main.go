@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"parley/peer/road"
+	"parley/peer/netem"
 )
 
 // messageSize is that of the messages of all, in bytes.
@@ -63,7 +63,7 @@ type options struct {
 	parley, node  string
 	rounds        int
 	span          time.Duration
-	only, weather string
+	only, network string
 }
 
 func main() {
@@ -73,7 +73,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "`NUMBER` of rounds; the median counts")
 	flag.DurationVar(&o.span, "span", 5*time.Second, "`TIME` of each measurement")
 	flag.StringVar(&o.only, "only", "", "only who has `TEXT` in its name")
-	flag.StringVar(&o.weather, "weather", "", "only where `TEXT` is in the name of the network")
+	flag.StringVar(&o.network, "network", "", "only where `TEXT` is in the name of the network")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bulk:", err)
@@ -84,14 +84,14 @@ func main() {
 // network is what lies between the ends.
 type network struct {
 	name    string
-	weather road.Weather
+	config  netem.Config
 	longest int // bytes of a packet that gets through
 }
 
 const ethernet = 1500 - 20 - 8 // bytes of UDP in a packet over IPv4
 
 func run(o options) error {
-	late := road.Weather{Delay: 10 * time.Millisecond, Seed: 1}
+	late := netem.Config{Delay: 10 * time.Millisecond, Seed: 1}
 	lossy := late
 	lossy.Loss = .01
 	networks := []network{
@@ -100,7 +100,7 @@ func run(o options) error {
 	}
 	fmt.Println("| | network | Mbit/s | CPU s/GB, sender | receiver |\n|---|---|---:|---:|---:|")
 	for _, n := range networks {
-		if strings.Contains(n.name, o.weather) {
+		if strings.Contains(n.name, o.network) {
 			if err := o.compare(n); err != nil {
 				return fmt.Errorf("%s: %w", n.name, err)
 			}
@@ -160,7 +160,7 @@ func short(f float64) string {
 
 // over measures once over the network.
 func (n network) over(measure func(*detour) (result, error)) (result, error) {
-	way := newDetour(n.weather, n.longest)
+	way := newDetour(n.config, n.longest)
 	defer way.close()
 	return measure(way)
 }

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-func roughRoad() {
-	fmt.Println("rough-road needs Linux")
+func netemBridge() {
+	fmt.Println("netem-bridge needs Linux")
 	os.Exit(1)
 }

@@ -12,42 +12,42 @@ import (
 	"testing"
 	"time"
 
-	"parley/peer/road"
+	"parley/peer/netem"
 )
 
-// badRoad is a rough one between a host and the Internet.
-type badRoad struct{ *process }
+// bridge is a netem-bridge between a host and the Internet.
+type bridge struct{ *process }
 
-// rough adds a host to the Internet at the end of a rough road.
-func (l *lab) rough(name, address string, weather road.Weather) (*host, *badRoad) {
+// emulated adds a host to the Internet behind an emulated link.
+func (l *lab) emulated(name, address string, c netem.Config) (*host, *bridge) {
 	l.t.Helper()
-	middle := l.hold(name+"'s road", l.wan)
+	middle := l.hold(name+"'s bridge", l.wan)
 	far := l.cable(middle, "out", l.wan)
 	l.wan.sh("ip link set " + far + " master net")
 	h := l.hold(name, l.wan)
 	in := l.cable(h, "eth", middle)
 	h.address("add", address)
-	program, err := exec.LookPath("rough-road")
+	program, err := exec.LookPath("netem-bridge")
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	w, err := json.Marshal(weather)
+	config, err := json.Marshal(c)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	r := &badRoad{launch(l.t, middle.command(program, in, "out", string(w)), []string{"rough-road", string(w)})}
-	r.says(l.t, "open")
-	return h, r
+	b := &bridge{launch(l.t, middle.command(program, in, "out", string(config)), []string{"netem-bridge", string(config)})}
+	b.says(l.t, "open")
+	return h, b
 }
 
-// close ends the road, and tells what was on it.
-func (r *badRoad) close(t *testing.T) (counts traffic) {
+// close ends the bridge and returns its counts.
+func (b *bridge) close(t *testing.T) (counts bridgeCounts) {
 	t.Helper()
-	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	r.ends(t, 0)
-	_, last, _ := strings.Cut(r.out.String(), "open\n")
+	b.ends(t, 0)
+	_, last, _ := strings.Cut(b.out.String(), "open\n")
 	if err := json.Unmarshal([]byte(last), &counts); err != nil {
 		t.Fatalf("%v: %s", err, last)
 	}
@@ -62,19 +62,19 @@ func toSay(who string, n int) (all []string) {
 	return all
 }
 
-// TestNetworkWeather: a call to a host with bad weather comes about and stays as
-// it is, what is said comes whole and in order, and is shown for what it is.
-func TestNetworkWeather(t *testing.T) {
-	for name, w := range map[string]road.Weather{
-		"late, uneven, lost and overtaken": {Delay: 200 * time.Millisecond, Jitter: 50 * time.Millisecond, Loss: .02, Reorder: .05, Seed: 1},
-		"a second late":                    {Delay: time.Second, Seed: 2},
-		"each five times":                  {Delay: 5 * time.Millisecond, Duplicate: 1, Copies: 4, Seed: 3},
+// TestNetworkNetem: a call over an emulated link connects at the first try and stays connected, its text arrives complete
+// and in order, and its statistics agree with the counts of the link.
+func TestNetworkNetem(t *testing.T) {
+	for name, c := range map[string]netem.Config{
+		"delay, jitter, loss and reordering": {Delay: 200 * time.Millisecond, Jitter: 50 * time.Millisecond, Loss: .02, Reorder: .05, Seed: 1},
+		"delay of a second":                  {Delay: time.Second, Seed: 2},
+		"five copies of each packet":         {Delay: 5 * time.Millisecond, Duplicate: 1, Copies: 4, Seed: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &faulty{t: t, lab: newNetwork(t)}
 			f.server = f.lab.signaling()
-			bob, way := f.lab.rough("bob", "203.0.113.12/24", w)
+			bob, bridge := f.lab.emulated("bob", "203.0.113.12/24", c)
 			f.hosts = [2]*host{f.lab.public("alice", "203.0.113.11/24"), bob}
 			said := toSay("line", 20)
 			flags := []string{"--video", "test", "--timeout", "60s"}
@@ -89,11 +89,11 @@ func TestNetworkWeather(t *testing.T) {
 				f.waits(p, 0, "video", func(e jsonEvent) bool { return framesOf(e, "video") >= 30 })
 			}
 			f.hangUp()
-			counts := way.close(t)
-			t.Logf("to bob %+v, from him %+v", counts.In, counts.Out)
-			for _, lost := range []int{counts.In.Lost, counts.Out.Lost} {
-				if (lost > 0) != (w.Loss > 0) {
-					t.Errorf("the weather is another: %+v", counts)
+			counts := bridge.close(t)
+			t.Logf("to bob %+v, from bob %+v", counts.In, counts.Out)
+			for _, dropped := range []int{counts.In.Dropped, counts.Out.Dropped} {
+				if (dropped > 0) != (c.Loss > 0) {
+					t.Errorf("got %+v with a loss of %v", counts, c.Loss)
 				}
 			}
 			for _, p := range f.both() {
@@ -141,11 +141,11 @@ func (f *faulty) heard(p *process, want []string) {
 	}
 }
 
-// honest compares what both sides say of the video with what was on the road:
+// honest compares what both sides say of the video with what was on the link:
 // each packet and frame counts once, however often it came; no more is lost than
 // was, but that what has been overtaken is missed until it comes; and if
 // anything was lost, something was sent again.
-func (f *faulty) honest(sender, receiver *process, on road.Counts) {
+func (f *faulty) honest(sender, receiver *process, on netem.Counts) {
 	f.t.Helper()
 	sent, came := lastReport(f.events(sender, 0), "outbound-rtp"), lastTrack(f.events(receiver, 0))
 	count := func(from map[string]any, key string) float64 {
@@ -166,10 +166,10 @@ func (f *faulty) honest(sender, receiver *process, on road.Counts) {
 		f.t.Errorf("%v frames came of %v", came["frames"], sent["framesSent"])
 	}
 	// What a busy machine drops by itself is asked for again, too.
-	if lost := count(came, "lost"); lost < 0 || lost > float64(on.Lost+on.Overtook)+again {
+	if lost := count(came, "lost"); lost < 0 || lost > float64(on.Dropped+on.Reordered)+again {
 		f.t.Errorf("%v packets count as lost of %+v", lost, on)
 	}
-	if again == 0 && on.Lost > 0 {
+	if again == 0 && on.Dropped > 0 {
 		f.t.Errorf("nothing was sent again of %+v", on)
 	}
 }

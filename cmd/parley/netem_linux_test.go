@@ -14,27 +14,25 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"parley/peer/road"
+	"parley/peer/netem"
 )
 
-// traffic is what a road tells when it is interrupted: of UDP, to the host
-// inside and from there.
-type traffic struct{ In, Out road.Counts }
+// bridgeCounts are the counts of UDP packets to and from the host at the inside.
+type bridgeCounts struct{ In, Out netem.Counts }
 
-// roughRoad is a program that is a bridge between two network interfaces, with
-// weather: rough-road INSIDE OUTSIDE WEATHER. The weather is that of UDP; all
-// else, signaling among it, is late by its delay alone, for what is looked at is
-// the path of the call.
-func roughRoad() {
-	if err := pave(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+// netemBridge is a program that bridges two network interfaces: netem-bridge
+// INSIDE OUTSIDE CONFIG. It applies the whole CONFIG to UDP and the delay alone
+// to everything else, signaling included. It prints its counts on an interrupt.
+func netemBridge() {
+	if err := runBridge(os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 }
 
-func pave(inside, outside, weather string) error {
-	var w road.Weather
-	if err := json.Unmarshal([]byte(weather), &w); err != nil {
+func runBridge(inside, outside, config string) error {
+	var c netem.Config
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
 		return err
 	}
 	interrupted := make(chan os.Signal, 1)
@@ -48,15 +46,15 @@ func pave(inside, outside, weather string) error {
 		}
 		ends[i] = f
 	}
-	other := w
-	other.Seed++ // the other way is not the same
-	out, in := newLane(ends[0], ends[1], w), newLane(ends[1], ends[0], other)
+	inbound := c
+	inbound.Seed++ // the directions differ
+	out, in := newBridgeDirection(ends[0], ends[1], c), newBridgeDirection(ends[1], ends[0], inbound)
 	fmt.Println("open")
 	<-interrupted
 	err := errors.Join(ends[0].Close(), ends[1].Close())
 	out.close()
 	in.close()
-	counts, _ := json.Marshal(traffic{In: in.packets.Counts(), Out: out.packets.Counts()})
+	counts, _ := json.Marshal(bridgeCounts{In: in.udp.Counts(), Out: out.udp.Counts()})
 	fmt.Println(string(counts))
 	return err
 }
@@ -89,30 +87,30 @@ func frames(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// lane is one way of a road.
-type lane struct {
-	packets, rest *road.Link
-	reading       sync.WaitGroup
+// bridgeDirection forwards frames in one direction.
+type bridgeDirection struct {
+	udp, rest *netem.Link
+	reading   sync.WaitGroup
 }
 
-func newLane(from, to *os.File, w road.Weather) *lane {
-	write := func(b []byte) { _, _ = to.Write(b) } // a host that has gone hears nothing
-	l := &lane{packets: road.NewLink(w, write), rest: road.NewLink(road.Weather{Delay: w.Delay}, write)}
-	l.reading.Go(func() {
+func newBridgeDirection(from, to *os.File, c netem.Config) *bridgeDirection {
+	write := func(b []byte) { _, _ = to.Write(b) } // fails when the host is gone
+	d := &bridgeDirection{udp: netem.NewLink(c, write), rest: netem.NewLink(netem.Config{Delay: c.Delay}, write)}
+	d.reading.Go(func() {
 		buffer := make([]byte, virtioHeader+1<<17)
 		for {
 			n, err := from.Read(buffer)
 			if err != nil {
 				return
 			}
-			l.send(buffer[:n])
+			d.send(buffer[:n])
 		}
 	})
-	return l
+	return d
 }
 
-// send puts a frame on its way.
-func (l *lane) send(frame []byte) {
+// send passes a frame to its link.
+func (d *bridgeDirection) send(frame []byte) {
 	const ethernet, ipv4Protocol, ipv6Protocol = virtioHeader + 14, 9, 6
 	if len(frame) < ethernet+20 {
 		return
@@ -125,15 +123,15 @@ func (l *lane) send(frame []byte) {
 		protocol = frame[ethernet+ipv6Protocol]
 	}
 	if protocol == unix.IPPROTO_UDP {
-		l.packets.Send(frame)
+		d.udp.Send(frame)
 		return
 	}
-	l.rest.Send(frame)
+	d.rest.Send(frame)
 }
 
-// close waits for what was reading; the files are closed before.
-func (l *lane) close() {
-	l.reading.Wait()
-	l.packets.Close()
-	l.rest.Close()
+// close waits for the reader, whose file must be closed before.
+func (d *bridgeDirection) close() {
+	d.reading.Wait()
+	d.udp.Close()
+	d.rest.Close()
 }
