@@ -8,11 +8,13 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	rtcpreport "github.com/pion/interceptor/pkg/report"
-	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/transport/v4"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/interceptors"
+	"parley/peer/internal/interceptors/bwe"
+	"parley/peer/internal/interceptors/demux"
+	"parley/peer/internal/interceptors/rtpstats"
 )
 
 // maxMessageSize is the largest data-channel message that is announced and
@@ -50,9 +52,9 @@ const maxKeepalive = 2 * time.Second
 func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.DisconnectedTimeout/3) }
 
 // newAPI sets Pion up for one call. It is the only place for Pion's settings.
-// counters count the RTP streams of the connection; bw sees them too, incoming
-// names those that come, and a sees the handshake.
-func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *bandwidth, f *reroute, a *agreed, incoming *names) (*webrtc.API, error) {
+// recorder measures the RTP streams of the connection, bw bounds those that are sent, demuxer
+// assigns those that come in, and a sees the handshake.
+func newAPI(c *Config, n transport.Net, logs *pionLog, recorder *rtpstats.Recorder, bw *bwe.Controller, f *reroute, a *agreed, demuxer *demux.Demuxer) (*webrtc.API, error) {
 	engine, err := c.engine()
 	if err == nil {
 		err = c.numberExtensions(engine)
@@ -60,12 +62,11 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *band
 	if err != nil {
 		return nil, err
 	}
-	interceptors := &interceptor.Registry{}
-	inside := &interceptor.Registry{}
-	if err := addInterceptors(engine, inside, logs, counters, bw); err != nil {
+	outer, inner := &interceptor.Registry{}, &interceptor.Registry{}
+	if err := errors.Join(interceptors.Register(engine, inner, logs, recorder, bw), nameSound(engine)); err != nil {
 		return nil, fmt.Errorf("failed to register interceptors: %w", err)
 	}
-	interceptors.Add(inflowFactory{inside, incoming})
+	outer.Add(demuxer.Factory(inner))
 	settings, err := newSettings(c, n, logs)
 	if err != nil {
 		return nil, err
@@ -74,35 +75,9 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, counters *meter, bw *band
 	settings.SetDTLSServerHelloMessageHook(a.hello)
 	return webrtc.NewAPI(
 		webrtc.WithMediaEngine(engine),
-		webrtc.WithInterceptorRegistry(interceptors),
+		webrtc.WithInterceptorRegistry(outer),
 		webrtc.WithSettingEngine(settings),
 	), nil
-}
-
-// mostRequests is how often a lost packet is asked for, every 100 ms: as often as libwebrtc does. Pion does not see that
-// it has come by another SSRC (RFC 4588), and without a bound asks until 512 packets more have come: of a track that
-// pauses without end, and all of it is sent again each time.
-const mostRequests = 10
-
-// addInterceptors adds what browsers expect: retransmission, reports, transport
-// wide feedback. It is Pion's default set, but for the statistics. The counters
-// come first, so that they see what all others send. Each gets our logger: its
-// own would write to the terminal.
-func addInterceptors(engine *webrtc.MediaEngine, r *interceptor.Registry, logs *pionLog, counters *meter, bw *bandwidth) error {
-	r.Add(counters)
-	r.Add(bw) // before what numbers the packets, so that it sees the numbers
-	err := webrtc.ConfigureTWCCHeaderExtensionSender(engine, r)
-	r.Add(&repeatGate{bw: bw})
-	r.Add(&ownHeader{})
-	return errors.Join(err,
-		webrtc.ConfigureNackWithOptions(engine, r,
-			[]nack.GeneratorOption{nack.GeneratorMaxNacksPerPacket(mostRequests), nack.WithGeneratorLoggerFactory(logs)}, nack.WithResponderLoggerFactory(logs)),
-		webrtc.ConfigureRTCPReportsWithOptions(r,
-			[]rtcpreport.ReceiverOption{rtcpreport.WithReceiverLoggerFactory(logs)}, rtcpreport.WithSenderLoggerFactory(logs)),
-		webrtc.ConfigureSimulcastExtensionHeaders(engine),
-		nameSound(engine),
-		webrtc.ConfigureTWCCSenderWithOptions(engine, r, twcc.WithLoggerFactory(logs)),
-	)
 }
 
 // nameSound lets Pion tell streams of sound apart by what it tells layers of a

@@ -390,7 +390,7 @@ func (c *connection) exchange(out *outgoing, t webrtc.TrackLocal) error {
 	if err := out.exchange(t); err != nil {
 		return err
 	}
-	c.bw.exchanged(out.rate, t)
+	c.bw.ReplaceTrack(out.rate, t)
 	return nil
 }
 

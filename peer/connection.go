@@ -9,29 +9,32 @@ import (
 
 	"github.com/pion/transport/v4"
 	"github.com/pion/webrtc/v4"
+	"parley/peer/internal/interceptors/bwe"
+	"parley/peer/internal/interceptors/demux"
+	"parley/peer/internal/interceptors/rtpstats"
 )
 
 // connection is one PeerConnection with all that belongs to it. A call has one
 // at a time, and a second after losing a glare.
 type connection struct {
-	pc    *webrtc.PeerConnection
-	box   *mailbox
-	logs  *pionLog
-	meter *meter
-	seen  *candidateBook
-	local []byte      // our certificate
-	up    atomic.Bool // ICE has connected: before, Pion's statistics race with its start
-	net   transport.Net
-	held  *atomic.Bool // see Config.Hold
-	bw    *bandwidth
-	free  <-chan struct{}
+	pc       *webrtc.PeerConnection
+	box      *mailbox
+	logs     *pionLog
+	recorder *rtpstats.Recorder
+	seen     *candidateBook
+	local    []byte      // our certificate
+	up       atomic.Bool // ICE has connected: before, Pion's statistics race with its start
+	net      transport.Net
+	held     *atomic.Bool // see Config.Hold
+	bw       *bwe.Controller
+	free     <-chan struct{}
 
 	pair    Object         // in use last, by report; protected by Call.mu
 	tried   []Object       // pairs that were tried, in use or not; protected by Call.mu
 	readers sync.WaitGroup // goroutines of readFeedback
 	streams streams
 	agreed  agreed
-	names   *names
+	demuxer *demux.Demuxer
 
 	mu       sync.Mutex // protects following
 	channels []*Channel // open ones
@@ -84,21 +87,25 @@ type (
 func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
-		box: box, logs: logs, meter: newMeter(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
+		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
 		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
 		soles: soles{map[string]bool{}, map[string][]string{}},
 	}
-	c.names = newNames(func(u unheard) { c.post(u) })
+	c.demuxer = demux.New(demux.Config{
+		SyntheticRID: soleRID,
+		Transceivers: func() []*webrtc.RTPTransceiver { return c.pc.GetTransceivers() },
+		OnUnknown:    func(u demux.UnknownStream) { c.post(u) },
+	})
 	n, err := cfg.network()
 	if err != nil {
 		return nil, err
 	}
 	c.net = n
-	if c.bw, err = newBandwidth(); err != nil {
+	if c.bw, err = bwe.New(); err != nil {
 		return nil, fmt.Errorf("failed to set up congestion control: %w", err)
 	}
 	follow := &reroute{patience: 2 * cfg.keepalive()}
-	api, err := newAPI(cfg, n, logs, c.meter, c.bw, follow, &c.agreed, c.names)
+	api, err := newAPI(cfg, n, logs, c.recorder, c.bw, follow, &c.agreed, c.demuxer)
 	if err != nil {
 		_ = c.bw.Close()
 		return nil, err
@@ -108,7 +115,6 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 		_ = c.bw.Close()
 		return nil, fmt.Errorf("failed to create the connection: %w", err)
 	}
-	c.names.transceivers = c.pc.GetTransceivers
 	c.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { c.post(stateNudge{}) })
 	c.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { c.post(iceState{s}) })
 	c.pc.OnSignalingStateChange(func(s webrtc.SignalingState) { c.post(signalingState{s}) })

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/interceptors/demux"
 )
 
 // handle takes one message of the mailbox.
@@ -103,7 +105,7 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 		c.talk.heard(e.channel)
 		c.cfg.OnEvent(MessageReceived{e.channel, e.text, e.data})
 		c.sayDue()
-	case unheard:
+	case demux.UnknownStream:
 		c.cfg.OnEvent(Warned{e.String()})
 	case trackArrived:
 		c.cfg.OnEvent(conn.received(e))

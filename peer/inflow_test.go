@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
@@ -51,7 +50,7 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			b.call.mu.Lock()
 			defer a.call.mu.Unlock()
 			defer b.call.mu.Unlock()
-			first := firstSent(b.call.live[0].meter)
+			first := firstSent(b.call.live[0])
 			heard.mu.Lock()
 			defer heard.mu.Unlock()
 			if i := slices.IndexFunc(heard.seen, func(p rtp.Packet) bool { return strings.HasSuffix(string(p.Payload), "picture") }); heard.seen[i].SequenceNumber != first {
@@ -62,12 +61,12 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 }
 
 // firstSent is the number of the first packet of the picture.
-func firstSent(m *meter) uint16 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, o := range m.out {
-		if strings.HasPrefix(o.info.MimeType, "video/") {
-			return uint16(o.firstSent)
+func firstSent(c *connection) uint16 {
+	out, _ := c.streams.all(c.pc)
+	for _, o := range out {
+		ssrc, _ := o.bind()
+		if s, ok := c.recorder.Outbound(ssrc); ok && o.Kind() == webrtc.RTPCodecTypeVideo {
+			return uint16(s.FirstSequenceNumber)
 		}
 	}
 	return 0
@@ -87,63 +86,3 @@ func awaitVideo(s *side, kind, member string, least uint64) (now uint64) {
 	})
 	return now
 }
-
-// A stream that is bound twice is read whole by the second reader, in order, and
-// stays bound when the first one gives up.
-func TestStreamBoundTwice(t *testing.T) {
-	inside := &boundCount{bound: map[uint32]int{}}
-	s := &inflows{Interceptor: inside, names: newNames(nil), streams: map[uint32]*inflow{}}
-	var sent byte
-	from := interceptor.RTPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
-		sent++
-		return copy(b, []byte{sent}), a, nil
-	})
-	info := &interceptor.StreamInfo{SSRC: 7}
-	read := func(r interceptor.RTPReader) byte {
-		b := make([]byte, 4)
-		if n, _, err := r.Read(b, nil); n != 1 || err != nil {
-			t.Fatal(n, err)
-		}
-		return b[0]
-	}
-	first := s.BindRemoteStream(info, from)
-	read(first)
-	read(first)
-	second := s.BindRemoteStream(info, from)
-	read(first)
-	s.UnbindRemoteStream(info)
-	for want := byte(1); want < 50; want++ {
-		if got := read(second); got != want {
-			t.Fatalf("packet %d came, want %d", got, want)
-		}
-	}
-	if inside.bound[7] != 1 {
-		t.Errorf("it is bound %d times, want once", inside.bound[7])
-	}
-	s.UnbindRemoteStream(info)
-	s.UnbindRemoteStream(info)
-	if inside.bound[7] != 0 || len(s.streams) > 0 {
-		t.Errorf("it is bound %d times at the end, and %d streams are remembered", inside.bound[7], len(s.streams))
-	}
-	for i := range uint32(1000) { // streams that nobody ever announces
-		r := s.BindRemoteStream(&interceptor.StreamInfo{SSRC: i}, from)
-		read(r)
-		s.UnbindRemoteStream(&interceptor.StreamInfo{SSRC: i})
-	}
-	if len(s.streams) > maxUnbound {
-		t.Errorf("%d streams are remembered", len(s.streams))
-	}
-}
-
-// boundCount counts how often streams are bound.
-type boundCount struct {
-	interceptor.NoOp
-	bound map[uint32]int
-}
-
-func (c *boundCount) BindRemoteStream(info *interceptor.StreamInfo, r interceptor.RTPReader) interceptor.RTPReader {
-	c.bound[info.SSRC]++
-	return r
-}
-
-func (c *boundCount) UnbindRemoteStream(info *interceptor.StreamInfo) { c.bound[info.SSRC]-- }

@@ -41,7 +41,7 @@ func (c *connection) sendLayers(out *outgoing, sender *webrtc.RTPSender, layers 
 	}
 	out.layer.place = place
 	for _, l := range layers[1:] {
-		other := newOutgoing(l, c.post, c.held, c.bw.window.crowded)
+		other := newOutgoing(l, c.post, c.held, c.bw.CongestionWindowFull)
 		other.id, other.layer, other.rate = out.id, &layer{of: out.layer.of, first: out, place: place}, out.rate
 		if err := sender.AddEncoding(other); err != nil {
 			return fmt.Errorf("failed to add layer %s of the %s track: %w", l.RID(), l.Kind(), err)

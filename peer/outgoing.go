@@ -11,6 +11,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/track"
 )
 
@@ -30,7 +31,7 @@ type outgoing struct {
 	held            *atomic.Bool // see Config.Hold
 	full            func() bool  // as much is under way as there may be
 	layer           *layer       // nil for a track by itself
-	rate            *rateSender
+	rate            *bwe.Track
 
 	mu    sync.Mutex               // protects following
 	track webrtc.TrackLocal        // nil for none

@@ -169,7 +169,7 @@ func (c *connection) selected() Object {
 		p["responsesReceived"] = s.ResponsesReceived
 		p["currentRoundTripTime"], p["totalRoundTripTime"] = s.CurrentRoundTripTime, s.TotalRoundTripTime
 	}
-	if estimate := c.bw.estimate(); estimate > 0 {
+	if estimate := c.bw.TargetBitrate(); estimate > 0 {
 		p["availableOutgoingBitrate"] = estimate
 	}
 	return p

@@ -3,6 +3,8 @@ package peer
 import (
 	"fmt"
 	"time"
+
+	"parley/peer/internal/interceptors/rtpstats"
 )
 
 // outgoing adds what goes out: media-source, outbound-rtp, and what the other
@@ -15,7 +17,7 @@ func (r *report) outgoing(out outStream) {
 	}
 	attached := out.current() != nil
 	source := r.source(out, ssrc, attached)
-	s, ok := r.meter.sending(ssrc)
+	s, ok := r.recorder.Outbound(ssrc)
 	if !ok {
 		return
 	}
@@ -23,9 +25,9 @@ func (r *report) outgoing(out outStream) {
 	o := Object{
 		"kind": kind, "ssrc": ssrc, "mid": mid, "transportId": r.prefix + "T",
 		"active":      attached && !out.quiet(),
-		"packetsSent": s.packets, "bytesSent": s.bytes, "headerBytesSent": s.headers,
-		"retransmittedPacketsSent": s.again, "retransmittedBytesSent": s.againBytes,
-		"nackCount": s.nacks,
+		"packetsSent": s.PacketsSent, "bytesSent": s.BytesSent, "headerBytesSent": s.HeaderBytesSent,
+		"retransmittedPacketsSent": s.RetransmittedPacketsSent, "retransmittedBytesSent": s.RetransmittedBytesSent,
+		"nackCount": s.NACKCount,
 	}
 	if source != "" {
 		o["mediaSourceId"] = source
@@ -33,15 +35,15 @@ func (r *report) outgoing(out outStream) {
 	if out.RID() != "" {
 		o["rid"] = out.RID()
 	}
-	if rtx := s.info.SSRCRetransmission; rtx != 0 {
+	if rtx := s.Info.SSRCRetransmission; rtx != 0 {
 		o["rtxSsrc"] = rtx
 	}
 	if kind == "video" {
-		o["framesSent"], o["keyFramesSent"], o["hugeFramesSent"] = s.frames, s.keys, s.huge
-		o["pliCount"], o["firCount"] = s.plis, s.firs
+		o["framesSent"], o["keyFramesSent"], o["hugeFramesSent"] = s.FramesSent, s.KeyFramesSent, s.HugeFramesSent
+		o["pliCount"], o["firCount"] = s.PLICount, s.FIRCount
 	}
 	o["codecId"] = r.codec(codec)
-	if s.heard {
+	if s.HasReport {
 		o["remoteId"] = r.remoteInbound(kind, id, ssrc, s, o["codecId"])
 	}
 	r.add("outbound-rtp", id, o)
@@ -63,17 +65,17 @@ func (r *report) source(out outStream, ssrc uint32, attached bool) string {
 	return r.add("media-source", id, Object{"kind": out.Kind().String(), "trackIdentifier": out.ID()})
 }
 
-func (r *report) remoteInbound(kind, local string, ssrc uint32, s rtpOut, codec any) string {
+func (r *report) remoteInbound(kind, local string, ssrc uint32, s rtpstats.Outbound, codec any) string {
 	o := Object{
-		"timestamp": stamp(s.heardAt), "kind": kind, "ssrc": ssrc, "transportId": r.prefix + "T",
-		"localId": r.prefix + local, "codecId": codec, "packetsLost": s.lost, "fractionLost": s.fraction,
-		"roundTripTimeMeasurements": s.measurements,
+		"timestamp": stamp(s.ReportAt), "kind": kind, "ssrc": ssrc, "transportId": r.prefix + "T",
+		"localId": r.prefix + local, "codecId": codec, "packetsLost": s.PacketsLost, "fractionLost": s.FractionLost,
+		"roundTripTimeMeasurements": s.RoundTripTimeMeasurements,
 	}
-	if s.info.ClockRate > 0 {
-		o["jitter"] = s.jitter
+	if s.Info.ClockRate > 0 {
+		o["jitter"] = s.Jitter
 	}
-	if s.measurements > 0 {
-		o["roundTripTime"], o["totalRoundTripTime"] = s.rtt.Seconds(), s.totalRTT.Seconds()
+	if s.RoundTripTimeMeasurements > 0 {
+		o["roundTripTime"], o["totalRoundTripTime"] = s.RoundTripTime.Seconds(), s.TotalRoundTripTime.Seconds()
 	}
 	return r.add("remote-inbound-rtp", fmt.Sprintf("RI%d", ssrc), o)
 }
@@ -82,56 +84,56 @@ func (r *report) remoteInbound(kind, local string, ssrc uint32, s rtpOut, codec 
 // it.
 func (r *report) incoming(in inStream) {
 	track, kind, ssrc := in.track, in.track.Kind().String(), uint32(in.track.SSRC())
-	i, ok := r.meter.receiving(ssrc)
-	if !ok || !i.started {
+	i, ok := r.recorder.Inbound(ssrc)
+	if !ok {
 		return
 	}
 	id := fmt.Sprintf("I%d", ssrc)
 	o := Object{
 		"kind": kind, "ssrc": ssrc, "mid": in.mid, "transportId": r.prefix + "T",
 		"trackIdentifier": track.ID(), "codecId": r.codec(track.Codec()),
-		"packetsReceived": i.packets, "bytesReceived": i.bytes, "headerBytesReceived": i.headers,
-		"packetsLost": i.lost(), "lastPacketReceivedTimestamp": stamp(i.last), "nackCount": i.nacks,
+		"packetsReceived": i.PacketsReceived, "bytesReceived": i.BytesReceived, "headerBytesReceived": i.HeaderBytesReceived,
+		"packetsLost": i.PacketsLost(), "lastPacketReceivedTimestamp": stamp(i.LastPacketReceived), "nackCount": i.NACKCount,
 	}
 	if rid := ridOf(track); rid != "" {
 		o["rid"] = rid
 	}
-	if i.info.ClockRate > 0 {
-		o["jitter"] = i.jitter / float64(i.info.ClockRate)
+	if i.Info.ClockRate > 0 {
+		o["jitter"] = i.Jitter / float64(i.Info.ClockRate)
 	}
 	if kind == "video" {
-		o["pliCount"], o["firCount"] = i.plis, i.firs
+		o["pliCount"], o["firCount"] = i.PLICount, i.FIRCount
 	}
 	r.retransmissions(o, i, uint32(track.RtxSSRC()))
-	if i.told {
+	if i.HasReport {
 		o["remoteId"] = r.remoteOutbound(kind, id, ssrc, i, o["codecId"])
 	}
 	r.add("inbound-rtp", id, o)
 }
 
 // retransmissions adds those that came in a stream of their own (RFC 4588).
-func (r *report) retransmissions(o Object, i rtpIn, ssrc uint32) {
+func (r *report) retransmissions(o Object, i rtpstats.Inbound, ssrc uint32) {
 	if ssrc == 0 {
 		return
 	}
 	o["rtxSsrc"] = ssrc
-	rtx, _ := r.meter.receiving(ssrc) // nothing may have come in it
-	again := rtx.packets - rtx.empty
-	o["retransmittedPacketsReceived"], o["retransmittedBytesReceived"] = again, rtx.bytes
-	o["packetsReceived"], o["bytesReceived"] = i.packets+rtx.packets, i.bytes+rtx.bytes
-	o["headerBytesReceived"] = i.headers + rtx.headers
+	rtx, _ := r.recorder.Inbound(ssrc) // nothing may have come in it
+	again := rtx.PacketsReceived - rtx.PaddingPackets
+	o["retransmittedPacketsReceived"], o["retransmittedBytesReceived"] = again, rtx.BytesReceived
+	o["packetsReceived"], o["bytesReceived"] = i.PacketsReceived+rtx.PacketsReceived, i.BytesReceived+rtx.BytesReceived
+	o["headerBytesReceived"] = i.HeaderBytesReceived + rtx.HeaderBytesReceived
 	// Some repeat what was not lost, to find out what the path carries.
-	o["packetsLost"] = max(i.lost()-int64(again), min(i.lost(), 0))
+	o["packetsLost"] = max(i.PacketsLost()-int64(again), min(i.PacketsLost(), 0))
 }
 
-func (r *report) remoteOutbound(kind, local string, ssrc uint32, i rtpIn, codec any) string {
+func (r *report) remoteOutbound(kind, local string, ssrc uint32, i rtpstats.Inbound, codec any) string {
 	o := Object{
-		"timestamp": stamp(i.toldAt), "kind": kind, "ssrc": ssrc, "transportId": r.prefix + "T",
-		"localId": r.prefix + local, "codecId": codec, "packetsSent": i.sentPackets, "bytesSent": i.sentBytes,
-		"reportsSent": i.reports,
+		"timestamp": stamp(i.ReportAt), "kind": kind, "ssrc": ssrc, "transportId": r.prefix + "T",
+		"localId": r.prefix + local, "codecId": codec, "packetsSent": i.PacketsSent, "bytesSent": i.BytesSent,
+		"reportsSent": i.ReportsSent,
 	}
-	if !i.theirs.IsZero() && i.theirs.After(time.Unix(0, 0)) {
-		o["remoteTimestamp"] = stamp(i.theirs) // of a clock that is not ours
+	if !i.RemoteTimestamp.IsZero() && i.RemoteTimestamp.After(time.Unix(0, 0)) {
+		o["remoteTimestamp"] = stamp(i.RemoteTimestamp) // of a clock that is not ours
 	}
 	return r.add("remote-outbound-rtp", fmt.Sprintf("RO%d", ssrc), o)
 }

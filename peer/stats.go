@@ -134,13 +134,13 @@ func (c *connection) sentTracks() []SentTrack {
 	all, _ := c.streams.all(c.pc)
 	for _, o := range all {
 		ssrc, codec := o.bind()
-		s, ok := c.meter.sending(ssrc)
+		s, ok := c.recorder.Outbound(ssrc)
 		if !ok {
 			continue
 		}
-		track := SentTrack{Kind: o.Kind(), Codec: codec.MimeType, Packets: s.packets, Bytes: s.bytes}
-		if s.measurements > 0 {
-			track.Lost, track.RTT, track.Jitter = &s.lost, &s.rtt, seconds(s.jitter)
+		track := SentTrack{Kind: o.Kind(), Codec: codec.MimeType, Packets: s.PacketsSent, Bytes: s.BytesSent}
+		if s.RoundTripTimeMeasurements > 0 {
+			track.Lost, track.RTT, track.Jitter = &s.PacketsLost, &s.RoundTripTime, seconds(s.Jitter)
 		}
 		sent = append(sent, track)
 	}

@@ -44,7 +44,7 @@ func (c *connection) readFeedback(read rtcpReader, out *outgoing) {
 			case *rtcp.SenderReport:
 				out.lost(p.Reports)
 			case *rtcp.ReceiverEstimatedMaximumBitrate:
-				c.bw.limit(out.rate, p.Bitrate)
+				c.bw.SetREMB(out.rate, p.Bitrate)
 			}
 		}
 	}
@@ -112,10 +112,10 @@ func (c *connection) send(t webrtc.TrackLocal) error { return c.sendBy(t, c.pc.A
 
 // sendBy is send, with what gives the track a sender.
 func (c *connection) sendBy(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*webrtc.RTPSender, error)) error {
-	out := newOutgoing(t, c.post, c.held, c.bw.window.crowded)
+	out := newOutgoing(t, c.post, c.held, c.bw.CongestionWindowFull)
 	layers := layersOf(t)
 	if len(layers) > 0 {
-		out = newOutgoing(layers[0], c.post, c.held, c.bw.window.crowded)
+		out = newOutgoing(layers[0], c.post, c.held, c.bw.CongestionWindowFull)
 		out.layer = &layer{of: t}
 	}
 	out.id = c.streams.freeID(out)
@@ -124,7 +124,7 @@ func (c *connection) sendBy(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*w
 		return fmt.Errorf("failed to add the %s track: %w", t.Kind(), err)
 	}
 	c.streams.sends(out, sender)
-	out.rate = c.bw.sends(t)
+	out.rate = c.bw.AddTrack(t)
 	if len(layers) > 0 {
 		return c.sendLayers(out, sender, layers)
 	}

@@ -8,13 +8,15 @@ import (
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/interceptors/demux"
 )
 
 // A description need not say which SSRCs its media will have (RFC 9429 has none
 // in its examples): what comes belongs to the section whose MID it carries, else
 // to the one that has its payload type (RFC 9143 §9.2). Pion does so only for what
 // has a RID as well, as the sizes of a simulcast do. So it is told that such a
-// section has one size, and names.go gives what comes the RID of it. The other
+// section has one size, and interceptors/demux gives what comes the RID of it. The other
 // side hears nothing of that: see plain.
 
 // soleRID is the name of that one size.
@@ -50,12 +52,26 @@ func (c *connection) forPion(d *Description) (string, error) {
 		}
 		c.soles.extensions[s.Mid], changed = extend(parsed, m), true
 	}
-	c.names.learn(parsed, d.Sections)
+	c.updateDemuxer(parsed, d.Sections)
 	if !changed {
 		return d.sdp, nil
 	}
 	text, err := parsed.Marshal()
 	return string(text), err
+}
+
+// updateDemuxer gives the demuxer the peer's description, before Pion gets it.
+func (c *connection) updateDemuxer(parsed *sdp.SessionDescription, sections []Section) {
+	extension := func(uri string) uint8 { return extensionID(parsed.MediaDescriptions, uri) }
+	var media []demux.Section
+	for i, s := range sections {
+		if s.Kind != 0 && !s.Rejected {
+			media = append(media, demux.Section{MID: s.Mid, Sends: s.Sends(), Media: parsed.MediaDescriptions[i]})
+		}
+	}
+	c.demuxer.Update(demux.HeaderExtensions{
+		MID: extension(sdp.SDESMidURI), RID: extension(sdp.SDESRTPStreamIDURI), RepairedRID: extension(sdp.SDESRepairRTPStreamIDURI),
+	}, media)
 }
 
 // sole tells if a section is one whose streams are to be told apart here.

@@ -134,10 +134,7 @@ func listenByTrack(t *testing.T) (*listener, func(Event)) {
 
 // sendsBy sends a packet of each source now and then.
 func (f *faulty) sendsBy(sources ...source) {
-	n := f.call.live[0].names
-	n.mu.Lock()
-	mid := n.mid
-	n.mu.Unlock()
+	mid := f.call.live[0].demuxer.HeaderExtensions().MID
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
