@@ -8,9 +8,9 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/transport/v4"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/internal/icenet"
 	"parley/peer/internal/interceptors"
 	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/internal/interceptors/demux"
@@ -24,11 +24,6 @@ const maxMessageSize = 256 << 10
 
 // BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
 const BulkReceiveBuffer = 4 << 20
-
-// udpReadBuffer is what is asked of the kernel for each UDP socket, in bytes.
-// The usual 208 KiB overflow during bulk transfer, and SCTP takes that for
-// congestion.
-const udpReadBuffer = 4 << 20
 
 // leastWindow is what SCTP has under way at least, in bytes: the four packets to
 // which a single loss takes it as well (RFC 9260 §7.2.3). After a timeout Pion
@@ -54,7 +49,7 @@ func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Disconne
 // newAPI sets Pion up for one call. It is the only place for Pion's settings.
 // recorder measures the RTP streams of the connection, bw bounds those that are sent, demuxer
 // assigns those that come in, and a sees the handshake.
-func newAPI(c *Config, n transport.Net, logs *pionLog, recorder *rtpstats.Recorder, bw *bwe.Controller, f *reroute, a *agreed, demuxer *demux.Demuxer) (*webrtc.API, error) {
+func newAPI(c *Config, n *icenet.Net, logs *pionLog, recorder *rtpstats.Recorder, bw *bwe.Controller, f *icenet.PairFollower, a *agreed, demuxer *demux.Demuxer) (*webrtc.API, error) {
 	engine, err := c.engine()
 	if err == nil {
 		err = c.numberExtensions(engine)
@@ -71,7 +66,7 @@ func newAPI(c *Config, n transport.Net, logs *pionLog, recorder *rtpstats.Record
 	if err != nil {
 		return nil, err
 	}
-	settings.SetICEBindingRequestHandler(f.requested)
+	settings.SetICEBindingRequestHandler(f.HandleBindingRequest)
 	settings.SetDTLSServerHelloMessageHook(a.hello)
 	return webrtc.NewAPI(
 		webrtc.WithMediaEngine(engine),
@@ -89,7 +84,7 @@ func nameSound(engine *webrtc.MediaEngine) (err error) {
 	return err
 }
 
-func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngine, error) {
+func newSettings(c *Config, n *icenet.Net, logs *pionLog) (webrtc.SettingEngine, error) {
 	s := webrtc.SettingEngine{LoggerFactory: logs}
 	// A browser that hides its addresses is seen as peer-reflexive at first;
 	// Pion would wait a second for something better (pion/webrtc#3174).
@@ -135,11 +130,11 @@ func newSettings(c *Config, n transport.Net, logs *pionLog) (webrtc.SettingEngin
 			return s, fmt.Errorf("failed to advertise %v: %w", c.AdvertiseIPs, err)
 		}
 	}
-	if host := hostOf(n); host != nil {
-		s.SetICEProxyDialer(&turnsDialer{config: c, dialing: host.dialing})
-	}
-	s.SetNet(n)
-	if c.Net != nil {
+	if n != nil {
+		s.SetICEProxyDialer(n.ProxyDialer())
+		s.SetNet(n)
+	} else {
+		s.SetNet(c.Net)
 		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled) // simulated networks have none
 	}
 	return s, nil

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/icenet"
 )
 
 // End is how a call ended without an error.
@@ -52,7 +54,7 @@ type Call struct {
 	down      bool                       // it was up, failed, and is not back
 	outage    int                        // how often that happened
 	silent    time.Time                  // since when nothing comes, while it is not connected
-	addresses string                     // of this machine, when looked at last
+	addresses icenet.AddressMonitor
 	asked     []*promise                 // to be kept by the next offer
 	underWay  []*promise                 // to be kept by the offer that is out
 	postponed []changeWanted             // until the call is up

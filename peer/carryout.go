@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/icenet"
 )
 
 // description takes an offer or answer. What is wrong with it ends a call that
@@ -337,7 +339,7 @@ func (c *Call) candidate(init webrtc.ICECandidateInit) error {
 	}
 	// libdatachannel passes on the whole line of the description, which browsers take as well.
 	init.Candidate = strings.TrimPrefix(init.Candidate, "a=")
-	cand, err := usableCandidate(init.Candidate)
+	cand, err := icenet.ParseCandidate(init.Candidate)
 	if err != nil {
 		return err
 	}

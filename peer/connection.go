@@ -7,8 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/pion/transport/v4"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/icenet"
 	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/interceptors/rtpstats"
@@ -22,9 +23,9 @@ type connection struct {
 	logs     *pionLog
 	recorder *rtpstats.Recorder
 	seen     *candidateBook
-	local    []byte      // our certificate
-	up       atomic.Bool // ICE has connected: before, Pion's statistics race with its start
-	net      transport.Net
+	local    []byte       // our certificate
+	up       atomic.Bool  // ICE has connected: before, Pion's statistics race with its start
+	net      *icenet.Net  // nil with Config.Net
 	held     *atomic.Bool // see Config.Hold
 	bw       *bwe.Controller
 	free     <-chan struct{}
@@ -57,7 +58,7 @@ type connection struct {
 	setup     string                   // our DTLS role as SDP writes it, once agreed
 	wireMid   string                   // of the data channels in our offers, "" for Pion's own
 	state     webrtc.PeerConnectionState
-	hosts     map[place]bool // where our host candidates are
+	hosts     map[transportAddress]bool // where our host candidates are
 
 	// answerHeld: our answer waits for all candidates to be in it, because the
 	// other side does not take them one by one.
@@ -88,7 +89,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
 		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
-		progress: newProgress(), hosts: map[place]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
+		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
 		soles: soles{map[string]bool{}, map[string][]string{}},
 	}
 	c.demuxer = demux.New(demux.Config{
@@ -96,16 +97,15 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 		Transceivers: func() []*webrtc.RTPTransceiver { return c.pc.GetTransceivers() },
 		OnUnknown:    func(u demux.UnknownStream) { c.post(u) },
 	})
-	n, err := cfg.network()
-	if err != nil {
+	var err error
+	if c.net, err = cfg.hostNet(); err != nil {
 		return nil, err
 	}
-	c.net = n
 	if c.bw, err = bwe.New(); err != nil {
 		return nil, fmt.Errorf("failed to set up congestion control: %w", err)
 	}
-	follow := &reroute{patience: 2 * cfg.keepalive()}
-	api, err := newAPI(cfg, n, logs, c.recorder, c.bw, follow, &c.agreed, c.demuxer)
+	follow := &icenet.PairFollower{Silence: 2 * cfg.keepalive()}
+	api, err := newAPI(cfg, c.net, logs, c.recorder, c.bw, follow, &c.agreed, c.demuxer)
 	if err != nil {
 		_ = c.bw.Close()
 		return nil, err
@@ -123,7 +123,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	c.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { c.post(trackArrived{t, r}) })
 	c.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(
 		func(p *webrtc.ICECandidatePair) {
-			follow.selected.Store(p)
+			follow.SetSelected(p)
 			c.agreed.selected()
 			c.post(pairSelected{p})
 		})
@@ -136,8 +136,8 @@ func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}) }
 
 // close gives everything back. It must not be called from a callback of Pion.
 func (c *connection) close() {
-	if host := hostOf(c.net); host != nil {
-		host.stop()
+	if c.net != nil {
+		c.net.Close()
 	}
 	c.closeChannels()
 	_ = c.pc.GracefulClose() // its errors are of connections that are gone already
@@ -183,8 +183,8 @@ func (c *connection) refresh(cfg *Config) {
 			c.logs.log.Debug("ICE servers not renewed", "error", err)
 		}
 	}
-	if host := hostOf(c.net); host != nil {
-		if err := host.UpdateInterfaces(); err != nil {
+	if c.net != nil {
+		if err := c.net.Update(); err != nil {
 			c.logs.log.Debug("interfaces not listed", "error", err)
 		}
 	}

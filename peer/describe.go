@@ -8,6 +8,8 @@ import (
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/icenet"
 )
 
 // Bounds of a description that is taken, far above what browsers send.
@@ -200,7 +202,7 @@ func hasOption(parsed *sdp.SessionDescription, option string) bool {
 func dropCandidates(parsed *sdp.SessionDescription) {
 	for _, m := range parsed.MediaDescriptions {
 		m.Attributes = slices.DeleteFunc(m.Attributes, func(a sdp.Attribute) bool {
-			_, err := usableCandidate(a.Value)
+			_, err := icenet.ParseCandidate(a.Value)
 			return a.Key == "candidate" && err != nil
 		})
 	}

@@ -3,6 +3,8 @@ package peer
 import (
 	"fmt"
 	"strings"
+
+	"parley/peer/internal/icenet"
 )
 
 // Stage is where a call failed.
@@ -56,7 +58,7 @@ func (p *progress) stuck() bool {
 func (p *progress) described(d *Description) {
 	for line := range strings.Lines(d.sdp) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "a=candidate:"); ok {
-			if c, err := usableCandidate(value); err == nil {
+			if c, err := icenet.ParseCandidate(value); err == nil {
 				p.remote[c.Type().String()]++
 			}
 		}

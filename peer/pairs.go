@@ -145,7 +145,7 @@ func (c *Call) notePairs(conn *connection) {
 func (c *Call) pairSelected(conn *connection, p *webrtc.ICECandidatePair) {
 	if conn.ahead == nil {
 		c.tellPair(conn, p)
-	} else if placeOf(p.Local) == placeOf(conn.ahead.Local) && placeOf(p.Remote) == placeOf(conn.ahead.Remote) {
+	} else if transportAddressOf(p.Local) == transportAddressOf(conn.ahead.Local) && transportAddressOf(p.Remote) == transportAddressOf(conn.ahead.Remote) {
 		conn.ahead = nil // from here on the callbacks tell what is new
 	}
 }
@@ -169,6 +169,3 @@ func (c *Call) tellPair(conn *connection, p *webrtc.ICECandidatePair) {
 	c.notePairs(conn)
 	c.cfg.OnEvent(pairEvent(p))
 }
-
-// placeOf is where a candidate is.
-func placeOf(c *webrtc.ICECandidate) place { return place{c.Protocol, c.Address, c.Port} }

@@ -30,16 +30,12 @@ func (c *Call) rehearse(d *Description) error {
 // rehearsed takes a description as an offer, for an answer has the same in it,
 // and answers it.
 func rehearsed(cfg *Config, text string) error {
-	n, err := cfg.network()
-	if err != nil {
-		return err
-	}
 	engine, err := cfg.engine()
 	if err != nil {
 		return err
 	}
 	settings := webrtc.SettingEngine{LoggerFactory: &pionLog{log: cfg.Logger}}
-	settings.SetNet(n)
+	settings.SetNet(cfg.Net)
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithSettingEngine(settings))
 	pc, err := api.NewPeerConnection(webrtc.Configuration{Certificates: []webrtc.Certificate{cfg.certificate}})

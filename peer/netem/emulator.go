@@ -60,9 +60,6 @@ type emulatedNet struct {
 	emulator *Emulator
 }
 
-// Unwrap returns the network below the emulator.
-func (n *emulatedNet) Unwrap() transport.Net { return n.Net }
-
 // ListenUDP implements transport.Net.
 func (n *emulatedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.Net.ListenUDP(network, local)

@@ -1,4 +1,4 @@
-package peer
+package icenet
 
 import (
 	"net"
@@ -8,9 +8,9 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// A server without IPv4 relays refuses, twice as the request was sent twice, and
-// is asked for an IPv6 relay, once. What it names beside that is not taken.
-func TestAnIPv6RelayIsAskedFor(t *testing.T) {
+// A server without IPv4 relay addresses refuses twice, because the request was retransmitted, and
+// gets one request for an IPv6 relay address. The 0.0.0.0:0 beside it in the response is removed.
+func TestTURNRequestsIPv6(t *testing.T) {
 	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +21,7 @@ func TestAnIPv6RelayIsAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer local.Close()
-	socket := newRelaySocket(local, func(string) []string { return []string{"other", "secret"} })
+	socket := newTURNPacketConn(local, func(string) []string { return []string{"other", "secret"} })
 	key := stun.NewLongTermIntegrity("alice", "parley", "secret")
 	request := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest),
 		stun.NewUsername("alice"), stun.NewRealm("parley"), key, stun.Fingerprint)
@@ -48,7 +48,7 @@ func TestAnIPv6RelayIsAskedFor(t *testing.T) {
 		if err == nil {
 			err = again.Check(key, stun.Fingerprint)
 		}
-		if family, _ := again.Get(stun.AttrRequestedAddressFamily); len(family) != 4 || family[0] != ipv6 {
+		if family, _ := again.Get(stun.AttrRequestedAddressFamily); len(family) != 4 || family[0] != familyIPv6 {
 			t.Errorf("the second request is for family %v", family)
 		}
 		_, _ = server.WriteTo(answer(stun.ClassSuccessResponse, relay(net.IPv4zero), relay(net.IPv6loopback)), client)

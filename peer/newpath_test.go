@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/ice/v4"
-	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -99,46 +97,4 @@ func TestALateWishForAPathIsIgnored(t *testing.T) {
 	if offers != 1 {
 		t.Errorf("%d offers were made", offers)
 	}
-}
-
-// Who is heard from another port of its address is sent to there, once nothing
-// comes by the old one.
-func TestRerouteFollowsThePort(t *testing.T) {
-	local, old := someHost(t, "10.0.0.1", 1000), someHost(t, "203.0.113.5", 2000)
-	port, address := someHost(t, "203.0.113.5", 3000), someHost(t, "203.0.113.6", 2000)
-	check := func(session string) *stun.Message {
-		return stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(session))
-	}
-	f := &reroute{patience: time.Hour}
-	asks := func(session string, from ice.Candidate) bool {
-		return f.requested(check(session), local, from, &ice.CandidatePair{Local: local, Remote: from})
-	}
-	if asks("a:b", port) {
-		t.Error("a pair is taken before one is selected")
-	}
-	f.selected.Store(&webrtc.ICECandidatePair{
-		Local:  &webrtc.ICECandidate{Protocol: webrtc.ICEProtocolUDP, Address: "10.0.0.1", Port: 1000},
-		Remote: &webrtc.ICECandidate{Protocol: webrtc.ICEProtocolUDP, Address: "203.0.113.5", Port: 2000},
-	})
-	if asks("a:b", port) {
-		t.Error("a pair is taken before the selected one was heard from")
-	}
-	if asks("a:b", old) {
-		t.Error("the selected pair is taken again")
-	}
-	f.patience = -time.Hour // the candidates were never heard from: that is how long ago
-	if asks("a:b", address) {
-		t.Error("another address is followed")
-	}
-	if !asks("a:b", port) {
-		t.Error("another port is not followed")
-	}
-	if asks("c:d", port) || asks("c:d", old) || asks("c:d", port) {
-		t.Error("a pair of the next session is taken before one is selected")
-	}
-}
-
-func someHost(t *testing.T, address string, port int) ice.Candidate {
-	t.Helper()
-	return must(ice.NewCandidateHost(&ice.CandidateHostConfig{Network: "udp", Address: address, Port: port, Component: 1}))(t)
 }

@@ -1,4 +1,4 @@
-package peer
+package icenet
 
 import (
 	"errors"
@@ -7,14 +7,13 @@ import (
 	"time"
 )
 
-// A TURN server that is reached over TCP and takes nothing any more holds up
-// neither who writes to it nor who closes it.
-func TestARelayStreamDoesNotWait(t *testing.T) {
+// A TURN server over TCP that stops reading blocks neither Write nor Close.
+func TestTURNStreamDoesNotBlock(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	guard := time.AfterFunc(time.Minute, func() { _ = far.Close() })
-	s := newRelayStream(near, nil)
-	for range 3 * mostWritten {
+	s := newTURNStream(near, nil)
+	for range 3 * maxTURNQueue {
 		if n, err := s.Write(make([]byte, 1200)); n != 1200 || err != nil {
 			t.Fatal(n, err)
 		}
@@ -23,19 +22,19 @@ func TestARelayStreamDoesNotWait(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := s.Write([]byte("late")); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a stream that is closed says %v", err)
+		t.Errorf("Write after Close: %v", err)
 	}
 	if !guard.Stop() {
 		t.Error("the other end had to give up first")
 	}
 }
 
-// What was written before the stream is closed arrives: it gives the relay back.
-func TestARelayStreamEndsWithItsLastWords(t *testing.T) {
+// What was written before Close arrives: it ends the allocation.
+func TestTURNStreamFlushesOnClose(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	s := newRelayStream(near, nil)
-	s.last = time.Minute
+	s := newTURNStream(near, nil)
+	s.linger = time.Minute
 	heard := make(chan string, 1)
 	go func() {
 		buffer := make([]byte, 100)

@@ -1,4 +1,4 @@
-package peer
+package icenet
 
 import (
 	"net"
@@ -7,28 +7,25 @@ import (
 	"github.com/pion/transport/v4"
 )
 
-// A Tap sees what goes over the sockets of a call, encrypted as it is on the
-// wire. Its methods are called from many goroutines, must not wait, and must not
-// keep data. TCP that Pion dials by itself to a candidate is not seen, nor TLS to
-// a TURN server.
+// Tap sees the packets of sockets. Its methods are called from many goroutines, must not wait and
+// must not keep data.
 type Tap interface {
-	// Datagram is one of UDP. The local address has no IP where the socket
-	// listens on all.
+	// Datagram handles a UDP datagram. local has no IP if the socket is bound to all addresses.
 	Datagram(out bool, local, remote netip.AddrPort, data []byte)
-	// Segment is a piece of a TCP stream.
+	// Segment handles a piece of a TCP stream.
 	Segment(out bool, local, remote netip.AddrPort, data []byte)
 }
 
 // tappedNet is the host's network with a tap.
 type tappedNet struct {
-	*bufferedNet
+	*hostNet
 	tap Tap
 }
 
 // ListenUDP implements transport.Net.
 func (n *tappedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
-	conn, err := n.bufferedNet.ListenUDP(network, local)
-	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMulticast(local) {
+	conn, err := n.hostNet.ListenUDP(network, local)
+	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMDNS(local) {
 		return tapped(udp, n.tap), nil
 	}
 	return conn, err
@@ -36,22 +33,21 @@ func (n *tappedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDP
 
 const mdnsPort = 5353
 
-// isMulticast tells if a socket is multicast DNS's, which is read in a way that needs it bare.
-func isMulticast(local *net.UDPAddr) bool {
+// isMDNS reports whether a socket is that of multicast DNS, which Pion needs unwrapped.
+func isMDNS(local *net.UDPAddr) bool {
 	return local != nil && (local.IP.IsMulticast() || local.Port == mdnsPort)
 }
 
 // ListenPacket implements transport.Net.
 func (n *tappedNet) ListenPacket(network, address string) (net.PacketConn, error) {
-	conn, err := n.bufferedNet.ListenPacket(network, address)
+	conn, err := n.hostNet.ListenPacket(network, address)
 	if udp, ok := conn.(*net.UDPConn); ok && err == nil {
 		return tapped(udp, n.tap), nil
 	}
 	return conn, err
 }
 
-// tappedUDP is a socket with a tap, in all the ways in which Pion reads and
-// writes one.
+// tappedUDP is a UDP socket with a tap. It taps all methods by which Pion reads and writes.
 type tappedUDP struct {
 	*net.UDPConn
 	tap   Tap
@@ -62,7 +58,7 @@ func tapped(conn *net.UDPConn, tap Tap) *tappedUDP {
 	return &tappedUDP{conn, tap, addrPort(conn.LocalAddr())}
 }
 
-// addrPort is an address of a socket, IPv4 as such.
+// addrPort returns the address of a socket, with IPv4-mapped addresses as IPv4.
 func addrPort(a net.Addr) netip.AddrPort {
 	var p netip.AddrPort
 	switch a := a.(type) {
@@ -84,7 +80,7 @@ func (c *tappedUDP) in(data []byte, from netip.AddrPort, err error) {
 	}
 }
 
-// out tells of a datagram before it goes: after, the answer might be told first.
+// out taps a datagram before it is sent: afterwards, the response might be tapped first.
 func (c *tappedUDP) out(data []byte, to netip.AddrPort) {
 	c.tap.Datagram(true, c.local, unmapped(to), data)
 }
@@ -124,14 +120,14 @@ func (c *tappedUDP) WriteToUDPAddrPort(p []byte, to netip.AddrPort) (int, error)
 	return c.UDPConn.WriteToUDPAddrPort(p, to)
 }
 
-// tappedTCP is a stream with a tap.
+// tappedTCP is a TCP connection with a tap.
 type tappedTCP struct {
 	transport.TCPConn
 	tap           Tap
 	local, remote netip.AddrPort
 }
 
-// tappedConn taps a stream; a nil tap leaves it as it is.
+// tappedConn returns a TCP connection with a tap, or conn if tap is nil.
 func tappedConn(conn net.Conn, tap Tap) net.Conn {
 	if tap == nil {
 		return conn
@@ -155,7 +151,7 @@ func (c *tappedTCP) Write(p []byte) (int, error) {
 	return c.TCPConn.Write(p)
 }
 
-// tappedListener taps what it accepts.
+// tappedListener taps the connections that it accepts.
 type tappedListener struct {
 	net.Listener
 	tap Tap

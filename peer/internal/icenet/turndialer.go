@@ -1,0 +1,91 @@
+package icenet
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/pion/stun/v4"
+	"golang.org/x/net/proxy"
+)
+
+// turnDialTimeout bounds the connection to a TURN server and the TLS handshake. The kernel tries for
+// two minutes, during which Pion would wait, even while it is being closed.
+const turnDialTimeout = 10 * time.Second
+
+// turnDialer connects to TURN servers over TCP, of IPv4 or IPv6. Pion has no setting for the root
+// certificates of TURN servers but leaves TLS to its proxy dialer if there is one (pion/ice,
+// gatherCandidatesRelay).
+type turnDialer struct {
+	net     *Net
+	timeout time.Duration // 0 for turnDialTimeout
+}
+
+// ProxyDialer returns a dialer of TURN servers for Pion's SetICEProxyDialer.
+func (n *Net) ProxyDialer() proxy.Dialer { return &turnDialer{net: n} }
+
+// Dial implements proxy.Dialer. It ignores the network, for which Pion passes IPv4 always. If turn:
+// and turns: have one address, it uses TLS for both.
+func (d *turnDialer) Dial(_, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(d.net.dialing, cmp.Or(d.timeout, turnDialTimeout))
+	defer cancel()
+	config := &d.net.config
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	host, ok := config.tlsServerName(address)
+	if !ok {
+		return newTURNStream(tappedConn(conn, config.Tap), config.passwords), nil
+	}
+	settings := &tls.Config{}
+	if config.TLS != nil {
+		settings = config.TLS.Clone()
+	}
+	settings.ServerName = host
+	secure := tls.Client(conn, settings)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return newTURNStream(secure, config.passwords), nil
+}
+
+// ListenPacket implements transport.Net. Pion calls it for TURN servers only. Up to v4.4.2 pion/ice
+// requests IPv4 sockets for them (gatherCandidatesRelay); this one reaches IPv6 servers, too.
+func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
+	if address == "0.0.0.0:0" {
+		network, address = "udp", ":0"
+	}
+	conn, err := n.Net.ListenPacket(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return newTURNPacketConn(conn, n.config.passwords), nil
+}
+
+// ResolveUDPAddr implements transport.Net. For a TURN server (network "udp") it returns an address
+// to which the host has a route: an IPv4 address if possible, else an IPv6 one. The standard
+// implementation prefers IPv4 without looking at routes.
+func (n *Net) ResolveUDPAddr(network, address string) (*net.UDPAddr, error) {
+	if network != "udp" {
+		return n.Net.ResolveUDPAddr(network, address)
+	}
+	var failed error
+	for _, family := range []string{"udp4", "udp6"} {
+		conn, err := (&net.Dialer{}).DialContext(n.dialing, family, address) // sends nothing
+		if err == nil {
+			defer conn.Close()
+			return conn.RemoteAddr().(*net.UDPAddr), nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return nil, failed
+}
+
+// hostPort returns the address of an ICE server.
+func hostPort(u *stun.URI) string { return net.JoinHostPort(u.Host, strconv.Itoa(u.Port)) }

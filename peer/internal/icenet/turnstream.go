@@ -1,0 +1,134 @@
+package icenet
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pion/stun/v4"
+)
+
+// turnStream is a turnPacketConn over TCP or TLS. Reads return the byte stream, which Pion splits
+// into messages. Writes do not wait: Pion's ICE agent writes, and could find no other path while it
+// waits for a dead connection, which the kernel retries for a quarter of an hour.
+type turnStream struct {
+	net.Conn
+	socket  *turnPacketConn
+	reader  *bufio.Reader
+	out     chan []byte   // messages to write
+	closing chan struct{} // closed by Close
+	linger  time.Duration // how long Close writes queued messages; one of them ends the allocation
+	once    sync.Once
+	writing sync.WaitGroup
+
+	// The fields below belong to the reader.
+	allocated bool   // messages are no longer inspected
+	message   []byte // latest inspected message
+	rest      []byte // unread part of message
+}
+
+const (
+	maxResponse  = 2048 // bytes of an inspected message
+	maxTURNQueue = 1024 // messages waiting to be written; further ones are dropped
+	turnLinger   = 200 * time.Millisecond
+)
+
+func newTURNStream(conn net.Conn, passwords func(user string) []string) *turnStream {
+	s := &turnStream{
+		Conn: conn, reader: bufio.NewReader(conn), message: make([]byte, maxResponse),
+		out: make(chan []byte, maxTURNQueue), closing: make(chan struct{}), linger: turnLinger,
+	}
+	s.socket = newTURNPacketConn(messages{s}, passwords)
+	s.writing.Go(s.write)
+	return s
+}
+
+// write writes queued messages until the stream is closed or broken. Read returns the error of the
+// latter.
+func (s *turnStream) write() {
+	for {
+		var p []byte
+		select {
+		case p = <-s.out:
+		default:
+			select {
+			case p = <-s.out:
+			case <-s.closing:
+				return
+			}
+		}
+		if _, err := s.Conn.Write(p); err != nil {
+			_ = s.Conn.Close()
+			return
+		}
+	}
+}
+
+// Close implements net.Conn.
+func (s *turnStream) Close() error {
+	s.once.Do(func() { close(s.closing) })
+	_ = s.SetWriteDeadline(time.Now().Add(s.linger))
+	s.writing.Wait()
+	return s.Conn.Close()
+}
+
+// LocalAddr implements net.Conn.
+func (s *turnStream) LocalAddr() net.Addr { return s.socket.LocalAddr() }
+
+// Write implements net.Conn. Pion writes whole messages.
+func (s *turnStream) Write(p []byte) (int, error) { return s.socket.WriteTo(p, s.RemoteAddr()) }
+
+// Read implements net.Conn.
+func (s *turnStream) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 && s.allocated {
+		return s.reader.Read(p)
+	}
+	if len(s.rest) == 0 {
+		n, _, err := s.socket.ReadFrom(s.message)
+		if err != nil {
+			return 0, err
+		}
+		s.rest, s.allocated = s.message[:n], isAllocate(s.message[:n], stun.ClassSuccessResponse)
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// messages reads and writes the STUN messages of a stream (RFC 8489 section 6.2.2).
+type messages struct{ *turnStream }
+
+// LocalAddr implements net.PacketConn.
+func (m messages) LocalAddr() net.Addr { return m.Conn.LocalAddr() }
+
+// ReadFrom implements net.PacketConn.
+func (m messages) ReadFrom(p []byte) (int, net.Addr, error) {
+	if _, err := io.ReadFull(m.reader, p[:stunHeader]); err != nil {
+		return 0, nil, err
+	}
+	end := stunHeader + int(binary.BigEndian.Uint16(p[2:]))
+	if p[0]>>6 != 0 || end > len(p) {
+		return 0, nil, errors.New("invalid data from the TURN server: want a STUN message")
+	}
+	_, err := io.ReadFull(m.reader, p[stunHeader:end])
+	return end, m.RemoteAddr(), err
+}
+
+// WriteTo implements net.PacketConn.
+func (m messages) WriteTo(p []byte, _ net.Addr) (int, error) {
+	select {
+	case <-m.closing:
+		return 0, net.ErrClosed
+	default:
+	}
+	select {
+	case m.out <- slices.Clone(p):
+	default:
+	}
+	return len(p), nil
+}
