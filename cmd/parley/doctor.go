@@ -5,16 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
-	"parley/signal/relay"
+	"parley/peer/netcheck"
 )
 
 func doctorCommand(std stdio) *cli.Command {
@@ -59,8 +57,7 @@ exit code is 0 if nothing stands in the way, 10 or 11 if the signaling server do
 // doctor is one examination.
 type doctor struct {
 	*settings
-	found []relay.Finding
-	seen  []netip.AddrPort // at which several servers see one socket of ours
+	checked *netcheck.Report // nil before servers
 }
 
 // How a finding is.
@@ -172,63 +169,101 @@ func (d *doctor) servers(ctx context.Context, l *line, signedIn bool) error {
 	if signedIn {
 		all = append(all, handedOut(l.client.ICEServers())...)
 	}
-	var targets []relay.Target
+	var list []netcheck.Server
 	for _, s := range all {
 		secret, _ := s.Credential.(string)
 		for _, u := range s.URLs {
-			targets = append(targets, relay.Target{URL: u, Username: s.Username, Password: secret})
+			list = append(list, netcheck.Server{URL: u, Username: s.Username, Password: secret})
 		}
 	}
-	d.found = make([]relay.Finding, len(targets))
-	var work sync.WaitGroup
-	for i, t := range targets {
-		work.Go(func() { d.found[i] = relay.Probe(ctx, t, &relay.ProbeOptions{TLS: d.tls}) })
-	}
-	work.Go(func() { d.seen = relay.Compare(ctx, targets, nil) })
-	work.Wait()
+	d.checked = netcheck.CheckServers(ctx, list, &netcheck.Options{TLS: d.tls})
 	if ctx.Err() != nil {
 		return nil
 	}
 	working := 0
-	for _, f := range d.found {
-		d.tellServer(f)
-		if f.Err == nil {
+	for _, r := range d.checked.Servers {
+		d.tellServer(r)
+		if r.Err == nil {
 			working++
 		}
 	}
 	d.tellNAT()
-	if len(d.found) > 0 && working == 0 {
+	if len(list) > 0 && working == 0 {
 		return failf(exitConnection, "none of the STUN and TURN servers answers as it should: calls beyond this network will not connect")
 	}
 	return nil
 }
 
-func (d *doctor) tellServer(f relay.Finding) {
+func (d *doctor) tellServer(r netcheck.ServerResult) {
 	check := "stun"
-	if f.Turn {
+	if r.TURN {
 		check = "turn"
 	}
-	fields := []field{{"url", f.URL}, {"protocol", f.Protocol}}
-	if f.Err != nil {
-		d.tell(check, bad, printable(f.URL)+": "+printable(f.Err.Error()), fields...)
+	fields := []field{{"url", r.URL}, {"protocol", r.Transport}}
+	if r.Err != nil {
+		d.tell(check, bad, printable(r.URL)+": "+printable(r.Err.Error()), fields...)
 		return
 	}
-	text := fmt.Sprintf("%s sees us at %s, in %.1f ms", printable(f.URL), f.Mapped, milliseconds(f.RTT))
-	fields = append(fields, field{"mapped", f.Mapped.String()}, field{"rtt", milliseconds(f.RTT)})
-	if f.Turn {
-		text += fmt.Sprintf(", and relays for us at %s", f.Relayed)
-		fields = append(fields, field{"relayed", f.Relayed.String()})
+	text := fmt.Sprintf("%s sees us at %s, in %.1f ms", printable(r.URL), r.Mapped, milliseconds(r.RTT))
+	fields = append(fields, field{"mapped", r.Mapped.String()}, field{"rtt", milliseconds(r.RTT)})
+	if r.TURN {
+		text += fmt.Sprintf(", and relays for us at %s", r.Relayed)
+		fields = append(fields, field{"relayed", r.Relayed.String()})
 	}
 	d.tell(check, fine, text, fields...)
 }
 
-// works tells if a finding that fits is good.
-func (d *doctor) works(fits func(relay.Finding) bool) bool {
-	return slices.ContainsFunc(d.found, func(f relay.Finding) bool { return f.Err == nil && fits(f) })
+func (d *doctor) tellNAT() {
+	n := d.checked.NAT()
+	switch {
+	case len(d.checked.Servers) == 0:
+		d.tell("nat", note, "no STUN or TURN server is known, so nothing is: calls connect within this network, or with who can be reached from it; "+
+			"--ice-server names one, parley serve --turn is one")
+	case d.checked.UDPBlocked():
+		d.tell("nat", note, "no UDP gets out of this network, TCP does: calls go through TURN over TCP, or to who takes ICE over TCP (--tcp-port)")
+	case n == nil:
+		d.tell("nat", bad, "no server was reached by UDP, so nothing is known of the NAT")
+	default:
+		d.describeNAT(n)
+	}
+	if len(d.checked.Servers) > 0 && !d.checked.HasRelay() {
+		d.tell("relay", note, "there is no TURN server that works: where no direct path is found, there will be no call")
+	}
 }
 
-// udpBlocked tells if UDP was tried, to no effect, where TCP gets through.
-func (d *doctor) udpBlocked() bool {
-	tried := slices.ContainsFunc(d.found, func(f relay.Finding) bool { return f.Protocol == "udp" && f.Err != nil })
-	return tried && !d.works(func(f relay.Finding) bool { return f.Protocol == "udp" }) && d.works(func(f relay.Finding) bool { return f.Protocol != "udp" })
+// describeNAT says what a NAT means for calls (RFC 4787 has the kinds).
+func (d *doctor) describeNAT(n *netcheck.NAT) {
+	result, say := fine, []string{}
+	known := func(b *bool) bool { return b != nil }
+	fields := []field{{"nat", n.Translated}, {"address", n.Mapped.Addr().String()}}
+	switch {
+	case !n.Translated:
+		say = append(say, "none: others see the address that this machine has")
+	case !known(n.MappingVaries):
+		say = append(say, fmt.Sprintf("others see this network at %s; what kind of NAT that is a TURN server, or a second STUN server, helps to find out", n.Mapped.Addr()))
+	case *n.MappingVaries:
+		result = note
+		say = append(say, fmt.Sprintf("symmetric, at %s: each destination sees us at another port, which nobody can know beforehand; "+
+			"direct calls connect with who can be reached from anywhere, others need a relay", n.Mapped.Addr()))
+	default:
+		say = append(say, fmt.Sprintf("friendly, at %s: all see us at the same port, so direct calls connect but with who is behind a symmetric one", n.Mapped.Addr()))
+	}
+	if known(n.MappingVaries) {
+		fields = append(fields, field{"symmetric", *n.MappingVaries})
+	}
+	if known(n.FiltersPorts) {
+		fields = append(fields, field{"filters_ports", *n.FiltersPorts})
+		if !*n.FiltersPorts {
+			say = append(say, "it lets in who we have sent to, from any port")
+		} else {
+			say = append(say, "it lets in nothing but answers, from the very port that we have sent to")
+		}
+	}
+	if known(n.Hairpinning) {
+		fields = append(fields, field{"hairpin", *n.Hairpinning})
+		if *n.Hairpinning {
+			say = append(say, "two inside reach each other by their outside addresses")
+		}
+	}
+	d.tell("nat", result, strings.Join(say, "; "), fields...)
 }

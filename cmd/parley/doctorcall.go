@@ -204,11 +204,11 @@ func (t *trial) advice() string {
 	switch {
 	case len(t.remote) == 0:
 		return "none of the other side's candidates arrived: its network may be down, or the signaling server does not pass them on"
-	case t.udpBlocked():
+	case t.checked.UDPBlocked():
 		return "no UDP gets out of this network: let it use TURN over TCP, or the other side --tcp-port"
-	case len(t.found) == 0:
+	case len(t.checked.Servers) == 0:
 		return "the two are in different networks, or a firewall is between: use a STUN and TURN server (parley serve --turn, --ice-server)"
-	case t.symmetric() && !relays:
+	case t.checked.NAT().Symmetric() && !relays:
 		return "this network's NAT is symmetric: a TURN server is needed, and has to work for one of the two"
 	}
 	return "a firewall or NAT on the other side, or one here, drops what does not come from a known port: a TURN server that both reach helps"
@@ -261,9 +261,9 @@ func (t *trial) tellPath() {
 		why = "--ice-policy relay says so"
 	case only:
 		why = "the other side offers relays alone"
-	case t.udpBlocked():
+	case t.checked.UDPBlocked():
 		why = "no UDP gets out of this network"
-	case t.symmetric():
+	case t.checked.NAT().Symmetric():
 		why = "this network's NAT is symmetric, so nobody can send to where we can be reached but who we have sent to, and the other side's does not let us in"
 	}
 	t.tell("path", note, "through a relay: "+why, field{"relayed", true}, field{"why", why})

@@ -1,0 +1,219 @@
+package netcheck
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/pion/stun/v4"
+)
+
+// NAT is the behaviour of the NAT between the host and servers (RFC 4787). What a nil pointer stands
+// for could not be measured.
+type NAT struct {
+	// Mapped is the host's address as a server sees it.
+	Mapped netip.AddrPort
+	// Translated is whether Mapped differs from the local address: without, there is no NAT.
+	Translated bool
+	// MappingVaries is whether different destinations see different ports: address-dependent or address
+	// and port-dependent mapping, formerly called symmetric. False is endpoint-independent mapping.
+	MappingVaries *bool
+	// FiltersPorts is whether packets from another port of a known address are dropped: address and
+	// port-dependent filtering. False is endpoint-independent or address-dependent filtering.
+	FiltersPorts *bool
+	// Hairpinning is whether packets to the own mapped address arrive.
+	Hairpinning *bool
+}
+
+// Symmetric reports whether the mapping is known to vary. A nil NAT is not known to.
+func (n *NAT) Symmetric() bool { return n != nil && n.MappingVaries != nil && *n.MappingVaries }
+
+// attempts is how often each packet is sent.
+const attempts = 3
+
+// measureNAT sends from the relayed address to the mapped one, and back. The order matters: a NAT lets
+// in what comes from where the host has sent to.
+func measureNAT(r *ServerResult, socket *markedConn, relayed net.PacketConn, wait time.Duration) *NAT {
+	n := &NAT{Mapped: r.Mapped, Translated: r.Mapped != r.Local}
+	mapped := net.UDPAddrFromAddrPort(r.Mapped)
+	from, arrived := sendUntilSeen(wait, func() bool {
+		_, err := relayed.WriteTo(socket.mark[:], mapped)
+		return err == nil // otherwise the server does not relay to the address, because it is private say
+	}, socket.sources)
+	filters := !arrived || from != r.Relayed
+	sources := make(chan netip.AddrPort, attempts)
+	go func() { // ends when relayed is closed
+		defer close(sources)
+		buffer := make([]byte, 64)
+		for {
+			_, from, err := relayed.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			select {
+			case sources <- addrPortOf(from):
+			default:
+			}
+		}
+	}()
+	to := net.UDPAddrFromAddrPort(r.Relayed)
+	if from, ok := sendUntilSeen(wait, func() bool { return sent(socket.WriteTo(socket.mark[:], to)) }, sources); ok {
+		varies := from != r.Mapped
+		n.MappingVaries, n.FiltersPorts = &varies, &filters
+	}
+	if !filters {
+		n.FiltersPorts = &filters
+	}
+	if n.Translated {
+		n.Hairpinning = measureHairpinning(socket, mapped, wait)
+	}
+	_ = relayed.Close()
+	for range sources { // until the goroutine has ended
+	}
+	return n
+}
+
+// measureHairpinning sends to the mapped address from another socket.
+func measureHairpinning(socket *markedConn, mapped *net.UDPAddr, wait time.Duration) *bool {
+	local, ok := socket.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return nil
+	}
+	other, err := net.ListenUDP("udp", &net.UDPAddr{IP: local.IP, Zone: local.Zone})
+	if err != nil {
+		return nil
+	}
+	defer other.Close()
+	_, ok = sendUntilSeen(wait, func() bool { return sent(other.WriteTo(socket.mark[:], mapped)) }, socket.sources)
+	return &ok
+}
+
+func sent(_ int, err error) bool { return err == nil }
+
+// sendUntilSeen sends until something is seen, and returns its source.
+func sendUntilSeen(wait time.Duration, send func() bool, sources <-chan netip.AddrPort) (from netip.AddrPort, ok bool) {
+	for range attempts {
+		if !send() {
+			return from, false
+		}
+		timeout := time.NewTimer(wait)
+		select {
+		case from, ok = <-sources:
+			timeout.Stop()
+			return from, ok
+		case <-timeout.C:
+		}
+	}
+	return from, false
+}
+
+// markedConn is a socket that notices packets with a mark that no protocol has.
+type markedConn struct {
+	net.PacketConn
+	mark    [16]byte
+	sources chan netip.AddrPort // of such packets
+}
+
+// ReadFrom implements net.PacketConn.
+func (c *markedConn) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := c.PacketConn.ReadFrom(p)
+	if err == nil && bytes.Equal(p[:n], c.mark[:]) {
+		select {
+		case c.sources <- addrPortOf(from):
+		default:
+		}
+	}
+	return n, from, err
+}
+
+// addrPortOf returns the address of a socket, invalid if it has none.
+func addrPortOf(a net.Addr) netip.AddrPort {
+	at, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// compareMappings asks several servers for the mapped address of the same socket. Only servers that
+// are reached over UDP and IPv4 count, each address once. It returns the mapped addresses.
+func compareMappings(ctx context.Context, list []Server, o Options) []netip.AddrPort {
+	conn, err := net.ListenUDP("udp4", nil)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	servers := resolve(ctx, list)
+	request, err := stun.Build(stun.TransactionID, stun.BindingRequest)
+	if err != nil {
+		return nil
+	}
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for range attempts {
+			for _, s := range servers {
+				_, _ = conn.WriteToUDPAddrPort(request.Raw, s) // an unreachable server does not respond
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(o.PacketTimeout):
+			}
+		}
+		_ = conn.SetReadDeadline(time.Now())
+	})
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
+	mapped := readResponses(conn, request.TransactionID, servers)
+	cancel()
+	sending.Wait()
+	return mapped
+}
+
+// resolve returns the UDP and IPv4 addresses of servers, each once.
+func resolve(ctx context.Context, servers []Server) (all []netip.AddrPort) {
+	for _, s := range servers {
+		u, err := stun.ParseURI(s.URL)
+		if err != nil || transportOf(u) != "udp" {
+			continue
+		}
+		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", u.Host)
+		if err != nil || len(ips) == 0 {
+			continue
+		}
+		at, err := netip.ParseAddrPort(net.JoinHostPort(ips[0].Unmap().String(), strconv.Itoa(u.Port)))
+		if err == nil && !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
+// readResponses reads until each server has responded, or the read deadline has passed.
+func readResponses(conn *net.UDPConn, id [stun.TransactionIDSize]byte, servers []netip.AddrPort) (mapped []netip.AddrPort) {
+	waiting := slices.Clone(servers)
+	buffer := make([]byte, 1500)
+	for len(waiting) > 0 {
+		n, from, err := conn.ReadFromUDPAddrPort(buffer)
+		if err != nil {
+			break
+		}
+		i := slices.Index(waiting, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		m := &stun.Message{Raw: slices.Clone(buffer[:n])}
+		var attribute stun.XORMappedAddress
+		if i < 0 || m.Decode() != nil || m.TransactionID != id || m.Type != stun.BindingSuccess || attribute.GetFrom(m) != nil {
+			continue
+		}
+		waiting = slices.Delete(waiting, i, i+1)
+		if at := addrPortOf(&net.UDPAddr{IP: attribute.IP, Port: attribute.Port}); at.IsValid() {
+			mapped = append(mapped, at)
+		}
+	}
+	return mapped
+}

@@ -1,0 +1,225 @@
+package netcheck
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/stun/v4"
+	"github.com/pion/turn/v5"
+)
+
+// ServerResult is what was measured with one server.
+type ServerResult struct {
+	URL       string
+	Transport string         // "udp", "tcp" or "tls"; "" if the URL is invalid
+	TURN      bool           // whether an allocation was requested
+	Local     netip.AddrPort // of the socket
+	Mapped    netip.AddrPort // server-reflexive address; invalid if the server has not responded
+	Relayed   netip.AddrPort // relayed address; invalid without an allocation
+	RTT       time.Duration  // of the binding request
+	Err       error          // why the server could not be used, for users; nil if it works
+
+	nat *NAT // nil if no NAT behaviour could be measured
+}
+
+// checkServer asks one server for the host's address, for an allocation if it is a TURN server, and
+// measures the NAT with an allocation over UDP. The allocation is of IPv4, or of IPv6 where the server
+// has only that.
+func checkServer(ctx context.Context, s Server, o Options) ServerResult {
+	r := checkWithFamily(ctx, s, o, turn.RequestedAddressFamilyIPv4)
+	if errorCode(r.Err) == stun.CodeAddrFamilyNotSupported {
+		r = checkWithFamily(ctx, s, o, turn.RequestedAddressFamilyIPv6)
+	}
+	return r
+}
+
+// checkWithFamily checks a server with an allocation of one address family.
+func checkWithFamily(ctx context.Context, s Server, o Options, family turn.RequestedAddressFamily) ServerResult {
+	r := ServerResult{URL: s.URL}
+	u, err := stun.ParseURI(s.URL)
+	if err != nil {
+		r.Err = fmt.Errorf("the address cannot be read: %w", err)
+		return r
+	}
+	r.TURN = u.Scheme == stun.SchemeTypeTURN || u.Scheme == stun.SchemeTypeTURNS
+	r.Transport = transportOf(u)
+	limited, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	conn, server, err := dial(limited, u, r.Transport, o.TLS)
+	if err != nil {
+		r.Err = explain(err, r.Transport)
+		return r
+	}
+	defer conn.Close()
+	r.Local = addrPortOf(conn.LocalAddr())
+	responds := context.AfterFunc(limited, func() { _ = conn.Close() })
+	defer responds()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	marked := &markedConn{PacketConn: conn, sources: make(chan netip.AddrPort, 16)}
+	_, _ = rand.Read(marked.mark[:]) // never fails, see crypto/rand
+	client, err := turn.NewClient(&turn.ClientConfig{
+		STUNServerAddr: server.String(), TURNServerAddr: server.String(), Conn: marked,
+		Username: s.Username, Password: s.Password, RequestedAddressFamily: family,
+		LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled},
+	})
+	if err == nil {
+		err = client.Listen()
+	}
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	defer client.Close()
+	// The timeout is for the server; what measures the NAT has timeouts of its own.
+	err = r.request(client, server, marked, o.PacketTimeout, responds)
+	if err != nil && limited.Err() != nil {
+		err = os.ErrDeadlineExceeded
+	}
+	if err != nil {
+		r.Err = explain(err, r.Transport)
+	}
+	return r
+}
+
+// transportOf returns the transport of a URL by its scheme and its transport parameter.
+func transportOf(u *stun.URI) string {
+	switch {
+	case u.IsSecure():
+		return "tls"
+	case u.Proto == stun.ProtoTypeTCP:
+		return "tcp"
+	}
+	return "udp"
+}
+
+// request sends a binding request, allocates, and measures the NAT. StopTimeout stops the timeout of
+// the server, and returns false if it has passed.
+func (r *ServerResult) request(client *turn.Client, server net.Addr, marked *markedConn, wait time.Duration, stopTimeout func() bool) error {
+	begin := time.Now()
+	mapped, err := client.SendBindingRequestTo(server)
+	if err != nil {
+		return err
+	}
+	r.RTT, r.Mapped = time.Since(begin), addrPortOf(mapped)
+	if !r.TURN {
+		return nil
+	}
+	relayed, err := client.Allocate()
+	if err != nil {
+		return err
+	}
+	defer relayed.Close()
+	r.Relayed = addrPortOf(relayed.LocalAddr())
+	if r.Transport == "udp" && r.Relayed.Addr().Is4() == r.Mapped.Addr().Is4() && stopTimeout() {
+		r.nat = measureNAT(r, marked, relayed, wait)
+	}
+	return nil
+}
+
+// dial opens a socket towards a server.
+func dial(ctx context.Context, u *stun.URI, transport string, config *tls.Config) (net.PacketConn, net.Addr, error) {
+	at := net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
+	if transport == "udp" {
+		c, err := (&net.Dialer{}).DialContext(ctx, "udp4", at) // asks the routing table for the local address; sends nothing
+		if err != nil {
+			var otherwise error
+			if c, otherwise = (&net.Dialer{}).DialContext(ctx, "udp6", at); otherwise != nil {
+				return nil, nil, errors.Join(err, otherwise)
+			}
+		}
+		server, local := c.RemoteAddr(), c.LocalAddr().(*net.UDPAddr)
+		_ = c.Close()
+		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: local.IP, Zone: local.Zone})
+		return conn, server, err
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", at)
+	if err != nil {
+		return nil, nil, err
+	}
+	server := conn.RemoteAddr()
+	if transport == "tls" {
+		if config = config.Clone(); config == nil {
+			config = &tls.Config{}
+		}
+		config.ServerName = u.Host
+		secure := tls.Client(conn, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, nil, err
+		}
+		conn = secure
+	}
+	return turn.NewSTUNConn(conn), server, nil
+}
+
+// errorCode returns the code of a STUN error response, 0 for other errors.
+func errorCode(err error) stun.ErrorCode {
+	var response *stun.TurnError
+	if errors.As(err, &response) {
+		return response.ErrorCodeAttr.Code
+	}
+	return 0
+}
+
+// explain returns an error whose text says for users what err means, and what to do.
+func explain(err error, transport string) error {
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var host x509.HostnameError
+	var timeout net.Error
+	say := func(text string) error { return &explained{text, err} }
+	switch code := errorCode(err); { // pion/turn's server responds with 400 to a wrong password
+	case code == stun.CodeBadRequest, code == stun.CodeUnauthorized, code == stun.CodeWrongCredentials:
+		return say("it refuses our user and secret; have they expired, or does the clock of one of us go wrong")
+	case code == stun.CodeForbidden:
+		return say("it forbids relays to us")
+	case code == stun.CodeAllocQuotaReached:
+		return say("this user has as many relays as it may have; are other calls under way")
+	case code == stun.CodeInsufficientCapacity:
+		return say("it has no room for more relays")
+	case code == stun.CodeAddrFamilyNotSupported, code == stun.CodePeerAddrFamilyMismatch:
+		return say("it has no relay for this kind of address (IPv4 or IPv6)")
+	case code != 0:
+		return say("it answers with error " + strconv.Itoa(int(code)))
+	case errors.As(err, &dns):
+		return say("there is no such host; check the name")
+	case errors.As(err, &host):
+		return say(fmt.Sprintf("its certificate is for another name (%v); check the address", host))
+	case errors.As(err, &certificate):
+		return say(fmt.Sprintf("its certificate is not trusted: %v", certificate.Err))
+	case errors.Is(err, syscall.ECONNREFUSED) && transport != "udp":
+		return say("it refuses the connection; does it run, and listen there")
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return say("this machine's own firewall forbids sending to it")
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return say("there is no way to it from this machine; is the network up, and of its kind (IPv4 or IPv6)")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return say("it hangs up; does it speak STUN and TURN on that port")
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(),
+		strings.Contains(err.Error(), "all retransmissions"), errors.Is(err, net.ErrClosed):
+		return say("no answer; it is down, or a firewall drops " + strings.ToUpper(strings.Replace(transport, "tls", "tcp", 1)) + " to it")
+	}
+	return err
+}
+
+// explained is an error with a text for users.
+type explained struct {
+	text string
+	err  error
+}
+
+func (e *explained) Error() string { return e.text }
+func (e *explained) Unwrap() error { return e.err }

@@ -1,0 +1,77 @@
+package netcheck
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCheckServers(t *testing.T) {
+	server := startServer(t)
+	for _, url := range []string{"stun:" + server.udp, "turn:" + server.udp, "turn:" + server.tcp + "?transport=tcp"} {
+		r := check(withCredentials(url), nil)
+		if r.Err != nil {
+			t.Errorf("%s: %v", url, r.Err)
+			continue
+		}
+		if r.Mapped != r.Local || !r.Mapped.IsValid() || r.RTT <= 0 {
+			t.Errorf("%s: got mapped address %v, local address %v, RTT %v", url, r.Mapped, r.Local, r.RTT)
+		}
+		if r.TURN != strings.HasPrefix(url, "turn") || r.Relayed.IsValid() != r.TURN {
+			t.Errorf("%s: got relayed address %v", url, r.Relayed)
+		}
+	}
+	report := CheckServers(context.Background(), []Server{withCredentials("turn:" + server.udp)}, nil)
+	n := report.NAT()
+	if n == nil || n.Translated || n.MappingVaries == nil || *n.MappingVaries || n.FiltersPorts == nil || *n.FiltersPorts || n.Hairpinning != nil {
+		t.Errorf("without a NAT: %+v", n)
+	}
+	if report.UDPBlocked() || !report.HasRelay() {
+		t.Errorf("UDP blocked: %t, has relay: %t", report.UDPBlocked(), report.HasRelay())
+	}
+}
+
+func TestErrorsAreExplained(t *testing.T) {
+	server, silent := startServer(t), silentServer(t)
+	closed, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = closed.Close()
+	wrong := withCredentials("turn:" + server.udp)
+	wrong.Password = "guessed"
+	for _, c := range []struct {
+		server Server
+		want   string
+	}{
+		{wrong, "it refuses our user and secret"},
+		{withCredentials("stun:" + silent.LocalAddr().String()), "no answer; it is down, or a firewall drops UDP to it"},
+		{withCredentials("turn:" + closed.Addr().String() + "?transport=tcp"), "it refuses the connection"},
+		{withCredentials("turns:" + server.tcp + "?transport=tcp"), "it hangs up"},
+		{withCredentials("turn:nobody.invalid"), "there is no such host"},
+		{withCredentials("http://example.org"), "cannot be read"},
+	} {
+		r := check(c.server, &Options{Timeout: 2 * time.Second})
+		if r.Err == nil || !strings.Contains(r.Err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.server.URL, r.Err, c.want)
+		}
+	}
+}
+
+func TestCheckEndsWithItsContext(t *testing.T) {
+	silent := silentServer(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan *Report)
+	go func() {
+		done <- CheckServers(ctx, []Server{{URL: "stun:" + silent.LocalAddr().String()}}, &Options{Timeout: time.Hour, PacketTimeout: time.Hour})
+	}()
+	if _, _, err := silent.ReadFrom(make([]byte, 1500)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if r := <-done; r.Servers[0].Err == nil {
+		t.Errorf("got %+v, want an error", r.Servers[0])
+	}
+}
