@@ -43,12 +43,12 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 			return nil, err
 		case old.Kind() != new.Kind():
 			return nil, fmt.Errorf("%s cannot take the place of %s", new.Kind(), old.Kind())
-		case out.fits(new):
+		case out.CanReplace(new):
 			err := conn.exchange(out, new)
-			out.ask()
+			out.RequestKeyFrame()
 			return nil, err
 		}
-		muted := out.muted.Load()
+		muted := out.Muted()
 		if err := conn.exchange(out, nil); err != nil {
 			return nil, err
 		}
@@ -58,7 +58,7 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 			return nil, err
 		}
 		if _, in, err := c.place(new); err == nil {
-			in.mute(muted) // it is the kind that was muted, not the source
+			in.SetMuted(muted) // it is the kind that was muted, not the source
 		}
 		return back, nil
 	})
@@ -72,7 +72,7 @@ func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 		_, out, err := c.place(t)
 		switch {
 		case err == nil:
-			out.mute(muted)
+			out.SetMuted(muted)
 		case c.up || !slices.Contains(c.cfg.Tracks, t):
 			return nil, err
 		}
@@ -90,25 +90,25 @@ func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 func (c *Call) muteAgain() {
 	for t, muted := range c.muted {
 		if _, out, err := c.place(t); err == nil {
-			out.mute(muted)
+			out.SetMuted(muted)
 		}
 	}
 }
 
-// Withdraw tells the other side that a track has nothing to send for now, because
-// its device is gone, or that it goes on: its direction changes, which mutes and
-// unmutes the track over there (W3C WebRTC §5.3, MediaStreamTrack.muted). The
-// track keeps its place. Before the call is up it waits for that.
-func (c *Call) Withdraw(t webrtc.TrackLocal, withdrawn bool, done func(error)) {
+// PauseTrack signals that a track has nothing to send for now, because its device
+// is gone, or that it goes on: the direction of its m-section changes, which mutes and
+// unmutes the track of the peer (W3C WebRTC §5.3, MediaStreamTrack.muted). The
+// m-section stays. Before the call is up it waits for that.
+func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
 	c.wantChange(done, changeWanted{before: isPostponed, make: func() (undo, error) {
 		_, out, err := c.place(t)
 		switch {
 		case err != nil:
 			return nil, err
-		case out.withdrawn.Swap(withdrawn) == withdrawn:
+		case out.SetSourcePaused(paused) == paused:
 			return nil, nil
 		}
-		return func() { out.withdrawn.Store(true) }, nil // as with Hold
+		return func() { out.SetSourcePaused(true) }, nil // as with Hold
 	}})
 }
 
@@ -135,7 +135,7 @@ func (c *connection) hold(hold bool) {
 	sent, _ := c.streams.all(c.pc)
 	for _, out := range sent {
 		if hold {
-			out.pause(true)
+			out.SetPaused(true)
 		}
 	}
 }
@@ -280,12 +280,12 @@ func (c *Call) abandon() {
 }
 
 // place is where a track of ours is sent.
-func (c *Call) place(t webrtc.TrackLocal) (*connection, *outgoing, error) {
+func (c *Call) place(t webrtc.TrackLocal) (*connection, *outStream, error) {
 	for _, conn := range c.conns {
 		sent, _ := conn.streams.all(conn.pc)
 		for _, out := range sent {
-			if t != nil && out.current() == t {
-				return conn, out.outgoing, nil
+			if t != nil && out.Local() == t {
+				return conn, &out, nil
 			}
 		}
 	}
@@ -297,7 +297,7 @@ func (c *Call) place(t webrtc.TrackLocal) (*connection, *outgoing, error) {
 // that it has offered so far, or a new one.
 func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error {
 	if out := c.vacated(t); out != nil {
-		out.muted.Store(false)
+		out.SetMuted(false)
 		return c.exchange(out, t)
 	}
 	send := c.send
@@ -317,12 +317,12 @@ func (c *connection) isClosed(mid string) bool {
 
 // vacated is the place of a track that was removed and into which this one fits;
 // nil if there is none.
-func (c *connection) vacated(t webrtc.TrackLocal) *outgoing {
+func (c *connection) vacated(t webrtc.TrackLocal) *outStream {
 	sent, _ := c.streams.all(c.pc)
 	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
 	for _, out := range sent {
-		if out.kind == t.Kind() && out.current() == nil && out.fits(t) && !c.isClosed(out.mid) {
-			return out.outgoing
+		if out.Kind() == t.Kind() && out.Local() == nil && out.CanReplace(t) && !c.isClosed(out.mid) {
+			return &out
 		}
 	}
 	return nil
@@ -333,11 +333,11 @@ func (c *connection) vacated(t webrtc.TrackLocal) *outgoing {
 func (c *connection) rehouse(d *Description) error {
 	sent, _ := c.streams.all(c.pc)
 	for _, out := range sent {
-		t := out.current()
-		if out.mid != "" || t == nil || !c.hasRoom(out.kind, d.Sections) {
+		t := out.Local()
+		if out.mid != "" || t == nil || !c.hasRoom(out.Kind(), d.Sections) {
 			continue
 		}
-		if err := c.exchange(out.outgoing, nil); err != nil {
+		if err := c.exchange(&out, nil); err != nil {
 			return err
 		}
 		if err := c.send(t); err != nil {
@@ -379,15 +379,15 @@ func (c *Call) drop(t webrtc.TrackLocal) {
 }
 
 // put is exchange for what cannot fail, as it was so before.
-func (c *connection) put(out *outgoing, t webrtc.TrackLocal) {
+func (c *connection) put(out *outStream, t webrtc.TrackLocal) {
 	if err := c.exchange(out, t); err != nil {
 		c.logs.log.Debug("track not exchanged", "error", err)
 	}
 }
 
 // exchange puts a track, or none, in place of the one that is sent.
-func (c *connection) exchange(out *outgoing, t webrtc.TrackLocal) error {
-	if err := out.exchange(t); err != nil {
+func (c *connection) exchange(out *outStream, t webrtc.TrackLocal) error {
+	if err := out.Replace(t); err != nil {
 		return err
 	}
 	c.bw.ReplaceTrack(out.rate, t)
@@ -395,14 +395,14 @@ func (c *connection) exchange(out *outgoing, t webrtc.TrackLocal) error {
 }
 
 // meant is our description with the directions that we mean: Pion's, less what
-// was removed or withdrawn, or is on hold. Pion keeps its own, because it would stop a
+// was removed or paused, or is on hold. Pion keeps its own, because it would stop a
 // transceiver for good (pion/webrtc#2226).
 func (c *connection) meant(text string) string {
 	empty, gone := map[string]bool{}, map[string]bool{}
 	text = c.plain(text)
 	for _, t := range c.pc.GetTransceivers() {
-		if out := c.outgoingOf(t); out != nil && (out.current() == nil || out.withdrawn.Load()) {
-			empty[t.Mid()], gone[t.Mid()] = true, out.current() == nil
+		if out := c.localTrackOf(t); out != nil && (out.Local() == nil || out.SourcePaused()) {
+			empty[t.Mid()], gone[t.Mid()] = true, out.Local() == nil
 		}
 	}
 	sections := strings.Split(text, "\r\nm=")

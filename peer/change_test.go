@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
@@ -272,7 +271,7 @@ func TestMuteSendsSilence(t *testing.T) {
 }
 
 // What is muted before the call is up is silent from the first packet on, whoever
-// calls, and who withdraws it then is heard once the call is up.
+// calls, and what is paused then is signaled once the call is up.
 func TestMutedBeforeTheCallIsUp(t *testing.T) {
 	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
 		t.Run(name, func(t *testing.T) {
@@ -292,17 +291,17 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 			if !caller {
 				muting, hearing = b, a
 			}
-			withdrawn := make(chan error, 1)
+			paused := make(chan error, 1)
 			muting.call.Mute(sound, true, nil)
 			muting.call.Mute(picture, true, nil)
-			muting.call.Withdraw(picture, true, func(err error) { withdrawn <- err })
+			muting.call.PauseTrack(picture, true, func(err error) { paused <- err })
 			if err := changing(muting, func(done func(error)) { muting.call.RemoveTrack(sound, done); b.start(); a.start() }); !errors.Is(err, errNotUp) {
 				t.Errorf("a change before the call is up: %v", err)
 			}
 			heard.hears("\xf8\xff\xfe")
 			await(hearing, func(e TrackMuted) bool { return e.Muted && e.Kind == webrtc.RTPCodecTypeVideo })
-			if err := <-withdrawn; err != nil {
-				t.Errorf("withdrawn: %v", err)
+			if err := <-paused; err != nil {
+				t.Errorf("paused: %v", err)
 			}
 			heard.mu.Lock()
 			for _, p := range heard.seen {
@@ -314,14 +313,14 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 			muting.must(func(done func(error)) { muting.call.Mute(sound, false, done) })
 			heard.hears("\xfcsound")
 			muting.must(func(done func(error)) { muting.call.Mute(picture, false, done) })
-			muting.must(func(done func(error)) { muting.call.Withdraw(picture, false, done) })
+			muting.must(func(done func(error)) { muting.call.PauseTrack(picture, false, done) })
 			heard.hears("picture")
 		})
 	}
 }
 
-// A track without a device is withdrawn: the other side is told, twice, and hears it again in the same place.
-func TestWithdrawnIsTold(t *testing.T) {
+// A track without a device is paused: the peer is told so, twice, and receives it again in the same m-section.
+func TestPausedTrackIsSignaled(t *testing.T) {
 	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
 		t.Run(name, func(t *testing.T) {
 			heard, on := listen(t)
@@ -341,8 +340,8 @@ func TestWithdrawnIsTold(t *testing.T) {
 			heard.hears("picture")
 			for n := range 2 {
 				for _, gone := range []bool{true, false} {
-					a.must(func(done func(error)) { a.call.Withdraw(picture, gone, done) })
-					a.must(func(done func(error)) { a.call.Withdraw(picture, gone, done) }) // once is enough
+					a.must(func(done func(error)) { a.call.PauseTrack(picture, gone, done) })
+					a.must(func(done func(error)) { a.call.PauseTrack(picture, gone, done) }) // once is enough
 					seen := 0
 					await(b, func(e TrackMuted) bool {
 						if e.Muted == gone && e.Kind == webrtc.RTPCodecTypeVideo {
@@ -475,16 +474,5 @@ func TestLossIsToldToTheTrack(t *testing.T) {
 		}
 	case <-time.After(deadline):
 		t.Error("nothing is told")
-	}
-	out := &outgoing{track: track, ssrc: 7}
-	out.lost([]rtcp.ReceptionReport{{SSRC: 8, FractionLost: 255}, {SSRC: 7, FractionLost: 64}})
-	for share := range track.told { // the call's own zeros may be before it
-		if share == 0.25 {
-			return
-		}
-		if share != 0 {
-			t.Fatalf("a share of %v is told", share)
-		}
-		out.lost([]rtcp.ReceptionReport{{SSRC: 7, FractionLost: 64}})
 	}
 }

@@ -87,7 +87,7 @@ func (c *Call) release() {
 	for _, conn := range c.conns {
 		sent, _ := conn.streams.all(conn.pc)
 		for _, out := range sent {
-			out.ask()
+			out.RequestKeyFrame()
 		}
 	}
 	c.cfg.OnEvent(CodeKnown{c.code, true})

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/internal/sender"
 	"parley/peer/peertest"
 )
 
@@ -212,7 +213,7 @@ func mediaFaults() map[string]func(*testing.T) {
 			}
 			f.talks()
 			// Whatever the pace at which they came, one is in each interval.
-			if n, most := track.asked.Load()-before, int64(time.Since(begun)/keyFrameInterval)+1; n == 0 || n > most || n > requests/10 {
+			if n, most := track.asked.Load()-before, int64(time.Since(begun)/sender.KeyFrameInterval)+1; n == 0 || n > most || n > requests/10 {
 				t.Errorf("the track was asked for %d key frames, want 1 to %d", n, most)
 			}
 		},

@@ -64,7 +64,7 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 func firstSent(c *connection) uint16 {
 	out, _ := c.streams.all(c.pc)
 	for _, o := range out {
-		ssrc, _ := o.bind()
+		ssrc, _ := o.Binding()
 		if s, ok := c.recorder.Outbound(ssrc); ok && o.Kind() == webrtc.RTPCodecTypeVideo {
 			return uint16(s.FirstSequenceNumber)
 		}

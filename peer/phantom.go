@@ -16,7 +16,7 @@ import (
 // has a track to send that is not ours.
 func (c *connection) phantom(t *webrtc.RTPTransceiver) bool {
 	sender := t.Sender()
-	return sender != nil && sender.Track() != nil && c.outgoingOf(t) == nil
+	return sender != nil && sender.Track() != nil && c.localTrackOf(t) == nil
 }
 
 // embodied is the transceiver of the section that a phantom receives for.

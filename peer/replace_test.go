@@ -73,7 +73,7 @@ func TestReplaceStaysMuted(t *testing.T) {
 	a.must(func(done func(error)) {
 		a.call.change(done, func() (undo, error) {
 			_, out, err := a.call.place(second)
-			if err == nil && !out.muted.Load() {
+			if err == nil && !out.Muted() {
 				err = errors.New("it can be seen")
 			}
 			return nil, err

@@ -36,8 +36,8 @@ func (c *connection) report(prefix string) Report {
 	r.transport()
 	out, in := c.streams.all(c.pc)
 	for _, s := range out {
-		for _, layer := range s.all() {
-			r.outgoing(outStream{layer, s.sender, s.mid})
+		for _, e := range s.Encodings() {
+			r.outgoing(e, s.mid)
 		}
 	}
 	for _, s := range in {

@@ -5,18 +5,19 @@ import (
 	"time"
 
 	"parley/peer/internal/interceptors/rtpstats"
+	"parley/peer/internal/sender"
 )
 
 // outgoing adds what goes out: media-source, outbound-rtp, and what the other
 // side reports of it.
-func (r *report) outgoing(out outStream) {
-	kind, mid := out.Kind().String(), out.mid
-	ssrc, codec := out.bind()
+func (r *report) outgoing(out *sender.Track, mid string) {
+	kind := out.Kind().String()
+	ssrc, codec := out.Binding()
 	if ssrc == 0 {
 		return
 	}
-	attached := out.current() != nil
-	source := r.source(out, ssrc, attached)
+	attached := out.Local() != nil
+	source := r.source(out, attached)
 	s, ok := r.recorder.Outbound(ssrc)
 	if !ok {
 		return
@@ -24,7 +25,7 @@ func (r *report) outgoing(out outStream) {
 	id := fmt.Sprintf("O%d", ssrc)
 	o := Object{
 		"kind": kind, "ssrc": ssrc, "mid": mid, "transportId": r.prefix + "T",
-		"active":      attached && !out.quiet(),
+		"active":      attached && !out.Suppressed(),
 		"packetsSent": s.PacketsSent, "bytesSent": s.BytesSent, "headerBytesSent": s.HeaderBytesSent,
 		"retransmittedPacketsSent": s.RetransmittedPacketsSent, "retransmittedBytesSent": s.RetransmittedBytesSent,
 		"nackCount": s.NACKCount,
@@ -51,13 +52,11 @@ func (r *report) outgoing(out outStream) {
 
 // source adds the media-source of a stream and returns its id, "" if none is
 // attached. Layers have one together.
-func (r *report) source(out outStream, ssrc uint32, attached bool) string {
+func (r *report) source(out *sender.Track, attached bool) string {
 	if !attached {
 		return ""
 	}
-	if l := out.layer; l != nil && l.first != nil {
-		ssrc, _ = l.first.bind()
-	}
+	ssrc, _ := out.First().Binding()
 	id := fmt.Sprintf("S%d", ssrc)
 	if r.has(r.prefix + id) {
 		return r.prefix + id

@@ -90,7 +90,7 @@ func (c *connection) adopt(from *connection, mid string) error {
 			continue
 		}
 		init := webrtc.RTPTransceiverInit{Direction: t.Direction()}
-		out := from.outgoingOf(t)
+		out := from.localTrackOf(t)
 		if out == nil {
 			made, err := c.pc.AddTransceiverFromKind(t.Kind(), init)
 			if err != nil {
@@ -101,7 +101,7 @@ func (c *connection) adopt(from *connection, mid string) error {
 		if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
 			init.SendEncodings = []webrtc.RTPEncodingParameters{{RTPCodingParameters: webrtc.RTPCodingParameters{SSRC: e[0].SSRC}}}
 		}
-		return c.sendBy(out.current(), func(track webrtc.TrackLocal) (*webrtc.RTPSender, error) {
+		return c.sendBy(out.Local(), func(track webrtc.TrackLocal) (*webrtc.RTPSender, error) {
 			t, err := c.pc.AddTransceiverFromTrack(track, init)
 			if err != nil {
 				return nil, err

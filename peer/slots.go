@@ -313,7 +313,7 @@ func (c *Call) discard(conn *connection, why string) {
 	}
 	sent, _ := conn.streams.all(conn.pc)
 	for _, out := range sent {
-		if t := out.current(); t != nil {
+		if t := out.Local(); t != nil {
 			c.cfg.OnEvent(TrackRefused{t, why})
 		}
 	}

@@ -133,7 +133,7 @@ func (c *connection) sentTracks() []SentTrack {
 	var sent []SentTrack
 	all, _ := c.streams.all(c.pc)
 	for _, o := range all {
-		ssrc, codec := o.bind()
+		ssrc, codec := o.Binding()
 		s, ok := c.recorder.Outbound(ssrc)
 		if !ok {
 			continue

@@ -6,6 +6,9 @@ import (
 	"sync"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/interceptors/bwe"
+	"parley/peer/internal/sender"
 )
 
 // streams are the tracks that a connection has or had, for its statistics:
@@ -16,10 +19,12 @@ type streams struct {
 	in  []inStream
 }
 
+// outStream is a local track of the connection. Copies of it share all but the mid.
 type outStream struct {
-	*outgoing
-	sender *webrtc.RTPSender
-	mid    string
+	*sender.Track
+	rtp  *webrtc.RTPSender
+	rate *bwe.Track
+	mid  string
 }
 
 type inStream struct {
@@ -27,10 +32,10 @@ type inStream struct {
 	mid   string
 }
 
-func (s *streams) sends(out *outgoing, sender *webrtc.RTPSender) {
+func (s *streams) sends(out outStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.out = append(s.out, &outStream{outgoing: out, sender: sender})
+	s.out = append(s.out, &out)
 }
 
 // freeID is the ID of a track, or a variation of it if one of that stream has it already: Chromium takes no description
@@ -39,7 +44,7 @@ func (s *streams) freeID(t webrtc.TrackLocal) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := t.ID()
-	for n := 2; slices.ContainsFunc(s.out, func(o *outStream) bool { return o.id == id && o.stream == t.StreamID() }); n++ {
+	for n := 2; slices.ContainsFunc(s.out, func(o *outStream) bool { return o.ID() == id && o.StreamID() == t.StreamID() }); n++ {
 		id = fmt.Sprintf("%s-%d", t.ID(), n)
 	}
 	return id
@@ -59,7 +64,7 @@ func (s *streams) all(pc *webrtc.PeerConnection) ([]outStream, []inStream) {
 	var out []outStream
 	for _, o := range s.out {
 		for _, t := range transceivers {
-			if t.Sender() == o.sender && t.Mid() != "" {
+			if t.Sender() == o.rtp && t.Mid() != "" {
 				o.mid = t.Mid()
 			}
 		}

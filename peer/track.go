@@ -2,10 +2,12 @@ package peer
 
 import (
 	"fmt"
-	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/sender"
 )
 
 // trackBound tells that a track may send with codec, or why not.
@@ -14,46 +16,6 @@ type trackBound struct {
 	codec webrtc.RTPCodecParameters
 	err   error
 }
-
-// readFeedback reads the RTCP of a sender until it ends, which the interceptors
-// need in any case, and passes requests for key frames on (RFC 8834 §5.1.1).
-func (c *connection) readFeedback(read rtcpReader, out *outgoing) {
-	var asked time.Time                         // of the latest request that was granted, or will be
-	later := time.AfterFunc(time.Hour, out.ask) // who is denied a key frame may not ask again for seconds
-	later.Stop()
-	defer later.Stop()
-	for {
-		packets, _, err := read()
-		if err != nil {
-			return
-		}
-		for _, p := range packets {
-			switch p := p.(type) {
-			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-				switch now := time.Now(); {
-				case now.Before(asked): // it is to come
-				case now.Before(asked.Add(keyFrameInterval)):
-					asked = asked.Add(keyFrameInterval)
-					later.Reset(asked.Sub(now))
-				default:
-					asked = now
-					out.ask()
-				}
-			case *rtcp.ReceiverReport:
-				out.lost(p.Reports)
-			case *rtcp.SenderReport:
-				out.lost(p.Reports)
-			case *rtcp.ReceiverEstimatedMaximumBitrate:
-				c.bw.SetREMB(out.rate, p.Bitrate)
-			}
-		}
-	}
-}
-
-// keyFrameInterval is the least time between two key frames that the other side
-// asks for: each is many times as large as other frames. It is libwebrtc's, which
-// forgets the request; here it is granted when the time has passed.
-const keyFrameInterval = 300 * time.Millisecond
 
 // offerTracks gives the tracks and what is to be received to an offer.
 func (c *connection) offerTracks(cfg *Config) error {
@@ -112,33 +74,36 @@ func (c *connection) send(t webrtc.TrackLocal) error { return c.sendBy(t, c.pc.A
 
 // sendBy is send, with what gives the track a sender.
 func (c *connection) sendBy(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*webrtc.RTPSender, error)) error {
-	out := newOutgoing(t, c.post, c.held, c.bw.CongestionWindowFull)
-	layers := layersOf(t)
-	if len(layers) > 0 {
-		out = newOutgoing(layers[0], c.post, c.held, c.bw.CongestionWindowFull)
-		out.layer = &layer{of: t}
-	}
-	out.id = c.streams.freeID(out)
-	sender, err := add(out)
+	out := sender.New(t, c.streams.freeID(t), sender.Config{OnBound: c.bound, Held: c.held, Full: c.bw.CongestionWindowFull})
+	rtpSender, err := add(out)
 	if err != nil {
 		return fmt.Errorf("failed to add the %s track: %w", t.Kind(), err)
 	}
-	c.streams.sends(out, sender)
-	out.rate = c.bw.AddTrack(t)
-	if len(layers) > 0 {
-		return c.sendLayers(out, sender, layers)
+	for _, tr := range c.pc.GetTransceivers() {
+		if tr.Sender() == rtpSender {
+			out.SetTransceiver(tr)
+		}
 	}
-	c.listen(sender.ReadRTCP, out)
+	rate := c.bw.AddTrack(t)
+	c.streams.sends(outStream{Track: out, rtp: rtpSender, rate: rate})
+	for i, e := range out.Encodings() {
+		read := rtpSender.ReadRTCP
+		if rid := e.RID(); rid != "" {
+			read = func() ([]rtcp.Packet, interceptor.Attributes, error) { return rtpSender.ReadSimulcastRTCP(rid) }
+		}
+		if i > 0 {
+			if err := rtpSender.AddEncoding(e); err != nil {
+				return fmt.Errorf("failed to add layer %s of the %s track: %w", e.RID(), t.Kind(), err)
+			}
+		}
+		c.readers.Go(func() { e.ReadFeedback(read, func(bps float32) { c.bw.SetREMB(rate, bps) }) })
+	}
 	return nil
 }
 
-// listen reads the feedback of a track until it ends.
-func (c *connection) listen(read rtcpReader, out *outgoing) {
-	c.readers.Add(1)
-	go func() {
-		defer c.readers.Done()
-		c.readFeedback(read, out)
-	}()
+// bound posts that a track may send with codec, or why not.
+func (c *connection) bound(t webrtc.TrackLocal, codec webrtc.RTPCodecParameters, err error) {
+	c.post(trackBound{t, codec, err})
 }
 
 // preferCodecs moves the video codecs of these MIME types to the front.
@@ -163,21 +128,22 @@ func (c *connection) heed(d *Description) []webrtc.TrackLocal {
 	}
 	var silent []webrtc.TrackLocal
 	for _, t := range c.pc.GetTransceivers() {
-		out := c.outgoingOf(t)
+		out := c.localTrackOf(t)
 		if out == nil {
 			continue
 		}
-		if !takes[t.Mid()] && !out.paused.Load() && out.current() != nil {
-			silent = append(silent, out.current())
+		if !takes[t.Mid()] && !out.Paused() && out.Local() != nil {
+			silent = append(silent, out.Local())
 		}
-		out.pause(!takes[t.Mid()] || c.onHold)
+		out.SetPaused(!takes[t.Mid()] || c.onHold)
 	}
 	return silent
 }
 
-func (c *connection) outgoingOf(t *webrtc.RTPTransceiver) *outgoing {
-	if sender := t.Sender(); sender != nil {
-		out, _ := sender.Track().(*outgoing)
+// localTrackOf returns the local track that a transceiver sends, nil for none.
+func (c *connection) localTrackOf(t *webrtc.RTPTransceiver) *sender.Track {
+	if s := t.Sender(); s != nil {
+		out, _ := s.Track().(*sender.Track)
 		return out
 	}
 	return nil
@@ -194,8 +160,8 @@ func (c *connection) received(a trackArrived) TrackReceived {
 			t = c.embodied(t)
 		}
 		c.streams.receives(a.track, t.Mid())
-		if out := c.outgoingOf(t); out != nil {
-			e.Local = out.current()
+		if out := c.localTrackOf(t); out != nil {
+			e.Local = out.Local()
 		}
 	}
 	return e

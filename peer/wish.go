@@ -93,7 +93,7 @@ func (c *connection) homeless() []webrtc.RTPCodecType {
 		takes[s.Mid] = !s.Rejected
 	}
 	for _, t := range c.pc.GetTransceivers() {
-		if out := c.outgoingOf(t); out != nil && out.current() != nil && !takes[t.Mid()] {
+		if out := c.localTrackOf(t); out != nil && out.Local() != nil && !takes[t.Mid()] {
 			kinds = append(kinds, t.Kind())
 		}
 	}

@@ -46,7 +46,7 @@ func (c *chat) mute(s *session, kind string, muted bool) {
 	}
 	c.obey(s, command{Command: word, Kind: kind})
 	for _, t := range s.allSending(kind) {
-		s.withdraw(t, muted)
+		s.pauseTrack(t, muted)
 	}
 }
 

@@ -91,7 +91,7 @@ func (c *session) play(s media.Source) {
 	}
 	c.mu.Unlock()
 	if d, ok := s.(interface{ OnPresence(func(gone bool)) }); ok {
-		d.OnPresence(func(gone bool) { c.withdraw(s, gone) })
+		d.OnPresence(func(gone bool) { c.pauseTrack(s, gone) })
 	}
 	c.work.Go(func() {
 		defer close(done)
@@ -102,10 +102,10 @@ func (c *session) play(s media.Source) {
 	})
 }
 
-// withdraw tells the other side that nothing comes by a track for now, because
-// its device is gone or muted, or that it goes on.
-func (c *session) withdraw(t webrtc.TrackLocal, gone bool) {
-	c.call.Withdraw(t, gone, func(err error) {
+// pauseTrack signals that a track has nothing to send for now, because its device is gone or muted, or
+// that it goes on.
+func (c *session) pauseTrack(t webrtc.TrackLocal, gone bool) {
+	c.call.PauseTrack(t, gone, func(err error) {
 		if err != nil && c.ctx.Err() == nil {
 			c.logger.Debug("the other side is not told that a track pauses", "kind", t.Kind(), "gone", gone, "error", err)
 		}

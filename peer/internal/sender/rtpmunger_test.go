@@ -1,4 +1,4 @@
-package peer
+package sender
 
 import (
 	"math"
@@ -8,24 +8,24 @@ import (
 	"github.com/pion/rtp"
 )
 
-func TestSpliceGoesOnWithoutAGap(t *testing.T) {
-	var s splice
+func TestRTPMungerLeavesNoGap(t *testing.T) {
+	var m rtpMunger
 	now := time.Unix(1000, 0)
 	expect := func(number uint16, timestamp uint32, wantNumber uint16, wantTimestamp uint32) {
 		t.Helper()
-		h := s.next(&rtp.Header{SequenceNumber: number, Timestamp: timestamp}, 90000, now)
+		h := m.rewrite(&rtp.Header{SequenceNumber: number, Timestamp: timestamp}, 90000, now)
 		if h.SequenceNumber != wantNumber || h.Timestamp != wantTimestamp {
-			t.Errorf("%d at %d goes out as %d at %d, want %d at %d", number, timestamp, h.SequenceNumber, h.Timestamp, wantNumber, wantTimestamp)
+			t.Errorf("%d at %d is sent as %d at %d, want %d at %d", number, timestamp, h.SequenceNumber, h.Timestamp, wantNumber, wantTimestamp)
 		}
 	}
 	expect(65534, math.MaxUint32-10, 65534, math.MaxUint32-10)
-	s.skip() // 65535 is kept back
+	m.dropPacket() // 65535
 	expect(0, 100, 65535, 100)
 	now = now.Add(time.Second / 10)
-	s.fresh = true // another track, with numbers of its own
+	m.sourceChanged() // another track, with numbers of its own
 	expect(7000, 5, 0, 9100)
 	expect(7001, 3005, 1, 12100)
 	expect(6999, 3005, 65535, 12100) // came late
-	s.fresh = true
+	m.sourceChanged()
 	expect(1, 1, 2, 12101) // at the same instant, and yet later
 }

@@ -1,4 +1,4 @@
-package peer
+package sender
 
 import (
 	"bytes"
@@ -8,8 +8,8 @@ import (
 	"github.com/thesyncim/gopus"
 )
 
-// What a muted track sends is silence of the same length, to a real decoder.
-func TestSilenceIsSilent(t *testing.T) {
+// TestSilentFrame: a decoder makes silence of the same duration of it.
+func TestSilentFrame(t *testing.T) {
 	for name, c := range map[string]struct {
 		packet   []byte
 		quarters int
@@ -25,11 +25,11 @@ func TestSilenceIsSilent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := opusQuarters(c.packet); got != c.quarters {
-				t.Errorf("it lasts %v ms, want %v", float64(got)*2.5, float64(c.quarters)*2.5)
+				t.Errorf("packet lasts %v ms, want %v", float64(got)*2.5, float64(c.quarters)*2.5)
 			}
-			quiet := silence(webrtc.MimeTypeOpus, c.packet)
+			quiet := silentFrame(webrtc.MimeTypeOpus, c.packet)
 			if got := opusQuarters(quiet); got != c.quarters {
-				t.Errorf("the silence lasts %v ms, want %v", float64(got)*2.5, float64(c.quarters)*2.5)
+				t.Errorf("silent frame lasts %v ms, want %v", float64(got)*2.5, float64(c.quarters)*2.5)
 			}
 			decoder, err := gopus.NewDecoder(gopus.DecoderConfig{SampleRate: 48000, Channels: 1})
 			if err != nil {
@@ -50,7 +50,7 @@ func TestSilenceIsSilent(t *testing.T) {
 			}
 		})
 	}
-	if got := silence(webrtc.MimeTypePCMU, make([]byte, 3)); !bytes.Equal(got, []byte{255, 255, 255}) {
+	if got := silentFrame(webrtc.MimeTypePCMU, make([]byte, 3)); !bytes.Equal(got, []byte{255, 255, 255}) {
 		t.Errorf("PCMU: %x", got)
 	}
 }

@@ -67,3 +67,26 @@ func TestLayersArriveEachByItsName(t *testing.T) {
 		t.Errorf("it is told %d times that the track is sent", n)
 	}
 }
+
+// TestStatsWhileLayersAreAdded: statistics may be read by any goroutine while a simulcast track is added.
+func TestStatsWhileLayersAreAdded(t *testing.T) {
+	a, b := pair(t, func(caller, _ *Config) {
+		caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	ctx, stop := context.WithCancel(context.Background())
+	var reading sync.WaitGroup
+	for range 2 {
+		reading.Go(func() {
+			for ctx.Err() == nil {
+				a.call.Stats()
+			}
+		})
+	}
+	defer reading.Wait()
+	defer stop()
+	for range 20 {
+		a.must(func(done func(error)) { a.call.AddTrack(newLayeredTrack(t), done) })
+	}
+}

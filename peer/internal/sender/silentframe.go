@@ -1,4 +1,4 @@
-package peer
+package sender
 
 import (
 	"bytes"
@@ -7,9 +7,9 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// silence is a packet as long as payload in which nothing is heard, which is
-// what a muted track sends (W3C Media Capture, MediaStreamTrack.enabled).
-func silence(mime string, payload []byte) []byte {
+// silentFrame returns a payload of silence that lasts as long as an audio payload, for a muted track
+// (W3C Media Capture, MediaStreamTrack.enabled).
+func silentFrame(mime string, payload []byte) []byte {
 	switch {
 	case strings.EqualFold(mime, webrtc.MimeTypeOpus) && len(payload) > 0:
 		return opusSilence(payload)
@@ -21,8 +21,7 @@ func silence(mime string, payload []byte) []byte {
 	return make([]byte, len(payload))
 }
 
-// opusSilence is CELT's silent frame (RFC 6716 §4.3: the first symbol), as often
-// as it takes to last as long as the packet.
+// opusSilence returns silent CELT frames (RFC 6716 §4.3, symbol silence) with the duration of a packet.
 func opusSilence(packet []byte) []byte {
 	const celtFullBand = 28 // of 2.5 ms; the three after it last 5, 10 and 20 ms
 	quiet := []byte{0xff, 0xfe}
@@ -39,8 +38,7 @@ func opusSilence(packet []byte) []byte {
 	return append([]byte{(celtFullBand+3)<<3 | 3, byte(n)}, bytes.Repeat(quiet, n)...)
 }
 
-// opusQuarters is how long a packet lasts, in units of 2.5 ms (RFC 6716 §3.1,
-// 3.2).
+// opusQuarters returns the duration of a packet in units of 2.5 ms (RFC 6716 §3.1, §3.2).
 func opusQuarters(packet []byte) int {
 	config := int(packet[0] >> 3)
 	frame := 1 << (config & 3) // CELT

@@ -1,0 +1,252 @@
+// Package sender writes a local track to its RTP stream: pausing, muting, replacing, key-frame gating.
+package sender
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/track"
+)
+
+// Config is what the tracks of a connection have in common.
+type Config struct {
+	// OnBound is called when a track of the call may send with a codec, or why not. It is called from
+	// within Bind, with locks held: it must neither block nor call the Track. It is called once for a
+	// simulcast track, with the track that New got.
+	OnBound func(t webrtc.TrackLocal, codec webrtc.RTPCodecParameters, err error)
+	// Held is true while no media may be sent. Call RequestKeyFrame of each Track when it ends.
+	Held *atomic.Bool
+	// Full reports whether a frame that is written now would wait in a queue of the network.
+	Full func() bool
+}
+
+// Track is a local track as Pion gets it, or the place where one was.
+//
+// Pion fails the whole SetRemoteDescription when the codec of a track is not among the negotiated ones.
+// Track sends nothing instead and reports the error. It sends nothing either while the peer does not
+// receive the track, which Pion does not check. Its local track can be replaced by another one of the
+// same codec in the same RTP stream (W3C WebRTC §5.2, RTCRtpSender.replaceTrack).
+type Track struct {
+	cfg             Config
+	id, stream, rid string
+	kind            webrtc.RTPCodecType
+	simulcast       *simulcast  // nil for a track with one encoding
+	paused          atomic.Bool // the peer does not receive it, or the call is on hold
+	muted           atomic.Bool // audio is sent as silence, video not at all
+	sourcePaused    atomic.Bool // our descriptions say that it is not sent
+
+	mu    sync.Mutex               // guards what follows
+	local webrtc.TrackLocal        // nil for none
+	ctx   webrtc.TrackLocalContext // nil while not bound
+	bound bool                     // local is bound to ctx
+	ssrc  uint32                   // of the latest binding, with its codec; 0 before
+	codec webrtc.RTPCodecParameters
+
+	writing sync.Mutex // guards what follows; mu may be held, and is not taken
+	munger  rtpMunger
+	gate    keyFrameGate
+}
+
+// New returns the Track that sends t with this ID, which may differ from that of t. A simulcast track is
+// sent in several encodings: the Track is the first of them, see Encodings.
+func New(t webrtc.TrackLocal, id string, cfg Config) *Track {
+	layers := layersOf(t)
+	if len(layers) == 0 {
+		return newTrack(t, id, cfg)
+	}
+	s := &simulcast{source: t}
+	for _, l := range layers {
+		e := newTrack(l, id, cfg)
+		e.simulcast = s
+		s.encodings = append(s.encodings, e)
+	}
+	return s.encodings[0]
+}
+
+func newTrack(t webrtc.TrackLocal, id string, cfg Config) *Track {
+	return &Track{cfg: cfg, id: id, stream: t.StreamID(), rid: t.RID(), kind: t.Kind(), local: t}
+}
+
+// ID implements webrtc.TrackLocal. It stays when the local track is replaced.
+func (t *Track) ID() string { return t.id }
+
+// RID implements webrtc.TrackLocal.
+func (t *Track) RID() string { return t.rid }
+
+// StreamID implements webrtc.TrackLocal.
+func (t *Track) StreamID() string { return t.stream }
+
+// Kind implements webrtc.TrackLocal.
+func (t *Track) Kind() webrtc.RTPCodecType { return t.kind }
+
+// Local returns the local track that is sent, as New or Replace got it, nil for none.
+func (t *Track) Local() webrtc.TrackLocal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.local == nil {
+		return nil
+	}
+	return t.given(t.local)
+}
+
+// given returns a local track as New or Replace got it: that of which it is a layer.
+func (t *Track) given(local webrtc.TrackLocal) webrtc.TrackLocal {
+	if t.simulcast != nil {
+		return t.simulcast.source
+	}
+	return local
+}
+
+// Binding returns the SSRC and the codec of the latest binding. The SSRC is 0 before the first.
+func (t *Track) Binding() (ssrc uint32, codec webrtc.RTPCodecParameters) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ssrc, t.codec
+}
+
+// SetPaused sets whether nothing is sent. All encodings go on with a key frame.
+func (t *Track) SetPaused(paused bool) {
+	for _, e := range t.Encodings() {
+		if was := e.paused.Swap(paused); was && !paused {
+			e.RequestKeyFrame()
+		}
+	}
+}
+
+// Paused reports whether nothing is sent because of SetPaused.
+func (t *Track) Paused() bool { return t.paused.Load() }
+
+// SetMuted sets whether audio is sent as silence and video not at all, in all encodings.
+func (t *Track) SetMuted(muted bool) {
+	for _, e := range t.Encodings() {
+		if was := e.muted.Swap(muted); was && !muted {
+			e.RequestKeyFrame()
+		}
+	}
+}
+
+// Muted reports what SetMuted has set.
+func (t *Track) Muted() bool { return t.muted.Load() }
+
+// SetSourcePaused sets whether descriptions say that the track is not sent, and returns what it was
+// before. It changes nothing in what is sent.
+func (t *Track) SetSourcePaused(paused bool) (was bool) { return t.sourcePaused.Swap(paused) }
+
+// SourcePaused reports what SetSourcePaused has set.
+func (t *Track) SourcePaused() bool { return t.sourcePaused.Load() }
+
+// Suppressed reports whether nothing is sent: the track is paused, or the call is held.
+func (t *Track) Suppressed() bool { return t.paused.Load() || t.cfg.Held.Load() }
+
+// RequestKeyFrame asks the local track for a key frame, unless it would not be sent.
+func (t *Track) RequestKeyFrame() {
+	t.mu.Lock()
+	r, ok := t.local.(track.KeyFrameRequester)
+	t.mu.Unlock()
+	if ok && !t.Suppressed() {
+		r.RequestKeyFrame()
+	}
+}
+
+// Bind implements webrtc.TrackLocal. It fails only when no codec was negotiated.
+func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ctx, t.ssrc = ctx, uint32(ctx.SSRC())
+	if t.local != nil {
+		if codec, err := t.attach(t.local); err == nil {
+			return codec, nil
+		}
+	}
+	if codecs := ctx.CodecParameters(); len(codecs) > 0 {
+		return codecs[0], nil
+	}
+	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+}
+
+// attach binds a local track and reports how that went. It is called with mu held.
+func (t *Track) attach(local webrtc.TrackLocal) (webrtc.RTPCodecParameters, error) {
+	codec, err := local.Bind(boundContext{t.ctx, t})
+	if err != nil {
+		err = fmt.Errorf("it takes none of our codecs: %w", err)
+		if t.first() {
+			t.cfg.OnBound(t.given(local), codec, err)
+		}
+		return codec, err
+	}
+	t.bound, t.codec = true, codec
+	if !t.paused.Load() && t.first() {
+		t.cfg.OnBound(t.given(local), codec, nil)
+	}
+	return codec, nil
+}
+
+// Unbind implements webrtc.TrackLocal.
+func (t *Track) Unbind(webrtc.TrackLocalContext) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	err := t.detach()
+	t.ctx = nil
+	return err
+}
+
+func (t *Track) detach() error {
+	if !t.bound {
+		return nil
+	}
+	t.bound = false
+	return t.local.Unbind(boundContext{t.ctx, t})
+}
+
+// CanReplace reports whether a local track, or none, can take the place of the present one without a
+// negotiation: it has the same codec, or there was none. Simulcast encodings are negotiated. A track
+// that does not report its codec is tried.
+func (t *Track) CanReplace(local webrtc.TrackLocal) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case local == nil:
+		return true
+	case t.simulcast != nil || len(layersOf(local)) > 0:
+		return false
+	case t.codec.MimeType == "":
+		return true
+	}
+	r, ok := local.(track.CodecReporter)
+	return !ok || strings.EqualFold(r.Codec(), t.codec.MimeType)
+}
+
+// Replace sends a local track in place of the present one; nil sends none.
+func (t *Track) Replace(local webrtc.TrackLocal) error {
+	if local == nil && t.simulcast != nil {
+		for _, e := range t.simulcast.encodings {
+			if err := e.replace(nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return t.replace(local)
+}
+
+func (t *Track) replace(local webrtc.TrackLocal) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.detach(); err != nil {
+		return err
+	}
+	t.writing.Lock()
+	t.munger.sourceChanged()
+	t.gate.close()
+	t.writing.Unlock()
+	t.local = local
+	if local == nil || t.ctx == nil {
+		return nil
+	}
+	_, err := t.attach(local)
+	return err
+}
