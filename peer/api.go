@@ -10,17 +10,13 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/datachannel"
 	"parley/peer/internal/icenet"
 	"parley/peer/internal/interceptors"
 	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/interceptors/rtpstats"
 )
-
-// maxMessageSize is the largest data-channel message that is announced and
-// taken, in bytes: what Chromium announces. Pion's own 1 GiB would let one
-// message wedge the association for good.
-const maxMessageSize = 256 << 10
 
 // BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
 const BulkReceiveBuffer = 4 << 20
@@ -98,10 +94,10 @@ func newSettings(c *Config, n *icenet.Net, logs *pionLog) (webrtc.SettingEngine,
 	// The cookie round trip protects a DTLS server that listens to strangers;
 	// ours hears only who passed ICE's check.
 	s.SetDTLSInsecureSkipHelloVerify(true)
-	s.SetSCTPMaxMessageSize(maxMessageSize)
+	s.SetSCTPMaxMessageSize(datachannel.MaxMessageSize)
 	s.SetSCTPMinCwnd(leastWindow)
 	s.SetSCTPCwndCAStep(windowStep)
-	s.DetachDataChannels() // see Channel
+	s.DetachDataChannels() // see package datachannel
 	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
 	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, c.keepalive())
 	s.SetICEMaxBindingRequests(c.checks())

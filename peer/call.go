@@ -9,6 +9,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/datachannel"
 	"parley/peer/internal/icenet"
 )
 
@@ -27,13 +28,13 @@ type Call struct {
 	cfg Config
 	box *mailbox
 
-	mu       sync.Mutex        // protects following
-	remote   *identity         // of the description that is applied
-	live     []*connection     // conns, for Stats
-	final    Stats             // once live are closed
-	channels []*Channel        // that opened
-	promises map[*promise]bool // of changes, not kept yet
-	over     bool              // nothing is changed any more
+	mu       sync.Mutex             // protects following
+	remote   *identity              // of the description that is applied
+	live     []*connection          // conns, for Stats
+	final    Stats                  // once live are closed
+	channels []*datachannel.Channel // that opened
+	promises map[*promise]bool      // of changes, not kept yet
+	over     bool                   // nothing is changed any more
 
 	// The rest belongs to the goroutine of Run.
 	conns     []*connection // one, but for descriptions without BUNDLE
@@ -42,7 +43,7 @@ type Call struct {
 	session   session       // in descriptions of several connections
 	made      int           // connections so far
 	state     negotiation
-	talk      talk
+	text      textChannels
 	wanted    []channelWanted            // before the call was up: a new connection opens them anew
 	offered   time.Time                  // when the first offer was sent or came in
 	code      string                     // to verify the other side by
@@ -95,7 +96,6 @@ func New(cfg Config) (*Call, error) {
 		cfg:      cfg,
 		box:      newMailbox(),
 		state:    negotiation{wins: cfg.WinsGlare},
-		talk:     talk{},
 	}, nil
 }
 
@@ -116,7 +116,7 @@ func (c *Call) DeliverLost() { c.box.post(deliveredLost{}) }
 // DeliverLeave tells that the other side hung up.
 func (c *Call) DeliverLeave() { c.box.post(deliveredLeave{}) }
 
-// Say sends a line of text as soon as a data channel is open, see talk.go. The
+// Say sends a line of text as soon as a data channel is open, see textChannels. The
 // event TextSent tells when it went, or TextRefused that it will not.
 func (c *Call) Say(line string) { c.box.post(said{line}) }
 
@@ -176,7 +176,7 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 				c.sayLeave()
 				return 0, err
 			case end != 0:
-				c.hearRest(ctx, messages[i+1:])
+				c.drainMessages(ctx, messages[i+1:])
 				return end, nil
 			}
 		}
@@ -279,7 +279,7 @@ func (c *Call) sayLeave() {
 // flush waits until what was sent has been acknowledged, while something of it
 // still is, and not too long.
 func (c *Call) flush() {
-	ch, _ := c.talk.due()
+	ch, _ := c.text.due()
 	if ch == nil || c.overall() != webrtc.PeerConnectionStateConnected {
 		return
 	}

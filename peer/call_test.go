@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/webrtc/v4"
 	"github.com/pion/webrtc/v4/pkg/media"
+
+	"parley/peer/datachannel"
 )
 
 func TestTextGoesBothWaysOnOneChannel(t *testing.T) {
@@ -169,7 +171,7 @@ func TestCandidatesBeforeTheDescription(t *testing.T) {
 		}
 		return s, true
 	}
-	a = newSide(t, "caller", Config{Caller: true, Channels: []ChannelOptions{{Label: "c"}}, Signaler: early})
+	a = newSide(t, "caller", Config{Caller: true, Channels: []datachannel.Options{{Label: "c"}}, Signaler: early})
 	b = newSide(t, "answerer", Config{Signaler: &wire{to: func() *Call { return a.call }}})
 	b.start()
 	a.start()
@@ -227,7 +229,7 @@ func TestBothCallAtOnce(t *testing.T) {
 			config := func(wins bool, to **side) Config {
 				first := true
 				return Config{
-					Caller: true, WinsGlare: wins, Channels: []ChannelOptions{{Label: "channel1"}},
+					Caller: true, WinsGlare: wins, Channels: []datachannel.Options{{Label: "channel1"}},
 					Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
 					Signaler: &wire{to: func() *Call { return (*to).call }, filter: func(kind, s string) (string, bool) {
 						if kind == "offer" && first {
@@ -263,7 +265,7 @@ func TestAnOfferThatCameFirstIsAnswered(t *testing.T) {
 			called := make(chan struct{})
 			config := func(to **side, sends func(kind, s string) (string, bool)) Config {
 				return Config{
-					Caller: true, WinsGlare: true, Channels: []ChannelOptions{{Label: "channel1"}},
+					Caller: true, WinsGlare: true, Channels: []datachannel.Options{{Label: "channel1"}},
 					Signaler: &wire{to: func() *Call { return (*to).call }, filter: sends},
 				}
 			}
@@ -346,7 +348,7 @@ func TestABadDescriptionInACallChangesNothing(t *testing.T) {
 }
 
 func TestWhyNothingAnswered(t *testing.T) {
-	a := newSide(t, "caller", Config{Caller: true, Channels: []ChannelOptions{{Label: "c"}}, Signaler: &wire{
+	a := newSide(t, "caller", Config{Caller: true, Channels: []datachannel.Options{{Label: "c"}}, Signaler: &wire{
 		filter: func(_, s string) (string, bool) { return s, false },
 	}}).start()
 	await(a, func(e CandidateFound) bool { return !e.Remote })

@@ -156,8 +156,8 @@ func isOffer(message any) bool {
 // of them that is told by events.
 func (c *Call) openChannels(conn *connection, answering bool) error {
 	for _, o := range c.cfg.Channels {
-		if !o.Taken && (!answering || o.Negotiated) {
-			c.talk.label, c.talk.named = o.Label, true
+		if !o.Detached && (!answering || o.Negotiated) {
+			c.text.label, c.text.named = o.Label, true
 			break
 		}
 	}
@@ -291,7 +291,7 @@ func (c *Call) startOver() error {
 	if err != nil {
 		return err
 	}
-	c.talk = talk{waiting: c.talk.waiting}
+	c.text = textChannels{waiting: c.text.waiting}
 	c.slots, c.unbundled = nil, false
 	c.replace([]*connection{conn})
 	for _, w := range c.wanted {

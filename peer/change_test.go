@@ -10,6 +10,8 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // changing makes a change and waits for what is told of it.
@@ -278,7 +280,7 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 			heard, on := listen(t)
 			sound, picture := rawTrack(t, webrtc.MimeTypeOpus, "\xfcsound"), rawTrack(t, webrtc.MimeTypeVP8, "picture")
 			var a, b *side
-			calls := Config{Caller: true, WinsGlare: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
+			calls := Config{Caller: true, WinsGlare: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
 			answers := Config{Signaler: &wire{to: func() *Call { return a.call }}}
 			mutes, hears := &calls, &answers
 			if !caller {

@@ -18,6 +18,7 @@ import (
 	"github.com/pion/transport/v4"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/datachannel"
 	"parley/peer/netem"
 )
 
@@ -62,7 +63,7 @@ type Config struct {
 	// answers opens the negotiated ones. Text goes by the first that is not
 	// taken. Default: none, the call has no channel unless the other side opens
 	// one.
-	Channels []ChannelOptions
+	Channels []datachannel.Options
 
 	// ReceiveBuffer is how much may come that nobody has read yet, on all channels
 	// together, in bytes: it bounds what SCTP carries in one round trip. Pion

@@ -7,10 +7,6 @@ import (
 	"strings"
 )
 
-// ErrHeld is the reason of a message that was not sent because the other side
-// has not been confirmed, see Config.Hold.
-var ErrHeld = errors.New("nothing is sent before the verification code is confirmed")
-
 var errOtherCertificate = errors.New("its certificate is not the one that this call began with")
 
 // Posted by the methods below.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/pion/webrtc/v4"
 	"github.com/pion/webrtc/v4/pkg/media"
+
+	"parley/peer/datachannel"
 )
 
 // middle puts a signaling server between two calls that makes each of them call
@@ -22,8 +24,8 @@ func middle(t *testing.T, edit func(caller, answerer *Config)) (a, b, toA, toB *
 		}
 	}
 	answersA := Config{Signaler: &wire{to: func() *Call { return a.call }}, OnEvent: pass(&toB)}
-	callsB := Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}, OnEvent: pass(&toA)}
-	caller := Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return toA.call }}}
+	callsB := Config{Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}, OnEvent: pass(&toA)}
+	caller := Config{Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return toA.call }}}
 	answerer := Config{Signaler: &wire{to: func() *Call { return toB.call }}}
 	edit(&caller, &answerer)
 	a, b = newSide(t, "alice", caller), newSide(t, "bob", answerer)
@@ -115,7 +117,7 @@ func TestNothingLeavesBeforeTheCodeIsConfirmed(t *testing.T) {
 	b.call.Say("hello")
 	a.awaitText("hello") // the channel is open both ways
 	ch := await(a, func(ChannelOpened) bool { return true }).Channel
-	if err := ch.Send([]byte("secret"), true); !errors.Is(err, ErrHeld) {
+	if err := ch.Send([]byte("secret"), true); !errors.Is(err, datachannel.ErrUnverified) {
 		t.Errorf("a held message was sent: %v", err)
 	}
 	track := a.call.cfg.Tracks[0].(*webrtc.TrackLocalStaticSample)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/datachannel"
 	"parley/peer/internal/icenet"
 	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/internal/interceptors/demux"
@@ -28,7 +29,6 @@ type connection struct {
 	net      *icenet.Net  // nil with Config.Net
 	held     *atomic.Bool // see Config.Hold
 	bw       *bwe.Controller
-	free     <-chan struct{}
 
 	pair    Object         // in use last, by report; protected by Call.mu
 	tried   []Object       // pairs that were tried, in use or not; protected by Call.mu
@@ -37,10 +37,7 @@ type connection struct {
 	agreed  agreed
 	demuxer *demux.Demuxer
 
-	mu       sync.Mutex // protects following
-	channels []*Channel // open ones
-	closed   bool       // there will be no more
-	pumps    sync.WaitGroup
+	data *datachannel.Set
 
 	nth int // among those of the call, from 0
 
@@ -89,7 +86,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
 		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
-		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, held: cfg.held, free: cfg.free,
+		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, held: cfg.held,
 		soles: soles{map[string]bool{}, map[string][]string{}},
 	}
 	c.demuxer = demux.New(demux.Config{
@@ -119,7 +116,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	c.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { c.post(iceState{s}) })
 	c.pc.OnSignalingStateChange(func(s webrtc.SignalingState) { c.post(signalingState{s}) })
 	c.pc.OnICECandidate(func(cand *webrtc.ICECandidate) { c.post(localCandidate{cand}) })
-	c.pc.OnDataChannel(func(dc *webrtc.DataChannel) { c.watch(c.newChannel(dc, true), nil) })
+	c.data = c.newData(cfg)
 	c.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { c.post(trackArrived{t, r}) })
 	c.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(
 		func(p *webrtc.ICECandidatePair) {
@@ -139,10 +136,10 @@ func (c *connection) close() {
 	if c.net != nil {
 		c.net.Close()
 	}
-	c.closeChannels()
+	c.data.Close()
 	_ = c.pc.GracefulClose() // its errors are of connections that are gone already
 	c.readers.Wait()
-	c.pumps.Wait()
+	c.data.Wait()
 }
 
 // offer sets an offer locally and returns it as it goes over the wire; restart

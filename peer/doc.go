@@ -54,13 +54,10 @@
 //
 // The caller opens one reliable channel. The original text page opens one of
 // the same label itself and hears nothing but that, so a channel that the peer
-// opened is preferred for sending, see talk.go.
+// opened is preferred for sending, see textChannels.
 //
 // # Channels
 //
-// A [Channel] is told by an event once it is open. Its messages come as events,
-// or it is taken by an owner, who receives and writes at the pace of the slower
-// side: [Channel.Write] waits while much is under way, and who does not receive
-// stops the sender. A [Stream] makes bytes with half-close of it; the type says
-// how they look on the wire.
+// An event reports a data channel once it is open. Its messages are events, or an owner detaches
+// it, see package datachannel.
 package peer

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // The sentence names what is missing, and what to do.
@@ -49,7 +51,7 @@ func (p stuckPage) Candidate(context.Context, webrtc.ICECandidateInit) error { r
 // Whoever waits for such a page is told what to do, before the call ends for it.
 func TestAStuckPageIsToldOf(t *testing.T) {
 	page := stuckPage{newOriginalPage(t)}
-	s := newSide(t, "terminal", Config{Signaler: page, Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}})
+	s := newSide(t, "terminal", Config{Signaler: page, Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}})
 	s.call.cfg.patience = time.Second
 	page.peer = s.call
 	s.start()

@@ -5,6 +5,8 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // Event is something that happened in a call: one of the types below.
@@ -45,26 +47,26 @@ type PairSelected struct {
 }
 
 // ChannelOpened tells that a data channel is ready to send.
-type ChannelOpened struct{ Channel *Channel }
+type ChannelOpened struct{ Channel *datachannel.Channel }
 
 // ChannelClosed tells that a data channel is gone.
-type ChannelClosed struct{ Channel *Channel }
+type ChannelClosed struct{ Channel *datachannel.Channel }
 
 // MessageReceived is a message of a data channel.
 type MessageReceived struct {
-	Channel *Channel
+	Channel *datachannel.Channel
 	Text    bool // a string, which is valid UTF-8; else binary
 	Data    []byte
 }
 
 // TextSent is a line given to Say, once it was handed to a channel.
 type TextSent struct {
-	Channel *Channel
+	Channel *datachannel.Channel
 	Text    string
 }
 
 // TextRefused is a line given to Say that will not be sent, and why: Reason wraps
-// ErrTooLong where the other side takes no message of that size.
+// datachannel.ErrTooLong where the other side takes no message of that size.
 type TextRefused struct {
 	Text   string
 	Reason error

@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/datachannel"
+	pion "github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/datachannel"
 	"parley/peer/peertest"
 )
 
@@ -82,7 +83,7 @@ type faulty struct {
 	ctx     context.Context
 	session *peertest.Session
 	assoc   *peertest.Association
-	channel *datachannel.DataChannel
+	channel *pion.DataChannel
 
 	protecting sync.Mutex // keeps RTP of several goroutines in order
 }
@@ -93,7 +94,7 @@ func callHostile(t *testing.T, edit func(*Config, *peertest.Hostile)) *faulty {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	t.Cleanup(cancel)
 	f := &faulty{Hostile: peertest.New(t), ctx: ctx}
-	cfg := Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: &hostileWire{f}}
+	cfg := Config{Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &hostileWire{f}}
 	if edit != nil {
 		edit(&cfg, f.Hostile)
 	}
@@ -149,7 +150,7 @@ func (f *faulty) associate() *faulty {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { _ = f.assoc.Close() })
-	if f.channel, err = datachannel.Accept(f.assoc.Association, &datachannel.Config{LoggerFactory: discard()}); err != nil {
+	if f.channel, err = pion.Accept(f.assoc.Association, &pion.Config{LoggerFactory: discard()}); err != nil {
 		f.t.Fatal(err)
 	}
 	return f

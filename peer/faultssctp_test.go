@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/datachannel"
+	pion "github.com/pion/datachannel"
 	"github.com/pion/sctp"
 
+	"parley/peer/datachannel"
 	"parley/peer/peertest"
 )
 
@@ -237,11 +238,11 @@ func channelFaults() map[string]func(*testing.T) {
 			}
 			t.Cleanup(func() { _ = a.Close() })
 			f.assoc = a
-			if f.channel, err = datachannel.Accept(a.Association, &datachannel.Config{LoggerFactory: discard()}); err != nil {
+			if f.channel, err = pion.Accept(a.Association, &pion.Config{LoggerFactory: discard()}); err != nil {
 				t.Fatal(err)
 			}
 			f.talks()
-			if _, err := f.channel.WriteDataChannel(make([]byte, maxMessageSize+1), false); err != nil {
+			if _, err := f.channel.WriteDataChannel(make([]byte, datachannel.MaxMessageSize+1), false); err != nil {
 				t.Fatal(err)
 			}
 			await(f.side, func(ChannelClosed) bool { return true })
@@ -253,7 +254,7 @@ func channelFaults() map[string]func(*testing.T) {
 			f := callHostile(t, func(_ *Config, h *peertest.Hostile) { h.Limit = 1000 }).connect().handshake().associate()
 			f.talks()
 			ch := anyOf[ChannelOpened](f.side).Channel
-			if err := ch.Send(make([]byte, 1001), false); !errors.Is(err, ErrTooLong) {
+			if err := ch.Send(make([]byte, 1001), false); !errors.Is(err, datachannel.ErrTooLong) {
 				t.Errorf("1001 bytes were sent to somebody who takes 1000: %v", err)
 			}
 			if err := ch.Send(make([]byte, 1000), false); err != nil {

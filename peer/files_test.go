@@ -10,15 +10,16 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/datachannel"
 	"parley/peer/files"
 )
 
 // A transfer of files lives on over an outage that takes an ICE restart.
 func TestFilesOverAnICERestart(t *testing.T) {
 	l := newLab(t)
-	opened, came := make(chan *Channel, 1), make(chan *Channel, 1)
+	opened, came := make(chan *datachannel.Channel, 1), make(chan *datachannel.Channel, 1)
 	a, b := l.pair(t, func(caller, answerer *Config) {
-		caller.Channels = []ChannelOptions{{Label: "files", Protocol: files.Protocol, Taken: true}}
+		caller.Channels = []datachannel.Options{{Label: "files", Protocol: files.Protocol, Detached: true}}
 		caller.OnEvent = func(e Event) {
 			if e, ok := e.(ChannelOpened); ok {
 				opened <- e.Channel
@@ -26,7 +27,7 @@ func TestFilesOverAnICERestart(t *testing.T) {
 		}
 		answerer.OnEvent = func(e Event) {
 			if e, ok := e.(ChannelOpened); ok && e.Channel.Protocol() == files.Protocol {
-				e.Channel.Take()
+				e.Channel.Detach()
 				came <- e.Channel
 			}
 		}

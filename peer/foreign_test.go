@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // askedTrack tells when it is asked for a key frame.
@@ -161,7 +163,7 @@ func (p *originalPage) callsTerminal() *side {
 
 func TestOriginalTextPageIsCalled(t *testing.T) {
 	page := newOriginalPage(t)
-	s := newSide(t, "terminal", Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: page})
+	s := newSide(t, "terminal", Config{Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: page})
 	page.peer = s.call
 	s.call.Say("hello page")
 	s.start()
@@ -175,7 +177,7 @@ func TestOriginalTextPageIsCalled(t *testing.T) {
 
 func TestOriginalTextPageCalls(t *testing.T) {
 	page := newOriginalPage(t)
-	s := newSide(t, "terminal", Config{Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: page})
+	s := newSide(t, "terminal", Config{Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: page})
 	page.peer = s.call
 	s.call.Say("hello page")
 	s.start()
@@ -254,7 +256,7 @@ func TestTheDTLSRoleStaysInALaterOffer(t *testing.T) {
 		}
 		return s, false
 	}}
-	s := newSide(t, "terminal", Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: signalers{record, page}})
+	s := newSide(t, "terminal", Config{Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: signalers{record, page}})
 	page.peer = s.call
 	s.start()
 	s.awaitConnected()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/datachannel"
 	"parley/peer/internal/interceptors/demux"
 )
 
@@ -31,7 +32,7 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	case hungUp:
 		return WeLeft, nil
 	case said:
-		if !c.talk.say(m.line) {
+		if !c.text.add(m.line) {
 			c.cfg.OnEvent(TextRefused{m.line, errTooManyWait})
 		}
 		c.sayDue()
@@ -57,7 +58,7 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 			return 0, &Error{Connection, c.Why()}
 		}
 	case graceOver:
-		c.talk.certain = c.talk.own != nil
+		c.text.certain = c.text.own != nil
 		c.sayDue()
 	case channelWanted:
 		return 0, c.want(ctx, m)
@@ -99,10 +100,10 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 	case channelOpened:
 		c.opened(conn, e.Channel)
 	case channelClosed:
-		c.talk.closed(e.Channel)
+		c.text.closed(e.Channel)
 		c.cfg.OnEvent(ChannelClosed{e.Channel})
 	case messageArrived:
-		c.talk.heard(e.channel)
+		c.text.received(e.channel)
 		c.cfg.OnEvent(MessageReceived{e.channel, e.text, e.data})
 		c.sayDue()
 	case demux.UnknownStream:
@@ -166,20 +167,20 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 	return 0, nil
 }
 
-func (c *Call) opened(conn *connection, ch *Channel) {
+func (c *Call) opened(conn *connection, ch *datachannel.Channel) {
 	c.mu.Lock()
 	if c.channels = append(c.channels, ch); len(c.channels) > maxMeasured {
-		gone := slices.IndexFunc(c.channels, (*Channel).over)
+		gone := slices.IndexFunc(c.channels, (*datachannel.Channel).Closed)
 		c.channels = slices.Delete(c.channels, max(gone, 0), max(gone, 0)+1)
 	}
 	c.mu.Unlock()
 	c.cfg.OnEvent(ChannelOpened{ch})
-	conn.told(ch)
-	if ch.taken.Load() {
+	conn.data.StartReading(ch)
+	if ch.Detached() {
 		return
 	}
-	if c.talk.opened(ch) {
-		time.AfterFunc(hearingGrace, func() { c.box.post(graceOver{}) })
+	if c.text.opened(ch, textChannel{ch.Label(), ch.OpenedByPeer(), ch.Negotiated()}) {
+		time.AfterFunc(peerChannelGrace, func() { c.box.post(graceOver{}) })
 	}
 	c.sayDue()
 }
@@ -189,7 +190,7 @@ func (c *Call) sayDue() {
 	if c.cfg.held.Load() {
 		return
 	}
-	ch, lines := c.talk.due()
+	ch, lines := c.text.due()
 	for _, line := range lines {
 		if err := ch.Send([]byte(line), true); err != nil {
 			c.cfg.OnEvent(TextRefused{line, err})

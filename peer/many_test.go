@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"testing"
 	"time"
+
+	"parley/peer/datachannel"
 )
 
 // TestFiveHundredCalls makes and ends them in one process: nothing of a call is
@@ -37,7 +39,7 @@ func TestFiveHundredCalls(t *testing.T) {
 func oneCall(t *testing.T) {
 	t.Helper()
 	var a, b *side
-	a = newSide(t, "caller", Config{Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}})
+	a = newSide(t, "caller", Config{Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}})
 	b = newSide(t, "answerer", Config{Signaler: &wire{to: func() *Call { return a.call }}})
 	stopB, stopA := b.run(), a.run()
 	b.call.Say("hello")

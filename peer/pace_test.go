@@ -3,15 +3,17 @@ package peer
 import (
 	"testing"
 	"time"
+
+	"parley/peer/datachannel"
 )
 
 // Who sends to an echo and does not read what it says is stopped, and does not
 // make it keep everything.
 func TestAnEchoStopsWhoDoesNotRead(t *testing.T) {
 	const size, count = 60_000, 1000
-	echoed := make(chan *Channel, 1)
+	echoed := make(chan *datachannel.Channel, 1)
 	a, _ := pair(t, func(caller, answerer *Config) {
-		caller.Channels = []ChannelOptions{{Label: "flood", Taken: true}}
+		caller.Channels = []datachannel.Options{{Label: "flood", Detached: true}}
 		answerer.OnEvent = func(e Event) {
 			switch e := e.(type) {
 			case ChannelOpened:

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // deadline is how long a test waits for what should happen at once.
@@ -194,7 +196,7 @@ func (s *side) awaitEnd() (End, error) {
 func pair(t *testing.T, edit func(caller, answerer *Config)) (*side, *side) {
 	t.Helper()
 	var a, b *side
-	caller := Config{Caller: true, WinsGlare: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
+	caller := Config{Caller: true, WinsGlare: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
 	answerer := Config{Signaler: &wire{to: func() *Call { return a.call }}}
 	if edit != nil {
 		edit(&caller, &answerer)
@@ -214,3 +216,9 @@ func testTrack(t *testing.T, mime string) *webrtc.TrackLocalStaticSample {
 	}
 	return track
 }
+
+// What package datachannel queues at most before Write waits, and where it goes on, in bytes.
+const (
+	highWater = 4 << 20
+	lowWater  = highWater * 3 / 4
+)

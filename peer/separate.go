@@ -35,7 +35,7 @@ func (c *Call) separate(ctx context.Context, d *Description) error {
 		return &Error{Negotiation, err}
 	}
 	c.session = session{parsed.Origin.SessionID, parsed.Origin.SessionVersion}
-	c.talk = talk{label: c.talk.label, waiting: c.talk.waiting}
+	c.text = textChannels{label: c.text.label, waiting: c.text.waiting}
 	c.made = 0
 	var conns []*connection
 	for _, part := range d.parts {

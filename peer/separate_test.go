@@ -8,6 +8,8 @@ import (
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // separateAnswers answers a bundled offer with a transport for each section, as
@@ -121,7 +123,7 @@ func answeredApart(t *testing.T, edit func(answer string) string) {
 		return text, false
 	}}
 	s := newSide(t, "terminal", Config{
-		Caller: true, Channels: []ChannelOptions{{Label: "channel1"}}, Signaler: signalers{record, p},
+		Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: signalers{record, p},
 		Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
 	})
 	p.offerer = s.call
@@ -159,12 +161,12 @@ func answeredApart(t *testing.T, edit func(answer string) string) {
 // one that takes its place.
 func TestAWantedChannelSurvivesAnotherConnection(t *testing.T) {
 	var a, b *side
-	line := []ChannelOptions{{Label: "channel1"}}
+	line := []datachannel.Options{{Label: "channel1"}}
 	a = newSide(t, "alice", Config{Caller: true, WinsGlare: true, Channels: line, Signaler: &wire{to: func() *Call { return b.call }}})
 	b = newSide(t, "bob", Config{Caller: true, Channels: line, Signaler: &wire{to: func() *Call { return a.call }}})
 	opened := make(chan error, 1)
 	go func() {
-		ch, err := b.call.OpenChannel(t.Context(), ChannelOptions{Label: "wanted"})
+		ch, err := b.call.OpenChannel(t.Context(), datachannel.Options{Label: "wanted"})
 		if err == nil {
 			err = ch.Write(t.Context(), []byte("hello"), true)
 		}

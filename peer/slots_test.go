@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // apartWire is what one side says in a call without BUNDLE.
@@ -205,7 +207,7 @@ func TestAChannelWithoutBundle(t *testing.T) {
 			if who == "answerer" {
 				a, b = b, a
 			}
-			ch, err := a.call.OpenChannel(t.Context(), ChannelOptions{Label: "late"})
+			ch, err := a.call.OpenChannel(t.Context(), datachannel.Options{Label: "late"})
 			if err == nil {
 				err = ch.Write(t.Context(), []byte("hello"), true)
 			}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // Stats is what a call has measured of its sending side and its path. What was
@@ -15,7 +17,7 @@ type Stats struct {
 	// RTT of the selected candidate pair, by STUN.
 	RTT      *time.Duration
 	Tracks   []SentTrack
-	Channels []ChannelStats
+	Channels []datachannel.Stats
 	// Report is all of it by W3C's names, both directions.
 	Report Report
 }
@@ -32,13 +34,6 @@ type SentTrack struct {
 	RTT    *time.Duration
 }
 
-// ChannelStats is one data channel.
-type ChannelStats struct {
-	Label                          string
-	MessagesSent, MessagesReceived uint64
-	BytesSent, BytesReceived       uint64
-}
-
 // Stats measures now; after Run it is what was measured last. It may be called
 // from any goroutine; before Run it is empty.
 func (c *Call) Stats() Stats {
@@ -50,9 +45,9 @@ func (c *Call) Stats() Stats {
 	}
 	closed := 0
 	for _, ch := range c.channels {
-		s.Channels = append(s.Channels, ch.stats())
-		s.Report = append(s.Report, ch.report())
-		if ch.dc.ReadyState() != webrtc.DataChannelStateOpen {
+		s.Channels = append(s.Channels, ch.Stats())
+		s.Report = append(s.Report, channelReport(ch))
+		if ch.Closed() {
 			closed++
 		}
 	}
@@ -95,27 +90,17 @@ func measured(conns []*connection) Stats {
 // maxMeasured is how many channels are measured; ended ones are forgotten first.
 const maxMeasured = 256
 
-// stats of a channel are counted here: Pion's GetStats is not safe beside a
-// connection that the other side closes.
-func (c *Channel) stats() ChannelStats {
-	return ChannelStats{
-		Label:        c.Label(),
-		MessagesSent: c.messagesSent.Load(), MessagesReceived: c.messagesReceived.Load(),
-		BytesSent: c.bytesSent.Load(), BytesReceived: c.bytesReceived.Load(),
+// channelReport is a data channel by W3C's names.
+func channelReport(ch *datachannel.Channel) Object {
+	state := webrtc.DataChannelStateOpen
+	if ch.Closed() {
+		state = webrtc.DataChannelStateClosed
 	}
-}
-
-// report is the channel by W3C's names.
-func (c *Channel) report() Object {
-	s := c.stats()
-	o := Object{"id": "D" + c.Label(), "type": "data-channel", "timestamp": stamp(time.Now()),
-		"label": s.Label, "protocol": c.dc.Protocol(), "state": c.dc.ReadyState().String(),
+	s := ch.Stats()
+	return Object{"id": fmt.Sprintf("D%d", ch.ID()), "type": "data-channel", "timestamp": stamp(time.Now()),
+		"label": s.Label, "protocol": ch.Protocol(), "dataChannelIdentifier": ch.ID(), "state": state.String(),
 		"messagesSent": s.MessagesSent, "bytesSent": s.BytesSent,
 		"messagesReceived": s.MessagesReceived, "bytesReceived": s.BytesReceived}
-	if id := c.dc.ID(); id != nil {
-		o["id"], o["dataChannelIdentifier"] = fmt.Sprintf("D%d", *id), *id
-	}
-	return o
 }
 
 func (c *connection) rtt() *time.Duration {

@@ -12,6 +12,7 @@ import (
 
 	"parley/cmd/parley/scenario"
 	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 // stepPatience is how long what a step asks of the other side may take.
@@ -209,7 +210,7 @@ func payload(e echoing) []byte {
 }
 
 // channelNamed waits until a channel is open.
-func (a *attempt) channelNamed(ctx context.Context, label string, within time.Duration) (*peer.Channel, error) {
+func (a *attempt) channelNamed(ctx context.Context, label string, within time.Duration) (*datachannel.Channel, error) {
 	if err := a.until(ctx, "channel="+label, within); err != nil {
 		return nil, err
 	}
@@ -218,7 +219,7 @@ func (a *attempt) channelNamed(ctx context.Context, label string, within time.Du
 	return a.witness.channels[label], nil
 }
 
-func channelWords(words []string) (o peer.ChannelOptions, err error) {
+func channelWords(words []string) (o datachannel.Options, err error) {
 	o.Label = words[0]
 	for _, w := range words[1:] {
 		name, value, _ := strings.Cut(w, "=")
@@ -266,7 +267,7 @@ func (a *attempt) openChannel(ctx context.Context, words []string) error {
 }
 
 // listen takes what comes by a channel that this side opened.
-func (a *attempt) listen(ch *peer.Channel) {
+func (a *attempt) listen(ch *datachannel.Channel) {
 	for {
 		data, text, err := ch.Receive(a.running)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 var errHungUp = errors.New("it was hung up")
@@ -30,7 +31,7 @@ type benchEnd struct {
 	call    *peer.Call
 	other   *benchEnd
 	opened  chan struct{} // closed when channel is set
-	channel *peer.Channel
+	channel *datachannel.Channel
 	failed  chan error // why the call ended, if by itself
 }
 
@@ -56,7 +57,7 @@ func (e *benchEnd) Leave(context.Context) error {
 
 func (e *benchEnd) happened(event peer.Event) {
 	if e2, ok := event.(peer.ChannelOpened); ok && e.channel == nil {
-		e2.Channel.Take()
+		e2.Channel.Detach()
 		e.channel = e2.Channel
 		close(e.opened)
 	}
@@ -75,7 +76,7 @@ func newBenchPair(ctx context.Context, logger *slog.Logger) (*benchPair, error) 
 			ReceiveBuffer: peer.BulkReceiveBuffer, OnEvent: e.happened, Logger: logger,
 		}
 		if cfg.Caller {
-			cfg.Channels = []peer.ChannelOptions{{Label: "bench", Taken: true}}
+			cfg.Channels = []datachannel.Options{{Label: "bench", Detached: true}}
 		}
 		call, err := peer.New(cfg)
 		if err != nil {
@@ -127,7 +128,7 @@ func (p *benchPair) pings(ctx context.Context, n int) ([]time.Duration, error) {
 	return took, <-echoed
 }
 
-func echoBack(ctx context.Context, ch *peer.Channel, n int) error {
+func echoBack(ctx context.Context, ch *datachannel.Channel, n int) error {
 	for range n {
 		data, text, err := ch.Receive(ctx)
 		if err != nil {

@@ -3,17 +3,17 @@ package main
 import (
 	"slices"
 
-	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 // carrier uses the data channels of a call for something else than lines of
 // text.
 type carrier interface {
 	// channels are those that the caller opens.
-	channels() []peer.ChannelOptions
+	channels() []datachannel.Options
 	// opened is told of a channel, on the call's goroutine, and may take it. What
 	// it starts belongs to session.work.
-	opened(*peer.Channel)
+	opened(*datachannel.Channel)
 	// ready is closed once it has what it needs.
 	ready() chan struct{}
 	// result tells how it went, after the call.
@@ -21,12 +21,12 @@ type carrier interface {
 }
 
 // opens are the channels of a call. A label that was not given is the usual one.
-func (c *session) opens() []peer.ChannelOptions {
+func (c *session) opens() []datachannel.Options {
 	if c.carrier != nil {
 		return c.carrier.channels()
 	}
 	if len(c.settings.channels) == 0 { // settings that were not read from flags
-		return []peer.ChannelOptions{{Label: c.channel()}}
+		return []datachannel.Options{{Label: c.channel()}}
 	}
 	all := slices.Clone(c.settings.channels)
 	for i := range all {

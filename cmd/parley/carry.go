@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 // pipe carries bytes between a call and stdin and stdout, or a program.
@@ -35,14 +35,14 @@ const othersGrace = 250 * time.Millisecond
 
 // opened implements carrier: it takes the first channel that the other side
 // hears.
-func (p *pipe) opened(ch *peer.Channel) {
+func (p *pipe) opened(ch *datachannel.Channel) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.begun:
 	case ch.OpenedByPeer():
 		if want := p.session.settings.channels[0].Label; want == "" || want == ch.Label() {
-			ch.Take()
+			ch.Detach()
 			p.begin(ch)
 		}
 	case p.session.call.WithParley() || p.session.settings.channels[0].Negotiated:
@@ -53,14 +53,14 @@ func (p *pipe) opened(ch *peer.Channel) {
 }
 
 // begin runs the pipe on a channel. The caller holds mu.
-func (p *pipe) begin(ch *peer.Channel) {
+func (p *pipe) begin(ch *datachannel.Channel) {
 	p.begun = true
 	close(p.started)
 	p.session.work.Go(func() { p.carry(ch) })
 }
 
 // beginLater runs the pipe on our channel, unless the other side opens one.
-func (p *pipe) beginLater(ch *peer.Channel) {
+func (p *pipe) beginLater(ch *datachannel.Channel) {
 	select {
 	case <-time.After(othersGrace):
 	case <-p.started:
@@ -80,7 +80,7 @@ func (p *pipe) beginLater(ch *peer.Channel) {
 }
 
 // carry runs the pipe and hangs up.
-func (p *pipe) carry(ch *peer.Channel) {
+func (p *pipe) carry(ch *datachannel.Channel) {
 	err := p.run(ch)
 	p.mu.Lock()
 	p.err = err
@@ -101,7 +101,7 @@ func (p *pipe) result() error {
 }
 
 // run moves the bytes until both directions have ended.
-func (p *pipe) run(ch *peer.Channel) error {
+func (p *pipe) run(ch *datachannel.Channel) error {
 	e, err := p.ends()
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (p *pipe) run(ch *peer.Channel) error {
 	})
 	defer f.stop()
 	defer context.AfterFunc(p.session.ctx, f.stop)()
-	if f.stream, err = peer.NewStream(p.session.ctx, ch); err != nil {
+	if f.stream, err = datachannel.NewStream(p.session.ctx, ch); err != nil {
 		_ = e.done(true, p.session.abort)
 		return p.explain(err)
 	}
@@ -143,9 +143,9 @@ func (p *pipe) explain(err error) error {
 		return failf(exitDevice, "failed to write to stdout: %w", out.err)
 	case errors.As(err, new(*os.PathError)):
 		return &coded{exitDevice, err}
-	case errors.Is(err, peer.ErrCutOff):
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return failf(exitFailure, "%s hung up, or closed the channel, before the end of its data", name)
-	case errors.Is(err, peer.ErrChannelClosed):
+	case errors.Is(err, datachannel.ErrClosed):
 		return failf(exitFailure, "%s hung up, or closed the channel, before everything was sent", name)
 	}
 	return err
@@ -155,7 +155,7 @@ func (p *pipe) explain(err error) error {
 type flow struct {
 	*pipe
 	*ends
-	stream    *peer.Stream
+	stream    *datachannel.Stream
 	stopped   atomic.Bool // stop was called
 	ending    atomic.Bool // all was sent, and that is being said
 	sent, got chan error  // room for one each
@@ -193,7 +193,7 @@ func (f *flow) run() error {
 			}
 			f.stop()
 			if f.stream.Channel().Sent() > 0 { // who knows how much of it was read
-				return peer.ErrChannelClosed
+				return datachannel.ErrClosed
 			}
 			return nil
 		case <-enough:
@@ -223,7 +223,7 @@ func (f *flow) lingering() <-chan time.Time {
 // givenUp ends a pipe whose sending failed. If the other side has said all and
 // hung up, what it said is still written.
 func (f *flow) givenUp(err error, got chan error) error {
-	if got != nil && errors.Is(err, peer.ErrChannelClosed) {
+	if got != nil && errors.Is(err, datachannel.ErrClosed) {
 		if gotErr := f.wait(got); gotErr != nil {
 			return gotErr
 		}
@@ -249,7 +249,7 @@ func (f *flow) finishEarly(sent, got chan error) error {
 	if got == nil {
 		return nil
 	}
-	if err := f.wait(got); !errors.Is(err, peer.ErrCutOff) {
+	if err := f.wait(got); !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
 	return nil

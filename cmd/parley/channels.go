@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 func channelFlags() []cli.Flag {
@@ -25,7 +26,7 @@ func channelFlags() []cli.Flag {
 
 // readChannels reads what channelFlags declare.
 func (s *settings) readChannels(cmd *cli.Command) error {
-	common := peer.ChannelOptions{Unordered: cmd.Bool("unordered"), Protocol: cmd.String("protocol"), MaxLifetime: cmd.Duration("max-lifetime")}
+	common := datachannel.Options{Unordered: cmd.Bool("unordered"), Protocol: cmd.String("protocol"), MaxLifetime: cmd.Duration("max-lifetime")}
 	if cmd.IsSet("max-retransmits") {
 		n := cmd.Int("max-retransmits")
 		if n < 0 || n > 65535 {
@@ -60,7 +61,7 @@ func (s *settings) readChannels(cmd *cli.Command) error {
 }
 
 // channelFields are what an event tells of a channel beyond its label.
-func channelFields(ch *peer.Channel) []field {
+func channelFields(ch *datachannel.Channel) []field {
 	o := ch.Options()
 	fields := []field{{"id", o.ID}, {"ordered", !o.Unordered}}
 	if o.Protocol != "" {

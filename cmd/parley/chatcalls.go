@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 
 	"parley/cmd/parley/tui"
-	"parley/peer"
+	"parley/peer/datachannel"
 	"parley/peer/files"
 	wire "parley/signal"
 )
@@ -28,8 +28,8 @@ type ring struct {
 // transfers.
 type chatting struct{ *incomingCall }
 
-func (t *chatting) channels() []peer.ChannelOptions {
-	return []peer.ChannelOptions{{Label: t.session.channel()}}
+func (t *chatting) channels() []datachannel.Options {
+	return []datachannel.Options{{Label: t.session.channel()}}
 }
 
 func (t *chatting) ready() chan struct{} { return t.session.connected }
@@ -175,7 +175,7 @@ func (c *chat) send(s *session, paths []string) {
 		s.report.warn("%v", err)
 		return
 	}
-	ch, err := s.call.OpenChannel(s.ctx, peer.ChannelOptions{Label: "files", Protocol: files.Protocol, Taken: true})
+	ch, err := s.call.OpenChannel(s.ctx, datachannel.Options{Label: "files", Protocol: files.Protocol, Detached: true})
 	if err != nil {
 		s.report.warn("the files are not sent to %s: %v", printable(s.name), err)
 		return

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 // A side that cooperates lets who calls it look at the call from the other end, as a probe wants to: on a data channel with the
@@ -118,11 +118,11 @@ func (c *session) tell(e event) {
 }
 
 // cooperates takes a channel that is for cooperation, as it opens; false: it is for something else.
-func (c *session) cooperates(ch *peer.Channel) bool {
+func (c *session) cooperates(ch *datachannel.Channel) bool {
 	if !ch.OpenedByPeer() || ch.Protocol() != cooperationProtocol {
 		return false
 	}
-	ch.Take()
+	ch.Detach()
 	if !c.told.want() {
 		_ = ch.Close() // an error is of a call that is over
 		return true
@@ -141,13 +141,13 @@ func (c *session) cooperates(ch *peer.Channel) bool {
 }
 
 // tellTo sends the events, until the call or the channel is over. Those that are too long for it are left out.
-func (c *session) tellTo(ctx context.Context, ch *peer.Channel) {
+func (c *session) tellTo(ctx context.Context, ch *datachannel.Channel) {
 	for {
 		line, err := c.told.next(ctx)
 		if err == nil {
 			err = ch.Write(ctx, line, true)
 		}
-		if err != nil && !errors.Is(err, peer.ErrTooLong) {
+		if err != nil && !errors.Is(err, datachannel.ErrTooLong) {
 			c.logger.Debug("no more is told to the other side", "error", err)
 			return
 		}
@@ -155,7 +155,7 @@ func (c *session) tellTo(ctx context.Context, ch *peer.Channel) {
 }
 
 // obeyTo carries out the commands of the other side, one after the other.
-func (c *session) obeyTo(ctx context.Context, ch *peer.Channel) {
+func (c *session) obeyTo(ctx context.Context, ch *datachannel.Channel) {
 	for {
 		data, text, err := ch.Receive(ctx)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer"
+	"parley/peer/datachannel"
 	wire "parley/signal"
 )
 
@@ -46,7 +47,7 @@ func (d *doctor) try(ctx context.Context, l *line, name string) error {
 		defer emulator.Close()
 	}
 	t.call, err = peer.New(peer.Config{
-		Signaler: l.to(name), OnEvent: t.happened, Caller: true, WinsGlare: d.settings.name < name, Channels: []peer.ChannelOptions{{Label: "channel1"}},
+		Signaler: l.to(name), OnEvent: t.happened, Caller: true, WinsGlare: d.settings.name < name, Channels: []datachannel.Options{{Label: "channel1"}},
 		Receive:    []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo},
 		ICEServers: servers, RelayOnly: d.relayOnly, Loopback: d.loopback(),
 		MinPort: d.minPort, MaxPort: d.maxPort, Mux: d.mux, TCP: d.tcp, AdvertiseIPs: d.advertise, Netem: emulator, KeyLog: d.keyLog, Logger: d.logger,

@@ -13,17 +13,17 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 // forwardProtocol is the channel that a call is made with for forwarding; the
-// connections have channels of their own, see peer.Conn.
+// connections have channels of their own, see datachannel.Conn.
 const forwardProtocol = "parley.forward"
 
 const (
 	// maxForwarded is how many connections a side lets the other have at a time.
 	maxForwarded = 1024
-	// maxOpening is how many channels are opened at a time, see peer.Conn.Taken.
+	// maxOpening is how many channels are opened at a time, see datachannel.Conn.Accepted.
 	maxOpening = 8
 	// connectTimeout bounds reaching a target.
 	connectTimeout = 10 * time.Second
@@ -127,8 +127,8 @@ type forwarder struct {
 }
 
 // channels implements carrier.
-func (f *forwarder) channels() []peer.ChannelOptions {
-	return []peer.ChannelOptions{{Label: "forward", Protocol: forwardProtocol, Taken: true}}
+func (f *forwarder) channels() []datachannel.Options {
+	return []datachannel.Options{{Label: "forward", Protocol: forwardProtocol, Detached: true}}
 }
 
 func (f *forwarder) ready() chan struct{} { return f.up }
@@ -144,11 +144,11 @@ func (f *forwarder) result() error {
 }
 
 // opened implements carrier.
-func (f *forwarder) opened(ch *peer.Channel) {
+func (f *forwarder) opened(ch *datachannel.Channel) {
 	switch ch.Protocol() {
 	case forwardProtocol:
 		if ch.OpenedByPeer() {
-			ch.Take()
+			ch.Detach()
 		}
 		f.once.Do(func() {
 			close(f.up)
@@ -156,9 +156,9 @@ func (f *forwarder) opened(ch *peer.Channel) {
 				f.session.work.Go(func() { f.accept(e) })
 			}
 		})
-	case peer.ConnProtocol:
+	case datachannel.ConnProtocol:
 		if ch.OpenedByPeer() {
-			ch.Take()
+			ch.Detach()
 			f.session.work.Go(func() { f.connect(ch) })
 		}
 	}
@@ -195,7 +195,7 @@ func (f *forwarder) send(tcp net.Conn, target string) {
 		return
 	}
 	err = join(ctx, tcp, conn)
-	var refused *peer.RefusedError
+	var refused *datachannel.RefusedError
 	if errors.As(err, &refused) {
 		f.session.report.warn("%s did not connect us: %s", printable(f.session.name), printable(refused.Reason))
 	} else if err != nil && ctx.Err() == nil {
@@ -204,26 +204,26 @@ func (f *forwarder) send(tcp net.Conn, target string) {
 }
 
 // dial opens a channel for a connection, not too many at a time.
-func (f *forwarder) dial(ctx context.Context, target string) (*peer.Conn, error) {
+func (f *forwarder) dial(ctx context.Context, target string) (*datachannel.Conn, error) {
 	select {
 	case f.opening <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	defer func() { <-f.opening }()
-	ch, err := f.session.call.OpenChannel(ctx, peer.ChannelOptions{Label: target, Protocol: peer.ConnProtocol})
+	ch, err := f.session.call.OpenChannel(ctx, datachannel.Options{Label: target, Protocol: datachannel.ConnProtocol})
 	if err != nil {
 		return nil, err
 	}
-	conn := peer.NewConn(ctx, ch)
-	<-conn.Taken()
+	conn := datachannel.NewConn(ctx, ch)
+	<-conn.Accepted()
 	return conn, nil
 }
 
 // connect connects the other side to a target that this side has named.
-func (f *forwarder) connect(ch *peer.Channel) {
+func (f *forwarder) connect(ch *datachannel.Channel) {
 	ctx := f.session.ctx
-	conn := peer.NewConn(ctx, ch)
+	conn := datachannel.NewConn(ctx, ch)
 	target, err := f.target(ch.Label())
 	if err == nil {
 		defer f.release()
@@ -277,7 +277,7 @@ func (f *forwarder) release() {
 }
 
 // join moves bytes both ways until both have ended, or one breaks.
-func join(ctx context.Context, tcp net.Conn, conn *peer.Conn) error {
+func join(ctx context.Context, tcp net.Conn, conn *datachannel.Conn) error {
 	defer context.AfterFunc(ctx, func() { _ = tcp.Close() })()
 	sent := make(chan error, 1)
 	go func() {

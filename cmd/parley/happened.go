@@ -8,6 +8,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 // happened takes the events of the call, on the call's goroutine.
@@ -132,7 +133,7 @@ func (c *session) tellPair(e peer.PairSelected) {
 		say:    fmt.Sprintf("%s: %s to %s, %s", how, local, remote, e.Local.Protocol)})
 }
 
-func (c *session) tellChannel(ch *peer.Channel, state string) {
+func (c *session) tellChannel(ch *datachannel.Channel, state string) {
 	by := "us"
 	if ch.OpenedByPeer() {
 		by = "peer"
@@ -162,7 +163,7 @@ func (c *session) tellRefused(e peer.TextRefused) {
 		begins = string(all[:maxShown]) + "…"
 	}
 	say := fmt.Sprintf("%s does not get \"%s\": %v", printable(c.name), printable(begins), e.Reason)
-	if errors.Is(e.Reason, peer.ErrTooLong) {
+	if errors.Is(e.Reason, datachannel.ErrTooLong) {
 		say += "; say it in parts, or send a file"
 	}
 	c.tell(event{name: "refused", peer: c.name, alert: true, say: say,

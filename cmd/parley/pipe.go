@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/peer"
+	"parley/peer/datachannel"
 	wire "parley/signal"
 )
 
@@ -142,14 +142,14 @@ func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) er
 }
 
 // channels implements carrier.
-func (p *pipe) channels() []peer.ChannelOptions {
+func (p *pipe) channels() []datachannel.Options {
 	o := p.session.settings.channels[0]
 	if o.Label == "" {
 		o.Label = "pipe"
 	}
 	if o.Protocol == "" && !p.text {
-		o.Protocol = peer.StreamProtocol
+		o.Protocol = datachannel.StreamProtocol
 	}
-	o.Taken = true
-	return []peer.ChannelOptions{o}
+	o.Detached = true
+	return []datachannel.Options{o}
 }

@@ -14,6 +14,7 @@ import (
 
 	"parley/cmd/parley/scenario"
 	"parley/peer"
+	"parley/peer/datachannel"
 	wire "parley/signal"
 )
 
@@ -24,7 +25,7 @@ type far struct {
 
 	once    sync.Once
 	mu      sync.Mutex // protects following
-	channel *peer.Channel
+	channel *datachannel.Channel
 	asked   int
 	replies map[int]chan error // of commands without a reply
 }
@@ -48,7 +49,7 @@ func (a *attempt) cooperate() {
 		case <-a.running.Done():
 			return
 		}
-		ch, err := a.session.call.OpenChannel(a.running, peer.ChannelOptions{Label: cooperationLabel, Protocol: cooperationProtocol, Taken: true})
+		ch, err := a.session.call.OpenChannel(a.running, datachannel.Options{Label: cooperationLabel, Protocol: cooperationProtocol, Detached: true})
 		if err != nil {
 			return
 		}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/peer"
+	"parley/peer/datachannel"
 	"parley/peer/files"
 	wire "parley/signal"
 )
@@ -177,7 +177,7 @@ type incomingCall struct {
 	err error      // of the first transfer that did not go well
 }
 
-func (i *incomingCall) channels() []peer.ChannelOptions { return nil } // we do not call
+func (i *incomingCall) channels() []datachannel.Options { return nil } // we do not call
 
 func (i *incomingCall) ready() chan struct{} { return i.begun }
 
@@ -190,11 +190,11 @@ func (i *incomingCall) hasBegun() bool {
 	}
 }
 
-func (i *incomingCall) opened(ch *peer.Channel) {
+func (i *incomingCall) opened(ch *datachannel.Channel) {
 	if !ch.OpenedByPeer() || ch.Protocol() != files.Protocol {
 		return
 	}
-	ch.Take()
+	ch.Detach()
 	i.once.Do(func() { close(i.begun) })
 	t := newTransfer(i.session, "in")
 	t.into = i.into
@@ -205,7 +205,7 @@ func (i *incomingCall) opened(ch *peer.Channel) {
 }
 
 // receive takes one transfer.
-func (i *incomingCall) receive(t *transfer, ch *peer.Channel) {
+func (i *incomingCall) receive(t *transfer, ch *datachannel.Channel) {
 	offer, err := files.Receive(t.ctx, ch, i.folder, files.ReceiveOptions{
 		MaxBytes: i.maxSize, Ask: func(ctx context.Context, o *files.Offer) error { return i.ask(ctx, t, o) }, OnEvent: t.happened,
 	})

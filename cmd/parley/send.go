@@ -11,7 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/peer"
+	"parley/peer/datachannel"
 	"parley/peer/files"
 	wire "parley/signal"
 )
@@ -176,11 +176,11 @@ func (o *outgoingCall) hasMoved() bool {
 	}
 }
 
-func (o *outgoingCall) channels() []peer.ChannelOptions {
-	return []peer.ChannelOptions{{Label: "files", Protocol: files.Protocol, Taken: true}}
+func (o *outgoingCall) channels() []datachannel.Options {
+	return []datachannel.Options{{Label: "files", Protocol: files.Protocol, Detached: true}}
 }
 
-func (o *outgoingCall) opened(ch *peer.Channel) {
+func (o *outgoingCall) opened(ch *datachannel.Channel) {
 	if ch.OpenedByPeer() {
 		refuseFiles(o.session, ch)
 		return
@@ -193,7 +193,7 @@ func (o *outgoingCall) opened(ch *peer.Channel) {
 }
 
 // run sends the files by a channel.
-func (o *outgoingCall) run(ch *peer.Channel) {
+func (o *outgoingCall) run(ch *datachannel.Channel) {
 	o.offered(&o.list.Offer)
 	o.session.report.say("waiting for %s to take %s", printable(o.session.name), summary(&o.list.Offer))
 	o.ended(ch, files.Send(o.ctx, ch, o.list, files.SendOptions{OnEvent: o.happened}))

@@ -18,8 +18,8 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/media/device"
-	"parley/peer"
 	"parley/peer/capture"
+	"parley/peer/datachannel"
 	"parley/peer/netem"
 	wire "parley/signal"
 )
@@ -75,7 +75,7 @@ type settings struct {
 	identity *webrtc.Certificate // nil for a new one for each call
 	asker    *asker
 
-	channels []peer.ChannelOptions  // that a caller opens; none: one with the usual label
+	channels []datachannel.Options  // that a caller opens; none: one with the usual label
 	carry    func(*session) carrier // what uses the channels, nil for text
 
 	cooperate bool // who calls may look at the call from this end, see cooperate.go

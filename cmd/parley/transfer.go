@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"parley/peer"
+	"parley/peer/datachannel"
 	"parley/peer/files"
 )
 
@@ -91,7 +91,7 @@ func (t *transfer) happened(e files.Event) {
 }
 
 // ended sees the last words of the transfer off, and tells how it went.
-func (t *transfer) ended(ch *peer.Channel, err error) {
+func (t *transfer) ended(ch *datachannel.Channel, err error) {
 	t.seeOff(ch)
 	t.err = err
 	defer close(t.over)
@@ -123,7 +123,7 @@ func (t *transfer) ended(ch *peer.Channel, err error) {
 
 // seeOff closes the channel and waits until the other side has closed it, too:
 // then it has read everything.
-func (t *transfer) seeOff(ch *peer.Channel) {
+func (t *transfer) seeOff(ch *datachannel.Channel) {
 	if err := ch.Close(); err != nil {
 		t.session.logger.Debug("data channel not closed", "error", err)
 		return
@@ -191,11 +191,11 @@ func refusalCode(r *files.Refused) exitCode {
 }
 
 // refuseFiles says on a channel for files that nobody takes any.
-func refuseFiles(c *session, ch *peer.Channel) {
+func refuseFiles(c *session, ch *datachannel.Channel) {
 	if ch.Protocol() != files.Protocol {
 		return
 	}
-	ch.Take()
+	ch.Detach()
 	c.work.Go(func() {
 		files.Refuse(c.ctx, ch, files.CodeUnsupported, "this parley takes no files; parley receive does")
 		c.report.warn("%s wants to send files; parley receive takes them", printable(c.name))

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer"
+	"parley/peer/datachannel"
 	wire "parley/signal"
 )
 
@@ -32,7 +33,7 @@ type witness struct {
 	talk     []spoken
 	offered  string // description that was sent last
 	ufrags   map[string]bool
-	channels map[string]*peer.Channel
+	channels map[string]*datachannel.Channel
 	looked   time.Time            // at the statistics
 	moved    map[string]time.Time // when the packets of a kind were seen to grow last
 	packets  map[string]uint64
@@ -50,7 +51,7 @@ type spoken struct {
 
 func newWitness(a *alteration) *witness {
 	return &witness{alter: a, facts: map[string][]string{}, dropped: map[string]int{}, changed: make(chan struct{}), metrics: map[string]float64{},
-		ufrags: map[string]bool{}, channels: map[string]*peer.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
+		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
 }
 
 // saw notes a value of a key.
@@ -140,7 +141,7 @@ func messageFact(label string, text bool, data []byte) string {
 }
 
 // owns notes the latest channel of a label.
-func (w *witness) owns(ch *peer.Channel) {
+func (w *witness) owns(ch *datachannel.Channel) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.channels[ch.Label()] = ch

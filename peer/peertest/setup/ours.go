@@ -10,6 +10,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer"
+	"parley/peer/datachannel"
 )
 
 // message is a line between the two ends and the one who measures.
@@ -88,7 +89,7 @@ func runEnd() error {
 // make prepares a call; run starts it.
 func (e *end) make(offers bool) (run func(), err error) {
 	e.call, err = peer.New(peer.Config{
-		Caller: offers, WinsGlare: offers, Channels: []peer.ChannelOptions{{Label: "channel1"}}, Signaler: e,
+		Caller: offers, WinsGlare: offers, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: e,
 		OnEvent: func(event peer.Event) {
 			if _, ok := event.(peer.ChannelOpened); ok {
 				_ = e.say(message{Do: "open"}) // a lost line is noticed by who waits for it

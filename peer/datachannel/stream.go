@@ -1,4 +1,4 @@
-package peer
+package datachannel
 
 import (
 	"context"
@@ -8,27 +8,24 @@ import (
 	"sync"
 )
 
-// StreamProtocol is the name of the protocol of a [Stream], as the opener of
-// the channel tells it.
+// StreamProtocol is the name of the subprotocol of a [Stream], which the opener of the channel
+// gives it.
 const StreamProtocol = "parley.stream"
 
-// ErrCutOff is the reason when a stream ends without having been closed by who
-// sends it.
-var ErrCutOff = errors.New("the data were cut off: the other side left, or closed the channel, before their end")
+// errEarlyEnd is the error of a byte stream that ends without the message that ends it.
+var errEarlyEnd = fmt.Errorf("the peer left, or closed the data channel, before the end of the data: %w", io.ErrUnexpectedEOF)
 
-// streamMessage is the size of the messages that a stream is cut into, where
-// the other side takes that, in bytes. Larger ones gain nothing, and all
-// messages of one side queue behind each other.
+// streamMessage is the size of the messages that a stream is cut into, where the peer receives
+// that, in bytes. Larger ones gain nothing, and all messages of one side queue behind each other.
 const streamMessage = 64 << 10
 
-// A Stream is a reliable, ordered channel as a stream of bytes with half-close.
+// A Stream is a byte stream with half-close on a reliable, ordered channel.
 //
-// A message carries bytes, whatever its size and kind; an empty binary message
-// says that no more will come, while the other direction goes on. An empty
-// text message carries nothing: with it, who did not open the channel says that
-// it speaks this protocol. A page that knows nothing of it can take part, for
-// bytes are plain messages; what it sends ends by an empty message, or with the
-// channel. With everybody else, an end without that message is an error.
+// A message carries bytes, whatever its size and kind. An empty binary message ends one direction,
+// while the other goes on. An empty text message carries nothing: the side that did not open the
+// channel sends it to say that it speaks this protocol. A page that does not know the protocol can
+// take part, for bytes are plain messages; what it sends ends by an empty message, or with the
+// channel. With any other peer, an end without that message is an error.
 //
 // Each direction may be used by one goroutine.
 type Stream struct {
@@ -36,14 +33,14 @@ type Stream struct {
 	ctx context.Context // of the stream: its end unblocks reads and writes
 
 	rest   []byte // of the message that was read last
-	ended  bool   // the other side said so
-	strict bool   // it speaks this protocol
+	ended  bool   // the peer ended its direction
+	strict bool   // the peer speaks this protocol
 
-	writing sync.Mutex // protects following
+	writing sync.Mutex // guards the following
 	closed  bool
 }
 
-// NewStream makes a stream of a channel that was taken. It works until ctx ends.
+// NewStream returns a stream on a detached channel. It works until ctx ends.
 func NewStream(ctx context.Context, ch *Channel) (*Stream, error) {
 	s := &Stream{ch: ch, ctx: ctx}
 	if ch.OpenedByPeer() && ch.Protocol() == StreamProtocol {
@@ -53,7 +50,7 @@ func NewStream(ctx context.Context, ch *Channel) (*Stream, error) {
 	return s, nil
 }
 
-// Channel is the channel of the stream.
+// Channel returns the channel of the stream.
 func (s *Stream) Channel() *Channel { return s.ch }
 
 // next waits for more bytes: rest is not empty, or there is an error.
@@ -65,7 +62,7 @@ func (s *Stream) next() error {
 		data, text, err := s.ch.Receive(s.ctx)
 		switch {
 		case err == io.EOF && s.strict:
-			return ErrCutOff
+			return errEarlyEnd
 		case err != nil:
 			return err
 		case len(data) == 0 && text:
@@ -78,8 +75,8 @@ func (s *Stream) next() error {
 	return nil
 }
 
-// Read implements io.Reader. The error is io.EOF at the end, ErrCutOff if there
-// will be none, else that of the context.
+// Read implements io.Reader. The error is io.EOF at the end, wraps io.ErrUnexpectedEOF if the
+// channel ended before that, else it is that of the context.
 func (s *Stream) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -110,7 +107,7 @@ func (s *Stream) WriteTo(w io.Writer) (total int64, err error) {
 	}
 }
 
-// Write implements io.Writer. It waits while too much is on its way.
+// Write implements io.Writer. It waits while too much is queued.
 func (s *Stream) Write(p []byte) (total int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -143,12 +140,12 @@ func (s *Stream) ReadFrom(r io.Reader) (total int64, err error) {
 		case errors.Is(err, io.EOF):
 			return total, nil
 		case err != nil:
-			return total, fmt.Errorf("failed to read what is to be sent: %w", err)
+			return total, fmt.Errorf("failed to read the data to send: %w", err)
 		}
 	}
 }
 
-// CloseWrite says that no more will be written, once.
+// CloseWrite ends our direction, once.
 func (s *Stream) CloseWrite() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -159,8 +156,8 @@ func (s *Stream) CloseWrite() error {
 	return s.ch.Write(s.ctx, nil, false)
 }
 
-// Drain waits until the other side has closed the channel, and drops what still
-// comes. The error is that of the context.
+// Drain waits until the peer has closed the channel, and drops what still comes. The error is that
+// of the context.
 func (s *Stream) Drain() error {
 	for {
 		_, _, err := s.ch.Receive(s.ctx)
@@ -173,16 +170,15 @@ func (s *Stream) Drain() error {
 	}
 }
 
-// Finish ends a stream of which everything was read and CloseWrite was called:
-// it closes the channel and waits until the other side has closed it, too, which
-// it does once it has read everything. The error is that of the context.
+// Finish ends a stream of which everything was read and CloseWrite was called: it closes the
+// channel and waits until the peer, which has read everything by then, has closed it too. The error
+// is that of the context.
 func (s *Stream) Finish() error {
-	if err := s.ch.Close(); err != nil && !s.ch.over() {
+	if err := s.ch.Close(); err != nil && !s.ch.Closed() {
 		return fmt.Errorf("failed to close the data channel: %w", err)
 	}
 	return s.Drain()
 }
 
-// Close closes the channel. What was not sent yet goes first; what was not read
-// yet is lost.
+// Close closes the channel. What was not sent yet goes first; what was not read yet is lost.
 func (s *Stream) Close() error { return s.ch.Close() }

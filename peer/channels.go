@@ -1,0 +1,152 @@
+package peer
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"parley/peer/datachannel"
+)
+
+// Posted by the data channels of a connection.
+type (
+	channelOpened  struct{ *datachannel.Channel }
+	channelClosed  struct{ *datachannel.Channel }
+	messageArrived struct {
+		channel *datachannel.Channel
+		text    bool
+		data    []byte
+	}
+)
+
+// newData returns the data channels of a connection.
+func (c *connection) newData(cfg *Config) *datachannel.Set {
+	return datachannel.NewSet(c.pc, datachannel.Config{
+		OnOpen:  func(ch *datachannel.Channel) { c.post(channelOpened{ch}) },
+		OnClose: func(ch *datachannel.Channel) { c.post(channelClosed{ch}) },
+		OnMessage: func(ch *datachannel.Channel, text bool, data []byte) {
+			c.postData(messageArrived{ch, text, data})
+		},
+		Verified: cfg.free,
+		Logger:   cfg.Logger,
+	})
+}
+
+// channelWanted is posted by OpenChannel.
+type channelWanted struct {
+	options datachannel.Options
+	done    chan<- openResult // has room for one
+}
+
+type openResult struct {
+	channel *datachannel.Channel
+	err     error
+}
+
+// OpenChannel opens one more data channel and waits until it can be used, no longer than ctx. The
+// caller owns it: Detached is implied. Before the call is connected, it waits for that.
+func (c *Call) OpenChannel(ctx context.Context, o datachannel.Options) (*datachannel.Channel, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	o.Detached = true
+	done := make(chan openResult, 1)
+	c.box.post(channelWanted{o, done})
+	select {
+	case r := <-done:
+		return r.channel, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-c.box.done:
+		return nil, datachannel.ErrClosed
+	}
+}
+
+// want opens a channel for OpenChannel.
+func (c *Call) want(ctx context.Context, w channelWanted) error {
+	conn, err := c.dataConnection()
+	if err != nil {
+		w.done <- openResult{err: err}
+		return nil
+	}
+	if !conn.openWanted(w) {
+		return nil
+	}
+	if !c.up {
+		c.wanted = append(c.wanted, w)
+	}
+	d := conn.pc.LocalDescription()
+	if d == nil && conn != c.conns[0] || d != nil && !strings.Contains(d.SDP, "m=application") {
+		return c.negotiate(ctx, wantOffer, nil) // the first channel of the call
+	}
+	return nil
+}
+
+// dataConnection is the connection with the data channels, in a call that need
+// not have any yet.
+func (c *Call) dataConnection() (*connection, error) {
+	data := func(s Section) bool { return s.Data }
+	for _, conn := range c.conns {
+		if !c.unbundled || slices.ContainsFunc(conn.sections, data) || slices.ContainsFunc(conn.theirs, data) {
+			return conn, nil
+		}
+	}
+	conn, err := c.extend()
+	if err == nil {
+		conn.wireMid = c.freeMid("d")
+		conn.sections = []Section{{Data: true, Mid: conn.wireMid}}
+	}
+	return conn, err
+}
+
+// openWanted opens a channel for OpenChannel. It reports false if that fails.
+func (c *connection) openWanted(w channelWanted) bool {
+	err := c.data.Open(w.options, func(ch *datachannel.Channel) { w.done <- openResult{channel: ch} })
+	if err != nil {
+		w.done <- openResult{err: err}
+	}
+	return err == nil
+}
+
+// openChannels opens those of the configuration. The answerer opens only the negotiated ones.
+func (c *connection) openChannels(all []datachannel.Options, answering bool) error {
+	for _, o := range all {
+		if answering && !o.Negotiated {
+			continue
+		}
+		if err := c.data.Open(o, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drainMessages reports what the peer sent before it left.
+func (c *Call) drainMessages(ctx context.Context, messages []any) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, conn := range c.conns {
+			conn.data.Close()
+			conn.data.Wait()
+		}
+	}()
+	for over := false; ; {
+		for _, message := range messages {
+			if m, ok := message.(posted); ok {
+				if e, ok := m.event.(messageArrived); ok {
+					_, _ = c.happened(ctx, m.from, e) // never an error
+				}
+			}
+		}
+		if over {
+			return
+		}
+		select {
+		case <-done:
+			over = true
+		case <-c.box.ready:
+		}
+		messages = c.box.take()
+	}
+}
