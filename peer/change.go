@@ -44,9 +44,7 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 		case old.Kind() != new.Kind():
 			return nil, fmt.Errorf("%s cannot take the place of %s", new.Kind(), old.Kind())
 		case out.CanReplace(new):
-			err := conn.exchange(out, new)
-			out.RequestKeyFrame()
-			return nil, err
+			return nil, conn.exchange(out, new)
 		}
 		muted := out.Muted()
 		if err := conn.exchange(out, nil); err != nil {

@@ -80,3 +80,27 @@ func TestReplaceStaysMuted(t *testing.T) {
 		})
 	})
 }
+
+// TestReplaceByATrackThatCannotBeBound: a track whose codec was not negotiated does not take the place of
+// another one, which is sent on.
+func TestReplaceByATrackThatCannotBeBound(t *testing.T) {
+	heard, on := listen(t)
+	first := rawTrack(t, webrtc.MimeTypeVP8, "first")
+	a, b := pair(t, func(caller, answerer *Config) { caller.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
+	a.awaitConnected()
+	b.awaitConnected()
+	heard.hears("first")
+	second, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: "video/unknown"}, "second", "parley")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := changing(a, func(done func(error)) { a.call.ReplaceTrack(first, second, done) }); !errors.Is(err, webrtc.ErrUnsupportedCodec) {
+			t.Errorf("replaced by a track of an unknown codec: %v, want %v", err, webrtc.ErrUnsupportedCodec)
+		}
+		heard.hears("first")
+	}
+	if n := happenings(a, func(TrackRefused) bool { return true }); n > 0 {
+		t.Errorf("TrackRefused came %d times for a change that reports its error itself", n)
+	}
+}

@@ -19,23 +19,26 @@ type boundContext struct {
 }
 
 // WriteStream implements webrtc.TrackLocalContext.
-func (b boundContext) WriteStream() webrtc.TrackLocalWriter {
-	return rtpWriter{b.TrackLocalContext.WriteStream(), b.track, b.CodecParameters(), b.track.headerExtensions(b.TrackLocalContext)}
+func (b *boundContext) WriteStream() webrtc.TrackLocalWriter {
+	return rtpWriter{b.TrackLocalContext.WriteStream(), b, b.CodecParameters(), b.track.headerExtensions(b.TrackLocalContext)}
 }
 
 // rtpWriter writes the packets of a local track to the RTP stream of its Track, or drops them.
 type rtpWriter struct {
 	webrtc.TrackLocalWriter
-	track      *Track
+	bound      *boundContext
 	codecs     []webrtc.RTPCodecParameters
 	extensions []headerExtension
 }
 
 // WriteRTP implements webrtc.TrackLocalWriter. A packet that is dropped counts as written.
 func (w rtpWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
-	t := w.track
+	t := w.bound.track
 	t.writing.Lock()
 	defer t.writing.Unlock()
+	if t.writer != w.bound {
+		return len(payload), nil // of a local track that was replaced
+	}
 	codec := w.codec(header.PayloadType)
 	muted, video := t.muted.Load(), t.kind == webrtc.RTPCodecTypeVideo
 	suppressed := t.Suppressed() || muted && video
@@ -62,13 +65,13 @@ func (w rtpWriter) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
 }
 
 // Full implements track.CongestionReporter.
-func (w rtpWriter) Full() bool { return w.track.cfg.Full() }
+func (w rtpWriter) Full() bool { return w.bound.track.cfg.Full() }
 
 // Write implements webrtc.TrackLocalWriter.
 func (w rtpWriter) Write(packet []byte) (int, error) {
 	var p rtp.Packet
 	if err := p.Unmarshal(packet); err != nil {
-		return 0, fmt.Errorf("invalid RTP packet from the %s track: %w", w.track.kind, err)
+		return 0, fmt.Errorf("invalid RTP packet from the %s track: %w", w.bound.track.kind, err)
 	}
 	return w.WriteRTP(&p.Header, p.Payload)
 }

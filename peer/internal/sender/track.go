@@ -3,6 +3,7 @@ package sender
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,11 +43,12 @@ type Track struct {
 	mu    sync.Mutex               // guards what follows
 	local webrtc.TrackLocal        // nil for none
 	ctx   webrtc.TrackLocalContext // nil while not bound
-	bound bool                     // local is bound to ctx
+	bound *boundContext            // what local is bound to, nil for nothing
 	ssrc  uint32                   // of the latest binding, with its codec; 0 before
 	codec webrtc.RTPCodecParameters
 
-	writing sync.Mutex // guards what follows; mu may be held, and is not taken
+	writing sync.Mutex    // guards what follows; mu may be held, and is not taken
+	writer  *boundContext // whose packets are sent, nil for nobody's
 	munger  rtpMunger
 	gate    keyFrameGate
 }
@@ -156,10 +158,14 @@ func (t *Track) RequestKeyFrame() {
 func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ctx, t.ssrc = ctx, uint32(ctx.SSRC())
+	t.ctx, t.ssrc, t.bound = ctx, uint32(ctx.SSRC()), nil
 	if t.local != nil {
-		if codec, err := t.attach(t.local); err == nil {
+		codec, err := t.bindLocal(t.local, false)
+		if err == nil {
 			return codec, nil
+		}
+		if t.first() {
+			t.cfg.OnBound(t.given(t.local), codec, err)
 		}
 	}
 	if codecs := ctx.CodecParameters(); len(codecs) > 0 {
@@ -168,38 +174,65 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
 }
 
-// attach binds a local track and reports how that went. It is called with mu held.
-func (t *Track) attach(local webrtc.TrackLocal) (webrtc.RTPCodecParameters, error) {
-	codec, err := local.Bind(boundContext{t.ctx, t})
-	if err != nil {
-		err = fmt.Errorf("it takes none of our codecs: %w", err)
-		if t.first() {
-			t.cfg.OnBound(t.given(local), codec, err)
-		}
-		return codec, err
+// bindLocal binds a local track to ctx, which sends its packets and no longer those of the track that was
+// bound before. If it fails, that one goes on. replaced is set for another track than the one whose
+// packets came last. It is called with mu held.
+func (t *Track) bindLocal(local webrtc.TrackLocal, replaced bool) (webrtc.RTPCodecParameters, error) {
+	old, bound := t.bound, &boundContext{t.ctx, t}
+	if old == nil {
+		t.setWriter(bound, replaced) // the first packet may come before Bind returns
 	}
-	t.bound, t.codec = true, codec
+	codec, err := local.Bind(bound)
+	if err != nil {
+		if old == nil {
+			t.setWriter(nil, replaced)
+		}
+		return codec, fmt.Errorf("cannot send the %s track %q, negotiated are %s: %w",
+			t.kind, local.ID(), mimeTypes(t.ctx.CodecParameters()), err)
+	}
+	if old != nil {
+		t.setWriter(bound, replaced)
+	}
+	t.bound, t.codec = bound, codec
 	if !t.paused.Load() && t.first() {
 		t.cfg.OnBound(t.given(local), codec, nil)
 	}
 	return codec, nil
 }
 
+// mimeTypes returns the codecs without those for retransmission.
+func mimeTypes(codecs []webrtc.RTPCodecParameters) string {
+	var all []string
+	for _, c := range codecs {
+		if c.MimeType != webrtc.MimeTypeRTX && !slices.Contains(all, c.MimeType) {
+			all = append(all, c.MimeType)
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// setWriter sets whose packets are sent, nil for nobody's, and whether they follow those of another track.
+func (t *Track) setWriter(bound *boundContext, replaced bool) {
+	t.writing.Lock()
+	defer t.writing.Unlock()
+	t.writer = bound
+	if replaced {
+		t.munger.sourceChanged()
+		t.gate.close()
+	}
+}
+
 // Unbind implements webrtc.TrackLocal.
 func (t *Track) Unbind(webrtc.TrackLocalContext) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	err := t.detach()
-	t.ctx = nil
-	return err
-}
-
-func (t *Track) detach() error {
-	if !t.bound {
+	bound := t.bound
+	t.ctx, t.bound = nil, nil
+	t.setWriter(nil, false)
+	if bound == nil {
 		return nil
 	}
-	t.bound = false
-	return t.local.Unbind(boundContext{t.ctx, t})
+	return t.local.Unbind(bound)
 }
 
 // CanReplace reports whether a local track, or none, can take the place of the present one without a
@@ -220,33 +253,47 @@ func (t *Track) CanReplace(local webrtc.TrackLocal) bool {
 	return !ok || strings.EqualFold(r.Codec(), t.codec.MimeType)
 }
 
-// Replace sends a local track in place of the present one; nil sends none.
+// Replace sends a local track in place of the present one, and asks it for a key frame; nil sends none.
+// If the new one cannot be bound, the present one is sent on. A simulcast track can be removed and put
+// back, but not replaced by another one.
 func (t *Track) Replace(local webrtc.TrackLocal) error {
-	if local == nil && t.simulcast != nil {
-		for _, e := range t.simulcast.encodings {
-			if err := e.replace(nil); err != nil {
-				return err
-			}
+	locals := []webrtc.TrackLocal{local}
+	if t.simulcast != nil {
+		if locals = layersOf(local); local != nil && local != t.simulcast.source {
+			return fmt.Errorf("cannot replace the simulcast track %q without a negotiation", t.id)
 		}
-		return nil
 	}
-	return t.replace(local)
+	for i, e := range t.Encodings() {
+		var l webrtc.TrackLocal
+		if i < len(locals) {
+			l = locals[i]
+		}
+		if err := e.replace(l); err != nil {
+			return err
+		}
+		e.RequestKeyFrame()
+	}
+	return nil
 }
 
 func (t *Track) replace(local webrtc.TrackLocal) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.detach(); err != nil {
-		return err
-	}
-	t.writing.Lock()
-	t.munger.sourceChanged()
-	t.gate.close()
-	t.writing.Unlock()
-	t.local = local
-	if local == nil || t.ctx == nil {
+	old, bound := t.local, t.bound
+	if bound != nil && old == local {
 		return nil
 	}
-	_, err := t.attach(local)
-	return err
+	if local != nil && t.ctx != nil {
+		if _, err := t.bindLocal(local, true); err != nil {
+			return err
+		}
+	} else {
+		t.bound = nil
+		t.setWriter(nil, true)
+	}
+	t.local = local
+	if bound != nil {
+		_ = old.Unbind(bound) // it is sent no longer in any case
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"errors"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -139,5 +140,125 @@ func TestReportLoss(t *testing.T) {
 	out.reportLoss([]rtcp.ReceptionReport{{SSRC: 8, FractionLost: 255}, {SSRC: 7, FractionLost: 64}})
 	if !slices.Equal(local.losses, []float64{0.25}) {
 		t.Errorf("loss: got %v, want 0.25", local.losses)
+	}
+}
+
+// TestReplace: packets of the track that was replaced are not sent, and those of the new one begin with a key frame.
+func TestReplace(t *testing.T) {
+	b, s := &bindings{}, newStream()
+	first, second := newLocalTrack(t, webrtc.MimeTypeVP8), newLocalTrack(t, webrtc.MimeTypeVP8)
+	out := New(first, "video", b.config())
+	if _, err := out.Bind(s); err != nil {
+		t.Fatal(err)
+	}
+	first.write(t, 1, keyFrame+"first")
+	for range 2 { // by itself as well
+		if err := out.Replace(second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first.write(t, 2, keyFrame+"first")
+	second.write(t, 700, deltaFrame)
+	second.write(t, 701, keyFrame+"second")
+	s.expect(t, keyFrame+"first", keyFrame+"second")
+	if second.keyFrames == 0 {
+		t.Error("the new track was not asked for a key frame")
+	}
+	if err := out.Replace(nil); err != nil || out.Local() != nil {
+		t.Errorf("removed: got %v and error %v", out.Local(), err)
+	}
+	second.write(t, 702, keyFrame)
+	if err := out.Unbind(s); err != nil {
+		t.Error(err)
+	}
+	s.expect(t, keyFrame+"first", keyFrame+"second")
+}
+
+// TestReplaceFails: a track that cannot be bound changes nothing, also where nothing is bound.
+func TestReplaceFails(t *testing.T) {
+	b, s := &bindings{}, newStream()
+	first, other := newLocalTrack(t, webrtc.MimeTypeVP8), newLocalTrack(t, webrtc.MimeTypeH264)
+	out := New(first, "video", b.config())
+	if _, err := out.Bind(s); err != nil {
+		t.Fatal(err)
+	}
+	first.write(t, 1, keyFrame)
+	if err := out.Replace(other); !errors.Is(err, webrtc.ErrUnsupportedCodec) {
+		t.Errorf("replaced by H264: got error %v, want %v", err, webrtc.ErrUnsupportedCodec)
+	}
+	if out.Local() != webrtc.TrackLocal(first) {
+		t.Errorf("sent: got %v, want the first track", out.Local())
+	}
+	first.write(t, 2, deltaFrame)
+	s.expect(t, keyFrame, deltaFrame)
+	if err := out.Replace(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Replace(other); err == nil || out.Local() != nil {
+		t.Errorf("replaced nothing by H264: got %v and error %v", out.Local(), err)
+	}
+	if err := out.Replace(first); err != nil {
+		t.Fatal(err)
+	}
+	first.write(t, 3, keyFrame)
+	s.expect(t, keyFrame, deltaFrame, keyFrame)
+	for i, err := range b.errs {
+		if err != nil || b.tracks[i] != webrtc.TrackLocal(first) {
+			t.Errorf("OnBound got %v and error %v", b.tracks[i], err)
+		}
+	}
+}
+
+// TestBindFails: a track whose codec was not negotiated is reported, and does not fail the negotiation.
+func TestBindFails(t *testing.T) {
+	b := &bindings{}
+	out := New(newLocalTrack(t, webrtc.MimeTypeH264), "video", b.config())
+	if codec, err := out.Bind(newStream()); err != nil || codec.MimeType != webrtc.MimeTypeVP8 {
+		t.Errorf("bound: got %s and error %v, want VP8", codec.MimeType, err)
+	}
+	if len(b.errs) != 1 || !errors.Is(b.errs[0], webrtc.ErrUnsupportedCodec) {
+		t.Errorf("OnBound: got %v, want %v", b.errs, webrtc.ErrUnsupportedCodec)
+	}
+	if err := out.Unbind(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// simulcastTrack has two layers.
+type simulcastTrack struct {
+	*localTrack
+	layers []webrtc.TrackLocal
+}
+
+func (s *simulcastTrack) Layers() []webrtc.TrackLocal { return s.layers }
+
+// TestSimulcastIsPutBack: all layers of a simulcast track that was removed are sent when it is put back.
+func TestSimulcastIsPutBack(t *testing.T) {
+	low, high := newLocalTrack(t, webrtc.MimeTypeVP8, "low"), newLocalTrack(t, webrtc.MimeTypeVP8, "high")
+	source := &simulcastTrack{newLocalTrack(t, webrtc.MimeTypeVP8), []webrtc.TrackLocal{low, high}}
+	b := &bindings{}
+	out := New(source, "video", b.config())
+	var streams []*stream
+	for _, e := range out.Encodings() {
+		s := newStream()
+		streams = append(streams, s)
+		if _, err := e.Bind(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := out.Replace(nil); err != nil || out.Local() != nil {
+		t.Fatalf("removed: got %v and error %v", out.Local(), err)
+	}
+	low.write(t, 1, keyFrame)
+	high.write(t, 1, keyFrame)
+	if err := out.Replace(source); err != nil || out.Local() != webrtc.TrackLocal(source) {
+		t.Fatalf("put back: got %v and error %v", out.Local(), err)
+	}
+	low.write(t, 2, keyFrame+"low")
+	high.write(t, 2, keyFrame+"high")
+	streams[0].expect(t, keyFrame+"low")
+	streams[1].expect(t, keyFrame+"high")
+	if err := out.Replace(low); err == nil {
+		t.Error("a simulcast track was replaced by one without layers")
 	}
 }
