@@ -16,6 +16,7 @@ import (
 	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/interceptors/rtpstats"
+	"parley/peer/internal/jsep"
 )
 
 // BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
@@ -72,12 +73,31 @@ func newAPI(c *Config, n *icenet.Net, logs *pionLog, recorder *rtpstats.Recorder
 }
 
 // nameSound lets Pion tell streams of sound apart by what it tells layers of a
-// picture apart by, see undeclared.go.
+// picture apart by, see jsep.Synthetic.
 func nameSound(engine *webrtc.MediaEngine) (err error) {
-	for _, uri := range namedBy() {
+	for _, uri := range jsep.StreamExtensions() {
 		err = errors.Join(err, engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio))
 	}
 	return err
+}
+
+// numberExtensions makes Pion number header extensions as they are already: it
+// does so in the order in which it hears of them. What has no kind is not offered.
+func (c *Config) numberExtensions(engine *webrtc.MediaEngine) error {
+	last := 0
+	for id := range c.extensions {
+		last = max(last, id)
+	}
+	for id := 1; id <= last; id++ {
+		uri := c.extensions[id]
+		if uri == "" {
+			uri = fmt.Sprint("nobody's ", id)
+		}
+		if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, 0); err != nil {
+			return fmt.Errorf("failed to number header extensions: %w", err)
+		}
+	}
+	return nil
 }
 
 func newSettings(c *Config, n *icenet.Net, logs *pionLog) (webrtc.SettingEngine, error) {

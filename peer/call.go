@@ -11,6 +11,7 @@ import (
 
 	"parley/peer/datachannel"
 	"parley/peer/internal/icenet"
+	"parley/peer/internal/jsep"
 )
 
 // End is how a call ended without an error.
@@ -29,7 +30,7 @@ type Call struct {
 	box *mailbox
 
 	mu       sync.Mutex             // protects following
-	remote   *identity              // of the description that is applied
+	remote   *jsep.Identity         // of the description that is applied
 	live     []*connection          // conns, for Stats
 	final    Stats                  // once live are closed
 	channels []*datachannel.Channel // that opened
@@ -38,16 +39,15 @@ type Call struct {
 
 	// The rest belongs to the goroutine of Run.
 	conns     []*connection // one, but for descriptions without BUNDLE
-	slots     []slot        // of the sections, once a description was taken
-	unbundled bool          // what is new gets a connection of its own, see slots.go
-	session   session       // in descriptions of several connections
-	made      int           // connections so far
+	layout    jsep.Layout[*connection]
+	current   *jsep.Description // of the other side, in force
+	made      int               // connections so far
 	state     negotiation
 	text      textChannels
 	wanted    []channelWanted            // before the call was up: a new connection opens them anew
 	offered   time.Time                  // when the first offer was sent or came in
 	code      string                     // to verify the other side by
-	certified string                     // lines of a description with the certificates that are in it
+	certified []string                   // the fingerprints that are in it
 	heard     bool                       // a description of the other side came: it is there
 	was       webrtc.PeerConnectionState // the state that was told last
 	up        bool                       // it was connected once
@@ -134,10 +134,10 @@ func (c *Call) SignalingBack() { c.box.post(signalingBack{}) }
 // Continues tells if an offer belongs to the connection of this call: a
 // renegotiation, and not a new call of the same user, say of a page that was
 // loaded anew. It is true while there is no description to compare with.
-func (c *Call) Continues(d *Description) bool {
+func (c *Call) Continues(d *jsep.Description) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.remote == nil || d.identity.continues(*c.remote)
+	return c.remote == nil || d.Identity.Continues(*c.remote)
 }
 
 // Run makes the call and returns when it is over, with everything that belongs
@@ -230,7 +230,7 @@ func (c *Call) WithParley() bool { return c.state.parley }
 // connect makes one more connection.
 func (c *Call) connect() (*connection, error) {
 	cfg := c.cfg
-	cfg.extensions = c.extensionIDs()
+	cfg.extensions = c.layout.HeaderExtensions()
 	conn, err := newConnection(&cfg, c.box)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"parley/peer/internal/jsep"
+
 	"github.com/pion/webrtc/v4"
 	"github.com/pion/webrtc/v4/pkg/media"
 
@@ -271,7 +273,7 @@ func TestAnOfferThatCameFirstIsAnswered(t *testing.T) {
 			}
 			a = newSide(t, "alice", config(&b, func(kind, s string) (string, bool) {
 				if foreign {
-					s = strings.Replace(s, "s="+sessionName+"\r\n", "s=-\r\n", 1)
+					s = strings.Replace(s, "s="+jsep.OfferName+"\r\n", "s=-\r\n", 1)
 				}
 				if kind == "candidate" {
 					select {
@@ -339,7 +341,7 @@ func TestABadDescriptionInACallChangesNothing(t *testing.T) {
 	a, b := pair(t, nil)
 	a.awaitConnected()
 	b.awaitConnected()
-	for _, sdp := range []string{"", "v=0", strings.Repeat("a", maxDescription+1)} {
+	for _, sdp := range []string{"", "v=0", strings.Repeat("a", jsep.MaxDescription+1)} {
 		b.call.DeliverOffer(sdp)
 	}
 	await(b, func(Warned) bool { return true })

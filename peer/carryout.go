@@ -8,26 +8,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/internal/icenet"
+	"parley/peer/internal/jsep"
 )
 
 // description takes an offer or answer. What is wrong with it ends a call that
 // has not begun; in a call that is up it changes nothing.
 func (c *Call) description(ctx context.Context, text string, offer bool) error {
 	c.heard = true
-	d, err := Describe(text)
-	if err == nil && d.wish != nil {
+	d, err := jsep.Parse(text)
+	if err == nil && d.OfferRequest != nil {
 		if !c.heeds(d) {
 			return nil
 		}
 		err = c.grant(d)
 	}
-	bare := err == nil && d.refusal != "" && len(d.Sections) == 0
+	bare := err == nil && d.IsRejection()
 	switch {
 	case bare && offer:
-		err = errors.New("it refuses an offer, and is one")
+		err = errors.New("invalid offer: contains a rejection attribute")
 	case bare:
 		err = c.bareRefused(ctx, d)
 	case err == nil && !offer && c.splits(d):
@@ -55,15 +57,15 @@ func (c *Call) description(ctx context.Context, text string, offer bool) error {
 	return err
 }
 
-func eventOf(d *Description, offer bool) negotiationEvent {
+func eventOf(d *jsep.Description, offer bool) negotiationEvent {
 	switch {
-	case d.wish != nil:
+	case d.OfferRequest != nil:
 		return theirWish
 	case offer && d.Parley:
 		return parleyOffer
 	case offer:
 		return foreignOffer
-	case d.answers:
+	case d.ParleyAnswer:
 		return parleyAnswer
 	default:
 		return foreignAnswer
@@ -71,7 +73,7 @@ func eventOf(d *Description, offer bool) negotiationEvent {
 }
 
 // negotiate asks the negotiation what to do, and does it.
-func (c *Call) negotiate(ctx context.Context, e negotiationEvent, d *Description) error {
+func (c *Call) negotiate(ctx context.Context, e negotiationEvent, d *jsep.Description) error {
 	next, actions := c.state.next(e)
 	c.state = next
 	for _, a := range actions {
@@ -129,7 +131,7 @@ func (c *Call) makeOffer(ctx context.Context) error {
 
 // sayOffer sends an offer of all connections.
 func (c *Call) sayOffer(ctx context.Context) error {
-	text, err := c.together(func(conn *connection) (string, error) {
+	text, err := c.together(func(conn *connection) (*sdp.SessionDescription, error) {
 		return conn.offer(&c.cfg, c.restart && conn.remoteSet)
 	})
 	c.restart = false
@@ -168,29 +170,29 @@ func (c *Call) openChannels(conn *connection, answering bool) error {
 }
 
 // acceptable tells what is wrong with a description, before it changes anything.
-func (c *Call) acceptable(d *Description, answer bool) error {
-	if err := c.arrange(d, answer); err != nil {
-		return err
+func (c *Call) acceptable(d *jsep.Description, answer bool) ([]part, error) {
+	parts, err := c.arrange(d, answer)
+	if err == nil {
+		err = c.verify(d, parts)
 	}
-	if err := c.verify(d); err != nil {
-		return err
-	}
-	return c.rehearse(d)
+	return parts, err
 }
 
-func (c *Call) takeAnswer(d *Description) error {
-	if setupOf(d.text) == "actpass" {
+func (c *Call) takeAnswer(d *jsep.Description) error {
+	if d.Setup == "actpass" {
 		return errors.New("its answer leaves the DTLS role open (a=setup:actpass), as only an offer may")
 	}
-	if err := c.acceptable(d, true); err != nil {
+	parts, err := c.acceptable(d, true)
+	if err != nil {
 		return err
 	}
-	if err := c.takeParts(d); err != nil {
+	parts = c.retire(parts)
+	if err := c.takeParts(parts); err != nil {
 		return &Error{Negotiation, err}
 	}
 	c.muteAgain()
-	c.know(d)
-	if d.refusal != "" {
+	c.know(d, parts)
+	if d.Rejection != "" {
 		c.refused(d)
 		return nil
 	}
@@ -199,13 +201,12 @@ func (c *Call) takeAnswer(d *Description) error {
 }
 
 // takeParts applies the answer to an offer of several connections, or of one.
-func (c *Call) takeParts(d *Description) error {
-	c.retire(d)
-	for _, part := range d.parts {
-		if part.conn == nil {
+func (c *Call) takeParts(parts []part) error {
+	for _, p := range parts {
+		if p.Transport == nil {
 			return errors.New("its answer has a section that is not in our offer")
 		}
-		if err := part.conn.takeAnswer(&c.cfg, part); err != nil {
+		if err := p.Transport.takeAnswer(&c.cfg, p.Description); err != nil {
 			return err
 		}
 	}
@@ -213,12 +214,13 @@ func (c *Call) takeParts(d *Description) error {
 }
 
 // takeOffer answers an offer, with one connection for each of its transports.
-func (c *Call) takeOffer(ctx context.Context, d *Description) error {
-	if err := c.acceptable(d, false); err != nil {
+func (c *Call) takeOffer(ctx context.Context, d *jsep.Description) error {
+	parts, err := c.acceptable(d, false)
+	if err != nil {
 		return err
 	}
-	if d.untaken != "" {
-		c.cfg.OnEvent(Warned{"the other side could not take our answer: " + d.untaken})
+	if d.AnswerRejection != "" {
+		c.cfg.OnEvent(Warned{"the other side could not take our answer: " + d.AnswerRejection})
 	}
 	c.begin()
 	if !c.conns[0].remoteSet {
@@ -226,18 +228,18 @@ func (c *Call) takeOffer(ctx context.Context, d *Description) error {
 			return err
 		}
 	}
-	c.retire(d)
+	parts = c.retire(parts)
 	tracks := c.cfg.Tracks
 	if c.conns[0].remoteSet {
 		tracks = nil // they have their places
 	}
-	for _, part := range d.parts {
-		if part.conn == nil {
-			if err := c.joins(part); err != nil {
+	for i := range parts {
+		if parts[i].Transport == nil {
+			if err := c.joins(&parts[i]); err != nil {
 				return err
 			}
 		}
-		left, err := part.conn.takeOffer(&c.cfg, part, tracks)
+		left, err := parts[i].Transport.takeOffer(&c.cfg, parts[i].Description, tracks)
 		if err != nil {
 			return &Error{Negotiation, err}
 		}
@@ -247,7 +249,7 @@ func (c *Call) takeOffer(ctx context.Context, d *Description) error {
 	for _, t := range tracks {
 		c.cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its offer has no place for %s", t.Kind())})
 	}
-	c.know(d)
+	c.know(d, parts)
 	c.wishesICE = false
 	if len(c.conns[0].homeless()) == 0 { // else the offer had no room yet
 		c.underWay, c.asked = append(c.underWay, c.asked...), nil
@@ -262,12 +264,13 @@ func (c *Call) sendAnswer(ctx context.Context) error {
 	if slices.ContainsFunc(c.conns, func(conn *connection) bool { return conn.answerHeld }) {
 		return nil
 	}
-	text, err := c.together(func(conn *connection) (string, error) {
+	text, err := c.together(func(conn *connection) (*sdp.SessionDescription, error) {
 		if conn.offered == nil {
-			return "", nil
+			return nil, nil
 		}
-		text := conn.meant(rejecting(conn.offered.answering(conn.pc.LocalDescription().SDP), conn.offered.sdp))
-		return marked(text, answerName, conn.setup), nil
+		o := conn.meant()
+		o.Offer, o.SessionName, o.Setup = conn.offered, jsep.AnswerName, conn.setup
+		return jsep.ToWire(conn.pc.LocalDescription().SDP, o)
 	})
 	if err != nil {
 		return &Error{Negotiation, err}
@@ -292,7 +295,7 @@ func (c *Call) startOver() error {
 		return err
 	}
 	c.text = textChannels{waiting: c.text.waiting}
-	c.slots, c.unbundled = nil, false
+	c.layout.Reset()
 	c.replace([]*connection{conn})
 	for _, w := range c.wanted {
 		conn.openWanted(w)
@@ -316,14 +319,15 @@ func (c *Call) replace(conns []*connection) {
 
 // know notes which connection of the other side this call is with, and adds the
 // candidates that came before its description.
-func (c *Call) know(d *Description) {
+func (c *Call) know(d *jsep.Description, parts []part) {
 	c.again = 0
 	c.mu.Lock()
-	c.remote = &d.identity
+	c.remote = &d.Identity
 	c.mu.Unlock()
-	c.lay(d)
-	for _, part := range d.parts {
-		part.conn.progress.described(part)
+	c.current = d
+	c.layout.Record(d, parts)
+	for _, p := range parts {
+		p.Transport.progress.described(p.Description)
 	}
 	early := c.early
 	c.early = nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/jsep"
 )
 
 // Changes of a call that is up. Each is told by done, nil for nobody, once it
@@ -310,7 +312,7 @@ func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error
 
 // isClosed tells if the other side has closed a section (port 0), for good.
 func (c *connection) isClosed(mid string) bool {
-	return slices.ContainsFunc(c.theirs, func(s Section) bool { return s.Mid == mid && s.Rejected })
+	return slices.ContainsFunc(c.theirs, func(s jsep.Section) bool { return s.Mid == mid && s.Rejected })
 }
 
 // vacated is the place of a track that was removed and into which this one fits;
@@ -328,7 +330,7 @@ func (c *connection) vacated(t webrtc.TrackLocal) *outStream {
 
 // rehouse moves the tracks that wait for a section of their own into those of an
 // offer that have room for them after all.
-func (c *connection) rehouse(d *Description) error {
+func (c *connection) rehouse(d *jsep.Description) error {
 	sent, _ := c.streams.all(c.pc)
 	for _, out := range sent {
 		t := out.Local()
@@ -347,10 +349,10 @@ func (c *connection) rehouse(d *Description) error {
 
 // hasRoom tells if the other side would take a kind in a section that we do not
 // use.
-func (c *connection) hasRoom(kind webrtc.RTPCodecType, theirs []Section) bool {
+func (c *connection) hasRoom(kind webrtc.RTPCodecType, theirs []jsep.Section) bool {
 	takes := map[string]bool{}
 	for _, s := range theirs {
-		takes[s.Mid] = !s.Rejected && s.Takes()
+		takes[s.Mid] = !s.Rejected && s.Receives()
 	}
 	for _, t := range c.pc.GetTransceivers() {
 		if t.Kind() == kind && t.Sender() == nil && takes[t.Mid()] {
@@ -392,50 +394,20 @@ func (c *connection) exchange(out *outStream, t webrtc.TrackLocal) error {
 	return nil
 }
 
-// meant is our description with the directions that we mean: Pion's, less what
-// was removed or paused, or is on hold. Pion keeps its own, because it would stop a
-// transceiver for good (pion/webrtc#2226).
-func (c *connection) meant(text string) string {
-	empty, gone := map[string]bool{}, map[string]bool{}
-	text = c.plain(text)
+// meant is our description as we mean it: Pion's, less what was removed or paused, or is on hold.
+func (c *connection) meant() jsep.WireOptions {
+	o := jsep.WireOptions{
+		OnHold: c.onHold, DataMid: c.wireMid, Synthetic: &c.synthetic,
+		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
+	}
 	for _, t := range c.pc.GetTransceivers() {
-		if out := c.localTrackOf(t); out != nil && (out.Local() == nil || out.SourcePaused()) {
-			empty[t.Mid()], gone[t.Mid()] = true, out.Local() == nil
+		if t.Mid() == "" {
+			continue
 		}
+		out := c.localTrackOf(t)
+		o.Hidden[t.Mid()] = c.phantom(t)
+		o.Removed[t.Mid()] = out != nil && out.Local() == nil
+		o.Paused[t.Mid()] = out != nil && out.SourcePaused()
 	}
-	sections := strings.Split(text, "\r\nm=")
-	for i := 1; i < len(sections); i++ {
-		_, mid, _ := strings.Cut(sections[i], "\r\na=mid:")
-		mid, _, _ = strings.Cut(mid, "\r\n")
-		if gone[mid] {
-			sections[i] = withoutTrack(sections[i], mid)
-		}
-		for _, d := range directions() {
-			old := "\r\na=" + d.String()
-			if !strings.Contains(sections[i]+"\r\n", old+"\r\n") {
-				continue
-			}
-			left := Section{Direction: webrtc.RTPTransceiverDirectionSendrecv}
-			if c.onHold {
-				left.Direction = webrtc.RTPTransceiverDirectionInactive
-			} else if empty[mid] {
-				left.Direction = webrtc.RTPTransceiverDirectionSendonly // theirs: we only take
-			}
-			sections[i] = strings.Replace(sections[i], old, "\r\na="+narrowed(d, left).String(), 1)
-			break
-		}
-	}
-	return strings.Join(sections, "\r\nm=")
-}
-
-// withoutTrack is a section of ours that says nothing of a track: the one that
-// was there may be in another section by now, and Chromium takes no description
-// with the same msid twice. The SSRC stays known: without it Chromium shows nothing
-// of what comes by it later. Several sizes get a name that no track has, because
-// Pion does not survive the receiver that it makes of them without one.
-func withoutTrack(section, mid string) string {
-	lines := slices.DeleteFunc(strings.Split(section, "\r\n"), func(line string) bool {
-		return strings.HasPrefix(line, "a=msid:") || strings.HasPrefix(line, "a=ssrc:") && !strings.Contains(line, " cname:")
-	})
-	return strings.Join(slices.Insert(lines, 1, "a=msid:- "+mid), "\r\n") // "-" is no stream (RFC 8830 §2)
+	return o
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"parley/peer/datachannel"
+	"parley/peer/internal/jsep"
 )
 
 // Posted by the data channels of a connection.
@@ -85,9 +86,9 @@ func (c *Call) want(ctx context.Context, w channelWanted) error {
 // dataConnection is the connection with the data channels, in a call that need
 // not have any yet.
 func (c *Call) dataConnection() (*connection, error) {
-	data := func(s Section) bool { return s.Data }
+	data := func(s jsep.Section) bool { return s.Data }
 	for _, conn := range c.conns {
-		if !c.unbundled || slices.ContainsFunc(conn.sections, data) || slices.ContainsFunc(conn.theirs, data) {
+		if !c.layout.Unbundled || slices.ContainsFunc(conn.sections, data) || slices.ContainsFunc(conn.theirs, data) {
 			return conn, nil
 		}
 	}

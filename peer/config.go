@@ -212,7 +212,7 @@ func (c *Config) identify() error {
 	if block, _ := pem.Decode([]byte(text)); block != nil {
 		c.der = block.Bytes
 	}
-	c.fingerprint = fmt.Sprintf("a=fingerprint:%s %s", prints[0].Algorithm, prints[0].Value)
+	c.fingerprint = prints[0].Algorithm + " " + prints[0].Value
 	return nil
 }
 

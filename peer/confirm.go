@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"parley/peer/internal/jsep"
 )
 
 var errOtherCertificate = errors.New("its certificate is not the one that this call began with")
@@ -25,20 +27,20 @@ func (c *Call) Decline() { c.box.post(declined{}) }
 
 // verify computes the verification code of a description before anything of it
 // is applied: a call with the wrong one never connects.
-func (c *Call) verify(d *Description) error {
-	theirs := d.text
-	if c.unbundled {
-		known, err := c.certify(d)
+func (c *Call) verify(d *jsep.Description, parts []part) error {
+	theirs := d.Fingerprints()
+	if c.layout.Unbundled {
+		known, err := c.certify(d, parts)
 		if known || err != nil {
 			return err
 		}
-		theirs += "\n" + c.certified // by which the rest of the call goes on
+		theirs = append(theirs, c.certified...) // by which the rest of the call goes on
 	}
-	code := verificationCode(c.cfg.fingerprint, theirs)
+	code := jsep.VerificationCode([]string{c.cfg.fingerprint}, theirs)
 	switch {
 	case code == c.code:
 		return nil
-	case c.unbundled:
+	case c.layout.Unbundled:
 	case c.code != "" && c.conns[0].remoteSet:
 		// Pion would keep to the old certificate without a word, and so does
 		// DTLS: RFC 8842 §5.5 wants a new association for that.
@@ -47,7 +49,7 @@ func (c *Call) verify(d *Description) error {
 		return &Error{Verification, fmt.Errorf("the verification code is %s, which is not the one expected; "+
 			"either the other side uses another key, or somebody sits in between", code)}
 	}
-	c.code, c.certified = code, "a=fingerprint:"+strings.ReplaceAll(fingerprints(theirs), ",", "\na=fingerprint:")
+	c.code, c.certified = code, theirs
 	c.cfg.OnEvent(CodeKnown{code, c.cfg.Code != ""})
 	return nil
 }
@@ -55,19 +57,18 @@ func (c *Call) verify(d *Description) error {
 // certify tells if all certificates of a later description of several transports
 // are known. webrtcbin has one for each transport; a new one may come with a new
 // transport, unless somebody relies on the code that was.
-func (c *Call) certify(d *Description) (known bool, err error) {
-	have := strings.Split(fingerprints(c.certified), ",")
-	stranger := func(text string) bool {
-		return slices.ContainsFunc(strings.Split(fingerprints(text), ","), func(f string) bool { return f != "" && !slices.Contains(have, f) })
+func (c *Call) certify(d *jsep.Description, parts []part) (known bool, err error) {
+	stranger := func(d *jsep.Description) bool {
+		return slices.ContainsFunc(d.Fingerprints(), func(f string) bool { return !slices.Contains(c.certified, f) })
 	}
-	if !stranger(d.text) {
+	if !stranger(d) {
 		return true, nil
 	}
-	for _, part := range d.parts {
+	for _, part := range parts {
 		switch {
-		case part.conn != nil && part.conn.remoteSet && stranger(part.sdp):
+		case part.Transport != nil && part.Transport.remoteSet && stranger(part.Description):
 			return false, errOtherCertificate
-		case (c.cfg.Code != "" || c.cfg.Hold) && stranger(part.sdp):
+		case (c.cfg.Code != "" || c.cfg.Hold) && stranger(part.Description):
 			return false, errors.New("its new transport has a certificate of its own, which is not in the verification code")
 		}
 	}
@@ -98,7 +99,7 @@ func (c *Call) errDeclined() error {
 
 // IsCode tells if s is a verification code, however its groups are divided.
 func IsCode(s string) bool {
-	return len(digits(s)) == codeGroups*codeDigits && strings.Trim(s, "0123456789 -") == ""
+	return len(digits(s)) == jsep.CodeGroups*jsep.CodeDigits && strings.Trim(s, "0123456789 -") == ""
 }
 
 // digits are those of a code, without what divides its groups.

@@ -2,11 +2,11 @@ package peer
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/datachannel"
@@ -14,6 +14,7 @@ import (
 	"parley/peer/internal/interceptors/bwe"
 	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/interceptors/rtpstats"
+	"parley/peer/internal/jsep"
 )
 
 // connection is one PeerConnection with all that belongs to it. A call has one
@@ -46,10 +47,11 @@ type connection struct {
 	paired    bool                     // a selected pair was told
 	ahead     *webrtc.ICECandidatePair // the pair that was told before Pion's callback did; nil for none
 	remoteSet bool                     // a remote description has been applied
-	offered   *Description             // the offer that was taken last
-	sections  []Section                // of it, or of the description that this connection was made for
-	theirs    []Section                // of the description that was taken last
-	soles     soles                    // what Pion alone knows of theirs
+	offered   *jsep.Description        // the offer that was applied last
+	remote    *jsep.Description        // the description that was applied last
+	sections  []jsep.Section           // of the offer, or of the description that this connection was made for
+	theirs    []jsep.Section           // of the description that was applied last
+	synthetic jsep.Synthetic           // what Pion alone knows of theirs
 	quiet     map[string]bool          // mids of theirs that sent before, and do not now
 	onHold    bool                     // we neither send nor take media
 	setup     string                   // our DTLS role as SDP writes it, once agreed
@@ -87,10 +89,9 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	c := &connection{
 		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
 		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, held: cfg.held,
-		soles: soles{map[string]bool{}, map[string][]string{}},
 	}
 	c.demuxer = demux.New(demux.Config{
-		SyntheticRID: soleRID,
+		SyntheticRID: jsep.SyntheticRID,
 		Transceivers: func() []*webrtc.RTPTransceiver { return c.pc.GetTransceivers() },
 		OnUnknown:    func(u demux.UnknownStream) { c.post(u) },
 	})
@@ -144,7 +145,7 @@ func (c *connection) close() {
 
 // offer sets an offer locally and returns it as it goes over the wire; restart
 // is a new ICE session (RFC 8445 §9).
-func (c *connection) offer(cfg *Config, restart bool) (string, error) {
+func (c *connection) offer(cfg *Config, restart bool) (*sdp.SessionDescription, error) {
 	if restart {
 		c.refresh(cfg)
 	}
@@ -157,17 +158,52 @@ func (c *connection) offer(cfg *Config, restart bool) (string, error) {
 	}
 	offer, err := c.pc.CreateOffer(options)
 	if err != nil {
-		return "", fmt.Errorf("failed to create an offer: %w", err)
+		return nil, fmt.Errorf("failed to create an offer: %w", err)
 	}
 	if err := c.pc.SetLocalDescription(offer); err != nil {
-		return "", fmt.Errorf("failed to apply our offer: %w", err)
+		return nil, fmt.Errorf("failed to apply our offer: %w", err)
 	}
-	return c.asSent(offer.SDP), nil
+	return c.asSent(offer.SDP)
 }
 
 // asSent is an offer of Pion's as it goes over the wire.
-func (c *connection) asSent(offer string) string {
-	return renamedMid(marked(c.meant(offer), sessionName, ""), c.pionsDataMid(), c.wireMid)
+func (c *connection) asSent(offer string) (*sdp.SessionDescription, error) {
+	o := c.meant()
+	o.SessionName = jsep.OfferName
+	return jsep.ToWire(offer, o)
+}
+
+// nameSections gives the media sections of a first offer their names, a1, v1 and
+// so on, so that none has dataMid. ("audio" and "video" would do for Pion and
+// others as a sign of Plan B.)
+func (c *connection) nameSections() error {
+	count := map[string]int{}
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Mid() != "" {
+			continue
+		}
+		kind := t.Kind().String()[:1]
+		count[kind]++
+		if err := t.SetMid(fmt.Sprint(kind, count[kind])); err != nil {
+			return fmt.Errorf("failed to name a media section: %w", err)
+		}
+	}
+	return nil
+}
+
+// dataMid is the mid of the data channels in an offer of ours that comes first. A page that has
+// offered nothing but a data channel at the same moment, and takes that back,
+// has given it this number, and Chromium takes no other one from then on.
+const dataMid = "0"
+
+// pionsDataMid is the mid that Pion gave the data channels in its description:
+// their index, whatever others there are. "" if there are none.
+func (c *connection) pionsDataMid() string {
+	d, err := jsep.Unmarshal(textOf(c.pc.LocalDescription()))
+	if err != nil {
+		return ""
+	}
+	return jsep.DataMid(d)
 }
 
 // refresh lets Pion see the addresses that this machine has now, and the ICE
@@ -187,24 +223,44 @@ func (c *connection) refresh(cfg *Config) {
 	}
 }
 
+// forPion is a description of the other side as Pion is to get it. The sections of
+// what comes are looked for by it from now on.
+func (c *connection) forPion(d *jsep.Description, o jsep.PionOptions) (string, error) {
+	o.Synthetic = &c.synthetic
+	text, streams, err := d.ForPion(o)
+	if err == nil {
+		c.updateDemuxer(streams)
+	}
+	return text, err
+}
+
+// updateDemuxer gives the demuxer the peer's description, before Pion gets it.
+func (c *connection) updateDemuxer(s jsep.Streams) {
+	var sections []demux.Section
+	for _, section := range s.Sections {
+		sections = append(sections, demux.Section{MID: section.Mid, Sends: section.Sends, Media: section.Media})
+	}
+	c.demuxer.Update(demux.HeaderExtensions{MID: s.MID, RID: s.RID, RepairedRID: s.RepairedRID}, sections)
+}
+
 // takeAnswer applies the answer to our offer.
-func (c *connection) takeAnswer(cfg *Config, d *Description) error {
+func (c *connection) takeAnswer(cfg *Config, d *jsep.Description) error {
 	silent := c.heed(d)
 	if !c.remoteSet {
 		for _, t := range silent {
 			cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its answer takes no %s", t.Kind())})
 		}
 	}
-	text, err := c.forPion(d)
+	text, err := c.forPion(d, jsep.PionOptions{Later: true, WireDataMid: c.wireMid, PionDataMid: c.pionsDataMid()})
 	if err != nil {
 		return err
 	}
-	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: renamedMid(d.held(text), c.wireMid, c.pionsDataMid())}
+	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: text}
 	if err := c.pc.SetRemoteDescription(answer); err != nil {
 		return fmt.Errorf("its answer was refused: %w", err)
 	}
 	if c.setup == "" {
-		c.setup = opposite(setupOf(d.sdp))
+		c.setup = jsep.OppositeSetup(d.Setup)
 		c.agreed.as(c.setup)
 	}
 	c.know(cfg, d)
@@ -213,14 +269,13 @@ func (c *connection) takeAnswer(cfg *Config, d *Description) error {
 
 // takeOffer applies an offer and then our answer to it. It gives as many of the
 // tracks as it has room for a place, once, and returns those that are left.
-func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
+func (c *connection) takeOffer(cfg *Config, d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
 	c.offered = d
-	text, err := c.forPion(d)
+	text, err := c.forPion(d, jsep.PionOptions{Later: c.remoteSet})
 	if err != nil {
 		return nil, err
 	}
 	if c.remoteSet {
-		text = d.held(text)
 		c.refresh(cfg)
 	}
 	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: text}
@@ -247,13 +302,13 @@ func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.Trac
 	if err := c.pc.SetLocalDescription(answer); err != nil {
 		return nil, fmt.Errorf("failed to apply our answer: %w", err)
 	}
-	if c.setup == "" {
-		c.setup = setupOf(answer.SDP)
+	if ours, err := jsep.Unmarshal(answer.SDP); err == nil && c.setup == "" {
+		c.setup = jsep.SetupOf(ours)
 		c.agreed.as(c.setup)
 	}
 	c.heed(d)
 	c.sections = d.Sections
-	if slices.ContainsFunc(d.Sections, func(s Section) bool { return s.Data }) {
+	if d.HasData() {
 		c.wireMid = "" // Pion takes the name that an offer gives
 	}
 	c.know(cfg, d)
@@ -262,7 +317,7 @@ func (c *connection) takeOffer(cfg *Config, d *Description, tracks []webrtc.Trac
 
 // know takes note of a description that was taken, and tells what the other side
 // has stopped sending, or sends again.
-func (c *connection) know(cfg *Config, d *Description) {
+func (c *connection) know(cfg *Config, d *jsep.Description) {
 	sent := map[string]bool{}
 	for _, s := range c.theirs {
 		sent[s.Mid] = s.Sends()
@@ -275,7 +330,7 @@ func (c *connection) know(cfg *Config, d *Description) {
 		c.quiet[s.Mid] = stopped
 		cfg.OnEvent(TrackMuted{s.Kind, stopped})
 	}
-	c.progress.answered, c.remoteSet, c.theirs = true, true, d.Sections
+	c.progress.answered, c.remoteSet, c.remote, c.theirs = true, true, d, d.Sections
 }
 
 // holdAnswer keeps the answer back until all candidates are in it, for a peer
@@ -292,17 +347,6 @@ func (c *connection) holdAnswer() {
 		case <-c.box.done:
 		}
 	}()
-}
-
-// opposite is the DTLS role of one side, given the other's answer.
-func opposite(setup string) string {
-	switch setup {
-	case "active":
-		return "passive"
-	case "passive":
-		return "active"
-	}
-	return ""
 }
 
 func (c *connection) videoCodecs(t *webrtc.RTPTransceiver) []webrtc.RTPCodecParameters {

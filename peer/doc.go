@@ -32,7 +32,7 @@
 //     that came while ours was made, and not sent yet, is simply answered.
 //   - In a call that is up, the one that would lose makes no offers, and asks
 //     the other for one: an offer without sections, see wish.go.
-//   - A description is checked before Pion sees it (describe.go), because a
+//   - A description is checked before Pion sees it (jsep.Parse), because a
 //     refused one leaves Pion in a state it cannot leave.
 //
 // # Who is it

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"parley/peer/internal/icenet"
+	"parley/peer/internal/jsep"
 )
 
 // Stage is where a call failed.
@@ -55,12 +56,10 @@ func (p *progress) stuck() bool {
 }
 
 // described counts the candidates in a description.
-func (p *progress) described(d *Description) {
-	for line := range strings.Lines(d.sdp) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "a=candidate:"); ok {
-			if c, err := icenet.ParseCandidate(value); err == nil {
-				p.remote[c.Type().String()]++
-			}
+func (p *progress) described(d *jsep.Description) {
+	for _, value := range d.Candidates() {
+		if c, err := icenet.ParseCandidate(value); err == nil {
+			p.remote[c.Type().String()]++
 		}
 	}
 }

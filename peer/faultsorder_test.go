@@ -67,12 +67,13 @@ func orderFaults() map[string]func(*testing.T) {
 			a, b := pair(t, nil)
 			a.awaitConnected()
 			b.awaitConnected()
+			offer := a.call.live[0].pc.LocalDescription().SDP
 			a.call.Hangup()
 			a.awaitEnd()
 			b.awaitEnd()
 			for _, s := range []*side{a, b} {
-				s.call.DeliverAnswer(goodOffer)
-				s.call.DeliverOffer(goodOffer)
+				s.call.DeliverAnswer(offer)
+				s.call.DeliverOffer(offer)
 				s.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 1 192.0.2.7 5000 typ host"})
 				s.call.DeliverLeave()
 				s.call.Say("nobody hears")

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"parley/peer/internal/jsep"
+
 	"github.com/pion/webrtc/v4"
 )
 
@@ -178,7 +180,7 @@ func offeredAnew(t *testing.T, bad, want string) {
 func cutAtEveryByte(t *testing.T) {
 	a, b, offer := withOffer(t)
 	for i := range len(offer) {
-		d, err := Describe(offer[:i])
+		d, err := jsep.Parse(offer[:i])
 		if err == nil && len(d.Sections) == 0 {
 			t.Fatalf("%d bytes are a description without sections", i)
 		}

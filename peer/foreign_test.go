@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"parley/peer/internal/jsep"
+
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
@@ -269,7 +271,7 @@ func TestTheDTLSRoleStaysInALaterOffer(t *testing.T) {
 	s.awaitText("after")
 	s.stop()
 	s.awaitEnd()
-	if want := []string{opposite(first)}; !slices.Equal(answers, want) {
+	if want := []string{jsep.OppositeSetup(first)}; !slices.Equal(answers, want) {
 		t.Errorf("the page was %s at first; later answers say %v, want %v", first, answers, want)
 	}
 }

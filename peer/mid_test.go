@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"parley/peer/internal/jsep"
+
 	"github.com/pion/webrtc/v4"
 )
 
@@ -24,7 +26,7 @@ func TestTheDataSectionOfAnOfferIsNumberZero(t *testing.T) {
 	a.call.RestartICE() // a later offer says the same
 	for range 2 {
 		offer := <-offers
-		d, err := Describe(offer)
+		d, err := jsep.Parse(offer)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"parley/peer/internal/jsep"
 )
 
 func TestNegotiation(t *testing.T) {
@@ -142,5 +144,13 @@ func (m *model) handle(i int, in message) {
 		case takeAnswer:
 			self.agreed, self.pending = in.offer, 0
 		}
+	}
+}
+
+// Janus copies the session name of an offer to its answer.
+func TestACopiedNameMakesNoParley(t *testing.T) {
+	d := &jsep.Description{Dialect: jsep.Dialect{Parley: true}}
+	if got := eventOf(d, false); got != foreignAnswer {
+		t.Errorf("an answer with the name of an offer is %v", got)
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"time"
 
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/jsep"
 )
 
 // wishInterval is the least time between restarts that the other side asked for.
@@ -47,7 +50,9 @@ func (c *Call) repeat(ctx context.Context) error {
 	case !c.up:
 		return nil
 	case c.state.phase == offering:
-		text, err := c.together(func(conn *connection) (string, error) { return conn.asSent(textOf(conn.pc.LocalDescription())), nil })
+		text, err := c.together(func(conn *connection) (*sdp.SessionDescription, error) {
+			return conn.asSent(textOf(conn.pc.LocalDescription()))
+		})
 		if err != nil {
 			return &Error{Negotiation, err}
 		}
@@ -98,7 +103,7 @@ func (c *Call) seekPath(ctx context.Context) {
 	case silent < c.cfg.RestartAfter || c.state.phase == offering || time.Since(c.asking) < c.cfg.patience:
 	default:
 		c.asking = time.Now()
-		wish, err := c.conns[0].bare(sessionName, wishAttribute, wishesPath)
+		wish, err := jsep.RequestOffer(textOf(c.conns[0].pc.LocalDescription()), jsep.PathRequest)
 		if err == nil {
 			err = c.cfg.Signaler.Offer(ctx, wish)
 		}

@@ -3,10 +3,10 @@ package peer
 import (
 	"context"
 	"fmt"
-	"strings"
 
-	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/jsep"
 )
 
 // Our offers are bundled, but an answer need not be (RFC 9143 §7.3): GStreamer's
@@ -18,32 +18,33 @@ import (
 // side that is an ICE restart, before anything is connected.
 
 // fresh tells if no description of the other side has told anything yet.
-func (c *Call) fresh() bool { return !c.unbundled && !c.conns[0].remoteSet }
+func (c *Call) fresh() bool { return !c.layout.Unbundled && !c.conns[0].remoteSet }
 
 // splits tells if the answer to our first offer divides it.
-func (c *Call) splits(d *Description) bool { return len(d.parts) > 1 && c.fresh() }
+func (c *Call) splits(d *jsep.Description) bool { return c.fresh() && len(d.Transports()) > 1 }
 
 // separate replaces the connection of our offer by one for each transport of
 // its answer, and offers them.
-func (c *Call) separate(ctx context.Context, d *Description) error {
-	if err := c.acceptable(d, true); err != nil {
+func (c *Call) separate(ctx context.Context, d *jsep.Description) error {
+	parts, err := c.acceptable(d, true)
+	if err != nil {
 		return err
 	}
 	old := c.conns[0]
-	parsed := &sdp.SessionDescription{}
-	if err := parsed.UnmarshalString(old.pc.LocalDescription().SDP); err != nil {
+	offer, err := jsep.Unmarshal(textOf(old.pc.LocalDescription()))
+	if err != nil {
 		return &Error{Negotiation, err}
 	}
-	c.session = session{parsed.Origin.SessionID, parsed.Origin.SessionVersion}
 	c.text = textChannels{label: c.text.label, waiting: c.text.waiting}
+	c.layout.Continue(offer)
 	c.made = 0
 	var conns []*connection
-	for _, part := range d.parts {
-		conn, err := c.separated(old, part)
+	for i, p := range parts {
+		conn, err := c.separated(old, p.Description)
 		if conn != nil {
 			conns = append(conns, conn)
 		}
-		part.conn = conn
+		parts[i].Transport = conn
 		if err != nil {
 			for _, conn := range conns {
 				conn.close()
@@ -51,14 +52,14 @@ func (c *Call) separate(ctx context.Context, d *Description) error {
 			return &Error{Negotiation, err}
 		}
 	}
-	c.lay(d)
+	c.layout.Record(d, parts)
 	c.replace(conns)
 	c.muteAgain()
 	return c.sayOffer(ctx)
 }
 
 // separated is a connection for one part of the answer.
-func (c *Call) separated(old *connection, part *Description) (*connection, error) {
+func (c *Call) separated(old *connection, part *jsep.Description) (*connection, error) {
 	conn, err := newConnection(&c.cfg, c.box)
 	if err != nil {
 		return nil, err
@@ -110,21 +111,4 @@ func (c *connection) adopt(from *connection, mid string) error {
 		})
 	}
 	return fmt.Errorf("its answer has the section %.20q, which is not in our offer", mid)
-}
-
-// rejected tells if no section of the description is of use.
-func (d *Description) rejected() bool {
-	for _, s := range d.Sections {
-		if !s.Rejected {
-			return false
-		}
-	}
-	return true
-}
-
-// attributeOf is the first value of an attribute in a description of ours.
-func attributeOf(text, key string) string {
-	_, rest, _ := strings.Cut(text, "\r\na="+key+":")
-	value, _, _ := strings.Cut(rest, "\r\n")
-	return value
 }

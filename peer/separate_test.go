@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"parley/peer/internal/jsep"
+
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
@@ -29,16 +31,17 @@ func (p *separateAnswers) Offer(_ context.Context, text string) error {
 			kept = append(kept, line)
 		}
 	}
-	d, err := Describe(strings.Join(kept, "\r\n") + "\r\nm=" + rest)
+	d, err := jsep.Parse(strings.Join(kept, "\r\n") + "\r\nm=" + rest)
 	if err != nil {
 		return err
 	}
 	var answers []string
 	p.mids = nil
-	for i, part := range d.parts {
+	for i, sections := range d.Transports() {
+		part := d.Part(sections)
 		p.mids = append(p.mids, part.Sections[0].Mid)
 		pc := p.pcs[i]
-		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: part.sdp}); err != nil {
+		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: asText(p.t)(part.SDP(), nil)}); err != nil {
 			return err
 		}
 		answer, err := pc.CreateAnswer(nil)
@@ -61,19 +64,24 @@ func (p *separateAnswers) Offer(_ context.Context, text string) error {
 }
 
 // joined is the answer of these answers to the parts of an offer.
-func joined(d *Description, answers []string) (string, error) {
-	slots, texts := make([]slot, len(d.Sections)), map[*connection]*sdp.SessionDescription{}
+func joined(d *jsep.Description, answers []string) (string, error) {
+	layout := jsep.Layout[int]{}
+	var parts []jsep.Part[int]
+	var locals []jsep.Local[int]
 	for i, answer := range answers {
-		conn, parsed := &connection{}, &sdp.SessionDescription{}
-		if err := parsed.UnmarshalString(answer); err != nil {
+		parsed, err := jsep.Unmarshal(answer)
+		if err != nil {
 			return "", err
 		}
-		texts[conn] = parsed
-		for _, s := range d.parts[i].Sections {
-			slots[s.Index] = slot{mid: s.Mid, conn: conn}
-		}
+		locals = append(locals, jsep.Local[int]{Transport: i + 1, SDP: parsed})
+		parts = append(parts, jsep.Part[int]{Description: d.Part(d.Transports()[i]), Transport: i + 1})
 	}
-	return assembled(slots, texts, &session{})
+	layout.Record(d, parts)
+	whole, err := layout.Merge(locals)
+	if err != nil {
+		return "", err
+	}
+	return jsep.Marshal(whole)
 }
 
 // ownFingerprints moves those of the sessions, one for each transport, into the sections.

@@ -7,6 +7,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/internal/jsep"
 	"parley/peer/internal/sender"
 )
 
@@ -47,11 +48,11 @@ func sends(tracks []webrtc.TrackLocal, kind webrtc.RTPCodecType) bool {
 
 // answerTracks gives each track a place in an offer that came, and returns
 // those for which there is none.
-func (c *connection) answerTracks(cfg *Config, d *Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
+func (c *connection) answerTracks(cfg *Config, d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
 	room := map[webrtc.RTPCodecType]int{}
 	unspoken := c.unspoken()
 	for _, s := range d.Sections {
-		if !s.Rejected && s.Takes() && !unspoken[s.Mid] {
+		if !s.Rejected && s.Receives() && !unspoken[s.Mid] {
 			room[s.Kind]++
 		}
 	}
@@ -67,6 +68,16 @@ func (c *connection) answerTracks(cfg *Config, d *Description, tracks []webrtc.T
 		}
 	}
 	return left, c.preferCodecs(cfg.VideoCodecs)
+}
+
+// unspoken are the sections of an offer that was set with no codec of ours. Pion rejects them, unless they have a track:
+// then it makes no answer at all.
+func (c *connection) unspoken() map[string]bool {
+	mids := map[string]bool{}
+	for _, t := range c.pc.GetTransceivers() {
+		mids[t.Mid()] = len(t.Receiver().GetParameters().Codecs) == 0
+	}
+	return mids
 }
 
 // send adds a track and reads its feedback until the connection is closed.
@@ -121,10 +132,10 @@ func (c *connection) preferCodecs(mimes []string) error {
 
 // heed keeps the tracks quiet that a description does not take, and lets those
 // speak that it takes again. It returns those that fell silent.
-func (c *connection) heed(d *Description) []webrtc.TrackLocal {
+func (c *connection) heed(d *jsep.Description) []webrtc.TrackLocal {
 	takes := map[string]bool{}
 	for _, s := range d.Sections {
-		takes[s.Mid] = !s.Rejected && s.Takes()
+		takes[s.Mid] = !s.Rejected && s.Receives()
 	}
 	var silent []webrtc.TrackLocal
 	for _, t := range c.pc.GetTransceivers() {
@@ -165,4 +176,12 @@ func (c *connection) received(a trackArrived) TrackReceived {
 		}
 	}
 	return e
+}
+
+// ridOf is the RID by which the other side knows a track, "" for none.
+func ridOf(t *webrtc.TrackRemote) string {
+	if rid := t.RID(); rid != jsep.SyntheticRID {
+		return rid
+	}
+	return ""
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"parley/peer/internal/jsep"
+
 	"github.com/pion/webrtc/v4"
 )
 
@@ -72,19 +74,19 @@ func (p *unbundledPeer) offer() string {
 
 // answered gives each connection its section of the answer.
 func (p *unbundledPeer) answered(text string) {
-	d, err := Describe(text)
+	d, err := jsep.Parse(text)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if len(d.parts) != len(p.pcs)-len(p.rejected) || strings.Contains(text, "a=group:BUNDLE") {
-		p.t.Fatalf("the answer has %d transports, want %d:\n%s", len(d.parts), len(p.pcs), text)
+	parts := d.Transports()
+	if len(parts) != len(p.pcs)-len(p.rejected) || strings.Contains(text, "a=group:BUNDLE") {
+		p.t.Fatalf("the answer has %d transports, want %d:\n%s", len(parts), len(p.pcs), text)
 	}
-	parts := d.parts
 	for i, pc := range p.pcs {
 		if _, ok := p.rejected[i]; ok {
 			continue
 		}
-		text := strings.ReplaceAll(parts[0].sdp, fmt.Sprintf("a=mid:s%d", i), "a=mid:0")
+		text := strings.ReplaceAll(asText(p.t)(d.Part(parts[0]).SDP(), nil), fmt.Sprintf("a=mid:s%d", i), "a=mid:0")
 		text = strings.ReplaceAll(text, fmt.Sprintf("BUNDLE s%d", i), "BUNDLE 0")
 		parts = parts[1:]
 		if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: text}); err != nil {

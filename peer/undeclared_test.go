@@ -12,6 +12,7 @@ import (
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/internal/jsep"
 	"parley/peer/peertest"
 )
 
@@ -48,7 +49,7 @@ func bare(t *testing.T, sections int, extensions []string) func(kind, s string) 
 		if kind != "offer" && kind != "answer" {
 			return s, true
 		}
-		if n := strings.Count(s, "\r\nm="); n != sections && n != 0 || strings.Contains(s, soleRID) {
+		if n := strings.Count(s, "\r\nm="); n != sections && n != 0 || strings.Contains(s, jsep.SyntheticRID) {
 			t.Errorf("the %s has %d sections, want %d without RIDs:\n%s", kind, n, sections, s)
 		}
 		for _, section := range strings.Split(s, "\r\nm=") {

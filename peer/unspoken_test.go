@@ -38,16 +38,6 @@ func TestOfferWithoutCodecOfOurs(t *testing.T) {
 	s.awaitText("hello terminal")
 }
 
-// The rejected section names what was offered, and its candidates go with one that is not rejected.
-func TestRejecting(t *testing.T) {
-	offer := "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 9\r\na=mid:x\r\na=rtpmap:9 G722/8000\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:y\r\n"
-	answer := "v=0\r\nm=audio 0 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=candidate:1\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:y\r\n"
-	want := "v=0\r\nm=audio 0 UDP/TLS/RTP/SAVPF 9\r\nc=IN IP4 0.0.0.0\r\na=mid:x\r\na=rtpmap:9 G722/8000\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:y\r\na=candidate:1\r\n"
-	if got := rejecting(answer, offer); got != want {
-		t.Errorf("%q", got)
-	}
-}
-
 // No two tracks of a description have one name, though they were given so: Chromium takes no such description.
 func TestTracksOfOneName(t *testing.T) {
 	one, two := rawTrack(t, webrtc.MimeTypeVP8, "picture"), rawTrack(t, webrtc.MimeTypeVP8, "picture")

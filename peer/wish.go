@@ -4,39 +4,18 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/jsep"
 )
 
 // A wish is an offer without media sections: "make me an offer". In a call that
 // is up, the parley that would lose a glare makes no offers (negotiate.go), so
 // it asks the other for one. It goes over the wire as an offer, because the
-// original servers pass nothing else on, and only to another parley. The
-// attribute says what the offer should have:
-//
-//	a=parley-wish:video audio   room to send one more of each
-//	a=parley-wish:ice           a new ICE session
-//	a=parley-wish:answer        nothing more: what changed is told by the answer
-//	a=parley-wish:path          a new ICE session, if that side hears nothing either
-//
-// The last comes from both sides, see restart.go.
-const wishAttribute = "parley-wish"
-
-// wishesPath is the wish for another path.
-const wishesPath = "path"
-
-// wishOf is the wish in a description that is one.
-func wishOf(parsed *sdp.SessionDescription) ([]string, bool) {
-	value, ok := parsed.Attribute(wishAttribute)
-	if !ok || len(parsed.MediaDescriptions) > 0 || string(parsed.SessionName) != sessionName {
-		return nil, false
-	}
-	words := strings.Fields(value)
-	return append([]string{}, words[:min(len(words), maxSections)]...), true
-}
+// original servers pass nothing else on, and only to another parley. See
+// jsep.RequestOffer. The wish for another path comes from both sides, see restart.go.
 
 // makeWish asks the other side for an offer.
 func (c *Call) makeWish(ctx context.Context) error {
@@ -54,35 +33,11 @@ func (c *Call) makeWish(ctx context.Context) error {
 		wish = []string{"answer"}
 	}
 	c.asking = time.Now()
-	text, err := conn.bare(sessionName, wishAttribute, strings.Join(wish, " "))
+	text, err := jsep.RequestOffer(textOf(conn.pc.LocalDescription()), wish...)
 	if err != nil {
 		return &Error{Negotiation, err}
 	}
 	return c.sent(c.cfg.Signaler.Offer(ctx, text))
-}
-
-// bare is our description in force without its sections, so that the other side
-// sees from whom it is, by a session name of ours, and with an attribute that says
-// what it is for.
-func (c *connection) bare(name, attribute, value string) (string, error) {
-	local := c.pc.LocalDescription()
-	if local == nil {
-		return "", errors.New("there is no description of ours to renew")
-	}
-	parsed := &sdp.SessionDescription{}
-	if err := parsed.UnmarshalString(local.SDP); err != nil {
-		return "", err
-	}
-	for _, key := range []string{"fingerprint", "ice-ufrag", "ice-pwd"} {
-		if _, ok := parsed.Attribute(key); !ok {
-			parsed.WithValueAttribute(key, firstAttribute(parsed, key))
-		}
-	}
-	parsed.MediaDescriptions = nil
-	parsed.Attributes = slices.DeleteFunc(parsed.Attributes, func(a sdp.Attribute) bool { return a.Key == "group" })
-	parsed.WithValueAttribute(attribute, value)
-	text, err := parsed.Marshal()
-	return marked(string(text), name, ""), err
 }
 
 // homeless are the kinds of our tracks that are in no section yet.
@@ -103,22 +58,22 @@ func (c *connection) homeless() []webrtc.RTPCodecType {
 // heeds tells if a wish is of concern: not to who makes no offers, and one for
 // another path only to who hears nothing, for it may have come late, by a server
 // that could not be reached either.
-func (c *Call) heeds(d *Description) bool {
-	if slices.Contains(d.wish, wishesPath) && (c.was != webrtc.PeerConnectionStateDisconnected || c.state.phase != stable) {
+func (c *Call) heeds(d *jsep.Description) bool {
+	if slices.Contains(d.OfferRequest, jsep.PathRequest) && (c.was != webrtc.PeerConnectionStateDisconnected || c.state.phase != stable) {
 		return false
 	}
 	return !c.state.yields()
 }
 
 // grant prepares the offer that the other side wishes for.
-func (c *Call) grant(d *Description) error {
+func (c *Call) grant(d *jsep.Description) error {
 	conn := c.conns[0]
 	if !conn.remoteSet {
 		return &Error{Negotiation, errors.New("it asks for an offer in a call that has none")}
 	}
 	var kinds []webrtc.RTPCodecType
-	for _, word := range d.wish {
-		if word == "ice" || word == wishesPath {
+	for _, word := range d.OfferRequest {
+		if word == "ice" || word == jsep.PathRequest {
 			if time.Since(c.restarted) >= wishInterval {
 				c.restart, c.restarted = true, time.Now()
 			}
@@ -126,7 +81,7 @@ func (c *Call) grant(d *Description) error {
 			kinds = append(kinds, kind)
 		}
 	}
-	if c.unbundled && len(kinds) > 0 {
+	if c.layout.Unbundled && len(kinds) > 0 {
 		return &Error{Negotiation, errNotBundled}
 	}
 	return conn.makeRoom(kinds)
@@ -144,7 +99,7 @@ func (c *connection) makeRoom(kinds []webrtc.RTPCodecType) error {
 	sections := 1 // of data
 	for _, t := range c.pc.GetTransceivers() {
 		sections++
-		if mine := (Section{Direction: t.Direction()}); mine.Takes() && !known[t.Mid()] && !c.phantom(t) {
+		if mine := (jsep.Section{Direction: t.Direction()}); mine.Receives() && !known[t.Mid()] && !c.phantom(t) {
 			room[t.Kind()]++
 		}
 	}
@@ -152,7 +107,7 @@ func (c *connection) makeRoom(kinds []webrtc.RTPCodecType) error {
 		room[kind]--
 		return room[kind] >= 0
 	})
-	if sections+len(kinds) > maxSections {
+	if sections+len(kinds) > jsep.MaxSections {
 		return &Error{Negotiation, errors.New("it asks for more sections than a call may have")}
 	}
 	for _, kind := range kinds {

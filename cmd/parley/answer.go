@@ -255,7 +255,7 @@ func (a *answerer) answer(ctx context.Context, m wire.Message) {
 	c, err := a.newCall(m)
 	if err != nil {
 		a.report.warn("the call of %s is not answered: %v", printable(m.Peer), err)
-		if refusal := peer.Refusal(m.SDP, err); refusal != "" {
+		if refusal := peer.RejectOffer(m.SDP, err); refusal != "" {
 			_ = a.line.to(m.Peer).Answer(ctx, refusal)
 		}
 		_ = a.line.to(m.Peer).Leave(ctx) // lost signaling is noticed by route
@@ -273,7 +273,7 @@ func (a *answerer) answer(ctx context.Context, m wire.Message) {
 }
 
 func (a *answerer) newCall(m wire.Message) (*session, error) {
-	offer, err := peer.Describe(m.SDP)
+	offer, err := peer.ParseDescription(m.SDP)
 	if err != nil {
 		return nil, &peer.Error{Stage: peer.Negotiation, Err: err}
 	}

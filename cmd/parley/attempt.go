@@ -157,7 +157,7 @@ func (a *attempt) open(ctx context.Context, p *prober, group []scenario.Scenario
 	if first == nil {
 		a.session, err = newSession(s, p.target, a.line.to(p.target), true, false, nil)
 	} else {
-		offer, bad := peer.Describe(first.SDP)
+		offer, bad := peer.ParseDescription(first.SDP)
 		if bad != nil {
 			return fmt.Errorf("%s calls with an offer that is refused: %w", p.target, bad)
 		}

@@ -228,6 +228,6 @@ func (c *session) signalingLost(err error) {
 
 // continues tells if an offer belongs to this call.
 func (c *session) continues(sdp string) bool {
-	d, err := peer.Describe(sdp)
+	d, err := peer.ParseDescription(sdp)
 	return err != nil || c.call.Continues(d)
 }

@@ -131,7 +131,7 @@ func dumpReport(dump *capture.Connection, r peer.Report) {
 func dumpMessage(dump *capture.Connection, m wire.Message) {
 	switch m.Type {
 	case wire.Offer:
-		if sections, _ := peer.Purpose(m.SDP); sections {
+		if sections, _ := peer.DescriptionPurpose(m.SDP); sections {
 			dump.WriteRemoteDescription("offer", m.SDP)
 		}
 	case wire.Answer:
@@ -180,7 +180,7 @@ func (l dumpedLeg) Answer(ctx context.Context, sdp string) error {
 
 // described writes a description, which is applied before it is sent.
 func (l dumpedLeg) described(kind, sdp string) {
-	switch sections, why := peer.Purpose(sdp); {
+	switch sections, why := peer.DescriptionPurpose(sdp); {
 	case why != "":
 		l.dump.Write("setRemoteDescriptionOnFailure", why)
 	case !sections:

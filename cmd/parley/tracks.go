@@ -88,7 +88,7 @@ func (c *session) tellDevice(sentence string) { c.report.warn("%s", printable(se
 // back.
 func (c *session) mirror(offer *peer.Description) {
 	for _, s := range offer.Sections {
-		if s.Kind != 0 && !s.Rejected && s.Sends() && s.Takes() {
+		if s.Kind != 0 && !s.Rejected && s.Sends() && s.Receives() {
 			c.mirrors = append(c.mirrors, media.NewMirror(s.Kind, media.MirrorOptions{Logger: c.logger}))
 		}
 	}

@@ -1,4 +1,4 @@
-package peer
+package jsep
 
 import (
 	"strings"
@@ -14,8 +14,8 @@ const goodOffer = "v=0\r\no=- 42 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" +
 	"a=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n" +
 	"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=sctp-port:5000\r\n"
 
-func TestDescribe(t *testing.T) {
-	d, err := Describe(goodOffer)
+func TestParse(t *testing.T) {
+	d, err := Parse(goodOffer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestDescribe(t *testing.T) {
 		t.Fatalf("%+v", d)
 	}
 	audio, data := d.Sections[0], d.Sections[1]
-	if audio.Kind != webrtc.RTPCodecTypeAudio || !audio.Sends() || audio.Takes() || audio.Mid != "0" {
+	if audio.Kind != webrtc.RTPCodecTypeAudio || !audio.Sends() || audio.Receives() || audio.Mid != "0" {
 		t.Errorf("audio: %+v", audio)
 	}
 	if !data.Data || data.Kind != 0 {
@@ -31,7 +31,7 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-func TestDescribeRefuses(t *testing.T) {
+func TestParseRejects(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"nothing":             {goodOffer, "", "media sections"},
 		"binary":              {goodOffer, "\x00\x01\x02", "SDP"},
@@ -43,37 +43,37 @@ func TestDescribeRefuses(t *testing.T) {
 		"a mid twice":         {"a=mid:1", "a=mid:0", "mid"},
 		"a long mid":          {"a=mid:1", "a=mid:" + strings.Repeat("m", 17), "mid"},
 		"a thousand sections": {"a=sctp-port:5000\r\n", strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n", 1000), "media sections"},
-		"too long":            {"s=-", "s=" + strings.Repeat("x", maxDescription), "bytes"},
+		"too long":            {"s=-", "s=" + strings.Repeat("x", MaxDescription), "bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(goodOffer, c.old, c.new, 1)
 			if text == goodOffer {
 				t.Fatal("nothing replaced")
 			}
-			if _, err := Describe(text); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})
 	}
 }
 
-func TestDescribeMends(t *testing.T) {
+func TestParseRepairs(t *testing.T) {
 	text := strings.Replace(goodOffer, "a=mid:0\r\n", "a=candidate:1 1 udp x y z\r\na=candidate:2 2 udp 1 192.0.2.1 9 typ host\r\n"+
 		"a=candidate:3 1 udp 1 192.0.2.1 9 typ host\r\n", 1)
-	d, err := Describe(text)
+	d, err := Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(d.sdp, "a=candidate:"); n != 1 {
-		t.Errorf("%d candidates are left, want the usable one:\n%s", n, d.sdp)
+	if got := d.Candidates(); len(got) != 1 {
+		t.Errorf("candidates %q, want the usable one", got)
 	}
-	if d.Sections[0].Mid != "0" || !strings.Contains(d.sdp, "a=mid:0") {
-		t.Errorf("no mid was added:\n%s", d.sdp)
+	if d.Sections[0].Mid != "0" || midOf(d.sdp.MediaDescriptions[0]) != "0" {
+		t.Errorf("the first section has the mid %q, want 0", d.Sections[0].Mid)
 	}
 }
 
 func TestContinues(t *testing.T) {
-	first, err := Describe(goodOffer)
+	first, err := Parse(goodOffer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,55 +92,34 @@ func TestContinues(t *testing.T) {
 			if strings.Contains(c.new, "s=new") {
 				text = strings.Replace(text, "ufrag:abcd", "ufrag:efgh", 1)
 			}
-			d, err := Describe(text)
+			d, err := Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := d.identity.continues(first.identity); got != c.want {
+			if got := d.Identity.Continues(first.Identity); got != c.want {
 				t.Errorf("continues: %v, want %v", got, c.want)
 			}
 		})
 	}
 }
 
-func TestMarked(t *testing.T) {
-	for name, answers := range map[string]bool{sessionName: false, answerName: true} {
-		got := marked(goodOffer, name, "passive")
-		d, err := Describe(got)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d.Parley == answers || d.answers != answers || setupOf(got) != "passive" {
-			t.Errorf("marked as %s: offers %v, answers %v, setup %q", name, d.Parley, d.answers, setupOf(got))
-		}
-	}
-}
-
-// Janus copies the session name of an offer to its answer.
-func TestACopiedNameMakesNoParley(t *testing.T) {
-	d, err := Describe(marked(goodOffer, sessionName, ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := eventOf(d, false); got != foreignAnswer {
-		t.Errorf("an answer with the name of an offer is %v", got)
-	}
-}
-
-// FuzzDescribe: no description makes it panic, and what is taken can be taken
-// again.
-func FuzzDescribe(f *testing.F) {
+// FuzzParse: no description makes it panic, and what is accepted is accepted again as it is written.
+func FuzzParse(f *testing.F) {
 	f.Add(goodOffer)
 	f.Add(strings.ReplaceAll(goodOffer, "\r\n", "\n"))
 	f.Add("v=0\r\n")
 	f.Add("v= o= 00 0 IN\ns=\nt=\nm=audio 0 TLS/RTP/AVP\na=ice-ufrag:0\na=ice-pwd:0\na=fingerprint:0\r00")
 	f.Fuzz(func(t *testing.T, text string) {
-		d, err := Describe(text)
+		d, err := Parse(text)
 		if err != nil {
 			return
 		}
-		if _, err := Describe(d.sdp); err != nil {
-			t.Errorf("taken, but not in its own words: %v\n%s", err, d.sdp)
+		written, err := Marshal(d.SDP())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(written); err != nil {
+			t.Errorf("accepted, but not as it is written: %v\n%s", err, written)
 		}
 	})
 }

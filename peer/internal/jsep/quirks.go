@@ -1,0 +1,79 @@
+package jsep
+
+import (
+	"slices"
+	"strings"
+
+	"parley/peer/internal/icenet"
+
+	"github.com/pion/sdp/v3"
+)
+
+// parseQuirks returns what Parse does to each description to make it acceptable to Pion.
+func parseQuirks() []func(*sdp.SessionDescription) {
+	return []func(*sdp.SessionDescription){dropUnusableCandidates, dropOtherGroups, keepFirstSource}
+}
+
+// dropUnusableCandidates removes the candidates that Pion cannot use, which would make it refuse
+// the whole description half-way.
+func dropUnusableCandidates(d *sdp.SessionDescription) {
+	for _, m := range d.MediaDescriptions {
+		dropAttributes(m, func(a sdp.Attribute) bool {
+			if a.Key != "candidate" {
+				return false
+			}
+			_, err := icenet.ParseCandidate(a.Value)
+			return err != nil
+		})
+	}
+}
+
+// dropOtherGroups removes the groups that are not BUNDLE, such as libdatachannel's for lip sync (LS,
+// RFC 5888 section 7): Pion takes the last group for the bundle, and answers whatever is not in it
+// with port 0.
+func dropOtherGroups(d *sdp.SessionDescription) {
+	d.Attributes = slices.DeleteFunc(d.Attributes, func(a sdp.Attribute) bool {
+		return a.Key == "group" && !strings.HasPrefix(a.Value, "BUNDLE")
+	})
+}
+
+// keepFirstSource leaves each section one source, the first, with what repairs it (RFC 5576 sections
+// 4.1 and 4.2). Several are the layers of a simulcast before there were RIDs, of which a receiver
+// may take one; Pion refuses them in an offer, and in an answer reads from receivers that it has not
+// made, which ends the process.
+func keepFirstSource(d *sdp.SessionDescription) {
+	for _, m := range d.MediaDescriptions {
+		kept := firstSource(m)
+		dropAttributes(m, func(a sdp.Attribute) bool {
+			switch fields := strings.Fields(a.Value); {
+			case a.Key == sdp.AttrKeySSRC:
+				return len(fields) == 0 || !slices.Contains(kept, fields[0])
+			case a.Key == sdp.AttrKeySSRCGroup:
+				return len(fields) == 0 || slices.ContainsFunc(fields[1:], func(s string) bool { return !slices.Contains(kept, s) })
+			}
+			return false
+		})
+	}
+}
+
+// firstSource returns the SSRC of a section's first source, and those of its repair flows.
+func firstSource(m *sdp.MediaDescription) []string {
+	repairs := map[string][]string{} // by what they repair
+	var repairing, sources []string
+	for _, a := range m.Attributes {
+		fields := strings.Fields(a.Value)
+		switch {
+		case a.Key == sdp.AttrKeySSRCGroup && len(fields) == 3 && (fields[0] == "FID" || fields[0] == "FEC-FR"):
+			repairs[fields[1]] = append(repairs[fields[1]], fields[2])
+			repairing = append(repairing, fields[2])
+		case a.Key == sdp.AttrKeySSRC && len(fields) > 0:
+			sources = append(sources, fields[0])
+		}
+	}
+	for _, s := range sources {
+		if !slices.Contains(repairing, s) {
+			return append([]string{s}, repairs[s]...)
+		}
+	}
+	return nil
+}
