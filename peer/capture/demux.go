@@ -24,15 +24,22 @@ func NewDemux() *Demux {
 	return &Demux{ufrags: map[string]*Pcapng{}, remotes: map[netip.AddrPort]*Pcapng{}}
 }
 
+// maxRemotes is of how many remote addresses the call is known. A forgotten one is known again from the
+// next check on.
+const maxRemotes = 4096
+
 // Add sets where the packets of the call with a local ICE username fragment go. A call has several
-// after ICE restarts.
+// after ICE restarts. An empty one has no packets.
 func (d *Demux) Add(ufrag string, p *Pcapng) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if ufrag == "" {
+		return
+	}
 	d.ufrags[ufrag] = p
 }
 
-// Remove ends the distribution to p. Nothing is written to it after Remove has returned.
+// Remove ends the distribution to p. It does not close p.
 func (d *Demux) Remove(p *Pcapng) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -47,10 +54,9 @@ func (d *Demux) Datagram(out bool, local, remote netip.AddrPort, data []byte) {
 	}
 }
 
-// Segment writes a piece of a TCP stream to the Pcapng of its call. A check stands behind its length
-// (RFC 4571 §2).
+// Segment writes a piece of a TCP stream to the Pcapng of its call.
 func (d *Demux) Segment(out bool, local, remote netip.AddrPort, data []byte) {
-	if p := d.find(remote, data[min(2, len(data)):]); p != nil {
+	if p := d.find(remote, unframe(data)); p != nil {
 		p.Segment(out, local, remote, data)
 	}
 }
@@ -61,10 +67,23 @@ func (d *Demux) find(remote netip.AddrPort, data []byte) *Pcapng {
 	defer d.mu.Unlock()
 	for _, ufrag := range ufragsIn(data) {
 		if p := d.ufrags[ufrag]; p != nil {
-			d.remotes[remote] = p
+			d.remember(remote, p)
 		}
 	}
 	return d.remotes[remote]
+}
+
+// remember sets the Pcapng of a remote address, and forgets another address if there are too many.
+func (d *Demux) remember(remote netip.AddrPort, p *Pcapng) {
+	if d.remotes[remote] == nil {
+		for forgotten := range d.remotes {
+			if len(d.remotes) < maxRemotes {
+				break
+			}
+			delete(d.remotes, forgotten)
+		}
+	}
+	d.remotes[remote] = p
 }
 
 // ufragsIn returns the username fragments of both peers in a connectivity check.

@@ -3,7 +3,9 @@ package capture
 import (
 	"encoding/binary"
 	"io"
+	"math"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -65,73 +67,123 @@ func (b *blockWriter) writeSecrets(lines []byte) {
 	b.writeBlock(decryptionSecretsBlock, append(body, lines...))
 }
 
-func (b *blockWriter) writePacket(at time.Time, packet []byte) {
+// writePacket writes a datagram, or the segments of a piece of a stream. Whatever fits no packet is
+// dropped.
+func (b *blockWriter) writePacket(k packet) {
+	k.local, k.remote = sameFamily(k.local, k.remote)
+	if k.stream {
+		b.writeTCP(k)
+	} else {
+		b.writeUDP(k)
+	}
+}
+
+func (b *blockWriter) writeIP(at time.Time, ip []byte) {
 	micros := uint64(at.UnixMicro())
 	body := binary.LittleEndian.AppendUint32(nil, 0) // the interface
 	body = binary.LittleEndian.AppendUint32(body, uint32(micros>>32))
 	body = binary.LittleEndian.AppendUint32(body, uint32(micros))
-	body = binary.LittleEndian.AppendUint32(body, uint32(len(packet))) // captured
-	body = binary.LittleEndian.AppendUint32(body, uint32(len(packet))) // original
-	b.writeBlock(enhancedPacketBlock, append(body, packet...))
+	body = binary.LittleEndian.AppendUint32(body, uint32(len(ip))) // captured
+	body = binary.LittleEndian.AppendUint32(body, uint32(len(ip))) // original
+	b.writeBlock(enhancedPacketBlock, append(body, ip...))
 }
 
-// IP protocol numbers.
+// IP protocol numbers, and the length of headers.
 const (
 	protocolTCP = 6
 	protocolUDP = 17
+	headerUDP   = 8
+	headerIPv4  = 20
 )
 
-func (b *blockWriter) writeUDP(at time.Time, from, to netip.AddrPort, data []byte) {
+func (b *blockWriter) writeUDP(k packet) {
+	length := headerUDP + len(k.data)
+	longest := math.MaxUint16
+	if k.local.Addr().Is4() {
+		longest -= headerIPv4
+	}
+	if length > longest {
+		return
+	}
+	from, to := k.local, k.remote
+	if !k.out {
+		from, to = to, from
+	}
 	p := binary.BigEndian.AppendUint16(nil, from.Port())
 	p = binary.BigEndian.AppendUint16(p, to.Port())
-	p = binary.BigEndian.AppendUint16(p, uint16(8+len(data)))
+	p = binary.BigEndian.AppendUint16(p, uint16(length))
 	p = append(p, 0, 0)
-	b.writePacket(at, ipPacket(protocolUDP, from.Addr(), to.Addr(), append(p, data...), 6))
+	b.writeIP(k.at, ipPacket(protocolUDP, from.Addr(), to.Addr(), append(p, k.data...), 6))
 }
 
-// maxSegment is how many bytes of a TCP stream go into one packet of the file.
-const maxSegment = 32 << 10
+const (
+	// maxSegment is how many bytes of a TCP stream go into one packet of the file.
+	maxSegment = 32 << 10
+	// maxFlows is of how many TCP connections the sequence numbers are known. Those of a connection that
+	// was forgotten begin again.
+	maxFlows = 4096
+)
 
 // writeTCP writes a piece of a stream as segments, in order, without losses and handshakes.
-func (b *blockWriter) writeTCP(at time.Time, out bool, local, remote netip.AddrPort, data []byte) {
-	flow := tcpFlow{local, remote}
+func (b *blockWriter) writeTCP(k packet) {
+	flow := tcpFlow{k.local, k.remote}
 	next := b.flows[flow]
 	if next == nil {
+		for forgotten := range b.flows {
+			if len(b.flows) < maxFlows {
+				break
+			}
+			delete(b.flows, forgotten)
+		}
 		next = &[2]uint32{1, 1}
 		b.flows[flow] = next
 	}
-	from, to, sequence, acknowledged := local, remote, &next[0], &next[1]
-	if !out {
-		from, to, sequence, acknowledged = remote, local, &next[1], &next[0]
+	from, to, sequence, acknowledged := k.local, k.remote, &next[0], &next[1]
+	if !k.out {
+		from, to, sequence, acknowledged = k.remote, k.local, &next[1], &next[0]
 	}
-	for len(data) > 0 {
-		piece := data[:min(len(data), maxSegment)]
-		data = data[len(piece):]
+	for piece := range slices.Chunk(k.data, maxSegment) {
 		p := binary.BigEndian.AppendUint16(nil, from.Port())
 		p = binary.BigEndian.AppendUint16(p, to.Port())
 		p = binary.BigEndian.AppendUint32(p, *sequence)
 		p = binary.BigEndian.AppendUint32(p, *acknowledged)
 		p = append(p, 5<<4, 0x18, 0xff, 0xff, 0, 0, 0, 0) // 5 words, PSH and ACK, window
 		*sequence += uint32(len(piece))
-		b.writePacket(at, ipPacket(protocolTCP, from.Addr(), to.Addr(), append(p, piece...), 16))
+		b.writeIP(k.at, ipPacket(protocolTCP, from.Addr(), to.Addr(), append(p, piece...), 16))
 	}
 }
 
-// ipPacket returns an IP packet with a UDP datagram or TCP segment, and sets its checksum at offset
-// sum.
-func ipPacket(protocol byte, from, to netip.Addr, body []byte, sum int) []byte {
-	if from.Is4() != to.Is4() { // a socket that listens on all addresses has none of its own
-		if from.IsUnspecified() {
-			from = unspecifiedLike(to)
-		} else {
-			to = unspecifiedLike(from)
-		}
+// sameFamily returns addresses of one family. A socket that listens on all addresses has none of its
+// own, or one of IPv6: it gets the unspecified address of the remote's family.
+func sameFamily(local, remote netip.AddrPort) (netip.AddrPort, netip.AddrPort) {
+	a, b := local.Addr().Unmap().WithZone(""), remote.Addr().Unmap().WithZone("")
+	switch {
+	case !a.IsValid() && !b.IsValid():
+		a, b = netip.IPv4Unspecified(), netip.IPv4Unspecified()
+	case !b.IsValid():
+		b = unspecifiedLike(a)
+	case !a.IsValid() || a.Is4() != b.Is4():
+		a = unspecifiedLike(b)
 	}
+	return netip.AddrPortFrom(a, local.Port()), netip.AddrPortFrom(b, remote.Port())
+}
+
+// unspecifiedLike returns the unspecified address of the family of a.
+func unspecifiedLike(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// ipPacket returns an IP packet with a UDP datagram or TCP segment, and sets the checksum of that at
+// offset sum. Both addresses are of one family.
+func ipPacket(protocol byte, from, to netip.Addr, body []byte, sum int) []byte {
 	a, b := from.AsSlice(), to.AsSlice()
 	pseudo := append(append(append([]byte{}, a...), b...), 0, protocol, byte(len(body)>>8), byte(len(body)))
 	check := checksum(append(pseudo, body...))
 	if check == 0 {
-		check = 0xffff
+		check = 0xffff // for UDP 0 is no checksum
 	}
 	binary.BigEndian.PutUint16(body[sum:], check)
 	if from.Is4() {
@@ -143,14 +195,6 @@ func ipPacket(protocol byte, from, to netip.Addr, body []byte, sum int) []byte {
 	}
 	h := []byte{0x60, 0, 0, 0, byte(len(body) >> 8), byte(len(body)), protocol, 64}
 	return append(append(append(h, a...), b...), body...)
-}
-
-// unspecifiedLike returns the unspecified address of the family of a.
-func unspecifiedLike(a netip.Addr) netip.Addr {
-	if a.Is4() {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified()
 }
 
 // checksum returns the Internet checksum (RFC 1071).

@@ -2,7 +2,9 @@ package capture
 
 import (
 	"bufio"
+	"cmp"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -17,6 +19,7 @@ type RTPDump struct {
 	dump   *rtpdump.Writer
 	start  time.Time
 	err    error // the first one; nothing is written after it
+	closed bool
 }
 
 // NewRTPDump returns an RTPDump that writes to w. The times of packets count from now.
@@ -26,18 +29,26 @@ func NewRTPDump(w io.Writer) *RTPDump {
 	return d
 }
 
-// WriteRTP writes a decrypted RTP packet. It does not keep it.
+// maxRTPPacket is the length of the longest packet that a file can express, in bytes.
+const maxRTPPacket = math.MaxUint16 - 8
+
+// WriteRTP writes a decrypted RTP packet. It does not keep packet. A longer one than a file can
+// express is dropped.
 func (d *RTPDump) WriteRTP(packet []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.err == nil {
+	if d.err == nil && !d.closed && len(packet) <= maxRTPPacket {
 		d.err = d.dump.WritePacket(rtpdump.Packet{Offset: time.Since(d.start), Payload: packet})
 	}
 }
 
-// Close writes what is buffered.
+// Close writes what is buffered. It returns the first error of all. Later packets are dropped.
 func (d *RTPDump) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return firstError(d.err, d.buffer.Flush())
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return cmp.Or(d.err, d.buffer.Flush())
 }

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,7 +19,9 @@ type StatsDump struct {
 	w           io.Writer
 	last        float64 // time of the line before, in milliseconds since 1970
 	connections int
-	err         error // the first one; nothing is written after it
+	err         error // the first one of w; nothing is written after it
+	invalid     error // the first value that JSON cannot express; its line is missing
+	closed      bool
 }
 
 // NewStatsDump returns a StatsDump that writes to w. The header names the program that writes it.
@@ -31,23 +34,27 @@ func NewStatsDump(w io.Writer, userAgent string) *StatsDump {
 	return d
 }
 
-// Close returns the first error of all.
+// Close returns the first error of all. Later lines are dropped.
 func (d *StatsDump) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.err
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return cmp.Or(d.err, d.invalid)
 }
 
 func (d *StatsDump) writeLine(method, connection string, value any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.err != nil {
+	if d.err != nil || d.closed {
 		return
 	}
 	now := float64(time.Now().UnixMicro()) / 1000
 	line, err := json.Marshal([]any{method, connection, value, now - d.last})
 	if err != nil {
-		d.err = err
+		d.invalid = cmp.Or(d.invalid, fmt.Errorf("invalid %s of %s: %w", method, connection, err))
 		return
 	}
 	d.last = now
