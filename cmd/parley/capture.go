@@ -23,11 +23,15 @@ func captureFlags() []cli.Flag {
 	})
 }
 
-// createPrivate creates a file that others must not read.
+// createPrivate creates a file that others must not read, or empties and restricts one that exists. A
+// device or a pipe stays as it is.
 func createPrivate(flag, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, failf(exitDevice, "--%s: %w", flag, err)
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		_ = f.Chmod(0o600) // fails on file systems without modes
 	}
 	return f, nil
 }

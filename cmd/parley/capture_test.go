@@ -43,6 +43,26 @@ func TestCaptures(t *testing.T) {
 	t.Run("stats dump", func(t *testing.T) { checkStatsDump(t, file("call.dump")) })
 }
 
+// TestCapturesOfExistingFiles: a file that others could read is restricted before anything is in it.
+func TestCapturesOfExistingFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "call.pcapng")
+	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := createPrivate("pcap", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 || info.Size() != 0 {
+		t.Errorf("the file has mode %v and %d bytes, want 0600 and none", info.Mode(), info.Size())
+	}
+}
+
 // checkCapture has Wireshark's own program read a capture, keys and all.
 func checkCapture(t *testing.T, file string) {
 	t.Helper()
