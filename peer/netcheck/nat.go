@@ -176,6 +176,31 @@ func compareMappings(ctx context.Context, list []Server, o Options) []netip.Addr
 	return mapped
 }
 
+// mappingVaries returns whether mapped addresses differ, nil if fewer than two can be compared. Servers
+// that see an address of the host itself are on this side of the NAT and do not count.
+func mappingVaries(mapped []netip.AddrPort, own []netip.Addr) *bool {
+	mapped = slices.DeleteFunc(slices.Clone(mapped), func(at netip.AddrPort) bool { return slices.Contains(own, at.Addr()) })
+	if len(mapped) < 2 {
+		return nil
+	}
+	varies := slices.ContainsFunc(mapped, func(at netip.AddrPort) bool { return at != mapped[0] })
+	return &varies
+}
+
+// hostAddresses returns the addresses of the host, none if they cannot be listed.
+func hostAddresses() (all []netip.Addr) {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	for _, a := range list {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, prefix.Addr().Unmap())
+		}
+	}
+	return all
+}
+
 // resolve returns the UDP and IPv4 addresses of servers, each once.
 func resolve(ctx context.Context, servers []Server) (all []netip.AddrPort) {
 	for _, s := range servers {

@@ -54,9 +54,8 @@ func (o *Options) withDefaults() Options {
 type Report struct {
 	// Servers has one result for each server, in the order of the servers.
 	Servers []ServerResult
-	// Mapped has the addresses of one local socket as the servers see it that are reached over UDP and
-	// IPv4: one for each address of a server that has responded.
-	Mapped []netip.AddrPort
+
+	mappingVaries *bool // as several servers see one socket; nil if that tells nothing
 }
 
 // CheckServers checks all servers at once. It sends a few dozen packets to each, and returns when all
@@ -69,7 +68,7 @@ func CheckServers(ctx context.Context, servers []Server, options *Options) *Repo
 	for i, s := range servers {
 		checks.Go(func() { r.Servers[i] = checkServer(ctx, s, o) })
 	}
-	checks.Go(func() { r.Mapped = compareMappings(ctx, servers, o) })
+	checks.Go(func() { r.mappingVaries = mappingVaries(compareMappings(ctx, servers, o), hostAddresses()) })
 	checks.Wait()
 	return r
 }
@@ -92,32 +91,35 @@ func (r *Report) has(fits func(ServerResult) bool) bool {
 }
 
 // NAT returns the behaviour of the NAT of IPv4, or else of IPv6, which usually has none. It returns nil
-// if no server has responded over UDP.
+// if no server has responded over UDP. Where some servers see the local address and others a mapped
+// one, it is the NAT before the others.
 func (r *Report) NAT() *NAT {
 	n := r.natOf(netip.Addr.Is4)
 	if n == nil {
 		return r.natOf(netip.Addr.Is6)
 	}
-	if n.MappingVaries == nil && len(r.Mapped) > 1 {
-		varies := slices.ContainsFunc(r.Mapped, func(at netip.AddrPort) bool { return at != r.Mapped[0] })
-		n.MappingVaries = &varies
+	if varies := r.mappingVaries; n.Translated && varies != nil && (n.MappingVaries == nil || *varies) {
+		n.MappingVaries = varies
 	}
 	return n
 }
 
-// natOf returns what a single server could measure, of those that see the host at an address of one family.
+// natOf returns the NAT that servers see which see the host at an address of one family: what one of
+// them could measure if possible.
 func (r *Report) natOf(family func(netip.Addr) bool) *NAT {
-	fits := func(s ServerResult) bool { return s.Err == nil && s.Transport == "udp" && family(s.Mapped.Addr()) }
+	var best *NAT
 	for _, s := range r.Servers {
-		if fits(s) && s.nat != nil {
-			n := *s.nat
-			return &n
+		if s.Err != nil || s.Transport != "udp" || !family(s.Mapped.Addr()) {
+			continue
+		}
+		n := &NAT{Mapped: s.Mapped, Translated: s.Mapped != s.Local}
+		if s.nat != nil {
+			*n = *s.nat
+		}
+		measured := func(n *NAT) bool { return n.MappingVaries != nil || n.FiltersPorts != nil || n.Hairpinning != nil }
+		if best == nil || n.Translated && !best.Translated || n.Translated == best.Translated && measured(n) && !measured(best) {
+			best = n
 		}
 	}
-	i := slices.IndexFunc(r.Servers, fits)
-	if i < 0 {
-		return nil
-	}
-	s := r.Servers[i]
-	return &NAT{Mapped: s.Mapped, Translated: s.Mapped != s.Local}
+	return best
 }
