@@ -66,20 +66,20 @@ func TestNetworkDoctor(t *testing.T) {
 	t.Run("UDP is blocked", func(t *testing.T) {
 		h := l.behind("a host", portRestrict, 32)
 		h.router.cut(allUDP)
-		asks(t, h, 0, []string{"bob"}, `^bad   turn       turn:203.0.113.1:3478\?transport=udp: no answer; it is down, or a firewall drops UDP to it`,
+		asks(t, h, 0, []string{"bob"}, `^bad   turn       turn:203.0.113.1:3478\?transport=udp: no response; the server is down, or a firewall drops UDP to it`,
 			`^ok    turn       turn:203.0.113.1:3478\?transport=tcp sees us`, `^note  nat        no UDP gets out of this network, TCP does`,
 			`^note  path       through a relay: no UDP gets out of this network`)
 	})
 	t.Run("TURN is blocked", func(t *testing.T) {
 		h := l.behind("a host", symmetric, 33)
 		h.cut("meta l4proto { tcp, udp } th dport 3478")
-		asks(t, h, 40, nil, `^bad   turn       turn:203.0.113.1:3478\?transport=tcp: no answer; it is down, or a firewall drops TCP to it`,
+		asks(t, h, 40, nil, `^bad   turn       turn:203.0.113.1:3478\?transport=tcp: no response; the server is down, or a firewall drops TCP to it`,
 			`^note  relay      there is no TURN server that works`, `none of the STUN and TURN servers answers as it should`)
 	})
 	t.Run("UDP and TURN are blocked", func(t *testing.T) {
 		h := l.public("a host", "203.0.113.34/24")
 		h.cut(allUDP, "tcp dport 3478")
-		asks(t, h, 40, []string{"--timeout", "8s", "bob"}, `^bad   stun       stun:203.0.113.1:3478: this machine's own firewall forbids sending to it`,
+		asks(t, h, 40, []string{"--timeout", "8s", "bob"}, `^bad   stun       stun:203.0.113.1:3478: sending is forbidden by this host's firewall`,
 			`^bad   call       gave up after 8s: no connection`, `^note  advice     `,
 			`^note  pair       host 203.0.113.34:[0-9]+ to .*: no answer to [0-9]+ checks`)
 	})

@@ -89,6 +89,6 @@ func TestNetworkIPv6Relays(t *testing.T) {
 		p := a.parley(t, "doctor", "--server", both)
 		p.ends(t, 0)
 		p.says(t, `(?m)^ok    turn       turn:\[2001:db8::1\]:3479\?transport=udp sees us at \[2001:db8::a\]:[0-9]+, .*, and relays for us at 203.0.113.1:`)
-		p.says(t, `(?m)^bad   turn       turn:203.0.113.1:3479\?transport=udp: there is no way to it from this machine; `)
+		p.says(t, `(?m)^bad   turn       turn:203.0.113.1:3479\?transport=udp: no route to the server; `)
 	})
 }

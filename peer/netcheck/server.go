@@ -51,7 +51,7 @@ func checkWithFamily(ctx context.Context, s Server, o Options, family turn.Reque
 	r := ServerResult{URL: s.URL}
 	u, err := stun.ParseURI(s.URL)
 	if err != nil {
-		r.Err = fmt.Errorf("the address cannot be read: %w", err)
+		r.Err = fmt.Errorf("invalid URL: %w", err)
 		return r
 	}
 	r.TURN = u.Scheme == stun.SchemeTypeTURN || u.Scheme == stun.SchemeTypeTURNS
@@ -183,34 +183,34 @@ func explain(err error, transport string) error {
 	say := func(text string) error { return &explained{text, err} }
 	switch code := errorCode(err); { // pion/turn's server responds with 400 to a wrong password
 	case code == stun.CodeBadRequest, code == stun.CodeUnauthorized, code == stun.CodeWrongCredentials:
-		return say("it refuses our user and secret; have they expired, or does the clock of one of us go wrong")
+		return say("credentials rejected; check that they have not expired and that both clocks are right")
 	case code == stun.CodeForbidden:
-		return say("it forbids relays to us")
+		return say("allocation forbidden for this user")
 	case code == stun.CodeAllocQuotaReached:
-		return say("this user has as many relays as it may have; are other calls under way")
+		return say("allocation quota of this user reached; end other calls")
 	case code == stun.CodeInsufficientCapacity:
-		return say("it has no room for more relays")
+		return say("server has no capacity for more allocations")
 	case code == stun.CodeAddrFamilyNotSupported, code == stun.CodePeerAddrFamilyMismatch:
-		return say("it has no relay for this kind of address (IPv4 or IPv6)")
+		return say("server has no relayed addresses of this family (IPv4 or IPv6)")
 	case code != 0:
-		return say("it answers with error " + strconv.Itoa(int(code)))
+		return say("unexpected STUN error " + strconv.Itoa(int(code)))
 	case errors.As(err, &dns):
-		return say("there is no such host; check the name")
+		return say("host not found; check the name")
 	case errors.As(err, &host):
-		return say(fmt.Sprintf("its certificate is for another name (%v); check the address", host))
+		return say(fmt.Sprintf("certificate is for another name (%v); check the URL", host))
 	case errors.As(err, &certificate):
-		return say(fmt.Sprintf("its certificate is not trusted: %v", certificate.Err))
+		return say(fmt.Sprintf("certificate is not trusted: %v", certificate.Err))
 	case errors.Is(err, syscall.ECONNREFUSED) && transport != "udp":
-		return say("it refuses the connection; does it run, and listen there")
+		return say("connection refused; check that the server runs and listens on this port")
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return say("this machine's own firewall forbids sending to it")
+		return say("sending is forbidden by this host's firewall")
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
-		return say("there is no way to it from this machine; is the network up, and of its kind (IPv4 or IPv6)")
+		return say("no route to the server; check that the network is up and has its address family (IPv4 or IPv6)")
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return say("it hangs up; does it speak STUN and TURN on that port")
+		return say("connection closed by the server; check that it speaks STUN and TURN on this port")
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(),
 		strings.Contains(err.Error(), "all retransmissions"), errors.Is(err, net.ErrClosed):
-		return say("no answer; it is down, or a firewall drops " + strings.ToUpper(strings.Replace(transport, "tls", "tcp", 1)) + " to it")
+		return say("no response; the server is down, or a firewall drops " + strings.ToUpper(strings.Replace(transport, "tls", "tcp", 1)) + " to it")
 	}
 	return err
 }

@@ -46,12 +46,12 @@ func TestErrorsAreExplained(t *testing.T) {
 		server Server
 		want   string
 	}{
-		{wrong, "it refuses our user and secret"},
-		{withCredentials("stun:" + silent.LocalAddr().String()), "no answer; it is down, or a firewall drops UDP to it"},
-		{withCredentials("turn:" + closed.Addr().String() + "?transport=tcp"), "it refuses the connection"},
-		{withCredentials("turns:" + server.tcp + "?transport=tcp"), "it hangs up"},
-		{withCredentials("turn:nobody.invalid"), "there is no such host"},
-		{withCredentials("http://example.org"), "cannot be read"},
+		{wrong, "credentials rejected"},
+		{withCredentials("stun:" + silent.LocalAddr().String()), "no response; the server is down, or a firewall drops UDP to it"},
+		{withCredentials("turn:" + closed.Addr().String() + "?transport=tcp"), "connection refused"},
+		{withCredentials("turns:" + server.tcp + "?transport=tcp"), "connection closed by the server"},
+		{withCredentials("turn:nobody.invalid"), "host not found"},
+		{withCredentials("http://example.org"), "invalid URL"},
 	} {
 		r := check(c.server, &Options{Timeout: 2 * time.Second})
 		if r.Err == nil || !strings.Contains(r.Err.Error(), c.want) {
