@@ -36,8 +36,10 @@ func relayURL(t *testing.T, events []jsonEvent, prefix, suffix string) string {
 	return ""
 }
 
-// A call goes through turns: alone, where the certificate is one of --ca.
-func TestRelayedOverTLS(t *testing.T) {
+// tlsRelay runs a TURN server over TLS with a certificate of its own, and returns the certificate's file
+// and the server as --ice-server takes it.
+func tlsRelay(t *testing.T) (certFile, iceServer string) {
+	t.Helper()
 	cert, key, err := newCertificate("localhost", big.NewInt(1))
 	if err != nil {
 		t.Fatal(err)
@@ -52,8 +54,28 @@ func TestRelayedOverTLS(t *testing.T) {
 	_, _, events := servingWith(t, "--turn", "127.0.0.1:0", "--turn-secret", "north", "--tls-cert", certFile, "--tls-key", keyFile)
 	url := relayURL(t, events, "turns:localhost:", "transport=tcp")
 	user, password := relay.Credentials{Secret: "north"}.Make("alice")
+	return certFile, url + "," + user + "," + password
+}
+
+// A call goes through turns: alone, where the certificate is one of --ca.
+func TestRelayedOverTLS(t *testing.T) {
+	certFile, iceServer := tlsRelay(t)
 	_, server, _ := servingWith(t)
-	relayedCall(t, server, "--ca", certFile, "--ice-server", url+","+user+","+password).says(t, `"relayProtocol":"tls"`)
+	relayedCall(t, server, "--ca", certFile, "--ice-server", iceServer).says(t, `"relayProtocol":"tls"`)
+}
+
+// TestDoctorRelayedOverTLS: --ca counts for the call of doctor too, not only for its check of the server.
+func TestDoctorRelayedOverTLS(t *testing.T) {
+	certFile, iceServer := tlsRelay(t)
+	_, server, _ := servingWith(t)
+	relayed := []string{"--server", server, "--ca", certFile, "--ice-server", iceServer, "--ice-policy", "relay"}
+	bob := terminal(t, append([]string{"answer", "--as", "bob"}, relayed...)...)
+	bob.says(t, "waiting for calls")
+	p := terminal(t, append([]string{"doctor", "bob"}, relayed...)...)
+	p.ends(t, 0)
+	p.says(t, `(?m)^ok    turn       turns:localhost:`)
+	p.says(t, `(?m)^note  path       through a relay: `)
+	interruptProcess(t, bob)
 }
 
 // relaying runs a relay over UDP in this process.
