@@ -81,6 +81,18 @@ func TestRelayedThroughCoturn(t *testing.T) {
 	}
 }
 
+// A TURN server may redirect allocations to another one (RFC 8489 section 10).
+func TestAlternateTURNServer(t *testing.T) {
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) {
+			alternate := relaytest.Start(t, "north")
+			first := relaytest.Start(t, "north", "--alternate-server", alternate.Address.String())
+			_, server, _ := servingWith(t, "--turn-secret", "north", "--ice-server", "turn:"+first.Address.String()+"?transport="+transport)
+			relayedCall(t, server).says(t, `"relayProtocol":"`+transport+`"`)
+		})
+	}
+}
+
 func TestRelayedThroughOurs(t *testing.T) {
 	at := netip.AddrPortFrom(relaytest.LocalAddress(t), 0).String()
 	for what, at := range map[string]string{"by what the login hands out": at, "at all addresses": ":0"} {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -31,28 +32,40 @@ func (n *Net) ProxyDialer() proxy.Dialer { return &turnDialer{net: n} }
 // Dial implements proxy.Dialer. It ignores the network, for which Pion passes IPv4 always. If turn:
 // and turns: have one address, it uses TLS for both.
 func (d *turnDialer) Dial(_, address string) (net.Conn, error) {
+	host, secure := d.net.config.tlsServerName(address)
+	dial := d.dialTCP
+	if secure {
+		dial = func(address, domain string) (net.Conn, error) { return d.dialTLS(address, cmp.Or(domain, host)) }
+	}
+	conn, err := dial(address, "")
+	if err != nil {
+		return nil, err
+	}
+	return newTURNStream(d.net.dialing, conn, d.net.config.passwords, func(server netip.AddrPort, domain string) (net.Conn, error) {
+		return dial(server.String(), domain)
+	}), nil
+}
+
+func (d *turnDialer) dialTCP(address, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.net.dialing, cmp.Or(d.timeout, turnDialTimeout))
 	defer cancel()
-	config := &d.net.config
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	host, ok := config.tlsServerName(address)
-	if !ok {
-		return newTURNStream(tappedConn(conn, config.Tap), config.passwords), nil
+	return tappedConn(conn, d.net.config.Tap), nil
+}
+
+// dialTLS connects to a server with the certificate of a domain.
+func (d *turnDialer) dialTLS(address, domain string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(d.net.dialing, cmp.Or(d.timeout, turnDialTimeout))
+	defer cancel()
+	config := &tls.Config{}
+	if d.net.config.TLS != nil {
+		config = d.net.config.TLS.Clone()
 	}
-	settings := &tls.Config{}
-	if config.TLS != nil {
-		settings = config.TLS.Clone()
-	}
-	settings.ServerName = host
-	secure := tls.Client(conn, settings)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return newTURNStream(secure, config.passwords), nil
+	config.ServerName = domain
+	return (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
 }
 
 // ListenPacket implements transport.Net. Pion calls it for TURN servers only. Up to v4.4.2 pion/ice
@@ -65,7 +78,7 @@ func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newTURNPacketConn(conn, n.config.passwords), nil
+	return newTURNPacketConn(n.dialing, conn, n.config.passwords), nil
 }
 
 // ResolveUDPAddr implements transport.Net. For a TURN server (network "udp") it returns an address

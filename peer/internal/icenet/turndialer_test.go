@@ -51,7 +51,7 @@ func TestTURNDialer(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			if _, secure := conn.(*turnStream).Conn.(*tls.Conn); secure != tc.secure {
+			if _, secure := conn.(*turnStream).current().(*tls.Conn); secure != tc.secure {
 				t.Errorf("it is a %T", conn)
 			}
 			if _, ok := conn.LocalAddr().(*net.TCPAddr); !ok {

@@ -2,10 +2,12 @@ package icenet
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -17,20 +19,27 @@ import (
 // into messages. Writes do not wait: Pion's ICE agent writes, and could find no other path while it
 // waits for a dead connection, which the kernel retries for a quarter of an hour.
 type turnStream struct {
-	net.Conn
 	socket  *turnPacketConn
-	reader  *bufio.Reader
+	dial    dialFunc
 	out     chan []byte   // messages to write
 	closing chan struct{} // closed by Close
 	linger  time.Duration // how long Close writes queued messages; one of them ends the allocation
 	once    sync.Once
 	writing sync.WaitGroup
 
+	mu   sync.Mutex // guards conn
+	conn net.Conn   // to the server or its alternate
+
 	// The fields below belong to the reader.
+	reader    *bufio.Reader
 	allocated bool   // messages are no longer inspected
 	message   []byte // latest inspected message
 	rest      []byte // unread part of message
 }
+
+// dialFunc connects to an alternate server. domain is that of its certificate, empty for that of
+// the first server.
+type dialFunc func(server netip.AddrPort, domain string) (net.Conn, error)
 
 const (
 	maxResponse  = 2048 // bytes of an inspected message
@@ -38,14 +47,48 @@ const (
 	turnLinger   = 200 * time.Millisecond
 )
 
-func newTURNStream(conn net.Conn, passwords func(user string) []string) *turnStream {
+// newTURNStream returns a connection to a TURN server. Reads end when ctx is done.
+func newTURNStream(ctx context.Context, conn net.Conn, passwords func(user string) []string, dial dialFunc) *turnStream {
 	s := &turnStream{
-		Conn: conn, reader: bufio.NewReader(conn), message: make([]byte, maxResponse),
+		conn: conn, dial: dial, reader: bufio.NewReader(conn), message: make([]byte, maxResponse),
 		out: make(chan []byte, maxTURNQueue), closing: make(chan struct{}), linger: turnLinger,
 	}
-	s.socket = newTURNPacketConn(messages{s}, passwords)
+	s.socket = &turnPacketConn{PacketConn: messages{s}, passwords: passwords, redirect: s.redirect}
+	s.socket.abortWith(ctx)
 	s.writing.Go(s.write)
 	return s
+}
+
+func (s *turnStream) current() net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn
+}
+
+// redirect replaces the connection by one to an alternate server.
+func (s *turnStream) redirect(_ net.Addr, to netip.AddrPort, domain string) error {
+	if s.dial == nil {
+		return errors.ErrUnsupported
+	}
+	conn, err := s.dial(to, domain)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.closing:
+		_ = conn.Close()
+		return net.ErrClosed
+	default:
+	}
+	_ = s.conn.Close()
+	s.conn = conn
+	s.reader.Reset(conn)
+	if s.socket.ctx.Err() != nil {
+		_ = conn.SetReadDeadline(time.Now())
+	}
+	return nil
 }
 
 // write writes queued messages until the stream is closed or broken. Read returns the error of the
@@ -62,23 +105,45 @@ func (s *turnStream) write() {
 				return
 			}
 		}
-		if _, err := s.Conn.Write(p); err != nil {
-			_ = s.Conn.Close()
-			return
+		for {
+			conn := s.current()
+			_, err := conn.Write(p)
+			if err == nil {
+				break
+			}
+			if conn == s.current() {
+				_ = conn.Close()
+				return
+			}
 		}
 	}
 }
 
 // Close implements net.Conn.
 func (s *turnStream) Close() error {
+	s.socket.stop()
+	s.mu.Lock()
 	s.once.Do(func() { close(s.closing) })
-	_ = s.SetWriteDeadline(time.Now().Add(s.linger))
+	_ = s.conn.SetWriteDeadline(time.Now().Add(s.linger))
+	s.mu.Unlock()
 	s.writing.Wait()
-	return s.Conn.Close()
+	return s.current().Close()
 }
 
 // LocalAddr implements net.Conn.
 func (s *turnStream) LocalAddr() net.Addr { return s.socket.LocalAddr() }
+
+// RemoteAddr implements net.Conn.
+func (s *turnStream) RemoteAddr() net.Addr { return s.current().RemoteAddr() }
+
+// SetDeadline implements net.Conn.
+func (s *turnStream) SetDeadline(t time.Time) error { return s.current().SetDeadline(t) }
+
+// SetReadDeadline implements net.Conn.
+func (s *turnStream) SetReadDeadline(t time.Time) error { return s.current().SetReadDeadline(t) }
+
+// SetWriteDeadline implements net.Conn. It has no effect as Write does not wait.
+func (s *turnStream) SetWriteDeadline(time.Time) error { return nil }
 
 // Write implements net.Conn. Pion writes whole messages.
 func (s *turnStream) Write(p []byte) (int, error) { return s.socket.WriteTo(p, s.RemoteAddr()) }
@@ -104,7 +169,7 @@ func (s *turnStream) Read(p []byte) (int, error) {
 type messages struct{ *turnStream }
 
 // LocalAddr implements net.PacketConn.
-func (m messages) LocalAddr() net.Addr { return m.Conn.LocalAddr() }
+func (m messages) LocalAddr() net.Addr { return m.current().LocalAddr() }
 
 // ReadFrom implements net.PacketConn.
 func (m messages) ReadFrom(p []byte) (int, net.Addr, error) {

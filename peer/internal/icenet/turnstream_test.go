@@ -12,7 +12,7 @@ func TestTURNStreamDoesNotBlock(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	guard := time.AfterFunc(time.Minute, func() { _ = far.Close() })
-	s := newTURNStream(near, nil)
+	s := newTURNStream(t.Context(), near, nil, nil)
 	for range 3 * maxTURNQueue {
 		if n, err := s.Write(make([]byte, 1200)); n != 1200 || err != nil {
 			t.Fatal(n, err)
@@ -33,7 +33,7 @@ func TestTURNStreamDoesNotBlock(t *testing.T) {
 func TestTURNStreamFlushesOnClose(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	s := newTURNStream(near, nil)
+	s := newTURNStream(t.Context(), near, nil, nil)
 	s.linger = time.Minute
 	heard := make(chan string, 1)
 	go func() {

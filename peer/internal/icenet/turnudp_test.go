@@ -21,7 +21,7 @@ func TestTURNRequestsIPv6(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer local.Close()
-	socket := newTURNPacketConn(local, func(string) []string { return []string{"other", "secret"} })
+	socket := newTURNPacketConn(t.Context(), local, func(string) []string { return []string{"other", "secret"} })
 	key := stun.NewLongTermIntegrity("alice", "parley", "secret")
 	request := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassRequest),
 		stun.NewUsername("alice"), stun.NewRealm("parley"), key, stun.Fingerprint)
