@@ -403,8 +403,13 @@ func (c *Call) sendCandidate(ctx context.Context, conn *connection, cand *webrtc
 	conn.seen.of(false, cand)
 	conn.progress.local[found.Type]++
 	c.cfg.OnEvent(found)
-	if conn.answerHeld {
+	switch {
+	case conn.answerHeld && conn.holdExpired:
+		return c.sendHeldAnswer(ctx, conn) // this is its first candidate
+	case conn.answerHeld:
 		return nil // it will be in the answer
+	case conn.holdExpired && c.taken == 0:
+		return nil // the peer, which has sent no candidate either, does not trickle
 	}
 	init := cand.ToJSON()
 	if len(conn.sections) > 0 {

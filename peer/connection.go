@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
@@ -61,7 +62,8 @@ type connection struct {
 
 	// answerHeld: our answer waits for all candidates to be in it, because the
 	// other side does not take them one by one.
-	answerHeld bool
+	answerHeld  bool
+	holdExpired bool // since maxAnswerHold; the answer is sent once it has a candidate
 }
 
 // posted wraps what a callback posts with the connection it is from.
@@ -78,6 +80,7 @@ type (
 	localCandidate struct{ *webrtc.ICECandidate } // nil at the end
 	pairSelected   struct{ *webrtc.ICECandidatePair }
 	gathered       struct{}
+	holdExpired    struct{}
 	trackArrived   struct {
 		track    *webrtc.TrackRemote
 		receiver *webrtc.RTPReceiver
@@ -333,18 +336,30 @@ func (c *connection) know(cfg *Config, d *jsep.Description) {
 	c.progress.answered, c.remoteSet, c.remote, c.theirs = true, true, d, d.Sections
 }
 
-// holdAnswer keeps the answer back until all candidates are in it, for a peer
-// that does not take them one by one (RFC 8838 §16).
+// maxAnswerHold bounds how long an answer is held for candidates. STUN and TURN servers that can be
+// reached respond sooner; Pion tries others for 8 s.
+const maxAnswerHold = 800 * time.Millisecond
+
+// holdAnswer holds the answer until it has all candidates or maxAnswerHold is over, for a peer
+// without trickle ICE (RFC 8838 section 16).
 func (c *connection) holdAnswer() {
 	c.answerHeld = true
 	complete := webrtc.GatheringCompletePromise(c.pc)
 	c.readers.Add(1)
 	go func() {
 		defer c.readers.Done()
-		select {
-		case <-complete:
-			c.post(gathered{})
-		case <-c.box.done:
+		limit := time.NewTimer(maxAnswerHold)
+		defer limit.Stop()
+		for {
+			select {
+			case <-complete:
+				c.post(gathered{})
+				return
+			case <-limit.C:
+				c.post(holdExpired{})
+			case <-c.box.done:
+				return
+			}
 		}
 	}()
 }

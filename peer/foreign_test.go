@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -214,6 +215,51 @@ func TestAPeerThatDoesNotTrickle(t *testing.T) {
 	<-complete
 	s.start()
 	s.call.DeliverOffer(page.pc.LocalDescription().SDP)
+	s.awaitConnected()
+	s.stop()
+	s.awaitEnd()
+	if len(answers) != 1 || !strings.HasPrefix(answers[0], "answer ") || !strings.Contains(answers[0], "a=candidate:") {
+		t.Errorf("sent %q, want one answer with candidates", answers)
+	}
+}
+
+// Unreachable STUN and TURN servers delay the answer to a peer without trickle by a second at most.
+// Candidates that come later are not sent, as the peer does not take them.
+func TestUnreachableServersDoNotDelayTheAnswer(t *testing.T) {
+	page := newOriginalPage(t)
+	udp := must(net.ListenPacket("udp4", "127.0.0.1:0"))(t)
+	defer udp.Close()
+	tcp := must(net.Listen("tcp4", "127.0.0.1:0"))(t) // the kernel accepts, nobody answers
+	defer tcp.Close()
+	var answers []string
+	answered := make(chan struct{})
+	once := sync.OnceFunc(func() { close(answered) })
+	record := &wire{filter: func(kind, s string) (string, bool) {
+		if kind != "leave" {
+			answers = append(answers, kind+" "+s)
+			once()
+		}
+		return s, false
+	}}
+	turn := "turn:" + udp.LocalAddr().String()
+	s := newSide(t, "terminal", Config{Signaler: signalers{record, page}, ICEServers: []webrtc.ICEServer{
+		{URLs: []string{"stun:" + udp.LocalAddr().String()}},
+		{URLs: []string{turn + "?transport=udp", "turn:" + tcp.Addr().String() + "?transport=tcp"}, Username: "u", Credential: "p"},
+	}})
+	page.peer = s.call
+	offer := must(page.pc.CreateOffer(nil))(t)
+	complete := webrtc.GatheringCompletePromise(page.pc)
+	if err := page.pc.SetLocalDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	<-complete
+	s.start()
+	start := time.Now()
+	s.call.DeliverOffer(page.pc.LocalDescription().SDP)
+	<-answered
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("the answer took %v, want at most 1 s", d)
+	}
 	s.awaitConnected()
 	s.stop()
 	s.awaitEnd()

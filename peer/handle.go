@@ -85,6 +85,11 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 		return 0, c.sendCandidate(ctx, conn, e.ICECandidate)
 	case gathered:
 		return 0, c.sendHeldAnswer(ctx, conn)
+	case holdExpired:
+		conn.holdExpired = true
+		if total(conn.progress.local) > 0 {
+			return 0, c.sendHeldAnswer(ctx, conn)
+		}
 	case stateNudge:
 		return c.stateChanged(ctx, conn)
 	case iceState:
