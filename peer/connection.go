@@ -34,7 +34,7 @@ type connection struct {
 
 	pair    Object         // in use last, by report; protected by Call.mu
 	tried   []Object       // pairs that were tried, in use or not; protected by Call.mu
-	readers sync.WaitGroup // goroutines of readFeedback
+	readers sync.WaitGroup // goroutines that read feedback, and of holdAnswer
 	streams streams
 	agreed  agreed
 	demuxer *demux.Demuxer
