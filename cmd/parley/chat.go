@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/tui"
-	"parley/peer/files"
+	"parley/peer/filetransfer"
 	wire "parley/signal"
 )
 
@@ -115,7 +115,7 @@ func readChat(cmd *cli.Command, std stdio) (*chat, error) {
 	if s.video == "-" || s.audio == "-" {
 		return nil, usagef("chat reads stdin itself; give the source as a file")
 	}
-	folder, err := files.OpenFolder(cmd.String("into"), false)
+	folder, err := filetransfer.OpenFolder(cmd.String("into"), false)
 	if err != nil {
 		return nil, failf(exitDevice, "--into: %w", err)
 	}

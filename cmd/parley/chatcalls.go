@@ -7,7 +7,7 @@ import (
 
 	"parley/cmd/parley/tui"
 	"parley/peer/datachannel"
-	"parley/peer/files"
+	"parley/peer/filetransfer"
 	wire "parley/signal"
 )
 
@@ -168,14 +168,14 @@ func (c *chat) hangUpOn(ctx context.Context, name string) {
 
 // send offers files in a call that is up.
 func (c *chat) send(s *session, paths []string) {
-	list, err := files.Collect(paths, func(path, why string) {
-		s.report.warn("%s is not sent: it is %s", printable(path), why)
+	list, err := filetransfer.Collect(paths, func(path, why string) {
+		s.report.warn("%s is not sent: %s", printable(path), why)
 	})
 	if err != nil {
 		s.report.warn("%v", err)
 		return
 	}
-	ch, err := s.call.OpenChannel(s.ctx, datachannel.Options{Label: "files", Protocol: files.Protocol, Detached: true})
+	ch, err := s.call.OpenChannel(s.ctx, datachannel.Options{Label: "files", Protocol: filetransfer.Protocol, Detached: true})
 	if err != nil {
 		s.report.warn("the files are not sent to %s: %v", printable(s.name), err)
 		return

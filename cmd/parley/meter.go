@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"parley/peer/files"
+	"parley/peer/filetransfer"
 )
 
 // meter measures a transfer.
@@ -28,7 +28,7 @@ func newMeter(total int64) meter {
 }
 
 // add counts bytes; true if it is time to draw.
-func (m *meter) add(e files.Moved) bool {
+func (m *meter) add(e filetransfer.Progress) bool {
 	m.here += e.Bytes
 	if !e.Skipped {
 		m.sent += e.Bytes
@@ -62,10 +62,10 @@ func (m *meter) String() string {
 	}
 	full := int(part * barWidth)
 	line := fmt.Sprintf("%s%s %3.0f %%  %s of %s", strings.Repeat("█", full), strings.Repeat("░", barWidth-full),
-		part*100, files.Size(m.here), files.Size(m.total))
+		part*100, filetransfer.FormatSize(m.here), filetransfer.FormatSize(m.total))
 	if m.rate > 0 {
 		left := time.Duration(float64(m.total-m.here) / m.rate * float64(time.Second)).Round(time.Second)
-		line += fmt.Sprintf("  %s/s  %s left", files.Size(int64(m.rate)), left)
+		line += fmt.Sprintf("  %s/s  %s left", filetransfer.FormatSize(int64(m.rate)), left)
 	}
 	return line + "  " + shortened(printable(m.name), 30)
 }
@@ -90,13 +90,13 @@ func (m *meter) outcome(t *transfer) string {
 	if n == 1 {
 		what = "a file"
 	}
-	line := fmt.Sprintf("%s %s, %s, %s %s", verb, what, files.Size(m.total), way, printable(t.session.name))
+	line := fmt.Sprintf("%s %s, %s, %s %s", verb, what, filetransfer.FormatSize(m.total), way, printable(t.session.name))
 	took := time.Since(m.began)
 	if m.sent < m.total {
-		line += fmt.Sprintf("; %s were there or empty", files.Size(m.total-m.sent))
+		line += fmt.Sprintf("; %s were there or empty", filetransfer.FormatSize(m.total-m.sent))
 	}
 	if m.sent > 0 {
-		line += fmt.Sprintf("; %.1f s, %s/s", took.Seconds(), files.Size(int64(float64(m.sent)/took.Seconds())))
+		line += fmt.Sprintf("; %.1f s, %s/s", took.Seconds(), filetransfer.FormatSize(int64(float64(m.sent)/took.Seconds())))
 	}
 	return line
 }

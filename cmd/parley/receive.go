@@ -15,7 +15,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/peer/datachannel"
-	"parley/peer/files"
+	"parley/peer/filetransfer"
 	wire "parley/signal"
 )
 
@@ -78,7 +78,7 @@ func receiveFlags() []cli.Flag {
 type receiving struct {
 	*settings
 	answerer  *answerer
-	folder    *files.Folder
+	folder    *filetransfer.Folder
 	into      string
 	yes, once bool
 	from      []string
@@ -109,7 +109,7 @@ func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 		}
 	}
 	var err error
-	if j.folder, err = files.OpenFolder(cmd.String("into"), cmd.Bool("overwrite")); err != nil {
+	if j.folder, err = filetransfer.OpenFolder(cmd.String("into"), cmd.Bool("overwrite")); err != nil {
 		return nil, failf(exitDevice, "--into: %w", err)
 	}
 	if dir := filepath.Clean(cmd.String("into")); dir != "." {
@@ -157,7 +157,7 @@ func (j *receiving) ends(c *session, err error) bool {
 		j.late.Stop()
 		j.late = nil
 	}
-	if !errors.Is(err, files.ErrBroken) && codeOf(err) != exitConnection || j.retry <= 0 {
+	if !errors.Is(err, filetransfer.ErrBroken) && codeOf(err) != exitConnection || j.retry <= 0 {
 		return true
 	}
 	j.report.say("%v; waiting for it to be taken up again", err)
@@ -191,7 +191,7 @@ func (i *incomingCall) hasBegun() bool {
 }
 
 func (i *incomingCall) opened(ch *datachannel.Channel) {
-	if !ch.OpenedByPeer() || ch.Protocol() != files.Protocol {
+	if !ch.OpenedByPeer() || ch.Protocol() != filetransfer.Protocol {
 		return
 	}
 	ch.Detach()
@@ -206,8 +206,8 @@ func (i *incomingCall) opened(ch *datachannel.Channel) {
 
 // receive takes one transfer.
 func (i *incomingCall) receive(t *transfer, ch *datachannel.Channel) {
-	offer, err := files.Receive(t.ctx, ch, i.folder, files.ReceiveOptions{
-		MaxBytes: i.maxSize, Ask: func(ctx context.Context, o *files.Offer) error { return i.ask(ctx, t, o) }, OnEvent: t.happened,
+	offer, err := filetransfer.Receive(t.ctx, ch, i.folder, filetransfer.ReceiveOptions{
+		MaxBytes: i.maxSize, Ask: func(ctx context.Context, o *filetransfer.Offer) error { return i.ask(ctx, t, o) }, OnEvent: t.happened,
 	})
 	if t.offer == nil {
 		t.offer = offer
@@ -231,7 +231,7 @@ func (i *incomingCall) receive(t *transfer, ch *datachannel.Channel) {
 }
 
 // ask decides about an offer.
-func (i *incomingCall) ask(ctx context.Context, t *transfer, o *files.Offer) error {
+func (i *incomingCall) ask(ctx context.Context, t *transfer, o *filetransfer.Offer) error {
 	t.offered(o)
 	name := printable(i.session.name)
 	key := i.session.name + "\x00" + o.ID
@@ -245,9 +245,9 @@ func (i *incomingCall) ask(ctx context.Context, t *transfer, o *files.Offer) err
 			return context.Cause(ctx)
 		case err != nil:
 			i.session.report.warn("%v", err)
-			return &files.Refused{Code: files.CodeDeclined, Reason: "nobody is there to be asked"}
+			return &filetransfer.RefusedError{Code: filetransfer.RefusedDeclined, Reason: "nobody is there to be asked"}
 		case !wanted:
-			return &files.Refused{Code: files.CodeDeclined, Reason: "they were not wanted"}
+			return &filetransfer.RefusedError{Code: filetransfer.RefusedDeclined, Reason: "they were not wanted"}
 		}
 	} else {
 		i.session.report.say("%s sends %s", name, summary(o))

@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/peer/datachannel"
-	"parley/peer/files"
+	"parley/peer/filetransfer"
 	wire "parley/signal"
 )
 
@@ -66,8 +66,8 @@ func sendFlags() []cli.Flag {
 
 // sendFiles sends files, in as many calls as it takes.
 func sendFiles(ctx context.Context, s *settings, paths []string, name string, retry time.Duration) error {
-	list, err := files.Collect(paths, func(path, why string) {
-		s.report.warn("%s is not sent: it is %s", printable(path), why)
+	list, err := filetransfer.Collect(paths, func(path, why string) {
+		s.report.warn("%s is not sent: %s", printable(path), why)
 	})
 	if err != nil {
 		return failf(exitDevice, "%w", err)
@@ -81,7 +81,7 @@ func sendFiles(ctx context.Context, s *settings, paths []string, name string, re
 // sending is a transfer from here, over all of its calls.
 type sending struct {
 	*settings
-	list *files.List
+	list *filetransfer.List
 
 	mu   sync.Mutex    // protects last
 	last *outgoingCall // the call that is up, or was last; nil before
@@ -131,20 +131,20 @@ func (j *sending) call(ctx context.Context, name string) error {
 
 // worthAnother tells if a call that ended so may go better the next time.
 func worthAnother(err error) bool {
-	if errors.As(err, new(*files.Refused)) || errors.As(err, new(*files.Failed)) {
+	if errors.As(err, new(*filetransfer.RefusedError)) || errors.As(err, new(*filetransfer.FailedError)) {
 		return false
 	}
 	switch codeOf(err) {
 	case exitConnection, exitSignaling, exitTimeout, exitAbsent:
 		return true
 	}
-	return errors.Is(err, files.ErrBroken)
+	return errors.Is(err, filetransfer.ErrBroken)
 }
 
 // outgoingCall is the carrier of a call in which files are sent.
 type outgoingCall struct {
 	*transfer
-	list  *files.List
+	list  *filetransfer.List
 	begun chan struct{} // closed when the channel is open
 }
 
@@ -177,7 +177,7 @@ func (o *outgoingCall) hasMoved() bool {
 }
 
 func (o *outgoingCall) channels() []datachannel.Options {
-	return []datachannel.Options{{Label: "files", Protocol: files.Protocol, Detached: true}}
+	return []datachannel.Options{{Label: "files", Protocol: filetransfer.Protocol, Detached: true}}
 }
 
 func (o *outgoingCall) opened(ch *datachannel.Channel) {
@@ -196,7 +196,7 @@ func (o *outgoingCall) opened(ch *datachannel.Channel) {
 func (o *outgoingCall) run(ch *datachannel.Channel) {
 	o.offered(&o.list.Offer)
 	o.session.report.say("waiting for %s to take %s", printable(o.session.name), summary(&o.list.Offer))
-	o.ended(ch, files.Send(o.ctx, ch, o.list, files.SendOptions{OnEvent: o.happened}))
+	o.ended(ch, filetransfer.Send(o.ctx, ch, o.list, filetransfer.SendOptions{OnEvent: o.happened}))
 }
 
 func (o *outgoingCall) result() error {
@@ -209,7 +209,7 @@ func (o *outgoingCall) result() error {
 }
 
 // summary is an offer in a few words, such as "3 files, 12.0 MiB: a, b, c".
-func summary(o *files.Offer) string {
+func summary(o *filetransfer.Offer) string {
 	const most = 3
 	var names []string
 	for i := range o.Entries {
@@ -231,5 +231,5 @@ func summary(o *files.Offer) string {
 	if n == 1 {
 		what = "a file"
 	}
-	return fmt.Sprintf("%s, %s: %s", what, files.Size(o.Bytes()), strings.Join(names, ", "))
+	return fmt.Sprintf("%s, %s: %s", what, filetransfer.FormatSize(o.Bytes()), strings.Join(names, ", "))
 }

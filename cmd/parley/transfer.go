@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"parley/peer/datachannel"
-	"parley/peer/files"
+	"parley/peer/filetransfer"
 )
 
 // transfer is what both directions of a transfer of files have in common: what
@@ -24,7 +24,7 @@ type transfer struct {
 	cancel context.CancelCauseFunc
 
 	// The rest belongs to the goroutine that moves the files.
-	offer *files.Offer
+	offer *filetransfer.Offer
 	meter meter
 	moved bool // something went by
 }
@@ -53,25 +53,25 @@ func (t *transfer) tell(name string, say, data string, fields ...field) {
 	t.session.tell(event{name: name, peer: t.session.name, fields: fields, say: say, data: data})
 }
 
-func (t *transfer) offered(o *files.Offer) {
+func (t *transfer) offered(o *filetransfer.Offer) {
 	t.offer = o
 	t.tell("transfer", "", "", field{"state", "offered"}, field{"files", o.Files()}, field{"bytes", o.Bytes()})
 }
 
-// happened takes the events of package files.
-func (t *transfer) happened(e files.Event) {
+// happened takes the events of package filetransfer.
+func (t *transfer) happened(e filetransfer.Event) {
 	switch e := e.(type) {
-	case files.Accepted:
+	case filetransfer.Accepted:
 		t.meter = newMeter(t.offer.Bytes())
 		t.tell("transfer", "", "", field{"state", "accepted"})
-	case files.Began:
+	case filetransfer.FileStarted:
 		t.meter.name = e.Entry.Name
 		say := ""
 		if e.Offset > 0 && e.Offset < e.Entry.Size {
-			say = fmt.Sprintf("%s goes on after %s", printable(e.Entry.Name), files.Size(e.Offset))
+			say = fmt.Sprintf("%s goes on after %s", printable(e.Entry.Name), filetransfer.FormatSize(e.Offset))
 		}
 		t.tell("file", say, "", field{"state", "began"}, field{"name", e.Entry.Name}, field{"size", e.Entry.Size}, field{"offset", e.Offset})
-	case files.Done:
+	case filetransfer.FileDone:
 		t.moved = true
 		fields := []field{{"state", "done"}, {"name", e.Entry.Name}, {"size", e.Entry.Size}}
 		data := ""
@@ -80,13 +80,11 @@ func (t *transfer) happened(e files.Event) {
 			data = printable(t.into + e.Entry.Name)
 		}
 		t.tell("file", "", data, fields...)
-	case files.Moved:
+	case filetransfer.Progress:
 		t.moved = t.moved || !e.Skipped
 		if t.meter.add(e) {
 			t.session.report.status(t.meter.String())
 		}
-	case files.Warned:
-		t.session.report.warn("%s", printable(e.Text))
 	}
 }
 
@@ -97,12 +95,12 @@ func (t *transfer) ended(ch *datachannel.Channel, err error) {
 	defer close(t.over)
 	defer t.cancel(nil)
 	state := "done"
-	var refused *files.Refused
+	var refused *filetransfer.RefusedError
 	switch {
 	case err == nil:
 	case errors.As(err, &refused):
 		state = "refused"
-	case errors.Is(err, files.ErrBroken):
+	case errors.Is(err, filetransfer.ErrBroken):
 		state = "broken"
 	default:
 		state = "failed"
@@ -140,8 +138,8 @@ func (t *transfer) seeOff(ch *datachannel.Channel) {
 // explain is the error of the transfer as a user sees it, with its exit code.
 func (t *transfer) explain() error {
 	name := printable(t.session.name)
-	var refused *files.Refused
-	var failed *files.Failed
+	var refused *filetransfer.RefusedError
+	var failed *filetransfer.FailedError
 	switch {
 	case t.err == nil:
 		return nil
@@ -149,19 +147,19 @@ func (t *transfer) explain() error {
 		return &silent{t.err}
 	case errors.As(t.err, &refused) && refused.ByPeer:
 		return t.coded(exitAbsent, "%s did not take the files: %s", name, printable(refused.Reason))
-	case errors.As(t.err, &refused) && refused.Code == files.CodeDeclined:
+	case errors.As(t.err, &refused) && refused.Code == filetransfer.RefusedDeclined:
 		return nil // by a person here
 	case errors.As(t.err, &refused):
 		return t.coded(refusalCode(refused), "the files of %s were not taken: %s", name, printable(refused.Reason))
-	case errors.As(t.err, &failed) && failed.ByPeer && failed.Code == files.FailedExists:
+	case errors.As(t.err, &failed) && failed.ByPeer && failed.Code == filetransfer.FailedExists:
 		return t.coded(exitAbsent, "%s did not take the files: %s", name, printable(failed.Error()))
 	case errors.As(t.err, &failed) && failed.ByPeer:
 		return t.coded(exitFailure, "%s could not go on: %s", name, printable(failed.Error()))
-	case errors.As(t.err, &failed) && (failed.Code == files.FailedDisk || failed.Code == files.FailedRead || failed.Code == files.FailedExists):
+	case errors.As(t.err, &failed) && (failed.Code == filetransfer.FailedDisk || failed.Code == filetransfer.FailedRead || failed.Code == filetransfer.FailedExists):
 		return t.coded(exitDevice, "%s", printable(failed.Error()))
 	case errors.As(t.err, &failed):
 		return t.coded(exitFailure, "the transfer with %s failed: %s", name, printable(failed.Error()))
-	case errors.Is(t.err, files.ErrBroken):
+	case errors.Is(t.err, filetransfer.ErrBroken):
 		return t.coded(exitFailure, "%s hung up in the middle: %s", name, printable(t.err.Error()))
 	}
 	return t.err
@@ -182,9 +180,9 @@ func (r *reworded) Error() string { return r.words }
 func (r *reworded) Unwrap() error { return r.err }
 
 // refusalCode is the exit code of the side that refused.
-func refusalCode(r *files.Refused) exitCode {
+func refusalCode(r *filetransfer.RefusedError) exitCode {
 	switch r.Code {
-	case files.CodeSpace, files.CodeExists, files.CodeName:
+	case filetransfer.RefusedSpace, filetransfer.RefusedExists, filetransfer.RefusedName:
 		return exitDevice
 	}
 	return exitFailure
@@ -192,12 +190,12 @@ func refusalCode(r *files.Refused) exitCode {
 
 // refuseFiles says on a channel for files that nobody takes any.
 func refuseFiles(c *session, ch *datachannel.Channel) {
-	if ch.Protocol() != files.Protocol {
+	if ch.Protocol() != filetransfer.Protocol {
 		return
 	}
 	ch.Detach()
 	c.work.Go(func() {
-		files.Refuse(c.ctx, ch, files.CodeUnsupported, "this parley takes no files; parley receive does")
+		filetransfer.Refuse(c.ctx, ch, filetransfer.RefusedUnsupported, "this parley takes no files; parley receive does")
 		c.report.warn("%s wants to send files; parley receive takes them", printable(c.name))
 	})
 }

@@ -1,4 +1,4 @@
-// Files over a data channel, as peer/files/doc.go has it: who has files opens a
+// Files over a data channel, as peer/filetransfer/doc.go has it: who has files opens a
 // channel for each transfer.
 
 import {Sha256} from './sha256.js';

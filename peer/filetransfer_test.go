@@ -11,7 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/datachannel"
-	"parley/peer/files"
+	"parley/peer/filetransfer"
 )
 
 // A transfer of files lives on over an outage that takes an ICE restart.
@@ -19,14 +19,14 @@ func TestFilesOverAnICERestart(t *testing.T) {
 	l := newLab(t)
 	opened, came := make(chan *datachannel.Channel, 1), make(chan *datachannel.Channel, 1)
 	a, b := l.pair(t, func(caller, answerer *Config) {
-		caller.Channels = []datachannel.Options{{Label: "files", Protocol: files.Protocol, Detached: true}}
+		caller.Channels = []datachannel.Options{{Label: "files", Protocol: filetransfer.Protocol, Detached: true}}
 		caller.OnEvent = func(e Event) {
 			if e, ok := e.(ChannelOpened); ok {
 				opened <- e.Channel
 			}
 		}
 		answerer.OnEvent = func(e Event) {
-			if e, ok := e.(ChannelOpened); ok && e.Channel.Protocol() == files.Protocol {
+			if e, ok := e.(ChannelOpened); ok && e.Channel.Protocol() == filetransfer.Protocol {
 				e.Channel.Detach()
 				came <- e.Channel
 			}
@@ -37,12 +37,12 @@ func TestFilesOverAnICERestart(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	list, err := files.Collect([]string{path}, nil)
+	list, err := filetransfer.Collect([]string{path}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	into := t.TempDir()
-	folder, err := files.OpenFolder(into, false)
+	folder, err := filetransfer.OpenFolder(into, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,8 +55,8 @@ func TestFilesOverAnICERestart(t *testing.T) {
 	var moved int64
 	cut := sync.OnceFunc(func() { l.down.Store(true) })
 	go func() {
-		sent <- files.Send(t.Context(), <-opened, list, files.SendOptions{OnEvent: func(e files.Event) {
-			if e, ok := e.(files.Moved); ok {
+		sent <- filetransfer.Send(t.Context(), <-opened, list, filetransfer.SendOptions{OnEvent: func(e filetransfer.Event) {
+			if e, ok := e.(filetransfer.Progress); ok {
 				if moved += e.Bytes; moved > 1<<20 {
 					cut()
 				}
@@ -64,7 +64,7 @@ func TestFilesOverAnICERestart(t *testing.T) {
 		}})
 	}()
 	go func() {
-		_, err := files.Receive(t.Context(), <-came, folder, files.ReceiveOptions{})
+		_, err := filetransfer.Receive(t.Context(), <-came, folder, filetransfer.ReceiveOptions{})
 		received <- err
 	}()
 	a.awaitState(webrtc.PeerConnectionStateFailed)

@@ -1,6 +1,6 @@
 //go:build linux
 
-package files
+package filetransfer
 
 import (
 	"errors"
@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A disk that is full in the middle of a file, because the sender hid what it
-// needs. It takes a file system of its own, which only root can mount.
+// A sender that understates the size fills the disk. The test mounts a file system, which needs root.
 func TestDiskFull(t *testing.T) {
 	into := filepath.Join(t.TempDir(), "small")
 	if err := os.Mkdir(into, 0o700); err != nil {
@@ -32,14 +31,14 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	honest := transfer{list: list, into: into}.run(t)
-	var refused *Refused
-	if !errors.As(honest.sendErr, &refused) || refused.Code != CodeSpace || !strings.Contains(refused.Reason, "3.0 MiB are needed, and 1.0 MiB are free") {
+	var refused *RefusedError
+	if !errors.As(honest.sendErr, &refused) || refused.Code != RefusedSpace || !strings.Contains(refused.Reason, "3.0 MiB needed, 1.0 MiB free") {
 		t.Error(honest.sendErr)
 	}
 	list.Entries[0].Data = 0
 	out := transfer{list: list, into: into}.run(t)
-	var there *Failed
-	if !errors.As(out.sendErr, &there) || there.Code != FailedDisk || !strings.Contains(out.sendErr.Error(), "the disk is full; what came is kept in f.parley-part") {
+	var there *FailedError
+	if !errors.As(out.sendErr, &there) || there.Code != FailedDisk || !strings.Contains(out.sendErr.Error(), "no space left on the disk; the partial file is f.parley-part") {
 		t.Errorf("sender: %v; receiver: %v", out.sendErr, out.receiveErr)
 	}
 	if part := read(t, filepath.Join(into, "f.parley-part")); len(part) < 900<<10 {

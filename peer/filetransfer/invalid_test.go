@@ -1,4 +1,4 @@
-package files
+package filetransfer
 
 import (
 	"context"
@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// hostile plays a script of messages to a receiver: a string is sent as text,
-// bytes as data, nil closes. It returns the receiver's error and the code that it told.
-func hostile(t testing.TB, into string, script ...any) (told string, err error) {
+// playSender plays a script of messages to a receiver: a string is sent as text,
+// bytes as data, nil closes. It returns the receiver's error and the code that it sent.
+func playSender(t testing.TB, into string, script ...any) (code string, err error) {
 	t.Helper()
 	folder, err := OpenFolder(into, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	a, b := pair(maxData)
+	a, b := pair(maxChunk)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	heard := make(chan string, 1)
@@ -33,7 +33,7 @@ func hostile(t testing.TB, into string, script ...any) (told string, err error) 
 			if err != nil {
 				return
 			}
-			m, err := parse(data)
+			m, err := parseMessage(data)
 			if err != nil {
 				last = err.Error()
 				return
@@ -85,12 +85,12 @@ func offerOf(name string, size int) []any {
 
 const emptySum = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-func TestHostileNames(t *testing.T) {
+func TestInvalidNames(t *testing.T) {
 	for _, name := range []string{
 		"../up", "a/../../up", "/etc/parley-was-here", "", ".", "..", "a//b", "a/", "./a", "a\x00b", "a\nb", "\x1b[31m", "bad\xff",
 		"x.parley-part", "X.PARLEY-PART", strings.Repeat("n", 256), strings.Repeat("d/", 200) + "f", strings.Repeat("long/", 1000),
 	} {
-		t.Run(cut(fmt.Sprintf("%q", name), 30), func(t *testing.T) {
+		t.Run(truncate(fmt.Sprintf("%q", name), 30), func(t *testing.T) {
 			outer := t.TempDir()
 			into := filepath.Join(outer, "into")
 			script := append(offerOf("PLACE", 0), `{"type":"file","file":0,"offset":0}`, `{"type":"end","file":0,"sha256":"`+emptySum+`"}`, `{"type":"bye"}`)
@@ -101,16 +101,16 @@ func TestHostileNames(t *testing.T) {
 				encoded = strings.NewReplacer("\x00", `\u0000`, "\n", `\n`, "\x1b", `\u001b`).Replace(`"` + name + `"`)
 			}
 			script[1] = strings.Replace(script[1].(string), `"PLACE"`, encoded, 1)
-			told, err := hostile(t, into, script...)
+			sentCode, err := playSender(t, into, script...)
 			if name == "bad\xff" {
 				if err != nil {
 					t.Error(err)
 				}
 				return
 			}
-			var refused *Refused
-			if !errors.As(err, &refused) || refused.Code != CodeName || told != CodeName {
-				t.Errorf("receiver: %v; told %q", err, told)
+			var refused *RefusedError
+			if !errors.As(err, &refused) || refused.Code != RefusedName || sentCode != RefusedName {
+				t.Errorf("receiver: %v; sent code %q", err, sentCode)
 			}
 			if got := names(t, into); len(got) != 0 {
 				t.Errorf("it made %v", got)
@@ -122,7 +122,7 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestCheckName(t *testing.T) {
 	for name, ok := range map[string]bool{"a": true, "a/b c/日本": true, ".hidden": true, "a\\b": true, "12:30": true, "CON": true, "...": true} {
 		if err := checkNameFor(name, false); (err == nil) != ok {
 			t.Errorf("%q: %v", name, err)
@@ -137,13 +137,13 @@ func TestNames(t *testing.T) {
 			t.Errorf("on Windows, %q: %v", name, err)
 		}
 	}
-	if long := strings.Repeat("é", 127); len(partName("d/"+long)) > 2+maxPart || !strings.HasPrefix(partName("d/"+long), "d/éé") {
-		t.Errorf("the part of a long name is %s", partName(long))
+	if long := strings.Repeat("é", 127); len(partialName("d/"+long)) > 2+maxPart || !strings.HasPrefix(partialName("d/"+long), "d/éé") {
+		t.Errorf("the part of a long name is %s", partialName(long))
 	}
 }
 
-// Links that were in the folder before lead nowhere.
-func TestLinks(t *testing.T) {
+// Symbolic links in the folder do not lead outside.
+func TestSymbolicLinks(t *testing.T) {
 	outer := t.TempDir()
 	into, secret := filepath.Join(outer, "into"), filepath.Join(outer, "secret")
 	for _, dir := range []string{into, secret} {
@@ -159,7 +159,7 @@ func TestLinks(t *testing.T) {
 	}
 	end := `{"type":"end","file":0,"sha256":"` + emptySum + `"}`
 	for _, name := range []string{"out/f", "abs/f", "key", "part", "out", "out/key"} {
-		_, err := hostile(t, into, append(offerOf(name, 0), `{"type":"file","file":0,"offset":0}`, end)...)
+		_, err := playSender(t, into, append(offerOf(name, 0), `{"type":"file","file":0,"offset":0}`, end)...)
 		if err == nil {
 			t.Errorf("%s was taken", name)
 		}
@@ -172,7 +172,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-func TestLiars(t *testing.T) {
+func TestInvalidSender(t *testing.T) {
 	file, end := `{"type":"file","file":0,"offset":0}`, `{"type":"end","file":0,"sha256":"`+emptySum+`"}`
 	with := func(size int, more ...any) []any { return append(offerOf("f", size), more...) }
 	for name, c := range map[string]struct {
@@ -189,28 +189,28 @@ func TestLiars(t *testing.T) {
 		"offset":            {with(10, `{"type":"file","file":0,"offset":5}`), FailedProtocol, 0},
 		"negative":          {with(10, `{"type":"file","file":0,"offset":-5}`), FailedProtocol, 0},
 		"no such file":      {with(10, `{"type":"file","file":1,"offset":0}`), FailedProtocol, 0},
-		"twice":             {with(10, file, `{"type":"file","file":0,"offset":0}`), FailedProtocol, 0},
+		"duplicate name":    {with(10, file, `{"type":"file","file":0,"offset":0}`), FailedProtocol, 0},
 		"early bye":         {with(10, `{"type":"file","file":0,"offset":0}`, `{"type":"bye"}`), FailedSize, 0},
 		"gone":              {with(10, file, []byte("01234"), nil), "", 5},
 		"data first":        {[]any{[]byte("data")}, FailedProtocol, 0},
 		"no offer":          {[]any{`{"type":"file","file":0}`}, FailedProtocol, 0},
 		"no JSON":           {[]any{`hello`}, FailedProtocol, 0},
-		"other version":     {[]any{`{"type":"offer","version":2,"entries":1,"bytes":1}`}, CodeVersion, 0},
-		"too many":          {[]any{`{"type":"offer","version":1,"entries":1000000,"bytes":1}`}, CodeLimit, 0},
+		"other version":     {[]any{`{"type":"offer","version":2,"entries":1,"bytes":1}`}, RefusedVersion, 0},
+		"too many":          {[]any{`{"type":"offer","version":1,"entries":1000000,"bytes":1}`}, RefusedLimit, 0},
 		"too large":         {[]any{`{"type":"offer","version":1,"entries":1,"bytes":9007199254740992}`}, FailedProtocol, 0},
 		"larger than said":  {[]any{`{"type":"offer","version":1,"entries":1,"bytes":1}`, `{"type":"entry","name":"f","size":2}`}, FailedSize, 0},
 		"smaller than said": {[]any{`{"type":"offer","version":1,"entries":1,"bytes":3}`, `{"type":"entry","name":"f","size":2}`}, FailedSize, 0},
 		"file and folder": {[]any{`{"type":"offer","version":1,"entries":2,"bytes":0}`, `{"type":"entry","name":"f","size":0}`,
-			`{"type":"entry","name":"f/g","size":0}`}, CodeName, 0},
+			`{"type":"entry","name":"f/g","size":0}`}, RefusedName, 0},
 		"no space": {[]any{`{"type":"offer","version":1,"entries":1,"bytes":9007199254740991}`,
-			`{"type":"entry","name":"f","size":9007199254740991}`}, CodeSpace, 0},
+			`{"type":"entry","name":"f","size":9007199254740991}`}, RefusedSpace, 0},
 		"long control": {[]any{`{"type":"offer","reason":"` + strings.Repeat("x", maxControl) + `"}`}, FailedProtocol, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			into := t.TempDir()
-			told, err := hostile(t, into, c.script...)
-			if err == nil || errors.Is(err, context.DeadlineExceeded) || told != c.code {
-				t.Errorf("receiver: %v; told %q, want %q", err, told, c.code)
+			sentCode, err := playSender(t, into, c.script...)
+			if err == nil || errors.Is(err, context.DeadlineExceeded) || sentCode != c.code {
+				t.Errorf("receiver: %v; sent code %q, want %q", err, sentCode, c.code)
 			}
 			if c.code == "" && !errors.Is(err, ErrBroken) {
 				t.Error(err)
@@ -223,8 +223,8 @@ func TestLiars(t *testing.T) {
 	}
 }
 
-// A receiver that lies: the sender ends it.
-func TestLyingReceiver(t *testing.T) {
+// The sender rejects invalid messages of a receiver.
+func TestInvalidReceiver(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "f"), random(8, 5000))
 	for name, script := range map[string][]any{
 		"done before":   {`{"type":"accept"}`, `{"type":"done","file":0}`},
@@ -253,7 +253,7 @@ func TestLyingReceiver(t *testing.T) {
 			}()
 			err = Send(t.Context(), a, list, SendOptions{})
 			a.gone.close()
-			var f *Failed
+			var f *FailedError
 			if !errors.As(err, &f) || f.Code != FailedProtocol || f.ByPeer {
 				t.Error(err)
 			}
@@ -261,7 +261,7 @@ func TestLyingReceiver(t *testing.T) {
 	}
 }
 
-// drain reads until the channel closes, but never takes note of the end.
+// drain reads until the channel closes.
 func (e *end) drain(ctx context.Context) {
 	for {
 		if _, _, err := e.Receive(ctx); err != nil {
@@ -270,7 +270,7 @@ func (e *end) drain(ctx context.Context) {
 	}
 }
 
-// Whatever comes, nothing is made outside, and the receiver ends.
+// Whatever is received, nothing is created outside the folder, and Receive returns.
 func FuzzReceive(f *testing.F) {
 	f.Add("f", int64(3), []byte("abc"), `{"type":"end","file":0,"sha256":"`+emptySum+`"}`)
 	f.Add("../f", int64(0), []byte(""), `{"type":"zeros","bytes":3}`)
@@ -278,7 +278,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string, size int64, data []byte, text string) {
 		outer := t.TempDir()
 		into := filepath.Join(outer, "into")
-		_, _ = hostile(t, into, fmt.Sprintf(`{"type":"offer","version":1,"id":"x","entries":1,"bytes":%d}`, size),
+		_, _ = playSender(t, into, fmt.Sprintf(`{"type":"offer","version":1,"id":"x","entries":1,"bytes":%d}`, size),
 			fmt.Sprintf(`{"type":"entry","name":%q,"size":%d,"data":0}`, name, size),
 			`{"type":"file","file":0,"offset":0}`, data, text, data, nil)
 		if got := names(t, outer); len(got) != 1 {

@@ -1,4 +1,4 @@
-package files
+package filetransfer
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// transfer is one try to send paths into a folder.
+// transfer sends paths into a folder.
 type transfer struct {
 	list       *List // nil: of paths
 	paths      []string
@@ -25,7 +25,7 @@ type transfer struct {
 	options    ReceiveOptions
 }
 
-// outcome is how both sides saw it.
+// outcome is the result at both peers.
 type outcome struct {
 	sendErr, receiveErr error
 	moved, skipped      int64 // as the sender counts
@@ -61,13 +61,13 @@ func (tr transfer) run(t *testing.T) outcome {
 	}()
 	out.sendErr = Send(t.Context(), a, tr.list, SendOptions{OnEvent: func(e Event) {
 		switch e := e.(type) {
-		case Moved:
+		case Progress:
 			if e.Skipped {
 				out.skipped += e.Bytes
 			} else {
 				out.moved += e.Bytes
 			}
-		case Done:
+		case FileDone:
 			out.done = append(out.done, e.Entry.Name)
 		}
 	}})
@@ -125,7 +125,7 @@ func names(t *testing.T, dir string) []string {
 	return all
 }
 
-func TestTree(t *testing.T) {
+func TestFolderTree(t *testing.T) {
 	from, to := t.TempDir(), filepath.Join(t.TempDir(), "made", "for it")
 	when := time.UnixMilli(1_600_000_000_123)
 	tree := map[string][]byte{"empty": nil, "one": {1}, "sub/deep/big": random(1, 300_001), "sub/ümläut 日本": random(2, 1000)}
@@ -180,7 +180,7 @@ func TestResume(t *testing.T) {
 	if !errors.Is(first.sendErr, ErrBroken) || !errors.Is(first.receiveErr, ErrBroken) {
 		t.Fatalf("sender: %v; receiver: %v", first.sendErr, first.receiveErr)
 	}
-	if !strings.Contains(first.receiveErr.Error(), "kept in big.parley-part") {
+	if !strings.Contains(first.receiveErr.Error(), "kept as the partial file big.parley-part") {
 		t.Error(first.receiveErr)
 	}
 	part := read(t, filepath.Join(to, "big.parley-part"))
@@ -199,8 +199,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// What is kept of another file of the same name is of no use.
-func TestResumeOfAnother(t *testing.T) {
+// A partial file with different content is not resumed.
+func TestResumeWithDifferentContent(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	data := random(4, 100_000)
 	path := write(t, filepath.Join(from, "big"), data)
@@ -211,7 +211,7 @@ func TestResumeOfAnother(t *testing.T) {
 	if out.skipped != 0 || !bytes.Equal(read(t, filepath.Join(to, "big")), data) {
 		t.Errorf("skipped %d", out.skipped)
 	}
-	// And what is longer than the file.
+	// Nor is one that is longer than the file.
 	path = write(t, filepath.Join(from, "small"), data[:100])
 	write(t, filepath.Join(to, "small.parley-part"), data)
 	transfer{paths: []string{path}, into: to}.run(t).ok(t)
@@ -220,7 +220,7 @@ func TestResumeOfAnother(t *testing.T) {
 	}
 }
 
-func TestExisting(t *testing.T) {
+func TestExistingFile(t *testing.T) {
 	from := t.TempDir()
 	path := write(t, filepath.Join(from, "f"), []byte("new content"))
 	for name, old := range map[string]string{"other size": "old", "same size": "old content"} {
@@ -228,8 +228,8 @@ func TestExisting(t *testing.T) {
 			to := t.TempDir()
 			write(t, filepath.Join(to, "f"), []byte(old))
 			out := transfer{paths: []string{path}, into: to}.run(t)
-			if !strings.Contains(out.sendErr.Error(), "f is there already, with other content") ||
-				!strings.Contains(out.receiveErr.Error(), "f is there already, with other content") {
+			if !strings.Contains(out.sendErr.Error(), "f already exists with different content") ||
+				!strings.Contains(out.receiveErr.Error(), "f already exists with different content") {
 				t.Errorf("sender: %v; receiver: %v", out.sendErr, out.receiveErr)
 			}
 			if got := read(t, filepath.Join(to, "f")); string(got) != old {
@@ -249,13 +249,13 @@ func TestExisting(t *testing.T) {
 func TestRefusal(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "f"), []byte("content"))
 	for name, options := range map[string]ReceiveOptions{
-		"declined": {Ask: func(context.Context, *Offer) error { return &Refused{Code: CodeDeclined, Reason: "no, thanks"} }},
+		"declined": {Ask: func(context.Context, *Offer) error { return &RefusedError{Code: RefusedDeclined, Reason: "no, thanks"} }},
 		"size":     {MaxBytes: 6},
 	} {
 		t.Run(name, func(t *testing.T) {
 			to := t.TempDir()
 			out := transfer{paths: []string{path}, into: to, options: options}.run(t)
-			var there, here *Refused
+			var there, here *RefusedError
 			if !errors.As(out.sendErr, &there) || !errors.As(out.receiveErr, &here) || there.Code != name || here.Code != name ||
 				!there.ByPeer || here.ByPeer || there.Reason != here.Reason {
 				t.Errorf("sender: %#v; receiver: %#v", out.sendErr, out.receiveErr)
@@ -267,8 +267,8 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// Nobody has to answer a question about files that are no longer offered.
-func TestSenderLeavesWhileAsked(t *testing.T) {
+// A cancelled offer cancels the question about it.
+func TestSenderCancelsDuringAsk(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "f"), []byte("content"))
 	asked := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -290,7 +290,7 @@ func TestSenderLeavesWhileAsked(t *testing.T) {
 		<-ctx.Done()
 		return nil
 	}})
-	var over *Failed
+	var over *FailedError
 	if !errors.As(err, &over) || over.Code != FailedCancelled || !over.ByPeer {
 		t.Errorf("receiver: %v", err)
 	}
@@ -315,7 +315,7 @@ func TestSparse(t *testing.T) {
 	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(path); err != nil || stored(info) > size/2 {
+	if info, err := os.Stat(path); err != nil || allocated(info) > size/2 {
 		t.Skip("this file system has no holes")
 	}
 	out := transfer{paths: []string{path}, into: to}.run(t).ok(t)
@@ -323,16 +323,16 @@ func TestSparse(t *testing.T) {
 		t.Errorf("moved %d, skipped %d", out.moved, out.skipped)
 	}
 	info, err := os.Stat(filepath.Join(to, "sparse"))
-	if err != nil || info.Size() != size || stored(info) > 2<<20 {
-		t.Errorf("%d bytes, %d stored, %v", info.Size(), stored(info), err)
+	if err != nil || info.Size() != size || allocated(info) > 2<<20 {
+		t.Errorf("%d bytes, %d stored, %v", info.Size(), allocated(info), err)
 	}
 	if a, b := sha256.Sum256(read(t, path)), sha256.Sum256(read(t, filepath.Join(to, "sparse"))); a != b {
 		t.Error("it differs")
 	}
 }
 
-// A file that shrinks while it is sent: nobody gets half of it as a whole.
-func TestShrinks(t *testing.T) {
+// A file that shrinks while it is sent is not stored as a complete one.
+func TestFileShrinksWhileSent(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "f"), random(6, 100_000))
 	list, err := Collect([]string{path}, nil)
 	if err != nil {
@@ -343,7 +343,7 @@ func TestShrinks(t *testing.T) {
 	}
 	to := t.TempDir()
 	out := transfer{list: list, into: to}.run(t)
-	var here, there *Failed
+	var here, there *FailedError
 	if !errors.As(out.sendErr, &here) || !errors.As(out.receiveErr, &there) || here.Code != FailedRead || there.Code != FailedRead {
 		t.Errorf("sender: %v; receiver: %v", out.sendErr, out.receiveErr)
 	}
@@ -352,8 +352,8 @@ func TestShrinks(t *testing.T) {
 	}
 }
 
-// Two transfers of one name do not write into each other's file.
-func TestAtOnce(t *testing.T) {
+// A partial file is locked while a transfer writes it.
+func TestConcurrentTransfersOfOneName(t *testing.T) {
 	to := t.TempDir()
 	path := write(t, filepath.Join(t.TempDir(), "f"), random(7, 100_000))
 	root, err := os.OpenRoot(to)
@@ -361,13 +361,13 @@ func TestAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	other, err := openPart(t.Context(), root, &Entry{Name: "f", Size: 10, Mode: 0o666})
+	other, err := openPartial(t.Context(), root, &Entry{Name: "f", Size: 10, Mode: 0o666})
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := transfer{paths: []string{path}, into: to}.run(t)
-	var there *Failed
-	if !errors.As(out.sendErr, &there) || there.Code != FailedDisk || !strings.Contains(out.sendErr.Error(), "f is being received already") {
+	var there *FailedError
+	if !errors.As(out.sendErr, &there) || there.Code != FailedDisk || !strings.Contains(out.sendErr.Error(), "f is being received by another transfer") {
 		t.Errorf("sender: %v", out.sendErr)
 	}
 	if err := other.close(); err != nil {
@@ -376,8 +376,8 @@ func TestAtOnce(t *testing.T) {
 	transfer{paths: []string{path}, into: to}.run(t).ok(t)
 }
 
-// A file that appears while another of its name comes is not replaced.
-func TestAppears(t *testing.T) {
+// A file created while another one of its name is received is not replaced.
+func TestFileAppearsDuringTransfer(t *testing.T) {
 	to := t.TempDir()
 	root, err := os.OpenRoot(to)
 	if err != nil {
@@ -385,7 +385,7 @@ func TestAppears(t *testing.T) {
 	}
 	defer root.Close()
 	e := &Entry{Name: "f", Size: 4, Mode: 0o666}
-	p, err := openPart(t.Context(), root, e)
+	p, err := openPartial(t.Context(), root, e)
 	if err == nil {
 		err = p.write([]byte("late"))
 	}
@@ -412,10 +412,10 @@ func TestCollect(t *testing.T) {
 	}
 	var skipped []string
 	l, err := Collect([]string{filepath.Join(dir, "d")}, func(path, why string) { skipped = append(skipped, filepath.Base(path)+" "+why) })
-	if err != nil || len(l.Entries) != 2 || l.Entries[1].Name != "d/f" || len(skipped) != 1 || skipped[0] != "link a link" {
+	if err != nil || len(l.Entries) != 2 || l.Entries[1].Name != "d/f" || len(skipped) != 1 || skipped[0] != "link symbolic link" {
 		t.Errorf("%+v, skipped %v, %v", l, skipped, err)
 	}
-	if _, err := Collect([]string{filepath.Join(dir, "d", "f"), write(t, filepath.Join(dir, "f"), nil)}, nil); err == nil || !strings.Contains(err.Error(), "twice") {
+	if _, err := Collect([]string{filepath.Join(dir, "d", "f"), write(t, filepath.Join(dir, "f"), nil)}, nil); err == nil || !strings.Contains(err.Error(), "duplicate name") {
 		t.Error(err)
 	}
 	if _, err := Collect([]string{os.DevNull}, nil); err == nil || !strings.Contains(err.Error(), "neither a file nor a folder") {

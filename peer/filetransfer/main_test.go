@@ -1,4 +1,4 @@
-package files
+package filetransfer
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The protocol knows no WebRTC, and none of the other packages.
+// The package imports neither WebRTC nor another package of this module.
 func TestImports(t *testing.T) {
 	names, err := filepath.Glob("*.go")
 	if err != nil || len(names) == 0 {

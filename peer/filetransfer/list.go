@@ -1,4 +1,4 @@
-package files
+package filetransfer
 
 import (
 	"crypto/rand"
@@ -10,16 +10,16 @@ import (
 	"path/filepath"
 )
 
-// A List is what is to be sent, and where it is on this machine.
+// A List is an offer and the paths of its entries on this machine.
 type List struct {
 	Offer
 	paths []string // of the entries
 }
 
-// Collect lists files and folders, with all that is in them. Each gets the last
-// part of its path as its name. Links inside a folder, devices and the like are
-// not sent; skipped is told about each. Nil tells nobody.
-func Collect(paths []string, skipped func(path, why string)) (*List, error) {
+// Collect lists files and folders with everything in them. The name of each is the last part of its
+// path. Symbolic links inside a folder, devices and the like are left out; skipped, if not nil, is
+// called for each with the reason.
+func Collect(paths []string, skipped func(path, reason string)) (*List, error) {
 	if skipped == nil {
 		skipped = func(string, string) {}
 	}
@@ -29,15 +29,15 @@ func Collect(paths []string, skipped func(path, why string)) (*List, error) {
 			return nil, err
 		}
 	}
-	var refused *Refused
-	if err := l.check(); errors.As(err, &refused) {
+	var refused *RefusedError
+	if err := l.checkNames(); errors.As(err, &refused) {
 		return nil, errors.New(refused.Reason)
 	}
 	return l, nil
 }
 
-// add lists one operand, which may be a link.
-func (l *List) add(p string, skipped func(string, string)) error {
+// add lists a file or folder, which may be a symbolic link.
+func (l *List) add(p string, skipped func(path, reason string)) error {
 	abs, err := filepath.Abs(p)
 	if err != nil {
 		return err
@@ -48,15 +48,15 @@ func (l *List) add(p string, skipped func(string, string)) error {
 	}
 	name := filepath.Base(abs)
 	if name == string(filepath.Separator) || filepath.VolumeName(abs) == abs {
-		return fmt.Errorf("%s has no name to be sent under; name what is in it", p)
+		return fmt.Errorf("%s has no name: send the files and folders in it", p)
 	}
 	if !info.IsDir() {
 		if !info.Mode().IsRegular() {
-			return fmt.Errorf("%s is neither a file nor a folder; parley pipe sends what comes out of it", p)
+			return fmt.Errorf("%s is neither a file nor a folder: send its output with parley pipe", p)
 		}
 		return l.append(abs, name, info)
 	}
-	root, err := filepath.EvalSymlinks(abs) // WalkDir follows no link, not even here
+	root, err := filepath.EvalSymlinks(abs) // WalkDir does not follow its root
 	if err != nil {
 		return err
 	}
@@ -82,16 +82,15 @@ func (l *List) add(p string, skipped func(string, string)) error {
 
 func kind(m fs.FileMode) string {
 	if m&fs.ModeSymlink != 0 {
-		return "a link"
+		return "symbolic link"
 	}
-	return "no file"
+	return "not a regular file"
 }
 
-// append adds one entry. A file that cannot be read is known before anybody is
-// called.
+// append adds one entry. It opens a file to report one that cannot be read before the call.
 func (l *List) append(at, name string, info fs.FileInfo) error {
 	if len(l.paths) >= maxEntries {
-		return fmt.Errorf("there are more than %d files; send an archive of them", maxEntries)
+		return fmt.Errorf("more than %d files: send an archive", maxEntries)
 	}
 	e := Entry{Name: name, Dir: info.IsDir(), Mode: info.Mode().Perm(), Time: info.ModTime()}
 	if !e.Dir {
@@ -99,12 +98,12 @@ func (l *List) append(at, name string, info fs.FileInfo) error {
 		if err != nil {
 			return err
 		}
-		e.Size, e.Data = info.Size(), min(stored(info), info.Size())
+		e.Size, e.Data = info.Size(), min(allocated(info), info.Size())
 		if err := f.Close(); err != nil {
 			return err
 		}
 		if e.Size > maxSize {
-			return fmt.Errorf("%s has more than %d bytes", at, int64(maxSize))
+			return fmt.Errorf("%s is too large: got %d bytes, want at most %d", at, e.Size, int64(maxSize))
 		}
 	}
 	l.Entries, l.paths = append(l.Entries, e), append(l.paths, at)

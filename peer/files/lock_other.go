@@ -1,7 +1,0 @@
-//go:build !unix && !windows
-
-package files
-
-import "os"
-
-func lock(*os.File) error { return nil }
