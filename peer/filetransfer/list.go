@@ -17,8 +17,8 @@ type List struct {
 }
 
 // Collect lists files and folders with everything in them. The name of each is the last part of its
-// path. Symbolic links inside a folder, devices and the like are left out; skipped, if not nil, is
-// called for each with the reason.
+// path. Symbolic links inside a folder, devices and the like, and names that cannot be sent are left
+// out; skipped, if not nil, is called for each with the reason.
 func Collect(paths []string, skipped func(path, reason string)) (*List, error) {
 	if skipped == nil {
 		skipped = func(string, string) {}
@@ -76,7 +76,15 @@ func (l *List) add(p string, skipped func(path, reason string)) error {
 		if err != nil {
 			return err
 		}
-		return l.append(at, path.Join(name, filepath.ToSlash(inside)), info)
+		entry := path.Join(name, filepath.ToSlash(inside))
+		if err := checkName(entry); err != nil && at != root {
+			skipped(at, err.Error())
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		return l.append(at, entry, info)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -423,5 +424,37 @@ func TestCollect(t *testing.T) {
 	}
 	if _, err := Collect([]string{filepath.Join(dir, "missing")}, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
+	}
+}
+
+// A name in a folder that cannot be sent is skipped with the reason, and the rest is listed. As an
+// argument it is an error.
+func TestCollectSkipsInvalidNames(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	write(t, filepath.Join(dir, "good"), []byte("x"))
+	want := map[string]string{}
+	for name, reason := range map[string]string{
+		"caf\xe9":             "name is not UTF-8",
+		"line\nbreak":         "name contains control characters",
+		"big" + partialSuffix: "name ends in .parley-part, which marks partial files",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err == nil { // not every system allows them
+			want[name] = reason
+		}
+	}
+	if os.Mkdir(filepath.Join(dir, "r\xe9sum\xe9s"), 0o700) == nil {
+		write(t, filepath.Join(dir, "r\xe9sum\xe9s", "inside"), nil)
+		want["r\xe9sum\xe9s"] = "name is not UTF-8"
+	}
+	got := map[string]string{}
+	l, err := Collect([]string{dir}, func(path, reason string) { got[filepath.Base(path)] = reason })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Entries) != 2 || l.Entries[1].Name != "d/good" || !maps.Equal(got, want) {
+		t.Errorf("got %+v, skipped %q, want skipped %q", l.Entries, got, want)
+	}
+	if _, err := Collect([]string{filepath.Join(dir, "big"+partialSuffix)}, nil); err == nil || !strings.Contains(err.Error(), "marks partial files") {
+		t.Errorf("argument: got %v", err)
 	}
 }
