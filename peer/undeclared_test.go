@@ -12,6 +12,7 @@ import (
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/jsep"
 	"parley/peer/peertest"
 )
@@ -123,6 +124,7 @@ type source struct {
 	payload uint8  // type
 	mid     string // "" for packets without
 	text    string
+	rid     string // "" for packets without
 }
 
 // by names what source sends as listenByTrack hears it.
@@ -133,30 +135,43 @@ func listenByTrack(t *testing.T) (*listener, func(Event)) {
 	return listenWith(t, func(e TrackReceived) string { return "@" + e.Track.ID() })
 }
 
+// sendOnce sends a packet of each source.
+func (f *faulty) sendOnce(sources ...source) {
+	f.sendNumber(1, f.call.live[0].demuxer.HeaderExtensions(), sources)
+}
+
+// sendNumber sends a packet of each source, and reports whether they can be made.
+func (f *faulty) sendNumber(number uint16, extensions demux.HeaderExtensions, sources []source) bool {
+	for _, s := range sources {
+		p := &rtp.Packet{
+			Header:  rtp.Header{Version: 2, Marker: true, PayloadType: s.payload, SequenceNumber: number, Timestamp: uint32(number) * 480, SSRC: s.ssrc},
+			Payload: []byte("\x10\x10" + s.text),
+		}
+		if s.mid != "" && p.SetExtension(extensions.MID, []byte(s.mid)) != nil {
+			return false
+		}
+		if s.rid != "" && p.SetExtension(extensions.RID, []byte(s.rid)) != nil {
+			return false
+		}
+		f.protecting.Lock()
+		wire, err := f.session.RTP(p)
+		f.protecting.Unlock()
+		if err == nil {
+			_ = f.Write(wire) // the call may be over
+		}
+	}
+	return true
+}
+
 // sendsBy sends a packet of each source now and then.
 func (f *faulty) sendsBy(sources ...source) {
-	mid := f.call.live[0].demuxer.HeaderExtensions().MID
+	extensions := f.call.live[0].demuxer.HeaderExtensions()
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
-		for number := uint16(1); ; number++ {
-			for _, s := range sources {
-				p := &rtp.Packet{
-					Header:  rtp.Header{Version: 2, Marker: true, PayloadType: s.payload, SequenceNumber: number, Timestamp: uint32(number) * 480, SSRC: s.ssrc},
-					Payload: []byte("\x10\x10" + s.text),
-				}
-				if s.mid != "" && p.SetExtension(mid, []byte(s.mid)) != nil {
-					return
-				}
-				f.protecting.Lock()
-				wire, err := f.session.RTP(p)
-				f.protecting.Unlock()
-				if err == nil {
-					_ = f.Write(wire) // the call may be over
-				}
-			}
+		for number := uint16(1); f.sendNumber(number, extensions, sources); number++ {
 			select {
 			case <-quit:
 				return
@@ -186,8 +201,8 @@ const opusType, vp8Type, vp8Again = 111, 96, 97
 // what it repairs.
 func TestUndeclaredSourcesOfOneKind(t *testing.T) {
 	f, heard := callUndeclared(t)
-	sound, left, right := source{1, opusType, "", "sound"}, source{2, vp8Type, "v1", "left"}, source{3, vp8Type, "v2", "right"}
-	again := source{4, vp8Again, "v1", "again"} // its first two bytes number what it repeats
+	sound, left, right := source{1, opusType, "", "sound", ""}, source{2, vp8Type, "v1", "left", ""}, source{3, vp8Type, "v2", "right", ""}
+	again := source{4, vp8Again, "v1", "again", ""} // its first two bytes number what it repeats
 	f.sendsBy(sound, left, right, again)
 	for _, s := range []string{sound.by("a1"), left.by("v1"), right.by("v2"), again.by("v1")} {
 		heard.hears(s)
@@ -210,12 +225,54 @@ func TestUndeclaredSourcesOfOneKind(t *testing.T) {
 // the user is told; the others go on.
 func TestNamelessSource(t *testing.T) {
 	f, heard := callUndeclared(t)
-	left := source{2, vp8Type, "v1", "left"}
+	left := source{2, vp8Type, "v1", "left", ""}
 	f.sendsBy(left)
 	heard.hears(left.by("v1"))
-	f.sendsBy(source{1234, vp8Type, "", "nameless"}, source{1235, vp8Type, "v1", "second"})
+	f.sendsBy(source{1234, vp8Type, "", "nameless", ""}, source{1235, vp8Type, "v1", "second", ""})
 	for _, ssrc := range []string{"SSRC 1234,", "SSRC 1235,"} {
 		await(f.side, func(e Warned) bool { return strings.Contains(e.Text, ssrc) })
 	}
 	heard.hears(left.by("v1"))
+}
+
+// Unknown streams, however few packets they have, take no simulcast stream the place that Pion has
+// for streams it does not know.
+func TestUnknownStreamsDoNotBlockSimulcast(t *testing.T) {
+	for name, c := range map[string]struct {
+		mid  string
+		once bool // each sends one packet
+	}{
+		"of no section":              {"none", false},
+		"of no section, one packet":  {"none", true},
+		"of no encoding":             {"v1", false},
+		"of no encoding, one packet": {"v1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			heard, on := listenWith(t, func(e TrackReceived) string { return "@" + e.RID })
+			f := callHostile(t, func(c *Config, h *peertest.Hostile) {
+				c.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo}
+				c.OnEvent = on
+				h.Lines = "a=msid:s t\r\na=rid:q send\r\na=rid:h send\r\na=simulcast:send q;h\r\n"
+			}).connect().handshake().associate()
+			var unknown []source
+			for n := range uint32(25) {
+				unknown = append(unknown, source{100 + n, vp8Type, c.mid, "unknown", ""})
+			}
+			if c.once {
+				f.sendOnce(unknown...)
+			} else {
+				f.sendsBy(unknown...)
+			}
+			warned := map[string]bool{}
+			await(f.side, func(e Warned) bool {
+				if strings.Contains(e.Text, "SSRC 1") {
+					warned[e.Text] = true
+				}
+				return len(warned) >= 12
+			})
+			f.sendsBy(source{1, vp8Type, "v1", "small", "q"}, source{2, vp8Type, "v1", "large", "h"})
+			heard.hears("small@q")
+			heard.hears("large@h")
+		})
+	}
 }

@@ -14,6 +14,7 @@ package demux
 
 import (
 	"bytes"
+	"io"
 	"sync"
 
 	"github.com/pion/interceptor"
@@ -34,8 +35,11 @@ type Demuxer struct {
 	table                   *demuxTable
 	closed                  chan struct{}
 
-	mu      sync.Mutex // guards the following
-	streams map[uint32]*stream
+	mu       sync.Mutex // guards the following
+	streams  map[uint32]*stream
+	probes   []chan struct{} // of unknown streams, oldest first; closed to give the stream up
+	reading  int             // goroutines of readAhead
+	reported int             // unknown streams
 }
 
 // New returns the demuxer of one connection.
@@ -126,6 +130,7 @@ type reader struct {
 	rebound <-chan struct{} // closed when the stream is bound again
 	probing bool            // Pion is about to probe the stream
 	given   bool            // up: there is nothing to probe any more
+	empty   int             // packets without a payload that were returned since
 	marks   []extension     // for the packet by which Pion assigns the stream
 }
 
@@ -138,7 +143,10 @@ func (r *reader) Read(b []byte, a interceptor.Attributes) (int, interceptor.Attr
 			return 0, a, err
 		}
 	}
-	if r.given { // Pion unbinds the stream after a few packets, but not after an error
+	if r.given { // Pion unbinds the stream after a few packets without a RID, but not after an error
+		if r.empty++; r.empty > maxEarly {
+			return 0, a, io.EOF
+		}
 		return copy(b, []byte{rtpVersion2, 11: 0}), interceptor.Attributes{}, nil
 	}
 	n, a, err := r.read(b, a)

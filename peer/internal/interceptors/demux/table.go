@@ -159,8 +159,7 @@ type extension struct {
 	value []byte
 }
 
-// lookup finds the section of a packet. It returns the header extensions by which Pion assigns the
-// stream, none for a stream that has them.
+// lookup finds the section of a packet, and the header extensions by which Pion assigns its stream.
 func (t *demuxTable) lookup(packet []byte, ssrc uint32) ([]extension, result) {
 	h := rtp.Header{}
 	if _, err := h.Unmarshal(packet); err != nil {
@@ -171,7 +170,10 @@ func (t *demuxTable) lookup(packet []byte, ssrc uint32) ([]extension, result) {
 	case s == nil:
 		return nil, unknown
 	case s.simulcast:
-		return nil, resolved
+		if marks := t.simulcastExtensions(s.mid, &h); marks != nil {
+			return marks, resolved
+		}
+		return nil, unknown
 	case s.synthetic:
 		for _, transceiver := range t.config.Transceivers() {
 			if r := transceiver.Receiver(); transceiver.Mid() == s.mid && r != nil && t.bindReceiver(r, ssrc, rtx) {
@@ -242,6 +244,32 @@ func (t *demuxTable) bind(track *webrtc.TrackRemote, ssrc uint32, rtx bool) bool
 		t.notify()
 	}
 	return *slot == ssrc
+}
+
+// simulcastExtensions returns the MID and the RID of a packet of a simulcast section, nil if Pion
+// has no track of that RID.
+func (t *demuxTable) simulcastExtensions(mid string, h *rtp.Header) []extension {
+	t.mu.Lock()
+	ids := t.extensions
+	t.mu.Unlock()
+	id := ids.RID
+	if ids.RepairedRID != 0 && len(h.GetExtension(ids.RepairedRID)) > 0 {
+		id = ids.RepairedRID
+	}
+	if id == 0 {
+		return nil
+	}
+	rid := string(h.GetExtension(id))
+	for _, transceiver := range t.config.Transceivers() {
+		r := transceiver.Receiver()
+		if rid == "" || transceiver.Mid() != mid || r == nil {
+			continue
+		}
+		if slices.ContainsFunc(r.Tracks(), func(track *webrtc.TrackRemote) bool { return track.RID() == rid }) {
+			return []extension{{ids.MID, []byte(mid)}, {id, []byte(rid)}}
+		}
+	}
+	return nil
 }
 
 // syntheticExtensions returns the MID and the synthetic RID.
