@@ -7,8 +7,8 @@
 //     chrome://webrtc-internals dumps (RTCStatsDump).
 //   - [Demux] distributes the packets of a port that several calls share to one Pcapng a call.
 //
-// All types take an io.Writer that belongs to the caller. Close flushes and returns the first error of
-// all, but does not close the writer. Files of Pcapng contain keys, the others contain decrypted
+// All types take an io.Writer that belongs to the caller. Close flushes and returns the first error
+// of all, but does not close the writer. Files of Pcapng contain keys, the others contain decrypted
 // content: create them with mode 0600. All methods may be called from several goroutines.
 package capture
 
@@ -25,11 +25,12 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// Pcapng writes packets and keys to a pcapng file. It implements the Tap of package peer, which sees
-// the sockets of calls.
+// Pcapng writes packets and keys to a pcapng file. It implements the Tap of package peer, which
+// sees the sockets of calls.
 //
-// Wireshark needs keys before the packets that they decrypt. From the first packet of a DTLS handshake
-// until its keys arrive, packets are held in memory: at most 2,000 of 4 MiB together, for at most 10 s.
+// Wireshark needs keys before the packets that they decrypt. From the first packet of a DTLS
+// handshake until its keys arrive, packets are held in memory: at most 2,000 of 4 MiB together, for
+// at most 10 s.
 type Pcapng struct {
 	mu        sync.Mutex // guards following
 	buffer    *bufio.Writer
@@ -133,15 +134,15 @@ func (p *Pcapng) Close() error {
 	return cmp.Or(p.blocks.err, p.buffer.Flush())
 }
 
-// isHandshake reports whether data is a DTLS record of a handshake that is not encrypted: of epoch 0
-// (RFC 6347 section 4.1).
+// isHandshake reports whether data is a DTLS record of a handshake that is not encrypted: of epoch
+// 0 (RFC 6347 section 4.1).
 func isHandshake(data []byte) bool {
 	const handshake, recordHeader = 22, 13
 	return len(data) > recordHeader && data[0] == handshake && data[3] == 0 && data[4] == 0
 }
 
-// payloadOf returns what a packet carries between peers: what is in the framing of a stream (RFC 4571),
-// and in a channel or an indication of TURN (RFC 8656), as the first byte tells (RFC 7983).
+// payloadOf returns what a packet carries between peers: what is in the framing of a stream (RFC
+// 4571), and in a channel or an indication of TURN (RFC 8656), as the first byte tells (RFC 7983).
 func payloadOf(k packet) []byte {
 	data := k.data
 	if k.stream {
@@ -160,8 +161,8 @@ func payloadOf(k packet) []byte {
 	return data
 }
 
-// unframe returns a packet without its length (RFC 4571 section 2). Who reads a stream reads the length
-// apart: then data is the packet itself.
+// unframe returns a packet without its length (RFC 4571 section 2). Who reads a stream reads the
+// length apart: then data is the packet itself.
 func unframe(data []byte) []byte {
 	const header = 2
 	if len(data) >= header && int(binary.BigEndian.Uint16(data)) == len(data)-header {

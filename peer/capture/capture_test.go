@@ -76,8 +76,8 @@ func indication(t *testing.T, method stun.Method, data []byte) []byte {
 	return m.Raw
 }
 
-// TestKeysPrecedePackets: Wireshark needs keys before what they decrypt, however a handshake goes: over
-// UDP, TCP (RFC 4571) and TURN.
+// TestKeysPrecedePackets: Wireshark needs keys before what they decrypt, however a handshake goes:
+// over UDP, TCP (RFC 4571) and TURN.
 func TestKeysPrecedePackets(t *testing.T) {
 	plain := handshakeRecord()
 	for name, c := range map[string]struct {

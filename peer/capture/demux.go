@@ -10,9 +10,9 @@ import (
 )
 
 // Demux distributes the packets of a port that several calls share: those of each call go to the
-// Pcapng of that call. It implements the Tap of package peer. A packet belongs to the call whose ICE
-// username fragment stands in the connectivity checks from and to the same remote address (RFC 8445
-// §7.2.2). Other packets are dropped.
+// Pcapng of that call. It implements the Tap of package peer. A packet belongs to the call whose
+// ICE username fragment stands in the connectivity checks from and to the same remote address (RFC
+// 8445 §7.2.2). Other packets are dropped.
 type Demux struct {
 	mu      sync.Mutex // guards following
 	ufrags  map[string]*Pcapng
@@ -24,8 +24,8 @@ func NewDemux() *Demux {
 	return &Demux{ufrags: map[string]*Pcapng{}, remotes: map[netip.AddrPort]*Pcapng{}}
 }
 
-// maxRemotes is of how many remote addresses the call is known. A forgotten one is known again from the
-// next check on.
+// maxRemotes is of how many remote addresses the call is known. A forgotten one is known again from
+// the next check on.
 const maxRemotes = 4096
 
 // Add sets where the packets of the call with a local ICE username fragment go. A call has several

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// blockWriter writes the blocks of a pcapng file (draft-ietf-opsawg-pcapng): IP packets, whose headers
-// are made up around what went over sockets, and keys.
+// blockWriter writes the blocks of a pcapng file (draft-ietf-opsawg-pcapng): IP packets, whose
+// headers are made up around what went over sockets, and keys.
 type blockWriter struct {
 	w     io.Writer
 	err   error                  // the first one; nothing is written after it
@@ -119,8 +119,8 @@ func (b *blockWriter) writeUDP(k packet) {
 const (
 	// maxSegment is how many bytes of a TCP stream go into one packet of the file.
 	maxSegment = 32 << 10
-	// maxFlows is of how many TCP connections the sequence numbers are known. Those of a connection that
-	// was forgotten begin again.
+	// maxFlows is of how many TCP connections the sequence numbers are known. Those of a connection
+	// that was forgotten begin again.
 	maxFlows = 4096
 )
 
@@ -153,8 +153,8 @@ func (b *blockWriter) writeTCP(k packet) {
 	}
 }
 
-// sameFamily returns addresses of one family. A socket that listens on all addresses has none of its
-// own, or one of IPv6: it gets the unspecified address of the remote's family.
+// sameFamily returns addresses of one family. A socket that listens on all addresses has none of
+// its own, or one of IPv6: it gets the unspecified address of the remote's family.
 func sameFamily(local, remote netip.AddrPort) (netip.AddrPort, netip.AddrPort) {
 	a, b := local.Addr().Unmap().WithZone(""), remote.Addr().Unmap().WithZone("")
 	switch {
@@ -176,8 +176,8 @@ func unspecifiedLike(a netip.Addr) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// ipPacket returns an IP packet with a UDP datagram or TCP segment, and sets the checksum of that at
-// offset sum. Both addresses are of one family.
+// ipPacket returns an IP packet with a UDP datagram or TCP segment, and sets the checksum of that
+// at offset sum. Both addresses are of one family.
 func ipPacket(protocol byte, from, to netip.Addr, body []byte, sum int) []byte {
 	a, b := from.AsSlice(), to.AsSlice()
 	pseudo := append(append(append([]byte{}, a...), b...), 0, protocol, byte(len(body)>>8), byte(len(body)))

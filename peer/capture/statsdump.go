@@ -11,9 +11,9 @@ import (
 )
 
 // StatsDump writes an RTCStatsDump of version 3, as rtcstats.com, its importer and Chromium's
-// webrtc-internals read it (github.com/rtcstats/rtcstats, packages/rtcstats-server). After two lines
-// of header each line is an array: method or event, connection, value, and the milliseconds since the
-// line before. A line is written at once: after a crash the file is whole.
+// webrtc-internals read it (github.com/rtcstats/rtcstats, packages/rtcstats-server). After two
+// lines of header each line is an array: method or event, connection, value, and the milliseconds
+// since the line before. A line is written at once: after a crash the file is whole.
 type StatsDump struct {
 	mu          sync.Mutex // guards following
 	w           io.Writer
@@ -103,8 +103,8 @@ func (c *Connection) Write(method string, value any) {
 	}
 }
 
-// WriteStats writes a report: its objects by their id. An object of the report before that is missing
-// in this one is written as null.
+// WriteStats writes a report: its objects by their id. An object of the report before that is
+// missing in this one is written as null.
 func (c *Connection) WriteStats(objects map[string]any) {
 	if c == nil {
 		return
@@ -122,7 +122,8 @@ func (c *Connection) WriteStats(objects map[string]any) {
 	c.Write("getStats", value)
 }
 
-// WriteRemoteDescription writes that a description of the peer is applied. Kind is "offer" or "answer".
+// WriteRemoteDescription writes that a description of the peer is applied. Kind is "offer" or
+// "answer".
 func (c *Connection) WriteRemoteDescription(kind, sdp string) {
 	c.Write("setRemoteDescription", map[string]any{"type": kind, "sdp": sdp})
 }

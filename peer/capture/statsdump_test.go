@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestStatsDumpSkipsInvalidValue: a value that JSON cannot express costs its own line, and Close tells it.
+// TestStatsDumpSkipsInvalidValue: a value that JSON cannot express costs its own line, and Close
+// tells it.
 func TestStatsDumpSkipsInvalidValue(t *testing.T) {
 	var file bytes.Buffer
 	d := NewStatsDump(&file, "test")

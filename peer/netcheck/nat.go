@@ -13,15 +13,16 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// NAT is the behaviour of the NAT between the host and servers (RFC 4787). What a nil pointer stands
-// for could not be measured.
+// NAT is the behaviour of the NAT between the host and servers (RFC 4787). What a nil pointer
+// stands for could not be measured.
 type NAT struct {
 	// Mapped is the host's address as a server sees it.
 	Mapped netip.AddrPort
 	// Translated is whether Mapped differs from the local address: without, there is no NAT.
 	Translated bool
-	// MappingVaries is whether different destinations see different ports: address-dependent or address
-	// and port-dependent mapping, formerly called symmetric. False is endpoint-independent mapping.
+	// MappingVaries is whether different destinations see different ports: address-dependent or
+	// address and port-dependent mapping, formerly called symmetric. False is endpoint-independent
+	// mapping.
 	MappingVaries *bool
 	// FiltersPorts is whether packets from another port of a known address are dropped: address and
 	// port-dependent filtering. False is endpoint-independent or address-dependent filtering.
@@ -36,8 +37,8 @@ func (n *NAT) Symmetric() bool { return n != nil && n.MappingVaries != nil && *n
 // attempts is how often each packet is sent.
 const attempts = 3
 
-// measureNAT sends from the relayed address to the mapped one, and back. The order matters: a NAT lets
-// in what comes from where the host has sent to.
+// measureNAT sends from the relayed address to the mapped one, and back. The order matters: a NAT
+// lets in what comes from where the host has sent to.
 func measureNAT(r *ServerResult, socket *markedConn, relayed net.PacketConn, wait time.Duration) *NAT {
 	n := &NAT{Mapped: r.Mapped, Translated: r.Mapped != r.Local}
 	mapped := net.UDPAddrFromAddrPort(r.Mapped)
@@ -176,8 +177,8 @@ func compareMappings(ctx context.Context, list []Server, o Options) []netip.Addr
 	return mapped
 }
 
-// mappingVaries returns whether mapped addresses differ, nil if fewer than two can be compared. Servers
-// that see an address of the host itself are on this side of the NAT and do not count.
+// mappingVaries returns whether mapped addresses differ, nil if fewer than two can be compared.
+// Servers that see an address of the host itself are on this side of the NAT and do not count.
 func mappingVaries(mapped []netip.AddrPort, own []netip.Addr) *bool {
 	mapped = slices.DeleteFunc(slices.Clone(mapped), func(at netip.AddrPort) bool { return slices.Contains(own, at.Addr()) })
 	if len(mapped) < 2 {

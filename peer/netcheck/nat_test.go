@@ -33,8 +33,8 @@ func addrs(list ...string) (all []netip.AddrPort) {
 	return all
 }
 
-// TestMappingVaries: only servers beyond the NAT tell how it maps. One in the host's own network sees
-// the local address.
+// TestMappingVaries: only servers beyond the NAT tell how it maps. One in the host's own network
+// sees the local address.
 func TestMappingVaries(t *testing.T) {
 	own := []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("127.0.0.1")}
 	yes, no := true, false

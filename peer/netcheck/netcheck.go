@@ -1,10 +1,11 @@
-// Package netcheck measures how the network between a host and STUN and TURN servers treats its packets.
+// Package netcheck measures how the network between a host and STUN and TURN servers treats its
+// packets.
 //
-// It finds out which servers are reachable over UDP, TCP and TLS, the host's address as they see it, and
-// how the NAT in between maps and filters, in the terms of RFC 4787 and RFC 5780. NAT behaviour
-// discovery by RFC 5780 needs servers with two addresses, which few have. Here a relayed transport
-// address of a TURN server takes the part of the server's second port, and different servers that of
-// its second address.
+// It finds out which servers are reachable over UDP, TCP and TLS, the host's address as they see
+// it, and how the NAT in between maps and filters, in the terms of RFC 4787 and RFC 5780. NAT
+// behaviour discovery by RFC 5780 needs servers with two addresses, which few have. Here a relayed
+// transport address of a TURN server takes the part of the server's second port, and different
+// servers that of its second address.
 package netcheck
 
 import (
@@ -58,9 +59,9 @@ type Report struct {
 	mappingVaries *bool // as several servers see one socket; nil if that tells nothing
 }
 
-// CheckServers checks all servers at once. It sends a few dozen packets to each, and returns when all
-// have responded or timed out, within some 12 s by default, or when ctx ends. What it allocates it
-// frees. The results of a check that ctx ended have errors.
+// CheckServers checks all servers at once. It sends a few dozen packets to each, and returns when
+// all have responded or timed out, within some 17 s by default, or when ctx ends. What it allocates
+// it frees. The results of a check that ctx ended have errors.
 func CheckServers(ctx context.Context, servers []Server, options *Options) *Report {
 	o := options.withDefaults()
 	r := &Report{Servers: make([]ServerResult, len(servers))}
@@ -78,7 +79,8 @@ func (r *Report) HasRelay() bool {
 	return r.has(func(s ServerResult) bool { return s.TURN })
 }
 
-// UDPBlocked reports whether servers respond over TCP or TLS, but none over UDP though some were tried.
+// UDPBlocked reports whether servers respond over TCP or TLS, but none over UDP though some were
+// tried.
 func (r *Report) UDPBlocked() bool {
 	udp := func(s ServerResult) bool { return s.Transport == "udp" }
 	failed := slices.ContainsFunc(r.Servers, func(s ServerResult) bool { return udp(s) && s.Err != nil })
@@ -90,9 +92,9 @@ func (r *Report) has(fits func(ServerResult) bool) bool {
 	return slices.ContainsFunc(r.Servers, func(s ServerResult) bool { return s.Err == nil && fits(s) })
 }
 
-// NAT returns the behaviour of the NAT of IPv4, or else of IPv6, which usually has none. It returns nil
-// if no server has responded over UDP. Where some servers see the local address and others a mapped
-// one, it is the NAT before the others.
+// NAT returns the behaviour of the NAT of IPv4, or else of IPv6, which usually has none. It returns
+// nil if no server has responded over UDP. Where some servers see the local address and others a
+// mapped one, it is the NAT before the others.
 func (r *Report) NAT() *NAT {
 	n := r.natOf(netip.Addr.Is4)
 	if n == nil {
@@ -104,8 +106,8 @@ func (r *Report) NAT() *NAT {
 	return n
 }
 
-// natOf returns the NAT that servers see which see the host at an address of one family: what one of
-// them could measure if possible.
+// natOf returns the NAT that servers see which see the host at an address of one family: what one
+// of them could measure if possible.
 func (r *Report) natOf(family func(netip.Addr) bool) *NAT {
 	var best *NAT
 	for _, s := range r.Servers {

@@ -36,8 +36,8 @@ type ServerResult struct {
 }
 
 // checkServer asks one server for the host's address, for an allocation if it is a TURN server, and
-// measures the NAT with an allocation over UDP. The allocation is of IPv4, or of IPv6 where the server
-// has only that.
+// measures the NAT with an allocation over UDP. The allocation is of IPv4, or of IPv6 where the
+// server has only that.
 func checkServer(ctx context.Context, s Server, o Options) ServerResult {
 	r := checkWithFamily(ctx, s, o, turn.RequestedAddressFamilyIPv4)
 	if errorCode(r.Err) == stun.CodeAddrFamilyNotSupported {
@@ -105,8 +105,8 @@ func transportOf(u *stun.URI) string {
 	return "udp"
 }
 
-// request sends a binding request, allocates, and measures the NAT. StopTimeout stops the timeout of
-// the server, and returns false if it has passed.
+// request sends a binding request, allocates, and measures the NAT. StopTimeout stops the timeout
+// of the server, and returns false if it has passed.
 func (r *ServerResult) request(client *turn.Client, server net.Addr, marked *markedConn, wait time.Duration, stopTimeout func() bool) error {
 	begin := time.Now()
 	mapped, err := client.SendBindingRequestTo(server)
