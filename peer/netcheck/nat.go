@@ -42,11 +42,12 @@ const attempts = 3
 func measureNAT(r *ServerResult, socket *markedConn, relayed net.PacketConn, wait time.Duration) *NAT {
 	n := &NAT{Mapped: r.Mapped, Translated: r.Mapped != r.Local}
 	mapped := net.UDPAddrFromAddrPort(r.Mapped)
-	from, arrived := sendUntilSeen(wait, func() bool {
+	isRelayed := func(from netip.AddrPort) bool { return from == r.Relayed }
+	_, arrived := sendUntilSeen(wait, func() bool {
 		_, err := relayed.WriteTo(socket.mark[:], mapped)
 		return err == nil // otherwise the server does not relay to the address, because it is private say
-	}, socket.sources)
-	filters := !arrived || from != r.Relayed
+	}, socket.sources, isRelayed)
+	filters := !arrived
 	sources := make(chan netip.AddrPort, attempts)
 	go func() { // ends when relayed is closed
 		defer close(sources)
@@ -63,7 +64,8 @@ func measureNAT(r *ServerResult, socket *markedConn, relayed net.PacketConn, wai
 		}
 	}()
 	to := net.UDPAddrFromAddrPort(r.Relayed)
-	if from, ok := sendUntilSeen(wait, func() bool { return sent(socket.WriteTo(socket.mark[:], to)) }, sources); ok {
+	send := func() bool { return sent(socket.WriteTo(socket.mark[:], to)) }
+	if from, ok := sendUntilSeen(wait, send, sources, netip.AddrPort.IsValid); ok {
 		varies := from != r.Mapped
 		n.MappingVaries, n.FiltersPorts = &varies, &filters
 	}
@@ -71,7 +73,7 @@ func measureNAT(r *ServerResult, socket *markedConn, relayed net.PacketConn, wai
 		n.FiltersPorts = &filters
 	}
 	if n.Translated {
-		n.Hairpinning = measureHairpinning(socket, mapped, wait)
+		n.Hairpinning = measureHairpinning(socket, mapped, r.Relayed, wait)
 	}
 	_ = relayed.Close()
 	for range sources { // until the goroutine has ended
@@ -79,8 +81,9 @@ func measureNAT(r *ServerResult, socket *markedConn, relayed net.PacketConn, wai
 	return n
 }
 
-// measureHairpinning sends to the mapped address from another socket.
-func measureHairpinning(socket *markedConn, mapped *net.UDPAddr, wait time.Duration) *bool {
+// measureHairpinning sends to the mapped address from another socket. Packets of the relayed address
+// that come late do not count.
+func measureHairpinning(socket *markedConn, mapped *net.UDPAddr, relayed netip.AddrPort, wait time.Duration) *bool {
 	local, ok := socket.LocalAddr().(*net.UDPAddr)
 	if !ok {
 		return nil
@@ -90,27 +93,33 @@ func measureHairpinning(socket *markedConn, mapped *net.UDPAddr, wait time.Durat
 		return nil
 	}
 	defer other.Close()
-	_, ok = sendUntilSeen(wait, func() bool { return sent(other.WriteTo(socket.mark[:], mapped)) }, socket.sources)
+	send := func() bool { return sent(other.WriteTo(socket.mark[:], mapped)) }
+	isOther := func(from netip.AddrPort) bool { return from != relayed }
+	_, ok = sendUntilSeen(wait, send, socket.sources, isOther)
 	return &ok
 }
 
 func sent(_ int, err error) bool { return err == nil }
 
-// sendUntilSeen sends until something is seen, and returns its source.
-func sendUntilSeen(wait time.Duration, send func() bool, sources <-chan netip.AddrPort) (from netip.AddrPort, ok bool) {
+// sendUntilSeen sends until a source is seen that fits, and returns it.
+func sendUntilSeen(wait time.Duration, send func() bool, sources <-chan netip.AddrPort, fits func(netip.AddrPort) bool) (netip.AddrPort, bool) {
 	for range attempts {
 		if !send() {
-			return from, false
+			break
 		}
-		timeout := time.NewTimer(wait)
-		select {
-		case from, ok = <-sources:
-			timeout.Stop()
-			return from, ok
-		case <-timeout.C:
+		timeout := time.After(wait)
+		for waiting := true; waiting; {
+			select {
+			case from, ok := <-sources:
+				if !ok || fits(from) {
+					return from, ok
+				}
+			case <-timeout:
+				waiting = false
+			}
 		}
 	}
-	return from, false
+	return netip.AddrPort{}, false
 }
 
 // markedConn is a socket that notices packets with a mark that no protocol has.

@@ -2,6 +2,7 @@ package netcheck
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -133,5 +134,18 @@ func TestUDPBlocked(t *testing.T) {
 		if got := (&Report{Servers: c.servers}).UDPBlocked(); got != c.want {
 			t.Errorf("%s: got %t, want %t", name, got, c.want)
 		}
+	}
+}
+
+// TestLatePacketIsNoHairpinning: on a slow path packets of the relayed address still arrive when
+// hairpinning is measured.
+func TestLatePacketIsNoHairpinning(t *testing.T) {
+	relayed := netip.MustParseAddrPort("203.0.113.1:9")
+	socket := &markedConn{PacketConn: silentServer(t), sources: make(chan netip.AddrPort, 16)}
+	socket.sources <- relayed
+	socket.sources <- relayed
+	mapped := silentServer(t).LocalAddr().(*net.UDPAddr)
+	if got := measureHairpinning(socket, mapped, relayed, time.Millisecond); !equal(got, new(bool)) {
+		t.Errorf("got %s, want false", text(got))
 	}
 }
