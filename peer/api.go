@@ -17,6 +17,7 @@ import (
 	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/interceptors/rtpstats"
 	"parley/peer/internal/jsep"
+	"parley/peer/stats"
 )
 
 // BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
@@ -46,7 +47,7 @@ func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Disconne
 // newAPI sets Pion up for one call. It is the only place for Pion's settings.
 // recorder measures the RTP streams of the connection, bw bounds those that are sent, demuxer
 // assigns those that come in, and a sees the handshake.
-func newAPI(c *Config, n *icenet.Net, logs *pionLog, recorder *rtpstats.Recorder, bw *bwe.Controller, f *icenet.PairFollower, a *agreed, demuxer *demux.Demuxer) (*webrtc.API, error) {
+func newAPI(c *Config, n *icenet.Net, logs *pionLog, recorder *rtpstats.Recorder, bw *bwe.Controller, f *icenet.PairFollower, a *stats.Transport, demuxer *demux.Demuxer) (*webrtc.API, error) {
 	engine, err := c.engine()
 	if err == nil {
 		err = c.numberExtensions(engine)
@@ -64,7 +65,7 @@ func newAPI(c *Config, n *icenet.Net, logs *pionLog, recorder *rtpstats.Recorder
 		return nil, err
 	}
 	settings.SetICEBindingRequestHandler(f.HandleBindingRequest)
-	settings.SetDTLSServerHelloMessageHook(a.hello)
+	settings.SetDTLSServerHelloMessageHook(a.ServerHello)
 	return webrtc.NewAPI(
 		webrtc.WithMediaEngine(engine),
 		webrtc.WithInterceptorRegistry(outer),

@@ -12,6 +12,7 @@ import (
 	"parley/peer/datachannel"
 	"parley/peer/internal/icenet"
 	"parley/peer/internal/jsep"
+	"parley/peer/stats"
 )
 
 // End is how a call ended without an error.
@@ -32,7 +33,7 @@ type Call struct {
 	mu       sync.Mutex             // protects following
 	remote   *jsep.Identity         // of the description that is applied
 	live     []*connection          // conns, for Stats
-	final    Stats                  // once live are closed
+	final    stats.Stats            // once live are closed
 	channels []*datachannel.Channel // that opened
 	promises map[*promise]bool      // of changes, not kept yet
 	over     bool                   // nothing is changed any more

@@ -307,7 +307,7 @@ func (c *Call) startOver() error {
 func (c *Call) replace(conns []*connection) {
 	old := c.conns
 	conns[0].progress.remote = old[0].progress.remote
-	conns[0].seen.adopt(old[0].seen)
+	conns[0].seen.AddRemoteOf(old[0].seen)
 	c.conns, c.was = conns, webrtc.PeerConnectionStateNew
 	c.mu.Lock()
 	c.live = slices.Clone(conns)
@@ -353,7 +353,7 @@ func (c *Call) candidate(init webrtc.ICECandidateInit) error {
 	found := candidateEvent(true, cand)
 	conn := c.connectionFor(init)
 	conn.progress.remote[found.Type]++
-	conn.seen.remote(cand)
+	conn.seen.AddRemote(cand)
 	c.cfg.OnEvent(found)
 	if !c.conns[0].remoteSet {
 		c.early = append(c.early, init)
@@ -400,7 +400,7 @@ func (c *Call) sendCandidate(ctx context.Context, conn *connection, cand *webrtc
 		return nil
 	}
 	found := iceCandidateEvent(false, cand)
-	conn.seen.of(false, cand)
+	conn.seen.Add(false, cand)
 	conn.progress.local[found.Type]++
 	c.cfg.OnEvent(found)
 	switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/datachannel"
+	"parley/peer/stats"
 )
 
 // changing makes a change and waits for what is told of it.
@@ -182,7 +183,7 @@ func TestChangesFromEitherSide(t *testing.T) {
 			}
 			for range 3 {
 				s.must(func(done func(error)) { s.call.Hold(true, done) })
-				awaitReport(other, func(Report) error { return quiet(other, s) })
+				awaitReport(other, func(stats.Report) error { return quiet(other, s) })
 				s.must(func(done func(error)) { s.call.Hold(false, done) })
 				heard.hears(from)
 				heard.hears("picture")
@@ -218,7 +219,7 @@ func TestAddingWhereNothingWasSent(t *testing.T) {
 // quiet tells of a track of either side that is not paused.
 func quiet(sides ...*side) error {
 	for _, s := range sides {
-		for _, o := range s.call.Stats().Report.of("outbound-rtp") {
+		for _, o := range s.call.Stats().Report.ByType("outbound-rtp") {
 			if o["active"] == true {
 				return fmt.Errorf("on hold %s still sends %s", s.name, o["kind"])
 			}

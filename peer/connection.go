@@ -16,6 +16,7 @@ import (
 	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/interceptors/rtpstats"
 	"parley/peer/internal/jsep"
+	"parley/peer/stats"
 )
 
 // connection is one PeerConnection with all that belongs to it. A call has one
@@ -25,18 +26,18 @@ type connection struct {
 	box      *mailbox
 	logs     *pionLog
 	recorder *rtpstats.Recorder
-	seen     *candidateBook
+	seen     *stats.Candidates
 	local    []byte       // our certificate
 	up       atomic.Bool  // ICE has connected: before, Pion's statistics race with its start
 	net      *icenet.Net  // nil with Config.Net
 	held     *atomic.Bool // see Config.Hold
 	bw       *bwe.Controller
 
-	pair    Object         // in use last, by report; protected by Call.mu
-	tried   []Object       // pairs that were tried, in use or not; protected by Call.mu
+	pair    stats.Object   // in use last, by report; protected by Call.mu
+	tried   []stats.Object // pairs that were tried, in use or not; protected by Call.mu
 	readers sync.WaitGroup // goroutines that read feedback, and of holdAnswer
 	streams streams
-	agreed  agreed
+	agreed  stats.Transport
 	demuxer *demux.Demuxer
 
 	data *datachannel.Set
@@ -90,7 +91,7 @@ type (
 func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
-		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: newCandidateBook(), local: cfg.der,
+		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: stats.NewCandidates(), local: cfg.der,
 		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, held: cfg.held,
 	}
 	c.demuxer = demux.New(demux.Config{
@@ -125,7 +126,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	c.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(
 		func(p *webrtc.ICECandidatePair) {
 			follow.SetSelected(p)
-			c.agreed.selected()
+			c.agreed.CandidatePairChanged()
 			c.post(pairSelected{p})
 		})
 	return c, nil
@@ -264,7 +265,7 @@ func (c *connection) takeAnswer(cfg *Config, d *jsep.Description) error {
 	}
 	if c.setup == "" {
 		c.setup = jsep.OppositeSetup(d.Setup)
-		c.agreed.as(c.setup)
+		c.agreed.SetDTLSRole(c.setup)
 	}
 	c.know(cfg, d)
 	return nil
@@ -307,7 +308,7 @@ func (c *connection) takeOffer(cfg *Config, d *jsep.Description, tracks []webrtc
 	}
 	if ours, err := jsep.Unmarshal(answer.SDP); err == nil && c.setup == "" {
 		c.setup = jsep.SetupOf(ours)
-		c.agreed.as(c.setup)
+		c.agreed.SetDTLSRole(c.setup)
 	}
 	c.heed(d)
 	c.sections = d.Sections

@@ -10,6 +10,7 @@ import (
 
 	"parley/peer/datachannel"
 	"parley/peer/internal/interceptors/demux"
+	"parley/peer/stats"
 )
 
 // handle takes one message of the mailbox.
@@ -41,12 +42,11 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	case declined:
 		return 0, c.errDeclined()
 	case pairsWanted:
-		var pairs []Pair
+		var reports []webrtc.StatsReport
 		for _, conn := range c.conns {
-			pairs = append(pairs, conn.pairs()...)
+			reports = append(reports, conn.pionsReport())
 		}
-		slices.SortStableFunc(pairs, comparePairs)
-		m.pairs <- pairs
+		m.pairs <- stats.Pairs(reports...)
 	case pathWanted:
 		return 0, c.restartICE(ctx)
 	case signalingBack:

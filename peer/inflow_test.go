@@ -9,6 +9,8 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/stats"
 )
 
 // Media comes before the answer that announces it: a few packets, which Pion is
@@ -75,8 +77,8 @@ func firstSent(c *connection) uint16 {
 // awaitVideo waits until a member of the video's statistics is at least this.
 func awaitVideo(s *side, kind, member string, least uint64) (now uint64) {
 	s.t.Helper()
-	awaitReport(s, func(r Report) error {
-		for _, o := range r.of(kind) {
+	awaitReport(s, func(r stats.Report) error {
+		for _, o := range r.ByType(kind) {
 			if n, ok := o[member].(uint64); ok && o["kind"] == "video" && n >= least {
 				now = n
 				return nil

@@ -8,22 +8,13 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
-)
 
-// of are the objects of a kind.
-func (r Report) of(kind string) []Object {
-	var found []Object
-	for _, o := range r {
-		if o["type"] == kind {
-			found = append(found, o)
-		}
-	}
-	return found
-}
+	"parley/peer/stats"
+)
 
 // awaitReport looks at the statistics until ok finds in them what it wants; a
 // receiver report comes each second.
-func awaitReport(s *side, ok func(Report) error) Report {
+func awaitReport(s *side, ok func(stats.Report) error) stats.Report {
 	s.t.Helper()
 	timeout := time.After(deadline)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -71,8 +62,8 @@ func TestReportOfACall(t *testing.T) {
 		checkReport(t, awaitReport(s, complete))
 	}
 	for s, kind := range map[*side]string{a: "outbound-rtp", b: "inbound-rtp"} {
-		awaitReport(s, func(r Report) error {
-			for _, o := range r.of(kind) {
+		awaitReport(s, func(r stats.Report) error {
+			for _, o := range r.ByType(kind) {
 				if o["kind"] == "video" && o["pliCount"].(uint64) == 1 && o["firCount"].(uint64) == 1 {
 					return nil
 				}
@@ -92,17 +83,17 @@ func TestReportOfACall(t *testing.T) {
 }
 
 // complete tells if all that W3C names and that can be measured has come.
-func complete(r Report) error {
+func complete(r stats.Report) error {
 	for kind, least := range map[string]int{
 		"inbound-rtp": 2, "outbound-rtp": 2, "remote-inbound-rtp": 2, "remote-outbound-rtp": 2, "media-source": 2,
 		"candidate-pair": 1, "local-candidate": 1, "remote-candidate": 1, "codec": 2, "transport": 1,
 		"certificate": 2, "data-channel": 1, "peer-connection": 1,
 	} {
-		if got := len(r.of(kind)); got < least {
+		if got := len(r.ByType(kind)); got < least {
 			return fmt.Errorf("%d of %s, want %d", got, kind, least)
 		}
 	}
-	for _, o := range r.of("remote-inbound-rtp") {
+	for _, o := range r.ByType("remote-inbound-rtp") {
 		if rtt, ok := o["roundTripTime"].(float64); !ok || rtt <= 0 || rtt > 10 {
 			return fmt.Errorf("a round trip of %v s", o["roundTripTime"])
 		}
@@ -111,7 +102,7 @@ func complete(r Report) error {
 }
 
 // checkReport checks the form: ids are unique, references lead somewhere.
-func checkReport(t *testing.T, r Report) {
+func checkReport(t *testing.T, r stats.Report) {
 	t.Helper()
 	ids := map[any]string{}
 	for _, o := range r {
@@ -134,7 +125,7 @@ func checkReport(t *testing.T, r Report) {
 			}
 		}
 	}
-	for _, o := range r.of("outbound-rtp") {
+	for _, o := range r.ByType("outbound-rtp") {
 		if o["kind"] == "audio" && (o["framesSent"] != nil || o["pliCount"] != nil) {
 			t.Errorf("sound has no frames: %v", o)
 		}
@@ -153,10 +144,10 @@ func TestReportLeavesOutWhatIsNotMeasured(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)} })
 	a.awaitConnected()
 	b.awaitConnected()
-	if got := b.call.Stats().Report.of("inbound-rtp"); len(got) > 0 {
+	if got := b.call.Stats().Report.ByType("inbound-rtp"); len(got) > 0 {
 		t.Errorf("nothing was sent, and reported is %v", got)
 	}
-	for _, o := range a.call.Stats().Report.of("remote-inbound-rtp") {
+	for _, o := range a.call.Stats().Report.ByType("remote-inbound-rtp") {
 		if _, ok := o["roundTripTime"]; ok {
 			t.Errorf("a round trip that nobody measured: %v", o)
 		}
@@ -190,22 +181,22 @@ func TestReportHasAllPairs(t *testing.T) {
 	a, b := pair(t, nil)
 	for _, s := range []*side{a, b} {
 		s.awaitConnected()
-		r := awaitReport(s, func(r Report) error {
+		r := awaitReport(s, func(r stats.Report) error {
 			// Either side has the loopback address and others.
-			if n := len(r.of("candidate-pair")); n < 2 {
+			if n := len(r.ByType("candidate-pair")); n < 2 {
 				return fmt.Errorf("%d pairs", n)
 			}
 			return nil
 		})
 		checkReport(t, r)
 		nominated := 0
-		for _, p := range r.of("candidate-pair") {
+		for _, p := range r.ByType("candidate-pair") {
 			if p["nominated"] == true {
 				nominated++
 			}
 		}
-		if nominated != 1 || r.of("transport")[0]["selectedCandidatePairId"] == nil {
-			t.Errorf("%s: %d pairs of %d are nominated", s.name, nominated, len(r.of("candidate-pair")))
+		if nominated != 1 || r.ByType("transport")[0]["selectedCandidatePairId"] == nil {
+			t.Errorf("%s: %d pairs of %d are nominated", s.name, nominated, len(r.ByType("candidate-pair")))
 		}
 	}
 
@@ -227,7 +218,7 @@ func TestReportHasAllPairs(t *testing.T) {
 	if _, err := a.awaitEnd(); err == nil {
 		t.Fatal("it is connected")
 	}
-	tried := a.call.Stats().Report.of("candidate-pair")
+	tried := a.call.Stats().Report.ByType("candidate-pair")
 	if len(tried) == 0 {
 		t.Fatal("no pair is reported that failed")
 	}

@@ -115,7 +115,7 @@ type raw struct{ *webrtc.TrackLocalStaticRTP }
 func (r raw) Codec() string { return r.TrackLocalStaticRTP.Codec().MimeType }
 
 // transports is the number of transports that a side has.
-func (s *side) transports() int { return len(s.call.Stats().Report.of("transport")) }
+func (s *side) transports() int { return len(s.call.Stats().Report.ByType("transport")) }
 
 // ICE is restarted from either side, as often as wanted: each transport gets credentials of its own, and media go on.
 func TestRestartWithoutBundle(t *testing.T) {

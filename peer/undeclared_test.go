@@ -15,6 +15,7 @@ import (
 	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/jsep"
 	"parley/peer/peertest"
+	"parley/peer/stats"
 )
 
 // Sound and picture of somebody who declares no SSRC are told apart, whoever
@@ -98,16 +99,16 @@ func hears(t *testing.T, a, b *side) {
 // awaitMore waits until more comes by every track.
 func awaitMore(s *side) {
 	s.t.Helper()
-	packets := func(r Report) (all map[any]uint64) {
+	packets := func(r stats.Report) (all map[any]uint64) {
 		all = map[any]uint64{}
-		for _, o := range r.of("inbound-rtp") {
+		for _, o := range r.ByType("inbound-rtp") {
 			n, _ := o["packetsReceived"].(uint64)
 			all[o["kind"]] += n
 		}
 		return all
 	}
 	before := packets(s.call.Stats().Report)
-	awaitReport(s, func(r Report) error {
+	awaitReport(s, func(r stats.Report) error {
 		now := packets(r)
 		for _, track := range s.call.cfg.Tracks {
 			if kind := track.Kind().String(); now[kind] < before[kind]+10 {
@@ -207,9 +208,9 @@ func TestUndeclaredSourcesOfOneKind(t *testing.T) {
 	for _, s := range []string{sound.by("a1"), left.by("v1"), right.by("v2"), again.by("v1")} {
 		heard.hears(s)
 	}
-	awaitReport(f.side, func(r Report) error {
+	awaitReport(f.side, func(r stats.Report) error {
 		mids := map[any]any{}
-		for _, o := range r.of("inbound-rtp") {
+		for _, o := range r.ByType("inbound-rtp") {
 			if mids[o["ssrc"]] = o["mid"]; o["rid"] != nil {
 				t.Errorf("it has the RID %v", o["rid"])
 			}

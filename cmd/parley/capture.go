@@ -12,6 +12,7 @@ import (
 
 	"parley/peer"
 	"parley/peer/capture"
+	"parley/peer/stats"
 	wire "parley/signal"
 )
 
@@ -120,7 +121,7 @@ func (s *settings) newDumpConnection(conf peer.Config) *capture.Connection {
 	return s.statsDump.NewConnection(config)
 }
 
-func dumpReport(dump *capture.Connection, r peer.Report) {
+func dumpReport(dump *capture.Connection, r stats.Report) {
 	if dump == nil {
 		return
 	}

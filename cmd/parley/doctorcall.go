@@ -13,6 +13,7 @@ import (
 
 	"parley/peer"
 	"parley/peer/datachannel"
+	"parley/peer/stats"
 	wire "parley/signal"
 )
 
@@ -29,7 +30,7 @@ type trial struct {
 	pair      *peer.PairSelected
 	remote    []peer.CandidateFound
 	connected time.Duration
-	pairs     []peer.Pair
+	pairs     []stats.Pair
 	absent    bool
 	open      bool
 }
@@ -227,21 +228,21 @@ func (t *trial) tellPairs() {
 		outcome, result := outcomeOf(p)
 		t.tell("pair", result, fmt.Sprintf("%s %s to %s %s, %s: %s", p.Local.Type, p.Local.Address, p.Remote.Type, p.Remote.Address, p.Local.Protocol, outcome),
 			field{"local", p.Local.Type + " " + p.Local.Address}, field{"remote", p.Remote.Type + " " + p.Remote.Address},
-			field{"protocol", p.Local.Protocol}, field{"outcome", outcome}, field{"checks", p.Checks}, field{"answers", p.Answers}, field{"selected", p.Nominated})
+			field{"protocol", p.Local.Protocol}, field{"outcome", outcome}, field{"checks", p.ChecksSent}, field{"answers", p.ResponsesReceived}, field{"selected", p.Nominated})
 	}
 }
 
 // outcomeOf says what became of a pair.
-func outcomeOf(p peer.Pair) (outcome, result string) {
+func outcomeOf(p stats.Pair) (outcome, result string) {
 	switch {
 	case p.Nominated:
 		return fmt.Sprintf("selected, round trip %.1f ms", milliseconds(p.RTT)), fine
-	case p.Answers > 0:
+	case p.ResponsesReceived > 0:
 		return fmt.Sprintf("works, round trip %.1f ms, but another was better or sooner", milliseconds(p.RTT)), fine
-	case p.Heard > 0:
-		return fmt.Sprintf("the other side's checks arrive, but none of our %d was answered", p.Checks), note
-	case p.Checks > 0:
-		return fmt.Sprintf("no answer to %s", plural(p.Checks, "check")), note
+	case p.ChecksReceived > 0:
+		return fmt.Sprintf("the other side's checks arrive, but none of our %d was answered", p.ChecksSent), note
+	case p.ChecksSent > 0:
+		return fmt.Sprintf("no answer to %s", plural(p.ChecksSent, "check")), note
 	}
 	return "not tried", note
 }

@@ -4,13 +4,13 @@ import (
 	"math"
 
 	"parley/media"
-	"parley/peer"
+	"parley/peer/stats"
 	"parley/peer/track"
 )
 
 // fullReport is the report of a call by W3C's names, with what its receivers,
 // its sources and who shows the picture have measured.
-func (c *session) fullReport(r peer.Report) peer.Report {
+func (c *session) fullReport(r stats.Report) stats.Report {
 	for _, s := range c.received() {
 		for _, o := range r {
 			if o["type"] == "inbound-rtp" && o["ssrc"] == s.SSRC {
@@ -37,7 +37,7 @@ func (c *session) fullReport(r peer.Report) peer.Report {
 
 // addFrames adds the members of RTCInboundRtpStreamStats that need whole frames.
 // keyFramesReceived is not W3C's, which counts decoded ones alone.
-func addFrames(o peer.Object, s media.Stats) {
+func addFrames(o stats.Object, s media.Stats) {
 	o["packetsDiscarded"] = s.Discarded
 	if s.Emitted > 0 {
 		o["jitterBufferDelay"], o["jitterBufferEmittedCount"] = s.Waited.Seconds()*perEmitted(s), s.Emitted
@@ -68,7 +68,7 @@ const opusRate = 48000
 func perEmitted(s media.Stats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
 
 // addDecoded adds what who shows the picture has measured.
-func addDecoded(o peer.Object, s media.ViewerStats) {
+func addDecoded(o stats.Object, s media.ViewerStats) {
 	o["framesDecoded"], o["keyFramesDecoded"], o["totalDecodeTime"] = s.Frames, s.KeyFrames, s.Took.Seconds()
 	o["freezeCount"], o["totalFreezesDuration"] = s.Freezes, s.Frozen.Seconds()
 }
@@ -77,7 +77,7 @@ func addDecoded(o peer.Object, s media.ViewerStats) {
 type measuredSource interface{ SourceStats() media.SourceStats }
 
 // addSources adds what the source of a kind that is sent now has measured, and each of its layers.
-func (c *session) addSources(r peer.Report, kind string) {
+func (c *session) addSources(r stats.Report, kind string) {
 	sent := c.sending(kind)
 	layers := map[any]any{nil: sent} // by RID; a stream by itself has none
 	if l, ok := sent.(track.Simulcast); ok && len(l.Layers()) > 0 {
@@ -102,7 +102,7 @@ func (c *session) addSources(r peer.Report, kind string) {
 }
 
 // addSource adds the members of RTCAudioSourceStats and RTCVideoSourceStats.
-func addSource(o peer.Object, s media.SourceStats) {
+func addSource(o stats.Object, s media.SourceStats) {
 	if o["kind"] == "audio" {
 		if s.Duration > 0 {
 			o["totalSamplesDuration"] = s.Duration.Seconds()
@@ -113,7 +113,7 @@ func addSource(o peer.Object, s media.SourceStats) {
 	addPicture(o, "width", "height", s)
 }
 
-func addPicture(o peer.Object, width, height string, s media.SourceStats) {
+func addPicture(o stats.Object, width, height string, s media.SourceStats) {
 	if s.Width > 0 {
 		o[width], o[height] = s.Width, s.Height
 	}
@@ -123,7 +123,7 @@ func addPicture(o peer.Object, width, height string, s media.SourceStats) {
 }
 
 // addEncoded adds the members of RTCOutboundRtpStreamStats that an encoder knows. What it encodes is sent at once.
-func addEncoded(o peer.Object, s media.SourceStats) {
+func addEncoded(o stats.Object, s media.SourceStats) {
 	if o["kind"] != "video" {
 		return
 	}

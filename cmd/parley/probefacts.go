@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"parley/peer"
+	"parley/peer/stats"
 )
 
 // probeSorts are the keys that a scenario's expect and never know: those of
@@ -258,7 +258,7 @@ func foreign(s, offered section) []string {
 }
 
 // reportFacts is what a probe looks at in the statistics.
-func reportFacts(r peer.Report) [][2]string {
+func reportFacts(r stats.Report) [][2]string {
 	var facts [][2]string
 	for _, o := range r {
 		put := func(key, member string) {

@@ -13,8 +13,8 @@ import (
 	"sync"
 
 	"parley/cmd/parley/scenario"
-	"parley/peer"
 	"parley/peer/datachannel"
+	"parley/peer/stats"
 	wire "parley/signal"
 )
 
@@ -176,7 +176,7 @@ type farEvent struct {
 		Direction, Kind, Size       string
 		Packets, Lost, Frames, Tone float64
 	}
-	Report peer.Report
+	Report stats.Report
 }
 
 // facts are what a probe looks at in an event of the other side.

@@ -9,6 +9,7 @@ import (
 
 	"parley/media"
 	"parley/peer"
+	"parley/peer/stats"
 )
 
 // tellStats tells what is measured now; nothing that was not measured is told.
@@ -41,28 +42,28 @@ func (c *session) statusLine() string {
 // statsFields are what is measured now; the certificates only if all is wanted,
 // for they are long and stay the same.
 func (c *session) statsFields(all bool) []field {
-	stats := c.call.Stats()
+	measured := c.call.Stats()
 	var fields []field
-	if stats.RTT != nil {
-		fields = append(fields, field{"rtt", milliseconds(*stats.RTT)})
+	if measured.RTT != nil {
+		fields = append(fields, field{"rtt", milliseconds(*measured.RTT)})
 	}
 	tracks := [][]field{}
 	for _, s := range c.received() {
 		tracks = append(tracks, append(receivedFields(s), c.gapFields(s)...))
 	}
-	for _, s := range stats.Tracks {
+	for _, s := range measured.Tracks {
 		tracks = append(tracks, sentFields(s))
 	}
 	channels := [][]field{}
-	for _, s := range stats.Channels {
+	for _, s := range measured.Channels {
 		channels = append(channels, []field{{"label", s.Label},
 			{"messages_sent", s.MessagesSent}, {"bytes_sent", s.BytesSent},
 			{"messages_received", s.MessagesReceived}, {"bytes_received", s.BytesReceived}})
 	}
-	report := c.fullReport(stats.Report)
+	report := c.fullReport(measured.Report)
 	dumpReport(c.dumping, report)
 	if !all {
-		report = slices.DeleteFunc(report, func(o peer.Object) bool { return o["type"] == "certificate" })
+		report = slices.DeleteFunc(report, func(o stats.Object) bool { return o["type"] == "certificate" })
 	}
 	if q := qualityFields(c.quality()); q != nil {
 		fields = append(fields, field{"quality", q})
@@ -83,7 +84,7 @@ func receivedFields(s media.Stats) []field {
 	return fields
 }
 
-func sentFields(s peer.SentTrack) []field {
+func sentFields(s stats.SentTrack) []field {
 	fields := []field{{"direction", "out"}, {"kind", s.Kind.String()}, {"codec", codecName(s.Codec)},
 		{"packets", s.Packets}, {"bytes", s.Bytes}}
 	if s.Lost != nil {

@@ -13,6 +13,7 @@ import (
 
 	"parley/peer"
 	"parley/peer/datachannel"
+	"parley/peer/stats"
 	wire "parley/signal"
 )
 
@@ -37,7 +38,7 @@ type witness struct {
 	looked   time.Time            // at the statistics
 	moved    map[string]time.Time // when the packets of a kind were seen to grow last
 	packets  map[string]uint64
-	stats    peer.Report
+	stats    stats.Report
 	code     string       // of verification, "" while it is not known
 	theirs   bytes.Buffer // events of the other side, as they came: a line each
 }
