@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -40,7 +41,9 @@ type connection struct {
 	agreed  stats.Transport
 	demuxer *demux.Demuxer
 
-	data *datachannel.Set
+	data        *datachannel.Set
+	closing     context.Context // done once close is called
+	stopPosting context.CancelFunc
 
 	nth int // among those of the call, from 0
 
@@ -94,6 +97,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: stats.NewCandidates(), local: cfg.der,
 		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, held: cfg.held,
 	}
+	c.closing, c.stopPosting = context.WithCancel(context.Background())
 	c.demuxer = demux.New(demux.Config{
 		SyntheticRID: jsep.SyntheticRID,
 		Transceivers: func() []*webrtc.RTPTransceiver { return c.pc.GetTransceivers() },
@@ -134,10 +138,12 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 
 func (c *connection) post(e any) { c.box.post(posted{c, e}) }
 
-func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}) }
+func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}, c.closing.Done()) }
 
-// close gives everything back. It must not be called from a callback of Pion.
+// close gives everything back, and drops messages that have not been posted. It
+// must not be called from a callback of Pion.
 func (c *connection) close() {
+	c.stopPosting()
 	if c.net != nil {
 		c.net.Close()
 	}
@@ -358,6 +364,8 @@ func (c *connection) holdAnswer() {
 				return
 			case <-limit.C:
 				c.post(holdExpired{})
+			case <-c.closing.Done():
+				return
 			case <-c.box.done:
 				return
 			}

@@ -66,6 +66,9 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		if slices.Contains(c.conns, m.from) { // else of one that is gone
 			return c.happened(ctx, m.from, m.event)
 		}
+		if e, ok := m.event.(channelClosed); ok && c.reported(e.Channel) {
+			return c.happened(ctx, m.from, e)
+		}
 	}
 	return 0, nil
 }
@@ -170,6 +173,13 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 		return 0, &Error{Connection, c.Why()}
 	}
 	return 0, nil
+}
+
+// reported tells if the opening of a channel was.
+func (c *Call) reported(ch *datachannel.Channel) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.channels, ch)
 }
 
 func (c *Call) opened(conn *connection, ch *datachannel.Channel) {

@@ -9,15 +9,15 @@ import (
 // call. Posting never waits, because a callback may run inside a call that the
 // goroutine itself made; data from the network, which is not bounded by the
 // protocol, waits for room instead (postData), which SCTP's flow control then
-// passes on to the sender.
+// passes on to the sender. The goroutine of a call must not wait for one that
+// posts data, unless that has been told to give up.
 type mailbox struct {
 	ready chan struct{} // holds a token while there may be something to take
+	room  chan struct{} // holds a token for each entry of queue that came by postData
 	done  chan struct{} // closed when nobody takes any more
 
-	mu    sync.Mutex // protects following
+	mu    sync.Mutex // guards the following
 	queue []any
-	data  int // entries of queue that came by postData
-	room  *sync.Cond
 	over  bool
 }
 
@@ -25,30 +25,13 @@ type mailbox struct {
 const maxQueuedData = 64
 
 func newMailbox() *mailbox {
-	m := &mailbox{ready: make(chan struct{}, 1), done: make(chan struct{})}
-	m.room = sync.NewCond(&m.mu)
-	return m
+	return &mailbox{ready: make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}, maxQueuedData)}
 }
 
 // post appends v and returns; after close it does nothing.
 func (m *mailbox) post(v any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.append(v)
-}
-
-// postData appends a message of a data channel once there is room for it.
-func (m *mailbox) postData(v any) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for m.data >= maxQueuedData && !m.over {
-		m.room.Wait()
-	}
-	m.data++
-	m.append(v)
-}
-
-func (m *mailbox) append(v any) {
 	if m.over {
 		return
 	}
@@ -59,13 +42,32 @@ func (m *mailbox) append(v any) {
 	}
 }
 
+// postData appends a message of a data channel once there is room for it, unless
+// nobody wants it any more: then abandoned is closed.
+func (m *mailbox) postData(v any, abandoned <-chan struct{}) {
+	select {
+	case m.room <- struct{}{}:
+		m.post(queuedData{v})
+	case <-abandoned:
+	case <-m.done:
+	}
+}
+
+// queuedData is an entry of the queue that came by postData.
+type queuedData struct{ v any }
+
 // take returns what has come since the last take, oldest first.
 func (m *mailbox) take() []any {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	taken := m.queue
-	m.queue, m.data = nil, 0
-	m.room.Broadcast()
+	m.queue = nil
+	for i, v := range taken {
+		if data, ok := v.(queuedData); ok {
+			taken[i] = data.v
+			<-m.room
+		}
+	}
 	return taken
 }
 
@@ -85,5 +87,4 @@ func (m *mailbox) close() {
 	}
 	m.over, m.queue = true, nil
 	close(m.done)
-	m.room.Broadcast()
 }

@@ -3,11 +3,15 @@ package peer
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"parley/peer/internal/jsep"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
 )
 
 // unbundledPeer offers a data channel and audio on a transport each, as
@@ -58,12 +62,13 @@ func (p *unbundledPeer) offer() string {
 		<-complete
 		text := strings.ReplaceAll(pc.LocalDescription().SDP, "a=mid:0", fmt.Sprintf("a=mid:s%d", i))
 		head, section, _ := strings.Cut(text, "\r\nm=")
+		first := session == ""
 		for _, line := range strings.Split(head, "\r\n") {
 			switch {
 			case strings.HasPrefix(line, "a=group"):
 			case strings.HasPrefix(line, "a=fingerprint"): // a certificate each
 				section += line + "\r\n"
-			case i == 0:
+			case first:
 				session += line + "\r\n"
 			}
 		}
@@ -209,5 +214,54 @@ func TestACertificateThatIsNotInTheCode(t *testing.T) {
 	if answer := <-answers; !strings.Contains(answer, "a=parley-refusal:its new transport has a certificate of its own") ||
 		!strings.Contains(answer, "\r\nm=video 0 ") || strings.Contains(answer, "a=group:BUNDLE") {
 		t.Errorf("it is answered by\n%s", answer)
+	}
+}
+
+// A peer that floods a data channel and then rejects its section does not stop the call: closing a
+// connection of the call does not wait for messages that wait for the call.
+func TestRejectedDataSectionDuringFlood(t *testing.T) {
+	p := newUnbundledPeer(t)
+	flood, err := p.pcs[0].CreateDataChannel("data", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.pcs[1].AddTransceiverFromKind(webrtc.RTPCodecTypeAudio); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan struct{})
+	flood.OnOpen(func() { close(opened) })
+	flooded, goOn := make(chan *datachannel.Channel), make(chan struct{})
+	var first sync.Once
+	s, answers := unbundledCall(t, p, Config{OnEvent: func(e Event) {
+		if e, ok := e.(MessageReceived); ok {
+			first.Do(func() { flooded <- e.Channel; <-goOn })
+		}
+	}})
+	<-opened
+	for range 300 {
+		if err := flood.SendText("flood"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ch := <-flooded
+	stuck := func() bool { return flood.BufferedAmount() == 0 && ch.Stats().MessagesReceived >= maxQueuedData+2 }
+	for deadline := time.Now().Add(deadline); !stuck(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d messages were received", ch.Stats().MessagesReceived)
+		}
+	}
+	p.rejected[0] = "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:s0\r\na=sctp-port:5000\r\n"
+	s.call.DeliverOffer(p.offer())
+	close(goOn)
+	select {
+	case text := <-answers:
+		p.answered(text)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the offer is not answered") // and the call cannot be ended
+	}
+	await(s, func(e ChannelClosed) bool { return e.Channel == ch })
+	s.call.Hangup()
+	if end, err := s.awaitEnd(); end != WeLeft || err != nil {
+		t.Errorf("the call ended with %v, %v", end, err)
 	}
 }
