@@ -45,7 +45,7 @@ type Call struct {
 	made      int               // connections so far
 	state     negotiation
 	text      textChannels
-	wanted    []channelWanted            // before the call was up: a new connection opens them anew
+	wanted    []*channelWanted           // before the call was up: a new connection opens them anew
 	offered   time.Time                  // when the first offer was sent or came in
 	code      string                     // to verify the other side by
 	certified []string                   // the fingerprints that are in it

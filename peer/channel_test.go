@@ -192,6 +192,37 @@ func TestChannelsAreOpenedInACall(t *testing.T) {
 	}
 }
 
+// A channel that opens after its opener has given up is closed: nobody reads it, and what the peer
+// sends on it would fill the window that all channels share.
+func TestOpenChannelPastItsContext(t *testing.T) {
+	a, b := pair(t, nil)
+	await(a, func(ChannelOpened) bool { return true })
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := a.call.OpenChannel(ctx, datachannel.Options{Label: "late"}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("OpenChannel returned %v", err)
+	}
+	late := await(b, func(e ChannelOpened) bool { return e.Channel.Label() == "late" }).Channel
+	flooded := make(chan error, 1)
+	go func() {
+		for {
+			if err := late.Write(patient(t), make([]byte, 60_000), false); err != nil {
+				flooded <- err
+				return
+			}
+		}
+	}()
+	await(b, func(e ChannelClosed) bool { return e.Channel == late })
+	if err := <-flooded; !errors.Is(err, datachannel.ErrClosed) {
+		t.Errorf("the flood ended with %v", err)
+	}
+	if n := happenings(a, func(e ChannelOpened) bool { return e.Channel.Label() == "late" }); n > 0 {
+		t.Error("its opening was reported")
+	}
+	a.call.Say("still here")
+	b.awaitText("still here")
+}
+
 func TestAChannelWaitsForTheConfirmation(t *testing.T) {
 	a, _, ours, theirs := channels(t, datachannel.Options{}, func(caller, _ *Config) { caller.Hold = true })
 	if err := ours.Send([]byte("early"), true); !errors.Is(err, datachannel.ErrUnverified) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"parley/peer/datachannel"
 	"parley/peer/internal/jsep"
@@ -36,7 +37,17 @@ func (c *connection) newData(cfg *Config) *datachannel.Set {
 // channelWanted is posted by OpenChannel.
 type channelWanted struct {
 	options datachannel.Options
-	done    chan<- openResult // has room for one
+	settled atomic.Bool     // OpenChannel has its result, or has given up
+	done    chan openResult // has room for one
+}
+
+// settle hands the result to OpenChannel. It reports false if that has given up, or has another.
+func (w *channelWanted) settle(r openResult) bool {
+	if w.settled.Swap(true) {
+		return false
+	}
+	w.done <- r
+	return true
 }
 
 type openResult struct {
@@ -51,23 +62,28 @@ func (c *Call) OpenChannel(ctx context.Context, o datachannel.Options) (*datacha
 		return nil, err
 	}
 	o.Detached = true
-	done := make(chan openResult, 1)
-	c.box.post(channelWanted{o, done})
+	w := &channelWanted{options: o, done: make(chan openResult, 1)}
+	c.box.post(w)
+	err := datachannel.ErrClosed
 	select {
-	case r := <-done:
+	case r := <-w.done:
 		return r.channel, r.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		err = ctx.Err()
 	case <-c.box.done:
-		return nil, datachannel.ErrClosed
 	}
+	if w.settled.Swap(true) {
+		r := <-w.done
+		return r.channel, r.err
+	}
+	return nil, err
 }
 
 // want opens a channel for OpenChannel.
-func (c *Call) want(ctx context.Context, w channelWanted) error {
+func (c *Call) want(ctx context.Context, w *channelWanted) error {
 	conn, err := c.dataConnection()
 	if err != nil {
-		w.done <- openResult{err: err}
+		w.settle(openResult{err: err})
 		return nil
 	}
 	if !conn.openWanted(w) {
@@ -101,10 +117,10 @@ func (c *Call) dataConnection() (*connection, error) {
 }
 
 // openWanted opens a channel for OpenChannel. It reports false if that fails.
-func (c *connection) openWanted(w channelWanted) bool {
-	err := c.data.Open(w.options, func(ch *datachannel.Channel) { w.done <- openResult{channel: ch} })
+func (c *connection) openWanted(w *channelWanted) bool {
+	err := c.data.Open(w.options, func(ch *datachannel.Channel) bool { return w.settle(openResult{channel: ch}) })
 	if err != nil {
-		w.done <- openResult{err: err}
+		w.settle(openResult{err: err})
 	}
 	return err == nil
 }

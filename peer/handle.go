@@ -60,7 +60,7 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	case graceOver:
 		c.text.certain = c.text.own != nil
 		c.sayDue()
-	case channelWanted:
+	case *channelWanted:
 		return 0, c.want(ctx, m)
 	case posted:
 		if slices.Contains(c.conns, m.from) { // else of one that is gone

@@ -34,12 +34,13 @@ type Channel struct {
 	byPeer   bool
 	detached atomic.Bool
 
-	raw      *datachannel.DataChannel // set before anybody gets the channel
-	opening  sync.Once
-	closing  sync.Once
-	gone     chan struct{} // closed when nothing can be sent or received any more
-	buffer   []byte        // of the goroutine that receives
-	outgoing outbound
+	raw        *datachannel.DataChannel // set before anybody gets the channel
+	opening    sync.Once
+	unreported atomic.Bool // see discard
+	closing    sync.Once
+	gone       chan struct{} // closed when nothing can be sent or received any more
+	buffer     []byte        // of the goroutine that receives
+	outgoing   outbound
 
 	messagesSent, messagesReceived, bytesSent, bytesReceived atomic.Uint64
 }
@@ -187,7 +188,9 @@ func (c *Channel) end() {
 		close(c.gone)
 		_ = c.raw.Close() // answers the peer's close; an error is of a connection that is closed
 		c.set.forget(c)
-		c.set.OnClose(c)
+		if !c.unreported.Load() {
+			c.set.OnClose(c)
+		}
 	})
 }
 

@@ -120,7 +120,7 @@ func open(t testing.TB, a, b *side, o Options) (ours, theirs *Channel) {
 	t.Helper()
 	o.Detached = true
 	opened := make(chan *Channel, 1)
-	if err := a.Open(o, func(ch *Channel) { opened <- ch }); err != nil {
+	if err := a.Open(o, func(ch *Channel) bool { opened <- ch; return true }); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -43,8 +43,9 @@ func NewSet(pc *webrtc.PeerConnection, cfg Config) *Set {
 	return s
 }
 
-// Open opens a channel and calls opened, unless nil, before OnOpen.
-func (s *Set) Open(o Options, opened func(*Channel)) error {
+// Open opens a channel and calls opened, unless nil, before OnOpen. A channel for which that returns
+// false is closed again, and neither its opening nor its end is reported.
+func (s *Set) Open(o Options, opened func(*Channel) bool) error {
 	dc, err := s.pc.CreateDataChannel(o.Label, o.init())
 	if err != nil {
 		return fmt.Errorf("failed to open a data channel: %w", err)
@@ -60,7 +61,7 @@ func (s *Set) newChannel(dc *webrtc.DataChannel, byPeer bool) *Channel {
 }
 
 // watch prepares a channel for use once it opens.
-func (s *Set) watch(ch *Channel, opened func(*Channel)) {
+func (s *Set) watch(ch *Channel, opened func(*Channel) bool) {
 	ch.dc.OnOpen(func() {
 		raw, err := ch.dc.DetachWithDeadline()
 		if err != nil {
@@ -72,8 +73,9 @@ func (s *Set) watch(ch *Channel, opened func(*Channel)) {
 		if !s.keep(ch) {
 			return
 		}
-		if opened != nil {
-			opened(ch)
+		if opened != nil && !opened(ch) {
+			s.spawn(ch.discard)
+			return
 		}
 		if ch.byPeer || ch.detached.Load() || ch.Negotiated() {
 			ch.announce() // its owner may send at once (RFC 8832 section 6)
@@ -99,6 +101,18 @@ func (c *Channel) readLoop() {
 		c.announce()
 		c.set.OnMessage(c, text, bytes.Clone(data))
 		c.waitForLowWater()
+	}
+}
+
+// discard closes the channel and drops what still comes, which fills the window of all channels.
+func (c *Channel) discard() {
+	c.unreported.Store(true)
+	_ = c.Close() // an error is of a connection that is closed
+	for {
+		if _, _, err := c.read(); err != nil {
+			c.end()
+			return
+		}
 	}
 }
 
