@@ -51,8 +51,7 @@ type Conn struct {
 
 	mu     sync.Mutex // guards the following
 	more   *sync.Cond
-	queue  [][]byte
-	queued int
+	queue  ring
 	read   int // bytes that were read and not credited
 	credit int // that we may send
 	ended  bool
@@ -118,10 +117,10 @@ func (c *Conn) handle(data []byte, text bool) error {
 	case c.ended:
 		return errors.New("the peer sent data after the end of its data")
 	default:
-		if c.queued += len(data); c.queued+c.read > connWindow {
+		if c.queue.len()+len(data)+c.read > connWindow {
 			return errors.New("the peer sent more than its credit")
 		}
-		c.queue = append(c.queue, append([]byte(nil), data...))
+		c.queue.write(data)
 	}
 	return nil
 }
@@ -148,22 +147,17 @@ func (c *Conn) control(data []byte) error {
 // peer broke off, is a *RefusedError, or that of the context.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
-	for c.queued == 0 && !c.ended && c.err == nil {
+	for c.queue.len() == 0 && !c.ended && c.err == nil {
 		c.more.Wait()
 	}
-	if c.queued == 0 {
+	if c.queue.len() == 0 {
 		defer c.mu.Unlock()
 		if c.ended {
 			return 0, io.EOF
 		}
 		return 0, c.err
 	}
-	n := copy(p, c.queue[0])
-	if c.queue[0] = c.queue[0][n:]; len(c.queue[0]) == 0 {
-		c.queue[0] = nil
-		c.queue = c.queue[1:]
-	}
-	c.queued -= n
+	n := c.queue.read(p)
 	c.read += n
 	grant := 0
 	if c.read >= connWindow/4 && !c.ended && c.err == nil {
@@ -254,3 +248,37 @@ func (c *Conn) Accepted() <-chan struct{} { return c.accepted }
 
 // Wait waits until the peer has closed the channel too, or the call is over.
 func (c *Conn) Wait() { <-c.done }
+
+// A ring is a queue of bytes. It grows as needed, to connWindow at most.
+type ring struct {
+	data     []byte
+	start, n int // the bytes that are queued
+}
+
+func (r *ring) len() int { return r.n }
+
+// write appends p, which fits into connWindow.
+func (r *ring) write(p []byte) {
+	if need := r.n + len(p); need > len(r.data) {
+		data := make([]byte, min(max(need, 2*len(r.data), connMessage), connWindow))
+		n := r.n
+		r.read(data)
+		r.data, r.start, r.n = data, 0, n
+	}
+	end := (r.start + r.n) % len(r.data)
+	copy(r.data, p[copy(r.data[end:], p):])
+	r.n += len(p)
+}
+
+// read moves up to len(p) bytes to p, and returns how many.
+func (r *ring) read(p []byte) int {
+	p = p[:min(len(p), r.n)]
+	n := copy(p, r.data[r.start:])
+	copy(p[n:], r.data)
+	if r.n -= len(p); r.n > 0 {
+		r.start = (r.start + len(p)) % len(r.data)
+	} else {
+		r.start = 0
+	}
+	return len(p)
+}
