@@ -2,9 +2,11 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"parley/peer/datachannel"
 	"parley/peer/internal/jsep"
@@ -81,6 +83,9 @@ func (c *Call) OpenChannel(ctx context.Context, o datachannel.Options) (*datacha
 
 // want opens a channel for OpenChannel.
 func (c *Call) want(ctx context.Context, w *channelWanted) error {
+	if w.settled.Load() {
+		return nil // it has given up
+	}
 	conn, err := c.dataConnection()
 	if err != nil {
 		w.settle(openResult{err: err})
@@ -116,10 +121,16 @@ func (c *Call) dataConnection() (*connection, error) {
 	return conn, err
 }
 
-// openWanted opens a channel for OpenChannel. It reports false if that fails.
+// retryOpening is the time until a channel is tried again for which there was no ID.
+const retryOpening = 100 * time.Millisecond
+
+// openWanted opens a channel for OpenChannel. It reports false if that fails, or is tried again.
 func (c *connection) openWanted(w *channelWanted) bool {
 	err := c.data.Open(w.options, func(ch *datachannel.Channel) bool { return w.settle(openResult{channel: ch}) })
-	if err != nil {
+	switch {
+	case errors.Is(err, datachannel.ErrNoID):
+		time.AfterFunc(retryOpening, func() { c.box.post(w) })
+	case err != nil:
 		w.settle(openResult{err: err})
 	}
 	return err == nil

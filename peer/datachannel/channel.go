@@ -32,12 +32,14 @@ type Channel struct {
 	dc       *webrtc.DataChannel
 	set      *Set
 	byPeer   bool
+	idIsOurs bool // from ids
 	detached atomic.Bool
 
 	raw        *datachannel.DataChannel // set before anybody gets the channel
 	opening    sync.Once
-	unreported atomic.Bool // see discard
+	unreported atomic.Bool // its opening is not reported, nor is its end
 	closing    sync.Once
+	reset      atomic.Bool   // the peer has reset its direction
 	gone       chan struct{} // closed when nothing can be sent or received any more
 	buffer     []byte        // of the goroutine that receives
 	outgoing   outbound
@@ -167,6 +169,9 @@ func (c *Channel) read() ([]byte, bool, error) {
 		n, text, err = c.raw.ReadDataChannel(c.buffer)
 	}
 	if err != nil {
+		if errors.Is(err, io.EOF) {
+			c.reset.Store(true)
+		}
 		return nil, false, err
 	}
 	c.messagesReceived.Add(1)

@@ -98,7 +98,7 @@ func (c *Conn) readLoop() {
 			c.err = err
 			c.more.Broadcast()
 			c.mu.Unlock()
-			_ = c.ch.Close()
+			c.ch.set.spawn(c.ch.discard)
 			return
 		}
 	}

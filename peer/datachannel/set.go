@@ -2,10 +2,12 @@ package datachannel
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v4"
@@ -30,30 +32,62 @@ type Set struct {
 	Config
 	pc *webrtc.PeerConnection
 
-	mu       sync.Mutex     // guards the following
-	channels []*Channel     // open ones
-	closed   bool           // by Close
+	mu       sync.Mutex // guards the following
+	channels []*Channel // open ones
+	closed   bool       // by Close
+	ids      ids
 	readers  sync.WaitGroup // goroutines that Wait waits for
 }
 
 // NewSet returns the data channels of pc. It handles OnDataChannel of pc.
 func NewSet(pc *webrtc.PeerConnection, cfg Config) *Set {
-	s := &Set{Config: cfg, pc: pc}
-	pc.OnDataChannel(func(dc *webrtc.DataChannel) { s.watch(s.newChannel(dc, true), nil) })
+	s := &Set{Config: cfg, pc: pc, ids: newIDs()}
+	pc.OnDataChannel(func(dc *webrtc.DataChannel) {
+		ch := s.newChannel(dc, true)
+		s.mu.Lock()
+		s.ids.choose(ch.ID())
+		s.mu.Unlock()
+		s.watch(ch, nil)
+	})
 	return s
 }
 
-// Open opens a channel and calls opened, unless nil, before OnOpen. A channel for which that returns
-// false is closed again, and neither its opening nor its end is reported.
+// Open opens a channel once the connection is up, and calls opened, unless nil, before OnOpen. A channel for which that returns
+// false is closed again, and neither its opening nor its end is reported. The error may be ErrNoID.
 func (s *Set) Open(o Options, opened func(*Channel) bool) error {
-	dc, err := s.pc.CreateDataChannel(o.Label, o.init())
+	init := o.init()
+	ours, err := s.setID(init)
+	if err != nil {
+		return err
+	}
+	dc, err := s.pc.CreateDataChannel(o.Label, init)
 	if err != nil {
 		return fmt.Errorf("failed to open a data channel: %w", err)
 	}
 	ch := s.newChannel(dc, false)
+	ch.idIsOurs = ours
 	ch.detached.Store(o.Detached)
 	s.watch(ch, opened)
 	return nil
+}
+
+// setID sets the ID of a channel that we open, unless Pion has to. It reports whether the ID is to be
+// given back.
+func (s *Set) setID(init *webrtc.DataChannelInit) (ours bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if init.ID != nil {
+		if slices.ContainsFunc(s.channels, func(ch *Channel) bool { return ch.ID() == *init.ID }) {
+			return false, fmt.Errorf("data channel ID %d is in use", *init.ID)
+		}
+		s.ids.choose(*init.ID)
+		return false, nil
+	}
+	id, ours, err := s.ids.take(time.Now())
+	if ours {
+		init.ID = &id
+	}
+	return ours, err
 }
 
 func (s *Set) newChannel(dc *webrtc.DataChannel, byPeer bool) *Channel {
@@ -68,12 +102,18 @@ func (s *Set) watch(ch *Channel, opened func(*Channel) bool) {
 			s.Logger.Debug("data channel closed while it opened", "error", err)
 			return
 		}
+		if !ch.byPeer && !ch.idIsOurs && !ch.Negotiated() {
+			s.mu.Lock()
+			s.ids.learn(ch.ID())
+			s.mu.Unlock()
+		}
 		ch.raw = raw.(*datachannel.DataChannel) // it has more than the interface
 		ch.outgoing.init(ch.raw)
 		if !s.keep(ch) {
 			return
 		}
 		if opened != nil && !opened(ch) {
+			ch.unreported.Store(true)
 			s.spawn(ch.discard)
 			return
 		}
@@ -104,13 +144,16 @@ func (c *Channel) readLoop() {
 	}
 }
 
-// discard closes the channel and drops what still comes, which fills the window of all channels.
+// discard closes the channel and drops what still comes, which would fill the window of all channels.
 func (c *Channel) discard() {
-	c.unreported.Store(true)
 	_ = c.Close() // an error is of a connection that is closed
+	c.dropRest()
+}
+
+// dropRest drops what comes until the peer closes the channel.
+func (c *Channel) dropRest() {
 	for {
-		if _, _, err := c.read(); err != nil {
-			c.end()
+		if _, _, err := c.Receive(context.Background()); err != nil {
 			return
 		}
 	}
@@ -134,12 +177,15 @@ func (s *Set) keep(ch *Channel) bool {
 	return !s.closed
 }
 
-// forget undoes keep.
+// forget undoes keep, and gives back the ID of a channel that both sides have reset.
 func (s *Set) forget(ch *Channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := slices.Index(s.channels, ch); i >= 0 {
 		s.channels = slices.Delete(s.channels, i, i+1)
+	}
+	if ch.idIsOurs && ch.reset.Load() {
+		s.ids.free(ch.ID(), time.Now())
 	}
 }
 
