@@ -195,13 +195,15 @@ func TestChannelsAreOpenedInACall(t *testing.T) {
 // A channel that opens after its opener has given up is closed: nobody reads it, and what the peer
 // sends on it would fill the window that all channels share.
 func TestOpenChannelPastItsContext(t *testing.T) {
-	a, b := pair(t, nil)
-	await(a, func(ChannelOpened) bool { return true })
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := a.call.OpenChannel(ctx, datachannel.Options{Label: "late"}); !errors.Is(err, context.Canceled) {
-		t.Fatalf("OpenChannel returned %v", err)
-	}
+	connect := make(chan struct{})
+	a, b := pair(t, func(_, answerer *Config) {
+		answerer.Signaler.(*wire).filter = func(_, text string) (string, bool) { <-connect; return text, true }
+	})
+	w := &channelWanted{options: datachannel.Options{Label: "late", Detached: true}, done: make(chan openResult, 1)}
+	a.call.box.post(w)
+	a.call.Pairs() // is answered once the channel waits for the connection
+	w.settled.Store(true)
+	close(connect)
 	late := await(b, func(e ChannelOpened) bool { return e.Channel.Label() == "late" }).Channel
 	flooded := make(chan error, 1)
 	go func() {
