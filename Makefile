@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults bulk glare interop reports lab codecs bench-signal bench-calls bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults bulk glare interop reports lab codecs bench-signal bench-calls bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -117,6 +117,10 @@ bench-setup: deps
 bench-data: build deps
 	npm install --prefix peer/peertest/bulk --no-audit --no-fund --no-save --no-package-lock --silent
 	go run ./peer/peertest/bulk -parley ./parley
+
+# That channels of a call can be opened and closed without end.
+bench-channels:
+	go test -tags bench -count=1 -run TestManyChannels -v ./peer ./peer/datachannel | grep 'channels each\|sixth\|FAIL\|^ok'
 
 # What each of fifty calls at once costs one process.
 bench-calls:

@@ -82,6 +82,10 @@ func TestTheLimitOfTheOtherSideIsKept(t *testing.T) {
 		"small":   {"a=max-message-size:1000\r\n", 1000},
 		"huge":    {"a=max-message-size:1073741823\r\n", 262144},
 		"nothing": {"", 65535},
+		// RFC 8841 section 6.1: 0 is no limit.
+		"unlimited":      {"a=max-message-size:0\r\n", 262144},
+		"beyond 32 bits": {"a=max-message-size:8589934592\r\n", 262144},
+		"beyond 64 bits": {"a=max-message-size:99999999999999999999999\r\n", 262144},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, ours, theirs := channels(t, datachannel.Options{}, func(caller, answerer *Config) {

@@ -1,17 +1,20 @@
 package jsep
 
 import (
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
-	"parley/peer/internal/icenet"
-
 	"github.com/pion/sdp/v3"
+
+	"parley/peer/datachannel"
+	"parley/peer/internal/icenet"
 )
 
 // parseQuirks returns what Parse does to each description to make it acceptable to Pion.
 func parseQuirks() []func(*sdp.SessionDescription) {
-	return []func(*sdp.SessionDescription){dropUnusableCandidates, dropOtherGroups, keepFirstSource}
+	return []func(*sdp.SessionDescription){dropUnusableCandidates, dropOtherGroups, keepFirstSource, boundMessageSize}
 }
 
 // dropUnusableCandidates removes the candidates that Pion cannot use, which would make it refuse
@@ -35,6 +38,23 @@ func dropOtherGroups(d *sdp.SessionDescription) {
 	d.Attributes = slices.DeleteFunc(d.Attributes, func(a sdp.Attribute) bool {
 		return a.Key == "group" && !strings.HasPrefix(a.Value, "BUNDLE")
 	})
+}
+
+// boundMessageSize replaces the limit of data channel messages by ours where it is larger, or 0: that
+// is no limit (RFC 8841 section 6.1), and Pion takes it, and what is beyond 32 bits, for none being
+// announced.
+func boundMessageSize(d *sdp.SessionDescription) {
+	for _, m := range d.MediaDescriptions {
+		for i, a := range m.Attributes {
+			if a.Key != "max-message-size" {
+				continue
+			}
+			size, err := strconv.ParseUint(a.Value, 10, 64)
+			if errors.Is(err, strconv.ErrRange) || err == nil && (size == 0 || size > datachannel.MaxMessageSize) {
+				m.Attributes[i].Value = strconv.Itoa(datachannel.MaxMessageSize)
+			}
+		}
+	}
 }
 
 // keepFirstSource leaves each section one source, the first, with what repairs it (RFC 5576 sections
