@@ -108,6 +108,9 @@ type Config struct {
 	// OnRTP gets every RTP packet that comes, decrypted, with its header; it
 	// must not wait and not keep it. Default: nobody does.
 	OnRTP func(packet []byte)
+	// Interfaces selects the network interfaces that the call uses. Mux takes a filter of its own.
+	// Default: all.
+	Interfaces InterfaceFilter
 	// AdvertiseIPs replace the addresses of host candidates, for a machine
 	// behind a one-to-one NAT.
 	AdvertiseIPs []string
@@ -158,6 +161,9 @@ type Config struct {
 func (c Config) withDefaults() (Config, error) {
 	if c.Signaler == nil {
 		return c, errors.New("a call needs a Signaler")
+	}
+	if err := c.Interfaces.Check(); err != nil {
+		return c, err
 	}
 	for i := range c.Channels {
 		if err := c.Channels[i].Check(); err != nil {

@@ -1,8 +1,11 @@
 package peer
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"path"
+	"slices"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -23,9 +26,24 @@ type Tap interface {
 }
 
 // ListenMux opens a UDP port for many calls, see Config.Mux. The caller closes it after the last of
-// them. tap, if not nil, sees its packets, and emulator, if not nil, is between it and the calls.
-func ListenMux(port uint16, loopback bool, tap Tap, emulator *netem.Emulator) (ice.UDPMux, error) {
-	return icenet.ListenUDPMux(port, loopback, icenet.Config{Tap: tap, Netem: emulator})
+// them. tap, if not nil, sees its packets, emulator, if not nil, is between it and the calls, and
+// interfaces selects the interfaces that it listens on.
+func ListenMux(port uint16, loopback bool, interfaces InterfaceFilter, tap Tap, emulator *netem.Emulator) (ice.UDPMux, error) {
+	return icenet.ListenUDPMux(port, loopback, icenet.Config{Tap: tap, Netem: emulator, Interfaces: icenet.InterfaceFilter(interfaces)})
+}
+
+// InterfaceFilter selects network interfaces by glob patterns of their names, see path.Match. An
+// interface is used if a pattern of Include matches, or Include is empty, and none of Exclude.
+type InterfaceFilter struct{ Include, Exclude []string }
+
+// Check returns an error for the first invalid pattern.
+func (f InterfaceFilter) Check() error {
+	for _, pattern := range slices.Concat(f.Include, f.Exclude) {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("invalid pattern %q: want the name of an interface, such as eth0 or docker*", pattern)
+		}
+	}
+	return nil
 }
 
 // ListenTCP opens a TCP port to which peers connect where UDP is blocked (ICE-TCP, RFC 6544), see
@@ -39,7 +57,7 @@ func (c *Config) hostNet() (*icenet.Net, error) {
 	if c.Net != nil {
 		return nil, nil
 	}
-	return icenet.New(icenet.Config{Servers: c.servers, TLS: c.TLS, Tap: c.Tap, Netem: c.Netem})
+	return icenet.New(icenet.Config{Servers: c.servers, TLS: c.TLS, Tap: c.Tap, Netem: c.Netem, Interfaces: icenet.InterfaceFilter(c.Interfaces)})
 }
 
 // servers returns the ICE servers of the beginning of the call and those of now.
@@ -60,5 +78,5 @@ func (c *Call) addressesChanged() (list []string, changed bool) {
 	if c.cfg.Net != nil {
 		return nil, false
 	}
-	return c.addresses.Changed()
+	return c.addresses.Changed(icenet.InterfaceFilter(c.cfg.Interfaces))
 }

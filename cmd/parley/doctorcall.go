@@ -51,7 +51,7 @@ func (d *doctor) try(ctx context.Context, l *line, name string) error {
 		Signaler: l.to(name), OnEvent: t.happened, Caller: true, WinsGlare: d.settings.name < name, Channels: []datachannel.Options{{Label: "channel1"}},
 		Receive:    []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo},
 		ICEServers: servers, TLS: d.tls, RelayOnly: d.relayOnly, Loopback: d.loopback(),
-		MinPort: d.minPort, MaxPort: d.maxPort, Mux: d.mux, TCP: d.tcp, AdvertiseIPs: d.advertise, Netem: emulator, KeyLog: d.keyLog, Logger: d.logger,
+		MinPort: d.minPort, MaxPort: d.maxPort, Mux: d.mux, TCP: d.tcp, AdvertiseIPs: d.advertise, Interfaces: d.interfaces, Netem: emulator, KeyLog: d.keyLog, Logger: d.logger,
 	})
 	if err != nil {
 		return err

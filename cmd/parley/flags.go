@@ -65,6 +65,8 @@ func pathFlags() []cli.Flag {
 		stringFlag("ice-policy", "all", "`POLICY`: all, or relay: through a TURN server only"),
 		stringFlag("udp-ports", "", "`MIN:MAX` of the UDP ports to use; if they are one, all calls share it"),
 		&cli.IntFlag{Name: "tcp-port", Usage: "be reachable by TCP at `PORT` too, where no UDP gets through (ICE over TCP); to others who are, we connect anyway", Sources: variable("tcp-port"), HideDefault: true},
+		listFlag("interface", "use only network interfaces whose name matches `PATTERN`, such as 'eth*'; repeatable"),
+		listFlag("exclude-interface", "do not use network interfaces whose name matches `PATTERN`, such as 'docker*'; repeatable"),
 		listFlag("advertise-ip", "`IP` to offer in place of this machine's own; repeatable"),
 		stringFlag("impair", "", "emulate a bad network for our own UDP packets, both ways, by `SETTINGS`: 'loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7', any of these; "+
 			"the same seed does the same to the nth packet of a kind. outage=D@T: nothing gets through for D, T after the first packet of the call. TCP is not touched"),

@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/media/device"
+	"parley/peer"
 	"parley/peer/capture"
 	"parley/peer/datachannel"
 	"parley/peer/netem"
@@ -49,6 +50,7 @@ type settings struct {
 	statsDump                            *capture.StatsDump // nil without --stats-dump
 	keyLog                               io.Writer          // nil for none
 	advertise                            []string
+	interfaces                           peer.InterfaceFilter
 	impair                               *netem.Config // --impair, nil without
 
 	input         string // format of commands on stdin, "" for none
@@ -171,6 +173,10 @@ func (s *settings) readPath(cmd *cli.Command) (err error) {
 		return usagef("--ice-policy %q: it is all or relay", printable(policy))
 	}
 	s.pcapPath, s.rtpdumpPath, s.statsDumpPath = cmd.String("pcap"), cmd.String("rtpdump"), cmd.String("stats-dump")
+	s.interfaces = peer.InterfaceFilter{Include: cmd.StringSlice("interface"), Exclude: cmd.StringSlice("exclude-interface")}
+	if err := s.interfaces.Check(); err != nil {
+		return usagef("--interface, --exclude-interface: %s", printable(err.Error()))
+	}
 	s.advertise = cmd.StringSlice("advertise-ip")
 	for _, ip := range s.advertise {
 		if a, err := netip.ParseAddr(ip); err != nil || a.IsUnspecified() || a.Zone() != "" {

@@ -53,7 +53,7 @@ func (s *settings) openUDP(all *opened) error {
 		emulator = netem.NewEmulator(*s.impair)
 		all.all = append(all.all, emulator)
 	}
-	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.portTap(), emulator)
+	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.interfaces, s.portTap(), emulator)
 	if err != nil {
 		return failf(exitFailure, "--udp-ports %d:%d: %w; is another parley running", s.minPort, s.maxPort, err)
 	}

@@ -17,9 +17,9 @@ import (
 )
 
 // ListenUDPMux opens a UDP port for many calls. The caller closes it after the last of them. It uses
-// Tap and Netem of c. With loopback it listens at loopback addresses, too.
+// Tap, Netem and Interfaces of c. With loopback it listens at loopback addresses, too.
 func ListenUDPMux(port uint16, loopback bool, c Config) (ice.UDPMux, error) {
-	host, err := newHostNet()
+	host, err := newHostNet(c.Interfaces)
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,14 @@
 package icenet
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 
 	"github.com/pion/stun/v4"
 	"github.com/pion/transport/v4"
@@ -26,6 +30,8 @@ type Config struct {
 	// Netem emulates a network between the sockets and their user; Tap sees what is on the wire.
 	// Default: none.
 	Netem *netem.Emulator
+	// Interfaces selects the interfaces that are used. Default: all.
+	Interfaces InterfaceFilter
 }
 
 // servers returns the ICE servers.
@@ -70,7 +76,7 @@ type Net struct {
 
 // New returns the host's network.
 func New(c Config) (*Net, error) {
-	host, err := newHostNet()
+	host, err := newHostNet(c.Interfaces)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +100,90 @@ func (n *Net) Update() error { return n.host.UpdateInterfaces() }
 // Close aborts connection attempts to TURN servers.
 func (n *Net) Close() { n.stop() }
 
+// sources returns the addresses from which servers are reached: with a filter one address of a
+// family, that towards the Internet if it is selected, else the invalid address for any.
+func (n *Net) sources() []netip.Addr {
+	if !n.config.Interfaces.active() {
+		return []netip.Addr{{}}
+	}
+	interfaces, err := n.host.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var all []netip.Addr
+	for _, i := range interfaces {
+		addresses, _ := i.Addrs()
+		for _, a := range addresses {
+			if ip, ok := usableAddress(a); ok && i.Flags&net.FlagUp != 0 {
+				all = append(all, ip)
+			}
+		}
+	}
+	preferred := routeAddresses()
+	slices.SortStableFunc(all, func(a, b netip.Addr) int {
+		rank := func(ip netip.Addr) int {
+			switch {
+			case slices.Contains(preferred, ip):
+				return 0
+			case ip.IsLoopback():
+				return 2
+			}
+			return 1
+		}
+		return cmp.Compare(rank(a), rank(b))
+	})
+	var sources []netip.Addr
+	for _, is4 := range []bool{true, false} {
+		if i := slices.IndexFunc(all, func(ip netip.Addr) bool { return ip.Is4() == is4 }); i >= 0 {
+			sources = append(sources, all[i])
+		}
+	}
+	return sources
+}
+
+// errNoInterface is returned where no selected interface has an address.
+var errNoInterface = errors.New("no address on the selected interfaces; see --interface and --exclude-interface")
+
+// ListenUDP implements transport.Net. Pion asks for sockets at any address to reach STUN servers.
+func (n *Net) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
+	if isMDNS(local) || local != nil && len(local.IP) > 0 && !local.IP.IsUnspecified() {
+		return n.Net.ListenUDP(network, local)
+	}
+	local, err := n.bind(network, local)
+	if err != nil {
+		return nil, err
+	}
+	return n.Net.ListenUDP(network, local)
+}
+
+// DialUDP implements transport.Net. Pion calls it for TURN servers reached over DTLS.
+func (n *Net) DialUDP(network string, local, remote *net.UDPAddr) (transport.UDPConn, error) {
+	if local == nil {
+		var err error
+		if local, err = n.bind(network, nil); err != nil {
+			return nil, err
+		}
+	}
+	return n.Net.DialUDP(network, local, remote)
+}
+
+// bind returns the address of a selected interface in place of any address, with the same port.
+func (n *Net) bind(network string, local *net.UDPAddr) (*net.UDPAddr, error) {
+	if !n.config.Interfaces.active() {
+		return local, nil
+	}
+	port := 0
+	if local != nil {
+		port = local.Port
+	}
+	for _, ip := range n.sources() {
+		if network == "udp" || ip.Is4() == (network == "udp4") {
+			return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))), nil
+		}
+	}
+	return nil, errNoInterface
+}
+
 // udpReadBuffer is the receive buffer requested for each UDP socket, in bytes. The usual 208 KiB
 // overflow during bulk transfer, and SCTP takes that for congestion.
 const udpReadBuffer = 4 << 20
@@ -108,10 +198,10 @@ func (n *hostNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPCo
 	return conn, err
 }
 
-func newHostNet() (*hostNet, error) {
+func newHostNet(filter InterfaceFilter) (*hostNet, error) {
 	host, err := stdnet.NewNet()
 	if err != nil {
 		return nil, fmt.Errorf("failed to list the network interfaces: %w", err)
 	}
-	return &hostNet{Net: host}, nil
+	return &hostNet{Net: host, filter: filter}, nil
 }

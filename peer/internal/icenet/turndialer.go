@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pion/stun/v4"
@@ -49,7 +50,7 @@ func (d *turnDialer) Dial(_, address string) (net.Conn, error) {
 func (d *turnDialer) dialTCP(address, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(d.net.dialing, cmp.Or(d.timeout, turnDialTimeout))
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := d.net.dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -65,14 +66,51 @@ func (d *turnDialer) dialTLS(address, domain string) (net.Conn, error) {
 		config = d.net.config.TLS.Clone()
 	}
 	config.ServerName = domain
-	return (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	conn, err := d.net.dial(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
+// dial connects to a server from a selected interface.
+func (n *Net) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	failed := errNoInterface
+	for _, source := range n.sources() {
+		d := &net.Dialer{}
+		switch {
+		case !source.IsValid():
+		case strings.HasPrefix(network, "tcp"):
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+		default:
+			d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+		}
+		conn, err := d.DialContext(ctx, network, address)
+		if err == nil {
+			return conn, nil
+		}
+		failed = err
+	}
+	return nil, failed
 }
 
 // ListenPacket implements transport.Net. Pion calls it for TURN servers only. Up to v4.4.2 pion/ice
 // requests IPv4 sockets for them (gatherCandidatesRelay); this one reaches IPv6 servers, too.
 func (n *Net) ListenPacket(network, address string) (net.PacketConn, error) {
 	if address == "0.0.0.0:0" {
+		sources := n.sources()
+		if len(sources) == 0 {
+			return nil, errNoInterface
+		}
 		network, address = "udp", ":0"
+		if sources[0].IsValid() {
+			address = netip.AddrPortFrom(sources[0], 0).String()
+		}
 	}
 	conn, err := n.Net.ListenPacket(network, address)
 	if err != nil {
@@ -90,7 +128,7 @@ func (n *Net) ResolveUDPAddr(network, address string) (*net.UDPAddr, error) {
 	}
 	var failed error
 	for _, family := range []string{"udp4", "udp6"} {
-		conn, err := (&net.Dialer{}).DialContext(n.dialing, family, address) // sends nothing
+		conn, err := n.dial(n.dialing, family, address) // sends nothing
 		if err == nil {
 			defer conn.Close()
 			return conn.RemoteAddr().(*net.UDPAddr), nil
