@@ -412,9 +412,9 @@ func (c *Call) sendCandidate(ctx context.Context, conn *connection, cand *webrtc
 		return nil // the peer, which has sent no candidate either, does not trickle
 	}
 	init := cand.ToJSON()
-	if len(conn.sections) > 0 {
-		index := uint16(conn.sections[0].Index)
-		init.SDPMLineIndex, init.SDPMid = &index, &conn.sections[0].Mid
+	if s, ok := jsep.FirstActive(conn.sections); ok {
+		index := uint16(s.Index)
+		init.SDPMLineIndex, init.SDPMid = &index, &s.Mid
 	}
 	return c.sent(c.cfg.Signaler.Candidate(ctx, init))
 }

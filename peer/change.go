@@ -394,6 +394,11 @@ func (c *connection) exchange(out *outStream, t webrtc.TrackLocal) error {
 	return nil
 }
 
+// replaced reports whether the peer has put another section in the place of one that was rejected.
+func (c *connection) replaced(mid string) bool {
+	return c.described[mid] && !slices.ContainsFunc(c.theirs, func(s jsep.Section) bool { return s.Mid == mid })
+}
+
 // meant is our description as we mean it: Pion's, less what was removed or paused, or is on hold.
 func (c *connection) meant() jsep.WireOptions {
 	o := jsep.WireOptions{
@@ -405,7 +410,7 @@ func (c *connection) meant() jsep.WireOptions {
 			continue
 		}
 		out := c.localTrackOf(t)
-		o.Hidden[t.Mid()] = c.phantom(t)
+		o.Hidden[t.Mid()] = c.phantom(t) || c.replaced(t.Mid())
 		o.Removed[t.Mid()] = out != nil && out.Local() == nil
 		o.Paused[t.Mid()] = out != nil && out.SourcePaused()
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"parley/peer/internal/jsep"
+
 	"github.com/pion/webrtc/v4"
 )
 
@@ -29,7 +31,7 @@ type format struct {
 // program take no other.
 func formats() []format {
 	all := []format{
-		{webrtc.MimeTypeOpus, "minptime=10;useinbandfec=1", 111, 0}, {webrtc.MimeTypePCMU, "", 0, 0}, {webrtc.MimeTypePCMA, "", 8, 0},
+		{webrtc.MimeTypeOpus, jsep.OpusParameters, 111, 0}, {webrtc.MimeTypePCMU, "", 0, 0}, {webrtc.MimeTypePCMA, "", 8, 0},
 		{webrtc.MimeTypeVP8, "", 96, 97},
 	}
 	for _, h := range []struct {

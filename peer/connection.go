@@ -56,6 +56,7 @@ type connection struct {
 	remote    *jsep.Description        // the description that was applied last
 	sections  []jsep.Section           // of the offer, or of the description that this connection was made for
 	theirs    []jsep.Section           // of the description that was applied last
+	described map[string]bool          // mids that the peer has described once
 	synthetic jsep.Synthetic           // what Pion alone knows of theirs
 	quiet     map[string]bool          // mids of theirs that sent before, and do not now
 	onHold    bool                     // we neither send nor take media
@@ -95,7 +96,7 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
 		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: stats.NewCandidates(), local: cfg.der,
-		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, held: cfg.held,
+		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, described: map[string]bool{}, held: cfg.held,
 	}
 	c.closing, c.stopPosting = context.WithCancel(context.Background())
 	c.demuxer = demux.New(demux.Config{
@@ -333,6 +334,7 @@ func (c *connection) know(cfg *Config, d *jsep.Description) {
 		sent[s.Mid] = s.Sends()
 	}
 	for _, s := range d.Sections {
+		c.described[s.Mid] = true
 		stopped, again := sent[s.Mid] && !s.Sends(), c.quiet[s.Mid] && s.Sends()
 		if s.Kind == 0 || s.Rejected || !stopped && !again {
 			continue

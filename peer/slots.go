@@ -69,6 +69,7 @@ func (c *Call) merged(locals []jsep.Local[*connection]) (*sdp.SessionDescription
 		}
 		return d, err
 	case len(locals) > 0:
+		c.layout.Complete(locals[0].SDP)
 		return locals[0].SDP, nil
 	}
 	return nil, nil

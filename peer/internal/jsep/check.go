@@ -2,11 +2,57 @@ package jsep
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pion/sdp/v3"
 )
+
+// CheckAnswer reports why an answer does not fit the offer that it is for (RFC 3264 section 6, RFC
+// 9429 section 5.11): it has the same m-sections in the same order, with the same mids, media and
+// protocols; it rejects those that were not offered; and it chooses a DTLS role. What Pion would make
+// of another answer is not defined.
+func CheckAnswer(offer *sdp.SessionDescription, answer *Description) error {
+	if got, want := len(answer.Sections), len(offer.MediaDescriptions); got != want {
+		return fmt.Errorf("invalid answer: it has %d m-sections, the offer has %d", got, want)
+	}
+	for i, s := range answer.Sections {
+		m, offered := answer.sdp.MediaDescriptions[i], offer.MediaDescriptions[i]
+		if got, want := m.MediaName.Media, offered.MediaName.Media; got != want {
+			return fmt.Errorf("invalid answer: m-section %d is %.20q, the offer has %q", i+1, got, want)
+		}
+		if want := midOf(offered); s.Mid != want && !s.unnamed {
+			return fmt.Errorf("invalid answer: m-section %d has the mid %.20q, the offer has %q", i+1, s.Mid, want)
+		}
+		if rejected(m) {
+			continue
+		}
+		if rejected(offered) {
+			return fmt.Errorf("invalid answer: m-section %d is accepted, and was not offered (port 0)", i+1)
+		}
+		if got, want := profile(m), profile(offered); got != want {
+			return fmt.Errorf("invalid answer: m-section %d has the protocol %.40q, the offer has %q", i+1, got, want)
+		}
+		if setup, ok := m.Attribute("setup"); strings.TrimSpace(setup) == "actpass" || !ok && answer.Setup == "actpass" {
+			return fmt.Errorf("invalid answer: m-section %d leaves the DTLS role open (a=setup:actpass), as only an offer may", i+1)
+		}
+	}
+	return nil
+}
+
+// profile returns what a protocol stands for: RTP for all profiles that are taken for the one of
+// WebRTC (RFC 9429 section 5.1.2), SCTP for those of data channels, else the protocol.
+func profile(m *sdp.MediaDescription) string {
+	protos := m.MediaName.Protos
+	switch {
+	case isData(m):
+		return "SCTP"
+	case slices.Contains(protos, "RTP"):
+		return "RTP"
+	}
+	return strings.Join(protos, "/")
+}
 
 // checkMedia reports what is wrong with the RTP sections of a description that Pion would refuse
 // half-way, in a state that nothing leads out of, or with an error that helps nobody.
@@ -22,7 +68,7 @@ func checkMedia(parsed *sdp.SessionDescription) error {
 			}
 		}
 		for _, a := range m.Attributes {
-			if a.Key == "extmap" && new(sdp.ExtMap).Unmarshal(a.String()) != nil {
+			if a.Key == sdp.AttrKeyExtMap && !validExtension(a) {
 				return fmt.Errorf("media section %d has the malformed header extension a=extmap:%.60q", i+1, a.Value)
 			}
 		}
@@ -32,6 +78,15 @@ func checkMedia(parsed *sdp.SessionDescription) error {
 		}
 	}
 	return nil
+}
+
+// validExtension reports whether Pion reads an extmap attribute, or the IDs 4096 to 4351, of which
+// the answerer may choose another (RFC 8285 section 6), keep it from Pion.
+func validExtension(a sdp.Attribute) bool {
+	number, _, _ := strings.Cut(a.Value, " ")
+	number, _, _ = strings.Cut(number, "/")
+	id, err := strconv.Atoi(number)
+	return err == nil && id >= 4096 && id <= 4351 || new(sdp.ExtMap).Unmarshal(a.String()) == nil
 }
 
 // tracks returns the number of tracks that a section names (RFC 8830 section 2, and a=ssrc as

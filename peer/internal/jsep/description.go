@@ -29,6 +29,8 @@ type Description struct {
 	Sections []Section
 	// Trickle: the peer accepts candidates one by one (RFC 8840 section 4.1.1).
 	Trickle bool
+	// EndOfCandidates: no candidates follow those of the description (RFC 8840 section 8.2).
+	EndOfCandidates bool
 	// Setup is the first a=setup: active, passive, actpass, holdconn, or "" if there is none.
 	Setup string
 	// Identity distinguishes connections of the peer.
@@ -45,7 +47,10 @@ type Section struct {
 	Data      bool                // data channels
 	Mid       string
 	Direction webrtc.RTPTransceiverDirection // as the peer sees it
-	Rejected  bool                           // port 0 without a=bundle-only
+	Rejected  bool                           // port 0 without a=bundle-only, or media that are not supported
+
+	unsupported bool // neither RTP of audio or video nor the first data channels
+	unnamed     bool // there was no mid
 }
 
 // Sends reports whether the peer sends media in this section.
@@ -104,6 +109,7 @@ func Parse(text string) (*Description, error) {
 	}
 	d.Trickle = slices.Contains(strings.Fields(firstAttribute(parsed, "ice-options")), "trickle")
 	d.Setup = SetupOf(parsed)
+	d.EndOfCandidates = hasAttribute(parsed, "end-of-candidates")
 	for _, quirk := range parseQuirks() {
 		quirk(parsed)
 	}
@@ -111,7 +117,7 @@ func Parse(text string) (*Description, error) {
 }
 
 func (d *Description) readSections() error {
-	seen := map[string]bool{}
+	seen, data := map[string]bool{}, false
 	for i, m := range d.sdp.MediaDescriptions {
 		mid, ok := m.Attribute("mid")
 		if !ok { // older stacks; Pion needs one, who sent it ignores ours
@@ -122,14 +128,20 @@ func (d *Description) readSections() error {
 			return fmt.Errorf("media section %d has the mid %.20q, which is empty, too long or taken", i+1, mid)
 		}
 		seen[mid] = true
-		d.Sections = append(d.Sections, Section{
+		s := Section{
 			Index:     i,
 			Kind:      webrtc.NewRTPCodecType(m.MediaName.Media),
-			Data:      m.MediaName.Media == "application",
+			Data:      isData(m),
 			Mid:       mid,
 			Direction: directionOf(m, d.sdp),
 			Rejected:  rejected(m),
-		})
+			unnamed:   !ok,
+		}
+		if s.unsupported = s.Kind == 0 && (!s.Data || data && !s.Rejected); s.unsupported {
+			s.Data, s.Rejected = false, true
+		}
+		data = data || s.Data && !s.Rejected
+		d.Sections = append(d.Sections, s)
 	}
 	return nil
 }
@@ -155,6 +167,15 @@ func (d *Description) readIdentity() error {
 		return errors.New("the description has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
 	}
 	return nil
+}
+
+// FirstActive returns the first section that is not rejected, that of the transport's candidates (RFC
+// 9429 section 4.1.20); false: there is none.
+func FirstActive(sections []Section) (Section, bool) {
+	if i := slices.IndexFunc(sections, func(s Section) bool { return !s.Rejected }); i >= 0 {
+		return sections[i], true
+	}
+	return Section{}, false
 }
 
 // Rejected reports whether all sections are rejected.
@@ -184,11 +205,37 @@ func (d *Description) SDP() *sdp.SessionDescription { return clone(d.sdp) }
 
 // Unmarshal parses SDP.
 func Unmarshal(text string) (*sdp.SessionDescription, error) {
+	text, others := hideOtherMedia(text)
 	parsed := &sdp.SessionDescription{}
 	if err := parsed.UnmarshalString(text); err != nil {
 		return nil, fmt.Errorf("the description is not SDP: %w", err)
 	}
+	for i, name := range others {
+		if i < len(parsed.MediaDescriptions) {
+			parsed.MediaDescriptions[i].MediaName.Media, parsed.MediaDescriptions[i].MediaName.Protos = name.Media, name.Protos
+		}
+	}
 	return parsed, nil
+}
+
+// hideOtherMedia writes the m-sections of media that the parser refuses, such as image, as messages,
+// and returns what they are by their indices: an answer rejects them, and has them all.
+func hideOtherMedia(text string) (string, map[int]sdp.MediaName) {
+	others, index := map[int]sdp.MediaName{}, 0
+	var all strings.Builder
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "m="); ok {
+			words := strings.SplitN(rest, " ", 4)
+			known := slices.Contains([]string{"audio", "video", "text", "application", "message"}, words[0])
+			if !known && len(words) == 4 && words[0] != "" {
+				others[index] = sdp.MediaName{Media: words[0], Protos: strings.Split(words[2], "/")}
+				line = "m=message " + words[1] + " TCP " + words[3]
+			}
+			index++
+		}
+		all.WriteString(line)
+	}
+	return all.String(), others
 }
 
 // Marshal writes SDP.
@@ -226,6 +273,17 @@ func firstAttribute(d *sdp.SessionDescription, key string) string {
 		}
 	}
 	return ""
+}
+
+// hasAttribute reports whether the session or a section has an attribute.
+func hasAttribute(d *sdp.SessionDescription, key string) bool {
+	if _, ok := d.Attribute(key); ok {
+		return true
+	}
+	return slices.ContainsFunc(d.MediaDescriptions, func(m *sdp.MediaDescription) bool {
+		_, ok := m.Attribute(key)
+		return ok
+	})
 }
 
 // midOf returns the mid of a section, "" for none.

@@ -64,6 +64,9 @@ func TestParseRepairs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if d.EndOfCandidates || !parse(t, strings.Replace(text, "a=candidate:3", "a=end-of-candidates\r\na=candidate:3", 1)).EndOfCandidates {
+		t.Error("a=end-of-candidates is not read")
+	}
 	if got := d.Candidates(); len(got) != 1 {
 		t.Errorf("candidates %q, want the usable one", got)
 	}

@@ -20,7 +20,7 @@ const (
 	// parley for that.
 	AnswerName = "parley-answer"
 	// requestAttribute makes an offer without sections a request for an offer: in a call that is up,
-	// the impolite... peer that may not offer asks the other to.
+	// the polite one of two parleys makes none, and asks the other.
 	//
 	//	a=parley-wish:video audio   sections to send one more of each
 	//	a=parley-wish:ice           an ICE restart

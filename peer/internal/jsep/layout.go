@@ -133,7 +133,7 @@ func (l *Layout[T]) Merge(locals []Local[T]) (*sdp.SessionDescription, error) {
 	for _, local := range locals {
 		by[local.Transport] = local.SDP
 		for _, m := range local.SDP.MediaDescriptions {
-			if mid := midOf(m); l.Index(mid) < 0 {
+			if mid := midOf(m); mid != "" && l.Index(mid) < 0 {
 				l.slots = append(l.slots, slot[T]{mid: mid, transport: local.Transport, described: m})
 			}
 		}
@@ -172,6 +172,24 @@ func (l *Layout[T]) Merge(locals []Local[T]) (*sdp.SessionDescription, error) {
 		}
 	}
 	return whole, nil
+}
+
+// Complete adds the sections that a bundled description of Pion's lacks, rejected, in their places.
+func (l *Layout[T]) Complete(d *sdp.SessionDescription) {
+	var sections []*sdp.MediaDescription
+	for _, at := range l.slots {
+		section := sectionOf(d, at.mid)
+		if section == nil {
+			section = rejectedSection(at.described, at.mid)
+		}
+		sections = append(sections, section)
+	}
+	for _, m := range d.MediaDescriptions {
+		if mid := midOf(m); mid != "" && l.Index(mid) < 0 { // Pion's have none where no codec is in common
+			sections = append(sections, m)
+		}
+	}
+	d.MediaDescriptions = sections
 }
 
 // Continue makes the next description that Merge returns follow this one.

@@ -22,14 +22,64 @@ type PionOptions struct {
 // ForPion returns the description for SetRemoteDescription, and what it says of the peer's streams.
 func (d *Description) ForPion(o PionOptions) (string, Streams, error) {
 	s := clone(d.sdp)
+	for i, section := range d.Sections {
+		if m := s.MediaDescriptions[i]; section.Kind != 0 {
+			setDirection(m, section.Direction) // Pion leaves out a section without one
+			for _, quirk := range sectionQuirks() {
+				quirk(m)
+			}
+		}
+	}
 	o.Synthetic.name(s, d.Sections)
 	streams := streamsOf(s, d.Sections)
 	if o.Later {
 		keepTransceivers(s, d.Sections)
 	}
 	renameMid(s, o.WireDataMid, o.PionDataMid)
+	var shown []*sdp.MediaDescription
+	for i, section := range d.Sections {
+		if d.shown(section) {
+			shown = append(shown, s.MediaDescriptions[i])
+		}
+	}
+	s.MediaDescriptions = shown
+	tagTransport(s, d.sdp)
 	text, err := Marshal(s)
 	return text, streams, err
+}
+
+// shown reports whether Pion gets a section. It knows audio, video and one section of data channels,
+// the first: neither other media nor data channels that were rejected before it.
+func (d *Description) shown(s Section) bool {
+	return !s.unsupported && !(s.Data && s.Rejected && slices.ContainsFunc(d.Sections, func(other Section) bool { return other.Data && !other.Rejected }))
+}
+
+// tagTransport gives the first section of the bundle the ICE credentials, the fingerprint and the
+// candidates if none but another section has them: Pion looks nowhere else.
+func tagTransport(d, from *sdp.SessionDescription) {
+	if _, ok := d.Attribute("ice-ufrag"); ok || len(d.MediaDescriptions) == 0 {
+		return
+	}
+	tagged := d.MediaDescriptions[0]
+	if groups := bundles(d); len(groups) > 0 {
+		if m := sectionOf(d, groups[0][0]); m != nil {
+			tagged = m
+		}
+	}
+	if _, ok := tagged.Attribute("ice-ufrag"); ok {
+		return
+	}
+	for _, m := range from.MediaDescriptions {
+		if _, ok := m.Attribute("ice-ufrag"); !ok {
+			continue
+		}
+		for _, a := range m.Attributes {
+			if slices.Contains([]string{"ice-ufrag", "ice-pwd", "fingerprint", "setup", "candidate", "end-of-candidates"}, a.Key) {
+				tagged.Attributes = append(tagged.Attributes, a)
+			}
+		}
+		return
+	}
 }
 
 // keepTransceivers hides from Pion that sections are on hold, because Pion stops a transceiver for

@@ -17,6 +17,23 @@ func parseQuirks() []func(*sdp.SessionDescription) {
 	return []func(*sdp.SessionDescription){dropUnusableCandidates, dropOtherGroups, keepFirstSource, boundMessageSize}
 }
 
+// sectionQuirks returns what ForPion does to each section of RTP.
+func sectionQuirks() []func(*sdp.MediaDescription) {
+	return []func(*sdp.MediaDescription){nameStaticFormats, matchOpus, matchH264, dropTwoByteExtensions}
+}
+
+// dropTwoByteExtensions removes the header extensions with an ID above 14: they need two-byte headers
+// (RFC 8285 section 4.3), and Pion fails to send a packet with one. The answer does without them.
+func dropTwoByteExtensions(m *sdp.MediaDescription) {
+	dropAttributes(m, func(a sdp.Attribute) bool {
+		if a.Key != sdp.AttrKeyExtMap {
+			return false
+		}
+		id := extmapID(a)
+		return id == 0 || id > maxOneByteID
+	})
+}
+
 // dropUnusableCandidates removes the candidates that Pion cannot use, which would make it refuse
 // the whole description half-way.
 func dropUnusableCandidates(d *sdp.SessionDescription) {

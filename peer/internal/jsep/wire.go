@@ -44,6 +44,9 @@ func ToWire(local string, o WireOptions) (*sdp.SessionDescription, error) {
 	hideSections(d, o.Hidden)
 	for _, m := range d.MediaDescriptions {
 		o.Synthetic.hide(m)
+		if o.Offer == nil {
+			declareOpus(m, m)
+		}
 		mid := midOf(m)
 		if o.Removed[mid] {
 			removeTrack(m, mid)
@@ -64,7 +67,10 @@ func ToWire(local string, o WireOptions) (*sdp.SessionDescription, error) {
 	return d, nil
 }
 
-func isData(m *sdp.MediaDescription) bool { return m.MediaName.Media == "application" }
+// isData reports whether a section is one of data channels (RFC 8841).
+func isData(m *sdp.MediaDescription) bool {
+	return m.MediaName.Media == "application" && slices.Contains(m.MediaName.Protos, "SCTP")
+}
 
 // peerDirection returns the direction of the peer that leaves of ours what is meant in a section.
 // Pion keeps its own, because it would stop a transceiver for good (pion/webrtc#2226).
@@ -104,31 +110,42 @@ func OppositeSetup(setup string) string {
 	return ""
 }
 
-// fitAnswer makes an answer of Pion's fit the offer: its directions (RFC 3264 section 6.1), and the
-// sections that it rejects (RFC 9429 section 5.3.1), of which Pion's have neither mid nor formats.
-// Pion puts all candidates into the first section; they go to the first that is not rejected.
+// fitAnswer makes an answer of Pion's fit the offer: its directions (RFC 3264 section 6.1), its
+// protocols and the sections that it rejects (RFC 9429 section 5.3.1), of which Pion's have neither
+// mid nor formats, or which Pion was not shown. Pion puts all candidates into the first section; they
+// go to the first that is not rejected.
 func (d *Description) fitAnswer(answer *sdp.SessionDescription) {
 	var candidates []sdp.Attribute
 	var first *sdp.MediaDescription
-	for i, m := range answer.MediaDescriptions {
-		if i >= len(d.Sections) {
-			break
+	answered := answer.MediaDescriptions
+	answer.MediaDescriptions = nil
+	for i, s := range d.Sections {
+		offered := d.sdp.MediaDescriptions[i]
+		var m *sdp.MediaDescription
+		if d.shown(s) && len(answered) > 0 {
+			m, answered = answered[0], answered[1:]
 		}
-		if m.MediaName.Port.Value != 0 {
+		if m != nil && m.MediaName.Port.Value != 0 {
 			if first == nil {
 				first = m
 			}
-			if d.Sections[i].Kind != 0 {
-				setDirection(m, answerDirection(directionOf(m, answer), d.Sections[i].Direction))
+			m.MediaName.Protos = offered.MediaName.Protos
+			if s.Kind != 0 {
+				setDirection(m, answerDirection(directionOf(m, answer), s.Direction))
+				declareOpus(m, offered)
+				answerH264(m, offered)
 			}
+			answer.MediaDescriptions = append(answer.MediaDescriptions, m)
 			continue
 		}
-		for _, a := range m.Attributes {
-			if a.Key == "candidate" || a.Key == "end-of-candidates" {
-				candidates = append(candidates, a)
+		if m != nil {
+			for _, a := range m.Attributes {
+				if a.Key == "candidate" || a.Key == "end-of-candidates" {
+					candidates = append(candidates, a)
+				}
 			}
 		}
-		answer.MediaDescriptions[i] = rejectedSection(d.sdp.MediaDescriptions[i], d.Sections[i].Mid)
+		answer.MediaDescriptions = append(answer.MediaDescriptions, rejectedSection(offered, s.Mid))
 	}
 	if first != nil {
 		first.Attributes = append(first.Attributes, candidates...)

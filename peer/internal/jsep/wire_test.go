@@ -1,8 +1,11 @@
 package jsep
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pion/sdp/v3"
 )
 
 // The rejected section names what was offered, and its candidates go with one that is not rejected.
@@ -25,4 +28,123 @@ func TestDataMidIsRenamed(t *testing.T) {
 	if d := parse(t, got); d.Sections[1].Mid != "7" || !strings.Contains(forPion(t, d, PionOptions{WireDataMid: "7", PionDataMid: "1"}), "a=group:BUNDLE 0 1\r\n") {
 		t.Errorf("not renamed for Pion: %+v", d.Sections)
 	}
+}
+
+// An answer has a section for each that was offered, in the offered order and protocol. Pion gets
+// neither media that it does not know nor a direction that is not there.
+func TestSectionsThatPionDoesNotGet(t *testing.T) {
+	const text = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE t x 0\r\n" +
+		"m=text 9 UDP/TLS/RTP/SAVPF 98\r\na=mid:t\r\na=rtpmap:98 t140/1000\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n" +
+		"a=fingerprint:sha-256 AA:BB\r\na=setup:actpass\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n" +
+		"m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:d\r\n" +
+		"m=application 9 UDP/BFCP *\r\na=mid:b\r\n" +
+		"m=audio 9 RTP/SAVPF 111\r\na=mid:x\r\na=rtpmap:111 opus/48000/2\r\n" +
+		"m=application 9 DTLS/SCTP 5000\r\na=mid:0\r\na=sctpmap:5000 webrtc-datachannel 1024\r\n"
+	offer := parse(t, text)
+	if s, ok := FirstActive(offer.Sections); !ok || s.Mid != "x" || s.Index != 3 {
+		t.Errorf("the first section that is not rejected is %+v", s)
+	}
+	pion := parse(t, forPion(t, offer, PionOptions{}))
+	if len(pion.Sections) != 2 || pion.Sections[0].Mid != "x" || pion.Sections[1].Mid != "0" {
+		t.Fatalf("Pion gets %+v", pion.Sections)
+	}
+	m := pion.sdp.MediaDescriptions[0]
+	for _, key := range []string{"sendrecv", "ice-ufrag", "ice-pwd", "fingerprint", "candidate"} {
+		if _, ok := m.Attribute(key); !ok {
+			t.Errorf("the first section that Pion gets has no a=%s", key)
+		}
+	}
+	answer := strings.NewReplacer("RTP/SAVPF", "UDP/TLS/RTP/SAVPF", "DTLS/SCTP 5000", "UDP/DTLS/SCTP webrtc-datachannel").Replace(forPion(t, offer, PionOptions{}))
+	wire := toWire(t, answer, WireOptions{Offer: offer, Setup: "passive"})
+	var lines []string
+	for line := range strings.Lines(wire) {
+		if strings.HasPrefix(line, "m=") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	want := []string{
+		"m=text 0 UDP/TLS/RTP/SAVPF 98", "m=application 0 UDP/DTLS/SCTP webrtc-datachannel", "m=application 0 UDP/BFCP *",
+		"m=audio 9 RTP/SAVPF 111", "m=application 9 DTLS/SCTP webrtc-datachannel",
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("the answer has %q, want %q", lines, want)
+	}
+	offered, err := Unmarshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckAnswer(offered, parse(t, wire)); err != nil {
+		t.Error(err)
+	}
+	// A later offer of ours has them too.
+	layout := Layout[int]{}
+	layout.Record(offer, []Part[int]{{Description: offer.Whole(), Transport: 1}})
+	later, err := ToWire(answer, WireOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	later.MediaDescriptions = append(later.MediaDescriptions, &sdp.MediaDescription{MediaName: sdp.MediaName{Media: "video"}}) // without a codec
+	layout.Complete(later)
+	var mids []string
+	for _, m := range later.MediaDescriptions {
+		mids = append(mids, midOf(m))
+	}
+	if !slices.Equal(mids, []string{"t", "d", "b", "x", "0"}) {
+		t.Errorf("our offer has the sections %q", mids)
+	}
+}
+
+// Header extensions with two-byte headers are not negotiated (RFC 8285 section 4.3).
+func TestTwoByteExtensions(t *testing.T) {
+	offer := parse(t, strings.Replace(goodOffer, "a=rtcp-mux\r\n", "a=extmap-allow-mixed\r\na=extmap:3 urn:a\r\na=extmap:15 urn:b\r\na=extmap:200 urn:c\r\na=extmap:4100 urn:d\r\n", 1))
+	m := parse(t, forPion(t, offer, PionOptions{})).sdp.MediaDescriptions[0]
+	if extensionID(m, "urn:a") != 3 {
+		t.Error("Pion does not get the extension with ID 3")
+	}
+	for _, uri := range []string{"urn:b", "urn:c", "urn:d"} {
+		if id := extensionID(m, uri); id != 0 {
+			t.Errorf("Pion gets the extension %s with ID %d", uri, id)
+		}
+	}
+}
+
+// FuzzRoundTrip: what Parse accepts can be handed to Pion and answered; both parse again, and the
+// answer has the sections of the offer.
+func FuzzRoundTrip(f *testing.F) {
+	f.Add(goodOffer)
+	f.Add(ourOffer)
+	f.Add(strings.Replace(goodOffer, "a=mid:0", "a=rid:a send", 1))
+	f.Fuzz(func(t *testing.T, text string) {
+		offer, err := Parse(text)
+		if err != nil || len(offer.Sections) == 0 {
+			return
+		}
+		y := &Synthetic{}
+		pion, _, err := offer.Whole().ForPion(PionOptions{Later: true, Synthetic: y, WireDataMid: "0", PionDataMid: "1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		local, err := Unmarshal(pion)
+		if err != nil {
+			t.Fatalf("Pion cannot read it: %v\n%s", err, pion)
+		}
+		if len(local.MediaDescriptions) > len(offer.Sections) {
+			t.Fatalf("Pion gets %d sections of %d", len(local.MediaDescriptions), len(offer.Sections))
+		}
+		d, err := ToWire(pion, WireOptions{Offer: offer.Whole(), Setup: "active", Synthetic: y, SessionName: AnswerName})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire, err := Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Unmarshal(wire)
+		if err != nil {
+			t.Fatalf("the answer cannot be read: %v\n%s", err, wire)
+		}
+		if len(again.MediaDescriptions) != len(offer.Sections) {
+			t.Errorf("the answer has %d sections, the offer %d", len(again.MediaDescriptions), len(offer.Sections))
+		}
+	})
 }
