@@ -33,10 +33,10 @@ func TestCall(t *testing.T) {
 			alice > {"name":"bob" , "offer" : { "sdp":"\u0076=0\r\n</script>\u2028", "type":"offer","extra":[1e3,{"a":[]}] },"type":"offer"}
 			bob = {"type":"offer","offer":{ "sdp":"\u0076=0\r\n</script>\u2028", "type":"offer","extra":[1e3,{"a":[]}] },"name":"alice"}`,
 		"an extension passes through, and an answer that rejects": signIn("alice", "bob") + `
-			alice > {"type":"offer","offer":{"type":"offer","sdp":"v=0","parley":{"version":1,"id":"x7","new":[{}]}},"name":"bob"}
-			bob = {"type":"offer","offer":{"type":"offer","sdp":"v=0","parley":{"version":1,"id":"x7","new":[{}]}},"name":"alice"}
-			bob > {"type":"answer","answer":{"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":"no"}},"name":"alice"}
-			alice = {"type":"answer","answer":{"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":"no"}},"name":"bob"}`,
+			alice > {"type":"offer","offer":{"type":"offer","sdp":"v=0","parley":{"version":1,"number":7,"new":[{}]}},"name":"bob"}
+			bob = {"type":"offer","offer":{"type":"offer","sdp":"v=0","parley":{"version":1,"number":7,"new":[{}]}},"name":"alice"}
+			bob > {"type":"answer","answer":{"type":"answer","sdp":"","parley":{"version":1,"number":7,"rejected":"no"}},"name":"alice"}
+			alice = {"type":"answer","answer":{"type":"answer","sdp":"","parley":{"version":1,"number":7,"rejected":"no"}},"name":"bob"}`,
 		"a name is taken": signIn("alice") + `
 			other > {"type":"login","name":"alice"}
 			other < {"type":"login","success":false,"code":"taken","message":"alice is signed in already"}

@@ -119,8 +119,8 @@ func TestClientCall(t *testing.T) {
 			}
 			send(t, bob, signal.Message{Type: signal.Answer, Peer: "Gandalf <b> 李", SDP: sdp})
 			receive(t, alice, signal.Message{Type: signal.Answer, Peer: s.from("Saruman", signal.Answer), SDP: sdp})
-			second := signal.Message{Type: signal.Offer, SDP: sdp, Extension: &signal.Extension{Version: 1, ID: "x7", AnswerRejected: "no <b> & \" '"}}
-			rejection := signal.Message{Type: signal.Answer, Extension: &signal.Extension{Version: 1, ID: "x7", Browser: true, Rejected: "no"}}
+			second := signal.Message{Type: signal.Offer, SDP: sdp, Extension: &signal.Extension{Version: 1, Number: 7, AnswerRejected: "no <b> & \" '"}}
+			rejection := signal.Message{Type: signal.Answer, Extension: &signal.Extension{Version: 1, Number: 7, Browser: true, Rejected: "no"}}
 			second.Peer = "Saruman"
 			send(t, alice, second)
 			second.Peer = s.from("Gandalf <b> 李", signal.Offer)

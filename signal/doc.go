@@ -89,14 +89,16 @@
 // peers that do not know it ignore it, because both do so with every unknown member of a
 // description. In the relay dialect it stands beside type and sdp in the message.
 //
-//	{"type":"offer","sdp":"...","parley":{"version":1,"id":"x7"}}
-//	{"type":"answer","sdp":"...","parley":{"version":1,"id":"x7","browser":true}}
-//	{"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":"too many m-sections"}}
-//	{"type":"offer","sdp":"...","parley":{"version":1,"id":"x8","answerRejected":"no fingerprint"}}
+//	{"type":"offer","sdp":"...","parley":{"version":1,"number":7,"processed":3}}
+//	{"type":"answer","sdp":"...","parley":{"version":1,"number":7,"browser":true}}
+//	{"type":"answer","sdp":"","parley":{"version":1,"number":7,"rejected":"too many m-sections"}}
+//	{"type":"offer","sdp":"...","parley":{"version":1,"number":8,"answerRejected":"no fingerprint"}}
 //
 //	version         1
-//	id              1 to 32 ASCII letters and digits, chosen by the offerer, unique within the call;
-//	                an answer repeats the id of its offer
+//	number          1 to 2^53-1, counts the offers of the sender in the call; an answer repeats the
+//	                number of its offer
+//	processed       in an offer: the number of the peer's latest offer that the sender has answered
+//	                or rejected; 0 if it is left out
 //	browser         true if the sender is a browser; a terminal leaves it out
 //	rejected        in an answer: the offer is not accepted, and why
 //	answerRejected  in an offer: the answer to the offer before could not be applied, and why
@@ -104,22 +106,24 @@
 // The two reasons are printable ASCII of at most 200 bytes. A reader replaces other characters by a
 // question mark, cuts what is longer, and reads an empty one as "no reason given". It ignores
 // members that it does not know, and a reason in a description of the other type. A member parley
-// that is no object, is of another version, has no valid id, or has another member of the wrong
+// that is no object, is of another version, has no valid number, or has another member of the wrong
 // JSON type is ignored as a whole: the description counts as one without it.
 //
 // A peer may send the member in every offer. It sends it in an answer only if the offer had it.
 // Between two peers that send it, these rules hold, from the first offer of a call on:
 //
-//   - Identification. An answer whose id is not that of the offer that is out is stale or a
-//     duplicate, and ignored. An offer with the id of the offer that was answered last gets the
-//     same answer again.
+//   - Order. An answer whose number is not that of the offer that is out is stale or a duplicate, and
+//     ignored. An offer with the number of the one that was processed last gets the same answer
+//     again. One with a lower number is ignored, and so is an offer the processed of which is
+//     lower than the number of an offer that its sender has answered or rejected since: the
+//     sender has dropped it.
 //   - Rejection. An answer with rejected changes nothing: both peers go on with the descriptions in
 //     force. Its sdp may be empty, and is not applied. If it answers the first offer of a call,
-//     there is no call. After an offer with answerRejected both peers go on from the descriptions
-//     that were in force before that answer.
-//   - Glare. When two offers cross, the polite peer takes back its own (rollback, RFC 9429 section
-//     4.1.10.2) and answers; the impolite peer ignores the offer and waits for the answer to its
-//     own. A browser can lose video by a rollback in mid-call, and a terminal loses nothing. So
+//     there is no call. An offer with answerRejected makes both peers agree again, after an answer
+//     that its sender could not apply.
+//   - Glare. Two offers cross if each was made before its sender had processed the other. The
+//     polite peer takes back its own (rollback, RFC 9429 section 4.1.10.2) and answers; the impolite
+//     peer ignores the offer and waits for the answer to its own. A browser can lose video by a rollback in mid-call, and a terminal loses nothing. So
 //     between a browser and a terminal the browser is impolite. Between two of a kind, the one
 //     whose name sorts lower, by the bytes of its UTF-8, is impolite.
 //

@@ -9,21 +9,23 @@ import (
 // ExtensionVersion is the version of Extension that this package reads and writes.
 const ExtensionVersion = 1
 
-const (
-	// maxExtensionID bounds the ID of an Extension, in bytes.
-	maxExtensionID = 32
-	// maxReason bounds Rejected and AnswerRejected, in bytes.
-	maxReason = 200
-)
+// maxReason bounds Rejected and AnswerRejected, in bytes.
+const maxReason = 200
+
+// maxNumber bounds Number and Processed: what JavaScript counts exactly.
+const maxNumber = 1<<53 - 1
 
 // Extension is the optional member parley of an offer or an answer. Servers forward it unread, and
 // other peers ignore it. The section Extension of the package comment specifies it.
 type Extension struct {
 	// Version is ExtensionVersion.
 	Version int `json:"version"`
-	// ID is chosen by the offerer and unique within the call: 1 to 32 ASCII letters and digits. An
-	// answer repeats the ID of its offer.
-	ID string `json:"id"`
+	// Number counts the offers of the sender in the call, from 1. An answer repeats the number of its
+	// offer.
+	Number uint64 `json:"number"`
+	// Processed belongs to an Offer: the number of the peer's latest offer that the sender has
+	// answered or rejected, 0 for none.
+	Processed uint64 `json:"processed,omitempty"`
 	// Browser reports that the sender is a browser, which is the impolite peer when its offer and
 	// that of a terminal cross.
 	Browser bool `json:"browser,omitempty"`
@@ -42,26 +44,16 @@ func (e *Extension) check(typ Type) error {
 		return fmt.Errorf("invalid %s: has an extension, which only offers and answers have", typ)
 	case e.Version != ExtensionVersion:
 		return fmt.Errorf("invalid extension: got version %d, want %d", e.Version, ExtensionVersion)
-	case !isExtensionID(e.ID):
-		return fmt.Errorf("invalid extension: got ID %.40q, want 1 to %d ASCII letters and digits", e.ID, maxExtensionID)
+	case e.Number == 0 || e.Number > maxNumber || e.Processed > maxNumber:
+		return fmt.Errorf("invalid extension: got number %d and processed %d, want 1 and 0 to %d", e.Number, e.Processed, uint64(maxNumber))
+	case e.Processed != 0 && typ != Offer:
+		return fmt.Errorf("invalid %s: has Processed, which only an offer has", typ)
 	case e.Rejected != "" && typ != Answer:
 		return fmt.Errorf("invalid %s: has Rejected, which only an answer has", typ)
 	case e.AnswerRejected != "" && typ != Offer:
 		return fmt.Errorf("invalid %s: has AnswerRejected, which only an offer has", typ)
 	}
 	return nil
-}
-
-func isExtensionID(id string) bool {
-	if id == "" || len(id) > maxExtensionID {
-		return false
-	}
-	for _, c := range []byte(id) {
-		if !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'z') {
-			return false
-		}
-	}
-	return true
 }
 
 // extensionOf reads the member parley of an offer or an answer. It returns nil if value is absent,
@@ -71,10 +63,15 @@ func extensionOf(value []byte, typ Type) *Extension {
 	if !ok {
 		return nil
 	}
-	members := lastOf(o, "version", "id", "browser", "rejected", "answerRejected")
-	e := &Extension{Version: ExtensionVersion}
-	if e.ID, ok = unquote(members["id"]); !ok || !isExtensionID(e.ID) || number(members["version"]) != ExtensionVersion {
+	members := lastOf(o, "version", "number", "processed", "browser", "rejected", "answerRejected")
+	e := &Extension{Version: ExtensionVersion, Number: number(members["number"])}
+	if e.Number == 0 || number(members["version"]) != ExtensionVersion {
 		return nil
+	}
+	if processed, ok := members["processed"]; ok && typ == Offer {
+		if e.Processed = number(processed); e.Processed == 0 && string(processed) != "0" {
+			return nil
+		}
 	}
 	if browser, ok := members["browser"]; ok {
 		if e.Browser = isTrue(browser); !e.Browser && string(browser) != "false" {

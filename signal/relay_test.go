@@ -23,10 +23,10 @@ func TestRelay(t *testing.T) {
 			gandalf > {"inst":"send","peerId":"Saruman","message":{"candidate":` + candidate + `}}
 			saruman = {"candidate":` + candidate + `}`,
 		"an extension passes through, and an answer that rejects": saruman + gandalf + `
-			gandalf > {"inst":"send","peerId":"Saruman","message":{"type":"offer","sdp":"v=0","parley":{"version":1,"id":"x7","new":[{}]}}}
-			saruman = {"type":"offer","sdp":"v=0","parley":{"version":1,"id":"x7","new":[{}]}}
-			saruman > {"inst":"send","peerId":"Gandalf","message":{"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":"no"}}}
-			gandalf = {"type":"answer","sdp":"","parley":{"version":1,"id":"x7","rejected":"no"}}`,
+			gandalf > {"inst":"send","peerId":"Saruman","message":{"type":"offer","sdp":"v=0","parley":{"version":1,"number":7,"new":[{}]}}}
+			saruman = {"type":"offer","sdp":"v=0","parley":{"version":1,"number":7,"new":[{}]}}
+			saruman > {"inst":"send","peerId":"Gandalf","message":{"type":"answer","sdp":"","parley":{"version":1,"number":7,"rejected":"no"}}}
+			gandalf = {"type":"answer","sdp":"","parley":{"version":1,"number":7,"rejected":"no"}}`,
 		"a second init takes the id over": saruman + gandalf + `
 			gandalf > {"inst":"send","peerId":"Gandalf","message":{"n":1}}
 			gandalf = {"n":1}
