@@ -35,55 +35,45 @@ type Call struct {
 	live     []*connection          // conns, for Stats
 	final    stats.Stats            // once live are closed
 	channels []*datachannel.Channel // that opened
-	promises map[*promise]bool      // of changes, not kept yet
-	over     bool                   // nothing is changed any more
+
+	changes changes
 
 	// The rest belongs to the goroutine of Run.
-	conns     []*connection // one, but for descriptions without BUNDLE
-	layout    jsep.Layout[*connection]
-	current   *jsep.Description // of the other side, in force
-	made      int               // connections so far
-	state     negotiation
-	text      textChannels
-	wanted    []*channelWanted           // before the call was up: a new connection opens them anew
-	offered   time.Time                  // when the first offer was sent or came in
-	code      string                     // to verify the other side by
-	certified []string                   // the fingerprints that are in it
-	heard     bool                       // a description of the other side came: it is there
-	was       webrtc.PeerConnectionState // the state that was told last
-	up        bool                       // it was connected once
-	early     []webrtc.ICECandidateInit  // remote candidates before any description
-	down      bool                       // it was up, failed, and is not back
-	outage    int                        // how often that happened
-	silent    time.Time                  // since when nothing comes, while it is not connected
-	addresses icenet.AddressMonitor
-	asked     []*promise                 // to be kept by the next offer
-	underWay  []*promise                 // to be kept by the offer that is out
-	postponed []changeWanted             // until the call is up
-	muted     map[webrtc.TrackLocal]bool // what Mute said before it is up
-	restart   bool                       // the next offer starts ICE anew
-	gone      bool                       // see DeliverLost
-	restarted time.Time                  // when the other side was last heeded in that
-	taken     int                        // remote candidates, of maxCandidates
-	wishesICE bool                       // the wish that is out is for a restart
-	asking    time.Time                  // when the latest offer or wish was said
-	again     int                        // how often it was said again
-	missed    bool                       // missCandidates has told
+	conns      []*connection // one, but for descriptions without BUNDLE
+	layout     jsep.Layout[*connection]
+	current    *jsep.Description // of the peer, in force
+	made       int               // connections so far
+	negotiator negotiator
+	outage     outage
+	candidates remoteCandidates
+	text       textChannels
+	wanted     []*channelWanted           // before the call was up: a new connection opens them anew
+	offered    time.Time                  // when the first offer was sent or received
+	code       string                     // verification code
+	certified  []string                   // the fingerprints that are in it
+	heard      bool                       // a description of the peer has come
+	was        webrtc.PeerConnectionState // the state that was reported last
+	up         bool                       // it was connected once
+	addresses  icenet.AddressMonitor
+	hosts      []string                   // the host's addresses
+	muted      map[webrtc.TrackLocal]bool // what Mute said before it is up
+	gone       bool                       // see DeliverLost
+	missed     bool                       // missCandidates has reported
 }
 
 // Posted by the methods of Call.
 type (
-	deliveredOffer     struct{ sdp string }
-	deliveredAnswer    struct{ sdp string }
+	deliveredOffer     struct{ SessionDescription }
+	deliveredAnswer    struct{ SessionDescription }
 	deliveredCandidate struct{ webrtc.ICECandidateInit }
 	deliveredLeave     struct{}
 	deliveredLost      struct{}
 	said               struct{ line string }
 	hungUp             struct{}
 	graceOver          struct{}
-	pathWanted         struct{} // RestartICE
+	restartRequested   struct{} // RestartICE
 	signalingBack      struct{}
-	backTooLate        struct{ outage int }
+	reconnectTimedOut  struct{ outage int }
 )
 
 // New makes a call, which does nothing until Run.
@@ -92,19 +82,16 @@ func New(cfg Config) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Call{
-		promises: map[*promise]bool{},
-		cfg:      cfg,
-		box:      newMailbox(),
-		state:    negotiation{wins: cfg.WinsGlare},
-	}, nil
+	c := &Call{cfg: cfg, box: newMailbox()}
+	c.negotiator.call = c
+	return c, nil
 }
 
 // DeliverOffer hands over an offer that the other side sent.
-func (c *Call) DeliverOffer(sdp string) { c.box.post(deliveredOffer{sdp}) }
+func (c *Call) DeliverOffer(d SessionDescription) { c.box.post(deliveredOffer{d}) }
 
 // DeliverAnswer hands over an answer that the other side sent.
-func (c *Call) DeliverAnswer(sdp string) { c.box.post(deliveredAnswer{sdp}) }
+func (c *Call) DeliverAnswer(d SessionDescription) { c.box.post(deliveredAnswer{d}) }
 
 // DeliverCandidate hands over a candidate that the other side sent. It may come
 // before the description. An empty line ends the candidates.
@@ -126,7 +113,7 @@ func (c *Call) Hangup() { c.box.post(hungUp{}) }
 
 // RestartICE looks for a path anew while the call goes on, say because this
 // machine's addresses changed. Who loses ties asks the other side for it.
-func (c *Call) RestartICE() { c.box.post(pathWanted{}) }
+func (c *Call) RestartICE() { c.box.post(restartRequested{}) }
 
 // SignalingBack tells that messages to the other side may have been lost, and
 // that new ones arrive: what has no answer yet is sent again.
@@ -150,11 +137,11 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 		return 0, err
 	}
 	if c.cfg.Caller {
-		if err := c.negotiate(ctx, wantOffer, nil); err != nil && ctx.Err() == nil {
+		if err := c.negotiator.needed(ctx); err != nil && ctx.Err() == nil {
 			return 0, err
 		}
 	}
-	c.addressesChanged()
+	c.hosts, _ = c.hostAddresses()
 	look := time.NewTicker(addressInterval)
 	defer look.Stop()
 	for {
@@ -162,7 +149,10 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 		case <-ctx.Done():
 			return c.leave()
 		case <-look.C:
-			c.look(ctx)
+			if err := c.look(ctx); err != nil && ctx.Err() == nil {
+				c.sayLeave()
+				return 0, err
+			}
 		case <-c.box.ready:
 		}
 		messages := c.box.take()
@@ -185,19 +175,24 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 }
 
 // look does what is due from time to time.
-func (c *Call) look(ctx context.Context) {
-	if now, changed := c.addressesChanged(); changed {
-		c.cfg.OnEvent(AddressesChanged{now})
-		c.RestartICE()
+func (c *Call) look(ctx context.Context) error {
+	var err error
+	if now, changed := c.hostAddresses(); changed {
+		err = c.addressesChanged(ctx, now)
 	}
-	c.sayAgain(ctx)
-	c.seekPath(ctx)
+	if err == nil {
+		err = c.tolerate(c.negotiator.checkTimeout(ctx))
+	}
+	if err == nil {
+		err = c.checkPath(ctx)
+	}
 	c.missCandidates()
 	for _, conn := range c.conns {
 		if conn.remoteSet && conn.state != webrtc.PeerConnectionStateConnected {
 			c.notePairs(conn)
 		}
 	}
+	return err
 }
 
 // missCandidates tells once, ahead of the end, that the other side seems to be stuck.
@@ -226,7 +221,7 @@ func (c *Call) Answered() bool { return len(c.conns) > 0 && c.conns[0].progress.
 
 // WithParley tells if the other side is a parley, terminal or page: it hears
 // what is sent on a channel that we opened. It may be called from OnEvent.
-func (c *Call) WithParley() bool { return c.state.parley }
+func (c *Call) WithParley() bool { return c.negotiator.withParley() }
 
 // connect makes one more connection.
 func (c *Call) connect() (*connection, error) {
@@ -247,7 +242,10 @@ func (c *Call) connect() (*connection, error) {
 
 // disconnect closes the connections, callbacks released first.
 func (c *Call) disconnect() {
-	c.abandon()
+	c.changes.close()
+	for _, line := range c.text.waiting {
+		c.cfg.OnEvent(TextRefused{line, errOver})
+	}
 	c.box.close()
 	c.mu.Lock()
 	c.final, c.live = measured(c.live), nil
@@ -280,7 +278,7 @@ func (c *Call) sayLeave() {
 // flush waits until what was sent has been acknowledged, while something of it
 // still is, and not too long.
 func (c *Call) flush() {
-	ch, _ := c.text.due()
+	ch := c.text.channel()
 	if ch == nil || c.overall() != webrtc.PeerConnectionStateConnected {
 		return
 	}

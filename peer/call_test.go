@@ -168,7 +168,7 @@ func TestCandidatesBeforeTheDescription(t *testing.T) {
 	early := &wire{to: func() *Call { return b.call }}
 	early.filter = func(kind, s string) (string, bool) {
 		if kind == "offer" {
-			held = append(held, func() { b.call.DeliverOffer(s) })
+			held = append(held, func() { b.call.DeliverOffer(SessionDescription{SDP: s}) })
 			return s, false
 		}
 		return s, true
@@ -231,7 +231,7 @@ func TestBothCallAtOnce(t *testing.T) {
 			config := func(wins bool, to **side) Config {
 				first := true
 				return Config{
-					Caller: true, WinsGlare: wins, Channels: []datachannel.Options{{Label: "channel1"}},
+					Caller: true, Impolite: wins, Channels: []datachannel.Options{{Label: "channel1"}},
 					Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
 					Signaler: &wire{to: func() *Call { return (*to).call }, filter: func(kind, s string) (string, bool) {
 						if kind == "offer" && first {
@@ -267,14 +267,11 @@ func TestAnOfferThatCameFirstIsAnswered(t *testing.T) {
 			called := make(chan struct{})
 			config := func(to **side, sends func(kind, s string) (string, bool)) Config {
 				return Config{
-					Caller: true, WinsGlare: true, Channels: []datachannel.Options{{Label: "channel1"}},
+					Caller: true, Impolite: true, Channels: []datachannel.Options{{Label: "channel1"}},
 					Signaler: &wire{to: func() *Call { return (*to).call }, filter: sends},
 				}
 			}
 			a = newSide(t, "alice", config(&b, func(kind, s string) (string, bool) {
-				if foreign {
-					s = strings.Replace(s, "s="+jsep.OfferName+"\r\n", "s=-\r\n", 1)
-				}
 				if kind == "candidate" {
 					select {
 					case <-called:
@@ -290,6 +287,7 @@ func TestAnOfferThatCameFirstIsAnswered(t *testing.T) {
 				}
 				return s, true
 			}))
+			a.call.cfg.Signaler.(*wire).foreign = foreign
 			a.start()
 			<-called
 			b.start()
@@ -342,7 +340,7 @@ func TestABadDescriptionInACallChangesNothing(t *testing.T) {
 	a.awaitConnected()
 	b.awaitConnected()
 	for _, sdp := range []string{"", "v=0", strings.Repeat("a", jsep.MaxDescription+1)} {
-		b.call.DeliverOffer(sdp)
+		b.call.DeliverOffer(SessionDescription{SDP: sdp})
 	}
 	await(b, func(Warned) bool { return true })
 	a.call.Say("still here")

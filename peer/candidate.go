@@ -8,9 +8,6 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// maxCandidates is how many remote candidates are taken in one call.
-const maxCandidates = 500
-
 // redundant reports whether a local candidate has been sent already: without a NAT, the
 // server-reflexive candidate is a host candidate (RFC 8445 section 5.1.3).
 func (c *connection) redundant(cand *webrtc.ICECandidate) bool {

@@ -12,39 +12,38 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// Changes of a call that is up. Each is told by done, nil for nobody, once it
-// has come about at both ends, or why it has not; done is called once, from the
-// goroutine of Run.
+// Changes of a call that is up. done, nil for none, is called once, from the goroutine of Run: with
+// nil once the change has come about at both ends, else with the reason why it has not.
 
 // AddTrack sends one more track. It takes the place of one that was removed, or
 // a section of its own.
 func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
-	c.change(done, func() (undo, error) {
-		return func() { c.drop(t) }, c.addTrack(t)
-	})
+	c.request(&change{done: done, again: true, make: func() (func(), error) {
+		return func() { c.undoAdd(t) }, c.addTrack(t)
+	}})
 }
 
-// RemoveTrack sends a track no longer.
+// RemoveTrack stops sending a track.
 func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
-	c.change(done, func() (undo, error) {
+	c.request(&change{done: done, make: func() (func(), error) {
 		conn, out, err := c.place(t)
 		if err != nil {
 			return nil, err
 		}
 		return func() { conn.put(out, t) }, conn.exchange(out, nil)
-	})
+	}})
 }
 
 // ReplaceTrack sends a track in place of another one: at once and unnoticed if
 // it has the same codec, else by a negotiation.
 func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
-	c.change(done, func() (undo, error) {
+	c.request(&change{done: done, again: true, make: func() (func(), error) {
 		conn, out, err := c.place(old)
 		switch {
 		case err != nil:
 			return nil, err
 		case old.Kind() != new.Kind():
-			return nil, fmt.Errorf("%s cannot take the place of %s", new.Kind(), old.Kind())
+			return nil, fmt.Errorf("invalid track: %s cannot replace %s", new.Kind(), old.Kind())
 		case out.CanReplace(new):
 			return nil, conn.exchange(out, new)
 		}
@@ -52,7 +51,7 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 		if err := conn.exchange(out, nil); err != nil {
 			return nil, err
 		}
-		back := func() { c.drop(new); conn.put(out, old) }
+		back := func() { c.undoAdd(new); conn.put(out, old) }
 		if err := c.addTrack(new); err != nil {
 			back()
 			return nil, err
@@ -61,14 +60,13 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 			in.SetMuted(muted) // it is the kind that was muted, not the source
 		}
 		return back, nil
-	})
+	}})
 }
 
-// Mute makes a track silent, or lets it be heard again: sound goes on as
-// silence, a picture stands still. Before the call is up it holds from the first
-// packet on.
+// Mute makes a track silent, or lets it be heard again: audio goes on as silence, video stands still.
+// Before the call is up it holds from the first packet on.
 func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
-	c.wantChange(done, changeWanted{before: isMade, make: func() (undo, error) {
+	c.request(&change{done: done, before: madeBefore, make: func() (func(), error) {
 		_, out, err := c.place(t)
 		switch {
 		case err == nil:
@@ -95,12 +93,12 @@ func (c *Call) muteAgain() {
 	}
 }
 
-// PauseTrack signals that a track has nothing to send for now, because its device
-// is gone, or that it goes on: the direction of its m-section changes, which mutes and
-// unmutes the track of the peer (W3C WebRTC §5.3, MediaStreamTrack.muted). The
-// m-section stays. Before the call is up it waits for that.
+// PauseTrack announces that a track has nothing to send for now, because its device is gone, or that
+// it goes on: the direction of its m-section changes, which mutes and unmutes the track at the peer
+// (W3C WebRTC section 5.3, MediaStreamTrack.muted). The m-section stays. Before the call is up the
+// change waits for that.
 func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
-	c.wantChange(done, changeWanted{before: isPostponed, make: func() (undo, error) {
+	c.request(&change{done: done, before: postponedBefore, make: func() (func(), error) {
 		_, out, err := c.place(t)
 		switch {
 		case err != nil:
@@ -112,9 +110,9 @@ func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
 	}})
 }
 
-// Hold stops media in both directions and tells the other side so, or resumes.
+// Hold stops media in both directions and announces that, or resumes.
 func (c *Call) Hold(hold bool, done func(error)) {
-	c.change(done, func() (undo, error) {
+	c.request(&change{done: done, make: func() (func(), error) {
 		if c.conns[0].onHold == hold {
 			return nil, nil
 		}
@@ -122,11 +120,11 @@ func (c *Call) Hold(hold bool, done func(error)) {
 			conn.hold(hold)
 		}
 		return func() {
-			for _, conn := range c.conns { // no answer may take what is on hold, so that is how it stays, refused or not
+			for _, conn := range c.conns { // media stay on hold, whether the peer has rejected that or the end of it
 				conn.onHold = true
 			}
 		}, nil
-	})
+	}})
 }
 
 // hold stops media at once; an answer lets them go on.
@@ -140,143 +138,66 @@ func (c *connection) hold(hold bool) {
 	}
 }
 
-// Restart is RestartICE, and says when the other side has agreed.
+// Restart is RestartICE, and reports when the peer has agreed.
 func (c *Call) Restart(done func(error)) {
-	c.change(done, func() (undo, error) {
-		c.restart = true
+	c.request(&change{done: done, make: func() (func(), error) {
+		c.negotiator.restart = true
 		return func() {}, nil
-	})
+	}})
 }
 
-// undo takes a change back that the other side has refused; nil, if it need not be
-// negotiated.
-type undo func()
-
-// changeWanted is posted by the methods above.
-type changeWanted struct {
-	make   func() (undo, error)
-	before beforeUp
-	*promise
-}
-
-// beforeUp is what becomes of a change that is wanted before the call is up.
-type beforeUp int
-
-const (
-	isRefused   beforeUp = iota
-	isPostponed          // until it is
-	isMade
-)
-
-// promise is what is told of a change, once.
-type promise struct {
-	done func(error)
-	undo undo
-}
-
-func (c *Call) change(done func(error), make func() (undo, error)) {
-	c.wantChange(done, changeWanted{make: make})
-}
-
-func (c *Call) wantChange(done func(error), w changeWanted) {
-	if done == nil {
-		done = func(error) {}
-	}
-	w.promise = &promise{done: done}
-	c.mu.Lock()
-	over := c.over
-	if !over {
-		c.promises[w.promise] = true
-	}
-	c.mu.Unlock()
-	if over {
-		done(errOver)
+// request hands a change to the goroutine of Run.
+func (c *Call) request(ch *change) {
+	if !c.changes.add(ch) {
+		ch.done(errOver)
 		return
 	}
-	c.box.post(w)
+	c.box.post(ch)
 }
 
-// keep tells how a change ended.
-func (c *Call) keep(p *promise, err error) {
-	c.mu.Lock()
-	open := c.promises[p]
-	delete(c.promises, p)
-	c.mu.Unlock()
-	if open {
-		p.done(err)
-	}
-}
-
-// Why a change is not made.
-var (
-	errOver       = errors.New("the call is over")
-	errNotUp      = errors.New("the call is not connected yet")
-	errNotBundled = errors.New("the other side keeps sound, picture and data on connections of their own (no BUNDLE), and makes the " +
-		"offers of this call; have it add what is wanted, or call anew with it")
-	errNotSent    = errors.New("there is no such track in the call")
-	errUnanswered = errors.New("the other side gives no answer; is its signaling still up")
-)
-
-// changed makes a change, and has it negotiated.
-func (c *Call) changed(ctx context.Context, w changeWanted) error {
+// makeChange makes a change, and has it negotiated.
+func (c *Call) makeChange(ctx context.Context, ch *change) error {
 	switch {
-	case !c.up && w.before == isRefused:
-		c.keep(w.promise, errNotUp)
+	case !c.up && ch.before == rejectedBefore:
+		c.changes.resolve(ch, errNotUp)
 		return nil
-	case !c.up && w.before == isPostponed:
-		c.postponed = append(c.postponed, w)
-		return nil
-	}
-	undo, err := w.make()
-	if err != nil || undo == nil {
-		c.keep(w.promise, err)
+	case !c.up && ch.before == postponedBefore:
+		c.changes.postponed = append(c.changes.postponed, ch)
 		return nil
 	}
-	w.undo = undo
-	c.asked = append(c.asked, w.promise)
-	return c.mildly(c.negotiate(ctx, wantOffer, nil))
+	// Transceivers are not touched while an offer is out that describes them.
+	if !ch.again || c.negotiator.state.State == jsep.Stable {
+		undo, err := ch.make()
+		if err != nil || undo == nil {
+			c.changes.resolve(ch, err)
+			return nil
+		}
+		ch.undo = undo
+	}
+	c.changes.queued = append(c.changes.queued, ch)
+	return c.tolerate(c.negotiator.needed(ctx))
 }
 
-// catchUp makes the changes that waited for the call to be up.
-func (c *Call) catchUp(ctx context.Context) error {
-	waited := c.postponed
-	c.postponed, c.muted = nil, nil
-	for _, w := range waited {
-		if err := c.changed(ctx, w); err != nil {
+// makePostponed makes the changes that waited for the call to be up.
+func (c *Call) makePostponed(ctx context.Context) error {
+	postponed := c.changes.postponed
+	c.changes.postponed, c.muted = nil, nil
+	for _, ch := range postponed {
+		if err := c.makeChange(ctx, ch); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mildly takes an error that need not end a call that is up.
-func (c *Call) mildly(err error) error {
-	var refused *Error
-	if errors.As(err, &refused) && refused.Stage == Negotiation && c.up {
+// tolerate reports an error of a negotiation that need not end a call that is up, and returns others.
+func (c *Call) tolerate(err error) error {
+	var failed *Error
+	if errors.As(err, &failed) && failed.Stage == Negotiation && c.up {
 		c.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
 		return nil
 	}
 	return err
-}
-
-// settle tells those whose change was in the offer that is over now.
-func (c *Call) settle(err error) {
-	told := c.underWay
-	c.underWay = nil
-	for _, p := range told {
-		c.keep(p, err)
-	}
-}
-
-// abandon tells all that nothing will be changed any more.
-func (c *Call) abandon() {
-	c.mu.Lock()
-	left := c.promises
-	c.over, c.promises = true, nil
-	c.mu.Unlock()
-	for p := range left {
-		p.done(errOver)
-	}
 }
 
 // place is where a track of ours is sent.
@@ -293,18 +214,13 @@ func (c *Call) place(t webrtc.TrackLocal) (*connection, *outStream, error) {
 }
 
 // addTrack sends a track in the place of one that was removed, if it fits, or
-// as a new one. Who asks is in need of a section that the other side offers: one
-// that it has offered so far, or a new one.
-func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal, asks bool) error {
+// as a new one.
+func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal) error {
 	if out := c.vacated(t); out != nil {
 		out.SetMuted(false)
 		return c.exchange(out, t)
 	}
-	send := c.send
-	if asks && !c.hasRoom(t.Kind(), c.theirs) {
-		send = func(t webrtc.TrackLocal) error { return c.sendBy(t, c.newSection) }
-	}
-	if err := send(t); err != nil {
+	if err := c.send(t); err != nil {
 		return err
 	}
 	return c.preferCodecs(cfg.VideoCodecs)
@@ -371,9 +287,14 @@ func (c *connection) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) 
 	return transceiver.Sender(), nil
 }
 
-// drop sends a track no longer, if it is sent.
-func (c *Call) drop(t webrtc.TrackLocal) {
-	if conn, out, err := c.place(t); err == nil {
+// undoAdd stops sending a track, if it is sent, and closes the connection that was made for it.
+func (c *Call) undoAdd(t webrtc.TrackLocal) {
+	conn, out, err := c.place(t)
+	switch {
+	case err != nil:
+	case !conn.remoteSet:
+		c.discard(conn, "the offer of it was not accepted")
+	default:
 		conn.put(out, nil)
 	}
 }
@@ -399,8 +320,8 @@ func (c *connection) replaced(mid string) bool {
 	return c.described[mid] && !slices.ContainsFunc(c.theirs, func(s jsep.Section) bool { return s.Mid == mid })
 }
 
-// meant is our description as we mean it: Pion's, less what was removed or paused, or is on hold.
-func (c *connection) meant() jsep.WireOptions {
+// wireOptions returns what our descriptions mean: Pion's, less what was removed or paused, or is on hold.
+func (c *connection) wireOptions() jsep.WireOptions {
 	o := jsep.WireOptions{
 		OnHold: c.onHold, DataMid: c.wireMid, Synthetic: &c.synthetic,
 		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},

@@ -204,7 +204,7 @@ func TestAddingWhereNothingWasSent(t *testing.T) {
 	heardA, onA := listen(t)
 	heardB, onB := listen(t)
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.WinsGlare, answerer.WinsGlare = false, true
+		caller.Impolite, answerer.Impolite = false, true
 		caller.OnEvent, answerer.OnEvent = onA, onB
 		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 	})
@@ -281,7 +281,7 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 			heard, on := listen(t)
 			sound, picture := rawTrack(t, webrtc.MimeTypeOpus, "\xfcsound"), rawTrack(t, webrtc.MimeTypeVP8, "picture")
 			var a, b *side
-			calls := Config{Caller: true, WinsGlare: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
+			calls := Config{Caller: true, Impolite: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
 			answers := Config{Signaler: &wire{to: func() *Call { return a.call }}}
 			mutes, hears := &calls, &answers
 			if !caller {

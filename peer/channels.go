@@ -99,7 +99,7 @@ func (c *Call) want(ctx context.Context, w *channelWanted) error {
 	}
 	d := conn.pc.LocalDescription()
 	if d == nil && conn != c.conns[0] || d != nil && !strings.Contains(d.SDP, "m=application") {
-		return c.negotiate(ctx, wantOffer, nil) // the first channel of the call
+		return c.tolerate(c.negotiator.needed(ctx)) // the first channel of the call
 	}
 	return nil
 }

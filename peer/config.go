@@ -25,10 +25,10 @@ import (
 // A Signaler carries the messages of one call to its other end, in the order of
 // the calls. It may wait until the message is queued, no longer than ctx.
 type Signaler interface {
-	Offer(ctx context.Context, sdp string) error
-	Answer(ctx context.Context, sdp string) error
-	// Candidate sends a candidate; one with an empty line ends them
-	// (RFC 8838 §13).
+	Offer(ctx context.Context, d SessionDescription) error
+	Answer(ctx context.Context, d SessionDescription) error
+	// Candidate sends a candidate. One with an empty line is end-of-candidates (RFC 8838 section
+	// 13); it is sent to peers that are known to understand it.
 	Candidate(ctx context.Context, c webrtc.ICECandidateInit) error
 	Leave(ctx context.Context) error
 }
@@ -43,9 +43,10 @@ type Config struct {
 
 	// Caller makes the offer. Default: wait for one.
 	Caller bool
-	// WinsGlare: when both sides call at once and both are parleys, our offer
-	// stands. Exactly one side must have it: the one whose name sorts lower.
-	WinsGlare bool
+	// Impolite ignores an offer of another terminal parley that crosses ours. Exactly one side must be
+	// impolite: the one whose name sorts lower. Towards a browser parley a terminal is always polite,
+	// and towards other peers always impolite.
+	Impolite bool
 
 	// Tracks are sent. All should have one stream id: the original page shows
 	// a picture only when sound and picture come as one stream. Who answers
@@ -119,11 +120,12 @@ type Config struct {
 
 	// DisconnectedTimeout is the silence after which a connection counts as
 	// disconnected, and FailedTimeout the silence after that which makes it
-	// failed. Default 5 s and 35 s, which is also how long candidates may take to
-	// come (RFC 8863 §4 wants 39.5 s).
+	// failed. Default 5 s and 35 s, which is also how long the first candidates may take to
+	// come (RFC 8863 section 4 wants 39.5 s). Whatever they are, nothing is sent any more on a path that
+	// has been silent for 30 s (RFC 7675).
 	DisconnectedTimeout, FailedTimeout time.Duration
-	// RestartAfter is how long a connection may be disconnected before another path
-	// is looked for, if the other side is a parley and can be asked. Default 3 s.
+	// RestartAfter is how long a connection may be disconnected before ICE is restarted, if the peer is
+	// a parley. With other peers it is restarted when the connection has failed. Default 3 s.
 	RestartAfter time.Duration
 	// RestartTimeout is how long a connection that failed may take to come back
 	// by an ICE restart. Default 30 s.
@@ -155,7 +157,7 @@ type Config struct {
 	held        *atomic.Bool       // nothing is sent
 	free        chan struct{}      // closed when held no longer
 	extensions  map[int]string     // header extensions that have their numbers already
-	patience    time.Duration      // for the answer to an offer, or the offer to a wish, in a call that is up
+	patience    time.Duration      // for the answer to an offer, in a call that is up
 }
 
 func (c Config) withDefaults() (Config, error) {

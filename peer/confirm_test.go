@@ -175,7 +175,7 @@ func TestTheCertificateDoesNotChangeInACall(t *testing.T) {
 	a.awaitConnected()
 	b.awaitConnected()
 	i := strings.Index(offer, "a=fingerprint:sha-256 ") + len("a=fingerprint:sha-256 ")
-	b.call.DeliverOffer(offer[:i] + strings.Repeat("00:", 31) + "00" + offer[i+95:])
+	b.call.DeliverOffer(SessionDescription{SDP: offer[:i] + strings.Repeat("00:", 31) + "00" + offer[i+95:]})
 	if w := await(b, func(Warned) bool { return true }); !strings.Contains(w.Text, "certificate") {
 		t.Errorf("warned of %q", w.Text)
 	}

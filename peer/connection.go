@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,6 +70,10 @@ type connection struct {
 	// other side does not take them one by one.
 	answerHeld  bool
 	holdExpired bool // since maxAnswerHold; the answer is sent once it has a candidate
+
+	settings *webrtc.SettingEngine // of Pion, see settingsOf
+	pending  *localOffer           // the offer that is out, nil for none and for the first
+	lost     bool                  // the path is gone: an ICE restart need not spare it
 }
 
 // posted wraps what a callback posts with the connection it is from.
@@ -81,7 +86,6 @@ type posted struct {
 type (
 	stateNudge     struct{}
 	iceState       struct{ webrtc.ICEConnectionState }
-	signalingState struct{ webrtc.SignalingState }
 	localCandidate struct{ *webrtc.ICECandidate } // nil at the end
 	pairSelected   struct{ *webrtc.ICECandidatePair }
 	gathered       struct{}
@@ -113,6 +117,9 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	}
 	follow := &icenet.PairFollower{Silence: 2 * cfg.keepalive()}
 	api, err := newAPI(cfg, c.net, logs, c.recorder, c.bw, follow, &c.agreed, c.demuxer)
+	if err == nil {
+		c.settings, err = settingsOf(api)
+	}
 	if err != nil {
 		_ = c.bw.Close()
 		return nil, err
@@ -124,7 +131,6 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	}
 	c.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { c.post(stateNudge{}) })
 	c.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { c.post(iceState{s}) })
-	c.pc.OnSignalingStateChange(func(s webrtc.SignalingState) { c.post(signalingState{s}) })
 	c.pc.OnICECandidate(func(cand *webrtc.ICECandidate) { c.post(localCandidate{cand}) })
 	c.data = c.newData(cfg)
 	c.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { c.post(trackArrived{t, r}) })
@@ -154,48 +160,104 @@ func (c *connection) close() {
 	c.data.Wait()
 }
 
-// offer sets an offer locally and returns it as it goes over the wire; restart
-// is a new ICE session (RFC 8445 §9).
+// localOffer is an offer that was created and sent, but not set yet, see negotiator.
+type localOffer struct {
+	description webrtc.SessionDescription
+	// Of an offer that restarts ICE while the current path may still work.
+	ufrag, pwd string
+}
+
+// offer creates an offer and returns it as it goes over the wire. restart begins a new ICE session
+// (RFC 8445 section 9). The old path stays in use until the offer is answered, unless it is lost.
 func (c *connection) offer(cfg *Config, restart bool) (*sdp.SessionDescription, error) {
-	if restart {
-		c.refresh(cfg)
-	}
 	if !c.remoteSet && c.wireMid == "" {
 		c.wireMid = dataMid
 	}
-	options := &webrtc.OfferOptions{
-		OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true},
-		ICERestart:         restart,
+	c.pending = nil
+	now := restart && c.lost
+	if now {
+		c.refresh(cfg)
 	}
-	offer, err := c.pc.CreateOffer(options)
+	offer, err := c.createOffer(now)
 	if err != nil {
-		return nil, fmt.Errorf("failed to create an offer: %w", err)
+		return nil, err
 	}
-	if err := c.pc.SetLocalDescription(offer); err != nil {
-		return nil, fmt.Errorf("failed to apply our offer: %w", err)
+	if !c.remoteSet {
+		if err := c.pc.SetLocalDescription(offer); err != nil {
+			return nil, fmt.Errorf("failed to apply our offer: %w", err)
+		}
+		return c.offerToWire(offer.SDP)
 	}
-	return c.asSent(offer.SDP)
+	c.pending = &localOffer{description: offer}
+	d, err := c.offerToWire(offer.SDP)
+	if err == nil && restart && !now {
+		c.pending.ufrag, c.pending.pwd = newICECredentials()
+		jsep.SetICECredentials(d, c.pending.ufrag, c.pending.pwd)
+	}
+	return d, err
 }
 
-// asSent is an offer of Pion's as it goes over the wire.
-func (c *connection) asSent(offer string) (*sdp.SessionDescription, error) {
-	o := c.meant()
-	o.SessionName = jsep.OfferName
-	return jsep.ToWire(offer, o)
+func (c *connection) createOffer(restart bool) (webrtc.SessionDescription, error) {
+	offer, err := c.pc.CreateOffer(&webrtc.OfferOptions{
+		OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true}, ICERestart: restart,
+	})
+	if err != nil {
+		return offer, fmt.Errorf("failed to create an offer: %w", err)
+	}
+	return offer, nil
 }
 
-// nameSections gives the media sections of a first offer their names, a1, v1 and
-// so on, so that none has dataMid. ("audio" and "video" would do for Pion and
-// others as a sign of Plan B.)
-func (c *connection) nameSections() error {
-	count := map[string]int{}
-	for _, t := range c.pc.GetTransceivers() {
-		if t.Mid() != "" {
+// offerToWire returns an offer of Pion's as it goes over the wire.
+func (c *connection) offerToWire(offer string) (*sdp.SessionDescription, error) {
+	return jsep.ToWire(offer, c.wireOptions())
+}
+
+// forgetOffer forgets the offer that is out.
+func (c *connection) forgetOffer() { c.pending = nil }
+
+// setOffer sets the offer that is out, because its answer has come.
+func (c *connection) setOffer(cfg *Config) error {
+	p := c.pending
+	if p == nil {
+		return nil // it is the first, which was set when it was created
+	}
+	if err := c.beginRestart(cfg); err != nil {
+		return err
+	}
+	c.pending = nil
+	if err := c.pc.SetLocalDescription(p.description); err != nil {
+		return fmt.Errorf("failed to apply our offer: %w", err)
+	}
+	return nil
+}
+
+// nameSections gives the new media sections of an offer their mids: a1, v1 and so on, of a polite peer
+// A1, V1 and so on, so that none is dataMid, and none that the peer gives to a section of its own in
+// an offer that crosses this one. ("audio" and "video" would do for Pion and others as a sign
+// of Plan B.)
+func (c *connection) nameSections(polite bool) error {
+	taken := map[string]bool{}
+	for _, s := range slices.Concat(c.theirs, c.sections) {
+		taken[s.Mid] = true
+	}
+	transceivers := c.pc.GetTransceivers()
+	for _, t := range transceivers {
+		taken[t.Mid()] = true
+	}
+	for _, t := range transceivers {
+		if t.Mid() != "" || c.phantom(t) {
 			continue
 		}
 		kind := t.Kind().String()[:1]
-		count[kind]++
-		if err := t.SetMid(fmt.Sprint(kind, count[kind])); err != nil {
+		if polite {
+			kind = strings.ToUpper(kind)
+		}
+		mid := ""
+		for n := 1; mid == "" || taken[mid]; n++ {
+			mid = fmt.Sprint(kind, n)
+		}
+		taken[mid] = true
+		if err := t.SetMid(mid); err != nil {
 			return fmt.Errorf("failed to name a media section: %w", err)
 		}
 	}
@@ -254,21 +316,40 @@ func (c *connection) updateDemuxer(s jsep.Streams) {
 	c.demuxer.Update(demux.HeaderExtensions{MID: s.MID, RID: s.RID, RepairedRID: s.RepairedRID}, sections)
 }
 
-// takeAnswer applies the answer to our offer.
-func (c *connection) takeAnswer(cfg *Config, d *jsep.Description) error {
-	silent := c.heed(d)
+// beginRestart gives the path up, if the offer that is out restarts ICE and it has not been given up yet.
+func (c *connection) beginRestart(cfg *Config) error {
+	p := c.pending
+	if p == nil || p.ufrag == "" {
+		return nil
+	}
+	c.refresh(cfg)
+	c.settings.SetICECredentials(p.ufrag, p.pwd)
+	offer, err := c.createOffer(true)
+	c.settings.SetICECredentials("", "") // what Pion restarts next has credentials of its own
+	if err == nil {
+		p.description, p.ufrag = offer, ""
+	}
+	return err
+}
+
+// applyAnswer sets our offer, and the peer's answer to it.
+func (c *connection) applyAnswer(cfg *Config, d *jsep.Description) error {
+	if err := c.setOffer(cfg); err != nil {
+		return err
+	}
+	paused := c.heed(d)
 	if !c.remoteSet {
-		for _, t := range silent {
-			cfg.OnEvent(TrackRefused{t, fmt.Sprintf("its answer takes no %s", t.Kind())})
+		for _, t := range paused {
+			cfg.OnEvent(TrackRefused{t, fmt.Sprintf("the answer takes no %s", t.Kind())})
 		}
 	}
-	text, err := c.forPion(d, jsep.PionOptions{Later: true, WireDataMid: c.wireMid, PionDataMid: c.pionsDataMid()})
+	text, err := c.forPion(d, jsep.PionOptions{Later: c.remoteSet, WireDataMid: c.wireMid, PionDataMid: c.pionsDataMid()})
 	if err != nil {
 		return err
 	}
 	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: text}
 	if err := c.pc.SetRemoteDescription(answer); err != nil {
-		return fmt.Errorf("its answer was refused: %w", err)
+		return fmt.Errorf("failed to apply the peer's answer: %w", err)
 	}
 	if c.setup == "" {
 		c.setup = jsep.OppositeSetup(d.Setup)
@@ -278,23 +359,24 @@ func (c *connection) takeAnswer(cfg *Config, d *jsep.Description) error {
 	return nil
 }
 
-// takeOffer applies an offer and then our answer to it. It gives as many of the
-// tracks as it has room for a place, once, and returns those that are left.
-func (c *connection) takeOffer(cfg *Config, d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
-	c.offered = d
-	text, err := c.forPion(d, jsep.PionOptions{Later: c.remoteSet})
+// applyOffer sets an offer of the peer and then our answer. It gives as many of the tracks as the
+// offer has sections for a sender, once, and returns those that are left.
+func (c *connection) applyOffer(cfg *Config, d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
+	later := c.remoteSet
+	c.offered, c.pending = d, nil
+	text, err := c.forPion(d, jsep.PionOptions{Later: later})
 	if err != nil {
 		return nil, err
 	}
-	if c.remoteSet {
+	if later {
 		c.refresh(cfg)
 	}
 	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: text}
 	if err := c.pc.SetRemoteDescription(offer); err != nil {
-		return nil, fmt.Errorf("its offer was refused: %w", err)
+		return nil, fmt.Errorf("failed to apply the peer's offer: %w", err)
 	}
 	var left []webrtc.TrackLocal
-	if c.remoteSet {
+	if later {
 		err = c.rehouse(d)
 	} else {
 		left, err = c.answerTracks(cfg, d, tracks)
@@ -305,9 +387,9 @@ func (c *connection) takeOffer(cfg *Config, d *jsep.Description, tracks []webrtc
 	options := &webrtc.AnswerOptions{OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true}}
 	answer, err := c.pc.CreateAnswer(options)
 	if err != nil {
-		return nil, fmt.Errorf("failed to answer its offer: %w", err)
+		return nil, fmt.Errorf("failed to answer the peer's offer: %w", err)
 	}
-	if !d.Trickle && !c.remoteSet {
+	if !d.Trickle && c.pc.ICEGatheringState() != webrtc.ICEGatheringStateComplete {
 		c.holdAnswer()
 	}
 	if err := c.pc.SetLocalDescription(answer); err != nil {
@@ -320,10 +402,21 @@ func (c *connection) takeOffer(cfg *Config, d *jsep.Description, tracks []webrtc
 	c.heed(d)
 	c.sections = d.Sections
 	if d.HasData() {
-		c.wireMid = "" // Pion takes the name that an offer gives
+		c.wireMid = "" // Pion uses the mid of an offer
 	}
 	c.know(cfg, d)
 	return left, nil
+}
+
+// answerToWire returns our answer to the offer that was applied last as it goes over the wire, nil if
+// there is none.
+func (c *connection) answerToWire() (*sdp.SessionDescription, error) {
+	if c.offered == nil {
+		return nil, nil
+	}
+	o := c.wireOptions()
+	o.Offer, o.Setup = c.offered, c.setup
+	return jsep.ToWire(textOf(c.pc.LocalDescription()), o)
 }
 
 // know takes note of a description that was taken, and tells what the other side
@@ -352,7 +445,7 @@ const maxAnswerHold = 800 * time.Millisecond
 // holdAnswer holds the answer until it has all candidates or maxAnswerHold is over, for a peer
 // without trickle ICE (RFC 8838 section 16).
 func (c *connection) holdAnswer() {
-	c.answerHeld = true
+	c.answerHeld, c.holdExpired = true, false
 	complete := webrtc.GatheringCompletePromise(c.pc)
 	c.readers.Add(1)
 	go func() {

@@ -32,9 +32,9 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 // stuckPage calls at the same moment, takes that back, and tells no candidate.
 type stuckPage struct{ *originalPage }
 
-func (p stuckPage) Offer(_ context.Context, sdp string) error {
-	p.peer.DeliverOffer(strings.Replace(sdp, "s=parley", "s=-", 1)) // as if it were its own
-	err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp})
+func (p stuckPage) Offer(_ context.Context, d SessionDescription) error {
+	p.peer.DeliverOffer(SessionDescription{SDP: d.SDP}) // as if it were its own
+	err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: d.SDP})
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (p stuckPage) Offer(_ context.Context, sdp string) error {
 	if err == nil {
 		err = p.pc.SetLocalDescription(answer)
 	}
-	p.peer.DeliverAnswer(answer.SDP)
+	p.peer.DeliverAnswer(SessionDescription{SDP: answer.SDP})
 	return err
 }
 

@@ -106,12 +106,12 @@ func callHostile(t *testing.T, edit func(*Config, *peertest.Hostile)) *faulty {
 // hostileWire brings our messages to the hostile peer.
 type hostileWire struct{ f *faulty }
 
-func (w *hostileWire) Offer(_ context.Context, sdp string) error {
-	w.f.call.DeliverAnswer(w.f.Hostile.Answer(sdp))
+func (w *hostileWire) Offer(_ context.Context, d SessionDescription) error {
+	w.f.call.DeliverAnswer(SessionDescription{SDP: w.f.Hostile.Answer(d.SDP)})
 	return nil
 }
-func (w *hostileWire) Answer(context.Context, string) error { return nil }
-func (w *hostileWire) Leave(context.Context) error          { return nil }
+func (w *hostileWire) Answer(context.Context, SessionDescription) error { return nil }
+func (w *hostileWire) Leave(context.Context) error                      { return nil }
 func (w *hostileWire) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
 	w.f.Hostile.Candidate(c.Candidate)
 	return nil

@@ -58,8 +58,8 @@ func orderFaults() map[string]func(*testing.T) {
 			})
 			a.awaitConnected()
 			b.awaitConnected()
-			b.call.DeliverOffer(offer)
-			b.call.DeliverOffer(strings.Replace(offer, "a=group:BUNDLE", "a=x-other:1\r\na=group:BUNDLE", 1))
+			b.call.DeliverOffer(SessionDescription{SDP: offer})
+			b.call.DeliverOffer(SessionDescription{SDP: strings.Replace(offer, "a=group:BUNDLE", "a=x-other:1\r\na=group:BUNDLE", 1)})
 			a.call.Say("still here")
 			b.awaitText("still here")
 		},
@@ -72,8 +72,8 @@ func orderFaults() map[string]func(*testing.T) {
 			a.awaitEnd()
 			b.awaitEnd()
 			for _, s := range []*side{a, b} {
-				s.call.DeliverAnswer(offer)
-				s.call.DeliverOffer(offer)
+				s.call.DeliverAnswer(SessionDescription{SDP: offer})
+				s.call.DeliverOffer(SessionDescription{SDP: offer})
 				s.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 1 192.0.2.7 5000 typ host"})
 				s.call.DeliverLeave()
 				s.call.Say("nobody hears")

@@ -109,12 +109,12 @@ func (p *originalPage) call() {
 	if err != nil {
 		p.t.Error(err)
 	}
-	p.peer.DeliverOffer(p.edit(offer.SDP))
+	p.peer.DeliverOffer(SessionDescription{SDP: p.edit(offer.SDP)})
 	p.described()
 }
 
-func (p *originalPage) Offer(_ context.Context, sdp string) error {
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}); err != nil {
+func (p *originalPage) Offer(_ context.Context, d SessionDescription) error {
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: d.SDP}); err != nil {
 		return err
 	}
 	answer, err := p.pc.CreateAnswer(nil)
@@ -124,13 +124,13 @@ func (p *originalPage) Offer(_ context.Context, sdp string) error {
 	if err := p.pc.SetLocalDescription(answer); err != nil {
 		return err
 	}
-	p.peer.DeliverAnswer(p.edit(answer.SDP))
+	p.peer.DeliverAnswer(SessionDescription{SDP: p.edit(answer.SDP)})
 	p.described()
 	return nil
 }
 
-func (p *originalPage) Answer(_ context.Context, sdp string) error {
-	return p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp})
+func (p *originalPage) Answer(_ context.Context, d SessionDescription) error {
+	return p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: d.SDP})
 }
 
 func (p *originalPage) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
@@ -155,7 +155,17 @@ func (p *originalPage) awaitHeard(want string) {
 // connected.
 func (p *originalPage) callsTerminal() *side {
 	p.t.Helper()
-	s := newSide(p.t, "terminal", Config{Signaler: p})
+	return p.callsTerminalBy(func(s Signaler) Signaler { return s }, nil)
+}
+
+// callsTerminalBy is callsTerminal with another way of the terminal's messages, and of its configuration.
+func (p *originalPage) callsTerminalBy(way func(Signaler) Signaler, edit func(*Config)) *side {
+	p.t.Helper()
+	cfg := Config{Signaler: way(p)}
+	if edit != nil {
+		edit(&cfg)
+	}
+	s := newSide(p.t, "terminal", cfg)
 	p.peer = s.call
 	s.start()
 	p.call()
@@ -214,7 +224,7 @@ func TestAPeerThatDoesNotTrickle(t *testing.T) {
 	}
 	<-complete
 	s.start()
-	s.call.DeliverOffer(page.pc.LocalDescription().SDP)
+	s.call.DeliverOffer(SessionDescription{SDP: page.pc.LocalDescription().SDP})
 	s.awaitConnected()
 	s.stop()
 	s.awaitEnd()
@@ -255,7 +265,7 @@ func TestUnreachableServersDoNotDelayTheAnswer(t *testing.T) {
 	<-complete
 	s.start()
 	start := time.Now()
-	s.call.DeliverOffer(page.pc.LocalDescription().SDP)
+	s.call.DeliverOffer(SessionDescription{SDP: page.pc.LocalDescription().SDP})
 	<-answered
 	if d := time.Since(start); d > 2*time.Second {
 		t.Errorf("the answer took %v, want at most 1 s", d)
@@ -280,11 +290,11 @@ func (all signalers) each(do func(Signaler) error) error {
 	return nil
 }
 
-func (all signalers) Offer(ctx context.Context, sdp string) error {
-	return all.each(func(s Signaler) error { return s.Offer(ctx, sdp) })
+func (all signalers) Offer(ctx context.Context, d SessionDescription) error {
+	return all.each(func(s Signaler) error { return s.Offer(ctx, d) })
 }
-func (all signalers) Answer(ctx context.Context, sdp string) error {
-	return all.each(func(s Signaler) error { return s.Answer(ctx, sdp) })
+func (all signalers) Answer(ctx context.Context, d SessionDescription) error {
+	return all.each(func(s Signaler) error { return s.Answer(ctx, d) })
 }
 func (all signalers) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
 	return all.each(func(s Signaler) error { return s.Candidate(ctx, c) })

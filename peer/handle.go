@@ -18,11 +18,11 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	switch m := message.(type) {
 	case deliveredOffer:
 		c.gone = false
-		return 0, c.description(ctx, m.sdp, true)
+		return 0, c.negotiator.remoteOffer(ctx, m.SessionDescription)
 	case deliveredAnswer:
-		return 0, c.description(ctx, m.sdp, false)
+		return 0, c.negotiator.remoteAnswer(ctx, m.SessionDescription)
 	case deliveredCandidate:
-		if err := c.candidate(m.ICECandidateInit); err != nil {
+		if err := c.remoteCandidate(m.ICECandidateInit); err != nil {
 			c.cfg.Logger.Debug("candidate dropped", "reason", err)
 		}
 	case deliveredLost:
@@ -47,14 +47,14 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 			reports = append(reports, conn.pionsReport())
 		}
 		m.pairs <- stats.Pairs(reports...)
-	case pathWanted:
+	case restartRequested:
 		return 0, c.restartICE(ctx)
 	case signalingBack:
-		return 0, c.repeat(ctx)
-	case changeWanted:
-		return 0, c.changed(ctx, m)
-	case backTooLate:
-		if m.outage == c.outage && c.down {
+		return 0, c.tolerate(c.signalingRestored(ctx))
+	case *change:
+		return 0, c.makeChange(ctx, m)
+	case reconnectTimedOut:
+		if m.outage == c.outage.count && c.outage.down {
 			return 0, &Error{Connection, c.Why()}
 		}
 	case graceOver:
@@ -87,11 +87,11 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 	case localCandidate:
 		return 0, c.sendCandidate(ctx, conn, e.ICECandidate)
 	case gathered:
-		return 0, c.sendHeldAnswer(ctx, conn)
+		return 0, c.negotiator.sendHeldAnswer(ctx, conn)
 	case holdExpired:
 		conn.holdExpired = true
 		if total(conn.progress.local) > 0 {
-			return 0, c.sendHeldAnswer(ctx, conn)
+			return 0, c.negotiator.sendHeldAnswer(ctx, conn)
 		}
 	case stateNudge:
 		return c.stateChanged(ctx, conn)
@@ -101,8 +101,6 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 			conn.up.Store(true)
 		}
 		c.cfg.OnEvent(ICEStateChanged{e.ICEConnectionState})
-	case signalingState:
-		c.cfg.OnEvent(SignalingStateChanged{e.SignalingState})
 	case pairSelected:
 		c.pairSelected(conn, e.ICECandidatePair)
 	case channelOpened:
@@ -160,10 +158,14 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 	c.cfg.OnEvent(StateChanged{now, time.Since(c.offered), silence})
 	switch {
 	case now == webrtc.PeerConnectionStateConnected:
-		c.up, c.down, c.wanted, c.silent = true, false, nil, time.Time{}
-		return 0, c.catchUp(ctx)
+		c.up, c.wanted = true, nil
+		c.outage.connected()
+		for _, conn := range c.conns {
+			conn.lost = false
+		}
+		return 0, c.makePostponed(ctx)
 	case now == webrtc.PeerConnectionStateDisconnected:
-		c.silent = time.Now().Add(-silence)
+		c.outage.disconnected(silence)
 		return c.maybeGone()
 	case now == webrtc.PeerConnectionStateClosed && c.up: // by the other side's DTLS close_notify
 		return TheyLeft, nil

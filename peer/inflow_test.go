@@ -40,10 +40,14 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			a.awaitConnected()
 			b.awaitConnected()
 			later.Store(true)
-			b.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "picture"), nil)
+			picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			b.must(func(done func(error)) { // as a browser does, which sends it with the answer to the next offer
+				b.call.request(&change{done: done, make: func() (func(), error) { return nil, b.call.addTrack(picture) }})
+			})
+			a.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "more"), nil)
 			answer := <-release
 			sent := awaitVideo(b, "outbound-rtp", "packetsSent", early)
-			a.call.DeliverAnswer(answer)
+			a.call.DeliverAnswer(SessionDescription{SDP: answer})
 			heard.hears("picture")
 			awaitVideo(a, "inbound-rtp", "packetsReceived", sent+10)
 			awaitVideo(b, "remote-inbound-rtp", "roundTripTimeMeasurements", 0)

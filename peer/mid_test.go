@@ -52,7 +52,7 @@ func TestTheDataSectionKeepsTheNameOfTheirOffer(t *testing.T) {
 	}
 	s := page.callsTerminal()
 	s.must(func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) })
-	if text := page.pc.CurrentRemoteDescription().SDP; !strings.Contains(text, "a=group:BUNDLE 0 1 2\r\n") {
+	if text := page.pc.CurrentRemoteDescription().SDP; !strings.Contains(text, "a=group:BUNDLE 0 1 v1\r\n") {
 		t.Errorf("we offer\n%s", text)
 	}
 }

@@ -72,9 +72,9 @@ func (c *Config) servers() []webrtc.ICEServer {
 // addressInterval is how often a call checks whether the host's addresses have changed.
 const addressInterval = 2 * time.Second
 
-// addressesChanged returns the host's addresses and reports whether they have changed since the
+// hostAddresses returns the host's addresses and reports whether they have changed since the
 // previous call. Those of a simulated network do not change.
-func (c *Call) addressesChanged() (list []string, changed bool) {
+func (c *Call) hostAddresses() (list []string, changed bool) {
 	if c.cfg.Net != nil {
 		return nil, false
 	}

@@ -1,8 +1,8 @@
 package peer
 
 import (
-	"strings"
-	"sync"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +21,7 @@ func TestASilentPathIsReplaced(t *testing.T) {
 			l := newLab(t)
 			t.Parallel()
 			a, b := l.pair(t, func(caller, answerer *Config) {
-				caller.WinsGlare, answerer.WinsGlare = of.wins, !of.wins
+				caller.Impolite, answerer.Impolite = of.wins, !of.wins
 				for _, c := range []*Config{caller, answerer} {
 					c.RestartAfter, c.FailedTimeout = time.Millisecond, time.Minute
 					if of.fails {
@@ -52,49 +52,42 @@ func TestASilentPathIsReplaced(t *testing.T) {
 	}
 }
 
-// The wish for another path may come when the old one is back: it changes nothing.
-func TestALateWishForAPathIsIgnored(t *testing.T) {
+// While signaling is unavailable, a call does nothing to a path that may come back: it does, and the
+// call goes on.
+func TestNoRestartWithoutSignaling(t *testing.T) {
 	l := newLab(t)
 	t.Parallel()
-	var mu sync.Mutex
-	wish, offers := "", 0
-	sent := make(chan struct{})
+	var offers atomic.Int32
 	a, b := l.pair(t, func(caller, answerer *Config) {
-		caller.WinsGlare = true
+		caller.Impolite = true
 		for _, c := range []*Config{caller, answerer} {
-			c.DisconnectedTimeout, c.FailedTimeout, c.RestartAfter = 3*time.Second, time.Minute, time.Millisecond
+			c.FailedTimeout, c.RestartAfter, c.patience = time.Minute, time.Millisecond, 100*time.Millisecond
 			c.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
-				mu.Lock()
-				defer mu.Unlock()
-				switch {
-				case kind != "offer":
-				case !strings.Contains(text, "a=parley-wish:path"):
-					offers++
-				case c == answerer && wish == "":
-					wish = text
-					close(sent)
-					return "", false
-				default:
-					return "", false
-				}
-				return text, true
+				return text, kind != "offer" || offers.Add(1) == 1
 			}
 		}
 	})
 	a.awaitConnected()
 	b.awaitConnected()
-	l.down.Store(true)
-	<-sent
-	a.awaitState(webrtc.PeerConnectionStateDisconnected)
 	a.forget()
+	b.forget()
+	l.down.Store(true)
+	a.awaitState(webrtc.PeerConnectionStateDisconnected)
+	b.awaitState(webrtc.PeerConnectionStateDisconnected)
+	for offers.Load() < 5 { // of both, and again
+		await(a, func(SignalingStateChanged) bool { return true })
+		runtime.Gosched()
+	}
 	l.down.Store(false)
 	a.awaitConnected()
-	a.call.DeliverOffer(wish)
+	b.awaitConnected()
 	a.call.Say("still here")
 	b.awaitText("still here")
-	mu.Lock()
-	defer mu.Unlock()
-	if offers != 1 {
-		t.Errorf("%d offers were made", offers)
+	b.call.Say("and there")
+	a.awaitText("and there")
+	for _, s := range []*side{a, b} {
+		if n := happenings(s, func(e CandidateFound) bool { return !e.Remote }); n > 0 {
+			t.Errorf("%s gathered %d candidates anew", s.name, n)
+		}
 	}
 }

@@ -39,6 +39,9 @@ type side struct {
 type wire struct {
 	to     func() *Call
 	filter func(kind, payload string) (string, bool)
+
+	see     func(kind string, d SessionDescription) // of what passes; nil for nobody
+	foreign bool                                    // the extension does not pass, as with a peer that is no parley
 }
 
 func (w *wire) pass(kind, payload string) (string, bool) {
@@ -48,18 +51,29 @@ func (w *wire) pass(kind, payload string) (string, bool) {
 	return w.filter(kind, payload)
 }
 
-func (w *wire) Offer(_ context.Context, sdp string) error {
-	if s, ok := w.pass("offer", sdp); ok {
-		w.to().DeliverOffer(s)
+func (w *wire) Offer(_ context.Context, d SessionDescription) error {
+	if s, ok := w.pass("offer", d.SDP); ok {
+		w.to().DeliverOffer(w.foreignized("offer", s, d))
 	}
 	return nil
 }
 
-func (w *wire) Answer(_ context.Context, sdp string) error {
-	if s, ok := w.pass("answer", sdp); ok {
-		w.to().DeliverAnswer(s)
+func (w *wire) Answer(_ context.Context, d SessionDescription) error {
+	if s, ok := w.pass("answer", d.SDP); ok {
+		w.to().DeliverAnswer(w.foreignized("answer", s, d))
 	}
 	return nil
+}
+
+func (w *wire) foreignized(kind, sdp string, d SessionDescription) SessionDescription {
+	d.SDP = sdp
+	if w.foreign {
+		d.Extension = nil
+	}
+	if w.see != nil {
+		w.see(kind, d)
+	}
+	return d
 }
 
 func (w *wire) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
@@ -196,7 +210,7 @@ func (s *side) awaitEnd() (End, error) {
 func pair(t *testing.T, edit func(caller, answerer *Config)) (*side, *side) {
 	t.Helper()
 	var a, b *side
-	caller := Config{Caller: true, WinsGlare: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
+	caller := Config{Caller: true, Impolite: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
 	answerer := Config{Signaler: &wire{to: func() *Call { return a.call }}}
 	if edit != nil {
 		edit(&caller, &answerer)

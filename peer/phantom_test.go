@@ -28,7 +28,7 @@ func TestAnUndeclaredSourceIsNoSection(t *testing.T) {
 		t.Errorf("it came beside %v, want the track in its section", e.Local)
 	}
 	s.must(func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) })
-	if text := page.pc.CurrentRemoteDescription().SDP; strings.Count(text, "\r\nm=") != 2 || !regexp.MustCompile("a=group:BUNDLE 0 [0-9]+\r\n").MatchString(text) {
+	if text := page.pc.CurrentRemoteDescription().SDP; strings.Count(text, "\r\nm=") != 2 || !regexp.MustCompile("a=group:BUNDLE 0 v1\r\n").MatchString(text) {
 		t.Errorf("we offer\n%s", text)
 	}
 	heard.hears("sound")

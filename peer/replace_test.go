@@ -29,7 +29,7 @@ func TestReplaceByAnotherCodec(t *testing.T) {
 				first = newLayeredTrack(t)
 			}
 			a, b := pair(t, func(caller, answerer *Config) {
-				caller.WinsGlare, answerer.WinsGlare = of.wins, !of.wins
+				caller.Impolite, answerer.Impolite = of.wins, !of.wins
 				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound"), first}
 				answerer.OnEvent = on
 			})
@@ -71,13 +71,13 @@ func TestReplaceStaysMuted(t *testing.T) {
 	a.must(func(done func(error)) { a.call.Mute(first, true, done) })
 	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
 	a.must(func(done func(error)) {
-		a.call.change(done, func() (undo, error) {
+		a.call.request(&change{done: done, make: func() (func(), error) {
 			_, out, err := a.call.place(second)
 			if err == nil && !out.Muted() {
 				err = errors.New("it can be seen")
 			}
 			return nil, err
-		})
+		}})
 	})
 }
 

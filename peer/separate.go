@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/pion/webrtc/v4"
@@ -23,9 +22,9 @@ func (c *Call) fresh() bool { return !c.layout.Unbundled && !c.conns[0].remoteSe
 // splits tells if the answer to our first offer divides it.
 func (c *Call) splits(d *jsep.Description) bool { return c.fresh() && len(d.Transports()) > 1 }
 
-// separate replaces the connection of our offer by one for each transport of
-// its answer, and offers them.
-func (c *Call) separate(ctx context.Context, d *jsep.Description) error {
+// splitTransports replaces the connection of our offer by one for each transport of
+// its answer.
+func (c *Call) splitTransports(d *jsep.Description) error {
 	parts, err := c.acceptable(d, true)
 	if err != nil {
 		return err
@@ -33,7 +32,7 @@ func (c *Call) separate(ctx context.Context, d *jsep.Description) error {
 	old := c.conns[0]
 	offer, err := jsep.Unmarshal(textOf(old.pc.LocalDescription()))
 	if err != nil {
-		return &Error{Negotiation, err}
+		return err
 	}
 	c.text = textChannels{label: c.text.label, waiting: c.text.waiting}
 	c.layout.Continue(offer)
@@ -49,13 +48,13 @@ func (c *Call) separate(ctx context.Context, d *jsep.Description) error {
 			for _, conn := range conns {
 				conn.close()
 			}
-			return &Error{Negotiation, err}
+			return err
 		}
 	}
 	c.layout.Record(d, parts)
 	c.replace(conns)
 	c.muteAgain()
-	return c.sayOffer(ctx)
+	return nil
 }
 
 // separated is a connection for one part of the answer.

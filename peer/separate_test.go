@@ -23,7 +23,8 @@ type separateAnswers struct {
 	edit    func(string) string // of the answer, nil for none
 }
 
-func (p *separateAnswers) Offer(_ context.Context, text string) error {
+func (p *separateAnswers) Offer(_ context.Context, offer SessionDescription) error {
+	text := offer.SDP
 	head, rest, _ := strings.Cut(text, "\r\nm=")
 	var kept []string
 	for _, line := range strings.Split(head, "\r\n") {
@@ -59,7 +60,7 @@ func (p *separateAnswers) Offer(_ context.Context, text string) error {
 	if p.edit != nil {
 		whole = p.edit(whole)
 	}
-	p.offerer.DeliverAnswer(whole)
+	p.offerer.DeliverAnswer(SessionDescription{SDP: whole})
 	return err
 }
 
@@ -94,8 +95,8 @@ func (p *separateAnswers) ownFingerprints(answers []string) []string {
 	return answers
 }
 
-func (p *separateAnswers) Answer(context.Context, string) error { return nil }
-func (p *separateAnswers) Leave(context.Context) error          { return nil }
+func (p *separateAnswers) Answer(context.Context, SessionDescription) error { return nil }
+func (p *separateAnswers) Leave(context.Context) error                      { return nil }
 
 // Candidate gives a candidate to the transport that it is for, and to no other.
 func (p *separateAnswers) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
@@ -170,7 +171,7 @@ func answeredApart(t *testing.T, edit func(answer string) string) {
 func TestAWantedChannelSurvivesAnotherConnection(t *testing.T) {
 	var a, b *side
 	line := []datachannel.Options{{Label: "channel1"}}
-	a = newSide(t, "alice", Config{Caller: true, WinsGlare: true, Channels: line, Signaler: &wire{to: func() *Call { return b.call }}})
+	a = newSide(t, "alice", Config{Caller: true, Impolite: true, Channels: line, Signaler: &wire{to: func() *Call { return b.call }}})
 	b = newSide(t, "bob", Config{Caller: true, Channels: line, Signaler: &wire{to: func() *Call { return a.call }}})
 	opened := make(chan error, 1)
 	go func() {

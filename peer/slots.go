@@ -86,9 +86,6 @@ func (c *Call) joins(p *part) (err error) {
 
 // extend makes a connection for something new of ours in a call that is up.
 func (c *Call) extend() (*connection, error) {
-	if c.state.yields() {
-		return nil, errNotBundled
-	}
 	conn, err := c.connect()
 	if err == nil {
 		conn.onHold = c.conns[0].onHold
@@ -100,11 +97,11 @@ func (c *Call) extend() (*connection, error) {
 // of its own.
 func (c *Call) addTrack(t webrtc.TrackLocal) error {
 	if !c.layout.Unbundled {
-		return c.conns[0].addTrack(&c.cfg, t, c.state.yields())
+		return c.conns[0].addTrack(&c.cfg, t)
 	}
 	for _, conn := range c.conns {
 		if conn.vacated(t) != nil || conn.hasRoom(t.Kind(), conn.theirs) {
-			return conn.addTrack(&c.cfg, t, false)
+			return conn.addTrack(&c.cfg, t)
 		}
 	}
 	conn, err := c.extend()

@@ -78,12 +78,17 @@ func (t *textChannels) add(line string) bool {
 	return true
 }
 
+// channel returns the channel for text, nil while there is none.
+func (t *textChannels) channel() *datachannel.Channel {
+	if t.theirs == nil && t.certain {
+		return t.own
+	}
+	return t.theirs
+}
+
 // due returns the lines to send now, and the channel.
 func (t *textChannels) due() (*datachannel.Channel, []string) {
-	ch := t.theirs
-	if ch == nil && t.certain {
-		ch = t.own
-	}
+	ch := t.channel()
 	if ch == nil {
 		return nil, nil
 	}

@@ -37,7 +37,7 @@ func answering(t *testing.T, cfg Config) (s *side, answer func(offer string) str
 	s = newSide(t, "terminal", cfg).start()
 	return s, func(offer string) string {
 		t.Helper()
-		s.call.DeliverOffer(offer)
+		s.call.DeliverOffer(SessionDescription{SDP: offer})
 		select {
 		case text := <-answers:
 			return text
@@ -154,7 +154,7 @@ func TestSectionsAreReused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, err := jsep.Parse(asText(t)(conn.asSent(offer.SDP)))
+	ours, err := jsep.Parse(asText(t)(conn.offerToWire(offer.SDP)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,9 +180,9 @@ func TestCandidatesNameAnActiveSection(t *testing.T) {
 // candidateSink is a Signaler that keeps the candidates.
 type candidateSink chan webrtc.ICECandidateInit
 
-func (s candidateSink) Offer(context.Context, string) error  { return nil }
-func (s candidateSink) Answer(context.Context, string) error { return nil }
-func (s candidateSink) Leave(context.Context) error          { return nil }
+func (s candidateSink) Offer(context.Context, SessionDescription) error  { return nil }
+func (s candidateSink) Answer(context.Context, SessionDescription) error { return nil }
+func (s candidateSink) Leave(context.Context) error                      { return nil }
 
 func (s candidateSink) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
 	select {

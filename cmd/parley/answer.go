@@ -255,8 +255,8 @@ func (a *answerer) answer(ctx context.Context, m wire.Message) {
 	c, err := a.newCall(m)
 	if err != nil {
 		a.report.warn("the call of %s is not answered: %v", printable(m.Peer), err)
-		if refusal := peer.RejectOffer(m.SDP, err); refusal != "" {
-			_ = a.line.to(m.Peer).Answer(ctx, refusal)
+		if rejection, ok := peer.Reject(description(m), err); ok {
+			_ = a.line.to(m.Peer).Answer(ctx, rejection)
 		}
 		_ = a.line.to(m.Peer).Leave(ctx) // lost signaling is noticed by route
 		if a.once {

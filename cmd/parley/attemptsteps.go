@@ -95,7 +95,7 @@ func (a *attempt) command(ctx context.Context, s scenario.Step) error {
 	}
 	select {
 	case err := <-done:
-		return asMeant(s, err, errors.Is(err, peer.ErrRefused))
+		return asMeant(s, err, errors.Is(err, peer.ErrRejected))
 	case <-a.ended:
 		return a.over(s.Text)
 	case <-time.After(stepPatience):

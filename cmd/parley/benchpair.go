@@ -35,13 +35,13 @@ type benchEnd struct {
 	failed  chan error // why the call ended, if by itself
 }
 
-func (e *benchEnd) Offer(_ context.Context, sdp string) error {
-	e.other.call.DeliverOffer(sdp)
+func (e *benchEnd) Offer(_ context.Context, d peer.SessionDescription) error {
+	e.other.call.DeliverOffer(d)
 	return nil
 }
 
-func (e *benchEnd) Answer(_ context.Context, sdp string) error {
-	e.other.call.DeliverAnswer(sdp)
+func (e *benchEnd) Answer(_ context.Context, d peer.SessionDescription) error {
+	e.other.call.DeliverAnswer(d)
 	return nil
 }
 
@@ -72,7 +72,7 @@ func newBenchPair(ctx context.Context, logger *slog.Logger) (*benchPair, error) 
 	for i, e := range p.ends {
 		e.other = p.ends[1-i]
 		cfg := peer.Config{
-			Signaler: e, Caller: i == 0, WinsGlare: i == 0, Loopback: true,
+			Signaler: e, Caller: i == 0, Impolite: i == 0, Loopback: true,
 			ReceiveBuffer: peer.BulkReceiveBuffer, OnEvent: e.happened, Logger: logger,
 		}
 		if cfg.Caller {

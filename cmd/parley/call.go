@@ -171,9 +171,9 @@ func (c *session) deliver(m wire.Message) {
 	}
 	switch m.Type {
 	case wire.Offer:
-		c.call.DeliverOffer(m.SDP)
+		c.call.DeliverOffer(description(m))
 	case wire.Answer:
-		c.call.DeliverAnswer(m.SDP)
+		c.call.DeliverAnswer(description(m))
 	case wire.ICECandidate:
 		c.call.DeliverCandidate(candidateInit(m.Candidate))
 	case wire.Leave:

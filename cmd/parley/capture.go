@@ -136,10 +136,12 @@ func dumpReport(dump *capture.Connection, r stats.Report) {
 func dumpMessage(dump *capture.Connection, m wire.Message) {
 	switch m.Type {
 	case wire.Offer:
-		if sections, _ := peer.DescriptionPurpose(m.SDP); sections {
-			dump.WriteRemoteDescription("offer", m.SDP)
-		}
+		dump.WriteRemoteDescription("offer", m.SDP)
 	case wire.Answer:
+		if x := m.Extension; x != nil && x.Rejected != "" {
+			dump.Write("setLocalDescription", "type: rollback, "+x.Rejected)
+			return
+		}
 		dump.WriteRemoteDescription("answer", m.SDP)
 	case wire.ICECandidate:
 		dump.Write("addIceCandidate", m.Candidate)
@@ -173,26 +175,18 @@ type dumpedLeg struct {
 	dump *capture.Connection
 }
 
-func (l dumpedLeg) Offer(ctx context.Context, sdp string) error {
-	l.described("offer", sdp)
-	return l.leg.Offer(ctx, sdp)
+func (l dumpedLeg) Offer(ctx context.Context, d peer.SessionDescription) error {
+	l.dump.WriteLocalDescription("offer", d.SDP)
+	return l.leg.Offer(ctx, d)
 }
 
-func (l dumpedLeg) Answer(ctx context.Context, sdp string) error {
-	l.described("answer", sdp)
-	return l.leg.Answer(ctx, sdp)
-}
-
-// described writes a description, which is applied before it is sent.
-func (l dumpedLeg) described(kind, sdp string) {
-	switch sections, why := peer.DescriptionPurpose(sdp); {
-	case why != "":
-		l.dump.Write("setRemoteDescriptionOnFailure", why)
-	case !sections:
-		l.dump.Write("onnegotiationneeded", nil)
-	default:
-		l.dump.WriteLocalDescription(kind, sdp)
+func (l dumpedLeg) Answer(ctx context.Context, d peer.SessionDescription) error {
+	if x := d.Extension; x != nil && x.Rejected != "" {
+		l.dump.Write("setRemoteDescriptionOnFailure", x.Rejected)
+	} else {
+		l.dump.WriteLocalDescription("answer", d.SDP)
 	}
+	return l.leg.Answer(ctx, d)
 }
 
 func (l dumpedLeg) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {

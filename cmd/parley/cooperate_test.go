@@ -121,7 +121,7 @@ func TestRefusalIsTheirs(t *testing.T) {
 	if err := asMeant(s, errors.New("no such file"), false); !errors.As(err, &broken) {
 		t.Errorf("a missing file: %v", err)
 	}
-	if err := asMeant(s, peer.ErrRefused, true); err != nil {
+	if err := asMeant(s, peer.ErrRejected, true); err != nil {
 		t.Errorf("a refusal: %v", err)
 	}
 	if err := asMeant(s, nil, false); err == nil || errors.As(err, &broken) {

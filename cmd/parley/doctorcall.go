@@ -48,7 +48,7 @@ func (d *doctor) try(ctx context.Context, l *line, name string) error {
 		defer emulator.Close()
 	}
 	t.call, err = peer.New(peer.Config{
-		Signaler: l.to(name), OnEvent: t.happened, Caller: true, WinsGlare: d.settings.name < name, Channels: []datachannel.Options{{Label: "channel1"}},
+		Signaler: l.to(name), OnEvent: t.happened, Caller: true, Impolite: d.settings.name < name, Channels: []datachannel.Options{{Label: "channel1"}},
 		Receive:    []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo},
 		ICEServers: servers, TLS: d.tls, RelayOnly: d.relayOnly, Loopback: d.loopback(),
 		MinPort: d.minPort, MaxPort: d.maxPort, Mux: d.mux, TCP: d.tcp, AdvertiseIPs: d.advertise, Interfaces: d.interfaces, Netem: emulator, KeyLog: d.keyLog, Logger: d.logger,
@@ -88,12 +88,12 @@ func (t *trial) route(ctx context.Context, client *wire.Client, stop context.Can
 		}
 		switch m.Type {
 		case wire.Offer:
-			t.call.DeliverOffer(m.SDP)
+			t.call.DeliverOffer(description(m))
 		case wire.Answer:
 			t.mu.Lock()
 			t.answer = m.SDP
 			t.mu.Unlock()
-			t.call.DeliverAnswer(m.SDP)
+			t.call.DeliverAnswer(description(m))
 		case wire.ICECandidate:
 			t.call.DeliverCandidate(candidateInit(m.Candidate))
 		case wire.Leave:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer"
 	wire "parley/signal"
 )
 
@@ -144,12 +145,34 @@ func (l *leg) candidatesDone(ctx context.Context) {
 	}
 }
 
-func (l *leg) Offer(ctx context.Context, sdp string) error {
-	return l.send(ctx, wire.Message{Type: wire.Offer, SDP: sdp})
+func (l *leg) Offer(ctx context.Context, d peer.SessionDescription) error {
+	return l.send(ctx, wire.Message{Type: wire.Offer, SDP: d.SDP, Extension: wireExtension(d.Extension)})
 }
 
-func (l *leg) Answer(ctx context.Context, sdp string) error {
-	return l.send(ctx, wire.Message{Type: wire.Answer, SDP: sdp})
+func (l *leg) Answer(ctx context.Context, d peer.SessionDescription) error {
+	return l.send(ctx, wire.Message{Type: wire.Answer, SDP: d.SDP, Extension: wireExtension(d.Extension)})
+}
+
+// wireExtension returns the extension of a description as it goes over the wire.
+func wireExtension(x *peer.Extension) *wire.Extension {
+	if x == nil {
+		return nil
+	}
+	return &wire.Extension{
+		Version: wire.ExtensionVersion, Number: x.Number, Processed: x.Processed, Browser: x.Browser,
+		Rejected: x.Rejected, AnswerRejected: x.AnswerRejected,
+	}
+}
+
+// description returns the description in an offer or an answer.
+func description(m wire.Message) peer.SessionDescription {
+	d := peer.SessionDescription{SDP: m.SDP}
+	if x := m.Extension; x != nil {
+		d.Extension = &peer.Extension{
+			Number: x.Number, Processed: x.Processed, Browser: x.Browser, Rejected: x.Rejected, AnswerRejected: x.AnswerRejected,
+		}
+	}
+	return d
 }
 
 func (l *leg) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {

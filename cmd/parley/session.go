@@ -116,7 +116,7 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 		c.emulator = c.newEmulator()
 	}
 	conf := peer.Config{
-		Signaler: way, OnEvent: c.happened, Caller: c.out, WinsGlare: c.settings.name < c.name,
+		Signaler: way, OnEvent: c.happened, Caller: c.out, Impolite: c.settings.name < c.name,
 		Tracks: c.tracks(), Codecs: c.names(), VideoCodecs: c.codecs, Channels: c.opens(),
 		ICEServers: servers, FreshICEServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
 		MinPort: c.minPort, MaxPort: c.maxPort, Mux: c.mux, TCP: c.tcp, AdvertiseIPs: c.advertise, Interfaces: c.interfaces,

@@ -9,7 +9,7 @@ import (
 func TestAskBeforeAnswering(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
-		bob := open(b, at+"/?as=bob")
+		bob := open(b, at+"/?as=bob", keepFrames)
 		waitPhase(bob, "idle")
 		bob.Click("#askInput")
 		alice := open(b, at+"/?as=alice")
@@ -29,6 +29,10 @@ func TestAskBeforeAnswering(t *testing.T) {
 
 		call(alice, "bob")
 		waitPhase(bob, "ringing")
+		do(t, bob, again("offer"))
+		if n := len(bob.Peers()); n != 3 {
+			t.Errorf("got %d connections after three calls and a duplicate offer, want 3", n)
+		}
 		if alice.RemoteVideo().Frames != 0 {
 			t.Error("seen before it was answered")
 		}

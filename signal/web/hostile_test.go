@@ -106,8 +106,12 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 		say(alice, "all is well")
 		waitChat(bob, "all is well")
 		rubbish := `window[Symbol.for('sockets')].at(-1).onmessage({data: '{"type":"offer","name":"alice","offer":{"type":"offer","sdp":"v=0"}}'})`
-		do(t, bob, rubbish)
-		waitNotice(bob, "A change that alice wanted was not made")
+		for _, extension := range []string{``, `,"parley":null`, `,"parley":"x"`, `,"parley":{"version":2,"number":9}`, `,"parley":{"version":1,"number":"<b>"}`,
+			`,"parley":{"version":1,"number":2}`, `,"parley":{"version":1,"number":3,"answerRejected":"<b>","browser":true,"new":{}}`} {
+			do(t, bob, strings.Replace(rubbish, `"v=0"`, `"v=0"`+extension, 1))
+			waitNotice(bob, "A change that alice wanted was not made")
+			bob.Click("#noticeBtn")
+		}
 		say(alice, "still well")
 		waitChat(bob, "still well")
 		alice.Click("#hangUpBtn")
@@ -124,18 +128,18 @@ func TestFramesThatMakeNoSense(t *testing.T) {
 	})
 }
 
-// refuseOffers has a page refuse each offer, three times in the words of
-// window.refusal, while that is set.
-const refuseOffers = `{
-	const take = RTCPeerConnection.prototype.setRemoteDescription;
+// rejectOffers has a page reject each offer, three times in the words of
+// window.rejection, while that is set.
+const rejectOffers = `{
+	const apply = RTCPeerConnection.prototype.setRemoteDescription;
 	RTCPeerConnection.prototype.setRemoteDescription = function (d) {
-		return window.refusal && d.type === 'offer' ? Promise.reject(new Error('no')) : take.call(this, d);
+		return window.rejection && d.type === 'offer' ? Promise.reject(new Error('no')) : apply.call(this, d);
 	};
 	window.WebSocket = class extends WebSocket {
 		send(text) {
 			const m = JSON.parse(text);
-			if (m.answer?.sdp.includes('a=parley-refusal:no')) {
-				m.answer.sdp = m.answer.sdp.replace('refusal:no', 'refusal:' + window.refusal);
+			if (m.answer?.parley?.rejected === 'no') {
+				m.answer.parley.rejected = window.rejection;
 				for (let i = 1; i < 3; i++) super.send(JSON.stringify(m));
 			}
 			super.send(JSON.stringify(m));
@@ -143,24 +147,19 @@ const refuseOffers = `{
 	};
 }`
 
-// Refusals, of whatever text and how many, are shown as text and leave the call.
-func TestHostileRefusals(t *testing.T) {
+// Rejections, of whatever text and how many, are shown as text and leave the call.
+func TestHostileRejections(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
-		alice, bob := open(b, at+"/?as=alice", refuseOffers), open(b, at+"/?as=bob", keepSockets)
+		alice, bob := open(b, at+"/?as=alice", rejectOffers), open(b, at+"/?as=bob", noRestarts)
 		waitPhase(alice, "idle")
 		waitPhase(bob, "idle")
-		call(alice, "bob")
+		call(bob, "alice")
 		waitPhase(bob, "talking")
 		waitPhase(alice, "talking")
-		wish := `(pc => {
-			const origin = /^o=.*$/m.exec(pc.remoteDescription.sdp)[0].trim();
-			const sdp = 'v=0\r\n' + origin + '\r\ns=parley\r\nt=0 0\r\na=parley-wish:video\r\n';
-			window[Symbol.for('sockets')].at(-1).onmessage({data: JSON.stringify({type: 'offer', name: 'alice', offer: {type: 'offer', sdp}})});
-		})(window[Symbol.for('webtest.peers')].at(-1))`
 		for _, why := range []string{"<img src=x onerror=alert(1)>\u202egpj\u001b[31m", strings.Repeat("long ", 1000)} {
-			do(t, alice, `void (window.refusal = `+quote(why)+`)`)
-			do(t, bob, wish)
+			do(t, alice, `void (window.rejection = `+quote(why)+`)`)
+			failConnection(t, bob)
 			waitNotice(bob, "alice did not take a change of the call: "+why[:4])
 			var shown string
 			if err := bob.Eval(`document.querySelector('#noticeText').textContent`, &shown); err != nil {
@@ -173,8 +172,8 @@ func TestHostileRefusals(t *testing.T) {
 			bob.Wait(`window[Symbol.for('webtest.peers')].at(-1).signalingState === 'stable'`)
 		}
 		bob.WaitFrames(3)
-		do(t, alice, `void (window.refusal = '')`)
-		do(t, bob, wish)
+		do(t, alice, `void (window.rejection = '')`)
+		failConnection(t, bob)
 		say(alice, "all is well")
 		waitChat(bob, "all is well")
 		waitPhase(bob, "talking")

@@ -50,6 +50,21 @@ func inCall(b *webtest.Browser, at string, preload ...string) (alice, bob *webte
 	return alice, bob
 }
 
+// failConnection has a page believe that its connection has failed, and recovered at once. In a call
+// that it made, it makes another offer.
+func failConnection(t *testing.T, tab *webtest.Tab) {
+	t.Helper()
+	do(t, tab, `(pc => {
+		Object.defineProperty(pc, 'connectionState', {value: 'failed', configurable: true});
+		pc.onconnectionstatechange();
+		delete pc.connectionState;
+		pc.onconnectionstatechange();
+	})(window[Symbol.for('webtest.peers')].at(-1))`)
+}
+
+// noRestarts has a page make that offer without an ICE restart.
+const noRestarts = `RTCPeerConnection.prototype.restartIce = () => {};`
+
 // signIn signs in as a person would.
 func signIn(tab *webtest.Tab, name string) {
 	tab.Type("#usernameInput", name)

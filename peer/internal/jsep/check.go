@@ -1,6 +1,7 @@
 package jsep
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,6 +15,9 @@ import (
 // protocols; it rejects those that were not offered; and it chooses a DTLS role. What Pion would make
 // of another answer is not defined.
 func CheckAnswer(offer *sdp.SessionDescription, answer *Description) error {
+	if answer.Setup == "actpass" {
+		return errors.New("invalid answer: a=setup:actpass leaves the DTLS role open, as only an offer may")
+	}
 	if got, want := len(answer.Sections), len(offer.MediaDescriptions); got != want {
 		return fmt.Errorf("invalid answer: it has %d m-sections, the offer has %d", got, want)
 	}
@@ -34,7 +38,7 @@ func CheckAnswer(offer *sdp.SessionDescription, answer *Description) error {
 		if got, want := profile(m), profile(offered); got != want {
 			return fmt.Errorf("invalid answer: m-section %d has the protocol %.40q, the offer has %q", i+1, got, want)
 		}
-		if setup, ok := m.Attribute("setup"); strings.TrimSpace(setup) == "actpass" || !ok && answer.Setup == "actpass" {
+		if setup, _ := m.Attribute("setup"); strings.TrimSpace(setup) == "actpass" {
 			return fmt.Errorf("invalid answer: m-section %d leaves the DTLS role open (a=setup:actpass), as only an offer may", i+1)
 		}
 	}
@@ -102,4 +106,18 @@ func tracks(m *sdp.MediaDescription) int {
 		}
 	}
 	return len(names)
+}
+
+// maxReason is the length of a reason in bytes.
+const maxReason = 200
+
+// Printable returns a reason as it goes over the wire: one line of ASCII, and as it is safe to print.
+func Printable(reason string) string {
+	reason = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, reason)
+	return reason[:min(len(reason), maxReason)]
 }

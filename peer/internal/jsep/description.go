@@ -35,7 +35,6 @@ type Description struct {
 	Setup string
 	// Identity distinguishes connections of the peer.
 	Identity Identity
-	Dialect
 
 	sdp *sdp.SessionDescription
 }
@@ -88,13 +87,7 @@ func Parse(text string) (*Description, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Description{Dialect: DialectOf(parsed), sdp: parsed}
-	switch {
-	case d.OfferRequest != nil:
-		return d, d.readIdentity()
-	case d.IsRejection():
-		return d, nil
-	}
+	d := &Description{sdp: parsed}
 	if n := len(parsed.MediaDescriptions); n == 0 || n > MaxSections {
 		return nil, fmt.Errorf("the description has %d media sections, 1 to %d are accepted", n, MaxSections)
 	}

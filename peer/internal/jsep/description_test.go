@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Sections) != 2 || !d.Trickle || d.Parley {
+	if len(d.Sections) != 2 || !d.Trickle {
 		t.Fatalf("%+v", d)
 	}
 	audio, data := d.Sections[0], d.Sections[1]

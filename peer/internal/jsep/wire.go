@@ -10,8 +10,6 @@ import (
 
 // WireOptions says how a description of ours goes over the wire.
 type WireOptions struct {
-	// SessionName is that of "s=", "" for Pion's.
-	SessionName string
 	// Setup, if not "", is the DTLS role in use. Pion would answer a later offer with its default
 	// role, and Chromium rejects a role that changes (RFC 8842 section 5.5, pion/webrtc#3552).
 	Setup string
@@ -54,9 +52,6 @@ func ToWire(local string, o WireOptions) (*sdp.SessionDescription, error) {
 		if webrtc.NewRTPCodecType(m.MediaName.Media) != 0 && !rejected(m) {
 			setDirection(m, answerDirection(directionOf(m, d), o.peerDirection(mid)))
 		}
-	}
-	if o.SessionName != "" {
-		d.SessionName = sdp.SessionName(o.SessionName)
 	}
 	if o.Setup != "" {
 		SetSetup(d, o.Setup)

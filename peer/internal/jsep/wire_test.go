@@ -131,7 +131,7 @@ func FuzzRoundTrip(f *testing.F) {
 		if len(local.MediaDescriptions) > len(offer.Sections) {
 			t.Fatalf("Pion gets %d sections of %d", len(local.MediaDescriptions), len(offer.Sections))
 		}
-		d, err := ToWire(pion, WireOptions{Offer: offer.Whole(), Setup: "active", Synthetic: y, SessionName: AnswerName})
+		d, err := ToWire(pion, WireOptions{Offer: offer.Whole(), Setup: "active", Synthetic: y})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,11 +35,11 @@ func (e *end) say(m message) error {
 	return e.out.Encode(m)
 }
 
-func (e *end) Offer(_ context.Context, sdp string) error {
-	return e.say(message{Do: "offer", SDP: sdp})
+func (e *end) Offer(_ context.Context, d peer.SessionDescription) error {
+	return e.say(message{Do: "offer", SDP: d.SDP})
 }
-func (e *end) Answer(_ context.Context, sdp string) error {
-	return e.say(message{Do: "answer", SDP: sdp})
+func (e *end) Answer(_ context.Context, d peer.SessionDescription) error {
+	return e.say(message{Do: "answer", SDP: d.SDP})
 }
 func (e *end) Leave(context.Context) error { return nil }
 func (e *end) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
@@ -74,9 +74,9 @@ func runEnd() error {
 		case "call":
 			begin()
 		case "offer":
-			e.call.DeliverOffer(m.SDP)
+			e.call.DeliverOffer(peer.SessionDescription{SDP: m.SDP})
 		case "answer":
-			e.call.DeliverAnswer(m.SDP)
+			e.call.DeliverAnswer(peer.SessionDescription{SDP: m.SDP})
 		case "candidate":
 			e.call.DeliverCandidate(*m.Candidate)
 		case "bye":
@@ -89,7 +89,7 @@ func runEnd() error {
 // make prepares a call; run starts it.
 func (e *end) make(offers bool) (run func(), err error) {
 	e.call, err = peer.New(peer.Config{
-		Caller: offers, WinsGlare: offers, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: e,
+		Caller: offers, Impolite: offers, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: e,
 		OnEvent: func(event peer.Event) {
 			if _, ok := event.(peer.ChannelOpened); ok {
 				_ = e.say(message{Do: "open"}) // a lost line is noticed by who waits for it

@@ -67,9 +67,9 @@ const phone = new Phone({
       chatPossible();
       showCode(phone.call);
     },
-    refused: why => page.notice(`${shownName(phone.call.peer)} did not take a change of the call: ${shownText(why)}`),
-    declined: why => page.notice(`A change that ${shownName(phone.call.peer)} wanted was not made, because this browser cannot take it: ${shownText(why)}`),
-    untaken: (why, theirs) => chat.note(theirs ? 'Our answer was not taken by ' : 'Nothing changes, because this browser cannot take the answer of ',
+    offerRejected: (why, byPeer) => page.notice(byPeer ? `${shownName(phone.call.peer)} did not take a change of the call: ${shownText(why)}`
+      : `A change that ${shownName(phone.call.peer)} wanted was not made, because this browser cannot take it: ${shownText(why)}`),
+    answerRejected: (why, byPeer) => chat.note(byPeer ? 'Our answer was not taken by ' : 'Nothing changes, because this browser cannot take the answer of ',
       {name: phone.call.peer}, `: ${shownText(why)}`),
     rebuilt: why => chat.note('This browser cannot go on by the connection with ', {name: phone.call.peer}, `, and makes another: ${shownText(why)}`),
     open() {

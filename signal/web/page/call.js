@@ -1,22 +1,26 @@
 // One call: one RTCPeerConnection with one peer.
 
 import {TextChannel} from './channel.js';
+import {newExtension, parseExtension} from './extension.js';
 import {protocol} from './files.js';
 import {useServers} from './ice.js';
-import {belongs, hasData, hasSections, isSigned, refusal, refusing, restarts, session, signed, standing, unchanged, untaken, wishes} from './sdp.js';
+import {belongs, hasData, hasUnchanged, restarts, session, unchanged} from './sdp.js';
+import {sortsBefore} from './text.js';
 
 const mediaPatience = 10000; // ms to wait for a camera that the browser is asking about
 const answerPatience = 45000; // ms for the other to answer: people take a while
 const connectPatience = 30000; // ms from the answer to the connection
 const recoveryPatience = 20000; // ms after a failed connection
-const refusalPause = 2000; // ms between two restarts that were refused
-const untakenPause = 30000; // ms between two answers that this browser cannot take, or the connection is given up
+const restartPause = 2000; // ms between two rejected ICE restarts, or there is no further one
+const answerPause = 30000; // ms between two answers that this browser cannot apply, or the connection is given up
 
 /**
- * Call is either side of a call. Everything that touches the descriptions runs
- * one after the other, in the order in which it came.
- * on: {state(connection state), ended(reason, error), broken(error): it stands, but can be changed no more, remote(stream),
- * negotiated(), refused(why), declined(why), untaken(why, theirs): an answer was not, files(channel)} and what TextChannel takes.
+ * Call is one call with a peer. Everything that touches the descriptions runs one after the other,
+ * in the order in which it came.
+ * on: {state(connection state), ended(reason, error), broken(error): the connection stands, but takes
+ * no further descriptions, replaced(offer, messages): the offer needs a new Call, which handles the
+ * messages after it, remote(stream), negotiated(), offerRejected(why, byPeer),
+ * answerRejected(why, byPeer): nothing changes by it, files(channel)} and what TextChannel takes.
  */
 export class Call {
   peer;
@@ -26,27 +30,33 @@ export class Call {
   remote = new MediaStream();
   text;
   textPossible = true;
-  code = ''; // to verify the other side by, once it was shown
+  code = ''; // to verify the peer by, once it was shown
+  #name; // of this side
   #pc;
   #local;
   #iceServers;
   #send;
   #on;
   #chain = Promise.resolve();
+  #inbox = []; // messages of the peer that are not handled yet
   #early = []; // candidates of the peer that came before its description
   #late = null; // our candidates until our description is sent
   #timer = 0;
   #restarted = false;
-  #wished = null; // what the next offer should have, by the other side's wish
-  #heard = new Set(); // transceivers that the other side has used: what it has there may be of another codec
-  #refusedAt = -Infinity; // when a restart was refused last, by performance.now()
-  #untakenAt = -Infinity; // when an answer could not be taken last
-  #why = ''; // it could not, for the other side to know from the next offer
+  #offerNumber = 0; // of our last offer
+  #offerProcessed = 0; // number of our last offer that the peer has answered or rejected
+  #answered = null; // the last answer we sent, and the number of its offer
+  #offerNeeded = false; // once the signaling state is stable
+  #restartNeeded = false; // and by that offer
+  #restartRejectedAt = -Infinity; // by performance.now()
+  #answerRejectedAt = -Infinity;
+  #answerRejected = ''; // why the last answer could not be applied, for the next offer
   #before; // the call in whose place this one comes
   #closed = false;
 
-  /** before is a call that was let go of, and is closed once this one stands: the end of a connection says that somebody hung up. */
-  constructor({peer, caller, local, iceServers, send, on, before = null}) {
+  /** before is a detached call, closed once this one is established: a closed connection says that somebody hung up. */
+  constructor({name, peer, caller, local, iceServers, send, on, before = null}) {
+    this.#name = name;
     this.peer = peer;
     this.caller = caller;
     this.#before = before;
@@ -68,111 +78,22 @@ export class Call {
     };
   }
 
-  /** Calls; why, if the connection before is given up, goes with it. */
-  offer(why = '') {
-    this.#why = why;
-    return this.#run(async pc => {
+  /** Makes the first offer. answerRejected is why the connection before was given up, if there was one. */
+  offer(answerRejected = '') {
+    this.#answerRejected = answerRejected;
+    this.#run(async pc => {
       await this.#local.settled(mediaPatience);
       if (this.#closed) return;
       this.text.open(pc);
       for (const kind of ['audio', 'video']) this.#addTransceiver(kind);
-      await this.#offerNow();
+      await this.#sendOffer();
     });
   }
 
-  /** Takes an offer, the first or another one in the same call, and answers it, or says why not. */
-  answer(sdp) {
-    return this.#run(async pc => {
-      if (!this.established) {
-        await this.#local.settled(mediaPatience);
-        if (this.#closed) return;
-        for (const track of this.#local.stream.getTracks()) pc.addTrack(track, this.#local.stream);
-      }
-      const crossed = this.outstanding;
-      this.outstanding = false;
-      if (this.established) useServers(pc, this.#iceServers()); // the offer may restart ICE
-      try {
-        await pc.setRemoteDescription({type: 'offer', sdp}); // takes back an offer of ours by itself
-        if (/^a=simulcast:/m.test(sdp)) await this.#place();
-        this.#reserve();
-        await this.#flushEarly();
-        this.#late ??= [];
-        await pc.setLocalDescription();
-      } catch (error) {
-        await this.#refuse(sdp, error, crossed);
-        return;
-      }
-      this.textPossible = hasData(sdp);
-      this.established = true;
-      this.#sendDescription('answer');
-      this.#negotiated();
-      const why = untaken(sdp);
-      if (why) this.#on.untaken(why, true);
-    });
-  }
-
-  /** Takes the answer to our offer. */
-  accept(sdp) {
-    return this.#run(async pc => {
-      if (pc.signalingState !== 'have-local-offer') return;
-      const why = refusal(sdp);
-      if (why && !hasSections(sdp)) sdp = this.#refused(why);
-      try {
-        await pc.setRemoteDescription({type: 'answer', sdp});
-      } catch (error) {
-        sdp = await this.#keep(error);
-      }
-      this.outstanding = false;
-      this.established = true;
-      this.textPossible = hasData(sdp);
-      await this.#flushEarly();
-      this.#negotiated();
-      if (why) this.#on.refused(why);
-      await this.#grant();
-    });
-  }
-
-  /** The answer that our offer has where it is refused. A restart is tried once more, without what else was in it. */
-  #refused(why) {
-    if (!this.established) throw new Error(why);
-    const {localDescription: out, currentLocalDescription: ours, currentRemoteDescription: theirs} = this.#pc;
-    if (restarts(out.sdp, ours.sdp) && performance.now() - this.#refusedAt > refusalPause) {
-      this.#refusedAt = performance.now();
-      this.#wished = ['ice'];
-    }
-    return unchanged(out.sdp, theirs.sdp, ours.sdp);
-  }
-
-  /**
-   * Has the call go on as it was after an answer that this browser cannot take; returns what was taken for one. The
-   * other side holds its answer to be in force, so it gets another offer. The error is thrown where
-   * that did not help the last time, and where Chromium has stopped half-way: it takes nothing more then.
-   */
-  async #keep(error) {
-    const now = performance.now();
-    if (!this.established || now - this.#untakenAt < untakenPause) throw error;
-    this.#untakenAt = now;
-    const sdp = this.#refused(error.message);
-    await this.#pc.setRemoteDescription({type: 'answer', sdp}).catch(() => { throw error; });
-    this.#wished ??= [];
-    this.#why = error.message;
-    this.#on.untaken(error.message, false);
-    return sdp;
-  }
-
-  /** The other side makes no offers of its own, and asks for one. */
-  wish(sdp) {
-    return this.#run(pc => {
-      if (wishes(sdp).includes('path') && !['disconnected', 'failed'].includes(pc.connectionState)) return null; // it came late
-      this.#wished = [...this.#wished ?? [], ...wishes(sdp)];
-      return this.#grant();
-    });
-  }
-
-  /** Takes a candidate of the peer, in any form: an object, null, or an empty string. */
-  candidate(init) {
-    if (typeof init?.candidate !== 'string') return;
-    this.#run(pc => pc.remoteDescription ? this.#add(init) : this.#early.push(init));
+  /** Handles an offer, an answer or a candidate of the peer, once all before it is done. */
+  receive(message) {
+    this.#inbox.push(message);
+    this.#run(() => this.#handle(this.#inbox.shift()));
   }
 
   /** Both descriptions in force, ours first. */
@@ -180,7 +101,7 @@ export class Call {
     return [this.#pc.localDescription?.sdp ?? '', this.#pc.remoteDescription?.sdp ?? ''];
   }
 
-  /** Whether a description comes from the RTCPeerConnection we are talking with, as far as it says. */
+  /** Whether a description comes from the RTCPeerConnection that this call is with, as far as it says. */
   isSession(sdp) {
     const now = this.#pc.remoteDescription?.sdp;
     return !now || !session(sdp) || session(now) === session(sdp);
@@ -197,15 +118,15 @@ export class Call {
     }
   }
 
-  /** Closes everything; returns what was never said. */
+  /** Closes everything. Returns the texts that were not sent. */
   close() {
-    const unsaid = this.letGo();
+    const unsent = this.detach();
     this.#pc.close();
-    return unsaid;
+    return unsent;
   }
 
-  /** Does nothing more, and leaves the connection open; returns what was never said. */
-  letGo() {
+  /** Stops everything, and leaves the connection open. Returns the texts that were not sent. */
+  detach() {
     this.#closed = true;
     clearTimeout(this.#timer);
     const pc = this.#pc;
@@ -225,7 +146,138 @@ export class Call {
         else this.#on.ended('negotiation', error);
       }
     });
-    return this.#chain;
+  }
+
+  #handle({type, offer, answer, candidate}) {
+    switch (type) {
+      case 'offer': return this.#handleOffer(offer);
+      case 'answer': return this.#handleAnswer(answer);
+      default: return this.#handleCandidate(candidate);
+    }
+  }
+
+  /** Answers an offer, the first or another one in the same call, unless ours crosses it and stands. */
+  async #handleOffer(offer) {
+    const {sdp} = offer, extension = parseExtension(offer.parley, 'offer');
+    const isOther = this.established && !this.isSession(sdp); // the peer has loaded its page anew, or called again
+    if (extension && !isOther) {
+      const processed = this.#answered?.number ?? 0;
+      if (extension.number === processed) this.#send(this.#answered.message); // a duplicate, because the answer was lost
+      if (extension.number <= processed || extension.processed < this.#offerProcessed) return; // the peer has dropped it
+    }
+    const crossed = this.outstanding && !(extension && extension.processed === this.#offerNumber);
+    if (crossed && (!extension || this.#before?.isSession(sdp))) return; // other peers take back their own
+    if (crossed && !isOther && !this.#isPolite(extension)) return;
+    if (isOther || crossed && !this.established) this.#on.replaced(offer, this.#inbox);
+    else await this.#answer(sdp, extension);
+  }
+
+  /** Whether we take back our offer when it crosses one of the peer. A browser may lose video by that, and a terminal does not. */
+  #isPolite(extension) {
+    return extension.browser && !sortsBefore(this.#name, this.peer);
+  }
+
+  async #answer(sdp, extension) {
+    const pc = this.#pc, crossed = this.outstanding; // or the answer to ours was lost
+    if (!this.established) {
+      await this.#local.settled(mediaPatience);
+      if (this.#closed) return;
+      for (const track of this.#local.stream.getTracks()) pc.addTrack(track, this.#local.stream);
+    }
+    this.outstanding = false;
+    if (this.established) useServers(pc, this.#iceServers()); // the offer may restart ICE
+    try {
+      await pc.setRemoteDescription({type: 'offer', sdp}); // rolls back our offer, if one is out
+      if (/^a=simulcast:/m.test(sdp)) await this.#place();
+      this.#reserve();
+      await this.#flushEarly();
+      this.#late ??= [];
+      await pc.setLocalDescription();
+    } catch (error) {
+      await this.#rejectOffer(sdp, extension, error, crossed);
+      return;
+    }
+    this.textPossible = hasData(sdp);
+    this.established = true;
+    this.#sendAnswer(pc.localDescription.sdp, extension);
+    this.#sendLate();
+    this.#negotiated();
+    if (extension?.answerRejected) this.#on.answerRejected(extension.answerRejected, true);
+    await this.#negotiate();
+  }
+
+  /** Rejects an offer that this browser cannot apply: a call goes on as it was, and one that has not begun ends. */
+  async #rejectOffer(sdp, extension, error, crossed) {
+    if (this.#closed) return;
+    const pc = this.#pc, {currentLocalDescription: ours, currentRemoteDescription: theirs} = pc;
+    if (extension) this.#sendAnswer('', extension, error.message || error.name);
+    else if (this.established && hasUnchanged(sdp, ours.sdp, theirs.sdp)) this.#sendAnswer(unchanged(sdp, ours.sdp, theirs.sdp));
+    if (!this.established) throw error;
+    if (pc.signalingState === 'have-remote-offer') await pc.setRemoteDescription({type: 'rollback'});
+    if (pc.signalingState === 'have-local-offer') await pc.setLocalDescription({type: 'rollback'});
+    this.#forget();
+    this.#sendLate();
+    this.#on.offerRejected(error.message, false);
+    if (crossed) this.#offerNeeded = true; // ours was taken back for theirs
+    await this.#negotiate();
+  }
+
+  /** Applies the answer to our offer. Ignores one that is a duplicate or stale. */
+  async #handleAnswer(answer) {
+    const pc = this.#pc, extension = parseExtension(answer.parley, 'answer');
+    if (pc.signalingState !== 'have-local-offer' || extension && extension.number !== this.#offerNumber) return;
+    if (extension) this.#offerProcessed = extension.number;
+    let {sdp} = answer;
+    if (extension?.rejected) sdp = this.#unchanged(extension.rejected);
+    try {
+      await pc.setRemoteDescription({type: 'answer', sdp});
+    } catch (error) {
+      sdp = await this.#rejectAnswer(error);
+    }
+    this.outstanding = false;
+    this.established = true;
+    this.textPossible = hasData(sdp);
+    await this.#flushEarly();
+    this.#negotiated();
+    if (extension?.rejected) this.#on.offerRejected(extension.rejected, true);
+    await this.#negotiate();
+  }
+
+  /**
+   * Has the call go on as it was after an answer that this browser cannot apply. Returns what is
+   * applied in its place. The next offer tells the peer. Throws the error if that did not help the
+   * last time, and where Chromium has applied a part of the answer: it applies nothing more then.
+   */
+  async #rejectAnswer(error) {
+    const now = performance.now();
+    if (!this.established || now - this.#answerRejectedAt < answerPause) throw error;
+    this.#answerRejectedAt = now;
+    const sdp = this.#unchanged(error.message);
+    await this.#pc.setRemoteDescription({type: 'answer', sdp}).catch(() => { throw error; });
+    this.#offerNeeded = true;
+    this.#answerRejected = error.message || error.name;
+    this.#on.answerRejected(error.message, false);
+    return sdp;
+  }
+
+  /**
+   * Returns the answer to our offer by which nothing changes. If the offer restarts ICE, which needs
+   * new credentials of both peers, another one follows, unless the last was rejected a moment ago.
+   */
+  #unchanged(why) {
+    if (!this.established) throw new Error(why);
+    const {localDescription: out, currentLocalDescription: ours, currentRemoteDescription: theirs} = this.#pc;
+    if (restarts(out.sdp, ours.sdp) && performance.now() - this.#restartRejectedAt > restartPause) {
+      this.#restartRejectedAt = performance.now();
+      this.#restartNeeded = true;
+    }
+    return unchanged(out.sdp, theirs.sdp, ours.sdp);
+  }
+
+  /** Handles a candidate of the peer, in any form: an object, null, or an empty string. */
+  #handleCandidate(init) {
+    if (typeof init?.candidate !== 'string') return null;
+    return this.#pc.remoteDescription ? this.#add(init) : this.#early.push(init);
   }
 
   /** One for each kind, as the local side stands: sending now, sending once it is there, or only receiving. */
@@ -258,51 +310,37 @@ export class Call {
     }
   }
 
-  /** Offers what was wished for, once no other offer is out. */
-  async #grant() {
-    const pc = this.#pc, wished = this.#wished;
-    if (!wished || pc.signalingState !== 'stable') return;
-    this.#wished = null;
-    for (const kind of ['audio', 'video']) {
-      // Firefox gives the codecs of a new section numbers that others have in the old ones, so those are used first.
-      const free = pc.getTransceivers().filter(t => t.receiver.track.kind === kind && /recv/.test(t.direction) && !this.#heard.has(t));
-      for (let more = wished.filter(word => word === kind).length - free.length; more > 0; more--) pc.addTransceiver(kind, {direction: 'recvonly'});
-    }
-    if (wished.includes('ice') || wished.includes('path')) {
+  /** Makes an offer if one is needed, once no other is out. */
+  async #negotiate() {
+    const pc = this.#pc;
+    if (!this.#offerNeeded && !this.#restartNeeded || pc.signalingState !== 'stable') return;
+    if (this.#restartNeeded) {
       useServers(pc, this.#iceServers());
       pc.restartIce();
     }
-    await this.#offerNow();
+    this.#offerNeeded = this.#restartNeeded = false;
+    await this.#sendOffer();
   }
 
-  /** Says no to an offer that this browser cannot take: a call that stands stays as it was, one that has not begun is over. */
-  async #refuse(sdp, error, crossed) {
-    if (this.#closed) return;
-    const pc = this.#pc;
-    const no = isSigned(sdp) ? refusing(error.message)
-      : this.established && standing(sdp, pc.currentLocalDescription.sdp, pc.currentRemoteDescription.sdp, error.message);
-    if (no) this.#send({type: 'answer', answer: {type: 'answer', sdp: no}});
-    if (!this.established) throw error;
-    if (pc.signalingState === 'have-remote-offer') await pc.setRemoteDescription({type: 'rollback'});
-    this.#forget();
-    this.#sendLate();
-    this.#on.declined(error.message);
-    if (crossed) this.#wished ??= []; // ours has been taken back for theirs
-    await this.#grant();
-  }
-
-  async #offerNow() {
+  async #sendOffer() {
     this.#late ??= [];
     this.outstanding = true;
     await this.#pc.setLocalDescription();
-    this.#sendDescription('offer');
+    const parley = newExtension(++this.#offerNumber, {processed: this.#answered?.number, answerRejected: this.#answerRejected});
+    this.#answerRejected = '';
+    this.#send({type: 'offer', offer: {type: 'offer', sdp: this.#pc.localDescription.sdp, parley}});
+    this.#sendLate();
     this.#after(answerPatience, 'unanswered');
   }
 
-  #sendDescription(type) {
-    this.#send({type, [type]: {type, sdp: signed(this.#pc.localDescription.sdp, type, type === 'offer' ? this.#why : '')}});
-    if (type === 'offer') this.#why = '';
-    this.#sendLate();
+  /** extension is that of the offer, if it has one. */
+  #sendAnswer(sdp, extension = null, rejected = '') {
+    const answer = {type: 'answer', sdp}, message = {type: 'answer', answer};
+    if (extension) {
+      answer.parley = newExtension(extension.number, {rejected});
+      this.#answered = {number: extension.number, message};
+    }
+    this.#send(message);
   }
 
   #sendLate() {
@@ -329,10 +367,9 @@ export class Call {
     this.#on.negotiated();
   }
 
-  /** Lets go of what the other side has taken away: a player shows the first track, even if nothing comes by it any more. */
+  /** Removes the tracks that the peer no longer sends: a player shows the first one, even if nothing comes by it. */
   #forget() {
     const used = this.#pc.getTransceivers().filter(t => /recv/.test(t.currentDirection));
-    for (const t of used) this.#heard.add(t);
     const comes = new Set(used.map(t => t.receiver.track));
     const gone = this.remote.getTracks().filter(track => !comes.has(track));
     for (const track of gone) this.remote.removeTrack(track);
@@ -371,7 +408,7 @@ export class Call {
     else this.#on.state(state);
   }
 
-  /** The caller tries once more from the start of ICE; the other side waits for that. */
+  /** The caller restarts ICE, once. The callee waits for that. */
   #recover() {
     if (this.#restarted) {
       this.#on.ended('failed');
@@ -380,11 +417,9 @@ export class Call {
     this.#restarted = true;
     this.#after(recoveryPatience, 'failed');
     if (!this.caller) return;
-    this.#run(async pc => {
-      if (pc.signalingState !== 'stable') return;
-      useServers(pc, this.#iceServers());
-      pc.restartIce();
-      await this.#offerNow();
+    this.#run(async () => {
+      this.#restartNeeded = true;
+      await this.#negotiate();
       this.#after(recoveryPatience, 'failed');
     });
   }

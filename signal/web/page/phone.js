@@ -1,8 +1,8 @@
 // Who talks with whom: between the server's messages and the one call at a time.
 
 import {Call} from './call.js';
-import {isSigned, wishes} from './sdp.js';
-import {sortsBefore} from './text.js';
+import {parseExtension} from './extension.js';
+import {session} from './sdp.js';
 
 const mostStray = 100; // candidates
 const rebuildPause = 30000; // ms between two connections that can be changed no more, or the call is over
@@ -11,7 +11,7 @@ const rebuildPause = 30000; // ms between two connections that can be changed no
  * Phone has at most one call. Its phase is "idle", "ringing" (somebody calls and
  * the person is asked), "calling" (we called), "answering" or "talking".
  * on: {phase(phase, peer), state(connection state), remote(stream), ended(reason, peer, error),
- *      negotiated(), refused(why), declined(why), untaken(why, theirs), rebuilt(why), files(channel),
+ *      negotiated(), offerRejected(why, byPeer), answerRejected(why, byPeer), rebuilt(why), files(channel),
  *      open(), text(t), binary(n), sent(t), unsent(t), busy(peer), error(message)}.
  */
 export class Phone {
@@ -21,7 +21,7 @@ export class Phone {
   #local;
   #asks;
   #on;
-  #offer = ''; // while it rings
+  #offer = null; // the first of the call, if it is the peer's
   #rebuiltAt = -Infinity; // by performance.now()
   #stray = []; // candidate messages that came while there was no call: ahead of their offer, or after the end
 
@@ -34,14 +34,14 @@ export class Phone {
 
   dial(peer) {
     this.hangUp();
-    this.#begin(peer, true, 'calling');
+    this.#begin(peer, null, 'calling');
     this.call.offer();
   }
 
   accept() {
     if (this.phase !== 'ringing') return;
     this.#enter('answering');
-    this.call.answer(this.#offer);
+    this.call.receive({type: 'offer', offer: this.#offer});
   }
 
   /** Hangs up, gives up, or says no. */
@@ -57,13 +57,13 @@ export class Phone {
   receive(m) {
     switch (m.type) {
       case 'offer':
-        if (typeof m.name === 'string' && typeof m.offer?.sdp === 'string') this.#offered(m.name, m.offer.sdp);
+        if (typeof m.name === 'string' && typeof m.offer?.sdp === 'string') this.#offered(m.name, m.offer);
         break;
       case 'answer':
-        if (this.#fromPeer(m) && this.call.outstanding && typeof m.answer?.sdp === 'string') this.call.accept(m.answer.sdp);
+        if (this.#fromPeer(m) && this.call.outstanding && typeof m.answer?.sdp === 'string') this.call.receive(m);
         break;
       case 'candidate':
-        if (this.#fromPeer(m)) this.call.candidate(m.candidate);
+        if (this.#fromPeer(m)) this.call.receive(m);
         else if (!this.call && this.#stray.length < mostStray) this.#stray.push(m);
         break;
       case 'leave':
@@ -80,49 +80,42 @@ export class Phone {
     return this.call && (m.name === undefined || m.name === this.call.peer);
   }
 
-  #offered(peer, sdp) {
+  #offered(peer, offer) {
     const call = this.call;
     if (call && call.peer !== peer) {
       this.#signaling.send({type: 'leave', name: peer});
       this.#on.busy(peer);
-    } else if (wishes(sdp)) {
-      if (call?.established && call.isSession(sdp)) call.wish(sdp);
     } else if (!call) {
-      this.#incoming(peer, sdp);
-    } else if (call.outstanding) {
-      this.#crossed(call, sdp);
-    } else if (call.established && call.isSession(sdp)) {
-      call.answer(sdp);
-    } else {
-      this.#replace(sdp); // the other has loaded its page anew, or called again
+      this.#incoming(peer, offer);
+    } else if (call.established || call.outstanding) {
+      call.receive({type: 'offer', offer});
+    } else if (!this.#isFirst(offer)) {
+      this.#replace(offer); // the peer has called again
     }
   }
 
-  /**
-   * Both have called at once. A page that does not sign its descriptions takes its
-   * own offer back and answers ours. Among those that do, the offer of the name that
-   * sorts first stands.
-   */
-  #crossed(call, sdp) {
-    if (!isSigned(sdp) || sortsBefore(this.#signaling.name, call.peer)) return;
-    if (call.established) call.answer(sdp);
-    else this.#replace(sdp);
+  /** Whether an offer is a duplicate of the first one of the call. */
+  #isFirst(offer) {
+    const number = parseExtension(offer.parley, 'offer')?.number;
+    return number !== undefined && number === parseExtension(this.#offer?.parley, 'offer')?.number &&
+      session(offer.sdp) === session(this.#offer.sdp);
   }
 
-  #replace(sdp) {
+  /** Answers an offer by a new connection, which handles the messages after it, too. */
+  #replace(offer, messages = []) {
     const {peer} = this.call, {phase} = this;
-    const unsaid = this.call.close();
+    const unsent = this.call.close();
     // Who called has agreed already, and so has who was talking.
     if (phase === 'ringing') {
-      this.#incoming(peer, sdp);
+      this.#incoming(peer, offer);
       return;
     }
-    this.#begin(peer, false, 'answering');
-    for (const text of unsaid) this.call.text.say(text);
-    this.call.answer(sdp);
+    this.#begin(peer, offer, 'answering');
+    for (const text of unsent) this.call.text.say(text);
+    for (const m of [{type: 'offer', offer}, ...messages]) this.call.receive(m);
   }
 
-  /** Goes on by a new connection where the one that stands can be changed no more; not for ever, with who never agrees. */
+  /** Goes on by a new connection if the one that stands takes no further descriptions. Ends the call if that happens again soon. */
   #rebuild(error) {
     const before = this.call, now = performance.now();
     if (now - this.#rebuiltAt < rebuildPause) {
@@ -130,27 +123,28 @@ export class Phone {
       return;
     }
     this.#rebuiltAt = now;
-    const unsaid = before.letGo();
-    this.#begin(before.peer, true, 'answering', before);
-    for (const text of unsaid) this.call.text.say(text);
+    const unsent = before.detach();
+    this.#begin(before.peer, null, 'answering', before);
+    for (const text of unsent) this.call.text.say(text);
     this.call.offer(error.message);
     this.#on.rebuilt(error.message);
   }
 
-  #incoming(peer, sdp) {
+  #incoming(peer, offer) {
     if (this.#asks()) {
-      this.#offer = sdp;
-      this.#begin(peer, false, 'ringing');
+      this.#begin(peer, offer, 'ringing');
     } else {
-      this.#begin(peer, false, 'answering');
-      this.call.answer(sdp);
+      this.#begin(peer, offer, 'answering');
+      this.call.receive({type: 'offer', offer});
     }
   }
 
-  #begin(peer, caller, phase, before) {
-    const on = this.#on;
+  /** offer is the first of the call, or null if we make it. */
+  #begin(peer, offer, phase, before) {
+    const on = this.#on, caller = offer === null;
+    this.#offer = offer;
     const call = this.call = new Call({
-      peer, caller, before, local: this.#local, iceServers: () => this.#signaling.iceServers,
+      name: this.#signaling.name, peer, caller, before, local: this.#local, iceServers: () => this.#signaling.iceServers,
       send: message => this.#signaling.send(message),
       on: {
         ...on,
@@ -158,12 +152,13 @@ export class Phone {
           if (state === 'connected') this.#enter('talking');
           on.state(state);
         },
+        replaced: (again, messages) => { if (this.call === call) this.#replace(again, messages); },
         broken: error => { if (this.call === call) this.#rebuild(error); },
         // Whoever left needs no answer; it could meet the call that follows a reload.
         ended: (reason, error) => { if (this.call === call) this.#end(reason, error, reason !== 'left'); },
       },
     });
-    for (const m of this.#stray.splice(0)) if (!caller && this.#fromPeer(m)) call.candidate(m.candidate);
+    for (const m of this.#stray.splice(0)) if (!caller && this.#fromPeer(m)) call.receive(m);
     this.#enter(phase);
   }
 

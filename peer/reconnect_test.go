@@ -72,7 +72,7 @@ func TestAFailedConnectionComesBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
 			a, b := l.pair(t, func(caller, answerer *Config) {
-				caller.WinsGlare, answerer.WinsGlare = winner, !winner
+				caller.Impolite, answerer.Impolite = winner, !winner
 			})
 			a.call.Say("before")
 			b.awaitText("before")
@@ -140,9 +140,9 @@ func TestRestartICE(t *testing.T) {
 	b.awaitText("on the new path")
 }
 
-// Who loses ties cannot make the offer, and asks for it.
-func TestTheLoserAsksForARestart(t *testing.T) {
-	a, b := pair(t, func(caller, answerer *Config) { caller.WinsGlare, answerer.WinsGlare = true, false })
+// The polite peer restarts ICE as well.
+func TestThePolitePeerRestartsICE(t *testing.T) {
+	a, b := pair(t, func(caller, answerer *Config) { caller.Impolite, answerer.Impolite = true, false })
 	a.awaitConnected()
 	b.awaitConnected()
 	a.forget()
@@ -161,7 +161,7 @@ func TestALostOfferIsRepeated(t *testing.T) {
 	var lose atomic.Bool
 	lost := make(chan struct{}, 1)
 	a, b := pair(t, func(caller, _ *Config) {
-		caller.WinsGlare = true
+		caller.Impolite = true
 		caller.Signaler.(*wire).filter = func(kind, payload string) (string, bool) {
 			if kind != "offer" || !lose.Swap(false) {
 				return payload, true
@@ -203,7 +203,7 @@ func TestALostSignalingLeavesTheCall(t *testing.T) {
 func TestAPathMayComeBackLate(t *testing.T) {
 	l := newLab(t)
 	a, b := l.pair(t, func(caller, answerer *Config) {
-		caller.WinsGlare = true
+		caller.Impolite = true
 		caller.FailedTimeout, answerer.FailedTimeout = 8*time.Second, 8*time.Second
 	})
 	a.awaitConnected()
@@ -221,21 +221,22 @@ func TestAPathMayComeBackLate(t *testing.T) {
 	}
 }
 
-// An offer, a wish, or what comes to it may get lost without a word: it is said
-// again, and in the end the change is told to have failed.
-func TestLostNegotiationIsSaidAgain(t *testing.T) {
+// An offer or its answer may get lost without a word: it is sent again, and in the end the change is
+// reported to have failed.
+func TestLostNegotiationIsRepeated(t *testing.T) {
 	for name, of := range map[string]struct {
 		wins bool
 		lost string // in what
 		drop int32
 		ice  bool // restart ICE
 	}{
-		"an offer":            {true, "offer", 1, false},
-		"an answer":           {true, "answer", 1, false},
-		"a wish":              {false, "offer", 1, false},
-		"a wish of a restart": {false, "offer", 1, true},
-		"two in a row":        {false, "offer", 2, false},
-		"all of the offers":   {true, "offer", 1000, false},
+		"an offer":          {true, "offer", 1, false},
+		"an answer":         {true, "answer", 1, false},
+		"a polite offer":    {false, "offer", 1, false},
+		"a polite restart":  {false, "offer", 1, true},
+		"a polite answer":   {false, "answer", 1, true},
+		"two in a row":      {false, "offer", 2, false},
+		"all of the offers": {true, "offer", 1000, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -244,7 +245,7 @@ func TestLostNegotiationIsSaidAgain(t *testing.T) {
 				return text, kind != of.lost || drop.Add(-1) < 0
 			}
 			a, b := pair(t, func(caller, answerer *Config) {
-				caller.WinsGlare, answerer.WinsGlare = of.wins, !of.wins
+				caller.Impolite, answerer.Impolite = of.wins, !of.wins
 				caller.patience, answerer.patience = time.Second, time.Second
 				caller.Signaler.(*wire).filter, answerer.Signaler.(*wire).filter = filter, filter
 				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}

@@ -11,7 +11,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// spoilAnswers puts into the next window.spoils answers of a page what no browser takes:
+// spoilAnswers puts into the next window.spoils answers of a page what no browser applies:
 // by window.spoil "rubbish" before anything of it is applied, by "role" in Chromium only
 // when much of it is.
 const spoilAnswers = `{
@@ -32,25 +32,14 @@ const spoilAnswers = `{
 	};
 }`
 
-// wishAt has the page that has keepSockets make the other side an offer, as the
-// terminal asks for one.
-func wishAt(t *testing.T, tab *webtest.Tab, of string) {
-	t.Helper()
-	do(t, tab, `(pc => {
-		const origin = /^o=.*$/m.exec(pc.remoteDescription.sdp)[0].trim();
-		const sdp = 'v=0\r\n' + origin + '\r\ns=parley\r\nt=0 0\r\na=parley-wish:video\r\n';
-		window[Symbol.for('sockets')].at(-1).onmessage({data: JSON.stringify({type: 'offer', name: '`+of+`', offer: {type: 'offer', sdp}})});
-	})(window[Symbol.for('webtest.peers')].at(-1))`)
-}
-
-// An answer in mid-call that a page cannot take leaves the call as it was, and is
+// An answer in mid-call that a page cannot apply leaves the call as it was, and is
 // followed by another offer; if that does not help, by another connection, and if
-// the two do not agree by that either, the call ends. All of it is said.
-func TestUntakenAnswer(t *testing.T) {
+// that does not help either, the call ends. Both pages show all of it.
+func TestRejectedAnswer(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		// More calls in a few seconds than a person makes, with all of Firefox's candidates.
 		at := "http" + strings.TrimPrefix(signaltest.Start(t, &signal.ServerOptions{Pages: web.Handler(), Limits: signal.NoLimits()}), "ws")
-		alice, bob := open(b, at+"/?as=alice", spoilAnswers), open(b, at+"/?as=bob", keepSockets)
+		alice, bob := open(b, at+"/?as=alice", spoilAnswers), open(b, at+"/?as=bob")
 		waitPhase(alice, "idle")
 		waitPhase(bob, "idle")
 		half := 1
@@ -73,7 +62,7 @@ func TestUntakenAnswer(t *testing.T) {
 			bob.WaitFrames(3)
 			alice.WaitFrames(3)
 			do(t, alice, `void (window.spoil = '`+c.spoil+`', window.spoils = `+c.spoils+`)`)
-			wishAt(t, bob, "alice")
+			failConnection(t, bob)
 			if c.connections == 0 {
 				waitNotice(bob, "cannot agree")
 				waitPhase(bob, "idle")
@@ -108,10 +97,10 @@ func TestUntakenAnswer(t *testing.T) {
 	})
 }
 
-// An offer in mid-call that a page cannot take changes nothing, be it of who is no
-// parley: that side hears an answer by which nothing changes, and can offer again. One
-// that starts ICE anew has no such answer.
-func TestRefusedOfferOfAnOriginalPage(t *testing.T) {
+// An offer in mid-call that a page cannot apply changes nothing. A peer that does not know
+// the extension gets an answer by which nothing changes, and can offer again. An offer that
+// restarts ICE has no such answer.
+func TestRejectedOfferOfAnOriginalPage(t *testing.T) {
 	const noFingerprint = `offer.sdp.replaceAll('a=fingerprint:sha-256 ', 'a=fingerprint:sha-256 x')`
 	chromium, firefox := browsers.Chromium(t, nil), browsers.Firefox(t, nil)
 	for _, c := range []struct {
@@ -133,26 +122,25 @@ func TestRefusedOfferOfAnOriginalPage(t *testing.T) {
 				ours.WaitFrames(5)
 				old.WaitFrames(5)
 			}
-			// Browsers keep nothing of a description that they do not understand.
 			do(t, old, `(() => {
-				window.refusals = 0;
-				socket.addEventListener('message', e => { if (e.data.includes('a=parley-refusal:')) refusals++; });
+				window.answers = [];
+				socket.addEventListener('message', e => { if (e.data.includes('"answer"')) answers.push(JSON.parse(e.data).answer); });
 			})()`)
-			for refusals := range 2 {
+			for rejections := range 2 {
 				do(t, old, `void pc.addTransceiver('audio')`)
 				offers(noFingerprint)
 				waitNotice(ours, "A change that old wanted was not made, because this browser cannot take it")
 				ours.Click("#noticeBtn")
-				old.Wait(fmt.Sprintf(`pc.signalingState === 'stable' && refusals === %d`, refusals+1))
+				old.Wait(fmt.Sprintf(`pc.signalingState === 'stable' && answers.length === %d && !answers.at(-1).parley`, rejections+1))
 				goesOn()
 			}
 			do(t, old, `void (window.added = pc.addTransceiver('audio'))`)
 			offers(`offer.sdp`)
 			old.Wait(`added.currentDirection?.includes('send')`)
 			goesOn()
-			ours.Wait(`import('/sdp.js').then(({standing}) => {
+			ours.Wait(`import('/sdp.js').then(({hasUnchanged}) => {
 				const {currentLocalDescription: {sdp: ours}, currentRemoteDescription: {sdp: theirs}} = window[Symbol.for('webtest.peers')].at(-1);
-				const answered = offer => standing(offer, ours, theirs, 'no') !== '';
+				const answered = offer => hasUnchanged(offer, ours, theirs);
 				return answered(theirs) && !answered(theirs.replace(/^a=ice-ufrag:/gm, '$&new')) && !answered('v=0\r\n');
 			})`)
 			if n := len(ours.Peers()); n != 1 {

@@ -1,0 +1,139 @@
+package peer
+
+import (
+	"errors"
+	"sync"
+)
+
+// A change of a call that is up has to be negotiated. It is made when an offer is created, and reported
+// as done when the peer has answered that. When the offer fails, it is undone.
+type change struct {
+	// make makes the change. It returns what undoes it, or nil if it need not be negotiated.
+	make func() (undo func(), err error)
+	// again: the change is undone when its offer is rolled back, and made again for the next.
+	// Others stay made meanwhile.
+	again  bool
+	before beforeUp
+	done   func(error)
+
+	undo func()
+}
+
+// beforeUp is what becomes of a change that is requested before the call is up.
+type beforeUp int
+
+const (
+	rejectedBefore  beforeUp = iota
+	postponedBefore          // until it is up
+	madeBefore
+)
+
+// changes are the changes of a call that are not over yet. Fields without a lock belong to the goroutine of Run.
+type changes struct {
+	mu     sync.Mutex
+	open   map[*change]bool // guarded by mu: not reported yet
+	closed bool             // guarded by mu: no more are accepted
+
+	postponed []*change
+	queued    []*change // for the next offer
+	out       []*change // in the offer that is out
+}
+
+// Why a change is not made.
+var (
+	errOver       = errors.New("the call is over")
+	errNotUp      = errors.New("the call is not connected yet")
+	errNotSent    = errors.New("there is no such track in the call")
+	errUnanswered = errors.New("the peer gives no answer; is its signaling still up")
+)
+
+// ErrRejected is why a change has not come about that the peer has rejected.
+var ErrRejected = errors.New("rejected by the peer")
+
+// add notes a change that was requested. It returns false if the call is over.
+func (s *changes) add(c *change) bool {
+	if c.done == nil {
+		c.done = func(error) {}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if s.open == nil {
+		s.open = map[*change]bool{}
+	}
+	s.open[c] = true
+	return true
+}
+
+// resolve reports how a change ended, once.
+func (s *changes) resolve(c *change, err error) {
+	s.mu.Lock()
+	open := s.open[c]
+	delete(s.open, c)
+	s.mu.Unlock()
+	if open {
+		c.done(err)
+	}
+}
+
+// begin makes the changes that wait for an offer.
+func (s *changes) begin() {
+	queued := s.queued
+	s.queued = nil
+	for _, c := range queued {
+		if c.undo == nil {
+			undo, err := c.make()
+			if err != nil || undo == nil {
+				s.resolve(c, err)
+				continue
+			}
+			c.undo = undo
+		}
+		s.out = append(s.out, c)
+	}
+}
+
+// confirm reports the changes in the offer as done.
+func (s *changes) confirm() {
+	out := s.out
+	s.out = nil
+	for _, c := range out {
+		s.resolve(c, nil)
+	}
+}
+
+// fail undoes the changes in the offer, the latest first, and reports why.
+func (s *changes) fail(why error) {
+	out := s.out
+	s.out = nil
+	for i := len(out) - 1; i >= 0; i-- {
+		out[i].undo()
+	}
+	for _, c := range out {
+		s.resolve(c, why)
+	}
+}
+
+// rollback returns the changes in the offer to those that wait for the next.
+func (s *changes) rollback() {
+	for i := len(s.out) - 1; i >= 0; i-- {
+		if c := s.out[i]; c.again {
+			c.undo()
+			c.undo = nil
+		}
+	}
+	s.queued, s.out = append(s.out, s.queued...), nil
+}
+
+// close reports all changes as failed, because the call is over.
+func (s *changes) close() {
+	s.mu.Lock()
+	open := s.open
+	s.closed, s.open = true, nil
+	s.mu.Unlock()
+	for c := range open {
+		c.done(errOver)
+	}
+}

@@ -1,0 +1,497 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/jsep"
+)
+
+// A SessionDescription is an offer or an answer as signaling carries it.
+type SessionDescription struct {
+	// SDP is empty in an answer that rejects an offer.
+	SDP string
+	// Extension is what parleys say to each other beside the SDP. Nil: the sender is no parley.
+	Extension *Extension
+}
+
+// Extension goes with an offer or an answer between parleys. Other peers do not read it, and are not
+// sent it once they are known to be none. Package signal specifies the form on the wire.
+type Extension struct {
+	// Number counts the offers of the sender from 1. An answer has that of the offer that it answers.
+	Number uint64
+	// Processed is, in an offer, the number of the peer's latest offer that the sender has answered
+	// or rejected. 0 before the first.
+	Processed uint64
+	// Browser reports that the sender is a browser. Chromium loses video when it rolls back an offer,
+	// so a terminal is polite towards a browser.
+	Browser bool
+	// Rejected is, in an answer, why the offer was not accepted. Nothing has changed.
+	Rejected string
+	// AnswerRejected is, in an offer, why the answer to the offer before could not be applied.
+	AnswerRejected string
+}
+
+// peerKind is what is known of the peer.
+type peerKind int
+
+const (
+	unknownPeer peerKind = iota
+	foreignPeer          // no parley
+	terminalPeer
+	browserPeer // a page of ours
+)
+
+// remoteDescription is a description of the peer, parsed.
+type remoteDescription struct {
+	message SessionDescription
+	*jsep.Description
+	candidates []webrtc.ICECandidateInit // that came for it while it was deferred
+}
+
+// A negotiator carries out what jsep.Negotiation decides. It belongs to the goroutine of Run.
+//
+// Pion cannot roll back an offer (pion/webrtc#2133). So an offer of a later negotiation is created and
+// sent, and SetLocalDescription is called only together with SetRemoteDescription, when an acceptable answer
+// has come: up to then the PeerConnection is stable, and an offer is rolled back by forgetting
+// it. The first offer is set at once, because gathering begins with it; to roll it back, the
+// PeerConnection is replaced.
+type negotiator struct {
+	call  *Call
+	state jsep.Negotiation
+	peer  peerKind
+
+	due       time.Time               // when OfferTimedOut is to be reported
+	sent      string                  // SDP of the offer that is out
+	offer     *sdp.SessionDescription // the same, parsed, to check the answer against
+	answer    SessionDescription      // sent last
+	answered  string                  // SDP of the offer to which that is the answer
+	deferred  *remoteDescription      // offer that was ignored
+	restart   bool                    // the next offer restarts ICE
+	restarts  bool                    // the offer that is out restarts ICE
+	failure   error                   // why changes fail
+	rejection string                  // why the latest answer could not be applied, for the next offer
+}
+
+// established reports whether offer and answer have been applied once.
+func (n *negotiator) established() bool { return n.state.Established }
+
+// polite reports whether this side yields when two offers cross. Browsers roll back by themselves, and
+// the peer of an original page is not asked, so a peer that is no parley is expected to yield.
+func (n *negotiator) polite() bool {
+	switch n.peer {
+	case browserPeer:
+		return true
+	case terminalPeer:
+		return !n.call.cfg.Impolite
+	}
+	return false
+}
+
+// withParley reports whether the peer is a parley, terminal or page.
+func (n *negotiator) withParley() bool { return n.peer == terminalPeer || n.peer == browserPeer }
+
+// learn notes what kind of peer a description is from.
+func (n *negotiator) learn(x *Extension) {
+	switch {
+	case x == nil:
+		n.peer = foreignPeer
+	case x.Browser:
+		n.peer = browserPeer
+	default:
+		n.peer = terminalPeer
+	}
+}
+
+// needed reports that something of this side has to be negotiated.
+func (n *negotiator) needed(ctx context.Context) error {
+	return n.next(ctx, jsep.NegotiationNeeded{}, nil)
+}
+
+// next takes an event through the state machine, and carries out what it decides.
+func (n *negotiator) next(ctx context.Context, e jsep.Event, r *remoteDescription) error {
+	before := n.state.State
+	state, actions := n.state.Next(e)
+	n.state = state
+	if state.State != before {
+		n.call.cfg.OnEvent(SignalingStateChanged{signalingState(state.State)})
+	}
+	for _, a := range actions {
+		if err := n.carryOut(ctx, a, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signalingState returns a state as W3C names it.
+func signalingState(s jsep.State) webrtc.SignalingState {
+	switch s {
+	case jsep.HaveLocalOffer:
+		return webrtc.SignalingStateHaveLocalOffer
+	case jsep.HaveRemoteOffer:
+		return webrtc.SignalingStateHaveRemoteOffer
+	}
+	return webrtc.SignalingStateStable
+}
+
+func (n *negotiator) carryOut(ctx context.Context, a jsep.Action, r *remoteDescription) error {
+	switch a {
+	case jsep.CreateOffer:
+		return n.createOffer(ctx)
+	case jsep.ResendOffer:
+		return n.resendOffer(ctx)
+	case jsep.RollbackOffer:
+		return n.rollback()
+	case jsep.ApplyOffer:
+		return n.applyOffer(ctx, r)
+	case jsep.ApplyDeferredOffer:
+		r, n.deferred = n.deferred, nil
+		return n.applyOffer(ctx, r)
+	case jsep.ResendAnswer:
+		return n.call.sent(n.call.signal(ctx, func(ctx context.Context) error { return n.call.cfg.Signaler.Answer(ctx, n.answer) }))
+	case jsep.ApplyAnswer:
+		return n.applyAnswer(ctx, r)
+	case jsep.ConfirmChanges:
+		n.forgetOffer()
+		n.call.changes.confirm()
+	case jsep.FailChanges:
+		if n.state.State != jsep.HaveLocalOffer { // else the answer may still come
+			n.forgetOffer()
+		}
+		n.call.changes.fail(n.failure)
+		n.failure = errUnanswered
+	case jsep.IgnoreOffer:
+		n.call.cfg.Logger.Debug("offer ignored: it crosses ours")
+		n.call.conns[0].progress.crossed = true
+		n.deferred = r
+	case jsep.DropOffer:
+		n.call.cfg.Logger.Debug("offer dropped: it is older than one that was processed")
+	case jsep.IgnoreAnswer:
+		n.call.cfg.Logger.Debug("answer ignored: it answers no offer that is out")
+	}
+	return nil
+}
+
+// forgetOffer notes that no offer is out any more.
+func (n *negotiator) forgetOffer() {
+	n.sent, n.offer, n.restarts = "", nil, false
+	for _, conn := range n.call.conns {
+		conn.forgetOffer()
+	}
+}
+
+// createOffer creates an offer with the changes that wait, and sends it.
+func (n *negotiator) createOffer(ctx context.Context) error {
+	c := n.call
+	n.failure = errUnanswered
+	if !n.established() {
+		if err := c.prepareFirstOffer(); err != nil {
+			return &Error{Negotiation, err}
+		}
+	}
+	c.changes.begin()
+	text, err := n.describeOffer(n.restart && n.established())
+	var offer *sdp.SessionDescription
+	if err == nil {
+		offer, err = jsep.Unmarshal(text)
+	}
+	switch {
+	case err != nil && !n.established():
+		return &Error{Negotiation, err}
+	case err != nil:
+		n.failure = err
+		return n.next(ctx, jsep.OfferFailed{}, nil)
+	case !n.established() && c.box.holds(isOffer):
+		return n.next(ctx, jsep.Rollback{}, nil)
+	}
+	n.sent, n.offer, n.restarts, n.restart = text, offer, n.restart, false
+	c.begin()
+	return n.sendOffer(ctx)
+}
+
+// isOffer reports whether a message is an offer. A peer that called while our own first offer was made
+// is answered: there is no glare that way, and no browser has to roll back an offer,
+// which it may not survive (stuckHint).
+func isOffer(message any) bool {
+	_, ok := message.(deliveredOffer)
+	return ok
+}
+
+func (n *negotiator) describeOffer(restart bool) (string, error) {
+	return n.call.together(func(conn *connection) (*sdp.SessionDescription, error) {
+		if err := conn.nameSections(n.established() && n.polite()); err != nil {
+			return nil, err
+		}
+		return conn.offer(&n.call.cfg, restart)
+	})
+}
+
+// resendOffer sends the offer that is out again, the first one with the candidates found since.
+func (n *negotiator) resendOffer(ctx context.Context) error {
+	if !n.established() {
+		text, err := n.call.together(func(conn *connection) (*sdp.SessionDescription, error) {
+			return conn.offerToWire(textOf(conn.pc.LocalDescription()))
+		})
+		if err != nil {
+			return &Error{Negotiation, err}
+		}
+		n.sent = text
+	}
+	return n.sendOffer(ctx)
+}
+
+func (n *negotiator) sendOffer(ctx context.Context) error {
+	n.due = time.Now().Add(n.call.cfg.patience)
+	m := SessionDescription{SDP: n.sent}
+	if n.peer != foreignPeer {
+		m.Extension = &Extension{Number: n.state.OfferID, Processed: n.state.Processed, AnswerRejected: n.rejection}
+	}
+	n.rejection = ""
+	return n.call.sent(n.call.signal(ctx, func(ctx context.Context) error { return n.call.cfg.Signaler.Offer(ctx, m) }))
+}
+
+// rollback drops the offer that is out. Its changes wait for the next one.
+func (n *negotiator) rollback() error {
+	restart := n.restart || n.restarts
+	n.forgetOffer()
+	n.restart = restart
+	if !n.established() {
+		return n.call.startOver()
+	}
+	n.call.changes.rollback()
+	return nil
+}
+
+// checkTimeout reports that the time for an answer is over. Before the call is up its owner decides how
+// long to wait.
+func (n *negotiator) checkTimeout(ctx context.Context) error {
+	if !n.call.up || !n.state.Waiting() || time.Now().Before(n.due) {
+		return nil
+	}
+	n.due = time.Now().Add(n.call.cfg.patience)
+	return n.next(ctx, jsep.OfferTimedOut{}, nil)
+}
+
+// remoteOffer takes an offer of the peer.
+func (n *negotiator) remoteOffer(ctx context.Context, m SessionDescription) error {
+	n.call.heard = true
+	n.learn(m.Extension)
+	d, err := jsep.Parse(m.SDP)
+	if err != nil {
+		return n.reject(ctx, m, err)
+	}
+	e := jsep.RemoteOffer{Polite: n.polite()}
+	if x := m.Extension; x != nil {
+		e.Number, e.Processed = x.Number, x.Processed
+	} else if m.SDP == n.answered && n.answered != "" && n.state.State == jsep.Stable {
+		return n.carryOut(ctx, jsep.ResendAnswer, nil)
+	}
+	return n.next(ctx, e, &remoteDescription{message: m, Description: d})
+}
+
+// applyOffer applies the peer's offer and sends the answer, or rejects it.
+func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error {
+	if x := r.message.Extension; x != nil && x.AnswerRejected != "" {
+		n.call.cfg.OnEvent(Warned{"the peer could not apply our answer: " + jsep.Printable(x.AnswerRejected)})
+	}
+	if err := n.call.acceptOffer(r.Description); err != nil {
+		var failed *Error
+		if errors.As(err, &failed) && failed.Stage != Negotiation {
+			return err
+		}
+		if n.established() {
+			if stuck := n.call.restoreStable(); stuck != nil {
+				return &Error{Negotiation, fmt.Errorf("%w; and the call cannot be negotiated any more: %w", err, stuck)}
+			}
+		}
+		if err := n.reject(ctx, r.message, err); err != nil {
+			return err
+		}
+		return n.next(ctx, jsep.RemoteOfferFailed{}, nil)
+	}
+	n.answered, n.answer = r.message.SDP, SessionDescription{}
+	if x := r.message.Extension; x != nil {
+		n.answer.Extension = &Extension{Number: x.Number}
+	}
+	for _, init := range r.candidates {
+		n.call.addCandidate(init)
+	}
+	return n.sendAnswer(ctx)
+}
+
+// sendAnswer sends the answer to the offer that was applied, unless a connection still gathers
+// candidates for it.
+func (n *negotiator) sendAnswer(ctx context.Context) error {
+	c := n.call
+	if n.state.State != jsep.HaveRemoteOffer || slices.ContainsFunc(c.conns, func(conn *connection) bool { return conn.answerHeld }) {
+		return nil
+	}
+	text, err := c.together(func(conn *connection) (*sdp.SessionDescription, error) { return conn.answerToWire() })
+	if err != nil {
+		return &Error{Negotiation, err}
+	}
+	n.answer.SDP = text
+	if err := c.sent(c.signal(ctx, func(ctx context.Context) error { return c.cfg.Signaler.Answer(ctx, n.answer) })); err != nil {
+		return err
+	}
+	return n.next(ctx, jsep.AnswerSent{Complete: !n.established()}, nil)
+}
+
+// sendHeldAnswer sends the answer that was held for the candidates of a connection.
+func (n *negotiator) sendHeldAnswer(ctx context.Context, conn *connection) error {
+	if !conn.answerHeld {
+		return nil
+	}
+	conn.answerHeld = false
+	return n.sendAnswer(ctx)
+}
+
+// reject reports that an offer was not accepted. A call that is up stays as it was; one that has not
+// begun is over. A parley is told so; every other peer is sent the answer that changes
+// nothing, if there is one.
+func (n *negotiator) reject(ctx context.Context, offer SessionDescription, why error) error {
+	c := n.call
+	if n.established() {
+		c.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", why)})
+	}
+	if answer, err := n.rejectionOf(offer, why); err != nil {
+		c.cfg.Logger.Debug("offer rejected without an answer", "error", err)
+	} else {
+		n.answered, n.answer = offer.SDP, answer
+		if err := c.sent(c.signal(ctx, func(ctx context.Context) error { return c.cfg.Signaler.Answer(ctx, answer) })); err != nil {
+			return err
+		}
+	}
+	if n.established() {
+		return nil
+	}
+	var failed *Error
+	if errors.As(why, &failed) {
+		return why
+	}
+	return &Error{Negotiation, why}
+}
+
+// Reject returns the answer that tells a parley why its first offer is not accepted; false if the offer is
+// of another peer, which would not understand it.
+func Reject(offer SessionDescription, why error) (SessionDescription, bool) {
+	if offer.Extension == nil {
+		return SessionDescription{}, false
+	}
+	return SessionDescription{Extension: &Extension{Number: offer.Extension.Number, Rejected: jsep.Printable(why.Error())}}, true
+}
+
+// remoteAnswer takes an answer of the peer.
+func (n *negotiator) remoteAnswer(ctx context.Context, m SessionDescription) error {
+	n.call.heard = true
+	var number uint64
+	if x := m.Extension; x != nil {
+		number = x.Number
+		if x.Rejected != "" {
+			return n.offerRejected(ctx, x)
+		}
+	}
+	r := &remoteDescription{message: m}
+	d, err := jsep.Parse(m.SDP)
+	if err == nil {
+		r.Description = d
+	} else {
+		n.failure = err
+	}
+	if n.state.State == jsep.HaveLocalOffer && (number == 0 || number == n.state.OfferID) {
+		n.learn(m.Extension)
+	}
+	return n.next(ctx, jsep.RemoteAnswer{Number: number}, r)
+}
+
+// offerRejected takes the peer's rejection of an offer.
+func (n *negotiator) offerRejected(ctx context.Context, x *Extension) error {
+	why := fmt.Errorf("%w: %s", ErrRejected, jsep.Printable(x.Rejected))
+	if n.state.State == jsep.HaveLocalOffer && x.Number == n.state.OfferID {
+		if !n.established() {
+			return &Error{Negotiation, fmt.Errorf("no call came about: %w", why)}
+		}
+		n.call.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", why)})
+		n.failure = why
+	}
+	return n.next(ctx, jsep.OfferRejected{Number: x.Number}, nil)
+}
+
+// applyAnswer applies the peer's answer to the offer that is out.
+func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) error {
+	c := n.call
+	err := n.failure
+	if r.Description != nil {
+		if err = jsep.CheckAnswer(n.offer, r.Description); err == nil && !n.established() && c.splits(r.Description) {
+			return n.split(ctx, r.Description)
+		}
+		if err == nil {
+			err = c.acceptAnswer(r.Description)
+		}
+	}
+	if err == nil {
+		return n.next(ctx, jsep.AnswerApplied{}, nil)
+	}
+	var failed *Error
+	switch {
+	case errors.As(err, &failed) && failed.Stage != Negotiation:
+		return err
+	case !n.established():
+		return &Error{Negotiation, err}
+	}
+	if stuck := c.restoreStable(); stuck != nil {
+		return &Error{Negotiation, fmt.Errorf("%w; and the call cannot be negotiated any more: %w", err, stuck)}
+	}
+	c.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", err)})
+	n.failure, n.rejection = err, jsep.Printable(err.Error())
+	return n.next(ctx, jsep.AnswerFailed{}, nil)
+}
+
+// split takes the answer to our first offer that splits it into several transports: the offer is made
+// anew, see splitTransports.
+func (n *negotiator) split(ctx context.Context, d *jsep.Description) error {
+	if err := n.call.splitTransports(d); err != nil {
+		return &Error{Negotiation, err}
+	}
+	n.state, _ = n.state.Next(jsep.OfferReplaced{})
+	text, err := n.describeOffer(false)
+	if err == nil {
+		n.offer, err = jsep.Unmarshal(text)
+	}
+	if err != nil {
+		return &Error{Negotiation, err}
+	}
+	n.sent = text
+	return n.sendOffer(ctx)
+}
+
+// rejectionOf returns the answer that rejects an offer. The error says why there is none.
+func (n *negotiator) rejectionOf(offer SessionDescription, why error) (SessionDescription, error) {
+	if answer, ok := Reject(offer, why); ok {
+		return answer, nil
+	}
+	current, err := n.call.currentLocal()
+	if err != nil {
+		return SessionDescription{}, err
+	}
+	theirs, err := jsep.Unmarshal(offer.SDP)
+	if err != nil {
+		return SessionDescription{}, err
+	}
+	if before := n.call.current; before != nil && jsep.RestartsICE(before.SDP(), theirs, !n.call.layout.Unbundled) {
+		return SessionDescription{}, errors.New("it restarts ICE, and the current path is not the one that it describes")
+	}
+	answer, err := jsep.NoChangeAnswer(current, theirs)
+	if err != nil {
+		return SessionDescription{}, err
+	}
+	text, err := jsep.Marshal(answer)
+	return SessionDescription{SDP: text}, err
+}

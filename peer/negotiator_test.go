@@ -1,0 +1,442 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
+)
+
+var errNoSignaling = errors.New("the signaling server is gone")
+
+// unreliable is a Signaler that fails while it is down.
+type unreliable struct {
+	Signaler
+	down atomic.Bool
+}
+
+func (u *unreliable) Offer(ctx context.Context, d SessionDescription) error {
+	if u.down.Load() {
+		return errNoSignaling
+	}
+	return u.Signaler.Offer(ctx, d)
+}
+
+func (u *unreliable) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
+	if u.down.Load() {
+		return errNoSignaling
+	}
+	return u.Signaler.Candidate(ctx, c)
+}
+
+// An ICE restart does nothing to a path that works while signaling is unavailable.
+func TestRestartWithoutSignaling(t *testing.T) {
+	for name, lost := range map[string]bool{"an error": false, "a lost offer": true} {
+		t.Run(name, func(t *testing.T) {
+			heard, on := listen(t)
+			var signaler *unreliable
+			var drop atomic.Bool
+			a, b := pair(t, func(caller, answerer *Config) {
+				caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) { return text, !drop.Load() }
+				signaler = &unreliable{Signaler: caller.Signaler}
+				caller.Signaler, caller.patience = signaler, time.Second
+				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				answerer.OnEvent = on
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			heard.hears("sound")
+			a.forget()
+			signaler.down.Store(!lost)
+			drop.Store(lost)
+			restarted := make(chan error, 1)
+			a.call.Restart(func(err error) { restarted <- err })
+			a.call.RestartICE()
+			if err := <-restarted; err != errUnanswered {
+				t.Errorf("the restart is reported as %v, want %v", err, errUnanswered)
+			}
+			heard.hears("sound")
+			b.call.Say("still here")
+			a.awaitText("still here")
+			if n := happenings(a, func(e StateChanged) bool { return true }); n > 0 {
+				t.Errorf("the state has changed:%s", a.summary())
+			}
+			signaler.down.Store(false)
+			drop.Store(false)
+			a.must(func(done func(error)) { a.call.Restart(done) })
+			heard.hears("sound")
+		})
+	}
+}
+
+// While the path is down and signaling too, a request to restart ICE does not end the call.
+func TestRestartWhileDisconnectedWithoutSignaling(t *testing.T) {
+	l := newLab(t)
+	var signaler *unreliable
+	a, b := l.pair(t, func(caller, answerer *Config) {
+		signaler = &unreliable{Signaler: caller.Signaler}
+		caller.Signaler = signaler
+		caller.FailedTimeout, answerer.FailedTimeout = time.Minute, time.Minute
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	signaler.down.Store(true)
+	l.down.Store(true)
+	a.awaitState(webrtc.PeerConnectionStateDisconnected)
+	a.call.RestartICE()
+	await(a, func(w Warned) bool { return strings.Contains(w.Text, errNoSignaling.Error()) })
+	l.down.Store(false)
+	a.awaitConnected()
+	a.call.Say("still here")
+	b.awaitText("still here")
+}
+
+// A later answer that cannot be applied fails its change, which is undone, and leaves a call that can be
+// negotiated: another change that waited comes through, and so does an ICE restart.
+func TestRejectedAnswerLeavesTheCall(t *testing.T) {
+	for name, spoil := range map[string]func(string) string{
+		"another certificate": func(s string) string {
+			i := strings.Index(s, "a=fingerprint:sha-256 ") + len("a=fingerprint:sha-256 ")
+			return s[:i] + strings.Repeat("00:", 31) + "00" + s[i+95:]
+		},
+		"an extension 0": func(s string) string {
+			return strings.Replace(s, "a=rtcp-mux\r\n", "a=rtcp-mux\r\na=extmap:0 urn:x\r\n", 1)
+		},
+		"sections are left": func(s string) string { return s[:strings.LastIndex(s, "m=")] },
+		"another mid":       func(s string) string { return strings.Replace(s, "a=mid:a1", "a=mid:x1", 1) },
+		"nonsense":          func(string) string { return "nonsense" },
+		"an open DTLS role": func(s string) string {
+			return strings.NewReplacer("a=setup:active", "a=setup:actpass", "a=setup:passive", "a=setup:actpass").Replace(s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			heard, on := listen(t)
+			var bad atomic.Int32
+			a, b := pair(t, func(caller, answerer *Config) {
+				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				answerer.OnEvent = on
+				answerer.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
+					if kind == "answer" && bad.Add(-1) >= 0 {
+						return spoil(text), true
+					}
+					return text, true
+				}
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			bad.Store(1)
+			picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			failed, done := make(chan error, 1), make(chan error, 1)
+			a.call.AddTrack(picture, func(err error) { failed <- err })
+			a.call.Hold(true, func(err error) { done <- err })
+			if err := <-failed; err == nil {
+				t.Fatal("the change is reported as done")
+			}
+			if err := <-done; err != nil {
+				t.Fatalf("the change that waited: %v", err)
+			}
+			if _, _, err := a.call.place(picture); err != errNotSent {
+				t.Errorf("the track is still sent: %v", err)
+			}
+			await(b, func(w Warned) bool { return strings.Contains(w.Text, "could not apply our answer") })
+			a.must(func(done func(error)) { a.call.Hold(false, done) })
+			a.must(func(done func(error)) { a.call.Restart(done) })
+			heard.hears("sound")
+			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "another"), done) })
+			heard.hears("another")
+			b.must(func(done func(error)) { b.call.Hold(true, done) })
+		})
+	}
+}
+
+// An offer to which no answer comes blocks neither later changes nor an offer of the peer.
+func TestUnansweredOfferBlocksNothing(t *testing.T) {
+	var drop atomic.Bool
+	var offers atomic.Int32
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.patience, answerer.patience = time.Second, time.Second
+		caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
+			if kind == "offer" && drop.Load() {
+				offers.Add(1)
+				return "", false
+			}
+			return text, true
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	for _, next := range []func(){
+		func() {
+			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "later"), done) })
+		},
+		func() {
+			b.must(func(done func(error)) { b.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "from b"), done) })
+		},
+		func() { a.must(func(done func(error)) { a.call.Restart(done) }) },
+	} {
+		drop.Store(true)
+		if err := changing(a, func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "lost"), done) }); err != errUnanswered {
+			t.Fatalf("the change is reported as %v, want %v", err, errUnanswered)
+		}
+		drop.Store(false)
+		next()
+	}
+}
+
+// The same with a peer that is no parley: its offer is answered, and then ours.
+func TestUnansweredOfferToABrowser(t *testing.T) {
+	page := newOriginalPage(t)
+	var drop atomic.Bool
+	s := page.callsTerminalBy(func(next Signaler) Signaler {
+		return signalers{&wire{filter: func(string, string) (string, bool) { return "", false }}, &lossy{next, &drop}}
+	}, func(cfg *Config) { cfg.patience = time.Second })
+	drop.Store(true)
+	if err := changing(s, func(done func(error)) { s.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "lost"), done) }); err != errUnanswered {
+		t.Fatalf("the change is reported as %v, want %v", err, errUnanswered)
+	}
+	drop.Store(false)
+	page.call()
+	s.must(func(done func(error)) { s.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "later"), done) })
+	if err := page.channel.SendText("still here"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitText("still here")
+}
+
+// lossy loses offers.
+type lossy struct {
+	Signaler
+	drop *atomic.Bool
+}
+
+func (l *lossy) Offer(ctx context.Context, d SessionDescription) error {
+	if l.drop.Load() {
+		return nil
+	}
+	return l.Signaler.Offer(ctx, d)
+}
+
+// An answer that comes twice, because the offer was sent twice, is not taken for that to the next offer.
+func TestAnswerThatComesTwice(t *testing.T) {
+	for name, foreign := range map[string]bool{"of a parley": false, "of another peer": true} {
+		t.Run(name, func(t *testing.T) {
+			heard, on := listen(t)
+			var late atomic.Value // SessionDescription
+			var block atomic.Bool
+			a, b := pair(t, func(caller, answerer *Config) {
+				caller.patience = time.Second
+				caller.Signaler.(*wire).foreign, answerer.Signaler.(*wire).foreign = foreign, foreign
+				answerer.OnEvent = on
+				caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
+					return text, kind != "offer" || !block.Load()
+				}
+				answerer.Signaler.(*wire).see = func(kind string, d SessionDescription) {
+					if kind == "answer" {
+						late.Store(d)
+					}
+				}
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "one"), done) })
+			heard.hears("one")
+			block.Store(true)
+			first := late.Load().(SessionDescription)
+			done := make(chan error, 1)
+			a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "two"), func(err error) { done <- err })
+			await(a, func(e SignalingStateChanged) bool { return e.State == webrtc.SignalingStateHaveLocalOffer })
+			a.call.DeliverAnswer(first)
+			if !foreign {
+				block.Store(false)
+				if err := <-done; err != nil {
+					t.Fatalf("the second change: %v", err)
+				}
+				heard.hears("two")
+				return
+			}
+			if err := <-done; err == nil {
+				t.Fatal("the second change is reported as done, and was never sent")
+			}
+			block.Store(false)
+			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "three"), done) })
+			heard.hears("three")
+		})
+	}
+}
+
+// More candidates than one ICE session may have are dropped, and those of the next session are not.
+func TestCandidatesAfterARestart(t *testing.T) {
+	a, b := pair(t, nil)
+	a.awaitConnected()
+	b.awaitConnected()
+	for n := range maxCandidates + 1 {
+		line := fmt.Sprintf("candidate:%d 1 udp 1 192.0.2.1 %d typ host", n, 1024+n)
+		mid := "0"
+		b.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: line, SDPMid: &mid})
+	}
+	await(b, func(w Warned) bool { return strings.Contains(w.Text, "candidates") })
+	b.forget()
+	a.must(func(done func(error)) { a.call.Restart(done) })
+	await(b, func(e CandidateFound) bool { return e.Remote })
+}
+
+// A caller without channels names the section of a track so that the data channels, which come later, can have theirs.
+func TestChannelAfterATrack(t *testing.T) {
+	a, b := pair(t, func(caller, _ *Config) {
+		caller.Channels = nil
+		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "picture"), done) })
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	ch, err := a.call.OpenChannel(ctx, datachannel.Options{Label: "late"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ch.Send([]byte("hello"), true); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitText("hello")
+}
+
+// What was said and could not be sent is reported when the call ends.
+func TestTextThatWaitsIsReportedAtTheEnd(t *testing.T) {
+	for name, hold := range map[string]bool{"no channel": false, "not verified": true} {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair(t, func(caller, answerer *Config) {
+				caller.Hold = hold
+				if !hold {
+					caller.Channels = nil
+					caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+				}
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			if hold {
+				await(a, func(ChannelOpened) bool { return true })
+			}
+			a.call.Say("unsent")
+			a.call.Hangup()
+			a.awaitEnd()
+			await(a, func(e TextRefused) bool { return e.Text == "unsent" })
+			if n := happenings(a, func(TextSent) bool { return true }); n > 0 {
+				t.Error("it is reported as sent as well")
+			}
+		})
+	}
+}
+
+// End-of-candidates is sent to a parley (RFC 8838 section 13), and not to a peer that has not shown that
+// it understands it.
+func TestEndOfCandidates(t *testing.T) {
+	ends := make(chan string, 16)
+	a, b := pair(t, func(caller, answerer *Config) {
+		for name, c := range map[string]*Config{"caller": caller, "answerer": answerer} {
+			c.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
+				if kind == "candidate" && text == "" {
+					ends <- name
+				}
+				return text, true
+			}
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	if name := <-ends; name != "answerer" { // the caller may gather all before it knows the peer
+		t.Errorf("the %s has sent end-of-candidates first", name)
+	}
+	a.must(func(done func(error)) { a.call.Restart(done) })
+	for <-ends != "caller" {
+	}
+	page := newOriginalPage(t)
+	var empty atomic.Int32
+	s := page.callsTerminalBy(func(next Signaler) Signaler {
+		return signalers{next, &wire{filter: func(kind, text string) (string, bool) {
+			if kind == "candidate" && text == "" {
+				empty.Add(1)
+			}
+			return "", false
+		}}}
+	}, nil)
+	await(s, func(CandidatesDone) bool { return true })
+	if empty.Load() > 0 {
+		t.Error("end-of-candidates was sent to a page that has not sent it")
+	}
+}
+
+// Consent expires after 30 s without an answer from the peer (RFC 7675 section 5.1): nothing is sent any
+// more, whatever the time-outs of the configuration are.
+func TestConsentExpires(t *testing.T) {
+	l := newLab(t)
+	t.Parallel()
+	var offers atomic.Int32
+	a, b := l.pair(t, func(caller, answerer *Config) {
+		caller.FailedTimeout, answerer.FailedTimeout = 5*time.Minute, 5*time.Minute
+		caller.RestartTimeout, answerer.RestartTimeout = 5*time.Minute, 5*time.Minute
+		caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) { return text, kind != "offer" || offers.Add(1) == 1 }
+		answerer.Signaler.(*wire).filter = func(kind, text string) (string, bool) { return text, kind != "offer" }
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	l.down.Store(true)
+	began := time.Now()
+	failed := await(a, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateFailed })
+	if failed.Silence < consentTimeout || failed.Silence > consentTimeout+10*time.Second {
+		t.Errorf("consent has expired after %s, want %s", failed.Silence, consentTimeout)
+	}
+	await(a, func(e CandidateFound) bool { return !e.Remote }) // of the restart that has given the path up
+	if pair, err := a.call.live[0].pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair(); err == nil && pair != nil {
+		t.Errorf("after %s there is still the pair %v", time.Since(began), pair)
+	}
+}
+
+// TestPionTakesICECredentials fails if Pion does not let us choose the credentials of an ICE restart
+// any more, see settingsOf.
+func TestPionTakesICECredentials(t *testing.T) {
+	api := webrtc.NewAPI()
+	settings, err := settingsOf(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = pc.GracefulClose() }()
+	if _, err := pc.CreateDataChannel("", nil); err != nil {
+		t.Fatal(err)
+	}
+	offer, err := pc.CreateOffer(nil)
+	if err == nil {
+		err = pc.SetLocalDescription(offer)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ufrag, pwd := newICECredentials()
+	settings.SetICECredentials(ufrag, pwd)
+	restarted, err := pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := attributeOf(restarted.SDP, "ice-ufrag"); got != ufrag {
+		t.Errorf("Pion restarts with %q, want %q", got, ufrag)
+	}
+	if got := attributeOf(restarted.SDP, "ice-pwd"); got != pwd {
+		t.Errorf("Pion restarts with the password %q, want %q", got, pwd)
+	}
+	if got := attributeOf(offer.SDP, "ice-ufrag"); got == ufrag || got == "" {
+		t.Errorf("Pion began with %q", got)
+	}
+}
