@@ -20,8 +20,8 @@ type End int
 
 // The two ways to end a call.
 const (
-	TheyLeft End = iota + 1 // the other side hung up
-	WeLeft                  // Hangup, or the context of Run
+	PeerLeft End = iota + 1 // the other side hung up
+	Left                    // Hangup, or the context of Run
 )
 
 // A Call is one call with one other side. Make it with New, run it with Run;
@@ -39,41 +39,41 @@ type Call struct {
 	changes changes
 
 	// The rest belongs to the goroutine of Run.
-	conns      []*connection // one, but for descriptions without BUNDLE
-	layout     jsep.Layout[*connection]
-	current    *jsep.Description // of the peer, in force
-	made       int               // connections so far
-	negotiator negotiator
-	outage     outage
-	candidates remoteCandidates
-	text       textChannels
-	wanted     []*channelWanted           // before the call was up: a new connection opens them anew
-	offered    time.Time                  // when the first offer was sent or received
-	code       string                     // verification code
-	certified  []string                   // the fingerprints that are in it
-	heard      bool                       // a description of the peer has come
-	was        webrtc.PeerConnectionState // the state that was reported last
-	up         bool                       // it was connected once
-	addresses  icenet.AddressMonitor
-	hosts      []string                   // the host's addresses
-	muted      map[webrtc.TrackLocal]bool // what Mute said before it is up
-	gone       bool                       // see DeliverLost
-	missed     bool                       // missCandidates has reported
+	conns         []*connection // one, but for descriptions without BUNDLE
+	layout        jsep.Layout[*connection]
+	current       *jsep.Description // of the peer, in force
+	made          int               // connections so far
+	negotiator    negotiator
+	outage        outage
+	candidates    remoteCandidates
+	text          textChannels
+	requested     []*channelRequest          // before the call was up: a new connection opens them anew
+	started       time.Time                  // when the first offer was sent or received
+	code          string                     // verification code
+	certified     []string                   // the fingerprints that are in it
+	peerPresent   bool                       // a description of the peer has come
+	reportedState webrtc.PeerConnectionState // the state that was reported last
+	established   bool                       // it was connected once
+	addresses     icenet.AddressMonitor
+	hosts         []string                   // the host's addresses
+	muted         map[webrtc.TrackLocal]bool // what Mute said before it is up
+	unreachable   bool                       // see DeliverUnreachable
+	missingWarned bool                       // missCandidates has reported
 }
 
 // Posted by the methods of Call.
 type (
-	deliveredOffer     struct{ SessionDescription }
-	deliveredAnswer    struct{ SessionDescription }
-	deliveredCandidate struct{ webrtc.ICECandidateInit }
-	deliveredLeave     struct{}
-	deliveredLost      struct{}
-	said               struct{ line string }
-	hungUp             struct{}
-	graceOver          struct{}
-	restartRequested   struct{} // RestartICE
-	signalingBack      struct{}
-	reconnectTimedOut  struct{ outage int }
+	deliveredOffer       struct{ SessionDescription }
+	deliveredAnswer      struct{ SessionDescription }
+	deliveredCandidate   struct{ webrtc.ICECandidateInit }
+	deliveredLeave       struct{}
+	deliveredUnreachable struct{}
+	textQueued           struct{ line string }
+	hangupRequested      struct{}
+	peerChannelGraceOver struct{}
+	restartRequested     struct{} // RestartICE
+	signalingIsBack      struct{}
+	reconnectTimedOut    struct{ outage int }
 )
 
 // New makes a call, which does nothing until Run.
@@ -97,27 +97,27 @@ func (c *Call) DeliverAnswer(d SessionDescription) { c.box.post(deliveredAnswer{
 // before the description. An empty line ends the candidates.
 func (c *Call) DeliverCandidate(init webrtc.ICECandidateInit) { c.box.post(deliveredCandidate{init}) }
 
-// DeliverLost tells that the other side is not to be reached by signaling any
+// DeliverUnreachable tells that the other side is not to be reached by signaling any
 // more. A call that is up goes on until nothing comes from it either.
-func (c *Call) DeliverLost() { c.box.post(deliveredLost{}) }
+func (c *Call) DeliverUnreachable() { c.box.post(deliveredUnreachable{}) }
 
 // DeliverLeave tells that the other side hung up.
 func (c *Call) DeliverLeave() { c.box.post(deliveredLeave{}) }
 
 // Say sends a line of text as soon as a data channel is open, see textChannels. The
-// event TextSent tells when it went, or TextRefused that it will not.
-func (c *Call) Say(line string) { c.box.post(said{line}) }
+// event TextSent tells when it went, or TextRejected that it will not.
+func (c *Call) Say(line string) { c.box.post(textQueued{line}) }
 
 // Hangup ends the call: what was said is flushed, then the other side is told.
-func (c *Call) Hangup() { c.box.post(hungUp{}) }
+func (c *Call) Hangup() { c.box.post(hangupRequested{}) }
 
 // RestartICE looks for a path anew while the call goes on, say because this
 // machine's addresses changed. Who loses ties asks the other side for it.
 func (c *Call) RestartICE() { c.box.post(restartRequested{}) }
 
-// SignalingBack tells that messages to the other side may have been lost, and
+// SignalingRestored tells that messages to the other side may have been lost, and
 // that new ones arrive: what has no answer yet is sent again.
-func (c *Call) SignalingBack() { c.box.post(signalingBack{}) }
+func (c *Call) SignalingRestored() { c.box.post(signalingIsBack{}) }
 
 // Continues tells if an offer belongs to the connection of this call: a
 // renegotiation, and not a new call of the same user, say of a page that was
@@ -133,7 +133,7 @@ func (c *Call) Continues(d *jsep.Description) bool {
 // machine (no network, say).
 func (c *Call) Run(ctx context.Context) (End, error) {
 	defer c.disconnect()
-	if _, err := c.connect(); err != nil {
+	if _, err := c.newTransport(); err != nil {
 		return 0, err
 	}
 	if c.cfg.Caller {
@@ -149,8 +149,8 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 		case <-ctx.Done():
 			return c.leave()
 		case <-look.C:
-			if err := c.look(ctx); err != nil && ctx.Err() == nil {
-				c.sayLeave()
+			if err := c.tick(ctx); err != nil && ctx.Err() == nil {
+				c.sendLeave()
 				return 0, err
 			}
 		case <-c.box.ready:
@@ -161,10 +161,10 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 			switch {
 			case ctx.Err() != nil:
 				return c.leave()
-			case end == WeLeft:
+			case end == Left:
 				return c.leave()
 			case err != nil:
-				c.sayLeave()
+				c.sendLeave()
 				return 0, err
 			case end != 0:
 				c.drainMessages(ctx, messages[i+1:])
@@ -174,8 +174,8 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 	}
 }
 
-// look does what is due from time to time.
-func (c *Call) look(ctx context.Context) error {
+// tick does what is due from time to time.
+func (c *Call) tick(ctx context.Context) error {
 	var err error
 	if now, changed := c.hostAddresses(); changed {
 		err = c.addressesChanged(ctx, now)
@@ -186,20 +186,20 @@ func (c *Call) look(ctx context.Context) error {
 	if err == nil {
 		err = c.checkPath(ctx)
 	}
-	c.missCandidates()
+	c.warnMissingCandidates()
 	for _, conn := range c.conns {
 		if conn.remoteSet && conn.state != webrtc.PeerConnectionStateConnected {
-			c.notePairs(conn)
+			c.recordPairs(conn)
 		}
 	}
 	return err
 }
 
-// missCandidates tells once, ahead of the end, that the other side seems to be stuck.
+// warnMissingCandidates tells once, ahead of the end, that the other side seems to be stuck.
 // It is no end yet, because candidates may come later than that (RFC 8863).
-func (c *Call) missCandidates() {
-	if !c.missed && c.conns[0].progress.stuck() && time.Since(c.offered) >= 2*c.cfg.patience {
-		c.missed = true
+func (c *Call) warnMissingCandidates() {
+	if !c.missingWarned && c.conns[0].progress.stuck() && time.Since(c.started) >= 2*c.cfg.answerTimeout {
+		c.missingWarned = true
 		c.cfg.OnEvent(Warned{"none of the other side's candidates has come yet; " + stuckHint})
 	}
 }
@@ -219,12 +219,12 @@ func (c *Call) Why() error {
 // OnEvent and after Run.
 func (c *Call) Answered() bool { return len(c.conns) > 0 && c.conns[0].progress.answered }
 
-// WithParley tells if the other side is a parley, terminal or page: it hears
+// PeerIsParley tells if the other side is a parley, terminal or page: it hears
 // what is sent on a channel that we opened. It may be called from OnEvent.
-func (c *Call) WithParley() bool { return c.negotiator.withParley() }
+func (c *Call) PeerIsParley() bool { return c.negotiator.withParley() }
 
-// connect makes one more connection.
-func (c *Call) connect() (*connection, error) {
+// newTransport makes one more connection.
+func (c *Call) newTransport() (*connection, error) {
 	cfg := c.cfg
 	cfg.extensions = c.layout.HeaderExtensions()
 	conn, err := newConnection(&cfg, c.box)
@@ -232,7 +232,7 @@ func (c *Call) connect() (*connection, error) {
 		return nil, err
 	}
 	c.conns = append(c.conns, conn)
-	conn.nth = c.made
+	conn.index = c.made
 	c.made++
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -244,7 +244,7 @@ func (c *Call) connect() (*connection, error) {
 func (c *Call) disconnect() {
 	c.changes.close()
 	for _, line := range c.text.waiting {
-		c.cfg.OnEvent(TextRefused{line, errOver})
+		c.cfg.OnEvent(TextRejected{line, errOver})
 	}
 	c.box.close()
 	c.mu.Lock()
@@ -258,14 +258,14 @@ func (c *Call) disconnect() {
 // leave hangs up: text that is under way is flushed, the other side is told.
 func (c *Call) leave() (End, error) {
 	c.flush()
-	c.sayLeave()
-	return WeLeft, nil
+	c.sendLeave()
+	return Left, nil
 }
 
-// sayLeave tells the other side that the call is over, if it is there: a leave
+// sendLeave tells the other side that the call is over, if it is there: a leave
 // for somebody who is not signed in kills the original server.
-func (c *Call) sayLeave() {
-	if !c.heard {
+func (c *Call) sendLeave() {
+	if !c.peerPresent {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.FlushTimeout)
@@ -279,7 +279,7 @@ func (c *Call) sayLeave() {
 // still is, and not too long.
 func (c *Call) flush() {
 	ch := c.text.channel()
-	if ch == nil || c.overall() != webrtc.PeerConnectionStateConnected {
+	if ch == nil || c.connectionState() != webrtc.PeerConnectionStateConnected {
 		return
 	}
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -42,10 +42,10 @@ func TestTextIsFlushedBeforeHangingUp(t *testing.T) {
 	}
 	await(a, func(TextSent) bool { return true })
 	a.call.Hangup()
-	if end, err := a.awaitEnd(); end != WeLeft || err != nil {
+	if end, err := a.awaitEnd(); end != Left || err != nil {
 		t.Errorf("the caller ended with %v, %v", end, err)
 	}
-	if end, err := b.awaitEnd(); end != TheyLeft || err != nil {
+	if end, err := b.awaitEnd(); end != PeerLeft || err != nil {
 		t.Errorf("the answerer ended with %v, %v", end, err)
 	}
 	if n := happenings(b, func(e MessageReceived) bool { return len(e.Data) == 10_000 }); n != lines {
@@ -60,7 +60,7 @@ func TestAVanishedPeerIsNoticedWithoutSignaling(t *testing.T) {
 	a.awaitConnected()
 	b.awaitConnected()
 	a.call.Hangup()
-	if end, err := b.awaitEnd(); end != TheyLeft || err != nil { // by DTLS close_notify
+	if end, err := b.awaitEnd(); end != PeerLeft || err != nil { // by DTLS close_notify
 		t.Errorf("the answerer ended with %v, %v", end, err)
 	}
 }
@@ -138,7 +138,7 @@ func TestATrackWithoutAPlaceIsRefused(t *testing.T) {
 		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
 		answerer.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
 	})
-	e := await(b, func(TrackRefused) bool { return true })
+	e := await(b, func(TrackRejected) bool { return true })
 	if e.Track.Kind() != webrtc.RTPCodecTypeVideo {
 		t.Errorf("%s was refused", e.Track.Kind())
 	}
@@ -155,7 +155,7 @@ func TestACodecThatTheOtherSideLacksIsRefused(t *testing.T) {
 			return s, true
 		}
 	})
-	e := await(a, func(TrackRefused) bool { return true })
+	e := await(a, func(TrackRejected) bool { return true })
 	if !strings.Contains(e.Reason, "codec") {
 		t.Errorf("the reason is %q", e.Reason)
 	}
@@ -353,7 +353,7 @@ func TestWhyNothingAnswered(t *testing.T) {
 	}}).start()
 	await(a, func(e CandidateFound) bool { return !e.Remote })
 	a.stop()
-	if end, err := a.awaitEnd(); end != WeLeft || err != nil {
+	if end, err := a.awaitEnd(); end != Left || err != nil {
 		t.Errorf("ended with %v, %v", end, err)
 	}
 	if why := a.call.Why().Error(); !strings.Contains(why, "no answer") {

@@ -26,11 +26,11 @@ func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
 // RemoveTrack stops sending a track.
 func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
 	c.request(&change{done: done, make: func() (func(), error) {
-		conn, out, err := c.place(t)
+		conn, out, err := c.findTrack(t)
 		if err != nil {
 			return nil, err
 		}
-		return func() { conn.put(out, t) }, conn.exchange(out, nil)
+		return func() { conn.restoreTrack(out, t) }, conn.replaceTrack(out, nil)
 	}})
 }
 
@@ -38,25 +38,25 @@ func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
 // it has the same codec, else by a negotiation.
 func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 	c.request(&change{done: done, again: true, make: func() (func(), error) {
-		conn, out, err := c.place(old)
+		conn, out, err := c.findTrack(old)
 		switch {
 		case err != nil:
 			return nil, err
 		case old.Kind() != new.Kind():
 			return nil, fmt.Errorf("invalid track: %s cannot replace %s", new.Kind(), old.Kind())
 		case out.CanReplace(new):
-			return nil, conn.exchange(out, new)
+			return nil, conn.replaceTrack(out, new)
 		}
 		muted := out.Muted()
-		if err := conn.exchange(out, nil); err != nil {
+		if err := conn.replaceTrack(out, nil); err != nil {
 			return nil, err
 		}
-		back := func() { c.undoAdd(new); conn.put(out, old) }
+		back := func() { c.undoAdd(new); conn.restoreTrack(out, old) }
 		if err := c.addTrack(new); err != nil {
 			back()
 			return nil, err
 		}
-		if _, in, err := c.place(new); err == nil {
+		if _, in, err := c.findTrack(new); err == nil {
 			in.SetMuted(muted) // it is the kind that was muted, not the source
 		}
 		return back, nil
@@ -67,14 +67,14 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 // Before the call is up it holds from the first packet on.
 func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 	c.request(&change{done: done, before: madeBefore, make: func() (func(), error) {
-		_, out, err := c.place(t)
+		_, out, err := c.findTrack(t)
 		switch {
 		case err == nil:
 			out.SetMuted(muted)
-		case c.up || !slices.Contains(c.cfg.Tracks, t):
+		case c.established || !slices.Contains(c.cfg.Tracks, t):
 			return nil, err
 		}
-		if !c.up { // and may get other connections yet
+		if !c.established { // and may get other connections yet
 			if c.muted == nil {
 				c.muted = map[webrtc.TrackLocal]bool{}
 			}
@@ -84,10 +84,10 @@ func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 	}})
 }
 
-// muteAgain is for the tracks of a connection that the call did not have when they were muted.
-func (c *Call) muteAgain() {
+// restoreMuted is for the tracks of a connection that the call did not have when they were muted.
+func (c *Call) restoreMuted() {
 	for t, muted := range c.muted {
-		if _, out, err := c.place(t); err == nil {
+		if _, out, err := c.findTrack(t); err == nil {
 			out.SetMuted(muted)
 		}
 	}
@@ -99,7 +99,7 @@ func (c *Call) muteAgain() {
 // change waits for that.
 func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
 	c.request(&change{done: done, before: postponedBefore, make: func() (func(), error) {
-		_, out, err := c.place(t)
+		_, out, err := c.findTrack(t)
 		switch {
 		case err != nil:
 			return nil, err
@@ -158,10 +158,10 @@ func (c *Call) request(ch *change) {
 // makeChange makes a change, and has it negotiated.
 func (c *Call) makeChange(ctx context.Context, ch *change) error {
 	switch {
-	case !c.up && ch.before == rejectedBefore:
+	case !c.established && ch.before == rejectedBefore:
 		c.changes.resolve(ch, errNotUp)
 		return nil
-	case !c.up && ch.before == postponedBefore:
+	case !c.established && ch.before == postponedBefore:
 		c.changes.postponed = append(c.changes.postponed, ch)
 		return nil
 	}
@@ -193,15 +193,15 @@ func (c *Call) makePostponed(ctx context.Context) error {
 // tolerate reports an error of a negotiation that need not end a call that is up, and returns others.
 func (c *Call) tolerate(err error) error {
 	var failed *Error
-	if errors.As(err, &failed) && failed.Stage == Negotiation && c.up {
+	if errors.As(err, &failed) && failed.Stage == Negotiation && c.established {
 		c.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
 		return nil
 	}
 	return err
 }
 
-// place is where a track of ours is sent.
-func (c *Call) place(t webrtc.TrackLocal) (*connection, *outStream, error) {
+// findTrack is where a track of ours is sent.
+func (c *Call) findTrack(t webrtc.TrackLocal) (*connection, *outStream, error) {
 	for _, conn := range c.conns {
 		sent, _ := conn.streams.all(conn.pc)
 		for _, out := range sent {
@@ -216,9 +216,9 @@ func (c *Call) place(t webrtc.TrackLocal) (*connection, *outStream, error) {
 // addTrack sends a track in the place of one that was removed, if it fits, or
 // as a new one.
 func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal) error {
-	if out := c.vacated(t); out != nil {
+	if out := c.reusableSender(t); out != nil {
 		out.SetMuted(false)
-		return c.exchange(out, t)
+		return c.replaceTrack(out, t)
 	}
 	if err := c.send(t); err != nil {
 		return err
@@ -228,12 +228,12 @@ func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal) error {
 
 // isClosed tells if the other side has closed a section (port 0), for good.
 func (c *connection) isClosed(mid string) bool {
-	return slices.ContainsFunc(c.theirs, func(s jsep.Section) bool { return s.Mid == mid && s.Rejected })
+	return slices.ContainsFunc(c.remoteSections, func(s jsep.Section) bool { return s.Mid == mid && s.Rejected })
 }
 
-// vacated is the place of a track that was removed and into which this one fits;
+// reusableSender is the place of a track that was removed and into which this one fits;
 // nil if there is none.
-func (c *connection) vacated(t webrtc.TrackLocal) *outStream {
+func (c *connection) reusableSender(t webrtc.TrackLocal) *outStream {
 	sent, _ := c.streams.all(c.pc)
 	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
 	for _, out := range sent {
@@ -244,16 +244,16 @@ func (c *connection) vacated(t webrtc.TrackLocal) *outStream {
 	return nil
 }
 
-// rehouse moves the tracks that wait for a section of their own into those of an
+// reassignTracks moves the tracks that wait for a section of their own into those of an
 // offer that have room for them after all.
-func (c *connection) rehouse(d *jsep.Description) error {
+func (c *connection) reassignTracks(d *jsep.Description) error {
 	sent, _ := c.streams.all(c.pc)
 	for _, out := range sent {
 		t := out.Local()
-		if out.mid != "" || t == nil || !c.hasRoom(out.Kind(), d.Sections) {
+		if out.mid != "" || t == nil || !c.hasFreeSection(out.Kind(), d.Sections) {
 			continue
 		}
-		if err := c.exchange(&out, nil); err != nil {
+		if err := c.replaceTrack(&out, nil); err != nil {
 			return err
 		}
 		if err := c.send(t); err != nil {
@@ -263,9 +263,9 @@ func (c *connection) rehouse(d *jsep.Description) error {
 	return nil
 }
 
-// hasRoom tells if the other side would take a kind in a section that we do not
+// hasFreeSection tells if the other side would take a kind in a section that we do not
 // use.
-func (c *connection) hasRoom(kind webrtc.RTPCodecType, theirs []jsep.Section) bool {
+func (c *connection) hasFreeSection(kind webrtc.RTPCodecType, theirs []jsep.Section) bool {
 	takes := map[string]bool{}
 	for _, s := range theirs {
 		takes[s.Mid] = !s.Rejected && s.Receives()
@@ -289,25 +289,25 @@ func (c *connection) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) 
 
 // undoAdd stops sending a track, if it is sent, and closes the connection that was made for it.
 func (c *Call) undoAdd(t webrtc.TrackLocal) {
-	conn, out, err := c.place(t)
+	conn, out, err := c.findTrack(t)
 	switch {
 	case err != nil:
 	case !conn.remoteSet:
-		c.discard(conn, "the offer of it was not accepted")
+		c.closeTransport(conn, "the offer of it was not accepted")
 	default:
-		conn.put(out, nil)
+		conn.restoreTrack(out, nil)
 	}
 }
 
-// put is exchange for what cannot fail, as it was so before.
-func (c *connection) put(out *outStream, t webrtc.TrackLocal) {
-	if err := c.exchange(out, t); err != nil {
+// restoreTrack is exchange for what cannot fail, as it was so before.
+func (c *connection) restoreTrack(out *outStream, t webrtc.TrackLocal) {
+	if err := c.replaceTrack(out, t); err != nil {
 		c.logs.log.Debug("track not exchanged", "error", err)
 	}
 }
 
-// exchange puts a track, or none, in place of the one that is sent.
-func (c *connection) exchange(out *outStream, t webrtc.TrackLocal) error {
+// replaceTrack puts a track, or none, in place of the one that is sent.
+func (c *connection) replaceTrack(out *outStream, t webrtc.TrackLocal) error {
 	if err := out.Replace(t); err != nil {
 		return err
 	}
@@ -317,13 +317,13 @@ func (c *connection) exchange(out *outStream, t webrtc.TrackLocal) error {
 
 // replaced reports whether the peer has put another section in the place of one that was rejected.
 func (c *connection) replaced(mid string) bool {
-	return c.described[mid] && !slices.ContainsFunc(c.theirs, func(s jsep.Section) bool { return s.Mid == mid })
+	return c.described[mid] && !slices.ContainsFunc(c.remoteSections, func(s jsep.Section) bool { return s.Mid == mid })
 }
 
 // wireOptions returns what our descriptions mean: Pion's, less what was removed or paused, or is on hold.
 func (c *connection) wireOptions() jsep.WireOptions {
 	o := jsep.WireOptions{
-		OnHold: c.onHold, DataMid: c.wireMid, Synthetic: &c.synthetic,
+		OnHold: c.onHold, DataMid: c.dataMid, Synthetic: &c.synthetic,
 		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
 	}
 	for _, t := range c.pc.GetTransceivers() {
@@ -331,7 +331,7 @@ func (c *connection) wireOptions() jsep.WireOptions {
 			continue
 		}
 		out := c.localTrackOf(t)
-		o.Hidden[t.Mid()] = c.phantom(t) || c.replaced(t.Mid())
+		o.Hidden[t.Mid()] = c.isUnsignaled(t) || c.replaced(t.Mid())
 		o.Removed[t.Mid()] = out != nil && out.Local() == nil
 		o.Paused[t.Mid()] = out != nil && out.SourcePaused()
 	}

@@ -122,7 +122,7 @@ func TestALineThatIsTooLongIsRefused(t *testing.T) {
 		a.call.Say(line)
 	}
 	b.awaitText("short again")
-	if e := await(a, func(TextRefused) bool { return true }); e.Text != long || !errors.Is(e.Reason, datachannel.ErrTooLong) {
+	if e := await(a, func(TextRejected) bool { return true }); e.Text != long || !errors.Is(e.Reason, datachannel.ErrTooLong) {
 		t.Errorf("%d bytes were refused: %v", len(e.Text), e.Reason)
 	}
 	if n := happenings(a, func(e TextSent) bool { return e.Text != long }); n != 2 {
@@ -203,7 +203,7 @@ func TestOpenChannelPastItsContext(t *testing.T) {
 	a, b := pair(t, func(_, answerer *Config) {
 		answerer.Signaler.(*wire).filter = func(_, text string) (string, bool) { <-connect; return text, true }
 	})
-	w := &channelWanted{options: datachannel.Options{Label: "late", Detached: true}, done: make(chan openResult, 1)}
+	w := &channelRequest{options: datachannel.Options{Label: "late", Detached: true}, done: make(chan openResult, 1)}
 	a.call.box.post(w)
 	a.call.Pairs() // is answered once the channel waits for the connection
 	w.settled.Store(true)
@@ -230,7 +230,7 @@ func TestOpenChannelPastItsContext(t *testing.T) {
 }
 
 func TestAChannelWaitsForTheConfirmation(t *testing.T) {
-	a, _, ours, theirs := channels(t, datachannel.Options{}, func(caller, _ *Config) { caller.Hold = true })
+	a, _, ours, theirs := channels(t, datachannel.Options{}, func(caller, _ *Config) { caller.RequireVerification = true })
 	if err := ours.Send([]byte("early"), true); !errors.Is(err, datachannel.ErrUnverified) {
 		t.Errorf("Send says %v", err)
 	}

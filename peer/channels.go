@@ -36,15 +36,15 @@ func (c *connection) newData(cfg *Config) *datachannel.Set {
 	})
 }
 
-// channelWanted is posted by OpenChannel.
-type channelWanted struct {
+// channelRequest is posted by OpenChannel.
+type channelRequest struct {
 	options datachannel.Options
 	settled atomic.Bool     // OpenChannel has its result, or has given up
 	done    chan openResult // has room for one
 }
 
 // settle hands the result to OpenChannel. It reports false if that has given up, or has another.
-func (w *channelWanted) settle(r openResult) bool {
+func (w *channelRequest) settle(r openResult) bool {
 	if w.settled.Swap(true) {
 		return false
 	}
@@ -64,7 +64,7 @@ func (c *Call) OpenChannel(ctx context.Context, o datachannel.Options) (*datacha
 		return nil, err
 	}
 	o.Detached = true
-	w := &channelWanted{options: o, done: make(chan openResult, 1)}
+	w := &channelRequest{options: o, done: make(chan openResult, 1)}
 	c.box.post(w)
 	err := datachannel.ErrClosed
 	select {
@@ -81,8 +81,8 @@ func (c *Call) OpenChannel(ctx context.Context, o datachannel.Options) (*datacha
 	return nil, err
 }
 
-// want opens a channel for OpenChannel.
-func (c *Call) want(ctx context.Context, w *channelWanted) error {
+// openRequested opens a channel for OpenChannel.
+func (c *Call) openRequested(ctx context.Context, w *channelRequest) error {
 	if w.settled.Load() {
 		return nil // it has given up
 	}
@@ -94,8 +94,8 @@ func (c *Call) want(ctx context.Context, w *channelWanted) error {
 	if !conn.openWanted(w) {
 		return nil
 	}
-	if !c.up {
-		c.wanted = append(c.wanted, w)
+	if !c.established {
+		c.requested = append(c.requested, w)
 	}
 	d := conn.pc.LocalDescription()
 	if d == nil && conn != c.conns[0] || d != nil && !strings.Contains(d.SDP, "m=application") {
@@ -109,14 +109,14 @@ func (c *Call) want(ctx context.Context, w *channelWanted) error {
 func (c *Call) dataConnection() (*connection, error) {
 	data := func(s jsep.Section) bool { return s.Data }
 	for _, conn := range c.conns {
-		if !c.layout.Unbundled || slices.ContainsFunc(conn.sections, data) || slices.ContainsFunc(conn.theirs, data) {
+		if !c.layout.Unbundled || slices.ContainsFunc(conn.sections, data) || slices.ContainsFunc(conn.remoteSections, data) {
 			return conn, nil
 		}
 	}
-	conn, err := c.extend()
+	conn, err := c.addLocalTransport()
 	if err == nil {
-		conn.wireMid = c.freeMid("d")
-		conn.sections = []Section{{Data: true, Mid: conn.wireMid}}
+		conn.dataMid = c.freeMid("d")
+		conn.sections = []Section{{Data: true, Mid: conn.dataMid}}
 	}
 	return conn, err
 }
@@ -125,7 +125,7 @@ func (c *Call) dataConnection() (*connection, error) {
 const retryOpening = 100 * time.Millisecond
 
 // openWanted opens a channel for OpenChannel. It reports false if that fails, or is tried again.
-func (c *connection) openWanted(w *channelWanted) bool {
+func (c *connection) openWanted(w *channelRequest) bool {
 	err := c.data.Open(w.options, func(ch *datachannel.Channel) bool { return w.settle(openResult{channel: ch}) })
 	switch {
 	case errors.Is(err, datachannel.ErrNoID):
@@ -163,7 +163,7 @@ func (c *Call) drainMessages(ctx context.Context, messages []any) {
 		for _, message := range messages {
 			if m, ok := message.(posted); ok {
 				if e, ok := m.event.(messageArrived); ok {
-					_, _ = c.happened(ctx, m.from, e) // never an error
+					_, _ = c.handleEvent(ctx, m.from, e) // never an error
 				}
 			}
 		}

@@ -147,17 +147,17 @@ type Config struct {
 	// one the call ends before it connects. Groups may be divided as you like.
 	// Default: any.
 	Code string
-	// Hold keeps media and text from leaving until Confirm. Default: they go as
+	// RequireVerification keeps media and text from leaving until Confirm. Default: they go as
 	// soon as the call is connected.
-	Hold bool
+	RequireVerification bool
 
-	certificate webrtc.Certificate // one for all connections of the call
-	der         []byte             // the same, as the other side sees it
-	fingerprint string             // of it, as a line of a description
-	held        *atomic.Bool       // nothing is sent
-	free        chan struct{}      // closed when held no longer
-	extensions  map[int]string     // header extensions that have their numbers already
-	patience    time.Duration      // for the answer to an offer, in a call that is up
+	certificate   webrtc.Certificate // one for all connections of the call
+	der           []byte             // the same, as the other side sees it
+	fingerprint   string             // of it, as a line of a description
+	held          *atomic.Bool       // nothing is sent
+	free          chan struct{}      // closed when held no longer
+	extensions    map[int]string     // header extensions that have their numbers already
+	answerTimeout time.Duration      // for the answer to an offer, in a call that is up
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -186,11 +186,11 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.FailedTimeout, 35*time.Second)
 	orDefault(&c.RestartAfter, 3*time.Second)
 	orDefault(&c.RestartTimeout, 30*time.Second)
-	orDefault(&c.patience, 6*time.Second)
+	orDefault(&c.answerTimeout, 6*time.Second)
 	c.held = &atomic.Bool{}
-	c.held.Store(c.Hold)
+	c.held.Store(c.RequireVerification)
 	c.free = make(chan struct{})
-	if !c.Hold {
+	if !c.RequireVerification {
 		close(c.free)
 	}
 	return c, c.identify()

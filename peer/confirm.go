@@ -17,11 +17,11 @@ type (
 	declined  struct{}
 )
 
-// Confirm lets media and text go, see Config.Hold: the code that CodeKnown told
+// Confirm lets media and text go, see Config.RequireVerification: the code that VerificationCode told
 // is what the other side sees.
 func (c *Call) Confirm() { c.box.post(confirmed{}) }
 
-// Decline ends the call: the code that CodeKnown told is not what the other side
+// Decline ends the call: the code that VerificationCode told is not what the other side
 // sees.
 func (c *Call) Decline() { c.box.post(declined{}) }
 
@@ -30,7 +30,7 @@ func (c *Call) Decline() { c.box.post(declined{}) }
 func (c *Call) verify(d *jsep.Description, parts []part) error {
 	theirs := d.Fingerprints()
 	if c.layout.Unbundled {
-		known, err := c.certify(d, parts)
+		known, err := c.knowsCertificates(d, parts)
 		if known || err != nil {
 			return err
 		}
@@ -50,14 +50,14 @@ func (c *Call) verify(d *jsep.Description, parts []part) error {
 			"either the other side uses another key, or somebody sits in between", code)}
 	}
 	c.code, c.certified = code, theirs
-	c.cfg.OnEvent(CodeKnown{code, c.cfg.Code != ""})
+	c.cfg.OnEvent(VerificationCode{code, c.cfg.Code != ""})
 	return nil
 }
 
-// certify tells if all certificates of a later description of several transports
+// knowsCertificates tells if all certificates of a later description of several transports
 // are known. webrtcbin has one for each transport; a new one may come with a new
 // transport, unless somebody relies on the code that was.
-func (c *Call) certify(d *jsep.Description, parts []part) (known bool, err error) {
+func (c *Call) knowsCertificates(d *jsep.Description, parts []part) (known bool, err error) {
 	stranger := func(d *jsep.Description) bool {
 		return slices.ContainsFunc(d.Fingerprints(), func(f string) bool { return !slices.Contains(c.certified, f) })
 	}
@@ -68,15 +68,15 @@ func (c *Call) certify(d *jsep.Description, parts []part) (known bool, err error
 		switch {
 		case part.Transport != nil && part.Transport.remoteSet && stranger(part.Description):
 			return false, errOtherCertificate
-		case (c.cfg.Code != "" || c.cfg.Hold) && stranger(part.Description):
+		case (c.cfg.Code != "" || c.cfg.RequireVerification) && stranger(part.Description):
 			return false, errors.New("its new transport has a certificate of its own, which is not in the verification code")
 		}
 	}
 	return false, nil
 }
 
-// release lets go what was held.
-func (c *Call) release() {
+// confirmVerification lets go what was held.
+func (c *Call) confirmVerification() {
 	if !c.cfg.held.Swap(false) {
 		return
 	}
@@ -87,8 +87,8 @@ func (c *Call) release() {
 			out.RequestKeyFrame()
 		}
 	}
-	c.cfg.OnEvent(CodeKnown{c.code, true})
-	c.sayDue()
+	c.cfg.OnEvent(VerificationCode{c.code, true})
+	c.sendText()
 }
 
 // errDeclined ends a call whose code differs.

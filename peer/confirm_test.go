@@ -40,8 +40,8 @@ func TestTheCodesDifferWithSomebodyInBetween(t *testing.T) {
 	a, b, _, _ := middle(t, func(_, _ *Config) {})
 	a.call.Say("secret")
 	b.awaitText("secret") // nothing else tells
-	ours := await(a, func(CodeKnown) bool { return true }).Code
-	if theirs := await(b, func(CodeKnown) bool { return true }).Code; ours == theirs {
+	ours := await(a, func(VerificationCode) bool { return true }).Code
+	if theirs := await(b, func(VerificationCode) bool { return true }).Code; ours == theirs {
 		t.Errorf("both see %s", ours)
 	}
 }
@@ -64,7 +64,7 @@ func TestACallWithTheExpectedCode(t *testing.T) {
 			caller.Certificate, answerer.Certificate = keys[0], keys[1]
 			caller.Code, answerer.Code = code, strings.ReplaceAll(code, " ", "-")
 		})
-		known := await(a, func(CodeKnown) bool { return true })
+		known := await(a, func(VerificationCode) bool { return true })
 		if known.Verified != (code != "") || code != "" && known.Code != code {
 			t.Errorf("the code is %+v, want %s", known, code)
 		}
@@ -101,7 +101,7 @@ func TestAnotherCodeThanExpectedNeverConnects(t *testing.T) {
 			if n := happenings(s, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateConnected }); n > 0 {
 				t.Error("it connected")
 			}
-			if end, err := other.awaitEnd(); end != TheyLeft || err != nil {
+			if end, err := other.awaitEnd(); end != PeerLeft || err != nil {
 				t.Errorf("the other side was not told: %v, %v", end, err)
 			}
 		})
@@ -110,7 +110,7 @@ func TestAnotherCodeThanExpectedNeverConnects(t *testing.T) {
 
 func TestNothingLeavesBeforeTheCodeIsConfirmed(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
-		caller.Hold = true
+		caller.RequireVerification = true
 		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)}
 	})
 	a.call.Say("secret")
@@ -138,13 +138,13 @@ func TestNothingLeavesBeforeTheCodeIsConfirmed(t *testing.T) {
 	feed(t, a)
 	b.awaitText("secret")
 	await(b, func(TrackReceived) bool { return true })
-	if !await(a, func(e CodeKnown) bool { return e.Verified }).Verified {
+	if !await(a, func(e VerificationCode) bool { return e.Verified }).Verified {
 		t.Error("the code is not told as confirmed")
 	}
 }
 
 func TestADeclinedCodeEndsTheCall(t *testing.T) {
-	a, b := pair(t, func(caller, _ *Config) { caller.Hold = true })
+	a, b := pair(t, func(caller, _ *Config) { caller.RequireVerification = true })
 	a.awaitConnected()
 	a.call.Say("secret")
 	a.call.Decline()
@@ -153,7 +153,7 @@ func TestADeclinedCodeEndsTheCall(t *testing.T) {
 	if !errors.As(err, &failure) || failure.Stage != Verification {
 		t.Errorf("ended with %v", err)
 	}
-	if end, err := b.awaitEnd(); end != TheyLeft || err != nil {
+	if end, err := b.awaitEnd(); end != PeerLeft || err != nil {
 		t.Errorf("the other side ended with %v, %v", end, err)
 	}
 	if n := happenings(b, func(MessageReceived) bool { return true }); n > 0 {

@@ -24,16 +24,16 @@ import (
 // connection is one PeerConnection with all that belongs to it. A call has one
 // at a time, and a second after losing a glare.
 type connection struct {
-	pc       *webrtc.PeerConnection
-	box      *mailbox
-	logs     *pionLog
-	recorder *rtpstats.Recorder
-	seen     *stats.Candidates
-	local    []byte       // our certificate
-	up       atomic.Bool  // ICE has connected: before, Pion's statistics race with its start
-	net      *icenet.Net  // nil with Config.Net
-	held     *atomic.Bool // see Config.Hold
-	bw       *bwe.Controller
+	pc         *webrtc.PeerConnection
+	box        *mailbox
+	logs       *pionLog
+	recorder   *rtpstats.Recorder
+	candidates *stats.Candidates
+	local      []byte       // our certificate
+	up         atomic.Bool  // ICE has connected: before, Pion's statistics race with its start
+	net        *icenet.Net  // nil with Config.Net
+	held       *atomic.Bool // see Config.RequireVerification
+	bw         *bwe.Controller
 
 	pair    stats.Object   // in use last, by report; protected by Call.mu
 	tried   []stats.Object // pairs that were tried, in use or not; protected by Call.mu
@@ -46,25 +46,25 @@ type connection struct {
 	closing     context.Context // done once close is called
 	stopPosting context.CancelFunc
 
-	nth int // among those of the call, from 0
+	index int // among those of the call, from 0
 
 	// The rest belongs to the goroutine of Run.
-	progress  *progress
-	paired    bool                     // a selected pair was told
-	ahead     *webrtc.ICECandidatePair // the pair that was told before Pion's callback did; nil for none
-	remoteSet bool                     // a remote description has been applied
-	offered   *jsep.Description        // the offer that was applied last
-	remote    *jsep.Description        // the description that was applied last
-	sections  []jsep.Section           // of the offer, or of the description that this connection was made for
-	theirs    []jsep.Section           // of the description that was applied last
-	described map[string]bool          // mids that the peer has described once
-	synthetic jsep.Synthetic           // what Pion alone knows of theirs
-	quiet     map[string]bool          // mids of theirs that sent before, and do not now
-	onHold    bool                     // we neither send nor take media
-	setup     string                   // our DTLS role as SDP writes it, once agreed
-	wireMid   string                   // of the data channels in our offers, "" for Pion's own
-	state     webrtc.PeerConnectionState
-	hosts     map[transportAddress]bool // where our host candidates are
+	progress       *progress
+	pairReported   bool                     // a selected pair was told
+	reportedAhead  *webrtc.ICECandidatePair // the pair that was told before Pion's callback did; nil for none
+	remoteSet      bool                     // a remote description has been applied
+	offered        *jsep.Description        // the offer that was applied last
+	remote         *jsep.Description        // the description that was applied last
+	sections       []jsep.Section           // of the offer, or of the description that this connection was made for
+	remoteSections []jsep.Section           // of the description that was applied last
+	described      map[string]bool          // mids that the peer has described once
+	synthetic      jsep.Synthetic           // what Pion alone knows of theirs
+	remoteMuted    map[string]bool          // mids of theirs that sent before, and do not now
+	onHold         bool                     // we neither send nor take media
+	setup          string                   // our DTLS role as SDP writes it, once agreed
+	dataMid        string                   // of the data channels in our offers, "" for Pion's own
+	state          webrtc.PeerConnectionState
+	hosts          map[transportAddress]bool // where our host candidates are
 
 	// answerHeld: our answer waits for all candidates to be in it, because the
 	// other side does not take them one by one.
@@ -84,13 +84,13 @@ type posted struct {
 
 // Posted by the callbacks of a connection.
 type (
-	stateNudge     struct{}
+	stateChange    struct{}
 	iceState       struct{ webrtc.ICEConnectionState }
 	localCandidate struct{ *webrtc.ICECandidate } // nil at the end
 	pairSelected   struct{ *webrtc.ICECandidatePair }
 	gathered       struct{}
 	holdExpired    struct{}
-	trackArrived   struct {
+	remoteTrack    struct {
 		track    *webrtc.TrackRemote
 		receiver *webrtc.RTPReceiver
 	}
@@ -99,8 +99,8 @@ type (
 func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 	logs := &pionLog{log: cfg.Logger}
 	c := &connection{
-		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), seen: stats.NewCandidates(), local: cfg.der,
-		progress: newProgress(), hosts: map[transportAddress]bool{}, quiet: map[string]bool{}, described: map[string]bool{}, held: cfg.held,
+		box: box, logs: logs, recorder: rtpstats.NewRecorder(cfg.OnRTP), candidates: stats.NewCandidates(), local: cfg.der,
+		progress: newProgress(), hosts: map[transportAddress]bool{}, remoteMuted: map[string]bool{}, described: map[string]bool{}, held: cfg.held,
 	}
 	c.closing, c.stopPosting = context.WithCancel(context.Background())
 	c.demuxer = demux.New(demux.Config{
@@ -129,11 +129,11 @@ func newConnection(cfg *Config, box *mailbox) (*connection, error) {
 		_ = c.bw.Close()
 		return nil, fmt.Errorf("failed to create the connection: %w", err)
 	}
-	c.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { c.post(stateNudge{}) })
+	c.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { c.post(stateChange{}) })
 	c.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { c.post(iceState{s}) })
 	c.pc.OnICECandidate(func(cand *webrtc.ICECandidate) { c.post(localCandidate{cand}) })
 	c.data = c.newData(cfg)
-	c.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { c.post(trackArrived{t, r}) })
+	c.pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { c.post(remoteTrack{t, r}) })
 	c.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(
 		func(p *webrtc.ICECandidatePair) {
 			follow.SetSelected(p)
@@ -170,13 +170,13 @@ type localOffer struct {
 // offer creates an offer and returns it as it goes over the wire. restart begins a new ICE session
 // (RFC 8445 section 9). The old path stays in use until the offer is answered, unless it is lost.
 func (c *connection) offer(cfg *Config, restart bool) (*sdp.SessionDescription, error) {
-	if !c.remoteSet && c.wireMid == "" {
-		c.wireMid = dataMid
+	if !c.remoteSet && c.dataMid == "" {
+		c.dataMid = dataMid
 	}
 	c.pending = nil
 	now := restart && c.lost
 	if now {
-		c.refresh(cfg)
+		c.refreshNetwork(cfg)
 	}
 	offer, err := c.createOffer(now)
 	if err != nil {
@@ -237,7 +237,7 @@ func (c *connection) setOffer(cfg *Config) error {
 // of Plan B.)
 func (c *connection) nameSections(polite bool) error {
 	taken := map[string]bool{}
-	for _, s := range slices.Concat(c.theirs, c.sections) {
+	for _, s := range slices.Concat(c.remoteSections, c.sections) {
 		taken[s.Mid] = true
 	}
 	transceivers := c.pc.GetTransceivers()
@@ -245,7 +245,7 @@ func (c *connection) nameSections(polite bool) error {
 		taken[t.Mid()] = true
 	}
 	for _, t := range transceivers {
-		if t.Mid() != "" || c.phantom(t) {
+		if t.Mid() != "" || c.isUnsignaled(t) {
 			continue
 		}
 		kind := t.Kind().String()[:1]
@@ -269,9 +269,9 @@ func (c *connection) nameSections(polite bool) error {
 // has given it this number, and Chromium takes no other one from then on.
 const dataMid = "0"
 
-// pionsDataMid is the mid that Pion gave the data channels in its description:
+// pionDataMid is the mid that Pion gave the data channels in its description:
 // their index, whatever others there are. "" if there are none.
-func (c *connection) pionsDataMid() string {
+func (c *connection) pionDataMid() string {
 	d, err := jsep.Unmarshal(textOf(c.pc.LocalDescription()))
 	if err != nil {
 		return ""
@@ -279,9 +279,9 @@ func (c *connection) pionsDataMid() string {
 	return jsep.DataMid(d)
 }
 
-// refresh lets Pion see the addresses that this machine has now, and the ICE
+// refreshNetwork lets Pion see the addresses that this machine has now, and the ICE
 // servers of now, before it may gather candidates again.
-func (c *connection) refresh(cfg *Config) {
+func (c *connection) refreshNetwork(cfg *Config) {
 	if cfg.FreshICEServers != nil {
 		conf := cfg.configuration()
 		conf.ICEServers = cfg.FreshICEServers()
@@ -322,7 +322,7 @@ func (c *connection) beginRestart(cfg *Config) error {
 	if p == nil || p.ufrag == "" {
 		return nil
 	}
-	c.refresh(cfg)
+	c.refreshNetwork(cfg)
 	c.settings.SetICECredentials(p.ufrag, p.pwd)
 	offer, err := c.createOffer(true)
 	c.settings.SetICECredentials("", "") // what Pion restarts next has credentials of its own
@@ -337,13 +337,13 @@ func (c *connection) applyAnswer(cfg *Config, d *jsep.Description) error {
 	if err := c.setOffer(cfg); err != nil {
 		return err
 	}
-	paused := c.heed(d)
+	paused := c.applyRemoteDirections(d)
 	if !c.remoteSet {
 		for _, t := range paused {
-			cfg.OnEvent(TrackRefused{t, fmt.Sprintf("the answer takes no %s", t.Kind())})
+			cfg.OnEvent(TrackRejected{t, fmt.Sprintf("the answer takes no %s", t.Kind())})
 		}
 	}
-	text, err := c.forPion(d, jsep.PionOptions{Later: c.remoteSet, WireDataMid: c.wireMid, PionDataMid: c.pionsDataMid()})
+	text, err := c.forPion(d, jsep.PionOptions{Later: c.remoteSet, WireDataMid: c.dataMid, PionDataMid: c.pionDataMid()})
 	if err != nil {
 		return err
 	}
@@ -355,7 +355,7 @@ func (c *connection) applyAnswer(cfg *Config, d *jsep.Description) error {
 		c.setup = jsep.OppositeSetup(d.Setup)
 		c.agreed.SetDTLSRole(c.setup)
 	}
-	c.know(cfg, d)
+	c.remoteApplied(cfg, d)
 	return nil
 }
 
@@ -369,7 +369,7 @@ func (c *connection) applyOffer(cfg *Config, d *jsep.Description, tracks []webrt
 		return nil, err
 	}
 	if later {
-		c.refresh(cfg)
+		c.refreshNetwork(cfg)
 	}
 	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: text}
 	if err := c.pc.SetRemoteDescription(offer); err != nil {
@@ -377,7 +377,7 @@ func (c *connection) applyOffer(cfg *Config, d *jsep.Description, tracks []webrt
 	}
 	var left []webrtc.TrackLocal
 	if later {
-		err = c.rehouse(d)
+		err = c.reassignTracks(d)
 	} else {
 		left, err = c.answerTracks(cfg, d, tracks)
 	}
@@ -399,12 +399,12 @@ func (c *connection) applyOffer(cfg *Config, d *jsep.Description, tracks []webrt
 		c.setup = jsep.SetupOf(ours)
 		c.agreed.SetDTLSRole(c.setup)
 	}
-	c.heed(d)
+	c.applyRemoteDirections(d)
 	c.sections = d.Sections
 	if d.HasData() {
-		c.wireMid = "" // Pion uses the mid of an offer
+		c.dataMid = "" // Pion uses the mid of an offer
 	}
-	c.know(cfg, d)
+	c.remoteApplied(cfg, d)
 	return left, nil
 }
 
@@ -419,23 +419,23 @@ func (c *connection) answerToWire() (*sdp.SessionDescription, error) {
 	return jsep.ToWire(textOf(c.pc.LocalDescription()), o)
 }
 
-// know takes note of a description that was taken, and tells what the other side
+// remoteApplied takes note of a description that was taken, and tells what the other side
 // has stopped sending, or sends again.
-func (c *connection) know(cfg *Config, d *jsep.Description) {
+func (c *connection) remoteApplied(cfg *Config, d *jsep.Description) {
 	sent := map[string]bool{}
-	for _, s := range c.theirs {
+	for _, s := range c.remoteSections {
 		sent[s.Mid] = s.Sends()
 	}
 	for _, s := range d.Sections {
 		c.described[s.Mid] = true
-		stopped, again := sent[s.Mid] && !s.Sends(), c.quiet[s.Mid] && s.Sends()
+		stopped, again := sent[s.Mid] && !s.Sends(), c.remoteMuted[s.Mid] && s.Sends()
 		if s.Kind == 0 || s.Rejected || !stopped && !again {
 			continue
 		}
-		c.quiet[s.Mid] = stopped
+		c.remoteMuted[s.Mid] = stopped
 		cfg.OnEvent(TrackMuted{s.Kind, stopped})
 	}
-	c.progress.answered, c.remoteSet, c.remote, c.theirs = true, true, d, d.Sections
+	c.progress.answered, c.remoteSet, c.remote, c.remoteSections = true, true, d, d.Sections
 }
 
 // maxAnswerHold bounds how long an answer is held for candidates. STUN and TURN servers that can be

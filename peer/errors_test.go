@@ -52,12 +52,12 @@ func (p stuckPage) Candidate(context.Context, webrtc.ICECandidateInit) error { r
 func TestAStuckPageIsToldOf(t *testing.T) {
 	page := stuckPage{newOriginalPage(t)}
 	s := newSide(t, "terminal", Config{Signaler: page, Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}})
-	s.call.cfg.patience = time.Second
+	s.call.cfg.answerTimeout = time.Second
 	page.peer = s.call
 	s.start()
 	await(s, func(w Warned) bool { return strings.Contains(w.Text, "load its page again") })
 	s.stop() // or it ends with that when it fails
-	if end, err := s.awaitEnd(); end != WeLeft || err != nil {
+	if end, err := s.awaitEnd(); end != Left || err != nil {
 		t.Errorf("it ended with %v, %v, and was to wait", end, err)
 	}
 }

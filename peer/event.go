@@ -36,9 +36,9 @@ type CandidateFound struct {
 	Address  string // IP address or .local name, and port; validated, safe to print
 }
 
-// CandidatesDone tells that all candidates of this side were found. The other
+// GatheringComplete tells that all candidates of this side were found. The other
 // side is not told.
-type CandidatesDone struct{}
+type GatheringComplete struct{}
 
 // PairSelected tells the candidate pair in use.
 type PairSelected struct {
@@ -65,17 +65,17 @@ type TextSent struct {
 	Text    string
 }
 
-// TextRefused is a line given to Say that will not be sent, and why: Reason wraps
+// TextRejected is a line given to Say that will not be sent, and why: Reason wraps
 // datachannel.ErrTooLong where the other side takes no message of that size.
-type TextRefused struct {
+type TextRejected struct {
 	Text   string
 	Reason error
 }
 
-// CodeKnown tells the verification code, see verify.go: the other end shows the
+// VerificationCode tells the verification code, see verify.go: the other end shows the
 // same, unless somebody sits between. It comes before the connection, and once
 // more when the code has been confirmed.
-type CodeKnown struct {
+type VerificationCode struct {
 	Code string
 	// Verified: it is the one that was expected (Config.Code), or confirmed.
 	Verified bool
@@ -110,8 +110,8 @@ type TrackSending struct {
 	Codec webrtc.RTPCodecParameters
 }
 
-// TrackRefused tells that the other side has no place for a track of ours.
-type TrackRefused struct {
+// TrackRejected tells that the other side has no place for a track of ours.
+type TrackRejected struct {
 	Track  webrtc.TrackLocal
 	Reason string
 }
@@ -128,16 +128,16 @@ func (SignalingStateChanged) event() {}
 func (StateChanged) event()          {}
 func (CandidateFound) event()        {}
 func (PairSelected) event()          {}
-func (CandidatesDone) event()        {}
+func (GatheringComplete) event()     {}
 func (ChannelOpened) event()         {}
 func (ChannelClosed) event()         {}
 func (MessageReceived) event()       {}
 func (TextSent) event()              {}
-func (TextRefused) event()           {}
-func (CodeKnown) event()             {}
+func (TextRejected) event()          {}
+func (VerificationCode) event()      {}
 func (TrackReceived) event()         {}
 func (TrackMuted) event()            {}
 func (TrackSending) event()          {}
-func (TrackRefused) event()          {}
+func (TrackRejected) event()         {}
 func (Warned) event()                {}
 func (AddressesChanged) event()      {}

@@ -21,7 +21,7 @@ func (c *Call) prepareFirstOffer() error {
 	if err := conn.offerTracks(&c.cfg); err != nil {
 		return err
 	}
-	c.muteAgain()
+	c.restoreMuted()
 	return c.openChannels(conn, false)
 }
 
@@ -39,7 +39,7 @@ func (c *Call) openChannels(conn *connection, answering bool) error {
 
 // acceptable reports what is wrong with a description, before it changes anything.
 func (c *Call) acceptable(d *jsep.Description, answer bool) ([]part, error) {
-	parts, err := c.arrange(d, answer)
+	parts, err := c.assignTransports(d, answer)
 	if err == nil {
 		err = c.verify(d, parts)
 	}
@@ -52,7 +52,7 @@ func (c *Call) acceptAnswer(d *jsep.Description) error {
 	if err != nil {
 		return err
 	}
-	parts = c.retire(parts)
+	parts = c.closeRejectedTransports(parts)
 	for _, p := range parts {
 		if p.Transport == nil {
 			return errors.New("invalid answer: has a section that was not offered")
@@ -61,7 +61,7 @@ func (c *Call) acceptAnswer(d *jsep.Description) error {
 			return err
 		}
 	}
-	c.muteAgain()
+	c.restoreMuted()
 	c.remoteApplied(d, parts)
 	return nil
 }
@@ -72,7 +72,7 @@ func (c *Call) acceptOffer(d *jsep.Description) error {
 	if err != nil {
 		return err
 	}
-	c.begin()
+	c.startClock()
 	first := !c.conns[0].remoteSet
 	tracks := c.cfg.Tracks
 	if first {
@@ -83,10 +83,10 @@ func (c *Call) acceptOffer(d *jsep.Description) error {
 	if err != nil {
 		return err
 	}
-	parts = c.retire(parts)
+	parts = c.closeRejectedTransports(parts)
 	for i := range parts {
 		if parts[i].Transport == nil {
-			if err := c.joins(&parts[i]); err != nil {
+			if err := c.addRemoteTransport(&parts[i]); err != nil {
 				return err
 			}
 		}
@@ -94,9 +94,9 @@ func (c *Call) acceptOffer(d *jsep.Description) error {
 			return err
 		}
 	}
-	c.muteAgain()
+	c.restoreMuted()
 	for _, t := range tracks {
-		c.cfg.OnEvent(TrackRefused{t, fmt.Sprintf("the offer has no section for %s", t.Kind())})
+		c.cfg.OnEvent(TrackRejected{t, fmt.Sprintf("the offer has no section for %s", t.Kind())})
 	}
 	c.remoteApplied(d, parts)
 	return nil
@@ -160,7 +160,7 @@ func (c *Call) currentLocal() (*sdp.SessionDescription, error) {
 		}
 		locals = append(locals, jsep.Local[*connection]{Transport: conn, SDP: d})
 	}
-	d, err := c.merged(locals)
+	d, err := c.merge(locals)
 	if err == nil && d == nil {
 		err = errors.New("no description of ours is in force")
 	}
@@ -185,7 +185,7 @@ func (c *Call) startOver() error {
 	c.text = textChannels{waiting: c.text.waiting}
 	c.layout.Reset()
 	c.replace([]*connection{conn})
-	for _, w := range c.wanted {
+	for _, w := range c.requested {
 		conn.openWanted(w)
 	}
 	return nil
@@ -195,8 +195,8 @@ func (c *Call) startOver() error {
 func (c *Call) replace(conns []*connection) {
 	old := c.conns
 	conns[0].progress.remote = old[0].progress.remote
-	conns[0].seen.AddRemoteOf(old[0].seen)
-	c.conns, c.was = conns, webrtc.PeerConnectionStateNew
+	conns[0].candidates.AddRemoteOf(old[0].candidates)
+	c.conns, c.reportedState = conns, webrtc.PeerConnectionStateNew
 	c.mu.Lock()
 	c.live = slices.Clone(conns)
 	c.mu.Unlock()
@@ -205,10 +205,10 @@ func (c *Call) replace(conns []*connection) {
 	}
 }
 
-// begin starts the clock of the call.
-func (c *Call) begin() {
-	if c.offered.IsZero() {
-		c.offered = time.Now()
+// startClock starts the clock of the call.
+func (c *Call) startClock() {
+	if c.started.IsZero() {
+		c.started = time.Now()
 	}
 }
 
@@ -227,7 +227,7 @@ func (c *Call) sent(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case c.up:
+	case c.established:
 		c.cfg.OnEvent(Warned{fmt.Sprintf("a message to the peer was lost: %v", err)})
 		return nil
 	}
@@ -280,7 +280,7 @@ func (c *Call) remoteCandidate(init webrtc.ICECandidateInit) error {
 	found := candidateEvent(true, cand)
 	conn := c.connectionFor(init)
 	conn.progress.remote[found.Type]++
-	conn.seen.AddRemote(cand)
+	conn.candidates.AddRemote(cand)
 	c.cfg.OnEvent(found)
 	if !c.conns[0].remoteSet {
 		c.candidates.early = append(c.candidates.early, init)
@@ -301,7 +301,7 @@ func (c *Call) sendCandidate(ctx context.Context, conn *connection, cand *webrtc
 	var init webrtc.ICECandidateInit
 	switch {
 	case cand == nil:
-		c.cfg.OnEvent(CandidatesDone{})
+		c.cfg.OnEvent(GatheringComplete{})
 		// Peers written to the original wire may fail on a candidate without a line.
 		if conn.answerHeld || !c.negotiator.withParley() && !c.candidates.ended {
 			return nil
@@ -310,7 +310,7 @@ func (c *Call) sendCandidate(ctx context.Context, conn *connection, cand *webrtc
 		return nil
 	default:
 		found := iceCandidateEvent(false, cand)
-		conn.seen.Add(false, cand)
+		conn.candidates.Add(false, cand)
 		conn.progress.local[found.Type]++
 		c.cfg.OnEvent(found)
 		switch {

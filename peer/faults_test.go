@@ -120,7 +120,7 @@ func (w *hostileWire) Candidate(_ context.Context, c webrtc.ICECandidateInit) er
 // connect is ICE, which a Hostile does well.
 func (f *faulty) connect() *faulty {
 	f.t.Helper()
-	await(f.side, func(CodeKnown) bool { return true }) // it has answered
+	await(f.side, func(VerificationCode) bool { return true }) // it has answered
 	if err := f.Connect(f.ctx); err != nil {
 		f.t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func (s *side) failsAt(stage Stage, want string) {
 // leaves checks that the call ended as if the other side had hung up.
 func (s *side) leaves() {
 	s.t.Helper()
-	if end, err := s.awaitEnd(); end != TheyLeft || err != nil {
+	if end, err := s.awaitEnd(); end != PeerLeft || err != nil {
 		s.t.Errorf("ended with %v, %v, want that the other side left", end, err)
 	}
 }

@@ -113,7 +113,7 @@ func orderFaults() map[string]func(*testing.T) {
 					f := callHostile(t, nil)
 					step(f)
 					f.call.Hangup()
-					if end, err := f.awaitEnd(); end != WeLeft || err != nil {
+					if end, err := f.awaitEnd(); end != Left || err != nil {
 						t.Errorf("ended with %v, %v", end, err)
 					}
 				})

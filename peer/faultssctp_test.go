@@ -144,7 +144,7 @@ func sctpFaults() map[string]func(*testing.T) {
 				t.Errorf("%d bytes are queued for somebody who does not read", ch.Pending())
 			}
 			f.stop()
-			if end, err := f.awaitEnd(); end != WeLeft || err != nil {
+			if end, err := f.awaitEnd(); end != Left || err != nil {
 				t.Errorf("ended with %v, %v", end, err)
 			}
 			<-written
@@ -170,7 +170,7 @@ func (f *faulty) channelsEnd() {
 		select {
 		case <-more:
 		case <-f.ended:
-			if f.err != nil || f.end != TheyLeft {
+			if f.err != nil || f.end != PeerLeft {
 				f.t.Errorf("the call ended with %v, %v", f.end, f.err)
 			}
 			return

@@ -17,7 +17,7 @@ import (
 func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	switch m := message.(type) {
 	case deliveredOffer:
-		c.gone = false
+		c.unreachable = false
 		return 0, c.negotiator.remoteOffer(ctx, m.SessionDescription)
 	case deliveredAnswer:
 		return 0, c.negotiator.remoteAnswer(ctx, m.SessionDescription)
@@ -25,31 +25,31 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		if err := c.remoteCandidate(m.ICECandidateInit); err != nil {
 			c.cfg.Logger.Debug("candidate dropped", "reason", err)
 		}
-	case deliveredLost:
-		c.gone = true
-		return c.maybeGone()
+	case deliveredUnreachable:
+		c.unreachable = true
+		return c.checkPeerGone()
 	case deliveredLeave:
-		return TheyLeft, nil
-	case hungUp:
-		return WeLeft, nil
-	case said:
+		return PeerLeft, nil
+	case hangupRequested:
+		return Left, nil
+	case textQueued:
 		if !c.text.add(m.line) {
-			c.cfg.OnEvent(TextRefused{m.line, errTooManyWait})
+			c.cfg.OnEvent(TextRejected{m.line, errTooManyWait})
 		}
-		c.sayDue()
+		c.sendText()
 	case confirmed:
-		c.release()
+		c.confirmVerification()
 	case declined:
 		return 0, c.errDeclined()
-	case pairsWanted:
+	case pairsRequest:
 		var reports []webrtc.StatsReport
 		for _, conn := range c.conns {
-			reports = append(reports, conn.pionsReport())
+			reports = append(reports, conn.pionReport())
 		}
 		m.pairs <- stats.Pairs(reports...)
 	case restartRequested:
 		return 0, c.restartICE(ctx)
-	case signalingBack:
+	case signalingIsBack:
 		return 0, c.tolerate(c.signalingRestored(ctx))
 	case *change:
 		return 0, c.makeChange(ctx, m)
@@ -57,32 +57,32 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		if m.outage == c.outage.count && c.outage.down {
 			return 0, &Error{Connection, c.Why()}
 		}
-	case graceOver:
+	case peerChannelGraceOver:
 		c.text.certain = c.text.own != nil
-		c.sayDue()
-	case *channelWanted:
-		return 0, c.want(ctx, m)
+		c.sendText()
+	case *channelRequest:
+		return 0, c.openRequested(ctx, m)
 	case posted:
 		if slices.Contains(c.conns, m.from) { // else of one that is gone
-			return c.happened(ctx, m.from, m.event)
+			return c.handleEvent(ctx, m.from, m.event)
 		}
 		if e, ok := m.event.(channelClosed); ok && c.reported(e.Channel) {
-			return c.happened(ctx, m.from, e)
+			return c.handleEvent(ctx, m.from, e)
 		}
 	}
 	return 0, nil
 }
 
-// maybeGone ends the call if the other side is to be reached by no way.
-func (c *Call) maybeGone() (End, error) {
-	if c.gone && c.overall() != webrtc.PeerConnectionStateConnected {
-		return TheyLeft, nil
+// checkPeerGone ends the call if the other side is to be reached by no way.
+func (c *Call) checkPeerGone() (End, error) {
+	if c.unreachable && c.connectionState() != webrtc.PeerConnectionStateConnected {
+		return PeerLeft, nil
 	}
 	return 0, nil
 }
 
-// happened takes what the connection's callbacks posted.
-func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, error) {
+// handleEvent takes what the connection's callbacks posted.
+func (c *Call) handleEvent(ctx context.Context, conn *connection, event any) (End, error) {
 	switch e := event.(type) {
 	case localCandidate:
 		return 0, c.sendCandidate(ctx, conn, e.ICECandidate)
@@ -93,7 +93,7 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 		if total(conn.progress.local) > 0 {
 			return 0, c.negotiator.sendHeldAnswer(ctx, conn)
 		}
-	case stateNudge:
+	case stateChange:
 		return c.stateChanged(ctx, conn)
 	case iceState:
 		if e.ICEConnectionState == webrtc.ICEConnectionStateConnected {
@@ -104,21 +104,21 @@ func (c *Call) happened(ctx context.Context, conn *connection, event any) (End, 
 	case pairSelected:
 		c.pairSelected(conn, e.ICECandidatePair)
 	case channelOpened:
-		c.opened(conn, e.Channel)
+		c.channelIsOpen(conn, e.Channel)
 	case channelClosed:
 		c.text.closed(e.Channel)
 		c.cfg.OnEvent(ChannelClosed{e.Channel})
 	case messageArrived:
 		c.text.received(e.channel)
 		c.cfg.OnEvent(MessageReceived{e.channel, e.text, e.data})
-		c.sayDue()
+		c.sendText()
 	case demux.UnknownStream:
 		c.cfg.OnEvent(Warned{e.String()})
-	case trackArrived:
-		c.cfg.OnEvent(conn.received(e))
+	case remoteTrack:
+		c.cfg.OnEvent(conn.trackReceived(e))
 	case trackBound:
 		if e.err != nil {
-			c.cfg.OnEvent(TrackRefused{e.track, e.err.Error()})
+			c.cfg.OnEvent(TrackRejected{e.track, e.err.Error()})
 		} else {
 			c.cfg.OnEvent(TrackSending{e.track, e.codec})
 		}
@@ -141,24 +141,24 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 	conn.state = conn.pc.ConnectionState()
 	if conn.state == webrtc.PeerConnectionStateConnected {
 		conn.progress.wasConnected = true
-		c.pairNow(conn)
+		c.reportSelectedPair(conn)
 	}
-	if conn.state == webrtc.PeerConnectionStateFailed && c.up && !conn.progress.wasConnected {
+	if conn.state == webrtc.PeerConnectionStateFailed && c.established && !conn.progress.wasConnected {
 		c.cfg.OnEvent(Warned{fmt.Sprintf("what was added is not connected: %v", conn.progress.why(conn.logs.lastWarning()))})
 	}
 	if hasPath(conn.pc.SCTP().Transport()) {
 		conn.progress.reached = true
 	}
-	now := c.overall()
-	if now == c.was {
+	now := c.connectionState()
+	if now == c.reportedState {
 		return 0, nil
 	}
-	c.was = now
-	silence := conn.silence(now)
-	c.cfg.OnEvent(StateChanged{now, time.Since(c.offered), silence})
+	c.reportedState = now
+	silence := conn.timeSinceLastPacket(now)
+	c.cfg.OnEvent(StateChanged{now, time.Since(c.started), silence})
 	switch {
 	case now == webrtc.PeerConnectionStateConnected:
-		c.up, c.wanted = true, nil
+		c.established, c.requested = true, nil
 		c.outage.connected()
 		for _, conn := range c.conns {
 			conn.lost = false
@@ -166,10 +166,10 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 		return 0, c.makePostponed(ctx)
 	case now == webrtc.PeerConnectionStateDisconnected:
 		c.outage.disconnected(silence)
-		return c.maybeGone()
-	case now == webrtc.PeerConnectionStateClosed && c.up: // by the other side's DTLS close_notify
-		return TheyLeft, nil
-	case now == webrtc.PeerConnectionStateFailed && c.up:
+		return c.checkPeerGone()
+	case now == webrtc.PeerConnectionStateClosed && c.established: // by the other side's DTLS close_notify
+		return PeerLeft, nil
+	case now == webrtc.PeerConnectionStateFailed && c.established:
 		return 0, c.failed(ctx)
 	case now == webrtc.PeerConnectionStateClosed, now == webrtc.PeerConnectionStateFailed:
 		return 0, &Error{Connection, c.Why()}
@@ -184,7 +184,7 @@ func (c *Call) reported(ch *datachannel.Channel) bool {
 	return slices.Contains(c.channels, ch)
 }
 
-func (c *Call) opened(conn *connection, ch *datachannel.Channel) {
+func (c *Call) channelIsOpen(conn *connection, ch *datachannel.Channel) {
 	c.mu.Lock()
 	if c.channels = append(c.channels, ch); len(c.channels) > maxMeasured {
 		gone := slices.IndexFunc(c.channels, (*datachannel.Channel).Closed)
@@ -197,29 +197,29 @@ func (c *Call) opened(conn *connection, ch *datachannel.Channel) {
 		return
 	}
 	if c.text.opened(ch, textChannel{ch.Label(), ch.OpenedByPeer(), ch.Negotiated()}) {
-		time.AfterFunc(peerChannelGrace, func() { c.box.post(graceOver{}) })
+		time.AfterFunc(peerChannelGrace, func() { c.box.post(peerChannelGraceOver{}) })
 	}
-	c.sayDue()
+	c.sendText()
 }
 
-// sayDue sends the lines that a channel is ready for.
-func (c *Call) sayDue() {
+// sendText sends the lines that a channel is ready for.
+func (c *Call) sendText() {
 	if c.cfg.held.Load() {
 		return
 	}
 	ch, lines := c.text.due()
 	for _, line := range lines {
 		if err := ch.Send([]byte(line), true); err != nil {
-			c.cfg.OnEvent(TextRefused{line, err})
+			c.cfg.OnEvent(TextRejected{line, err})
 			continue
 		}
 		c.cfg.OnEvent(TextSent{ch, line})
 	}
 }
 
-// silence is how long nothing has come, by the latest packet and the latest
+// timeSinceLastPacket is how long nothing has come, by the latest packet and the latest
 // answer to a check for consent (RFC 7675).
-func (c *connection) silence(now webrtc.PeerConnectionState) time.Duration {
+func (c *connection) timeSinceLastPacket(now webrtc.PeerConnectionState) time.Duration {
 	if now != webrtc.PeerConnectionStateDisconnected && now != webrtc.PeerConnectionStateFailed {
 		return 0
 	}

@@ -212,7 +212,7 @@ func (n *negotiator) createOffer(ctx context.Context) error {
 		return n.next(ctx, jsep.Rollback{}, nil)
 	}
 	n.sent, n.offer, n.restarts, n.restart = text, offer, n.restart, false
-	c.begin()
+	c.startClock()
 	return n.sendOffer(ctx)
 }
 
@@ -225,7 +225,7 @@ func isOffer(message any) bool {
 }
 
 func (n *negotiator) describeOffer(restart bool) (string, error) {
-	return n.call.together(func(conn *connection) (*sdp.SessionDescription, error) {
+	return n.call.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) {
 		if err := conn.nameSections(n.established() && n.polite()); err != nil {
 			return nil, err
 		}
@@ -236,7 +236,7 @@ func (n *negotiator) describeOffer(restart bool) (string, error) {
 // resendOffer sends the offer that is out again, the first one with the candidates found since.
 func (n *negotiator) resendOffer(ctx context.Context) error {
 	if !n.established() {
-		text, err := n.call.together(func(conn *connection) (*sdp.SessionDescription, error) {
+		text, err := n.call.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) {
 			return conn.offerToWire(textOf(conn.pc.LocalDescription()))
 		})
 		if err != nil {
@@ -248,7 +248,7 @@ func (n *negotiator) resendOffer(ctx context.Context) error {
 }
 
 func (n *negotiator) sendOffer(ctx context.Context) error {
-	n.due = time.Now().Add(n.call.cfg.patience)
+	n.due = time.Now().Add(n.call.cfg.answerTimeout)
 	m := SessionDescription{SDP: n.sent}
 	if n.peer != foreignPeer {
 		m.Extension = &Extension{Number: n.state.OfferID, Processed: n.state.Processed, AnswerRejected: n.rejection}
@@ -272,16 +272,16 @@ func (n *negotiator) rollback() error {
 // checkTimeout reports that the time for an answer is over. Before the call is up its owner decides how
 // long to wait.
 func (n *negotiator) checkTimeout(ctx context.Context) error {
-	if !n.call.up || !n.state.Waiting() || time.Now().Before(n.due) {
+	if !n.call.established || !n.state.Waiting() || time.Now().Before(n.due) {
 		return nil
 	}
-	n.due = time.Now().Add(n.call.cfg.patience)
+	n.due = time.Now().Add(n.call.cfg.answerTimeout)
 	return n.next(ctx, jsep.OfferTimedOut{}, nil)
 }
 
 // remoteOffer takes an offer of the peer.
 func (n *negotiator) remoteOffer(ctx context.Context, m SessionDescription) error {
-	n.call.heard = true
+	n.call.peerPresent = true
 	n.learn(m.Extension)
 	d, err := jsep.Parse(m.SDP)
 	if err != nil {
@@ -333,7 +333,7 @@ func (n *negotiator) sendAnswer(ctx context.Context) error {
 	if n.state.State != jsep.HaveRemoteOffer || slices.ContainsFunc(c.conns, func(conn *connection) bool { return conn.answerHeld }) {
 		return nil
 	}
-	text, err := c.together(func(conn *connection) (*sdp.SessionDescription, error) { return conn.answerToWire() })
+	text, err := c.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) { return conn.answerToWire() })
 	if err != nil {
 		return &Error{Negotiation, err}
 	}
@@ -390,7 +390,7 @@ func Reject(offer SessionDescription, why error) (SessionDescription, bool) {
 
 // remoteAnswer takes an answer of the peer.
 func (n *negotiator) remoteAnswer(ctx context.Context, m SessionDescription) error {
-	n.call.heard = true
+	n.call.peerPresent = true
 	var number uint64
 	if x := m.Extension; x != nil {
 		number = x.Number
@@ -429,7 +429,7 @@ func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) erro
 	c := n.call
 	err := n.failure
 	if r.Description != nil {
-		if err = jsep.CheckAnswer(n.offer, r.Description); err == nil && !n.established() && c.splits(r.Description) {
+		if err = jsep.CheckAnswer(n.offer, r.Description); err == nil && !n.established() && c.splitsTransports(r.Description) {
 			return n.split(ctx, r.Description)
 		}
 		if err == nil {

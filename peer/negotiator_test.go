@@ -46,7 +46,7 @@ func TestRestartWithoutSignaling(t *testing.T) {
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) { return text, !drop.Load() }
 				signaler = &unreliable{Signaler: caller.Signaler}
-				caller.Signaler, caller.patience = signaler, time.Second
+				caller.Signaler, caller.answerTimeout = signaler, time.Second
 				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
 				answerer.OnEvent = on
 			})
@@ -143,7 +143,7 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatalf("the change that waited: %v", err)
 			}
-			if _, _, err := a.call.place(picture); err != errNotSent {
+			if _, _, err := a.call.findTrack(picture); err != errNotSent {
 				t.Errorf("the track is still sent: %v", err)
 			}
 			await(b, func(w Warned) bool { return strings.Contains(w.Text, "could not apply our answer") })
@@ -162,7 +162,7 @@ func TestUnansweredOfferBlocksNothing(t *testing.T) {
 	var drop atomic.Bool
 	var offers atomic.Int32
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.patience, answerer.patience = time.Second, time.Second
+		caller.answerTimeout, answerer.answerTimeout = time.Second, time.Second
 		caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
 			if kind == "offer" && drop.Load() {
 				offers.Add(1)
@@ -197,7 +197,7 @@ func TestUnansweredOfferToABrowser(t *testing.T) {
 	var drop atomic.Bool
 	s := page.callsTerminalBy(func(next Signaler) Signaler {
 		return signalers{&wire{filter: func(string, string) (string, bool) { return "", false }}, &lossy{next, &drop}}
-	}, func(cfg *Config) { cfg.patience = time.Second })
+	}, func(cfg *Config) { cfg.answerTimeout = time.Second })
 	drop.Store(true)
 	if err := changing(s, func(done func(error)) { s.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "lost"), done) }); err != errUnanswered {
 		t.Fatalf("the change is reported as %v, want %v", err, errUnanswered)
@@ -232,7 +232,7 @@ func TestAnswerThatComesTwice(t *testing.T) {
 			var late atomic.Value // SessionDescription
 			var block atomic.Bool
 			a, b := pair(t, func(caller, answerer *Config) {
-				caller.patience = time.Second
+				caller.answerTimeout = time.Second
 				caller.Signaler.(*wire).foreign, answerer.Signaler.(*wire).foreign = foreign, foreign
 				answerer.OnEvent = on
 				caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
@@ -314,7 +314,7 @@ func TestTextThatWaitsIsReportedAtTheEnd(t *testing.T) {
 	for name, hold := range map[string]bool{"no channel": false, "not verified": true} {
 		t.Run(name, func(t *testing.T) {
 			a, b := pair(t, func(caller, answerer *Config) {
-				caller.Hold = hold
+				caller.RequireVerification = hold
 				if !hold {
 					caller.Channels = nil
 					caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
@@ -328,7 +328,7 @@ func TestTextThatWaitsIsReportedAtTheEnd(t *testing.T) {
 			a.call.Say("unsent")
 			a.call.Hangup()
 			a.awaitEnd()
-			await(a, func(e TextRefused) bool { return e.Text == "unsent" })
+			await(a, func(e TextRejected) bool { return e.Text == "unsent" })
 			if n := happenings(a, func(TextSent) bool { return true }); n > 0 {
 				t.Error("it is reported as sent as well")
 			}
@@ -368,7 +368,7 @@ func TestEndOfCandidates(t *testing.T) {
 			return "", false
 		}}}
 	}, nil)
-	await(s, func(CandidatesDone) bool { return true })
+	await(s, func(GatheringComplete) bool { return true })
 	if empty.Load() > 0 {
 		t.Error("end-of-candidates was sent to a page that has not sent it")
 	}

@@ -61,7 +61,7 @@ func TestNoRestartWithoutSignaling(t *testing.T) {
 	a, b := l.pair(t, func(caller, answerer *Config) {
 		caller.Impolite = true
 		for _, c := range []*Config{caller, answerer} {
-			c.FailedTimeout, c.RestartAfter, c.patience = time.Minute, time.Millisecond, 100*time.Millisecond
+			c.FailedTimeout, c.RestartAfter, c.answerTimeout = time.Minute, time.Millisecond, 100*time.Millisecond
 			c.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
 				return text, kind != "offer" || offers.Add(1) == 1
 			}

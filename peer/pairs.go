@@ -6,14 +6,14 @@ import (
 	"parley/peer/stats"
 )
 
-// pairsWanted is posted by Pairs.
-type pairsWanted struct{ pairs chan []stats.Pair }
+// pairsRequest is posted by Pairs.
+type pairsRequest struct{ pairs chan []stats.Pair }
 
 // Pairs are the pairs now, the selected ones first, then those that got no answer. It
 // waits for the goroutine of Run, so it must not be called from OnEvent, and
 // returns nil after Run.
 func (c *Call) Pairs() []stats.Pair {
-	w := pairsWanted{make(chan []stats.Pair, 1)}
+	w := pairsRequest{make(chan []stats.Pair, 1)}
 	c.box.post(w)
 	select {
 	case p := <-w.pairs:
@@ -23,9 +23,9 @@ func (c *Call) Pairs() []stats.Pair {
 	}
 }
 
-// pionsReport is PeerConnection.GetStats for the goroutine of Run alone, which is
+// pionReport is PeerConnection.GetStats for the goroutine of Run alone, which is
 // also the one that closes the connection; nil when Pion closes it by itself.
-func (c *connection) pionsReport() webrtc.StatsReport {
+func (c *connection) pionReport() webrtc.StatsReport {
 	c.logs.reading.Lock()
 	defer c.logs.reading.Unlock()
 	if c.logs.closes {
@@ -34,11 +34,11 @@ func (c *connection) pionsReport() webrtc.StatsReport {
 	return c.pc.GetStats()
 }
 
-// notePairs keeps the pairs that were tried for the statistics: when one of them
+// recordPairs keeps the pairs that were tried for the statistics: when one of them
 // is selected, and before that from time to time, as Pion forgets them all when
 // none has worked.
-func (c *Call) notePairs(conn *connection) {
-	tried := conn.seen.Pairs(conn.pionsReport())
+func (c *Call) recordPairs(conn *connection) {
+	tried := conn.candidates.Pairs(conn.pionReport())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(tried) > 0 {
@@ -48,29 +48,29 @@ func (c *Call) notePairs(conn *connection) {
 
 // pairSelected takes what Pion's callback tells.
 func (c *Call) pairSelected(conn *connection, p *webrtc.ICECandidatePair) {
-	if conn.ahead == nil {
-		c.tellPair(conn, p)
-	} else if transportAddressOf(p.Local) == transportAddressOf(conn.ahead.Local) && transportAddressOf(p.Remote) == transportAddressOf(conn.ahead.Remote) {
-		conn.ahead = nil // from here on the callbacks tell what is new
+	if conn.reportedAhead == nil {
+		c.reportPair(conn, p)
+	} else if transportAddressOf(p.Local) == transportAddressOf(conn.reportedAhead.Local) && transportAddressOf(p.Remote) == transportAddressOf(conn.reportedAhead.Remote) {
+		conn.reportedAhead = nil // from here on the callbacks tell what is new
 	}
 }
 
-// pairNow tells the pair of a connection that is up, if Pion's callback has not: it
+// reportSelectedPair tells the pair of a connection that is up, if Pion's callback has not: it
 // may come after that of the state, and a call that waits for nothing else is over
 // by then.
-func (c *Call) pairNow(conn *connection) {
-	if conn.paired {
+func (c *Call) reportSelectedPair(conn *connection) {
+	if conn.pairReported {
 		return
 	}
 	p, err := conn.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
 	if err == nil && p != nil {
-		conn.ahead = p
-		c.tellPair(conn, p)
+		conn.reportedAhead = p
+		c.reportPair(conn, p)
 	}
 }
 
-func (c *Call) tellPair(conn *connection, p *webrtc.ICECandidatePair) {
-	conn.paired, conn.progress.reached = true, true
-	c.notePairs(conn)
+func (c *Call) reportPair(conn *connection, p *webrtc.ICECandidatePair) {
+	conn.pairReported, conn.progress.reached = true, true
+	c.recordPairs(conn)
 	c.cfg.OnEvent(pairEvent(p))
 }

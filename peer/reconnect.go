@@ -57,7 +57,7 @@ func (c *Call) failed(ctx context.Context) error {
 
 // restartICE begins a new ICE session with the next offer.
 func (c *Call) restartICE(ctx context.Context) error {
-	if !c.up {
+	if !c.established {
 		return nil
 	}
 	c.outage.asked = time.Now()
@@ -72,24 +72,24 @@ func (c *Call) restartICE(ctx context.Context) error {
 // passes, or a path that is gone: a NAT has another port for one of the two, or a relay has expired.
 func (c *Call) checkPath(ctx context.Context) error {
 	o := &c.outage
-	if !c.up || o.since.IsZero() {
+	if !c.established || o.since.IsZero() {
 		return nil
 	}
 	silence := time.Since(o.since)
 	if silence >= consentTimeout && !o.down {
-		if c.was != webrtc.PeerConnectionStateFailed {
-			c.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(c.offered), silence})
+		if c.reportedState != webrtc.PeerConnectionStateFailed {
+			c.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(c.started), silence})
 		}
 		return c.failed(ctx)
 	}
-	if o.down || c.was != webrtc.PeerConnectionStateDisconnected || !c.negotiator.withParley() || c.gone {
+	if o.down || c.reportedState != webrtc.PeerConnectionStateDisconnected || !c.negotiator.withParley() || c.unreachable {
 		return nil // a foreign peer is offered a restart when the path has failed
 	}
 	after := c.cfg.DisconnectedTimeout + c.cfg.RestartAfter
 	if c.negotiator.polite() && c.negotiator.peer == terminalPeer {
 		after += politeDelay
 	}
-	if silence < after || time.Since(o.asked) < c.cfg.patience {
+	if silence < after || time.Since(o.asked) < c.cfg.answerTimeout {
 		return nil
 	}
 	return c.restartICE(ctx)
@@ -97,7 +97,7 @@ func (c *Call) checkPath(ctx context.Context) error {
 
 // signalingRestored sends again what the peer may not have got.
 func (c *Call) signalingRestored(ctx context.Context) error {
-	if !c.up {
+	if !c.established {
 		return nil
 	}
 	if c.outage.down && c.negotiator.state.State == jsep.Stable {

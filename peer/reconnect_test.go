@@ -176,7 +176,7 @@ func TestALostOfferIsRepeated(t *testing.T) {
 	lose.Store(true)
 	a.call.RestartICE()
 	<-lost
-	a.call.SignalingBack()
+	a.call.SignalingRestored()
 	await(a, func(e PairSelected) bool { return true })
 	a.call.Say("on the new path")
 	b.awaitText("on the new path")
@@ -189,11 +189,11 @@ func TestALostSignalingLeavesTheCall(t *testing.T) {
 	a, b := l.pair(t, nil)
 	a.awaitConnected()
 	b.awaitConnected()
-	a.call.DeliverLost()
+	a.call.DeliverUnreachable()
 	a.call.Say("still here")
 	b.awaitText("still here")
 	l.down.Store(true)
-	if end, err := a.awaitEnd(); end != TheyLeft || err != nil {
+	if end, err := a.awaitEnd(); end != PeerLeft || err != nil {
 		t.Errorf("ended with %v, %v", end, err)
 	}
 }
@@ -246,7 +246,7 @@ func TestLostNegotiationIsRepeated(t *testing.T) {
 			}
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Impolite, answerer.Impolite = of.wins, !of.wins
-				caller.patience, answerer.patience = time.Second, time.Second
+				caller.answerTimeout, answerer.answerTimeout = time.Second, time.Second
 				caller.Signaler.(*wire).filter, answerer.Signaler.(*wire).filter = filter, filter
 				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
 			})

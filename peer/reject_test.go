@@ -52,7 +52,7 @@ func TestRejectedChangeIsReported(t *testing.T) {
 					t.Fatalf("a is told %v, want that it was rejected for its extmap", err)
 				}
 				await(b, func(w Warned) bool { return strings.Contains(w.Text, "extmap") })
-				if _, _, err := a.call.place(picture); err != errNotSent {
+				if _, _, err := a.call.findTrack(picture); err != errNotSent {
 					t.Errorf("the picture that was rejected: %v", err)
 				}
 				if err := changing(a, func(done func(error)) { a.call.Hold(true, done) }); err == nil {
@@ -172,7 +172,7 @@ func TestRejectedRestartChangesNothing(t *testing.T) {
 // Rejections of nothing, or with any reason at all, do no harm.
 func TestHostileRejections(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.patience, answerer.patience = 2*time.Second, 2*time.Second // until a wrong answer has been got over
+		caller.answerTimeout, answerer.answerTimeout = 2*time.Second, 2*time.Second // until a wrong answer has been got over
 	})
 	a.awaitConnected()
 	b.awaitConnected()

@@ -72,7 +72,7 @@ func TestReplaceStaysMuted(t *testing.T) {
 	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
 	a.must(func(done func(error)) {
 		a.call.request(&change{done: done, make: func() (func(), error) {
-			_, out, err := a.call.place(second)
+			_, out, err := a.call.findTrack(second)
 			if err == nil && !out.Muted() {
 				err = errors.New("it can be seen")
 			}
@@ -100,7 +100,7 @@ func TestReplaceByATrackThatCannotBeBound(t *testing.T) {
 		}
 		heard.hears("first")
 	}
-	if n := happenings(a, func(TrackRefused) bool { return true }); n > 0 {
-		t.Errorf("TrackRefused came %d times for a change that reports its error itself", n)
+	if n := happenings(a, func(TrackRejected) bool { return true }); n > 0 {
+		t.Errorf("TrackRejected came %d times for a change that reports its error itself", n)
 	}
 }

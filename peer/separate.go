@@ -19,8 +19,10 @@ import (
 // fresh tells if no description of the other side has told anything yet.
 func (c *Call) fresh() bool { return !c.layout.Unbundled && !c.conns[0].remoteSet }
 
-// splits tells if the answer to our first offer divides it.
-func (c *Call) splits(d *jsep.Description) bool { return c.fresh() && len(d.Transports()) > 1 }
+// splitsTransports tells if the answer to our first offer divides it.
+func (c *Call) splitsTransports(d *jsep.Description) bool {
+	return c.fresh() && len(d.Transports()) > 1
+}
 
 // splitTransports replaces the connection of our offer by one for each transport of
 // its answer.
@@ -39,7 +41,7 @@ func (c *Call) splitTransports(d *jsep.Description) error {
 	c.made = 0
 	var conns []*connection
 	for i, p := range parts {
-		conn, err := c.separated(old, p.Description)
+		conn, err := c.newSplitTransport(old, p.Description)
 		if conn != nil {
 			conns = append(conns, conn)
 		}
@@ -53,27 +55,27 @@ func (c *Call) splitTransports(d *jsep.Description) error {
 	}
 	c.layout.Record(d, parts)
 	c.replace(conns)
-	c.muteAgain()
+	c.restoreMuted()
 	return nil
 }
 
-// separated is a connection for one part of the answer.
-func (c *Call) separated(old *connection, part *jsep.Description) (*connection, error) {
+// newSplitTransport is a connection for one part of the answer.
+func (c *Call) newSplitTransport(old *connection, part *jsep.Description) (*connection, error) {
 	conn, err := newConnection(&c.cfg, c.box)
 	if err != nil {
 		return nil, err
 	}
-	conn.sections, conn.nth = part.Sections, c.made
+	conn.sections, conn.index = part.Sections, c.made
 	conn.progress.split = true
 	c.made++
 	for _, s := range part.Sections {
 		if s.Data {
 			err = c.openChannels(conn, false)
-			for _, w := range c.wanted {
+			for _, w := range c.requested {
 				conn.openWanted(w)
 			}
 		} else {
-			err = conn.adopt(old, s.Mid)
+			err = conn.moveTransceiver(old, s.Mid)
 		}
 		if err != nil {
 			return conn, err
@@ -82,9 +84,9 @@ func (c *Call) separated(old *connection, part *jsep.Description) (*connection, 
 	return conn, conn.preferCodecs(c.cfg.VideoCodecs)
 }
 
-// adopt makes a transceiver like that of mid in another connection: with its
+// moveTransceiver makes a transceiver like that of mid in another connection: with its
 // track and the SSRC that was announced for it.
-func (c *connection) adopt(from *connection, mid string) error {
+func (c *connection) moveTransceiver(from *connection, mid string) error {
 	for _, t := range from.pc.GetTransceivers() {
 		if t.Mid() != mid {
 			continue
@@ -101,7 +103,7 @@ func (c *connection) adopt(from *connection, mid string) error {
 		if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
 			init.SendEncodings = []webrtc.RTPEncodingParameters{{RTPCodingParameters: webrtc.RTPCodingParameters{SSRC: e[0].SSRC}}}
 		}
-		return c.sendBy(out.Local(), func(track webrtc.TrackLocal) (*webrtc.RTPSender, error) {
+		return c.sendWith(out.Local(), func(track webrtc.TrackLocal) (*webrtc.RTPSender, error) {
 			t, err := c.pc.AddTransceiverFromTrack(track, init)
 			if err != nil {
 				return nil, err

@@ -17,8 +17,8 @@ import (
 // for, or none if that is to be made.
 type part = jsep.Part[*connection]
 
-// arrange divides a description as the call is divided.
-func (c *Call) arrange(d *jsep.Description, answer bool) ([]part, error) {
+// assignTransports divides a description as the call is divided.
+func (c *Call) assignTransports(d *jsep.Description, answer bool) ([]part, error) {
 	first := !c.conns[0].remoteSet
 	transports := d.Transports()
 	switch {
@@ -35,9 +35,9 @@ func (c *Call) arrange(d *jsep.Description, answer bool) ([]part, error) {
 	return []part{{Description: d.Whole(), Transport: c.conns[0]}}, nil
 }
 
-// together is one description of those of the connections, as they go over the
+// mergeDescriptions is one description of those of the connections, as they go over the
 // wire. describe may return nil for a connection that has none.
-func (c *Call) together(describe func(*connection) (*sdp.SessionDescription, error)) (string, error) {
+func (c *Call) mergeDescriptions(describe func(*connection) (*sdp.SessionDescription, error)) (string, error) {
 	var locals []jsep.Local[*connection]
 	for _, conn := range c.conns {
 		d, err := describe(conn)
@@ -48,15 +48,15 @@ func (c *Call) together(describe func(*connection) (*sdp.SessionDescription, err
 			locals = append(locals, jsep.Local[*connection]{Transport: conn, SDP: d})
 		}
 	}
-	d, err := c.merged(locals)
+	d, err := c.merge(locals)
 	if d == nil || err != nil {
 		return "", err
 	}
 	return jsep.Marshal(d)
 }
 
-// merged is one description of several; nil if there is none.
-func (c *Call) merged(locals []jsep.Local[*connection]) (*sdp.SessionDescription, error) {
+// merge is one description of several; nil if there is none.
+func (c *Call) merge(locals []jsep.Local[*connection]) (*sdp.SessionDescription, error) {
 	switch {
 	case c.layout.Unbundled:
 		d, err := c.layout.Merge(locals)
@@ -75,18 +75,18 @@ func (c *Call) merged(locals []jsep.Local[*connection]) (*sdp.SessionDescription
 	return nil, nil
 }
 
-// joins makes a connection for a transport that the other side adds.
-func (c *Call) joins(p *part) (err error) {
-	held := c.up && c.conns[0].onHold
-	if p.Transport, err = c.connect(); err == nil {
+// addRemoteTransport makes a connection for a transport that the other side adds.
+func (c *Call) addRemoteTransport(p *part) (err error) {
+	held := c.established && c.conns[0].onHold
+	if p.Transport, err = c.newTransport(); err == nil {
 		p.Transport.onHold = held
 	}
 	return err
 }
 
-// extend makes a connection for something new of ours in a call that is up.
-func (c *Call) extend() (*connection, error) {
-	conn, err := c.connect()
+// addLocalTransport makes a connection for something new of ours in a call that is up.
+func (c *Call) addLocalTransport() (*connection, error) {
+	conn, err := c.newTransport()
 	if err == nil {
 		conn.onHold = c.conns[0].onHold
 	}
@@ -100,18 +100,18 @@ func (c *Call) addTrack(t webrtc.TrackLocal) error {
 		return c.conns[0].addTrack(&c.cfg, t)
 	}
 	for _, conn := range c.conns {
-		if conn.vacated(t) != nil || conn.hasRoom(t.Kind(), conn.theirs) {
+		if conn.reusableSender(t) != nil || conn.hasFreeSection(t.Kind(), conn.remoteSections) {
 			return conn.addTrack(&c.cfg, t)
 		}
 	}
-	conn, err := c.extend()
+	conn, err := c.addLocalTransport()
 	if err != nil {
 		return err
 	}
 	mid := c.freeMid(t.Kind().String()[:1])
 	conn.sections = []jsep.Section{{Kind: t.Kind(), Mid: mid}}
 	if err := conn.sendAs(mid, t); err != nil {
-		c.discard(conn, err.Error())
+		c.closeTransport(conn, err.Error())
 		return err
 	}
 	return conn.preferCodecs(c.cfg.VideoCodecs)
@@ -119,7 +119,7 @@ func (c *Call) addTrack(t webrtc.TrackLocal) error {
 
 // sendAs sends a track in a section of this name.
 func (c *connection) sendAs(mid string, t webrtc.TrackLocal) error {
-	if err := c.sendBy(t, c.newSection); err != nil {
+	if err := c.sendWith(t, c.newSection); err != nil {
 		return err
 	}
 	for _, t := range c.pc.GetTransceivers() {
@@ -142,23 +142,23 @@ func (c *Call) freeMid(prefix string) string {
 	}
 }
 
-// retire closes the connections of which a description that is about to be taken
+// closeRejectedTransports closes the connections of which a description that is about to be taken
 // leaves nothing, while others go on. It returns the parts that are left.
-func (c *Call) retire(parts []part) []part {
+func (c *Call) closeRejectedTransports(parts []part) []part {
 	left := slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.Rejected() })
 	if len(left) == 0 {
 		return parts
 	}
 	for _, p := range parts {
 		if p.Rejected() {
-			c.discard(p.Transport, "the other side has no section for it any more")
+			c.closeTransport(p.Transport, "the other side has no section for it any more")
 		}
 	}
 	return left
 }
 
-// discard closes a connection of several.
-func (c *Call) discard(conn *connection, why string) {
+// closeTransport closes a connection of several.
+func (c *Call) closeTransport(conn *connection, why string) {
 	c.conns = slices.DeleteFunc(c.conns, func(have *connection) bool { return have == conn })
 	c.mu.Lock()
 	c.live = slices.Clone(c.conns)
@@ -168,7 +168,7 @@ func (c *Call) discard(conn *connection, why string) {
 	sent, _ := conn.streams.all(conn.pc)
 	for _, out := range sent {
 		if t := out.Local(); t != nil {
-			c.cfg.OnEvent(TrackRefused{t, why})
+			c.cfg.OnEvent(TrackRejected{t, why})
 		}
 	}
 }

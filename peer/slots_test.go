@@ -178,7 +178,7 @@ func TestRefusedOfferWithoutBundle(t *testing.T) {
 		picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
 		sides[0].call.AddTrack(picture, nil)
 		await(sides[1], func(w Warned) bool { return strings.Contains(w.Text, "extmap") })
-		await(sides[0], func(e TrackRefused) bool { return e.Track == picture })
+		await(sides[0], func(e TrackRejected) bool { return e.Track == picture })
 		sides[1].forget()
 		sides[0].forget()
 		heard[1].hears("sound0")

@@ -80,16 +80,16 @@ func (c *connection) rtt() *time.Duration {
 func (c *connection) statistics() stats.Connection {
 	dtls := c.pc.SCTP().Transport()
 	if c.up.Load() {
-		if p := c.seen.SelectedPair(dtls.ICETransport(), c.bw.TargetBitrate()); p != nil {
+		if p := c.candidates.SelectedPair(dtls.ICETransport(), c.bw.TargetBitrate()); p != nil {
 			c.pair = p // a closed connection has none
 		}
 	}
 	s := stats.Connection{
-		DTLS: dtls, LocalCertificate: c.local, Candidates: c.seen, Transport: &c.agreed, Recorder: c.recorder,
+		DTLS: dtls, LocalCertificate: c.local, Candidates: c.candidates, Transport: &c.agreed, Recorder: c.recorder,
 		SelectedPair: c.pair, Pairs: c.tried,
 	}
-	if c.nth > 0 { // of a description without BUNDLE
-		s.Prefix = fmt.Sprintf("%d-", c.nth)
+	if c.index > 0 { // of a description without BUNDLE
+		s.Prefix = fmt.Sprintf("%d-", c.index)
 	}
 	out, in := c.streams.all(c.pc)
 	for _, o := range out {

@@ -50,7 +50,7 @@ func sends(tracks []webrtc.TrackLocal, kind webrtc.RTPCodecType) bool {
 // those for which there is none.
 func (c *connection) answerTracks(cfg *Config, d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
 	room := map[webrtc.RTPCodecType]int{}
-	unspoken := c.unspoken()
+	unspoken := c.sectionsWithoutCodec()
 	for _, s := range d.Sections {
 		if !s.Rejected && s.Receives() && !unspoken[s.Mid] {
 			room[s.Kind]++
@@ -70,9 +70,9 @@ func (c *connection) answerTracks(cfg *Config, d *jsep.Description, tracks []web
 	return left, c.preferCodecs(cfg.VideoCodecs)
 }
 
-// unspoken are the sections of an offer that was set with no codec of ours. Pion rejects them, unless they have a track:
+// sectionsWithoutCodec are the sections of an offer that was set with no codec of ours. Pion rejects them, unless they have a track:
 // then it makes no answer at all.
-func (c *connection) unspoken() map[string]bool {
+func (c *connection) sectionsWithoutCodec() map[string]bool {
 	mids := map[string]bool{}
 	for _, t := range c.pc.GetTransceivers() {
 		mids[t.Mid()] = len(t.Receiver().GetParameters().Codecs) == 0
@@ -81,10 +81,10 @@ func (c *connection) unspoken() map[string]bool {
 }
 
 // send adds a track and reads its feedback until the connection is closed.
-func (c *connection) send(t webrtc.TrackLocal) error { return c.sendBy(t, c.pc.AddTrack) }
+func (c *connection) send(t webrtc.TrackLocal) error { return c.sendWith(t, c.pc.AddTrack) }
 
-// sendBy is send, with what gives the track a sender.
-func (c *connection) sendBy(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*webrtc.RTPSender, error)) error {
+// sendWith is send, with what gives the track a sender.
+func (c *connection) sendWith(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*webrtc.RTPSender, error)) error {
 	out := sender.New(t, c.streams.freeID(t), sender.Config{OnBound: c.bound, Held: c.held, Full: c.bw.CongestionWindowFull})
 	rtpSender, err := add(out)
 	if err != nil {
@@ -130,9 +130,9 @@ func (c *connection) preferCodecs(mimes []string) error {
 	return nil
 }
 
-// heed keeps the tracks quiet that a description does not take, and lets those
+// applyRemoteDirections keeps the tracks quiet that a description does not take, and lets those
 // speak that it takes again. It returns those that fell silent.
-func (c *connection) heed(d *jsep.Description) []webrtc.TrackLocal {
+func (c *connection) applyRemoteDirections(d *jsep.Description) []webrtc.TrackLocal {
 	takes := map[string]bool{}
 	for _, s := range d.Sections {
 		takes[s.Mid] = !s.Rejected && s.Receives()
@@ -160,15 +160,15 @@ func (c *connection) localTrackOf(t *webrtc.RTPTransceiver) *sender.Track {
 	return nil
 }
 
-// received is the event for a track of the other side.
-func (c *connection) received(a trackArrived) TrackReceived {
+// trackReceived is the event for a track of the other side.
+func (c *connection) trackReceived(a remoteTrack) TrackReceived {
 	e := TrackReceived{Track: a.track, Receiver: a.receiver, RID: ridOf(a.track), WriteRTCP: c.pc.WriteRTCP}
 	for _, t := range c.pc.GetTransceivers() {
 		if t.Receiver() != a.receiver {
 			continue
 		}
-		if c.phantom(t) {
-			t = c.embodied(t)
+		if c.isUnsignaled(t) {
+			t = c.negotiatedTransceiver(t)
 		}
 		c.streams.receives(a.track, t.Mid())
 		if out := c.localTrackOf(t); out != nil {

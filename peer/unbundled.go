@@ -24,14 +24,14 @@ func (c *Call) connectionFor(init webrtc.ICECandidateInit) *connection {
 	return c.conns[0]
 }
 
-// overall is the state of a call by those of its connections, as W3C makes the
+// connectionState is the state of a call by those of its connections, as W3C makes the
 // state of a connection of those of its transports. One that is added to a call
 // that is up counts once it has been connected, and so does one of which nobody has
 // a use: webrtcbin leaves those without DTLS.
-func (c *Call) overall() webrtc.PeerConnectionState {
+func (c *Call) connectionState() webrtc.PeerConnectionState {
 	count, all := map[webrtc.PeerConnectionState]int{}, 0
 	for _, conn := range c.conns {
-		if len(c.conns) == 1 || conn.progress.wasConnected || !c.up && !conn.idle() {
+		if len(c.conns) == 1 || conn.progress.wasConnected || !c.established && !conn.isUnused() {
 			count[conn.state]++
 			all++
 		}
@@ -52,9 +52,9 @@ func (c *Call) overall() webrtc.PeerConnectionState {
 	return webrtc.PeerConnectionStateConnecting
 }
 
-// idle tells if the other side neither sends nor takes anything by a connection.
-func (c *connection) idle() bool {
-	return len(c.theirs) > 0 && !slices.ContainsFunc(c.theirs, func(s jsep.Section) bool {
+// isUnused tells if the other side neither sends nor takes anything by a connection.
+func (c *connection) isUnused() bool {
+	return len(c.remoteSections) > 0 && !slices.ContainsFunc(c.remoteSections, func(s jsep.Section) bool {
 		return !s.Rejected && (s.Data || s.Kind != 0 && (s.Sends() || s.Receives()))
 	})
 }

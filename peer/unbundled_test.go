@@ -183,7 +183,7 @@ func TestATransportComesAndGoes(t *testing.T) {
 		s.call.DeliverOffer(SessionDescription{SDP: p.offer()})
 		p.answered(<-answers)
 		heard.hears(fmt.Sprint("picture", n))
-		if got := happenings(s, func(CodeKnown) bool { return true }); got != n+2 {
+		if got := happenings(s, func(VerificationCode) bool { return true }); got != n+2 {
 			t.Errorf("%d verification codes, want %d", got, n+2)
 		}
 		if got := s.transports(); got != 3 {
@@ -206,7 +206,7 @@ func TestATransportComesAndGoes(t *testing.T) {
 // Who relies on the verification code takes no certificate that is not in it.
 func TestACertificateThatIsNotInTheCode(t *testing.T) {
 	p := mixedPeer(t)
-	s, answers := unbundledCall(t, p, Config{Hold: true})
+	s, answers := unbundledCall(t, p, Config{RequireVerification: true})
 	if _, err := p.extend().AddTransceiverFromKind(webrtc.RTPCodecTypeVideo); err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestRejectedDataSectionDuringFlood(t *testing.T) {
 	}
 	await(s, func(e ChannelClosed) bool { return e.Channel == ch })
 	s.call.Hangup()
-	if end, err := s.awaitEnd(); end != WeLeft || err != nil {
+	if end, err := s.awaitEnd(); end != Left || err != nil {
 		t.Errorf("the call ended with %v, %v", end, err)
 	}
 }

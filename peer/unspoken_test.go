@@ -26,7 +26,7 @@ func TestOfferWithoutCodecOfOurs(t *testing.T) {
 	page.peer = s.call
 	s.start()
 	page.call()
-	await(s, func(e TrackRefused) bool { return e.Track.Kind() == webrtc.RTPCodecTypeAudio })
+	await(s, func(e TrackRejected) bool { return e.Track.Kind() == webrtc.RTPCodecTypeAudio })
 	select {
 	case <-page.opened:
 	case <-time.After(deadline):

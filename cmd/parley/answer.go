@@ -203,7 +203,7 @@ func (a *answerer) forgotten() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range a.calls {
-		c.call.SignalingBack()
+		c.call.SignalingRestored()
 	}
 }
 

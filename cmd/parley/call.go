@@ -102,7 +102,7 @@ func call(ctx context.Context, s *settings, name string) error {
 	if s.timeout > 0 {
 		s.timeLeft = max(s.timeout-time.Since(begin), time.Millisecond)
 	}
-	l.anew.Store(c.call.SignalingBack)
+	l.anew.Store(c.call.SignalingRestored)
 	var routing sync.WaitGroup
 	defer routing.Wait()
 	route, stop := context.WithCancel(ctx)
@@ -190,7 +190,7 @@ func (c *session) left(m wire.Message) {
 		return
 	}
 	c.report.say("%s has lost the signaling server; the call goes on as long as something comes", printable(c.name))
-	c.call.DeliverLost()
+	c.call.DeliverUnreachable()
 }
 
 // askAgain is how long after the server did not know the other side of a call
@@ -207,7 +207,7 @@ func (c *session) complained(m wire.Message) {
 		return
 	}
 	if m.Code == wire.CodeAbsent { // say because it comes back to the server after us
-		time.AfterFunc(askAgain, c.call.SignalingBack)
+		time.AfterFunc(askAgain, c.call.SignalingRestored)
 		return
 	}
 	if m.Code == codeNoCall { // messages crossed a hang-up

@@ -45,7 +45,7 @@ func (p *pipe) opened(ch *datachannel.Channel) {
 			ch.Detach()
 			p.begin(ch)
 		}
-	case p.session.call.WithParley() || p.session.settings.channels[0].Negotiated:
+	case p.session.call.PeerIsParley() || p.session.settings.channels[0].Negotiated:
 		p.begin(ch)
 	default:
 		p.session.work.Go(func() { p.beginLater(ch) })

@@ -162,7 +162,7 @@ func (t *trial) happened(e peer.Event) {
 		}
 	case peer.PairSelected:
 		t.pair = &e
-	case peer.CodeKnown:
+	case peer.VerificationCode:
 		t.code = e.Code
 	}
 }

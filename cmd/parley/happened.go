@@ -16,7 +16,7 @@ func (c *session) happened(e peer.Event) {
 	dumpEvent(c.dumping, e)
 	c.suspectGap(e)
 	c.witness.happened(e)
-	if _, ok := e.(peer.CandidatesDone); ok {
+	if _, ok := e.(peer.GatheringComplete); ok {
 		c.way.candidatesDone(c.ctx)
 	}
 	switch e := e.(type) {
@@ -45,11 +45,11 @@ func (c *session) happened(e peer.Event) {
 		c.tellChannel(e.Channel, "closed")
 	case peer.TextSent:
 		c.tellText(e.Channel.Label(), "out", e.Text)
-	case peer.TextRefused:
+	case peer.TextRejected:
 		c.tellRefused(e)
 	case peer.MessageReceived:
 		c.message(e)
-	case peer.CodeKnown:
+	case peer.VerificationCode:
 		c.tellCode(e)
 	case peer.TrackReceived:
 		c.receive(e)
@@ -57,7 +57,7 @@ func (c *session) happened(e peer.Event) {
 		c.tellMuted(e)
 	case peer.TrackSending:
 		c.tellTrack(e.Track.Kind(), e.Codec.MimeType, "out")
-	case peer.TrackRefused:
+	case peer.TrackRejected:
 		c.report.warn("%s is not sent to %s: %s", e.Track.Kind(), printable(c.name), printable(e.Reason))
 	case peer.Warned:
 		c.report.warn("in the call with %s: %s", printable(c.name), printable(e.Text))
@@ -157,7 +157,7 @@ func (c *session) tellText(label, direction, text string) {
 // know which one it was.
 const maxShown = 24
 
-func (c *session) tellRefused(e peer.TextRefused) {
+func (c *session) tellRefused(e peer.TextRejected) {
 	begins := e.Text
 	if all := []rune(e.Text); len(all) > maxShown {
 		begins = string(all[:maxShown]) + "…"

@@ -187,7 +187,7 @@ var (
 // conclude stops what runs beside the call, and makes one error of how it all
 // ended.
 func (c *session) conclude(end peer.End, err, cause error) error {
-	if end == peer.TheyLeft {
+	if end == peer.PeerLeft {
 		c.expect.saw("leave", "true")
 	}
 	c.measure()
@@ -226,9 +226,9 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 		return &silent{cause}
 	case errors.Is(cause, errTimeout) && len(c.checks) == 0:
 		return c.timedOut()
-	case end == peer.TheyLeft && c.out && !c.isConnected() && c.call.Answered():
+	case end == peer.PeerLeft && c.out && !c.isConnected() && c.call.Answered():
 		return failf(exitAbsent, "%s hung up before the call was connected: %w", printable(c.name), c.call.Why())
-	case end == peer.TheyLeft && c.out && !c.isConnected():
+	case end == peer.PeerLeft && c.out && !c.isConnected():
 		return failf(exitAbsent, "%s said no, or is busy", printable(c.name))
 	case c.carrier != nil && len(c.checks) == 0:
 		return c.carrier.result()

@@ -101,7 +101,7 @@ func (c *session) tellEnd(end peer.End, err, cause error) {
 	switch {
 	case errors.Is(cause, errTimeout):
 		reason = "timeout"
-	case end == peer.TheyLeft:
+	case end == peer.PeerLeft:
 		reason = "leave"
 	case codeOf(err) == exitConnection || codeOf(err) == exitNegotiation:
 		reason = "failed"
@@ -116,7 +116,7 @@ func (c *session) tellEnd(end peer.End, err, cause error) {
 	switch {
 	case end == 0:
 		ev.say = ""
-	case end == peer.WeLeft:
+	case end == peer.Left:
 		ev.say = "hung up"
 	}
 	if c.isConnected() {

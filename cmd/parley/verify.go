@@ -47,15 +47,15 @@ func (s *settings) readVerify(cmd *cli.Command) (err error) {
 // verifying is what a call's configuration gets of --verify and --identity.
 func (s *settings) verifying(conf *peer.Config) {
 	conf.Certificate = s.identity
-	conf.Hold = s.verify == verifyAsk
-	if !conf.Hold {
+	conf.RequireVerification = s.verify == verifyAsk
+	if !conf.RequireVerification {
 		conf.Code = s.verify
 	}
 }
 
 // tellCode tells the verification code and, with --verify ask, asks whether the
 // other side sees the same.
-func (c *session) tellCode(e peer.CodeKnown) {
+func (c *session) tellCode(e peer.VerificationCode) {
 	ev := event{name: "code", peer: c.name, fields: []field{{"code", e.Code}, {"verified", e.Verified}},
 		say: "verification code " + e.Code}
 	if e.Verified {

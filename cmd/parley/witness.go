@@ -176,7 +176,7 @@ func (w *witness) happened(e peer.Event) {
 		w.note("pair", e.Local.Type+" "+e.Remote.Type)
 		w.note("pair.protocol", e.Local.Protocol)
 		w.note("relayed", strconv.FormatBool(e.Relayed))
-	case peer.CodeKnown:
+	case peer.VerificationCode:
 		w.code = e.Code
 		w.compareCodes()
 	case peer.TrackMuted:
@@ -189,9 +189,9 @@ func (w *witness) happened(e peer.Event) {
 		w.note("message", messageFact(e.Channel.Label(), e.Text, e.Data))
 	case peer.TrackSending:
 		w.note("sending."+e.Track.Kind().String(), codecName(e.Codec.MimeType))
-	case peer.TrackRefused:
+	case peer.TrackRejected:
 		w.note("refused."+e.Track.Kind().String(), "true")
-	case peer.TextRefused:
+	case peer.TextRejected:
 		w.note("warning", e.Reason.Error())
 	case peer.Warned:
 		w.note("warning", e.Text)
