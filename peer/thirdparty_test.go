@@ -79,7 +79,7 @@ func TestThirdPartyOffers(t *testing.T) {
 		"H.264 of the same profile":       {"42e01f", "42c01f", []string{audio, video, data}, []string{"a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42c01f"}},
 		"RTP/SAVPF":                       {"audio 9 UDP/TLS/RTP/SAVPF", "audio 9 RTP/SAVPF", []string{"audio 9 RTP/SAVPF 111 0 8", video, data}, nil},
 		"UDP/TLS/RTP/SAVP":                {"video 9 UDP/TLS/RTP/SAVPF", "video 9 UDP/TLS/RTP/SAVP", []string{audio, "video 9 UDP/TLS/RTP/SAVP 96 102", data}, nil},
-		"DTLS/SCTP":                       {"UDP/DTLS/SCTP webrtc-datachannel", "DTLS/SCTP 5000", []string{audio, video, "application 9 DTLS/SCTP webrtc-datachannel"}, nil},
+		"DTLS/SCTP":                       {"UDP/DTLS/SCTP webrtc-datachannel", "DTLS/SCTP 5000", []string{audio, video, "application 9 DTLS/SCTP 5000"}, []string{"a=sctpmap:5000 webrtc-datachannel 65535"}},
 		"no direction":                    {"a=mid:1\r\na=sendrecv\r\n", "a=mid:1\r\n", []string{audio, video, data}, nil},
 		"direction of the session":        {"t=0 0\r\n", "t=0 0\r\na=sendonly\r\n", []string{audio, video, data}, nil},
 		"text first":                      {"m=audio", text + "m=audio", []string{"text 0 UDP/TLS/RTP/SAVPF 98", audio, video, data}, nil},

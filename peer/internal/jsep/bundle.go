@@ -69,6 +69,7 @@ func (d *Description) Part(indices []int) *Description {
 	}
 	s.Attributes = append(s.Attributes, sdp.NewAttribute("group", group))
 	part.sdp = &s
+	part.Setup, part.EndOfCandidates = SetupOf(&s), hasAttribute(&s, "end-of-candidates")
 	return &part
 }
 

@@ -29,7 +29,7 @@ func NoChangeAnswer(current, offer *sdp.SessionDescription) (*sdp.SessionDescrip
 		section := answer.MediaDescriptions[i]
 		mids[midOf(section)] = mid
 		keepOffered(section, offered)
-		section.MediaName.Protos = offered.MediaName.Protos
+		answerProtocol(section, offered)
 		left := answerDirection(directionOf(section, answer), directionOf(offered, offer))
 		dropAttributes(section, func(a sdp.Attribute) bool { return a.Key == "mid" || isDirection(a) })
 		section.WithValueAttribute("mid", mid)

@@ -124,7 +124,7 @@ func (d *Description) fitAnswer(answer *sdp.SessionDescription) {
 			if first == nil {
 				first = m
 			}
-			m.MediaName.Protos = offered.MediaName.Protos
+			answerProtocol(m, offered)
 			if s.Kind != 0 {
 				setDirection(m, answerDirection(directionOf(m, answer), s.Direction))
 				declareOpus(m, offered)
@@ -145,6 +145,23 @@ func (d *Description) fitAnswer(answer *sdp.SessionDescription) {
 	if first != nil {
 		first.Attributes = append(first.Attributes, candidates...)
 	}
+}
+
+// answerProtocol gives a section of ours the protocol that was offered, and data channels the form
+// that goes with it: before RFC 8841, the format of DTLS/SCTP was the SCTP port, and
+// a=sctpmap named the protocol (draft-ietf-mmusic-sctp-sdp-07 section 4). aiortc offers that.
+func answerProtocol(m, offered *sdp.MediaDescription) {
+	m.MediaName.Protos = offered.MediaName.Protos
+	if !isData(m) || slices.Contains(offered.MediaName.Formats, "webrtc-datachannel") {
+		return
+	}
+	port, ok := m.Attribute("sctp-port")
+	if !ok {
+		port = "5000"
+	}
+	m.MediaName.Formats = []string{port}
+	dropAttributes(m, func(a sdp.Attribute) bool { return a.Key == "sctp-port" || a.Key == "sctpmap" })
+	m.WithValueAttribute("sctpmap", port+" webrtc-datachannel 65535")
 }
 
 // rejectedSection returns the answer to a section that is rejected. It repeats the codecs, because

@@ -64,7 +64,7 @@ func TestSectionsThatPionDoesNotGet(t *testing.T) {
 	}
 	want := []string{
 		"m=text 0 UDP/TLS/RTP/SAVPF 98", "m=application 0 UDP/DTLS/SCTP webrtc-datachannel", "m=application 0 UDP/BFCP *",
-		"m=audio 9 RTP/SAVPF 111", "m=application 9 DTLS/SCTP webrtc-datachannel",
+		"m=audio 9 RTP/SAVPF 111", "m=application 9 DTLS/SCTP 5000",
 	}
 	if !slices.Equal(lines, want) {
 		t.Errorf("the answer has %q, want %q", lines, want)
@@ -91,6 +91,50 @@ func TestSectionsThatPionDoesNotGet(t *testing.T) {
 	}
 	if !slices.Equal(mids, []string{"t", "d", "b", "x", "0"}) {
 		t.Errorf("our offer has the sections %q", mids)
+	}
+}
+
+// Data channels are answered in the form in which they were offered: aiortc reads the SCTP port of
+// DTLS/SCTP from the format.
+func TestDataChannelsOfOldForm(t *testing.T) {
+	const modern, old = "DTLS/SCTP webrtc-datachannel\r\n", "DTLS/SCTP 5000\r\na=sctpmap:5000 webrtc-datachannel 65535\r\n"
+	text := strings.Replace(strings.Replace(goodOffer, "UDP/"+modern, old, 1), "a=sctp-port:5000\r\n", "", 1)
+	offered, err := Unmarshal(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	current, err := Unmarshal(strings.Replace(goodOffer, "actpass", "active", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	noChange, err := NoChangeAnswer(current, offered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := Marshal(noChange)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, answer := range map[string]string{
+		"answer":           toWire(t, goodOffer, WireOptions{Offer: parse(t, text), Setup: "active"}),
+		"no-change answer": same,
+	} {
+		if !strings.Contains(answer, " DTLS/SCTP 5000\r\n") || !strings.Contains(answer, "a=sctpmap:5000 webrtc-datachannel 65535\r\n") ||
+			strings.Contains(answer, "sctp-port") {
+			t.Errorf("the %s is\n%s", name, answer)
+		}
+	}
+}
+
+// Each part of a description without BUNDLE has the DTLS role and the end of candidates of its transport.
+func TestRoleOfAPart(t *testing.T) {
+	text := "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 AA:BB\r\n" +
+		"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:passive\r\na=end-of-candidates\r\n" +
+		"m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=rtpmap:96 VP8/90000\r\na=ice-ufrag:efgh\r\na=ice-pwd:0123456789012345678901\r\na=setup:active\r\n"
+	d := parse(t, text)
+	audio, video := d.Part([]int{0}), d.Part([]int{1})
+	if audio.Setup != "passive" || video.Setup != "active" || !audio.EndOfCandidates || video.EndOfCandidates {
+		t.Errorf("audio is %s, %t, video %s, %t", audio.Setup, audio.EndOfCandidates, video.Setup, video.EndOfCandidates)
 	}
 }
 
