@@ -68,7 +68,7 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 			s.width, s.height, s.rate, err = videoSize(value)
 		case w == "relay":
 			s.relayOnly = true
-		case w == "wins" || w == "yields": // see named
+		case w == "polite" || w == "impolite": // see named
 		case name == "impair":
 			var c netem.Config
 			c, err = parseImpair(value)
@@ -76,7 +76,7 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 		case name == "offer":
 			altered, err = newAlteration(value)
 		default:
-			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay, impair, offer, wins and yields", w)
+			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay, impair, offer, polite and impolite", w)
 		}
 		if err != nil {
 			return nil, err

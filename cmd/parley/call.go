@@ -166,9 +166,13 @@ func (l *line) turnAway(ctx context.Context, m wire.Message) {
 func (c *session) deliver(m wire.Message) {
 	dumpMessage(c.dumping, m)
 	c.witness.heard(m)
-	if c.witness.loses(m) {
-		return
+	if !c.witness.loses(m) && !c.witness.delays(m) {
+		c.pass(m)
 	}
+}
+
+// pass hands a message of the peer to the call.
+func (c *session) pass(m wire.Message) {
 	switch m.Type {
 	case wire.Offer:
 		c.call.DeliverOffer(description(m))

@@ -52,9 +52,10 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 			Direction string          `json:"direction"`
 			Type      wire.Type       `json:"type"`
 			SDP       string          `json:"sdp,omitempty"`
+			Extension *wire.Extension `json:"parley,omitempty"`
 			Candidate *wire.Candidate `json:"candidate,omitempty"`
 			Text      string          `json:"text,omitempty"`
-		}{s.at.Format("2006-01-02T15:04:05.000Z07:00"), direction, s.m.Type, s.m.SDP, s.m.Candidate, s.m.Text})
+		}{s.at.Format("2006-01-02T15:04:05.000Z07:00"), direction, s.m.Type, s.m.SDP, s.m.Extension, s.m.Candidate, s.m.Text})
 	}
 	files["signaling.ndjson"] = signaling.Bytes()
 	if w.theirs.Len() > 0 {

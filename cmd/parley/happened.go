@@ -28,7 +28,7 @@ func (c *session) happened(e peer.Event) {
 		c.tellPair(e)
 	case peer.AddressesChanged:
 		c.tell(event{name: "network", peer: c.name, fields: []field{{"addresses", e.Addresses}},
-			say: "this machine's addresses have changed, looking for a new path to " + printable(c.name)})
+			say: "the addresses of this machine have changed"})
 		c.way.client.Moved()
 	case peer.ChannelOpened:
 		c.tellChannel(e.Channel, "open")

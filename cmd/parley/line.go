@@ -130,6 +130,9 @@ func (l *leg) send(ctx context.Context, m wire.Message) error {
 			return err
 		}
 	}
+	if m.Type == wire.Offer {
+		l.witness.deliverCrossing()
+	}
 	return nil
 }
 

@@ -136,14 +136,14 @@ func TestProbeUnaware(t *testing.T) {
 	runningHere(t, "answer", "--as", "bob", "--server", server, "--video", "test")
 	folder := t.TempDir()
 	p := probeIt(t, server, "--parallel", "3", "--evidence", folder, "bob", "connects", "video-comes", "data-channel", "audio-reports", "restart-by-us",
-		"text-comes-back", "binary-comes-back", "video-moves", "audio-tone-comes-back", "audio-comes", "called-back", "parley-refuses", "parley-codes")
+		"text-comes-back", "binary-comes-back", "video-moves", "audio-tone-comes-back", "audio-comes", "called-back", "parley-rejects", "parley-codes")
 	if p.code != exitOK {
 		t.Errorf("exit code %d: %s: %v", p.code, p.said, p.bad())
 	}
 	for name, want := range map[string]string{
 		"connects": "pass", "video-comes": "pass", "data-channel": "pass", "audio-reports": "pass", "restart-by-us": "pass",
 		"text-comes-back": "skip", "binary-comes-back": "skip", "video-moves": "skip", "audio-tone-comes-back": "skip", "audio-comes": "skip", "called-back": "skip",
-		"parley-refuses": "pass", "parley-codes": "skip",
+		"parley-rejects": "pass", "parley-codes": "skip",
 	} {
 		if p.verdict[name] != want {
 			t.Errorf("%s: %q, want %s", name, p.verdict[name], want)

@@ -19,6 +19,8 @@ type alteration struct {
 	answered atomic.Bool  // an answer has come: the call is up
 	answers  atomic.Int32 // that have come, if one is to be lost
 	lost     atomic.Bool  // what is to be lost once
+
+	offer, answer *wire.Message // sent last, of a call that is up for an answer
 }
 
 // change is what a call line can do to an offer.
@@ -53,29 +55,46 @@ func candidateChanges() []string {
 	return []string{"vanilla", "no-candidates", "junk-candidates", "many-candidates"}
 }
 
-// laterChanges are those of what is said in a call that is up: an offer, or a wish for one, that nobody takes (RFC 8285 §4.2:
-// an extension has no number 0), the first such offer or wish lost on its way, and the first answer to one.
+// laterChanges are those of the messages of a call that is up. The offer is invalid (RFC 8285
+// section 4.2: 0 identifies no header extension), the first one is lost, or the first answer to one;
+// each offer is sent twice, or followed by the one before it; each answer is preceded by the one
+// before it, and by a rejection with its number; the first offer of the peer is not delivered before
+// ours is sent.
 func laterChanges() []string {
-	return []string{"later-unacceptable", "later-lost", "later-answer-lost"}
+	return []string{
+		"later-unacceptable", "later-lost", "later-answer-lost", "later-repeated", "later-stale-offer", "later-stale-answer", "later-glare",
+	}
 }
 
-// later is what is sent in place of an offer, or a wish, in a call that is up.
-func (a *alteration) later(m wire.Message) []wire.Message {
+// laterOffer returns the messages that replace an offer of a call that is up.
+func (a *alteration) laterOffer(m wire.Message) []wire.Message {
+	before := a.offer
+	a.offer = &m
 	switch {
 	case a.does("later-lost") && !a.lost.Swap(true):
 		return nil
+	case a.does("later-repeated"):
+		return []wire.Message{m, m}
+	case a.does("later-stale-offer") && before != nil:
+		return []wire.Message{m, *before}
 	case a.does("later-unacceptable"):
 		all := sectionsOf(m.SDP)
-		for i := range all {
-			all[i].lines = slices.DeleteFunc(all[i].lines, func(line string) bool { return strings.HasPrefix(line, "a=parley-wish:") })
-		}
-		if len(all) == 1 {
-			all[0].lines = append(all[0].lines, "a=parley-wish:"+strings.Repeat("video ", 64))
-		}
 		addTo(all, "a=extmap:0 urn:x-unknown")
 		m.SDP = written(all)
 	}
 	return []wire.Message{m}
+}
+
+// laterAnswer returns the messages that replace an answer.
+func (a *alteration) laterAnswer(m wire.Message) []wire.Message {
+	before := a.answer
+	a.answer = &m
+	if !a.does("later-stale-answer") || before == nil || before.Extension == nil {
+		return []wire.Message{m}
+	}
+	rejection := *before
+	rejection.SDP, rejection.Extension = "", &wire.Extension{Version: wire.ExtensionVersion, Number: before.Extension.Number, Rejected: "stale"}
+	return []wire.Message{*before, rejection, m}
 }
 
 // inForce notes that an answer has come. A nil alteration notes nothing.
@@ -110,9 +129,12 @@ func (a *alteration) of(m wire.Message) []wire.Message {
 	switch {
 	case a == nil:
 	case m.Type == wire.Offer && a.answered.Load():
-		return a.later(m)
+		return a.laterOffer(m)
+	case m.Type == wire.Answer:
+		return a.laterAnswer(m)
 	case m.Type == wire.Offer:
 		m.SDP = a.describe(m.SDP)
+		a.offer = &m
 		if a.does("vanilla") {
 			a.held = &m
 			return nil

@@ -23,9 +23,9 @@ func probeSorts() map[string]sort {
 		"answer.sections": number, "answer.bundled": number, "answer.muxed": number, "answer.mids": words, "answer.order": words,
 		"answer.setup": words, "answer.crypto": flag, "answer.fingerprint": words, "answer.ice": words, "answer.trickle": flag,
 		"answer.max-message": number, "answer.sctp": words, "ufrags": number, "answer.profile": words,
-		"answer.foreign": words, "answer.parley": flag, "answer.feedback": words, "answer.origin": words,
+		"answer.foreign": words, "answer.parley": flag, "answer.number": words, "answer.repeated": words, "answer.rejection": words, "answer.feedback": words, "answer.origin": words,
 		"answer.rejected": words, "answer.codec.audio": words, "answer.codec.video": words, "answer.direction.audio": words, "answer.direction.video": words,
-		"muted": words, "unmuted": words, "wished": flag, "codes": words, "far.code": words, "far.state": words, "far.text": words, "far.channel": words, "far.track": words,
+		"muted": words, "unmuted": words, "crossed": flag, "codes": words, "far.code": words, "far.state": words, "far.text": words, "far.channel": words, "far.track": words,
 		"far.muted": words, "far.unmuted": words, "far.gap": words, "far.role": words, "far.dtls": words, "far.tls": words, "far.video.size": words,
 		"dtls": words, "tls": words, "role": words, "certificate": words,
 	})
@@ -130,9 +130,6 @@ func answerFacts(offer, answer string) [][2]string {
 			}
 		}
 		if i == 0 {
-			if slices.Contains(s.lines, "s=parley-answer") {
-				add("answer.parley", "true")
-			}
 			add("answer.origin", originForm(s))
 			continue
 		}

@@ -15,7 +15,6 @@ import (
 	"parley/cmd/parley/scenario"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
-	wire "parley/signal"
 )
 
 // far is the other side of a call of a probe, as far as it cooperates, see cooperate.go.
@@ -254,27 +253,17 @@ func (w *witness) compareCodes() {
 	}
 }
 
-// loses tells if a message of the other side is to be lost, as an alteration wants it.
-func (w *witness) loses(m wire.Message) bool {
-	return w != nil && m.Type == wire.Answer && w.alter.losesAnswer()
-}
-
-// losesAnswer tells if the answer that came is to be lost: the first after the one of the call.
-func (a *alteration) losesAnswer() bool {
-	return a != nil && a.does("later-answer-lost") && a.answers.Add(1) > 1 && !a.lost.Swap(true)
-}
-
-// named is the name for a call: such that its offer wins over that of the other side, or yields to it, if the words of
-// the call say so (negotiation in package peer).
+// named returns the name of this peer for a call. The name decides which of two terminals is polite,
+// see signal/doc.go.
 func (p *prober) named(words []string) (string, error) {
 	name := p.settings.name
-	for _, want := range []string{"wins", "yields"} {
-		if !slices.Contains(words, want) || (name < p.target) == (want == "wins") {
+	for _, want := range []string{"impolite", "polite"} {
+		if !slices.Contains(words, want) || (name < p.target) == (want == "impolite") {
 			continue
 		}
-		other := map[string]string{"wins": "!", "yields": "~"}[want] + name
-		if p.fixedName || (other < p.target) != (want == "wins") {
-			return "", &notCalled{fmt.Sprintf("a call that %s needs a name of this side that sorts otherwise beside %s; leave --as out", want, p.target)}
+		other := map[string]string{"impolite": "!", "polite": "~"}[want] + name
+		if p.fixedName || (other < p.target) != (want == "impolite") {
+			return "", &notCalled{fmt.Sprintf("to be %s towards %s needs another name of this side; leave --as out", want, p.target)}
 		}
 		return other, nil
 	}

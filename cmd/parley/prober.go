@@ -201,13 +201,9 @@ func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scen
 // look carries out the rest of a scenario, after the call.
 func (p *prober) look(ctx context.Context, a *attempt, s scenario.Scenario, begin time.Time) scenario.Result {
 	r := scenario.Result{Scenario: s}
-	var err error
-	for _, step := range s.Steps[1:] {
-		p.status(s.Name + ": " + step.Text)
-		if err = a.do(ctx, step); err != nil {
-			r.Step = fmt.Sprintf("%s: %s", s.Origin, step.Text)
-			break
-		}
+	step, err := p.steps(ctx, a, s)
+	if err != nil {
+		r.Step = fmt.Sprintf("%s: %s", s.Origin, step.Text)
 	}
 	var broken *cannotTell
 	switch {
@@ -220,6 +216,33 @@ func (p *prober) look(ctx context.Context, a *attempt, s scenario.Scenario, begi
 	}
 	r.Took = time.Since(begin)
 	return r
+}
+
+// steps carries out the steps of a scenario after the call. It returns the step that failed, and why.
+func (p *prober) steps(ctx context.Context, a *attempt, s scenario.Scenario) (scenario.Step, error) {
+	type ended struct {
+		step scenario.Step
+		err  error
+	}
+	var background []chan ended
+	for _, step := range s.Steps[1:] {
+		p.status(s.Name + ": " + step.Text)
+		if step.Background {
+			done := make(chan ended, 1)
+			background = append(background, done)
+			a.work.Go(func() { done <- ended{step, a.do(ctx, step)} })
+			continue
+		}
+		if err := a.do(ctx, step); err != nil {
+			return step, err
+		}
+	}
+	for _, done := range background { // each ends within stepPatience
+		if e := <-done; e.err != nil {
+			return e.step, e.err
+		}
+	}
+	return scenario.Step{}, nil
 }
 
 // status draws how far a suite has come, and what is done now.

@@ -77,7 +77,7 @@ func openSession(s *settings, name string, out, echo bool, offer *peer.Descripti
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.expect = newExpectations(s.checks, c.tellCheck)
 	if s.witness != nil {
-		c.expect.watch = s.witness.saw
+		c.expect.watch, s.witness.deliver = s.witness.saw, c.pass
 	}
 	if s.cooperate {
 		c.told = newTold()

@@ -44,7 +44,7 @@ func TestTeeth(t *testing.T) {
 		"silence":             {fault{silent: true}, []string{"audio-tone-comes-back", "audio-gapless"}, []string{"audio-comes", "connects"}},
 		"swapped channels":    {fault{swapped: true}, []string{"channels-apart"}, []string{"text-comes-back"}},
 		"no feedback":         {fault{deaf: true}, []string{"impaired-nack", "impaired-report"}, []string{"connects", "impaired-text"}},
-		"lies": {fault{lying: true}, []string{"parley-codes", "parley-state", "parley-hears", "parley-restarts", "parley-wishes"},
+		"lies": {fault{lying: true}, []string{"parley-codes", "parley-state", "parley-hears", "parley-restarts", "parley-offers", "parley-repeated-offer"},
 			[]string{"connects", "answer-profile"}},
 		"loss": {fault{loss: 0.3}, []string{"audio-loss", "video-loss", "video-whole"}, []string{"connects", "text-comes-back"}},
 	} {
@@ -163,13 +163,14 @@ func (b *broken) answer(m wire.Message) (*webrtc.PeerConnection, error) {
 		return pc, err
 	}
 	sdp := answer.SDP
-	if b.lying {
-		sdp = strings.Replace(sdp, "s=-", "s=parley-answer", 1)
+	var extension *wire.Extension
+	if b.lying && m.Extension != nil {
+		extension = &wire.Extension{Version: wire.ExtensionVersion, Number: m.Extension.Number}
 	}
 	if b.wrong {
 		sdp = regexp.MustCompile(`a=fingerprint:sha-256 \S+`).ReplaceAllString(sdp, "a=fingerprint:sha-256 "+strings.Repeat("00:", 31)+"00")
 	}
-	if err := b.client.Send(b.ctx, wire.Message{Type: wire.Answer, Peer: m.Peer, SDP: sdp}); err != nil {
+	if err := b.client.Send(b.ctx, wire.Message{Type: wire.Answer, Peer: m.Peer, SDP: sdp, Extension: extension}); err != nil {
 		return pc, err
 	}
 	return pc, pc.SetLocalDescription(answer)

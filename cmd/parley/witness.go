@@ -26,13 +26,20 @@ type witness struct {
 	alter *alteration // of what is sent by signaling, nil for none
 	tapes *tapes      // nil for none
 
+	deliver func(wire.Message) // hands a message of the peer to the call
+
 	mu       sync.Mutex // protects following
 	facts    map[string][]string
 	dropped  map[string]int // values of a key that are forgotten
 	changed  chan struct{}  // closed at the next one
 	metrics  map[string]float64
 	talk     []spoken
-	offered  string // description that was sent last
+	offered  string            // description that was sent last
+	offers   map[uint64]string // by number, of this side
+	answers  map[uint64]string // to them, the first of each
+	number   uint64            // of our latest offer
+	crossing []wire.Message    // of the peer, from its offer on: not delivered before ours is sent
+	crossed  bool              // they are delivered
 	ufrags   map[string]bool
 	channels map[string]*datachannel.Channel
 	looked   time.Time            // at the statistics
@@ -52,6 +59,7 @@ type spoken struct {
 
 func newWitness(a *alteration) *witness {
 	return &witness{alter: a, facts: map[string][]string{}, dropped: map[string]int{}, changed: make(chan struct{}), metrics: map[string]float64{},
+		offers: map[uint64]string{}, answers: map[uint64]string{},
 		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
 }
 
@@ -216,9 +224,7 @@ func (w *witness) heard(m wire.Message) {
 	case wire.Answer:
 		w.alter.inForce()
 		w.note("answered", "true")
-		for _, f := range answerFacts(w.offered, m.SDP) {
-			w.note(f[0], f[1])
-		}
+		w.heardAnswer(m)
 	case wire.ICECandidate:
 		if m.Candidate == nil || m.Candidate.Candidate == "" {
 			w.note("candidates.end", "true")
@@ -228,6 +234,79 @@ func (w *witness) heard(m wire.Message) {
 	case wire.Leave:
 		w.note("left", "true")
 	}
+}
+
+// heardAnswer notes what an answer says.
+func (w *witness) heardAnswer(m wire.Message) {
+	offer := w.offered
+	if x := m.Extension; x != nil {
+		w.note("answer.parley", "true")
+		if sent, ok := w.offers[x.Number]; ok {
+			offer = sent
+			before, again := w.answers[x.Number]
+			if again {
+				w.note("answer.repeated", map[bool]string{true: "same", false: "other"}[before == m.SDP+x.Rejected])
+			} else {
+				w.answers[x.Number] = m.SDP + x.Rejected
+			}
+		}
+		which := "unknown"
+		switch _, ok := w.offers[x.Number]; {
+		case x.Number == w.number:
+			which = "latest"
+		case ok:
+			which = "earlier"
+		}
+		w.note("answer.number", which)
+		if x.Rejected != "" {
+			w.note("answer.rejection", which)
+			return
+		}
+	}
+	for _, f := range answerFacts(offer, m.SDP) {
+		w.note(f[0], f[1])
+	}
+}
+
+// loses reports whether a message of the peer is lost, as an alteration wants it: the first answer
+// after the one of the call.
+func (w *witness) loses(m wire.Message) bool {
+	if w == nil || w.alter == nil || m.Type != wire.Answer || !w.alter.does("later-answer-lost") {
+		return false
+	}
+	return w.alter.answers.Add(1) > 1 && !w.alter.lost.Swap(true)
+}
+
+// delays reports whether a message of the peer is delivered later, as an alteration wants it: from its
+// first offer in a call that is up on, until this side has sent one.
+func (w *witness) delays(m wire.Message) bool {
+	if w == nil || w.alter == nil || !w.alter.does("later-glare") || m.Type != wire.Offer && m.Type != wire.ICECandidate {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.crossed || !w.alter.answered.Load() || m.Type != wire.Offer && len(w.crossing) == 0 {
+		return false
+	}
+	w.crossing = append(w.crossing, m)
+	return true
+}
+
+// deliverCrossing delivers what was delayed until this side has sent an offer.
+func (w *witness) deliverCrossing() {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.crossing) == 0 {
+		return
+	}
+	for _, m := range w.crossing {
+		w.deliver(m)
+	}
+	w.crossing, w.crossed = nil, true
+	w.note("crossed", "true")
 }
 
 // maxTalk is how many messages of signaling are kept.
@@ -259,8 +338,8 @@ func (w *witness) sending(all []wire.Message) []wire.Message {
 		}
 		if m.Type == wire.Offer {
 			w.offered = m.SDP
-			if len(sectionsOf(m.SDP)) == 1 { // see peer/wish.go
-				w.note("wished", "true")
+			if x := m.Extension; x != nil {
+				w.offers[x.Number], w.number = m.SDP, max(w.number, x.Number)
 			}
 		}
 		w.remember(spoken{time.Now(), true, m})

@@ -24,9 +24,9 @@
 // # What it does
 //
 //	call [WORD...]           calls: audio[=SRC], video[=SRC], size=160x120@10,
-//	                         codec=VP8, relay, impair=loss=5%,delay=40ms, offer=CHANGE[,CHANGE]; wins or yields: by a
-//	                         name whose offer stands, or does not, where two parleys offer at once; an unknown word or
-//	                         change is answered with those that there are
+//	                         codec=VP8, relay, impair=loss=5%,delay=40ms, offer=CHANGE[,CHANGE]; polite or impolite: by a
+//	                         name that makes this side the polite, or the impolite, peer where the offers of two terminals
+//	                         cross; an unknown word or change is answered with those that there are
 //	await-call within D      waits to be called
 //	expect CHECK within D    goes on as soon as CHECK holds, fails when D is over before; KEY+=N holds when KEY has grown by N
 //	never CHECK for D        fails if CHECK holds at any time in D
@@ -47,6 +47,7 @@
 //	far COMMAND [WORD...]    has the other side hold, resume, mute or unmute [KIND], restart-ice, say TEXT, hangup, or tell its
 //	                         stats; it needs cooperation. What it tells by itself are the keys that begin with far.
 //	! LINE                   add, source, remove, hold, resume, restart-ice or far, which the other side has to refuse
+//	& LINE                   begins one of these, and goes on with the next line: it has to come about before the scenario ends
 //
 // D is a duration: 500ms, 3s, 1m. The first of these lines is call or await-call. What a line asks of the other side
 // has to come about within twenty seconds. Scenarios that only look (expect and never) and begin with the same call line

@@ -158,8 +158,9 @@ func refusable() []string {
 
 func parseStep(words []string, number int) (Step, error) {
 	s := Step{Verb: words[0], Args: words[1:], Text: strings.Join(words, " "), Line: number}
-	if s.Verb == "!" && len(s.Args) > 0 {
-		s.Refused, s.Verb, s.Args, s.Text = true, s.Args[0], s.Args[1:], strings.Join(s.Args, " ")
+	if (s.Verb == "!" || s.Verb == "&") && len(s.Args) > 0 {
+		s.Refused, s.Background = s.Verb == "!", s.Verb == "&"
+		s.Verb, s.Args, s.Text = s.Args[0], s.Args[1:], strings.Join(s.Args, " ")
 	}
 	form, ok := forms()[s.Verb]
 	switch {
@@ -167,6 +168,8 @@ func parseStep(words []string, number int) (Step, error) {
 		return s, fmt.Errorf("there is no line that begins with %q", s.Verb)
 	case s.Refused && !slices.Contains(refusable(), s.Verb):
 		return s, fmt.Errorf("! stands before what the other side may refuse: %s; for what should not be there is never", strings.Join(refusable(), ", "))
+	case s.Background && !slices.Contains(refusable(), s.Verb):
+		return s, fmt.Errorf("& stands before what takes an answer of the other side: %s", strings.Join(refusable(), ", "))
 	}
 	if word, needed := strings.CutPrefix(form.timing, "+"); needed {
 		n := len(s.Args)

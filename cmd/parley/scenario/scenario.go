@@ -27,6 +27,8 @@ type Step struct {
 	Args []string
 	// Refused: the other side has to refuse it.
 	Refused bool
+	// Background: the step begins, and has to end before the scenario does.
+	Background bool
 	// Text is the line as it is written, in single blanks.
 	Text string
 	// For is the D of within or for, 0 if there is none.

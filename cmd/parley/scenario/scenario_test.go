@@ -88,6 +88,8 @@ func TestParseRefuses(t *testing.T) {
 		"no duration":        {head + "call\nexpect a within 3", "is no duration"},
 		"negative":           {head + "call\nexpect a within -3s", "is no duration"},
 		"for ever":           {head + "call\nexpect a within 1000h", "is no duration"},
+		"! before no change": {head + "call\n! say a", "! stands before"},
+		"& before no change": {head + "call\n& expect a within 1s", "& stands before"},
 		"too many words":     {head + "call\nexpect a b within 1s", "takes 1 to 1 words"},
 		"too few words":      {head + "call\nadd audio", "takes 2 to"},
 		"too long":           {strings.Repeat("#", maxFile+1), "at most"},
