@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -43,9 +44,9 @@ const holdOffers = `(() => {
 	window[Symbol.for('held')] = held;
 })();`
 
-// glares are the names of the terminal in calls that cross those of "tab": one before
-// it and one after it in turn, as whose offer stands is decided by name. PARLEY_GLARES
-// is how many, 2 if it is not set.
+// glares returns the names of the terminal in calls that cross those of "tab": one that sorts lower
+// and one that sorts higher in turn. Towards a browser the name decides nothing. PARLEY_GLARES is how
+// many, 2 if it is not set.
 func glares(t *testing.T) []string {
 	n := 2
 	if s := os.Getenv("PARLEY_GLARES"); s != "" {
@@ -93,6 +94,53 @@ func TestGlareWithATab(t *testing.T) {
 			tab.NoErrors()
 			tab.Close()
 		}
+	})
+}
+
+// crossOffers keeps what comes to a page back, from an offer on, while window.crosses is true, until
+// the page has sent an offer.
+const crossOffers = `(() => {
+	const Real = WebSocket, held = window[Symbol.for('held')] = [];
+	window.WebSocket = class extends Real {
+		set onmessage(f) {
+			super.onmessage = e => {
+				if (window.crosses && (held.length || String(e.data).includes('"type":"offer"'))) held.push(e); else f(e);
+			};
+			this.deliver = f;
+		}
+		send(data) {
+			super.send(data);
+			if (window.crosses && String(data).includes('"type":"offer"')) {
+				window.crosses = false;
+				for (const e of held.splice(0)) this.deliver(e);
+			}
+		}
+	};
+})();`
+
+// In mid-call a tab and a terminal offer at once. The page ignores the offer of the terminal, which
+// rolls back, answers, and offers again.
+func TestGlareInMidCallWithATab(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		tab, p, tell := commandedByATab(t, b, crossOffers, "--audio", "tone:700")
+		tab.WaitTone(700)
+		for i := range 3 {
+			if err := tab.Eval(`void (window.crosses = true)`, nil); err != nil {
+				t.Fatal(err)
+			}
+			add(t, p, 77+i)
+			tab.Wait(`window[Symbol.for('held')].length > 0`)
+			pageOffers(t, tab)
+			p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":true`, 77+i))
+			tab.WaitFrames(5)
+			tab.WaitTone(700)
+			tell(`"command":"remove","kind":"video"`)
+			shows(tab, "no")
+		}
+		tell(`"command":"hangup"`)
+		idle(tab)
+		tab.NoErrors()
+		tab.Close()
 	})
 }
 

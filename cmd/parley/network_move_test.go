@@ -49,6 +49,22 @@ func TestNetworkAddressChangeElsewhere(t *testing.T) {
 	}
 }
 
+// A host gets one more address, and keeps the one of its call: the path works, and stays.
+func TestNetworkAddressAdded(t *testing.T) {
+	f := newFaulty(t)
+	mark := f.marks()
+	f.hosts[0].address("add", "203.0.113.31/24")
+	f.waits(f.alice, mark[0], "change of addresses", func(e jsonEvent) bool { return e["event"] == "network" })
+	during := f.marks()
+	for i, p := range f.both() {
+		f.flows(p, during[i])
+		f.without(p, mark[i], "event=candidate")
+		f.without(p, mark[i], "event=pair")
+		f.without(p, mark[i], "event=state")
+	}
+	f.hangUp()
+}
+
 // A link that leads nowhere comes, as with a container: calls stay as they are.
 func TestNetworkLinkOfOthers(t *testing.T) {
 	f := newFaulty(t)

@@ -32,15 +32,15 @@ const spoilTaken = `(() => {
 	};
 })();`
 
-// An offer of the terminal that the page does not take, or cannot answer, changes
-// nothing either.
-func TestRefusedOfferToATab(t *testing.T) {
+// An offer of the terminal that the page cannot apply, or cannot answer, changes nothing.
+func TestRejectedOfferToATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedWithATab(t, b, spoilTaken, "alice", "--audio", "tone:700") // whose offers stand
+		tab, p, tell := commandedWithATab(t, b, spoilTaken, "--audio", "tone:700")
 		tab.WaitTone(700)
 		for i, what := range []string{"offers", "answers"} {
-			addAndSpoil(t, tab, p, 77+i, "'"+what+"'")
-			p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":false.*the other side refused it: [ -~]+"`, 77+i))
+			spoil(t, tab, "'"+what+"'")
+			add(t, p, 77+i)
+			p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":false.*rejected by the peer: [ -~]+"`, 77+i))
 			tab.Wait(`/^A change that alice wanted was not made/.test(document.querySelector('#noticeText').textContent)`)
 			tab.Click("#noticeBtn")
 			talking(tab)
@@ -67,39 +67,34 @@ const spoilAnswers = `(() => {
 	};
 })();`
 
-// An answer of the terminal that the page does not take changes nothing, and both say
-// why; the offer that follows is answered anew.
-func TestUntakenAnswerOfTheTerminal(t *testing.T) {
+// An answer of the terminal that the page cannot apply changes nothing, and both report why. The offer
+// that follows is answered anew.
+func TestRejectedAnswerOfTheTerminal(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedWithATab(t, b, spoilAnswers, "zoe", "--audio", "tone:700") // who asks the page for its offers
+		tab, p, tell := commandedByATab(t, b, spoilAnswers, "--audio", "tone:700")
 		tab.WaitTone(700)
-		addAndSpoil(t, tab, p, 77, "1")
+		spoil(t, tab, "1")
+		pageOffers(t, tab)
 		chatHas(tab, "cannot take the answer of zoe")
-		p.says(t, "could not take our answer")
+		p.says(t, "could not apply our answer")
 		tab.WaitTone(700)
-		tell(`"command":"remove","kind":"video"`)
 		tell(`"command":"add","kind":"video","source":"test"`)
 		tab.WaitFrames(5)
 		tell(`"command":"hangup"`)
-		p.ends(t, 0)
+		idle(tab)
 		tab.NoErrors()
 		tab.Close()
 	})
 }
 
-// If that one is not taken either, the page goes on by another connection, which a
-// terminal that answers takes.
-func TestUntakenAnswersOfTheTerminal(t *testing.T) {
+// If that one cannot be applied either, the page goes on by another connection, which a terminal that
+// answers accepts.
+func TestRejectedAnswersOfTheTerminal(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
-		p, tell := commanded(t, "answer", "--server", server, "--as", "zoe", "--audio", "tone:700")
-		p.says(t, `"event":"login"`)
-		tab := b.NewTab()
-		tab.Preload(spoilAnswers)
-		tab.Go(page + "/?as=tab&call=zoe")
-		talking(tab)
+		tab, p, tell := commandedByATab(t, b, spoilAnswers, "--audio", "tone:700")
 		tab.WaitTone(700)
-		addAndSpoil(t, tab, p, 77, "2")
+		spoil(t, tab, "2")
+		pageOffers(t, tab)
 		chatHas(tab, "cannot go on by the connection with zoe")
 		p.says(t, `"event":"end"`)
 		talking(tab)
@@ -121,17 +116,16 @@ func spoil(t *testing.T, tab *webtest.Tab, what string) {
 	}
 }
 
-// addAndSpoil has the terminal add a picture, by the command of that id, and the tab spoil it.
-func addAndSpoil(t *testing.T, tab *webtest.Tab, p *process, id int, what string) {
+// add sends the command, with that id, that adds video.
+func add(t *testing.T, p *process, id int) {
 	t.Helper()
-	spoil(t, tab, what)
 	if _, err := fmt.Fprintf(p.in, `{"id":%d,"command":"add","kind":"video","source":"test"}`+"\n", id); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// A call that cannot begin is refused in words, whoever calls.
-func TestRefusedCallOfATab(t *testing.T) {
+// A call that cannot begin ends with the reason at both ends, whoever calls.
+func TestRejectedCallOfATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := serving(t)
 		tab := b.NewTab()
@@ -142,7 +136,7 @@ func TestRefusedCallOfATab(t *testing.T) {
 		spoil(t, tab, "'offers'")
 		caller := terminal(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700")
 		caller.ends(t, int(exitNegotiation))
-		caller.says(t, `no call came about: the other side refused it: [ -~]+`)
+		caller.says(t, `no call came about: rejected by the peer: [ -~]+`)
 		tab.Wait(`/^This browser and zoe cannot agree on a call/.test(document.querySelector('#noticeText').textContent)`)
 		callee := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--audio", "tone:700")
 		callee.says(t, "waiting for calls")
@@ -155,24 +149,27 @@ func TestRefusedCallOfATab(t *testing.T) {
 	})
 }
 
-// An offer of the page that the terminal does not take in mid-call changes
-// nothing: both say why, the call goes on, and the next offer is taken.
-func TestRefusedOfferOfATab(t *testing.T) {
+// An offer of the page that the terminal rejects in mid-call changes nothing: both report why, the
+// call goes on, and the next offer is accepted.
+func TestRejectedOfferOfATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedWithATab(t, b, spoilOffers, "zoe", "--audio", "tone:700") // who asks the page for its offers
+		tab, p, tell := commandedByATab(t, b, spoilOffers, "--audio", "tone:700")
 		tab.WaitTone(700)
-		addAndSpoil(t, tab, p, 77, "true")
+		spoil(t, tab, "true")
+		pageOffers(t, tab)
 		tab.Wait(`/^zoe did not take a change of the call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
-		p.says(t, `"event":"reply".*"id":77,"command":"add","ok":false.*extmap`)
+		p.says(t, "ignored a new description: .*extmap")
 		talking(tab)
 		tab.WaitTone(700)
 		spoil(t, tab, "false")
+		pageOffers(t, tab)
+		p.says(t, `"event":"candidate".*"side":"local"`)
 		tell(`"command":"add","kind":"video","source":"test"`)
 		tab.WaitFrames(5)
 		tell(`"command":"source","kind":"audio","source":"tone:900"`)
 		tab.WaitTone(900)
 		tell(`"command":"hangup"`)
-		p.ends(t, 0)
+		idle(tab)
 		tab.NoErrors()
 		tab.Close()
 	})
