@@ -68,6 +68,8 @@ type negotiator struct {
 	peer  peerKind
 
 	due       time.Time               // when OfferTimedOut is to be reported
+	sends     int                     // how often the offer that is out was sent
+	resent    time.Time               // when the answer was sent again last
 	sent      string                  // SDP of the offer that is out
 	offer     *sdp.SessionDescription // the same, parsed, to check the answer against
 	answer    SessionDescription      // sent last
@@ -155,6 +157,10 @@ func (n *negotiator) carryOut(ctx context.Context, a jsep.Action, r *remoteDescr
 		r, n.deferred = n.deferred, nil
 		return n.applyOffer(ctx, r)
 	case jsep.ResendAnswer:
+		if time.Since(n.resent) < answerPause {
+			return nil
+		}
+		n.resent = time.Now()
 		return n.call.sent(n.call.signal(ctx, func(ctx context.Context) error { return n.call.cfg.Signaler.Answer(ctx, n.answer) }))
 	case jsep.ApplyAnswer:
 		return n.applyAnswer(ctx, r)
@@ -211,7 +217,7 @@ func (n *negotiator) createOffer(ctx context.Context) error {
 	case !n.established() && c.box.holds(isOffer):
 		return n.next(ctx, jsep.Rollback{}, nil)
 	}
-	n.sent, n.offer, n.restarts, n.restart = text, offer, n.restart, false
+	n.sent, n.offer, n.restarts, n.restart, n.sends = text, offer, n.restart, false, 0
 	c.startClock()
 	return n.sendOffer(ctx)
 }
@@ -247,8 +253,18 @@ func (n *negotiator) resendOffer(ctx context.Context) error {
 	return n.sendOffer(ctx)
 }
 
+// answerPause is the time between two retransmissions of an answer. Offers that waited for signaling
+// to come back arrive all at once.
+const answerPause = time.Second
+
+// maxDoublings bounds the time between two transmissions of an offer.
+const maxDoublings = 4
+
+// sendOffer sends the offer that is out. From MaxOffers transmissions on the time to the next doubles:
+// signaling keeps what it cannot deliver, and a server limits how much it accepts at once.
 func (n *negotiator) sendOffer(ctx context.Context) error {
-	n.due = time.Now().Add(n.call.cfg.answerTimeout)
+	n.due = time.Now().Add(n.call.cfg.answerTimeout << min(max(0, n.sends+1-jsep.MaxOffers), maxDoublings))
+	n.sends++
 	m := SessionDescription{SDP: n.sent}
 	if n.peer != foreignPeer {
 		m.Extension = &Extension{Number: n.state.OfferID, Processed: n.state.Processed, AnswerRejected: n.rejection}
