@@ -440,3 +440,61 @@ func TestPionTakesICECredentials(t *testing.T) {
 		t.Errorf("Pion began with %q", got)
 	}
 }
+
+// A peer without trickle ICE gets all candidates in the answer to a later offer too, when that restarts ICE.
+func TestLaterAnswerWithoutTrickleHasCandidates(t *testing.T) {
+	page := newOriginalPage(t)
+	answers := make(chan string, 4)
+	s := page.callsTerminalBy(func(next Signaler) Signaler {
+		return signalers{&wire{filter: func(kind, text string) (string, bool) {
+			if kind == "answer" {
+				answers <- text
+			}
+			return "", false
+		}}, next}
+	}, nil)
+	<-answers
+	offer, err := page.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true}) // Pion offers no trickle unless told
+	if err != nil {
+		t.Fatal(err)
+	}
+	complete := webrtc.GatheringCompletePromise(page.pc)
+	if err := page.pc.SetLocalDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	<-complete
+	s.call.DeliverOffer(SessionDescription{SDP: page.pc.LocalDescription().SDP})
+	if answer := <-answers; !strings.Contains(answer, "a=candidate:") {
+		t.Errorf("the answer has no candidates:\n%s", answer)
+	}
+	if err := page.channel.SendText("on the new path"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitText("on the new path")
+}
+
+// Candidates of an offer that is ignored are none of the call's (RFC 9429 section 4.1.20).
+func TestCandidatesOfAnIgnoredOffer(t *testing.T) {
+	page := newOriginalPage(t)
+	s := newSide(t, "terminal", Config{
+		Caller: true, Channels: []datachannel.Options{{Label: "channel1"}},
+		Signaler: &wire{filter: func(string, string) (string, bool) { return "", false }},
+	})
+	s.start()
+	await(s, func(e SignalingStateChanged) bool { return e.State == webrtc.SignalingStateHaveLocalOffer })
+	await(s, func(GatheringComplete) bool { return true }) // the offer is sent
+	offer, err := page.pc.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.call.DeliverOffer(SessionDescription{SDP: offer.SDP})
+	ufrag, other, mid := attributeOf(offer.SDP, "ice-ufrag"), "another", "0"
+	line := func(port int) string { return fmt.Sprintf("candidate:1 1 udp 1 192.0.2.1 %d typ host", port) }
+	s.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: line(1001), SDPMid: &mid, UsernameFragment: &ufrag})
+	s.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: line(1002) + " ufrag " + ufrag, SDPMid: &mid})
+	s.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: line(1003), SDPMid: &mid, UsernameFragment: &other})
+	found := await(s, func(e CandidateFound) bool { return e.Remote })
+	if found.Address != "192.0.2.1:1003" {
+		t.Errorf("the candidate %s of the ignored offer is used", found.Address)
+	}
+}
