@@ -42,7 +42,7 @@ const windowStep = 2 * 1191
 const maxKeepalive = 2 * time.Second
 
 // keepalive is the time between checks.
-func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.DisconnectedTimeout/3) }
+func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Timeouts.Disconnected/3) }
 
 // newAPI sets Pion up for one call. It is the only place for Pion's settings.
 // recorder measures the RTP streams of the connection, bw bounds those that are sent, demuxer
@@ -107,7 +107,7 @@ func newSettings(c *Config, n *icenet.Net, logs *pionLog) (webrtc.SettingEngine,
 	// Pion would wait a second for something better (pion/webrtc#3174).
 	s.SetPrflxAcceptanceMinWait(0)
 	s.SetSrflxAcceptanceMinWait(0)
-	if c.RelayOnly {
+	if c.ICE.RelayOnly {
 		s.SetRelayAcceptanceMinWait(relayWait)
 	}
 	// What comes before an answer is heard too, see phantom.go.
@@ -120,31 +120,31 @@ func newSettings(c *Config, n *icenet.Net, logs *pionLog) (webrtc.SettingEngine,
 	s.SetSCTPCwndCAStep(windowStep)
 	s.DetachDataChannels() // see package datachannel
 	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
-	s.SetICETimeouts(c.DisconnectedTimeout, c.FailedTimeout, c.keepalive())
+	s.SetICETimeouts(c.Timeouts.Disconnected, c.Timeouts.Failed, c.keepalive())
 	s.SetICEMaxBindingRequests(c.checks())
-	s.SetIncludeLoopbackCandidate(c.Loopback)
+	s.SetIncludeLoopbackCandidate(c.ICE.Loopback)
 	if c.KeyLog != nil {
 		s.SetDTLSKeyLogWriter(c.KeyLog)
 	}
 	if c.Net == nil { // simulated networks have no TCP
 		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
 	}
-	if c.TCP != nil {
-		s.SetICETCPMux(c.TCP)
+	if c.ICE.TCPMux != nil {
+		s.SetICETCPMux(c.ICE.TCPMux)
 	}
-	if c.Mux != nil {
-		s.SetICEUDPMux(c.Mux)
-	} else if c.MinPort != 0 || c.MaxPort != 0 {
-		if err := s.SetEphemeralUDPPortRange(c.MinPort, c.MaxPort); err != nil {
-			return s, fmt.Errorf("failed to use UDP ports %d to %d: %w", c.MinPort, c.MaxPort, err)
+	if c.ICE.UDPMux != nil {
+		s.SetICEUDPMux(c.ICE.UDPMux)
+	} else if c.ICE.MinPort != 0 || c.ICE.MaxPort != 0 {
+		if err := s.SetEphemeralUDPPortRange(c.ICE.MinPort, c.ICE.MaxPort); err != nil {
+			return s, fmt.Errorf("failed to use UDP ports %d to %d: %w", c.ICE.MinPort, c.ICE.MaxPort, err)
 		}
 	}
-	if len(c.AdvertiseIPs) > 0 {
+	if len(c.ICE.AdvertiseIPs) > 0 {
 		rule := webrtc.ICEAddressRewriteRule{
-			External: c.AdvertiseIPs, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteReplace,
+			External: c.ICE.AdvertiseIPs, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteReplace,
 		}
 		if err := s.SetICEAddressRewriteRules(rule); err != nil {
-			return s, fmt.Errorf("failed to advertise %v: %w", c.AdvertiseIPs, err)
+			return s, fmt.Errorf("failed to advertise %v: %w", c.ICE.AdvertiseIPs, err)
 		}
 	}
 	if n != nil {
@@ -171,5 +171,5 @@ const checkInterval = 200 * time.Millisecond
 // candidates of the other side at first (RFC 8863 §3).
 func (c *Config) checks() uint16 {
 	const fewest = 7
-	return uint16(min(max((c.DisconnectedTimeout+c.FailedTimeout)/checkInterval, fewest), math.MaxUint16))
+	return uint16(min(max((c.Timeouts.Disconnected+c.Timeouts.Failed)/checkInterval, fewest), math.MaxUint16))
 }

@@ -198,7 +198,7 @@ func (c *Call) tick(ctx context.Context) error {
 // warnMissingCandidates tells once, ahead of the end, that the other side seems to be stuck.
 // It is no end yet, because candidates may come later than that (RFC 8863).
 func (c *Call) warnMissingCandidates() {
-	if !c.missingWarned && c.conns[0].progress.stuck() && time.Since(c.started) >= 2*c.cfg.answerTimeout {
+	if !c.missingWarned && c.conns[0].progress.stuck() && time.Since(c.started) >= 2*c.cfg.Timeouts.Answer {
 		c.missingWarned = true
 		c.cfg.OnEvent(Warned{"none of the other side's candidates has come yet; " + stuckHint})
 	}
@@ -268,7 +268,7 @@ func (c *Call) sendLeave() {
 	if !c.peerPresent {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.FlushTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeouts.Flush)
 	defer cancel()
 	if err := c.cfg.Signaler.Leave(ctx); err != nil {
 		c.cfg.Logger.Debug("leave not sent", "error", err)
@@ -284,7 +284,7 @@ func (c *Call) flush() {
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	patience := c.cfg.FlushTimeout
+	patience := c.cfg.Timeouts.Flush
 	end := time.Now().Add(flushPatiences * patience)
 	left, until := ch.Pending(), time.Now().Add(patience)
 	for left > 0 && time.Now().Before(until) {
@@ -299,7 +299,7 @@ func (c *Call) flush() {
 	}
 }
 
-// flushPatiences bounds flush, in FlushTimeouts.
+// flushPatiences bounds flush, in Timeouts.Flush.
 const flushPatiences = 5
 
 func earlier(a, b time.Time) time.Time {

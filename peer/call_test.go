@@ -67,12 +67,12 @@ func TestAVanishedPeerIsNoticedWithoutSignaling(t *testing.T) {
 
 func TestTracksGoBothWays(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
-		answerer.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+		answerer.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
 	})
 	for _, s := range []*side{a, b} {
 		s.awaitConnected()
-		for _, track := range s.call.cfg.Tracks {
+		for _, track := range s.call.cfg.Media.Tracks {
 			e := await(s, func(e TrackSending) bool { return e.Track == track })
 			if want := track.(*webrtc.TrackLocalStaticSample).Codec().MimeType; e.Codec.MimeType != want {
 				t.Errorf("%s sends %s, want %s", s.name, e.Codec.MimeType, want)
@@ -95,7 +95,7 @@ func TestTracksGoBothWays(t *testing.T) {
 
 // feed writes samples to the tracks of s until the test ends.
 func feed(t *testing.T, s *side) {
-	for _, track := range s.call.cfg.Tracks {
+	for _, track := range s.call.cfg.Media.Tracks {
 		feedTrack(t, track.(*webrtc.TrackLocalStaticSample))
 	}
 }
@@ -118,9 +118,9 @@ func feedTrack(t *testing.T, track *webrtc.TrackLocalStaticSample) {
 
 func TestKeyFrameRequestReachesTheTrack(t *testing.T) {
 	source := &askedTrack{TrackLocalStaticSample: testTrack(t, webrtc.MimeTypeVP8), asked: make(chan struct{}, 1)}
-	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{source} })
+	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{source} })
 	a.awaitConnected()
-	a.call.cfg.Tracks = []webrtc.TrackLocal{source.TrackLocalStaticSample}
+	a.call.cfg.Media.Tracks = []webrtc.TrackLocal{source.TrackLocalStaticSample}
 	feed(t, a)
 	e := await(b, func(TrackReceived) bool { return true })
 	if err := e.WriteRTCP(pli(e.Track)); err != nil {
@@ -135,8 +135,8 @@ func TestKeyFrameRequestReachesTheTrack(t *testing.T) {
 
 func TestATrackWithoutAPlaceIsRefused(t *testing.T) {
 	_, b := pair(t, func(caller, answerer *Config) {
-		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
-		answerer.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
+		answerer.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
 	})
 	e := await(b, func(TrackRejected) bool { return true })
 	if e.Track.Kind() != webrtc.RTPCodecTypeVideo {
@@ -147,7 +147,7 @@ func TestATrackWithoutAPlaceIsRefused(t *testing.T) {
 
 func TestACodecThatTheOtherSideLacksIsRefused(t *testing.T) {
 	a, _ := pair(t, func(caller, answerer *Config) {
-		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)}
+		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)}
 		answerer.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
 			if kind == "answer" {
 				s = strings.ReplaceAll(s, "VP8/90000", "XX8/90000")
@@ -232,7 +232,7 @@ func TestBothCallAtOnce(t *testing.T) {
 				first := true
 				return Config{
 					Caller: true, Impolite: wins, Channels: []datachannel.Options{{Label: "channel1"}},
-					Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
+					Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}},
 					Signaler: &wire{to: func() *Call { return (*to).call }, filter: func(kind, s string) (string, bool) {
 						if kind == "offer" && first {
 							first = false

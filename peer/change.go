@@ -71,7 +71,7 @@ func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 		switch {
 		case err == nil:
 			out.SetMuted(muted)
-		case c.established || !slices.Contains(c.cfg.Tracks, t):
+		case c.established || !slices.Contains(c.cfg.Media.Tracks, t):
 			return nil, err
 		}
 		if !c.established { // and may get other connections yet
@@ -223,7 +223,7 @@ func (c *connection) addTrack(cfg *Config, t webrtc.TrackLocal) error {
 	if err := c.send(t); err != nil {
 		return err
 	}
-	return c.preferCodecs(cfg.VideoCodecs)
+	return c.preferCodecs(cfg.Media.VideoCodecs)
 }
 
 // isClosed tells if the other side has closed a section (port 0), for good.

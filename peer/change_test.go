@@ -156,8 +156,8 @@ func TestChangesFromEitherSide(t *testing.T) {
 			heardB, onB := listen(t)
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.OnEvent, answerer.OnEvent = onA, onB
-				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound of a")}
-				answerer.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound of b")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound of a")}
+				answerer.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound of b")}
 			})
 			a.awaitConnected()
 			b.awaitConnected()
@@ -206,7 +206,7 @@ func TestAddingWhereNothingWasSent(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		caller.Impolite, answerer.Impolite = false, true
 		caller.OnEvent, answerer.OnEvent = onA, onB
-		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 	})
 	a.awaitConnected()
 	b.awaitConnected()
@@ -233,7 +233,7 @@ func quiet(sides ...*side) error {
 func TestReplaceIsUnnoticed(t *testing.T) {
 	heard, on := listen(t)
 	first := rawTrack(t, webrtc.MimeTypeVP8, "first")
-	a, b := pair(t, func(caller, answerer *Config) { caller.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
+	a, b := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
 	a.awaitConnected()
 	b.awaitConnected()
 	heard.hears("first")
@@ -263,7 +263,7 @@ func TestReplaceIsUnnoticed(t *testing.T) {
 func TestMuteSendsSilence(t *testing.T) {
 	heard, on := listen(t)
 	track := rawTrack(t, webrtc.MimeTypeOpus, "\xfcsound")
-	a, b := pair(t, func(caller, answerer *Config) { caller.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
+	a, b := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
 	a.awaitConnected()
 	b.awaitConnected()
 	heard.hears("\xfcsound")
@@ -287,8 +287,8 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 			if !caller {
 				mutes, hears = hears, mutes
 			}
-			hears.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
-			mutes.Tracks, hears.OnEvent = []webrtc.TrackLocal{sound, picture}, on
+			hears.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+			mutes.Media.Tracks, hears.OnEvent = []webrtc.TrackLocal{sound, picture}, on
 			a, b = newSide(t, "a", calls), newSide(t, "b", answers)
 			muting, hearing := a, b
 			if !caller {
@@ -331,9 +331,9 @@ func TestPausedTrackIsSignaled(t *testing.T) {
 			a, b := pair(t, func(calls, answers *Config) {
 				if !caller {
 					calls, answers = answers, calls
-					answers.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+					answers.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 				}
-				calls.Tracks, answers.OnEvent = []webrtc.TrackLocal{sound, picture}, on
+				calls.Media.Tracks, answers.OnEvent = []webrtc.TrackLocal{sound, picture}, on
 			})
 			if !caller {
 				a, b = b, a
@@ -382,8 +382,8 @@ func TestChangesCoalesce(t *testing.T) {
 		return payload, true
 	}
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "a")}
-		answerer.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "b")}
+		caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "a")}
+		answerer.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "b")}
 		caller.Signaler.(*wire).filter = count
 		answerer.Signaler.(*wire).filter = count
 	})
@@ -467,7 +467,7 @@ func (l lossTrack) SetLoss(share float64) {
 func TestLossIsToldToTheTrack(t *testing.T) {
 	heard, on := listen(t)
 	track := lossTrack{rawTrack(t, webrtc.MimeTypeOpus, "sound"), make(chan float64, 1)}
-	a, _ := pair(t, func(caller, answerer *Config) { caller.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
+	a, _ := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
 	a.awaitConnected()
 	heard.hears("sound")
 	select {

@@ -164,7 +164,7 @@ func TestChannelsAreOpenedInACall(t *testing.T) {
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Channels = opts
 				if opts == nil {
-					caller.Tracks = append(caller.Tracks, testTrack(t, "audio/opus"))
+					caller.Media.Tracks = append(caller.Media.Tracks, testTrack(t, "audio/opus"))
 				}
 				takeAll(answerer)
 			})
@@ -230,7 +230,7 @@ func TestOpenChannelPastItsContext(t *testing.T) {
 }
 
 func TestAChannelWaitsForTheConfirmation(t *testing.T) {
-	a, _, ours, theirs := channels(t, datachannel.Options{}, func(caller, _ *Config) { caller.RequireVerification = true })
+	a, _, ours, theirs := channels(t, datachannel.Options{}, func(caller, _ *Config) { caller.Verification.Required = true })
 	if err := ours.Send([]byte("early"), true); !errors.Is(err, datachannel.ErrUnverified) {
 		t.Errorf("Send says %v", err)
 	}

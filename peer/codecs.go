@@ -53,7 +53,7 @@ func formats() []format {
 func (c *Config) engine() (*webrtc.MediaEngine, error) {
 	e := &webrtc.MediaEngine{}
 	for _, f := range formats() {
-		if !slices.ContainsFunc(c.Codecs, func(mime string) bool { return strings.EqualFold(mime, f.mime) }) {
+		if !slices.ContainsFunc(c.Media.Codecs, func(mime string) bool { return strings.EqualFold(mime, f.mime) }) {
 			continue
 		}
 		if err := f.register(e); err != nil {

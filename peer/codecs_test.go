@@ -30,8 +30,8 @@ func TestDescriptionsNameTheCodecsOfTheCall(t *testing.T) {
 				return s, true
 			}
 			a, _ := pair(t, func(caller, answerer *Config) {
-				caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
-				caller.Codecs, answerer.Codecs = c.caller, c.answerer
+				caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+				caller.Media.Codecs, answerer.Media.Codecs = c.caller, c.answerer
 				caller.Signaler.(*wire).filter, answerer.Signaler.(*wire).filter = look, look
 			})
 			a.awaitConnected()

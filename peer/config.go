@@ -22,8 +22,8 @@ import (
 	"parley/peer/netem"
 )
 
-// A Signaler carries the messages of one call to its other end, in the order of
-// the calls. It may wait until the message is queued, no longer than ctx.
+// A Signaler sends the messages of one call to the peer, in the order of its calls. A method may
+// wait until the message is queued, no longer than ctx.
 type Signaler interface {
 	Offer(ctx context.Context, d SessionDescription) error
 	Answer(ctx context.Context, d SessionDescription) error
@@ -33,138 +33,147 @@ type Signaler interface {
 	Leave(ctx context.Context) error
 }
 
-// Config says how a call is made. Signaler is needed; the rest may be zero.
+// Config configures a call. Signaler is required; the zero value of every other field is its
+// default.
 type Config struct {
-	// Signaler takes what has to go to the other side.
+	// Signaler sends messages to the peer.
 	Signaler Signaler
-	// OnEvent is told what happens, from the goroutine of Run and in order. It
-	// must not wait. Nil drops the events.
+	// OnEvent handles events, in order, on the goroutine of Run. It must not wait. Nil drops them.
 	OnEvent func(Event)
-
-	// Caller makes the offer. Default: wait for one.
-	Caller bool
-	// Impolite ignores an offer of another terminal parley that crosses ours. Exactly one side must be
-	// impolite: the one whose name sorts lower. Towards a browser parley a terminal is always polite,
-	// and towards other peers always impolite.
-	Impolite bool
-
-	// Tracks are sent. All should have one stream id: the original page shows
-	// a picture only when sound and picture come as one stream. Who answers
-	// sends those for which the offer has room.
-	Tracks []webrtc.TrackLocal
-	// Receive are the kinds that an offer asks for beyond those of Tracks.
-	Receive []webrtc.RTPCodecType
-	// Codecs are the MIME types, of Codecs, that our descriptions name: what can be sent or received. Default: all.
-	Codecs []string
-	// VideoCodecs puts these MIME types first, in this order. Default: Pion's
-	// order, VP8 first.
-	VideoCodecs []string
-
-	// Channels are the data channels that a caller opens, and of which who
-	// answers opens the negotiated ones. Text goes by the first that is not
-	// taken. Default: none, the call has no channel unless the other side opens
-	// one.
-	Channels []datachannel.Options
-
-	// ReceiveBuffer is how much may come that nobody has read yet, on all channels
-	// together, in bytes: it bounds what SCTP carries in one round trip. Pion
-	// counts payload alone, and keeps a few hundred bytes beside each message: a
-	// peer that sends single bytes makes it cost that many times as much. Default
-	// 1 MiB; BulkReceiveBuffer is for files and the like.
-	ReceiveBuffer uint32
-
-	// ICEServers for server-reflexive and relayed candidates. Default: none.
-	ICEServers []webrtc.ICEServer
-	// FreshICEServers is asked for the servers to use when a call looks for a path anew, because the credentials of ICEServers may have
-	// expired by then. It must not wait. Default: ICEServers, for the whole call.
-	FreshICEServers func() []webrtc.ICEServer
-	// TLS is for TURN servers that are reached over TLS (turns:). Default: the system's authorities.
-	TLS *tls.Config
-	// RelayOnly uses relayed candidates alone (RFC 8828 mode 4).
-	RelayOnly bool
-	// Loopback offers addresses of this machine's loopback interface too, for
-	// peers on the same machine.
-	Loopback bool
-	// MinPort and MaxPort bound the UDP ports. Default 0: any.
-	MinPort, MaxPort uint16
-	// Mux carries all calls that are given it over one UDP port; it stays open
-	// when a call ends. It excludes MinPort and MaxPort. Default: each call has
-	// ports of its own.
-	Mux ice.UDPMux
-	// TCP is where others may connect to by TCP, for all calls that are given it;
-	// it stays open when a call ends. Default: nowhere, but we connect to who
-	// offers it.
-	TCP ice.TCPMux
-	// KeyLog gets the keys of the DTLS connection in the format of NSS, with
-	// which whoever reads them decrypts the call. Default: nobody does.
-	KeyLog io.Writer
-	// Tap sees the packets of this call's own sockets. Default: nobody does. It
-	// sees neither those of Mux and TCP, which take one of their own, nor those
-	// of another Net.
-	Tap Tap
-	// Netem emulates a network on this call's own sockets, not on those of Mux,
-	// which has an emulator of its own, nor on those of Net. It stays open when
-	// the call ends. Tap sees the packets as they are on the wire. Default: none.
-	Netem *netem.Emulator
-	// OnRTP gets every RTP packet that comes, decrypted, with its header; it
-	// must not wait and not keep it. Default: nobody does.
-	OnRTP func(packet []byte)
-	// Interfaces selects the network interfaces that the call uses. Mux takes a filter of its own.
-	// Default: all.
-	Interfaces InterfaceFilter
-	// AdvertiseIPs replace the addresses of host candidates, for a machine
-	// behind a one-to-one NAT.
-	AdvertiseIPs []string
-	// Net is the network. Default: the host's.
-	Net transport.Net
-
-	// DisconnectedTimeout is the silence after which a connection counts as
-	// disconnected, and FailedTimeout the silence after that which makes it
-	// failed. Default 5 s and 35 s, which is also how long the first candidates may take to
-	// come (RFC 8863 section 4 wants 39.5 s). Whatever they are, nothing is sent any more on a path that
-	// has been silent for 30 s (RFC 7675).
-	DisconnectedTimeout, FailedTimeout time.Duration
-	// RestartAfter is how long a connection may be disconnected before ICE is restarted, if the peer is
-	// a parley. With other peers it is restarted when the connection has failed. Default 3 s.
-	RestartAfter time.Duration
-	// RestartTimeout is how long a connection that failed may take to come back
-	// by an ICE restart. Default 30 s.
-	RestartTimeout time.Duration
-
-	// FlushTimeout bounds the wait for sent text to be acknowledged before the
-	// call is hung up, while nothing of it is; five times that bounds the whole.
-	// Default 2 s.
-	FlushTimeout time.Duration
-
-	// Logger gets what happens inside, Pion's lines among it. Nil discards.
+	// Logger logs internals of the call and of Pion. Nil discards them.
 	Logger *slog.Logger
 
-	// Certificate is the key of this side, which makes the verification code of
-	// calls between two such sides the same each time. Default: a new one for
-	// each call, so that nobody can tell that two calls were ours.
-	Certificate *webrtc.Certificate
-	// Code is the verification code that the other side must have: with another
-	// one the call ends before it connects. Groups may be divided as you like.
-	// Default: any.
-	Code string
-	// RequireVerification keeps media and text from leaving until Confirm. Default: they go as
-	// soon as the call is connected.
-	RequireVerification bool
+	// Caller makes the first offer. Default: wait for one.
+	Caller bool
+	// Impolite ignores an offer of a peer that is a parley terminal when it crosses ours. Exactly one
+	// of the two must be impolite: the one whose name sorts first. With a parley page a terminal is
+	// always polite, and with other peers always impolite.
+	Impolite bool
 
-	certificate   webrtc.Certificate // one for all connections of the call
-	der           []byte             // the same, as the other side sees it
-	fingerprint   string             // of it, as a line of a description
-	held          *atomic.Bool       // nothing is sent
-	free          chan struct{}      // closed when held no longer
-	extensions    map[int]string     // header extensions that have their numbers already
-	answerTimeout time.Duration      // for the answer to an offer, in a call that is up
+	Media MediaConfig
+
+	// Channels are the data channels to open. The answerer opens only the negotiated ones. Text is
+	// sent on the first that is not detached. Default: none, so that the call has no channel unless
+	// the peer opens one.
+	Channels []datachannel.Options
+	// ReceiveBuffer bounds the received data that is not read yet, of all channels together, in
+	// bytes, and so what SCTP carries in a round trip. Pion counts only payload and keeps a few
+	// hundred bytes beside each message, so a peer that sends messages of one byte makes it cost that
+	// many times as much. Default 1 MiB; BulkReceiveBuffer is for files.
+	ReceiveBuffer uint32
+
+	ICE      ICEConfig
+	Timeouts Timeouts
+
+	// Net is the network. Default: the host's.
+	Net transport.Net
+	// Netem emulates a network on the sockets of this call, not on those of ICE.UDPMux, which has an
+	// emulator of its own, nor on those of Net. The owner closes it after the call. Tap sees the
+	// packets as they are on the wire. Default: none.
+	Netem *netem.Emulator
+	// Tap sees the packets of the sockets of this call. It does not see those of ICE.UDPMux and
+	// ICE.TCPMux, which have a tap of their own, nor those of Net. Default: none.
+	Tap Tap
+	// KeyLog receives the keys of the DTLS connection in NSS format, with which the call can be
+	// decrypted. Default: none.
+	KeyLog io.Writer
+	// OnRTP handles each received RTP packet, decrypted, with its header. It must not wait and must
+	// not keep the packet. Default: none.
+	OnRTP func(packet []byte)
+
+	Verification VerificationConfig
+
+	certificate webrtc.Certificate // one for all connections of the call
+	der         []byte             // the same, as the other side sees it
+	fingerprint string             // of it, as a line of a description
+	held        *atomic.Bool       // nothing is sent
+	free        chan struct{}      // closed when held no longer
+	extensions  map[int]string     // header extensions that have their numbers already
+}
+
+// MediaConfig selects the tracks and codecs of a call.
+type MediaConfig struct {
+	// Tracks are sent. All should have the same stream ID: the original page shows video only if
+	// audio is in the same stream. The answerer sends those for which the offer has an m-section.
+	Tracks []webrtc.TrackLocal
+	// Receive lists the kinds that an offer asks for in addition to those of Tracks.
+	Receive []webrtc.RTPCodecType
+	// Codecs lists the MIME types, of Codecs, that descriptions name: what can be sent or received.
+	// Default: all.
+	Codecs []string
+	// VideoCodecs lists the MIME types to put first, in order of preference. Default: the order of
+	// Pion, VP8 first.
+	VideoCodecs []string
+}
+
+// ICEConfig configures the candidates of a call.
+type ICEConfig struct {
+	// Servers are used for server-reflexive and relayed candidates. Default: none.
+	Servers []webrtc.ICEServer
+	// FreshServers returns the servers to use for an ICE restart, because the credentials of Servers
+	// may have expired. It must not wait. Default: Servers, for the whole call.
+	FreshServers func() []webrtc.ICEServer
+	// TLS configures TURN over TLS (turns:). Default: the certificate authorities of the system.
+	TLS *tls.Config
+	// RelayOnly uses only relayed candidates (RFC 8828 mode 4).
+	RelayOnly bool
+	// Loopback includes the addresses of the loopback interface, for peers on the same host.
+	Loopback bool
+	// Interfaces selects the network interfaces of the call. UDPMux has a filter of its own.
+	// Default: all.
+	Interfaces InterfaceFilter
+	// AdvertiseIPs replace the addresses of host candidates, for a host behind one-to-one NAT.
+	AdvertiseIPs []string
+	// MinPort and MaxPort bound the UDP ports. Default 0: any.
+	MinPort, MaxPort uint16
+	// UDPMux carries all calls that share it over one UDP port. The owner closes it after the last
+	// call. It excludes MinPort and MaxPort. Default: each call has ports of its own.
+	UDPMux ice.UDPMux
+	// TCPMux accepts ICE-TCP connections for all calls that share it. The owner closes it after the
+	// last call. Default: none; the call still connects to passive TCP candidates of the peer.
+	TCPMux ice.TCPMux
+}
+
+// Timeouts are the durations of a call. The zero value of a field is its default.
+type Timeouts struct {
+	// Disconnected is the silence after which a connection is disconnected, and Failed the silence
+	// after that which makes it failed. Default 5 s and 35 s, which is also how long the first
+	// candidates may take to come (RFC 8863 section 4 wants 39.5 s). Whatever they are, nothing is
+	// sent any more on a path that has been silent for 30 s (RFC 7675).
+	Disconnected, Failed time.Duration
+	// RestartAfter is how long a connection may be disconnected before ICE is restarted, if the peer
+	// is a parley. With other peers it is restarted when the connection has failed. Default 3 s.
+	RestartAfter time.Duration
+	// Restart is how long a connection that failed may take to connect again by an ICE restart.
+	// Default 30 s.
+	Restart time.Duration
+	// Answer is how long a peer may take to answer an offer in a call that is connected, before the
+	// changes in the offer fail and it is sent again. Default 6 s.
+	Answer time.Duration
+	// Flush bounds the wait for the acknowledgement of sent text before the call is hung up, while
+	// none of it is acknowledged. Five times that bounds the whole wait. Default 2 s.
+	Flush time.Duration
+}
+
+// VerificationConfig configures the verification of the peer by a code that is computed from the
+// certificates of both peers.
+type VerificationConfig struct {
+	// Certificate is a permanent certificate, with which the code of calls between the same two peers
+	// stays the same. Default: a new one for each call, so that calls cannot be linked.
+	Certificate *webrtc.Certificate
+	// Code is the expected verification code: with another one the call ends before it connects.
+	// Digits may be grouped in any way. Default: any.
+	Code string
+	// Required holds back media and text until Confirm. Default: they are sent as soon as the call is
+	// connected.
+	Required bool
 }
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Signaler == nil {
 		return c, errors.New("a call needs a Signaler")
 	}
-	if err := c.Interfaces.Check(); err != nil {
+	if err := c.ICE.Interfaces.Check(); err != nil {
 		return c, err
 	}
 	for i := range c.Channels {
@@ -178,19 +187,19 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.Codecs == nil {
-		c.Codecs = Codecs()
+	if c.Media.Codecs == nil {
+		c.Media.Codecs = Codecs()
 	}
-	orDefault(&c.FlushTimeout, 2*time.Second)
-	orDefault(&c.DisconnectedTimeout, 5*time.Second)
-	orDefault(&c.FailedTimeout, 35*time.Second)
-	orDefault(&c.RestartAfter, 3*time.Second)
-	orDefault(&c.RestartTimeout, 30*time.Second)
-	orDefault(&c.answerTimeout, 6*time.Second)
+	orDefault(&c.Timeouts.Flush, 2*time.Second)
+	orDefault(&c.Timeouts.Disconnected, 5*time.Second)
+	orDefault(&c.Timeouts.Failed, 35*time.Second)
+	orDefault(&c.Timeouts.RestartAfter, 3*time.Second)
+	orDefault(&c.Timeouts.Restart, 30*time.Second)
+	orDefault(&c.Timeouts.Answer, 6*time.Second)
 	c.held = &atomic.Bool{}
-	c.held.Store(c.RequireVerification)
+	c.held.Store(c.Verification.Required)
 	c.free = make(chan struct{})
-	if !c.RequireVerification {
+	if !c.Verification.Required {
 		close(c.free)
 	}
 	return c, c.identify()
@@ -204,8 +213,8 @@ func orDefault(d *time.Duration, otherwise time.Duration) {
 
 // identify sets the certificate of the call.
 func (c *Config) identify() error {
-	if c.Certificate != nil {
-		c.certificate = *c.Certificate
+	if c.Verification.Certificate != nil {
+		c.certificate = *c.Verification.Certificate
 	} else if err := c.generateCertificate(); err != nil {
 		return err
 	}
@@ -240,9 +249,9 @@ func (c *Config) generateCertificate() error {
 }
 
 func (c *Config) configuration() webrtc.Configuration {
-	conf := webrtc.Configuration{ICEServers: c.ICEServers, BundlePolicy: webrtc.BundlePolicyMaxBundle,
+	conf := webrtc.Configuration{ICEServers: c.ICE.Servers, BundlePolicy: webrtc.BundlePolicyMaxBundle,
 		Certificates: []webrtc.Certificate{c.certificate}}
-	if c.RelayOnly {
+	if c.ICE.RelayOnly {
 		conf.ICETransportPolicy = webrtc.ICETransportPolicyRelay
 	}
 	return conf

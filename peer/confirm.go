@@ -17,7 +17,7 @@ type (
 	declined  struct{}
 )
 
-// Confirm lets media and text go, see Config.RequireVerification: the code that VerificationCode told
+// Confirm lets media and text go, see VerificationConfig.Required: the code that VerificationCode told
 // is what the other side sees.
 func (c *Call) Confirm() { c.box.post(confirmed{}) }
 
@@ -45,12 +45,12 @@ func (c *Call) verify(d *jsep.Description, parts []part) error {
 		// Pion would keep to the old certificate without a word, and so does
 		// DTLS: RFC 8842 §5.5 wants a new association for that.
 		return errOtherCertificate
-	case c.cfg.Code != "" && digits(c.cfg.Code) != digits(code):
+	case c.cfg.Verification.Code != "" && digits(c.cfg.Verification.Code) != digits(code):
 		return &Error{Verification, fmt.Errorf("the verification code is %s, which is not the one expected; "+
 			"either the other side uses another key, or somebody sits in between", code)}
 	}
 	c.code, c.certified = code, theirs
-	c.cfg.OnEvent(VerificationCode{code, c.cfg.Code != ""})
+	c.cfg.OnEvent(VerificationCode{code, c.cfg.Verification.Code != ""})
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (c *Call) knowsCertificates(d *jsep.Description, parts []part) (known bool,
 		switch {
 		case part.Transport != nil && part.Transport.remoteSet && stranger(part.Description):
 			return false, errOtherCertificate
-		case (c.cfg.Code != "" || c.cfg.RequireVerification) && stranger(part.Description):
+		case (c.cfg.Verification.Code != "" || c.cfg.Verification.Required) && stranger(part.Description):
 			return false, errors.New("its new transport has a certificate of its own, which is not in the verification code")
 		}
 	}

@@ -61,8 +61,8 @@ func TestACallWithTheExpectedCode(t *testing.T) {
 	var code string
 	for range 2 {
 		a, b := pair(t, func(caller, answerer *Config) {
-			caller.Certificate, answerer.Certificate = keys[0], keys[1]
-			caller.Code, answerer.Code = code, strings.ReplaceAll(code, " ", "-")
+			caller.Verification.Certificate, answerer.Verification.Certificate = keys[0], keys[1]
+			caller.Verification.Code, answerer.Verification.Code = code, strings.ReplaceAll(code, " ", "-")
 		})
 		known := await(a, func(VerificationCode) bool { return true })
 		if known.Verified != (code != "") || code != "" && known.Code != code {
@@ -83,9 +83,9 @@ func TestAnotherCodeThanExpectedNeverConnects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a, b, toA, toB := middle(t, func(caller, answerer *Config) {
 				if atCaller {
-					caller.Code = wrong
+					caller.Verification.Code = wrong
 				} else {
-					answerer.Code = wrong
+					answerer.Verification.Code = wrong
 				}
 			})
 			s, other := a, toA
@@ -110,8 +110,8 @@ func TestAnotherCodeThanExpectedNeverConnects(t *testing.T) {
 
 func TestNothingLeavesBeforeTheCodeIsConfirmed(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
-		caller.RequireVerification = true
-		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)}
+		caller.Verification.Required = true
+		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)}
 	})
 	a.call.Say("secret")
 	b.call.Say("hello")
@@ -120,7 +120,7 @@ func TestNothingLeavesBeforeTheCodeIsConfirmed(t *testing.T) {
 	if err := ch.Send([]byte("secret"), true); !errors.Is(err, datachannel.ErrUnverified) {
 		t.Errorf("a held message was sent: %v", err)
 	}
-	track := a.call.cfg.Tracks[0].(*webrtc.TrackLocalStaticSample)
+	track := a.call.cfg.Media.Tracks[0].(*webrtc.TrackLocalStaticSample)
 	for range 10 {
 		if err := track.WriteSample(media.Sample{Data: []byte{0x10, 2, 0}, Duration: time.Second}); err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func TestNothingLeavesBeforeTheCodeIsConfirmed(t *testing.T) {
 }
 
 func TestADeclinedCodeEndsTheCall(t *testing.T) {
-	a, b := pair(t, func(caller, _ *Config) { caller.RequireVerification = true })
+	a, b := pair(t, func(caller, _ *Config) { caller.Verification.Required = true })
 	a.awaitConnected()
 	a.call.Say("secret")
 	a.call.Decline()

@@ -32,7 +32,7 @@ type connection struct {
 	local      []byte       // our certificate
 	up         atomic.Bool  // ICE has connected: before, Pion's statistics race with its start
 	net        *icenet.Net  // nil with Config.Net
-	held       *atomic.Bool // see Config.RequireVerification
+	held       *atomic.Bool // see VerificationConfig.Required
 	bw         *bwe.Controller
 
 	pair    stats.Object   // in use last, by report; protected by Call.mu
@@ -282,9 +282,9 @@ func (c *connection) pionDataMid() string {
 // refreshNetwork lets Pion see the addresses that this machine has now, and the ICE
 // servers of now, before it may gather candidates again.
 func (c *connection) refreshNetwork(cfg *Config) {
-	if cfg.FreshICEServers != nil {
+	if cfg.ICE.FreshServers != nil {
 		conf := cfg.configuration()
-		conf.ICEServers = cfg.FreshICEServers()
+		conf.ICEServers = cfg.ICE.FreshServers()
 		if err := c.pc.SetConfiguration(conf); err != nil {
 			c.logs.log.Debug("ICE servers not renewed", "error", err)
 		}

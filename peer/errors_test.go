@@ -52,7 +52,7 @@ func (p stuckPage) Candidate(context.Context, webrtc.ICECandidateInit) error { r
 func TestAStuckPageIsToldOf(t *testing.T) {
 	page := stuckPage{newOriginalPage(t)}
 	s := newSide(t, "terminal", Config{Signaler: page, Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}})
-	s.call.cfg.answerTimeout = time.Second
+	s.call.cfg.Timeouts.Answer = time.Second
 	page.peer = s.call
 	s.start()
 	await(s, func(w Warned) bool { return strings.Contains(w.Text, "load its page again") })

@@ -77,7 +77,7 @@ type TextRejected struct {
 // more when the code has been confirmed.
 type VerificationCode struct {
 	Code string
-	// Verified: it is the one that was expected (Config.Code), or confirmed.
+	// Verified: it is the one that was expected (VerificationConfig.Code), or confirmed.
 	Verified bool
 }
 

@@ -74,7 +74,7 @@ func (c *Call) acceptOffer(d *jsep.Description) error {
 	}
 	c.startClock()
 	first := !c.conns[0].remoteSet
-	tracks := c.cfg.Tracks
+	tracks := c.cfg.Media.Tracks
 	if first {
 		err = c.openChannels(c.conns[0], true)
 	} else {

@@ -197,7 +197,7 @@ func dtlsFaults() map[string]func(*testing.T) {
 		},
 		"71_no_common_SRTP_profile": func(t *testing.T) {
 			both(t, func(c *Config, _ *peertest.Hostile) {
-				c.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
+				c.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
 			}, func(t *testing.T, f *faulty) {
 				config := f.connect().Config()
 				config.Profiles = []dtls.SRTPProtectionProfile{dtls.SRTP_NULL_HMAC_SHA1_80}

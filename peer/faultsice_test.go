@@ -96,7 +96,7 @@ func iceFaults() map[string]func(*testing.T) {
 		"64_consent_lost_one_way": func(t *testing.T) {
 			l := newLab(t)
 			a, b := l.pair(t, func(caller, answerer *Config) {
-				caller.RestartTimeout, answerer.RestartTimeout = time.Second, time.Second
+				caller.Timeouts.Restart, answerer.Timeouts.Restart = time.Second, time.Second
 			})
 			a.awaitConnected()
 			b.awaitConnected()
@@ -146,7 +146,7 @@ func iceFaults() map[string]func(*testing.T) {
 // talksWith makes a call that has an ICE server of no use, and does without.
 func talksWith(t *testing.T, server webrtc.ICEServer) {
 	t.Helper()
-	a, b := pair(t, func(caller, _ *Config) { caller.ICEServers = []webrtc.ICEServer{server} })
+	a, b := pair(t, func(caller, _ *Config) { caller.ICE.Servers = []webrtc.ICEServer{server} })
 	a.call.Say("hello")
 	b.awaitText("hello")
 }
@@ -162,9 +162,9 @@ func refusedByTURN(t *testing.T, code stun.ErrorCode) {
 	turn := webrtc.ICEServer{URLs: []string{"turn:" + server.address + "?transport=udp"}, Username: "u", Credential: "p"}
 	talksWith(t, turn)
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.ICEServers, caller.RelayOnly = []webrtc.ICEServer{turn}, true
+		caller.ICE.Servers, caller.ICE.RelayOnly = []webrtc.ICEServer{turn}, true
 		for _, c := range []*Config{caller, answerer} {
-			c.DisconnectedTimeout, c.FailedTimeout = 300*time.Millisecond, 300*time.Millisecond
+			c.Timeouts.Disconnected, c.Timeouts.Failed = 300*time.Millisecond, 300*time.Millisecond
 		}
 		answerer.Signaler.(*wire).filter = func(kind, s string) (string, bool) { return s, kind != "leave" }
 	})

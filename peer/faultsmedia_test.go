@@ -23,7 +23,7 @@ func callHostileWithSound(t *testing.T) *faulty {
 	t.Helper()
 	return callHostile(t, func(c *Config, h *peertest.Hostile) {
 		h.Lines = "a=ssrc:43981 cname:x\r\n"
-		c.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		c.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
 	}).connect().handshake().associate()
 }
 
@@ -31,7 +31,7 @@ func callHostileWithSound(t *testing.T) *faulty {
 func callHostileWithPicture(t *testing.T) (*faulty, *countedTrack) {
 	t.Helper()
 	track := &countedTrack{TrackLocalStaticSample: testTrack(t, webrtc.MimeTypeVP8)}
-	f := callHostile(t, func(c *Config, _ *peertest.Hostile) { c.Tracks = []webrtc.TrackLocal{track} })
+	f := callHostile(t, func(c *Config, _ *peertest.Hostile) { c.Media.Tracks = []webrtc.TrackLocal{track} })
 	return f.connect().handshake().associate(), track
 }
 

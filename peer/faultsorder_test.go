@@ -84,7 +84,7 @@ func orderFaults() map[string]func(*testing.T) {
 			server := newReflector(t, func(*stun.Message, string) *stun.Message { return nil })
 			a, b := pair(t, func(caller, answerer *Config) {
 				for _, c := range []*Config{caller, answerer} { // gathering waits for it
-					c.ICEServers = []webrtc.ICEServer{{URLs: []string{"stun:" + server.address}}}
+					c.ICE.Servers = []webrtc.ICEServer{{URLs: []string{"stun:" + server.address}}}
 				}
 			})
 			b.awaitConnected()

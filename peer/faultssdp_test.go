@@ -15,7 +15,7 @@ func withOffer(t *testing.T) (a, b *side, offer string) {
 	t.Helper()
 	offers := make(chan string, 1)
 	a, b = pair(t, func(caller, _ *Config) {
-		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
 			if kind == "offer" {
 				select {

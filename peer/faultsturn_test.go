@@ -31,10 +31,10 @@ func relayDies(t *testing.T) {
 		}
 	})
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.RelayOnly = true
-		caller.ICEServers = []webrtc.ICEServer{{URLs: []string{"turn:" + conn.LocalAddr().String() + "?transport=udp"}, Username: "u", Credential: "p"}}
+		caller.ICE.RelayOnly = true
+		caller.ICE.Servers = []webrtc.ICEServer{{URLs: []string{"turn:" + conn.LocalAddr().String() + "?transport=udp"}, Username: "u", Credential: "p"}}
 		for _, c := range []*Config{caller, answerer} {
-			c.DisconnectedTimeout, c.FailedTimeout, c.RestartTimeout = time.Second, 8*time.Second, time.Second
+			c.Timeouts.Disconnected, c.Timeouts.Failed, c.Timeouts.Restart = time.Second, 8*time.Second, time.Second
 		}
 		answerer.Signaler.(*wire).filter = func(kind, s string) (string, bool) { return s, kind != "leave" }
 	})
@@ -55,7 +55,7 @@ func relayDies(t *testing.T) {
 // been answered.
 func trackRemovedInFlight(t *testing.T) {
 	track := testTrack(t, webrtc.MimeTypeOpus)
-	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{track} })
+	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{track} })
 	a.awaitConnected()
 	b.awaitConnected()
 	other := testTrack(t, webrtc.MimeTypeVP8)

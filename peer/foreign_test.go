@@ -252,10 +252,10 @@ func TestUnreachableServersDoNotDelayTheAnswer(t *testing.T) {
 		return s, false
 	}}
 	turn := "turn:" + udp.LocalAddr().String()
-	s := newSide(t, "terminal", Config{Signaler: signalers{record, page}, ICEServers: []webrtc.ICEServer{
+	s := newSide(t, "terminal", Config{Signaler: signalers{record, page}, ICE: ICEConfig{Servers: []webrtc.ICEServer{
 		{URLs: []string{"stun:" + udp.LocalAddr().String()}},
 		{URLs: []string{turn + "?transport=udp", "turn:" + tcp.Addr().String() + "?transport=tcp"}, Username: "u", Credential: "p"},
-	}})
+	}}})
 	page.peer = s.call
 	offer := must(page.pc.CreateOffer(nil))(t)
 	complete := webrtc.GatheringCompletePromise(page.pc)
@@ -335,7 +335,7 @@ func TestTheDTLSRoleStaysInALaterOffer(t *testing.T) {
 // libdatachannel groups sound and picture for lip sync.
 func TestAnOfferWithAnotherGroup(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
 		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
 			if kind == "offer" {
 				s = strings.Replace(s, "\r\nm=", "\r\na=group:LS a1\r\nm=", 1)

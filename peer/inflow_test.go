@@ -34,8 +34,8 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 					}
 					return payload, true
 				}
-				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeVP8, "there")}
-				caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeVP8, "there")}
+				caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
 			})
 			a.awaitConnected()
 			b.awaitConnected()

@@ -12,8 +12,8 @@ import (
 func TestTheDataSectionOfAnOfferIsNumberZero(t *testing.T) {
 	offers := make(chan string, 8)
 	a, b := pair(t, func(caller, _ *Config) {
-		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
-		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo}
+		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo}
 		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
 			if kind == "offer" {
 				offers <- s

@@ -263,7 +263,7 @@ const maxDoublings = 4
 // sendOffer sends the offer that is out. From MaxOffers transmissions on the time to the next doubles:
 // signaling keeps what it cannot deliver, and a server limits how much it accepts at once.
 func (n *negotiator) sendOffer(ctx context.Context) error {
-	n.due = time.Now().Add(n.call.cfg.answerTimeout << min(max(0, n.sends+1-jsep.MaxOffers), maxDoublings))
+	n.due = time.Now().Add(n.call.cfg.Timeouts.Answer << min(max(0, n.sends+1-jsep.MaxOffers), maxDoublings))
 	n.sends++
 	m := SessionDescription{SDP: n.sent}
 	if n.peer != foreignPeer {
@@ -291,7 +291,7 @@ func (n *negotiator) checkTimeout(ctx context.Context) error {
 	if !n.call.established || !n.state.Waiting() || time.Now().Before(n.due) {
 		return nil
 	}
-	n.due = time.Now().Add(n.call.cfg.answerTimeout)
+	n.due = time.Now().Add(n.call.cfg.Timeouts.Answer)
 	return n.next(ctx, jsep.OfferTimedOut{}, nil)
 }
 

@@ -46,8 +46,8 @@ func TestRestartWithoutSignaling(t *testing.T) {
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) { return text, !drop.Load() }
 				signaler = &unreliable{Signaler: caller.Signaler}
-				caller.Signaler, caller.answerTimeout = signaler, time.Second
-				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				caller.Signaler, caller.Timeouts.Answer = signaler, time.Second
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
 				answerer.OnEvent = on
 			})
 			a.awaitConnected()
@@ -83,7 +83,7 @@ func TestRestartWhileDisconnectedWithoutSignaling(t *testing.T) {
 	a, b := l.pair(t, func(caller, answerer *Config) {
 		signaler = &unreliable{Signaler: caller.Signaler}
 		caller.Signaler = signaler
-		caller.FailedTimeout, answerer.FailedTimeout = time.Minute, time.Minute
+		caller.Timeouts.Failed, answerer.Timeouts.Failed = time.Minute, time.Minute
 	})
 	a.awaitConnected()
 	b.awaitConnected()
@@ -121,7 +121,7 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 			heard, on := listen(t)
 			var bad atomic.Int32
 			a, b := pair(t, func(caller, answerer *Config) {
-				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
 				answerer.OnEvent = on
 				answerer.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
 					if kind == "answer" && bad.Add(-1) >= 0 {
@@ -162,7 +162,7 @@ func TestUnansweredOfferBlocksNothing(t *testing.T) {
 	var drop atomic.Bool
 	var offers atomic.Int32
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.answerTimeout, answerer.answerTimeout = time.Second, time.Second
+		caller.Timeouts.Answer, answerer.Timeouts.Answer = time.Second, time.Second
 		caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
 			if kind == "offer" && drop.Load() {
 				offers.Add(1)
@@ -197,7 +197,7 @@ func TestUnansweredOfferToABrowser(t *testing.T) {
 	var drop atomic.Bool
 	s := page.callsTerminalBy(func(next Signaler) Signaler {
 		return signalers{&wire{filter: func(string, string) (string, bool) { return "", false }}, &lossy{next, &drop}}
-	}, func(cfg *Config) { cfg.answerTimeout = time.Second })
+	}, func(cfg *Config) { cfg.Timeouts.Answer = time.Second })
 	drop.Store(true)
 	if err := changing(s, func(done func(error)) { s.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "lost"), done) }); err != errUnanswered {
 		t.Fatalf("the change is reported as %v, want %v", err, errUnanswered)
@@ -232,7 +232,7 @@ func TestAnswerThatComesTwice(t *testing.T) {
 			var late atomic.Value // SessionDescription
 			var block atomic.Bool
 			a, b := pair(t, func(caller, answerer *Config) {
-				caller.answerTimeout = time.Second
+				caller.Timeouts.Answer = time.Second
 				caller.Signaler.(*wire).foreign, answerer.Signaler.(*wire).foreign = foreign, foreign
 				answerer.OnEvent = on
 				caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
@@ -292,7 +292,7 @@ func TestCandidatesAfterARestart(t *testing.T) {
 func TestChannelAfterATrack(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
 		caller.Channels = nil
-		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
 	})
 	a.awaitConnected()
 	b.awaitConnected()
@@ -314,10 +314,10 @@ func TestTextThatWaitsIsReportedAtTheEnd(t *testing.T) {
 	for name, hold := range map[string]bool{"no channel": false, "not verified": true} {
 		t.Run(name, func(t *testing.T) {
 			a, b := pair(t, func(caller, answerer *Config) {
-				caller.RequireVerification = hold
+				caller.Verification.Required = hold
 				if !hold {
 					caller.Channels = nil
-					caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+					caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
 				}
 			})
 			a.awaitConnected()
@@ -381,8 +381,8 @@ func TestConsentExpires(t *testing.T) {
 	t.Parallel()
 	var offers atomic.Int32
 	a, b := l.pair(t, func(caller, answerer *Config) {
-		caller.FailedTimeout, answerer.FailedTimeout = 5*time.Minute, 5*time.Minute
-		caller.RestartTimeout, answerer.RestartTimeout = 5*time.Minute, 5*time.Minute
+		caller.Timeouts.Failed, answerer.Timeouts.Failed = 5*time.Minute, 5*time.Minute
+		caller.Timeouts.Restart, answerer.Timeouts.Restart = 5*time.Minute, 5*time.Minute
 		caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) { return text, kind != "offer" || offers.Add(1) == 1 }
 		answerer.Signaler.(*wire).filter = func(kind, text string) (string, bool) { return text, kind != "offer" }
 	})

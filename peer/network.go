@@ -25,7 +25,7 @@ type Tap interface {
 	Segment(out bool, local, remote netip.AddrPort, data []byte)
 }
 
-// ListenMux opens a UDP port for many calls, see Config.Mux. The caller closes it after the last of
+// ListenMux opens a UDP port for many calls, see ICEConfig.UDPMux. The caller closes it after the last of
 // them. tap, if not nil, sees its packets, emulator, if not nil, is between it and the calls, and
 // interfaces selects the interfaces that it listens on.
 func ListenMux(port uint16, loopback bool, interfaces InterfaceFilter, tap Tap, emulator *netem.Emulator) (ice.UDPMux, error) {
@@ -47,7 +47,7 @@ func (f InterfaceFilter) Check() error {
 }
 
 // ListenTCP opens a TCP port to which peers connect where UDP is blocked (ICE-TCP, RFC 6544), see
-// Config.TCP. The caller closes it after the last call. tap, if not nil, sees its packets.
+// ICEConfig.TCPMux. The caller closes it after the last call. tap, if not nil, sees its packets.
 func ListenTCP(port uint16, logger *slog.Logger, tap Tap) (ice.TCPMux, error) {
 	return icenet.ListenTCPMux(port, (&pionLog{log: logger}).NewLogger("ice"), tap)
 }
@@ -57,14 +57,14 @@ func (c *Config) hostNet() (*icenet.Net, error) {
 	if c.Net != nil {
 		return nil, nil
 	}
-	return icenet.New(icenet.Config{Servers: c.servers, TLS: c.TLS, Tap: c.Tap, Netem: c.Netem, Interfaces: icenet.InterfaceFilter(c.Interfaces)})
+	return icenet.New(icenet.Config{Servers: c.servers, TLS: c.ICE.TLS, Tap: c.Tap, Netem: c.Netem, Interfaces: icenet.InterfaceFilter(c.ICE.Interfaces)})
 }
 
 // servers returns the ICE servers of the beginning of the call and those of now.
 func (c *Config) servers() []webrtc.ICEServer {
-	servers := c.ICEServers
-	if c.FreshICEServers != nil {
-		servers = append(servers[:len(servers):len(servers)], c.FreshICEServers()...)
+	servers := c.ICE.Servers
+	if c.ICE.FreshServers != nil {
+		servers = append(servers[:len(servers):len(servers)], c.ICE.FreshServers()...)
 	}
 	return servers
 }
@@ -78,5 +78,5 @@ func (c *Call) hostAddresses() (list []string, changed bool) {
 	if c.cfg.Net != nil {
 		return nil, false
 	}
-	return c.addresses.Changed(icenet.InterfaceFilter(c.cfg.Interfaces))
+	return c.addresses.Changed(icenet.InterfaceFilter(c.cfg.ICE.Interfaces))
 }

@@ -23,9 +23,9 @@ func TestASilentPathIsReplaced(t *testing.T) {
 			a, b := l.pair(t, func(caller, answerer *Config) {
 				caller.Impolite, answerer.Impolite = of.wins, !of.wins
 				for _, c := range []*Config{caller, answerer} {
-					c.RestartAfter, c.FailedTimeout = time.Millisecond, time.Minute
+					c.Timeouts.RestartAfter, c.Timeouts.Failed = time.Millisecond, time.Minute
 					if of.fails {
-						c.FailedTimeout = 6 * time.Second
+						c.Timeouts.Failed = 6 * time.Second
 					}
 				}
 			})
@@ -61,7 +61,7 @@ func TestNoRestartWithoutSignaling(t *testing.T) {
 	a, b := l.pair(t, func(caller, answerer *Config) {
 		caller.Impolite = true
 		for _, c := range []*Config{caller, answerer} {
-			c.FailedTimeout, c.RestartAfter, c.answerTimeout = time.Minute, time.Millisecond, 100*time.Millisecond
+			c.Timeouts.Failed, c.Timeouts.RestartAfter, c.Timeouts.Answer = time.Minute, time.Millisecond, 100*time.Millisecond
 			c.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
 				return text, kind != "offer" || offers.Add(1) == 1
 			}

@@ -95,7 +95,7 @@ func (w *wire) Leave(context.Context) error {
 func newSide(t *testing.T, name string, cfg Config) *side {
 	t.Helper()
 	s := &side{t: t, name: name, more: make(chan struct{}), ended: make(chan struct{})}
-	cfg.Loopback = true
+	cfg.ICE.Loopback = true
 	then := cfg.OnEvent
 	cfg.OnEvent = func(e Event) {
 		if then != nil {

@@ -10,7 +10,7 @@ import (
 // Pion's callbacks, and hears of each pair once.
 func TestThePairIsToldFirst(t *testing.T) {
 	for range 10 {
-		a, b := pair(t, func(caller, answerer *Config) { caller.Loopback, answerer.Loopback = true, true })
+		a, b := pair(t, func(caller, answerer *Config) { caller.ICE.Loopback, answerer.ICE.Loopback = true, true })
 		for _, s := range []*side{a, b} {
 			s.awaitConnected()
 			s.mu.Lock()

@@ -18,7 +18,7 @@ func TestAnUndeclaredSourceIsNoSection(t *testing.T) {
 		t.Fatal(err)
 	}
 	track := testTrack(t, webrtc.MimeTypeOpus)
-	s := newSide(t, "terminal", Config{Signaler: page, OnEvent: listener, Tracks: []webrtc.TrackLocal{track}})
+	s := newSide(t, "terminal", Config{Signaler: page, OnEvent: listener, Media: MediaConfig{Tracks: []webrtc.TrackLocal{track}}})
 	page.peer = s.call
 	s.start()
 	page.call()

@@ -43,7 +43,7 @@ func (c *Call) failed(ctx context.Context) error {
 		c.outage.down = true
 		c.outage.count++
 		late := reconnectTimedOut{c.outage.count}
-		time.AfterFunc(c.cfg.RestartTimeout, func() { c.box.post(late) })
+		time.AfterFunc(c.cfg.Timeouts.Restart, func() { c.box.post(late) })
 	}
 	for _, conn := range c.conns {
 		if conn.lost = conn.state != webrtc.PeerConnectionStateConnected; conn.lost {
@@ -85,11 +85,11 @@ func (c *Call) checkPath(ctx context.Context) error {
 	if o.down || c.reportedState != webrtc.PeerConnectionStateDisconnected || !c.negotiator.withParley() || c.unreachable {
 		return nil // a foreign peer is offered a restart when the path has failed
 	}
-	after := c.cfg.DisconnectedTimeout + c.cfg.RestartAfter
+	after := c.cfg.Timeouts.Disconnected + c.cfg.Timeouts.RestartAfter
 	if c.negotiator.polite() && c.negotiator.peer == terminalPeer {
 		after += politeDelay
 	}
-	if silence < after || time.Since(o.asked) < c.cfg.answerTimeout {
+	if silence < after || time.Since(o.asked) < c.cfg.Timeouts.Answer {
 		return nil
 	}
 	return c.restartICE(ctx)

@@ -47,7 +47,7 @@ func (l *lab) pair(t *testing.T, edit func(caller, answerer *Config)) (*side, *s
 	return pair(t, func(caller, answerer *Config) {
 		for i, c := range []*Config{caller, answerer} {
 			c.Net = l.hosts[i]
-			c.DisconnectedTimeout, c.FailedTimeout = 500*time.Millisecond, 1500*time.Millisecond
+			c.Timeouts.Disconnected, c.Timeouts.Failed = 500*time.Millisecond, 1500*time.Millisecond
 		}
 		if edit != nil {
 			edit(caller, answerer)
@@ -99,7 +99,7 @@ func TestAFailedConnectionComesBack(t *testing.T) {
 func TestAShortOutageNeedsNoRestart(t *testing.T) {
 	l := newLab(t)
 	a, b := l.pair(t, func(caller, answerer *Config) {
-		caller.FailedTimeout, answerer.FailedTimeout = time.Minute, time.Minute
+		caller.Timeouts.Failed, answerer.Timeouts.Failed = time.Minute, time.Minute
 	})
 	a.awaitConnected()
 	b.awaitConnected()
@@ -117,7 +117,7 @@ func TestAShortOutageNeedsNoRestart(t *testing.T) {
 
 func TestALongOutageEndsTheCall(t *testing.T) {
 	l := newLab(t)
-	a, b := l.pair(t, func(caller, _ *Config) { caller.RestartTimeout = time.Second })
+	a, b := l.pair(t, func(caller, _ *Config) { caller.Timeouts.Restart = time.Second })
 	a.awaitConnected()
 	b.awaitConnected() // else it would leave
 	l.down.Store(true)
@@ -204,7 +204,7 @@ func TestAPathMayComeBackLate(t *testing.T) {
 	l := newLab(t)
 	a, b := l.pair(t, func(caller, answerer *Config) {
 		caller.Impolite = true
-		caller.FailedTimeout, answerer.FailedTimeout = 8*time.Second, 8*time.Second
+		caller.Timeouts.Failed, answerer.Timeouts.Failed = 8*time.Second, 8*time.Second
 	})
 	a.awaitConnected()
 	b.awaitConnected()
@@ -246,9 +246,9 @@ func TestLostNegotiationIsRepeated(t *testing.T) {
 			}
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Impolite, answerer.Impolite = of.wins, !of.wins
-				caller.answerTimeout, answerer.answerTimeout = time.Second, time.Second
+				caller.Timeouts.Answer, answerer.Timeouts.Answer = time.Second, time.Second
 				caller.Signaler.(*wire).filter, answerer.Signaler.(*wire).filter = filter, filter
-				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
 			})
 			a.awaitConnected()
 			b.awaitConnected()

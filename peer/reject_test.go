@@ -39,7 +39,7 @@ func TestRejectedChangeIsReported(t *testing.T) {
 				caller.Impolite, answerer.Impolite = of.impolite, !of.impolite
 				answerer.OnEvent = on
 				bad = badly(caller)
-				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
 			})
 			a.awaitConnected()
 			b.awaitConnected()
@@ -129,7 +129,7 @@ func TestRejectedInSilence(t *testing.T) {
 // The peer is told why the offer of a call is rejected.
 func TestRejectedCallIsReported(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
-		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
 		badly(caller).Store(true)
 	})
 	b.failsAt(Negotiation, "extmap")
@@ -140,7 +140,7 @@ func TestRejectedCallIsReported(t *testing.T) {
 func TestRejectedRestartChangesNothing(t *testing.T) {
 	var bad *atomic.Bool
 	a, b := pair(t, func(caller, _ *Config) {
-		caller.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
 		bad = badly(caller)
 	})
 	b.call.Say("hello")
@@ -172,7 +172,7 @@ func TestRejectedRestartChangesNothing(t *testing.T) {
 // Rejections of nothing, or with any reason at all, do no harm.
 func TestHostileRejections(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.answerTimeout, answerer.answerTimeout = 2*time.Second, 2*time.Second // until a wrong answer has been got over
+		caller.Timeouts.Answer, answerer.Timeouts.Answer = 2*time.Second, 2*time.Second // until a wrong answer has been got over
 	})
 	a.awaitConnected()
 	b.awaitConnected()

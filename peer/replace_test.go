@@ -30,7 +30,7 @@ func TestReplaceByAnotherCodec(t *testing.T) {
 			}
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Impolite, answerer.Impolite = of.wins, !of.wins
-				caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound"), first}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound"), first}
 				answerer.OnEvent = on
 			})
 			a.awaitConnected()
@@ -65,7 +65,7 @@ func TestReplaceByAnotherCodec(t *testing.T) {
 // What is muted stays so when a track of another codec takes its place.
 func TestReplaceStaysMuted(t *testing.T) {
 	first, second := rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "first")}, rawCoded{rawTrack(t, webrtc.MimeTypeH264, "second")}
-	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{first} })
+	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{first} })
 	a.awaitConnected()
 	b.awaitConnected()
 	a.must(func(done func(error)) { a.call.Mute(first, true, done) })
@@ -86,7 +86,7 @@ func TestReplaceStaysMuted(t *testing.T) {
 func TestReplaceByATrackThatCannotBeBound(t *testing.T) {
 	heard, on := listen(t)
 	first := rawTrack(t, webrtc.MimeTypeVP8, "first")
-	a, b := pair(t, func(caller, answerer *Config) { caller.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
+	a, b := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
 	a.awaitConnected()
 	b.awaitConnected()
 	heard.hears("first")

@@ -35,8 +35,8 @@ func awaitReport(s *side, ok func(stats.Report) error) stats.Report {
 
 func TestReportOfACall(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
-		answerer.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
+		answerer.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
 	})
 	a.awaitConnected()
 	b.awaitConnected()
@@ -141,7 +141,7 @@ func TestReportLeavesOutWhatIsNotMeasured(t *testing.T) {
 	if r := call.Stats().Report; len(r) != 1 || r[0]["type"] != "peer-connection" {
 		t.Errorf("a call that has not begun reports %v", r)
 	}
-	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)} })
+	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)} })
 	a.awaitConnected()
 	b.awaitConnected()
 	if got := b.call.Stats().Report.ByType("inbound-rtp"); len(got) > 0 {
@@ -212,7 +212,7 @@ func TestReportHasAllPairs(t *testing.T) {
 	a, _ = pair(t, func(caller, answerer *Config) {
 		answerer.Signaler.(*wire).filter = deaf
 		caller.Signaler.(*wire).filter = deaf
-		caller.DisconnectedTimeout, caller.FailedTimeout = time.Second, 2*addressInterval
+		caller.Timeouts.Disconnected, caller.Timeouts.Failed = time.Second, 2*addressInterval
 	})
 	a.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 2130706431 192.0.2.77 9 typ host"})
 	if _, err := a.awaitEnd(); err == nil {

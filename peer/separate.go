@@ -81,7 +81,7 @@ func (c *Call) newSplitTransport(old *connection, part *jsep.Description) (*conn
 			return conn, err
 		}
 	}
-	return conn, conn.preferCodecs(c.cfg.VideoCodecs)
+	return conn, conn.preferCodecs(c.cfg.Media.VideoCodecs)
 }
 
 // moveTransceiver makes a transceiver like that of mid in another connection: with its

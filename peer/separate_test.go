@@ -133,7 +133,7 @@ func answeredApart(t *testing.T, edit func(answer string) string) {
 	}}
 	s := newSide(t, "terminal", Config{
 		Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: signalers{record, p},
-		Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
+		Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}},
 	})
 	p.offerer = s.call
 	s.call.Say("hello")

@@ -36,7 +36,7 @@ func newLayeredTrack(t *testing.T) *layeredTrack {
 // TestLayersArriveEachByItsName: each layer of a track is a track of its own at the other end, which is told of one that is sent.
 func TestLayersArriveEachByItsName(t *testing.T) {
 	sent := newLayeredTrack(t)
-	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{sent} })
+	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{sent} })
 	a.awaitConnected()
 	b.awaitConnected()
 	ctx, stop := context.WithCancel(context.Background())
@@ -71,7 +71,7 @@ func TestLayersArriveEachByItsName(t *testing.T) {
 // TestStatsWhileLayersAreAdded: statistics may be read by any goroutine while a simulcast track is added.
 func TestStatsWhileLayersAreAdded(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
-		caller.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}
+		caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}
 	})
 	a.awaitConnected()
 	b.awaitConnected()

@@ -114,7 +114,7 @@ func (c *Call) addTrack(t webrtc.TrackLocal) error {
 		c.closeTransport(conn, err.Error())
 		return err
 	}
-	return conn.preferCodecs(c.cfg.VideoCodecs)
+	return conn.preferCodecs(c.cfg.Media.VideoCodecs)
 }
 
 // sendAs sends a track in a section of this name.

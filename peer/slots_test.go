@@ -65,7 +65,7 @@ func unbundledPair(t *testing.T) (sides [2]*side, heard [2]*listener, said [2]*a
 	a, b := pair(t, func(caller, answerer *Config) {
 		for i, cfg := range []*Config{caller, answerer} {
 			said[i] = apart(cfg)
-			cfg.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("sound", i))}
+			cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("sound", i))}
 			heard[i], cfg.OnEvent = listen(t)
 		}
 	})
@@ -82,7 +82,7 @@ func TestChangesWithoutBundle(t *testing.T) {
 		t.Run(who, func(t *testing.T) {
 			sides, listeners, _ := unbundledPair(t)
 			s, other, heard := sides[i], sides[1-i], listeners[1-i]
-			sound := s.call.cfg.Tracks[0]
+			sound := s.call.cfg.Media.Tracks[0]
 
 			s.must(func(done func(error)) { s.call.Hold(true, done) })
 			await(other, func(e TrackMuted) bool { return e.Muted })
@@ -150,10 +150,10 @@ func TestAFailedCallWithoutBundleComesBack(t *testing.T) {
 	l := newLab(t)
 	var heard [2]*listener
 	a, b := l.pair(t, func(caller, answerer *Config) {
-		answerer.FailedTimeout = time.Minute // and waits
+		answerer.Timeouts.Failed = time.Minute // and waits
 		for i, cfg := range []*Config{caller, answerer} {
 			apart(cfg)
-			cfg.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("sound", i))}
+			cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("sound", i))}
 			heard[i], cfg.OnEvent = listen(t)
 		}
 	})
@@ -199,7 +199,7 @@ func TestAChannelWithoutBundle(t *testing.T) {
 				caller.Channels = nil
 				for _, cfg := range []*Config{caller, answerer} {
 					apart(cfg)
-					cfg.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+					cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
 				}
 			})
 			a.awaitConnected()

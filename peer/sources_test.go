@@ -35,7 +35,7 @@ func TestSeveralSourcesInASection(t *testing.T) {
 				send := page.sends()
 				config := Config{Signaler: page}
 				if role == "answers" {
-					config.Caller, config.Receive = true, []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio}
+					config.Caller, config.Media.Receive = true, []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio}
 				}
 				s := newSide(t, "terminal", config)
 				page.peer = s.call

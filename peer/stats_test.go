@@ -9,7 +9,7 @@ import (
 // The race detector sees statistics that are read while a simulcast track is added.
 func TestStatsWhileSimulcastTrackIsAdded(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
+		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
 	})
 	a.awaitConnected()
 	b.awaitConnected()

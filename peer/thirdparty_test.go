@@ -133,7 +133,7 @@ func checkFits(t *testing.T, offer, answer string) {
 func TestSectionsAreReused(t *testing.T) {
 	i, j := strings.Index(thirdPartyOffer, "m=video"), strings.Index(thirdPartyOffer, "m=application")
 	audio, video := thirdPartyOffer[strings.Index(thirdPartyOffer, "m=audio"):i], thirdPartyOffer[i:j]
-	s, answer, _ := answering(t, Config{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}})
+	s, answer, _ := answering(t, Config{Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}}})
 	for n, c := range []struct{ section, bundle, want string }{
 		{video, "0 1 2", "video 9"},
 		{strings.Replace(video, "m=video 9", "m=video 0", 1), "0 2", "video 0"},
@@ -169,7 +169,7 @@ func TestSectionsAreReused(t *testing.T) {
 
 // Candidates name the first section that is not rejected.
 func TestCandidatesNameAnActiveSection(t *testing.T) {
-	_, answer, candidates := answering(t, Config{Loopback: true})
+	_, answer, candidates := answering(t, Config{ICE: ICEConfig{Loopback: true}})
 	answer(strings.Replace(thirdPartyOffer, "m=audio 9", "m=audio 0", 1))
 	c := <-candidates
 	if c.SDPMid == nil || *c.SDPMid != "1" || c.SDPMLineIndex == nil || *c.SDPMLineIndex != 1 {

@@ -20,13 +20,13 @@ type trackBound struct {
 
 // offerTracks gives the tracks and what is to be received to an offer.
 func (c *connection) offerTracks(cfg *Config) error {
-	for _, t := range cfg.Tracks {
+	for _, t := range cfg.Media.Tracks {
 		if err := c.send(t); err != nil {
 			return err
 		}
 	}
-	for _, kind := range cfg.Receive {
-		if sends(cfg.Tracks, kind) {
+	for _, kind := range cfg.Media.Receive {
+		if sends(cfg.Media.Tracks, kind) {
 			continue // a track of ours makes its section sendrecv
 		}
 		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
@@ -34,7 +34,7 @@ func (c *connection) offerTracks(cfg *Config) error {
 			return fmt.Errorf("failed to ask for %s: %w", kind, err)
 		}
 	}
-	return c.preferCodecs(cfg.VideoCodecs)
+	return c.preferCodecs(cfg.Media.VideoCodecs)
 }
 
 func sends(tracks []webrtc.TrackLocal, kind webrtc.RTPCodecType) bool {
@@ -67,7 +67,7 @@ func (c *connection) answerTracks(cfg *Config, d *jsep.Description, tracks []web
 			return nil, err
 		}
 	}
-	return left, c.preferCodecs(cfg.VideoCodecs)
+	return left, c.preferCodecs(cfg.Media.VideoCodecs)
 }
 
 // sectionsWithoutCodec are the sections of an offer that was set with no codec of ours. Pion rejects them, unless they have a track:

@@ -32,9 +32,9 @@ func TestARestartUsesFreshICEServers(t *testing.T) {
 	callers, callersAsked := stunProbe(t)
 	answerers, answerersAsked := stunProbe(t)
 	a, b := pair(t, func(caller, answerer *Config) {
-		caller.FreshICEServers = func() []webrtc.ICEServer { return callers }
-		answerer.FreshICEServers = func() []webrtc.ICEServer { return answerers }
-		caller.Loopback, answerer.Loopback = true, true
+		caller.ICE.FreshServers = func() []webrtc.ICEServer { return callers }
+		answerer.ICE.FreshServers = func() []webrtc.ICEServer { return answerers }
+		caller.ICE.Loopback, answerer.ICE.Loopback = true, true
 	})
 	a.awaitConnected()
 	b.awaitConnected()

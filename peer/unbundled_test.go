@@ -116,7 +116,7 @@ func TestAnOfferWithoutBundle(t *testing.T) {
 
 	answers := make(chan string, 1)
 	s := newSide(t, "terminal", Config{
-		Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)},
+		Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}},
 		Signaler: &wire{filter: func(kind, text string) (string, bool) {
 			if kind == "answer" {
 				answers <- text
@@ -174,7 +174,7 @@ func mixedPeer(t *testing.T) *unbundledPeer {
 func TestATransportComesAndGoes(t *testing.T) {
 	p := mixedPeer(t)
 	heard, listener := listen(t)
-	s, answers := unbundledCall(t, p, Config{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}, OnEvent: listener})
+	s, answers := unbundledCall(t, p, Config{Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}}, OnEvent: listener})
 	for n := range 2 {
 		pc := p.extend()
 		if _, err := pc.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, fmt.Sprint("picture", n))); err != nil {
@@ -206,7 +206,7 @@ func TestATransportComesAndGoes(t *testing.T) {
 // Who relies on the verification code takes no certificate that is not in it.
 func TestACertificateThatIsNotInTheCode(t *testing.T) {
 	p := mixedPeer(t)
-	s, answers := unbundledCall(t, p, Config{RequireVerification: true})
+	s, answers := unbundledCall(t, p, Config{Verification: VerificationConfig{Required: true}})
 	if _, err := p.extend().AddTransceiverFromKind(webrtc.RTPCodecTypeVideo); err != nil {
 		t.Fatal(err)
 	}

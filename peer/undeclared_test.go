@@ -34,7 +34,7 @@ func TestUndeclaredSources(t *testing.T) {
 				for _, cfg := range []*Config{caller, answerer} {
 					_, cfg.OnEvent = listen(t)
 					for _, mime := range c.mimes {
-						cfg.Tracks = append(cfg.Tracks, testTrack(t, mime))
+						cfg.Media.Tracks = append(cfg.Media.Tracks, testTrack(t, mime))
 					}
 					cfg.Signaler.(*wire).filter = bare(t, len(c.mimes)+1, c.without)
 				}
@@ -77,7 +77,7 @@ func hears(t *testing.T, a, b *side) {
 		feed(t, s)
 	}
 	for _, s := range []*side{a, b} {
-		for _, track := range s.call.cfg.Tracks {
+		for _, track := range s.call.cfg.Media.Tracks {
 			e := await(s, func(e TrackReceived) bool { return e.Track.Kind() == track.Kind() })
 			if e.Local == nil || e.Local.Kind() != track.Kind() || e.RID != "" {
 				t.Errorf("%s: the section of the received %s, RID %q, sends %v", s.name, track.Kind(), e.RID, e.Local)
@@ -90,8 +90,8 @@ func hears(t *testing.T, a, b *side) {
 	}
 	for _, s := range []*side{a, b} {
 		awaitMore(s)
-		if n := happenings(s, func(TrackReceived) bool { return true }); n != len(s.call.cfg.Tracks) {
-			t.Errorf("%s: %d tracks came, %d are sent", s.name, n, len(s.call.cfg.Tracks))
+		if n := happenings(s, func(TrackReceived) bool { return true }); n != len(s.call.cfg.Media.Tracks) {
+			t.Errorf("%s: %d tracks came, %d are sent", s.name, n, len(s.call.cfg.Media.Tracks))
 		}
 	}
 }
@@ -110,7 +110,7 @@ func awaitMore(s *side) {
 	before := packets(s.call.Stats().Report)
 	awaitReport(s, func(r stats.Report) error {
 		now := packets(r)
-		for _, track := range s.call.cfg.Tracks {
+		for _, track := range s.call.cfg.Media.Tracks {
 			if kind := track.Kind().String(); now[kind] < before[kind]+10 {
 				return fmt.Errorf("%d packets of %s came, %d before", now[kind], kind, before[kind])
 			}
@@ -189,7 +189,7 @@ func callUndeclared(t *testing.T) (*faulty, *listener) {
 	t.Helper()
 	l, on := listenByTrack(t)
 	return callHostile(t, func(c *Config, _ *peertest.Hostile) {
-		c.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeVideo}
+		c.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeVideo}
 		c.OnEvent = on
 	}).connect().handshake().associate(), l
 }
@@ -251,7 +251,7 @@ func TestUnknownStreamsDoNotBlockSimulcast(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			heard, on := listenWith(t, func(e TrackReceived) string { return "@" + e.RID })
 			f := callHostile(t, func(c *Config, h *peertest.Hostile) {
-				c.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo}
+				c.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo}
 				c.OnEvent = on
 				h.Lines = "a=msid:s t\r\na=rid:q send\r\na=rid:h send\r\na=simulcast:send q;h\r\n"
 			}).connect().handshake().associate()

@@ -22,7 +22,7 @@ func TestOfferWithoutCodecOfOurs(t *testing.T) {
 	if err := sound.SetCodecPreferences([]webrtc.RTPCodecParameters{strange}); err != nil {
 		t.Fatal(err)
 	}
-	s := newSide(t, "terminal", Config{Tracks: []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}, Signaler: page})
+	s := newSide(t, "terminal", Config{Media: MediaConfig{Tracks: []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}}, Signaler: page})
 	page.peer = s.call
 	s.start()
 	page.call()
@@ -41,7 +41,7 @@ func TestOfferWithoutCodecOfOurs(t *testing.T) {
 // No two tracks of a description have one name, though they were given so: Chromium takes no such description.
 func TestTracksOfOneName(t *testing.T) {
 	one, two := rawTrack(t, webrtc.MimeTypeVP8, "picture"), rawTrack(t, webrtc.MimeTypeVP8, "picture")
-	a, b := pair(t, func(caller, _ *Config) { caller.Tracks = []webrtc.TrackLocal{one, two} })
+	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{one, two} })
 	a.awaitConnected()
 	b.awaitConnected()
 	names := map[string]bool{}

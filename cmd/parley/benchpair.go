@@ -72,7 +72,7 @@ func newBenchPair(ctx context.Context, logger *slog.Logger) (*benchPair, error) 
 	for i, e := range p.ends {
 		e.other = p.ends[1-i]
 		cfg := peer.Config{
-			Signaler: e, Caller: i == 0, Impolite: i == 0, Loopback: true,
+			Signaler: e, Caller: i == 0, Impolite: i == 0, ICE: peer.ICEConfig{Loopback: true},
 			ReceiveBuffer: peer.BulkReceiveBuffer, OnEvent: e.happened, Logger: logger,
 		}
 		if cfg.Caller {

@@ -114,8 +114,8 @@ func (s *settings) newDumpConnection(conf peer.Config) *capture.Connection {
 	if s.statsDump == nil {
 		return nil
 	}
-	config := capture.ConnectionConfig{RelayOnly: conf.RelayOnly}
-	for _, server := range conf.ICEServers {
+	config := capture.ConnectionConfig{RelayOnly: conf.ICE.RelayOnly}
+	for _, server := range conf.ICE.Servers {
 		config.ICEServers = append(config.ICEServers, server.URLs)
 	}
 	return s.statsDump.NewConnection(config)

@@ -49,9 +49,10 @@ func (d *doctor) try(ctx context.Context, l *line, name string) error {
 	}
 	t.call, err = peer.New(peer.Config{
 		Signaler: l.to(name), OnEvent: t.happened, Caller: true, Impolite: d.settings.name < name, Channels: []datachannel.Options{{Label: "channel1"}},
-		Receive:    []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo},
-		ICEServers: servers, TLS: d.tls, RelayOnly: d.relayOnly, Loopback: d.loopback(),
-		MinPort: d.minPort, MaxPort: d.maxPort, Mux: d.mux, TCP: d.tcp, AdvertiseIPs: d.advertise, Interfaces: d.interfaces, Netem: emulator, KeyLog: d.keyLog, Logger: d.logger,
+		Media: peer.MediaConfig{Receive: []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}},
+		ICE: peer.ICEConfig{Servers: servers, TLS: d.tls, RelayOnly: d.relayOnly, Loopback: d.loopback(),
+			MinPort: d.minPort, MaxPort: d.maxPort, UDPMux: d.mux, TCPMux: d.tcp, AdvertiseIPs: d.advertise, Interfaces: d.interfaces},
+		Netem: emulator, KeyLog: d.keyLog, Logger: d.logger,
 	})
 	if err != nil {
 		return err

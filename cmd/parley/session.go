@@ -117,9 +117,9 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 	}
 	conf := peer.Config{
 		Signaler: way, OnEvent: c.happened, Caller: c.out, Impolite: c.settings.name < c.name,
-		Tracks: c.tracks(), Codecs: c.names(), VideoCodecs: c.codecs, Channels: c.opens(),
-		ICEServers: servers, FreshICEServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
-		MinPort: c.minPort, MaxPort: c.maxPort, Mux: c.mux, TCP: c.tcp, AdvertiseIPs: c.advertise, Interfaces: c.interfaces,
+		Media: peer.MediaConfig{Tracks: c.tracks(), Codecs: c.names(), VideoCodecs: c.codecs}, Channels: c.opens(),
+		ICE: peer.ICEConfig{Servers: servers, FreshServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
+			MinPort: c.minPort, MaxPort: c.maxPort, UDPMux: c.mux, TCPMux: c.tcp, AdvertiseIPs: c.advertise, Interfaces: c.interfaces},
 		KeyLog: c.keyLog, Tap: c.tap(), Netem: c.emulator, Logger: c.logger,
 	}
 	if c.carrier != nil {
@@ -127,7 +127,7 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 	}
 	c.verifying(&conf)
 	if c.receives() {
-		conf.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+		conf.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 	}
 	if c.rtpdump != nil {
 		conf.OnRTP = c.rtpdump.WriteRTP

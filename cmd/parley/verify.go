@@ -46,10 +46,10 @@ func (s *settings) readVerify(cmd *cli.Command) (err error) {
 
 // verifying is what a call's configuration gets of --verify and --identity.
 func (s *settings) verifying(conf *peer.Config) {
-	conf.Certificate = s.identity
-	conf.RequireVerification = s.verify == verifyAsk
-	if !conf.RequireVerification {
-		conf.Code = s.verify
+	conf.Verification.Certificate = s.identity
+	conf.Verification.Required = s.verify == verifyAsk
+	if !conf.Verification.Required {
+		conf.Verification.Code = s.verify
 	}
 }
 
