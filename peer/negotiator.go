@@ -38,6 +38,14 @@ type Extension struct {
 	AnswerRejected string
 }
 
+// valid returns the description without an extension that has no number, which is malformed.
+func (d SessionDescription) valid() SessionDescription {
+	if d.Extension != nil && d.Extension.Number == 0 {
+		d.Extension = nil
+	}
+	return d
+}
+
 // peerKind is what is known of the peer.
 type peerKind int
 
@@ -298,6 +306,7 @@ func (n *negotiator) checkTimeout(ctx context.Context) error {
 // remoteOffer takes an offer of the peer.
 func (n *negotiator) remoteOffer(ctx context.Context, m SessionDescription) error {
 	n.call.peerPresent = true
+	m = m.valid()
 	n.learn(m.Extension)
 	d, err := jsep.Parse(m.SDP)
 	if err != nil {
@@ -407,6 +416,11 @@ func Reject(offer SessionDescription, why error) (SessionDescription, bool) {
 // remoteAnswer takes an answer of the peer.
 func (n *negotiator) remoteAnswer(ctx context.Context, m SessionDescription) error {
 	n.call.peerPresent = true
+	m = m.valid()
+	if m.Extension == nil && n.withParley() {
+		n.call.cfg.Logger.Debug("answer ignored: it does not name its offer")
+		return nil
+	}
 	var number uint64
 	if x := m.Extension; x != nil {
 		number = x.Number

@@ -194,7 +194,9 @@ func TestHostileRejections(t *testing.T) {
 				x := &Extension{Number: number, Rejected: why, AnswerRejected: why, Processed: number}
 				to.call.DeliverAnswer(SessionDescription{Extension: x})
 				to.call.DeliverAnswer(SessionDescription{SDP: "v=0", Extension: x})
-				to.call.DeliverOffer(SessionDescription{Extension: x})
+				offer := *x // the other side is sent its rejection
+				offer.Number += 1000
+				to.call.DeliverOffer(SessionDescription{Extension: &offer})
 			}
 		}
 	}
