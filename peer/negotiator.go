@@ -326,6 +326,7 @@ func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error
 	if x := r.message.Extension; x != nil && x.AnswerRejected != "" {
 		n.call.cfg.OnEvent(Warned{"the peer could not apply our answer: " + jsep.Printable(x.AnswerRejected)})
 	}
+	before := n.call.current
 	if err := n.call.acceptOffer(r.Description); err != nil {
 		var failed *Error
 		if errors.As(err, &failed) && failed.Stage != Negotiation {
@@ -340,6 +341,9 @@ func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error
 			return err
 		}
 		return n.next(ctx, jsep.RemoteOfferFailed{}, nil)
+	}
+	if before != nil && !n.call.layout.Unbundled && jsep.RestartsICE(before.SDP(), r.SDP(), true) {
+		n.restart = false // the offer has restarted ICE for both
 	}
 	n.answered, n.answer = r.message.SDP, SessionDescription{}
 	if x := r.message.Extension; x != nil {

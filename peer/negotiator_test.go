@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -497,4 +498,55 @@ func TestCandidatesOfAnIgnoredOffer(t *testing.T) {
 	if found.Address != "192.0.2.1:1003" {
 		t.Errorf("the candidate %s of the ignored offer is used", found.Address)
 	}
+}
+
+// When offers that restart ICE cross, the one that is answered restarts it for both: the polite peer
+// does not restart it again.
+func TestRestartsThatCross(t *testing.T) {
+	var crossing atomic.Bool
+	var out sync.WaitGroup
+	var mu sync.Mutex
+	sent := map[string][]string{} // the ICE user fragments of each side's descriptions
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.Impolite, answerer.Impolite = true, false
+		for name, w := range map[string]*wire{"a": caller.Signaler.(*wire), "b": answerer.Signaler.(*wire)} {
+			var once sync.Once
+			w.filter = func(kind, text string) (string, bool) {
+				if !crossing.Load() || kind != "offer" && kind != "answer" {
+					return text, true
+				}
+				if kind == "offer" {
+					once.Do(func() { out.Done(); out.Wait() })
+				}
+				_, ufrag, _ := strings.Cut(text, "a=ice-ufrag:")
+				ufrag, _, _ = strings.Cut(ufrag, "\r\n")
+				mu.Lock()
+				defer mu.Unlock()
+				sent[name] = append(sent[name], ufrag)
+				return text, true
+			}
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	out.Add(2)
+	crossing.Store(true)
+	restarted := make(chan error, 2)
+	a.call.Restart(func(err error) { restarted <- err })
+	b.call.Restart(func(err error) { restarted <- err })
+	for range 2 {
+		if err := <-restarted; err != nil {
+			t.Error(err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if s := sent["a"]; len(s) != 2 || s[0] != s[1] {
+		t.Errorf("the impolite peer has sent the user fragments %q in an offer and an answer", s)
+	}
+	if s := sent["b"]; len(s) != 3 || s[0] == s[1] || s[1] != s[2] {
+		t.Errorf("the polite peer has sent the user fragments %q in an offer that was rolled back, an answer and an offer", s)
+	}
+	a.call.Say("still here")
+	b.awaitText("still here")
 }

@@ -56,6 +56,7 @@ type Negotiation struct {
 	needed    bool   // changes wait for an offer
 	sent      int    // how often the offer that is out was sent
 	expired   bool   // that offer has timed out, its changes have failed
+	prompted  bool   // it was sent because an offer of the peer came, since the last time-out
 	replaces  uint64 // number of an expired offer that it takes the place of, 0 for none
 	processed uint64 // number of the latest offer of this side that the peer has answered or rejected
 	foreign   bool   // the peer does not number its offers
@@ -260,7 +261,8 @@ func (n Negotiation) remoteOffer(e RemoteOffer) (Negotiation, []Action) {
 		crossing := n.foreign || e.Processed < n.OfferID
 		if crossing && !e.Polite {
 			n.deferred = n.foreign // others drop it, and offer again
-			if actions = []Action{IgnoreOffer}; n.expired {
+			if actions = []Action{IgnoreOffer}; n.expired && !n.prompted {
+				n.prompted = true
 				actions = append(actions, ResendOffer)
 			}
 			return n, actions
@@ -294,6 +296,7 @@ func (n Negotiation) timedOut() (Negotiation, []Action) {
 	case n.State != HaveLocalOffer:
 		return n, nil
 	case n.sent < MaxOffers || n.expired:
+		n.prompted = false
 		n.sent++
 		return n, []Action{ResendOffer}
 	case n.foreign:
