@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults bulk glare interop reports lab codecs bench-signal bench-calls bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults fuzz bulk glare interop reports lab codecs bench-signal bench-calls bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -87,6 +87,12 @@ reports: deps
 # The faults that take long, as long as they may.
 faults:
 	PARLEY_FAULTS=full go test -count=1 -run 'TestFaults/7[46]' -v ./peer
+
+# Offer and answer against hostile peers and wires, ten minutes for each fuzz test.
+fuzz:
+	for f in FuzzNegotiation FuzzForeignNegotiation FuzzParse FuzzRoundTrip; do \
+		go test -run XXX -fuzz "^$$f\$$" -fuzztime 10m ./peer/internal/jsep || exit 1; \
+	done
 
 # Both sides call at once, fifty times in a row, in each pairing and browser.
 glare: deps
