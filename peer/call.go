@@ -3,14 +3,13 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/peer/datachannel"
-	"parley/peer/internal/icenet"
+	"parley/peer/internal/interceptors/demux"
 	"parley/peer/internal/jsep"
 	"parley/peer/stats"
 )
@@ -24,41 +23,28 @@ const (
 	Left                    // Hangup, or the context of Run
 )
 
-// A Call is one call with one other side. Make it with New, run it with Run;
-// every other method may be called from any goroutine and does not wait.
+// A Call is one call with one peer. Make it with New and run it with Run. All other methods may be
+// called from any goroutine and do not wait, unless they say so.
+//
+// A Call handles the messages of its mailbox, one after the other, on the goroutine of Run. The
+// fields after box are used by that goroutine alone, except where their types say otherwise.
 type Call struct {
-	cfg Config
+	cfg *callConfig
 	box *mailbox
 
-	mu       sync.Mutex             // protects following
-	remote   *jsep.Identity         // of the description that is applied
-	live     []*connection          // conns, for Stats
-	final    stats.Stats            // once live are closed
-	channels []*datachannel.Channel // that opened
-
-	changes changes
-
-	// The rest belongs to the goroutine of Run.
-	conns         []*connection // one, but for descriptions without BUNDLE
-	layout        jsep.Layout[*connection]
-	current       *jsep.Description // of the peer, in force
-	made          int               // connections so far
-	negotiator    negotiator
-	outage        outage
-	candidates    remoteCandidates
-	text          textChannels
-	requested     []*channelRequest          // before the call was up: a new connection opens them anew
-	started       time.Time                  // when the first offer was sent or received
-	code          string                     // verification code
-	certified     []string                   // the fingerprints that are in it
-	peerPresent   bool                       // a description of the peer has come
-	reportedState webrtc.PeerConnectionState // the state that was reported last
-	established   bool                       // it was connected once
-	addresses     icenet.AddressMonitor
-	hosts         []string                   // the host's addresses
-	muted         map[webrtc.TrackLocal]bool // what Mute said before it is up
-	unreachable   bool                       // see DeliverUnreachable
-	missingWarned bool                       // missCandidates has reported
+	transports   *transports
+	negotiator   *negotiator
+	applier      *applier
+	candidates   *candidates
+	changes      *changes
+	tracks       *localTracks
+	channels     *channelOpener
+	text         *textSender
+	verification *verification
+	reconnector  *reconnector
+	signaling    *signaling
+	stats        *statsCollector
+	pairs        *pairReporter
 }
 
 // Posted by the methods of Call.
@@ -76,14 +62,31 @@ type (
 	reconnectTimedOut    struct{ outage int }
 )
 
-// New makes a call, which does nothing until Run.
+// New returns a call, which does nothing before Run. The error says what is invalid in cfg.
 func New(cfg Config) (*Call, error) {
-	cfg, err := cfg.withDefaults()
+	shared, err := newCallConfig(cfg)
 	if err != nil {
 		return nil, err
 	}
-	c := &Call{cfg: cfg, box: newMailbox()}
-	c.negotiator.call = c
+	c := &Call{cfg: shared, box: newMailbox(), stats: &statsCollector{}}
+	c.transports = &transports{cfg: c.cfg, box: c.box, stats: c.stats}
+	c.signaling = &signaling{cfg: c.cfg, transports: c.transports}
+	c.text = &textSender{cfg: c.cfg, box: c.box}
+	c.pairs = &pairReporter{cfg: c.cfg, stats: c.stats}
+	c.tracks = &localTracks{cfg: c.cfg, transports: c.transports}
+	c.verification = &verification{cfg: c.cfg, transports: c.transports, text: c.text}
+	c.negotiator = &negotiator{cfg: c.cfg, box: c.box, transports: c.transports, signaling: c.signaling}
+	c.candidates = &candidates{cfg: c.cfg, transports: c.transports, negotiator: c.negotiator, signaling: c.signaling}
+	c.changes = &changes{transports: c.transports, negotiator: c.negotiator, tracks: c.tracks}
+	c.channels = &channelOpener{
+		cfg: c.cfg, box: c.box, transports: c.transports, negotiator: c.negotiator, text: c.text, stats: c.stats,
+	}
+	c.applier = &applier{
+		cfg: c.cfg, box: c.box, transports: c.transports, candidates: c.candidates, tracks: c.tracks, channels: c.channels,
+		text: c.text, verification: c.verification,
+	}
+	c.negotiator.applier, c.negotiator.candidates, c.negotiator.changes = c.applier, c.candidates, c.changes
+	c.reconnector = &reconnector{cfg: c.cfg, box: c.box, transports: c.transports, negotiator: c.negotiator}
 	return c, nil
 }
 
@@ -123,9 +126,8 @@ func (c *Call) SignalingRestored() { c.box.post(signalingIsBack{}) }
 // renegotiation, and not a new call of the same user, say of a page that was
 // loaded anew. It is true while there is no description to compare with.
 func (c *Call) Continues(d *jsep.Description) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.remote == nil || d.Identity.Continues(*c.remote)
+	identity := c.applier.identity.Load()
+	return identity == nil || d.Identity.Continues(*identity)
 }
 
 // Run makes the call and returns when it is over, with everything that belongs
@@ -133,7 +135,7 @@ func (c *Call) Continues(d *jsep.Description) bool {
 // machine (no network, say).
 func (c *Call) Run(ctx context.Context) (End, error) {
 	defer c.disconnect()
-	if _, err := c.newTransport(); err != nil {
+	if _, err := c.transports.add(); err != nil {
 		return 0, err
 	}
 	if c.cfg.Caller {
@@ -141,7 +143,7 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 			return 0, err
 		}
 	}
-	c.hosts, _ = c.hostAddresses()
+	c.reconnector.hosts, _ = c.reconnector.hostAddresses()
 	look := time.NewTicker(addressInterval)
 	defer look.Stop()
 	for {
@@ -150,7 +152,7 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 			return c.leave()
 		case <-look.C:
 			if err := c.tick(ctx); err != nil && ctx.Err() == nil {
-				c.sendLeave()
+				c.signaling.leave()
 				return 0, err
 			}
 		case <-c.box.ready:
@@ -164,7 +166,7 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 			case end == Left:
 				return c.leave()
 			case err != nil:
-				c.sendLeave()
+				c.signaling.leave()
 				return 0, err
 			case end != 0:
 				c.drainMessages(ctx, messages[i+1:])
@@ -177,37 +179,28 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 // tick does what is due from time to time.
 func (c *Call) tick(ctx context.Context) error {
 	var err error
-	if now, changed := c.hostAddresses(); changed {
-		err = c.addressesChanged(ctx, now)
+	if now, changed := c.reconnector.hostAddresses(); changed {
+		err = c.reconnector.addressesChanged(ctx, now)
 	}
 	if err == nil {
-		err = c.tolerate(c.negotiator.checkTimeout(ctx))
+		err = c.negotiator.tolerate(c.negotiator.checkTimeout(ctx))
 	}
 	if err == nil {
-		err = c.checkPath(ctx)
+		err = c.reconnector.checkPath(ctx)
 	}
-	c.warnMissingCandidates()
-	for _, conn := range c.conns {
+	c.candidates.warnMissing()
+	for _, conn := range c.transports.conns {
 		if conn.remoteSet && conn.state != webrtc.PeerConnectionStateConnected {
-			c.recordPairs(conn)
+			c.stats.recordPairs(conn)
 		}
 	}
 	return err
 }
 
-// warnMissingCandidates tells once, ahead of the end, that the other side seems to be stuck.
-// It is no end yet, because candidates may come later than that (RFC 8863).
-func (c *Call) warnMissingCandidates() {
-	if !c.missingWarned && c.conns[0].progress.stuck() && time.Since(c.started) >= 2*c.cfg.Timeouts.Answer {
-		c.missingWarned = true
-		c.cfg.OnEvent(Warned{"none of the other side's candidates has come yet; " + stuckHint})
-	}
-}
-
 // Why says in one sentence why there is no connection, or no longer. It may be
 // called from OnEvent and after Run.
 func (c *Call) Why() error {
-	for _, conn := range c.conns {
+	for _, conn := range c.transports.conns {
 		if conn.state != webrtc.PeerConnectionStateConnected {
 			return conn.progress.why(conn.logs.lastWarning())
 		}
@@ -217,28 +210,13 @@ func (c *Call) Why() error {
 
 // Answered tells if offer and answer were exchanged. It may be called from
 // OnEvent and after Run.
-func (c *Call) Answered() bool { return len(c.conns) > 0 && c.conns[0].progress.answered }
+func (c *Call) Answered() bool {
+	return len(c.transports.conns) > 0 && c.transports.conns[0].progress.answered
+}
 
 // PeerIsParley tells if the other side is a parley, terminal or page: it hears
 // what is sent on a channel that we opened. It may be called from OnEvent.
 func (c *Call) PeerIsParley() bool { return c.negotiator.withParley() }
-
-// newTransport makes one more connection.
-func (c *Call) newTransport() (*connection, error) {
-	cfg := c.cfg
-	cfg.extensions = c.layout.HeaderExtensions()
-	conn, err := newConnection(&cfg, c.box)
-	if err != nil {
-		return nil, err
-	}
-	c.conns = append(c.conns, conn)
-	conn.index = c.made
-	c.made++
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.live = slices.Clone(c.conns)
-	return conn, nil
-}
 
 // disconnect closes the connections, callbacks released first.
 func (c *Call) disconnect() {
@@ -247,10 +225,10 @@ func (c *Call) disconnect() {
 		c.cfg.OnEvent(TextRejected{line, errOver})
 	}
 	c.box.close()
-	c.mu.Lock()
-	c.final, c.live = measured(c.live), nil
-	c.mu.Unlock()
-	for _, conn := range c.conns {
+	c.stats.mu.Lock()
+	c.stats.final, c.stats.live = measured(c.stats.live), nil
+	c.stats.mu.Unlock()
+	for _, conn := range c.transports.conns {
 		conn.close()
 	}
 }
@@ -258,28 +236,15 @@ func (c *Call) disconnect() {
 // leave hangs up: text that is under way is flushed, the other side is told.
 func (c *Call) leave() (End, error) {
 	c.flush()
-	c.sendLeave()
+	c.signaling.leave()
 	return Left, nil
-}
-
-// sendLeave tells the other side that the call is over, if it is there: a leave
-// for somebody who is not signed in kills the original server.
-func (c *Call) sendLeave() {
-	if !c.peerPresent {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.Timeouts.Flush)
-	defer cancel()
-	if err := c.cfg.Signaler.Leave(ctx); err != nil {
-		c.cfg.Logger.Debug("leave not sent", "error", err)
-	}
 }
 
 // flush waits until what was sent has been acknowledged, while something of it
 // still is, and not too long.
 func (c *Call) flush() {
 	ch := c.text.channel()
-	if ch == nil || c.connectionState() != webrtc.PeerConnectionStateConnected {
+	if ch == nil || c.transports.state() != webrtc.PeerConnectionStateConnected {
 		return
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -307,4 +272,198 @@ func earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// handle takes one message of the mailbox.
+func (c *Call) handle(ctx context.Context, message any) (End, error) {
+	switch m := message.(type) {
+	case deliveredOffer:
+		c.reconnector.unreachable = false
+		return 0, c.negotiator.remoteOffer(ctx, m.SessionDescription)
+	case deliveredAnswer:
+		return 0, c.negotiator.remoteAnswer(ctx, m.SessionDescription)
+	case deliveredCandidate:
+		if err := c.candidates.receive(m.ICECandidateInit); err != nil {
+			c.cfg.Logger.Debug("candidate dropped", "reason", err)
+		}
+	case deliveredUnreachable:
+		c.reconnector.unreachable = true
+		return c.checkPeerGone()
+	case deliveredLeave:
+		return PeerLeft, nil
+	case hangupRequested:
+		return Left, nil
+	case textQueued:
+		if !c.text.add(m.line) {
+			c.cfg.OnEvent(TextRejected{m.line, errTooManyWait})
+		}
+		c.text.send()
+	case confirmed:
+		c.verification.confirm()
+	case declined:
+		return 0, c.verification.errDeclined()
+	case pairsRequest:
+		var reports []webrtc.StatsReport
+		for _, conn := range c.transports.conns {
+			reports = append(reports, conn.pionReport())
+		}
+		m.pairs <- stats.Pairs(reports...)
+	case restartRequested:
+		return 0, c.reconnector.restartICE(ctx)
+	case signalingIsBack:
+		return 0, c.negotiator.tolerate(c.reconnector.signalingRestored(ctx))
+	case *change:
+		return 0, c.changes.apply(ctx, m)
+	case reconnectTimedOut:
+		if m.outage == c.reconnector.outage.count && c.reconnector.outage.down {
+			return 0, &Error{Connection, c.Why()}
+		}
+	case peerChannelGraceOver:
+		c.text.certain = c.text.own != nil
+		c.text.send()
+	case *channelRequest:
+		return 0, c.channels.open(ctx, m)
+	case posted:
+		if slices.Contains(c.transports.conns, m.from) { // else of one that is gone
+			return c.handleEvent(ctx, m.from, m.event)
+		}
+		if e, ok := m.event.(channelClosed); ok && c.stats.reported(e.Channel) {
+			return c.handleEvent(ctx, m.from, e)
+		}
+	}
+	return 0, nil
+}
+
+// checkPeerGone ends the call if the other side is to be reached by no way.
+func (c *Call) checkPeerGone() (End, error) {
+	if c.reconnector.unreachable && c.transports.state() != webrtc.PeerConnectionStateConnected {
+		return PeerLeft, nil
+	}
+	return 0, nil
+}
+
+// handleEvent takes what the connection's callbacks posted.
+func (c *Call) handleEvent(ctx context.Context, conn *connection, event any) (End, error) {
+	switch e := event.(type) {
+	case localCandidate:
+		return 0, c.candidates.send(ctx, conn, e.ICECandidate)
+	case gathered:
+		return 0, c.negotiator.sendHeldAnswer(ctx, conn)
+	case holdExpired:
+		conn.holdExpired = true
+		if total(conn.progress.local) > 0 {
+			return 0, c.negotiator.sendHeldAnswer(ctx, conn)
+		}
+	case stateChange:
+		return c.stateChanged(ctx, conn)
+	case iceState:
+		if e.ICEConnectionState == webrtc.ICEConnectionStateConnected {
+			conn.progress.reached = true
+			conn.stats.up.Store(true)
+		}
+		c.cfg.OnEvent(ICEStateChanged{e.ICEConnectionState})
+	case pairSelected:
+		c.pairs.selected(conn, e.ICECandidatePair)
+	case channelOpened:
+		c.channels.opened(conn, e.Channel)
+	case channelClosed:
+		c.text.closed(e.Channel)
+		c.cfg.OnEvent(ChannelClosed{e.Channel})
+	case messageArrived:
+		c.text.received(e.channel)
+		c.cfg.OnEvent(MessageReceived{e.channel, e.text, e.data})
+		c.text.send()
+	case demux.UnknownStream:
+		c.cfg.OnEvent(Warned{e.String()})
+	case remoteTrack:
+		c.cfg.OnEvent(conn.trackReceived(e))
+	case trackBound:
+		if e.err != nil {
+			c.cfg.OnEvent(TrackRejected{e.track, e.err.Error()})
+		} else {
+			c.cfg.OnEvent(TrackSending{e.track, e.codec})
+		}
+	}
+	return 0, nil
+}
+
+// hasPath tells if ICE has come through, for what it tells by its callback may
+// come later than what DTLS tells.
+func hasPath(dtls *webrtc.DTLSTransport) bool {
+	if dtls.State() == webrtc.DTLSTransportStateFailed || dtls.ICETransport().State() == webrtc.ICETransportStateConnected {
+		return true
+	}
+	pair, err := dtls.ICETransport().GetSelectedCandidatePair()
+	return err == nil && pair != nil
+}
+
+// stateChanged reads the state, for Pion's callbacks may come out of order.
+func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) {
+	conn.state = conn.pc.ConnectionState()
+	if conn.state == webrtc.PeerConnectionStateConnected {
+		conn.progress.wasConnected = true
+		c.pairs.reportSelected(conn)
+	}
+	if conn.state == webrtc.PeerConnectionStateFailed && c.transports.established && !conn.progress.wasConnected {
+		c.cfg.OnEvent(Warned{fmt.Sprintf("what was added is not connected: %v", conn.progress.why(conn.logs.lastWarning()))})
+	}
+	if hasPath(conn.pc.SCTP().Transport()) {
+		conn.progress.reached = true
+	}
+	now := c.transports.state()
+	if now == c.transports.reported {
+		return 0, nil
+	}
+	c.transports.reported = now
+	silence := conn.timeSinceLastPacket(now)
+	c.cfg.OnEvent(StateChanged{now, time.Since(c.transports.started), silence})
+	switch {
+	case now == webrtc.PeerConnectionStateConnected:
+		c.transports.established, c.channels.requested = true, nil
+		c.reconnector.outage.connected()
+		for _, conn := range c.transports.conns {
+			conn.lost = false
+		}
+		return 0, c.changes.applyPostponed(ctx)
+	case now == webrtc.PeerConnectionStateDisconnected:
+		c.reconnector.outage.disconnected(silence)
+		return c.checkPeerGone()
+	case now == webrtc.PeerConnectionStateClosed && c.transports.established: // by the other side's DTLS close_notify
+		return PeerLeft, nil
+	case now == webrtc.PeerConnectionStateFailed && c.transports.established:
+		return 0, c.reconnector.failed(ctx)
+	case now == webrtc.PeerConnectionStateClosed, now == webrtc.PeerConnectionStateFailed:
+		return 0, &Error{Connection, c.Why()}
+	}
+	return 0, nil
+}
+
+// drainMessages reports what the peer sent before it left.
+func (c *Call) drainMessages(ctx context.Context, messages []any) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, conn := range c.transports.conns {
+			conn.data.Close()
+			conn.data.Wait()
+		}
+	}()
+	for over := false; ; {
+		for _, message := range messages {
+			if m, ok := message.(posted); ok {
+				if e, ok := m.event.(messageArrived); ok {
+					_, _ = c.handleEvent(ctx, m.from, e) // never an error
+				}
+			}
+		}
+		if over {
+			return
+		}
+		select {
+		case <-done:
+			over = true
+		case <-c.box.ready:
+		}
+		messages = c.box.take()
+	}
 }

@@ -30,6 +30,10 @@ const (
 
 // changes are the changes of a call that are not over yet. Fields without a lock belong to the goroutine of Run.
 type changes struct {
+	transports *transports
+	negotiator *negotiator
+	tracks     *localTracks
+
 	mu     sync.Mutex
 	open   map[*change]bool // guarded by mu: not reported yet
 	closed bool             // guarded by mu: no more are accepted

@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync/atomic"
+	"net/netip"
+	"path"
+	"slices"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -19,19 +20,9 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/datachannel"
+	"parley/peer/internal/icenet"
 	"parley/peer/netem"
 )
-
-// A Signaler sends the messages of one call to the peer, in the order of its calls. A method may
-// wait until the message is queued, no longer than ctx.
-type Signaler interface {
-	Offer(ctx context.Context, d SessionDescription) error
-	Answer(ctx context.Context, d SessionDescription) error
-	// Candidate sends a candidate. One with an empty line is end-of-candidates (RFC 8838 section
-	// 13); it is sent to peers that are known to understand it.
-	Candidate(ctx context.Context, c webrtc.ICECandidateInit) error
-	Leave(ctx context.Context) error
-}
 
 // Config configures a call. Signaler is required; the zero value of every other field is its
 // default.
@@ -82,13 +73,6 @@ type Config struct {
 	OnRTP func(packet []byte)
 
 	Verification VerificationConfig
-
-	certificate webrtc.Certificate // one for all connections of the call
-	der         []byte             // the same, as the other side sees it
-	fingerprint string             // of it, as a line of a description
-	held        *atomic.Bool       // nothing is sent
-	free        chan struct{}      // closed when held no longer
-	extensions  map[int]string     // header extensions that have their numbers already
 }
 
 // MediaConfig selects the tracks and codecs of a call.
@@ -169,9 +153,29 @@ type VerificationConfig struct {
 	Required bool
 }
 
+// A callConfig is the validated Config of a call with what New derives from it.
+type callConfig struct {
+	Config
+	certificate webrtc.Certificate // of all connections of the call
+	der         []byte             // the same, as DER
+	fingerprint string             // of certificate, as the value of a line a=fingerprint
+	gate        *gate              // see VerificationConfig.Required
+}
+
+// newCallConfig returns the config of a call. The error says what is invalid.
+func newCallConfig(cfg Config) (*callConfig, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &callConfig{Config: cfg, gate: newGate(cfg.Verification.Required)}
+	return c, c.setCertificate()
+}
+
+// withDefaults returns the config with its defaults. The error says what is invalid.
 func (c Config) withDefaults() (Config, error) {
 	if c.Signaler == nil {
-		return c, errors.New("a call needs a Signaler")
+		return c, errors.New("invalid config: Signaler is missing")
 	}
 	if err := c.ICE.Interfaces.Check(); err != nil {
 		return c, err
@@ -196,27 +200,26 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.Timeouts.RestartAfter, 3*time.Second)
 	orDefault(&c.Timeouts.Restart, 30*time.Second)
 	orDefault(&c.Timeouts.Answer, 6*time.Second)
-	c.held = &atomic.Bool{}
-	c.held.Store(c.Verification.Required)
-	c.free = make(chan struct{})
-	if !c.Verification.Required {
-		close(c.free)
-	}
-	return c, c.identify()
+	return c, nil
 }
 
+// orDefault sets a duration that is zero.
 func orDefault(d *time.Duration, otherwise time.Duration) {
 	if *d == 0 {
 		*d = otherwise
 	}
 }
 
-// identify sets the certificate of the call.
-func (c *Config) identify() error {
+// setCertificate sets the certificate of the call.
+func (c *callConfig) setCertificate() error {
 	if c.Verification.Certificate != nil {
 		c.certificate = *c.Verification.Certificate
-	} else if err := c.generateCertificate(); err != nil {
-		return err
+	} else {
+		certificate, err := generateCertificate()
+		if err != nil {
+			return err
+		}
+		c.certificate = *certificate
 	}
 	prints, err := c.certificate.GetFingerprints()
 	if err != nil || len(prints) == 0 {
@@ -233,26 +236,79 @@ func (c *Config) identify() error {
 	return nil
 }
 
-// generateCertificate makes the key of a call: ECDSA, which takes no time, and
-// new for each call, so that nobody can tell that two were ours.
-func (c *Config) generateCertificate() error {
+// generateCertificate returns a new ECDSA certificate.
+func generateCertificate() (*webrtc.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return fmt.Errorf("failed to make a key: %w", err)
+		return nil, fmt.Errorf("failed to generate a key: %w", err)
 	}
 	certificate, err := webrtc.GenerateCertificate(key)
 	if err != nil {
-		return fmt.Errorf("failed to make a certificate: %w", err)
+		return nil, fmt.Errorf("failed to generate a certificate: %w", err)
 	}
-	c.certificate = *certificate
-	return nil
+	return certificate, nil
 }
 
-func (c *Config) configuration() webrtc.Configuration {
+// configuration returns the configuration of a PeerConnection.
+func (c *callConfig) configuration() webrtc.Configuration {
 	conf := webrtc.Configuration{ICEServers: c.ICE.Servers, BundlePolicy: webrtc.BundlePolicyMaxBundle,
 		Certificates: []webrtc.Certificate{c.certificate}}
 	if c.ICE.RelayOnly {
 		conf.ICETransportPolicy = webrtc.ICETransportPolicyRelay
 	}
 	return conf
+}
+
+// A Tap sees the packets of the sockets of a call, encrypted as they are on the wire. Its methods
+// are called from many goroutines, must not wait and must not keep data. It does not see ICE-TCP
+// connections that Pion dials, nor TLS to a TURN server.
+type Tap interface {
+	// Datagram handles a UDP datagram. local has no IP if the socket is bound to all addresses.
+	Datagram(out bool, local, remote netip.AddrPort, data []byte)
+	// Segment handles a piece of a TCP stream.
+	Segment(out bool, local, remote netip.AddrPort, data []byte)
+}
+
+// ListenMux opens a UDP port for many calls, see ICEConfig.UDPMux. The caller closes it after the last of
+// them. tap, if not nil, sees its packets, emulator, if not nil, is between it and the calls, and
+// interfaces selects the interfaces that it listens on.
+func ListenMux(port uint16, loopback bool, interfaces InterfaceFilter, tap Tap, emulator *netem.Emulator) (ice.UDPMux, error) {
+	return icenet.ListenUDPMux(port, loopback, icenet.Config{Tap: tap, Netem: emulator, Interfaces: icenet.InterfaceFilter(interfaces)})
+}
+
+// InterfaceFilter selects network interfaces by glob patterns of their names, see path.Match. An
+// interface is used if a pattern of Include matches, or Include is empty, and none of Exclude.
+type InterfaceFilter struct{ Include, Exclude []string }
+
+// Check returns an error for the first invalid pattern.
+func (f InterfaceFilter) Check() error {
+	for _, pattern := range slices.Concat(f.Include, f.Exclude) {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("invalid pattern %q: want the name of an interface, such as eth0 or docker*", pattern)
+		}
+	}
+	return nil
+}
+
+// ListenTCP opens a TCP port to which peers connect where UDP is blocked (ICE-TCP, RFC 6544), see
+// ICEConfig.TCPMux. The caller closes it after the last call. tap, if not nil, sees its packets.
+func ListenTCP(port uint16, logger *slog.Logger, tap Tap) (ice.TCPMux, error) {
+	return icenet.ListenTCPMux(port, (&pionLog{log: logger}).NewLogger("ice"), tap)
+}
+
+// hostNet returns the host's network for one connection, nil with Config.Net.
+func (c *Config) hostNet() (*icenet.Net, error) {
+	if c.Net != nil {
+		return nil, nil
+	}
+	return icenet.New(icenet.Config{Servers: c.servers, TLS: c.ICE.TLS, Tap: c.Tap, Netem: c.Netem, Interfaces: icenet.InterfaceFilter(c.ICE.Interfaces)})
+}
+
+// servers returns the ICE servers of the beginning of the call and those of now.
+func (c *Config) servers() []webrtc.ICEServer {
+	servers := c.ICE.Servers
+	if c.ICE.FreshServers != nil {
+		servers = append(servers[:len(servers):len(servers)], c.ICE.FreshServers()...)
+	}
+	return servers
 }

@@ -48,11 +48,7 @@ func TestTheCodesDifferWithSomebodyInBetween(t *testing.T) {
 
 func certificate(t *testing.T) *webrtc.Certificate {
 	t.Helper()
-	var c Config
-	if err := c.generateCertificate(); err != nil {
-		t.Fatal(err)
-	}
-	return &c.certificate
+	return must(generateCertificate())(t)
 }
 
 // Two sides with keys of their own know the code before they call.

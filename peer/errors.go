@@ -26,6 +26,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
+
 func (e *Error) Unwrap() error { return e.Err }
 
 // progress is what is remembered of a connection to explain its failure.

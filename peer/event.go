@@ -123,21 +123,38 @@ type AddressesChanged struct{ Addresses []string }
 // Warned tells of something refused or dropped that does not end the call.
 type Warned struct{ Text string }
 
-func (ICEStateChanged) event()       {}
+func (ICEStateChanged) event() {}
+
 func (SignalingStateChanged) event() {}
-func (StateChanged) event()          {}
-func (CandidateFound) event()        {}
-func (PairSelected) event()          {}
-func (GatheringComplete) event()     {}
-func (ChannelOpened) event()         {}
-func (ChannelClosed) event()         {}
-func (MessageReceived) event()       {}
-func (TextSent) event()              {}
-func (TextRejected) event()          {}
-func (VerificationCode) event()      {}
-func (TrackReceived) event()         {}
-func (TrackMuted) event()            {}
-func (TrackSending) event()          {}
-func (TrackRejected) event()         {}
-func (Warned) event()                {}
-func (AddressesChanged) event()      {}
+
+func (StateChanged) event() {}
+
+func (CandidateFound) event() {}
+
+func (PairSelected) event() {}
+
+func (GatheringComplete) event() {}
+
+func (ChannelOpened) event() {}
+
+func (ChannelClosed) event() {}
+
+func (MessageReceived) event() {}
+
+func (TextSent) event() {}
+
+func (TextRejected) event() {}
+
+func (VerificationCode) event() {}
+
+func (TrackReceived) event() {}
+
+func (TrackMuted) event() {}
+
+func (TrackSending) event() {}
+
+func (TrackRejected) event() {}
+
+func (Warned) event() {}
+
+func (AddressesChanged) event() {}

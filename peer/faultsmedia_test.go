@@ -230,7 +230,7 @@ func mediaFaults() map[string]func(*testing.T) {
 // sentSSRC is that of the track of ours.
 func (f *faulty) sentSSRC() uint32 {
 	f.t.Helper()
-	for _, s := range f.call.conns[0].pc.GetSenders() {
+	for _, s := range f.call.transports.conns[0].pc.GetSenders() {
 		if e := s.GetParameters().Encodings; len(e) > 0 {
 			return uint32(e[0].SSRC)
 		}

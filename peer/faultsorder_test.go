@@ -67,7 +67,7 @@ func orderFaults() map[string]func(*testing.T) {
 			a, b := pair(t, nil)
 			a.awaitConnected()
 			b.awaitConnected()
-			offer := a.call.live[0].pc.LocalDescription().SDP
+			offer := a.call.stats.live[0].pc.LocalDescription().SDP
 			a.call.Hangup()
 			a.awaitEnd()
 			b.awaitEnd()

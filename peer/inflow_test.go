@@ -42,7 +42,7 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			later.Store(true)
 			picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
 			b.must(func(done func(error)) { // as a browser does, which sends it with the answer to the next offer
-				b.call.request(&change{done: done, make: func() (func(), error) { return nil, b.call.addTrack(picture) }})
+				b.call.request(&change{done: done, make: func() (func(), error) { return nil, b.call.tracks.add(picture) }})
 			})
 			a.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "more"), nil)
 			answer := <-release
@@ -52,11 +52,11 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			awaitVideo(a, "inbound-rtp", "packetsReceived", sent+10)
 			awaitVideo(b, "remote-inbound-rtp", "roundTripTimeMeasurements", 0)
 
-			a.call.mu.Lock()
-			b.call.mu.Lock()
-			defer a.call.mu.Unlock()
-			defer b.call.mu.Unlock()
-			first := firstSent(b.call.live[0])
+			a.call.stats.mu.Lock()
+			b.call.stats.mu.Lock()
+			defer a.call.stats.mu.Unlock()
+			defer b.call.stats.mu.Unlock()
+			first := firstSent(b.call.stats.live[0])
 			heard.mu.Lock()
 			defer heard.mu.Unlock()
 			if i := slices.IndexFunc(heard.seen, func(p rtp.Packet) bool { return strings.HasSuffix(string(p.Payload), "picture") }); heard.seen[i].SequenceNumber != first {
@@ -68,10 +68,10 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 
 // firstSent is the number of the first packet of the picture.
 func firstSent(c *connection) uint16 {
-	out, _ := c.streams.all(c.pc)
+	out, _ := c.senders.streams.all(c.pc)
 	for _, o := range out {
 		ssrc, _ := o.Binding()
-		if s, ok := c.recorder.Outbound(ssrc); ok && o.Kind() == webrtc.RTPCodecTypeVideo {
+		if s, ok := c.stats.recorder.Outbound(ssrc); ok && o.Kind() == webrtc.RTPCodecTypeVideo {
 			return uint16(s.FirstSequenceNumber)
 		}
 	}

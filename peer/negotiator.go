@@ -13,39 +13,6 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// A SessionDescription is an offer or an answer as signaling carries it.
-type SessionDescription struct {
-	// SDP is empty in an answer that rejects an offer.
-	SDP string
-	// Extension is what parleys say to each other beside the SDP. Nil: the sender is no parley.
-	Extension *Extension
-}
-
-// Extension goes with an offer or an answer between parleys. Other peers do not read it, and are not
-// sent it once they are known to be none. Package signal specifies the form on the wire.
-type Extension struct {
-	// Number counts the offers of the sender from 1. An answer has that of the offer that it answers.
-	Number uint64
-	// Processed is, in an offer, the number of the peer's latest offer that the sender has answered
-	// or rejected. 0 before the first.
-	Processed uint64
-	// Browser reports that the sender is a browser. Chromium loses video when it rolls back an offer,
-	// so a terminal is polite towards a browser.
-	Browser bool
-	// Rejected is, in an answer, why the offer was not accepted. Nothing has changed.
-	Rejected string
-	// AnswerRejected is, in an offer, why the answer to the offer before could not be applied.
-	AnswerRejected string
-}
-
-// valid returns the description without an extension that has no number, which is malformed.
-func (d SessionDescription) valid() SessionDescription {
-	if d.Extension != nil && d.Extension.Number == 0 {
-		d.Extension = nil
-	}
-	return d
-}
-
 // peerKind is what is known of the peer.
 type peerKind int
 
@@ -71,7 +38,14 @@ type remoteDescription struct {
 // it. The first offer is set at once, because gathering begins with it; to roll it back, the
 // PeerConnection is replaced.
 type negotiator struct {
-	call  *Call
+	cfg        *callConfig
+	box        *mailbox
+	transports *transports
+	applier    *applier
+	candidates *candidates
+	changes    *changes
+	signaling  *signaling
+
 	state jsep.Negotiation
 	peer  peerKind
 
@@ -99,7 +73,7 @@ func (n *negotiator) polite() bool {
 	case browserPeer:
 		return true
 	case terminalPeer:
-		return !n.call.cfg.Impolite
+		return !n.cfg.Impolite
 	}
 	return false
 }
@@ -130,7 +104,7 @@ func (n *negotiator) next(ctx context.Context, e jsep.Event, r *remoteDescriptio
 	state, actions := n.state.Next(e)
 	n.state = state
 	if state.State != before {
-		n.call.cfg.OnEvent(SignalingStateChanged{signalingState(state.State)})
+		n.cfg.OnEvent(SignalingStateChanged{signalingState(state.State)})
 	}
 	for _, a := range actions {
 		if err := n.carryOut(ctx, a, r); err != nil {
@@ -169,26 +143,26 @@ func (n *negotiator) carryOut(ctx context.Context, a jsep.Action, r *remoteDescr
 			return nil
 		}
 		n.resent = time.Now()
-		return n.call.sent(n.call.signal(ctx, func(ctx context.Context) error { return n.call.cfg.Signaler.Answer(ctx, n.answer) }))
+		return n.signaling.send(ctx, func(ctx context.Context) error { return n.cfg.Signaler.Answer(ctx, n.answer) })
 	case jsep.ApplyAnswer:
 		return n.applyAnswer(ctx, r)
 	case jsep.ConfirmChanges:
 		n.forgetOffer()
-		n.call.changes.confirm()
+		n.changes.confirm()
 	case jsep.FailChanges:
 		if n.state.State != jsep.HaveLocalOffer { // else the answer may still come
 			n.forgetOffer()
 		}
-		n.call.changes.fail(n.failure)
+		n.changes.fail(n.failure)
 		n.failure = errUnanswered
 	case jsep.IgnoreOffer:
-		n.call.cfg.Logger.Debug("offer ignored: it crosses ours")
-		n.call.conns[0].progress.crossed = true
+		n.cfg.Logger.Debug("offer ignored: it crosses ours")
+		n.transports.conns[0].progress.crossed = true
 		n.deferred = r
 	case jsep.DropOffer:
-		n.call.cfg.Logger.Debug("offer dropped: it is older than one that was processed")
+		n.cfg.Logger.Debug("offer dropped: it is older than one that was processed")
 	case jsep.IgnoreAnswer:
-		n.call.cfg.Logger.Debug("answer ignored: it answers no offer that is out")
+		n.cfg.Logger.Debug("answer ignored: it answers no offer that is out")
 	}
 	return nil
 }
@@ -196,21 +170,20 @@ func (n *negotiator) carryOut(ctx context.Context, a jsep.Action, r *remoteDescr
 // forgetOffer notes that no offer is out any more.
 func (n *negotiator) forgetOffer() {
 	n.sent, n.offer, n.restarts = "", nil, false
-	for _, conn := range n.call.conns {
+	for _, conn := range n.transports.conns {
 		conn.forgetOffer()
 	}
 }
 
 // createOffer creates an offer with the changes that wait, and sends it.
 func (n *negotiator) createOffer(ctx context.Context) error {
-	c := n.call
 	n.failure = errUnanswered
 	if !n.established() {
-		if err := c.prepareFirstOffer(); err != nil {
+		if err := n.applier.prepareFirstOffer(); err != nil {
 			return &Error{Negotiation, err}
 		}
 	}
-	c.changes.begin()
+	n.changes.begin()
 	text, err := n.describeOffer(n.restart && n.established())
 	var offer *sdp.SessionDescription
 	if err == nil {
@@ -222,11 +195,11 @@ func (n *negotiator) createOffer(ctx context.Context) error {
 	case err != nil:
 		n.failure = err
 		return n.next(ctx, jsep.OfferFailed{}, nil)
-	case !n.established() && c.box.holds(isOffer):
+	case !n.established() && n.box.holds(isOffer):
 		return n.next(ctx, jsep.Rollback{}, nil)
 	}
 	n.sent, n.offer, n.restarts, n.restart, n.sends = text, offer, n.restart, false, 0
-	c.startClock()
+	n.transports.startClock()
 	return n.sendOffer(ctx)
 }
 
@@ -239,18 +212,18 @@ func isOffer(message any) bool {
 }
 
 func (n *negotiator) describeOffer(restart bool) (string, error) {
-	return n.call.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) {
+	return n.transports.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) {
 		if err := conn.nameSections(n.established() && n.polite()); err != nil {
 			return nil, err
 		}
-		return conn.offer(&n.call.cfg, restart)
+		return conn.offer(restart)
 	})
 }
 
 // resendOffer sends the offer that is out again, the first one with the candidates found since.
 func (n *negotiator) resendOffer(ctx context.Context) error {
 	if !n.established() {
-		text, err := n.call.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) {
+		text, err := n.transports.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) {
 			return conn.offerToWire(textOf(conn.pc.LocalDescription()))
 		})
 		if err != nil {
@@ -271,14 +244,14 @@ const maxDoublings = 4
 // sendOffer sends the offer that is out. From MaxOffers transmissions on the time to the next doubles:
 // signaling keeps what it cannot deliver, and a server limits how much it accepts at once.
 func (n *negotiator) sendOffer(ctx context.Context) error {
-	n.due = time.Now().Add(n.call.cfg.Timeouts.Answer << min(max(0, n.sends+1-jsep.MaxOffers), maxDoublings))
+	n.due = time.Now().Add(n.cfg.Timeouts.Answer << min(max(0, n.sends+1-jsep.MaxOffers), maxDoublings))
 	n.sends++
 	m := SessionDescription{SDP: n.sent}
 	if n.peer != foreignPeer {
 		m.Extension = &Extension{Number: n.state.OfferID, Processed: n.state.Processed, AnswerRejected: n.rejection}
 	}
 	n.rejection = ""
-	return n.call.sent(n.call.signal(ctx, func(ctx context.Context) error { return n.call.cfg.Signaler.Offer(ctx, m) }))
+	return n.signaling.send(ctx, func(ctx context.Context) error { return n.cfg.Signaler.Offer(ctx, m) })
 }
 
 // rollback drops the offer that is out. Its changes wait for the next one.
@@ -287,25 +260,25 @@ func (n *negotiator) rollback() error {
 	n.forgetOffer()
 	n.restart = restart
 	if !n.established() {
-		return n.call.startOver()
+		return n.applier.startOver()
 	}
-	n.call.changes.rollback()
+	n.changes.rollback()
 	return nil
 }
 
 // checkTimeout reports that the time for an answer is over. Before the call is up its owner decides how
 // long to wait.
 func (n *negotiator) checkTimeout(ctx context.Context) error {
-	if !n.call.established || !n.state.Waiting() || time.Now().Before(n.due) {
+	if !n.transports.established || !n.state.Waiting() || time.Now().Before(n.due) {
 		return nil
 	}
-	n.due = time.Now().Add(n.call.cfg.Timeouts.Answer)
+	n.due = time.Now().Add(n.cfg.Timeouts.Answer)
 	return n.next(ctx, jsep.OfferTimedOut{}, nil)
 }
 
 // remoteOffer takes an offer of the peer.
 func (n *negotiator) remoteOffer(ctx context.Context, m SessionDescription) error {
-	n.call.peerPresent = true
+	n.signaling.peerPresent = true
 	m = m.valid()
 	n.learn(m.Extension)
 	d, err := jsep.Parse(m.SDP)
@@ -324,16 +297,16 @@ func (n *negotiator) remoteOffer(ctx context.Context, m SessionDescription) erro
 // applyOffer applies the peer's offer and sends the answer, or rejects it.
 func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error {
 	if x := r.message.Extension; x != nil && x.AnswerRejected != "" {
-		n.call.cfg.OnEvent(Warned{"the peer could not apply our answer: " + jsep.Printable(x.AnswerRejected)})
+		n.cfg.OnEvent(Warned{"the peer could not apply our answer: " + jsep.Printable(x.AnswerRejected)})
 	}
-	before := n.call.current
-	if err := n.call.acceptOffer(r.Description); err != nil {
+	before := n.applier.current
+	if err := n.applier.acceptOffer(r.Description); err != nil {
 		var failed *Error
 		if errors.As(err, &failed) && failed.Stage != Negotiation {
 			return err
 		}
 		if n.established() {
-			if stuck := n.call.restoreStable(); stuck != nil {
+			if stuck := n.applier.restoreStable(); stuck != nil {
 				return &Error{Negotiation, fmt.Errorf("%w; and the call cannot be negotiated any more: %w", err, stuck)}
 			}
 		}
@@ -342,7 +315,7 @@ func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error
 		}
 		return n.next(ctx, jsep.RemoteOfferFailed{}, nil)
 	}
-	if before != nil && !n.call.layout.Unbundled && jsep.RestartsICE(before.SDP(), r.SDP(), true) {
+	if before != nil && !n.transports.layout.Unbundled && jsep.RestartsICE(before.SDP(), r.SDP(), true) {
 		n.restart = false // the offer has restarted ICE for both
 	}
 	n.answered, n.answer = r.message.SDP, SessionDescription{}
@@ -350,7 +323,7 @@ func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error
 		n.answer.Extension = &Extension{Number: x.Number}
 	}
 	for _, init := range r.candidates {
-		n.call.addCandidate(init)
+		n.candidates.add(init)
 	}
 	return n.sendAnswer(ctx)
 }
@@ -358,16 +331,15 @@ func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error
 // sendAnswer sends the answer to the offer that was applied, unless a connection still gathers
 // candidates for it.
 func (n *negotiator) sendAnswer(ctx context.Context) error {
-	c := n.call
-	if n.state.State != jsep.HaveRemoteOffer || slices.ContainsFunc(c.conns, func(conn *connection) bool { return conn.answerHeld }) {
+	if n.state.State != jsep.HaveRemoteOffer || slices.ContainsFunc(n.transports.conns, func(conn *connection) bool { return conn.answerHeld }) {
 		return nil
 	}
-	text, err := c.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) { return conn.answerToWire() })
+	text, err := n.transports.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) { return conn.answerToWire() })
 	if err != nil {
 		return &Error{Negotiation, err}
 	}
 	n.answer.SDP = text
-	if err := c.sent(c.signal(ctx, func(ctx context.Context) error { return c.cfg.Signaler.Answer(ctx, n.answer) })); err != nil {
+	if err := n.signaling.send(ctx, func(ctx context.Context) error { return n.cfg.Signaler.Answer(ctx, n.answer) }); err != nil {
 		return err
 	}
 	return n.next(ctx, jsep.AnswerSent{Complete: !n.established()}, nil)
@@ -386,15 +358,14 @@ func (n *negotiator) sendHeldAnswer(ctx context.Context, conn *connection) error
 // begun is over. A parley is told so; every other peer is sent the answer that changes
 // nothing, if there is one.
 func (n *negotiator) reject(ctx context.Context, offer SessionDescription, why error) error {
-	c := n.call
 	if n.established() {
-		c.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", why)})
+		n.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", why)})
 	}
 	if answer, err := n.rejectionOf(offer, why); err != nil {
-		c.cfg.Logger.Debug("offer rejected without an answer", "error", err)
+		n.cfg.Logger.Debug("offer rejected without an answer", "error", err)
 	} else {
 		n.answered, n.answer = offer.SDP, answer
-		if err := c.sent(c.signal(ctx, func(ctx context.Context) error { return c.cfg.Signaler.Answer(ctx, answer) })); err != nil {
+		if err := n.signaling.send(ctx, func(ctx context.Context) error { return n.cfg.Signaler.Answer(ctx, answer) }); err != nil {
 			return err
 		}
 	}
@@ -408,21 +379,12 @@ func (n *negotiator) reject(ctx context.Context, offer SessionDescription, why e
 	return &Error{Negotiation, why}
 }
 
-// Reject returns the answer that tells a parley why its first offer is not accepted; false if the offer is
-// of another peer, which would not understand it.
-func Reject(offer SessionDescription, why error) (SessionDescription, bool) {
-	if offer.Extension == nil {
-		return SessionDescription{}, false
-	}
-	return SessionDescription{Extension: &Extension{Number: offer.Extension.Number, Rejected: jsep.Printable(why.Error())}}, true
-}
-
 // remoteAnswer takes an answer of the peer.
 func (n *negotiator) remoteAnswer(ctx context.Context, m SessionDescription) error {
-	n.call.peerPresent = true
+	n.signaling.peerPresent = true
 	m = m.valid()
 	if m.Extension == nil && n.withParley() {
-		n.call.cfg.Logger.Debug("answer ignored: it does not name its offer")
+		n.cfg.Logger.Debug("answer ignored: it does not name its offer")
 		return nil
 	}
 	var number uint64
@@ -452,7 +414,7 @@ func (n *negotiator) offerRejected(ctx context.Context, x *Extension) error {
 		if !n.established() {
 			return &Error{Negotiation, fmt.Errorf("no call came about: %w", why)}
 		}
-		n.call.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", why)})
+		n.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", why)})
 		n.failure = why
 	}
 	return n.next(ctx, jsep.OfferRejected{Number: x.Number}, nil)
@@ -460,14 +422,13 @@ func (n *negotiator) offerRejected(ctx context.Context, x *Extension) error {
 
 // applyAnswer applies the peer's answer to the offer that is out.
 func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) error {
-	c := n.call
 	err := n.failure
 	if r.Description != nil {
-		if err = jsep.CheckAnswer(n.offer, r.Description); err == nil && !n.established() && c.splitsTransports(r.Description) {
+		if err = jsep.CheckAnswer(n.offer, r.Description); err == nil && !n.established() && n.applier.splitsTransports(r.Description) {
 			return n.split(ctx, r.Description)
 		}
 		if err == nil {
-			err = c.acceptAnswer(r.Description)
+			err = n.applier.acceptAnswer(r.Description)
 		}
 	}
 	if err == nil {
@@ -480,10 +441,10 @@ func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) erro
 	case !n.established():
 		return &Error{Negotiation, err}
 	}
-	if stuck := c.restoreStable(); stuck != nil {
+	if stuck := n.applier.restoreStable(); stuck != nil {
 		return &Error{Negotiation, fmt.Errorf("%w; and the call cannot be negotiated any more: %w", err, stuck)}
 	}
-	c.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", err)})
+	n.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", err)})
 	n.failure, n.rejection = err, jsep.Printable(err.Error())
 	return n.next(ctx, jsep.AnswerFailed{}, nil)
 }
@@ -491,7 +452,7 @@ func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) erro
 // split takes the answer to our first offer that splits it into several transports: the offer is made
 // anew, see splitTransports.
 func (n *negotiator) split(ctx context.Context, d *jsep.Description) error {
-	if err := n.call.splitTransports(d); err != nil {
+	if err := n.applier.splitTransports(d); err != nil {
 		return &Error{Negotiation, err}
 	}
 	n.state, _ = n.state.Next(jsep.OfferReplaced{})
@@ -511,7 +472,7 @@ func (n *negotiator) rejectionOf(offer SessionDescription, why error) (SessionDe
 	if answer, ok := Reject(offer, why); ok {
 		return answer, nil
 	}
-	current, err := n.call.currentLocal()
+	current, err := n.applier.currentLocal()
 	if err != nil {
 		return SessionDescription{}, err
 	}
@@ -519,7 +480,7 @@ func (n *negotiator) rejectionOf(offer SessionDescription, why error) (SessionDe
 	if err != nil {
 		return SessionDescription{}, err
 	}
-	if before := n.call.current; before != nil && jsep.RestartsICE(before.SDP(), theirs, !n.call.layout.Unbundled) {
+	if before := n.applier.current; before != nil && jsep.RestartsICE(before.SDP(), theirs, !n.transports.layout.Unbundled) {
 		return SessionDescription{}, errors.New("it restarts ICE, and the current path is not the one that it describes")
 	}
 	answer, err := jsep.NoChangeAnswer(current, theirs)
@@ -528,4 +489,14 @@ func (n *negotiator) rejectionOf(offer SessionDescription, why error) (SessionDe
 	}
 	text, err := jsep.Marshal(answer)
 	return SessionDescription{SDP: text}, err
+}
+
+// tolerate reports an error of a negotiation that need not end a call that is up, and returns others.
+func (n *negotiator) tolerate(err error) error {
+	var failed *Error
+	if errors.As(err, &failed) && failed.Stage == Negotiation && n.transports.established {
+		n.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
+		return nil
+	}
+	return err
 }

@@ -144,7 +144,7 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatalf("the change that waited: %v", err)
 			}
-			if _, _, err := a.call.findTrack(picture); err != errNotSent {
+			if _, _, err := a.call.tracks.find(picture); err != errNotSent {
 				t.Errorf("the track is still sent: %v", err)
 			}
 			await(b, func(w Warned) bool { return strings.Contains(w.Text, "could not apply our answer") })
@@ -397,7 +397,7 @@ func TestConsentExpires(t *testing.T) {
 		t.Errorf("consent has expired after %s, want %s", failed.Silence, consentTimeout)
 	}
 	await(a, func(e CandidateFound) bool { return !e.Remote }) // of the restart that has given the path up
-	if pair, err := a.call.live[0].pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair(); err == nil && pair != nil {
+	if pair, err := a.call.stats.live[0].pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair(); err == nil && pair != nil {
 		t.Errorf("after %s there is still the pair %v", time.Since(began), pair)
 	}
 }

@@ -8,8 +8,35 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/peer/internal/icenet"
 	"parley/peer/internal/jsep"
 )
+
+// A reconnector restarts ICE when the path of a call is lost or may be. It is used by the goroutine
+// of Run.
+type reconnector struct {
+	cfg        *callConfig
+	box        *mailbox
+	transports *transports
+	negotiator *negotiator
+
+	outage      outage
+	unreachable bool     // see DeliverUnreachable
+	hosts       []string // addresses of the host
+	addresses   icenet.AddressMonitor
+}
+
+// addressInterval is how often a call checks whether the host's addresses have changed.
+const addressInterval = 2 * time.Second
+
+// hostAddresses returns the host's addresses and reports whether they have changed since the
+// previous call. Those of a simulated network do not change.
+func (r *reconnector) hostAddresses() (list []string, changed bool) {
+	if r.cfg.Net != nil {
+		return nil, false
+	}
+	return r.addresses.Changed(icenet.InterfaceFilter(r.cfg.ICE.Interfaces))
+}
 
 // consentTimeout is how long media is sent to a peer that does not answer connectivity checks
 // (RFC 7675 section 5.1).
@@ -38,84 +65,84 @@ func (o *outage) connected() { o.down, o.since = false, time.Time{} }
 func (o *outage) disconnected(silence time.Duration) { o.since = time.Now().Add(-silence) }
 
 // failed gives a path up, and restarts ICE.
-func (c *Call) failed(ctx context.Context) error {
-	if !c.outage.down {
-		c.outage.down = true
-		c.outage.count++
-		late := reconnectTimedOut{c.outage.count}
-		time.AfterFunc(c.cfg.Timeouts.Restart, func() { c.box.post(late) })
+func (r *reconnector) failed(ctx context.Context) error {
+	if !r.outage.down {
+		r.outage.down = true
+		r.outage.count++
+		late := reconnectTimedOut{r.outage.count}
+		time.AfterFunc(r.cfg.Timeouts.Restart, func() { r.box.post(late) })
 	}
-	for _, conn := range c.conns {
+	for _, conn := range r.transports.conns {
 		if conn.lost = conn.state != webrtc.PeerConnectionStateConnected; conn.lost {
-			if err := conn.beginRestart(&c.cfg); err != nil {
+			if err := conn.beginRestart(); err != nil {
 				return &Error{Connection, err}
 			}
 		}
 	}
-	return c.restartICE(ctx)
+	return r.restartICE(ctx)
 }
 
 // restartICE begins a new ICE session with the next offer.
-func (c *Call) restartICE(ctx context.Context) error {
-	if !c.established {
+func (r *reconnector) restartICE(ctx context.Context) error {
+	if !r.transports.established {
 		return nil
 	}
-	c.outage.asked = time.Now()
-	if c.negotiator.restarts && c.negotiator.state.State == jsep.HaveLocalOffer {
+	r.outage.asked = time.Now()
+	if r.negotiator.restarts && r.negotiator.state.State == jsep.HaveLocalOffer {
 		return nil // it is under way
 	}
-	c.negotiator.restart = true
-	return c.tolerate(c.negotiator.needed(ctx))
+	r.negotiator.restart = true
+	return r.negotiator.tolerate(r.negotiator.needed(ctx))
 }
 
 // checkPath restarts ICE when the path has been silent for a while, which may be an outage that
 // passes, or a path that is gone: a NAT has another port for one of the two, or a relay has expired.
-func (c *Call) checkPath(ctx context.Context) error {
-	o := &c.outage
-	if !c.established || o.since.IsZero() {
+func (r *reconnector) checkPath(ctx context.Context) error {
+	o := &r.outage
+	if !r.transports.established || o.since.IsZero() {
 		return nil
 	}
 	silence := time.Since(o.since)
 	if silence >= consentTimeout && !o.down {
-		if c.reportedState != webrtc.PeerConnectionStateFailed {
-			c.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(c.started), silence})
+		if r.transports.reported != webrtc.PeerConnectionStateFailed {
+			r.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(r.transports.started), silence})
 		}
-		return c.failed(ctx)
+		return r.failed(ctx)
 	}
-	if o.down || c.reportedState != webrtc.PeerConnectionStateDisconnected || !c.negotiator.withParley() || c.unreachable {
+	if o.down || r.transports.reported != webrtc.PeerConnectionStateDisconnected || !r.negotiator.withParley() || r.unreachable {
 		return nil // a foreign peer is offered a restart when the path has failed
 	}
-	after := c.cfg.Timeouts.Disconnected + c.cfg.Timeouts.RestartAfter
-	if c.negotiator.polite() && c.negotiator.peer == terminalPeer {
+	after := r.cfg.Timeouts.Disconnected + r.cfg.Timeouts.RestartAfter
+	if r.negotiator.polite() && r.negotiator.peer == terminalPeer {
 		after += politeDelay
 	}
-	if silence < after || time.Since(o.asked) < c.cfg.Timeouts.Answer {
+	if silence < after || time.Since(o.asked) < r.cfg.Timeouts.Answer {
 		return nil
 	}
-	return c.restartICE(ctx)
+	return r.restartICE(ctx)
 }
 
 // signalingRestored sends again what the peer may not have got.
-func (c *Call) signalingRestored(ctx context.Context) error {
-	if !c.established {
+func (r *reconnector) signalingRestored(ctx context.Context) error {
+	if !r.transports.established {
 		return nil
 	}
-	if c.outage.down && c.negotiator.state.State == jsep.Stable {
-		return c.restartICE(ctx)
+	if r.outage.down && r.negotiator.state.State == jsep.Stable {
+		return r.restartICE(ctx)
 	}
-	return c.negotiator.next(ctx, jsep.SignalingRestored{}, nil)
+	return r.negotiator.next(ctx, jsep.SignalingRestored{}, nil)
 }
 
 // addressesChanged restarts ICE if the path does not work, or begins at an address that the host does
 // not have any more. A path that works is kept.
-func (c *Call) addressesChanged(ctx context.Context, now []string) error {
-	before := c.hosts
-	c.hosts = now
-	c.cfg.OnEvent(AddressesChanged{now})
+func (r *reconnector) addressesChanged(ctx context.Context, now []string) error {
+	before := r.hosts
+	r.hosts = now
+	r.cfg.OnEvent(AddressesChanged{now})
 	lost := slices.ContainsFunc(before, func(a string) bool { return !slices.Contains(now, a) })
-	for _, conn := range c.conns {
+	for _, conn := range r.transports.conns {
 		if conn.state != webrtc.PeerConnectionStateConnected || lost && !conn.beginsAt(now) {
-			return c.restartICE(ctx)
+			return r.restartICE(ctx)
 		}
 	}
 	return nil

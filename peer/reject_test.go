@@ -52,7 +52,7 @@ func TestRejectedChangeIsReported(t *testing.T) {
 					t.Fatalf("a is told %v, want that it was rejected for its extmap", err)
 				}
 				await(b, func(w Warned) bool { return strings.Contains(w.Text, "extmap") })
-				if _, _, err := a.call.findTrack(picture); err != errNotSent {
+				if _, _, err := a.call.tracks.find(picture); err != errNotSent {
 					t.Errorf("the picture that was rejected: %v", err)
 				}
 				if err := changing(a, func(done func(error)) { a.call.Hold(true, done) }); err == nil {

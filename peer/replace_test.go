@@ -48,10 +48,10 @@ func TestReplaceByAnotherCodec(t *testing.T) {
 				a.must(func(done func(error)) { a.call.ReplaceTrack(second, first, done) })
 				heard.hears("third")
 				if sections == 0 {
-					sections = len(a.call.live[0].pc.GetTransceivers())
+					sections = len(a.call.stats.live[0].pc.GetTransceivers())
 				}
 			}
-			if now := len(a.call.live[0].pc.GetTransceivers()); now != sections {
+			if now := len(a.call.stats.live[0].pc.GetTransceivers()); now != sections {
 				t.Errorf("%d transceivers, %d after the first exchange", now, sections)
 			}
 			await(b, func(e TrackReceived) bool { return e.Track.Codec().MimeType == webrtc.MimeTypeH264 })
@@ -72,7 +72,7 @@ func TestReplaceStaysMuted(t *testing.T) {
 	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
 	a.must(func(done func(error)) {
 		a.call.request(&change{done: done, make: func() (func(), error) {
-			_, out, err := a.call.findTrack(second)
+			_, out, err := a.call.tracks.find(second)
 			if err == nil && !out.Muted() {
 				err = errors.New("it can be seen")
 			}

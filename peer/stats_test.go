@@ -13,7 +13,7 @@ func TestStatsWhileSimulcastTrackIsAdded(t *testing.T) {
 	})
 	a.awaitConnected()
 	b.awaitConnected()
-	conn := a.call.live[0]
+	conn := a.call.stats.live[0]
 	stop, read := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(read)
@@ -22,7 +22,7 @@ func TestStatsWhileSimulcastTrackIsAdded(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				out, _ := conn.streams.all(conn.pc) // as Stats does, more often
+				out, _ := conn.senders.streams.all(conn.pc) // as Stats does, more often
 				for _, o := range out {
 					o.Encodings()
 				}

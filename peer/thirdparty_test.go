@@ -149,7 +149,7 @@ func TestSectionsAreReused(t *testing.T) {
 			t.Errorf("offer %d is answered by %q, want %s", n+1, m, c.want)
 		}
 	}
-	conn := s.call.live[0]
+	conn := s.call.stats.live[0]
 	offer, err := conn.pc.CreateOffer(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -138,7 +138,7 @@ func listenByTrack(t *testing.T) (*listener, func(Event)) {
 
 // sendOnce sends a packet of each source.
 func (f *faulty) sendOnce(sources ...source) {
-	f.sendNumber(1, f.call.live[0].demuxer.HeaderExtensions(), sources)
+	f.sendNumber(1, f.call.stats.live[0].remote.demuxer.HeaderExtensions(), sources)
 }
 
 // sendNumber sends a packet of each source, and reports whether they can be made.
@@ -166,7 +166,7 @@ func (f *faulty) sendNumber(number uint16, extensions demux.HeaderExtensions, so
 
 // sendsBy sends a packet of each source now and then.
 func (f *faulty) sendsBy(sources ...source) {
-	extensions := f.call.live[0].demuxer.HeaderExtensions()
+	extensions := f.call.stats.live[0].remote.demuxer.HeaderExtensions()
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)

@@ -45,7 +45,7 @@ func TestTracksOfOneName(t *testing.T) {
 	a.awaitConnected()
 	b.awaitConnected()
 	names := map[string]bool{}
-	for line := range strings.Lines(a.call.live[0].pc.LocalDescription().SDP) {
+	for line := range strings.Lines(a.call.stats.live[0].pc.LocalDescription().SDP) {
 		if name, ok := strings.CutPrefix(line, "a=msid:"); ok {
 			names[name] = true
 		}

@@ -1,0 +1,180 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/icenet"
+	"parley/peer/internal/jsep"
+)
+
+// candidates exchanges ICE candidates with the peer (trickle ICE, RFC 8838). It is used by the
+// goroutine of Run.
+type candidates struct {
+	cfg        *callConfig
+	transports *transports
+	negotiator *negotiator
+	signaling  *signaling
+
+	early         []webrtc.ICECandidateInit // of the peer, before any description
+	count         int                       // of the peer, in this ICE session
+	dropped       bool                      // some were dropped, and that was reported
+	ended         bool                      // the peer sends end-of-candidates
+	missingWarned bool                      // warnMissing has reported
+}
+
+// warnMissingCandidates tells once, ahead of the end, that the other side seems to be stuck.
+// It is no end yet, because candidates may come later than that (RFC 8863).
+func (x *candidates) warnMissing() {
+	if !x.missingWarned && x.transports.conns[0].progress.stuck() && time.Since(x.transports.started) >= 2*x.cfg.Timeouts.Answer {
+		x.missingWarned = true
+		x.cfg.OnEvent(Warned{"none of the other side's candidates has come yet; " + stuckHint})
+	}
+}
+
+// maxCandidates bounds the remote candidates of one ICE session.
+const maxCandidates = 500
+
+// restart notes that a new ICE session begins.
+func (x *candidates) restart() {
+	x.count, x.dropped = len(x.early), false
+}
+
+// remoteCandidate takes a candidate of the peer; the error says why it is dropped.
+func (x *candidates) receive(init webrtc.ICECandidateInit) error {
+	if strings.TrimSpace(init.Candidate) == "" { // RFC 8838 section 13
+		x.ended = true
+		if x.transports.conns[0].remoteSet {
+			init.Candidate = ""
+			x.add(init)
+		}
+		return nil
+	}
+	// libdatachannel passes on the whole line of the description, which browsers accept as well.
+	init.Candidate = strings.TrimPrefix(init.Candidate, "a=")
+	cand, err := icenet.ParseCandidate(init.Candidate)
+	if err != nil {
+		return err
+	}
+	if d := x.negotiator.deferred; d != nil && d.Owns(init) && len(d.candidates) < maxCandidates {
+		d.candidates = append(d.candidates, init)
+		return nil
+	}
+	if x.count++; x.count > maxCandidates {
+		if !x.dropped {
+			x.dropped = true
+			x.cfg.OnEvent(Warned{fmt.Sprintf("the peer has sent more than %d candidates, the others are dropped", maxCandidates)})
+		}
+		return fmt.Errorf("got more than %d", maxCandidates)
+	}
+	found := candidateEvent(true, cand)
+	conn := x.transports.connectionFor(init)
+	conn.progress.remote[found.Type]++
+	conn.stats.candidates.AddRemote(cand)
+	x.cfg.OnEvent(found)
+	if !x.transports.conns[0].remoteSet {
+		x.early = append(x.early, init)
+		return nil
+	}
+	x.add(init)
+	return nil
+}
+
+func (x *candidates) add(init webrtc.ICECandidateInit) {
+	if err := x.transports.connectionFor(init).pc.AddICECandidate(init); err != nil {
+		x.cfg.Logger.Debug("candidate refused", "error", err)
+	}
+}
+
+// sendCandidate sends a candidate of ours, or end-of-candidates for nil.
+func (x *candidates) send(ctx context.Context, conn *connection, cand *webrtc.ICECandidate) error {
+	var init webrtc.ICECandidateInit
+	switch {
+	case cand == nil:
+		x.cfg.OnEvent(GatheringComplete{})
+		// Peers written to the original wire may fail on a candidate without a line.
+		if conn.answerHeld || !x.negotiator.withParley() && !x.ended {
+			return nil
+		}
+	case conn.redundant(cand):
+		return nil
+	default:
+		found := iceCandidateEvent(false, cand)
+		conn.stats.candidates.Add(false, cand)
+		conn.progress.local[found.Type]++
+		x.cfg.OnEvent(found)
+		switch {
+		case conn.answerHeld && conn.holdExpired:
+			return x.negotiator.sendHeldAnswer(ctx, conn) // this is its first candidate
+		case conn.answerHeld:
+			return nil // it will be in the answer
+		case conn.holdExpired && x.count == 0:
+			return nil // the peer, which has sent no candidate either, does not trickle
+		}
+		init = cand.ToJSON()
+	}
+	if s, ok := jsep.FirstActive(conn.sections); ok {
+		index := uint16(s.Index)
+		init.SDPMLineIndex, init.SDPMid = &index, &s.Mid
+	}
+	return x.signaling.send(ctx, func(ctx context.Context) error { return x.cfg.Signaler.Candidate(ctx, init) })
+}
+
+// redundant reports whether a local candidate has been sent already: without a NAT, the
+// server-reflexive candidate is a host candidate (RFC 8445 section 5.1.3).
+func (c *connection) redundant(cand *webrtc.ICECandidate) bool {
+	at := transportAddressOf(cand)
+	if cand.Typ == webrtc.ICECandidateTypeHost {
+		c.hosts[at] = true
+		return false
+	}
+	return cand.Typ == webrtc.ICECandidateTypeSrflx && c.hosts[at]
+}
+
+// transportAddress is where a candidate receives.
+type transportAddress struct {
+	protocol webrtc.ICEProtocol
+	address  string
+	port     uint16
+}
+
+// transportAddressOf returns the transport address of a candidate.
+func transportAddressOf(c *webrtc.ICECandidate) transportAddress {
+	return transportAddress{c.Protocol, c.Address, c.Port}
+}
+
+// candidateEvent is c for the owner of the call.
+func candidateEvent(remote bool, c ice.Candidate) CandidateFound {
+	return CandidateFound{
+		Remote:   remote,
+		Type:     c.Type().String(),
+		Protocol: c.NetworkType().NetworkShort(),
+		Address:  net.JoinHostPort(c.Address(), strconv.Itoa(c.Port())),
+	}
+}
+
+func iceCandidateEvent(remote bool, c *webrtc.ICECandidate) CandidateFound {
+	return CandidateFound{
+		Remote:   remote,
+		Type:     c.Typ.String(),
+		Protocol: c.Protocol.String(),
+		Address:  net.JoinHostPort(c.Address, strconv.Itoa(int(c.Port))),
+	}
+}
+
+// pairEvent is the selected pair for the owner of the call.
+func pairEvent(p *webrtc.ICECandidatePair) PairSelected {
+	relay := webrtc.ICECandidateTypeRelay
+	return PairSelected{
+		Local:   iceCandidateEvent(false, p.Local),
+		Remote:  iceCandidateEvent(true, p.Remote),
+		Relayed: p.Local.Typ == relay || p.Remote.Typ == relay,
+	}
+}

@@ -1,0 +1,302 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/jsep"
+)
+
+// wireOptions returns what our descriptions mean: Pion's, less what was removed or paused, or is on hold.
+func (c *connection) wireOptions() jsep.WireOptions {
+	o := jsep.WireOptions{
+		OnHold: c.senders.onHold, DataMid: c.dataMid, Synthetic: &c.remote.synthetic,
+		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
+	}
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Mid() == "" {
+			continue
+		}
+		out := c.senders.localTrackOf(t)
+		o.Hidden[t.Mid()] = c.senders.isUnsignaled(t) || c.remote.replaced(t.Mid())
+		o.Removed[t.Mid()] = out != nil && out.Local() == nil
+		o.Paused[t.Mid()] = out != nil && out.SourcePaused()
+	}
+	return o
+}
+
+// localOffer is an offer that was created and sent, but not set yet, see negotiator.
+type localOffer struct {
+	description webrtc.SessionDescription
+	// Of an offer that restarts ICE while the current path may still work.
+	ufrag, pwd string
+}
+
+// offer creates an offer and returns it as it goes over the wire. restart begins a new ICE session
+// (RFC 8445 section 9). The old path stays in use until the offer is answered, unless it is lost.
+func (c *connection) offer(restart bool) (*sdp.SessionDescription, error) {
+	if !c.remoteSet && c.dataMid == "" {
+		c.dataMid = dataMid
+	}
+	c.pending = nil
+	now := restart && c.lost
+	if now {
+		c.refreshNetwork()
+	}
+	offer, err := c.createOffer(now)
+	if err != nil {
+		return nil, err
+	}
+	if !c.remoteSet {
+		if err := c.pc.SetLocalDescription(offer); err != nil {
+			return nil, fmt.Errorf("failed to apply our offer: %w", err)
+		}
+		return c.offerToWire(offer.SDP)
+	}
+	c.pending = &localOffer{description: offer}
+	d, err := c.offerToWire(offer.SDP)
+	if err == nil && restart && !now {
+		c.pending.ufrag, c.pending.pwd = newICECredentials()
+		jsep.SetICECredentials(d, c.pending.ufrag, c.pending.pwd)
+	}
+	return d, err
+}
+
+func (c *connection) createOffer(restart bool) (webrtc.SessionDescription, error) {
+	offer, err := c.pc.CreateOffer(&webrtc.OfferOptions{
+		OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true}, ICERestart: restart,
+	})
+	if err != nil {
+		return offer, fmt.Errorf("failed to create an offer: %w", err)
+	}
+	return offer, nil
+}
+
+// offerToWire returns an offer of Pion's as it goes over the wire.
+func (c *connection) offerToWire(offer string) (*sdp.SessionDescription, error) {
+	return jsep.ToWire(offer, c.wireOptions())
+}
+
+// forgetOffer forgets the offer that is out.
+func (c *connection) forgetOffer() { c.pending = nil }
+
+// setOffer sets the offer that is out, because its answer has come.
+func (c *connection) setOffer() error {
+	p := c.pending
+	if p == nil {
+		return nil // it is the first, which was set when it was created
+	}
+	if err := c.beginRestart(); err != nil {
+		return err
+	}
+	c.pending = nil
+	if err := c.pc.SetLocalDescription(p.description); err != nil {
+		return fmt.Errorf("failed to apply our offer: %w", err)
+	}
+	return nil
+}
+
+// nameSections gives the new media sections of an offer their mids: a1, v1 and so on, of a polite peer
+// A1, V1 and so on, so that none is dataMid, and none that the peer gives to a section of its own in
+// an offer that crosses this one. ("audio" and "video" would do for Pion and others as a sign
+// of Plan B.)
+func (c *connection) nameSections(polite bool) error {
+	taken := map[string]bool{}
+	for _, s := range slices.Concat(c.remote.sections, c.sections) {
+		taken[s.Mid] = true
+	}
+	transceivers := c.pc.GetTransceivers()
+	for _, t := range transceivers {
+		taken[t.Mid()] = true
+	}
+	for _, t := range transceivers {
+		if t.Mid() != "" || c.senders.isUnsignaled(t) {
+			continue
+		}
+		kind := t.Kind().String()[:1]
+		if polite {
+			kind = strings.ToUpper(kind)
+		}
+		mid := ""
+		for n := 1; mid == "" || taken[mid]; n++ {
+			mid = fmt.Sprint(kind, n)
+		}
+		taken[mid] = true
+		if err := t.SetMid(mid); err != nil {
+			return fmt.Errorf("failed to name a media section: %w", err)
+		}
+	}
+	return nil
+}
+
+// dataMid is the mid of the data channels in an offer of ours that comes first. A page that has
+// offered nothing but a data channel at the same moment, and takes that back,
+// has given it this number, and Chromium takes no other one from then on.
+const dataMid = "0"
+
+// pionDataMid is the mid that Pion gave the data channels in its description:
+// their index, whatever others there are. "" if there are none.
+func (c *connection) pionDataMid() string {
+	d, err := jsep.Unmarshal(textOf(c.pc.LocalDescription()))
+	if err != nil {
+		return ""
+	}
+	return jsep.DataMid(d)
+}
+
+// beginRestart gives the path up, if the offer that is out restarts ICE and it has not been given up yet.
+func (c *connection) beginRestart() error {
+	p := c.pending
+	if p == nil || p.ufrag == "" {
+		return nil
+	}
+	c.refreshNetwork()
+	c.settings.SetICECredentials(p.ufrag, p.pwd)
+	offer, err := c.createOffer(true)
+	c.settings.SetICECredentials("", "") // what Pion restarts next has credentials of its own
+	if err == nil {
+		p.description, p.ufrag = offer, ""
+	}
+	return err
+}
+
+// applyAnswer sets our offer, and the peer's answer to it.
+func (c *connection) applyAnswer(d *jsep.Description) error {
+	if err := c.setOffer(); err != nil {
+		return err
+	}
+	paused := c.senders.applyRemoteDirections(d)
+	if !c.remoteSet {
+		for _, t := range paused {
+			c.cfg.OnEvent(TrackRejected{t, fmt.Sprintf("the answer takes no %s", t.Kind())})
+		}
+	}
+	text, err := c.remote.forPion(d, jsep.PionOptions{Later: c.remoteSet, WireDataMid: c.dataMid, PionDataMid: c.pionDataMid()})
+	if err != nil {
+		return err
+	}
+	answer := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: text}
+	if err := c.pc.SetRemoteDescription(answer); err != nil {
+		return fmt.Errorf("failed to apply the peer's answer: %w", err)
+	}
+	if c.setup == "" {
+		c.setup = jsep.OppositeSetup(d.Setup)
+		c.stats.transport.SetDTLSRole(c.setup)
+	}
+	c.remoteApplied(d)
+	return nil
+}
+
+// applyOffer sets an offer of the peer and then our answer. It gives as many of the tracks as the
+// offer has sections for a sender, once, and returns those that are left.
+func (c *connection) applyOffer(d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
+	later := c.remoteSet
+	c.offered, c.pending = d, nil
+	text, err := c.remote.forPion(d, jsep.PionOptions{Later: later})
+	if err != nil {
+		return nil, err
+	}
+	if later {
+		c.refreshNetwork()
+	}
+	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: text}
+	if err := c.pc.SetRemoteDescription(offer); err != nil {
+		return nil, fmt.Errorf("failed to apply the peer's offer: %w", err)
+	}
+	var left []webrtc.TrackLocal
+	if later {
+		err = c.senders.reassignTracks(d)
+	} else {
+		left, err = c.senders.answerTracks(d, tracks)
+	}
+	if err != nil {
+		return nil, err
+	}
+	options := &webrtc.AnswerOptions{OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true}}
+	answer, err := c.pc.CreateAnswer(options)
+	if err != nil {
+		return nil, fmt.Errorf("failed to answer the peer's offer: %w", err)
+	}
+	if !d.Trickle && c.pc.ICEGatheringState() != webrtc.ICEGatheringStateComplete {
+		c.holdAnswer()
+	}
+	if err := c.pc.SetLocalDescription(answer); err != nil {
+		return nil, fmt.Errorf("failed to apply our answer: %w", err)
+	}
+	if ours, err := jsep.Unmarshal(answer.SDP); err == nil && c.setup == "" {
+		c.setup = jsep.SetupOf(ours)
+		c.stats.transport.SetDTLSRole(c.setup)
+	}
+	c.senders.applyRemoteDirections(d)
+	c.sections = d.Sections
+	if d.HasData() {
+		c.dataMid = "" // Pion uses the mid of an offer
+	}
+	c.remoteApplied(d)
+	return left, nil
+}
+
+// answerToWire returns our answer to the offer that was applied last as it goes over the wire, nil if
+// there is none.
+func (c *connection) answerToWire() (*sdp.SessionDescription, error) {
+	if c.offered == nil {
+		return nil, nil
+	}
+	o := c.wireOptions()
+	o.Offer, o.Setup = c.offered, c.setup
+	return jsep.ToWire(textOf(c.pc.LocalDescription()), o)
+}
+
+// remoteApplied takes note of a description that was taken, and tells what the other side
+// has stopped sending, or sends again.
+func (c *connection) remoteApplied(d *jsep.Description) {
+	sent := map[string]bool{}
+	for _, s := range c.remote.sections {
+		sent[s.Mid] = s.Sends()
+	}
+	for _, s := range d.Sections {
+		c.remote.described[s.Mid] = true
+		stopped, again := sent[s.Mid] && !s.Sends(), c.remote.muted[s.Mid] && s.Sends()
+		if s.Kind == 0 || s.Rejected || !stopped && !again {
+			continue
+		}
+		c.remote.muted[s.Mid] = stopped
+		c.cfg.OnEvent(TrackMuted{s.Kind, stopped})
+	}
+	c.progress.answered, c.remoteSet, c.remote.sections = true, true, d.Sections
+}
+
+// maxAnswerHold bounds how long an answer is held for candidates. STUN and TURN servers that can be
+// reached respond sooner; Pion tries others for 8 s.
+const maxAnswerHold = 800 * time.Millisecond
+
+// holdAnswer holds the answer until it has all candidates or maxAnswerHold is over, for a peer
+// without trickle ICE (RFC 8838 section 16).
+func (c *connection) holdAnswer() {
+	c.answerHeld, c.holdExpired = true, false
+	complete := webrtc.GatheringCompletePromise(c.pc)
+	c.readers.Add(1)
+	go func() {
+		defer c.readers.Done()
+		limit := time.NewTimer(maxAnswerHold)
+		defer limit.Stop()
+		for {
+			select {
+			case <-complete:
+				c.post(gathered{})
+				return
+			case <-limit.C:
+				c.post(holdExpired{})
+			case <-c.closing.Done():
+				return
+			case <-c.box.done:
+				return
+			}
+		}
+	}()
+}

@@ -1,0 +1,364 @@
+package peer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/logging"
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/datachannel"
+	"parley/peer/internal/icenet"
+	"parley/peer/internal/interceptors"
+	"parley/peer/internal/jsep"
+)
+
+// BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
+const BulkReceiveBuffer = 4 << 20
+
+// leastWindow is what SCTP has under way at least, in bytes: the four packets to
+// which a single loss takes it as well (RFC 9260 §7.2.3). After a timeout Pion
+// goes down to one packet and stays there for all that has been sent before,
+// because its window grows only while there is something new to send; and where
+// the round trip takes longer than the first timeout of 1 s, there is one at once.
+const leastWindow = 4 * 1228
+
+// windowStep is what the window grows by in a round trip while it avoids
+// congestion, in bytes: two packets, where RFC 9260 §7.2.2 has one. Pion waits a
+// second for a packet that is lost again when it is sent again (RTO.Min of §16),
+// where libwebrtc and libdatachannel wait a fraction of that; the second packet
+// makes up for it. A loss halves the window, as everywhere.
+const windowStep = 2 * 1191
+
+// maxKeepalive is the time between checks of a connection that is silent
+// otherwise: consent must be fresh (RFC 7675 §5.1).
+const maxKeepalive = 2 * time.Second
+
+// keepalive is the time between checks.
+func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Timeouts.Disconnected/3) }
+
+// newAPI returns Pion set up for one connection. It is the only place for Pion's settings.
+// follow follows the selected pair, and extensions are the header extensions whose numbers are taken.
+func newAPI(c *connection, follow *icenet.PairFollower, extensions map[int]string) (*webrtc.API, error) {
+	engine, err := c.cfg.engine()
+	if err == nil {
+		err = numberExtensions(engine, extensions)
+	}
+	if err != nil {
+		return nil, err
+	}
+	outer, inner := &interceptor.Registry{}, &interceptor.Registry{}
+	err = errors.Join(interceptors.Register(engine, inner, c.logs, c.stats.recorder, c.senders.bw), registerStreamExtensions(engine))
+	if err != nil {
+		return nil, fmt.Errorf("failed to register interceptors: %w", err)
+	}
+	outer.Add(c.remote.demuxer.Factory(inner))
+	settings, err := newSettings(c.cfg, c.net, c.logs)
+	if err != nil {
+		return nil, err
+	}
+	settings.SetICEBindingRequestHandler(follow.HandleBindingRequest)
+	settings.SetDTLSServerHelloMessageHook(c.stats.transport.ServerHello)
+	return webrtc.NewAPI(
+		webrtc.WithMediaEngine(engine),
+		webrtc.WithInterceptorRegistry(outer),
+		webrtc.WithSettingEngine(settings),
+	), nil
+}
+
+// registerStreamExtensions registers for audio the header extensions by which Pion assigns packets to
+// the layers of video, see jsep.Synthetic.
+func registerStreamExtensions(engine *webrtc.MediaEngine) (err error) {
+	for _, uri := range jsep.StreamExtensions() {
+		err = errors.Join(err, engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio))
+	}
+	return err
+}
+
+// numberExtensions makes Pion give header extensions the numbers that they have already: it numbers
+// them in the order of registration. An extension without a kind is not offered.
+func numberExtensions(engine *webrtc.MediaEngine, extensions map[int]string) error {
+	last := 0
+	for id := range extensions {
+		last = max(last, id)
+	}
+	for id := 1; id <= last; id++ {
+		uri := extensions[id]
+		if uri == "" {
+			uri = fmt.Sprint("unused ", id)
+		}
+		if err := engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, 0); err != nil {
+			return fmt.Errorf("failed to number header extensions: %w", err)
+		}
+	}
+	return nil
+}
+
+// newSettings returns Pion's settings for a connection. n is nil with Config.Net.
+func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEngine, error) {
+	s := webrtc.SettingEngine{LoggerFactory: logs}
+	// A browser that hides its addresses is seen as peer-reflexive at first;
+	// Pion would wait a second for something better (pion/webrtc#3174).
+	s.SetPrflxAcceptanceMinWait(0)
+	s.SetSrflxAcceptanceMinWait(0)
+	if c.ICE.RelayOnly {
+		s.SetRelayAcceptanceMinWait(relayWait)
+	}
+	// What comes before an answer is heard too, see phantom.go.
+	s.SetHandleUndeclaredSSRCWithoutAnswer(true)
+	// The cookie round trip protects a DTLS server that listens to strangers;
+	// ours hears only who passed ICE's check.
+	s.SetDTLSInsecureSkipHelloVerify(true)
+	s.SetSCTPMaxMessageSize(datachannel.MaxMessageSize)
+	s.SetSCTPMinCwnd(leastWindow)
+	s.SetSCTPCwndCAStep(windowStep)
+	s.DetachDataChannels() // see package datachannel
+	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
+	s.SetICETimeouts(c.Timeouts.Disconnected, c.Timeouts.Failed, c.keepalive())
+	s.SetICEMaxBindingRequests(c.checks())
+	s.SetIncludeLoopbackCandidate(c.ICE.Loopback)
+	if c.KeyLog != nil {
+		s.SetDTLSKeyLogWriter(c.KeyLog)
+	}
+	if c.Net == nil { // simulated networks have no TCP
+		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
+	}
+	if c.ICE.TCPMux != nil {
+		s.SetICETCPMux(c.ICE.TCPMux)
+	}
+	if c.ICE.UDPMux != nil {
+		s.SetICEUDPMux(c.ICE.UDPMux)
+	} else if c.ICE.MinPort != 0 || c.ICE.MaxPort != 0 {
+		if err := s.SetEphemeralUDPPortRange(c.ICE.MinPort, c.ICE.MaxPort); err != nil {
+			return s, fmt.Errorf("failed to use UDP ports %d to %d: %w", c.ICE.MinPort, c.ICE.MaxPort, err)
+		}
+	}
+	if len(c.ICE.AdvertiseIPs) > 0 {
+		rule := webrtc.ICEAddressRewriteRule{
+			External: c.ICE.AdvertiseIPs, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteReplace,
+		}
+		if err := s.SetICEAddressRewriteRules(rule); err != nil {
+			return s, fmt.Errorf("failed to advertise %v: %w", c.ICE.AdvertiseIPs, err)
+		}
+	}
+	if n != nil {
+		s.SetICEProxyDialer(n.ProxyDialer())
+		s.SetNet(n)
+	} else {
+		s.SetNet(c.Net)
+		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled) // simulated networks have none
+	}
+	return s, nil
+}
+
+// relayWait is how long a call that may go through relays alone waits for the best
+// one, which is reached by UDP and not by TCP, from its first check on. Pion has two
+// seconds for a call for which something better than a relay may come.
+const relayWait = 2 * checkInterval
+
+// checkInterval is the time between Pion's connectivity checks of a pair.
+const checkInterval = 200 * time.Millisecond
+
+// checks is how often a pair is checked before it counts as failed: until the
+// connection does. Pion's seven are over in 1.4 s, and a pair is never looked at
+// again; but after an ICE restart the path may come back much later, and so may
+// candidates of the other side at first (RFC 8863 §3).
+func (c *Config) checks() uint16 {
+	const fewest = 7
+	return uint16(min(max((c.Timeouts.Disconnected+c.Timeouts.Failed)/checkInterval, fewest), math.MaxUint16))
+}
+
+// Codecs are the MIME types that descriptions of ours may name: what browsers have in common (RFC 7742 §5, RFC 7874 §3),
+// and AV1 and VP9. Pion has H.265 and G.722 too, which nobody here reads or makes.
+func Codecs() []string {
+	return []string{
+		webrtc.MimeTypeOpus, webrtc.MimeTypePCMU, webrtc.MimeTypePCMA,
+		webrtc.MimeTypeVP8, webrtc.MimeTypeH264, webrtc.MimeTypeAV1, webrtc.MimeTypeVP9,
+	}
+}
+
+// format is a codec with one set of parameters.
+type format struct {
+	mime       string
+	parameters string
+	payload    webrtc.PayloadType
+	again      webrtc.PayloadType // of retransmissions (RFC 4588), 0 for none
+}
+
+// formats are all, with the payload types that Pion gives them. VP9 has its profile of 8 bits alone: the decoders of this
+// program take no other.
+func formats() []format {
+	all := []format{
+		{webrtc.MimeTypeOpus, jsep.OpusParameters, 111, 0}, {webrtc.MimeTypePCMU, "", 0, 0}, {webrtc.MimeTypePCMA, "", 8, 0},
+		{webrtc.MimeTypeVP8, "", 96, 97},
+	}
+	for _, h := range []struct {
+		mode    int
+		profile string
+		payload webrtc.PayloadType
+		again   webrtc.PayloadType
+	}{
+		{1, "42001f", 102, 103}, {0, "42001f", 104, 105}, {1, "42e01f", 106, 107}, {0, "42e01f", 108, 109},
+		{1, "4d001f", 127, 125}, {0, "4d001f", 39, 40}, {1, "64001f", 112, 113},
+	} {
+		all = append(all, format{webrtc.MimeTypeH264,
+			fmt.Sprintf("level-asymmetry-allowed=1;packetization-mode=%d;profile-level-id=%s", h.mode, h.profile), h.payload, h.again})
+	}
+	return append(all, format{webrtc.MimeTypeAV1, "", 45, 46}, format{webrtc.MimeTypeVP9, "profile-id=0", 98, 99})
+}
+
+// engine knows the codecs of a call.
+func (c *Config) engine() (*webrtc.MediaEngine, error) {
+	e := &webrtc.MediaEngine{}
+	for _, f := range formats() {
+		if !slices.ContainsFunc(c.Media.Codecs, func(mime string) bool { return strings.EqualFold(mime, f.mime) }) {
+			continue
+		}
+		if err := f.register(e); err != nil {
+			return nil, fmt.Errorf("failed to register %s: %w", f.mime, err)
+		}
+	}
+	return e, nil
+}
+
+func (f format) register(e *webrtc.MediaEngine) error {
+	codec := webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: f.mime, ClockRate: 8000, SDPFmtpLine: f.parameters}, PayloadType: f.payload,
+	}
+	if f.mime == webrtc.MimeTypeOpus {
+		codec.ClockRate, codec.Channels = 48000, 2 // whatever it carries (RFC 7587 §4.1)
+	}
+	if !strings.HasPrefix(f.mime, "video/") {
+		return e.RegisterCodec(codec, webrtc.RTPCodecTypeAudio)
+	}
+	codec.ClockRate = 90000
+	codec.RTCPFeedback = []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	if err := e.RegisterCodec(codec, webrtc.RTPCodecTypeVideo); err != nil {
+		return err
+	}
+	return e.RegisterCodec(webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: fmt.Sprintf("apt=%d", f.payload)},
+		PayloadType:        f.again,
+	}, webrtc.RTPCodecTypeVideo)
+}
+
+// newICECredentials returns credentials for an ICE session, with more than the 24 and 128 bits of
+// randomness of RFC 8445 section 5.3.
+func newICECredentials() (ufrag, pwd string) {
+	text := rand.Text() + rand.Text()
+	return text[:16], text[16:48]
+}
+
+// settingsOf returns the settings that an API uses.
+//
+// Pion restarts ICE in CreateOffer, which closes the path in use, and chooses the new credentials
+// itself, so an offer that restarts ICE cannot be sent before the path is given up. With the
+// credentials that SettingEngine.SetICECredentials sets before the restart it can: the offer is
+// written with credentials of ours, and Pion restarts with the same ones once the answer has come.
+// Pion copies the settings when the API is made and has no way to change them later, hence the
+// reflection. TestPionTakesICECredentials fails if Pion changes.
+func settingsOf(api *webrtc.API) (*webrtc.SettingEngine, error) {
+	field := reflect.ValueOf(api).Elem().FieldByName("settingEngine")
+	if !field.IsValid() || field.Type() != reflect.TypeFor[*webrtc.SettingEngine]() || field.IsNil() {
+		return nil, fmt.Errorf("unknown version of Pion: webrtc.API has no settingEngine")
+	}
+	return (*webrtc.SettingEngine)(unsafe.Pointer(field.Pointer())), nil
+}
+
+// pionLog hands Pion's log lines to slog, at debug level: what Pion calls an
+// error is seldom one for the user. The last warning is kept, because some
+// reasons (a refused DTLS handshake) are told nowhere else.
+type pionLog struct {
+	log *slog.Logger
+
+	mu   sync.Mutex // protects following
+	last string
+
+	reading sync.Mutex // held while Pion makes a report; protects following
+	closes  bool       // Pion is about to close the connection by itself
+}
+
+// closesItself is Pion's line before it closes a connection on a goroutine of its own, on the other side's
+// close_notify. Close writes a field that GetStats reads with no lock held, so a report that is being made is waited
+// for here, and no other is made.
+const closesItself = "Closing PeerConnection from DTLS CloseNotify"
+
+func (p *pionLog) noReports() {
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	p.closes = true
+}
+
+// NewLogger implements logging.LoggerFactory.
+func (p *pionLog) NewLogger(scope string) logging.LeveledLogger {
+	return &scopeLog{p, scope}
+}
+
+// lastWarning is the newest warning of the connection, "" without one.
+func (p *pionLog) lastWarning() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
+type scopeLog struct {
+	*pionLog
+	scope string
+}
+
+func (s *scopeLog) line(level slog.Level, text string) {
+	s.log.Log(context.Background(), level, text, "scope", s.scope)
+}
+
+func (s *scopeLog) warn(text string) {
+	if s.scope == "pc" || s.scope == "dtls" {
+		s.mu.Lock()
+		s.last = text
+		s.mu.Unlock()
+	}
+	s.line(slog.LevelDebug, text)
+}
+
+// levelTrace is below slog's debug: a line for every packet.
+const levelTrace = slog.LevelDebug - 4
+
+func (s *scopeLog) Trace(m string) { s.line(levelTrace, m) }
+
+func (s *scopeLog) Debug(m string) { s.line(levelTrace, m) }
+
+func (s *scopeLog) Warn(m string) { s.warn(m) }
+
+func (s *scopeLog) Error(m string) { s.warn(m) }
+
+func (s *scopeLog) Info(m string) {
+	if m == closesItself {
+		s.noReports()
+	}
+	s.line(slog.LevelDebug, m)
+}
+
+func (s *scopeLog) Tracef(f string, a ...any) {
+	if s.log.Enabled(context.Background(), levelTrace) {
+		s.line(levelTrace, fmt.Sprintf(f, a...))
+	}
+}
+
+func (s *scopeLog) Debugf(f string, a ...any) { s.Tracef(f, a...) }
+
+func (s *scopeLog) Infof(f string, a ...any) { s.Info(fmt.Sprintf(f, a...)) }
+
+func (s *scopeLog) Warnf(f string, a ...any) { s.warn(fmt.Sprintf(f, a...)) }
+
+func (s *scopeLog) Errorf(f string, a ...any) { s.warn(fmt.Sprintf(f, a...)) }

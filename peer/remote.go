@@ -1,0 +1,96 @@
+package peer
+
+import (
+	"slices"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/interceptors/demux"
+	"parley/peer/internal/jsep"
+)
+
+// remoteMedia is the media that the peer has described on one connection. It is used by the goroutine
+// of Run.
+type remoteMedia struct {
+	demuxer   *demux.Demuxer
+	sections  []jsep.Section  // of the description that was applied last
+	described map[string]bool // mids that the peer has described
+	muted     map[string]bool // mids of sections that sent before and do not now
+	synthetic jsep.Synthetic  // attributes added for Pion
+}
+
+// isUnused tells if the other side neither sends nor takes anything by a connection.
+func (r *remoteMedia) isUnused() bool {
+	return len(r.sections) > 0 && !slices.ContainsFunc(r.sections, func(s jsep.Section) bool {
+		return !s.Rejected && (s.Data || s.Kind != 0 && (s.Sends() || s.Receives()))
+	})
+}
+
+// isClosed tells if the other side has closed a section (port 0), for good.
+func (r *remoteMedia) isClosed(mid string) bool {
+	return slices.ContainsFunc(r.sections, func(s jsep.Section) bool { return s.Mid == mid && s.Rejected })
+}
+
+// replaced reports whether the peer has put another section in the place of one that was rejected.
+func (r *remoteMedia) replaced(mid string) bool {
+	return r.described[mid] && !slices.ContainsFunc(r.sections, func(s jsep.Section) bool { return s.Mid == mid })
+}
+
+// forPion is a description of the other side as Pion is to get it. The sections of
+// what comes are looked for by it from now on.
+func (r *remoteMedia) forPion(d *jsep.Description, o jsep.PionOptions) (string, error) {
+	o.Synthetic = &r.synthetic
+	text, streams, err := d.ForPion(o)
+	if err == nil {
+		r.updateDemuxer(streams)
+	}
+	return text, err
+}
+
+// updateDemuxer gives the demuxer the peer's description, before Pion gets it.
+func (r *remoteMedia) updateDemuxer(s jsep.Streams) {
+	var sections []demux.Section
+	for _, section := range s.Sections {
+		sections = append(sections, demux.Section{MID: section.Mid, Sends: section.Sends, Media: section.Media})
+	}
+	r.demuxer.Update(demux.HeaderExtensions{MID: s.MID, RID: s.RID, RepairedRID: s.RepairedRID}, sections)
+}
+
+// trackReceived is the event for a track of the other side.
+func (c *connection) trackReceived(a remoteTrack) TrackReceived {
+	e := TrackReceived{Track: a.track, Receiver: a.receiver, RID: ridOf(a.track), WriteRTCP: c.pc.WriteRTCP}
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Receiver() != a.receiver {
+			continue
+		}
+		if c.senders.isUnsignaled(t) {
+			t = c.negotiatedTransceiver(t)
+		}
+		c.senders.streams.receives(a.track, t.Mid())
+		if out := c.senders.localTrackOf(t); out != nil {
+			e.Local = out.Local()
+		}
+	}
+	return e
+}
+
+// ridOf is the RID by which the other side knows a track, "" for none.
+func ridOf(t *webrtc.TrackRemote) string {
+	if rid := t.RID(); rid != jsep.SyntheticRID {
+		return rid
+	}
+	return ""
+}
+
+// negotiatedTransceiver is the transceiver of the section that a phantom receives for.
+func (c *connection) negotiatedTransceiver(phantom *webrtc.RTPTransceiver) *webrtc.RTPTransceiver {
+	sends := func(mid string) bool {
+		return slices.ContainsFunc(c.remote.sections, func(s jsep.Section) bool { return s.Mid == mid && !s.Rejected && s.Sends() })
+	}
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Kind() == phantom.Kind() && !c.senders.isUnsignaled(t) && sends(t.Mid()) && t.Receiver().Track() == nil {
+			return t
+		}
+	}
+	return phantom
+}

@@ -1,0 +1,414 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+
+	"parley/peer/internal/interceptors/bwe"
+	"parley/peer/internal/jsep"
+	"parley/peer/internal/sender"
+)
+
+// senders are the tracks that a connection sends. They are used by the goroutine of Run, except
+// streams.
+type senders struct {
+	pc      *webrtc.PeerConnection
+	cfg     *callConfig
+	post    func(any)
+	readers *sync.WaitGroup // goroutines that read feedback
+	remote  *remoteMedia
+	streams streams
+	bw      *bwe.Controller
+	onHold  bool // neither send nor receive media
+}
+
+// moveTransceiver makes a transceiver like that of mid in another connection: with its
+// track and the SSRC that was announced for it.
+func (s *senders) moveTransceiver(from *connection, mid string) error {
+	for _, t := range from.pc.GetTransceivers() {
+		if t.Mid() != mid {
+			continue
+		}
+		init := webrtc.RTPTransceiverInit{Direction: t.Direction()}
+		out := from.senders.localTrackOf(t)
+		if out == nil {
+			made, err := s.pc.AddTransceiverFromKind(t.Kind(), init)
+			if err != nil {
+				return err
+			}
+			return made.SetMid(mid)
+		}
+		if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
+			init.SendEncodings = []webrtc.RTPEncodingParameters{{RTPCodingParameters: webrtc.RTPCodingParameters{SSRC: e[0].SSRC}}}
+		}
+		return s.sendWith(out.Local(), func(track webrtc.TrackLocal) (*webrtc.RTPSender, error) {
+			t, err := s.pc.AddTransceiverFromTrack(track, init)
+			if err != nil {
+				return nil, err
+			}
+			return t.Sender(), t.SetMid(mid)
+		})
+	}
+	return fmt.Errorf("its answer has the section %.20q, which is not in our offer", mid)
+}
+
+// sendAs sends a track in a section of this name.
+func (s *senders) sendAs(mid string, t webrtc.TrackLocal) error {
+	if err := s.sendWith(t, s.newSection); err != nil {
+		return err
+	}
+	for _, t := range s.pc.GetTransceivers() {
+		if err := t.SetMid(mid); err != nil {
+			return fmt.Errorf("failed to name a media section: %w", err)
+		}
+	}
+	return nil
+}
+
+// hold stops media at once; an answer lets them go on.
+func (s *senders) hold(hold bool) {
+	s.onHold = hold
+	sent, _ := s.streams.all(s.pc)
+	for _, out := range sent {
+		if hold {
+			out.SetPaused(true)
+		}
+	}
+}
+
+// addTrack sends a track in the place of one that was removed, if it fits, or
+// as a new one.
+func (s *senders) add(t webrtc.TrackLocal) error {
+	if out := s.reusableSender(t); out != nil {
+		out.SetMuted(false)
+		return s.replaceTrack(out, t)
+	}
+	if err := s.send(t); err != nil {
+		return err
+	}
+	return s.preferCodecs()
+}
+
+// reusableSender is the place of a track that was removed and into which this one fits;
+// nil if there is none.
+func (s *senders) reusableSender(t webrtc.TrackLocal) *outStream {
+	sent, _ := s.streams.all(s.pc)
+	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
+	for _, out := range sent {
+		if out.Kind() == t.Kind() && out.Local() == nil && out.CanReplace(t) && !s.remote.isClosed(out.mid) {
+			return &out
+		}
+	}
+	return nil
+}
+
+// reassignTracks moves the tracks that wait for a section of their own into those of an
+// offer that have room for them after all.
+func (s *senders) reassignTracks(d *jsep.Description) error {
+	sent, _ := s.streams.all(s.pc)
+	for _, out := range sent {
+		t := out.Local()
+		if out.mid != "" || t == nil || !s.hasFreeSection(out.Kind(), d.Sections) {
+			continue
+		}
+		if err := s.replaceTrack(&out, nil); err != nil {
+			return err
+		}
+		if err := s.send(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasFreeSection tells if the other side would take a kind in a section that we do not
+// use.
+func (s *senders) hasFreeSection(kind webrtc.RTPCodecType, theirs []jsep.Section) bool {
+	takes := map[string]bool{}
+	for _, s := range theirs {
+		takes[s.Mid] = !s.Rejected && s.Receives()
+	}
+	for _, t := range s.pc.GetTransceivers() {
+		if t.Kind() == kind && t.Sender() == nil && takes[t.Mid()] {
+			return true
+		}
+	}
+	return false
+}
+
+// newSection gives a track a transceiver that no section has yet.
+func (s *senders) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) {
+	transceiver, err := s.pc.AddTransceiverFromTrack(t)
+	if err != nil {
+		return nil, err
+	}
+	return transceiver.Sender(), nil
+}
+
+// restoreTrack is exchange for what cannot fail, as it was so before.
+func (s *senders) restoreTrack(out *outStream, t webrtc.TrackLocal) {
+	if err := s.replaceTrack(out, t); err != nil {
+		s.cfg.Logger.Debug("track not exchanged", "error", err)
+	}
+}
+
+// replaceTrack puts a track, or none, in place of the one that is sent.
+func (s *senders) replaceTrack(out *outStream, t webrtc.TrackLocal) error {
+	if err := out.Replace(t); err != nil {
+		return err
+	}
+	s.bw.ReplaceTrack(out.rate, t)
+	return nil
+}
+
+func (s *senders) videoCodecs(t *webrtc.RTPTransceiver) []webrtc.RTPCodecParameters {
+	return t.Receiver().GetParameters().Codecs
+}
+
+// preferred returns codecs with those of mimes first, in the order of mimes.
+func preferred(codecs []webrtc.RTPCodecParameters, mimes []string) []webrtc.RTPCodecParameters {
+	var first, rest []webrtc.RTPCodecParameters
+	rest = codecs
+	for _, mime := range mimes {
+		var others []webrtc.RTPCodecParameters
+		for _, codec := range rest {
+			if strings.EqualFold(codec.MimeType, mime) {
+				first = append(first, codec)
+			} else {
+				others = append(others, codec)
+			}
+		}
+		rest = others
+	}
+	return append(first, rest...)
+}
+
+// trackBound tells that a track may send with codec, or why not.
+type trackBound struct {
+	track webrtc.TrackLocal
+	codec webrtc.RTPCodecParameters
+	err   error
+}
+
+// offerTracks gives the tracks and what is to be received to an offer.
+func (s *senders) offerTracks() error {
+	for _, t := range s.cfg.Media.Tracks {
+		if err := s.send(t); err != nil {
+			return err
+		}
+	}
+	for _, kind := range s.cfg.Media.Receive {
+		if sends(s.cfg.Media.Tracks, kind) {
+			continue // a track of ours makes its section sendrecv
+		}
+		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+		if _, err := s.pc.AddTransceiverFromKind(kind, init); err != nil {
+			return fmt.Errorf("failed to ask for %s: %w", kind, err)
+		}
+	}
+	return s.preferCodecs()
+}
+
+func sends(tracks []webrtc.TrackLocal, kind webrtc.RTPCodecType) bool {
+	for _, t := range tracks {
+		if t.Kind() == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// answerTracks gives each track a place in an offer that came, and returns
+// those for which there is none.
+func (s *senders) answerTracks(d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
+	room := map[webrtc.RTPCodecType]int{}
+	unspoken := s.sectionsWithoutCodec()
+	for _, s := range d.Sections {
+		if !s.Rejected && s.Receives() && !unspoken[s.Mid] {
+			room[s.Kind]++
+		}
+	}
+	var left []webrtc.TrackLocal
+	for _, t := range tracks {
+		if room[t.Kind()] == 0 {
+			left = append(left, t)
+			continue
+		}
+		room[t.Kind()]--
+		if err := s.send(t); err != nil {
+			return nil, err
+		}
+	}
+	return left, s.preferCodecs()
+}
+
+// sectionsWithoutCodec are the sections of an offer that was set with no codec of ours. Pion rejects them, unless they have a track:
+// then it makes no answer at all.
+func (s *senders) sectionsWithoutCodec() map[string]bool {
+	mids := map[string]bool{}
+	for _, t := range s.pc.GetTransceivers() {
+		mids[t.Mid()] = len(t.Receiver().GetParameters().Codecs) == 0
+	}
+	return mids
+}
+
+// send adds a track and reads its feedback until the connection is closed.
+func (s *senders) send(t webrtc.TrackLocal) error { return s.sendWith(t, s.pc.AddTrack) }
+
+// sendWith is send, with what gives the track a sender.
+func (s *senders) sendWith(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*webrtc.RTPSender, error)) error {
+	out := sender.New(t, s.streams.freeID(t), sender.Config{OnBound: s.bound, Held: &s.cfg.gate.closed, Full: s.bw.CongestionWindowFull})
+	rtpSender, err := add(out)
+	if err != nil {
+		return fmt.Errorf("failed to add the %s track: %w", t.Kind(), err)
+	}
+	for _, tr := range s.pc.GetTransceivers() {
+		if tr.Sender() == rtpSender {
+			out.SetTransceiver(tr)
+		}
+	}
+	rate := s.bw.AddTrack(t)
+	s.streams.sends(outStream{Track: out, rtp: rtpSender, rate: rate})
+	for i, e := range out.Encodings() {
+		read := rtpSender.ReadRTCP
+		if rid := e.RID(); rid != "" {
+			read = func() ([]rtcp.Packet, interceptor.Attributes, error) { return rtpSender.ReadSimulcastRTCP(rid) }
+		}
+		if i > 0 {
+			if err := rtpSender.AddEncoding(e); err != nil {
+				return fmt.Errorf("failed to add layer %s of the %s track: %w", e.RID(), t.Kind(), err)
+			}
+		}
+		s.readers.Go(func() { e.ReadFeedback(read, func(bps float32) { s.bw.SetREMB(rate, bps) }) })
+	}
+	return nil
+}
+
+// bound posts that a track may send with codec, or why not.
+func (s *senders) bound(t webrtc.TrackLocal, codec webrtc.RTPCodecParameters, err error) {
+	s.post(trackBound{t, codec, err})
+}
+
+// preferCodecs moves the codecs of MediaConfig.VideoCodecs to the front.
+func (s *senders) preferCodecs() error {
+	mimes := s.cfg.Media.VideoCodecs
+	for _, t := range s.pc.GetTransceivers() {
+		if t.Kind() != webrtc.RTPCodecTypeVideo || len(mimes) == 0 {
+			continue
+		}
+		if err := t.SetCodecPreferences(preferred(s.videoCodecs(t), mimes)); err != nil {
+			return fmt.Errorf("failed to prefer %v: %w", mimes, err)
+		}
+	}
+	return nil
+}
+
+// applyRemoteDirections keeps the tracks quiet that a description does not take, and lets those
+// speak that it takes again. It returns those that fell silent.
+func (s *senders) applyRemoteDirections(d *jsep.Description) []webrtc.TrackLocal {
+	takes := map[string]bool{}
+	for _, s := range d.Sections {
+		takes[s.Mid] = !s.Rejected && s.Receives()
+	}
+	var silent []webrtc.TrackLocal
+	for _, t := range s.pc.GetTransceivers() {
+		out := s.localTrackOf(t)
+		if out == nil {
+			continue
+		}
+		if !takes[t.Mid()] && !out.Paused() && out.Local() != nil {
+			silent = append(silent, out.Local())
+		}
+		out.SetPaused(!takes[t.Mid()] || s.onHold)
+	}
+	return silent
+}
+
+// localTrackOf returns the local track that a transceiver sends, nil for none.
+func (s *senders) localTrackOf(t *webrtc.RTPTransceiver) *sender.Track {
+	if s := t.Sender(); s != nil {
+		out, _ := s.Track().(*sender.Track)
+		return out
+	}
+	return nil
+}
+
+// streams are the tracks that a connection has or had, for its statistics:
+// Pion forgets them when the other side closes.
+type streams struct {
+	mu  sync.Mutex // protects following
+	out []*outStream
+	in  []inStream
+}
+
+// outStream is a local track of the connection. Copies of it share all but the mid.
+type outStream struct {
+	*sender.Track
+	rtp  *webrtc.RTPSender
+	rate *bwe.Track
+	mid  string
+}
+
+type inStream struct {
+	track *webrtc.TrackRemote
+	mid   string
+}
+
+func (s *streams) sends(out outStream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out = append(s.out, &out)
+}
+
+// freeID is the ID of a track, or a variation of it if one of that stream has it already: Chromium takes no description
+// in which two tracks have one name.
+func (s *streams) freeID(t webrtc.TrackLocal) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := t.ID()
+	for n := 2; slices.ContainsFunc(s.out, func(o *outStream) bool { return o.ID() == id && o.StreamID() == t.StreamID() }); n++ {
+		id = fmt.Sprintf("%s-%d", t.ID(), n)
+	}
+	return id
+}
+
+func (s *streams) receives(track *webrtc.TrackRemote, mid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.in = append(s.in, inStream{track, mid})
+}
+
+// all are the streams; the mid of those that were negotiated since is noted.
+func (s *streams) all(pc *webrtc.PeerConnection) ([]outStream, []inStream) {
+	transceivers := pc.GetTransceivers()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []outStream
+	for _, o := range s.out {
+		for _, t := range transceivers {
+			if t.Sender() == o.rtp && t.Mid() != "" {
+				o.mid = t.Mid()
+			}
+		}
+		out = append(out, *o)
+	}
+	return out, slices.Clone(s.in)
+}
+
+// What comes before the description that would say what it is, in a call without
+// MIDs, is heard by a transceiver that Pion makes when the first packet comes; all
+// else that nobody declares, see jsep.Synthetic. It would be one more section in our
+// next offer, which is none of the call's.
+
+// isUnsignaled tells if Pion has made a transceiver for what nobody had declared: it
+// has a track to send that is not ours.
+func (s *senders) isUnsignaled(t *webrtc.RTPTransceiver) bool {
+	sender := t.Sender()
+	return sender != nil && sender.Track() != nil && s.localTrackOf(t) == nil
+}
