@@ -27,7 +27,7 @@ type applier struct {
 	identity atomic.Pointer[jsep.Identity] // of current; read from any goroutine
 }
 
-// prepareFirstOffer adds tracks and channels of the configuration to the connection.
+// prepareFirstOffer adds the tracks and channels of the config to the connection.
 func (a *applier) prepareFirstOffer() error {
 	conn := a.transports.conns[0]
 	if err := conn.senders.offerTracks(); err != nil {
@@ -46,7 +46,7 @@ func (a *applier) acceptable(d *jsep.Description, answer bool) ([]part, error) {
 	return parts, err
 }
 
-// acceptAnswer sets our offer and the peer's answer.
+// acceptAnswer applies our offer and the peer's answer.
 func (a *applier) acceptAnswer(d *jsep.Description) error {
 	parts, err := a.acceptable(d, true)
 	if err != nil {
@@ -66,7 +66,7 @@ func (a *applier) acceptAnswer(d *jsep.Description) error {
 	return nil
 }
 
-// acceptOffer sets the peer's offer and our answer, with one connection for each of its transports.
+// acceptOffer applies the peer's offer and our answer, with one connection for each of its transports.
 func (a *applier) acceptOffer(d *jsep.Description) error {
 	parts, err := a.acceptable(d, false)
 	if err != nil {
@@ -78,7 +78,7 @@ func (a *applier) acceptOffer(d *jsep.Description) error {
 	if first {
 		err = a.channels.openConfigured(a.transports.conns[0], true)
 	} else {
-		tracks = nil // they have their sections
+		tracks = nil // they have m-sections
 	}
 	if err != nil {
 		return err
@@ -102,8 +102,9 @@ func (a *applier) acceptOffer(d *jsep.Description) error {
 	return nil
 }
 
-// restoreStable returns the connections to the signaling state stable, after a description that Pion could
-// not apply as a whole. Pion has no rollback, but it can answer as much of an offer as it has read.
+// restoreStable returns the connections to the signaling state stable, after a description that Pion
+// could not apply as a whole. Pion has no rollback, but it can answer as much of an offer as it has
+// read.
 func (a *applier) restoreStable() error {
 	for _, conn := range a.transports.conns {
 		if conn.pc.SignalingState() == webrtc.SignalingStateHaveRemoteOffer {
@@ -165,8 +166,8 @@ func (a *applier) currentLocal() (*sdp.SessionDescription, error) {
 	return d, err
 }
 
-// startOver replaces the connection of our first offer, which is rolled back. Candidates that
-// came are of the offer that is about to be applied.
+// startOver replaces the connection of our first offer, which is rolled back. The candidates that have
+// come belong to the offer that is applied next.
 func (a *applier) startOver() error {
 	conn, err := newConnection(a.cfg, a.box, nil)
 	if err != nil {
@@ -181,26 +182,19 @@ func (a *applier) startOver() error {
 	return nil
 }
 
-// Our offers are bundled, but an answer need not be (RFC 9143 §7.3): GStreamer's
-// webrtcbin splits the sections by default, and then expects each on a transport
-// of its own. All would have the ICE credentials of our one offer, and Pion keeps
-// those that it is given for good, where a restart needs new ones (RFC 8839
-// §4.4.1.1.1). So such an answer is only looked at: each transport gets a connection
-// with credentials of its own, and the offer is made anew, of them all. To the other
-// side that is an ICE restart, before anything is connected.
-
-// fresh tells if no description of the other side has told anything yet.
-func (a *applier) fresh() bool {
-	return !a.transports.layout.Unbundled && !a.transports.conns[0].remoteSet
-}
-
-// splitsTransports tells if the answer to our first offer divides it.
+// splitsTransports reports whether the answer to our first offer splits it into several transports.
 func (a *applier) splitsTransports(d *jsep.Description) bool {
-	return a.fresh() && len(d.Transports()) > 1
+	return !a.transports.layout.Unbundled && !a.transports.conns[0].remoteSet && len(d.Transports()) > 1
 }
 
-// splitTransports replaces the connection of our offer by one for each transport of
-// its answer.
+// splitTransports replaces the connection of our first offer by one for each transport of the answer.
+//
+// Our offers are bundled, but an answer need not be (RFC 9143 section 7.3): GStreamer's webrtcbin
+// splits the m-sections by default and then expects each on a transport of its own. All would have the
+// ICE credentials of our one offer, and Pion keeps SettingEngine credentials, where a restart needs new
+// ones (RFC 8839 section 4.4.1.1.1). So such an answer is not applied: each transport gets a connection
+// with credentials of its own, and an offer of them all is sent. To the peer that is an ICE restart
+// before anything is connected.
 func (a *applier) splitTransports(d *jsep.Description) error {
 	parts, err := a.acceptable(d, true)
 	if err != nil {
@@ -234,7 +228,7 @@ func (a *applier) splitTransports(d *jsep.Description) error {
 	return nil
 }
 
-// newSplitTransport is a connection for one part of the answer.
+// newSplitTransport returns a connection for one part of the answer.
 func (a *applier) newSplitTransport(old *connection, part *jsep.Description) (*connection, error) {
 	conn, err := newConnection(a.cfg, a.box, nil)
 	if err != nil {

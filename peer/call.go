@@ -19,7 +19,7 @@ type End int
 
 // The two ways to end a call.
 const (
-	PeerLeft End = iota + 1 // the other side hung up
+	PeerLeft End = iota + 1 // the peer hung up
 	Left                    // Hangup, or the context of Run
 )
 
@@ -90,49 +90,47 @@ func New(cfg Config) (*Call, error) {
 	return c, nil
 }
 
-// DeliverOffer hands over an offer that the other side sent.
+// DeliverOffer handles an offer of the peer.
 func (c *Call) DeliverOffer(d SessionDescription) { c.box.post(deliveredOffer{d}) }
 
-// DeliverAnswer hands over an answer that the other side sent.
+// DeliverAnswer handles an answer of the peer.
 func (c *Call) DeliverAnswer(d SessionDescription) { c.box.post(deliveredAnswer{d}) }
 
-// DeliverCandidate hands over a candidate that the other side sent. It may come
-// before the description. An empty line ends the candidates.
+// DeliverCandidate handles a candidate of the peer, which may come before the description. One with
+// an empty line is end-of-candidates.
 func (c *Call) DeliverCandidate(init webrtc.ICECandidateInit) { c.box.post(deliveredCandidate{init}) }
 
-// DeliverUnreachable tells that the other side is not to be reached by signaling any
-// more. A call that is up goes on until nothing comes from it either.
+// DeliverUnreachable reports that signaling does not reach the peer any more. A call that is
+// connected goes on until its path is silent, too.
 func (c *Call) DeliverUnreachable() { c.box.post(deliveredUnreachable{}) }
 
-// DeliverLeave tells that the other side hung up.
+// DeliverLeave reports that the peer hung up.
 func (c *Call) DeliverLeave() { c.box.post(deliveredLeave{}) }
 
-// Say sends a line of text as soon as a data channel is open, see textChannels. The
-// event TextSent tells when it went, or TextRejected that it will not.
+// Say sends a line of text when a data channel is open, see textChannels. The event TextSent reports
+// that it was sent, TextRejected that it will not be.
 func (c *Call) Say(line string) { c.box.post(textQueued{line}) }
 
-// Hangup ends the call: what was said is flushed, then the other side is told.
+// Hangup flushes the text that was sent and ends the call.
 func (c *Call) Hangup() { c.box.post(hangupRequested{}) }
 
-// RestartICE looks for a path anew while the call goes on, say because this
-// machine's addresses changed. Who loses ties asks the other side for it.
+// RestartICE restarts ICE (RFC 8445 section 9), which finds a new path while the call goes on. Before
+// the call is connected it does nothing.
 func (c *Call) RestartICE() { c.box.post(restartRequested{}) }
 
-// SignalingRestored tells that messages to the other side may have been lost, and
-// that new ones arrive: what has no answer yet is sent again.
+// SignalingRestored reports that signaling works again and may have lost messages: an offer without an
+// answer is sent again.
 func (c *Call) SignalingRestored() { c.box.post(signalingIsBack{}) }
 
-// Continues tells if an offer belongs to the connection of this call: a
-// renegotiation, and not a new call of the same user, say of a page that was
-// loaded anew. It is true while there is no description to compare with.
+// Continues reports whether an offer belongs to this call, and not to a new call of the same user, say
+// of a page that was reloaded. It is true before the first description of the peer.
 func (c *Call) Continues(d *jsep.Description) bool {
 	identity := c.applier.identity.Load()
 	return identity == nil || d.Identity.Continues(*identity)
 }
 
-// Run makes the call and returns when it is over, with everything that belongs
-// to it. Cancelling ctx hangs up. The error is an *Error, or one of this
-// machine (no network, say).
+// Run runs the call until it is over, and closes all that belongs to it. Cancelling ctx hangs up. The
+// error is an *Error, or one of this host, such as a missing network.
 func (c *Call) Run(ctx context.Context) (End, error) {
 	defer c.disconnect()
 	if _, err := c.transports.add(); err != nil {
@@ -144,13 +142,13 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 		}
 	}
 	c.reconnector.hosts, _ = c.reconnector.hostAddresses()
-	look := time.NewTicker(addressInterval)
-	defer look.Stop()
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return c.leave()
-		case <-look.C:
+		case <-ticker.C:
 			if err := c.tick(ctx); err != nil && ctx.Err() == nil {
 				c.signaling.leave()
 				return 0, err
@@ -176,7 +174,10 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 	}
 }
 
-// tick does what is due from time to time.
+// tickInterval is how often a call checks its timeouts and the addresses of the host.
+const tickInterval = 2 * time.Second
+
+// tick checks the addresses of the host, the timeouts and the path of the call.
 func (c *Call) tick(ctx context.Context) error {
 	var err error
 	if now, changed := c.reconnector.hostAddresses(); changed {
@@ -197,8 +198,8 @@ func (c *Call) tick(ctx context.Context) error {
 	return err
 }
 
-// Why says in one sentence why there is no connection, or no longer. It may be
-// called from OnEvent and after Run.
+// Why returns the reason why the call is not connected, or not any more. It may be called from OnEvent
+// and after Run.
 func (c *Call) Why() error {
 	for _, conn := range c.transports.conns {
 		if conn.state != webrtc.PeerConnectionStateConnected {
@@ -208,40 +209,38 @@ func (c *Call) Why() error {
 	return errors.New("no connection was made")
 }
 
-// Answered tells if offer and answer were exchanged. It may be called from
-// OnEvent and after Run.
+// Answered reports whether offer and answer were exchanged. It may be called from OnEvent and after
+// Run.
 func (c *Call) Answered() bool {
 	return len(c.transports.conns) > 0 && c.transports.conns[0].progress.answered
 }
 
-// PeerIsParley tells if the other side is a parley, terminal or page: it hears
-// what is sent on a channel that we opened. It may be called from OnEvent.
+// PeerIsParley reports whether the peer is a parley, terminal or page, which receives what is sent on a
+// channel that we opened. It may be called from OnEvent.
 func (c *Call) PeerIsParley() bool { return c.negotiator.withParley() }
 
-// disconnect closes the connections, callbacks released first.
+// disconnect closes the mailbox, on which callbacks may wait, and then the connections.
 func (c *Call) disconnect() {
 	c.changes.close()
 	for _, line := range c.text.waiting {
 		c.cfg.OnEvent(TextRejected{line, errOver})
 	}
 	c.box.close()
-	c.stats.mu.Lock()
-	c.stats.final, c.stats.live = measured(c.stats.live), nil
-	c.stats.mu.Unlock()
+	c.stats.close()
 	for _, conn := range c.transports.conns {
 		conn.close()
 	}
 }
 
-// leave hangs up: text that is under way is flushed, the other side is told.
+// leave flushes the text that was sent and sends a leave.
 func (c *Call) leave() (End, error) {
 	c.flush()
 	c.signaling.leave()
 	return Left, nil
 }
 
-// flush waits until what was sent has been acknowledged, while something of it
-// still is, and not too long.
+// flush waits until the sent text is acknowledged: no longer than Timeouts.Flush without progress, and
+// no longer than maxFlushes times that.
 func (c *Call) flush() {
 	ch := c.text.channel()
 	if ch == nil || c.transports.state() != webrtc.PeerConnectionStateConnected {
@@ -249,24 +248,25 @@ func (c *Call) flush() {
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	patience := c.cfg.Timeouts.Flush
-	end := time.Now().Add(flushPatiences * patience)
-	left, until := ch.Pending(), time.Now().Add(patience)
+	timeout := c.cfg.Timeouts.Flush
+	end := time.Now().Add(maxFlushes * timeout)
+	left, until := ch.Pending(), time.Now().Add(timeout)
 	for left > 0 && time.Now().Before(until) {
 		select {
-		case <-ch.Done(): // they hung up as well
+		case <-ch.Done(): // the peer hung up, too
 			return
 		case <-tick.C:
 		}
 		if now := ch.Pending(); now < left {
-			left, until = now, earlier(time.Now().Add(patience), end)
+			left, until = now, earlier(time.Now().Add(timeout), end)
 		}
 	}
 }
 
-// flushPatiences bounds flush, in Timeouts.Flush.
-const flushPatiences = 5
+// maxFlushes bounds flush, in multiples of Timeouts.Flush.
+const maxFlushes = 5
 
+// earlier returns the earlier of two times.
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -274,7 +274,7 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// handle takes one message of the mailbox.
+// handle handles a message of the mailbox. It returns how the call ended, 0 if it goes on.
 func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	switch m := message.(type) {
 	case deliveredOffer:
@@ -324,7 +324,7 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	case *channelRequest:
 		return 0, c.channels.open(ctx, m)
 	case posted:
-		if slices.Contains(c.transports.conns, m.from) { // else of one that is gone
+		if slices.Contains(c.transports.conns, m.from) { // else of one that was closed
 			return c.handleEvent(ctx, m.from, m.event)
 		}
 		if e, ok := m.event.(channelClosed); ok && c.stats.reported(e.Channel) {
@@ -334,7 +334,7 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	return 0, nil
 }
 
-// checkPeerGone ends the call if the other side is to be reached by no way.
+// checkPeerGone ends the call if neither signaling nor media reaches the peer.
 func (c *Call) checkPeerGone() (End, error) {
 	if c.reconnector.unreachable && c.transports.state() != webrtc.PeerConnectionStateConnected {
 		return PeerLeft, nil
@@ -342,7 +342,7 @@ func (c *Call) checkPeerGone() (End, error) {
 	return 0, nil
 }
 
-// handleEvent takes what the connection's callbacks posted.
+// handleEvent handles what a callback of a connection posted.
 func (c *Call) handleEvent(ctx context.Context, conn *connection, event any) (End, error) {
 	switch e := event.(type) {
 	case localCandidate:
@@ -387,8 +387,7 @@ func (c *Call) handleEvent(ctx context.Context, conn *connection, event any) (En
 	return 0, nil
 }
 
-// hasPath tells if ICE has come through, for what it tells by its callback may
-// come later than what DTLS tells.
+// hasPath reports whether ICE has connected, for its callback may come later than that of DTLS.
 func hasPath(dtls *webrtc.DTLSTransport) bool {
 	if dtls.State() == webrtc.DTLSTransportStateFailed || dtls.ICETransport().State() == webrtc.ICETransportStateConnected {
 		return true
@@ -397,7 +396,8 @@ func hasPath(dtls *webrtc.DTLSTransport) bool {
 	return err == nil && pair != nil
 }
 
-// stateChanged reads the state, for Pion's callbacks may come out of order.
+// stateChanged handles a new state of a connection. It reads the state, because the order of Pion's
+// callbacks is not certain.
 func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) {
 	conn.state = conn.pc.ConnectionState()
 	if conn.state == webrtc.PeerConnectionStateConnected {
@@ -405,7 +405,7 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 		c.pairs.reportSelected(conn)
 	}
 	if conn.state == webrtc.PeerConnectionStateFailed && c.transports.established && !conn.progress.wasConnected {
-		c.cfg.OnEvent(Warned{fmt.Sprintf("what was added is not connected: %v", conn.progress.why(conn.logs.lastWarning()))})
+		c.cfg.OnEvent(Warned{fmt.Sprintf("the added connection failed: %v", conn.progress.why(conn.logs.lastWarning()))})
 	}
 	if hasPath(conn.pc.SCTP().Transport()) {
 		conn.progress.reached = true
@@ -428,7 +428,7 @@ func (c *Call) stateChanged(ctx context.Context, conn *connection) (End, error) 
 	case now == webrtc.PeerConnectionStateDisconnected:
 		c.reconnector.outage.disconnected(silence)
 		return c.checkPeerGone()
-	case now == webrtc.PeerConnectionStateClosed && c.transports.established: // by the other side's DTLS close_notify
+	case now == webrtc.PeerConnectionStateClosed && c.transports.established: // by the peer's DTLS close_notify
 		return PeerLeft, nil
 	case now == webrtc.PeerConnectionStateFailed && c.transports.established:
 		return 0, c.reconnector.failed(ctx)

@@ -30,12 +30,12 @@ type candidates struct {
 	missingWarned bool                      // warnMissing has reported
 }
 
-// warnMissingCandidates tells once, ahead of the end, that the other side seems to be stuck.
-// It is no end yet, because candidates may come later than that (RFC 8863).
+// warnMissing warns, once, when no candidate of the peer has come for a while. The call goes on, because
+// candidates may still come (RFC 8863).
 func (x *candidates) warnMissing() {
 	if !x.missingWarned && x.transports.conns[0].progress.stuck() && time.Since(x.transports.started) >= 2*x.cfg.Timeouts.Answer {
 		x.missingWarned = true
-		x.cfg.OnEvent(Warned{"none of the other side's candidates has come yet; " + stuckHint})
+		x.cfg.OnEvent(Warned{"no candidate of the peer has come yet; " + stuckHint})
 	}
 }
 
@@ -47,7 +47,7 @@ func (x *candidates) restart() {
 	x.count, x.dropped = len(x.early), false
 }
 
-// remoteCandidate takes a candidate of the peer; the error says why it is dropped.
+// receive handles a candidate of the peer. The error says why it is dropped.
 func (x *candidates) receive(init webrtc.ICECandidateInit) error {
 	if strings.TrimSpace(init.Candidate) == "" { // RFC 8838 section 13
 		x.ended = true
@@ -87,13 +87,14 @@ func (x *candidates) receive(init webrtc.ICECandidateInit) error {
 	return nil
 }
 
+// add adds a candidate of the peer to its connection.
 func (x *candidates) add(init webrtc.ICECandidateInit) {
 	if err := x.transports.connectionFor(init).pc.AddICECandidate(init); err != nil {
 		x.cfg.Logger.Debug("candidate refused", "error", err)
 	}
 }
 
-// sendCandidate sends a candidate of ours, or end-of-candidates for nil.
+// send sends a candidate of ours, or end-of-candidates for nil.
 func (x *candidates) send(ctx context.Context, conn *connection, cand *webrtc.ICECandidate) error {
 	var init webrtc.ICECandidateInit
 	switch {
@@ -150,7 +151,7 @@ func transportAddressOf(c *webrtc.ICECandidate) transportAddress {
 	return transportAddress{c.Protocol, c.Address, c.Port}
 }
 
-// candidateEvent is c for the owner of the call.
+// candidateEvent returns the event for a candidate of the peer.
 func candidateEvent(remote bool, c ice.Candidate) CandidateFound {
 	return CandidateFound{
 		Remote:   remote,
@@ -160,6 +161,7 @@ func candidateEvent(remote bool, c ice.Candidate) CandidateFound {
 	}
 }
 
+// iceCandidateEvent returns the event for a candidate.
 func iceCandidateEvent(remote bool, c *webrtc.ICECandidate) CandidateFound {
 	return CandidateFound{
 		Remote:   remote,
@@ -169,7 +171,7 @@ func iceCandidateEvent(remote bool, c *webrtc.ICECandidate) CandidateFound {
 	}
 }
 
-// pairEvent is the selected pair for the owner of the call.
+// pairEvent returns the event for the selected pair.
 func pairEvent(p *webrtc.ICECandidatePair) PairSelected {
 	relay := webrtc.ICECandidateTypeRelay
 	return PairSelected{

@@ -1,12 +1,15 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"sync"
+
+	"parley/peer/internal/jsep"
 )
 
-// A change of a call that is up has to be negotiated. It is made when an offer is created, and reported
-// as done when the peer has answered that. When the offer fails, it is undone.
+// A change of a connected call that has to be negotiated. It is made when an offer is created, and
+// reported as done when the peer has answered that. When the offer fails, it is undone.
 type change struct {
 	// make makes the change. It returns what undoes it, or nil if it need not be negotiated.
 	make func() (undo func(), err error)
@@ -19,16 +22,17 @@ type change struct {
 	undo func()
 }
 
-// beforeUp is what becomes of a change that is requested before the call is up.
+// beforeUp is what happens to a change that is requested before the call is connected.
 type beforeUp int
 
 const (
 	rejectedBefore  beforeUp = iota
-	postponedBefore          // until it is up
+	postponedBefore          // until it is connected
 	madeBefore
 )
 
-// changes are the changes of a call that are not over yet. Fields without a lock belong to the goroutine of Run.
+// changes are the changes of a call that are not over yet. They are used by the goroutine of Run, except
+// the fields guarded by mu.
 type changes struct {
 	transports *transports
 	negotiator *negotiator
@@ -51,10 +55,10 @@ var (
 	errUnanswered = errors.New("the peer gives no answer; is its signaling still up")
 )
 
-// ErrRejected is why a change has not come about that the peer has rejected.
+// ErrRejected is the reason why a change failed that the peer has rejected.
 var ErrRejected = errors.New("rejected by the peer")
 
-// add notes a change that was requested. It returns false if the call is over.
+// add adds a change that was requested. It reports false if the call is over.
 func (s *changes) add(c *change) bool {
 	if c.done == nil {
 		c.done = func(error) {}
@@ -82,7 +86,42 @@ func (s *changes) resolve(c *change, err error) {
 	}
 }
 
-// begin makes the changes that wait for an offer.
+// apply makes a change and starts its negotiation.
+func (s *changes) apply(ctx context.Context, ch *change) error {
+	switch {
+	case !s.transports.established && ch.before == rejectedBefore:
+		s.resolve(ch, errNotUp)
+		return nil
+	case !s.transports.established && ch.before == postponedBefore:
+		s.postponed = append(s.postponed, ch)
+		return nil
+	}
+	// Transceivers are not touched while an offer is out that describes them.
+	if !ch.again || s.negotiator.state.State == jsep.Stable {
+		undo, err := ch.make()
+		if err != nil || undo == nil {
+			s.resolve(ch, err)
+			return nil
+		}
+		ch.undo = undo
+	}
+	s.queued = append(s.queued, ch)
+	return s.negotiator.tolerate(s.negotiator.needed(ctx))
+}
+
+// applyPostponed makes the changes that waited for the call to be connected.
+func (s *changes) applyPostponed(ctx context.Context) error {
+	postponed := s.postponed
+	s.postponed, s.tracks.muted = nil, nil
+	for _, ch := range postponed {
+		if err := s.apply(ctx, ch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin makes the changes that wait for the next offer.
 func (s *changes) begin() {
 	queued := s.queued
 	s.queued = nil

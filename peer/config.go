@@ -259,7 +259,7 @@ func (c *callConfig) configuration() webrtc.Configuration {
 	return conf
 }
 
-// A Tap sees the packets of the sockets of a call, encrypted as they are on the wire. Its methods
+// A Tap sees the packets of the sockets of a call, as they are on the wire. Its methods
 // are called from many goroutines, must not wait and must not keep data. It does not see ICE-TCP
 // connections that Pion dials, nor TLS to a TURN server.
 type Tap interface {

@@ -91,7 +91,7 @@ func TestAnotherCodeThanExpectedNeverConnects(t *testing.T) {
 			s.call.Say("secret")
 			_, err := s.awaitEnd()
 			var failure *Error
-			if !errors.As(err, &failure) || failure.Stage != Verification || !strings.Contains(err.Error(), "in between") {
+			if !errors.As(err, &failure) || failure.Stage != Verification || !strings.Contains(err.Error(), "third party") {
 				t.Errorf("ended with %v", err)
 			}
 			if n := happenings(s, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateConnected }); n > 0 {

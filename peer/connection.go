@@ -17,8 +17,8 @@ import (
 	"parley/peer/stats"
 )
 
-// timeSinceLastPacket is how long nothing has come, by the latest packet and the latest
-// answer to a check for consent (RFC 7675).
+// timeSinceLastPacket returns how long a disconnected or failed connection has received nothing: no
+// packet and no response to a consent check (RFC 7675).
 func (c *connection) timeSinceLastPacket(now webrtc.PeerConnectionState) time.Duration {
 	if now != webrtc.PeerConnectionStateDisconnected && now != webrtc.PeerConnectionStateFailed {
 		return 0
@@ -35,7 +35,7 @@ func (c *connection) timeSinceLastPacket(now webrtc.PeerConnectionState) time.Du
 }
 
 // A connection is a PeerConnection and what belongs to it. Pion's callbacks post to the mailbox of
-// the call; all else is used by the goroutine of Run, except stats.
+// the call; all else is used by the goroutine of Run, except streams and stats.
 type connection struct {
 	pc          *webrtc.PeerConnection
 	cfg         *callConfig
@@ -45,6 +45,7 @@ type connection struct {
 	settings    *webrtc.SettingEngine // of Pion, see settingsOf
 	data        *datachannel.Set
 	senders     *senders
+	streams     *streams
 	remote      *remoteMedia
 	stats       measurements
 	closing     context.Context // done when close is called
@@ -70,7 +71,7 @@ type connection struct {
 	answerHeld, holdExpired bool
 }
 
-// posted wraps what a callback posts with the connection it is from.
+// posted is what a callback of a connection has posted.
 type posted struct {
 	from  *connection
 	event any
@@ -100,7 +101,8 @@ func newConnection(cfg *callConfig, box *mailbox, extensions map[int]string) (*c
 			recorder: rtpstats.NewRecorder(cfg.OnRTP), candidates: stats.NewCandidates(), certificate: cfg.der,
 		},
 	}
-	c.senders = &senders{cfg: cfg, post: c.post, readers: &c.readers, remote: c.remote}
+	c.streams = &streams{}
+	c.senders = &senders{cfg: cfg, post: c.post, readers: &c.readers, remote: c.remote, streams: c.streams}
 	c.closing, c.stopPosting = context.WithCancel(context.Background())
 	c.remote.demuxer = demux.New(demux.Config{
 		SyntheticRID: jsep.SyntheticRID,
@@ -143,25 +145,28 @@ func newConnection(cfg *callConfig, box *mailbox, extensions map[int]string) (*c
 	return c, nil
 }
 
+// post posts an event of the connection.
 func (c *connection) post(e any) { c.box.post(posted{c, e}) }
 
+// postData posts a message of a data channel when the mailbox has room for it, unless the connection is
+// closed.
 func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}, c.closing.Done()) }
 
-// close gives everything back, and drops messages that have not been posted. It
-// must not be called from a callback of Pion.
+// close closes the connection and drops messages that have not been posted. It must not be called from
+// a callback of Pion.
 func (c *connection) close() {
 	c.stopPosting()
 	if c.net != nil {
 		c.net.Close()
 	}
 	c.data.Close()
-	_ = c.pc.GracefulClose() // its errors are of connections that are gone already
+	_ = c.pc.GracefulClose() // its errors are of connections that are closed already
 	c.readers.Wait()
 	c.data.Wait()
 }
 
-// refreshNetwork lets Pion see the addresses that this machine has now, and the ICE
-// servers of now, before it may gather candidates again.
+// refreshNetwork gives Pion the present addresses of the host and the present ICE servers, before it
+// gathers candidates again.
 func (c *connection) refreshNetwork() {
 	if c.cfg.ICE.FreshServers != nil {
 		conf := c.cfg.configuration()

@@ -20,12 +20,12 @@ func ParseDescription(text string) (*Description, error) { return jsep.Parse(tex
 type SessionDescription struct {
 	// SDP is empty in an answer that rejects an offer.
 	SDP string
-	// Extension is what parleys say to each other beside the SDP. Nil: the sender is no parley.
+	// Extension is nil if the sender is not a parley.
 	Extension *Extension
 }
 
-// Extension goes with an offer or an answer between parleys. Other peers do not read it, and are not
-// sent it once they are known to be none. Package signal specifies the form on the wire.
+// An Extension accompanies an offer or an answer between parleys. Other peers ignore it, and it is not
+// sent to them once they are known. Package signal specifies its form on the wire.
 type Extension struct {
 	// Number counts the offers of the sender from 1. An answer has that of the offer that it answers.
 	Number uint64
@@ -49,8 +49,8 @@ func (d SessionDescription) valid() SessionDescription {
 	return d
 }
 
-// Reject returns the answer that tells a parley why its first offer is not accepted; false if the offer is
-// of another peer, which would not understand it.
+// Reject returns the answer that rejects the first offer of a parley, and false for an offer of another
+// peer, which would not understand it.
 func Reject(offer SessionDescription, why error) (SessionDescription, bool) {
 	if offer.Extension == nil {
 		return SessionDescription{}, false

@@ -1,63 +1,60 @@
-// Package peer is one WebRTC call on Pion: negotiation, ICE, data channels,
-// tracks and what can be measured of them. It knows no flags, no devices, no
-// terminal and no signaling server: a [Signaler] carries its messages, tracks
-// come in as webrtc.TrackLocal and go out as webrtc.TrackRemote.
+// Package peer runs one WebRTC call on Pion.
 //
-// # A call
+// It knows no flags, devices, terminal or signaling server: a [Signaler] sends its messages, tracks are
+// webrtc.TrackLocal and webrtc.TrackRemote, and events report what happens.
 //
-//	 New ──► Run ───────────────────────────────► nil or *Error
-//	          │  ▲
-//	   Event  │  │  Deliver(offer, answer, candidate, leave)
-//	  (what   │  │  Say, Hangup
-//	happened) ▼  │
-//	       the owner
+// # Calls
 //
-// Run is the only goroutine that touches the negotiation. Pion's callbacks and
-// the methods of [Call] post to its mailbox and return; Run takes one message
-// after the other and calls Config.OnEvent for what the owner should know. When
-// Run returns, every goroutine and socket of the call is gone.
+//	New ──► Run ───────────────────────────────► nil or *Error
+//	         │  ▲
+//	  events │  │ DeliverOffer, DeliverAnswer, DeliverCandidate, DeliverLeave,
+//	         ▼  │ Say, AddTrack, Hangup, ...
+//	        owner
+//
+// Pion's callbacks and the methods of [Call] post to a mailbox and return. The goroutine of Run handles
+// the messages one after the other and calls Config.OnEvent. When Run returns, all goroutines and sockets
+// of the call are closed.
+//
+// A Call consists of parts with one job each, all used by that goroutine: a negotiator exchanges offers
+// and answers, an applier applies them to the transports (the connections, each with one PeerConnection),
+// candidates trickles ICE candidates, a reconnector restarts ICE, changes tracks the changes that have to
+// be negotiated, and a verification computes the verification code.
 //
 // # Negotiation
 //
-// Which description is sent or applied when is decided by a pure function, see
-// negotiate.go; the rest of the package carries the decision out. Three things
-// differ from what browsers do, because Pion has no rollback
-// (pion/webrtc#2133):
+// Package jsep decides, as a pure function, which description is sent or applied when. Pion has no
+// rollback (pion/webrtc#2133), so an offer of a later negotiation is applied only together with its
+// answer, and is rolled back by dropping it. The first offer is applied at once, because gathering begins
+// with it; its PeerConnection is replaced when it is rolled back. A description is checked before Pion
+// applies it, because Pion cannot return from a half-applied one.
 //
-//   - Both sides call at once (glare): the description of a parley, terminal or
-//     page, names its session "parley" (s=parley, or parley-answer). Against such a peer the user
-//     name that sorts lower keeps its offer, and the other starts over with a
-//     new connection and answers. Any other peer is taken for a browser, which
-//     rolls back by itself: its offer is ignored and its answer awaited. An offer
-//     that came while ours was made, and not sent yet, is simply answered.
-//   - In a call that is up, the one that would lose makes no offers, and asks
-//     the other for one: an offer without sections, see wish.go.
-//   - A description is checked before Pion sees it (jsep.Parse), because a
-//     refused one leaves Pion in a state it cannot leave.
-//
-// # Who is it
-//
-// The signaling server could put itself between two sides, so both show a code
-// made of both certificates (verify.go). A call may demand a code, which is
-// checked before anything connects, or hold back what it sends until somebody
-// has compared it (confirm.go).
+// Parleys, terminals and pages, send an [Extension] beside each offer and answer. It numbers offers, so
+// that lost, repeated and late messages are recognized, and rejects an offer with a reason. When two offers
+// cross (glare), the polite peer rolls back its own: a terminal with a page, and of two terminals the one
+// that is not Config.Impolite. Other peers are expected to roll back by themselves, as browsers do.
 //
 // # Changes
 //
-// Tracks are added, removed and exchanged, and the call is held and resumed, in
-// mid-call (change.go). However many changes come while an offer is out, they
-// are one more offer. One that the other side does not take is answered with what
-// is in force, and taken back (refuse.go). Directions are written into our descriptions and not into
-// Pion's transceivers, which it would stop for good.
+// Tracks are added, removed and replaced, and the call is held and resumed, while it is connected. All
+// changes that are requested while an offer is out are negotiated by one more offer. A change that the
+// peer rejects is undone. Directions are written into descriptions, not set on Pion's transceivers, which
+// would stop for good.
 //
-// # Text
+// # Reconnecting
 //
-// The caller opens one reliable channel. The original text page opens one of
-// the same label itself and hears nothing but that, so a channel that the peer
-// opened is preferred for sending, see textChannels.
+// When the path of a call is silent, an ICE restart is offered, and again when signaling is restored or
+// the addresses of the host change. The old path stays in use until the answer has come, unless it has
+// failed.
 //
-// # Channels
+// # Verification
 //
-// An event reports a data channel once it is open. Its messages are events, or an owner detaches
-// it, see package datachannel.
+// The signaling server could intercept a call with certificates of its own. Both peers compute the same
+// code from both certificates. A call may require a code before it connects (VerificationConfig.Code), or
+// hold back media and text until the code is confirmed (VerificationConfig.Required).
+//
+// # Data channels and text
+//
+// An event reports a data channel when it is open. Its messages are events, unless the owner detaches it,
+// see package datachannel. Text is sent on the channel that the caller opened or, if the peer opens one
+// with the same label, on that one: the original text page listens only there.
 package peer

@@ -14,12 +14,12 @@ type Stage int
 // The stages, in the order of a call.
 const (
 	Signaling    Stage = iota + 1 // a message could not be sent
-	Negotiation                   // a description was refused
+	Negotiation                   // a description was rejected
 	Connection                    // ICE or DTLS did not connect, or the path was lost
-	Verification                  // the other side is not who it should be
+	Verification                  // the certificate of the peer is not the expected one
 )
 
-// Error is the reason why a call ended otherwise than by hanging up.
+// Error is the error with which a call ended.
 type Error struct {
 	Stage Stage
 	Err   error
@@ -29,29 +29,26 @@ func (e *Error) Error() string { return e.Err.Error() }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// progress is what is remembered of a connection to explain its failure.
+// progress records how far a connection has come, to explain its failure.
 type progress struct {
 	local, remote map[string]int // candidates by type
 	reached       bool           // ICE connected
 	wasConnected  bool
 	answered      bool
-	crossed       bool // an offer of the other side was ignored for ours
-	split         bool // made because of an answer, see separate.go
+	crossed       bool // an offer of the peer was ignored
+	split         bool // see splitTransports
 }
 
-// stuckHint is for what Chromium 156 does now and then, when it has to take an offer back
-// within some 10 ms of making it: the port allocator stops with the transport of that
-// offer while its first list of networks, or the permission to use it, is on the way.
-// As an earlier version has it in filtering_network_manager.cc, what comes while none
-// runs is passed to nobody (FireEventIfStarted), and the same list counts as no change
-// later (OnNetworksChanged), so the next allocator waits for it for ever. The page says
-// that it gathers, and tells no candidate. Nothing that comes to the page wakes it: tried
-// were candidates, the offer once more, an ICE restart by either side, new sections with
-// new mids beside the old ones or in their place, and one transport for each.
-const stuckHint = "it called at the same moment, and its browser seems not to have survived taking that back: " +
-	"load its page again, and call again"
+// stuckHint is for a defect of Chromium 156, which sometimes gathers no candidates after it has rolled
+// back an offer within 10 ms: the port allocator stops with the transport of that offer before its first
+// list of networks, or the permission to use it, has come. By filtering_network_manager.cc, a list that
+// comes meanwhile is dropped (FireEventIfStarted), and the same list later is no change
+// (OnNetworksChanged), so the next allocator waits for ever. None of these helps: candidates, the same
+// offer again, an ICE restart by either peer, new m-sections, one transport for each m-section.
+const stuckHint = "its browser may gather no candidates after its own offer was rolled back; " +
+	"reload its page and call again"
 
-// stuck tells if the other side seems to be so.
+// stuck reports whether the peer seems to have that defect.
 func (p *progress) stuck() bool {
 	return p.answered && p.crossed && !p.reached && total(p.remote) == 0
 }
@@ -65,33 +62,35 @@ func (p *progress) described(d *jsep.Description) {
 	}
 }
 
+// newProgress returns the progress of a new connection.
 func newProgress() *progress {
 	return &progress{local: map[string]int{}, remote: map[string]int{}}
 }
 
-// why says in one sentence why there is no connection. warning is Pion's last.
+// why returns the reason why there is no connection. warning is the last one of Pion.
 func (p *progress) why(warning string) error {
 	switch {
 	case p.wasConnected:
-		return fmt.Errorf("the connection was lost: nothing came from the other side for 30 s; is its network up")
+		return fmt.Errorf("connection lost: nothing was received for 30 s; is the network of the peer up")
 	case !p.answered && p.split:
-		return fmt.Errorf("the answer divides our offer (no BUNDLE), and none came to the one that is divided so; " +
-			"have the other side bundle (webrtcbin: bundle-policy=max-bundle), or take a second offer")
+		return fmt.Errorf("no answer to the offer without BUNDLE, which follows an answer without it; " +
+			"let the peer bundle (webrtcbin: bundle-policy=max-bundle) or accept a second offer")
 	case !p.answered:
-		return fmt.Errorf("no answer came to the offer; does the other side answer calls")
+		return fmt.Errorf("no answer to the offer; does the peer answer calls")
 	case p.reached:
 		return fmt.Errorf("the addresses reach each other, but the DTLS handshake failed: %s", orUnknown(warning))
 	case p.stuck():
-		return fmt.Errorf("no connection: none of the other side's candidates arrived; %s", stuckHint)
+		return fmt.Errorf("no connection: no candidate of the peer arrived; %s", stuckHint)
 	case total(p.remote) == 0:
-		return fmt.Errorf("no connection: %s of ours, none of the other side's arrived; does its signaling pass candidates on",
+		return fmt.Errorf("no connection: %s sent, no candidate of the peer arrived; does its signaling send candidates",
 			count(p.local))
 	default:
-		return fmt.Errorf("no connection: none of our addresses (%s) reached one of the other side's (%s); "+
+		return fmt.Errorf("no connection: none of our addresses (%s) reached one of the peer (%s); "+
 			"are both in one network, or is a TURN server needed (--ice-server)", count(p.local), count(p.remote))
 	}
 }
 
+// total returns the number of candidates.
 func total(m map[string]int) (n int) {
 	for _, c := range m {
 		n += c
@@ -99,7 +98,7 @@ func total(m map[string]int) (n int) {
 	return n
 }
 
-// count writes "3 candidates: 2 host, 1 srflx".
+// count returns a text such as "3 candidates: 2 host, 1 srflx".
 func count(m map[string]int) string {
 	var parts []string
 	for _, t := range []string{"host", "srflx", "prflx", "relay"} {
@@ -117,6 +116,7 @@ func count(m map[string]int) string {
 	}
 }
 
+// orUnknown returns s, or a text if it is empty.
 func orUnknown(s string) string {
 	if s == "" {
 		return "no reason given"

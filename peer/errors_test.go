@@ -15,13 +15,13 @@ import (
 func TestWhyThereIsNoConnection(t *testing.T) {
 	ours, theirs := map[string]int{"host": 2}, map[string]int{"host": 1, "relay": 1}
 	for want, p := range map[string]progress{
-		"does the other side answer calls":   {local: ours},
-		"take a second offer":                {local: ours, split: true},
-		"does its signaling pass candidates": {local: ours, answered: true},
-		"load its page again":                {local: ours, answered: true, crossed: true},
+		"does the peer answer calls":         {local: ours},
+		"accept a second offer":              {local: ours, split: true},
+		"does its signaling send candidates": {local: ours, answered: true},
+		"reload its page":                    {local: ours, answered: true, crossed: true},
 		"2 candidates: 1 host, 1 relay":      {local: ours, remote: theirs, answered: true, crossed: true},
 		"the DTLS handshake failed: refused": {local: ours, remote: theirs, answered: true, reached: true},
-		"the connection was lost":            {local: ours, remote: theirs, answered: true, reached: true, wasConnected: true},
+		"connection lost":                    {local: ours, remote: theirs, answered: true, reached: true, wasConnected: true},
 	} {
 		if got := p.why("refused").Error(); !strings.Contains(got, want) {
 			t.Errorf("%q, want %q in it", got, want)
@@ -55,7 +55,7 @@ func TestAStuckPageIsToldOf(t *testing.T) {
 	s.call.cfg.Timeouts.Answer = time.Second
 	page.peer = s.call
 	s.start()
-	await(s, func(w Warned) bool { return strings.Contains(w.Text, "load its page again") })
+	await(s, func(w Warned) bool { return strings.Contains(w.Text, "reload its page") })
 	s.stop() // or it ends with that when it fails
 	if end, err := s.awaitEnd(); end != Left || err != nil {
 		t.Errorf("it ended with %v, %v, and was to wait", end, err)

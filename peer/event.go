@@ -12,23 +12,22 @@ import (
 // Event is something that happened in a call: one of the types below.
 type Event interface{ event() }
 
-// StateChanged tells a new state of the connection.
+// StateChanged reports a new state of the call.
 type StateChanged struct {
 	State webrtc.PeerConnectionState
-	// Since is the time since the first offer was sent or came in.
+	// Since is the time since the first offer was sent or received.
 	Since time.Duration
-	// Silence, of a connection that is disconnected or failed, is how long
-	// nothing has come by its path.
+	// Silence is how long a disconnected or failed call has received nothing.
 	Silence time.Duration
 }
 
-// ICEStateChanged tells a new state of ICE of a connection.
+// ICEStateChanged reports a new ICE state of a connection.
 type ICEStateChanged struct{ State webrtc.ICEConnectionState }
 
-// SignalingStateChanged tells a new state of offer and answer of a connection.
+// SignalingStateChanged reports a new signaling state of the call.
 type SignalingStateChanged struct{ State webrtc.SignalingState }
 
-// CandidateFound tells a candidate of either side, as it was sent or came in.
+// CandidateFound reports a candidate that was gathered or received.
 type CandidateFound struct {
 	Remote   bool
 	Type     string // host, srflx, prflx, relay
@@ -36,20 +35,19 @@ type CandidateFound struct {
 	Address  string // IP address or .local name, and port; validated, safe to print
 }
 
-// GatheringComplete tells that all candidates of this side were found. The other
-// side is not told.
+// GatheringComplete reports that all candidates of a connection were gathered.
 type GatheringComplete struct{}
 
-// PairSelected tells the candidate pair in use.
+// PairSelected reports the candidate pair in use.
 type PairSelected struct {
 	Local, Remote CandidateFound
 	Relayed       bool
 }
 
-// ChannelOpened tells that a data channel is ready to send.
+// ChannelOpened reports that a data channel is open.
 type ChannelOpened struct{ Channel *datachannel.Channel }
 
-// ChannelClosed tells that a data channel is gone.
+// ChannelClosed reports that a data channel is closed.
 type ChannelClosed struct{ Channel *datachannel.Channel }
 
 // MessageReceived is a message of a data channel.
@@ -59,68 +57,64 @@ type MessageReceived struct {
 	Data    []byte
 }
 
-// TextSent is a line given to Say, once it was handed to a channel.
+// TextSent reports that a line of Say was sent on a channel.
 type TextSent struct {
 	Channel *datachannel.Channel
 	Text    string
 }
 
-// TextRejected is a line given to Say that will not be sent, and why: Reason wraps
-// datachannel.ErrTooLong where the other side takes no message of that size.
+// TextRejected reports that a line of Say will not be sent. Reason wraps datachannel.ErrTooLong if the
+// peer accepts no message of that size.
 type TextRejected struct {
 	Text   string
 	Reason error
 }
 
-// VerificationCode tells the verification code, see verify.go: the other end shows the
-// same, unless somebody sits between. It comes before the connection, and once
-// more when the code has been confirmed.
+// VerificationCode reports the verification code: the peer has the same, unless a third party intercepts
+// the call. It comes before the call is connected, and again when the code is confirmed.
 type VerificationCode struct {
 	Code string
-	// Verified: it is the one that was expected (VerificationConfig.Code), or confirmed.
+	// Verified reports that the code is the expected one (VerificationConfig.Code) or was confirmed.
 	Verified bool
 }
 
-// TrackReceived hands a track of the other side over: the receiver of the
-// event owns reading it, until it ends with an error.
+// TrackReceived reports a track of the peer. The owner of the call reads it until an error.
 type TrackReceived struct {
 	Track    *webrtc.TrackRemote
 	Receiver *webrtc.RTPReceiver
-	// RID names the layer that this is of a track with several (RFC 8852), "" for
-	// one without. Track may have one all the same, which the receiver goes by.
+	// RID is the ID of a simulcast layer (RFC 8852), "" for other tracks. Track may have a RID all the
+	// same, by which the receiver assigns packets.
 	RID string
-	// Local is the track that this side sends in the same media section, nil
-	// if none.
+	// Local is the track that is sent in the same m-section, nil for none.
 	Local webrtc.TrackLocal
-	// WriteRTCP sends feedback, such as a PLI, to the other side.
+	// WriteRTCP sends feedback, such as a PLI, to the peer.
 	WriteRTCP func([]rtcp.Packet) error
 }
 
-// TrackMuted tells that the other side has said, in mid-call, that it sends no
-// more by its track of a kind for now, or that it goes on: it is on hold, or its
-// device is gone.
+// TrackMuted reports that the peer has announced that it pauses or resumes its track of a kind, because
+// of a hold or a missing device.
 type TrackMuted struct {
 	Kind  webrtc.RTPCodecType
 	Muted bool
 }
 
-// TrackSending tells that the other side agreed to a track of ours.
+// TrackSending reports that the peer accepted a track of ours.
 type TrackSending struct {
 	Track webrtc.TrackLocal
 	Codec webrtc.RTPCodecParameters
 }
 
-// TrackRejected tells that the other side has no place for a track of ours.
+// TrackRejected reports that a track of ours is not sent.
 type TrackRejected struct {
 	Track  webrtc.TrackLocal
 	Reason string
 }
 
-// AddressesChanged tells that this machine has other addresses than before; the
-// call looks for a new path by itself.
+// AddressesChanged reports that the addresses of the host have changed. The call restarts ICE by itself
+// if its path needs that.
 type AddressesChanged struct{ Addresses []string }
 
-// Warned tells of something refused or dropped that does not end the call.
+// Warned reports something that was rejected or dropped and does not end the call.
 type Warned struct{ Text string }
 
 func (ICEStateChanged) event() {}

@@ -101,7 +101,7 @@ func iceFaults() map[string]func(*testing.T) {
 			a.awaitConnected()
 			b.awaitConnected()
 			l.mute.Store(1) // what a sends does not arrive
-			b.failsAt(Connection, "the connection was lost")
+			b.failsAt(Connection, "connection lost")
 			a.awaitEnd()
 		},
 		"65_a_path_that_flaps": func(t *testing.T) {

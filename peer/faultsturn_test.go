@@ -47,7 +47,7 @@ func relayDies(t *testing.T) {
 	if err := server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a.failsAt(Connection, "the connection was lost")
+	a.failsAt(Connection, "connection lost")
 	b.awaitEnd()
 }
 

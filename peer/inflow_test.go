@@ -68,7 +68,7 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 
 // firstSent is the number of the first packet of the picture.
 func firstSent(c *connection) uint16 {
-	out, _ := c.senders.streams.all(c.pc)
+	out, _ := c.streams.all(c.pc)
 	for _, o := range out {
 		ssrc, _ := o.Binding()
 		if s, ok := c.stats.recorder.Outbound(ssrc); ok && o.Kind() == webrtc.RTPCodecTypeVideo {

@@ -5,16 +5,14 @@ import (
 	"sync"
 )
 
-// mailbox is the queue between Pion's callbacks and the one goroutine of a
-// call. Posting never waits, because a callback may run inside a call that the
-// goroutine itself made; data from the network, which is not bounded by the
-// protocol, waits for room instead (postData), which SCTP's flow control then
-// passes on to the sender. The goroutine of a call must not wait for one that
-// posts data, unless that has been told to give up.
+// A mailbox is the queue between Pion's callbacks and the goroutine of Run. post does not wait, because a
+// callback may run inside a function that this goroutine called. postData waits for room, so that SCTP's
+// flow control bounds what a peer sends. The goroutine of Run must not wait for a goroutine in postData
+// before it has closed abandoned.
 type mailbox struct {
 	ready chan struct{} // holds a token while there may be something to take
 	room  chan struct{} // holds a token for each entry of queue that came by postData
-	done  chan struct{} // closed when nobody takes any more
+	done  chan struct{} // closed by close
 
 	mu    sync.Mutex // guards the following
 	queue []any
@@ -24,6 +22,7 @@ type mailbox struct {
 // maxQueuedData is how many data-channel messages wait for the call.
 const maxQueuedData = 64
 
+// newMailbox returns an empty mailbox.
 func newMailbox() *mailbox {
 	return &mailbox{ready: make(chan struct{}, 1), done: make(chan struct{}), room: make(chan struct{}, maxQueuedData)}
 }
@@ -42,8 +41,8 @@ func (m *mailbox) post(v any) {
 	}
 }
 
-// postData appends a message of a data channel once there is room for it, unless
-// nobody wants it any more: then abandoned is closed.
+// postData appends a message of a data channel when there is room for it, or returns when abandoned is
+// closed.
 func (m *mailbox) postData(v any, abandoned <-chan struct{}) {
 	select {
 	case m.room <- struct{}{}:
@@ -56,7 +55,7 @@ func (m *mailbox) postData(v any, abandoned <-chan struct{}) {
 // queuedData is an entry of the queue that came by postData.
 type queuedData struct{ v any }
 
-// take returns what has come since the last take, oldest first.
+// take returns and removes the queued entries, oldest first.
 func (m *mailbox) take() []any {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,14 +70,14 @@ func (m *mailbox) take() []any {
 	return taken
 }
 
-// holds tells if something that waits is such.
+// holds reports whether a queued entry satisfies such.
 func (m *mailbox) holds(such func(any) bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.ContainsFunc(m.queue, such)
 }
 
-// close lets every waiting and later post return without effect.
+// close makes all waiting and later posts return without effect.
 func (m *mailbox) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

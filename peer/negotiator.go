@@ -13,14 +13,14 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// peerKind is what is known of the peer.
+// peerKind is the kind of the peer, as far as it is known.
 type peerKind int
 
 const (
 	unknownPeer peerKind = iota
-	foreignPeer          // no parley
+	foreignPeer          // not a parley
 	terminalPeer
-	browserPeer // a page of ours
+	browserPeer // a parley page
 )
 
 // remoteDescription is a description of the peer, parsed.
@@ -30,13 +30,14 @@ type remoteDescription struct {
 	candidates []webrtc.ICECandidateInit // that came for it while it was deferred
 }
 
-// A negotiator carries out what jsep.Negotiation decides. It belongs to the goroutine of Run.
+// A negotiator exchanges offers and answers as jsep.Negotiation decides. It is used by the goroutine of
+// Run.
 //
-// Pion cannot roll back an offer (pion/webrtc#2133). So an offer of a later negotiation is created and
-// sent, and SetLocalDescription is called only together with SetRemoteDescription, when an acceptable answer
-// has come: up to then the PeerConnection is stable, and an offer is rolled back by forgetting
-// it. The first offer is set at once, because gathering begins with it; to roll it back, the
-// PeerConnection is replaced.
+// Pion cannot roll back an offer (pion/webrtc#2133). So a later offer is created and sent, but
+// SetLocalDescription is called only together with SetRemoteDescription, when an acceptable answer has
+// come: until then the PeerConnection is stable, and an offer is rolled back by dropping it. The first
+// offer is applied at once, because gathering begins with it; to roll it back, the PeerConnection is
+// replaced.
 type negotiator struct {
 	cfg        *callConfig
 	box        *mailbox
@@ -66,8 +67,8 @@ type negotiator struct {
 // established reports whether offer and answer have been applied once.
 func (n *negotiator) established() bool { return n.state.Established }
 
-// polite reports whether this side yields when two offers cross. Browsers roll back by themselves, and
-// the peer of an original page is not asked, so a peer that is no parley is expected to yield.
+// polite reports whether this side yields when two offers cross. Browsers roll back by themselves, so a
+// peer that is not a parley is expected to yield.
 func (n *negotiator) polite() bool {
 	switch n.peer {
 	case browserPeer:
@@ -81,7 +82,7 @@ func (n *negotiator) polite() bool {
 // withParley reports whether the peer is a parley, terminal or page.
 func (n *negotiator) withParley() bool { return n.peer == terminalPeer || n.peer == browserPeer }
 
-// learn notes what kind of peer a description is from.
+// learn records the kind of the peer that sent a description.
 func (n *negotiator) learn(x *Extension) {
 	switch {
 	case x == nil:
@@ -93,12 +94,12 @@ func (n *negotiator) learn(x *Extension) {
 	}
 }
 
-// needed reports that something of this side has to be negotiated.
+// needed starts a negotiation of changes of this side.
 func (n *negotiator) needed(ctx context.Context) error {
 	return n.next(ctx, jsep.NegotiationNeeded{}, nil)
 }
 
-// next takes an event through the state machine, and carries out what it decides.
+// next handles an event by the state machine and carries out its actions.
 func (n *negotiator) next(ctx context.Context, e jsep.Event, r *remoteDescription) error {
 	before := n.state.State
 	state, actions := n.state.Next(e)
@@ -114,7 +115,7 @@ func (n *negotiator) next(ctx context.Context, e jsep.Event, r *remoteDescriptio
 	return nil
 }
 
-// signalingState returns a state as W3C names it.
+// signalingState returns the W3C name of a state.
 func signalingState(s jsep.State) webrtc.SignalingState {
 	switch s {
 	case jsep.HaveLocalOffer:
@@ -125,6 +126,7 @@ func signalingState(s jsep.State) webrtc.SignalingState {
 	return webrtc.SignalingStateStable
 }
 
+// carryOut carries out an action. r is the description of the event, nil for none.
 func (n *negotiator) carryOut(ctx context.Context, a jsep.Action, r *remoteDescription) error {
 	switch a {
 	case jsep.CreateOffer:
@@ -167,7 +169,7 @@ func (n *negotiator) carryOut(ctx context.Context, a jsep.Action, r *remoteDescr
 	return nil
 }
 
-// forgetOffer notes that no offer is out any more.
+// forgetOffer drops the offer that is out.
 func (n *negotiator) forgetOffer() {
 	n.sent, n.offer, n.restarts = "", nil, false
 	for _, conn := range n.transports.conns {
@@ -203,14 +205,15 @@ func (n *negotiator) createOffer(ctx context.Context) error {
 	return n.sendOffer(ctx)
 }
 
-// isOffer reports whether a message is an offer. A peer that called while our own first offer was made
-// is answered: there is no glare that way, and no browser has to roll back an offer,
-// which it may not survive (stuckHint).
+// isOffer reports whether a message is an offer. An offer that came while our first offer was created is
+// answered in its place. So there is no glare, and no browser has to roll back an offer, after which it
+// may not gather candidates any more (stuckHint).
 func isOffer(message any) bool {
 	_, ok := message.(deliveredOffer)
 	return ok
 }
 
+// describeOffer returns the SDP of an offer. restart restarts ICE.
 func (n *negotiator) describeOffer(restart bool) (string, error) {
 	return n.transports.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) {
 		if err := conn.nameSections(n.established() && n.polite()); err != nil {
@@ -266,8 +269,8 @@ func (n *negotiator) rollback() error {
 	return nil
 }
 
-// checkTimeout reports that the time for an answer is over. Before the call is up its owner decides how
-// long to wait.
+// checkTimeout handles the time-out of the offer that is out. Before the call is connected its owner
+// decides how long to wait.
 func (n *negotiator) checkTimeout(ctx context.Context) error {
 	if !n.transports.established || !n.state.Waiting() || time.Now().Before(n.due) {
 		return nil
@@ -276,7 +279,7 @@ func (n *negotiator) checkTimeout(ctx context.Context) error {
 	return n.next(ctx, jsep.OfferTimedOut{}, nil)
 }
 
-// remoteOffer takes an offer of the peer.
+// remoteOffer handles an offer of the peer.
 func (n *negotiator) remoteOffer(ctx context.Context, m SessionDescription) error {
 	n.signaling.peerPresent = true
 	m = m.valid()
@@ -354,9 +357,8 @@ func (n *negotiator) sendHeldAnswer(ctx context.Context, conn *connection) error
 	return n.sendAnswer(ctx)
 }
 
-// reject reports that an offer was not accepted. A call that is up stays as it was; one that has not
-// begun is over. A parley is told so; every other peer is sent the answer that changes
-// nothing, if there is one.
+// reject rejects an offer. An established call stays as it was, others end. A parley is sent the reason;
+// every other peer is sent an answer that changes nothing, if there is one.
 func (n *negotiator) reject(ctx context.Context, offer SessionDescription, why error) error {
 	if n.established() {
 		n.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", why)})
@@ -379,7 +381,7 @@ func (n *negotiator) reject(ctx context.Context, offer SessionDescription, why e
 	return &Error{Negotiation, why}
 }
 
-// remoteAnswer takes an answer of the peer.
+// remoteAnswer handles an answer of the peer.
 func (n *negotiator) remoteAnswer(ctx context.Context, m SessionDescription) error {
 	n.signaling.peerPresent = true
 	m = m.valid()
@@ -407,7 +409,7 @@ func (n *negotiator) remoteAnswer(ctx context.Context, m SessionDescription) err
 	return n.next(ctx, jsep.RemoteAnswer{Number: number}, r)
 }
 
-// offerRejected takes the peer's rejection of an offer.
+// offerRejected handles the rejection of an offer by the peer.
 func (n *negotiator) offerRejected(ctx context.Context, x *Extension) error {
 	why := fmt.Errorf("%w: %s", ErrRejected, jsep.Printable(x.Rejected))
 	if n.state.State == jsep.HaveLocalOffer && x.Number == n.state.OfferID {
@@ -449,8 +451,8 @@ func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) erro
 	return n.next(ctx, jsep.AnswerFailed{}, nil)
 }
 
-// split takes the answer to our first offer that splits it into several transports: the offer is made
-// anew, see splitTransports.
+// split handles an answer to our first offer that splits it into several transports, see
+// splitTransports.
 func (n *negotiator) split(ctx context.Context, d *jsep.Description) error {
 	if err := n.applier.splitTransports(d); err != nil {
 		return &Error{Negotiation, err}
@@ -491,7 +493,7 @@ func (n *negotiator) rejectionOf(offer SessionDescription, why error) (SessionDe
 	return SessionDescription{SDP: text}, err
 }
 
-// tolerate reports an error of a negotiation that need not end a call that is up, and returns others.
+// tolerate reports an error of a negotiation of a connected call as a warning, and returns others.
 func (n *negotiator) tolerate(err error) error {
 	var failed *Error
 	if errors.As(err, &failed) && failed.Stage == Negotiation && n.transports.established {

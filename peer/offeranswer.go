@@ -12,32 +12,14 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// wireOptions returns what our descriptions mean: Pion's, less what was removed or paused, or is on hold.
-func (c *connection) wireOptions() jsep.WireOptions {
-	o := jsep.WireOptions{
-		OnHold: c.senders.onHold, DataMid: c.dataMid, Synthetic: &c.remote.synthetic,
-		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
-	}
-	for _, t := range c.pc.GetTransceivers() {
-		if t.Mid() == "" {
-			continue
-		}
-		out := c.senders.localTrackOf(t)
-		o.Hidden[t.Mid()] = c.senders.isUnsignaled(t) || c.remote.replaced(t.Mid())
-		o.Removed[t.Mid()] = out != nil && out.Local() == nil
-		o.Paused[t.Mid()] = out != nil && out.SourcePaused()
-	}
-	return o
-}
-
-// localOffer is an offer that was created and sent, but not set yet, see negotiator.
+// localOffer is an offer that was created and sent but not applied yet, see negotiator.
 type localOffer struct {
 	description webrtc.SessionDescription
-	// Of an offer that restarts ICE while the current path may still work.
+	// ICE credentials of an offer that restarts ICE while the current path may still work, else empty.
 	ufrag, pwd string
 }
 
-// offer creates an offer and returns it as it goes over the wire. restart begins a new ICE session
+// offer creates an offer and returns it as it is sent. restart begins a new ICE session
 // (RFC 8445 section 9). The old path stays in use until the offer is answered, unless it is lost.
 func (c *connection) offer(restart bool) (*sdp.SessionDescription, error) {
 	if !c.remoteSet && c.dataMid == "" {
@@ -67,6 +49,7 @@ func (c *connection) offer(restart bool) (*sdp.SessionDescription, error) {
 	return d, err
 }
 
+// createOffer creates an offer. restart restarts ICE in Pion at once.
 func (c *connection) createOffer(restart bool) (webrtc.SessionDescription, error) {
 	offer, err := c.pc.CreateOffer(&webrtc.OfferOptions{
 		OfferAnswerOptions: webrtc.OfferAnswerOptions{ICETricklingSupported: true}, ICERestart: restart,
@@ -77,7 +60,26 @@ func (c *connection) createOffer(restart bool) (webrtc.SessionDescription, error
 	return offer, nil
 }
 
-// offerToWire returns an offer of Pion's as it goes over the wire.
+// wireOptions returns how our descriptions differ from those of Pion, which has neither removed nor
+// paused tracks.
+func (c *connection) wireOptions() jsep.WireOptions {
+	o := jsep.WireOptions{
+		OnHold: c.senders.onHold, DataMid: c.dataMid, Synthetic: &c.remote.synthetic,
+		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
+	}
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Mid() == "" {
+			continue
+		}
+		out := c.senders.localTrackOf(t)
+		o.Hidden[t.Mid()] = c.senders.isUnsignaled(t) || c.remote.replaced(t.Mid())
+		o.Removed[t.Mid()] = out != nil && out.Local() == nil
+		o.Paused[t.Mid()] = out != nil && out.SourcePaused()
+	}
+	return o
+}
+
+// offerToWire returns an offer of Pion as it is sent.
 func (c *connection) offerToWire(offer string) (*sdp.SessionDescription, error) {
 	return jsep.ToWire(offer, c.wireOptions())
 }
@@ -85,11 +87,11 @@ func (c *connection) offerToWire(offer string) (*sdp.SessionDescription, error) 
 // forgetOffer forgets the offer that is out.
 func (c *connection) forgetOffer() { c.pending = nil }
 
-// setOffer sets the offer that is out, because its answer has come.
+// setOffer applies the offer that is out, because its answer has come.
 func (c *connection) setOffer() error {
 	p := c.pending
 	if p == nil {
-		return nil // it is the first, which was set when it was created
+		return nil // the first offer was applied when it was created
 	}
 	if err := c.beginRestart(); err != nil {
 		return err
@@ -101,10 +103,9 @@ func (c *connection) setOffer() error {
 	return nil
 }
 
-// nameSections gives the new media sections of an offer their mids: a1, v1 and so on, of a polite peer
-// A1, V1 and so on, so that none is dataMid, and none that the peer gives to a section of its own in
-// an offer that crosses this one. ("audio" and "video" would do for Pion and others as a sign
-// of Plan B.)
+// nameSections sets the mids of new m-sections: a1, v1 and so on, of a polite peer A1, V1 and so on.
+// None is dataMid, and none is a mid of the peer in an offer that crosses this one. ("audio" and
+// "video" are taken for Plan B by Pion and others.)
 func (c *connection) nameSections(polite bool) error {
 	taken := map[string]bool{}
 	for _, s := range slices.Concat(c.remote.sections, c.sections) {
@@ -134,13 +135,13 @@ func (c *connection) nameSections(polite bool) error {
 	return nil
 }
 
-// dataMid is the mid of the data channels in an offer of ours that comes first. A page that has
-// offered nothing but a data channel at the same moment, and takes that back,
-// has given it this number, and Chromium takes no other one from then on.
+// dataMid is the mid of the data channels in a first offer of ours. A page whose own offer of a data
+// channel alone crossed it and was rolled back has used this mid, and Chromium accepts no other one
+// from then on.
 const dataMid = "0"
 
-// pionDataMid is the mid that Pion gave the data channels in its description:
-// their index, whatever others there are. "" if there are none.
+// pionDataMid returns the mid of the data channels in Pion's description, which is their index; "" if
+// there are none.
 func (c *connection) pionDataMid() string {
 	d, err := jsep.Unmarshal(textOf(c.pc.LocalDescription()))
 	if err != nil {
@@ -149,7 +150,8 @@ func (c *connection) pionDataMid() string {
 	return jsep.DataMid(d)
 }
 
-// beginRestart gives the path up, if the offer that is out restarts ICE and it has not been given up yet.
+// beginRestart restarts ICE in Pion, which closes the current path, if the offer that is out restarts
+// ICE and that has not been done yet.
 func (c *connection) beginRestart() error {
 	p := c.pending
 	if p == nil || p.ufrag == "" {
@@ -158,14 +160,14 @@ func (c *connection) beginRestart() error {
 	c.refreshNetwork()
 	c.settings.SetICECredentials(p.ufrag, p.pwd)
 	offer, err := c.createOffer(true)
-	c.settings.SetICECredentials("", "") // what Pion restarts next has credentials of its own
+	c.settings.SetICECredentials("", "") // for the next restart Pion chooses its own
 	if err == nil {
 		p.description, p.ufrag = offer, ""
 	}
 	return err
 }
 
-// applyAnswer sets our offer, and the peer's answer to it.
+// applyAnswer applies our offer and then the peer's answer.
 func (c *connection) applyAnswer(d *jsep.Description) error {
 	if err := c.setOffer(); err != nil {
 		return err
@@ -173,7 +175,7 @@ func (c *connection) applyAnswer(d *jsep.Description) error {
 	paused := c.senders.applyRemoteDirections(d)
 	if !c.remoteSet {
 		for _, t := range paused {
-			c.cfg.OnEvent(TrackRejected{t, fmt.Sprintf("the answer takes no %s", t.Kind())})
+			c.cfg.OnEvent(TrackRejected{t, fmt.Sprintf("the answer accepts no %s", t.Kind())})
 		}
 	}
 	text, err := c.remote.forPion(d, jsep.PionOptions{Later: c.remoteSet, WireDataMid: c.dataMid, PionDataMid: c.pionDataMid()})
@@ -192,8 +194,8 @@ func (c *connection) applyAnswer(d *jsep.Description) error {
 	return nil
 }
 
-// applyOffer sets an offer of the peer and then our answer. It gives as many of the tracks as the
-// offer has sections for a sender, once, and returns those that are left.
+// applyOffer applies an offer of the peer and then our answer. With the first offer it adds as many of
+// the tracks as the offer has m-sections for, and returns the others.
 func (c *connection) applyOffer(d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
 	later := c.remoteSet
 	c.offered, c.pending = d, nil
@@ -241,8 +243,7 @@ func (c *connection) applyOffer(d *jsep.Description, tracks []webrtc.TrackLocal)
 	return left, nil
 }
 
-// answerToWire returns our answer to the offer that was applied last as it goes over the wire, nil if
-// there is none.
+// answerToWire returns our answer to the offer that was applied last as it is sent, nil for none.
 func (c *connection) answerToWire() (*sdp.SessionDescription, error) {
 	if c.offered == nil {
 		return nil, nil
@@ -252,8 +253,8 @@ func (c *connection) answerToWire() (*sdp.SessionDescription, error) {
 	return jsep.ToWire(textOf(c.pc.LocalDescription()), o)
 }
 
-// remoteApplied takes note of a description that was taken, and tells what the other side
-// has stopped sending, or sends again.
+// remoteApplied records a description of the peer that was applied, and reports the tracks that the
+// peer has stopped or resumed.
 func (c *connection) remoteApplied(d *jsep.Description) {
 	sent := map[string]bool{}
 	for _, s := range c.remote.sections {
@@ -261,8 +262,8 @@ func (c *connection) remoteApplied(d *jsep.Description) {
 	}
 	for _, s := range d.Sections {
 		c.remote.described[s.Mid] = true
-		stopped, again := sent[s.Mid] && !s.Sends(), c.remote.muted[s.Mid] && s.Sends()
-		if s.Kind == 0 || s.Rejected || !stopped && !again {
+		stopped, resumed := sent[s.Mid] && !s.Sends(), c.remote.muted[s.Mid] && s.Sends()
+		if s.Kind == 0 || s.Rejected || !stopped && !resumed {
 			continue
 		}
 		c.remote.muted[s.Mid] = stopped

@@ -28,25 +28,21 @@ import (
 // BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
 const BulkReceiveBuffer = 4 << 20
 
-// leastWindow is what SCTP has under way at least, in bytes: the four packets to
-// which a single loss takes it as well (RFC 9260 §7.2.3). After a timeout Pion
-// goes down to one packet and stays there for all that has been sent before,
-// because its window grows only while there is something new to send; and where
-// the round trip takes longer than the first timeout of 1 s, there is one at once.
-const leastWindow = 4 * 1228
+// minWindow is the smallest congestion window of SCTP, in bytes: four packets, the same as after a single
+// loss (RFC 9260 section 7.2.3). After a timeout Pion reduces it to one packet and keeps it there for all
+// that was sent before, because the window grows only while there is new data; and with a round trip
+// longer than the first timeout of 1 s there is a timeout at once.
+const minWindow = 4 * 1228
 
-// windowStep is what the window grows by in a round trip while it avoids
-// congestion, in bytes: two packets, where RFC 9260 §7.2.2 has one. Pion waits a
-// second for a packet that is lost again when it is sent again (RTO.Min of §16),
-// where libwebrtc and libdatachannel wait a fraction of that; the second packet
-// makes up for it. A loss halves the window, as everywhere.
+// windowStep is the growth of the congestion window in a round trip of congestion avoidance, in bytes:
+// two packets, where RFC 9260 section 7.2.2 has one. It makes up for RTO.Min (section 16), 1 s in Pion,
+// which passes when a retransmission is lost; libwebrtc and libdatachannel wait a fraction of that.
 const windowStep = 2 * 1191
 
-// maxKeepalive is the time between checks of a connection that is silent
-// otherwise: consent must be fresh (RFC 7675 §5.1).
+// maxKeepalive bounds the time between consent checks of a silent connection (RFC 7675 section 5.1).
 const maxKeepalive = 2 * time.Second
 
-// keepalive is the time between checks.
+// keepalive returns the time between consent checks.
 func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Timeouts.Disconnected/3) }
 
 // newAPI returns Pion set up for one connection. It is the only place for Pion's settings.
@@ -109,20 +105,20 @@ func numberExtensions(engine *webrtc.MediaEngine, extensions map[int]string) err
 // newSettings returns Pion's settings for a connection. n is nil with Config.Net.
 func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEngine, error) {
 	s := webrtc.SettingEngine{LoggerFactory: logs}
-	// A browser that hides its addresses is seen as peer-reflexive at first;
-	// Pion would wait a second for something better (pion/webrtc#3174).
+	// A browser that hides its addresses is peer-reflexive at first. Pion would wait 1 s for a better
+	// candidate (pion/webrtc#3174).
 	s.SetPrflxAcceptanceMinWait(0)
 	s.SetSrflxAcceptanceMinWait(0)
 	if c.ICE.RelayOnly {
 		s.SetRelayAcceptanceMinWait(relayWait)
 	}
-	// What comes before an answer is heard too, see phantom.go.
+	// Packets that come before the answer are received, see isUnsignaled.
 	s.SetHandleUndeclaredSSRCWithoutAnswer(true)
-	// The cookie round trip protects a DTLS server that listens to strangers;
-	// ours hears only who passed ICE's check.
+	// The cookie round trip protects a DTLS server that is open to all. Ours receives only from peers
+	// that have passed ICE's checks.
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	s.SetSCTPMaxMessageSize(datachannel.MaxMessageSize)
-	s.SetSCTPMinCwnd(leastWindow)
+	s.SetSCTPMinCwnd(minWindow)
 	s.SetSCTPCwndCAStep(windowStep)
 	s.DetachDataChannels() // see package datachannel
 	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
@@ -163,25 +159,23 @@ func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEng
 	return s, nil
 }
 
-// relayWait is how long a call that may go through relays alone waits for the best
-// one, which is reached by UDP and not by TCP, from its first check on. Pion has two
-// seconds for a call for which something better than a relay may come.
+// relayWait is how long a call with ICEConfig.RelayOnly waits for a relay by UDP in place of one by TCP,
+// from its first check on. Pion's 2 s are for calls that may find a better candidate than a relay.
 const relayWait = 2 * checkInterval
 
 // checkInterval is the time between Pion's connectivity checks of a pair.
 const checkInterval = 200 * time.Millisecond
 
-// checks is how often a pair is checked before it counts as failed: until the
-// connection does. Pion's seven are over in 1.4 s, and a pair is never looked at
-// again; but after an ICE restart the path may come back much later, and so may
-// candidates of the other side at first (RFC 8863 §3).
+// checks returns how often a pair is checked before it fails: until the connection fails. Pion's seven
+// checks take 1.4 s, after which a pair is not checked again, but the path may work much later after an
+// ICE restart, and the first candidates of the peer may come later (RFC 8863 section 3).
 func (c *Config) checks() uint16 {
 	const fewest = 7
 	return uint16(min(max((c.Timeouts.Disconnected+c.Timeouts.Failed)/checkInterval, fewest), math.MaxUint16))
 }
 
-// Codecs are the MIME types that descriptions of ours may name: what browsers have in common (RFC 7742 §5, RFC 7874 §3),
-// and AV1 and VP9. Pion has H.265 and G.722 too, which nobody here reads or makes.
+// Codecs returns the MIME types that our descriptions may name: those that all browsers have (RFC 7742
+// section 5, RFC 7874 section 3), AV1 and VP9. Pion's H.265 and G.722 are not supported.
 func Codecs() []string {
 	return []string{
 		webrtc.MimeTypeOpus, webrtc.MimeTypePCMU, webrtc.MimeTypePCMA,
@@ -194,11 +188,11 @@ type format struct {
 	mime       string
 	parameters string
 	payload    webrtc.PayloadType
-	again      webrtc.PayloadType // of retransmissions (RFC 4588), 0 for none
+	rtx        webrtc.PayloadType // of retransmissions (RFC 4588), 0 for none
 }
 
-// formats are all, with the payload types that Pion gives them. VP9 has its profile of 8 bits alone: the decoders of this
-// program take no other.
+// formats returns all formats, with the payload types of Pion. VP9 has only profile 0, the one with
+// 8 bits: the decoders support no other.
 func formats() []format {
 	all := []format{
 		{webrtc.MimeTypeOpus, jsep.OpusParameters, 111, 0}, {webrtc.MimeTypePCMU, "", 0, 0}, {webrtc.MimeTypePCMA, "", 8, 0},
@@ -208,18 +202,18 @@ func formats() []format {
 		mode    int
 		profile string
 		payload webrtc.PayloadType
-		again   webrtc.PayloadType
+		rtx     webrtc.PayloadType
 	}{
 		{1, "42001f", 102, 103}, {0, "42001f", 104, 105}, {1, "42e01f", 106, 107}, {0, "42e01f", 108, 109},
 		{1, "4d001f", 127, 125}, {0, "4d001f", 39, 40}, {1, "64001f", 112, 113},
 	} {
 		all = append(all, format{webrtc.MimeTypeH264,
-			fmt.Sprintf("level-asymmetry-allowed=1;packetization-mode=%d;profile-level-id=%s", h.mode, h.profile), h.payload, h.again})
+			fmt.Sprintf("level-asymmetry-allowed=1;packetization-mode=%d;profile-level-id=%s", h.mode, h.profile), h.payload, h.rtx})
 	}
 	return append(all, format{webrtc.MimeTypeAV1, "", 45, 46}, format{webrtc.MimeTypeVP9, "profile-id=0", 98, 99})
 }
 
-// engine knows the codecs of a call.
+// engine returns a media engine with the codecs of the call.
 func (c *Config) engine() (*webrtc.MediaEngine, error) {
 	e := &webrtc.MediaEngine{}
 	for _, f := range formats() {
@@ -233,12 +227,13 @@ func (c *Config) engine() (*webrtc.MediaEngine, error) {
 	return e, nil
 }
 
+// register adds the codec to a media engine.
 func (f format) register(e *webrtc.MediaEngine) error {
 	codec := webrtc.RTPCodecParameters{
 		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: f.mime, ClockRate: 8000, SDPFmtpLine: f.parameters}, PayloadType: f.payload,
 	}
 	if f.mime == webrtc.MimeTypeOpus {
-		codec.ClockRate, codec.Channels = 48000, 2 // whatever it carries (RFC 7587 §4.1)
+		codec.ClockRate, codec.Channels = 48000, 2 // always (RFC 7587 section 4.1)
 	}
 	if !strings.HasPrefix(f.mime, "video/") {
 		return e.RegisterCodec(codec, webrtc.RTPCodecTypeAudio)
@@ -250,7 +245,7 @@ func (f format) register(e *webrtc.MediaEngine) error {
 	}
 	return e.RegisterCodec(webrtc.RTPCodecParameters{
 		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: fmt.Sprintf("apt=%d", f.payload)},
-		PayloadType:        f.again,
+		PayloadType:        f.rtx,
 	}, webrtc.RTPCodecTypeVideo)
 }
 
@@ -264,7 +259,7 @@ func newICECredentials() (ufrag, pwd string) {
 // settingsOf returns the settings that an API uses.
 //
 // Pion restarts ICE in CreateOffer, which closes the path in use, and chooses the new credentials
-// itself, so an offer that restarts ICE cannot be sent before the path is given up. With the
+// itself, so an offer that restarts ICE could not be sent before the path is closed. With the
 // credentials that SettingEngine.SetICECredentials sets before the restart it can: the offer is
 // written with credentials of ours, and Pion restarts with the same ones once the answer has come.
 // Pion copies the settings when the API is made and has no way to change them later, hence the
@@ -277,24 +272,25 @@ func settingsOf(api *webrtc.API) (*webrtc.SettingEngine, error) {
 	return (*webrtc.SettingEngine)(unsafe.Pointer(field.Pointer())), nil
 }
 
-// pionLog hands Pion's log lines to slog, at debug level: what Pion calls an
-// error is seldom one for the user. The last warning is kept, because some
-// reasons (a refused DTLS handshake) are told nowhere else.
+// pionLog logs Pion's lines by slog, at debug level: what Pion logs as an error is seldom one for the
+// user. It keeps the last warning, because some failures (a rejected DTLS handshake) are reported nowhere
+// else.
 type pionLog struct {
 	log *slog.Logger
 
-	mu   sync.Mutex // protects following
+	mu   sync.Mutex // guards the following
 	last string
 
-	reading sync.Mutex // held while Pion makes a report; protects following
+	reading sync.Mutex // held during GetStats; guards the following
 	closes  bool       // Pion is about to close the connection by itself
 }
 
-// closesItself is Pion's line before it closes a connection on a goroutine of its own, on the other side's
-// close_notify. Close writes a field that GetStats reads with no lock held, so a report that is being made is waited
-// for here, and no other is made.
+// closesItself is the line that Pion logs before it closes a connection on a goroutine of its own, on the
+// peer's close_notify. Close writes a field that GetStats reads without a lock, so noReports waits for a
+// report in progress and prevents further ones.
 const closesItself = "Closing PeerConnection from DTLS CloseNotify"
 
+// noReports waits for a report in progress and prevents further ones.
 func (p *pionLog) noReports() {
 	p.reading.Lock()
 	defer p.reading.Unlock()
@@ -306,7 +302,7 @@ func (p *pionLog) NewLogger(scope string) logging.LeveledLogger {
 	return &scopeLog{p, scope}
 }
 
-// lastWarning is the newest warning of the connection, "" without one.
+// lastWarning returns the last warning of the connection, "" for none.
 func (p *pionLog) lastWarning() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

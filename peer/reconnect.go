@@ -26,11 +26,8 @@ type reconnector struct {
 	addresses   icenet.AddressMonitor
 }
 
-// addressInterval is how often a call checks whether the host's addresses have changed.
-const addressInterval = 2 * time.Second
-
-// hostAddresses returns the host's addresses and reports whether they have changed since the
-// previous call. Those of a simulated network do not change.
+// hostAddresses returns the addresses of the host and reports whether they have changed since the
+// previous invocation. Those of a simulated network do not change.
 func (r *reconnector) hostAddresses() (list []string, changed bool) {
 	if r.cfg.Net != nil {
 		return nil, false
@@ -46,11 +43,11 @@ const consentTimeout = 30 * time.Second
 // cases only one of them does.
 const politeDelay = 3 * time.Second
 
-// An outage is what a call does about a path that is gone. It belongs to the goroutine of Run.
+// An outage is the state of a path that is lost or may be.
 //
-// An ICE restart is an offer that changes nothing before it is answered (see negotiator), so it does
-// no harm to a path that comes back, and none while signaling is unavailable. A path
-// on which consent has expired is given up.
+// An ICE restart is an offer that changes nothing before it is answered (see negotiator), so it does no
+// harm to a path that works again, and none while signaling is unavailable. A path on which consent has
+// expired is closed.
 type outage struct {
 	down  bool      // the call was connected, its path was lost, and it is not connected again
 	count int       // how often that happened
@@ -58,13 +55,13 @@ type outage struct {
 	asked time.Time // when the latest restart was requested because of it
 }
 
-// connected notes that the path works.
+// connected records that the path works.
 func (o *outage) connected() { o.down, o.since = false, time.Time{} }
 
-// disconnected notes that nothing has come for a while.
+// disconnected records that nothing has been received for a while.
 func (o *outage) disconnected(silence time.Duration) { o.since = time.Now().Add(-silence) }
 
-// failed gives a path up, and restarts ICE.
+// failed closes a path and restarts ICE.
 func (r *reconnector) failed(ctx context.Context) error {
 	if !r.outage.down {
 		r.outage.down = true
@@ -82,7 +79,7 @@ func (r *reconnector) failed(ctx context.Context) error {
 	return r.restartICE(ctx)
 }
 
-// restartICE begins a new ICE session with the next offer.
+// restartICE sends an offer that restarts ICE.
 func (r *reconnector) restartICE(ctx context.Context) error {
 	if !r.transports.established {
 		return nil
@@ -95,8 +92,8 @@ func (r *reconnector) restartICE(ctx context.Context) error {
 	return r.negotiator.tolerate(r.negotiator.needed(ctx))
 }
 
-// checkPath restarts ICE when the path has been silent for a while, which may be an outage that
-// passes, or a path that is gone: a NAT has another port for one of the two, or a relay has expired.
+// checkPath restarts ICE when the path has been silent for a while. It may work again, or be lost: a NAT
+// has given one of the peers another port, or a relay has expired.
 func (r *reconnector) checkPath(ctx context.Context) error {
 	o := &r.outage
 	if !r.transports.established || o.since.IsZero() {
@@ -122,7 +119,7 @@ func (r *reconnector) checkPath(ctx context.Context) error {
 	return r.restartICE(ctx)
 }
 
-// signalingRestored sends again what the peer may not have got.
+// signalingRestored sends messages again that may have been lost.
 func (r *reconnector) signalingRestored(ctx context.Context) error {
 	if !r.transports.established {
 		return nil
@@ -153,7 +150,7 @@ func (r *reconnector) addressesChanged(ctx context.Context, now []string) error 
 func (c *connection) beginsAt(hosts []string) bool {
 	pair, err := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
 	if err != nil || pair == nil || pair.Local.Typ != webrtc.ICECandidateTypeHost {
-		return false // of a relay or a NAT the base is not known for sure
+		return false // the base of other candidates is not certain
 	}
 	return slices.ContainsFunc(hosts, func(host string) bool {
 		ip, _, _ := strings.Cut(host, "/")

@@ -19,25 +19,25 @@ type remoteMedia struct {
 	synthetic jsep.Synthetic  // attributes added for Pion
 }
 
-// isUnused tells if the other side neither sends nor takes anything by a connection.
+// isUnused reports whether the peer neither sends nor receives on the connection.
 func (r *remoteMedia) isUnused() bool {
 	return len(r.sections) > 0 && !slices.ContainsFunc(r.sections, func(s jsep.Section) bool {
 		return !s.Rejected && (s.Data || s.Kind != 0 && (s.Sends() || s.Receives()))
 	})
 }
 
-// isClosed tells if the other side has closed a section (port 0), for good.
+// isClosed reports whether the peer has rejected an m-section (port 0), which is final.
 func (r *remoteMedia) isClosed(mid string) bool {
 	return slices.ContainsFunc(r.sections, func(s jsep.Section) bool { return s.Mid == mid && s.Rejected })
 }
 
-// replaced reports whether the peer has put another section in the place of one that was rejected.
+// replaced reports whether the peer has reused a rejected m-section for another one.
 func (r *remoteMedia) replaced(mid string) bool {
 	return r.described[mid] && !slices.ContainsFunc(r.sections, func(s jsep.Section) bool { return s.Mid == mid })
 }
 
-// forPion is a description of the other side as Pion is to get it. The sections of
-// what comes are looked for by it from now on.
+// forPion returns a description of the peer as Pion is to apply it. Received packets are assigned to its
+// m-sections from now on.
 func (r *remoteMedia) forPion(d *jsep.Description, o jsep.PionOptions) (string, error) {
 	o.Synthetic = &r.synthetic
 	text, streams, err := d.ForPion(o)
@@ -47,7 +47,7 @@ func (r *remoteMedia) forPion(d *jsep.Description, o jsep.PionOptions) (string, 
 	return text, err
 }
 
-// updateDemuxer gives the demuxer the peer's description, before Pion gets it.
+// updateDemuxer updates the demuxer, before Pion applies the description.
 func (r *remoteMedia) updateDemuxer(s jsep.Streams) {
 	var sections []demux.Section
 	for _, section := range s.Sections {
@@ -56,7 +56,7 @@ func (r *remoteMedia) updateDemuxer(s jsep.Streams) {
 	r.demuxer.Update(demux.HeaderExtensions{MID: s.MID, RID: s.RID, RepairedRID: s.RepairedRID}, sections)
 }
 
-// trackReceived is the event for a track of the other side.
+// trackReceived returns the event for a track of the peer.
 func (c *connection) trackReceived(a remoteTrack) TrackReceived {
 	e := TrackReceived{Track: a.track, Receiver: a.receiver, RID: ridOf(a.track), WriteRTCP: c.pc.WriteRTCP}
 	for _, t := range c.pc.GetTransceivers() {
@@ -66,7 +66,7 @@ func (c *connection) trackReceived(a remoteTrack) TrackReceived {
 		if c.senders.isUnsignaled(t) {
 			t = c.negotiatedTransceiver(t)
 		}
-		c.senders.streams.receives(a.track, t.Mid())
+		c.streams.receives(a.track, t.Mid())
 		if out := c.senders.localTrackOf(t); out != nil {
 			e.Local = out.Local()
 		}
@@ -74,7 +74,7 @@ func (c *connection) trackReceived(a remoteTrack) TrackReceived {
 	return e
 }
 
-// ridOf is the RID by which the other side knows a track, "" for none.
+// ridOf returns the RID that the peer has given a track, "" for none.
 func ridOf(t *webrtc.TrackRemote) string {
 	if rid := t.RID(); rid != jsep.SyntheticRID {
 		return rid
@@ -82,15 +82,16 @@ func ridOf(t *webrtc.TrackRemote) string {
 	return ""
 }
 
-// negotiatedTransceiver is the transceiver of the section that a phantom receives for.
-func (c *connection) negotiatedTransceiver(phantom *webrtc.RTPTransceiver) *webrtc.RTPTransceiver {
+// negotiatedTransceiver returns the transceiver of the m-section whose track an unsignaled transceiver
+// receives.
+func (c *connection) negotiatedTransceiver(unsignaled *webrtc.RTPTransceiver) *webrtc.RTPTransceiver {
 	sends := func(mid string) bool {
 		return slices.ContainsFunc(c.remote.sections, func(s jsep.Section) bool { return s.Mid == mid && !s.Rejected && s.Sends() })
 	}
 	for _, t := range c.pc.GetTransceivers() {
-		if t.Kind() == phantom.Kind() && !c.senders.isUnsignaled(t) && sends(t.Mid()) && t.Receiver().Track() == nil {
+		if t.Kind() == unsignaled.Kind() && !c.senders.isUnsignaled(t) && sends(t.Mid()) && t.Receiver().Track() == nil {
 			return t
 		}
 	}
-	return phantom
+	return unsignaled
 }

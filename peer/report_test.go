@@ -212,7 +212,7 @@ func TestReportHasAllPairs(t *testing.T) {
 	a, _ = pair(t, func(caller, answerer *Config) {
 		answerer.Signaler.(*wire).filter = deaf
 		caller.Signaler.(*wire).filter = deaf
-		caller.Timeouts.Disconnected, caller.Timeouts.Failed = time.Second, 2*addressInterval
+		caller.Timeouts.Disconnected, caller.Timeouts.Failed = time.Second, 2*tickInterval
 	})
 	a.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 2130706431 192.0.2.77 9 typ host"})
 	if _, err := a.awaitEnd(); err == nil {

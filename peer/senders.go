@@ -15,21 +15,21 @@ import (
 	"parley/peer/internal/sender"
 )
 
-// senders are the tracks that a connection sends. They are used by the goroutine of Run, except
-// streams.
+// senders add, replace and pause the tracks that a connection sends. They are used by the goroutine of
+// Run.
 type senders struct {
 	pc      *webrtc.PeerConnection
 	cfg     *callConfig
 	post    func(any)
 	readers *sync.WaitGroup // goroutines that read feedback
 	remote  *remoteMedia
-	streams streams
+	streams *streams
 	bw      *bwe.Controller
 	onHold  bool // neither send nor receive media
 }
 
-// moveTransceiver makes a transceiver like that of mid in another connection: with its
-// track and the SSRC that was announced for it.
+// moveTransceiver adds a transceiver like that of mid in another connection, with its track and the
+// SSRC that was announced for it.
 func (s *senders) moveTransceiver(from *connection, mid string) error {
 	for _, t := range from.pc.GetTransceivers() {
 		if t.Mid() != mid {
@@ -55,10 +55,10 @@ func (s *senders) moveTransceiver(from *connection, mid string) error {
 			return t.Sender(), t.SetMid(mid)
 		})
 	}
-	return fmt.Errorf("its answer has the section %.20q, which is not in our offer", mid)
+	return fmt.Errorf("invalid answer: has the m-section %.20q, which is not in our offer", mid)
 }
 
-// sendAs sends a track in a section of this name.
+// sendAs sends a track in an m-section with this mid.
 func (s *senders) sendAs(mid string, t webrtc.TrackLocal) error {
 	if err := s.sendWith(t, s.newSection); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (s *senders) sendAs(mid string, t webrtc.TrackLocal) error {
 	return nil
 }
 
-// hold stops media at once; an answer lets them go on.
+// hold stops media at once. An answer resumes it.
 func (s *senders) hold(hold bool) {
 	s.onHold = hold
 	sent, _ := s.streams.all(s.pc)
@@ -82,8 +82,7 @@ func (s *senders) hold(hold bool) {
 	}
 }
 
-// addTrack sends a track in the place of one that was removed, if it fits, or
-// as a new one.
+// add sends a track in the m-section of one that was removed, if it fits, or as a new one.
 func (s *senders) add(t webrtc.TrackLocal) error {
 	if out := s.reusableSender(t); out != nil {
 		out.SetMuted(false)
@@ -95,8 +94,7 @@ func (s *senders) add(t webrtc.TrackLocal) error {
 	return s.preferCodecs()
 }
 
-// reusableSender is the place of a track that was removed and into which this one fits;
-// nil if there is none.
+// reusableSender returns the stream of a track that was removed and that t can replace, nil for none.
 func (s *senders) reusableSender(t webrtc.TrackLocal) *outStream {
 	sent, _ := s.streams.all(s.pc)
 	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
@@ -108,8 +106,8 @@ func (s *senders) reusableSender(t webrtc.TrackLocal) *outStream {
 	return nil
 }
 
-// reassignTracks moves the tracks that wait for a section of their own into those of an
-// offer that have room for them after all.
+// reassignTracks moves the tracks that wait for an m-section of their own to those that an offer has for
+// them.
 func (s *senders) reassignTracks(d *jsep.Description) error {
 	sent, _ := s.streams.all(s.pc)
 	for _, out := range sent {
@@ -127,22 +125,21 @@ func (s *senders) reassignTracks(d *jsep.Description) error {
 	return nil
 }
 
-// hasFreeSection tells if the other side would take a kind in a section that we do not
-// use.
+// hasFreeSection reports whether the peer would receive a kind in an m-section that has no track.
 func (s *senders) hasFreeSection(kind webrtc.RTPCodecType, theirs []jsep.Section) bool {
-	takes := map[string]bool{}
+	receives := map[string]bool{}
 	for _, s := range theirs {
-		takes[s.Mid] = !s.Rejected && s.Receives()
+		receives[s.Mid] = !s.Rejected && s.Receives()
 	}
 	for _, t := range s.pc.GetTransceivers() {
-		if t.Kind() == kind && t.Sender() == nil && takes[t.Mid()] {
+		if t.Kind() == kind && t.Sender() == nil && receives[t.Mid()] {
 			return true
 		}
 	}
 	return false
 }
 
-// newSection gives a track a transceiver that no section has yet.
+// newSection adds a transceiver with an m-section of its own for a track.
 func (s *senders) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) {
 	transceiver, err := s.pc.AddTransceiverFromTrack(t)
 	if err != nil {
@@ -151,24 +148,20 @@ func (s *senders) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) {
 	return transceiver.Sender(), nil
 }
 
-// restoreTrack is exchange for what cannot fail, as it was so before.
+// restoreTrack undoes replaceTrack.
 func (s *senders) restoreTrack(out *outStream, t webrtc.TrackLocal) {
 	if err := s.replaceTrack(out, t); err != nil {
-		s.cfg.Logger.Debug("track not exchanged", "error", err)
+		s.cfg.Logger.Debug("track not restored", "error", err)
 	}
 }
 
-// replaceTrack puts a track, or none, in place of the one that is sent.
+// replaceTrack sends a track, or nothing, in place of the present one.
 func (s *senders) replaceTrack(out *outStream, t webrtc.TrackLocal) error {
 	if err := out.Replace(t); err != nil {
 		return err
 	}
 	s.bw.ReplaceTrack(out.rate, t)
 	return nil
-}
-
-func (s *senders) videoCodecs(t *webrtc.RTPTransceiver) []webrtc.RTPCodecParameters {
-	return t.Receiver().GetParameters().Codecs
 }
 
 // preferred returns codecs with those of mimes first, in the order of mimes.
@@ -189,14 +182,15 @@ func preferred(codecs []webrtc.RTPCodecParameters, mimes []string) []webrtc.RTPC
 	return append(first, rest...)
 }
 
-// trackBound tells that a track may send with codec, or why not.
+// trackBound reports that a track may be sent with codec, or why not.
 type trackBound struct {
 	track webrtc.TrackLocal
 	codec webrtc.RTPCodecParameters
 	err   error
 }
 
-// offerTracks gives the tracks and what is to be received to an offer.
+// offerTracks adds the tracks of the config, and transceivers for the kinds to receive, to the first
+// offer.
 func (s *senders) offerTracks() error {
 	for _, t := range s.cfg.Media.Tracks {
 		if err := s.send(t); err != nil {
@@ -204,33 +198,23 @@ func (s *senders) offerTracks() error {
 		}
 	}
 	for _, kind := range s.cfg.Media.Receive {
-		if sends(s.cfg.Media.Tracks, kind) {
-			continue // a track of ours makes its section sendrecv
+		if slices.ContainsFunc(s.cfg.Media.Tracks, func(t webrtc.TrackLocal) bool { return t.Kind() == kind }) {
+			continue // the m-section of the track is sendrecv
 		}
 		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
 		if _, err := s.pc.AddTransceiverFromKind(kind, init); err != nil {
-			return fmt.Errorf("failed to ask for %s: %w", kind, err)
+			return fmt.Errorf("failed to add a transceiver to receive %s: %w", kind, err)
 		}
 	}
 	return s.preferCodecs()
 }
 
-func sends(tracks []webrtc.TrackLocal, kind webrtc.RTPCodecType) bool {
-	for _, t := range tracks {
-		if t.Kind() == kind {
-			return true
-		}
-	}
-	return false
-}
-
-// answerTracks gives each track a place in an offer that came, and returns
-// those for which there is none.
+// answerTracks adds as many tracks as the peer's offer has m-sections for, and returns the others.
 func (s *senders) answerTracks(d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
 	room := map[webrtc.RTPCodecType]int{}
-	unspoken := s.sectionsWithoutCodec()
+	noCodec := s.sectionsWithoutCodec()
 	for _, s := range d.Sections {
-		if !s.Rejected && s.Receives() && !unspoken[s.Mid] {
+		if !s.Rejected && s.Receives() && !noCodec[s.Mid] {
 			room[s.Kind]++
 		}
 	}
@@ -248,8 +232,8 @@ func (s *senders) answerTracks(d *jsep.Description, tracks []webrtc.TrackLocal) 
 	return left, s.preferCodecs()
 }
 
-// sectionsWithoutCodec are the sections of an offer that was set with no codec of ours. Pion rejects them, unless they have a track:
-// then it makes no answer at all.
+// sectionsWithoutCodec returns the mids of the applied offer that have no codec of ours. Pion rejects
+// them, or creates no answer at all if they have a track.
 func (s *senders) sectionsWithoutCodec() map[string]bool {
 	mids := map[string]bool{}
 	for _, t := range s.pc.GetTransceivers() {
@@ -261,7 +245,7 @@ func (s *senders) sectionsWithoutCodec() map[string]bool {
 // send adds a track and reads its feedback until the connection is closed.
 func (s *senders) send(t webrtc.TrackLocal) error { return s.sendWith(t, s.pc.AddTrack) }
 
-// sendWith is send, with what gives the track a sender.
+// sendWith is like send. add adds the track to the PeerConnection.
 func (s *senders) sendWith(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*webrtc.RTPSender, error)) error {
 	out := sender.New(t, s.streams.freeID(t), sender.Config{OnBound: s.bound, Held: &s.cfg.gate.closed, Full: s.bw.CongestionWindowFull})
 	rtpSender, err := add(out)
@@ -290,7 +274,7 @@ func (s *senders) sendWith(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*we
 	return nil
 }
 
-// bound posts that a track may send with codec, or why not.
+// bound posts a trackBound.
 func (s *senders) bound(t webrtc.TrackLocal, codec webrtc.RTPCodecParameters, err error) {
 	s.post(trackBound{t, codec, err})
 }
@@ -302,32 +286,32 @@ func (s *senders) preferCodecs() error {
 		if t.Kind() != webrtc.RTPCodecTypeVideo || len(mimes) == 0 {
 			continue
 		}
-		if err := t.SetCodecPreferences(preferred(s.videoCodecs(t), mimes)); err != nil {
+		if err := t.SetCodecPreferences(preferred(t.Receiver().GetParameters().Codecs, mimes)); err != nil {
 			return fmt.Errorf("failed to prefer %v: %w", mimes, err)
 		}
 	}
 	return nil
 }
 
-// applyRemoteDirections keeps the tracks quiet that a description does not take, and lets those
-// speak that it takes again. It returns those that fell silent.
+// applyRemoteDirections pauses the tracks that the peer does not receive by a description, and resumes
+// the others. It returns those that were paused.
 func (s *senders) applyRemoteDirections(d *jsep.Description) []webrtc.TrackLocal {
-	takes := map[string]bool{}
+	receives := map[string]bool{}
 	for _, s := range d.Sections {
-		takes[s.Mid] = !s.Rejected && s.Receives()
+		receives[s.Mid] = !s.Rejected && s.Receives()
 	}
-	var silent []webrtc.TrackLocal
+	var paused []webrtc.TrackLocal
 	for _, t := range s.pc.GetTransceivers() {
 		out := s.localTrackOf(t)
 		if out == nil {
 			continue
 		}
-		if !takes[t.Mid()] && !out.Paused() && out.Local() != nil {
-			silent = append(silent, out.Local())
+		if !receives[t.Mid()] && !out.Paused() && out.Local() != nil {
+			paused = append(paused, out.Local())
 		}
-		out.SetPaused(!takes[t.Mid()] || s.onHold)
+		out.SetPaused(!receives[t.Mid()] || s.onHold)
 	}
-	return silent
+	return paused
 }
 
 // localTrackOf returns the local track that a transceiver sends, nil for none.
@@ -339,15 +323,15 @@ func (s *senders) localTrackOf(t *webrtc.RTPTransceiver) *sender.Track {
 	return nil
 }
 
-// streams are the tracks that a connection has or had, for its statistics:
-// Pion forgets them when the other side closes.
+// streams are the tracks that a connection has or had, for its statistics: Pion removes them when the
+// peer closes the connection. They may be used by any goroutine.
 type streams struct {
-	mu  sync.Mutex // protects following
+	mu  sync.Mutex // guards the following
 	out []*outStream
 	in  []inStream
 }
 
-// outStream is a local track of the connection. Copies of it share all but the mid.
+// outStream is a local track of a connection. Copies of it share all but the mid.
 type outStream struct {
 	*sender.Track
 	rtp  *webrtc.RTPSender
@@ -355,19 +339,21 @@ type outStream struct {
 	mid  string
 }
 
+// inStream is a remote track of a connection.
 type inStream struct {
 	track *webrtc.TrackRemote
 	mid   string
 }
 
+// sends adds a local track.
 func (s *streams) sends(out outStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.out = append(s.out, &out)
 }
 
-// freeID is the ID of a track, or a variation of it if one of that stream has it already: Chromium takes no description
-// in which two tracks have one name.
+// freeID returns the ID of a track, with a suffix if another track of the stream has the same ID:
+// Chromium rejects a description in which two tracks have one ID.
 func (s *streams) freeID(t webrtc.TrackLocal) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -378,13 +364,14 @@ func (s *streams) freeID(t webrtc.TrackLocal) string {
 	return id
 }
 
+// receives adds a remote track.
 func (s *streams) receives(track *webrtc.TrackRemote, mid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.in = append(s.in, inStream{track, mid})
 }
 
-// all are the streams; the mid of those that were negotiated since is noted.
+// all returns the streams, with the mids of those that have been negotiated.
 func (s *streams) all(pc *webrtc.PeerConnection) ([]outStream, []inStream) {
 	transceivers := pc.GetTransceivers()
 	s.mu.Lock()
@@ -401,13 +388,10 @@ func (s *streams) all(pc *webrtc.PeerConnection) ([]outStream, []inStream) {
 	return out, slices.Clone(s.in)
 }
 
-// What comes before the description that would say what it is, in a call without
-// MIDs, is heard by a transceiver that Pion makes when the first packet comes; all
-// else that nobody declares, see jsep.Synthetic. It would be one more section in our
-// next offer, which is none of the call's.
-
-// isUnsignaled tells if Pion has made a transceiver for what nobody had declared: it
-// has a track to send that is not ours.
+// isUnsignaled reports whether Pion has made a transceiver for an SSRC that no description had
+// signaled: it has a local track that is not ours. Pion does so for packets that come before the
+// description, in a call without MIDs. (For other unsignaled packets see jsep.Synthetic.) The
+// transceiver must not become an m-section of our next offer.
 func (s *senders) isUnsignaled(t *webrtc.RTPTransceiver) bool {
 	sender := t.Sender()
 	return sender != nil && sender.Track() != nil && s.localTrackOf(t) == nil

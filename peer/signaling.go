@@ -8,26 +8,6 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// signaling sends messages by the Signaler of a call. It is used by the goroutine of Run.
-type signaling struct {
-	cfg         *callConfig
-	transports  *transports
-	peerPresent bool // a description of the peer has come
-}
-
-// sendLeave tells the other side that the call is over, if it is there: a leave
-// for somebody who is not signed in kills the original server.
-func (s *signaling) leave() {
-	if !s.peerPresent {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeouts.Flush)
-	defer cancel()
-	if err := s.cfg.Signaler.Leave(ctx); err != nil {
-		s.cfg.Logger.Debug("leave not sent", "error", err)
-	}
-}
-
 // A Signaler sends the messages of one call to the peer, in the order of its calls. A method may
 // wait until the message is queued, no longer than ctx.
 type Signaler interface {
@@ -37,6 +17,13 @@ type Signaler interface {
 	// 13); it is sent to peers that are known to understand it.
 	Candidate(ctx context.Context, c webrtc.ICECandidateInit) error
 	Leave(ctx context.Context) error
+}
+
+// signaling sends messages by the Signaler of a call. It is used by the goroutine of Run.
+type signaling struct {
+	cfg         *callConfig
+	transports  *transports
+	peerPresent bool // a description of the peer has come
 }
 
 // signalTimeout bounds how long the call waits for its Signaler to queue a message.
@@ -56,4 +43,17 @@ func (s *signaling) send(ctx context.Context, message func(context.Context) erro
 		return nil
 	}
 	return &Error{Signaling, err}
+}
+
+// leave sends a leave, if the peer is there: the original server crashes on one for a user who is not
+// logged in.
+func (s *signaling) leave() {
+	if !s.peerPresent {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeouts.Flush)
+	defer cancel()
+	if err := s.cfg.Signaler.Leave(ctx); err != nil {
+		s.cfg.Logger.Debug("leave not sent", "error", err)
+	}
 }

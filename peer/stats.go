@@ -48,40 +48,69 @@ type selectedPair struct {
 	ahead *webrtc.ICECandidatePair
 }
 
-// reported tells if the opening of a channel was.
+// setLive sets the connections to measure.
+func (s *statsCollector) setLive(conns []*connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = slices.Clone(conns)
+}
+
+// close measures the connections for the last time, before they are closed.
+func (s *statsCollector) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.final, s.live = measured(s.live), nil
+}
+
+// opened adds a data channel. Beyond maxMeasured one that is closed is removed, or the oldest.
+func (s *statsCollector) opened(ch *datachannel.Channel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.channels = append(s.channels, ch); len(s.channels) > maxMeasured {
+		gone := slices.IndexFunc(s.channels, (*datachannel.Channel).Closed)
+		s.channels = slices.Delete(s.channels, max(gone, 0), max(gone, 0)+1)
+	}
+}
+
+// reported reports whether the event ChannelOpened of a channel was.
 func (s *statsCollector) reported(ch *datachannel.Channel) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Contains(s.channels, ch)
 }
 
-// Stats measures now; after Run it is what was measured last. It may be called
-// from any goroutine; before Run it is empty.
-func (c *Call) Stats() stats.Stats {
-	c.stats.mu.Lock()
-	defer c.stats.mu.Unlock()
-	s := c.stats.final
-	if c.stats.live != nil {
-		s = measured(c.stats.live)
+// collect returns the statistics of the call.
+func (s *statsCollector) collect() stats.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.final
+	if s.live != nil {
+		all = measured(s.live)
 	}
 	closed := 0
-	for _, ch := range c.stats.channels {
-		s.Channels = append(s.Channels, ch.Stats())
-		s.Report = append(s.Report, stats.DataChannel(ch))
+	for _, ch := range s.channels {
+		all.Channels = append(all.Channels, ch.Stats())
+		all.Report = append(all.Report, stats.DataChannel(ch))
 		if ch.Closed() {
 			closed++
 		}
 	}
-	s.Report = append(s.Report, stats.PeerConnection(len(c.stats.channels), closed))
-	return s
+	all.Report = append(all.Report, stats.PeerConnection(len(s.channels), closed))
+	return all
 }
 
-// RTT is the round trip of the selected candidate pair, by STUN, 0 while it is not
-// measured. It may be called from any goroutine.
-func (c *Call) RTT() time.Duration {
-	c.stats.mu.Lock()
-	defer c.stats.mu.Unlock()
-	for _, conn := range c.stats.live {
+// Stats returns the statistics of the call: the present ones, after Run the last ones, before Run empty
+// ones.
+func (c *Call) Stats() stats.Stats { return c.stats.collect() }
+
+// RTT returns the round-trip time of the selected candidate pair by STUN, 0 while it is not measured.
+func (c *Call) RTT() time.Duration { return c.stats.rtt() }
+
+// rtt returns the round-trip time of the first connection that has one.
+func (s *statsCollector) rtt() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range s.live {
 		if rtt := conn.rtt(); rtt != nil {
 			return *rtt
 		}
@@ -89,7 +118,7 @@ func (c *Call) RTT() time.Duration {
 	return 0
 }
 
-// measured is what the connections have measured.
+// measured returns the statistics of connections.
 func measured(conns []*connection) stats.Stats {
 	var s stats.Stats
 	for _, c := range conns {
@@ -108,9 +137,10 @@ func measured(conns []*connection) stats.Stats {
 	return s
 }
 
-// maxMeasured is how many channels are measured; ended ones are forgotten first.
+// maxMeasured bounds the channels in the statistics.
 const maxMeasured = 256
 
+// rtt returns the round-trip time of the selected pair, nil while it is not measured.
 func (c *connection) rtt() *time.Duration {
 	if !c.stats.up.Load() {
 		return nil
@@ -123,7 +153,7 @@ func (c *connection) rtt() *time.Duration {
 	return &rtt
 }
 
-// statistics returns what the report of the connection is made from.
+// statistics returns the objects of which the report of the connection is made.
 func (c *connection) statistics() stats.Connection {
 	dtls := c.pc.SCTP().Transport()
 	if c.stats.up.Load() {
@@ -138,7 +168,7 @@ func (c *connection) statistics() stats.Connection {
 	if c.index > 0 { // of a description without BUNDLE
 		s.Prefix = fmt.Sprintf("%d-", c.index)
 	}
-	out, in := c.senders.streams.all(c.pc)
+	out, in := c.streams.all(c.pc)
 	for _, o := range out {
 		s.Outbound = append(s.Outbound, stats.Outbound{Track: o.Track, MID: o.mid})
 	}
@@ -151,9 +181,8 @@ func (c *connection) statistics() stats.Connection {
 // pairsRequest is posted by Pairs.
 type pairsRequest struct{ pairs chan []stats.Pair }
 
-// Pairs are the pairs now, the selected ones first, then those that got no answer. It
-// waits for the goroutine of Run, so it must not be called from OnEvent, and
-// returns nil after Run.
+// Pairs returns the candidate pairs, the selected ones first and those without a response last. It waits
+// for the goroutine of Run, so it must not be called from OnEvent. It returns nil after Run.
 func (c *Call) Pairs() []stats.Pair {
 	w := pairsRequest{make(chan []stats.Pair, 1)}
 	c.box.post(w)
@@ -165,8 +194,7 @@ func (c *Call) Pairs() []stats.Pair {
 	}
 }
 
-// pionReport is PeerConnection.GetStats for the goroutine of Run alone, which is
-// also the one that closes the connection; nil when Pion closes it by itself.
+// pionReport returns PeerConnection.GetStats, nil when Pion closes the connection by itself.
 func (c *connection) pionReport() webrtc.StatsReport {
 	c.logs.reading.Lock()
 	defer c.logs.reading.Unlock()
@@ -176,9 +204,8 @@ func (c *connection) pionReport() webrtc.StatsReport {
 	return c.pc.GetStats()
 }
 
-// recordPairs keeps the pairs that were tried for the statistics: when one of them
-// is selected, and before that from time to time, as Pion forgets them all when
-// none has worked.
+// recordPairs records the pairs that were checked for the statistics. It is called when a pair is
+// selected, and at intervals before that, because Pion removes all pairs when none has worked.
 func (s *statsCollector) recordPairs(conn *connection) {
 	tried := conn.stats.candidates.Pairs(conn.pionReport())
 	s.mu.Lock()
@@ -188,18 +215,18 @@ func (s *statsCollector) recordPairs(conn *connection) {
 	}
 }
 
-// pairSelected takes what Pion's callback tells.
+// selected handles Pion's callback for a selected pair.
 func (r *pairReporter) selected(conn *connection, p *webrtc.ICECandidatePair) {
 	if conn.selected.ahead == nil {
 		r.report(conn, p)
-	} else if transportAddressOf(p.Local) == transportAddressOf(conn.selected.ahead.Local) && transportAddressOf(p.Remote) == transportAddressOf(conn.selected.ahead.Remote) {
-		conn.selected.ahead = nil // from here on the callbacks tell what is new
+	} else if transportAddressOf(p.Local) == transportAddressOf(conn.selected.ahead.Local) &&
+		transportAddressOf(p.Remote) == transportAddressOf(conn.selected.ahead.Remote) {
+		conn.selected.ahead = nil // the next callback is for a new pair
 	}
 }
 
-// reportSelectedPair tells the pair of a connection that is up, if Pion's callback has not: it
-// may come after that of the state, and a call that waits for nothing else is over
-// by then.
+// reportSelected reports the selected pair of a connection that has connected, if Pion's callback for
+// it has not come yet: that may come after the callback of the state, when the call is over.
 func (r *pairReporter) reportSelected(conn *connection) {
 	if conn.selected.reported {
 		return
@@ -211,6 +238,7 @@ func (r *pairReporter) reportSelected(conn *connection) {
 	}
 }
 
+// report reports a selected pair.
 func (r *pairReporter) report(conn *connection, p *webrtc.ICECandidatePair) {
 	conn.selected.reported, conn.progress.reached = true, true
 	r.stats.recordPairs(conn)

@@ -22,7 +22,7 @@ func TestStatsWhileSimulcastTrackIsAdded(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				out, _ := conn.senders.streams.all(conn.pc) // as Stats does, more often
+				out, _ := conn.streams.all(conn.pc) // as Stats does, more often
 				for _, o := range out {
 					o.Encodings()
 				}

@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"context"
 	"fmt"
 	"slices"
 
@@ -10,7 +9,131 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// localTracks adds, finds and mutes the tracks that a call sends. It is used by the goroutine of Run.
+// The following methods change a call that is connected. done, nil for none, is called once, on the
+// goroutine of Run: with nil when the change is in force at both peers, else with the reason why it is
+// not.
+
+// AddTrack sends a track, in the m-section of one that was removed or in one of its own.
+func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
+	c.request(&change{done: done, again: true, make: func() (func(), error) {
+		return func() { c.tracks.undoAdd(t) }, c.tracks.add(t)
+	}})
+}
+
+// RemoveTrack stops sending a track.
+func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
+	c.request(&change{done: done, make: func() (func(), error) {
+		conn, out, err := c.tracks.find(t)
+		if err != nil {
+			return nil, err
+		}
+		return func() { conn.senders.restoreTrack(out, t) }, conn.senders.replaceTrack(out, nil)
+	}})
+}
+
+// ReplaceTrack sends a track in place of another one: at once if it has the same codec, else by a
+// negotiation.
+func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
+	c.request(&change{done: done, again: true, make: func() (func(), error) {
+		conn, out, err := c.tracks.find(old)
+		switch {
+		case err != nil:
+			return nil, err
+		case old.Kind() != new.Kind():
+			return nil, fmt.Errorf("invalid track: %s cannot replace %s", new.Kind(), old.Kind())
+		case out.CanReplace(new):
+			return nil, conn.senders.replaceTrack(out, new)
+		}
+		muted := out.Muted()
+		if err := conn.senders.replaceTrack(out, nil); err != nil {
+			return nil, err
+		}
+		back := func() { c.tracks.undoAdd(new); conn.senders.restoreTrack(out, old) }
+		if err := c.tracks.add(new); err != nil {
+			back()
+			return nil, err
+		}
+		if _, in, err := c.tracks.find(new); err == nil {
+			in.SetMuted(muted) // the kind is muted, not the source
+		}
+		return back, nil
+	}})
+}
+
+// Mute mutes or unmutes a track: muted audio is sent as silence, muted video is not sent. Before the
+// call is connected it takes effect from the first packet on.
+func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
+	c.request(&change{done: done, before: madeBefore, make: func() (func(), error) {
+		_, out, err := c.tracks.find(t)
+		switch {
+		case err == nil:
+			out.SetMuted(muted)
+		case c.transports.established || !slices.Contains(c.cfg.Media.Tracks, t):
+			return nil, err
+		}
+		if !c.transports.established { // its connections may be replaced
+			if c.tracks.muted == nil {
+				c.tracks.muted = map[webrtc.TrackLocal]bool{}
+			}
+			c.tracks.muted[t] = muted
+		}
+		return nil, nil
+	}})
+}
+
+// PauseTrack announces that a track has nothing to send for now, because its device is gone, or that
+// it goes on: the direction of its m-section changes, which mutes and unmutes the track at the peer
+// (W3C WebRTC section 5.3, MediaStreamTrack.muted). The m-section stays. Before the call is
+// connected the change waits for that.
+func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
+	c.request(&change{done: done, before: postponedBefore, make: func() (func(), error) {
+		_, out, err := c.tracks.find(t)
+		switch {
+		case err != nil:
+			return nil, err
+		case out.SetSourcePaused(paused) == paused:
+			return nil, nil
+		}
+		return func() { out.SetSourcePaused(true) }, nil // see Hold
+	}})
+}
+
+// Hold stops media in both directions, or resumes it.
+func (c *Call) Hold(hold bool, done func(error)) {
+	c.request(&change{done: done, make: func() (func(), error) {
+		if c.transports.conns[0].senders.onHold == hold {
+			return nil, nil
+		}
+		for _, conn := range c.transports.conns {
+			conn.senders.hold(hold)
+		}
+		return func() {
+			// Media stay on hold, whether the peer has rejected that or the end of it.
+			for _, conn := range c.transports.conns {
+				conn.senders.onHold = true
+			}
+		}, nil
+	}})
+}
+
+// Restart restarts ICE, as RestartICE does, and reports when the peer has answered.
+func (c *Call) Restart(done func(error)) {
+	c.request(&change{done: done, make: func() (func(), error) {
+		c.negotiator.restart = true
+		return func() {}, nil
+	}})
+}
+
+// request hands a change to the goroutine of Run.
+func (c *Call) request(ch *change) {
+	if !c.changes.add(ch) {
+		ch.done(errOver)
+		return
+	}
+	c.box.post(ch)
+}
+
+// localTracks are the tracks that a call sends. They are used by the goroutine of Run.
 type localTracks struct {
 	cfg        *callConfig
 	transports *transports
@@ -18,8 +141,7 @@ type localTracks struct {
 	muted map[webrtc.TrackLocal]bool // as requested before the call is connected
 }
 
-// addTrack sends one more track by the connection that has room for it, or by one
-// of its own.
+// add sends a track on the connection that has an m-section for it, or on one of its own.
 func (l *localTracks) add(t webrtc.TrackLocal) error {
 	if !l.transports.layout.Unbundled {
 		return l.transports.conns[0].senders.add(t)
@@ -42,177 +164,10 @@ func (l *localTracks) add(t webrtc.TrackLocal) error {
 	return conn.senders.preferCodecs()
 }
 
-// Changes of a call that is up. done, nil for none, is called once, from the goroutine of Run: with
-// nil once the change has come about at both ends, else with the reason why it has not.
-
-// AddTrack sends one more track. It takes the place of one that was removed, or
-// a section of its own.
-func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
-	c.request(&change{done: done, again: true, make: func() (func(), error) {
-		return func() { c.tracks.undoAdd(t) }, c.tracks.add(t)
-	}})
-}
-
-// RemoveTrack stops sending a track.
-func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
-	c.request(&change{done: done, make: func() (func(), error) {
-		conn, out, err := c.tracks.find(t)
-		if err != nil {
-			return nil, err
-		}
-		return func() { conn.senders.restoreTrack(out, t) }, conn.senders.replaceTrack(out, nil)
-	}})
-}
-
-// ReplaceTrack sends a track in place of another one: at once and unnoticed if
-// it has the same codec, else by a negotiation.
-func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
-	c.request(&change{done: done, again: true, make: func() (func(), error) {
-		conn, out, err := c.tracks.find(old)
-		switch {
-		case err != nil:
-			return nil, err
-		case old.Kind() != new.Kind():
-			return nil, fmt.Errorf("invalid track: %s cannot replace %s", new.Kind(), old.Kind())
-		case out.CanReplace(new):
-			return nil, conn.senders.replaceTrack(out, new)
-		}
-		muted := out.Muted()
-		if err := conn.senders.replaceTrack(out, nil); err != nil {
-			return nil, err
-		}
-		back := func() { c.tracks.undoAdd(new); conn.senders.restoreTrack(out, old) }
-		if err := c.tracks.add(new); err != nil {
-			back()
-			return nil, err
-		}
-		if _, in, err := c.tracks.find(new); err == nil {
-			in.SetMuted(muted) // it is the kind that was muted, not the source
-		}
-		return back, nil
-	}})
-}
-
-// Mute makes a track silent, or lets it be heard again: audio goes on as silence, video stands still.
-// Before the call is up it holds from the first packet on.
-func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
-	c.request(&change{done: done, before: madeBefore, make: func() (func(), error) {
-		_, out, err := c.tracks.find(t)
-		switch {
-		case err == nil:
-			out.SetMuted(muted)
-		case c.transports.established || !slices.Contains(c.cfg.Media.Tracks, t):
-			return nil, err
-		}
-		if !c.transports.established { // and may get other connections yet
-			if c.tracks.muted == nil {
-				c.tracks.muted = map[webrtc.TrackLocal]bool{}
-			}
-			c.tracks.muted[t] = muted
-		}
-		return nil, nil
-	}})
-}
-
-// restoreMuted is for the tracks of a connection that the call did not have when they were muted.
-func (l *localTracks) restoreMuted() {
-	for t, muted := range l.muted {
-		if _, out, err := l.find(t); err == nil {
-			out.SetMuted(muted)
-		}
-	}
-}
-
-// PauseTrack announces that a track has nothing to send for now, because its device is gone, or that
-// it goes on: the direction of its m-section changes, which mutes and unmutes the track at the peer
-// (W3C WebRTC section 5.3, MediaStreamTrack.muted). The m-section stays. Before the call is up the
-// change waits for that.
-func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
-	c.request(&change{done: done, before: postponedBefore, make: func() (func(), error) {
-		_, out, err := c.tracks.find(t)
-		switch {
-		case err != nil:
-			return nil, err
-		case out.SetSourcePaused(paused) == paused:
-			return nil, nil
-		}
-		return func() { out.SetSourcePaused(true) }, nil // as with Hold
-	}})
-}
-
-// Hold stops media in both directions and announces that, or resumes.
-func (c *Call) Hold(hold bool, done func(error)) {
-	c.request(&change{done: done, make: func() (func(), error) {
-		if c.transports.conns[0].senders.onHold == hold {
-			return nil, nil
-		}
-		for _, conn := range c.transports.conns {
-			conn.senders.hold(hold)
-		}
-		return func() {
-			for _, conn := range c.transports.conns { // media stay on hold, whether the peer has rejected that or the end of it
-				conn.senders.onHold = true
-			}
-		}, nil
-	}})
-}
-
-// Restart is RestartICE, and reports when the peer has agreed.
-func (c *Call) Restart(done func(error)) {
-	c.request(&change{done: done, make: func() (func(), error) {
-		c.negotiator.restart = true
-		return func() {}, nil
-	}})
-}
-
-// request hands a change to the goroutine of Run.
-func (c *Call) request(ch *change) {
-	if !c.changes.add(ch) {
-		ch.done(errOver)
-		return
-	}
-	c.box.post(ch)
-}
-
-// makeChange makes a change, and has it negotiated.
-func (s *changes) apply(ctx context.Context, ch *change) error {
-	switch {
-	case !s.transports.established && ch.before == rejectedBefore:
-		s.resolve(ch, errNotUp)
-		return nil
-	case !s.transports.established && ch.before == postponedBefore:
-		s.postponed = append(s.postponed, ch)
-		return nil
-	}
-	// Transceivers are not touched while an offer is out that describes them.
-	if !ch.again || s.negotiator.state.State == jsep.Stable {
-		undo, err := ch.make()
-		if err != nil || undo == nil {
-			s.resolve(ch, err)
-			return nil
-		}
-		ch.undo = undo
-	}
-	s.queued = append(s.queued, ch)
-	return s.negotiator.tolerate(s.negotiator.needed(ctx))
-}
-
-// makePostponed makes the changes that waited for the call to be up.
-func (s *changes) applyPostponed(ctx context.Context) error {
-	postponed := s.postponed
-	s.postponed, s.tracks.muted = nil, nil
-	for _, ch := range postponed {
-		if err := s.apply(ctx, ch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// findTrack is where a track of ours is sent.
+// find returns the connection that sends a track, and its stream.
 func (l *localTracks) find(t webrtc.TrackLocal) (*connection, *outStream, error) {
 	for _, conn := range l.transports.conns {
-		sent, _ := conn.senders.streams.all(conn.pc)
+		sent, _ := conn.streams.all(conn.pc)
 		for _, out := range sent {
 			if t != nil && out.Local() == t {
 				return conn, &out, nil
@@ -222,14 +177,23 @@ func (l *localTracks) find(t webrtc.TrackLocal) (*connection, *outStream, error)
 	return nil, nil, errNotSent
 }
 
-// undoAdd stops sending a track, if it is sent, and closes the connection that was made for it.
+// undoAdd stops sending a track, if it is sent, and closes a connection that was made for it.
 func (l *localTracks) undoAdd(t webrtc.TrackLocal) {
 	conn, out, err := l.find(t)
 	switch {
 	case err != nil:
 	case !conn.remoteSet:
-		l.transports.close(conn, "the offer of it was not accepted")
+		l.transports.close(conn, "its offer was not accepted")
 	default:
 		conn.senders.restoreTrack(out, nil)
+	}
+}
+
+// restoreMuted mutes the tracks of connections that were made after Mute.
+func (l *localTracks) restoreMuted() {
+	for t, muted := range l.muted {
+		if _, out, err := l.find(t); err == nil {
+			out.SetMuted(muted)
+		}
 	}
 }

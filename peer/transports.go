@@ -12,7 +12,7 @@ import (
 )
 
 // transports are the connections of a call: one, or with a description without BUNDLE one for each
-// transport (see jsep.Layout). It is used by the goroutine of Run.
+// transport (see jsep.Layout). They are used by the goroutine of Run.
 type transports struct {
 	cfg   *callConfig
 	box   *mailbox
@@ -26,7 +26,7 @@ type transports struct {
 	established bool                       // the call was connected once
 }
 
-// newTransport makes one more connection.
+// add adds a connection.
 func (t *transports) add() (*connection, error) {
 	conn, err := newConnection(t.cfg, t.box, t.layout.HeaderExtensions())
 	if err != nil {
@@ -41,12 +41,10 @@ func (t *transports) add() (*connection, error) {
 // set sets the connections of the call.
 func (t *transports) set(conns []*connection) {
 	t.conns = conns
-	t.stats.mu.Lock()
-	defer t.stats.mu.Unlock()
-	t.stats.live = slices.Clone(conns)
+	t.stats.setLive(conns)
 }
 
-// replace puts other connections in place of those that there are.
+// replace closes the connections and uses others in their place.
 func (t *transports) replace(conns []*connection) {
 	old := t.conns
 	conns[0].progress.remote = old[0].progress.remote
@@ -65,14 +63,11 @@ func (t *transports) startClock() {
 	}
 }
 
-// A call whose sections are not bundled has a connection for each transport, see
-// jsep.Layout.
-
-// part is what a description says of one transport; it has the connection that it is
-// for, or none if that is to be made.
+// part is the part of a description for one transport, with its connection, or nil for one that is not
+// made yet.
 type part = jsep.Part[*connection]
 
-// assignTransports divides a description as the call is divided.
+// assign divides a description into parts for the connections of the call.
 func (t *transports) assign(d *jsep.Description, answer bool) ([]part, error) {
 	first := !t.conns[0].remoteSet
 	transports := d.Transports()
@@ -90,8 +85,8 @@ func (t *transports) assign(d *jsep.Description, answer bool) ([]part, error) {
 	return []part{{Description: d.Whole(), Transport: t.conns[0]}}, nil
 }
 
-// mergeDescriptions is one description of those of the connections, as they go over the
-// wire. describe may return nil for a connection that has none.
+// mergeDescriptions returns the description of the call, merged from those that describe returns for
+// the connections. describe may return nil for a connection without one.
 func (t *transports) mergeDescriptions(describe func(*connection) (*sdp.SessionDescription, error)) (string, error) {
 	var locals []jsep.Local[*connection]
 	for _, conn := range t.conns {
@@ -110,7 +105,7 @@ func (t *transports) mergeDescriptions(describe func(*connection) (*sdp.SessionD
 	return jsep.Marshal(d)
 }
 
-// merge is one description of several; nil if there is none.
+// merge returns one description of several; nil if there is none.
 func (t *transports) merge(locals []jsep.Local[*connection]) (*sdp.SessionDescription, error) {
 	switch {
 	case t.layout.Unbundled:
@@ -130,7 +125,7 @@ func (t *transports) merge(locals []jsep.Local[*connection]) (*sdp.SessionDescri
 	return nil, nil
 }
 
-// addRemoteTransport makes a connection for a transport that the other side adds.
+// addRemote adds the connection of a part that the peer has added.
 func (t *transports) addRemote(p *part) (err error) {
 	held := t.established && t.conns[0].senders.onHold
 	if p.Transport, err = t.add(); err == nil {
@@ -139,7 +134,7 @@ func (t *transports) addRemote(p *part) (err error) {
 	return err
 }
 
-// addLocalTransport makes a connection for something new of ours in a call that is up.
+// addLocal adds a connection for an m-section of ours to a call that is connected.
 func (t *transports) addLocal() (*connection, error) {
 	conn, err := t.add()
 	if err == nil {
@@ -148,7 +143,7 @@ func (t *transports) addLocal() (*connection, error) {
 	return conn, err
 }
 
-// freeMid is a name that no section has.
+// freeMid returns a mid that no m-section has.
 func (t *transports) freeMid(prefix string) string {
 	for n := 1; ; n++ {
 		mid := fmt.Sprint(prefix, n)
@@ -160,8 +155,8 @@ func (t *transports) freeMid(prefix string) string {
 	}
 }
 
-// closeRejectedTransports closes the connections of which a description that is about to be taken
-// leaves nothing, while others go on. It returns the parts that are left.
+// closeRejected closes the connections whose m-sections are all rejected in a description that is
+// about to be applied, unless that is all of them. It returns the other parts.
 func (t *transports) closeRejected(parts []part) []part {
 	left := slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.Rejected() })
 	if len(left) == 0 {
@@ -169,18 +164,18 @@ func (t *transports) closeRejected(parts []part) []part {
 	}
 	for _, p := range parts {
 		if p.Rejected() {
-			t.close(p.Transport, "the other side has no section for it any more")
+			t.close(p.Transport, "the peer has rejected its m-section")
 		}
 	}
 	return left
 }
 
-// closeTransport closes a connection of several.
+// close closes one of several connections, and reports why for its tracks.
 func (t *transports) close(conn *connection, why string) {
 	t.set(slices.DeleteFunc(t.conns, func(have *connection) bool { return have == conn }))
 	conn.close()
 	t.layout.Release(conn)
-	sent, _ := conn.senders.streams.all(conn.pc)
+	sent, _ := conn.streams.all(conn.pc)
 	for _, out := range sent {
 		if local := out.Local(); local != nil {
 			t.cfg.OnEvent(TrackRejected{local, why})
@@ -188,7 +183,7 @@ func (t *transports) close(conn *connection, why string) {
 	}
 }
 
-// connectionFor is the connection that a candidate of the other side is for.
+// connectionFor returns the connection that a candidate of the peer is for.
 func (t *transports) connectionFor(init webrtc.ICECandidateInit) *connection {
 	for _, conn := range t.conns {
 		for _, s := range conn.sections {
@@ -204,10 +199,10 @@ func (t *transports) connectionFor(init webrtc.ICECandidateInit) *connection {
 	return t.conns[0]
 }
 
-// connectionState is the state of a call by those of its connections, as W3C makes the
-// state of a connection of those of its transports. One that is added to a call
-// that is up counts once it has been connected, and so does one of which nobody has
-// a use: webrtcbin leaves those without DTLS.
+// state returns the state of the call, computed from those of its connections as W3C WebRTC section
+// 4.3.3 computes the state of a connection from those of its transports. A connection that was added
+// to a connected call counts once it has been connected, and so does one that nothing uses: webrtcbin
+// leaves those without DTLS.
 func (t *transports) state() webrtc.PeerConnectionState {
 	count, all := map[webrtc.PeerConnectionState]int{}, 0
 	for _, conn := range t.conns {

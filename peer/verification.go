@@ -54,16 +54,16 @@ type (
 	declined  struct{}
 )
 
-// Confirm lets media and text go, see VerificationConfig.Required: the code that VerificationCode told
-// is what the other side sees.
+// Confirm reports that the peer has the code of the event VerificationCode. Media and text are sent
+// from then on, see VerificationConfig.Required.
 func (c *Call) Confirm() { c.box.post(confirmed{}) }
 
-// Decline ends the call: the code that VerificationCode told is not what the other side
-// sees.
+// Decline reports that the peer has another code than that of the event VerificationCode. It ends the
+// call.
 func (c *Call) Decline() { c.box.post(declined{}) }
 
-// verify computes the verification code of a description before anything of it
-// is applied: a call with the wrong one never connects.
+// verify computes the verification code of a description before it is applied: a call with the wrong
+// code does not connect.
 func (v *verification) verify(d *jsep.Description, parts []part) error {
 	theirs := d.Fingerprints()
 	if v.transports.layout.Unbundled {
@@ -71,7 +71,7 @@ func (v *verification) verify(d *jsep.Description, parts []part) error {
 		if known || err != nil {
 			return err
 		}
-		theirs = append(theirs, v.certified...) // by which the rest of the call goes on
+		theirs = append(theirs, v.certified...) // of the connections that stay
 	}
 	code := jsep.VerificationCode([]string{v.cfg.fingerprint}, theirs)
 	switch {
@@ -79,46 +79,45 @@ func (v *verification) verify(d *jsep.Description, parts []part) error {
 		return nil
 	case v.transports.layout.Unbundled:
 	case v.code != "" && v.transports.conns[0].remoteSet:
-		// Pion would keep to the old certificate without a word, and so does
-		// DTLS: RFC 8842 §5.5 wants a new association for that.
+		// Pion keeps the DTLS association. RFC 8842 section 5.5 requires a new one.
 		return errOtherCertificate
 	case v.cfg.Verification.Code != "" && digits(v.cfg.Verification.Code) != digits(code):
-		return &Error{Verification, fmt.Errorf("the verification code is %s, which is not the one expected; "+
-			"either the other side uses another key, or somebody sits in between", code)}
+		return &Error{Verification, fmt.Errorf("the verification code is %s, not the expected one; "+
+			"the peer has another key, or a third party intercepts the call", code)}
 	}
 	v.code, v.certified = code, theirs
 	v.cfg.OnEvent(VerificationCode{code, v.cfg.Verification.Code != ""})
 	return nil
 }
 
-// knowsCertificates tells if all certificates of a later description of several transports
-// are known. webrtcbin has one for each transport; a new one may come with a new
-// transport, unless somebody relies on the code that was.
+// knowsCertificates reports whether all certificates of a later description of several transports are
+// known. webrtcbin has one for each transport. A new transport may have a new one, unless the call
+// relies on the verification code.
 func (v *verification) knowsCertificates(d *jsep.Description, parts []part) (known bool, err error) {
-	stranger := func(d *jsep.Description) bool {
+	unknown := func(d *jsep.Description) bool {
 		return slices.ContainsFunc(d.Fingerprints(), func(f string) bool { return !slices.Contains(v.certified, f) })
 	}
-	if !stranger(d) {
+	if !unknown(d) {
 		return true, nil
 	}
 	for _, part := range parts {
 		switch {
-		case part.Transport != nil && part.Transport.remoteSet && stranger(part.Description):
+		case part.Transport != nil && part.Transport.remoteSet && unknown(part.Description):
 			return false, errOtherCertificate
-		case (v.cfg.Verification.Code != "" || v.cfg.Verification.Required) && stranger(part.Description):
+		case (v.cfg.Verification.Code != "" || v.cfg.Verification.Required) && unknown(part.Description):
 			return false, errors.New("its new transport has a certificate of its own, which is not in the verification code")
 		}
 	}
 	return false, nil
 }
 
-// confirmVerification lets go what was held.
+// confirm lets media and text be sent.
 func (v *verification) confirm() {
 	if !v.cfg.gate.open() {
 		return
 	}
 	for _, conn := range v.transports.conns {
-		sent, _ := conn.senders.streams.all(conn.pc)
+		sent, _ := conn.streams.all(conn.pc)
 		for _, out := range sent {
 			out.RequestKeyFrame()
 		}
@@ -127,18 +126,18 @@ func (v *verification) confirm() {
 	v.text.send()
 }
 
-// errDeclined ends a call whose code differs.
+// errDeclined returns the error of Decline.
 func (v *verification) errDeclined() error {
 	return &Error{Verification, fmt.Errorf("the verification code %s was not confirmed; "+
-		"if the other side sees another one, somebody sits in between", v.code)}
+		"if the peer has another one, a third party intercepts the call", v.code)}
 }
 
-// IsCode tells if s is a verification code, however its groups are divided.
+// IsCode reports whether s is a verification code, in any grouping of digits.
 func IsCode(s string) bool {
 	return len(digits(s)) == jsep.CodeGroups*jsep.CodeDigits && strings.Trim(s, "0123456789 -") == ""
 }
 
-// digits are those of a code, without what divides its groups.
+// digits returns the digits of a code.
 func digits(code string) string {
 	return strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {

@@ -100,7 +100,7 @@ func TestNetworkUDPBlocked(t *testing.T) {
 		bob.says(t, "waiting for calls")
 		alice := a.parley(t, "call", "bob", "--as", "alice", "--server", labServer, "--timeout", "6s")
 		alice.ends(t, 40)
-		alice.says(t, `none of our addresses \(1 candidate: 1 host\) reached one of the other side's`)
+		alice.says(t, `none of our addresses \(1 candidate: 1 host\) reached one of the peer`)
 	})
 }
 
