@@ -1,9 +1,8 @@
-// Package peertest is the other side of a call as nobody wants it: it answers an
-// offer properly, connects by ICE, and then does what a test tells it on the
-// layers above: DTLS with a configuration of its own, SRTP and SCTP packets made
-// by hand.
+// Package peertest provides a hostile peer for tests: it answers an offer and connects by ICE
+// correctly, and then does on the layers above what a test asks for: DTLS with a configuration of its
+// own, SRTP and SCTP packets made by hand.
 //
 //	offer ──► Answer ──► Connect (ICE) ──► DTLS ──► Write, RTP, Associate ...
 //
-// It knows Pion's parts alone, and nothing of package peer.
+// It is built on the parts of Pion, and does not import package peer.
 package peertest

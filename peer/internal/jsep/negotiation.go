@@ -75,13 +75,13 @@ type (
 
 	// RemoteOffer: an offer of the peer has come. Number is its number, 0 from a peer that does
 	// not number its offers, and Processed the number of this side's latest offer that the peer had processed. Polite
-	// tells whether this side yields if the offer crosses its own.
+	// reports whether this side yields if the offer crosses its own.
 	RemoteOffer struct {
 		Number, Processed uint64
 		Polite            bool
 	}
 
-	// AnswerSent: the answer to the peer's offer was applied and handed to signaling. Complete tells
+	// AnswerSent: the answer to the peer's offer was applied and handed to signaling. Complete reports
 	// that it has all changes that waited, as the answer to a first offer has.
 	AnswerSent struct{ Complete bool }
 

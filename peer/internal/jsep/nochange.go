@@ -92,7 +92,7 @@ func keepOffered(section, offered *sdp.MediaDescription) {
 }
 
 // RestartsICE reports whether a description has other ICE credentials than the one of the same side
-// before it; bundled tells that all sections have the same.
+// before it; bundled reports that all sections have the same.
 func RestartsICE(before, d *sdp.SessionDescription, bundled bool) bool {
 	if bundled {
 		return firstAttribute(d, "ice-ufrag") != firstAttribute(before, "ice-ufrag")

@@ -1,9 +1,7 @@
-// Command bulk measures how fast bytes go from one process to another on this
-// machine by a data channel: parley pipe and parley send, the real binary, and
-// beside them libwebrtc (npm @roamhq/wrtc) and libdatachannel (npm
-// node-datachannel), in turn in the same run; over a forwarder
-// that keeps the packets for a while and loses some. The medians are a Markdown
-// table.
+// Command bulk measures the throughput of a data channel between two processes on one host, through a
+// forwarder that delays packets and drops some: parley pipe and parley send, the real binary, next to
+// libwebrtc (npm @roamhq/wrtc) and libdatachannel (npm node-datachannel) in one run. The result is a
+// Markdown table of medians.
 //
 //	go run ./peer/peertest/bulk [-rounds 3] [-parley ./parley]
 package main
@@ -30,8 +28,8 @@ const messageSize = 64 << 10
 type result struct {
 	bytes int64
 	took  time.Duration
-	cpu   [2]time.Duration // of who sends and who receives
-	most  [2]int64         // MiB of memory that a parley had at once (RSS)
+	cpu   [2]time.Duration // of the sender and the receiver
+	most  [2]int64         // peak RSS of a parley in MiB
 }
 
 // start notes what the ends have used before.

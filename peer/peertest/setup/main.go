@@ -1,7 +1,6 @@
-// Command setup measures how long a call takes to set up: from the wish to call
-// to a data channel that is open at both ends, between two processes on this
-// machine, candidates one by one. parley and libwebrtc (npm @roamhq/wrtc) take
-// turns in the same run, and the medians are a Markdown table.
+// Command setup measures the time from the start of a call to a data channel that is open at both
+// ends, between two processes on one host with trickle ICE. Parley and libwebrtc (npm @roamhq/wrtc)
+// take turns in one run. The result is a Markdown table of medians.
 //
 //	go run ./peer/peertest/setup [-calls 30]
 package main
