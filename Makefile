@@ -96,7 +96,7 @@ fuzz:
 
 # Both sides call at once, fifty times in a row, in each pairing and browser.
 glare: deps
-	go test -count=1 -run TestBothCallAtOnce -v ./peer
+	go test -count=1 -run 'TestGlare$$' -v ./peer
 	PARLEY_GLARES=50 go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley
 
 # A gigabyte through pipe and send, to and from Chromium and Firefox too, and

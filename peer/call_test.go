@@ -17,7 +17,7 @@ import (
 	"parley/peer/datachannel"
 )
 
-func TestTextGoesBothWaysOnOneChannel(t *testing.T) {
+func TestTextInBothDirectionsOnOneChannel(t *testing.T) {
 	a, b := pair(t, nil)
 	a.call.Say("ping")
 	b.awaitText("ping")
@@ -53,7 +53,7 @@ func TestTextIsFlushedBeforeHangingUp(t *testing.T) {
 	}
 }
 
-func TestAVanishedPeerIsNoticedWithoutSignaling(t *testing.T) {
+func TestPeerGoneWithoutSignaling(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
 		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) { return s, kind != "leave" }
 	})
@@ -65,7 +65,7 @@ func TestAVanishedPeerIsNoticedWithoutSignaling(t *testing.T) {
 	}
 }
 
-func TestTracksGoBothWays(t *testing.T) {
+func TestTracksInBothDirections(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
 		answerer.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
@@ -133,7 +133,7 @@ func TestKeyFrameRequestReachesTheTrack(t *testing.T) {
 	}
 }
 
-func TestATrackWithoutAPlaceIsRefused(t *testing.T) {
+func TestTrackWithoutSectionIsRejected(t *testing.T) {
 	_, b := pair(t, func(caller, answerer *Config) {
 		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
 		answerer.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8), testTrack(t, webrtc.MimeTypeOpus)}
@@ -145,7 +145,7 @@ func TestATrackWithoutAPlaceIsRefused(t *testing.T) {
 	b.awaitConnected()
 }
 
-func TestACodecThatTheOtherSideLacksIsRefused(t *testing.T) {
+func TestCodecThatThePeerLacksIsRejected(t *testing.T) {
 	a, _ := pair(t, func(caller, answerer *Config) {
 		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)}
 		answerer.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
@@ -198,7 +198,7 @@ func TestCandidatesAsLinesOfADescription(t *testing.T) {
 	b.awaitConnected()
 }
 
-func TestOddCandidatesDoNoHarm(t *testing.T) {
+func TestMalformedCandidates(t *testing.T) {
 	a, b := pair(t, nil)
 	odd := []string{
 		"", " ", "candidate:", "nonsense", strings.Repeat("x", 1<<20),
@@ -222,7 +222,7 @@ func TestOddCandidatesDoNoHarm(t *testing.T) {
 
 // Fifty times in a row: one call comes of it, with the text and the track of
 // both.
-func TestBothCallAtOnce(t *testing.T) {
+func TestGlare(t *testing.T) {
 	for i := range 50 {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			var a, b *side
@@ -299,7 +299,7 @@ func TestAnOfferThatCameFirstIsAnswered(t *testing.T) {
 	}
 }
 
-func TestARefusedDescriptionEndsANewCallWithAReason(t *testing.T) {
+func TestRejectedDescriptionEndsANewCall(t *testing.T) {
 	_, b := pair(t, func(caller, _ *Config) {
 		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
 			return strings.ReplaceAll(s, "a=fingerprint:", "a=x-fingerprint:"), true
@@ -335,7 +335,7 @@ func TestAWrongFingerprintNeverConnects(t *testing.T) {
 	}
 }
 
-func TestABadDescriptionInACallChangesNothing(t *testing.T) {
+func TestInvalidDescriptionInACallChangesNothing(t *testing.T) {
 	a, b := pair(t, nil)
 	a.awaitConnected()
 	b.awaitConnected()
@@ -347,7 +347,7 @@ func TestABadDescriptionInACallChangesNothing(t *testing.T) {
 	b.awaitText("still here")
 }
 
-func TestWhyNothingAnswered(t *testing.T) {
+func TestWhyWithoutAnswer(t *testing.T) {
 	a := newSide(t, "caller", Config{Caller: true, Channels: []datachannel.Options{{Label: "c"}}, Signaler: &wire{
 		filter: func(_, s string) (string, bool) { return s, false },
 	}}).start()

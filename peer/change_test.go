@@ -15,7 +15,7 @@ import (
 	"parley/peer/stats"
 )
 
-// changing makes a change and waits for what is told of it.
+// changing makes a change and waits for its result.
 func changing(s *side, change func(done func(error))) error {
 	s.t.Helper()
 	told := make(chan error, 1)
@@ -90,7 +90,7 @@ func listen(t *testing.T) (*listener, func(Event)) {
 	return listenWith(t, func(TrackReceived) string { return "" })
 }
 
-// listenWith adds to the payload of each packet what end tells of its track.
+// listenWith adds the result of end for the track to the payload of each packet.
 func listenWith(t *testing.T, end func(TrackReceived) string) (*listener, func(Event)) {
 	l := &listener{t: t, more: make(chan struct{})}
 	var readers sync.WaitGroup
@@ -119,7 +119,7 @@ func (l *listener) note(p *rtp.Packet) {
 	l.more = make(chan struct{})
 }
 
-// hears waits for a packet whose payload ends so, after those that have come.
+// receives waits for a packet whose payload ends so, after those that have come.
 func (l *listener) hears(end string) {
 	l.t.Helper()
 	l.mu.Lock()
@@ -146,7 +146,7 @@ func (l *listener) hears(end string) {
 
 // Either side adds, removes, holds and resumes: the one that makes offers and
 // the one that has to ask for them.
-func TestChangesFromEitherSide(t *testing.T) {
+func TestChangesFromBothPeers(t *testing.T) {
 	for name, pick := range map[string]func(a, b *side) (*side, *side){
 		"the winner of a tie": func(a, b *side) (*side, *side) { return a, b },
 		"the loser":           func(a, b *side) (*side, *side) { return b, a },
@@ -199,8 +199,8 @@ func TestChangesFromEitherSide(t *testing.T) {
 }
 
 // Who asks for offers called with an offer that takes a kind and sends none of
-// it: the other side's section for it cannot take, so another one is needed.
-func TestAddingWhereNothingWasSent(t *testing.T) {
+// it: the peer's section for it cannot take, so another one is needed.
+func TestAddTrackToACallWithoutTracks(t *testing.T) {
 	heardA, onA := listen(t)
 	heardB, onB := listen(t)
 	a, b := pair(t, func(caller, answerer *Config) {
@@ -216,7 +216,7 @@ func TestAddingWhereNothingWasSent(t *testing.T) {
 	heardA.hears("back")
 }
 
-// quiet tells of a track of either side that is not paused.
+// quiet reports of a track of either peer that is not paused.
 func quiet(sides ...*side) error {
 	for _, s := range sides {
 		for _, o := range s.call.Stats().Report.ByType("outbound-rtp") {
@@ -230,7 +230,7 @@ func quiet(sides ...*side) error {
 
 // A track takes the place of another: the receiver sees one stream without a
 // gap, and nothing is negotiated.
-func TestReplaceIsUnnoticed(t *testing.T) {
+func TestReplaceWithoutNegotiation(t *testing.T) {
 	heard, on := listen(t)
 	first := rawTrack(t, webrtc.MimeTypeVP8, "first")
 	a, b := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
@@ -259,7 +259,7 @@ func TestReplaceIsUnnoticed(t *testing.T) {
 	}
 }
 
-// Muted sound goes on as silence.
+// Muted audio goes on as silence.
 func TestMuteSendsSilence(t *testing.T) {
 	heard, on := listen(t)
 	track := rawTrack(t, webrtc.MimeTypeOpus, "\xfcsound")
@@ -273,8 +273,8 @@ func TestMuteSendsSilence(t *testing.T) {
 	heard.hears("\xfcsound")
 }
 
-// What is muted before the call is up is silent from the first packet on, whoever
-// calls, and what is paused then is signaled once the call is up.
+// What is muted before the call is connected is silent from the first packet on, whoever
+// calls, and what is paused then is signaled once the call is connected.
 func TestMutedBeforeTheCallIsUp(t *testing.T) {
 	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
 		t.Run(name, func(t *testing.T) {
@@ -322,7 +322,7 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 	}
 }
 
-// A track without a device is paused: the peer is told so, twice, and receives it again in the same m-section.
+// A track without a device is paused: the m-section becomes inactive and then sends again, twice.
 func TestPausedTrackIsSignaled(t *testing.T) {
 	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
 		t.Run(name, func(t *testing.T) {
@@ -369,7 +369,7 @@ func TestPausedTrackIsSignaled(t *testing.T) {
 	}
 }
 
-// A thousand requests, from both sides at once, are a few offers.
+// A thousand requests, from both peers at once, are a few offers.
 func TestChangesCoalesce(t *testing.T) {
 	var mu sync.Mutex
 	offers := 0
@@ -413,7 +413,7 @@ func TestChangesCoalesce(t *testing.T) {
 	}
 }
 
-// What is not done when the call ends is told so; before it, and after it, too.
+// A change that is not done when the call ends is reported as failed, and so is one after the end.
 func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	track := rawTrack(t, webrtc.MimeTypeOpus, "a")
 	a, b := pair(t, func(caller, _ *Config) {
@@ -450,7 +450,7 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	}
 }
 
-// lossTrack notes what is told of its loss.
+// lossTrack records the loss that is reported to it.
 type lossTrack struct {
 	*webrtc.TrackLocalStaticRTP
 	told chan float64
@@ -463,8 +463,8 @@ func (l lossTrack) SetLoss(share float64) {
 	}
 }
 
-// What the other side's reports say of a track reaches it, and only of that one.
-func TestLossIsToldToTheTrack(t *testing.T) {
+// What the peer's reports say of a track reaches it, and only of that one.
+func TestLossIsReportedToTheTrack(t *testing.T) {
 	heard, on := listen(t)
 	track := lossTrack{rawTrack(t, webrtc.MimeTypeOpus, "sound"), make(chan float64, 1)}
 	a, _ := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
@@ -477,5 +477,103 @@ func TestLossIsToldToTheTrack(t *testing.T) {
 		}
 	case <-time.After(deadline):
 		t.Error("nothing is told")
+	}
+}
+
+// rawCoded is a raw track that reports its codec, as files do.
+type rawCoded struct{ *webrtc.TrackLocalStaticRTP }
+
+func (c rawCoded) Codec() string { return c.TrackLocalStaticRTP.Codec().MimeType }
+
+// A track of another codec takes the place of one, and of one in several sizes,
+// in a call and by either peer; and back. What is sent beside it goes on, and
+// the place is used again rather than a new one taken each time.
+func TestReplaceByAnotherCodec(t *testing.T) {
+	for name, of := range map[string]struct{ wins, layers bool }{
+		"the winner of a tie":        {true, false},
+		"the loser":                  {false, false},
+		"the winner, in three sizes": {true, true},
+		"the loser, in three sizes":  {false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			heard, on := listen(t)
+			var first webrtc.TrackLocal = rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "first")}
+			if of.layers {
+				first = newLayeredTrack(t)
+			}
+			a, b := pair(t, func(caller, answerer *Config) {
+				caller.Impolite, answerer.Impolite = of.wins, !of.wins
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound"), first}
+				answerer.OnEvent = on
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			if !of.layers {
+				heard.hears("first")
+			}
+			sections := 0
+			for range 3 {
+				second := rawCoded{rawTrack(t, webrtc.MimeTypeH264, "second")}
+				a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
+				heard.hears("second")
+				heard.hears("sound")
+				first = rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "third")}
+				a.must(func(done func(error)) { a.call.ReplaceTrack(second, first, done) })
+				heard.hears("third")
+				if sections == 0 {
+					sections = len(a.call.stats.live[0].pc.GetTransceivers())
+				}
+			}
+			if now := len(a.call.stats.live[0].pc.GetTransceivers()); now != sections {
+				t.Errorf("%d transceivers, %d after the first exchange", now, sections)
+			}
+			await(b, func(e TrackReceived) bool { return e.Track.Codec().MimeType == webrtc.MimeTypeH264 })
+			if n := happenings(b, func(Warned) bool { return true }) + happenings(a, func(Warned) bool { return true }); n > 0 {
+				t.Errorf("there were warnings: %s%s", a.summary(), b.summary())
+			}
+		})
+	}
+}
+
+// A muted track stays muted when a track of another codec replaces it.
+func TestReplaceStaysMuted(t *testing.T) {
+	first, second := rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "first")}, rawCoded{rawTrack(t, webrtc.MimeTypeH264, "second")}
+	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{first} })
+	a.awaitConnected()
+	b.awaitConnected()
+	a.must(func(done func(error)) { a.call.Mute(first, true, done) })
+	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
+	a.must(func(done func(error)) {
+		a.call.request(&change{done: done, make: func() (func(), error) {
+			_, out, err := a.call.tracks.find(second)
+			if err == nil && !out.Muted() {
+				err = errors.New("it can be seen")
+			}
+			return nil, err
+		}})
+	})
+}
+
+// TestReplaceByATrackThatCannotBeBound: a track whose codec was not negotiated does not take the place of
+// another one, which is sent on.
+func TestReplaceByATrackThatCannotBeBound(t *testing.T) {
+	heard, on := listen(t)
+	first := rawTrack(t, webrtc.MimeTypeVP8, "first")
+	a, b := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
+	a.awaitConnected()
+	b.awaitConnected()
+	heard.hears("first")
+	second, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: "video/unknown"}, "second", "parley")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := changing(a, func(done func(error)) { a.call.ReplaceTrack(first, second, done) }); !errors.Is(err, webrtc.ErrUnsupportedCodec) {
+			t.Errorf("replaced by a track of an unknown codec: %v, want %v", err, webrtc.ErrUnsupportedCodec)
+		}
+		heard.hears("first")
+	}
+	if n := happenings(a, func(TrackRejected) bool { return true }); n > 0 {
+		t.Errorf("TrackRejected came %d times for a change that reports its error itself", n)
 	}
 }

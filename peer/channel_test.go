@@ -7,11 +7,12 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/peer/datachannel"
 )
 
-// takeAll makes a side own every channel that the other side opens.
+// takeAll makes a side own every channel that the peer opens.
 func takeAll(c *Config) {
 	c.OnEvent = func(e Event) {
 		if e, ok := e.(ChannelOpened); ok && e.Channel.OpenedByPeer() {
@@ -73,7 +74,7 @@ func TestTheEndOfTheCallEndsItsChannels(t *testing.T) {
 	}
 }
 
-func TestTheLimitOfTheOtherSideIsKept(t *testing.T) {
+func TestMaxMessageSizeOfThePeer(t *testing.T) {
 	for name, c := range map[string]struct {
 		line string
 		want int
@@ -110,8 +111,8 @@ func TestTheLimitOfTheOtherSideIsKept(t *testing.T) {
 	}
 }
 
-// A line that the other side would not take is refused, and those after it go.
-func TestALineThatIsTooLongIsRefused(t *testing.T) {
+// A line that is too long for the peer is rejected, and those after it are sent.
+func TestTooLongTextIsRejected(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		answerer.Signaler.(*wire).filter = func(kind, s string) (string, bool) {
 			return strings.ReplaceAll(s, "a=max-message-size:262144\r\n", "a=max-message-size:1000\r\n"), true
@@ -144,7 +145,7 @@ func TestNegotiatedChannelsNeedNoAnnouncement(t *testing.T) {
 	}
 }
 
-func TestTextGoesByANegotiatedChannel(t *testing.T) {
+func TestTextOnANegotiatedChannel(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		caller.Channels = []datachannel.Options{{Label: "n", Negotiated: true, ID: 3}}
 		answerer.Channels = caller.Channels
@@ -196,7 +197,7 @@ func TestChannelsAreOpenedInACall(t *testing.T) {
 	}
 }
 
-// A channel that opens after its opener has given up is closed: nobody reads it, and what the peer
+// A channel that opens after OpenChannel has returned is closed: nothing reads it, and what the peer
 // sends on it would fill the window that all channels share.
 func TestOpenChannelPastItsContext(t *testing.T) {
 	connect := make(chan struct{})
@@ -246,4 +247,53 @@ func TestAChannelWaitsForTheConfirmation(t *testing.T) {
 	if data, _, err := theirs.Receive(patient(t)); string(data) != "confirmed" || err != nil {
 		t.Errorf("received %q, %v", data, err)
 	}
+}
+
+// A peer that sends to an echo and does not read is stopped by flow control, and the echo does not buffer
+// everything.
+func TestEchoOfAPeerThatDoesNotRead(t *testing.T) {
+	const size, count = 60_000, 1000
+	echoed := make(chan *datachannel.Channel, 1)
+	a, _ := pair(t, func(caller, answerer *Config) {
+		caller.Channels = []datachannel.Options{{Label: "flood", Detached: true}}
+		answerer.OnEvent = func(e Event) {
+			switch e := e.(type) {
+			case ChannelOpened:
+				echoed <- e.Channel
+			case MessageReceived:
+				_ = e.Channel.Send(e.Data, e.Text) // an error is of a call that is over
+			}
+		}
+	})
+	ours := await(a, func(ChannelOpened) bool { return true }).Channel
+	ctx := patient(t)
+	flooded := make(chan error, 1)
+	go func() {
+		message := make([]byte, size)
+		for range count {
+			if err := ours.Write(ctx, message, false); err != nil {
+				flooded <- err
+				return
+			}
+		}
+		flooded <- nil
+	}()
+	theirs := <-echoed
+	// Stopped is who gets next to nothing through: pace gives way once a second.
+	const span, few = 2 * time.Second, 20
+	for before := ours.Sent(); ; before = ours.Sent() {
+		select {
+		case err := <-flooded:
+			t.Fatalf("all was taken (%v), and %d bytes wait to be sent back", err, theirs.Pending())
+		case <-time.After(span):
+		}
+		if ours.Sent() < before+few*size {
+			break
+		}
+	}
+	if most := uint64(highWater + (maxQueuedData+100)*size); theirs.Pending() > most {
+		t.Errorf("%d bytes wait to be sent back, %d at most should", theirs.Pending(), most)
+	}
+	a.call.Hangup()
+	<-flooded
 }

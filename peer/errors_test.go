@@ -29,7 +29,7 @@ func TestWhyThereIsNoConnection(t *testing.T) {
 	}
 }
 
-// stuckPage calls at the same moment, takes that back, and tells no candidate.
+// stuckPage makes an offer that crosses ours, rolls it back and sends no candidate.
 type stuckPage struct{ *originalPage }
 
 func (p stuckPage) Offer(_ context.Context, d SessionDescription) error {
@@ -48,8 +48,8 @@ func (p stuckPage) Offer(_ context.Context, d SessionDescription) error {
 
 func (p stuckPage) Candidate(context.Context, webrtc.ICECandidateInit) error { return nil }
 
-// Whoever waits for such a page is told what to do, before the call ends for it.
-func TestAStuckPageIsToldOf(t *testing.T) {
+// A call that waits for such a page warns before it ends.
+func TestWarningForAPeerWithoutCandidates(t *testing.T) {
 	page := stuckPage{newOriginalPage(t)}
 	s := newSide(t, "terminal", Config{Signaler: page, Caller: true, Channels: []datachannel.Options{{Label: "channel1"}}})
 	s.call.cfg.Timeouts.Answer = time.Second

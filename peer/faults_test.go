@@ -19,12 +19,12 @@ import (
 )
 
 // TestFaults is what may come from a network and from a peer that is broken or
-// hostile, layer by layer. After each fault a call with somebody else goes on,
+// hostile, layer by layer. After each fault a call with another peer goes on,
 // and nothing is left behind. The numbers are those of a catalogue of faults; of
 // it, elsewhere are
 //
 //	46 a candidate before the description: TestCandidatesBeforeTheDescription
-//	51 glare: TestBothCallAtOnce; cmd/parley TestGlareWithATab, TestGlareWithTheOriginalPage
+//	51 glare: TestGlare; cmd/parley TestGlareWithATab, TestGlareWithTheOriginalPage
 //	57 an old session of the signaling server: signal's tests of resuming
 //	66 interfaces that come and go, and 67 outages: restart_test.go, and the network lab of cmd/parley, which has
 //	   the short packets of 66 (TestNetworkShortPackets) and the NAT that is bound anew of 67 (TestNetworkNATRebinding)
@@ -63,7 +63,7 @@ func awaitHeld(t *testing.T, after string, before resources) {
 	timeout := time.After(deadline)
 	for {
 		now := held()
-		// The call that is up has a few goroutines at times.
+		// The connected call has a few goroutines at times.
 		if now.goroutines <= before.goroutines+3 && now.files <= before.files+1 {
 			return
 		}
@@ -190,7 +190,7 @@ func (s *side) failsAt(stage Stage, want string) {
 	}
 }
 
-// leaves checks that the call ended as if the other side had hung up.
+// leaves checks that the call ended as if the peer had hung up.
 func (s *side) leaves() {
 	s.t.Helper()
 	if end, err := s.awaitEnd(); end != PeerLeft || err != nil {
@@ -224,7 +224,7 @@ func (f *faulty) handshakeFails(config *peertest.DTLS) {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(f.ctx)
 	defer cancel()
-	go func() { // nobody answers after the end of the call
+	go func() { // nothing answers after the end of the call
 		select {
 		case <-f.ended:
 			cancel()

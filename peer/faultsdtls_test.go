@@ -62,7 +62,7 @@ func dtlsFaults() map[string]func(*testing.T) {
 			f.failsAt(Connection, dtlsFailed)
 		},
 		// The date of a self-signed certificate says nothing, its fingerprint does
-		// (RFC 8827 §5.6.4, RFC 8122 §5).
+		// (RFC 8827 section 5.6.4, RFC 8122 section 5).
 		"69_expired_certificate": func(t *testing.T) {
 			f := callHostile(t, func(_ *Config, h *peertest.Hostile) { h.Certificate = expired(t) })
 			f.connect().handshake().associate().talks()
@@ -164,7 +164,7 @@ func dtlsFaults() map[string]func(*testing.T) {
 				f.associate().talks()
 			})
 		},
-		// Another handshake in a call that is up, in the clear.
+		// Another handshake in a connected call, in the clear.
 		"70_renegotiation": func(t *testing.T) {
 			f := callHostile(t, nil).connect()
 			var hello []byte
@@ -235,6 +235,6 @@ func expired(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// fragment tells if a record in the clear has a part of a handshake message
-// (RFC 6347 §4.2.2).
+// fragment reports whether a record in the clear has a part of a handshake message
+// (RFC 6347 section 4.2.2).
 func fragment(record []byte) bool { return !bytes.Equal(record[14:17], record[22:25]) }

@@ -151,7 +151,7 @@ func talksWith(t *testing.T, server webrtc.ICEServer) {
 	b.awaitText("hello")
 }
 
-// refusedByTURN tries a TURN server that answers everything with an error: a
+// rejectedByTURN tries a TURN server that answers everything with an error: a
 // call that may do without goes on, and one that may not says why it ends.
 func refusedByTURN(t *testing.T, code stun.ErrorCode) {
 	server := newReflector(t, func(m *stun.Message, _ string) *stun.Message {
@@ -207,7 +207,7 @@ func newReflector(t *testing.T, answer func(m *stun.Message, self string) *stun.
 	return r
 }
 
-// muted tells if a packet is of the host that is kept from being heard.
+// muted reports whether a packet is of the host that is kept from being received.
 func (l *lab) muted(c vnet.Chunk) bool {
 	source, ok := c.SourceAddr().(*net.UDPAddr)
 	return ok && int32(source.IP.To4()[3]) == l.mute.Load()

@@ -18,8 +18,8 @@ import (
 	"parley/peer/peertest"
 )
 
-// callHostileWithSound makes a call that receives sound, up to SRTP.
-func callHostileWithSound(t *testing.T) *faulty {
+// callHostileWithAudio makes a call that receives audio, up to SRTP.
+func callHostileWithAudio(t *testing.T) *faulty {
 	t.Helper()
 	return callHostile(t, func(c *Config, h *peertest.Hostile) {
 		h.Lines = "a=ssrc:43981 cname:x\r\n"
@@ -27,8 +27,8 @@ func callHostileWithSound(t *testing.T) *faulty {
 	}).connect().handshake().associate()
 }
 
-// callHostileWithPicture makes a call that sends a picture, up to SRTP.
-func callHostileWithPicture(t *testing.T) (*faulty, *countedTrack) {
+// callHostileWithVideo makes a call that sends a video, up to SRTP.
+func callHostileWithVideo(t *testing.T) (*faulty, *countedTrack) {
 	t.Helper()
 	track := &countedTrack{TrackLocalStaticSample: testTrack(t, webrtc.MimeTypeVP8)}
 	f := callHostile(t, func(c *Config, _ *peertest.Hostile) { c.Media.Tracks = []webrtc.TrackLocal{track} })
@@ -43,7 +43,7 @@ type countedTrack struct {
 
 func (c *countedTrack) RequestKeyFrame() { c.asked.Add(1) }
 
-// opus is a packet of sound, of the payload type that Pion offers it with.
+// opus is a packet of audio, of the payload type that Pion offers it with.
 func opus(sequence uint16) *rtp.Packet {
 	return &rtp.Packet{
 		Header:  rtp.Header{Version: 2, PayloadType: 111, SequenceNumber: sequence, Timestamp: uint32(sequence) * 960, SSRC: 43981},
@@ -51,7 +51,7 @@ func opus(sequence uint16) *rtp.Packet {
 	}
 }
 
-// heard collects the packets of the track that comes, until the call is over.
+// received collects the packets of the track that comes, until the call is over.
 func (f *faulty) heard() (packets func() []uint16, await func(uint16)) {
 	f.t.Helper()
 	track := anyOf[TrackReceived](f.side).Track
@@ -103,7 +103,7 @@ func (f *faulty) heard() (packets func() []uint16, await func(uint16)) {
 
 func anyOf[E Event](s *side) E { return await(s, func(E) bool { return true }) }
 
-// rtp sends packets of sound, protected.
+// rtp sends packets of audio, protected.
 func (f *faulty) rtp(packets ...*rtp.Packet) {
 	f.t.Helper()
 	for _, p := range packets {
@@ -114,7 +114,7 @@ func (f *faulty) rtp(packets ...*rtp.Packet) {
 func mediaFaults() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"72_replayed_and_tampered": func(t *testing.T) {
-			f := callHostileWithSound(t)
+			f := callHostileWithAudio(t)
 			f.rtp(opus(1))
 			packets, await := f.heard()
 			wire := must(f.session.RTP(opus(2)))(t)
@@ -135,7 +135,7 @@ func mediaFaults() map[string]func(*testing.T) {
 			f.talks()
 		},
 		"72_rollover_and_jump": func(t *testing.T) {
-			f := callHostileWithSound(t)
+			f := callHostileWithAudio(t)
 			f.rtp(opus(65533))
 			_, await := f.heard()
 			f.rtp(opus(65534), opus(65535), opus(0), opus(1))
@@ -145,7 +145,7 @@ func mediaFaults() map[string]func(*testing.T) {
 			f.talks()
 		},
 		"72_lies_about_lengths": func(t *testing.T) {
-			f := callHostileWithSound(t)
+			f := callHostileWithAudio(t)
 			f.rtp(opus(1))
 			_, await := f.heard()
 			for i, change := range []func([]byte) []byte{
@@ -168,7 +168,7 @@ func mediaFaults() map[string]func(*testing.T) {
 			f.talks()
 		},
 		"72_ten_thousand_sources": func(t *testing.T) {
-			f := callHostileWithSound(t)
+			f := callHostileWithAudio(t)
 			f.rtp(opus(1))
 			packets, await := f.heard()
 			for i := range 10_000 {
@@ -184,7 +184,7 @@ func mediaFaults() map[string]func(*testing.T) {
 			f.talks()
 		},
 		"73_malformed_reports": func(t *testing.T) {
-			f, _ := callHostileWithPicture(t)
+			f, _ := callHostileWithVideo(t)
 			for _, plain := range [][]byte{
 				{0x80, 200, 0xff, 0xff, 0, 0, 0, 1},             // a length past the packet
 				{0x9f, 201, 0, 1, 0, 0, 0, 1},                   // 31 reports that are not there
@@ -203,7 +203,7 @@ func mediaFaults() map[string]func(*testing.T) {
 			f.talks()
 		},
 		"73_flood_of_requests": func(t *testing.T) {
-			f, track := callHostileWithPicture(t)
+			f, track := callHostileWithVideo(t)
 			ssrc := f.sentSSRC()
 			nack := &rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: []rtcp.NackPair{{PacketID: 1, LostPackets: 0xffff}}}
 			before, begun := track.asked.Load(), time.Now()
@@ -218,7 +218,7 @@ func mediaFaults() map[string]func(*testing.T) {
 			}
 		},
 		"73_bandwidth_of_nothing_and_of_everything": func(t *testing.T) {
-			f, _ := callHostileWithPicture(t)
+			f, _ := callHostileWithVideo(t)
 			for _, b := range []float32{0, 1 << 63, 1} {
 				f.send(must(f.session.RTCP(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: b, SSRCs: []uint32{f.sentSSRC()}}))(t))
 			}

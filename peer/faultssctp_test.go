@@ -77,7 +77,7 @@ func sctpFaults() map[string]func(*testing.T) {
 		}, goesOn),
 		"74_acknowledges_what_was_never_sent": lies(one(chunk(peertest.ChunkSack, 0x7fffffff, 1<<20, 0)), goesOn),
 		"74_reset_of_an_unknown_stream": lies(func(a *peertest.Association) [][]byte {
-			// An outgoing SSN reset request (RFC 6525 §4.1) for stream 60000.
+			// An outgoing SSN reset request (RFC 6525 section 4.1) for stream 60000.
 			value := []byte{0, 13, 0, 18}
 			for _, v := range []uint32{a.TSN() + 1, 0, a.TSN()} {
 				value = binary.BigEndian.AppendUint32(value, v)
@@ -85,7 +85,7 @@ func sctpFaults() map[string]func(*testing.T) {
 			value = append(value, 0xea, 0x60, 0, 0)
 			return [][]byte{a.Packet(peertest.Chunk(peertest.ChunkReconfig, 0, value...))}
 		}, goesOn),
-		// Not a chunk for messages that may be interleaved (RFC 8260 §2.3.1).
+		// Not a chunk for messages that may be interleaved (RFC 8260 section 2.3.1).
 		"74_jump_of_the_wrong_kind": lies(func(a *peertest.Association) [][]byte {
 			return [][]byte{a.Packet(chunk(peertest.ChunkForwardTSN, a.TSN()-1000))}
 		}, (*faulty).channelsEnd),
@@ -156,7 +156,7 @@ func sctpFaults() map[string]func(*testing.T) {
 func initChunk() []byte { return chunk(peertest.ChunkInit, 0x01020304, 1<<17, 0xffffffff, 1) }
 
 // channelsEnd checks that the channel is over, or the call with it: which of the
-// two is told first is chance.
+// two is reported first is chance.
 func (f *faulty) channelsEnd() {
 	f.t.Helper()
 	timeout := time.After(deadline)
@@ -214,7 +214,7 @@ func channelFaults() map[string]func(*testing.T) {
 		"75_cut_short":              odd(4, []byte{3}, []byte{3, 0, 0}),
 		"75_empty":                  odd(4, []byte{}),
 		"75_ack_without_open":       odd(4, []byte{2}),
-		"75_number_of_the_other":    odd(5, open("x")), // odd ones are the DTLS server's (RFC 8832 §6)
+		"75_number_of_the_other":    odd(5, open("x")), // odd ones are the DTLS server's (RFC 8832 section 6)
 		"75_unknown_message":        odd(4, []byte{0x42, 1, 2, 3}),
 		"75_unknown_payload_protocol": func(t *testing.T) {
 			f := callHostile(t, nil).connect().handshake().associate()
@@ -279,6 +279,6 @@ func channelFaults() map[string]func(*testing.T) {
 	}
 }
 
-// inFull tells if faults take as long as in the catalogue: a window that is closed
+// inFull reports whether faults take as long as in the catalogue: a window that is closed
 // for a minute, a million messages (make faults).
 func inFull() bool { return os.Getenv("PARLEY_FAULTS") == "full" }

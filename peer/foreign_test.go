@@ -18,7 +18,7 @@ import (
 	"parley/peer/datachannel"
 )
 
-// askedTrack tells when it is asked for a key frame.
+// askedTrack reports when it is asked for a key frame.
 type askedTrack struct {
 	*webrtc.TrackLocalStaticSample
 	asked chan struct{}
@@ -36,7 +36,7 @@ func pli(t *webrtc.TrackRemote) []rtcp.Packet {
 }
 
 // originalPage behaves as the original text page of the wire's description: it
-// opens its own channel1 before any offer, and hears and speaks on that alone.
+// opens its own channel1 before any offer, and receives and speaks on that alone.
 type originalPage struct {
 	t       *testing.T
 	pc      *webrtc.PeerConnection
@@ -203,7 +203,7 @@ func TestOriginalTextPageCalls(t *testing.T) {
 }
 
 // A peer that takes no candidates one by one gets them all in the answer.
-func TestAPeerThatDoesNotTrickle(t *testing.T) {
+func TestPeerWithoutTrickle(t *testing.T) {
 	page := newOriginalPage(t)
 	var answers []string
 	record := &wire{filter: func(kind, s string) (string, bool) {
@@ -239,7 +239,7 @@ func TestUnreachableServersDoNotDelayTheAnswer(t *testing.T) {
 	page := newOriginalPage(t)
 	udp := must(net.ListenPacket("udp4", "127.0.0.1:0"))(t)
 	defer udp.Close()
-	tcp := must(net.Listen("tcp4", "127.0.0.1:0"))(t) // the kernel accepts, nobody answers
+	tcp := must(net.Listen("tcp4", "127.0.0.1:0"))(t) // the kernel accepts, nothing answers
 	defer tcp.Close()
 	var answers []string
 	answered := make(chan struct{})
@@ -278,7 +278,7 @@ func TestUnreachableServersDoNotDelayTheAnswer(t *testing.T) {
 	}
 }
 
-// signalers tells several.
+// signalers reports several.
 type signalers []Signaler
 
 func (all signalers) each(do func(Signaler) error) error {
@@ -332,7 +332,7 @@ func TestTheDTLSRoleStaysInALaterOffer(t *testing.T) {
 	}
 }
 
-// libdatachannel groups sound and picture for lip sync.
+// libdatachannel groups audio and video for lip sync.
 func TestAnOfferWithAnotherGroup(t *testing.T) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}

@@ -24,7 +24,7 @@ func TestFiveHundredCalls(t *testing.T) {
 	}
 	awaitHeld(t, "500 calls", before)
 	// Timers hold what is over for a few seconds more. A megabyte is 2 kB a call; a
-	// call that is up has several hundred.
+	// connected call has several hundred.
 	timeout := time.After(2 * deadline)
 	for now := heapInUse(); now > heap+1<<20; now = heapInUse() {
 		select {
@@ -35,7 +35,7 @@ func TestFiveHundredCalls(t *testing.T) {
 	}
 }
 
-// oneCall is a call in which both sides hear something, made and ended.
+// oneCall is a call in which both peers receive something, made and ended.
 func oneCall(t *testing.T) {
 	t.Helper()
 	var a, b *side

@@ -506,7 +506,7 @@ func TestRestartsThatCross(t *testing.T) {
 	var crossing atomic.Bool
 	var out sync.WaitGroup
 	var mu sync.Mutex
-	sent := map[string][]string{} // the ICE user fragments of each side's descriptions
+	sent := map[string][]string{} // the ICE user fragments of each peer's descriptions
 	a, b := pair(t, func(caller, answerer *Config) {
 		caller.Impolite, answerer.Impolite = true, false
 		for name, w := range map[string]*wire{"a": caller.Signaler.(*wire), "b": answerer.Signaler.(*wire)} {

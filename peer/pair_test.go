@@ -35,12 +35,12 @@ type side struct {
 	err   error
 }
 
-// wire is a Signaler that hands over to the other side, through filter if set.
+// wire is a Signaler that hands over to the peer, through filter if set.
 type wire struct {
 	to     func() *Call
 	filter func(kind, payload string) (string, bool)
 
-	see     func(kind string, d SessionDescription) // of what passes; nil for nobody
+	see     func(kind string, d SessionDescription) // handles what is sent; nil for none
 	foreign bool                                    // the extension does not pass, as with a peer that is no parley
 }
 

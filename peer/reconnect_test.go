@@ -2,6 +2,9 @@ package peer
 
 import (
 	"errors"
+	"io"
+	"net"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,7 +19,7 @@ import (
 type lab struct {
 	hosts [2]*vnet.Net
 	down  atomic.Bool
-	mute  atomic.Int32 // the last number of the address that is not heard
+	mute  atomic.Int32 // the last number of the address that is not received
 }
 
 func newLab(t *testing.T) *lab {
@@ -67,7 +70,7 @@ func (s *side) forget() {
 	s.events = nil
 }
 
-func TestAFailedConnectionComesBack(t *testing.T) {
+func TestFailedConnectionReconnects(t *testing.T) {
 	for name, winner := range map[string]bool{"the caller restarts": true, "the answerer restarts": false} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
@@ -182,7 +185,7 @@ func TestALostOfferIsRepeated(t *testing.T) {
 	b.awaitText("on the new path")
 }
 
-// The other side's loss of signaling alone ends no call; with the path gone too
+// The peer's loss of signaling alone ends no call; with the path gone too
 // there is nothing to wait for.
 func TestALostSignalingLeavesTheCall(t *testing.T) {
 	l := newLab(t)
@@ -200,7 +203,7 @@ func TestALostSignalingLeavesTheCall(t *testing.T) {
 
 // A path that comes back long after an ICE restart is found: Pion's seven checks
 // of a pair would be over by then.
-func TestAPathMayComeBackLate(t *testing.T) {
+func TestPathWorksAgainLate(t *testing.T) {
 	l := newLab(t)
 	a, b := l.pair(t, func(caller, answerer *Config) {
 		caller.Impolite = true
@@ -267,4 +270,127 @@ func TestLostNegotiationIsRepeated(t *testing.T) {
 			b.awaitText("still here")
 		})
 	}
+}
+
+// A call that is disconnected for a while restarts ICE before it fails, whoever makes the offers, and
+// fails if there is no path.
+func TestASilentPathIsReplaced(t *testing.T) {
+	for name, of := range map[string]struct{ wins, fails bool }{
+		"the caller offers":   {true, false},
+		"the answerer offers": {false, false},
+		"there is no path":    {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			t.Parallel()
+			a, b := l.pair(t, func(caller, answerer *Config) {
+				caller.Impolite, answerer.Impolite = of.wins, !of.wins
+				for _, c := range []*Config{caller, answerer} {
+					c.Timeouts.RestartAfter, c.Timeouts.Failed = time.Millisecond, time.Minute
+					if of.fails {
+						c.Timeouts.Failed = 6 * time.Second
+					}
+				}
+			})
+			a.awaitConnected()
+			b.awaitConnected()
+			a.forget()
+			b.forget()
+			l.down.Store(true)
+			for _, s := range []*side{a, b} {
+				await(s, func(e CandidateFound) bool { return !e.Remote })
+				if of.fails {
+					s.awaitState(webrtc.PeerConnectionStateFailed)
+				}
+			}
+			l.down.Store(false)
+			a.awaitConnected()
+			b.awaitConnected()
+			a.call.Say("on the new path")
+			b.awaitText("on the new path")
+			if n := happenings(a, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateFailed }); n > 0 && !of.fails {
+				t.Error("it failed")
+			}
+		})
+	}
+}
+
+// While signaling is unavailable, a call does nothing to a path that may come back: it does, and the
+// call goes on.
+func TestNoRestartWithoutSignaling(t *testing.T) {
+	l := newLab(t)
+	t.Parallel()
+	var offers atomic.Int32
+	a, b := l.pair(t, func(caller, answerer *Config) {
+		caller.Impolite = true
+		for _, c := range []*Config{caller, answerer} {
+			c.Timeouts.Failed, c.Timeouts.RestartAfter, c.Timeouts.Answer = time.Minute, time.Millisecond, 100*time.Millisecond
+			c.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
+				return text, kind != "offer" || offers.Add(1) == 1
+			}
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	a.forget()
+	b.forget()
+	l.down.Store(true)
+	a.awaitState(webrtc.PeerConnectionStateDisconnected)
+	b.awaitState(webrtc.PeerConnectionStateDisconnected)
+	for offers.Load() < 5 { // of both, and again
+		await(a, func(SignalingStateChanged) bool { return true })
+		runtime.Gosched()
+	}
+	l.down.Store(false)
+	a.awaitConnected()
+	b.awaitConnected()
+	a.call.Say("still here")
+	b.awaitText("still here")
+	b.call.Say("and there")
+	a.awaitText("and there")
+	for _, s := range []*side{a, b} {
+		if n := happenings(s, func(e CandidateFound) bool { return !e.Remote }); n > 0 {
+			t.Errorf("%s gathered %d candidates anew", s.name, n)
+		}
+	}
+}
+
+// stunProbe is the URL of a STUN server that says nothing; asked is closed when it was asked.
+func stunProbe(t *testing.T) (servers []webrtc.ICEServer, asked <-chan struct{}) {
+	t.Helper()
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, heard := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		if _, _, err := socket.ReadFrom(make([]byte, 1500)); err == nil {
+			close(heard)
+		}
+		_, _ = io.Copy(io.Discard, socket.(*net.UDPConn))
+	}()
+	t.Cleanup(func() { _ = socket.Close(); <-done })
+	return []webrtc.ICEServer{{URLs: []string{"stun:" + socket.LocalAddr().String()}}}, heard
+}
+
+// Both peers use the present servers for an ICE restart, not those of the beginning of the call.
+func TestARestartUsesFreshICEServers(t *testing.T) {
+	callers, callersAsked := stunProbe(t)
+	answerers, answerersAsked := stunProbe(t)
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.ICE.FreshServers = func() []webrtc.ICEServer { return callers }
+		answerer.ICE.FreshServers = func() []webrtc.ICEServer { return answerers }
+		caller.ICE.Loopback, answerer.ICE.Loopback = true, true
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	select {
+	case <-callersAsked:
+		t.Error("the caller used them before it had to")
+	default:
+	}
+	a.call.RestartICE()
+	<-callersAsked
+	<-answerersAsked
 }

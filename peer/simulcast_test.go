@@ -33,8 +33,8 @@ func newLayeredTrack(t *testing.T) *layeredTrack {
 	return l
 }
 
-// TestLayersArriveEachByItsName: each layer of a track is a track of its own at the other end, which is told of one that is sent.
-func TestLayersArriveEachByItsName(t *testing.T) {
+// TestSimulcastLayersByRID: each layer of a track is a track of its own at the peer.
+func TestSimulcastLayersByRID(t *testing.T) {
 	sent := newLayeredTrack(t)
 	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{sent} })
 	a.awaitConnected()
@@ -87,6 +87,35 @@ func TestStatsWhileLayersAreAdded(t *testing.T) {
 	defer reading.Wait()
 	defer stop()
 	for range 20 {
+		a.must(func(done func(error)) { a.call.AddTrack(newLayeredTrack(t), done) })
+	}
+}
+
+// The race detector sees statistics that are read while a simulcast track is added.
+func TestStatsWhileSimulcastTrackIsAdded(t *testing.T) {
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	conn := a.call.stats.live[0]
+	stop, read := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(read)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				out, _ := conn.streams.all(conn.pc) // as Stats does, more often
+				for _, o := range out {
+					o.Encodings()
+				}
+			}
+		}
+	}()
+	defer func() { close(stop); <-read }()
+	for range 12 {
 		a.must(func(done func(error)) { a.call.AddTrack(newLayeredTrack(t), done) })
 	}
 }

@@ -156,7 +156,7 @@ func unbundledCall(t *testing.T, p *unbundledPeer, cfg Config) (*side, chan stri
 	return s, answers
 }
 
-// mixedPeer has a transport for data and one for sound.
+// mixedPeer has a transport for data and one for audio.
 func mixedPeer(t *testing.T) *unbundledPeer {
 	p := newUnbundledPeer(t)
 	_, err := p.pcs[0].CreateDataChannel("data", nil)
@@ -169,9 +169,9 @@ func mixedPeer(t *testing.T) *unbundledPeer {
 	return p
 }
 
-// A transport that the other side adds in mid-call, with a certificate of its own,
+// A transport that the peer adds in a call, with a certificate of its own,
 // is answered by one more connection, and goes when its section is rejected.
-func TestATransportComesAndGoes(t *testing.T) {
+func TestTransportIsAddedAndClosed(t *testing.T) {
 	p := mixedPeer(t)
 	heard, listener := listen(t)
 	s, answers := unbundledCall(t, p, Config{Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}}, OnEvent: listener})

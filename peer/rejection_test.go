@@ -25,7 +25,7 @@ func badly(cfg *Config) *atomic.Bool {
 	return on
 }
 
-// An offer that is rejected in a call that is up changes nothing, both are told why, and the next one
+// An offer that is rejected in a connected call changes nothing, the reason is reported to both, and the next one
 // is accepted.
 func TestRejectedChangeIsReported(t *testing.T) {
 	for name, of := range map[string]struct{ impolite, foreign bool }{
@@ -126,7 +126,7 @@ func TestRejectedInSilence(t *testing.T) {
 	b.awaitText("still here")
 }
 
-// The peer is told why the offer of a call is rejected.
+// The reason why the offer of a call is rejected is sent to the peer.
 func TestRejectedCallIsReported(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
 		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
@@ -194,7 +194,7 @@ func TestHostileRejections(t *testing.T) {
 				x := &Extension{Number: number, Rejected: why, AnswerRejected: why, Processed: number}
 				to.call.DeliverAnswer(SessionDescription{Extension: x})
 				to.call.DeliverAnswer(SessionDescription{SDP: "v=0", Extension: x})
-				offer := *x // the other side is sent its rejection
+				offer := *x // the peer is sent its rejection
 				offer.Number += 1000
 				to.call.DeliverOffer(SessionDescription{Extension: &offer})
 			}

@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,10 +19,10 @@ import (
 	"parley/peer/stats"
 )
 
-// Sound and picture of somebody who declares no SSRC are told apart, whoever
+// Audio and video of a peer that signals no SSRC are told apart, whoever
 // calls and whatever header extensions there are, and go on when the call is
-// changed from either side.
-func TestUndeclaredSources(t *testing.T) {
+// changed from either peer.
+func TestUnsignaledSSRCs(t *testing.T) {
 	both := []string{webrtc.MimeTypeVP8, webrtc.MimeTypeOpus}
 	for name, c := range map[string]struct{ mimes, without []string }{
 		"as RFC 9429 has it": {both, nil},
@@ -69,7 +70,7 @@ func bare(t *testing.T, sections int, extensions []string) func(kind, s string) 
 	}
 }
 
-// hears checks that both sides get the tracks of the other, before and after a
+// receives checks that both peers get the tracks of the other, before and after a
 // change of the call.
 func hears(t *testing.T, a, b *side) {
 	for _, s := range []*side{a, b} {
@@ -128,10 +129,10 @@ type source struct {
 	rid     string // "" for packets without
 }
 
-// by names what source sends as listenByTrack hears it.
+// by names what source sends as listenByTrack receives it.
 func (s source) by(mid string) string { return s.text + "@" + mid }
 
-// listenByTrack hears by which track what ends in "@" and its ID comes.
+// listenByTrack receives by which track what ends in "@" and its ID comes.
 func listenByTrack(t *testing.T) (*listener, func(Event)) {
 	return listenWith(t, func(e TrackReceived) string { return "@" + e.Track.ID() })
 }
@@ -183,9 +184,9 @@ func (f *faulty) sendsBy(sources ...source) {
 	f.t.Cleanup(func() { close(quit); <-done })
 }
 
-// callUndeclared calls a peer that sends sound and two pictures, a1, v1 and v2,
+// callUnsignaled calls a peer that sends audio and two video, a1, v1 and v2,
 // and declares no SSRC.
-func callUndeclared(t *testing.T) (*faulty, *listener) {
+func callUnsignaled(t *testing.T) (*faulty, *listener) {
 	t.Helper()
 	l, on := listenByTrack(t)
 	return callHostile(t, func(c *Config, _ *peertest.Hostile) {
@@ -200,8 +201,8 @@ const opusType, vp8Type, vp8Again = 111, 96, 97
 // Streams without a declared SSRC come each by the track of its section: by MID,
 // or by a payload type that no other section has. What is sent again comes with
 // what it repairs.
-func TestUndeclaredSourcesOfOneKind(t *testing.T) {
-	f, heard := callUndeclared(t)
+func TestUnsignaledSSRCsOfOneKind(t *testing.T) {
+	f, heard := callUnsignaled(t)
 	sound, left, right := source{1, opusType, "", "sound", ""}, source{2, vp8Type, "v1", "left", ""}, source{3, vp8Type, "v2", "right", ""}
 	again := source{4, vp8Again, "v1", "again", ""} // its first two bytes number what it repeats
 	f.sendsBy(sound, left, right, again)
@@ -223,9 +224,9 @@ func TestUndeclaredSourcesOfOneKind(t *testing.T) {
 }
 
 // Of a stream that may be in several sections, and of a second one in a section,
-// the user is told; the others go on.
+// a warning is reported; the others go on.
 func TestNamelessSource(t *testing.T) {
-	f, heard := callUndeclared(t)
+	f, heard := callUnsignaled(t)
 	left := source{2, vp8Type, "v1", "left", ""}
 	f.sendsBy(left)
 	heard.hears(left.by("v1"))
@@ -276,4 +277,41 @@ func TestUnknownStreamsDoNotBlockSimulcast(t *testing.T) {
 			heard.hears("large@h")
 		})
 	}
+}
+
+// A packet with an unsignaled SSRC belongs to the m-section of its MID: our next offer has no other one
+// for it.
+func TestUnsignaledSSRCIsNoSection(t *testing.T) {
+	heard, listener := listen(t)
+	page := newBarePeer(t)
+	page.edit = undeclared
+	if _, err := page.pc.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "sound")); err != nil {
+		t.Fatal(err)
+	}
+	track := testTrack(t, webrtc.MimeTypeOpus)
+	s := newSide(t, "terminal", Config{Signaler: page, OnEvent: listener, Media: MediaConfig{Tracks: []webrtc.TrackLocal{track}}})
+	page.peer = s.call
+	s.start()
+	page.call()
+	heard.hears("sound")
+	page.edit = func(text string) string { return text } // webrtcbin declares them in its answers
+	if e := await(s, func(TrackReceived) bool { return true }); e.Local != track {
+		t.Errorf("it came beside %v, want the track in its section", e.Local)
+	}
+	s.must(func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) })
+	if text := page.pc.CurrentRemoteDescription().SDP; strings.Count(text, "\r\nm=") != 2 || !regexp.MustCompile("a=group:BUNDLE 0 v1\r\n").MatchString(text) {
+		t.Errorf("we offer\n%s", text)
+	}
+	heard.hears("sound")
+}
+
+// unsignaled is a description without SSRCs.
+func undeclared(text string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "a=ssrc") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
 }

@@ -187,7 +187,7 @@ func (s candidateSink) Leave(context.Context) error                      { retur
 func (s candidateSink) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
 	select {
 	case s <- c:
-	default: // nobody reads them
+	default: // they are not read
 	}
 	return nil
 }

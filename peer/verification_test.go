@@ -2,6 +2,7 @@ package peer
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 )
 
 // middle puts a signaling server between two calls that makes each of them call
-// a machine of its own, which passes on what it hears.
+// a machine of its own, which passes on what it receives.
 func middle(t *testing.T, edit func(caller, answerer *Config)) (a, b, toA, toB *side) {
 	t.Helper()
 	pass := func(to **side) func(Event) {
@@ -36,10 +37,10 @@ func middle(t *testing.T, edit func(caller, answerer *Config)) (a, b, toA, toB *
 	return a, b, toA, toB
 }
 
-func TestTheCodesDifferWithSomebodyInBetween(t *testing.T) {
+func TestCodesDifferWithAnInterceptor(t *testing.T) {
 	a, b, _, _ := middle(t, func(_, _ *Config) {})
 	a.call.Say("secret")
-	b.awaitText("secret") // nothing else tells
+	b.awaitText("secret") // nothing else reports
 	ours := await(a, func(VerificationCode) bool { return true }).Code
 	if theirs := await(b, func(VerificationCode) bool { return true }).Code; ours == theirs {
 		t.Errorf("both see %s", ours)
@@ -73,7 +74,7 @@ func TestACallWithTheExpectedCode(t *testing.T) {
 	}
 }
 
-func TestAnotherCodeThanExpectedNeverConnects(t *testing.T) {
+func TestUnexpectedCodeDoesNotConnect(t *testing.T) {
 	wrong := "00000 00000 00000 00000 00000 00000"
 	for name, atCaller := range map[string]bool{"the caller expects it": true, "the answerer expects it": false} {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +105,7 @@ func TestAnotherCodeThanExpectedNeverConnects(t *testing.T) {
 	}
 }
 
-func TestNothingLeavesBeforeTheCodeIsConfirmed(t *testing.T) {
+func TestNothingIsSentBeforeTheCodeIsConfirmed(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
 		caller.Verification.Required = true
 		caller.Media.Tracks = []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeVP8)}
@@ -157,7 +158,7 @@ func TestADeclinedCodeEndsTheCall(t *testing.T) {
 	}
 }
 
-// A later description with another certificate is somebody else's.
+// A later description with another certificate is of another peer.
 func TestTheCertificateDoesNotChangeInACall(t *testing.T) {
 	var offer string
 	a, b := pair(t, func(caller, _ *Config) {
@@ -191,5 +192,16 @@ func TestIsCode(t *testing.T) {
 		if IsCode(s) != want {
 			t.Errorf("%q: %v", s, !want)
 		}
+	}
+}
+
+func TestBothPeersHaveTheSameCode(t *testing.T) {
+	a, b := pair(t, nil)
+	code := await(a, func(VerificationCode) bool { return true }).Code
+	if got := await(b, func(VerificationCode) bool { return true }).Code; got != code {
+		t.Errorf("the caller sees %q, the answerer %q", code, got)
+	}
+	if !regexp.MustCompile(`^(\d{5} ){5}\d{5}$`).MatchString(code) {
+		t.Errorf("the code is %q", code)
 	}
 }

@@ -111,7 +111,7 @@ func (p *separateAnswers) Candidate(_ context.Context, c webrtc.ICECandidateInit
 func TestAnAnswerWithoutBundle(t *testing.T) { answeredApart(t, nil) }
 
 // Nor need it declare the SSRC of what comes.
-func TestAnUndeclaredAnswerWithoutBundle(t *testing.T) { answeredApart(t, undeclared) }
+func TestUnsignaledAnswerWithoutBundle(t *testing.T) { answeredApart(t, undeclared) }
 
 func answeredApart(t *testing.T, edit func(answer string) string) {
 	p := &separateAnswers{unbundledPeer: newUnbundledPeer(t), edit: edit}
@@ -168,7 +168,7 @@ func answeredApart(t *testing.T, edit func(answer string) string) {
 
 // A channel that was asked for before the connection was replaced opens on the
 // one that takes its place.
-func TestAWantedChannelSurvivesAnotherConnection(t *testing.T) {
+func TestRequestedChannelSurvivesAReplacedConnection(t *testing.T) {
 	var a, b *side
 	line := []datachannel.Options{{Label: "channel1"}}
 	a = newSide(t, "alice", Config{Caller: true, Impolite: true, Channels: line, Signaler: &wire{to: func() *Call { return b.call }}})

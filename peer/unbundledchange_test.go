@@ -31,7 +31,7 @@ func credentialsOf(text string) (all []string) {
 	return all
 }
 
-// apart makes a wire one between foreign peers that do not bundle: neither side
+// apart makes a wire one between foreign peers that do not bundle: neither peer
 // sees a group, or that the other is a parley.
 func apart(cfg *Config) *apartWire {
 	w := &apartWire{}
@@ -60,7 +60,7 @@ func apart(cfg *Config) *apartWire {
 	return w
 }
 
-// unbundledPair is a call of sound and text on a connection each, and what is heard at each side.
+// unbundledPair is a call of audio and text on a connection each, and what is received at each peer.
 func unbundledPair(t *testing.T) (sides [2]*side, heard [2]*listener, said [2]*apartWire) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		for i, cfg := range []*Config{caller, answerer} {
@@ -76,7 +76,7 @@ func unbundledPair(t *testing.T) (sides [2]*side, heard [2]*listener, said [2]*a
 	return [2]*side{a, b}, heard, said
 }
 
-// A call whose sections are not bundled is changed as any other, from either side.
+// A call whose sections are not bundled is changed as any other, from either peer.
 func TestChangesWithoutBundle(t *testing.T) {
 	for i, who := range []string{"caller", "answerer"} {
 		t.Run(who, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestChangesWithoutBundle(t *testing.T) {
 	}
 }
 
-// raw tells its codec.
+// raw reports its codec.
 type raw struct{ *webrtc.TrackLocalStaticRTP }
 
 func (r raw) Codec() string { return r.TrackLocalStaticRTP.Codec().MimeType }
@@ -117,7 +117,7 @@ func (r raw) Codec() string { return r.TrackLocalStaticRTP.Codec().MimeType }
 // transports is the number of transports that a side has.
 func (s *side) transports() int { return len(s.call.Stats().Report.ByType("transport")) }
 
-// ICE is restarted from either side, as often as wanted: each transport gets credentials of its own, and media go on.
+// ICE is restarted from either peer, as often as wanted: each transport gets credentials of its own, and media go on.
 func TestRestartWithoutBundle(t *testing.T) {
 	sides, heard, said := unbundledPair(t)
 	for i, s := range sides {
@@ -146,7 +146,7 @@ func TestRestartWithoutBundle(t *testing.T) {
 }
 
 // Who called restarts ICE when all paths are gone, and the call comes back.
-func TestAFailedCallWithoutBundleComesBack(t *testing.T) {
+func TestFailedCallWithoutBundleReconnects(t *testing.T) {
 	l := newLab(t)
 	var heard [2]*listener
 	a, b := l.pair(t, func(caller, answerer *Config) {
@@ -170,8 +170,8 @@ func TestAFailedCallWithoutBundleComesBack(t *testing.T) {
 	b.awaitText("after")
 }
 
-// An offer that is refused leaves a call of several connections as it was.
-func TestRefusedOfferWithoutBundle(t *testing.T) {
+// An offer that is rejected leaves a call of several connections as it was.
+func TestRejectedOfferWithoutBundle(t *testing.T) {
 	sides, heard, said := unbundledPair(t)
 	for range 2 {
 		said[0].spoiled.Store(true)

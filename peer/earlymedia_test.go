@@ -66,7 +66,7 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 	}
 }
 
-// firstSent is the number of the first packet of the picture.
+// firstSent is the number of the first packet of the video.
 func firstSent(c *connection) uint16 {
 	out, _ := c.streams.all(c.pc)
 	for _, o := range out {

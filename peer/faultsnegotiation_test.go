@@ -13,7 +13,7 @@ func named(s string) *string { return &s }
 
 // orderFaults are messages that come when they should not. 46 (a candidate
 // before the description) is TestCandidatesBeforeTheDescription, 51 (glare)
-// TestBothCallAtOnce; 57 (an old session of the signaling server) is the
+// TestGlare; 57 (an old session of the signaling server) is the
 // server's.
 func orderFaults() map[string]func(*testing.T) {
 	up := func(fault func(*testing.T, *side, *side)) func(*testing.T) {
