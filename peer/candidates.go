@@ -30,30 +30,16 @@ type candidates struct {
 	missingWarned bool                      // warnMissing has reported
 }
 
-// warnMissing warns, once, when no candidate of the peer has come for a while. The call goes on, because
-// candidates may still come (RFC 8863).
-func (x *candidates) warnMissing() {
-	if !x.missingWarned && x.transports.conns[0].progress.stuck() && time.Since(x.transports.started) >= 2*x.cfg.Timeouts.Answer {
-		x.missingWarned = true
-		x.cfg.OnEvent(Warned{"no candidate of the peer has come yet; " + stuckHint})
-	}
-}
-
 // maxCandidates bounds the remote candidates of one ICE session.
 const maxCandidates = 500
 
-// restart notes that a new ICE session begins.
-func (x *candidates) restart() {
-	x.count, x.dropped = len(x.early), false
-}
-
 // receive handles a candidate of the peer. The error says why it is dropped.
-func (x *candidates) receive(init webrtc.ICECandidateInit) error {
+func (c *candidates) receive(init webrtc.ICECandidateInit) error {
 	if strings.TrimSpace(init.Candidate) == "" { // RFC 8838 section 13
-		x.ended = true
-		if x.transports.conns[0].remoteSet {
+		c.ended = true
+		if c.transports.conns[0].remoteSet {
 			init.Candidate = ""
-			x.add(init)
+			c.add(init)
 		}
 		return nil
 	}
@@ -63,45 +49,50 @@ func (x *candidates) receive(init webrtc.ICECandidateInit) error {
 	if err != nil {
 		return err
 	}
-	if d := x.negotiator.deferred; d != nil && d.Owns(init) && len(d.candidates) < maxCandidates {
+	if d := c.negotiator.deferred; d != nil && d.Owns(init) && len(d.candidates) < maxCandidates {
 		d.candidates = append(d.candidates, init)
 		return nil
 	}
-	if x.count++; x.count > maxCandidates {
-		if !x.dropped {
-			x.dropped = true
-			x.cfg.OnEvent(Warned{fmt.Sprintf("the peer has sent more than %d candidates, the others are dropped", maxCandidates)})
+	if c.count++; c.count > maxCandidates {
+		if !c.dropped {
+			c.dropped = true
+			c.cfg.OnEvent(Warned{fmt.Sprintf("the peer has sent more than %d candidates, the others are dropped", maxCandidates)})
 		}
 		return fmt.Errorf("got more than %d", maxCandidates)
 	}
 	found := candidateEvent(true, cand)
-	conn := x.transports.connectionFor(init)
+	conn := c.transports.connectionFor(init)
 	conn.progress.remote[found.Type]++
 	conn.stats.candidates.AddRemote(cand)
-	x.cfg.OnEvent(found)
-	if !x.transports.conns[0].remoteSet {
-		x.early = append(x.early, init)
+	c.cfg.OnEvent(found)
+	if !c.transports.conns[0].remoteSet {
+		c.early = append(c.early, init)
 		return nil
 	}
-	x.add(init)
+	c.add(init)
 	return nil
 }
 
 // add adds a candidate of the peer to its connection.
-func (x *candidates) add(init webrtc.ICECandidateInit) {
-	if err := x.transports.connectionFor(init).pc.AddICECandidate(init); err != nil {
-		x.cfg.Logger.Debug("candidate refused", "error", err)
+func (c *candidates) add(init webrtc.ICECandidateInit) {
+	if err := c.transports.connectionFor(init).pc.AddICECandidate(init); err != nil {
+		c.cfg.Logger.Debug("candidate refused", "error", err)
 	}
 }
 
+// restart notes that a new ICE session begins.
+func (c *candidates) restart() {
+	c.count, c.dropped = len(c.early), false
+}
+
 // send sends a candidate of ours, or end-of-candidates for nil.
-func (x *candidates) send(ctx context.Context, conn *connection, cand *webrtc.ICECandidate) error {
+func (c *candidates) send(ctx context.Context, conn *connection, cand *webrtc.ICECandidate) error {
 	var init webrtc.ICECandidateInit
 	switch {
 	case cand == nil:
-		x.cfg.OnEvent(GatheringComplete{})
+		c.cfg.OnEvent(GatheringComplete{})
 		// Peers written to the original wire may fail on a candidate without a line.
-		if conn.answerHeld || !x.negotiator.withParley() && !x.ended {
+		if conn.answerHeld || !c.negotiator.withParley() && !c.ended {
 			return nil
 		}
 	case conn.redundant(cand):
@@ -110,13 +101,13 @@ func (x *candidates) send(ctx context.Context, conn *connection, cand *webrtc.IC
 		found := iceCandidateEvent(false, cand)
 		conn.stats.candidates.Add(false, cand)
 		conn.progress.local[found.Type]++
-		x.cfg.OnEvent(found)
+		c.cfg.OnEvent(found)
 		switch {
 		case conn.answerHeld && conn.holdExpired:
-			return x.negotiator.sendHeldAnswer(ctx, conn) // this is its first candidate
+			return c.negotiator.sendHeldAnswer(ctx, conn) // this is its first candidate
 		case conn.answerHeld:
 			return nil // it will be in the answer
-		case conn.holdExpired && x.count == 0:
+		case conn.holdExpired && c.count == 0:
 			return nil // the peer, which has sent no candidate either, does not trickle
 		}
 		init = cand.ToJSON()
@@ -125,7 +116,16 @@ func (x *candidates) send(ctx context.Context, conn *connection, cand *webrtc.IC
 		index := uint16(s.Index)
 		init.SDPMLineIndex, init.SDPMid = &index, &s.Mid
 	}
-	return x.signaling.send(ctx, func(ctx context.Context) error { return x.cfg.Signaler.Candidate(ctx, init) })
+	return c.signaling.send(ctx, func(ctx context.Context) error { return c.cfg.Signaler.Candidate(ctx, init) })
+}
+
+// warnMissing warns, once, when no candidate of the peer has come for a while. The call goes on, because
+// candidates may still come (RFC 8863).
+func (c *candidates) warnMissing() {
+	if !c.missingWarned && c.transports.conns[0].progress.stuck() && time.Since(c.transports.started) >= 2*c.cfg.Timeouts.Answer {
+		c.missingWarned = true
+		c.cfg.OnEvent(Warned{"no candidate of the peer has come yet; " + stuckHint})
+	}
 }
 
 // redundant reports whether a local candidate has been sent already: without a NAT, the

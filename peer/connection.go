@@ -17,23 +17,6 @@ import (
 	"parley/peer/stats"
 )
 
-// timeSinceLastPacket returns how long a disconnected or failed connection has received nothing: no
-// packet and no response to a consent check (RFC 7675).
-func (c *connection) timeSinceLastPacket(now webrtc.PeerConnectionState) time.Duration {
-	if now != webrtc.PeerConnectionStateDisconnected && now != webrtc.PeerConnectionStateFailed {
-		return 0
-	}
-	pair, ok := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
-	if !ok {
-		return 0
-	}
-	last := pair.LastPacketReceivedTimestamp.Time()
-	if answer := pair.LastResponseTimestamp.Time(); answer.After(last) {
-		last = answer
-	}
-	return max(0, time.Since(last))
-}
-
 // A connection is a PeerConnection and what belongs to it. Pion's callbacks post to the mailbox of
 // the call; all else is used by the goroutine of Run, except streams and stats.
 type connection struct {
@@ -152,19 +135,6 @@ func (c *connection) post(e any) { c.box.post(posted{c, e}) }
 // closed.
 func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}, c.closing.Done()) }
 
-// close closes the connection and drops messages that have not been posted. It must not be called from
-// a callback of Pion.
-func (c *connection) close() {
-	c.stopPosting()
-	if c.net != nil {
-		c.net.Close()
-	}
-	c.data.Close()
-	_ = c.pc.GracefulClose() // its errors are of connections that are closed already
-	c.readers.Wait()
-	c.data.Wait()
-}
-
 // refreshNetwork gives Pion the present addresses of the host and the present ICE servers, before it
 // gathers candidates again.
 func (c *connection) refreshNetwork() {
@@ -180,4 +150,34 @@ func (c *connection) refreshNetwork() {
 			c.logs.log.Debug("interfaces not listed", "error", err)
 		}
 	}
+}
+
+// timeSinceLastPacket returns how long a disconnected or failed connection has received nothing: no
+// packet and no response to a consent check (RFC 7675).
+func (c *connection) timeSinceLastPacket(now webrtc.PeerConnectionState) time.Duration {
+	if now != webrtc.PeerConnectionStateDisconnected && now != webrtc.PeerConnectionStateFailed {
+		return 0
+	}
+	pair, ok := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return 0
+	}
+	last := pair.LastPacketReceivedTimestamp.Time()
+	if answer := pair.LastResponseTimestamp.Time(); answer.After(last) {
+		last = answer
+	}
+	return max(0, time.Since(last))
+}
+
+// close closes the connection and drops messages that have not been posted. It must not be called from
+// a callback of Pion.
+func (c *connection) close() {
+	c.stopPosting()
+	if c.net != nil {
+		c.net.Close()
+	}
+	c.data.Close()
+	_ = c.pc.GracefulClose() // its errors are of connections that are closed already
+	c.readers.Wait()
+	c.data.Wait()
 }

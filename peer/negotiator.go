@@ -99,6 +99,16 @@ func (n *negotiator) needed(ctx context.Context) error {
 	return n.next(ctx, jsep.NegotiationNeeded{}, nil)
 }
 
+// tolerate reports an error of a negotiation of a connected call as a warning, and returns others.
+func (n *negotiator) tolerate(err error) error {
+	var failed *Error
+	if errors.As(err, &failed) && failed.Stage == Negotiation && n.transports.established {
+		n.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
+		return nil
+	}
+	return err
+}
+
 // next handles an event by the state machine and carries out its actions.
 func (n *negotiator) next(ctx context.Context, e jsep.Event, r *remoteDescription) error {
 	before := n.state.State
@@ -491,14 +501,4 @@ func (n *negotiator) rejectionOf(offer SessionDescription, why error) (SessionDe
 	}
 	text, err := jsep.Marshal(answer)
 	return SessionDescription{SDP: text}, err
-}
-
-// tolerate reports an error of a negotiation of a connected call as a warning, and returns others.
-func (n *negotiator) tolerate(err error) error {
-	var failed *Error
-	if errors.As(err, &failed) && failed.Stage == Negotiation && n.transports.established {
-		n.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", err)})
-		return nil
-	}
-	return err
 }

@@ -60,49 +60,6 @@ func (c *connection) createOffer(restart bool) (webrtc.SessionDescription, error
 	return offer, nil
 }
 
-// wireOptions returns how our descriptions differ from those of Pion, which has neither removed nor
-// paused tracks.
-func (c *connection) wireOptions() jsep.WireOptions {
-	o := jsep.WireOptions{
-		OnHold: c.senders.onHold, DataMid: c.dataMid, Synthetic: &c.remote.synthetic,
-		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
-	}
-	for _, t := range c.pc.GetTransceivers() {
-		if t.Mid() == "" {
-			continue
-		}
-		out := c.senders.localTrackOf(t)
-		o.Hidden[t.Mid()] = c.senders.isUnsignaled(t) || c.remote.replaced(t.Mid())
-		o.Removed[t.Mid()] = out != nil && out.Local() == nil
-		o.Paused[t.Mid()] = out != nil && out.SourcePaused()
-	}
-	return o
-}
-
-// offerToWire returns an offer of Pion as it is sent.
-func (c *connection) offerToWire(offer string) (*sdp.SessionDescription, error) {
-	return jsep.ToWire(offer, c.wireOptions())
-}
-
-// forgetOffer forgets the offer that is out.
-func (c *connection) forgetOffer() { c.pending = nil }
-
-// setOffer applies the offer that is out, because its answer has come.
-func (c *connection) setOffer() error {
-	p := c.pending
-	if p == nil {
-		return nil // the first offer was applied when it was created
-	}
-	if err := c.beginRestart(); err != nil {
-		return err
-	}
-	c.pending = nil
-	if err := c.pc.SetLocalDescription(p.description); err != nil {
-		return fmt.Errorf("failed to apply our offer: %w", err)
-	}
-	return nil
-}
-
 // nameSections sets the mids of new m-sections: a1, v1 and so on, of a polite peer A1, V1 and so on.
 // None is dataMid, and none is a mid of the peer in an offer that crosses this one. ("audio" and
 // "video" are taken for Plan B by Pion and others.)
@@ -140,14 +97,47 @@ func (c *connection) nameSections(polite bool) error {
 // from then on.
 const dataMid = "0"
 
-// pionDataMid returns the mid of the data channels in Pion's description, which is their index; "" if
-// there are none.
-func (c *connection) pionDataMid() string {
-	d, err := jsep.Unmarshal(textOf(c.pc.LocalDescription()))
-	if err != nil {
-		return ""
+// offerToWire returns an offer of Pion as it is sent.
+func (c *connection) offerToWire(offer string) (*sdp.SessionDescription, error) {
+	return jsep.ToWire(offer, c.wireOptions())
+}
+
+// wireOptions returns how our descriptions differ from those of Pion, which has neither removed nor
+// paused tracks.
+func (c *connection) wireOptions() jsep.WireOptions {
+	o := jsep.WireOptions{
+		OnHold: c.senders.onHold, DataMid: c.dataMid, Synthetic: &c.remote.synthetic,
+		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
 	}
-	return jsep.DataMid(d)
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Mid() == "" {
+			continue
+		}
+		out := c.senders.localTrackOf(t)
+		o.Hidden[t.Mid()] = c.senders.isUnsignaled(t) || c.remote.replaced(t.Mid())
+		o.Removed[t.Mid()] = out != nil && out.Local() == nil
+		o.Paused[t.Mid()] = out != nil && out.SourcePaused()
+	}
+	return o
+}
+
+// forgetOffer forgets the offer that is out.
+func (c *connection) forgetOffer() { c.pending = nil }
+
+// setOffer applies the offer that is out, because its answer has come.
+func (c *connection) setOffer() error {
+	p := c.pending
+	if p == nil {
+		return nil // the first offer was applied when it was created
+	}
+	if err := c.beginRestart(); err != nil {
+		return err
+	}
+	c.pending = nil
+	if err := c.pc.SetLocalDescription(p.description); err != nil {
+		return fmt.Errorf("failed to apply our offer: %w", err)
+	}
+	return nil
 }
 
 // beginRestart restarts ICE in Pion, which closes the current path, if the offer that is out restarts
@@ -192,6 +182,16 @@ func (c *connection) applyAnswer(d *jsep.Description) error {
 	}
 	c.remoteApplied(d)
 	return nil
+}
+
+// pionDataMid returns the mid of the data channels in Pion's description, which is their index; "" if
+// there are none.
+func (c *connection) pionDataMid() string {
+	d, err := jsep.Unmarshal(textOf(c.pc.LocalDescription()))
+	if err != nil {
+		return ""
+	}
+	return jsep.DataMid(d)
 }
 
 // applyOffer applies an offer of the peer and then our answer. With the first offer it adds as many of

@@ -26,23 +26,6 @@ type reconnector struct {
 	addresses   icenet.AddressMonitor
 }
 
-// hostAddresses returns the addresses of the host and reports whether they have changed since the
-// previous invocation. Those of a simulated network do not change.
-func (r *reconnector) hostAddresses() (list []string, changed bool) {
-	if r.cfg.Net != nil {
-		return nil, false
-	}
-	return r.addresses.Changed(icenet.InterfaceFilter(r.cfg.ICE.Interfaces))
-}
-
-// consentTimeout is how long media is sent to a peer that does not answer connectivity checks
-// (RFC 7675 section 5.1).
-const consentTimeout = 30 * time.Second
-
-// politeDelay is how much later than the impolite peer the polite one restarts ICE, so that in most
-// cases only one of them does.
-const politeDelay = 3 * time.Second
-
 // An outage is the state of a path that is lost or may be.
 //
 // An ICE restart is an offer that changes nothing before it is answered (see negotiator), so it does no
@@ -60,6 +43,14 @@ func (o *outage) connected() { o.down, o.since = false, time.Time{} }
 
 // disconnected records that nothing has been received for a while.
 func (o *outage) disconnected(silence time.Duration) { o.since = time.Now().Add(-silence) }
+
+// consentTimeout is how long media is sent to a peer that does not answer connectivity checks
+// (RFC 7675 section 5.1).
+const consentTimeout = 30 * time.Second
+
+// politeDelay is how much later than the impolite peer the polite one restarts ICE, so that in most
+// cases only one of them does.
+const politeDelay = 3 * time.Second
 
 // failed closes a path and restarts ICE.
 func (r *reconnector) failed(ctx context.Context) error {
@@ -128,6 +119,15 @@ func (r *reconnector) signalingRestored(ctx context.Context) error {
 		return r.restartICE(ctx)
 	}
 	return r.negotiator.next(ctx, jsep.SignalingRestored{}, nil)
+}
+
+// hostAddresses returns the addresses of the host and reports whether they have changed since the
+// previous invocation. Those of a simulated network do not change.
+func (r *reconnector) hostAddresses() (list []string, changed bool) {
+	if r.cfg.Net != nil {
+		return nil, false
+	}
+	return r.addresses.Changed(icenet.InterfaceFilter(r.cfg.ICE.Interfaces))
 }
 
 // addressesChanged restarts ICE if the path does not work, or begins at an address that the host does

@@ -28,167 +28,6 @@ type senders struct {
 	onHold  bool // neither send nor receive media
 }
 
-// moveTransceiver adds a transceiver like that of mid in another connection, with its track and the
-// SSRC that was announced for it.
-func (s *senders) moveTransceiver(from *connection, mid string) error {
-	for _, t := range from.pc.GetTransceivers() {
-		if t.Mid() != mid {
-			continue
-		}
-		init := webrtc.RTPTransceiverInit{Direction: t.Direction()}
-		out := from.senders.localTrackOf(t)
-		if out == nil {
-			made, err := s.pc.AddTransceiverFromKind(t.Kind(), init)
-			if err != nil {
-				return err
-			}
-			return made.SetMid(mid)
-		}
-		if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
-			init.SendEncodings = []webrtc.RTPEncodingParameters{{RTPCodingParameters: webrtc.RTPCodingParameters{SSRC: e[0].SSRC}}}
-		}
-		return s.sendWith(out.Local(), func(track webrtc.TrackLocal) (*webrtc.RTPSender, error) {
-			t, err := s.pc.AddTransceiverFromTrack(track, init)
-			if err != nil {
-				return nil, err
-			}
-			return t.Sender(), t.SetMid(mid)
-		})
-	}
-	return fmt.Errorf("invalid answer: has the m-section %.20q, which is not in our offer", mid)
-}
-
-// sendAs sends a track in an m-section with this mid.
-func (s *senders) sendAs(mid string, t webrtc.TrackLocal) error {
-	if err := s.sendWith(t, s.newSection); err != nil {
-		return err
-	}
-	for _, t := range s.pc.GetTransceivers() {
-		if err := t.SetMid(mid); err != nil {
-			return fmt.Errorf("failed to name a media section: %w", err)
-		}
-	}
-	return nil
-}
-
-// hold stops media at once. An answer resumes it.
-func (s *senders) hold(hold bool) {
-	s.onHold = hold
-	sent, _ := s.streams.all(s.pc)
-	for _, out := range sent {
-		if hold {
-			out.SetPaused(true)
-		}
-	}
-}
-
-// add sends a track in the m-section of one that was removed, if it fits, or as a new one.
-func (s *senders) add(t webrtc.TrackLocal) error {
-	if out := s.reusableSender(t); out != nil {
-		out.SetMuted(false)
-		return s.replaceTrack(out, t)
-	}
-	if err := s.send(t); err != nil {
-		return err
-	}
-	return s.preferCodecs()
-}
-
-// reusableSender returns the stream of a track that was removed and that t can replace, nil for none.
-func (s *senders) reusableSender(t webrtc.TrackLocal) *outStream {
-	sent, _ := s.streams.all(s.pc)
-	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
-	for _, out := range sent {
-		if out.Kind() == t.Kind() && out.Local() == nil && out.CanReplace(t) && !s.remote.isClosed(out.mid) {
-			return &out
-		}
-	}
-	return nil
-}
-
-// reassignTracks moves the tracks that wait for an m-section of their own to those that an offer has for
-// them.
-func (s *senders) reassignTracks(d *jsep.Description) error {
-	sent, _ := s.streams.all(s.pc)
-	for _, out := range sent {
-		t := out.Local()
-		if out.mid != "" || t == nil || !s.hasFreeSection(out.Kind(), d.Sections) {
-			continue
-		}
-		if err := s.replaceTrack(&out, nil); err != nil {
-			return err
-		}
-		if err := s.send(t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// hasFreeSection reports whether the peer would receive a kind in an m-section that has no track.
-func (s *senders) hasFreeSection(kind webrtc.RTPCodecType, theirs []jsep.Section) bool {
-	receives := map[string]bool{}
-	for _, s := range theirs {
-		receives[s.Mid] = !s.Rejected && s.Receives()
-	}
-	for _, t := range s.pc.GetTransceivers() {
-		if t.Kind() == kind && t.Sender() == nil && receives[t.Mid()] {
-			return true
-		}
-	}
-	return false
-}
-
-// newSection adds a transceiver with an m-section of its own for a track.
-func (s *senders) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) {
-	transceiver, err := s.pc.AddTransceiverFromTrack(t)
-	if err != nil {
-		return nil, err
-	}
-	return transceiver.Sender(), nil
-}
-
-// restoreTrack undoes replaceTrack.
-func (s *senders) restoreTrack(out *outStream, t webrtc.TrackLocal) {
-	if err := s.replaceTrack(out, t); err != nil {
-		s.cfg.Logger.Debug("track not restored", "error", err)
-	}
-}
-
-// replaceTrack sends a track, or nothing, in place of the present one.
-func (s *senders) replaceTrack(out *outStream, t webrtc.TrackLocal) error {
-	if err := out.Replace(t); err != nil {
-		return err
-	}
-	s.bw.ReplaceTrack(out.rate, t)
-	return nil
-}
-
-// preferred returns codecs with those of mimes first, in the order of mimes.
-func preferred(codecs []webrtc.RTPCodecParameters, mimes []string) []webrtc.RTPCodecParameters {
-	var first, rest []webrtc.RTPCodecParameters
-	rest = codecs
-	for _, mime := range mimes {
-		var others []webrtc.RTPCodecParameters
-		for _, codec := range rest {
-			if strings.EqualFold(codec.MimeType, mime) {
-				first = append(first, codec)
-			} else {
-				others = append(others, codec)
-			}
-		}
-		rest = others
-	}
-	return append(first, rest...)
-}
-
-// trackBound reports that a track may be sent with codec, or why not.
-type trackBound struct {
-	track webrtc.TrackLocal
-	codec webrtc.RTPCodecParameters
-	err   error
-}
-
 // offerTracks adds the tracks of the config, and transceivers for the kinds to receive, to the first
 // offer.
 func (s *senders) offerTracks() error {
@@ -274,9 +113,38 @@ func (s *senders) sendWith(t webrtc.TrackLocal, add func(webrtc.TrackLocal) (*we
 	return nil
 }
 
+// sendAs sends a track in an m-section with this mid.
+func (s *senders) sendAs(mid string, t webrtc.TrackLocal) error {
+	if err := s.sendWith(t, s.newSection); err != nil {
+		return err
+	}
+	for _, t := range s.pc.GetTransceivers() {
+		if err := t.SetMid(mid); err != nil {
+			return fmt.Errorf("failed to name a media section: %w", err)
+		}
+	}
+	return nil
+}
+
+// newSection adds a transceiver with an m-section of its own for a track.
+func (s *senders) newSection(t webrtc.TrackLocal) (*webrtc.RTPSender, error) {
+	transceiver, err := s.pc.AddTransceiverFromTrack(t)
+	if err != nil {
+		return nil, err
+	}
+	return transceiver.Sender(), nil
+}
+
 // bound posts a trackBound.
 func (s *senders) bound(t webrtc.TrackLocal, codec webrtc.RTPCodecParameters, err error) {
 	s.post(trackBound{t, codec, err})
+}
+
+// trackBound reports that a track may be sent with codec, or why not.
+type trackBound struct {
+	track webrtc.TrackLocal
+	codec webrtc.RTPCodecParameters
+	err   error
 }
 
 // preferCodecs moves the codecs of MediaConfig.VideoCodecs to the front.
@@ -291,6 +159,138 @@ func (s *senders) preferCodecs() error {
 		}
 	}
 	return nil
+}
+
+// preferred returns codecs with those of mimes first, in the order of mimes.
+func preferred(codecs []webrtc.RTPCodecParameters, mimes []string) []webrtc.RTPCodecParameters {
+	var first, rest []webrtc.RTPCodecParameters
+	rest = codecs
+	for _, mime := range mimes {
+		var others []webrtc.RTPCodecParameters
+		for _, codec := range rest {
+			if strings.EqualFold(codec.MimeType, mime) {
+				first = append(first, codec)
+			} else {
+				others = append(others, codec)
+			}
+		}
+		rest = others
+	}
+	return append(first, rest...)
+}
+
+// add sends a track in the m-section of one that was removed, if it fits, or as a new one.
+func (s *senders) add(t webrtc.TrackLocal) error {
+	if out := s.reusableSender(t); out != nil {
+		out.SetMuted(false)
+		return s.replaceTrack(out, t)
+	}
+	if err := s.send(t); err != nil {
+		return err
+	}
+	return s.preferCodecs()
+}
+
+// reusableSender returns the stream of a track that was removed and that t can replace, nil for none.
+func (s *senders) reusableSender(t webrtc.TrackLocal) *outStream {
+	sent, _ := s.streams.all(s.pc)
+	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
+	for _, out := range sent {
+		if out.Kind() == t.Kind() && out.Local() == nil && out.CanReplace(t) && !s.remote.isClosed(out.mid) {
+			return &out
+		}
+	}
+	return nil
+}
+
+// hasFreeSection reports whether the peer would receive a kind in an m-section that has no track.
+func (s *senders) hasFreeSection(kind webrtc.RTPCodecType, theirs []jsep.Section) bool {
+	receives := map[string]bool{}
+	for _, s := range theirs {
+		receives[s.Mid] = !s.Rejected && s.Receives()
+	}
+	for _, t := range s.pc.GetTransceivers() {
+		if t.Kind() == kind && t.Sender() == nil && receives[t.Mid()] {
+			return true
+		}
+	}
+	return false
+}
+
+// reassignTracks moves the tracks that wait for an m-section of their own to those that an offer has for
+// them.
+func (s *senders) reassignTracks(d *jsep.Description) error {
+	sent, _ := s.streams.all(s.pc)
+	for _, out := range sent {
+		t := out.Local()
+		if out.mid != "" || t == nil || !s.hasFreeSection(out.Kind(), d.Sections) {
+			continue
+		}
+		if err := s.replaceTrack(&out, nil); err != nil {
+			return err
+		}
+		if err := s.send(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaceTrack sends a track, or nothing, in place of the present one.
+func (s *senders) replaceTrack(out *outStream, t webrtc.TrackLocal) error {
+	if err := out.Replace(t); err != nil {
+		return err
+	}
+	s.bw.ReplaceTrack(out.rate, t)
+	return nil
+}
+
+// restoreTrack undoes replaceTrack.
+func (s *senders) restoreTrack(out *outStream, t webrtc.TrackLocal) {
+	if err := s.replaceTrack(out, t); err != nil {
+		s.cfg.Logger.Debug("track not restored", "error", err)
+	}
+}
+
+// moveTransceiver adds a transceiver like that of mid in another connection, with its track and the
+// SSRC that was announced for it.
+func (s *senders) moveTransceiver(from *connection, mid string) error {
+	for _, t := range from.pc.GetTransceivers() {
+		if t.Mid() != mid {
+			continue
+		}
+		init := webrtc.RTPTransceiverInit{Direction: t.Direction()}
+		out := from.senders.localTrackOf(t)
+		if out == nil {
+			made, err := s.pc.AddTransceiverFromKind(t.Kind(), init)
+			if err != nil {
+				return err
+			}
+			return made.SetMid(mid)
+		}
+		if e := t.Sender().GetParameters().Encodings; len(e) > 0 {
+			init.SendEncodings = []webrtc.RTPEncodingParameters{{RTPCodingParameters: webrtc.RTPCodingParameters{SSRC: e[0].SSRC}}}
+		}
+		return s.sendWith(out.Local(), func(track webrtc.TrackLocal) (*webrtc.RTPSender, error) {
+			t, err := s.pc.AddTransceiverFromTrack(track, init)
+			if err != nil {
+				return nil, err
+			}
+			return t.Sender(), t.SetMid(mid)
+		})
+	}
+	return fmt.Errorf("invalid answer: has the m-section %.20q, which is not in our offer", mid)
+}
+
+// hold stops media at once. An answer resumes it.
+func (s *senders) hold(hold bool) {
+	s.onHold = hold
+	sent, _ := s.streams.all(s.pc)
+	for _, out := range sent {
+		if hold {
+			out.SetPaused(true)
+		}
+	}
 }
 
 // applyRemoteDirections pauses the tracks that the peer does not receive by a description, and resumes
@@ -321,6 +321,15 @@ func (s *senders) localTrackOf(t *webrtc.RTPTransceiver) *sender.Track {
 		return out
 	}
 	return nil
+}
+
+// isUnsignaled reports whether Pion has made a transceiver for an SSRC that no description had
+// signaled: it has a local track that is not ours. Pion does so for packets that come before the
+// description, in a call without MIDs. (For other unsignaled packets see jsep.Synthetic.) The
+// transceiver must not become an m-section of our next offer.
+func (s *senders) isUnsignaled(t *webrtc.RTPTransceiver) bool {
+	sender := t.Sender()
+	return sender != nil && sender.Track() != nil && s.localTrackOf(t) == nil
 }
 
 // streams are the tracks that a connection has or had, for its statistics: Pion removes them when the
@@ -386,13 +395,4 @@ func (s *streams) all(pc *webrtc.PeerConnection) ([]outStream, []inStream) {
 		out = append(out, *o)
 	}
 	return out, slices.Clone(s.in)
-}
-
-// isUnsignaled reports whether Pion has made a transceiver for an SSRC that no description had
-// signaled: it has a local track that is not ours. Pion does so for packets that come before the
-// description, in a call without MIDs. (For other unsignaled packets see jsep.Synthetic.) The
-// transceiver must not become an m-section of our next offer.
-func (s *senders) isUnsignaled(t *webrtc.RTPTransceiver) bool {
-	sender := t.Sender()
-	return sender != nil && sender.Track() != nil && s.localTrackOf(t) == nil
 }

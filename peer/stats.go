@@ -22,44 +22,18 @@ type statsCollector struct {
 	channels []*datachannel.Channel // that were opened
 }
 
-// measurements are what the statistics of a connection are made from.
-type measurements struct {
-	recorder    *rtpstats.Recorder
-	candidates  *stats.Candidates
-	certificate []byte // ours, as DER
-	transport   stats.Transport
-	up          atomic.Bool // ICE has connected: before that, Pion's statistics race with its start
+// Stats returns the statistics of the call: the present ones, after Run the last ones, before Run empty
+// ones.
+func (c *Call) Stats() stats.Stats { return c.stats.collect() }
 
-	pair  stats.Object   // selected when statistics were made last; guarded by statsCollector.mu
-	tried []stats.Object // pairs that were checked, selected or not; guarded by statsCollector.mu
-}
-
-// A pairReporter reports the selected candidate pair of each connection. It is used by the goroutine
-// of Run.
-type pairReporter struct {
-	cfg   *callConfig
-	stats *statsCollector
-}
-
-// selectedPair is what was reported of the pair of one connection.
-type selectedPair struct {
-	reported bool
-	// ahead is the pair that was reported before Pion's callback, nil for none.
-	ahead *webrtc.ICECandidatePair
-}
+// RTT returns the round-trip time of the selected candidate pair by STUN, 0 while it is not measured.
+func (c *Call) RTT() time.Duration { return c.stats.rtt() }
 
 // setLive sets the connections to measure.
 func (s *statsCollector) setLive(conns []*connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live = slices.Clone(conns)
-}
-
-// close measures the connections for the last time, before they are closed.
-func (s *statsCollector) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.final, s.live = measured(s.live), nil
 }
 
 // opened adds a data channel. Beyond maxMeasured one that is closed is removed, or the oldest.
@@ -71,6 +45,9 @@ func (s *statsCollector) opened(ch *datachannel.Channel) {
 		s.channels = slices.Delete(s.channels, max(gone, 0), max(gone, 0)+1)
 	}
 }
+
+// maxMeasured bounds the channels in the statistics.
+const maxMeasured = 256
 
 // reported reports whether the event ChannelOpened of a channel was.
 func (s *statsCollector) reported(ch *datachannel.Channel) bool {
@@ -99,13 +76,6 @@ func (s *statsCollector) collect() stats.Stats {
 	return all
 }
 
-// Stats returns the statistics of the call: the present ones, after Run the last ones, before Run empty
-// ones.
-func (c *Call) Stats() stats.Stats { return c.stats.collect() }
-
-// RTT returns the round-trip time of the selected candidate pair by STUN, 0 while it is not measured.
-func (c *Call) RTT() time.Duration { return c.stats.rtt() }
-
 // rtt returns the round-trip time of the first connection that has one.
 func (s *statsCollector) rtt() time.Duration {
 	s.mu.Lock()
@@ -116,6 +86,36 @@ func (s *statsCollector) rtt() time.Duration {
 		}
 	}
 	return 0
+}
+
+// recordPairs records the pairs that were checked for the statistics. It is called when a pair is
+// selected, and at intervals before that, because Pion removes all pairs when none has worked.
+func (s *statsCollector) recordPairs(conn *connection) {
+	tried := conn.stats.candidates.Pairs(conn.pionReport())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(tried) > 0 {
+		conn.stats.tried = tried
+	}
+}
+
+// close measures the connections for the last time, before they are closed.
+func (s *statsCollector) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.final, s.live = measured(s.live), nil
+}
+
+// measurements are what the statistics of a connection are made from.
+type measurements struct {
+	recorder    *rtpstats.Recorder
+	candidates  *stats.Candidates
+	certificate []byte // ours, as DER
+	transport   stats.Transport
+	up          atomic.Bool // ICE has connected: before that, Pion's statistics race with its start
+
+	pair  stats.Object   // selected when statistics were made last; guarded by statsCollector.mu
+	tried []stats.Object // pairs that were checked, selected or not; guarded by statsCollector.mu
 }
 
 // measured returns the statistics of connections.
@@ -136,9 +136,6 @@ func measured(conns []*connection) stats.Stats {
 	s.Report = slices.Clip(s.Report)
 	return s
 }
-
-// maxMeasured bounds the channels in the statistics.
-const maxMeasured = 256
 
 // rtt returns the round-trip time of the selected pair, nil while it is not measured.
 func (c *connection) rtt() *time.Duration {
@@ -178,22 +175,6 @@ func (c *connection) statistics() stats.Connection {
 	return s
 }
 
-// pairsRequest is posted by Pairs.
-type pairsRequest struct{ pairs chan []stats.Pair }
-
-// Pairs returns the candidate pairs, the selected ones first and those without a response last. It waits
-// for the goroutine of Run, so it must not be called from OnEvent. It returns nil after Run.
-func (c *Call) Pairs() []stats.Pair {
-	w := pairsRequest{make(chan []stats.Pair, 1)}
-	c.box.post(w)
-	select {
-	case p := <-w.pairs:
-		return p
-	case <-c.box.done:
-		return nil
-	}
-}
-
 // pionReport returns PeerConnection.GetStats, nil when Pion closes the connection by itself.
 func (c *connection) pionReport() webrtc.StatsReport {
 	c.logs.reading.Lock()
@@ -204,15 +185,18 @@ func (c *connection) pionReport() webrtc.StatsReport {
 	return c.pc.GetStats()
 }
 
-// recordPairs records the pairs that were checked for the statistics. It is called when a pair is
-// selected, and at intervals before that, because Pion removes all pairs when none has worked.
-func (s *statsCollector) recordPairs(conn *connection) {
-	tried := conn.stats.candidates.Pairs(conn.pionReport())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(tried) > 0 {
-		conn.stats.tried = tried
-	}
+// A pairReporter reports the selected candidate pair of each connection. It is used by the goroutine
+// of Run.
+type pairReporter struct {
+	cfg   *callConfig
+	stats *statsCollector
+}
+
+// selectedPair is what was reported of the pair of one connection.
+type selectedPair struct {
+	reported bool
+	// ahead is the pair that was reported before Pion's callback, nil for none.
+	ahead *webrtc.ICECandidatePair
 }
 
 // selected handles Pion's callback for a selected pair.
@@ -243,4 +227,20 @@ func (r *pairReporter) report(conn *connection, p *webrtc.ICECandidatePair) {
 	conn.selected.reported, conn.progress.reached = true, true
 	r.stats.recordPairs(conn)
 	r.cfg.OnEvent(pairEvent(p))
+}
+
+// pairsRequest is posted by Pairs.
+type pairsRequest struct{ pairs chan []stats.Pair }
+
+// Pairs returns the candidate pairs, the selected ones first and those without a response last. It waits
+// for the goroutine of Run, so it must not be called from OnEvent. It returns nil after Run.
+func (c *Call) Pairs() []stats.Pair {
+	w := pairsRequest{make(chan []stats.Pair, 1)}
+	c.box.post(w)
+	select {
+	case p := <-w.pairs:
+		return p
+	case <-c.box.done:
+		return nil
+	}
 }

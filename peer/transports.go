@@ -26,6 +26,10 @@ type transports struct {
 	established bool                       // the call was connected once
 }
 
+// part is the part of a description for one transport, with its connection, or nil for one that is not
+// made yet.
+type part = jsep.Part[*connection]
+
 // add adds a connection.
 func (t *transports) add() (*connection, error) {
 	conn, err := newConnection(t.cfg, t.box, t.layout.HeaderExtensions())
@@ -36,6 +40,24 @@ func (t *transports) add() (*connection, error) {
 	t.made++
 	t.set(append(t.conns, conn))
 	return conn, nil
+}
+
+// addRemote adds the connection of a part that the peer has added.
+func (t *transports) addRemote(p *part) (err error) {
+	held := t.established && t.conns[0].senders.onHold
+	if p.Transport, err = t.add(); err == nil {
+		p.Transport.senders.onHold = held
+	}
+	return err
+}
+
+// addLocal adds a connection for an m-section of ours to a call that is connected.
+func (t *transports) addLocal() (*connection, error) {
+	conn, err := t.add()
+	if err == nil {
+		conn.senders.onHold = t.conns[0].senders.onHold
+	}
+	return conn, err
 }
 
 // set sets the connections of the call.
@@ -56,6 +78,34 @@ func (t *transports) replace(conns []*connection) {
 	}
 }
 
+// closeRejected closes the connections whose m-sections are all rejected in a description that is
+// about to be applied, unless that is all of them. It returns the other parts.
+func (t *transports) closeRejected(parts []part) []part {
+	left := slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.Rejected() })
+	if len(left) == 0 {
+		return parts
+	}
+	for _, p := range parts {
+		if p.Rejected() {
+			t.close(p.Transport, "the peer has rejected its m-section")
+		}
+	}
+	return left
+}
+
+// close closes one of several connections, and reports why for its tracks.
+func (t *transports) close(conn *connection, why string) {
+	t.set(slices.DeleteFunc(t.conns, func(have *connection) bool { return have == conn }))
+	conn.close()
+	t.layout.Release(conn)
+	sent, _ := conn.streams.all(conn.pc)
+	for _, out := range sent {
+		if local := out.Local(); local != nil {
+			t.cfg.OnEvent(TrackRejected{local, why})
+		}
+	}
+}
+
 // startClock starts the clock of the call.
 func (t *transports) startClock() {
 	if t.started.IsZero() {
@@ -63,9 +113,49 @@ func (t *transports) startClock() {
 	}
 }
 
-// part is the part of a description for one transport, with its connection, or nil for one that is not
-// made yet.
-type part = jsep.Part[*connection]
+// state returns the state of the call, computed from those of its connections as W3C WebRTC section
+// 4.3.3 computes the state of a connection from those of its transports. A connection that was added
+// to a connected call counts once it has been connected, and so does one that nothing uses: webrtcbin
+// leaves those without DTLS.
+func (t *transports) state() webrtc.PeerConnectionState {
+	count, all := map[webrtc.PeerConnectionState]int{}, 0
+	for _, conn := range t.conns {
+		if len(t.conns) == 1 || conn.progress.wasConnected || !t.established && !conn.remote.isUnused() {
+			count[conn.state]++
+			all++
+		}
+	}
+	for _, s := range []webrtc.PeerConnectionState{
+		webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed, webrtc.PeerConnectionStateDisconnected,
+	} {
+		if count[s] > 0 {
+			return s
+		}
+	}
+	switch {
+	case count[webrtc.PeerConnectionStateConnected] == all:
+		return webrtc.PeerConnectionStateConnected
+	case count[webrtc.PeerConnectionStateNew] == all:
+		return webrtc.PeerConnectionStateNew
+	}
+	return webrtc.PeerConnectionStateConnecting
+}
+
+// connectionFor returns the connection that a candidate of the peer is for.
+func (t *transports) connectionFor(init webrtc.ICECandidateInit) *connection {
+	for _, conn := range t.conns {
+		for _, s := range conn.sections {
+			if init.SDPMid != nil && *init.SDPMid != "" {
+				if s.Mid == *init.SDPMid {
+					return conn
+				}
+			} else if init.SDPMLineIndex != nil && s.Index == int(*init.SDPMLineIndex) {
+				return conn
+			}
+		}
+	}
+	return t.conns[0]
+}
 
 // assign divides a description into parts for the connections of the call.
 func (t *transports) assign(d *jsep.Description, answer bool) ([]part, error) {
@@ -125,24 +215,6 @@ func (t *transports) merge(locals []jsep.Local[*connection]) (*sdp.SessionDescri
 	return nil, nil
 }
 
-// addRemote adds the connection of a part that the peer has added.
-func (t *transports) addRemote(p *part) (err error) {
-	held := t.established && t.conns[0].senders.onHold
-	if p.Transport, err = t.add(); err == nil {
-		p.Transport.senders.onHold = held
-	}
-	return err
-}
-
-// addLocal adds a connection for an m-section of ours to a call that is connected.
-func (t *transports) addLocal() (*connection, error) {
-	conn, err := t.add()
-	if err == nil {
-		conn.senders.onHold = t.conns[0].senders.onHold
-	}
-	return conn, err
-}
-
 // freeMid returns a mid that no m-section has.
 func (t *transports) freeMid(prefix string) string {
 	for n := 1; ; n++ {
@@ -153,76 +225,4 @@ func (t *transports) freeMid(prefix string) string {
 			return mid
 		}
 	}
-}
-
-// closeRejected closes the connections whose m-sections are all rejected in a description that is
-// about to be applied, unless that is all of them. It returns the other parts.
-func (t *transports) closeRejected(parts []part) []part {
-	left := slices.DeleteFunc(slices.Clone(parts), func(p part) bool { return p.Rejected() })
-	if len(left) == 0 {
-		return parts
-	}
-	for _, p := range parts {
-		if p.Rejected() {
-			t.close(p.Transport, "the peer has rejected its m-section")
-		}
-	}
-	return left
-}
-
-// close closes one of several connections, and reports why for its tracks.
-func (t *transports) close(conn *connection, why string) {
-	t.set(slices.DeleteFunc(t.conns, func(have *connection) bool { return have == conn }))
-	conn.close()
-	t.layout.Release(conn)
-	sent, _ := conn.streams.all(conn.pc)
-	for _, out := range sent {
-		if local := out.Local(); local != nil {
-			t.cfg.OnEvent(TrackRejected{local, why})
-		}
-	}
-}
-
-// connectionFor returns the connection that a candidate of the peer is for.
-func (t *transports) connectionFor(init webrtc.ICECandidateInit) *connection {
-	for _, conn := range t.conns {
-		for _, s := range conn.sections {
-			if init.SDPMid != nil && *init.SDPMid != "" {
-				if s.Mid == *init.SDPMid {
-					return conn
-				}
-			} else if init.SDPMLineIndex != nil && s.Index == int(*init.SDPMLineIndex) {
-				return conn
-			}
-		}
-	}
-	return t.conns[0]
-}
-
-// state returns the state of the call, computed from those of its connections as W3C WebRTC section
-// 4.3.3 computes the state of a connection from those of its transports. A connection that was added
-// to a connected call counts once it has been connected, and so does one that nothing uses: webrtcbin
-// leaves those without DTLS.
-func (t *transports) state() webrtc.PeerConnectionState {
-	count, all := map[webrtc.PeerConnectionState]int{}, 0
-	for _, conn := range t.conns {
-		if len(t.conns) == 1 || conn.progress.wasConnected || !t.established && !conn.remote.isUnused() {
-			count[conn.state]++
-			all++
-		}
-	}
-	for _, s := range []webrtc.PeerConnectionState{
-		webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed, webrtc.PeerConnectionStateDisconnected,
-	} {
-		if count[s] > 0 {
-			return s
-		}
-	}
-	switch {
-	case count[webrtc.PeerConnectionStateConnected] == all:
-		return webrtc.PeerConnectionStateConnected
-	case count[webrtc.PeerConnectionStateNew] == all:
-		return webrtc.PeerConnectionStateNew
-	}
-	return webrtc.PeerConnectionStateConnecting
 }

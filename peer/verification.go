@@ -10,44 +10,6 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// A verification checks the certificates that the peer's descriptions name, and keeps the
-// verification code of the call. It is used by the goroutine of Run.
-type verification struct {
-	cfg        *callConfig
-	transports *transports
-	text       *textSender
-
-	code      string   // "" before the first description
-	certified []string // fingerprints of the peer from which code is computed
-}
-
-// A gate holds back media and text until the peer is verified. It is used by any goroutine.
-type gate struct {
-	closed atomic.Bool
-	opened chan struct{} // closed when the gate is opened
-}
-
-// newGate returns a gate, closed or open.
-func newGate(closed bool) *gate {
-	g := &gate{opened: make(chan struct{})}
-	g.closed.Store(closed)
-	if !closed {
-		close(g.opened)
-	}
-	return g
-}
-
-// open opens the gate. It reports false if the gate was open.
-func (g *gate) open() bool {
-	if !g.closed.Swap(false) {
-		return false
-	}
-	close(g.opened)
-	return true
-}
-
-var errOtherCertificate = errors.New("its certificate is not the one that this call began with")
-
 // Posted by the methods below.
 type (
 	confirmed struct{}
@@ -61,6 +23,19 @@ func (c *Call) Confirm() { c.box.post(confirmed{}) }
 // Decline reports that the peer has another code than that of the event VerificationCode. It ends the
 // call.
 func (c *Call) Decline() { c.box.post(declined{}) }
+
+// A verification checks the certificates that the peer's descriptions name, and keeps the
+// verification code of the call. It is used by the goroutine of Run.
+type verification struct {
+	cfg        *callConfig
+	transports *transports
+	text       *textSender
+
+	code      string   // "" before the first description
+	certified []string // fingerprints of the peer from which code is computed
+}
+
+var errOtherCertificate = errors.New("its certificate is not the one that this call began with")
 
 // verify computes the verification code of a description before it is applied: a call with the wrong
 // code does not connect.
@@ -130,6 +105,31 @@ func (v *verification) confirm() {
 func (v *verification) errDeclined() error {
 	return &Error{Verification, fmt.Errorf("the verification code %s was not confirmed; "+
 		"if the peer has another one, a third party intercepts the call", v.code)}
+}
+
+// A gate holds back media and text until the peer is verified. It is used by any goroutine.
+type gate struct {
+	closed atomic.Bool
+	opened chan struct{} // closed when the gate is opened
+}
+
+// newGate returns a gate, closed or open.
+func newGate(closed bool) *gate {
+	g := &gate{opened: make(chan struct{})}
+	g.closed.Store(closed)
+	if !closed {
+		close(g.opened)
+	}
+	return g
+}
+
+// open opens the gate. It reports false if the gate was open.
+func (g *gate) open() bool {
+	if !g.closed.Swap(false) {
+		return false
+	}
+	close(g.opened)
+	return true
 }
 
 // IsCode reports whether s is a verification code, in any grouping of digits.
