@@ -66,7 +66,8 @@ func (a *applier) acceptAnswer(d *jsep.Description) error {
 	return nil
 }
 
-// acceptOffer applies the peer's offer and our answer, with one connection for each of its transports.
+// acceptOffer applies the peer's offer and our answer, with one connection for each of its
+// transports.
 func (a *applier) acceptOffer(d *jsep.Description) error {
 	parts, err := a.acceptable(d, false)
 	if err != nil {
@@ -102,9 +103,9 @@ func (a *applier) acceptOffer(d *jsep.Description) error {
 	return nil
 }
 
-// restoreStable returns the connections to the signaling state stable, after a description that Pion
-// could not apply as a whole. Pion has no rollback, but it can answer as much of an offer as it has
-// read.
+// restoreStable returns the connections to the signaling state stable, after a description that
+// Pion could not apply as a whole. Pion has no rollback, but it can answer as much of an offer as
+// it has read.
 func (a *applier) restoreStable() error {
 	for _, conn := range a.transports.conns {
 		if conn.pc.SignalingState() == webrtc.SignalingStateHaveRemoteOffer {
@@ -166,8 +167,8 @@ func (a *applier) currentLocal() (*sdp.SessionDescription, error) {
 	return d, err
 }
 
-// startOver replaces the connection of our first offer, which is rolled back. The candidates that have
-// come belong to the offer that is applied next.
+// startOver replaces the connection of our first offer, which is rolled back. The candidates that
+// have come belong to the offer that is applied next.
 func (a *applier) startOver() error {
 	conn, err := newConnection(a.cfg, a.box, nil)
 	if err != nil {
@@ -187,14 +188,15 @@ func (a *applier) splitsTransports(d *jsep.Description) bool {
 	return !a.transports.layout.Unbundled && !a.transports.conns[0].remoteSet && len(d.Transports()) > 1
 }
 
-// splitTransports replaces the connection of our first offer by one for each transport of the answer.
+// splitTransports replaces the connection of our first offer by one for each transport of the
+// answer.
 //
 // Our offers are bundled, but an answer need not be (RFC 9143 section 7.3): GStreamer's webrtcbin
-// splits the m-sections by default and then expects each on a transport of its own. All would have the
-// ICE credentials of our one offer, and Pion keeps SettingEngine credentials, where a restart needs new
-// ones (RFC 8839 section 4.4.1.1.1). So such an answer is not applied: each transport gets a connection
-// with credentials of its own, and an offer of them all is sent. To the peer that is an ICE restart
-// before anything is connected.
+// splits the m-sections by default and then expects each on a transport of its own. All would have
+// the ICE credentials of our one offer, and Pion keeps SettingEngine credentials, where a restart
+// needs new ones (RFC 8839 section 4.4.1.1.1). So such an answer is not applied: each transport
+// gets a connection with credentials of its own, and an offer of them all is sent. To the peer that
+// is an ICE restart before anything is connected.
 func (a *applier) splitTransports(d *jsep.Description) error {
 	parts, err := a.acceptable(d, true)
 	if err != nil {

@@ -107,30 +107,30 @@ func (c *Call) DeliverUnreachable() { c.box.post(deliveredUnreachable{}) }
 // DeliverLeave reports that the peer hung up.
 func (c *Call) DeliverLeave() { c.box.post(deliveredLeave{}) }
 
-// Say sends a line of text when a data channel is open, see textChannels. The event TextSent reports
-// that it was sent, TextRejected that it will not be.
+// Say sends a line of text when a data channel is open, see textChannels. The event TextSent
+// reports that it was sent, TextRejected that it will not be.
 func (c *Call) Say(line string) { c.box.post(textQueued{line}) }
 
 // Hangup flushes the text that was sent and ends the call.
 func (c *Call) Hangup() { c.box.post(hangupRequested{}) }
 
-// RestartICE restarts ICE (RFC 8445 section 9), which finds a new path while the call goes on. Before
-// the call is connected it does nothing.
+// RestartICE restarts ICE (RFC 8445 section 9), which finds a new path while the call goes on.
+// Before the call is connected it does nothing.
 func (c *Call) RestartICE() { c.box.post(restartRequested{}) }
 
-// SignalingRestored reports that signaling works again and may have lost messages: an offer without an
-// answer is sent again.
+// SignalingRestored reports that signaling works again and may have lost messages: an offer without
+// an answer is sent again.
 func (c *Call) SignalingRestored() { c.box.post(signalingIsBack{}) }
 
-// Continues reports whether an offer belongs to this call, and not to a new call of the same user, say
-// of a page that was reloaded. It is true before the first description of the peer.
+// Continues reports whether an offer belongs to this call, and not to a new call of the same user,
+// say of a page that was reloaded. It is true before the first description of the peer.
 func (c *Call) Continues(d *jsep.Description) bool {
 	identity := c.applier.identity.Load()
 	return identity == nil || d.Identity.Continues(*identity)
 }
 
-// Run runs the call until it is over, and closes all that belongs to it. Cancelling ctx hangs up. The
-// error is an *Error, or one of this host, such as a missing network.
+// Run runs the call until it is over, and closes all that belongs to it. Cancelling ctx hangs up.
+// The error is an *Error, or one of this host, such as a missing network.
 func (c *Call) Run(ctx context.Context) (End, error) {
 	defer c.disconnect()
 	if _, err := c.transports.add(); err != nil {
@@ -198,8 +198,8 @@ func (c *Call) tick(ctx context.Context) error {
 	return err
 }
 
-// Why returns the reason why the call is not connected, or not any more. It may be called from OnEvent
-// and after Run.
+// Why returns the reason why the call is not connected, or not any more. It may be called from
+// OnEvent and after Run.
 func (c *Call) Why() error {
 	for _, conn := range c.transports.conns {
 		if conn.state != webrtc.PeerConnectionStateConnected {
@@ -215,8 +215,8 @@ func (c *Call) Answered() bool {
 	return len(c.transports.conns) > 0 && c.transports.conns[0].progress.answered
 }
 
-// PeerIsParley reports whether the peer is a parley, terminal or page, which receives what is sent on a
-// channel that we opened. It may be called from OnEvent.
+// PeerIsParley reports whether the peer is a parley, terminal or page, which receives what is sent
+// on a channel that we opened. It may be called from OnEvent.
 func (c *Call) PeerIsParley() bool { return c.negotiator.withParley() }
 
 // disconnect closes the mailbox, on which callbacks may wait, and then the connections.
@@ -239,8 +239,8 @@ func (c *Call) leave() (End, error) {
 	return Left, nil
 }
 
-// flush waits until the sent text is acknowledged: no longer than Timeouts.Flush without progress, and
-// no longer than maxFlushes times that.
+// flush waits until the sent text is acknowledged: no longer than Timeouts.Flush without progress,
+// and no longer than maxFlushes times that.
 func (c *Call) flush() {
 	ch := c.text.channel()
 	if ch == nil || c.transports.state() != webrtc.PeerConnectionStateConnected {

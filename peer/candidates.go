@@ -119,8 +119,8 @@ func (c *candidates) send(ctx context.Context, conn *connection, cand *webrtc.IC
 	return c.signaling.send(ctx, func(ctx context.Context) error { return c.cfg.Signaler.Candidate(ctx, init) })
 }
 
-// warnMissing warns, once, when no candidate of the peer has come for a while. The call goes on, because
-// candidates may still come (RFC 8863).
+// warnMissing warns, once, when no candidate of the peer has come for a while. The call goes on,
+// because candidates may still come (RFC 8863).
 func (c *candidates) warnMissing() {
 	if !c.missingWarned && c.transports.conns[0].progress.stuck() && time.Since(c.transports.started) >= 2*c.cfg.Timeouts.Answer {
 		c.missingWarned = true

@@ -31,8 +31,8 @@ const (
 	madeBefore
 )
 
-// changes are the changes of a call that are not over yet. They are used by the goroutine of Run, except
-// the fields guarded by mu.
+// changes are the changes of a call that are not over yet. They are used by the goroutine of Run,
+// except the fields guarded by mu.
 type changes struct {
 	transports *transports
 	negotiator *negotiator

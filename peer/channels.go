@@ -96,8 +96,8 @@ func (c *Call) OpenChannel(ctx context.Context, o datachannel.Options) (*datacha
 	return nil, err
 }
 
-// openConfigured opens the channels of the config on a connection. Text is sent on the first of them
-// that is not detached.
+// openConfigured opens the channels of the config on a connection. Text is sent on the first of
+// them that is not detached.
 func (o *channelOpener) openConfigured(conn *connection, answering bool) error {
 	for _, options := range o.cfg.Channels {
 		if !options.Detached && (!answering || options.Negotiated) {
@@ -164,7 +164,8 @@ func (o *channelOpener) opened(conn *connection, ch *datachannel.Channel) {
 // retryOpening is the time until a channel is opened again for which there was no ID.
 const retryOpening = 100 * time.Millisecond
 
-// openWanted opens a channel for OpenChannel. It reports false if that fails or will be tried again.
+// openWanted opens a channel for OpenChannel. It reports false if that fails or will be tried
+// again.
 func (c *connection) openWanted(w *channelRequest) bool {
 	err := c.data.Open(w.options, func(ch *datachannel.Channel) bool { return w.settle(openResult{channel: ch}) })
 	switch {

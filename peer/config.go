@@ -36,9 +36,9 @@ type Config struct {
 
 	// Caller makes the first offer. Default: wait for one.
 	Caller bool
-	// Impolite ignores an offer of a peer that is a parley terminal when it crosses ours. Exactly one
-	// of the two must be impolite: the one whose name sorts first. With a parley page a terminal is
-	// always polite, and with other peers always impolite.
+	// Impolite ignores an offer of a peer that is a parley terminal when it crosses ours. Exactly
+	// one of the two must be impolite: the one whose name sorts first. With a parley page a
+	// terminal is always polite, and with other peers always impolite.
 	Impolite bool
 
 	Media MediaConfig
@@ -49,8 +49,8 @@ type Config struct {
 	Channels []datachannel.Options
 	// ReceiveBuffer bounds the received data that is not read yet, of all channels together, in
 	// bytes, and so what SCTP carries in a round trip. Pion counts only payload and keeps a few
-	// hundred bytes beside each message, so a peer that sends messages of one byte makes it cost that
-	// many times as much. Default 1 MiB; BulkReceiveBuffer is for files.
+	// hundred bytes beside each message, so a peer that sends messages of one byte makes it cost
+	// that many times as much. Default 1 MiB; BulkReceiveBuffer is for files.
 	ReceiveBuffer uint32
 
 	ICE      ICEConfig
@@ -58,8 +58,8 @@ type Config struct {
 
 	// Net is the network. Default: the host's.
 	Net transport.Net
-	// Netem emulates a network on the sockets of this call, not on those of ICE.UDPMux, which has an
-	// emulator of its own, nor on those of Net. The owner closes it after the call. Tap sees the
+	// Netem emulates a network on the sockets of this call, not on those of ICE.UDPMux, which has
+	// an emulator of its own, nor on those of Net. The owner closes it after the call. Tap sees the
 	// packets as they are on the wire. Default: none.
 	Netem *netem.Emulator
 	// Tap sees the packets of the sockets of this call. It does not see those of ICE.UDPMux and
@@ -94,8 +94,8 @@ type MediaConfig struct {
 type ICEConfig struct {
 	// Servers are used for server-reflexive and relayed candidates. Default: none.
 	Servers []webrtc.ICEServer
-	// FreshServers returns the servers to use for an ICE restart, because the credentials of Servers
-	// may have expired. It must not wait. Default: Servers, for the whole call.
+	// FreshServers returns the servers to use for an ICE restart, because the credentials of
+	// Servers may have expired. It must not wait. Default: Servers, for the whole call.
 	FreshServers func() []webrtc.ICEServer
 	// TLS configures TURN over TLS (turns:). Default: the certificate authorities of the system.
 	TLS *tls.Config
@@ -125,8 +125,9 @@ type Timeouts struct {
 	// candidates may take to come (RFC 8863 section 4 wants 39.5 s). Whatever they are, nothing is
 	// sent any more on a path that has been silent for 30 s (RFC 7675).
 	Disconnected, Failed time.Duration
-	// RestartAfter is how long a connection may be disconnected before ICE is restarted, if the peer
-	// is a parley. With other peers it is restarted when the connection has failed. Default 3 s.
+	// RestartAfter is how long a connection may be disconnected before ICE is restarted, if the
+	// peer is a parley. With other peers it is restarted when the connection has failed. Default 3
+	// s.
 	RestartAfter time.Duration
 	// Restart is how long a connection that failed may take to connect again by an ICE restart.
 	// Default 30 s.
@@ -142,14 +143,14 @@ type Timeouts struct {
 // VerificationConfig configures the verification of the peer by a code that is computed from the
 // certificates of both peers.
 type VerificationConfig struct {
-	// Certificate is a permanent certificate, with which the code of calls between the same two peers
-	// stays the same. Default: a new one for each call, so that calls cannot be linked.
+	// Certificate is a permanent certificate, with which the code of calls between the same two
+	// peers stays the same. Default: a new one for each call, so that calls cannot be linked.
 	Certificate *webrtc.Certificate
 	// Code is the expected verification code: with another one the call ends before it connects.
 	// Digits may be grouped in any way. Default: any.
 	Code string
-	// Required holds back media and text until Confirm. Default: they are sent as soon as the call is
-	// connected.
+	// Required holds back media and text until Confirm. Default: they are sent as soon as the call
+	// is connected.
 	Required bool
 }
 
@@ -269,9 +270,9 @@ type Tap interface {
 	Segment(out bool, local, remote netip.AddrPort, data []byte)
 }
 
-// ListenMux opens a UDP port for many calls, see ICEConfig.UDPMux. The caller closes it after the last of
-// them. tap, if not nil, sees its packets, emulator, if not nil, is between it and the calls, and
-// interfaces selects the interfaces that it listens on.
+// ListenMux opens a UDP port for many calls, see ICEConfig.UDPMux. The caller closes it after the
+// last of them. tap, if not nil, sees its packets, emulator, if not nil, is between it and the
+// calls, and interfaces selects the interfaces that it listens on.
 func ListenMux(port uint16, loopback bool, interfaces InterfaceFilter, tap Tap, emulator *netem.Emulator) (ice.UDPMux, error) {
 	return icenet.ListenUDPMux(port, loopback, icenet.Config{Tap: tap, Netem: emulator, Interfaces: icenet.InterfaceFilter(interfaces)})
 }

@@ -50,7 +50,8 @@ type connection struct {
 	pending   *localOffer       // the offer that is out, nil for none and for the first
 
 	// answerHeld: the answer waits for all candidates to be in it, because the peer does not use
-	// trickle ICE. holdExpired: maxAnswerHold is over, and the answer is sent once it has a candidate.
+	// trickle ICE. holdExpired: maxAnswerHold is over, and the answer is sent once it has a
+	// candidate.
 	answerHeld, holdExpired bool
 }
 
@@ -131,12 +132,12 @@ func newConnection(cfg *callConfig, box *mailbox, extensions map[int]string) (*c
 // post posts an event of the connection.
 func (c *connection) post(e any) { c.box.post(posted{c, e}) }
 
-// postData posts a message of a data channel when the mailbox has room for it, unless the connection is
-// closed.
+// postData posts a message of a data channel when the mailbox has room for it, unless the
+// connection is closed.
 func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}, c.closing.Done()) }
 
-// refreshNetwork gives Pion the present addresses of the host and the present ICE servers, before it
-// gathers candidates again.
+// refreshNetwork gives Pion the present addresses of the host and the present ICE servers, before
+// it gathers candidates again.
 func (c *connection) refreshNetwork() {
 	if c.cfg.ICE.FreshServers != nil {
 		conf := c.cfg.configuration()
@@ -169,8 +170,8 @@ func (c *connection) timeSinceLastPacket(now webrtc.PeerConnectionState) time.Du
 	return max(0, time.Since(last))
 }
 
-// close closes the connection and drops messages that have not been posted. It must not be called from
-// a callback of Pion.
+// close closes the connection and drops messages that have not been posted. It must not be called
+// from a callback of Pion.
 func (c *connection) close() {
 	c.stopPosting()
 	if c.net != nil {

@@ -39,12 +39,13 @@ type progress struct {
 	split         bool // see splitTransports
 }
 
-// stuckHint is for a defect of Chromium 156, which sometimes gathers no candidates after it has rolled
-// back an offer within 10 ms: the port allocator stops with the transport of that offer before its first
-// list of networks, or the permission to use it, has come. By filtering_network_manager.cc, a list that
-// comes meanwhile is dropped (FireEventIfStarted), and the same list later is no change
-// (OnNetworksChanged), so the next allocator waits for ever. None of these helps: candidates, the same
-// offer again, an ICE restart by either peer, new m-sections, one transport for each m-section.
+// stuckHint is for a defect of Chromium 156, which sometimes gathers no candidates after it has
+// rolled back an offer within 10 ms: the port allocator stops with the transport of that offer
+// before its first list of networks, or the permission to use it, has come. By
+// filtering_network_manager.cc, a list that comes meanwhile is dropped (FireEventIfStarted), and
+// the same list later is no change (OnNetworksChanged), so the next allocator waits for ever. None
+// of these helps: candidates, the same offer again, an ICE restart by either peer, new m-sections,
+// one transport for each m-section.
 const stuckHint = "its browser may gather no candidates after its own offer was rolled back; " +
 	"reload its page and call again"
 
@@ -85,7 +86,7 @@ func (p *progress) why(warning string) error {
 		return fmt.Errorf("no connection: %s sent, no candidate of the peer arrived; does its signaling send candidates",
 			count(p.local))
 	default:
-		return fmt.Errorf("no connection: none of our addresses (%s) reached one of the peer (%s); "+
+		return fmt.Errorf("no connection: none of our addresses (%s) reached one of the peer's (%s); "+
 			"are both in one network, or is a TURN server needed (--ice-server)", count(p.local), count(p.remote))
 	}
 }

@@ -63,18 +63,19 @@ type TextSent struct {
 	Text    string
 }
 
-// TextRejected reports that a line of Say will not be sent. Reason wraps datachannel.ErrTooLong if the
-// peer accepts no message of that size.
+// TextRejected reports that a line of Say will not be sent. Reason wraps datachannel.ErrTooLong if
+// the peer accepts no message of that size.
 type TextRejected struct {
 	Text   string
 	Reason error
 }
 
-// VerificationCode reports the verification code: the peer has the same, unless a third party intercepts
-// the call. It comes before the call is connected, and again when the code is confirmed.
+// VerificationCode reports the verification code: the peer has the same, unless a third party
+// intercepts the call. It comes before the call is connected, and again when the code is confirmed.
 type VerificationCode struct {
 	Code string
-	// Verified reports that the code is the expected one (VerificationConfig.Code) or was confirmed.
+	// Verified reports that the code is the expected one (VerificationConfig.Code) or was
+	// confirmed.
 	Verified bool
 }
 
@@ -82,8 +83,8 @@ type VerificationCode struct {
 type TrackReceived struct {
 	Track    *webrtc.TrackRemote
 	Receiver *webrtc.RTPReceiver
-	// RID is the ID of a simulcast layer (RFC 8852), "" for other tracks. Track may have a RID all the
-	// same, by which the receiver assigns packets.
+	// RID is the ID of a simulcast layer (RFC 8852), "" for other tracks. Track may have a RID all
+	// the same, by which the receiver assigns packets.
 	RID string
 	// Local is the track that is sent in the same m-section, nil for none.
 	Local webrtc.TrackLocal
@@ -91,8 +92,8 @@ type TrackReceived struct {
 	WriteRTCP func([]rtcp.Packet) error
 }
 
-// TrackMuted reports that the peer has announced that it pauses or resumes its track of a kind, because
-// of a hold or a missing device.
+// TrackMuted reports that the peer has announced that it pauses or resumes its track of a kind,
+// because of a hold or a missing device.
 type TrackMuted struct {
 	Kind  webrtc.RTPCodecType
 	Muted bool
@@ -110,8 +111,8 @@ type TrackRejected struct {
 	Reason string
 }
 
-// AddressesChanged reports that the addresses of the host have changed. The call restarts ICE by itself
-// if its path needs that.
+// AddressesChanged reports that the addresses of the host have changed. The call restarts ICE by
+// itself if its path needs that.
 type AddressesChanged struct{ Addresses []string }
 
 // Warned reports something that was rejected or dropped and does not end the call.

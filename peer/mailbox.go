@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// A mailbox is the queue between Pion's callbacks and the goroutine of Run. post does not wait, because a
-// callback may run inside a function that this goroutine called. postData waits for room, so that SCTP's
-// flow control bounds what a peer sends. The goroutine of Run must not wait for a goroutine in postData
-// before it has closed abandoned.
+// A mailbox is the queue between Pion's callbacks and the goroutine of Run. post does not wait,
+// because a callback may run inside a function that this goroutine called. postData waits for room,
+// so that SCTP's flow control bounds what a peer sends. The goroutine of Run must not wait for a
+// goroutine in postData before it has closed abandoned.
 type mailbox struct {
 	ready chan struct{} // holds a token while there may be something to take
 	room  chan struct{} // holds a token for each entry of queue that came by postData
@@ -41,8 +41,8 @@ func (m *mailbox) post(v any) {
 	}
 }
 
-// postData appends a message of a data channel when there is room for it, or returns when abandoned is
-// closed.
+// postData appends a message of a data channel when there is room for it, or returns when abandoned
+// is closed.
 func (m *mailbox) postData(v any, abandoned <-chan struct{}) {
 	select {
 	case m.room <- struct{}{}:

@@ -30,14 +30,14 @@ type remoteDescription struct {
 	candidates []webrtc.ICECandidateInit // that came for it while it was deferred
 }
 
-// A negotiator exchanges offers and answers as jsep.Negotiation decides. It is used by the goroutine of
-// Run.
+// A negotiator exchanges offers and answers as jsep.Negotiation decides. It is used by the
+// goroutine of Run.
 //
 // Pion cannot roll back an offer (pion/webrtc#2133). So a later offer is created and sent, but
-// SetLocalDescription is called only together with SetRemoteDescription, when an acceptable answer has
-// come: until then the PeerConnection is stable, and an offer is rolled back by dropping it. The first
-// offer is applied at once, because gathering begins with it; to roll it back, the PeerConnection is
-// replaced.
+// SetLocalDescription is called only together with SetRemoteDescription, when an acceptable answer
+// has come: until then the PeerConnection is stable, and an offer is rolled back by dropping it.
+// The first offer is applied at once, because gathering begins with it; to roll it back, the
+// PeerConnection is replaced.
 type negotiator struct {
 	cfg        *callConfig
 	box        *mailbox
@@ -67,8 +67,8 @@ type negotiator struct {
 // established reports whether offer and answer have been applied once.
 func (n *negotiator) established() bool { return n.state.Established }
 
-// polite reports whether this side yields when two offers cross. Browsers roll back by themselves, so a
-// peer that is not a parley is expected to yield.
+// polite reports whether this side yields when two offers cross. Browsers roll back by themselves,
+// so a peer that is not a parley is expected to yield.
 func (n *negotiator) polite() bool {
 	switch n.peer {
 	case browserPeer:
@@ -215,9 +215,9 @@ func (n *negotiator) createOffer(ctx context.Context) error {
 	return n.sendOffer(ctx)
 }
 
-// isOffer reports whether a message is an offer. An offer that came while our first offer was created is
-// answered in its place. So there is no glare, and no browser has to roll back an offer, after which it
-// may not gather candidates any more (stuckHint).
+// isOffer reports whether a message is an offer. An offer that came while our first offer was
+// created is answered in its place. So there is no glare, and no browser has to roll back an offer,
+// after which it may not gather candidates any more (stuckHint).
 func isOffer(message any) bool {
 	_, ok := message.(deliveredOffer)
 	return ok
@@ -247,15 +247,15 @@ func (n *negotiator) resendOffer(ctx context.Context) error {
 	return n.sendOffer(ctx)
 }
 
-// answerPause is the time between two retransmissions of an answer. Offers that waited for signaling
-// to come back arrive all at once.
+// answerPause is the time between two retransmissions of an answer. Offers that waited for
+// signaling to come back arrive all at once.
 const answerPause = time.Second
 
 // maxDoublings bounds the time between two transmissions of an offer.
 const maxDoublings = 4
 
-// sendOffer sends the offer that is out. From MaxOffers transmissions on the time to the next doubles:
-// signaling keeps what it cannot deliver, and a server limits how much it accepts at once.
+// sendOffer sends the offer that is out. From MaxOffers transmissions on the time to the next
+// doubles: signaling keeps what it cannot deliver, and a server limits how much it accepts at once.
 func (n *negotiator) sendOffer(ctx context.Context) error {
 	n.due = time.Now().Add(n.cfg.Timeouts.Answer << min(max(0, n.sends+1-jsep.MaxOffers), maxDoublings))
 	n.sends++
@@ -279,8 +279,8 @@ func (n *negotiator) rollback() error {
 	return nil
 }
 
-// checkTimeout handles the time-out of the offer that is out. Before the call is connected its owner
-// decides how long to wait.
+// checkTimeout handles the time-out of the offer that is out. Before the call is connected its
+// owner decides how long to wait.
 func (n *negotiator) checkTimeout(ctx context.Context) error {
 	if !n.transports.established || !n.state.Waiting() || time.Now().Before(n.due) {
 		return nil
@@ -367,8 +367,8 @@ func (n *negotiator) sendHeldAnswer(ctx context.Context, conn *connection) error
 	return n.sendAnswer(ctx)
 }
 
-// reject rejects an offer. An established call stays as it was, others end. A parley is sent the reason;
-// every other peer is sent an answer that changes nothing, if there is one.
+// reject rejects an offer. An established call stays as it was, others end. A parley is sent the
+// reason; every other peer is sent an answer that changes nothing, if there is one.
 func (n *negotiator) reject(ctx context.Context, offer SessionDescription, why error) error {
 	if n.established() {
 		n.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", why)})

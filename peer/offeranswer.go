@@ -15,7 +15,8 @@ import (
 // localOffer is an offer that was created and sent but not applied yet, see negotiator.
 type localOffer struct {
 	description webrtc.SessionDescription
-	// ICE credentials of an offer that restarts ICE while the current path may still work, else empty.
+	// ICE credentials of an offer that restarts ICE while the current path may still work, else
+	// empty.
 	ufrag, pwd string
 }
 
@@ -60,9 +61,9 @@ func (c *connection) createOffer(restart bool) (webrtc.SessionDescription, error
 	return offer, nil
 }
 
-// nameSections sets the mids of new m-sections: a1, v1 and so on, of a polite peer A1, V1 and so on.
-// None is dataMid, and none is a mid of the peer in an offer that crosses this one. ("audio" and
-// "video" are taken for Plan B by Pion and others.)
+// nameSections sets the mids of new m-sections: a1, v1 and so on, of a polite peer A1, V1 and so
+// on. None is dataMid, and none is a mid of the peer in an offer that crosses this one. ("audio"
+// and "video" are taken for Plan B by Pion and others.)
 func (c *connection) nameSections(polite bool) error {
 	taken := map[string]bool{}
 	for _, s := range slices.Concat(c.remote.sections, c.sections) {
@@ -92,9 +93,9 @@ func (c *connection) nameSections(polite bool) error {
 	return nil
 }
 
-// dataMid is the mid of the data channels in a first offer of ours. A page whose own offer of a data
-// channel alone crossed it and was rolled back has used this mid, and Chromium accepts no other one
-// from then on.
+// dataMid is the mid of the data channels in a first offer of ours. A page whose own offer of a
+// data channel alone crossed it and was rolled back has used this mid, and Chromium accepts no
+// other one from then on.
 const dataMid = "0"
 
 // offerToWire returns an offer of Pion as it is sent.
@@ -140,8 +141,8 @@ func (c *connection) setOffer() error {
 	return nil
 }
 
-// beginRestart restarts ICE in Pion, which closes the current path, if the offer that is out restarts
-// ICE and that has not been done yet.
+// beginRestart restarts ICE in Pion, which closes the current path, if the offer that is out
+// restarts ICE and that has not been done yet.
 func (c *connection) beginRestart() error {
 	p := c.pending
 	if p == nil || p.ufrag == "" {
@@ -184,8 +185,8 @@ func (c *connection) applyAnswer(d *jsep.Description) error {
 	return nil
 }
 
-// pionDataMid returns the mid of the data channels in Pion's description, which is their index; "" if
-// there are none.
+// pionDataMid returns the mid of the data channels in Pion's description, which is their index; ""
+// if there are none.
 func (c *connection) pionDataMid() string {
 	d, err := jsep.Unmarshal(textOf(c.pc.LocalDescription()))
 	if err != nil {
@@ -194,8 +195,8 @@ func (c *connection) pionDataMid() string {
 	return jsep.DataMid(d)
 }
 
-// applyOffer applies an offer of the peer and then our answer. With the first offer it adds as many of
-// the tracks as the offer has m-sections for, and returns the others.
+// applyOffer applies an offer of the peer and then our answer. With the first offer it adds as many
+// of the tracks as the offer has m-sections for, and returns the others.
 func (c *connection) applyOffer(d *jsep.Description, tracks []webrtc.TrackLocal) ([]webrtc.TrackLocal, error) {
 	later := c.remoteSet
 	c.offered, c.pending = d, nil

@@ -28,25 +28,27 @@ import (
 // BulkReceiveBuffer fills a path of 1 Gbit/s with 30 ms of delay, in bytes.
 const BulkReceiveBuffer = 4 << 20
 
-// minWindow is the smallest congestion window of SCTP, in bytes: four packets, the same as after a single
-// loss (RFC 9260 section 7.2.3). After a timeout Pion reduces it to one packet and keeps it there for all
-// that was sent before, because the window grows only while there is new data; and with a round trip
-// longer than the first timeout of 1 s there is a timeout at once.
+// minWindow is the smallest congestion window of SCTP, in bytes: four packets, the same as after a
+// single loss (RFC 9260 section 7.2.3). After a timeout Pion reduces it to one packet and keeps it
+// there for all that was sent before, because the window grows only while there is new data; and
+// with a round trip longer than the first timeout of 1 s there is a timeout at once.
 const minWindow = 4 * 1228
 
-// windowStep is the growth of the congestion window in a round trip of congestion avoidance, in bytes:
-// two packets, where RFC 9260 section 7.2.2 has one. It makes up for RTO.Min (section 16), 1 s in Pion,
-// which passes when a retransmission is lost; libwebrtc and libdatachannel wait a fraction of that.
+// windowStep is the growth of the congestion window in a round trip of congestion avoidance, in
+// bytes: two packets, where RFC 9260 section 7.2.2 has one. It makes up for RTO.Min (section 16), 1
+// s in Pion, which passes when a retransmission is lost; libwebrtc and libdatachannel wait a
+// fraction of that.
 const windowStep = 2 * 1191
 
-// maxKeepalive bounds the time between consent checks of a silent connection (RFC 7675 section 5.1).
+// maxKeepalive bounds the time between consent checks of a silent connection (RFC 7675 section
+// 5.1).
 const maxKeepalive = 2 * time.Second
 
 // keepalive returns the time between consent checks.
 func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Timeouts.Disconnected/3) }
 
-// newAPI returns Pion set up for one connection. It is the only place for Pion's settings.
-// follow follows the selected pair, and extensions are the header extensions whose numbers are taken.
+// newAPI returns Pion set up for one connection. It is the only place for Pion's settings. follow
+// follows the selected pair, and extensions are the header extensions whose numbers are taken.
 func newAPI(c *connection, follow *icenet.PairFollower, extensions map[int]string) (*webrtc.API, error) {
 	engine, err := c.cfg.engine()
 	if err == nil {
@@ -74,8 +76,8 @@ func newAPI(c *connection, follow *icenet.PairFollower, extensions map[int]strin
 	), nil
 }
 
-// registerStreamExtensions registers for audio the header extensions by which Pion assigns packets to
-// the layers of video, see jsep.Synthetic.
+// registerStreamExtensions registers for audio the header extensions by which Pion assigns packets
+// to the layers of video, see jsep.Synthetic.
 func registerStreamExtensions(engine *webrtc.MediaEngine) (err error) {
 	for _, uri := range jsep.StreamExtensions() {
 		err = errors.Join(err, engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio))
@@ -105,8 +107,8 @@ func numberExtensions(engine *webrtc.MediaEngine, extensions map[int]string) err
 // newSettings returns Pion's settings for a connection. n is nil with Config.Net.
 func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEngine, error) {
 	s := webrtc.SettingEngine{LoggerFactory: logs}
-	// A browser that hides its addresses is peer-reflexive at first. Pion would wait 1 s for a better
-	// candidate (pion/webrtc#3174).
+	// A browser that hides its addresses is peer-reflexive at first. Pion would wait 1 s for a
+	// better candidate (pion/webrtc#3174).
 	s.SetPrflxAcceptanceMinWait(0)
 	s.SetSrflxAcceptanceMinWait(0)
 	if c.ICE.RelayOnly {
@@ -114,8 +116,8 @@ func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEng
 	}
 	// Packets that come before the answer are received, see isUnsignaled.
 	s.SetHandleUndeclaredSSRCWithoutAnswer(true)
-	// The cookie round trip protects a DTLS server that is open to all. Ours receives only from peers
-	// that have passed ICE's checks.
+	// The cookie round trip protects a DTLS server that is open to all. Ours receives only from
+	// peers that have passed ICE's checks.
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	s.SetSCTPMaxMessageSize(datachannel.MaxMessageSize)
 	s.SetSCTPMinCwnd(minWindow)
@@ -159,23 +161,25 @@ func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEng
 	return s, nil
 }
 
-// relayWait is how long a call with ICEConfig.RelayOnly waits for a relay by UDP in place of one by TCP,
-// from its first check on. Pion's 2 s are for calls that may find a better candidate than a relay.
+// relayWait is how long a call with ICEConfig.RelayOnly waits for a relay by UDP in place of one by
+// TCP, from its first check on. Pion's 2 s are for calls that may find a better candidate than a
+// relay.
 const relayWait = 2 * checkInterval
 
 // checkInterval is the time between Pion's connectivity checks of a pair.
 const checkInterval = 200 * time.Millisecond
 
-// checks returns how often a pair is checked before it fails: until the connection fails. Pion's seven
-// checks take 1.4 s, after which a pair is not checked again, but the path may work much later after an
-// ICE restart, and the first candidates of the peer may come later (RFC 8863 section 3).
+// checks returns how often a pair is checked before it fails: until the connection fails. Pion's
+// seven checks take 1.4 s, after which a pair is not checked again, but the path may work much
+// later after an ICE restart, and the first candidates of the peer may come later (RFC 8863 section
+// 3).
 func (c *Config) checks() uint16 {
 	const fewest = 7
 	return uint16(min(max((c.Timeouts.Disconnected+c.Timeouts.Failed)/checkInterval, fewest), math.MaxUint16))
 }
 
-// Codecs returns the MIME types that our descriptions may name: those that all browsers have (RFC 7742
-// section 5, RFC 7874 section 3), AV1 and VP9. Pion's H.265 and G.722 are not supported.
+// Codecs returns the MIME types that our descriptions may name: those that all browsers have (RFC
+// 7742 section 5, RFC 7874 section 3), AV1 and VP9. Pion's H.265 and G.722 are not supported.
 func Codecs() []string {
 	return []string{
 		webrtc.MimeTypeOpus, webrtc.MimeTypePCMU, webrtc.MimeTypePCMA,
@@ -272,9 +276,9 @@ func settingsOf(api *webrtc.API) (*webrtc.SettingEngine, error) {
 	return (*webrtc.SettingEngine)(unsafe.Pointer(field.Pointer())), nil
 }
 
-// pionLog logs Pion's lines by slog, at debug level: what Pion logs as an error is seldom one for the
-// user. It keeps the last warning, because some failures (a rejected DTLS handshake) are reported nowhere
-// else.
+// pionLog logs Pion's lines by slog, at debug level: what Pion logs as an error is seldom one for
+// the user. It keeps the last warning, because some failures (a rejected DTLS handshake) are
+// reported nowhere else.
 type pionLog struct {
 	log *slog.Logger
 
@@ -285,9 +289,9 @@ type pionLog struct {
 	closes  bool       // Pion is about to close the connection by itself
 }
 
-// closesItself is the line that Pion logs before it closes a connection on a goroutine of its own, on the
-// peer's close_notify. Close writes a field that GetStats reads without a lock, so noReports waits for a
-// report in progress and prevents further ones.
+// closesItself is the line that Pion logs before it closes a connection on a goroutine of its own,
+// on the peer's close_notify. Close writes a field that GetStats reads without a lock, so noReports
+// waits for a report in progress and prevents further ones.
 const closesItself = "Closing PeerConnection from DTLS CloseNotify"
 
 // noReports waits for a report in progress and prevents further ones.

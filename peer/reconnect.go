@@ -28,9 +28,9 @@ type reconnector struct {
 
 // An outage is the state of a path that is lost or may be.
 //
-// An ICE restart is an offer that changes nothing before it is answered (see negotiator), so it does no
-// harm to a path that works again, and none while signaling is unavailable. A path on which consent has
-// expired is closed.
+// An ICE restart is an offer that changes nothing before it is answered (see negotiator), so it
+// does no harm to a path that works again, and none while signaling is unavailable. A path on which
+// consent has expired is closed.
 type outage struct {
 	down  bool      // the call was connected, its path was lost, and it is not connected again
 	count int       // how often that happened
@@ -83,8 +83,8 @@ func (r *reconnector) restartICE(ctx context.Context) error {
 	return r.negotiator.tolerate(r.negotiator.needed(ctx))
 }
 
-// checkPath restarts ICE when the path has been silent for a while. It may work again, or be lost: a NAT
-// has given one of the peers another port, or a relay has expired.
+// checkPath restarts ICE when the path has been silent for a while. It may work again, or be lost:
+// a NAT has given one of the peers another port, or a relay has expired.
 func (r *reconnector) checkPath(ctx context.Context) error {
 	o := &r.outage
 	if !r.transports.established || o.since.IsZero() {
@@ -130,8 +130,8 @@ func (r *reconnector) hostAddresses() (list []string, changed bool) {
 	return r.addresses.Changed(icenet.InterfaceFilter(r.cfg.ICE.Interfaces))
 }
 
-// addressesChanged restarts ICE if the path does not work, or begins at an address that the host does
-// not have any more. A path that works is kept.
+// addressesChanged restarts ICE if the path does not work, or begins at an address that the host
+// does not have any more. A path that works is kept.
 func (r *reconnector) addressesChanged(ctx context.Context, now []string) error {
 	before := r.hosts
 	r.hosts = now

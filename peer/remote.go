@@ -9,8 +9,8 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// remoteMedia is the media that the peer has described on one connection. It is used by the goroutine
-// of Run.
+// remoteMedia is the media that the peer has described on one connection. It is used by the
+// goroutine of Run.
 type remoteMedia struct {
 	demuxer   *demux.Demuxer
 	sections  []jsep.Section  // of the description that was applied last
@@ -36,8 +36,8 @@ func (r *remoteMedia) replaced(mid string) bool {
 	return r.described[mid] && !slices.ContainsFunc(r.sections, func(s jsep.Section) bool { return s.Mid == mid })
 }
 
-// forPion returns a description of the peer as Pion is to apply it. Received packets are assigned to its
-// m-sections from now on.
+// forPion returns a description of the peer as Pion is to apply it. Received packets are assigned
+// to its m-sections from now on.
 func (r *remoteMedia) forPion(d *jsep.Description, o jsep.PionOptions) (string, error) {
 	o.Synthetic = &r.synthetic
 	text, streams, err := d.ForPion(o)
@@ -82,8 +82,8 @@ func ridOf(t *webrtc.TrackRemote) string {
 	return ""
 }
 
-// negotiatedTransceiver returns the transceiver of the m-section whose track an unsignaled transceiver
-// receives.
+// negotiatedTransceiver returns the transceiver of the m-section whose track an unsignaled
+// transceiver receives.
 func (c *connection) negotiatedTransceiver(unsignaled *webrtc.RTPTransceiver) *webrtc.RTPTransceiver {
 	sends := func(mid string) bool {
 		return slices.ContainsFunc(c.remote.sections, func(s jsep.Section) bool { return s.Mid == mid && !s.Rejected && s.Sends() })

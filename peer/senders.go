@@ -15,8 +15,8 @@ import (
 	"parley/peer/internal/sender"
 )
 
-// senders add, replace and pause the tracks that a connection sends. They are used by the goroutine of
-// Run.
+// senders add, replace and pause the tracks that a connection sends. They are used by the goroutine
+// of Run.
 type senders struct {
 	pc      *webrtc.PeerConnection
 	cfg     *callConfig
@@ -28,8 +28,8 @@ type senders struct {
 	onHold  bool // neither send nor receive media
 }
 
-// offerTracks adds the tracks of the config, and transceivers for the kinds to receive, to the first
-// offer.
+// offerTracks adds the tracks of the config, and transceivers for the kinds to receive, to the
+// first offer.
 func (s *senders) offerTracks() error {
 	for _, t := range s.cfg.Media.Tracks {
 		if err := s.send(t); err != nil {
@@ -71,8 +71,8 @@ func (s *senders) answerTracks(d *jsep.Description, tracks []webrtc.TrackLocal) 
 	return left, s.preferCodecs()
 }
 
-// sectionsWithoutCodec returns the mids of the applied offer that have no codec of ours. Pion rejects
-// them, or creates no answer at all if they have a track.
+// sectionsWithoutCodec returns the mids of the applied offer that have no codec of ours. Pion
+// rejects them, or creates no answer at all if they have a track.
 func (s *senders) sectionsWithoutCodec() map[string]bool {
 	mids := map[string]bool{}
 	for _, t := range s.pc.GetTransceivers() {
@@ -191,7 +191,8 @@ func (s *senders) add(t webrtc.TrackLocal) error {
 	return s.preferCodecs()
 }
 
-// reusableSender returns the stream of a track that was removed and that t can replace, nil for none.
+// reusableSender returns the stream of a track that was removed and that t can replace, nil for
+// none.
 func (s *senders) reusableSender(t webrtc.TrackLocal) *outStream {
 	sent, _ := s.streams.all(s.pc)
 	slices.SortStableFunc(sent, func(a, b outStream) int { return strings.Compare(b.mid, a.mid) }) // without a section last
@@ -217,8 +218,8 @@ func (s *senders) hasFreeSection(kind webrtc.RTPCodecType, theirs []jsep.Section
 	return false
 }
 
-// reassignTracks moves the tracks that wait for an m-section of their own to those that an offer has for
-// them.
+// reassignTracks moves the tracks that wait for an m-section of their own to those that an offer
+// has for them.
 func (s *senders) reassignTracks(d *jsep.Description) error {
 	sent, _ := s.streams.all(s.pc)
 	for _, out := range sent {
@@ -293,8 +294,8 @@ func (s *senders) hold(hold bool) {
 	}
 }
 
-// applyRemoteDirections pauses the tracks that the peer does not receive by a description, and resumes
-// the others. It returns those that were paused.
+// applyRemoteDirections pauses the tracks that the peer does not receive by a description, and
+// resumes the others. It returns those that were paused.
 func (s *senders) applyRemoteDirections(d *jsep.Description) []webrtc.TrackLocal {
 	receives := map[string]bool{}
 	for _, s := range d.Sections {
@@ -332,8 +333,8 @@ func (s *senders) isUnsignaled(t *webrtc.RTPTransceiver) bool {
 	return sender != nil && sender.Track() != nil && s.localTrackOf(t) == nil
 }
 
-// streams are the tracks that a connection has or had, for its statistics: Pion removes them when the
-// peer closes the connection. They may be used by any goroutine.
+// streams are the tracks that a connection has or had, for its statistics: Pion removes them when
+// the peer closes the connection. They may be used by any goroutine.
 type streams struct {
 	mu  sync.Mutex // guards the following
 	out []*outStream

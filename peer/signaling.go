@@ -28,16 +28,17 @@ type SessionDescription struct {
 	Extension *Extension
 }
 
-// An Extension accompanies an offer or an answer between parleys. Other peers ignore it, and it is not
-// sent to them once they are known. Package signal specifies its form on the wire.
+// An Extension accompanies an offer or an answer between parleys. Other peers ignore it, and it is
+// not sent to them once they are known. Package signal specifies its form on the wire.
 type Extension struct {
-	// Number counts the offers of the sender from 1. An answer has that of the offer that it answers.
+	// Number counts the offers of the sender from 1. An answer has that of the offer that it
+	// answers.
 	Number uint64
 	// Processed is, in an offer, the number of the peer's latest offer that the sender has answered
 	// or rejected. 0 before the first.
 	Processed uint64
-	// Browser reports that the sender is a browser. Chromium loses video when it rolls back an offer,
-	// so a terminal is polite towards a browser.
+	// Browser reports that the sender is a browser. Chromium loses video when it rolls back an
+	// offer, so a terminal is polite towards a browser.
 	Browser bool
 	// Rejected is, in an answer, why the offer was not accepted. Nothing has changed.
 	Rejected string
@@ -53,8 +54,8 @@ func (d SessionDescription) valid() SessionDescription {
 	return d
 }
 
-// Reject returns the answer that rejects the first offer of a parley, and false for an offer of another
-// peer, which would not understand it.
+// Reject returns the answer that rejects the first offer of a parley, and false for an offer of
+// another peer, which would not understand it.
 func Reject(offer SessionDescription, why error) (SessionDescription, bool) {
 	if offer.Extension == nil {
 		return SessionDescription{}, false
@@ -91,8 +92,8 @@ type signaling struct {
 // signalTimeout bounds how long the call waits for its Signaler to queue a message.
 const signalTimeout = 10 * time.Second
 
-// send sends a message by a method of the Signaler. A call that was connected goes on when a message
-// is lost.
+// send sends a message by a method of the Signaler. A call that was connected goes on when a
+// message is lost.
 func (s *signaling) send(ctx context.Context, message func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, signalTimeout)
 	defer cancel()
@@ -107,8 +108,8 @@ func (s *signaling) send(ctx context.Context, message func(context.Context) erro
 	return &Error{Signaling, err}
 }
 
-// leave sends a leave, if the peer is there: the original server crashes on one for a user who is not
-// logged in.
+// leave sends a leave, if the peer is there: the original server crashes on one for a user who is
+// not logged in.
 func (s *signaling) leave() {
 	if !s.peerPresent {
 		return

@@ -22,11 +22,12 @@ type statsCollector struct {
 	channels []*datachannel.Channel // that were opened
 }
 
-// Stats returns the statistics of the call: the present ones, after Run the last ones, before Run empty
-// ones.
+// Stats returns the statistics of the call: the present ones, after Run the last ones, before Run
+// empty ones.
 func (c *Call) Stats() stats.Stats { return c.stats.collect() }
 
-// RTT returns the round-trip time of the selected candidate pair by STUN, 0 while it is not measured.
+// RTT returns the round-trip time of the selected candidate pair by STUN, 0 while it is not
+// measured.
 func (c *Call) RTT() time.Duration { return c.stats.rtt() }
 
 // setLive sets the connections to measure.
@@ -185,8 +186,8 @@ func (c *connection) pionReport() webrtc.StatsReport {
 	return c.pc.GetStats()
 }
 
-// A pairReporter reports the selected candidate pair of each connection. It is used by the goroutine
-// of Run.
+// A pairReporter reports the selected candidate pair of each connection. It is used by the
+// goroutine of Run.
 type pairReporter struct {
 	cfg   *callConfig
 	stats *statsCollector
@@ -209,8 +210,8 @@ func (r *pairReporter) selected(conn *connection, p *webrtc.ICECandidatePair) {
 	}
 }
 
-// reportSelected reports the selected pair of a connection that has connected, if Pion's callback for
-// it has not come yet: that may come after the callback of the state, when the call is over.
+// reportSelected reports the selected pair of a connection that has connected, if Pion's callback
+// for it has not come yet: that may come after the callback of the state, when the call is over.
 func (r *pairReporter) reportSelected(conn *connection) {
 	if conn.selected.reported {
 		return
@@ -232,8 +233,8 @@ func (r *pairReporter) report(conn *connection, p *webrtc.ICECandidatePair) {
 // pairsRequest is posted by Pairs.
 type pairsRequest struct{ pairs chan []stats.Pair }
 
-// Pairs returns the candidate pairs, the selected ones first and those without a response last. It waits
-// for the goroutine of Run, so it must not be called from OnEvent. It returns nil after Run.
+// Pairs returns the candidate pairs, the selected ones first and those without a response last. It
+// waits for the goroutine of Run, so it must not be called from OnEvent. It returns nil after Run.
 func (c *Call) Pairs() []stats.Pair {
 	w := pairsRequest{make(chan []stats.Pair, 1)}
 	c.box.post(w)

@@ -46,8 +46,8 @@ type textChannels struct {
 	waiting []string
 }
 
-// peerChannelGrace is how long the peer has to open a channel of its own after ours opened. It sends
-// its request before it acknowledges ours.
+// peerChannelGrace is how long the peer has to open a channel of its own after ours opened. It
+// sends its request before it acknowledges ours.
 const peerChannelGrace = 250 * time.Millisecond
 
 // maxWaiting is how many lines wait for a channel.

@@ -10,8 +10,8 @@ import (
 )
 
 // The following methods change a call that is connected. done, nil for none, is called once, on the
-// goroutine of Run: with nil when the change is in force at both peers, else with the reason why it is
-// not.
+// goroutine of Run: with nil when the change is in force at both peers, else with the reason why it
+// is not.
 
 // AddTrack sends a track, in the m-section of one that was removed or in one of its own.
 func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
@@ -60,8 +60,8 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 	}})
 }
 
-// Mute mutes or unmutes a track: muted audio is sent as silence, muted video is not sent. Before the
-// call is connected it takes effect from the first packet on.
+// Mute mutes or unmutes a track: muted audio is sent as silence, muted video is not sent. Before
+// the call is connected it takes effect from the first packet on.
 func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 	c.request(&change{done: done, before: madeBefore, make: func() (func(), error) {
 		_, out, err := c.tracks.find(t)
@@ -81,9 +81,9 @@ func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 	}})
 }
 
-// PauseTrack announces that a track has nothing to send for now, because its device is gone, or that
-// it goes on: the direction of its m-section changes, which mutes and unmutes the track at the peer
-// (W3C WebRTC section 5.3, MediaStreamTrack.muted). The m-section stays. Before the call is
+// PauseTrack announces that a track has nothing to send for now, because its device is gone, or
+// that it goes on: the direction of its m-section changes, which mutes and unmutes the track at the
+// peer (W3C WebRTC section 5.3, MediaStreamTrack.muted). The m-section stays. Before the call is
 // connected the change waits for that.
 func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
 	c.request(&change{done: done, before: postponedBefore, make: func() (func(), error) {

@@ -26,8 +26,8 @@ type transports struct {
 	established bool                       // the call was connected once
 }
 
-// part is the part of a description for one transport, with its connection, or nil for one that is not
-// made yet.
+// part is the part of a description for one transport, with its connection, or nil for one that is
+// not made yet.
 type part = jsep.Part[*connection]
 
 // add adds a connection.
@@ -114,9 +114,9 @@ func (t *transports) startClock() {
 }
 
 // state returns the state of the call, computed from those of its connections as W3C WebRTC section
-// 4.3.3 computes the state of a connection from those of its transports. A connection that was added
-// to a connected call counts once it has been connected, and so does one that nothing uses: webrtcbin
-// leaves those without DTLS.
+// 4.3.3 computes the state of a connection from those of its transports. A connection that was
+// added to a connected call counts once it has been connected, and so does one that nothing uses:
+// webrtcbin leaves those without DTLS.
 func (t *transports) state() webrtc.PeerConnectionState {
 	count, all := map[webrtc.PeerConnectionState]int{}, 0
 	for _, conn := range t.conns {
@@ -175,8 +175,8 @@ func (t *transports) assign(d *jsep.Description, answer bool) ([]part, error) {
 	return []part{{Description: d.Whole(), Transport: t.conns[0]}}, nil
 }
 
-// mergeDescriptions returns the description of the call, merged from those that describe returns for
-// the connections. describe may return nil for a connection without one.
+// mergeDescriptions returns the description of the call, merged from those that describe returns
+// for the connections. describe may return nil for a connection without one.
 func (t *transports) mergeDescriptions(describe func(*connection) (*sdp.SessionDescription, error)) (string, error) {
 	var locals []jsep.Local[*connection]
 	for _, conn := range t.conns {

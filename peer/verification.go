@@ -20,8 +20,8 @@ type (
 // from then on, see VerificationConfig.Required.
 func (c *Call) Confirm() { c.box.post(confirmed{}) }
 
-// Decline reports that the peer has another code than that of the event VerificationCode. It ends the
-// call.
+// Decline reports that the peer has another code than that of the event VerificationCode. It ends
+// the call.
 func (c *Call) Decline() { c.box.post(declined{}) }
 
 // A verification checks the certificates that the peer's descriptions name, and keeps the
@@ -37,8 +37,8 @@ type verification struct {
 
 var errOtherCertificate = errors.New("its certificate is not the one that this call began with")
 
-// verify computes the verification code of a description before it is applied: a call with the wrong
-// code does not connect.
+// verify computes the verification code of a description before it is applied: a call with the
+// wrong code does not connect.
 func (v *verification) verify(d *jsep.Description, parts []part) error {
 	theirs := d.Fingerprints()
 	if v.transports.layout.Unbundled {
@@ -65,9 +65,9 @@ func (v *verification) verify(d *jsep.Description, parts []part) error {
 	return nil
 }
 
-// knowsCertificates reports whether all certificates of a later description of several transports are
-// known. webrtcbin has one for each transport. A new transport may have a new one, unless the call
-// relies on the verification code.
+// knowsCertificates reports whether all certificates of a later description of several transports
+// are known. webrtcbin has one for each transport. A new transport may have a new one, unless the
+// call relies on the verification code.
 func (v *verification) knowsCertificates(d *jsep.Description, parts []part) (known bool, err error) {
 	unknown := func(d *jsep.Description) bool {
 		return slices.ContainsFunc(d.Fingerprints(), func(f string) bool { return !slices.Contains(v.certified, f) })
