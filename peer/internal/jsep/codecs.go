@@ -103,6 +103,33 @@ func nameStaticFormats(m *sdp.MediaDescription) {
 	})
 }
 
+// dropRepeatedFormats leaves each payload type once. If a codec is offered with two, Pion answers with the
+// first of them, twice.
+func dropRepeatedFormats(m *sdp.MediaDescription) {
+	var formats []string
+	for _, format := range m.MediaName.Formats {
+		if !slices.Contains(formats, format) {
+			formats = append(formats, format)
+		}
+	}
+	m.MediaName.Formats = formats
+	seen := map[string]bool{}
+	dropAttributes(m, func(a sdp.Attribute) bool {
+		key := a.Key + ":" + a.Value
+		switch a.Key {
+		case "rtpmap", "fmtp":
+			format, _, _ := strings.Cut(a.Value, " ")
+			key = a.Key + ":" + format
+		case "rtcp-fb":
+		default:
+			return false
+		}
+		again := seen[key]
+		seen[key] = true
+		return again
+	})
+}
+
 // validRTPMap reports whether Pion reads an rtpmap.
 func validRTPMap(rtpmap string) bool {
 	parts := strings.Split(rtpmap, "/")

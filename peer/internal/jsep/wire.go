@@ -42,6 +42,7 @@ func ToWire(local string, o WireOptions) (*sdp.SessionDescription, error) {
 	hideSections(d, o.Hidden)
 	for _, m := range d.MediaDescriptions {
 		o.Synthetic.hide(m)
+		dropRepeatedFormats(m)
 		if o.Offer == nil {
 			declareOpus(m, m)
 		}
