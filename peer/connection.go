@@ -37,7 +37,8 @@ type connection struct {
 
 	index    int // among the connections of the call, from 0
 	state    webrtc.PeerConnectionState
-	lost     bool // the path is gone: an ICE restart need not preserve it
+	consent  consent // of the peer, to what is sent
+	lost     bool    // the path is gone: an ICE restart need not preserve it
 	progress *progress
 	selected selectedPair
 	hosts    map[transportAddress]bool // of our host candidates

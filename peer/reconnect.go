@@ -52,6 +52,36 @@ const consentTimeout = 30 * time.Second
 // cases only one of them does.
 const politeDelay = 3 * time.Second
 
+// consent is how long the peer has not answered our connectivity checks (RFC 7675 section 5.1). Pion
+// heeds only what is received, and a path may be lost in the other direction alone.
+type consent struct {
+	answers uint64        // so far
+	checked time.Time     // when update was called last
+	missing time.Duration // how long no answer has come
+}
+
+// update takes the number of answers, and reports whether consent has expired. Of a long time
+// between two calls only a part counts: the process was stopped, and has checked nothing.
+func (c *consent) update(answers uint64, now time.Time) bool {
+	passed := min(now.Sub(c.checked), 2*tickInterval)
+	if c.checked.IsZero() || answers != c.answers {
+		passed, c.missing = 0, 0
+	}
+	c.answers, c.checked = answers, now
+	c.missing += passed
+	return c.missing >= consentTimeout
+}
+
+// consentExpired reports whether the connection sends by a path on which consent has expired.
+func (c *connection) consentExpired() bool {
+	pair, ok := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok || c.state != webrtc.PeerConnectionStateConnected {
+		c.consent = consent{}
+		return false
+	}
+	return c.consent.update(pair.ResponsesReceived, time.Now())
+}
+
 // failed closes a path and restarts ICE.
 func (r *reconnector) failed(ctx context.Context) error {
 	if !r.outage.down {
@@ -61,7 +91,8 @@ func (r *reconnector) failed(ctx context.Context) error {
 		time.AfterFunc(r.cfg.Timeouts.Restart, func() { r.box.post(late) })
 	}
 	for _, conn := range r.transports.conns {
-		if conn.lost = conn.state != webrtc.PeerConnectionStateConnected; conn.lost {
+		conn.lost = conn.state != webrtc.PeerConnectionStateConnected || conn.consent.missing >= consentTimeout
+		if conn.lost {
 			if err := conn.beginRestart(); err != nil {
 				return &Error{Connection, err}
 			}
@@ -87,17 +118,28 @@ func (r *reconnector) restartICE(ctx context.Context) error {
 // a NAT has given one of the peers another port, or a relay has expired.
 func (r *reconnector) checkPath(ctx context.Context) error {
 	o := &r.outage
-	if !r.transports.established || o.since.IsZero() {
+	expired := false
+	for _, conn := range r.transports.conns {
+		expired = conn.consentExpired() || expired
+	}
+	if !r.transports.established || o.down {
+		return nil
+	}
+	if expired {
+		r.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(r.transports.started), 0})
+		return r.failed(ctx)
+	}
+	if o.since.IsZero() {
 		return nil
 	}
 	silence := time.Since(o.since)
-	if silence >= consentTimeout && !o.down {
+	if silence >= consentTimeout {
 		if r.transports.reported != webrtc.PeerConnectionStateFailed {
 			r.cfg.OnEvent(StateChanged{webrtc.PeerConnectionStateFailed, time.Since(r.transports.started), silence})
 		}
 		return r.failed(ctx)
 	}
-	if o.down || r.transports.reported != webrtc.PeerConnectionStateDisconnected || !r.negotiator.withParley() || r.unreachable {
+	if r.transports.reported != webrtc.PeerConnectionStateDisconnected || !r.negotiator.withParley() || r.unreachable {
 		return nil // a foreign peer is offered a restart when the path has failed
 	}
 	after := r.cfg.Timeouts.Disconnected + r.cfg.Timeouts.RestartAfter

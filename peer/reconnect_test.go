@@ -394,3 +394,54 @@ func TestARestartUsesFreshICEServers(t *testing.T) {
 	<-callersAsked
 	<-answerersAsked
 }
+
+// Consent expires 30 s after the latest answer to a check, not while the process was stopped.
+func TestConsentIsOfAnswers(t *testing.T) {
+	begin := time.Now()
+	at := func(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.Second) }
+	var c consent
+	for s := 0; s <= 60; s += 2 {
+		if c.update(uint64(s), at(s)) {
+			t.Fatalf("expired after %d s with answers", s)
+		}
+	}
+	if c.update(60, at(100)) {
+		t.Fatal("expired while nothing was checked")
+	}
+	expired := 0
+	for s := 102; expired == 0 && s < 200; s += 2 {
+		if c.update(60, at(s)) {
+			expired = s
+		}
+	}
+	if want := 100 + 30 - 4; expired != want {
+		t.Errorf("expired at %d s, want %d", expired, want)
+	}
+	if c.update(61, at(202)) {
+		t.Error("expired with an answer")
+	}
+}
+
+// TestPionCountsAnswers fails if Pion does not check the selected pair any more, or does not count the
+// answers, see consent.
+func TestPionCountsAnswers(t *testing.T) {
+	l := newLab(t)
+	t.Parallel()
+	a, b := l.pair(t, nil)
+	a.awaitConnected()
+	b.awaitConnected()
+	for _, s := range []*side{a, b} {
+		for deadline, before := time.Now().Add(time.Minute), uint64(0); ; time.Sleep(100 * time.Millisecond) {
+			pair, _ := s.call.stats.live[0].pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+			if before != 0 && pair.ResponsesReceived > before+1 {
+				break
+			}
+			if before == 0 {
+				before = pair.ResponsesReceived
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d answers", s.name, pair.ResponsesReceived)
+			}
+		}
+	}
+}
