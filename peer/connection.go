@@ -155,18 +155,26 @@ func (c *connection) refreshNetwork() {
 }
 
 // timeSinceLastPacket returns how long a disconnected or failed connection has received nothing: no
-// packet and no response to a consent check (RFC 7675).
+// packet, no consent check and no response to one (RFC 7675). Pion's statistics of the selected pair
+// alone lack the times of checks.
 func (c *connection) timeSinceLastPacket(now webrtc.PeerConnectionState) time.Duration {
 	if now != webrtc.PeerConnectionStateDisconnected && now != webrtc.PeerConnectionStateFailed {
 		return 0
 	}
-	pair, ok := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
-	if !ok {
-		return 0
+	var last time.Time
+	for _, s := range c.pionReport() {
+		pair, ok := s.(webrtc.ICECandidatePairStats)
+		if !ok || !pair.Nominated {
+			continue
+		}
+		for _, at := range []webrtc.StatsTimestamp{pair.LastPacketReceivedTimestamp, pair.LastResponseTimestamp, pair.LastRequestReceivedTimestamp} {
+			if at != 0 && at.Time().After(last) {
+				last = at.Time()
+			}
+		}
 	}
-	last := pair.LastPacketReceivedTimestamp.Time()
-	if answer := pair.LastResponseTimestamp.Time(); answer.After(last) {
-		last = answer
+	if last.IsZero() {
+		return 0
 	}
 	return max(0, time.Since(last))
 }

@@ -445,3 +445,34 @@ func TestPionCountsAnswers(t *testing.T) {
 		}
 	}
 }
+
+// A call that had nothing to say for long has not been silent for long when its path is lost: checks
+// were answered.
+func TestSilenceOfAnIdleCall(t *testing.T) {
+	l := newLab(t)
+	t.Parallel()
+	a, b := l.pair(t, nil)
+	a.awaitConnected()
+	b.awaitConnected()
+	a.call.Say("hello")
+	b.awaitText("hello")
+	idle := time.Now()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		pair, _ := a.call.stats.live[0].pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+		if pair.ResponsesReceived > 50 { // of one each 167 ms
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d answers", pair.ResponsesReceived)
+		}
+	}
+	was := time.Since(idle)
+	l.down.Store(true)
+	cut := time.Now()
+	for _, s := range []*side{a, b} {
+		lost := await(s, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateDisconnected })
+		if most := time.Since(cut) + time.Second; lost.Silence == 0 || lost.Silence > most {
+			t.Errorf("%s was silent for %v, after %v without data, want at most %v", s.name, lost.Silence, was, most)
+		}
+	}
+}
