@@ -22,14 +22,19 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 		t.Run(fmt.Sprint(early, " packets"), func(t *testing.T) {
 			heard, on := listen(t)
 			var later atomic.Bool
+			var offer atomic.Uint64 // number of the latest one
 			var a, b *side
 			release := make(chan string, 1)
 			a, b = pair(t, func(caller, answerer *Config) {
 				caller.OnEvent = on
+				caller.Signaler.(*wire).see = func(_ string, d SessionDescription) { offer.Store(d.Extension.Number) }
 				answerer.Signaler.(*wire).filter = func(kind, payload string) (string, bool) {
 					payload = describe(payload)
 					if kind == "answer" && later.Load() {
-						release <- payload
+						select {
+						case release <- payload:
+						default: // it is sent again
+						}
 						return "", false
 					}
 					return payload, true
@@ -47,7 +52,7 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			a.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "more"), nil)
 			answer := <-release
 			sent := awaitVideo(b, "outbound-rtp", "packetsSent", early)
-			a.call.DeliverAnswer(SessionDescription{SDP: answer})
+			a.call.DeliverAnswer(SessionDescription{SDP: answer, Extension: &Extension{Number: offer.Load()}})
 			heard.hears("picture")
 			awaitVideo(a, "inbound-rtp", "packetsReceived", sent+10)
 			awaitVideo(b, "remote-inbound-rtp", "roundTripTimeMeasurements", 0)
