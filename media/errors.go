@@ -2,6 +2,8 @@ package media
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 )
 
@@ -17,8 +19,8 @@ func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// fileError wraps err for path; it takes the path out of errors of package os, which carry it already.
-func fileError(path string, err error) error {
+// WrapFileError wraps err for path; it takes the path out of errors of package os, which carry it already.
+func WrapFileError(path string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -41,3 +43,19 @@ type SpecError struct {
 }
 
 func (e *SpecError) Error() string { return e.Spec + ": " + e.Reason }
+
+// What is in the error of a file that ends too early.
+var (
+	ErrTruncated = errors.New("the file is cut off")
+	ErrEmpty     = errors.New("the file is empty")
+)
+
+func IsTruncated(err error) bool { return errors.Is(err, ErrTruncated) || errors.Is(err, ErrEmpty) }
+
+// ReadError says that a file ends in the middle of what.
+func ReadError(what string, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w in %s", ErrTruncated, what)
+	}
+	return fmt.Errorf("read %s: %w", what, err)
+}

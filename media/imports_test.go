@@ -1,29 +1,40 @@
-package media
+package media_test
 
 import (
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// TestImports pins the direction of imports: media knows no other package of the project and needs no C.
+// TestImports checks the direction of imports below media: no package imports signal, peer or cmd, and only device
+// needs C or pion/mediadevices.
 func TestImports(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("found no files: %v", err)
-	}
-	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
-		if err != nil {
-			t.Fatal(err)
+	checked := 0
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
 		}
+		checked++
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		device := strings.HasPrefix(filepath.ToSlash(path), "device/")
 		for _, spec := range file.Imports {
-			path := strings.Trim(spec.Path.Value, `"`)
-			if path == "parley" || strings.HasPrefix(path, "parley/") || path == "C" {
-				t.Errorf("%s imports %s", name, path)
+			imported := strings.Trim(spec.Path.Value, `"`)
+			switch {
+			case strings.HasPrefix(imported, "parley/") && imported != "parley/media" && !strings.HasPrefix(imported, "parley/media/"),
+				!device && imported == "C",
+				!device && strings.HasPrefix(imported, "github.com/pion/mediadevices"):
+				t.Errorf("%s imports %s", path, imported)
 			}
 		}
+		return nil
+	})
+	if err != nil || checked < 20 {
+		t.Fatalf("checked %d files: %v", checked, err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/media"
+	"parley/media/source"
 	"parley/signal/web/webtest"
 )
 
@@ -63,7 +63,7 @@ func newGlass(t *testing.T) *glass {
 
 // film writes test pictures of 640x480 to the fifo, 30 a second, until who reads it ends.
 func (g *glass) film() {
-	card, err := media.NewCard(640, 480)
+	card, err := source.NewCard(640, 480)
 	if err != nil {
 		g.t.Error(err)
 		return
@@ -179,7 +179,7 @@ func (g *glass) saw(wide, high int, text string, now time.Time) {
 	for i := range img.Pix {
 		img.Pix[i] = pixels[3*i+1]
 	}
-	n, ok := media.ReadStrip(img)
+	n, ok := source.ReadStrip(img)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if at, known := g.in[n]; ok && known {

@@ -3,7 +3,7 @@ package main
 import (
 	"math"
 
-	"parley/media"
+	"parley/media/source"
 	"parley/peer/stats"
 	"parley/peer/track"
 )
@@ -37,7 +37,7 @@ func (c *session) fullReport(r stats.Report) stats.Report {
 
 // addFrames adds the members of RTCInboundRtpStreamStats that need whole frames.
 // keyFramesReceived is not W3C's, which counts decoded ones alone.
-func addFrames(o stats.Object, s media.Stats) {
+func addFrames(o stats.Object, s source.Stats) {
 	o["packetsDiscarded"] = s.Discarded
 	if s.Emitted > 0 {
 		o["jitterBufferDelay"], o["jitterBufferEmittedCount"] = s.Waited.Seconds()*perEmitted(s), s.Emitted
@@ -65,16 +65,16 @@ func addFrames(o stats.Object, s media.Stats) {
 const opusRate = 48000
 
 // perEmitted is how many of what is emitted a frame is: each sample of a packet has waited as long as the packet.
-func perEmitted(s media.Stats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
+func perEmitted(s source.Stats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
 
 // addDecoded adds what who shows the picture has measured.
-func addDecoded(o stats.Object, s media.ViewerStats) {
+func addDecoded(o stats.Object, s source.ViewerStats) {
 	o["framesDecoded"], o["keyFramesDecoded"], o["totalDecodeTime"] = s.Frames, s.KeyFrames, s.Took.Seconds()
 	o["freezeCount"], o["totalFreezesDuration"] = s.Freezes, s.Frozen.Seconds()
 }
 
 // measuredSource is a source that knows what it has made.
-type measuredSource interface{ SourceStats() media.SourceStats }
+type measuredSource interface{ SourceStats() source.SourceStats }
 
 // addSources adds what the source of a kind that is sent now has measured, and each of its layers.
 func (c *session) addSources(r stats.Report, kind string) {
@@ -102,7 +102,7 @@ func (c *session) addSources(r stats.Report, kind string) {
 }
 
 // addSource adds the members of RTCAudioSourceStats and RTCVideoSourceStats.
-func addSource(o stats.Object, s media.SourceStats) {
+func addSource(o stats.Object, s source.SourceStats) {
 	if o["kind"] == "audio" {
 		if s.Duration > 0 {
 			o["totalSamplesDuration"] = s.Duration.Seconds()
@@ -113,7 +113,7 @@ func addSource(o stats.Object, s media.SourceStats) {
 	addPicture(o, "width", "height", s)
 }
 
-func addPicture(o stats.Object, width, height string, s media.SourceStats) {
+func addPicture(o stats.Object, width, height string, s source.SourceStats) {
 	if s.Width > 0 {
 		o[width], o[height] = s.Width, s.Height
 	}
@@ -123,7 +123,7 @@ func addPicture(o stats.Object, width, height string, s media.SourceStats) {
 }
 
 // addEncoded adds the members of RTCOutboundRtpStreamStats that an encoder knows. What it encodes is sent at once.
-func addEncoded(o stats.Object, s media.SourceStats) {
+func addEncoded(o stats.Object, s source.SourceStats) {
 	if o["kind"] != "video" {
 		return
 	}

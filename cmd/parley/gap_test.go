@@ -4,10 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"parley/media"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/pion/webrtc/v4"
-
-	"parley/media"
 )
 
 func TestGaps(t *testing.T) {

@@ -10,10 +10,11 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/source"
 	"parley/peer"
 )
 
-// qualityKeys are what a media.Judge finds out, by the names of --expect, of scenarios, and of --require.
+// qualityKeys are what a source.Judge finds out, by the names of --expect, of scenarios, and of --require.
 func qualityKeys() map[string]string {
 	return map[string]string{
 		"video.numbers": "pictures of the test source of which the number was read", "video.missing": "pictures of it that never came", "video.skips": "how often pictures of it were left out",
@@ -27,7 +28,7 @@ func qualityKeys() map[string]string {
 func isQuality(key string) bool { _, ok := qualityKeys()[key]; return ok }
 
 // qualityFacts are what has been found out, by qualityKeys.
-func qualityFacts(q media.Quality) map[string]float64 {
+func qualityFacts(q source.Quality) map[string]float64 {
 	facts := map[string]float64{}
 	put := func(key string, v *float64) {
 		if v != nil {
@@ -44,7 +45,7 @@ func qualityFacts(q media.Quality) map[string]float64 {
 	put("video.psnr", q.PSNR)
 	put("audio.gap", q.Gap)
 	put("sync", q.Sync)
-	for key, s := range map[string]*media.Spread{"video.latency": q.PictureLatency, "audio.latency": q.SoundLatency} {
+	for key, s := range map[string]*source.Spread{"video.latency": q.PictureLatency, "audio.latency": q.SoundLatency} {
 		if s != nil {
 			put(key, &s.Median)
 			put(key+".p95", &s.P95)
@@ -59,18 +60,18 @@ func judging(checks []check) bool {
 }
 
 // newJudge makes the judge of a call, nil if nobody asks for one: it decodes all pictures.
-func (c *session) newJudge() *media.Judge {
+func (c *session) newJudge() *source.Judge {
 	if !c.judged && !judging(c.checks) {
 		return nil
 	}
-	o := media.JudgeOptions{Origin: c.origin, Rate: c.rate, Width: c.width, Height: c.height, PictureEvery: 5}
+	o := source.JudgeOptions{Origin: c.origin, Rate: c.rate, Width: c.width, Height: c.height, PictureEvery: 5}
 	if o.Rate == 0 {
-		o.Rate = media.TestFrameRate
+		o.Rate = source.TestFrameRate
 	}
 	if o.Width == 0 {
-		o.Width, o.Height = media.TestWidth, media.TestHeight
+		o.Width, o.Height = source.TestWidth, source.TestHeight
 	}
-	return media.NewJudge(o)
+	return source.NewJudge(o)
 }
 
 // judgeTrack lets the judge see a track that is received.
@@ -81,7 +82,7 @@ func (c *session) judgeTrack(e peer.TrackReceived, request func()) media.FrameSi
 	if e.Track.Kind() == webrtc.RTPCodecTypeAudio {
 		return c.judge.Sounds(c.origin.Time())
 	}
-	sink, viewer := c.judge.Pictures(c.origin.Time(), media.ViewerOptions{
+	sink, viewer := c.judge.Pictures(c.origin.Time(), source.ViewerOptions{
 		NewDecoder: decoders, RequestKeyFrame: request, Logger: c.logger,
 		Tell: func(sentence string) { c.report.warn("%s", printable(sentence)) },
 	})

@@ -8,11 +8,12 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/source"
 	"parley/peer"
 )
 
 // layers are what the layers of one track (simulcast) share: the largest that comes is recorded and shown.
-type layers map[*webrtc.RTPReceiver][]*media.Highest
+type layers map[*webrtc.RTPReceiver][]*source.Highest
 
 // sinks are those of a track that make is asked for once, for all of its layers. request asks for a key frame of the
 // layer, and what make gets, for one of what the sinks see.
@@ -27,7 +28,7 @@ func (l layers) sinks(e peer.TrackReceived, request func(), make func(request fu
 				h.RequestKeyFrame()
 			}
 		}) {
-			shared = append(shared, media.NewHighest(sink))
+			shared = append(shared, source.NewHighest(sink))
 		}
 		l[e.Receiver] = shared
 	}
@@ -43,19 +44,19 @@ type layerReports struct {
 	rid      string
 }
 
-func reportsOf(e peer.TrackReceived) media.RTCPReader {
+func reportsOf(e peer.TrackReceived) source.RTCPReader {
 	if rid := e.Track.RID(); rid != "" {
 		return layerReports{e.Receiver, rid}
 	}
 	return e.Receiver
 }
 
-// ReadRTCP implements media.RTCPReader.
+// ReadRTCP implements source.RTCPReader.
 func (l layerReports) ReadRTCP() ([]rtcp.Packet, interceptor.Attributes, error) {
 	return l.receiver.ReadSimulcastRTCP(l.rid)
 }
 
-// SetReadDeadline implements media.RTCPReader.
+// SetReadDeadline implements source.RTCPReader.
 func (l layerReports) SetReadDeadline(t time.Time) error {
 	return l.receiver.SetReadDeadlineSimulcast(t, l.rid)
 }

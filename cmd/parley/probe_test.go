@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"parley/cmd/parley/scenario"
-	"parley/media"
+	"parley/media/source"
 	wire "parley/signal"
 	"parley/signal/signaltest"
 )
@@ -176,7 +176,7 @@ func readableEvidence(t *testing.T, folder string) {
 	if out, err := shark.Output(); err != nil || bytes.Count(out, []byte("\n")) < 4 { // SCTP from port 5000 to 5000
 		t.Errorf("tshark decrypts nothing in %s: %v, %q", packetsFile, err, out)
 	}
-	v, err := media.VerifyFile(context.Background(), filepath.Join(folder, recordingFile), media.VerifyOptions{})
+	v, err := source.VerifyFile(context.Background(), filepath.Join(folder, recordingFile), source.VerifyOptions{})
 	if err != nil || v.Numbers < 2 {
 		t.Errorf("%s: %v, %+v", recordingFile, err, v)
 	}

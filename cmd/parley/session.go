@@ -10,7 +10,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/media"
+	"parley/media/source"
 	"parley/peer"
 	"parley/peer/capture"
 	"parley/peer/netem"
@@ -27,16 +27,16 @@ type session struct {
 	carrier  carrier // nil for text
 	expect   *expectations
 	dumping  *capture.Connection // nil without --stats-dump
-	origin   *media.Origin       // of test sources
-	judge    *media.Judge        // of those that come back, nil for none
+	origin   *source.Origin      // of test sources
+	judge    *source.Judge       // of those that come back, nil for none
 	judgedAt time.Time           // of the goroutine of watch
 	emulator *netem.Emulator     // of the call's own sockets, nil for none
 	told     *told               // to the other side, nil without --cooperate
 
 	layers   layers // of the goroutine of the call
-	sources  []media.Source
-	mirrors  []*media.Mirror
-	recorder *media.Recorder
+	sources  []source.Source
+	mirrors  []*source.Mirror
+	recorder *source.Recorder
 
 	offered   time.Time
 	connected chan struct{} // closed when the connection is up for the first time
@@ -52,8 +52,8 @@ type session struct {
 	lastTone atomic.Value // float64, Hz: the tone heard last, for the summary
 
 	mu        sync.Mutex // protects following
-	receivers []*media.Receiver
-	viewers   []*media.Viewer
+	receivers []*source.Receiver
+	viewers   []*source.Viewer
 	onStage   map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
 	playing   map[webrtc.TrackLocal]func() // sources, with what stops them
 	turns     map[string][]func(func())    // changes of what is sent, by kind, the first of them under way
@@ -73,7 +73,7 @@ func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.
 
 // openSession opens the files of a call.
 func openSession(s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
-	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), origin: media.NewOrigin(), layers: layers{}, connected: make(chan struct{}), abort: make(chan struct{})}
+	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), origin: source.NewOrigin(), layers: layers{}, connected: make(chan struct{}), abort: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.expect = newExpectations(s.checks, c.tellCheck)
 	if s.witness != nil {

@@ -200,7 +200,7 @@ func (s *settings) readPath(cmd *cli.Command) (err error) {
 }
 
 func (s *settings) readMedia(cmd *cli.Command) (err error) {
-	s.video, s.audio = source(cmd.String("video")), source(cmd.String("audio"))
+	s.video, s.audio = sourceSpec(cmd.String("video")), sourceSpec(cmd.String("audio"))
 	if s.video == "-" && s.audio == "-" {
 		return usagef("standard input is one stream, for --video or for --audio; " +
 			"for both take a file in between, or a program for each: --video 'exec:ffmpeg …' --audio 'exec:ffmpeg …'")
@@ -218,8 +218,8 @@ func (s *settings) readMedia(cmd *cli.Command) (err error) {
 	return err
 }
 
-// source is what --video or --audio says, "" for none.
-func source(s string) string {
+// sourceSpec returns the value of --video or --audio, "" for none.
+func sourceSpec(s string) string {
 	if s == "none" {
 		return ""
 	}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/term"
 
-	"parley/media"
+	"parley/media/source"
 	draw "parley/media/terminal"
 )
 
@@ -113,7 +113,7 @@ type screen struct {
 	mode   draw.Mode
 
 	mu       sync.Mutex // protects following
-	dark     media.Darkroom
+	dark     source.Darkroom
 	last     time.Time
 	size     draw.Size
 	picture  image.Point // size of the latest
@@ -123,7 +123,7 @@ type screen struct {
 	finished bool
 }
 
-func (v *screen) newDecoder(mime string) (media.Decoder, error) { return decoders(mime) }
+func (v *screen) newDecoder(mime string) (source.Decoder, error) { return decoders(mime) }
 
 func (v *screen) resized() {
 	v.mu.Lock()
@@ -182,6 +182,6 @@ type windowWatcher struct{ *settings }
 
 func (windowWatcher) show(image.Image) {} // the window does
 
-func (w windowWatcher) newDecoder(mime string) (media.Decoder, error) {
-	return media.NewWindow("parley", func(sentence string) { w.report.warn("%s", sentence) })(mime)
+func (w windowWatcher) newDecoder(mime string) (source.Decoder, error) {
+	return source.NewWindow("parley", func(sentence string) { w.report.warn("%s", sentence) })(mime)
 }

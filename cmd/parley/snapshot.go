@@ -18,7 +18,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/media"
+	"parley/media/source"
 	wire "parley/signal"
 )
 
@@ -152,12 +152,12 @@ func (t *taker) show(img image.Image) {
 		t.first = time.Now()
 	}
 	if t.picture == nil && time.Since(t.first) >= t.after {
-		t.picture = (&media.Darkroom{}).Develop(img, 0, 0)
+		t.picture = (&source.Darkroom{}).Develop(img, 0, 0)
 		t.stop(errAllHeld)
 	}
 }
 
-func (t *taker) newDecoder(mime string) (media.Decoder, error) {
+func (t *taker) newDecoder(mime string) (source.Decoder, error) {
 	d, err := decoders(mime)
 	if err != nil {
 		t.stop(failf(exitDevice, "no picture of %s: %w", codecName(mime), err))

@@ -6,7 +6,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/media"
+	"parley/media/source"
 )
 
 // What is sent in a call changes while it goes on, by the commands of --input.
@@ -15,7 +15,7 @@ import (
 func kinds() []string { return []string{"audio", "video"} }
 
 // openSource opens what --video or --audio, or a command, names.
-func (c *session) openSource(kind, spec string) (media.Source, error) {
+func (c *session) openSource(kind, spec string) (source.Source, error) {
 	if kind == "video" {
 		return c.openVideo(spec)
 	}
@@ -77,7 +77,7 @@ func (c *session) sends(kind string, t webrtc.TrackLocal) {
 }
 
 // play runs a source until the call is over or stop is called for it.
-func (c *session) play(s media.Source) {
+func (c *session) play(s source.Source) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	done := make(chan struct{})
 	c.mu.Lock()
@@ -131,7 +131,7 @@ func (c *session) add(kind, spec string, done func(error)) {
 			done(fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind))
 			return
 		}
-		c.put(kind, spec, done, func(s media.Source, then func(error)) { c.call.AddTrack(s, then) })
+		c.put(kind, spec, done, func(s source.Source, then func(error)) { c.call.AddTrack(s, then) })
 	})
 }
 
@@ -148,12 +148,12 @@ func (c *session) exchange(kind, spec string, done func(error)) {
 				c.stop(old)
 			}
 			done(err)
-		}, func(s media.Source, then func(error)) { c.call.ReplaceTrack(old, s, then) })
+		}, func(s source.Source, then func(error)) { c.call.ReplaceTrack(old, s, then) })
 	})
 }
 
 // put opens a source, has it sent by change, and plays it.
-func (c *session) put(kind, spec string, done func(error), change func(media.Source, func(error))) {
+func (c *session) put(kind, spec string, done func(error), change func(source.Source, func(error))) {
 	s, err := c.openSource(kind, spec)
 	if err != nil {
 		done(err)

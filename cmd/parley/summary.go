@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"parley/media"
+	"parley/media/source"
 	"parley/peer"
 	"parley/peer/stats"
 )
@@ -71,7 +71,7 @@ func (c *session) statsFields(all bool) []field {
 	return append(fields, field{"tracks", tracks}, field{"channels", channels}, field{"report", report})
 }
 
-func receivedFields(s media.Stats) []field {
+func receivedFields(s source.Stats) []field {
 	fields := []field{{"direction", "in"}, {"kind", s.Kind}, {"codec", s.Codec},
 		{"packets", s.Packets}, {"bytes", s.Bytes}, {"lost", s.Lost}, {"jitter", s.Jitter},
 		{"frames", s.Frames}, {"bitrate", int64(s.Bitrate)}}
@@ -147,7 +147,7 @@ func (c *session) tellStatsAtEnd() {
 }
 
 // sentence is what was received on one track, for people.
-func sentence(s media.Stats) string {
+func sentence(s source.Stats) string {
 	out := s.Kind + " " + s.Codec
 	if s.Width > 0 {
 		out += " " + size(s.Width, s.Height)

@@ -12,15 +12,16 @@ import (
 
 	"parley/media"
 	"parley/media/device"
+	"parley/media/source"
 	"parley/peer"
 	"parley/peer/track"
 )
 
 // What a call asks of its tracks is what media offers.
 var (
-	_ track.KeyFrameRequester = media.KeyFrameRequester(nil)
-	_ track.KeyFrameRequester = (*media.Mirror)(nil)
-	_ track.CodecReporter     = media.Source(nil)
+	_ track.KeyFrameRequester = source.KeyFrameRequester(nil)
+	_ track.KeyFrameRequester = (*source.Mirror)(nil)
+	_ track.CodecReporter     = source.Source(nil)
 )
 
 // openMedia opens what is sent and where is recorded, before anybody is called:
@@ -54,9 +55,9 @@ func (c *session) openSources() error {
 	return nil
 }
 
-func (c *session) openVideo(spec string) (media.Source, error) {
+func (c *session) openVideo(spec string) (source.Source, error) {
 	if !device.Names(spec) && !c.encodesTest(spec) {
-		return media.OpenVideo(spec, media.VideoOptions{
+		return source.OpenVideo(spec, source.VideoOptions{
 			Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Loop: c.loop, Logger: c.logger,
 			NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening, Origin: c.origin,
 		})
@@ -74,9 +75,9 @@ func (c *session) encodesTest(spec string) bool {
 	return spec == "test" && (other || c.simulcast || c.bitrate > 0 && len(device.Codecs()) > 0)
 }
 
-func (c *session) openAudio(spec string) (media.Source, error) {
+func (c *session) openAudio(spec string) (source.Source, error) {
 	if !device.Names(spec) {
-		return media.OpenAudio(spec, media.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Origin: c.origin, Logger: c.logger})
+		return source.OpenAudio(spec, source.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Origin: c.origin, Logger: c.logger})
 	}
 	return c.devices.OpenAudio(spec, device.AudioOptions{Rate: c.audioRate, Tell: c.tellDevice, Logger: c.logger})
 }
@@ -89,15 +90,15 @@ func (c *session) tellDevice(sentence string) { c.report.warn("%s", printable(se
 func (c *session) mirror(offer *peer.Description) {
 	for _, s := range offer.Sections {
 		if s.Kind != 0 && !s.Rejected && s.Sends() && s.Receives() {
-			c.mirrors = append(c.mirrors, media.NewMirror(s.Kind, media.MirrorOptions{Logger: c.logger}))
+			c.mirrors = append(c.mirrors, source.NewMirror(s.Kind, source.MirrorOptions{Logger: c.logger}))
 		}
 	}
 }
 
 // mirrorLate sends back what was added in mid-call, which the other side has to
 // agree to.
-func (c *session) mirrorLate(kind webrtc.RTPCodecType) *media.Mirror {
-	m := media.NewMirror(kind, media.MirrorOptions{Logger: c.logger})
+func (c *session) mirrorLate(kind webrtc.RTPCodecType) *source.Mirror {
+	m := source.NewMirror(kind, source.MirrorOptions{Logger: c.logger})
 	c.call.AddTrack(m, func(err error) {
 		if err != nil && c.ctx.Err() == nil {
 			c.logger.Debug("what was added is not sent back", "error", err)
@@ -137,11 +138,11 @@ func (c *session) receive(e peer.TrackReceived) {
 	kind := e.Track.Kind()
 	c.expect.saw("track."+kind.String(), "true")
 	c.tellTrack(kind, e.Track.Codec().MimeType, "in")
-	mirror, _ := e.Local.(*media.Mirror)
+	mirror, _ := e.Local.(*source.Mirror)
 	if mirror == nil && c.echo {
 		mirror = c.mirrorLate(e.Track.Kind())
 	}
-	var r *media.Receiver
+	var r *source.Receiver
 	sinks := []media.FrameSink{
 		&firstFrame{tell: func(f media.Frame) { c.tellFrame(kind.String(), f) }},
 		c.watchGaps(func() uint64 { return r.Stats().Lost }),
@@ -167,7 +168,7 @@ func (c *session) receive(e peer.TrackReceived) {
 	if voice != nil {
 		sinks, wait = append(sinks, voice), playWait
 	}
-	r = media.NewReceiver(e.Track, media.ReceiverOptions{
+	r = source.NewReceiver(e.Track, source.ReceiverOptions{
 		RTCP: reportsOf(e), Sinks: sinks, Mirror: mirror, Wait: wait, RTT: c.call.RTT, Strip: c.witness != nil, Logger: c.logger,
 		RequestKeyFrame: func() {
 			// An error here is one of a connection that is going down.
@@ -212,10 +213,10 @@ func (c *session) tellFrame(kind string, f media.Frame) {
 }
 
 // received is what has been received, audio before video.
-func (c *session) received() []media.Stats {
+func (c *session) received() []source.Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var all []media.Stats
+	var all []source.Stats
 	for _, kind := range []string{"audio", "video"} {
 		for _, r := range c.receivers {
 			if s := r.Stats(); s.Kind == kind {

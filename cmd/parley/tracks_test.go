@@ -3,15 +3,15 @@ package main
 import (
 	"testing"
 
-	"parley/media"
 	"parley/media/device"
+	"parley/media/source"
 	"parley/peer/track"
 )
 
 // The test pattern follows the bandwidth estimation; from an encoder it makes key frames on request
 // and is sent in several encodings too.
 func TestTestPatternOffersWhatACallAsksFor(t *testing.T) {
-	s, err := media.OpenVideo("test", media.VideoOptions{})
+	s, err := source.OpenVideo("test", source.VideoOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/scenario"
-	"parley/media"
 	"parley/media/device"
+	"parley/media/source"
 )
 
 func verifyCommand(std stdio) *cli.Command {
@@ -99,8 +99,8 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 
 // file verifies one and tells what was found.
 func (v *fileVerifier) file(ctx context.Context, path string) error {
-	found, err := media.VerifyFile(ctx, path, media.VerifyOptions{
-		NewDecoder: media.FirstDecoder(device.NewDecoder, media.NewKeyFrameDecoder), Width: v.width, Height: v.height, Rate: v.rate,
+	found, err := source.VerifyFile(ctx, path, source.VerifyOptions{
+		NewDecoder: source.FirstDecoder(device.NewDecoder, source.NewKeyFrameDecoder), Width: v.width, Height: v.height, Rate: v.rate,
 		Tell: func(sentence string) { v.report.warn("%s: %s", printable(path), printable(sentence)) },
 	})
 	if err != nil {
@@ -148,7 +148,7 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 }
 
 // table is what was found, for people.
-func (v *fileVerifier) table(path string, found media.Verified, facts map[string]float64) string {
+func (v *fileVerifier) table(path string, found source.Verified, facts map[string]float64) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %.1f s", printable(path), found.Duration.Seconds())
 	for _, codec := range []string{found.VideoCodec, found.AudioCodec} {

@@ -9,19 +9,20 @@ import (
 
 	"parley/media"
 	"parley/media/device"
+	"parley/media/source"
 	"parley/peer"
 )
 
 // decoders are all that could decode, the best first.
-func decoders(mime string) (media.Decoder, error) {
-	return media.FirstDecoder(device.NewDecoder, media.NewFFmpegDecoder, media.NewKeyFrameDecoder)(mime)
+func decoders(mime string) (source.Decoder, error) {
+	return source.FirstDecoder(device.NewDecoder, source.NewFFmpegDecoder, source.NewKeyFrameDecoder)(mime)
 }
 
 // watcher looks at the pictures that come.
 type watcher interface {
 	// show takes a picture, which is valid until it returns.
 	show(img image.Image)
-	newDecoder(mime string) (media.Decoder, error)
+	newDecoder(mime string) (source.Decoder, error)
 }
 
 // preferDecodable asks for the codecs that this build decodes by itself, if none was asked for, and notes those that
@@ -58,7 +59,7 @@ func (c *session) names() []string {
 	}
 	return slices.DeleteFunc(peer.Codecs(), func(mime string) bool {
 		unseen := c.decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(c.decodable, mime)
-		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && mime != webrtc.MimeTypeOpus // see media.Voice
+		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && mime != webrtc.MimeTypeOpus // see source.Voice
 		return (unseen || unheard) && !slices.Contains(sent, mime)
 	})
 }
@@ -69,7 +70,7 @@ func (c *session) watchTrack(e peer.TrackReceived, request func()) media.FrameSi
 	if c.watcher == nil || e.Track.Kind() != webrtc.RTPCodecTypeVideo {
 		return nil
 	}
-	v := media.NewViewer(media.ViewerOptions{
+	v := source.NewViewer(source.ViewerOptions{
 		NewDecoder: c.watcher.newDecoder, Show: c.watcher.show, RequestKeyFrame: request,
 		Tell: func(sentence string) { c.report.warn("%s", printable(sentence)) }, Logger: c.logger,
 	})

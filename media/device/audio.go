@@ -15,6 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/source"
 )
 
 // opusRates are what an Opus encoder takes (RFC 6716 section 2).
@@ -24,7 +25,7 @@ const packetTime = 20 * time.Millisecond
 
 // audioHub is a microphone, which is heard and encoded once for all calls that send it.
 type audioHub struct {
-	live    *media.Live
+	live    *source.Live
 	device  audioDevice
 	options AudioOptions
 	rate    int
@@ -39,7 +40,7 @@ type audioHub struct {
 
 // audioSource is what one call has of a microphone.
 type audioSource struct {
-	*media.Live
+	*source.Live
 	hub     *audioHub
 	release func() // given by who shares the device; at the end, once
 	used    atomic.Bool
@@ -51,7 +52,7 @@ type sharedAudio struct {
 	users int
 }
 
-func (s *Shared) openAudio(spec string, o AudioOptions) (media.Source, error) {
+func (s *Shared) openAudio(spec string, o AudioOptions) (source.Source, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.audios[spec]
@@ -107,7 +108,7 @@ func startAudio(spec string, device audioDevice, rate int, o AudioOptions) (*aud
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
 	o.Logger.Info("device opened", "device", "microphone "+device.String(), "rate", rate, "channels", o.Channels)
-	h := &audioHub{live: media.NewLive(webrtc.MimeTypeOpus, o.StreamID), device: device, options: o, rate: rate, open: open}
+	h := &audioHub{live: source.NewLive(webrtc.MimeTypeOpus, o.StreamID), device: device, options: o, rate: rate, open: open}
 	h.crew.begin = h.begin
 	return h, nil
 }
@@ -169,7 +170,7 @@ func (h *audioHub) work(ctx context.Context, open samples, p *packetizer) error 
 	}
 }
 
-// Run implements media.Source.
+// Run implements source.Source.
 func (a *audioSource) Run(ctx context.Context) error {
 	if a.used.Swap(true) {
 		return &media.FileError{Path: a.hub.name(), Err: errors.New("it has been closed, or runs already")}
@@ -185,7 +186,7 @@ func (a *audioSource) SetLoss(share float64) { a.hub.losses.tell(share, time.Now
 // nil ends it, as Close does.
 func (a *audioSource) OnPresence(f func(gone bool)) { a.hub.presence.watch(a, f) }
 
-// Close implements media.Source.
+// Close implements source.Source.
 func (a *audioSource) Close() error {
 	a.used.Store(true)
 	a.OnPresence(nil)

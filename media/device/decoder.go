@@ -10,10 +10,10 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/media"
+	"parley/media/source"
 )
 
-func newDecoder(mime string) (media.Decoder, error) {
+func newDecoder(mime string) (source.Decoder, error) {
 	switch mime {
 	case webrtc.MimeTypeH264:
 		return newH264Decoder()

@@ -11,7 +11,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/media"
+	"parley/media/source"
 )
 
 // bars is a picture of three bars, which move.
@@ -37,7 +37,7 @@ func TestDecoders(t *testing.T) {
 		if mime == webrtc.MimeTypeOpus {
 			continue
 		}
-		for name, newDecoder := range map[string]media.NewDecoder{"own": NewDecoder, "ffmpeg": media.NewFFmpegDecoder} {
+		for name, newDecoder := range map[string]source.NewDecoder{"own": NewDecoder, "ffmpeg": source.NewFFmpegDecoder} {
 			t.Run(mime+" "+name, func(t *testing.T) {
 				d, err := newDecoder(mime)
 				if err != nil {
@@ -53,7 +53,7 @@ func TestDecoders(t *testing.T) {
 	}
 }
 
-func decodeSizes(t *testing.T, mime string, d media.Decoder, own bool) {
+func decodeSizes(t *testing.T, mime string, d source.Decoder, own bool) {
 	sizes := []image.Point{{160, 120}, {96, 54}, {200, 150}}
 	if !own {
 		sizes = sizes[:1] // ffmpeg scales later ones to the first

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"parley/media"
+	"parley/media/source"
 )
 
 type (
@@ -15,7 +16,7 @@ type (
 	sharedAudio struct{}
 )
 
-func (s *Shared) openVideo(spec string, _ VideoOptions) (media.Source, error) {
+func (s *Shared) openVideo(spec string, _ VideoOptions) (source.Source, error) {
 	class, _, _ := strings.Cut(spec, ":")
 	if class == "test" {
 		class = "encoder for the test picture"
@@ -23,17 +24,17 @@ func (s *Shared) openVideo(spec string, _ VideoOptions) (media.Source, error) {
 	return nil, &media.FileError{Path: spec, Err: missing(class)}
 }
 
-func (s *Shared) openAudio(spec string, _ AudioOptions) (media.Source, error) {
+func (s *Shared) openAudio(spec string, _ AudioOptions) (source.Source, error) {
 	return nil, &media.FileError{Path: spec, Err: missing("microphone")}
 }
 
-func newRawEncoder(string, int, int, float64, int) (media.VideoEncoder, error) {
+func newRawEncoder(string, int, int, float64, int) (source.VideoEncoder, error) {
 	return nil, missing("encoder for raw pictures")
 }
 
 func openPlayback(string, *Speaker) (playback, error) { return nil, missing("speaker") }
 
-func newDecoder(string) (media.Decoder, error) { return nil, missing("decoder") }
+func newDecoder(string) (source.Decoder, error) { return nil, missing("decoder") }
 
 // missing says why a device cannot be used and which build can use it.
 func missing(class string) error {

@@ -5,9 +5,9 @@ package device
 import (
 	"errors"
 
-	"parley/media"
+	"parley/media/source"
 )
 
-func newH264Decoder() (media.Decoder, error) {
+func newH264Decoder() (source.Decoder, error) {
 	return nil, errors.New("this build does not decode H264: it was made with the tag dynamic")
 }

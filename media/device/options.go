@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"parley/media"
+	"parley/media/source"
 )
 
 // VideoOptions are the options of OpenVideo. The zero value works.
@@ -32,7 +33,7 @@ type VideoOptions struct {
 	// a second.
 	Bitrate int
 
-	// StreamID is as in media.VideoOptions.
+	// StreamID is as in source.VideoOptions.
 	StreamID string
 
 	// Tell gets sentences that a user should know: that the device does not do what was asked for, that it is gone,
@@ -57,7 +58,7 @@ type AudioOptions struct {
 	// Bitrate in bit/s, 6000 to 510000. The default is 32000 for one channel and 64000 for two.
 	Bitrate int
 
-	// StreamID is as in media.VideoOptions.
+	// StreamID is as in source.VideoOptions.
 	StreamID string
 
 	// Tell is as in VideoOptions.
@@ -77,13 +78,13 @@ func Names(spec string) bool {
 // build's encoders. ID is the number that List counts from 0, the device's ID, or a part of its name. The device is in
 // use from then on until Close. The error is a *media.FileError (missing, busy, not allowed, not in this build) or a
 // *media.SpecError.
-func OpenVideo(spec string, o VideoOptions) (media.Source, error) {
+func OpenVideo(spec string, o VideoOptions) (source.Source, error) {
 	return new(Shared).OpenVideo(spec, o)
 }
 
 // OpenAudio opens "microphone" or "microphone:ID"; ID and errors are as with OpenVideo. Without ID it is the one that
 // the system has as its default.
-func OpenAudio(spec string, o AudioOptions) (media.Source, error) {
+func OpenAudio(spec string, o AudioOptions) (source.Source, error) {
 	return new(Shared).OpenAudio(spec, o)
 }
 
@@ -127,17 +128,17 @@ func checkAudio(spec string, o *AudioOptions) error {
 	return nil
 }
 
-// NewEncoder returns the maker of an encoder, for media.VideoOptions, to a codec, one of Codecs; the default "" is the
+// NewEncoder returns the maker of an encoder, for source.VideoOptions, to a codec, one of Codecs; the default "" is the
 // first of them. The maker's error is a *media.SpecError, or says that this build has no encoder and which has.
-func NewEncoder(codec string) media.NewVideoEncoder {
-	return func(width, height int, rate float64, bitrate int) (media.VideoEncoder, error) {
+func NewEncoder(codec string) source.NewVideoEncoder {
+	return func(width, height int, rate float64, bitrate int) (source.VideoEncoder, error) {
 		return newRawEncoder(codec, width, height, rate, bitrate)
 	}
 }
 
-// NewDecoder is a media.NewDecoder: H264 in a build with cgo, VP8 and VP9 in one with libvpx. The error says which build
+// NewDecoder is a source.NewDecoder: H264 in a build with cgo, VP8 and VP9 in one with libvpx. The error says which build
 // has what this one lacks.
-func NewDecoder(mime string) (media.Decoder, error) { return newDecoder(mime) }
+func NewDecoder(mime string) (source.Decoder, error) { return newDecoder(mime) }
 
 func tell(f func(string)) func(string) {
 	if f == nil {

@@ -6,7 +6,7 @@ import (
 	"image"
 	"time"
 
-	"parley/media"
+	"parley/media/source"
 )
 
 // rawEncoder encodes pictures that come from elsewhere than a device.
@@ -19,7 +19,7 @@ type rawEncoder struct {
 	start   time.Time
 }
 
-func newRawEncoder(mime string, width, height int, rate float64, bitrate int) (media.VideoEncoder, error) {
+func newRawEncoder(mime string, width, height int, rate float64, bitrate int) (source.VideoEncoder, error) {
 	mimes, err := encodes(mime)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,7 @@ package device
 import (
 	"sync"
 
-	"parley/media"
+	"parley/media/source"
 )
 
 // Shared are the devices that several calls of one program use at the same time: each is opened for the first and
@@ -16,7 +16,7 @@ type Shared struct {
 
 // OpenVideo is as the function, and shares the device with those who have it open by the same spec; these have given
 // the options, but for StreamID and Simulcast.
-func (s *Shared) OpenVideo(spec string, o VideoOptions) (media.Source, error) {
+func (s *Shared) OpenVideo(spec string, o VideoOptions) (source.Source, error) {
 	if err := checkVideo(spec, &o); err != nil {
 		return nil, err
 	}
@@ -24,7 +24,7 @@ func (s *Shared) OpenVideo(spec string, o VideoOptions) (media.Source, error) {
 }
 
 // OpenAudio is the same for a microphone.
-func (s *Shared) OpenAudio(spec string, o AudioOptions) (media.Source, error) {
+func (s *Shared) OpenAudio(spec string, o AudioOptions) (source.Source, error) {
 	if err := checkAudio(spec, &o); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"parley/media"
+	"parley/media/source"
 )
 
 // sharedVideo is a device that is open for as many as users says.
@@ -15,7 +15,7 @@ type sharedVideo struct {
 	users int
 }
 
-func (s *Shared) openVideo(spec string, o VideoOptions) (media.Source, error) {
+func (s *Shared) openVideo(spec string, o VideoOptions) (source.Source, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.videos[spec]

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/source"
 )
 
 var (
@@ -76,7 +77,7 @@ func TestVideoKeyFrameOnRequest(t *testing.T) {
 	running(t, v.Run)
 	to := bind(t, v, h264Capability)
 	give(t, f, to, small)
-	var r media.KeyFrameRequester = v
+	var r source.KeyFrameRequester = v
 	r.RequestKeyFrame()
 	// When the request came, one picture may have been in the slot, one in the encoder and some on their way to the viewer.
 	for len(to.packets) > 0 {

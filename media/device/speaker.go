@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"parley/media"
+	"parley/media/source"
 )
 
 // A Speaker plays the voices of several calls at once.
@@ -14,7 +15,7 @@ type Speaker struct {
 	once    sync.Once
 
 	mu     sync.Mutex // guards what follows
-	voices []*media.Voice
+	voices []*source.Voice
 	mix    []float32
 }
 
@@ -50,14 +51,14 @@ func OpenSpeaker(o SpeakerOptions) (*Speaker, error) {
 }
 
 // Add has a voice heard until Remove.
-func (s *Speaker) Add(v *media.Voice) {
+func (s *Speaker) Add(v *source.Voice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.voices = append(s.voices, v)
 }
 
 // Remove silences a voice.
-func (s *Speaker) Remove(v *media.Voice) {
+func (s *Speaker) Remove(v *source.Voice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.voices {

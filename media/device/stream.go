@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"parley/media"
+	"parley/media/source"
 )
 
 // streamKey tells the streams of a hub apart.
@@ -18,7 +18,7 @@ type streamKey struct {
 // stream is what one encoder makes, for all calls that want just that.
 type stream struct {
 	key  streamKey
-	live *media.Live
+	live *source.Live
 	aim  int // bit/s, 0 for what is fair for the size
 
 	mu     sync.Mutex // guards what follows
@@ -34,7 +34,7 @@ type stream struct {
 }
 
 func newStream(key streamKey, o VideoOptions) *stream {
-	live := media.NewLive(key.mime, o.StreamID)
+	live := source.NewLive(key.mime, o.StreamID)
 	live.EncodedBy(encoderName(key.mime))
 	return &stream{
 		key: key, live: live, aim: o.Bitrate >> (2 * key.halved),
@@ -93,7 +93,7 @@ func (s *stream) limited(bitrate, fair int) {
 }
 
 // stats are those of what is sent.
-func (s *stream) stats() media.SourceStats {
+func (s *stream) stats() source.SourceStats {
 	all := s.live.SourceStats()
 	s.mu.Lock()
 	defer s.mu.Unlock()

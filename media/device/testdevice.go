@@ -6,7 +6,7 @@ import (
 	"image"
 	"time"
 
-	"parley/media"
+	"parley/media/source"
 )
 
 // testDevice is a camera that is not there: it sees the test picture.
@@ -22,14 +22,14 @@ func newTestDevice(_ string, o VideoOptions) (videoDevice, error) {
 	if d.is.rate == 0 {
 		d.is.rate = defaultTestRate
 	}
-	_, err := media.NewCard(d.is.width, d.is.height)
+	_, err := source.NewCard(d.is.width, d.is.height)
 	return d, err
 }
 
 func (d *testDevice) String() string { return "picture" }
 
 func (d *testDevice) open() (pictures, error) {
-	card, err := media.NewCard(d.is.width, d.is.height)
+	card, err := source.NewCard(d.is.width, d.is.height)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (d *testDevice) open() (pictures, error) {
 // testShow is the test picture at work.
 type testShow struct {
 	is      mode
-	card    *media.Card
+	card    *source.Card
 	picture image.YCbCr
 	start   time.Time
 	next    int

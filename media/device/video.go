@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/source"
 )
 
 // videoSource is what one call sees of a camera or a screen.
@@ -131,7 +132,7 @@ func (v *videoSource) StreamID() string { return v.streamID }
 // Kind implements webrtc.TrackLocal.
 func (v *videoSource) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeVideo }
 
-// Codec implements media.Source: what it sends, or before that is settled, what it would like to.
+// Codec implements source.Source: what it sends, or before that is settled, what it would like to.
 func (v *videoSource) Codec() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -142,13 +143,13 @@ func (v *videoSource) Codec() string {
 }
 
 // SourceStats is what has been measured of what it sends, or did.
-func (v *videoSource) SourceStats() media.SourceStats {
+func (v *videoSource) SourceStats() source.SourceStats {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range v.bound {
 		return s.stats()
 	}
-	return media.SourceStats{}
+	return source.SourceStats{}
 }
 
 // Codecs are the MIME types that it can send, the preferred first.
@@ -201,7 +202,7 @@ func (v *videoSource) Unbind(c webrtc.TrackLocalContext) error {
 	return s.live.Unbind(c)
 }
 
-// RequestKeyFrame implements media.KeyFrameRequester: the next picture that is encoded is one.
+// RequestKeyFrame implements source.KeyFrameRequester: the next picture that is encoded is one.
 func (v *videoSource) RequestKeyFrame() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -231,7 +232,7 @@ func (v *videoSource) SetBitrate(bitrate int) {
 	}
 }
 
-// Run implements media.Source.
+// Run implements source.Source.
 func (v *videoSource) Run(ctx context.Context) error {
 	if v.use() {
 		return &media.FileError{Path: v.hub.name, Err: errors.New("it has been closed, or runs already")}
@@ -252,7 +253,7 @@ func (v *videoSource) use() bool {
 // ends it, as Close does.
 func (v *videoSource) OnPresence(f func(gone bool)) { v.hub.presence.watch(v, f) }
 
-// Close implements media.Source.
+// Close implements source.Source.
 func (v *videoSource) Close() error {
 	v.use()
 	v.OnPresence(nil)

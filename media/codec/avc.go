@@ -1,0 +1,144 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"parley/media"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// AVCC turns H.264 as MP4 and Matroska have it, with lengths and with its parameter sets in the header of the file
+// (ISO 14496-15 section 5), into a byte stream.
+type AVCC struct {
+	lengthSize int
+	sets       ParameterSets
+	Profile    [3]byte
+	data       []byte
+}
+
+var errAVCC = errors.New("the header of its H.264 makes no sense")
+
+// ParseAVCC reads an AVCDecoderConfigurationRecord (ISO 14496-15 section 5.3.3.1).
+func ParseAVCC(config []byte) (*AVCC, error) {
+	if len(config) < 7 || config[0] != 1 {
+		return nil, errAVCC
+	}
+	a := &AVCC{lengthSize: int(config[4]&3) + 1, Profile: [3]byte{config[1], config[2], config[3]}}
+	count, rest := int(config[5]&0x1F), config[6:]
+	for _, kind := range []byte{NALSPS, NALPPS} {
+		for range count {
+			if len(rest) < 2 {
+				return nil, errAVCC
+			}
+			size := int(binary.BigEndian.Uint16(rest))
+			if size == 0 || len(rest) < 2+size || NALType(rest[2:]) != kind {
+				return nil, errAVCC
+			}
+			a.sets.Put(rest[2 : 2+size])
+			rest = rest[2+size:]
+		}
+		if kind == NALSPS {
+			if len(rest) < 1 {
+				return nil, errAVCC
+			}
+			count, rest = int(rest[0]), rest[1:]
+		}
+	}
+	return a, nil
+}
+
+// Capability is H.264 with the profile of the stream.
+func (a *AVCC) Capability() webrtc.RTPCodecCapability { return H264Capability(a.Profile) }
+
+func H264Capability(profile [3]byte) webrtc.RTPCodecCapability {
+	return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: media.VideoClockRate,
+		SDPFmtpLine: fmt.Sprintf("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=%02x%02x%02x",
+			profile[0], profile[1], profile[2])}
+}
+
+// ToAnnexB returns a picture as a byte stream, valid until the next call; a key frame has its parameter sets before it.
+func (a *AVCC) ToAnnexB(picture []byte) ([]byte, error) {
+	a.data = a.data[:0]
+	hasSets, idr := false, false
+	for len(picture) > 0 {
+		if len(picture) < a.lengthSize {
+			return nil, errors.New("a unit of its H.264 is cut off")
+		}
+		size := 0
+		for _, b := range picture[:a.lengthSize] {
+			size = size<<8 | int(b)
+		}
+		picture = picture[a.lengthSize:]
+		if size > len(picture) {
+			return nil, fmt.Errorf("a unit of its H.264 claims %d bytes of %d", size, len(picture))
+		}
+		nal := picture[:size]
+		picture = picture[size:]
+		switch NALType(nal) {
+		case NALSPS:
+			hasSets = true
+		case NALIDR:
+			if !idr && !hasSets {
+				a.data = a.sets.AppendTo(a.data)
+			}
+			idr = true
+		}
+		a.sets.Put(nal)
+		if len(nal) > 0 {
+			a.data = AppendNALUnit(a.data, nal)
+		}
+	}
+	return a.data, nil
+}
+
+// ErrBFrames says that the pictures of a file are not in the order in which they are shown, which a call cannot do:
+// RTP has them in the order of decoding, and browsers show them as they come.
+var ErrBFrames = errors.New("its H.264 has B frames, which a call cannot carry; encode it without: " +
+	"ffmpeg -i FILE -c:v libx264 -bf 0 -profile:v baseline -c:a copy OUT")
+
+// AVCDecoderConfig makes an AVCDecoderConfigurationRecord of the parameter sets in a key frame, nil if there are none.
+func AVCDecoderConfig(frame []byte) []byte {
+	var sets ParameterSets
+	for nal := range NALUnits(frame) {
+		sets.Put(nal)
+	}
+	if len(sets.SPS) < 4 || len(sets.PPS) == 0 {
+		return nil
+	}
+	b := []byte{1, sets.SPS[1], sets.SPS[2], sets.SPS[3], 0xFF, 0xE1} // lengths of four bytes, one SPS
+	put := func(nal []byte) {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(nal))) //nolint:gosec // see below
+		b = append(b, nal...)
+	}
+	if len(sets.SPS) > 0xFFFF {
+		return nil
+	}
+	put(sets.SPS)
+	b = append(b, 0)
+	at := len(b) - 1
+	for _, nal := range sets.PPS {
+		if len(nal) <= 0xFFFF && b[at] < 255 {
+			b[at]++
+			put(nal)
+		}
+	}
+	if hasChromaFormat(sets.SPS[1]) { // ISO 14496-15 section 5.3.3.1.2 wants the formats of these profiles
+		b = append(b, 0xFC|1, 0xF8, 0xF8, 0)
+	}
+	return b
+}
+
+// AppendLengthPrefixed appends the units of a byte stream with lengths of four bytes.
+func AppendLengthPrefixed(b, stream []byte) []byte {
+	for nal := range NALUnits(stream) {
+		if NALType(nal) == NALAUD {
+			continue
+		}
+		b = binary.BigEndian.AppendUint32(b, uint32(len(nal))) //nolint:gosec // at most media.MaxFrameSize
+		b = append(b, nal...)
+	}
+	return b
+}

@@ -1,0 +1,283 @@
+package codec
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+)
+
+// Types of NAL units (H.264 table 7-1).
+const (
+	NALSlice = 1
+	NALIDR   = 5
+	NALSEI   = 6
+	NALSPS   = 7
+	NALPPS   = 8
+	NALAUD   = 9
+)
+
+func NALType(nal []byte) byte {
+	if len(nal) == 0 {
+		return 0
+	}
+	return nal[0] & 0x1F
+}
+
+// NALUnits walks the NAL units of a byte stream (H.264 annex B), without their start codes and trailing zeros.
+func NALUnits(stream []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		code := []byte{0, 0, 1}
+		at := bytes.Index(stream, code)
+		for at >= 0 {
+			stream = stream[at+len(code):]
+			at = bytes.Index(stream, code)
+			nal := stream
+			if at >= 0 {
+				nal = stream[:at]
+			}
+			if nal = bytes.TrimRight(nal, "\x00"); len(nal) > 0 && !yield(nal) {
+				return
+			}
+		}
+	}
+}
+
+// sps is what matters here of a sequence parameter set.
+type SPS struct {
+	Profile       [3]byte // profile_idc, constraint flags, level_idc
+	Width, Height int
+	Interlaced    bool
+	FrameRate     float64 // 0 if it does not tell
+}
+
+var errSPS = errors.New("the sequence parameter set makes no sense")
+
+// ParseSPS reads a sequence parameter set (H.264 section 7.3.2.1.1).
+func ParseSPS(nal []byte) (SPS, error) {
+	if NALType(nal) != NALSPS || len(nal) < 4 {
+		return SPS{}, errSPS
+	}
+	s := SPS{Profile: [3]byte{nal[1], nal[2], nal[3]}}
+	r := &bitReader{data: unescape(nal[4:])}
+	r.ue() // seq_parameter_set_id
+	chroma := uint32(1)
+	if hasChromaFormat(s.Profile[0]) {
+		chroma = readChromaFormat(r)
+	}
+	r.ue() // log2_max_frame_num_minus4
+	skipPicOrder(r)
+	r.ue() // max_num_ref_frames
+	r.flag()
+	widthMbs, heightUnits := r.ue()+1, r.ue()+1
+	frameMbsOnly := r.bits(1)
+	s.Interlaced = frameMbsOnly == 0
+	if s.Interlaced {
+		r.flag() // mb_adaptive_frame_field_flag
+	}
+	r.flag() // direct_8x8_inference_flag
+	var crop [4]uint32
+	if r.flag() {
+		crop = [4]uint32{r.ue(), r.ue(), r.ue(), r.ue()}
+	}
+	if widthMbs > 1024 || heightUnits > 1024 || max(crop[0], crop[1], crop[2], crop[3]) > 16384 {
+		return SPS{}, errSPS
+	}
+	unitX, unitY := cropUnits(chroma, frameMbsOnly)
+	s.Width = int(widthMbs)*16 - int(crop[0]+crop[1])*unitX
+	s.Height = int(heightUnits)*16*(2-int(frameMbsOnly)) - int(crop[2]+crop[3])*unitY
+	if r.short || s.Width <= 0 || s.Height <= 0 {
+		return SPS{}, errSPS
+	}
+	if r.flag() {
+		s.FrameRate = readFrameRate(r)
+	}
+	return s, nil
+}
+
+// hasChromaFormat: these profiles say more (H.264 section 7.3.2.1.1).
+func hasChromaFormat(profile byte) bool {
+	switch profile {
+	case 100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135:
+		return true
+	}
+	return false
+}
+
+func readChromaFormat(r *bitReader) uint32 {
+	chroma := r.ue()
+	separate := chroma == 3 && r.flag() // separate_colour_plane_flag
+	r.ue()                              // bit_depth_luma_minus8
+	r.ue()                              // bit_depth_chroma_minus8
+	r.flag()                            // qpprime_y_zero_transform_bypass_flag
+	if r.flag() {
+		skipScaling(r, chroma)
+	}
+	if separate {
+		return 0 // cropped like monochrome
+	}
+	return chroma
+}
+
+// skipScaling skips the scaling matrix (H.264 section 7.3.2.1.1.1).
+func skipScaling(r *bitReader, chroma uint32) {
+	lists := 8
+	if chroma == 3 {
+		lists = 12
+	}
+	for i := range lists {
+		if !r.flag() {
+			continue
+		}
+		size := 16
+		if i >= 6 {
+			size = 64
+		}
+		last, next := int32(8), int32(8)
+		for range size {
+			if next != 0 {
+				next = (last + r.se()%256 + 256) % 256
+			}
+			if next != 0 {
+				last = next
+			}
+		}
+	}
+}
+
+func skipPicOrder(r *bitReader) {
+	switch r.ue() {
+	case 0:
+		r.ue()
+	case 1:
+		r.flag()
+		r.se()
+		r.se()
+		for range min(r.ue(), 255) {
+			r.se()
+		}
+	}
+}
+
+// cropUnits are the units of the cropping rectangle (H.264 equations 7-19 to 7-22).
+func cropUnits(chroma, frameMbsOnly uint32) (x, y int) {
+	x, y = 1, 1
+	switch chroma {
+	case 1:
+		x, y = 2, 2
+	case 2:
+		x = 2
+	}
+	return x, y * (2 - int(frameMbsOnly))
+}
+
+// readFrameRate reads the timing of the VUI parameters (H.264 section E.1.1). A tick is a field, of which a frame has
+// two (section E.2.1).
+func readFrameRate(r *bitReader) float64 {
+	if r.flag() && r.bits(8) == 255 { // aspect_ratio_idc: Extended_SAR
+		r.skip(32)
+	}
+	if r.flag() { // overscan_info_present_flag
+		r.skip(1)
+	}
+	if r.flag() { // video_signal_type_present_flag
+		r.skip(4)
+		if r.flag() {
+			r.skip(24)
+		}
+	}
+	if r.flag() { // chroma_loc_info_present_flag
+		r.ue()
+		r.ue()
+	}
+	if !r.flag() { // timing_info_present_flag
+		return 0
+	}
+	tick, scale := r.bits(32), r.bits(32)
+	if r.short || tick == 0 {
+		return 0
+	}
+	return float64(scale) / float64(tick) / 2
+}
+
+// unescape takes out emulation prevention bytes (H.264 section 7.4.1).
+func unescape(nal []byte) []byte {
+	out := make([]byte, 0, len(nal))
+	zeros := 0
+	for _, b := range nal {
+		if zeros >= 2 && b == 3 {
+			zeros = 0
+			continue
+		}
+		if b == 0 {
+			zeros++
+		} else {
+			zeros = 0
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// ParameterSets are the latest SPS and PPS, for key frames that come without.
+type ParameterSets struct {
+	SPS []byte
+	PPS [][]byte // of the latest SPS, in order
+}
+
+// put remembers a unit if it is a parameter set.
+func (p *ParameterSets) Put(nal []byte) {
+	switch NALType(nal) {
+	case NALSPS:
+		if !bytes.Equal(p.SPS, nal) {
+			p.SPS, p.PPS = bytes.Clone(nal), nil
+		}
+	case NALPPS:
+		for _, have := range p.PPS {
+			if bytes.Equal(have, nal) {
+				return
+			}
+		}
+		if len(p.PPS) < 256 { // H.264 section 7.4.2.2 has no more ids
+			p.PPS = append(p.PPS, bytes.Clone(nal))
+		}
+	}
+}
+
+// appendTo writes the sets as a byte stream.
+func (p *ParameterSets) AppendTo(stream []byte) []byte {
+	if p.SPS == nil {
+		return stream
+	}
+	stream = AppendNALUnit(stream, p.SPS)
+	for _, nal := range p.PPS {
+		stream = AppendNALUnit(stream, nal)
+	}
+	return stream
+}
+
+func AppendNALUnit(stream, nal []byte) []byte {
+	return append(append(stream, 0, 0, 0, 1), nal...)
+}
+
+// StartsPicture tells whether a unit that follows a slice belongs to the next picture (H.264 section 7.4.1.2.3). A slice
+// does if it begins with the first macroblock, whose number 0 is one bit, 1: baseline and main streams as encoders
+// write them have their slices in order.
+func StartsPicture(nal []byte) bool {
+	switch t := NALType(nal); {
+	case t == NALSlice || t == NALIDR:
+		return len(nal) > 1 && nal[1]&0x80 != 0
+	case t >= NALSEI && t <= NALAUD, t >= 14 && t <= 18:
+		return true
+	}
+	return false
+}
+
+// IsBSlice reports whether a slice NAL unit is of type B (H.264 section 7.4.3, table 7-6).
+func IsBSlice(nal []byte) bool {
+	if t := NALType(nal); t != NALSlice && t != NALIDR {
+		return false
+	}
+	r := &bitReader{data: nal[1:min(len(nal), 16)]}
+	r.ue() // first_mb_in_slice
+	return r.ue()%5 == 1 && !r.short
+}

@@ -1,0 +1,73 @@
+package media
+
+import (
+	"strings"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// KindOf is the kind of a MIME type.
+func KindOf(mime string) webrtc.RTPCodecType {
+	switch kind, _, _ := strings.Cut(strings.ToLower(mime), "/"); kind {
+	case "video":
+		return webrtc.RTPCodecTypeVideo
+	case "audio":
+		return webrtc.RTPCodecTypeAudio
+	}
+	return 0
+}
+
+// CodecName is the part of a MIME type that people know: VP8, H264, opus.
+func CodecName(mime string) string {
+	_, name, ok := strings.Cut(mime, "/")
+	if !ok {
+		return mime
+	}
+	return name
+}
+
+// CanonicalMIME is mime in the spelling of pion/webrtc: in SDP the case is free (RFC 4855 section 3).
+func CanonicalMIME(mime string) string {
+	for _, known := range []string{
+		webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeH264,
+		webrtc.MimeTypeOpus, webrtc.MimeTypePCMU, webrtc.MimeTypePCMA, webrtc.MimeTypeG722,
+	} {
+		if strings.EqualFold(mime, known) {
+			return known
+		}
+	}
+	return mime
+}
+
+// CarriesMedia tells codecs from what goes along with them.
+func CarriesMedia(mime string) bool {
+	switch strings.ToLower(CodecName(mime)) {
+	case "rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn":
+		return false
+	}
+	return true
+}
+
+// TicksToDuration converts ticks of a clock to a duration.
+func TicksToDuration(ticks int64, clock uint32) time.Duration {
+	whole, rest := ticks/int64(clock), ticks%int64(clock)
+	return time.Duration(whole)*time.Second + time.Duration(rest)*time.Second/time.Duration(clock)
+}
+
+// DurationToTicks rounds to the nearest tick.
+func DurationToTicks(d time.Duration, clock uint32) int64 {
+	whole, rest := d/time.Second, d%time.Second
+	return int64(whole)*int64(clock) + int64(rest*time.Duration(clock)+time.Second/2)/int64(time.Second)
+}
+
+const (
+	// VideoClockRate is the RTP clock rate of every video codec in Hz (RFC 7741 section 4.1, RFC 6184 section 8.2.1).
+	VideoClockRate = 90000
+	// OpusClockRate is the RTP clock rate of Opus in Hz (RFC 7587 section 4.1).
+	OpusClockRate = 48000
+	// MaxFrameSize is the largest encoded frame in bytes. A key frame of 4K video at the highest quality is below it.
+	MaxFrameSize = 8 << 20
+	// MaxDimension is the largest width or height of a decoded frame in pixels.
+	MaxDimension = 8192
+)

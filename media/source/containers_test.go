@@ -1,0 +1,309 @@
+package source
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"parley/media"
+	"parley/media/codec"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// remux puts the track of a file into another container, without encoding it again.
+func remux(t *testing.T, from, name string, options ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	input := []string{"-i", from}
+	if strings.HasSuffix(from, ".h264") {
+		input = []string{"-r", "25", "-i", from} // a byte stream has no times
+	}
+	ffmpeg(t, append(append(append(input, "-c", "copy"), options...), path)...)
+	return path
+}
+
+// slices are the units of an H.264 picture that are pictures.
+func pictureUnits(data []byte) [][]byte {
+	var all [][]byte
+	for nal := range codec.NALUnits(data) {
+		if k := codec.NALType(nal); k == codec.NALSlice || k == codec.NALIDR {
+			all = append(all, nal)
+		}
+	}
+	return all
+}
+
+// TestContainers: a frame is the same, and at the same time, from whatever container it comes.
+func TestContainers(t *testing.T) {
+	clips := videoClips(t)
+	clips[webrtc.MimeTypeOpus] = clip(t, "opus.ogg", "-c:a", "libopus")
+	fragmented := []string{"-movflags", "frag_keyframe+empty_moov+default_base_moof"}
+	for _, test := range []struct {
+		mime, name string
+		options    []string
+	}{
+		{webrtc.MimeTypeVP8, "a.webm", nil}, {webrtc.MimeTypeVP8, "a.mkv", nil},
+		{webrtc.MimeTypeVP9, "a.webm", nil}, {webrtc.MimeTypeVP9, "a.mp4", nil}, {webrtc.MimeTypeVP9, "f.mp4", fragmented},
+		{webrtc.MimeTypeAV1, "a.webm", nil}, {webrtc.MimeTypeAV1, "a.mkv", nil}, {webrtc.MimeTypeAV1, "a.mp4", nil},
+		{webrtc.MimeTypeH264, "a.mkv", nil}, {webrtc.MimeTypeH264, "a.mp4", nil}, {webrtc.MimeTypeH264, "f.mp4", fragmented},
+		{webrtc.MimeTypeH264, "fast.mp4", []string{"-movflags", "faststart"}},
+		{webrtc.MimeTypeOpus, "a.webm", nil}, {webrtc.MimeTypeOpus, "a.mkv", nil}, {webrtc.MimeTypeOpus, "a.mp4", nil},
+		{webrtc.MimeTypeOpus, "f.mp4", fragmented}, {webrtc.MimeTypeOpus, "live.webm", []string{"-live", "1"}},
+	} {
+		t.Run(media.CodecName(test.mime)+" "+test.name, func(t *testing.T) {
+			_, want := frames(t, clips[test.mime], VideoOptions{FrameRate: 25})
+			file, got := frames(t, remux(t, clips[test.mime], test.name, test.options...), VideoOptions{})
+			if file.Codec() != test.mime || len(got) != len(want) {
+				t.Fatalf("%d frames of %s, want %d", len(got), file.Codec(), len(want))
+			}
+			for i := range got {
+				a, b := withoutDelimiters(test.mime, got[i].data), withoutDelimiters(test.mime, want[i].data)
+				if test.mime == webrtc.MimeTypeH264 {
+					a, b = bytes.Join(pictureUnits(a), nil), bytes.Join(pictureUnits(b), nil)
+					if p := codec.ParseH264(got[i].data); p.Key && p.Width != 160 {
+						t.Errorf("key frame %d comes without its parameter sets", i)
+					}
+				}
+				if !bytes.Equal(a, b) {
+					t.Fatalf("frame %d has %d bytes, want %d", i, len(a), len(b))
+				}
+				// Matroska counts milliseconds. What an encoder has to warm up is not shown, but sent.
+				if d := int64(got[i].at) - int64(want[i].at); test.mime != webrtc.MimeTypeOpus && max(d, -d) > 90 { //nolint:gosec // small
+					t.Errorf("frame %d is at %d, want %d", i, got[i].at, want[i].at)
+				}
+			}
+		})
+	}
+}
+
+// TestParameterSets: those that are in the header of a file alone come before each key frame.
+func TestParameterSets(t *testing.T) {
+	for _, name := range []string{"own.mp4", "own.mkv"} {
+		_, all := frames(t, clip(t, name, "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "10"), VideoOptions{})
+		keys := 0
+		for i, s := range all {
+			if p := codec.ParseH264(s.data); p.Key {
+				if keys++; p.Width != 160 {
+					t.Errorf("%s: key frame %d comes without its parameter sets", name, i)
+				}
+			}
+		}
+		if keys != 5 {
+			t.Errorf("%s: %d key frames", name, keys)
+		}
+	}
+}
+
+// TestTwoTracks: the track of the wanted kind is taken, whatever else is in the file.
+func TestTwoTracks(t *testing.T) {
+	video, audio := videoClips(t)[webrtc.MimeTypeVP9], clip(t, "opus.ogg", "-c:a", "libopus")
+	_, pictures := frames(t, video, VideoOptions{})
+	_, packets := frames(t, audio, VideoOptions{})
+	for _, name := range []string{"both.webm", "both.mkv", "both.mp4"} {
+		path := filepath.Join(t.TempDir(), name)
+		ffmpeg(t, "-i", video, "-i", audio, "-c", "copy", path)
+		for kind, want := range map[string]int{"video": len(pictures), "audio": len(packets)} {
+			var s Source
+			var err error
+			if kind == "video" {
+				s, err = OpenVideo(path, VideoOptions{})
+			} else {
+				s, err = OpenAudio(path, AudioOptions{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, err := s.(*fileSource).reader.next(); err == nil; _, err = s.(*fileSource).reader.next() {
+				n++
+			}
+			if n != want || s.Kind().String() != kind || s.Close() != nil {
+				t.Errorf("%s: %d frames of %s, want %d of %s", name, n, s.Kind(), want, kind)
+			}
+		}
+	}
+}
+
+// TestReordered: B frames are refused before a call, with what to do.
+func TestReordered(t *testing.T) {
+	path := clip(t, "b.mkv", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-b_strategy", "0")
+	for _, file := range []string{path, remux(t, path, "b.mp4"), remux(t, path, "b.mp4", "-movflags", "frag_keyframe+empty_moov")} {
+		if _, err := OpenVideo(file, VideoOptions{}); !errors.Is(err, codec.ErrBFrames) || !strings.Contains(err.Error(), "-bf 0") {
+			t.Errorf("%s: error is %v", filepath.Base(file), err)
+		}
+	}
+}
+
+// TestForeignCodecs: what a call cannot carry is refused by name.
+func TestForeignCodecs(t *testing.T) {
+	for name, options := range map[string][]string{
+		"V_MPEG4/ISO/ASP .mkv": {"-c:v", "mpeg4"}, "mp4v .mp4": {"-c:v", "mpeg4"}, "V_MPEGH/ISO/HEVC .mkv": {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"},
+	} {
+		capability, extension, _ := strings.Cut(name, " ")
+		if _, err := OpenVideo(clip(t, "x"+extension, options...), VideoOptions{}); err == nil || !strings.Contains(err.Error(), `encoded as "`+capability+`"`) {
+			t.Errorf("error is %v", err)
+		}
+	}
+	if _, err := OpenAudio(clip(t, "mute.webm", "-c:v", "libvpx", "-deadline", "realtime"), AudioOptions{}); err == nil || !strings.Contains(err.Error(), "there is no audio in it") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestCutOff: wherever a file is cut off it is an error that says so, or the frames up to there, and never a panic.
+func TestCutOff(t *testing.T) {
+	clips := videoClips(t)
+	for _, path := range []string{
+		remux(t, clips[webrtc.MimeTypeVP8], "a.webm"), remux(t, clips[webrtc.MimeTypeH264], "a.mkv"),
+		remux(t, clips[webrtc.MimeTypeH264], "a.mp4", "-movflags", "faststart"),
+		remux(t, clips[webrtc.MimeTypeVP9], "f.mp4", "-movflags", "frag_keyframe+empty_moov"),
+	} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, whole := frames(t, path, VideoOptions{})
+		most := 0
+		for cut := 1; cut < len(data); cut += 1 + cut/20 {
+			source, err := OpenVideo(write(t, filepath.Base(path), data[:cut]), VideoOptions{})
+			n := 0
+			if err == nil {
+				for err == nil {
+					_, err = source.(*fileSource).reader.next()
+					n++
+				}
+				if err := source.Close(); err != nil {
+					t.Error(err)
+				}
+			} else if file := (*media.FileError)(nil); !errors.As(err, &file) {
+				t.Errorf("%s cut off at %d: error is %v", filepath.Base(path), cut, err)
+			}
+			most = max(most, n-1)
+		}
+		if most < len(whole)*3/4 || most > len(whole) {
+			t.Errorf("%s: at most %d frames of %d came", filepath.Base(path), most, len(whole))
+		}
+	}
+}
+
+// mkv makes an element of Matroska.
+func mkv(id uint32, content ...byte) []byte {
+	b := bytes.TrimLeft(binary.BigEndian.AppendUint32(nil, id), "\x00")
+	return append(append(b, knownSize(int64(len(content)))...), content...)
+}
+
+// mkvFile is the start of a file with a track of VP8.
+func mkvFile(more ...[]byte) []byte {
+	entry := bytes.Join([][]byte{mkv(mkvTrackNumber, 1), mkv(mkvTrackType, 1), mkv(mkvCodecID, []byte("V_VP8")...)}, nil)
+	return bytes.Join(append([][]byte{mkv(mkvHeader), {0x18, 0x53, 0x80, 0x67}, unknownSize(), mkv(mkvTracks, mkv(mkvTrackEntry, entry...)...)}, more...), nil)
+}
+
+// TestHostileMatroska: sizes and times that cannot be are refused.
+func TestHostileMatroska(t *testing.T) {
+	cluster := append([]byte{0x1F, 0x43, 0xB6, 0x75}, unknownSize()...)
+	block := mkv(mkvSimpleBlock, 0x81, 0, 0, 0x80, 1, 2, 3)
+	huge := append([]byte{0xA3}, knownSize(1<<40)...)
+	for want, file := range map[string][]byte{
+		"":                                         mkvFile(cluster, block),
+		"the file is cut off before the":           mkvFile(),
+		"block 1 claims 1099511627776 bytes":       mkvFile(cluster, huge),
+		"does not say what its tracks are":         append(mkv(mkvHeader), cluster...),
+		"the header claims 1099511627776 bytes":    append(append(mkv(mkvHeader), 0x16, 0x54, 0xAE, 0x6B), knownSize(1<<40)...),
+		"the header claims an unknown size":        append(append(mkv(mkvHeader), 0x16, 0x54, 0xAE, 0x6B), unknownSize()...),
+		"an element has no valid size":             mkvFile(append([]byte{0xEC}, unknownSize()...)),
+		"units of 0 ns":                            append(mkv(mkvInfo, mkv(mkvTimestampScale, 0)...), mkvFile(cluster, block)...),
+		"block 2: time goes back":                  mkvFile(cluster, mkv(mkvTimestamp, 9), block, mkv(mkvTimestamp, 8), block),
+		"block 2: time jumps by more than an hour": mkvFile(cluster, block, mkv(mkvTimestamp, 1, 0, 0, 0), block),
+		"block 1: its frames do not fit":           mkvFile(cluster, mkv(mkvSimpleBlock, 0x81, 0, 0, 0x86, 9, 0xFF)),
+		"block 2: its frames do not fit":           mkvFile(cluster, block, mkv(mkvSimpleBlock, 0x81, 0, 0, 0x82, 1, 0xFF, 0xFF, 1)),
+		"compressed or encrypted":                  mkvFileEncoded(cluster, block),
+	} {
+		if want == "units of 0 ns" {
+			file = bytes.Replace(mkvFile(mkv(mkvInfo, mkv(mkvTimestampScale, 0)...), cluster, block), mkv(mkvHeader), mkv(mkvHeader), 1)
+		}
+		source, err := OpenVideo(write(t, "a.mkv", file), VideoOptions{})
+		if err == nil {
+			err = source.Run(testContext(t))
+			_ = source.Close()
+		}
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("error is %v, want %q", err, want)
+		}
+	}
+}
+
+func mkvFileEncoded(more ...[]byte) []byte {
+	entry := bytes.Join([][]byte{mkv(mkvTrackNumber, 1), mkv(mkvTrackType, 1), mkv(mkvCodecID, []byte("V_VP8")...), mkv(mkvEncodings, 1)}, nil)
+	return bytes.Join(append([][]byte{mkv(mkvHeader), mkv(mkvTracks, mkv(mkvTrackEntry, entry...)...)}, more...), nil)
+}
+
+// TestLacing: all three ways in which a block holds several frames.
+func TestLacing(t *testing.T) {
+	a, b, c := bytes.Repeat([]byte{1}, 300), bytes.Repeat([]byte{2}, 200), bytes.Repeat([]byte{3}, 7)
+	all := bytes.Join([][]byte{a, b, c}, nil)
+	for name, test := range map[string]struct {
+		lacing byte
+		head   []byte
+	}{
+		"xiph": {1, []byte{2, 255, 45, 200}},
+		"ebml": {3, []byte{2, 0x41, 0x2C, 0x5F, 0x9B}}, // 300, and -100
+	} {
+		got, err := unlace(test.lacing, append(bytes.Clone(test.head), all...))
+		if err != nil || len(got) != 3 || !bytes.Equal(got[0], a) || !bytes.Equal(got[1], b) || !bytes.Equal(got[2], c) {
+			t.Errorf("%s: %d frames, %v", name, len(got), err)
+		}
+	}
+	if got, err := unlace(2, append([]byte{2}, a...)); err != nil || len(got) != 3 || len(got[2]) != 100 {
+		t.Errorf("fixed: %d frames, %v", len(got), err)
+	}
+	if _, err := unlace(2, append([]byte{6}, a...)); err == nil {
+		t.Error("300 bytes are not 7 frames of one size")
+	}
+}
+
+// TestHostileMP4: an index that claims what cannot be is refused.
+func TestHostileMP4(t *testing.T) {
+	path := remux(t, videoClips(t)[webrtc.MimeTypeVP9], "a.mp4", "-movflags", "faststart")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(kind string) int { return bytes.Index(good, []byte(kind)) + 4 }
+	patched := func(place int, value uint32) []byte {
+		b := bytes.Clone(good)
+		binary.BigEndian.PutUint32(b[place:], value)
+		return b
+	}
+	for want, file := range map[string][]byte{
+		"claims 4294967295 frames":                patched(at("stsz")+8, 1<<32-1),
+		"does not say where its frames are":       patched(at("stco")+4, 1<<31)[:len(good):len(good)],
+		"frame 1: it claims 2147483648 bytes":     patched(at("stsz")+12, 1<<31),
+		"frame 1: the file is cut off":            patched(at("stco")+8, uint32(len(good)-1)), //nolint:gosec // small
+		"a timescale of 0":                        patched(at("mdhd")+12, 0),
+		"does not say how it is encoded":          patched(at("stsd")+8, 7),
+		"box \"moov\" claims":                     patched(at("moov")-8, 4),
+		"the file is cut off in box \"moov\"":     patched(at("moov")-8, 1<<30),
+		"there is no video in it":                 bytes.Replace(good, []byte("vide"), []byte("soun"), 1),
+		"time jumps by more than an hour":         patched(at("stts")+12, 1<<31),
+		"there is no index (moov)":                bytes.Replace(good, []byte("moov"), []byte("free"), 1),
+		"encoded as \"evil\", which a call":       bytes.Replace(good, []byte("vp09"), []byte("evil"), -1),
+		"cut off in the header of a box":          append([]byte("\x00\x00\x00\x0cftypisom"), 0, 0, 0),
+		"box \"ftyp\" claims 4611686018427387905": append([]byte("\x00\x00\x00\x01ftyp\x40\x00\x00\x00\x00\x00\x00\x01"), 0, 0, 0),
+	} {
+		if strings.Contains(want, "where its frames are") {
+			file = bytes.Replace(good, []byte("stco"), []byte("free"), 1)
+		}
+		source, err := OpenVideo(write(t, "a.mp4", file), VideoOptions{})
+		if err == nil {
+			err = source.Run(testContext(t))
+			_ = source.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package source
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+
+	"parley/media"
+	"parley/media/codec"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// ffmpegDecoder has an ffmpeg process decode. Pictures come some frames later.
+type ffmpegDecoder struct {
+	mime   string
+	run    *running
+	to     *os.File
+	from   *os.File
+	ivf    uint64 // frames written
+	buffer []byte
+	work   sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	latest *image.YCbCr
+	err    error
+}
+
+// streamFormat is the name that ffmpeg has for what writeFrame writes.
+func streamFormat(mime string) (string, error) {
+	switch mime {
+	case webrtc.MimeTypeH264:
+		return "h264", nil
+	case webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1:
+		return "ivf", nil
+	}
+	return "", fmt.Errorf("%s is not decoded", media.CodecName(mime))
+}
+
+// NewFFmpegDecoder is a NewDecoder by the program ffmpeg, if it is installed: VP8, VP9, AV1 and H.264. It decodes no
+// sooner than ffmpeg does, which is a frame or two later than a library.
+func NewFFmpegDecoder(mime string) (Decoder, error) {
+	format, err := streamFormat(mime)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		return nil, errors.New("ffmpeg, which could decode it, is not installed")
+	}
+	from, output, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close()
+	cmd := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32",
+		"-analyzeduration", "0", "-threads", "1", "-f", format, "-i", "pipe:0", "-fps_mode", "passthrough", "-pix_fmt", "yuv420p",
+		"-f", "yuv4mpegpipe", "-flush_packets", "1", "pipe:1")
+	cmd.Stdout = output
+	d := &ffmpegDecoder{mime: mime, from: from}
+	if err := d.start(cmd); err != nil {
+		_ = from.Close()
+		return nil, err
+	}
+	d.work.Go(d.read)
+	return d, nil
+}
+
+// start starts the program, which reads what Decode writes.
+func (d *ffmpegDecoder) start(cmd *exec.Cmd) error {
+	input, to, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	setGroup(cmd)
+	cmd.Stdin = input
+	if d.run, err = startRunning(cmd); err != nil {
+		_ = to.Close()
+		return err
+	}
+	d.to = to
+	return nil
+}
+
+// read takes the pictures until ffmpeg ends.
+func (d *ffmpegDecoder) read() {
+	y, err := newY4M(bufio.NewReaderSize(d.from, 64<<10))
+	for err == nil {
+		var p *image.YCbCr
+		if p, err = y.next(); err == nil {
+			own := *p
+			own.Y, own.Cb, own.Cr = append([]byte(nil), p.Y...), append([]byte(nil), p.Cb...), append([]byte(nil), p.Cr...)
+			d.mu.Lock()
+			d.latest = &own
+			d.mu.Unlock()
+		}
+	}
+	if !errors.Is(err, io.EOF) && !media.IsTruncated(err) {
+		d.mu.Lock()
+		d.err = err
+		d.mu.Unlock()
+	}
+}
+
+// writeFrame hands a frame to the program.
+func (d *ffmpegDecoder) writeFrame(frame []byte) error {
+	d.buffer = d.buffer[:0]
+	if d.mime != webrtc.MimeTypeH264 {
+		d.appendIVF(frame)
+	} else {
+		// A parser knows that a picture is over when the next unit begins, which an empty delimiter does.
+		d.buffer = append(append(d.buffer, frame...), 0, 0, 0, 1, codec.NALAUD, 0xF0)
+	}
+	_, err := d.to.Write(d.buffer)
+	return err
+}
+
+// Decode implements Decoder.
+func (d *ffmpegDecoder) Decode(frame []byte) (image.Image, error) {
+	if err := d.writeFrame(frame); err != nil {
+		return nil, fmt.Errorf("ffmpeg does not decode: %s", d.run.talk)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return nil, d.err
+	}
+	if d.latest == nil {
+		return nil, nil
+	}
+	p := d.latest
+	d.latest = nil
+	return p, nil
+}
+
+func (d *ffmpegDecoder) appendIVF(frame []byte) {
+	le := binary.LittleEndian
+	if d.ivf == 0 {
+		p := codec.ParseFrame(d.mime, frame)
+		w := &ivfWriter{}
+		d.buffer = w.appendHeader(d.buffer, d.mime, p.Width, p.Height)
+	}
+	if d.mime == webrtc.MimeTypeAV1 {
+		frame = append(codec.AV1TemporalDelimiter(), frame...)
+	}
+	d.buffer = le.AppendUint32(d.buffer, uint32(len(frame))) //nolint:gosec // at most media.MaxFrameSize
+	d.buffer = le.AppendUint64(d.buffer, d.ivf*3000)
+	d.buffer = append(d.buffer, frame...)
+	d.ivf++
+}
+
+// KeyFramesOnly implements Decoder.
+func (d *ffmpegDecoder) KeyFramesOnly() bool { return false }
+
+// Close implements Decoder.
+func (d *ffmpegDecoder) Close() {
+	_ = d.to.Close()
+	d.run.stop()
+	if d.from != nil {
+		_ = d.from.Close()
+	}
+	d.work.Wait()
+}
+
+// playerWindow is a program that decodes and shows in a window of its own.
+type playerWindow struct {
+	*ffmpegDecoder
+	name   string
+	tell   func(sentence string)
+	closed bool
+}
+
+// NewWindow returns a NewDecoder that has ffplay or mpv, whichever is installed, show the pictures in a window, and gives
+// none itself. tell gets a sentence when the window has been closed; it must not block.
+func NewWindow(title string, tell func(sentence string)) NewDecoder {
+	return func(mime string) (Decoder, error) {
+		format, err := streamFormat(mime)
+		if err != nil {
+			return nil, err
+		}
+		for _, args := range [][]string{
+			{"ffplay", "-v", "error", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32", "-analyzeduration", "0",
+				"-framedrop", "-sync", "ext", "-window_title", title, "-f", format, "-i", "pipe:0"},
+			{"mpv", "--no-terminal", "--profile=low-latency", "--untimed", "--no-cache", "--title=" + title,
+				"--demuxer-lavf-format=" + format, "-"},
+		} {
+			if _, err := exec.LookPath(args[0]); err != nil {
+				continue
+			}
+			w := &playerWindow{ffmpegDecoder: &ffmpegDecoder{mime: mime}, name: args[0], tell: tell}
+			return w, w.start(exec.Command(args[0], args[1:]...))
+		}
+		return nil, errors.New("a window needs ffplay or mpv, and neither is installed; install ffmpeg or mpv")
+	}
+}
+
+// Decode implements Decoder.
+func (w *playerWindow) Decode(frame []byte) (image.Image, error) {
+	if w.closed {
+		return nil, nil
+	}
+	if err := w.writeFrame(frame); err != nil {
+		w.closed = true
+		said := w.run.talk.String()
+		if said != "" {
+			said = ": " + said
+		}
+		w.tell("the window of " + w.name + " is closed" + said)
+	}
+	return nil, nil
+}

@@ -1,0 +1,247 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"image"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"parley/media"
+	"parley/media/codec"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// fuzzReader opens data as a container and reads it to its end: times never go back, and no frame is empty.
+func fuzzReader(t *testing.T, open container, data []byte) {
+	fuzzReaderOf(t, open, data, webrtc.RTPCodecTypeVideo)
+}
+
+func fuzzReaderOf(t *testing.T, open container, data []byte, kind webrtc.RTPCodecType) {
+	reader, capability, err := open(bufio.NewReader(bytes.NewReader(data)), fileOptions{
+		kind: kind, warn: func(string) {}, random: bytes.NewReader(data), size: int64(len(data))})
+	if err != nil {
+		return
+	}
+	payloader := newPayloader(capability.MimeType)
+	last := uint64(0)
+	for n := 0; ; n++ {
+		s, err := reader.next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			if err.Error() == "" {
+				t.Fatal("an error says nothing")
+			}
+			return
+		}
+		if len(s.data) == 0 || s.at < last || n > 2*len(data)+1<<16 {
+			t.Fatalf("frame %d has %d bytes at %d after %d", n, len(s.data), s.at, last)
+		}
+		last = s.at
+		payloader.Payload(maxPayload, s.data)
+	}
+}
+
+func FuzzIVF(f *testing.F) {
+	f.Add(ivf("VP80", 1, 30, 0, 1, 5))
+	f.Add(ivf("VP90", 1001, 30000, 7))
+	f.Add(append(ivf("AV01", 1, 1000), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0))
+	f.Add(ivf("VP80", 1, 1<<31, 1<<62, 1<<63))
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, openIVF, data) })
+}
+
+func FuzzOgg(f *testing.F) {
+	f.Add(append(oggHead(1), oggPage(oggLast, 1, []byte{2, 3}, []byte("\xF8\x01\xFB\x03\x01"))...))
+	f.Add(append(oggHead(1), oggPage(0, 1, []byte{255, 255}, make([]byte, 510))...))
+	f.Add(oggPage(oggFirst, 9, []byte{8}, []byte("OpusHead")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzReader(t, openOgg, data)
+		fuzzReader(t, openOgg, fixOgg(data))
+	})
+}
+
+// fixOgg makes the checksums right, without which nothing gets further.
+func fixOgg(data []byte) []byte {
+	data = bytes.Clone(data)
+	for rest := data; len(rest) > oggHeaderSize; {
+		end := oggHeaderSize + int(rest[26])
+		if len(rest) < end {
+			break
+		}
+		for _, segment := range rest[oggHeaderSize:end] {
+			end += int(segment)
+		}
+		if len(rest) < end {
+			break
+		}
+		clear(rest[22:26])
+		sum := oggSum(oggTable(), 0, rest[:end])
+		rest[22], rest[23], rest[24], rest[25] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
+		rest = rest[end:]
+	}
+	return data
+}
+
+func FuzzH264(f *testing.F) {
+	sps := "\x00\x00\x00\x01\x67\x42\xc0\x0a\xda\x0a\x11\xff\x97\x01\x10\x00\x00\x03\x00\x10\x00\x00\x03\x03\x20\xf1\x22\x6a"
+	f.Add([]byte(sps + "\x00\x00\x01\x68\xce\x0f\x2c\x80\x00\x00\x01\x65\x88\x84\x00\x00\x00\x01\x41\x9a\x00\x00\x01\x41\x00"))
+	f.Add([]byte(sps + "\x00\x00\x00\x00\x00\x01\x09\xf0\x00\x00\x01\x65\xff"))
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, openH264, data) })
+}
+
+// FuzzPicture: no header, however broken, makes a size that is out of all bounds.
+func FuzzPicture(f *testing.F) {
+	f.Add([]byte("\x10\x02\x00\x9d\x01\x2a\x40\x01\xf0\x00"))
+	f.Add([]byte("\x82\x49\x83\x42\x00\x13\xf0\x0e\xf0\x00"))
+	f.Add([]byte("\x00\x00\x00\x01\x67\x42\x00\x1e\xf4\x05\x01\xe8\x80\x00\x00\x00\x01\x65\x88"))
+	f.Add([]byte("\x12\x00\x0a\x0b\x00\x00\x00\x04\x3c\xff\xbc\xff\xf9\x80\x40\x32\x02\x10\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeH264, webrtc.MimeTypeAV1} {
+			if p := codec.ParseFrame(mime, data); p.Width < 0 || p.Height < 0 || p.Width > 1<<16 || p.Height > 1<<16 {
+				t.Errorf("%s: %+v", mime, p)
+			}
+		}
+		codec.AV1DecoderConfig(data)
+		var e eye
+		if p := codec.ParseVP8(data); p.Key {
+			e.read(data, p.Width, p.Height, time.Unix(1, 0))
+		}
+	})
+}
+
+// FuzzReceive feeds packets cut out of the input to a receiver of each codec, with all that hangs on it. The input is a
+// list of packets: a byte for the step of the sequence number, one for flags, one for the length, the payload.
+func FuzzReceive(f *testing.F) {
+	f.Add([]byte{1, 1, 5, 0x10, 0x10, 2, 0, 0x9d, 1, 1, 2, 0x90, 0x80, 0x81, 7, 3, 1, 0x7c, 0x85, 9})
+	f.Add([]byte{1, 0, 3, 0x7c, 0x85, 1, 1, 1, 3, 0x7c, 0x45, 2, 5, 4, 3, 0x78, 0, 1})
+	f.Add([]byte{1, 1, 4, 0x50, 0x0a, 1, 2, 1, 1, 3, 0x90, 1, 2, 200, 8, 3, 0xF8, 1, 2})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for i, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeH264, webrtc.MimeTypeAV1, webrtc.MimeTypeOpus} {
+			w := newWire(mime)
+			mirror := NewMirror(w.kind, MirrorOptions{})
+			bind(t, mirror)
+			check := sinkFunc(func(f media.Frame) {
+				if len(f.Data) == 0 && mime != webrtc.MimeTypeOpus || len(f.Data) > media.MaxFrameSize {
+					t.Fatalf("a frame of %d bytes", len(f.Data))
+				}
+			})
+			r := NewReceiver(w, ReceiverOptions{Mirror: mirror, Sinks: []media.FrameSink{check}, Strip: true, WaitPackets: 4 + i})
+			p := rtp.Packet{}
+			now := time.Unix(1, 0)
+			for rest := data; len(rest) >= 3; {
+				n := min(int(rest[2]), len(rest)-3)
+				next := p
+				next.SequenceNumber += uint16(int8(rest[0])) //nolint:gosec // forth and back
+				next.Marker = rest[1]&1 != 0
+				next.Timestamp += uint32(rest[1]>>1&7) * 3000
+				if rest[1]&0x80 != 0 {
+					next.SSRC++
+				}
+				if rest[1]&0x40 != 0 {
+					next.SequenceNumber += 30000
+				}
+				next.Payload = bytes.Clone(rest[3 : 3+n])
+				rest = rest[3+n:]
+				now = now.Add(time.Duration(n) * time.Millisecond)
+				p = next
+				r.receive(&next, now)
+				r.reorder.expire(now, r.assembler.push)
+			}
+			r.reorder.flush(r.assembler.push)
+			if s := r.Stats(); s.Frames+s.Broken > s.Packets {
+				t.Errorf("stats are %+v", s)
+			}
+		}
+	})
+}
+
+type sinkFunc func(media.Frame)
+
+func (s sinkFunc) WriteFrame(f media.Frame) error {
+	s(f)
+	return nil
+}
+
+func FuzzStrip(f *testing.F) {
+	f.Add(uint32(7), 44, 16)
+	f.Add(uint32(1<<32-1), 45, 17)
+	f.Fuzz(func(t *testing.T, frame uint32, width, height int) {
+		if width < 2*stripCells || height < stripShare*stripRows || width > 500 || height > 500 {
+			ReadStrip(image.NewGray(image.Rect(0, 0, max(0, min(width, 500)), max(0, min(height, 500)))))
+			return
+		}
+		c := &Card{img: image.NewRGBA(image.Rect(0, 0, width, height))}
+		c.strip(frame)
+		if got, ok := ReadStrip(c.img); !ok || got != frame {
+			t.Errorf("strip of %d by %d is %d, %v; want %d", width, height, got, ok, frame)
+		}
+	})
+}
+
+func FuzzMatroska(f *testing.F) {
+	cluster := append([]byte{0x1F, 0x43, 0xB6, 0x75}, unknownSize()...)
+	f.Add(mkvFile(cluster, mkv(mkvTimestamp, 9), mkv(mkvSimpleBlock, 0x81, 0, 0, 0x80, 1, 2, 3)))
+	f.Add(mkvFile(mkv(mkvCluster, mkv(mkvBlockGroup, mkv(mkvBlock, 0x81, 0, 1, 0x06, 2, 0x81, 0xBF, 1, 2, 3)...)...)))
+	f.Add(mkvFile(cluster, mkv(mkvSimpleBlock, 0x81, 0, 0, 0x82, 1, 1, 2, 3)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzReaderOf(t, openMatroska, data, webrtc.RTPCodecTypeVideo)
+		fuzzReaderOf(t, openMatroska, data, webrtc.RTPCodecTypeAudio)
+	})
+}
+
+func FuzzMP4(f *testing.F) {
+	for _, options := range [][]string{{"-movflags", "faststart"}, {"-movflags", "frag_keyframe+empty_moov"}} {
+		data, err := os.ReadFile(clip(f, "fuzz.mp4", append([]string{"-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-s", "16x16", "-t", "0.2"}, options...)...))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fuzzReaderOf(t, openMP4, data, webrtc.RTPCodecTypeVideo)
+		fuzzReaderOf(t, openMP4, data, webrtc.RTPCodecTypeAudio)
+	})
+}
+
+func FuzzAVC(f *testing.F) {
+	f.Add([]byte("\x01\x42\xc0\x1e\xff\xe1\x00\x03\x67\x42\x00\x01\x00\x02\x68\xce"), []byte("\x00\x00\x00\x02\x65\x88"))
+	f.Fuzz(func(t *testing.T, config, picture []byte) {
+		if a, err := codec.ParseAVCC(config); err == nil {
+			if out, err := a.ToAnnexB(picture); err == nil {
+				codec.AVCDecoderConfig(out)
+			}
+		}
+		codec.AVCDecoderConfig(picture)
+	})
+}
+
+func FuzzWAV(f *testing.F) {
+	f.Add([]byte("RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x08\x00\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) < 1<<12 { // beyond, time goes into Opus
+			fuzzReaderOf(t, openWAV, data, webrtc.RTPCodecTypeAudio)
+		}
+	})
+}
+
+func FuzzY4M(f *testing.F) {
+	f.Add([]byte("YUV4MPEG2 W4 H2 F30:1 Ip A1:1 C420jpeg\nFRAME\n123456789012FRAME X\n"))
+	f.Add([]byte("YUV4MPEG2 W2 H2 F0:0 Cmono\nFRAME\n1234"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		y, err := newY4M(bufio.NewReader(bytes.NewReader(data)))
+		if err != nil || y.picture.Rect.Dx()*y.picture.Rect.Dy() > 1<<20 {
+			return
+		}
+		small := newScaler(16, 16)
+		for picture, err := y.next(); err == nil; picture, err = y.next() {
+			small.scale(picture)
+		}
+	})
+}

@@ -1,0 +1,86 @@
+package source
+
+import (
+	"image"
+	"math"
+	"time"
+)
+
+// mostLike is the PSNR of equal pictures, in dB, for which there is no number.
+const mostLike = 100
+
+// likeness compares pictures with the test card. Its zero value is ready.
+type likeness struct {
+	card   *Card
+	drawn  *image.YCbCr
+	scaler *scaler
+}
+
+// psnr is the peak signal-to-noise ratio of the brightness of a picture to that of the test card, in dB; the time of day
+// is left out. width and height are those of the card, 0 for those of the picture.
+func (l *likeness) psnr(img image.Image, number uint32, rate float64, width, height int) (db float64, ok bool) {
+	got, ok := img.(*image.YCbCr)
+	if !ok {
+		return 0, false
+	}
+	w, h := got.Rect.Dx(), got.Rect.Dy()
+	if width == 0 || height == 0 {
+		width, height = w, h
+	}
+	if !l.prepare(width, height) {
+		return 0, false
+	}
+	picture := l.card.Paint(number, time.Duration(float64(number)/rate*float64(time.Second)), time.Time{})
+	brightness(l.drawn, picture)
+	want := l.drawn
+	if w != width || h != height {
+		if l.scaler == nil || l.scaler.width != w || l.scaler.height != h {
+			l.scaler = newScaler(w, h)
+		}
+		want = l.scaler.scale(want)
+	}
+	top, bottom := l.card.clock()
+	top, bottom = top*h/height-1, (bottom*h+height-1)/height+1
+	sum, n := 0.0, 0
+	for y := range h {
+		if y >= top && y < bottom {
+			continue
+		}
+		a, b := got.Y[got.YOffset(got.Rect.Min.X, got.Rect.Min.Y+y):][:w], want.Y[want.YOffset(0, y):][:w]
+		for x := range a {
+			d := int(a[x]) - int(b[x])
+			sum += float64(d * d)
+		}
+		n += w
+	}
+	if sum == 0 {
+		return mostLike, n > 0
+	}
+	return 10 * math.Log10(255*255*float64(n)/sum), n > 0
+}
+
+func (l *likeness) prepare(width, height int) bool {
+	if l.card != nil && l.card.img.Rect.Dx() == width && l.card.img.Rect.Dy() == height {
+		return true
+	}
+	card, err := NewCard(width, height)
+	if err != nil {
+		return false
+	}
+	l.card, l.drawn = card, image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
+	return true
+}
+
+// brightness fills the Y plane with that of img, from 16 to 235 by BT.601, as video has it.
+func brightness(to *image.YCbCr, img *image.RGBA) {
+	for y := range to.Rect.Dy() {
+		row, pixels := to.Y[y*to.YStride:], img.Pix[y*img.Stride:]
+		for x := range to.Rect.Dx() {
+			p := pixels[4*x:]
+			row[x] = byte((16839*int(p[0]) + 33059*int(p[1]) + 6420*int(p[2]) + 16<<16 + 1<<15) >> 16) //nolint:gosec // 16 to 235
+		}
+	}
+}
+
+// clock is where the time of day stands, from line top to above line bottom.
+func (c *Card) clock() (top, bottom int) { return c.lineTop(1), c.lineTop(2) }

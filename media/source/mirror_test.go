@@ -1,0 +1,133 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+func codecOf(mime, fmtp string) webrtc.RTPCodecParameters {
+	return webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000, SDPFmtpLine: fmtp}}
+}
+
+// TestMirrorPayloadTypes: each codec goes out under its own number, whatever it came under.
+func TestMirrorPayloadTypes(t *testing.T) {
+	var log bytes.Buffer
+	m := NewMirror(webrtc.RTPCodecTypeVideo, MirrorOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	c := &capture{codecs: negotiated()}
+	bound, err := m.Bind(c)
+	if err != nil || bound.MimeType != "video/VP8" {
+		t.Fatalf("bound to %+v, %v", bound, err)
+	}
+	tests := []struct {
+		codec webrtc.RTPCodecParameters
+		want  uint8
+	}{
+		{codecOf("video/VP8", ""), 96},
+		{codecOf("video/vp9", ""), 98},
+		{codecOf("video/VP9", "profile-id=2"), 100},
+		{codecOf("video/AV1", ""), 45},
+		{codecOf("video/H264", "profile-level-id=42e01f"), 108},
+		{codecOf("video/H264", "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42E034"), 109},
+		{codecOf("video/H264", "packetization-mode=1;profile-level-id=64001f"), 110},
+	}
+	for i, test := range tests {
+		m.WriteRTP(&rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(i), PayloadType: 1}}, test.codec) //nolint:gosec // small
+		if got := c.packets[i].PayloadType; got != test.want {
+			t.Errorf("%s %s goes out as %d, want %d", test.codec.MimeType, test.codec.SDPFmtpLine, got, test.want)
+		}
+	}
+	for i := range 3 {
+		m.WriteRTP(&rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(100 + i)}}, codecOf("video/H265", "")) //nolint:gosec // small
+	}
+	if len(c.packets) != len(tests) || strings.Count(log.String(), "video/H265") != 1 {
+		t.Errorf("%d packets went out; the log says %s", len(c.packets), &log)
+	}
+	if _, err := NewMirror(webrtc.RTPCodecTypeAudio, MirrorOptions{}).Bind(&capture{codecs: negotiated()[:3]}); err == nil {
+		t.Error("an audio track is bound to video codecs")
+	}
+	if err := m.Unbind(c); err != nil {
+		t.Error(err)
+	}
+	if err := m.Unbind(c); err == nil {
+		t.Error("unbound twice")
+	}
+}
+
+// TestMirrorIsOneStream: what goes out has one SSRC, no extensions, no doubles, and goes on when the source changes.
+func TestMirrorIsOneStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMirror(webrtc.RTPCodecTypeVideo, MirrorOptions{})
+		c := bind(t, m)
+		send := func(ssrc uint32, number uint16, timestamp uint32) {
+			p := &rtp.Packet{Header: rtp.Header{
+				Version: 2, SSRC: ssrc, SequenceNumber: number, Timestamp: timestamp, CSRC: []uint32{9}, Marker: true,
+			}, Payload: []byte{1}}
+			if err := p.SetExtension(3, []byte("mid")); err != nil {
+				t.Fatal(err)
+			}
+			m.WriteRTP(p, codecOf("video/VP8", ""))
+		}
+		send(1, 65534, 1000)
+		send(1, 65535, 4000)
+		send(1, 1, 10000)
+		send(1, 0, 7000) // late
+		send(1, 0, 7000) // double
+		time.Sleep(time.Second)
+		send(2, 500, 77) // another sender
+		send(2, 501, 3077)
+		var numbers []uint16
+		var times []uint32
+		for _, p := range c.packets {
+			numbers, times = append(numbers, p.SequenceNumber), append(times, p.Timestamp)
+			if p.SSRC != 0xC0FFEE || p.Extension || len(p.CSRC) != 0 || !p.Marker {
+				t.Errorf("header is %+v", p.Header)
+			}
+		}
+		if want := []uint16{65534, 65535, 1, 0, 2, 3}; !slices.Equal(numbers, want) {
+			t.Errorf("numbers are %v, want %v", numbers, want)
+		}
+		if want := []uint32{1000, 4000, 10000, 7000, 100000, 103000}; !slices.Equal(times, want) {
+			t.Errorf("timestamps are %v, want %v", times, want)
+		}
+	})
+}
+
+// TestMirrorKeyFrames: the request of the far end reaches the source, not too often, and never for nothing.
+func TestMirrorKeyFrames(t *testing.T) {
+	m := NewMirror(webrtc.RTPCodecTypeVideo, MirrorOptions{})
+	m.RequestKeyFrame() // there is no source yet
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire(webrtc.MimeTypeVP8)
+		var times []time.Duration
+		start := time.Now()
+		r := NewReceiver(w, ReceiverOptions{Mirror: m, RequestKeyFrame: func() { times = append(times, time.Since(start)) }})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		synctest.Wait()
+		if len(times) != 1 {
+			t.Errorf("requests at the start: %v", times)
+		}
+		time.Sleep(time.Second)
+		for range 10 { // the far end asks ten times in a second
+			m.RequestKeyFrame()
+			time.Sleep(100 * time.Millisecond)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if want := []time.Duration{0, time.Second, 1500 * time.Millisecond}; !slices.Equal(times, want) {
+			t.Errorf("requests are at %v, want %v", times, want)
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package source
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"time"
+
+	"parley/media"
+	"parley/media/codec"
+)
+
+const (
+	oggPagePackets = 50 // a second of packets of 20 ms, which is what a killed recording loses
+	oggPageBytes   = 32 << 10
+	oggMaxSegments = 255
+	oggMaxGap      = 3600 * media.OpusClockRate // samples; what is missing beyond an hour is left out
+	opusRounding   = 120                        // samples: the shortest frame of Opus, less than that is no gap
+)
+
+// oggWriter writes an Ogg file with one Opus stream (RFC 7845). Where packets are missing it writes empty ones (section
+// 4.1), which a decoder bridges or takes for silence, so that what follows is heard at its time.
+type oggWriter struct {
+	file   *outFile
+	crc    *[256]uint32
+	serial uint32
+	number uint32
+	start  time.Time
+	begun  bool
+
+	segments []byte
+	body     []byte
+	packets  int
+	position int64 // samples up to the end of the page
+	buffer   []byte
+}
+
+func newOggWriter(file *outFile, _ RecorderOptions) frameWriter {
+	var serial [4]byte
+	_, _ = rand.Read(serial[:]) // never fails, see crypto/rand
+	return &oggWriter{file: file, crc: oggTable(), serial: binary.LittleEndian.Uint32(serial[:])}
+}
+
+func (w *oggWriter) add(*recordTrack) {}
+
+func (w *oggWriter) write(t *recordTrack, f media.Frame) error {
+	duration := int64(codec.OpusPacketSamples(f.Data))
+	if duration == 0 || len(f.Data) > maxOpusPacket {
+		return nil // no valid packet
+	}
+	if !w.begun {
+		w.start = f.Arrival
+		if err := w.begin(); err != nil {
+			return err
+		}
+	}
+	at := media.DurationToTicks(t.time.next(f, w.start), media.OpusClockRate)
+	if at < w.position+opusRounding {
+		at = w.position
+	}
+	frame := int64(codec.OpusFrameSamples(f.Data[0] >> 3))
+	missing := []byte{f.Data[0] &^ 3} // a packet of one frame without data
+	for gap := min(at-w.position, oggMaxGap); gap >= frame; gap -= frame {
+		if err := w.append(missing, w.position, frame); err != nil {
+			return err
+		}
+	}
+	return w.append(f.Data, at, duration)
+}
+
+// append adds a packet, and writes the page before it if that is full or does not end where the packet begins.
+func (w *oggWriter) append(packet []byte, at, duration int64) error {
+	needed := len(packet)/255 + 1
+	full := w.packets >= oggPagePackets || len(w.body)+len(packet) > oggPageBytes || len(w.segments)+needed > oggMaxSegments
+	if w.packets > 0 && (full || at != w.position) {
+		if err := w.flush(0); err != nil {
+			return err
+		}
+	}
+	for range needed - 1 {
+		w.segments = append(w.segments, 255)
+	}
+	w.segments = append(w.segments, byte(len(packet)%255))
+	w.body = append(w.body, packet...)
+	w.packets++
+	w.position = at + duration
+	return nil
+}
+
+// begin writes the two header pages (RFC 7845 section 5).
+func (w *oggWriter) begin() error {
+	w.begun = true
+	w.put(codec.NewOpusHead())
+	if err := w.flush(oggFirst); err != nil {
+		return err
+	}
+	tags := append([]byte("OpusTags"), 6, 0, 0, 0)
+	tags = append(tags, "parley"...)
+	w.put(append(tags, 0, 0, 0, 0))
+	return w.flush(0)
+}
+
+// put adds a short packet.
+func (w *oggWriter) put(packet []byte) {
+	w.segments = append(w.segments, byte(len(packet)))
+	w.body = append(w.body, packet...)
+	w.packets++
+}
+
+// flush writes the page.
+func (w *oggWriter) flush(flags byte) error {
+	le := binary.LittleEndian
+	b := append(w.buffer[:0], 'O', 'g', 'g', 'S', 0, flags)
+	b = le.AppendUint64(b, uint64(w.position)) //nolint:gosec // grows from 0
+	b = le.AppendUint32(b, w.serial)
+	b = le.AppendUint32(b, w.number)
+	b = le.AppendUint32(b, 0) // checksum
+	b = append(b, byte(len(w.segments)))
+	b = append(append(b, w.segments...), w.body...)
+	le.PutUint32(b[22:], oggSum(w.crc, 0, b))
+	w.buffer, w.segments, w.body, w.packets = b, w.segments[:0], w.body[:0], 0
+	w.number++
+	_, err := w.file.Write(b)
+	return err
+}
+
+// finish writes the last page, which says so.
+func (w *oggWriter) finish() error {
+	if !w.begun {
+		return nil
+	}
+	return w.flush(oggLast)
+}

@@ -1,0 +1,203 @@
+package source
+
+import (
+	"context"
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"parley/media"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// runFor runs a source in a bubble of synctest, where time passes only when everybody waits.
+func runFor(t *testing.T, source Source, d time.Duration) (c *capture, start time.Time) {
+	t.Helper()
+	c = bind(t, source)
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	start = time.Now()
+	if err := source.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	return c, start
+}
+
+func TestPaceOfTestVideo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, err := OpenVideo("test", VideoOptions{Width: 64, Height: 48, FrameRate: 29.97, StreamID: "me"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if source.ID() != "video" || source.StreamID() != "me" || source.Kind() != webrtc.RTPCodecTypeVideo {
+			t.Errorf("track is %q of %q, %v", source.ID(), source.StreamID(), source.Kind())
+		}
+		c, start := runFor(t, source, 10*time.Second)
+		var frames []*rtp.Packet
+		var times []time.Time
+		for i, p := range c.packets {
+			if p.Marker {
+				frames, times = append(frames, p), append(times, c.times[i])
+			}
+		}
+		if len(frames) != 300 { // 0 to 299, the last at 9.98 s
+			t.Fatalf("%d frames", len(frames))
+		}
+		for i, p := range frames {
+			at := float64(i) / 29.97
+			if d := float64(p.Timestamp-frames[0].Timestamp) - at*90000; math.Abs(d) > 1 {
+				t.Errorf("timestamp of frame %d is off by %.1f", i, d)
+			}
+			if d := times[i].Sub(start).Seconds() - at; math.Abs(d) > 1e-6 {
+				t.Errorf("frame %d is off by %v s", i, d)
+			}
+		}
+	})
+}
+
+// slowWriter holds up a source once, as a busy machine would.
+type slowWriter struct {
+	*capture
+	at    int
+	delay time.Duration
+}
+
+func (s *slowWriter) WriteStream() webrtc.TrackLocalWriter { return s }
+
+func (s *slowWriter) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
+	n, err := s.capture.WriteRTP(h, payload)
+	if len(s.packets) == s.at {
+		time.Sleep(s.delay)
+	}
+	return n, err
+}
+
+// TestPaceAfterDelay: a live source that was held up is at once where it would be, without a burst.
+func TestPaceAfterDelay(t *testing.T) {
+	for _, test := range []struct {
+		spec   string
+		frames int // in three seconds, of which two and a half are lost
+	}{{"video", 3 * 10}, {"audio", 3 * 50}} {
+		synctest.Test(t, func(t *testing.T) {
+			var source Source
+			var err error
+			if test.spec == "video" {
+				source, err = OpenVideo("test", VideoOptions{Width: 64, Height: 48, FrameRate: 10})
+			} else {
+				source, err = OpenAudio("test", AudioOptions{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			slow := &slowWriter{capture: &capture{codecs: negotiated()}, at: 3, delay: 2500 * time.Millisecond}
+			if _, err := source.Bind(slow); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+			defer cancel()
+			start := time.Now()
+			if err := source.Run(ctx); err != nil {
+				t.Error(err)
+			}
+			frames := map[uint32]bool{}
+			for _, p := range slow.packets {
+				frames[p.Timestamp] = true
+			}
+			if len(frames) > test.frames/6+5 {
+				t.Errorf("%s: %d frames", test.spec, len(frames))
+			}
+			clock := float64(media.VideoClockRate)
+			if test.spec == "audio" {
+				clock = media.OpusClockRate
+			}
+			last := len(slow.packets) - 1
+			media := float64(slow.packets[last].Timestamp-slow.packets[0].Timestamp) / clock
+			if d := slow.times[last].Sub(start).Seconds() - media; math.Abs(d) > 0.11 {
+				t.Errorf("%s: time of media is off by %.3f s", test.spec, d)
+			}
+			if slow.packets[last].SequenceNumber-slow.packets[0].SequenceNumber != uint16(last) { //nolint:gosec // small
+				t.Errorf("%s: sequence numbers have gaps", test.spec)
+			}
+		})
+	}
+}
+
+func TestPaceOfFile(t *testing.T) {
+	path := videoClips(t)[webrtc.MimeTypeVP8]
+	synctest.Test(t, func(t *testing.T) {
+		source, err := OpenVideo(path, VideoOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, start := runFor(t, source, time.Hour)
+		if d := time.Since(start); d != 1960*time.Millisecond { // the file ends with its last frame
+			t.Errorf("the file took %v", d)
+		}
+		for i, p := range c.packets {
+			if d := c.times[i].Sub(start) - media.TicksToDuration(int64(p.Timestamp-c.packets[0].Timestamp), media.VideoClockRate); d.Abs() > time.Millisecond {
+				t.Errorf("packet %d is off by %v", i, d)
+			}
+		}
+		if err := source.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := source.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		source, err := OpenVideo(path, VideoOptions{Loop: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, _ := runFor(t, source, 8990*time.Millisecond)
+		marks, last := 0, uint32(0)
+		for _, p := range c.packets {
+			if !p.Marker {
+				continue
+			}
+			if marks > 0 && p.Timestamp-last != 3600 {
+				t.Errorf("frame %d comes %d ticks after the one before", marks, p.Timestamp-last)
+			}
+			marks, last = marks+1, p.Timestamp
+		}
+		if marks != 225 {
+			t.Errorf("%d frames in 9 s", marks)
+		}
+		if err := source.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTone: the tone is pure, at its frequency and level, and does not jump between packets.
+func TestTone(t *testing.T) {
+	for _, hz := range []float64{20, 440, 1000.5, 7999} {
+		source, err := newTone("tone", hz, AudioOptions{Channels: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const hour = 3600 * media.OpusClockRate
+		for _, first := range []uint64{0, hour * 10} {
+			pcm := make([]float32, media.OpusClockRate*2)
+			for n := 0; n < media.OpusClockRate; n += opusSamples {
+				source.fill(pcm[2*n:2*n+2*opusSamples], first+uint64(n))
+			}
+			for n := 1; n < media.OpusClockRate-1; n++ {
+				// A sine obeys x[n+1] = 2 cos(w) x[n] - x[n-1].
+				want := 2*math.Cos(2*math.Pi*hz/media.OpusClockRate)*float64(pcm[2*n]) - float64(pcm[2*n-2])
+				if math.Abs(want-float64(pcm[2*n+2])) > 1e-4 || pcm[2*n] != pcm[2*n+1] || math.Abs(float64(pcm[2*n])) > toneLevel {
+					t.Fatalf("tone of %v Hz jumps at sample %d", hz, n)
+				}
+			}
+		}
+	}
+	for _, spec := range []string{"tone:", "tone:19", "tone:20001", "tone:NaN", "tone:440Hz", "tone:-440"} {
+		if _, err := OpenAudio(spec, AudioOptions{}); err == nil {
+			t.Errorf("%s makes a tone", spec)
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package source
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/media"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// A VideoEncoder encodes pictures of one size for a source that has raw ones. One goroutine uses it.
+type VideoEncoder interface {
+	// Codec is the MIME type of what it makes.
+	Codec() string
+
+	// Encode encodes one picture, 4:2:0 with even sides; at is its time since the first, and key asks for a key
+	// frame. The result is valid until the next call, and empty if the picture is left out to keep the bitrate.
+	Encode(p *image.YCbCr, at time.Duration, key bool) ([]byte, error)
+
+	// SetBitrate changes the bitrate to aim at, in bit/s.
+	SetBitrate(bitrate int) error
+
+	Close()
+}
+
+// NewVideoEncoder makes an encoder; bitrate 0 leaves that to it.
+type NewVideoEncoder func(width, height int, rate float64, bitrate int) (VideoEncoder, error)
+
+const defaultRawRate = 30
+
+// rawVideo is a source of raw pictures, which are encoded here, at the pace that their rate gives. If the encoder is too
+// slow, pictures are left out.
+type rawVideo struct {
+	*Live
+	name    string
+	in      input
+	reader  *y4mReader
+	scaler  *scaler
+	encoder VideoEncoder
+	options VideoOptions
+	every   float64 // pictures of the file for one that is sent
+
+	keyDue  atomic.Bool
+	bitrate atomic.Int64
+	close   sync.Once
+	closed  error
+}
+
+// openRaw makes a source of a Y4M stream.
+func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, error) {
+	reader, err := newY4M(r)
+	if err != nil {
+		return nil, err
+	}
+	if o.NewEncoder == nil {
+		return nil, errors.New("it holds raw pictures, and nothing here encodes them")
+	}
+	width, height := o.Width, o.Height
+	if width == 0 || height == 0 {
+		width, height = reader.picture.Rect.Dx(), reader.picture.Rect.Dy()
+	}
+	width, height = width&^1, height&^1
+	if width < 16 || height < 16 || width > 4096 || height > 4096 {
+		return nil, &media.SpecError{Spec: fmt.Sprintf("video size %dx%d", width, height), Reason: "raw pictures can be sent as 16x16 to 4096x4096"}
+	}
+	if reader.rate == 0 {
+		reader.rate = defaultRawRate
+	}
+	rate := reader.rate
+	if o.FrameRate != 0 {
+		rate = min(rate, o.FrameRate)
+	}
+	encoder, err := o.NewEncoder(width, height, rate, o.Bitrate)
+	if err != nil {
+		return nil, err
+	}
+	v := &rawVideo{
+		Live: NewLive(encoder.Codec(), o.StreamID), name: name, in: in, reader: reader,
+		scaler: newScaler(width, height), encoder: encoder, options: o, every: reader.rate / rate,
+	}
+	v.bitrate.Store(int64(o.Bitrate))
+	v.keyDue.Store(true)
+	return v, nil
+}
+
+// Bind implements webrtc.TrackLocal. Who comes needs a key frame to begin with.
+func (v *rawVideo) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	v.RequestKeyFrame()
+	return v.Live.Bind(c)
+}
+
+// RequestKeyFrame implements KeyFrameRequester: the next picture that is encoded is one.
+func (v *rawVideo) RequestKeyFrame() { v.keyDue.Store(true) }
+
+// SetBitrate changes the bitrate to aim at, in bit/s, from the next picture on. It never blocks.
+func (v *rawVideo) SetBitrate(bitrate int) {
+	if bitrate > 0 {
+		v.bitrate.Store(int64(bitrate))
+	}
+}
+
+// Run implements Source.
+func (v *rawVideo) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, v.in.unblock)
+	defer stop()
+	err := v.send(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err == nil || media.IsTruncated(err) {
+		if cause := v.in.ended(); cause != nil {
+			err = cause
+		}
+	}
+	return media.WrapFileError(v.name, err)
+}
+
+func (v *rawVideo) send(ctx context.Context) error {
+	p := newPacer()
+	defer p.stop()
+	bitrate := v.bitrate.Load()
+	begun := 0 // pictures of the file when it was started again
+	for sent, total := 0, 0; ; total++ {
+		picture, err := v.reader.next()
+		if errors.Is(err, io.EOF) && v.options.Loop && total > begun {
+			begun = total
+			if err = v.rewind(); err == nil {
+				picture, err = v.reader.next()
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if float64(total) < float64(sent)*v.every {
+			continue
+		}
+		sent = int(float64(total)/v.every) + 1
+		at := time.Duration(float64(total) / v.reader.rate * float64(time.Second))
+		if late := p.elapsed() - at; late > maxLag {
+			p.postpone(late)
+		}
+		if !p.wait(ctx, at) {
+			return nil
+		}
+		if now := v.bitrate.Load(); now != bitrate {
+			bitrate = now
+			if err := v.encoder.SetBitrate(int(now)); err != nil {
+				return err
+			}
+		}
+		took, err := v.encode(picture, at)
+		if err != nil {
+			return err
+		}
+		// What the encoder is behind it makes good by leaving pictures out.
+		sent += int(took.Seconds() * v.reader.rate / v.every)
+	}
+}
+
+// encode encodes and sends a picture, unless nobody would see it.
+func (v *rawVideo) encode(picture *image.YCbCr, at time.Duration) (time.Duration, error) {
+	if !v.Bound() || v.Full() {
+		return 0, nil
+	}
+	begin := time.Now()
+	key := v.keyDue.Swap(false)
+	frame, err := v.encoder.Encode(v.scaler.scale(picture), at, key)
+	if err != nil {
+		return 0, err
+	}
+	took := time.Since(begin)
+	if len(frame) == 0 {
+		if key {
+			v.RequestKeyFrame() // whoever asked for it still waits
+		}
+		return took, nil
+	}
+	v.WriteFrame(frame, at)
+	return took, nil
+}
+
+func (v *rawVideo) rewind() error {
+	if err := v.in.ended(); err != nil {
+		return err
+	}
+	if err := v.in.again(); err != nil {
+		return err
+	}
+	again, err := newY4M(bufio.NewReaderSize(v.in, 64<<10))
+	if err != nil {
+		return err
+	}
+	again.rate = v.reader.rate
+	v.reader = again
+	return nil
+}
+
+// Close implements Source.
+func (v *rawVideo) Close() error {
+	v.close.Do(func() {
+		v.encoder.Close()
+		v.closed = media.WrapFileError(v.name, v.in.Close())
+	})
+	return v.closed
+}

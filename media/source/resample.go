@@ -1,0 +1,98 @@
+package source
+
+import "math"
+
+// resampler changes the rate of sound by a windowed sinc: what is above half of the lower rate goes, down to -70 dB.
+type resampler struct {
+	channels int
+	step     float64 // samples of the input for one of the output
+	half     int     // width of the filter in samples of the input, to each side
+	cutoff   float64 // of the rate of the input
+	table    []float64
+
+	history  []float32 // samples of the input from position base on
+	base     int64
+	position int64 // number of the next sample of the output
+	from, to int64 // rates
+}
+
+const (
+	sincZeros = 24  // zero crossings to each side
+	sincSteps = 256 // entries of the table for one of them
+)
+
+func newResampler(from, to, channels int) *resampler {
+	r := &resampler{channels: channels, step: float64(from) / float64(to), from: int64(from), to: int64(to)}
+	if from == to {
+		return r
+	}
+	r.cutoff = min(1, float64(to)/float64(from)) * 0.95
+	r.half = int(math.Ceil(sincZeros / r.cutoff))
+	r.table = make([]float64, sincZeros*sincSteps+2)
+	for i := range r.table[:sincZeros*sincSteps] {
+		x := float64(i) / sincSteps
+		window := 0.42 + 0.5*math.Cos(math.Pi*x/sincZeros) + 0.08*math.Cos(2*math.Pi*x/sincZeros) // Blackman
+		sinc := 1.0
+		if x != 0 {
+			sinc = math.Sin(math.Pi*x) / (math.Pi * x)
+		}
+		r.table[i] = sinc * window * r.cutoff
+	}
+	r.history = make([]float32, r.half*channels) // silence before the start
+	r.base = -int64(r.half)
+	return r
+}
+
+// add appends to out what comes of the samples in.
+func (r *resampler) add(out, in []float32) []float32 {
+	if r.table == nil {
+		return append(out, in...)
+	}
+	r.history = append(r.history, in...)
+	end := r.base + int64(len(r.history)/r.channels)
+	for {
+		// In whole numbers, so that errors do not add up.
+		center := r.position * r.from / r.to
+		fraction := float64(r.position*r.from%r.to) / float64(r.to)
+		if center+int64(r.half)+1 >= end {
+			break
+		}
+		out = r.sample(out, center, fraction)
+		r.position++
+	}
+	keep := r.position*r.from/r.to - int64(r.half)
+	if drop := int(keep-r.base) * r.channels; drop > 0 {
+		r.history = append(r.history[:0], r.history[drop:]...)
+		r.base = keep
+	}
+	return out
+}
+
+// flush appends what the last samples still give.
+func (r *resampler) flush(out []float32) []float32 {
+	if r.table == nil {
+		return out
+	}
+	return r.add(out, make([]float32, (r.half+1)*r.channels))
+}
+
+func (r *resampler) sample(out []float32, center int64, fraction float64) []float32 {
+	var sum [2]float64
+	for i := -r.half + 1; i <= r.half; i++ {
+		x := math.Abs(float64(i)-fraction) * r.cutoff
+		if x >= sincZeros {
+			continue
+		}
+		at := x * sincSteps
+		n := int(at)
+		weight := r.table[n] + (at-float64(n))*(r.table[n+1]-r.table[n])
+		sample := int(center+int64(i)-r.base) * r.channels
+		for c := range r.channels {
+			sum[c] += weight * float64(r.history[sample+c])
+		}
+	}
+	for c := range r.channels {
+		out = append(out, float32(sum[c]))
+	}
+	return out
+}

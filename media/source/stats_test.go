@@ -1,0 +1,68 @@
+package source
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+func TestWindow(t *testing.T) {
+	var w window
+	start := time.Unix(1000, 0)
+	now := start
+	for i := range 500 {
+		now = start.Add(time.Duration(i) * 10 * time.Millisecond)
+		w.add(now, 100)
+	}
+	if r := w.rate(now); math.Abs(r-10000) > 600 {
+		t.Errorf("100 each 10 ms is %v a second", r)
+	}
+	if r := w.rate(now.Add(500 * time.Millisecond)); math.Abs(r-5000) > 600 {
+		t.Errorf("half a second later it is %v", r)
+	}
+	if r := w.rate(now.Add(time.Hour)); r != 0 {
+		t.Errorf("an hour later it is %v", r)
+	}
+	w = window{}
+	w.add(start, 5)
+	if r := w.rate(start); r != 0 {
+		t.Errorf("at the first moment it is %v", r)
+	}
+}
+
+func TestCadence(t *testing.T) {
+	var c cadence
+	start := time.Unix(1000, 0)
+	base := uint32(1<<32 - 50*3000)
+	for i := range uint32(200) { // 30 a second, over the wrap of the timestamp, arriving in bursts
+		c.add(base+i*3000, 90000, start.Add(time.Duration(i/10)*333*time.Millisecond))
+	}
+	now := start.Add(19 * 333 * time.Millisecond)
+	if r := c.rate(now); math.Abs(r-30) > 0.01 {
+		t.Errorf("rate is %v", r)
+	}
+	if r := c.rate(now.Add(1100 * time.Millisecond)); r != 0 {
+		t.Errorf("a second later it is %v", r)
+	}
+	c.add(base, 90000, now) // a jump back is no rate
+	if r := c.rate(now); r != 0 {
+		t.Errorf("after a jump it is %v", r)
+	}
+}
+
+// TestJitter: constant spacing has none, and alternating delays of d have an estimate that tends to d.
+func TestJitter(t *testing.T) {
+	var even, odd jitter
+	start := time.Unix(1000, 0)
+	for i := range uint32(500) {
+		at := start.Add(time.Duration(i) * 20 * time.Millisecond)
+		even.add(i*960, 48000, at)
+		odd.add(i*960, 48000, at.Add(time.Duration(i%2)*5*time.Millisecond))
+	}
+	if j := even.milliseconds(48000); j > 0.001 {
+		t.Errorf("even packets have a jitter of %v ms", j)
+	}
+	if j := odd.milliseconds(48000); math.Abs(j-5) > 0.01 {
+		t.Errorf("alternating packets have a jitter of %v ms", j)
+	}
+}

@@ -1,0 +1,178 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"image"
+	"image/color"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"parley/media"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// TestDevelop: the colours of video come out as they went in.
+func TestDevelop(t *testing.T) {
+	want := []color.RGBA{{255, 0, 0, 255}, {0, 255, 0, 255}, {0, 0, 255, 255}, {255, 255, 255, 255}, {0, 0, 0, 255}, {200, 120, 40, 255}}
+	encoder, err := newVP8Encoder(0, 15)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range want {
+		src := image.NewRGBA(image.Rect(0, 0, 64, 64))
+		for i := range src.Pix {
+			src.Pix[i] = []byte{c.R, c.G, c.B, c.A}[i%4]
+		}
+		frame, err := encoder.encode(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := NewKeyFrameDecoder(webrtc.MimeTypeVP8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := d.Decode(frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{0, 20} {
+			got := (&Darkroom{}).Develop(img, size, size).RGBAAt(10, 10)
+			for _, d := range []int{int(got.R) - int(c.R), int(got.G) - int(c.G), int(got.B) - int(c.B)} {
+				if d < -6 || d > 6 {
+					t.Errorf("%v is %v", c, got)
+				}
+			}
+		}
+	}
+}
+
+// slowDecoder takes its time, and fails for frames that begin with 0xBB.
+type slowDecoder struct{ keysOnly bool }
+
+func (slowDecoder) Decode(frame []byte) (image.Image, error) {
+	time.Sleep(100 * time.Millisecond)
+	if frame[0] == 0xBB {
+		return nil, errors.New("broken")
+	}
+	return image.NewGray(image.Rect(0, 0, int(frame[0]), 1)), nil
+}
+func (s slowDecoder) KeyFramesOnly() bool { return s.keysOnly }
+func (slowDecoder) Close()                {}
+
+// TestViewer: a viewer never holds up a track; it begins with a key frame, and does so again when it is too slow, after a
+// loss, and after a frame that cannot be decoded.
+func TestViewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var shown []int
+		var told []string
+		asked := 0
+		v := NewViewer(ViewerOptions{
+			NewDecoder: func(mime string) (Decoder, error) {
+				if mime == webrtc.MimeTypeAV1 {
+					return nil, errors.New("no such decoder")
+				}
+				return slowDecoder{keysOnly: mime == webrtc.MimeTypeVP9}, nil
+			},
+			Show:            func(img image.Image) { mu.Lock(); shown = append(shown, img.Bounds().Dx()); mu.Unlock() },
+			RequestKeyFrame: func() { mu.Lock(); asked++; mu.Unlock() },
+			Tell:            func(s string) { told = append(told, s) },
+		})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { v.Run(ctx); close(done) }()
+		write := func(mime string, number byte, key, gap bool) {
+			start := time.Now()
+			if err := v.WriteFrame(media.Frame{Codec: mime, Data: []byte{number}, Key: key, Gap: gap}); err != nil || time.Since(start) != 0 {
+				t.Errorf("it takes %v, %v", time.Since(start), err)
+			}
+		}
+		check := func(what string, want string, requests bool) {
+			t.Helper()
+			synctest.Wait()
+			time.Sleep(900 * time.Millisecond)
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			var got strings.Builder
+			for _, n := range shown {
+				got.WriteByte(byte(n))
+			}
+			if got.String() != want || (asked > 0) != requests {
+				t.Errorf("%s: shown are %q, want %q, asked %d times", what, got.String(), want, asked)
+			}
+			shown, asked = nil, 0
+		}
+		write(webrtc.MimeTypeVP8, 'a', false, false)
+		check("no key frame", "", true)
+		write(webrtc.MimeTypeVP8, 'b', true, false)
+		write(webrtc.MimeTypeVP8, 'c', false, false)
+		check("key frame", "bc", false)
+		write(webrtc.MimeTypeVP8, 'd', false, true)
+		write(webrtc.MimeTypeVP8, 'e', false, false)
+		write(webrtc.MimeTypeVP8, 'f', true, false)
+		check("gap", "f", true)
+		write(webrtc.MimeTypeVP8, 0xBB, false, false)
+		synctest.Wait()
+		time.Sleep(150 * time.Millisecond)
+		write(webrtc.MimeTypeVP8, 'g', false, false)
+		check("broken", "", true)
+		write(webrtc.MimeTypeVP8, 'h', true, false)
+		synctest.Wait()
+		for range 40 {
+			write(webrtc.MimeTypeVP8, 'x', false, false)
+		}
+		write(webrtc.MimeTypeVP8, 'i', true, false)
+		check("too slow", "hi", true)
+		write(webrtc.MimeTypeVP9, 'j', true, false)
+		time.Sleep(2 * time.Second)
+		check("key frames only", "j", true)
+		write(webrtc.MimeTypeAV1, 'k', true, false)
+		check("no decoder", "", false)
+		if len(told) != 2 || !strings.HasPrefix(told[0], "only key frames of VP9 are shown") || told[1] != "AV1 is not shown: no such decoder" {
+			t.Errorf("told is %q", told)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// TestFFmpegDecoder: what it decodes of a file are the pictures of that file.
+func TestFFmpegDecoder(t *testing.T) {
+	for mime, path := range videoClips(t) {
+		_, all := frames(t, path, VideoOptions{})
+		const luma, whole = 160 * 120, 160 * 120 * 3 / 2
+		want := map[string]bool{}
+		for raw := ffmpeg(t, "-i", path, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"); len(raw) >= whole; raw = raw[whole:] {
+			want[string(raw[:luma])] = true
+		}
+		d, err := NewFFmpegDecoder(mime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		for i := 0; seen < 3 && testContext(t).Err() == nil; i = (i + 1) % len(all) {
+			img, err := d.Decode(withoutDelimiters(mime, all[i].data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if img == nil {
+				time.Sleep(50 * time.Millisecond) // another process decodes
+				continue
+			}
+			if !want[string(img.(*image.YCbCr).Y)] {
+				t.Fatalf("%s: a picture after %d frames is none of the file", mime, i)
+			}
+			seen++
+		}
+		if seen < 3 {
+			t.Errorf("%s: %d pictures", mime, seen)
+		}
+		d.Close()
+	}
+}

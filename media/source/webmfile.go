@@ -1,0 +1,270 @@
+package source
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"parley/media"
+	"parley/media/codec"
+
+	"github.com/at-wat/ebml-go"
+	webmcore "github.com/at-wat/ebml-go/webm"
+	"github.com/pion/webrtc/v4"
+)
+
+const (
+	clusterLength = time.Second // at least; then a key frame begins the next
+	clusterLimit  = 5 * time.Second
+	clusterBytes  = 4 << 20
+	clusterReach  = math.MaxInt16 // a block's time is relative to its cluster, RFC 9559 section 10.1
+	seekHeadRoom  = 128           // bytes, for three entries
+	maxCues       = 100_000       // a day and more
+)
+
+// webmFile writes a WebM file (RFC 9559) from front to back. While it is written its segment and its last cluster have
+// an unknown size, which players take as "up to the end", so that it plays if it is never finished. At the end the
+// sizes, the duration and the index are patched in.
+//
+// The header and the index are marshaled by ebml-go; blocks are written here, for the writer of ebml-go reports errors
+// late and leaves goroutines behind.
+type webmFile struct {
+	file    *outFile
+	numbers map[*recordTrack]uint64
+	video   *recordTrack
+
+	segment  int64 // where the content of the segment begins
+	info     int64 // relative to segment, as the others below
+	tracks   int64
+	duration int64 // of the room for the duration, in the file
+
+	cluster     int64 // where the latest cluster begins in the file, 0 before the first
+	clusterTime time.Duration
+	cues        []webmcore.CuePoint
+	buffer      []byte
+}
+
+// unknownSize is a size that is not known yet, in as many bytes as any size takes (RFC 8794 section 6.2).
+func unknownSize() []byte { return []byte{0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF} }
+
+// knownSize is a size in eight bytes.
+func knownSize(n int64) []byte {
+	return binary.BigEndian.AppendUint64(nil, 1<<56|uint64(n)) //nolint:gosec // sizes of files are positive
+}
+
+// void is an element of n bytes that says nothing; n is at least 9.
+func void(n int) []byte {
+	b := append([]byte{0xEC}, knownSize(int64(n-9))...)
+	return append(b, make([]byte, n-9)...)
+}
+
+func newWebMFile(file *outFile, tracks []*recordTrack, first map[*recordTrack]media.Frame) (muxedFile, error) {
+	w := &webmFile{file: file, numbers: make(map[*recordTrack]uint64)}
+	var entries []webmcore.TrackEntry
+	for i, t := range tracks {
+		w.numbers[t] = uint64(i) + 1 //nolint:gosec // two tracks
+		if t.kind == webrtc.RTPCodecTypeVideo {
+			w.video = t
+		}
+		entries = append(entries, trackEntry(w.numbers[t], t, first[t]))
+	}
+	return w, w.writeHeader(entries)
+}
+
+func trackEntry(number uint64, t *recordTrack, f media.Frame) webmcore.TrackEntry {
+	e := webmcore.TrackEntry{TrackNumber: number, TrackUID: number}
+	if t.kind == webrtc.RTPCodecTypeAudio {
+		e.TrackType, e.CodecID, e.CodecPrivate = 2, "A_OPUS", codec.NewOpusHead()
+		e.SeekPreRoll = 80_000_000 // ns, as the mapping of Opus wants it
+		e.Audio = &webmcore.Audio{SamplingFrequency: media.OpusClockRate, Channels: 2}
+		return e
+	}
+	e.TrackType = 1
+	e.CodecID = map[string]string{
+		webrtc.MimeTypeVP8: "V_VP8", webrtc.MimeTypeVP9: "V_VP9", webrtc.MimeTypeAV1: "V_AV1",
+	}[t.mime]
+	if t.mime == webrtc.MimeTypeAV1 {
+		e.CodecPrivate = codec.AV1DecoderConfig(f.Data)
+	}
+	// A key frame without a size, which only AV1 and VP9 of a kind that nobody sends have, must not end the recording.
+	e.Video = &webmcore.Video{PixelWidth: uint64(max(1, f.Width)), PixelHeight: uint64(max(1, f.Height))} //nolint:gosec // positive
+	return e
+}
+
+// writeHeader writes all that comes before the first cluster, with room for what is known at the end.
+func (w *webmFile) writeHeader(entries []webmcore.TrackEntry) error {
+	var head bytes.Buffer
+	err := ebml.Marshal(&struct {
+		Header webmcore.EBMLHeader `ebml:"EBML"`
+	}{webmcore.EBMLHeader{
+		EBMLVersion: 1, EBMLReadVersion: 1, EBMLMaxIDLength: 4, EBMLMaxSizeLength: 8,
+		DocType: "webm", DocTypeVersion: 4, DocTypeReadVersion: 2,
+	}}, &head)
+	if err != nil {
+		return fmt.Errorf("write WebM header: %w", err)
+	}
+	head.Write([]byte{0x18, 0x53, 0x80, 0x67}) // Segment
+	head.Write(unknownSize())
+	w.segment = int64(head.Len())
+	head.Write(void(seekHeadRoom))
+	w.info = int64(head.Len()) - w.segment
+	info, room, err := marshalInfo()
+	if err != nil {
+		return err
+	}
+	w.duration = int64(head.Len() + room)
+	head.Write(info)
+	w.tracks = int64(head.Len()) - w.segment
+	err = ebml.Marshal(&struct {
+		Tracks webmcore.Tracks `ebml:"Tracks"`
+	}{webmcore.Tracks{TrackEntry: entries}}, &head)
+	if err != nil {
+		return fmt.Errorf("write WebM tracks: %w", err)
+	}
+	_, err = w.file.Write(head.Bytes())
+	return err
+}
+
+// marshalInfo returns the segment information, and where in it the room for the duration is: a duration that is not
+// known must not be there.
+func marshalInfo() (info []byte, room int, err error) {
+	var b bytes.Buffer
+	err = ebml.Marshal(&struct {
+		Info webmcore.Info `ebml:"Info"`
+	}{webmcore.Info{TimecodeScale: uint64(time.Millisecond), MuxingApp: "parley", WritingApp: "parley", Duration: 1}}, &b)
+	if err != nil {
+		return nil, 0, fmt.Errorf("write WebM info: %w", err)
+	}
+	room = bytes.Index(b.Bytes(), []byte{0x44, 0x89, 0x88}) // Duration, eight bytes
+	if room < 0 {
+		return nil, 0, errors.New("write WebM info: there is no room for the duration")
+	}
+	copy(b.Bytes()[room:], void(11))
+	return b.Bytes(), room, nil
+}
+
+func (w *webmFile) has(t *recordTrack) bool { return w.numbers[t] != 0 }
+
+func (w *webmFile) write(t *recordTrack, f media.Frame, at time.Duration) error {
+	if at < 0 {
+		at = 0
+	}
+	if w.wantsCluster(t, f, at) {
+		if err := w.beginCluster(t, f, at); err != nil {
+			return err
+		}
+	}
+	number := w.numbers[t]
+	b := append(w.buffer[:0], 0xA3) // SimpleBlock
+	b = append(b, knownSize(int64(len(f.Data)+4))...)
+	b = append(b, 0x80|byte(number))
+	b = binary.BigEndian.AppendUint16(b, uint16(int16(at.Milliseconds()-w.clusterTime.Milliseconds()))) //nolint:gosec // see wantsCluster
+	flags := byte(0)
+	if f.Key {
+		flags = 0x80
+	}
+	b = append(append(b, flags), f.Data...)
+	w.buffer = b
+	_, err := w.file.Write(b)
+	return err
+}
+
+// wantsCluster: a key frame begins a cluster so that players can seek to it.
+func (w *webmFile) wantsCluster(t *recordTrack, f media.Frame, at time.Duration) bool {
+	if w.cluster == 0 {
+		return true
+	}
+	length := at - w.clusterTime
+	seekable := t == w.video && f.Key || w.video == nil
+	return seekable && length >= clusterLength || length >= clusterLimit ||
+		w.file.size-w.cluster >= clusterBytes || length.Abs().Milliseconds() > clusterReach
+}
+
+func (w *webmFile) beginCluster(t *recordTrack, f media.Frame, at time.Duration) error {
+	if err := w.endCluster(); err != nil {
+		return err
+	}
+	at = at.Truncate(time.Millisecond)
+	w.cluster, w.clusterTime = w.file.size, at
+	milliseconds := uint64(at.Milliseconds()) //nolint:gosec // not negative
+	if f.Key && len(w.cues) < maxCues {
+		w.cues = append(w.cues, webmcore.CuePoint{CueTime: milliseconds, CueTrackPositions: []webmcore.CueTrackPosition{{
+			CueTrack: w.numbers[t], CueClusterPosition: uint64(w.cluster - w.segment), //nolint:gosec // not negative
+		}}})
+	}
+	b := append([]byte{0x1F, 0x43, 0xB6, 0x75}, unknownSize()...)
+	b = append(b, 0xE7, 0x88) // Timestamp
+	_, err := w.file.Write(binary.BigEndian.AppendUint64(b, milliseconds))
+	return err
+}
+
+func (w *webmFile) endCluster() error {
+	if w.cluster == 0 {
+		return nil
+	}
+	return w.file.patchAt(w.cluster+4, knownSize(w.file.size-w.cluster-12))
+}
+
+// finish writes the index and patches the header.
+func (w *webmFile) finish(duration time.Duration) error {
+	if err := w.endCluster(); err != nil {
+		return err
+	}
+	cues, full := w.writeCues() // on a full disk the file does without an index
+	if err := w.patchSeekHead(cues); err != nil {
+		return errors.Join(full, err)
+	}
+	length := binary.BigEndian.AppendUint64([]byte{0x44, 0x89, 0x88},
+		math.Float64bits(float64(duration)/float64(time.Millisecond)))
+	if err := w.file.patchAt(w.duration, length); err != nil {
+		return errors.Join(full, err)
+	}
+	return errors.Join(full, w.file.patchAt(w.segment-8, knownSize(w.file.size-w.segment)))
+}
+
+// writeCues appends the index and returns its position.
+func (w *webmFile) writeCues() (position int64, err error) {
+	// Without video each cluster is a point to seek to; with it, those that begin with a key frame of it.
+	cues := slices.DeleteFunc(w.cues, func(c webmcore.CuePoint) bool {
+		return w.video != nil && c.CueTrackPositions[0].CueTrack != w.numbers[w.video]
+	})
+	if len(cues) == 0 {
+		return 0, nil
+	}
+	var b bytes.Buffer
+	err = ebml.Marshal(&struct {
+		Cues webmcore.Cues `ebml:"Cues"`
+	}{webmcore.Cues{CuePoint: cues}}, &b)
+	if err != nil {
+		return 0, fmt.Errorf("write WebM index: %w", err)
+	}
+	position = w.file.size - w.segment
+	if _, err = w.file.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	return position, nil
+}
+
+// patchSeekHead says where the parts of the file are.
+func (w *webmFile) patchSeekHead(cues int64) error {
+	seek := []webmcore.Seek{
+		{SeekID: ebml.ElementInfo.Bytes(), SeekPosition: uint64(w.info)},     //nolint:gosec // not negative
+		{SeekID: ebml.ElementTracks.Bytes(), SeekPosition: uint64(w.tracks)}, //nolint:gosec // not negative
+	}
+	if cues > 0 {
+		seek = append(seek, webmcore.Seek{SeekID: ebml.ElementCues.Bytes(), SeekPosition: uint64(cues)})
+	}
+	var b bytes.Buffer
+	err := ebml.Marshal(&struct {
+		SeekHead webmcore.SeekHead `ebml:"SeekHead"`
+	}{webmcore.SeekHead{Seek: seek}}, &b)
+	if err != nil || b.Len() > seekHeadRoom-9 {
+		return errors.Join(errors.New("write WebM seek head: no room"), err)
+	}
+	b.Write(void(seekHeadRoom - b.Len()))
+	return w.file.patchAt(w.segment, b.Bytes())
+}
