@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,36 @@ type sampleReader interface {
 
 // container is a format of files: open reads the start of a file and says what it carries.
 type container func(r *bufio.Reader, o fileOptions) (sampleReader, webrtc.RTPCodecCapability, error)
+
+// demuxed returns a container that reads the first track of a kind by a demuxer.
+func demuxed(open func(in media.Input) (media.Demuxer, error)) container {
+	return func(r *bufio.Reader, o fileOptions) (sampleReader, webrtc.RTPCodecCapability, error) {
+		d, err := open(media.Input{Reader: r, ReaderAt: o.random, Size: o.size, FrameRate: o.frameRate, Warn: o.warn})
+		if err != nil {
+			return nil, webrtc.RTPCodecCapability{}, err
+		}
+		var reason error
+		for i, t := range d.Tracks() {
+			if media.KindOf(t.Codec.MimeType) != o.kind {
+				continue
+			}
+			if t.Err != nil {
+				reason = cmp.Or(reason, t.Err)
+				continue
+			}
+			return demuxedTrack{d}, t.Codec, d.Select(i)
+		}
+		return nil, webrtc.RTPCodecCapability{}, cmp.Or(reason, fmt.Errorf("there is no %s in it", o.kind))
+	}
+}
+
+// demuxedTrack reads the selected track of a demuxer.
+type demuxedTrack struct{ media.Demuxer }
+
+func (d demuxedTrack) next() (sample, error) {
+	s, err := d.Next()
+	return sample{data: s.Data, at: s.Time, duration: s.Duration}, err
+}
 
 // fileOptions are those of VideoOptions and AudioOptions that matter for files, and what is known of the file.
 type fileOptions struct {

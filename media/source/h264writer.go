@@ -1,22 +1,24 @@
 package source
 
 import (
+	"time"
+
 	"parley/media"
 	"parley/media/codec"
 )
 
 // h264Writer writes an H.264 byte stream. It has no times: a player shows it at one rate.
 type h264Writer struct {
-	file   *outFile
+	file   media.Output
 	sets   codec.ParameterSets
 	buffer []byte
 }
 
-func newH264Writer(file *outFile, _ RecorderOptions) frameWriter { return &h264Writer{file: file} }
+func newAnnexBMuxer(out media.Output, _ []media.OutputTrack) (media.Muxer, error) {
+	return &h264Writer{file: out}, nil
+}
 
-func (w *h264Writer) add(*recordTrack) {}
-
-func (w *h264Writer) write(_ *recordTrack, f media.Frame) error {
+func (w *h264Writer) WriteFrame(_ int, f media.Frame, _ time.Duration) error {
 	complete := false
 	for nal := range codec.NALUnits(f.Data) {
 		w.sets.Put(nal)
@@ -31,4 +33,4 @@ func (w *h264Writer) write(_ *recordTrack, f media.Frame) error {
 	return err
 }
 
-func (w *h264Writer) finish() error { return nil }
+func (w *h264Writer) Finish(time.Duration) error { return nil }

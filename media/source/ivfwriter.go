@@ -13,41 +13,34 @@ import (
 
 // ivfWriter writes an IVF file with a timebase of 1/90000, so that each frame keeps its RTP time.
 type ivfWriter struct {
-	file   *outFile
-	start  time.Time
-	frames uint32
+	file   media.Output
+	mime   string
 	buffer []byte
-	track  *recordTrack
 }
 
-func newIVFWriter(file *outFile, _ RecorderOptions) frameWriter { return &ivfWriter{file: file} }
+func newIVFMuxer(out media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
+	w := &ivfWriter{file: out, mime: tracks[0].MIME}
+	_, err := out.Write(w.appendHeader(nil, w.mime, tracks[0].First.Width, tracks[0].First.Height))
+	return w, err
+}
 
-func (w *ivfWriter) add(t *recordTrack) { w.track = t }
-
-func (w *ivfWriter) write(t *recordTrack, f media.Frame) error {
+func (w *ivfWriter) WriteFrame(_ int, f media.Frame, since time.Duration) error {
 	w.buffer = w.buffer[:0]
-	if w.frames == 0 {
-		w.start = f.Arrival
-		w.buffer = w.appendHeader(w.buffer, t.mime, f.Width, f.Height)
-	}
-	at := media.DurationToTicks(t.time.next(f, w.start), media.VideoClockRate)
+	at := media.DurationToTicks(since, media.VideoClockRate)
 	le := binary.LittleEndian
 	data := f.Data
 	size := len(data)
-	if t.mime == webrtc.MimeTypeAV1 {
+	if w.mime == webrtc.MimeTypeAV1 {
 		size += len(codec.AV1TemporalDelimiter())
 	}
 	w.buffer = le.AppendUint32(w.buffer, uint32(size)) //nolint:gosec // at most media.MaxFrameSize
 	w.buffer = le.AppendUint64(w.buffer, uint64(at))   //nolint:gosec // grows from 0
-	if t.mime == webrtc.MimeTypeAV1 {
+	if w.mime == webrtc.MimeTypeAV1 {
 		w.buffer = append(w.buffer, codec.AV1TemporalDelimiter()...)
 	}
 	w.buffer = append(w.buffer, data...)
-	if _, err := w.file.Write(w.buffer); err != nil {
-		return err
-	}
-	w.frames++
-	return nil
+	_, err := w.file.Write(w.buffer)
+	return err
 }
 
 func (w *ivfWriter) appendHeader(b []byte, mime string, width, height int) []byte {
@@ -67,12 +60,9 @@ func (w *ivfWriter) appendHeader(b []byte, mime string, width, height int) []byt
 	return le.AppendUint32(b, 0)
 }
 
-// finish writes the length. It was made for a number of frames, of a timebase that is the frame rate; ffmpeg writes and
+// Finish writes the length. It was made for a number of frames, of a timebase that is the frame rate; ffmpeg writes and
 // reads it in units of the timebase, and so takes a number of frames for a fraction of a second.
-func (w *ivfWriter) finish() error {
-	if w.frames == 0 {
-		return nil
-	}
-	length := media.DurationToTicks(w.track.time.at+w.track.time.interval, media.VideoClockRate)
-	return w.file.patchAt(24, binary.LittleEndian.AppendUint32(nil, uint32(min(length, math.MaxUint32)))) //nolint:gosec // in range
+func (w *ivfWriter) Finish(duration time.Duration) error {
+	length := media.DurationToTicks(duration, media.VideoClockRate)
+	return w.file.Patch(24, binary.LittleEndian.AppendUint32(nil, uint32(min(length, math.MaxUint32)))) //nolint:gosec // in range
 }

@@ -26,22 +26,22 @@ func (t *mp4Out) descriptions() []byte {
 // entry in the header, before it is written itself. Where there is no room for it, a player has to see from the frame
 // itself that it has changed, as most do.
 func (m *mp4File) describe(t *mp4Out, f media.Frame) (int, error) {
-	tells := f.Key && f.Width > 0 && (t.track.mime != webrtc.MimeTypeH264 || codec.AVCDecoderConfig(f.Data) != nil)
-	if t.track.kind != webrtc.RTPCodecTypeVideo || !tells {
+	tells := f.Key && f.Width > 0 && (t.mime != webrtc.MimeTypeH264 || codec.AVCDecoderConfig(f.Data) != nil)
+	if !t.video || !tells {
 		return t.entry, nil
 	}
-	entry := sampleEntry(t.track.mime, f)
+	entry := sampleEntry(t.mime, f)
 	if i := slices.IndexFunc(t.entries, func(e []byte) bool { return bytes.Equal(e, entry) }); i >= 0 {
 		return i, nil
 	}
-	if !m.file.patch || len(entry)+len(bytes.Join(t.entries, nil)) > t.room {
+	if !m.file.Seekable() || len(entry)+len(bytes.Join(t.entries, nil)) > t.room {
 		return t.entry, nil
 	}
 	t.entries = append(t.entries, entry)
 	width, height := mp4Size(f)
 	t.width, t.height = max(t.width, width), max(t.height, height)
 	head := mp4Head(m.tracks) // as long as before
-	if err := m.file.patchAt(0, head); err != nil {
+	if err := m.file.Patch(0, head); err != nil {
 		return t.entry, err
 	}
 	m.head = head

@@ -67,7 +67,7 @@ func mp4Head(tracks []*mp4Out) []byte {
 
 // trak describes a track (ISO 14496-12 section 8.3).
 func (t *mp4Out) trak() []byte {
-	video := t.track.kind == webrtc.RTPCodecTypeVideo
+	video := t.video
 	volume, handler, media := uint16(1<<8), "soun", fullBox("smhd", 0, 0, be32(0))
 	if video {
 		volume, handler, media = 0, "vide", fullBox("vmhd", 0, 1, make([]byte, 8))

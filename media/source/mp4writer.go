@@ -20,10 +20,9 @@ const (
 // mp4File writes an MP4 file of fragments, each of which is an index and its data: what has been written plays, whatever
 // becomes of the writer. At the end the durations in the header are patched.
 type mp4File struct {
-	file     *outFile
+	file     media.Output
 	tracks   []*mp4Out
-	byTrack  map[*recordTrack]*mp4Out
-	video    *recordTrack
+	video    *mp4Out // the first video track, nil without video
 	head     []byte
 	sequence uint32
 	begun    bool          // a fragment
@@ -35,7 +34,8 @@ type mp4File struct {
 // mp4Out is one track of the file.
 type mp4Out struct {
 	id            uint32
-	track         *recordTrack
+	mime          string
+	video         bool
 	clock         uint32
 	width, height uint16   // the largest
 	entries       [][]byte // how its frames are encoded, see descriptions
@@ -53,33 +53,32 @@ type mp4OutSample struct {
 	key          bool
 }
 
-func newMP4File(file *outFile, tracks []*recordTrack, first map[*recordTrack]media.Frame) (muxedFile, error) {
-	m := &mp4File{file: file, byTrack: make(map[*recordTrack]*mp4Out)}
+func newMP4File(file media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
+	m := &mp4File{file: file}
 	for i, t := range tracks {
-		f := first[t]
-		out := &mp4Out{id: uint32(i) + 1, track: t, clock: media.OpusClockRate, step: opusSamples} //nolint:gosec // two tracks
-		if t.kind == webrtc.RTPCodecTypeVideo {
-			m.video = t
+		out := &mp4Out{id: uint32(i) + 1, mime: t.MIME, clock: media.OpusClockRate, step: opusSamples} //nolint:gosec // few tracks
+		if out.video = media.KindOf(t.MIME) == webrtc.RTPCodecTypeVideo; out.video {
+			if m.video == nil {
+				m.video = out
+			}
 			out.clock, out.step = media.VideoClockRate, media.VideoClockRate/30
-			out.width, out.height = mp4Size(f)
+			out.width, out.height = mp4Size(t.First)
 			out.room = descriptionRoom
-			if t.mime == webrtc.MimeTypeH264 && codec.AVCDecoderConfig(f.Data) == nil {
+			if t.MIME == webrtc.MimeTypeH264 && codec.AVCDecoderConfig(t.First.Data) == nil {
 				return nil, errors.New("the first key frame has no parameter sets, without which H.264 cannot be recorded to .mp4; record to .h264")
 			}
 		}
-		out.entries = [][]byte{sampleEntry(t.mime, f)}
+		out.entries = [][]byte{sampleEntry(t.MIME, t.First)}
 		out.room += len(out.entries[0])
-		m.tracks, m.byTrack[t] = append(m.tracks, out), out
+		m.tracks = append(m.tracks, out)
 	}
 	m.head = mp4Head(m.tracks)
 	_, err := file.Write(m.head)
 	return m, err
 }
 
-func (m *mp4File) has(t *recordTrack) bool { return m.byTrack[t] != nil }
-
-func (m *mp4File) write(t *recordTrack, f media.Frame, at time.Duration) error {
-	out := m.byTrack[t]
+func (m *mp4File) WriteFrame(track int, f media.Frame, at time.Duration) error {
+	out := m.tracks[track]
 	ticks := media.DurationToTicks(max(at, 0), out.clock)
 	if n := len(out.samples); n > 0 {
 		ticks = max(ticks, out.samples[n-1].at+1)
@@ -89,7 +88,7 @@ func (m *mp4File) write(t *recordTrack, f media.Frame, at time.Duration) error {
 		ticks = max(ticks, out.end)
 	}
 	entry, err := m.describe(out, f)
-	if err == nil && (m.wantsFragment(t, f, at) || m.begun && entry != out.entry) {
+	if err == nil && (m.wantsFragment(out, f, at) || m.begun && entry != out.entry) {
 		err = m.flush()
 	}
 	if err != nil {
@@ -100,7 +99,7 @@ func (m *mp4File) write(t *recordTrack, f media.Frame, at time.Duration) error {
 		m.begun, m.start = true, at
 	}
 	before := len(out.data)
-	if t.mime == webrtc.MimeTypeH264 {
+	if out.mime == webrtc.MimeTypeH264 {
 		out.data = codec.AppendLengthPrefixed(out.data, f.Data)
 	} else {
 		out.data = append(out.data, f.Data...)
@@ -108,14 +107,14 @@ func (m *mp4File) write(t *recordTrack, f media.Frame, at time.Duration) error {
 	size := len(out.data) - before
 	m.bytes += size
 	duration := out.step
-	if t.kind == webrtc.RTPCodecTypeAudio {
+	if !out.video {
 		duration = int64(codec.OpusPacketSamples(f.Data))
 	}
 	out.samples = append(out.samples, mp4OutSample{at: ticks, duration: duration, size: uint32(size), key: f.Key}) //nolint:gosec // at most media.MaxFrameSize
 	return nil
 }
 
-func (m *mp4File) wantsFragment(t *recordTrack, f media.Frame, at time.Duration) bool {
+func (m *mp4File) wantsFragment(t *mp4Out, f media.Frame, at time.Duration) bool {
 	length := at - m.start
 	seekable := t == m.video && f.Key || m.video == nil
 	return m.begun && (seekable && length >= fragmentLength || length >= fragmentLimit || m.bytes >= fragmentBytes)
@@ -145,8 +144,8 @@ func (m *mp4File) flush() error {
 	return nil
 }
 
-// finish writes what is left and the durations.
-func (m *mp4File) finish(duration time.Duration) error {
+// Finish writes what is left and the durations.
+func (m *mp4File) Finish(duration time.Duration) error {
 	var err error
 	if m.begun {
 		err = m.flush()
@@ -154,7 +153,7 @@ func (m *mp4File) finish(duration time.Duration) error {
 	duration = min(duration, m.end) // on a full disk the end is missing
 	set := func(kind string, at int, scale uint32, from int) int {
 		place := from + bytes.Index(m.head[from:], []byte(kind))
-		err = errors.Join(err, m.file.patchAt(int64(place+4+at), durationIn(duration, scale)))
+		err = errors.Join(err, m.file.Patch(int64(place+4+at), durationIn(duration, scale)))
 		return place + 4
 	}
 	// In version 1 of each, after version and flags: two times of 8 bytes, and what is between.

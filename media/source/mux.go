@@ -19,10 +19,10 @@ const (
 // muxer puts frames of several tracks in order of time and writes them to a WebM or MP4 file.
 //
 //	until all tracks are known:  frames ──> pending
-//	from then on:                frames ── timeline ──> pending, sorted ──> muxedFile
+//	from then on:                frames ── timeline ──> pending, sorted ──> media.Muxer
 type muxer struct {
 	file   *outFile
-	create createMuxed
+	create newMuxerFunc
 	sized  bool // video begins with a frame whose size is known
 	wait   time.Duration
 	log    *slog.Logger
@@ -32,30 +32,57 @@ type muxer struct {
 	pending  []pendingFrame
 	bytes    int // in pending
 	start    time.Time
-	latest   time.Duration // of what has been pushed
-	base     time.Duration // time of the first frame
-	out      muxedFile     // nil until it has begun
+	latest   time.Duration        // of what has been pushed
+	base     time.Duration        // time of the first frame
+	out      media.Muxer          // nil until it has begun
+	index    map[*recordTrack]int // of the tracks in out
 	refused  bool
 	written  time.Duration // time of the latest frame in the file
 	failed   bool          // the disk is full: no more frames, but what is there is finished
 }
 
-// muxedFile is a file that names its tracks at its start.
-type muxedFile interface {
-	has(t *recordTrack) bool
-	// write appends a frame, at a time since the first. Frames come in order of time, or nearly so.
-	write(t *recordTrack, f media.Frame, at time.Duration) error
-	finish(duration time.Duration) error
-}
-
-// createMuxed writes the start of a file; first has the first frame of each track.
-type createMuxed func(file *outFile, tracks []*recordTrack, first map[*recordTrack]media.Frame) (muxedFile, error)
+// newMuxerFunc creates the muxer of a container.
+type newMuxerFunc func(out media.Output, tracks []media.OutputTrack) (media.Muxer, error)
 
 // pendingFrame is a frame with memory of its own.
 type pendingFrame struct {
 	track *recordTrack
 	frame media.Frame
 	at    time.Duration
+}
+
+// singleTrack writes a file of one track, which begins with its first frame.
+type singleTrack struct {
+	file   *outFile
+	create newMuxerFunc
+	out    media.Muxer // nil before the first frame
+	track  *recordTrack
+	start  time.Time
+}
+
+// newSingleTrack returns the constructor of a frameWriter for a container of one track.
+func newSingleTrack(create newMuxerFunc) func(*outFile, RecorderOptions) frameWriter {
+	return func(file *outFile, _ RecorderOptions) frameWriter { return &singleTrack{file: file, create: create} }
+}
+
+func (w *singleTrack) add(t *recordTrack) { w.track = t }
+
+func (w *singleTrack) write(t *recordTrack, f media.Frame) error {
+	if w.out == nil {
+		out, err := w.create(w.file, []media.OutputTrack{{MIME: t.mime, First: f}})
+		if err != nil {
+			return err
+		}
+		w.out, w.start = out, f.Arrival
+	}
+	return w.out.WriteFrame(0, f, t.time.next(f, w.start))
+}
+
+func (w *singleTrack) finish() error {
+	if w.out == nil {
+		return nil
+	}
+	return w.out.Finish(w.track.time.at + w.track.time.interval)
 }
 
 func newWebM(file *outFile, o RecorderOptions) frameWriter { return newMuxer(file, newWebMFile, o) }
@@ -66,7 +93,7 @@ func newMP4(file *outFile, o RecorderOptions) frameWriter {
 	return m
 }
 
-func newMuxer(file *outFile, create createMuxed, o RecorderOptions) *muxer {
+func newMuxer(file *outFile, create newMuxerFunc, o RecorderOptions) *muxer {
 	w := &muxer{file: file, create: create, wait: o.Wait, log: o.Logger}
 	if o.Audio {
 		w.expect(webrtc.RTPCodecTypeAudio)
@@ -89,7 +116,7 @@ func (w *muxer) add(t *recordTrack) {
 }
 
 func (w *muxer) write(t *recordTrack, f media.Frame) error {
-	if w.out != nil && !w.out.has(t) {
+	if w.out != nil && !w.has(t) {
 		if !w.refused {
 			w.refused = true
 			w.log.Warn("the recording began without this track, as it came too late", "kind", t.kind.String())
@@ -184,12 +211,24 @@ func (w *muxer) begin() error {
 		w.insert(p)
 	}
 	w.base = w.pending[0].at
-	out, err := w.create(w.file, tracks, first)
+	w.index = make(map[*recordTrack]int)
+	var outputs []media.OutputTrack
+	for i, t := range tracks {
+		w.index[t] = i
+		outputs = append(outputs, media.OutputTrack{MIME: t.mime, First: first[t]})
+	}
+	out, err := w.create(w.file, outputs)
 	if err != nil {
 		return err
 	}
 	w.out = out
 	return w.drain(w.horizon())
+}
+
+// has reports whether a track is in the file.
+func (w *muxer) has(t *recordTrack) bool {
+	_, ok := w.index[t]
+	return ok
 }
 
 func (w *muxer) find(kind webrtc.RTPCodecType) *recordTrack {
@@ -224,7 +263,7 @@ func (w *muxer) insert(p pendingFrame) {
 func (w *muxer) horizon() time.Duration {
 	all := w.latest
 	for _, t := range w.tracks {
-		if w.out.has(t) {
+		if w.has(t) {
 			all = min(all, t.time.at)
 		}
 	}
@@ -241,7 +280,7 @@ func (w *muxer) drain(until time.Duration) error {
 		p := w.pending[n]
 		n++
 		w.bytes -= len(p.frame.Data)
-		if err := w.out.write(p.track, p.frame, p.at-w.base); err != nil {
+		if err := w.out.WriteFrame(w.index[p.track], p.frame, p.at-w.base); err != nil {
 			w.failed = true
 			return err
 		}
@@ -253,7 +292,7 @@ func (w *muxer) drain(until time.Duration) error {
 
 func (w *muxer) finish() error {
 	if w.failed {
-		return w.out.finish(w.written)
+		return w.out.Finish(w.written)
 	}
 	if w.out == nil {
 		if len(w.pending) == 0 {
@@ -268,9 +307,9 @@ func (w *muxer) finish() error {
 	}
 	end := time.Duration(0)
 	for _, t := range w.tracks {
-		if w.out.has(t) {
+		if w.has(t) {
 			end = max(end, t.time.at+t.time.interval-w.base)
 		}
 	}
-	return w.out.finish(end)
+	return w.out.Finish(end)
 }

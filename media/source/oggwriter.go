@@ -20,12 +20,10 @@ const (
 // oggWriter writes an Ogg file with one Opus stream (RFC 7845). Where packets are missing it writes empty ones (section
 // 4.1), which a decoder bridges or takes for silence, so that what follows is heard at its time.
 type oggWriter struct {
-	file   *outFile
+	file   media.Output
 	crc    *[256]uint32
 	serial uint32
 	number uint32
-	start  time.Time
-	begun  bool
 
 	segments []byte
 	body     []byte
@@ -34,26 +32,19 @@ type oggWriter struct {
 	buffer   []byte
 }
 
-func newOggWriter(file *outFile, _ RecorderOptions) frameWriter {
+func newOggMuxer(out media.Output, _ []media.OutputTrack) (media.Muxer, error) {
 	var serial [4]byte
 	_, _ = rand.Read(serial[:]) // never fails, see crypto/rand
-	return &oggWriter{file: file, crc: oggTable(), serial: binary.LittleEndian.Uint32(serial[:])}
+	w := &oggWriter{file: out, crc: oggTable(), serial: binary.LittleEndian.Uint32(serial[:])}
+	return w, w.begin()
 }
 
-func (w *oggWriter) add(*recordTrack) {}
-
-func (w *oggWriter) write(t *recordTrack, f media.Frame) error {
+func (w *oggWriter) WriteFrame(_ int, f media.Frame, since time.Duration) error {
 	duration := int64(codec.OpusPacketSamples(f.Data))
 	if duration == 0 || len(f.Data) > maxOpusPacket {
 		return nil // no valid packet
 	}
-	if !w.begun {
-		w.start = f.Arrival
-		if err := w.begin(); err != nil {
-			return err
-		}
-	}
-	at := media.DurationToTicks(t.time.next(f, w.start), media.OpusClockRate)
+	at := media.DurationToTicks(since, media.OpusClockRate)
 	if at < w.position+opusRounding {
 		at = w.position
 	}
@@ -88,7 +79,6 @@ func (w *oggWriter) append(packet []byte, at, duration int64) error {
 
 // begin writes the two header pages (RFC 7845 section 5).
 func (w *oggWriter) begin() error {
-	w.begun = true
 	w.put(codec.NewOpusHead())
 	if err := w.flush(oggFirst); err != nil {
 		return err
@@ -123,10 +113,7 @@ func (w *oggWriter) flush(flags byte) error {
 	return err
 }
 
-// finish writes the last page, which says so.
-func (w *oggWriter) finish() error {
-	if !w.begun {
-		return nil
-	}
+// Finish writes the last page, which says so.
+func (w *oggWriter) Finish(time.Duration) error {
 	return w.flush(oggLast)
 }

@@ -81,8 +81,14 @@ func (o *outFile) Write(data []byte) (int, error) {
 	return 0, err
 }
 
-// patchAt writes over what is there.
-func (o *outFile) patchAt(at int64, data []byte) error {
+// Size implements media.Output.
+func (o *outFile) Size() int64 { return o.size }
+
+// Seekable implements media.Output.
+func (o *outFile) Seekable() bool { return o.patch }
+
+// Patch implements media.Output.
+func (o *outFile) Patch(at int64, data []byte) error {
 	if !o.patch {
 		return nil
 	}

@@ -102,9 +102,9 @@ func formats() []format {
 	return []format{
 		{extension: ".webm", audio: opus, video: vpx, new: newWebM},
 		{extension: ".mp4", audio: opus, video: []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}, new: newMP4},
-		{extension: ".ivf", video: vpx, new: newIVFWriter},
-		{extension: ".ogg", audio: opus, new: newOggWriter},
-		{extension: ".h264", video: []string{webrtc.MimeTypeH264}, new: newH264Writer},
+		{extension: ".ivf", video: vpx, new: newSingleTrack(newIVFMuxer)},
+		{extension: ".ogg", audio: opus, new: newSingleTrack(newOggMuxer)},
+		{extension: ".h264", video: []string{webrtc.MimeTypeH264}, new: newSingleTrack(newAnnexBMuxer)},
 	}
 }
 

@@ -33,9 +33,8 @@ const (
 // The header and the index are marshaled by ebml-go; blocks are written here, for the writer of ebml-go reports errors
 // late and leaves goroutines behind.
 type webmFile struct {
-	file    *outFile
-	numbers map[*recordTrack]uint64
-	video   *recordTrack
+	file  media.Output
+	video int // index of the first video track, -1 without video
 
 	segment  int64 // where the content of the segment begins
 	info     int64 // relative to segment, as the others below
@@ -62,22 +61,25 @@ func void(n int) []byte {
 	return append(b, make([]byte, n-9)...)
 }
 
-func newWebMFile(file *outFile, tracks []*recordTrack, first map[*recordTrack]media.Frame) (muxedFile, error) {
-	w := &webmFile{file: file, numbers: make(map[*recordTrack]uint64)}
+func newWebMFile(out media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
+	w := &webmFile{file: out, video: -1}
 	var entries []webmcore.TrackEntry
 	for i, t := range tracks {
-		w.numbers[t] = uint64(i) + 1 //nolint:gosec // two tracks
-		if t.kind == webrtc.RTPCodecTypeVideo {
-			w.video = t
+		if media.KindOf(t.MIME) == webrtc.RTPCodecTypeVideo && w.video < 0 {
+			w.video = i
 		}
-		entries = append(entries, trackEntry(w.numbers[t], t, first[t]))
+		entries = append(entries, trackEntry(trackNumber(i), t))
 	}
 	return w, w.writeHeader(entries)
 }
 
-func trackEntry(number uint64, t *recordTrack, f media.Frame) webmcore.TrackEntry {
+// trackNumber is the number in the file of the track with an index.
+func trackNumber(index int) uint64 { return uint64(index) + 1 } //nolint:gosec // not negative
+
+func trackEntry(number uint64, t media.OutputTrack) webmcore.TrackEntry {
+	f := t.First
 	e := webmcore.TrackEntry{TrackNumber: number, TrackUID: number}
-	if t.kind == webrtc.RTPCodecTypeAudio {
+	if media.KindOf(t.MIME) == webrtc.RTPCodecTypeAudio {
 		e.TrackType, e.CodecID, e.CodecPrivate = 2, "A_OPUS", codec.NewOpusHead()
 		e.SeekPreRoll = 80_000_000 // ns, as the mapping of Opus wants it
 		e.Audio = &webmcore.Audio{SamplingFrequency: media.OpusClockRate, Channels: 2}
@@ -86,8 +88,8 @@ func trackEntry(number uint64, t *recordTrack, f media.Frame) webmcore.TrackEntr
 	e.TrackType = 1
 	e.CodecID = map[string]string{
 		webrtc.MimeTypeVP8: "V_VP8", webrtc.MimeTypeVP9: "V_VP9", webrtc.MimeTypeAV1: "V_AV1",
-	}[t.mime]
-	if t.mime == webrtc.MimeTypeAV1 {
+	}[t.MIME]
+	if t.MIME == webrtc.MimeTypeAV1 {
 		e.CodecPrivate = codec.AV1DecoderConfig(f.Data)
 	}
 	// A key frame without a size, which only AV1 and VP9 of a kind that nobody sends have, must not end the recording.
@@ -147,9 +149,7 @@ func marshalInfo() (info []byte, room int, err error) {
 	return b.Bytes(), room, nil
 }
 
-func (w *webmFile) has(t *recordTrack) bool { return w.numbers[t] != 0 }
-
-func (w *webmFile) write(t *recordTrack, f media.Frame, at time.Duration) error {
+func (w *webmFile) WriteFrame(t int, f media.Frame, at time.Duration) error {
 	if at < 0 {
 		at = 0
 	}
@@ -158,7 +158,7 @@ func (w *webmFile) write(t *recordTrack, f media.Frame, at time.Duration) error 
 			return err
 		}
 	}
-	number := w.numbers[t]
+	number := trackNumber(t)
 	b := append(w.buffer[:0], 0xA3) // SimpleBlock
 	b = append(b, knownSize(int64(len(f.Data)+4))...)
 	b = append(b, 0x80|byte(number))
@@ -174,26 +174,26 @@ func (w *webmFile) write(t *recordTrack, f media.Frame, at time.Duration) error 
 }
 
 // wantsCluster: a key frame begins a cluster so that players can seek to it.
-func (w *webmFile) wantsCluster(t *recordTrack, f media.Frame, at time.Duration) bool {
+func (w *webmFile) wantsCluster(t int, f media.Frame, at time.Duration) bool {
 	if w.cluster == 0 {
 		return true
 	}
 	length := at - w.clusterTime
-	seekable := t == w.video && f.Key || w.video == nil
+	seekable := t == w.video && f.Key || w.video < 0
 	return seekable && length >= clusterLength || length >= clusterLimit ||
-		w.file.size-w.cluster >= clusterBytes || length.Abs().Milliseconds() > clusterReach
+		w.file.Size()-w.cluster >= clusterBytes || length.Abs().Milliseconds() > clusterReach
 }
 
-func (w *webmFile) beginCluster(t *recordTrack, f media.Frame, at time.Duration) error {
+func (w *webmFile) beginCluster(t int, f media.Frame, at time.Duration) error {
 	if err := w.endCluster(); err != nil {
 		return err
 	}
 	at = at.Truncate(time.Millisecond)
-	w.cluster, w.clusterTime = w.file.size, at
+	w.cluster, w.clusterTime = w.file.Size(), at
 	milliseconds := uint64(at.Milliseconds()) //nolint:gosec // not negative
 	if f.Key && len(w.cues) < maxCues {
 		w.cues = append(w.cues, webmcore.CuePoint{CueTime: milliseconds, CueTrackPositions: []webmcore.CueTrackPosition{{
-			CueTrack: w.numbers[t], CueClusterPosition: uint64(w.cluster - w.segment), //nolint:gosec // not negative
+			CueTrack: trackNumber(t), CueClusterPosition: uint64(w.cluster - w.segment), //nolint:gosec // not negative
 		}}})
 	}
 	b := append([]byte{0x1F, 0x43, 0xB6, 0x75}, unknownSize()...)
@@ -206,11 +206,11 @@ func (w *webmFile) endCluster() error {
 	if w.cluster == 0 {
 		return nil
 	}
-	return w.file.patchAt(w.cluster+4, knownSize(w.file.size-w.cluster-12))
+	return w.file.Patch(w.cluster+4, knownSize(w.file.Size()-w.cluster-12))
 }
 
-// finish writes the index and patches the header.
-func (w *webmFile) finish(duration time.Duration) error {
+// Finish writes the index and patches the header.
+func (w *webmFile) Finish(duration time.Duration) error {
 	if err := w.endCluster(); err != nil {
 		return err
 	}
@@ -220,17 +220,17 @@ func (w *webmFile) finish(duration time.Duration) error {
 	}
 	length := binary.BigEndian.AppendUint64([]byte{0x44, 0x89, 0x88},
 		math.Float64bits(float64(duration)/float64(time.Millisecond)))
-	if err := w.file.patchAt(w.duration, length); err != nil {
+	if err := w.file.Patch(w.duration, length); err != nil {
 		return errors.Join(full, err)
 	}
-	return errors.Join(full, w.file.patchAt(w.segment-8, knownSize(w.file.size-w.segment)))
+	return errors.Join(full, w.file.Patch(w.segment-8, knownSize(w.file.Size()-w.segment)))
 }
 
 // writeCues appends the index and returns its position.
 func (w *webmFile) writeCues() (position int64, err error) {
 	// Without video each cluster is a point to seek to; with it, those that begin with a key frame of it.
 	cues := slices.DeleteFunc(w.cues, func(c webmcore.CuePoint) bool {
-		return w.video != nil && c.CueTrackPositions[0].CueTrack != w.numbers[w.video]
+		return w.video >= 0 && c.CueTrackPositions[0].CueTrack != trackNumber(w.video)
 	})
 	if len(cues) == 0 {
 		return 0, nil
@@ -242,7 +242,7 @@ func (w *webmFile) writeCues() (position int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("write WebM index: %w", err)
 	}
-	position = w.file.size - w.segment
+	position = w.file.Size() - w.segment
 	if _, err = w.file.Write(b.Bytes()); err != nil {
 		return 0, err
 	}
@@ -266,5 +266,5 @@ func (w *webmFile) patchSeekHead(cues int64) error {
 		return errors.Join(errors.New("write WebM seek head: no room"), err)
 	}
 	b.Write(void(seekHeadRoom - b.Len()))
-	return w.file.patchAt(w.segment, b.Bytes())
+	return w.file.Patch(w.segment, b.Bytes())
 }
