@@ -27,6 +27,9 @@ type Frame struct {
 	Key bool
 	// Width and Height of a key frame, 0 where they could not be read.
 	Width, Height int
+	// Rotation is the clockwise rotation in degrees that displays the video upright: 0, 90, 180 or 270. Width and Height
+	// are those before the rotation.
+	Rotation int
 	// Gap says that frames, or parts of frames, between this one and the one before were lost: what builds upon
 	// them cannot be decoded until the next key frame.
 	Gap bool
