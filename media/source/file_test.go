@@ -17,15 +17,6 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-func write(t testing.TB, name string, data []byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // ivf makes a file: its header, and frames with their times.
 func ivf(fourCC string, numerator, denominator uint32, times ...uint64) []byte {
 	le := binary.LittleEndian
