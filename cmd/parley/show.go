@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/term"
 
+	"parley/media/pixel"
 	"parley/media/source"
 	draw "parley/media/terminal"
 )
@@ -113,7 +114,7 @@ type screen struct {
 	mode   draw.Mode
 
 	mu       sync.Mutex // protects following
-	dark     source.Darkroom
+	rgb      pixel.RGBConverter
 	last     time.Time
 	size     draw.Size
 	picture  image.Point // size of the latest
@@ -146,7 +147,7 @@ func (v *screen) show(img image.Image) {
 	}
 	var b bytes.Buffer
 	b.WriteString("\x1b7\x1b[?25l")
-	v.mode.Draw(&b, v.dark.Develop(img, v.pixels.X, v.pixels.Y), 1, 1+(v.size.Columns-v.cells.X)/2, v.cells)
+	v.mode.Draw(&b, v.rgb.Convert(img, v.pixels.X, v.pixels.Y), 1, 1+(v.size.Columns-v.cells.X)/2, v.cells)
 	b.WriteString("\x1b8\x1b[?25h")
 	v.report.draw(v.out, b.Bytes())
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/media/pixel"
 	"parley/media/source"
 	wire "parley/signal"
 )
@@ -152,7 +153,7 @@ func (t *taker) show(img image.Image) {
 		t.first = time.Now()
 	}
 	if t.picture == nil && time.Since(t.first) >= t.after {
-		t.picture = (&source.Darkroom{}).Develop(img, 0, 0)
+		t.picture = new(pixel.RGBConverter).Convert(img, 0, 0)
 		t.stop(errAllHeld)
 	}
 }

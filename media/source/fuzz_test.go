@@ -12,6 +12,7 @@ import (
 
 	"parley/media"
 	"parley/media/codec"
+	"parley/media/pixel"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -239,9 +240,9 @@ func FuzzY4M(f *testing.F) {
 		if err != nil || y.picture.Rect.Dx()*y.picture.Rect.Dy() > 1<<20 {
 			return
 		}
-		small := newScaler(16, 16)
+		var scaler pixel.Scaler
 		for picture, err := y.next(); err == nil; picture, err = y.next() {
-			small.scale(picture)
+			scaler.Scale(picture, 16, 16)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/pixel"
 )
 
 // damage is what a road does to a test picture and its sound.
@@ -78,7 +79,7 @@ func judged(t *testing.T, d damage, known bool) Quality {
 			t.Fatal("the picture is not decoded")
 		}
 		if d.smaller {
-			img = newScaler(56, 42).scale(img.(*image.YCbCr))
+			img = new(pixel.Scaler).Scale(img.(*image.YCbCr), 56, 42)
 		}
 		j.Picture(img, begin+time.Duration(n)*time.Second/rate+d.late+d.apart)
 	}

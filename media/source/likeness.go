@@ -4,6 +4,8 @@ import (
 	"image"
 	"math"
 	"time"
+
+	"parley/media/pixel"
 )
 
 // mostLike is the PSNR of equal pictures, in dB, for which there is no number.
@@ -13,7 +15,7 @@ const mostLike = 100
 type likeness struct {
 	card   *Card
 	drawn  *image.YCbCr
-	scaler *scaler
+	scaler pixel.Scaler
 }
 
 // psnr is the peak signal-to-noise ratio of the brightness of a picture to that of the test card, in dB; the time of day
@@ -34,10 +36,7 @@ func (l *likeness) psnr(img image.Image, number uint32, rate float64, width, hei
 	brightness(l.drawn, picture)
 	want := l.drawn
 	if w != width || h != height {
-		if l.scaler == nil || l.scaler.width != w || l.scaler.height != h {
-			l.scaler = newScaler(w, h)
-		}
-		want = l.scaler.scale(want)
+		want = l.scaler.Scale(want, w, h)
 	}
 	top, bottom := l.card.clock()
 	top, bottom = top*h/height-1, (bottom*h+height-1)/height+1

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/pixel"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -43,7 +44,8 @@ type rawVideo struct {
 	name    string
 	in      input
 	reader  *y4mReader
-	scaler  *scaler
+	scaler  pixel.Scaler
+	size    image.Point // of what is sent
 	encoder VideoEncoder
 	options VideoOptions
 	every   float64 // pictures of the file for one that is sent
@@ -84,7 +86,7 @@ func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, er
 	}
 	v := &rawVideo{
 		Live: NewLive(encoder.Codec(), o.StreamID), name: name, in: in, reader: reader,
-		scaler: newScaler(width, height), encoder: encoder, options: o, every: reader.rate / rate,
+		size: image.Pt(width, height), encoder: encoder, options: o, every: reader.rate / rate,
 	}
 	v.bitrate.Store(int64(o.Bitrate))
 	v.keyDue.Store(true)
@@ -175,7 +177,7 @@ func (v *rawVideo) encode(picture *image.YCbCr, at time.Duration) (time.Duration
 	}
 	begin := time.Now()
 	key := v.keyDue.Swap(false)
-	frame, err := v.encoder.Encode(v.scaler.scale(picture), at, key)
+	frame, err := v.encoder.Encode(v.scaler.Scale(picture, v.size.X, v.size.Y), at, key)
 	if err != nil {
 		return 0, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"image"
-	"image/color"
 	"strings"
 	"sync"
 	"testing"
@@ -15,41 +14,6 @@ import (
 
 	"github.com/pion/webrtc/v4"
 )
-
-// TestDevelop: the colours of video come out as they went in.
-func TestDevelop(t *testing.T) {
-	want := []color.RGBA{{255, 0, 0, 255}, {0, 255, 0, 255}, {0, 0, 255, 255}, {255, 255, 255, 255}, {0, 0, 0, 255}, {200, 120, 40, 255}}
-	encoder, err := newVP8Encoder(0, 15)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range want {
-		src := image.NewRGBA(image.Rect(0, 0, 64, 64))
-		for i := range src.Pix {
-			src.Pix[i] = []byte{c.R, c.G, c.B, c.A}[i%4]
-		}
-		frame, err := encoder.encode(src)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := NewKeyFrameDecoder(webrtc.MimeTypeVP8)
-		if err != nil {
-			t.Fatal(err)
-		}
-		img, err := d.Decode(frame)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, size := range []int{0, 20} {
-			got := (&Darkroom{}).Develop(img, size, size).RGBAAt(10, 10)
-			for _, d := range []int{int(got.R) - int(c.R), int(got.G) - int(c.G), int(got.B) - int(c.B)} {
-				if d < -6 || d > 6 {
-					t.Errorf("%v is %v", c, got)
-				}
-			}
-		}
-	}
-}
 
 // slowDecoder takes its time, and fails for frames that begin with 0xBB.
 type slowDecoder struct{ keysOnly bool }

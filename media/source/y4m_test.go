@@ -203,39 +203,3 @@ func TestHostileY4M(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
-
-// TestScaler: what is even stays so, whatever the sizes, and a ramp stays one, in the middle of its pixels.
-func TestScaler(t *testing.T) {
-	for _, ratio := range []image.YCbCrSubsampleRatio{image.YCbCrSubsampleRatio420, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio444} {
-		for _, size := range [][2]int{{64, 48}, {640, 480}, {63, 31}, {17, 400}, {2, 2}} {
-			src := image.NewYCbCr(image.Rect(0, 0, size[0], size[1]), ratio)
-			for y := range size[1] {
-				for x := range size[0] {
-					src.Y[src.YOffset(x, y)] = byte((float64(x) + 0.5) / float64(size[0]) * 250)
-				}
-			}
-			for i := range src.Cb {
-				src.Cb[i], src.Cr[i] = 90, 200
-			}
-			got := newScaler(100, 60).scale(src)
-			if got.Rect.Dx() != 100 || got.Rect.Dy() != 60 || got.SubsampleRatio != image.YCbCrSubsampleRatio420 {
-				t.Fatalf("size is %v", got.Rect)
-			}
-			for i := range got.Cb {
-				if got.Cb[i] != 90 || got.Cr[i] != 200 {
-					t.Fatalf("%v %v: colour is %d, %d", ratio, size, got.Cb[i], got.Cr[i])
-				}
-			}
-			for x := 5; x < 95 && size[0] > 16; x++ {
-				want := (float64(x) + 0.5) / 100 * 250
-				if v := float64(got.Y[got.YOffset(x, 30)]); v < want-9 || v > want+9 {
-					t.Errorf("%v %v: pixel %d is %v, want %.1f", ratio, size, x, v, want)
-				}
-			}
-		}
-	}
-	same := image.NewYCbCr(image.Rect(0, 0, 32, 32), image.YCbCrSubsampleRatio420)
-	if newScaler(32, 32).scale(same) != same {
-		t.Error("a picture of the right size is copied")
-	}
-}

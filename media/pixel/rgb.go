@@ -1,19 +1,19 @@
-package source
+package pixel
 
 import (
 	"image"
 	"image/draw"
 )
 
-// A Darkroom makes pictures to look at of those of a Decoder, in one size.
-type Darkroom struct{ scaler *scaler }
+// RGBConverter converts decoded frames to RGB. The zero value is ready for use by one goroutine.
+type RGBConverter struct{ scaler Scaler }
 
-// Develop returns img with colours for a screen, scaled to a size, or in its own if that is 0. The result is of its own
-// memory.
+// Convert returns a copy of img in RGB. A frame in YCbCr is scaled to width by height pixels; width or height 0 keeps
+// its size.
 //
-// Video has its brightness from 16 to 235 and its colours by BT.601, where package image, as JPEG does, takes the whole
-// range.
-func (d *Darkroom) Develop(img image.Image, width, height int) *image.RGBA {
+// The colours of a frame in YCbCr are taken as BT.601 in limited range (Y from 16 to 235), as decoders of video return
+// them, where package image assumes full range.
+func (c *RGBConverter) Convert(img image.Image, width, height int) *image.RGBA {
 	p, ok := img.(*image.YCbCr)
 	if !ok {
 		to := image.NewRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
@@ -23,10 +23,7 @@ func (d *Darkroom) Develop(img image.Image, width, height int) *image.RGBA {
 	if width == 0 || height == 0 {
 		width, height = p.Rect.Dx(), p.Rect.Dy()
 	}
-	if d.scaler == nil || d.scaler.width != width || d.scaler.height != height {
-		d.scaler = newScaler(width, height)
-	}
-	p = d.scaler.scale(p)
+	p = c.scaler.Scale(p, width, height)
 	to := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {
 		row := to.Pix[y*to.Stride:]
@@ -43,5 +40,5 @@ func (d *Darkroom) Develop(img image.Image, width, height int) *image.RGBA {
 	return to
 }
 
-// clip8 rounds 16.16 to a byte.
+// clip8 rounds a number with 16 fractional bits to a byte.
 func clip8(v int) byte { return byte(min(max((v+1<<15)>>16, 0), 255)) }

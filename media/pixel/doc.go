@@ -1,0 +1,2 @@
+// Package pixel scales, rotates and converts decoded frames.
+package pixel
