@@ -70,4 +70,6 @@ const (
 	MaxFrameSize = 8 << 20
 	// MaxDimension is the largest width or height of a decoded frame in pixels.
 	MaxDimension = 8192
+	// MaxSampleGap is the largest difference between the times of two samples of a file in seconds. More is a broken file.
+	MaxSampleGap = 3600
 )

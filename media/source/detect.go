@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"parley/media"
+	"parley/media/container/annexb"
+	"parley/media/container/ivf"
 )
 
 // detect finds the container by the first bytes. The name only serves to say what was expected.
@@ -19,7 +21,7 @@ func detect(path string, r *bufio.Reader) (container, error) {
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte("DKIF")):
-		return openIVF, nil
+		return demuxed(ivf.NewDemuxer), nil
 	case bytes.HasPrefix(head, []byte("OggS")):
 		return openOgg, nil
 	case bytes.HasPrefix(head, []byte{0x1A, 0x45, 0xDF, 0xA3}):
@@ -29,7 +31,7 @@ func detect(path string, r *bufio.Reader) (container, error) {
 	case isWAV(head):
 		return openWAV, nil
 	case bytes.HasPrefix(head, []byte{0, 0, 1}), bytes.HasPrefix(head, []byte{0, 0, 0, 1}):
-		return openH264, nil
+		return demuxed(annexb.NewDemuxer), nil
 	}
 	if err != nil && len(head) < 4 {
 		return nil, errors.New("the file is too short to be any media")

@@ -2,7 +2,6 @@ package source
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
@@ -13,6 +12,7 @@ import (
 
 	"parley/media"
 	"parley/media/codec"
+	"parley/media/container/ivf"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -140,18 +140,11 @@ func (d *ffmpegDecoder) Decode(frame []byte) (image.Image, error) {
 }
 
 func (d *ffmpegDecoder) appendIVF(frame []byte) {
-	le := binary.LittleEndian
 	if d.ivf == 0 {
 		p := codec.ParseFrame(d.mime, frame)
-		w := &ivfWriter{}
-		d.buffer = w.appendHeader(d.buffer, d.mime, p.Width, p.Height)
+		d.buffer = ivf.AppendHeader(d.buffer, d.mime, p.Width, p.Height)
 	}
-	if d.mime == webrtc.MimeTypeAV1 {
-		frame = append(codec.AV1TemporalDelimiter(), frame...)
-	}
-	d.buffer = le.AppendUint32(d.buffer, uint32(len(frame))) //nolint:gosec // at most media.MaxFrameSize
-	d.buffer = le.AppendUint64(d.buffer, d.ivf*3000)
-	d.buffer = append(d.buffer, frame...)
+	d.buffer = ivf.AppendFrame(d.buffer, d.mime, frame, d.ivf*3000)
 	d.ivf++
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"parley/media"
 	"parley/media/codec"
+	"parley/media/container/annexb"
+	"parley/media/container/ivf"
 	"parley/media/pixel"
 
 	"github.com/pion/rtp"
@@ -51,11 +53,11 @@ func fuzzReaderOf(t *testing.T, open container, data []byte, kind webrtc.RTPCode
 }
 
 func FuzzIVF(f *testing.F) {
-	f.Add(ivf("VP80", 1, 30, 0, 1, 5))
-	f.Add(ivf("VP90", 1001, 30000, 7))
-	f.Add(append(ivf("AV01", 1, 1000), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0))
-	f.Add(ivf("VP80", 1, 1<<31, 1<<62, 1<<63))
-	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, openIVF, data) })
+	f.Add(ivfFile("VP80", 1, 30, 0, 1, 5))
+	f.Add(ivfFile("VP90", 1001, 30000, 7))
+	f.Add(append(ivfFile("AV01", 1, 1000), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0))
+	f.Add(ivfFile("VP80", 1, 1<<31, 1<<62, 1<<63))
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, demuxed(ivf.NewDemuxer), data) })
 }
 
 func FuzzOgg(f *testing.F) {
@@ -94,7 +96,7 @@ func FuzzH264(f *testing.F) {
 	sps := "\x00\x00\x00\x01\x67\x42\xc0\x0a\xda\x0a\x11\xff\x97\x01\x10\x00\x00\x03\x00\x10\x00\x00\x03\x03\x20\xf1\x22\x6a"
 	f.Add([]byte(sps + "\x00\x00\x01\x68\xce\x0f\x2c\x80\x00\x00\x01\x65\x88\x84\x00\x00\x00\x01\x41\x9a\x00\x00\x01\x41\x00"))
 	f.Add([]byte(sps + "\x00\x00\x00\x00\x00\x01\x09\xf0\x00\x00\x01\x65\xff"))
-	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, openH264, data) })
+	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, demuxed(annexb.NewDemuxer), data) })
 }
 
 // FuzzPicture: no header, however broken, makes a size that is out of all bounds.

@@ -267,7 +267,7 @@ func (m *mkvReader) ticks(relative int16) (uint64, error) {
 		return 0, codec.ErrBFrames
 	case at < m.last && !m.isAudio:
 		return 0, errors.New("time goes back")
-	case at > m.last+maxFileGap*m.clock:
+	case at > m.last+media.MaxSampleGap*m.clock:
 		return 0, errors.New("time jumps by more than an hour")
 	case at > m.last:
 		m.step = at - m.last

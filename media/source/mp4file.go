@@ -200,7 +200,7 @@ func (m *mp4Reader) setTime(at uint64) error {
 		return errors.New("its time is out of range")
 	}
 	ticks, _ := bits.Div64(high, low, uint64(m.track.timescale))
-	if ticks > m.last+maxFileGap*uint64(m.codec.ClockRate) {
+	if ticks > m.last+media.MaxSampleGap*uint64(m.codec.ClockRate) {
 		return errors.New("time jumps by more than an hour")
 	}
 	if ticks > m.last {

@@ -17,7 +17,7 @@ import (
 
 // TestProgram: what a program writes is sent like a file.
 func TestProgram(t *testing.T) {
-	path := write(t, "a.ivf", ivf("VP80", 1, 30, 0, 1, 2, 3))
+	path := write(t, "a.ivf", ivfFile("VP80", 1, 30, 0, 1, 2, 3))
 	s, err := OpenVideo("exec:cat '"+path+"'", VideoOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestProgram(t *testing.T) {
 
 // TestProgramFails: the error has the exit status and what the program said, made safe for a terminal, whenever it was.
 func TestProgramFails(t *testing.T) {
-	path := write(t, "a.ivf", ivf("VP80", 1, 30, 0, 1))
+	path := write(t, "a.ivf", ivfFile("VP80", 1, 30, 0, 1))
 	for command, want := range map[string]string{
 		"echo one >&2; echo two >&2; exit 3":                     "the program failed (exit status 3): one / two",
 		"cat '" + path + "'; printf 'a\\033[2Jb' >&2; exit 4":    "the program failed (exit status 4): a [2Jb",
@@ -61,7 +61,7 @@ func TestProgramFails(t *testing.T) {
 // TestProgramEnds: with the source all ends that the program has started, also what does not listen to SIGTERM.
 func TestProgramEnds(t *testing.T) {
 	folder := t.TempDir()
-	path := write(t, "a.ivf", ivf("VP80", 1, 30, 0))
+	path := write(t, "a.ivf", ivfFile("VP80", 1, 30, 0))
 	command := "cd '" + folder + "'; trap '' TERM; cat '" + path + "'; sh -c 'echo $$ >inner.new; mv inner.new inner; sleep 1000' & echo $$ >outer; wait"
 	s, err := OpenVideo("exec:"+command, VideoOptions{})
 	if err != nil {
@@ -115,7 +115,7 @@ func alive(pid int) bool {
 
 // TestProgramLoops: a program is run again, in time; one that writes nothing more, or fails, is not.
 func TestProgramLoops(t *testing.T) {
-	path, log := write(t, "a.ivf", ivf("VP80", 1, 30, 0, 1)), filepath.Join(t.TempDir(), "log")
+	path, log := write(t, "a.ivf", ivfFile("VP80", 1, 30, 0, 1)), filepath.Join(t.TempDir(), "log")
 	s, err := OpenVideo("exec:echo >>'"+log+"'; [ $(wc -l <'"+log+"') -lt 4 ] || exit 9; cat '"+path+"'", VideoOptions{Loop: true})
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestStdin(t *testing.T) {
 		"reader": func() (io.Reader, io.WriteCloser) { return io.Pipe() },
 	} {
 		from, to := open()
-		go func() { _, _ = to.Write(ivf("VP80", 1, 30, 0, 1, 2)) }()
+		go func() { _, _ = to.Write(ivfFile("VP80", 1, 30, 0, 1, 2)) }()
 		s, err := OpenVideo("-", VideoOptions{Stdin: from})
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/container/annexb"
+	"parley/media/container/ivf"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -102,9 +104,9 @@ func formats() []format {
 	return []format{
 		{extension: ".webm", audio: opus, video: vpx, new: newWebM},
 		{extension: ".mp4", audio: opus, video: []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}, new: newMP4},
-		{extension: ".ivf", video: vpx, new: newSingleTrack(newIVFMuxer)},
+		{extension: ".ivf", video: vpx, new: newSingleTrack(ivf.NewMuxer)},
 		{extension: ".ogg", audio: opus, new: newSingleTrack(newOggMuxer)},
-		{extension: ".h264", video: []string{webrtc.MimeTypeH264}, new: newSingleTrack(newAnnexBMuxer)},
+		{extension: ".h264", video: []string{webrtc.MimeTypeH264}, new: newSingleTrack(annexb.NewMuxer)},
 	}
 }
 

@@ -1,4 +1,5 @@
-package source
+// Package annexb reads and writes H.264 byte streams (H.264 annex B).
+package annexb
 
 import (
 	"bufio"
@@ -9,16 +10,16 @@ import (
 
 	"parley/media"
 	"parley/media/codec"
-
-	"github.com/pion/webrtc/v4"
 )
 
-const defaultH264Rate = 30
+// defaultFrameRate is used if neither the options nor the stream tell the frame rate.
+const defaultFrameRate = 30
 
-// h264Reader reads an H.264 byte stream and groups its units to pictures (access units). The stream has no times: the
+// demuxer reads an H.264 byte stream and groups its units to pictures (access units). The stream has no times: the
 // frame rate gives them.
-type h264Reader struct {
+type demuxer struct {
 	r       *bufio.Reader
+	track   media.Track
 	warn    func(string)
 	warned  bool
 	pending []byte // the unit that begins the next picture
@@ -31,47 +32,52 @@ type h264Reader struct {
 	step  float64 // ticks a frame
 }
 
-func openH264(r *bufio.Reader, o fileOptions) (sampleReader, webrtc.RTPCodecCapability, error) {
-	capability := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: media.VideoClockRate}
-	h := &h264Reader{r: r, warn: o.warn}
+// NewDemuxer reads up to the first sequence parameter set, before which nothing can be decoded.
+func NewDemuxer(in media.Input) (media.Demuxer, error) {
+	h := &demuxer{r: in.Reader, warn: in.Warn}
 	if err := h.findStart(); err != nil {
-		return nil, capability, err
+		return nil, err
 	}
-	// Read ahead to the first SPS: what comes before cannot be decoded.
 	for {
 		nal, err := h.readNAL()
 		if errors.Is(err, io.EOF) {
-			return nil, capability, errors.New("no sequence parameter set (SPS) in the H.264 stream; it cannot be decoded")
+			return nil, errors.New("no sequence parameter set (SPS) in the H.264 stream; it cannot be decoded")
 		}
 		if err != nil {
-			return nil, capability, err
+			return nil, err
 		}
 		if codec.NALType(nal) != codec.NALSPS {
 			continue
 		}
 		sps, err := codec.ParseSPS(nal)
 		if err != nil {
-			return nil, capability, fmt.Errorf("unit %d: %w", h.unit, err)
+			return nil, fmt.Errorf("unit %d: %w", h.unit, err)
 		}
-		rate := o.frameRate
+		rate := in.FrameRate
 		if rate == 0 {
 			rate = sps.FrameRate
 		}
 		if rate < 0.1 || rate > 120 {
-			rate = defaultH264Rate
+			rate = defaultFrameRate
 		}
 		h.step = media.VideoClockRate / rate
 		h.pending = nal
-		capability = codec.H264Capability(sps.Profile)
+		h.track = media.Track{Codec: codec.H264Capability(sps.Profile)}
 		if sps.Interlaced {
 			h.warnOnce("the H.264 stream is interlaced, which browsers may not show right")
 		}
-		return h, capability, nil
+		return h, nil
 	}
 }
 
-// next reads one picture.
-func (h *h264Reader) next() (sample, error) {
+// Tracks implements media.Demuxer.
+func (h *demuxer) Tracks() []media.Track { return []media.Track{h.track} }
+
+// Select implements media.Demuxer.
+func (h *demuxer) Select(...int) error { return nil }
+
+// Next implements media.Demuxer.
+func (h *demuxer) Next() (media.Sample, error) {
 	h.data = h.data[:0]
 	picture := false // there is a slice in data
 	var idr, sets bool
@@ -79,12 +85,12 @@ func (h *h264Reader) next() (sample, error) {
 		nal, err := h.take()
 		if errors.Is(err, io.EOF) {
 			if !picture {
-				return sample{}, io.EOF
+				return media.Sample{}, io.EOF
 			}
 			return h.finish(), nil
 		}
 		if err != nil {
-			return sample{}, err
+			return media.Sample{}, err
 		}
 		if picture && codec.StartsPicture(nal) {
 			h.pending = nal
@@ -105,33 +111,33 @@ func (h *h264Reader) next() (sample, error) {
 			h.checkSlice(nal)
 		}
 		if len(h.data)+len(nal) > media.MaxFrameSize {
-			return sample{}, fmt.Errorf("unit %d: a picture takes more than %d bytes", h.unit, media.MaxFrameSize)
+			return media.Sample{}, fmt.Errorf("unit %d: a picture takes more than %d bytes", h.unit, media.MaxFrameSize)
 		}
 		h.data = codec.AppendNALUnit(h.data, nal)
 	}
 }
 
-func (h *h264Reader) finish() sample {
+func (h *demuxer) finish() media.Sample {
 	at := uint64(float64(h.frame) * h.step)
 	h.frame++
-	return sample{data: h.data, at: at, duration: uint64(float64(h.frame)*h.step) - at}
+	return media.Sample{Data: h.data, Time: at, Duration: uint64(float64(h.frame)*h.step) - at}
 }
 
 // checkSlice warns of B slices: RTP sends pictures in the order of decoding, and browsers show them so.
-func (h *h264Reader) checkSlice(nal []byte) {
+func (h *demuxer) checkSlice(nal []byte) {
 	if codec.IsBSlice(nal) {
 		h.warnOnce("the H.264 stream has B frames, which browsers show in the wrong order; encode it with: ffmpeg -i FILE -c:v libx264 -bf 0 -profile:v baseline video.h264")
 	}
 }
 
-func (h *h264Reader) warnOnce(text string) {
+func (h *demuxer) warnOnce(text string) {
 	if !h.warned {
 		h.warned = true
 		h.warn(text)
 	}
 }
 
-func (h *h264Reader) take() ([]byte, error) {
+func (h *demuxer) take() ([]byte, error) {
 	if nal := h.pending; nal != nil {
 		h.pending = nil
 		return nal, nil
@@ -140,7 +146,7 @@ func (h *h264Reader) take() ([]byte, error) {
 }
 
 // findStart skips to the end of the first start code.
-func (h *h264Reader) findStart() error {
+func (h *demuxer) findStart() error {
 	zeros := 0
 	for {
 		b, err := h.r.ReadByte()
@@ -159,7 +165,7 @@ func (h *h264Reader) findStart() error {
 }
 
 // readNAL reads up to the next start code (H.264 section B.1.1) and returns a unit of its own memory, not empty.
-func (h *h264Reader) readNAL() ([]byte, error) {
+func (h *demuxer) readNAL() ([]byte, error) {
 	for !h.ended {
 		var nal []byte
 		for {
