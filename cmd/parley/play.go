@@ -6,7 +6,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media/device"
-	"parley/media/source"
+	"parley/media/playout"
 )
 
 // playWait is how long a lost packet of sound that is played is waited for: it is not sent again, and only the order may
@@ -28,11 +28,11 @@ func (s *settings) openSpeaker(all *opened) error {
 }
 
 // playTrack is where the sound of a track is played, nil if nowhere, and what ends that.
-func (c *session) playTrack(kind webrtc.RTPCodecType) (*source.Voice, func()) {
+func (c *session) playTrack(kind webrtc.RTPCodecType) (*playout.Buffer, func()) {
 	if c.speaker == nil || kind != webrtc.RTPCodecTypeAudio {
 		return nil, func() {}
 	}
-	v, err := source.NewVoice(source.VoiceOptions{})
+	v, err := playout.NewBuffer(playout.Options{})
 	if err != nil {
 		c.report.warn("%s is not played: %v", kind, err)
 		return nil, func() {}

@@ -59,7 +59,7 @@ func (c *session) names() []string {
 	}
 	return slices.DeleteFunc(peer.Codecs(), func(mime string) bool {
 		unseen := c.decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(c.decodable, mime)
-		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && mime != webrtc.MimeTypeOpus // see source.Voice
+		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && mime != webrtc.MimeTypeOpus // see playout.Buffer
 		return (unseen || unheard) && !slices.Contains(sent, mime)
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"parley/media"
-	"parley/media/source"
+	"parley/media/playout"
 )
 
 // A Speaker plays the voices of several calls at once.
@@ -15,7 +15,7 @@ type Speaker struct {
 	once    sync.Once
 
 	mu     sync.Mutex // guards what follows
-	voices []*source.Voice
+	voices []*playout.Buffer
 	mix    []float32
 }
 
@@ -51,14 +51,14 @@ func OpenSpeaker(o SpeakerOptions) (*Speaker, error) {
 }
 
 // Add has a voice heard until Remove.
-func (s *Speaker) Add(v *source.Voice) {
+func (s *Speaker) Add(v *playout.Buffer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.voices = append(s.voices, v)
 }
 
 // Remove silences a voice.
-func (s *Speaker) Remove(v *source.Voice) {
+func (s *Speaker) Remove(v *playout.Buffer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.voices {

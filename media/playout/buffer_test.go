@@ -1,4 +1,4 @@
-package source
+package playout
 
 import (
 	"math"
@@ -11,10 +11,16 @@ import (
 	"github.com/thesyncim/gopus"
 )
 
+const (
+	opusFrame   = 20 * time.Millisecond
+	opusSamples = media.OpusClockRate / 50
+	opusMaxSize = 1275 // bytes of one frame, RFC 6716 section 3.4
+)
+
 // speakerTest is a sender of a tone and the sound card of who hears it, without a network in between.
 type speakerTest struct {
 	t       *testing.T
-	voice   *Voice
+	voice   *Buffer
 	encoder *gopus.Encoder
 	n       int
 	gap     bool
@@ -23,7 +29,7 @@ type speakerTest struct {
 
 func newSpeakerTest(t *testing.T) *speakerTest {
 	t.Helper()
-	v, err := NewVoice(VoiceOptions{Channels: 1})
+	v, err := NewBuffer(Options{Channels: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,19 +105,19 @@ func (s *speakerTest) unbroken() {
 	}
 }
 
-func TestVoicePlaysWhatComes(t *testing.T) {
+func TestBufferPlaysWhatComes(t *testing.T) {
 	s := newSpeakerTest(t)
 	for range 100 {
 		s.packet(false)
 		s.play(opusFrame)
 	}
 	s.unbroken()
-	if st := s.voice.Stats(); st.Underruns != 0 || st.Concealed != 0 || st.Delay > leastCushion+2*opusFrame {
+	if st := s.voice.Stats(); st.Underruns != 0 || st.Concealed != 0 || st.Delay > minTargetDelay+2*opusFrame {
 		t.Errorf("%+v", st)
 	}
 }
 
-func TestVoiceConcealsLosses(t *testing.T) {
+func TestBufferConcealsLosses(t *testing.T) {
 	s := newSpeakerTest(t)
 	for i := range 200 {
 		s.packet(i%10 == 5 || i%50 == 26)
@@ -123,8 +129,8 @@ func TestVoiceConcealsLosses(t *testing.T) {
 	}
 }
 
-// TestVoiceSmoothsJitter: packets come five at a time, which the first cushion cannot bear and a later one can.
-func TestVoiceSmoothsJitter(t *testing.T) {
+// TestBufferSmoothsJitter: packets come five at a time, which the first targetDelay cannot bear and a later one can.
+func TestBufferSmoothsJitter(t *testing.T) {
 	s := newSpeakerTest(t)
 	round := func(times int) {
 		for range times {
@@ -146,8 +152,8 @@ func TestVoiceSmoothsJitter(t *testing.T) {
 	}
 }
 
-// TestVoiceFollowsTheOtherClock: a sound card that is a little fast or slow neither runs out nor falls behind.
-func TestVoiceFollowsTheOtherClock(t *testing.T) {
+// TestBufferFollowsTheOtherClock: a sound card that is a little fast or slow neither runs out nor falls behind.
+func TestBufferFollowsTheOtherClock(t *testing.T) {
 	for name, slot := range map[string]time.Duration{
 		"fast": opusFrame * 1002 / 1000,
 		"slow": opusFrame * 998 / 1000,
@@ -159,15 +165,15 @@ func TestVoiceFollowsTheOtherClock(t *testing.T) {
 				s.play(slot)
 			}
 			s.unbroken()
-			if st := s.voice.Stats(); st.Underruns != 0 || st.Dropped != 0 || st.Delay > leastCushion+3*opusFrame {
+			if st := s.voice.Stats(); st.Underruns != 0 || st.Dropped != 0 || st.Delay > minTargetDelay+3*opusFrame {
 				t.Errorf("%+v", st)
 			}
 		})
 	}
 }
 
-// TestVoiceCatchesUp: what a stuck network delivers at once is left out, not played late for the rest of the call.
-func TestVoiceCatchesUp(t *testing.T) {
+// TestBufferCatchesUp: what a stuck network delivers at once is left out, not played late for the rest of the call.
+func TestBufferCatchesUp(t *testing.T) {
 	s := newSpeakerTest(t)
 	for range 50 {
 		s.packet(false)
@@ -184,13 +190,13 @@ func TestVoiceCatchesUp(t *testing.T) {
 		s.play(opusFrame)
 	}
 	st := s.voice.Stats()
-	if st.Delay > leastCushion+cushionStep+mostExcess || st.Dropped == 0 || st.Underruns != 1 {
+	if st.Delay > minTargetDelay+targetDelayStep+maxExcessDelay || st.Dropped == 0 || st.Underruns != 1 {
 		t.Errorf("%+v", st)
 	}
 }
 
-// TestVoicePausesWithTheSpeaker: a sender that is quiet is no loss, and what follows is heard.
-func TestVoicePausesWithTheSpeaker(t *testing.T) {
+// TestBufferPausesWithTheSpeaker: a sender that is quiet is no loss, and what follows is heard.
+func TestBufferPausesWithTheSpeaker(t *testing.T) {
 	s := newSpeakerTest(t)
 	for range 30 {
 		s.packet(false)
@@ -209,10 +215,10 @@ func TestVoicePausesWithTheSpeaker(t *testing.T) {
 	}
 }
 
-func FuzzVoice(f *testing.F) {
+func FuzzBuffer(f *testing.F) {
 	f.Add([]byte{0xfc, 1, 2, 3}, uint32(960), true)
 	f.Fuzz(func(t *testing.T, packet []byte, timestamp uint32, gap bool) {
-		v, err := NewVoice(VoiceOptions{})
+		v, err := NewBuffer(Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
