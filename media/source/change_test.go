@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -101,17 +102,9 @@ func described(t *testing.T, path string) (entries int, named []uint32) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kind, content := range boxes(data) {
-		switch kind {
-		case "moov":
-			for range boxes(find(content, "trak", "mdia", "minf", "stbl", "stsd")[8:]) {
-				entries++
-			}
-		case "moof":
-			tfhd := boxReader{data: find(content, "traf", "tfhd")}
-			tfhd.take(8)
-			named = append(named, tfhd.u32())
-		}
+	entries = int(binary.BigEndian.Uint32(data[bytes.Index(data, []byte("stsd"))+8:]))
+	for _, tfhd := range bytes.Split(data, []byte("tfhd"))[1:] {
+		named = append(named, binary.BigEndian.Uint32(tfhd[8:]))
 	}
 	return entries, named
 }

@@ -11,6 +11,7 @@ import (
 	"parley/media"
 	"parley/media/container/annexb"
 	"parley/media/container/ivf"
+	"parley/media/container/mp4"
 )
 
 // detect finds the container by the first bytes. The name only serves to say what was expected.
@@ -27,7 +28,7 @@ func detect(path string, r *bufio.Reader) (container, error) {
 	case bytes.HasPrefix(head, []byte{0x1A, 0x45, 0xDF, 0xA3}):
 		return openMatroska, nil
 	case isMP4(head):
-		return openMP4, nil
+		return demuxed(mp4.NewDemuxer), nil
 	case isWAV(head):
 		return openWAV, nil
 	case bytes.HasPrefix(head, []byte{0, 0, 1}), bytes.HasPrefix(head, []byte{0, 0, 0, 1}):

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"image"
 	"io"
-	"os"
 	"testing"
 	"time"
 
@@ -196,20 +195,6 @@ func FuzzMatroska(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		fuzzReaderOf(t, openMatroska, data, webrtc.RTPCodecTypeVideo)
 		fuzzReaderOf(t, openMatroska, data, webrtc.RTPCodecTypeAudio)
-	})
-}
-
-func FuzzMP4(f *testing.F) {
-	for _, options := range [][]string{{"-movflags", "faststart"}, {"-movflags", "frag_keyframe+empty_moov"}} {
-		data, err := os.ReadFile(clip(f, "fuzz.mp4", append([]string{"-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-s", "16x16", "-t", "0.2"}, options...)...))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzReaderOf(t, openMP4, data, webrtc.RTPCodecTypeVideo)
-		fuzzReaderOf(t, openMP4, data, webrtc.RTPCodecTypeAudio)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/container/mp4"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -88,7 +89,7 @@ func (w *singleTrack) finish() error {
 func newWebM(file *outFile, o RecorderOptions) frameWriter { return newMuxer(file, newWebMFile, o) }
 
 func newMP4(file *outFile, o RecorderOptions) frameWriter {
-	m := newMuxer(file, newMP4File, o)
+	m := newMuxer(file, mp4.NewMuxer, o)
 	m.sized = true
 	return m
 }

@@ -1,4 +1,4 @@
-package source
+package mp4
 
 import (
 	"encoding/binary"
@@ -10,17 +10,17 @@ import (
 	"parley/media"
 )
 
-// mp4Box is the place of a box in a file.
-type mp4Box struct {
+// boxHeader is the place of a box in a file.
+type boxHeader struct {
 	kind    string
 	content int64 // where it begins
 	end     int64
 }
 
 // nextBox reads the header of the box at a place (ISO 14496-12 section 4.2). The error is io.EOF at the end of the file.
-func nextBox(r io.ReaderAt, at, size int64) (mp4Box, error) {
+func nextBox(r io.ReaderAt, at, size int64) (boxHeader, error) {
 	if at >= size {
-		return mp4Box{}, io.EOF
+		return boxHeader{}, io.EOF
 	}
 	var header [16]byte
 	n, err := r.ReadAt(header[:min(16, size-at)], at)
@@ -28,31 +28,31 @@ func nextBox(r io.ReaderAt, at, size int64) (mp4Box, error) {
 		if err == nil {
 			err = io.ErrUnexpectedEOF
 		}
-		return mp4Box{}, media.ReadError("the header of a box", err)
+		return boxHeader{}, media.ReadError("the header of a box", err)
 	}
-	b := mp4Box{kind: string(header[4:8]), content: at + 8}
+	b := boxHeader{kind: string(header[4:8]), content: at + 8}
 	length := int64(binary.BigEndian.Uint32(header[:]))
 	switch {
 	case length == 0: // up to the end
 		length = size - at
 	case length == 1 && n < 16:
-		return mp4Box{}, media.ReadError("the header of a box", io.EOF)
+		return boxHeader{}, media.ReadError("the header of a box", io.EOF)
 	case length == 1:
 		long := binary.BigEndian.Uint64(header[8:])
 		if long > 1<<62 {
-			return mp4Box{}, fmt.Errorf("box %q claims %d bytes; the file is broken", b.kind, long)
+			return boxHeader{}, fmt.Errorf("box %q claims %d bytes; the file is broken", b.kind, long)
 		}
 		length, b.content = int64(long), at+16
 	}
 	if length < b.content-at {
-		return mp4Box{}, fmt.Errorf("box %q claims %d bytes; the file is broken", b.kind, length)
+		return boxHeader{}, fmt.Errorf("box %q claims %d bytes; the file is broken", b.kind, length)
 	}
 	b.end = at + length
 	return b, nil
 }
 
 // load reads a whole box, of at most that many bytes.
-func (b mp4Box) load(r io.ReaderAt, size int64, most int64) ([]byte, error) {
+func (b boxHeader) load(r io.ReaderAt, size int64, most int64) ([]byte, error) {
 	if b.end > size {
 		return nil, fmt.Errorf("%w in box %q", media.ErrTruncated, b.kind)
 	}

@@ -1,4 +1,4 @@
-package source
+package mp4
 
 import (
 	"encoding/binary"
@@ -50,12 +50,12 @@ func be64(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
 // matrix is no transformation (ISO 14496-12 section 6.2.2).
 func matrix() []byte { return be32(1<<16, 0, 0, 0, 1<<16, 0, 0, 0, 1<<30) }
 
-const mp4MovieScale = 1000
+const movieTimescale = 1000
 
-// mp4Head is the start of a file of fragments (ISO 14496-12 section 8.8): its index has no samples.
-func mp4Head(tracks []*mp4Out) []byte {
+// initSegment is the start of a file of fragments (ISO 14496-12 section 8.8): its index has no samples.
+func initSegment(tracks []*outTrack) []byte {
 	ftyp := box("ftyp", []byte("iso5"), be32(512), []byte("iso5iso6mp41"))
-	parts := [][]byte{fullBox("mvhd", 1, 0, be64(0), be64(0), be32(mp4MovieScale), be64(0), be32(1<<16), be16(1<<8),
+	parts := [][]byte{fullBox("mvhd", 1, 0, be64(0), be64(0), be32(movieTimescale), be64(0), be32(1<<16), be16(1<<8),
 		make([]byte, 10), matrix(), make([]byte, 24), be32(uint32(len(tracks))+1))} //nolint:gosec // two
 	extends := [][]byte{fullBox("mehd", 1, 0, be64(0))}
 	for _, t := range tracks {
@@ -66,7 +66,7 @@ func mp4Head(tracks []*mp4Out) []byte {
 }
 
 // trak describes a track (ISO 14496-12 section 8.3).
-func (t *mp4Out) trak() []byte {
+func (t *outTrack) trak() []byte {
 	video := t.video
 	volume, handler, media := uint16(1<<8), "soun", fullBox("smhd", 0, 0, be32(0))
 	if video {
@@ -85,7 +85,7 @@ func (t *mp4Out) trak() []byte {
 // sampleEntry says how a track is encoded, by its first frame, or a key frame (ISO 14496-12 section 8.5.2, ISO 14496-15,
 // and the bindings of VP, AV1 and Opus).
 func sampleEntry(mime string, f media.Frame) []byte {
-	width, height := mp4Size(f)
+	width, height := frameSize(f)
 	kind, config := "avc1", []byte(nil)
 	switch mime {
 	case webrtc.MimeTypeOpus:
@@ -102,13 +102,13 @@ func sampleEntry(mime string, f media.Frame) []byte {
 		make([]byte, 32), be16(24, 0xFFFF), config)
 }
 
-// mp4Size is the size of a picture as MP4 has it.
-func mp4Size(f media.Frame) (width, height uint16) {
+// frameSize is the size of a picture as MP4 has it.
+func frameSize(f media.Frame) (width, height uint16) {
 	return uint16(min(f.Width, math.MaxUint16)), uint16(min(f.Height, math.MaxUint16)) //nolint:gosec // bounded
 }
 
 // moof is the index of a fragment; place is where its data begins after the start of the moof.
-func moof(sequence uint32, tracks []*mp4Out, place int) []byte {
+func moof(sequence uint32, tracks []*outTrack, place int) []byte {
 	parts := [][]byte{fullBox("mfhd", 0, 0, be32(sequence))}
 	for _, t := range tracks {
 		if len(t.samples) == 0 {

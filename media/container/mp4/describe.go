@@ -1,4 +1,4 @@
-package source
+package mp4
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ const descriptionRoom = 2 << 10
 
 // descriptions are the sample descriptions, and the room for more (ISO 14496-12 sections 8.5.2 and 8.1.2). A player knows
 // all of them before it plays, and each fragment says which one is its own.
-func (t *mp4Out) descriptions() []byte {
+func (t *outTrack) descriptions() []byte {
 	stsd := fullBox("stsd", 0, 0, append([][]byte{be32(uint32(len(t.entries)))}, t.entries...)...) //nolint:gosec // few
 	left := t.room - len(bytes.Join(t.entries, nil))
 	return append(stsd, box("free", make([]byte, left))...)
@@ -25,7 +25,7 @@ func (t *mp4Out) descriptions() []byte {
 // describe is which entry describes a frame. One of another size, or encoded in another way, than all before gets a new
 // entry in the header, before it is written itself. Where there is no room for it, a player has to see from the frame
 // itself that it has changed, as most do.
-func (m *mp4File) describe(t *mp4Out, f media.Frame) (int, error) {
+func (m *muxer) describe(t *outTrack, f media.Frame) (int, error) {
 	tells := f.Key && f.Width > 0 && (t.mime != webrtc.MimeTypeH264 || codec.AVCDecoderConfig(f.Data) != nil)
 	if !t.video || !tells {
 		return t.entry, nil
@@ -38,9 +38,9 @@ func (m *mp4File) describe(t *mp4Out, f media.Frame) (int, error) {
 		return t.entry, nil
 	}
 	t.entries = append(t.entries, entry)
-	width, height := mp4Size(f)
+	width, height := frameSize(f)
 	t.width, t.height = max(t.width, width), max(t.height, height)
-	head := mp4Head(m.tracks) // as long as before
+	head := initSegment(m.tracks) // as long as before
 	if err := m.file.Patch(0, head); err != nil {
 		return t.entry, err
 	}

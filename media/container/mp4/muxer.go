@@ -1,4 +1,4 @@
-package source
+package mp4
 
 import (
 	"bytes"
@@ -17,12 +17,12 @@ const (
 	fragmentBytes  = 8 << 20
 )
 
-// mp4File writes an MP4 file of fragments, each of which is an index and its data: what has been written plays, whatever
+// muxer writes an MP4 file of fragments, each of which is an index and its data: what has been written plays, whatever
 // becomes of the writer. At the end the durations in the header are patched.
-type mp4File struct {
+type muxer struct {
 	file     media.Output
-	tracks   []*mp4Out
-	video    *mp4Out // the first video track, nil without video
+	tracks   []*outTrack
+	video    *outTrack // the first video track, nil without video
 	head     []byte
 	sequence uint32
 	begun    bool          // a fragment
@@ -31,8 +31,8 @@ type mp4File struct {
 	end      time.Duration // of what is in the file
 }
 
-// mp4Out is one track of the file.
-type mp4Out struct {
+// outTrack is one track of the file.
+type outTrack struct {
 	id            uint32
 	mime          string
 	video         bool
@@ -41,28 +41,29 @@ type mp4Out struct {
 	entries       [][]byte // how its frames are encoded, see descriptions
 	entry         int      // which of them that is in this fragment
 	room          int      // for entries, in bytes
-	samples       []mp4OutSample
+	samples       []outSample
 	data          []byte
 	step          int64 // the latest duration
 	end           int64 // of what has been written
 }
 
-type mp4OutSample struct {
+type outSample struct {
 	at, duration int64 // in units of the clock
 	size         uint32
 	key          bool
 }
 
-func newMP4File(file media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
-	m := &mp4File{file: file}
+// NewMuxer writes the header of an MP4 file. A video track begins with a key frame; H.264 needs its parameter sets in it.
+func NewMuxer(file media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
+	m := &muxer{file: file}
 	for i, t := range tracks {
-		out := &mp4Out{id: uint32(i) + 1, mime: t.MIME, clock: media.OpusClockRate, step: opusSamples} //nolint:gosec // few tracks
+		out := &outTrack{id: uint32(i) + 1, mime: t.MIME, clock: media.OpusClockRate, step: media.OpusClockRate / 50} //nolint:gosec // few tracks
 		if out.video = media.KindOf(t.MIME) == webrtc.RTPCodecTypeVideo; out.video {
 			if m.video == nil {
 				m.video = out
 			}
 			out.clock, out.step = media.VideoClockRate, media.VideoClockRate/30
-			out.width, out.height = mp4Size(t.First)
+			out.width, out.height = frameSize(t.First)
 			out.room = descriptionRoom
 			if t.MIME == webrtc.MimeTypeH264 && codec.AVCDecoderConfig(t.First.Data) == nil {
 				return nil, errors.New("the first key frame has no parameter sets, without which H.264 cannot be recorded to .mp4; record to .h264")
@@ -72,12 +73,12 @@ func newMP4File(file media.Output, tracks []media.OutputTrack) (media.Muxer, err
 		out.room += len(out.entries[0])
 		m.tracks = append(m.tracks, out)
 	}
-	m.head = mp4Head(m.tracks)
+	m.head = initSegment(m.tracks)
 	_, err := file.Write(m.head)
 	return m, err
 }
 
-func (m *mp4File) WriteFrame(track int, f media.Frame, at time.Duration) error {
+func (m *muxer) WriteFrame(track int, f media.Frame, at time.Duration) error {
 	out := m.tracks[track]
 	ticks := media.DurationToTicks(max(at, 0), out.clock)
 	if n := len(out.samples); n > 0 {
@@ -110,18 +111,18 @@ func (m *mp4File) WriteFrame(track int, f media.Frame, at time.Duration) error {
 	if !out.video {
 		duration = int64(codec.OpusPacketSamples(f.Data))
 	}
-	out.samples = append(out.samples, mp4OutSample{at: ticks, duration: duration, size: uint32(size), key: f.Key}) //nolint:gosec // at most media.MaxFrameSize
+	out.samples = append(out.samples, outSample{at: ticks, duration: duration, size: uint32(size), key: f.Key}) //nolint:gosec // at most media.MaxFrameSize
 	return nil
 }
 
-func (m *mp4File) wantsFragment(t *mp4Out, f media.Frame, at time.Duration) bool {
+func (m *muxer) wantsFragment(t *outTrack, f media.Frame, at time.Duration) bool {
 	length := at - m.start
 	seekable := t == m.video && f.Key || m.video == nil
 	return m.begun && (seekable && length >= fragmentLength || length >= fragmentLimit || m.bytes >= fragmentBytes)
 }
 
 // flush writes the fragment, as a whole.
-func (m *mp4File) flush() error {
+func (m *muxer) flush() error {
 	m.begun, m.bytes = false, 0
 	m.sequence++
 	index := moof(m.sequence, m.tracks, 0)
@@ -145,7 +146,7 @@ func (m *mp4File) flush() error {
 }
 
 // Finish writes what is left and the durations.
-func (m *mp4File) Finish(duration time.Duration) error {
+func (m *muxer) Finish(duration time.Duration) error {
 	var err error
 	if m.begun {
 		err = m.flush()
@@ -157,11 +158,11 @@ func (m *mp4File) Finish(duration time.Duration) error {
 		return place + 4
 	}
 	// In version 1 of each, after version and flags: two times of 8 bytes, and what is between.
-	set("mvhd", 24, mp4MovieScale, 0)
-	set("mehd", 4, mp4MovieScale, 0)
+	set("mvhd", 24, movieTimescale, 0)
+	set("mehd", 4, movieTimescale, 0)
 	from := 0
 	for _, t := range m.tracks {
-		from = set("tkhd", 28, mp4MovieScale, from)
+		from = set("tkhd", 28, movieTimescale, from)
 		from = set("mdhd", 24, t.clock, from)
 	}
 	return err

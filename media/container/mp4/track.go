@@ -1,4 +1,4 @@
-package source
+package mp4
 
 import (
 	"errors"
@@ -9,20 +9,20 @@ import (
 	"parley/media/codec"
 )
 
-// mp4Track is what the index says of a track.
-type mp4Track struct {
-	id        uint32
-	timescale uint32
-	entry     []byte // the sample description, its entries
-	stbl      []byte
-	late      uint64 // time before the first sample is shown, by an empty edit
-	early     uint64 // time in the samples that is not shown, by the first edit
+// track is what the index says of a track.
+type track struct {
+	id         uint32
+	timescale  uint32
+	entry      []byte // the sample description, its entries
+	stbl       []byte
+	startDelay uint64 // time before the first sample is shown, by an empty edit
+	mediaTime  uint64 // time in the samples that is not shown, by the first edit
 
 	// Of fragments, where they do not say it themselves (ISO 14496-12 section 8.8.3).
 	duration, size uint32
 }
 
-func readMP4Track(trak, moov []byte) (t mp4Track, err error) {
+func readTrack(trak, moov []byte) (t track, err error) {
 	tkhd := boxReader{data: find(trak, "tkhd")}
 	version, _ := tkhd.full()
 	tkhd.wide(version)
@@ -53,7 +53,7 @@ func readMP4Track(trak, moov []byte) (t mp4Track, err error) {
 }
 
 // readEdits takes the first edits of a list (ISO 14496-12 section 8.6.6): empty ones, and the start of the one after.
-func (t *mp4Track) readEdits(elst []byte, movieScale uint32) {
+func (t *track) readEdits(elst []byte, movieScale uint32) {
 	r := boxReader{data: elst}
 	version, _ := r.full()
 	for count := r.u32(); count > 0 && !r.short; count-- {
@@ -64,17 +64,17 @@ func (t *mp4Track) readEdits(elst []byte, movieScale uint32) {
 		}
 		if int64(start) >= 0 { //nolint:gosec // it is signed
 			if !r.short && start < 1<<40 {
-				t.early = start
+				t.mediaTime = start
 			}
 			return
 		}
 		if movieScale > 0 && duration < 1<<40 {
-			t.late += duration * uint64(t.timescale) / uint64(movieScale)
+			t.startDelay += duration * uint64(t.timescale) / uint64(movieScale)
 		}
 	}
 }
 
-func (t *mp4Track) readDefaults(mvex []byte) {
+func (t *track) readDefaults(mvex []byte) {
 	for kind, trex := range boxes(mvex) {
 		r := boxReader{data: trex}
 		r.full()
@@ -86,38 +86,38 @@ func (t *mp4Track) readDefaults(mvex []byte) {
 }
 
 // shift applies the edits to the time of a sample.
-func (t *mp4Track) shift(at uint64) uint64 {
-	at += t.late
-	return at - min(at, t.early)
+func (t *track) shift(at uint64) uint64 {
+	at += t.startDelay
+	return at - min(at, t.mediaTime)
 }
 
 // samples are those of the index (ISO 14496-12 section 8.6.1, 8.7). Its tables are compressed, and may claim anything.
-func (t *mp4Track) samples() ([]mp4Sample, error) {
+func (t *track) samples() ([]tableSample, error) {
 	stsz := boxReader{data: find(t.stbl, "stsz")}
 	stsz.full()
 	common, count := stsz.u32(), int64(stsz.u32())
 	if stsz.short || count == 0 {
 		return nil, nil // a file of fragments
 	}
-	if count > mp4MaxSamples || common == 0 && count > int64(len(stsz.data)/4) {
+	if count > maxSamples || common == 0 && count > int64(len(stsz.data)/4) {
 		return nil, fmt.Errorf("the index of the MP4 file claims %d frames; the file is broken", count)
 	}
 	if err := t.checkOrder(); err != nil {
 		return nil, err
 	}
-	all := make([]mp4Sample, count)
+	all := make([]tableSample, count)
 	for i := range all {
 		if all[i].size = common; common == 0 {
 			all[i].size = stsz.u32()
 		}
 	}
 	t.setTimes(all)
-	return all, t.setPlaces(all)
+	return all, t.setOffsets(all)
 }
 
 // checkOrder looks at the difference between the times of decoding and of showing. If it is the same for all there
 // are no B frames.
-func (t *mp4Track) checkOrder() error {
+func (t *track) checkOrder() error {
 	r := boxReader{data: find(t.stbl, "ctts")}
 	r.full()
 	first, known := uint32(0), false
@@ -134,7 +134,7 @@ func (t *mp4Track) checkOrder() error {
 	return nil
 }
 
-func (t *mp4Track) setTimes(all []mp4Sample) {
+func (t *track) setTimes(all []tableSample) {
 	r := boxReader{data: find(t.stbl, "stts")}
 	r.full()
 	r.u32()
@@ -149,8 +149,8 @@ func (t *mp4Track) setTimes(all []mp4Sample) {
 	}
 }
 
-// setPlaces goes through the chunks, runs of which have as many samples each.
-func (t *mp4Track) setPlaces(all []mp4Sample) error {
+// setOffsets goes through the chunks, runs of which have as many samples each.
+func (t *track) setOffsets(all []tableSample) error {
 	chunks := boxReader{data: find(t.stbl, "stco")}
 	wide := chunks.data == nil
 	if wide {
@@ -188,21 +188,21 @@ func (t *mp4Track) setPlaces(all []mp4Sample) error {
 	return nil
 }
 
-const mp4MaxMoof = 16 << 20
+const maxMoof = 16 << 20
 
 // readFragment reads the samples of the next fragment that has any of the track; io.EOF after the last.
-func (m *mp4Reader) readFragment() error {
-	for len(m.queue) == 0 {
-		b, err := nextBox(m.file, m.place, m.size)
+func (r *reader) readFragment() error {
+	for len(r.queue) == 0 {
+		b, err := nextBox(r.file, r.place, r.size)
 		if err != nil {
 			return err
 		}
-		start := m.place
-		m.place = b.end
+		start := r.place
+		r.place = b.end
 		if b.kind != "moof" {
 			continue
 		}
-		moof, err := b.load(m.file, m.size, mp4MaxMoof)
+		moof, err := b.load(r.file, r.size, maxMoof)
 		if errors.Is(err, media.ErrTruncated) {
 			return io.EOF // whoever wrote it was interrupted
 		}
@@ -211,7 +211,7 @@ func (m *mp4Reader) readFragment() error {
 		}
 		for kind, traf := range boxes(moof) {
 			if kind == "traf" {
-				if err := m.readTraf(traf, start); err != nil {
+				if err := r.readTraf(traf, start); err != nil {
 					return err
 				}
 			}
@@ -221,13 +221,13 @@ func (m *mp4Reader) readFragment() error {
 }
 
 // readTraf reads what a fragment has of one track (ISO 14496-12 section 8.8.6 to 8.8.12).
-func (m *mp4Reader) readTraf(traf []byte, start int64) error {
+func (r *reader) readTraf(traf []byte, start int64) error {
 	tfhd := boxReader{data: find(traf, "tfhd")}
 	_, flags := tfhd.full()
-	if tfhd.u32() != m.track.id {
+	if tfhd.u32() != r.track.id {
 		return nil
 	}
-	base, duration, size := start, m.track.duration, m.track.size
+	base, duration, size := start, r.track.duration, r.track.size
 	if flags&0x1 != 0 {
 		base = int64(tfhd.u64() & (1<<62 - 1)) //nolint:gosec // masked
 	}
@@ -249,7 +249,7 @@ func (m *mp4Reader) readTraf(traf []byte, start int64) error {
 			continue
 		}
 		var err error
-		if at, place, err = m.readTrun(trun, at, base, place, duration, size); err != nil {
+		if at, place, err = r.readTrun(trun, at, base, place, duration, size); err != nil {
 			return err
 		}
 	}
@@ -257,43 +257,43 @@ func (m *mp4Reader) readTraf(traf []byte, start int64) error {
 }
 
 // readTrun reads a run of samples, and returns the time and the place after it.
-func (m *mp4Reader) readTrun(trun []byte, at uint64, base, place int64, duration, size uint32) (uint64, int64, error) {
-	r := boxReader{data: trun}
-	_, flags := r.full()
-	count := r.u32()
+func (r *reader) readTrun(trun []byte, at uint64, base, place int64, duration, size uint32) (uint64, int64, error) {
+	b := boxReader{data: trun}
+	_, flags := b.full()
+	count := b.u32()
 	if flags&0x1 != 0 {
-		place = base + int64(int32(r.u32())) //nolint:gosec // it is signed
+		place = base + int64(int32(b.u32())) //nolint:gosec // it is signed
 	}
 	if flags&0x4 != 0 {
-		r.u32()
+		b.u32()
 	}
-	if flags&0xF00 == 0 && count > mp4MaxMoof || len(m.queue) > mp4MaxSamples {
+	if flags&0xF00 == 0 && count > maxMoof || len(r.queue) > maxSamples {
 		return 0, 0, fmt.Errorf("a fragment of the MP4 file claims %d frames; the file is broken", count)
 	}
 	first := uint32(0)
 	for i := range count {
-		s := mp4Sample{at: at, from: place, size: size}
+		s := tableSample{at: at, from: place, size: size}
 		step := duration
 		if flags&0x100 != 0 {
-			step = r.u32()
+			step = b.u32()
 		}
 		if flags&0x200 != 0 {
-			s.size = r.u32()
+			s.size = b.u32()
 		}
 		if flags&0x400 != 0 {
-			r.u32()
+			b.u32()
 		}
 		if flags&0x800 != 0 {
-			offset := r.u32()
+			offset := b.u32()
 			if i > 0 && offset != first {
 				return 0, 0, codec.ErrBFrames
 			}
 			first = offset
 		}
-		if r.short {
+		if b.short {
 			return 0, 0, errBoxShort
 		}
-		m.queue = append(m.queue, s)
+		r.queue = append(r.queue, s)
 		at, place = at+uint64(step), place+int64(s.size)
 	}
 	return at, place, nil
