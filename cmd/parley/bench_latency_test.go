@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/media/source"
+	"parley/media/testsignal"
 	"parley/signal/web/webtest"
 )
 
@@ -63,7 +63,7 @@ func newGlass(t *testing.T) *glass {
 
 // film writes test pictures of 640x480 to the fifo, 30 a second, until who reads it ends.
 func (g *glass) film() {
-	card, err := source.NewCard(640, 480)
+	pattern, err := testsignal.NewPattern(640, 480)
 	if err != nil {
 		g.t.Error(err)
 		return
@@ -79,7 +79,7 @@ func (g *glass) film() {
 	}
 	var begun time.Time
 	for n := uint32(0); ; n++ {
-		picture := append([]byte("FRAME\n"), planes(card.Paint(n, time.Duration(n)*latencyFrame, time.Unix(0, 0)))...)
+		picture := append([]byte("FRAME\n"), planes(pattern.Render(n, time.Duration(n)*latencyFrame, time.Unix(0, 0)))...)
 		// The first is taken when the call is up. After it, each is a little late, so that none waits to be read.
 		time.Sleep(time.Until(begun.Add(time.Duration(n)*latencyFrame + 10*time.Millisecond)))
 		g.mu.Lock()
@@ -179,7 +179,7 @@ func (g *glass) saw(wide, high int, text string, now time.Time) {
 	for i := range img.Pix {
 		img.Pix[i] = pixels[3*i+1]
 	}
-	n, ok := source.ReadStrip(img)
+	n, ok := testsignal.ReadFrameID(img)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if at, known := g.in[n]; ok && known {

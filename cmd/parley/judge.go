@@ -11,6 +11,7 @@ import (
 
 	"parley/media"
 	"parley/media/source"
+	"parley/media/testsignal"
 	"parley/peer"
 )
 
@@ -64,12 +65,12 @@ func (c *session) newJudge() *source.Judge {
 	if !c.judged && !judging(c.checks) {
 		return nil
 	}
-	o := source.JudgeOptions{Origin: c.origin, Rate: c.rate, Width: c.width, Height: c.height, PictureEvery: 5}
+	o := source.JudgeOptions{Epoch: c.epoch, Rate: c.rate, Width: c.width, Height: c.height, PictureEvery: 5}
 	if o.Rate == 0 {
-		o.Rate = source.TestFrameRate
+		o.Rate = testsignal.DefaultFrameRate
 	}
 	if o.Width == 0 {
-		o.Width, o.Height = source.TestWidth, source.TestHeight
+		o.Width, o.Height = testsignal.DefaultWidth, testsignal.DefaultHeight
 	}
 	return source.NewJudge(o)
 }
@@ -80,9 +81,9 @@ func (c *session) judgeTrack(e peer.TrackReceived, request func()) media.FrameSi
 		return nil
 	}
 	if e.Track.Kind() == webrtc.RTPCodecTypeAudio {
-		return c.judge.Sounds(c.origin.Time())
+		return c.judge.Sounds(c.epoch.Time())
 	}
-	sink, viewer := c.judge.Pictures(c.origin.Time(), source.ViewerOptions{
+	sink, viewer := c.judge.Pictures(c.epoch.Time(), source.ViewerOptions{
 		NewDecoder: decoders, RequestKeyFrame: request, Logger: c.logger,
 		Tell: func(sentence string) { c.report.warn("%s", printable(sentence)) },
 	})
@@ -95,7 +96,7 @@ func (c *session) quality() map[string]float64 {
 	if c.judge == nil || !c.isConnected() {
 		return nil
 	}
-	return qualityFacts(c.judge.Quality(time.Since(c.origin.Time())))
+	return qualityFacts(c.judge.Quality(time.Since(c.epoch.Time())))
 }
 
 // judgeInterval is the time between two looks of the expectations at the judge, which sorts what it knows for each.

@@ -11,6 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media/source"
+	"parley/media/testsignal"
 	"parley/peer"
 	"parley/peer/capture"
 	"parley/peer/netem"
@@ -27,7 +28,7 @@ type session struct {
 	carrier  carrier // nil for text
 	expect   *expectations
 	dumping  *capture.Connection // nil without --stats-dump
-	origin   *source.Origin      // of test sources
+	epoch    *testsignal.Epoch   // of test sources
 	judge    *source.Judge       // of those that come back, nil for none
 	judgedAt time.Time           // of the goroutine of watch
 	emulator *netem.Emulator     // of the call's own sockets, nil for none
@@ -73,7 +74,7 @@ func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.
 
 // openSession opens the files of a call.
 func openSession(s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
-	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), origin: source.NewOrigin(), layers: layers{}, connected: make(chan struct{}), abort: make(chan struct{})}
+	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, connected: make(chan struct{}), abort: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.expect = newExpectations(s.checks, c.tellCheck)
 	if s.witness != nil {

@@ -59,7 +59,7 @@ func (c *session) openVideo(spec string) (source.Source, error) {
 	if !device.Names(spec) && !c.encodesTest(spec) {
 		return source.OpenVideo(spec, source.VideoOptions{
 			Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Loop: c.loop, Logger: c.logger,
-			NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening, Origin: c.origin,
+			NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch,
 		})
 	}
 	return c.devices.OpenVideo(spec, device.VideoOptions{
@@ -77,7 +77,7 @@ func (c *session) encodesTest(spec string) bool {
 
 func (c *session) openAudio(spec string) (source.Source, error) {
 	if !device.Names(spec) {
-		return source.OpenAudio(spec, source.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Origin: c.origin, Logger: c.logger})
+		return source.OpenAudio(spec, source.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch, Logger: c.logger})
 	}
 	return c.devices.OpenAudio(spec, device.AudioOptions{Rate: c.audioRate, Tell: c.tellDevice, Logger: c.logger})
 }

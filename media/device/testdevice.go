@@ -6,34 +6,32 @@ import (
 	"image"
 	"time"
 
-	"parley/media/source"
+	"parley/media/testsignal"
 )
 
 // testDevice is a camera that is not there: it sees the test picture.
 type testDevice struct{ is mode }
 
-const defaultTestRate = 15 // as the test picture has elsewhere
-
 func newTestDevice(_ string, o VideoOptions) (videoDevice, error) {
 	d := &testDevice{mode{width: o.Width &^ 1, height: o.Height &^ 1, rate: o.FrameRate}}
 	if o.Width == 0 {
-		d.is.width, d.is.height = 320, 240
+		d.is.width, d.is.height = testsignal.DefaultWidth, testsignal.DefaultHeight
 	}
 	if d.is.rate == 0 {
-		d.is.rate = defaultTestRate
+		d.is.rate = testsignal.DefaultFrameRate
 	}
-	_, err := source.NewCard(d.is.width, d.is.height)
+	_, err := testsignal.NewPattern(d.is.width, d.is.height)
 	return d, err
 }
 
 func (d *testDevice) String() string { return "picture" }
 
 func (d *testDevice) open() (pictures, error) {
-	card, err := source.NewCard(d.is.width, d.is.height)
+	pattern, err := testsignal.NewPattern(d.is.width, d.is.height)
 	if err != nil {
 		return nil, err
 	}
-	s := &testShow{is: d.is, card: card, start: time.Now()}
+	s := &testShow{is: d.is, pattern: pattern, start: time.Now()}
 	s.picture = *image.NewYCbCr(image.Rect(0, 0, d.is.width, d.is.height), image.YCbCrSubsampleRatio420)
 	return s, nil
 }
@@ -41,7 +39,7 @@ func (d *testDevice) open() (pictures, error) {
 // testShow is the test picture at work.
 type testShow struct {
 	is      mode
-	card    *source.Card
+	pattern *testsignal.Pattern
 	picture image.YCbCr
 	start   time.Time
 	next    int
@@ -56,8 +54,8 @@ func (s *testShow) read() (*image.YCbCr, func(), error) {
 	}
 	at := time.Duration(float64(s.next) / s.is.rate * float64(time.Second))
 	time.Sleep(time.Until(s.start.Add(at)))
-	img := s.card.Paint(uint32(s.next), at, s.start.Add(at)) //nolint:gosec // wraps after years
-	swapRedBlue(img.Pix)                                     // it is painted anew next time
+	img := s.pattern.Render(uint32(s.next), at, s.start.Add(at)) //nolint:gosec // wraps after years
+	swapRedBlue(img.Pix)                                         // it is painted anew next time
 	fromBGRX(&s.picture, img.Pix)
 	s.next++
 	return &s.picture, func() {}, nil

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -9,45 +8,6 @@ import (
 
 	"github.com/pion/webrtc/v4"
 )
-
-// BenchmarkTestPicture measures one frame of the test picture, drawn and encoded.
-func BenchmarkTestPicture(b *testing.B) {
-	for _, size := range [][2]int{{320, 240}, {640, 480}} {
-		b.Run(fmt.Sprintf("%dx%d", size[0], size[1]), func(b *testing.B) {
-			source, err := newTestVideo(VideoOptions{Width: size[0], Height: size[1]})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportAllocs()
-			frame, bytes := uint32(0), 0
-			for b.Loop() {
-				data, err := source.encoder.encode(source.card.Paint(frame, source.at(frame), time.Unix(int64(frame), 0)))
-				if err != nil {
-					b.Fatal(err)
-				}
-				bytes += len(data)
-				frame++
-			}
-			b.ReportMetric(float64(bytes)/float64(b.N), "bytes/frame")
-			b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N), "ms/frame")
-		})
-	}
-}
-
-func BenchmarkTone(b *testing.B) {
-	source, err := newTone("test", testTone, AudioOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	pcm, packet := make([]float32, opusSamples), make([]byte, opusMaxSize)
-	b.ReportAllocs()
-	for n := uint64(0); b.Loop(); n += opusSamples {
-		source.fill(pcm, n)
-		if _, err := source.encoder.Encode(pcm, packet); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
 
 // BenchmarkReceiver measures one packet through a receiver: order, frames, headers, statistics, and for audio the ear.
 func BenchmarkReceiver(b *testing.B) {
@@ -77,20 +37,3 @@ func BenchmarkReceiver(b *testing.B) {
 }
 
 func ticksOf(all []sample) uint64 { return all[len(all)-1].at + all[len(all)-1].duration }
-
-func BenchmarkReadStrip(b *testing.B) {
-	encoder, err := newVP8Encoder(0, 15)
-	if err != nil {
-		b.Fatal(err)
-	}
-	data, err := encoder.encode(newCard(320, 240).Paint(7, 0, time.Unix(0, 0)))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		img, ok := decodeVP8(data)
-		if n, read := ReadStrip(img); !ok || !read || n != 7 {
-			b.Fatal("not read")
-		}
-	}
-}

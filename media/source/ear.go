@@ -7,6 +7,7 @@ import (
 
 	"parley/media"
 	"parley/media/codec"
+	"parley/media/testsignal"
 
 	"github.com/thesyncim/gopus"
 	"gonum.org/v1/gonum/dsp/fourier"
@@ -150,16 +151,16 @@ func (e *ear) taper(samples []float64) []float64 {
 
 // peak is the frequency of the strongest bin if it stands out, refined by its neighbours.
 func (e *ear) peak() float64 {
-	const low = int(minTone)
+	const low = int(testsignal.MinFrequency)
 	best, total := low, 0.0
-	for i := low; i <= int(maxTone); i++ {
+	for i := low; i <= int(testsignal.MaxFrequency); i++ {
 		total += power(e.spectrum[i])
 		if power(e.spectrum[i]) > power(e.spectrum[best]) {
 			best = i
 		}
 	}
 	near := 0.0
-	for i := max(low, best-toneWidth); i <= min(int(maxTone), best+toneWidth); i++ {
+	for i := max(low, best-toneWidth); i <= min(int(testsignal.MaxFrequency), best+toneWidth); i++ {
 		near += power(e.spectrum[i])
 	}
 	if total == 0 || near < toneShare*total {

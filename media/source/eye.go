@@ -5,6 +5,8 @@ import (
 	"image"
 	"time"
 
+	"parley/media/testsignal"
+
 	"golang.org/x/image/vp8"
 )
 
@@ -27,7 +29,7 @@ func (e *eye) read(frame []byte, width, height int, now time.Time) (uint32, bool
 	if !ok {
 		return 0, false
 	}
-	return ReadStrip(img)
+	return testsignal.ReadFrameID(img)
 }
 
 // decodeVP8 decodes a key frame. The frame comes from a stranger, so that a decoder that panics must not take the call

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"image"
 	"io"
 	"testing"
 	"time"
@@ -169,22 +168,6 @@ type sinkFunc func(media.Frame)
 func (s sinkFunc) WriteFrame(f media.Frame) error {
 	s(f)
 	return nil
-}
-
-func FuzzStrip(f *testing.F) {
-	f.Add(uint32(7), 44, 16)
-	f.Add(uint32(1<<32-1), 45, 17)
-	f.Fuzz(func(t *testing.T, frame uint32, width, height int) {
-		if width < 2*stripCells || height < stripShare*stripRows || width > 500 || height > 500 {
-			ReadStrip(image.NewGray(image.Rect(0, 0, max(0, min(width, 500)), max(0, min(height, 500)))))
-			return
-		}
-		c := &Card{img: image.NewRGBA(image.Rect(0, 0, width, height))}
-		c.strip(frame)
-		if got, ok := ReadStrip(c.img); !ok || got != frame {
-			t.Errorf("strip of %d by %d is %d, %v; want %d", width, height, got, ok, frame)
-		}
-	})
 }
 
 func FuzzMatroska(f *testing.F) {

@@ -7,17 +7,17 @@ import (
 	"sync"
 	"time"
 
-	"parley/media"
+	"parley/media/testsignal"
 )
 
 // JudgeOptions are the options of a Judge. The zero value works.
 type JudgeOptions struct {
-	// Origin is that of the test sources whose pictures and sound may come back, see NewOrigin: times are counted from
+	// Epoch is that of the test sources whose pictures and sound may come back, see testsignal.NewEpoch: times are counted from
 	// it then, and of what comes back latency is known, on one clock, and which pictures the source left out. The
 	// default nil measures what can be measured without.
-	Origin *Origin
+	Epoch *testsignal.Epoch
 
-	// Rate is that of the test picture, in frames a second, of that of the Origin if there is one. The default 0 finds it
+	// Rate is that of the test picture, in frames a second, of that of the Epoch if there is one. The default 0 finds it
 	// out, if it is a usual one.
 	Rate float64
 
@@ -55,7 +55,7 @@ type Quality struct {
 type Spread struct{ Median, P95 float64 }
 
 // A Judge tells how well the sources "test" come through, by the numbers in their pictures and the code in their sound.
-// Times given to it are since any moment, the same for both, or since the Origin. Its methods may be called from any
+// Times given to it are since any moment, the same for both, or since the Epoch. Its methods may be called from any
 // goroutine, each of them in the order of time.
 type Judge struct {
 	o JudgeOptions
@@ -74,7 +74,7 @@ func NewJudge(o JudgeOptions) *Judge {
 
 // Picture takes a picture that had come at a time. It is not kept.
 func (j *Judge) Picture(img image.Image, at time.Duration) {
-	number, ok := ReadStrip(img)
+	number, ok := testsignal.ReadFrameID(img)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.pictures.take(img, number, ok, at)
@@ -109,10 +109,10 @@ func (j *Judge) Quality(now time.Duration) Quality {
 	if j.sound != nil {
 		j.sound.quality(&q, now)
 		for _, s := range j.sound.words.all() {
-			sounds = append(sounds, milliseconds(s.at)-float64(s.number)*codeWord/media.OpusClockRate*1000)
+			sounds = append(sounds, milliseconds(s.at)-float64(s.number)*milliseconds(testsignal.TimecodeInterval))
 		}
 	}
-	if j.o.Origin != nil {
+	if j.o.Epoch != nil {
 		q.PictureLatency, q.SoundLatency = ours(pictures), ours(sounds)
 	}
 	if len(pictures) >= fewest && len(sounds) >= fewest {
@@ -128,7 +128,7 @@ const (
 	mostApart = 10_000 // ms; picture and sound that are farther apart are of two sources
 )
 
-// ours is the spread of latencies, nil if they are those of sources with another origin.
+// ours is the spread of latencies, nil if they are those of sources with another epoch.
 func ours(latencies []float64) *Spread {
 	s := spread(latencies)
 	if s != nil && (s.Median < -1000 || s.Median > mostLate) {

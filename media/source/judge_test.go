@@ -1,6 +1,8 @@
 package source
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"image"
 	"math"
@@ -11,6 +13,9 @@ import (
 
 	"parley/media"
 	"parley/media/pixel"
+	"parley/media/testsignal"
+
+	"github.com/deepteams/webp"
 )
 
 // damage is what a road does to a test picture and its sound.
@@ -24,24 +29,21 @@ type damage struct {
 	smaller bool
 }
 
-// judged has a Judge look at a test source after damage, with the origin of the source, or without one.
+// judged has a Judge look at a test source after damage, with the epoch of the source, or without one.
 func judged(t *testing.T, d damage, known bool) Quality {
 	t.Helper()
 	const rate = 10
-	o := NewOrigin()
+	o := testsignal.NewEpoch()
 	options := JudgeOptions{}
 	if known {
-		options = JudgeOptions{Origin: o, Rate: rate, Width: 64, Height: 48}
+		options = JudgeOptions{Epoch: o, Rate: rate, Width: 64, Height: 48}
 	}
 	j := NewJudge(options)
-	video, err := newTestVideo(VideoOptions{Width: 64, Height: 48, FrameRate: rate, Origin: o})
+	video, err := newTestVideo(VideoOptions{Width: 64, Height: 48, FrameRate: rate, Epoch: o})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.coarse > 0 {
-		video.encoder.options.Quality = d.coarse
-	}
-	sound, err := newTone("test", testTone, AudioOptions{Origin: o})
+	sound, err := newTone("test", testsignal.DefaultFrequency, AudioOptions{Epoch: o})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func judged(t *testing.T, d damage, known bool) Quality {
 	pcm, packet := make([]float32, opusSamples), make([]byte, opusMaxSize)
 	first := uint64(begin/time.Second) * media.OpusClockRate
 	for n := range d.seconds * 50 {
-		sound.fill(pcm, first+uint64(n)*opusSamples)
+		sound.signal.Fill(pcm, 1, first+uint64(n)*opusSamples)
 		size, err := sound.encoder.Encode(pcm, packet)
 		if err != nil {
 			t.Fatal(err)
@@ -60,7 +62,7 @@ func judged(t *testing.T, d damage, known bool) Quality {
 	}
 	for n := range uint32(d.seconds * rate) { //nolint:gosec // small
 		frame := uint32(begin/time.Second)*rate + n //nolint:gosec // small
-		o.sends(frame)
+		o.MarkSent(frame)
 		shown, ok := frame, true
 		if d.picture != nil {
 			if shown, ok = d.picture(n); ok {
@@ -70,20 +72,29 @@ func judged(t *testing.T, d damage, known bool) Quality {
 		if !ok {
 			continue
 		}
-		data, err := video.encoder.encode(video.card.Paint(shown, video.at(shown), time.Now()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		img, ok := decodeVP8(data)
-		if !ok {
-			t.Fatal("the picture is not decoded")
-		}
+		img := coded(t, video.pattern.Render(shown, video.at(shown), time.Now()), d.coarse)
 		if d.smaller {
-			img = new(pixel.Scaler).Scale(img.(*image.YCbCr), 56, 42)
+			img = new(pixel.Scaler).Scale(img, 56, 42)
 		}
 		j.Picture(img, begin+time.Duration(n)*time.Second/rate+d.late+d.apart)
 	}
 	return j.Quality(begin + d.late + d.apart + time.Duration(d.seconds)*time.Second)
+}
+
+// coded returns img after lossy coding with a quality of 1 to 100; the default is 60.
+func coded(t *testing.T, img image.Image, quality float32) *image.YCbCr {
+	t.Helper()
+	var b bytes.Buffer
+	options := webp.DefaultOptions()
+	options.Quality = cmp.Or(quality, 60)
+	if err := webp.Encode(&b, img, options); err != nil {
+		t.Fatal(err)
+	}
+	got, err := webp.Decode(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.(*image.YCbCr)
 }
 
 // near checks a value that may be missing.
@@ -174,7 +185,7 @@ func TestJudgeStranger(t *testing.T) {
 
 // TestJudgeNothing: other pictures and silence are not judged.
 func TestJudgeNothing(t *testing.T) {
-	j := NewJudge(JudgeOptions{Origin: NewOrigin()})
+	j := NewJudge(JudgeOptions{Epoch: testsignal.NewEpoch()})
 	for n := range 100 {
 		j.Picture(image.NewYCbCr(image.Rect(0, 0, 64, 48), image.YCbCrSubsampleRatio420), time.Duration(n)*time.Second)
 		j.Sound([]byte{0xf8, 0xff, 0xfe}, uint32(n)*opusSamples, time.Duration(n)*opusFrame) //nolint:gosec // small
@@ -184,15 +195,15 @@ func TestJudgeNothing(t *testing.T) {
 	}
 }
 
-// TestSourcesShareAnOrigin: a source that runs later goes on with the number of now.
-func TestSourcesShareAnOrigin(t *testing.T) {
-	if err := warmUp(); err != nil {
+// TestSourcesShareAnEpoch: a source that runs later goes on with the number of now.
+func TestSourcesShareAnEpoch(t *testing.T) {
+	if _, err := testsignal.NewVP8Encoder(0, 10); err != nil { // which fills the tables of the library, outside the bubble
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		o := &Origin{}
+		o := &testsignal.Epoch{}
 		o.Time()
-		s, err := newTestVideo(VideoOptions{Width: 64, Height: 48, FrameRate: 10, Origin: o})
+		s, err := newTestVideo(VideoOptions{Width: 64, Height: 48, FrameRate: 10, Epoch: o})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,4 +217,27 @@ func TestSourcesShareAnOrigin(t *testing.T) {
 			t.Errorf("sent are 49 %t, 50 %t, 99 %t, 100 %t", o.Sent(49), o.Sent(50), o.Sent(99), o.Sent(100))
 		}
 	})
+}
+
+// TestToneHasNoTimecode: a tone after Opus has no timecode.
+func TestToneHasNoTimecode(t *testing.T) {
+	for _, hz := range []float64{600, 1300, 1700, 3000} {
+		source, err := newTone("tone", hz, AudioOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := NewJudge(JudgeOptions{})
+		pcm, packet := make([]float32, opusSamples), make([]byte, opusMaxSize)
+		for n := range uint32(500) {
+			source.signal.Fill(pcm, 1, uint64(n)*opusSamples)
+			size, err := source.encoder.Encode(pcm, packet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j.Sound(packet[:size], n*opusSamples, time.Duration(n)*opusFrame)
+		}
+		if q := j.Quality(10 * time.Second); q.Words > 0 {
+			t.Errorf("%v Hz has %d timecodes", hz, q.Words)
+		}
+	}
 }

@@ -46,7 +46,7 @@ func (p *pictureJudge) take(img image.Image, number uint32, ok bool, at time.Dur
 		return
 	}
 	p.q.Numbers++
-	p.ours = p.o.Origin != nil && p.o.Origin.Sent(number)
+	p.ours = p.o.Epoch != nil && p.o.Epoch.Sent(number)
 	switch {
 	case !p.begun:
 		p.begun, p.first = true, mark{number, at}
@@ -85,7 +85,7 @@ func (p *pictureJudge) believe(number uint32, at time.Duration) bool {
 func (p *pictureJudge) left(number uint32) {
 	missing := uint64(0)
 	for n := p.highest + 1; n < number; n++ {
-		if !p.ours || p.o.Origin.Sent(n) {
+		if !p.ours || p.o.Epoch.Sent(n) {
 			missing++
 		}
 	}
@@ -97,7 +97,7 @@ func (p *pictureJudge) left(number uint32) {
 
 // rate is in pictures a second, 0 if it is not known.
 func (p *pictureJudge) rate() float64 {
-	if p.o.Rate > 0 && (p.ours || p.o.Origin == nil) {
+	if p.o.Rate > 0 && (p.ours || p.o.Epoch == nil) {
 		return p.o.Rate
 	}
 	if p.fresh-p.first.at < rateTime {
@@ -135,7 +135,7 @@ func (l *line) slope() float64 {
 func (p *pictureJudge) liken(img image.Image, number uint32) {
 	if rate := p.rate(); rate > 0 && p.q.Numbers%uint64(p.o.PictureEvery) == 0 { //nolint:gosec // positive
 		width, height := p.o.Width, p.o.Height
-		if !p.ours && p.o.Origin != nil {
+		if !p.ours && p.o.Epoch != nil {
 			width, height = 0, 0
 		}
 		if db, ok := p.likened.psnr(img, number, rate, width, height); ok && len(p.psnr) < mostMarks {

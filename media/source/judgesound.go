@@ -5,6 +5,7 @@ import (
 
 	"parley/media"
 	"parley/media/codec"
+	"parley/media/testsignal"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 // soundJudge listens for the code of a test sound, and for gaps in any.
 type soundJudge struct {
 	ear   *ear
-	code  *codeReader
+	code  *testsignal.TimecodeDetector
 	words marks
 
 	put    uint64        // samples that the code reader has had
@@ -41,7 +42,7 @@ func newSoundJudge() (*soundJudge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &soundJudge{ear: e, code: newCodeReader()}, nil
+	return &soundJudge{ear: e, code: testsignal.NewTimecodeDetector()}, nil
 }
 
 // take decodes a packet. The ear is used for that alone, so that it does not matter how long it takes to look.
@@ -79,7 +80,7 @@ func (s *soundJudge) pause(samples int) {
 func (s *soundJudge) word(m mark) {
 	before, believed := s.latest, s.believed
 	s.latest = m
-	passed := time.Duration(m.number-before.number) * time.Second / (media.OpusClockRate / codeWord)
+	passed := time.Duration(m.number-before.number) * testsignal.TimecodeInterval
 	if s.believed = before.number < m.number && (m.at-before.at-passed).Abs() < mostUneven; !s.believed {
 		return
 	}
@@ -93,7 +94,7 @@ func (s *soundJudge) word(m mark) {
 
 func (s *soundJudge) sample(v float64) {
 	s.put++
-	if number, begin, ok := s.code.put(v); ok {
+	if number, begin, ok := s.code.Write(v); ok {
 		// As if the packet was played from the moment that it came.
 		ago := time.Duration((float64(s.origin) - begin) * float64(time.Second) / media.OpusClockRate)
 		s.word(mark{number, s.at - ago})

@@ -6,20 +6,21 @@ import (
 	"time"
 
 	"parley/media/pixel"
+	"parley/media/testsignal"
 )
 
 // mostLike is the PSNR of equal pictures, in dB, for which there is no number.
 const mostLike = 100
 
-// likeness compares pictures with the test card. Its zero value is ready.
+// likeness compares pictures with the test video. Its zero value is ready.
 type likeness struct {
-	card   *Card
-	drawn  *image.YCbCr
-	scaler pixel.Scaler
+	pattern *testsignal.Pattern
+	drawn   *image.YCbCr
+	scaler  pixel.Scaler
 }
 
-// psnr is the peak signal-to-noise ratio of the brightness of a picture to that of the test card, in dB; the time of day
-// is left out. width and height are those of the card, 0 for those of the picture.
+// psnr is the peak signal-to-noise ratio of the brightness of a picture to that of the test video, in dB; the time of day
+// is left out. width and height are those of the test video, 0 for those of the picture.
 func (l *likeness) psnr(img image.Image, number uint32, rate float64, width, height int) (db float64, ok bool) {
 	got, ok := img.(*image.YCbCr)
 	if !ok {
@@ -32,13 +33,13 @@ func (l *likeness) psnr(img image.Image, number uint32, rate float64, width, hei
 	if !l.prepare(width, height) {
 		return 0, false
 	}
-	picture := l.card.Paint(number, time.Duration(float64(number)/rate*float64(time.Second)), time.Time{})
+	picture := l.pattern.Render(number, time.Duration(float64(number)/rate*float64(time.Second)), time.Time{})
 	brightness(l.drawn, picture)
 	want := l.drawn
 	if w != width || h != height {
 		want = l.scaler.Scale(want, w, h)
 	}
-	top, bottom := l.card.clock()
+	top, bottom := l.pattern.ClockRows()
 	top, bottom = top*h/height-1, (bottom*h+height-1)/height+1
 	sum, n := 0.0, 0
 	for y := range h {
@@ -59,14 +60,14 @@ func (l *likeness) psnr(img image.Image, number uint32, rate float64, width, hei
 }
 
 func (l *likeness) prepare(width, height int) bool {
-	if l.card != nil && l.card.img.Rect.Dx() == width && l.card.img.Rect.Dy() == height {
+	if l.pattern != nil && l.pattern.Bounds().Dx() == width && l.pattern.Bounds().Dy() == height {
 		return true
 	}
-	card, err := NewCard(width, height)
+	pattern, err := testsignal.NewPattern(width, height)
 	if err != nil {
 		return false
 	}
-	l.card, l.drawn = card, image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
+	l.pattern, l.drawn = pattern, image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
 	return true
 }
 
@@ -80,6 +81,3 @@ func brightness(to *image.YCbCr, img *image.RGBA) {
 		}
 	}
 }
-
-// clock is where the time of day stands, from line top to above line bottom.
-func (c *Card) clock() (top, bottom int) { return c.lineTop(1), c.lineTop(2) }

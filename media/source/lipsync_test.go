@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/testsignal"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
@@ -75,7 +76,7 @@ func videoLines(t *testing.T, mark, length, late time.Duration) (lines []sent, p
 	}
 	c := bind(t, source)
 	for frame := uint32(0); source.at(frame) < length; frame++ {
-		data, err := source.encoder.encode(source.card.Paint(frame, source.at(frame), time.Unix(0, 0)))
+		data, err := source.encoder.Encode(source.pattern.Render(frame, source.at(frame), time.Unix(0, 0)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,15 +91,15 @@ func videoLines(t *testing.T, mark, length, late time.Duration) (lines []sent, p
 
 // audioLines are a tone that begins at the moment mark.
 func audioLines(t *testing.T, mark, length time.Duration) (lines []sent) {
-	source, err := newTone("test", testTone, AudioOptions{})
+	source, err := newTone("test", testsignal.DefaultFrequency, AudioOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	source.silentUntil = mark
+	source.signal.Start = uint64(mark.Seconds() * media.OpusClockRate)
 	c := bind(t, source)
 	pcm, packet := make([]float32, opusSamples), make([]byte, opusMaxSize)
 	for n := uint64(0); time.Duration(n)*opusFrame < length; n++ {
-		source.fill(pcm, n*opusSamples)
+		source.signal.Fill(pcm, 1, n*opusSamples)
 		size, err := source.encoder.Encode(pcm, packet)
 		if err != nil {
 			t.Fatal(err)
@@ -139,7 +140,7 @@ func whenSeen(t *testing.T, path string, picture uint32) time.Duration {
 		}
 	}
 	for i, img := range pictures(t, path, 160, 120) {
-		if n, ok := ReadStrip(img); ok && n == picture {
+		if n, ok := testsignal.ReadFrameID(img); ok && n == picture {
 			return time.Duration(times[i] * float64(time.Second))
 		}
 	}
@@ -185,7 +186,7 @@ func TestRecordOrder(t *testing.T) {
 		t.Errorf("duration is %v with %d packets", d, len(p.Packets))
 	}
 	raw := ffmpeg(t, "-ss", "3.01", "-i", path, "-map", "0:v", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-")
-	frame, ok := ReadStrip(grayOf(raw, 160, 120))
+	frame, ok := testsignal.ReadFrameID(grayOf(raw, 160, 120))
 	if !ok || frame < 30 || frame > 31 {
 		t.Errorf("at 3.01 s there is picture %d, %v", frame, ok)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"parley/media"
+	"parley/media/testsignal"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -83,7 +84,7 @@ func TestRecordACall(t *testing.T) {
 	// A machine under load leaves pictures out, so that the length is that of the numbers.
 	var strips []uint32
 	for i, img := range pictures(t, path, 320, 240) {
-		frame, ok := ReadStrip(img)
+		frame, ok := testsignal.ReadFrameID(img)
 		if !ok || i > 0 && frame <= strips[i-1] {
 			t.Errorf("picture %d has strip %d, %v", i, frame, ok)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"parley/media"
+	"parley/media/testsignal"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -56,9 +57,9 @@ type VideoOptions struct {
 	// raw pictures are encoded to it, and by default to what the encoder finds right.
 	Bitrate int
 
-	// Origin is what the numbers of the test picture count from; sources of one call share one. The default is the
-	// start of Run.
-	Origin *Origin
+	// Epoch is the time of frame 0 of the test video. The sources of one call share one. The default is the start of
+	// Run.
+	Epoch *testsignal.Epoch
 
 	// NewEncoder encodes raw pictures (Y4M). The default nil refuses them.
 	NewEncoder NewVideoEncoder
@@ -91,8 +92,8 @@ type AudioOptions struct {
 	// files ignore it.
 	Bitrate int
 
-	// Origin is as in VideoOptions, for the code in the sound of "test".
-	Origin *Origin
+	// Epoch is as in VideoOptions, for the timecode of "test".
+	Epoch *testsignal.Epoch
 
 	// Stdin is as in VideoOptions.
 	Stdin io.Reader
@@ -133,10 +134,10 @@ func OpenAudio(spec string, o AudioOptions) (Source, error) {
 	hz, isTone := strings.CutPrefix(spec, "tone:")
 	switch {
 	case spec == "test":
-		return newTone(spec, testTone, o)
+		return newTone(spec, testsignal.DefaultFrequency, o)
 	case isTone:
 		f, err := strconv.ParseFloat(hz, 64)
-		if err != nil || math.IsNaN(f) || f < minTone || f > maxTone {
+		if err != nil || math.IsNaN(f) || f < testsignal.MinFrequency || f > testsignal.MaxFrequency {
 			return nil, &media.SpecError{Spec: spec, Reason: "a tone is tone:HZ with 20 to 20000, like tone:440"}
 		}
 		return newTone(spec, f, o)

@@ -53,7 +53,7 @@ type Stats struct {
 	// Level is the loudness of the last second in dBFS: a test tone is -15, silence is -100.
 	Level float64
 
-	// Strips counts frames whose strip could be read, Strip is the latest frame number read (see ReadStrip). Only
+	// Strips counts frames whose strip could be read, Strip is the latest frame number read (see testsignal.ReadFrameID). Only
 	// key frames of VP8 are read, and only if ReceiverOptions.Strip asks for it.
 	Strips uint64
 	Strip  uint32

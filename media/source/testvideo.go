@@ -1,55 +1,44 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
 
 	"parley/media"
+	"parley/media/testsignal"
 
 	"github.com/pion/webrtc/v4"
 )
 
-// What the test picture is unless told otherwise, in pixels and frames a second.
-const (
-	TestWidth     = 320
-	TestHeight    = 240
-	TestFrameRate = 15
-)
-
-const (
-	defaultWidth     = TestWidth
-	defaultHeight    = TestHeight
-	defaultFrameRate = TestFrameRate
-)
-
-// testVideo is the source "test": a live test card, each frame a VP8 key frame.
+// testVideo is the source "test": the live test video, each frame a VP8 key frame.
 type testVideo struct {
 	*track
-	card    *Card
-	encoder *vp8Encoder
+	pattern *testsignal.Pattern
+	encoder *testsignal.VP8Encoder
 	rate    float64
-	origin  *Origin
+	epoch   *testsignal.Epoch
 	wish    atomic.Int64 // bit/s that the network carries, 0 while that is not known
 }
 
 func newTestVideo(o VideoOptions) (*testVideo, error) {
 	width, height, rate := o.Width, o.Height, o.FrameRate
 	if width == 0 && height == 0 {
-		width, height = defaultWidth, defaultHeight
+		width, height = testsignal.DefaultWidth, testsignal.DefaultHeight
 	}
-	card, err := NewCard(width, height)
+	pattern, err := testsignal.NewPattern(width, height)
 	if err != nil {
 		return nil, err
 	}
 	if rate == 0 {
-		rate = defaultFrameRate
+		rate = testsignal.DefaultFrameRate
 	}
 	if o.Bitrate < 0 {
 		return nil, &media.SpecError{Spec: fmt.Sprintf("video bitrate %d", o.Bitrate), Reason: "it cannot be negative"}
 	}
-	encoder, err := newVP8Encoder(o.Bitrate, rate)
+	encoder, err := testsignal.NewVP8Encoder(o.Bitrate, rate)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +47,10 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 	t.EncodedBy("parley")
 	return &testVideo{
 		track:   t,
-		card:    card,
+		pattern: pattern,
 		encoder: encoder,
 		rate:    rate,
-		origin:  originOf(o.Origin),
+		epoch:   cmp.Or(o.Epoch, &testsignal.Epoch{}),
 	}, nil
 }
 
@@ -70,7 +59,7 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 func (v *testVideo) Run(ctx context.Context) error {
 	p := newPacer()
 	defer p.stop()
-	p.start = v.origin.Time()
+	p.start = v.epoch.Time()
 	for frame := uint32(p.elapsed().Seconds() * v.rate); p.wait(ctx, v.at(frame)); frame++ {
 		if due := uint32(p.elapsed().Seconds() * v.rate); due > frame {
 			frame = due
@@ -79,11 +68,11 @@ func (v *testVideo) Run(ctx context.Context) error {
 		if frame%v.every() != 0 {
 			continue
 		}
-		data, err := v.encoder.encode(v.card.Paint(frame, at, p.start.Add(at)))
+		data, err := v.encoder.Encode(v.pattern.Render(frame, at, p.start.Add(at)))
 		if err != nil {
 			return err
 		}
-		v.origin.sends(frame)
+		v.epoch.MarkSent(frame)
 		v.write(data, uint64(float64(frame)*media.VideoClockRate/v.rate))
 	}
 	return nil
@@ -96,9 +85,9 @@ func (v *testVideo) SetBitrate(bitrate int) { v.wish.Store(int64(bitrate)) }
 func (v *testVideo) every() uint32 {
 	wish := float64(v.wish.Load())
 	every := uint32(1)
-	for ; wish > 0 && every < uint32(v.rate) && wish/8*float64(every)/v.rate < v.encoder.least(v.card.img.Rect); every++ {
+	for ; wish > 0 && every < uint32(v.rate) && wish/8*float64(every)/v.rate < testsignal.MinFrameSize(v.pattern.Bounds()); every++ {
 	}
-	v.encoder.limit(int(wish / 8 * float64(every) / v.rate))
+	v.encoder.SetMaxFrameSize(int(wish / 8 * float64(every) / v.rate))
 	return every
 }
 

@@ -18,7 +18,7 @@ func TestTestPictureFollows(t *testing.T) {
 				continue
 			}
 			at := v.at(frame)
-			data, err := v.encoder.encode(v.card.Paint(frame, at, time.Unix(0, 0).UTC()))
+			data, err := v.encoder.Encode(v.pattern.Render(frame, at, time.Unix(0, 0).UTC()))
 			if err != nil {
 				t.Fatal(err)
 			}

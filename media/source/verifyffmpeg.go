@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/testsignal"
 )
 
 // ffmpegOn runs ffmpeg on the file. tell gets the lines that it says; it must not wait for what ffmpeg writes.
@@ -126,7 +127,7 @@ func (j *Judge) samples(pcm []byte, at time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.sound == nil {
-		j.sound = &soundJudge{code: newCodeReader()}
+		j.sound = &soundJudge{code: testsignal.NewTimecodeDetector()}
 	}
 	j.sound.at, j.sound.origin = at, j.sound.put
 	for i := 0; i+1 < len(pcm); i += 2 {

@@ -1,4 +1,4 @@
-package source
+package testsignal
 
 import (
 	"encoding/binary"
@@ -6,8 +6,8 @@ import (
 	"image/color"
 )
 
-// The strip is a band at the bottom of a picture, as wide as the picture and an eighth of its height, that holds the
-// frame number in black and white cells: two rows of 22 cells each.
+// The frame ID is a band at the bottom of a frame, as wide as the frame and an eighth of its height, that holds the frame
+// number in black and white cells: two rows of 22 cells each.
 //
 //	      0      1 ................................ 20    21
 //	    ┌─────┬──────────────────────────────────────┬─────┐
@@ -15,20 +15,21 @@ import (
 //	row 1  white  bits 11 .. 0 of the number, 8 of CRC  black
 //	    └─────┴──────────────────────────────────────┴─────┘
 //
-// A white cell is 1. The first and the last cell of each row are the references: a cell is white if it is nearer to
-// the white one. The checksum is CRC-8 (polynomial 0x07, start 0xFF) over the number, big-endian.
+// A white cell is 1. The first and the last cell of each row are references: a cell is white if its luma is nearer to that
+// of the white one. The checksum is CRC-8 (polynomial 0x07, initial value 0xFF) of the big-endian number.
 const (
-	stripCells    = 22
-	stripRows     = 2
-	stripDataBits = stripCells - 2
-	stripShare    = 8  // of the height of the picture
-	stripContrast = 64 // least difference of the references, in luma of 0 to 255
+	frameIDCells    = 22
+	frameIDRows     = 2
+	frameIDBits     = frameIDCells - 2
+	frameIDShare    = 8  // the height of the frame over that of the band
+	frameIDContrast = 64 // minimum luma difference of the references
 )
 
-// stripWord puts the number and its checksum together, in the order of the cells.
-func stripWord(frame uint32) uint64 { return uint64(frame)<<8 | uint64(stripSum(frame)) }
+// frameIDWord returns the bits of the cells: the number and its checksum.
+func frameIDWord(frame uint32) uint64 { return uint64(frame)<<8 | uint64(crc8(frame)) }
 
-func stripSum(frame uint32) byte {
+// crc8 returns the checksum of a frame number or timecode.
+func crc8(frame uint32) byte {
 	var number [4]byte
 	binary.BigEndian.PutUint32(number[:], frame)
 	sum := byte(0xFF)
@@ -45,23 +46,23 @@ func stripSum(frame uint32) byte {
 	return sum
 }
 
-// stripCell is the area of a cell in a picture of the given bounds.
-func stripCell(r image.Rectangle, row, cell int) image.Rectangle {
+// frameIDCell returns the area of a cell in a frame with bounds r.
+func frameIDCell(r image.Rectangle, row, cell int) image.Rectangle {
 	w, h := r.Dx(), r.Dy()
-	band := h / stripShare
+	band := h / frameIDShare
 	top := r.Max.Y - band
 	return image.Rect(
-		r.Min.X+w*cell/stripCells, top+band*row/stripRows,
-		r.Min.X+w*(cell+1)/stripCells, top+band*(row+1)/stripRows,
+		r.Min.X+w*cell/frameIDCells, top+band*row/frameIDRows,
+		r.Min.X+w*(cell+1)/frameIDCells, top+band*(row+1)/frameIDRows,
 	)
 }
 
-// ReadStrip reads the frame number off a test picture, also after lossy coding and scaling; ok says that the
-// references were there and the checksum was right.
+// ReadFrameID reads the frame number from a frame of the test video, also after lossy coding and scaling. ok reports
+// whether the references were found and the checksum is right.
 //
-// The same in JavaScript, for a canvas of W by H with the context c:
+// The same in JavaScript, for a canvas of W by H pixels with the context c:
 //
-//	function readStrip(c, W, H) {
+//	function readFrameID(c, W, H) {
 //	  const band = Math.floor(H / 8), cells = [];
 //	  for (let row = 0; row < 2; row++) {
 //	    const y = Math.floor(H - band + band * (row + 0.5) / 2), line = [];
@@ -80,29 +81,29 @@ func stripCell(r image.Rectangle, row, cell int) image.Rectangle {
 //	  }
 //	  return sum === parseInt(cells.slice(32).join(''), 2) ? number : null;
 //	}
-func ReadStrip(img image.Image) (frame uint32, ok bool) {
+func ReadFrameID(img image.Image) (frame uint32, ok bool) {
 	r := img.Bounds()
-	if r.Dx() < 2*stripCells || r.Dy() < stripShare*stripRows {
+	if r.Dx() < 2*frameIDCells || r.Dy() < frameIDShare*frameIDRows {
 		return 0, false
 	}
 	var word uint64
-	for row := range stripRows {
-		white, black := cellLuma(img, stripCell(r, row, 0)), cellLuma(img, stripCell(r, row, stripCells-1))
-		if white-black < stripContrast {
+	for row := range frameIDRows {
+		white, black := cellLuma(img, frameIDCell(r, row, 0)), cellLuma(img, frameIDCell(r, row, frameIDCells-1))
+		if white-black < frameIDContrast {
 			return 0, false
 		}
-		for cell := 1; cell <= stripDataBits; cell++ {
+		for cell := 1; cell <= frameIDBits; cell++ {
 			word <<= 1
-			if 2*cellLuma(img, stripCell(r, row, cell)) > white+black {
+			if 2*cellLuma(img, frameIDCell(r, row, cell)) > white+black {
 				word |= 1
 			}
 		}
 	}
 	frame = uint32(word >> 8) //nolint:gosec // 40 bits by construction
-	return frame, stripSum(frame) == byte(word)
+	return frame, crc8(frame) == byte(word)
 }
 
-// cellLuma is the mean luma of the middle of a cell: its edges are blurred by coding.
+// cellLuma returns the mean luma of the middle of a cell, since coding blurs its edges.
 func cellLuma(img image.Image, cell image.Rectangle) int {
 	midX, midY := (cell.Min.X+cell.Max.X)/2, (cell.Min.Y+cell.Max.Y)/2
 	sum, n := 0, 0
