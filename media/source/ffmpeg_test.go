@@ -17,8 +17,6 @@ var (
 	write          = mediatest.WriteFile
 )
 
-type probed = mediatest.Probed
-
 // pictures decodes the video of a file.
 func pictures(t testing.TB, path string, width, height int) []*image.Gray {
 	t.Helper()

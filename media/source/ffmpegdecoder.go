@@ -13,6 +13,7 @@ import (
 	"parley/media"
 	"parley/media/codec"
 	"parley/media/container/ivf"
+	"parley/media/container/y4m"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -90,10 +91,10 @@ func (d *ffmpegDecoder) start(cmd *exec.Cmd) error {
 
 // read takes the pictures until ffmpeg ends.
 func (d *ffmpegDecoder) read() {
-	y, err := newY4M(bufio.NewReaderSize(d.from, 64<<10))
+	y, err := y4m.NewReader(bufio.NewReaderSize(d.from, 64<<10))
 	for err == nil {
 		var p *image.YCbCr
-		if p, err = y.next(); err == nil {
+		if p, err = y.Next(); err == nil {
 			own := *p
 			own.Y, own.Cb, own.Cr = append([]byte(nil), p.Y...), append([]byte(nil), p.Cb...), append([]byte(nil), p.Cr...)
 			d.mu.Lock()

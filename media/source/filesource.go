@@ -12,6 +12,11 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/container"
+	"parley/media/container/annexb"
+	"parley/media/container/ivf"
+	"parley/media/container/mp4"
+	"parley/media/container/ogg"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -28,11 +33,11 @@ type sampleReader interface {
 	next() (sample, error)
 }
 
-// container is a format of files: open reads the start of a file and says what it carries.
-type container func(r *bufio.Reader, o fileOptions) (sampleReader, webrtc.RTPCodecCapability, error)
+// openFunc reads the start of a file and says what it carries.
+type openFunc func(r *bufio.Reader, o fileOptions) (sampleReader, webrtc.RTPCodecCapability, error)
 
 // demuxed returns a container that reads the first track of a kind by a demuxer.
-func demuxed(open func(in media.Input) (media.Demuxer, error)) container {
+func demuxed(open func(in media.Input) (media.Demuxer, error)) openFunc {
 	return func(r *bufio.Reader, o fileOptions) (sampleReader, webrtc.RTPCodecCapability, error) {
 		d, err := open(media.Input{Reader: r, ReaderAt: o.random, Size: o.size, FrameRate: o.frameRate, Warn: o.warn})
 		if err != nil {
@@ -51,6 +56,28 @@ func demuxed(open func(in media.Input) (media.Demuxer, error)) container {
 		}
 		return nil, webrtc.RTPCodecCapability{}, cmp.Or(reason, fmt.Errorf("there is no %s in it", o.kind))
 	}
+}
+
+// detect returns the function that opens a stream.
+func detect(r *bufio.Reader) (openFunc, error) {
+	format, err := container.Detect(r)
+	switch format {
+	case container.IVF:
+		return demuxed(ivf.NewDemuxer), nil
+	case container.Ogg:
+		return demuxed(ogg.NewDemuxer), nil
+	case container.Matroska:
+		return openMatroska, nil
+	case container.MP4:
+		return demuxed(mp4.NewDemuxer), nil
+	case container.AnnexB:
+		return demuxed(annexb.NewDemuxer), nil
+	case container.WAV:
+		return openWAV, nil
+	case container.Y4M:
+		return nil, errors.New("a Y4M stream carries video only")
+	}
+	return nil, err
 }
 
 // demuxedTrack reads the selected track of a demuxer.
@@ -78,7 +105,7 @@ type fileSource struct {
 	*track
 	name    string
 	in      input
-	open    container
+	open    openFunc
 	options fileOptions
 	reader  sampleReader
 	close   sync.Once
@@ -87,7 +114,7 @@ type fileSource struct {
 
 func openVideoFile(spec string, o VideoOptions) (Source, error) {
 	return openFrom(spec, o.Stdin, o.Loop, o.Opening, func(name string, in input, buffered *bufio.Reader) (Source, error) {
-		if head, _ := buffered.Peek(len(y4mMagic)); string(head) == y4mMagic {
+		if format, _ := container.Detect(buffered); format == container.Y4M {
 			return openRaw(name, in, buffered, o)
 		}
 		return openSource(name, in, buffered, o.Logger, fileOptions{
@@ -148,7 +175,7 @@ func abandon(in input, name string, err error) error {
 func openSource(name string, in input, buffered *bufio.Reader, log *slog.Logger, o fileOptions) (Source, error) {
 	o.warn = func(text string) { log.Warn(text, "file", name) }
 	o.random, o.size = in.random()
-	open, err := detect(name, buffered)
+	open, err := detect(buffered)
 	if err != nil {
 		return nil, err
 	}

@@ -12,18 +12,17 @@ import (
 	"parley/media/codec"
 	"parley/media/container/annexb"
 	"parley/media/container/ivf"
-	"parley/media/pixel"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
 
 // fuzzReader opens data as a container and reads it to its end: times never go back, and no frame is empty.
-func fuzzReader(t *testing.T, open container, data []byte) {
+func fuzzReader(t *testing.T, open openFunc, data []byte) {
 	fuzzReaderOf(t, open, data, webrtc.RTPCodecTypeVideo)
 }
 
-func fuzzReaderOf(t *testing.T, open container, data []byte, kind webrtc.RTPCodecType) {
+func fuzzReaderOf(t *testing.T, open openFunc, data []byte, kind webrtc.RTPCodecType) {
 	reader, capability, err := open(bufio.NewReader(bytes.NewReader(data)), fileOptions{
 		kind: kind, warn: func(string) {}, random: bytes.NewReader(data), size: int64(len(data))})
 	if err != nil {
@@ -56,38 +55,6 @@ func FuzzIVF(f *testing.F) {
 	f.Add(append(ivfFile("AV01", 1, 1000), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0))
 	f.Add(ivfFile("VP80", 1, 1<<31, 1<<62, 1<<63))
 	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, demuxed(ivf.NewDemuxer), data) })
-}
-
-func FuzzOgg(f *testing.F) {
-	f.Add(append(oggHead(1), oggPage(oggLast, 1, []byte{2, 3}, []byte("\xF8\x01\xFB\x03\x01"))...))
-	f.Add(append(oggHead(1), oggPage(0, 1, []byte{255, 255}, make([]byte, 510))...))
-	f.Add(oggPage(oggFirst, 9, []byte{8}, []byte("OpusHead")))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzReader(t, openOgg, data)
-		fuzzReader(t, openOgg, fixOgg(data))
-	})
-}
-
-// fixOgg makes the checksums right, without which nothing gets further.
-func fixOgg(data []byte) []byte {
-	data = bytes.Clone(data)
-	for rest := data; len(rest) > oggHeaderSize; {
-		end := oggHeaderSize + int(rest[26])
-		if len(rest) < end {
-			break
-		}
-		for _, segment := range rest[oggHeaderSize:end] {
-			end += int(segment)
-		}
-		if len(rest) < end {
-			break
-		}
-		clear(rest[22:26])
-		sum := oggSum(oggTable(), 0, rest[:end])
-		rest[22], rest[23], rest[24], rest[25] = byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24)
-		rest = rest[end:]
-	}
-	return data
 }
 
 func FuzzH264(f *testing.F) {
@@ -190,29 +157,5 @@ func FuzzAVC(f *testing.F) {
 			}
 		}
 		codec.AVCDecoderConfig(picture)
-	})
-}
-
-func FuzzWAV(f *testing.F) {
-	f.Add([]byte("RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x08\x00\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) < 1<<12 { // beyond, time goes into Opus
-			fuzzReaderOf(t, openWAV, data, webrtc.RTPCodecTypeAudio)
-		}
-	})
-}
-
-func FuzzY4M(f *testing.F) {
-	f.Add([]byte("YUV4MPEG2 W4 H2 F30:1 Ip A1:1 C420jpeg\nFRAME\n123456789012FRAME X\n"))
-	f.Add([]byte("YUV4MPEG2 W2 H2 F0:0 Cmono\nFRAME\n1234"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		y, err := newY4M(bufio.NewReader(bytes.NewReader(data)))
-		if err != nil || y.picture.Rect.Dx()*y.picture.Rect.Dy() > 1<<20 {
-			return
-		}
-		var scaler pixel.Scaler
-		for picture, err := y.next(); err == nil; picture, err = y.next() {
-			scaler.Scale(picture, 16, 16)
-		}
 	})
 }

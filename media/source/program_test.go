@@ -39,7 +39,7 @@ func TestProgramFails(t *testing.T) {
 		"cat '" + path + "'; printf 'a\\033[2Jb' >&2; exit 4":    "the program failed (exit status 4): a [2Jb",
 		"head -c 50 '" + path + "'; echo broken >&2; kill -9 $$": "the program failed (signal: killed): broken",
 		"/nonexistent/program":                                   "the program failed (exit status 127): ",
-		"echo hello, world":                                      "not media that can be sent",
+		"echo hello, world":                                      "unknown media format",
 		"true":                                                   "the file is empty",
 	} {
 		s, err := OpenVideo("exec:"+command, VideoOptions{})

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/container/y4m"
 	"parley/media/pixel"
 
 	"github.com/pion/webrtc/v4"
@@ -43,11 +45,12 @@ type rawVideo struct {
 	*Live
 	name    string
 	in      input
-	reader  *y4mReader
+	reader  *y4m.Reader
 	scaler  pixel.Scaler
 	size    image.Point // of what is sent
 	encoder VideoEncoder
 	options VideoOptions
+	rate    float64 // of the file, in frames per second
 	every   float64 // pictures of the file for one that is sent
 
 	keyDue  atomic.Bool
@@ -58,7 +61,7 @@ type rawVideo struct {
 
 // openRaw makes a source of a Y4M stream.
 func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, error) {
-	reader, err := newY4M(r)
+	reader, err := y4m.NewReader(r)
 	if err != nil {
 		return nil, err
 	}
@@ -67,16 +70,14 @@ func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, er
 	}
 	width, height := o.Width, o.Height
 	if width == 0 || height == 0 {
-		width, height = reader.picture.Rect.Dx(), reader.picture.Rect.Dy()
+		width, height = reader.Size()
 	}
 	width, height = width&^1, height&^1
 	if width < 16 || height < 16 || width > 4096 || height > 4096 {
 		return nil, &media.SpecError{Spec: fmt.Sprintf("video size %dx%d", width, height), Reason: "raw pictures can be sent as 16x16 to 4096x4096"}
 	}
-	if reader.rate == 0 {
-		reader.rate = defaultRawRate
-	}
-	rate := reader.rate
+	own := cmp.Or(reader.FrameRate(), defaultRawRate)
+	rate := own
 	if o.FrameRate != 0 {
 		rate = min(rate, o.FrameRate)
 	}
@@ -86,7 +87,7 @@ func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, er
 	}
 	v := &rawVideo{
 		Live: NewLive(encoder.Codec(), o.StreamID), name: name, in: in, reader: reader,
-		size: image.Pt(width, height), encoder: encoder, options: o, every: reader.rate / rate,
+		size: image.Pt(width, height), encoder: encoder, options: o, rate: own, every: own / rate,
 	}
 	v.bitrate.Store(int64(o.Bitrate))
 	v.keyDue.Store(true)
@@ -131,11 +132,11 @@ func (v *rawVideo) send(ctx context.Context) error {
 	bitrate := v.bitrate.Load()
 	begun := 0 // pictures of the file when it was started again
 	for sent, total := 0, 0; ; total++ {
-		picture, err := v.reader.next()
+		picture, err := v.reader.Next()
 		if errors.Is(err, io.EOF) && v.options.Loop && total > begun {
 			begun = total
 			if err = v.rewind(); err == nil {
-				picture, err = v.reader.next()
+				picture, err = v.reader.Next()
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -148,7 +149,7 @@ func (v *rawVideo) send(ctx context.Context) error {
 			continue
 		}
 		sent = int(float64(total)/v.every) + 1
-		at := time.Duration(float64(total) / v.reader.rate * float64(time.Second))
+		at := time.Duration(float64(total) / v.rate * float64(time.Second))
 		if late := p.elapsed() - at; late > maxLag {
 			p.postpone(late)
 		}
@@ -166,7 +167,7 @@ func (v *rawVideo) send(ctx context.Context) error {
 			return err
 		}
 		// What the encoder is behind it makes good by leaving pictures out.
-		sent += int(took.Seconds() * v.reader.rate / v.every)
+		sent += int(took.Seconds() * v.rate / v.every)
 	}
 }
 
@@ -199,11 +200,10 @@ func (v *rawVideo) rewind() error {
 	if err := v.in.again(); err != nil {
 		return err
 	}
-	again, err := newY4M(bufio.NewReaderSize(v.in, 64<<10))
+	again, err := y4m.NewReader(bufio.NewReaderSize(v.in, 64<<10))
 	if err != nil {
 		return err
 	}
-	again.rate = v.reader.rate
 	v.reader = again
 	return nil
 }

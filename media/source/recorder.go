@@ -13,6 +13,7 @@ import (
 	"parley/media"
 	"parley/media/container/annexb"
 	"parley/media/container/ivf"
+	"parley/media/container/ogg"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -105,7 +106,7 @@ func formats() []format {
 		{extension: ".webm", audio: opus, video: vpx, new: newWebM},
 		{extension: ".mp4", audio: opus, video: []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}, new: newMP4},
 		{extension: ".ivf", video: vpx, new: newSingleTrack(ivf.NewMuxer)},
-		{extension: ".ogg", audio: opus, new: newSingleTrack(newOggMuxer)},
+		{extension: ".ogg", audio: opus, new: newSingleTrack(ogg.NewMuxer)},
 		{extension: ".h264", video: []string{webrtc.MimeTypeH264}, new: newSingleTrack(annexb.NewMuxer)},
 	}
 }

@@ -112,7 +112,7 @@ func (v *verifier) track(kind webrtc.RTPCodecType, read func(sampleReader, webrt
 	}
 	defer in.Close()
 	buffered := bufio.NewReaderSize(in, 64<<10)
-	open, err := detect(v.path, buffered)
+	open, err := detect(buffered)
 	if err != nil {
 		return media.WrapFileError(v.path, err)
 	}

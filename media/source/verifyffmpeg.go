@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/container/y4m"
 	"parley/media/testsignal"
 )
 
@@ -73,9 +74,9 @@ func (v *verifier) foreignPictures() error {
 		}
 	}
 	return v.ffmpegOn(tell, func(r io.Reader) error {
-		y, err := newY4M(bufio.NewReader(r))
+		y, err := y4m.NewReader(bufio.NewReader(r))
 		for err == nil {
-			img, bad := y.next()
+			img, bad := y.Next()
 			if err = bad; err != nil {
 				break
 			}

@@ -1,4 +1,5 @@
-package source
+// Package y4m reads raw video in the YUV4MPEG2 format of mjpegtools and ffmpeg.
+package y4m
 
 import (
 	"bufio"
@@ -13,14 +14,14 @@ import (
 	"parley/media"
 )
 
-const (
-	y4mMagic   = "YUV4MPEG2"
-	y4mMaxLine = 1024
-)
+// Magic is what a stream begins with.
+const Magic = "YUV4MPEG2"
 
-// y4mReader reads raw pictures as mjpegtools and ffmpeg write them: a line with the size, the rate and the layout, and
+const maxLine = 1024
+
+// Reader reads raw pictures as mjpegtools and ffmpeg write them: a line with the size, the rate and the layout, and
 // for each picture a line and its planes.
-type y4mReader struct {
+type Reader struct {
 	r       *bufio.Reader
 	picture *image.YCbCr
 	grey    bool
@@ -28,13 +29,20 @@ type y4mReader struct {
 	frame   int
 }
 
-func newY4M(r *bufio.Reader) (*y4mReader, error) {
-	y := &y4mReader{r: r}
+// Size returns the width and height of the frames in pixels.
+func (y *Reader) Size() (width, height int) { return y.picture.Rect.Dx(), y.picture.Rect.Dy() }
+
+// FrameRate returns the frame rate of the header in frames per second, or 0 if it is unknown.
+func (y *Reader) FrameRate() float64 { return y.rate }
+
+// NewReader reads the header of a stream.
+func NewReader(r *bufio.Reader) (*Reader, error) {
+	y := &Reader{r: r}
 	line, err := y.line("the Y4M header")
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(line, y4mMagic) {
+	if !strings.HasPrefix(line, Magic) {
 		return nil, errors.New("not a Y4M stream")
 	}
 	var width, height int
@@ -46,7 +54,7 @@ func newY4M(r *bufio.Reader) (*y4mReader, error) {
 		case 'H':
 			height, _ = strconv.Atoi(value)
 		case 'F':
-			y.rate = y4mRate(value)
+			y.rate = parseRate(value)
 		case 'C':
 			layout = value
 		}
@@ -57,8 +65,8 @@ func newY4M(r *bufio.Reader) (*y4mReader, error) {
 	return y, y.shape(width, height, layout)
 }
 
-// y4mRate reads 30000:1001; 0:0 is unknown.
-func y4mRate(value string) float64 {
+// parseRate reads 30000:1001; 0:0 is unknown.
+func parseRate(value string) float64 {
 	a, b, _ := strings.Cut(value, ":")
 	numerator, err1 := strconv.ParseFloat(a, 64)
 	denominator, err2 := strconv.ParseFloat(b, 64)
@@ -72,7 +80,7 @@ func y4mRate(value string) float64 {
 }
 
 // shape makes room for a picture.
-func (y *y4mReader) shape(width, height int, layout string) error {
+func (y *Reader) shape(width, height int, layout string) error {
 	ratio, ok := map[string]image.YCbCrSubsampleRatio{
 		"420": image.YCbCrSubsampleRatio420, "420jpeg": image.YCbCrSubsampleRatio420, "420mpeg2": image.YCbCrSubsampleRatio420,
 		"420paldv": image.YCbCrSubsampleRatio420, "422": image.YCbCrSubsampleRatio422, "444": image.YCbCrSubsampleRatio444,
@@ -94,8 +102,8 @@ func (y *y4mReader) shape(width, height int, layout string) error {
 	return nil
 }
 
-// next reads a picture, which is valid until the next one; io.EOF after the last.
-func (y *y4mReader) next() (*image.YCbCr, error) {
+// Next reads a picture, which is valid until the next one; io.EOF after the last.
+func (y *Reader) Next() (*image.YCbCr, error) {
 	if _, err := y.r.Peek(1); errors.Is(err, io.EOF) {
 		return nil, io.EOF
 	}
@@ -120,9 +128,9 @@ func (y *y4mReader) next() (*image.YCbCr, error) {
 	return y.picture, nil
 }
 
-func (y *y4mReader) line(what string) (string, error) {
+func (y *Reader) line(what string) (string, error) {
 	var line []byte
-	for len(line) < y4mMaxLine {
+	for len(line) < maxLine {
 		b, err := y.r.ReadByte()
 		if err != nil {
 			return "", media.ReadError(what, err)
@@ -132,5 +140,5 @@ func (y *y4mReader) line(what string) (string, error) {
 		}
 		line = append(line, b)
 	}
-	return "", fmt.Errorf("the line before %s is longer than %d bytes; the stream is broken", what, y4mMaxLine)
+	return "", fmt.Errorf("the line before %s is longer than %d bytes; the stream is broken", what, maxLine)
 }

@@ -1,4 +1,4 @@
-package source
+package ogg
 
 import (
 	"crypto/rand"
@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	oggPagePackets = 50 // a second of packets of 20 ms, which is what a killed recording loses
-	oggPageBytes   = 32 << 10
-	oggMaxSegments = 255
-	oggMaxGap      = 3600 * media.OpusClockRate // samples; what is missing beyond an hour is left out
+	maxPagePackets = 50 // a second of packets of 20 ms, which is what a killed recording loses
+	maxPageBytes   = 32 << 10
+	maxSegments    = 255
+	maxGap         = 3600 * media.OpusClockRate // samples; what is missing beyond an hour is left out
 	opusRounding   = 120                        // samples: the shortest frame of Opus, less than that is no gap
 )
 
-// oggWriter writes an Ogg file with one Opus stream (RFC 7845). Where packets are missing it writes empty ones (section
+// muxer writes an Ogg file with one Opus stream (RFC 7845). Where packets are missing it writes empty ones (section
 // 4.1), which a decoder bridges or takes for silence, so that what follows is heard at its time.
-type oggWriter struct {
+type muxer struct {
 	file   media.Output
 	crc    *[256]uint32
 	serial uint32
@@ -32,16 +32,17 @@ type oggWriter struct {
 	buffer   []byte
 }
 
-func newOggMuxer(out media.Output, _ []media.OutputTrack) (media.Muxer, error) {
+// NewMuxer writes the headers of an Ogg file with one Opus track.
+func NewMuxer(out media.Output, _ []media.OutputTrack) (media.Muxer, error) {
 	var serial [4]byte
 	_, _ = rand.Read(serial[:]) // never fails, see crypto/rand
-	w := &oggWriter{file: out, crc: oggTable(), serial: binary.LittleEndian.Uint32(serial[:])}
+	w := &muxer{file: out, crc: crcTable(), serial: binary.LittleEndian.Uint32(serial[:])}
 	return w, w.begin()
 }
 
-func (w *oggWriter) WriteFrame(_ int, f media.Frame, since time.Duration) error {
+func (w *muxer) WriteFrame(_ int, f media.Frame, since time.Duration) error {
 	duration := int64(codec.OpusPacketSamples(f.Data))
-	if duration == 0 || len(f.Data) > maxOpusPacket {
+	if duration == 0 || len(f.Data) > maxPacketSize {
 		return nil // no valid packet
 	}
 	at := media.DurationToTicks(since, media.OpusClockRate)
@@ -50,7 +51,7 @@ func (w *oggWriter) WriteFrame(_ int, f media.Frame, since time.Duration) error 
 	}
 	frame := int64(codec.OpusFrameSamples(f.Data[0] >> 3))
 	missing := []byte{f.Data[0] &^ 3} // a packet of one frame without data
-	for gap := min(at-w.position, oggMaxGap); gap >= frame; gap -= frame {
+	for gap := min(at-w.position, maxGap); gap >= frame; gap -= frame {
 		if err := w.append(missing, w.position, frame); err != nil {
 			return err
 		}
@@ -59,9 +60,9 @@ func (w *oggWriter) WriteFrame(_ int, f media.Frame, since time.Duration) error 
 }
 
 // append adds a packet, and writes the page before it if that is full or does not end where the packet begins.
-func (w *oggWriter) append(packet []byte, at, duration int64) error {
+func (w *muxer) append(packet []byte, at, duration int64) error {
 	needed := len(packet)/255 + 1
-	full := w.packets >= oggPagePackets || len(w.body)+len(packet) > oggPageBytes || len(w.segments)+needed > oggMaxSegments
+	full := w.packets >= maxPagePackets || len(w.body)+len(packet) > maxPageBytes || len(w.segments)+needed > maxSegments
 	if w.packets > 0 && (full || at != w.position) {
 		if err := w.flush(0); err != nil {
 			return err
@@ -78,9 +79,9 @@ func (w *oggWriter) append(packet []byte, at, duration int64) error {
 }
 
 // begin writes the two header pages (RFC 7845 section 5).
-func (w *oggWriter) begin() error {
+func (w *muxer) begin() error {
 	w.put(codec.NewOpusHead())
-	if err := w.flush(oggFirst); err != nil {
+	if err := w.flush(flagFirst); err != nil {
 		return err
 	}
 	tags := append([]byte("OpusTags"), 6, 0, 0, 0)
@@ -90,14 +91,14 @@ func (w *oggWriter) begin() error {
 }
 
 // put adds a short packet.
-func (w *oggWriter) put(packet []byte) {
+func (w *muxer) put(packet []byte) {
 	w.segments = append(w.segments, byte(len(packet)))
 	w.body = append(w.body, packet...)
 	w.packets++
 }
 
 // flush writes the page.
-func (w *oggWriter) flush(flags byte) error {
+func (w *muxer) flush(flags byte) error {
 	le := binary.LittleEndian
 	b := append(w.buffer[:0], 'O', 'g', 'g', 'S', 0, flags)
 	b = le.AppendUint64(b, uint64(w.position)) //nolint:gosec // grows from 0
@@ -106,7 +107,7 @@ func (w *oggWriter) flush(flags byte) error {
 	b = le.AppendUint32(b, 0) // checksum
 	b = append(b, byte(len(w.segments)))
 	b = append(append(b, w.segments...), w.body...)
-	le.PutUint32(b[22:], oggSum(w.crc, 0, b))
+	le.PutUint32(b[22:], updateCRC(w.crc, 0, b))
 	w.buffer, w.segments, w.body, w.packets = b, w.segments[:0], w.body[:0], 0
 	w.number++
 	_, err := w.file.Write(b)
@@ -114,6 +115,6 @@ func (w *oggWriter) flush(flags byte) error {
 }
 
 // Finish writes the last page, which says so.
-func (w *oggWriter) Finish(time.Duration) error {
-	return w.flush(oggLast)
+func (w *muxer) Finish(time.Duration) error {
+	return w.flush(flagLast)
 }

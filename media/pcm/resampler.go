@@ -1,9 +1,11 @@
-package source
+// Package pcm converts audio samples to another rate or number of channels.
+package pcm
 
 import "math"
 
-// resampler changes the rate of sound by a windowed sinc: what is above half of the lower rate goes, down to -70 dB.
-type resampler struct {
+// Resampler changes the sample rate by a windowed sinc filter. It attenuates what is above half of the lower rate by
+// 70 dB.
+type Resampler struct {
 	channels int
 	step     float64 // samples of the input for one of the output
 	half     int     // width of the filter in samples of the input, to each side
@@ -21,8 +23,9 @@ const (
 	sincSteps = 256 // entries of the table for one of them
 )
 
-func newResampler(from, to, channels int) *resampler {
-	r := &resampler{channels: channels, step: float64(from) / float64(to), from: int64(from), to: int64(to)}
+// NewResampler returns a resampler of interleaved samples from one rate to another, in Hz, with 1 or 2 channels.
+func NewResampler(from, to, channels int) *Resampler {
+	r := &Resampler{channels: channels, step: float64(from) / float64(to), from: int64(from), to: int64(to)}
 	if from == to {
 		return r
 	}
@@ -43,8 +46,8 @@ func newResampler(from, to, channels int) *resampler {
 	return r
 }
 
-// add appends to out what comes of the samples in.
-func (r *resampler) add(out, in []float32) []float32 {
+// Append resamples in and appends the result to out.
+func (r *Resampler) Append(out, in []float32) []float32 {
 	if r.table == nil {
 		return append(out, in...)
 	}
@@ -68,15 +71,15 @@ func (r *resampler) add(out, in []float32) []float32 {
 	return out
 }
 
-// flush appends what the last samples still give.
-func (r *resampler) flush(out []float32) []float32 {
+// Flush appends the samples that the filter still holds, at the end of the input.
+func (r *Resampler) Flush(out []float32) []float32 {
 	if r.table == nil {
 		return out
 	}
-	return r.add(out, make([]float32, (r.half+1)*r.channels))
+	return r.Append(out, make([]float32, (r.half+1)*r.channels))
 }
 
-func (r *resampler) sample(out []float32, center int64, fraction float64) []float32 {
+func (r *Resampler) sample(out []float32, center int64, fraction float64) []float32 {
 	var sum [2]float64
 	for i := -r.half + 1; i <= r.half; i++ {
 		x := math.Abs(float64(i)-fraction) * r.cutoff

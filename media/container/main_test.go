@@ -1,0 +1,9 @@
+package container
+
+import (
+	"testing"
+
+	"parley/media/internal/mediatest"
+)
+
+func TestMain(m *testing.M) { mediatest.Main(m) }

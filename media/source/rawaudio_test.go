@@ -1,0 +1,40 @@
+package source
+
+import (
+	"math"
+	"strings"
+	"testing"
+)
+
+// TestWAV: whatever its samples are, a WAV file is as long as it was, and has its tone.
+func TestWAV(t *testing.T) {
+	for _, options := range []string{
+		"pcm_s16le 48000 1", "pcm_s16le 44100 2", "pcm_s16le 22050 1", "pcm_u8 8000 1", "pcm_s24le 96000 2",
+		"pcm_s32le 48000 6", "pcm_f32le 44100 1", "pcm_f64le 11025 2", "pcm_alaw 8000 1", "pcm_mulaw 16000 1",
+	} {
+		t.Run(options, func(t *testing.T) {
+			o := strings.Fields(options)
+			path := clip(t, "a.wav", "-c:a", o[0], "-ar", o[1], "-ac", o[2], "-t", "1.1")
+			_, all := frames(t, path, VideoOptions{})
+			if len(all) < 55 || len(all) > 56 {
+				t.Errorf("%d packets, want 55", len(all))
+			}
+			e, err := newEar()
+			if err != nil {
+				t.Fatal(err)
+			}
+			tone, level := 0.0, 0.0
+			for i, s := range all {
+				if s.at != uint64(i)*opusSamples || s.duration != opusSamples { //nolint:gosec // small
+					t.Fatalf("packet %d is at %d for %d", i, s.at, s.duration)
+				}
+				if f, l, ok := e.hear(s.data, uint32(s.at), 0.02); ok { //nolint:gosec // small
+					tone, level = f, l
+				}
+			}
+			if math.Abs(tone-440) > 2 || level < -40 || level > -12 {
+				t.Errorf("a tone of %.1f Hz at %.1f dBFS", tone, level)
+			}
+		})
+	}
+}
