@@ -60,6 +60,7 @@ func isAV1KeyFrame(payload []byte, reduced bool) bool {
 
 // av1Sequence is what a sequence header says (AV1 section 5.5.1).
 type av1Sequence struct {
+	payload       []byte
 	ok            bool // as far as the size
 	reduced       bool // reduced_still_picture_header
 	width, height int
@@ -71,7 +72,7 @@ type av1Sequence struct {
 
 func parseSequence(payload []byte) av1Sequence {
 	r := &bitReader{data: payload}
-	var s av1Sequence
+	s := av1Sequence{payload: payload}
 	s.profile = byte(r.bits(3))
 	r.flag() // still_picture
 	if s.reduced = r.flag(); s.reduced {

@@ -94,11 +94,6 @@ func (a *AVCC) ToAnnexB(picture []byte) ([]byte, error) {
 	return a.data, nil
 }
 
-// ErrBFrames says that the pictures of a file are not in the order in which they are shown, which a call cannot do:
-// RTP has them in the order of decoding, and browsers show them as they come.
-var ErrBFrames = errors.New("its H.264 has B frames, which a call cannot carry; encode it without: " +
-	"ffmpeg -i FILE -c:v libx264 -bf 0 -profile:v baseline -c:a copy OUT")
-
 // AVCDecoderConfig makes an AVCDecoderConfigurationRecord of the parameter sets in a key frame, nil if there are none.
 func AVCDecoderConfig(frame []byte) []byte {
 	var sets ParameterSets
@@ -125,8 +120,12 @@ func AVCDecoderConfig(frame []byte) []byte {
 			put(nal)
 		}
 	}
-	if hasChromaFormat(sets.SPS[1]) { // ISO 14496-15 section 5.3.3.1.2 wants the formats of these profiles
-		b = append(b, 0xFC|1, 0xF8, 0xF8, 0)
+	if hasChromaFormat(sets.SPS[1]) { // ISO 14496-15 section 5.3.3.1.2
+		sps, err := ParseSPS(sets.SPS)
+		if err != nil {
+			return nil
+		}
+		b = append(b, 0xFC|byte(sps.ChromaFormat), 0xF8|byte(sps.BitDepth-8), 0xF8|byte(sps.BitDepthC-8), 0)
 	}
 	return b
 }

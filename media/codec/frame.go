@@ -41,11 +41,16 @@ func ParseVP8(frame []byte) FrameHeader {
 
 // ParseVP9 reads the uncompressed header (VP9 bitstream specification, section 6.2).
 func ParseVP9(frame []byte) FrameHeader {
-	var h vp9.Header
-	if err := h.Unmarshal(frame); err != nil || h.ShowExistingFrame || h.NonKeyFrame || h.FrameSize == nil {
+	h, ok := parseVP9(frame)
+	if !ok || h.ShowExistingFrame || h.NonKeyFrame || h.FrameSize == nil {
 		return FrameHeader{}
 	}
 	return FrameHeader{Key: true, Width: int(h.FrameSize.FrameWidthMinus1) + 1, Height: int(h.FrameSize.FrameHeightMinus1) + 1}
+}
+
+func parseVP9(frame []byte) (h vp9.Header, ok bool) {
+	err := h.Unmarshal(frame)
+	return h, err == nil
 }
 
 // ParseH264 looks for an IDR slice and a sequence parameter set.

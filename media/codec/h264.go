@@ -42,12 +42,18 @@ func NALUnits(stream []byte) iter.Seq[[]byte] {
 	}
 }
 
-// sps is what matters here of a sequence parameter set.
+// SPS is the part of a sequence parameter set that packages of media need.
 type SPS struct {
 	Profile       [3]byte // profile_idc, constraint flags, level_idc
-	Width, Height int
-	Interlaced    bool
-	FrameRate     float64 // 0 if it does not tell
+	Width, Height int     // of a frame after cropping, in pixels
+	ChromaFormat  int     // chroma_format_idc: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4
+	BitDepth      int     // bits per luma sample
+	BitDepthC     int     // bits per chroma sample
+	Interlaced    bool    // frames may be coded as two fields
+	// Reordered reports whether B slices may precede frames in decoding order that follow them in output order: neither
+	// pic_order_cnt_type nor max_num_reorder_frames rule it out.
+	Reordered bool
+	FrameRate float64 // frames per second, 0 if the VUI parameters do not tell
 }
 
 var errSPS = errors.New("the sequence parameter set makes no sense")
@@ -57,15 +63,16 @@ func ParseSPS(nal []byte) (SPS, error) {
 	if NALType(nal) != NALSPS || len(nal) < 4 {
 		return SPS{}, errSPS
 	}
-	s := SPS{Profile: [3]byte{nal[1], nal[2], nal[3]}}
+	s := SPS{Profile: [3]byte{nal[1], nal[2], nal[3]}, ChromaFormat: 1, BitDepth: 8, BitDepthC: 8}
 	r := &bitReader{data: unescape(nal[4:])}
 	r.ue() // seq_parameter_set_id
-	chroma := uint32(1)
+	chromaArrayType := uint32(1)
 	if hasChromaFormat(s.Profile[0]) {
-		chroma = readChromaFormat(r)
+		chromaArrayType = s.readChromaFormat(r)
 	}
 	r.ue() // log2_max_frame_num_minus4
-	skipPicOrder(r)
+	const baseline = 66
+	s.Reordered = skipPicOrder(r) != 2 && s.Profile[0] != baseline
 	r.ue() // max_num_ref_frames
 	r.flag()
 	widthMbs, heightUnits := r.ue()+1, r.ue()+1
@@ -82,14 +89,14 @@ func ParseSPS(nal []byte) (SPS, error) {
 	if widthMbs > 1024 || heightUnits > 1024 || max(crop[0], crop[1], crop[2], crop[3]) > 16384 {
 		return SPS{}, errSPS
 	}
-	unitX, unitY := cropUnits(chroma, frameMbsOnly)
+	unitX, unitY := cropUnits(chromaArrayType, frameMbsOnly)
 	s.Width = int(widthMbs)*16 - int(crop[0]+crop[1])*unitX
 	s.Height = int(heightUnits)*16*(2-int(frameMbsOnly)) - int(crop[2]+crop[3])*unitY
-	if r.short || s.Width <= 0 || s.Height <= 0 {
+	if r.short || s.Width <= 0 || s.Height <= 0 || s.ChromaFormat > 3 || max(s.BitDepth, s.BitDepthC) > 14 {
 		return SPS{}, errSPS
 	}
 	if r.flag() {
-		s.FrameRate = readFrameRate(r)
+		s.readVUI(r)
 	}
 	return s, nil
 }
@@ -103,12 +110,14 @@ func hasChromaFormat(profile byte) bool {
 	return false
 }
 
-func readChromaFormat(r *bitReader) uint32 {
+// readChromaFormat returns ChromaArrayType.
+func (s *SPS) readChromaFormat(r *bitReader) uint32 {
 	chroma := r.ue()
 	separate := chroma == 3 && r.flag() // separate_colour_plane_flag
-	r.ue()                              // bit_depth_luma_minus8
-	r.ue()                              // bit_depth_chroma_minus8
-	r.flag()                            // qpprime_y_zero_transform_bypass_flag
+	s.ChromaFormat = int(min(chroma, 4))
+	s.BitDepth = 8 + int(min(r.ue(), 7))
+	s.BitDepthC = 8 + int(min(r.ue(), 7))
+	r.flag() // qpprime_y_zero_transform_bypass_flag
 	if r.flag() {
 		skipScaling(r, chroma)
 	}
@@ -144,8 +153,10 @@ func skipScaling(r *bitReader, chroma uint32) {
 	}
 }
 
-func skipPicOrder(r *bitReader) {
-	switch r.ue() {
+// skipPicOrder returns pic_order_cnt_type.
+func skipPicOrder(r *bitReader) uint32 {
+	kind := r.ue()
+	switch kind {
 	case 0:
 		r.ue()
 	case 1:
@@ -156,6 +167,7 @@ func skipPicOrder(r *bitReader) {
 			r.se()
 		}
 	}
+	return kind
 }
 
 // cropUnits are the units of the cropping rectangle (H.264 equations 7-19 to 7-22).
@@ -170,9 +182,9 @@ func cropUnits(chroma, frameMbsOnly uint32) (x, y int) {
 	return x, y * (2 - int(frameMbsOnly))
 }
 
-// readFrameRate reads the timing of the VUI parameters (H.264 section E.1.1). A tick is a field, of which a frame has
-// two (section E.2.1).
-func readFrameRate(r *bitReader) float64 {
+// readVUI reads the VUI parameters (H.264 section E.1.1) as far as they go: broken ones do not keep a decoder from
+// decoding.
+func (s *SPS) readVUI(r *bitReader) {
 	if r.flag() && r.bits(8) == 255 { // aspect_ratio_idc: Extended_SAR
 		r.skip(32)
 	}
@@ -189,14 +201,47 @@ func readFrameRate(r *bitReader) float64 {
 		r.ue()
 		r.ue()
 	}
-	if !r.flag() { // timing_info_present_flag
-		return 0
+	if r.flag() { // timing_info_present_flag
+		tick, scale := r.bits(32), r.bits(32)
+		if !r.short && tick > 0 {
+			// A tick is a field, of which a frame has two (section E.2.1).
+			s.FrameRate = float64(scale) / float64(tick) / 2
+		}
+		r.flag() // fixed_frame_rate_flag
 	}
-	tick, scale := r.bits(32), r.bits(32)
-	if r.short || tick == 0 {
-		return 0
+	nalHRD := r.flag()
+	if nalHRD {
+		skipHRD(r)
 	}
-	return float64(scale) / float64(tick) / 2
+	vclHRD := r.flag()
+	if vclHRD {
+		skipHRD(r)
+	}
+	if nalHRD || vclHRD {
+		r.flag() // low_delay_hrd_flag
+	}
+	r.flag()      // pic_struct_present_flag
+	if r.flag() { // bitstream_restriction_flag
+		r.flag() // motion_vectors_over_pic_boundaries_flag
+		for range 4 {
+			r.ue()
+		}
+		if reorderFrames := r.ue(); reorderFrames == 0 && !r.short {
+			s.Reordered = false
+		}
+	}
+}
+
+// skipHRD skips HRD parameters (H.264 section E.1.2).
+func skipHRD(r *bitReader) {
+	count := min(r.ue(), 31) + 1
+	r.skip(4 + 4)
+	for range count {
+		r.ue()
+		r.ue()
+		r.flag()
+	}
+	r.skip(5 + 5 + 5 + 5)
 }
 
 // unescape takes out emulation prevention bytes (H.264 section 7.4.1).
