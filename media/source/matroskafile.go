@@ -126,24 +126,14 @@ func (m *mkvReader) prepare() (capability webrtc.RTPCodecCapability, err error) 
 			capability = m.avc.Capability()
 		}
 	case "A_OPUS":
-		capability = opusCodec()
+		capability = codec.OpusCapability()
 		if len(t.private) > 0 {
 			err = codec.CheckOpusHead(t.private)
 		}
 	default:
-		err = cannotSend(t.codec)
+		err = codec.UnsupportedCodec(t.codec)
 	}
 	return capability, err
-}
-
-func opusCodec() webrtc.RTPCodecCapability {
-	return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: media.OpusClockRate, Channels: 2}
-}
-
-// cannotSend is about a codec by the name that a file has for it.
-func cannotSend(name string) error {
-	return fmt.Errorf("it is encoded as %q, which a call cannot carry; encode it anew: ffmpeg -i FILE -c:v libvpx -b:v 1M -c:a libopus out.webm",
-		name[:min(len(name), 40)])
 }
 
 // lookAhead reads the first pictures to see whether they are in order, which the header does not tell. Only H.264 has

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"parley/media"
+	"parley/media/codec"
 	"parley/media/container/wav"
 	"parley/media/pcm"
 
@@ -28,7 +29,7 @@ type rawAudio struct {
 }
 
 func openWAV(r *bufio.Reader, o fileOptions) (sampleReader, webrtc.RTPCodecCapability, error) {
-	capability := opusCodec()
+	capability := codec.OpusCapability()
 	reader, err := wav.NewReader(media.Input{Reader: r, ReaderAt: o.random, Size: o.size, Warn: o.warn})
 	if err != nil {
 		return nil, capability, err

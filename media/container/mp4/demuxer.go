@@ -180,12 +180,12 @@ func readDescription(stsd []byte) (capability webrtc.RTPCodecCapability, avc *co
 			if len(entry) < audio {
 				return capability, nil, errBoxShort
 			}
-			capability = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: media.OpusClockRate, Channels: 2}
+			capability = codec.OpusCapability()
 			if dops := find(entry[audio:], "dOps"); len(dops) >= 2 && dops[1] > 2 {
 				err = fmt.Errorf("the file has %d channels; a call carries 1 or 2", dops[1])
 			}
 		default:
-			err = cannotSend(kind)
+			err = codec.UnsupportedCodec(kind)
 		}
 		return capability, nil, err
 	}
@@ -252,10 +252,4 @@ func (r *reader) setTime(at uint64) error {
 	}
 	r.last = max(ticks, r.last)
 	return nil
-}
-
-// cannotSend is about a codec by the name that a file has for it.
-func cannotSend(name string) error {
-	return fmt.Errorf("it is encoded as %q, which a call cannot carry; encode it anew: ffmpeg -i FILE -c:v libvpx -b:v 1M -c:a libopus out.webm",
-		name[:min(len(name), 40)])
 }

@@ -70,7 +70,7 @@ func TestHostile(t *testing.T) {
 		"the file is cut off in box \"moov\"":     patched(at("moov")-8, 1<<30),
 		"time jumps by more than an hour":         patched(at("stts")+12, 1<<31),
 		"there is no index (moov)":                bytes.Replace(good, []byte("moov"), []byte("free"), 1),
-		"encoded as \"evil\", which a call":       bytes.ReplaceAll(good, []byte("vp09"), []byte("evil")),
+		"codec \"evil\" cannot be sent":           bytes.ReplaceAll(good, []byte("vp09"), []byte("evil")),
 		"cut off in the header of a box":          append([]byte("\x00\x00\x00\x0cftypisom"), 0, 0, 0),
 		"box \"ftyp\" claims 4611686018427387905": append([]byte("\x00\x00\x00\x01ftyp\x40\x00\x00\x00\x00\x00\x00\x01"), 0, 0, 0),
 	} {
