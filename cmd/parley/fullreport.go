@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 
+	"parley/media/decoder"
 	"parley/media/source"
 	"parley/peer/stats"
 	"parley/peer/track"
@@ -68,7 +69,7 @@ const opusRate = 48000
 func perEmitted(s source.Stats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
 
 // addDecoded adds what who shows the picture has measured.
-func addDecoded(o stats.Object, s source.ViewerStats) {
+func addDecoded(o stats.Object, s decoder.ViewerStats) {
 	o["framesDecoded"], o["keyFramesDecoded"], o["totalDecodeTime"] = s.Frames, s.KeyFrames, s.Took.Seconds()
 	o["freezeCount"], o["totalFreezesDuration"] = s.Freezes, s.Frozen.Seconds()
 }

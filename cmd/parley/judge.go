@@ -10,6 +10,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/decoder"
 	"parley/media/source"
 	"parley/media/testsignal"
 	"parley/peer"
@@ -83,9 +84,9 @@ func (c *session) judgeTrack(e peer.TrackReceived, request func()) media.FrameSi
 	if e.Track.Kind() == webrtc.RTPCodecTypeAudio {
 		return c.judge.Sounds(c.epoch.Time())
 	}
-	sink, viewer := c.judge.Pictures(c.epoch.Time(), source.ViewerOptions{
+	sink, viewer := c.judge.Pictures(c.epoch.Time(), decoder.ViewerOptions{
 		NewDecoder: decoders, RequestKeyFrame: request, Logger: c.logger,
-		Tell: func(sentence string) { c.report.warn("%s", printable(sentence)) },
+		Warn: func(sentence string) { c.report.warn("%s", printable(sentence)) },
 	})
 	c.work.Go(func() { viewer.Run(c.ctx) })
 	return sink

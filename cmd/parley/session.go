@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/media/decoder"
 	"parley/media/source"
 	"parley/media/testsignal"
 	"parley/peer"
@@ -54,7 +55,7 @@ type session struct {
 
 	mu        sync.Mutex // protects following
 	receivers []*source.Receiver
-	viewers   []*source.Viewer
+	viewers   []*decoder.Viewer
 	onStage   map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
 	playing   map[webrtc.TrackLocal]func() // sources, with what stops them
 	turns     map[string][]func(func())    // changes of what is sent, by kind, the first of them under way

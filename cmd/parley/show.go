@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/term"
 
+	"parley/media/decoder"
 	"parley/media/pixel"
 	"parley/media/source"
 	draw "parley/media/terminal"
@@ -124,7 +125,7 @@ type screen struct {
 	finished bool
 }
 
-func (v *screen) newDecoder(mime string) (source.Decoder, error) { return decoders(mime) }
+func (v *screen) newDecoder(mime string) (decoder.Decoder, error) { return decoders(mime) }
 
 func (v *screen) resized() {
 	v.mu.Lock()
@@ -183,6 +184,6 @@ type windowWatcher struct{ *settings }
 
 func (windowWatcher) show(image.Image) {} // the window does
 
-func (w windowWatcher) newDecoder(mime string) (source.Decoder, error) {
+func (w windowWatcher) newDecoder(mime string) (decoder.Decoder, error) {
 	return source.NewWindow("parley", func(sentence string) { w.report.warn("%s", sentence) })(mime)
 }

@@ -18,8 +18,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/media/decoder"
 	"parley/media/pixel"
-	"parley/media/source"
 	wire "parley/signal"
 )
 
@@ -158,7 +158,7 @@ func (t *taker) show(img image.Image) {
 	}
 }
 
-func (t *taker) newDecoder(mime string) (source.Decoder, error) {
+func (t *taker) newDecoder(mime string) (decoder.Decoder, error) {
 	d, err := decoders(mime)
 	if err != nil {
 		t.stop(failf(exitDevice, "no picture of %s: %w", codecName(mime), err))

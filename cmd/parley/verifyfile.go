@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/scenario"
+	"parley/media/decoder"
 	"parley/media/device"
 	"parley/media/source"
 )
@@ -100,7 +101,7 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 // file verifies one and tells what was found.
 func (v *fileVerifier) file(ctx context.Context, path string) error {
 	found, err := source.VerifyFile(ctx, path, source.VerifyOptions{
-		NewDecoder: source.FirstDecoder(device.NewDecoder, source.NewKeyFrameDecoder), Width: v.width, Height: v.height, Rate: v.rate,
+		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.width, Height: v.height, Rate: v.rate,
 		Tell: func(sentence string) { v.report.warn("%s: %s", printable(path), printable(sentence)) },
 	})
 	if err != nil {

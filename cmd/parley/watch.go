@@ -8,21 +8,22 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/decoder"
 	"parley/media/device"
 	"parley/media/source"
 	"parley/peer"
 )
 
 // decoders are all that could decode, the best first.
-func decoders(mime string) (source.Decoder, error) {
-	return source.FirstDecoder(device.NewDecoder, source.NewFFmpegDecoder, source.NewKeyFrameDecoder)(mime)
+func decoders(mime string) (decoder.Decoder, error) {
+	return decoder.First(device.NewDecoder, source.NewFFmpegDecoder, decoder.NewKeyFrame)(mime)
 }
 
 // watcher looks at the pictures that come.
 type watcher interface {
 	// show takes a picture, which is valid until it returns.
 	show(img image.Image)
-	newDecoder(mime string) (source.Decoder, error)
+	newDecoder(mime string) (decoder.Decoder, error)
 }
 
 // preferDecodable asks for the codecs that this build decodes by itself, if none was asked for, and notes those that
@@ -70,9 +71,9 @@ func (c *session) watchTrack(e peer.TrackReceived, request func()) media.FrameSi
 	if c.watcher == nil || e.Track.Kind() != webrtc.RTPCodecTypeVideo {
 		return nil
 	}
-	v := source.NewViewer(source.ViewerOptions{
+	v := decoder.NewViewer(decoder.ViewerOptions{
 		NewDecoder: c.watcher.newDecoder, Show: c.watcher.show, RequestKeyFrame: request,
-		Tell: func(sentence string) { c.report.warn("%s", printable(sentence)) }, Logger: c.logger,
+		Warn: func(sentence string) { c.report.warn("%s", printable(sentence)) }, Logger: c.logger,
 	})
 	c.mu.Lock()
 	c.viewers = append(c.viewers, v)

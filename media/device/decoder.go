@@ -10,10 +10,10 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/media/source"
+	"parley/media/decoder"
 )
 
-func newDecoder(mime string) (source.Decoder, error) {
+func newDecoder(mime string) (decoder.Decoder, error) {
 	switch mime {
 	case webrtc.MimeTypeH264:
 		return newH264Decoder()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/media/decoder"
 	"parley/media/source"
 )
 
@@ -37,7 +38,7 @@ func TestDecoders(t *testing.T) {
 		if mime == webrtc.MimeTypeOpus {
 			continue
 		}
-		for name, newDecoder := range map[string]source.NewDecoder{"own": NewDecoder, "ffmpeg": source.NewFFmpegDecoder} {
+		for name, newDecoder := range map[string]decoder.NewFunc{"own": NewDecoder, "ffmpeg": source.NewFFmpegDecoder} {
 			t.Run(mime+" "+name, func(t *testing.T) {
 				d, err := newDecoder(mime)
 				if err != nil {
@@ -53,7 +54,7 @@ func TestDecoders(t *testing.T) {
 	}
 }
 
-func decodeSizes(t *testing.T, mime string, d source.Decoder, own bool) {
+func decodeSizes(t *testing.T, mime string, d decoder.Decoder, own bool) {
 	sizes := []image.Point{{160, 120}, {96, 54}, {200, 150}}
 	if !own {
 		sizes = sizes[:1] // ffmpeg scales later ones to the first

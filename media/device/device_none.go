@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"parley/media"
+	"parley/media/decoder"
 	"parley/media/source"
 )
 
@@ -34,7 +35,7 @@ func newRawEncoder(string, int, int, float64, int) (source.VideoEncoder, error) 
 
 func openPlayback(string, *Speaker) (playback, error) { return nil, missing("speaker") }
 
-func newDecoder(string) (source.Decoder, error) { return nil, missing("decoder") }
+func newDecoder(string) (decoder.Decoder, error) { return nil, missing("decoder") }
 
 // missing says why a device cannot be used and which build can use it.
 func missing(class string) error {

@@ -77,7 +77,7 @@ import (
 	"image"
 	"unsafe"
 
-	"parley/media/source"
+	"parley/media/decoder"
 )
 
 // h264Decoder is OpenH264's.
@@ -86,7 +86,7 @@ type h264Decoder struct {
 	picture image.YCbCr
 }
 
-func newH264Decoder() (source.Decoder, error) {
+func newH264Decoder() (decoder.Decoder, error) {
 	c := C.decoder_new()
 	if c == nil {
 		return nil, errors.New("OpenH264 makes no decoder")
@@ -94,7 +94,7 @@ func newH264Decoder() (source.Decoder, error) {
 	return &h264Decoder{c: c}, nil
 }
 
-// Decode implements source.Decoder.
+// Decode implements decoder.Decoder.
 func (d *h264Decoder) Decode(frame []byte) (image.Image, error) {
 	if len(frame) == 0 {
 		return nil, nil
@@ -112,10 +112,10 @@ func (d *h264Decoder) Decode(frame []byte) (image.Image, error) {
 		[3]int{int(b.system.stride[0]), int(b.system.stride[1]), int(b.system.stride[1])})
 }
 
-// KeyFramesOnly implements source.Decoder.
+// KeyFramesOnly implements decoder.Decoder.
 func (d *h264Decoder) KeyFramesOnly() bool { return false }
 
-// Close implements source.Decoder.
+// Close implements decoder.Decoder.
 func (d *h264Decoder) Close() {
 	if d.c != nil {
 		C.decoder_free(d.c)

@@ -5,9 +5,9 @@ package device
 import (
 	"errors"
 
-	"parley/media/source"
+	"parley/media/decoder"
 )
 
-func newH264Decoder() (source.Decoder, error) {
+func newH264Decoder() (decoder.Decoder, error) {
 	return nil, errors.New("this build does not decode H264: it was made with the tag dynamic")
 }

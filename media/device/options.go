@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"parley/media"
+	"parley/media/decoder"
 	"parley/media/source"
 )
 
@@ -136,9 +137,9 @@ func NewEncoder(codec string) source.NewVideoEncoder {
 	}
 }
 
-// NewDecoder is a source.NewDecoder: H264 in a build with cgo, VP8 and VP9 in one with libvpx. The error says which build
+// NewDecoder is a decoder.NewFunc: H264 in a build with cgo, VP8 and VP9 in one with libvpx. The error says which build
 // has what this one lacks.
-func NewDecoder(mime string) (source.Decoder, error) { return newDecoder(mime) }
+func NewDecoder(mime string) (decoder.Decoder, error) { return newDecoder(mime) }
 
 func tell(f func(string)) func(string) {
 	if f == nil {

@@ -5,7 +5,7 @@ package device
 import (
 	"errors"
 
-	"parley/media/source"
+	"parley/media/decoder"
 )
 
 func vpxCodecs() map[string]newPictureEncoder { return map[string]newPictureEncoder{} }
@@ -14,6 +14,6 @@ func lacks() []string {
 	return []string{"this build does not encode VP8 and VP9: it was made without libvpx; install libvpx-dev and build with -tags vpx"}
 }
 
-func newVPXDecoder(mime string) (source.Decoder, error) {
+func newVPXDecoder(mime string) (decoder.Decoder, error) {
 	return nil, errors.New("this build does not decode " + mime[len("video/"):] + ": it was made without libvpx; install libvpx-dev and build with -tags vpx")
 }

@@ -35,7 +35,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/media/source"
+	"parley/media/decoder"
 )
 
 // vpxDecoder is libvpx's for VP8 and VP9.
@@ -44,7 +44,7 @@ type vpxDecoder struct {
 	picture image.YCbCr
 }
 
-func newVPXDecoder(mime string) (source.Decoder, error) {
+func newVPXDecoder(mime string) (decoder.Decoder, error) {
 	vp9 := C.int(0)
 	if mime == webrtc.MimeTypeVP9 {
 		vp9 = 1
@@ -57,7 +57,7 @@ func newVPXDecoder(mime string) (source.Decoder, error) {
 	return &vpxDecoder{c: c}, nil
 }
 
-// Decode implements source.Decoder.
+// Decode implements decoder.Decoder.
 func (d *vpxDecoder) Decode(frame []byte) (image.Image, error) {
 	if len(frame) == 0 {
 		return nil, nil
@@ -77,10 +77,10 @@ func (d *vpxDecoder) Decode(frame []byte) (image.Image, error) {
 		[3]int{int(p.stride[0]), int(p.stride[1]), int(p.stride[2])})
 }
 
-// KeyFramesOnly implements source.Decoder.
+// KeyFramesOnly implements decoder.Decoder.
 func (d *vpxDecoder) KeyFramesOnly() bool { return false }
 
-// Close implements source.Decoder.
+// Close implements decoder.Decoder.
 func (d *vpxDecoder) Close() {
 	if d.c != nil {
 		C.vpx_codec_destroy(d.c)

@@ -1,13 +1,10 @@
 package source
 
 import (
-	"bytes"
-	"image"
 	"time"
 
+	"parley/media/decoder"
 	"parley/media/testsignal"
-
-	"golang.org/x/image/vp8"
 )
 
 const (
@@ -25,29 +22,9 @@ func (e *eye) read(frame []byte, width, height int, now time.Time) (uint32, bool
 		return 0, false
 	}
 	e.last = now
-	img, ok := decodeVP8(frame)
+	img, ok := decoder.DecodeVP8KeyFrame(frame)
 	if !ok {
 		return 0, false
 	}
 	return testsignal.ReadFrameID(img)
-}
-
-// decodeVP8 decodes a key frame. The frame comes from a stranger, so that a decoder that panics must not take the call
-// with it.
-func decodeVP8(frame []byte) (img image.Image, ok bool) {
-	defer func() {
-		if recover() != nil {
-			ok = false
-		}
-	}()
-	d := vp8.NewDecoder()
-	d.Init(bytes.NewReader(frame), len(frame))
-	if _, err := d.DecodeFrameHeader(); err != nil {
-		return nil, false
-	}
-	decoded, err := d.DecodeFrame()
-	if err != nil {
-		return nil, false
-	}
-	return decoded, true
 }

@@ -14,6 +14,7 @@ import (
 	"parley/media/codec"
 	"parley/media/container/ivf"
 	"parley/media/container/y4m"
+	"parley/media/decoder"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -44,9 +45,9 @@ func streamFormat(mime string) (string, error) {
 	return "", fmt.Errorf("%s is not decoded", media.CodecName(mime))
 }
 
-// NewFFmpegDecoder is a NewDecoder by the program ffmpeg, if it is installed: VP8, VP9, AV1 and H.264. It decodes no
+// NewFFmpegDecoder is a decoder.NewFunc by the program ffmpeg, if it is installed: VP8, VP9, AV1 and H.264. It decodes no
 // sooner than ffmpeg does, which is a frame or two later than a library.
-func NewFFmpegDecoder(mime string) (Decoder, error) {
+func NewFFmpegDecoder(mime string) (decoder.Decoder, error) {
 	format, err := streamFormat(mime)
 	if err != nil {
 		return nil, err
@@ -122,7 +123,7 @@ func (d *ffmpegDecoder) writeFrame(frame []byte) error {
 	return err
 }
 
-// Decode implements Decoder.
+// Decode implements decoder.Decoder.
 func (d *ffmpegDecoder) Decode(frame []byte) (image.Image, error) {
 	if err := d.writeFrame(frame); err != nil {
 		return nil, fmt.Errorf("ffmpeg does not decode: %s", d.run.talk)
@@ -149,10 +150,10 @@ func (d *ffmpegDecoder) appendIVF(frame []byte) {
 	d.ivf++
 }
 
-// KeyFramesOnly implements Decoder.
+// KeyFramesOnly implements decoder.Decoder.
 func (d *ffmpegDecoder) KeyFramesOnly() bool { return false }
 
-// Close implements Decoder.
+// Close implements decoder.Decoder.
 func (d *ffmpegDecoder) Close() {
 	_ = d.to.Close()
 	d.run.stop()
@@ -170,10 +171,10 @@ type playerWindow struct {
 	closed bool
 }
 
-// NewWindow returns a NewDecoder that has ffplay or mpv, whichever is installed, show the pictures in a window, and gives
+// NewWindow returns a decoder.NewFunc that has ffplay or mpv, whichever is installed, show the pictures in a window, and gives
 // none itself. tell gets a sentence when the window has been closed; it must not block.
-func NewWindow(title string, tell func(sentence string)) NewDecoder {
-	return func(mime string) (Decoder, error) {
+func NewWindow(title string, tell func(sentence string)) decoder.NewFunc {
+	return func(mime string) (decoder.Decoder, error) {
 		format, err := streamFormat(mime)
 		if err != nil {
 			return nil, err
@@ -194,7 +195,7 @@ func NewWindow(title string, tell func(sentence string)) NewDecoder {
 	}
 }
 
-// Decode implements Decoder.
+// Decode implements decoder.Decoder.
 func (w *playerWindow) Decode(frame []byte) (image.Image, error) {
 	if w.closed {
 		return nil, nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/decoder"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -17,7 +18,7 @@ import (
 type VerifyOptions struct {
 	// NewDecoder decodes pictures, each before its Decode returns. The default is what pure Go can do, key frames of
 	// VP8.
-	NewDecoder NewDecoder
+	NewDecoder decoder.NewFunc
 
 	// Width, Height and Rate of the test picture as it was sent, as in JudgeOptions.
 	Width, Height int
@@ -41,7 +42,7 @@ type Verified struct {
 // The error of a file in which nothing can be read is a *media.FileError.
 func VerifyFile(ctx context.Context, path string, o VerifyOptions) (Verified, error) {
 	if o.NewDecoder == nil {
-		o.NewDecoder = NewKeyFrameDecoder
+		o.NewDecoder = decoder.NewKeyFrame
 	}
 	if o.Tell == nil {
 		o.Tell = func(string) {}
@@ -149,15 +150,15 @@ func (v *verifier) all(reader sampleReader, codec webrtc.RTPCodecCapability, tak
 
 // pictures decodes a track. One that is not decoded whole is an error: somebody else may be able to.
 func (v *verifier) pictures(reader sampleReader, codec webrtc.RTPCodecCapability) error {
-	decoder, err := newSimplest(codec.MimeType, v.o.NewDecoder)
+	d, err := decoder.KeyFramesFirst(v.o.NewDecoder)(codec.MimeType)
 	if err != nil {
 		return err
 	}
-	defer decoder.Close()
+	defer d.Close()
 	v.found.VideoCodec = media.CodecName(codec.MimeType)
 	return v.all(reader, codec, func(data []byte, _ uint64, at time.Duration) error {
-		img, err := decoder.Decode(data)
-		if err == nil && img == nil && decoder.KeyFramesOnly() {
+		img, err := d.Decode(data)
+		if err == nil && img == nil && d.KeyFramesOnly() {
 			err = errors.New("only its key frames can be decoded by this build; build it with cgo, or install ffmpeg")
 		}
 		if img != nil {

@@ -1,4 +1,4 @@
-package source
+package decoder
 
 import (
 	"context"
@@ -18,20 +18,20 @@ const (
 
 // ViewerOptions are the options of a Viewer.
 type ViewerOptions struct {
-	// NewDecoder makes the decoder, when the first frame comes.
-	NewDecoder NewDecoder
+	// NewFunc makes the decoder, when the first frame comes.
+	NewDecoder NewFunc
 
 	// Show takes each picture, which is valid until it returns, on the goroutine of Run. While it runs frames wait.
 	Show func(img image.Image)
 
-	// Judge takes each picture as well, with the arrival of its frame. The default is nobody.
-	Judge func(img image.Image, came time.Time)
+	// OnFrame takes each picture as well, with the arrival of its frame. The default is nobody.
+	OnFrame func(img image.Image, came time.Time)
 
 	// RequestKeyFrame asks the sender for a key frame. The default waits for one that comes by itself.
 	RequestKeyFrame func()
 
-	// Tell gets a sentence when a codec cannot be decoded, or only its key frames. The default discards it.
-	Tell func(sentence string)
+	// Warn gets a sentence when a codec cannot be decoded, or only its key frames. The default discards it.
+	Warn func(sentence string)
 
 	// Logger gets what cannot be decoded. The default discards it.
 	Logger *slog.Logger
@@ -52,13 +52,15 @@ type Viewer struct {
 
 // NewViewer returns a Viewer. Run does the work.
 func NewViewer(o ViewerOptions) *Viewer {
-	if o.Tell == nil {
-		o.Tell = func(string) {}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
 	}
 	if o.RequestKeyFrame == nil {
 		o.RequestKeyFrame = func() {}
 	}
-	o.Logger = logger(o.Logger)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	return &Viewer{o: o, waitsKey: true, more: make(chan struct{}, 1)}
 }
 
@@ -138,11 +140,11 @@ func (v *Viewer) Run(ctx context.Context) {
 func (v *Viewer) decoder(mime string) Decoder {
 	d, err := v.o.NewDecoder(mime)
 	if err != nil {
-		v.o.Tell(media.CodecName(mime) + " is not shown: " + err.Error())
+		v.o.Warn(media.CodecName(mime) + " is not shown: " + err.Error())
 		return nil
 	}
 	if d.KeyFramesOnly() {
-		v.o.Tell("only key frames of " + media.CodecName(mime) + " are shown: this build cannot decode what is between; build it with cgo, or install ffmpeg")
+		v.o.Warn("only key frames of " + media.CodecName(mime) + " are shown: this build cannot decode what is between; build it with cgo, or install ffmpeg")
 	}
 	return d
 }
@@ -163,7 +165,7 @@ func (v *Viewer) decode(d Decoder, f media.Frame) {
 		return
 	}
 	v.o.Show(img)
-	if v.o.Judge != nil {
-		v.o.Judge(img, f.Arrival)
+	if v.o.OnFrame != nil {
+		v.o.OnFrame(img, f.Arrival)
 	}
 }

@@ -1,0 +1,2 @@
+// Package decoder decodes received video for display.
+package decoder
