@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"parley/media/decoder"
+	"parley/media/localtrack"
 	"parley/media/source"
 	"parley/peer/stats"
 	"parley/peer/track"
@@ -75,7 +76,7 @@ func addDecoded(o stats.Object, s decoder.ViewerStats) {
 }
 
 // measuredSource is a source that knows what it has made.
-type measuredSource interface{ SourceStats() source.SourceStats }
+type measuredSource interface{ SourceStats() localtrack.Stats }
 
 // addSources adds what the source of a kind that is sent now has measured, and each of its layers.
 func (c *session) addSources(r stats.Report, kind string) {
@@ -103,7 +104,7 @@ func (c *session) addSources(r stats.Report, kind string) {
 }
 
 // addSource adds the members of RTCAudioSourceStats and RTCVideoSourceStats.
-func addSource(o stats.Object, s source.SourceStats) {
+func addSource(o stats.Object, s localtrack.Stats) {
 	if o["kind"] == "audio" {
 		if s.Duration > 0 {
 			o["totalSamplesDuration"] = s.Duration.Seconds()
@@ -114,7 +115,7 @@ func addSource(o stats.Object, s source.SourceStats) {
 	addPicture(o, "width", "height", s)
 }
 
-func addPicture(o stats.Object, width, height string, s source.SourceStats) {
+func addPicture(o stats.Object, width, height string, s localtrack.Stats) {
 	if s.Width > 0 {
 		o[width], o[height] = s.Width, s.Height
 	}
@@ -124,7 +125,7 @@ func addPicture(o stats.Object, width, height string, s source.SourceStats) {
 }
 
 // addEncoded adds the members of RTCOutboundRtpStreamStats that an encoder knows. What it encodes is sent at once.
-func addEncoded(o stats.Object, s source.SourceStats) {
+func addEncoded(o stats.Object, s localtrack.Stats) {
 	if o["kind"] != "video" {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media/decoder"
+	"parley/media/localtrack"
 	"parley/media/source"
 	"parley/media/testsignal"
 	"parley/peer"
@@ -37,7 +38,7 @@ type session struct {
 
 	layers   layers // of the goroutine of the call
 	sources  []source.Source
-	mirrors  []*source.Mirror
+	mirrors  []*localtrack.Forwarder
 	recorder *source.Recorder
 
 	offered   time.Time

@@ -12,6 +12,7 @@ import (
 
 	"parley/media"
 	"parley/media/device"
+	"parley/media/localtrack"
 	"parley/media/source"
 	"parley/peer"
 	"parley/peer/track"
@@ -20,7 +21,7 @@ import (
 // What a call asks of its tracks is what media offers.
 var (
 	_ track.KeyFrameRequester = source.KeyFrameRequester(nil)
-	_ track.KeyFrameRequester = (*source.Mirror)(nil)
+	_ track.KeyFrameRequester = (*localtrack.Forwarder)(nil)
 	_ track.CodecReporter     = source.Source(nil)
 )
 
@@ -90,15 +91,15 @@ func (c *session) tellDevice(sentence string) { c.report.warn("%s", printable(se
 func (c *session) mirror(offer *peer.Description) {
 	for _, s := range offer.Sections {
 		if s.Kind != 0 && !s.Rejected && s.Sends() && s.Receives() {
-			c.mirrors = append(c.mirrors, source.NewMirror(s.Kind, source.MirrorOptions{Logger: c.logger}))
+			c.mirrors = append(c.mirrors, localtrack.NewForwarder(s.Kind, localtrack.ForwarderOptions{Logger: c.logger}))
 		}
 	}
 }
 
 // mirrorLate sends back what was added in mid-call, which the other side has to
 // agree to.
-func (c *session) mirrorLate(kind webrtc.RTPCodecType) *source.Mirror {
-	m := source.NewMirror(kind, source.MirrorOptions{Logger: c.logger})
+func (c *session) mirrorLate(kind webrtc.RTPCodecType) *localtrack.Forwarder {
+	m := localtrack.NewForwarder(kind, localtrack.ForwarderOptions{Logger: c.logger})
 	c.call.AddTrack(m, func(err error) {
 		if err != nil && c.ctx.Err() == nil {
 			c.logger.Debug("what was added is not sent back", "error", err)
@@ -138,7 +139,7 @@ func (c *session) receive(e peer.TrackReceived) {
 	kind := e.Track.Kind()
 	c.expect.saw("track."+kind.String(), "true")
 	c.tellTrack(kind, e.Track.Codec().MimeType, "in")
-	mirror, _ := e.Local.(*source.Mirror)
+	mirror, _ := e.Local.(*localtrack.Forwarder)
 	if mirror == nil && c.echo {
 		mirror = c.mirrorLate(e.Track.Kind())
 	}
@@ -169,7 +170,7 @@ func (c *session) receive(e peer.TrackReceived) {
 		sinks, wait = append(sinks, voice), playWait
 	}
 	r = source.NewReceiver(e.Track, source.ReceiverOptions{
-		RTCP: reportsOf(e), Sinks: sinks, Mirror: mirror, Wait: wait, RTT: c.call.RTT, Strip: c.witness != nil, Logger: c.logger,
+		RTCP: reportsOf(e), Sinks: sinks, Forwarder: mirror, Wait: wait, RTT: c.call.RTT, Strip: c.witness != nil, Logger: c.logger,
 		RequestKeyFrame: func() {
 			// An error here is one of a connection that is going down.
 			_ = e.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(e.Track.SSRC())}})

@@ -65,3 +65,112 @@ func CheckOpusHead(head []byte) error {
 	}
 	return nil
 }
+
+// SplitOpusPacket returns the frames of a packet as packets of one frame each (RFC 6716 section 3.2), with memory of their
+// own. It returns the packet itself if it has one frame or is malformed.
+func SplitOpusPacket(packet []byte) [][]byte {
+	whole := [][]byte{packet}
+	frames := opusFrames(packet)
+	if len(frames) < 2 {
+		return whole
+	}
+	var out [][]byte
+	for _, f := range frames {
+		if len(f) > maxOpusFrame {
+			return whole
+		}
+		out = append(out, append([]byte{packet[0] &^ 3}, f...))
+	}
+	return out
+}
+
+// maxOpusFrame is the largest frame in bytes (RFC 6716 section 3.4, R2).
+const maxOpusFrame = 1275
+
+// opusFrames returns the frames of a packet, nil if it is malformed.
+func opusFrames(packet []byte) [][]byte {
+	if len(packet) < 2 {
+		return nil
+	}
+	rest := packet[1:]
+	switch packet[0] & 3 {
+	case 0:
+		return [][]byte{rest}
+	case 1:
+		if len(rest)%2 != 0 {
+			return nil
+		}
+		return [][]byte{rest[:len(rest)/2], rest[len(rest)/2:]}
+	case 2:
+		size, n := opusFrameSize(rest)
+		if n == 0 || size > len(rest)-n {
+			return nil
+		}
+		return [][]byte{rest[n : n+size], rest[n+size:]}
+	}
+	header := rest[0]
+	count, vbr := int(header&0x3F), header&0x80 != 0
+	rest = rest[1:]
+	if header&0x40 != 0 { // padding
+		padding := 0
+		for {
+			if len(rest) == 0 {
+				return nil
+			}
+			b := int(rest[0])
+			rest = rest[1:]
+			if b < 255 {
+				padding += b
+				break
+			}
+			padding += 254
+		}
+		if padding > len(rest) {
+			return nil
+		}
+		rest = rest[:len(rest)-padding]
+	}
+	if count == 0 {
+		return nil
+	}
+	sizes := make([]int, count)
+	if vbr {
+		total := 0
+		for i := range sizes[:count-1] {
+			size, n := opusFrameSize(rest)
+			if n == 0 {
+				return nil
+			}
+			sizes[i], rest = size, rest[n:]
+			total += size
+		}
+		sizes[count-1] = len(rest) - total
+	} else {
+		if len(rest)%count != 0 {
+			return nil
+		}
+		for i := range sizes {
+			sizes[i] = len(rest) / count
+		}
+	}
+	var frames [][]byte
+	for _, size := range sizes {
+		if size < 0 || size > len(rest) {
+			return nil
+		}
+		frames, rest = append(frames, rest[:size]), rest[size:]
+	}
+	return frames
+}
+
+// opusFrameSize reads the size of a frame and returns it with the number of bytes read, 0 if there are too few (RFC 6716
+// section 3.2.1).
+func opusFrameSize(b []byte) (size, n int) {
+	switch {
+	case len(b) >= 1 && b[0] < 252:
+		return int(b[0]), 1
+	case len(b) >= 2 && b[0] >= 252:
+		return int(b[1])*4 + int(b[0]), 2
+	}
+	return 0, 0
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/localtrack"
 	"parley/media/source"
 )
 
@@ -25,7 +26,7 @@ const packetTime = 20 * time.Millisecond
 
 // audioHub is a microphone, which is heard and encoded once for all calls that send it.
 type audioHub struct {
-	live    *source.Live
+	live    *localtrack.Track
 	device  audioDevice
 	options AudioOptions
 	rate    int
@@ -40,7 +41,7 @@ type audioHub struct {
 
 // audioSource is what one call has of a microphone.
 type audioSource struct {
-	*source.Live
+	*localtrack.Track
 	hub     *audioHub
 	release func() // given by who shares the device; at the end, once
 	used    atomic.Bool
@@ -108,14 +109,14 @@ func startAudio(spec string, device audioDevice, rate int, o AudioOptions) (*aud
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
 	o.Logger.Info("device opened", "device", "microphone "+device.String(), "rate", rate, "channels", o.Channels)
-	h := &audioHub{live: source.NewLive(webrtc.MimeTypeOpus, o.StreamID), device: device, options: o, rate: rate, open: open}
+	h := &audioHub{live: localtrack.New(localtrack.Capability(webrtc.MimeTypeOpus), o.StreamID, o.Logger), device: device, options: o, rate: rate, open: open}
 	h.crew.begin = h.begin
 	return h, nil
 }
 
 // source is the hub for one more call.
 func (h *audioHub) source() *audioSource {
-	return &audioSource{Live: h.live, hub: h, release: h.close}
+	return &audioSource{Track: h.live, hub: h, release: h.close}
 }
 
 func (h *audioHub) name() string { return "microphone " + h.device.String() }

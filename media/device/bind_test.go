@@ -31,6 +31,8 @@ func bind(t *testing.T, track webrtc.TrackLocal, codec webrtc.RTPCodecCapability
 	return v
 }
 
+func (v *viewer) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter { return nil }
+
 func (v *viewer) CodecParameters() []webrtc.RTPCodecParameters {
 	return []webrtc.RTPCodecParameters{v.codec}
 }

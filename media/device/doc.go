@@ -5,7 +5,7 @@
 // build can do.
 //
 //	camera ─┐ pictures, the newest only      ┌───────────┐
-//	screen ─┴──────> capture ─> latest ────> │  encoder  │ ─> media.Live ─> whoever has bound it
+//	screen ─┴──────> capture ─> latest ────> │  encoder  │ ─> localtrack.Track ─> bound senders
 //	microphone ────> chunks of samples ────> └───────────┘
 //
 // There is one capture for all calls that share a device (Shared), and one encoder for each codec and size that they

@@ -20,8 +20,9 @@ type chooser struct {
 	codecs []webrtc.RTPCodecParameters
 }
 
-func (c *chooser) CodecParameters() []webrtc.RTPCodecParameters { return c.codecs }
-func (c *chooser) ID() string                                   { return c.name }
+func (c *chooser) CodecParameters() []webrtc.RTPCodecParameters           { return c.codecs }
+func (c *chooser) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter { return nil }
+func (c *chooser) ID() string                                             { return c.name }
 
 func several(name string, mimes ...string) *chooser {
 	c := &chooser{viewer: &viewer{packets: make(chan rtp.Packet, 10000)}, name: name}

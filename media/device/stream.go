@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"parley/media/source"
+	"parley/media/localtrack"
 )
 
 // streamKey tells the streams of a hub apart.
@@ -18,7 +18,7 @@ type streamKey struct {
 // stream is what one encoder makes, for all calls that want just that.
 type stream struct {
 	key  streamKey
-	live *source.Live
+	live *localtrack.Track
 	aim  int // bit/s, 0 for what is fair for the size
 
 	mu     sync.Mutex // guards what follows
@@ -34,8 +34,8 @@ type stream struct {
 }
 
 func newStream(key streamKey, o VideoOptions) *stream {
-	live := source.NewLive(key.mime, o.StreamID)
-	live.EncodedBy(encoderName(key.mime))
+	live := localtrack.New(localtrack.Capability(key.mime), o.StreamID, o.Logger)
+	live.SetEncoder(encoderName(key.mime))
 	return &stream{
 		key: key, live: live, aim: o.Bitrate >> (2 * key.halved),
 		wishes: make(map[*videoSource]int), encoder: resizing{mime: key.mime},
@@ -93,7 +93,7 @@ func (s *stream) limited(bitrate, fair int) {
 }
 
 // stats are those of what is sent.
-func (s *stream) stats() source.SourceStats {
+func (s *stream) stats() localtrack.Stats {
 	all := s.live.SourceStats()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *stream) stats() source.SourceStats {
 
 // send encodes a picture, unless nobody would see it, or it is one too many.
 func (s *stream) send(sizes *pyramid, rate float64, start time.Time) error {
-	if !s.live.Bound() || s.live.Full() {
+	if !s.live.Bound() || s.live.Congested() {
 		return nil
 	}
 	if rate <= 0 {

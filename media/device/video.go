@@ -14,7 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
-	"parley/media/source"
+	"parley/media/localtrack"
 )
 
 // videoSource is what one call sees of a camera or a screen.
@@ -143,13 +143,13 @@ func (v *videoSource) Codec() string {
 }
 
 // SourceStats is what has been measured of what it sends, or did.
-func (v *videoSource) SourceStats() source.SourceStats {
+func (v *videoSource) SourceStats() localtrack.Stats {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range v.bound {
 		return s.stats()
 	}
-	return source.SourceStats{}
+	return localtrack.Stats{}
 }
 
 // Codecs are the MIME types that it can send, the preferred first.

@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 
+	"parley/media/localtrack"
+
 	"github.com/pion/webrtc/v4"
 )
 
@@ -69,7 +71,7 @@ func TestTestSourcesInACall(t *testing.T) {
 	}
 }
 
-func TestMirrorInACall(t *testing.T) {
+func TestForwarderInACall(t *testing.T) {
 	video, err := OpenVideo("test", VideoOptions{Width: 640, Height: 360, FrameRate: 10})
 	if err != nil {
 		t.Fatal(err)
@@ -78,10 +80,10 @@ func TestMirrorInACall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mirrors := map[webrtc.RTPCodecType]*Mirror{}
+	mirrors := map[webrtc.RTPCodecType]*localtrack.Forwarder{}
 	var back []webrtc.TrackLocal
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
-		mirrors[kind] = NewMirror(kind, MirrorOptions{})
+		mirrors[kind] = localtrack.NewForwarder(kind, localtrack.ForwarderOptions{})
 		back = append(back, mirrors[kind])
 	}
 	atCaller, atEcho := connectBoth(t, []webrtc.TrackLocal{video, audio}, back)
@@ -90,7 +92,7 @@ func TestMirrorInACall(t *testing.T) {
 	for range 2 {
 		r := next(t, atEcho)
 		receiver := NewReceiver(r.track, ReceiverOptions{
-			RTCP: r.receiver, Mirror: mirrors[r.track.Kind()], RequestKeyFrame: r.requestKeyFrame,
+			RTCP: r.receiver, Forwarder: mirrors[r.track.Kind()], RequestKeyFrame: r.requestKeyFrame,
 		})
 		run(t, receiver.Run)
 	}

@@ -142,8 +142,8 @@ func TestH264File(t *testing.T) {
 	}
 	for _, name := range []string{path, write(t, "once.h264", once)} {
 		file, all := frames(t, name, VideoOptions{})
-		if len(all) != 50 || file.Codec() != webrtc.MimeTypeH264 || !strings.Contains(file.codec.SDPFmtpLine, "profile-level-id=42c0") {
-			t.Fatalf("%d pictures of %s, %s", len(all), file.Codec(), file.codec.SDPFmtpLine)
+		if len(all) != 50 || file.Codec() != webrtc.MimeTypeH264 || !strings.Contains(file.Capability().SDPFmtpLine, "profile-level-id=42c0") {
+			t.Fatalf("%d pictures of %s, %s", len(all), file.Codec(), file.Capability().SDPFmtpLine)
 		}
 		for i, s := range all {
 			p, slices := codec.ParseH264(s.data), 0

@@ -17,6 +17,7 @@ import (
 	"parley/media/container/ivf"
 	"parley/media/container/mp4"
 	"parley/media/container/ogg"
+	"parley/media/localtrack"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -102,7 +103,7 @@ type fileOptions struct {
 
 // fileSource sends the frames of a file, or of what comes from elsewhere in the format of one, at the file's own pace.
 type fileSource struct {
-	*track
+	*localtrack.Track
 	name    string
 	in      input
 	open    openFunc
@@ -186,8 +187,8 @@ func openSource(name string, in input, buffered *bufio.Reader, log *slog.Logger,
 	if has := media.KindOf(codec.MimeType); has != o.kind {
 		return nil, fmt.Errorf("it carries %s (%s), not %s", has, media.CodecName(codec.MimeType), o.kind)
 	}
-	t := newTrack(codec, o.streamID, newPayloader(codec.MimeType))
-	return &fileSource{track: t, name: name, in: in, open: open, options: o, reader: reader}, nil
+	t := localtrack.New(codec, o.streamID, log)
+	return &fileSource{Track: t, name: name, in: in, open: open, options: o, reader: reader}, nil
 }
 
 // Run sends the frames until the end of the file, or for ever if it loops.
@@ -209,7 +210,7 @@ func (s *fileSource) Run(ctx context.Context) error {
 func (s *fileSource) send(ctx context.Context) error {
 	p := newPacer()
 	defer p.stop()
-	clock := uint64(s.track.codec.ClockRate)
+	clock := uint64(s.Capability().ClockRate)
 	base, end := uint64(0), uint64(0)
 	for {
 		frame, err := s.reader.next()
@@ -233,7 +234,7 @@ func (s *fileSource) send(ctx context.Context) error {
 		if !p.wait(ctx, due) {
 			return nil
 		}
-		s.write(frame.data, at)
+		s.Write(frame.data, at)
 		end = at + frame.duration
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"parley/media/codec"
 	"parley/media/container/annexb"
 	"parley/media/container/ivf"
+	"parley/media/localtrack"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -28,7 +29,8 @@ func fuzzReaderOf(t *testing.T, open openFunc, data []byte, kind webrtc.RTPCodec
 	if err != nil {
 		return
 	}
-	payloader := newPayloader(capability.MimeType)
+	track := localtrack.New(capability, "", nil)
+	bind(t, track)
 	last := uint64(0)
 	for n := 0; ; n++ {
 		s, err := reader.next()
@@ -45,7 +47,7 @@ func fuzzReaderOf(t *testing.T, open openFunc, data []byte, kind webrtc.RTPCodec
 			t.Fatalf("frame %d has %d bytes at %d after %d", n, len(s.data), s.at, last)
 		}
 		last = s.at
-		payloader.Payload(maxPayload, s.data)
+		track.Write(s.data, s.at)
 	}
 }
 
@@ -93,14 +95,14 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for i, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeH264, webrtc.MimeTypeAV1, webrtc.MimeTypeOpus} {
 			w := newWire(mime)
-			mirror := NewMirror(w.kind, MirrorOptions{})
+			mirror := localtrack.NewForwarder(w.kind, localtrack.ForwarderOptions{})
 			bind(t, mirror)
 			check := sinkFunc(func(f media.Frame) {
 				if len(f.Data) == 0 && mime != webrtc.MimeTypeOpus || len(f.Data) > media.MaxFrameSize {
 					t.Fatalf("a frame of %d bytes", len(f.Data))
 				}
 			})
-			r := NewReceiver(w, ReceiverOptions{Mirror: mirror, Sinks: []media.FrameSink{check}, Strip: true, WaitPackets: 4 + i})
+			r := NewReceiver(w, ReceiverOptions{Forwarder: mirror, Sinks: []media.FrameSink{check}, Strip: true, WaitPackets: 4 + i})
 			p := rtp.Packet{}
 			now := time.Unix(1, 0)
 			for rest := data; len(rest) >= 3; {

@@ -81,7 +81,7 @@ func videoLines(t *testing.T, mark, length, late time.Duration) (lines []sent, p
 			t.Fatal(err)
 		}
 		before := len(c.packets)
-		source.write(data, uint64(frame)*9000)
+		source.Write(data, uint64(frame)*9000)
 		for _, p := range c.packets[before:] {
 			lines = append(lines, sent{packet: p, at: source.at(frame) + late})
 		}
@@ -104,7 +104,7 @@ func audioLines(t *testing.T, mark, length time.Duration) (lines []sent) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		source.write(packet[:size], n*opusSamples)
+		source.Write(packet[:size], n*opusSamples)
 		lines = append(lines, sent{packet: c.packets[n], at: time.Duration(n) * opusFrame})
 	}
 	return lines

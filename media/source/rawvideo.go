@@ -14,6 +14,7 @@ import (
 
 	"parley/media"
 	"parley/media/container/y4m"
+	"parley/media/localtrack"
 	"parley/media/pixel"
 
 	"github.com/pion/webrtc/v4"
@@ -42,7 +43,7 @@ const defaultRawRate = 30
 // rawVideo is a source of raw pictures, which are encoded here, at the pace that their rate gives. If the encoder is too
 // slow, pictures are left out.
 type rawVideo struct {
-	*Live
+	*localtrack.Track
 	name    string
 	in      input
 	reader  *y4m.Reader
@@ -86,7 +87,7 @@ func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, er
 		return nil, err
 	}
 	v := &rawVideo{
-		Live: NewLive(encoder.Codec(), o.StreamID), name: name, in: in, reader: reader,
+		Track: localtrack.New(localtrack.Capability(encoder.Codec()), o.StreamID, o.Logger), name: name, in: in, reader: reader,
 		size: image.Pt(width, height), encoder: encoder, options: o, rate: own, every: own / rate,
 	}
 	v.bitrate.Store(int64(o.Bitrate))
@@ -97,7 +98,7 @@ func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, er
 // Bind implements webrtc.TrackLocal. Who comes needs a key frame to begin with.
 func (v *rawVideo) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	v.RequestKeyFrame()
-	return v.Live.Bind(c)
+	return v.Track.Bind(c)
 }
 
 // RequestKeyFrame implements KeyFrameRequester: the next picture that is encoded is one.
@@ -173,7 +174,7 @@ func (v *rawVideo) send(ctx context.Context) error {
 
 // encode encodes and sends a picture, unless nobody would see it.
 func (v *rawVideo) encode(picture *image.YCbCr, at time.Duration) (time.Duration, error) {
-	if !v.Bound() || v.Full() {
+	if !v.Bound() || v.Congested() {
 		return 0, nil
 	}
 	begin := time.Now()

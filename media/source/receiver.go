@@ -12,6 +12,8 @@ import (
 
 	"parley/media"
 	"parley/media/codec"
+	"parley/media/internal/rtpseq"
+	"parley/media/localtrack"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
@@ -43,8 +45,8 @@ type ReceiverOptions struct {
 	// Sinks take the frames, in this order.
 	Sinks []media.FrameSink
 
-	// Mirror takes the packets, as they come.
-	Mirror *Mirror
+	// Forwarder takes the packets, as they come.
+	Forwarder *localtrack.Forwarder
 
 	// RequestKeyFrame sends a request to the other end (PLI). It is called from several goroutines, at most twice
 	// a second, and must not block for long. Nil asks for none: after a loss, video then waits for the next key frame
@@ -95,7 +97,7 @@ type Receiver struct {
 	codec     webrtc.RTPCodecParameters
 	payload   uint8
 	ssrc      uint32
-	sequence  sequence
+	sequence  rtpseq.Counter
 	reorder   reorder
 	assembler assembler
 	jitter    jitter
@@ -160,8 +162,8 @@ func (r *Receiver) Run(ctx context.Context) error {
 		}()
 		pump.Go(func() { r.pumpRTCP(done) })
 	}
-	if r.options.Mirror != nil {
-		r.options.Mirror.attach(r.RequestKeyFrame)
+	if r.options.Forwarder != nil {
+		r.options.Forwarder.SetKeyFrameSource(r.RequestKeyFrame)
 	}
 	if r.track.Kind() == webrtc.RTPCodecTypeVideo {
 		r.requests.want(time.Now())
@@ -223,8 +225,8 @@ func isEnd(err error) bool {
 
 // receive takes one packet as it comes.
 func (r *Receiver) receive(p *rtp.Packet, now time.Time) {
-	if r.options.Mirror != nil {
-		r.options.Mirror.WriteRTP(p, r.track.Codec())
+	if r.options.Forwarder != nil {
+		r.options.Forwarder.WriteRTP(p, r.track.Codec())
 	}
 	if !media.CarriesMedia(r.track.Codec().MimeType) {
 		// Keys pressed on a telephone and the like come in between, in the same numbering (RFC 4733 section 2.1).
@@ -239,17 +241,17 @@ func (r *Receiver) receive(p *rtp.Packet, now time.Time) {
 	} else if p.PayloadType != r.payload {
 		r.change(p)
 	}
-	place, what := r.sequence.add(p.SequenceNumber)
+	place, what := r.sequence.Add(p.SequenceNumber)
 	switch what {
-	case arrivalDuplicate:
+	case rtpseq.Duplicate:
 		r.board.update(func(s *Stats) { s.Duplicates++ })
 		return
-	case arrivalStray:
+	case rtpseq.Stray:
 		return
-	case arrivalRestart:
+	case rtpseq.Restart:
 		r.reorder.flush(r.assembler.push)
 		r.jitter = jitter{}
-	case arrivalNew:
+	case rtpseq.New:
 	}
 	r.count(p, now)
 	if !r.reorder.push(arrived{packet: p, at: now, place: place}, r.assembler.push) {
@@ -260,8 +262,8 @@ func (r *Receiver) receive(p *rtp.Packet, now time.Time) {
 // begin starts over with another stream: the sender has changed its SSRC (RFC 3550 section 8).
 func (r *Receiver) begin(p *rtp.Packet) {
 	r.reorder.flush(r.assembler.push)
-	r.lost += r.sequence.missing()
-	r.sequence, r.jitter = sequence{}, jitter{}
+	r.lost += r.sequence.Missing()
+	r.sequence, r.jitter = rtpseq.Counter{}, jitter{}
 	r.ssrc = p.SSRC
 	r.clock.reset(p.SSRC)
 	r.board.update(func(s *Stats) { s.SSRC = p.SSRC })
@@ -291,7 +293,7 @@ func (r *Receiver) change(p *rtp.Packet) {
 
 func (r *Receiver) count(p *rtp.Packet, now time.Time) {
 	r.jitter.add(p.Timestamp, r.codec.ClockRate, now)
-	lost := max(0, r.lost+r.late+r.sequence.missing())
+	lost := max(0, r.lost+r.late+r.sequence.Missing())
 	r.board.update(func(s *Stats) {
 		s.Packets++
 		s.Bytes += uint64(len(p.Payload))
@@ -369,7 +371,7 @@ func (r *Receiver) note(f media.Frame, now time.Time) {
 		if r.ear != nil {
 			s.Samples, s.Energy = r.ear.samples, r.ear.energy
 		}
-		r.board.frames.add(f.Timestamp, f.ClockRate, f.Arrival)
+		r.board.frames.Add(f.Timestamp, f.ClockRate, f.Arrival)
 		if s.FirstFrame.IsZero() {
 			s.FirstFrame = f.Arrival
 		}

@@ -66,7 +66,7 @@ func TestRecordFormats(t *testing.T) {
 						t.Errorf("duration is %v", d)
 					}
 					last := p.Packets[len(p.Packets)-1]
-					at := media.TicksToDuration(int64(all[len(all)-1].at), file.codec.ClockRate).Seconds()
+					at := media.TicksToDuration(int64(all[len(all)-1].at), file.Capability().ClockRate).Seconds()
 					if math.Abs(number(t, last.Time)-at) > 0.002 {
 						t.Errorf("the last frame is at %s, sent was %.3f", last.Time, at)
 					}

@@ -3,6 +3,8 @@ package source
 import (
 	"sync"
 	"time"
+
+	"parley/media/internal/framerate"
 )
 
 // Stats is what a Receiver has measured so far.
@@ -63,7 +65,7 @@ type Stats struct {
 type board struct {
 	mu     sync.Mutex // guards what follows
 	stats  Stats
-	frames cadence
+	frames framerate.Meter
 	bits   window
 	heard  time.Time // the latest audio that Tone and Level know
 }
@@ -80,7 +82,7 @@ func (b *board) read(now time.Time) Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
-	s.FrameRate = b.frames.rate(now)
+	s.FrameRate = b.frames.Rate(now)
 	s.Bitrate = b.bits.rate(now)
 	if now.Sub(b.heard) > time.Second {
 		s.Tone, s.Level = 0, silence
@@ -137,41 +139,4 @@ func (w *window) rate(now time.Time) float64 {
 		sum += s
 	}
 	return sum / covered.Seconds()
-}
-
-// cadence finds the frame rate from the timestamps of the latest frames.
-type cadence struct {
-	times   [128]uint32
-	count   int
-	clock   uint32
-	arrival time.Time // of the latest frame
-}
-
-func (c *cadence) add(timestamp, clockRate uint32, arrival time.Time) {
-	if c.clock != clockRate {
-		*c = cadence{clock: clockRate}
-	}
-	c.times[c.count%len(c.times)] = timestamp
-	c.count++
-	c.arrival = arrival
-}
-
-// rate is 0 when nothing has come for a second.
-func (c *cadence) rate(now time.Time) float64 {
-	if c.count < 2 || c.clock == 0 || now.Sub(c.arrival) > time.Second {
-		return 0
-	}
-	latest := c.times[(c.count-1)%len(c.times)]
-	frames, span := 0, uint32(0)
-	for i := c.count - 2; i >= max(0, c.count-len(c.times)); i-- {
-		before := latest - c.times[i%len(c.times)]
-		if before > c.clock || before < span {
-			break
-		}
-		frames, span = frames+1, before
-	}
-	if span == 0 {
-		return 0
-	}
-	return float64(frames) * float64(c.clock) / float64(span)
 }

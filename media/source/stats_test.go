@@ -30,26 +30,6 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-func TestCadence(t *testing.T) {
-	var c cadence
-	start := time.Unix(1000, 0)
-	base := uint32(1<<32 - 50*3000)
-	for i := range uint32(200) { // 30 a second, over the wrap of the timestamp, arriving in bursts
-		c.add(base+i*3000, 90000, start.Add(time.Duration(i/10)*333*time.Millisecond))
-	}
-	now := start.Add(19 * 333 * time.Millisecond)
-	if r := c.rate(now); math.Abs(r-30) > 0.01 {
-		t.Errorf("rate is %v", r)
-	}
-	if r := c.rate(now.Add(1100 * time.Millisecond)); r != 0 {
-		t.Errorf("a second later it is %v", r)
-	}
-	c.add(base, 90000, now) // a jump back is no rate
-	if r := c.rate(now); r != 0 {
-		t.Errorf("after a jump it is %v", r)
-	}
-}
-
 // TestJitter: constant spacing has none, and alternating delays of d have an estimate that tends to d.
 func TestJitter(t *testing.T) {
 	var even, odd jitter

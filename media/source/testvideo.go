@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/localtrack"
 	"parley/media/testsignal"
 
 	"github.com/pion/webrtc/v4"
@@ -15,7 +16,7 @@ import (
 
 // testVideo is the source "test": the live test video, each frame a VP8 key frame.
 type testVideo struct {
-	*track
+	*localtrack.Track
 	pattern *testsignal.Pattern
 	encoder *testsignal.VP8Encoder
 	rate    float64
@@ -42,11 +43,10 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 	if err != nil {
 		return nil, err
 	}
-	codec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: media.VideoClockRate}
-	t := newTrack(codec, o.StreamID, newPayloader(codec.MimeType))
-	t.EncodedBy("parley")
+	t := localtrack.New(localtrack.Capability(webrtc.MimeTypeVP8), o.StreamID, o.Logger)
+	t.SetEncoder("parley")
 	return &testVideo{
-		track:   t,
+		Track:   t,
 		pattern: pattern,
 		encoder: encoder,
 		rate:    rate,
@@ -73,7 +73,7 @@ func (v *testVideo) Run(ctx context.Context) error {
 			return err
 		}
 		v.epoch.MarkSent(frame)
-		v.write(data, uint64(float64(frame)*media.VideoClockRate/v.rate))
+		v.Write(data, uint64(float64(frame)*media.VideoClockRate/v.rate))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/localtrack"
 	"parley/media/testsignal"
 
 	"github.com/pion/webrtc/v4"
@@ -21,7 +22,7 @@ const (
 
 // tone is the sources "test" and "tone:HZ": a sine at -12 dBFS, as Opus in packets of 20 ms. "test" has a timecode in it.
 type tone struct {
-	*track
+	*localtrack.Track
 	signal   testsignal.Tone
 	epoch    *testsignal.Epoch
 	channels int
@@ -47,9 +48,8 @@ func newTone(spec string, hz float64, o AudioOptions) (*tone, error) {
 			return nil, &media.SpecError{Spec: spec, Reason: fmt.Sprintf("the bitrate of Opus is 6000 to 510000, not %d", o.Bitrate)}
 		}
 	}
-	codec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: media.OpusClockRate, Channels: 2}
 	return &tone{
-		track:    newTrack(codec, o.StreamID, newPayloader(codec.MimeType)),
+		Track:    localtrack.New(localtrack.Capability(webrtc.MimeTypeOpus), o.StreamID, o.Logger),
 		signal:   testsignal.Tone{Frequency: hz, Timecode: spec == "test"},
 		epoch:    cmp.Or(o.Epoch, &testsignal.Epoch{}),
 		channels: channels,
@@ -74,7 +74,7 @@ func (t *tone) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("encode tone: %w", err)
 		}
-		t.write(packet[:size], n*opusSamples)
+		t.Write(packet[:size], n*opusSamples)
 	}
 	return nil
 }

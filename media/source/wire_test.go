@@ -241,9 +241,9 @@ func script(t testing.TB, file *fileSource, all []sample) []sent {
 	var out []sent
 	for _, s := range all {
 		before := len(c.packets)
-		file.write(s.data, s.at)
+		file.Write(s.data, s.at)
 		for _, p := range c.packets[before:] {
-			out = append(out, sent{packet: p, at: media.TicksToDuration(int64(s.at), file.codec.ClockRate)})
+			out = append(out, sent{packet: p, at: media.TicksToDuration(int64(s.at), file.Capability().ClockRate)})
 		}
 	}
 	return out

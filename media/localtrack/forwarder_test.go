@@ -1,8 +1,7 @@
-package source
+package localtrack
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -18,10 +17,10 @@ func codecOf(mime, fmtp string) webrtc.RTPCodecParameters {
 	return webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000, SDPFmtpLine: fmtp}}
 }
 
-// TestMirrorPayloadTypes: each codec goes out under its own number, whatever it came under.
-func TestMirrorPayloadTypes(t *testing.T) {
+// TestForwarderPayloadTypes: each codec goes out under its own number, whatever it came under.
+func TestForwarderPayloadTypes(t *testing.T) {
 	var log bytes.Buffer
-	m := NewMirror(webrtc.RTPCodecTypeVideo, MirrorOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	m := NewForwarder(webrtc.RTPCodecTypeVideo, ForwarderOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	c := &capture{codecs: negotiated()}
 	bound, err := m.Bind(c)
 	if err != nil || bound.MimeType != "video/VP8" {
@@ -51,7 +50,7 @@ func TestMirrorPayloadTypes(t *testing.T) {
 	if len(c.packets) != len(tests) || strings.Count(log.String(), "video/H265") != 1 {
 		t.Errorf("%d packets went out; the log says %s", len(c.packets), &log)
 	}
-	if _, err := NewMirror(webrtc.RTPCodecTypeAudio, MirrorOptions{}).Bind(&capture{codecs: negotiated()[:3]}); err == nil {
+	if _, err := NewForwarder(webrtc.RTPCodecTypeAudio, ForwarderOptions{}).Bind(&capture{codecs: negotiated()[:3]}); err == nil {
 		t.Error("an audio track is bound to video codecs")
 	}
 	if err := m.Unbind(c); err != nil {
@@ -62,10 +61,10 @@ func TestMirrorPayloadTypes(t *testing.T) {
 	}
 }
 
-// TestMirrorIsOneStream: what goes out has one SSRC, no extensions, no doubles, and goes on when the source changes.
-func TestMirrorIsOneStream(t *testing.T) {
+// TestForwarderIsOneStream: what goes out has one SSRC, no extensions, no doubles, and goes on when the source changes.
+func TestForwarderIsOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMirror(webrtc.RTPCodecTypeVideo, MirrorOptions{})
+		m := NewForwarder(webrtc.RTPCodecTypeVideo, ForwarderOptions{})
 		c := bind(t, m)
 		send := func(ssrc uint32, number uint16, timestamp uint32) {
 			p := &rtp.Packet{Header: rtp.Header{
@@ -97,37 +96,6 @@ func TestMirrorIsOneStream(t *testing.T) {
 		}
 		if want := []uint32{1000, 4000, 10000, 7000, 100000, 103000}; !slices.Equal(times, want) {
 			t.Errorf("timestamps are %v, want %v", times, want)
-		}
-	})
-}
-
-// TestMirrorKeyFrames: the request of the far end reaches the source, not too often, and never for nothing.
-func TestMirrorKeyFrames(t *testing.T) {
-	m := NewMirror(webrtc.RTPCodecTypeVideo, MirrorOptions{})
-	m.RequestKeyFrame() // there is no source yet
-	synctest.Test(t, func(t *testing.T) {
-		w := newWire(webrtc.MimeTypeVP8)
-		var times []time.Duration
-		start := time.Now()
-		r := NewReceiver(w, ReceiverOptions{Mirror: m, RequestKeyFrame: func() { times = append(times, time.Since(start)) }})
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
-		synctest.Wait()
-		if len(times) != 1 {
-			t.Errorf("requests at the start: %v", times)
-		}
-		time.Sleep(time.Second)
-		for range 10 { // the far end asks ten times in a second
-			m.RequestKeyFrame()
-			time.Sleep(100 * time.Millisecond)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if want := []time.Duration{0, time.Second, 1500 * time.Millisecond}; !slices.Equal(times, want) {
-			t.Errorf("requests are at %v, want %v", times, want)
 		}
 	})
 }
