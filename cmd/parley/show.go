@@ -15,7 +15,6 @@ import (
 
 	"parley/media/decoder"
 	"parley/media/pixel"
-	"parley/media/source"
 	draw "parley/media/terminal"
 )
 
@@ -185,5 +184,5 @@ type windowWatcher struct{ *settings }
 func (windowWatcher) show(image.Image) {} // the window does
 
 func (w windowWatcher) newDecoder(mime string) (decoder.Decoder, error) {
-	return source.NewWindow("parley", func(sentence string) { w.report.warn("%s", sentence) })(mime)
+	return decoder.NewWindow("parley", func(sentence string) { w.report.warn("%s", sentence) })(mime)
 }

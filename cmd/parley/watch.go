@@ -10,13 +10,12 @@ import (
 	"parley/media"
 	"parley/media/decoder"
 	"parley/media/device"
-	"parley/media/source"
 	"parley/peer"
 )
 
 // decoders are all that could decode, the best first.
 func decoders(mime string) (decoder.Decoder, error) {
-	return decoder.First(device.NewDecoder, source.NewFFmpegDecoder, decoder.NewKeyFrame)(mime)
+	return decoder.First(device.NewDecoder, decoder.NewFFmpeg, decoder.NewKeyFrame)(mime)
 }
 
 // watcher looks at the pictures that come.

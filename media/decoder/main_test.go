@@ -3,7 +3,7 @@ package decoder
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"parley/media/internal/mediatest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { mediatest.Main(m) }

@@ -12,7 +12,6 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media/decoder"
-	"parley/media/source"
 )
 
 // bars is a picture of three bars, which move.
@@ -38,7 +37,7 @@ func TestDecoders(t *testing.T) {
 		if mime == webrtc.MimeTypeOpus {
 			continue
 		}
-		for name, newDecoder := range map[string]decoder.NewFunc{"own": NewDecoder, "ffmpeg": source.NewFFmpegDecoder} {
+		for name, newDecoder := range map[string]decoder.NewFunc{"own": NewDecoder, "ffmpeg": decoder.NewFFmpeg} {
 			t.Run(mime+" "+name, func(t *testing.T) {
 				d, err := newDecoder(mime)
 				if err != nil {

@@ -1,4 +1,4 @@
-package source
+package decoder
 
 import (
 	"bufio"
@@ -14,7 +14,7 @@ import (
 	"parley/media/codec"
 	"parley/media/container/ivf"
 	"parley/media/container/y4m"
-	"parley/media/decoder"
+	"parley/media/internal/process"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -22,7 +22,7 @@ import (
 // ffmpegDecoder has an ffmpeg process decode. Pictures come some frames later.
 type ffmpegDecoder struct {
 	mime   string
-	run    *running
+	run    *process.Process
 	to     *os.File
 	from   *os.File
 	ivf    uint64 // frames written
@@ -45,9 +45,9 @@ func streamFormat(mime string) (string, error) {
 	return "", fmt.Errorf("%s is not decoded", media.CodecName(mime))
 }
 
-// NewFFmpegDecoder is a decoder.NewFunc by the program ffmpeg, if it is installed: VP8, VP9, AV1 and H.264. It decodes no
+// NewFFmpeg is a NewFunc by the program ffmpeg, if it is installed: VP8, VP9, AV1 and H.264. It decodes no
 // sooner than ffmpeg does, which is a frame or two later than a library.
-func NewFFmpegDecoder(mime string) (decoder.Decoder, error) {
+func NewFFmpeg(mime string) (Decoder, error) {
 	format, err := streamFormat(mime)
 	if err != nil {
 		return nil, err
@@ -80,9 +80,8 @@ func (d *ffmpegDecoder) start(cmd *exec.Cmd) error {
 		return err
 	}
 	defer input.Close()
-	setGroup(cmd)
 	cmd.Stdin = input
-	if d.run, err = startRunning(cmd); err != nil {
+	if d.run, err = process.Start(cmd); err != nil {
 		_ = to.Close()
 		return err
 	}
@@ -123,10 +122,10 @@ func (d *ffmpegDecoder) writeFrame(frame []byte) error {
 	return err
 }
 
-// Decode implements decoder.Decoder.
+// Decode implements Decoder.
 func (d *ffmpegDecoder) Decode(frame []byte) (image.Image, error) {
 	if err := d.writeFrame(frame); err != nil {
-		return nil, fmt.Errorf("ffmpeg does not decode: %s", d.run.talk)
+		return nil, fmt.Errorf("ffmpeg does not decode: %s", d.run.Stderr())
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -150,13 +149,13 @@ func (d *ffmpegDecoder) appendIVF(frame []byte) {
 	d.ivf++
 }
 
-// KeyFramesOnly implements decoder.Decoder.
+// KeyFramesOnly implements Decoder.
 func (d *ffmpegDecoder) KeyFramesOnly() bool { return false }
 
-// Close implements decoder.Decoder.
+// Close implements Decoder.
 func (d *ffmpegDecoder) Close() {
 	_ = d.to.Close()
-	d.run.stop()
+	d.run.Stop()
 	if d.from != nil {
 		_ = d.from.Close()
 	}
@@ -171,10 +170,10 @@ type playerWindow struct {
 	closed bool
 }
 
-// NewWindow returns a decoder.NewFunc that has ffplay or mpv, whichever is installed, show the pictures in a window, and gives
+// NewWindow returns a NewFunc that has ffplay or mpv, whichever is installed, show the pictures in a window, and gives
 // none itself. tell gets a sentence when the window has been closed; it must not block.
-func NewWindow(title string, tell func(sentence string)) decoder.NewFunc {
-	return func(mime string) (decoder.Decoder, error) {
+func NewWindow(title string, tell func(sentence string)) NewFunc {
+	return func(mime string) (Decoder, error) {
 		format, err := streamFormat(mime)
 		if err != nil {
 			return nil, err
@@ -195,14 +194,14 @@ func NewWindow(title string, tell func(sentence string)) decoder.NewFunc {
 	}
 }
 
-// Decode implements decoder.Decoder.
+// Decode implements Decoder.
 func (w *playerWindow) Decode(frame []byte) (image.Image, error) {
 	if w.closed {
 		return nil, nil
 	}
 	if err := w.writeFrame(frame); err != nil {
 		w.closed = true
-		said := w.run.talk.String()
+		said := w.run.Stderr()
 		if said != "" {
 			said = ": " + said
 		}
