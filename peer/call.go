@@ -223,7 +223,7 @@ func (c *Call) PeerIsParley() bool { return c.negotiator.withParley() }
 func (c *Call) disconnect() {
 	c.changes.close()
 	for _, line := range c.text.waiting {
-		c.cfg.OnEvent(TextRejected{line, errOver})
+		c.cfg.OnEvent(TextRejected{line, ErrOver})
 	}
 	c.box.close()
 	c.stats.close()

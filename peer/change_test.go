@@ -427,7 +427,7 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	if _, err := a.awaitEnd(); err != nil {
 		t.Fatal(err)
 	}
-	if err := changing(a, func(done func(error)) { a.call.AddTrack(track, done) }); err != errOver {
+	if err := changing(a, func(done func(error)) { a.call.AddTrack(track, done) }); err != ErrOver {
 		t.Errorf("after the call: %v", err)
 	}
 
@@ -445,7 +445,7 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	told := make(chan error, 1)
 	a.call.AddTrack(track, func(err error) { told <- err })
 	a.call.Hangup()
-	if err := <-told; err != errOver {
+	if err := <-told; err != ErrOver {
 		t.Errorf("a change that was under way: %v", err)
 	}
 }

@@ -49,11 +49,13 @@ type changes struct {
 
 // Why a change is not made.
 var (
-	errOver       = errors.New("the call is over")
 	errNotUp      = errors.New("the call is not connected yet")
 	errNotSent    = errors.New("there is no such track in the call")
 	errUnanswered = errors.New("the peer gives no answer; is its signaling still up")
 )
+
+// ErrOver is the reason why a change, or a line of text, came to nothing when the call ended.
+var ErrOver = errors.New("the call is over")
 
 // ErrRejected is the reason why a change failed that the peer has rejected.
 var ErrRejected = errors.New("rejected by the peer")
@@ -177,6 +179,6 @@ func (s *changes) close() {
 	s.closed, s.open = true, nil
 	s.mu.Unlock()
 	for c := range open {
-		c.done(errOver)
+		c.done(ErrOver)
 	}
 }

@@ -127,7 +127,7 @@ func (c *Call) Restart(done func(error)) {
 // request hands a change to the goroutine of Run.
 func (c *Call) request(ch *change) {
 	if !c.changes.add(ch) {
-		ch.done(errOver)
+		ch.done(ErrOver)
 		return
 	}
 	c.box.post(ch)

@@ -112,7 +112,10 @@ func (c *chat) hear(e event) (taken bool) {
 		return onScreen
 	case "refused":
 		c.refused.Store(true)
-		c.inbox.post(tui.Refused{Peer: e.peer, Text: e.text("text")})
+		c.inbox.post(tui.Refused{Peer: e.peer, Text: e.text("text"), CallOver: e.over})
+		if e.over { // the state tells it
+			return !c.report.ndjson
+		}
 	case "state":
 		switch e.text("connection") {
 		case "connected":

@@ -166,7 +166,7 @@ func (c *session) tellRefused(e peer.TextRejected) {
 	if errors.Is(e.Reason, datachannel.ErrTooLong) {
 		say += "; say it in parts, or send a file"
 	}
-	c.tell(event{name: "refused", peer: c.name, alert: true, say: say,
+	c.tell(event{name: "refused", peer: c.name, alert: true, say: say, over: errors.Is(e.Reason, peer.ErrOver),
 		fields: []field{{"text", e.Text}, {"reason", e.Reason.Error()}}})
 }
 

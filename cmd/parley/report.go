@@ -42,6 +42,7 @@ type event struct {
 	data   string  // the line for stdout, printable; "" for none
 	detail bool    // the sentence is for --verbose only
 	alert  bool    // the sentence is one that a user should know even with --quiet
+	over   bool    // of a refused text: because the call is over
 }
 
 // The names that reporter.hear knows a status line and a warning by, which are

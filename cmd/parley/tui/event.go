@@ -35,8 +35,12 @@ type (
 		Peer, Text string
 		Mine       bool
 	}
-	// Refused is a line of ours that will not be said; Noted tells why.
-	Refused struct{ Peer, Text string }
+	// Refused is a line of ours that will not be sent. Noted tells why, unless the
+	// call is over: then the lines that waited for it are told together.
+	Refused struct {
+		Peer, Text string
+		CallOver   bool
+	}
 	// Served tells if the signaling server is there. Calls that are up go on
 	// without it.
 	Served struct{ Lost bool }

@@ -59,6 +59,7 @@ type talk struct {
 	bytes  int
 	unread int
 	unsent []string // lines that wait to be sent
+	lost   []string // lines that waited for a call that is over, until they are told
 	code   string
 }
 
@@ -131,7 +132,7 @@ func (s *State) happened(e Event) {
 	case Said:
 		s.said(e)
 	case Refused:
-		s.settled(s.with(e.Peer), e.Text)
+		s.refused(e)
 	case Served:
 		s.unserved = e.Lost
 	case Noted:
@@ -152,23 +153,38 @@ func (s *State) moved(e Moved) {
 	t := &s.talks[i]
 	t.phase = e.To
 	if e.To == Apart {
-		s.unsent(i)
+		t.lost = slices.Concat(t.lost, t.unsent)
 		t.unsent, t.code = nil, ""
 	}
+	s.tellLost(i)
 	if s.at == 0 && e.To == Connected { // nothing else is looked at
 		s.show(i)
 	}
 }
 
-// unsent tells what will not be sent.
-func (s *State) unsent(i int) {
-	t := s.talks[i]
-	if s.Script && len(t.unsent) > 0 {
-		s.tell(i, alert, fmt.Sprintf("%s did not get the last %d lines", s.Clean(t.peer), len(t.unsent)))
+// tellLost tells which lines were not sent before their call ended.
+func (s *State) tellLost(i int) {
+	peer, lost := s.Clean(s.talks[i].peer), s.talks[i].lost
+	s.talks[i].lost = nil
+	switch {
+	case s.Script && len(lost) == 1:
+		s.tell(i, alert, peer+" did not get the last line")
+		return
+	case s.Script && len(lost) > 0:
+		s.tell(i, alert, fmt.Sprintf("%s did not get the last %d lines", peer, len(lost)))
 		return
 	}
-	for _, text := range t.unsent {
-		s.tell(i, alert, fmt.Sprintf("not sent to %s: %s", s.Clean(t.peer), text))
+	for _, text := range lost {
+		s.tell(i, alert, fmt.Sprintf("not sent to %s: %s", peer, text))
+	}
+}
+
+// refused forgets a line that will not be sent, or keeps it for tellLost.
+func (s *State) refused(e Refused) {
+	i := s.with(e.Peer)
+	s.settled(i, e.Text)
+	if e.CallOver {
+		s.talks[i].lost = append(slices.Clip(s.talks[i].lost), e.Text)
 	}
 }
 
@@ -266,10 +282,10 @@ func (s *State) show(i int) {
 	s.talks[i].unread = 0
 }
 
-// Unsent is how many lines wait to be sent.
+// Unsent is how many lines wait to be sent, or to be told as not sent.
 func (s *State) Unsent() (n int) {
 	for _, t := range s.talks {
-		n += len(t.unsent)
+		n += len(t.unsent) + len(t.lost)
 	}
 	return n
 }

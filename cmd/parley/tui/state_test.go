@@ -26,6 +26,14 @@ func typing(text string) (keys []Event) {
 	return keys
 }
 
+// A script is told how many lines were not sent, once, whoever refused them.
+func TestLinesNotSentOfAScript(t *testing.T) {
+	_, got := after(t, New(Options{Script: true, To: "bob"}), Moved{"bob", Calling}, Entered{"a"}, Entered{"b"}, Refused{"bob", "a", true}, Moved{"bob", Apart})
+	if want := []Action{Tell{"bob did not get the last 2 lines", true}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("it wants %#v, not %#v", got, want)
+	}
+}
+
 func TestActions(t *testing.T) {
 	up := []Event{Moved{"bob", Calling}, Moved{"bob", Connected}}
 	asked := Asked{ID: 7, Peer: "carol", Text: "carol calls"}
@@ -71,13 +79,18 @@ func TestActions(t *testing.T) {
 		"the input ends":         {up, InputEnded{}, []Action{Quit{InputOver: true}}},
 		"it ends too early":      {append(up, Entered{"hi"}), InputEnded{}, nil},
 		"and then it is sent":    {append(up, Entered{"hi"}, InputEnded{}), Said{"bob", "hi", true}, []Action{Quit{InputOver: true}}},
-		"and then it is refused": {append(up, Entered{"hi"}, InputEnded{}), Refused{"bob", "hi"}, []Action{Quit{InputOver: true}}},
-		"one is refused of two":  {append(up, Entered{"hi"}, Entered{"ho"}, InputEnded{}), Refused{"bob", "ho"}, nil},
+		"and then it is refused": {append(up, Entered{"hi"}, InputEnded{}), Refused{"bob", "hi", false}, []Action{Quit{InputOver: true}}},
+		"one is refused of two":  {append(up, Entered{"hi"}, Entered{"ho"}, InputEnded{}), Refused{"bob", "ho", false}, nil},
 		"the call ends too early": {append(up, Entered{"hi"}, InputEnded{}), Moved{"bob", Apart},
 			[]Action{Tell{"not sent to bob: hi", true}, Quit{InputOver: true}}},
-		"what was not sent": {append(up, Entered{"a"}, Entered{"b"}, Entered{"c"}, Entered{"d"}, Said{"bob", "a", true}, Refused{"bob", "c"}), Moved{"bob", Apart},
+		"what was not sent": {append(up, Entered{"a"}, Entered{"b"}, Entered{"c"}, Entered{"d"}, Said{"bob", "a", true}, Refused{"bob", "c", false}), Moved{"bob", Apart},
 			[]Action{Tell{"not sent to bob: b", true}, Tell{"not sent to bob: d", true}}},
-		"path": {append(up, Pasted{"/send a"}), Key{Name: "tab"}, []Action{ListFiles{"a"}}},
+		"what the end of the call refuses": {append(up, Entered{"a"}, Entered{"b"}, Refused{"bob", "a", true}), Moved{"bob", Apart},
+			[]Action{Tell{"not sent to bob: a", true}, Tell{"not sent to bob: b", true}}},
+		"what a call that was replaced refuses": {append(up, Entered{"a"}, Moved{"bob", Calling}, Entered{"b"}, Refused{"bob", "a", true}), Moved{"bob", Connected},
+			[]Action{Tell{"not sent to bob: a", true}}},
+		"the input ends, and the call after it": {append(up, Entered{"a"}, InputEnded{}), Refused{"bob", "a", true}, nil},
+		"path":                                  {append(up, Pasted{"/send a"}), Key{Name: "tab"}, []Action{ListFiles{"a"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, got := after(t, New(Options{}), append(c.before, c.last)...)
