@@ -130,6 +130,16 @@ func TestProbeEcho(t *testing.T) {
 // readsMedia are the lines of scenarios that want sound and picture in time.
 var readsMedia = regexp.MustCompile(`(tone|level|psnr|strips?)(\+|<|>|=)`)
 
+// TestProbeStaleOffer: what the probe calls a stale offer is one also where the peer ignores the offer
+// before it.
+func TestProbeStaleOffer(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "echo", "--server", server)
+	if bad := probeIt(t, server, "--level", "echo", "--as", "prober", "--file", "testdata/probe/stale.scenario", "echo").bad(); len(bad) > 0 {
+		t.Error(bad)
+	}
+}
+
 // TestProbeUnaware: what a peer that sends nothing back cannot show is skipped, and nothing of that is passed.
 func TestProbeUnaware(t *testing.T) {
 	server := patientServer(t)

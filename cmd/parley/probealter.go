@@ -16,11 +16,13 @@ type alteration struct {
 	held    *wire.Message // an offer that waits for its candidates
 	lines   []string      // of candidates, with a=
 
-	answered atomic.Bool  // an answer has come: the call is up
-	answers  atomic.Int32 // that have come, if one is to be lost
-	lost     atomic.Bool  // what is to be lost once
+	answered  atomic.Bool   // an answer has come: the call is up
+	processed atomic.Uint64 // number of the latest offer that was answered
+	answers   atomic.Int32  // that have come, if one is to be lost
+	lost      atomic.Bool   // what is to be lost once
 
-	offer, answer *wire.Message // sent last, of a call that is up for an answer
+	offers []wire.Message // all that were sent
+	answer *wire.Message  // sent last
 }
 
 // change is what a call line can do to an offer.
@@ -57,9 +59,9 @@ func candidateChanges() []string {
 
 // laterChanges are those of the messages of a call that is up. The offer is invalid (RFC 8285
 // section 4.2: 0 identifies no header extension), the first one is lost, or the first answer to one;
-// each offer is sent twice, or followed by the one before it; each answer is preceded by the one
-// before it, and by a rejection with its number; the first offer of the peer is not delivered before
-// ours is sent.
+// each offer is sent twice, or followed by one that is older than the latest that was answered; each
+// answer is preceded by the one before it, and by a rejection with its number; the first offer of the
+// peer is not delivered before ours is sent.
 func laterChanges() []string {
 	return []string{
 		"later-unacceptable", "later-lost", "later-answer-lost", "later-repeated", "later-stale-offer", "later-stale-answer", "later-glare",
@@ -68,21 +70,33 @@ func laterChanges() []string {
 
 // laterOffer returns the messages that replace an offer of a call that is up.
 func (a *alteration) laterOffer(m wire.Message) []wire.Message {
-	before := a.offer
-	a.offer = &m
+	stale := a.staleOffer()
+	a.offers = append(a.offers, m)
 	switch {
 	case a.does("later-lost") && !a.lost.Swap(true):
 		return nil
 	case a.does("later-repeated"):
 		return []wire.Message{m, m}
-	case a.does("later-stale-offer") && before != nil:
-		return []wire.Message{m, *before}
+	case a.does("later-stale-offer") && stale != nil:
+		return []wire.Message{m, *stale}
 	case a.does("later-unacceptable"):
 		all := sectionsOf(m.SDP)
 		addTo(all, "a=extmap:0 urn:x-unknown")
 		m.SDP = written(all)
 	}
 	return []wire.Message{m}
+}
+
+// staleOffer returns the latest offer before the one that was answered last, nil if there is none. The
+// one that was answered last is not stale before the peer has processed another: a peer that ignores
+// the next offer, because it crosses one of its own, answers this one again.
+func (a *alteration) staleOffer() *wire.Message {
+	for _, m := range slices.Backward(a.offers) {
+		if m.Extension != nil && m.Extension.Number < a.processed.Load() {
+			return &m
+		}
+	}
+	return nil
 }
 
 // laterAnswer returns the messages that replace an answer.
@@ -98,9 +112,13 @@ func (a *alteration) laterAnswer(m wire.Message) []wire.Message {
 }
 
 // inForce notes that an answer has come. A nil alteration notes nothing.
-func (a *alteration) inForce() {
-	if a != nil {
-		a.answered.Store(true)
+func (a *alteration) inForce(answer wire.Message) {
+	if a == nil {
+		return
+	}
+	a.answered.Store(true)
+	if x := answer.Extension; x != nil {
+		a.processed.Store(max(a.processed.Load(), x.Number))
 	}
 }
 
@@ -134,7 +152,7 @@ func (a *alteration) of(m wire.Message) []wire.Message {
 		return a.laterAnswer(m)
 	case m.Type == wire.Offer:
 		m.SDP = a.describe(m.SDP)
-		a.offer = &m
+		a.offers = append(a.offers, m)
 		if a.does("vanilla") {
 			a.held = &m
 			return nil

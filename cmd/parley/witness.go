@@ -222,7 +222,7 @@ func (w *witness) heard(m wire.Message) {
 	case wire.Offer:
 		w.note("reoffered", "true")
 	case wire.Answer:
-		w.alter.inForce()
+		w.alter.inForce(m)
 		w.note("answered", "true")
 		w.heardAnswer(m)
 	case wire.ICECandidate:
