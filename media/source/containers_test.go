@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -187,80 +186,5 @@ func TestCutOff(t *testing.T) {
 		if most < len(whole)*3/4 || most > len(whole) {
 			t.Errorf("%s: at most %d frames of %d came", filepath.Base(path), most, len(whole))
 		}
-	}
-}
-
-// mkv makes an element of Matroska.
-func mkv(id uint32, content ...byte) []byte {
-	b := bytes.TrimLeft(binary.BigEndian.AppendUint32(nil, id), "\x00")
-	return append(append(b, knownSize(int64(len(content)))...), content...)
-}
-
-// mkvFile is the start of a file with a track of VP8.
-func mkvFile(more ...[]byte) []byte {
-	entry := bytes.Join([][]byte{mkv(mkvTrackNumber, 1), mkv(mkvTrackType, 1), mkv(mkvCodecID, []byte("V_VP8")...)}, nil)
-	return bytes.Join(append([][]byte{mkv(mkvHeader), {0x18, 0x53, 0x80, 0x67}, unknownSize(), mkv(mkvTracks, mkv(mkvTrackEntry, entry...)...)}, more...), nil)
-}
-
-// TestHostileMatroska: sizes and times that cannot be are refused.
-func TestHostileMatroska(t *testing.T) {
-	cluster := append([]byte{0x1F, 0x43, 0xB6, 0x75}, unknownSize()...)
-	block := mkv(mkvSimpleBlock, 0x81, 0, 0, 0x80, 1, 2, 3)
-	huge := append([]byte{0xA3}, knownSize(1<<40)...)
-	for want, file := range map[string][]byte{
-		"":                                         mkvFile(cluster, block),
-		"the file is cut off before the":           mkvFile(),
-		"block 1 claims 1099511627776 bytes":       mkvFile(cluster, huge),
-		"does not say what its tracks are":         append(mkv(mkvHeader), cluster...),
-		"the header claims 1099511627776 bytes":    append(append(mkv(mkvHeader), 0x16, 0x54, 0xAE, 0x6B), knownSize(1<<40)...),
-		"the header claims an unknown size":        append(append(mkv(mkvHeader), 0x16, 0x54, 0xAE, 0x6B), unknownSize()...),
-		"an element has no valid size":             mkvFile(append([]byte{0xEC}, unknownSize()...)),
-		"units of 0 ns":                            append(mkv(mkvInfo, mkv(mkvTimestampScale, 0)...), mkvFile(cluster, block)...),
-		"block 2: time goes back":                  mkvFile(cluster, mkv(mkvTimestamp, 9), block, mkv(mkvTimestamp, 8), block),
-		"block 2: time jumps by more than an hour": mkvFile(cluster, block, mkv(mkvTimestamp, 1, 0, 0, 0), block),
-		"block 1: its frames do not fit":           mkvFile(cluster, mkv(mkvSimpleBlock, 0x81, 0, 0, 0x86, 9, 0xFF)),
-		"block 2: its frames do not fit":           mkvFile(cluster, block, mkv(mkvSimpleBlock, 0x81, 0, 0, 0x82, 1, 0xFF, 0xFF, 1)),
-		"compressed or encrypted":                  mkvFileEncoded(cluster, block),
-	} {
-		if want == "units of 0 ns" {
-			file = bytes.Replace(mkvFile(mkv(mkvInfo, mkv(mkvTimestampScale, 0)...), cluster, block), mkv(mkvHeader), mkv(mkvHeader), 1)
-		}
-		source, err := OpenVideo(write(t, "a.mkv", file), VideoOptions{})
-		if err == nil {
-			err = source.Run(testContext(t))
-			_ = source.Close()
-		}
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("error is %v, want %q", err, want)
-		}
-	}
-}
-
-func mkvFileEncoded(more ...[]byte) []byte {
-	entry := bytes.Join([][]byte{mkv(mkvTrackNumber, 1), mkv(mkvTrackType, 1), mkv(mkvCodecID, []byte("V_VP8")...), mkv(mkvEncodings, 1)}, nil)
-	return bytes.Join(append([][]byte{mkv(mkvHeader), mkv(mkvTracks, mkv(mkvTrackEntry, entry...)...)}, more...), nil)
-}
-
-// TestLacing: all three ways in which a block holds several frames.
-func TestLacing(t *testing.T) {
-	a, b, c := bytes.Repeat([]byte{1}, 300), bytes.Repeat([]byte{2}, 200), bytes.Repeat([]byte{3}, 7)
-	all := bytes.Join([][]byte{a, b, c}, nil)
-	for name, test := range map[string]struct {
-		lacing byte
-		head   []byte
-	}{
-		"xiph": {1, []byte{2, 255, 45, 200}},
-		"ebml": {3, []byte{2, 0x41, 0x2C, 0x5F, 0x9B}}, // 300, and -100
-	} {
-		got, err := unlace(test.lacing, append(bytes.Clone(test.head), all...))
-		if err != nil || len(got) != 3 || !bytes.Equal(got[0], a) || !bytes.Equal(got[1], b) || !bytes.Equal(got[2], c) {
-			t.Errorf("%s: %d frames, %v", name, len(got), err)
-		}
-	}
-	if got, err := unlace(2, append([]byte{2}, a...)); err != nil || len(got) != 3 || len(got[2]) != 100 {
-		t.Errorf("fixed: %d frames, %v", len(got), err)
-	}
-	if _, err := unlace(2, append([]byte{6}, a...)); err == nil {
-		t.Error("300 bytes are not 7 frames of one size")
 	}
 }

@@ -106,19 +106,6 @@ func TestBrokenFrames(t *testing.T) {
 	}
 }
 
-func TestIVFTimes(t *testing.T) {
-	_, all := frames(t, write(t, "a.ivf", ivfFile("VP90", 1001, 30000, 100, 101, 103)), VideoOptions{})
-	want := []uint64{0, 3003, 9009}
-	for i, s := range all {
-		if s.at != want[i] {
-			t.Errorf("frame %d is at %d", i, s.at)
-		}
-	}
-	if all[2].duration != 6006 {
-		t.Errorf("the last frame lasts %d", all[2].duration)
-	}
-}
-
 // TestH264File: slices are grouped to pictures, parameter sets come before each key frame, and the rate is right.
 func TestH264File(t *testing.T) {
 	path := clip(t, "x.h264", "-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "baseline", "-g", "10", "-slices", "4", "-x264-params", "aud=1")

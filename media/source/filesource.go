@@ -15,6 +15,7 @@ import (
 	"parley/media/container"
 	"parley/media/container/annexb"
 	"parley/media/container/ivf"
+	"parley/media/container/matroska"
 	"parley/media/container/mp4"
 	"parley/media/container/ogg"
 	"parley/media/localtrack"
@@ -68,7 +69,7 @@ func detect(r *bufio.Reader) (openFunc, error) {
 	case container.Ogg:
 		return demuxed(ogg.NewDemuxer), nil
 	case container.Matroska:
-		return openMatroska, nil
+		return demuxed(matroska.NewDemuxer), nil
 	case container.MP4:
 		return demuxed(mp4.NewDemuxer), nil
 	case container.AnnexB:

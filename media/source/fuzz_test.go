@@ -10,8 +10,6 @@ import (
 
 	"parley/media"
 	"parley/media/codec"
-	"parley/media/container/annexb"
-	"parley/media/container/ivf"
 	"parley/media/localtrack"
 
 	"github.com/pion/rtp"
@@ -49,21 +47,6 @@ func fuzzReaderOf(t *testing.T, open openFunc, data []byte, kind webrtc.RTPCodec
 		last = s.at
 		track.Write(s.data, s.at)
 	}
-}
-
-func FuzzIVF(f *testing.F) {
-	f.Add(ivfFile("VP80", 1, 30, 0, 1, 5))
-	f.Add(ivfFile("VP90", 1001, 30000, 7))
-	f.Add(append(ivfFile("AV01", 1, 1000), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0))
-	f.Add(ivfFile("VP80", 1, 1<<31, 1<<62, 1<<63))
-	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, demuxed(ivf.NewDemuxer), data) })
-}
-
-func FuzzH264(f *testing.F) {
-	sps := "\x00\x00\x00\x01\x67\x42\xc0\x0a\xda\x0a\x11\xff\x97\x01\x10\x00\x00\x03\x00\x10\x00\x00\x03\x03\x20\xf1\x22\x6a"
-	f.Add([]byte(sps + "\x00\x00\x01\x68\xce\x0f\x2c\x80\x00\x00\x01\x65\x88\x84\x00\x00\x00\x01\x41\x9a\x00\x00\x01\x41\x00"))
-	f.Add([]byte(sps + "\x00\x00\x00\x00\x00\x01\x09\xf0\x00\x00\x01\x65\xff"))
-	f.Fuzz(func(t *testing.T, data []byte) { fuzzReader(t, demuxed(annexb.NewDemuxer), data) })
 }
 
 // FuzzPicture: no header, however broken, makes a size that is out of all bounds.
@@ -137,17 +120,6 @@ type sinkFunc func(media.Frame)
 func (s sinkFunc) WriteFrame(f media.Frame) error {
 	s(f)
 	return nil
-}
-
-func FuzzMatroska(f *testing.F) {
-	cluster := append([]byte{0x1F, 0x43, 0xB6, 0x75}, unknownSize()...)
-	f.Add(mkvFile(cluster, mkv(mkvTimestamp, 9), mkv(mkvSimpleBlock, 0x81, 0, 0, 0x80, 1, 2, 3)))
-	f.Add(mkvFile(mkv(mkvCluster, mkv(mkvBlockGroup, mkv(mkvBlock, 0x81, 0, 1, 0x06, 2, 0x81, 0xBF, 1, 2, 3)...)...)))
-	f.Add(mkvFile(cluster, mkv(mkvSimpleBlock, 0x81, 0, 0, 0x82, 1, 1, 2, 3)))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		fuzzReaderOf(t, openMatroska, data, webrtc.RTPCodecTypeVideo)
-		fuzzReaderOf(t, openMatroska, data, webrtc.RTPCodecTypeAudio)
-	})
 }
 
 func FuzzAVC(f *testing.F) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/container/matroska"
 	"parley/media/container/mp4"
 
 	"github.com/pion/webrtc/v4"
@@ -86,7 +87,9 @@ func (w *singleTrack) finish() error {
 	return w.out.Finish(w.track.time.at + w.track.time.interval)
 }
 
-func newWebM(file *outFile, o RecorderOptions) frameWriter { return newMuxer(file, newWebMFile, o) }
+func newWebM(file *outFile, o RecorderOptions) frameWriter {
+	return newMuxer(file, matroska.NewMuxer, o)
+}
 
 func newMP4(file *outFile, o RecorderOptions) frameWriter {
 	m := newMuxer(file, mp4.NewMuxer, o)

@@ -25,15 +25,16 @@ func input(data []byte, seekable bool) media.Input {
 // Demux returns the tracks of a regular file, and all samples of those that can be sent.
 func Demux(t testing.TB, open Open, data []byte) ([]media.Track, []media.Sample) {
 	t.Helper()
-	tracks, samples, err := demux(open, input(data, true))
+	tracks, samples, err := TryDemux(open, data, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tracks, samples
 }
 
-func demux(open Open, in media.Input) (tracks []media.Track, samples []media.Sample, err error) {
-	d, err := open(in)
+// TryDemux is Demux for a file that may be broken, or is read from a pipe: it returns the samples up to the first error.
+func TryDemux(open Open, data []byte, seekable bool) (tracks []media.Track, samples []media.Sample, err error) {
+	d, err := open(input(data, seekable))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +65,7 @@ func demux(open Open, in media.Input) (tracks []media.Track, samples []media.Sam
 // time of a track goes back, or the number of samples is out of proportion to the size of data.
 func FuzzDemuxer(t *testing.T, open Open, data []byte) {
 	for _, seekable := range []bool{true, false} {
-		tracks, samples, err := demux(open, input(data, seekable))
+		tracks, samples, err := TryDemux(open, data, seekable)
 		if err != nil && err.Error() == "" {
 			t.Fatal("an error without text")
 		}

@@ -1,4 +1,4 @@
-package source
+package matroska
 
 import (
 	"bytes"
@@ -26,13 +26,13 @@ const (
 	maxCues       = 100_000       // a day and more
 )
 
-// webmFile writes a WebM file (RFC 9559) from front to back. While it is written its segment and its last cluster have
+// muxer writes a WebM file from front to back. While it is written its segment and its last cluster have
 // an unknown size, which players take as "up to the end", so that it plays if it is never finished. At the end the
 // sizes, the duration and the index are patched in.
 //
 // The header and the index are marshaled by ebml-go; blocks are written here, for the writer of ebml-go reports errors
 // late and leaves goroutines behind.
-type webmFile struct {
+type muxer struct {
 	file  media.Output
 	video int // index of the first video track, -1 without video
 
@@ -47,22 +47,9 @@ type webmFile struct {
 	buffer      []byte
 }
 
-// unknownSize is a size that is not known yet, in as many bytes as any size takes (RFC 8794 section 6.2).
-func unknownSize() []byte { return []byte{0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF} }
-
-// knownSize is a size in eight bytes.
-func knownSize(n int64) []byte {
-	return binary.BigEndian.AppendUint64(nil, 1<<56|uint64(n)) //nolint:gosec // sizes of files are positive
-}
-
-// void is an element of n bytes that says nothing; n is at least 9.
-func void(n int) []byte {
-	b := append([]byte{0xEC}, knownSize(int64(n-9))...)
-	return append(b, make([]byte, n-9)...)
-}
-
-func newWebMFile(out media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
-	w := &webmFile{file: out, video: -1}
+// NewMuxer writes the header of a WebM file.
+func NewMuxer(out media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
+	w := &muxer{file: out, video: -1}
 	var entries []webmcore.TrackEntry
 	for i, t := range tracks {
 		if media.KindOf(t.MIME) == webrtc.RTPCodecTypeVideo && w.video < 0 {
@@ -98,7 +85,7 @@ func trackEntry(number uint64, t media.OutputTrack) webmcore.TrackEntry {
 }
 
 // writeHeader writes all that comes before the first cluster, with room for what is known at the end.
-func (w *webmFile) writeHeader(entries []webmcore.TrackEntry) error {
+func (w *muxer) writeHeader(entries []webmcore.TrackEntry) error {
 	var head bytes.Buffer
 	err := ebml.Marshal(&struct {
 		Header webmcore.EBMLHeader `ebml:"EBML"`
@@ -109,10 +96,9 @@ func (w *webmFile) writeHeader(entries []webmcore.TrackEntry) error {
 	if err != nil {
 		return fmt.Errorf("write WebM header: %w", err)
 	}
-	head.Write([]byte{0x18, 0x53, 0x80, 0x67}) // Segment
-	head.Write(unknownSize())
+	head.Write(appendUnknownSize(appendID(nil, idSegment)))
 	w.segment = int64(head.Len())
-	head.Write(void(seekHeadRoom))
+	head.Write(appendVoid(nil, seekHeadRoom))
 	w.info = int64(head.Len()) - w.segment
 	info, room, err := marshalInfo()
 	if err != nil {
@@ -145,11 +131,12 @@ func marshalInfo() (info []byte, room int, err error) {
 	if room < 0 {
 		return nil, 0, errors.New("write WebM info: there is no room for the duration")
 	}
-	copy(b.Bytes()[room:], void(11))
+	copy(b.Bytes()[room:], appendVoid(nil, 11))
 	return b.Bytes(), room, nil
 }
 
-func (w *webmFile) WriteFrame(t int, f media.Frame, at time.Duration) error {
+// WriteFrame implements media.Muxer.
+func (w *muxer) WriteFrame(t int, f media.Frame, at time.Duration) error {
 	if at < 0 {
 		at = 0
 	}
@@ -159,8 +146,7 @@ func (w *webmFile) WriteFrame(t int, f media.Frame, at time.Duration) error {
 		}
 	}
 	number := trackNumber(t)
-	b := append(w.buffer[:0], 0xA3) // SimpleBlock
-	b = append(b, knownSize(int64(len(f.Data)+4))...)
+	b := appendSize(appendID(w.buffer[:0], idSimpleBlock), int64(len(f.Data)+4))
 	b = append(b, 0x80|byte(number))
 	b = binary.BigEndian.AppendUint16(b, uint16(int16(at.Milliseconds()-w.clusterTime.Milliseconds()))) //nolint:gosec // see wantsCluster
 	flags := byte(0)
@@ -174,7 +160,7 @@ func (w *webmFile) WriteFrame(t int, f media.Frame, at time.Duration) error {
 }
 
 // wantsCluster: a key frame begins a cluster so that players can seek to it.
-func (w *webmFile) wantsCluster(t int, f media.Frame, at time.Duration) bool {
+func (w *muxer) wantsCluster(t int, f media.Frame, at time.Duration) bool {
 	if w.cluster == 0 {
 		return true
 	}
@@ -184,7 +170,7 @@ func (w *webmFile) wantsCluster(t int, f media.Frame, at time.Duration) bool {
 		w.file.Size()-w.cluster >= clusterBytes || length.Abs().Milliseconds() > clusterReach
 }
 
-func (w *webmFile) beginCluster(t int, f media.Frame, at time.Duration) error {
+func (w *muxer) beginCluster(t int, f media.Frame, at time.Duration) error {
 	if err := w.endCluster(); err != nil {
 		return err
 	}
@@ -196,21 +182,21 @@ func (w *webmFile) beginCluster(t int, f media.Frame, at time.Duration) error {
 			CueTrack: trackNumber(t), CueClusterPosition: uint64(w.cluster - w.segment), //nolint:gosec // not negative
 		}}})
 	}
-	b := append([]byte{0x1F, 0x43, 0xB6, 0x75}, unknownSize()...)
-	b = append(b, 0xE7, 0x88) // Timestamp
+	b := appendUnknownSize(appendID(nil, idCluster))
+	b = append(appendID(b, idTimestamp), 0x88)
 	_, err := w.file.Write(binary.BigEndian.AppendUint64(b, milliseconds))
 	return err
 }
 
-func (w *webmFile) endCluster() error {
+func (w *muxer) endCluster() error {
 	if w.cluster == 0 {
 		return nil
 	}
-	return w.file.Patch(w.cluster+4, knownSize(w.file.Size()-w.cluster-12))
+	return w.file.Patch(w.cluster+4, appendSize(nil, w.file.Size()-w.cluster-12))
 }
 
 // Finish writes the index and patches the header.
-func (w *webmFile) Finish(duration time.Duration) error {
+func (w *muxer) Finish(duration time.Duration) error {
 	if err := w.endCluster(); err != nil {
 		return err
 	}
@@ -223,11 +209,11 @@ func (w *webmFile) Finish(duration time.Duration) error {
 	if err := w.file.Patch(w.duration, length); err != nil {
 		return errors.Join(full, err)
 	}
-	return errors.Join(full, w.file.Patch(w.segment-8, knownSize(w.file.Size()-w.segment)))
+	return errors.Join(full, w.file.Patch(w.segment-8, appendSize(nil, w.file.Size()-w.segment)))
 }
 
 // writeCues appends the index and returns its position.
-func (w *webmFile) writeCues() (position int64, err error) {
+func (w *muxer) writeCues() (position int64, err error) {
 	// Without video each cluster is a point to seek to; with it, those that begin with a key frame of it.
 	cues := slices.DeleteFunc(w.cues, func(c webmcore.CuePoint) bool {
 		return w.video >= 0 && c.CueTrackPositions[0].CueTrack != trackNumber(w.video)
@@ -250,7 +236,7 @@ func (w *webmFile) writeCues() (position int64, err error) {
 }
 
 // patchSeekHead says where the parts of the file are.
-func (w *webmFile) patchSeekHead(cues int64) error {
+func (w *muxer) patchSeekHead(cues int64) error {
 	seek := []webmcore.Seek{
 		{SeekID: ebml.ElementInfo.Bytes(), SeekPosition: uint64(w.info)},     //nolint:gosec // not negative
 		{SeekID: ebml.ElementTracks.Bytes(), SeekPosition: uint64(w.tracks)}, //nolint:gosec // not negative
@@ -265,6 +251,6 @@ func (w *webmFile) patchSeekHead(cues int64) error {
 	if err != nil || b.Len() > seekHeadRoom-9 {
 		return errors.Join(errors.New("write WebM seek head: no room"), err)
 	}
-	b.Write(void(seekHeadRoom - b.Len()))
+	b.Write(appendVoid(nil, seekHeadRoom-b.Len()))
 	return w.file.Patch(w.segment, b.Bytes())
 }

@@ -1,0 +1,194 @@
+// Package matroska reads and writes Matroska and WebM files (RFC 9559).
+package matroska
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+
+	"parley/media"
+)
+
+// IDs of elements (RFC 9559 section 5).
+const (
+	idEBML            = 0x1A45DFA3
+	idVoid            = 0xEC
+	idSegment         = 0x18538067
+	idInfo            = 0x1549A966
+	idTimestampScale  = 0x2AD7B1
+	idDuration        = 0x4489
+	idTracks          = 0x1654AE6B
+	idTrackEntry      = 0xAE
+	idTrackNumber     = 0xD7
+	idTrackType       = 0x83
+	idDefaultDuration = 0x23E383
+	idCodecID         = 0x86
+	idCodecPrivate    = 0x63A2
+	idEncodings       = 0x6D80
+	idCluster         = 0x1F43B675
+	idTimestamp       = 0xE7
+	idSimpleBlock     = 0xA3
+	idBlockGroup      = 0xA0
+	idBlock           = 0xA1
+)
+
+const (
+	unknownSize   = math.MaxUint64 // the element ends where the next one of its level begins
+	maxHeaderSize = 4 << 20        // bytes of an element that describes the file
+)
+
+var errSize = errors.New("the Matroska file is broken: an element has no valid size")
+
+// ebmlReader reads the elements of a file from front to back. Segments, clusters and groups of blocks are entered, so
+// that their sizes, which may be unknown, do not matter.
+//
+// ebml-go reads each cluster, or whatever claims to be one, into memory as a whole.
+type ebmlReader struct {
+	r *bufio.Reader
+}
+
+// element reads the ID and the size of an element. The error is io.EOF at the end of the file.
+func (r *ebmlReader) element() (id uint32, size uint64, err error) {
+	wide, _, err := r.vint(4, true)
+	if err != nil {
+		return 0, 0, err
+	}
+	size, n, err := r.vint(8, false)
+	if errors.Is(err, io.EOF) {
+		err = media.ReadError("an element", err)
+	}
+	if size == 1<<(7*n)-1 {
+		size = unknownSize
+	}
+	return uint32(wide), size, err //nolint:gosec // four bytes
+}
+
+// vint reads a variable-size integer: see parseVint.
+func (r *ebmlReader) vint(maxLength int, keepMarker bool) (v uint64, n int, err error) {
+	first, err := r.r.Peek(1)
+	if err != nil {
+		return 0, 0, err
+	}
+	n = vintLength(first[0])
+	if n > maxLength {
+		return 0, 0, errSize
+	}
+	data, err := r.r.Peek(n)
+	if err != nil {
+		return 0, 0, media.ReadError("an element", err)
+	}
+	v, n = parseVint(data, maxLength, keepMarker)
+	_, err = r.r.Discard(n)
+	return v, n, err
+}
+
+// read reads the content of an element of at most limit bytes.
+func (r *ebmlReader) read(what string, size, limit uint64) ([]byte, error) {
+	if size > limit {
+		return nil, fmt.Errorf("%s claims %s; the file is broken", what, sizeName(size))
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(r.r, data); err != nil {
+		return nil, media.ReadError(what, err)
+	}
+	return data, nil
+}
+
+func sizeName(size uint64) string {
+	if size == unknownSize {
+		return "an unknown size"
+	}
+	return fmt.Sprintf("%d bytes", size)
+}
+
+// skip skips the content of an element.
+func (r *ebmlReader) skip(size uint64) error {
+	if size == unknownSize {
+		return errSize
+	}
+	for size > 0 {
+		n, err := r.r.Discard(int(min(size, 1<<30))) //nolint:gosec // bounded
+		if err != nil {
+			return media.ReadError("an element", err)
+		}
+		size -= uint64(n) //nolint:gosec // not negative
+	}
+	return nil
+}
+
+// children calls each for the elements in the content of one, up to the first that does not fit.
+func children(data []byte, each func(id uint32, content []byte)) {
+	for len(data) > 0 {
+		id, n := parseVint(data, 4, true)
+		size, k := parseVint(data[n:], 8, false)
+		if n == 0 || k == 0 || size > uint64(len(data)-n-k) { //nolint:gosec // not negative
+			return
+		}
+		data = data[n+k:]
+		each(uint32(id), data[:size]) //nolint:gosec // four bytes
+		data = data[size:]
+	}
+}
+
+// vintLength returns the length of a variable-size integer by its first byte, 9 if that is not valid.
+func vintLength(first byte) int { return bits.LeadingZeros8(first) + 1 }
+
+// parseVint parses the variable-size integer at the start of data (RFC 8794 section 4) and returns its length, which is 0
+// if there is none of at most maxLength bytes. keepMarker keeps the marker bit, which is part of an ID.
+func parseVint(data []byte, maxLength int, keepMarker bool) (v uint64, n int) {
+	if len(data) == 0 {
+		return 0, 0
+	}
+	n = vintLength(data[0])
+	if n > min(maxLength, len(data)) {
+		return 0, 0
+	}
+	v = uint64(data[0])
+	if !keepMarker {
+		v &= 1<<(8-n) - 1
+	}
+	for _, b := range data[1:n] {
+		v = v<<8 | uint64(b)
+	}
+	return v, n
+}
+
+// parseUint parses the content of an unsigned integer element, 0 if it has more than eight bytes.
+func parseUint(content []byte) uint64 {
+	var b [8]byte
+	if len(content) > 8 {
+		return 0
+	}
+	copy(b[8-len(content):], content)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// appendUnknownSize appends a size that is not known yet, in as many bytes as appendSize takes (RFC 8794 section 6.2).
+func appendUnknownSize(b []byte) []byte {
+	return append(b, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF)
+}
+
+// appendSize appends a size in eight bytes.
+func appendSize(b []byte, size int64) []byte {
+	return binary.BigEndian.AppendUint64(b, 1<<56|uint64(size)) //nolint:gosec // sizes of files are positive
+}
+
+// appendID appends the ID of an element.
+func appendID(b []byte, id uint32) []byte {
+	for shift := 24; shift >= 0; shift -= 8 {
+		if id>>shift != 0 {
+			b = append(b, byte(id>>shift))
+		}
+	}
+	return b
+}
+
+// appendVoid appends an element of n bytes that says nothing; n is at least 9.
+func appendVoid(b []byte, n int) []byte {
+	b = appendSize(appendID(b, idVoid), int64(n-9))
+	return append(b, make([]byte, n-9)...)
+}
