@@ -33,6 +33,7 @@ type Client struct {
 	err   error
 
 	loginTurn chan struct{} // held during Login: the wire does not tell which login a reply is for
+	partner   partner
 
 	renewal *time.Timer // fires when fresh ICE servers are due
 
@@ -70,6 +71,7 @@ func Dial(ctx context.Context, address string, options *ClientOptions) (*Client,
 		opts: opts, url: u, ours: ours, wire: wireOf(dialect, ours), log: opts.Logger,
 		in: make(chan Message, opts.ReceiveQueue), out: make(chan outgoing, opts.SendQueue),
 		track: newTrack(), first: connectionOf(ws.NetConn()), moved: make(chan struct{}, 1), over: make(chan struct{}), loginTurn: make(chan struct{}, 1),
+		partner: partner{changed: make(chan struct{}, 1)},
 		renewal: time.NewTimer(math.MaxInt64),
 	}
 	c.ended, c.end = context.WithCancel(context.Background())
@@ -158,6 +160,7 @@ func (c *Client) Send(ctx context.Context, m Message) error {
 	if len(frame) > maxFrame {
 		return fmt.Errorf("the %s makes a frame of %d bytes; at most %d travel", m.Type, len(frame), maxFrame)
 	}
+	c.partner.noteSent(m, time.Now()) // before a reply can come
 	return c.queue(ctx, outgoing{frame: frame})
 }
 
@@ -204,8 +207,12 @@ func (c *Client) Receive(ctx context.Context) (Message, error) {
 }
 
 // Close writes what is queued, says good-bye to the server, and waits for the end of all goroutines, all within a few seconds. It
-// is safe to call twice.
+// is safe to call twice. After a call over an original call server it first waits until the socket
+// can be closed without ending that server, see partner.
 func (c *Client) Close() error {
+	if !c.ours && c.opts.Dialect == DialectCall {
+		c.partner.wait(c.over)
+	}
 	c.end()
 	<-c.over
 	return nil

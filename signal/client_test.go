@@ -356,3 +356,84 @@ func TestFullQueues(t *testing.T) {
 		receive(t, bob, signal.Message{Type: signal.Offer, Peer: "alice", SDP: fmt.Sprint(i)})
 	}
 }
+
+// TestHangUpOverTheOriginal ends a call in each order in which two clients may close their sockets:
+// the original server must outlive it. It dies of a socket that closes after its partner has gone,
+// and of a leave to a user who has gone.
+func TestHangUpOverTheOriginal(t *testing.T) {
+	const patience = 200 * time.Millisecond
+	leave := func(peer string) signal.Message { return signal.Message{Type: signal.Leave, Peer: peer} }
+	for name, hangUp := range map[string]func(t *testing.T, alice, bob *signal.Client){
+		"the receiver of the leave closes first": func(t *testing.T, alice, bob *signal.Client) {
+			send(t, alice, leave("bob"))
+			receive(t, bob, leave(""))
+			waitAtMost(patience, closing(bob))
+			_ = alice.Close()
+			_ = bob.Close()
+		},
+		"the receiver closes before the leave": func(t *testing.T, alice, bob *signal.Client) {
+			closed := closing(bob) // its media path told it
+			waitAtMost(patience, closed)
+			send(t, alice, leave("bob"))
+			_ = alice.Close()
+			<-closed
+		},
+		"the sender of the leave stays connected": func(t *testing.T, alice, bob *signal.Client) {
+			send(t, alice, leave("bob"))
+			receive(t, bob, leave(""))
+			start := time.Now()
+			_ = bob.Close()
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("Close took %s", took)
+			}
+		},
+		"both hang up": func(t *testing.T, alice, bob *signal.Client) {
+			send(t, alice, leave("bob"))
+			receive(t, bob, leave(""))
+			closed := closing(alice)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			_, _ = bob.Receive(ctx) // the leave that reports that alice has gone, if she has
+			send(t, bob, leave("alice"))
+			_ = bob.Close()
+			<-closed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := system{dialect: signal.DialectCall, original: true}
+			node := signaltest.OriginalServer(t, "call")
+			alice, bob := s.join(t, node.URL, "alice"), s.join(t, node.URL, "bob")
+			send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
+			receive(t, bob, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "v=0"})
+			send(t, bob, signal.Message{Type: signal.Answer, Peer: "alice", SDP: "v=0"})
+			receive(t, alice, signal.Message{Type: signal.Answer, SDP: "v=0"})
+			hangUp(t, alice, bob)
+			carol, err := signal.Dial(wait(t), node.URL, nil)
+			if err == nil {
+				err = carol.Login(wait(t), "carol")
+				_ = carol.Close()
+			}
+			if err != nil {
+				t.Errorf("the server has ended: %v\n%s", err, node.Stderr())
+			}
+		})
+	}
+}
+
+// closing closes a client and returns a channel that is closed when that is done.
+func closing(c *signal.Client) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = c.Close()
+	}()
+	return done
+}
+
+// waitAtMost waits for done, no longer than d.
+func waitAtMost(d time.Duration, done <-chan struct{}) {
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
+}

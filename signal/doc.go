@@ -233,6 +233,8 @@
 //
 // A client must live with what the originals do, and this one does: the call server greets every connection with the plain text
 // "Hello world", never answers a message for somebody absent, never pings, sets no limits, and drops every member but the ones
-// above. It dies of a leave to somebody absent and of a connection that closes after its partner has gone; the relay server dies
-// of an unknown peerId and of bad JSON. ServerOptions.Greeting makes our server greet in the same way.
+// above. It dies of a leave to somebody absent and of a connection that closes after its partner has gone. A leave clears the
+// partner of its receiver, not that of its sender. So the sender must close its connection first; the server reports that to
+// the receiver by a second leave. The relay server dies of an unknown peerId and of bad JSON. ServerOptions.Greeting makes our
+// server greet in the same way.
 package signal

@@ -242,6 +242,7 @@ func (l *link) deliver(frame []byte) (delivered bool, err error) {
 		l.client.setICE(*got.ice)
 		return true, nil
 	}
+	l.client.partner.noteReceived(got.message, time.Now())
 	select {
 	case l.client.in <- got.message:
 		return true, nil
