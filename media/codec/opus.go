@@ -53,17 +53,33 @@ func NewOpusHead() []byte {
 	return append(head, 0, 0, 0)
 }
 
-// CheckOpusHead reads the identification header (RFC 7845 section 5.1).
-func CheckOpusHead(head []byte) error {
-	switch {
-	case len(head) < 19:
-		return errors.New("the Opus header is cut off")
-	case head[8]&0xF0 != 0:
-		return fmt.Errorf("version %d of the Opus header is unknown", head[8])
-	case head[9] < 1 || head[9] > 2 || head[18] != 0:
-		return fmt.Errorf("the file has %d channels; a call carries 1 or 2", head[9])
+// OpusHead is the identification header of an Opus stream.
+type OpusHead struct {
+	// Channels is 1 or 2.
+	Channels int
+	// PreSkip is the number of samples at 48 kHz that a decoder discards at the start.
+	PreSkip int
+}
+
+// ParseOpusHead parses the identification header (RFC 7845 section 5.1) of a stream that a call can carry: one Opus stream of
+// 1 or 2 channels, whatever its mapping family. It ignores the output gain.
+func ParseOpusHead(head []byte) (OpusHead, error) {
+	if len(head) < 19 || string(head[:8]) != "OpusHead" {
+		return OpusHead{}, errors.New("invalid OpusHead: too short")
 	}
-	return nil
+	h := OpusHead{Channels: int(head[9]), PreSkip: int(binary.LittleEndian.Uint16(head[10:]))}
+	family := head[18]
+	switch {
+	case head[8]&0xF0 != 0:
+		return OpusHead{}, fmt.Errorf("invalid OpusHead: version is %d, want 1", head[8])
+	case h.Channels < 1 || h.Channels > 2:
+		return OpusHead{}, fmt.Errorf("Opus has %d channels; want 1 or 2; convert it: ffmpeg -i FILE -ac 2 -c:a libopus OUT.ogg", h.Channels)
+	case family != 0 && len(head) < 21+h.Channels:
+		return OpusHead{}, errors.New("invalid OpusHead: the channel mapping table is cut off")
+	case family != 0 && head[19] != 1:
+		return OpusHead{}, fmt.Errorf("Opus has %d streams; want 1; convert it: ffmpeg -i FILE -ac 2 -c:a libopus OUT.ogg", head[19])
+	}
+	return h, nil
 }
 
 // SplitOpusPacket returns the frames of a packet as packets of one frame each (RFC 6716 section 3.2), with memory of their

@@ -148,7 +148,8 @@ func (t *track) setCodec() (err error) {
 	case "A_OPUS":
 		t.Codec = codec.OpusCapability()
 		if len(t.private) > 0 {
-			return codec.CheckOpusHead(t.private)
+			_, err := codec.ParseOpusHead(t.private)
+			return err
 		}
 	default:
 		return codec.UnsupportedCodec(t.codecID)

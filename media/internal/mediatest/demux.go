@@ -33,8 +33,14 @@ func Demux(t testing.TB, open Open, data []byte) ([]media.Track, []media.Sample)
 }
 
 // TryDemux is Demux for a file that may be broken, or is read from a pipe: it returns the samples up to the first error.
-func TryDemux(open Open, data []byte, seekable bool) (tracks []media.Track, samples []media.Sample, err error) {
-	d, err := open(input(data, seekable))
+func TryDemux(open Open, data []byte, seekable bool) ([]media.Track, []media.Sample, error) {
+	return Read(open, input(data, seekable))
+}
+
+// Read returns the tracks of a stream, all samples of those that can be sent, and the error that ended it unless it is
+// io.EOF.
+func Read(open Open, in media.Input) (tracks []media.Track, samples []media.Sample, err error) {
+	d, err := open(in)
 	if err != nil {
 		return nil, nil, err
 	}
