@@ -136,7 +136,7 @@ func formatTexts(formats []device.Format) []string {
 
 func rateText(f float64) string { return strconv.FormatFloat(f, 'f', -1, 32) }
 
-func soundRows(kind string, all []device.Sound) [][]string {
+func soundRows(kind string, all []device.AudioDevice) [][]string {
 	var rows [][]string
 	for _, s := range all {
 		what := ""
@@ -216,7 +216,7 @@ func deviceClasses(all device.Inventory) []deviceClass {
 		}
 		classes[0].all = append(classes[0].all, fields)
 	}
-	for i, sounds := range [][]device.Sound{all.Microphones, all.Speakers} {
+	for i, sounds := range [][]device.AudioDevice{all.Microphones, all.Speakers} {
 		for _, s := range sounds {
 			classes[1+i].all = append(classes[1+i].all, []field{{"id", s.ID}, {"name", s.Name}, {"default", s.Default}})
 		}

@@ -18,8 +18,8 @@ func (s *settings) openSpeaker(all *opened) error {
 	if !s.play {
 		return nil
 	}
-	tell := func(sentence string) { s.report.warn("%s", printable(sentence)) }
-	speaker, err := device.OpenSpeaker(device.SpeakerOptions{ID: s.audioOut, Tell: tell, Logger: s.logger})
+	warn := func(sentence string) { s.report.warn("%s", printable(sentence)) }
+	speaker, err := device.OpenSpeaker(device.SpeakerOptions{ID: s.audioOut, Warn: warn, Logger: s.logger})
 	if err != nil {
 		return err
 	}

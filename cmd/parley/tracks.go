@@ -65,7 +65,7 @@ func (c *session) openVideo(spec string) (source.Source, error) {
 	}
 	return c.devices.OpenVideo(spec, device.VideoOptions{
 		Codec: c.encode, Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Simulcast: c.simulcast,
-		Tell: c.tellDevice, Logger: c.logger,
+		Warn: c.tellDevice, Logger: c.logger,
 	})
 }
 
@@ -80,7 +80,7 @@ func (c *session) openAudio(spec string) (source.Source, error) {
 	if !device.Names(spec) {
 		return source.OpenAudio(spec, source.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch, Logger: c.logger})
 	}
-	return c.devices.OpenAudio(spec, device.AudioOptions{Rate: c.audioRate, Tell: c.tellDevice, Logger: c.logger})
+	return c.devices.OpenAudio(spec, device.AudioOptions{Rate: c.audioRate, Warn: c.tellDevice, Logger: c.logger})
 }
 
 // tellDevice passes on what a device has to say; its names are not to be trusted.

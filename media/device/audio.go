@@ -12,11 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/webrtc/v4"
-
 	"parley/media"
 	"parley/media/localtrack"
 	"parley/media/source"
+
+	"github.com/pion/webrtc/v4"
 )
 
 // opusRates are what an Opus encoder takes (RFC 6716 section 2).
@@ -24,32 +24,32 @@ var opusRates = [...]int{8000, 12000, 16000, 24000, 48000}
 
 const packetTime = 20 * time.Millisecond
 
-// audioHub is a microphone, which is heard and encoded once for all calls that send it.
-type audioHub struct {
+// sharedMicrophone is a microphone, which is heard and encoded once for all calls that send it.
+type sharedMicrophone struct {
 	live    *localtrack.Track
 	device  audioDevice
 	options AudioOptions
 	rate    int
-	crew    crew
+	worker  sharedWorker
 
 	presence presence
-	losses   losses
+	loss     lossEstimate
 
-	mu   sync.Mutex // guards open
-	open samples    // started, and nobody has taken it yet
+	mu   sync.Mutex  // guards open
+	open audioStream // started, and nobody has taken it yet
 }
 
-// audioSource is what one call has of a microphone.
-type audioSource struct {
+// microphoneSource is what one call has of a microphone.
+type microphoneSource struct {
 	*localtrack.Track
-	hub     *audioHub
+	hub     *sharedMicrophone
 	release func() // given by who shares the device; at the end, once
 	used    atomic.Bool
 }
 
 // sharedAudio is a microphone that is open for as many as users says.
 type sharedAudio struct {
-	hub   *audioHub
+	hub   *sharedMicrophone
 	users int
 }
 
@@ -61,9 +61,9 @@ func (s *Shared) openAudio(spec string, o AudioOptions) (source.Source, error) {
 		_, id, _ := strings.Cut(spec, ":")
 		rate := opusRate(o.Rate)
 		if o.Rate != 0 && rate != o.Rate {
-			o.Tell(fmt.Sprintf("microphone sends %d samples a second, the nearest that Opus can do to %d", rate, o.Rate))
+			o.Warn(fmt.Sprintf("microphone sends %d samples a second, the nearest that Opus can do to %d", rate, o.Rate))
 		}
-		hub, err := startAudio(spec, &microphone{id: id, rate: rate, channels: o.Channels}, rate, o)
+		hub, err := startMicrophone(spec, &microphone{id: id, rate: rate, channels: o.Channels}, rate, o)
 		if err != nil {
 			return nil, err
 		}
@@ -102,27 +102,27 @@ func opusRate(rate int) int {
 	return best
 }
 
-// startAudio opens the device.
-func startAudio(spec string, device audioDevice, rate int, o AudioOptions) (*audioHub, error) {
+// startMicrophone opens the device.
+func startMicrophone(spec string, device audioDevice, rate int, o AudioOptions) (*sharedMicrophone, error) {
 	open, err := device.open()
 	if err != nil {
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
 	o.Logger.Info("device opened", "device", "microphone "+device.String(), "rate", rate, "channels", o.Channels)
-	h := &audioHub{live: localtrack.New(localtrack.Capability(webrtc.MimeTypeOpus), o.StreamID, o.Logger), device: device, options: o, rate: rate, open: open}
-	h.crew.begin = h.begin
+	h := &sharedMicrophone{live: localtrack.New(localtrack.Capability(webrtc.MimeTypeOpus), o.StreamID, o.Logger), device: device, options: o, rate: rate, open: open}
+	h.worker.begin = h.begin
 	return h, nil
 }
 
 // source is the hub for one more call.
-func (h *audioHub) source() *audioSource {
-	return &audioSource{Track: h.live, hub: h, release: h.close}
+func (h *sharedMicrophone) source() *microphoneSource {
+	return &microphoneSource{Track: h.live, hub: h, release: h.close}
 }
 
-func (h *audioHub) name() string { return "microphone " + h.device.String() }
+func (h *sharedMicrophone) name() string { return "microphone " + h.device.String() }
 
 // take is the open device: the one that is waiting, or one that is opened now.
-func (h *audioHub) take() (s samples, err error) {
+func (h *sharedMicrophone) take() (s audioStream, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s, h.open = h.open, nil; s == nil {
@@ -131,13 +131,13 @@ func (h *audioHub) take() (s samples, err error) {
 	return s, err
 }
 
-// begin is the crew's.
-func (h *audioHub) begin() (func(context.Context) error, error) {
+// begin starts the shared worker.
+func (h *sharedMicrophone) begin() (func(context.Context) error, error) {
 	p, err := newPacketizer(h.rate, h.options.Channels, h.options.Bitrate, h.live.WriteFrame)
 	if err != nil {
 		return nil, &media.FileError{Path: h.name(), Err: err}
 	}
-	p.loss = h.losses.expected
+	p.loss = h.loss.expected
 	open, err := h.take()
 	if err != nil {
 		p.close()
@@ -150,7 +150,7 @@ func (h *audioHub) begin() (func(context.Context) error, error) {
 }
 
 // work sends what the microphone hears until ctx ends.
-func (h *audioHub) work(ctx context.Context, open samples, p *packetizer) error {
+func (h *sharedMicrophone) work(ctx context.Context, open audioStream, p *packetizer) error {
 	h.presence.set(false)
 	for {
 		err := h.listen(ctx, open, p)
@@ -158,77 +158,77 @@ func (h *audioHub) work(ctx context.Context, open samples, p *packetizer) error 
 		if ctx.Err() != nil {
 			return nil
 		}
-		if !isLost(err) {
+		if !isDeviceLost(err) {
 			return &media.FileError{Path: h.name(), Err: err}
 		}
-		h.options.Tell(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", h.name(), err))
+		h.options.Warn(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", h.name(), err))
 		h.presence.set(true)
 		if open = h.reopen(ctx); open == nil {
 			return nil
 		}
 		h.presence.set(false)
-		h.options.Tell(h.name() + " is back")
+		h.options.Warn(h.name() + " is back")
 	}
 }
 
 // Run implements source.Source.
-func (a *audioSource) Run(ctx context.Context) error {
+func (a *microphoneSource) Run(ctx context.Context) error {
 	if a.used.Swap(true) {
 		return &media.FileError{Path: a.hub.name(), Err: errors.New("it has been closed, or runs already")}
 	}
-	return a.hub.crew.run(ctx)
+	return a.hub.worker.run(ctx)
 }
 
 // SetLoss tells what share of the packets this call has lost lately, 0 to 1: the more, the more is sent twice. It never
 // blocks.
-func (a *audioSource) SetLoss(share float64) { a.hub.losses.tell(share, time.Now()) }
+func (a *microphoneSource) SetLoss(share float64) { a.hub.loss.tell(share, time.Now()) }
 
 // OnPresence has f told when the microphone goes away and when it is back; at once if it is away. f must not block, and
 // nil ends it, as Close does.
-func (a *audioSource) OnPresence(f func(gone bool)) { a.hub.presence.watch(a, f) }
+func (a *microphoneSource) OnPresence(f func(gone bool)) { a.hub.presence.watch(a, f) }
 
 // Close implements source.Source.
-func (a *audioSource) Close() error {
+func (a *microphoneSource) Close() error {
 	a.used.Store(true)
 	a.OnPresence(nil)
 	a.release()
 	return nil
 }
 
-func isLost(err error) bool {
-	var lost *lostError
+func isDeviceLost(err error) bool {
+	var lost *deviceLostError
 	return errors.As(err, &lost)
 }
 
 // listen sends what comes until ctx ends or the device is lost.
-func (h *audioHub) listen(ctx context.Context, s samples, p *packetizer) error {
+func (h *sharedMicrophone) listen(ctx context.Context, s audioStream, p *packetizer) error {
 	// What came before anybody was there to send it is old.
 	for len(s.chunks()) > 0 {
 		<-s.chunks()
 	}
 	p.resume(time.Now())
-	silence := time.NewTimer(patience)
+	silence := time.NewTimer(stallTimeout)
 	defer silence.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case c := <-s.chunks():
-			silence.Reset(patience)
+			silence.Reset(stallTimeout)
 			if err := p.add(c); err != nil {
 				return err
 			}
 		case <-s.stopped():
-			return &lostError{errors.New("the sound system has stopped it")}
+			return &deviceLostError{errors.New("the sound system has stopped it")}
 		case <-silence.C:
-			return &lostError{fmt.Errorf("no sound for %v", patience)}
+			return &deviceLostError{fmt.Errorf("no sound for %v", stallTimeout)}
 		}
 	}
 }
 
 // reopen tries until the device is back, or ctx ends, which gives nil.
-func (h *audioHub) reopen(ctx context.Context) samples {
-	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+func (h *sharedMicrophone) reopen(ctx context.Context) audioStream {
+	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
 		if !sleep(ctx, wait) {
 			return nil
 		}
@@ -241,7 +241,7 @@ func (h *audioHub) reopen(ctx context.Context) samples {
 }
 
 // close gives back a device that nobody has taken.
-func (h *audioHub) close() {
+func (h *sharedMicrophone) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open != nil {
@@ -264,13 +264,13 @@ type packetizer struct {
 	start    time.Time
 	position int64 // of pcm's first sample after the start
 
-	leastLag time.Duration // behind the clock of the machine, in this span
-	spanEnds time.Time
+	minLag       time.Duration // behind the clock of the machine, in this span
+	lagWindowEnd time.Time
 }
 
 const (
-	lagSpan = time.Second            // what comes late comes within that, or never
-	maxLag  = 100 * time.Millisecond // more cannot be the drift of clocks, within some minutes
+	lagWindow = time.Second            // what comes late comes within that, or never
+	maxLag    = 100 * time.Millisecond // more cannot be the drift of clocks, within some minutes
 )
 
 func newPacketizer(rate, channels, bitrate int, write func([]byte, time.Duration)) (*packetizer, error) {
@@ -288,7 +288,7 @@ func (p *packetizer) resume(now time.Time) {
 		p.start = now
 	}
 	p.skipTo(int64(now.Sub(p.start).Seconds() * float64(p.rate)))
-	p.startSpan(now)
+	p.startLagWindow(now)
 }
 
 // skipTo leaves out the time to a position, by whole packets, and what has not been sent before it.
@@ -303,7 +303,7 @@ func (p *packetizer) skipTo(position int64) {
 func (p *packetizer) samplesPerPacket() int { return p.rate * int(packetTime/time.Millisecond) / 1000 }
 
 // add sends what has become complete.
-func (p *packetizer) add(c chunk) error {
+func (p *packetizer) add(c audioChunk) error {
 	if c.missed > 0 {
 		p.skipTo(p.position + int64(len(p.pcm)/p.channels+c.missed))
 	}
@@ -334,20 +334,20 @@ func (p *packetizer) add(c chunk) error {
 // catchUp leaves a gap where samples have been lost.
 func (p *packetizer) catchUp(now time.Time) {
 	has := time.Duration(float64(p.position+int64(len(p.pcm)/p.channels)) / float64(p.rate) * float64(time.Second))
-	p.leastLag = min(p.leastLag, now.Sub(p.start)-has)
-	if now.Before(p.spanEnds) {
+	p.minLag = min(p.minLag, now.Sub(p.start)-has)
+	if now.Before(p.lagWindowEnd) {
 		return
 	}
-	if p.leastLag > maxLag {
+	if p.minLag > maxLag {
 		kept := p.pcm
-		p.skipTo(p.position + int64(p.leastLag.Seconds()*float64(p.rate)))
+		p.skipTo(p.position + int64(p.minLag.Seconds()*float64(p.rate)))
 		p.pcm = kept // it was recorded after the gap
 	}
-	p.startSpan(now)
+	p.startLagWindow(now)
 }
 
-func (p *packetizer) startSpan(now time.Time) {
-	p.leastLag, p.spanEnds = math.MaxInt64, now.Add(lagSpan)
+func (p *packetizer) startLagWindow(now time.Time) {
+	p.minLag, p.lagWindowEnd = math.MaxInt64, now.Add(lagWindow)
 }
 
 // at is the time of the next packet, in whole packets because samples would overflow after two days.
@@ -356,3 +356,46 @@ func (p *packetizer) at() time.Duration {
 }
 
 func (p *packetizer) close() { p.encoder.close() }
+
+// Bounds of the loss, in per cent, that an encoder is told to expect. It then puts the packet before into each one once
+// more, when somebody speaks; below minExpectedLoss it hardly does.
+const (
+	minExpectedLoss = 10
+	maxExpectedLoss = 30
+	// lossDecay is how long nothing may have been lost before the copies, which take a part of the bitrate, are left out.
+	lossDecay = 20 * time.Second
+)
+
+// losses are what the calls that share a microphone tell of packets that were lost.
+type lossEstimate struct {
+	mu    sync.Mutex // guards what follows
+	now   int        // per cent that is expected
+	until time.Time  // when it may become less, zero before anybody has told anything
+}
+
+// tell notes the share of the packets that one call has lost in the last seconds, 0 to 1. One encoder is for all of them,
+// so the worst of all counts.
+func (l *lossEstimate) tell(share float64, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	percent := 0
+	if share > 0 && !math.IsNaN(share) {
+		percent = min(max(int(math.Ceil(100*share)), minExpectedLoss), maxExpectedLoss)
+	}
+	if l.until.IsZero() {
+		l.now, l.until = minExpectedLoss, at.Add(lossDecay)
+	}
+	if percent >= l.now && percent > 0 || at.After(l.until) {
+		l.now, l.until = percent, at.Add(lossDecay)
+	}
+}
+
+// expected is the loss to expect, in per cent; some, before anything is known.
+func (l *lossEstimate) expected() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.until.IsZero() {
+		return minExpectedLoss
+	}
+	return l.now
+}

@@ -29,19 +29,19 @@ const (
 var rescan sync.Mutex
 
 // scan is what a look at the cameras finds: drivers and how to name them, by number of the device.
-func scan() ([]driver.Driver, []named) {
+func scan() ([]driver.Driver, []deviceName) {
 	rescan.Lock()
 	linux.Initialize()
 	drivers := driver.GetManager().Query(driver.FilterDeviceType(driver.Camera))
 	rescan.Unlock()
 	// One device has several nodes: pictures come from one, the others carry what belongs to them.
-	drivers = slices.DeleteFunc(drivers, func(d driver.Driver) bool { return !records(d) })
+	drivers = slices.DeleteFunc(drivers, func(d driver.Driver) bool { return !isCapture(d) })
 	slices.SortFunc(drivers, func(a, b driver.Driver) int {
-		return compareNodes(cameraName(a).id, cameraName(b).id)
+		return compareNodes(cameraDeviceName(a).id, cameraDeviceName(b).id)
 	})
-	names := make([]named, len(drivers))
+	names := make([]deviceName, len(drivers))
 	for i, d := range drivers {
-		names[i] = cameraName(d)
+		names[i] = cameraDeviceName(d)
 	}
 	return drivers, names
 }
@@ -54,8 +54,8 @@ func compareNodes(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// records tells if pictures come from a node. One that cannot be opened may well be a camera: in use, or not allowed.
-func records(d driver.Driver) bool {
+// isCapture tells if pictures come from a node. One that cannot be opened may well be a camera: in use, or not allowed.
+func isCapture(d driver.Driver) bool {
 	err := d.Open()
 	if err == nil {
 		defer func() { _ = d.Close() }()
@@ -64,16 +64,16 @@ func records(d driver.Driver) bool {
 	return errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)
 }
 
-// cameraName takes apart what mediadevices makes of a camera: NAME;BUS and LINK;NODE.
-func cameraName(d driver.Driver) named {
+// cameraDeviceName takes apart what mediadevices makes of a camera: NAME;BUS and LINK;NODE.
+func cameraDeviceName(d driver.Driver) deviceName {
 	name, _, _ := strings.Cut(d.Info().Name, linux.LabelSeparator)
 	_, node, _ := strings.Cut(d.Info().Label, linux.LabelSeparator)
-	return named{id: strings.TrimRight(node, "\x00"), name: strings.TrimRight(name, "\x00 ")}
+	return deviceName{id: strings.TrimRight(node, "\x00"), name: strings.TrimRight(name, "\x00 ")}
 }
 
 // cameraDevice is one camera, whether it is there or not.
 type cameraDevice struct {
-	named
+	deviceName
 	driver driver.Driver
 	want   mode
 }
@@ -85,7 +85,7 @@ func findCamera(id string, o VideoOptions) (videoDevice, error) {
 	}
 	i, err := 0, error(nil)
 	if id != "" {
-		i, err = choose("camera", id, names)
+		i, err = selectDevice("camera", id, names)
 	}
 	if err != nil {
 		return nil, err
@@ -97,11 +97,11 @@ func findCamera(id string, o VideoOptions) (videoDevice, error) {
 	if want.rate == 0 {
 		want.rate = defaultCameraRate
 	}
-	return &cameraDevice{named: names[i], driver: drivers[i], want: want}, nil
+	return &cameraDevice{deviceName: names[i], driver: drivers[i], want: want}, nil
 }
 
 // shot is a camera that takes pictures.
-type shot struct {
+type cameraStream struct {
 	driver driver.Driver
 	reader video.Reader
 	is     mode
@@ -109,7 +109,7 @@ type shot struct {
 
 // open implements videoDevice. It works again after the device was gone, for the node of a camera that is plugged in
 // again has the name it had.
-func (c *cameraDevice) open() (pictures, error) {
+func (c *cameraDevice) open() (frameStream, error) {
 	if err := c.driver.Open(); err != nil {
 		return nil, deviceError(err)
 	}
@@ -118,7 +118,7 @@ func (c *cameraDevice) open() (pictures, error) {
 	for i, p := range properties {
 		modes[i] = mode{width: p.Width, height: p.Height, rate: float64(p.FrameRate), cost: cost(p)}
 	}
-	i := nearest(c.want, modes)
+	i := selectMode(c.want, modes)
 	if i < 0 {
 		_ = c.driver.Close()
 		return nil, errors.New("it has no format that this program knows")
@@ -133,7 +133,7 @@ func (c *cameraDevice) open() (pictures, error) {
 	if err != nil {
 		return nil, deviceError(err) // VideoRecord has closed it
 	}
-	return &shot{driver: c.driver, reader: video.ToI420(reader), is: modes[i]}, nil
+	return &cameraStream{driver: c.driver, reader: video.ToI420(reader), is: modes[i]}, nil
 }
 
 // shortenReadTimeout lets a read of a stalled camera return after a second, so that a call that ends does not wait for
@@ -161,24 +161,24 @@ func cost(p prop.Media) int {
 	return 4
 }
 
-// mode implements pictures.
-func (s *shot) mode() mode { return s.is }
+// mode implements frameStream.
+func (s *cameraStream) mode() mode { return s.is }
 
-// read implements pictures.
-func (s *shot) read() (*image.YCbCr, func(), error) {
+// read implements frameStream.
+func (s *cameraStream) read() (*image.YCbCr, func(), error) {
 	img, release, err := s.reader.Read()
 	if err != nil {
 		var gone syscall.Errno
 		if errors.As(err, &gone) || errors.Is(err, io.EOF) {
-			return nil, nil, &lostError{err}
+			return nil, nil, &deviceLostError{err}
 		}
 		return nil, nil, err
 	}
 	return img.(*image.YCbCr), release, nil // ToI420 gives no other
 }
 
-// close implements pictures.
-func (s *shot) close() { _ = s.driver.Close() }
+// close implements frameStream.
+func (s *cameraStream) close() { _ = s.driver.Close() }
 
 // deviceError says what an error of a camera means and what to do.
 func deviceError(err error) error {
@@ -235,5 +235,21 @@ func formats(properties []prop.Media) []Format {
 		}
 		return strings.Compare(a.Pixels, b.Pixels)
 	})
+	return all
+}
+
+func list() Inventory {
+	var all Inventory
+	problem := func(err error) {
+		if err != nil {
+			all.Problems = append(all.Problems, err.Error())
+		}
+	}
+	var err error
+	all.Cameras = cameras()
+	all.Microphones, all.Speakers, err = sounds()
+	problem(err)
+	all.Screens, err = screens()
+	problem(err)
 	return all
 }

@@ -14,7 +14,7 @@
 //
 // A Speaker plays the voices of several calls.
 //
-// A device that goes away during a call (unplugged, stalled) does not end the source: it keeps quiet, tells (Tell in
+// A device that goes away during a call (unplugged, stalled) does not end the source: it keeps quiet, tells (Warn in
 // words, OnPresence each call), and comes back by itself when the device does.
 //
 // All of that needs cgo and Linux. Elsewhere the same functions are there and return errors that say so.

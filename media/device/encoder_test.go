@@ -17,7 +17,7 @@ import (
 
 // paint draws a picture that moves with n: a ramp that turns, so that every picture costs the encoder something.
 // It is picture n of 30 a second.
-func paint(p *picture, width, height, n int) {
+func paint(p *rawFrame, width, height, n int) {
 	p.shape(width, height)
 	p.at = time.Unix(0, 0).Add(time.Duration(n) * time.Second / 30)
 	across, down := make([]float64, width), make([]float64, height)
@@ -66,9 +66,9 @@ func isKey(mime string, frame []byte) bool {
 func TestKeyFrameOnRequest(t *testing.T) {
 	for _, mime := range videoMimes() {
 		t.Run(mime, func(t *testing.T) {
-			e := &resizing{mime: mime, rate: 30}
+			e := &resizingEncoder{mime: mime, rate: 30}
 			defer e.close()
-			var p picture
+			var p rawFrame
 			var keys []int
 			for n := range 60 {
 				if n == 0 {
@@ -95,9 +95,9 @@ func TestKeyFrameOnRequest(t *testing.T) {
 func TestBitrate(t *testing.T) {
 	for _, mime := range videoMimes() {
 		t.Run(mime, func(t *testing.T) {
-			e := &resizing{mime: mime, rate: 30}
+			e := &resizingEncoder{mime: mime, rate: 30}
 			defer e.close()
-			var p picture
+			var p rawFrame
 			n := 0
 			measure := func(bitrate int) int {
 				size := 0
@@ -128,9 +128,9 @@ func TestBitrate(t *testing.T) {
 func TestSizeChange(t *testing.T) {
 	for _, mime := range videoMimes() {
 		t.Run(mime, func(t *testing.T) {
-			e := &resizing{mime: mime, rate: 30}
+			e := &resizingEncoder{mime: mime, rate: 30}
 			defer e.close()
-			var p picture
+			var p rawFrame
 			for n, size := range []image.Point{{320, 240}, {320, 240}, {160, 120}, {16, 16}, {640, 480}} {
 				paint(&p, size.X, size.Y, n)
 				frame, err := e.encode(&p, false, 0)
@@ -150,9 +150,9 @@ func TestH264Decodes(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Fatalf("%v; install ffmpeg (make deps does)", err)
 	}
-	e := &resizing{mime: webrtc.MimeTypeH264, rate: 30}
+	e := &resizingEncoder{mime: webrtc.MimeTypeH264, rate: 30}
 	defer e.close()
-	var p picture
+	var p rawFrame
 	var stream bytes.Buffer
 	const count = 30
 	for n := range count {
@@ -188,9 +188,9 @@ func TestH264Decodes(t *testing.T) {
 // TestQuiet runs the encoder in a process of its own, whose stderr must stay empty.
 func TestQuiet(t *testing.T) {
 	if os.Getenv("PARLEY_TEST_QUIET") == "1" {
-		e := &resizing{mime: webrtc.MimeTypeH264, rate: 30}
+		e := &resizingEncoder{mime: webrtc.MimeTypeH264, rate: 30}
 		defer e.close()
-		var p picture
+		var p rawFrame
 		paint(&p, 320, 240, 0)
 		if _, err := e.encode(&p, false, 300_000); err != nil {
 			t.Fatal(err)
@@ -207,80 +207,5 @@ func TestQuiet(t *testing.T) {
 	}
 	if said.Len() > 0 {
 		t.Errorf("stderr has: %s", said.String())
-	}
-}
-
-func TestPacketizer(t *testing.T) {
-	for _, channels := range []int{1, 2} {
-		for _, rate := range opusRates {
-			var times []time.Duration
-			p, err := newPacketizer(rate, channels, 32000, func(packet []byte, at time.Duration) {
-				if len(packet) == 0 {
-					t.Error("an empty packet")
-				}
-				times = append(times, at)
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			start := time.Now()
-			p.resume(start)
-			part := speech(rate / 100 * channels) // 10 ms
-			add := func(c chunk) {
-				if err := p.add(c); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for range 6 {
-				add(chunk{pcm: part})
-			}
-			add(chunk{pcm: part})                     // half a packet, which the gap makes worthless
-			add(chunk{missed: rate / 100, pcm: part}) // 10 ms are missing: its place is the packet after that
-			add(chunk{pcm: part})
-			p.resume(start.Add(time.Second)) // the device was gone until then
-			add(chunk{pcm: append(part, part...)})
-			p.close()
-			want := []time.Duration{0, 20, 40, 80, 1000}
-			for i := range want {
-				want[i] *= time.Millisecond
-			}
-			if len(times) != len(want) {
-				t.Fatalf("%d/s, %d channels: packets at %v, want %v", rate, channels, times, want)
-			}
-			for i := range want {
-				if times[i] != want[i] {
-					t.Fatalf("%d/s, %d channels: packets at %v, want %v", rate, channels, times, want)
-				}
-			}
-		}
-	}
-}
-
-// TestPacketizerLostSamples: a card that drops samples leaves a gap in the timestamps; one that is late does not.
-func TestPacketizerLostSamples(t *testing.T) {
-	var last time.Duration
-	p, err := newPacketizer(48000, 1, 32000, func(_ []byte, at time.Duration) { last = at })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	start := time.Now()
-	p.resume(start)
-	add := func(from, to, late time.Duration) {
-		for at := from; at < to; at += packetTime {
-			if err := p.add(chunk{at: start.Add(at + packetTime + late), pcm: speech(960)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	add(0, 3*time.Second, 0)
-	add(3*time.Second, 3500*time.Millisecond, 400*time.Millisecond) // the machine had no time, and then takes all
-	add(3500*time.Millisecond, 6*time.Second, 0)
-	if want := 6*time.Second - packetTime; last != want {
-		t.Errorf("after sound that was late the last packet is at %v, want %v", last, want)
-	}
-	add(8*time.Second, 10*time.Second, 0) // two seconds are lost
-	if behind := 10*time.Second - packetTime - last; behind.Abs() > packetTime {
-		t.Errorf("after a loss the last packet is at %v, %v behind", last, behind)
 	}
 }

@@ -30,7 +30,7 @@ func newFakeCamera(width, height int) *fakeCamera {
 
 func (f *fakeCamera) String() string { return "fake" }
 
-func (f *fakeCamera) open() (pictures, error) {
+func (f *fakeCamera) open() (frameStream, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
@@ -38,7 +38,7 @@ func (f *fakeCamera) open() (pictures, error) {
 		return nil, errors.New("it is not there")
 	}
 	f.running++
-	return &fakeShot{f: f}, nil
+	return &fakeStream{f: f}, nil
 }
 
 func (f *fakeCamera) setAbsent(absent bool) {
@@ -53,18 +53,18 @@ func (f *fakeCamera) counts() (opened, running int) {
 	return f.opened, f.running
 }
 
-type fakeShot struct {
+type fakeStream struct {
 	f *fakeCamera
 	n int
 }
 
-func (s *fakeShot) mode() mode { return s.f.is }
+func (s *fakeStream) mode() mode { return s.f.is }
 
 // read gives up after a while, as a real one does, so that its caller can look at its context.
-func (s *fakeShot) read() (*image.YCbCr, func(), error) {
+func (s *fakeStream) read() (*image.YCbCr, func(), error) {
 	select {
 	case size := <-s.f.frames:
-		var p picture
+		var p rawFrame
 		s.n++
 		paint(&p, size.X, size.Y, s.n)
 		return &p.YCbCr, func() {}, nil
@@ -75,7 +75,7 @@ func (s *fakeShot) read() (*image.YCbCr, func(), error) {
 	}
 }
 
-func (s *fakeShot) close() {
+func (s *fakeStream) close() {
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
 	s.f.running--
@@ -85,19 +85,19 @@ func (s *fakeShot) close() {
 type fakeMicrophone struct {
 	mu     sync.Mutex // guards what follows
 	absent bool
-	now    *fakeSamples
-	opened chan *fakeSamples
+	now    *fakeAudioStream
+	opened chan *fakeAudioStream
 }
 
 func (f *fakeMicrophone) String() string { return "fake" }
 
-func (f *fakeMicrophone) open() (samples, error) {
+func (f *fakeMicrophone) open() (audioStream, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.absent {
 		return nil, errors.New("it is not there")
 	}
-	f.now = &fakeSamples{in: make(chan chunk, 8), gone: make(chan struct{}), closed: make(chan struct{})}
+	f.now = &fakeAudioStream{in: make(chan audioChunk, 8), gone: make(chan struct{}), closed: make(chan struct{})}
 	f.opened <- f.now
 	return f.now, nil
 }
@@ -108,12 +108,12 @@ func (f *fakeMicrophone) setAbsent(absent bool) {
 	f.absent = absent
 }
 
-type fakeSamples struct {
-	in     chan chunk
+type fakeAudioStream struct {
+	in     chan audioChunk
 	gone   chan struct{}
 	closed chan struct{}
 }
 
-func (s *fakeSamples) chunks() <-chan chunk     { return s.in }
-func (s *fakeSamples) stopped() <-chan struct{} { return s.gone }
-func (s *fakeSamples) close()                   { close(s.closed) }
+func (s *fakeAudioStream) chunks() <-chan audioChunk { return s.in }
+func (s *fakeAudioStream) stopped() <-chan struct{}  { return s.gone }
+func (s *fakeAudioStream) close()                    { close(s.closed) }

@@ -37,10 +37,10 @@ type VideoOptions struct {
 	// StreamID is as in source.VideoOptions.
 	StreamID string
 
-	// Tell gets sentences that a user should know: that the device does not do what was asked for, that it is gone,
+	// Warn gets sentences that a user should know: that the device does not do what was asked for, that it is gone,
 	// that it is back. It is called from the goroutines of Run and OpenVideo and must not block. Names of devices in
 	// them are as the device gives them: not to be trusted on a terminal. The default discards them.
-	Tell func(sentence string)
+	Warn func(sentence string)
 
 	// Logger gets more about the same. The default discards it.
 	Logger *slog.Logger
@@ -62,8 +62,8 @@ type AudioOptions struct {
 	// StreamID is as in source.VideoOptions.
 	StreamID string
 
-	// Tell is as in VideoOptions.
-	Tell func(sentence string)
+	// Warn is as in VideoOptions.
+	Warn func(sentence string)
 
 	// Logger is as in VideoOptions.
 	Logger *slog.Logger
@@ -91,7 +91,7 @@ func OpenAudio(spec string, o AudioOptions) (source.Source, error) {
 
 // checkVideo completes the options.
 func checkVideo(spec string, o *VideoOptions) error {
-	o.Tell, o.Logger = tell(o.Tell), logger(o.Logger)
+	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
 	class, _, _ := strings.Cut(spec, ":")
 	switch {
 	case class != "camera" && class != "screen" && spec != "test":
@@ -108,7 +108,7 @@ func checkVideo(spec string, o *VideoOptions) error {
 
 // checkAudio completes the options.
 func checkAudio(spec string, o *AudioOptions) error {
-	o.Tell, o.Logger = tell(o.Tell), logger(o.Logger)
+	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
 	if o.Channels == 0 {
 		o.Channels = 1
 	}
@@ -120,7 +120,7 @@ func checkAudio(spec string, o *AudioOptions) error {
 	case class != "microphone":
 		return &media.SpecError{Spec: spec, Reason: "audio is microphone or microphone:ID"}
 	case o.Channels < 0 || o.Channels > 2:
-		return &media.SpecError{Spec: spec, Reason: fmt.Sprintf("it records 1 or 2 channels, not %d", o.Channels)}
+		return &media.SpecError{Spec: spec, Reason: fmt.Sprintf("it isCapture 1 or 2 channels, not %d", o.Channels)}
 	case o.Bitrate < 6000 || o.Bitrate > 510000:
 		return &media.SpecError{Spec: spec, Reason: fmt.Sprintf("the bitrate of Opus is 6000 to 510000, not %d", o.Bitrate)}
 	case o.Rate < 0:
@@ -141,7 +141,7 @@ func NewEncoder(codec string) source.NewVideoEncoder {
 // has what this one lacks.
 func NewDecoder(mime string) (decoder.Decoder, error) { return newDecoder(mime) }
 
-func tell(f func(string)) func(string) {
+func warnFunc(f func(string)) func(string) {
 	if f == nil {
 		return func(string) {}
 	}

@@ -56,11 +56,11 @@ type opusEncoder struct {
 
 func newOpus(rate, channels, bitrate int) (*opusEncoder, error) {
 	var failed C.int
-	c := C.opusencoder_new(C.int(rate), C.int(channels), C.int(bitrate), leastLoss, &failed)
+	c := C.opusencoder_new(C.int(rate), C.int(channels), C.int(bitrate), minExpectedLoss, &failed)
 	if c == nil {
 		return nil, fmt.Errorf("libopus refuses %d samples a second, %d channels, %d bit/s (%d)", rate, channels, bitrate, failed)
 	}
-	return &opusEncoder{c: c, channels: channels, loss: leastLoss}, nil
+	return &opusEncoder{c: c, channels: channels, loss: minExpectedLoss}, nil
 }
 
 // encode encodes the samples of one packet, valid until the next call.

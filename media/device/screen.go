@@ -22,8 +22,8 @@ const (
 	maxScreenBytes    = 1 << 20 // to ask for at a time: other clients wait for the reply to end
 )
 
-// hushX keeps the X library from writing to stderr: what goes wrong comes back as errors.
-var hushX = sync.OnceFunc(func() { xgb.Logger = log.New(io.Discard, "", 0) })
+// silenceXGB keeps the X library from writing to stderr: what goes wrong comes back as errors.
+var silenceXGB = sync.OnceFunc(func() { xgb.Logger = log.New(io.Discard, "", 0) })
 
 // screenDevice is one screen of the X server at $DISPLAY.
 type screenDevice struct {
@@ -35,7 +35,7 @@ func (s *screenDevice) String() string { return strconv.Itoa(s.number) }
 
 // dialX connects to the X server.
 func dialX() (*xgb.Conn, *xproto.SetupInfo, error) {
-	hushX()
+	silenceXGB()
 	if os.Getenv("DISPLAY") == "" {
 		if os.Getenv("WAYLAND_DISPLAY") != "" {
 			return nil, nil, errors.New("there is no X server: DISPLAY is not set, and a Wayland screen cannot be sent")
@@ -71,22 +71,22 @@ func findScreen(id string, o VideoOptions) (videoDevice, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	names := make([]named, len(setup.Roots))
+	names := make([]deviceName, len(setup.Roots))
 	for i := range names {
-		names[i] = named{id: strconv.Itoa(i)}
+		names[i] = deviceName{id: strconv.Itoa(i)}
 	}
 	s := &screenDevice{rate: o.FrameRate}
 	if s.rate == 0 {
 		s.rate = defaultScreenRate
 	}
 	if id != "" {
-		s.number, err = choose("screen", id, names)
+		s.number, err = selectDevice("screen", id, names)
 	}
 	return s, err
 }
 
 // view is a screen that is being looked at.
-type view struct {
+type screenStream struct {
 	conn   *xgb.Conn
 	root   xproto.ScreenInfo
 	is     mode
@@ -96,12 +96,12 @@ type view struct {
 }
 
 // open implements videoDevice.
-func (s *screenDevice) open() (pictures, error) {
+func (s *screenDevice) open() (frameStream, error) {
 	conn, setup, err := dialX()
 	if err != nil {
 		return nil, err
 	}
-	fail := func(format string, a ...any) (pictures, error) {
+	fail := func(format string, a ...any) (frameStream, error) {
 		conn.Close()
 		return nil, fmt.Errorf(format, a...)
 	}
@@ -116,7 +116,7 @@ func (s *screenDevice) open() (pictures, error) {
 	if width < 16 || height < 16 {
 		return fail("it is only %dx%d", width, height)
 	}
-	return &view{
+	return &screenStream{
 		conn: conn, root: root,
 		is:     mode{width: width, height: height, rate: s.rate},
 		due:    time.NewTicker(time.Duration(float64(time.Second) / s.rate)),
@@ -134,11 +134,11 @@ func bitsPerPixel(setup *xproto.SetupInfo, depth byte) int {
 	return 0
 }
 
-// mode implements pictures.
-func (v *view) mode() mode { return v.is }
+// mode implements frameStream.
+func (v *screenStream) mode() mode { return v.is }
 
-// read implements pictures. It waits for the next picture's turn, ten seconds at most.
-func (v *view) read() (*image.YCbCr, func(), error) {
+// read implements frameStream. It waits for the next picture's turn, ten seconds at most.
+func (v *screenStream) read() (*image.YCbCr, func(), error) {
 	<-v.due.C
 	rows := max(2, maxScreenBytes/(v.is.width*4)&^1)
 	for y := 0; y < v.is.height; y += rows {
@@ -147,19 +147,19 @@ func (v *view) read() (*image.YCbCr, func(), error) {
 		reply, err := xproto.GetImage(v.conn, xproto.ImageFormatZPixmap, xproto.Drawable(v.root.Root),
 			0, int16(y), uint16(v.is.width), uint16(rows), ^uint32(0)).Reply()
 		if err != nil {
-			return nil, nil, &lostError{fmt.Errorf("the X server: %w", err)}
+			return nil, nil, &deviceLostError{fmt.Errorf("the X server: %w", err)}
 		}
 		if len(reply.Data) < len(part) {
-			return nil, nil, &lostError{errors.New("the X server sent less than a picture")}
+			return nil, nil, &deviceLostError{errors.New("the X server sent less than a picture")}
 		}
 		copy(part, reply.Data)
 	}
-	fromBGRX(v.img, v.pixels)
+	convertBGRX(v.img, v.pixels)
 	return v.img, func() {}, nil
 }
 
-// close implements pictures.
-func (v *view) close() {
+// close implements frameStream.
+func (v *screenStream) close() {
 	v.due.Stop()
 	v.conn.Close()
 }

@@ -76,7 +76,7 @@ func TestScreen(t *testing.T) {
 		t.Error("a screen that is not there opens")
 	}
 	tell, said := sentences()
-	v, err := OpenVideo("screen", VideoOptions{Codec: webrtc.MimeTypeH264, FrameRate: 20, Tell: tell})
+	v, err := OpenVideo("screen", VideoOptions{Codec: webrtc.MimeTypeH264, FrameRate: 20, Warn: tell})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,8 @@ var (
 
 func startFake(t *testing.T, f *fakeCamera, o VideoOptions) *videoSource {
 	t.Helper()
-	o.Tell, o.Logger = tell(o.Tell), logger(o.Logger)
-	h, err := startHub("camera", "camera fake", []string{webrtc.MimeTypeH264}, f, o)
+	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
+	h, err := startCapture("camera", "camera fake", []string{webrtc.MimeTypeH264}, f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,14 +96,14 @@ func TestVideoKeyFrameOnRequest(t *testing.T) {
 func TestVideoComesBack(t *testing.T) {
 	f := newFakeCamera(160, 120)
 	tell, said := sentences()
-	v := startFake(t, f, VideoOptions{Tell: tell})
+	v := startFake(t, f, VideoOptions{Warn: tell})
 	gone, late := make(chan bool, 9), make(chan bool, 9)
 	v.OnPresence(func(g bool) { gone <- g })
 	running(t, v.Run)
 	to := bind(t, v, h264Capability)
 	give(t, f, to, small)
 	f.setAbsent(true)
-	f.trouble <- &lostError{syscall.ENODEV}
+	f.trouble <- &deviceLostError{syscall.ENODEV}
 	if s := heard(t, said); !strings.Contains(s, "camera fake is gone") {
 		t.Errorf("it says %q", s)
 	}
@@ -177,12 +177,12 @@ func TestVideoGivesTheCameraBack(t *testing.T) {
 
 func TestVideoSaysWhatItCannotDo(t *testing.T) {
 	tell, said := sentences()
-	startFake(t, newFakeCamera(320, 180), VideoOptions{Width: 320, Height: 240, FrameRate: 10, Tell: tell})
+	startFake(t, newFakeCamera(320, 180), VideoOptions{Width: 320, Height: 240, FrameRate: 10, Warn: tell})
 	if s := heard(t, said); !strings.Contains(s, "320x180@30") || !strings.Contains(s, "320x240@10") {
 		t.Errorf("it says %q", s)
 	}
-	startFake(t, newFakeCamera(320, 240), VideoOptions{Width: 320, Height: 240, FrameRate: 30, Tell: tell})
-	startFake(t, newFakeCamera(320, 240), VideoOptions{Tell: tell})
+	startFake(t, newFakeCamera(320, 240), VideoOptions{Width: 320, Height: 240, FrameRate: 30, Warn: tell})
+	startFake(t, newFakeCamera(320, 240), VideoOptions{Warn: tell})
 	if len(said) > 0 {
 		t.Errorf("it says %q of what was asked for, or nobody asked for", <-said)
 	}
@@ -191,18 +191,18 @@ func TestVideoSaysWhatItCannotDo(t *testing.T) {
 func TestVideoAbsentAtStart(t *testing.T) {
 	f := newFakeCamera(320, 240)
 	f.setAbsent(true)
-	_, err := startHub("camera:3", "camera fake", []string{webrtc.MimeTypeH264}, f, VideoOptions{})
+	_, err := startCapture("camera:3", "camera fake", []string{webrtc.MimeTypeH264}, f, VideoOptions{})
 	var file *media.FileError
 	if !errors.As(err, &file) || file.Path != "camera:3" {
 		t.Errorf("%v", err)
 	}
 }
 
-func startFakeAudio(t *testing.T, o AudioOptions) (*fakeMicrophone, *audioSource) {
+func startFakeMicrophone(t *testing.T, o AudioOptions) (*fakeMicrophone, *microphoneSource) {
 	t.Helper()
-	f := &fakeMicrophone{opened: make(chan *fakeSamples, 10)}
-	o.Tell, o.Logger, o.Channels, o.Bitrate = tell(o.Tell), logger(o.Logger), 1, 32000
-	h, err := startAudio("microphone", f, 48000, o)
+	f := &fakeMicrophone{opened: make(chan *fakeAudioStream, 10)}
+	o.Warn, o.Logger, o.Channels, o.Bitrate = warnFunc(o.Warn), logger(o.Logger), 1, 32000
+	h, err := startMicrophone("microphone", f, 48000, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func startFakeAudio(t *testing.T, o AudioOptions) (*fakeMicrophone, *audioSource
 
 func TestAudioComesBack(t *testing.T) {
 	tell, said := sentences()
-	f, a := startFakeAudio(t, AudioOptions{Tell: tell})
+	f, a := startFakeMicrophone(t, AudioOptions{Warn: tell})
 	gone := make(chan bool, 9)
 	a.OnPresence(func(g bool) { gone <- g })
 	running(t, a.Run)
@@ -224,7 +224,7 @@ func TestAudioComesBack(t *testing.T) {
 	var before uint32 // the timestamp of the first packet
 	for got := false; !got; {
 		select {
-		case first.in <- chunk{pcm: pcm}:
+		case first.in <- audioChunk{pcm: pcm}:
 		case p := <-to.packets:
 			before, got = p.Timestamp, true
 		}
@@ -248,12 +248,12 @@ func TestAudioComesBack(t *testing.T) {
 	}
 	for {
 		select {
-		case second.in <- chunk{pcm: pcm}:
+		case second.in <- audioChunk{pcm: pcm}:
 			continue
 		case p := <-to.packets:
 			passed := time.Duration(p.Timestamp-before) * time.Second / 48000
-			if passed < retryFirst || passed > testTime {
-				t.Errorf("timestamps say that %v have passed, and it was away for %v", passed, retryFirst)
+			if passed < minRetryDelay || passed > testTime {
+				t.Errorf("timestamps say that %v have passed, and it was away for %v", passed, minRetryDelay)
 			}
 		}
 		return
@@ -261,14 +261,14 @@ func TestAudioComesBack(t *testing.T) {
 }
 
 func TestAudioPacketsFollowEachOther(t *testing.T) {
-	f, a := startFakeAudio(t, AudioOptions{})
+	f, a := startFakeMicrophone(t, AudioOptions{})
 	running(t, a.Run)
 	to := bind(t, a, opusCapability)
 	s := <-f.opened
 	go func() {
 		for range 100 {
 			select {
-			case s.in <- chunk{pcm: speech(480)}:
+			case s.in <- audioChunk{pcm: speech(480)}:
 			case <-s.closed:
 				return
 			}

@@ -24,8 +24,8 @@ type SpeakerOptions struct {
 	// ID is the number that List counts from 0, the device's ID, or a part of its name. The default is the system's.
 	ID string
 
-	// Tell is as in VideoOptions.
-	Tell func(sentence string)
+	// Warn is as in VideoOptions.
+	Warn func(sentence string)
 
 	// Logger is as in VideoOptions.
 	Logger *slog.Logger
@@ -40,7 +40,7 @@ const speakerChannels = 2
 // OpenSpeaker opens a sound card for playing. The device is in use until Close. The error is a *media.FileError
 // (missing, busy, not allowed, not in this build).
 func OpenSpeaker(o SpeakerOptions) (*Speaker, error) {
-	o.Tell, o.Logger = tell(o.Tell), logger(o.Logger)
+	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
 	s := &Speaker{options: o}
 	device, err := openPlayback(o.ID, s)
 	if err != nil {
@@ -88,19 +88,19 @@ func (s *Speaker) fill(frames int) []float32 {
 		v.Mix(mix)
 	}
 	for i := range mix {
-		mix[i] = softly(mix[i])
+		mix[i] = softClip(mix[i])
 	}
 	return mix
 }
 
-// softly bends what several loud voices add up to beyond full scale back below it, rather than to cut it off.
-func softly(x float32) float32 {
+// softClip bends what several loud voices add up to beyond full scale back below it, rather than to cut it off.
+func softClip(x float32) float32 {
 	const knee = 0.8
 	switch {
 	case x > knee:
 		return 1 - (1-knee)*(1-knee)/(x-knee+(1-knee))
 	case x < -knee:
-		return -softly(-x)
+		return -softClip(-x)
 	}
 	return x
 }

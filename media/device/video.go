@@ -10,33 +10,35 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/pion/webrtc/v4"
+	"time"
 
 	"parley/media"
 	"parley/media/localtrack"
+	"parley/media/source"
+
+	"github.com/pion/webrtc/v4"
 )
 
 // videoSource is what one call sees of a camera or a screen.
 //
 // Which codec it sends is settled when it is bound: the first of those negotiated that this build encodes to.
 type videoSource struct {
-	hub      *videoHub
+	hub      *sharedCapture
 	streamID string
 	rid      string // of a layer of a simulcast, "" for a source by itself
 	halved   int    // times, of both sides
 	release  func() // given by who shares the device; at the end, once
 
-	mu     sync.Mutex // guards what follows
-	bound  map[string]*stream
-	layers []*videoSource
-	wish   int
-	used   bool // Run has been called, or Close
+	mu         sync.Mutex // guards what follows
+	bound      map[string]*encodedStream
+	layers     []*videoSource
+	maxBitrate int
+	used       bool // Run has been called, or Close
 }
 
-// openHub opens the device.
-func openHub(spec, class, id string, o VideoOptions) (*videoHub, error) {
-	mimes, err := encodes(o.Codec)
+// openCapture opens the device.
+func openCapture(spec, class, id string, o VideoOptions) (*sharedCapture, error) {
+	mimes, err := selectCodecs(o.Codec)
 	if err != nil {
 		return nil, err
 	}
@@ -45,33 +47,33 @@ func openHub(spec, class, id string, o VideoOptions) (*videoHub, error) {
 	case "screen":
 		find = findScreen
 	case "test":
-		find = newTestDevice
+		find = findTestDevice
 	}
 	device, err := find(id, o)
 	if err != nil {
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
-	return startHub(spec, strings.TrimSpace(class+" "+device.String()), mimes, device, o)
+	return startCapture(spec, strings.TrimSpace(class+" "+device.String()), mimes, device, o)
 }
 
-func startHub(spec, name string, mimes []string, device videoDevice, o VideoOptions) (*videoHub, error) {
+func startCapture(spec, name string, mimes []string, device videoDevice, o VideoOptions) (*sharedCapture, error) {
 	open, err := device.open()
 	if err != nil {
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
-	h := &videoHub{name: name, device: device, options: o, mimes: mimes, open: open, streams: make(map[streamKey]*stream)}
-	h.crew.begin = h.begin
+	h := &sharedCapture{name: name, device: device, options: o, mimes: mimes, open: open, streams: make(map[encodingKey]*encodedStream)}
+	h.worker.begin = h.begin
 	is := open.mode()
 	if asked := (mode{width: o.Width, height: o.Height, rate: o.FrameRate}); differs(asked, is) {
-		o.Tell(fmt.Sprintf("%s sends %s, the nearest it can do to %s", name, is, asked))
+		o.Warn(fmt.Sprintf("%s sends %s, the nearest it can do to %s", name, is, asked))
 	}
 	o.Logger.Info("device opened", "device", name, "mode", is.String(), "codecs", mimes)
 	return h, nil
 }
 
 // source is the hub for one more call.
-func (h *videoHub) source(o VideoOptions) *videoSource {
-	v := &videoSource{hub: h, streamID: o.StreamID, release: h.close, bound: make(map[string]*stream)}
+func (h *sharedCapture) source(o VideoOptions) *videoSource {
+	v := &videoSource{hub: h, streamID: o.StreamID, release: h.close, bound: make(map[string]*encodedStream)}
 	if v.streamID == "" {
 		v.streamID = "parley"
 	}
@@ -83,11 +85,11 @@ func (h *videoHub) source(o VideoOptions) *videoSource {
 
 // layer is a part of a simulcast. The names are those that browsers' pages use.
 func (v *videoSource) layer(rid string, halved int) *videoSource {
-	return &videoSource{hub: v.hub, streamID: v.streamID, rid: rid, halved: halved, bound: make(map[string]*stream)}
+	return &videoSource{hub: v.hub, streamID: v.streamID, rid: rid, halved: halved, bound: make(map[string]*encodedStream)}
 }
 
-// encodes are the codecs to choose from: all of this build, or the one that was asked for.
-func encodes(mime string) ([]string, error) {
+// selectCodecs are the codecs to choose from: all of this build, or the one that was asked for.
+func selectCodecs(mime string) ([]string, error) {
 	all := slices.DeleteFunc(codecs(), func(m string) bool { return !strings.HasPrefix(m, "video/") })
 	if mime == "" {
 		return all, nil
@@ -99,7 +101,7 @@ func encodes(mime string) ([]string, error) {
 	}
 	return nil, &media.SpecError{
 		Spec:   "codec " + strings.TrimPrefix(mime, "video/"),
-		Reason: "this build encodes " + strings.ReplaceAll(strings.Join(all, ", "), "video/", "") + "; " + strings.Join(lacks(), "; "),
+		Reason: "this build selectCodecs " + strings.ReplaceAll(strings.Join(all, ", "), "video/", "") + "; " + strings.Join(lacks(), "; "),
 	}
 }
 
@@ -171,20 +173,20 @@ func (v *videoSource) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 			if !strings.EqualFold(codec.MimeType, mime) {
 				continue
 			}
-			return v.bind(v.hub.stream(streamKey{mime, v.halved}), c)
+			return v.bind(v.hub.stream(encodingKey{mime, v.halved}), c)
 		}
 	}
 	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
 }
 
-func (v *videoSource) bind(s *stream, c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+func (v *videoSource) bind(s *encodedStream, c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	codec, err := s.live.Bind(c)
 	if err == nil {
-		s.wantKey() // not before: a key frame that was sent meanwhile would not be for this call
+		s.requestKeyFrame() // not before: a key frame that was sent meanwhile would not be for this call
 		v.bound[c.ID()] = s
-		s.wish(v, v.wish)
+		s.setMaxBitrate(v, v.maxBitrate)
 	}
 	return codec, err
 }
@@ -198,7 +200,7 @@ func (v *videoSource) Unbind(c webrtc.TrackLocalContext) error {
 		return webrtc.ErrUnbindFailed
 	}
 	delete(v.bound, c.ID())
-	s.wish(v, 0)
+	s.setMaxBitrate(v, 0)
 	return s.live.Unbind(c)
 }
 
@@ -207,7 +209,7 @@ func (v *videoSource) RequestKeyFrame() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, s := range v.bound {
-		s.wantKey()
+		s.requestKeyFrame()
 	}
 	for _, l := range v.layers {
 		l.RequestKeyFrame()
@@ -222,9 +224,9 @@ func (v *videoSource) SetBitrate(bitrate int) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.wish = bitrate
+	v.maxBitrate = bitrate
 	for _, s := range v.bound {
-		s.wish(v, bitrate)
+		s.setMaxBitrate(v, bitrate)
 	}
 	// A quarter of the pixels takes about a third of the bits.
 	for i, tenth := range []int{1, 2, 7}[:len(v.layers)] {
@@ -237,7 +239,7 @@ func (v *videoSource) Run(ctx context.Context) error {
 	if v.use() {
 		return &media.FileError{Path: v.hub.name, Err: errors.New("it has been closed, or runs already")}
 	}
-	return v.hub.crew.run(ctx)
+	return v.hub.worker.run(ctx)
 }
 
 // use tells if the source has been used up, and uses it up.
@@ -258,5 +260,170 @@ func (v *videoSource) Close() error {
 	v.use()
 	v.OnPresence(nil)
 	v.release()
+	return nil
+}
+
+// sharedVideo is a device that is open for as many as users says.
+type sharedVideo struct {
+	hub   *sharedCapture
+	users int
+}
+
+func (s *Shared) openVideo(spec string, o VideoOptions) (source.Source, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.videos[spec]
+	if v == nil {
+		class, id, _ := strings.Cut(spec, ":")
+		hub, err := openCapture(spec, class, id, o)
+		if err != nil {
+			return nil, err
+		}
+		v = &sharedVideo{hub: hub}
+		if s.videos == nil {
+			s.videos = make(map[string]*sharedVideo)
+		}
+		s.videos[spec] = v
+	}
+	v.users++
+	source := v.hub.source(o)
+	source.release = sync.OnceFunc(func() { s.closeVideo(spec, v) })
+	return source, nil
+}
+
+func (s *Shared) closeVideo(spec string, v *sharedVideo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.users--; v.users == 0 {
+		delete(s.videos, spec)
+		v.hub.close()
+	}
+}
+
+// encodingKey tells the encodings of a capture apart.
+type encodingKey struct {
+	mime   string
+	halved int // times, of both sides
+}
+
+// stream is what one encoder makes, for all calls that want just that.
+type encodedStream struct {
+	key  encodingKey
+	live *localtrack.Track
+	aim  int // bit/s, 0 for what is fair for the size
+
+	mu          sync.Mutex // guards what follows
+	keyFrameDue bool
+	maxBitrates map[*videoSource]int // bit/s that the network of a call carries
+	target      int                  // bit/s that the encoder is told last, 0 before
+	why         string               // SourceStats.Limitation
+
+	// The rest belongs to the goroutine that encodes.
+	encoder resizingEncoder
+	scaler  qualityScaler
+	count   int
+}
+
+func newEncodedStream(key encodingKey, o VideoOptions) *encodedStream {
+	live := localtrack.New(localtrack.Capability(key.mime), o.StreamID, o.Logger)
+	live.SetEncoder(encoderName(key.mime))
+	return &encodedStream{
+		key: key, live: live, aim: o.Bitrate >> (2 * key.halved),
+		maxBitrates: make(map[*videoSource]int), encoder: resizingEncoder{mime: key.mime},
+	}
+}
+
+// requestKeyFrame makes the next picture a key frame.
+func (s *encodedStream) requestKeyFrame() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keyFrameDue = true
+}
+
+// setMaxBitrate sets what the network of one call carries, 0 for a call that has gone. The least of all is what is sent: they
+// see the same stream.
+func (s *encodedStream) setMaxBitrate(of *videoSource, bitrate int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bitrate > 0 {
+		s.maxBitrates[of] = bitrate
+	} else {
+		delete(s.maxBitrates, of)
+	}
+}
+
+// take is what is to be done now.
+func (s *encodedStream) take(fair int) (bitrate int, key bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bitrate = s.aim; bitrate == 0 {
+		bitrate = fair
+	}
+	for _, w := range s.maxBitrates {
+		bitrate = min(bitrate, w)
+	}
+	key, s.keyFrameDue = s.keyFrameDue, false
+	return bitrate, key
+}
+
+// limited notes what keeps the picture below what was asked for.
+func (s *encodedStream) limited(bitrate, fair int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.aim
+	if asked == 0 {
+		asked = fair
+	}
+	s.target, s.why = bitrate, "none"
+	switch {
+	case s.scaler.machine > s.scaler.network:
+		s.why = "cpu"
+	case s.scaler.network > 0 || bitrate < asked:
+		s.why = "bandwidth"
+	}
+}
+
+// stats are those of what is sent.
+func (s *encodedStream) stats() localtrack.Stats {
+	all := s.live.SourceStats()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all.Bitrate, all.Limitation = s.target, s.why
+	return all
+}
+
+// send encodes a picture, unless nobody would see it, or it is one too many.
+func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) error {
+	if !s.live.Bound() || s.live.Congested() {
+		return nil
+	}
+	if rate <= 0 {
+		rate = defaultCameraRate
+	}
+	full := sizes.halved(s.key.halved)
+	width, height := full.Rect.Dx(), full.Rect.Dy()
+	fair := defaultBitrate(width, height, rate)
+	bitrate, key := s.take(fair)
+	step := s.scaler.step(width, height, rate, bitrate, full.at)
+	s.limited(bitrate, fair)
+	if s.count++; s.count%step.every != 0 && !key {
+		return nil
+	}
+	p := sizes.halved(s.key.halved + step.halved)
+	begin := time.Now()
+	s.encoder.rate = rate / float64(step.every)
+	frame, err := s.encoder.encode(p, key, bitrate)
+	if err != nil {
+		return err
+	}
+	s.scaler.took(time.Since(begin), time.Duration(float64(step.every)/rate*float64(time.Second)))
+	s.scaler.sent(len(frame))
+	if len(frame) == 0 { // the encoder leaves pictures out to keep its bitrate
+		if key {
+			s.requestKeyFrame() // whoever asked for it still waits
+		}
+		return nil
+	}
+	s.live.WriteFrame(frame, p.at.Sub(start))
 	return nil
 }

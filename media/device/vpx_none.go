@@ -8,7 +8,7 @@ import (
 	"parley/media/decoder"
 )
 
-func vpxCodecs() map[string]newPictureEncoder { return map[string]newPictureEncoder{} }
+func vpxCodecs() map[string]newFrameEncoder { return map[string]newFrameEncoder{} }
 
 func lacks() []string {
 	return []string{"this build does not encode VP8 and VP9: it was made without libvpx; install libvpx-dev and build with -tags vpx"}

@@ -35,7 +35,7 @@ typedef struct vtable {
 	void *getOption;
 } vtable;
 
-enum { TRACE_LEVEL = 10, QUIET = 0, AVC = 0 };
+enum { DECODER_TRACE_LEVEL = 10, QUIET = 0, AVC = 0 };
 
 // Weak, because this package is linked alone first, where they are missing.
 extern long WelsCreateDecoder(void **) __attribute__((weak));
@@ -46,7 +46,7 @@ static void *decoder_new(void) {
 	if (!WelsCreateDecoder || WelsCreateDecoder(&d)) return NULL;
 	int level = QUIET;
 	const vtable *v = *(const vtable **)d;
-	v->setOption(d, TRACE_LEVEL, &level);
+	v->setOption(d, DECODER_TRACE_LEVEL, &level);
 	parameters p;
 	memset(&p, 0, sizeof p);
 	p.layer = 255;
@@ -67,6 +67,30 @@ static int decoder_decode(void *d, const unsigned char *data, int size, buffer *
 static void decoder_free(void *d) {
 	(*(const vtable **)d)->uninitialize(d);
 	WelsDestroyDecoder(d);
+}
+*/
+import "C"
+
+/*
+#cgo LDFLAGS: -Wl,--wrap=WelsCreateSVCEncoder
+
+// OpenH264 writes warnings to stderr unless it is told not to, and mediadevices does not tell it. The linker puts
+// this function around the one that makes an encoder. What follows is of OpenH264's codec_api.h and codec_app_def.h,
+// version 2.1.1, which mediadevices carries inside; the tag "dynamic", which takes the system's, leaves it out.
+enum { SET_OPTION = 7, ENCODER_TRACE_LEVEL = 25 };
+
+typedef int (*set_option)(void *encoder, int option, void *value);
+
+// Weak, because this package is linked alone first, where it is missing.
+extern int __real_WelsCreateSVCEncoder(void **encoder) __attribute__((weak));
+
+int __wrap_WelsCreateSVCEncoder(void **encoder) {
+	int result = __real_WelsCreateSVCEncoder(encoder);
+	if (result == 0) {
+		int level = QUIET;
+		(*(set_option **)*encoder)[SET_OPTION](*encoder, ENCODER_TRACE_LEVEL, &level);
+	}
+	return result;
 }
 */
 import "C"

@@ -34,14 +34,14 @@ func several(name string, mimes ...string) *chooser {
 	return c
 }
 
-func startHubOf(t *testing.T, f *fakeCamera, o VideoOptions) *videoHub {
+func startCaptureOf(t *testing.T, f *fakeCamera, o VideoOptions) *sharedCapture {
 	t.Helper()
-	o.Tell, o.Logger = tell(o.Tell), logger(o.Logger)
-	mimes, err := encodes(o.Codec)
+	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
+	mimes, err := selectCodecs(o.Codec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := startHub("camera", "camera fake", mimes, f, o)
+	h, err := startCapture("camera", "camera fake", mimes, f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func startHubOf(t *testing.T, f *fakeCamera, o VideoOptions) *videoHub {
 
 // TestCodecIsTheFirstThatBothCanDo: the other side's order counts, and what this build does not encode is passed over.
 func TestCodecIsTheFirstThatBothCanDo(t *testing.T) {
-	h := startHubOf(t, newFakeCamera(160, 120), VideoOptions{})
+	h := startCaptureOf(t, newFakeCamera(160, 120), VideoOptions{})
 	mimes := videoMimes()
 	for _, first := range mimes {
 		v := h.source(VideoOptions{})
@@ -64,7 +64,7 @@ func TestCodecIsTheFirstThatBothCanDo(t *testing.T) {
 	if _, err := h.source(VideoOptions{}).Bind(several("a", webrtc.MimeTypeAV1)); err == nil {
 		t.Error("it sends AV1")
 	}
-	forced := startHubOf(t, newFakeCamera(160, 120), VideoOptions{Codec: webrtc.MimeTypeH264})
+	forced := startCaptureOf(t, newFakeCamera(160, 120), VideoOptions{Codec: webrtc.MimeTypeH264})
 	if codec, err := forced.source(VideoOptions{}).Bind(several("a", webrtc.MimeTypeVP8, webrtc.MimeTypeH264)); err != nil ||
 		codec.MimeType != webrtc.MimeTypeH264 {
 		t.Errorf("it sends %s, %v", codec.MimeType, err)
@@ -74,7 +74,7 @@ func TestCodecIsTheFirstThatBothCanDo(t *testing.T) {
 // TestOneCameraForSeveral: it is opened once, who joins gets a key frame, and it is given back after the last.
 func TestOneCameraForSeveral(t *testing.T) {
 	f := newFakeCamera(160, 120)
-	h := startHubOf(t, f, VideoOptions{})
+	h := startCaptureOf(t, f, VideoOptions{})
 	one, two := h.source(VideoOptions{}), h.source(VideoOptions{})
 	first := bind(t, one, h264Capability)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -117,14 +117,14 @@ func TestOneCameraForSeveral(t *testing.T) {
 
 // TestSharedSlowestCounts: calls that see the same stream get what the slowest of them carries.
 func TestSharedSlowestCounts(t *testing.T) {
-	h := startHubOf(t, newFakeCamera(160, 120), VideoOptions{Bitrate: 900_000})
+	h := startCaptureOf(t, newFakeCamera(160, 120), VideoOptions{Bitrate: 900_000})
 	one, two := h.source(VideoOptions{}), h.source(VideoOptions{})
 	bind(t, one, h264Capability)
 	slow := several("slow", webrtc.MimeTypeH264)
 	if _, err := two.Bind(slow); err != nil {
 		t.Fatal(err)
 	}
-	s := h.stream(streamKey{webrtc.MimeTypeH264, 0})
+	s := h.stream(encodingKey{webrtc.MimeTypeH264, 0})
 	for _, c := range []struct {
 		do   func()
 		want int
@@ -143,7 +143,7 @@ func TestSharedSlowestCounts(t *testing.T) {
 
 func TestLayersAreHalvesOfEachOther(t *testing.T) {
 	f := newFakeCamera(320, 240)
-	h := startHubOf(t, f, VideoOptions{Codec: webrtc.MimeTypeH264, Bitrate: 2_000_000})
+	h := startCaptureOf(t, f, VideoOptions{Codec: webrtc.MimeTypeH264, Bitrate: 2_000_000})
 	v := h.source(VideoOptions{Simulcast: true})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -171,19 +171,19 @@ func TestLayersAreHalvesOfEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	for halved, want := range []int{320, 160, 80} {
-		if got := h.stream(streamKey{webrtc.MimeTypeH264, halved}).encoder.width; got != want {
+		if got := h.stream(encodingKey{webrtc.MimeTypeH264, halved}).encoder.width; got != want {
 			t.Errorf("halved %d times it is %d wide, want %d", halved, got, want)
 		}
 	}
 }
 
-// TestLadder: one measurement after the other, of encoders that use a share of what they may.
-func TestLadder(t *testing.T) {
-	var l ladder
+// TestQualityScaler: one measurement after the other, of encoders that use a share of what they may.
+func TestQualityScaler(t *testing.T) {
+	var l qualityScaler
 	now := time.Unix(0, 0)
 	at := func(bitrate int, share float64) step {
 		l.sent(int(float64(bitrate) * share / 8))
-		now = now.Add(rung)
+		now = now.Add(measureInterval)
 		return l.step(640, 480, 30, bitrate, now)
 	}
 	l.step(640, 480, 30, 900_000, now)
@@ -198,12 +198,12 @@ func TestLadder(t *testing.T) {
 		{5, 200_000, 0.9, step{0, 2}},
 		{5, 100_000, 0.9, step{1, 1}},
 		{5, 10_000, 0.9, step{2, 2}},
-		{climbRungs - 1, 900_000, 0.9, step{2, 2}}, // not at once
+		{upscaleIntervals - 1, 900_000, 0.9, step{2, 2}}, // not at once
 		{1, 900_000, 0.9, step{2, 1}},
-		{climbRungs, 900_000, 0.9, step{1, 2}},
-		{2 * climbRungs, 900_000, 0.9, step{0, 2}},
-		{climbRungs, 300_000, 0.9, step{0, 2}}, // enough to stay at the top, not to go there
-		{climbRungs, 300_000, 0.4, step{0, 1}}, // but the picture is simple
+		{upscaleIntervals, 900_000, 0.9, step{1, 2}},
+		{2 * upscaleIntervals, 900_000, 0.9, step{0, 2}},
+		{upscaleIntervals, 300_000, 0.9, step{0, 2}}, // enough to stay at the top, not to go there
+		{upscaleIntervals, 300_000, 0.4, step{0, 1}}, // but the picture is simple
 	} {
 		var got step
 		for range c.times {
@@ -213,16 +213,16 @@ func TestLadder(t *testing.T) {
 			t.Fatalf("line %d, at %d bit/s, of which %.1f are used: it is %v, want %v", i, c.bitrate, c.share, got, c.want)
 		}
 	}
-	if got := (&ladder{network: 5}).step(160, 120, 30, 1, now); got.halved != 0 {
+	if got := (&qualityScaler{network: 5}).step(160, 120, 30, 1, now); got.halved != 0 {
 		t.Errorf("a small picture is halved %d times", got.halved)
 	}
 }
 
-// TestLadderHeedsTheMachine: an encoder that cannot keep up gets less to do, and more again when it can.
-func TestLadderHeedsTheMachine(t *testing.T) {
-	var l ladder
+// TestQualityScalerFollowsLoad: an encoder that cannot keep up gets less to do, and more again when it can.
+func TestQualityScalerFollowsLoad(t *testing.T) {
+	var l qualityScaler
 	spend := func(share float64) {
-		for range 20 * sway {
+		for range 20 * loadWindow {
 			l.took(time.Duration(share*float64(time.Second)), time.Second)
 		}
 	}
@@ -231,7 +231,7 @@ func TestLadderHeedsTheMachine(t *testing.T) {
 	if got := l.step(640, 480, 30, 900_000, now); got.every == 1 && got.halved == 0 {
 		t.Error("all is sent by an encoder that cannot keep up")
 	}
-	for range lowestStep + 1 {
+	for range maxStep + 1 {
 		spend(0.1)
 	}
 	if got := l.step(640, 480, 30, 900_000, now); got != (step{0, 1}) {
@@ -239,15 +239,15 @@ func TestLadderHeedsTheMachine(t *testing.T) {
 	}
 }
 
-func TestPyramid(t *testing.T) {
-	var p picture
+func TestDownscaler(t *testing.T) {
+	var p rawFrame
 	p.shape(320, 180)
 	for y := range 180 {
 		for x := range 320 {
 			p.Y[y*p.YStride+x] = uint8(x / 2)
 		}
 	}
-	var y pyramid
+	var y downscaler
 	y.use(&p)
 	half, quarter := y.halved(1), y.halved(2)
 	if half.Rect.Size() != image.Pt(160, 90) || quarter.Rect.Size() != image.Pt(80, 44) {
@@ -259,7 +259,7 @@ func TestPyramid(t *testing.T) {
 	if got := quarter.Y[50]; got != 100 && got != 101 {
 		t.Errorf("pixel 50 of a quarter is %d", got)
 	}
-	if y.halved(9).Rect.Dx() < leastSide {
+	if y.halved(9).Rect.Dx() < minSide {
 		t.Error("it is too small for an encoder")
 	}
 }

@@ -1,0 +1,137 @@
+//go:build linux && cgo
+
+package device
+
+import (
+	"testing"
+	"time"
+)
+
+func TestPacketizer(t *testing.T) {
+	for _, channels := range []int{1, 2} {
+		for _, rate := range opusRates {
+			var times []time.Duration
+			p, err := newPacketizer(rate, channels, 32000, func(packet []byte, at time.Duration) {
+				if len(packet) == 0 {
+					t.Error("an empty packet")
+				}
+				times = append(times, at)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			p.resume(start)
+			part := speech(rate / 100 * channels) // 10 ms
+			add := func(c audioChunk) {
+				if err := p.add(c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 6 {
+				add(audioChunk{pcm: part})
+			}
+			add(audioChunk{pcm: part})                     // half a packet, which the gap makes worthless
+			add(audioChunk{missed: rate / 100, pcm: part}) // 10 ms are missing: its place is the packet after that
+			add(audioChunk{pcm: part})
+			p.resume(start.Add(time.Second)) // the device was gone until then
+			add(audioChunk{pcm: append(part, part...)})
+			p.close()
+			want := []time.Duration{0, 20, 40, 80, 1000}
+			for i := range want {
+				want[i] *= time.Millisecond
+			}
+			if len(times) != len(want) {
+				t.Fatalf("%d/s, %d channels: packets at %v, want %v", rate, channels, times, want)
+			}
+			for i := range want {
+				if times[i] != want[i] {
+					t.Fatalf("%d/s, %d channels: packets at %v, want %v", rate, channels, times, want)
+				}
+			}
+		}
+	}
+}
+
+// TestPacketizerLostSamples: a card that drops samples leaves a gap in the timestamps; one that is late does not.
+func TestPacketizerLostSamples(t *testing.T) {
+	var last time.Duration
+	p, err := newPacketizer(48000, 1, 32000, func(_ []byte, at time.Duration) { last = at })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	start := time.Now()
+	p.resume(start)
+	add := func(from, to, late time.Duration) {
+		for at := from; at < to; at += packetTime {
+			if err := p.add(audioChunk{at: start.Add(at + packetTime + late), pcm: speech(960)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add(0, 3*time.Second, 0)
+	add(3*time.Second, 3500*time.Millisecond, 400*time.Millisecond) // the machine had no time, and then takes all
+	add(3500*time.Millisecond, 6*time.Second, 0)
+	if want := 6*time.Second - packetTime; last != want {
+		t.Errorf("after sound that was late the last packet is at %v, want %v", last, want)
+	}
+	add(8*time.Second, 10*time.Second, 0) // two seconds are lost
+	if behind := 10*time.Second - packetTime - last; behind.Abs() > packetTime {
+		t.Errorf("after a loss the last packet is at %v, %v behind", last, behind)
+	}
+}
+
+func TestExpectedLossFollowsWhatIsLost(t *testing.T) {
+	var l lossEstimate
+	now := time.Unix(0, 0)
+	if got := l.expected(); got != minExpectedLoss {
+		t.Errorf("%d %% is expected before anything is known", got)
+	}
+	for _, step := range []struct {
+		after time.Duration
+		share float64
+		want  int
+	}{
+		{0, 0, minExpectedLoss}, {lossDecay / 2, 0, minExpectedLoss}, {lossDecay, 0, 0}, // nothing is lost
+		{time.Second, 0.01, minExpectedLoss}, {time.Second, 0.2, 20}, {time.Second, 0.05, 20}, {time.Second, 0.9, maxExpectedLoss},
+		{lossDecay / 2, 0.05, maxExpectedLoss}, {lossDecay, 0.15, 15}, {lossDecay + 1, 0, 0},
+	} {
+		now = now.Add(step.after)
+		if l.tell(step.share, now); l.expected() != step.want {
+			t.Errorf("%v later, with %v lost, %d %% is expected, want %d", step.after, step.share, l.expected(), step.want)
+		}
+	}
+}
+
+// TestOpusFollowsTheLoss: without any loss the copies are left out, and come back with it.
+func TestOpusFollowsTheLoss(t *testing.T) {
+	copies := func(percent int) (copies int) {
+		e, err := newOpus(48000, 1, 24000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.close()
+		if err := e.expect(percent); err != nil {
+			t.Fatal(err)
+		}
+		pcm := speech(50 * 960)
+		for i := range 50 {
+			p, err := e.encode(pcm[i*960 : (i+1)*960])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if hasCopy(p) {
+				copies++
+			}
+		}
+		return copies
+	}
+	if none, some := copies(0), copies(20); none != 0 || some < 25 {
+		t.Errorf("of 50 packets %d have a copy without loss, and %d with 20 %% of it", none, some)
+	}
+}
+
+// hasCopy tells if a packet of 20 ms of one channel has the one before once more: the low bit rate redundancy flag, which
+// follows the one for speech (RFC 6716 section 4.2.3). Packets of CELT alone have none.
+func hasCopy(packet []byte) bool { return packet[0]>>3 < 16 && packet[1]&0x40 != 0 }

@@ -1,0 +1,401 @@
+//go:build linux && cgo
+
+package device
+
+/*
+#cgo LDFLAGS: -ldl
+#include <dlfcn.h>
+#include <stdlib.h>
+
+static void ignore(const char *file, int line, const char *function, int err, const char *format, ...) {}
+
+// silence_alsa keeps libasound from writing to stderr about each device of its configuration that is not there.
+static void silence_alsa(void) {
+	void *lib = dlopen("libasound.so.2", RTLD_NOW);
+	if (!lib) return;
+	int (*set)(void *) = (int (*)(void *))dlsym(lib, "snd_lib_error_set_handler");
+	if (set) set((void *)ignore);
+}
+*/
+import "C"
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/gen2brain/malgo"
+)
+
+// sound is a connection to the sound system.
+type soundSystem struct{ *malgo.AllocatedContext }
+
+// connectSoundSystem connects to PulseAudio (or PipeWire in its place), or else to ALSA. JACK is left out: asking whether it is
+// there writes to stderr and may start it.
+func connectSoundSystem() (*soundSystem, error) {
+	C.silence_alsa()
+	c, err := malgo.InitContext([]malgo.Backend{malgo.BackendPulseaudio, malgo.BackendAlsa}, malgo.ContextConfig{}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("this machine has no sound: neither PulseAudio nor ALSA answers (%w); "+
+			"install libasound2, or start PulseAudio or PipeWire", err)
+	}
+	return &soundSystem{c}, nil
+}
+
+func (s *soundSystem) close() {
+	_ = s.Uninit() // it is over in any case
+	s.Free()
+}
+
+// devices are those of kind that are something, in the order of the system.
+func (s *soundSystem) devices(kind malgo.DeviceType) ([]malgo.DeviceInfo, error) {
+	all, err := s.Devices(kind)
+	if err != nil {
+		return nil, fmt.Errorf("the sound system does not tell its devices: %w", err)
+	}
+	return slices.DeleteFunc(all, func(d malgo.DeviceInfo) bool { return isPseudoDevice(audioDeviceName(d).id) }), nil
+}
+
+var errNoDevice = errors.New("this machine has none")
+
+// choose finds the device of a kind that id means, "" for the default of the system.
+func (s *soundSystem) choose(kind malgo.DeviceType, class, id string) (*malgo.DeviceInfo, deviceName, error) {
+	all, err := s.devices(kind)
+	if err != nil {
+		return nil, deviceName{}, err
+	}
+	if len(all) == 0 {
+		return nil, deviceName{}, errNoDevice
+	}
+	names, i := make([]deviceName, len(all)), 0
+	for j, d := range all {
+		if names[j] = audioDeviceName(d); d.IsDefault != 0 {
+			i = j
+		}
+	}
+	if id != "" {
+		if i, err = selectDevice(class, id, names); err != nil {
+			return nil, deviceName{}, err
+		}
+	}
+	return &all[i], names[i], nil
+}
+
+// pseudo tells if an ALSA name stands for a conversion, not for a device. Those that can record or play without one
+// behind them have these names in alsa-lib and alsa-plugins.
+func isPseudoDevice(id string) bool {
+	id, _, _ = strings.Cut(id, ":")
+	return slices.Contains([]string{
+		"pulse", "pipewire", // which would have been asked before ALSA, if it were there
+		"null", "lavrate", "samplerate", "speexrate", "upmix", "vdownmix", "speex", "oss", "jack",
+		"a52", "lavc", "usbstream", "dsnoop", "dmix", "dshare", "plughw", "hdmi", "iec958", "spdif", "surround",
+	}, id)
+}
+
+// audioDeviceName reads an id, which is a name with zeros after it with both sound systems. Of ALSA's own it is ":CARD,DEVICE",
+// which is "hw:CARD,DEVICE" to everybody else.
+func audioDeviceName(d malgo.DeviceInfo) deviceName {
+	id, _, _ := bytes.Cut(d.ID[:], []byte{0})
+	n := deviceName{id: string(id), name: d.Name()}
+	if strings.HasPrefix(n.id, ":") {
+		n.id = "hw" + n.id
+	}
+	if n.id == "" {
+		n.id = "default"
+	}
+	return n
+}
+
+// sounds are what List tells.
+func sounds() (microphones, speakers []AudioDevice, err error) {
+	s, err := connectSoundSystem()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.close()
+	tell := func(kind malgo.DeviceType) []AudioDevice {
+		found, failed := s.devices(kind)
+		err = errors.Join(err, failed)
+		var all []AudioDevice
+		for _, d := range found {
+			n := audioDeviceName(d)
+			all = append(all, AudioDevice{ID: n.id, Name: n.name, Default: d.IsDefault != 0})
+		}
+		return all
+	}
+	microphones, speakers = tell(malgo.Capture), tell(malgo.Playback)
+	return microphones, speakers, err
+}
+
+// freeC frees memory that malgo has taken from C.
+func freeC(p unsafe.Pointer) { C.free(p) }
+
+// period is how much comes at a time, in ms. The sound card may keep periods of these, half a second, while the machine
+// has no time for it: that is no delay, for what is there is taken at once. As much may wait to be encoded.
+const (
+	period          = 10
+	periods         = 50
+	maxQueuedChunks = 50
+)
+
+// An audioDevice is a microphone, open or not, there or not.
+type audioDevice interface {
+	open() (audioStream, error)
+	String() string
+}
+
+// samples are those of an open microphone.
+type audioStream interface {
+	chunks() <-chan audioChunk
+	stopped() <-chan struct{} // closed when nothing comes any more
+	close()
+}
+
+// chunk is what comes at a time.
+type audioChunk struct {
+	at     time.Time // when it came
+	missed int       // samples of each channel that came before it and had no room
+	pcm    []int16   // of all channels by turns
+}
+
+// microphone is one device for recording, "" for the default of the system.
+type microphone struct {
+	id       string
+	name     deviceName
+	rate     int
+	channels int
+}
+
+func (m *microphone) String() string { return m.name.String() }
+
+// find looks for the device, which may have another number than before.
+func (m *microphone) find(s *soundSystem) (*malgo.DeviceInfo, error) {
+	info, name, err := s.choose(malgo.Capture, "microphone", m.id)
+	if errors.Is(err, errNoDevice) {
+		return nil, errors.New("this machine has no microphone; plug one in, or send --audio test")
+	}
+	if err == nil {
+		m.name = name
+	}
+	return info, err
+}
+
+// recording is a microphone that records.
+type microphoneStream struct {
+	sound  *soundSystem
+	device *malgo.Device
+	out    chan audioChunk
+	gone   chan struct{}
+	once   sync.Once
+}
+
+// open implements audioDevice.
+func (m *microphone) open() (audioStream, error) {
+	s, err := connectSoundSystem()
+	if err != nil {
+		return nil, err
+	}
+	info, err := m.find(s)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	m.id = m.name.id // the same one, when it comes back
+	r := &microphoneStream{sound: s, out: make(chan audioChunk, maxQueuedChunks), gone: make(chan struct{})}
+	if r.device, err = m.start(r, info); err != nil {
+		s.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (m *microphone) start(r *microphoneStream, info *malgo.DeviceInfo) (*malgo.Device, error) {
+	config := malgo.DefaultDeviceConfig(malgo.Capture)
+	config.SampleRate = uint32(m.rate) // what the card has is converted
+	config.PeriodSizeInMilliseconds = period
+	config.Periods = periods
+	config.Capture.Format = malgo.FormatS16
+	config.Capture.Channels = uint32(m.channels)
+	id := info.ID.Pointer()
+	defer freeC(id)
+	config.Capture.DeviceID = id
+	device, err := malgo.InitDevice(r.sound.Context, config, malgo.DeviceCallbacks{Data: r.take(m.channels), Stop: r.stop})
+	if err != nil {
+		return nil, soundError(err)
+	}
+	if err := device.Start(); err != nil {
+		device.Uninit()
+		return nil, soundError(err)
+	}
+	return device, nil
+}
+
+// take is called on the thread of the sound system, which must not wait. The samples are copied, because the sound
+// system writes over them.
+func (r *microphoneStream) take(channels int) malgo.DataProc {
+	missed := 0
+	return func(_, in []byte, frames uint32) {
+		c := audioChunk{at: time.Now(), missed: missed, pcm: make([]int16, int(frames)*channels)}
+		for i := range c.pcm {
+			c.pcm[i] = int16(binary.NativeEndian.Uint16(in[2*i:]))
+		}
+		select {
+		case r.out <- c:
+			missed = 0
+		default:
+			missed += int(frames)
+		}
+	}
+}
+
+func (r *microphoneStream) stop() { r.once.Do(func() { close(r.gone) }) }
+
+func (r *microphoneStream) chunks() <-chan audioChunk { return r.out }
+func (r *microphoneStream) stopped() <-chan struct{}  { return r.gone }
+
+func (r *microphoneStream) close() {
+	r.device.Uninit()
+	r.sound.close()
+}
+
+// soundError says what an error of the sound system means and what to do.
+func soundError(err error) error {
+	switch {
+	case errors.Is(err, malgo.ErrBusy), errors.Is(err, malgo.ErrAlreadyInUse), errors.Is(err, malgo.ErrDeviceAlreadyInitialized):
+		return fmt.Errorf("it is in use by another program (%w); end that one first", err)
+	case errors.Is(err, malgo.ErrAccessDenied):
+		return fmt.Errorf("this user may not use it: %w; join the group audio, or run as a user who may", err)
+	case errors.Is(err, malgo.ErrNoDevice), errors.Is(err, malgo.ErrDoesNotExist):
+		return fmt.Errorf("it is gone: %w; plug it in again", err)
+	}
+	return fmt.Errorf("it does not work: %w", err)
+}
+
+// playbackPeriod is how much the sound card takes at a time, in ms, and playbackPeriods how many of these it holds.
+const (
+	playbackPeriod  = 10
+	playbackPeriods = 4
+)
+
+// card is a sound card that plays. If it goes away, it is opened again until it is back.
+type playbackDevice struct {
+	id      string
+	name    deviceName
+	speaker *Speaker
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+}
+
+// playbackStream is a card that is open.
+type playbackStream struct {
+	sound  *soundSystem
+	device *malgo.Device
+	gone   chan struct{}
+	once   sync.Once
+}
+
+func openPlayback(id string, s *Speaker) (playback, error) {
+	c := &playbackDevice{id: id, speaker: s}
+	open, err := c.open()
+	if err != nil {
+		return nil, err
+	}
+	s.options.Logger.Info("device opened", "device", "speaker "+c.name.String())
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.work.Go(func() { c.keep(ctx, open) })
+	return c, nil
+}
+
+func (c *playbackDevice) close() {
+	c.cancel()
+	c.work.Wait()
+}
+
+// keep closes the card when ctx ends, and opens it again when it was lost before.
+func (c *playbackDevice) keep(ctx context.Context, open *playbackStream) {
+	for {
+		select {
+		case <-ctx.Done():
+			open.close()
+			return
+		case <-open.gone:
+		}
+		open.close()
+		c.speaker.options.Warn(fmt.Sprintf("speaker %s is gone; nothing is heard until it is back", c.name))
+		if open = c.reopen(ctx); open == nil {
+			return
+		}
+		c.speaker.options.Warn(fmt.Sprintf("speaker %s is back", c.name))
+	}
+}
+
+// reopen tries until the card is back, or ctx ends, which gives nil.
+func (c *playbackDevice) reopen(ctx context.Context) *playbackStream {
+	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
+		if !sleep(ctx, wait) {
+			return nil
+		}
+		if open, err := c.open(); err == nil {
+			return open
+		}
+	}
+}
+
+func (c *playbackDevice) open() (*playbackStream, error) {
+	s, err := connectSoundSystem()
+	if err != nil {
+		return nil, err
+	}
+	info, name, err := s.choose(malgo.Playback, "speaker", c.id)
+	if errors.Is(err, errNoDevice) {
+		err = errors.New("this machine has no speaker; plug one in, or leave out --play")
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	c.name, c.id = name, name.id // the same one, when it comes back
+	r := &playbackStream{sound: s, gone: make(chan struct{})}
+	config := malgo.DefaultDeviceConfig(malgo.Playback)
+	config.SampleRate = 48000 // that of Opus; what the card has is converted
+	config.PeriodSizeInMilliseconds, config.Periods = playbackPeriod, playbackPeriods
+	config.Playback.Format = malgo.FormatF32
+	config.Playback.Channels = speakerChannels
+	id := info.ID.Pointer()
+	defer freeC(id)
+	config.Playback.DeviceID = id
+	r.device, err = malgo.InitDevice(s.Context, config, malgo.DeviceCallbacks{Data: c.give, Stop: r.stop})
+	if err == nil {
+		if err = r.device.Start(); err != nil {
+			r.device.Uninit()
+		}
+	}
+	if err != nil {
+		s.close()
+		return nil, soundError(err)
+	}
+	return r, nil
+}
+
+// give is called on the thread of the sound system, which must not wait.
+func (c *playbackDevice) give(out, _ []byte, frames uint32) {
+	for i, sample := range c.speaker.fill(int(frames)) {
+		binary.NativeEndian.PutUint32(out[4*i:], math.Float32bits(sample))
+	}
+}
+
+func (r *playbackStream) stop() { r.once.Do(func() { close(r.gone) }) }
+
+func (r *playbackStream) close() {
+	r.device.Uninit()
+	r.sound.close()
+}
