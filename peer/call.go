@@ -108,7 +108,7 @@ func (c *Call) DeliverUnreachable() { c.box.post(deliveredUnreachable{}) }
 func (c *Call) DeliverLeave() { c.box.post(deliveredLeave{}) }
 
 // Say sends a line of text when a data channel is open, see textChannels. The event TextSent
-// reports that it was sent, TextRejected that it will not be.
+// reports that it was sent, TextRejected that it will not be. Once the call is over it does nothing.
 func (c *Call) Say(line string) { c.box.post(textQueued{line}) }
 
 // Hangup flushes the text that was sent and ends the call.
@@ -132,7 +132,8 @@ func (c *Call) Continues(d *jsep.Description) bool {
 // Run runs the call until it is over, and closes all that belongs to it. Cancelling ctx hangs up.
 // The error is an *Error, or one of this host, such as a missing network.
 func (c *Call) Run(ctx context.Context) (End, error) {
-	defer c.disconnect()
+	var rest []any // messages that were taken and not handled yet
+	defer func() { c.disconnect(rest) }()
 	if _, err := c.transports.add(); err != nil {
 		return 0, err
 	}
@@ -155,8 +156,9 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 			}
 		case <-c.box.ready:
 		}
-		messages := c.box.take()
-		for i, message := range messages {
+		for rest = c.box.take(); len(rest) > 0; {
+			message := rest[0]
+			rest = rest[1:]
 			end, err := c.handle(ctx, message)
 			switch {
 			case ctx.Err() != nil:
@@ -167,7 +169,8 @@ func (c *Call) Run(ctx context.Context) (End, error) {
 				c.signaling.leave()
 				return 0, err
 			case end != 0:
-				c.drainMessages(ctx, messages[i+1:])
+				c.drainMessages(ctx, rest)
+				rest = nil
 				return end, nil
 			}
 		}
@@ -219,16 +222,26 @@ func (c *Call) Answered() bool {
 // on a channel that we opened. It may be called from OnEvent.
 func (c *Call) PeerIsParley() bool { return c.negotiator.withParley() }
 
-// disconnect closes the mailbox, on which callbacks may wait, and then the connections.
-func (c *Call) disconnect() {
+// disconnect closes the mailbox, on which callbacks may wait, and then the connections. Lines of text
+// in rest, which was taken from it, and in the mailbox are rejected with those that wait.
+func (c *Call) disconnect(rest []any) {
 	c.changes.close()
+	for _, message := range append(rest, c.box.close()...) {
+		c.keepText(message)
+	}
 	for _, line := range c.text.waiting {
 		c.cfg.OnEvent(TextRejected{line, ErrOver})
 	}
-	c.box.close()
 	c.stats.close()
 	for _, conn := range c.transports.conns {
 		conn.close()
+	}
+}
+
+// keepText adds the line of Say in a message, if it is one, to those that wait for a channel.
+func (c *Call) keepText(message any) {
+	if m, ok := message.(textQueued); ok && !c.text.add(m.line) {
+		c.cfg.OnEvent(TextRejected{m.line, errTooManyWait})
 	}
 }
 
@@ -294,9 +307,7 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 	case hangupRequested:
 		return Left, nil
 	case textQueued:
-		if !c.text.add(m.line) {
-			c.cfg.OnEvent(TextRejected{m.line, errTooManyWait})
-		}
+		c.keepText(m)
 		c.text.send()
 	case confirmed:
 		c.verification.confirm()
@@ -450,6 +461,7 @@ func (c *Call) drainMessages(ctx context.Context, messages []any) {
 	}()
 	for over := false; ; {
 		for _, message := range messages {
+			c.keepText(message)
 			if m, ok := message.(posted); ok {
 				if e, ok := m.event.(messageArrived); ok {
 					_, _ = c.handleEvent(ctx, m.from, e) // never an error

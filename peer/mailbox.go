@@ -77,13 +77,15 @@ func (m *mailbox) holds(such func(any) bool) bool {
 	return slices.ContainsFunc(m.queue, such)
 }
 
-// close makes all waiting and later posts return without effect.
-func (m *mailbox) close() {
+// close makes all waiting and later posts return without effect. It returns the queued entries.
+func (m *mailbox) close() []any {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.over {
-		return
+		return nil
 	}
+	queued := m.queue
 	m.over, m.queue = true, nil
 	close(m.done)
+	return queued
 }

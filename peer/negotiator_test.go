@@ -337,6 +337,27 @@ func TestTextThatWaitsIsReportedAtTheEnd(t *testing.T) {
 	}
 }
 
+// Text that was given to Say just before the call ended is reported, too.
+func TestTextBesideTheEndIsReported(t *testing.T) {
+	for name, end := range map[string]func(*Call){"hang-up": (*Call).Hangup, "leave of the peer": (*Call).DeliverLeave} {
+		t.Run(name, func(t *testing.T) {
+			calls := make(chan *Call, 1)
+			a, _ := pair(t, func(caller, _ *Config) {
+				caller.OnEvent = func(e Event) {
+					if s, ok := e.(StateChanged); ok && s.State == webrtc.PeerConnectionStateConnected { // on the goroutine of Run
+						call := <-calls
+						end(call)
+						call.Say("late")
+					}
+				}
+			})
+			calls <- a.call
+			a.awaitEnd()
+			await(a, func(e TextRejected) bool { return e.Text == "late" && e.Reason == ErrOver })
+		})
+	}
+}
+
 // End-of-candidates is sent to a parley (RFC 8838 section 13), and not to a peer that has not shown that
 // it understands it.
 func TestEndOfCandidates(t *testing.T) {
