@@ -27,6 +27,9 @@ type Track struct {
 	Codec webrtc.RTPCodecCapability
 	// Rotation is the clockwise rotation in degrees that displays the video upright: 0, 90, 180 or 270.
 	Rotation int
+	// Untimed reports that Sample.Time is nominal: a stream that arrives without timestamps, such as H.264 Annex B from a
+	// pipe, is given those of its frame rate. The time of arrival is nearer to the time of capture.
+	Untimed bool
 	// Err says why the track cannot be sent. It is nil for a track that can.
 	Err error
 }

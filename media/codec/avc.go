@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"parley/media"
 
@@ -16,6 +17,7 @@ type AVCC struct {
 	lengthSize int
 	sets       ParameterSets
 	Profile    [3]byte
+	nals       [][]byte
 	data       []byte
 }
 
@@ -59,38 +61,31 @@ func H264Capability(profile [3]byte) webrtc.RTPCodecCapability {
 			profile[0], profile[1], profile[2])}
 }
 
-// ToAnnexB returns a picture as a byte stream, valid until the next call; a key frame has its parameter sets before it.
-func (a *AVCC) ToAnnexB(picture []byte) ([]byte, error) {
-	a.data = a.data[:0]
-	hasSets, idr := false, false
-	for len(picture) > 0 {
-		if len(picture) < a.lengthSize {
-			return nil, errors.New("a unit of its H.264 is cut off")
+// maxNALUnits is the largest number of NAL units in an access unit: one for each macroblock, and some more.
+const maxNALUnits = 1 << 16
+
+// ToAnnexB returns an access unit as a byte stream, valid until the next call. A key frame has its parameter sets.
+func (a *AVCC) ToAnnexB(unit []byte) ([]byte, error) {
+	a.nals = a.nals[:0]
+	for len(unit) > 0 {
+		if len(unit) < a.lengthSize {
+			return nil, errors.New("H.264: truncated NAL unit length")
 		}
 		size := 0
-		for _, b := range picture[:a.lengthSize] {
+		for _, b := range unit[:a.lengthSize] {
 			size = size<<8 | int(b)
 		}
-		picture = picture[a.lengthSize:]
-		if size > len(picture) {
-			return nil, fmt.Errorf("a unit of its H.264 claims %d bytes of %d", size, len(picture))
+		unit = unit[a.lengthSize:]
+		if size > len(unit) {
+			return nil, fmt.Errorf("H.264: NAL unit claims %d of %d bytes", size, len(unit))
 		}
-		nal := picture[:size]
-		picture = picture[size:]
-		switch NALType(nal) {
-		case NALSPS:
-			hasSets = true
-		case NALIDR:
-			if !idr && !hasSets {
-				a.data = a.sets.AppendTo(a.data)
-			}
-			idr = true
+		if len(a.nals) == maxNALUnits {
+			return nil, fmt.Errorf("H.264: access unit has more than %d NAL units", maxNALUnits)
 		}
-		a.sets.Put(nal)
-		if len(nal) > 0 {
-			a.data = AppendNALUnit(a.data, nal)
-		}
+		a.nals = append(a.nals, unit[:size])
+		unit = unit[size:]
 	}
+	a.data = a.sets.AppendAccessUnit(a.data[:0], slices.Values(a.nals))
 	return a.data, nil
 }
 

@@ -263,32 +263,37 @@ func unescape(nal []byte) []byte {
 	return out
 }
 
-// ParameterSets are the latest SPS and PPS, for key frames that come without.
+// ParameterSets holds the latest SPS and its PPS, for key frames that come without them.
 type ParameterSets struct {
 	SPS []byte
-	PPS [][]byte // of the latest SPS, in order
+	PPS [][]byte // in order
 }
 
-// put remembers a unit if it is a parameter set.
+// maxParameterSets bounds the parameter sets that are remembered, in bytes. Real ones take less than 100.
+const maxParameterSets = 64 << 10
+
+// Put remembers a NAL unit if it is a parameter set. A new SPS replaces the old one and its PPS.
 func (p *ParameterSets) Put(nal []byte) {
 	switch NALType(nal) {
 	case NALSPS:
-		if !bytes.Equal(p.SPS, nal) {
+		if !bytes.Equal(p.SPS, nal) && len(nal) < maxParameterSets {
 			p.SPS, p.PPS = bytes.Clone(nal), nil
 		}
 	case NALPPS:
-		for _, have := range p.PPS {
-			if bytes.Equal(have, nal) {
+		size := len(p.SPS) + len(nal)
+		for _, known := range p.PPS {
+			if bytes.Equal(known, nal) {
 				return
 			}
+			size += len(known)
 		}
-		if len(p.PPS) < 256 { // H.264 section 7.4.2.2 has no more ids
+		if len(p.PPS) < 256 && size < maxParameterSets { // H.264 section 7.4.2.2 has no more ids
 			p.PPS = append(p.PPS, bytes.Clone(nal))
 		}
 	}
 }
 
-// appendTo writes the sets as a byte stream.
+// AppendTo appends the sets to a byte stream.
 func (p *ParameterSets) AppendTo(stream []byte) []byte {
 	if p.SPS == nil {
 		return stream
@@ -300,6 +305,30 @@ func (p *ParameterSets) AppendTo(stream []byte) []byte {
 	return stream
 }
 
+// AppendAccessUnit appends the NAL units of an access unit to a byte stream, and remembers the parameter sets among them.
+// The first IDR slice of an access unit without SPS gets the latest parameter sets before it, so that a decoder can start
+// with any key frame.
+func (p *ParameterSets) AppendAccessUnit(stream []byte, nals iter.Seq[[]byte]) []byte {
+	complete := false
+	for nal := range nals {
+		switch NALType(nal) {
+		case 0:
+			continue
+		case NALSPS:
+			complete = true
+		case NALIDR:
+			if !complete {
+				stream = p.AppendTo(stream)
+			}
+			complete = true
+		}
+		p.Put(nal)
+		stream = AppendNALUnit(stream, nal)
+	}
+	return stream
+}
+
+// AppendNALUnit appends a NAL unit with a start code of four bytes.
 func AppendNALUnit(stream, nal []byte) []byte {
 	return append(append(stream, 0, 0, 0, 1), nal...)
 }

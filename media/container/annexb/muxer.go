@@ -21,16 +21,7 @@ func NewMuxer(out media.Output, _ []media.OutputTrack) (media.Muxer, error) {
 
 // WriteFrame implements media.Muxer.
 func (w *muxer) WriteFrame(_ int, f media.Frame, _ time.Duration) error {
-	complete := false
-	for nal := range codec.NALUnits(f.Data) {
-		w.sets.Put(nal)
-		complete = complete || codec.NALType(nal) == codec.NALSPS
-	}
-	w.buffer = w.buffer[:0]
-	if f.Key && !complete {
-		w.buffer = w.sets.AppendTo(w.buffer)
-	}
-	w.buffer = append(w.buffer, f.Data...)
+	w.buffer = w.sets.AppendAccessUnit(w.buffer[:0], codec.NALUnits(f.Data))
 	_, err := w.file.Write(w.buffer)
 	return err
 }

@@ -1,9 +1,0 @@
-package codec_test
-
-import (
-	"testing"
-
-	"parley/media/internal/mediatest"
-)
-
-func TestMain(m *testing.M) { mediatest.Main(m) }
