@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/internal/mediatest"
 )
 
 // TestProgram: what a program writes is sent like a file.
@@ -161,7 +162,7 @@ func TestStdin(t *testing.T) {
 		}
 	}
 
-	file, err := os.Open(remux(t, videoClips(t)["video/VP9"], "a.mp4"))
+	file, err := os.Open(mediatest.Remux(t, videoClips(t)["video/VP9"], "a.mp4"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,6 +62,19 @@ func Clip(t testing.TB, name string, options ...string) string {
 	return path
 }
 
+// Remux copies the tracks of a file into a new one with this name, without encoding them again. options are output
+// options of ffmpeg.
+func Remux(t testing.TB, from, name string, options ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	input := []string{"-i", from}
+	if strings.HasSuffix(from, ".h264") {
+		input = []string{"-r", "25", "-i", from} // a byte stream has no timestamps
+	}
+	FFmpeg(t, append(append(append(input, "-c", "copy"), options...), path)...)
+	return path
+}
+
 // FFmpeg runs ffmpeg and returns its standard output. The test fails if ffmpeg fails or reports an error.
 func FFmpeg(t testing.TB, arguments ...string) []byte {
 	t.Helper()
