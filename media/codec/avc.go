@@ -52,6 +52,9 @@ func ParseAVCC(config []byte) (*AVCC, error) {
 	return a, nil
 }
 
+// SPS returns the sequence parameter set, nil if there is none.
+func (a *AVCC) SPS() []byte { return a.sets.SPS }
+
 // Capability is H.264 with the profile of the stream.
 func (a *AVCC) Capability() webrtc.RTPCodecCapability { return H264Capability(a.Profile) }
 
