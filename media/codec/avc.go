@@ -21,7 +21,7 @@ type AVCC struct {
 	data       []byte
 }
 
-var errAVCC = errors.New("the header of its H.264 makes no sense")
+var errAVCC = errors.New("invalid avcC (AVCDecoderConfigurationRecord)")
 
 // ParseAVCC reads an AVCDecoderConfigurationRecord (ISO 14496-15 section 5.3.3.1).
 func ParseAVCC(config []byte) (*AVCC, error) {
