@@ -201,10 +201,6 @@ func (s *settings) readPath(cmd *cli.Command) (err error) {
 
 func (s *settings) readMedia(cmd *cli.Command) (err error) {
 	s.video, s.audio = sourceSpec(cmd.String("video")), sourceSpec(cmd.String("audio"))
-	if s.video == "-" && s.audio == "-" {
-		return usagef("standard input is one stream, for --video or for --audio; " +
-			"for both take a file in between, or a program for each: --video 'exec:ffmpeg …' --audio 'exec:ffmpeg …'")
-	}
 	s.loop, s.bitrate = cmd.Bool("loop"), cmd.Int("video-bitrate")
 	if s.width, s.height, s.rate, err = videoSize(cmd.String("video-size")); err != nil {
 		return err

@@ -37,8 +37,16 @@ func (c *session) openMedia(offer *peer.Description) error {
 	return c.openRecorder(offer)
 }
 
-// openSources opens what --video and --audio name.
+// openSources opens what --video and --audio name. Where both name the same stream it is opened once, and its tracks share
+// one schedule.
 func (c *session) openSources() error {
+	if c.video == c.audio && c.video != "" && c.video != "test" && !device.Names(c.video) {
+		video, audio, err := source.Open(c.video, c.videoOptions(), c.audioOptions())
+		if err == nil {
+			c.sources = append(c.sources, video, audio)
+		}
+		return err
+	}
 	if c.video != "" {
 		s, err := c.openVideo(c.video)
 		if err != nil {
@@ -56,12 +64,20 @@ func (c *session) openSources() error {
 	return nil
 }
 
+func (c *session) videoOptions() source.VideoOptions {
+	return source.VideoOptions{
+		Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Loop: c.loop, Logger: c.logger,
+		NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch,
+	}
+}
+
+func (c *session) audioOptions() source.AudioOptions {
+	return source.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch, Logger: c.logger}
+}
+
 func (c *session) openVideo(spec string) (source.Source, error) {
 	if !device.Names(spec) && !c.encodesTest(spec) {
-		return source.OpenVideo(spec, source.VideoOptions{
-			Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Loop: c.loop, Logger: c.logger,
-			NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch,
-		})
+		return source.OpenVideo(spec, c.videoOptions())
 	}
 	return c.devices.OpenVideo(spec, device.VideoOptions{
 		Codec: c.encode, Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Simulcast: c.simulcast,
@@ -78,7 +94,7 @@ func (c *session) encodesTest(spec string) bool {
 
 func (c *session) openAudio(spec string) (source.Source, error) {
 	if !device.Names(spec) {
-		return source.OpenAudio(spec, source.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch, Logger: c.logger})
+		return source.OpenAudio(spec, c.audioOptions())
 	}
 	return c.devices.OpenAudio(spec, device.AudioOptions{Rate: c.audioRate, Warn: c.tellDevice, Logger: c.logger})
 }

@@ -1,13 +1,21 @@
-// Package container detects the format of a media file.
+// Package container opens media files of any format.
 package container
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
+	"github.com/pion/webrtc/v4"
+
 	"parley/media"
+	"parley/media/container/annexb"
+	"parley/media/container/ivf"
+	"parley/media/container/matroska"
+	"parley/media/container/mp4"
+	"parley/media/container/ogg"
 	"parley/media/container/y4m"
 )
 
@@ -54,6 +62,32 @@ func Detect(r *bufio.Reader) (Format, error) {
 		"convert it: ffmpeg -i FILE -c:v libvpx -c:a libopus out.webm", head[:min(4, len(head))])
 }
 
+// Open returns a demuxer for a stream of encoded frames. Raw audio and video (WAV, Y4M) are an error: their packages read
+// them.
+func Open(in media.Input) (media.Demuxer, error) {
+	format, err := Detect(in.Reader)
+	if err != nil {
+		return nil, err
+	}
+	switch format {
+	case IVF:
+		return ivf.NewDemuxer(in)
+	case Ogg:
+		return ogg.NewDemuxer(in)
+	case Matroska:
+		return matroska.NewDemuxer(in)
+	case MP4:
+		return mp4.NewDemuxer(in)
+	case AnnexB:
+		return annexb.NewDemuxer(in)
+	case Y4M:
+		return nil, errors.New("a Y4M stream has video only")
+	case WAV:
+		return nil, errors.New("a WAV stream has audio only")
+	}
+	return nil, fmt.Errorf("format %d has no demuxer", format)
+}
+
 // isMP4 reports whether a file begins with ftyp, or with another box that old QuickTime files and fragments begin with.
 func isMP4(head []byte) bool {
 	if len(head) < 8 {
@@ -76,4 +110,30 @@ func isWAV(head []byte) bool {
 		return true
 	}
 	return false
+}
+
+// FirstTrack returns the index of the first track of a kind that can be sent.
+func FirstTrack(tracks []media.Track, kind webrtc.RTPCodecType) (int, error) {
+	var reason error
+	var others []string
+	for i, t := range tracks {
+		has := media.KindOf(t.Codec.MimeType)
+		switch {
+		case has != kind:
+			if has != 0 {
+				others = append(others, fmt.Sprintf("%s (%s)", has, media.CodecName(t.Codec.MimeType)))
+			}
+		case t.Err != nil:
+			reason = cmp.Or(reason, t.Err)
+		default:
+			return i, nil
+		}
+	}
+	switch {
+	case reason != nil:
+		return 0, reason
+	case len(others) > 0:
+		return 0, fmt.Errorf("the stream has no %s; it has %s", kind, others[0])
+	}
+	return 0, fmt.Errorf("the stream has no %s", kind)
 }

@@ -194,7 +194,7 @@ func TestOpeningEnds(t *testing.T) {
 	for _, spec := range []string{"-", "exec:sleep 1000"} {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := OpenVideo(spec, VideoOptions{Stdin: from, Opening: ctx}); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "nothing that can be sent has come") {
+		if _, err := OpenVideo(spec, VideoOptions{Stdin: from, Opening: ctx}); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "no media arrived") {
 			t.Errorf("error is %v", err)
 		}
 	}

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,67 +10,76 @@ import (
 	"parley/media/container/wav"
 	"parley/media/pcm"
 
-	"github.com/pion/webrtc/v4"
 	"github.com/thesyncim/gopus"
 )
 
 // rawAudio encodes the samples of a WAV file to Opus, at 48 kHz and with one channel or two.
 type rawAudio struct {
 	wav       *wav.Reader
-	mixer     *pcm.Mixer
+	out       int // channels
 	resampler *pcm.Resampler
 	samples   []float32 // at 48 kHz, not encoded yet
-	in, mixed []float32
+	in        []float32
 	packet    []byte
 	encoder   *gopus.Encoder
 	at        uint64
 	ended     bool
 }
 
-func openWAV(r *bufio.Reader, o fileOptions) (sampleReader, webrtc.RTPCodecCapability, error) {
-	capability := codec.OpusCapability()
-	reader, err := wav.NewReader(media.Input{Reader: r, ReaderAt: o.random, Size: o.size, Warn: o.warn})
+// newRawAudio returns a demuxer with one track: the samples of a WAV stream as Opus. A bitrate of 0 leaves it to the
+// encoder.
+func newRawAudio(in media.Input, bitrate int) (*rawAudio, error) {
+	reader, err := wav.NewReader(in)
 	if err != nil {
-		return nil, capability, err
+		return nil, err
 	}
-	a := &rawAudio{wav: reader, packet: make([]byte, opusMaxSize), mixer: pcm.NewMixer(reader.Channels(), reader.ChannelMask())}
-	a.resampler = pcm.NewResampler(reader.SampleRate(), media.OpusClockRate, a.mixer.Channels())
+	a := &rawAudio{wav: reader, packet: make([]byte, opusMaxSize)}
+	if a.out = reader.Channels(); a.out > 2 {
+		a.out = 1
+	}
+	a.resampler = pcm.NewResampler(reader.SampleRate(), media.OpusClockRate, a.out)
 	a.encoder, err = gopus.NewEncoder(gopus.EncoderConfig{
-		SampleRate: media.OpusClockRate, Channels: a.mixer.Channels(), Application: gopus.ApplicationAudio,
+		SampleRate: media.OpusClockRate, Channels: a.out, Application: gopus.ApplicationAudio,
 	})
 	if err != nil {
-		return nil, capability, fmt.Errorf("make an Opus encoder: %w", err)
+		return nil, fmt.Errorf("create Opus encoder: %w", err)
 	}
-	if o.bitrate != 0 {
-		if err := a.encoder.SetBitrate(o.bitrate); err != nil {
-			return nil, capability, &media.SpecError{Spec: fmt.Sprintf("audio bitrate %d", o.bitrate), Reason: "the bitrate of Opus is 6000 to 510000"}
+	if bitrate != 0 {
+		if err := a.encoder.SetBitrate(bitrate); err != nil {
+			return nil, &media.SpecError{Spec: fmt.Sprintf("audio bitrate %d", bitrate), Reason: "want an Opus bitrate of 6000 to 510000 bit/s"}
 		}
 	}
-	return a, capability, nil
+	return a, nil
 }
 
-// next encodes 20 ms, the last of which may be silence.
-func (a *rawAudio) next() (sample, error) {
-	need := opusSamples * a.mixer.Channels()
+// Tracks implements media.Demuxer.
+func (a *rawAudio) Tracks() []media.Track { return []media.Track{{Codec: codec.OpusCapability()}} }
+
+// Select implements media.Demuxer.
+func (a *rawAudio) Select(...int) error { return nil }
+
+// Next implements media.Demuxer. It encodes 20 ms; the last packet is padded with silence.
+func (a *rawAudio) Next() (media.Sample, error) {
+	need := opusSamples * a.out
 	for len(a.samples) < need && !a.ended {
 		if err := a.read(); err != nil {
-			return sample{}, err
+			return media.Sample{}, err
 		}
 	}
 	if len(a.samples) == 0 {
-		return sample{}, io.EOF
+		return media.Sample{}, io.EOF
 	}
 	for len(a.samples) < need {
 		a.samples = append(a.samples, 0)
 	}
 	n, err := a.encoder.Encode(a.samples[:need], a.packet)
 	if err != nil {
-		return sample{}, fmt.Errorf("encode audio: %w", err)
+		return media.Sample{}, fmt.Errorf("encode audio: %w", err)
 	}
 	a.samples = append(a.samples[:0], a.samples[need:]...)
 	at := a.at
 	a.at += opusSamples
-	return sample{data: a.packet[:n], at: at, duration: opusSamples}, nil
+	return media.Sample{Data: a.packet[:n], Time: at, Duration: opusSamples}, nil
 }
 
 // read reads up to 20 ms.
@@ -86,7 +94,22 @@ func (a *rawAudio) read() error {
 	if err != nil {
 		return err
 	}
-	a.mixed = a.mixer.Append(a.mixed[:0], in)
-	a.samples = a.resampler.Append(a.samples, a.mixed)
+	if channels := a.wav.Channels(); channels > a.out {
+		in = average(in, channels)
+	}
+	a.samples = a.resampler.Append(a.samples, in)
 	return nil
+}
+
+// average makes one channel of several, in place.
+func average(in []float32, channels int) []float32 {
+	out := in[:0]
+	for ; len(in) >= channels; in = in[channels:] {
+		sum := float32(0)
+		for _, v := range in[:channels] {
+			sum += v
+		}
+		out = append(out, sum/float32(channels))
+	}
+	return out
 }

@@ -131,7 +131,12 @@ func (v *rawVideo) send(ctx context.Context) error {
 	p := newPacer()
 	defer p.stop()
 	bitrate := v.bitrate.Load()
-	begun := 0 // pictures of the file when it was started again
+	begun := 0 // frames of the stream when it started again
+	maxLag := time.Duration(0)
+	if seekable, _ := v.in.random(); seekable != nil {
+		maxLag = maxFileLag
+	}
+	var shift time.Duration // by which the schedule has moved: a pipe that is slower than its nominal rate determines the time
 	for sent, total := 0, 0; ; total++ {
 		picture, err := v.reader.Next()
 		if errors.Is(err, io.EOF) && v.options.Loop && total > begun {
@@ -150,9 +155,9 @@ func (v *rawVideo) send(ctx context.Context) error {
 			continue
 		}
 		sent = int(float64(total)/v.every) + 1
-		at := time.Duration(float64(total) / v.rate * float64(time.Second))
+		at := shift + time.Duration(float64(total)/v.rate*float64(time.Second))
 		if late := p.elapsed() - at; late > maxLag {
-			p.postpone(late)
+			shift, at = shift+late, at+late
 		}
 		if !p.wait(ctx, at) {
 			return nil
@@ -201,7 +206,7 @@ func (v *rawVideo) rewind() error {
 	if err := v.in.again(); err != nil {
 		return err
 	}
-	again, err := y4m.NewReader(bufio.NewReaderSize(v.in, 64<<10))
+	again, err := y4m.NewReader(bufio.NewReaderSize(v.in, readBufferSize))
 	if err != nil {
 		return err
 	}

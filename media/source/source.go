@@ -116,7 +116,7 @@ type AudioOptions struct {
 // WebM or Matroska with VP8, VP9 or AV1, Matroska with H.264, an H.264 byte stream, or raw pictures as Y4M; a file may
 // also be MP4. What it holds decides, not its name. The error is a *media.SpecError or a *media.FileError.
 func OpenVideo(spec string, o VideoOptions) (Source, error) {
-	o.StreamID, o.Logger = streamID(o.StreamID), logger(o.Logger)
+	o = o.withDefaults()
 	if err := checkFrameRate(o.FrameRate); err != nil {
 		return nil, err
 	}
@@ -143,6 +143,11 @@ func OpenAudio(spec string, o AudioOptions) (Source, error) {
 		return newTone(spec, f, o)
 	}
 	return openAudioFile(spec, o)
+}
+
+func (o VideoOptions) withDefaults() VideoOptions {
+	o.StreamID, o.Logger = streamID(o.StreamID), logger(o.Logger)
+	return o
 }
 
 func checkFrameRate(rate float64) error {

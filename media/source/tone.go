@@ -66,7 +66,7 @@ func (t *tone) Run(ctx context.Context) error {
 	defer p.stop()
 	p.start = t.epoch.Time()
 	for n := uint64(p.elapsed() / opusFrame); p.wait(ctx, time.Duration(n)*opusFrame); n++ {
-		if late := p.elapsed() - time.Duration(n)*opusFrame; late > maxLag {
+		if late := p.elapsed() - time.Duration(n)*opusFrame; late > maxFileLag {
 			n += uint64(late / opusFrame)
 		}
 		t.signal.Fill(pcm, t.channels, n*opusSamples)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"parley/media"
+	"parley/media/container"
 	"parley/media/decoder"
 
 	"github.com/pion/webrtc/v4"
@@ -86,7 +88,7 @@ type verifier struct {
 }
 
 // look reads a track by itself, or by ffmpeg where that does not do.
-func (v *verifier) look(kind webrtc.RTPCodecType, read func(sampleReader, webrtc.RTPCodecCapability) error, foreign func() error) error {
+func (v *verifier) look(kind webrtc.RTPCodecType, read func(media.Demuxer, webrtc.RTPCodecCapability) error, foreign func() error) error {
 	err := v.track(kind, read)
 	if err == nil || v.ctx.Err() != nil || errors.Is(err, errMissingFile) {
 		return err
@@ -106,42 +108,47 @@ func (v *verifier) look(kind webrtc.RTPCodecType, read func(sampleReader, webrtc
 var errMissingFile = errors.New("it cannot be opened")
 
 // track reads all frames of a kind, until the end or an error.
-func (v *verifier) track(kind webrtc.RTPCodecType, read func(sampleReader, webrtc.RTPCodecCapability) error) error {
-	in, err := openPath(v.path)
+func (v *verifier) track(kind webrtc.RTPCodecType, read func(media.Demuxer, webrtc.RTPCodecCapability) error) error {
+	file, err := os.Open(v.path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errMissingFile, media.WrapFileError(v.path, err))
 	}
-	defer in.Close()
-	buffered := bufio.NewReaderSize(in, 64<<10)
-	open, err := detect(buffered)
+	defer file.Close()
+	info, err := file.Stat()
 	if err != nil {
 		return media.WrapFileError(v.path, err)
 	}
-	options := fileOptions{kind: kind, warn: v.o.Tell}
-	options.random, options.size = in.random()
-	reader, codec, err := open(buffered, options)
-	if err == nil && media.KindOf(codec.MimeType) != kind {
-		err = fmt.Errorf("it carries no %s", kind)
+	in := media.Input{Reader: bufio.NewReaderSize(file, readBufferSize), Warn: v.o.Tell}
+	if info.Mode().IsRegular() {
+		in.ReaderAt, in.Size = file, info.Size()
+	}
+	demuxer, err := container.Open(in)
+	if err != nil {
+		return media.WrapFileError(v.path, err)
+	}
+	i, err := container.FirstTrack(demuxer.Tracks(), kind)
+	if err == nil {
+		err = demuxer.Select(i)
 	}
 	if err == nil {
-		err = read(reader, codec)
+		err = read(demuxer, demuxer.Tracks()[i].Codec)
 	}
 	return media.WrapFileError(v.path, err)
 }
 
 // all hands over the frames of a track.
-func (v *verifier) all(reader sampleReader, codec webrtc.RTPCodecCapability, take func(data []byte, timestamp uint64, at time.Duration) error) error {
+func (v *verifier) all(demuxer media.Demuxer, codec webrtc.RTPCodecCapability, take func(data []byte, timestamp uint64, at time.Duration) error) error {
 	for v.ctx.Err() == nil {
-		s, err := reader.next()
+		s, err := demuxer.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		at := media.TicksToDuration(int64(s.at), codec.ClockRate) //nolint:gosec // the readers bound it
+		at := media.TicksToDuration(int64(s.Time), codec.ClockRate) //nolint:gosec // the readers bound it
 		v.end = max(v.end, at)
-		if err := take(s.data, s.at, at); err != nil {
+		if err := take(s.Data, s.Time, at); err != nil {
 			return err
 		}
 	}
@@ -149,14 +156,14 @@ func (v *verifier) all(reader sampleReader, codec webrtc.RTPCodecCapability, tak
 }
 
 // pictures decodes a track. One that is not decoded whole is an error: somebody else may be able to.
-func (v *verifier) pictures(reader sampleReader, codec webrtc.RTPCodecCapability) error {
+func (v *verifier) pictures(demuxer media.Demuxer, codec webrtc.RTPCodecCapability) error {
 	d, err := decoder.KeyFramesFirst(v.o.NewDecoder)(codec.MimeType)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
 	v.found.VideoCodec = media.CodecName(codec.MimeType)
-	return v.all(reader, codec, func(data []byte, _ uint64, at time.Duration) error {
+	return v.all(demuxer, codec, func(data []byte, _ uint64, at time.Duration) error {
 		img, err := d.Decode(data)
 		if err == nil && img == nil && d.KeyFramesOnly() {
 			err = errors.New("only its key frames can be decoded by this build; build it with cgo, or install ffmpeg")
@@ -169,12 +176,12 @@ func (v *verifier) pictures(reader sampleReader, codec webrtc.RTPCodecCapability
 	})
 }
 
-func (v *verifier) sounds(reader sampleReader, codec webrtc.RTPCodecCapability) error {
+func (v *verifier) sounds(demuxer media.Demuxer, codec webrtc.RTPCodecCapability) error {
 	if codec.MimeType != webrtc.MimeTypeOpus {
 		return fmt.Errorf("%s is not decoded without ffmpeg", media.CodecName(codec.MimeType))
 	}
 	v.found.AudioCodec = media.CodecName(codec.MimeType)
-	return v.all(reader, codec, func(data []byte, timestamp uint64, at time.Duration) error {
+	return v.all(demuxer, codec, func(data []byte, timestamp uint64, at time.Duration) error {
 		v.heard = true
 		v.judge.Sound(data, uint32(timestamp), at) //nolint:gosec // wraps by design
 		return nil

@@ -207,8 +207,20 @@ func (c *collect) WriteFrame(f media.Frame) error {
 	return nil
 }
 
+// sample is a sample of one track.
+type sample struct {
+	data         []byte
+	at, duration uint64
+}
+
+// nextSample reads the next sample of a source that is a file.
+func nextSample(s Source) (sample, error) {
+	q, err := s.(*playerTrack).player.next()
+	return sample{data: q.Data, at: q.Time, duration: q.Duration}, err
+}
+
 // frames reads all frames of a file.
-func frames(t testing.TB, path string, o VideoOptions) (*fileSource, []sample) {
+func frames(t testing.TB, path string, o VideoOptions) (*playerTrack, []sample) {
 	t.Helper()
 	open := func() (Source, error) { return OpenVideo(path, o) }
 	if _, err := open(); err != nil {
@@ -219,10 +231,10 @@ func frames(t testing.TB, path string, o VideoOptions) (*fileSource, []sample) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = source.Close() })
-	file := source.(*fileSource)
+	file := source.(*playerTrack)
 	var all []sample
 	for {
-		s, err := file.reader.next()
+		s, err := nextSample(file)
 		if err == io.EOF {
 			return file, all
 		}
@@ -235,7 +247,7 @@ func frames(t testing.TB, path string, o VideoOptions) (*fileSource, []sample) {
 }
 
 // script cuts the frames of a file into packets, each at the time of its frame.
-func script(t testing.TB, file *fileSource, all []sample) []sent {
+func script(t testing.TB, file *playerTrack, all []sample) []sent {
 	t.Helper()
 	c := bind(t, file)
 	var out []sent
