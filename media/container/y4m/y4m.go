@@ -8,46 +8,47 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
 	"parley/media"
 )
 
-// Magic is what a stream begins with.
+// Magic is the start of a stream.
 const Magic = "YUV4MPEG2"
 
-const maxLine = 1024
+const (
+	maxLineSize  = 1024
+	minFrameRate = 0.1 // in frames per second
+	maxFrameRate = 240
+)
 
-// Reader reads raw pictures as mjpegtools and ffmpeg write them: a line with the size, the rate and the layout, and
-// for each picture a line and its planes.
+// Reader reads frames of 8 bits per sample. It converts full range to limited range, which video codecs and browsers expect.
 type Reader struct {
-	r       *bufio.Reader
-	picture *image.YCbCr
-	grey    bool
-	rate    float64
-	frame   int
+	r      *bufio.Reader
+	frame  *image.YCbCr
+	mono   bool       // the stream has no chroma planes
+	luma   *[256]byte // limited range of each value; nil for a stream that has limited range
+	chroma *[256]byte
+	rate   float64
+	count  int
 }
-
-// Size returns the width and height of the frames in pixels.
-func (y *Reader) Size() (width, height int) { return y.picture.Rect.Dx(), y.picture.Rect.Dy() }
-
-// FrameRate returns the frame rate of the header in frames per second, or 0 if it is unknown.
-func (y *Reader) FrameRate() float64 { return y.rate }
 
 // NewReader reads the header of a stream.
 func NewReader(r *bufio.Reader) (*Reader, error) {
 	y := &Reader{r: r}
-	line, err := y.line("the Y4M header")
+	line, err := y.readLine("the Y4M header")
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(line, Magic) {
-		return nil, errors.New("not a Y4M stream")
+	fields := strings.Fields(line)
+	if len(fields) == 0 || fields[0] != Magic {
+		return nil, fmt.Errorf("invalid Y4M header: want %s", Magic)
 	}
 	var width, height int
-	layout := "420jpeg"
-	for _, field := range strings.Fields(line)[1:] {
+	layout, colorRange := "420jpeg", ""
+	for _, field := range fields[1:] {
 		switch value := field[1:]; field[0] {
 		case 'W':
 			width, _ = strconv.Atoi(value)
@@ -57,15 +58,31 @@ func NewReader(r *bufio.Reader) (*Reader, error) {
 			y.rate = parseRate(value)
 		case 'C':
 			layout = value
+		case 'X':
+			if name, value, _ := strings.Cut(value, "="); name == "COLORRANGE" {
+				colorRange = value
+			}
 		}
 	}
 	if width < 2 || height < 2 || width > media.MaxDimension || height > media.MaxDimension {
-		return nil, fmt.Errorf("the Y4M header says %dx%d; 2x2 to %dx%d can be sent", width, height, media.MaxDimension, media.MaxDimension)
+		return nil, fmt.Errorf("the Y4M stream has %dx%d pixels; want 2x2 to %dx%d", width, height, media.MaxDimension, media.MaxDimension)
 	}
-	return y, y.shape(width, height, layout)
+	if err := y.setLayout(width, height, layout); err != nil {
+		return nil, err
+	}
+	if colorRange == "FULL" || y.mono && colorRange != "LIMITED" { // ffmpeg and GStreamer write gray in full range
+		y.luma, y.chroma = limitedRange(0, 16, 219), limitedRange(128, 128, 224)
+	}
+	return y, nil
 }
 
-// parseRate reads 30000:1001; 0:0 is unknown.
+// Size returns the width and height of the frames in pixels.
+func (y *Reader) Size() (width, height int) { return y.frame.Rect.Dx(), y.frame.Rect.Dy() }
+
+// FrameRate returns the frame rate of the header in frames per second, or 0 if it is unknown.
+func (y *Reader) FrameRate() float64 { return y.rate }
+
+// parseRate parses a rate such as 30000:1001. 0:0 is unknown.
 func parseRate(value string) float64 {
 	a, b, _ := strings.Cut(value, ":")
 	numerator, err1 := strconv.ParseFloat(a, 64)
@@ -73,64 +90,89 @@ func parseRate(value string) float64 {
 	if err1 != nil || err2 != nil || denominator <= 0 {
 		return 0
 	}
-	if rate := numerator / denominator; rate >= 0.1 && rate <= 240 {
+	if rate := numerator / denominator; rate >= minFrameRate && rate <= maxFrameRate {
 		return rate
 	}
 	return 0
 }
 
-// shape makes room for a picture.
-func (y *Reader) shape(width, height int, layout string) error {
-	ratio, ok := map[string]image.YCbCrSubsampleRatio{
-		"420": image.YCbCrSubsampleRatio420, "420jpeg": image.YCbCrSubsampleRatio420, "420mpeg2": image.YCbCrSubsampleRatio420,
-		"420paldv": image.YCbCrSubsampleRatio420, "422": image.YCbCrSubsampleRatio422, "444": image.YCbCrSubsampleRatio444,
-		"mono": image.YCbCrSubsampleRatio420,
-	}[layout]
-	if !ok {
-		return fmt.Errorf("the Y4M stream has pixels in %q; 420, 422, 444 and mono of 8 bits can be sent: ffmpeg … -pix_fmt yuv420p -f yuv4mpegpipe -",
-			layout[:min(len(layout), 40)])
+// setLayout allocates the frame.
+func (y *Reader) setLayout(width, height int, layout string) error {
+	var ratio image.YCbCrSubsampleRatio
+	switch layout {
+	case "420", "420jpeg", "420mpeg2", "420paldv":
+		ratio = image.YCbCrSubsampleRatio420
+	case "mono":
+		ratio, y.mono = image.YCbCrSubsampleRatio420, true
+	case "422":
+		ratio = image.YCbCrSubsampleRatio422
+	case "444":
+		ratio = image.YCbCrSubsampleRatio444
+	case "411":
+		ratio = image.YCbCrSubsampleRatio411
+	default:
+		return fmt.Errorf("the Y4M stream has the layout %q; want 420, 422, 444, 411 or mono with 8 bits; convert it: "+
+			"ffmpeg -i FILE -pix_fmt yuv420p OUT.y4m", layout[:min(len(layout), 40)])
 	}
-	y.grey = layout == "mono"
-	y.picture = image.NewYCbCr(image.Rect(0, 0, width, height), ratio)
-	if y.grey {
-		for _, plane := range [][]byte{y.picture.Cb, y.picture.Cr} {
-			for i := range plane {
-				plane[i] = 128
-			}
+	y.frame = image.NewYCbCr(image.Rect(0, 0, width, height), ratio)
+	if y.mono {
+		for i := range y.frame.Cb {
+			y.frame.Cb[i], y.frame.Cr[i] = 128, 128
 		}
 	}
 	return nil
 }
 
-// Next reads a picture, which is valid until the next one; io.EOF after the last.
+// limitedRange returns the limited range value of each full range value (ITU-T H.273 section 8.3). zero is the value without
+// luma or chroma, limitedZero the same in limited range, and steps the number of limited range steps for 255.
+func limitedRange(zero, limitedZero, steps float64) *[256]byte {
+	var table [256]byte
+	for v := range table {
+		table[v] = byte(math.Round(limitedZero + (float64(v)-zero)*steps/255))
+	}
+	return &table
+}
+
+// Next returns the next frame, which is valid until the next call, or io.EOF after the last one.
 func (y *Reader) Next() (*image.YCbCr, error) {
 	if _, err := y.r.Peek(1); errors.Is(err, io.EOF) {
 		return nil, io.EOF
 	}
-	y.frame++
-	what := fmt.Sprintf("picture %d", y.frame)
-	line, err := y.line(what)
+	y.count++
+	what := fmt.Sprintf("frame %d", y.count)
+	line, err := y.readLine(what)
 	if err != nil {
 		return nil, err
 	}
 	if !strings.HasPrefix(line, "FRAME") {
-		return nil, fmt.Errorf("%s does not begin with \"FRAME\"; the stream is broken", what)
+		return nil, fmt.Errorf("invalid %s: want a line that begins with FRAME", what)
 	}
-	planes := [][]byte{y.picture.Y, y.picture.Cb, y.picture.Cr}
-	if y.grey {
+	planes := [][]byte{y.frame.Y, y.frame.Cb, y.frame.Cr}
+	if y.mono {
 		planes = planes[:1]
 	}
-	for _, plane := range planes {
+	for i, plane := range planes {
 		if _, err := io.ReadFull(y.r, plane); err != nil {
 			return nil, media.ReadError(what, err)
 		}
+		table := y.chroma
+		if i == 0 {
+			table = y.luma
+		}
+		if table == nil {
+			continue
+		}
+		for i, v := range plane {
+			plane[i] = table[v]
+		}
 	}
-	return y.picture, nil
+	return y.frame, nil
 }
 
-func (y *Reader) line(what string) (string, error) {
+// readLine reads a line of the header of what.
+func (y *Reader) readLine(what string) (string, error) {
 	var line []byte
-	for len(line) < maxLine {
+	for len(line) < maxLineSize {
 		b, err := y.r.ReadByte()
 		if err != nil {
 			return "", media.ReadError(what, err)
@@ -140,5 +182,5 @@ func (y *Reader) line(what string) (string, error) {
 		}
 		line = append(line, b)
 	}
-	return "", fmt.Errorf("the line before %s is longer than %d bytes; the stream is broken", what, maxLine)
+	return "", fmt.Errorf("the line of %s is longer than %d bytes", what, maxLineSize)
 }

@@ -3,8 +3,13 @@ package y4m
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
+
+	"parley/media/internal/mediatest"
 )
 
 // stream returns count frames of size bytes, whose values are 0, 1, 2 and so on.
@@ -18,13 +23,13 @@ func stream(head string, size, count int) []byte {
 
 func TestInvalidStream(t *testing.T) {
 	for want, data := range map[string][]byte{
-		"2x2 to 8192x8192 can be sent":          stream("W0 H48", 0, 0),
-		"the Y4M header says 99999999x2":        stream("W99999999 H2", 0, 0),
-		`pixels in "420p10"`:                    stream("W16 H16 C420p10", 0, 0),
+		"want 2x2 to 8192x8192":                 stream("W0 H48", 0, 0),
+		"the Y4M stream has 99999999x2":         stream("W99999999 H2", 0, 0),
+		`the layout "420p10"; want`:             stream("W16 H16 C420p10", 0, 0),
 		"the file is cut off in the Y4M header": []byte("YUV4MPEG2 W16"),
 		"is longer than 1024 bytes":             append([]byte("YUV4MPEG2 "), bytes.Repeat([]byte("X"), 2000)...),
-		"the file is cut off in picture 2":      stream("W16 H16", 384, 2)[:500],
-		`picture 2 does not begin with "FRAME"`: append(stream("W16 H16", 384, 1), "hello\n"...),
+		"the file is cut off in frame 2":        stream("W16 H16", 384, 2)[:500],
+		`invalid frame 2`:                       append(stream("W16 H16", 384, 1), "hello\n"...),
 	} {
 		y, err := NewReader(bufio.NewReader(bytes.NewReader(data)))
 		for err == nil {
@@ -32,6 +37,64 @@ func TestInvalidStream(t *testing.T) {
 		}
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
+		}
+	}
+}
+
+// TestColor reads what ffmpeg makes of one color in limited range, whatever the range and layout of the stream.
+func TestColor(t *testing.T) {
+	for _, color := range []string{"0x282828", "0xFF2010"} {
+		want := mediatest.FFmpeg(t, "-f", "lavfi", "-i", "color=c="+color+":s=16x16", "-frames:v", "1", "-pix_fmt", "yuv444p", "-f", "rawvideo", "-")
+		for _, test := range []struct{ format, size string }{
+			{"yuv420p", "31x17"}, {"yuvj420p", "641x361"}, {"yuvj422p", "31x17"}, {"yuv444p", "31x17"}, {"yuv411p", "33x17"}, {"gray", "31x17"},
+		} {
+			source := []string{"-f", "lavfi", "-i", "color=c=" + color + ":s=16x16:r=5:d=0.4", "-s", test.size}
+			data := mediatest.FFmpeg(t, append(source, "-pix_fmt", test.format, "-f", "yuv4mpegpipe", "-strict", "-1", "-")...)
+			y, err := NewReader(bufio.NewReader(bytes.NewReader(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			count := 0
+			for {
+				p, err := y.Next()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatalf("%v: %v", test, err)
+				}
+				count++
+				for plane, got := range [][]byte{p.Y, p.Cb, p.Cr} {
+					want := want[256*plane]
+					if test.format == "gray" && plane > 0 {
+						want = 128
+					}
+					for _, v := range got {
+						if v+2 < want || v > want+2 {
+							t.Fatalf("%s as %v: plane %d is %d, want %d", color, test, plane, v, want)
+						}
+					}
+				}
+			}
+			if width, height := y.Size(); count != 2 || y.FrameRate() != 5 || test.size != fmt.Sprintf("%dx%d", width, height) {
+				t.Errorf("%v: %d frames of %dx%d at %v frames/s", test, count, width, height, y.FrameRate())
+			}
+		}
+	}
+}
+
+// TestRange keeps limited range and scales full range, which gray has unless the header states another.
+func TestRange(t *testing.T) {
+	for head, want := range map[string]byte{
+		"W2 H2": 40, "W2 H2 XCOLORRANGE=LIMITED": 40, "W2 H2 XCOLORRANGE=FULL": 50, "W2 H2 XYSCSS=420JPEG XCOLORRANGE=FULL": 50,
+		"W2 H2 Cmono": 50, "W2 H2 Cmono XCOLORRANGE=LIMITED": 40,
+	} {
+		y, err := NewReader(bufio.NewReader(strings.NewReader("YUV4MPEG2 " + head + "\nFRAME\n" + "\x28\x28\x28\x28\x80\x80")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := y.Next(); err != nil || p.Y[0] != want || p.Cb[0] != 128 {
+			t.Errorf("%s: got %v, want %d; error is %v", head, p, want, err)
 		}
 	}
 }
