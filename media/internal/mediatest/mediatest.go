@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,14 +17,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-// clips caches the files that Clip made for the tests of one package.
+// clips caches the files that Make made for the tests of one package.
 var clips struct {
 	mu     sync.Mutex // guards folder and made, and is held while ffmpeg runs
 	folder string
 	made   map[string]string
 }
 
-// Main runs the tests of a package, checks that they left no goroutine, and removes the files that Clip made. TestMain
+// Main runs the tests of a package, checks that they left no goroutine, and removes the files that Make made. TestMain
 // calls it.
 func Main(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
@@ -35,13 +36,23 @@ func Main(m *testing.M) {
 }
 
 // Clip returns the path of a file of two seconds: testsrc of 160x120 at 25 frames/s, or a tone of 440 Hz if name ends with
-// .ogg or .wav. options are the output options of ffmpeg. Tests must not change the file: all calls with the same options
-// return the same one.
+// .ogg or .wav. options are the output options of ffmpeg.
 func Clip(t testing.TB, name string, options ...string) string {
+	t.Helper()
+	input := []string{"-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=2", "-pix_fmt", "yuv420p"}
+	if e := filepath.Ext(name); e == ".ogg" || e == ".wav" {
+		input = []string{"-f", "lavfi", "-i", "sine=frequency=440:duration=2:sample_rate=48000"}
+	}
+	return Make(t, name, append(input, options...)...)
+}
+
+// Make returns the path of a file that ffmpeg makes with these arguments. Tests must not change the file: all calls with
+// the same arguments return the same one.
+func Make(t testing.TB, name string, arguments ...string) string {
 	t.Helper()
 	clips.mu.Lock()
 	defer clips.mu.Unlock()
-	key := strings.Join(append(options, filepath.Ext(name)), " ")
+	key := strings.Join(arguments, " ") + filepath.Ext(name)
 	if path := clips.made[key]; path != "" {
 		return path
 	}
@@ -53,11 +64,7 @@ func Clip(t testing.TB, name string, options ...string) string {
 		clips.folder, clips.made = folder, make(map[string]string)
 	}
 	path := filepath.Join(clips.folder, fmt.Sprintf("%d-%s", len(clips.made), name))
-	input := []string{"-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=2", "-pix_fmt", "yuv420p"}
-	if e := filepath.Ext(name); e == ".ogg" || e == ".wav" {
-		input = []string{"-f", "lavfi", "-i", "sine=frequency=440:duration=2:sample_rate=48000"}
-	}
-	FFmpeg(t, append(append(input, options...), path)...)
+	FFmpeg(t, slices.Concat(arguments, []string{path})...)
 	clips.made[key] = path
 	return path
 }
@@ -110,6 +117,9 @@ type Probed struct {
 		Channels int    `json:"channels"`
 		Packets  string `json:"nb_read_packets"`
 		Frames   string `json:"nb_read_frames"`
+		SideData []struct {
+			Rotation int `json:"rotation"`
+		} `json:"side_data_list"`
 	} `json:"streams"`
 	Packets []struct {
 		Stream int    `json:"stream_index"`
