@@ -6,89 +6,85 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 
 	"parley/media"
 )
 
-// boxHeader is the place of a box in a file.
+// boxHeader is the header of a box (ISO 14496-12 section 4.2).
 type boxHeader struct {
-	kind    string
-	content int64 // where it begins
-	end     int64
+	kind   string
+	header int64 // size of the header in bytes
+	size   int64 // size of the box in bytes, with its header
 }
 
-// nextBox reads the header of the box at a place (ISO 14496-12 section 4.2). The error is io.EOF at the end of the file.
-func nextBox(r io.ReaderAt, at, size int64) (boxHeader, error) {
-	if at >= size {
+// parseBoxHeader parses the header at the start of data; 16 bytes are enough. A box of size 0 takes all of the remaining
+// bytes, which may be fewer than those that a header claims.
+func parseBoxHeader(data []byte, remaining int64) (boxHeader, error) {
+	if len(data) < 8 {
+		return boxHeader{}, media.ReadError("the header of a box", io.EOF)
+	}
+	h := boxHeader{kind: string(data[4:8]), header: 8, size: int64(binary.BigEndian.Uint32(data))}
+	switch {
+	case h.size == 0:
+		h.size = remaining
+	case h.size == 1 && len(data) < 16:
+		return boxHeader{}, media.ReadError("the header of a box", io.EOF)
+	case h.size == 1:
+		size := binary.BigEndian.Uint64(data[8:])
+		if size > 1<<62 {
+			return boxHeader{}, fmt.Errorf("box %q claims %d bytes; the file is broken", h.kind, size)
+		}
+		h.header, h.size = 16, int64(size)
+	}
+	if h.size < h.header {
+		return boxHeader{}, fmt.Errorf("box %q claims %d bytes; the file is broken", h.kind, h.size)
+	}
+	return h, nil
+}
+
+// readBoxHeader reads the header of the box at an offset of a file. The error is io.EOF at the end of the file.
+func readBoxHeader(r io.ReaderAt, offset, fileSize int64) (boxHeader, error) {
+	if offset >= fileSize {
 		return boxHeader{}, io.EOF
 	}
-	var header [16]byte
-	n, err := r.ReadAt(header[:min(16, size-at)], at)
-	if n < 8 {
-		if err == nil {
-			err = io.ErrUnexpectedEOF
-		}
+	var data [16]byte
+	n, err := r.ReadAt(data[:min(16, fileSize-offset)], offset)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return boxHeader{}, media.ReadError("the header of a box", err)
 	}
-	b := boxHeader{kind: string(header[4:8]), content: at + 8}
-	length := int64(binary.BigEndian.Uint32(header[:]))
-	switch {
-	case length == 0: // up to the end
-		length = size - at
-	case length == 1 && n < 16:
-		return boxHeader{}, media.ReadError("the header of a box", io.EOF)
-	case length == 1:
-		long := binary.BigEndian.Uint64(header[8:])
-		if long > 1<<62 {
-			return boxHeader{}, fmt.Errorf("box %q claims %d bytes; the file is broken", b.kind, long)
-		}
-		length, b.content = int64(long), at+16
-	}
-	if length < b.content-at {
-		return boxHeader{}, fmt.Errorf("box %q claims %d bytes; the file is broken", b.kind, length)
-	}
-	b.end = at + length
-	return b, nil
+	return parseBoxHeader(data[:n], fileSize-offset)
 }
 
-// load reads a whole box, of at most that many bytes.
-func (b boxHeader) load(r io.ReaderAt, size int64, most int64) ([]byte, error) {
-	if b.end > size {
-		return nil, fmt.Errorf("%w in box %q", media.ErrTruncated, b.kind)
+// readBox reads the content of the box at an offset of a file. More than limit bytes are an error.
+func (h boxHeader) readBox(r io.ReaderAt, offset, fileSize, limit int64) ([]byte, error) {
+	if h.size > fileSize-offset {
+		return nil, fmt.Errorf("%w in box %q", media.ErrTruncated, h.kind)
 	}
-	if b.end-b.content > most {
-		return nil, fmt.Errorf("box %q claims %d bytes; the file is broken", b.kind, b.end-b.content)
+	if h.size > limit {
+		return nil, fmt.Errorf("box %q claims %d bytes; the limit is %d", h.kind, h.size, limit)
 	}
-	data := make([]byte, b.end-b.content)
-	if _, err := r.ReadAt(data, b.content); err != nil {
-		return nil, media.ReadError(fmt.Sprintf("box %q", b.kind), err)
+	data := make([]byte, h.size-h.header)
+	if n, err := r.ReadAt(data, offset+h.header); n < len(data) {
+		return nil, media.ReadError(fmt.Sprintf("box %q", h.kind), err)
 	}
 	return data, nil
 }
 
-// boxes walks the boxes in the content of one. A box that does not fit ends it.
+// boxes iterates over the boxes in data: their types and contents. It ends before a box that does not fit.
 func boxes(data []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		for len(data) >= 8 {
-			size, header := uint64(binary.BigEndian.Uint32(data)), 8
-			if size == 1 && len(data) >= 16 {
-				size, header = binary.BigEndian.Uint64(data[8:]), 16
-			}
-			if size == 0 {
-				size = uint64(len(data))
-			}
-			if size < uint64(header) || size > uint64(len(data)) { //nolint:gosec // 8 or 16
+		for len(data) > 0 {
+			h, err := parseBoxHeader(data, int64(len(data)))
+			if err != nil || h.size > int64(len(data)) || !yield(h.kind, data[h.header:h.size]) {
 				return
 			}
-			if !yield(string(data[4:8]), data[header:size]) {
-				return
-			}
-			data = data[size:]
+			data = data[h.size:]
 		}
 	}
 }
 
-// find is the content of the first box of a path, nil if there is none.
+// find returns the content of the first box with a path of types, nil if there is none.
 func find(data []byte, path ...string) []byte {
 	for _, want := range path {
 		var found []byte
@@ -108,16 +104,17 @@ func find(data []byte, path ...string) []byte {
 
 var errBoxShort = errors.New("a box of the MP4 file is too short; the file is broken")
 
-// boxReader reads the numbers of a box. Beyond the end they are zero, and it remembers that.
+// boxReader reads the fields of a box. Fields after the end of the data are zero and set short.
 type boxReader struct {
 	data  []byte
 	short bool
 }
 
+// take returns the next n bytes. Up to 8 of them are there to read even if short is set.
 func (r *boxReader) take(n int) []byte {
-	if n < 0 || n > len(r.data) {
+	if n > len(r.data) {
 		r.short, r.data = true, nil
-		return make([]byte, min(max(n, 0), 8))
+		return make([]byte, min(n, 8))
 	}
 	b := r.data[:n]
 	r.data = r.data[n:]
@@ -127,23 +124,53 @@ func (r *boxReader) take(n int) []byte {
 func (r *boxReader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
 func (r *boxReader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
 
-// wide reads 64 bits in version 1 of a box and 32 in version 0.
-func (r *boxReader) wide(version byte) uint64 {
+// i32 reads a signed number of 32 bits.
+func (r *boxReader) i32() int64 { return int64(int32(r.u32())) } //nolint:gosec // signed by definition
+
+// uint reads 64 bits in version 1 of a box and 32 bits in version 0. It returns at most 1<<62.
+func (r *boxReader) uint(version byte) int64 {
 	if version == 1 {
-		return r.u64()
+		return int64(min(r.u64(), 1<<62)) //nolint:gosec // bounded
 	}
-	return uint64(r.u32())
+	return int64(r.u32())
 }
 
-// full reads the version and the flags of a box.
+// full reads the version and the flags of a full box.
 func (r *boxReader) full() (version byte, flags uint32) {
 	v := r.u32()
 	return byte(v >> 24), v & 0xFFFFFF
 }
 
-func (r *boxReader) err() error {
-	if r.short {
-		return errBoxShort
+// box returns a box with a content of several parts.
+func box(kind string, parts ...[]byte) []byte {
+	content := slices.Concat(parts...)
+	b := make([]byte, 0, 8+len(content))
+	b = binary.BigEndian.AppendUint32(b, uint32(8+len(content))) //nolint:gosec // below 4 GB: fragments are bounded
+	return append(append(b, kind...), content...)
+}
+
+// fullBox returns a box with a version and flags.
+func fullBox(kind string, version byte, flags uint32, parts ...[]byte) []byte {
+	return box(kind, append([][]byte{be32(uint32(version)<<24 | flags)}, parts...)...)
+}
+
+func be16(values ...uint16) (b []byte) {
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint16(b, v)
 	}
-	return nil
+	return b
+}
+
+func be32(values ...uint32) (b []byte) {
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint32(b, v)
+	}
+	return b
+}
+
+func be64(values ...uint64) (b []byte) {
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint64(b, v)
+	}
+	return b
 }

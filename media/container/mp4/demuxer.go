@@ -1,11 +1,12 @@
-// Package mp4 reads and writes MP4 files.
+// Package mp4 reads and writes MP4 files (ISO 14496-12).
 package mp4
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
+	"slices"
+	"time"
 
 	"parley/media"
 	"parley/media/codec"
@@ -14,242 +15,274 @@ import (
 )
 
 const (
-	maxMoov    = 128 << 20 // bytes: an index of some days
-	maxSamples = 20 << 20
+	maxMoov         = 128 << 20 // bytes: an index of some days
+	maxMoof         = 16 << 20  // bytes
+	maxSamples      = 20 << 20  // in a sample table
+	maxQueue        = 1 << 20   // samples of fragments that are queued
+	maxDescriptions = 1 << 10
+	maxSeconds      = 1 << 31 // the latest time; the sum of three fits into a time.Duration
+	// lookAhead is the number of samples of a track of fragments in which Select looks for B-frames.
+	lookAhead          = 50
+	lookAheadFragments = 256
+	// interleaveLimit is how far Next reads ahead for the next sample of another track, in seconds.
+	interleaveLimit = 10
 )
 
-// tableSample is the place of one frame.
-type tableSample struct {
-	at   uint64 // in units of the track's timescale
-	from int64
-	size uint32
-}
-
-// demuxer reads the tracks of an MP4 file (ISO 14496-12).
-//
-// The boxes are read here, for mp4ff trusts the sizes in them, and knows neither Opus nor VP9.
-type demuxer struct {
-	tracks   []media.Track
-	readers  []*reader // of each track
-	selected []*reader
-}
-
-// reader reads one track: the samples that its index names, and then those of fragments, each of which has an index of
+// demuxer reads the samples that the index of a file names, and then those of fragments, each of which has an index of
 // its own.
-type reader struct {
-	file  io.ReaderAt
-	size  int64
-	index int
-	track track
-	codec webrtc.RTPCodecCapability
-	avc   *codec.AVCC
-	queue []tableSample // of the index, or of the latest fragment
-	place int64         // where the next fragment may begin
-	data  []byte
-	frame int
-	last  uint64 // ticks of the latest frame
-	step  uint64
+//
+// The boxes are read here. mp4ff v0.50.0 does not open a .mov file with metadata as ffmpeg writes it; for go-mp4 v1.6.0
+// a fragment of 76 bytes that claims 2^28 samples takes more than a minute, and the index of 10 hours 2 s and 180 MB.
+type demuxer struct {
+	file   io.ReaderAt
+	size   int64
+	tracks []*track
+	offset int64         // of the next box that can be a fragment
+	ended  bool          // there is no other fragment
+	start  time.Duration // of the first sample, on the timeline of the movie
+	data   []byte
 }
 
-// NewDemuxer reads the index of an MP4 file.
+// NewDemuxer reads the index of an MP4 file. Tracks returns its video and audio tracks.
+//
+// The times of samples are presentation times. They keep the offsets that the edit lists of the tracks give, and begin
+// with the first sample of any track: in a stream that was joined in the middle too, whose times begin somewhere. Where
+// an edit list begins between two key frames the video begins with the earlier one, and the audio after as much time:
+// frames in between are needed for decoding, and a call cannot decode without displaying.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	if in.ReaderAt == nil {
 		return nil, errors.New("MP4 cannot be read from a pipe, as its index may be at its end; name the file, or write WebM: ffmpeg … -f webm -")
 	}
-	moov, place, err := findMoov(in.ReaderAt, in.Size)
+	d := &demuxer{file: in.ReaderAt, size: in.Size}
+	moov, err := d.findMoov()
 	if err != nil {
 		return nil, err
 	}
-	d := &demuxer{}
 	for kind, trak := range boxes(moov) {
-		hdlr := boxReader{data: find(trak, "mdia", "hdlr")}
-		hdlr.take(8)
-		handler := string(hdlr.take(4))
-		if kind != "trak" || handler != "vide" && handler != "soun" {
+		if kind != "trak" {
 			continue
 		}
-		r := &reader{file: in.ReaderAt, size: in.Size, place: place, index: len(d.tracks)}
-		err := r.open(trak, moov)
-		if r.codec.MimeType == "" && err != nil {
-			r.codec.MimeType = map[string]string{"vide": "video/", "soun": "audio/"}[handler]
+		if t := readTrack(trak, moov, in.Warn); t != nil {
+			t.index = len(d.tracks)
+			d.tracks = append(d.tracks, t)
 		}
-		d.tracks = append(d.tracks, media.Track{Codec: r.codec, Err: err})
-		d.readers = append(d.readers, r)
 	}
 	return d, nil
 }
 
-func (r *reader) open(trak, moov []byte) (err error) {
-	if r.track, err = readTrack(trak, moov); err != nil {
-		return err
+// findMoov reads the index.
+func (d *demuxer) findMoov() ([]byte, error) {
+	for {
+		h, err := readBoxHeader(d.file, d.offset, d.size)
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("there is no index (moov) in the MP4 file: whoever wrote it was interrupted, or it is cut off")
+		}
+		if err != nil {
+			return nil, err
+		}
+		start := d.offset
+		d.offset += h.size
+		if h.kind == "moov" {
+			return h.readBox(d.file, start, d.size, maxMoov)
+		}
 	}
-	if r.codec, r.avc, err = readDescription(r.track.entry); err != nil {
-		return err
-	}
-	r.queue, err = r.track.samples()
-	return err
 }
 
 // Tracks implements media.Demuxer.
-func (d *demuxer) Tracks() []media.Track { return d.tracks }
+func (d *demuxer) Tracks() []media.Track {
+	var all []media.Track
+	for _, t := range d.tracks {
+		all = append(all, t.Track)
+	}
+	return all
+}
 
 // Select implements media.Demuxer.
 func (d *demuxer) Select(tracks ...int) error {
-	for _, i := range tracks {
-		r := d.readers[i]
-		if len(r.queue) == 0 {
-			if err := r.readFragment(); err != nil && !errors.Is(err, io.EOF) {
-				return err
-			}
+	for _, t := range d.tracks {
+		t.selected = t.Err == nil
+	}
+	if err := d.lookAhead(); err != nil {
+		return err
+	}
+	started := false
+	for i, t := range d.tracks {
+		if t.table.remaining == 0 {
+			t.queue = t.queue[t.startIndex(slices.Values(t.queue)):]
 		}
-		d.selected = append(d.selected, r)
+		if !t.selected || !t.peek() {
+			continue
+		}
+		t.selected = slices.Contains(tracks, i)
+		start := media.TicksToDuration(t.time(t.head), t.timescale)
+		if !t.selected {
+			t.queue = nil
+			start = max(start, 0) // what it needs for decoding is not sent
+		}
+		if !started || start < d.start {
+			d.start, started = start, true
+		}
+	}
+	for _, i := range tracks {
+		if err := d.checkTrack(d.tracks[i]); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// lookAhead reads fragments until each track that can be sent has enough samples to see its first one and its order.
+func (d *demuxer) lookAhead() error {
+	for range lookAheadFragments {
+		wanting := func(t *track) bool {
+			return t.selected && t.table.remaining == 0 && (len(t.queue) < lookAhead || t.lastPTS <= t.edits.mediaTime)
+		}
+		if d.ended || !slices.ContainsFunc(d.tracks, wanting) {
+			break
+		}
+		if err := d.fill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTrack returns the reason why a track cannot be sent, as far as it shows in its first samples.
+func (d *demuxer) checkTrack(t *track) error {
+	if t.reordered {
+		return codec.ErrBFrames
+	}
+	if !t.video || !t.peek() {
+		return nil
+	}
+	frame, err := d.read(t, t.head)
+	if err != nil {
+		return nil // Next returns it
+	}
+	return codec.CheckSendable(t.Codec.MimeType, frame)
+}
+
+// fill reads the next fragment.
+func (d *demuxer) fill() error {
+	err := d.readFragment()
+	if errors.Is(err, io.EOF) {
+		d.ended = true
+		return nil
+	}
+	return err
 }
 
 // Next implements media.Demuxer. It returns the sample with the earliest time.
 func (d *demuxer) Next() (media.Sample, error) {
 	for {
-		var first *reader
-		for _, r := range d.selected {
-			if len(r.queue) == 0 {
-				if err := r.readFragment(); errors.Is(err, io.EOF) {
-					continue
-				} else if err != nil {
-					return media.Sample{}, err
-				}
-			}
-			if first == nil || r.seconds() < first.seconds() {
-				first = r
-			}
+		first, err := d.earliest()
+		if err != nil {
+			return media.Sample{}, err
 		}
 		if first == nil {
 			return media.Sample{}, io.EOF
 		}
-		s, err := first.next()
-		if err != nil || len(s.Data) > 0 {
-			return s, err
+		first.hasHead = false
+		first.count++
+		if first.head.size == 0 {
+			continue
 		}
-	}
-}
-
-// seconds is the time of the next sample.
-func (r *reader) seconds() float64 {
-	return float64(r.track.shift(r.queue[0].at)) / float64(r.track.timescale)
-}
-
-// findMoov loads the index, and returns where it ends.
-func findMoov(file io.ReaderAt, size int64) (moov []byte, end int64, err error) {
-	for at := int64(0); ; {
-		b, err := nextBox(file, at, size)
-		if errors.Is(err, io.EOF) {
-			return nil, 0, errors.New("there is no index (moov) in the MP4 file: whoever wrote it was interrupted, or it is cut off")
-		}
+		s, err := d.sample(first, first.head)
 		if err != nil {
-			return nil, 0, err
+			return media.Sample{}, fmt.Errorf("frame %d: %w", first.count, err)
 		}
-		if b.kind == "moov" {
-			moov, err := b.load(file, size, maxMoov)
-			return moov, b.end, err
-		}
-		at = b.end
+		return s, nil
 	}
 }
 
-// readDescription looks at the sample description (ISO 14496-12 section 8.5.2).
-func readDescription(stsd []byte) (capability webrtc.RTPCodecCapability, avc *codec.AVCC, err error) {
-	const visual, audio = 78, 28 // bytes before the boxes of an entry
-	for kind, entry := range boxes(stsd) {
-		capability.ClockRate = media.VideoClockRate
-		switch kind {
-		case "avc1", "avc3":
-			if len(entry) < visual {
-				return capability, nil, errBoxShort
-			}
-			if avc, err = codec.ParseAVCC(find(entry[visual:], "avcC")); err == nil {
-				capability = avc.Capability()
-			}
-			return capability, avc, err
-		case "vp08":
-			capability.MimeType = webrtc.MimeTypeVP8
-		case "vp09":
-			capability.MimeType = webrtc.MimeTypeVP9
-		case "av01":
-			capability.MimeType = webrtc.MimeTypeAV1
-		case "Opus":
-			if len(entry) < audio {
-				return capability, nil, errBoxShort
-			}
-			capability = codec.OpusCapability()
-			if dops := find(entry[audio:], "dOps"); len(dops) >= 2 && dops[1] > 2 {
-				err = fmt.Errorf("the file has %d channels; a call carries 1 or 2", dops[1])
-			}
-		default:
-			err = codec.UnsupportedCodec(kind)
+// earliest returns the selected track whose next sample has the earliest time, nil after the last sample.
+func (d *demuxer) earliest() (first *track, err error) {
+	for d.wantsFragment() {
+		if err := d.fill(); err != nil {
+			return nil, err
 		}
-		return capability, nil, err
 	}
-	return capability, nil, errors.New("the MP4 file does not say how it is encoded")
+	var earliest time.Duration
+	for _, t := range d.tracks {
+		if !t.selected || !t.peek() {
+			continue
+		}
+		if t.reordered {
+			return nil, codec.ErrBFrames
+		}
+		if at := media.TicksToDuration(t.time(t.head), t.timescale); first == nil || at < earliest {
+			first, earliest = t, at
+		}
+	}
+	return first, nil
 }
 
-// next reads the first sample of the queue. It may be empty.
-func (r *reader) next() (media.Sample, error) {
-	s := r.queue[0]
-	r.queue = r.queue[1:]
-	r.frame++
-	out, err := r.read(s)
+// wantsFragment reports whether a selected track has no next sample, and those of the others are not too far ahead.
+func (d *demuxer) wantsFragment() bool {
+	wants := false
+	for _, t := range d.tracks {
+		if !t.selected {
+			continue
+		}
+		if !t.peek() {
+			wants = true
+		} else if n := len(t.queue); n > 0 && t.queue[n-1].dts-t.head.dts > interleaveLimit*int64(t.timescale) {
+			return false
+		}
+	}
+	return wants && !d.ended
+}
+
+// sample reads a sample with its time.
+func (d *demuxer) sample(t *track, s sample) (media.Sample, error) {
+	start := media.DurationToTicks(d.start.Abs(), t.timescale)
+	if d.start < 0 {
+		start = -start
+	}
+	at := max(t.time(s)-start, 0)
+	if at/int64(t.timescale) > maxSeconds {
+		return media.Sample{}, errors.New("its time is out of range")
+	}
+	begin, end := t.clock(at), t.clock(at+s.duration)
+	if begin > t.lastTime+media.MaxSampleGap*uint64(t.Codec.ClockRate) {
+		return media.Sample{}, errors.New("time jumps by more than an hour")
+	}
+	data, err := d.read(t, s)
 	if err != nil {
-		return media.Sample{}, fmt.Errorf("frame %d: %w", r.frame, err)
+		return media.Sample{}, err
 	}
-	return out, nil
-}
-
-func (r *reader) read(s tableSample) (out media.Sample, err error) {
-	if s.size > media.MaxFrameSize || s.from < 0 || s.from > r.size {
-		return out, fmt.Errorf("it claims %d bytes at %d; the file is broken", s.size, s.from)
-	}
-	if int64(s.size) > r.size-s.from {
-		return out, media.ErrTruncated
-	}
-	if cap(r.data) < int(s.size) {
-		r.data = make([]byte, s.size)
-	}
-	r.data = r.data[:s.size]
-	if _, err := r.file.ReadAt(r.data, s.from); err != nil && !errors.Is(err, io.EOF) {
-		return out, err
-	}
-	out.Data = r.data
-	if r.avc != nil {
-		if out.Data, err = r.avc.ToAnnexB(r.data); err != nil {
-			return out, err
-		}
-	}
-	if err := r.setTime(s.at); err != nil {
-		return out, err
-	}
-	out.Track, out.Time, out.Duration = r.index, r.last, max(1, r.step)
-	if r.codec.MimeType == webrtc.MimeTypeOpus {
-		if out.Duration = uint64(codec.OpusPacketSamples(out.Data)); out.Duration == 0 && len(out.Data) > 0 { //nolint:gosec // at most 5760
-			return out, errors.New("it is not Opus")
+	t.lastTime = max(t.lastTime, begin)
+	out := media.Sample{Track: t.index, Data: data, Time: t.lastTime, Duration: max(1, end-begin)}
+	if t.Codec.MimeType == webrtc.MimeTypeOpus {
+		if out.Duration = uint64(codec.OpusPacketSamples(data)); out.Duration == 0 { //nolint:gosec // at most 5760
+			return media.Sample{}, errors.New("it is not Opus")
 		}
 	}
 	return out, nil
 }
 
-// setTime converts a time to units of the clock rate, and checks that time goes on.
-func (r *reader) setTime(at uint64) error {
-	at = r.track.shift(at)
-	high, low := bits.Mul64(at, uint64(r.codec.ClockRate))
-	if high >= uint64(r.track.timescale) {
-		return errors.New("its time is out of range")
+// clock converts a time to units of the clock rate of the codec.
+func (t *track) clock(at int64) uint64 {
+	return uint64(media.DurationToTicks(media.TicksToDuration(at, t.timescale), t.Codec.ClockRate)) //nolint:gosec // not negative
+}
+
+// read returns the data of a sample, valid until the next call.
+func (d *demuxer) read(t *track, s sample) ([]byte, error) {
+	if err := t.checkDescription(s.description); err != nil {
+		return nil, err
 	}
-	ticks, _ := bits.Div64(high, low, uint64(r.track.timescale))
-	if ticks > r.last+media.MaxSampleGap*uint64(r.codec.ClockRate) {
-		return errors.New("time jumps by more than an hour")
+	if s.size > media.MaxFrameSize || s.offset < 0 || s.offset > d.size {
+		return nil, fmt.Errorf("it claims %d bytes at %d; the file is broken", s.size, s.offset)
 	}
-	if ticks > r.last {
-		r.step = ticks - r.last
+	if int64(s.size) > d.size-s.offset {
+		return nil, media.ErrTruncated
 	}
-	r.last = max(ticks, r.last)
-	return nil
+	d.data = slices.Grow(d.data[:0], int(s.size))[:s.size]
+	if n, err := d.file.ReadAt(d.data, s.offset); n < len(d.data) {
+		return nil, media.ReadError("it", err)
+	}
+	if avc := t.descriptions[s.description-1].avc; avc != nil {
+		return avc.ToAnnexB(d.data)
+	}
+	return d.data, nil
 }

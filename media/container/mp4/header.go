@@ -1,7 +1,6 @@
 package mp4
 
 import (
-	"encoding/binary"
 	"math"
 	"time"
 
@@ -11,44 +10,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// box makes a box of MP4.
-func box(kind string, parts ...[]byte) []byte {
-	size := 8
-	for _, p := range parts {
-		size += len(p)
-	}
-	b := make([]byte, 0, size)
-	b = binary.BigEndian.AppendUint32(b, uint32(size)) //nolint:gosec // below 4 GB: fragments are bounded
-	b = append(b, kind...)
-	for _, p := range parts {
-		b = append(b, p...)
-	}
-	return b
-}
-
-// fullBox is a box with a version and flags.
-func fullBox(kind string, version byte, flags uint32, parts ...[]byte) []byte {
-	return box(kind, append([][]byte{be32(uint32(version)<<24 | flags)}, parts...)...)
-}
-
-func be16(values ...uint16) (b []byte) {
-	for _, v := range values {
-		b = binary.BigEndian.AppendUint16(b, v)
-	}
-	return b
-}
-
-func be32(values ...uint32) (b []byte) {
-	for _, v := range values {
-		b = binary.BigEndian.AppendUint32(b, v)
-	}
-	return b
-}
-
-func be64(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
-
-// matrix is no transformation (ISO 14496-12 section 6.2.2).
-func matrix() []byte { return be32(1<<16, 0, 0, 0, 1<<16, 0, 0, 0, 1<<30) }
+// identity is the matrix of no transformation (ISO 14496-12 section 6.2.2).
+func identity() []byte { return be32(1<<16, 0, 0, 0, 1<<16, 0, 0, 0, 1<<30) }
 
 const movieTimescale = 1000
 
@@ -56,7 +19,7 @@ const movieTimescale = 1000
 func initSegment(tracks []*outTrack) []byte {
 	ftyp := box("ftyp", []byte("iso5"), be32(512), []byte("iso5iso6mp41"))
 	parts := [][]byte{fullBox("mvhd", 1, 0, be64(0), be64(0), be32(movieTimescale), be64(0), be32(1<<16), be16(1<<8),
-		make([]byte, 10), matrix(), make([]byte, 24), be32(uint32(len(tracks))+1))} //nolint:gosec // two
+		make([]byte, 10), identity(), make([]byte, 24), be32(uint32(len(tracks))+1))} //nolint:gosec // two
 	extends := [][]byte{fullBox("mehd", 1, 0, be64(0))}
 	for _, t := range tracks {
 		parts = append(parts, t.trak())
@@ -72,7 +35,7 @@ func (t *outTrack) trak() []byte {
 	if video {
 		volume, handler, media = 0, "vide", fullBox("vmhd", 0, 1, make([]byte, 8))
 	}
-	tkhd := fullBox("tkhd", 1, 3, be64(0), be64(0), be32(t.id, 0), be64(0), make([]byte, 8), be16(0, 0, volume, 0), matrix(),
+	tkhd := fullBox("tkhd", 1, 3, be64(0), be64(0), be32(t.id, 0), be64(0), make([]byte, 8), be16(0, 0, volume, 0), identity(),
 		be32(uint32(t.width)<<16, uint32(t.height)<<16))
 	mdhd := fullBox("mdhd", 1, 0, be64(0), be64(0), be32(t.clock), be64(0), be16(0x55C4, 0)) // language und
 	hdlr := fullBox("hdlr", 0, 0, be32(0), []byte(handler), make([]byte, 12), []byte("parley\x00"))

@@ -3,298 +3,338 @@ package mp4
 import (
 	"errors"
 	"fmt"
-	"io"
+	"iter"
+	"math"
 
 	"parley/media"
 	"parley/media/codec"
+
+	"github.com/pion/webrtc/v4"
 )
 
-// track is what the index says of a track.
+// track is one track of a file. Times and durations are in units of its timescale.
 type track struct {
-	id         uint32
-	timescale  uint32
-	entry      []byte // the sample description, its entries
-	stbl       []byte
-	startDelay uint64 // time before the first sample is shown, by an empty edit
-	mediaTime  uint64 // time in the samples that is not shown, by the first edit
+	media.Track
+	index        int // in Demuxer.Tracks
+	video        bool
+	id           uint32
+	timescale    uint32
+	descriptions []description
+	edits        edits
+	table        sampleTable
+	defaults     fragmentDefaults
 
-	// Of fragments, where they do not say it themselves (ISO 14496-12 section 8.8.3).
-	duration, size uint32
+	// The state of reading.
+	selected         bool // fragments are queued
+	queue            []sample
+	head             sample // the next sample, of the table or the queue
+	hasHead          bool
+	lastDTS, lastPTS int64 // of the last sample of the table or of fragments
+	nextDTS          int64 // decoding time after it
+	shift            int64 // what is added to the times of fragments
+	reordered        bool  // the decoding order is not the presentation order
+	count            int   // samples returned
+	lastTime         uint64
 }
 
-func readTrack(trak, moov []byte) (t track, err error) {
-	tkhd := boxReader{data: find(trak, "tkhd")}
-	version, _ := tkhd.full()
-	tkhd.wide(version)
-	tkhd.wide(version)
-	t.id = tkhd.u32()
-	mdhd := boxReader{data: find(trak, "mdia", "mdhd")}
-	version, _ = mdhd.full()
-	mdhd.wide(version)
-	mdhd.wide(version)
-	t.timescale = mdhd.u32()
-	t.stbl = find(trak, "mdia", "minf", "stbl")
-	stsd := boxReader{data: find(t.stbl, "stsd")}
-	stsd.take(8)
-	t.entry = stsd.data
-	if tkhd.short || mdhd.short || stsd.short {
-		return t, errBoxShort
-	}
-	if t.timescale == 0 {
-		return t, errors.New("the MP4 file has a timescale of 0")
-	}
-	mvhd := boxReader{data: find(moov, "mvhd")}
-	version, _ = mvhd.full()
-	mvhd.wide(version)
-	mvhd.wide(version)
-	t.readEdits(find(trak, "edts", "elst"), mvhd.u32())
-	t.readDefaults(find(moov, "mvex"))
-	return t, nil
+// sample is the place and the time of a sample.
+type sample struct {
+	dts, pts    int64
+	duration    int64
+	offset      int64
+	size        uint32
+	description uint32 // index of the sample description, from 1
+	sync        bool
 }
 
-// readEdits takes the first edits of a list (ISO 14496-12 section 8.6.6): empty ones, and the start of the one after.
-func (t *track) readEdits(elst []byte, movieScale uint32) {
-	r := boxReader{data: elst}
-	version, _ := r.full()
-	for count := r.u32(); count > 0 && !r.short; count-- {
-		duration, start := r.wide(version), r.wide(version)
-		r.take(4)
-		if version == 0 {
-			start = uint64(int64(int32(uint32(start)))) //nolint:gosec // it is signed
-		}
-		if int64(start) >= 0 { //nolint:gosec // it is signed
-			if !r.short && start < 1<<40 {
-				t.mediaTime = start
-			}
-			return
-		}
-		if movieScale > 0 && duration < 1<<40 {
-			t.startDelay += duration * uint64(t.timescale) / uint64(movieScale)
-		}
-	}
-}
-
-func (t *track) readDefaults(mvex []byte) {
-	for kind, trex := range boxes(mvex) {
-		r := boxReader{data: trex}
-		r.full()
-		if kind == "trex" && r.u32() == t.id {
-			r.u32()
-			t.duration, t.size = r.u32(), r.u32()
-		}
-	}
-}
-
-// shift applies the edits to the time of a sample.
-func (t *track) shift(at uint64) uint64 {
-	at += t.startDelay
-	return at - min(at, t.mediaTime)
-}
-
-// samples are those of the index (ISO 14496-12 section 8.6.1, 8.7). Its tables are compressed, and may claim anything.
-func (t *track) samples() ([]tableSample, error) {
-	stsz := boxReader{data: find(t.stbl, "stsz")}
-	stsz.full()
-	common, count := stsz.u32(), int64(stsz.u32())
-	if stsz.short || count == 0 {
-		return nil, nil // a file of fragments
-	}
-	if count > maxSamples || common == 0 && count > int64(len(stsz.data)/4) {
-		return nil, fmt.Errorf("the index of the MP4 file claims %d frames; the file is broken", count)
-	}
-	if err := t.checkOrder(); err != nil {
-		return nil, err
-	}
-	all := make([]tableSample, count)
-	for i := range all {
-		if all[i].size = common; common == 0 {
-			all[i].size = stsz.u32()
-		}
-	}
-	t.setTimes(all)
-	return all, t.setOffsets(all)
-}
-
-// checkOrder looks at the difference between the times of decoding and of showing. If it is the same for all there
-// are no B frames.
-func (t *track) checkOrder() error {
-	r := boxReader{data: find(t.stbl, "ctts")}
-	r.full()
-	first, known := uint32(0), false
-	for count := r.u32(); count > 0; count-- {
-		samples, offset := r.u32(), r.u32()
-		if r.short {
-			return nil
-		}
-		if known && offset != first && samples > 0 {
-			return codec.ErrBFrames
-		}
-		first, known = offset, true
-	}
-	return nil
-}
-
-func (t *track) setTimes(all []tableSample) {
-	r := boxReader{data: find(t.stbl, "stts")}
-	r.full()
-	r.u32()
-	at, left, step := uint64(0), uint32(0), uint32(0)
-	for i := range all {
-		for left == 0 && !r.short {
-			left, step = r.u32(), r.u32()
-		}
-		all[i].at = at
-		at += uint64(step)
-		left--
-	}
-}
-
-// setOffsets goes through the chunks, runs of which have as many samples each.
-func (t *track) setOffsets(all []tableSample) error {
-	chunks := boxReader{data: find(t.stbl, "stco")}
-	wide := chunks.data == nil
-	if wide {
-		chunks.data = find(t.stbl, "co64")
-	}
-	chunks.full()
-	chunks.u32()
-	runs := boxReader{data: find(t.stbl, "stsc")}
-	runs.full()
-	left := runs.u32() // runs that have not begun
-	perChunk, nextRun := uint32(0), runs.u32()
-	for i, chunk := 0, uint32(1); i < len(all); chunk++ {
-		if left > 0 && chunk >= nextRun {
-			perChunk = runs.u32()
-			runs.u32()
-			if left--; left > 0 {
-				nextRun = runs.u32()
-			}
-		}
-		place := int64(0)
-		if wide {
-			place = int64(chunks.u64() & (1<<62 - 1)) //nolint:gosec // masked
-		} else {
-			place = int64(chunks.u32())
-		}
-		if chunks.short || runs.short || perChunk == 0 {
-			return errors.New("the index of the MP4 file does not say where its frames are; the file is broken")
-		}
-		for n := perChunk; n > 0 && i < len(all); n-- {
-			all[i].from = place
-			place += int64(all[i].size)
-			i++
-		}
-	}
-	return nil
-}
-
-const maxMoof = 16 << 20
-
-// readFragment reads the samples of the next fragment that has any of the track; io.EOF after the last.
-func (r *reader) readFragment() error {
-	for len(r.queue) == 0 {
-		b, err := nextBox(r.file, r.place, r.size)
-		if err != nil {
-			return err
-		}
-		start := r.place
-		r.place = b.end
-		if b.kind != "moof" {
-			continue
-		}
-		moof, err := b.load(r.file, r.size, maxMoof)
-		if errors.Is(err, media.ErrTruncated) {
-			return io.EOF // whoever wrote it was interrupted
-		}
-		if err != nil {
-			return err
-		}
-		for kind, traf := range boxes(moof) {
-			if kind == "traf" {
-				if err := r.readTraf(traf, start); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// readTraf reads what a fragment has of one track (ISO 14496-12 section 8.8.6 to 8.8.12).
-func (r *reader) readTraf(traf []byte, start int64) error {
-	tfhd := boxReader{data: find(traf, "tfhd")}
-	_, flags := tfhd.full()
-	if tfhd.u32() != r.track.id {
+// readTrack reads a trak box (ISO 14496-12 section 8.3). It returns nil for a track that is neither video nor audio.
+func readTrack(trak, moov []byte, warn func(string)) *track {
+	hdlr := boxReader{data: find(trak, "mdia", "hdlr")}
+	hdlr.take(8)
+	handler := string(hdlr.take(4))
+	if handler != "vide" && handler != "soun" {
 		return nil
 	}
-	base, duration, size := start, r.track.duration, r.track.size
-	if flags&0x1 != 0 {
-		base = int64(tfhd.u64() & (1<<62 - 1)) //nolint:gosec // masked
+	t := &track{video: handler == "vide"}
+	t.Codec.MimeType = "audio/"
+	if t.video {
+		t.Codec.MimeType = "video/"
 	}
-	if flags&0x2 != 0 {
-		tfhd.u32()
-	}
-	if flags&0x8 != 0 {
-		duration = tfhd.u32()
-	}
-	if flags&0x10 != 0 {
-		size = tfhd.u32()
-	}
-	tfdt := boxReader{data: find(traf, "tfdt")}
-	version, _ := tfdt.full()
-	at := tfdt.wide(version)
-	place := base
-	for kind, trun := range boxes(traf) {
-		if kind != "trun" {
-			continue
-		}
-		var err error
-		if at, place, err = r.readTrun(trun, at, base, place, duration, size); err != nil {
-			return err
-		}
-	}
-	return tfhd.err()
+	t.Err = t.read(trak, moov, warn)
+	return t
 }
 
-// readTrun reads a run of samples, and returns the time and the place after it.
-func (r *reader) readTrun(trun []byte, at uint64, base, place int64, duration, size uint32) (uint64, int64, error) {
-	b := boxReader{data: trun}
-	_, flags := b.full()
-	count := b.u32()
-	if flags&0x1 != 0 {
-		place = base + int64(int32(b.u32())) //nolint:gosec // it is signed
+func (t *track) read(trak, moov []byte, warn func(string)) error {
+	stbl := find(trak, "mdia", "minf", "stbl")
+	t.readDescriptions(find(stbl, "stsd"))
+	if len(t.descriptions) == 0 {
+		return errors.New("the MP4 file does not say how it is encoded")
 	}
-	if flags&0x4 != 0 {
-		b.u32()
+	t.Codec = t.descriptions[0].codec
+
+	mvhd := boxReader{data: find(moov, "mvhd")}
+	version, _ := mvhd.full()
+	mvhd.uint(version)
+	mvhd.uint(version)
+	movieTimescale := mvhd.u32()
+	mvhd.uint(version)
+	mvhd.take(16) // rate, volume, reserved
+
+	tkhd := boxReader{data: find(trak, "tkhd")}
+	version, _ = tkhd.full()
+	tkhd.uint(version)
+	tkhd.uint(version)
+	t.id = tkhd.u32()
+	tkhd.take(4)
+	tkhd.uint(version)
+	tkhd.take(16) // reserved, layer, alternate group, volume
+
+	mdhd := boxReader{data: find(trak, "mdia", "mdhd")}
+	version, _ = mdhd.full()
+	mdhd.uint(version)
+	mdhd.uint(version)
+	t.timescale = mdhd.u32()
+	if tkhd.short || mdhd.short {
+		return errBoxShort
 	}
-	if flags&0xF00 == 0 && count > maxMoof || len(r.queue) > maxSamples {
-		return 0, 0, fmt.Errorf("a fragment of the MP4 file claims %d frames; the file is broken", count)
+	if t.timescale == 0 {
+		return errors.New("the MP4 file has a timescale of 0")
 	}
-	first := uint32(0)
-	for i := range count {
-		s := tableSample{at: at, from: place, size: size}
-		step := duration
-		if flags&0x100 != 0 {
-			step = b.u32()
+	if t.video {
+		t.Rotation = rotation(readMatrix(&tkhd).multiply(readMatrix(&mvhd)), warn)
+	}
+	mvex := find(moov, "mvex")
+	t.edits = readEdits(find(trak, "edts", "elst"), movieTimescale, t.timescale, mvex != nil, warn)
+	t.readDefaults(mvex)
+	if err := t.openTable(stbl); err != nil {
+		return err
+	}
+	return t.descriptions[0].err
+}
+
+// openTable checks the sample table and goes to the first sample that is needed.
+func (t *track) openTable(stbl []byte) (err error) {
+	if t.table, err = newSampleTable(stbl); err != nil {
+		return err
+	}
+	for check := t.table; check.remaining > 0; {
+		s, err := check.next()
+		if err == nil {
+			err = t.checkDescription(s.description)
 		}
-		if flags&0x200 != 0 {
-			s.size = b.u32()
+		if err != nil {
+			return err
 		}
-		if flags&0x400 != 0 {
-			b.u32()
+		t.push(s)
+	}
+	if t.reordered {
+		return codec.ErrBFrames
+	}
+	for range t.startIndex(t.table.samples()) {
+		_, _ = t.table.next() // checked
+	}
+	return nil
+}
+
+// startIndex returns the index of the sample with which the track begins. Audio begins with the sample that is
+// presented at the start of the edit list: what comes before it only warms up the decoder. Video begins with the last
+// sync sample up to there, because the frames that are presented cannot be decoded without those that follow it.
+func (t *track) startIndex(samples iter.Seq[sample]) int {
+	i, start, found := 0, 0, false
+	for s := range samples {
+		switch {
+		case !t.video && s.pts+s.duration > t.edits.mediaTime:
+			return i
+		case t.video && s.sync && (!found || s.pts <= t.edits.mediaTime):
+			start, found = i, true
 		}
-		if flags&0x800 != 0 {
-			offset := b.u32()
-			if i > 0 && offset != first {
-				return 0, 0, codec.ErrBFrames
+		if t.video && found && s.pts > t.edits.mediaTime {
+			break
+		}
+		i++
+	}
+	if !t.video {
+		return i
+	}
+	return start
+}
+
+// time returns the presentation time of a sample on the timeline of the movie. It is negative for a sample that is
+// needed for decoding, but comes before the start of the edit list.
+func (t *track) time(s sample) int64 { return s.pts - t.edits.mediaTime + t.edits.delay }
+
+// checkDescription returns the reason why the samples with a sample description cannot be sent in the track.
+func (t *track) checkDescription(index uint32) error {
+	if index == 0 || int64(index) > int64(len(t.descriptions)) {
+		return fmt.Errorf("the MP4 file has no sample description %d; the file is broken", index)
+	}
+	d := t.descriptions[index-1]
+	if d.err == nil && d.codec.MimeType != t.Codec.MimeType {
+		return fmt.Errorf("the codec changes from %s to %s, which cannot be sent in one track",
+			media.CodecName(t.Codec.MimeType), media.CodecName(d.codec.MimeType))
+	}
+	return d.err
+}
+
+// description is a sample description.
+type description struct {
+	codec webrtc.RTPCodecCapability
+	avc   *codec.AVCC // for H.264
+	err   error       // why it cannot be sent
+}
+
+// readDescriptions reads an stsd box (ISO 14496-12 section 8.5.2).
+func (t *track) readDescriptions(stsd []byte) {
+	r := boxReader{data: stsd}
+	r.full()
+	count := r.u32()
+	for kind, entry := range boxes(r.data) {
+		if uint32(len(t.descriptions)) >= min(count, maxDescriptions) { //nolint:gosec // bounded
+			return
+		}
+		d := readDescription(kind, entry)
+		if d.codec.MimeType == "" {
+			d.codec.MimeType = t.Codec.MimeType
+		}
+		t.descriptions = append(t.descriptions, d)
+	}
+}
+
+// readDescription reads a sample entry (ISO 14496-12 section 8.5.2, ISO 14496-15, and the bindings of VP, AV1 and Opus).
+func readDescription(kind string, entry []byte) (d description) {
+	const visual, audio = 78, 28 // size of the fields before the boxes of an entry
+	d.codec.ClockRate = media.VideoClockRate
+	switch kind {
+	case "avc1", "avc3":
+		d.codec.MimeType = webrtc.MimeTypeH264
+		if len(entry) < visual {
+			d.err = errBoxShort
+		} else if d.avc, d.err = codec.ParseAVCC(find(entry[visual:], "avcC")); d.err == nil {
+			d.codec = d.avc.Capability()
+			d.err = d.avc.CheckSendable()
+		}
+	case "vp08":
+		d.codec.MimeType = webrtc.MimeTypeVP8
+	case "vp09":
+		d.codec.MimeType = webrtc.MimeTypeVP9
+	case "av01":
+		d.codec.MimeType = webrtc.MimeTypeAV1
+	case "Opus":
+		d.codec = codec.OpusCapability()
+		if len(entry) < audio {
+			d.err = errBoxShort
+		} else if dops := find(entry[audio:], "dOps"); len(dops) > 0 {
+			// dOps is OpusHead without its signature, with version 0 and other byte order.
+			_, d.err = codec.ParseOpusHead(append([]byte("OpusHead\x01"), dops[1:]...))
+		}
+	default:
+		d.err = codec.UnsupportedCodec(kind)
+	}
+	return d
+}
+
+// edits is what an edit list (ISO 14496-12 section 8.6.6) says of a track.
+type edits struct {
+	delay     int64 // empty edits: time of the movie before the first sample is presented
+	mediaTime int64 // presentation time of the first sample that is presented
+	end       int64 // presentation time at which the last edit ends, 0 if it does not end before the media
+}
+
+// readEdits reads the empty edits at the start of a list, the start of the first edit and the end of the last one. In a
+// file of fragments the durations of the edits are those of the first ones only, or 0.
+func readEdits(elst []byte, movieTimescale, timescale uint32, fragmented bool, warn func(string)) (e edits) {
+	r := boxReader{data: elst}
+	version, _ := r.full()
+	scale := func(duration int64) int64 {
+		if movieTimescale == 0 || duration > maxSeconds*int64(movieTimescale) {
+			return 0
+		}
+		return media.DurationToTicks(media.TicksToDuration(duration, movieTimescale), timescale)
+	}
+	started, cut := false, false
+	for count := r.u32(); count > 0; count-- {
+		duration, start := r.uint(version), int64(0)
+		if version == 1 {
+			start = int64(r.u64()) //nolint:gosec // signed by definition
+		} else {
+			start = r.i32()
+		}
+		r.take(4) // media rate
+		switch {
+		case r.short || start > maxSeconds*int64(timescale):
+			return e
+		case start < 0:
+			if !started {
+				e.delay += scale(duration)
 			}
-			first = offset
+			continue
+		case !started:
+			e.mediaTime, started = start, true
+		case start-e.end > int64(timescale)/10 || e.end-start > int64(timescale)/10:
+			cut = true
 		}
-		if b.short {
-			return 0, 0, errBoxShort
+		if e.end = start + scale(duration); duration == 0 || fragmented {
+			e.end = 0
+			break
 		}
-		r.queue = append(r.queue, s)
-		at, place = at+uint64(step), place+int64(s.size)
 	}
-	return at, place, nil
+	if cut {
+		warn("the edit list of the MP4 file has cuts, which are not made: what they remove is sent")
+	}
+	return e
+}
+
+// matrix is the linear part of a transformation matrix (ISO 14496-12 section 6.2.2): a point (x, y) with y downwards
+// becomes (ax + cy, bx + dy).
+type matrix struct{ a, b, c, d int64 }
+
+// readMatrix reads the matrix of a tkhd or mvhd box.
+func readMatrix(r *boxReader) matrix {
+	m := matrix{a: r.i32(), b: r.i32()}
+	r.take(4)
+	m.c, m.d = r.i32(), r.i32()
+	r.take(4)
+	if r.short {
+		return matrix{a: 1 << 16, d: 1 << 16}
+	}
+	return m
+}
+
+// multiply returns m followed by n. Elements are 16.16 fixed-point numbers.
+func (m matrix) multiply(n matrix) matrix {
+	return matrix{
+		a: (m.a*n.a + m.b*n.c) >> 16, b: (m.a*n.b + m.b*n.d) >> 16,
+		c: (m.c*n.a + m.d*n.c) >> 16, d: (m.c*n.b + m.d*n.d) >> 16,
+	}
+}
+
+// rotation returns the clockwise rotation of a matrix, which is the nearest of 0, 90, 180 and 270 degrees. ffprobe
+// reports the same film with rotation=-90 (counterclockwise) in the side data, and with rotate=90 in old versions.
+func rotation(m matrix, warn func(string)) int {
+	if m.a == 0 && m.b == 0 {
+		return 0 // no matrix at all
+	}
+	degrees := math.Atan2(float64(m.b), float64(m.a)) * 180 / math.Pi
+	if m.a*m.d-m.b*m.c < 0 {
+		warn("the MP4 file asks to mirror the video, which a call cannot carry: it is sent as it is")
+		return 0
+	}
+	quarters := int(math.Round(degrees / 90))
+	if math.Abs(degrees-float64(quarters)*90) > 1 {
+		warn(fmt.Sprintf("the MP4 file asks to rotate the video by %.0f degrees; a call carries 0, 90, 180 and 270 only", degrees))
+	}
+	return (quarters + 4) % 4 * 90
+}
+
+// peek sets head to the next sample. It reports whether there is one.
+func (t *track) peek() bool {
+	switch {
+	case t.hasHead:
+	case t.table.remaining > 0:
+		t.head, _ = t.table.next() // checked
+		t.hasHead = t.edits.end == 0 || t.head.pts < t.edits.end
+	case len(t.queue) > 0:
+		t.head, t.queue, t.hasHead = t.queue[0], t.queue[1:], true
+	}
+	return t.hasHead
 }
