@@ -273,6 +273,50 @@ func TestAnswerThatComesTwice(t *testing.T) {
 	}
 }
 
+// ignoringPeer is a peer that ignores an offer that crosses its own.
+type ignoringPeer struct{ *originalPage }
+
+func (p ignoringPeer) Offer(ctx context.Context, d SessionDescription) error {
+	if p.pc.SignalingState() != webrtc.SignalingStateStable {
+		return nil
+	}
+	return p.originalPage.Offer(ctx, d)
+}
+
+// When the offer of a peer that is no parley crosses ours and it does not yield, its offer is
+// answered after the first time-out, and our change comes about after that.
+func TestGlareWithAPeerThatDoesNotYield(t *testing.T) {
+	page := newOriginalPage(t)
+	s := page.callsTerminalBy(func(Signaler) Signaler { return ignoringPeer{page} },
+		func(cfg *Config) { cfg.Timeouts.Answer = tickInterval })
+	if _, err := page.pc.AddTrack(testTrack(t, webrtc.MimeTypeVP8)); err != nil {
+		t.Fatal(err)
+	}
+	offer, err := page.pc.CreateOffer(nil)
+	if err == nil {
+		err = page.pc.SetLocalDescription(offer)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.forget()
+	changed := make(chan error, 1)
+	s.call.AddTrack(testTrack(t, webrtc.MimeTypeOpus), func(err error) { changed <- err })
+	await(s, func(e SignalingStateChanged) bool { return e.State == webrtc.SignalingStateHaveLocalOffer })
+	page.peer.DeliverOffer(SessionDescription{SDP: offer.SDP})
+	await(s, func(e SignalingStateChanged) bool { return e.State == webrtc.SignalingStateHaveRemoteOffer })
+	if err := <-changed; err != nil {
+		t.Errorf("our change: %v", err)
+	}
+	if got := page.pc.RemoteDescription().SDP; !strings.Contains(got, "m=audio") || !strings.Contains(got, "m=video") {
+		t.Errorf("the page has not both tracks:\n%s", got)
+	}
+	if err := page.channel.SendText("still here"); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitText("still here")
+}
+
 // More candidates than one ICE session may have are dropped, and those of the next session are not.
 func TestCandidatesAfterARestart(t *testing.T) {
 	a, b := pair(t, nil)

@@ -42,7 +42,9 @@ const maxFailures = 2
 // which offer of this side it has processed last. So it is known whether an offer was
 // made before or after one of this side, in whatever order and how often messages come, and an offer
 // stays out until the peer has processed it or a newer one. With other peers an offer
-// that is not answered in time is void, and the rest is a matter of an ordered wire.
+// that is not answered in time is void, and the rest is a matter of an ordered wire. Such a peer is
+// expected to yield when offers cross; if it does not answer until the first time-out, this side
+// rolls back and answers.
 type Negotiation struct {
 	State State
 	// Established reports whether an offer and its answer have been applied once.
@@ -267,7 +269,7 @@ func (n Negotiation) remoteOffer(e RemoteOffer) (Negotiation, []Action) {
 			}
 			return n, actions
 		}
-		actions, n.needed = append(actions, RollbackOffer), true
+		actions, n.needed, n.expired = append(actions, RollbackOffer), true, false
 	}
 	n.State, n.deferred, n.excess = HaveRemoteOffer, false, 0
 	n.Processed = max(n.Processed, e.Number)
@@ -295,6 +297,9 @@ func (n Negotiation) timedOut() (Negotiation, []Action) {
 		return n.offerIfNeeded(nil)
 	case n.State != HaveLocalOffer:
 		return n, nil
+	case n.deferred: // the peer does not yield
+		n.State, n.deferred, n.needed = HaveRemoteOffer, false, true
+		return n, []Action{RollbackOffer, ApplyDeferredOffer}
 	case n.sent < MaxOffers || n.expired:
 		n.prompted = false
 		n.sent++
