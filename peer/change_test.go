@@ -78,21 +78,22 @@ func rawTrack(t *testing.T, mime, name string) *webrtc.TrackLocalStaticRTP {
 	return track
 }
 
-// listener reads what comes by tracks.
-type listener struct {
+// packetLog records the RTP packets of the tracks that a call receives.
+type packetLog struct {
 	t    *testing.T
 	mu   sync.Mutex // protects following
 	seen []rtp.Packet
 	more chan struct{}
 }
 
-func listen(t *testing.T) (*listener, func(Event)) {
-	return listenWith(t, func(TrackReceived) string { return "" })
+// recordPackets returns a log and the OnEvent of the call whose packets it records.
+func recordPackets(t *testing.T) (*packetLog, func(Event)) {
+	return recordPacketsWith(t, func(TrackReceived) string { return "" })
 }
 
-// listenWith adds the result of end for the track to the payload of each packet.
-func listenWith(t *testing.T, end func(TrackReceived) string) (*listener, func(Event)) {
-	l := &listener{t: t, more: make(chan struct{})}
+// recordPacketsWith is recordPackets that adds the result of end for the track to the payload of each packet.
+func recordPacketsWith(t *testing.T, end func(TrackReceived) string) (*packetLog, func(Event)) {
+	l := &packetLog{t: t, more: make(chan struct{})}
 	var readers sync.WaitGroup
 	t.Cleanup(readers.Wait)
 	return l, func(e Event) {
@@ -111,7 +112,7 @@ func listenWith(t *testing.T, end func(TrackReceived) string) (*listener, func(E
 	}
 }
 
-func (l *listener) note(p *rtp.Packet) {
+func (l *packetLog) note(p *rtp.Packet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.seen = append(l.seen, *p)
@@ -119,8 +120,8 @@ func (l *listener) note(p *rtp.Packet) {
 	l.more = make(chan struct{})
 }
 
-// receives waits for a packet whose payload ends so, after those that have come.
-func (l *listener) hears(end string) {
+// await waits for a packet whose payload ends so, after those that have come.
+func (l *packetLog) await(end string) {
 	l.t.Helper()
 	l.mu.Lock()
 	next := len(l.seen)
@@ -152,45 +153,45 @@ func TestChangesFromBothPeers(t *testing.T) {
 		"the loser":           func(a, b *side) (*side, *side) { return b, a },
 	} {
 		t.Run(name, func(t *testing.T) {
-			heardA, onA := listen(t)
-			heardB, onB := listen(t)
+			receivedA, onA := recordPackets(t)
+			receivedB, onB := recordPackets(t)
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.OnEvent, answerer.OnEvent = onA, onB
-				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound of a")}
-				answerer.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound of b")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio of a")}
+				answerer.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio of b")}
 			})
 			a.awaitConnected()
 			b.awaitConnected()
 			s, other := pick(a, b)
-			heard, from := heardB, "sound of a"
-			back := "sound of b"
+			received, from := receivedB, "audio of a"
+			back := "audio of b"
 			if s == b {
-				heard, from, back = heardA, "sound of b", "sound of a"
+				received, from, back = receivedA, "audio of b", "audio of a"
 			}
-			mine := map[*listener]*listener{heardA: heardB, heardB: heardA}[heard]
-			heard.hears(from)
+			mine := map[*packetLog]*packetLog{receivedA: receivedB, receivedB: receivedA}[received]
+			received.await(from)
 
-			picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
-			s.must(func(done func(error)) { s.call.AddTrack(picture, done) })
-			heard.hears("picture")
+			video := rawTrack(t, webrtc.MimeTypeVP8, "video")
+			s.must(func(done func(error)) { s.call.AddTrack(video, done) })
+			received.await("video")
 			other.must(func(done func(error)) { other.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "answer"), done) })
-			mine.hears("answer")
+			mine.await("answer")
 			for range 2 {
-				s.must(func(done func(error)) { s.call.RemoveTrack(picture, done) })
-				heard.hears(from)
-				s.must(func(done func(error)) { s.call.AddTrack(picture, done) })
-				heard.hears("picture")
+				s.must(func(done func(error)) { s.call.RemoveTrack(video, done) })
+				received.await(from)
+				s.must(func(done func(error)) { s.call.AddTrack(video, done) })
+				received.await("video")
 			}
 			for range 3 {
 				s.must(func(done func(error)) { s.call.Hold(true, done) })
 				awaitReport(other, func(stats.Report) error { return quiet(other, s) })
 				s.must(func(done func(error)) { s.call.Hold(false, done) })
-				heard.hears(from)
-				heard.hears("picture")
-				mine.hears(back)
+				received.await(from)
+				received.await("video")
+				mine.await(back)
 			}
 			s.must(func(done func(error)) { s.call.Restart(done) })
-			heard.hears("picture")
+			received.await("video")
 			if got := happenings(s, func(e Warned) bool { return true }) + happenings(other, func(e Warned) bool { return true }); got > 0 {
 				t.Errorf("there were warnings: %s%s", s.summary(), other.summary())
 			}
@@ -201,8 +202,8 @@ func TestChangesFromBothPeers(t *testing.T) {
 // Who asks for offers called with an offer that takes a kind and sends none of
 // it: the peer's section for it cannot take, so another one is needed.
 func TestAddTrackToACallWithoutTracks(t *testing.T) {
-	heardA, onA := listen(t)
-	heardB, onB := listen(t)
+	receivedA, onA := recordPackets(t)
+	receivedB, onB := recordPackets(t)
 	a, b := pair(t, func(caller, answerer *Config) {
 		caller.Impolite, answerer.Impolite = false, true
 		caller.OnEvent, answerer.OnEvent = onA, onB
@@ -211,9 +212,9 @@ func TestAddTrackToACallWithoutTracks(t *testing.T) {
 	a.awaitConnected()
 	b.awaitConnected()
 	a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "there"), done) })
-	heardB.hears("there")
+	receivedB.await("there")
 	b.must(func(done func(error)) { b.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "back"), done) })
-	heardA.hears("back")
+	receivedA.await("back")
 }
 
 // quiet reports of a track of either peer that is not paused.
@@ -231,25 +232,25 @@ func quiet(sides ...*side) error {
 // A track takes the place of another: the receiver sees one stream without a
 // gap, and nothing is negotiated.
 func TestReplaceWithoutNegotiation(t *testing.T) {
-	heard, on := listen(t)
+	received, on := recordPackets(t)
 	first := rawTrack(t, webrtc.MimeTypeVP8, "first")
 	a, b := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
 	a.awaitConnected()
 	b.awaitConnected()
-	heard.hears("first")
+	received.await("first")
 	second := rawTrack(t, webrtc.MimeTypeVP8, "second")
 	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
-	heard.hears("second")
+	received.await("second")
 	a.must(func(done func(error)) { a.call.Mute(second, true, done) })
 	a.must(func(done func(error)) { a.call.Mute(second, false, done) })
-	heard.hears("second")
+	received.await("second")
 	if n := happenings(b, func(TrackReceived) bool { return true }); n != 1 {
 		t.Errorf("%d tracks came, want one", n)
 	}
-	heard.mu.Lock()
-	defer heard.mu.Unlock()
-	for i, p := range heard.seen[1:] {
-		before := heard.seen[i]
+	received.mu.Lock()
+	defer received.mu.Unlock()
+	for i, p := range received.seen[1:] {
+		before := received.seen[i]
 		if p.SequenceNumber != before.SequenceNumber+1 || p.SSRC != before.SSRC || int32(p.Timestamp-before.Timestamp) <= 0 {
 			t.Fatalf("packet %d (%d at %d) follows %d at %d", i+1, p.SequenceNumber, p.Timestamp, before.SequenceNumber, before.Timestamp)
 		}
@@ -261,16 +262,16 @@ func TestReplaceWithoutNegotiation(t *testing.T) {
 
 // Muted audio goes on as silence.
 func TestMuteSendsSilence(t *testing.T) {
-	heard, on := listen(t)
-	track := rawTrack(t, webrtc.MimeTypeOpus, "\xfcsound")
+	received, on := recordPackets(t)
+	track := rawTrack(t, webrtc.MimeTypeOpus, "\xfcaudio")
 	a, b := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
 	a.awaitConnected()
 	b.awaitConnected()
-	heard.hears("\xfcsound")
+	received.await("\xfcaudio")
 	a.must(func(done func(error)) { a.call.Mute(track, true, done) })
-	heard.hears("\xf8\xff\xfe")
+	received.await("\xf8\xff\xfe")
 	a.must(func(done func(error)) { a.call.Mute(track, false, done) })
-	heard.hears("\xfcsound")
+	received.await("\xfcaudio")
 }
 
 // What is muted before the call is connected is silent from the first packet on, whoever
@@ -278,46 +279,46 @@ func TestMuteSendsSilence(t *testing.T) {
 func TestMutedBeforeTheCallIsUp(t *testing.T) {
 	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
 		t.Run(name, func(t *testing.T) {
-			heard, on := listen(t)
-			sound, picture := rawTrack(t, webrtc.MimeTypeOpus, "\xfcsound"), rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			received, on := recordPackets(t)
+			audio, video := rawTrack(t, webrtc.MimeTypeOpus, "\xfcaudio"), rawTrack(t, webrtc.MimeTypeVP8, "video")
 			var a, b *side
 			calls := Config{Caller: true, Impolite: true, Channels: []datachannel.Options{{Label: "channel1"}}, Signaler: &wire{to: func() *Call { return b.call }}}
 			answers := Config{Signaler: &wire{to: func() *Call { return a.call }}}
-			mutes, hears := &calls, &answers
+			sender, receiver := &calls, &answers
 			if !caller {
-				mutes, hears = hears, mutes
+				sender, receiver = receiver, sender
 			}
-			hears.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
-			mutes.Media.Tracks, hears.OnEvent = []webrtc.TrackLocal{sound, picture}, on
+			receiver.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+			sender.Media.Tracks, receiver.OnEvent = []webrtc.TrackLocal{audio, video}, on
 			a, b = newSide(t, "a", calls), newSide(t, "b", answers)
-			muting, hearing := a, b
+			muting, receiving := a, b
 			if !caller {
-				muting, hearing = b, a
+				muting, receiving = b, a
 			}
 			paused := make(chan error, 1)
-			muting.call.Mute(sound, true, nil)
-			muting.call.Mute(picture, true, nil)
-			muting.call.PauseTrack(picture, true, func(err error) { paused <- err })
-			if err := changing(muting, func(done func(error)) { muting.call.RemoveTrack(sound, done); b.start(); a.start() }); !errors.Is(err, errNotUp) {
+			muting.call.Mute(audio, true, nil)
+			muting.call.Mute(video, true, nil)
+			muting.call.PauseTrack(video, true, func(err error) { paused <- err })
+			if err := changing(muting, func(done func(error)) { muting.call.RemoveTrack(audio, done); b.start(); a.start() }); !errors.Is(err, errNotUp) {
 				t.Errorf("a change before the call is up: %v", err)
 			}
-			heard.hears("\xf8\xff\xfe")
-			await(hearing, func(e TrackMuted) bool { return e.Muted && e.Kind == webrtc.RTPCodecTypeVideo })
+			received.await("\xf8\xff\xfe")
+			await(receiving, func(e TrackMuted) bool { return e.Muted && e.Kind == webrtc.RTPCodecTypeVideo })
 			if err := <-paused; err != nil {
 				t.Errorf("paused: %v", err)
 			}
-			heard.mu.Lock()
-			for _, p := range heard.seen {
+			received.mu.Lock()
+			for _, p := range received.seen {
 				if string(p.Payload) != "\xf8\xff\xfe" {
 					t.Errorf("%q came", p.Payload)
 				}
 			}
-			heard.mu.Unlock()
-			muting.must(func(done func(error)) { muting.call.Mute(sound, false, done) })
-			heard.hears("\xfcsound")
-			muting.must(func(done func(error)) { muting.call.Mute(picture, false, done) })
-			muting.must(func(done func(error)) { muting.call.PauseTrack(picture, false, done) })
-			heard.hears("picture")
+			received.mu.Unlock()
+			muting.must(func(done func(error)) { muting.call.Mute(audio, false, done) })
+			received.await("\xfcaudio")
+			muting.must(func(done func(error)) { muting.call.Mute(video, false, done) })
+			muting.must(func(done func(error)) { muting.call.PauseTrack(video, false, done) })
+			received.await("video")
 		})
 	}
 }
@@ -326,25 +327,25 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 func TestPausedTrackIsSignaled(t *testing.T) {
 	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
 		t.Run(name, func(t *testing.T) {
-			heard, on := listen(t)
-			sound, picture := rawTrack(t, webrtc.MimeTypeOpus, "sound"), rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			received, on := recordPackets(t)
+			audio, video := rawTrack(t, webrtc.MimeTypeOpus, "audio"), rawTrack(t, webrtc.MimeTypeVP8, "video")
 			a, b := pair(t, func(calls, answers *Config) {
 				if !caller {
 					calls, answers = answers, calls
 					answers.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 				}
-				calls.Media.Tracks, answers.OnEvent = []webrtc.TrackLocal{sound, picture}, on
+				calls.Media.Tracks, answers.OnEvent = []webrtc.TrackLocal{audio, video}, on
 			})
 			if !caller {
 				a, b = b, a
 			}
 			a.awaitConnected()
 			b.awaitConnected()
-			heard.hears("picture")
+			received.await("video")
 			for n := range 2 {
 				for _, gone := range []bool{true, false} {
-					a.must(func(done func(error)) { a.call.PauseTrack(picture, gone, done) })
-					a.must(func(done func(error)) { a.call.PauseTrack(picture, gone, done) }) // once is enough
+					a.must(func(done func(error)) { a.call.PauseTrack(video, gone, done) })
+					a.must(func(done func(error)) { a.call.PauseTrack(video, gone, done) }) // once is enough
 					seen := 0
 					await(b, func(e TrackMuted) bool {
 						if e.Muted == gone && e.Kind == webrtc.RTPCodecTypeVideo {
@@ -352,9 +353,9 @@ func TestPausedTrackIsSignaled(t *testing.T) {
 						}
 						return seen > n
 					})
-					heard.hears("sound")
+					received.await("audio")
 				}
-				heard.hears("picture")
+				received.await("video")
 			}
 			if n := happenings(b, func(TrackMuted) bool { return true }); n != 4 {
 				t.Errorf("%d times something was told, want 4: twice gone and back", n)
@@ -363,7 +364,7 @@ func TestPausedTrackIsSignaled(t *testing.T) {
 				t.Errorf("%d tracks came, want two", n)
 			}
 			if n := happenings(b, func(e TrackMuted) bool { return e.Kind == webrtc.RTPCodecTypeAudio }); n > 0 {
-				t.Error("the sound was muted too")
+				t.Error("the audio was muted too")
 			}
 		})
 	}
@@ -465,11 +466,11 @@ func (l lossTrack) SetLoss(share float64) {
 
 // What the peer's reports say of a track reaches it, and only of that one.
 func TestLossIsReportedToTheTrack(t *testing.T) {
-	heard, on := listen(t)
-	track := lossTrack{rawTrack(t, webrtc.MimeTypeOpus, "sound"), make(chan float64, 1)}
+	received, on := recordPackets(t)
+	track := lossTrack{rawTrack(t, webrtc.MimeTypeOpus, "audio"), make(chan float64, 1)}
 	a, _ := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{track}, on })
 	a.awaitConnected()
-	heard.hears("sound")
+	received.await("audio")
 	select {
 	case share := <-track.told:
 		if share != 0 {
@@ -496,30 +497,30 @@ func TestReplaceByAnotherCodec(t *testing.T) {
 		"the loser, in three sizes":  {false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			heard, on := listen(t)
+			received, on := recordPackets(t)
 			var first webrtc.TrackLocal = rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "first")}
 			if of.layers {
 				first = newLayeredTrack(t)
 			}
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Impolite, answerer.Impolite = of.wins, !of.wins
-				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound"), first}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio"), first}
 				answerer.OnEvent = on
 			})
 			a.awaitConnected()
 			b.awaitConnected()
 			if !of.layers {
-				heard.hears("first")
+				received.await("first")
 			}
 			sections := 0
 			for range 3 {
 				second := rawCoded{rawTrack(t, webrtc.MimeTypeH264, "second")}
 				a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
-				heard.hears("second")
-				heard.hears("sound")
+				received.await("second")
+				received.await("audio")
 				first = rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "third")}
 				a.must(func(done func(error)) { a.call.ReplaceTrack(second, first, done) })
-				heard.hears("third")
+				received.await("third")
 				if sections == 0 {
 					sections = len(a.call.stats.live[0].pc.GetTransceivers())
 				}
@@ -557,12 +558,12 @@ func TestReplaceStaysMuted(t *testing.T) {
 // TestReplaceByATrackThatCannotBeBound: a track whose codec was not negotiated does not take the place of
 // another one, which is sent on.
 func TestReplaceByATrackThatCannotBeBound(t *testing.T) {
-	heard, on := listen(t)
+	received, on := recordPackets(t)
 	first := rawTrack(t, webrtc.MimeTypeVP8, "first")
 	a, b := pair(t, func(caller, answerer *Config) { caller.Media.Tracks, answerer.OnEvent = []webrtc.TrackLocal{first}, on })
 	a.awaitConnected()
 	b.awaitConnected()
-	heard.hears("first")
+	received.await("first")
 	second, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: "video/unknown"}, "second", "parley")
 	if err != nil {
 		t.Fatal(err)
@@ -571,7 +572,7 @@ func TestReplaceByATrackThatCannotBeBound(t *testing.T) {
 		if err := changing(a, func(done func(error)) { a.call.ReplaceTrack(first, second, done) }); !errors.Is(err, webrtc.ErrUnsupportedCodec) {
 			t.Errorf("replaced by a track of an unknown codec: %v, want %v", err, webrtc.ErrUnsupportedCodec)
 		}
-		heard.hears("first")
+		received.await("first")
 	}
 	if n := happenings(a, func(TrackRejected) bool { return true }); n > 0 {
 		t.Errorf("TrackRejected came %d times for a change that reports its error itself", n)

@@ -20,7 +20,7 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 	asIs := func(text string) string { return text }
 	for early, describe := range map[uint64]func(string) string{1: asIs, 3: asIs, 20: asIs, 2: undeclared, 21: undeclared} {
 		t.Run(fmt.Sprint(early, " packets"), func(t *testing.T) {
-			heard, on := listen(t)
+			received, on := recordPackets(t)
 			var later atomic.Bool
 			var offer atomic.Uint64 // number of the latest one
 			var a, b *side
@@ -45,15 +45,15 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			a.awaitConnected()
 			b.awaitConnected()
 			later.Store(true)
-			picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			video := rawTrack(t, webrtc.MimeTypeVP8, "video")
 			b.must(func(done func(error)) { // as a browser does, which sends it with the answer to the next offer
-				b.call.request(&change{done: done, make: func() (func(), error) { return nil, b.call.tracks.add(picture) }})
+				b.call.request(&change{done: done, make: func() (func(), error) { return nil, b.call.tracks.add(video) }})
 			})
 			a.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "more"), nil)
 			answer := <-release
 			sent := awaitVideo(b, "outbound-rtp", "packetsSent", early)
 			a.call.DeliverAnswer(SessionDescription{SDP: answer, Extension: &Extension{Number: offer.Load()}})
-			heard.hears("picture")
+			received.await("video")
 			awaitVideo(a, "inbound-rtp", "packetsReceived", sent+10)
 			awaitVideo(b, "remote-inbound-rtp", "roundTripTimeMeasurements", 0)
 
@@ -62,10 +62,10 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			defer a.call.stats.mu.Unlock()
 			defer b.call.stats.mu.Unlock()
 			first := firstSent(b.call.stats.live[0])
-			heard.mu.Lock()
-			defer heard.mu.Unlock()
-			if i := slices.IndexFunc(heard.seen, func(p rtp.Packet) bool { return strings.HasSuffix(string(p.Payload), "picture") }); heard.seen[i].SequenceNumber != first {
-				t.Errorf("the first packet that was read is %d, the first that was sent %d", heard.seen[i].SequenceNumber, first)
+			received.mu.Lock()
+			defer received.mu.Unlock()
+			if i := slices.IndexFunc(received.seen, func(p rtp.Packet) bool { return strings.HasSuffix(string(p.Payload), "video") }); received.seen[i].SequenceNumber != first {
+				t.Errorf("the first packet that was read is %d, the first that was sent %d", received.seen[i].SequenceNumber, first)
 			}
 		})
 	}

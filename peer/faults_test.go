@@ -168,7 +168,7 @@ func (f *faulty) talks() {
 	for {
 		n, _, err := f.channel.ReadDataChannel(buf)
 		if err != nil {
-			f.t.Fatalf("nothing is heard any more: %v", err)
+			f.t.Fatalf("no text is received any more: %v", err)
 		}
 		if string(buf[:n]) == "still here" {
 			break

@@ -51,8 +51,8 @@ func opus(sequence uint16) *rtp.Packet {
 	}
 }
 
-// received collects the packets of the track that comes, until the call is over.
-func (f *faulty) heard() (packets func() []uint16, await func(uint16)) {
+// receivedPackets collects the packets of the track that comes, until the call is over.
+func (f *faulty) receivedPackets() (packets func() []uint16, await func(uint16)) {
 	f.t.Helper()
 	track := anyOf[TrackReceived](f.side).Track
 	var mu sync.Mutex
@@ -116,7 +116,7 @@ func mediaFaults() map[string]func(*testing.T) {
 		"72_replayed_and_tampered": func(t *testing.T) {
 			f := callHostileWithAudio(t)
 			f.rtp(opus(1))
-			packets, await := f.heard()
+			packets, await := f.receivedPackets()
 			wire := must(f.session.RTP(opus(2)))(t)
 			tampered := bytes.Clone(wire)
 			tampered[len(tampered)-1] ^= 1
@@ -137,7 +137,7 @@ func mediaFaults() map[string]func(*testing.T) {
 		"72_rollover_and_jump": func(t *testing.T) {
 			f := callHostileWithAudio(t)
 			f.rtp(opus(65533))
-			_, await := f.heard()
+			_, await := f.receivedPackets()
 			f.rtp(opus(65534), opus(65535), opus(0), opus(1))
 			await(1)
 			f.rtp(opus(20000))
@@ -147,7 +147,7 @@ func mediaFaults() map[string]func(*testing.T) {
 		"72_lies_about_lengths": func(t *testing.T) {
 			f := callHostileWithAudio(t)
 			f.rtp(opus(1))
-			_, await := f.heard()
+			_, await := f.receivedPackets()
 			for i, change := range []func([]byte) []byte{
 				func(p []byte) []byte { p[0] |= 0x0f; return p },               // 15 contributors that are not there
 				func(p []byte) []byte { p[0] |= 0x20; return append(p, 0xff) }, // padding longer than the packet
@@ -170,7 +170,7 @@ func mediaFaults() map[string]func(*testing.T) {
 		"72_ten_thousand_sources": func(t *testing.T) {
 			f := callHostileWithAudio(t)
 			f.rtp(opus(1))
-			packets, await := f.heard()
+			packets, await := f.receivedPackets()
 			for i := range 10_000 {
 				p := opus(uint16(i))
 				p.SSRC = uint32(i) + 1_000_000

@@ -76,7 +76,7 @@ func orderFaults() map[string]func(*testing.T) {
 				s.call.DeliverOffer(SessionDescription{SDP: offer})
 				s.call.DeliverCandidate(webrtc.ICECandidateInit{Candidate: "candidate:1 1 udp 1 192.0.2.7 5000 typ host"})
 				s.call.DeliverLeave()
-				s.call.Say("nobody hears")
+				s.call.Say("never received")
 				s.call.RestartICE()
 			}
 		},

@@ -38,13 +38,13 @@ func pli(t *webrtc.TrackRemote) []rtcp.Packet {
 // originalPage behaves as the original text page of the wire's description: it
 // opens its own channel1 before any offer, and receives and speaks on that alone.
 type originalPage struct {
-	t       *testing.T
-	pc      *webrtc.PeerConnection
-	channel *webrtc.DataChannel
-	peer    *Call
-	heard   chan string
-	opened  chan struct{}
-	edit    func(description string) string // of what it says
+	t        *testing.T
+	pc       *webrtc.PeerConnection
+	channel  *webrtc.DataChannel
+	peer     *Call
+	received chan string
+	opened   chan struct{}
+	edit     func(description string) string // of what it sends
 
 	mu    sync.Mutex // protects following
 	early []webrtc.ICECandidateInit
@@ -60,7 +60,7 @@ func newOriginalPage(t *testing.T) *originalPage {
 	}
 	p.channel = channel
 	channel.OnOpen(func() { close(p.opened) })
-	channel.OnMessage(func(m webrtc.DataChannelMessage) { p.heard <- string(m.Data) })
+	channel.OnMessage(func(m webrtc.DataChannelMessage) { p.received <- string(m.Data) })
 	return p
 }
 
@@ -74,7 +74,7 @@ func newBarePeer(t *testing.T) *originalPage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = pc.GracefulClose() })
-	p := &originalPage{t: t, pc: pc, heard: make(chan string, 16), opened: make(chan struct{}),
+	p := &originalPage{t: t, pc: pc, received: make(chan string, 16), opened: make(chan struct{}),
 		edit: func(s string) string { return s }}
 	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if c == nil {
@@ -139,15 +139,15 @@ func (p *originalPage) Candidate(_ context.Context, c webrtc.ICECandidateInit) e
 
 func (p *originalPage) Leave(context.Context) error { return nil }
 
-func (p *originalPage) awaitHeard(want string) {
+func (p *originalPage) awaitReceived(want string) {
 	p.t.Helper()
 	select {
-	case got := <-p.heard:
+	case got := <-p.received:
 		if got != want {
-			p.t.Errorf("the page heard %q, want %q", got, want)
+			p.t.Errorf("the page received %q, want %q", got, want)
 		}
 	case <-time.After(deadline):
-		p.t.Fatalf("the page did not hear %q", want)
+		p.t.Fatalf("the page did not receive %q", want)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestOriginalTextPageIsCalled(t *testing.T) {
 	page.peer = s.call
 	s.call.Say("hello page")
 	s.start()
-	page.awaitHeard("hello page")
+	page.awaitReceived("hello page")
 	<-page.opened
 	if err := page.channel.SendText("hello terminal"); err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestOriginalTextPageCalls(t *testing.T) {
 	s.call.Say("hello page")
 	s.start()
 	page.call()
-	page.awaitHeard("hello page")
+	page.awaitReceived("hello page")
 	if err := page.channel.SendText("hello terminal"); err != nil {
 		t.Fatal(err)
 	}

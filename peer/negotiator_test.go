@@ -41,19 +41,19 @@ func (u *unreliable) Candidate(ctx context.Context, c webrtc.ICECandidateInit) e
 func TestRestartWithoutSignaling(t *testing.T) {
 	for name, lost := range map[string]bool{"an error": false, "a lost offer": true} {
 		t.Run(name, func(t *testing.T) {
-			heard, on := listen(t)
+			received, on := recordPackets(t)
 			var signaler *unreliable
 			var drop atomic.Bool
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Signaler.(*wire).filter = func(kind, text string) (string, bool) { return text, !drop.Load() }
 				signaler = &unreliable{Signaler: caller.Signaler}
 				caller.Signaler, caller.Timeouts.Answer = signaler, time.Second
-				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}
 				answerer.OnEvent = on
 			})
 			a.awaitConnected()
 			b.awaitConnected()
-			heard.hears("sound")
+			received.await("audio")
 			a.forget()
 			signaler.down.Store(!lost)
 			drop.Store(lost)
@@ -63,7 +63,7 @@ func TestRestartWithoutSignaling(t *testing.T) {
 			if err := <-restarted; err != errUnanswered {
 				t.Errorf("the restart is reported as %v, want %v", err, errUnanswered)
 			}
-			heard.hears("sound")
+			received.await("audio")
 			b.call.Say("still here")
 			a.awaitText("still here")
 			if n := happenings(a, func(e StateChanged) bool { return true }); n > 0 {
@@ -72,7 +72,7 @@ func TestRestartWithoutSignaling(t *testing.T) {
 			signaler.down.Store(false)
 			drop.Store(false)
 			a.must(func(done func(error)) { a.call.Restart(done) })
-			heard.hears("sound")
+			received.await("audio")
 		})
 	}
 }
@@ -119,10 +119,10 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			heard, on := listen(t)
+			received, on := recordPackets(t)
 			var bad atomic.Int32
 			a, b := pair(t, func(caller, answerer *Config) {
-				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}
 				answerer.OnEvent = on
 				answerer.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
 					if kind == "answer" && bad.Add(-1) >= 0 {
@@ -134,9 +134,9 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 			a.awaitConnected()
 			b.awaitConnected()
 			bad.Store(1)
-			picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
+			video := rawTrack(t, webrtc.MimeTypeVP8, "video")
 			failed, done := make(chan error, 1), make(chan error, 1)
-			a.call.AddTrack(picture, func(err error) { failed <- err })
+			a.call.AddTrack(video, func(err error) { failed <- err })
 			a.call.Hold(true, func(err error) { done <- err })
 			if err := <-failed; err == nil {
 				t.Fatal("the change is reported as done")
@@ -144,15 +144,15 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatalf("the change that waited: %v", err)
 			}
-			if _, _, err := a.call.tracks.find(picture); err != errNotSent {
+			if _, _, err := a.call.tracks.find(video); err != errNotSent {
 				t.Errorf("the track is still sent: %v", err)
 			}
 			await(b, func(w Warned) bool { return strings.Contains(w.Text, "could not apply our answer") })
 			a.must(func(done func(error)) { a.call.Hold(false, done) })
 			a.must(func(done func(error)) { a.call.Restart(done) })
-			heard.hears("sound")
+			received.await("audio")
 			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "another"), done) })
-			heard.hears("another")
+			received.await("another")
 			b.must(func(done func(error)) { b.call.Hold(true, done) })
 		})
 	}
@@ -229,7 +229,7 @@ func (l *lossy) Offer(ctx context.Context, d SessionDescription) error {
 func TestAnswerThatComesTwice(t *testing.T) {
 	for name, foreign := range map[string]bool{"of a parley": false, "of another peer": true} {
 		t.Run(name, func(t *testing.T) {
-			heard, on := listen(t)
+			received, on := recordPackets(t)
 			var late atomic.Value // SessionDescription
 			var block atomic.Bool
 			a, b := pair(t, func(caller, answerer *Config) {
@@ -248,7 +248,7 @@ func TestAnswerThatComesTwice(t *testing.T) {
 			a.awaitConnected()
 			b.awaitConnected()
 			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "one"), done) })
-			heard.hears("one")
+			received.await("one")
 			block.Store(true)
 			first := late.Load().(SessionDescription)
 			done := make(chan error, 1)
@@ -260,7 +260,7 @@ func TestAnswerThatComesTwice(t *testing.T) {
 				if err := <-done; err != nil {
 					t.Fatalf("the second change: %v", err)
 				}
-				heard.hears("two")
+				received.await("two")
 				return
 			}
 			if err := <-done; err == nil {
@@ -268,7 +268,7 @@ func TestAnswerThatComesTwice(t *testing.T) {
 			}
 			block.Store(false)
 			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "three"), done) })
-			heard.hears("three")
+			received.await("three")
 		})
 	}
 }
@@ -341,7 +341,7 @@ func TestChannelAfterATrack(t *testing.T) {
 	})
 	a.awaitConnected()
 	b.awaitConnected()
-	a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "picture"), done) })
+	a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "video"), done) })
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	ch, err := a.call.OpenChannel(ctx, datachannel.Options{Label: "late"})

@@ -251,12 +251,12 @@ func TestLostNegotiationIsRepeated(t *testing.T) {
 				caller.Impolite, answerer.Impolite = of.wins, !of.wins
 				caller.Timeouts.Answer, answerer.Timeouts.Answer = time.Second, time.Second
 				caller.Signaler.(*wire).filter, answerer.Signaler.(*wire).filter = filter, filter
-				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}
 			})
 			a.awaitConnected()
 			b.awaitConnected()
 			drop.Store(of.drop)
-			change := func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "picture"), done) }
+			change := func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "video"), done) }
 			if of.ice {
 				change = a.call.Restart
 				a.forget()
@@ -362,16 +362,16 @@ func stunProbe(t *testing.T) (servers []webrtc.ICEServer, asked <-chan struct{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, heard := make(chan struct{}), make(chan struct{})
+	done, received := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		if _, _, err := socket.ReadFrom(make([]byte, 1500)); err == nil {
-			close(heard)
+			close(received)
 		}
 		_, _ = io.Copy(io.Discard, socket.(*net.UDPConn))
 	}()
 	t.Cleanup(func() { _ = socket.Close(); <-done })
-	return []webrtc.ICEServer{{URLs: []string{"stun:" + socket.LocalAddr().String()}}}, heard
+	return []webrtc.ICEServer{{URLs: []string{"stun:" + socket.LocalAddr().String()}}}, received
 }
 
 // Both peers use the present servers for an ICE restart, not those of the beginning of the call.

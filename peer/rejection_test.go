@@ -33,38 +33,38 @@ func TestRejectedChangeIsReported(t *testing.T) {
 		"of the polite peer":   {false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			heard, on := listen(t)
+			received, on := recordPackets(t)
 			var bad *atomic.Bool
 			a, b := pair(t, func(caller, answerer *Config) {
 				caller.Impolite, answerer.Impolite = of.impolite, !of.impolite
 				answerer.OnEvent = on
 				bad = badly(caller)
-				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+				caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}
 			})
 			a.awaitConnected()
 			b.awaitConnected()
-			heard.hears("sound")
+			received.await("audio")
 			for range 2 {
 				bad.Store(true)
-				picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
-				err := changing(a, func(done func(error)) { a.call.AddTrack(picture, done) })
+				video := rawTrack(t, webrtc.MimeTypeVP8, "video")
+				err := changing(a, func(done func(error)) { a.call.AddTrack(video, done) })
 				if !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), "extmap") {
 					t.Fatalf("a is told %v, want that it was rejected for its extmap", err)
 				}
 				await(b, func(w Warned) bool { return strings.Contains(w.Text, "extmap") })
-				if _, _, err := a.call.tracks.find(picture); err != errNotSent {
-					t.Errorf("the picture that was rejected: %v", err)
+				if _, _, err := a.call.tracks.find(video); err != errNotSent {
+					t.Errorf("the video that was rejected: %v", err)
 				}
 				if err := changing(a, func(done func(error)) { a.call.Hold(true, done) }); err == nil {
 					t.Error("the hold that was rejected is reported as done")
 				}
 				bad.Store(false)
 				a.must(func(done func(error)) { a.call.Hold(false, done) })
-				heard.hears("sound")
+				received.await("audio")
 				a.must(func(done func(error)) { a.call.Restart(done) })
 			}
-			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "picture"), done) })
-			heard.hears("picture")
+			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "video"), done) })
+			received.await("video")
 			b.must(func(done func(error)) { b.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "back"), done) })
 		})
 	}
@@ -171,9 +171,23 @@ func TestRejectedRestartChangesNothing(t *testing.T) {
 
 // Rejections of nothing, or with any reason at all, do no harm.
 func TestHostileRejections(t *testing.T) {
+	var sides [2]*side
+	var hostile atomic.Pointer[SessionDescription] // comes before the answer to the next offer
 	a, b := pair(t, func(caller, answerer *Config) {
 		caller.Timeouts.Answer, answerer.Timeouts.Answer = 2*time.Second, 2*time.Second // until a wrong answer has been got over
+		for i, cfg := range []*Config{caller, answerer} {
+			cfg.Signaler.(*wire).see = func(kind string, d SessionDescription) {
+				if kind != "offer" {
+					return
+				}
+				if answer := hostile.Swap(nil); answer != nil {
+					answer.Extension = &Extension{Number: d.Extension.Number, Rejected: answer.Extension.Rejected}
+					sides[i].call.DeliverAnswer(*answer)
+				}
+			}
+		}
 	})
+	sides = [2]*side{a, b}
 	a.awaitConnected()
 	b.awaitConnected()
 	for _, s := range []*side{a, b} {
@@ -201,12 +215,18 @@ func TestHostileRejections(t *testing.T) {
 		}
 	}
 	for _, s := range []*side{a, b} {
-		hold := make(chan error, 1) // a wrong answer to what is asked for: the next right one is accepted
-		s.call.Hold(true, func(err error) { hold <- err })
-		s.call.DeliverAnswer(SessionDescription{SDP: "v=0"})
-		<-hold
-		s.must(func(done func(error)) { s.call.Hold(true, done) })
-		s.must(func(done func(error)) { s.call.Hold(false, done) })
+		for what, answer := range map[string]SessionDescription{
+			"an answer without sections":   {SDP: "v=0", Extension: &Extension{}},
+			"no answer":                    {Extension: &Extension{}},
+			"a rejection for a bad reason": {Extension: &Extension{Rejected: "\x1b[31m\u202e"}},
+		} {
+			hostile.Store(&answer)
+			if err := changing(s, func(done func(error)) { s.call.Hold(true, done) }); err == nil {
+				t.Errorf("%s got %s, and reports the hold as done", s.name, what)
+			}
+			s.must(func(done func(error)) { s.call.Hold(true, done) })
+			s.must(func(done func(error)) { s.call.Hold(false, done) })
+		}
 	}
 	a.call.Say("still here")
 	b.awaitText("still here")

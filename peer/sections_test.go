@@ -18,17 +18,17 @@ import (
 // the section a track of ours.
 func TestOfferWithoutCodecOfOurs(t *testing.T) {
 	page := newOriginalPage(t)
-	sound, err := page.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeAudio, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
+	audio, err := page.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeAudio, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 	if err != nil {
 		t.Fatal(err)
 	}
 	strange := webrtc.RTPCodecParameters{
 		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeG722, ClockRate: 8000}, PayloadType: 9,
 	}
-	if err := sound.SetCodecPreferences([]webrtc.RTPCodecParameters{strange}); err != nil {
+	if err := audio.SetCodecPreferences([]webrtc.RTPCodecParameters{strange}); err != nil {
 		t.Fatal(err)
 	}
-	s := newSide(t, "terminal", Config{Media: MediaConfig{Tracks: []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}}, Signaler: page})
+	s := newSide(t, "terminal", Config{Media: MediaConfig{Tracks: []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}}, Signaler: page})
 	page.peer = s.call
 	s.start()
 	page.call()
@@ -46,7 +46,7 @@ func TestOfferWithoutCodecOfOurs(t *testing.T) {
 
 // No two tracks of a description have one name, though they were given so: Chromium takes no such description.
 func TestTracksWithTheSameID(t *testing.T) {
-	one, two := rawTrack(t, webrtc.MimeTypeVP8, "picture"), rawTrack(t, webrtc.MimeTypeVP8, "picture")
+	one, two := rawTrack(t, webrtc.MimeTypeVP8, "video"), rawTrack(t, webrtc.MimeTypeVP8, "video")
 	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{one, two} })
 	a.awaitConnected()
 	b.awaitConnected()

@@ -127,7 +127,7 @@ func checkReport(t *testing.T, r stats.Report) {
 	}
 	for _, o := range r.ByType("outbound-rtp") {
 		if o["kind"] == "audio" && (o["framesSent"] != nil || o["pliCount"] != nil) {
-			t.Errorf("sound has no frames: %v", o)
+			t.Errorf("audio has no frames: %v", o)
 		}
 	}
 }

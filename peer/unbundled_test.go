@@ -106,8 +106,8 @@ func TestAnOfferWithoutBundle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard := make(chan string, 1)
-	channel.OnMessage(func(m webrtc.DataChannelMessage) { heard <- string(m.Data) })
+	received := make(chan string, 1)
+	channel.OnMessage(func(m webrtc.DataChannelMessage) { received <- string(m.Data) })
 	if _, err := p.pcs[1].AddTransceiverFromKind(webrtc.RTPCodecTypeAudio); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestAnOfferWithoutBundle(t *testing.T) {
 	s.call.DeliverOffer(SessionDescription{SDP: p.offer()})
 	p.answered(<-answers)
 	s.awaitConnected()
-	if got := <-heard; got != "hello" {
+	if got := <-received; got != "hello" {
 		t.Errorf("the data channel said %q", got)
 	}
 	feed(t, s)
@@ -173,16 +173,16 @@ func mixedPeer(t *testing.T) *unbundledPeer {
 // is answered by one more connection, and goes when its section is rejected.
 func TestTransportIsAddedAndClosed(t *testing.T) {
 	p := mixedPeer(t)
-	heard, listener := listen(t)
-	s, answers := unbundledCall(t, p, Config{Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}}, OnEvent: listener})
+	received, on := recordPackets(t)
+	s, answers := unbundledCall(t, p, Config{Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}}, OnEvent: on})
 	for n := range 2 {
 		pc := p.extend()
-		if _, err := pc.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, fmt.Sprint("picture", n))); err != nil {
+		if _, err := pc.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, fmt.Sprint("video", n))); err != nil {
 			t.Fatal(err)
 		}
 		s.call.DeliverOffer(SessionDescription{SDP: p.offer()})
 		p.answered(<-answers)
-		heard.hears(fmt.Sprint("picture", n))
+		received.await(fmt.Sprint("video", n))
 		if got := happenings(s, func(VerificationCode) bool { return true }); got != n+2 {
 			t.Errorf("%d verification codes, want %d", got, n+2)
 		}

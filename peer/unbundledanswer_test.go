@@ -122,7 +122,7 @@ func answeredApart(t *testing.T, edit func(answer string) string) {
 		t.Fatal(err)
 	}
 	p.pcs[0].OnDataChannel(func(ch *webrtc.DataChannel) {
-		ch.OnMessage(func(m webrtc.DataChannelMessage) { _ = ch.SendText("heard " + string(m.Data)) })
+		ch.OnMessage(func(m webrtc.DataChannelMessage) { _ = ch.SendText("received " + string(m.Data)) })
 	})
 	announced := make(chan string, 2) // before and after the answer
 	record := &wire{filter: func(kind, text string) (string, bool) {
@@ -139,7 +139,7 @@ func answeredApart(t *testing.T, edit func(answer string) string) {
 	s.call.Say("hello")
 	s.start()
 	s.awaitConnected()
-	s.awaitText("heard hello")
+	s.awaitText("received hello")
 	feed(t, s)
 	got := <-arrived
 	var origin [2]sdp.Origin

@@ -13,7 +13,7 @@ import (
 	"parley/peer/datachannel"
 )
 
-// apartWire is what one side says in a call without BUNDLE.
+// apartWire records the descriptions that one side sends in a call without BUNDLE.
 type apartWire struct {
 	spoiled atomic.Bool              // no offer can be taken
 	latest  atomic.Pointer[[]string] // the ICE credentials of its last description
@@ -39,8 +39,8 @@ func apart(cfg *Config) *apartWire {
 		if kind != "offer" && kind != "answer" {
 			return text, true
 		}
-		said := credentialsOf(text)
-		w.latest.Store(&said)
+		credentials := credentialsOf(text)
+		w.latest.Store(&credentials)
 		if kind == "offer" && w.spoiled.Load() {
 			text = strings.Replace(text, "a=rtcp-mux\r\n", "a=rtcp-mux\r\na=extmap:0 urn:x\r\n", 1)
 		}
@@ -61,48 +61,48 @@ func apart(cfg *Config) *apartWire {
 }
 
 // unbundledPair is a call of audio and text on a connection each, and what is received at each peer.
-func unbundledPair(t *testing.T) (sides [2]*side, heard [2]*listener, said [2]*apartWire) {
+func unbundledPair(t *testing.T) (sides [2]*side, received [2]*packetLog, wires [2]*apartWire) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		for i, cfg := range []*Config{caller, answerer} {
-			said[i] = apart(cfg)
-			cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("sound", i))}
-			heard[i], cfg.OnEvent = listen(t)
+			wires[i] = apart(cfg)
+			cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("audio", i))}
+			received[i], cfg.OnEvent = recordPackets(t)
 		}
 	})
 	a.awaitConnected()
 	b.awaitConnected()
-	heard[0].hears("sound1")
-	heard[1].hears("sound0")
-	return [2]*side{a, b}, heard, said
+	received[0].await("audio1")
+	received[1].await("audio0")
+	return [2]*side{a, b}, received, wires
 }
 
 // A call whose sections are not bundled is changed as any other, from either peer.
 func TestChangesWithoutBundle(t *testing.T) {
 	for i, who := range []string{"caller", "answerer"} {
 		t.Run(who, func(t *testing.T) {
-			sides, listeners, _ := unbundledPair(t)
-			s, other, heard := sides[i], sides[1-i], listeners[1-i]
-			sound := s.call.cfg.Media.Tracks[0]
+			sides, logs, _ := unbundledPair(t)
+			s, other, received := sides[i], sides[1-i], logs[1-i]
+			audio := s.call.cfg.Media.Tracks[0]
 
 			s.must(func(done func(error)) { s.call.Hold(true, done) })
 			await(other, func(e TrackMuted) bool { return e.Muted })
 			s.must(func(done func(error)) { s.call.Hold(false, done) })
-			heard.hears(fmt.Sprint("sound", i))
+			received.await(fmt.Sprint("audio", i))
 
-			picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
-			s.must(func(done func(error)) { s.call.AddTrack(picture, done) })
-			heard.hears("picture")
+			video := rawTrack(t, webrtc.MimeTypeVP8, "video")
+			s.must(func(done func(error)) { s.call.AddTrack(video, done) })
+			received.await("video")
 			film := raw{rawTrack(t, webrtc.MimeTypeVP9, "film")}
-			s.must(func(done func(error)) { s.call.ReplaceTrack(picture, film, done) })
-			heard.hears("film")
+			s.must(func(done func(error)) { s.call.ReplaceTrack(video, film, done) })
+			received.await("film")
 			s.must(func(done func(error)) { s.call.RemoveTrack(film, done) })
 			s.must(func(done func(error)) { s.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "again"), done) })
-			heard.hears("again")
+			received.await("again")
 			other.must(func(done func(error)) { other.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "back"), done) })
-			listeners[i].hears("back")
+			logs[i].await("back")
 
-			s.must(func(done func(error)) { s.call.ReplaceTrack(sound, rawTrack(t, webrtc.MimeTypeOpus, "other"), done) })
-			heard.hears("other")
+			s.must(func(done func(error)) { s.call.ReplaceTrack(audio, rawTrack(t, webrtc.MimeTypeOpus, "other"), done) })
+			received.await("other")
 			s.call.Say("still here")
 			other.awaitText("still here")
 		})
@@ -119,26 +119,26 @@ func (s *side) transports() int { return len(s.call.Stats().Report.ByType("trans
 
 // ICE is restarted from either peer, as often as wanted: each transport gets credentials of its own, and media go on.
 func TestRestartWithoutBundle(t *testing.T) {
-	sides, heard, said := unbundledPair(t)
+	sides, received, wires := unbundledPair(t)
 	for i, s := range sides {
 		for n := range 2 {
 			for _, s := range sides {
 				s.forget()
 			}
-			before := [2][]string{said[0].credentials(), said[1].credentials()}
+			before := [2][]string{wires[0].credentials(), wires[1].credentials()}
 			s.must(s.call.Restart)
 			for _, s := range sides {
 				for n := range 2 {
 					await(s, func(PairSelected) bool { return happenings(s, func(PairSelected) bool { return true }) > n })
 				}
 			}
-			for i, w := range said {
+			for i, w := range wires {
 				if all := slices.Concat(before[i], w.credentials()); len(all) != 8 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 8 {
 					t.Errorf("restart %d: credentials %q after %q", n, w.credentials(), before[i])
 				}
 			}
-			heard[0].hears("sound1")
-			heard[1].hears("sound0")
+			received[0].await("audio1")
+			received[1].await("audio0")
 			sides[1-i].call.Say("still here")
 			s.awaitText("still here")
 		}
@@ -148,13 +148,13 @@ func TestRestartWithoutBundle(t *testing.T) {
 // Who called restarts ICE when all paths are gone, and the call comes back.
 func TestFailedCallWithoutBundleReconnects(t *testing.T) {
 	l := newLab(t)
-	var heard [2]*listener
+	var received [2]*packetLog
 	a, b := l.pair(t, func(caller, answerer *Config) {
 		answerer.Timeouts.Failed = time.Minute // and waits
 		for i, cfg := range []*Config{caller, answerer} {
 			apart(cfg)
-			cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("sound", i))}
-			heard[i], cfg.OnEvent = listen(t)
+			cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, fmt.Sprint("audio", i))}
+			received[i], cfg.OnEvent = recordPackets(t)
 		}
 	})
 	a.awaitConnected()
@@ -164,31 +164,31 @@ func TestFailedCallWithoutBundleReconnects(t *testing.T) {
 	a.awaitState(webrtc.PeerConnectionStateFailed)
 	l.down.Store(false)
 	a.awaitConnected()
-	heard[0].hears("sound1")
-	heard[1].hears("sound0")
+	received[0].await("audio1")
+	received[1].await("audio0")
 	a.call.Say("after")
 	b.awaitText("after")
 }
 
 // An offer that is rejected leaves a call of several connections as it was.
 func TestRejectedOfferWithoutBundle(t *testing.T) {
-	sides, heard, said := unbundledPair(t)
+	sides, received, wires := unbundledPair(t)
 	for range 2 {
-		said[0].spoiled.Store(true)
-		picture := rawTrack(t, webrtc.MimeTypeVP8, "picture")
-		sides[0].call.AddTrack(picture, nil)
+		wires[0].spoiled.Store(true)
+		video := rawTrack(t, webrtc.MimeTypeVP8, "video")
+		sides[0].call.AddTrack(video, nil)
 		await(sides[1], func(w Warned) bool { return strings.Contains(w.Text, "extmap") })
-		await(sides[0], func(e TrackRejected) bool { return e.Track == picture })
+		await(sides[0], func(e TrackRejected) bool { return e.Track == video })
 		sides[1].forget()
 		sides[0].forget()
-		heard[1].hears("sound0")
-		said[0].spoiled.Store(false)
+		received[1].await("audio0")
+		wires[0].spoiled.Store(false)
 		if n := sides[0].transports(); n != 2 {
 			t.Errorf("%d transports, want 2", n)
 		}
 	}
 	sides[0].must(func(done func(error)) { sides[0].call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "taken"), done) })
-	heard[1].hears("taken")
+	received[1].await("taken")
 }
 
 // The first channel of such a call gets a connection of its own.
@@ -199,7 +199,7 @@ func TestAChannelWithoutBundle(t *testing.T) {
 				caller.Channels = nil
 				for _, cfg := range []*Config{caller, answerer} {
 					apart(cfg)
-					cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "sound")}
+					cfg.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}
 				}
 			})
 			a.awaitConnected()

@@ -28,19 +28,19 @@ func TestUnsignaledSSRCs(t *testing.T) {
 		"as RFC 9429 has it": {both, nil},
 		"without RIDs":       {both, []string{sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI}},
 		"without MIDs":       {both, []string{sdp.SDESMidURI}},
-		"sound alone":        {both[1:], nil},
+		"audio alone":        {both[1:], nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := pair(t, func(caller, answerer *Config) {
 				for _, cfg := range []*Config{caller, answerer} {
-					_, cfg.OnEvent = listen(t)
+					_, cfg.OnEvent = recordPackets(t)
 					for _, mime := range c.mimes {
 						cfg.Media.Tracks = append(cfg.Media.Tracks, testTrack(t, mime))
 					}
 					cfg.Signaler.(*wire).filter = bare(t, len(c.mimes)+1, c.without)
 				}
 			})
-			hears(t, a, b)
+			checkMediaBothWays(t, a, b)
 		})
 	}
 }
@@ -57,7 +57,7 @@ func bare(t *testing.T, sections int, extensions []string) func(kind, s string) 
 		}
 		for _, section := range strings.Split(s, "\r\nm=") {
 			if strings.HasPrefix(section, "audio") && strings.Contains(section, sdp.SDESMidURI) {
-				t.Errorf("sound has header extensions that are not for the wire:\n%s", section)
+				t.Errorf("audio has header extensions that are not for the wire:\n%s", section)
 			}
 		}
 		var kept strings.Builder
@@ -70,9 +70,9 @@ func bare(t *testing.T, sections int, extensions []string) func(kind, s string) 
 	}
 }
 
-// receives checks that both peers get the tracks of the other, before and after a
+// checkMediaBothWays checks that both peers get the tracks of the other, before and after a
 // change of the call.
-func hears(t *testing.T, a, b *side) {
+func checkMediaBothWays(t *testing.T, a, b *side) {
 	for _, s := range []*side{a, b} {
 		s.awaitConnected()
 		feed(t, s)
@@ -129,12 +129,12 @@ type source struct {
 	rid     string // "" for packets without
 }
 
-// by names what source sends as listenByTrack receives it.
+// by names what source sends as recordPacketsByTrack receives it.
 func (s source) by(mid string) string { return s.text + "@" + mid }
 
-// listenByTrack receives by which track what ends in "@" and its ID comes.
-func listenByTrack(t *testing.T) (*listener, func(Event)) {
-	return listenWith(t, func(e TrackReceived) string { return "@" + e.Track.ID() })
+// recordPacketsByTrack is recordPackets that adds "@" and the ID of the track to each packet.
+func recordPacketsByTrack(t *testing.T) (*packetLog, func(Event)) {
+	return recordPacketsWith(t, func(e TrackReceived) string { return "@" + e.Track.ID() })
 }
 
 // sendOnce sends a packet of each source.
@@ -186,9 +186,9 @@ func (f *faulty) sendsBy(sources ...source) {
 
 // callUnsignaled calls a peer that sends audio and two video, a1, v1 and v2,
 // and declares no SSRC.
-func callUnsignaled(t *testing.T) (*faulty, *listener) {
+func callUnsignaled(t *testing.T) (*faulty, *packetLog) {
 	t.Helper()
-	l, on := listenByTrack(t)
+	l, on := recordPacketsByTrack(t)
 	return callHostile(t, func(c *Config, _ *peertest.Hostile) {
 		c.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeVideo}
 		c.OnEvent = on
@@ -202,12 +202,12 @@ const opusType, vp8Type, vp8Again = 111, 96, 97
 // or by a payload type that no other section has. What is sent again comes with
 // what it repairs.
 func TestUnsignaledSSRCsOfOneKind(t *testing.T) {
-	f, heard := callUnsignaled(t)
-	sound, left, right := source{1, opusType, "", "sound", ""}, source{2, vp8Type, "v1", "left", ""}, source{3, vp8Type, "v2", "right", ""}
+	f, received := callUnsignaled(t)
+	audio, left, right := source{1, opusType, "", "audio", ""}, source{2, vp8Type, "v1", "left", ""}, source{3, vp8Type, "v2", "right", ""}
 	again := source{4, vp8Again, "v1", "again", ""} // its first two bytes number what it repeats
-	f.sendsBy(sound, left, right, again)
-	for _, s := range []string{sound.by("a1"), left.by("v1"), right.by("v2"), again.by("v1")} {
-		heard.hears(s)
+	f.sendsBy(audio, left, right, again)
+	for _, s := range []string{audio.by("a1"), left.by("v1"), right.by("v2"), again.by("v1")} {
+		received.await(s)
 	}
 	awaitReport(f.side, func(r stats.Report) error {
 		mids := map[any]any{}
@@ -216,7 +216,7 @@ func TestUnsignaledSSRCsOfOneKind(t *testing.T) {
 				t.Errorf("it has the RID %v", o["rid"])
 			}
 		}
-		if want := map[any]any{sound.ssrc: "a1", left.ssrc: "v1", right.ssrc: "v2"}; !maps.Equal(mids, want) {
+		if want := map[any]any{audio.ssrc: "a1", left.ssrc: "v1", right.ssrc: "v2"}; !maps.Equal(mids, want) {
 			return fmt.Errorf("the streams have the MIDs %v, want %v", mids, want)
 		}
 		return nil
@@ -226,15 +226,15 @@ func TestUnsignaledSSRCsOfOneKind(t *testing.T) {
 // Of a stream that may be in several sections, and of a second one in a section,
 // a warning is reported; the others go on.
 func TestNamelessSource(t *testing.T) {
-	f, heard := callUnsignaled(t)
+	f, received := callUnsignaled(t)
 	left := source{2, vp8Type, "v1", "left", ""}
 	f.sendsBy(left)
-	heard.hears(left.by("v1"))
+	received.await(left.by("v1"))
 	f.sendsBy(source{1234, vp8Type, "", "nameless", ""}, source{1235, vp8Type, "v1", "second", ""})
 	for _, ssrc := range []string{"SSRC 1234,", "SSRC 1235,"} {
 		await(f.side, func(e Warned) bool { return strings.Contains(e.Text, ssrc) })
 	}
-	heard.hears(left.by("v1"))
+	received.await(left.by("v1"))
 }
 
 // Unknown streams, however few packets they have, take no simulcast stream the place that Pion has
@@ -250,7 +250,7 @@ func TestUnknownStreamsDoNotBlockSimulcast(t *testing.T) {
 		"of no encoding, one packet": {"v1", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			heard, on := listenWith(t, func(e TrackReceived) string { return "@" + e.RID })
+			received, on := recordPacketsWith(t, func(e TrackReceived) string { return "@" + e.RID })
 			f := callHostile(t, func(c *Config, h *peertest.Hostile) {
 				c.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo}
 				c.OnEvent = on
@@ -273,8 +273,8 @@ func TestUnknownStreamsDoNotBlockSimulcast(t *testing.T) {
 				return len(warned) >= 12
 			})
 			f.sendsBy(source{1, vp8Type, "v1", "small", "q"}, source{2, vp8Type, "v1", "large", "h"})
-			heard.hears("small@q")
-			heard.hears("large@h")
+			received.await("small@q")
+			received.await("large@h")
 		})
 	}
 }
@@ -282,18 +282,18 @@ func TestUnknownStreamsDoNotBlockSimulcast(t *testing.T) {
 // A packet with an unsignaled SSRC belongs to the m-section of its MID: our next offer has no other one
 // for it.
 func TestUnsignaledSSRCIsNoSection(t *testing.T) {
-	heard, listener := listen(t)
+	received, on := recordPackets(t)
 	page := newBarePeer(t)
 	page.edit = undeclared
-	if _, err := page.pc.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "sound")); err != nil {
+	if _, err := page.pc.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "audio")); err != nil {
 		t.Fatal(err)
 	}
 	track := testTrack(t, webrtc.MimeTypeOpus)
-	s := newSide(t, "terminal", Config{Signaler: page, OnEvent: listener, Media: MediaConfig{Tracks: []webrtc.TrackLocal{track}}})
+	s := newSide(t, "terminal", Config{Signaler: page, OnEvent: on, Media: MediaConfig{Tracks: []webrtc.TrackLocal{track}}})
 	page.peer = s.call
 	s.start()
 	page.call()
-	heard.hears("sound")
+	received.await("audio")
 	page.edit = func(text string) string { return text } // webrtcbin declares them in its answers
 	if e := await(s, func(TrackReceived) bool { return true }); e.Local != track {
 		t.Errorf("it came beside %v, want the track in its section", e.Local)
@@ -302,7 +302,7 @@ func TestUnsignaledSSRCIsNoSection(t *testing.T) {
 	if text := page.pc.CurrentRemoteDescription().SDP; strings.Count(text, "\r\nm=") != 2 || !regexp.MustCompile("a=group:BUNDLE 0 v1\r\n").MatchString(text) {
 		t.Errorf("we offer\n%s", text)
 	}
-	heard.hears("sound")
+	received.await("audio")
 }
 
 // unsignaled is a description without SSRCs.
