@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"parley/media"
-	"parley/media/source"
+	"parley/media/recorder"
 	"parley/peer"
 )
 
@@ -71,7 +71,7 @@ func (c *session) openRecorder(offer *peer.Description) (err error) {
 	if c.record == "" {
 		return nil
 	}
-	options := source.RecorderOptions{
+	options := recorder.Options{
 		Audio: offer == nil, Video: offer == nil, Logger: c.logger,
 		SplitTime: c.splitTime, SplitBytes: c.splitBytes, RequestKeyFrame: c.requestKeyFrame,
 		Next: func() string { return c.recordings.path(c.record, c.name, c.offered) },
@@ -82,7 +82,7 @@ func (c *session) openRecorder(offer *peer.Description) (err error) {
 			options.Video = options.Video || s.Sends() && s.Kind.String() == "video"
 		}
 	}
-	c.recorder, err = source.NewRecorder(options.Next(), options)
+	c.recorder, err = recorder.New(options.Next(), options)
 	return err
 }
 
@@ -133,7 +133,7 @@ func (c *session) closeRecorder() error {
 		return nil
 	}
 	err := c.recorder.Close()
-	if errors.Is(err, source.ErrNothingRecorded) {
+	if errors.Is(err, recorder.ErrNothingRecorded) {
 		c.report.warn("%v", err)
 		return nil
 	}

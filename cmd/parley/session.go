@@ -12,6 +12,7 @@ import (
 
 	"parley/media/decoder"
 	"parley/media/localtrack"
+	"parley/media/recorder"
 	"parley/media/source"
 	"parley/media/testsignal"
 	"parley/peer"
@@ -39,7 +40,7 @@ type session struct {
 	layers   layers // of the goroutine of the call
 	sources  []source.Source
 	mirrors  []*localtrack.Forwarder
-	recorder *source.Recorder
+	recorder *recorder.Recorder
 
 	offered   time.Time
 	connected chan struct{} // closed when the connection is up for the first time

@@ -21,7 +21,7 @@ type AVCC struct {
 	data       []byte
 }
 
-var errAVCC = errors.New("the header of its H.264 makes no sense")
+var errAVCC = errors.New("invalid avcC (AVCDecoderConfigurationRecord)")
 
 // ParseAVCC reads an AVCDecoderConfigurationRecord (ISO 14496-15 section 5.3.3.1).
 func ParseAVCC(config []byte) (*AVCC, error) {
@@ -51,6 +51,9 @@ func ParseAVCC(config []byte) (*AVCC, error) {
 	}
 	return a, nil
 }
+
+// SPS returns the sequence parameter set, nil if there is none.
+func (a *AVCC) SPS() []byte { return a.sets.SPS }
 
 // Capability is H.264 with the profile of the stream.
 func (a *AVCC) Capability() webrtc.RTPCodecCapability { return H264Capability(a.Profile) }

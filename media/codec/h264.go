@@ -56,7 +56,7 @@ type SPS struct {
 	FrameRate float64 // frames per second, 0 if the VUI parameters do not tell
 }
 
-var errSPS = errors.New("the sequence parameter set makes no sense")
+var errSPS = errors.New("invalid sequence parameter set")
 
 // ParseSPS reads a sequence parameter set (H.264 section 7.3.2.1.1).
 func ParseSPS(nal []byte) (SPS, error) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parley/media"
+	record "parley/media/recorder"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -54,7 +55,7 @@ func sizedClips(t *testing.T) map[string][2]string {
 func TestMP4Sizes(t *testing.T) {
 	for mime, clips := range sizedClips(t) {
 		t.Run(media.CodecName(mime), func(t *testing.T) {
-			recorder, path := newRecorder(t, "a.mp4", RecorderOptions{})
+			recorder, path := newRecorder(t, "a.mp4", record.Options{})
 			sink := recordTrackOf(t, recorder, mime)
 			all := filmed(t, clips[0], clips[1], clips[0])
 			writeAll(t, sink, all...)
@@ -111,7 +112,7 @@ func described(t *testing.T, path string) (entries int, named []uint32) {
 
 // TestMP4ManySizes: when there is no room left for descriptions the file goes on, and plays.
 func TestMP4ManySizes(t *testing.T) {
-	recorder, path := newRecorder(t, "a.mp4", RecorderOptions{})
+	recorder, path := newRecorder(t, "a.mp4", record.Options{})
 	sink := recordTrackOf(t, recorder, webrtc.MimeTypeVP9)
 	clips := sizedClips(t)[webrtc.MimeTypeVP9]
 	all := filmed(t, clips[0], clips[1], clips[0], clips[1], clips[0])
@@ -142,7 +143,7 @@ func TestRecordCodecChanges(t *testing.T) {
 		for _, replaced := range []bool{false, true} {
 			part, asked, folder := 0, 0, t.TempDir()
 			next := func() string { part++; return filepath.Join(folder, fmt.Sprint(part)+filepath.Ext(name)) }
-			recorder, path := newRecorder(t, name, RecorderOptions{Next: next, RequestKeyFrame: func() { asked++ }})
+			recorder, path := newRecorder(t, name, record.Options{Next: next, RequestKeyFrame: func() { asked++ }})
 			first := recordTrackOf(t, recorder, mimes[0])
 			all := filmed(t, clips[mimes[0]], clips[mimes[1]], clips[mimes[0]])
 			writeAll(t, first, all[:50]...)
@@ -177,7 +178,7 @@ func TestRecordCodecChanges(t *testing.T) {
 			}
 		}
 	}
-	recorder, _ := newRecorder(t, "b.mp4", RecorderOptions{Next: func() string { return "" }})
+	recorder, _ := newRecorder(t, "b.mp4", record.Options{Next: func() string { return "" }})
 	sink := recordTrackOf(t, recorder, webrtc.MimeTypeVP9)
 	writeAll(t, sink, filmed(t, clips[webrtc.MimeTypeVP9])...)
 	err := sink.WriteFrame(filmed(t, clips[webrtc.MimeTypeVP8])[0])

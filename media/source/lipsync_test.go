@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"parley/media"
+	record "parley/media/recorder"
 	"parley/media/testsignal"
 
 	"github.com/pion/rtcp"
@@ -34,7 +35,7 @@ func TestLipSync(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			recorder, path := newRecorder(t, "out.webm", RecorderOptions{Audio: true, Video: true})
+			recorder, path := newRecorder(t, "out.webm", record.Options{Audio: true, Video: true})
 			length := test.tone + time.Second
 			video, picture := videoLines(t, test.tone, length, late)
 			audio := audioLines(t, test.tone, length)
@@ -55,7 +56,7 @@ func TestLipSync(t *testing.T) {
 }
 
 // recordWire plays lines into a recorder, and returns a function that waits for the end.
-func recordWire(t *testing.T, recorder *Recorder, mime string, lines []sent) (wait func()) {
+func recordWire(t *testing.T, recorder *record.Recorder, mime string, lines []sent) (wait func()) {
 	w := newWire(mime)
 	r := NewReceiver(w, ReceiverOptions{RTCP: w.reports, Sinks: []media.FrameSink{recordTrackOf(t, recorder, mime)}})
 	var done sync.WaitGroup
@@ -163,7 +164,7 @@ func whenHeard(t *testing.T, path string) time.Duration {
 
 // TestRecordOrder: frames of both tracks are in the file in order of time, and seeking leads to a key frame.
 func TestRecordOrder(t *testing.T) {
-	recorder, path := newRecorder(t, "out.webm", RecorderOptions{Audio: true, Video: true})
+	recorder, path := newRecorder(t, "out.webm", record.Options{Audio: true, Video: true})
 	video, _ := videoLines(t, 0, 5*time.Second, 300*time.Millisecond)
 	audio := audioLines(t, 0, 5*time.Second)
 	synctest.Test(t, func(t *testing.T) {

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"parley/media"
+	record "parley/media/recorder"
 
 	"github.com/pion/webrtc/v4"
 )
 
 // recordAll records video and sound of files, by their codecs, in order of time and through receivers as in a call;
 // sound "" is none.
-func recordAll(t *testing.T, recorder *Recorder, video, audio string) (pictures, packets int, err error) {
+func recordAll(t *testing.T, recorder *record.Recorder, video, audio string) (pictures, packets int, err error) {
 	t.Helper()
 	var all [2][]media.Frame
 	var sinks [2]media.FrameSink
@@ -56,7 +57,7 @@ func TestMP4Both(t *testing.T) {
 		if mime == webrtc.MimeTypeVP8 {
 			continue
 		}
-		recorder, path := newRecorder(t, "a.mp4", RecorderOptions{Audio: true, Video: true})
+		recorder, path := newRecorder(t, "a.mp4", record.Options{Audio: true, Video: true})
 		pictures, packets, err := recordAll(t, recorder, video, audio)
 		if err := errors.Join(err, recorder.Close()); err != nil {
 			t.Fatal(err)
@@ -84,7 +85,7 @@ func TestMP4Both(t *testing.T) {
 // TestMP4Killed: of a file that was never finished, and is cut off anywhere, all plays but the last seconds.
 func TestMP4Killed(t *testing.T) {
 	clips := videoClips(t)
-	recorder, path := newRecorder(t, "a.mp4", RecorderOptions{Audio: true, Video: true})
+	recorder, path := newRecorder(t, "a.mp4", record.Options{Audio: true, Video: true})
 	if _, _, err := recordAll(t, recorder, clips[webrtc.MimeTypeH264], clip(t, "opus.ogg", "-c:a", "libopus")); err != nil {
 		t.Fatal(err)
 	}
@@ -111,20 +112,20 @@ func TestSplit(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		video string
-		o     RecorderOptions
+		o     record.Options
 		files int
 	}{
-		{"a.webm", clips[webrtc.MimeTypeVP8], RecorderOptions{SplitTime: 700 * time.Millisecond}, 3},
-		{"a.mp4", clips[webrtc.MimeTypeH264], RecorderOptions{SplitTime: 700 * time.Millisecond}, 3},
-		{"a.ivf", clips[webrtc.MimeTypeVP8], RecorderOptions{SplitBytes: 1}, 5},
-		{"a.h264", clips[webrtc.MimeTypeH264], RecorderOptions{SplitBytes: 1}, 5},
+		{"a.webm", clips[webrtc.MimeTypeVP8], record.Options{SplitTime: 700 * time.Millisecond}, 3},
+		{"a.mp4", clips[webrtc.MimeTypeH264], record.Options{SplitTime: 700 * time.Millisecond}, 3},
+		{"a.ivf", clips[webrtc.MimeTypeVP8], record.Options{SplitBytes: 1}, 5},
+		{"a.h264", clips[webrtc.MimeTypeH264], record.Options{SplitBytes: 1}, 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			part := 1
 			folder, asked := t.TempDir(), 0
 			test.o.Next = func() string { part++; return filepath.Join(folder, fmt.Sprint(part)+filepath.Ext(test.name)) }
 			test.o.RequestKeyFrame = func() { asked++ }
-			recorder, err := NewRecorder(filepath.Join(folder, "1"+filepath.Ext(test.name)), test.o)
+			recorder, err := record.New(filepath.Join(folder, "1"+filepath.Ext(test.name)), test.o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +155,7 @@ func TestSplit(t *testing.T) {
 		})
 	}
 	next := filepath.Join(t.TempDir(), "none", "b.ogg")
-	recorder, _ := newRecorder(t, "a.ogg", RecorderOptions{SplitTime: time.Second, Next: func() string { return next }})
+	recorder, _ := newRecorder(t, "a.ogg", record.Options{SplitTime: time.Second, Next: func() string { return next }})
 	_, all := frames(t, audio, VideoOptions{})
 	sink := recordTrackOf(t, recorder, webrtc.MimeTypeOpus)
 	for i, s := range all {
@@ -181,7 +182,7 @@ func TestDiskFills(t *testing.T) {
 			if filepath.Ext(name) == ".ivf" {
 				sound = ""
 			}
-			whole, whither := newRecorder(t, name, RecorderOptions{})
+			whole, whither := newRecorder(t, name, record.Options{})
 			_, _, err := recordAll(t, whole, video, sound)
 			if err := errors.Join(err, whole.Close()); err != nil {
 				t.Fatal(err)
@@ -199,7 +200,7 @@ func TestDiskFills(t *testing.T) {
 				}
 			}()
 			path := filepath.Join(folder, name)
-			recorder, err := NewRecorder(path, RecorderOptions{})
+			recorder, err := record.New(path, record.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -16,10 +16,10 @@ import (
 // rawAudio encodes the samples of a WAV file to Opus, at 48 kHz and with one channel or two.
 type rawAudio struct {
 	wav       *wav.Reader
-	out       int // channels
+	mixer     *pcm.Mixer
 	resampler *pcm.Resampler
 	samples   []float32 // at 48 kHz, not encoded yet
-	in        []float32
+	in, mixed []float32
 	packet    []byte
 	encoder   *gopus.Encoder
 	at        uint64
@@ -33,13 +33,10 @@ func newRawAudio(in media.Input, bitrate int) (*rawAudio, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &rawAudio{wav: reader, packet: make([]byte, opusMaxSize)}
-	if a.out = reader.Channels(); a.out > 2 {
-		a.out = 1
-	}
-	a.resampler = pcm.NewResampler(reader.SampleRate(), media.OpusClockRate, a.out)
+	a := &rawAudio{wav: reader, packet: make([]byte, opusMaxSize), mixer: pcm.NewMixer(reader.Channels(), reader.ChannelMask())}
+	a.resampler = pcm.NewResampler(reader.SampleRate(), media.OpusClockRate, a.mixer.Channels())
 	a.encoder, err = gopus.NewEncoder(gopus.EncoderConfig{
-		SampleRate: media.OpusClockRate, Channels: a.out, Application: gopus.ApplicationAudio,
+		SampleRate: media.OpusClockRate, Channels: a.mixer.Channels(), Application: gopus.ApplicationAudio,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create Opus encoder: %w", err)
@@ -60,7 +57,7 @@ func (a *rawAudio) Select(...int) error { return nil }
 
 // Next implements media.Demuxer. It encodes 20 ms; the last packet is padded with silence.
 func (a *rawAudio) Next() (media.Sample, error) {
-	need := opusSamples * a.out
+	need := opusSamples * a.mixer.Channels()
 	for len(a.samples) < need && !a.ended {
 		if err := a.read(); err != nil {
 			return media.Sample{}, err
@@ -94,22 +91,7 @@ func (a *rawAudio) read() error {
 	if err != nil {
 		return err
 	}
-	if channels := a.wav.Channels(); channels > a.out {
-		in = average(in, channels)
-	}
-	a.samples = a.resampler.Append(a.samples, in)
+	a.mixed = a.mixer.Append(a.mixed[:0], in)
+	a.samples = a.resampler.Append(a.samples, a.mixed)
 	return nil
-}
-
-// average makes one channel of several, in place.
-func average(in []float32, channels int) []float32 {
-	out := in[:0]
-	for ; len(in) >= channels; in = in[channels:] {
-		sum := float32(0)
-		for _, v := range in[:channels] {
-			sum += v
-		}
-		out = append(out, sum/float32(channels))
-	}
-	return out
 }

@@ -4,6 +4,10 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"parley/media"
+
+	"github.com/thesyncim/gopus"
 )
 
 // TestWAV: whatever its samples are, a WAV file is as long as it was, and has its tone.
@@ -36,5 +40,35 @@ func TestWAV(t *testing.T) {
 				t.Errorf("a tone of %.1f Hz at %.1f dBFS", tone, level)
 			}
 		})
+	}
+}
+
+// TestSurroundWAV checks that a tone in the center channel keeps its level of -21.1 dB, to 4.5 dB, in stereo and in mono, and
+// that a sum over full scale is encoded as it is.
+func TestSurroundWAV(t *testing.T) {
+	for pan, want := range map[string]float64{
+		"pan=5.1|FC=c0": -21.1, "volume=8,pan=5.1|FL=c0|FR=c0|FC=c0|BL=c0|BR=c0|LFE=c0": 4.6,
+	} {
+		_, all := frames(t, clip(t, "a.wav", "-t", "0.5", "-af", pan), VideoOptions{})
+		for channels := 1; channels <= 2; channels++ {
+			decoder, err := gopus.NewDecoder(gopus.DecoderConfig{SampleRate: media.OpusClockRate, Channels: channels})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, sum, count := make([]float32, 2*opusSamples), 0.0, 0
+			for _, s := range all {
+				n, err := decoder.Decode(s.data, out)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range out[:n*channels] {
+					sum += float64(v * v)
+				}
+				count += n * channels
+			}
+			if level := 10 * math.Log10(sum/float64(count)); math.Abs(level-want) > 4.5 {
+				t.Errorf("%s: level in %d channels is %.1f dB, want %.1f", pan, channels, level, want)
+			}
+		}
 	}
 }

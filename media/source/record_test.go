@@ -7,20 +7,22 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"parley/media"
 	"parley/media/codec"
+	record "parley/media/recorder"
 
 	"github.com/pion/webrtc/v4"
 )
 
-func newRecorder(t *testing.T, name string, o RecorderOptions) (*Recorder, string) {
+func newRecorder(t *testing.T, name string, o record.Options) (*record.Recorder, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	r, err := NewRecorder(path, o)
+	r, err := record.New(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,7 @@ func newRecorder(t *testing.T, name string, o RecorderOptions) (*Recorder, strin
 	return r, path
 }
 
-func recordTrackOf(t *testing.T, r *Recorder, mime string) media.FrameSink {
+func recordTrackOf(t *testing.T, r *record.Recorder, mime string) media.FrameSink {
 	t.Helper()
 	sink, err := r.Track(media.KindOf(mime), mime)
 	if err != nil {
@@ -39,18 +41,33 @@ func recordTrackOf(t *testing.T, r *Recorder, mime string) media.FrameSink {
 
 func ffmpegName(mime string) string { return strings.ToLower(media.CodecName(mime)) }
 
+// recordFormat is a container, and what it holds.
+type recordFormat struct {
+	extension string
+	codecs    []string
+}
+
+func recordFormats() []recordFormat {
+	vpx := []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}
+	return []recordFormat{
+		{".webm", append(vpx, webrtc.MimeTypeOpus)},
+		{".mp4", []string{webrtc.MimeTypeOpus, webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}},
+		{".ivf", vpx}, {".ogg", []string{webrtc.MimeTypeOpus}}, {".h264", []string{webrtc.MimeTypeH264}},
+	}
+}
+
 // TestRecordFormats records each codec into each container that holds it, and compares with what was sent.
 func TestRecordFormats(t *testing.T) {
 	clips := videoClips(t)
 	clips[webrtc.MimeTypeOpus] = clip(t, "opus.ogg", "-c:a", "libopus")
 	for mime, path := range clips {
-		for _, f := range formats() {
-			if !holds(f.codecs(media.KindOf(mime)), mime) {
+		for _, f := range recordFormats() {
+			if !slices.Contains(f.codecs, mime) {
 				continue
 			}
 			t.Run(media.CodecName(mime)+f.extension, func(t *testing.T) {
 				file, all := frames(t, path, VideoOptions{})
-				recorder, out := newRecorder(t, "out"+f.extension, RecorderOptions{})
+				recorder, out := newRecorder(t, "out"+f.extension, record.Options{})
 				sink := recordTrackOf(t, recorder, mime)
 				_, stats := through(t, mime, ReceiverOptions{Sinks: []media.FrameSink{sink}}, script(t, file, all))
 				if err := recorder.Close(); err != nil {
@@ -109,7 +126,7 @@ func TestRecordLoss(t *testing.T) {
 		}
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprint(media.CodecName(mime), seed), func(t *testing.T) {
-				recorder, out := newRecorder(t, "out"+extension, RecorderOptions{})
+				recorder, out := newRecorder(t, "out"+extension, record.Options{})
 				lines, _, _ := shuffle(script(t, file, all), seed, 0.1, 0.04, 0.05)
 				through(t, mime, ReceiverOptions{Sinks: []media.FrameSink{recordTrackOf(t, recorder, mime)}}, lines)
 				if err := recorder.Close(); err != nil {
@@ -128,7 +145,7 @@ func TestRecordLoss(t *testing.T) {
 func TestRecorderRefuses(t *testing.T) {
 	folder := t.TempDir()
 	var spec *media.SpecError
-	if _, err := NewRecorder(filepath.Join(folder, "call.avi"), RecorderOptions{}); !errors.As(err, &spec) ||
+	if _, err := record.New(filepath.Join(folder, "call.avi"), record.Options{}); !errors.As(err, &spec) ||
 		!strings.Contains(err.Error(), ".webm, .mp4, .ivf, .ogg or .h264") {
 		t.Errorf("error is %v", err)
 	}
@@ -139,11 +156,11 @@ func TestRecorderRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := NewRecorder(path, RecorderOptions{}); !errors.As(err, &file) || strings.Count(err.Error(), folder) != 1 {
+		if _, err := record.New(path, record.Options{}); !errors.As(err, &file) || strings.Count(err.Error(), folder) != 1 {
 			t.Errorf("error is %v", err)
 		}
 	}
-	recorder, path := newRecorder(t, "call.ogg", RecorderOptions{})
+	recorder, path := newRecorder(t, "call.ogg", record.Options{})
 	if recorder.Takes(webrtc.RTPCodecTypeVideo) || !recorder.Takes(webrtc.RTPCodecTypeAudio) {
 		t.Error("an .ogg file takes audio only")
 	}
@@ -151,7 +168,7 @@ func TestRecorderRefuses(t *testing.T) {
 	if want := path + ": video in VP8 does not fit into .ogg; record to .webm or .ivf"; err == nil || err.Error() != want {
 		t.Errorf("error is %v", err)
 	}
-	if err := recorder.Close(); !errors.Is(err, ErrNothingRecorded) {
+	if err := recorder.Close(); !errors.Is(err, record.ErrNothingRecorded) {
 		t.Errorf("close: %v", err)
 	}
 	if err := recorder.Close(); err != nil {
@@ -163,7 +180,7 @@ func TestRecorderRefuses(t *testing.T) {
 func TestRecordKilled(t *testing.T) {
 	file, all := frames(t, videoClips(t)[webrtc.MimeTypeVP8], VideoOptions{})
 	for _, name := range []string{"out.webm", "out.ivf"} {
-		recorder, out := newRecorder(t, name, RecorderOptions{})
+		recorder, out := newRecorder(t, name, record.Options{})
 		through(t, webrtc.MimeTypeVP8, ReceiverOptions{Sinks: []media.FrameSink{recordTrackOf(t, recorder, webrtc.MimeTypeVP8)}}, script(t, file, all))
 		// Not closed, and cut off in the middle of a frame.
 		data, err := os.ReadFile(out)
@@ -186,19 +203,17 @@ func TestRecordDiskFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Fatal("this test needs /dev/full")
 	}
-	for _, f := range formats() {
+	for _, f := range recordFormats() {
 		link := filepath.Join(t.TempDir(), "out"+f.extension)
 		if err := os.Symlink("/dev/full", link); err != nil {
 			t.Fatal(err)
 		}
-		recorder, err := NewRecorder(link, RecorderOptions{Wait: time.Millisecond})
+		recorder, err := record.New(link, record.Options{Wait: time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}
-		kind, mime := webrtc.RTPCodecTypeVideo, append(f.audio, f.video...)[len(f.audio)+len(f.video)-1]
-		if len(f.video) == 0 {
-			kind = webrtc.RTPCodecTypeAudio
-		}
+		mime := f.codecs[len(f.codecs)-1]
+		kind := media.KindOf(mime)
 		sink := recordTrackOf(t, recorder, mime)
 		var failed error
 		for i := range 500 {
@@ -223,7 +238,7 @@ func TestOggGap(t *testing.T) {
 	file, all := frames(t, clip(t, "opus.ogg", "-c:a", "libopus"), VideoOptions{})
 	lines := script(t, file, all)
 	lines = append(lines[:30:30], lines[70:]...)
-	recorder, out := newRecorder(t, "a.ogg", RecorderOptions{})
+	recorder, out := newRecorder(t, "a.ogg", record.Options{})
 	through(t, webrtc.MimeTypeOpus, ReceiverOptions{Sinks: []media.FrameSink{recordTrackOf(t, recorder, webrtc.MimeTypeOpus)}}, lines)
 	if err := recorder.Close(); err != nil {
 		t.Fatal(err)
@@ -243,7 +258,7 @@ func TestOggGap(t *testing.T) {
 
 // TestH264Sets: each key frame in the file has its parameter sets, also if they were sent once.
 func TestH264Sets(t *testing.T) {
-	recorder, path := newRecorder(t, "a.h264", RecorderOptions{})
+	recorder, path := newRecorder(t, "a.h264", record.Options{})
 	sink := recordTrackOf(t, recorder, webrtc.MimeTypeH264)
 	sets := "\x00\x00\x00\x01\x67abc\x00\x00\x00\x01\x68d\x00\x00\x00\x01\x68e"
 	key, other := "\x00\x00\x00\x01\x65\x88", "\x00\x00\x00\x01\x41\x9a"

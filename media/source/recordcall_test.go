@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"parley/media"
+	record "parley/media/recorder"
 	"parley/media/testsignal"
 
 	"github.com/pion/webrtc/v4"
@@ -23,7 +24,7 @@ func TestRecordACall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recorder, err := NewRecorder(path, RecorderOptions{Audio: true, Video: true})
+	recorder, err := record.New(path, record.Options{Audio: true, Video: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	record "parley/media/recorder"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ import (
 // not come.
 func recording(t *testing.T, late time.Duration, lost func(line int) bool) string {
 	t.Helper()
-	recorder, path := newRecorder(t, "out.webm", RecorderOptions{Audio: true, Video: true})
+	recorder, path := newRecorder(t, "out.webm", record.Options{Audio: true, Video: true})
 	lines, _ := videoLines(t, 0, 6*time.Second, late)
 	var video []sent
 	for i, l := range lines {

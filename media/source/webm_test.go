@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parley/media"
+	record "parley/media/recorder"
 
 	"github.com/at-wat/ebml-go"
 	webmcore "github.com/at-wat/ebml-go/webm"
@@ -74,7 +75,7 @@ func writeAll(t *testing.T, sink media.FrameSink, frames ...media.Frame) {
 
 // TestWebMStructure: sizes, index and duration are patched, and point to where they should.
 func TestWebMStructure(t *testing.T) {
-	recorder, path := newRecorder(t, "a.webm", RecorderOptions{})
+	recorder, path := newRecorder(t, "a.webm", record.Options{})
 	sink := recordTrackOf(t, recorder, webrtc.MimeTypeVP8)
 	for n := range 100 {
 		writeAll(t, sink, frameAt(webrtc.MimeTypeVP8, time.Duration(n)*100*time.Millisecond, func(f *media.Frame) { f.Key = n%10 == 0 }))
@@ -108,7 +109,7 @@ func TestWebMStructure(t *testing.T) {
 func TestWebMWaits(t *testing.T) {
 	const audio, video = webrtc.MimeTypeOpus, webrtc.MimeTypeVP8
 	var log bytes.Buffer
-	recorder, path := newRecorder(t, "a.webm", RecorderOptions{
+	recorder, path := newRecorder(t, "a.webm", record.Options{
 		Audio: true, Video: true, Wait: 2 * time.Second, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	a, v := recordTrackOf(t, recorder, audio), recordTrackOf(t, recorder, video)
 	for n := range 150 {
@@ -132,7 +133,7 @@ func TestWebMWaits(t *testing.T) {
 	}
 
 	// Video that begins without a key frame, 1.5 s after the sound: nothing of the sound is lost.
-	recorder, path = newRecorder(t, "b.webm", RecorderOptions{Audio: true, Video: true})
+	recorder, path = newRecorder(t, "b.webm", record.Options{Audio: true, Video: true})
 	a, v = recordTrackOf(t, recorder, audio), recordTrackOf(t, recorder, video)
 	for n := range 100 {
 		at := time.Duration(n) * opusFrame
@@ -157,7 +158,7 @@ func TestWebMWaits(t *testing.T) {
 // TestWebMLoss: after a gap video waits for a key frame, sound goes on at its time.
 func TestWebMLoss(t *testing.T) {
 	const audio, video = webrtc.MimeTypeOpus, webrtc.MimeTypeVP8
-	recorder, path := newRecorder(t, "a.webm", RecorderOptions{})
+	recorder, path := newRecorder(t, "a.webm", record.Options{})
 	a, v := recordTrackOf(t, recorder, audio), recordTrackOf(t, recorder, video)
 	for n := range 40 {
 		at := time.Duration(n) * 100 * time.Millisecond
@@ -180,7 +181,7 @@ func TestRecordChangesSize(t *testing.T) {
 	small := clip(t, "vp8.ivf", "-c:v", "libvpx", "-deadline", "realtime", "-g", "10", "-b:v", "2M")
 	large := clip(t, "large.ivf", "-c:v", "libvpx", "-deadline", "realtime", "-vf", "scale=320x240")
 	for _, name := range []string{"a.webm", "a.ivf"} {
-		recorder, path := newRecorder(t, name, RecorderOptions{})
+		recorder, path := newRecorder(t, name, record.Options{})
 		sink := recordTrackOf(t, recorder, webrtc.MimeTypeVP8)
 		file, all := frames(t, small, VideoOptions{})
 		_, more := frames(t, large, VideoOptions{})
@@ -202,40 +203,8 @@ func TestRecordChangesSize(t *testing.T) {
 	}
 }
 
-// TestTimeline: timestamps that wrap, stop, jump and begin anew make times that grow as arrivals do.
-func TestTimeline(t *testing.T) {
-	start := time.Unix(1000, 0)
-	var line timeline
-	at := func(ssrc, timestamp uint32, arrival time.Duration) time.Duration {
-		return line.next(media.Frame{SSRC: ssrc, Timestamp: timestamp, ClockRate: 90000, Arrival: start.Add(arrival)}, start)
-	}
-	const second = time.Second
-	for i, test := range []struct {
-		ssrc, timestamp uint32
-		arrival, want   time.Duration
-	}{
-		{1, 1<<32 - 90000, second, second},
-		{1, 1<<32 - 45000, 1400 * time.Millisecond, 1500 * time.Millisecond}, // early, but at its time
-		{1, 0, 2100 * time.Millisecond, 2 * second},                          // over the wrap
-		{1, 0, 2100 * time.Millisecond, 2001 * time.Millisecond},             // does not stand still
-		{1, 900000, 12 * second, 12 * second},                                // a pause
-		{1, 123456789, 13 * second, 13 * second},                             // a jump that time does not have
-		{1, 123456789 + 90000, 14 * second, 14 * second},
-		{2, 5, 15 * second, 15 * second}, // another sender
-		{2, 90005, 16 * second, 16 * second},
-		{2, 0, 16*second + 1, 16*second + time.Millisecond}, // a step back
-	} {
-		if got := at(test.ssrc, test.timestamp, test.arrival); (got - test.want).Abs() > time.Microsecond {
-			t.Errorf("frame %d is at %v, want %v", i, got, test.want)
-		}
-	}
-	if d := media.TicksToDuration(media.DurationToTicks(36*time.Hour+time.Microsecond, 90000), 90000); (d - 36*time.Hour).Abs() > 12*time.Microsecond {
-		t.Errorf("36 hours become %v", d)
-	}
-}
-
 func TestRecordGoesOn(t *testing.T) {
-	recorder, path := newRecorder(t, "a.ivf", RecorderOptions{})
+	recorder, path := newRecorder(t, "a.ivf", record.Options{})
 	first := recordTrackOf(t, recorder, webrtc.MimeTypeVP8)
 	writeAll(t, first, frameAt(webrtc.MimeTypeVP8, 0), frameAt(webrtc.MimeTypeVP8, time.Second))
 	second := recordTrackOf(t, recorder, webrtc.MimeTypeVP8)

@@ -10,6 +10,7 @@ import (
 	"math/bits"
 
 	"parley/media"
+	"parley/media/codec"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -17,6 +18,7 @@ import (
 const (
 	headerSize      = 32
 	frameHeaderSize = 12
+	maxFrameRate    = 240 // frames per second; a timebase above is not that of the frame rate
 )
 
 // demuxer reads an IVF file: a header of 32 bytes, then for each frame its size, its time in units of the header's
@@ -27,43 +29,55 @@ type demuxer struct {
 	numerator   uint64 // of the timebase in seconds
 	denominator uint64
 	data        []byte
-	frame       int
+	frames      int    // that were read, with empty ones
 	first       uint64 // time of the first frame
 	last        uint64 // ticks of the latest frame
 	step        uint64 // ticks between the latest two
+
+	ahead    media.Sample // the first frame, until Next returns it
+	aheadErr error
+	isAhead  bool
 }
 
-// NewDemuxer reads the header.
+// NewDemuxer reads the header, and the first frame, which tells whether browsers decode the video.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
-	r := in.Reader
 	var header [headerSize]byte
-	if _, err := io.ReadFull(r, header[:]); err != nil {
+	if _, err := io.ReadFull(in.Reader, header[:]); err != nil {
 		return nil, media.ReadError("the IVF header", err)
 	}
 	le := binary.LittleEndian
 	if string(header[:4]) != "DKIF" {
-		return nil, fmt.Errorf("not an IVF file: signature is %q; expected \"DKIF\"", header[:4])
+		return nil, fmt.Errorf("not an IVF file: signature is %q, want \"DKIF\"", header[:4])
 	}
 	if version := le.Uint16(header[4:]); version != 0 {
-		return nil, fmt.Errorf("IVF version %d is unknown; expected 0", version)
+		return nil, fmt.Errorf("unknown IVF version: got %d, want 0", version)
 	}
 	mime, err := mimeType(string(header[8:12]))
-	if err != nil {
-		return nil, err
+	d := &demuxer{
+		r:           in.Reader,
+		track:       media.Track{Codec: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: media.VideoClockRate}, Err: err},
+		denominator: uint64(le.Uint32(header[16:])), numerator: uint64(le.Uint32(header[20:])),
 	}
-	i := &demuxer{r: r, track: media.Track{Codec: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: media.VideoClockRate}},
-		denominator: uint64(le.Uint32(header[16:])), numerator: uint64(le.Uint32(header[20:]))}
-	if i.denominator == 0 || i.numerator == 0 {
-		return nil, fmt.Errorf("the IVF header has a timebase of %d/%d", i.numerator, i.denominator)
+	if err != nil {
+		return d, nil
+	}
+	if d.denominator == 0 || d.numerator == 0 {
+		return nil, fmt.Errorf("invalid timebase in the IVF header: %d/%d", d.numerator, d.denominator)
 	}
 	if size := le.Uint16(header[6:]); size > headerSize {
-		if _, err := r.Discard(int(size) - headerSize); err != nil {
+		if _, err := in.Reader.Discard(int(size) - headerSize); err != nil {
 			return nil, media.ReadError("the IVF header", err)
 		}
 	}
-	return i, nil
+	d.ahead, d.aheadErr = d.Next()
+	d.isAhead = true
+	if d.aheadErr == nil {
+		d.track.Err = codec.CheckSendable(mime, d.ahead.Data)
+	}
+	return d, nil
 }
 
+// mimeType returns the MIME type of a FourCC.
 func mimeType(fourCC string) (string, error) {
 	switch fourCC {
 	case "VP80":
@@ -73,73 +87,80 @@ func mimeType(fourCC string) (string, error) {
 	case "AV01":
 		return webrtc.MimeTypeAV1, nil
 	}
-	return "", fmt.Errorf("codec %q cannot be sent; expected VP80, VP90 or AV01", fourCC)
+	return "video/", codec.UnsupportedCodec(fourCC)
 }
 
 // Tracks implements media.Demuxer.
-func (i *demuxer) Tracks() []media.Track { return []media.Track{i.track} }
+func (d *demuxer) Tracks() []media.Track { return []media.Track{d.track} }
 
 // Select implements media.Demuxer.
-func (i *demuxer) Select(...int) error { return nil }
+func (d *demuxer) Select(...int) error { return nil }
 
-// Next implements media.Demuxer.
-func (i *demuxer) Next() (media.Sample, error) {
+// Next implements media.Demuxer. It skips empty frames, which encoders write for frames that they drop.
+func (d *demuxer) Next() (media.Sample, error) {
+	if d.isAhead {
+		d.isAhead = false
+		return d.ahead, d.aheadErr
+	}
 	for {
-		i.frame++
-		s, err := i.read()
+		s, err := d.read()
 		if err != nil || len(s.Data) > 0 {
 			return s, err
 		}
 	}
 }
 
-// read reads one frame, which may be empty: encoders write those for pictures that they leave out.
-func (i *demuxer) read() (media.Sample, error) {
+// read reads one frame, which may be empty.
+func (d *demuxer) read() (media.Sample, error) {
+	d.frames++
 	var header [frameHeaderSize]byte
-	if _, err := io.ReadFull(i.r, header[:]); err != nil {
+	if _, err := io.ReadFull(d.r, header[:]); err != nil {
 		if errors.Is(err, io.EOF) {
 			return media.Sample{}, io.EOF
 		}
-		return media.Sample{}, media.ReadError(fmt.Sprintf("the header of frame %d", i.frame), err)
+		return media.Sample{}, media.ReadError(fmt.Sprintf("the header of frame %d", d.frames), err)
 	}
 	size := binary.LittleEndian.Uint32(header[:])
 	if size > media.MaxFrameSize {
-		return media.Sample{}, fmt.Errorf("frame %d claims %d bytes; the file is broken", i.frame, size)
+		return media.Sample{}, fmt.Errorf("frame %d claims %d bytes; the file is broken", d.frames, size)
 	}
-	if cap(i.data) < int(size) {
-		i.data = make([]byte, size)
+	if cap(d.data) < int(size) {
+		d.data = make([]byte, size)
 	}
-	i.data = i.data[:size]
-	if _, err := io.ReadFull(i.r, i.data); err != nil {
-		return media.Sample{}, media.ReadError(fmt.Sprintf("frame %d", i.frame), err)
+	d.data = d.data[:size]
+	if _, err := io.ReadFull(d.r, d.data); err != nil {
+		return media.Sample{}, media.ReadError(fmt.Sprintf("frame %d", d.frames), err)
 	}
-	at, err := i.ticks(binary.LittleEndian.Uint64(header[4:]))
-	return media.Sample{Data: i.data, Time: at, Duration: max(1, i.step)}, err
+	at, err := d.ticks(binary.LittleEndian.Uint64(header[4:]))
+	return media.Sample{Data: d.data, Time: at, Duration: d.step}, err
 }
 
 // ticks converts a time to units of the clock rate since the first frame, and checks that time goes on.
-func (i *demuxer) ticks(time uint64) (uint64, error) {
-	if i.frame == 1 {
-		i.first = time
-		// A guess for a file of one frame.
-		i.step = min(media.VideoClockRate*i.numerator/i.denominator, media.VideoClockRate)
+func (d *demuxer) ticks(time uint64) (uint64, error) {
+	if d.frames == 1 {
+		d.first = time
+		// A file of one frame: the timebase is usually the frame rate.
+		d.step = min(media.VideoClockRate*d.numerator/d.denominator, media.VideoClockRate)
+		if d.step < media.VideoClockRate/maxFrameRate {
+			d.step = media.VideoClockRate / 30
+		}
 	}
-	if time < i.first {
-		return 0, fmt.Errorf("frame %d: time goes back", i.frame)
+	if time < d.first {
+		return 0, fmt.Errorf("frame %d: time goes back", d.frames)
 	}
-	high, low := bits.Mul64(time-i.first, i.numerator*media.VideoClockRate)
-	if high >= i.denominator {
-		return 0, fmt.Errorf("frame %d: time %d is out of range", i.frame, time)
+	high, low := bits.Mul64(time-d.first, d.numerator*media.VideoClockRate)
+	if high >= d.denominator {
+		return 0, fmt.Errorf("frame %d: time %d is out of range", d.frames, time)
 	}
-	ticks, _ := bits.Div64(high, low, i.denominator)
+	ticks, _ := bits.Div64(high, low, d.denominator)
 	switch {
-	case ticks < i.last:
-		return 0, fmt.Errorf("frame %d: time goes back", i.frame)
-	case ticks-i.last > media.MaxSampleGap*media.VideoClockRate:
-		return 0, fmt.Errorf("frame %d: time jumps by more than an hour", i.frame)
-	case i.frame > 1 && ticks > i.last:
-		i.step = ticks - i.last
+	case ticks < d.last:
+		return 0, fmt.Errorf("frame %d: time goes back", d.frames)
+	case ticks-d.last > media.MaxSampleGap*media.VideoClockRate:
+		return 0, fmt.Errorf("frame %d: time jumps by more than an hour", d.frames)
+	case d.frames > 1 && ticks > d.last:
+		d.step = ticks - d.last
 	}
-	i.last = ticks
+	d.last = ticks
 	return ticks, nil
 }

@@ -2,6 +2,8 @@ package ivf
 
 import (
 	"encoding/binary"
+	"os"
+	"strings"
 	"testing"
 
 	"parley/media/internal/mediatest"
@@ -33,6 +35,40 @@ func TestTimes(t *testing.T) {
 	}
 	if all[2].Duration != 6006 {
 		t.Errorf("the last frame lasts %d, want 6006", all[2].Duration)
+	}
+}
+
+// TestOneFrame: a frame that is alone lasts for one unit of the timebase, if that is a frame rate.
+func TestOneFrame(t *testing.T) {
+	for denominator, want := range map[uint32]uint64{25: 3600, 1000: 3000, 90000: 3000} {
+		_, all := mediatest.Demux(t, NewDemuxer, file("VP80", 1, denominator, 7))
+		if len(all) != 1 || all[0].Time != 0 || all[0].Duration != want {
+			t.Errorf("timebase 1/%d: frames are %+v, want one of %d", denominator, all, want)
+		}
+	}
+}
+
+// TestUnsendable: video that browsers do not decode is the error of the track.
+func TestUnsendable(t *testing.T) {
+	vp9, av1 := "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -frames:v 3 ", "-c:v libaom-av1 -usage realtime -cpu-used 8 -frames:v 3 "
+	for options, want := range map[string]string{
+		vp9 + "-pix_fmt yuv420p": "", vp9 + "-pix_fmt yuv444p": "VP9 has profile 1", vp9 + "-pix_fmt yuv420p10le": "VP9 has profile 2",
+		av1 + "-pix_fmt yuv420p": "", av1 + "-pix_fmt yuv420p10le": "AV1 has profile 0 (4:2:0 with 10 bits",
+	} {
+		data, err := os.ReadFile(mediatest.Clip(t, "x.ivf", strings.Fields(options)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tracks, samples, err := mediatest.TryDemux(NewDemuxer, data, false)
+		switch got := tracks[0].Err; {
+		case want == "" && (got != nil || err != nil || len(samples) != 3):
+			t.Errorf("%s: %d frames, %v, %v", options, len(samples), got, err)
+		case want != "" && (got == nil || !strings.HasPrefix(got.Error(), want)):
+			t.Errorf("%s: error is %v, want %s", options, got, want)
+		}
+	}
+	if tracks, _, err := mediatest.TryDemux(NewDemuxer, file("HEVC", 1, 30), true); err != nil || tracks[0].Err == nil || !strings.Contains(tracks[0].Err.Error(), `codec "HEVC" cannot be sent`) {
+		t.Errorf("tracks of HEVC are %+v, %v", tracks, err)
 	}
 }
 

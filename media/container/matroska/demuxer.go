@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"parley/media"
 	"parley/media/codec"
@@ -14,8 +15,11 @@ import (
 )
 
 const (
-	maxLookAheadFrames = 16
-	maxLookAheadBytes  = 4 << 20
+	nanoseconds = 1_000_000_000 // in a second
+
+	maxLookAheadFrames  = 16
+	maxLookAheadBytes   = 4 << 20
+	maxLookAheadSeconds = 5 // of the times in the file
 )
 
 // demuxer reads the tracks of a WebM or Matroska file.
@@ -28,6 +32,7 @@ type demuxer struct {
 	first   uint64 // time of the first cluster, in units of scale
 	cluster uint64 // time of the latest one
 	blocks  int    // that were read or skipped
+	probing bool   // before Select: all tracks are read
 	queue   []media.Sample
 	err     error // after queue
 }
@@ -41,9 +46,13 @@ type track struct {
 	private      []byte
 	encoded      bool // compressed or encrypted by Matroska
 	selected     bool
-	avc          *codec.AVCC // nil unless the codec is H.264
-	last         uint64      // time of the latest sample, in units of the clock rate
-	step         uint64      // between the latest two
+	avc          *codec.AVCC          // of H.264 with a CodecPrivate
+	annexB       *codec.ParameterSets // of H.264 without one: its blocks are byte streams
+	seen         int                  // frames that were read
+	checked      bool                 // the first frame was
+	frames       int                  // that must be looked at before it is known whether the track can be sent
+	last         uint64               // time of the latest sample, in units of the clock rate
+	step         uint64               // between the latest two; before there are two, the DefaultDuration
 }
 
 // TrackType (RFC 9559 section 5.1.4.1.3).
@@ -52,10 +61,19 @@ const (
 	trackTypeAudio = 2
 )
 
-// NewDemuxer reads a file up to its first cluster.
+// NewDemuxer reads a file up to its first cluster, or the first frame of H.264 that has no CodecPrivate.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	d := &demuxer{ebmlReader: ebmlReader{in.Reader}, scale: 1_000_000}
-	return d, d.readHeader()
+	if err := d.readHeader(); err != nil {
+		return nil, err
+	}
+	for _, t := range d.tracks {
+		if t.annexB != nil {
+			d.probe()
+			break
+		}
+	}
+	return d, nil
 }
 
 // readHeader reads up to the first cluster.
@@ -102,6 +120,7 @@ func (d *demuxer) readHeader() error {
 // addTrack reads a TrackEntry. Tracks of other types than audio and video are left out.
 func (d *demuxer) addTrack(content []byte) {
 	t := &track{index: len(d.tracks)}
+	defaultDuration := uint64(nanoseconds / 30)
 	children(content, func(id uint32, content []byte) {
 		switch id {
 		case idTrackNumber:
@@ -114,6 +133,8 @@ func (d *demuxer) addTrack(content []byte) {
 			t.private = content
 		case idEncodings:
 			t.encoded = true
+		case idDefaultDuration:
+			defaultDuration = parseUint(content)
 		}
 	})
 	switch t.kind {
@@ -123,6 +144,9 @@ func (d *demuxer) addTrack(content []byte) {
 		t.Codec = webrtc.RTPCodecCapability{MimeType: "audio/", ClockRate: media.OpusClockRate}
 	default:
 		return
+	}
+	if defaultDuration < nanoseconds {
+		t.step = ticks(defaultDuration, t.Codec.ClockRate)
 	}
 	t.Err = t.setCodec()
 	d.tracks = append(d.tracks, t)
@@ -137,24 +161,51 @@ func (t *track) setCodec() (err error) {
 	case "V_VP8":
 		t.Codec.MimeType = webrtc.MimeTypeVP8
 	case "V_VP9":
-		t.Codec.MimeType = webrtc.MimeTypeVP9
+		t.Codec.MimeType, t.frames = webrtc.MimeTypeVP9, 1
 	case "V_AV1":
 		t.Codec.MimeType = webrtc.MimeTypeAV1
-	case "V_MPEG4/ISO/AVC":
-		if t.avc, err = codec.ParseAVCC(t.private); err != nil {
-			return err
+		if len(t.private) <= 4 { // of a CodecPrivate without sequence header
+			t.frames = 1
+			return nil
 		}
-		t.Codec = t.avc.Capability()
+		return codec.CheckSendable(webrtc.MimeTypeAV1, t.private[4:])
+	case "V_MPEG4/ISO/AVC":
+		return t.setAVC()
 	case "A_OPUS":
 		t.Codec = codec.OpusCapability()
 		if len(t.private) > 0 {
-			_, err := codec.ParseOpusHead(t.private)
+			_, err = codec.ParseOpusHead(t.private)
 			return err
 		}
 	default:
 		return codec.UnsupportedCodec(t.codecID)
 	}
 	return nil
+}
+
+func (t *track) setAVC() (err error) {
+	t.Codec.MimeType = webrtc.MimeTypeH264
+	if len(t.private) == 0 { // as MediaRecorder of Chromium writes it
+		t.annexB = &codec.ParameterSets{}
+		return nil
+	}
+	if t.avc, err = codec.ParseAVCC(t.private); err != nil {
+		return err
+	}
+	t.Codec = t.avc.Capability()
+	return t.setSPS(t.avc.SPS())
+}
+
+// setSPS checks the sequence parameter set of H.264. One that cannot be parsed is left to the decoder.
+func (t *track) setSPS(nal []byte) error {
+	sps, err := codec.ParseSPS(nal)
+	if err != nil || sps.Reordered {
+		t.frames = maxLookAheadFrames
+	}
+	if err != nil {
+		return nil
+	}
+	return sps.CheckSendable()
 }
 
 // Tracks implements media.Demuxer.
@@ -166,41 +217,69 @@ func (d *demuxer) Tracks() []media.Track {
 	return all
 }
 
-// Select implements media.Demuxer. It reads the first frames to find B-frames.
+// Select implements media.Demuxer. It reads the first frames of video whose codec does not rule out what browsers cannot
+// decode: other chroma formats than 4:2:0, other bit depths than 8, and B-frames.
 func (d *demuxer) Select(tracks ...int) error {
-	for _, i := range tracks {
-		d.tracks[i].selected = true
+	for i, t := range d.tracks {
+		t.selected = slices.Contains(tracks, i)
 	}
-	return d.lookAhead()
-}
-
-// lookAhead reads the first frames to see whether they are in output order, which the header does not tell. Only H.264
-// has them in another one.
-func (d *demuxer) lookAhead() error {
-	const baseline = 66
-	var t *track
-	for _, other := range d.tracks {
-		if other.selected && other.avc != nil && other.avc.Profile[0] != baseline {
-			t = other
-		}
+	d.probing = false
+	d.queue = slices.DeleteFunc(d.queue, func(s media.Sample) bool { return !d.tracks[s.Track].selected })
+	err := d.lookAhead(func() bool { return !slices.ContainsFunc(d.tracks, (*track).undecided) })
+	if errors.Is(err, codec.ErrBFrames) {
+		return codec.ErrBFrames
 	}
-	if t == nil {
-		return nil
-	}
-	frames, bytes := 0, 0
-	for seen := 0; d.err == nil && frames < maxLookAheadFrames && bytes < maxLookAheadBytes; {
-		d.err = d.readElement()
-		for ; seen < len(d.queue); seen++ {
-			bytes += len(d.queue[seen].Data)
-			if d.queue[seen].Track == t.index {
-				frames++
+	for _, s := range d.queue {
+		if t := d.tracks[s.Track]; !t.checked {
+			t.checked = true
+			if err := codec.CheckSendable(t.Codec.MimeType, s.Data); err != nil {
+				return err
 			}
 		}
 	}
-	if errors.Is(d.err, codec.ErrBFrames) {
-		return d.err
+	return nil // an error of lookAhead is returned after the frames before it
+}
+
+// probe reads the first frame of H.264 that has no CodecPrivate, whose parameter sets tell the codec.
+func (d *demuxer) probe() {
+	d.probing = true
+	for _, t := range d.tracks {
+		t.selected = t.Err == nil
 	}
-	return nil // any other error is returned after the frames before it
+	missing := func(t *track) bool { return t.annexB != nil && t.Err == nil && t.annexB.SPS == nil }
+	_ = d.lookAhead(func() bool { return !slices.ContainsFunc(d.tracks, missing) })
+	for _, t := range d.tracks {
+		switch {
+		case missing(t):
+			t.Err = errors.New("no parameter sets (SPS) of H.264, neither in the header of the track nor in its first frames")
+		case t.annexB != nil && t.Err == nil:
+			sps := t.annexB.SPS
+			t.Codec = codec.H264Capability([3]byte(sps[1:4]))
+			t.Err = t.setSPS(sps)
+		}
+	}
+}
+
+// undecided reports whether more frames have to be looked at.
+func (t *track) undecided() bool { return t.selected && t.seen < t.frames }
+
+// lookAhead reads frames into the queue until enough returns true, up to the limits. It returns the error that ended it.
+func (d *demuxer) lookAhead(enough func() bool) error {
+	size := 0
+	for _, s := range d.queue {
+		size += len(s.Data)
+	}
+	for d.err == nil && !enough() && size < maxLookAheadBytes {
+		before := len(d.queue)
+		d.err = d.readElement()
+		for _, s := range d.queue[before:] {
+			size += len(s.Data)
+			if s.Time > maxLookAheadSeconds*uint64(d.tracks[s.Track].Codec.ClockRate) {
+				return nil
+			}
+		}
+	}
+	return d.err
 }
 
 // Next implements media.Demuxer.
@@ -262,7 +341,12 @@ func (d *demuxer) readBlock(size uint64) error {
 		return d.skip(left)
 	}
 	if size > media.MaxFrameSize || left < 3 {
-		return fmt.Errorf("%s claims %s; the file is broken", what, sizeName(size))
+		err := fmt.Errorf("%s claims %s; the file is broken", what, sizeName(size))
+		if d.probing && size != unknownSize {
+			t.selected, t.Err = false, err
+			return d.skip(left)
+		}
+		return err
 	}
 	block, err := d.read(what, left, media.MaxFrameSize)
 	if err != nil {
@@ -282,6 +366,7 @@ func (d *demuxer) readBlock(size uint64) error {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if len(s.Data) > 0 {
+			t.seen++
 			d.queue = append(d.queue, s)
 			at += s.Duration // the time of a block is that of its first frame
 		}
@@ -310,23 +395,27 @@ func (d *demuxer) time(relative int16) (ns uint64, ok bool) {
 
 // setTime converts the time of a block to units of the clock rate, and checks that time goes on.
 func (t *track) setTime(ns uint64, ok bool) (uint64, error) {
-	const second = 1_000_000_000
-	clock := uint64(t.Codec.ClockRate)
-	at := ns/second*clock + (ns%second*clock+second/2)/second
+	at := ticks(ns, t.Codec.ClockRate)
 	switch {
 	case !ok:
 		return 0, errors.New("time goes back")
-	case at < t.last && t.avc != nil:
+	case at < t.last && t.Codec.MimeType == webrtc.MimeTypeH264:
 		return 0, codec.ErrBFrames
 	case at < t.last && t.kind == trackTypeVideo:
 		return 0, errors.New("time goes back")
-	case at > t.last+media.MaxSampleGap*clock:
+	case at > t.last+media.MaxSampleGap*uint64(t.Codec.ClockRate):
 		return 0, errors.New("time jumps by more than an hour")
 	case at > t.last:
 		t.step = at - t.last
 	}
 	t.last = max(at, t.last)
 	return t.last, nil
+}
+
+// ticks converts ns to units of a clock rate.
+func ticks(ns uint64, clockRate uint32) uint64 {
+	clock := uint64(clockRate)
+	return ns/nanoseconds*clock + (ns%nanoseconds*clock+nanoseconds/2)/nanoseconds
 }
 
 // sample returns a frame as a sample with memory of its own.
@@ -340,6 +429,10 @@ func (t *track) sample(data []byte, at uint64) (s media.Sample, err error) {
 	case t.avc != nil:
 		s.Data, err = t.avc.ToAnnexB(data)
 		s.Data = bytes.Clone(s.Data)
+	case t.annexB != nil:
+		if s.Data = t.annexB.AppendAccessUnit(nil, codec.NALUnits(data)); len(s.Data) == 0 && len(data) > 0 {
+			err = errors.New("H.264 has neither a CodecPrivate nor start codes")
+		}
 	}
 	return s, err
 }

@@ -2,12 +2,17 @@ package wav
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
+	"math"
+	"os"
 	"strings"
 	"testing"
 
 	"parley/media"
+	"parley/media/internal/mediatest"
 )
 
 // open reads the header of a file, as a pipe.
@@ -46,13 +51,13 @@ func le(v, bytes int) string {
 func TestInvalidHeader(t *testing.T) {
 	for want, data := range map[string]string{
 		"the file is cut off in the WAV header": file(1, 1, 48000, 16, ""),
-		"has 0 channels":                        file(1, 0, 48000, 16, "data\x00\x00\x00\x00"),
-		"has 65535 channels":                    file(1, 65535, 48000, 16, "data\x00\x00\x00\x00"),
-		"has 1 samples a second":                file(1, 1, 1, 16, "data\x00\x00\x00\x00"),
-		"of format 85 with 0 bits":              file(85, 2, 44100, 0, "data\x00\x00\x00\x00"),
-		"of format 1 with 4096 bits":            file(1, 2, 44100, 4096, "data\x00\x00\x00\x00"),
-		"does not say what its samples are":     "RIFF\x00\x00\x00\x00WAVEdata\x00\x00\x00\x00",
-		"says 4294967295 bytes for its format":  "RIFF\x00\x00\x00\x00WAVEfmt \xFF\xFF\xFF\xFF",
+		"read the WAV header: 0 channels":       file(1, 0, 48000, 16, "data\x00\x00\x00\x00"),
+		"65535 channels":                        file(1, 65535, 48000, 16, "data\x00\x00\x00\x00"),
+		"sample rate of 1 Hz":                   file(1, 1, 1, 16, "data\x00\x00\x00\x00"),
+		"format 85 with 0 bits":                 file(85, 2, 44100, 0, "data\x00\x00\x00\x00"),
+		"format 1 with 4096 bits":               file(1, 2, 44100, 4096, "data\x00\x00\x00\x00"),
+		"no fmt chunk before the samples":       "RIFF\x00\x00\x00\x00WAVEdata\x00\x00\x00\x00",
+		"invalid fmt chunk: 4294967296 bytes":   "RIFF\x00\x00\x00\x00WAVEfmt \xFF\xFF\xFF\xFF",
 	} {
 		if _, err := open(strings.NewReader(data)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
@@ -60,15 +65,101 @@ func TestInvalidHeader(t *testing.T) {
 	}
 }
 
-// TestDataSize reads a file that is shorter than its data chunk, or whose data chunk has no size, up to its end.
+// TestDataSize reads up to the end of the data chunk, or to the end of a file whose data chunk has no size or is longer.
 func TestDataSize(t *testing.T) {
-	for _, size := range []string{"\xFF\xFF\x00\x00", "\xFF\xFF\xFF\xFF", "\x00\x00\x00\x00"} {
-		w, err := open(strings.NewReader(file(1, 1, 48000, 16, "data"+size+strings.Repeat("\x00\x10", 2000))))
+	tail := "LIST" + le(40, 4) + strings.Repeat("noise", 8)
+	samples := strings.Repeat("\x00\x10", 2000)
+	ds64 := func(size int) string { return "ds64" + le(28, 4) + le(0, 8) + le(size, 8) + le(0, 8) + le(0, 4) }
+	header := file(1, 1, 48000, 16, "")
+	rf64 := func(size int) string {
+		return "RF64\xFF\xFF\xFF\xFFWAVE" + ds64(size) + header[12:] + "data\xFF\xFF\xFF\xFF" + samples
+	}
+	for name, test := range map[string]struct {
+		data string
+		want int
+	}{
+		"trailing chunk":              {data: header + "data" + le(4000, 4) + samples + tail, want: 2000},
+		"RF64, trailing chunk":        {data: rf64(4000) + tail, want: 2000},
+		"BW64, trailing chunk":        {data: "BW64" + rf64(4000)[4:] + tail, want: 2000},
+		"RF64 of a pipe":              {data: rf64(0), want: 2000},
+		"longer than the file":        {data: header + "data" + le(65535, 4) + samples, want: 2000},
+		"size of ffmpeg on a pipe":    {data: header + "data\xFF\xFF\xFF\xFF" + samples, want: 2000},
+		"size of sox on a pipe":       {data: header + "data" + le(0x7FFFF000, 4) + samples, want: 2000},
+		"size of GStreamer on a pipe": {data: header + "data" + le(0, 4) + samples, want: 2000},
+		"chunk of 4 GiB in a header":  {data: header + "junk\xFF\xFF\xFF\xFF" + "data" + le(4000, 4) + samples, want: -1},
+	} {
+		w, err := open(strings.NewReader(test.data))
+		if test.want < 0 {
+			if err == nil || !strings.Contains(err.Error(), "the file is cut off in the WAV header") {
+				t.Errorf("%s: error is %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if all, err := readAll(w); len(all) != test.want || err != nil {
+			t.Errorf("%s: %d samples, want %d; error is %v", name, len(all), test.want, err)
+		}
+	}
+}
+
+// TestLongFile takes a size of over 2 GiB, which programs write to a pipe for an unknown one, for what it is in a file that
+// is so long.
+func TestLongFile(t *testing.T) {
+	data := file(1, 1, 48000, 16, "data"+le(0x80000000, 4))
+	for size, want := range map[int64]uint64{0x80000000 + 100: 0x80000000, 0x80000000: math.MaxUint64} {
+		w, err := NewReader(media.Input{Reader: bufio.NewReader(strings.NewReader(data)), ReaderAt: strings.NewReader(data), Size: size})
+		if err != nil || w.left != want {
+			t.Errorf("%d bytes of samples, want %d; error is %v", w.left, want, err)
+		}
+	}
+}
+
+// TestFFmpeg reads the samples that ffmpeg reads, in every format.
+func TestFFmpeg(t *testing.T) {
+	for _, options := range []string{
+		"-c:a pcm_u8", "-c:a pcm_s16le", "-c:a pcm_s24le", "-c:a pcm_s32le", "-c:a pcm_f32le", "-c:a pcm_f64le", "-c:a pcm_alaw", "-c:a pcm_mulaw",
+		"-c:a pcm_s16le -ac 2", "-c:a pcm_s24le -ac 6", "-rf64 always -c:a pcm_s16le",
+	} {
+		path := mediatest.Clip(t, "a.wav", strings.Fields(options)...)
+		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all, err := readAll(w); len(all) != 2000 || err != nil {
-			t.Errorf("%d samples, then %v", len(all), err)
+		w, err := open(bytes.NewReader(data))
+		if err != nil {
+			t.Errorf("%s: %v", options, err)
+			continue
+		}
+		got, err := readAll(w)
+		raw := mediatest.FFmpeg(t, "-i", path, "-f", "f32le", "-")
+		if err != nil || len(got) != len(raw)/4 {
+			t.Errorf("%s: %d samples, want %d; error is %v", options, len(got), len(raw)/4, err)
+			continue
+		}
+		for i, v := range got {
+			want := math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+			if math.Abs(float64(v-want)) > 1e-4 {
+				t.Errorf("%s: sample %d is %v, want %v", options, i, v, want)
+				break
+			}
+		}
+	}
+}
+
+// TestChannelMask returns the mask of an extensible header, or one that follows from the number of channels.
+func TestChannelMask(t *testing.T) {
+	for layout, want := range map[string]uint32{"mono": 4, "stereo": 3, "5.1": 0x3F, "5.1(side)": 0x60F, "7.1": 0x63F, "quad": 0x33} {
+		path := mediatest.Clip(t, "a.wav", "-af", "aformat=channel_layouts="+layout)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := open(bytes.NewReader(data))
+		if err != nil || w.Channels() > 2 && w.ChannelMask() != want {
+			t.Errorf("%s: mask is %#x, want %#x; error is %v", layout, w.ChannelMask(), want, err)
 		}
 	}
 }
@@ -86,7 +177,7 @@ func TestBrokenPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err := readAll(w)
-	if len(all) != 1920 || err == nil || !strings.Contains(err.Error(), "gone") {
+	if len(all) != 2500 || err == nil || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("%d samples, then %v", len(all), err)
 	}
 }

@@ -1,4 +1,4 @@
-package source
+package recorder
 
 import (
 	"log/slog"
@@ -63,8 +63,8 @@ type singleTrack struct {
 }
 
 // newSingleTrack returns the constructor of a frameWriter for a container of one track.
-func newSingleTrack(create newMuxerFunc) func(*outFile, RecorderOptions) frameWriter {
-	return func(file *outFile, _ RecorderOptions) frameWriter { return &singleTrack{file: file, create: create} }
+func newSingleTrack(create newMuxerFunc) func(*outFile, Options) frameWriter {
+	return func(file *outFile, _ Options) frameWriter { return &singleTrack{file: file, create: create} }
 }
 
 func (w *singleTrack) add(t *recordTrack) { w.track = t }
@@ -87,17 +87,17 @@ func (w *singleTrack) finish() error {
 	return w.out.Finish(w.track.time.at + w.track.time.interval)
 }
 
-func newWebM(file *outFile, o RecorderOptions) frameWriter {
+func newWebM(file *outFile, o Options) frameWriter {
 	return newMuxer(file, matroska.NewMuxer, o)
 }
 
-func newMP4(file *outFile, o RecorderOptions) frameWriter {
+func newMP4(file *outFile, o Options) frameWriter {
 	m := newMuxer(file, mp4.NewMuxer, o)
 	m.sized = true
 	return m
 }
 
-func newMuxer(file *outFile, create newMuxerFunc, o RecorderOptions) *muxer {
+func newMuxer(file *outFile, create newMuxerFunc, o Options) *muxer {
 	w := &muxer{file: file, create: create, wait: o.Wait, log: o.Logger}
 	if o.Audio {
 		w.expect(webrtc.RTPCodecTypeAudio)

@@ -1,4 +1,5 @@
-package source
+// Package recorder writes received media to files.
+package recorder
 
 import (
 	"errors"
@@ -21,8 +22,8 @@ import (
 // ErrNothingRecorded is in the error of Recorder.Close if no frame came that could be written.
 var ErrNothingRecorded = errors.New("nothing was recorded: no media came")
 
-// RecorderOptions are the options of a Recorder. The zero value works.
-type RecorderOptions struct {
+// Options are the options of a Recorder. The zero value works.
+type Options struct {
 	// Audio and Video say which kinds will come. A .webm or .mp4 file names its tracks at its start, so that it begins
 	// when those have come, and those that Track has been called for. Others ignore it.
 	Audio, Video bool
@@ -49,7 +50,11 @@ type RecorderOptions struct {
 	Logger *slog.Logger
 }
 
-const defaultRecorderWait = 5 * time.Second
+const (
+	defaultRecorderWait = 5 * time.Second
+	// patience is how long a track may be silent before another one takes its place.
+	patience = time.Second
+)
 
 // A Recorder writes what is received to a file, without encoding it again. Video begins with a key frame, and after a
 // loss it goes on with the next one (the Receiver asks for it): a file has no broken pictures, but it may stand still.
@@ -58,7 +63,7 @@ const defaultRecorderWait = 5 * time.Second
 // one whose machine has lost its power up to two seconds earlier.
 type Recorder struct {
 	format  format
-	options RecorderOptions
+	options Options
 
 	mu     sync.Mutex // guards what follows
 	paths  []string   // the last one is being written
@@ -95,7 +100,7 @@ type frameWriter interface {
 type format struct {
 	extension    string
 	audio, video []string // MIME types
-	new          func(*outFile, RecorderOptions) frameWriter
+	new          func(*outFile, Options) frameWriter
 }
 
 // formats are all the containers, in the order in which errors name them.
@@ -111,11 +116,13 @@ func formats() []format {
 	}
 }
 
-// NewRecorder creates the file at path, whose name says the format: .webm (VP8, VP9, AV1, and Opus), .mp4 (H.264, VP9,
+// New creates the file at path, whose name says the format: .webm (VP8, VP9, AV1, and Opus), .mp4 (H.264, VP9,
 // AV1, and Opus), .ivf (VP8, VP9, AV1), .ogg (Opus) or .h264. The error is a *media.SpecError for another name, and a
 // *media.FileError otherwise.
-func NewRecorder(path string, o RecorderOptions) (*Recorder, error) {
-	o.Logger = logger(o.Logger)
+func New(path string, o Options) (*Recorder, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	if o.Wait <= 0 {
 		o.Wait = defaultRecorderWait
 	}
@@ -283,13 +290,13 @@ func (s *recordSink) WriteFrame(f media.Frame) error {
 // began last, or came back after a while, as long as it is not silent.
 func (s *recordSink) accept(f media.Frame) bool {
 	r, t := s.recorder, s.track
-	if f.Arrival.Sub(s.last) > layerPatience {
+	if f.Arrival.Sub(s.last) > patience {
 		t.begun++
 		s.number = t.begun
 	}
 	s.last = f.Arrival
 	switch {
-	case t.from != nil && s.number < t.from.number && f.Arrival.Sub(t.from.last) <= layerPatience:
+	case t.from != nil && s.number < t.from.number && f.Arrival.Sub(t.from.last) <= patience:
 		return false
 	case t.kind != webrtc.RTPCodecTypeVideo:
 	case s != t.from || f.Codec != t.mime:
