@@ -5,7 +5,7 @@ import (
 
 	"parley/media/decoder"
 	"parley/media/localtrack"
-	"parley/media/source"
+	"parley/media/quality"
 	"parley/peer/stats"
 	"parley/peer/track"
 )
@@ -39,18 +39,18 @@ func (c *session) fullReport(r stats.Report) stats.Report {
 
 // addFrames adds the members of RTCInboundRtpStreamStats that need whole frames.
 // keyFramesReceived is not W3C's, which counts decoded ones alone.
-func addFrames(o stats.Object, s source.Stats) {
+func addFrames(o stats.Object, s receivedStats) {
 	o["packetsDiscarded"] = s.Discarded
 	if s.Emitted > 0 {
-		o["jitterBufferDelay"], o["jitterBufferEmittedCount"] = s.Waited.Seconds()*perEmitted(s), s.Emitted
+		o["jitterBufferDelay"], o["jitterBufferEmittedCount"] = s.BufferDelay.Seconds()*perEmitted(s), s.Emitted
 	}
 	if s.Kind == "audio" {
-		if s.Level > -100 && s.Level < 0 {
-			o["audioLevel"] = math.Pow(10, s.Level/20)
+		if s.tone.Level > quality.Silence && s.tone.Level < 0 {
+			o["audioLevel"] = math.Pow(10, s.tone.Level/20)
 		}
-		if s.Samples > 0 {
-			o["totalSamplesReceived"], o["totalSamplesDuration"] = s.Samples, float64(s.Samples)/opusRate
-			o["totalAudioEnergy"] = s.Energy
+		if s.tone.Samples > 0 {
+			o["totalSamplesReceived"], o["totalSamplesDuration"] = s.tone.Samples, float64(s.tone.Samples)/opusRate
+			o["totalAudioEnergy"] = s.tone.Energy
 		}
 		return
 	}
@@ -67,7 +67,7 @@ func addFrames(o stats.Object, s source.Stats) {
 const opusRate = 48000
 
 // perEmitted is how many of what is emitted a frame is: each sample of a packet has waited as long as the packet.
-func perEmitted(s source.Stats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
+func perEmitted(s receivedStats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
 
 // addDecoded adds what who shows the picture has measured.
 func addDecoded(o stats.Object, s decoder.ViewerStats) {

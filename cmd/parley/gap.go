@@ -8,7 +8,6 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
-	"parley/media/source"
 	"parley/peer"
 )
 
@@ -124,7 +123,7 @@ func (c *session) suspectGap(e peer.Event) {
 }
 
 // gapFields are what the gaps of a track add to its statistics.
-func (c *session) gapFields(s source.Stats) []field {
+func (c *session) gapFields(s receivedStats) []field {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range c.gaps {

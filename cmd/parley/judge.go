@@ -11,12 +11,12 @@ import (
 
 	"parley/media"
 	"parley/media/decoder"
-	"parley/media/source"
+	"parley/media/quality"
 	"parley/media/testsignal"
 	"parley/peer"
 )
 
-// qualityKeys are what a source.Judge finds out, by the names of --expect, of scenarios, and of --require.
+// qualityKeys are what a quality.Analyzer finds out, by the names of --expect, of scenarios, and of --require.
 func qualityKeys() map[string]string {
 	return map[string]string{
 		"video.numbers": "pictures of the test source of which the number was read", "video.missing": "pictures of it that never came", "video.skips": "how often pictures of it were left out",
@@ -30,24 +30,24 @@ func qualityKeys() map[string]string {
 func isQuality(key string) bool { _, ok := qualityKeys()[key]; return ok }
 
 // qualityFacts are what has been found out, by qualityKeys.
-func qualityFacts(q source.Quality) map[string]float64 {
+func qualityFacts(q quality.Report) map[string]float64 {
 	facts := map[string]float64{}
 	put := func(key string, v *float64) {
 		if v != nil {
 			facts[key] = float64(int64(*v*100)) / 100 // more would be noise
 		}
 	}
-	if q.Numbers > 0 {
-		maps.Copy(facts, map[string]float64{"video.numbers": float64(q.Numbers), "video.missing": float64(q.Missing), "video.skips": float64(q.Skips), "video.repeated": float64(q.Repeated)})
+	if q.FrameIDs > 0 {
+		maps.Copy(facts, map[string]float64{"video.numbers": float64(q.FrameIDs), "video.missing": float64(q.Missing), "video.skips": float64(q.Gaps), "video.repeated": float64(q.Repeated)})
 	}
-	if q.Words > 0 {
-		facts["audio.words"] = float64(q.Words)
+	if q.Timecodes > 0 {
+		facts["audio.words"] = float64(q.Timecodes)
 	}
-	put("video.frozen", q.Frozen)
+	put("video.frozen", q.MaxFreeze)
 	put("video.psnr", q.PSNR)
-	put("audio.gap", q.Gap)
+	put("audio.gap", q.MaxAudioGap)
 	put("sync", q.Sync)
-	for key, s := range map[string]*source.Spread{"video.latency": q.PictureLatency, "audio.latency": q.SoundLatency} {
+	for key, s := range map[string]*quality.Percentiles{"video.latency": q.VideoLatency, "audio.latency": q.AudioLatency} {
 		if s != nil {
 			put(key, &s.Median)
 			put(key+".p95", &s.P95)
@@ -62,18 +62,18 @@ func judging(checks []check) bool {
 }
 
 // newJudge makes the judge of a call, nil if nobody asks for one: it decodes all pictures.
-func (c *session) newJudge() *source.Judge {
+func (c *session) newJudge() *quality.Analyzer {
 	if !c.judged && !judging(c.checks) {
 		return nil
 	}
-	o := source.JudgeOptions{Epoch: c.epoch, Rate: c.rate, Width: c.width, Height: c.height, PictureEvery: 5}
-	if o.Rate == 0 {
-		o.Rate = testsignal.DefaultFrameRate
+	o := quality.AnalyzerOptions{Epoch: c.epoch, FrameRate: c.rate, Width: c.width, Height: c.height, CompareEvery: 5}
+	if o.FrameRate == 0 {
+		o.FrameRate = testsignal.DefaultFrameRate
 	}
 	if o.Width == 0 {
 		o.Width, o.Height = testsignal.DefaultWidth, testsignal.DefaultHeight
 	}
-	return source.NewJudge(o)
+	return quality.NewAnalyzer(o)
 }
 
 // judgeTrack lets the judge see a track that is received.
@@ -82,9 +82,9 @@ func (c *session) judgeTrack(e peer.TrackReceived, request func()) media.FrameSi
 		return nil
 	}
 	if e.Track.Kind() == webrtc.RTPCodecTypeAudio {
-		return c.judge.Sounds(c.epoch.Time())
+		return c.judge.AudioSink(c.epoch.Time())
 	}
-	sink, viewer := c.judge.Pictures(c.epoch.Time(), decoder.ViewerOptions{
+	sink, viewer := c.judge.VideoSink(c.epoch.Time(), decoder.ViewerOptions{
 		NewDecoder: decoders, RequestKeyFrame: request, Logger: c.logger,
 		Warn: func(sentence string) { c.report.warn("%s", printable(sentence)) },
 	})
@@ -97,7 +97,7 @@ func (c *session) quality() map[string]float64 {
 	if c.judge == nil || !c.isConnected() {
 		return nil
 	}
-	return qualityFacts(c.judge.Quality(time.Since(c.epoch.Time())))
+	return qualityFacts(c.judge.Report(time.Since(c.epoch.Time())))
 }
 
 // judgeInterval is the time between two looks of the expectations at the judge, which sorts what it knows for each.

@@ -8,12 +8,12 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
-	"parley/media/source"
+	"parley/media/receiver"
 	"parley/peer"
 )
 
 // layers are what the layers of one track (simulcast) share: the largest that comes is recorded and shown.
-type layers map[*webrtc.RTPReceiver][]*source.Highest
+type layers map[*webrtc.RTPReceiver][]*receiver.SimulcastSelector
 
 // sinks are those of a track that make is asked for once, for all of its layers. request asks for a key frame of the
 // layer, and what make gets, for one of what the sinks see.
@@ -28,7 +28,7 @@ func (l layers) sinks(e peer.TrackReceived, request func(), make func(request fu
 				h.RequestKeyFrame()
 			}
 		}) {
-			shared = append(shared, source.NewHighest(sink))
+			shared = append(shared, receiver.NewSimulcastSelector(sink))
 		}
 		l[e.Receiver] = shared
 	}
@@ -44,19 +44,19 @@ type layerReports struct {
 	rid      string
 }
 
-func reportsOf(e peer.TrackReceived) source.RTCPReader {
+func reportsOf(e peer.TrackReceived) receiver.RTCPReader {
 	if rid := e.Track.RID(); rid != "" {
 		return layerReports{e.Receiver, rid}
 	}
 	return e.Receiver
 }
 
-// ReadRTCP implements source.RTCPReader.
+// ReadRTCP implements receiver.RTCPReader.
 func (l layerReports) ReadRTCP() ([]rtcp.Packet, interceptor.Attributes, error) {
 	return l.receiver.ReadSimulcastRTCP(l.rid)
 }
 
-// SetReadDeadline implements source.RTCPReader.
+// SetReadDeadline implements receiver.RTCPReader.
 func (l layerReports) SetReadDeadline(t time.Time) error {
 	return l.receiver.SetReadDeadlineSimulcast(t, l.rid)
 }

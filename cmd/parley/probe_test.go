@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"parley/cmd/parley/scenario"
-	"parley/media/source"
+	"parley/media/quality/verify"
 	wire "parley/signal"
 	"parley/signal/signaltest"
 )
@@ -186,8 +186,8 @@ func readableEvidence(t *testing.T, folder string) {
 	if out, err := shark.Output(); err != nil || bytes.Count(out, []byte("\n")) < 4 { // SCTP from port 5000 to 5000
 		t.Errorf("tshark decrypts nothing in %s: %v, %q", packetsFile, err, out)
 	}
-	v, err := source.VerifyFile(context.Background(), filepath.Join(folder, recordingFile), source.VerifyOptions{})
-	if err != nil || v.Numbers < 2 {
+	v, err := verify.File(context.Background(), filepath.Join(folder, recordingFile), verify.Options{})
+	if err != nil || v.FrameIDs < 2 {
 		t.Errorf("%s: %v, %+v", recordingFile, err, v)
 	}
 }

@@ -92,8 +92,8 @@ func (c *session) requestKeyFrame() {
 	receivers := slices.Clone(c.receivers)
 	c.mu.Unlock()
 	for _, r := range receivers {
-		if r.Stats().Kind == "video" {
-			r.RequestKeyFrame()
+		if r.receiver.Stats().Kind == "video" {
+			r.receiver.RequestKeyFrame()
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"parley/media/decoder"
 	"parley/media/localtrack"
+	"parley/media/quality"
 	"parley/media/recorder"
 	"parley/media/source"
 	"parley/media/testsignal"
@@ -32,7 +33,7 @@ type session struct {
 	expect   *expectations
 	dumping  *capture.Connection // nil without --stats-dump
 	epoch    *testsignal.Epoch   // of test sources
-	judge    *source.Judge       // of those that come back, nil for none
+	judge    *quality.Analyzer   // of those that come back, nil for none
 	judgedAt time.Time           // of the goroutine of watch
 	emulator *netem.Emulator     // of the call's own sockets, nil for none
 	told     *told               // to the other side, nil without --cooperate
@@ -56,7 +57,7 @@ type session struct {
 	lastTone atomic.Value // float64, Hz: the tone heard last, for the summary
 
 	mu        sync.Mutex // protects following
-	receivers []*source.Receiver
+	receivers []receivedTrack
 	viewers   []*decoder.Viewer
 	onStage   map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
 	playing   map[webrtc.TrackLocal]func() // sources, with what stops them

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"parley/media/source"
 	"parley/peer"
 	"parley/peer/stats"
 )
@@ -28,8 +27,8 @@ func (c *session) statusLine() string {
 		if s.Width > 0 {
 			part += fmt.Sprintf(" %s %.0f/s", size(s.Width, s.Height), s.FrameRate)
 		}
-		if s.Tone > 0 {
-			part += fmt.Sprintf(" %.0f Hz", s.Tone)
+		if s.tone.Tone > 0 {
+			part += fmt.Sprintf(" %.0f Hz", s.tone.Tone)
 		}
 		parts = append(parts, fmt.Sprintf("%s %.0f kbit/s, %d lost", part, s.Bitrate/1000, s.Lost))
 	}
@@ -71,15 +70,15 @@ func (c *session) statsFields(all bool) []field {
 	return append(fields, field{"tracks", tracks}, field{"channels", channels}, field{"report", report})
 }
 
-func receivedFields(s source.Stats) []field {
+func receivedFields(s receivedStats) []field {
 	fields := []field{{"direction", "in"}, {"kind", s.Kind}, {"codec", s.Codec},
 		{"packets", s.Packets}, {"bytes", s.Bytes}, {"lost", s.Lost}, {"jitter", s.Jitter},
 		{"frames", s.Frames}, {"bitrate", int64(s.Bitrate)}}
 	if s.Width > 0 {
 		fields = append(fields, field{"size", size(s.Width, s.Height)}, field{"fps", s.FrameRate})
 	}
-	if s.Tone > 0 {
-		fields = append(fields, field{"tone", s.Tone})
+	if s.tone.Tone > 0 {
+		fields = append(fields, field{"tone", s.tone.Tone})
 	}
 	return fields
 }
@@ -135,7 +134,7 @@ func (c *session) tellStatsAtEnd() {
 	var parts []string
 	for _, s := range c.received() {
 		if tone, ok := c.lastTone.Load().(float64); ok && s.Kind == "audio" {
-			s.Tone = tone
+			s.tone.Tone = tone
 		}
 		parts = append(parts, sentence(s))
 	}
@@ -147,7 +146,7 @@ func (c *session) tellStatsAtEnd() {
 }
 
 // sentence is what was received on one track, for people.
-func sentence(s source.Stats) string {
+func sentence(s receivedStats) string {
 	out := s.Kind + " " + s.Codec
 	if s.Width > 0 {
 		out += " " + size(s.Width, s.Height)
@@ -156,8 +155,8 @@ func sentence(s source.Stats) string {
 		out += fmt.Sprintf(", %d frames", s.Frames)
 	}
 	out += fmt.Sprintf(", %d packets, %d lost", s.Packets, s.Lost)
-	if s.Tone > 0 {
-		out += fmt.Sprintf(", a tone of %.0f Hz", s.Tone)
+	if s.tone.Tone > 0 {
+		out += fmt.Sprintf(", a tone of %.0f Hz", s.tone.Tone)
 	}
 	return out
 }

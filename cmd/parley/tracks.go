@@ -13,6 +13,8 @@ import (
 	"parley/media"
 	"parley/media/device"
 	"parley/media/localtrack"
+	"parley/media/quality"
+	"parley/media/receiver"
 	"parley/media/source"
 	"parley/peer"
 	"parley/peer/track"
@@ -159,7 +161,7 @@ func (c *session) receive(e peer.TrackReceived) {
 	if mirror == nil && c.echo {
 		mirror = c.mirrorLate(e.Track.Kind())
 	}
-	var r *source.Receiver
+	var r *receiver.Receiver
 	sinks := []media.FrameSink{
 		&firstFrame{tell: func(f media.Frame) { c.tellFrame(kind.String(), f) }},
 		c.watchGaps(func() uint64 { return r.Stats().Lost }),
@@ -185,15 +187,26 @@ func (c *session) receive(e peer.TrackReceived) {
 	if voice != nil {
 		sinks, wait = append(sinks, voice), playWait
 	}
-	r = source.NewReceiver(e.Track, source.ReceiverOptions{
-		RTCP: reportsOf(e), Sinks: sinks, Forwarder: mirror, Wait: wait, RTT: c.call.RTT, Strip: c.witness != nil, Logger: c.logger,
+	received := receivedTrack{tone: quality.NewToneMeter()}
+	sinks = append(sinks, received.tone)
+	if c.witness != nil {
+		received.frameIDs = &quality.FrameIDReader{}
+		sinks = append(sinks, received.frameIDs)
+	}
+	var forward receiver.PacketSink
+	if mirror != nil {
+		forward = mirror
+	}
+	r = receiver.New(e.Track, receiver.Options{
+		RTCP: reportsOf(e), Sinks: sinks, Forward: forward, Wait: wait, RTT: c.call.RTT, Logger: c.logger,
 		RequestKeyFrame: func() {
 			// An error here is one of a connection that is going down.
 			_ = e.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(e.Track.SSRC())}})
 		},
 	})
 	c.mu.Lock()
-	c.receivers = append(c.receivers, r)
+	received.receiver = r
+	c.receivers = append(c.receivers, received)
 	c.mu.Unlock()
 	c.work.Go(func() {
 		defer hush()
@@ -229,14 +242,36 @@ func (c *session) tellFrame(kind string, f media.Frame) {
 	c.tell(event{name: "frame", peer: c.name, fields: append(fields, field{"ms", ms}), say: say, detail: true})
 }
 
+// receivedTrack is a track that is received, with what measures it.
+type receivedTrack struct {
+	receiver *receiver.Receiver
+	tone     *quality.ToneMeter
+	frameIDs *quality.FrameIDReader // nil if frame IDs are not read
+}
+
+// receivedStats are the statistics of a received track.
+type receivedStats struct {
+	receiver.Stats
+	tone     quality.ToneStats
+	frameIDs quality.FrameIDStats
+}
+
+func (t receivedTrack) stats() receivedStats {
+	s := receivedStats{Stats: t.receiver.Stats(), tone: t.tone.Stats()}
+	if t.frameIDs != nil {
+		s.frameIDs = t.frameIDs.Stats()
+	}
+	return s
+}
+
 // received is what has been received, audio before video.
-func (c *session) received() []source.Stats {
+func (c *session) received() []receivedStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var all []source.Stats
+	var all []receivedStats
 	for _, kind := range []string{"audio", "video"} {
-		for _, r := range c.receivers {
-			if s := r.Stats(); s.Kind == kind {
+		for _, t := range c.receivers {
+			if s := t.stats(); s.Kind == kind {
 				all = append(all, s)
 			}
 		}
@@ -262,9 +297,9 @@ func (c *session) measure() {
 			saw("size", size(s.Width, s.Height))
 			saw("fps", strconv.FormatFloat(s.FrameRate, 'f', 1, 64))
 		}
-		if s.Tone > 0 {
-			c.lastTone.Store(s.Tone)
-			saw("tone", strconv.FormatFloat(s.Tone, 'f', 1, 64))
+		if s.tone.Tone > 0 {
+			c.lastTone.Store(s.tone.Tone)
+			saw("tone", strconv.FormatFloat(s.tone.Tone, 'f', 1, 64))
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"parley/cmd/parley/scenario"
 	"parley/media/decoder"
 	"parley/media/device"
-	"parley/media/source"
+	"parley/media/quality/verify"
 )
 
 func verifyCommand(std stdio) *cli.Command {
@@ -100,14 +100,14 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 
 // file verifies one and tells what was found.
 func (v *fileVerifier) file(ctx context.Context, path string) error {
-	found, err := source.VerifyFile(ctx, path, source.VerifyOptions{
-		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.width, Height: v.height, Rate: v.rate,
-		Tell: func(sentence string) { v.report.warn("%s: %s", printable(path), printable(sentence)) },
+	found, err := verify.File(ctx, path, verify.Options{
+		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.width, Height: v.height, FrameRate: v.rate,
+		Warn: func(sentence string) { v.report.warn("%s: %s", printable(path), printable(sentence)) },
 	})
 	if err != nil {
 		return failf(exitDevice, "%s", printable(err.Error()))
 	}
-	facts := qualityFacts(found.Quality)
+	facts := qualityFacts(found.Report)
 	if facts["video.numbers"]+facts["audio.words"] == 0 { // what else there is says nothing
 		facts = nil
 	}
@@ -149,7 +149,7 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 }
 
 // table is what was found, for people.
-func (v *fileVerifier) table(path string, found source.Verified, facts map[string]float64) string {
+func (v *fileVerifier) table(path string, found verify.Result, facts map[string]float64) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %.1f s", printable(path), found.Duration.Seconds())
 	for _, codec := range []string{found.VideoCodec, found.AudioCodec} {

@@ -362,14 +362,14 @@ func (w *witness) measured(c *session) {
 		if s.Packets == 0 {
 			continue
 		}
-		w.noteNumber(s.Kind+".tone", s.Tone)
-		w.noteNumber(s.Kind+".level", s.Level)
+		w.noteNumber(s.Kind+".tone", s.tone.Tone)
+		w.noteNumber(s.Kind+".level", s.tone.Level)
 		w.noteNumber(s.Kind+".jitter", s.Jitter)
 		w.noteNumber(s.Kind+".keyframes", float64(s.KeyFrames))
 		w.noteNumber(s.Kind+".broken", float64(s.Broken))
 		w.noteNumber(s.Kind+".duplicates", float64(s.Duplicates))
-		w.noteNumber(s.Kind+".strips", float64(s.Strips))
-		w.noteNumber(s.Kind+".strip", float64(s.Strip))
+		w.noteNumber(s.Kind+".strips", float64(s.frameIDs.Count))
+		w.noteNumber(s.Kind+".strip", float64(s.frameIDs.Latest))
 		if !s.FirstFrame.IsZero() && w.metrics["first."+s.Kind+".ms"] == 0 {
 			w.metrics["first."+s.Kind+".ms"] = milliseconds(s.FirstFrame.Sub(c.offered))
 		}

@@ -6,19 +6,19 @@ import (
 	"testing"
 
 	"parley/media/localtrack"
+	"parley/media/receiver"
 
 	"github.com/pion/webrtc/v4"
 )
 
 // receive starts a Receiver for a remote track, whose frames the returned watch tells of.
-func receive(t *testing.T, r remote, o ReceiverOptions) *watch {
+func receive(t *testing.T, r remote, o receiver.Options) *watch {
 	t.Helper()
-	w := &watch{stats: make(chan Stats)}
 	ctx, cancel := context.WithTimeout(context.Background(), testTime)
-	w.ctx = ctx
-	o.Sinks = append(o.Sinks, w)
+	w := newWatch(ctx)
+	o.Sinks = append(o.Sinks, w.sinks()...)
 	o.RTCP, o.RequestKeyFrame = r.receiver, r.requestKeyFrame
-	w.receiver = NewReceiver(r.track, o)
+	w.receiver = receiver.New(r.track, o)
 	run(t, w.receiver.Run)
 	t.Cleanup(cancel) // runs before the receiver is stopped, so that it does not wait for us
 	return w
@@ -42,13 +42,13 @@ func TestTestSourcesInACall(t *testing.T) {
 	for range 2 {
 		r := next(t, arrives)
 		if r.track.Kind() == webrtc.RTPCodecTypeVideo {
-			w := receive(t, r, ReceiverOptions{Strip: true})
-			first := w.until(t, "a strip", func(s Stats) bool { return s.Strips > 0 })
+			w := receive(t, r, receiver.Options{})
+			first := w.until(t, "a frame ID", func(s watched) bool { return s.frameIDs.Count > 0 })
 			last := first
-			for last.Strips < first.Strips+15 {
-				s := w.until(t, "the next strip", func(s Stats) bool { return s.Strips > last.Strips })
-				if s.Strip <= last.Strip {
-					t.Errorf("strip %d came after %d", s.Strip, last.Strip)
+			for last.frameIDs.Count < first.frameIDs.Count+15 {
+				s := w.until(t, "the next frame ID", func(s watched) bool { return s.frameIDs.Count > last.frameIDs.Count })
+				if s.frameIDs.Latest <= last.frameIDs.Latest {
+					t.Errorf("frame ID %d came after %d", s.frameIDs.Latest, last.frameIDs.Latest)
 				}
 				last = s
 			}
@@ -60,8 +60,8 @@ func TestTestSourcesInACall(t *testing.T) {
 			}
 			continue
 		}
-		w := receive(t, r, ReceiverOptions{})
-		s := w.until(t, "a tone", func(s Stats) bool { return s.Tone != 0 })
+		w := receive(t, r, receiver.Options{})
+		s := w.until(t, "a tone", func(s watched) bool { return s.Tone != 0 })
 		if math.Abs(s.Tone-440) > 4.4 || math.Abs(s.Level+15) > 1.5 {
 			t.Errorf("tone is %.2f Hz at %.1f dBFS", s.Tone, s.Level)
 		}
@@ -91,15 +91,15 @@ func TestForwarderInACall(t *testing.T) {
 	run(t, audio.Run)
 	for range 2 {
 		r := next(t, atEcho)
-		receiver := NewReceiver(r.track, ReceiverOptions{
-			RTCP: r.receiver, Forwarder: mirrors[r.track.Kind()], RequestKeyFrame: r.requestKeyFrame,
+		receiver := receiver.New(r.track, receiver.Options{
+			RTCP: r.receiver, Forward: mirrors[r.track.Kind()], RequestKeyFrame: r.requestKeyFrame,
 		})
 		run(t, receiver.Run)
 	}
 	for range 2 {
 		r := next(t, atCaller)
-		w := receive(t, r, ReceiverOptions{Strip: true})
-		s := w.until(t, "a strip or a tone", func(s Stats) bool { return s.Strips > 5 || s.Tone != 0 })
+		w := receive(t, r, receiver.Options{})
+		s := w.until(t, "a frame ID or a tone", func(s watched) bool { return s.frameIDs.Count > 5 || s.Tone != 0 })
 		switch r.track.Kind() {
 		case webrtc.RTPCodecTypeVideo:
 			if s.Width != 640 || s.Height != 360 || s.Codec != "VP8" || s.Broken != 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"parley/media/receiver"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ func filmed(t *testing.T, paths ...string) (all []media.Frame) {
 	start := time.Unix(1e9, 0)
 	for i, path := range paths {
 		file, samples := frames(t, path, VideoOptions{FrameRate: 25})
-		some, _ := through(t, file.Codec(), ReceiverOptions{}, script(t, file, samples))
+		some, _ := through(t, file.Codec(), receiver.Options{}, script(t, file, samples))
 		first := some[0].Arrival
 		for _, f := range some {
 			f.Arrival, f.SSRC = start.Add(f.Arrival.Sub(first)), uint32(i) //nolint:gosec // few

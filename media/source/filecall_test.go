@@ -2,6 +2,7 @@ package source
 
 import (
 	"math"
+	"parley/media/receiver"
 	"testing"
 
 	"github.com/pion/webrtc/v4"
@@ -37,13 +38,13 @@ func TestFilesInACall(t *testing.T) {
 			arrives := connect(t, source)
 			run(t, source.Run)
 			r := next(t, arrives)
-			w := receive(t, r, ReceiverOptions{})
+			w := receive(t, r, receiver.Options{})
 			// More frames than the file has: it has been looped, and time went on.
 			wanted := uint64(60)
 			if test.codec == "opus" {
 				wanted = 110
 			}
-			s := w.until(t, "the second round", func(s Stats) bool { return s.Frames >= wanted })
+			s := w.until(t, "the second round", func(s watched) bool { return s.Frames >= wanted })
 			if s.Codec != test.codec || s.Lost != 0 || s.Broken > 1 {
 				t.Errorf("stats are %+v", s)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"parley/media/receiver"
 	"slices"
 	"sync"
 	"testing"
@@ -58,7 +59,7 @@ func TestLipSync(t *testing.T) {
 // recordWire plays lines into a recorder, and returns a function that waits for the end.
 func recordWire(t *testing.T, recorder *record.Recorder, mime string, lines []sent) (wait func()) {
 	w := newWire(mime)
-	r := NewReceiver(w, ReceiverOptions{RTCP: w.reports, Sinks: []media.FrameSink{recordTrackOf(t, recorder, mime)}})
+	r := receiver.New(w, receiver.Options{RTCP: w.reports, Sinks: []media.FrameSink{recordTrackOf(t, recorder, mime)}})
 	var done sync.WaitGroup
 	done.Go(func() {
 		if err := r.Run(context.Background()); err != nil {

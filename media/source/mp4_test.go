@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"parley/media/receiver"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -30,7 +31,7 @@ func recordAll(t *testing.T, recorder *record.Recorder, video, audio string) (pi
 			continue
 		}
 		file, samples := frames(t, path, VideoOptions{FrameRate: 25})
-		all[i], _ = through(t, file.Codec(), ReceiverOptions{}, script(t, file, samples))
+		all[i], _ = through(t, file.Codec(), receiver.Options{}, script(t, file, samples))
 		sinks[i], began[i] = recordTrackOf(t, recorder, file.Codec()), all[i][0].Arrival
 	}
 	start := time.Unix(1e9, 0)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/quality"
+	"parley/media/receiver"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/rtcp"
@@ -172,25 +174,41 @@ func next[T any](t *testing.T, c <-chan T) T {
 	}
 }
 
-// watch is a sink that tells of the stats after each frame, for as long as somebody waits.
+// watch is a sink that sends the stats after each frame, for as long as a test waits.
 type watch struct {
-	receiver *Receiver
-	stats    chan Stats
+	receiver *receiver.Receiver
+	meter    *quality.ToneMeter
+	frameIDs *quality.FrameIDReader
+	stats    chan watched
 	ctx      context.Context
 }
 
+// watched are the statistics of a track.
+type watched struct {
+	receiver.Stats
+	quality.ToneStats
+	frameIDs quality.FrameIDStats
+}
+
+func newWatch(ctx context.Context) *watch {
+	return &watch{meter: quality.NewToneMeter(), frameIDs: &quality.FrameIDReader{}, stats: make(chan watched), ctx: ctx}
+}
+
+// sinks are those of a receiver; w.receiver is set before it runs.
+func (w *watch) sinks() []media.FrameSink { return []media.FrameSink{w.meter, w.frameIDs, w} }
+
 func (w *watch) WriteFrame(media.Frame) error {
 	select {
-	case w.stats <- w.receiver.Stats():
+	case w.stats <- watched{w.receiver.Stats(), w.meter.Stats(), w.frameIDs.Stats()}:
 	case <-w.ctx.Done():
 	}
 	return nil
 }
 
 // until waits until the stats are as wanted.
-func (w *watch) until(t *testing.T, what string, want func(Stats) bool) Stats {
+func (w *watch) until(t *testing.T, what string, want func(watched) bool) watched {
 	t.Helper()
-	var last Stats
+	var last watched
 	for {
 		select {
 		case last = <-w.stats:

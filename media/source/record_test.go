@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"parley/media/receiver"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ func TestRecordFormats(t *testing.T) {
 				file, all := frames(t, path, VideoOptions{})
 				recorder, out := newRecorder(t, "out"+f.extension, record.Options{})
 				sink := recordTrackOf(t, recorder, mime)
-				_, stats := through(t, mime, ReceiverOptions{Sinks: []media.FrameSink{sink}}, script(t, file, all))
+				_, stats := through(t, mime, receiver.Options{Sinks: []media.FrameSink{sink}}, script(t, file, all))
 				if err := recorder.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -128,7 +129,7 @@ func TestRecordLoss(t *testing.T) {
 			t.Run(fmt.Sprint(media.CodecName(mime), seed), func(t *testing.T) {
 				recorder, out := newRecorder(t, "out"+extension, record.Options{})
 				lines, _, _ := shuffle(script(t, file, all), seed, 0.1, 0.04, 0.05)
-				through(t, mime, ReceiverOptions{Sinks: []media.FrameSink{recordTrackOf(t, recorder, mime)}}, lines)
+				through(t, mime, receiver.Options{Sinks: []media.FrameSink{recordTrackOf(t, recorder, mime)}}, lines)
 				if err := recorder.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -181,7 +182,7 @@ func TestRecordKilled(t *testing.T) {
 	file, all := frames(t, videoClips(t)[webrtc.MimeTypeVP8], VideoOptions{})
 	for _, name := range []string{"out.webm", "out.ivf"} {
 		recorder, out := newRecorder(t, name, record.Options{})
-		through(t, webrtc.MimeTypeVP8, ReceiverOptions{Sinks: []media.FrameSink{recordTrackOf(t, recorder, webrtc.MimeTypeVP8)}}, script(t, file, all))
+		through(t, webrtc.MimeTypeVP8, receiver.Options{Sinks: []media.FrameSink{recordTrackOf(t, recorder, webrtc.MimeTypeVP8)}}, script(t, file, all))
 		// Not closed, and cut off in the middle of a frame.
 		data, err := os.ReadFile(out)
 		if err != nil {
@@ -239,7 +240,7 @@ func TestOggGap(t *testing.T) {
 	lines := script(t, file, all)
 	lines = append(lines[:30:30], lines[70:]...)
 	recorder, out := newRecorder(t, "a.ogg", record.Options{})
-	through(t, webrtc.MimeTypeOpus, ReceiverOptions{Sinks: []media.FrameSink{recordTrackOf(t, recorder, webrtc.MimeTypeOpus)}}, lines)
+	through(t, webrtc.MimeTypeOpus, receiver.Options{Sinks: []media.FrameSink{recordTrackOf(t, recorder, webrtc.MimeTypeOpus)}}, lines)
 	if err := recorder.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"math"
+	"parley/media/receiver"
 	"path/filepath"
 	"testing"
 
@@ -39,17 +40,16 @@ func TestRecordACall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &watch{stats: make(chan Stats)}
-		var cancel context.CancelFunc
-		w.ctx, cancel = context.WithTimeout(context.Background(), testTime)
-		w.receiver = NewReceiver(r.track, ReceiverOptions{
-			RTCP: r.receiver, RequestKeyFrame: r.requestKeyFrame, Sinks: []media.FrameSink{sink, w}, Strip: true,
+		ctx, cancel := context.WithTimeout(context.Background(), testTime)
+		w := newWatch(ctx)
+		w.receiver = receiver.New(r.track, receiver.Options{
+			RTCP: r.receiver, RequestKeyFrame: r.requestKeyFrame, Sinks: []media.FrameSink{sink, w},
 		})
 		stop := run(t, w.receiver.Run)
 		watches[r.track.Kind()], stops[r.track.Kind()] = w, func() { cancel(); stop() }
 	}
 	// The sinks hand over one frame at a time, so that both tracks have to be watched in turn.
-	var v, a Stats
+	var v, a watched
 	for v.Frames < 45 || a.Frames < 150 {
 		select {
 		case v = <-watches[webrtc.RTPCodecTypeVideo].stats:
@@ -64,8 +64,8 @@ func TestRecordACall(t *testing.T) {
 	if err := recorder.Close(); err != nil {
 		t.Fatal(err)
 	}
-	v = watches[webrtc.RTPCodecTypeVideo].receiver.Stats()
-	a = watches[webrtc.RTPCodecTypeAudio].receiver.Stats()
+	v.Stats = watches[webrtc.RTPCodecTypeVideo].receiver.Stats()
+	a.Stats = watches[webrtc.RTPCodecTypeAudio].receiver.Stats()
 
 	p := probe(t, path)
 	if len(p.Streams) != 2 {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"parley/media/receiver"
 	"strings"
 	"testing"
 	"time"
@@ -189,7 +190,7 @@ func TestRecordChangesSize(t *testing.T) {
 			s.at += 2 * media.VideoClockRate
 			all = append(all, s)
 		}
-		_, stats := through(t, webrtc.MimeTypeVP8, ReceiverOptions{Sinks: []media.FrameSink{sink}}, script(t, file, all))
+		_, stats := through(t, webrtc.MimeTypeVP8, receiver.Options{Sinks: []media.FrameSink{sink}}, script(t, file, all))
 		if err := recorder.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math/rand/v2"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/codec"
+	"parley/media/receiver"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
@@ -262,13 +265,13 @@ func script(t testing.TB, file *playerTrack, all []sample) []sent {
 }
 
 // through runs a script through a Receiver in a bubble of synctest, where waiting takes no time.
-func through(t *testing.T, mime string, o ReceiverOptions, lines []sent) (frames []media.Frame, stats Stats) {
+func through(t *testing.T, mime string, o receiver.Options, lines []sent) (frames []media.Frame, stats receiver.Stats) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w, c := newWire(mime), &collect{}
 		o.Sinks = append([]media.FrameSink{c}, o.Sinks...)
 		o.RTCP = w.reports
-		r := NewReceiver(w, o)
+		r := receiver.New(w, o)
 		done := make(chan error)
 		go func() { done <- r.Run(context.Background()) }()
 		w.play(lines)
@@ -311,4 +314,46 @@ func (c *capture) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.packets)
+}
+
+// videoClips are files of every video codec, of 50 frames with a key frame each 10.
+func videoClips(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{
+		webrtc.MimeTypeVP8:  clip(t, "vp8.ivf", "-c:v", "libvpx", "-deadline", "realtime", "-g", "10", "-b:v", "2M"),
+		webrtc.MimeTypeVP9:  clip(t, "vp9.ivf", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "10", "-b:v", "2M"),
+		webrtc.MimeTypeAV1:  clip(t, "av1.ivf", "-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-g", "10", "-b:v", "2M"),
+		webrtc.MimeTypeH264: clip(t, "h264.h264", "-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "baseline", "-g", "10", "-slices", "3", "-b:v", "2M"),
+	}
+}
+
+// withoutDelimiters is a temporal unit of AV1 as it is on the network.
+func withoutDelimiters(mime string, unit []byte) []byte {
+	if mime == webrtc.MimeTypeAV1 {
+		return bytes.TrimPrefix(unit, codec.AV1TemporalDelimiter())
+	}
+	return unit
+}
+
+// audioScript is a script of Opus packets of 20 ms whose payload is their number.
+func audioScript(n int) []sent {
+	var lines []sent
+	for i := range n {
+		lines = append(lines, sent{at: time.Duration(i) * opusFrame, packet: &rtp.Packet{
+			Header: rtp.Header{
+				Version: 2, PayloadType: 111, SSRC: 1,
+				SequenceNumber: uint16(65500 + i), Timestamp: uint32(1<<32 - 48000 + i*960), //nolint:gosec // wraps on purpose
+			},
+			Payload: []byte{0xF8, byte(i), byte(i >> 8)},
+		}})
+	}
+	return lines
+}
+
+func numbers(frames []media.Frame) []int {
+	var all []int
+	for _, f := range frames {
+		all = append(all, int(f.Data[1])|int(f.Data[2])<<8)
+	}
+	return all
 }
