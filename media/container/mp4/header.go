@@ -1,7 +1,9 @@
 package mp4
 
 import (
+	"bytes"
 	"math"
+	"slices"
 	"time"
 
 	"parley/media"
@@ -10,50 +12,67 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// identity is the matrix of no transformation (ISO 14496-12 section 6.2.2).
-func identity() []byte { return be32(1<<16, 0, 0, 0, 1<<16, 0, 0, 0, 1<<30) }
-
 const movieTimescale = 1000
 
-// initSegment is the start of a file of fragments (ISO 14496-12 section 8.8): its index has no samples.
-func initSegment(tracks []*outTrack) []byte {
-	ftyp := box("ftyp", []byte("iso5"), be32(512), []byte("iso5iso6mp41"))
-	parts := [][]byte{fullBox("mvhd", 1, 0, be64(0), be64(0), be32(movieTimescale), be64(0), be32(1<<16), be16(1<<8),
-		make([]byte, 10), identity(), make([]byte, 24), be32(uint32(len(tracks))+1))} //nolint:gosec // two
-	extends := [][]byte{fullBox("mehd", 1, 0, be64(0))}
-	for _, t := range tracks {
-		parts = append(parts, t.trak())
-		extends = append(extends, fullBox("trex", 0, 0, be32(t.id, 1, 0, 0, 0)))
+// initSegment returns the start of a file of fragments (ISO 14496-12 section 8.8): its index has no samples. A duration of
+// 0 is unknown. The length does not depend on the duration, nor on the number of sample descriptions.
+func initSegment(tracks []*outputTrack, duration time.Duration) []byte {
+	moov := [][]byte{fullBox("mvhd", 1, 0, be64(0, 0), be32(movieTimescale), ticks(duration, movieTimescale), be32(1<<16), be16(1<<8),
+		make([]byte, 10), transformation(0, 0, 0), make([]byte, 24), be32(uint32(len(tracks))+1))} //nolint:gosec // few
+	mehd := fullBox("mehd", 1, 0, ticks(duration, movieTimescale))
+	if duration == 0 {
+		copy(mehd[4:], "free") // without it a player takes the duration from the fragments
 	}
-	return append(ftyp, box("moov", append(parts, box("mvex", extends...))...)...)
+	mvex := [][]byte{mehd}
+	for _, t := range tracks {
+		moov = append(moov, t.trak(duration))
+		mvex = append(mvex, fullBox("trex", 0, 0, be32(t.id, 1, 0, 0, 0)))
+	}
+	ftyp := box("ftyp", []byte("iso5"), be32(512), []byte("iso5iso6mp41"))
+	return append(ftyp, box("moov", append(moov, box("mvex", mvex...))...)...)
 }
 
-// trak describes a track (ISO 14496-12 section 8.3).
-func (t *outTrack) trak() []byte {
-	video := t.video
-	volume, handler, media := uint16(1<<8), "soun", fullBox("smhd", 0, 0, be32(0))
-	if video {
-		volume, handler, media = 0, "vide", fullBox("vmhd", 0, 1, make([]byte, 8))
+// trak returns the description of a track (ISO 14496-12 section 8.3).
+func (t *outputTrack) trak(duration time.Duration) []byte {
+	volume, handler, header := uint16(1<<8), "soun", fullBox("smhd", 0, 0, be32(0))
+	if t.video {
+		volume, handler, header = 0, "vide", fullBox("vmhd", 0, 1, make([]byte, 8))
 	}
-	tkhd := fullBox("tkhd", 1, 3, be64(0), be64(0), be32(t.id, 0), be64(0), make([]byte, 8), be16(0, 0, volume, 0), identity(),
-		be32(uint32(t.width)<<16, uint32(t.height)<<16))
-	mdhd := fullBox("mdhd", 1, 0, be64(0), be64(0), be32(t.clock), be64(0), be16(0x55C4, 0)) // language und
+	const enabledInMovie = 3
+	tkhd := fullBox("tkhd", 1, enabledInMovie, be64(0, 0), be32(t.id, 0), ticks(duration, movieTimescale), make([]byte, 8),
+		be16(0, 0, volume, 0), transformation(t.rotation, t.width, t.height), be32(uint32(t.width)<<16, uint32(t.height)<<16))
+	const undetermined = 0x55C4 // language und
+	mdhd := fullBox("mdhd", 1, 0, be64(0, 0), be32(t.clockRate), ticks(duration, t.clockRate), be16(undetermined, 0))
 	hdlr := fullBox("hdlr", 0, 0, be32(0), []byte(handler), make([]byte, 12), []byte("parley\x00"))
 	dinf := box("dinf", fullBox("dref", 0, 0, be32(1), fullBox("url ", 0, 1)))
-	stbl := box("stbl", t.descriptions(), fullBox("stts", 0, 0, be32(0)), fullBox("stsc", 0, 0, be32(0)),
+	stbl := box("stbl", t.stsd(), fullBox("stts", 0, 0, be32(0)), fullBox("stsc", 0, 0, be32(0)),
 		fullBox("stsz", 0, 0, be32(0, 0)), fullBox("stco", 0, 0, be32(0)))
-	return box("trak", tkhd, box("mdia", mdhd, hdlr, box("minf", media, dinf, stbl)))
+	return box("trak", tkhd, box("mdia", mdhd, hdlr, box("minf", header, dinf, stbl)))
 }
 
-// sampleEntry says how a track is encoded, by its first frame, or a key frame (ISO 14496-12 section 8.5.2, ISO 14496-15,
-// and the bindings of VP, AV1 and Opus).
+// stsd returns the sample descriptions, and a free box for those that may follow (ISO 14496-12 sections 8.5.2 and 8.1.2).
+func (t *outputTrack) stsd() []byte {
+	entries := slices.Concat(t.entries...)
+	stsd := fullBox("stsd", 0, 0, be32(uint32(len(t.entries))), entries) //nolint:gosec // few
+	return append(stsd, box("free", make([]byte, t.entryBytes-len(entries)))...)
+}
+
+// sampleEntry describes how the samples of a track are encoded, by a frame: a key frame of video (ISO 14496-12 section
+// 8.5.2, ISO 14496-15, and the bindings of VP9, AV1 and Opus). G.711 has the entries of QuickTime.
 func sampleEntry(mime string, f media.Frame) []byte {
+	switch mime {
+	case webrtc.MimeTypeOpus:
+		// Two channels play mono too. There is no pre-skip, as in codec.NewOpusHead.
+		dops := box("dOps", []byte{0, 2, 0, 0}, be32(media.OpusClockRate), []byte{0, 0, 0})
+		return audioEntry("Opus", 2, media.OpusClockRate, dops)
+	case webrtc.MimeTypePCMU:
+		return audioEntry("ulaw", 1, g711ClockRate)
+	case webrtc.MimeTypePCMA:
+		return audioEntry("alaw", 1, g711ClockRate)
+	}
 	width, height := frameSize(f)
 	kind, config := "avc1", []byte(nil)
 	switch mime {
-	case webrtc.MimeTypeOpus:
-		dops := box("dOps", []byte{0, 2, 0, 0}, be32(media.OpusClockRate), []byte{0, 0, 0}) // no pre-skip, see codec.NewOpusHead
-		return box("Opus", make([]byte, 6), be16(1), make([]byte, 8), be16(2, 16, 0, 0), be32(media.OpusClockRate<<16), dops)
 	case webrtc.MimeTypeH264:
 		config = box("avcC", codec.AVCDecoderConfig(f.Data))
 	case webrtc.MimeTypeVP9:
@@ -65,37 +84,59 @@ func sampleEntry(mime string, f media.Frame) []byte {
 		make([]byte, 32), be16(24, 0xFFFF), config)
 }
 
-// frameSize is the size of a picture as MP4 has it.
+func audioEntry(kind string, channels uint16, clockRate uint32, config ...[]byte) []byte {
+	return box(kind, make([]byte, 6), be16(1), make([]byte, 8), be16(channels, 16, 0, 0), be32(clockRate<<16), bytes.Join(config, nil))
+}
+
+// frameSize returns the size of a frame in the range of the file format.
 func frameSize(f media.Frame) (width, height uint16) {
 	return uint16(min(f.Width, math.MaxUint16)), uint16(min(f.Height, math.MaxUint16)) //nolint:gosec // bounded
 }
 
-// moof is the index of a fragment; place is where its data begins after the start of the moof.
-func moof(sequence uint32, tracks []*outTrack, place int) []byte {
+// transformation returns the matrix that rotates frames of a size clockwise, and moves them back to where they were (ISO
+// 14496-12 section 6.2.2).
+func transformation(rotation int, width, height uint16) []byte {
+	const one, minusOne, w = 1 << 16, 0xFFFF0000, 1 << 30
+	x, y := uint32(width)<<16, uint32(height)<<16
+	switch rotation {
+	case 90:
+		return be32(0, one, 0, minusOne, 0, 0, y, 0, w)
+	case 180:
+		return be32(minusOne, 0, 0, 0, minusOne, 0, x, y, w)
+	case 270:
+		return be32(0, minusOne, 0, one, 0, 0, 0, x, w)
+	}
+	return be32(one, 0, 0, 0, one, 0, 0, 0, w)
+}
+
+// ticks returns a duration in units of a timescale as 64 bits.
+func ticks(d time.Duration, timescale uint32) []byte {
+	return be64(uint64(media.DurationToTicks(d, timescale))) //nolint:gosec // not negative
+}
+
+// moof returns the index of a fragment. dataOffset is the offset of its data from the start of the index.
+func moof(sequence uint32, tracks []*outputTrack, dataOffset int) []byte {
 	parts := [][]byte{fullBox("mfhd", 0, 0, be32(sequence))}
 	for _, t := range tracks {
 		if len(t.samples) == 0 {
 			continue
 		}
-		const description, dataOffset, durations, sizes, flags, baseIsMoof = 0x2, 0x1, 0x100, 0x200, 0x400, 0x20000
-		entries := be32(uint32(len(t.samples)), uint32(place)) //nolint:gosec // bounded
+		const descriptionPresent, baseIsMoof = 0x2, 0x20000
+		const dataOffsetPresent, durations, sizes, flags = 0x1, 0x100, 0x200, 0x400
+		const independent, dependent = 0x2000000, 0x1000000     // sample_depends_on
+		run := be32(uint32(len(t.samples)), uint32(dataOffset)) //nolint:gosec // bounded
 		for _, s := range t.samples {
-			kind := uint32(0x2000000) // depends on no other
+			kind := uint32(independent)
 			if !s.key {
-				kind = 0x1010000 // depends on others, and is no place to begin
+				kind = dependent | nonSync
 			}
-			entries = append(entries, be32(uint32(s.duration), s.size, kind)...) //nolint:gosec // bounded
+			run = append(run, be32(uint32(s.duration), s.size, kind)...) //nolint:gosec // bounded
 		}
 		parts = append(parts, box("traf",
-			fullBox("tfhd", 0, description|baseIsMoof, be32(t.id, uint32(t.entry)+1)), //nolint:gosec // few
-			fullBox("tfdt", 1, 0, be64(uint64(t.samples[0].at))),                      //nolint:gosec // not negative
-			fullBox("trun", 0, dataOffset|durations|sizes|flags, entries)))
-		place += len(t.data)
+			fullBox("tfhd", 0, descriptionPresent|baseIsMoof, be32(t.id, uint32(t.entry)+1)), //nolint:gosec // few
+			fullBox("tfdt", 1, 0, be64(uint64(t.samples[0].time))),                           //nolint:gosec // not negative
+			fullBox("trun", 0, dataOffsetPresent|durations|sizes|flags, run)))
+		dataOffset += len(t.data)
 	}
 	return box("moof", parts...)
-}
-
-// durationIn is a duration in units, for the header.
-func durationIn(d time.Duration, scale uint32) []byte {
-	return be64(uint64(math.Round(d.Seconds() * float64(scale))))
 }

@@ -3,6 +3,8 @@ package mp4
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"parley/media"
@@ -12,116 +14,178 @@ import (
 )
 
 const (
-	fragmentLength = time.Second // at least; then a key frame begins the next
-	fragmentLimit  = 2 * time.Second
-	fragmentBytes  = 8 << 20
+	fragmentDuration    = time.Second // at least; then a key frame begins the next fragment
+	maxFragmentDuration = 2 * time.Second
+	maxFragmentBytes    = 8 << 20
+	// entryRoom is the space for sample descriptions after the first of a video track, in bytes: enough for ten frame
+	// sizes. A sender has some: layers of a simulcast, steps of a browser that adapts.
+	entryRoom     = 2 << 10
+	g711ClockRate = 8000
 )
 
-// muxer writes an MP4 file of fragments, each of which is an index and its data: what has been written plays, whatever
-// becomes of the writer. At the end the durations in the header are patched.
+// Codecs returns the MIME types of the codecs that the muxer writes, video first. Firefox does not play G.711 from MP4: it
+// plays the video without it. Chromium and ffmpeg play all.
+func Codecs() []string {
+	return []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1,
+		webrtc.MimeTypeOpus, webrtc.MimeTypePCMU, webrtc.MimeTypePCMA}
+}
+
+// muxer writes an MP4 file of fragments, each of which is an index and its data: what has been written plays even if the
+// writer ends early. Finish writes the duration to the start of the file.
 type muxer struct {
-	file     media.Output
-	tracks   []*outTrack
-	video    *outTrack // the first video track, nil without video
-	head     []byte
-	sequence uint32
-	begun    bool          // a fragment
-	start    time.Duration // of it
-	bytes    int           // in it
+	out      media.Output
+	tracks   []*outputTrack
+	video    *outputTrack // the first video track, nil without video
+	sequence uint32       // number of the last fragment
+	begun    bool         // a fragment
+	start    time.Duration
+	bytes    int           // in the fragment
 	end      time.Duration // of what is in the file
 }
 
-// outTrack is one track of the file.
-type outTrack struct {
+// outputTrack is a track of the file. Times are in units of the clock rate.
+type outputTrack struct {
 	id            uint32
 	mime          string
 	video         bool
-	clock         uint32
+	clockRate     uint32
+	rotation      int
 	width, height uint16   // the largest
-	entries       [][]byte // how its frames are encoded, see descriptions
-	entry         int      // which of them that is in this fragment
-	room          int      // for entries, in bytes
-	samples       []outSample
+	entries       [][]byte // sample descriptions
+	entryBytes    int      // space for them
+	entry         int      // index of the one of this fragment
+	samples       []outputSample
 	data          []byte
-	step          int64 // the latest duration
-	end           int64 // of what has been written
+	step          int64 // last difference between the times of two samples
+	next          int64 // earliest time of the next sample
 }
 
-type outSample struct {
-	at, duration int64 // in units of the clock
-	size         uint32
-	key          bool
+type outputSample struct {
+	time, duration int64
+	size           uint32
+	key            bool
 }
 
-// NewMuxer writes the header of an MP4 file. A video track begins with a key frame; H.264 needs its parameter sets in it.
-func NewMuxer(file media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
-	m := &muxer{file: file}
+// NewMuxer writes the start of an MP4 file. A video track begins with a key frame, which has its parameter sets if it is
+// H.264. The rotation of the first frame is that of the track: a later change is not written. An output that is not
+// seekable gets no duration, and the sample description of the first frame only.
+func NewMuxer(out media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
+	m := &muxer{out: out}
 	for i, t := range tracks {
-		out := &outTrack{id: uint32(i) + 1, mime: t.MIME, clock: media.OpusClockRate, step: media.OpusClockRate / 50} //nolint:gosec // few tracks
-		if out.video = media.KindOf(t.MIME) == webrtc.RTPCodecTypeVideo; out.video {
-			if m.video == nil {
-				m.video = out
-			}
-			out.clock, out.step = media.VideoClockRate, media.VideoClockRate/30
-			out.width, out.height = frameSize(t.First)
-			out.room = descriptionRoom
-			if t.MIME == webrtc.MimeTypeH264 && codec.AVCDecoderConfig(t.First.Data) == nil {
-				return nil, errors.New("the first key frame has no parameter sets, without which H.264 cannot be recorded to .mp4; record to .h264")
-			}
+		o, err := newOutputTrack(uint32(i)+1, t) //nolint:gosec // few
+		if err != nil {
+			return nil, err
 		}
-		out.entries = [][]byte{sampleEntry(t.MIME, t.First)}
-		out.room += len(out.entries[0])
-		m.tracks = append(m.tracks, out)
+		if o.video && m.video == nil {
+			m.video = o
+		}
+		m.tracks = append(m.tracks, o)
 	}
-	m.head = initSegment(m.tracks)
-	_, err := file.Write(m.head)
+	_, err := out.Write(initSegment(m.tracks, 0))
 	return m, err
 }
 
-func (m *muxer) WriteFrame(track int, f media.Frame, at time.Duration) error {
-	out := m.tracks[track]
-	ticks := media.DurationToTicks(max(at, 0), out.clock)
-	if n := len(out.samples); n > 0 {
-		ticks = max(ticks, out.samples[n-1].at+1)
-		out.step = ticks - out.samples[n-1].at
-		out.samples[n-1].duration = out.step
-	} else {
-		ticks = max(ticks, out.end)
+func newOutputTrack(id uint32, t media.OutputTrack) (*outputTrack, error) {
+	if !slices.Contains(Codecs(), t.MIME) {
+		return nil, fmt.Errorf("%s cannot be written to MP4", media.CodecName(t.MIME))
 	}
-	entry, err := m.describe(out, f)
-	if err == nil && (m.wantsFragment(out, f, at) || m.begun && entry != out.entry) {
+	o := &outputTrack{id: id, mime: t.MIME, rotation: t.First.Rotation}
+	switch t.MIME {
+	case webrtc.MimeTypeOpus:
+		o.clockRate = media.OpusClockRate
+	case webrtc.MimeTypePCMU, webrtc.MimeTypePCMA:
+		o.clockRate = g711ClockRate
+	case webrtc.MimeTypeH264:
+		if codec.AVCDecoderConfig(t.First.Data) == nil {
+			return nil, errors.New("the first key frame has no parameter sets, without which H.264 cannot be recorded to .mp4; record to .h264")
+		}
+		fallthrough
+	default:
+		o.video, o.clockRate, o.step = true, media.VideoClockRate, media.VideoClockRate/30
+		o.width, o.height = frameSize(t.First)
+		o.entryBytes = entryRoom
+	}
+	o.entries = [][]byte{sampleEntry(t.MIME, t.First)}
+	o.entryBytes += len(o.entries[0])
+	return o, nil
+}
+
+// WriteFrame implements media.Muxer.
+func (m *muxer) WriteFrame(track int, f media.Frame, at time.Duration) error {
+	t := m.tracks[track]
+	ticks := max(media.DurationToTicks(max(at, 0), t.clockRate), t.next)
+	if n := len(t.samples); n > 0 {
+		last := &t.samples[n-1]
+		t.step = ticks - last.time
+		last.duration = t.step
+	}
+	entry, err := m.describe(t, f)
+	if err == nil && m.begun && (entry != t.entry || m.isFull(t, f, at)) {
 		err = m.flush()
 	}
 	if err != nil {
 		return err
 	}
-	out.entry = entry
+	t.entry = entry
 	if !m.begun {
 		m.begun, m.start = true, at
 	}
-	before := len(out.data)
-	if out.mime == webrtc.MimeTypeH264 {
-		out.data = codec.AppendLengthPrefixed(out.data, f.Data)
+	before := len(t.data)
+	if t.mime == webrtc.MimeTypeH264 {
+		t.data = codec.AppendLengthPrefixed(t.data, f.Data)
 	} else {
-		out.data = append(out.data, f.Data...)
+		t.data = append(t.data, f.Data...)
 	}
-	size := len(out.data) - before
+	size := len(t.data) - before
 	m.bytes += size
-	duration := out.step
-	if !out.video {
-		duration = int64(codec.OpusPacketSamples(f.Data))
-	}
-	out.samples = append(out.samples, outSample{at: ticks, duration: duration, size: uint32(size), key: f.Key}) //nolint:gosec // at most media.MaxFrameSize
+	t.samples = append(t.samples, outputSample{time: ticks, duration: t.duration(f), size: uint32(size), key: f.Key || !t.video}) //nolint:gosec // at most media.MaxFrameSize
+	t.next = ticks + 1                                                                                                            // it may come earlier than the duration says
 	return nil
 }
 
-func (m *muxer) wantsFragment(t *outTrack, f media.Frame, at time.Duration) bool {
-	length := at - m.start
-	seekable := t == m.video && f.Key || m.video == nil
-	return m.begun && (seekable && length >= fragmentLength || length >= fragmentLimit || m.bytes >= fragmentBytes)
+// duration returns the duration of a frame. That of video is the last difference between two frames, until the next one.
+func (t *outputTrack) duration(f media.Frame) int64 {
+	switch t.mime {
+	case webrtc.MimeTypeOpus:
+		return int64(codec.OpusPacketSamples(f.Data))
+	case webrtc.MimeTypePCMU, webrtc.MimeTypePCMA:
+		return int64(len(f.Data))
+	}
+	return t.step
 }
 
-// flush writes the fragment, as a whole.
+// describe returns the index of the sample description of a frame. A frame of another size, or encoded in another way, than
+// all before gets a new one in the start of the file, before it is written itself: players read all of them before they
+// play. Without space for it, players have to take the change from the frame itself, as most do.
+func (m *muxer) describe(t *outputTrack, f media.Frame) (int, error) {
+	complete := f.Key && f.Width > 0 && (t.mime != webrtc.MimeTypeH264 || codec.AVCDecoderConfig(f.Data) != nil)
+	if !t.video || !complete {
+		return t.entry, nil
+	}
+	entry := sampleEntry(t.mime, f)
+	if i := slices.IndexFunc(t.entries, func(e []byte) bool { return bytes.Equal(e, entry) }); i >= 0 {
+		return i, nil
+	}
+	if !m.out.Seekable() || len(entry)+len(slices.Concat(t.entries...)) > t.entryBytes {
+		return t.entry, nil
+	}
+	t.entries = append(t.entries, entry)
+	width, height := frameSize(f)
+	t.width, t.height = max(t.width, width), max(t.height, height)
+	if err := m.out.Patch(0, initSegment(m.tracks, 0)); err != nil {
+		return t.entry, err
+	}
+	return len(t.entries) - 1, nil
+}
+
+// isFull reports whether the fragment ends before a frame.
+func (m *muxer) isFull(t *outputTrack, f media.Frame, at time.Duration) bool {
+	duration := at - m.start
+	canBegin := m.video == nil || t == m.video && f.Key
+	return canBegin && duration >= fragmentDuration || duration >= maxFragmentDuration || m.bytes >= maxFragmentBytes
+}
+
+// flush writes the fragment at once.
 func (m *muxer) flush() error {
 	m.begun, m.bytes = false, 0
 	m.sequence++
@@ -131,39 +195,24 @@ func (m *muxer) flush() error {
 	for _, t := range m.tracks {
 		parts = append(parts, t.data)
 	}
-	if _, err := m.file.Write(append(index, box("mdat", parts...)...)); err != nil {
+	if _, err := m.out.Write(append(index, box("mdat", parts...)...)); err != nil {
 		return err
 	}
 	for _, t := range m.tracks {
 		if n := len(t.samples); n > 0 {
 			last := t.samples[n-1]
-			t.end = last.at + 1 // the next one may come earlier than the guess says
-			m.end = max(m.end, media.TicksToDuration(last.at+last.duration, t.clock))
+			m.end = max(m.end, media.TicksToDuration(last.time+last.duration, t.clockRate))
 		}
 		t.samples, t.data = t.samples[:0], t.data[:0]
 	}
 	return nil
 }
 
-// Finish writes what is left and the durations.
+// Finish implements media.Muxer. On a full disk the duration is that of what is in the file.
 func (m *muxer) Finish(duration time.Duration) error {
 	var err error
 	if m.begun {
 		err = m.flush()
 	}
-	duration = min(duration, m.end) // on a full disk the end is missing
-	set := func(kind string, at int, scale uint32, from int) int {
-		place := from + bytes.Index(m.head[from:], []byte(kind))
-		err = errors.Join(err, m.file.Patch(int64(place+4+at), durationIn(duration, scale)))
-		return place + 4
-	}
-	// In version 1 of each, after version and flags: two times of 8 bytes, and what is between.
-	set("mvhd", 24, movieTimescale, 0)
-	set("mehd", 4, movieTimescale, 0)
-	from := 0
-	for _, t := range m.tracks {
-		from = set("tkhd", 28, movieTimescale, from)
-		from = set("mdhd", 24, t.clock, from)
-	}
-	return err
+	return errors.Join(err, m.out.Patch(0, initSegment(m.tracks, min(duration, m.end))))
 }
