@@ -22,7 +22,7 @@ type OutputTrack struct {
 	// MIME is the MIME type of the codec.
 	MIME string
 	// First is the first frame of the track. For video it is a key frame, whose headers tell the size and the codec
-	// configuration.
+	// configuration. Its Rotation is that of the track, where the container has one for a track.
 	First Frame
 }
 
