@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"parley/media"
@@ -131,10 +132,12 @@ func (d *demuxer) addTrack(content []byte) {
 			t.codecID = string(content)
 		case idCodecPrivate:
 			t.private = content
-		case idEncodings:
+		case idContentEncodings:
 			t.encoded = true
 		case idDefaultDuration:
 			defaultDuration = parseUint(content)
+		case idVideo:
+			t.Rotation = rotation(content)
 		}
 	})
 	switch t.kind {
@@ -150,6 +153,24 @@ func (d *demuxer) addTrack(content []byte) {
 	}
 	t.Err = t.setCodec()
 	d.tracks = append(d.tracks, t)
+}
+
+// rotation returns the rotation of a Video element, 0 if it is no multiple of 90 degrees.
+func rotation(video []byte) (clockwise int) {
+	children(video, func(id uint32, content []byte) {
+		if id != idProjection {
+			return
+		}
+		children(content, func(id uint32, content []byte) {
+			if roll := parseFloat(content); id == idProjectionPoseRoll && roll >= -180 && roll <= 180 {
+				clockwise = (360 - int(math.Round(roll))) % 360
+			}
+		})
+	})
+	if clockwise%90 != 0 {
+		return 0
+	}
+	return clockwise
 }
 
 // setCodec sets the codec of the track, or returns why it cannot be sent.

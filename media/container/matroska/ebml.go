@@ -13,27 +13,63 @@ import (
 	"parley/media"
 )
 
-// IDs of elements (RFC 9559 section 5).
+// IDs of elements (RFC 8794 section 11.2, RFC 9559 section 5).
 const (
-	idEBML            = 0x1A45DFA3
-	idVoid            = 0xEC
-	idSegment         = 0x18538067
-	idInfo            = 0x1549A966
-	idTimestampScale  = 0x2AD7B1
-	idDuration        = 0x4489
-	idTracks          = 0x1654AE6B
-	idTrackEntry      = 0xAE
-	idTrackNumber     = 0xD7
-	idTrackType       = 0x83
-	idDefaultDuration = 0x23E383
-	idCodecID         = 0x86
-	idCodecPrivate    = 0x63A2
-	idEncodings       = 0x6D80
-	idCluster         = 0x1F43B675
-	idTimestamp       = 0xE7
-	idSimpleBlock     = 0xA3
-	idBlockGroup      = 0xA0
-	idBlock           = 0xA1
+	idEBML               = 0x1A45DFA3
+	idEBMLVersion        = 0x4286
+	idEBMLReadVersion    = 0x42F7
+	idEBMLMaxIDLength    = 0x42F2
+	idEBMLMaxSizeLength  = 0x42F3
+	idDocType            = 0x4282
+	idDocTypeVersion     = 0x4287
+	idDocTypeReadVersion = 0x4285
+	idVoid               = 0xEC
+
+	idSegment        = 0x18538067
+	idSeekHead       = 0x114D9B74
+	idSeek           = 0x4DBB
+	idSeekID         = 0x53AB
+	idSeekPosition   = 0x53AC
+	idInfo           = 0x1549A966
+	idTimestampScale = 0x2AD7B1
+	idDuration       = 0x4489
+	idMuxingApp      = 0x4D80
+	idWritingApp     = 0x5741
+
+	idTracks             = 0x1654AE6B
+	idTrackEntry         = 0xAE
+	idTrackNumber        = 0xD7
+	idTrackUID           = 0x73C5
+	idTrackType          = 0x83
+	idFlagLacing         = 0x9C
+	idDefaultDuration    = 0x23E383
+	idLanguage           = 0x22B59C
+	idCodecID            = 0x86
+	idCodecPrivate       = 0x63A2
+	idSeekPreRoll        = 0x56BB
+	idContentEncodings   = 0x6D80
+	idVideo              = 0xE0
+	idPixelWidth         = 0xB0
+	idPixelHeight        = 0xBA
+	idProjection         = 0x7670
+	idProjectionType     = 0x7671
+	idProjectionPoseRoll = 0x7675
+	idAudio              = 0xE1
+	idSamplingFrequency  = 0xB5
+	idChannels           = 0x9F
+
+	idCluster     = 0x1F43B675
+	idTimestamp   = 0xE7
+	idSimpleBlock = 0xA3
+	idBlockGroup  = 0xA0
+	idBlock       = 0xA1
+
+	idCues               = 0x1C53BB6B
+	idCuePoint           = 0xBB
+	idCueTime            = 0xB3
+	idCueTrackPositions  = 0xB7
+	idCueTrack           = 0xF7
+	idCueClusterPosition = 0xF1
 )
 
 const (
@@ -167,6 +203,17 @@ func parseUint(content []byte) uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
+// parseFloat parses the content of a float element, 0 if it is not valid.
+func parseFloat(content []byte) float64 {
+	switch len(content) {
+	case 4:
+		return float64(math.Float32frombits(binary.BigEndian.Uint32(content)))
+	case 8:
+		return math.Float64frombits(binary.BigEndian.Uint64(content))
+	}
+	return 0
+}
+
 // appendUnknownSize appends a size that is not known yet, in as many bytes as appendSize takes (RFC 8794 section 6.2).
 func appendUnknownSize(b []byte) []byte {
 	return append(b, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF)
@@ -185,6 +232,35 @@ func appendID(b []byte, id uint32) []byte {
 		}
 	}
 	return b
+}
+
+// appendElement appends an element with this content, its size in as few bytes as it takes: programs that look for the
+// DocType in the first bytes of a file expect one byte.
+func appendElement(b []byte, id uint32, content []byte) []byte {
+	b = appendID(b, id)
+	n := 1
+	for n < 8 && len(content) >= 1<<(7*n)-1 {
+		n++
+	}
+	size := uint64(1)<<(7*n) | uint64(len(content))
+	for shift := 8 * (n - 1); shift >= 0; shift -= 8 {
+		b = append(b, byte(size>>shift))
+	}
+	return append(b, content...)
+}
+
+// appendUint appends an unsigned integer element, in as few bytes as it takes.
+func appendUint(b []byte, id uint32, v uint64) []byte {
+	content := binary.BigEndian.AppendUint64(nil, v)
+	for len(content) > 1 && content[0] == 0 {
+		content = content[1:]
+	}
+	return appendElement(b, id, content)
+}
+
+// appendFloat appends a float element of eight bytes.
+func appendFloat(b []byte, id uint32, v float64) []byte {
+	return appendElement(b, id, binary.BigEndian.AppendUint64(nil, math.Float64bits(v)))
 }
 
 // appendVoid appends an element of n bytes that says nothing; n is at least 9.

@@ -54,7 +54,7 @@ func TestHostile(t *testing.T) {
 			t.Errorf("error is %v, want %q", err, want)
 		}
 	}
-	tracks1, _, _ := mediatest.TryDemux(NewDemuxer, file(element(idEncodings, 1), cluster, block), true)
+	tracks1, _, _ := mediatest.TryDemux(NewDemuxer, file(element(idContentEncodings, 1), cluster, block), true)
 	if err := tracks1[0].Err; err == nil || !strings.Contains(err.Error(), "compressed or encrypted") {
 		t.Errorf("error of an encrypted track is %v", err)
 	}
