@@ -137,10 +137,7 @@ func TestGlareInMidCallWithATab(t *testing.T) {
 			tell(`"command":"remove","kind":"video"`)
 			shows(tab, "no")
 		}
-		tell(`"command":"hangup"`)
-		idle(tab)
-		tab.NoErrors()
-		tab.Close()
+		hangUpTab(tab, tell)
 	})
 }
 

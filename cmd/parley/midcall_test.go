@@ -52,6 +52,14 @@ func commandedByATab(t *testing.T, b *webtest.Browser, preload string, args ...s
 	return tab, p, tell
 }
 
+// hangUpTab has the terminal hang up, and closes the tab.
+func hangUpTab(tab *webtest.Tab, tell func(command string)) {
+	tell(`"command":"hangup"`)
+	idle(tab)
+	tab.NoErrors()
+	tab.Close()
+}
+
 // pageOffers has the page of commandedByATab offer an ICE restart: its connection counts as failed for
 // a moment.
 func pageOffers(t *testing.T, tab *webtest.Tab) {
@@ -118,10 +126,7 @@ func TestTerminalOffersToATabThatCalled(t *testing.T) {
 		tell(`"command":"restart-ice"`)
 		tell(`"command":"remove","kind":"video"`)
 		shows(tab, "no")
-		tell(`"command":"hangup"`)
-		idle(tab)
-		tab.NoErrors()
-		tab.Close()
+		hangUpTab(tab, tell)
 	})
 }
 

@@ -67,44 +67,55 @@ const spoilAnswers = `(() => {
 	};
 })();`
 
-// An answer of the terminal that the page cannot apply changes nothing, and both report why. The offer
-// that follows is answered anew.
-func TestRejectedAnswerOfTheTerminal(t *testing.T) {
+// rejectedInMidCall has a tab offer in a call with a terminal, while window.spoils of the script
+// preload is what. check waits for what both report. Then the call goes on and can be changed.
+func rejectedInMidCall(t *testing.T, preload, what string, check func(t *testing.T, tab *webtest.Tab, p *process)) {
+	t.Helper()
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedByATab(t, b, spoilAnswers, "--audio", "tone:700")
+		tab, p, tell := commandedByATab(t, b, preload, "--audio", "tone:700")
 		tab.WaitTone(700)
-		spoil(t, tab, "1")
+		spoil(t, tab, what)
 		pageOffers(t, tab)
-		chatHas(tab, "cannot take the answer of zoe")
-		p.says(t, "could not apply our answer")
+		check(t, tab, p)
 		tab.WaitTone(700)
 		tell(`"command":"add","kind":"video","source":"test"`)
 		tab.WaitFrames(5)
-		tell(`"command":"hangup"`)
-		idle(tab)
-		tab.NoErrors()
-		tab.Close()
+		tell(`"command":"source","kind":"audio","source":"tone:900"`)
+		tab.WaitTone(900)
+		hangUpTab(tab, tell)
+	})
+}
+
+// An answer of the terminal that the page cannot apply changes nothing, and both report why. The offer
+// that follows is answered anew.
+func TestRejectedAnswerOfTheTerminal(t *testing.T) {
+	rejectedInMidCall(t, spoilAnswers, "1", func(t *testing.T, tab *webtest.Tab, p *process) {
+		chatHas(tab, "cannot take the answer of zoe")
+		p.says(t, "could not apply our answer")
 	})
 }
 
 // If that one cannot be applied either, the page goes on by another connection, which a terminal that
 // answers accepts.
 func TestRejectedAnswersOfTheTerminal(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedByATab(t, b, spoilAnswers, "--audio", "tone:700")
-		tab.WaitTone(700)
-		spoil(t, tab, "2")
-		pageOffers(t, tab)
+	rejectedInMidCall(t, spoilAnswers, "2", func(t *testing.T, tab *webtest.Tab, p *process) {
 		chatHas(tab, "cannot go on by the connection with zoe")
 		p.says(t, `"event":"end"`)
 		talking(tab)
+	})
+}
+
+// An offer of the page that the terminal rejects in mid-call changes nothing: both report why, the
+// call goes on, and the next offer is accepted.
+func TestRejectedOfferOfATab(t *testing.T) {
+	rejectedInMidCall(t, spoilOffers, "true", func(t *testing.T, tab *webtest.Tab, p *process) {
+		tab.Wait(`/^zoe did not take a change of the call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
+		p.says(t, "ignored a new description: .*extmap")
+		talking(tab)
 		tab.WaitTone(700)
-		tell(`"command":"add","kind":"video","source":"test"`)
-		tab.WaitFrames(5)
-		tell(`"command":"hangup"`)
-		idle(tab)
-		tab.NoErrors()
-		tab.Close()
+		spoil(t, tab, "false")
+		pageOffers(t, tab)
+		p.says(t, `"event":"candidate".*"side":"local"`)
 	})
 }
 
@@ -144,32 +155,6 @@ func TestRejectedCallOfATab(t *testing.T) {
 		tab.Click("#callBtn")
 		callee.ends(t, int(exitNegotiation))
 		tab.Wait(`/^This browser and bob cannot agree on a call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
-		tab.NoErrors()
-		tab.Close()
-	})
-}
-
-// An offer of the page that the terminal rejects in mid-call changes nothing: both report why, the
-// call goes on, and the next offer is accepted.
-func TestRejectedOfferOfATab(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedByATab(t, b, spoilOffers, "--audio", "tone:700")
-		tab.WaitTone(700)
-		spoil(t, tab, "true")
-		pageOffers(t, tab)
-		tab.Wait(`/^zoe did not take a change of the call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
-		p.says(t, "ignored a new description: .*extmap")
-		talking(tab)
-		tab.WaitTone(700)
-		spoil(t, tab, "false")
-		pageOffers(t, tab)
-		p.says(t, `"event":"candidate".*"side":"local"`)
-		tell(`"command":"add","kind":"video","source":"test"`)
-		tab.WaitFrames(5)
-		tell(`"command":"source","kind":"audio","source":"tone:900"`)
-		tab.WaitTone(900)
-		tell(`"command":"hangup"`)
-		idle(tab)
 		tab.NoErrors()
 		tab.Close()
 	})
