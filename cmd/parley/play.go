@@ -27,12 +27,12 @@ func (s *settings) openSpeaker(all *opened) error {
 	return nil
 }
 
-// playTrack is where the sound of a track is played, nil if nowhere, and what ends that.
+// playTrack returns the buffer from which a track is played, nil if it is not, and a function that ends that.
 func (c *session) playTrack(kind webrtc.RTPCodecType) (*playout.Buffer, func()) {
 	if c.speaker == nil || kind != webrtc.RTPCodecTypeAudio {
 		return nil, func() {}
 	}
-	v, err := playout.NewBuffer(playout.Options{})
+	v, err := playout.NewBuffer(playout.Options{Warn: func(text string) { c.report.warn("%s", printable(text)) }})
 	if err != nil {
 		c.report.warn("%s is not played: %v", kind, err)
 		return nil, func() {}

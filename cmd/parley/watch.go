@@ -9,6 +9,7 @@ import (
 
 	"parley/media"
 	"parley/media/decoder"
+	"parley/media/playout"
 	"parley/media/device"
 	"parley/peer"
 )
@@ -59,7 +60,7 @@ func (c *session) names() []string {
 	}
 	return slices.DeleteFunc(peer.Codecs(), func(mime string) bool {
 		unseen := c.decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(c.decodable, mime)
-		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && mime != webrtc.MimeTypeOpus // see playout.Buffer
+		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && !playout.CanPlay(mime)
 		return (unseen || unheard) && !slices.Contains(sent, mime)
 	})
 }

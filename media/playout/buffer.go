@@ -7,168 +7,264 @@ import (
 	"time"
 
 	"parley/media"
-	"parley/media/codec"
-
-	"github.com/thesyncim/gopus"
 )
 
 const (
-	// minTargetDelay is how much sound a voice keeps ready, which is what packets may be late by; it grows by targetDelayStep
-	// each time that was not enough, and shrinks again when it was too much for targetDelayDecay.
+	// The target delay is the time that a packet may be late by. It grows by targetDelayStep with each underrun, and
+	// shrinks by as much after targetDelayDecay without one.
 	minTargetDelay   = 60 * time.Millisecond
 	maxTargetDelay   = 400 * time.Millisecond
 	targetDelayStep  = 30 * time.Millisecond
 	targetDelayDecay = 20 * time.Second
-	// maxStored bounds what waits: what is older is left out.
-	maxStored = time.Second
-	// maxExcessDelay is how much more than the targetDelay may wait. A network that was stuck delivers all of it at once, and
-	// to play that a little faster would take minutes.
+	// maxExcessDelay is the time by which the delay may exceed the target delay. What a network that was stuck delivers
+	// at once is dropped beyond that, since playing a little faster would take minutes.
 	maxExcessDelay = 200 * time.Millisecond
-	// maxRateAdjust is how much faster or slower it plays at most, which nobody hears, while there is more or less ready
-	// than there should be: the clocks of two sound cards differ by less than a tenth of that.
+	// maxStored is the capacity.
+	maxStored = time.Second
+	// maxRateAdjust is the share by which audio is played faster or slower to reach the target delay. It is inaudible, and
+	// ten times the difference between the clocks of two sound cards.
 	maxRateAdjust = 0.004
-	// maxPLCPackets is how long a loss is papered over. After that it is silent (RFC 6716 section 4.4 leaves it to us).
-	maxPLCPackets = 5
-	// fadeSamples is the length of a fade where sound begins or stops, so that nothing clicks.
+	// maxPLC limits the concealment of a loss, which sounds artificial after that. Comfort noise does not, and goes on
+	// until an encoder in DTX must have sent an update: libopus does so after 400 ms.
+	maxPLC          = 100 * time.Millisecond
+	maxComfortNoise = time.Second
+	// quietPeak is the peak of samples that are comfort noise: -40 dB.
+	quietPeak = 0.01
+	// maxDTXSize is the size in bytes of the largest packet without audio (RFC 7587 section 3.1.3).
+	maxDTXSize = 2
+	// fadeSamples is the length of the fades where audio begins and ends: 5 ms.
 	fadeSamples = media.OpusClockRate / 200
 )
 
-// Options are the options of a Voice. The zero value works.
+// Options are the options of a Buffer. The zero value works.
 type Options struct {
-	// Channels that Read gives: 1, or 2 (the default).
+	// Channels is the number of channels that Mix adds to: 1, or 2 (the default).
 	Channels int
+	// Warn is called with a text for a user when the codec of the track cannot be played. The default does nothing.
+	Warn func(text string)
 }
 
-// A Voice turns the packets of one track into sound to play. It is a jitter buffer: WriteFrame puts in what has come,
-// whenever it comes, and Read takes out as much as a sound card wants, at the pace of that card's own clock.
+// A Buffer is the jitter buffer of one audio track. WriteFrame decodes packets as they arrive, and Mix takes samples at the
+// pace of a sound card.
 //
-// A lost packet is taken from the copy that the next one may carry (RFC 6716 section 2.1.7), or else made up.
+// The timestamps of the packets make a timeline of samples, which Mix plays with a delay. Where the timeline has no
+// packet yet, Mix plays concealment. What it was for is known when the next packet arrives: a packet without a gap in the
+// sequence numbers, but in the timestamps, follows silence (DTX, RFC 7587 section 3.1.3), and one whose time has passed is
+// an underrun. Lost packets are recovered from the forward error correction of the next one (RFC 6716 section 2.1.7), or
+// concealed.
 type Buffer struct {
 	channels int
-	decoder  *gopus.Decoder // of the goroutine of WriteFrame
-	pcm      []float32
-	expected uint32 // timestamp after the last packet
-	started  bool
-	size     int // samples of the last packet
+	warn     func(text string)
 
-	mu          sync.Mutex // guards what follows
-	ring        []float32  // frames of all channels
-	first       int        // frame in ring that is next
-	count       int        // frames in ring
-	targetDelay time.Duration
-	calm        time.Duration // that has been played without running out
+	mu      sync.Mutex // guards what follows
+	decoder packetDecoder
+	codec   string // MIME type of decoder
+	ssrc    uint32
+	started bool   // expected is valid
+	next    uint32 // timestamp after the last packet
+	size    int    // samples per channel of the last packet
+
+	// ring holds interleaved samples. The last ones are concealment while ahead is not 0: the number of samples that
+	// were played or stored beyond the last packet.
+	ring         []float32
+	first, count int // in samples per channel
+	ahead        int
+	concealed    int  // samples concealed since the last packet
+	dtx, quiet   bool // the sender is silent, by its packets or by the samples
+
 	playing     bool
-	fade        int     // frames of the fade that are left
-	place       float64 // between the next frame and the one after
-	last        [2]float32
+	waited      time.Duration // since the first packet, before playing
+	targetDelay time.Duration
+	stable      time.Duration // played since the last underrun or decay
+	fade        int           // samples of a fade-in that are left
+	position    float64       // between the first sample and the next
+	last        [2]float32    // played
 	stats       Stats
 }
 
-// Stats is what a Voice has done, in samples of one channel at 48 kHz.
+// Stats is what a Buffer has done, in samples per channel at 48 kHz.
 type Stats struct {
-	// Played are samples that came, Concealed those that were made up or taken from a copy.
-	Played, Concealed uint64
-	// Underruns is how often there was nothing to play although something should have been.
+	// Played counts samples that were played, Concealed those that stand for lost or late packets, ComfortNoise those
+	// that stand for silence of the sender. Dropped counts samples that were not played to reduce the delay.
+	Played, Concealed, ComfortNoise, Dropped uint64
+	// Underruns counts packets that arrived after their time.
 	Underruns uint64
-	// Dropped are samples that were left out because too many waited.
-	Dropped uint64
-	// Delay is how much sound waits now.
+	// Delay is the duration of the samples that are stored.
 	Delay time.Duration
 }
 
-// NewBuffer returns a Voice.
+// NewBuffer returns a Buffer. The error is a *media.SpecError.
 func NewBuffer(o Options) (*Buffer, error) {
 	if o.Channels == 0 {
 		o.Channels = 2
 	}
 	if o.Channels < 1 || o.Channels > 2 {
-		return nil, &media.SpecError{Spec: fmt.Sprintf("%d channels", o.Channels), Reason: "sound is played in 1 or 2"}
+		return nil, &media.SpecError{Spec: fmt.Sprintf("%d channels", o.Channels), Reason: "want 1 or 2"}
 	}
-	decoder, err := gopus.NewDecoder(gopus.DecoderConfig{SampleRate: media.OpusClockRate, Channels: o.Channels})
-	if err != nil {
-		return nil, fmt.Errorf("make an Opus decoder: %w", err)
+	if o.Warn == nil {
+		o.Warn = func(string) {}
 	}
 	return &Buffer{
-		channels: o.Channels, decoder: decoder, pcm: make([]float32, o.Channels*media.OpusClockRate*120/1000),
-		ring: make([]float32, o.Channels*int(maxStored.Seconds()*media.OpusClockRate)), targetDelay: minTargetDelay,
+		channels: o.Channels, warn: o.Warn, targetDelay: minTargetDelay,
+		ring: make([]float32, o.Channels*int(maxStored.Seconds()*media.OpusClockRate)),
 	}, nil
 }
 
-// WriteFrame implements media.FrameSink. Frames of another codec than Opus are no sound that it knows, and left out.
+func toDuration(samples int) time.Duration {
+	return time.Duration(samples) * time.Second / media.OpusClockRate
+}
+
+func toSamples(d time.Duration) int { return int(d * media.OpusClockRate / time.Second) }
+
+// WriteFrame implements media.FrameSink. It ignores packets that are invalid or whose codec cannot be played.
 func (b *Buffer) WriteFrame(f media.Frame) error {
-	samples := codec.OpusPacketSamples(f.Data)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f.Codec != b.codec || f.SSRC != b.ssrc {
+		if err := b.restart(f); err != nil {
+			return err
+		}
+	}
+	if b.decoder == nil || f.ClockRate == 0 || media.OpusClockRate%f.ClockRate != 0 {
+		return nil
+	}
+	samples := b.decoder.duration(f.Data)
 	if samples == 0 {
 		return nil
 	}
+	ticks := media.OpusClockRate / f.ClockRate // samples per unit of the timestamp
 	if b.started {
-		b.concealLoss(f, int(int32(f.Timestamp-b.expected))) //nolint:gosec // wraps by design
+		// A difference of 2^31 or more is negative, and so in the past.
+		b.align(f, int(int32(f.Timestamp-b.next))*int(ticks)) //nolint:gosec // wraps by design
 	}
-	b.store(b.decode(f.Data, false), false)
-	b.expected, b.started, b.size = f.Timestamp+uint32(samples), true, samples //nolint:gosec // at most 5760
+	b.ahead, b.concealed, b.size = 0, 0, samples
+	if len(f.Data) <= maxDTXSize {
+		b.dtx = true
+	}
+	if decoded := b.decoder.decode(f.Data); decoded != nil {
+		b.store(decoded)
+	} else {
+		b.conceal(samples, &b.stats.Concealed)
+		b.ahead = 0 // the packet has this place
+	}
+	b.next, b.started = f.Timestamp+uint32(samples)/ticks, true //nolint:gosec // at most 5760
 	return nil
 }
 
-// fill makes up for the samples that are missing before a packet. Without a loss the sender had nothing to say.
-func (b *Buffer) concealLoss(f media.Frame, missing int) {
-	if missing <= 0 || b.size == 0 || missing > int(maxStored.Seconds()*media.OpusClockRate) {
+// restart begins with the stream of a frame: another codec or sender.
+func (b *Buffer) restart(f media.Frame) error {
+	b.started, b.playing, b.waited, b.ahead, b.dtx = false, false, 0, 0, false
+	changed := f.Codec != b.codec
+	b.codec, b.ssrc, b.decoder = f.Codec, f.SSRC, nil
+	if CanPlay(f.Codec) {
+		var err error
+		b.decoder, err = newPacketDecoder(f.Codec, b.channels)
+		return err
+	}
+	if changed {
+		b.warn(media.CodecName(f.Codec) + " is not played: only opus, PCMU and PCMA are decoded")
+	}
+	return nil
+}
+
+// align prepares for a packet whose timestamp is so many samples after the end of the last packet.
+func (b *Buffer) align(f media.Frame, missing int) {
+	b.dtx = missing > 0 && !f.Gap
+	if b.dtx {
+		noise := uint64(min(b.ahead, missing)) //nolint:gosec // positive
+		b.stats.Concealed, b.stats.ComfortNoise = b.stats.Concealed-min(noise, b.stats.Concealed), b.stats.ComfortNoise+noise
+	}
+	late := b.ahead - missing
+	if late <= 0 {
+		b.fillGap(f, -late)
 		return
 	}
-	lost := missing / b.size
-	if !f.Gap {
-		lost = min(lost, maxPLCPackets) // the decoder makes the background noise, which fades
+	if b.ahead == 0 {
+		return // the timestamps went back; there is nothing to make up for
 	}
-	for i := range min(lost, maxPLCPackets) {
-		if i == lost-1 && f.Gap {
-			b.store(b.decode(f.Data, true), true)
-		} else {
-			b.store(b.decode(nil, false), true)
-		}
-	}
-	if rest := lost - maxPLCPackets; rest > 0 {
-		clear(b.pcm[:b.size*b.channels])
-		for range rest {
-			b.store(b.pcm[:b.size*b.channels], true)
-		}
+	unplayed := min(late, b.ahead, b.count)
+	b.count -= unplayed
+	if late -= unplayed; late > 0 && b.playing {
+		b.underrun(toDuration(late))
 	}
 }
 
-// decode returns the samples of a packet, of the copy that it has of the one before, or what the decoder makes up if it
-// is nil. The packet comes from a stranger: a decoder that panics must not take the call with it.
-func (b *Buffer) decode(packet []byte, before bool) (pcm []float32) {
-	defer func() {
-		if recover() != nil {
-			pcm = nil
-		}
-	}()
-	var n int
-	var err error
-	switch {
-	case before:
-		n, err = b.decoder.DecodeWithFEC(packet, b.pcm[:b.size*b.channels], true)
-	case packet == nil:
-		n, err = b.decoder.Decode(nil, b.pcm[:b.size*b.channels])
-	default:
-		n, err = b.decoder.Decode(packet, b.pcm)
+// fillGap stores what stands for the samples before a packet.
+func (b *Buffer) fillGap(f media.Frame, samples int) {
+	if stored := b.count + samples; stored > toSamples(b.targetDelay+maxExcessDelay) {
+		samples = max(0, toSamples(b.targetDelay)-b.count) // the timestamps have jumped
 	}
-	if err != nil {
-		return nil
+	if b.dtx {
+		b.conceal(samples, &b.stats.ComfortNoise)
+		return
 	}
-	return b.pcm[:n*b.channels]
+	recovered := 0
+	if f.Gap {
+		recovered = min(samples, b.size)
+	}
+	b.conceal(samples-recovered, &b.stats.Concealed)
+	if recovered == 0 {
+		return
+	}
+	if copies := b.decoder.recover(f.Data, b.size); len(copies) >= recovered*b.channels {
+		b.store(copies[len(copies)-recovered*b.channels:])
+		b.stats.Concealed += uint64(recovered) //nolint:gosec // positive
+		return
+	}
+	b.conceal(recovered, &b.stats.Concealed)
 }
 
-// store puts samples behind those that wait, and leaves out the oldest of too many.
-func (b *Buffer) store(pcm []float32, made bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// conceal stores so many samples of concealment, and silence beyond its limit.
+func (b *Buffer) conceal(samples int, counter *uint64) {
+	for samples > 0 {
+		n := b.extend(min(samples, b.size), counter)
+		if n == 0 {
+			n = samples
+			b.store(make([]float32, n*b.channels))
+			*counter += uint64(n) //nolint:gosec // positive
+		}
+		samples -= n
+	}
+}
+
+// extend stores up to so many samples of concealment and returns their number, 0 beyond the limit.
+func (b *Buffer) extend(samples int, counter *uint64) int {
+	limit := maxPLC
+	if b.dtx || b.quiet {
+		limit = maxComfortNoise
+	}
+	if samples = min(samples, toSamples(limit)-b.concealed); samples <= 0 || b.decoder == nil {
+		return 0
+	}
+	pcm := b.decoder.conceal(samples)
+	samples = len(pcm) / b.channels
+	if samples == 0 {
+		return 0
+	}
+	peak := float32(0)
+	for _, s := range pcm {
+		peak = max(peak, s, -s)
+	}
+	b.quiet = peak < quietPeak
+	if b.concealed += samples; b.concealed >= toSamples(limit) || b.concealed >= toSamples(maxPLC) && !b.dtx && !b.quiet {
+		for i := range pcm {
+			pcm[i] *= 1 - float32(i/b.channels+1)/float32(samples)
+		}
+	}
+	b.store(pcm)
+	b.ahead += samples
+	*counter += uint64(samples) //nolint:gosec // positive
+	return samples
+}
+
+// store appends samples, and drops the oldest ones of too many.
+func (b *Buffer) store(pcm []float32) {
 	size := len(b.ring) / b.channels
-	frames := len(pcm) / b.channels
-	if made {
-		b.stats.Concealed += uint64(frames)
+	samples := len(pcm) / b.channels
+	if b.count+samples > size {
+		b.drop(min(b.count, size/2)) // half of them, so that it happens seldom
 	}
-	if over := b.count + frames - size; over > 0 {
-		b.drop(min(b.count, size/2)) // down to half, so that it happens seldom
-	}
-	for i := range frames {
+	for i := range samples {
 		at := (b.first + b.count) % size * b.channels
 		for c := range b.channels {
 			b.ring[at+c] = clampSample(pcm[i*b.channels+c])
@@ -177,14 +273,14 @@ func (b *Buffer) store(pcm []float32, made bool) {
 	}
 }
 
-// drop leaves out the oldest frames.
-func (b *Buffer) drop(frames int) {
-	b.first, b.count = (b.first+frames)%(len(b.ring)/b.channels), b.count-frames
-	b.stats.Dropped += uint64(frames) //nolint:gosec // not negative
+// drop removes the oldest samples.
+func (b *Buffer) drop(samples int) {
+	b.first, b.count = (b.first+samples)%(len(b.ring)/b.channels), b.count-samples
+	b.stats.Dropped += uint64(samples) //nolint:gosec // not negative
 	b.fade = fadeSamples
 }
 
-// clampSample keeps what a decoder makes of hostile packets away from ears.
+// clampSample limits what a decoder makes of hostile packets.
 func clampSample(s float32) float32 {
 	if math.IsNaN(float64(s)) {
 		return 0
@@ -192,52 +288,77 @@ func clampSample(s float32) float32 {
 	return min(max(s, -1), 1)
 }
 
-// Mix adds the next samples to pcm, which has whole frames of all channels. It never waits longer than WriteFrame takes
-// to store a packet. It tells if there was sound.
-func (b *Buffer) Mix(pcm []float32) bool {
+// underrun stops playing until the target delay is reached again, which grows if it would have prevented the underrun
+// then.
+func (b *Buffer) underrun(late time.Duration) {
+	b.stats.Underruns++
+	b.playing, b.waited, b.stable = false, 0, 0
+	if late <= maxTargetDelay {
+		b.targetDelay = min(b.targetDelay+targetDelayStep, maxTargetDelay)
+	}
+}
+
+// Mix adds the next samples to pcm, which has interleaved samples of all channels. It may be called on the thread of a sound
+// card: it waits for WriteFrame to decode a packet at most.
+func (b *Buffer) Mix(pcm []float32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	frames := len(pcm) / b.channels
-	ready := b.ready()
-	if !b.playing {
-		if ready < b.targetDelay || b.count == 0 {
-			return false
-		}
-		b.playing, b.fade = true, fadeSamples
+	samples := len(pcm) / b.channels
+	if !b.playing && !b.startPlaying(samples) {
+		b.fadeOut(pcm)
+		return
 	}
-	if ready > b.targetDelay+maxExcessDelay {
-		b.drop(int((ready - b.targetDelay) * media.OpusClockRate / time.Second))
-		ready = b.targetDelay
+	if excess := toDuration(b.count) - b.targetDelay; excess > maxExcessDelay {
+		b.drop(toSamples(excess))
 	}
-	step := 1 + b.rateAdjust(ready)
-	for i := range frames {
-		if b.count < 2 {
-			b.underrun(pcm[i*b.channels:])
-			return true
+	step := 1 + b.rateAdjust()
+	for i := range samples {
+		for b.count < 2 && b.extend(b.size, &b.stats.Concealed) > 0 {
 		}
-		b.frame(pcm[i*b.channels:][:b.channels])
-		b.place += step
-		for ; b.place >= 1 && b.count > 1; b.place-- {
+		if b.count < 2 { // until the next packet
+			b.ahead += samples - i
+			b.first, b.count, b.position, b.fade = 0, 0, 0, fadeSamples
+			b.fadeOut(pcm[i*b.channels:])
+			break
+		}
+		b.mixSample(pcm[i*b.channels:][:b.channels])
+		b.position += step
+		for ; b.position >= 1 && b.count > 1; b.position-- {
 			b.first, b.count = (b.first+1)%(len(b.ring)/b.channels), b.count-1
 			b.stats.Played++
 		}
 	}
-	b.relax(time.Duration(frames) * time.Second / media.OpusClockRate)
+	if b.stable += toDuration(samples); b.stable >= targetDelayDecay {
+		b.stable = 0
+		b.targetDelay = max(b.targetDelay-targetDelayStep, minTargetDelay)
+	}
+}
+
+// startPlaying reports whether to start: when the target delay is stored, or has passed since the first packet. samples
+// are those of this call.
+func (b *Buffer) startPlaying(samples int) bool {
+	switch {
+	case b.count == 0:
+		return false
+	case toDuration(b.count) < b.targetDelay && b.waited < b.targetDelay:
+		b.waited += toDuration(samples)
+		return false
+	}
+	b.playing, b.fade = true, fadeSamples
 	return true
 }
 
-func (b *Buffer) ready() time.Duration {
-	return time.Duration(b.count) * time.Second / media.OpusClockRate
-}
-
-// rateAdjust is how much faster to play, by how much more is ready than should be.
-func (b *Buffer) rateAdjust(ready time.Duration) float64 {
-	off := (ready - b.targetDelay).Seconds() / minTargetDelay.Seconds()
+// rateAdjust returns the share by which to play faster, by how far the delay is from the target delay.
+func (b *Buffer) rateAdjust() float64 {
+	if b.ahead > 0 {
+		return 0 // the delay shows when the next packet arrives
+	}
+	off := (toDuration(b.count) - b.targetDelay).Seconds() / minTargetDelay.Seconds()
 	return min(max(off*maxRateAdjust, -maxRateAdjust), maxRateAdjust)
 }
 
-// frame adds the sample at place, which lies between two.
-func (b *Buffer) frame(pcm []float32) {
+// mixSample adds the sample at position.
+func (b *Buffer) mixSample(pcm []float32) {
 	size := len(b.ring) / b.channels
 	from, to := b.first*b.channels, (b.first+1)%size*b.channels
 	gain := float32(1)
@@ -246,38 +367,27 @@ func (b *Buffer) frame(pcm []float32) {
 		b.fade--
 	}
 	for c := range b.channels {
-		s := b.ring[from+c] + (b.ring[to+c]-b.ring[from+c])*float32(b.place)
+		s := b.ring[from+c] + (b.ring[to+c]-b.ring[from+c])*float32(b.position)
 		b.last[c] = s * gain
 		pcm[c] += b.last[c]
 	}
 }
 
-// underrun lets the sound fade, and waits for more of it than before.
-func (b *Buffer) underrun(pcm []float32) {
+// fadeOut adds a fade from the last sample to silence.
+func (b *Buffer) fadeOut(pcm []float32) {
 	for i := range min(fadeSamples, len(pcm)/b.channels) {
 		for c := range b.channels {
 			pcm[i*b.channels+c] += b.last[c] * (1 - float32(i+1)/fadeSamples)
 		}
 	}
-	b.playing, b.place, b.last = false, 0, [2]float32{}
-	b.stats.Underruns++
-	b.calm = 0
-	b.targetDelay = min(b.targetDelay+targetDelayStep, maxTargetDelay)
+	b.last = [2]float32{}
 }
 
-// relax lets the targetDelay shrink after a long time in which it was not needed.
-func (b *Buffer) relax(played time.Duration) {
-	if b.calm += played; b.calm >= targetDelayDecay {
-		b.calm = 0
-		b.targetDelay = max(b.targetDelay-targetDelayStep, minTargetDelay)
-	}
-}
-
-// Stats is what has been done so far.
+// Stats returns what has been done so far.
 func (b *Buffer) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
-	s.Delay = b.ready()
+	s.Delay = toDuration(b.count)
 	return s
 }
