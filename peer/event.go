@@ -87,6 +87,8 @@ type TrackReceived struct {
 	// RID is the ID of a simulcast layer (RFC 8852), "" for other tracks. Track may have a RID all
 	// the same, by which the receiver assigns packets.
 	RID string
+	// Mid is the mid of the m-section.
+	Mid string
 	// Local is the track that is sent in the same m-section, nil for none.
 	Local webrtc.TrackLocal
 	// WriteRTCP sends feedback, such as a PLI, to the peer.
@@ -97,6 +99,7 @@ type TrackReceived struct {
 // because of a hold or a missing device.
 type TrackMuted struct {
 	Kind  webrtc.RTPCodecType
+	Mid   string // of the m-section
 	Muted bool
 }
 

@@ -268,7 +268,7 @@ func (c *connection) remoteApplied(d *jsep.Description) {
 			continue
 		}
 		c.remote.muted[s.Mid] = stopped
-		c.cfg.OnEvent(TrackMuted{s.Kind, stopped})
+		c.cfg.OnEvent(TrackMuted{s.Kind, s.Mid, stopped})
 	}
 	c.progress.answered, c.remoteSet, c.remote.sections = true, true, d.Sections
 }

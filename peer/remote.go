@@ -67,6 +67,7 @@ func (c *connection) trackReceived(a remoteTrack) TrackReceived {
 			t = c.negotiatedTransceiver(t)
 		}
 		c.streams.receives(a.track, t.Mid())
+		e.Mid = t.Mid()
 		if out := c.senders.localTrackOf(t); out != nil {
 			e.Local = out.Local()
 		}
