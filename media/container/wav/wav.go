@@ -1,4 +1,4 @@
-// Package wav reads the samples of WAV files.
+// Package wav reads and writes WAV files.
 package wav
 
 import (
