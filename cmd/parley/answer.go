@@ -121,8 +121,8 @@ func (a *answerer) run(ctx context.Context) error {
 	return a.result(ctx)
 }
 
-// tryMedia opens what would be sent once, so that a missing file is known
-// before anybody calls. Standard input comes but once, and a program may do more
+// tryMedia opens what would be sent once, and checks that a recording can be
+// created, so that a missing file is known before anybody calls. Standard input comes but once, and a program may do more
 // than write media.
 func (a *answerer) tryMedia() error {
 	if !a.once && (a.video == "-" || a.audio == "-") {
@@ -137,7 +137,10 @@ func (a *answerer) tryMedia() error {
 	}
 	c := &session{settings: &tried, cancel: func() {}}
 	defer c.closeMedia()
-	return c.openSources()
+	if err := c.openSources(); err != nil {
+		return err
+	}
+	return a.checkRecording()
 }
 
 func runsOnce(source string) bool { return source == "-" || strings.HasPrefix(source, "exec:") }

@@ -95,7 +95,7 @@ func (p *prober) newTapes(s *settings) (*tapes, error) {
 		return nil, failf(exitDevice, "--evidence: %w", err)
 	}
 	t := &tapes{folder: folder, demux: s.demux}
-	s.record, s.recordings = filepath.Join(folder, recordingFile), newRecordings()
+	s.record, s.recordings, s.evidence = filepath.Join(folder, recordingFile), newRecordings(), true
 	if t.file, err = createPrivate("evidence", filepath.Join(folder, packetsFile)); err != nil {
 		t.discard()
 		return nil, err
@@ -127,14 +127,11 @@ func (t *tapes) copyTo(folder string) error {
 	if t == nil {
 		return nil
 	}
-	var all error
-	for _, name := range []string{packetsFile, recordingFile} {
-		data, err := os.ReadFile(filepath.Join(t.folder, name))
-		if errors.Is(err, os.ErrNotExist) { // a call in which nothing came
-			continue
-		}
+	entries, all := os.ReadDir(t.folder) // of a recording there is no file, or more than one
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(t.folder, e.Name()))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(folder, name), data, 0o600)
+			err = os.WriteFile(filepath.Join(folder, e.Name()), data, 0o600)
 		}
 		all = errors.Join(all, err)
 	}

@@ -54,6 +54,9 @@ func (c *session) happened(e peer.Event) {
 	case peer.TrackReceived:
 		c.receive(e)
 	case peer.TrackMuted:
+		if recorded := c.recorded[e.Mid]; recorded != nil {
+			recorded.SetMuted(e.Muted)
+		}
 		c.tellMuted(e)
 	case peer.TrackSending:
 		c.tellTrack(e.Track.Kind(), e.Codec.MimeType, "out")

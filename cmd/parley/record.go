@@ -1,34 +1,36 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pion/webrtc/v4"
 
 	"parley/media"
 	"parley/media/recorder"
 	"parley/peer"
 )
 
-// recordings are the files that this process has recorded to, so that no call
-// overwrites another's.
+// recordings are the names of the files that this process records to, so that no call
+// overwrites the file of another one.
 type recordings struct {
-	mu    sync.Mutex // protects following
+	mu    sync.Mutex // guards taken
 	taken map[string]bool
 }
 
 func newRecordings() *recordings { return &recordings{taken: map[string]bool{}} }
 
-// path is the file for a call with name that began at a moment: %p in the
-// pattern is the name, %t the moment, and %n the first number with which the
-// file is new. Without %n, a second file of one name gets a number.
-func (r *recordings) path(pattern, name string, began time.Time) string {
+// path returns a new path for a call with name that began at a moment: %p in the
+// pattern is the name, %t the moment, and %n the first number for which there is
+// no file. Without %n, the path of a file that exists or that this process has
+// written gets a number before its extension; with overwrite, other existing
+// files are replaced. A FIFO or a device is written to as often as it is named.
+func (r *recordings) path(pattern, name string, began time.Time, overwrite bool) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	numbered := strings.Contains(pattern, "%n")
@@ -38,17 +40,16 @@ func (r *recordings) path(pattern, name string, began time.Time) string {
 			extension := filepath.Ext(path)
 			path = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(path, extension), n, extension)
 		}
-		if r.taken[path] || numbered && exists(path) {
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && !info.Mode().IsRegular():
+			return path // recorder.New reports a folder
+		case r.taken[path], err == nil && (numbered || !overwrite):
 			continue
 		}
 		r.taken[path] = true
 		return path
 	}
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
 }
 
 // fileName makes a stranger's name a file's: it stays in its folder and is no
@@ -66,83 +67,103 @@ func fileName(name string) string {
 	return name
 }
 
-// openRecorder creates the file of --record.
+// openRecorder prepares the recording of --record. The file is created with the first
+// frames.
 func (c *session) openRecorder(offer *peer.Description) (err error) {
 	if c.record == "" {
 		return nil
 	}
 	options := recorder.Options{
-		Audio: offer == nil, Video: offer == nil, Logger: c.logger,
-		SplitTime: c.splitTime, SplitBytes: c.splitBytes, RequestKeyFrame: c.requestKeyFrame,
-		Next: func() string { return c.recordings.path(c.record, c.name, c.offered) },
+		Audio: 1, Video: 1, SplitTime: c.splitTime, SplitBytes: c.splitBytes, Overwrite: c.overwrite, OnFile: c.tellRecording,
+		Next: func() string { return c.recordings.path(c.record, c.name, c.offered, c.overwrite) }, Logger: c.logger,
 	}
 	if offer != nil {
+		options.Audio, options.Video = 0, 0
 		for _, s := range offer.Sections {
-			options.Audio = options.Audio || s.Sends() && s.Kind.String() == "audio"
-			options.Video = options.Video || s.Sends() && s.Kind.String() == "video"
+			switch {
+			case !s.Sends() || s.Rejected:
+			case s.Kind == webrtc.RTPCodecTypeAudio:
+				options.Audio++
+			case s.Kind == webrtc.RTPCodecTypeVideo:
+				options.Video++
+			}
 		}
 	}
 	c.recorder, err = recorder.New(options.Next(), options)
 	return err
 }
 
-// requestKeyFrame asks for one of each picture that comes.
-func (c *session) requestKeyFrame() {
-	c.mu.Lock()
-	receivers := slices.Clone(c.receivers)
-	c.mu.Unlock()
-	for _, r := range receivers {
-		if r.receiver.Stats().Kind == "video" {
-			r.receiver.RequestKeyFrame()
-		}
+// checkRecording reports whether the file of --record can be created, before anybody
+// calls. The name of the peer may not be known yet.
+func (s *settings) checkRecording() error {
+	if s.record == "" {
+		return nil
 	}
+	_, err := recorder.New(newRecordings().path(s.record, "name", time.Now(), s.overwrite), recorder.Options{Overwrite: s.overwrite})
+	return err
 }
 
-// recordTrack is where the frames of a track are recorded, nil if nowhere.
-func (c *session) recordTrack(e peer.TrackReceived) media.FrameSink {
+// tellRecording reports that a recording begins a file.
+func (c *session) tellRecording(path string) {
+	c.tell(event{name: "recording", peer: c.name, fields: []field{{"file", path}}, say: "recording to " + printable(path)})
+}
+
+// recordTrack returns the sink that records the frames of a track, nil for none. request
+// requests a key frame.
+func (c *session) recordTrack(e peer.TrackReceived, request func()) *recordSink {
 	if c.recorder == nil || !c.recorder.Takes(e.Track.Kind()) {
 		return nil
 	}
-	sink, err := c.recorder.Track(e.Track.Kind(), e.Track.Codec().MimeType)
+	track, err := c.recorder.AddTrack(e.Track.Codec().MimeType, request)
 	if err != nil {
-		c.report.warn("%s is not recorded: %v", e.Track.Kind(), err)
+		c.failRecording(err)
 		return nil
 	}
-	return &recordSink{sink, c.fail}
+	return &recordSink{track, c.failRecording}
 }
+
+// failRecording ends the call: what is received cannot be recorded.
+func (c *session) failRecording(err error) {
+	if c.evidence {
+		c.logger.Debug("the recording is incomplete", "error", err)
+		return
+	}
+	c.fail(recordingError(err))
+}
+
+// recordingError is the error of a recording, with its exit code. It is no
+// *media.FileError, which would end parley answer together with the call.
+func recordingError(err error) error { return failf(exitDevice, "%s", printable(err.Error())) }
 
 // recordSink ends the call when nothing can be written any more.
 type recordSink struct {
-	media.FrameSink
+	*recorder.Track
 	fail func(error)
 }
 
 // WriteFrame implements media.FrameSink.
 func (r *recordSink) WriteFrame(f media.Frame) error {
-	err := r.FrameSink.WriteFrame(f)
+	err := r.Track.WriteFrame(f)
 	if err != nil {
 		r.fail(err)
 	}
 	return err
 }
 
-// closeRecorder finishes the recording. That nothing came is told, but it is
-// for --expect to say whether it should have.
+// closeRecorder finishes the recording. The error says that it is empty or lacks a track,
+// unless the recording is incidental.
 func (c *session) closeRecorder() error {
 	if c.recorder == nil {
 		return nil
 	}
 	err := c.recorder.Close()
-	if errors.Is(err, recorder.ErrNothingRecorded) {
-		c.report.warn("%v", err)
+	for _, path := range c.recorder.Files() {
+		c.report.say("recorded %s", printable(path))
+	}
+	if err == nil || c.evidence {
 		return nil
 	}
-	if err == nil {
-		for _, path := range c.recorder.Files() {
-			c.report.say("recorded %s", printable(path))
-		}
-	}
-	return err
+	return recordingError(err)
 }
 
 // recordSplit reads --record-split: 10m is a time, 500M are bytes.

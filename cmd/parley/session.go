@@ -41,7 +41,8 @@ type session struct {
 	layers   layers // of the goroutine of the call
 	sources  []source.Source
 	mirrors  []*localtrack.Forwarder
-	recorder *recorder.Recorder
+	recorder *recorder.Recorder     // nil without --record
+	recorded map[string]*recordSink // by mid, of the call's goroutine
 
 	offered   time.Time
 	connected chan struct{} // closed when the connection is up for the first time
@@ -78,7 +79,7 @@ func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.
 
 // openSession opens the files of a call.
 func openSession(s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
-	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, connected: make(chan struct{}), abort: make(chan struct{})}
+	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.expect = newExpectations(s.checks, c.tellCheck)
 	if s.witness != nil {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/media/device"
+	"parley/media/recorder"
 	"parley/peer"
 	"parley/peer/capture"
 	"parley/peer/datachannel"
@@ -89,6 +89,8 @@ type settings struct {
 	say           []string
 	checks        []check
 	record        string
+	overwrite     bool // replace existing files
+	evidence      bool // the recording is evidence of probe: what it lacks is no error
 	recordings    *recordings
 	splitTime     time.Duration
 	splitBytes    int64
@@ -227,6 +229,7 @@ func (s *settings) readGoal(cmd *cli.Command) error {
 		return usagef("--max-calls %d: it is a number of calls, or 0 for any", s.maxCalls)
 	}
 	s.say, s.record, s.show = cmd.StringSlice("say"), cmd.String("record"), cmd.String("show")
+	s.overwrite = cmd.Bool("overwrite")
 	s.duration, s.timeout = cmd.Duration("duration"), cmd.Duration("timeout")
 	s.linger, s.statsInterval = cmd.Duration("linger"), cmd.Duration("stats-interval")
 	for _, raw := range cmd.StringSlice("expect") {
@@ -241,20 +244,7 @@ func (s *settings) readGoal(cmd *cli.Command) error {
 		return err
 	}
 	if s.record != "" && len(s.codecs) == 0 {
-		s.codecs = codecsFor(filepath.Ext(s.record))
-	}
-	return nil
-}
-
-// codecsFor are the video codecs that a recording can hold.
-func codecsFor(extension string) []string {
-	switch strings.ToLower(extension) {
-	case ".h264":
-		return []string{webrtc.MimeTypeH264}
-	case ".mp4":
-		return []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}
-	case ".webm", ".ivf":
-		return []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}
+		_, s.codecs = recorder.Codecs(s.record)
 	}
 	return nil
 }

@@ -166,9 +166,11 @@ func (c *session) receive(e peer.TrackReceived) {
 		&firstFrame{tell: func(f media.Frame) { c.tellFrame(kind.String(), f) }},
 		c.watchGaps(func() uint64 { return r.Stats().Lost }),
 	}
+	var recorded *recordSink // nil for none
 	pictures, first := c.layers.sinks(e, func() { r.RequestKeyFrame() }, func(request func()) (all []media.FrameSink) {
-		if sink := c.recordTrack(e); sink != nil {
-			all = append(all, sink)
+		if recorded = c.recordTrack(e, request); recorded != nil {
+			all = append(all, recorded)
+			c.recorded[e.Mid] = recorded
 		}
 		if sink := c.judgeTrack(e, request); sink != nil {
 			all = append(all, sink)
@@ -212,6 +214,9 @@ func (c *session) receive(e peer.TrackReceived) {
 		defer hush()
 		if err := r.Run(c.ctx); err != nil {
 			c.fail(err)
+		}
+		if recorded != nil && e.RID == "" {
+			recorded.Close()
 		}
 		if mirror != nil && c.ctx.Err() == nil {
 			c.call.RemoveTrack(mirror, nil) // the other side has ended what it sends back

@@ -11,6 +11,7 @@ import (
 	"parley/media/decoder"
 	"parley/media/playout"
 	"parley/media/device"
+	"parley/media/recorder"
 	"parley/peer"
 )
 
@@ -44,14 +45,14 @@ func (s *settings) preferDecodable() {
 	}
 }
 
-// names are the codecs of our descriptions, nil for all that can be received and counted: where that is not enough,
-// because the picture is to be seen or the sound to be heard, just what can be, and what is sent. A recording needs no
-// decoder, an echo neither, and with --input what is sent is known later.
+// names returns the codecs of our descriptions: those that are sent, and those that can be received. What is to be seen or
+// heard needs a decoder, unless there is a recording, an echo or --input as well, and what is recorded has to fit into the
+// file.
 func (c *session) names() []string {
-	if c.record != "" || c.echo || c.input != "" {
-		return nil
+	var audio, video, sent []string
+	if !c.evidence {
+		audio, video = recorder.Codecs(c.record)
 	}
-	var sent []string
 	for _, source := range c.sources {
 		sent = append(sent, source.Codec())
 		if several, ok := source.(interface{ Codecs() []string }); ok {
@@ -59,6 +60,16 @@ func (c *session) names() []string {
 		}
 	}
 	return slices.DeleteFunc(peer.Codecs(), func(mime string) bool {
+		holds := video
+		if strings.HasPrefix(mime, "audio/") {
+			holds = audio
+		}
+		if holds != nil && !slices.Contains(holds, mime) && !slices.Contains(sent, mime) {
+			return true
+		}
+		if c.record != "" || c.echo || c.input != "" {
+			return false
+		}
 		unseen := c.decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(c.decodable, mime)
 		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && !playout.CanPlay(mime)
 		return (unseen || unheard) && !slices.Contains(sent, mime)

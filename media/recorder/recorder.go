@@ -4,6 +4,7 @@ package recorder
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -12,307 +13,350 @@ import (
 	"time"
 
 	"parley/media"
-	"parley/media/container/annexb"
-	"parley/media/container/ivf"
-	"parley/media/container/ogg"
 
 	"github.com/pion/webrtc/v4"
 )
 
-// ErrNothingRecorded is in the error of Recorder.Close if no frame came that could be written.
-var ErrNothingRecorded = errors.New("nothing was recorded: no media came")
+// ErrEmpty is in the error of Recorder.Close if no frame was recorded.
+var ErrEmpty = errors.New("nothing was recorded: no media arrived")
 
 // Options are the options of a Recorder. The zero value works.
 type Options struct {
-	// Audio and Video say which kinds will come. A .webm or .mp4 file names its tracks at its start, so that it begins
-	// when those have come, and those that Track has been called for. Others ignore it.
-	Audio, Video bool
+	// Audio and Video are the numbers of tracks that are expected. A file lists its tracks in its header, which is
+	// written when the expected ones have started. A track that starts later begins another file.
+	Audio, Video int
 
-	// SplitTime begins another file when one has that length, and SplitBytes when one has that size; with video, at
-	// the next key frame, which is asked for. The default 0 does not split. Both at once are fine.
+	// Wait is how long the header waits for expected tracks, counted from the first frame: 5 s by default. Until then
+	// there is no file.
+	Wait time.Duration
+
+	// SplitTime begins another file when the current one has this length, and SplitBytes when it has this size; with
+	// video, at the next key frame. The default 0 does not split.
 	SplitTime  time.Duration
 	SplitBytes int64
 
-	// Next is the path of the next file, of the same format; it is to be a new one each time. Splitting needs it, and so
-	// does a sender that goes over to another codec, of which a container has one for each track: without it that is an
-	// error.
+	// Next returns the path of the next file, with the same extension; each call returns another one. It is called
+	// when a file is split, when the tracks, a codec or the orientation of the video change, and when a file exists
+	// already. Default: the first path with -2, -3 and so on before the extension.
 	Next func() string
 
-	// RequestKeyFrame asks the sender of the video for a key frame, where a file is to end. It must not block. The
-	// default waits for one that comes by itself.
-	RequestKeyFrame func()
+	// Overwrite replaces existing files. By default they are kept, and Next names another file.
+	Overwrite bool
 
-	// Wait is how long a .webm or .mp4 file waits for a kind that does not come, counted from the first frame of the
-	// other: 5 s by default. Up to then nothing is on the disk; what comes later than that is not recorded.
-	Wait time.Duration
+	// OnFile reports that the file at path was created. It must not block.
+	OnFile func(path string)
 
-	// Logger gets what is odd. The default discards it.
+	// Logger receives unusual events. The default discards them.
 	Logger *slog.Logger
 }
 
 const (
-	defaultRecorderWait = 5 * time.Second
-	// patience is how long a track may be silent before another one takes its place.
-	patience = time.Second
+	defaultWait = 5 * time.Second
+	// splitWait is how long a file that should end waits for a key frame.
+	splitWait = 10 * time.Second
+	// maxNames bounds the search for the name of a file that does not exist.
+	maxNames = 10_000
 )
 
-// A Recorder writes what is received to a file, without encoding it again. Video begins with a key frame, and after a
-// loss it goes on with the next one (the Receiver asks for it): a file has no broken pictures, but it may stand still.
+// Recorder writes the frames of remote tracks to files, as they were encoded. Video starts with a key frame, and continues
+// with one after a loss, so that a file can be decoded without errors.
 //
-// What is written is on the disk soon: a file whose writer was killed plays up to a second before (.mp4: two or three),
-// one whose machine has lost its power up to two seconds earlier.
+// Frames are on the disk soon: if the process is killed, a file plays up to a second before (.mp4: up to three), and up
+// to two seconds less if the machine loses power.
 type Recorder struct {
 	format  format
 	options Options
 
-	mu     sync.Mutex // guards what follows
-	paths  []string   // the last one is being written
-	file   *outFile
-	writer frameWriter
-	tracks map[webrtc.RTPCodecType]*recordTrack
-	frames uint64
-	split  split
-	err    error // the first one
+	mu     sync.Mutex // guards the following and the Tracks
+	given  string     // the path that New was called with
+	path   string     // of the current file, created or not
+	paths  []string   // of all created files
+	number int        // of the latest default name
+	first  bool       // the current file is the first one
+	file   *file      // nil until it is created
+	writer *interleaver
+	tracks []*Track
+	began  time.Time // arrival of the first frame of the current file
+	due    time.Time // when the current file should have ended, zero before
+	err    error     // the first one
 	closed bool
 }
 
-// recordTrack is one track of a recording.
-type recordTrack struct {
-	kind     webrtc.RTPCodecType
-	mime     string
-	time     timeline
-	begun    int         // sinks that have begun, or come back
-	from     *recordSink // whose frames are in the file, nil before
-	waitsKey bool        // video: until the next key frame nothing can be decoded
-	sized    bool        // a frame has come that has its size
-}
-
-// frameWriter is a container in the making. Frames come in order for each track.
-type frameWriter interface {
-	// add says that there is a track, before its first frame.
-	add(t *recordTrack)
-	write(t *recordTrack, f media.Frame) error
-	// finish writes what is pending and patches the start.
-	finish() error
-}
-
-// format is what a container can hold.
-type format struct {
-	extension    string
-	audio, video []string // MIME types
-	new          func(*outFile, Options) frameWriter
-}
-
-// formats are all the containers, in the order in which errors name them.
-func formats() []format {
-	vpx := []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}
-	opus := []string{webrtc.MimeTypeOpus}
-	return []format{
-		{extension: ".webm", audio: opus, video: vpx, new: newWebM},
-		{extension: ".mp4", audio: opus, video: []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}, new: newMP4},
-		{extension: ".ivf", video: vpx, new: newSingleTrack(ivf.NewMuxer)},
-		{extension: ".ogg", audio: opus, new: newSingleTrack(ogg.NewMuxer)},
-		{extension: ".h264", video: []string{webrtc.MimeTypeH264}, new: newSingleTrack(annexb.NewMuxer)},
-	}
-}
-
-// New creates the file at path, whose name says the format: .webm (VP8, VP9, AV1, and Opus), .mp4 (H.264, VP9,
-// AV1, and Opus), .ivf (VP8, VP9, AV1), .ogg (Opus) or .h264. The error is a *media.SpecError for another name, and a
-// *media.FileError otherwise.
+// New returns a Recorder that writes to the file at path. Its extension selects the format: .webm (VP8, VP9, AV1, Opus),
+// .mp4 (H.264, VP9, AV1, Opus), .ivf (VP8, VP9, AV1), .ogg (Opus), .wav (G.711) or .h264.
+// G.711 is recorded as Opus where the format holds Opus only. A FIFO or a character device is written from front to back.
+//
+// The file is created with the first frames. New checks that this is possible. The error is a *media.SpecError for an
+// unknown extension, or a *media.FileError.
 func New(path string, o Options) (*Recorder, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Wait <= 0 {
-		o.Wait = defaultRecorderWait
+		o.Wait = defaultWait
 	}
-	extension := strings.ToLower(filepath.Ext(path))
-	for _, f := range formats() {
-		if f.extension == extension {
-			r := &Recorder{format: f, options: o, tracks: make(map[webrtc.RTPCodecType]*recordTrack)}
-			if err := r.create(path); err != nil {
-				return nil, err
-			}
-			return r, nil
-		}
+	f, err := formatOf(path)
+	if err != nil {
+		return nil, err
 	}
-	return nil, &media.SpecError{Spec: path, Reason: "the name of a recording ends with .webm, .mp4, .ivf, .ogg or .h264"}
+	if err := checkPath(path, o.Overwrite); err != nil {
+		return nil, err
+	}
+	r := &Recorder{format: f, options: o, given: path, path: path, number: 1, first: true}
+	if o.Next == nil {
+		r.options.Next = r.numbered
+	}
+	r.writer = r.newWriter()
+	return r, nil
 }
 
-// create begins a file.
-func (r *Recorder) create(path string) (err error) {
-	if r.file, err = createFile(path); err != nil {
-		return err
-	}
-	r.paths = append(r.paths, path)
-	r.writer = r.format.new(r.file, r.options)
-	return nil
+// numbered is the default of Options.Next.
+func (r *Recorder) numbered() string {
+	r.number++
+	extension := filepath.Ext(r.given)
+	return fmt.Sprintf("%s-%d%s", strings.TrimSuffix(r.given, extension), r.number, extension)
 }
 
-// Files are the files that have been written, or begun, in order.
+// newWriter returns the interleaver of the next file.
+func (r *Recorder) newWriter() *interleaver {
+	return &interleaver{create: r.create, expected: r.expected, wait: r.options.Wait}
+}
+
+// Files returns the paths of the files that were created, in order.
 func (r *Recorder) Files() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.paths)
 }
 
-// path is that of the latest file.
-func (r *Recorder) path() string { return r.paths[len(r.paths)-1] }
-
-// Takes tells whether the container holds tracks of a kind at all: an .ogg file takes no video.
+// Takes reports whether the format holds tracks of a kind at all.
 func (r *Recorder) Takes(kind webrtc.RTPCodecType) bool { return len(r.format.codecs(kind)) > 0 }
 
-func (f format) codecs(kind webrtc.RTPCodecType) []string {
-	if kind == webrtc.RTPCodecTypeAudio {
-		return f.audio
-	}
-	return f.video
-}
-
-// Track returns the sink for the frames of a remote track. There is one track of each kind in a file; a second one of
-// the same kind takes its place, until the first is heard of again. The error says which container fits.
-func (r *Recorder) Track(kind webrtc.RTPCodecType, mime string) (media.FrameSink, error) {
+// AddTrack returns the sink for the frames of a remote track with this codec. requestKeyFrame requests a key frame from
+// its sender; it must not block, and nil waits for one. The error is a *media.FileError that names the formats which hold
+// the codec.
+func (r *Recorder) AddTrack(mime string, requestKeyFrame func()) (*Track, error) {
 	mime = media.CanonicalMIME(mime)
-	if !holds(r.format.codecs(kind), mime) {
-		return nil, media.WrapFileError(r.Files()[0], misfit(r.format.extension, kind, mime))
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t, ok := r.tracks[kind]
-	if ok && t.mime != mime && r.options.Next == nil {
-		return nil, media.WrapFileError(r.path(), fmt.Errorf("the recording has %s in %s already, %s cannot go on from there",
-			kind, media.CodecName(t.mime), media.CodecName(mime)))
+	if !r.format.holds(mime) && !r.format.transcodes(mime) {
+		return nil, media.WrapFileError(r.path, r.format.unsupportedCodec(mime))
 	}
-	if !ok {
-		t = &recordTrack{kind: kind, mime: mime, waitsKey: kind == webrtc.RTPCodecTypeVideo}
-		r.tracks[kind] = t
-		r.writer.add(t)
+	if requestKeyFrame == nil {
+		requestKeyFrame = func() {}
 	}
-	return &recordSink{recorder: r, track: t}, nil
+	t := &Track{recorder: r, kind: media.KindOf(mime), codec: mime, requestKeyFrame: requestKeyFrame}
+	r.tracks = append(r.tracks, t)
+	return t, nil
 }
 
-func holds(codecs []string, mime string) bool {
-	for _, c := range codecs {
-		if strings.EqualFold(c, mime) {
-			return true
-		}
-	}
-	return false
-}
-
-// misfit says which containers fit.
-func misfit(extension string, kind webrtc.RTPCodecType, mime string) error {
-	var fits []string
-	for _, f := range formats() {
-		if holds(f.codecs(kind), mime) {
-			fits = append(fits, f.extension)
-		}
-	}
-	if len(fits) == 0 {
-		return fmt.Errorf("%s in %s cannot be recorded", kind, media.CodecName(mime))
-	}
-	return fmt.Errorf("%s in %s does not fit into %s; record to %s", kind, media.CodecName(mime), extension, strings.Join(fits, " or "))
-}
-
-// Close finishes the file. It returns the first error there was, also one that a sink has returned before. A second
-// call does nothing.
+// Close finishes the file. It returns the first error, also if a Track returned it before, ErrEmpty if nothing was
+// recorded, or an error that names the received tracks that are in no file. A second call does nothing.
 func (r *Recorder) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return nil
 	}
-	r.closed = true
-	if r.frames == 0 && r.err == nil {
-		r.err = ErrNothingRecorded
-	}
-	if r.file != nil {
-		r.note(r.writer.finish())
-		r.note(r.file.Close())
-	}
-	return media.WrapFileError(r.path(), r.err)
-}
-
-// askKey asks the sender of the video for a key frame.
-func (r *Recorder) askKey() {
-	if r.options.RequestKeyFrame != nil {
-		r.options.RequestKeyFrame()
-	}
-}
-
-// note remembers the first error.
-func (r *Recorder) note(err error) {
-	if r.err == nil {
-		r.err = err
-	}
-}
-
-// recordSink is the end of a Recorder that a Receiver sees.
-type recordSink struct {
-	recorder *Recorder
-	track    *recordTrack
-	number   int       // the later ones take the place of the earlier ones
-	last     time.Time // frame
-}
-
-// WriteFrame implements media.FrameSink.
-func (s *recordSink) WriteFrame(f media.Frame) error {
-	r, t := s.recorder, s.track
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case r.closed:
-		return nil // the track may end a little later than the recording
-	case r.err != nil:
-		return media.WrapFileError(r.path(), r.err)
-	case f.Codec != t.mime && r.options.Next == nil:
-		return media.WrapFileError(r.path(), fmt.Errorf("%s changed from %s to %s, which cannot go on in one file",
-			t.kind, media.CodecName(t.mime), media.CodecName(f.Codec)))
-	case !holds(r.format.codecs(t.kind), f.Codec):
-		return media.WrapFileError(r.path(), misfit(r.format.extension, t.kind, f.Codec))
-	case !s.accept(f):
-		return nil
-	}
-	if f.Codec != t.mime || r.mayEnd(t, f) {
-		if err := r.begin(t, f); err != nil {
-			return err
+	for _, t := range r.tracks {
+		if !t.closed && r.err == nil {
+			r.note(t.flush())
 		}
 	}
-	r.frames++
-	if err := r.writer.write(t, f); err != nil {
-		r.err = err
-		return media.WrapFileError(r.path(), err)
+	r.closed = true
+	r.endFile()
+	if r.err == nil {
+		r.err = r.missing()
+	}
+	return media.WrapFileError(r.path, r.err)
+}
+
+// missing returns the error for received tracks that are in no file.
+func (r *Recorder) missing() error {
+	var all []string
+	for _, t := range r.tracks {
+		if t.written || t.last.IsZero() {
+			continue
+		}
+		text := fmt.Sprintf("%s %s", t.kind, media.CodecName(t.codec))
+		if t.reason != nil {
+			text += " (" + t.reason.Error() + ")"
+		}
+		all = append(all, text)
+	}
+	switch {
+	case len(all) > 0:
+		return fmt.Errorf("not recorded although received: %s", strings.Join(all, ", "))
+	case len(r.paths) == 0:
+		return ErrEmpty
 	}
 	return nil
 }
 
-// accept leaves out what cannot be decoded, and what comes from a track in whose place another has come: the one that
-// began last, or came back after a while, as long as it is not silent.
-func (s *recordSink) accept(f media.Frame) bool {
-	r, t := s.recorder, s.track
-	if f.Arrival.Sub(s.last) > patience {
-		t.begun++
-		s.number = t.begun
+// note keeps the first error, and returns err.
+func (r *Recorder) note(err error) error {
+	if r.err == nil {
+		r.err = err
 	}
-	s.last = f.Arrival
-	switch {
-	case t.from != nil && s.number < t.from.number && f.Arrival.Sub(t.from.last) <= patience:
+	return err
+}
+
+// expected returns the number of tracks of a kind that the current file waits for.
+func (r *Recorder) expected(kind webrtc.RTPCodecType, now time.Time) int {
+	if len(r.format.codecs(kind)) == 0 {
+		return 0
+	}
+	n := 0
+	if r.first && kind == webrtc.RTPCodecTypeAudio {
+		n = r.options.Audio
+	} else if r.first {
+		n = r.options.Video
+	}
+	live := 0
+	for _, t := range r.tracks {
+		if t.kind == kind && t.isLive(now) {
+			live++
+		}
+	}
+	if n = max(n, live); r.format.single {
+		n = min(n, 1)
+	}
+	return n
+}
+
+// create creates the file for these tracks and writes its header.
+func (r *Recorder) create(tracks []media.OutputTrack) (media.Muxer, error) {
+	if r.file == nil {
+		if err := r.open(); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range r.tracks {
+		t.absent = t.stream == nil
+	}
+	return r.format.newMuxer(r.file, tracks)
+}
+
+// open creates the file at r.path, or at the next path whose file does not exist.
+func (r *Recorder) open() error {
+	for range maxNames {
+		opened, err := openFile(r.path, r.options.Overwrite)
+		if errors.Is(err, fs.ErrExist) {
+			r.path = r.options.Next()
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r.file = opened
+		r.paths = append(r.paths, r.path)
+		if r.options.OnFile != nil {
+			r.options.OnFile(r.path)
+		}
+		return nil
+	}
+	return fmt.Errorf("%d files with names like this exist", maxNames)
+}
+
+// hasReader reports whether the current file can be written: a FIFO only once it is read.
+func (r *Recorder) hasReader() bool { return r.file != nil || !isFIFO(r.path) }
+
+// openStream opens a FIFO, which cannot wait for its header: frames are dropped until a process reads it. It reports
+// whether frames can be written.
+func (r *Recorder) openStream() (bool, error) {
+	if r.hasReader() {
+		return true, nil
+	}
+	err := r.open()
+	if errors.Is(err, errNoReader) {
+		for _, t := range r.tracks {
+			t.reason = errNoReader
+		}
+		return false, nil
+	}
+	return err == nil, r.note(err)
+}
+
+// canBeginNext reports whether the current file can be followed by another one: a FIFO cannot.
+func (r *Recorder) canBeginNext() bool { return r.file == nil || !r.file.fifo }
+
+// attach makes t a stream of the current file, or of the next one. It reports false if neither is possible.
+func (r *Recorder) attach(t *Track, f media.Frame) (bool, error) {
+	for _, s := range r.writer.streams {
+		ended := s.owner.hasEnded(f.Arrival)
+		switch {
+		case s.kind == t.kind && ended && s.mime == f.Codec && s.rotation == f.Rotation:
+			s.owner.stream = nil
+			s.owner, t.stream = t, s
+			return true, nil
+		case r.format.single && !ended:
+			t.reason = fmt.Errorf("%s holds one track", r.format.extension)
+			return false, nil
+		}
+	}
+	if r.writer.out != nil || r.format.single && len(r.writer.streams) > 0 {
+		if !r.canBeginNext() {
+			t.reason = errors.New("a FIFO holds the tracks of its start")
+			return false, nil
+		}
+		if err := r.beginNext(); err != nil {
+			return false, err
+		}
+	}
+	if len(r.writer.streams) == 0 {
+		r.began = f.Arrival
+	}
+	t.stream = &stream{kind: t.kind, mime: f.Codec, rotation: f.Rotation, owner: t}
+	r.writer.add(t.stream)
+	return true, nil
+}
+
+// wantsSplit reports whether the current file ends before f.
+func (r *Recorder) wantsSplit(t *Track, f media.Frame) bool {
+	long := r.options.SplitTime > 0 && f.Arrival.Sub(r.began) >= r.options.SplitTime
+	large := r.options.SplitBytes > 0 && r.file != nil && r.file.size >= r.options.SplitBytes
+	if !long && !large || !r.canBeginNext() {
 		return false
-	case t.kind != webrtc.RTPCodecTypeVideo:
-	case s != t.from || f.Codec != t.mime:
-		if !f.Key {
-			r.askKey()
-			return false
-		}
-		if t.from == nil {
-			t.mime = f.Codec // whatever was announced
-		}
-		t.waitsKey = false
-	default:
-		t.waitsKey = (t.waitsKey || f.Gap) && !f.Key
 	}
-	if !t.waitsKey {
-		t.from = s
+	if r.due.IsZero() {
+		r.due = f.Arrival
 	}
-	return !t.waitsKey
+	hasVideo := slices.ContainsFunc(r.writer.streams, func(s *stream) bool { return s.kind == webrtc.RTPCodecTypeVideo })
+	switch {
+	case !hasVideo, t.kind == webrtc.RTPCodecTypeVideo && t.canStart(f):
+		return true
+	case t.kind == webrtc.RTPCodecTypeVideo:
+		t.requestKeyFrame()
+	}
+	return f.Arrival.Sub(r.due) > splitWait
+}
+
+// beginNext ends the current file. The next one begins with the next frames of the tracks.
+func (r *Recorder) beginNext() error {
+	if !r.canBeginNext() {
+		return r.note(errors.New("a FIFO holds the codecs of its start"))
+	}
+	if r.endFile(); r.err != nil {
+		return r.err
+	}
+	r.path = r.options.Next()
+	r.writer = r.newWriter()
+	r.first, r.due = false, time.Time{}
+	return nil
+}
+
+// endFile completes the current file, and detaches the tracks from it.
+func (r *Recorder) endFile() {
+	r.note(r.writer.finish())
+	if r.file != nil {
+		removed, err := r.file.Close()
+		r.note(err)
+		if removed {
+			r.paths = r.paths[:len(r.paths)-1]
+		}
+		r.file = nil
+	}
+	for _, t := range r.tracks {
+		t.stream = nil
+	}
 }

@@ -36,7 +36,7 @@ func TestLipSync(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			recorder, path := newRecorder(t, "out.webm", record.Options{Audio: true, Video: true})
+			recorder, path := newRecorder(t, "out.webm", record.Options{Audio: 1, Video: 1})
 			length := test.tone + time.Second
 			video, picture := videoLines(t, test.tone, length, late)
 			audio := audioLines(t, test.tone, length)
@@ -165,7 +165,7 @@ func whenHeard(t *testing.T, path string) time.Duration {
 
 // TestRecordOrder: frames of both tracks are in the file in order of time, and seeking leads to a key frame.
 func TestRecordOrder(t *testing.T) {
-	recorder, path := newRecorder(t, "out.webm", record.Options{Audio: true, Video: true})
+	recorder, path := newRecorder(t, "out.webm", record.Options{Audio: 1, Video: 1})
 	video, _ := videoLines(t, 0, 5*time.Second, 300*time.Millisecond)
 	audio := audioLines(t, 0, 5*time.Second)
 	synctest.Test(t, func(t *testing.T) {

@@ -25,7 +25,7 @@ func TestRecordACall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recorder, err := record.New(path, record.Options{Audio: true, Video: true})
+	recorder, err := record.New(path, record.Options{Audio: 1, Video: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestRecordACall(t *testing.T) {
 	stops := map[webrtc.RTPCodecType]func(){}
 	for range 2 {
 		r := next(t, arrives)
-		sink, err := recorder.Track(r.track.Kind(), r.track.Codec().MimeType)
+		sink, err := recorder.AddTrack(r.track.Codec().MimeType, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,283 @@
+package recorder
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"parley/media"
+	"parley/media/internal/mediatest"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// ffprobe returns the output of ffprobe, which must not report an error.
+func ffprobe(t *testing.T, arguments ...string) []byte {
+	t.Helper()
+	var stderr strings.Builder
+	command := exec.Command("ffprobe", append([]string{"-v", "error"}, arguments...)...)
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil || stderr.Len() > 0 {
+		t.Errorf("ffprobe %q: %v\n%s", arguments, err, &stderr)
+	}
+	return out
+}
+
+// TestLazyCreation checks that a file is created with the first frames, not before, and that no existing file is changed.
+func TestLazyCreation(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "a.ogg")
+	recorder, _ := newRecorder(t, path, Options{})
+	track := addTrack(t, recorder, webrtc.MimeTypeOpus)
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 0 {
+		t.Errorf("before the first frame the folder has %v, %v", entries, err)
+	}
+	writeAll(t, track, frameAt(webrtc.MimeTypeOpus, 0))
+	closeRecorder(t, recorder)
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestExistingFile keeps existing files and takes a free name, unless it is to overwrite them.
+func TestExistingFile(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "a.ogg")
+	for i, test := range []struct {
+		overwrite bool
+		want      string
+	}{{false, "a.ogg"}, {false, "a-2.ogg"}, {false, "a-3.ogg"}, {true, "a.ogg"}} {
+		before, _ := os.ReadFile(path)
+		var created []string
+		recorder, _ := newRecorder(t, path, Options{Overwrite: test.overwrite, OnFile: func(path string) { created = append(created, path) }})
+		for n := range 50 * (i + 1) {
+			if n == 0 {
+				writeAll(t, addTrack(t, recorder, webrtc.MimeTypeOpus))
+			}
+			writeAll(t, recorder.tracks[0], frameAt(webrtc.MimeTypeOpus, time.Duration(n)*opusFrame))
+		}
+		closeRecorder(t, recorder)
+		want := []string{filepath.Join(folder, test.want)}
+		if !slices.Equal(recorder.Files(), want) || !slices.Equal(created, want) {
+			t.Errorf("files are %v, reported were %v, want %v", recorder.Files(), created, want)
+		}
+		if after, _ := os.ReadFile(path); i > 0 && (string(before) == string(after)) == test.overwrite {
+			t.Errorf("overwrite %v: the first file was changed, or not", test.overwrite)
+		}
+	}
+	if n := len(times(t, path, 0)); n != 200 {
+		t.Errorf("the file that was written over has %d packets, want 200", n)
+	}
+}
+
+// TestFIFO records each format to a FIFO that ffmpeg reads: all frames arrive.
+func TestFIFO(t *testing.T) {
+	clips := videoClips(t)
+	clips[webrtc.MimeTypeOpus] = opusClip(t)
+	for _, f := range formats() {
+		t.Run(f.extension, func(t *testing.T) {
+			folder := t.TempDir()
+			path, out := filepath.Join(folder, "fifo"+f.extension), filepath.Join(folder, "out.nut")
+			if err := syscall.Mkfifo(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			recorder, _ := newRecorder(t, path, Options{})
+			var all []recording
+			var want []string
+			for _, codecs := range [][]string{f.video, f.audio} {
+				if len(codecs) == 0 {
+					continue
+				}
+				frames, name := []media.Frame(nil), "pcm_mulaw"
+				if isG711(codecs[0]) {
+					frames = g711Frames(t, codecs[0])
+				} else {
+					frames, name = framesOf(t, clips[codecs[0]]), strings.ToLower(media.CodecName(codecs[0]))
+				}
+				all = append(all, recording{addTrack(t, recorder, codecs[0]), frames})
+				want = append(want, name)
+			}
+			reader := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-i", path, "-map", "0", "-c", "copy", out)
+			var stderr strings.Builder
+			reader.Stderr = &stderr
+			if err := reader.Start(); err != nil {
+				t.Fatal(err)
+			}
+			// The recorder opens the FIFO with the first frame, which needs its reader.
+			opened, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writeInOrder(t, all...)
+			closeRecorder(t, recorder)
+			if err := errors.Join(opened.Close(), reader.Wait()); err != nil || stderr.Len() > 0 {
+				t.Fatalf("ffmpeg: %v\n%s", err, &stderr)
+			}
+			for i, s := range mediatest.Probe(t, out).Streams {
+				n := len(all[i].frames)
+				if f.extension == ".wav" { // has no packets
+					n, s.Packets = 0, "0"
+					hasTone(t, out, 440, 1.98)
+				}
+				if s.Codec != want[i] || mediatest.Number(t, s.Packets) != float64(n) {
+					t.Errorf("stream %d has %s packets of %s, want %d of %s", i, s.Packets, s.Codec, n, want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestFIFOWithoutReader drops frames until a process reads the FIFO, and says so if none does.
+func TestFIFOWithoutReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.ogg")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	recorder, _ := newRecorder(t, path, Options{})
+	writeAll(t, addTrack(t, recorder, webrtc.MimeTypeOpus), frameAt(webrtc.MimeTypeOpus, 0))
+	err := recorder.Close()
+	if want := path + ": not recorded although received: audio opus (no process reads the FIFO)"; err == nil || err.Error() != want {
+		t.Errorf("Close returns %v, want %s", err, want)
+	}
+
+	recorder, _ = newRecorder(t, path, Options{})
+	track := addTrack(t, recorder, webrtc.MimeTypeOpus)
+	writeAll(t, track, frameAt(webrtc.MimeTypeOpus, 0))
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeAll(t, track, frameAt(webrtc.MimeTypeOpus, opusFrame))
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 200 { // a page is written once it is full
+		if err = track.WriteFrame(frameAt(webrtc.MimeTypeOpus, time.Duration(n+2)*opusFrame)); err != nil {
+			break
+		}
+	}
+	var file *media.FileError
+	if !errors.Is(err, syscall.EPIPE) || !errors.As(err, &file) {
+		t.Errorf("the error of a FIFO that is closed is %v", err)
+	}
+}
+
+// TestDevice writes to a character device, also when another file begins.
+func TestDevice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "null.webm")
+	if err := os.Symlink(os.DevNull, path); err != nil {
+		t.Fatal(err)
+	}
+	recorder, _ := newRecorder(t, path, Options{SplitTime: time.Second, Next: func() string { return path }})
+	writeAll(t, addTrack(t, recorder, webrtc.MimeTypeVP8), framesOf(t, videoClips(t)[webrtc.MimeTypeVP8])...)
+	closeRecorder(t, recorder)
+	if n := len(recorder.Files()); n != 2 {
+		t.Errorf("%d files were written, want 2", n)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+		t.Errorf("the device is now %v, %v", info, err)
+	}
+}
+
+// TestKilled plays a recording that was not finished, and was cut off in the middle of a frame.
+func TestKilled(t *testing.T) {
+	for name, test := range map[string]struct {
+		mime  string
+		least int // frames of 50
+	}{"a.webm": {webrtc.MimeTypeVP8, 48}, "a.ivf": {webrtc.MimeTypeVP8, 48}, "a.mp4": {webrtc.MimeTypeH264, 22}} {
+		recorder, path := newRecorder(t, name, Options{})
+		writeAll(t, addTrack(t, recorder, test.mime), framesOf(t, videoClips(t)[test.mime])...)
+		data, err := os.ReadFile(path) // not closed
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, lost := range []int{0, 100} {
+			cut := mediatest.WriteFile(t, name, data[:len(data)-lost])
+			raw := mediatest.FFmpegTolerant(t, "-i", cut, "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "gray", "-")
+			if n := len(raw) / (160 * 120); n < test.least {
+				t.Errorf("%s without the last %d bytes plays %d frames, want %d", name, lost, n, test.least)
+			}
+		}
+	}
+}
+
+// TestDiskFull returns the error of the disk, from the Track and from Close.
+func TestDiskFull(t *testing.T) {
+	for _, f := range formats() {
+		link := filepath.Join(t.TempDir(), "out"+f.extension)
+		if err := os.Symlink("/dev/full", link); err != nil {
+			t.Fatal(err)
+		}
+		mime := append(f.audio, f.video...)[len(f.audio)+len(f.video)-1]
+		recorder, _ := newRecorder(t, link, Options{Wait: time.Millisecond})
+		track := addTrack(t, recorder, mime)
+		var failed error
+		for n := range 500 {
+			f := frameAt(mime, time.Duration(n)*opusFrame)
+			if mime == webrtc.MimeTypeH264 {
+				f.Data = framesOf(t, videoClips(t)[mime])[0].Data
+			}
+			if failed = track.WriteFrame(f); failed != nil {
+				break
+			}
+		}
+		var file *media.FileError
+		if !errors.As(failed, &file) || !strings.Contains(failed.Error(), "no space left") {
+			t.Errorf("%s: error is %v", f.extension, failed)
+		}
+		if err := recorder.Close(); err == nil || failed == nil || err.Error() != failed.Error() {
+			t.Errorf("%s: Close returns %v", f.extension, err)
+		}
+	}
+}
+
+// TestDiskFills leaves a file that plays, and has its duration, on a disk that fills up. It needs root, to mount the disk.
+func TestDiskFills(t *testing.T) {
+	folder := t.TempDir()
+	clips := videoClips(t)
+	for name, mime := range map[string]string{"a.webm": webrtc.MimeTypeVP8, "a.mp4": webrtc.MimeTypeH264, "a.ivf": webrtc.MimeTypeVP9} {
+		t.Run(name, func(t *testing.T) {
+			all := framesOf(t, clips[mime])
+			whole, path := newRecorder(t, name, Options{})
+			writeAll(t, addTrack(t, whole, mime), all...)
+			closeRecorder(t, whole)
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mount("tmpfs", folder, "tmpfs", 0, fmt.Sprintf("size=%d", info.Size()*3/4)); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := syscall.Unmount(folder, 0); err != nil {
+					t.Error(err)
+				}
+			}()
+			recorder, path := newRecorder(t, filepath.Join(folder, name), Options{})
+			track := addTrack(t, recorder, mime)
+			for _, f := range all {
+				if err = track.WriteFrame(f); err != nil {
+					break
+				}
+			}
+			closed := recorder.Close()
+			if !errors.Is(closed, syscall.ENOSPC) || err != nil && err.Error() != closed.Error() || !strings.HasPrefix(closed.Error(), path+": ") {
+				t.Errorf("errors are %v, %v", err, closed)
+			}
+			p := mediatest.Probe(t, path)
+			n := int(mediatest.Number(t, p.Streams[0].Frames))
+			if d := mediatest.Number(t, p.Format.Duration); n < 20 || n > 45 || math.Abs(d-float64(n)/25) > 0.5 {
+				t.Errorf("%d frames in %v s", n, d)
+			}
+		})
+	}
+}
