@@ -9,12 +9,11 @@ import (
 
 // The names under which the tests of this package know the functions of mediatest.
 var (
-	ffmpeg         = mediatest.FFmpeg
-	ffmpegTolerant = mediatest.FFmpegTolerant
-	clip           = mediatest.Clip
-	probe          = mediatest.Probe
-	number         = mediatest.Number
-	write          = mediatest.WriteFile
+	ffmpeg = mediatest.FFmpeg
+	clip   = mediatest.Clip
+	probe  = mediatest.Probe
+	number = mediatest.Number
+	write  = mediatest.WriteFile
 )
 
 // pictures decodes the video of a file.
