@@ -17,8 +17,9 @@ import (
 const (
 	maxMoov         = 128 << 20 // bytes: an index of some days
 	maxMoof         = 16 << 20  // bytes
-	maxSamples      = 20 << 20  // in a sample table
-	maxQueue        = 1 << 20   // samples of fragments that are queued
+	maxTracks       = 64
+	maxSamples      = 20 << 20 // in the sample tables of all tracks
+	maxQueue        = 1 << 20  // samples of fragments that are queued
 	maxDescriptions = 1 << 10
 	maxSeconds      = 1 << 31 // the latest time; the sum of three fits into a time.Duration
 	// lookAhead is the number of samples of a track of fragments in which Select looks for B-frames.
@@ -58,14 +59,20 @@ func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	if err != nil {
 		return nil, err
 	}
+	samples := uint32(maxSamples)
 	for kind, trak := range boxes(moov) {
 		if kind != "trak" {
 			continue
 		}
-		if t := readTrack(trak, moov, in.Warn); t != nil {
-			t.index = len(d.tracks)
-			d.tracks = append(d.tracks, t)
+		t := readTrack(trak, moov, samples, in.Warn)
+		if t == nil {
+			continue
 		}
+		if t.index = len(d.tracks); t.index == maxTracks {
+			return nil, fmt.Errorf("the MP4 file has more than %d tracks", maxTracks)
+		}
+		samples -= t.table.remaining
+		d.tracks = append(d.tracks, t)
 	}
 	return d, nil
 }

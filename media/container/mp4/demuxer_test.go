@@ -376,7 +376,7 @@ func TestCompactSizes(t *testing.T) {
 			sameSamples(t, "stz2", compact, plain, 0)
 			continue
 		}
-		table, err := newSampleTable(find(compact[bytes.Index(compact, []byte("moov"))+4:], "trak", "mdia", "minf", "stbl"))
+		table, err := newSampleTable(find(compact[bytes.Index(compact, []byte("moov"))+4:], "trak", "mdia", "minf", "stbl"), maxSamples)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -473,7 +473,7 @@ func joinDescriptions(t *testing.T, files ...[]byte) []byte {
 	moov := find(files[0], "moov")
 	for i, file := range files {
 		stbl := find(file, "moov", "trak", "mdia", "minf", "stbl")
-		table, err := newSampleTable(stbl)
+		table, err := newSampleTable(stbl, maxSamples)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -531,6 +531,25 @@ func TestHostile(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
+		}
+	}
+	moov := find(good, "moov")
+	trak := box("trak", find(moov, "trak"))
+	for n, want := range map[int]string{3: "claims 10485760 frames", maxTracks + 1: "more than 64 tracks"} {
+		// Tracks of 10 million samples each, which take no place in the file.
+		binary.BigEndian.PutUint32(trak[bytes.Index(trak, []byte("stsz"))+8:], 1)
+		binary.BigEndian.PutUint32(trak[bytes.Index(trak, []byte("stsz"))+12:], maxSamples/2)
+		binary.BigEndian.PutUint32(trak[bytes.Index(trak, []byte("stsc"))+16:], maxSamples/2)
+		if n > 3 {
+			trak = box("trak", find(moov, "trak"))
+		}
+		many := slices.Concat(box("mvhd", find(moov, "mvhd")), bytes.Repeat(trak, n))
+		tracks, _, err := mediatest.TryDemux(NewDemuxer, box("moov", many), true)
+		if len(tracks) == n {
+			err = tracks[n-1].Err
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error of %d tracks is %v, want %s", n, err, want)
 		}
 	}
 	if _, _, err := mediatest.TryDemux(NewDemuxer, good, false); err == nil || !strings.Contains(err.Error(), "cannot be read from a pipe") {

@@ -58,8 +58,8 @@ func entries(box []byte, size int) []byte {
 	return r.data[:min(count*int64(size), int64(len(r.data)))]
 }
 
-// newSampleTable reads the boxes of an stbl box. A file of fragments has none, or empty ones.
-func newSampleTable(stbl []byte) (sampleTable, error) {
+// newSampleTable reads the boxes of an stbl box with at most maxSamples. A file of fragments has none, or empty ones.
+func newSampleTable(stbl []byte, maxSamples uint32) (sampleTable, error) {
 	t := sampleTable{sizeBits: 32, chunkBytes: 4}
 	r := boxReader{data: find(stbl, "stsz")}
 	if r.data != nil {

@@ -47,8 +47,9 @@ type sample struct {
 	sync        bool
 }
 
-// readTrack reads a trak box (ISO 14496-12 section 8.3). It returns nil for a track that is neither video nor audio.
-func readTrack(trak, moov []byte, warn func(string)) *track {
+// readTrack reads a trak box (ISO 14496-12 section 8.3). It returns nil for a track that is neither video nor audio. More
+// than maxSamples in its sample table are an error.
+func readTrack(trak, moov []byte, maxSamples uint32, warn func(string)) *track {
 	hdlr := boxReader{data: find(trak, "mdia", "hdlr")}
 	hdlr.take(8)
 	handler := string(hdlr.take(4))
@@ -60,11 +61,11 @@ func readTrack(trak, moov []byte, warn func(string)) *track {
 	if t.video {
 		t.Codec.MimeType = "video/"
 	}
-	t.Err = t.read(trak, moov, warn)
+	t.Err = t.read(trak, moov, maxSamples, warn)
 	return t
 }
 
-func (t *track) read(trak, moov []byte, warn func(string)) error {
+func (t *track) read(trak, moov []byte, maxSamples uint32, warn func(string)) error {
 	stbl := find(trak, "mdia", "minf", "stbl")
 	t.readDescriptions(find(stbl, "stsd"))
 	if len(t.descriptions) == 0 {
@@ -106,15 +107,15 @@ func (t *track) read(trak, moov []byte, warn func(string)) error {
 	mvex := find(moov, "mvex")
 	t.edits = readEdits(find(trak, "edts", "elst"), movieTimescale, t.timescale, mvex != nil, warn)
 	t.readDefaults(mvex)
-	if err := t.openTable(stbl); err != nil {
+	if err := t.openTable(stbl, maxSamples); err != nil {
 		return err
 	}
 	return t.descriptions[0].err
 }
 
 // openTable checks the sample table and goes to the first sample that is needed.
-func (t *track) openTable(stbl []byte) (err error) {
-	if t.table, err = newSampleTable(stbl); err != nil {
+func (t *track) openTable(stbl []byte, maxSamples uint32) (err error) {
+	if t.table, err = newSampleTable(stbl, maxSamples); err != nil {
 		return err
 	}
 	for check := t.table; check.remaining > 0; {
