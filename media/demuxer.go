@@ -23,7 +23,8 @@ type Input struct {
 
 // Track describes one track of a stream.
 type Track struct {
-	// Codec is the codec of the track, with its clock rate and format parameters. MimeType is empty if it is unknown.
+	// Codec is the codec of the track, with its clock rate and format parameters. MimeType is the kind, as in "video/",
+	// if the codec is unknown.
 	Codec webrtc.RTPCodecCapability
 	// Rotation is the clockwise rotation in degrees that displays the video upright: 0, 90, 180 or 270.
 	Rotation int

@@ -14,26 +14,30 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
+// Limits of what a file can claim.
 const (
-	maxMoov         = 128 << 20 // bytes: an index of some days
-	maxMoof         = 16 << 20  // bytes
+	maxMoov         = 128 << 20 // size of the index in bytes; that of a day has about 100 MB
+	maxMoof         = 16 << 20  // size of the index of a fragment in bytes
 	maxTracks       = 64
 	maxSamples      = 20 << 20 // in the sample tables of all tracks
-	maxQueue        = 1 << 20  // samples of fragments that are queued
+	maxQueue        = 1 << 20  // samples of fragments in the queue of a track
 	maxDescriptions = 1 << 10
-	maxSeconds      = 1 << 31 // the latest time; the sum of three fits into a time.Duration
-	// lookAhead is the number of samples of a track of fragments in which Select looks for B-frames.
+	maxSeconds      = 1 << 31 // a time in seconds; the sum of three fits into a time.Duration
+)
+
+const (
+	// lookAhead is the number of samples in fragments in which Select looks for B-frames, in a number of fragments.
 	lookAhead          = 50
 	lookAheadFragments = 256
 	// interleaveLimit is how far Next reads ahead for the next sample of another track, in seconds.
 	interleaveLimit = 10
 )
 
-// demuxer reads the samples that the index of a file names, and then those of fragments, each of which has an index of
+// demuxer reads the samples that the index of a file lists, and then those of fragments, each of which has an index of
 // its own.
 //
-// The boxes are read here. mp4ff v0.50.0 does not open a .mov file with metadata as ffmpeg writes it; for go-mp4 v1.6.0
-// a fragment of 76 bytes that claims 2^28 samples takes more than a minute, and the index of 10 hours 2 s and 180 MB.
+// It parses boxes itself: mp4ff v0.50.0 does not open a .mov file with metadata as ffmpeg writes it, and in go-mp4 v1.6.0
+// a fragment of 76 bytes that claims 2^28 samples takes more than a minute, an index of 10 hours 2 s and 180 MB.
 type demuxer struct {
 	file   io.ReaderAt
 	size   int64
@@ -46,10 +50,14 @@ type demuxer struct {
 
 // NewDemuxer reads the index of an MP4 file. Tracks returns its video and audio tracks.
 //
-// The times of samples are presentation times. They keep the offsets that the edit lists of the tracks give, and begin
-// with the first sample of any track: in a stream that was joined in the middle too, whose times begin somewhere. Where
-// an edit list begins between two key frames the video begins with the earlier one, and the audio after as much time:
-// frames in between are needed for decoding, and a call cannot decode without displaying.
+// The times of samples are presentation times. They keep the offsets between tracks that the edit lists set. Time 0 is
+// that of the first sample of all tracks that can be sent, whatever time the file has for it: a stream that was joined in
+// the middle starts at once.
+//
+// If an edit list starts between two key frames, the video starts with the earlier one: the frames up to the start of
+// the edit are needed for decoding, and a receiver displays what it decodes. They keep their distances, and the audio
+// starts after them. Audio before the start of its edit is left out, and so is all that comes after the end of the last
+// edit.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	if in.ReaderAt == nil {
 		return nil, errors.New("MP4 cannot be read from a pipe, as its index may be at its end; name the file, or write WebM: ffmpeg … -f webm -")
@@ -82,7 +90,7 @@ func (d *demuxer) findMoov() ([]byte, error) {
 	for {
 		h, err := readBoxHeader(d.file, d.offset, d.size)
 		if errors.Is(err, io.EOF) {
-			return nil, errors.New("there is no index (moov) in the MP4 file: whoever wrote it was interrupted, or it is cut off")
+			return nil, errors.New("there is no index (moov) in the MP4 file: it is cut off, or its writer was interrupted")
 		}
 		if err != nil {
 			return nil, err
@@ -240,17 +248,17 @@ func (d *demuxer) wantsFragment() bool {
 	return wants && !d.ended
 }
 
-// sample reads a sample with its time.
+// sample returns a sample with its data and its time.
 func (d *demuxer) sample(t *track, s sample) (media.Sample, error) {
 	start := media.DurationToTicks(d.start.Abs(), t.timescale)
 	if d.start < 0 {
-		start = -start
+		start = -start // pre-roll
 	}
 	at := max(t.time(s)-start, 0)
 	if at/int64(t.timescale) > maxSeconds {
 		return media.Sample{}, errors.New("its time is out of range")
 	}
-	begin, end := t.clock(at), t.clock(at+s.duration)
+	begin, end := t.toClockRate(at), t.toClockRate(at+s.duration)
 	if begin > t.lastTime+media.MaxSampleGap*uint64(t.Codec.ClockRate) {
 		return media.Sample{}, errors.New("time jumps by more than an hour")
 	}
@@ -262,14 +270,14 @@ func (d *demuxer) sample(t *track, s sample) (media.Sample, error) {
 	out := media.Sample{Track: t.index, Data: data, Time: t.lastTime, Duration: max(1, end-begin)}
 	if t.Codec.MimeType == webrtc.MimeTypeOpus {
 		if out.Duration = uint64(codec.OpusPacketSamples(data)); out.Duration == 0 { //nolint:gosec // at most 5760
-			return media.Sample{}, errors.New("it is not Opus")
+			return media.Sample{}, errors.New("invalid Opus packet")
 		}
 	}
 	return out, nil
 }
 
-// clock converts a time to units of the clock rate of the codec.
-func (t *track) clock(at int64) uint64 {
+// toClockRate converts a time to units of the clock rate of the codec.
+func (t *track) toClockRate(at int64) uint64 {
 	return uint64(media.DurationToTicks(media.TicksToDuration(at, t.timescale), t.Codec.ClockRate)) //nolint:gosec // not negative
 }
 
@@ -279,7 +287,7 @@ func (d *demuxer) read(t *track, s sample) ([]byte, error) {
 		return nil, err
 	}
 	if s.size > media.MaxFrameSize || s.offset < 0 || s.offset > d.size {
-		return nil, fmt.Errorf("it claims %d bytes at %d; the file is broken", s.size, s.offset)
+		return nil, fmt.Errorf("its size is %d bytes at offset %d; the file is broken", s.size, s.offset)
 	}
 	if int64(s.size) > d.size-s.offset {
 		return nil, media.ErrTruncated

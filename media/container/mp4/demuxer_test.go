@@ -321,6 +321,14 @@ func TestConstantTimeOffset(t *testing.T) {
 	sameSamples(t, "no edit list", shifted, want, time.Millisecond)
 }
 
+// TestTrailingBytes reads a file that ends with some bytes which are no box.
+func TestTrailingBytes(t *testing.T) {
+	good := load(t, film(t))
+	for _, tail := range []string{"\x00", "\x00\x00\x00\x00", "\x00\x00\x00\x00\x00\x00\x00\x00\x00", "\x00\x00\x10\x00free"} {
+		sameSamples(t, "with a tail", append(slices.Clip(good), tail...), good, 0)
+	}
+}
+
 // TestBFrames refuses a file whose decoding order is not its presentation order.
 func TestBFrames(t *testing.T) {
 	options := []string{"-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-b_strategy", "0"}
@@ -510,13 +518,13 @@ func TestHostile(t *testing.T) {
 		return b
 	}
 	for want, file := range map[string][]byte{
-		"claims 4294967295 frames":                patched(at("stsz")+8, 1<<32-1),
-		"claims 33554432 frames":                  patched(at("stsz")+4, 1, 1<<25),
-		"does not say where its frames are":       bytes.Replace(good, []byte("stco"), []byte("free"), 1),
-		"frame 1: it claims 2147483648 bytes":     patched(at("stsz")+12, 1<<31),
+		"claims 4294967295 samples":               patched(at("stsz")+8, 1<<32-1),
+		"claims 33554432 samples":                 patched(at("stsz")+4, 1, 1<<25),
+		"does not say where its samples are":      bytes.Replace(good, []byte("stco"), []byte("free"), 1),
+		"frame 1: its size is 2147483648 bytes":   patched(at("stsz")+12, 1<<31),
 		"frame 1: the file is cut off":            patched(at("stco")+8, uint32(len(good)-1)), //nolint:gosec // small
 		"a timescale of 0":                        patched(at("mdhd")+12, 0),
-		"does not say how it is encoded":          patched(at("stsd")+8, 7),
+		"does not say how the track is encoded":   patched(at("stsd")+8, 7),
 		"box \"moov\" claims":                     patched(at("moov")-8, 4),
 		"the file is cut off in box \"moov\"":     patched(at("moov")-8, 1<<30),
 		"time jumps by more than an hour":         patched(at("stts")+12, 1<<31),
@@ -535,7 +543,7 @@ func TestHostile(t *testing.T) {
 	}
 	moov := find(good, "moov")
 	trak := box("trak", find(moov, "trak"))
-	for n, want := range map[int]string{3: "claims 10485760 frames", maxTracks + 1: "more than 64 tracks"} {
+	for n, want := range map[int]string{3: "claims 10485760 samples", maxTracks + 1: "more than 64 tracks"} {
 		// Tracks of 10 million samples each, which take no place in the file.
 		binary.BigEndian.PutUint32(trak[bytes.Index(trak, []byte("stsz"))+8:], 1)
 		binary.BigEndian.PutUint32(trak[bytes.Index(trak, []byte("stsz"))+12:], maxSamples/2)
@@ -569,8 +577,8 @@ func TestHostileFragments(t *testing.T) {
 		return slices.Concat(head, all[0], moof)
 	}
 	for want, file := range map[string][]byte{
-		"claims 4294967295 frames":        fragment(nil, fullBox("trun", 0, 0, be32(math.MaxUint32))),
-		"claims 1000 frames":              fragment(nil, fullBox("trun", 0, 0x200, be32(1000, 1, 2, 3))),
+		"claims 4294967295 samples":       fragment(nil, fullBox("trun", 0, 0, be32(math.MaxUint32))),
+		"claims 1000 samples":             fragment(nil, fullBox("trun", 0, 0x200, be32(1000, 1, 2, 3))),
 		"out of range":                    fragment(be64(math.MaxUint64), fullBox("trun", 0, 0, be32(1))),
 		"time jumps by more than an hour": fragment(be64(1<<30), fullBox("trun", 0, 0x1, be32(1, 0))),
 		"cut off":                         fragment(nil, fullBox("trun", 0, 0x201, be32(1, 0, 1<<20))),

@@ -10,7 +10,7 @@ import (
 	"parley/media"
 )
 
-// fragmentDefaults are the values of a trex box, for what fragments do not say themselves (ISO 14496-12 section 8.8.3).
+// fragmentDefaults are the values of samples that a fragment does not have itself (ISO 14496-12 section 8.8.3).
 type fragmentDefaults struct {
 	description, duration, size, flags uint32
 }
@@ -29,11 +29,14 @@ func (t *track) readDefaults(mvex []byte) {
 	}
 }
 
-// readFragment appends the samples of the next fragment to the queues of the selected tracks. The error is io.EOF after
-// the last fragment, also if it is cut off: whoever wrote it was interrupted.
+// readFragment appends the samples of the next fragment to the queues of the selected tracks. It returns io.EOF after the
+// last whole fragment: that of an interrupted writer is cut off.
 func (d *demuxer) readFragment() error {
 	for {
 		h, err := readBoxHeader(d.file, d.offset, d.size)
+		if errors.Is(err, media.ErrTruncated) {
+			return io.EOF
+		}
 		if err != nil {
 			return err
 		}
@@ -104,8 +107,8 @@ func (d *demuxer) readTraf(traf []byte, moof, previous int64) (int64, error) {
 	return end, nil
 }
 
-// startFragment sets the decoding time of the next sample. A fragment without tfdt continues the one before, and so does
-// one whose time is more than a second before the end of that: its writer was started again.
+// startFragment sets the decoding time of the next sample. A fragment without a tfdt box continues the one before. So does
+// one that starts more than a second before the end of that one: its writer was started again.
 func (t *track) startFragment(tfdt []byte) error {
 	if tfdt == nil {
 		return nil
@@ -123,8 +126,7 @@ func (t *track) startFragment(tfdt []byte) error {
 	return nil
 }
 
-// readRun reads a trun box, whose data begins at end if it does not say at which offset from base. It returns the end of
-// its data.
+// readRun reads a trun box. Its data begins at an offset from base, or else at end. It returns the end of its data.
 func (t *track) readRun(trun []byte, base, end int64, defaults fragmentDefaults) (int64, error) {
 	const dataOffset, firstFlags, durations, sizes, sampleFlags, timeOffsets = 0x1, 0x4, 0x100, 0x200, 0x400, 0x800
 	r := boxReader{data: trun}
@@ -139,7 +141,7 @@ func (t *track) readRun(trun []byte, base, end int64, defaults fragmentDefaults)
 	}
 	entry := 4 * bits.OnesCount32(present&(durations|sizes|sampleFlags|timeOffsets))
 	if r.short || int64(count)*int64(entry) > int64(len(r.data)) || int64(len(t.queue))+int64(count) > maxQueue {
-		return 0, fmt.Errorf("a fragment of the MP4 file claims %d frames; the file is broken", count)
+		return 0, fmt.Errorf("a fragment of the MP4 file claims %d samples; the file is broken", count)
 	}
 	for i := range count {
 		s := sample{dts: t.nextDTS, duration: int64(defaults.duration), size: defaults.size, offset: end, description: defaults.description}
@@ -166,7 +168,7 @@ func (t *track) readRun(trun []byte, base, end int64, defaults fragmentDefaults)
 	return end, nil
 }
 
-// push appends a sample of a fragment to the queue of the track, if it is selected.
+// push takes the times of the last sample, and appends it to the queue of a selected track.
 func (t *track) push(s sample) {
 	t.reordered = t.reordered || t.video && s.dts >= t.lastDTS && s.pts < t.lastPTS
 	t.lastDTS, t.lastPTS, t.nextDTS = s.dts, s.pts, s.dts+s.duration

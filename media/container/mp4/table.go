@@ -78,7 +78,7 @@ func newSampleTable(stbl []byte, maxSamples uint32) (sampleTable, error) {
 		return sampleTable{}, fmt.Errorf("the MP4 file has sample sizes of %d bits; the file is broken", t.sizeBits)
 	}
 	if t.remaining > maxSamples || t.sampleSize == 0 && uint64(t.remaining)*uint64(t.sizeBits) > uint64(len(t.sizes))*8 {
-		return sampleTable{}, fmt.Errorf("the index of the MP4 file claims %d frames; the file is broken", t.remaining)
+		return sampleTable{}, fmt.Errorf("the index of the MP4 file claims %d samples; the file is broken", t.remaining)
 	}
 	t.durations.data = entries(find(stbl, "stts"), 8)
 	t.offsets.data = entries(find(stbl, "ctts"), 8)
@@ -138,7 +138,7 @@ func (t *sampleTable) nextChunk() error {
 		t.chunkRuns = t.chunkRuns[12:]
 	}
 	if len(t.chunks) < t.chunkBytes || t.perChunk == 0 {
-		return errors.New("the index of the MP4 file does not say where its frames are; the file is broken")
+		return errors.New("the index of the MP4 file does not say where its samples are; the file is broken")
 	}
 	if t.chunkBytes == 8 {
 		t.offset = int64(binary.BigEndian.Uint64(t.chunks) & (1<<62 - 1)) //nolint:gosec // masked

@@ -24,17 +24,18 @@ type track struct {
 	table        sampleTable
 	defaults     fragmentDefaults
 
-	// The state of reading.
-	selected         bool // fragments are queued
-	queue            []sample
-	head             sample // the next sample, of the table or the queue
-	hasHead          bool
-	lastDTS, lastPTS int64 // of the last sample of the table or of fragments
+	selected bool     // its fragments are queued
+	queue    []sample // of fragments
+	head     sample   // the next sample, of the table or the queue
+	hasHead  bool
+	count    int    // samples that Next has taken
+	lastTime uint64 // of the last one, in units of the clock rate
+
+	// The last sample of the table, or of the fragments that were read.
+	lastDTS, lastPTS int64
 	nextDTS          int64 // decoding time after it
 	shift            int64 // what is added to the times of fragments
-	reordered        bool  // the decoding order is not the presentation order
-	count            int   // samples returned
-	lastTime         uint64
+	reordered        bool  // a presentation time was before that of the sample before
 }
 
 // sample is the place and the time of a sample.
@@ -69,7 +70,7 @@ func (t *track) read(trak, moov []byte, maxSamples uint32, warn func(string)) er
 	stbl := find(trak, "mdia", "minf", "stbl")
 	t.readDescriptions(find(stbl, "stsd"))
 	if len(t.descriptions) == 0 {
-		return errors.New("the MP4 file does not say how it is encoded")
+		return errors.New("the MP4 file does not say how the track is encoded")
 	}
 	t.Codec = t.descriptions[0].codec
 
@@ -137,9 +138,9 @@ func (t *track) openTable(stbl []byte, maxSamples uint32) (err error) {
 	return nil
 }
 
-// startIndex returns the index of the sample with which the track begins. Audio begins with the sample that is
-// presented at the start of the edit list: what comes before it only warms up the decoder. Video begins with the last
-// sync sample up to there, because the frames that are presented cannot be decoded without those that follow it.
+// startIndex returns the index of the sample with which the track starts. Audio starts with the sample that is presented
+// at the start of the edit list: samples before it only prepare the decoder. Video starts with the last sync sample up to
+// there, or the first one after it.
 func (t *track) startIndex(samples iter.Seq[sample]) int {
 	i, start, found := 0, 0, false
 	for s := range samples {
@@ -160,11 +161,10 @@ func (t *track) startIndex(samples iter.Seq[sample]) int {
 	return start
 }
 
-// time returns the presentation time of a sample on the timeline of the movie. It is negative for a sample that is
-// needed for decoding, but comes before the start of the edit list.
+// time returns the presentation time of a sample on the timeline of the movie. That of pre-roll is negative.
 func (t *track) time(s sample) int64 { return s.pts - t.edits.mediaTime + t.edits.delay }
 
-// checkDescription returns the reason why the samples with a sample description cannot be sent in the track.
+// checkDescription returns the reason why samples with this sample description cannot be sent.
 func (t *track) checkDescription(index uint32) error {
 	if index == 0 || int64(index) > int64(len(t.descriptions)) {
 		return fmt.Errorf("the MP4 file has no sample description %d; the file is broken", index)
@@ -194,8 +194,8 @@ func (t *track) readDescriptions(stsd []byte) {
 			return
 		}
 		d := readDescription(kind, entry)
-		if d.codec.MimeType == "" {
-			d.codec.MimeType = t.Codec.MimeType
+		if media.KindOf(d.codec.MimeType) != media.KindOf(t.Codec.MimeType) { // unknown, or of a broken file
+			d = description{codec: t.Codec, err: codec.UnsupportedCodec(kind)}
 		}
 		t.descriptions = append(t.descriptions, d)
 	}
@@ -234,15 +234,15 @@ func readDescription(kind string, entry []byte) (d description) {
 	return d
 }
 
-// edits is what an edit list (ISO 14496-12 section 8.6.6) says of a track.
+// edits is the edit list of a track (ISO 14496-12 section 8.6.6).
 type edits struct {
-	delay     int64 // empty edits: time of the movie before the first sample is presented
-	mediaTime int64 // presentation time of the first sample that is presented
-	end       int64 // presentation time at which the last edit ends, 0 if it does not end before the media
+	delay     int64 // duration of the empty edits at the start
+	mediaTime int64 // presentation time at which the first edit starts
+	end       int64 // presentation time at which the last edit ends, 0 without an end
 }
 
-// readEdits reads the empty edits at the start of a list, the start of the first edit and the end of the last one. In a
-// file of fragments the durations of the edits are those of the first ones only, or 0.
+// readEdits reads an edit list. The edits of a file of fragments have no end: their durations are those of the sample
+// table, or 0.
 func readEdits(elst []byte, movieTimescale, timescale uint32, fragmented bool, warn func(string)) (e edits) {
 	r := boxReader{data: elst}
 	version, _ := r.full()
@@ -280,7 +280,7 @@ func readEdits(elst []byte, movieTimescale, timescale uint32, fragmented bool, w
 		}
 	}
 	if cut {
-		warn("the edit list of the MP4 file has cuts, which are not made: what they remove is sent")
+		warn("the edit list of the MP4 file has cuts; what they remove is sent")
 	}
 	return e
 }
@@ -309,20 +309,20 @@ func (m matrix) multiply(n matrix) matrix {
 	}
 }
 
-// rotation returns the clockwise rotation of a matrix, which is the nearest of 0, 90, 180 and 270 degrees. ffprobe
-// reports the same film with rotation=-90 (counterclockwise) in the side data, and with rotate=90 in old versions.
+// rotation returns the clockwise rotation by a matrix, rounded to 0, 90, 180 or 270 degrees. ffprobe reports it with the
+// other sign: a video that is displayed after a clockwise rotation by 90 degrees has rotation=-90 in its side data.
 func rotation(m matrix, warn func(string)) int {
 	if m.a == 0 && m.b == 0 {
-		return 0 // no matrix at all
+		return 0 // some writers leave it empty
 	}
 	degrees := math.Atan2(float64(m.b), float64(m.a)) * 180 / math.Pi
 	if m.a*m.d-m.b*m.c < 0 {
-		warn("the MP4 file asks to mirror the video, which a call cannot carry: it is sent as it is")
+		warn("the MP4 file mirrors the video, which a call cannot carry; it is sent as it is")
 		return 0
 	}
 	quarters := int(math.Round(degrees / 90))
 	if math.Abs(degrees-float64(quarters)*90) > 1 {
-		warn(fmt.Sprintf("the MP4 file asks to rotate the video by %.0f degrees; a call carries 0, 90, 180 and 270 only", degrees))
+		warn(fmt.Sprintf("the MP4 file rotates the video by %.0f degrees; a call carries 0, 90, 180 and 270", degrees))
 	}
 	return (quarters + 4) % 4 * 90
 }
