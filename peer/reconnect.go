@@ -74,12 +74,13 @@ func (c *consent) update(answers uint64, now time.Time) bool {
 
 // consentExpired reports whether the connection sends by a path on which consent has expired.
 func (c *connection) consentExpired() bool {
-	pair, ok := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
-	if !ok || c.state != webrtc.PeerConnectionStateConnected {
-		c.consent = consent{}
-		return false
+	if c.state == webrtc.PeerConnectionStateConnected { // before, reading the pair races with the start of ICE
+		if pair, ok := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats(); ok {
+			return c.consent.update(pair.ResponsesReceived, time.Now())
+		}
 	}
-	return c.consent.update(pair.ResponsesReceived, time.Now())
+	c.consent = consent{}
+	return false
 }
 
 // failed closes a path and restarts ICE.

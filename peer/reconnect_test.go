@@ -476,3 +476,20 @@ func TestSilenceOfAnIdleCall(t *testing.T) {
 		}
 	}
 }
+
+// The path of a call is checked while the transports start, which run beside it: with -race this
+// fails if something is read of them before they are connected.
+func TestPathIsCheckedWhileTransportsStart(t *testing.T) {
+	calls := make(chan *Call, 1)
+	a, _ := pair(t, func(caller, _ *Config) {
+		caller.OnEvent = func(e Event) {
+			if s, ok := e.(SignalingStateChanged); ok && s.State == webrtc.SignalingStateStable { // on the goroutine of Run
+				if err := (<-calls).reconnector.checkPath(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	calls <- a.call
+	a.awaitConnected()
+}
