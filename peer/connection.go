@@ -138,9 +138,10 @@ func (c *connection) post(e any) { c.box.post(posted{c, e}) }
 func (c *connection) postData(m messageArrived) { c.box.postData(posted{c, m}, c.closing.Done()) }
 
 // refreshNetwork gives Pion the present addresses of the host and the present ICE servers, before
-// it gathers candidates again.
+// it gathers candidates again. While it still gathers, the servers stay: they were asked for just
+// now, and Pion's agent does not guard them.
 func (c *connection) refreshNetwork() {
-	if c.cfg.ICE.FreshServers != nil {
+	if c.cfg.ICE.FreshServers != nil && c.pc.ICEGatheringState() != webrtc.ICEGatheringStateGathering {
 		conf := c.cfg.configuration()
 		conf.ICEServers = c.cfg.ICE.FreshServers()
 		if err := c.pc.SetConfiguration(conf); err != nil {
