@@ -21,8 +21,8 @@ func ffprobe(file string) (string, error) {
 }
 
 // makeSample makes three seconds of picture or sound, by the name of the file:
-// vp9.*, av1.* and b.* (with B frames) are of that codec, and large.* has a
-// larger picture.
+// vp9.*, av1.*, b.* (H.264 with B-frames), yuv444.* (H.264) and tenbit.* (VP9)
+// are of that codec, and large.* has larger frames.
 func makeSample(file string) error {
 	picture := []string{"-f", "lavfi", "-i", "testsrc=size=320x240:rate=10:duration=3"}
 	sound := []string{"-f", "lavfi", "-i", "sine=frequency=600:duration=3"}
@@ -51,6 +51,10 @@ func makeSample(file string) error {
 		args = slices.Concat(picture, av1)
 	case strings.HasPrefix(name, "b."):
 		args = slices.Concat(picture, h264, []string{"-profile:v", "main", "-bf", "2"})
+	case strings.HasPrefix(name, "yuv444."):
+		args = slices.Concat(picture, h264, []string{"-profile:v", "high444", "-pix_fmt", "yuv444p"})
+	case strings.HasPrefix(name, "tenbit."):
+		args = slices.Concat(picture, vp9, []string{"-pix_fmt", "yuv420p10le"})
 	}
 	if args == nil {
 		return fmt.Errorf("no sample for %s", filepath.Ext(file))
