@@ -88,10 +88,15 @@ reports: deps
 faults:
 	PARLEY_FAULTS=full go test -count=1 -run 'TestFaults/7[46]' -v ./peer
 
-# Offer and answer against hostile peers and wires, ten minutes for each fuzz test.
+# Every fuzz test, for as long as FUZZTIME says: make fuzz FUZZ=media tests those below media.
+FUZZTIME ?= 10m
+FUZZ ?= .
 fuzz:
-	for f in FuzzNegotiation FuzzForeignNegotiation FuzzParse FuzzRoundTrip; do \
-		go test -run XXX -fuzz "^$$f\$$" -fuzztime 10m ./peer/internal/jsep || exit 1; \
+	@for d in $$(grep -rl '^func Fuzz' --include='*_test.go' $(FUZZ) | xargs -n1 dirname | sort -u); do \
+		for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$d/*_test.go); do \
+			echo "$$d $$f"; \
+			go test -run XXX -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./$$d || exit 1; \
+		done; \
 	done
 
 # Both sides call at once, fifty times in a row, in each pairing and browser.
