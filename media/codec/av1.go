@@ -6,8 +6,8 @@ import (
 	"github.com/pion/rtp/codecs/av1/obu"
 )
 
-// obus walks the OBUs of a temporal unit, each with a size field (AV1 section 5.3), as far as they make sense. It yields
-// the type, the payload, and the whole OBU.
+// obus yields the type and the payload of each OBU of a temporal unit (AV1 section 5.3), up to the first one that is not
+// valid or has no size field.
 func obus(unit []byte) iter.Seq2[obu.Type, []byte] {
 	return func(yield func(obu.Type, []byte) bool) {
 		for len(unit) > 0 {
@@ -29,47 +29,49 @@ func obus(unit []byte) iter.Seq2[obu.Type, []byte] {
 	}
 }
 
-// ParseAV1 reads the sequence header and the type of the first frame. A temporal unit with a sequence header and a key
-// frame stands on its own.
+// ParseAV1 parses the sequence header and the type of the first frame of a temporal unit, which is a key frame only if it
+// has both.
 func ParseAV1(unit []byte) FrameHeader {
-	var p FrameHeader
-	var reduced, sequence bool
+	var h FrameHeader
+	var sequence av1Sequence
 	for kind, payload := range obus(unit) {
 		switch kind {
 		case obu.OBUSequenceHeader:
 			if s := parseSequence(payload); s.ok {
-				p.Width, p.Height, reduced, sequence = s.width, s.height, s.reduced, true
+				sequence, h.Width, h.Height = s, s.width, s.height
 			}
 		case obu.OBUFrame, obu.OBUFrameHeader:
-			p.Key = sequence && isAV1KeyFrame(payload, reduced)
-			return p
+			h.Key = sequence.ok && isAV1KeyFrame(payload, sequence.reduced)
+			return h
 		}
 	}
-	return p
+	return h
 }
 
-// isAV1KeyFrame reads the start of uncompressed_header (AV1 section 5.9.2).
+// isAV1KeyFrame parses the start of uncompressed_header (AV1 section 5.9.2). reduced is reduced_still_picture_header.
 func isAV1KeyFrame(payload []byte, reduced bool) bool {
 	if reduced {
-		return true // reduced_still_picture_header allows no other
+		return true // the only frame type of such a sequence
 	}
 	r := &bitReader{data: payload}
 	showExisting, frameType := r.flag(), r.bits(2)
 	return !showExisting && frameType == 0 && !r.short
 }
 
-// av1Sequence is what a sequence header says (AV1 section 5.5.1).
+// av1Sequence is the part of a sequence header that decoder configurations hold (AV1 section 5.5.1). The fields of one
+// byte have the values of the header.
 type av1Sequence struct {
-	payload       []byte
-	ok            bool // as far as the size
-	reduced       bool // reduced_still_picture_header
-	width, height int
+	payload       []byte // of the OBU
+	ok            bool   // the header is valid up to the size of a frame
+	reduced       bool   // reduced_still_picture_header
+	width, height int    // of the largest frame, in pixels
 
 	profile, level, tier                 byte
 	highBitDepth, twelveBit, mono        byte
 	subsamplingX, subsamplingY, position byte
 }
 
+// parseSequence parses the payload of a sequence header OBU.
 func parseSequence(payload []byte) av1Sequence {
 	r := &bitReader{data: payload}
 	s := av1Sequence{payload: payload}
@@ -84,11 +86,11 @@ func parseSequence(payload []byte) av1Sequence {
 	s.width, s.height = int(r.bits(widthBits))+1, int(r.bits(heightBits))+1
 	s.ok = !r.short
 	s.skipTools(r)
-	s.readColour(r)
+	s.readColorConfig(r)
 	return s
 }
 
-// readOperatingPoints takes the level and tier of the first one.
+// readOperatingPoints parses the operating points, and keeps level and tier of the first one.
 func (s *av1Sequence) readOperatingPoints(r *bitReader) {
 	var delayBits int
 	var decoderModel bool
@@ -147,8 +149,8 @@ func (s *av1Sequence) skipTools(r *bitReader) {
 	r.skip(3) // superres, cdef, restoration
 }
 
-// readColour reads color_config (AV1 section 5.5.2).
-func (s *av1Sequence) readColour(r *bitReader) {
+// readColorConfig parses color_config (AV1 section 5.5.2).
+func (s *av1Sequence) readColorConfig(r *bitReader) {
 	s.highBitDepth = byte(r.bits(1))
 	if s.profile == 2 && s.highBitDepth == 1 {
 		s.twelveBit = byte(r.bits(1))
@@ -183,5 +185,34 @@ func (s *av1Sequence) readColour(r *bitReader) {
 	}
 }
 
-// AV1TemporalDelimiter is the OBU that begins a temporal unit in a file, and is left out on the network (AV1 section 7.5).
+// AV1TemporalDelimiter returns the OBU that begins a temporal unit in a file (AV1 section 7.5). RTP leaves it out.
 func AV1TemporalDelimiter() []byte { return []byte{0x12, 0x00} }
+
+// AV1DecoderConfig returns the AV1CodecConfigurationRecord of a key frame (AV1 Codec ISO Media File Format Binding,
+// section 2.3), nil if it has no sequence header.
+func AV1DecoderConfig(unit []byte) []byte {
+	s, ok := findSequence(unit)
+	if !ok {
+		return nil
+	}
+	config := []byte{
+		0x81, // marker and version 1
+		s.profile<<5 | s.level,
+		s.tier<<7 | s.highBitDepth<<6 | s.twelveBit<<5 | s.mono<<4 | s.subsamplingX<<3 | s.subsamplingY<<2 | s.position,
+		0, // no initial presentation delay
+		0x0A,
+	}
+	config = append(config, obu.WriteToLeb128(uint(len(s.payload)))...)
+	return append(config, s.payload...)
+}
+
+// findSequence returns the sequence header of a temporal unit. ok is false if it has none that is valid.
+func findSequence(unit []byte) (s av1Sequence, ok bool) {
+	for kind, payload := range obus(unit) {
+		if kind == obu.OBUSequenceHeader {
+			s := parseSequence(payload)
+			return s, s.ok
+		}
+	}
+	return av1Sequence{}, false
+}

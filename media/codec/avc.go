@@ -11,19 +11,19 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// AVCC turns H.264 as MP4 and Matroska have it, with lengths and with its parameter sets in the header of the file
-// (ISO 14496-15 section 5), into a byte stream.
+// AVCC converts H.264 as MP4 and Matroska hold it, with a length before each NAL unit and parameter sets in the header of
+// the file (ISO 14496-15 section 5), to byte streams.
 type AVCC struct {
-	lengthSize int
+	Profile    [3]byte // profile_idc, constraint flags, level_idc
+	lengthSize int     // bytes
 	sets       ParameterSets
-	Profile    [3]byte
 	nals       [][]byte
 	data       []byte
 }
 
 var errAVCC = errors.New("invalid avcC (AVCDecoderConfigurationRecord)")
 
-// ParseAVCC reads an AVCDecoderConfigurationRecord (ISO 14496-15 section 5.3.3.1).
+// ParseAVCC parses an AVCDecoderConfigurationRecord (ISO 14496-15 section 5.3.3.1).
 func ParseAVCC(config []byte) (*AVCC, error) {
 	if len(config) < 7 || config[0] != 1 {
 		return nil, errAVCC
@@ -55,9 +55,11 @@ func ParseAVCC(config []byte) (*AVCC, error) {
 // SPS returns the sequence parameter set, nil if there is none.
 func (a *AVCC) SPS() []byte { return a.sets.SPS }
 
-// Capability is H.264 with the profile of the stream.
+// Capability returns H.264 with the profile of the stream.
 func (a *AVCC) Capability() webrtc.RTPCodecCapability { return H264Capability(a.Profile) }
 
+// H264Capability returns H.264 as it is negotiated (RFC 6184 section 8.1), with packetization mode 1. profile is
+// profile_idc, constraint flags and level_idc.
 func H264Capability(profile [3]byte) webrtc.RTPCodecCapability {
 	return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: media.VideoClockRate,
 		SDPFmtpLine: fmt.Sprintf("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=%02x%02x%02x",
@@ -92,7 +94,8 @@ func (a *AVCC) ToAnnexB(unit []byte) ([]byte, error) {
 	return a.data, nil
 }
 
-// AVCDecoderConfig makes an AVCDecoderConfigurationRecord of the parameter sets in a key frame, nil if there are none.
+// AVCDecoderConfig returns the AVCDecoderConfigurationRecord of a key frame with start codes (ISO 14496-15 section
+// 5.3.3.1), with lengths of four bytes, nil if the frame has no valid parameter sets.
 func AVCDecoderConfig(frame []byte) []byte {
 	var sets ParameterSets
 	for nal := range NALUnits(frame) {
@@ -101,7 +104,7 @@ func AVCDecoderConfig(frame []byte) []byte {
 	if len(sets.SPS) < 4 || len(sets.PPS) == 0 {
 		return nil
 	}
-	b := []byte{1, sets.SPS[1], sets.SPS[2], sets.SPS[3], 0xFF, 0xE1} // lengths of four bytes, one SPS
+	b := []byte{1, sets.SPS[1], sets.SPS[2], sets.SPS[3], 0xFF, 0xE1} // lengthSizeMinusOne 3, one SPS
 	put := func(nal []byte) {
 		b = binary.BigEndian.AppendUint16(b, uint16(len(nal))) //nolint:gosec // see below
 		b = append(b, nal...)
@@ -123,12 +126,12 @@ func AVCDecoderConfig(frame []byte) []byte {
 		if err != nil {
 			return nil
 		}
-		b = append(b, 0xFC|byte(sps.ChromaFormat), 0xF8|byte(sps.BitDepth-8), 0xF8|byte(sps.BitDepthC-8), 0)
+		b = append(b, 0xFC|byte(sps.ChromaFormat), 0xF8|byte(sps.BitDepth-8), 0xF8|byte(sps.BitDepthChroma-8), 0)
 	}
 	return b
 }
 
-// AppendLengthPrefixed appends the units of a byte stream with lengths of four bytes.
+// AppendLengthPrefixed appends the NAL units of a byte stream with lengths of four bytes, without access unit delimiters.
 func AppendLengthPrefixed(b, stream []byte) []byte {
 	for nal := range NALUnits(stream) {
 		if NALType(nal) == NALAUD {

@@ -1,13 +1,13 @@
 package codec
 
-// bitReader reads a header bit by bit. Beyond the end it yields zeros and remembers that.
+// bitReader reads a header bit by bit. After the end it returns zeros.
 type bitReader struct {
 	data  []byte
-	pos   int // in bits
-	short bool
+	pos   int  // in bits
+	short bool // data ended, or held a code that is too long
 }
 
-// bits reads n bits, at most 32, the most significant first.
+// bits reads n bits as an unsigned integer, the most significant first. n is at most 32.
 func (r *bitReader) bits(n int) uint32 {
 	var v uint32
 	for range n {
@@ -22,9 +22,10 @@ func (r *bitReader) bits(n int) uint32 {
 	return v
 }
 
+// flag reads one bit.
 func (r *bitReader) flag() bool { return r.bits(1) == 1 }
 
-// skip leaves out n bits.
+// skip skips n bits.
 func (r *bitReader) skip(n int) {
 	r.pos += n
 	if r.pos > len(r.data)*8 {
@@ -32,7 +33,7 @@ func (r *bitReader) skip(n int) {
 	}
 }
 
-// ue reads an Exp-Golomb code (H.264 section 9.1).
+// ue reads an unsigned Exp-Golomb code (H.264 section 9.1).
 func (r *bitReader) ue() uint32 {
 	zeros := 0
 	for !r.flag() {
@@ -54,7 +55,7 @@ func (r *bitReader) se() int32 {
 	return -int32(code / 2) //nolint:gosec // at most 31 bits
 }
 
-// uvlc reads a variable length code of AV1 (AV1 section 4.10.3).
+// uvlc reads a variable-length unsigned integer (AV1 section 4.10.3).
 func (r *bitReader) uvlc() uint32 {
 	zeros := 0
 	for !r.flag() {

@@ -6,7 +6,7 @@ import (
 	"iter"
 )
 
-// Types of NAL units (H.264 table 7-1).
+// NAL unit types (H.264 table 7-1).
 const (
 	NALSlice = 1
 	NALIDR   = 5
@@ -16,6 +16,7 @@ const (
 	NALAUD   = 9
 )
 
+// NALType returns nal_unit_type, 0 for an empty NAL unit.
 func NALType(nal []byte) byte {
 	if len(nal) == 0 {
 		return 0
@@ -23,7 +24,7 @@ func NALType(nal []byte) byte {
 	return nal[0] & 0x1F
 }
 
-// NALUnits walks the NAL units of a byte stream (H.264 annex B), without their start codes and trailing zeros.
+// NALUnits yields the NAL units of a byte stream (H.264 annex B) without start codes and trailing zeros.
 func NALUnits(stream []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		code := []byte{0, 0, 1}
@@ -44,26 +45,29 @@ func NALUnits(stream []byte) iter.Seq[[]byte] {
 
 // SPS is the part of a sequence parameter set that packages of media need.
 type SPS struct {
-	Profile       [3]byte // profile_idc, constraint flags, level_idc
-	Width, Height int     // of a frame after cropping, in pixels
-	ChromaFormat  int     // chroma_format_idc: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4
-	BitDepth      int     // bits per luma sample
-	BitDepthC     int     // bits per chroma sample
-	Interlaced    bool    // frames may be coded as two fields
-	// Reordered reports whether B slices may precede frames in decoding order that follow them in output order: neither
-	// pic_order_cnt_type nor max_num_reorder_frames rule it out.
+	Profile        [3]byte // profile_idc, constraint flags, level_idc
+	Width, Height  int     // of a frame after cropping, in pixels
+	ChromaFormat   int     // chroma_format_idc: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4
+	BitDepth       int     // bits per luma sample
+	BitDepthChroma int     // bits per chroma sample
+	Interlaced     bool    // frames may be coded as two fields
+	// Reordered reports whether the order of decoding may differ from the order of output: neither the profile nor
+	// pic_order_cnt_type nor max_num_reorder_frames rules it out.
 	Reordered bool
-	FrameRate float64 // frames per second, 0 if the VUI parameters do not tell
+	// FrameRate is the rate in frames per second of the VUI parameters, 0 if they do not tell.
+	FrameRate float64
 }
 
 var errSPS = errors.New("invalid sequence parameter set")
 
-// ParseSPS reads a sequence parameter set (H.264 section 7.3.2.1.1).
+// ParseSPS parses a sequence parameter set with its NAL unit header (H.264 section 7.3.2.1.1).
 func ParseSPS(nal []byte) (SPS, error) {
+	// h264.SPS of mediacommon v2.8.0 rejects sets whose VUI parameters are cut off, which decoders accept, does not bound
+	// the size, and crops monochrome video wrong.
 	if NALType(nal) != NALSPS || len(nal) < 4 {
 		return SPS{}, errSPS
 	}
-	s := SPS{Profile: [3]byte{nal[1], nal[2], nal[3]}, ChromaFormat: 1, BitDepth: 8, BitDepthC: 8}
+	s := SPS{Profile: [3]byte{nal[1], nal[2], nal[3]}, ChromaFormat: 1, BitDepth: 8, BitDepthChroma: 8}
 	r := &bitReader{data: unescape(nal[4:])}
 	r.ue() // seq_parameter_set_id
 	chromaArrayType := uint32(1)
@@ -92,7 +96,7 @@ func ParseSPS(nal []byte) (SPS, error) {
 	unitX, unitY := cropUnits(chromaArrayType, frameMbsOnly)
 	s.Width = int(widthMbs)*16 - int(crop[0]+crop[1])*unitX
 	s.Height = int(heightUnits)*16*(2-int(frameMbsOnly)) - int(crop[2]+crop[3])*unitY
-	if r.short || s.Width <= 0 || s.Height <= 0 || s.ChromaFormat > 3 || max(s.BitDepth, s.BitDepthC) > 14 {
+	if r.short || s.Width <= 0 || s.Height <= 0 || s.ChromaFormat > 3 || max(s.BitDepth, s.BitDepthChroma) > 14 {
 		return SPS{}, errSPS
 	}
 	if r.flag() {
@@ -101,7 +105,8 @@ func ParseSPS(nal []byte) (SPS, error) {
 	return s, nil
 }
 
-// hasChromaFormat: these profiles say more (H.264 section 7.3.2.1.1).
+// hasChromaFormat reports whether the sequence parameter sets of a profile_idc hold the chroma format (H.264 section
+// 7.3.2.1.1).
 func hasChromaFormat(profile byte) bool {
 	switch profile {
 	case 100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135:
@@ -110,24 +115,24 @@ func hasChromaFormat(profile byte) bool {
 	return false
 }
 
-// readChromaFormat returns ChromaArrayType.
+// readChromaFormat parses the part that hasChromaFormat tells, and returns ChromaArrayType.
 func (s *SPS) readChromaFormat(r *bitReader) uint32 {
 	chroma := r.ue()
 	separate := chroma == 3 && r.flag() // separate_colour_plane_flag
 	s.ChromaFormat = int(min(chroma, 4))
 	s.BitDepth = 8 + int(min(r.ue(), 7))
-	s.BitDepthC = 8 + int(min(r.ue(), 7))
+	s.BitDepthChroma = 8 + int(min(r.ue(), 7))
 	r.flag() // qpprime_y_zero_transform_bypass_flag
 	if r.flag() {
 		skipScaling(r, chroma)
 	}
 	if separate {
-		return 0 // cropped like monochrome
+		return 0 // three monochrome planes
 	}
 	return chroma
 }
 
-// skipScaling skips the scaling matrix (H.264 section 7.3.2.1.1.1).
+// skipScaling skips the scaling lists (H.264 section 7.3.2.1.1.1).
 func skipScaling(r *bitReader, chroma uint32) {
 	lists := 8
 	if chroma == 3 {
@@ -170,10 +175,10 @@ func skipPicOrder(r *bitReader) uint32 {
 	return kind
 }
 
-// cropUnits are the units of the cropping rectangle (H.264 equations 7-19 to 7-22).
-func cropUnits(chroma, frameMbsOnly uint32) (x, y int) {
+// cropUnits returns the units of the cropping rectangle in pixels (H.264 equations 7-19 to 7-22).
+func cropUnits(chromaArrayType, frameMbsOnly uint32) (x, y int) {
 	x, y = 1, 1
-	switch chroma {
+	switch chromaArrayType {
 	case 1:
 		x, y = 2, 2
 	case 2:
@@ -182,8 +187,7 @@ func cropUnits(chroma, frameMbsOnly uint32) (x, y int) {
 	return x, y * (2 - int(frameMbsOnly))
 }
 
-// readVUI reads the VUI parameters (H.264 section E.1.1) as far as they go: broken ones do not keep a decoder from
-// decoding.
+// readVUI parses the VUI parameters (H.264 section E.1.1) up to where they end: decoding does not need them.
 func (s *SPS) readVUI(r *bitReader) {
 	if r.flag() && r.bits(8) == 255 { // aspect_ratio_idc: Extended_SAR
 		r.skip(32)
@@ -244,7 +248,7 @@ func skipHRD(r *bitReader) {
 	r.skip(5 + 5 + 5 + 5)
 }
 
-// unescape takes out emulation prevention bytes (H.264 section 7.4.1).
+// unescape removes emulation prevention bytes (H.264 section 7.4.1).
 func unescape(nal []byte) []byte {
 	out := make([]byte, 0, len(nal))
 	zeros := 0
@@ -333,10 +337,10 @@ func AppendNALUnit(stream, nal []byte) []byte {
 	return append(append(stream, 0, 0, 0, 1), nal...)
 }
 
-// StartsPicture tells whether a unit that follows a slice belongs to the next picture (H.264 section 7.4.1.2.3). A slice
-// does if it begins with the first macroblock, whose number 0 is one bit, 1: baseline and main streams as encoders
-// write them have their slices in order.
-func StartsPicture(nal []byte) bool {
+// StartsAccessUnit reports whether a NAL unit that follows a slice begins the next access unit (H.264 section 7.4.1.2.3).
+// A slice does if first_mb_in_slice is 0, whose code is one bit: the slices of a picture must be in order, as the baseline
+// profile without arbitrary slice order, the main and the high profile require.
+func StartsAccessUnit(nal []byte) bool {
 	switch t := NALType(nal); {
 	case t == NALSlice || t == NALIDR:
 		return len(nal) > 1 && nal[1]&0x80 != 0
@@ -354,4 +358,20 @@ func IsBSlice(nal []byte) bool {
 	r := &bitReader{data: nal[1:min(len(nal), 16)]}
 	r.ue() // first_mb_in_slice
 	return r.ue()%5 == 1 && !r.short
+}
+
+// ParseH264 finds an IDR slice and the size in a sequence parameter set of an access unit with start codes.
+func ParseH264(frame []byte) FrameHeader {
+	var h FrameHeader
+	for nal := range NALUnits(frame) {
+		switch NALType(nal) {
+		case NALIDR:
+			h.Key = true
+		case NALSPS:
+			if sps, err := ParseSPS(nal); err == nil {
+				h.Width, h.Height = sps.Width, sps.Height
+			}
+		}
+	}
+	return h
 }

@@ -8,8 +8,8 @@ import (
 	"parley/media"
 )
 
-// OpusPacketSamples is the number of samples at 48 kHz that a packet holds, 0 if it is no valid packet (RFC 6716 section 3.1
-// and 3.2, errors R1 to R7 as far as the table of contents shows them).
+// OpusPacketSamples returns the duration of a packet in samples at 48 kHz, 0 if the first two bytes are not those of a valid
+// packet (RFC 6716 sections 3.1, 3.2 and 3.4).
 func OpusPacketSamples(packet []byte) int {
 	if len(packet) == 0 {
 		return 0
@@ -33,7 +33,8 @@ func OpusPacketSamples(packet []byte) int {
 	return samples
 }
 
-// OpusFrameSamples is the length of one frame of a configuration (RFC 6716 table 2).
+// OpusFrameSamples returns the duration of a frame in samples at 48 kHz, by the configuration number in the upper five bits
+// of a packet (RFC 6716 table 2).
 func OpusFrameSamples(config byte) int {
 	switch {
 	case config < 12: // SILK: 10, 20, 40, 60 ms
@@ -45,8 +46,8 @@ func OpusFrameSamples(config byte) int {
 	}
 }
 
-// NewOpusHead is the identification header (RFC 7845 section 5.1), without pre-skip: a recording begins in the middle of a
-// call, so that there is no start of the encoder to cut off. Two channels play what has one as well.
+// NewOpusHead returns an identification header (RFC 7845 section 5.1) with two channels, which play mono packets too, and
+// without pre-skip: a recording begins in the middle of a call, not with the start of the encoder.
 func NewOpusHead() []byte {
 	head := append([]byte("OpusHead"), 1, 2, 0, 0)
 	head = binary.LittleEndian.AppendUint32(head, media.OpusClockRate)

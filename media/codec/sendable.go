@@ -49,11 +49,11 @@ func CheckSendable(mime string, frame []byte) error {
 
 // CheckSendable returns the reason why browsers do not decode the stream: they decode 4:2:0 with 8 bits.
 func (s SPS) CheckSendable() error {
-	if s.ChromaFormat == 1 && s.BitDepth == 8 && s.BitDepthC == 8 {
+	if s.ChromaFormat == 1 && s.BitDepth == 8 && s.BitDepthChroma == 8 {
 		return nil
 	}
 	return fmt.Errorf("H.264 is %s with %d bits per sample; browsers decode 4:2:0 with 8 bits; convert it: %s",
-		chromaName(s.ChromaFormat), max(s.BitDepth, s.BitDepthC), convertH264)
+		chromaName(s.ChromaFormat), max(s.BitDepth, s.BitDepthChroma), convertH264)
 }
 
 // CheckSendable returns the reason why browsers do not decode the stream, by its parameter sets.

@@ -141,7 +141,7 @@ func (d *demuxer) readFrame() (media.Sample, error) {
 		if err != nil {
 			return media.Sample{}, err
 		}
-		if slice && codec.StartsPicture(nal) {
+		if slice && codec.StartsAccessUnit(nal) {
 			d.pending = nal
 			return d.finishFrame(), nil
 		}
