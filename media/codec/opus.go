@@ -74,11 +74,11 @@ func ParseOpusHead(head []byte) (OpusHead, error) {
 	case head[8]&0xF0 != 0:
 		return OpusHead{}, fmt.Errorf("invalid OpusHead: version is %d, want 1", head[8])
 	case h.Channels < 1 || h.Channels > 2:
-		return OpusHead{}, fmt.Errorf("Opus has %d channels; want 1 or 2; convert it: ffmpeg -i FILE -ac 2 -c:a libopus OUT.ogg", h.Channels)
+		return OpusHead{}, fmt.Errorf("the Opus stream has %d channels; want 1 or 2; convert it: ffmpeg -i FILE -ac 2 -c:a libopus OUT.ogg", h.Channels)
 	case family != 0 && len(head) < 21+h.Channels:
 		return OpusHead{}, errors.New("invalid OpusHead: the channel mapping table is cut off")
 	case family != 0 && head[19] != 1:
-		return OpusHead{}, fmt.Errorf("Opus has %d streams; want 1; convert it: ffmpeg -i FILE -ac 2 -c:a libopus OUT.ogg", head[19])
+		return OpusHead{}, fmt.Errorf("the Opus track has %d streams; want 1; convert it: ffmpeg -i FILE -ac 2 -c:a libopus OUT.ogg", head[19])
 	}
 	return h, nil
 }

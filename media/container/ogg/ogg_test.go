@@ -148,7 +148,7 @@ func TestMappingFamily(t *testing.T) {
 	}
 	tracks, err := tracks(input(readFile(t, mediatest.Clip(t, "surround.ogg", "-c:a", "libopus", "-ac", "6")), errors.New("read on")))
 	if err != nil || len(tracks) != 1 || tracks[0].Err == nil ||
-		tracks[0].Err.Error() != "Opus has 6 channels; want 1 or 2; convert it: ffmpeg -i FILE -ac 2 -c:a libopus OUT.ogg" {
+		tracks[0].Err.Error() != "the Opus stream has 6 channels; want 1 or 2; convert it: ffmpeg -i FILE -ac 2 -c:a libopus OUT.ogg" {
 		t.Errorf("tracks are %+v, error is %v", tracks, err)
 	}
 }
