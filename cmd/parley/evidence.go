@@ -82,7 +82,7 @@ type tapes struct {
 // Names of the files in the evidence.
 const (
 	packetsFile   = "packets.pcapng"
-	recordingFile = "recording.webm"
+	recordingFile = "recording.mkv"
 )
 
 // newTapes has a call with these settings written to files, if there is --evidence.

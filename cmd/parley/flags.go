@@ -84,7 +84,7 @@ func callFlags(timeout time.Duration) []cli.Flag {
 		durationFlag("linger", 500*time.Millisecond, "stay in the call for `D` once all expectations hold"),
 		durationFlag("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
 	}), inCategory("WHAT IS RECEIVED", []cli.Flag{
-		stringFlag("record", "", "record what is received to `FILE` without re-encoding: .webm or .mp4, or one track to .ivf .ogg .wav .h264, or to a FIFO of such a name; "+
+		stringFlag("record", "", "record what is received to `FILE` without re-encoding: .webm, .mkv or .mp4, or one track to .ivf .ogg .wav .h264, or to a FIFO of such a name; "+
 			"%p is the peer's name, %t the time of the call, %n a number that makes it new; an existing file is kept, and the name gets -2"),
 		boolFlag("overwrite", "let --record replace an existing file"),
 		stringFlag("show", "", "show received video in the terminal, the best way that it can; or by `HOW`: kitty, sixel, blocks, 256, or window (ffplay or mpv)"),

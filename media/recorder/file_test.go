@@ -93,17 +93,18 @@ func TestFIFO(t *testing.T) {
 			recorder, _ := newRecorder(t, path, Options{})
 			var all []recording
 			var want []string
-			for _, codecs := range [][]string{f.video, f.audio} {
-				if len(codecs) == 0 {
+			for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
+				i := slices.IndexFunc(f.codecs, func(mime string) bool { return media.KindOf(mime) == kind })
+				if i < 0 {
 					continue
 				}
-				frames, name := []media.Frame(nil), "pcm_mulaw"
-				if isG711(codecs[0]) {
-					frames = g711Frames(t, codecs[0])
+				mime, frames, name := f.codecs[i], []media.Frame(nil), "pcm_mulaw"
+				if isG711(mime) {
+					frames = g711Frames(t, mime)
 				} else {
-					frames, name = framesOf(t, clips[codecs[0]]), strings.ToLower(media.CodecName(codecs[0]))
+					frames, name = framesOf(t, clips[mime]), strings.ToLower(media.CodecName(mime))
 				}
-				all = append(all, recording{addTrack(t, recorder, codecs[0]), frames})
+				all = append(all, recording{addTrack(t, recorder, mime), frames})
 				want = append(want, name)
 			}
 			reader := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-i", path, "-map", "0", "-c", "copy", out)
@@ -193,7 +194,7 @@ func TestKilled(t *testing.T) {
 	for name, test := range map[string]struct {
 		mime  string
 		least int // frames of 50
-	}{"a.webm": {webrtc.MimeTypeVP8, 48}, "a.ivf": {webrtc.MimeTypeVP8, 48}, "a.mp4": {webrtc.MimeTypeH264, 22}} {
+	}{"a.webm": {webrtc.MimeTypeVP8, 48}, "a.ivf": {webrtc.MimeTypeVP8, 48}, "a.mp4": {webrtc.MimeTypeH264, 22}, "a.mkv": {webrtc.MimeTypeH264, 48}} {
 		recorder, path := newRecorder(t, name, Options{})
 		writeAll(t, addTrack(t, recorder, test.mime), framesOf(t, videoClips(t)[test.mime])...)
 		data, err := os.ReadFile(path) // not closed
@@ -217,7 +218,7 @@ func TestDiskFull(t *testing.T) {
 		if err := os.Symlink("/dev/full", link); err != nil {
 			t.Fatal(err)
 		}
-		mime := append(f.audio, f.video...)[len(f.audio)+len(f.video)-1]
+		mime := f.codecs[len(f.codecs)-1]
 		recorder, _ := newRecorder(t, link, Options{Wait: time.Millisecond})
 		track := addTrack(t, recorder, mime)
 		var failed error

@@ -19,27 +19,23 @@ import (
 
 // format describes the files with one extension.
 type format struct {
-	extension    string
-	audio, video []string // MIME types that the container holds, in order of preference
-	single       bool     // holds one track
-	needsSize    bool     // needs the size of the video, or the parameter sets of H.264, in its header
-	newMuxer     func(media.Output, []media.OutputTrack) (media.Muxer, error)
+	extension string
+	codecs    []string // MIME types that the container holds, in order of preference
+	single    bool     // holds one track
+	needsSize bool     // needs the size of the video, or the parameter sets of H.264, in its header
+	newMuxer  func(media.Output, []media.OutputTrack) (media.Muxer, error)
 }
 
 // formats returns all formats, in the order in which errors name them.
 func formats() []format {
-	opus := []string{webrtc.MimeTypeOpus}
-	g711 := []string{webrtc.MimeTypePCMU, webrtc.MimeTypePCMA}
-	vpx := []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}
-	h264 := []string{webrtc.MimeTypeH264}
 	return []format{
-		{extension: ".webm", audio: opus, video: vpx, newMuxer: matroska.NewMuxer},
-		{extension: ".mp4", audio: opus, video: []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1},
-			needsSize: true, newMuxer: mp4.NewMuxer},
-		{extension: ".ivf", video: vpx, single: true, newMuxer: ivf.NewMuxer},
-		{extension: ".ogg", audio: opus, single: true, newMuxer: ogg.NewMuxer},
-		{extension: ".wav", audio: g711, single: true, newMuxer: wav.NewMuxer},
-		{extension: ".h264", video: h264, single: true, newMuxer: annexb.NewMuxer},
+		{extension: ".webm", codecs: matroska.WebMCodecs(), newMuxer: matroska.NewMuxer},
+		{extension: ".mkv", codecs: matroska.Codecs(), needsSize: true, newMuxer: matroska.NewMuxer},
+		{extension: ".mp4", codecs: mp4.Codecs(), needsSize: true, newMuxer: mp4.NewMuxer},
+		{extension: ".ivf", codecs: []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}, single: true, newMuxer: ivf.NewMuxer},
+		{extension: ".ogg", codecs: []string{webrtc.MimeTypeOpus}, single: true, newMuxer: ogg.NewMuxer},
+		{extension: ".wav", codecs: []string{webrtc.MimeTypePCMU, webrtc.MimeTypePCMA}, single: true, newMuxer: wav.NewMuxer},
+		{extension: ".h264", codecs: []string{webrtc.MimeTypeH264}, single: true, newMuxer: annexb.NewMuxer},
 	}
 }
 
@@ -62,25 +58,28 @@ func Codecs(path string) (audio, video []string) {
 	if err != nil {
 		return nil, nil
 	}
-	audio = slices.Clone(f.audio)
+	for _, mime := range f.codecs {
+		if media.KindOf(mime) == webrtc.RTPCodecTypeVideo {
+			video = append(video, mime)
+		} else {
+			audio = append(audio, mime)
+		}
+	}
 	for _, mime := range []string{webrtc.MimeTypePCMU, webrtc.MimeTypePCMA} {
 		if f.transcodes(mime) {
 			audio = append(audio, mime)
 		}
 	}
-	return audio, f.video
+	return audio, video
 }
 
-// codecs returns the codecs of one kind that the container holds.
-func (f format) codecs(kind webrtc.RTPCodecType) []string {
-	if kind == webrtc.RTPCodecTypeAudio {
-		return f.audio
-	}
-	return f.video
+// takes reports whether the container holds tracks of a kind.
+func (f format) takes(kind webrtc.RTPCodecType) bool {
+	return slices.ContainsFunc(f.codecs, func(mime string) bool { return media.KindOf(mime) == kind })
 }
 
 // holds reports whether the container holds a codec.
-func (f format) holds(mime string) bool { return slices.Contains(f.codecs(media.KindOf(mime)), mime) }
+func (f format) holds(mime string) bool { return slices.Contains(f.codecs, mime) }
 
 // transcodes reports whether a codec is recorded as Opus: G.711 where the container does not hold it.
 func (f format) transcodes(mime string) bool {

@@ -74,7 +74,7 @@ func g711Frames(t *testing.T, mime string) (all []media.Frame) {
 func TestG711(t *testing.T) {
 	for _, mime := range []string{webrtc.MimeTypePCMU, webrtc.MimeTypePCMA} {
 		for _, f := range formats() {
-			if f.audio == nil {
+			if !f.takes(webrtc.RTPCodecTypeAudio) {
 				continue
 			}
 			t.Run(media.CodecName(mime)+f.extension, func(t *testing.T) {
@@ -143,6 +143,7 @@ func TestCodecs(t *testing.T) {
 	for path, want := range map[string][2][]string{
 		"a.webm": {{opus, pcmu, pcma}, {webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}},
 		"A.MP4":  {{opus, pcmu, pcma}, {webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1}},
+		"a.mkv":  {{opus, pcmu, pcma}, {webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeH264}},
 		"a.ogg":  {{opus, pcmu, pcma}, nil},
 		"a.wav":  {{pcmu, pcma}, nil},
 		"a.h264": {nil, {webrtc.MimeTypeH264}},
@@ -159,7 +160,7 @@ func TestRefuses(t *testing.T) {
 	folder := t.TempDir()
 	var spec *media.SpecError
 	if _, err := New(filepath.Join(folder, "call.avi"), Options{}); !errors.As(err, &spec) ||
-		!strings.Contains(err.Error(), "ends with .webm, .mp4, .ivf, .ogg, .wav or .h264") {
+		!strings.Contains(err.Error(), "ends with .webm, .mkv, .mp4, .ivf, .ogg, .wav or .h264") {
 		t.Errorf("error is %v", err)
 	}
 	if err := os.Mkdir(filepath.Join(folder, "x.ogg"), 0o755); err != nil { //nolint:gosec // as any folder
@@ -177,7 +178,7 @@ func TestRefuses(t *testing.T) {
 		t.Error("an .ogg file holds audio only")
 	}
 	_, err := recorder.AddTrack("video/vp8", nil)
-	if want := path + ": .ogg does not hold video VP8: record to .webm or .ivf"; err == nil || err.Error() != want {
+	if want := path + ": .ogg does not hold video VP8: record to .webm, .mkv or .ivf"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}
 	addTrack(t, recorder, webrtc.MimeTypeOpus)
@@ -196,7 +197,7 @@ func TestRefuses(t *testing.T) {
 func TestUnsupportedCodec(t *testing.T) {
 	recorder, path := newRecorder(t, "a.webm", Options{})
 	track := addTrack(t, recorder, webrtc.MimeTypeVP8)
-	want := path + ": .webm does not hold video H264: record to .mp4 or .h264"
+	want := path + ": .webm does not hold video H264: record to .mkv, .mp4 or .h264"
 	if err := track.WriteFrame(frameAt(webrtc.MimeTypeH264, 0)); err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}
@@ -214,7 +215,7 @@ func TestUnsupportedCodec(t *testing.T) {
 func TestParameterSets(t *testing.T) {
 	all := framesOf(t, videoClips(t)[webrtc.MimeTypeH264])
 	sets := bytes.Clone(all[0].Data[:bytes.Index(all[0].Data, []byte{0, 0, 1, 0x65})])
-	for _, name := range []string{"a.mp4", "a.h264"} {
+	for _, name := range []string{"a.mp4", "a.mkv", "a.h264"} {
 		recorder, path := newRecorder(t, name, Options{})
 		track := addTrack(t, recorder, webrtc.MimeTypeH264)
 		for i, f := range all {

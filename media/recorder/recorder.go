@@ -83,7 +83,7 @@ type Recorder struct {
 }
 
 // New returns a Recorder that writes to the file at path. Its extension selects the format: .webm (VP8, VP9, AV1, Opus),
-// .mp4 (H.264, VP9, AV1, Opus), .ivf (VP8, VP9, AV1), .ogg (Opus), .wav (G.711) or .h264.
+// .mkv (also H.264 and G.711), .mp4 (H.264, VP9, AV1, Opus, G.711), .ivf (VP8, VP9, AV1), .ogg (Opus), .wav (G.711) or .h264.
 // G.711 is recorded as Opus where the format holds Opus only. A FIFO or a character device is written from front to back.
 //
 // The file is created with the first frames. New checks that this is possible. The error is a *media.SpecError for an
@@ -130,7 +130,7 @@ func (r *Recorder) Files() []string {
 }
 
 // Takes reports whether the format holds tracks of a kind at all.
-func (r *Recorder) Takes(kind webrtc.RTPCodecType) bool { return len(r.format.codecs(kind)) > 0 }
+func (r *Recorder) Takes(kind webrtc.RTPCodecType) bool { return r.format.takes(kind) }
 
 // AddTrack returns the sink for the frames of a remote track with this codec. requestKeyFrame requests a key frame from
 // its sender; it must not block, and nil waits for one. The error is a *media.FileError that names the formats which hold
@@ -203,7 +203,7 @@ func (r *Recorder) note(err error) error {
 
 // expected returns the number of tracks of a kind that the current file waits for.
 func (r *Recorder) expected(kind webrtc.RTPCodecType, now time.Time) int {
-	if len(r.format.codecs(kind)) == 0 {
+	if !r.format.takes(kind) {
 		return 0
 	}
 	n := 0

@@ -66,7 +66,7 @@ func TestLateAudio(t *testing.T) {
 // TestTwoTracksOfAKind records two videos and two audios: they are four tracks in one file.
 func TestTwoTracksOfAKind(t *testing.T) {
 	clips, audio := videoClips(t), framesOf(t, opusClip(t))
-	for name, mime := range map[string]string{"a.webm": webrtc.MimeTypeVP8, "a.mp4": webrtc.MimeTypeH264} {
+	for name, mime := range map[string]string{"a.webm": webrtc.MimeTypeVP8, "a.mp4": webrtc.MimeTypeH264, "a.mkv": webrtc.MimeTypeH264} {
 		recorder, path := newRecorder(t, name, Options{Audio: 2, Video: 2})
 		var all []recording
 		for i := range 4 {
@@ -177,7 +177,7 @@ func TestRotation(t *testing.T) {
 			all[i].Rotation = 90
 		}
 	}
-	for _, name := range []string{"a.mp4"} {
+	for _, name := range []string{"a.mp4", "a.mkv"} {
 		requests := 0
 		recorder, _ := newRecorder(t, name, Options{})
 		track, err := recorder.AddTrack(webrtc.MimeTypeH264, func() { requests++ })
@@ -188,6 +188,12 @@ func TestRotation(t *testing.T) {
 		closeRecorder(t, recorder)
 		if got := streamCounts(t, recorder); !slices.Equal(got, []string{"h264:20", "h264:30"}) || requests != 5 {
 			t.Errorf("%s: the files have %v, %d key frames were requested", name, got, requests)
+		}
+		for i, want := range []string{"", "-90"} {
+			got := strings.TrimSpace(string(ffprobe(t, "-select_streams", "v", "-show_entries", "stream_side_data=rotation", "-of", "csv=p=0", recorder.Files()[i])))
+			if got != want {
+				t.Errorf("%s: file %d has rotation %q, want %q", name, i, got, want)
+			}
 		}
 	}
 }
