@@ -1,7 +1,6 @@
 package mp4
 
 import (
-	"bytes"
 	"math"
 	"slices"
 	"time"
@@ -58,21 +57,15 @@ func (t *outputTrack) stsd() []byte {
 }
 
 // sampleEntry describes how the samples of a track are encoded, by a frame: a key frame of video (ISO 14496-12 section
-// 8.5.2, ISO 14496-15, and the bindings of VP9, AV1 and Opus). G.711 has the entries of QuickTime.
+// 8.5.2, ISO 14496-15, and the bindings of VP9, AV1 and Opus).
 func sampleEntry(mime string, f media.Frame) []byte {
+	width, height := frameSize(f)
+	kind, config := "avc1", []byte(nil)
 	switch mime {
 	case webrtc.MimeTypeOpus:
 		// Two channels play mono too. There is no pre-skip, as in codec.NewOpusHead.
 		dops := box("dOps", []byte{0, 2, 0, 0}, be32(media.OpusClockRate), []byte{0, 0, 0})
-		return audioEntry("Opus", 2, media.OpusClockRate, dops)
-	case webrtc.MimeTypePCMU:
-		return audioEntry("ulaw", 1, g711ClockRate)
-	case webrtc.MimeTypePCMA:
-		return audioEntry("alaw", 1, g711ClockRate)
-	}
-	width, height := frameSize(f)
-	kind, config := "avc1", []byte(nil)
-	switch mime {
+		return box("Opus", make([]byte, 6), be16(1), make([]byte, 8), be16(2, 16, 0, 0), be32(media.OpusClockRate<<16), dops)
 	case webrtc.MimeTypeH264:
 		config = box("avcC", codec.AVCDecoderConfig(f.Data))
 	case webrtc.MimeTypeVP9:
@@ -82,10 +75,6 @@ func sampleEntry(mime string, f media.Frame) []byte {
 	}
 	return box(kind, make([]byte, 6), be16(1), make([]byte, 16), be16(width, height), be32(72<<16, 72<<16, 0), be16(1),
 		make([]byte, 32), be16(24, 0xFFFF), config)
-}
-
-func audioEntry(kind string, channels uint16, clockRate uint32, config ...[]byte) []byte {
-	return box(kind, make([]byte, 6), be16(1), make([]byte, 8), be16(channels, 16, 0, 0), be32(clockRate<<16), bytes.Join(config, nil))
 }
 
 // frameSize returns the size of a frame in the range of the file format.

@@ -19,15 +19,13 @@ const (
 	maxFragmentBytes    = 8 << 20
 	// entryRoom is the space for sample descriptions after the first of a video track, in bytes: enough for ten frame
 	// sizes. A sender has some: layers of a simulcast, steps of a browser that adapts.
-	entryRoom     = 2 << 10
-	g711ClockRate = 8000
+	entryRoom = 2 << 10
 )
 
-// Codecs returns the MIME types of the codecs that the muxer writes, video first. Firefox does not play G.711 from MP4: it
-// plays the video without it. Chromium and ffmpeg play all.
+// Codecs returns the MIME types of the codecs that the muxer writes, video first. G.711 is not among them: ffmpeg and
+// Chromium play a ulaw or alaw track, Firefox does not.
 func Codecs() []string {
-	return []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1,
-		webrtc.MimeTypeOpus, webrtc.MimeTypePCMU, webrtc.MimeTypePCMA}
+	return []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeOpus}
 }
 
 // muxer writes an MP4 file of fragments, each of which is an index and its data: what has been written plays even if the
@@ -89,19 +87,12 @@ func newOutputTrack(id uint32, t media.OutputTrack) (*outputTrack, error) {
 	if !slices.Contains(Codecs(), t.MIME) {
 		return nil, fmt.Errorf("%s cannot be written to MP4", media.CodecName(t.MIME))
 	}
-	o := &outputTrack{id: id, mime: t.MIME, rotation: t.First.Rotation}
-	switch t.MIME {
-	case webrtc.MimeTypeOpus:
-		o.clockRate = media.OpusClockRate
-	case webrtc.MimeTypePCMU, webrtc.MimeTypePCMA:
-		o.clockRate = g711ClockRate
-	case webrtc.MimeTypeH264:
-		if codec.AVCDecoderConfig(t.First.Data) == nil {
-			return nil, errors.New("the first key frame has no parameter sets, without which H.264 cannot be recorded to .mp4; record to .h264")
-		}
-		fallthrough
-	default:
-		o.video, o.clockRate, o.step = true, media.VideoClockRate, media.VideoClockRate/30
+	o := &outputTrack{id: id, mime: t.MIME, clockRate: media.OpusClockRate, rotation: t.First.Rotation}
+	if t.MIME == webrtc.MimeTypeH264 && codec.AVCDecoderConfig(t.First.Data) == nil {
+		return nil, errors.New("the first key frame has no parameter sets, without which H.264 cannot be recorded to .mp4; record to .h264")
+	}
+	if o.video = media.KindOf(t.MIME) == webrtc.RTPCodecTypeVideo; o.video {
+		o.clockRate, o.step = media.VideoClockRate, media.VideoClockRate/30
 		o.width, o.height = frameSize(t.First)
 		o.entryBytes = entryRoom
 	}
@@ -138,20 +129,18 @@ func (m *muxer) WriteFrame(track int, f media.Frame, at time.Duration) error {
 	}
 	size := len(t.data) - before
 	m.bytes += size
-	t.samples = append(t.samples, outputSample{time: ticks, duration: t.duration(f), size: uint32(size), key: f.Key || !t.video}) //nolint:gosec // at most media.MaxFrameSize
-	t.next = ticks + 1                                                                                                            // it may come earlier than the duration says
+	//nolint:gosec // at most media.MaxFrameSize
+	t.samples = append(t.samples, outputSample{time: ticks, duration: t.duration(f), size: uint32(size), key: f.Key || !t.video})
+	t.next = ticks + 1 // the duration is an estimate
 	return nil
 }
 
 // duration returns the duration of a frame. That of video is the last difference between two frames, until the next one.
 func (t *outputTrack) duration(f media.Frame) int64 {
-	switch t.mime {
-	case webrtc.MimeTypeOpus:
-		return int64(codec.OpusPacketSamples(f.Data))
-	case webrtc.MimeTypePCMU, webrtc.MimeTypePCMA:
-		return int64(len(f.Data))
+	if t.video {
+		return t.step
 	}
-	return t.step
+	return int64(codec.OpusPacketSamples(f.Data))
 }
 
 // describe returns the index of the sample description of a frame. A frame of another size, or encoded in another way, than

@@ -217,54 +217,6 @@ func TestMuxerVideoTracks(t *testing.T) {
 	}
 }
 
-// TestMuxerG711 writes G.711 in packets of 20 ms with a gap, alone and beside video: ffmpeg decodes what was written.
-func TestMuxerG711(t *testing.T) {
-	for mime, format := range map[string]string{webrtc.MimeTypePCMU: "mulaw", webrtc.MimeTypePCMA: "alaw"} {
-		encoded := convert(t, "a.raw", "-f", "lavfi", "-i", "sine=frequency=440:duration=2:sample_rate=8000", "-ac", "1", "-f", format)
-		pcm := mediatest.FFmpeg(t, "-f", format, "-ar", "8000", "-ac", "1", "-i", mediatest.WriteFile(t, "a.raw", encoded), "-f", "s16le", "-")
-		for _, video := range []bool{false, true} {
-			r, out := &recording{}, &output{}
-			packets := 0
-			for packet := range slices.Chunk(encoded, 160) {
-				f := media.Frame{Kind: webrtc.RTPCodecTypeAudio, Codec: mime, Data: packet, Key: true}
-				at := time.Duration(packets) * 20 * time.Millisecond
-				if packets >= 50 {
-					at += 400 * time.Millisecond
-				}
-				if packets == 0 {
-					r.tracks = append(r.tracks, media.OutputTrack{MIME: mime, First: f})
-				}
-				packets++
-				r.frames = append(r.frames, timedFrame{0, f, at})
-			}
-			if video {
-				r.add(t, load(t, film(t, "-an")), 0)
-			}
-			r.write(t, out, true)
-			path := mediatest.WriteFile(t, "a.mp4", out.Bytes())
-			p := mediatest.Probe(t, path)
-			if s := p.Streams[0]; s.Codec != "pcm_"+format || s.Channels != 1 {
-				t.Errorf("%s: the stream is %+v", format, s)
-			}
-			if !video && math.Abs(mediatest.Number(t, p.Format.Duration)-2.4) > 0.001 {
-				t.Errorf("%s: duration is %s s", format, p.Format.Duration)
-			}
-			if got := mediatest.FFmpeg(t, "-i", path, "-map", "0:a", "-f", "s16le", "-"); !bytes.Equal(got, pcm) {
-				t.Errorf("%s, video %v: %d bytes of PCM, want %d", format, video, len(got), len(pcm))
-			}
-			var last float64
-			for _, packet := range p.Packets {
-				if packet.Stream == 0 {
-					last = max(last, mediatest.Number(t, packet.Time))
-				}
-			}
-			if math.Abs(last-2.38) > 0.001 {
-				t.Errorf("%s, video %v: the last packet is at %v s", format, video, last)
-			}
-		}
-	}
-}
-
 // TestMuxerSizes writes frames that become larger and smaller again: each size has a sample description, which the
 // fragments name. A pipe keeps the first description.
 func TestMuxerSizes(t *testing.T) {
@@ -367,8 +319,9 @@ func TestDecoderConfig(t *testing.T) {
 // TestMuxerRejects refuses a codec that the file does not hold, and H.264 without parameter sets.
 func TestMuxerRejects(t *testing.T) {
 	for want, track := range map[string]media.OutputTrack{
-		"VP8 cannot be written": {MIME: webrtc.MimeTypeVP8},
-		"has no parameter sets": {MIME: webrtc.MimeTypeH264, First: media.Frame{Data: []byte("\x00\x00\x00\x01\x65\x88"), Key: true}},
+		"VP8 cannot be written":  {MIME: webrtc.MimeTypeVP8},
+		"PCMU cannot be written": {MIME: webrtc.MimeTypePCMU},
+		"has no parameter sets":  {MIME: webrtc.MimeTypeH264, First: media.Frame{Data: []byte("\x00\x00\x00\x01\x65\x88"), Key: true}},
 	} {
 		out := &output{}
 		if _, err := NewMuxer(out, []media.OutputTrack{track}); err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {
