@@ -14,25 +14,25 @@ import (
 	"golang.org/x/image/vp8"
 )
 
-// A Decoder turns the frames of one track into pictures. One goroutine uses it.
+// A Decoder decodes the frames of one track. One goroutine uses it.
 type Decoder interface {
-	// Decode takes a frame and returns the latest picture, valid until the next call; nil if there is none yet. An
-	// error is of this frame: what comes before the next key frame may fail as well.
+	// Decode decodes a frame and returns the latest decoded one, valid until the next call, or nil if there is none
+	// yet. After an error frames may fail until the next key frame.
 	Decode(frame []byte) (image.Image, error)
 
-	// KeyFramesOnly tells that frames between key frames are skipped, so that somebody should ask for key frames.
+	// KeyFramesOnly reports whether only key frames are decoded, so that the sender should be asked for them.
 	KeyFramesOnly() bool
 
 	Close()
 }
 
-// NewFunc makes a decoder of frames of a codec, by its MIME type. The error says what is missing.
+// NewFunc makes a decoder for a codec, by its MIME type. The error says what is missing.
 type NewFunc func(mime string) (Decoder, error)
 
-// keyFrameDecoder shows the key frames of VP8, which is what pure Go can do.
+// keyFrameDecoder decodes key frames of VP8.
 type keyFrameDecoder struct{}
 
-// NewKeyFrame is a NewFunc that needs nothing: it decodes key frames of VP8.
+// NewKeyFrame is a NewFunc for the key frames of VP8, which works in every build.
 func NewKeyFrame(mime string) (Decoder, error) {
 	if mime != webrtc.MimeTypeVP8 {
 		return nil, fmt.Errorf("%s cannot be decoded without cgo or ffmpeg", media.CodecName(mime))
@@ -42,16 +42,16 @@ func NewKeyFrame(mime string) (Decoder, error) {
 
 // Decode implements Decoder.
 func (keyFrameDecoder) Decode(frame []byte) (image.Image, error) {
-	p := codec.ParseVP8(frame)
-	if !p.Key {
+	header := codec.ParseVP8(frame)
+	if !header.Key {
 		return nil, nil
 	}
-	if p.Width > media.MaxDimension || p.Height > media.MaxDimension {
-		return nil, fmt.Errorf("a picture of %dx%d is not decoded", p.Width, p.Height)
+	if header.Width > media.MaxDimension || header.Height > media.MaxDimension {
+		return nil, fmt.Errorf("invalid frame size %dx%d: want at most %dx%d", header.Width, header.Height, media.MaxDimension, media.MaxDimension)
 	}
 	img, ok := DecodeVP8KeyFrame(frame)
 	if !ok {
-		return nil, errors.New("the key frame cannot be decoded")
+		return nil, errors.New("invalid VP8 key frame")
 	}
 	return img, nil
 }
@@ -62,11 +62,10 @@ func (keyFrameDecoder) KeyFramesOnly() bool { return true }
 // Close implements Decoder.
 func (keyFrameDecoder) Close() {}
 
-// DecodeVP8KeyFrame decodes a key frame. The frame comes from a stranger, so that a decoder that panics must not take the call
-// with it.
+// DecodeVP8KeyFrame decodes a key frame of VP8. ok is false for an invalid one.
 func DecodeVP8KeyFrame(frame []byte) (img *image.YCbCr, ok bool) {
 	defer func() {
-		if recover() != nil {
+		if recover() != nil { // the frame comes from the network, and must not end the call
 			ok = false
 		}
 	}()
@@ -75,15 +74,11 @@ func DecodeVP8KeyFrame(frame []byte) (img *image.YCbCr, ok bool) {
 	if _, err := d.DecodeFrameHeader(); err != nil {
 		return nil, false
 	}
-	decoded, err := d.DecodeFrame()
-	if err != nil {
-		return nil, false
-	}
-	return decoded, true
+	img, err := d.DecodeFrame()
+	return img, err == nil
 }
 
-// First is a NewFunc that takes the first of several that can do it. If none can, the error has all the
-// reasons.
+// First returns a NewFunc that tries several in order. If all fail, the error has all reasons.
 func First(all ...NewFunc) NewFunc {
 	return func(mime string) (Decoder, error) {
 		var reasons []string

@@ -8,7 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"sync"
+	"strconv"
+	"time"
 
 	"parley/media"
 	"parley/media/codec"
@@ -19,22 +20,19 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// ffmpegDecoder has an ffmpeg process decode. Pictures come some frames later.
-type ffmpegDecoder struct {
-	mime   string
-	run    *process.Process
-	to     *os.File
-	from   *os.File
-	ivf    uint64 // frames written
-	buffer []byte
-	work   sync.WaitGroup
+// stallTimeout is the time after which a program that does not read its input is killed.
+const stallTimeout = 5 * time.Second
 
-	mu     sync.Mutex // guards what follows
-	latest *image.YCbCr
-	err    error
+// program is a program that reads the frames of one track from its standard input.
+type program struct {
+	mime    string
+	process *process.Process
+	input   *os.File
+	frames  uint64 // written
+	buffer  []byte
 }
 
-// streamFormat is the name that ffmpeg has for what writeFrame writes.
+// streamFormat returns the name that ffmpeg, ffplay and mpv have for what program.write writes.
 func streamFormat(mime string) (string, error) {
 	switch mime {
 	case webrtc.MimeTypeH264:
@@ -45,8 +43,68 @@ func streamFormat(mime string) (string, error) {
 	return "", fmt.Errorf("%s is not decoded", media.CodecName(mime))
 }
 
-// NewFFmpeg is a NewFunc by the program ffmpeg, if it is installed: VP8, VP9, AV1 and H.264. It decodes no
-// sooner than ffmpeg does, which is a frame or two later than a library.
+func startProgram(mime string, cmd *exec.Cmd) (*program, error) {
+	stdin, input, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer stdin.Close()
+	cmd.Stdin = stdin
+	p, err := process.Start(cmd)
+	if err != nil {
+		_ = input.Close()
+		return nil, err
+	}
+	return &program{mime: mime, process: p, input: input}, nil
+}
+
+// write writes a frame. After an error the program must be stopped.
+func (p *program) write(frame []byte) error {
+	p.buffer = p.buffer[:0]
+	if p.mime == webrtc.MimeTypeH264 {
+		// The parser of the program knows that an access unit is complete when the next one begins, as after an access
+		// unit delimiter.
+		p.buffer = append(append(p.buffer, frame...), 0, 0, 0, 1, codec.NALAUD, 0xF0)
+	} else {
+		if p.frames == 0 {
+			header := codec.ParseFrame(p.mime, frame)
+			p.buffer = ivf.AppendHeader(p.buffer, p.mime, header.Width, header.Height)
+		}
+		p.buffer = ivf.AppendFrame(p.buffer, p.mime, frame, p.frames*media.VideoClockRate/30)
+	}
+	p.frames++
+	if err := p.input.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
+		return err
+	}
+	_, err := p.input.Write(p.buffer)
+	return err
+}
+
+// stop ends the program and returns the end of its standard error.
+func (p *program) stop() string {
+	_ = p.input.Close()
+	p.process.Kill()
+	return p.process.Stderr()
+}
+
+// ffmpegDecoder decodes with ffmpeg. A process decodes to one size, so that each size has a process of its own.
+type ffmpegDecoder struct {
+	mime, format string
+	size         image.Point // of the key frame that run began with
+	run          *ffmpegRun  // nil before the first frame, and after a failure
+}
+
+// ffmpegRun is one process of ffmpeg.
+type ffmpegRun struct {
+	*program
+	output *os.File
+	latest chan *image.YCbCr // holds the newest frame
+	done   chan struct{}     // closed when read has ended, with err
+	err    error
+}
+
+// NewFFmpeg is a NewFunc for VP8, VP9, AV1 and H.264. It needs the program ffmpeg, whose frames come one or two frames
+// later than those of a library.
 func NewFFmpeg(mime string) (Decoder, error) {
 	format, err := streamFormat(mime)
 	if err != nil {
@@ -55,157 +113,174 @@ func NewFFmpeg(mime string) (Decoder, error) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		return nil, errors.New("ffmpeg, which could decode it, is not installed")
 	}
-	from, output, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer output.Close()
-	cmd := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32",
-		"-analyzeduration", "0", "-threads", "1", "-f", format, "-i", "pipe:0", "-fps_mode", "passthrough", "-pix_fmt", "yuv420p",
-		"-f", "yuv4mpegpipe", "-flush_packets", "1", "pipe:1")
-	cmd.Stdout = output
-	d := &ffmpegDecoder{mime: mime, from: from}
-	if err := d.start(cmd); err != nil {
-		_ = from.Close()
-		return nil, err
-	}
-	d.work.Go(d.read)
-	return d, nil
-}
-
-// start starts the program, which reads what Decode writes.
-func (d *ffmpegDecoder) start(cmd *exec.Cmd) error {
-	input, to, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer input.Close()
-	cmd.Stdin = input
-	if d.run, err = process.Start(cmd); err != nil {
-		_ = to.Close()
-		return err
-	}
-	d.to = to
-	return nil
-}
-
-// read takes the pictures until ffmpeg ends.
-func (d *ffmpegDecoder) read() {
-	y, err := y4m.NewReader(bufio.NewReaderSize(d.from, 64<<10))
-	for err == nil {
-		var p *image.YCbCr
-		if p, err = y.Next(); err == nil {
-			own := *p
-			own.Y, own.Cb, own.Cr = append([]byte(nil), p.Y...), append([]byte(nil), p.Cb...), append([]byte(nil), p.Cr...)
-			d.mu.Lock()
-			d.latest = &own
-			d.mu.Unlock()
-		}
-	}
-	if !errors.Is(err, io.EOF) && !media.IsTruncated(err) {
-		d.mu.Lock()
-		d.err = err
-		d.mu.Unlock()
-	}
-}
-
-// writeFrame hands a frame to the program.
-func (d *ffmpegDecoder) writeFrame(frame []byte) error {
-	d.buffer = d.buffer[:0]
-	if d.mime != webrtc.MimeTypeH264 {
-		d.appendIVF(frame)
-	} else {
-		// A parser knows that a picture is over when the next unit begins, which an empty delimiter does.
-		d.buffer = append(append(d.buffer, frame...), 0, 0, 0, 1, codec.NALAUD, 0xF0)
-	}
-	_, err := d.to.Write(d.buffer)
-	return err
+	return &ffmpegDecoder{mime: mime, format: format}, nil
 }
 
 // Decode implements Decoder.
 func (d *ffmpegDecoder) Decode(frame []byte) (image.Image, error) {
-	if err := d.writeFrame(frame); err != nil {
-		return nil, fmt.Errorf("ffmpeg does not decode: %s", d.run.Stderr())
+	header := codec.ParseFrame(d.mime, frame)
+	if size := image.Pt(header.Width, header.Height); header.Key && size.X > 0 && size != d.size {
+		d.Close()
+		d.size = size
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.err != nil {
-		return nil, d.err
+	if d.run == nil {
+		var err error
+		if d.run, err = d.start(); err != nil {
+			return nil, err
+		}
 	}
-	if d.latest == nil {
+	if err := d.run.write(frame); err != nil {
+		return nil, fmt.Errorf("ffmpeg failed: %w: %s", err, d.stop())
+	}
+	select {
+	case img := <-d.run.latest:
+		return img, nil
+	case <-d.run.done:
+		err := d.run.err
+		return nil, fmt.Errorf("ffmpeg failed: %w: %s", err, d.stop())
+	default:
 		return nil, nil
 	}
-	p := d.latest
-	d.latest = nil
-	return p, nil
 }
 
-func (d *ffmpegDecoder) appendIVF(frame []byte) {
-	if d.ivf == 0 {
-		p := codec.ParseFrame(d.mime, frame)
-		d.buffer = ivf.AppendHeader(d.buffer, d.mime, p.Width, p.Height)
+func (d *ffmpegDecoder) start() (*ffmpegRun, error) {
+	output, stdout, err := os.Pipe()
+	if err != nil {
+		return nil, err
 	}
-	d.buffer = ivf.AppendFrame(d.buffer, d.mime, frame, d.ivf*3000)
-	d.ivf++
+	defer stdout.Close()
+	cmd := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32",
+		"-analyzeduration", "0", "-threads", "1", "-f", d.format, "-i", "pipe:0", "-fps_mode", "passthrough", "-pix_fmt", "yuv420p",
+		"-f", "yuv4mpegpipe", "-flush_packets", "1", "pipe:1")
+	cmd.Stdout = stdout
+	p, err := startProgram(d.mime, cmd)
+	if err != nil {
+		_ = output.Close()
+		return nil, err
+	}
+	r := &ffmpegRun{program: p, output: output, latest: make(chan *image.YCbCr, 1), done: make(chan struct{})}
+	go r.read()
+	return r, nil
+}
+
+// read reads decoded frames until ffmpeg ends.
+func (r *ffmpegRun) read() {
+	defer close(r.done)
+	reader, err := y4m.NewReader(bufio.NewReaderSize(r.output, 64<<10))
+	for err == nil {
+		var frame *image.YCbCr
+		if frame, err = reader.Next(); err == nil {
+			own := *frame
+			own.Y, own.Cb, own.Cr = append([]byte(nil), frame.Y...), append([]byte(nil), frame.Cb...), append([]byte(nil), frame.Cr...)
+			select {
+			case <-r.latest: // is old
+			default:
+			}
+			r.latest <- &own
+		}
+	}
+	if errors.Is(err, io.EOF) || media.IsTruncated(err) {
+		err = errors.New("its output has ended")
+	}
+	r.err = err
+}
+
+// stop ends ffmpeg, if it runs, and returns the end of its standard error. The next frame starts it again.
+func (d *ffmpegDecoder) stop() string {
+	if d.run == nil {
+		return ""
+	}
+	text := d.run.stop()
+	<-d.run.done
+	_ = d.run.output.Close()
+	d.run = nil
+	return text
 }
 
 // KeyFramesOnly implements Decoder.
 func (d *ffmpegDecoder) KeyFramesOnly() bool { return false }
 
 // Close implements Decoder.
-func (d *ffmpegDecoder) Close() {
-	_ = d.to.Close()
-	d.run.Stop()
-	if d.from != nil {
-		_ = d.from.Close()
-	}
-	d.work.Wait()
+func (d *ffmpegDecoder) Close() { d.stop() }
+
+// window shows frames with a program that decodes them itself.
+type window struct {
+	mime, format, title string
+	warn                func(text string)
+	name                string // of the program
+	program             *program
+	rotation            int // that the frames need, and the one that the program applies
+	applied             int
+	closed              bool
 }
 
-// playerWindow is a program that decodes and shows in a window of its own.
-type playerWindow struct {
-	*ffmpegDecoder
-	name   string
-	tell   func(sentence string)
-	closed bool
-}
-
-// NewWindow returns a NewFunc that has ffplay or mpv, whichever is installed, show the pictures in a window, and gives
-// none itself. tell gets a sentence when the window has been closed; it must not block.
-func NewWindow(title string, tell func(sentence string)) NewFunc {
+// NewWindow returns a NewFunc whose decoder has ffplay or mpv, whichever is installed, show the frames in a window. It
+// returns no frames itself. warn is called with a text when the window has been closed; it must not block.
+func NewWindow(title string, warn func(text string)) NewFunc {
 	return func(mime string) (Decoder, error) {
 		format, err := streamFormat(mime)
 		if err != nil {
 			return nil, err
 		}
-		for _, args := range [][]string{
-			{"ffplay", "-v", "error", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32", "-analyzeduration", "0",
-				"-framedrop", "-sync", "ext", "-window_title", title, "-f", format, "-i", "pipe:0"},
-			{"mpv", "--no-terminal", "--profile=low-latency", "--untimed", "--no-cache", "--title=" + title,
-				"--demuxer-lavf-format=" + format, "-"},
-		} {
-			if _, err := exec.LookPath(args[0]); err != nil {
-				continue
+		for _, name := range []string{"ffplay", "mpv"} {
+			if _, err := exec.LookPath(name); err == nil {
+				return &window{mime: mime, format: format, title: title, warn: warn, name: name}, nil
 			}
-			w := &playerWindow{ffmpegDecoder: &ffmpegDecoder{mime: mime}, name: args[0], tell: tell}
-			return w, w.start(exec.Command(args[0], args[1:]...))
 		}
 		return nil, errors.New("a window needs ffplay or mpv, and neither is installed; install ffmpeg or mpv")
 	}
 }
 
+// command returns the command of the program for a rotation.
+func (w *window) command() *exec.Cmd {
+	if w.name == "mpv" {
+		return exec.Command("mpv", "--no-terminal", "--profile=low-latency", "--untimed", "--no-cache", "--title="+w.title,
+			"--video-rotate="+strconv.Itoa(w.rotation), "--demuxer-lavf-format="+w.format, "-")
+	}
+	filter := map[int]string{0: "null", 90: "transpose=clock", 180: "hflip,vflip", 270: "transpose=cclock"}[w.rotation]
+	return exec.Command("ffplay", "-v", "error", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32",
+		"-analyzeduration", "0", "-framedrop", "-sync", "ext", "-window_title", w.title, "-vf", filter, "-f", w.format, "-i", "pipe:0")
+}
+
+// setRotation sets the rotation of the frames from the next one on.
+func (w *window) setRotation(degrees int) { w.rotation = degrees }
+
 // Decode implements Decoder.
-func (w *playerWindow) Decode(frame []byte) (image.Image, error) {
+func (w *window) Decode(frame []byte) (image.Image, error) {
 	if w.closed {
 		return nil, nil
 	}
-	if err := w.writeFrame(frame); err != nil {
-		w.closed = true
-		said := w.run.Stderr()
-		if said != "" {
-			said = ": " + said
+	if w.program != nil && w.rotation != w.applied {
+		w.program.stop()
+		w.program = nil
+	}
+	if w.program == nil {
+		if !codec.ParseFrame(w.mime, frame).Key {
+			return nil, errors.New("the window needs a key frame to start with")
 		}
-		w.tell("the window of " + w.name + " is closed" + said)
+		var err error
+		if w.program, err = startProgram(w.mime, w.command()); err != nil {
+			return nil, err
+		}
+		w.applied = w.rotation
+	}
+	if err := w.program.write(frame); err != nil {
+		text := w.program.stop()
+		w.program, w.closed = nil, true
+		if text != "" {
+			text = ": " + text
+		}
+		w.warn("the window of " + w.name + " is closed" + text)
 	}
 	return nil, nil
+}
+
+// KeyFramesOnly implements Decoder.
+func (w *window) KeyFramesOnly() bool { return false }
+
+// Close implements Decoder.
+func (w *window) Close() {
+	if w.program != nil {
+		w.program.stop()
+	}
 }

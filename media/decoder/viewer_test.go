@@ -105,3 +105,62 @@ func TestViewer(t *testing.T) {
 		<-done
 	})
 }
+
+// TestFreezes takes frames that are shown for various times.
+func TestFreezes(t *testing.T) {
+	var f freezeDetector
+	now := time.Unix(1000, 0)
+	for i, step := range []struct {
+		ms   int
+		want bool
+	}{{0, false}, {40, false}, {40, false}, {180, false}, {40, false}, {400, true}, {6000, false}, {40, false}} {
+		now = now.Add(time.Duration(step.ms) * time.Millisecond)
+		if shown, frozen := f.next(now); frozen != step.want {
+			t.Errorf("step %d: a frame that was shown for %v is a freeze: %v", i, shown, frozen)
+		}
+	}
+}
+
+// cornerDecoder returns frames of 4x2 that are black but for the top left corner.
+type cornerDecoder struct{}
+
+func (cornerDecoder) Decode([]byte) (image.Image, error) {
+	p := image.NewYCbCr(image.Rect(0, 0, 4, 2), image.YCbCrSubsampleRatio420)
+	p.Y[0] = 200
+	return p, nil
+}
+func (cornerDecoder) KeyFramesOnly() bool { return false }
+func (cornerDecoder) Close()              {}
+
+// TestViewerRotates compares the size of the shown frames, and the place of their top left corner, for each rotation.
+func TestViewerRotates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var shown []image.Image
+		v := NewViewer(ViewerOptions{
+			NewDecoder: func(string) (Decoder, error) { return cornerDecoder{}, nil },
+			Show:       func(img image.Image) { shown = append(shown, img) },
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { v.Run(ctx); close(done) }()
+		for _, c := range []struct {
+			rotation     int
+			size, corner image.Point
+		}{
+			{0, image.Pt(4, 2), image.Pt(0, 0)}, {90, image.Pt(2, 4), image.Pt(1, 0)},
+			{180, image.Pt(4, 2), image.Pt(3, 1)}, {270, image.Pt(2, 4), image.Pt(0, 3)},
+		} {
+			if err := v.WriteFrame(media.Frame{Codec: webrtc.MimeTypeVP8, Data: []byte{1}, Key: true, Rotation: c.rotation}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			got := shown[len(shown)-1].(*image.YCbCr)
+			if got.Rect.Size() != c.size || got.YCbCrAt(c.corner.X, c.corner.Y).Y != 200 {
+				t.Errorf("rotated by %d degrees it is %v and %v at %v, want %v and 200", c.rotation, got.Rect.Size(),
+					got.YCbCrAt(c.corner.X, c.corner.Y).Y, c.corner, c.size)
+			}
+		}
+		cancel()
+		<-done
+	})
+}
