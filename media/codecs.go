@@ -61,6 +61,10 @@ func DurationToTicks(d time.Duration, clock uint32) int64 {
 	return int64(whole)*int64(clock) + int64(rest*time.Duration(clock)+time.Second/2)/int64(time.Second)
 }
 
+// VideoOrientationURI names the RTP header extension with the coordination of video orientation (3GPP TS 26.114 section
+// 7.4.5).
+const VideoOrientationURI = "urn:3gpp:video-orientation"
+
 const (
 	// VideoClockRate is the RTP clock rate of every video codec in Hz (RFC 7741 section 4.1, RFC 6184 section 8.2.1).
 	VideoClockRate = 90000

@@ -47,6 +47,39 @@ func TestDescriptionsNameTheCodecsOfTheCall(t *testing.T) {
 	}
 }
 
+// extensionTrack reports the header extensions that it is bound with.
+type extensionTrack struct {
+	*webrtc.TrackLocalStaticSample
+	bound chan []webrtc.RTPHeaderExtensionParameter
+}
+
+// Bind implements webrtc.TrackLocal.
+func (t extensionTrack) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	t.bound <- c.HeaderExtensions()
+	return t.TrackLocalStaticSample.Bind(c)
+}
+
+// TestOrientationIsNegotiated: sender and receiver know the ID of the header extension with the orientation of video.
+func TestOrientationIsNegotiated(t *testing.T) {
+	track := extensionTrack{testTrack(t, webrtc.MimeTypeVP8), make(chan []webrtc.RTPHeaderExtensionParameter, 8)}
+	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{track} })
+	a.awaitConnected()
+	id := func(extensions []webrtc.RTPHeaderExtensionParameter) int {
+		for _, e := range extensions {
+			if e.URI == orientationExtension {
+				return e.ID
+			}
+		}
+		return 0
+	}
+	sent := id(<-track.bound)
+	feedTrack(t, track.TrackLocalStaticSample)
+	e := await(b, func(TrackReceived) bool { return true })
+	if received := id(e.Receiver.GetParameters().HeaderExtensions); sent == 0 || received != sent {
+		t.Errorf("the sender uses ID %d, the receiver %d", sent, received)
+	}
+}
+
 // codecsNamed are the codecs of a description, sorted, without retransmission.
 func codecsNamed(sdp string) []string {
 	var all []string

@@ -47,6 +47,10 @@ const maxKeepalive = 2 * time.Second
 // keepalive returns the time between consent checks.
 func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Timeouts.Disconnected/3) }
 
+// orientationExtension is the header extension with the orientation of video (3GPP TS 26.114 section
+// 7.4.5), which tracks and receivers of media read and write.
+const orientationExtension = "urn:3gpp:video-orientation"
+
 // newAPI returns Pion set up for one connection. It is the only place for Pion's settings. follow
 // follows the selected pair, and extensions are the header extensions whose numbers are taken.
 func newAPI(c *connection, follow *icenet.PairFollower, extensions map[int]string) (*webrtc.API, error) {
@@ -58,7 +62,11 @@ func newAPI(c *connection, follow *icenet.PairFollower, extensions map[int]strin
 		return nil, err
 	}
 	outer, inner := &interceptor.Registry{}, &interceptor.Registry{}
-	err = errors.Join(interceptors.Register(engine, inner, c.logs, c.stats.recorder, c.senders.bw), registerStreamExtensions(engine))
+	err = errors.Join(
+		interceptors.Register(engine, inner, c.logs, c.stats.recorder, c.senders.bw),
+		registerStreamExtensions(engine),
+		engine.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: orientationExtension}, webrtc.RTPCodecTypeVideo),
+	)
 	if err != nil {
 		return nil, fmt.Errorf("failed to register interceptors: %w", err)
 	}

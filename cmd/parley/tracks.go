@@ -200,7 +200,8 @@ func (c *session) receive(e peer.TrackReceived) {
 		forward = mirror
 	}
 	r = receiver.New(e.Track, receiver.Options{
-		RTCP: reportsOf(e), Sinks: sinks, Forward: forward, Wait: wait, RTT: c.call.RTT, Logger: c.logger,
+		OrientationExtensionID: func() uint8 { return orientationExtensionID(e.Receiver) },
+		RTCP:                   reportsOf(e), Sinks: sinks, Forward: forward, Wait: wait, RTT: c.call.RTT, Logger: c.logger,
 		RequestKeyFrame: func() {
 			// An error here is one of a connection that is going down.
 			_ = e.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(e.Track.SSRC())}})
@@ -222,6 +223,17 @@ func (c *session) receive(e peer.TrackReceived) {
 			c.call.RemoveTrack(mirror, nil) // the other side has ended what it sends back
 		}
 	})
+}
+
+// orientationExtensionID returns the ID of the header extension with the orientation of video, 0 if it was not
+// negotiated.
+func orientationExtensionID(r *webrtc.RTPReceiver) uint8 {
+	for _, e := range r.GetParameters().HeaderExtensions {
+		if e.URI == media.VideoOrientationURI && e.ID > 0 && e.ID < 256 {
+			return uint8(e.ID)
+		}
+	}
+	return 0
 }
 
 // firstFrame tells of the first frame of a track.

@@ -24,7 +24,8 @@ type ForwarderOptions struct {
 // A Forwarder is a local track that sends the packets of a remote track without decoding them. It may be bound before
 // there is a remote track, and to any codec of its kind: the payload type of each packet is that of the same codec
 // among those negotiated. The peer receives one stream: sequence numbers and timestamps go on when the remote track
-// changes. Header extensions are left out, because their IDs and values belong to the call that they came by.
+// changes. Header extensions other than the orientation of video are left out, because their IDs and values belong to the
+// call that they came by.
 //
 // A receiver writes the packets, and sets the source of key frames.
 type Forwarder struct {
@@ -107,8 +108,9 @@ func (f *Forwarder) SetKeyFrameSource(source func()) {
 	f.source = source
 }
 
-// WriteRTP forwards a packet of the remote track that was received with this codec. Packets are sent in the order of calls.
-func (f *Forwarder) WriteRTP(p *rtp.Packet, codec webrtc.RTPCodecParameters) {
+// WriteRTP forwards a packet of the remote track that was received with this codec and orientation, the value of its header
+// extension urn:3gpp:video-orientation, nil for none. Packets are sent in the order of calls.
+func (f *Forwarder) WriteRTP(p *rtp.Packet, codec webrtc.RTPCodecParameters, orientation []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.updateOffsets(p, codec.ClockRate, time.Now()) {
@@ -124,8 +126,7 @@ func (f *Forwarder) WriteRTP(p *rtp.Packet, codec webrtc.RTPCodecParameters) {
 			f.warnCodec(codec.MimeType)
 			continue
 		}
-		// Errors of a sender are ignored, like loss on the network.
-		_, _ = b.writer.WriteRTP(&rtp.Header{
+		h := &rtp.Header{
 			Version:        2,
 			Padding:        p.PaddingSize > 0,
 			PaddingSize:    p.PaddingSize,
@@ -134,7 +135,12 @@ func (f *Forwarder) WriteRTP(p *rtp.Packet, codec webrtc.RTPCodecParameters) {
 			SequenceNumber: number,
 			Timestamp:      timestamp,
 			SSRC:           uint32(b.ssrc),
-		}, p.Payload)
+		}
+		if len(orientation) > 0 && b.orientationID != 0 {
+			_ = h.SetExtension(b.orientationID, orientation) // fails for an ID above 14 only
+		}
+		// Errors of a sender are ignored, like loss on the network.
+		_, _ = b.writer.WriteRTP(h, p.Payload)
 	}
 }
 

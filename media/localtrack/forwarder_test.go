@@ -39,13 +39,13 @@ func TestForwarderPayloadTypes(t *testing.T) {
 		{codecOf("video/H264", "packetization-mode=1;profile-level-id=64001f"), 110},
 	}
 	for i, test := range tests {
-		m.WriteRTP(&rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(i), PayloadType: 1}}, test.codec) //nolint:gosec // small
+		m.WriteRTP(&rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(i), PayloadType: 1}}, test.codec, nil) //nolint:gosec // small
 		if got := c.packets[i].PayloadType; got != test.want {
 			t.Errorf("%s %s goes out as %d, want %d", test.codec.MimeType, test.codec.SDPFmtpLine, got, test.want)
 		}
 	}
 	for i := range 3 {
-		m.WriteRTP(&rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(100 + i)}}, codecOf("video/H265", "")) //nolint:gosec // small
+		m.WriteRTP(&rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(100 + i)}}, codecOf("video/H265", ""), nil) //nolint:gosec // small
 	}
 	if len(c.packets) != len(tests) || strings.Count(log.String(), "video/H265") != 1 {
 		t.Errorf("%d packets went out; the log says %s", len(c.packets), &log)
@@ -61,7 +61,7 @@ func TestForwarderPayloadTypes(t *testing.T) {
 	}
 }
 
-// TestForwarderIsOneStream: what goes out has one SSRC, no extensions, no doubles, and goes on when the source changes.
+// TestForwarderIsOneStream: what is sent has one SSRC, no extensions but the orientation, no duplicates, and goes on when the source changes.
 func TestForwarderIsOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewForwarder(webrtc.RTPCodecTypeVideo, ForwarderOptions{})
@@ -73,7 +73,7 @@ func TestForwarderIsOneStream(t *testing.T) {
 			if err := p.SetExtension(3, []byte("mid")); err != nil {
 				t.Fatal(err)
 			}
-			m.WriteRTP(p, codecOf("video/VP8", ""))
+			m.WriteRTP(p, codecOf("video/VP8", ""), []byte{1})
 		}
 		send(1, 65534, 1000)
 		send(1, 65535, 4000)
@@ -87,7 +87,7 @@ func TestForwarderIsOneStream(t *testing.T) {
 		var times []uint32
 		for _, p := range c.packets {
 			numbers, times = append(numbers, p.SequenceNumber), append(times, p.Timestamp)
-			if p.SSRC != 0xC0FFEE || p.Extension || len(p.CSRC) != 0 || !p.Marker {
+			if p.SSRC != 0xC0FFEE || !slices.Equal(p.GetExtensionIDs(), []uint8{4}) || !slices.Equal(p.GetExtension(4), []byte{1}) || len(p.CSRC) != 0 || !p.Marker {
 				t.Errorf("header is %+v", p.Header)
 			}
 		}

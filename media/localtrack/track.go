@@ -29,9 +29,6 @@ const (
 	// maxFreeze is how long a congested network may keep video from sending a frame. Only a frame that is sent finds out
 	// that the network has recovered.
 	maxFreeze = 250 * time.Millisecond
-
-	// orientationURI is the header extension with the coordination of video orientation (3GPP TS 26.114 section 7.4.5).
-	orientationURI = "urn:3gpp:video-orientation"
 )
 
 // Track is a local track for frames that are encoded elsewhere. It implements webrtc.TrackLocal. Unlike
@@ -316,7 +313,7 @@ func newBinding(c webrtc.TrackLocalContext, pt webrtc.PayloadType) binding {
 		writer:      c.WriteStream(),
 	}
 	for _, e := range c.HeaderExtensions() {
-		if e.URI == orientationURI && e.ID > 0 && e.ID < 256 {
+		if e.URI == media.VideoOrientationURI && e.ID > 0 && e.ID < 256 {
 			b.orientationID = uint8(e.ID)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/media"
 	"parley/media/codec"
 
 	"github.com/pion/interceptor"
@@ -37,7 +38,7 @@ func bind(t testing.TB, track webrtc.TrackLocal, codecs ...webrtc.RTPCodecParame
 	if len(codecs) == 0 {
 		codecs = negotiated()
 	}
-	c := &capture{codecs: codecs, extensions: []webrtc.RTPHeaderExtensionParameter{{URI: orientationURI, ID: 4}}}
+	c := &capture{codecs: codecs, extensions: []webrtc.RTPHeaderExtensionParameter{{URI: media.VideoOrientationURI, ID: 4}}}
 	if _, err := track.Bind(c); err != nil {
 		t.Fatal(err)
 	}

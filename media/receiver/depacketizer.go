@@ -1,6 +1,9 @@
 package receiver
 
 import (
+	"encoding/base64"
+	"strings"
+
 	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
 
@@ -15,17 +18,19 @@ type depacketizer interface {
 	isFirst(payload []byte) bool
 	// unpack appends the content of a payload to a frame.
 	unpack(frame, payload []byte) ([]byte, error)
+	// finish completes a frame. It returns nil for one that has only parameter sets, which are added to a later frame.
+	finish(frame []byte) []byte
 }
 
 // newDepacketizer returns nil for codecs where each packet is a frame.
-func newDepacketizer(mime string) depacketizer {
-	switch mime {
+func newDepacketizer(c webrtc.RTPCodecParameters) depacketizer {
+	switch c.MimeType {
 	case webrtc.MimeTypeVP8:
 		return &vp8Depacketizer{}
 	case webrtc.MimeTypeVP9:
 		return &vp9Depacketizer{}
 	case webrtc.MimeTypeH264:
-		return &h264Depacketizer{}
+		return &h264Depacketizer{sets: parameterSets(c.SDPFmtpLine)}
 	case webrtc.MimeTypeAV1:
 		return &av1Depacketizer{}
 	}
@@ -47,9 +52,14 @@ func (d *vp8Depacketizer) unpack(frame, payload []byte) ([]byte, error) {
 	return append(frame, data...), err
 }
 
-type vp9Depacketizer struct{}
+func (d *vp8Depacketizer) finish(frame []byte) []byte { return frame }
 
-func (d *vp9Depacketizer) reset() {}
+// vp9Depacketizer joins the spatial layers of a picture to a superframe, which decoders need to show the highest layer.
+type vp9Depacketizer struct {
+	layers []int // offsets of the layer frames in the picture
+}
+
+func (d *vp9Depacketizer) reset() { d.layers = d.layers[:0] }
 
 // isFirst implements depacketizer. B marks the start of a layer frame; a frame of several spatial layers starts with the
 // lowest (RFC 9628 section 4.2).
@@ -62,10 +72,50 @@ func (d *vp9Depacketizer) isFirst(payload []byte) bool {
 func (d *vp9Depacketizer) unpack(frame, payload []byte) ([]byte, error) {
 	var p codecs.VP9Packet // its slices grow with each use
 	data, err := p.Unmarshal(payload)
+	if p.B {
+		d.layers = append(d.layers, len(frame))
+	}
 	return append(frame, data...), err
 }
 
-type h264Depacketizer struct{ packet codecs.H264Packet }
+func (d *vp9Depacketizer) finish(frame []byte) []byte {
+	const maxFrames = 8 // in a superframe
+	if len(d.layers) < 2 || len(d.layers) > maxFrames {
+		return frame
+	}
+	sizes := make([]int, 0, maxFrames)
+	for i, start := range d.layers {
+		end := len(frame)
+		if i+1 < len(d.layers) {
+			end = d.layers[i+1]
+		}
+		sizes = append(sizes, end-start)
+	}
+	return codec.AppendVP9Index(frame, sizes)
+}
+
+// h264Depacketizer remembers parameter sets, since some senders give them a timestamp of their own.
+type h264Depacketizer struct {
+	packet codecs.H264Packet
+	sets   codec.ParameterSets
+	buffer []byte // of a frame with inserted parameter sets
+}
+
+// parameterSets returns the parameter sets in the format parameters of H.264 (RFC 6184 section 8.1).
+func parameterSets(fmtp string) (sets codec.ParameterSets) {
+	for parameter := range strings.SplitSeq(fmtp, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if !strings.EqualFold(name, "sprop-parameter-sets") {
+			continue
+		}
+		for set := range strings.SplitSeq(value, ",") {
+			if nal, err := base64.StdEncoding.DecodeString(set); err == nil && len(nal) > 0 {
+				sets.Put(nal)
+			}
+		}
+	}
+	return sets
+}
 
 func (d *h264Depacketizer) reset() { d.packet = codecs.H264Packet{} }
 
@@ -94,6 +144,42 @@ func (d *h264Depacketizer) unpack(frame, payload []byte) ([]byte, error) {
 	return append(frame, data...), err
 }
 
+// finish implements depacketizer. It adds parameter sets to an IDR picture that lacks them.
+func (d *h264Depacketizer) finish(frame []byte) []byte {
+	var sps, pps, idr, coded bool
+	for nal := range codec.NALUnits(frame) {
+		switch t := codec.NALType(nal); t {
+		case codec.NALSPS, codec.NALPPS:
+			sps, pps = sps || t == codec.NALSPS, pps || t == codec.NALPPS
+			d.sets.Put(nal)
+		case codec.NALSEI, codec.NALAUD:
+		default:
+			coded, idr = true, idr || t == codec.NALIDR
+		}
+	}
+	if !coded {
+		return nil
+	}
+	if !idr || sps && pps || d.sets.SPS == nil {
+		return frame
+	}
+	out, inserted := d.buffer[:0], false
+	for nal := range codec.NALUnits(frame) {
+		switch codec.NALType(nal) {
+		case codec.NALSPS, codec.NALPPS:
+			continue // known
+		case codec.NALAUD: // comes first
+		default:
+			if !inserted {
+				out, inserted = d.sets.AppendTo(out), true
+			}
+		}
+		out = codec.AppendNALUnit(out, nal)
+	}
+	d.buffer = out
+	return out
+}
+
 type av1Depacketizer struct{ packet codecs.AV1Depacketizer }
 
 func (d *av1Depacketizer) reset() { d.packet = codecs.AV1Depacketizer{} }
@@ -106,3 +192,5 @@ func (d *av1Depacketizer) unpack(frame, payload []byte) ([]byte, error) {
 	data, err := d.packet.Unmarshal(payload)
 	return append(frame, data...), err
 }
+
+func (d *av1Depacketizer) finish(frame []byte) []byte { return frame }

@@ -10,21 +10,29 @@ import (
 // marker bit.
 type frameAssembler struct {
 	depacketizer depacketizer // nil for codecs where each packet is a frame
-	// emit takes a complete frame: its data, valid during the call, its first packet, and whether something before it
-	// was lost.
-	emit func(data []byte, first bufferedPacket, gap bool)
+	// emit takes a complete frame.
+	emit func(f assembledFrame)
 	// drop is called for each incomplete frame.
 	drop func()
 
-	data  []byte
-	first bufferedPacket
-	open  bool // a frame has begun
-	bad   bool // and is not complete
-	gap   bool // something was lost since the last frame
+	data     []byte
+	first    bufferedPacket
+	open     bool // a frame has begun
+	bad      bool // and is not complete
+	gap      bool // something was lost since the last frame
+	rotation int
+}
+
+// assembledFrame is a complete frame.
+type assembledFrame struct {
+	data     []byte // valid during the call of emit
+	first    bufferedPacket
+	gap      bool // something before the frame was lost
+	rotation int  // clockwise, in degrees
 }
 
 // reset switches to another codec.
-func (a *frameAssembler) reset(d depacketizer, emit func(data []byte, first bufferedPacket, gap bool), drop func()) {
+func (a *frameAssembler) reset(d depacketizer, emit func(assembledFrame), drop func()) {
 	*a = frameAssembler{depacketizer: d, emit: emit, drop: drop, data: a.data[:0], gap: a.gap || a.open}
 }
 
@@ -37,7 +45,7 @@ func (a *frameAssembler) push(p bufferedPacket) {
 		return // padding, which probes the bandwidth
 	}
 	if a.depacketizer == nil {
-		a.emit(p.packet.Payload, p, a.takeGap())
+		a.emit(assembledFrame{data: p.packet.Payload, first: p, gap: a.takeGap()})
 		return
 	}
 	if a.open && p.packet.Timestamp != a.first.packet.Timestamp {
@@ -47,6 +55,9 @@ func (a *frameAssembler) push(p bufferedPacket) {
 		a.begin(p)
 	}
 	a.add(p.packet)
+	if p.oriented { // in the last packet of a frame; it holds until it changes (3GPP TS 26.114 section 7.4.5)
+		a.rotation = p.rotation
+	}
 	if p.packet.Marker {
 		a.finish()
 	}
@@ -86,7 +97,11 @@ func (a *frameAssembler) finish() {
 		a.drop()
 		return
 	}
-	a.emit(a.data, a.first, a.takeGap())
+	data := a.depacketizer.finish(a.data)
+	if data == nil {
+		return
+	}
+	a.emit(assembledFrame{data: data, first: a.first, gap: a.takeGap(), rotation: a.rotation})
 }
 
 func (a *frameAssembler) takeGap() bool {

@@ -8,10 +8,12 @@ import (
 
 // bufferedPacket is a packet with its time of arrival and its extended sequence number.
 type bufferedPacket struct {
-	packet *rtp.Packet
-	at     time.Time
-	number int64
-	gap    bool // packets between this one and the one emitted before are lost
+	packet   *rtp.Packet
+	at       time.Time
+	number   int64
+	gap      bool // packets between this one and the one emitted before are lost
+	oriented bool // the packet carries the orientation of video
+	rotation int  // clockwise, in degrees
 }
 
 // jitterBufferSlots bounds the packets that wait: a second of video at 6 Mbit/s.

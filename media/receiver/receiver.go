@@ -40,8 +40,9 @@ type PacketSink interface {
 	// SetKeyFrameSource sets the function that requests a key frame from the sender of the packets. It is called before
 	// WriteRTP.
 	SetKeyFrameSource(request func())
-	// WriteRTP takes a packet as it arrives, with its codec. It must not change the packet.
-	WriteRTP(p *rtp.Packet, codec webrtc.RTPCodecParameters)
+	// WriteRTP takes a packet as it arrives, with its codec and the value of its header extension
+	// urn:3gpp:video-orientation, nil if it has none. It must not change the packet.
+	WriteRTP(p *rtp.Packet, codec webrtc.RTPCodecParameters, orientation []byte)
 }
 
 // Options are the options of a Receiver. The zero value only keeps statistics.
@@ -64,6 +65,10 @@ type Options struct {
 	// after a loss. The default is 250 ms, the maximum 10 s.
 	Wait time.Duration
 
+	// OrientationExtensionID returns the ID of the header extension urn:3gpp:video-orientation, 0 while it is not
+	// negotiated. Nil stands for 0. The extension sets the rotation of frames; that a camera is flipped is ignored.
+	OrientationExtensionID func() uint8
+
 	// RTT returns the round-trip time to the sender, 0 while it is not known. For video it extends Wait to the time of a
 	// retransmission, 2 s at most. It is called about once a second. Nil keeps Wait.
 	RTT func() time.Duration
@@ -80,7 +85,7 @@ const (
 	maxWait            = 10 * time.Second
 	maxRetransmitWait  = 2 * time.Second        // for a retransmission; after that a key frame is faster
 	nackDelay          = 150 * time.Millisecond // until a NACK is sent, and some jitter
-	rttInterval        = time.Second            // between two calls of Options.RTT
+	pollInterval       = time.Second            // between two calls of Options.RTT, or Options.OrientationExtensionID
 	defaultWaitPackets = 512
 	maxWaitPackets     = 1000
 	maxReadErrors      = 1000 // in a row, before Run gives up
@@ -108,6 +113,9 @@ type Receiver struct {
 	lost      int64     // of streams with another SSRC
 	failed    []bool    // sinks that returned an error
 	rttTime   time.Time // of the latest call of Options.RTT
+
+	orientationID   uint8     // of the header extension, 0 if it is not known
+	orientationTime time.Time // of the latest call of Options.OrientationExtensionID
 }
 
 // New returns a Receiver for track. Run does the work.
@@ -229,7 +237,7 @@ func (r *Receiver) readRTCP(done <-chan struct{}) {
 
 // updateWait sets how long a missing packet is waited for to one and a half round trips, since a NACK may be lost.
 func (r *Receiver) updateWait(now time.Time) {
-	if r.options.RTT == nil || r.track.Kind() != webrtc.RTPCodecTypeVideo || now.Sub(r.rttTime) < rttInterval {
+	if r.options.RTT == nil || r.track.Kind() != webrtc.RTPCodecTypeVideo || now.Sub(r.rttTime) < pollInterval {
 		return
 	}
 	r.rttTime = now
@@ -251,8 +259,9 @@ func isEnd(err error) bool {
 
 // handlePacket takes a packet in order of arrival.
 func (r *Receiver) handlePacket(p *rtp.Packet, now time.Time) {
+	orientation := r.orientation(p, now)
 	if r.options.Forward != nil {
-		r.options.Forward.WriteRTP(p, r.track.Codec())
+		r.options.Forward.WriteRTP(p, r.track.Codec(), orientation)
 	}
 	if !media.CarriesMedia(r.track.Codec().MimeType) {
 		// Telephone events share the sequence numbers (RFC 4733 section 2.1).
@@ -280,9 +289,28 @@ func (r *Receiver) handlePacket(p *rtp.Packet, now time.Time) {
 	case rtpseq.New:
 	}
 	r.countPacket(p, now)
-	if !r.buffer.push(bufferedPacket{packet: p, at: now, number: number}, r.assembler.push) {
+	buffered := bufferedPacket{packet: p, at: now, number: number}
+	if len(orientation) > 0 {
+		// The two low bits count the rotation in steps of 90 degrees.
+		buffered.oriented, buffered.rotation = true, int(orientation[0]&3)*90
+	}
+	if !r.buffer.push(buffered, r.assembler.push) {
 		r.late++
 	}
+}
+
+// orientation returns the orientation of video in a packet, nil if it has none (3GPP TS 26.114 section 7.4.5).
+func (r *Receiver) orientation(p *rtp.Packet, now time.Time) []byte {
+	if !p.Extension || r.options.OrientationExtensionID == nil || r.track.Kind() != webrtc.RTPCodecTypeVideo {
+		return nil
+	}
+	if r.orientationID == 0 && now.Sub(r.orientationTime) >= pollInterval {
+		r.orientationID, r.orientationTime = r.options.OrientationExtensionID(), now
+	}
+	if r.orientationID == 0 {
+		return nil
+	}
+	return p.GetExtension(r.orientationID)
 }
 
 // startStream starts again with another SSRC (RFC 3550 section 8).
@@ -293,6 +321,7 @@ func (r *Receiver) startStream(p *rtp.Packet) {
 	r.ssrc = p.SSRC
 	r.clock.reset(p.SSRC)
 	r.stats.update(func(s *Stats) { s.SSRC = p.SSRC })
+	r.codec = webrtc.RTPCodecParameters{} // forget the parameter sets of the other stream
 	r.setCodec(p)
 }
 
@@ -306,7 +335,7 @@ func (r *Receiver) setCodec(p *rtp.Packet) {
 		return
 	}
 	r.codec = capability
-	r.assembler.reset(newDepacketizer(capability.MimeType), r.emit, r.dropFrame)
+	r.assembler.reset(newDepacketizer(capability), r.emit, r.dropFrame)
 	r.stats.update(func(s *Stats) { s.Codec = media.CodecName(capability.MimeType) })
 }
 
@@ -329,26 +358,27 @@ func (r *Receiver) dropFrame() {
 }
 
 // emit passes a complete frame on to the sinks.
-func (r *Receiver) emit(data []byte, first bufferedPacket, gap bool) {
+func (r *Receiver) emit(a assembledFrame) {
 	now := time.Now()
 	f := media.Frame{
 		Kind:      r.track.Kind(),
 		Codec:     r.codec.MimeType,
-		SSRC:      first.packet.SSRC,
-		Data:      data,
-		Timestamp: first.packet.Timestamp,
+		SSRC:      a.first.packet.SSRC,
+		Data:      a.data,
+		Timestamp: a.first.packet.Timestamp,
 		ClockRate: r.codec.ClockRate,
-		Arrival:   first.at,
-		Captured:  r.clock.at(first.packet.Timestamp, r.codec.ClockRate),
+		Arrival:   a.first.at,
+		Captured:  r.clock.at(a.first.packet.Timestamp, r.codec.ClockRate),
 		Key:       true,
-		Gap:       gap,
+		Rotation:  a.rotation,
+		Gap:       a.gap,
 	}
 	if f.Kind == webrtc.RTPCodecTypeVideo {
-		header := codec.ParseFrame(f.Codec, data)
+		header := codec.ParseFrame(f.Codec, f.Data)
 		f.Key, f.Width, f.Height = header.Key, header.Width, header.Height
 		if f.Key {
 			r.keyFrames.satisfy()
-		} else if gap {
+		} else if f.Gap {
 			r.keyFrames.request(now)
 		}
 	}
