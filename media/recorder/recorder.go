@@ -83,7 +83,7 @@ type Recorder struct {
 }
 
 // New returns a Recorder that writes to the file at path. Its extension selects the format: .webm (VP8, VP9, AV1, Opus),
-// .mkv (also H.264 and G.711), .mp4 (H.264, VP9, AV1, Opus, G.711), .ivf (VP8, VP9, AV1), .ogg (Opus), .wav (G.711) or .h264.
+// .mkv (also H.264 and G.711), .mp4 (H.264, VP9, AV1, Opus), .ivf (VP8, VP9, AV1), .ogg (Opus), .wav (G.711) or .h264.
 // G.711 is recorded as Opus where the format holds Opus only. A FIFO or a character device is written from front to back.
 //
 // The file is created with the first frames. New checks that this is possible. The error is a *media.SpecError for an
