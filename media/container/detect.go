@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pion/webrtc/v4"
-
 	"parley/media"
 	"parley/media/container/annexb"
 	"parley/media/container/ivf"
@@ -17,6 +15,8 @@ import (
 	"parley/media/container/mp4"
 	"parley/media/container/ogg"
 	"parley/media/container/y4m"
+
+	"github.com/pion/webrtc/v4"
 )
 
 // A Format is a file format.
@@ -59,7 +59,7 @@ func Detect(r *bufio.Reader) (Format, error) {
 		return 0, errors.New("the file is too short to be any media")
 	}
 	return 0, fmt.Errorf("unknown media format: signature is %q; want IVF, Ogg, WebM, Matroska, MP4, H.264, Y4M or WAV; "+
-		"convert it: ffmpeg -i FILE -c:v libvpx -c:a libopus out.webm", head[:min(4, len(head))])
+		"convert it: ffmpeg -i FILE -c:v libvpx -b:v 1M -c:a libopus OUT.webm", head[:min(4, len(head))])
 }
 
 // Open returns a demuxer for a stream of encoded frames. Raw audio and video (WAV, Y4M) are an error: their packages read

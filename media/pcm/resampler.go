@@ -7,14 +7,13 @@ import "math"
 // 70 dB.
 type Resampler struct {
 	channels int
-	step     float64 // samples of the input for one of the output
 	half     int     // width of the filter in samples of the input, to each side
 	cutoff   float64 // of the rate of the input
 	table    []float64
 
-	history  []float32 // samples of the input from position base on
+	history  []float32 // samples of the input from index base on
 	base     int64
-	position int64 // number of the next sample of the output
+	position int64 // index of the next sample of the output
 	from, to int64 // rates
 }
 
@@ -25,7 +24,7 @@ const (
 
 // NewResampler returns a resampler of interleaved samples from one rate to another, in Hz, with 1 or 2 channels.
 func NewResampler(from, to, channels int) *Resampler {
-	r := &Resampler{channels: channels, step: float64(from) / float64(to), from: int64(from), to: int64(to)}
+	r := &Resampler{channels: channels, from: int64(from), to: int64(to)}
 	if from == to {
 		return r
 	}
@@ -54,7 +53,7 @@ func (r *Resampler) Append(out, in []float32) []float32 {
 	r.history = append(r.history, in...)
 	end := r.base + int64(len(r.history)/r.channels)
 	for {
-		// In whole numbers, so that errors do not add up.
+		// Integers, so that rounding errors do not add up.
 		center := r.position * r.from / r.to
 		fraction := float64(r.position*r.from%r.to) / float64(r.to)
 		if center+int64(r.half)+1 >= end {

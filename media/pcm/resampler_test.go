@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestResampler: a tone stays what it is, 60 dB above what comes beside it, and what would fold down goes.
+// TestResampler checks that a tone is kept with a signal-to-noise ratio of 60 dB, and that aliases are removed.
 func TestResampler(t *testing.T) {
 	for _, test := range []struct {
 		from, to int
@@ -41,7 +41,7 @@ func TestResampler(t *testing.T) {
 	}
 	for i, v := range out[1000 : len(out)-1000] {
 		if math.Abs(float64(v)) > 0.001 {
-			t.Fatalf("30 kHz is heard in sample %d: %v", i, v)
+			t.Fatalf("sample %d of a tone of 30 kHz is %v, want silence", i, v)
 		}
 	}
 }

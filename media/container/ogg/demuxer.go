@@ -30,7 +30,7 @@ type demuxer struct {
 	page     int                // number of the last page
 	link     int                // number of the link, from 1
 	streams  map[uint32]*stream // of the link, by serial number
-	opened   bool               // a page that is no first page was read: the next first page starts another link
+	opened   bool               // a page that is no first page was read
 	tracks   []media.Track
 	opus     []int    // indexes of the Opus tracks
 	times    []uint64 // of the next sample, by track
@@ -76,7 +76,7 @@ func NewDemuxer(in media.Input) (media.Demuxer, error) {
 		}
 	}
 	if len(d.tracks) == 0 {
-		return nil, errors.New("no known codec in the Ogg stream; want Opus")
+		return nil, errors.New("no known codec in the Ogg stream; want Opus; convert it: ffmpeg -i FILE -c:v libvpx -b:v 1M -c:a libopus OUT.webm")
 	}
 	return d, nil
 }
@@ -110,7 +110,7 @@ func (d *demuxer) Next() (media.Sample, error) {
 	}
 }
 
-// readPage reads one page and appends the packets that end in it to samples.
+// readPage reads and handles one page.
 func (d *demuxer) readPage() error {
 	d.page++
 	b := make([]byte, pageHeaderSize, 4<<10)
@@ -166,6 +166,7 @@ func (d *demuxer) ended() bool {
 	return len(d.streams) > 0
 }
 
+// handlePage updates the link, and appends the packets of a selected stream to samples.
 func (d *demuxer) handlePage(page *ogg.Page) error {
 	if page.IsBOS() {
 		if d.startsLink(page) {
@@ -197,8 +198,8 @@ func (d *demuxer) handlePage(page *ogg.Page) error {
 	return d.handlePackets(s, page)
 }
 
-// startsLink reports whether a first page starts a link, rather than adding a stream to the current one. After other pages
-// it does, but for one of another codec while the streams of the link go on.
+// startsLink reports whether a first page starts a link, rather than adding a stream to the current one. It adds one if no
+// other page of the link was read, or if it is not Opus and streams of the link have not ended.
 func (d *demuxer) startsLink(page *ogg.Page) bool {
 	return d.streams == nil || d.opened &&
 		(d.ended() || d.streams[page.SerialNumber] != nil || bytes.HasPrefix(page.Payload, []byte("OpusHead")))
@@ -209,8 +210,7 @@ func signatures() []struct{ signature, mime string } {
 	return []struct{ signature, mime string }{
 		{"OpusHead", webrtc.MimeTypeOpus},
 		{"\x01vorbis", "audio/Vorbis"}, {"\x7FFLAC", "audio/FLAC"}, {"fLaC", "audio/FLAC"}, {"Speex   ", "audio/Speex"},
-		{"CELT    ", "audio/CELT"}, {"PCM     ", "audio/PCM"},
-		{"\x80theora", "video/Theora"}, {"OVP80", "video/VP8"}, {"BBCD", "video/Dirac"}, {"\x01video", "video/OGM"},
+		{"\x80theora", "video/Theora"}, {"BBCD", "video/Dirac"},
 	}
 }
 
@@ -249,7 +249,7 @@ func (d *demuxer) addStream(page *ogg.Page) error {
 	track := media.Track{Codec: webrtc.RTPCodecCapability{MimeType: mime}, Err: s.err}
 	s.track = len(d.tracks)
 	if mime == webrtc.MimeTypeOpus {
-		track.Codec.ClockRate, track.Codec.Channels = media.OpusClockRate, 2
+		track.Codec = codec.OpusCapability()
 		d.opus = append(d.opus, s.track)
 	}
 	d.tracks, d.times = append(d.tracks, track), append(d.times, 0)
@@ -269,7 +269,7 @@ func (d *demuxer) checkLink() error {
 		if s.track >= 0 && d.selected[s.track] && s.err == nil {
 			return nil
 		}
-		if s.err != nil {
+		if s.err != nil && (reason == nil || s.track >= 0) {
 			reason = s.err
 		}
 	}
@@ -329,7 +329,7 @@ func (s *stream) append(part []byte) error {
 	case len(s.partial) == 0:
 		s.partial = part
 	default:
-		s.partial = append(slices.Clip(s.partial), part...)
+		s.partial = append(s.partial, part...) // partial is the end of its page
 	}
 	return nil
 }

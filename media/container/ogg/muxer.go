@@ -28,7 +28,7 @@ type muxer struct {
 	position int64    // samples up to its end
 }
 
-// NewMuxer writes the headers of an Ogg file with one Opus track.
+// NewMuxer writes the headers of an Ogg file with one Opus track. They declare two channels, which mono is played on as well.
 func NewMuxer(out media.Output, _ []media.OutputTrack) (media.Muxer, error) {
 	var serial [4]byte
 	_, _ = rand.Read(serial[:]) // never fails, see crypto/rand

@@ -21,7 +21,7 @@ const Magic = "YUV4MPEG2"
 const (
 	maxLineSize  = 1024
 	minFrameRate = 0.1 // in frames per second
-	maxFrameRate = 240
+	maxFrameRate = 1000
 )
 
 // Reader reads frames of 8 bits per sample. It converts full range to limited range, which video codecs and browsers expect.
