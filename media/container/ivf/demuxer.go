@@ -3,6 +3,7 @@ package ivf
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -132,7 +133,11 @@ func (d *demuxer) read() (media.Sample, error) {
 		return media.Sample{}, media.ReadError(fmt.Sprintf("frame %d", d.frames), err)
 	}
 	at, err := d.ticks(binary.LittleEndian.Uint64(header[4:]))
-	return media.Sample{Data: d.data, Time: at, Duration: d.step}, err
+	data := d.data
+	if d.track.Codec.MimeType == webrtc.MimeTypeAV1 {
+		data = bytes.TrimPrefix(data, codec.AV1TemporalDelimiter())
+	}
+	return media.Sample{Data: data, Time: at, Duration: d.step}, err
 }
 
 // ticks converts a time to units of the clock rate since the first frame, and checks that time goes on.

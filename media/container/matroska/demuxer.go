@@ -20,10 +20,15 @@ const (
 
 	maxLookAheadFrames  = 16
 	maxLookAheadBytes   = 4 << 20
-	maxLookAheadSeconds = 5 // of the times in the file
+	maxLookAheadSeconds = 5  // of the times in the file
+	sampleOverhead      = 64 // bytes of a sample in the queue, beside its data
+	maxCodecPrivate     = 64 << 10
 )
 
 // demuxer reads the tracks of a WebM or Matroska file.
+//
+// Neither CodecDelay nor DiscardPadding needs to be read: the receiver of RTP plays the pre-skip of Opus, whose duration
+// the times of the blocks include, and the end of the last packet.
 type demuxer struct {
 	ebmlReader
 	scale  uint64 // unit of the times in the file in ns
@@ -31,11 +36,11 @@ type demuxer struct {
 
 	began   bool
 	first   uint64 // time of the first cluster, in units of scale
-	cluster uint64 // time of the latest one
-	blocks  int    // that were read or skipped
-	probing bool   // before Select: all tracks are read
+	cluster uint64 // time of the latest cluster, in units of scale
+	blocks  int    // number of the latest block
+	probing bool   // before Select, while all tracks are read
 	queue   []media.Sample
-	err     error // after queue
+	err     error // returned after the samples of queue
 }
 
 // track is one track of a file.
@@ -48,12 +53,12 @@ type track struct {
 	encoded      bool // compressed or encrypted by Matroska
 	selected     bool
 	avc          *codec.AVCC          // of H.264 with a CodecPrivate
-	annexB       *codec.ParameterSets // of H.264 without one: its blocks are byte streams
-	seen         int                  // frames that were read
-	checked      bool                 // the first frame was
-	frames       int                  // that must be looked at before it is known whether the track can be sent
+	annexB       *codec.ParameterSets // of H.264 without one, whose blocks are byte streams
+	lookAhead    int                  // frames that Select reads to find out whether the track can be sent
+	frames       int                  // frames that were read
+	checked      bool                 // the first frame was checked
 	last         uint64               // time of the latest sample, in units of the clock rate
-	step         uint64               // between the latest two; before there are two, the DefaultDuration
+	step         uint64               // between the latest two samples; DefaultDuration before there are two
 }
 
 // TrackType (RFC 9559 section 5.1.4.1.3).
@@ -104,10 +109,10 @@ func (d *demuxer) readHeader() error {
 			})
 		case idCluster:
 			if len(d.tracks) == 0 {
-				return errors.New("the Matroska file does not say what its tracks are")
+				return errors.New("invalid Matroska file: no tracks before the first cluster")
 			}
-			if d.scale == 0 || d.scale > 1_000_000_000 {
-				return fmt.Errorf("the Matroska file has an invalid TimestampScale: got %d ns, want 1 to 1000000000", d.scale)
+			if d.scale == 0 || d.scale > nanoseconds {
+				return fmt.Errorf("invalid TimestampScale in the Matroska file: got %d ns, want 1 to %d", d.scale, nanoseconds)
 			}
 			return nil
 		default:
@@ -118,8 +123,11 @@ func (d *demuxer) readHeader() error {
 	}
 }
 
-// addTrack reads a TrackEntry. Tracks of other types than audio and video are left out.
+// addTrack parses a TrackEntry. It ignores tracks of other types than audio and video, and those above maxTracks.
 func (d *demuxer) addTrack(content []byte) {
+	if len(d.tracks) == maxTracks {
+		return
+	}
 	t := &track{index: len(d.tracks)}
 	defaultDuration := uint64(nanoseconds / 30)
 	children(content, func(id uint32, content []byte) {
@@ -131,7 +139,7 @@ func (d *demuxer) addTrack(content []byte) {
 		case idCodecID:
 			t.codecID = string(content)
 		case idCodecPrivate:
-			t.private = content
+			t.private = bytes.Clone(content[:min(len(content), maxCodecPrivate)])
 		case idContentEncodings:
 			t.encoded = true
 		case idDefaultDuration:
@@ -148,7 +156,7 @@ func (d *demuxer) addTrack(content []byte) {
 	default:
 		return
 	}
-	if defaultDuration < nanoseconds {
+	if defaultDuration <= media.MaxSampleGap*nanoseconds {
 		t.step = ticks(defaultDuration, t.Codec.ClockRate)
 	}
 	t.Err = t.setCodec()
@@ -182,11 +190,11 @@ func (t *track) setCodec() (err error) {
 	case "V_VP8":
 		t.Codec.MimeType = webrtc.MimeTypeVP8
 	case "V_VP9":
-		t.Codec.MimeType, t.frames = webrtc.MimeTypeVP9, 1
+		t.Codec.MimeType, t.lookAhead = webrtc.MimeTypeVP9, 1
 	case "V_AV1":
 		t.Codec.MimeType = webrtc.MimeTypeAV1
-		if len(t.private) <= 4 { // of a CodecPrivate without sequence header
-			t.frames = 1
+		if len(t.private) <= 4 { // there is no sequence header in it
+			t.lookAhead = 1
 			return nil
 		}
 		return codec.CheckSendable(webrtc.MimeTypeAV1, t.private[4:])
@@ -204,6 +212,7 @@ func (t *track) setCodec() (err error) {
 	return nil
 }
 
+// setAVC sets the codec of a track of H.264.
 func (t *track) setAVC() (err error) {
 	t.Codec.MimeType = webrtc.MimeTypeH264
 	if len(t.private) == 0 { // as MediaRecorder of Chromium writes it
@@ -221,7 +230,7 @@ func (t *track) setAVC() (err error) {
 func (t *track) setSPS(nal []byte) error {
 	sps, err := codec.ParseSPS(nal)
 	if err != nil || sps.Reordered {
-		t.frames = maxLookAheadFrames
+		t.lookAhead = maxLookAheadFrames
 	}
 	if err != nil {
 		return nil
@@ -282,19 +291,19 @@ func (d *demuxer) probe() {
 }
 
 // undecided reports whether more frames have to be looked at.
-func (t *track) undecided() bool { return t.selected && t.seen < t.frames }
+func (t *track) undecided() bool { return t.selected && t.frames < t.lookAhead }
 
 // lookAhead reads frames into the queue until enough returns true, up to the limits. It returns the error that ended it.
 func (d *demuxer) lookAhead(enough func() bool) error {
 	size := 0
 	for _, s := range d.queue {
-		size += len(s.Data)
+		size += len(s.Data) + sampleOverhead
 	}
 	for d.err == nil && !enough() && size < maxLookAheadBytes {
 		before := len(d.queue)
 		d.err = d.readElement()
 		for _, s := range d.queue[before:] {
-			size += len(s.Data)
+			size += len(s.Data) + sampleOverhead
 			if s.Time > maxLookAheadSeconds*uint64(d.tracks[s.Track].Codec.ClockRate) {
 				return nil
 			}
@@ -316,7 +325,7 @@ func (d *demuxer) Next() (media.Sample, error) {
 	return s, nil
 }
 
-// readElement reads one element, and appends the samples of a block to the queue.
+// readElement reads one element. It appends the samples of a block to the queue.
 func (d *demuxer) readElement() error {
 	id, size, err := d.element()
 	if err != nil {
@@ -335,6 +344,7 @@ func (d *demuxer) readElement() error {
 	return d.skip(size)
 }
 
+// readTimestamp reads the time of a cluster.
 func (d *demuxer) readTimestamp(size uint64) error {
 	content, err := d.read("the time of a cluster", size, 8)
 	d.cluster = parseUint(content)
@@ -377,7 +387,11 @@ func (d *demuxer) readBlock(size uint64) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	at, err := t.setTime(d.time(int16(binary.BigEndian.Uint16(block)))) //nolint:gosec // it is signed
+	ns, ok := d.time(int16(binary.BigEndian.Uint16(block))) //nolint:gosec // it is signed
+	if !ok {
+		return fmt.Errorf("%s: time goes back", what)
+	}
+	at, err := t.setTime(ns)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -387,7 +401,7 @@ func (d *demuxer) readBlock(size uint64) error {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if len(s.Data) > 0 {
-			t.seen++
+			t.frames++
 			d.queue = append(d.queue, s)
 			at += s.Duration // the time of a block is that of its first frame
 		}
@@ -415,11 +429,9 @@ func (d *demuxer) time(relative int16) (ns uint64, ok bool) {
 }
 
 // setTime converts the time of a block to units of the clock rate, and checks that time goes on.
-func (t *track) setTime(ns uint64, ok bool) (uint64, error) {
+func (t *track) setTime(ns uint64) (uint64, error) {
 	at := ticks(ns, t.Codec.ClockRate)
 	switch {
-	case !ok:
-		return 0, errors.New("time goes back")
 	case at < t.last && t.Codec.MimeType == webrtc.MimeTypeH264:
 		return 0, codec.ErrBFrames
 	case at < t.last && t.kind == trackTypeVideo:
@@ -439,14 +451,16 @@ func ticks(ns uint64, clockRate uint32) uint64 {
 	return ns/nanoseconds*clock + (ns%nanoseconds*clock+nanoseconds/2)/nanoseconds
 }
 
-// sample returns a frame as a sample with memory of its own.
+// sample returns the sample of a frame. Its data stays valid.
 func (t *track) sample(data []byte, at uint64) (s media.Sample, err error) {
 	s = media.Sample{Track: t.index, Data: data, Time: at, Duration: max(1, t.step)}
 	switch {
 	case t.kind == trackTypeAudio:
 		if s.Duration = uint64(codec.OpusPacketSamples(data)); s.Duration == 0 && len(data) > 0 { //nolint:gosec // at most 5760
-			err = errors.New("it is not Opus")
+			err = errors.New("invalid Opus packet")
 		}
+	case t.Codec.MimeType == webrtc.MimeTypeAV1:
+		s.Data = bytes.TrimPrefix(data, codec.AV1TemporalDelimiter())
 	case t.avc != nil:
 		s.Data, err = t.avc.ToAnnexB(data)
 		s.Data = bytes.Clone(s.Data)
@@ -456,89 +470,4 @@ func (t *track) sample(data []byte, at uint64) (s media.Sample, err error) {
 		}
 	}
 	return s, err
-}
-
-// unlace cuts a block into its frames (RFC 9559 section 10.3).
-func unlace(lacing byte, data []byte) ([][]byte, error) {
-	const none, xiph, fixed = 0, 1, 2
-	if lacing == none {
-		return [][]byte{data}, nil
-	}
-	bad := errors.New("its frames do not fit into it")
-	if len(data) == 0 {
-		return nil, bad
-	}
-	count, data := int(data[0])+1, data[1:]
-	sizes := make([]int, count)
-	var ok bool
-	switch lacing {
-	case fixed:
-		for i := range sizes {
-			sizes[i] = len(data) / count
-		}
-		ok = len(data)%count == 0
-	case xiph:
-		data, ok = xiphSizes(data, sizes)
-	default:
-		data, ok = ebmlSizes(data, sizes)
-	}
-	if !ok {
-		return nil, bad
-	}
-	var frames [][]byte
-	for _, size := range sizes {
-		if size < 0 || size > len(data) {
-			return nil, bad
-		}
-		frames, data = append(frames, data[:size:size]), data[size:]
-	}
-	return frames, nil
-}
-
-// xiphSizes reads all sizes but the last, which is what is left.
-func xiphSizes(data []byte, sizes []int) ([]byte, bool) {
-	total := 0
-	for i := range sizes[:len(sizes)-1] {
-		for {
-			if len(data) == 0 {
-				return nil, false
-			}
-			b := data[0]
-			data = data[1:]
-			sizes[i] += int(b)
-			if b < 255 {
-				break
-			}
-		}
-		total += sizes[i]
-	}
-	sizes[len(sizes)-1] = len(data) - total
-	return data, true
-}
-
-// ebmlSizes reads the first size and then differences.
-func ebmlSizes(data []byte, sizes []int) ([]byte, bool) {
-	total := 0
-	for i := range sizes[:len(sizes)-1] {
-		v, n := parseVint(data, 8, false)
-		if n == 0 || v > media.MaxFrameSize && i == 0 {
-			return nil, false
-		}
-		data = data[n:]
-		if i == 0 {
-			sizes[0] = int(v) //nolint:gosec // bounded
-		} else {
-			bias := int64(1)<<(7*n-1) - 1
-			difference := int64(v) - bias //nolint:gosec // below 1<<56
-			if difference > media.MaxFrameSize || difference < -media.MaxFrameSize {
-				return nil, false
-			}
-			sizes[i] = sizes[i-1] + int(difference)
-		}
-		if total += sizes[i]; total > media.MaxFrameSize || sizes[i] < 0 {
-			return nil, false
-		}
-	}
-	sizes[len(sizes)-1] = len(data) - total
-	return data, true
 }

@@ -73,16 +73,16 @@ const (
 )
 
 const (
-	unknownSize   = math.MaxUint64 // the element ends where the next one of its level begins
+	unknownSize   = math.MaxUint64 // of an element that ends where the next one of its level begins
 	maxHeaderSize = 4 << 20        // bytes of an element that describes the file
 )
 
-var errSize = errors.New("the Matroska file is broken: an element has no valid size")
+var errSize = errors.New("invalid element size in the Matroska file")
 
 // ebmlReader reads the elements of a file from front to back. Segments, clusters and groups of blocks are entered, so
 // that their sizes, which may be unknown, do not matter.
 //
-// ebml-go reads each cluster, or whatever claims to be one, into memory as a whole.
+// It is not that of ebml-go, which reads a whole cluster, whatever its size, into memory.
 type ebmlReader struct {
 	r *bufio.Reader
 }
@@ -134,6 +134,7 @@ func (r *ebmlReader) read(what string, size, limit uint64) ([]byte, error) {
 	return data, nil
 }
 
+// sizeName returns the size of an element for errors.
 func sizeName(size uint64) string {
 	if size == unknownSize {
 		return "an unknown size"

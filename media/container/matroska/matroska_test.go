@@ -1,6 +1,7 @@
 package matroska
 
 import (
+	"bufio"
 	"bytes"
 	"os"
 	"path/filepath"
@@ -36,18 +37,18 @@ func TestHostile(t *testing.T) {
 	huge := appendSize(appendID(nil, idSimpleBlock), 1<<40)
 	tracks := append(element(idEBML), appendID(nil, idTracks)...)
 	for want, data := range map[string][]byte{
-		"":                                         file(nil, cluster, block),
-		"the file is cut off before the":           file(nil),
-		"block 1 claims 1099511627776 bytes":       file(nil, cluster, huge, []byte{0x81}),
-		"does not say what its tracks are":         append(element(idEBML), cluster...),
-		"the header claims 1099511627776 bytes":    appendSize(bytes.Clone(tracks), 1<<40),
-		"the header claims an unknown size":        appendUnknownSize(bytes.Clone(tracks)),
-		"an element has no valid size":             file(nil, open(idVoid)),
-		"invalid TimestampScale: got 0 ns":         file(nil, element(idInfo, element(idTimestampScale, 0)...), cluster, block),
-		"block 2: time goes back":                  file(nil, cluster, element(idTimestamp, 9), block, element(idTimestamp, 8), block),
-		"block 2: time jumps by more than an hour": file(nil, cluster, block, element(idTimestamp, 1, 0, 0, 0), block),
-		"block 1: its frames do not fit":           file(nil, cluster, element(idSimpleBlock, 0x81, 0, 0, 0x86, 9, 0xFF)),
-		"block 2: its frames do not fit":           file(nil, cluster, block, element(idSimpleBlock, 0x81, 0, 0, 0x82, 1, 0xFF, 0xFF, 1)),
+		"":                                      file(nil, cluster, block),
+		"the file is cut off before the":        file(nil),
+		"block 1 claims 1099511627776 bytes":    file(nil, cluster, huge, []byte{0x81}),
+		"no tracks before the first cluster":    append(element(idEBML), cluster...),
+		"the header claims 1099511627776 bytes": appendSize(bytes.Clone(tracks), 1<<40),
+		"the header claims an unknown size":     appendUnknownSize(bytes.Clone(tracks)),
+		"invalid element size":                  file(nil, open(idVoid)),
+		"invalid TimestampScale in the Matroska file: got 0 ns": file(nil, element(idInfo, element(idTimestampScale, 0)...), cluster, block),
+		"block 2: time goes back":                               file(nil, cluster, element(idTimestamp, 9), block, element(idTimestamp, 8), block),
+		"block 2: time jumps by more than an hour":              file(nil, cluster, block, element(idTimestamp, 1, 0, 0, 0), block),
+		"block 1: frame sizes exceed the block":                 file(nil, cluster, element(idSimpleBlock, 0x81, 0, 0, 0x86, 9, 0xFF)),
+		"block 2: frame sizes exceed the block":                 file(nil, cluster, block, element(idSimpleBlock, 0x81, 0, 0, 0x82, 1, 0xFF, 0xFF, 1)),
 	} {
 		_, _, err := mediatest.TryDemux(NewDemuxer, data, true)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -81,6 +82,22 @@ func TestLacing(t *testing.T) {
 	}
 	if _, err := unlace(2, append([]byte{6}, a...)); err == nil {
 		t.Error("300 bytes are not 7 frames of one size")
+	}
+}
+
+// TestManyTracks: neither the number of tracks nor the size of what they hold is out of bounds.
+func TestManyTracks(t *testing.T) {
+	entry := element(idTrackEntry, append(element(idTrackType, 1), element(idCodecPrivate, make([]byte, 1<<20)...)...)...)
+	entries := bytes.Repeat(element(idTracks, entry...), 200)
+	d, err := NewDemuxer(media.Input{Reader: bufio.NewReader(bytes.NewReader(file(nil, entries, open(idCluster))))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(d.Tracks()); n != maxTracks {
+		t.Errorf("%d tracks, want %d", n, maxTracks)
+	}
+	if n := len(d.(*demuxer).tracks[maxTracks-1].private); n != maxCodecPrivate {
+		t.Errorf("CodecPrivate of %d bytes, want %d", n, maxCodecPrivate)
 	}
 }
 
