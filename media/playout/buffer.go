@@ -68,6 +68,7 @@ type Buffer struct {
 	// were played or stored beyond the last packet.
 	ring         []float32
 	first, count int // in samples per channel
+	overlap      int // samples after these that the next ones are cross-faded with
 	ahead        int
 	concealed    int  // samples concealed since the last packet
 	dtx, quiet   bool // the sender is silent, by its packets or by the samples
@@ -183,7 +184,7 @@ func (b *Buffer) align(f media.Frame, missing int) {
 		return // the timestamps went back; there is nothing to make up for
 	}
 	unplayed := min(late, b.ahead, b.count)
-	b.count -= unplayed
+	b.count, b.overlap = b.count-unplayed, min(unplayed, fadeSamples)
 	if late -= unplayed; late > 0 && b.playing {
 		b.underrun(toDuration(late))
 	}
@@ -266,11 +267,20 @@ func (b *Buffer) store(pcm []float32) {
 	}
 	for i := range samples {
 		at := (b.first + b.count) % size * b.channels
+		share := float32(1)
+		if i < b.overlap {
+			share = float32(i+1) / float32(b.overlap+1)
+		}
 		for c := range b.channels {
-			b.ring[at+c] = clampSample(pcm[i*b.channels+c])
+			sample := clampSample(pcm[i*b.channels+c])
+			if share < 1 {
+				sample = b.ring[at+c] + (sample-b.ring[at+c])*share
+			}
+			b.ring[at+c] = sample
 		}
 		b.count++
 	}
+	b.overlap = 0
 }
 
 // drop removes the oldest samples.

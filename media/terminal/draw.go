@@ -9,47 +9,47 @@ import (
 	"strconv"
 )
 
-// Draw appends the text that draws a picture at a row and column, counted from 1, and leaves the cursor anywhere. The
-// picture has the size that Fit has said, and takes that many cells.
+// Draw appends the text that draws an image at a row and column, counted from 1. The image has the size and cells that Fit
+// returned. The position of the cursor after it is undefined.
 func (m Mode) Draw(to *bytes.Buffer, img *image.RGBA, row, column int, cells image.Point) {
 	switch m {
 	case Kitty:
-		position(to, row, column)
+		moveCursor(to, row, column)
 		drawKitty(to, img, cells)
 	case Sixel:
-		position(to, row, column)
+		moveCursor(to, row, column)
 		drawSixel(to, img)
 	default:
 		drawBlocks(to, img, row, column, m == Blocks)
 	}
 }
 
-// Clear appends what removes pictures that are not text, before rows are erased.
+// Clear appends the text that removes what Draw drew and erasing rows does not.
 func (m Mode) Clear(to *bytes.Buffer) {
 	if m == Kitty {
 		fmt.Fprintf(to, "\x1b_Ga=d,d=I,i=%d,q=2\x1b\\", kittyID)
 	}
 }
 
-func position(to *bytes.Buffer, row, column int) { fmt.Fprintf(to, "\x1b[%d;%dH", row, column) }
+func moveCursor(to *bytes.Buffer, row, column int) { fmt.Fprintf(to, "\x1b[%d;%dH", row, column) }
 
-// drawBlocks draws two pixels in each cell: the upper one is the colour of ▀, the lower one that behind it.
-func drawBlocks(to *bytes.Buffer, img *image.RGBA, row, column int, full bool) {
+// drawBlocks draws two pixels in each cell: ▀ in the colour of the upper one on that of the lower one.
+func drawBlocks(to *bytes.Buffer, img *image.RGBA, row, column int, trueColor bool) {
 	type pixel [3]byte
 	at := func(x, y int) pixel {
 		i := img.PixOffset(img.Rect.Min.X+x, img.Rect.Min.Y+y)
 		return pixel(img.Pix[i : i+3])
 	}
 	for y := 0; y+1 < img.Rect.Dy(); y += 2 {
-		position(to, row+y/2, column)
+		moveCursor(to, row+y/2, column)
 		var above, below pixel
 		for x := range img.Rect.Dx() {
 			if p := at(x, y); x == 0 || p != above {
-				colour(to, "38", p, full)
+				setColor(to, "38", p, trueColor)
 				above = p
 			}
 			if p := at(x, y+1); x == 0 || p != below {
-				colour(to, "48", p, full)
+				setColor(to, "48", p, trueColor)
 				below = p
 			}
 			to.WriteString("▀")
@@ -58,12 +58,13 @@ func drawBlocks(to *bytes.Buffer, img *image.RGBA, row, column int, full bool) {
 	}
 }
 
-func colour(to *bytes.Buffer, which string, p [3]byte, full bool) {
+// setColor appends the escape sequence (SGR) that sets the foreground (38) or background (48).
+func setColor(to *bytes.Buffer, ground string, p [3]byte, trueColor bool) {
 	to.WriteString("\x1b[")
-	to.WriteString(which)
-	if !full {
+	to.WriteString(ground)
+	if !trueColor {
 		to.WriteString(";5;")
-		to.WriteString(strconv.Itoa(xterm(p)))
+		to.WriteString(strconv.Itoa(xtermColor(p)))
 		to.WriteByte('m')
 		return
 	}
@@ -75,8 +76,8 @@ func colour(to *bytes.Buffer, which string, p [3]byte, full bool) {
 	to.WriteByte('m')
 }
 
-// xterm is the nearest of xterm's colours: a cube of 6 by 6 by 6 from 16 on, and 24 greys from 232 on.
-func xterm(p [3]byte) int {
+// xtermColor returns the nearest of the 256 colours of xterm: a cube of 6 by 6 by 6 from 16 on, and 24 greys from 232 on.
+func xtermColor(p [3]byte) int {
 	levels := [6]int{0, 95, 135, 175, 215, 255}
 	index, distance := 16, 0
 	for i, v := range p {
@@ -102,15 +103,15 @@ func abs(v int) int { return max(v, -v) }
 
 const (
 	kittyID    = 1795
-	kittyChunk = 4096 // bytes in one escape sequence, by the protocol
+	kittyChunk = 4096 // largest number of bytes in one escape sequence of the protocol
 )
 
-// drawKitty sends all pixels, compressed, as the image of always the same number, which replaces the one before.
+// drawKitty draws all pixels, compressed, as an image whose number is always the same, so that it replaces the one before.
 func drawKitty(to *bytes.Buffer, img *image.RGBA, cells image.Point) {
 	var packed bytes.Buffer
 	z, err := zlib.NewWriterLevel(&packed, zlib.BestSpeed)
 	if err != nil {
-		panic(err) // the level is a valid one
+		panic(err) // the level is valid
 	}
 	row := make([]byte, 3*img.Rect.Dx())
 	for y := range img.Rect.Dy() {
@@ -118,7 +119,7 @@ func drawKitty(to *bytes.Buffer, img *image.RGBA, cells image.Point) {
 		for x := range img.Rect.Dx() {
 			copy(row[3*x:], from[4*x:4*x+3])
 		}
-		_, _ = z.Write(row) // into memory
+		_, _ = z.Write(row) // to memory
 	}
 	_ = z.Close()
 	text := base64.StdEncoding.EncodeToString(packed.Bytes())
@@ -135,7 +136,7 @@ func drawKitty(to *bytes.Buffer, img *image.RGBA, cells image.Point) {
 	}
 }
 
-// drawSixel draws in a cube of 6 by 8 by 5 colours, with the error of each pixel spread by a pattern.
+// drawSixel draws in 240 colours, a cube of 6 by 8 by 5, with ordered dithering.
 func drawSixel(to *bytes.Buffer, img *image.RGBA) {
 	width, height := img.Rect.Dx(), img.Rect.Dy()
 	fmt.Fprintf(to, "\x1bP0;1q\"1;1;%d;%d", width, height)
@@ -150,7 +151,7 @@ func drawSixel(to *bytes.Buffer, img *image.RGBA) {
 		for y := range rows {
 			for x := range width {
 				i := img.PixOffset(img.Rect.Min.X+x, img.Rect.Min.Y+top+y)
-				c := cube(img.Pix[i], img.Pix[i+1], img.Pix[i+2], dither(x, top+y))
+				c := cubeColor(img.Pix[i], img.Pix[i+1], img.Pix[i+2], dither(x, top+y))
 				indices[y*width+x], used[c] = c, true
 			}
 		}
@@ -165,7 +166,7 @@ func drawSixel(to *bytes.Buffer, img *image.RGBA) {
 				}
 			}
 			fmt.Fprintf(to, "#%d", c)
-			runs(to, bits)
+			writeRuns(to, bits)
 			to.WriteByte('$')
 		}
 		to.WriteByte('-')
@@ -173,8 +174,8 @@ func drawSixel(to *bytes.Buffer, img *image.RGBA) {
 	to.WriteString("\x1b\\")
 }
 
-// runs writes a line of sixels, what repeats as a number.
-func runs(to *bytes.Buffer, bits []byte) {
+// writeRuns appends a line of sixels with run-length encoding.
+func writeRuns(to *bytes.Buffer, bits []byte) {
 	for i := 0; i < len(bits); {
 		n := 1
 		for i+n < len(bits) && bits[i+n] == bits[i] {
@@ -191,12 +192,13 @@ func runs(to *bytes.Buffer, bits []byte) {
 	}
 }
 
-// dither is a Bayer pattern of 4 by 4, from 0 to 15.
+// dither returns the threshold of a pixel in the Bayer matrix of 4 by 4, from 0 to 15.
 func dither(x, y int) int {
 	return [16]int{0, 8, 2, 10, 12, 4, 14, 6, 3, 11, 1, 9, 15, 7, 13, 5}[y&3<<2|x&3]
 }
 
-func cube(r, g, b byte, d int) byte {
-	level := func(v byte, levels int) int { return (int(v)*(levels-1)*16 + d*255 + 127) / (255 * 16) }
+// cubeColor returns the number of a colour in the cube, with a threshold for dithering.
+func cubeColor(r, g, b byte, threshold int) byte {
+	level := func(v byte, levels int) int { return (int(v)*(levels-1)*16 + threshold*255 + 127) / (255 * 16) }
 	return byte(min(level(r, 6), 5)*40 + min(level(g, 8), 7)*5 + min(level(b, 5), 4))
 }

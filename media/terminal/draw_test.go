@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// quarters is a picture of red, green, blue and white.
+// quarters returns an image of red, green, blue and white.
 func quarters(width, height int) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	for y := range height {
@@ -47,7 +47,7 @@ func sameQuarters(t *testing.T, name string, img image.Image, width, height int)
 	}
 }
 
-// TestSixel: a decoder that is not ours reads what was drawn.
+// TestSixel decodes the drawing with the decoder of another project.
 func TestSixel(t *testing.T) {
 	var b bytes.Buffer
 	Sixel.Draw(&b, quarters(100, 60), 3, 5, image.Pt(10, 3))
@@ -61,7 +61,7 @@ func TestSixel(t *testing.T) {
 	}
 }
 
-// TestKitty: a decoder that is not ours reads what was drawn; no escape sequence is longer than the protocol allows.
+// TestKitty decodes the drawing with the decoder of another project, and checks the length of the escape sequences.
 func TestKitty(t *testing.T) {
 	img := quarters(120, 80)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -97,7 +97,7 @@ func TestKitty(t *testing.T) {
 	}
 }
 
-// TestBlocks: each cell has its two colours, and nothing is left behind.
+// TestBlocks compares the text of both modes, and the numbers of some colours.
 func TestBlocks(t *testing.T) {
 	for m, want := range map[Mode]string{
 		Blocks:    "\x1b[2;3H\x1b[38;2;255;0;0m\x1b[48;2;0;0;255m▀▀\x1b[38;2;0;255;0m\x1b[48;2;255;255;255m▀▀\x1b[0m",
@@ -110,17 +110,17 @@ func TestBlocks(t *testing.T) {
 		}
 	}
 	for p, want := range map[[3]byte]int{{0, 0, 0}: 16, {128, 128, 128}: 244, {8, 8, 8}: 232, {255, 135, 0}: 208} {
-		if got := xterm(p); got != want {
+		if got := xtermColor(p); got != want {
 			t.Errorf("%v is %d, want %d", p, got, want)
 		}
 	}
 }
 
-// TestFit: a picture keeps its shape and stays inside.
+// TestFit compares the sizes of images of various shapes in various terminals.
 func TestFit(t *testing.T) {
 	for _, test := range []struct {
 		mode          Mode
-		picture       image.Point
+		img           image.Point
 		within        Size
 		pixels, cells image.Point
 	}{
@@ -132,13 +132,13 @@ func TestFit(t *testing.T) {
 		{Sixel, image.Pt(1, 1000), Size{80, 24, 8, 16}, image.Pt(8, 384), image.Pt(1, 24)},
 		{Kitty, image.Pt(0, 0), Size{80, 24, 8, 16}, image.Pt(0, 0), image.Pt(0, 0)},
 	} {
-		if pixels, cells := test.mode.Fit(test.picture, test.within); pixels != test.pixels || cells != test.cells {
-			t.Errorf("%v in %v: %v in %v cells, want %v in %v", test.picture, test.within, pixels, cells, test.pixels, test.cells)
+		if pixels, cells := test.mode.Fit(test.img, test.within); pixels != test.pixels || cells != test.cells {
+			t.Errorf("%v in %v: %v in %v cells, want %v in %v", test.img, test.within, pixels, cells, test.pixels, test.cells)
 		}
 	}
 }
 
-// TestChoose: what terminals answer.
+// TestChoose chooses a mode by the answers of various terminals.
 func TestChoose(t *testing.T) {
 	for _, test := range []struct {
 		answers, term, colour, want string
