@@ -16,11 +16,12 @@ import (
 
 // A Decoder decodes the frames of one track. One goroutine uses it.
 type Decoder interface {
-	// Decode decodes a frame and returns the latest decoded one, valid until the next call, or nil if there is none
-	// yet. After an error frames may fail until the next key frame.
+	// Decode decodes a frame and returns the latest decoded one, valid until the next call, or nil
+	// if there is none yet. After an error frames may fail until the next key frame.
 	Decode(frame []byte) (image.Image, error)
 
-	// KeyFramesOnly reports whether only key frames are decoded, so that the sender should be asked for them.
+	// KeyFramesOnly reports whether only key frames are decoded, so that the sender should be asked
+	// for them.
 	KeyFramesOnly() bool
 
 	Close()
@@ -93,8 +94,9 @@ func First(all ...NewFunc) NewFunc {
 	}
 }
 
-// KeyFramesFirst returns a NewFunc whose decoder decodes key frames of VP8 in Go until the first frame of another kind.
-// From there on a decoder of newDecoder decodes, which may be a process of its own.
+// KeyFramesFirst returns a NewFunc whose decoder decodes key frames of VP8 in Go until the first
+// frame of another kind. From there on a decoder of newDecoder decodes, which may be a process of
+// its own.
 func KeyFramesFirst(newDecoder NewFunc) NewFunc {
 	return func(mime string) (Decoder, error) {
 		if mime != webrtc.MimeTypeVP8 {

@@ -62,8 +62,8 @@ func startProgram(mime string, cmd *exec.Cmd) (*program, error) {
 func (p *program) write(frame []byte) error {
 	p.buffer = p.buffer[:0]
 	if p.mime == webrtc.MimeTypeH264 {
-		// The parser of the program knows that an access unit is complete when the next one begins, as after an access
-		// unit delimiter.
+		// The parser of the program knows that an access unit is complete when the next one begins,
+		// as after an access unit delimiter.
 		p.buffer = append(append(p.buffer, frame...), 0, 0, 0, 1, codec.NALAUD, 0xF0)
 	} else {
 		if p.frames == 0 {
@@ -87,7 +87,8 @@ func (p *program) stop() string {
 	return p.process.Stderr()
 }
 
-// ffmpegDecoder decodes with ffmpeg. A process decodes to one size, so that each size has a process of its own.
+// ffmpegDecoder decodes with ffmpeg. A process decodes to one size, so that each size has a process
+// of its own.
 type ffmpegDecoder struct {
 	mime, format string
 	size         image.Point // of the key frame that run began with
@@ -103,8 +104,8 @@ type ffmpegRun struct {
 	err    error
 }
 
-// NewFFmpeg is a NewFunc for VP8, VP9, AV1 and H.264. It needs the program ffmpeg, whose frames come one or two frames
-// later than those of a library.
+// NewFFmpeg is a NewFunc for VP8, VP9, AV1 and H.264. It needs the program ffmpeg, whose frames
+// come one or two frames later than those of a library.
 func NewFFmpeg(mime string) (Decoder, error) {
 	format, err := streamFormat(mime)
 	if err != nil {
@@ -185,7 +186,8 @@ func (r *ffmpegRun) read() {
 	r.err = err
 }
 
-// stop ends ffmpeg, if it runs, and returns the end of its standard error. The next frame starts it again.
+// stop ends ffmpeg, if it runs, and returns the end of its standard error. The next frame starts it
+// again.
 func (d *ffmpegDecoder) stop() string {
 	if d.run == nil {
 		return ""
@@ -214,8 +216,9 @@ type window struct {
 	closed              bool
 }
 
-// NewWindow returns a NewFunc whose decoder has ffplay or mpv, whichever is installed, show the frames in a window. It
-// returns no frames itself. warn is called with a text when the window has been closed; it must not block.
+// NewWindow returns a NewFunc whose decoder has ffplay or mpv, whichever is installed, show the
+// frames in a window. It returns no frames itself. warn is called with a text when the window has
+// been closed; it must not block.
 func NewWindow(title string, warn func(text string)) NewFunc {
 	return func(mime string) (Decoder, error) {
 		format, err := streamFormat(mime)

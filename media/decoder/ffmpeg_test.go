@@ -75,8 +75,8 @@ func TestFFmpeg(t *testing.T) {
 	}
 }
 
-// TestFFmpegSizeChange decodes a stream whose sender turns from 160x120 to 120x160, and compares frames with those of the
-// files.
+// TestFFmpegSizeChange decodes a stream whose sender turns from 160x120 to 120x160, and compares
+// frames with those of the files.
 func TestFFmpegSizeChange(t *testing.T) {
 	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeH264} {
 		t.Run(media.CodecName(mime), func(t *testing.T) {

@@ -22,7 +22,8 @@ type ViewerOptions struct {
 	// NewDecoder makes a decoder when the first frame of a codec arrives.
 	NewDecoder NewFunc
 
-	// Show is called with each frame, upright, on the goroutine of Run. The frame is valid until it returns.
+	// Show is called with each frame, upright, on the goroutine of Run. The frame is valid until it
+	// returns.
 	Show func(img image.Image)
 
 	// OnFrame is called after Show, with the arrival of the frame. The default does nothing.
@@ -31,16 +32,16 @@ type ViewerOptions struct {
 	// RequestKeyFrame asks the sender for a key frame. The default does nothing.
 	RequestKeyFrame func()
 
-	// Warn is called with a text for a user when a codec cannot be decoded, or only its key frames. The default does
-	// nothing.
+	// Warn is called with a text for a user when a codec cannot be decoded, or only its key frames.
+	// The default does nothing.
 	Warn func(text string)
 
 	// Logger gets errors of single frames. The default discards them.
 	Logger *slog.Logger
 }
 
-// A Viewer decodes the video of a track for display. It is a media.FrameSink that never holds up the track: when it is
-// too slow it continues with the next key frame.
+// A Viewer decodes the video of a track for display. It is a media.FrameSink that never holds up
+// the track: when it is too slow it continues with the next key frame.
 type Viewer struct {
 	o ViewerOptions
 
@@ -228,8 +229,9 @@ const (
 	maxFreeze    = 5 * time.Second        // what is longer is a pause
 )
 
-// freezeDetector finds frames that were shown for longer than three times the average of the latest ones, and 150 ms beyond
-// it (https://www.w3.org/TR/webrtc-stats/#dom-rtcinboundrtpstreamstats-freezecount).
+// freezeDetector finds frames that were shown for longer than three times the average of the latest
+// ones, and 150 ms beyond it
+// (https://www.w3.org/TR/webrtc-stats/#dom-rtcinboundrtpstreamstats-freezecount).
 type freezeDetector struct {
 	last      time.Time
 	durations [freezeWindow]time.Duration // a ring
@@ -237,7 +239,8 @@ type freezeDetector struct {
 	sum       time.Duration // of durations
 }
 
-// next takes the time of a frame, and returns for how long the one before was shown, and whether that was a freeze.
+// next takes the time of a frame, and returns for how long the one before was shown, and whether
+// that was a freeze.
 func (f *freezeDetector) next(now time.Time) (shown time.Duration, frozen bool) {
 	if f.last.IsZero() {
 		f.last = now

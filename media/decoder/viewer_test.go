@@ -28,8 +28,8 @@ func (slowDecoder) Decode(frame []byte) (image.Image, error) {
 func (s slowDecoder) KeyFramesOnly() bool { return s.keysOnly }
 func (slowDecoder) Close()                {}
 
-// TestViewer: a viewer never holds up a track; it begins with a key frame, and does so again when it is too slow, after a
-// loss, and after a frame that cannot be decoded.
+// TestViewer: a viewer never holds up a track; it begins with a key frame, and does so again when
+// it is too slow, after a loss, and after a frame that cannot be decoded.
 func TestViewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -132,7 +132,8 @@ func (cornerDecoder) Decode([]byte) (image.Image, error) {
 func (cornerDecoder) KeyFramesOnly() bool { return false }
 func (cornerDecoder) Close()              {}
 
-// TestViewerRotates compares the size of the shown frames, and the place of their top left corner, for each rotation.
+// TestViewerRotates compares the size of the shown frames, and the place of their top left corner,
+// for each rotation.
 func TestViewerRotates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shown []image.Image

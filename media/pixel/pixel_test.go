@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestScaler scales a horizontal luma ramp and constant chroma between various sizes and subsamplings.
+// TestScaler scales a horizontal luma ramp and constant chroma between various sizes and
+// subsamplings.
 func TestScaler(t *testing.T) {
 	for _, ratio := range []image.YCbCrSubsampleRatio{image.YCbCrSubsampleRatio420, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio444} {
 		for _, size := range [][2]int{{64, 48}, {640, 480}, {63, 31}, {17, 400}, {2, 2}} {

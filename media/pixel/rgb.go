@@ -8,11 +8,11 @@ import (
 // RGBConverter converts decoded frames to RGB. The zero value is ready for use by one goroutine.
 type RGBConverter struct{ scaler Scaler }
 
-// Convert returns a copy of img in RGB. A frame in YCbCr is scaled to width by height pixels; width or height 0 keeps
-// its size.
+// Convert returns a copy of img in RGB. A frame in YCbCr is scaled to width by height pixels; width
+// or height 0 keeps its size.
 //
-// The colours of a frame in YCbCr are taken as BT.601 in limited range (Y from 16 to 235), as decoders of video return
-// them, where package image assumes full range.
+// The colours of a frame in YCbCr are taken as BT.601 in limited range (Y from 16 to 235), as
+// decoders of video return them, where package image assumes full range.
 func (c *RGBConverter) Convert(img image.Image, width, height int) *image.RGBA {
 	p, ok := img.(*image.YCbCr)
 	if !ok {

@@ -8,8 +8,8 @@ type Rotator struct {
 	full image.YCbCr // frame with all chroma samples
 }
 
-// Rotate returns src rotated clockwise by degrees, a multiple of 90, which may be negative. The result is src itself for
-// a whole turn; otherwise it is valid until the next call.
+// Rotate returns src rotated clockwise by degrees, a multiple of 90, which may be negative. The
+// result is src itself for a whole turn; otherwise it is valid until the next call.
 func (r *Rotator) Rotate(src *image.YCbCr, degrees int) *image.YCbCr {
 	turns := (degrees/90%4 + 4) % 4
 	if turns == 0 {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestRotate compares every pixel of rotated frames, including parts of larger frames, with its origin.
+// TestRotate compares every pixel of rotated frames, including parts of larger frames, with its
+// origin.
 func TestRotate(t *testing.T) {
 	for _, ratio := range []image.YCbCrSubsampleRatio{
 		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
@@ -50,7 +51,8 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-// TestRotateOddSize rotates a 4:2:0 frame whose last chroma samples belong to single columns and rows.
+// TestRotateOddSize rotates a 4:2:0 frame whose last chroma samples belong to single columns and
+// rows.
 func TestRotateOddSize(t *testing.T) {
 	src := image.NewYCbCr(image.Rect(0, 0, 5, 3), image.YCbCrSubsampleRatio420)
 	for i := range src.Y {

@@ -2,8 +2,9 @@ package pixel
 
 import "image"
 
-// Scaler scales frames to 4:2:0. Each pixel is the mean of those that it covers when the frame gets smaller, and is
-// interpolated between its neighbours when it gets larger. The zero value is ready for use by one goroutine.
+// Scaler scales frames to 4:2:0. Each pixel is the mean of those that it covers when the frame gets
+// smaller, and is interpolated between its neighbours when it gets larger. The zero value is ready
+// for use by one goroutine.
 type Scaler struct {
 	to    image.YCbCr
 	lines map[lineSize][]filterTaps
@@ -12,7 +13,8 @@ type Scaler struct {
 // lineSize is the number of pixels of a line before and after scaling.
 type lineSize struct{ from, to int }
 
-// filterTaps are the pixels of a line that one scaled pixel is made of: from first on, with weights whose sum is 1<<16.
+// filterTaps are the pixels of a line that one scaled pixel is made of: from first on, with weights
+// whose sum is 1<<16.
 type filterTaps struct {
 	first   int
 	weights []uint32
@@ -21,8 +23,8 @@ type filterTaps struct {
 // maxLines is the number of line sizes whose filter taps are kept: a frame needs up to four.
 const maxLines = 16
 
-// Scale returns src as a 4:2:0 frame of width by height pixels, which are at least 1. The result is src itself if it
-// has that format already; otherwise it is valid until the next call.
+// Scale returns src as a 4:2:0 frame of width by height pixels, which are at least 1. The result is
+// src itself if it has that format already; otherwise it is valid until the next call.
 func (s *Scaler) Scale(src *image.YCbCr, width, height int) *image.YCbCr {
 	w, h := src.Rect.Dx(), src.Rect.Dy()
 	if w == width && h == height && src.SubsampleRatio == image.YCbCrSubsampleRatio420 {

@@ -10,22 +10,24 @@ import (
 )
 
 const (
-	// The target delay is the time that a packet may be late by. It grows by targetDelayStep with each underrun, and
-	// shrinks by as much after targetDelayDecay without one.
+	// The target delay is the time that a packet may be late by. It grows by targetDelayStep with
+	// each underrun, and shrinks by as much after targetDelayDecay without one.
 	minTargetDelay   = 60 * time.Millisecond
 	maxTargetDelay   = 400 * time.Millisecond
 	targetDelayStep  = 30 * time.Millisecond
 	targetDelayDecay = 20 * time.Second
-	// maxExcessDelay is the time by which the delay may exceed the target delay. What a network that was stuck delivers
-	// at once is dropped beyond that, since playing a little faster would take minutes.
+	// maxExcessDelay is the time by which the delay may exceed the target delay. What a network
+	// that was stuck delivers at once is dropped beyond that, since playing a little faster would
+	// take minutes.
 	maxExcessDelay = 200 * time.Millisecond
 	// maxStored is the capacity.
 	maxStored = time.Second
-	// maxRateAdjust is the share by which audio is played faster or slower to reach the target delay. It is inaudible, and
-	// ten times the difference between the clocks of two sound cards.
+	// maxRateAdjust is the share by which audio is played faster or slower to reach the target
+	// delay. It is inaudible, and ten times the difference between the clocks of two sound cards.
 	maxRateAdjust = 0.004
-	// maxPLC limits the concealment of a loss, which sounds artificial after that. Comfort noise does not, and goes on
-	// until an encoder in DTX must have sent an update: libopus does so after 400 ms.
+	// maxPLC limits the concealment of a loss, which sounds artificial after that. Comfort noise
+	// does not, and goes on until an encoder in DTX must have sent an update: libopus does so after
+	// 400 ms.
 	maxPLC          = 100 * time.Millisecond
 	maxComfortNoise = time.Second
 	// quietPeak is the peak of samples that are comfort noise: -40 dB.
@@ -40,17 +42,19 @@ const (
 type Options struct {
 	// Channels is the number of channels that Mix adds to: 1, or 2 (the default).
 	Channels int
-	// Warn is called with a text for a user when the codec of the track cannot be played. The default does nothing.
+	// Warn is called with a text for a user when the codec of the track cannot be played. The
+	// default does nothing.
 	Warn func(text string)
 }
 
-// A Buffer is the jitter buffer of one audio track. WriteFrame decodes packets as they arrive, and Mix takes samples at the
-// pace of a sound card.
+// A Buffer is the jitter buffer of one audio track. WriteFrame decodes packets as they arrive, and
+// Mix takes samples at the pace of a sound card.
 //
-// The timestamps of the packets make a timeline of samples, which Mix plays with a delay. Where the timeline has no
-// packet yet, Mix plays concealment. What it was for is known when the next packet arrives: a packet without a gap in the
-// sequence numbers, but in the timestamps, follows silence (DTX, RFC 7587 section 3.1.3), and one whose time has passed is
-// an underrun. Lost packets are recovered from the forward error correction of the next one (RFC 6716 section 2.1.7), or
+// The timestamps of the packets make a timeline of samples, which Mix plays with a delay. Where the
+// timeline has no packet yet, Mix plays concealment. What it was for is known when the next packet
+// arrives: a packet without a gap in the sequence numbers, but in the timestamps, follows silence
+// (DTX, RFC 7587 section 3.1.3), and one whose time has passed is an underrun. Lost packets are
+// recovered from the forward error correction of the next one (RFC 6716 section 2.1.7), or
 // concealed.
 type Buffer struct {
 	channels int
@@ -64,8 +68,8 @@ type Buffer struct {
 	next    uint32 // timestamp after the last packet
 	size    int    // samples per channel of the last packet
 
-	// ring holds interleaved samples. The last ones are concealment while ahead is not 0: the number of samples that
-	// were played or stored beyond the last packet.
+	// ring holds interleaved samples. The last ones are concealment while ahead is not 0: the
+	// number of samples that were played or stored beyond the last packet.
 	ring         []float32
 	first, count int // in samples per channel
 	overlap      int // samples after these that the next ones are cross-faded with
@@ -85,8 +89,9 @@ type Buffer struct {
 
 // Stats is what a Buffer has done, in samples per channel at 48 kHz.
 type Stats struct {
-	// Played counts samples that were played, Concealed those that stand for lost or late packets, ComfortNoise those
-	// that stand for silence of the sender. Dropped counts samples that were not played to reduce the delay.
+	// Played counts samples that were played, Concealed those that stand for lost or late packets,
+	// ComfortNoise those that stand for silence of the sender. Dropped counts samples that were not
+	// played to reduce the delay.
 	Played, Concealed, ComfortNoise, Dropped uint64
 	// Underruns counts packets that arrived after their time.
 	Underruns uint64
@@ -117,7 +122,8 @@ func toDuration(samples int) time.Duration {
 
 func toSamples(d time.Duration) int { return int(d * media.OpusClockRate / time.Second) }
 
-// WriteFrame implements media.FrameSink. It ignores packets that are invalid or whose codec cannot be played.
+// WriteFrame implements media.FrameSink. It ignores packets that are invalid or whose codec cannot
+// be played.
 func (b *Buffer) WriteFrame(f media.Frame) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -298,8 +304,8 @@ func clampSample(s float32) float32 {
 	return min(max(s, -1), 1)
 }
 
-// underrun stops playing until the target delay is reached again, which grows if it would have prevented the underrun
-// then.
+// underrun stops playing until the target delay is reached again, which grows if it would have
+// prevented the underrun then.
 func (b *Buffer) underrun(late time.Duration) {
 	b.stats.Underruns++
 	b.playing, b.waited, b.stable = false, 0, 0
@@ -308,8 +314,8 @@ func (b *Buffer) underrun(late time.Duration) {
 	}
 }
 
-// Mix adds the next samples to pcm, which has interleaved samples of all channels. It may be called on the thread of a sound
-// card: it waits for WriteFrame to decode a packet at most.
+// Mix adds the next samples to pcm, which has interleaved samples of all channels. It may be called
+// on the thread of a sound card: it waits for WriteFrame to decode a packet at most.
 func (b *Buffer) Mix(pcm []float32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -344,8 +350,8 @@ func (b *Buffer) Mix(pcm []float32) {
 	}
 }
 
-// startPlaying reports whether to start: when the target delay is stored, or has passed since the first packet. samples
-// are those of this call.
+// startPlaying reports whether to start: when the target delay is stored, or has passed since the
+// first packet. samples are those of this call.
 func (b *Buffer) startPlaying(samples int) bool {
 	switch {
 	case b.count == 0:
@@ -358,7 +364,8 @@ func (b *Buffer) startPlaying(samples int) bool {
 	return true
 }
 
-// rateAdjust returns the share by which to play faster, by how far the delay is from the target delay.
+// rateAdjust returns the share by which to play faster, by how far the delay is from the target
+// delay.
 func (b *Buffer) rateAdjust() float64 {
 	if b.ahead > 0 {
 		return 0 // the delay shows when the next packet arrives

@@ -183,7 +183,8 @@ func TestBufferConcealsLosses(t *testing.T) {
 	}
 }
 
-// TestBufferRecoversByFEC loses the packet in which the tone changes. Only the copy in the next packet has the new one.
+// TestBufferRecoversByFEC loses the packet in which the tone changes. Only the copy in the next
+// packet has the new one.
 func TestBufferRecoversByFEC(t *testing.T) {
 	p := newPlayback(t, 1, gopus.ApplicationVoIP)
 	p.encoder.SetFEC(true)
@@ -217,8 +218,8 @@ func TestBufferRecoversByFEC(t *testing.T) {
 	}
 }
 
-// TestBufferFadesAfterLoss loses ten packets of a loud tone: the first ones are concealed, then it is silent, and the next
-// packet is played at its time.
+// TestBufferFadesAfterLoss loses ten packets of a loud tone: the first ones are concealed, then it
+// is silent, and the next packet is played at its time.
 func TestBufferFadesAfterLoss(t *testing.T) {
 	p := newPlayback(t, 1, gopus.ApplicationAudio)
 	for range 50 {
@@ -247,8 +248,8 @@ func TestBufferFadesAfterLoss(t *testing.T) {
 	}
 }
 
-// TestBufferSmoothsJitter delays packets so that five come at a time: the first target delay is too short for that, and a
-// later one is not.
+// TestBufferSmoothsJitter delays packets so that five come at a time: the first target delay is too
+// short for that, and a later one is not.
 func TestBufferSmoothsJitter(t *testing.T) {
 	p := newPlayback(t, 1, gopus.ApplicationAudio)
 	for range 50 {
@@ -293,8 +294,8 @@ func TestBufferFollowsSenderClock(t *testing.T) {
 	}
 }
 
-// TestBufferCatchesUp holds packets back for 800 ms. What then comes at once is dropped, not played late for the rest of the
-// call.
+// TestBufferCatchesUp holds packets back for 800 ms. What then comes at once is dropped, not played
+// late for the rest of the call.
 func TestBufferCatchesUp(t *testing.T) {
 	p := newPlayback(t, 1, gopus.ApplicationAudio)
 	for range 50 {
@@ -315,8 +316,9 @@ func TestBufferCatchesUp(t *testing.T) {
 	}
 }
 
-// TestBufferDTX has a sender fall silent (RFC 7587 section 3.1.3): it skips packets, sends some with a table of contents
-// alone, or mixes both, as Opus encoders and senders do. Sequence numbers stay contiguous, and timestamps go on.
+// TestBufferDTX has a sender fall silent (RFC 7587 section 3.1.3): it skips packets, sends some
+// with a table of contents alone, or mixes both, as Opus encoders and senders do. Sequence numbers
+// stay contiguous, and timestamps go on.
 func TestBufferDTX(t *testing.T) {
 	// Encoders stop after some packets of silence.
 	toc := func(f media.Frame, n int) media.Frame {
@@ -383,7 +385,8 @@ func TestBufferDTX(t *testing.T) {
 	}
 }
 
-// TestBufferComfortNoise compares the level of the background noise during DTX with the level before.
+// TestBufferComfortNoise compares the level of the background noise during DTX with the level
+// before.
 func TestBufferComfortNoise(t *testing.T) {
 	p := newPlayback(t, 1, gopus.ApplicationVoIP)
 	for range 100 {
@@ -404,7 +407,8 @@ func TestBufferComfortNoise(t *testing.T) {
 	}
 }
 
-// TestBufferTellsLateFromDTX delays packets by 100 ms once. Their timestamps are contiguous, so that this is an underrun.
+// TestBufferTellsLateFromDTX delays packets by 100 ms once. Their timestamps are contiguous, so
+// that this is an underrun.
 func TestBufferTellsLateFromDTX(t *testing.T) {
 	p := newPlayback(t, 1, gopus.ApplicationAudio)
 	for range 50 {
@@ -421,7 +425,8 @@ func TestBufferTellsLateFromDTX(t *testing.T) {
 	}
 }
 
-// TestBufferTimestampJumps has timestamps jump by more or less than time passes, as after a change of the source.
+// TestBufferTimestampJumps has timestamps jump by more or less than time passes, as after a change
+// of the source.
 func TestBufferTimestampJumps(t *testing.T) {
 	for _, jump := range []int{100 * media.OpusClockRate, -100 * media.OpusClockRate, 3 * media.OpusClockRate / 10, math.MaxInt32, 0} {
 		p := newPlayback(t, 1, gopus.ApplicationAudio)
@@ -534,7 +539,8 @@ func TestBufferG711Loss(t *testing.T) {
 	}
 }
 
-// TestBufferCodecChange changes from Opus to µ-law, to G.722, which is not played, and back to Opus.
+// TestBufferCodecChange changes from Opus to µ-law, to G.722, which is not played, and back to
+// Opus.
 func TestBufferCodecChange(t *testing.T) {
 	p := newPlayback(t, 1, gopus.ApplicationAudio)
 	for range 50 {

@@ -23,15 +23,16 @@ func CanPlay(mime string) bool {
 	return false
 }
 
-// packetDecoder decodes the packets of one codec to interleaved samples at 48 kHz. What its methods return is valid until
-// the next call.
+// packetDecoder decodes the packets of one codec to interleaved samples at 48 kHz. What its methods
+// return is valid until the next call.
 type packetDecoder interface {
 	// duration returns the number of samples per channel of a packet, 0 for one that is invalid.
 	duration(packet []byte) int
 	// decode returns the samples of a packet, nil for one that cannot be decoded.
 	decode(packet []byte) []float32
-	// recover returns the samples before a packet, as many as it holds itself, by its forward error correction, or else
-	// by concealment. It returns nil for a codec without forward error correction.
+	// recover returns the samples before a packet, as many as it holds itself, by its forward error
+	// correction, or else by concealment. It returns nil for a codec without forward error
+	// correction.
 	recover(packet []byte, frames int) []float32
 	// conceal returns samples that continue those before.
 	conceal(frames int) []float32
@@ -77,8 +78,8 @@ func (d *opusDecoder) conceal(frames int) []float32 {
 	return samples[:min(len(samples), frames*d.channels)]
 }
 
-// run returns the samples that decode puts into d.out. A packet comes from the network: a decoder that panics must not end
-// the call.
+// run returns the samples that decode puts into d.out. A packet comes from the network: a decoder
+// that panics must not end the call.
 func (d *opusDecoder) run(decode func() (frames int, err error)) (samples []float32) {
 	defer func() {
 		if recover() != nil {

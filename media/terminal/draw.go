@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// Draw appends the text that draws an image at a row and column, counted from 1. The image has the size and cells that Fit
-// returned. The position of the cursor after it is undefined.
+// Draw appends the text that draws an image at a row and column, counted from 1. The image has the
+// size and cells that Fit returned. The position of the cursor after it is undefined.
 func (m Mode) Draw(to *bytes.Buffer, img *image.RGBA, row, column int, cells image.Point) {
 	switch m {
 	case Kitty:
@@ -33,7 +33,8 @@ func (m Mode) Clear(to *bytes.Buffer) {
 
 func moveCursor(to *bytes.Buffer, row, column int) { fmt.Fprintf(to, "\x1b[%d;%dH", row, column) }
 
-// drawBlocks draws two pixels in each cell: ▀ in the colour of the upper one on that of the lower one.
+// drawBlocks draws two pixels in each cell: ▀ in the colour of the upper one on that of the lower
+// one.
 func drawBlocks(to *bytes.Buffer, img *image.RGBA, row, column int, trueColor bool) {
 	type pixel [3]byte
 	at := func(x, y int) pixel {
@@ -76,7 +77,8 @@ func setColor(to *bytes.Buffer, ground string, p [3]byte, trueColor bool) {
 	to.WriteByte('m')
 }
 
-// xtermColor returns the nearest of the 256 colours of xterm: a cube of 6 by 6 by 6 from 16 on, and 24 greys from 232 on.
+// xtermColor returns the nearest of the 256 colours of xterm: a cube of 6 by 6 by 6 from 16 on, and
+// 24 greys from 232 on.
 func xtermColor(p [3]byte) int {
 	levels := [6]int{0, 95, 135, 175, 215, 255}
 	index, distance := 16, 0
@@ -106,7 +108,8 @@ const (
 	kittyChunk = 4096 // largest number of bytes in one escape sequence of the protocol
 )
 
-// drawKitty draws all pixels, compressed, as an image whose number is always the same, so that it replaces the one before.
+// drawKitty draws all pixels, compressed, as an image whose number is always the same, so that it
+// replaces the one before.
 func drawKitty(to *bytes.Buffer, img *image.RGBA, cells image.Point) {
 	var packed bytes.Buffer
 	z, err := zlib.NewWriterLevel(&packed, zlib.BestSpeed)

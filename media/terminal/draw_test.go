@@ -61,7 +61,8 @@ func TestSixel(t *testing.T) {
 	}
 }
 
-// TestKitty decodes the drawing with the decoder of another project, and checks the length of the escape sequences.
+// TestKitty decodes the drawing with the decoder of another project, and checks the length of the
+// escape sequences.
 func TestKitty(t *testing.T) {
 	img := quarters(120, 80)
 	random := rand.New(rand.NewPCG(1, 2))

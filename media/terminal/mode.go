@@ -53,8 +53,8 @@ const (
 	maxKittyPixels                      = 640 * 480 * 2 // of an image; the terminal scales it up
 )
 
-// Fit returns the size in pixels in which to draw an image, and the cells it takes, so that it fits into a terminal and
-// keeps its aspect ratio. Both are zero if there is no room.
+// Fit returns the size in pixels in which to draw an image, and the cells it takes, so that it fits
+// into a terminal and keeps its aspect ratio. Both are zero if there is no room.
 func (m Mode) Fit(img image.Point, within Size) (pixels, cells image.Point) {
 	if img.X <= 0 || img.Y <= 0 || within.Columns <= 0 || within.Rows <= 0 {
 		return image.Point{}, image.Point{}
@@ -76,8 +76,8 @@ func (m Mode) Fit(img image.Point, within Size) (pixels, cells image.Point) {
 	return pixels, cells
 }
 
-// Choose returns the best mode for a terminal by its answers to Query and the variables TERM and COLORTERM. ok is false if
-// it cannot show images.
+// Choose returns the best mode for a terminal by its answers to Query and the variables TERM and
+// COLORTERM. ok is false if it cannot show images.
 func Choose(answers, term, colorTerm string) (m Mode, ok bool) {
 	switch {
 	case term == "dumb" || term == "":
@@ -92,8 +92,8 @@ func Choose(answers, term, colorTerm string) (m Mode, ok bool) {
 	return Blocks256, true
 }
 
-// Query asks a terminal for the graphics protocol of kitty, and then for its attributes. Every terminal answers the latter,
-// which ends the wait for the former.
+// Query asks a terminal for the graphics protocol of kitty, and then for its attributes. Every
+// terminal answers the latter, which ends the wait for the former.
 const Query = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\" + "\x1b[c"
 
 // Answered reports whether answers contain the attributes: ESC [ ? ... c.

@@ -1,4 +1,5 @@
-// Package process runs programs in process groups, so that Stop ends everything that a program has started.
+// Package process runs programs in process groups, so that Stop ends everything that a program has
+// started.
 package process
 
 import (
@@ -15,8 +16,8 @@ import (
 const (
 	// Grace is the time that a program has to end by itself before it is killed.
 	Grace = 2 * time.Second
-	// maxStderr is the number of bytes of standard error that are kept, and maxLines the number of lines of these that
-	// errors contain.
+	// maxStderr is the number of bytes of standard error that are kept, and maxLines the number of
+	// lines of these that errors contain.
 	maxStderr = 4 << 10
 	maxLines  = 3
 )
@@ -29,7 +30,8 @@ type Process struct {
 	err    error         // of Wait
 }
 
-// Start starts cmd in a process group of its own and keeps the end of its standard error. The caller calls Stop.
+// Start starts cmd in a process group of its own and keeps the end of its standard error. The
+// caller calls Stop.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	setGroup(cmd)
 	p := &Process{cmd: cmd, exited: make(chan struct{})}
@@ -38,7 +40,8 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 		return nil, fmt.Errorf("start the program: %w", err)
 	}
 	go func() {
-		// A process that the program left behind may keep its standard error open, which is no failure.
+		// A process that the program left behind may keep its standard error open, which is no
+		// failure.
 		if err := cmd.Wait(); !errors.Is(err, exec.ErrWaitDelay) {
 			p.err = err
 		}
@@ -50,7 +53,8 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 // Exited returns a channel that is closed when the program has exited.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// Err returns why a program that has exited failed, with the end of its standard error. It is nil for success.
+// Err returns why a program that has exited failed, with the end of its standard error. It is nil
+// for success.
 func (p *Process) Err() error {
 	if p.err == nil {
 		return nil
@@ -64,8 +68,8 @@ func (p *Process) Err() error {
 // Stderr returns the last lines of standard error as one printable line.
 func (p *Process) Stderr() string { return p.stderr.String() }
 
-// Stop ends the process group and waits for the program. It terminates the group first and kills what is left of it
-// after Grace.
+// Stop ends the process group and waits for the program. It terminates the group first and kills
+// what is left of it after Grace.
 func (p *Process) Stop() {
 	signalGroup(p.cmd, false)
 	select {

@@ -11,7 +11,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestErr compares the errors of programs that fail, with the end of their standard error made printable.
+// TestErr compares the errors of programs that fail, with the end of their standard error made
+// printable.
 func TestErr(t *testing.T) {
 	for line, want := range map[string]string{
 		"exit 0":                                 "",
