@@ -25,11 +25,12 @@ const (
 
 // demuxer reads an H.264 byte stream. The stream has no timestamps: frames are at a constant rate.
 type demuxer struct {
-	r       *bufio.Reader
-	track   media.Track
-	pending []byte // the NAL unit that begins the next access unit
-	units   int    // NAL units that were read
-	ended   bool
+	r        *bufio.Reader
+	track    media.Track
+	selected bool
+	pending  []byte // the NAL unit that begins the next access unit
+	units    int    // NAL units that were read
+	ended    bool
 
 	sets       codec.ParameterSets
 	nals       [][]byte // of the access unit that is being read
@@ -114,10 +115,16 @@ func (d *demuxer) lookAhead() {
 func (d *demuxer) Tracks() []media.Track { return []media.Track{d.track} }
 
 // Select implements media.Demuxer.
-func (d *demuxer) Select(...int) error { return nil }
+func (d *demuxer) Select(tracks ...int) error {
+	d.selected = len(tracks) > 0
+	return nil
+}
 
 // Next implements media.Demuxer.
 func (d *demuxer) Next() (media.Sample, error) {
+	if !d.selected {
+		return media.Sample{}, io.EOF
+	}
 	if len(d.queue) > 0 {
 		s := d.queue[0]
 		d.queue = d.queue[1:]

@@ -27,6 +27,7 @@ const (
 type demuxer struct {
 	r           *bufio.Reader
 	track       media.Track
+	selected    bool
 	numerator   uint64 // of the timebase in seconds
 	denominator uint64
 	data        []byte
@@ -70,7 +71,7 @@ func NewDemuxer(in media.Input) (media.Demuxer, error) {
 			return nil, media.ReadError("the IVF header", err)
 		}
 	}
-	d.ahead, d.aheadErr = d.Next()
+	d.ahead, d.aheadErr = d.readFrame()
 	d.isAhead = true
 	if d.aheadErr == nil {
 		d.track.Err = codec.CheckSendable(mime, d.ahead.Data)
@@ -95,14 +96,25 @@ func mimeType(fourCC string) (string, error) {
 func (d *demuxer) Tracks() []media.Track { return []media.Track{d.track} }
 
 // Select implements media.Demuxer.
-func (d *demuxer) Select(...int) error { return nil }
+func (d *demuxer) Select(tracks ...int) error {
+	d.selected = len(tracks) > 0
+	return nil
+}
 
-// Next implements media.Demuxer. It skips empty frames, which encoders write for frames that they drop.
+// Next implements media.Demuxer.
 func (d *demuxer) Next() (media.Sample, error) {
+	if !d.selected {
+		return media.Sample{}, io.EOF
+	}
 	if d.isAhead {
 		d.isAhead = false
 		return d.ahead, d.aheadErr
 	}
+	return d.readFrame()
+}
+
+// readFrame reads the next frame that is not empty. Encoders write empty frames for those that they drop.
+func (d *demuxer) readFrame() (media.Sample, error) {
 	for {
 		s, err := d.read()
 		if err != nil || len(s.Data) > 0 {
