@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults fuzz bulk glare interop reports lab codecs bench-signal bench-calls bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults fuzz bulk formats glare interop reports lab codecs bench-signal bench-calls bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -103,6 +103,13 @@ fuzz:
 glare: deps
 	go test -count=1 -run 'TestGlare$$' -v ./peer
 	PARLEY_GLARES=50 go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley
+
+# Files of some fifty producers in calls, and their recordings compared with them:
+# the table of the topic sources.
+formats: deps
+	@command -v gst-launch-1.0 mkvmerge opusenc sox >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends gstreamer1.0-tools \
+		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly mkvtoolnix opus-tools sox >/dev/null
+	go test -count=1 -timeout 30m -tags "$(TAGS) formats" -run 'TestFormats$$' -v ./cmd/parley
 
 # A gigabyte through pipe and send, to and from Chromium and Firefox too, and
 # files of 100 MiB: that all of it comes, and what memory that takes.

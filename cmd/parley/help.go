@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"slices"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/term"
+
+	"parley/cmd/parley/docs"
 )
 
 const (
@@ -24,6 +27,32 @@ func inCategory(heading string, flags []cli.Flag) []cli.Flag {
 		}
 	}
 	return flags
+}
+
+// helpCommand prints the help of a command, or a topic.
+func helpCommand(std stdio) *cli.Command {
+	return &cli.Command{
+		Name: "help", Aliases: []string{"h"}, Usage: "print the help of a command, or a topic: " + strings.Join(docs.Topics(), ", "), ArgsUsage: "[COMMAND|TOPIC]",
+		Description: `Topics: ` + strings.Join(docs.Topics(), ", ") + `.
+
+   parley help call
+   parley help sources`,
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			name := cmd.Args().First()
+			if name == "" {
+				return cli.ShowRootCommandHelp(cmd.Root())
+			}
+			if cmd.Root().Command(name) != nil {
+				return cli.ShowCommandHelp(ctx, cmd.Root(), name)
+			}
+			text, ok := docs.Text(name)
+			if !ok {
+				return usagef("there is no command or topic %q; topics are %s; see parley --help for the commands", printable(name), strings.Join(docs.Topics(), ", "))
+			}
+			_, err := io.WriteString(std.out, text)
+			return err
+		},
+	}
 }
 
 // withHelp gives a command its --help: flags by heading, in the order in which

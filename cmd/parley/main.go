@@ -104,7 +104,7 @@ func commands(std stdio) []*cli.Command {
 		callCommand(std), answerCommand(std), echoCommand(std),
 		pipeCommand(std), chatCommand(std), sendCommand(std), receiveCommand(std),
 		probeCommand(std), verifyCommand(std), alone(demoCommand(std)),
-		snapshotCommand(std), alone(devicesCommand(std)), doctorCommand(std), alone(benchCommand(std)), alone(versionCommand(std)),
+		snapshotCommand(std), alone(devicesCommand(std)), doctorCommand(std), alone(benchCommand(std)), alone(versionCommand(std)), helpCommand(std),
 	}
 	for _, c := range all {
 		c.DisableSliceFlagSeparator = true // a comma in --say or --ice-server belongs to the value
