@@ -97,7 +97,7 @@ func checkVideo(spec string, o *VideoOptions) error {
 	case class != "camera" && class != "screen" && spec != "test":
 		return &media.SpecError{Spec: spec, Reason: "video is camera, camera:ID, screen, screen:ID or test"}
 	case o.FrameRate != 0 && (o.FrameRate < 0.1 || o.FrameRate > 120 || math.IsNaN(o.FrameRate)):
-		return &media.SpecError{Spec: fmt.Sprintf("frame rate %g", o.FrameRate), Reason: "frames a second must be between 0.1 and 120"}
+		return &media.SpecError{Spec: fmt.Sprintf("frame rate %g", o.FrameRate), Reason: "want 0.1 to 120 frames per second"}
 	case o.Width < 0 || o.Height < 0 || (o.Width == 0) != (o.Height == 0):
 		return &media.SpecError{Spec: fmt.Sprintf("video size %dx%d", o.Width, o.Height), Reason: "give both width and height, or neither"}
 	case o.Bitrate < 0:

@@ -14,33 +14,33 @@ import (
 	"golang.org/x/term"
 )
 
-// input is where the bytes of a source come from: a file, standard input or a program. One goroutine reads it.
+// input is the byte stream of a source: a file, standard input or a program. One goroutine reads it.
 type input interface {
 	io.Reader
-	// random is for reading anywhere, with the size; nil for what comes only once.
-	random() (io.ReaderAt, int64)
-	// again starts from the beginning.
-	again() error
-	// unblock makes a read that waits return, and all after it. It may be called from any goroutine.
-	unblock()
-	// ended tells, after the last byte has been read, what went wrong where the bytes come from.
-	ended() error
+	// readerAt returns a reader for any offset and the size in bytes, nil for a stream that can only be read once.
+	readerAt() (io.ReaderAt, int64)
+	// rewind starts the stream again.
+	rewind() error
+	// cancel makes the current and all later reads return. Any goroutine may call it.
+	cancel()
+	// exitErr returns, after the last byte was read, the error of the program that wrote the stream.
+	exitErr() error
 	Close() error
 }
 
 const stdinName = "standard input"
 
-// openInput opens what spec names: "-", "exec:COMMAND" or the path of a file. name is for errors.
+// openInput opens "-", "exec:COMMAND" or the path of a file. name identifies the input in errors.
 func openInput(spec string, stdin io.Reader, loop bool) (in input, name string, err error) {
 	command, isProgram := strings.CutPrefix(spec, "exec:")
 	switch {
 	case spec == "-" && loop:
-		return nil, stdinName, &media.SpecError{Spec: spec, Reason: "what comes on standard input comes once; only a file or a program can be played over and over"}
+		return nil, stdinName, &media.SpecError{Spec: spec, Reason: "standard input cannot be looped; want a file or a program"}
 	case spec == "-":
 		in, err = openStdin(stdin)
 		return in, stdinName, err
 	case isProgram && strings.TrimSpace(command) == "":
-		return nil, spec, &media.SpecError{Spec: spec, Reason: "name the program, like 'exec:ffmpeg -re -i film.mkv -c:v libvpx -f ivf -'"}
+		return nil, spec, &media.SpecError{Spec: spec, Reason: "want a command, such as 'exec:ffmpeg -re -i film.mkv -c:v libvpx -f ivf -'"}
 	case isProgram:
 		in, err = startProgram(command)
 		return in, spec, err
@@ -49,11 +49,11 @@ func openInput(spec string, stdin io.Reader, loop bool) (in input, name string, 
 	return in, spec, err
 }
 
-// fileInput is a file, ours or the one behind standard input.
+// fileInput is a regular file, opened by its path or redirected to standard input.
 type fileInput struct {
 	*os.File
 	size int64
-	keep bool // standard input is not ours to close
+	keep bool // standard input stays open
 }
 
 func openPath(path string) (input, error) {
@@ -63,7 +63,7 @@ func openPath(path string) (input, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && info.IsDir() {
-		err = errors.New("it is a folder, not a media file")
+		err = errors.New("it is a folder; want a media file")
 	}
 	if err != nil {
 		_ = file.Close()
@@ -75,13 +75,13 @@ func openPath(path string) (input, error) {
 	return &fileInput{File: file, size: info.Size()}, nil
 }
 
-func (f *fileInput) random() (io.ReaderAt, int64) { return f.File, f.size }
-func (f *fileInput) unblock()                     {} // a file never makes wait
-func (f *fileInput) ended() error                 { return nil }
+func (f *fileInput) readerAt() (io.ReaderAt, int64) { return f.File, f.size }
+func (f *fileInput) cancel()                     {} // reads of a file do not block
+func (f *fileInput) exitErr() error                 { return nil }
 
-func (f *fileInput) again() error {
+func (f *fileInput) rewind() error {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("start it again: %w", err)
+		return fmt.Errorf("rewind: %w", err)
 	}
 	return nil
 }
@@ -93,31 +93,30 @@ func (f *fileInput) Close() error {
 	return f.File.Close()
 }
 
-// pipeInput is what comes once.
+// pipeInput is a stream that can be read once.
 type pipeInput struct {
 	io.Reader
 	stop  func() // makes reads return
 	close func() error
 }
 
-func (p *pipeInput) random() (io.ReaderAt, int64) { return nil, 0 }
-func (p *pipeInput) again() error                 { return errors.New("it comes once, and cannot be played again") }
-func (p *pipeInput) unblock()                     { p.stop() }
-func (p *pipeInput) ended() error                 { return nil }
+func (p *pipeInput) readerAt() (io.ReaderAt, int64) { return nil, 0 }
+func (p *pipeInput) rewind() error                 { return errors.New("a pipe cannot be read again") }
+func (p *pipeInput) cancel()                     { p.stop() }
+func (p *pipeInput) exitErr() error                 { return nil }
 func (p *pipeInput) Close() error                 { return p.close() }
 
-// openStdin takes standard input. A pipe is opened once more where the system can do that, because the standard file is
-// one whose reads cannot be ended.
+// openStdin opens standard input. On Linux a pipe is opened a second time, because reads of os.Stdin cannot be canceled.
 func openStdin(stdin io.Reader) (input, error) {
 	if stdin == nil {
 		stdin = os.Stdin
 	}
 	file, isFile := stdin.(*os.File)
 	if !isFile {
-		return pumped(stdin), nil
+		return copied(stdin), nil
 	}
 	if term.IsTerminal(int(file.Fd())) {
-		return nil, errors.New("media comes by a pipe, not from a keyboard: PROGRAM | parley … --video -")
+		return nil, errors.New("standard input is a terminal; want a pipe or a file: PROGRAM | parley … --video -")
 	}
 	info, err := file.Stat()
 	if err != nil {
@@ -134,15 +133,15 @@ func openStdin(stdin io.Reader) (input, error) {
 			_ = own.Close()
 		}
 	}
-	return pumped(file), nil
+	return copied(file), nil
 }
 
 func deadlineOf(file *os.File) func() {
-	return func() { _ = file.SetReadDeadline(time.Unix(1, 0)) } // what knows no deadline does not wait
+	return func() { _ = file.SetReadDeadline(time.Unix(1, 0)) } // files without deadlines do not block
 }
 
-// pumped reads from what cannot be told to stop: a goroutine does, which ends with the reader, or with the process.
-func pumped(r io.Reader) *pipeInput {
+// copied returns an input that can be canceled for a reader that cannot. The goroutine that reads ends with the reader.
+func copied(r io.Reader) *pipeInput {
 	from, to := io.Pipe()
 	go func() {
 		_, err := io.Copy(to, r)

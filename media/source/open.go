@@ -73,7 +73,7 @@ func openInputAs(spec string, stdin io.Reader, loop bool, ctx context.Context, o
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	stop := context.AfterFunc(ctx, in.unblock)
+	stop := context.AfterFunc(ctx, in.cancel)
 	err = open(name, in, bufio.NewReaderSize(in, readBufferSize))
 	if !stop() && ctx.Err() != nil {
 		err = fmt.Errorf("no media arrived: %w", context.Cause(ctx))
@@ -83,7 +83,7 @@ func openInputAs(spec string, stdin io.Reader, loop bool, ctx context.Context, o
 	}
 	if media.IsTruncated(err) {
 		// What a program wrote to standard error is closer to the cause than the state of its output.
-		if cause := in.ended(); cause != nil {
+		if cause := in.exitErr(); cause != nil {
 			err = cause
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pacer waits for moments of one schedule. All moments are counted from its start, so that errors do not add up.
+// pacer waits for the times of one schedule. All times count from its start, so that errors do not add up.
 type pacer struct {
 	start time.Time
 	timer *time.Timer
@@ -17,13 +17,13 @@ func newPacer() *pacer {
 	return &pacer{start: time.Now(), timer: timer}
 }
 
-// stop frees the timer.
+// stop releases the timer.
 func (p *pacer) stop() { p.timer.Stop() }
 
-// elapsed is the time since the start.
+// elapsed returns the time since the start.
 func (p *pacer) elapsed() time.Duration { return time.Since(p.start) }
 
-// wait returns at the moment at after the start, at once if that has passed, with false if ctx ended.
+// wait waits until at after the start, which may have passed. It returns false if ctx has ended.
 func (p *pacer) wait(ctx context.Context, at time.Duration) bool {
 	left := at - p.elapsed()
 	if left <= 0 {

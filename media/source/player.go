@@ -85,7 +85,7 @@ type demuxOptions struct {
 // newDemuxer returns a demuxer for the stream of an input. Raw audio is encoded.
 func newDemuxer(r *bufio.Reader, in input, o demuxOptions) (media.Demuxer, error) {
 	m := media.Input{Reader: r, FrameRate: o.frameRate, Warn: o.warn}
-	m.ReaderAt, m.Size = in.random()
+	m.ReaderAt, m.Size = in.readerAt()
 	if format, _ := container.Detect(r); format == container.WAV {
 		return newRawAudio(m, o.bitrate)
 	}
@@ -204,14 +204,14 @@ func (t *playerTrack) Close() error {
 func (p *player) run(ctx context.Context) {
 	defer close(p.done)
 	defer p.cancel()
-	stop := context.AfterFunc(ctx, p.in.unblock)
+	stop := context.AfterFunc(ctx, p.in.cancel)
 	defer stop()
 	err := p.play(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	if err == nil || media.IsTruncated(err) {
-		if cause := p.in.ended(); cause != nil {
+		if cause := p.in.exitErr(); cause != nil {
 			err = cause
 		}
 	}
@@ -266,7 +266,7 @@ func (p *player) play(ctx context.Context) error {
 // maxLag returns how late a sample may be before the schedule moves. Where timestamps are nominal and a program delivers
 // the samples, they get the time of their arrival, but are not sent faster than the nominal rate.
 func (p *player) maxLag(t *playerTrack) time.Duration {
-	switch seekable, _ := p.in.random(); {
+	switch seekable, _ := p.in.readerAt(); {
 	case seekable != nil:
 		return maxFileLag
 	case t.untimed:
@@ -278,7 +278,7 @@ func (p *player) maxLag(t *playerTrack) time.Duration {
 // next returns the sample that is due next. Files are read ahead until each track has a sample, because a file may store
 // its tracks apart; what a pipe delivers is sent in its order.
 func (p *player) next() (queued, error) {
-	seekable, _ := p.in.random()
+	seekable, _ := p.in.readerAt()
 	if seekable == nil || len(p.tracks) == 1 {
 		return p.read()
 	}
@@ -341,10 +341,10 @@ func (p *player) read() (queued, error) {
 
 // rewind starts the stream again. A program that failed is not run again.
 func (p *player) rewind() error {
-	if err := p.in.ended(); err != nil {
+	if err := p.in.exitErr(); err != nil {
 		return err
 	}
-	if err := p.in.again(); err != nil {
+	if err := p.in.rewind(); err != nil {
 		return err
 	}
 	quiet := p.options

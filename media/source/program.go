@@ -10,12 +10,12 @@ import (
 	"parley/media/internal/process"
 )
 
-// program is the output of a program that the shell runs, with all that it starts, in a process group of its own: what
-// ends with the source is the whole pipeline.
+// program is the standard output of a command that the shell runs. The command and everything it starts form a process
+// group, which ends with the source.
 type program struct {
 	command string
 
-	mu  sync.Mutex // guards what follows: unblock comes from another goroutine
+	mu  sync.Mutex // guards run: cancel comes from another goroutine
 	run *running
 }
 
@@ -32,7 +32,7 @@ func startProgram(command string) (*program, error) {
 	return p, err
 }
 
-// runProgram starts a command of the shell, whose output comes on out.
+// runProgram starts a command whose output out reads.
 func runProgram(command string) (*running, error) {
 	cmd := process.Shell(command)
 	out, theirs, err := os.Pipe()
@@ -63,10 +63,10 @@ func (p *program) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (p *program) random() (io.ReaderAt, int64) { return nil, 0 }
+func (p *program) readerAt() (io.ReaderAt, int64) { return nil, 0 }
 
-// again runs the program once more.
-func (p *program) again() error {
+// rewind runs the program again.
+func (p *program) rewind() error {
 	if err := p.Close(); err != nil {
 		return err
 	}
@@ -80,10 +80,10 @@ func (p *program) again() error {
 	return nil
 }
 
-func (p *program) unblock() { _ = p.current().out.SetReadDeadline(time.Unix(1, 0)) }
+func (p *program) cancel() { _ = p.current().out.SetReadDeadline(time.Unix(1, 0)) }
 
-// ended waits for the program, whose output is over, and tells if it failed.
-func (p *program) ended() error {
+// exitErr waits for the program, whose output has ended, and returns its error.
+func (p *program) exitErr() error {
 	r := p.current()
 	select {
 	case <-r.Exited():
@@ -93,7 +93,7 @@ func (p *program) ended() error {
 	return r.Err()
 }
 
-// Close ends the program.
+// Close terminates the program.
 func (p *program) Close() error {
 	r := p.current()
 	_ = r.out.Close()

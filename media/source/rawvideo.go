@@ -20,39 +20,39 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// A VideoEncoder encodes pictures of one size for a source that has raw ones. One goroutine uses it.
+// A VideoEncoder encodes raw video of one size. One goroutine uses it.
 type VideoEncoder interface {
-	// Codec is the MIME type of what it makes.
+	// Codec returns the MIME type of the encoded frames.
 	Codec() string
 
-	// Encode encodes one picture, 4:2:0 with even sides; at is its time since the first, and key asks for a key
-	// frame. The result is valid until the next call, and empty if the picture is left out to keep the bitrate.
+	// Encode encodes a frame, 4:2:0 with even sides. at is its time since the first one, and key requests a key frame. The
+	// result is valid until the next call, and empty if the encoder drops the frame to keep the bitrate.
 	Encode(p *image.YCbCr, at time.Duration, key bool) ([]byte, error)
 
-	// SetBitrate changes the bitrate to aim at, in bit/s.
+	// SetBitrate sets the target bitrate in bit/s.
 	SetBitrate(bitrate int) error
 
 	Close()
 }
 
-// NewVideoEncoder makes an encoder; bitrate 0 leaves that to it.
+// NewVideoEncoder creates an encoder for a size in pixels, a frame rate in frames per second and a target bitrate in bit/s,
+// 0 for that of the encoder.
 type NewVideoEncoder func(width, height int, rate float64, bitrate int) (VideoEncoder, error)
 
 const defaultRawRate = 30
 
-// rawVideo is a source of raw pictures, which are encoded here, at the pace that their rate gives. If the encoder is too
-// slow, pictures are left out.
+// rawVideo encodes raw video (Y4M) at its frame rate. Frames are dropped while the encoder is too slow.
 type rawVideo struct {
 	*localtrack.Track
 	name    string
 	in      input
 	reader  *y4m.Reader
 	scaler  pixel.Scaler
-	size    image.Point // of what is sent
+	size    image.Point // of the encoded frames
 	encoder VideoEncoder
 	options VideoOptions
-	rate    float64 // of the file, in frames per second
-	every   float64 // pictures of the file for one that is sent
+	rate    float64 // of the stream, in frames per second
+	every   float64 // frames of the stream for one that is sent
 
 	keyDue  atomic.Bool
 	bitrate atomic.Int64
@@ -60,14 +60,14 @@ type rawVideo struct {
 	closed  error
 }
 
-// openRaw makes a source of a Y4M stream.
+// openRaw opens a Y4M stream.
 func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, error) {
 	reader, err := y4m.NewReader(r)
 	if err != nil {
 		return nil, err
 	}
 	if o.NewEncoder == nil {
-		return nil, errors.New("it holds raw pictures, and nothing here encodes them")
+		return nil, errors.New("raw video needs an encoder, and this build has none")
 	}
 	width, height := o.Width, o.Height
 	if width == 0 || height == 0 {
@@ -75,7 +75,7 @@ func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, er
 	}
 	width, height = width&^1, height&^1
 	if width < 16 || height < 16 || width > 4096 || height > 4096 {
-		return nil, &media.SpecError{Spec: fmt.Sprintf("video size %dx%d", width, height), Reason: "raw pictures can be sent as 16x16 to 4096x4096"}
+		return nil, &media.SpecError{Spec: fmt.Sprintf("video size %dx%d", width, height), Reason: "want 16x16 to 4096x4096 for raw video"}
 	}
 	own := cmp.Or(reader.FrameRate(), defaultRawRate)
 	rate := own
@@ -95,16 +95,16 @@ func openRaw(name string, in input, r *bufio.Reader, o VideoOptions) (Source, er
 	return v, nil
 }
 
-// Bind implements webrtc.TrackLocal. Who comes needs a key frame to begin with.
+// Bind implements webrtc.TrackLocal. A new receiver starts with a key frame.
 func (v *rawVideo) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	v.RequestKeyFrame()
 	return v.Track.Bind(c)
 }
 
-// RequestKeyFrame implements KeyFrameRequester: the next picture that is encoded is one.
+// RequestKeyFrame implements KeyFrameRequester: the next encoded frame is a key frame.
 func (v *rawVideo) RequestKeyFrame() { v.keyDue.Store(true) }
 
-// SetBitrate changes the bitrate to aim at, in bit/s, from the next picture on. It never blocks.
+// SetBitrate sets the target bitrate in bit/s from the next frame on. It never blocks.
 func (v *rawVideo) SetBitrate(bitrate int) {
 	if bitrate > 0 {
 		v.bitrate.Store(int64(bitrate))
@@ -113,14 +113,14 @@ func (v *rawVideo) SetBitrate(bitrate int) {
 
 // Run implements Source.
 func (v *rawVideo) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, v.in.unblock)
+	stop := context.AfterFunc(ctx, v.in.cancel)
 	defer stop()
 	err := v.send(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err == nil || media.IsTruncated(err) {
-		if cause := v.in.ended(); cause != nil {
+		if cause := v.in.exitErr(); cause != nil {
 			err = cause
 		}
 	}
@@ -133,16 +133,16 @@ func (v *rawVideo) send(ctx context.Context) error {
 	bitrate := v.bitrate.Load()
 	begun := 0 // frames of the stream when it started again
 	maxLag := time.Duration(0)
-	if seekable, _ := v.in.random(); seekable != nil {
+	if seekable, _ := v.in.readerAt(); seekable != nil {
 		maxLag = maxFileLag
 	}
 	var shift time.Duration // by which the schedule has moved: a pipe that is slower than its nominal rate determines the time
 	for sent, total := 0, 0; ; total++ {
-		picture, err := v.reader.Next()
+		frame, err := v.reader.Next()
 		if errors.Is(err, io.EOF) && v.options.Loop && total > begun {
 			begun = total
 			if err = v.rewind(); err == nil {
-				picture, err = v.reader.Next()
+				frame, err = v.reader.Next()
 			}
 		}
 		if errors.Is(err, io.EOF) {
@@ -168,42 +168,42 @@ func (v *rawVideo) send(ctx context.Context) error {
 				return err
 			}
 		}
-		took, err := v.encode(picture, at)
+		took, err := v.encode(frame, at)
 		if err != nil {
 			return err
 		}
-		// What the encoder is behind it makes good by leaving pictures out.
+		// Frames that were due while the encoder was busy are dropped.
 		sent += int(took.Seconds() * v.rate / v.every)
 	}
 }
 
-// encode encodes and sends a picture, unless nobody would see it.
-func (v *rawVideo) encode(picture *image.YCbCr, at time.Duration) (time.Duration, error) {
+// encode encodes and sends a frame, unless no sender is bound or the network is congested.
+func (v *rawVideo) encode(frame *image.YCbCr, at time.Duration) (time.Duration, error) {
 	if !v.Bound() || v.Congested() {
 		return 0, nil
 	}
 	begin := time.Now()
 	key := v.keyDue.Swap(false)
-	frame, err := v.encoder.Encode(v.scaler.Scale(picture, v.size.X, v.size.Y), at, key)
+	data, err := v.encoder.Encode(v.scaler.Scale(frame, v.size.X, v.size.Y), at, key)
 	if err != nil {
 		return 0, err
 	}
 	took := time.Since(begin)
-	if len(frame) == 0 {
+	if len(data) == 0 {
 		if key {
-			v.RequestKeyFrame() // whoever asked for it still waits
+			v.RequestKeyFrame() // the request is still open
 		}
 		return took, nil
 	}
-	v.WriteFrame(frame, at)
+	v.WriteFrame(data, at)
 	return took, nil
 }
 
 func (v *rawVideo) rewind() error {
-	if err := v.in.ended(); err != nil {
+	if err := v.in.exitErr(); err != nil {
 		return err
 	}
-	if err := v.in.again(); err != nil {
+	if err := v.in.rewind(); err != nil {
 		return err
 	}
 	again, err := y4m.NewReader(bufio.NewReaderSize(v.in, readBufferSize))

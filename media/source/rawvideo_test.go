@@ -173,9 +173,9 @@ func TestY4MLoop(t *testing.T) {
 // TestHostileY4M: what raw pictures cannot be.
 func TestHostileY4M(t *testing.T) {
 	for want, data := range map[string][]byte{
-		"raw pictures can be sent as 16x16": y4mStream("W8 H8", 0, 0),
+		"want 16x16 to 4096x4096": y4mStream("W8 H8", 0, 0),
 		"the file is cut off in frame 2":    y4mStream("W16 H16", 384, 2)[:500],
-		"and nothing here encodes them":     y4mStream("W16 H16", 384, 1),
+		"raw video needs an encoder":     y4mStream("W16 H16", 384, 1),
 	} {
 		o := VideoOptions{NewEncoder: (&keepEncoder{codec: "video/VP8"}).make}
 		if strings.Contains(want, "nothing here") {

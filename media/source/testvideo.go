@@ -14,14 +14,14 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// testVideo is the source "test": the live test video, each frame a VP8 key frame.
+// testVideo is the source "test": the test pattern as VP8 key frames.
 type testVideo struct {
 	*localtrack.Track
 	pattern *testsignal.Pattern
 	encoder *testsignal.VP8Encoder
 	rate    float64
 	epoch   *testsignal.Epoch
-	wish    atomic.Int64 // bit/s that the network carries, 0 while that is not known
+	bitrate atomic.Int64 // maximum in bit/s, 0 for none
 }
 
 func newTestVideo(o VideoOptions) (*testVideo, error) {
@@ -37,7 +37,7 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 		rate = testsignal.DefaultFrameRate
 	}
 	if o.Bitrate < 0 {
-		return nil, &media.SpecError{Spec: fmt.Sprintf("video bitrate %d", o.Bitrate), Reason: "it cannot be negative"}
+		return nil, &media.SpecError{Spec: fmt.Sprintf("video bitrate %d", o.Bitrate), Reason: "want 0 or more bit/s"}
 	}
 	encoder, err := testsignal.NewVP8Encoder(o.Bitrate, rate)
 	if err != nil {
@@ -54,8 +54,8 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 	}, nil
 }
 
-// Run draws the picture whose turn it is: when the machine is too slow, pictures are left out rather than late. The
-// frame number counts the schedule, so that numbers missing at the other end were either left out or lost.
+// Run renders and sends the frame that is due. When the machine is too slow, frames are dropped rather than late. The frame
+// number counts the schedule, so that a number that the peer misses was either dropped or lost.
 func (v *testVideo) Run(ctx context.Context) error {
 	p := newPacer()
 	defer p.stop()
@@ -65,7 +65,7 @@ func (v *testVideo) Run(ctx context.Context) error {
 			frame = due
 		}
 		at := v.at(frame)
-		if frame%v.every() != 0 {
+		if frame%v.frameInterval() != 0 {
 			continue
 		}
 		data, err := v.encoder.Encode(v.pattern.Render(frame, at, p.start.Add(at)))
@@ -78,20 +78,20 @@ func (v *testVideo) Run(ctx context.Context) error {
 	return nil
 }
 
-// SetBitrate is how much may be sent, in bit/s: the picture gets coarser, and where that is not enough, rarer.
-func (v *testVideo) SetBitrate(bitrate int) { v.wish.Store(int64(bitrate)) }
+// SetBitrate sets the maximum bitrate in bit/s. It lowers the quality first, and then the frame rate.
+func (v *testVideo) SetBitrate(bitrate int) { v.bitrate.Store(int64(bitrate)) }
 
-// every tells how many frames one is sent of, and has the encoder keep what may be sent.
-func (v *testVideo) every() uint32 {
-	wish := float64(v.wish.Load())
-	every := uint32(1)
-	for ; wish > 0 && every < uint32(v.rate) && wish/8*float64(every)/v.rate < testsignal.MinFrameSize(v.pattern.Bounds()); every++ {
+// frameInterval returns n if each n-th frame is to be sent to keep the maximum bitrate, and limits the encoder to it.
+func (v *testVideo) frameInterval() uint32 {
+	bitrate := float64(v.bitrate.Load())
+	n := uint32(1)
+	for ; bitrate > 0 && n < uint32(v.rate) && bitrate/8*float64(n)/v.rate < testsignal.MinFrameSize(v.pattern.Bounds()); n++ {
 	}
-	v.encoder.SetMaxFrameSize(int(wish / 8 * float64(every) / v.rate))
-	return every
+	v.encoder.SetMaxFrameSize(int(bitrate / 8 * float64(n) / v.rate))
+	return n
 }
 
-// at is the time of a frame after the start.
+// at returns the time of a frame since the start.
 func (v *testVideo) at(frame uint32) time.Duration {
 	return time.Duration(float64(frame) / v.rate * float64(time.Second))
 }

@@ -18,7 +18,7 @@ func TestTestPictureFollows(t *testing.T) {
 	measure := func() int {
 		size := 0
 		for frame := uint32(0); frame < 60; frame++ {
-			if frame%v.every() != 0 {
+			if frame%v.frameInterval() != 0 {
 				continue
 			}
 			at := v.at(frame)

@@ -20,7 +20,7 @@ const (
 	opusMaxSize = 1275 // bytes of one frame, RFC 6716 section 3.4
 )
 
-// tone is the sources "test" and "tone:HZ": a sine at -12 dBFS, as Opus in packets of 20 ms. "test" has a timecode in it.
+// tone is the source "test" or "tone:HZ": a sine at -12 dBFS as Opus packets of 20 ms. "test" carries a timecode.
 type tone struct {
 	*localtrack.Track
 	signal   testsignal.Tone
@@ -35,17 +35,17 @@ func newTone(spec string, hz float64, o AudioOptions) (*tone, error) {
 		channels = 1
 	}
 	if channels != 1 && channels != 2 {
-		return nil, &media.SpecError{Spec: spec, Reason: fmt.Sprintf("a tone has 1 or 2 channels, not %d", o.Channels)}
+		return nil, &media.SpecError{Spec: spec, Reason: fmt.Sprintf("got %d channels, want 1 or 2", o.Channels)}
 	}
 	encoder, err := gopus.NewEncoder(gopus.EncoderConfig{
 		SampleRate: media.OpusClockRate, Channels: channels, Application: gopus.ApplicationAudio,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make an Opus encoder: %w", err)
+		return nil, fmt.Errorf("create Opus encoder: %w", err)
 	}
 	if o.Bitrate != 0 {
 		if err := encoder.SetBitrate(o.Bitrate); err != nil {
-			return nil, &media.SpecError{Spec: spec, Reason: fmt.Sprintf("the bitrate of Opus is 6000 to 510000, not %d", o.Bitrate)}
+			return nil, &media.SpecError{Spec: spec, Reason: fmt.Sprintf("got an Opus bitrate of %d bit/s, want 6000 to 510000", o.Bitrate)}
 		}
 	}
 	return &tone{
@@ -57,8 +57,8 @@ func newTone(spec string, hz float64, o AudioOptions) (*tone, error) {
 	}, nil
 }
 
-// Run sends a packet every 20 ms. A process that was stopped for long goes on where it would be now, and so does a source
-// whose epoch has passed.
+// Run sends a packet every 20 ms. After a long interruption of the process, or if the epoch has passed, it continues at the
+// present time.
 func (t *tone) Run(ctx context.Context) error {
 	pcm := make([]float32, opusSamples*t.channels)
 	packet := make([]byte, opusMaxSize)
