@@ -76,7 +76,7 @@ func openPath(path string) (input, error) {
 }
 
 func (f *fileInput) readerAt() (io.ReaderAt, int64) { return f.File, f.size }
-func (f *fileInput) cancel()                     {} // reads of a file do not block
+func (f *fileInput) cancel()                        {} // reads of a file do not block
 func (f *fileInput) exitErr() error                 { return nil }
 
 func (f *fileInput) rewind() error {
@@ -101,10 +101,10 @@ type pipeInput struct {
 }
 
 func (p *pipeInput) readerAt() (io.ReaderAt, int64) { return nil, 0 }
-func (p *pipeInput) rewind() error                 { return errors.New("a pipe cannot be read again") }
-func (p *pipeInput) cancel()                     { p.stop() }
+func (p *pipeInput) rewind() error                  { return errors.New("a pipe cannot be read again") }
+func (p *pipeInput) cancel()                        { p.stop() }
 func (p *pipeInput) exitErr() error                 { return nil }
-func (p *pipeInput) Close() error                 { return p.close() }
+func (p *pipeInput) Close() error                   { return p.close() }
 
 // openStdin opens standard input. On Linux a pipe is opened a second time, because reads of os.Stdin cannot be canceled.
 func openStdin(stdin io.Reader) (input, error) {

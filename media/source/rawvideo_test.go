@@ -173,12 +173,12 @@ func TestY4MLoop(t *testing.T) {
 // TestHostileY4M: what raw pictures cannot be.
 func TestHostileY4M(t *testing.T) {
 	for want, data := range map[string][]byte{
-		"want 16x16 to 4096x4096": y4mStream("W8 H8", 0, 0),
-		"the file is cut off in frame 2":    y4mStream("W16 H16", 384, 2)[:500],
+		"want 16x16 to 4096x4096":        y4mStream("W8 H8", 0, 0),
+		"the file is cut off in frame 2": y4mStream("W16 H16", 384, 2)[:500],
 		"raw video needs an encoder":     y4mStream("W16 H16", 384, 1),
 	} {
 		o := VideoOptions{NewEncoder: (&keepEncoder{codec: "video/VP8"}).make}
-		if strings.Contains(want, "nothing here") {
+		if strings.Contains(want, "needs an encoder") {
 			o.NewEncoder = nil
 		}
 		s, err := OpenVideo(write(t, "a.y4m", data), o)
