@@ -120,7 +120,7 @@ func checkAudio(spec string, o *AudioOptions) error {
 	case class != "microphone":
 		return &media.SpecError{Spec: spec, Reason: "audio is microphone or microphone:ID"}
 	case o.Channels < 0 || o.Channels > 2:
-		return &media.SpecError{Spec: spec, Reason: fmt.Sprintf("it isCapture 1 or 2 channels, not %d", o.Channels)}
+		return &media.SpecError{Spec: spec, Reason: fmt.Sprintf("it records 1 or 2 channels, not %d", o.Channels)}
 	case o.Bitrate < 6000 || o.Bitrate > 510000:
 		return &media.SpecError{Spec: spec, Reason: fmt.Sprintf("the bitrate of Opus is 6000 to 510000, not %d", o.Bitrate)}
 	case o.Rate < 0:

@@ -101,7 +101,7 @@ func selectCodecs(mime string) ([]string, error) {
 	}
 	return nil, &media.SpecError{
 		Spec:   "codec " + strings.TrimPrefix(mime, "video/"),
-		Reason: "this build selectCodecs " + strings.ReplaceAll(strings.Join(all, ", "), "video/", "") + "; " + strings.Join(lacks(), "; "),
+		Reason: "this build encodes " + strings.ReplaceAll(strings.Join(all, ", "), "video/", "") + "; " + strings.Join(lacks(), "; "),
 	}
 }
 
