@@ -19,12 +19,12 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// opusRates are what an Opus encoder takes (RFC 6716 section 2).
+// opusRates are the sample rates of an Opus encoder in Hz (RFC 6716 section 2).
 var opusRates = [...]int{8000, 12000, 16000, 24000, 48000}
 
 const packetTime = 20 * time.Millisecond
 
-// sharedMicrophone is a microphone, which is heard and encoded once for all calls that send it.
+// sharedMicrophone is a microphone that is captured and encoded once for all calls that use it.
 type sharedMicrophone struct {
 	live    *localtrack.Track
 	device  audioDevice
@@ -36,18 +36,18 @@ type sharedMicrophone struct {
 	loss     lossEstimate
 
 	mu   sync.Mutex  // guards open
-	open audioStream // started, and nobody has taken it yet
+	open audioStream // until the worker takes it
 }
 
-// microphoneSource is what one call has of a microphone.
+// microphoneSource is the source of one call for a shared microphone.
 type microphoneSource struct {
 	*localtrack.Track
 	hub     *sharedMicrophone
-	release func() // given by who shares the device; at the end, once
+	release func() // called by Close
 	used    atomic.Bool
 }
 
-// sharedAudio is a microphone that is open for as many as users says.
+// sharedAudio is an open microphone with the number of its users.
 type sharedAudio struct {
 	hub   *sharedMicrophone
 	users int
@@ -88,7 +88,7 @@ func (s *Shared) closeAudio(spec string, a *sharedAudio) {
 	}
 }
 
-// opusRate is the nearest rate that Opus knows.
+// opusRate returns the nearest of opusRates.
 func opusRate(rate int) int {
 	best := opusRates[len(opusRates)-1]
 	if rate == 0 {
@@ -102,7 +102,7 @@ func opusRate(rate int) int {
 	return best
 }
 
-// startMicrophone opens the device.
+// startMicrophone opens a microphone.
 func startMicrophone(spec string, device audioDevice, rate int, o AudioOptions) (*sharedMicrophone, error) {
 	open, err := device.open()
 	if err != nil {
@@ -110,18 +110,18 @@ func startMicrophone(spec string, device audioDevice, rate int, o AudioOptions) 
 	}
 	o.Logger.Info("device opened", "device", "microphone "+device.String(), "rate", rate, "channels", o.Channels)
 	h := &sharedMicrophone{live: localtrack.New(localtrack.Capability(webrtc.MimeTypeOpus), o.StreamID, o.Logger), device: device, options: o, rate: rate, open: open}
-	h.worker.begin = h.begin
+	h.worker.start = h.startTask
 	return h, nil
 }
 
-// source is the hub for one more call.
+// source returns the source of one more call.
 func (h *sharedMicrophone) source() *microphoneSource {
 	return &microphoneSource{Track: h.live, hub: h, release: h.close}
 }
 
 func (h *sharedMicrophone) name() string { return "microphone " + h.device.String() }
 
-// take is the open device: the one that is waiting, or one that is opened now.
+// take returns the open device, or opens it.
 func (h *sharedMicrophone) take() (s audioStream, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -131,8 +131,8 @@ func (h *sharedMicrophone) take() (s audioStream, err error) {
 	return s, err
 }
 
-// begin starts the shared worker.
-func (h *sharedMicrophone) begin() (func(context.Context) error, error) {
+// startTask is the start of the worker.
+func (h *sharedMicrophone) startTask() (func(context.Context) error, error) {
 	p, err := newPacketizer(h.rate, h.options.Channels, h.options.Bitrate, h.live.WriteFrame)
 	if err != nil {
 		return nil, &media.FileError{Path: h.name(), Err: err}
@@ -145,15 +145,15 @@ func (h *sharedMicrophone) begin() (func(context.Context) error, error) {
 	}
 	return func(ctx context.Context) error {
 		defer p.close()
-		return h.work(ctx, open, p)
+		return h.send(ctx, open, p)
 	}, nil
 }
 
-// work sends what the microphone hears until ctx ends.
-func (h *sharedMicrophone) work(ctx context.Context, open audioStream, p *packetizer) error {
+// send encodes and sends audio until ctx ends, and reopens the device when it is lost.
+func (h *sharedMicrophone) send(ctx context.Context, open audioStream, p *packetizer) error {
 	h.presence.set(false)
 	for {
-		err := h.listen(ctx, open, p)
+		err := h.sendUntilLost(ctx, open, p)
 		open.close()
 		if ctx.Err() != nil {
 			return nil
@@ -179,12 +179,12 @@ func (a *microphoneSource) Run(ctx context.Context) error {
 	return a.hub.worker.run(ctx)
 }
 
-// SetLoss tells what share of the packets this call has lost lately, 0 to 1: the more, the more is sent twice. It never
-// blocks.
-func (a *microphoneSource) SetLoss(share float64) { a.hub.loss.tell(share, time.Now()) }
+// SetLoss sets the share of packets that this call has lost lately, 0 to 1. It determines the
+// forward error correction. It does not block.
+func (a *microphoneSource) SetLoss(share float64) { a.hub.loss.report(share, time.Now()) }
 
-// OnPresence has f told when the microphone goes away and when it is back; at once if it is away. f must not block, and
-// nil ends it, as Close does.
+// OnPresence sets a function that is called when the microphone is lost and when it is back, and at
+// once if it is lost. f must not block. A nil f and Close end that.
 func (a *microphoneSource) OnPresence(f func(gone bool)) { a.hub.presence.watch(a, f) }
 
 // Close implements source.Source.
@@ -200,9 +200,9 @@ func isDeviceLost(err error) bool {
 	return errors.As(err, &lost)
 }
 
-// listen sends what comes until ctx ends or the device is lost.
-func (h *sharedMicrophone) listen(ctx context.Context, s audioStream, p *packetizer) error {
-	// What came before anybody was there to send it is old.
+// sendUntilLost sends until ctx ends, which is no error, or the device is lost.
+func (h *sharedMicrophone) sendUntilLost(ctx context.Context, s audioStream, p *packetizer) error {
+	// Chunks from before are old.
 	for len(s.chunks()) > 0 {
 		<-s.chunks()
 	}
@@ -226,7 +226,7 @@ func (h *sharedMicrophone) listen(ctx context.Context, s audioStream, p *packeti
 	}
 }
 
-// reopen tries until the device is back, or ctx ends, which gives nil.
+// reopen opens the device when it is back. It returns nil when ctx ends.
 func (h *sharedMicrophone) reopen(ctx context.Context) audioStream {
 	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
 		if !sleep(ctx, wait) {
@@ -240,7 +240,7 @@ func (h *sharedMicrophone) reopen(ctx context.Context) audioStream {
 	}
 }
 
-// close gives back a device that nobody has taken.
+// close closes a device that was not taken.
 func (h *sharedMicrophone) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -250,27 +250,27 @@ func (h *sharedMicrophone) close() {
 	}
 }
 
-// packetizer makes packets of Opus from samples as they come. Time is counted in samples, which is the clock of the
-// sound card. But a card that was not read in time drops samples and tells nobody, so that the clock of the machine
-// has the last word: whoever is behind it for long has lost something, and without a gap in the timestamps the sound
-// would stay behind the picture by that for the rest of the call.
+// packetizer encodes samples to Opus packets. Time is counted in samples, which is the clock of the
+// sound card. A sound card that is not read in time drops samples without an error. So a lag behind
+// the clock of the machine that lasts becomes a gap in the timestamps, without which audio would
+// stay behind video by that.
 type packetizer struct {
 	encoder  *opusEncoder
 	write    func(packet []byte, at time.Duration)
 	rate     int
 	channels int
-	loss     func() int // to expect, in per cent; nil for what is usual
+	loss     func() int // expected packet loss in percent; nil for the default
 	pcm      []int16    // not encoded yet
 	start    time.Time
-	position int64 // of pcm's first sample after the start
+	position int64 // of the first sample of pcm, in samples since start
 
-	minLag       time.Duration // behind the clock of the machine, in this span
+	minLag       time.Duration // smallest lag behind the clock of the machine in this window
 	lagWindowEnd time.Time
 }
 
 const (
-	lagWindow = time.Second            // what comes late comes within that, or never
-	maxLag    = 100 * time.Millisecond // more cannot be the drift of clocks, within some minutes
+	lagWindow = time.Second            // in which samples that are late arrive
+	maxLag    = 100 * time.Millisecond // above the drift of clocks within minutes
 )
 
 func newPacketizer(rate, channels, bitrate int, write func([]byte, time.Duration)) (*packetizer, error) {
@@ -282,7 +282,7 @@ func newPacketizer(rate, channels, bitrate int, write func([]byte, time.Duration
 	return p, nil
 }
 
-// resume begins, or goes on after a time without samples.
+// resume starts, or continues after a time without samples.
 func (p *packetizer) resume(now time.Time) {
 	if p.start.IsZero() {
 		p.start = now
@@ -291,7 +291,8 @@ func (p *packetizer) resume(now time.Time) {
 	p.startLagWindow(now)
 }
 
-// skipTo leaves out the time to a position, by whole packets, and what has not been sent before it.
+// skipTo moves to a position, rounded up to whole packets, and drops samples that are not encoded
+// yet.
 func (p *packetizer) skipTo(position int64) {
 	p.pcm = p.pcm[:0]
 	perPacket := int64(p.samplesPerPacket())
@@ -302,7 +303,7 @@ func (p *packetizer) skipTo(position int64) {
 
 func (p *packetizer) samplesPerPacket() int { return p.rate * int(packetTime/time.Millisecond) / 1000 }
 
-// add sends what has become complete.
+// add sends the packets that a chunk completes.
 func (p *packetizer) add(c audioChunk) error {
 	if c.missed > 0 {
 		p.skipTo(p.position + int64(len(p.pcm)/p.channels+c.missed))
@@ -310,7 +311,7 @@ func (p *packetizer) add(c audioChunk) error {
 	p.pcm = append(p.pcm, c.pcm...)
 	p.catchUp(c.at)
 	if p.loss != nil {
-		if err := p.encoder.expect(p.loss()); err != nil {
+		if err := p.encoder.setPacketLoss(p.loss()); err != nil {
 			return err
 		}
 	}
@@ -321,7 +322,7 @@ func (p *packetizer) add(c audioChunk) error {
 		if err != nil {
 			return fmt.Errorf("encode sound: %w", err)
 		}
-		// Up to 2 bytes are nothing new since the packet before: the sender is silent (RFC 7587 section 3.1.3).
+		// A packet of up to 2 bytes is DTX and need not be sent (RFC 7587 section 3.1.3).
 		if len(packet) > 2 {
 			p.write(packet, p.at())
 		}
@@ -331,7 +332,7 @@ func (p *packetizer) add(c audioChunk) error {
 	return nil
 }
 
-// catchUp leaves a gap where samples have been lost.
+// catchUp makes a gap where samples were lost.
 func (p *packetizer) catchUp(now time.Time) {
 	has := time.Duration(float64(p.position+int64(len(p.pcm)/p.channels)) / float64(p.rate) * float64(time.Second))
 	p.minLag = min(p.minLag, now.Sub(p.start)-has)
@@ -341,7 +342,7 @@ func (p *packetizer) catchUp(now time.Time) {
 	if p.minLag > maxLag {
 		kept := p.pcm
 		p.skipTo(p.position + int64(p.minLag.Seconds()*float64(p.rate)))
-		p.pcm = kept // it was recorded after the gap
+		p.pcm = kept // they are from after the gap
 	}
 	p.startLagWindow(now)
 }
@@ -350,32 +351,33 @@ func (p *packetizer) startLagWindow(now time.Time) {
 	p.minLag, p.lagWindowEnd = math.MaxInt64, now.Add(lagWindow)
 }
 
-// at is the time of the next packet, in whole packets because samples would overflow after two days.
+// at returns the time of the next packet. It counts in packets, since nanoseconds per sample would
+// overflow after two days.
 func (p *packetizer) at() time.Duration {
 	return time.Duration(p.position/int64(p.samplesPerPacket())) * packetTime
 }
 
 func (p *packetizer) close() { p.encoder.close() }
 
-// Bounds of the loss, in per cent, that an encoder is told to expect. It then puts the packet before into each one once
-// more, when somebody speaks; below minExpectedLoss it hardly does.
+// Bounds of the expected packet loss in percent, which determines how often the encoder adds
+// forward error correction. Below minExpectedLoss it hardly does.
 const (
 	minExpectedLoss = 10
 	maxExpectedLoss = 30
-	// lossDecay is how long nothing may have been lost before the copies, which take a part of the bitrate, are left out.
+	// lossDecay is the time without losses after which the expected loss is 0.
 	lossDecay = 20 * time.Second
 )
 
-// losses are what the calls that share a microphone tell of packets that were lost.
+// lossEstimate is the highest packet loss of the calls that share a microphone.
 type lossEstimate struct {
 	mu    sync.Mutex // guards what follows
-	now   int        // per cent that is expected
-	until time.Time  // when it may become less, zero before anybody has told anything
+	now   int        // percent
+	until time.Time  // when it may decrease, zero before the first report
 }
 
-// tell notes the share of the packets that one call has lost in the last seconds, 0 to 1. One encoder is for all of them,
-// so the worst of all counts.
-func (l *lossEstimate) tell(share float64, at time.Time) {
+// report adds the share of packets that one call has lost in the last seconds, 0 to 1. The highest
+// share counts, since the encoder is shared.
+func (l *lossEstimate) report(share float64, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	percent := 0
@@ -390,7 +392,7 @@ func (l *lossEstimate) tell(share float64, at time.Time) {
 	}
 }
 
-// expected is the loss to expect, in per cent; some, before anything is known.
+// expected returns the expected loss in percent. It is minExpectedLoss before the first report.
 func (l *lossEstimate) expected() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -53,7 +53,8 @@ func TestPacketizer(t *testing.T) {
 	}
 }
 
-// TestPacketizerLostSamples: a card that drops samples leaves a gap in the timestamps; one that is late does not.
+// TestPacketizerLostSamples: a card that drops samples leaves a gap in the timestamps; one that is
+// late does not.
 func TestPacketizerLostSamples(t *testing.T) {
 	var last time.Duration
 	p, err := newPacketizer(48000, 1, 32000, func(_ []byte, at time.Duration) { last = at })
@@ -98,7 +99,7 @@ func TestExpectedLossFollowsWhatIsLost(t *testing.T) {
 		{lossDecay / 2, 0.05, maxExpectedLoss}, {lossDecay, 0.15, 15}, {lossDecay + 1, 0, 0},
 	} {
 		now = now.Add(step.after)
-		if l.tell(step.share, now); l.expected() != step.want {
+		if l.report(step.share, now); l.expected() != step.want {
 			t.Errorf("%v later, with %v lost, %d %% is expected, want %d", step.after, step.share, l.expected(), step.want)
 		}
 	}
@@ -112,7 +113,7 @@ func TestOpusFollowsTheLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer e.close()
-		if err := e.expect(percent); err != nil {
+		if err := e.setPacketLoss(percent); err != nil {
 			t.Fatal(err)
 		}
 		pcm := speech(50 * 960)
@@ -132,6 +133,7 @@ func TestOpusFollowsTheLoss(t *testing.T) {
 	}
 }
 
-// hasCopy tells if a packet of 20 ms of one channel has the one before once more: the low bit rate redundancy flag, which
-// follows the one for speech (RFC 6716 section 4.2.3). Packets of CELT alone have none.
+// hasCopy tells if a packet of 20 ms of one channel has the one before once more: the low bit rate
+// redundancy flag, which follows the one for speech (RFC 6716 section 4.2.3). Packets of CELT alone
+// have none.
 func hasCopy(packet []byte) bool { return packet[0]>>3 < 16 && packet[1]&0x40 != 0 }

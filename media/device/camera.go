@@ -25,16 +25,16 @@ const (
 	defaultCameraRate = 30
 )
 
-// rescan guards linux.Initialize, which empties the registry of package driver and fills it again.
+// rescan guards linux.Initialize, which clears and fills the registry of package driver.
 var rescan sync.Mutex
 
-// scan is what a look at the cameras finds: drivers and how to name them, by number of the device.
+// scan returns the drivers of the cameras and their names, in the order of the device nodes.
 func scan() ([]driver.Driver, []deviceName) {
 	rescan.Lock()
 	linux.Initialize()
 	drivers := driver.GetManager().Query(driver.FilterDeviceType(driver.Camera))
 	rescan.Unlock()
-	// One device has several nodes: pictures come from one, the others carry what belongs to them.
+	// A camera has several nodes, one of which captures.
 	drivers = slices.DeleteFunc(drivers, func(d driver.Driver) bool { return !isCapture(d) })
 	slices.SortFunc(drivers, func(a, b driver.Driver) int {
 		return compareNodes(cameraDeviceName(a).id, cameraDeviceName(b).id)
@@ -46,7 +46,7 @@ func scan() ([]driver.Driver, []deviceName) {
 	return drivers, names
 }
 
-// compareNodes sorts video2 before video10.
+// compareNodes compares the names of device nodes, so that video2 is before video10.
 func compareNodes(a, b string) int {
 	if len(a) != len(b) {
 		return len(a) - len(b)
@@ -54,7 +54,8 @@ func compareNodes(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// isCapture tells if pictures come from a node. One that cannot be opened may well be a camera: in use, or not allowed.
+// isCapture reports whether a node captures. One that is in use or not permitted is taken for a
+// camera.
 func isCapture(d driver.Driver) bool {
 	err := d.Open()
 	if err == nil {
@@ -64,14 +65,14 @@ func isCapture(d driver.Driver) bool {
 	return errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)
 }
 
-// cameraDeviceName takes apart what mediadevices makes of a camera: NAME;BUS and LINK;NODE.
+// cameraDeviceName returns the name of a camera, which mediadevices has as NAME;BUS and LINK;NODE.
 func cameraDeviceName(d driver.Driver) deviceName {
 	name, _, _ := strings.Cut(d.Info().Name, linux.LabelSeparator)
 	_, node, _ := strings.Cut(d.Info().Label, linux.LabelSeparator)
 	return deviceName{id: strings.TrimRight(node, "\x00"), name: strings.TrimRight(name, "\x00 ")}
 }
 
-// cameraDevice is one camera, whether it is there or not.
+// cameraDevice is a camera, present or not.
 type cameraDevice struct {
 	deviceName
 	driver driver.Driver
@@ -100,15 +101,14 @@ func findCamera(id string, o VideoOptions) (videoDevice, error) {
 	return &cameraDevice{deviceName: names[i], driver: drivers[i], want: want}, nil
 }
 
-// shot is a camera that takes pictures.
+// cameraStream is an open camera.
 type cameraStream struct {
 	driver driver.Driver
 	reader video.Reader
 	is     mode
 }
 
-// open implements videoDevice. It works again after the device was gone, for the node of a camera that is plugged in
-// again has the name it had.
+// open implements videoDevice. A camera that is plugged in again has the same node.
 func (c *cameraDevice) open() (frameStream, error) {
 	if err := c.driver.Open(); err != nil {
 		return nil, deviceError(err)
@@ -131,13 +131,14 @@ func (c *cameraDevice) open() (frameStream, error) {
 	}
 	reader, err := recorder.VideoRecord(properties[i])
 	if err != nil {
-		return nil, deviceError(err) // VideoRecord has closed it
+		return nil, deviceError(err) // VideoRecord closed it
 	}
 	return &cameraStream{driver: c.driver, reader: video.ToI420(reader), is: modes[i]}, nil
 }
 
-// shortenReadTimeout lets a read of a stalled camera return after a second, so that a call that ends does not wait for
-// it any longer. mediadevices takes this from the environment only, where a value of the user's stays.
+// shortenReadTimeout sets the timeout of reads from a stalled camera to a second, so that the end
+// of a call does not wait for longer. mediadevices takes it from the environment only, where a
+// value of the user has priority.
 func shortenReadTimeout() {
 	const variable = "PION_MEDIADEVICES_CAMERA_READ_TIMEOUT"
 	if os.Getenv(variable) == "" {
@@ -145,8 +146,7 @@ func shortenReadTimeout() {
 	}
 }
 
-// cost ranks pixel formats by the work they make: planes are taken as they are, MJPEG is a picture to decompress.
-// Depth pictures (Z16) come last.
+// cost ranks pixel formats by the time to convert them. Depth (Z16) is last.
 func cost(p prop.Media) int {
 	switch p.FrameFormat {
 	case "I420":
@@ -174,15 +174,15 @@ func (s *cameraStream) read() (*image.YCbCr, func(), error) {
 		}
 		return nil, nil, err
 	}
-	return img.(*image.YCbCr), release, nil // ToI420 gives no other
+	return img.(*image.YCbCr), release, nil // of ToI420
 }
 
 // close implements frameStream.
 func (s *cameraStream) close() { _ = s.driver.Close() }
 
-// deviceError says what an error of a camera means and what to do.
+// deviceError describes an error of a camera with the next step.
 func deviceError(err error) error {
-	// The library below turns some errors into text.
+	// mediadevices returns some errors as text.
 	is := func(no syscall.Errno) bool { return errors.Is(err, no) || strings.Contains(err.Error(), no.Error()) }
 	switch {
 	case is(syscall.EBUSY):
@@ -195,7 +195,7 @@ func deviceError(err error) error {
 	return fmt.Errorf("it does not work: %w", err)
 }
 
-// cameras are what List tells.
+// cameras returns the cameras for List.
 func cameras() []Camera {
 	drivers, names := scan()
 	all := make([]Camera, len(drivers))
@@ -211,7 +211,7 @@ func cameras() []Camera {
 	return all
 }
 
-// formats groups the rates of a size, and sorts.
+// formats returns the formats with their rates, sorted.
 func formats(properties []prop.Media) []Format {
 	var all []Format
 	for _, p := range properties {
@@ -247,7 +247,7 @@ func list() Inventory {
 	}
 	var err error
 	all.Cameras = cameras()
-	all.Microphones, all.Speakers, err = sounds()
+	all.Microphones, all.Speakers, err = audioDevices()
 	problem(err)
 	all.Screens, err = screens()
 	problem(err)

@@ -14,40 +14,40 @@ import (
 	"parley/media/testsignal"
 )
 
-// A videoDevice is a camera or a screen, open or not, there or not.
+// videoDevice is a camera or a screen.
 type videoDevice interface {
-	// open starts it. It may be called again after it was lost and closed.
+	// open starts capturing. It may be called again after the stream was closed.
 	open() (frameStream, error)
 	String() string
 }
 
-// pictures are those of an open device. One goroutine uses them.
+// frameStream is an open device. One goroutine uses it.
 type frameStream interface {
 	mode() mode
-	// read waits for the next picture, 4:2:0, valid until release is called. After a *deviceLostError nothing comes any
-	// more; other errors are of one picture, or that none came in the last second.
+	// read returns the next frame in 4:2:0, valid until release is called. A *deviceLostError is
+	// final. Other errors are those of one frame, or a timeout of about a second.
 	read() (img *image.YCbCr, release func(), err error)
 	close()
 }
 
-// deviceLostError says that a device is gone.
+// deviceLostError is the error of a device that was unplugged or has failed.
 type deviceLostError struct{ err error }
 
 func (e *deviceLostError) Error() string { return e.err.Error() }
 func (e *deviceLostError) Unwrap() error { return e.err }
 
 const (
-	stallTimeout  = 5 * time.Second // without any good picture, then the device counts as lost
+	stallTimeout  = 5 * time.Second // without a frame, then the device is lost
 	minRetryDelay = 250 * time.Millisecond
 	maxRetryDelay = 2 * time.Second
-	maxSide       = 4096 // of a picture
+	maxSide       = 4096 // pixels
 )
 
-// capture takes pictures until ctx ends, into the slot. It owns the open device, and gives it back by closing it.
+// capture captures to slot until ctx ends, and reopens the device when it is lost. It closes p.
 func (v *sharedCapture) capture(ctx context.Context, p frameStream, slot *frameSlot) {
 	v.presence.set(false)
 	for {
-		err := v.watch(ctx, p, slot)
+		err := v.captureUntilLost(ctx, p, slot)
 		p.close()
 		if ctx.Err() != nil {
 			return
@@ -62,14 +62,14 @@ func (v *sharedCapture) capture(ctx context.Context, p frameStream, slot *frameS
 	}
 }
 
-// watch takes pictures until ctx ends, which is nil, or the device is lost.
-func (v *sharedCapture) watch(ctx context.Context, p frameStream, slot *frameSlot) error {
+// captureUntilLost captures until ctx ends, which is no error, or the device is lost.
+func (v *sharedCapture) captureUntilLost(ctx context.Context, p frameStream, slot *frameSlot) error {
 	clock := frameClock{}
 	if rate := p.mode().rate; rate > 0 {
 		clock.interval = time.Duration(float64(time.Second) / rate)
 	}
 	for good := time.Now(); ctx.Err() == nil; {
-		err := v.takeOne(p, &clock, slot)
+		err := v.captureFrame(p, &clock, slot)
 		var lost *deviceLostError
 		switch {
 		case err == nil:
@@ -79,14 +79,14 @@ func (v *sharedCapture) watch(ctx context.Context, p frameStream, slot *frameSlo
 		case time.Since(good) > stallTimeout:
 			return fmt.Errorf("no picture for %v: %w", stallTimeout, err)
 		default:
-			v.options.Logger.Debug("picture left out", "device", v.name, "error", err)
-			sleep(ctx, 10*time.Millisecond) // a device that fails at once must not take all of a processor
+			v.options.Logger.Debug("frame dropped", "device", v.name, "error", err)
+			sleep(ctx, 10*time.Millisecond) // a device that fails at once must not keep a core busy
 		}
 	}
 	return nil
 }
 
-func (v *sharedCapture) takeOne(p frameStream, clock *frameClock, slot *frameSlot) error {
+func (v *sharedCapture) captureFrame(p frameStream, clock *frameClock, slot *frameSlot) error {
 	img, release, err := p.read()
 	if err != nil {
 		return err
@@ -96,14 +96,14 @@ func (v *sharedCapture) takeOne(p frameStream, clock *frameClock, slot *frameSlo
 	if w, h := img.Rect.Dx(), img.Rect.Dy(); w < minSide || h < minSide || w > maxSide || h > maxSide {
 		return fmt.Errorf("a picture of %dx%d cannot be sent", w, h)
 	}
-	next := slot.blank()
+	next := slot.acquire()
 	next.copyFrom(img)
 	next.at = clock.stamp(arrival)
-	slot.put(next)
+	slot.publish(next)
 	return nil
 }
 
-// reopen tries until the device is back, or ctx ends, which gives nil.
+// reopen opens the device when it is back. It returns nil when ctx ends.
 func (v *sharedCapture) reopen(ctx context.Context) frameStream {
 	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
 		if !sleep(ctx, wait) {
@@ -117,7 +117,7 @@ func (v *sharedCapture) reopen(ctx context.Context) frameStream {
 	}
 }
 
-// sleep returns after d, or with false when ctx ends.
+// sleep waits for d, and reports false when ctx ends before.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -129,26 +129,26 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// sharedCapture is a camera or a screen, which takes its pictures once for all calls that see it. It has one encoder for
-// each codec, and size, that somebody wants.
+// sharedCapture is a camera or a screen that is captured once for all calls that use it. It has one
+// encoder for each codec and size in use.
 type sharedCapture struct {
 	name    string
 	device  videoDevice
 	options VideoOptions
-	mimes   []string // what it may encode to, the preferred first
+	mimes   []string // codecs to encode, in order of preference
 
 	worker   sharedWorker
 	presence presence
 
 	opening sync.Mutex  // guards open
-	open    frameStream // started, and nobody has taken it yet
+	open    frameStream // until capture takes it
 
 	mu      sync.Mutex // guards what follows
 	streams map[encodingKey]*encodedStream
-	start   time.Time // of the first picture, from when all streams count their time
+	start   time.Time // of the first frame, where the time of all streams begins
 }
 
-// take is the open device: the one that is waiting, or one that is opened now.
+// take returns the open device, or opens it.
 func (h *sharedCapture) take() (p frameStream, err error) {
 	h.opening.Lock()
 	defer h.opening.Unlock()
@@ -158,7 +158,7 @@ func (h *sharedCapture) take() (p frameStream, err error) {
 	return p, err
 }
 
-// close gives back a device that nobody has taken.
+// close closes a device that was not taken.
 func (h *sharedCapture) close() {
 	h.opening.Lock()
 	defer h.opening.Unlock()
@@ -168,8 +168,8 @@ func (h *sharedCapture) close() {
 	}
 }
 
-// begin starts the shared worker.
-func (h *sharedCapture) begin() (func(context.Context) error, error) {
+// startTask is the start of the worker.
+func (h *sharedCapture) startTask() (func(context.Context) error, error) {
 	open, err := h.take()
 	if err != nil {
 		return nil, &media.FileError{Path: h.name, Err: err}
@@ -185,25 +185,25 @@ func (h *sharedCapture) begin() (func(context.Context) error, error) {
 	}, nil
 }
 
-// encode sends what is in the slot until ctx ends.
+// encode encodes the frames of slot until ctx ends.
 func (h *sharedCapture) encode(ctx context.Context, slot *frameSlot, rate float64) error {
-	defer h.idle()
+	defer h.closeEncoders()
 	var sizes downscaler
 	for {
 		p := slot.next(ctx)
 		if p == nil {
 			return nil
 		}
-		sizes.use(p)
+		sizes.reset(p)
 		err := h.send(&sizes, rate)
-		slot.done(p)
+		slot.release(p)
 		if err != nil {
 			return &media.FileError{Path: h.name, Err: err}
 		}
 	}
 }
 
-// send encodes a picture for each stream that somebody sees.
+// send encodes a frame for each stream that is bound.
 func (h *sharedCapture) send(sizes *downscaler, rate float64) error {
 	h.mu.Lock()
 	if h.start.IsZero() {
@@ -223,8 +223,8 @@ func (h *sharedCapture) send(sizes *downscaler, rate float64) error {
 	return nil
 }
 
-// idle gives the encoders back: who comes later gets new ones.
-func (h *sharedCapture) idle() {
+// closeEncoders closes the encoders. The next frame creates new ones.
+func (h *sharedCapture) closeEncoders() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.streams {
@@ -232,7 +232,7 @@ func (h *sharedCapture) idle() {
 	}
 }
 
-// stream is the one of a codec and size.
+// stream returns the stream of a codec and size.
 func (h *sharedCapture) stream(key encodingKey) *encodedStream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -244,7 +244,7 @@ func (h *sharedCapture) stream(key encodingKey) *encodedStream {
 	return s
 }
 
-// testDevice is a camera that is not there: it sees the test picture.
+// testDevice is a camera without hardware, whose frames are the test pattern.
 type testDevice struct{ is mode }
 
 func findTestDevice(_ string, o VideoOptions) (videoDevice, error) {
@@ -271,7 +271,7 @@ func (d *testDevice) open() (frameStream, error) {
 	return s, nil
 }
 
-// testStream is the test picture at work.
+// testStream is an open testDevice.
 type testStream struct {
 	is      mode
 	pattern *testsignal.Pattern
@@ -282,7 +282,8 @@ type testStream struct {
 
 func (s *testStream) mode() mode { return s.is }
 
-// read waits until the next picture is due. One whose time has passed is left out, so that its number is missing.
+// read waits until the next frame is due. A frame whose time has passed is skipped, with its frame
+// ID.
 func (s *testStream) read() (*image.YCbCr, func(), error) {
 	if due := int(time.Since(s.start).Seconds() * s.is.rate); due > s.next {
 		s.next = due
@@ -290,7 +291,7 @@ func (s *testStream) read() (*image.YCbCr, func(), error) {
 	at := time.Duration(float64(s.next) / s.is.rate * float64(time.Second))
 	time.Sleep(time.Until(s.start.Add(at)))
 	img := s.pattern.Render(uint32(s.next), at, s.start.Add(at)) //nolint:gosec // wraps after years
-	swapRedBlue(img.Pix)                                         // it is painted anew next time
+	swapRedBlue(img.Pix)                                         // Render sets all pixels
 	convertBGRX(&s.picture, img.Pix)
 	s.next++
 	return &s.picture, func() {}, nil
@@ -298,7 +299,7 @@ func (s *testStream) read() (*image.YCbCr, func(), error) {
 
 func (s *testStream) close() {}
 
-// swapRedBlue makes RGBA of BGRA and the other way round.
+// swapRedBlue converts between RGBA and BGRA.
 func swapRedBlue(pixels []byte) {
 	for i := 0; i+3 < len(pixels); i += 4 {
 		pixels[i], pixels[i+2] = pixels[i+2], pixels[i]

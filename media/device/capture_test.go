@@ -49,7 +49,8 @@ func startCaptureOf(t *testing.T, f *fakeCamera, o VideoOptions) *sharedCapture 
 	return h
 }
 
-// TestCodecIsTheFirstThatBothCanDo: the other side's order counts, and what this build does not encode is passed over.
+// TestCodecIsTheFirstThatBothCanDo: the other side's order counts, and what this build does not
+// encode is passed over.
 func TestCodecIsTheFirstThatBothCanDo(t *testing.T) {
 	h := startCaptureOf(t, newFakeCamera(160, 120), VideoOptions{})
 	mimes := videoMimes()
@@ -71,7 +72,8 @@ func TestCodecIsTheFirstThatBothCanDo(t *testing.T) {
 	}
 }
 
-// TestOneCameraForSeveral: it is opened once, who joins gets a key frame, and it is given back after the last.
+// TestOneCameraForSeveral: it is opened once, who joins gets a key frame, and it is given back
+// after the last.
 func TestOneCameraForSeveral(t *testing.T) {
 	f := newFakeCamera(160, 120)
 	h := startCaptureOf(t, f, VideoOptions{})
@@ -135,7 +137,7 @@ func TestSharedSlowestCounts(t *testing.T) {
 		{func() { _ = two.Unbind(slow) }, 500_000},
 	} {
 		c.do()
-		if got, _ := s.take(1); got != c.want {
+		if got, _ := s.takeParameters(1); got != c.want {
 			t.Errorf("it sends %d bit/s, want %d", got, c.want)
 		}
 	}
@@ -177,12 +179,13 @@ func TestLayersAreHalvesOfEachOther(t *testing.T) {
 	}
 }
 
-// TestQualityScaler: one measurement after the other, of encoders that use a share of what they may.
+// TestQualityScaler: one measurement after the other, of encoders that use a share of what they
+// may.
 func TestQualityScaler(t *testing.T) {
 	var l qualityScaler
 	now := time.Unix(0, 0)
 	at := func(bitrate int, share float64) step {
-		l.sent(int(float64(bitrate) * share / 8))
+		l.addFrame(int(float64(bitrate) * share / 8))
 		now = now.Add(measureInterval)
 		return l.step(640, 480, 30, bitrate, now)
 	}
@@ -218,12 +221,13 @@ func TestQualityScaler(t *testing.T) {
 	}
 }
 
-// TestQualityScalerFollowsLoad: an encoder that cannot keep up gets less to do, and more again when it can.
+// TestQualityScalerFollowsLoad: an encoder that cannot keep up gets less to do, and more again when
+// it can.
 func TestQualityScalerFollowsLoad(t *testing.T) {
 	var l qualityScaler
 	spend := func(share float64) {
 		for range 20 * loadWindow {
-			l.took(time.Duration(share*float64(time.Second)), time.Second)
+			l.addEncodeTime(time.Duration(share*float64(time.Second)), time.Second)
 		}
 	}
 	now := time.Unix(0, 0)
@@ -241,14 +245,14 @@ func TestQualityScalerFollowsLoad(t *testing.T) {
 
 func TestDownscaler(t *testing.T) {
 	var p rawFrame
-	p.shape(320, 180)
+	p.resize(320, 180)
 	for y := range 180 {
 		for x := range 320 {
 			p.Y[y*p.YStride+x] = uint8(x / 2)
 		}
 	}
 	var y downscaler
-	y.use(&p)
+	y.reset(&p)
 	half, quarter := y.halved(1), y.halved(2)
 	if half.Rect.Size() != image.Pt(160, 90) || quarter.Rect.Size() != image.Pt(80, 44) {
 		t.Fatalf("sizes %v and %v", half.Rect, quarter.Rect)

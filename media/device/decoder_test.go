@@ -30,8 +30,9 @@ func barColour(n int) color.YCbCr {
 	return []color.YCbCr{{Y: 80, Cb: 90, Cr: 220}, {Y: 150, Cb: 60, Cr: 60}, {Y: 60, Cb: 220, Cr: 110}}[n]
 }
 
-// TestDecoders: what an encoder of this build makes, its decoder, and ffmpeg, make pictures of again: each frame, also
-// those between key frames, in the right place and colour, also when the size changes.
+// TestDecoders: what an encoder of this build makes, its decoder, and ffmpeg, make pictures of
+// again: each frame, also those between key frames, in the right place and colour, also when the
+// size changes.
 func TestDecoders(t *testing.T) {
 	for _, mime := range codecs() {
 		if mime == webrtc.MimeTypeOpus {
@@ -120,7 +121,8 @@ func compareBars(t *testing.T, img image.Image, at int) {
 	}
 }
 
-// TestDecoderGarbage: what is no frame is an error or no picture, and the next key frame is decoded again.
+// TestDecoderGarbage: what is no frame is an error or no picture, and the next key frame is decoded
+// again.
 func TestDecoderGarbage(t *testing.T) {
 	for _, mime := range codecs() {
 		if mime == webrtc.MimeTypeOpus {

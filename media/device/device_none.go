@@ -37,7 +37,7 @@ func openPlayback(string, *Speaker) (playback, error) { return nil, missing("spe
 
 func newDecoder(string) (decoder.Decoder, error) { return nil, missing("decoder") }
 
-// missing says why a device cannot be used and which build can use it.
+// missing returns an error that says which build has a class of devices.
 func missing(class string) error {
 	if runtime.GOOS != "linux" {
 		return errors.New("this build has no " + class + ": devices work in a build for Linux only")

@@ -1,27 +1,28 @@
-// Package device makes sources of what is attached to the machine: cameras, microphones and screens.
+// Package device captures cameras, microphones and screens, and plays to speakers.
 //
-// OpenVideo and OpenAudio turn "camera", "camera:ID", "screen", "microphone:ID" into a media.Source, which encodes by
-// itself: H.264, or VP8 and VP9 in a build with libvpx, and Opus. List tells what there is, Codecs and Lacks what this
-// build can do.
+// OpenVideo and OpenAudio return sources for "camera", "camera:ID", "screen" and "microphone:ID".
+// They encode by themselves: H.264 and Opus, and VP8 and VP9 in a build with libvpx. List returns
+// the devices, Codecs and Lacks what this build can do.
 //
-//	camera ─┐ pictures, the newest only      ┌───────────┐
-//	screen ─┴──────> capture ─> latest ────> │  encoder  │ ─> localtrack.Track ─> bound senders
-//	microphone ────> chunks of samples ────> └───────────┘
+//	camera ─┐ raw frames, the newest only    ┌─────────┐
+//	screen ─┴────> capture ──> frameSlot ──> │ encoder │ ─> localtrack.Track ─> bound senders
+//	microphone ──> chunks of samples ──────> └─────────┘
 //
-// There is one capture for all calls that share a device (Shared), and one encoder for each codec and size that they
-// want; a ladder has them send less while the network or the machine carries less. A call gets the first codec of those
-// negotiated that this build encodes to.
+// All calls that open a device of a Shared have one capture of it, and one encoder per codec and
+// size. A qualityScaler sends less while the network or the encoder is overused. A call gets the
+// first of the negotiated codecs that this build encodes.
 //
-// A Speaker plays the voices of several calls.
+// A Speaker mixes the playout.Buffers of several calls.
 //
-// A device that goes away during a call (unplugged, stalled) does not end the source: it keeps quiet, tells (Warn in
-// words, OnPresence each call), and comes back by itself when the device does.
+// A device that is lost during a call (unplugged, stalled) does not end the source. The source
+// sends nothing, reports it (Warn as text, OnPresence to each call), and continues when the device
+// is back.
 //
-// All of that needs cgo and Linux. Elsewhere the same functions are there and return errors that say so.
+// Devices need cgo and Linux. In other builds the functions return errors that say so.
 //
-// Cameras and the encoders for H.264 and Opus are those of pion/mediadevices; VP8 and VP9 are libvpx, see vpxEncoder.
-// The tracks of mediadevices are not used: they send with a payload type of their own, name another stream on each call
-// and stamp pictures when they are encoded. Nor are its microphone, which hands out samples that the sound card
-// overwrites (pion/mediadevices issue 500) and prints to stderr when the program starts, and its screen, because Xlib
-// ends the whole process when the display goes away.
+// Cameras and the encoders of H.264 and Opus come from pion/mediadevices, VP8 and VP9 from libvpx
+// (see vpxEncoder). The tracks of mediadevices are not used: they have a payload type and stream ID
+// of their own for each call, and their timestamps are those of encoding. Nor is its microphone,
+// which returns samples that the sound card overwrites (pion/mediadevices issue 500), and its
+// screen: Xlib ends the process when the display is lost.
 package device

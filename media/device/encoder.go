@@ -19,13 +19,13 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// keyFrameSeconds is how often a key frame comes that nobody has asked for: rarely, for it costs as much as ten others,
-// but a recording that somebody joins should not stay without a picture.
+// keyFrameSeconds is the interval of key frames that are not requested. It is long because a key
+// frame takes the bitrate of ten others.
 const keyFrameSeconds = 10
 
-// frameEncoder encodes pictures of one size. One goroutine uses it.
+// frameEncoder encodes frames of one size. One goroutine uses it.
 type frameEncoder interface {
-	// encode encodes one picture. The result is empty if it is left out, to keep the bitrate.
+	// encode encodes a frame. The result is empty if the frame is dropped to keep the bitrate.
 	encode(p *rawFrame, key bool) ([]byte, error)
 	setBitrate(bitrate int) error
 	close()
@@ -33,14 +33,15 @@ type frameEncoder interface {
 
 type newFrameEncoder func(width, height int, rate float64, bitrate int) (frameEncoder, error)
 
-// videoCodecs are the encoders of this build.
+// videoCodecs returns the encoders of this build by MIME type.
 func videoCodecs() map[string]newFrameEncoder {
 	all := vpxCodecs()
 	all[webrtc.MimeTypeH264] = newH264
 	return all
 }
 
-// codecs has first what most can receive: a Firefox that has not been online yet has no H.264, and all have VP8.
+// codecs returns the codecs of this build. VP8 is first: Firefox downloads its H.264 decoder after
+// the installation.
 func codecs() []string {
 	var all []string
 	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeH264, webrtc.MimeTypeVP9} {
@@ -51,7 +52,7 @@ func codecs() []string {
 	return append(all, webrtc.MimeTypeOpus)
 }
 
-// encoderName is the library that encodes to a codec.
+// encoderName returns the name of the library that encodes a codec.
 func encoderName(mime string) string {
 	if mime == webrtc.MimeTypeH264 {
 		return "OpenH264"
@@ -71,7 +72,7 @@ func newEncoder(mime string, width, height int, rate float64, bitrate int) (fram
 	return e, nil
 }
 
-// resizing is an encoder for pictures of any size: another size is another encoder.
+// resizingEncoder encodes frames of any size. Another size creates another encoder.
 type resizingEncoder struct {
 	mime            string
 	rate            float64
@@ -81,9 +82,9 @@ type resizingEncoder struct {
 	keyFramePending bool
 }
 
-// encode encodes one picture; bitrate 0 leaves the bitrate to the size.
+// encode encodes a frame. bitrate 0 is the default of the size.
 func (r *resizingEncoder) encode(p *rawFrame, key bool, bitrate int) ([]byte, error) {
-	if err := r.fit(p.Rect.Dx(), p.Rect.Dy(), bitrate); err != nil {
+	if err := r.configure(p.Rect.Dx(), p.Rect.Dy(), bitrate); err != nil {
 		return nil, err
 	}
 	r.keyFramePending = r.keyFramePending || key
@@ -94,8 +95,8 @@ func (r *resizingEncoder) encode(p *rawFrame, key bool, bitrate int) ([]byte, er
 	return frame, err
 }
 
-// fit makes the encoder one for pictures of that size and bitrate.
-func (r *resizingEncoder) fit(width, height, bitrate int) (err error) {
+// configure prepares the encoder for a size and bitrate.
+func (r *resizingEncoder) configure(width, height, bitrate int) (err error) {
 	if r.rate <= 0 {
 		r.rate = defaultCameraRate
 	}
@@ -120,13 +121,13 @@ func (r *resizingEncoder) close() {
 	}
 }
 
-// defaultBitrate is a tenth of a bit for each pixel, within what calls carry.
+// defaultBitrate returns a tenth of a bit per pixel in bit/s, between 150 kbit/s and 4 Mbit/s.
 func defaultBitrate(width, height int, rate float64) int {
 	return min(max(int(float64(width*height)*rate/10), 150_000), 4_000_000)
 }
 
-// h264Encoder is OpenH264 by mediadevices. It is deliberately not x264: both of mediadevices' define the same symbols,
-// and x264 would put the whole program under the GPL. One goroutine uses all of it, since its setters take no lock.
+// h264Encoder encodes with OpenH264 of mediadevices. x264 of mediadevices has the same symbols and
+// would put the program under the GPL.
 type h264Encoder struct {
 	codec.ReadCloser
 	next image.Image
@@ -138,7 +139,7 @@ func newH264(width, height int, rate float64, bitrate int) (frameEncoder, error)
 		BaseParams:        codec.BaseParams{BitRate: bitrate},
 		UsageType:         openh264.CameraVideoRealTime,
 		RCMode:            openh264.RCBitrateMode,
-		EnableFrameSkip:   true, // otherwise the bitrate is not kept
+		EnableFrameSkip:   true, // to keep the bitrate
 		IntraPeriod:       uint(math.Ceil(rate * keyFrameSeconds)),
 		MultipleThreadIdc: 1,
 		SliceNum:          1,
@@ -151,7 +152,7 @@ func newH264(width, height int, rate float64, bitrate int) (frameEncoder, error)
 	return e, err
 }
 
-// Read is where the encoder gets the picture from.
+// Read returns the next frame to the encoder of mediadevices.
 func (e *h264Encoder) Read() (image.Image, func(), error) { return e.next, func() {}, nil }
 
 // encode implements frameEncoder.
@@ -185,16 +186,16 @@ func (e *h264Encoder) setBitrate(bitrate int) error {
 }
 
 // close implements frameEncoder.
-func (e *h264Encoder) close() { _ = e.Close() } // gives memory back, no more
+func (e *h264Encoder) close() { _ = e.Close() } // it cannot fail
 
-// rawEncoder encodes pictures that come from elsewhere than a device.
+// rawEncoder encodes frames that do not come from a device.
 type rawEncoder struct {
 	resizingEncoder
-	size  image.Point
-	most  int // bit/s, 0 for what is fair for the size
-	aim   int // bit/s now
-	frame rawFrame
-	start time.Time
+	size    image.Point
+	limit   int // bit/s, 0 for the default of the size
+	bitrate int // bit/s
+	frame   rawFrame
+	start   time.Time
 }
 
 func newRawEncoder(mime string, width, height int, rate float64, bitrate int) (source.VideoEncoder, error) {
@@ -203,8 +204,8 @@ func newRawEncoder(mime string, width, height int, rate float64, bitrate int) (s
 		return nil, err
 	}
 	mime = mimes[0]
-	e := &rawEncoder{resizingEncoder: resizingEncoder{mime: mime, rate: rate}, size: image.Pt(width, height), most: bitrate, aim: bitrate, start: time.Unix(0, 0)}
-	return e, e.fit(width, height, bitrate)
+	e := &rawEncoder{resizingEncoder: resizingEncoder{mime: mime, rate: rate}, size: image.Pt(width, height), limit: bitrate, bitrate: bitrate, start: time.Unix(0, 0)}
+	return e, e.configure(width, height, bitrate)
 }
 
 func (e *rawEncoder) Codec() string { return e.mime }
@@ -212,16 +213,16 @@ func (e *rawEncoder) Codec() string { return e.mime }
 func (e *rawEncoder) Encode(p *image.YCbCr, at time.Duration, key bool) ([]byte, error) {
 	e.frame.copyFrom(p)
 	e.frame.at = e.start.Add(at)
-	return e.encode(&e.frame, key, e.aim)
+	return e.encode(&e.frame, key, e.bitrate)
 }
 
 func (e *rawEncoder) SetBitrate(bitrate int) error {
-	most := e.most
-	if most == 0 {
-		most = defaultBitrate(e.size.X, e.size.Y, e.rate)
+	limit := e.limit
+	if limit == 0 {
+		limit = defaultBitrate(e.size.X, e.size.Y, e.rate)
 	}
-	e.aim = min(bitrate, most)
-	return e.fit(e.size.X, e.size.Y, e.aim)
+	e.bitrate = min(bitrate, limit)
+	return e.configure(e.size.X, e.size.Y, e.bitrate)
 }
 
 func (e *rawEncoder) Close() { e.close() }
@@ -236,7 +237,7 @@ func newDecoder(mime string) (decoder.Decoder, error) {
 	return nil, fmt.Errorf("this build does not decode %s", mime[len("video/"):])
 }
 
-// copyPlanes copies a picture, 4:2:0, out of the memory of a decoder.
+// copyPlanes copies a frame in 4:2:0 from the memory of a C decoder.
 func copyPlanes(to *image.YCbCr, width, height int, planes [3]unsafe.Pointer, strides [3]int) (image.Image, error) {
 	if width < 1 || height < 1 || width > 1<<14 || height > 1<<14 {
 		return nil, errors.New("the picture has no size")

@@ -15,10 +15,10 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// paint draws a picture that moves with n: a ramp that turns, so that every picture costs the encoder something.
-// It is picture n of 30 a second.
+// paint draws a picture that moves with n: a ramp that turns, so that every picture costs the
+// encoder something. It is picture n of 30 a second.
 func paint(p *rawFrame, width, height, n int) {
-	p.shape(width, height)
+	p.resize(width, height)
 	p.at = time.Unix(0, 0).Add(time.Duration(n) * time.Second / 30)
 	across, down := make([]float64, width), make([]float64, height)
 	for x := range across {

@@ -6,23 +6,24 @@ import (
 	"time"
 )
 
-// minSide of a picture is one macroblock.
+// minSide is the smallest width and height: one macroblock.
 const minSide = 16
 
-// picture is one picture of a device, 4:2:0, with even sides.
+// rawFrame is a captured frame in 4:2:0 with even width and height.
 type rawFrame struct {
 	image.YCbCr
-	at time.Time // of its capture
+	at time.Time // capture time
 }
 
-// latest hands pictures from the one who takes them to the one who encodes them. It holds one: an encoder that is slow
-// gets the newest, not a queue of old ones.
+// frameSlot holds the newest captured frame for the encoder, so that a slow encoder skips frames.
+// One goroutine captures and one encodes.
 type frameSlot struct {
 	free  chan *rawFrame
 	ready chan *rawFrame
 }
 
-// newFrameSlot makes room for three pictures: one being taken, one waiting, one being encoded.
+// newFrameSlot returns a slot with three frames: one that is captured, one that waits, one that is
+// encoded.
 func newFrameSlot() *frameSlot {
 	l := &frameSlot{free: make(chan *rawFrame, 3), ready: make(chan *rawFrame, 1)}
 	for range cap(l.free) {
@@ -31,11 +32,11 @@ func newFrameSlot() *frameSlot {
 	return l
 }
 
-// blank is a picture to draw into. It never blocks for the single taker.
-func (l *frameSlot) blank() *rawFrame { return <-l.free }
+// acquire returns a frame to capture into. It does not block.
+func (l *frameSlot) acquire() *rawFrame { return <-l.free }
 
-// put makes p the newest.
-func (l *frameSlot) put(p *rawFrame) {
+// publish makes p the newest frame.
+func (l *frameSlot) publish(p *rawFrame) {
 	select {
 	case old := <-l.ready:
 		l.free <- old
@@ -44,7 +45,8 @@ func (l *frameSlot) put(p *rawFrame) {
 	l.ready <- p
 }
 
-// next waits for a picture newer than the one before. It is to be given back with done. It is nil when ctx ends.
+// next waits for a frame newer than the one before. The caller calls release. It returns nil when
+// ctx ends.
 func (l *frameSlot) next(ctx context.Context) *rawFrame {
 	select {
 	case p := <-l.ready:
@@ -54,20 +56,21 @@ func (l *frameSlot) next(ctx context.Context) *rawFrame {
 	}
 }
 
-// done gives a picture back.
-func (l *frameSlot) done(p *rawFrame) { l.free <- p }
+// release returns a frame of next.
+func (l *frameSlot) release(p *rawFrame) { l.free <- p }
 
-// shape gives the picture room for width by height.
-func (p *rawFrame) shape(width, height int) {
+// resize allocates the planes for another size.
+func (p *rawFrame) resize(width, height int) {
 	if p.Rect.Dx() == width && p.Rect.Dy() == height {
 		return
 	}
 	p.YCbCr = *image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
 }
 
-// copyFrom copies src, which is 4:2:0, without a last odd row and column: the encoders want even sides.
+// copyFrom copies src, which is 4:2:0, without the last odd row and column: encoders need even
+// sizes.
 func (p *rawFrame) copyFrom(src *image.YCbCr) {
-	p.shape(src.Rect.Dx()&^1, src.Rect.Dy()&^1)
+	p.resize(src.Rect.Dx()&^1, src.Rect.Dy()&^1)
 	copyRows(p.Y, p.YStride, src.Y, src.YStride, p.Rect.Dx(), p.Rect.Dy())
 	copyRows(p.Cb, p.CStride, src.Cb, src.CStride, p.Rect.Dx()/2, p.Rect.Dy()/2)
 	copyRows(p.Cr, p.CStride, src.Cr, src.CStride, p.Rect.Dx()/2, p.Rect.Dy()/2)
@@ -79,39 +82,39 @@ func copyRows(dst []byte, dstStride int, src []byte, srcStride, width, height in
 	}
 }
 
-// pyramid is a picture in several sizes, each half as wide and high as the one before. Those that nobody asks for are
-// not made.
+// downscaler halves the width and height of a frame repeatedly, when a size is needed.
 type downscaler struct {
 	full    *rawFrame
 	smaller []rawFrame
-	made    int // of smaller, of this picture
+	valid   int // number of smaller ones that are of this frame
 }
 
-// use begins with another picture, which must stay until the next.
-func (y *downscaler) use(p *rawFrame) { y.full, y.made = p, 0 }
+// reset takes another frame, which must not change until the next reset.
+func (d *downscaler) reset(p *rawFrame) { d.full, d.valid = p, 0 }
 
-// halved is the picture with both sides halved so many times, valid until use. It stays large enough for an encoder.
-func (y *downscaler) halved(times int) *rawFrame {
-	p := y.full
+// halved returns the frame with its sides halved so many times, as far as an encoder allows. It is
+// valid until reset.
+func (d *downscaler) halved(times int) *rawFrame {
+	p := d.full
 	for i := range times {
 		if p.Rect.Dx() < 4*minSide || p.Rect.Dy() < 4*minSide {
 			break
 		}
-		if i == len(y.smaller) {
-			y.smaller = append(y.smaller, rawFrame{})
+		if i == len(d.smaller) {
+			d.smaller = append(d.smaller, rawFrame{})
 		}
-		if i >= y.made {
-			y.smaller[i].halve(p)
-			y.made = i + 1
+		if i >= d.valid {
+			d.smaller[i].halve(p)
+			d.valid = i + 1
 		}
-		p = &y.smaller[i]
+		p = &d.smaller[i]
 	}
 	return p
 }
 
-// halve makes p half of src, with even sides.
+// halve sets p to src with half of its width and height, rounded down to even.
 func (p *rawFrame) halve(src *rawFrame) {
-	p.shape(src.Rect.Dx()/2&^1, src.Rect.Dy()/2&^1)
+	p.resize(src.Rect.Dx()/2&^1, src.Rect.Dy()/2&^1)
 	p.at = src.at
 	w, h := p.Rect.Dx(), p.Rect.Dy()
 	downscalePlane(p.Y, p.YStride, src.Y, src.YStride, w, h)
@@ -119,7 +122,7 @@ func (p *rawFrame) halve(src *rawFrame) {
 	downscalePlane(p.Cr, p.CStride, src.Cr, src.CStride, w/2, h/2)
 }
 
-// downscalePlane makes each byte the mean of four.
+// downscalePlane sets each sample to the mean of four.
 func downscalePlane(dst []byte, dstStride int, src []byte, srcStride, width, height int) {
 	for y := range height {
 		upper := src[2*y*srcStride:][:2*width]
@@ -131,15 +134,16 @@ func downscalePlane(dst []byte, dstStride int, src []byte, srcStride, width, hei
 	}
 }
 
-// frameClock gives each picture its time of capture. What is known is when the program got it, which is later by how
-// busy the machine was; a camera itself is regular. So the clock runs at the camera's pace and follows what it sees
-// slowly, and jumps where that is far off: the camera has changed its pace, or left pictures out.
+// frameClock estimates capture times from arrival times. Arrival jitters with the load of the
+// machine, and a camera is regular: the estimate advances by the frame interval and follows arrival
+// slowly. It jumps to arrival where that is far off, since the camera has changed its rate or
+// skipped frames.
 type frameClock struct {
-	interval time.Duration // what is known of the pace, 0 if nothing is
+	interval time.Duration // between frames, 0 if unknown
 	last     time.Time
 }
 
-// stamp is the time of a picture that came at arrival. Stamps always grow.
+// stamp returns the capture time of a frame by its arrival. The results increase.
 func (c *frameClock) stamp(arrival time.Time) time.Time {
 	if c.last.IsZero() || c.interval <= 0 {
 		c.last = later(arrival, c.last)
@@ -157,15 +161,16 @@ func (c *frameClock) stamp(arrival time.Time) time.Time {
 	return c.last
 }
 
+// later returns t, or a millisecond after last if that is later.
 func later(t, last time.Time) time.Time {
-	if least := last.Add(time.Millisecond); !last.IsZero() && t.Before(least) {
-		return least
+	if earliest := last.Add(time.Millisecond); !last.IsZero() && t.Before(earliest) {
+		return earliest
 	}
 	return t
 }
 
-// convertBGRX converts pixels of four bytes, blue first, to the colours of video: BT.601, studio range, which is what
-// decoders assume when a stream does not say. dst is 4:2:0 with even sides; a colour is the mean of four pixels.
+// convertBGRX converts pixels of four bytes, blue first, to BT.601 in limited range, which decoders
+// assume by default. dst is 4:2:0 with even sides. A chroma sample is the mean of four pixels.
 func convertBGRX(dst *image.YCbCr, pixels []byte) {
 	width, height := dst.Rect.Dx(), dst.Rect.Dy()
 	for y := 0; y < height; y += 2 {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestFrameClock: a camera at its own pace, on a machine that is late by up to 8 ms, must look regular.
+// TestFrameClock: a camera at its own pace, on a machine that is late by up to 8 ms, must look
+// regular.
 func TestFrameClock(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	interval := time.Second * 100 / 2997 // of the camera, which says 30
@@ -51,15 +52,15 @@ func TestFrameClockFollows(t *testing.T) {
 func TestLatestKeepsTheNewest(t *testing.T) {
 	l := newFrameSlot()
 	for n := range 10 {
-		p := l.blank()
+		p := l.acquire()
 		p.at = time.Unix(int64(n), 0)
-		l.put(p)
+		l.publish(p)
 	}
 	p := l.next(t.Context())
 	if p.at.Unix() != 9 {
 		t.Errorf("picture %d comes first", p.at.Unix())
 	}
-	l.done(p)
+	l.release(p)
 }
 
 func TestCopyLeavesOddSidesOut(t *testing.T) {

@@ -7,30 +7,30 @@ import (
 	"strings"
 )
 
-// Inventory is what is attached to this machine and what this build can do with it.
+// Inventory lists the devices of this machine and the abilities of this build.
 type Inventory struct {
 	Cameras     []Camera      `json:"cameras"`
 	Microphones []AudioDevice `json:"microphones"`
 	Speakers    []AudioDevice `json:"speakers"`
 	Screens     []Screen      `json:"screens"`
-	// Codecs that this build encodes to, MIME types.
+	// Codecs are the MIME types that this build encodes.
 	Codecs []string `json:"codecs"`
-	// Lacks are sentences: what this build has not, and which build has.
+	// Lacks are texts about what this build does not have, and which build has it.
 	Lacks []string `json:"lacks"`
-	// Problems are sentences: what could not be looked at.
+	// Problems are texts about what could not be listed.
 	Problems []string `json:"problems"`
 }
 
-// Camera is one camera. Names come from the device.
+// Camera is one camera. Its name comes from the device and is not sanitized.
 type Camera struct {
 	ID      string   `json:"id"`
 	Name    string   `json:"name"`
 	Formats []Format `json:"formats"`
-	// Problem is why it cannot be used now, "" if it can.
+	// Problem says why it cannot be used now. It is empty if it can.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Format is one picture size of a camera, with the rates it does there.
+// Format is one frame size and pixel format of a camera, with its frame rates.
 type Format struct {
 	Width  int       `json:"width"`
 	Height int       `json:"height"`
@@ -38,7 +38,7 @@ type Format struct {
 	Rates  []float64 `json:"rates"`
 }
 
-// Sound is one microphone or speaker. Names come from the device.
+// AudioDevice is one microphone or speaker. Its name comes from the device and is not sanitized.
 type AudioDevice struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
@@ -52,20 +52,21 @@ type Screen struct {
 	Height int    `json:"height"`
 }
 
-// List looks at what there is. It opens each camera for a moment, but takes no picture.
+// List lists devices. It opens each camera without capturing.
 func List() Inventory {
 	all := list()
 	all.Codecs, all.Lacks = Codecs(), Lacks()
 	return all
 }
 
-// Codecs are the MIME types that this build encodes to, video before audio, the preferred first.
+// Codecs returns the MIME types that this build encodes, video before audio, in order of
+// preference.
 func Codecs() []string { return codecs() }
 
-// Lacks are sentences: what of this package is not in this build, and which build has it.
+// Lacks returns texts about what of this package is not in this build, and which build has it.
 func Lacks() []string { return lacks() }
 
-// named is one thing that a user can choose.
+// deviceName identifies a device.
 type deviceName struct{ id, name string }
 
 func (n deviceName) String() string {
@@ -75,7 +76,8 @@ func (n deviceName) String() string {
 	return fmt.Sprintf("%s (%s)", n.id, n.name)
 }
 
-// choose finds the one that id means: a number from 0, an id, or a part of the name that only one has.
+// selectDevice returns the index of the device that id identifies: an ID, an index, or a part of
+// one name only.
 func selectDevice(class, id string, all []deviceName) (int, error) {
 	for i, n := range all {
 		if n.id == id {
@@ -111,15 +113,15 @@ func listDevices(class string, all []deviceName) string {
 	return "there is " + strings.Join(names, ", ")
 }
 
-// mode is one way in which a camera can run.
+// mode is a mode of a camera or screen.
 type mode struct {
 	width, height int
-	rate          float64 // 0 if the camera does not say
-	cost          int     // of unpacking its pictures: between equals the lower one wins
+	rate          float64 // in frames per second, 0 if unknown
+	cost          int     // of converting frames: the lower one of equal modes is selected
 }
 
-// nearest is the index of the mode that comes nearest to want: first by size, because that is what a viewer sees,
-// then by rate, then by cost. Sizes compare by ratio: 640 is as far from 320 as from 1280.
+// selectMode returns the index of the mode nearest to want by size, then by frame rate, then by
+// cost, or -1.
 func selectMode(want mode, modes []mode) int {
 	best := -1
 	for i, m := range modes {
@@ -133,7 +135,7 @@ func selectMode(want mode, modes []mode) int {
 	return best
 }
 
-// fitsBetter tells if a is closer to want than b is.
+// fitsBetter reports whether a is nearer to want than b.
 func fitsBetter(want, a, b mode) bool {
 	if da, db := fitnessDistance(want, a), fitnessDistance(want, b); da != db {
 		return da < db
@@ -144,11 +146,14 @@ func fitsBetter(want, a, b mode) bool {
 	return a.cost < b.cost
 }
 
+// fitnessDistance returns the distance of two sizes by their ratios: 640 is as far from 320 as from
+// 1280. The ideal values of constrainable properties are compared in a similar way (W3C Media
+// Capture and Streams section 11).
 func fitnessDistance(a, b mode) float64 {
 	return math.Abs(math.Log(float64(a.width)/float64(b.width))) + math.Abs(math.Log(float64(a.height)/float64(b.height)))
 }
 
-// frameRateDistance rounds to a tenth, so that 29.97 is as good as 30 where the pixels cost less.
+// frameRateDistance returns the distance rounded to a tenth, so that 29.97 equals 30.
 func frameRateDistance(a, b mode) float64 {
 	if b.rate == 0 {
 		return 1000

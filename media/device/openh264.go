@@ -7,8 +7,8 @@ package device
 #include <stdbool.h>
 #include <string.h>
 
-// What follows is of OpenH264's codec_api.h, codec_def.h and codec_app_def.h, version 2.1.1, which mediadevices carries
-// inside, with its decoder, which it does not use.
+// From codec_api.h, codec_def.h and codec_app_def.h of OpenH264 2.1.1, which mediadevices contains
+// with its decoder.
 typedef struct {
 	char *file;
 	unsigned cpu;
@@ -37,7 +37,7 @@ typedef struct vtable {
 
 enum { DECODER_TRACE_LEVEL = 10, QUIET = 0, AVC = 0 };
 
-// Weak, because this package is linked alone first, where they are missing.
+// Weak: cgo links this package alone first, without them.
 extern long WelsCreateDecoder(void **) __attribute__((weak));
 extern void WelsDestroyDecoder(void *) __attribute__((weak));
 
@@ -74,14 +74,14 @@ import "C"
 /*
 #cgo LDFLAGS: -Wl,--wrap=WelsCreateSVCEncoder
 
-// OpenH264 writes warnings to stderr unless it is told not to, and mediadevices does not tell it. The linker puts
-// this function around the one that makes an encoder. What follows is of OpenH264's codec_api.h and codec_app_def.h,
-// version 2.1.1, which mediadevices carries inside; the tag "dynamic", which takes the system's, leaves it out.
+// OpenH264 writes a trace to stderr by default, which mediadevices does not turn off. The linker
+// wraps the function that creates an encoder with this one. The constants are from codec_app_def.h
+// of OpenH264 2.1.1.
 enum { SET_OPTION = 7, ENCODER_TRACE_LEVEL = 25 };
 
 typedef int (*set_option)(void *encoder, int option, void *value);
 
-// Weak, because this package is linked alone first, where it is missing.
+// Weak: cgo links this package alone first, without it.
 extern int __real_WelsCreateSVCEncoder(void **encoder) __attribute__((weak));
 
 int __wrap_WelsCreateSVCEncoder(void **encoder) {
@@ -104,7 +104,7 @@ import (
 	"parley/media/decoder"
 )
 
-// h264Decoder is OpenH264's.
+// h264Decoder decodes with OpenH264.
 type h264Decoder struct {
 	c       unsafe.Pointer
 	picture image.YCbCr
@@ -113,7 +113,7 @@ type h264Decoder struct {
 func newH264Decoder() (decoder.Decoder, error) {
 	c := C.decoder_new()
 	if c == nil {
-		return nil, errors.New("OpenH264 makes no decoder")
+		return nil, errors.New("OpenH264 cannot create a decoder")
 	}
 	return &h264Decoder{c: c}, nil
 }

@@ -13,83 +13,82 @@ import (
 
 // VideoOptions are the options of OpenVideo. The zero value works.
 type VideoOptions struct {
-	// Codec is the MIME type to encode to, one of Codecs. By default it is settled when the source is bound: the first
-	// of those negotiated that this build encodes to.
+	// Codec is the MIME type to encode to, one of Codecs. The default is the first of the
+	// negotiated codecs that this build encodes.
 	Codec string
 
-	// Simulcast sends three sizes at once, each half of the one above, for a server that passes on to each viewer
-	// what fits. It takes a third more of the processor, and of the network.
+	// Simulcast sends three layers, each with half of the width and height of the one above. It
+	// takes a third more CPU and bandwidth.
 	Simulcast bool
 
-	// Width and Height in pixels, 640 by 480 by default. A camera gives the nearest it can do; a screen has the size
-	// it has.
+	// Width and Height in pixels, by default 640x480. A camera uses the nearest size that it has.
+	// They do not apply to a screen.
 	Width, Height int
 
-	// FrameRate in frames a second, 0.1 to 120; by default 30 for a camera and 10 for a screen. A camera gives the
-	// nearest it can do at the size it has been found to do.
+	// FrameRate in frames per second, 0.1 to 120, by default 30 for a camera and 10 for a screen. A
+	// camera uses the nearest rate that it has at its size.
 	FrameRate float64
 
-	// Bitrate to aim at in bit/s, which is also the most: less is sent while the network carries less. The default 0
-	// takes about a tenth of a bit for each pixel of each picture, which is 900 kbit/s at 640 by 480 and 30 pictures
-	// a second.
+	// Bitrate is the target bitrate in bit/s, and the limit of what bandwidth estimation allows.
+	// The default is a tenth of a bit per pixel, which is 900 kbit/s for 640x480 at 30 frames/s.
 	Bitrate int
 
 	// StreamID is as in source.VideoOptions.
 	StreamID string
 
-	// Warn gets sentences that a user should know: that the device does not do what was asked for, that it is gone,
-	// that it is back. It is called from the goroutines of Run and OpenVideo and must not block. Names of devices in
-	// them are as the device gives them: not to be trusted on a terminal. The default discards them.
-	Warn func(sentence string)
+	// Warn is called with a text for a user when the device differs from the options, is lost or is
+	// back. It is called by the goroutines of Run and OpenVideo, and must not block. Names of
+	// devices in the text are not sanitized for a terminal. The default does nothing.
+	Warn func(text string)
 
-	// Logger gets more about the same. The default discards it.
+	// Logger gets details. The default discards them.
 	Logger *slog.Logger
 }
 
 // AudioOptions are the options of OpenAudio. The zero value works.
 type AudioOptions struct {
-	// Rate to record and encode at in samples a second: 8000, 12000, 16000, 24000 or 48000, which is what Opus
-	// knows; others become the nearest of these. The default is 48000. Lower rates cut the high tones and spare
-	// little.
+	// Rate is the sample rate of the microphone and of the encoder in Hz: 8000, 12000, 16000, 24000
+	// or 48000 (the default). Other rates become the nearest of these.
 	Rate int
 
-	// Channels to record, 1 (the default) or 2.
+	// Channels is the number of channels, 1 (the default) or 2.
 	Channels int
 
-	// Bitrate in bit/s, 6000 to 510000. The default is 32000 for one channel and 64000 for two.
+	// Bitrate in bit/s, 6000 to 510000. The default is 32000 per channel.
 	Bitrate int
 
 	// StreamID is as in source.VideoOptions.
 	StreamID string
 
 	// Warn is as in VideoOptions.
-	Warn func(sentence string)
+	Warn func(text string)
 
 	// Logger is as in VideoOptions.
 	Logger *slog.Logger
 }
 
-// Names tells if spec names a device: "camera", "screen" or "microphone", alone or with ":ID".
+// Names reports whether spec names a device: "camera", "screen" or "microphone", alone or with
+// ":ID".
 func Names(spec string) bool {
 	class, _, _ := strings.Cut(spec, ":")
 	return class == "camera" || class == "screen" || class == "microphone"
 }
 
-// OpenVideo opens "camera", "camera:ID", "screen", "screen:ID" or "test", the test picture of package media by one of this
-// build's encoders. ID is the number that List counts from 0, the device's ID, or a part of its name. The device is in
-// use from then on until Close. The error is a *media.FileError (missing, busy, not allowed, not in this build) or a
-// *media.SpecError.
+// OpenVideo opens "camera", "camera:ID", "screen", "screen:ID", or "test", which encodes the
+// pattern of package testsignal with an encoder of this build. ID is the index in List, the ID of
+// the device, or a part of its name. The device is in use until Close. The error is a
+// *media.FileError (missing, busy, not permitted, not in this build) or a *media.SpecError.
 func OpenVideo(spec string, o VideoOptions) (source.Source, error) {
 	return new(Shared).OpenVideo(spec, o)
 }
 
-// OpenAudio opens "microphone" or "microphone:ID"; ID and errors are as with OpenVideo. Without ID it is the one that
-// the system has as its default.
+// OpenAudio opens "microphone", the default one of the system, or "microphone:ID". ID and errors
+// are those of OpenVideo.
 func OpenAudio(spec string, o AudioOptions) (source.Source, error) {
 	return new(Shared).OpenAudio(spec, o)
 }
 
-// checkVideo completes the options.
+// checkVideo validates the options and sets defaults.
 func checkVideo(spec string, o *VideoOptions) error {
 	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
 	class, _, _ := strings.Cut(spec, ":")
@@ -106,7 +105,7 @@ func checkVideo(spec string, o *VideoOptions) error {
 	return nil
 }
 
-// checkAudio completes the options.
+// checkAudio validates the options and sets defaults.
 func checkAudio(spec string, o *AudioOptions) error {
 	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
 	if o.Channels == 0 {
@@ -129,16 +128,17 @@ func checkAudio(spec string, o *AudioOptions) error {
 	return nil
 }
 
-// NewEncoder returns the maker of an encoder, for source.VideoOptions, to a codec, one of Codecs; the default "" is the
-// first of them. The maker's error is a *media.SpecError, or says that this build has no encoder and which has.
+// NewEncoder returns a function that creates encoders for a codec, one of Codecs, or the first of
+// them for "". The error of that function is a *media.SpecError, or says which build has the
+// encoder.
 func NewEncoder(codec string) source.NewVideoEncoder {
 	return func(width, height int, rate float64, bitrate int) (source.VideoEncoder, error) {
 		return newRawEncoder(codec, width, height, rate, bitrate)
 	}
 }
 
-// NewDecoder is a decoder.NewFunc: H264 in a build with cgo, VP8 and VP9 in one with libvpx. The error says which build
-// has what this one lacks.
+// NewDecoder is a decoder.NewFunc for H.264 in a build with cgo, and VP8 and VP9 in a build with
+// libvpx. The error says which build has the decoder.
 func NewDecoder(mime string) (decoder.Decoder, error) { return newDecoder(mime) }
 
 func warnFunc(f func(string)) func(string) {

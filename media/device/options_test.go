@@ -37,7 +37,8 @@ func TestSpecErrors(t *testing.T) {
 	}
 }
 
-// TestMissingDevice: there is no such device on any machine, and each build says why in its own way.
+// TestMissingDevice: there is no such device on any machine, and each build says why in its own
+// way.
 func TestMissingDevice(t *testing.T) {
 	_, err := OpenVideo("camera:no such camera", VideoOptions{})
 	var file *media.FileError

@@ -5,8 +5,8 @@ package device
 /*
 #include <stdint.h>
 
-// From opus.h and opus_defines.h, version 1.3.1, which mediadevices carries inside. The functions are weak, because this
-// package is linked alone first, where they are missing.
+// From opus.h and opus_defines.h of version 1.3.1, which mediadevices contains. The functions are
+// weak: cgo links this package alone first, without them.
 typedef struct OpusEncoder OpusEncoder;
 extern OpusEncoder *opus_encoder_create(int32_t rate, int channels, int application, int *error) __attribute__((weak));
 extern int32_t opus_encode(OpusEncoder *, const int16_t *pcm, int samples, unsigned char *data, int32_t size) __attribute__((weak));
@@ -28,7 +28,7 @@ static OpusEncoder *opusencoder_new(int rate, int channels, int bitrate, int los
 	return e;
 }
 
-static int opusencoder_expect(OpusEncoder *e, int loss) { return opus_encoder_ctl(e, SET_PACKET_LOSS, (int32_t)loss); }
+static int opusencoder_set_loss(OpusEncoder *e, int loss) { return opus_encoder_ctl(e, SET_PACKET_LOSS, (int32_t)loss); }
 
 static int32_t opusencoder_put(OpusEncoder *e, const int16_t *pcm, int samples, unsigned char *data, int32_t size) {
 	return opus_encode(e, pcm, samples, data, size);
@@ -41,29 +41,29 @@ import "C"
 import (
 	"fmt"
 
-	// The library itself. Its encoder has neither forward error correction nor silence (pion/mediadevices, params.go).
+	// libopus. The encoder of mediadevices itself has neither FEC nor DTX.
 	_ "github.com/pion/mediadevices/pkg/codec/opus"
 )
 
-// opusEncoder is libopus for speech, with in-band forward error correction and with nothing sent in silence
-// (RFC 6716 sections 2.1.7 and 2.1.9). One goroutine uses it.
+// opusEncoder encodes with libopus for speech, with in-band FEC and DTX (RFC 6716 sections 2.1.7
+// and 2.1.9). One goroutine uses it.
 type opusEncoder struct {
 	c        *C.OpusEncoder
 	channels int
-	loss     int        // per cent that it expects
-	packet   [1275]byte // the most of one frame, RFC 6716 section 3.4
+	loss     int        // expected packet loss in percent
+	packet   [1275]byte // of the size of the largest frame, RFC 6716 section 3.4
 }
 
 func newOpus(rate, channels, bitrate int) (*opusEncoder, error) {
 	var failed C.int
 	c := C.opusencoder_new(C.int(rate), C.int(channels), C.int(bitrate), minExpectedLoss, &failed)
 	if c == nil {
-		return nil, fmt.Errorf("libopus refuses %d samples a second, %d channels, %d bit/s (%d)", rate, channels, bitrate, failed)
+		return nil, fmt.Errorf("libopus rejects %d Hz, %d channels, %d bit/s (%d)", rate, channels, bitrate, failed)
 	}
 	return &opusEncoder{c: c, channels: channels, loss: minExpectedLoss}, nil
 }
 
-// encode encodes the samples of one packet, valid until the next call.
+// encode returns a packet, valid until the next call.
 func (e *opusEncoder) encode(pcm []int16) ([]byte, error) {
 	n := C.opusencoder_put(e.c, (*C.int16_t)(&pcm[0]), C.int(len(pcm)/e.channels), (*C.uchar)(&e.packet[0]), C.int32_t(len(e.packet)))
 	if n < 0 {
@@ -72,13 +72,13 @@ func (e *opusEncoder) encode(pcm []int16) ([]byte, error) {
 	return e.packet[:n], nil
 }
 
-// expect changes the loss that it is to expect, in per cent.
-func (e *opusEncoder) expect(loss int) error {
+// setPacketLoss sets the expected packet loss in percent.
+func (e *opusEncoder) setPacketLoss(loss int) error {
 	if loss == e.loss {
 		return nil
 	}
-	if failed := C.opusencoder_expect(e.c, C.int(loss)); failed != 0 {
-		return fmt.Errorf("libopus refuses to expect a loss of %d %% (%d)", loss, failed)
+	if failed := C.opusencoder_set_loss(e.c, C.int(loss)); failed != 0 {
+		return fmt.Errorf("libopus rejects a packet loss of %d %% (%d)", loss, failed)
 	}
 	e.loss = loss
 	return nil

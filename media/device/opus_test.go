@@ -25,7 +25,8 @@ func speech(n int) []int16 {
 	return pcm
 }
 
-// TestOpusRepairsALostPacket: the packet after a lost one has it once more, which sounds better than a guess.
+// TestOpusRepairsALostPacket: the packet after a lost one has it once more, which sounds better
+// than a guess.
 func TestOpusRepairsALostPacket(t *testing.T) {
 	e, err := newOpus(48000, 1, 32000)
 	if err != nil {
@@ -78,7 +79,8 @@ func off(a, b []float32) float64 {
 	return math.Sqrt(d / s)
 }
 
-// TestOpusIsQuietInSilence: nothing but a sign of life is sent while nobody speaks, and a tone is no silence.
+// TestOpusIsQuietInSilence: nothing but a sign of life is sent while nobody speaks, and a tone is
+// no silence.
 func TestOpusIsQuietInSilence(t *testing.T) {
 	tone := make([]int16, 150*960)
 	for i := range tone {

@@ -4,52 +4,55 @@ import (
 	"time"
 )
 
-// step is a way to send less than a device gives.
+// step is a reduction of what is sent.
 type step struct {
-	halved int // times, of both sides
-	every  int // how many pictures one is sent of
+	halved int // number of times that width and height are halved
+	every  int // one of so many frames is sent
 }
 
 const maxStep = 5
 
-// steps go down by half of the work each: first pictures are left out, which people mind less than a blurred face, but
-// not to below half of the rate.
+// steps returns the steps, each with half of the pixels per second of the one before. The frame
+// rate is halved first, and never below half.
 func steps() [maxStep + 1]step {
 	return [...]step{{0, 1}, {0, 2}, {1, 1}, {1, 2}, {2, 1}, {2, 2}}
 }
 
 const (
-	// minBitsPerPixel of a pixel, below which an encoder shows more of itself than of the picture: 276 kbit/s at 640 by
-	// 480 and 30 pictures a second, about where libwebrtc steps down.
+	// minBitsPerPixel is the bitrate per pixel below which artifacts prevail: 276 kbit/s for
+	// 640x480 at 30 frames/s, about where libwebrtc scales down.
 	minBitsPerPixel = 0.03
-	// hysteresis keeps the scaler from going up and down where the bitrate is on a threshold.
+	// hysteresis prevents oscillation at a threshold of the bitrate.
 	hysteresis = 1.3
-	// filled is the share of its bitrate that an encoder uses when it needs all of it, and spare the one at which a
-	// picture is so simple that twice as much of it would fit.
+	// fullUtilization is the share of the bitrate that an encoder uses when it needs all of it,
+	// lowUtilization the share below which twice the pixels would fit.
 	fullUtilization, lowUtilization = 0.7, 0.45
-	// measureInterval is how long the use of the bitrate is measured, and upscaleIntervals how many of these it must be possible to go
-	// up.
+	// measureInterval is the interval of utilization, and upscaleIntervals the number of intervals
+	// with low utilization before a step up.
 	measureInterval  = time.Second
 	upscaleIntervals = 3
-	// busy is the share of its time that an encoder may take, restful the one below which twice the work fits.
+	// overuseThreshold is the share of time above which the encoder is overused, underuseThreshold
+	// the share below which twice the work would fit.
 	overuseThreshold, underuseThreshold = 0.9, 0.35
-	// loadWindow is how many pictures an average of the encoder's time is over.
+	// loadWindow is the number of frames over which the load is averaged.
 	loadWindow = 16
-	// minScaledSide is the shortest side that it goes down to.
+	// minScaledSide is the smallest width or height in pixels.
 	minScaledSide = 90
 )
 
-// ladder decides how much of the pictures is sent, by what the network carries and the encoder manages.
+// qualityScaler selects a step by the bitrate and by the load of the encoder, as the quality scaler
+// and overuse detector of libwebrtc do.
 type qualityScaler struct {
-	network, machine   int       // the steps that each is at
-	intervalStart      time.Time // when the measurement began
-	bytes              int       // of pictures since then
-	underusedIntervals int       // measurements in a row after which a higher step of the network would do
-	load               float64   // share of its time that the encoder takes, averaged
-	pictures           int       // since the machine's last step
+	network, cpu       int       // index of the step that each needs
+	intervalStart      time.Time // of utilization
+	bytes              int       // sent since then
+	underusedIntervals int       // in a row
+	load               float64   // share of time that encoding takes, averaged
+	frames             int       // since the last step of cpu
 }
 
-// step is the one for a bitrate, at the moment of a picture.
+// step returns the step for a frame of that size, captured at now. rate is the frame rate, bitrate
+// in bit/s.
 func (l *qualityScaler) step(width, height int, rate float64, bitrate int, now time.Time) step {
 	lowest := 0
 	for i, s := range steps() {
@@ -62,15 +65,15 @@ func (l *qualityScaler) step(width, height int, rate float64, bitrate int, now t
 	}
 	if passed := now.Sub(l.intervalStart); passed >= measureInterval {
 		used := float64(l.bytes*8) / passed.Seconds() / float64(max(1, bitrate))
-		l.measured(float64(width*height)*rate*minBitsPerPixel/float64(bitrate), used, lowest)
+		l.update(float64(width*height)*rate*minBitsPerPixel/float64(bitrate), used, lowest)
 		l.intervalStart, l.bytes = now, 0
 	}
-	return steps()[min(max(l.network, l.machine), lowest)]
+	return steps()[min(max(l.network, l.cpu), lowest)]
 }
 
-// measured goes up or down by what has been used of the bitrate, of which all of the pictures should have needs times
-// as much.
-func (l *qualityScaler) measured(needs, used float64, lowest int) {
+// update changes the step of the network. needs is the ratio of the bitrate that all pixels need to
+// the bitrate, used the utilization, and lowest the last step that the size allows.
+func (l *qualityScaler) update(needs, used float64, lowest int) {
 	here, above := needs/float64(uint(1)<<l.network), needs/float64(uint(1)<<max(0, l.network-1))
 	switch {
 	case here > 1 && used > fullUtilization && l.network < lowest:
@@ -86,22 +89,23 @@ func (l *qualityScaler) measured(needs, used float64, lowest int) {
 	}
 }
 
-// sent tells the size of a picture in bytes.
-func (l *qualityScaler) sent(bytes int) { l.bytes += bytes }
+// addFrame counts an encoded frame.
+func (l *qualityScaler) addFrame(bytes int) { l.bytes += bytes }
 
-// took tells how long a picture took to encode, of the time there is for one.
-func (l *qualityScaler) took(d, interval time.Duration) {
+// addEncodeTime changes the step of the CPU by the time that a frame took, and the interval between
+// frames.
+func (l *qualityScaler) addEncodeTime(d, interval time.Duration) {
 	l.load += (d.Seconds()/interval.Seconds() - l.load) / loadWindow
-	if l.pictures++; l.pictures < 2*loadWindow {
+	if l.frames++; l.frames < 2*loadWindow {
 		return
 	}
 	switch {
-	case l.load > overuseThreshold && l.machine < maxStep:
-		l.machine++
-	case l.load < underuseThreshold && l.machine > 0 && l.pictures >= 8*loadWindow:
-		l.machine--
+	case l.load > overuseThreshold && l.cpu < maxStep:
+		l.cpu++
+	case l.load < underuseThreshold && l.cpu > 0 && l.frames >= 8*loadWindow:
+		l.cpu--
 	default:
 		return
 	}
-	l.pictures = 0
+	l.frames = 0
 }

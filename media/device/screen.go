@@ -19,10 +19,10 @@ import (
 
 const (
 	defaultScreenRate = 10
-	maxScreenBytes    = 1 << 20 // to ask for at a time: other clients wait for the reply to end
+	maxScreenBytes    = 1 << 20 // of one request: other clients wait for its reply
 )
 
-// silenceXGB keeps the X library from writing to stderr: what goes wrong comes back as errors.
+// silenceXGB stops xgb from writing to stderr. It returns errors as well.
 var silenceXGB = sync.OnceFunc(func() { xgb.Logger = log.New(io.Discard, "", 0) })
 
 // screenDevice is one screen of the X server at $DISPLAY.
@@ -51,7 +51,7 @@ func dialX() (*xgb.Conn, *xproto.SetupInfo, error) {
 
 func screens() ([]Screen, error) {
 	if os.Getenv("DISPLAY") == "" {
-		return nil, nil // no X server is nothing that went wrong
+		return nil, nil // no X server is no problem
 	}
 	conn, setup, err := dialX()
 	if err != nil {
@@ -85,7 +85,7 @@ func findScreen(id string, o VideoOptions) (videoDevice, error) {
 	return s, err
 }
 
-// view is a screen that is being looked at.
+// screenStream is an open screen.
 type screenStream struct {
 	conn   *xgb.Conn
 	root   xproto.ScreenInfo
@@ -137,7 +137,7 @@ func bitsPerPixel(setup *xproto.SetupInfo, depth byte) int {
 // mode implements frameStream.
 func (v *screenStream) mode() mode { return v.is }
 
-// read implements frameStream. It waits for the next picture's turn, ten seconds at most.
+// read implements frameStream. It waits until the next frame is due, ten seconds at most.
 func (v *screenStream) read() (*image.YCbCr, func(), error) {
 	<-v.due.C
 	rows := max(2, maxScreenBytes/(v.is.width*4)&^1)

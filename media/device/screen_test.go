@@ -16,7 +16,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// startX runs an X server of its own, at $DISPLAY for the rest of the test, and returns how to end it.
+// startX runs an X server of its own, at $DISPLAY for the rest of the test, and returns how to end
+// it.
 func startX(t *testing.T, screen string) (end func()) {
 	t.Helper()
 	if _, err := exec.LookPath("Xvfb"); err != nil {
@@ -47,8 +48,8 @@ func startX(t *testing.T, screen string) (end func()) {
 	return end
 }
 
-// paintRoot makes the whole screen one colour. The connection stays open until the test ends, because Xvfb starts anew
-// when the last one closes.
+// paintRoot makes the whole screen one colour. The connection stays open until the test ends,
+// because Xvfb starts anew when the last one closes.
 func paintRoot(t *testing.T, rgb uint32) {
 	t.Helper()
 	conn, err := xgb.NewConn()

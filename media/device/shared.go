@@ -7,16 +7,16 @@ import (
 	"parley/media/source"
 )
 
-// Shared are the devices that several calls of one program use at the same time: each is opened for the first and
-// closed after the last, and what it gives is encoded once for all. The zero value works.
+// Shared shares devices between calls. A device is opened for the first call and closed after the
+// last one, and encoded once for all of them. The zero value is ready for use.
 type Shared struct {
 	mu     sync.Mutex // guards what follows
 	videos map[string]*sharedVideo
 	audios map[string]*sharedAudio
 }
 
-// OpenVideo is as the function, and shares the device with those who have it open by the same spec; these have given
-// the options, but for StreamID and Simulcast.
+// OpenVideo is like the function OpenVideo. A device that is open by the same spec is shared, with
+// the options of the first call except StreamID and Simulcast.
 func (s *Shared) OpenVideo(spec string, o VideoOptions) (source.Source, error) {
 	if err := checkVideo(spec, &o); err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func (s *Shared) OpenVideo(spec string, o VideoOptions) (source.Source, error) {
 	return s.openVideo(spec, o)
 }
 
-// OpenAudio is the same for a microphone.
+// OpenAudio is like the function OpenAudio, and shares the microphone in the same way.
 func (s *Shared) OpenAudio(spec string, o AudioOptions) (source.Source, error) {
 	if err := checkAudio(spec, &o); err != nil {
 		return nil, err
@@ -32,24 +32,24 @@ func (s *Shared) OpenAudio(spec string, o AudioOptions) (source.Source, error) {
 	return s.openAudio(spec, o)
 }
 
-// crew does one piece of work for as long as somebody needs it.
+// sharedWorker runs one task for as long as it has users.
 type sharedWorker struct {
-	// begin gets ready; the work is done when its context ends, or with an error.
-	begin func() (work func(context.Context) error, err error)
+	// start prepares the task, which runs until its context ends or it fails.
+	start func() (task func(context.Context) error, err error)
 
-	mu    sync.Mutex // guards what follows, and is held while the work begins and ends
-	users int
-	now   *workerRun
+	mu      sync.Mutex // guards what follows, and is held while the task starts and stops
+	users   int
+	current *workerRun
 }
 
-// shift is a crew at work.
+// workerRun is a task that runs.
 type workerRun struct {
 	stop context.CancelFunc
 	done chan struct{} // closed at the end
 	err  error         // valid once done is closed
 }
 
-// run keeps the crew at work until ctx ends, which is no error, or the work does.
+// run is a user until ctx ends, which is no error, or the task does.
 func (c *sharedWorker) run(ctx context.Context) error {
 	s, err := c.acquire()
 	if err != nil {
@@ -67,8 +67,8 @@ func (c *sharedWorker) run(ctx context.Context) error {
 func (c *sharedWorker) acquire() (*workerRun, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.now == nil {
-		work, err := c.begin()
+	if c.current == nil {
+		task, err := c.start()
 		if err != nil {
 			return nil, err
 		}
@@ -76,45 +76,46 @@ func (c *sharedWorker) acquire() (*workerRun, error) {
 		s := &workerRun{stop: stop, done: make(chan struct{})}
 		go func() {
 			defer close(s.done)
-			s.err = work(ctx)
+			s.err = task(ctx)
 		}()
-		c.now = s
+		c.current = s
 	}
 	c.users++
-	return c.now, nil
+	return c.current, nil
 }
 
-// leave ends the work when nobody is left.
+// release stops the task after its last user.
 func (c *sharedWorker) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.users--; c.users > 0 {
 		return
 	}
-	c.now.stop()
-	<-c.now.done
-	c.now = nil
+	c.current.stop()
+	<-c.current.done
+	c.current = nil
 }
 
-// presence tells the calls that share a device when it goes away and when it is back.
+// presence reports to the calls that share a device when it is lost and when it is back.
 type presence struct {
-	mu       sync.Mutex // guards what follows, and keeps what is told in order
+	mu       sync.Mutex // guards what follows, and keeps reports in order
 	gone     bool
 	watchers map[any]func(gone bool)
 }
 
-// watch has f told from now on, at once if the device is away; nil ends that. who is whom it is for.
-func (p *presence) watch(who any, f func(gone bool)) {
+// watch calls f when the presence changes, and at once if the device is gone. A nil f ends that for
+// the owner.
+func (p *presence) watch(owner any, f func(gone bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f == nil {
-		delete(p.watchers, who)
+		delete(p.watchers, owner)
 		return
 	}
 	if p.watchers == nil {
 		p.watchers = make(map[any]func(bool))
 	}
-	p.watchers[who] = f
+	p.watchers[owner] = f
 	if p.gone {
 		f(true)
 	}

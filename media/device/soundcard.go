@@ -9,7 +9,7 @@ package device
 
 static void ignore(const char *file, int line, const char *function, int err, const char *format, ...) {}
 
-// silence_alsa keeps libasound from writing to stderr about each device of its configuration that is not there.
+// silence_alsa stops libasound from writing to stderr about missing devices of its configuration.
 static void silence_alsa(void) {
 	void *lib = dlopen("libasound.so.2", RTLD_NOW);
 	if (!lib) return;
@@ -32,14 +32,16 @@ import (
 	"time"
 	"unsafe"
 
+	"parley/media"
+
 	"github.com/gen2brain/malgo"
 )
 
-// sound is a connection to the sound system.
+// soundSystem is a connection to PulseAudio or ALSA.
 type soundSystem struct{ *malgo.AllocatedContext }
 
-// connectSoundSystem connects to PulseAudio (or PipeWire in its place), or else to ALSA. JACK is left out: asking whether it is
-// there writes to stderr and may start it.
+// connectSoundSystem connects to PulseAudio or PipeWire, or else to ALSA. It does not try JACK,
+// which writes to stderr and may be started by that.
 func connectSoundSystem() (*soundSystem, error) {
 	C.silence_alsa()
 	c, err := malgo.InitContext([]malgo.Backend{malgo.BackendPulseaudio, malgo.BackendAlsa}, malgo.ContextConfig{}, nil)
@@ -51,11 +53,11 @@ func connectSoundSystem() (*soundSystem, error) {
 }
 
 func (s *soundSystem) close() {
-	_ = s.Uninit() // it is over in any case
+	_ = s.Uninit() // there is nothing to do about an error
 	s.Free()
 }
 
-// devices are those of kind that are something, in the order of the system.
+// devices returns the devices of a kind in the order of the system, without pseudo devices.
 func (s *soundSystem) devices(kind malgo.DeviceType) ([]malgo.DeviceInfo, error) {
 	all, err := s.Devices(kind)
 	if err != nil {
@@ -66,7 +68,7 @@ func (s *soundSystem) devices(kind malgo.DeviceType) ([]malgo.DeviceInfo, error)
 
 var errNoDevice = errors.New("this machine has none")
 
-// choose finds the device of a kind that id means, "" for the default of the system.
+// choose returns the device of a kind that id identifies, or the default of the system for "".
 func (s *soundSystem) choose(kind malgo.DeviceType, class, id string) (*malgo.DeviceInfo, deviceName, error) {
 	all, err := s.devices(kind)
 	if err != nil {
@@ -89,19 +91,19 @@ func (s *soundSystem) choose(kind malgo.DeviceType, class, id string) (*malgo.De
 	return &all[i], names[i], nil
 }
 
-// pseudo tells if an ALSA name stands for a conversion, not for a device. Those that can record or play without one
-// behind them have these names in alsa-lib and alsa-plugins.
+// isPseudoDevice reports whether an ALSA device of alsa-lib or alsa-plugins is a conversion without
+// hardware.
 func isPseudoDevice(id string) bool {
 	id, _, _ = strings.Cut(id, ":")
 	return slices.Contains([]string{
-		"pulse", "pipewire", // which would have been asked before ALSA, if it were there
+		"pulse", "pipewire", // tried before ALSA
 		"null", "lavrate", "samplerate", "speexrate", "upmix", "vdownmix", "speex", "oss", "jack",
 		"a52", "lavc", "usbstream", "dsnoop", "dmix", "dshare", "plughw", "hdmi", "iec958", "spdif", "surround",
 	}, id)
 }
 
-// audioDeviceName reads an id, which is a name with zeros after it with both sound systems. Of ALSA's own it is ":CARD,DEVICE",
-// which is "hw:CARD,DEVICE" to everybody else.
+// audioDeviceName returns the name of a device. malgo has ":CARD,DEVICE" for "hw:CARD,DEVICE" of
+// ALSA.
 func audioDeviceName(d malgo.DeviceInfo) deviceName {
 	id, _, _ := bytes.Cut(d.ID[:], []byte{0})
 	n := deviceName{id: string(id), name: d.Name()}
@@ -114,8 +116,8 @@ func audioDeviceName(d malgo.DeviceInfo) deviceName {
 	return n
 }
 
-// sounds are what List tells.
-func sounds() (microphones, speakers []AudioDevice, err error) {
+// audioDevices returns the microphones and speakers for List.
+func audioDevices() (microphones, speakers []AudioDevice, err error) {
 	s, err := connectSoundSystem()
 	if err != nil {
 		return nil, nil, err
@@ -135,38 +137,39 @@ func sounds() (microphones, speakers []AudioDevice, err error) {
 	return microphones, speakers, err
 }
 
-// freeC frees memory that malgo has taken from C.
+// freeC frees memory that malgo has allocated.
 func freeC(p unsafe.Pointer) { C.free(p) }
 
-// period is how much comes at a time, in ms. The sound card may keep periods of these, half a second, while the machine
-// has no time for it: that is no delay, for what is there is taken at once. As much may wait to be encoded.
+// period is the duration of a chunk in ms, and periods the number of chunks that the sound card
+// buffers while the machine is busy: half a second, which adds no delay since all of them are read
+// at once. As many may wait for the encoder.
 const (
 	period          = 10
 	periods         = 50
 	maxQueuedChunks = 50
 )
 
-// An audioDevice is a microphone, open or not, there or not.
+// audioDevice is a microphone.
 type audioDevice interface {
 	open() (audioStream, error)
 	String() string
 }
 
-// samples are those of an open microphone.
+// audioStream is an open microphone.
 type audioStream interface {
 	chunks() <-chan audioChunk
-	stopped() <-chan struct{} // closed when nothing comes any more
+	stopped() <-chan struct{} // closed when the device is lost
 	close()
 }
 
-// chunk is what comes at a time.
+// audioChunk is a part of the audio.
 type audioChunk struct {
-	at     time.Time // when it came
-	missed int       // samples of each channel that came before it and had no room
-	pcm    []int16   // of all channels by turns
+	at     time.Time // arrival
+	missed int       // samples per channel that were dropped before it
+	pcm    []int16   // interleaved
 }
 
-// microphone is one device for recording, "" for the default of the system.
+// microphone is a capture device, present or not. An empty id is the default of the system.
 type microphone struct {
 	id       string
 	name     deviceName
@@ -176,7 +179,7 @@ type microphone struct {
 
 func (m *microphone) String() string { return m.name.String() }
 
-// find looks for the device, which may have another number than before.
+// find returns the device, whose index may have changed.
 func (m *microphone) find(s *soundSystem) (*malgo.DeviceInfo, error) {
 	info, name, err := s.choose(malgo.Capture, "microphone", m.id)
 	if errors.Is(err, errNoDevice) {
@@ -188,7 +191,7 @@ func (m *microphone) find(s *soundSystem) (*malgo.DeviceInfo, error) {
 	return info, err
 }
 
-// recording is a microphone that records.
+// microphoneStream is an open microphone.
 type microphoneStream struct {
 	sound  *soundSystem
 	device *malgo.Device
@@ -208,7 +211,7 @@ func (m *microphone) open() (audioStream, error) {
 		s.close()
 		return nil, err
 	}
-	m.id = m.name.id // the same one, when it comes back
+	m.id = m.name.id // to reopen the same one
 	r := &microphoneStream{sound: s, out: make(chan audioChunk, maxQueuedChunks), gone: make(chan struct{})}
 	if r.device, err = m.start(r, info); err != nil {
 		s.close()
@@ -219,7 +222,7 @@ func (m *microphone) open() (audioStream, error) {
 
 func (m *microphone) start(r *microphoneStream, info *malgo.DeviceInfo) (*malgo.Device, error) {
 	config := malgo.DefaultDeviceConfig(malgo.Capture)
-	config.SampleRate = uint32(m.rate) // what the card has is converted
+	config.SampleRate = uint32(m.rate) // converted from that of the card
 	config.PeriodSizeInMilliseconds = period
 	config.Periods = periods
 	config.Capture.Format = malgo.FormatS16
@@ -227,7 +230,7 @@ func (m *microphone) start(r *microphoneStream, info *malgo.DeviceInfo) (*malgo.
 	id := info.ID.Pointer()
 	defer freeC(id)
 	config.Capture.DeviceID = id
-	device, err := malgo.InitDevice(r.sound.Context, config, malgo.DeviceCallbacks{Data: r.take(m.channels), Stop: r.stop})
+	device, err := malgo.InitDevice(r.sound.Context, config, malgo.DeviceCallbacks{Data: r.onData(m.channels), Stop: r.stop})
 	if err != nil {
 		return nil, soundError(err)
 	}
@@ -238,9 +241,9 @@ func (m *microphone) start(r *microphoneStream, info *malgo.DeviceInfo) (*malgo.
 	return device, nil
 }
 
-// take is called on the thread of the sound system, which must not wait. The samples are copied, because the sound
-// system writes over them.
-func (r *microphoneStream) take(channels int) malgo.DataProc {
+// onData returns the callback for samples. It runs on the thread of the sound system, must not
+// block, and copies the samples, which the sound system overwrites.
+func (r *microphoneStream) onData(channels int) malgo.DataProc {
 	missed := 0
 	return func(_, in []byte, frames uint32) {
 		c := audioChunk{at: time.Now(), missed: missed, pcm: make([]int16, int(frames)*channels)}
@@ -266,7 +269,7 @@ func (r *microphoneStream) close() {
 	r.sound.close()
 }
 
-// soundError says what an error of the sound system means and what to do.
+// soundError describes an error of the sound system with the next step.
 func soundError(err error) error {
 	switch {
 	case errors.Is(err, malgo.ErrBusy), errors.Is(err, malgo.ErrAlreadyInUse), errors.Is(err, malgo.ErrDeviceAlreadyInitialized):
@@ -279,13 +282,14 @@ func soundError(err error) error {
 	return fmt.Errorf("it does not work: %w", err)
 }
 
-// playbackPeriod is how much the sound card takes at a time, in ms, and playbackPeriods how many of these it holds.
+// playbackPeriod is the duration in ms that the sound card takes at a time, and playbackPeriods the
+// number of these that it buffers.
 const (
 	playbackPeriod  = 10
 	playbackPeriods = 4
 )
 
-// card is a sound card that plays. If it goes away, it is opened again until it is back.
+// playbackDevice is a sound card for playback. It is reopened after it was lost.
 type playbackDevice struct {
 	id      string
 	name    deviceName
@@ -294,7 +298,7 @@ type playbackDevice struct {
 	work    sync.WaitGroup
 }
 
-// playbackStream is a card that is open.
+// playbackStream is an open playbackDevice.
 type playbackStream struct {
 	sound  *soundSystem
 	device *malgo.Device
@@ -311,7 +315,7 @@ func openPlayback(id string, s *Speaker) (playback, error) {
 	s.options.Logger.Info("device opened", "device", "speaker "+c.name.String())
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
-	c.work.Go(func() { c.keep(ctx, open) })
+	c.work.Go(func() { c.keepOpen(ctx, open) })
 	return c, nil
 }
 
@@ -320,8 +324,8 @@ func (c *playbackDevice) close() {
 	c.work.Wait()
 }
 
-// keep closes the card when ctx ends, and opens it again when it was lost before.
-func (c *playbackDevice) keep(ctx context.Context, open *playbackStream) {
+// keepOpen reopens the device when it is lost, and closes it when ctx ends.
+func (c *playbackDevice) keepOpen(ctx context.Context, open *playbackStream) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -338,7 +342,7 @@ func (c *playbackDevice) keep(ctx context.Context, open *playbackStream) {
 	}
 }
 
-// reopen tries until the card is back, or ctx ends, which gives nil.
+// reopen opens the device when it is back. It returns nil when ctx ends.
 func (c *playbackDevice) reopen(ctx context.Context) *playbackStream {
 	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
 		if !sleep(ctx, wait) {
@@ -363,17 +367,17 @@ func (c *playbackDevice) open() (*playbackStream, error) {
 		s.close()
 		return nil, err
 	}
-	c.name, c.id = name, name.id // the same one, when it comes back
+	c.name, c.id = name, name.id // to reopen the same one
 	r := &playbackStream{sound: s, gone: make(chan struct{})}
 	config := malgo.DefaultDeviceConfig(malgo.Playback)
-	config.SampleRate = 48000 // that of Opus; what the card has is converted
+	config.SampleRate = media.OpusClockRate // converted to that of the card
 	config.PeriodSizeInMilliseconds, config.Periods = playbackPeriod, playbackPeriods
 	config.Playback.Format = malgo.FormatF32
 	config.Playback.Channels = speakerChannels
 	id := info.ID.Pointer()
 	defer freeC(id)
 	config.Playback.DeviceID = id
-	r.device, err = malgo.InitDevice(s.Context, config, malgo.DeviceCallbacks{Data: c.give, Stop: r.stop})
+	r.device, err = malgo.InitDevice(s.Context, config, malgo.DeviceCallbacks{Data: c.onData, Stop: r.stop})
 	if err == nil {
 		if err = r.device.Start(); err != nil {
 			r.device.Uninit()
@@ -386,8 +390,8 @@ func (c *playbackDevice) open() (*playbackStream, error) {
 	return r, nil
 }
 
-// give is called on the thread of the sound system, which must not wait.
-func (c *playbackDevice) give(out, _ []byte, frames uint32) {
+// onData is the callback that provides samples. It runs on the thread of the sound system.
+func (c *playbackDevice) onData(out, _ []byte, frames uint32) {
 	for i, sample := range c.speaker.fill(int(frames)) {
 		binary.NativeEndian.PutUint32(out[4*i:], math.Float32bits(sample))
 	}

@@ -35,7 +35,8 @@ func startFake(t *testing.T, f *fakeCamera, o VideoOptions) *videoSource {
 	return v
 }
 
-// give lets the camera take pictures until one arrives at the viewer; the encoder may leave some out.
+// give lets the camera take pictures until one arrives at the viewer; the encoder may leave some
+// out.
 func give(t *testing.T, f *fakeCamera, v *viewer, size image.Point) (timestamp uint32, key bool) {
 	t.Helper()
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -79,7 +80,8 @@ func TestVideoKeyFrameOnRequest(t *testing.T) {
 	give(t, f, to, small)
 	var r source.KeyFrameRequester = v
 	r.RequestKeyFrame()
-	// When the request came, one picture may have been in the slot, one in the encoder and some on their way to the viewer.
+	// When the request came, one picture may have been in the slot, one in the encoder and some on
+	// their way to the viewer.
 	for len(to.packets) > 0 {
 		if _, key := to.frame(t); key {
 			return

@@ -2,30 +2,32 @@ package device
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 
 	"parley/media"
 	"parley/media/playout"
 )
 
-// A Speaker plays the voices of several calls at once.
+// A Speaker plays the mix of several playout buffers.
 type Speaker struct {
 	options SpeakerOptions
 	device  playback
 	once    sync.Once
 
-	mu     sync.Mutex // guards what follows
-	voices []*playout.Buffer
-	mix    []float32
+	mu      sync.Mutex // guards what follows
+	buffers []*playout.Buffer
+	mix     []float32
 }
 
 // SpeakerOptions are the options of OpenSpeaker. The zero value works.
 type SpeakerOptions struct {
-	// ID is the number that List counts from 0, the device's ID, or a part of its name. The default is the system's.
+	// ID is the index in List, the ID of the device, or a part of its name. The default is that of
+	// the system.
 	ID string
 
 	// Warn is as in VideoOptions.
-	Warn func(sentence string)
+	Warn func(text string)
 
 	// Logger is as in VideoOptions.
 	Logger *slog.Logger
@@ -34,11 +36,11 @@ type SpeakerOptions struct {
 // playback is an open sound card.
 type playback interface{ close() }
 
-// speakerChannels is what is played: what has one channel comes from both sides.
+// speakerChannels is the number of channels of the mix. Mono tracks are played on both.
 const speakerChannels = 2
 
-// OpenSpeaker opens a sound card for playing. The device is in use until Close. The error is a *media.FileError
-// (missing, busy, not allowed, not in this build).
+// OpenSpeaker opens a sound card for playback until Close. The error is a *media.FileError
+// (missing, busy, not permitted, not in this build).
 func OpenSpeaker(o SpeakerOptions) (*Speaker, error) {
 	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
 	s := &Speaker{options: o}
@@ -50,32 +52,27 @@ func OpenSpeaker(o SpeakerOptions) (*Speaker, error) {
 	return s, nil
 }
 
-// Add has a voice heard until Remove.
-func (s *Speaker) Add(v *playout.Buffer) {
+// Add plays a buffer until Remove.
+func (s *Speaker) Add(b *playout.Buffer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.voices = append(s.voices, v)
+	s.buffers = append(s.buffers, b)
 }
 
-// Remove silences a voice.
-func (s *Speaker) Remove(v *playout.Buffer) {
+// Remove stops playing a buffer.
+func (s *Speaker) Remove(b *playout.Buffer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.voices {
-		if s.voices[i] == v {
-			s.voices = append(s.voices[:i], s.voices[i+1:]...)
-			return
-		}
-	}
+	s.buffers = slices.DeleteFunc(s.buffers, func(other *playout.Buffer) bool { return other == b })
 }
 
-// Close gives the sound card back.
+// Close closes the sound card.
 func (s *Speaker) Close() error {
 	s.once.Do(s.device.close)
 	return nil
 }
 
-// fill is called by the sound card, which wants frames of samples now.
+// fill returns the next samples for the sound card, interleaved, valid until the next call.
 func (s *Speaker) fill(frames int) []float32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,8 +81,8 @@ func (s *Speaker) fill(frames int) []float32 {
 	}
 	mix := s.mix[:frames*speakerChannels]
 	clear(mix)
-	for _, v := range s.voices {
-		v.Mix(mix)
+	for _, b := range s.buffers {
+		b.Mix(mix)
 	}
 	for i := range mix {
 		mix[i] = softClip(mix[i])
@@ -93,7 +90,8 @@ func (s *Speaker) fill(frames int) []float32 {
 	return mix
 }
 
-// softClip bends what several loud voices add up to beyond full scale back below it, rather than to cut it off.
+// softClip compresses what exceeds 0.8 to below full scale, so that loud tracks do not clip when
+// mixed.
 func softClip(x float32) float32 {
 	const knee = 0.8
 	switch {

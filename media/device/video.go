@@ -19,21 +19,20 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// videoSource is what one call sees of a camera or a screen.
-//
-// Which codec it sends is settled when it is bound: the first of those negotiated that this build encodes to.
+// videoSource is the source of one call for a shared camera or screen. Its codec is the first of
+// the negotiated ones that this build encodes, and known when it is bound.
 type videoSource struct {
 	hub      *sharedCapture
 	streamID string
-	rid      string // of a layer of a simulcast, "" for a source by itself
-	halved   int    // times, of both sides
-	release  func() // given by who shares the device; at the end, once
+	rid      string // of a simulcast layer, otherwise empty
+	halved   int    // number of times that width and height are halved
+	release  func() // called by Close
 
 	mu         sync.Mutex // guards what follows
 	bound      map[string]*encodedStream
 	layers     []*videoSource
 	maxBitrate int
-	used       bool // Run has been called, or Close
+	used       bool // Run or Close was called
 }
 
 // openCapture opens the device.
@@ -62,7 +61,7 @@ func startCapture(spec, name string, mimes []string, device videoDevice, o Video
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
 	h := &sharedCapture{name: name, device: device, options: o, mimes: mimes, open: open, streams: make(map[encodingKey]*encodedStream)}
-	h.worker.begin = h.begin
+	h.worker.start = h.startTask
 	is := open.mode()
 	if asked := (mode{width: o.Width, height: o.Height, rate: o.FrameRate}); differs(asked, is) {
 		o.Warn(fmt.Sprintf("%s sends %s, the nearest it can do to %s", name, is, asked))
@@ -71,7 +70,7 @@ func startCapture(spec, name string, mimes []string, device videoDevice, o Video
 	return h, nil
 }
 
-// source is the hub for one more call.
+// source returns the source of one more call.
 func (h *sharedCapture) source(o VideoOptions) *videoSource {
 	v := &videoSource{hub: h, streamID: o.StreamID, release: h.close, bound: make(map[string]*encodedStream)}
 	if v.streamID == "" {
@@ -83,12 +82,12 @@ func (h *sharedCapture) source(o VideoOptions) *videoSource {
 	return v
 }
 
-// layer is a part of a simulcast. The names are those that browsers' pages use.
+// layer returns a simulcast layer. The names are those that web pages use.
 func (v *videoSource) layer(rid string, halved int) *videoSource {
 	return &videoSource{hub: v.hub, streamID: v.streamID, rid: rid, halved: halved, bound: make(map[string]*encodedStream)}
 }
 
-// selectCodecs are the codecs to choose from: all of this build, or the one that was asked for.
+// selectCodecs returns the codecs to choose from: all of this build, or only mime.
 func selectCodecs(mime string) ([]string, error) {
 	all := slices.DeleteFunc(codecs(), func(m string) bool { return !strings.HasPrefix(m, "video/") })
 	if mime == "" {
@@ -116,7 +115,7 @@ func (m mode) String() string {
 	return s
 }
 
-// differs tells if is is not what was asked for.
+// differs reports whether a mode is not the requested one.
 func differs(asked, is mode) bool {
 	return asked.width != 0 && (asked.width != is.width || asked.height != is.height) ||
 		asked.rate != 0 && math.Abs(asked.rate-is.rate) > 0.1
@@ -134,7 +133,7 @@ func (v *videoSource) StreamID() string { return v.streamID }
 // Kind implements webrtc.TrackLocal.
 func (v *videoSource) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeVideo }
 
-// Codec implements source.Source: what it sends, or before that is settled, what it would like to.
+// Codec implements source.Source. It returns the preferred codec until one is negotiated.
 func (v *videoSource) Codec() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -144,7 +143,7 @@ func (v *videoSource) Codec() string {
 	return v.hub.mimes[0]
 }
 
-// SourceStats is what has been measured of what it sends, or did.
+// SourceStats returns the statistics of what is sent.
 func (v *videoSource) SourceStats() localtrack.Stats {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -154,10 +153,10 @@ func (v *videoSource) SourceStats() localtrack.Stats {
 	return localtrack.Stats{}
 }
 
-// Codecs are the MIME types that it can send, the preferred first.
+// Codecs returns the MIME types that can be sent, in order of preference.
 func (v *videoSource) Codecs() []string { return slices.Clone(v.hub.mimes) }
 
-// Layers are the tracks of a simulcast, the smallest picture first, nil without --simulcast. They have one ID.
+// Layers returns the simulcast layers, the smallest first, or nil. They have the same ID.
 func (v *videoSource) Layers() []webrtc.TrackLocal {
 	var all []webrtc.TrackLocal
 	for _, l := range v.layers {
@@ -166,7 +165,7 @@ func (v *videoSource) Layers() []webrtc.TrackLocal {
 	return all
 }
 
-// Bind implements webrtc.TrackLocal. Who comes needs a key frame to begin with.
+// Bind implements webrtc.TrackLocal. It requests a key frame.
 func (v *videoSource) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	for _, codec := range c.CodecParameters() {
 		for _, mime := range v.hub.mimes {
@@ -184,7 +183,7 @@ func (v *videoSource) bind(s *encodedStream, c webrtc.TrackLocalContext) (webrtc
 	defer v.mu.Unlock()
 	codec, err := s.live.Bind(c)
 	if err == nil {
-		s.requestKeyFrame() // not before: a key frame that was sent meanwhile would not be for this call
+		s.requestKeyFrame() // after Bind, so that this call gets it
 		v.bound[c.ID()] = s
 		s.setMaxBitrate(v, v.maxBitrate)
 	}
@@ -204,7 +203,7 @@ func (v *videoSource) Unbind(c webrtc.TrackLocalContext) error {
 	return s.live.Unbind(c)
 }
 
-// RequestKeyFrame implements source.KeyFrameRequester: the next picture that is encoded is one.
+// RequestKeyFrame implements source.KeyFrameRequester. The next frame is a key frame.
 func (v *videoSource) RequestKeyFrame() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -216,8 +215,8 @@ func (v *videoSource) RequestKeyFrame() {
 	}
 }
 
-// SetBitrate is how much this call may send, in bit/s, from the next picture on. It never blocks. The source sends no
-// more than VideoOptions.Bitrate in any case, and what calls share is sent at the least of all.
+// SetBitrate limits the bitrate of this call in bit/s from the next frame on. It does not block.
+// VideoOptions.Bitrate is a limit too, and a stream that calls share has the lowest limit of all.
 func (v *videoSource) SetBitrate(bitrate int) {
 	if bitrate <= 0 {
 		return
@@ -228,7 +227,7 @@ func (v *videoSource) SetBitrate(bitrate int) {
 	for _, s := range v.bound {
 		s.setMaxBitrate(v, bitrate)
 	}
-	// A quarter of the pixels takes about a third of the bits.
+	// A quarter of the pixels needs about a third of the bitrate.
 	for i, tenth := range []int{1, 2, 7}[:len(v.layers)] {
 		v.layers[i].SetBitrate(bitrate * tenth / 10)
 	}
@@ -236,14 +235,14 @@ func (v *videoSource) SetBitrate(bitrate int) {
 
 // Run implements source.Source.
 func (v *videoSource) Run(ctx context.Context) error {
-	if v.use() {
+	if v.markUsed() {
 		return &media.FileError{Path: v.hub.name, Err: errors.New("it has been closed, or runs already")}
 	}
 	return v.hub.worker.run(ctx)
 }
 
-// use tells if the source has been used up, and uses it up.
-func (v *videoSource) use() bool {
+// markUsed marks the source as used, and reports whether it was before.
+func (v *videoSource) markUsed() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	used := v.used
@@ -251,19 +250,19 @@ func (v *videoSource) use() bool {
 	return used
 }
 
-// OnPresence has f told when the device goes away and when it is back; at once if it is away. f must not block, and nil
-// ends it, as Close does.
+// OnPresence sets a function that is called when the device is lost and when it is back, and at
+// once if it is lost. f must not block. A nil f and Close end that.
 func (v *videoSource) OnPresence(f func(gone bool)) { v.hub.presence.watch(v, f) }
 
 // Close implements source.Source.
 func (v *videoSource) Close() error {
-	v.use()
+	v.markUsed()
 	v.OnPresence(nil)
 	v.release()
 	return nil
 }
 
-// sharedVideo is a device that is open for as many as users says.
+// sharedVideo is an open capture with the number of its users.
 type sharedVideo struct {
 	hub   *sharedCapture
 	users int
@@ -300,25 +299,25 @@ func (s *Shared) closeVideo(spec string, v *sharedVideo) {
 	}
 }
 
-// encodingKey tells the encodings of a capture apart.
+// encodingKey identifies an encoded stream of a capture.
 type encodingKey struct {
 	mime   string
-	halved int // times, of both sides
+	halved int // number of times that width and height are halved
 }
 
-// stream is what one encoder makes, for all calls that want just that.
+// encodedStream is the output of one encoder for all calls that use it.
 type encodedStream struct {
-	key  encodingKey
-	live *localtrack.Track
-	aim  int // bit/s, 0 for what is fair for the size
+	key     encodingKey
+	live    *localtrack.Track
+	bitrate int // bit/s, 0 for the default of the size
 
 	mu          sync.Mutex // guards what follows
 	keyFrameDue bool
-	maxBitrates map[*videoSource]int // bit/s that the network of a call carries
-	target      int                  // bit/s that the encoder is told last, 0 before
+	maxBitrates map[*videoSource]int // limits in bit/s
+	target      int                  // bitrate of the encoder in bit/s, 0 before the first frame
 	why         string               // SourceStats.Limitation
 
-	// The rest belongs to the goroutine that encodes.
+	// What follows is used by the encoding goroutine only.
 	encoder resizingEncoder
 	scaler  qualityScaler
 	count   int
@@ -328,20 +327,20 @@ func newEncodedStream(key encodingKey, o VideoOptions) *encodedStream {
 	live := localtrack.New(localtrack.Capability(key.mime), o.StreamID, o.Logger)
 	live.SetEncoder(encoderName(key.mime))
 	return &encodedStream{
-		key: key, live: live, aim: o.Bitrate >> (2 * key.halved),
+		key: key, live: live, bitrate: o.Bitrate >> (2 * key.halved),
 		maxBitrates: make(map[*videoSource]int), encoder: resizingEncoder{mime: key.mime},
 	}
 }
 
-// requestKeyFrame makes the next picture a key frame.
+// requestKeyFrame makes the next frame a key frame.
 func (s *encodedStream) requestKeyFrame() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keyFrameDue = true
 }
 
-// setMaxBitrate sets what the network of one call carries, 0 for a call that has gone. The least of all is what is sent: they
-// see the same stream.
+// setMaxBitrate sets the limit of one call in bit/s, 0 for none. The lowest limit applies, since
+// the stream is shared.
 func (s *encodedStream) setMaxBitrate(of *videoSource, bitrate int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -352,11 +351,12 @@ func (s *encodedStream) setMaxBitrate(of *videoSource, bitrate int) {
 	}
 }
 
-// take is what is to be done now.
-func (s *encodedStream) take(fair int) (bitrate int, key bool) {
+// takeParameters returns the bitrate of the next frame, and whether it is a key frame. fair is the
+// default bitrate.
+func (s *encodedStream) takeParameters(fair int) (bitrate int, key bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if bitrate = s.aim; bitrate == 0 {
+	if bitrate = s.bitrate; bitrate == 0 {
 		bitrate = fair
 	}
 	for _, w := range s.maxBitrates {
@@ -366,24 +366,24 @@ func (s *encodedStream) take(fair int) (bitrate int, key bool) {
 	return bitrate, key
 }
 
-// limited notes what keeps the picture below what was asked for.
-func (s *encodedStream) limited(bitrate, fair int) {
+// setLimitation sets the bitrate and the reason of a reduction.
+func (s *encodedStream) setLimitation(bitrate, fair int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked := s.aim
+	asked := s.bitrate
 	if asked == 0 {
 		asked = fair
 	}
 	s.target, s.why = bitrate, "none"
 	switch {
-	case s.scaler.machine > s.scaler.network:
+	case s.scaler.cpu > s.scaler.network:
 		s.why = "cpu"
 	case s.scaler.network > 0 || bitrate < asked:
 		s.why = "bandwidth"
 	}
 }
 
-// stats are those of what is sent.
+// stats returns the statistics of what is sent.
 func (s *encodedStream) stats() localtrack.Stats {
 	all := s.live.SourceStats()
 	s.mu.Lock()
@@ -392,7 +392,8 @@ func (s *encodedStream) stats() localtrack.Stats {
 	return all
 }
 
-// send encodes a picture, unless nobody would see it, or it is one too many.
+// send encodes a frame and sends it, unless the stream is not bound, congested, or the frame is
+// skipped.
 func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) error {
 	if !s.live.Bound() || s.live.Congested() {
 		return nil
@@ -403,9 +404,9 @@ func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) e
 	full := sizes.halved(s.key.halved)
 	width, height := full.Rect.Dx(), full.Rect.Dy()
 	fair := defaultBitrate(width, height, rate)
-	bitrate, key := s.take(fair)
+	bitrate, key := s.takeParameters(fair)
 	step := s.scaler.step(width, height, rate, bitrate, full.at)
-	s.limited(bitrate, fair)
+	s.setLimitation(bitrate, fair)
 	if s.count++; s.count%step.every != 0 && !key {
 		return nil
 	}
@@ -416,11 +417,11 @@ func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) e
 	if err != nil {
 		return err
 	}
-	s.scaler.took(time.Since(begin), time.Duration(float64(step.every)/rate*float64(time.Second)))
-	s.scaler.sent(len(frame))
-	if len(frame) == 0 { // the encoder leaves pictures out to keep its bitrate
+	s.scaler.addEncodeTime(time.Since(begin), time.Duration(float64(step.every)/rate*float64(time.Second)))
+	s.scaler.addFrame(len(frame))
+	if len(frame) == 0 { // the encoder drops frames to keep its bitrate
 		if key {
-			s.requestKeyFrame() // whoever asked for it still waits
+			s.requestKeyFrame() // it is still requested
 		}
 		return nil
 	}

@@ -14,8 +14,8 @@ typedef struct {
 	vpx_image_t image;
 } vpxencoder;
 
-// The values are those of libwebrtc for a camera (modules/video_coding/codecs/vp8 and vp9): the rate is kept within a
-// second, pictures are left out rather than late, nothing is held back to look ahead.
+// The settings are those of libwebrtc for a camera (modules/video_coding/codecs/vp8 and vp9): the
+// bitrate is kept within a second, frames are dropped rather than late, and there is no lookahead.
 static vpxencoder *vpxencoder_new(int vp9, int width, int height, int kilobits, int key_distance, int threads, const char **why) {
 	vpxencoder *e = calloc(1, sizeof *e);
 	if (!e) { *why = "out of memory"; return NULL; }
@@ -44,7 +44,7 @@ static vpxencoder *vpxencoder_new(int vp9, int width, int height, int kilobits, 
 		failed = vpx_codec_enc_init(&e->codec, which, &e->config, 0);
 	}
 	if (failed) { *why = vpx_codec_err_to_string(failed); free(e); return NULL; }
-	// What a control refuses, an encoder does without.
+	// The encoder works without controls that fail.
 	vpx_codec_control(&e->codec, VP8E_SET_STATIC_THRESHOLD, 1);
 	vpx_codec_control(&e->codec, VP8E_SET_MAX_INTRA_BITRATE_PCT, 300);
 	if (vp9) {
@@ -56,7 +56,7 @@ static vpxencoder *vpxencoder_new(int vp9, int width, int height, int kilobits, 
 		vpx_codec_control(&e->codec, VP8E_SET_CPUUSED, -8);
 		vpx_codec_control(&e->codec, VP8E_SET_TOKEN_PARTITIONS, 0);
 	}
-	vpx_img_wrap(&e->image, VPX_IMG_FMT_I420, width, height, 1, (unsigned char *)e); // pointers come with each picture
+	vpx_img_wrap(&e->image, VPX_IMG_FMT_I420, width, height, 1, (unsigned char *)e); // vpxencoder_put sets the planes
 	return e;
 }
 
@@ -69,7 +69,7 @@ static vpx_codec_err_t vpxencoder_put(vpxencoder *e, unsigned char *y, unsigned 
 	return failed;
 }
 
-// vpxencoder_get gives the encoded picture, NULL if it was left out.
+// vpxencoder_get returns the encoded frame, NULL if it was dropped.
 static const void *vpxencoder_get(vpxencoder *e, size_t *size) {
 	vpx_codec_iter_t at = NULL;
 	const vpx_codec_cx_pkt_t *p;
@@ -105,7 +105,7 @@ static vpx_codec_ctx_t *vpxdecoder_new(int vp9, int threads, const char **why) {
 	return c;
 }
 
-// vpxdecoder_last gives the latest picture, NULL if there is none.
+// vpxdecoder_last returns the latest frame, NULL if there is none.
 static vpx_image_t *vpxdecoder_last(vpx_codec_ctx_t *c) {
 	vpx_codec_iter_t at = NULL;
 	vpx_image_t *image, *last = NULL;
@@ -129,14 +129,14 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// vpxEncoder is VP8 or VP9 by libvpx. It is not mediadevices': that one tells libvpx times that are a thousand times
-// too long, so that no bitrate is kept, and leaves VP9 at a speed that is no real time (10 pictures of 320x240 a
-// second on a core of 2020).
+// vpxEncoder encodes VP8 or VP9 with libvpx. That of mediadevices passes timestamps to libvpx that
+// are a thousand times too large, so that it does not keep the bitrate, and does not set the speed
+// of VP9, which is 10 frames/s of 320x240 then.
 type vpxEncoder struct {
 	c        *C.vpxencoder
 	duration time.Duration
 	start    time.Time
-	last     int64 // µs after start
+	last     int64 // timestamp in µs since start
 }
 
 func vpxCodecs() map[string]newFrameEncoder {
@@ -162,7 +162,8 @@ func newVPX(vp9, width, height int, rate float64, bitrate int) (frameEncoder, er
 
 func kilobits(bitrate int) int { return max(1, bitrate/1000) }
 
-// vpxThreads is more than one for pictures that one processor does not manage, and leaves one for the rest of a call.
+// vpxThreads returns the number of threads for a frame size. One core is left for the rest of a
+// call.
 func vpxThreads(width, height int) int {
 	return max(1, min(width*height/(640*360), runtime.NumCPU()-1, 8))
 }
@@ -180,7 +181,7 @@ func (e *vpxEncoder) encode(p *rawFrame, key bool) ([]byte, error) {
 	failed := C.vpxencoder_put(e.c, (*C.uchar)(&p.Y[0]), (*C.uchar)(&p.Cb[0]), (*C.uchar)(&p.Cr[0]),
 		C.int(p.YStride), C.int(p.CStride), C.vpx_codec_pts_t(e.last), C.ulong(e.duration.Microseconds()), C.int(forced))
 	if failed != 0 {
-		return nil, fmt.Errorf("encode a picture: %s", C.GoString(C.vpx_codec_err_to_string(failed)))
+		return nil, fmt.Errorf("encode frame: %s", C.GoString(C.vpx_codec_err_to_string(failed)))
 	}
 	var size C.size_t
 	data := C.vpxencoder_get(e.c, &size)
@@ -206,7 +207,7 @@ func (e *vpxEncoder) close() {
 
 func lacks() []string { return nil }
 
-// vpxDecoder is libvpx's for VP8 and VP9.
+// vpxDecoder decodes VP8 or VP9 with libvpx.
 type vpxDecoder struct {
 	c       *C.vpx_codec_ctx_t
 	picture image.YCbCr
@@ -220,7 +221,7 @@ func newVPXDecoder(mime string) (decoder.Decoder, error) {
 	var why *C.char
 	c := C.vpxdecoder_new(vp9, 1, &why)
 	if c == nil {
-		return nil, errors.New("libvpx makes no decoder: " + C.GoString(why))
+		return nil, errors.New("libvpx cannot create a decoder: " + C.GoString(why))
 	}
 	return &vpxDecoder{c: c}, nil
 }
