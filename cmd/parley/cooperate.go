@@ -127,6 +127,7 @@ func (c *session) cooperates(ch *datachannel.Channel) bool {
 		_ = ch.Close() // an error is of a call that is over
 		return true
 	}
+	c.metering.Store(true) // a probe compares the tone at both ends
 	ctx, stop := context.WithCancel(c.ctx)
 	c.work.Go(func() {
 		defer stop()

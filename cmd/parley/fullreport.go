@@ -48,8 +48,10 @@ func addFrames(o stats.Object, s receivedStats) {
 		if s.tone.Level > quality.Silence && s.tone.Level < 0 {
 			o["audioLevel"] = math.Pow(10, s.tone.Level/20)
 		}
+		if s.Emitted > 0 {
+			o["totalSamplesReceived"], o["totalSamplesDuration"] = s.Emitted, float64(s.Emitted)/opusRate
+		}
 		if s.tone.Samples > 0 {
-			o["totalSamplesReceived"], o["totalSamplesDuration"] = s.tone.Samples, float64(s.tone.Samples)/opusRate
 			o["totalAudioEnergy"] = s.tone.Energy
 		}
 		return

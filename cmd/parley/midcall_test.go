@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"parley/signal/web/webtest"
@@ -151,4 +152,34 @@ func TestAnotherCodecInMidCallWithATab(t *testing.T) {
 	p.ends(t, 0)
 	tab.NoErrors()
 	tab.Close()
+}
+
+// TestToneIsMeasuredOnRequest: received audio is decoded only if a check, a probe or a command stats asks for it.
+func TestToneIsMeasuredOnRequest(t *testing.T) {
+	_, server := serving(t)
+	runningHere(t, "echo", "--server", server)
+	call := func(args ...string) *process {
+		return terminal(t, append([]string{"call", "echo", "--server", server, "--audio", "tone:700", "--linger", "1m",
+			"--input", "ndjson", "--output", "ndjson", "--stats-interval", "200ms"}, args...)...)
+	}
+	tell := func(p *process, command string) {
+		if _, err := io.WriteString(p.in, fmt.Sprintf(`{"command":%q}`+"\n", command)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := call("--expect", "audio.packets>=100")
+	p.says(t, `"event":"expect".*"held":true`)
+	p.says(t, `"event":"stats"`)
+	if s := p.out.complete(); strings.Contains(s, `"tone"`) || strings.Contains(s, `"totalAudioEnergy"`) {
+		t.Error("audio is decoded without a request")
+	}
+	tell(p, "stats")
+	p.says(t, `"event":"stats".*"tone":(69|70)`)
+	tell(p, "hangup")
+	p.ends(t, 0)
+	p = call("--expect", "audio.tone=700")
+	p.says(t, `"event":"expect".*"held":true`)
+	p.says(t, `"event":"stats".*"tone":(69|70)`)
+	tell(p, "hangup")
+	p.ends(t, 0)
 }

@@ -55,7 +55,8 @@ type session struct {
 
 	away time.Time // since when nothing has come; of the call's goroutine, see pathgap.go
 
-	lastTone atomic.Value // float64, Hz: the tone heard last, for the summary
+	lastTone atomic.Value // float64, Hz: the latest tone, for the summary
+	metering atomic.Bool  // received audio is decoded to measure its tone and level
 
 	mu        sync.Mutex // protects following
 	receivers []receivedTrack
@@ -92,6 +93,7 @@ func openSession(s *settings, name string, out, echo bool, offer *peer.Descripti
 		c.carrier = s.carry(c)
 	}
 	c.judge = c.newJudge()
+	c.metering.Store(c.needsTone())
 	if err := c.openMedia(offer); err != nil {
 		c.closeMedia()
 		return nil, err
@@ -140,6 +142,7 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 	}
 	if c.dumping = c.newDumpConnection(conf); c.dumping != nil {
 		conf.Signaler = dumpedLeg{way, c.dumping}
+		c.metering.Store(true)
 	}
 	return conf, err
 }

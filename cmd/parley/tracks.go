@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -189,9 +191,12 @@ func (c *session) receive(e peer.TrackReceived) {
 	if voice != nil {
 		sinks, wait = append(sinks, voice), playWait
 	}
-	received := receivedTrack{tone: quality.NewToneMeter()}
-	sinks = append(sinks, received.tone)
-	if c.witness != nil {
+	received := receivedTrack{}
+	if kind == webrtc.RTPCodecTypeAudio {
+		received.tone = &toneSink{enabled: &c.metering}
+		sinks = append(sinks, received.tone)
+	}
+	if kind == webrtc.RTPCodecTypeVideo && c.witness != nil {
 		received.frameIDs = &quality.FrameIDReader{}
 		sinks = append(sinks, received.frameIDs)
 	}
@@ -262,8 +267,40 @@ func (c *session) tellFrame(kind string, f media.Frame) {
 // receivedTrack is a track that is received, with what measures it.
 type receivedTrack struct {
 	receiver *receiver.Receiver
-	tone     *quality.ToneMeter
+	tone     *toneSink              // nil for video
 	frameIDs *quality.FrameIDReader // nil if frame IDs are not read
+}
+
+// toneSink measures the tone of a track once it is enabled: decoding takes more CPU time than everything else that is done
+// with received audio.
+type toneSink struct {
+	enabled *atomic.Bool
+	meter   atomic.Pointer[quality.ToneMeter] // nil before the first frame that is measured
+}
+
+// WriteFrame implements media.FrameSink.
+func (s *toneSink) WriteFrame(f media.Frame) error {
+	if !s.enabled.Load() {
+		return nil
+	}
+	m := s.meter.Load()
+	if m == nil {
+		m = quality.NewToneMeter()
+		s.meter.Store(m)
+	}
+	return m.WriteFrame(f)
+}
+
+func (s *toneSink) stats() quality.ToneStats {
+	if m := s.meter.Load(); m != nil {
+		return m.Stats()
+	}
+	return quality.ToneStats{Level: quality.Silence}
+}
+
+// needsTone reports whether the tone or level of received audio is asked for from the start of the call.
+func (c *session) needsTone() bool {
+	return c.witness != nil || slices.ContainsFunc(c.checks, func(k check) bool { return k.key == "audio.tone" })
 }
 
 // receivedStats are the statistics of a received track.
@@ -274,7 +311,10 @@ type receivedStats struct {
 }
 
 func (t receivedTrack) stats() receivedStats {
-	s := receivedStats{Stats: t.receiver.Stats(), tone: t.tone.Stats()}
+	s := receivedStats{Stats: t.receiver.Stats()}
+	if t.tone != nil {
+		s.tone = t.tone.stats()
+	}
 	if t.frameIDs != nil {
 		s.frameIDs = t.frameIDs.Stats()
 	}

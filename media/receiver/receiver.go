@@ -395,14 +395,17 @@ func (r *Receiver) emit(a assembledFrame) {
 }
 
 func (r *Receiver) countFrame(f media.Frame, now time.Time) {
-	emitted := uint64(1)
-	if f.Codec == webrtc.MimeTypeOpus {
-		emitted = uint64(codec.OpusPacketSamples(f.Data)) //nolint:gosec // not negative
+	emitted := 1
+	switch f.Codec {
+	case webrtc.MimeTypeOpus:
+		emitted = codec.OpusPacketSamples(f.Data)
+	case webrtc.MimeTypePCMU, webrtc.MimeTypePCMA:
+		emitted = len(f.Data) * media.OpusClockRate / int(max(1, f.ClockRate))
 	}
 	r.stats.update(func(s *Stats) {
 		s.Frames++
 		s.BufferDelay += max(0, now.Sub(f.Arrival))
-		s.Emitted += emitted
+		s.Emitted += uint64(emitted) //nolint:gosec // not negative
 		r.stats.frames.Add(f.Timestamp, f.ClockRate, f.Arrival)
 		if s.FirstFrame.IsZero() {
 			s.FirstFrame = f.Arrival

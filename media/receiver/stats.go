@@ -25,7 +25,7 @@ type Stats struct {
 	// Discarded packets arrived when the jitter buffer had given them up. Lost includes them.
 	Discarded uint64
 	// BufferDelay is the total time of frames in the Receiver, from the arrival of their first packet. Emitted counts these
-	// frames; for Opus their samples at 48 kHz.
+	// frames; for Opus and G.711 their samples at 48 kHz.
 	BufferDelay time.Duration
 	Emitted     uint64
 	// Jitter of arrivals in milliseconds (RFC 3550 section 6.4.1).
