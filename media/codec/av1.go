@@ -10,6 +10,7 @@ import (
 // valid or has no size field.
 func obus(unit []byte) iter.Seq2[obu.Type, []byte] {
 	return func(yield func(obu.Type, []byte) bool) {
+		unit := unit
 		for len(unit) > 0 {
 			h, err := obu.ParseOBUHeader(unit)
 			if err != nil || !h.HasSizeField {

@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"slices"
 	"testing"
 
 	"parley/media/codec"
@@ -28,6 +29,35 @@ func FuzzParseFrame(f *testing.F) {
 		}
 		codec.AV1DecoderConfig(data)
 	})
+}
+
+// TestAppendAccessUnit: an IDR picture has parameter sets, in the order that the standard asks for (H.264 section
+// 7.4.1.2.3).
+func TestAppendAccessUnit(t *testing.T) {
+	const aud, sps, pps, sei, idr, slice = "\x09\xf0", "\x67\x42\xc0\x0a", "\x68\xce", "\x06\x01", "\x65\x88", "\x41\x9a"
+	newSPS := "\x67\x42\xc0\x1e"
+	var sets codec.ParameterSets
+	for _, test := range []struct{ unit, want []string }{
+		{[]string{idr}, []string{idr}},
+		{[]string{sps, pps, idr}, []string{sps, pps, idr}},
+		{[]string{slice}, []string{slice}},
+		{[]string{"", aud, sei, idr, idr}, []string{aud, sps, pps, sei, idr, idr}},
+		{[]string{aud, sps, idr}, []string{aud, sps, pps, idr}},
+		{[]string{newSPS, idr}, []string{newSPS, idr}}, // the PPS belonged to the other SPS
+		{[]string{pps, idr}, []string{newSPS, pps, idr}},
+	} {
+		var unit [][]byte
+		for _, nal := range test.unit {
+			unit = append(unit, []byte(nal))
+		}
+		var got []string
+		for nal := range codec.NALUnits(sets.AppendAccessUnit(nil, slices.Values(unit))) {
+			got = append(got, string(nal))
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%q becomes %q, want %q", test.unit, got, test.want)
+		}
+	}
 }
 
 // FuzzAVCC: access units with lengths become byte streams, or an error.

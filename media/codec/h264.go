@@ -28,14 +28,10 @@ func NALType(nal []byte) byte {
 func NALUnits(stream []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		code := []byte{0, 0, 1}
-		at := bytes.Index(stream, code)
-		for at >= 0 {
-			stream = stream[at+len(code):]
-			at = bytes.Index(stream, code)
-			nal := stream
-			if at >= 0 {
-				nal = stream[:at]
-			}
+		_, rest, ok := bytes.Cut(stream, code)
+		for ok {
+			var nal []byte
+			nal, rest, ok = bytes.Cut(rest, code)
 			if nal = bytes.TrimRight(nal, "\x00"); len(nal) > 0 && !yield(nal) {
 				return
 			}
@@ -297,11 +293,8 @@ func (p *ParameterSets) Put(nal []byte) {
 	}
 }
 
-// AppendTo appends the sets to a byte stream.
-func (p *ParameterSets) AppendTo(stream []byte) []byte {
-	if p.SPS == nil {
-		return stream
-	}
+// appendTo appends the sets to a byte stream.
+func (p *ParameterSets) appendTo(stream []byte) []byte {
 	stream = AppendNALUnit(stream, p.SPS)
 	for _, nal := range p.PPS {
 		stream = AppendNALUnit(stream, nal)
@@ -310,23 +303,30 @@ func (p *ParameterSets) AppendTo(stream []byte) []byte {
 }
 
 // AppendAccessUnit appends the NAL units of an access unit to a byte stream, and remembers the parameter sets among them.
-// The first IDR slice of an access unit without SPS gets the latest parameter sets before it, so that a decoder can start
-// with any key frame.
+// An IDR picture that lacks SPS or PPS gets the remembered ones, after the access unit delimiter, so that a decoder can
+// start with every key frame. It iterates over nals twice.
 func (p *ParameterSets) AppendAccessUnit(stream []byte, nals iter.Seq[[]byte]) []byte {
-	complete := false
+	var sps, pps, idr bool
 	for nal := range nals {
-		switch NALType(nal) {
-		case 0:
-			continue
-		case NALSPS:
-			complete = true
-		case NALIDR:
-			if !complete {
-				stream = p.AppendTo(stream)
-			}
-			complete = true
-		}
 		p.Put(nal)
+		switch NALType(nal) {
+		case NALSPS:
+			sps = true
+		case NALPPS:
+			pps = true
+		case NALIDR:
+			idr = true
+		}
+	}
+	insert := idr && !(sps && pps) && p.SPS != nil
+	inserted := false
+	for nal := range nals {
+		switch t := NALType(nal); {
+		case t == 0, insert && (t == NALSPS || t == NALPPS):
+			continue
+		case insert && !inserted && t != NALAUD:
+			stream, inserted = p.appendTo(stream), true
+		}
 		stream = AppendNALUnit(stream, nal)
 	}
 	return stream

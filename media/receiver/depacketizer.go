@@ -163,21 +163,8 @@ func (d *h264Depacketizer) finish(frame []byte) []byte {
 	if !idr || sps && pps || d.sets.SPS == nil {
 		return frame
 	}
-	out, inserted := d.buffer[:0], false
-	for nal := range codec.NALUnits(frame) {
-		switch codec.NALType(nal) {
-		case codec.NALSPS, codec.NALPPS:
-			continue // known
-		case codec.NALAUD: // comes first
-		default:
-			if !inserted {
-				out, inserted = d.sets.AppendTo(out), true
-			}
-		}
-		out = codec.AppendNALUnit(out, nal)
-	}
-	d.buffer = out
-	return out
+	d.buffer = d.sets.AppendAccessUnit(d.buffer[:0], codec.NALUnits(frame))
+	return d.buffer
 }
 
 type av1Depacketizer struct{ packet codecs.AV1Depacketizer }
