@@ -75,7 +75,7 @@ func (c *session) openRecorder(offer *peer.Description) (err error) {
 	}
 	options := recorder.Options{
 		Audio: 1, Video: 1, SplitTime: c.splitTime, SplitBytes: c.splitBytes, Overwrite: c.overwrite, OnFile: c.tellRecording,
-		Next: func() string { return c.recordings.path(c.record, c.name, c.offered, c.overwrite) }, Logger: c.logger,
+		Next: func() string { return c.recordings.path(c.record, c.name, c.offered, c.overwrite) },
 	}
 	if offer != nil {
 		options.Audio, options.Video = 0, 0

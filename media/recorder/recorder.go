@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,9 +44,6 @@ type Options struct {
 
 	// OnFile reports that the file at path was created. It must not block.
 	OnFile func(path string)
-
-	// Logger receives unusual events. The default discards them.
-	Logger *slog.Logger
 }
 
 const (
@@ -89,9 +85,6 @@ type Recorder struct {
 // The file is created with the first frames. New checks that this is possible. The error is a *media.SpecError for an
 // unknown extension, or a *media.FileError.
 func New(path string, o Options) (*Recorder, error) {
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
 	}
@@ -162,6 +155,9 @@ func (r *Recorder) Close() error {
 		if !t.closed && r.err == nil {
 			r.note(t.flush())
 		}
+	}
+	if r.err == nil && slices.ContainsFunc(r.tracks, func(t *Track) bool { return len(t.held) > 0 }) {
+		r.note(r.beginNext())
 	}
 	r.closed = true
 	r.endFile()
@@ -299,8 +295,12 @@ func (r *Recorder) attach(t *Track, f media.Frame) (bool, error) {
 			t.reason = errors.New("a FIFO holds the tracks of its start")
 			return false, nil
 		}
-		if err := r.beginNext(); err != nil {
-			return false, err
+		if r.waitsForVideo(t, f) {
+			t.hold(f)
+			return false, nil
+		}
+		if err := r.beginNext(); err != nil || t.stream != nil {
+			return err == nil, err
 		}
 	}
 	if len(r.writer.streams) == 0 {
@@ -311,11 +311,22 @@ func (r *Recorder) attach(t *Track, f media.Frame) (bool, error) {
 	return true, nil
 }
 
+// waitsForVideo reports whether the next file, which is to begin with t, waits for a key frame of video in the current one,
+// so that nothing of it is lost.
+func (r *Recorder) waitsForVideo(t *Track, f media.Frame) bool {
+	if r.due.IsZero() {
+		r.due = f.Arrival
+	}
+	return f.Arrival.Sub(r.due) <= splitWait && t.heldBytes < maxPendingBytes && slices.ContainsFunc(r.writer.streams, func(s *stream) bool {
+		return s.kind == webrtc.RTPCodecTypeVideo && !s.owner.hasEnded(f.Arrival)
+	})
+}
+
 // wantsSplit reports whether the current file ends before f.
 func (r *Recorder) wantsSplit(t *Track, f media.Frame) bool {
 	long := r.options.SplitTime > 0 && f.Arrival.Sub(r.began) >= r.options.SplitTime
 	large := r.options.SplitBytes > 0 && r.file != nil && r.file.size >= r.options.SplitBytes
-	if !long && !large || !r.canBeginNext() {
+	if !long && !large && r.due.IsZero() || !r.canBeginNext() {
 		return false
 	}
 	if r.due.IsZero() {
@@ -331,7 +342,7 @@ func (r *Recorder) wantsSplit(t *Track, f media.Frame) bool {
 	return f.Arrival.Sub(r.due) > splitWait
 }
 
-// beginNext ends the current file. The next one begins with the next frames of the tracks.
+// beginNext ends the current file. The next one begins with the held frames and the next frames of the tracks.
 func (r *Recorder) beginNext() error {
 	if !r.canBeginNext() {
 		return r.note(errors.New("a FIFO holds the codecs of its start"))
@@ -342,6 +353,11 @@ func (r *Recorder) beginNext() error {
 	r.path = r.options.Next()
 	r.writer = r.newWriter()
 	r.first, r.due = false, time.Time{}
+	for _, t := range r.tracks {
+		if err := t.release(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

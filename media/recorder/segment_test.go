@@ -42,7 +42,7 @@ func TestLateTrack(t *testing.T) {
 	}
 }
 
-// TestLateAudio adds audio to a recording of video: the next file begins when the video continues with a key frame.
+// TestLateAudio adds audio to a recording of video: the next file begins with a key frame of the video, and nothing is lost.
 func TestLateAudio(t *testing.T) {
 	video, audio := framesOf(t, videoClips(t)[webrtc.MimeTypeVP8]), framesOf(t, opusClip(t))
 	recorder, _ := newRecorder(t, "call.webm", Options{Video: 1})
@@ -55,11 +55,25 @@ func TestLateAudio(t *testing.T) {
 	a := addTrack(t, recorder, webrtc.MimeTypeOpus)
 	writeInOrder(t, recording{v, video[26:]}, recording{a, shifted(audio, 1050*time.Millisecond)})
 	closeRecorder(t, recorder)
-	if got := streamCounts(t, recorder); len(got) != 2 || got[0] != "vp8:27" || got[1] != fmt.Sprintf("opus:%d vp8:20", len(audio)) {
+	if got := streamCounts(t, recorder); len(got) != 2 || got[0] != "vp8:30" || got[1] != fmt.Sprintf("opus:%d vp8:20", len(audio)) {
 		t.Errorf("the files have %v", got)
 	}
 	if requests == 0 {
 		t.Error("no key frame was requested")
+	}
+}
+
+// TestLateVideo adds a second video, which ends before the first one continues with a key frame: it is in a file.
+func TestLateVideo(t *testing.T) {
+	video := framesOf(t, videoClips(t)[webrtc.MimeTypeVP8])
+	recorder, _ := newRecorder(t, "call.webm", Options{})
+	first := addTrack(t, recorder, webrtc.MimeTypeVP8)
+	writeAll(t, first, video[:22]...)
+	second := addTrack(t, recorder, webrtc.MimeTypeVP8)
+	writeInOrder(t, recording{first, video[22:28]}, recording{second, shifted(video[:5], 880*time.Millisecond)})
+	closeRecorder(t, recorder)
+	if got := streamCounts(t, recorder); !slices.Equal(got, []string{"vp8:28", "vp8:5"}) {
+		t.Errorf("the files have %v", got)
 	}
 }
 

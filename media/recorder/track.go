@@ -2,6 +2,8 @@ package recorder
 
 import (
 	"errors"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"parley/media"
@@ -25,16 +27,18 @@ type Track struct {
 	recorder        *Recorder
 	kind            webrtc.RTPCodecType
 	requestKeyFrame func()
+	muted           atomic.Bool // by the peer
 
 	// What follows is guarded by Recorder.mu.
 	codec      string // of the latest frame
 	transcoder *transcoder
-	stream     *stream   // in the current file, nil if it is in none
+	stream     *stream       // in the current file, nil if it is in none
+	held       []media.Frame // that wait for the next file
+	heldBytes  int
 	last       time.Time // arrival of the latest frame
 	waitsKey   bool      // nothing can be decoded until the next key frame
 	absent     bool      // the current file began without waiting for this track
 	written    bool      // a frame is in a file
-	muted      bool      // by the peer
 	closed     bool
 	reason     error // why the track is not recorded
 }
@@ -68,11 +72,7 @@ func (t *Track) Close() {
 
 // SetMuted reports that the peer mutes or unmutes the track. While it is muted, another track of the kind takes its place
 // in the file, and files begin without it.
-func (t *Track) SetMuted(muted bool) {
-	t.recorder.mu.Lock()
-	defer t.recorder.mu.Unlock()
-	t.muted = muted
-}
+func (t *Track) SetMuted(muted bool) { t.muted.Store(muted) }
 
 // convert writes a frame, as Opus if the container does not hold G.711.
 func (t *Track) convert(f media.Frame) (err error) {
@@ -127,12 +127,31 @@ func (t *Track) write(f media.Frame) error {
 	return r.note(r.writer.write(t.stream, f))
 }
 
+// hold keeps a frame for the next file.
+func (t *Track) hold(f media.Frame) {
+	f.Data = slices.Clone(f.Data)
+	t.held = append(t.held, f)
+	t.heldBytes += len(f.Data)
+}
+
+// release writes the held frames to the current file.
+func (t *Track) release() error {
+	held := t.held
+	t.held, t.heldBytes = nil, 0
+	for _, f := range held {
+		if err := t.write(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // isDecodable reports whether a frame can be decoded from what is in the file.
 func (t *Track) isDecodable(f media.Frame) bool {
 	if t.kind != webrtc.RTPCodecTypeVideo {
 		return true
 	}
-	if t.stream != nil && f.Codec == t.stream.mime {
+	if t.stream != nil && f.Codec == t.stream.mime || len(t.held) > 0 && f.Codec == t.held[0].Codec {
 		t.waitsKey = (t.waitsKey || f.Gap) && !f.Key
 		return !t.waitsKey && !isParameterSets(f)
 	}
@@ -177,10 +196,10 @@ func (t *Track) turned(f media.Frame) bool {
 
 // isLive reports whether the next file waits for this track.
 func (t *Track) isLive(now time.Time) bool {
-	return !t.closed && !t.muted && !t.absent && (t.last.IsZero() || now.Sub(t.last) < liveTime)
+	return !t.closed && !t.muted.Load() && !t.absent && (t.last.IsZero() || now.Sub(t.last) < liveTime)
 }
 
 // hasEnded reports whether another track takes the place of this one in the file.
 func (t *Track) hasEnded(now time.Time) bool {
-	return t.closed || t.muted || now.Sub(t.last) > patience
+	return t.closed || t.muted.Load() || now.Sub(t.last) > patience
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"parley/media"
-	record "parley/media/recorder"
+	"parley/media/recorder"
 	"parley/media/testsignal"
 
 	"github.com/pion/rtcp"
@@ -36,16 +36,16 @@ func TestLipSync(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			recorder, path := newRecorder(t, "out.webm", record.Options{Audio: 1, Video: 1})
+			rec, path := newRecorder(t, "out.webm", recorder.Options{Audio: 1, Video: 1})
 			length := test.tone + time.Second
 			video, picture := videoLines(t, test.tone, length, late)
 			audio := audioLines(t, test.tone, length)
 			synctest.Test(t, func(t *testing.T) {
 				sender := time.Now().Add(-1000 * time.Hour) // the sender's clock is not ours
-				defer recordWire(t, recorder, webrtc.MimeTypeVP8, withReports(video, sender, test.reports, late))()
-				recordWire(t, recorder, webrtc.MimeTypeOpus, withReports(audio, sender, test.reports, 0))()
+				defer recordWire(t, rec, webrtc.MimeTypeVP8, withReports(video, sender, test.reports, late))()
+				recordWire(t, rec, webrtc.MimeTypeOpus, withReports(audio, sender, test.reports, 0))()
 			})
-			if err := recorder.Close(); err != nil {
+			if err := rec.Close(); err != nil {
 				t.Fatal(err)
 			}
 			seen, heard := whenSeen(t, path, picture), whenHeard(t, path)
@@ -57,9 +57,9 @@ func TestLipSync(t *testing.T) {
 }
 
 // recordWire plays lines into a recorder, and returns a function that waits for the end.
-func recordWire(t *testing.T, recorder *record.Recorder, mime string, lines []sent) (wait func()) {
+func recordWire(t *testing.T, rec *recorder.Recorder, mime string, lines []sent) (wait func()) {
 	w := newWire(mime)
-	r := receiver.New(w, receiver.Options{RTCP: w.reports, Sinks: []media.FrameSink{recordTrackOf(t, recorder, mime)}})
+	r := receiver.New(w, receiver.Options{RTCP: w.reports, Sinks: []media.FrameSink{recordTrackOf(t, rec, mime)}})
 	var done sync.WaitGroup
 	done.Go(func() {
 		if err := r.Run(context.Background()); err != nil {
@@ -165,15 +165,15 @@ func whenHeard(t *testing.T, path string) time.Duration {
 
 // TestRecordOrder: frames of both tracks are in the file in order of time, and seeking leads to a key frame.
 func TestRecordOrder(t *testing.T) {
-	recorder, path := newRecorder(t, "out.webm", record.Options{Audio: 1, Video: 1})
+	rec, path := newRecorder(t, "out.webm", recorder.Options{Audio: 1, Video: 1})
 	video, _ := videoLines(t, 0, 5*time.Second, 300*time.Millisecond)
 	audio := audioLines(t, 0, 5*time.Second)
 	synctest.Test(t, func(t *testing.T) {
 		sender := time.Now()
-		defer recordWire(t, recorder, webrtc.MimeTypeVP8, withReports(video, sender, 0, 300*time.Millisecond))()
-		recordWire(t, recorder, webrtc.MimeTypeOpus, withReports(audio, sender, 0, 0))()
+		defer recordWire(t, rec, webrtc.MimeTypeVP8, withReports(video, sender, 0, 300*time.Millisecond))()
+		recordWire(t, rec, webrtc.MimeTypeOpus, withReports(audio, sender, 0, 0))()
 	})
-	if err := recorder.Close(); err != nil {
+	if err := rec.Close(); err != nil {
 		t.Fatal(err)
 	}
 	p := probe(t, path)

@@ -7,15 +7,15 @@ import (
 
 	"parley/media"
 	"parley/media/receiver"
-	record "parley/media/recorder"
+	"parley/media/recorder"
 
 	"github.com/pion/webrtc/v4"
 )
 
-func newRecorder(t *testing.T, name string, o record.Options) (*record.Recorder, string) {
+func newRecorder(t *testing.T, name string, o recorder.Options) (*recorder.Recorder, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	r, err := record.New(path, o)
+	r, err := recorder.New(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func newRecorder(t *testing.T, name string, o record.Options) (*record.Recorder,
 	return r, path
 }
 
-func recordTrackOf(t *testing.T, r *record.Recorder, mime string) media.FrameSink {
+func recordTrackOf(t *testing.T, r *recorder.Recorder, mime string) media.FrameSink {
 	t.Helper()
 	sink, err := r.AddTrack(mime, nil)
 	if err != nil {
@@ -46,10 +46,10 @@ func TestRecordLoss(t *testing.T) {
 		}
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprint(media.CodecName(mime), seed), func(t *testing.T) {
-				recorder, out := newRecorder(t, "out"+extension, record.Options{})
+				rec, out := newRecorder(t, "out"+extension, recorder.Options{})
 				lines, _, _ := shuffle(script(t, file, all), seed, 0.1, 0.04, 0.05)
-				through(t, mime, receiver.Options{Sinks: []media.FrameSink{recordTrackOf(t, recorder, mime)}}, lines)
-				if err := recorder.Close(); err != nil {
+				through(t, mime, receiver.Options{Sinks: []media.FrameSink{recordTrackOf(t, rec, mime)}}, lines)
+				if err := rec.Close(); err != nil {
 					t.Fatal(err)
 				}
 				for i, img := range pictures(t, out, 160, 120) {

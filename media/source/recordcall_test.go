@@ -3,12 +3,13 @@ package source
 import (
 	"context"
 	"math"
-	"parley/media/receiver"
+
 	"path/filepath"
 	"testing"
 
 	"parley/media"
-	record "parley/media/recorder"
+	"parley/media/receiver"
+	"parley/media/recorder"
 	"parley/media/testsignal"
 
 	"github.com/pion/webrtc/v4"
@@ -25,7 +26,7 @@ func TestRecordACall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	recorder, err := record.New(path, record.Options{Audio: 1, Video: 1})
+	rec, err := recorder.New(path, recorder.Options{Audio: 1, Video: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +37,7 @@ func TestRecordACall(t *testing.T) {
 	stops := map[webrtc.RTPCodecType]func(){}
 	for range 2 {
 		r := next(t, arrives)
-		sink, err := recorder.AddTrack(r.track.Codec().MimeType, nil)
+		sink, err := rec.AddTrack(r.track.Codec().MimeType, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +62,7 @@ func TestRecordACall(t *testing.T) {
 	for _, stop := range stops {
 		stop()
 	}
-	if err := recorder.Close(); err != nil {
+	if err := rec.Close(); err != nil {
 		t.Fatal(err)
 	}
 	v.Stats = watches[webrtc.RTPCodecTypeVideo].receiver.Stats()
