@@ -42,12 +42,13 @@ func TestLipSync(t *testing.T) {
 			audio := audioLines(t, test.tone, length)
 			synctest.Test(t, func(t *testing.T) {
 				sender := time.Now().Add(-1000 * time.Hour) // the sender's clock is not ours
-				defer recordWire(t, rec, webrtc.MimeTypeVP8, withReports(video, sender, test.reports, late))()
+				wait := recordWire(t, rec, webrtc.MimeTypeVP8, withReports(video, sender, test.reports, late))
 				recordWire(t, rec, webrtc.MimeTypeOpus, withReports(audio, sender, test.reports, 0))()
+				wait()
+				if err := rec.Close(); err != nil {
+					t.Error(err)
+				}
 			})
-			if err := rec.Close(); err != nil {
-				t.Fatal(err)
-			}
 			seen, heard := whenSeen(t, path, picture), whenHeard(t, path)
 			if d := seen - heard - test.offset; d.Abs() > 40*time.Millisecond {
 				t.Errorf("picture %d is seen at %v, the tone is heard at %v", picture, seen, heard)
@@ -170,12 +171,13 @@ func TestRecordOrder(t *testing.T) {
 	audio := audioLines(t, 0, 5*time.Second)
 	synctest.Test(t, func(t *testing.T) {
 		sender := time.Now()
-		defer recordWire(t, rec, webrtc.MimeTypeVP8, withReports(video, sender, 0, 300*time.Millisecond))()
+		wait := recordWire(t, rec, webrtc.MimeTypeVP8, withReports(video, sender, 0, 300*time.Millisecond))
 		recordWire(t, rec, webrtc.MimeTypeOpus, withReports(audio, sender, 0, 0))()
+		wait()
+		if err := rec.Close(); err != nil {
+			t.Error(err)
+		}
 	})
-	if err := rec.Close(); err != nil {
-		t.Fatal(err)
-	}
 	p := probe(t, path)
 	var times []float64
 	for _, packet := range p.Packets {
