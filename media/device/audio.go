@@ -219,9 +219,9 @@ func (h *sharedMicrophone) sendUntilLost(ctx context.Context, s audioStream, p *
 				return err
 			}
 		case <-s.stopped():
-			return &deviceLostError{errors.New("the sound system has stopped it")}
+			return &deviceLostError{errors.New("the sound system stopped it")}
 		case <-silence.C:
-			return &deviceLostError{fmt.Errorf("no sound for %v", stallTimeout)}
+			return &deviceLostError{fmt.Errorf("no audio for %v", stallTimeout)}
 		}
 	}
 }
@@ -320,7 +320,7 @@ func (p *packetizer) add(c audioChunk) error {
 	for ; len(p.pcm)-sent >= size; sent += size {
 		packet, err := p.encoder.encode(p.pcm[sent : sent+size])
 		if err != nil {
-			return fmt.Errorf("encode sound: %w", err)
+			return fmt.Errorf("encode audio: %w", err)
 		}
 		// A packet of up to 2 bytes is DTX and need not be sent (RFC 7587 section 3.1.3).
 		if len(packet) > 2 {

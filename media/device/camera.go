@@ -82,7 +82,7 @@ type cameraDevice struct {
 func findCamera(id string, o VideoOptions) (videoDevice, error) {
 	drivers, names := scan()
 	if len(drivers) == 0 {
-		return nil, errors.New("this machine has no camera (no /dev/video* gives pictures); plug one in, or send --video test")
+		return nil, errors.New("this machine has no camera (no /dev/video* captures); plug one in, or send --video test")
 	}
 	i, err := 0, error(nil)
 	if id != "" {
@@ -127,7 +127,7 @@ func (c *cameraDevice) open() (frameStream, error) {
 	recorder, ok := c.driver.(driver.VideoRecorder)
 	if !ok {
 		_ = c.driver.Close()
-		return nil, errors.New("it takes no pictures")
+		return nil, errors.New("it does not capture video")
 	}
 	reader, err := recorder.VideoRecord(properties[i])
 	if err != nil {

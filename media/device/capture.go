@@ -77,7 +77,7 @@ func (v *sharedCapture) captureUntilLost(ctx context.Context, p frameStream, slo
 		case errors.As(err, &lost):
 			return err
 		case time.Since(good) > stallTimeout:
-			return fmt.Errorf("no picture for %v: %w", stallTimeout, err)
+			return fmt.Errorf("no frame for %v: %w", stallTimeout, err)
 		default:
 			v.options.Logger.Debug("frame dropped", "device", v.name, "error", err)
 			sleep(ctx, 10*time.Millisecond) // a device that fails at once must not keep a core busy
@@ -94,7 +94,7 @@ func (v *sharedCapture) captureFrame(p frameStream, clock *frameClock, slot *fra
 	arrival := time.Now()
 	defer release()
 	if w, h := img.Rect.Dx(), img.Rect.Dy(); w < minSide || h < minSide || w > maxSide || h > maxSide {
-		return fmt.Errorf("a picture of %dx%d cannot be sent", w, h)
+		return fmt.Errorf("frame size %dx%d cannot be sent", w, h)
 	}
 	next := slot.acquire()
 	next.copyFrom(img)
@@ -259,7 +259,7 @@ func findTestDevice(_ string, o VideoOptions) (videoDevice, error) {
 	return d, err
 }
 
-func (d *testDevice) String() string { return "picture" }
+func (d *testDevice) String() string { return "video" }
 
 func (d *testDevice) open() (frameStream, error) {
 	pattern, err := testsignal.NewPattern(d.is.width, d.is.height)
@@ -267,7 +267,7 @@ func (d *testDevice) open() (frameStream, error) {
 		return nil, err
 	}
 	s := &testStream{is: d.is, pattern: pattern, start: time.Now()}
-	s.picture = *image.NewYCbCr(image.Rect(0, 0, d.is.width, d.is.height), image.YCbCrSubsampleRatio420)
+	s.frame = *image.NewYCbCr(image.Rect(0, 0, d.is.width, d.is.height), image.YCbCrSubsampleRatio420)
 	return s, nil
 }
 
@@ -275,7 +275,7 @@ func (d *testDevice) open() (frameStream, error) {
 type testStream struct {
 	is      mode
 	pattern *testsignal.Pattern
-	picture image.YCbCr
+	frame   image.YCbCr
 	start   time.Time
 	next    int
 }
@@ -292,9 +292,9 @@ func (s *testStream) read() (*image.YCbCr, func(), error) {
 	time.Sleep(time.Until(s.start.Add(at)))
 	img := s.pattern.Render(uint32(s.next), at, s.start.Add(at)) //nolint:gosec // wraps after years
 	swapRedBlue(img.Pix)                                         // Render sets all pixels
-	convertBGRX(&s.picture, img.Pix)
+	convertBGRX(&s.frame, img.Pix)
 	s.next++
-	return &s.picture, func() {}, nil
+	return &s.frame, func() {}, nil
 }
 
 func (s *testStream) close() {}

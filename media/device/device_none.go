@@ -20,7 +20,7 @@ type (
 func (s *Shared) openVideo(spec string, _ VideoOptions) (source.Source, error) {
 	class, _, _ := strings.Cut(spec, ":")
 	if class == "test" {
-		class = "encoder for the test picture"
+		class = "encoder for the test video"
 	}
 	return nil, &media.FileError{Path: spec, Err: missing(class)}
 }
@@ -30,7 +30,7 @@ func (s *Shared) openAudio(spec string, _ AudioOptions) (source.Source, error) {
 }
 
 func newRawEncoder(string, int, int, float64, int) (source.VideoEncoder, error) {
-	return nil, missing("encoder for raw pictures")
+	return nil, missing("encoder for raw video")
 }
 
 func openPlayback(string, *Speaker) (playback, error) { return nil, missing("speaker") }

@@ -240,7 +240,7 @@ func newDecoder(mime string) (decoder.Decoder, error) {
 // copyPlanes copies a frame in 4:2:0 from the memory of a C decoder.
 func copyPlanes(to *image.YCbCr, width, height int, planes [3]unsafe.Pointer, strides [3]int) (image.Image, error) {
 	if width < 1 || height < 1 || width > 1<<14 || height > 1<<14 {
-		return nil, errors.New("the picture has no size")
+		return nil, errors.New("invalid frame size")
 	}
 	if to.Rect.Dx() != width || to.Rect.Dy() != height {
 		*to = *image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)

@@ -106,8 +106,8 @@ import (
 
 // h264Decoder decodes with OpenH264.
 type h264Decoder struct {
-	c       unsafe.Pointer
-	picture image.YCbCr
+	c     unsafe.Pointer
+	frame image.YCbCr
 }
 
 func newH264Decoder() (decoder.Decoder, error) {
@@ -131,7 +131,7 @@ func (d *h264Decoder) Decode(frame []byte) (image.Image, error) {
 	if b.ready != 1 || b.planes[0] == nil {
 		return nil, nil
 	}
-	return copyPlanes(&d.picture, width, height, [3]unsafe.Pointer{
+	return copyPlanes(&d.frame, width, height, [3]unsafe.Pointer{
 		unsafe.Pointer(b.planes[0]), unsafe.Pointer(b.planes[1]), unsafe.Pointer(b.planes[2])},
 		[3]int{int(b.system.stride[0]), int(b.system.stride[1]), int(b.system.stride[1])})
 }

@@ -150,7 +150,7 @@ func (v *screenStream) read() (*image.YCbCr, func(), error) {
 			return nil, nil, &deviceLostError{fmt.Errorf("the X server: %w", err)}
 		}
 		if len(reply.Data) < len(part) {
-			return nil, nil, &deviceLostError{errors.New("the X server sent less than a picture")}
+			return nil, nil, &deviceLostError{errors.New("the X server sent less than a frame")}
 		}
 		copy(part, reply.Data)
 	}

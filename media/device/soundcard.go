@@ -61,7 +61,7 @@ func (s *soundSystem) close() {
 func (s *soundSystem) devices(kind malgo.DeviceType) ([]malgo.DeviceInfo, error) {
 	all, err := s.Devices(kind)
 	if err != nil {
-		return nil, fmt.Errorf("the sound system does not tell its devices: %w", err)
+		return nil, fmt.Errorf("the sound system does not list its devices: %w", err)
 	}
 	return slices.DeleteFunc(all, func(d malgo.DeviceInfo) bool { return isPseudoDevice(audioDeviceName(d).id) }), nil
 }

@@ -209,8 +209,8 @@ func lacks() []string { return nil }
 
 // vpxDecoder decodes VP8 or VP9 with libvpx.
 type vpxDecoder struct {
-	c       *C.vpx_codec_ctx_t
-	picture image.YCbCr
+	c     *C.vpx_codec_ctx_t
+	frame image.YCbCr
 }
 
 func newVPXDecoder(mime string) (decoder.Decoder, error) {
@@ -239,9 +239,9 @@ func (d *vpxDecoder) Decode(frame []byte) (image.Image, error) {
 		return nil, nil
 	}
 	if p.fmt != C.VPX_IMG_FMT_I420 && p.fmt != C.VPX_IMG_FMT_YV12 {
-		return nil, errors.New("only pictures in 4:2:0 of 8 bits are decoded")
+		return nil, errors.New("only 4:2:0 with 8 bits is decoded")
 	}
-	return copyPlanes(&d.picture, int(p.d_w), int(p.d_h), [3]unsafe.Pointer{
+	return copyPlanes(&d.frame, int(p.d_w), int(p.d_h), [3]unsafe.Pointer{
 		unsafe.Pointer(p.planes[0]), unsafe.Pointer(p.planes[1]), unsafe.Pointer(p.planes[2])},
 		[3]int{int(p.stride[0]), int(p.stride[1]), int(p.stride[2])})
 }

@@ -64,7 +64,7 @@ type Buffer struct {
 	decoder packetDecoder
 	codec   string // MIME type of decoder
 	ssrc    uint32
-	started bool   // expected is valid
+	started bool   // next is valid
 	next    uint32 // timestamp after the last packet
 	size    int    // samples per channel of the last packet
 
