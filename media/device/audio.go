@@ -26,7 +26,7 @@ const packetTime = 20 * time.Millisecond
 
 // sharedMicrophone is a microphone that is captured and encoded once for all calls that use it.
 type sharedMicrophone struct {
-	live    *localtrack.Track
+	track   *localtrack.Track
 	device  audioDevice
 	options AudioOptions
 	rate    int
@@ -42,15 +42,15 @@ type sharedMicrophone struct {
 // microphoneSource is the source of one call for a shared microphone.
 type microphoneSource struct {
 	*localtrack.Track
-	hub     *sharedMicrophone
-	release func() // called by Close
-	used    atomic.Bool
+	microphone *sharedMicrophone
+	release    func() // called by Close
+	used       atomic.Bool
 }
 
 // sharedAudio is an open microphone with the number of its users.
 type sharedAudio struct {
-	hub   *sharedMicrophone
-	users int
+	microphone *sharedMicrophone
+	users      int
 }
 
 func (s *Shared) openAudio(spec string, o AudioOptions) (source.Source, error) {
@@ -63,18 +63,18 @@ func (s *Shared) openAudio(spec string, o AudioOptions) (source.Source, error) {
 		if o.Rate != 0 && rate != o.Rate {
 			o.Warn(fmt.Sprintf("microphone sends %d samples a second, the nearest that Opus can do to %d", rate, o.Rate))
 		}
-		hub, err := startMicrophone(spec, &microphone{id: id, rate: rate, channels: o.Channels}, rate, o)
+		shared, err := startMicrophone(spec, &microphone{id: id, rate: rate, channels: o.Channels}, rate, o)
 		if err != nil {
 			return nil, err
 		}
-		a = &sharedAudio{hub: hub}
+		a = &sharedAudio{microphone: shared}
 		if s.audios == nil {
 			s.audios = make(map[string]*sharedAudio)
 		}
 		s.audios[spec] = a
 	}
 	a.users++
-	source := a.hub.source()
+	source := a.microphone.source()
 	source.release = sync.OnceFunc(func() { s.closeAudio(spec, a) })
 	return source, nil
 }
@@ -84,7 +84,7 @@ func (s *Shared) closeAudio(spec string, a *sharedAudio) {
 	defer s.mu.Unlock()
 	if a.users--; a.users == 0 {
 		delete(s.audios, spec)
-		a.hub.close()
+		a.microphone.close()
 	}
 }
 
@@ -109,83 +109,83 @@ func startMicrophone(spec string, device audioDevice, rate int, o AudioOptions) 
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
 	o.Logger.Info("device opened", "device", "microphone "+device.String(), "rate", rate, "channels", o.Channels)
-	h := &sharedMicrophone{live: localtrack.New(localtrack.Capability(webrtc.MimeTypeOpus), o.StreamID, o.Logger), device: device, options: o, rate: rate, open: open}
-	h.worker.start = h.startTask
-	return h, nil
+	m := &sharedMicrophone{track: localtrack.New(localtrack.Capability(webrtc.MimeTypeOpus), o.StreamID, o.Logger), device: device, options: o, rate: rate, open: open}
+	m.worker.start = m.startTask
+	return m, nil
 }
 
 // source returns the source of one more call.
-func (h *sharedMicrophone) source() *microphoneSource {
-	return &microphoneSource{Track: h.live, hub: h, release: h.close}
+func (m *sharedMicrophone) source() *microphoneSource {
+	return &microphoneSource{Track: m.track, microphone: m, release: m.close}
 }
 
-func (h *sharedMicrophone) name() string { return "microphone " + h.device.String() }
+func (m *sharedMicrophone) name() string { return "microphone " + m.device.String() }
 
 // take returns the open device, or opens it.
-func (h *sharedMicrophone) take() (s audioStream, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if s, h.open = h.open, nil; s == nil {
-		s, err = h.device.open()
+func (m *sharedMicrophone) take() (s audioStream, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s, m.open = m.open, nil; s == nil {
+		s, err = m.device.open()
 	}
 	return s, err
 }
 
 // startTask is the start of the worker.
-func (h *sharedMicrophone) startTask() (func(context.Context) error, error) {
-	p, err := newPacketizer(h.rate, h.options.Channels, h.options.Bitrate, h.live.WriteFrame)
+func (m *sharedMicrophone) startTask() (func(context.Context) error, error) {
+	p, err := newPacketizer(m.rate, m.options.Channels, m.options.Bitrate, m.track.WriteFrame)
 	if err != nil {
-		return nil, &media.FileError{Path: h.name(), Err: err}
+		return nil, &media.FileError{Path: m.name(), Err: err}
 	}
-	p.loss = h.loss.expected
-	open, err := h.take()
+	p.loss = m.loss.expected
+	open, err := m.take()
 	if err != nil {
 		p.close()
-		return nil, &media.FileError{Path: h.name(), Err: err}
+		return nil, &media.FileError{Path: m.name(), Err: err}
 	}
 	return func(ctx context.Context) error {
 		defer p.close()
-		return h.send(ctx, open, p)
+		return m.send(ctx, open, p)
 	}, nil
 }
 
 // send encodes and sends audio until ctx ends, and reopens the device when it is lost.
-func (h *sharedMicrophone) send(ctx context.Context, open audioStream, p *packetizer) error {
-	h.presence.set(false)
+func (m *sharedMicrophone) send(ctx context.Context, open audioStream, p *packetizer) error {
+	m.presence.set(false)
 	for {
-		err := h.sendUntilLost(ctx, open, p)
+		err := m.sendUntilLost(ctx, open, p)
 		open.close()
 		if ctx.Err() != nil {
 			return nil
 		}
 		if !isDeviceLost(err) {
-			return &media.FileError{Path: h.name(), Err: err}
+			return &media.FileError{Path: m.name(), Err: err}
 		}
-		h.options.Warn(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", h.name(), err))
-		h.presence.set(true)
-		if open = h.reopen(ctx); open == nil {
+		m.options.Warn(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", m.name(), err))
+		m.presence.set(true)
+		if open = m.reopen(ctx); open == nil {
 			return nil
 		}
-		h.presence.set(false)
-		h.options.Warn(h.name() + " is back")
+		m.presence.set(false)
+		m.options.Warn(m.name() + " is back")
 	}
 }
 
 // Run implements source.Source.
 func (a *microphoneSource) Run(ctx context.Context) error {
 	if a.used.Swap(true) {
-		return &media.FileError{Path: a.hub.name(), Err: errors.New("it has been closed, or runs already")}
+		return &media.FileError{Path: a.microphone.name(), Err: errors.New("it has been closed, or runs already")}
 	}
-	return a.hub.worker.run(ctx)
+	return a.microphone.worker.run(ctx)
 }
 
 // SetLoss sets the share of packets that this call has lost lately, 0 to 1. It determines the
 // forward error correction. It does not block.
-func (a *microphoneSource) SetLoss(share float64) { a.hub.loss.report(share, time.Now()) }
+func (a *microphoneSource) SetLoss(share float64) { a.microphone.loss.report(share, time.Now()) }
 
 // OnPresence sets a function that is called when the microphone is lost and when it is back, and at
 // once if it is lost. f must not block. A nil f and Close end that.
-func (a *microphoneSource) OnPresence(f func(gone bool)) { a.hub.presence.watch(a, f) }
+func (a *microphoneSource) OnPresence(f func(gone bool)) { a.microphone.presence.watch(a, f) }
 
 // Close implements source.Source.
 func (a *microphoneSource) Close() error {
@@ -201,7 +201,7 @@ func isDeviceLost(err error) bool {
 }
 
 // sendUntilLost sends until ctx ends, which is no error, or the device is lost.
-func (h *sharedMicrophone) sendUntilLost(ctx context.Context, s audioStream, p *packetizer) error {
+func (m *sharedMicrophone) sendUntilLost(ctx context.Context, s audioStream, p *packetizer) error {
 	// Chunks from before are old.
 	for len(s.chunks()) > 0 {
 		<-s.chunks()
@@ -227,26 +227,26 @@ func (h *sharedMicrophone) sendUntilLost(ctx context.Context, s audioStream, p *
 }
 
 // reopen opens the device when it is back. It returns nil when ctx ends.
-func (h *sharedMicrophone) reopen(ctx context.Context) audioStream {
+func (m *sharedMicrophone) reopen(ctx context.Context) audioStream {
 	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
 		if !sleep(ctx, wait) {
 			return nil
 		}
-		s, err := h.device.open()
+		s, err := m.device.open()
 		if err == nil {
 			return s
 		}
-		h.options.Logger.Debug("device is not back", "device", h.device.String(), "error", err)
+		m.options.Logger.Debug("device is not back", "device", m.device.String(), "error", err)
 	}
 }
 
 // close closes a device that was not taken.
-func (h *sharedMicrophone) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.open != nil {
-		h.open.close()
-		h.open = nil
+func (m *sharedMicrophone) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open != nil {
+		m.open.close()
+		m.open = nil
 	}
 }
 

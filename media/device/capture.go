@@ -44,49 +44,49 @@ const (
 )
 
 // capture captures to slot until ctx ends, and reopens the device when it is lost. It closes p.
-func (v *sharedCapture) capture(ctx context.Context, p frameStream, slot *frameSlot) {
-	v.presence.set(false)
+func (c *sharedCapture) capture(ctx context.Context, p frameStream, slot *frameSlot) {
+	c.presence.set(false)
 	for {
-		err := v.captureUntilLost(ctx, p, slot)
+		err := c.captureUntilLost(ctx, p, slot)
 		p.close()
 		if ctx.Err() != nil {
 			return
 		}
-		v.options.Warn(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", v.name, err))
-		v.presence.set(true)
-		if p = v.reopen(ctx); p == nil {
+		c.options.Warn(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", c.name, err))
+		c.presence.set(true)
+		if p = c.reopen(ctx); p == nil {
 			return
 		}
-		v.presence.set(false)
-		v.options.Warn(v.name + " is back")
+		c.presence.set(false)
+		c.options.Warn(c.name + " is back")
 	}
 }
 
 // captureUntilLost captures until ctx ends, which is no error, or the device is lost.
-func (v *sharedCapture) captureUntilLost(ctx context.Context, p frameStream, slot *frameSlot) error {
+func (c *sharedCapture) captureUntilLost(ctx context.Context, p frameStream, slot *frameSlot) error {
 	clock := frameClock{}
 	if rate := p.mode().rate; rate > 0 {
 		clock.interval = time.Duration(float64(time.Second) / rate)
 	}
-	for good := time.Now(); ctx.Err() == nil; {
-		err := v.captureFrame(p, &clock, slot)
+	for last := time.Now(); ctx.Err() == nil; {
+		err := c.captureFrame(p, &clock, slot)
 		var lost *deviceLostError
 		switch {
 		case err == nil:
-			good = time.Now()
+			last = time.Now()
 		case errors.As(err, &lost):
 			return err
-		case time.Since(good) > stallTimeout:
+		case time.Since(last) > stallTimeout:
 			return fmt.Errorf("no frame for %v: %w", stallTimeout, err)
 		default:
-			v.options.Logger.Debug("frame dropped", "device", v.name, "error", err)
+			c.options.Logger.Debug("frame dropped", "device", c.name, "error", err)
 			sleep(ctx, 10*time.Millisecond) // a device that fails at once must not keep a core busy
 		}
 	}
 	return nil
 }
 
-func (v *sharedCapture) captureFrame(p frameStream, clock *frameClock, slot *frameSlot) error {
+func (c *sharedCapture) captureFrame(p frameStream, clock *frameClock, slot *frameSlot) error {
 	img, release, err := p.read()
 	if err != nil {
 		return err
@@ -104,16 +104,16 @@ func (v *sharedCapture) captureFrame(p frameStream, clock *frameClock, slot *fra
 }
 
 // reopen opens the device when it is back. It returns nil when ctx ends.
-func (v *sharedCapture) reopen(ctx context.Context) frameStream {
+func (c *sharedCapture) reopen(ctx context.Context) frameStream {
 	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
 		if !sleep(ctx, wait) {
 			return nil
 		}
-		p, err := v.device.open()
+		p, err := c.device.open()
 		if err == nil {
 			return p
 		}
-		v.options.Logger.Debug("device is not back", "device", v.name, "error", err)
+		c.options.Logger.Debug("device is not back", "device", c.name, "error", err)
 	}
 }
 
@@ -149,45 +149,45 @@ type sharedCapture struct {
 }
 
 // take returns the open device, or opens it.
-func (h *sharedCapture) take() (p frameStream, err error) {
-	h.opening.Lock()
-	defer h.opening.Unlock()
-	if p, h.open = h.open, nil; p == nil {
-		p, err = h.device.open()
+func (c *sharedCapture) take() (p frameStream, err error) {
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	if p, c.open = c.open, nil; p == nil {
+		p, err = c.device.open()
 	}
 	return p, err
 }
 
 // close closes a device that was not taken.
-func (h *sharedCapture) close() {
-	h.opening.Lock()
-	defer h.opening.Unlock()
-	if h.open != nil {
-		h.open.close()
-		h.open = nil
+func (c *sharedCapture) close() {
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	if c.open != nil {
+		c.open.close()
+		c.open = nil
 	}
 }
 
 // startTask is the start of the worker.
-func (h *sharedCapture) startTask() (func(context.Context) error, error) {
-	open, err := h.take()
+func (c *sharedCapture) startTask() (func(context.Context) error, error) {
+	open, err := c.take()
 	if err != nil {
-		return nil, &media.FileError{Path: h.name, Err: err}
+		return nil, &media.FileError{Path: c.name, Err: err}
 	}
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		slot, rate := newFrameSlot(), open.mode().rate
 		var work sync.WaitGroup
-		work.Go(func() { h.capture(ctx, open, slot) })
+		work.Go(func() { c.capture(ctx, open, slot) })
 		defer work.Wait()
 		defer cancel()
-		return h.encode(ctx, slot, rate)
+		return c.encode(ctx, slot, rate)
 	}, nil
 }
 
 // encode encodes the frames of slot until ctx ends.
-func (h *sharedCapture) encode(ctx context.Context, slot *frameSlot, rate float64) error {
-	defer h.closeEncoders()
+func (c *sharedCapture) encode(ctx context.Context, slot *frameSlot, rate float64) error {
+	defer c.closeEncoders()
 	var sizes downscaler
 	for {
 		p := slot.next(ctx)
@@ -195,26 +195,26 @@ func (h *sharedCapture) encode(ctx context.Context, slot *frameSlot, rate float6
 			return nil
 		}
 		sizes.reset(p)
-		err := h.send(&sizes, rate)
+		err := c.send(&sizes, rate)
 		slot.release(p)
 		if err != nil {
-			return &media.FileError{Path: h.name, Err: err}
+			return &media.FileError{Path: c.name, Err: err}
 		}
 	}
 }
 
 // send encodes a frame for each stream that is bound.
-func (h *sharedCapture) send(sizes *downscaler, rate float64) error {
-	h.mu.Lock()
-	if h.start.IsZero() {
-		h.start = sizes.full.at
+func (c *sharedCapture) send(sizes *downscaler, rate float64) error {
+	c.mu.Lock()
+	if c.start.IsZero() {
+		c.start = sizes.full.at
 	}
-	start := h.start
-	all := make([]*encodedStream, 0, len(h.streams))
-	for _, s := range h.streams {
+	start := c.start
+	all := make([]*encodedStream, 0, len(c.streams))
+	for _, s := range c.streams {
 		all = append(all, s)
 	}
-	h.mu.Unlock()
+	c.mu.Unlock()
 	for _, s := range all {
 		if err := s.send(sizes, rate, start); err != nil {
 			return err
@@ -224,22 +224,22 @@ func (h *sharedCapture) send(sizes *downscaler, rate float64) error {
 }
 
 // closeEncoders closes the encoders. The next frame creates new ones.
-func (h *sharedCapture) closeEncoders() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, s := range h.streams {
+func (c *sharedCapture) closeEncoders() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.streams {
 		s.encoder.close()
 	}
 }
 
 // stream returns the stream of a codec and size.
-func (h *sharedCapture) stream(key encodingKey) *encodedStream {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.streams[key]
+func (c *sharedCapture) stream(key encodingKey) *encodedStream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.streams[key]
 	if s == nil {
-		s = newEncodedStream(key, h.options)
-		h.streams[key] = s
+		s = newEncodedStream(key, c.options)
+		c.streams[key] = s
 	}
 	return s
 }

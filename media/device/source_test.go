@@ -109,8 +109,8 @@ func TestVideoComesBack(t *testing.T) {
 	if s := heard(t, said); !strings.Contains(s, "camera fake is gone") {
 		t.Errorf("it says %q", s)
 	}
-	v.hub.source(VideoOptions{}).OnPresence(func(g bool) { late <- g }) // a call that comes while it is away
-	for opened := 0; opened < 3; opened, _ = f.counts() {               // it tries, and tries again
+	v.capture.source(VideoOptions{}).OnPresence(func(g bool) { late <- g }) // a call that comes while it is away
+	for opened := 0; opened < 3; opened, _ = f.counts() {                   // it tries, and tries again
 		select {
 		case s := <-said:
 			t.Fatalf("it says %q while the camera is away", s)

@@ -22,7 +22,7 @@ import (
 // videoSource is the source of one call for a shared camera or screen. Its codec is the first of
 // the negotiated ones that this build encodes, and known when it is bound.
 type videoSource struct {
-	hub      *sharedCapture
+	capture  *sharedCapture
 	streamID string
 	rid      string // of a simulcast layer, otherwise empty
 	halved   int    // number of times that width and height are halved
@@ -60,19 +60,19 @@ func startCapture(spec, name string, mimes []string, device videoDevice, o Video
 	if err != nil {
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
-	h := &sharedCapture{name: name, device: device, options: o, mimes: mimes, open: open, streams: make(map[encodingKey]*encodedStream)}
-	h.worker.start = h.startTask
+	c := &sharedCapture{name: name, device: device, options: o, mimes: mimes, open: open, streams: make(map[encodingKey]*encodedStream)}
+	c.worker.start = c.startTask
 	is := open.mode()
-	if asked := (mode{width: o.Width, height: o.Height, rate: o.FrameRate}); differs(asked, is) {
-		o.Warn(fmt.Sprintf("%s sends %s, the nearest it can do to %s", name, is, asked))
+	if requested := (mode{width: o.Width, height: o.Height, rate: o.FrameRate}); differs(requested, is) {
+		o.Warn(fmt.Sprintf("%s sends %s, the nearest it can do to %s", name, is, requested))
 	}
 	o.Logger.Info("device opened", "device", name, "mode", is.String(), "codecs", mimes)
-	return h, nil
+	return c, nil
 }
 
 // source returns the source of one more call.
-func (h *sharedCapture) source(o VideoOptions) *videoSource {
-	v := &videoSource{hub: h, streamID: o.StreamID, release: h.close, bound: make(map[string]*encodedStream)}
+func (c *sharedCapture) source(o VideoOptions) *videoSource {
+	v := &videoSource{capture: c, streamID: o.StreamID, release: c.close, bound: make(map[string]*encodedStream)}
 	if v.streamID == "" {
 		v.streamID = "parley"
 	}
@@ -84,7 +84,7 @@ func (h *sharedCapture) source(o VideoOptions) *videoSource {
 
 // layer returns a simulcast layer. The names are those that web pages use.
 func (v *videoSource) layer(rid string, halved int) *videoSource {
-	return &videoSource{hub: v.hub, streamID: v.streamID, rid: rid, halved: halved, bound: make(map[string]*encodedStream)}
+	return &videoSource{capture: v.capture, streamID: v.streamID, rid: rid, halved: halved, bound: make(map[string]*encodedStream)}
 }
 
 // selectCodecs returns the codecs to choose from: all of this build, or only mime.
@@ -116,9 +116,9 @@ func (m mode) String() string {
 }
 
 // differs reports whether a mode is not the requested one.
-func differs(asked, is mode) bool {
-	return asked.width != 0 && (asked.width != is.width || asked.height != is.height) ||
-		asked.rate != 0 && math.Abs(asked.rate-is.rate) > 0.1
+func differs(requested, is mode) bool {
+	return requested.width != 0 && (requested.width != is.width || requested.height != is.height) ||
+		requested.rate != 0 && math.Abs(requested.rate-is.rate) > 0.1
 }
 
 // ID implements webrtc.TrackLocal.
@@ -140,7 +140,7 @@ func (v *videoSource) Codec() string {
 	for _, s := range v.bound {
 		return s.key.mime
 	}
-	return v.hub.mimes[0]
+	return v.capture.mimes[0]
 }
 
 // SourceStats returns the statistics of what is sent.
@@ -154,7 +154,7 @@ func (v *videoSource) SourceStats() localtrack.Stats {
 }
 
 // Codecs returns the MIME types that can be sent, in order of preference.
-func (v *videoSource) Codecs() []string { return slices.Clone(v.hub.mimes) }
+func (v *videoSource) Codecs() []string { return slices.Clone(v.capture.mimes) }
 
 // Layers returns the simulcast layers, the smallest first, or nil. They have the same ID.
 func (v *videoSource) Layers() []webrtc.TrackLocal {
@@ -168,11 +168,11 @@ func (v *videoSource) Layers() []webrtc.TrackLocal {
 // Bind implements webrtc.TrackLocal. It requests a key frame.
 func (v *videoSource) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	for _, codec := range c.CodecParameters() {
-		for _, mime := range v.hub.mimes {
+		for _, mime := range v.capture.mimes {
 			if !strings.EqualFold(codec.MimeType, mime) {
 				continue
 			}
-			return v.bind(v.hub.stream(encodingKey{mime, v.halved}), c)
+			return v.bind(v.capture.stream(encodingKey{mime, v.halved}), c)
 		}
 	}
 	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
@@ -181,7 +181,7 @@ func (v *videoSource) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameter
 func (v *videoSource) bind(s *encodedStream, c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	codec, err := s.live.Bind(c)
+	codec, err := s.track.Bind(c)
 	if err == nil {
 		s.requestKeyFrame() // after Bind, so that this call gets it
 		v.bound[c.ID()] = s
@@ -200,7 +200,7 @@ func (v *videoSource) Unbind(c webrtc.TrackLocalContext) error {
 	}
 	delete(v.bound, c.ID())
 	s.setMaxBitrate(v, 0)
-	return s.live.Unbind(c)
+	return s.track.Unbind(c)
 }
 
 // RequestKeyFrame implements source.KeyFrameRequester. The next frame is a key frame.
@@ -236,9 +236,9 @@ func (v *videoSource) SetBitrate(bitrate int) {
 // Run implements source.Source.
 func (v *videoSource) Run(ctx context.Context) error {
 	if v.markUsed() {
-		return &media.FileError{Path: v.hub.name, Err: errors.New("it has been closed, or runs already")}
+		return &media.FileError{Path: v.capture.name, Err: errors.New("it has been closed, or runs already")}
 	}
-	return v.hub.worker.run(ctx)
+	return v.capture.worker.run(ctx)
 }
 
 // markUsed marks the source as used, and reports whether it was before.
@@ -252,7 +252,7 @@ func (v *videoSource) markUsed() bool {
 
 // OnPresence sets a function that is called when the device is lost and when it is back, and at
 // once if it is lost. f must not block. A nil f and Close end that.
-func (v *videoSource) OnPresence(f func(gone bool)) { v.hub.presence.watch(v, f) }
+func (v *videoSource) OnPresence(f func(gone bool)) { v.capture.presence.watch(v, f) }
 
 // Close implements source.Source.
 func (v *videoSource) Close() error {
@@ -264,8 +264,8 @@ func (v *videoSource) Close() error {
 
 // sharedVideo is an open capture with the number of its users.
 type sharedVideo struct {
-	hub   *sharedCapture
-	users int
+	capture *sharedCapture
+	users   int
 }
 
 func (s *Shared) openVideo(spec string, o VideoOptions) (source.Source, error) {
@@ -274,18 +274,18 @@ func (s *Shared) openVideo(spec string, o VideoOptions) (source.Source, error) {
 	v := s.videos[spec]
 	if v == nil {
 		class, id, _ := strings.Cut(spec, ":")
-		hub, err := openCapture(spec, class, id, o)
+		capture, err := openCapture(spec, class, id, o)
 		if err != nil {
 			return nil, err
 		}
-		v = &sharedVideo{hub: hub}
+		v = &sharedVideo{capture: capture}
 		if s.videos == nil {
 			s.videos = make(map[string]*sharedVideo)
 		}
 		s.videos[spec] = v
 	}
 	v.users++
-	source := v.hub.source(o)
+	source := v.capture.source(o)
 	source.release = sync.OnceFunc(func() { s.closeVideo(spec, v) })
 	return source, nil
 }
@@ -295,7 +295,7 @@ func (s *Shared) closeVideo(spec string, v *sharedVideo) {
 	defer s.mu.Unlock()
 	if v.users--; v.users == 0 {
 		delete(s.videos, spec)
-		v.hub.close()
+		v.capture.close()
 	}
 }
 
@@ -308,14 +308,14 @@ type encodingKey struct {
 // encodedStream is the output of one encoder for all calls that use it.
 type encodedStream struct {
 	key     encodingKey
-	live    *localtrack.Track
+	track   *localtrack.Track
 	bitrate int // bit/s, 0 for the default of the size
 
 	mu          sync.Mutex // guards what follows
 	keyFrameDue bool
 	maxBitrates map[*videoSource]int // limits in bit/s
 	target      int                  // bitrate of the encoder in bit/s, 0 before the first frame
-	why         string               // SourceStats.Limitation
+	limitation  string               // SourceStats.Limitation
 
 	// What follows is used by the encoding goroutine only.
 	encoder resizingEncoder
@@ -324,10 +324,10 @@ type encodedStream struct {
 }
 
 func newEncodedStream(key encodingKey, o VideoOptions) *encodedStream {
-	live := localtrack.New(localtrack.Capability(key.mime), o.StreamID, o.Logger)
-	live.SetEncoder(encoderName(key.mime))
+	track := localtrack.New(localtrack.Capability(key.mime), o.StreamID, o.Logger)
+	track.SetEncoder(encoderName(key.mime))
 	return &encodedStream{
-		key: key, live: live, bitrate: o.Bitrate >> (2 * key.halved),
+		key: key, track: track, bitrate: o.Bitrate >> (2 * key.halved),
 		maxBitrates: make(map[*videoSource]int), encoder: resizingEncoder{mime: key.mime},
 	}
 }
@@ -341,61 +341,61 @@ func (s *encodedStream) requestKeyFrame() {
 
 // setMaxBitrate sets the limit of one call in bit/s, 0 for none. The lowest limit applies, since
 // the stream is shared.
-func (s *encodedStream) setMaxBitrate(of *videoSource, bitrate int) {
+func (s *encodedStream) setMaxBitrate(call *videoSource, bitrate int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if bitrate > 0 {
-		s.maxBitrates[of] = bitrate
+		s.maxBitrates[call] = bitrate
 	} else {
-		delete(s.maxBitrates, of)
+		delete(s.maxBitrates, call)
 	}
 }
 
-// takeParameters returns the bitrate of the next frame, and whether it is a key frame. fair is the
+// takeParameters returns the bitrate of the next frame, and whether it is a key frame. defaultRate is the
 // default bitrate.
-func (s *encodedStream) takeParameters(fair int) (bitrate int, key bool) {
+func (s *encodedStream) takeParameters(defaultRate int) (bitrate int, key bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if bitrate = s.bitrate; bitrate == 0 {
-		bitrate = fair
+		bitrate = defaultRate
 	}
-	for _, w := range s.maxBitrates {
-		bitrate = min(bitrate, w)
+	for _, limit := range s.maxBitrates {
+		bitrate = min(bitrate, limit)
 	}
 	key, s.keyFrameDue = s.keyFrameDue, false
 	return bitrate, key
 }
 
 // setLimitation sets the bitrate and the reason of a reduction.
-func (s *encodedStream) setLimitation(bitrate, fair int) {
+func (s *encodedStream) setLimitation(bitrate, defaultRate int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked := s.bitrate
-	if asked == 0 {
-		asked = fair
+	requested := s.bitrate
+	if requested == 0 {
+		requested = defaultRate
 	}
-	s.target, s.why = bitrate, "none"
+	s.target, s.limitation = bitrate, "none"
 	switch {
 	case s.scaler.cpu > s.scaler.network:
-		s.why = "cpu"
-	case s.scaler.network > 0 || bitrate < asked:
-		s.why = "bandwidth"
+		s.limitation = "cpu"
+	case s.scaler.network > 0 || bitrate < requested:
+		s.limitation = "bandwidth"
 	}
 }
 
 // stats returns the statistics of what is sent.
 func (s *encodedStream) stats() localtrack.Stats {
-	all := s.live.SourceStats()
+	all := s.track.SourceStats()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all.Bitrate, all.Limitation = s.target, s.why
+	all.Bitrate, all.Limitation = s.target, s.limitation
 	return all
 }
 
 // send encodes a frame and sends it, unless the stream is not bound, congested, or the frame is
 // skipped.
 func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) error {
-	if !s.live.Bound() || s.live.Congested() {
+	if !s.track.Bound() || s.track.Congested() {
 		return nil
 	}
 	if rate <= 0 {
@@ -403,10 +403,10 @@ func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) e
 	}
 	full := sizes.halved(s.key.halved)
 	width, height := full.Rect.Dx(), full.Rect.Dy()
-	fair := defaultBitrate(width, height, rate)
-	bitrate, key := s.takeParameters(fair)
+	defaultRate := defaultBitrate(width, height, rate)
+	bitrate, key := s.takeParameters(defaultRate)
 	step := s.scaler.step(width, height, rate, bitrate, full.at)
-	s.setLimitation(bitrate, fair)
+	s.setLimitation(bitrate, defaultRate)
 	if s.count++; s.count%step.every != 0 && !key {
 		return nil
 	}
@@ -425,6 +425,6 @@ func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) e
 		}
 		return nil
 	}
-	s.live.WriteFrame(frame, p.at.Sub(start))
+	s.track.WriteFrame(frame, p.at.Sub(start))
 	return nil
 }
