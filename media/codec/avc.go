@@ -105,21 +105,11 @@ func AVCDecoderConfig(frame []byte) []byte {
 		return nil
 	}
 	b := []byte{1, sets.SPS[1], sets.SPS[2], sets.SPS[3], 0xFF, 0xE1} // lengthSizeMinusOne 3, one SPS
-	put := func(nal []byte) {
-		b = binary.BigEndian.AppendUint16(b, uint16(len(nal))) //nolint:gosec // see below
-		b = append(b, nal...)
-	}
-	if len(sets.SPS) > 0xFFFF {
-		return nil
-	}
-	put(sets.SPS)
-	b = append(b, 0)
-	at := len(b) - 1
-	for _, nal := range sets.PPS {
-		if len(nal) <= 0xFFFF && b[at] < 255 {
-			b[at]++
-			put(nal)
-		}
+	b = appendNALUnit16(b, sets.SPS)
+	pps := sets.PPS[:min(len(sets.PPS), 255)]
+	b = append(b, byte(len(pps)))
+	for _, nal := range pps {
+		b = appendNALUnit16(b, nal)
 	}
 	if hasChromaFormat(sets.SPS[1]) { // ISO 14496-15 section 5.3.3.1.2
 		sps, err := ParseSPS(sets.SPS)
@@ -129,6 +119,11 @@ func AVCDecoderConfig(frame []byte) []byte {
 		b = append(b, 0xFC|byte(sps.ChromaFormat), 0xF8|byte(sps.BitDepth-8), 0xF8|byte(sps.BitDepthChroma-8), 0)
 	}
 	return b
+}
+
+// appendNALUnit16 appends a parameter set with a length of two bytes, to which ParameterSets limits it.
+func appendNALUnit16(b, nal []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(nal))), nal...) //nolint:gosec // below maxParameterSets
 }
 
 // AppendLengthPrefixed appends the NAL units of a byte stream with lengths of four bytes, without access unit delimiters.

@@ -3,6 +3,7 @@ package annexb
 import (
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"parley/media"
 	"parley/media/codec"
 	"parley/media/internal/mediatest"
+
+	"github.com/pion/webrtc/v4"
 )
 
 func TestMain(m *testing.M) { mediatest.Main(m) }
@@ -115,6 +118,36 @@ func TestLateBFrames(t *testing.T) {
 	tracks, samples, err := mediatest.TryDemux(NewDemuxer, data, true)
 	if !errors.Is(err, codec.ErrBFrames) || tracks[0].Err != nil || len(samples) < 50 || len(samples) > 53 {
 		t.Errorf("%d frames, error is %v", len(samples), err)
+	}
+}
+
+// TestMuxer: the demuxer reads the frames that were written. Key frames without parameter sets get those of the first one.
+func TestMuxer(t *testing.T) {
+	_, want := mediatest.Demux(t, NewDemuxer, clip(t, "-bf", "0", "-g", "10"))
+	out := &mediatest.Output{}
+	m, err := NewMuxer(out, []media.OutputTrack{{MIME: webrtc.MimeTypeH264}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range want {
+		var data []byte
+		for nal := range codec.NALUnits(s.Data) {
+			if k := codec.NALType(nal); i == 0 || k != codec.NALSPS && k != codec.NALPPS {
+				data = codec.AppendNALUnit(data, nal)
+			}
+		}
+		if err := m.WriteFrame(0, media.Frame{Data: data, Key: i%10 == 0}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Finish(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, got := mediatest.Demux(t, NewDemuxer, out.Data); !reflect.DeepEqual(got, want) {
+		t.Errorf("%d frames, want the %d that were written", len(got), len(want))
+	}
+	if p := mediatest.Probe(t, mediatest.WriteFile(t, "x.h264", out.Data)); mediatest.Number(t, p.Streams[0].Frames) != 50 {
+		t.Errorf("streams are %+v", p.Streams)
 	}
 }
 

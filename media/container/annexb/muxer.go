@@ -7,24 +7,24 @@ import (
 	"parley/media/codec"
 )
 
-// muxer writes an H.264 byte stream. It has no times: a player shows it at one rate.
+// muxer writes an H.264 byte stream, which has no timestamps: players display it at a constant rate.
 type muxer struct {
-	file   media.Output
+	out    media.Output
 	sets   codec.ParameterSets
 	buffer []byte
 }
 
-// NewMuxer writes one track of H.264.
+// NewMuxer returns the muxer of one track of H.264.
 func NewMuxer(out media.Output, _ []media.OutputTrack) (media.Muxer, error) {
-	return &muxer{file: out}, nil
+	return &muxer{out: out}, nil
 }
 
 // WriteFrame implements media.Muxer.
-func (w *muxer) WriteFrame(_ int, f media.Frame, _ time.Duration) error {
-	w.buffer = w.sets.AppendAccessUnit(w.buffer[:0], codec.NALUnits(f.Data))
-	_, err := w.file.Write(w.buffer)
+func (m *muxer) WriteFrame(_ int, f media.Frame, _ time.Duration) error {
+	m.buffer = m.sets.AppendAccessUnit(m.buffer[:0], codec.NALUnits(f.Data))
+	_, err := m.out.Write(m.buffer)
 	return err
 }
 
 // Finish implements media.Muxer.
-func (w *muxer) Finish(time.Duration) error { return nil }
+func (m *muxer) Finish(time.Duration) error { return nil }

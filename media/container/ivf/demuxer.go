@@ -79,15 +79,12 @@ func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	return d, nil
 }
 
-// mimeType returns the MIME type of a FourCC.
+// mimeType returns the MIME type of a FourCC, or "video/" and the reason why its codec cannot be sent.
 func mimeType(fourCC string) (string, error) {
-	switch fourCC {
-	case "VP80":
-		return webrtc.MimeTypeVP8, nil
-	case "VP90":
-		return webrtc.MimeTypeVP9, nil
-	case "AV01":
-		return webrtc.MimeTypeAV1, nil
+	for mime, known := range fourCCs() {
+		if known == fourCC {
+			return mime, nil
+		}
 	}
 	return "video/", codec.UnsupportedCodec(fourCC)
 }
