@@ -206,7 +206,9 @@ func (d *demuxer) Next() (media.Sample, error) {
 		if err != nil {
 			return media.Sample{}, fmt.Errorf("frame %d: %w", first.count, err)
 		}
-		return s, nil
+		if len(s.Data) > 0 { // not only empty NAL units
+			return s, nil
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -587,6 +588,55 @@ func TestHostileFragments(t *testing.T) {
 		if _, _, err := mediatest.TryDemux(NewDemuxer, file, true); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
 		}
+	}
+}
+
+// TestBrokenIndex changes some bytes of the index of files: whatever comes of it is no broken sample, nor a panic.
+func TestBrokenIndex(t *testing.T) {
+	small := []string{"-s", "16x16", "-t", "0.2"}
+	path := film(t, small...)
+	files := [][]byte{
+		load(t, path), load(t, film(t, append(small, "-movflags", "frag_keyframe")...)),
+		load(t, film(t, append(small, "-movflags", "frag_every_frame+delay_moov")...)),
+		convert(t, "a.ismv", "-i", path, "-c", "copy", "-an", "-f", "ismv"), convert(t, "a.mp4", "-ss", "0.1", "-i", path, "-c", "copy"),
+	}
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	for range 4000 {
+		data := bytes.Clone(files[random.IntN(len(files))])
+		for range 1 + random.IntN(4) {
+			start := bytes.Index(data, []byte([]string{"moov", "moof"}[random.IntN(2)]))
+			if start < 0 {
+				continue
+			}
+			end := start - 4 + int(binary.BigEndian.Uint32(data[start-4:]))
+			place := start + 4 + random.IntN(max(min(end, len(data))-start-8, 1))
+			switch random.IntN(3) {
+			case 0:
+				data[place] ^= 1 << random.IntN(8)
+			case 1:
+				binary.BigEndian.PutUint32(data[place:], random.Uint32()>>random.IntN(32))
+			case 2:
+				binary.BigEndian.PutUint32(data[place:], math.MaxUint32)
+			}
+		}
+		mediatest.FuzzDemuxer(t, NewDemuxer, data)
+	}
+}
+
+// TestEmptyUnits skips samples that are not empty, but have only empty NAL units.
+func TestEmptyUnits(t *testing.T) {
+	data := bytes.Clone(load(t, film(t, "-an")))
+	table, err := newSampleTable(find(data, "moov", "trak", "mdia", "minf", "stbl"), maxSamples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := slices.Collect(table.samples())
+	// The size of the last sample changes no other.
+	last := samples[len(samples)-1]
+	clear(data[last.offset:][:last.size])
+	binary.BigEndian.PutUint32(data[bytes.Index(data, []byte("stsz"))+16+4*(len(samples)-1):], last.size/4*4)
+	if _, got := demux(t, data); len(got[0]) != len(samples)-1 {
+		t.Errorf("%d samples, want %d", len(got[0]), len(samples)-1)
 	}
 }
 

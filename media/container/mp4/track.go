@@ -57,7 +57,7 @@ func readTrack(trak, moov []byte, maxSamples uint32, warn func(string)) *track {
 	if handler != "vide" && handler != "soun" {
 		return nil
 	}
-	t := &track{video: handler == "vide"}
+	t := &track{video: handler == "vide", timescale: 1}
 	t.Codec.MimeType = "audio/"
 	if t.video {
 		t.Codec.MimeType = "video/"
@@ -95,13 +95,14 @@ func (t *track) read(trak, moov []byte, maxSamples uint32, warn func(string)) er
 	version, _ = mdhd.full()
 	mdhd.uint(version)
 	mdhd.uint(version)
-	t.timescale = mdhd.u32()
+	timescale := mdhd.u32()
 	if tkhd.short || mdhd.short {
 		return errBoxShort
 	}
-	if t.timescale == 0 {
+	if timescale == 0 {
 		return errors.New("the MP4 file has a timescale of 0")
 	}
+	t.timescale = timescale
 	if t.video {
 		t.Rotation = rotation(readMatrix(&tkhd).multiply(readMatrix(&mvhd)), warn)
 	}
