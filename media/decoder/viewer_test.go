@@ -15,7 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// slowDecoder takes its time, and fails for frames that begin with 0xBB.
+// slowDecoder takes 100 ms per frame, and fails for frames that begin with 0xBB.
 type slowDecoder struct{ keysOnly bool }
 
 func (slowDecoder) Decode(frame []byte) (image.Image, error) {
@@ -28,14 +28,14 @@ func (slowDecoder) Decode(frame []byte) (image.Image, error) {
 func (s slowDecoder) KeyFramesOnly() bool { return s.keysOnly }
 func (slowDecoder) Close()                {}
 
-// TestViewer: a viewer never holds up a track; it begins with a key frame, and does so again when
-// it is too slow, after a loss, and after a frame that cannot be decoded.
+// TestViewer checks that WriteFrame does not block, and that decoding starts with a key frame, and
+// again after a loss, after an invalid frame, and when it is too slow.
 func TestViewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var shown []int
-		var told []string
-		asked := 0
+		var warnings []string
+		requests := 0
 		v := NewViewer(ViewerOptions{
 			NewDecoder: func(mime string) (Decoder, error) {
 				if mime == webrtc.MimeTypeAV1 {
@@ -44,8 +44,8 @@ func TestViewer(t *testing.T) {
 				return slowDecoder{keysOnly: mime == webrtc.MimeTypeVP9}, nil
 			},
 			Show:            func(img image.Image) { mu.Lock(); shown = append(shown, img.Bounds().Dx()); mu.Unlock() },
-			RequestKeyFrame: func() { mu.Lock(); asked++; mu.Unlock() },
-			Warn:            func(s string) { told = append(told, s) },
+			RequestKeyFrame: func() { mu.Lock(); requests++; mu.Unlock() },
+			Warn:            func(s string) { warnings = append(warnings, s) },
 		})
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
@@ -53,10 +53,10 @@ func TestViewer(t *testing.T) {
 		write := func(mime string, number byte, key, gap bool) {
 			start := time.Now()
 			if err := v.WriteFrame(media.Frame{Codec: mime, Data: []byte{number}, Key: key, Gap: gap}); err != nil || time.Since(start) != 0 {
-				t.Errorf("it takes %v, %v", time.Since(start), err)
+				t.Errorf("WriteFrame takes %v: %v", time.Since(start), err)
 			}
 		}
-		check := func(what string, want string, requests bool) {
+		check := func(name, want string, request bool) {
 			t.Helper()
 			synctest.Wait()
 			time.Sleep(900 * time.Millisecond)
@@ -67,10 +67,10 @@ func TestViewer(t *testing.T) {
 			for _, n := range shown {
 				got.WriteByte(byte(n))
 			}
-			if got.String() != want || (asked > 0) != requests {
-				t.Errorf("%s: shown are %q, want %q, asked %d times", what, got.String(), want, asked)
+			if got.String() != want || (requests > 0) != request {
+				t.Errorf("%s: %q are shown, want %q; %d requests", name, got.String(), want, requests)
 			}
-			shown, asked = nil, 0
+			shown, requests = nil, 0
 		}
 		write(webrtc.MimeTypeVP8, 'a', false, false)
 		check("no key frame", "", true)
@@ -98,8 +98,8 @@ func TestViewer(t *testing.T) {
 		check("key frames only", "j", true)
 		write(webrtc.MimeTypeAV1, 'k', true, false)
 		check("no decoder", "", false)
-		if len(told) != 2 || !strings.HasPrefix(told[0], "only key frames of VP9 are shown") || told[1] != "AV1 is not shown: no such decoder" {
-			t.Errorf("told is %q", told)
+		if len(warnings) != 2 || !strings.HasPrefix(warnings[0], "only key frames of VP9 are shown") || warnings[1] != "AV1 is not shown: no such decoder" {
+			t.Errorf("warnings are %q", warnings)
 		}
 		cancel()
 		<-done

@@ -31,10 +31,10 @@ func TestPacketizer(t *testing.T) {
 			for range 6 {
 				add(audioChunk{pcm: part})
 			}
-			add(audioChunk{pcm: part})                     // half a packet, which the gap makes worthless
-			add(audioChunk{missed: rate / 100, pcm: part}) // 10 ms are missing: its place is the packet after that
+			add(audioChunk{pcm: part})                     // half a packet, dropped by the gap
+			add(audioChunk{missed: rate / 100, pcm: part}) // 10 ms are missing
 			add(audioChunk{pcm: part})
-			p.resume(start.Add(time.Second)) // the device was gone until then
+			p.resume(start.Add(time.Second)) // the device was lost until then
 			add(audioChunk{pcm: append(part, part...)})
 			p.close()
 			want := []time.Duration{0, 20, 40, 80, 1000}
@@ -53,8 +53,8 @@ func TestPacketizer(t *testing.T) {
 	}
 }
 
-// TestPacketizerLostSamples: a card that drops samples leaves a gap in the timestamps; one that is
-// late does not.
+// TestPacketizerLostSamples drops samples, which makes a gap in the timestamps, and delays others,
+// which does not.
 func TestPacketizerLostSamples(t *testing.T) {
 	var last time.Duration
 	p, err := newPacketizer(48000, 1, 32000, func(_ []byte, at time.Duration) { last = at })
@@ -72,7 +72,7 @@ func TestPacketizerLostSamples(t *testing.T) {
 		}
 	}
 	add(0, 3*time.Second, 0)
-	add(3*time.Second, 3500*time.Millisecond, 400*time.Millisecond) // the machine had no time, and then takes all
+	add(3*time.Second, 3500*time.Millisecond, 400*time.Millisecond) // the machine was busy, and then reads all of them
 	add(3500*time.Millisecond, 6*time.Second, 0)
 	if want := 6*time.Second - packetTime; last != want {
 		t.Errorf("after sound that was late the last packet is at %v, want %v", last, want)
@@ -83,7 +83,7 @@ func TestPacketizerLostSamples(t *testing.T) {
 	}
 }
 
-func TestExpectedLossFollowsWhatIsLost(t *testing.T) {
+func TestLossEstimate(t *testing.T) {
 	var l lossEstimate
 	now := time.Unix(0, 0)
 	if got := l.expected(); got != minExpectedLoss {
@@ -105,8 +105,9 @@ func TestExpectedLossFollowsWhatIsLost(t *testing.T) {
 	}
 }
 
-// TestOpusFollowsTheLoss: without any loss the copies are left out, and come back with it.
-func TestOpusFollowsTheLoss(t *testing.T) {
+// TestOpusFECFollowsLoss counts packets with forward error correction before, during and after
+// losses.
+func TestOpusFECFollowsLoss(t *testing.T) {
 	copies := func(percent int) (copies int) {
 		e, err := newOpus(48000, 1, 24000)
 		if err != nil {
@@ -122,7 +123,7 @@ func TestOpusFollowsTheLoss(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if hasCopy(p) {
+			if hasFEC(p) {
 				copies++
 			}
 		}
@@ -133,7 +134,6 @@ func TestOpusFollowsTheLoss(t *testing.T) {
 	}
 }
 
-// hasCopy tells if a packet of 20 ms of one channel has the one before once more: the low bit rate
-// redundancy flag, which follows the one for speech (RFC 6716 section 4.2.3). Packets of CELT alone
-// have none.
-func hasCopy(packet []byte) bool { return packet[0]>>3 < 16 && packet[1]&0x40 != 0 }
+// hasFEC reports whether a packet of 20 ms of one channel has an LBRR frame (RFC 6716 section
+// 4.2.3). Packets of CELT alone have none.
+func hasFEC(packet []byte) bool { return packet[0]>>3 < 16 && packet[1]&0x40 != 0 }

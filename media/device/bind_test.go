@@ -12,7 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// viewer is one end that a track is bound to. It hands out the packets it gets.
+// viewer is a webrtc.TrackLocalContext that keeps the packets of a track.
 type viewer struct {
 	webrtc.TrackLocalContext
 	codec   webrtc.RTPCodecParameters
@@ -40,14 +40,14 @@ func (v *viewer) SSRC() webrtc.SSRC                    { return 7 }
 func (v *viewer) WriteStream() webrtc.TrackLocalWriter { return v }
 func (v *viewer) ID() string                           { return "viewer" }
 func (v *viewer) RTCPReader() interceptor.RTCPReader   { return nil }
-func (v *viewer) Write([]byte) (int, error)            { panic("nobody writes whole packets") }
+func (v *viewer) Write([]byte) (int, error)            { panic("not used") }
 
 func (v *viewer) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
 	v.packets <- rtp.Packet{Header: *h, Payload: append([]byte(nil), payload...)}
 	return len(payload), nil
 }
 
-// next is the next packet.
+// next waits for the next packet.
 func (v *viewer) next(t *testing.T) rtp.Packet {
 	t.Helper()
 	select {
@@ -59,7 +59,7 @@ func (v *viewer) next(t *testing.T) rtp.Packet {
 	return rtp.Packet{}
 }
 
-// frame is the next whole picture of H.264: its timestamp, and if it has a key frame.
+// frame waits for the next frame of H.264, and returns its timestamp and whether it is a key frame.
 func (v *viewer) frame(t *testing.T) (timestamp uint32, key bool) {
 	t.Helper()
 	for {
@@ -78,7 +78,7 @@ func (v *viewer) frame(t *testing.T) (timestamp uint32, key bool) {
 // testTime bounds every wait of these tests; nothing waits for it to pass.
 const testTime = 30 * time.Second
 
-// running runs a source until the test ends, and then looks at what it says.
+// running runs a source until the test ends, and then checks its error.
 func running(t *testing.T, run func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -92,19 +92,19 @@ func running(t *testing.T, run func(context.Context) error) {
 	})
 }
 
-// sentences collects what a device tells.
-func sentences() (tell func(string), said chan string) {
-	said = make(chan string, 100)
-	return func(s string) { said <- s }, said
+// collectWarnings returns a function for Warn, and the channel of the texts.
+func collectWarnings() (warn func(string), warnings chan string) {
+	warnings = make(chan string, 100)
+	return func(s string) { warnings <- s }, warnings
 }
 
-func heard(t *testing.T, said chan string) string {
+func nextWarning(t *testing.T, warnings chan string) string {
 	t.Helper()
 	select {
-	case s := <-said:
+	case s := <-warnings:
 		return s
 	case <-time.After(testTime):
-		t.Fatal("it says nothing")
+		t.Fatal("no warning")
 		return ""
 	}
 }

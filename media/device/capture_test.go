@@ -13,7 +13,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// chooser is a viewer that takes several codecs.
+// chooser is a viewer with several codecs.
 type chooser struct {
 	*viewer
 	name   string
@@ -49,9 +49,9 @@ func startCaptureOf(t *testing.T, f *fakeCamera, o VideoOptions) *sharedCapture 
 	return h
 }
 
-// TestCodecIsTheFirstThatBothCanDo: the other side's order counts, and what this build does not
-// encode is passed over.
-func TestCodecIsTheFirstThatBothCanDo(t *testing.T) {
+// TestBindSelectsCodec binds with several codecs. The first one that this build encodes is
+// selected.
+func TestBindSelectsCodec(t *testing.T) {
 	h := startCaptureOf(t, newFakeCamera(160, 120), VideoOptions{})
 	mimes := videoMimes()
 	for _, first := range mimes {
@@ -72,9 +72,9 @@ func TestCodecIsTheFirstThatBothCanDo(t *testing.T) {
 	}
 }
 
-// TestOneCameraForSeveral: it is opened once, who joins gets a key frame, and it is given back
-// after the last.
-func TestOneCameraForSeveral(t *testing.T) {
+// TestSharedCapture runs several sources of one camera. It is opened once, each source begins with
+// a key frame, and the camera is closed after the last one.
+func TestSharedCapture(t *testing.T) {
 	f := newFakeCamera(160, 120)
 	h := startCaptureOf(t, f, VideoOptions{})
 	one, two := h.source(VideoOptions{}), h.source(VideoOptions{})
@@ -91,7 +91,7 @@ func TestOneCameraForSeveral(t *testing.T) {
 	if _, err := two.Bind(second); err != nil {
 		t.Fatal(err)
 	}
-	// One picture may have been in the encoder when it joined.
+	// One frame may have been in the encoder before Bind.
 	if _, key := give(t, f, second.viewer, small); !key {
 		if _, key = give(t, f, second.viewer, small); !key {
 			t.Error("who joins gets no key frame")
@@ -117,8 +117,8 @@ func TestOneCameraForSeveral(t *testing.T) {
 	}
 }
 
-// TestSharedSlowestCounts: calls that see the same stream get what the slowest of them carries.
-func TestSharedSlowestCounts(t *testing.T) {
+// TestSharedBitrate sets limits of several calls that share a stream. The lowest applies.
+func TestSharedBitrate(t *testing.T) {
 	h := startCaptureOf(t, newFakeCamera(160, 120), VideoOptions{Bitrate: 900_000})
 	one, two := h.source(VideoOptions{}), h.source(VideoOptions{})
 	bind(t, one, h264Capability)
@@ -143,7 +143,7 @@ func TestSharedSlowestCounts(t *testing.T) {
 	}
 }
 
-func TestLayersAreHalvesOfEachOther(t *testing.T) {
+func TestSimulcastLayers(t *testing.T) {
 	f := newFakeCamera(320, 240)
 	h := startCaptureOf(t, f, VideoOptions{Codec: webrtc.MimeTypeH264, Bitrate: 2_000_000})
 	v := h.source(VideoOptions{Simulcast: true})
@@ -179,8 +179,7 @@ func TestLayersAreHalvesOfEachOther(t *testing.T) {
 	}
 }
 
-// TestQualityScaler: one measurement after the other, of encoders that use a share of what they
-// may.
+// TestQualityScaler measures intervals of various bitrates and utilizations.
 func TestQualityScaler(t *testing.T) {
 	var l qualityScaler
 	now := time.Unix(0, 0)
@@ -197,16 +196,16 @@ func TestQualityScaler(t *testing.T) {
 		want    step
 	}{
 		{5, 900_000, 0.9, step{0, 1}},
-		{5, 200_000, 0.3, step{0, 1}}, // little, and enough for what is to be seen
+		{5, 200_000, 0.3, step{0, 1}}, // low utilization
 		{5, 200_000, 0.9, step{0, 2}},
 		{5, 100_000, 0.9, step{1, 1}},
 		{5, 10_000, 0.9, step{2, 2}},
-		{upscaleIntervals - 1, 900_000, 0.9, step{2, 2}}, // not at once
+		{upscaleIntervals - 1, 900_000, 0.9, step{2, 2}}, // not yet
 		{1, 900_000, 0.9, step{2, 1}},
 		{upscaleIntervals, 900_000, 0.9, step{1, 2}},
 		{2 * upscaleIntervals, 900_000, 0.9, step{0, 2}},
-		{upscaleIntervals, 300_000, 0.9, step{0, 2}}, // enough to stay at the top, not to go there
-		{upscaleIntervals, 300_000, 0.4, step{0, 1}}, // but the picture is simple
+		{upscaleIntervals, 300_000, 0.9, step{0, 2}}, // hysteresis
+		{upscaleIntervals, 300_000, 0.4, step{0, 1}}, // low utilization
 	} {
 		var got step
 		for range c.times {
@@ -221,8 +220,7 @@ func TestQualityScaler(t *testing.T) {
 	}
 }
 
-// TestQualityScalerFollowsLoad: an encoder that cannot keep up gets less to do, and more again when
-// it can.
+// TestQualityScalerFollowsLoad overuses and underuses the encoder.
 func TestQualityScalerFollowsLoad(t *testing.T) {
 	var l qualityScaler
 	spend := func(share float64) {

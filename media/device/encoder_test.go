@@ -15,8 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// paint draws a picture that moves with n: a ramp that turns, so that every picture costs the
-// encoder something. It is picture n of 30 a second.
+// paint draws frame n of 30 frames/s: a ramp that turns, so that each frame has a size.
 func paint(p *rawFrame, width, height, n int) {
 	p.resize(width, height)
 	p.at = time.Unix(0, 0).Add(time.Duration(n) * time.Second / 30)
@@ -47,7 +46,7 @@ func videoMimes() []string {
 	return all
 }
 
-// isKey tells if a frame is a key frame, by the bits of each codec.
+// isKey reports whether a frame is a key frame.
 func isKey(mime string, frame []byte) bool {
 	switch mime {
 	case webrtc.MimeTypeVP8:
@@ -75,7 +74,7 @@ func TestKeyFrameOnRequest(t *testing.T) {
 					paint(&p, 320, 240, 0)
 				}
 				p.at = p.at.Add(time.Second / 30)
-				p.Y[n]++ // hardly, for a new scene is a reason for a key frame too
+				p.Y[n]++ // a small change: a new scene causes a key frame
 				frame, err := e.encode(&p, n == 20 || n == 45, 500_000)
 				if err != nil {
 					t.Fatal(err)
@@ -91,7 +90,7 @@ func TestKeyFrameOnRequest(t *testing.T) {
 	}
 }
 
-// TestBitrate looks at the size of two seconds at each of three rates.
+// TestBitrate compares the size of two seconds at each of three bitrates.
 func TestBitrate(t *testing.T) {
 	for _, mime := range videoMimes() {
 		t.Run(mime, func(t *testing.T) {
@@ -107,7 +106,7 @@ func TestBitrate(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if n++; i >= 30 { // the first second is for the change
+					if n++; i >= 30 { // after a second
 						size += len(frame)
 					}
 				}
@@ -124,7 +123,7 @@ func TestBitrate(t *testing.T) {
 	}
 }
 
-// TestSizeChange is what a camera does that comes back in another mode.
+// TestSizeChange encodes frames of several sizes, as of a camera that is back in another mode.
 func TestSizeChange(t *testing.T) {
 	for _, mime := range videoMimes() {
 		t.Run(mime, func(t *testing.T) {
@@ -145,7 +144,7 @@ func TestSizeChange(t *testing.T) {
 	}
 }
 
-// TestH264Decodes lets ffmpeg judge what comes out.
+// TestH264Decodes decodes with ffmpeg.
 func TestH264Decodes(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Fatalf("%v; install ffmpeg (make deps does)", err)
@@ -174,7 +173,7 @@ func TestH264Decodes(t *testing.T) {
 	}
 	got := raw[(count-1)*320*240*3/2:][:320*240]
 	sum := 0.0
-	for i := range got { // p holds the last picture, with the same rows
+	for i := range got { // p is the last frame, with equal rows
 		d := float64(got[i]) - float64(p.Y[i/320*p.YStride+i%320])
 		sum += d * d
 	}
@@ -185,8 +184,8 @@ func TestH264Decodes(t *testing.T) {
 	}
 }
 
-// TestQuiet runs the encoder in a process of its own, whose stderr must stay empty.
-func TestQuiet(t *testing.T) {
+// TestEncoderTrace runs the encoder in a process of its own, whose standard error must be empty.
+func TestEncoderTrace(t *testing.T) {
 	if os.Getenv("PARLEY_TEST_QUIET") == "1" {
 		e := &resizingEncoder{mime: webrtc.MimeTypeH264, rate: 30}
 		defer e.close()
@@ -198,14 +197,14 @@ func TestQuiet(t *testing.T) {
 		List()
 		return
 	}
-	c := exec.Command(os.Args[0], "-test.run=^TestQuiet$")
+	c := exec.Command(os.Args[0], "-test.run=^TestEncoderTrace$")
 	c.Env = append(os.Environ(), "PARLEY_TEST_QUIET=1")
-	var said bytes.Buffer
-	c.Stderr = &said
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
 	if out, err := c.Output(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if said.Len() > 0 {
-		t.Errorf("stderr has: %s", said.String())
+	if stderr.Len() > 0 {
+		t.Errorf("stderr has: %s", stderr.String())
 	}
 }

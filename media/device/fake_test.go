@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// fakeCamera is a device whose pictures and troubles a test hands out.
+// fakeCamera is a camera whose frames and errors come from a test.
 type fakeCamera struct {
 	is      mode
-	frames  chan image.Point // a picture of that size
-	trouble chan error       // what a read gives instead
+	frames  chan image.Point // sizes of frames
+	trouble chan error       // errors of reads
 
 	mu      sync.Mutex // guards what follows
 	absent  bool
@@ -60,7 +60,7 @@ type fakeStream struct {
 
 func (s *fakeStream) mode() mode { return s.f.is }
 
-// read gives up after a while, as a real one does, so that its caller can look at its context.
+// read has a timeout, as that of a camera.
 func (s *fakeStream) read() (*image.YCbCr, func(), error) {
 	select {
 	case size := <-s.f.frames:
@@ -81,7 +81,7 @@ func (s *fakeStream) close() {
 	s.f.running--
 }
 
-// fakeMicrophone is the same for sound.
+// fakeMicrophone is a microphone whose samples come from a test.
 type fakeMicrophone struct {
 	mu     sync.Mutex // guards what follows
 	absent bool

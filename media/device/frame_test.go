@@ -8,18 +8,17 @@ import (
 	"time"
 )
 
-// TestFrameClock: a camera at its own pace, on a machine that is late by up to 8 ms, must look
-// regular.
+// TestFrameClock stamps frames of a regular camera that arrive late by up to 8 ms.
 func TestFrameClock(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
-	interval := time.Second * 100 / 2997 // of the camera, which says 30
+	interval := time.Second * 100 / 2997 // of a camera whose nominal rate is 30
 	c := frameClock{interval: time.Second / 30}
 	start := time.Unix(1000, 0)
 	var last time.Time
 	var worst time.Duration
 	for n := range 600 {
 		if n%100 == 50 {
-			continue // one is left out
+			continue // a frame is missing
 		}
 		captured := start.Add(time.Duration(n) * interval)
 		stamp := c.stamp(captured.Add(time.Duration(random.Intn(8)) * time.Millisecond))
@@ -36,7 +35,7 @@ func TestFrameClock(t *testing.T) {
 	}
 }
 
-// TestFrameClockFollows a camera that halves its pace in the dark, and one that was away.
+// TestFrameClockFollows stamps frames of a camera that halves its rate, and of one that was lost.
 func TestFrameClockFollows(t *testing.T) {
 	c := frameClock{interval: time.Second / 30}
 	at := time.Unix(1000, 0)
@@ -49,7 +48,7 @@ func TestFrameClockFollows(t *testing.T) {
 	}
 }
 
-func TestLatestKeepsTheNewest(t *testing.T) {
+func TestFrameSlotKeepsNewest(t *testing.T) {
 	l := newFrameSlot()
 	for n := range 10 {
 		p := l.acquire()
@@ -63,7 +62,7 @@ func TestLatestKeepsTheNewest(t *testing.T) {
 	l.release(p)
 }
 
-func TestCopyLeavesOddSidesOut(t *testing.T) {
+func TestCopyFromOddSize(t *testing.T) {
 	src := image.NewYCbCr(image.Rect(0, 0, 17, 19), image.YCbCrSubsampleRatio420)
 	for i := range src.Y {
 		src.Y[i] = uint8(i)
@@ -75,7 +74,7 @@ func TestCopyLeavesOddSidesOut(t *testing.T) {
 	}
 }
 
-func TestFromBGRX(t *testing.T) {
+func TestConvertBGRX(t *testing.T) {
 	for name, c := range map[string]struct{ b, g, r, y, cb, cr uint8 }{
 		"black": {0, 0, 0, 16, 128, 128}, "white": {255, 255, 255, 235, 128, 128}, "red": {0, 0, 255, 82, 90, 240},
 		"green": {0, 255, 0, 145, 54, 34}, "blue": {255, 0, 0, 41, 240, 110},

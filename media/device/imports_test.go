@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestImports pins the direction of imports: of the project, device knows media alone. It leaves
-// out of mediadevices what writes to stderr when the program starts, what clashes with OpenH264,
-// and what ends the process with a display.
+// TestImports checks that device imports only packages below media of the project, and no package
+// of mediadevices that writes to stderr when the program starts, has the symbols of OpenH264, or
+// ends the process with a display.
 func TestImports(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {

@@ -37,8 +37,7 @@ func TestSpecErrors(t *testing.T) {
 	}
 }
 
-// TestMissingDevice: there is no such device on any machine, and each build says why in its own
-// way.
+// TestMissingDevice opens devices that no machine has, in any build.
 func TestMissingDevice(t *testing.T) {
 	_, err := OpenVideo("camera:no such camera", VideoOptions{})
 	var file *media.FileError

@@ -9,7 +9,8 @@ import (
 	"github.com/thesyncim/gopus"
 )
 
-// speech is something like it: harmonics whose pitch moves, in four syllables a second.
+// speech returns samples that resemble speech: harmonics whose pitch moves, in four syllables per
+// second.
 func speech(n int) []int16 {
 	pcm := make([]int16, n)
 	phase := 0.0
@@ -25,9 +26,9 @@ func speech(n int) []int16 {
 	return pcm
 }
 
-// TestOpusRepairsALostPacket: the packet after a lost one has it once more, which sounds better
-// than a guess.
-func TestOpusRepairsALostPacket(t *testing.T) {
+// TestOpusFEC decodes a lost packet from the one after it, which is nearer to the original than
+// concealment.
+func TestOpusFEC(t *testing.T) {
 	e, err := newOpus(48000, 1, 32000)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func TestOpusRepairsALostPacket(t *testing.T) {
 	}
 }
 
-// off is how far a is from b, relative to b.
+// off returns the energy of the difference of a and b relative to b.
 func off(a, b []float32) float64 {
 	var d, s float64
 	for i := range a {
@@ -79,9 +80,8 @@ func off(a, b []float32) float64 {
 	return math.Sqrt(d / s)
 }
 
-// TestOpusIsQuietInSilence: nothing but a sign of life is sent while nobody speaks, and a tone is
-// no silence.
-func TestOpusIsQuietInSilence(t *testing.T) {
+// TestOpusDTX counts the packets of silence, of noise and of a tone.
+func TestOpusDTX(t *testing.T) {
 	tone := make([]int16, 150*960)
 	for i := range tone {
 		tone[i] = int16(8000 * math.Sin(2*math.Pi*440*float64(i)/48000))

@@ -16,7 +16,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// startX runs an X server of its own, at $DISPLAY for the rest of the test, and returns how to end
+// startX starts an X server at $DISPLAY for the rest of the test, and returns a function that stops
 // it.
 func startX(t *testing.T, screen string) (end func()) {
 	t.Helper()
@@ -48,8 +48,8 @@ func startX(t *testing.T, screen string) (end func()) {
 	return end
 }
 
-// paintRoot makes the whole screen one colour. The connection stays open until the test ends,
-// because Xvfb starts anew when the last one closes.
+// paintRoot fills the screen with a colour. The connection stays open until the test ends, because
+// Xvfb resets when the last one closes.
 func paintRoot(t *testing.T, rgb uint32) {
 	t.Helper()
 	conn, err := xgb.NewConn()
@@ -66,7 +66,7 @@ func paintRoot(t *testing.T, rgb uint32) {
 	}
 }
 
-// TestScreen looks at a screen of odd size, which is sent even, and takes the screen away.
+// TestScreen sends a screen of odd size, which is lost in the end.
 func TestScreen(t *testing.T) {
 	end := startX(t, "321x201x24")
 	paintRoot(t, 0xFF0000)
@@ -76,8 +76,8 @@ func TestScreen(t *testing.T) {
 	if _, err := OpenVideo("screen:3", VideoOptions{}); err == nil {
 		t.Error("a screen that is not there opens")
 	}
-	tell, said := sentences()
-	v, err := OpenVideo("screen", VideoOptions{Codec: webrtc.MimeTypeH264, FrameRate: 20, Warn: tell})
+	warn, warnings := collectWarnings()
+	v, err := OpenVideo("screen", VideoOptions{Codec: webrtc.MimeTypeH264, FrameRate: 20, Warn: warn})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,12 +89,12 @@ func TestScreen(t *testing.T) {
 		t.Errorf("a red screen arrives as %d %d %d", red, green, blue)
 	}
 	end()
-	if s := heard(t, said); !strings.Contains(s, "screen 0 is gone") {
+	if s := nextWarning(t, warnings); !strings.Contains(s, "screen 0 is gone") {
 		t.Errorf("it says %q", s)
 	}
 }
 
-// decodedPixel is the middle of the next picture, by ffmpeg.
+// decodedPixel returns the colour in the middle of the next frame, decoded with ffmpeg.
 func decodedPixel(t *testing.T, v *viewer, width, height int) (r, g, b byte) {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
