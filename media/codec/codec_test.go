@@ -105,6 +105,41 @@ func TestSPS(t *testing.T) {
 	}
 }
 
+// TestSPSReordered: everything in a sequence parameter set that rules B-frames out.
+func TestSPSReordered(t *testing.T) {
+	sps := func(profile, flags, picOrderType uint32) *bitWriter {
+		w := &bitWriter{}
+		w.bits(profile, 8).bits(flags, 8).bits(30, 8).ue(0).ue(0).ue(picOrderType)
+		if picOrderType == 0 {
+			w.ue(0) // log2_max_pic_order_cnt_lsb_minus4
+		}
+		return w.ue(1).bits(0, 1).ue(19).ue(14).bits(1, 1).bits(1, 1).bits(0, 1) // to frame_cropping_flag
+	}
+	vui := func(w *bitWriter, reorderFrames uint32) *bitWriter {
+		w.bits(1, 1).bits(0, 5)                                     // to timing_info_present_flag
+		w.bits(1, 1).ue(1).bits(0, 8)                               // HRD parameters of two schedules
+		w.ue(9).ue(9).bits(1, 1).ue(9).ue(9).bits(1, 1).bits(0, 20) // of each, and lengths
+		w.bits(0, 1).bits(0, 1).bits(0, 1)                          // no VCL HRD, low_delay, pic_struct
+		return w.bits(1, 1).bits(1, 1).ue(2).ue(1).ue(11).ue(11).ue(reorderFrames).ue(4)
+	}
+	for name, test := range map[string]struct {
+		w    *bitWriter
+		want bool
+	}{
+		"main":                       {sps(77, 0, 0).bits(0, 1), true},
+		"main, order type 2":         {sps(77, 0, 2).bits(0, 1), false},
+		"baseline":                   {sps(66, 0, 0).bits(0, 1), false},
+		"main, constraint_set5_flag": {sps(77, 0x0C, 0).bits(0, 1), false},
+		"no frame is reordered":      {vui(sps(77, 0, 0), 0), false},
+		"two frames are reordered":   {vui(sps(77, 0, 0), 2), true},
+	} {
+		s, err := codec.ParseSPS(append([]byte{0x67}, escape(test.w.bits(1, 1).data)...))
+		if err != nil || s.Reordered != test.want || s.Width != 320 {
+			t.Errorf("%s: %+v, %v; want Reordered %v", name, s, err, test.want)
+		}
+	}
+}
+
 // bitWriter writes what bitReader reads.
 type bitWriter struct {
 	data []byte

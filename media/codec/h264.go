@@ -47,8 +47,8 @@ type SPS struct {
 	BitDepth       int     // bits per luma sample
 	BitDepthChroma int     // bits per chroma sample
 	Interlaced     bool    // frames may be coded as two fields
-	// Reordered reports whether the order of decoding may differ from the order of output: neither the profile nor
-	// pic_order_cnt_type nor max_num_reorder_frames rules it out.
+	// Reordered reports whether the order of decoding may differ from the order of output: neither the profile, nor
+	// constraint_set5_flag, nor pic_order_cnt_type, nor max_num_reorder_frames rules it out.
 	Reordered bool
 	// FrameRate is the rate in frames per second of the VUI parameters, 0 if they do not tell.
 	FrameRate float64
@@ -70,9 +70,9 @@ func ParseSPS(nal []byte) (SPS, error) {
 	if hasChromaFormat(s.Profile[0]) {
 		chromaArrayType = s.readChromaFormat(r)
 	}
-	r.ue() // log2_max_frame_num_minus4
-	const baseline = 66
-	s.Reordered = skipPicOrder(r) != 2 && s.Profile[0] != baseline
+	r.ue()                               // log2_max_frame_num_minus4
+	const baseline, noBSlices = 66, 0x04 // profile_idc, constraint_set5_flag
+	s.Reordered = skipPicOrder(r) != 2 && s.Profile[0] != baseline && s.Profile[1]&noBSlices == 0
 	r.ue() // max_num_ref_frames
 	r.flag()
 	widthMbs, heightUnits := r.ue()+1, r.ue()+1
@@ -269,7 +269,7 @@ type ParameterSets struct {
 	PPS [][]byte // in order
 }
 
-// maxParameterSets bounds the parameter sets that are remembered, in bytes. Real ones take less than 100.
+// maxParameterSets is the largest size of the parameter sets that are remembered, in bytes. Real ones take less than 100.
 const maxParameterSets = 64 << 10
 
 // Put remembers a NAL unit if it is a parameter set. A new SPS replaces the old one and its PPS.
