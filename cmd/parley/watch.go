@@ -9,8 +9,8 @@ import (
 
 	"parley/media"
 	"parley/media/decoder"
-	"parley/media/playout"
 	"parley/media/device"
+	"parley/media/playout"
 	"parley/media/recorder"
 	"parley/peer"
 )

@@ -3,8 +3,13 @@
 package device
 
 import (
+	"math/rand/v2"
+	"parley/media"
+	"parley/media/playout"
 	"testing"
 	"time"
+
+	"github.com/pion/webrtc/v4"
 )
 
 func TestPacketizer(t *testing.T) {
@@ -137,3 +142,62 @@ func TestOpusFECFollowsLoss(t *testing.T) {
 // hasFEC reports whether a packet of 20 ms of one channel has an LBRR frame (RFC 6716 section
 // 4.2.3). Packets of CELT alone have none.
 func hasFEC(packet []byte) bool { return packet[0]>>3 < 16 && packet[1]&0x40 != 0 }
+
+// TestMicrophoneDTXPlayback plays a microphone with two seconds of speech and two seconds of silence
+// in turn.
+func TestMicrophoneDTXPlayback(t *testing.T) {
+	const rate, part = 48000, 480 // 10 ms
+	for name, amplitude := range map[string]float64{"silence": 0, "room": 30} {
+		t.Run(name, func(t *testing.T) {
+			buffer, err := playout.NewBuffer(playout.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			packets := 0
+			p, err := newPacketizer(rate, 1, 32000, func(packet []byte, at time.Duration) {
+				packets++
+				if err := buffer.WriteFrame(media.Frame{Codec: webrtc.MimeTypeOpus, Data: packet, ClockRate: rate,
+					Timestamp: uint32(media.DurationToTicks(at, rate))}); err != nil { //nolint:gosec // small
+					t.Error(err)
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.close()
+			random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // for a test
+			voice := speech(20 * rate)
+			now := time.Unix(0, 0)
+			p.resume(now)
+			var before, after time.Duration
+			for n := range 2000 { // 20 s
+				pcm := make([]int16, part)
+				for i := range pcm {
+					if n/200%2 == 0 {
+						pcm[i] = voice[n*part+i]
+					}
+					pcm[i] += int16(amplitude * random.NormFloat64())
+				}
+				now = now.Add(10 * time.Millisecond)
+				if err := p.add(audioChunk{at: now, pcm: pcm}); err != nil {
+					t.Fatal(err)
+				}
+				buffer.Mix(make([]float32, 2*part))
+				switch n {
+				case 199:
+					before = buffer.Stats().Delay
+				case 1799:
+					after = buffer.Stats().Delay
+				}
+			}
+			s := buffer.Stats()
+			if s.Underruns != 0 || s.Dropped != 0 || (after-before).Abs() > 20*time.Millisecond {
+				t.Errorf("delay is %v after four silences, before %v; %+v", after, before, s)
+			}
+			// The last silence counts as concealed until its end.
+			if s.Concealed > 2*rate || s.ComfortNoise < 4*rate || packets > 750 {
+				t.Errorf("%d of 1000 packets are sent: %+v", packets, s)
+			}
+		})
+	}
+}
