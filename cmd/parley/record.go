@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,6 +53,17 @@ func (r *recordings) path(pattern, name string, began time.Time, overwrite bool)
 	}
 }
 
+// release makes the paths that were not used available again.
+func (r *recordings) release(paths, used []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, path := range paths {
+		if !slices.Contains(used, path) {
+			delete(r.taken, path)
+		}
+	}
+}
+
 // fileName makes a stranger's name a file's: it stays in its folder and is no
 // hidden file.
 func fileName(name string) string {
@@ -75,7 +87,11 @@ func (c *session) openRecorder(offer *peer.Description) (err error) {
 	}
 	options := recorder.Options{
 		Audio: 1, Video: 1, SplitTime: c.splitTime, SplitBytes: c.splitBytes, Overwrite: c.overwrite, OnFile: c.tellRecording,
-		Next: func() string { return c.recordings.path(c.record, c.name, c.offered, c.overwrite) },
+		Next: func() string {
+			path := c.recordings.path(c.record, c.name, c.offered, c.overwrite)
+			c.recordPaths = append(c.recordPaths, path)
+			return path
+		},
 	}
 	if offer != nil {
 		options.Audio, options.Video = 0, 0
@@ -157,6 +173,7 @@ func (c *session) closeRecorder() error {
 		return nil
 	}
 	err := c.recorder.Close()
+	c.recordings.release(c.recordPaths, c.recorder.Files())
 	for _, path := range c.recorder.Files() {
 		c.report.say("recorded %s", printable(path))
 	}

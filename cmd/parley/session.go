@@ -38,11 +38,12 @@ type session struct {
 	emulator *netem.Emulator     // of the call's own sockets, nil for none
 	told     *told               // to the other side, nil without --cooperate
 
-	layers   layers // of the goroutine of the call
-	sources  []source.Source
-	mirrors  []*localtrack.Forwarder
-	recorder *recorder.Recorder     // nil without --record
-	recorded map[string]*recordSink // by mid, of the call's goroutine
+	layers      layers // of the goroutine of the call
+	sources     []source.Source
+	mirrors     []*localtrack.Forwarder
+	recorder    *recorder.Recorder     // nil without --record
+	recorded    map[string]*recordSink // by mid, of the call's goroutine
+	recordPaths []string               // that the recorder was given
 
 	offered   time.Time
 	connected chan struct{} // closed when the connection is up for the first time

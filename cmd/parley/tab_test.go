@@ -261,6 +261,24 @@ func TestRecordingOfATab(t *testing.T) {
 	})
 }
 
+// A recording that holds G.711 only makes a tab send it.
+func TestG711OfATab(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--record", "%p.wav", "--duration", "4s", "--output", "ndjson")
+		bob.says(t, `"event":"login"`)
+		talking(b.Open(page + "/?as=tab&call=bob"))
+		bob.ends(t, 0)
+		audio, err := ffprobeStream(filepath.Join(bob.cmd.Dir, "tab.wav"), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(bob.out.String(), `"kind":"audio","codec":"PCMU"`) || audio.duration < 3 {
+			t.Errorf("the sound lasts %.2f s in the file; received was\n%s", audio.duration, bob.out.String())
+		}
+	})
+}
+
 // checkRecording compares a file with what the terminal says it received.
 func checkRecording(t *testing.T, file, codec, ndjson string) {
 	t.Helper()
