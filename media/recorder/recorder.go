@@ -50,6 +50,9 @@ const (
 	defaultWait = 5 * time.Second
 	// splitWait is how long a file that should end waits for a key frame.
 	splitWait = 10 * time.Second
+	// minLength is how long a file is at least before a change of codec or orientation begins another one, which bounds
+	// the number of files that a sender can cause.
+	minLength = time.Second
 	// maxNames bounds the search for the name of a file that does not exist.
 	maxNames = 10_000
 )
@@ -321,6 +324,9 @@ func (r *Recorder) waitsForVideo(t *Track, f media.Frame) bool {
 		return s.kind == webrtc.RTPCodecTypeVideo && !s.owner.hasEnded(f.Arrival)
 	})
 }
+
+// isYoung reports whether the current file is shorter than minLength.
+func (r *Recorder) isYoung(f media.Frame) bool { return f.Arrival.Sub(r.began) < minLength }
 
 // wantsSplit reports whether the current file ends before f.
 func (r *Recorder) wantsSplit(t *Track, f media.Frame) bool {

@@ -187,7 +187,7 @@ func TestCodecChanges(t *testing.T) {
 func TestRotation(t *testing.T) {
 	all := framesOf(t, videoClips(t)[webrtc.MimeTypeH264])
 	for i := range all {
-		if i >= 15 {
+		if i >= 35 {
 			all[i].Rotation = 90
 		}
 	}
@@ -200,7 +200,7 @@ func TestRotation(t *testing.T) {
 		}
 		writeAll(t, track, all...)
 		closeRecorder(t, recorder)
-		if got := streamCounts(t, recorder); !slices.Equal(got, []string{"h264:20", "h264:30"}) || requests != 5 {
+		if got := streamCounts(t, recorder); !slices.Equal(got, []string{"h264:40", "h264:10"}) || requests != 5 {
 			t.Errorf("%s: the files have %v, %d key frames were requested", name, got, requests)
 		}
 		for i, want := range []string{"", "-90"} {
@@ -209,6 +209,20 @@ func TestRotation(t *testing.T) {
 				t.Errorf("%s: file %d has rotation %q, want %q", name, i, got, want)
 			}
 		}
+	}
+}
+
+// TestFlappingCodec bounds the number of files of a sender whose codec and orientation change with every frame.
+func TestFlappingCodec(t *testing.T) {
+	recorder, _ := newRecorder(t, "a.webm", Options{})
+	track := addTrack(t, recorder, webrtc.MimeTypeVP8)
+	for n := range 100 {
+		mime := []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9}[n%2]
+		writeAll(t, track, frameAt(mime, time.Duration(n)*40*time.Millisecond, func(f *media.Frame) { f.Rotation = n % 3 * 90 }))
+	}
+	closeRecorder(t, recorder)
+	if n := len(recorder.Files()); n < 2 || n > 5 {
+		t.Errorf("4 s are in %d files", n)
 	}
 }
 

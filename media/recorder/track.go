@@ -111,7 +111,13 @@ func (t *Track) write(f media.Frame) error {
 	if ok, err := r.openStream(); !ok {
 		return err
 	}
-	if t.stream != nil && (f.Codec != t.stream.mime || r.wantsSplit(t, f) || t.turned(f)) {
+	changed := t.stream != nil && f.Codec != t.stream.mime
+	if changed && r.isYoung(f) {
+		t.waitsKey = true
+		t.requestKeyFrame()
+		return nil
+	}
+	if changed || t.stream != nil && (r.wantsSplit(t, f) || t.turned(f)) {
 		if err := r.beginNext(); err != nil {
 			return err
 		}
@@ -184,7 +190,7 @@ func isParameterSets(f media.Frame) bool {
 
 // turned reports whether the next file begins because the orientation of the video changed.
 func (t *Track) turned(f media.Frame) bool {
-	if f.Rotation == t.stream.rotation || !t.recorder.canBeginNext() {
+	if f.Rotation == t.stream.rotation || !t.recorder.canBeginNext() || t.recorder.isYoung(f) {
 		return false
 	}
 	if !t.canStart(f) {
