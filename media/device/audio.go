@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/device/libcodec"
 	"parley/media/localtrack"
 	"parley/media/source"
 
@@ -255,7 +256,7 @@ func (m *sharedMicrophone) close() {
 // the clock of the machine that lasts becomes a gap in the timestamps, without which audio would
 // stay behind video by that.
 type packetizer struct {
-	encoder  *opusEncoder
+	encoder  *libcodec.OpusEncoder
 	write    func(packet []byte, at time.Duration)
 	rate     int
 	channels int
@@ -276,7 +277,7 @@ const (
 func newPacketizer(rate, channels, bitrate int, write func([]byte, time.Duration)) (*packetizer, error) {
 	p := &packetizer{write: write, rate: rate, channels: channels}
 	var err error
-	if p.encoder, err = newOpus(rate, channels, bitrate); err != nil {
+	if p.encoder, err = libcodec.NewOpusEncoder(rate, channels, bitrate, minExpectedLoss); err != nil {
 		return nil, fmt.Errorf("make an encoder for Opus: %w", err)
 	}
 	return p, nil
@@ -311,14 +312,14 @@ func (p *packetizer) add(c audioChunk) error {
 	p.pcm = append(p.pcm, c.pcm...)
 	p.catchUp(c.at)
 	if p.loss != nil {
-		if err := p.encoder.setPacketLoss(p.loss()); err != nil {
+		if err := p.encoder.SetPacketLoss(p.loss()); err != nil {
 			return err
 		}
 	}
 	size := p.samplesPerPacket() * p.channels
 	sent := 0
 	for ; len(p.pcm)-sent >= size; sent += size {
-		packet, err := p.encoder.encode(p.pcm[sent : sent+size])
+		packet, err := p.encoder.Encode(p.pcm[sent : sent+size])
 		if err != nil {
 			return fmt.Errorf("encode audio: %w", err)
 		}
@@ -357,7 +358,7 @@ func (p *packetizer) at() time.Duration {
 	return time.Duration(p.position/int64(p.samplesPerPacket())) * packetTime
 }
 
-func (p *packetizer) close() { p.encoder.close() }
+func (p *packetizer) close() { p.encoder.Close() }
 
 // Bounds of the expected packet loss in percent, which determines how often the encoder adds
 // forward error correction. Below minExpectedLoss it hardly does.

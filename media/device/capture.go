@@ -228,7 +228,7 @@ func (c *sharedCapture) closeEncoders() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.streams {
-		s.encoder.close()
+		s.encoder.Close()
 	}
 }
 

@@ -53,7 +53,10 @@ func startCaptureOf(t *testing.T, f *fakeCamera, o VideoOptions) *sharedCapture 
 // selected.
 func TestBindSelectsCodec(t *testing.T) {
 	h := startCaptureOf(t, newFakeCamera(160, 120), VideoOptions{})
-	mimes := videoMimes()
+	mimes, err := selectCodecs("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, first := range mimes {
 		v := h.source(VideoOptions{})
 		order := append([]string{webrtc.MimeTypeAV1, first}, mimes...)
@@ -173,8 +176,8 @@ func TestSimulcastLayers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for halved, want := range []int{320, 160, 80} {
-		if got := h.stream(encodingKey{webrtc.MimeTypeH264, halved}).encoder.width; got != want {
-			t.Errorf("halved %d times it is %d wide, want %d", halved, got, want)
+		if got := h.stream(encodingKey{webrtc.MimeTypeH264, halved}).encoder.Size().X; got != want {
+			t.Errorf("width is %[2]d after %[1]d halvings, want %[3]d", halved, got, want)
 		}
 	}
 }

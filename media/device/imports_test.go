@@ -13,6 +13,8 @@ import (
 // ends the process with a display.
 func TestImports(t *testing.T) {
 	files, err := filepath.Glob("*.go")
+	below, _ := filepath.Glob("libcodec/*.go")
+	files = append(files, below...)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("found no files: %v", err)
 	}

@@ -1,8 +1,11 @@
 package device
 
 import (
+	"bytes"
 	"errors"
 	"math"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -51,5 +54,23 @@ func TestMissingDevice(t *testing.T) {
 	t.Setenv("DISPLAY", "")
 	if _, err = OpenVideo("screen", VideoOptions{}); !errors.As(err, &file) {
 		t.Errorf("screen: %v", err)
+	}
+}
+
+// TestListTrace lists devices in a process of its own, whose standard error must be empty.
+func TestListTrace(t *testing.T) {
+	if os.Getenv("PARLEY_TEST_LIST") == "1" {
+		List()
+		return
+	}
+	c := exec.Command(os.Args[0], "-test.run=^TestListTrace$")
+	c.Env = append(os.Environ(), "PARLEY_TEST_LIST=1")
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	if out, err := c.Output(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if stderr.Len() > 0 {
+		t.Errorf("stderr has: %s", stderr.String())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"math"
 	"slices"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/decoder"
+	"parley/media/device/libcodec"
 	"parley/media/localtrack"
 	"parley/media/source"
 
@@ -318,17 +321,17 @@ type encodedStream struct {
 	limitation  string               // SourceStats.Limitation
 
 	// What follows is used by the encoding goroutine only.
-	encoder resizingEncoder
+	encoder *libcodec.VideoEncoder
 	scaler  qualityScaler
 	count   int
 }
 
 func newEncodedStream(key encodingKey, o VideoOptions) *encodedStream {
 	track := localtrack.New(localtrack.Capability(key.mime), o.StreamID, o.Logger)
-	track.SetEncoder(encoderName(key.mime))
+	track.SetEncoder(libcodec.EncoderName(key.mime))
 	return &encodedStream{
 		key: key, track: track, bitrate: o.Bitrate >> (2 * key.halved),
-		maxBitrates: make(map[*videoSource]int), encoder: resizingEncoder{mime: key.mime},
+		maxBitrates: make(map[*videoSource]int), encoder: libcodec.NewVideoEncoder(key.mime, 0),
 	}
 }
 
@@ -403,7 +406,7 @@ func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) e
 	}
 	full := sizes.halved(s.key.halved)
 	width, height := full.Rect.Dx(), full.Rect.Dy()
-	defaultRate := defaultBitrate(width, height, rate)
+	defaultRate := libcodec.DefaultBitrate(width, height, rate)
 	bitrate, key := s.takeParameters(defaultRate)
 	step := s.scaler.step(width, height, rate, bitrate, full.at)
 	s.setLimitation(bitrate, defaultRate)
@@ -412,8 +415,8 @@ func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) e
 	}
 	p := sizes.halved(s.key.halved + step.halved)
 	begin := time.Now()
-	s.encoder.rate = rate / float64(step.every)
-	frame, err := s.encoder.encode(p, key, bitrate)
+	s.encoder.FrameRate = rate / float64(step.every)
+	frame, err := s.encoder.Encode(&p.YCbCr, p.at, key, bitrate)
 	if err != nil {
 		return err
 	}
@@ -428,3 +431,42 @@ func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) e
 	s.track.WriteFrame(frame, p.at.Sub(start))
 	return nil
 }
+
+// rawEncoder encodes frames that do not come from a device.
+type rawEncoder struct {
+	*libcodec.VideoEncoder
+	size    image.Point
+	limit   int // bit/s, 0 for the default of the size
+	bitrate int // bit/s
+	frame   rawFrame
+	start   time.Time
+}
+
+func newRawEncoder(mime string, width, height int, rate float64, bitrate int) (source.VideoEncoder, error) {
+	mimes, err := selectCodecs(mime)
+	if err != nil {
+		return nil, err
+	}
+	e := &rawEncoder{VideoEncoder: libcodec.NewVideoEncoder(mimes[0], rate), size: image.Pt(width, height), limit: bitrate, bitrate: bitrate, start: time.Unix(0, 0)}
+	return e, e.Configure(width, height, bitrate)
+}
+
+func (e *rawEncoder) Encode(p *image.YCbCr, at time.Duration, key bool) ([]byte, error) {
+	e.frame.copyFrom(p)
+	return e.VideoEncoder.Encode(&e.frame.YCbCr, e.start.Add(at), key, e.bitrate)
+}
+
+func (e *rawEncoder) SetBitrate(bitrate int) error {
+	limit := e.limit
+	if limit == 0 {
+		limit = libcodec.DefaultBitrate(e.size.X, e.size.Y, e.FrameRate)
+	}
+	e.bitrate = min(bitrate, limit)
+	return e.Configure(e.size.X, e.size.Y, e.bitrate)
+}
+
+func codecs() []string { return libcodec.Codecs() }
+
+func lacks() []string { return libcodec.Lacks() }
+
+func newDecoder(mime string) (decoder.Decoder, error) { return libcodec.NewDecoder(mime) }

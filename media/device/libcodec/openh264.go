@@ -1,6 +1,6 @@
 //go:build linux && cgo && !dynamic
 
-package device
+package libcodec
 
 /*
 #cgo LDFLAGS: -Wl,-undefined=WelsCreateDecoder -Wl,-undefined=WelsDestroyDecoder

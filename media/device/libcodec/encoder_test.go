@@ -1,6 +1,6 @@
 //go:build linux && cgo
 
-package device
+package libcodec
 
 import (
 	"bytes"
@@ -15,10 +15,9 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// paint draws frame n of 30 frames/s: a ramp that turns, so that each frame has a size.
-func paint(p *rawFrame, width, height, n int) {
-	p.resize(width, height)
-	p.at = time.Unix(0, 0).Add(time.Duration(n) * time.Second / 30)
+// paint returns frame n of 30 frames/s: a ramp that turns, so that each frame has a size.
+func paint(width, height, n int) *image.YCbCr {
+	p := image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
 	across, down := make([]float64, width), make([]float64, height)
 	for x := range across {
 		across[x] = 128 + 60*math.Sin(float64(x+3*n)/9)
@@ -34,7 +33,11 @@ func paint(p *rawFrame, width, height, n int) {
 	for i := range p.Cb {
 		p.Cb[i], p.Cr[i] = uint8(64+n%64), uint8(192-n%64)
 	}
+	return p
 }
+
+// frameTime returns the capture time of frame n of 30 frames/s.
+func frameTime(n int) time.Time { return time.Unix(0, 0).Add(time.Duration(n) * time.Second / 30) }
 
 func videoMimes() []string {
 	var all []string
@@ -65,17 +68,13 @@ func isKey(mime string, frame []byte) bool {
 func TestKeyFrameOnRequest(t *testing.T) {
 	for _, mime := range videoMimes() {
 		t.Run(mime, func(t *testing.T) {
-			e := &resizingEncoder{mime: mime, rate: 30}
-			defer e.close()
-			var p rawFrame
+			e := NewVideoEncoder(mime, 30)
+			defer e.Close()
+			p := paint(320, 240, 0)
 			var keys []int
 			for n := range 60 {
-				if n == 0 {
-					paint(&p, 320, 240, 0)
-				}
-				p.at = p.at.Add(time.Second / 30)
 				p.Y[n]++ // a small change: a new scene causes a key frame
-				frame, err := e.encode(&p, n == 20 || n == 45, 500_000)
+				frame, err := e.Encode(p, frameTime(n), n == 20 || n == 45, 500_000)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -84,7 +83,7 @@ func TestKeyFrameOnRequest(t *testing.T) {
 				}
 			}
 			if len(keys) != 3 || keys[0] != 0 || keys[1] < 20 || keys[1] > 21 || keys[2] < 45 || keys[2] > 46 {
-				t.Fatalf("key frames at %v, asked for at 20 and 45", keys)
+				t.Fatalf("key frames are at %v, requested at 20 and 45", keys)
 			}
 		})
 	}
@@ -94,15 +93,13 @@ func TestKeyFrameOnRequest(t *testing.T) {
 func TestBitrate(t *testing.T) {
 	for _, mime := range videoMimes() {
 		t.Run(mime, func(t *testing.T) {
-			e := &resizingEncoder{mime: mime, rate: 30}
-			defer e.close()
-			var p rawFrame
+			e := NewVideoEncoder(mime, 30)
+			defer e.Close()
 			n := 0
 			measure := func(bitrate int) int {
 				size := 0
 				for i := range 90 {
-					paint(&p, 320, 240, n)
-					frame, err := e.encode(&p, false, bitrate)
+					frame, err := e.Encode(paint(320, 240, n), frameTime(n), false, bitrate)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -114,9 +111,9 @@ func TestBitrate(t *testing.T) {
 			}
 			for _, want := range []int{800_000, 200_000, 600_000} {
 				got := measure(want)
-				t.Logf("asked for %d bit/s, got %d", want, got)
+				t.Logf("bitrate %[2]d bit/s, want %[1]d", want, got)
 				if got > want*13/10 || got < want/3 {
-					t.Errorf("asked for %d bit/s, got %d", want, got)
+					t.Errorf("bitrate %[2]d bit/s, want %[1]d", want, got)
 				}
 			}
 		})
@@ -127,17 +124,15 @@ func TestBitrate(t *testing.T) {
 func TestSizeChange(t *testing.T) {
 	for _, mime := range videoMimes() {
 		t.Run(mime, func(t *testing.T) {
-			e := &resizingEncoder{mime: mime, rate: 30}
-			defer e.close()
-			var p rawFrame
+			e := NewVideoEncoder(mime, 30)
+			defer e.Close()
 			for n, size := range []image.Point{{320, 240}, {320, 240}, {160, 120}, {16, 16}, {640, 480}} {
-				paint(&p, size.X, size.Y, n)
-				frame, err := e.encode(&p, false, 0)
+				frame, err := e.Encode(paint(size.X, size.Y, n), frameTime(n), false, 0)
 				if err != nil {
 					t.Fatalf("%v: %v", size, err)
 				}
 				if n != 1 && !isKey(mime, frame) {
-					t.Errorf("the first picture of %v is no key frame", size)
+					t.Errorf("the first frame of %v is no key frame", size)
 				}
 			}
 		})
@@ -149,14 +144,14 @@ func TestH264Decodes(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Fatalf("%v; install ffmpeg (make deps does)", err)
 	}
-	e := &resizingEncoder{mime: webrtc.MimeTypeH264, rate: 30}
-	defer e.close()
-	var p rawFrame
+	e := NewVideoEncoder(webrtc.MimeTypeH264, 30)
+	defer e.Close()
+	var p *image.YCbCr
 	var stream bytes.Buffer
 	const count = 30
 	for n := range count {
-		paint(&p, 320, 240, n)
-		frame, err := e.encode(&p, false, 4_000_000)
+		p = paint(320, 240, n)
+		frame, err := e.Encode(p, frameTime(n), false, 4_000_000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +164,7 @@ func TestH264Decodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(raw) != count*320*240*3/2 {
-		t.Fatalf("%d bytes came back, want %d pictures of 320x240", len(raw), count)
+		t.Fatalf("%d bytes are decoded, want %d frames of 320x240", len(raw), count)
 	}
 	got := raw[(count-1)*320*240*3/2:][:320*240]
 	sum := 0.0
@@ -180,21 +175,18 @@ func TestH264Decodes(t *testing.T) {
 	psnr := 10 * math.Log10(255*255/(sum/float64(len(got))))
 	t.Logf("PSNR %.1f dB", psnr)
 	if psnr < 30 {
-		t.Errorf("the last picture is %.1f dB from what went in", psnr)
+		t.Errorf("PSNR of the last frame is %.1f dB, want at least 30", psnr)
 	}
 }
 
 // TestEncoderTrace runs the encoder in a process of its own, whose standard error must be empty.
 func TestEncoderTrace(t *testing.T) {
 	if os.Getenv("PARLEY_TEST_QUIET") == "1" {
-		e := &resizingEncoder{mime: webrtc.MimeTypeH264, rate: 30}
-		defer e.close()
-		var p rawFrame
-		paint(&p, 320, 240, 0)
-		if _, err := e.encode(&p, false, 300_000); err != nil {
+		e := NewVideoEncoder(webrtc.MimeTypeH264, 30)
+		defer e.Close()
+		if _, err := e.Encode(paint(320, 240, 0), frameTime(0), false, 300_000); err != nil {
 			t.Fatal(err)
 		}
-		List()
 		return
 	}
 	c := exec.Command(os.Args[0], "-test.run=^TestEncoderTrace$")

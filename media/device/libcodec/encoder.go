@@ -1,6 +1,6 @@
 //go:build linux && cgo
 
-package device
+package libcodec
 
 import (
 	"errors"
@@ -11,7 +11,6 @@ import (
 	"unsafe"
 
 	"parley/media/decoder"
-	"parley/media/source"
 
 	"github.com/pion/mediadevices/pkg/codec"
 	"github.com/pion/mediadevices/pkg/codec/openh264"
@@ -23,10 +22,13 @@ import (
 // frame takes the bitrate of ten others.
 const keyFrameSeconds = 10
 
+// defaultFrameRate is the frame rate if it is unknown.
+const defaultFrameRate = 30
+
 // frameEncoder encodes frames of one size. One goroutine uses it.
 type frameEncoder interface {
 	// encode encodes a frame. The result is empty if the frame is dropped to keep the bitrate.
-	encode(p *rawFrame, key bool) ([]byte, error)
+	encode(p *image.YCbCr, at time.Time, key bool) ([]byte, error)
 	setBitrate(bitrate int) error
 	close()
 }
@@ -40,9 +42,9 @@ func videoCodecs() map[string]newFrameEncoder {
 	return all
 }
 
-// codecs returns the codecs of this build. VP8 is first: Firefox downloads its H.264 decoder after
+// Codecs returns the MIME types that this build encodes, video before audio. VP8 is first: Firefox downloads its H.264 decoder after
 // the installation.
-func codecs() []string {
+func Codecs() []string {
 	var all []string
 	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeH264, webrtc.MimeTypeVP9} {
 		if videoCodecs()[mime] != nil {
@@ -52,8 +54,8 @@ func codecs() []string {
 	return append(all, webrtc.MimeTypeOpus)
 }
 
-// encoderName returns the name of the library that encodes a codec.
-func encoderName(mime string) string {
+// EncoderName returns the name of the library that encodes a codec.
+func EncoderName(mime string) string {
 	if mime == webrtc.MimeTypeH264 {
 		return "OpenH264"
 	}
@@ -72,57 +74,73 @@ func newEncoder(mime string, width, height int, rate float64, bitrate int) (fram
 	return e, nil
 }
 
-// resizingEncoder encodes frames of any size. Another size creates another encoder.
-type resizingEncoder struct {
-	mime            string
-	rate            float64
+// VideoEncoder encodes frames of any size. Another size creates another encoder of the library. One
+// goroutine uses it.
+type VideoEncoder struct {
+	mime string
+	// FrameRate is the frame rate of the next encoder of the library, in frames per second.
+	FrameRate       float64
 	encoder         frameEncoder
-	width, height   int
+	size            image.Point
 	bitrate         int
 	keyFramePending bool
 }
 
-// encode encodes a frame. bitrate 0 is the default of the size.
-func (r *resizingEncoder) encode(p *rawFrame, key bool, bitrate int) ([]byte, error) {
-	if err := r.configure(p.Rect.Dx(), p.Rect.Dy(), bitrate); err != nil {
+// NewVideoEncoder returns an encoder for one of Codecs. The caller calls Close.
+func NewVideoEncoder(mime string, frameRate float64) *VideoEncoder {
+	return &VideoEncoder{mime: mime, FrameRate: frameRate}
+}
+
+// Size returns the size of the last frame.
+func (e *VideoEncoder) Size() image.Point { return e.size }
+
+// Codec returns the MIME type.
+func (e *VideoEncoder) Codec() string { return e.mime }
+
+// Encode encodes a frame in 4:2:0 with even sides, captured at at, and as a key frame if key is set.
+// bitrate is in bit/s, 0 for the default of the size. The result is empty if the frame is dropped to
+// keep the bitrate.
+func (e *VideoEncoder) Encode(p *image.YCbCr, at time.Time, key bool, bitrate int) ([]byte, error) {
+	if err := e.Configure(p.Rect.Dx(), p.Rect.Dy(), bitrate); err != nil {
 		return nil, err
 	}
-	r.keyFramePending = r.keyFramePending || key
-	frame, err := r.encoder.encode(p, r.keyFramePending)
+	e.keyFramePending = e.keyFramePending || key
+	frame, err := e.encoder.encode(p, at, e.keyFramePending)
 	if err == nil && len(frame) > 0 {
-		r.keyFramePending = false
+		e.keyFramePending = false
 	}
 	return frame, err
 }
 
-// configure prepares the encoder for a size and bitrate.
-func (r *resizingEncoder) configure(width, height, bitrate int) (err error) {
-	if r.rate <= 0 {
-		r.rate = defaultCameraRate
+// Configure prepares the encoder for a size and bitrate.
+func (e *VideoEncoder) Configure(width, height, bitrate int) (err error) {
+	if e.FrameRate <= 0 {
+		e.FrameRate = defaultFrameRate
 	}
 	if bitrate == 0 {
-		bitrate = defaultBitrate(width, height, r.rate)
+		bitrate = DefaultBitrate(width, height, e.FrameRate)
 	}
 	switch {
-	case r.encoder == nil || width != r.width || height != r.height:
-		r.close()
-		r.encoder, err = newEncoder(r.mime, width, height, r.rate, bitrate)
-	case bitrate != r.bitrate:
-		err = r.encoder.setBitrate(bitrate)
+	case e.encoder == nil || e.size != image.Pt(width, height):
+		e.Close()
+		e.encoder, err = newEncoder(e.mime, width, height, e.FrameRate, bitrate)
+	case bitrate != e.bitrate:
+		err = e.encoder.setBitrate(bitrate)
 	}
-	r.width, r.height, r.bitrate = width, height, bitrate
+	e.size, e.bitrate = image.Pt(width, height), bitrate
 	return err
 }
 
-func (r *resizingEncoder) close() {
-	if r.encoder != nil {
-		r.encoder.close()
-		r.encoder = nil
+// Close closes the encoder. Encode opens it again.
+func (e *VideoEncoder) Close() {
+	if e.encoder != nil {
+		e.encoder.close()
+		e.encoder = nil
 	}
 }
 
-// defaultBitrate returns a tenth of a bit per pixel in bit/s, between 150 kbit/s and 4 Mbit/s.
-func defaultBitrate(width, height int, rate float64) int {
+// DefaultBitrate returns a tenth of a bit per pixel in bit/s, between 150 kbit/s and 4 Mbit/s.
+func DefaultBitrate(width, height int, rate float64) int {
 	return min(max(int(float64(width*height)*rate/10), 150_000), 4_000_000)
 }
 
@@ -156,7 +174,7 @@ func newH264(width, height int, rate float64, bitrate int) (frameEncoder, error)
 func (e *h264Encoder) Read() (image.Image, func(), error) { return e.next, func() {}, nil }
 
 // encode implements frameEncoder.
-func (e *h264Encoder) encode(p *rawFrame, key bool) ([]byte, error) {
+func (e *h264Encoder) encode(p *image.YCbCr, _ time.Time, key bool) ([]byte, error) {
 	if key {
 		forced, ok := e.Controller().(codec.KeyFrameController)
 		if !ok {
@@ -166,7 +184,7 @@ func (e *h264Encoder) encode(p *rawFrame, key bool) ([]byte, error) {
 			return nil, err
 		}
 	}
-	e.next = &p.YCbCr
+	e.next = p
 	frame, release, err := e.ReadCloser.Read()
 	e.next = nil
 	if err != nil {
@@ -188,46 +206,8 @@ func (e *h264Encoder) setBitrate(bitrate int) error {
 // close implements frameEncoder.
 func (e *h264Encoder) close() { _ = e.Close() } // it cannot fail
 
-// rawEncoder encodes frames that do not come from a device.
-type rawEncoder struct {
-	resizingEncoder
-	size    image.Point
-	limit   int // bit/s, 0 for the default of the size
-	bitrate int // bit/s
-	frame   rawFrame
-	start   time.Time
-}
-
-func newRawEncoder(mime string, width, height int, rate float64, bitrate int) (source.VideoEncoder, error) {
-	mimes, err := selectCodecs(mime)
-	if err != nil {
-		return nil, err
-	}
-	mime = mimes[0]
-	e := &rawEncoder{resizingEncoder: resizingEncoder{mime: mime, rate: rate}, size: image.Pt(width, height), limit: bitrate, bitrate: bitrate, start: time.Unix(0, 0)}
-	return e, e.configure(width, height, bitrate)
-}
-
-func (e *rawEncoder) Codec() string { return e.mime }
-
-func (e *rawEncoder) Encode(p *image.YCbCr, at time.Duration, key bool) ([]byte, error) {
-	e.frame.copyFrom(p)
-	e.frame.at = e.start.Add(at)
-	return e.encode(&e.frame, key, e.bitrate)
-}
-
-func (e *rawEncoder) SetBitrate(bitrate int) error {
-	limit := e.limit
-	if limit == 0 {
-		limit = defaultBitrate(e.size.X, e.size.Y, e.rate)
-	}
-	e.bitrate = min(bitrate, limit)
-	return e.configure(e.size.X, e.size.Y, e.bitrate)
-}
-
-func (e *rawEncoder) Close() { e.close() }
-
-func newDecoder(mime string) (decoder.Decoder, error) {
+// NewDecoder is a decoder.NewFunc. Its error says which build has the decoder.
+func NewDecoder(mime string) (decoder.Decoder, error) {
 	switch mime {
 	case webrtc.MimeTypeH264:
 		return newH264Decoder()
@@ -251,7 +231,9 @@ func copyPlanes(to *image.YCbCr, width, height int, planes [3]unsafe.Pointer, st
 		stride, w, height int
 	}{{to.Y, to.YStride, width, height}, {to.Cb, to.CStride, cw, ch}, {to.Cr, to.CStride, cw, ch}} {
 		src := unsafe.Slice((*byte)(planes[i]), strides[i]*(plane.height-1)+plane.w)
-		copyRows(plane.data, plane.stride, src, strides[i], plane.w, plane.height)
+		for y := range plane.height {
+			copy(plane.data[y*plane.stride:][:plane.w], src[y*strides[i]:])
+		}
 	}
 	return to, nil
 }

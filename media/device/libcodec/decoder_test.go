@@ -1,13 +1,12 @@
 //go:build linux && cgo
 
-package device
+package libcodec
 
 import (
 	"image"
 	"image/color"
 	"math"
 	"testing"
-	"time"
 
 	"github.com/pion/webrtc/v4"
 
@@ -33,7 +32,7 @@ func barColour(n int) color.YCbCr {
 // TestDecoders decodes the output of each encoder of this build, in several sizes one after the
 // other, and compares the colours of the frames.
 func TestDecoders(t *testing.T) {
-	for _, mime := range codecs() {
+	for _, mime := range Codecs() {
 		if mime == webrtc.MimeTypeOpus {
 			continue
 		}
@@ -55,13 +54,10 @@ func TestDecoders(t *testing.T) {
 
 func decodeSizes(t *testing.T, mime string, d decoder.Decoder, own bool) {
 	for _, size := range []image.Point{{160, 120}, {96, 54}, {200, 150}} {
-		e, err := NewEncoder(mime)(size.X, size.Y, 30, 2_000_000)
-		if err != nil {
-			t.Fatal(err)
-		}
+		e := NewVideoEncoder(mime, 30)
 		shown := 0
 		for n := range 100_000 { // ffmpeg decodes in another process
-			frame, err := e.Encode(bars(size.X, size.Y, n*4), time.Duration(n)*time.Second/30, n == 0)
+			frame, err := e.Encode(bars(size.X, size.Y, n*4), frameTime(n), n == 0, 2_000_000)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +113,7 @@ func compareBars(t *testing.T, img image.Image, at int) {
 
 // TestDecoderGarbage decodes invalid frames, and then a key frame.
 func TestDecoderGarbage(t *testing.T) {
-	for _, mime := range codecs() {
+	for _, mime := range Codecs() {
 		if mime == webrtc.MimeTypeOpus {
 			continue
 		}
@@ -125,11 +121,8 @@ func TestDecoderGarbage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := NewEncoder(mime)(64, 64, 30, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		key, err := e.Encode(bars(64, 64, 0), 0, true)
+		e := NewVideoEncoder(mime, 30)
+		key, err := e.Encode(bars(64, 64, 0), frameTime(0), true, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,6 @@
 //go:build linux && cgo && dynamic
 
-package device
+package libcodec
 
 import (
 	"errors"

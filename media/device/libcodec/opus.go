@@ -1,6 +1,6 @@
 //go:build linux && cgo
 
-package device
+package libcodec
 
 /*
 #include <stdint.h>
@@ -45,26 +45,28 @@ import (
 	_ "github.com/pion/mediadevices/pkg/codec/opus"
 )
 
-// opusEncoder encodes with libopus for speech, with in-band FEC and DTX (RFC 6716 sections 2.1.7
+// OpusEncoder encodes with libopus for speech, with in-band FEC and DTX (RFC 6716 sections 2.1.7
 // and 2.1.9). One goroutine uses it.
-type opusEncoder struct {
+type OpusEncoder struct {
 	c        *C.OpusEncoder
 	channels int
 	loss     int        // expected packet loss in percent
 	packet   [1275]byte // of the size of the largest frame, RFC 6716 section 3.4
 }
 
-func newOpus(rate, channels, bitrate int) (*opusEncoder, error) {
+// NewOpusEncoder returns an encoder for a sample rate in Hz, a bitrate in bit/s, and an expected
+// packet loss in percent. The caller calls Close.
+func NewOpusEncoder(rate, channels, bitrate, loss int) (*OpusEncoder, error) {
 	var failed C.int
-	c := C.opusencoder_new(C.int(rate), C.int(channels), C.int(bitrate), minExpectedLoss, &failed)
+	c := C.opusencoder_new(C.int(rate), C.int(channels), C.int(bitrate), C.int(loss), &failed)
 	if c == nil {
 		return nil, fmt.Errorf("libopus rejects %d Hz, %d channels, %d bit/s (%d)", rate, channels, bitrate, failed)
 	}
-	return &opusEncoder{c: c, channels: channels, loss: minExpectedLoss}, nil
+	return &OpusEncoder{c: c, channels: channels, loss: loss}, nil
 }
 
-// encode returns a packet, valid until the next call.
-func (e *opusEncoder) encode(pcm []int16) ([]byte, error) {
+// Encode returns a packet, valid until the next call.
+func (e *OpusEncoder) Encode(pcm []int16) ([]byte, error) {
 	n := C.opusencoder_put(e.c, (*C.int16_t)(&pcm[0]), C.int(len(pcm)/e.channels), (*C.uchar)(&e.packet[0]), C.int32_t(len(e.packet)))
 	if n < 0 {
 		return nil, fmt.Errorf("libopus fails (%d)", n)
@@ -72,8 +74,8 @@ func (e *opusEncoder) encode(pcm []int16) ([]byte, error) {
 	return e.packet[:n], nil
 }
 
-// setPacketLoss sets the expected packet loss in percent.
-func (e *opusEncoder) setPacketLoss(loss int) error {
+// SetPacketLoss sets the expected packet loss in percent.
+func (e *OpusEncoder) SetPacketLoss(loss int) error {
 	if loss == e.loss {
 		return nil
 	}
@@ -84,7 +86,8 @@ func (e *opusEncoder) setPacketLoss(loss int) error {
 	return nil
 }
 
-func (e *opusEncoder) close() {
+// Close frees the encoder.
+func (e *OpusEncoder) Close() {
 	C.opusencoder_free(e.c)
 	e.c = nil
 }

@@ -1,6 +1,6 @@
 //go:build linux && cgo
 
-package device
+package libcodec
 
 import (
 	"math"
@@ -29,16 +29,16 @@ func speech(n int) []int16 {
 // TestOpusFEC decodes a lost packet from the one after it, which is nearer to the original than
 // concealment.
 func TestOpusFEC(t *testing.T) {
-	e, err := newOpus(48000, 1, 32000)
+	e, err := NewOpusEncoder(48000, 1, 32000, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.close()
+	defer e.Close()
 	const packets, lost = 50, 40
 	pcm := speech(packets * 960)
 	var sent [][]byte
 	for i := range packets {
-		p, err := e.encode(pcm[i*960 : (i+1)*960])
+		p, err := e.Encode(pcm[i*960 : (i+1)*960])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,12 +95,12 @@ func TestOpusDTX(t *testing.T) {
 		"a tone":  {tone, 150, 150},
 	} {
 		sent := 0
-		p, err := newPacketizer(48000, 1, 32000, nil)
+		e, err := NewOpusEncoder(48000, 1, 32000, 10)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range 150 {
-			packet, err := p.encoder.encode(c.pcm[i*960 : (i+1)*960])
+			packet, err := e.Encode(c.pcm[i*960 : (i+1)*960])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,9 +108,42 @@ func TestOpusDTX(t *testing.T) {
 				sent++
 			}
 		}
-		p.close()
+		e.Close()
 		if sent < c.least || sent > c.most {
 			t.Errorf("of 150 packets of %s %d are sent, want %d to %d", name, sent, c.least, c.most)
 		}
 	}
 }
+
+// TestOpusFECFollowsLoss counts packets with forward error correction before, during and after
+// losses.
+func TestOpusFECFollowsLoss(t *testing.T) {
+	copies := func(percent int) (copies int) {
+		e, err := NewOpusEncoder(48000, 1, 24000, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if err := e.SetPacketLoss(percent); err != nil {
+			t.Fatal(err)
+		}
+		pcm := speech(50 * 960)
+		for i := range 50 {
+			p, err := e.Encode(pcm[i*960 : (i+1)*960])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if hasFEC(p) {
+				copies++
+			}
+		}
+		return copies
+	}
+	if none, some := copies(0), copies(20); none != 0 || some < 25 {
+		t.Errorf("of 50 packets %d have a copy without loss, and %d with 20 %% of it", none, some)
+	}
+}
+
+// hasFEC reports whether a packet of 20 ms of one channel has an LBRR frame (RFC 6716 section
+// 4.2.3). Packets of CELT alone have none.
+func hasFEC(packet []byte) bool { return packet[0]>>3 < 16 && packet[1]&0x40 != 0 }

@@ -1,6 +1,6 @@
 //go:build linux && cgo && vpx
 
-package device
+package libcodec
 
 /*
 #cgo pkg-config: vpx
@@ -169,11 +169,11 @@ func vpxThreads(width, height int) int {
 }
 
 // encode implements frameEncoder.
-func (e *vpxEncoder) encode(p *rawFrame, key bool) ([]byte, error) {
+func (e *vpxEncoder) encode(p *image.YCbCr, at time.Time, key bool) ([]byte, error) {
 	if e.start.IsZero() {
-		e.start = p.at
+		e.start = at
 	}
-	e.last = max(p.at.Sub(e.start).Microseconds(), e.last+1)
+	e.last = max(at.Sub(e.start).Microseconds(), e.last+1)
 	forced := 0
 	if key {
 		forced = 1
@@ -205,7 +205,8 @@ func (e *vpxEncoder) close() {
 	e.c = nil
 }
 
-func lacks() []string { return nil }
+// Lacks returns texts about what is not in this build, and which build has it.
+func Lacks() []string { return nil }
 
 // vpxDecoder decodes VP8 or VP9 with libvpx.
 type vpxDecoder struct {

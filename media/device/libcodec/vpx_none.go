@@ -1,6 +1,6 @@
 //go:build linux && cgo && !vpx
 
-package device
+package libcodec
 
 import (
 	"errors"
@@ -10,7 +10,8 @@ import (
 
 func vpxCodecs() map[string]newFrameEncoder { return map[string]newFrameEncoder{} }
 
-func lacks() []string {
+// Lacks returns texts about what is not in this build, and which build has it.
+func Lacks() []string {
 	return []string{"this build does not encode VP8 and VP9: it was made without libvpx; install libvpx-dev and build with -tags vpx"}
 }
 
