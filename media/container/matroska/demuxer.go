@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 
 	"parley/media"
 	"parley/media/codec"
@@ -137,7 +138,8 @@ func (d *demuxer) addTrack(content []byte) {
 		case idTrackType:
 			t.kind = parseUint(content)
 		case idCodecID:
-			t.codecID = string(content)
+			// A string may be padded with zeros (RFC 8794 section 7.4); GStreamer does that.
+			t.codecID = strings.TrimRight(string(content), "\x00")
 		case idCodecPrivate:
 			t.private = bytes.Clone(content[:min(len(content), maxCodecPrivate)])
 		case idContentEncodings:

@@ -210,6 +210,16 @@ func TestOneFrame(t *testing.T) {
 	}
 }
 
+// TestPaddedCodecID: a codec ID may be padded with zeros, as GStreamer writes it.
+func TestPaddedCodecID(t *testing.T) {
+	entry := append(element(idTrackType, 1), element(idCodecID, []byte("V_VP8\x00")...)...)
+	tracks, samples := mediatest.Demux(t, NewDemuxer, bytes.Join([][]byte{element(idTracks, element(idTrackEntry, entry...)...),
+		open(idCluster), element(idSimpleBlock, 0x80, 0, 0, 0x80, 1)}, nil))
+	if len(tracks) != 1 || tracks[0].Codec.MimeType != "video/VP8" || tracks[0].Err != nil || len(samples) != 1 {
+		t.Errorf("tracks %+v, %d samples", tracks, len(samples))
+	}
+}
+
 func FuzzDemuxer(f *testing.F) {
 	f.Add(file(nil, open(idCluster), element(idTimestamp, 9), element(idSimpleBlock, 0x81, 0, 0, 0x80, 1, 2, 3)))
 	f.Add(file(nil, element(idCluster, element(idBlockGroup, element(idBlock, 0x81, 0, 1, 0x06, 2, 0x81, 0xBF, 1, 2, 3)...)...)))
