@@ -44,7 +44,7 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet -tags "$(TAGS) lab bench codecs" ./...
 	go tool staticcheck -tags "$(TAGS) lab bench codecs" ./...
-	CGO_ENABLED=0 go vet ./media/device
+	CGO_ENABLED=0 go vet ./media/device/...
 
 # Every way in which it builds.
 builds:
@@ -59,8 +59,8 @@ builds:
 # alone; what passes then is listed as failed in the first run all the same.
 check:
 	@echo "no camera and no sound card is tested here: see make lab"
-	CGO_ENABLED=0 go test ./media/device
-	CGO_ENABLED=1 go test ./media/device
+	CGO_ENABLED=0 go test ./media/device/...
+	CGO_ENABLED=1 go test ./media/device/...
 	go tool gotestsum --format pkgname --rerun-fails=2 --rerun-fails-max-failures=3 --packages=./... -- -race -timeout 40m -tags "$(TAGS)"
 
 # The devices, on a machine with a known camera and sound card that is emulated,

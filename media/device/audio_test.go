@@ -111,8 +111,8 @@ func TestLossEstimate(t *testing.T) {
 	}
 }
 
-// TestMicrophoneDTXPlayback plays a microphone with two seconds of speech and two seconds of silence
-// in turn.
+// TestMicrophoneDTXPlayback plays a microphone with two seconds of speech and two seconds of
+// silence in turn.
 func TestMicrophoneDTXPlayback(t *testing.T) {
 	const rate, part = 48000, 480 // 10 ms
 	for name, amplitude := range map[string]float64{"silence": 0, "room": 30} {

@@ -354,8 +354,8 @@ func (s *encodedStream) setMaxBitrate(call *videoSource, bitrate int) {
 	}
 }
 
-// takeParameters returns the bitrate of the next frame, and whether it is a key frame. defaultRate is the
-// default bitrate.
+// takeParameters returns the bitrate of the next frame, and whether it is a key frame. defaultRate
+// is the default bitrate.
 func (s *encodedStream) takeParameters(defaultRate int) (bitrate int, key bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

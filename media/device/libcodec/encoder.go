@@ -42,8 +42,8 @@ func videoCodecs() map[string]newFrameEncoder {
 	return all
 }
 
-// Codecs returns the MIME types that this build encodes, video before audio. VP8 is first: Firefox downloads its H.264 decoder after
-// the installation.
+// Codecs returns the MIME types that this build encodes, video before audio. VP8 is first: Firefox
+// downloads its H.264 decoder after the installation.
 func Codecs() []string {
 	var all []string
 	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeH264, webrtc.MimeTypeVP9} {
@@ -97,9 +97,9 @@ func (e *VideoEncoder) Size() image.Point { return e.size }
 // Codec returns the MIME type.
 func (e *VideoEncoder) Codec() string { return e.mime }
 
-// Encode encodes a frame in 4:2:0 with even sides, captured at at, and as a key frame if key is set.
-// bitrate is in bit/s, 0 for the default of the size. The result is empty if the frame is dropped to
-// keep the bitrate.
+// Encode encodes a frame in 4:2:0 with even sides, captured at at, and as a key frame if key is
+// set. bitrate is in bit/s, 0 for the default of the size. The result is empty if the frame is
+// dropped to keep the bitrate.
 func (e *VideoEncoder) Encode(p *image.YCbCr, at time.Time, key bool, bitrate int) ([]byte, error) {
 	if err := e.Configure(p.Rect.Dx(), p.Rect.Dy(), bitrate); err != nil {
 		return nil, err
