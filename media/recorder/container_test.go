@@ -42,7 +42,8 @@ func widths(t *testing.T, path string) []string {
 	return strings.Fields(strings.ReplaceAll(string(out), ",", ""))
 }
 
-// sampleDescriptions returns the number of sample descriptions in an MP4 file, and the one that each fragment uses.
+// sampleDescriptions returns the number of sample descriptions in an MP4 file, and the one that
+// each fragment uses.
 func sampleDescriptions(t *testing.T, path string) (entries int, used []uint32) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -56,8 +57,8 @@ func sampleDescriptions(t *testing.T, path string) (entries int, used []uint32) 
 	return entries, used
 }
 
-// TestMP4Sizes records video that becomes larger and smaller again to one file. It plays, also before it is finished. Its
-// header describes each size, and each fragment names its own.
+// TestMP4Sizes records video that becomes larger and smaller again to one file. It plays, also
+// before it is finished. Its header describes each size, and each fragment names its own.
 func TestMP4Sizes(t *testing.T) {
 	for mime, clips := range sizedClips(t) {
 		t.Run(media.CodecName(mime), func(t *testing.T) {
@@ -130,7 +131,8 @@ func parse(t *testing.T, path string) parsed {
 	return p
 }
 
-// TestWebMStructure checks that sizes, index and duration are patched, and point to where they should.
+// TestWebMStructure checks that sizes, index and duration are patched, and point to where they
+// should.
 func TestWebMStructure(t *testing.T) {
 	recorder, path := newRecorder(t, "a.webm", Options{})
 	track := addTrack(t, recorder, webrtc.MimeTypeVP8)

@@ -24,8 +24,9 @@ const (
 // errNoReader reports that no process has opened a FIFO for reading.
 var errNoReader = errors.New("no process reads the FIFO")
 
-// file is an output file. After a failed write a regular file ends with the last complete write, so that it stays
-// playable. A goroutine flushes a regular file to the disk, which the system may otherwise do half a minute later.
+// file is an output file. After a failed write a regular file ends with the last complete write, so
+// that it stays playable. A goroutine flushes a regular file to the disk, which the system may
+// otherwise do half a minute later.
 type file struct {
 	path    string
 	file    *os.File
@@ -84,8 +85,8 @@ func isFIFO(path string) bool {
 	return err == nil && info.Mode()&fs.ModeNamedPipe != 0
 }
 
-// openFile opens path for writing. The error is fs.ErrExist for a regular file that exists, unless overwrite is set, and
-// errNoReader for a FIFO without a reader.
+// openFile opens path for writing. The error is fs.ErrExist for a regular file that exists, unless
+// overwrite is set, and errNoReader for a FIFO without a reader.
 func openFile(path string, overwrite bool) (*file, error) {
 	flags, mode := os.O_WRONLY|os.O_CREATE|os.O_EXCL, fs.FileMode(0)
 	if info, err := os.Stat(path); err == nil {

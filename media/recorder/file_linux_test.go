@@ -142,7 +142,8 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// TestDiskFills leaves a file that plays, and has its duration, on a disk that fills up. It needs root, to mount the disk.
+// TestDiskFills leaves a file that plays, and has its duration, on a disk that fills up. It needs
+// root, to mount the disk.
 func TestDiskFills(t *testing.T) {
 	folder := t.TempDir()
 	clips := videoClips(t)

@@ -27,7 +27,8 @@ func ffprobe(t *testing.T, arguments ...string) []byte {
 	return out
 }
 
-// TestLazyCreation checks that a file is created with the first frames, not before, and that no existing file is changed.
+// TestLazyCreation checks that a file is created with the first frames, not before, and that no
+// existing file is changed.
 func TestLazyCreation(t *testing.T) {
 	folder := t.TempDir()
 	path := filepath.Join(folder, "a.ogg")

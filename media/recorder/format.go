@@ -51,8 +51,9 @@ func formatOf(path string) (format, error) {
 	return format{}, &media.SpecError{Spec: path, Reason: "unknown recording format: want a name that ends with " + listOf(all)}
 }
 
-// Codecs returns the MIME types of audio and video that can be recorded to path, in order of preference. The list of a
-// kind that the format does not hold is nil, as are both for an unknown format.
+// Codecs returns the MIME types of audio and video that can be recorded to path, in order of
+// preference. The list of a kind that the format does not hold is nil, as are both for an unknown
+// format.
 func Codecs(path string) (audio, video []string) {
 	f, err := formatOf(path)
 	if err != nil {
@@ -81,12 +82,14 @@ func (f format) takes(kind webrtc.RTPCodecType) bool {
 // holds reports whether the container holds a codec.
 func (f format) holds(mime string) bool { return slices.Contains(f.codecs, mime) }
 
-// transcodes reports whether a codec is recorded as Opus: G.711 where the container does not hold it.
+// transcodes reports whether a codec is recorded as Opus: G.711 where the container does not hold
+// it.
 func (f format) transcodes(mime string) bool {
 	return isG711(mime) && !f.holds(mime) && f.holds(webrtc.MimeTypeOpus)
 }
 
-// unsupportedCodec returns the error for a codec that cannot be recorded to f. It names the formats that can.
+// unsupportedCodec returns the error for a codec that cannot be recorded to f. It names the formats
+// that can.
 func (f format) unsupportedCodec(mime string) error {
 	var others []format
 	for _, other := range formats() {

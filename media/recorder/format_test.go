@@ -18,7 +18,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestFormats records each codec in each format that holds it, and compares the file with what was received.
+// TestFormats records each codec in each format that holds it, and compares the file with what was
+// received.
 func TestFormats(t *testing.T) {
 	clips := videoClips(t)
 	clips[webrtc.MimeTypeOpus] = opusClip(t)
@@ -70,7 +71,8 @@ func g711Frames(t *testing.T, mime string) (all []media.Frame) {
 	return all
 }
 
-// TestG711 records G.711 in each format for audio: as it is, or as Opus. The tone is in the file, for its whole length.
+// TestG711 records G.711 in each format for audio: as it is, or as Opus. The tone is in the file,
+// for its whole length.
 func TestG711(t *testing.T) {
 	for _, mime := range []string{webrtc.MimeTypePCMU, webrtc.MimeTypePCMA} {
 		for _, f := range formats() {
@@ -94,7 +96,8 @@ func TestG711(t *testing.T) {
 	}
 }
 
-// hasTone checks that the audio of a file is a tone of this frequency in Hz for at least so many seconds.
+// hasTone checks that the audio of a file is a tone of this frequency in Hz for at least so many
+// seconds.
 func hasTone(t *testing.T, path string, frequency int, seconds float64) {
 	t.Helper()
 	pcm := mediatest.FFmpeg(t, "-i", path, "-map", "0:a:0", "-ac", "1", "-ar", "8000", "-f", "s16le", "-")
@@ -114,8 +117,8 @@ func hasTone(t *testing.T, path string, frequency int, seconds float64) {
 	}
 }
 
-// TestG711Gap records G.711 with lost packets and a packet that no frame of Opus begins with: all that follows the gap is
-// at its time.
+// TestG711Gap records G.711 with lost packets and a packet that no frame of Opus begins with: all
+// that follows the gap is at its time.
 func TestG711Gap(t *testing.T) {
 	all := g711Frames(t, webrtc.MimeTypePCMU)
 	all = slices.Delete(all, 11, 31) // 0.33 s to 0.93 s
@@ -193,7 +196,8 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// TestUnsupportedCodec ends a track that changes to a codec which the format does not hold. Close says that it is missing.
+// TestUnsupportedCodec ends a track that changes to a codec which the format does not hold. Close
+// says that it is missing.
 func TestUnsupportedCodec(t *testing.T) {
 	recorder, path := newRecorder(t, "a.webm", Options{})
 	track := addTrack(t, recorder, webrtc.MimeTypeVP8)
@@ -210,8 +214,8 @@ func TestUnsupportedCodec(t *testing.T) {
 	}
 }
 
-// TestParameterSets records H.264 whose parameter sets arrive as a frame of their own: the file decodes, and has no frame
-// without video.
+// TestParameterSets records H.264 whose parameter sets arrive as a frame of their own: the file
+// decodes, and has no frame without video.
 func TestParameterSets(t *testing.T) {
 	all := framesOf(t, videoClips(t)[webrtc.MimeTypeH264])
 	sets := bytes.Clone(all[0].Data[:bytes.Index(all[0].Data, []byte{0, 0, 1, 0x65})])

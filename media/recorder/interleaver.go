@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// reportWait is how long the start of a file waits for sender reports. Pion and browsers send one in the first second.
+	// reportWait is how long the start of a file waits for sender reports. Pion and browsers send
+	// one in the first second.
 	reportWait = 1500 * time.Millisecond
 	// interleaveLimit is how long a frame waits for earlier frames of other tracks.
 	interleaveLimit = time.Second
@@ -85,7 +86,8 @@ func (w *interleaver) write(s *stream, f media.Frame) error {
 	return w.drain(w.horizon(f.Arrival))
 }
 
-// ready reports whether all expected tracks have started, or are no longer waited for. Time is that of arrivals.
+// ready reports whether all expected tracks have started, or are no longer waited for. Time is that
+// of arrivals.
 func (w *interleaver) ready(now time.Time) bool {
 	waited := now.Sub(w.start)
 	if waited >= w.wait || w.bytes >= maxPendingBytes {
@@ -146,7 +148,8 @@ func (w *interleaver) begin(now time.Time) error {
 	return w.drain(w.horizon(now))
 }
 
-// leader returns the stream that the others are synchronized to: the first with audio, or the first of all.
+// leader returns the stream that the others are synchronized to: the first with audio, or the first
+// of all.
 func (w *interleaver) leader() *stream {
 	for _, s := range w.streams {
 		if s.kind == webrtc.RTPCodecTypeAudio {

@@ -197,7 +197,8 @@ func contents(t *testing.T, path string) string {
 	return strings.Join(all, " ")
 }
 
-// times returns the times in seconds of the packets of one stream of a file, in the order of the file. Stream -1 is all.
+// times returns the times in seconds of the packets of one stream of a file, in the order of the
+// file. Stream -1 is all.
 func times(t *testing.T, path string, stream int) (all []float64) {
 	t.Helper()
 	out, err := exec.Command("ffprobe", "-v", "fatal", "-show_entries", "packet=stream_index,pts_time", "-of", "csv=p=0", path).Output()

@@ -21,22 +21,24 @@ var ErrEmpty = errors.New("nothing was recorded: no media arrived")
 
 // Options are the options of a Recorder. The zero value works.
 type Options struct {
-	// Audio and Video are the numbers of tracks that are expected. A file lists its tracks in its header, which is
-	// written when the expected ones have started. A track that starts later begins another file.
+	// Audio and Video are the numbers of tracks that are expected. A file lists its tracks in its
+	// header, which is written when the expected ones have started. A track that starts later
+	// begins another file.
 	Audio, Video int
 
-	// Wait is how long the header waits for expected tracks, counted from the first frame: 5 s by default. Until then
-	// there is no file.
+	// Wait is how long the header waits for expected tracks, counted from the first frame: 5 s by
+	// default. Until then there is no file.
 	Wait time.Duration
 
-	// SplitTime begins another file when the current one has this length, and SplitBytes when it has this size; with
-	// video, at the next key frame. The default 0 does not split.
+	// SplitTime begins another file when the current one has this length, and SplitBytes when it
+	// has this size; with video, at the next key frame. The default 0 does not split.
 	SplitTime  time.Duration
 	SplitBytes int64
 
-	// Next returns the path of the next file, with the same extension; each call returns another one. It is called
-	// when a file is split, when the tracks, a codec or the orientation of the video change, and when a file exists
-	// already. Default: the first path with -2, -3 and so on before the extension.
+	// Next returns the path of the next file, with the same extension; each call returns another
+	// one. It is called when a file is split, when the tracks, a codec or the orientation of the
+	// video change, and when a file exists already. Default: the first path with -2, -3 and so on
+	// before the extension.
 	Next func() string
 
 	// Overwrite replaces existing files. By default they are kept, and Next names another file.
@@ -50,18 +52,18 @@ const (
 	defaultWait = 5 * time.Second
 	// splitWait is how long a file that should end waits for a key frame.
 	splitWait = 10 * time.Second
-	// minLength is how long a file is at least before a change of codec or orientation begins another one, which bounds
-	// the number of files that a sender can cause.
+	// minLength is how long a file is at least before a change of codec or orientation begins
+	// another one, which bounds the number of files that a sender can cause.
 	minLength = time.Second
 	// maxNames bounds the search for the name of a file that does not exist.
 	maxNames = 10_000
 )
 
-// Recorder writes the frames of remote tracks to files, as they were encoded. Video starts with a key frame, and continues
-// with one after a loss, so that a file can be decoded without errors.
+// Recorder writes the frames of remote tracks to files, as they were encoded. Video starts with a
+// key frame, and continues with one after a loss, so that a file can be decoded without errors.
 //
-// Frames are on the disk soon: if the process is killed, a file plays up to a second before (.mp4: up to three), and up
-// to two seconds less if the machine loses power.
+// Frames are on the disk soon: if the process is killed, a file plays up to a second before (.mp4:
+// up to three), and up to two seconds less if the machine loses power.
 type Recorder struct {
 	format  format
 	options Options
@@ -81,12 +83,13 @@ type Recorder struct {
 	closed bool
 }
 
-// New returns a Recorder that writes to the file at path. Its extension selects the format: .webm (VP8, VP9, AV1, Opus),
-// .mkv (also H.264 and G.711), .mp4 (H.264, VP9, AV1, Opus), .ivf (VP8, VP9, AV1), .ogg (Opus), .wav (G.711) or .h264.
-// G.711 is recorded as Opus where the format holds Opus only. A FIFO or a character device is written from front to back.
+// New returns a Recorder that writes to the file at path. Its extension selects the format: .webm
+// (VP8, VP9, AV1, Opus), .mkv (also H.264 and G.711), .mp4 (H.264, VP9, AV1, Opus), .ivf (VP8, VP9,
+// AV1), .ogg (Opus), .wav (G.711) or .h264. G.711 is recorded as Opus where the format holds Opus
+// only. A FIFO or a character device is written from front to back.
 //
-// The file is created with the first frames. New checks that this is possible. The error is a *media.SpecError for an
-// unknown extension, or a *media.FileError.
+// The file is created with the first frames. New checks that this is possible. The error is a
+// *media.SpecError for an unknown extension, or a *media.FileError.
 func New(path string, o Options) (*Recorder, error) {
 	if o.Wait <= 0 {
 		o.Wait = defaultWait
@@ -128,9 +131,9 @@ func (r *Recorder) Files() []string {
 // Takes reports whether the format holds tracks of a kind at all.
 func (r *Recorder) Takes(kind webrtc.RTPCodecType) bool { return r.format.takes(kind) }
 
-// AddTrack returns the sink for the frames of a remote track with this codec. requestKeyFrame requests a key frame from
-// its sender; it must not block, and nil waits for one. The error is a *media.FileError that names the formats which hold
-// the codec.
+// AddTrack returns the sink for the frames of a remote track with this codec. requestKeyFrame
+// requests a key frame from its sender; it must not block, and nil waits for one. The error is a
+// *media.FileError that names the formats which hold the codec.
 func (r *Recorder) AddTrack(mime string, requestKeyFrame func()) (*Track, error) {
 	mime = media.CanonicalMIME(mime)
 	r.mu.Lock()
@@ -146,8 +149,9 @@ func (r *Recorder) AddTrack(mime string, requestKeyFrame func()) (*Track, error)
 	return t, nil
 }
 
-// Close finishes the file. It returns the first error, also if a Track returned it before, ErrEmpty if nothing was
-// recorded, or an error that names the received tracks that are in no file. A second call does nothing.
+// Close finishes the file. It returns the first error, also if a Track returned it before, ErrEmpty
+// if nothing was recorded, or an error that names the received tracks that are in no file. A second
+// call does nothing.
 func (r *Recorder) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -260,8 +264,8 @@ func (r *Recorder) open() error {
 // hasReader reports whether the current file can be written: a FIFO only once it is read.
 func (r *Recorder) hasReader() bool { return r.file != nil || !isFIFO(r.path) }
 
-// openStream opens a FIFO, which cannot wait for its header: frames are dropped until a process reads it. It reports
-// whether frames can be written.
+// openStream opens a FIFO, which cannot wait for its header: frames are dropped until a process
+// reads it. It reports whether frames can be written.
 func (r *Recorder) openStream() (bool, error) {
 	if r.hasReader() {
 		return true, nil
@@ -279,7 +283,8 @@ func (r *Recorder) openStream() (bool, error) {
 // canBeginNext reports whether the current file can be followed by another one: a FIFO cannot.
 func (r *Recorder) canBeginNext() bool { return r.file == nil || !r.file.fifo }
 
-// attach makes t a stream of the current file, or of the next one. It reports false if neither is possible.
+// attach makes t a stream of the current file, or of the next one. It reports false if neither is
+// possible.
 func (r *Recorder) attach(t *Track, f media.Frame) (bool, error) {
 	for _, s := range r.writer.streams {
 		ended := s.owner.hasEnded(f.Arrival)
@@ -314,8 +319,8 @@ func (r *Recorder) attach(t *Track, f media.Frame) (bool, error) {
 	return true, nil
 }
 
-// waitsForVideo reports whether the next file, which is to begin with t, waits for a key frame of video in the current one,
-// so that nothing of it is lost.
+// waitsForVideo reports whether the next file, which is to begin with t, waits for a key frame of
+// video in the current one, so that nothing of it is lost.
 func (r *Recorder) waitsForVideo(t *Track, f media.Frame) bool {
 	if r.due.IsZero() {
 		r.due = f.Arrival
@@ -348,7 +353,8 @@ func (r *Recorder) wantsSplit(t *Track, f media.Frame) bool {
 	return f.Arrival.Sub(r.due) > splitWait
 }
 
-// beginNext ends the current file. The next one begins with the held frames and the next frames of the tracks.
+// beginNext ends the current file. The next one begins with the held frames and the next frames of
+// the tracks.
 func (r *Recorder) beginNext() error {
 	if !r.canBeginNext() {
 		return r.note(errors.New("a FIFO holds the codecs of its start"))

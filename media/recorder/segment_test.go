@@ -24,7 +24,8 @@ func streamCounts(t *testing.T, r *Recorder) (all []string) {
 	return all
 }
 
-// TestLateTrack records a track that starts long after the header was written: another file begins, with both tracks.
+// TestLateTrack records a track that starts long after the header was written: another file begins,
+// with both tracks.
 func TestLateTrack(t *testing.T) {
 	video := framesOf(t, videoClips(t)[webrtc.MimeTypeVP8])
 	audio := framesOf(t, opusClip(t))
@@ -42,7 +43,8 @@ func TestLateTrack(t *testing.T) {
 	}
 }
 
-// TestLateAudio adds audio to a recording of video: the next file begins with a key frame of the video, and nothing is lost.
+// TestLateAudio adds audio to a recording of video: the next file begins with a key frame of the
+// video, and nothing is lost.
 func TestLateAudio(t *testing.T) {
 	video, audio := framesOf(t, videoClips(t)[webrtc.MimeTypeVP8]), framesOf(t, opusClip(t))
 	recorder, _ := newRecorder(t, "call.webm", Options{Video: 1})
@@ -63,7 +65,8 @@ func TestLateAudio(t *testing.T) {
 	}
 }
 
-// TestLateVideo adds a second video, which ends before the first one continues with a key frame: it is in a file.
+// TestLateVideo adds a second video, which ends before the first one continues with a key frame: it
+// is in a file.
 func TestLateVideo(t *testing.T) {
 	video := framesOf(t, videoClips(t)[webrtc.MimeTypeVP8])
 	recorder, _ := newRecorder(t, "call.webm", Options{})
@@ -119,7 +122,8 @@ func TestSecondTrackWithoutRoom(t *testing.T) {
 	}
 }
 
-// TestReplacedTrack continues a recording with the track that follows one that ended, was muted or fell silent.
+// TestReplacedTrack continues a recording with the track that follows one that ended, was muted or
+// fell silent.
 func TestReplacedTrack(t *testing.T) {
 	for name, pause := range map[string]time.Duration{"ended": 0, "muted": 0, "silent": 2 * time.Second} {
 		recorder, path := newRecorder(t, "a.ivf", Options{})
@@ -141,7 +145,8 @@ func TestReplacedTrack(t *testing.T) {
 	}
 }
 
-// TestCodecChanges begins another file for another codec, with a key frame, and again when the first codec comes back.
+// TestCodecChanges begins another file for another codec, with a key frame, and again when the
+// first codec comes back.
 func TestCodecChanges(t *testing.T) {
 	clips := videoClips(t)
 	for name, mimes := range map[string][2]string{
@@ -212,7 +217,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestFlappingCodec bounds the number of files of a sender whose codec and orientation change with every frame.
+// TestFlappingCodec bounds the number of files of a sender whose codec and orientation change with
+// every frame.
 func TestFlappingCodec(t *testing.T) {
 	recorder, _ := newRecorder(t, "a.webm", Options{})
 	track := addTrack(t, recorder, webrtc.MimeTypeVP8)
@@ -226,7 +232,8 @@ func TestFlappingCodec(t *testing.T) {
 	}
 }
 
-// TestSplit checks that each file begins with a key frame and plays alone, and that all frames are in the files.
+// TestSplit checks that each file begins with a key frame and plays alone, and that all frames are
+// in the files.
 func TestSplit(t *testing.T) {
 	clips := videoClips(t)
 	for _, test := range []struct {
@@ -289,7 +296,8 @@ func TestSplitFails(t *testing.T) {
 	}
 }
 
-// TestWait checks that a header waits for the expected tracks, and that a file begins without one that does not start.
+// TestWait checks that a header waits for the expected tracks, and that a file begins without one
+// that does not start.
 func TestWait(t *testing.T) {
 	const audio, video = webrtc.MimeTypeOpus, webrtc.MimeTypeVP8
 	var created []string

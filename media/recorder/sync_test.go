@@ -13,7 +13,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestTimeline maps timestamps that wrap, stop, jump and start again to times that increase as arrivals do.
+// TestTimeline maps timestamps that wrap, stop, jump and start again to times that increase as
+// arrivals do.
 func TestTimeline(t *testing.T) {
 	var line timeline
 	at := func(ssrc, timestamp uint32, arrival time.Duration) time.Duration {
@@ -46,12 +47,30 @@ func TestTimeline(t *testing.T) {
 	}
 }
 
+// TestFastClock bounds how far a sender whose clock runs at twice the rate is ahead.
+func TestFastClock(t *testing.T) {
+	var line timeline
+	at := time.Duration(0)
+	for n := range 6000 {
+		f := frameAt(webrtc.MimeTypeOpus, time.Duration(n)*opusFrame)
+		f.Timestamp *= 2
+		next, _, _ := line.next(f, start())
+		if n > 0 && next <= at {
+			t.Fatalf("frame %d is at %v, the one before at %v", n, next, at)
+		}
+		at = next
+	}
+	if at > 2*time.Minute+maxDrift {
+		t.Errorf("after 2 minutes a frame is at %v", at)
+	}
+}
+
 // senderClock returns a capture time on the sender's clock, which differs from ours.
 func senderClock(at time.Duration) time.Time { return start().Add(-1000 * time.Hour).Add(at) }
 
-// TestStall records audio whose capture stalls for 3 s after 2 s, beside video that goes on. Audio that was captured at a
-// moment is in the file beside the video of that moment, whether its timestamps stand still or run on. A network that
-// holds audio back for 3 s is no stall.
+// TestStall records audio whose capture stalls for 3 s after 2 s, beside video that goes on. Audio
+// that was captured at a moment is in the file beside the video of that moment, whether its
+// timestamps stand still or run on. A network that holds audio back for 3 s is no stall.
 func TestStall(t *testing.T) {
 	const stalls, stall, length = 2 * time.Second, 3 * time.Second, 14 * time.Second
 	for _, test := range []struct {
@@ -131,7 +150,8 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// TestLipSync records video that arrives 400 ms later than the audio of the same moment: sender reports bring both together.
+// TestLipSync records video that arrives 400 ms later than the audio of the same moment: sender
+// reports bring both together.
 func TestLipSync(t *testing.T) {
 	const late, length = 400 * time.Millisecond, 10 * time.Second
 	for _, test := range []struct {

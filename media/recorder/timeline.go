@@ -7,31 +7,36 @@ import (
 )
 
 const (
-	// A step between two timestamps that differs by more than maxDrift from the time between their arrivals belongs
-	// to another clock: the sender started again.
+	// A step between two timestamps that differs by more than maxDrift from the time between their
+	// arrivals belongs to another clock: the sender started again. No clock runs ahead of the
+	// arrivals by more.
 	maxDrift = 5 * time.Second
 	// minStall is the delay from which on timestamps are suspected to have stood still.
 	minStall = 500 * time.Millisecond
-	// stallWait is how long a suspected stall is watched: frames that were delayed by the network arrive in a burst.
+	// stallWait is how long a suspected stall is watched: frames that were delayed by the network
+	// arrive in a burst.
 	stallWait = time.Second
-	// reportTimeout is how long the decision waits for a sender report, which a sender sends every 5 s or more often
-	// (RFC 3550 section 6.2).
+	// reportTimeout is how long the decision waits for a sender report, which a sender sends every
+	// 5 s or more often (RFC 3550 section 6.2).
 	reportTimeout = 6 * time.Second
-	// A timeline is corrected by at most maxSlew per cent of the time that passes, which a viewer does not see.
+	// A timeline is corrected by at most maxSlew per cent of the time that passes, which a viewer
+	// does not see.
 	maxSlew = 10
 	// A larger offset between audio and video is one between two senders.
 	maxOffset = 10 * time.Second
 )
 
-// timeline maps the RTP timestamps of one track to time since a moment that all tracks of a file share.
+// timeline maps the RTP timestamps of one track to time since a moment that all tracks of a file
+// share.
 //
-// The first frames of all tracks are placed by their arrival, the following ones by their timestamps. Sender reports
-// tell when frames were captured: the timeline of video is shifted to that of audio, slowly, because a jump is visible,
-// and video only, because any change of audio is audible.
+// The first frames of all tracks are placed by their arrival, the following ones by their
+// timestamps. Sender reports tell when frames were captured: the timeline of video is shifted to
+// that of audio, slowly, because a jump is visible, and video only, because any change of audio is
+// audible.
 //
-// If the capture of a sender stalls while its timestamps stand still, all later frames arrive late by the length of the
-// stall. That is told apart from a delay in the network by the next sender report, or without reports by the lateness
-// that does not end.
+// If the capture of a sender stalls while its timestamps stand still, all later frames arrive late
+// by the length of the stall. That is told apart from a delay in the network by the next sender
+// report, or without reports by the lateness that does not end.
 type timeline struct {
 	started  bool
 	start    time.Time // the moment 0
@@ -60,8 +65,9 @@ type stall struct {
 	denied   bool          // a sender report says that the network delays the frames
 }
 
-// next returns the time of f since start. The times of one timeline increase. jump is the length of a stall that is now
-// known: it is in the returned time, and has to be added to the times of the frames that arrived since the moment from.
+// next returns the time of f since start. The times of one timeline increase. jump is the length of
+// a stall that is now known: it is in the returned time, and has to be added to the times of the
+// frames that arrived since the moment from.
 func (t *timeline) next(f media.Frame, start time.Time) (at, jump time.Duration, from time.Time) {
 	t.start = start
 	raw := t.unwrap(f)
@@ -105,7 +111,7 @@ func (t *timeline) unwrap(f media.Frame) time.Duration {
 		drift := media.TicksToDuration(step, t.clock) - passed
 		// No frame is captured after it has arrived.
 		skipped := drift > minStall && arrived-raw < t.transit-minStall
-		if drift.Abs() < maxDrift && !skipped {
+		if drift.Abs() < maxDrift && raw-arrived < maxDrift && !skipped {
 			t.ticks += step
 			t.transit = min(t.transit, arrived-raw)
 			return raw
@@ -119,8 +125,8 @@ func (t *timeline) unwrap(f media.Frame) time.Duration {
 	return t.anchor
 }
 
-// detectStall returns the length of a stall once it is known, and the arrival of the first frame after it. moved is how far
-// a sender report moved the origin with f.
+// detectStall returns the length of a stall once it is known, and the arrival of the first frame
+// after it. moved is how far a sender report moved the origin with f.
 func (t *timeline) detectStall(f media.Frame, raw, moved time.Duration) (time.Duration, time.Time) {
 	s := &t.stall
 	late := f.Arrival.Sub(t.start) - raw - t.transit
@@ -151,7 +157,8 @@ func (t *timeline) detectStall(f media.Frame, raw, moved time.Duration) (time.Du
 	return length, from
 }
 
-// watching reports whether it is not known yet whether the latest frames belong later. It ends after stallWait.
+// watching reports whether it is not known yet whether the latest frames belong later. It ends
+// after stallWait.
 func (t *timeline) watching(now time.Time) bool {
 	return !t.stall.since.IsZero() && !t.stall.denied && now.Sub(t.stall.since) < stallWait
 }

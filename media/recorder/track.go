@@ -59,7 +59,8 @@ func (t *Track) WriteFrame(f media.Frame) error {
 	return media.WrapFileError(r.path, err)
 }
 
-// Close reports that no more frames follow. The next track of the kind takes the place of this one in the file.
+// Close reports that no more frames follow. The next track of the kind takes the place of this one
+// in the file.
 func (t *Track) Close() {
 	r := t.recorder
 	r.mu.Lock()
@@ -70,8 +71,8 @@ func (t *Track) Close() {
 	}
 }
 
-// SetMuted reports that the peer mutes or unmutes the track. While it is muted, another track of the kind takes its place
-// in the file, and files begin without it.
+// SetMuted reports that the peer mutes or unmutes the track. While it is muted, another track of
+// the kind takes its place in the file, and files begin without it.
 func (t *Track) SetMuted(muted bool) { t.muted.Store(muted) }
 
 // convert writes a frame, as Opus if the container does not hold G.711.

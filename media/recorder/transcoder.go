@@ -37,8 +37,9 @@ func newTranscoder() (*transcoder, error) {
 	return &transcoder{encoder: encoder}, encoder.SetFrameSize(g711Frame)
 }
 
-// add decodes a packet of G.711 and passes each complete frame of Opus to write. Samples of an incomplete frame wait for
-// the next packet; if that does not follow at once, silence completes the frame.
+// add decodes a packet of G.711 and passes each complete frame of Opus to write. Samples of an
+// incomplete frame wait for the next packet; if that does not follow at once, silence completes the
+// frame.
 func (t *transcoder) add(f media.Frame, write func(media.Frame) error) error {
 	if len(f.Data) > maxG711Packet {
 		return nil

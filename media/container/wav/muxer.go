@@ -19,7 +19,8 @@ const (
 	maxGap       = 3600 * muxerRate
 )
 
-// muxer writes a WAV file of G.711 (RFC 2361 sections A.5 and A.6). Silence takes the place of missing packets.
+// muxer writes a WAV file of G.711 (RFC 2361 sections A.5 and A.6). Silence takes the place of
+// missing packets.
 type muxer struct {
 	out     media.Output
 	silence byte

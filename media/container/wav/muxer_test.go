@@ -27,7 +27,8 @@ func (b *buffer) Patch(offset int64, data []byte) error {
 	return nil
 }
 
-// TestMuxer reads what the muxer writes: an odd number of samples, with a gap, to a file and to a pipe.
+// TestMuxer reads what the muxer writes: an odd number of samples, with a gap, to a file and to a
+// pipe.
 func TestMuxer(t *testing.T) {
 	for mime, decode := range map[string]func(byte) float32{webrtc.MimeTypePCMU: codec.DecodeMuLaw, webrtc.MimeTypePCMA: codec.DecodeALaw} {
 		for _, seekable := range []bool{true, false} {
