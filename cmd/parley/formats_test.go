@@ -26,6 +26,7 @@ type formatFile struct {
 	name     string
 	producer string
 	record   string  // extension of the recording
+	constant bool    // the audio is the same all the time
 	preRoll  float64 // seconds before an edit, which decoders need and players do not show, but a call sends
 	make     func(t *testing.T, dir, path string)
 }
@@ -71,68 +72,68 @@ func formatFiles() []formatFile {
 	opus := words("-c:a libopus -b:a 128k")
 	all := slices.Concat[[]string]
 	files := []formatFile{
-		{"vp8-opus.webm", "ffmpeg libvpx", ".webm", 0, byFFmpeg(v, beepAudio, all(vp8, opus)...)},
-		{"vp9-opus.webm", "ffmpeg libvpx-vp9", ".webm", 0, byFFmpeg(v, beepAudio, all(vp9, opus)...)},
-		{"av1-opus.webm", "ffmpeg libaom", ".webm", 0, byFFmpeg(v, beepAudio, all(av1, opus)...)},
-		{"svtav1.mkv", "ffmpeg libsvtav1", ".webm", 0, byFFmpeg(v, beepAudio, all(words("-c:v libsvtav1 -preset 12 -svtav1-params pred-struct=1"), opus)...)},
-		{"live.webm", "ffmpeg -live 1", ".webm", 0, byFFmpeg(v, beepAudio, all(vp8, opus, words("-live 1"))...)},
-		{"cues-first.webm", "ffmpeg -cues_to_front 1", ".webm", 0, byFFmpeg(v, beepAudio, all(vp8, opus, words("-cues_to_front 1"))...)},
-		{"short-clusters.webm", "ffmpeg -cluster_time_limit 100", ".webm", 0, byFFmpeg(v, beepAudio, all(vp8, opus, words("-cluster_time_limit 100"))...)},
-		{"dash.webm", "ffmpeg -dash 1", ".webm", 0, byFFmpeg(v, "", all(vp9, words("-dash 1"))...)},
-		{"h264-opus.mkv", "ffmpeg libx264", ".mp4", 0, byFFmpeg(v, beepAudio, all(h264, opus)...)},
-		{"variable-rate.mkv", "ffmpeg -vf select", ".mp4", 0, byFFmpeg(v+`,select='not(mod(n\,3))+between(n\,30\,50)'`, beepAudio, all(h264, opus, words("-fps_mode vfr"))...)},
-		{"delayed-audio.mkv", "ffmpeg -af adelay, start at 0.4 s", ".mp4", 0, byFFmpeg(v, beepAudio+",asetpts=PTS+0.4/TB", all(h264, opus)...)},
-		{"remux.mkv", "mkvmerge", ".webm", 0, func(t *testing.T, dir, path string) {
+		{"vp8-opus.webm", "ffmpeg libvpx", ".webm", false, 0, byFFmpeg(v, beepAudio, all(vp8, opus)...)},
+		{"vp9-opus.webm", "ffmpeg libvpx-vp9", ".webm", false, 0, byFFmpeg(v, beepAudio, all(vp9, opus)...)},
+		{"av1-opus.webm", "ffmpeg libaom", ".webm", false, 0, byFFmpeg(v, beepAudio, all(av1, opus)...)},
+		{"svtav1.mkv", "ffmpeg libsvtav1", ".webm", false, 0, byFFmpeg(v, beepAudio, all(words("-c:v libsvtav1 -preset 12 -svtav1-params pred-struct=1"), opus)...)},
+		{"live.webm", "ffmpeg -live 1", ".webm", false, 0, byFFmpeg(v, beepAudio, all(vp8, opus, words("-live 1"))...)},
+		{"cues-first.webm", "ffmpeg -cues_to_front 1", ".webm", false, 0, byFFmpeg(v, beepAudio, all(vp8, opus, words("-cues_to_front 1"))...)},
+		{"short-clusters.webm", "ffmpeg -cluster_time_limit 100", ".webm", false, 0, byFFmpeg(v, beepAudio, all(vp8, opus, words("-cluster_time_limit 100"))...)},
+		{"dash.webm", "ffmpeg -dash 1", ".webm", false, 0, byFFmpeg(v, "", all(vp9, words("-dash 1"))...)},
+		{"h264-opus.mkv", "ffmpeg libx264", ".mp4", false, 0, byFFmpeg(v, beepAudio, all(h264, opus)...)},
+		{"variable-rate.mkv", "ffmpeg -vf select", ".mp4", false, 0, byFFmpeg(v+`,select='not(mod(n\,3))+between(n\,30\,50)'`, beepAudio, all(h264, opus, words("-fps_mode vfr"))...)},
+		{"delayed-audio.mkv", "ffmpeg -af adelay, start at 0.4 s", ".mp4", false, 0, byFFmpeg(v, beepAudio+",asetpts=PTS+0.4/TB", all(h264, opus)...)},
+		{"remux.mkv", "mkvmerge", ".webm", false, 0, func(t *testing.T, dir, path string) {
 			byFFmpeg(v, beepAudio, all(vp8, opus)...)(t, dir, dir+"/a.webm")
 			runTool(t, "mkvmerge", "-q", "-o", path, dir+"/a.webm")
 		}},
-		{"laced.mkv", "mkvmerge, laced audio", ".webm", 0, func(t *testing.T, dir, path string) {
+		{"laced.mkv", "mkvmerge, laced audio", ".webm", false, 0, func(t *testing.T, dir, path string) {
 			byFFmpeg(v, beepAudio, all(vp8, opus)...)(t, dir, dir+"/a.webm")
 			runTool(t, "mkvmerge", "-q", "--engage", "lacing_xiph", "-o", path, dir+"/a.webm")
 		}},
-		{"h264-opus.mp4", "ffmpeg", ".mp4", 0, byFFmpeg(v, beepAudio, all(h264, opus)...)},
-		{"faststart.mp4", "ffmpeg -movflags faststart", ".mp4", 0, byFFmpeg(v, beepAudio, all(h264, opus, words("-movflags faststart"))...)},
-		{"fragments.mp4", "ffmpeg -movflags frag_keyframe+empty_moov", ".mp4", 0, byFFmpeg(v, beepAudio, all(h264, opus, words("-movflags frag_keyframe+empty_moov"))...)},
-		{"one-frame-fragments.mp4", "ffmpeg -movflags frag_every_frame", ".mp4", 0, byFFmpeg(v, beepAudio, all(h264, opus, words("-movflags frag_every_frame+empty_moov+default_base_moof"))...)},
-		{"cmaf.mp4", "ffmpeg -movflags cmaf", ".mp4", 0, byFFmpeg(v, beepAudio, all(h264, opus, words("-movflags cmaf+delay_moov"))...)},
-		{"vp9.mp4", "ffmpeg libvpx-vp9", ".webm", 0, byFFmpeg(v, beepAudio, all(vp9, opus)...)},
-		{"av1.mp4", "ffmpeg libaom", ".webm", 0, byFFmpeg(v, beepAudio, all(av1, opus)...)},
-		{"edit-list.mp4", "ffmpeg -itsoffset 0.3", ".mp4", 0, func(t *testing.T, dir, path string) {
+		{"h264-opus.mp4", "ffmpeg", ".mp4", false, 0, byFFmpeg(v, beepAudio, all(h264, opus)...)},
+		{"faststart.mp4", "ffmpeg -movflags faststart", ".mp4", false, 0, byFFmpeg(v, beepAudio, all(h264, opus, words("-movflags faststart"))...)},
+		{"fragments.mp4", "ffmpeg -movflags frag_keyframe+empty_moov", ".mp4", false, 0, byFFmpeg(v, beepAudio, all(h264, opus, words("-movflags frag_keyframe+empty_moov"))...)},
+		{"one-frame-fragments.mp4", "ffmpeg -movflags frag_every_frame", ".mp4", false, 0, byFFmpeg(v, beepAudio, all(h264, opus, words("-movflags frag_every_frame+empty_moov+default_base_moof"))...)},
+		{"cmaf.mp4", "ffmpeg -movflags cmaf", ".mp4", false, 0, byFFmpeg(v, beepAudio, all(h264, opus, words("-movflags cmaf+delay_moov"))...)},
+		{"vp9.mp4", "ffmpeg libvpx-vp9", ".webm", false, 0, byFFmpeg(v, beepAudio, all(vp9, opus)...)},
+		{"av1.mp4", "ffmpeg libaom", ".webm", false, 0, byFFmpeg(v, beepAudio, all(av1, opus)...)},
+		{"edit-list.mp4", "ffmpeg -itsoffset 0.3", ".mp4", false, 0, func(t *testing.T, dir, path string) {
 			byFFmpeg(v, beepAudio, all(h264, opus)...)(t, dir, dir+"/a.mp4")
 			runTool(t, "ffmpeg", "-v", "error", "-y", "-i", dir+"/a.mp4", "-itsoffset", "0.3", "-i", dir+"/a.mp4", "-map", "0:v", "-map", "1:a", "-c", "copy", path)
 		}},
-		{"cut.mp4", "ffmpeg -ss 0.5 -c copy", ".mp4", 0.5, func(t *testing.T, dir, path string) {
+		{"cut.mp4", "ffmpeg -ss 0.5 -c copy", ".mp4", false, 0.5, func(t *testing.T, dir, path string) {
 			byFFmpeg(v, beepAudio, all(h264, opus)...)(t, dir, dir+"/a.mp4")
 			runTool(t, "ffmpeg", "-v", "error", "-y", "-ss", "0.5", "-i", dir+"/a.mp4", "-c", "copy", path)
 		}},
-		{"rotated.mp4", "ffmpeg -metadata:s:v:0 rotate=90", ".mp4", 0, func(t *testing.T, dir, path string) {
+		{"rotated.mp4", "ffmpeg -metadata:s:v:0 rotate=90", ".mp4", false, 0, func(t *testing.T, dir, path string) {
 			byFFmpeg(v, beepAudio, all(h264, opus)...)(t, dir, dir+"/a.mp4")
 			runTool(t, "ffmpeg", "-v", "error", "-y", "-i", dir+"/a.mp4", "-c", "copy", "-metadata:s:v:0", "rotate=90", path)
 		}},
-		{"quicktime.mov", "ffmpeg -f mov", ".mp4", 0, byFFmpeg(v, "", h264...)},
-		{"high-profile.mp4", "ffmpeg -profile:v high", ".mp4", 0, byFFmpeg(v, beepAudio, all(words("-c:v libx264 -preset veryfast -bf 0 -pix_fmt yuv420p -profile:v high"), opus)...)},
-		{"baseline.h264", "ffmpeg", ".mp4", 0, byFFmpeg(v, "", h264...)},
-		{"slices.h264", "ffmpeg -slices 4", ".mp4", 0, byFFmpeg(v, "", all(h264, words("-slices 4"))...)},
-		{"fast.h264", "ffmpeg, 50 frames/s", ".mp4", 0, byFFmpeg(video("320x240", 50), "", h264...)},
-		{"vp8.ivf", "ffmpeg libvpx", ".webm", 0, byFFmpeg(v, "", vp8...)},
-		{"vp9.ivf", "ffmpeg libvpx-vp9", ".webm", 0, byFFmpeg(v, "", vp9...)},
-		{"av1.ivf", "ffmpeg libaom", ".webm", 0, byFFmpeg(v, "", av1...)},
-		{"odd-size.webm", "ffmpeg, 641x361", ".webm", 0, byFFmpeg(video("641x361", 15), beepAudio, all(vp8, opus, words("-pix_fmt yuv420p"))...)},
-		{"large.webm", "ffmpeg, 1280x720", ".webm", 0, byFFmpeg(video("1280x720", 15), beepAudio, all(vp8, opus)...)},
-		{"limited.y4m", "ffmpeg", ".mp4", 0, byFFmpeg(video("320x240", 15), "", words("-pix_fmt yuv420p")...)},
-		{"full-range-444.y4m", "ffmpeg -pix_fmt yuv444p", ".mp4", 0, byFFmpeg(video("320x240", 15), "", words("-pix_fmt yuv444p -color_range pc -strict -1")...)},
-		{"gray.y4m", "ffmpeg -pix_fmt gray", ".mp4", 0, byFFmpeg(video("320x240", 15), "", words("-pix_fmt gray -strict -1")...)},
-		{"stereo.ogg", "ffmpeg libopus", ".ogg", 0, byFFmpeg("", beepAudio, opus...)},
-		{"mono.ogg", "ffmpeg libopus, 1 channel", ".ogg", 0, byFFmpeg("", beepMono, opus...)},
-		{"60ms.ogg", "ffmpeg -frame_duration 60", ".ogg", 0, byFFmpeg("", beepAudio, all(opus, words("-frame_duration 60"))...)},
-		{"120ms.ogg", "ffmpeg -frame_duration 120 -b:a 256k", ".ogg", 0, byFFmpeg("", beepAudio, words("-c:a libopus -frame_duration 120 -b:a 256k")...)},
-		{"5ms.ogg", "ffmpeg -frame_duration 5", ".ogg", 0, byFFmpeg("", beepAudio, all(opus, words("-frame_duration 5"))...)},
-		{"family1.ogg", "ffmpeg -mapping_family 1", ".ogg", 0, byFFmpeg("", beepAudio, all(opus, words("-mapping_family 1"))...)},
-		{"opusenc.opus", "opusenc", ".ogg", 0, func(t *testing.T, dir, path string) {
+		{"quicktime.mov", "ffmpeg -f mov", ".mp4", false, 0, byFFmpeg(v, "", h264...)},
+		{"high-profile.mp4", "ffmpeg -profile:v high", ".mp4", false, 0, byFFmpeg(v, beepAudio, all(words("-c:v libx264 -preset veryfast -bf 0 -pix_fmt yuv420p -profile:v high"), opus)...)},
+		{"baseline.h264", "ffmpeg", ".mp4", false, 0, byFFmpeg(v, "", h264...)},
+		{"slices.h264", "ffmpeg -slices 4", ".mp4", false, 0, byFFmpeg(v, "", all(h264, words("-slices 4"))...)},
+		{"fast.h264", "ffmpeg, 50 frames/s", ".mp4", false, 0, byFFmpeg(video("320x240", 50), "", h264...)},
+		{"vp8.ivf", "ffmpeg libvpx", ".webm", false, 0, byFFmpeg(v, "", vp8...)},
+		{"vp9.ivf", "ffmpeg libvpx-vp9", ".webm", false, 0, byFFmpeg(v, "", vp9...)},
+		{"av1.ivf", "ffmpeg libaom", ".webm", false, 0, byFFmpeg(v, "", av1...)},
+		{"odd-size.webm", "ffmpeg, 641x361", ".webm", false, 0, byFFmpeg(video("641x361", 15), beepAudio, all(vp8, opus, words("-pix_fmt yuv420p"))...)},
+		{"large.webm", "ffmpeg, 1280x720", ".webm", false, 0, byFFmpeg(video("1280x720", 15), beepAudio, all(vp8, opus)...)},
+		{"limited.y4m", "ffmpeg", ".mp4", false, 0, byFFmpeg(video("320x240", 15), "", words("-pix_fmt yuv420p")...)},
+		{"full-range-444.y4m", "ffmpeg -pix_fmt yuv444p", ".mp4", false, 0, byFFmpeg(video("320x240", 15), "", words("-pix_fmt yuv444p -color_range pc -strict -1")...)},
+		{"gray.y4m", "ffmpeg -pix_fmt gray", ".mp4", false, 0, byFFmpeg(video("320x240", 15), "", words("-pix_fmt gray -strict -1")...)},
+		{"stereo.ogg", "ffmpeg libopus", ".ogg", false, 0, byFFmpeg("", beepAudio, opus...)},
+		{"mono.ogg", "ffmpeg libopus, 1 channel", ".ogg", false, 0, byFFmpeg("", beepMono, opus...)},
+		{"60ms.ogg", "ffmpeg -frame_duration 60", ".ogg", false, 0, byFFmpeg("", beepAudio, all(opus, words("-frame_duration 60"))...)},
+		{"120ms.ogg", "ffmpeg -frame_duration 120 -b:a 256k", ".ogg", false, 0, byFFmpeg("", beepAudio, words("-c:a libopus -frame_duration 120 -b:a 256k")...)},
+		{"5ms.ogg", "ffmpeg -frame_duration 5", ".ogg", false, 0, byFFmpeg("", beepAudio, all(opus, words("-frame_duration 5"))...)},
+		{"family1.ogg", "ffmpeg -mapping_family 1", ".ogg", false, 0, byFFmpeg("", beepAudio, all(opus, words("-mapping_family 1"))...)},
+		{"opusenc.opus", "opusenc", ".ogg", false, 0, func(t *testing.T, dir, path string) {
 			byFFmpeg("", beepAudio)(t, dir, dir+"/a.wav")
 			runTool(t, "opusenc", "--quiet", "--bitrate", "96", "--comment", "TITLE="+strings.Repeat("long ", 20000), dir+"/a.wav", path)
 		}},
-		{"chained.ogg", "two files, joined", ".ogg", 0, func(t *testing.T, dir, path string) {
+		{"chained.ogg", "two files, joined", ".ogg", false, 0, func(t *testing.T, dir, path string) {
 			byFFmpeg("", beepAudio, all(opus, words("-t 2"))...)(t, dir, dir+"/a.ogg")
 			byFFmpeg("", "anullsrc=d=1:r=48000", opus...)(t, dir, dir+"/b.ogg")
 			a, _ := os.ReadFile(dir + "/a.ogg")
@@ -141,22 +142,22 @@ func formatFiles() []formatFile {
 				t.Fatal(err)
 			}
 		}},
-		{"s16.wav", "ffmpeg, 44100 Hz", ".ogg", 0, byFFmpeg("", beepAudio, words("-ar 44100")...)},
-		{"s24.wav", "ffmpeg pcm_s24le", ".ogg", 0, byFFmpeg("", beepAudio, words("-c:a pcm_s24le")...)},
-		{"f32.wav", "ffmpeg pcm_f32le", ".ogg", 0, byFFmpeg("", beepAudio, words("-c:a pcm_f32le")...)},
-		{"u8.wav", "ffmpeg pcm_u8, 8000 Hz", ".ogg", 0, byFFmpeg("", beepAudio, words("-c:a pcm_u8 -ar 8000")...)},
-		{"alaw.wav", "ffmpeg pcm_alaw", ".ogg", 0, byFFmpeg("", beepAudio, words("-c:a pcm_alaw -ar 8000")...)},
-		{"rf64.wav", "ffmpeg -rf64 always", ".ogg", 0, byFFmpeg("", beepAudio, words("-rf64 always")...)},
-		{"surround.wav", "ffmpeg, 5.1", ".ogg", 0, byFFmpeg("", beepAudio+",pan=5.1|FL=c0|FR=c1|FC=0*c0|LFE=0*c0|BL=0*c0|BR=0*c0")},
-		{"sox.wav", "sox", ".ogg", 0, func(t *testing.T, dir, path string) {
+		{"s16.wav", "ffmpeg, 44100 Hz", ".ogg", false, 0, byFFmpeg("", beepAudio, words("-ar 44100")...)},
+		{"s24.wav", "ffmpeg pcm_s24le", ".ogg", false, 0, byFFmpeg("", beepAudio, words("-c:a pcm_s24le")...)},
+		{"f32.wav", "ffmpeg pcm_f32le", ".ogg", false, 0, byFFmpeg("", beepAudio, words("-c:a pcm_f32le")...)},
+		{"u8.wav", "ffmpeg pcm_u8, 8000 Hz", ".ogg", false, 0, byFFmpeg("", beepAudio, words("-c:a pcm_u8 -ar 8000")...)},
+		{"alaw.wav", "ffmpeg pcm_alaw", ".ogg", false, 0, byFFmpeg("", beepAudio, words("-c:a pcm_alaw -ar 8000")...)},
+		{"rf64.wav", "ffmpeg -rf64 always", ".ogg", false, 0, byFFmpeg("", beepAudio, words("-rf64 always")...)},
+		{"surround.wav", "ffmpeg, 5.1", ".ogg", false, 0, byFFmpeg("", beepAudio+",pan=5.1|FL=c0|FR=c1|FC=0*c0|LFE=0*c0|BL=0*c0|BR=0*c0")},
+		{"sox.wav", "sox", ".ogg", false, 0, func(t *testing.T, dir, path string) {
 			byFFmpeg("", beepAudio)(t, dir, dir+"/a.wav")
 			runTool(t, "sox", dir+"/a.wav", "-r", "22050", "-b", "24", path)
 		}},
-		{"gst-vp8.webm", "GStreamer vp8enc, webmmux", ".webm", 0, byGStreamer("vp8enc deadline=1 target-bitrate=1000000", "webmmux")},
-		{"gst-vp9.mkv", "GStreamer vp9enc, matroskamux", ".webm", 0, byGStreamer("vp9enc deadline=1 cpu-used=8", "matroskamux")},
-		{"gst-h264.mp4", "GStreamer x264enc, mp4mux", ".mp4", 0, byGStreamer("x264enc bframes=0 speed-preset=ultrafast ! video/x-h264,profile=baseline", "mp4mux")},
-		{"gst-h264-fragments.mp4", "GStreamer openh264enc, mp4mux fragment-duration=500", ".mp4", 0, byGStreamer("openh264enc ! h264parse", "mp4mux fragment-duration=500")},
-		{"gst.ogg", "GStreamer opusenc, oggmux", ".ogg", 0, func(t *testing.T, dir, path string) {
+		{"gst-vp8.webm", "GStreamer vp8enc, webmmux", ".webm", false, 0, byGStreamer("vp8enc deadline=1 target-bitrate=1000000", "webmmux")},
+		{"gst-vp9.mkv", "GStreamer vp9enc, matroskamux", ".webm", false, 0, byGStreamer("vp9enc deadline=1 cpu-used=8", "matroskamux")},
+		{"gst-h264.mp4", "GStreamer x264enc, mp4mux", ".mp4", false, 0, byGStreamer("x264enc bframes=0 speed-preset=ultrafast ! video/x-h264,profile=baseline", "mp4mux")},
+		{"gst-h264-fragments.mp4", "GStreamer openh264enc, mp4mux fragment-duration=500", ".mp4", false, 0, byGStreamer("openh264enc ! h264parse", "mp4mux fragment-duration=500")},
+		{"gst.ogg", "GStreamer opusenc, oggmux", ".ogg", false, 0, func(t *testing.T, dir, path string) {
 			byFFmpeg("", beepAudio)(t, dir, dir+"/a.wav")
 			runTool(t, "gst-launch-1.0", "-q", "filesrc", "location="+dir+"/a.wav", "!", "wavparse", "!", "audioconvert", "!", "opusenc", "!", "oggmux", "!", "filesink", "location="+path)
 		}},
@@ -182,22 +183,29 @@ const browserRecords = `(async () => {
 	canvas.width = 320; canvas.height = 240;
 	document.body.append(canvas);
 	const g = canvas.getContext('2d');
-	await navigator.mediaDevices.getUserMedia({audio: true}); // allows audio without a click
-	const audio = new AudioContext();
-	await audio.resume();
-	const tone = audio.createOscillator(), loud = audio.createGain(), left = audio.createGain(), right = audio.createGain();
-	const merger = audio.createChannelMerger(2), out = audio.createMediaStreamDestination();
-	tone.frequency.value = 880; loud.gain.value = 0.01; left.gain.value = 0.6; right.gain.value = 0.3;
-	tone.connect(loud); loud.connect(left); loud.connect(right);
-	left.connect(merger, 0, 0); right.connect(merger, 0, 1); merger.connect(out);
-	tone.start();
+	const firefox = navigator.userAgent.includes('Firefox'); // has no AudioContext on a machine without a sound card
+	const audio = firefox ? null : new AudioContext();
+	const loud = {gain: {}};
+	let sound;
+	if (firefox) {
+		sound = (await navigator.mediaDevices.getUserMedia({audio: true})).getTracks();
+	} else {
+		const gain = audio.createGain(), tone = audio.createOscillator(), left = audio.createGain(), right = audio.createGain();
+		const merger = audio.createChannelMerger(2), out = audio.createMediaStreamDestination();
+		loud.gain = gain.gain;
+		tone.frequency.value = 880; gain.gain.value = 0.01; left.gain.value = 0.6; right.gain.value = 0.3;
+		tone.connect(gain); gain.connect(left); gain.connect(right);
+		left.connect(merger, 0, 0); right.connect(merger, 0, 1); merger.connect(out);
+		tone.start();
+		sound = out.stream.getTracks();
+	}
 	let white = false, n = 0;
 	const draw = () => {
 		g.fillStyle = white ? '#fff' : '#222'; g.fillRect(0, 0, 320, 240);
 		g.fillStyle = '#888'; g.fillRect(n++ %% 300, 100, 20, 20);
 	};
 	const timer = setInterval(draw, 40);
-	const stream = new MediaStream([...canvas.captureStream(25).getTracks(), ...out.stream.getTracks()]);
+	const stream = new MediaStream([...canvas.captureStream(25).getTracks(), ...sound]);
 	const type = %q;
 	if (!MediaRecorder.isTypeSupported(type)) return 'unsupported';
 	const r = new MediaRecorder(stream, {mimeType: type, videoBitsPerSecond: 1e6});
@@ -250,7 +258,7 @@ func recordInBrowsers(t *testing.T, dir string) []formatFile {
 			if err := os.WriteFile(from, data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			files = append(files, formatFile{b + "-" + kind.name, "MediaRecorder, " + kind.mime, kind.record, 0, func(t *testing.T, _, path string) {
+			files = append(files, formatFile{b + "-" + kind.name, "MediaRecorder, " + kind.mime, kind.record, b == "firefox", 0, func(t *testing.T, _, path string) {
 				if err := os.Rename(from, path); err != nil {
 					t.Fatal(err)
 				}
@@ -425,12 +433,14 @@ func sendAndCompare(t *testing.T, server string, f formatFile, path, recorded, n
 		if diff := got.audioTime - want.audioTime; diff < -0.25 || diff > longest {
 			t.Errorf("%.2f s of audio, want %.2f s", got.audioTime, want.audioTime)
 		}
-		if got.beep < 0 || math.Abs(got.balance-want.balance) > 1.5 {
+		if f.constant {
+			want.balance = got.balance
+		} else if got.beep < 0 || math.Abs(got.balance-want.balance) > 1.5 {
 			t.Errorf("the beep is at %.2f s with a balance of %.1f dB, want %.1f dB", got.beep, got.balance, want.balance)
 		}
 	}
 	offset, wantOffset := "", ""
-	if want.video != "" && want.audio != "" {
+	if want.video != "" && want.audio != "" && !f.constant {
 		offset = fmt.Sprintf("%+.0f", 1000*(got.flash-got.beep))
 		wantOffset = fmt.Sprintf("%+.0f", 1000*(want.flash-want.beep))
 		if diff := (got.flash - got.beep) - (want.flash - want.beep); math.Abs(diff) > 0.06 {
