@@ -7,7 +7,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// KindOf is the kind of a MIME type.
+// KindOf returns the kind of a MIME type, 0 if it is neither audio nor video.
 func KindOf(mime string) webrtc.RTPCodecType {
 	switch kind, _, _ := strings.Cut(strings.ToLower(mime), "/"); kind {
 	case "video":
@@ -18,7 +18,7 @@ func KindOf(mime string) webrtc.RTPCodecType {
 	return 0
 }
 
-// CodecName is the part of a MIME type that people know: VP8, H264, opus.
+// CodecName returns the subtype of a MIME type: VP8, H264, opus.
 func CodecName(mime string) string {
 	_, name, ok := strings.Cut(mime, "/")
 	if !ok {
@@ -27,7 +27,7 @@ func CodecName(mime string) string {
 	return name
 }
 
-// CanonicalMIME is mime in the spelling of pion/webrtc: in SDP the case is free (RFC 4855 section 3).
+// CanonicalMIME returns mime in the spelling of pion/webrtc. In SDP the case is free (RFC 4855 section 3).
 func CanonicalMIME(mime string) string {
 	for _, known := range []string{
 		webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeH264,
@@ -40,7 +40,8 @@ func CanonicalMIME(mime string) string {
 	return mime
 }
 
-// CarriesMedia tells codecs from what goes along with them.
+// CarriesMedia reports whether a MIME type is a codec of audio or video, as opposed to retransmission (RTX), redundancy,
+// forward error correction, DTMF or comfort noise.
 func CarriesMedia(mime string) bool {
 	switch strings.ToLower(CodecName(mime)) {
 	case "rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn":
@@ -49,13 +50,13 @@ func CarriesMedia(mime string) bool {
 	return true
 }
 
-// TicksToDuration converts ticks of a clock to a duration.
+// TicksToDuration converts ticks of a clock in Hz to a duration. It does not overflow before the result does.
 func TicksToDuration(ticks int64, clock uint32) time.Duration {
 	whole, rest := ticks/int64(clock), ticks%int64(clock)
 	return time.Duration(whole)*time.Second + time.Duration(rest)*time.Second/time.Duration(clock)
 }
 
-// DurationToTicks rounds to the nearest tick.
+// DurationToTicks converts a duration to ticks of a clock in Hz, rounded to the nearest tick.
 func DurationToTicks(d time.Duration, clock uint32) int64 {
 	whole, rest := d/time.Second, d%time.Second
 	return int64(whole)*int64(clock) + int64(rest*time.Duration(clock)+time.Second/2)/int64(time.Second)

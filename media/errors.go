@@ -7,11 +7,11 @@ import (
 	"io/fs"
 )
 
-// FileError says which file could not be opened, read or written, and why.
+// FileError is the error of a file that cannot be opened, read or written.
 type FileError struct {
-	// Path is the name as it was given.
+	// Path is the name as the user gave it.
 	Path string
-	// Err is the reason.
+	// Err is the cause.
 	Err error
 }
 
@@ -19,7 +19,8 @@ func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// WrapFileError wraps err for path; it takes the path out of errors of package os, which carry it already.
+// WrapFileError returns err as a *FileError of path, nil if err is nil. It removes the path from errors of package os, and
+// returns a *FileError unchanged.
 func WrapFileError(path string, err error) error {
 	if err == nil {
 		return nil
@@ -34,28 +35,29 @@ func WrapFileError(path string, err error) error {
 	return &FileError{Path: path, Err: err}
 }
 
-// SpecError says that the words which name a source or its options make no sense: an error of usage, not of a file.
+// SpecError is the error of a source specification or option that is invalid: an error of usage, not of a file.
 type SpecError struct {
-	// Spec is what was asked for.
+	// Spec is the specification, or the option with its value.
 	Spec string
-	// Reason tells what would make sense.
+	// Reason says what is wrong and what is wanted.
 	Reason string
 }
 
 func (e *SpecError) Error() string { return e.Spec + ": " + e.Reason }
 
-// What is in the error of a file that ends too early.
+// Errors of a stream that ends too early.
 var (
 	ErrTruncated = errors.New("the file is cut off")
 	ErrEmpty     = errors.New("the file is empty")
 )
 
+// IsTruncated reports whether err says that a stream is empty or cut off.
 func IsTruncated(err error) bool { return errors.Is(err, ErrTruncated) || errors.Is(err, ErrEmpty) }
 
-// ReadError says that a file ends in the middle of what.
-func ReadError(what string, err error) error {
+// ReadError returns the error of reading a part of a stream. At the end of the stream it wraps ErrTruncated.
+func ReadError(part string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w in %s", ErrTruncated, what)
+		return fmt.Errorf("%w in %s", ErrTruncated, part)
 	}
-	return fmt.Errorf("read %s: %w", what, err)
+	return fmt.Errorf("read %s: %w", part, err)
 }

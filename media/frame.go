@@ -13,31 +13,31 @@ type Frame struct {
 	Codec string
 	// SSRC of the sender.
 	SSRC uint32
-	// Data is the frame as the codec has it: for H264 a byte stream with start codes, for AV1 a sequence of OBUs with
-	// sizes and without temporal delimiters. It is valid until WriteFrame returns.
+	// Data is the encoded frame: for H264 an access unit with start codes, for AV1 a sequence of OBUs with size fields and
+	// without temporal delimiter. It is valid until WriteFrame returns.
 	Data []byte
-	// Timestamp in units of ClockRate.
+	// Timestamp is the RTP timestamp in units of ClockRate, which is in Hz.
 	Timestamp, ClockRate uint32
-	// Arrival of the first packet.
+	// Arrival is the time at which the first packet arrived.
 	Arrival time.Time
-	// Captured is the moment on the sender's clock, by its sender reports; zero until the first report. Only
-	// differences between tracks of one sender mean something.
+	// Captured is the capture time on the sender's clock according to its sender reports, zero until the first report.
+	// Only differences between tracks of one sender are meaningful.
 	Captured time.Time
-	// Key says that the frame stands on its own; always true for audio.
+	// Key reports whether the frame can be decoded without earlier ones. It is always true for audio.
 	Key bool
-	// Width and Height of a key frame, 0 where they could not be read.
+	// Width and Height of a key frame in pixels, 0 if they could not be read.
 	Width, Height int
 	// Rotation is the clockwise rotation in degrees that displays the video upright: 0, 90, 180 or 270. Width and Height
 	// are those before the rotation.
 	Rotation int
-	// Gap says that frames, or parts of frames, between this one and the one before were lost: what builds upon
-	// them cannot be decoded until the next key frame.
+	// Gap reports whether frames, or parts of frames, before this one were lost. Frames that depend on them cannot be
+	// decoded until the next key frame.
 	Gap bool
 }
 
 // A FrameSink takes the frames of one track, in order.
 type FrameSink interface {
-	// WriteFrame must not keep f.Data. It holds up the track while it runs. An error ends what goes to this sink,
-	// not the track.
+	// WriteFrame must not keep f.Data. The track waits for it. After an error the sink gets no more frames; the track
+	// continues.
 	WriteFrame(f Frame) error
 }
