@@ -86,7 +86,7 @@ func (c *session) openRecorder(offer *peer.Description) (err error) {
 		return nil
 	}
 	options := recorder.Options{
-		Audio: 1, Video: 1, SplitTime: c.splitTime, SplitBytes: c.splitBytes, Overwrite: c.overwrite, OnFile: c.tellRecording,
+		Audio: 1, Video: 1, SegmentTime: c.splitTime, SegmentBytes: c.splitBytes, Overwrite: c.overwrite, OnFile: c.tellRecording,
 		Next: func() string {
 			path := c.recordings.path(c.record, c.name, c.offered, c.overwrite)
 			c.recordPaths = append(c.recordPaths, path)

@@ -81,7 +81,7 @@ func TestDevice(t *testing.T) {
 	if err := os.Symlink(os.DevNull, path); err != nil {
 		t.Fatal(err)
 	}
-	recorder, _ := newRecorder(t, path, Options{SplitTime: time.Second, Next: func() string { return path }})
+	recorder, _ := newRecorder(t, path, Options{SegmentTime: time.Second, Next: func() string { return path }})
 	writeAll(t, addTrack(t, recorder, webrtc.MimeTypeVP8), framesOf(t, videoClips(t)[webrtc.MimeTypeVP8])...)
 	closeRecorder(t, recorder)
 	if n := len(recorder.Files()); n != 2 {

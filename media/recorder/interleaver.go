@@ -13,8 +13,8 @@ const (
 	// reportWait is how long the start of a file waits for sender reports. Pion and browsers send
 	// one in the first second.
 	reportWait = 1500 * time.Millisecond
-	// interleaveLimit is how long a frame waits for earlier frames of other tracks.
-	interleaveLimit = time.Second
+	// interleaveDelay is how long a frame waits for earlier frames of other tracks.
+	interleaveDelay = time.Second
 	// maxPendingBytes bounds the frames that wait.
 	maxPendingBytes = 16 << 20
 )
@@ -83,7 +83,7 @@ func (w *interleaver) write(s *stream, f media.Frame) error {
 	if leader := w.leader(); s != leader && s.kind == webrtc.RTPCodecTypeVideo {
 		s.time.slewTo(&leader.time)
 	}
-	return w.drain(w.horizon(f.Arrival))
+	return w.drain(w.interleaveLimit(f.Arrival))
 }
 
 // ready reports whether all expected tracks have started, or are no longer waited for. Time is that
@@ -145,7 +145,7 @@ func (w *interleaver) begin(now time.Time) error {
 		w.move(s, s.time.shift, time.Time{})
 	}
 	w.base = w.pending[0].at
-	return w.drain(w.horizon(now))
+	return w.drain(w.interleaveLimit(now))
 }
 
 // leader returns the stream that the others are synchronized to: the first with audio, or the first
@@ -195,8 +195,8 @@ func (w *interleaver) move(s *stream, d time.Duration, from time.Time) {
 	}
 }
 
-// horizon returns the time up to which no stream brings a frame any more, or is waited for.
-func (w *interleaver) horizon(now time.Time) time.Duration {
+// interleaveLimit returns the time up to which no stream brings a frame any more, or is waited for.
+func (w *interleaver) interleaveLimit(now time.Time) time.Duration {
 	if w.bytes >= maxPendingBytes {
 		return w.latest
 	}
@@ -207,7 +207,7 @@ func (w *interleaver) horizon(now time.Time) time.Duration {
 		}
 		earliest = min(earliest, s.time.at)
 	}
-	return max(earliest, w.latest-interleaveLimit)
+	return max(earliest, w.latest-interleaveDelay)
 }
 
 // drain writes the frames up to a time.

@@ -30,13 +30,13 @@ type Options struct {
 	// default. Until then there is no file.
 	Wait time.Duration
 
-	// SplitTime begins another file when the current one has this length, and SplitBytes when it
-	// has this size; with video, at the next key frame. The default 0 does not split.
-	SplitTime  time.Duration
-	SplitBytes int64
+	// SegmentTime begins another file when the current one has this length, and SegmentBytes when
+	// it has this size; with video, at the next key frame. The default 0 keeps one file.
+	SegmentTime  time.Duration
+	SegmentBytes int64
 
 	// Next returns the path of the next file, with the same extension; each call returns another
-	// one. It is called when a file is split, when the tracks, a codec or the orientation of the
+	// one. It is called when a file is full, when the tracks, a codec or the orientation of the
 	// video change, and when a file exists already. Default: the first path with -2, -3 and so on
 	// before the extension.
 	Next func() string
@@ -50,11 +50,11 @@ type Options struct {
 
 const (
 	defaultWait = 5 * time.Second
-	// splitWait is how long a file that should end waits for a key frame.
-	splitWait = 10 * time.Second
-	// minLength is how long a file is at least before a change of codec or orientation begins
+	// segmentWait is how long a file that should end waits for a key frame.
+	segmentWait = 10 * time.Second
+	// minSegment is how long a file is before a change of codec or orientation begins
 	// another one, which bounds the number of files that a sender can cause.
-	minLength = time.Second
+	minSegment = time.Second
 	// maxNames bounds the search for the name of a file that does not exist.
 	maxNames = 10_000
 )
@@ -164,10 +164,10 @@ func (r *Recorder) Close() error {
 		}
 	}
 	if r.err == nil && slices.ContainsFunc(r.tracks, func(t *Track) bool { return len(t.held) > 0 }) {
-		r.note(r.beginNext())
+		r.note(r.beginSegment())
 	}
 	r.closed = true
-	r.endFile()
+	r.endSegment()
 	if r.err == nil {
 		r.err = r.missing()
 	}
@@ -280,8 +280,8 @@ func (r *Recorder) openStream() (bool, error) {
 	return err == nil, r.note(err)
 }
 
-// canBeginNext reports whether the current file can be followed by another one: a FIFO cannot.
-func (r *Recorder) canBeginNext() bool { return r.file == nil || !r.file.fifo }
+// canBeginSegment reports whether the current file can be followed by another one: a FIFO cannot.
+func (r *Recorder) canBeginSegment() bool { return r.file == nil || !r.file.fifo }
 
 // attach makes t a stream of the current file, or of the next one. It reports false if neither is
 // possible.
@@ -299,7 +299,7 @@ func (r *Recorder) attach(t *Track, f media.Frame) (bool, error) {
 		}
 	}
 	if r.writer.out != nil || r.format.single && len(r.writer.streams) > 0 {
-		if !r.canBeginNext() {
+		if !r.canBeginSegment() {
 			t.reason = errors.New("a FIFO holds the tracks of its start")
 			return false, nil
 		}
@@ -307,7 +307,7 @@ func (r *Recorder) attach(t *Track, f media.Frame) (bool, error) {
 			t.hold(f)
 			return false, nil
 		}
-		if err := r.beginNext(); err != nil || t.stream != nil {
+		if err := r.beginSegment(); err != nil || t.stream != nil {
 			return err == nil, err
 		}
 	}
@@ -325,19 +325,19 @@ func (r *Recorder) waitsForVideo(t *Track, f media.Frame) bool {
 	if r.due.IsZero() {
 		r.due = f.Arrival
 	}
-	return f.Arrival.Sub(r.due) <= splitWait && t.heldBytes < maxPendingBytes && slices.ContainsFunc(r.writer.streams, func(s *stream) bool {
+	return f.Arrival.Sub(r.due) <= segmentWait && t.heldBytes < maxPendingBytes && slices.ContainsFunc(r.writer.streams, func(s *stream) bool {
 		return s.kind == webrtc.RTPCodecTypeVideo && !s.owner.hasEnded(f.Arrival)
 	})
 }
 
-// isYoung reports whether the current file is shorter than minLength.
-func (r *Recorder) isYoung(f media.Frame) bool { return f.Arrival.Sub(r.began) < minLength }
+// isTooShort reports whether the current file is shorter than minSegment.
+func (r *Recorder) isTooShort(f media.Frame) bool { return f.Arrival.Sub(r.began) < minSegment }
 
-// wantsSplit reports whether the current file ends before f.
-func (r *Recorder) wantsSplit(t *Track, f media.Frame) bool {
-	long := r.options.SplitTime > 0 && f.Arrival.Sub(r.began) >= r.options.SplitTime
-	large := r.options.SplitBytes > 0 && r.file != nil && r.file.size >= r.options.SplitBytes
-	if !long && !large && r.due.IsZero() || !r.canBeginNext() {
+// shouldEndSegment reports whether the current file ends before f.
+func (r *Recorder) shouldEndSegment(t *Track, f media.Frame) bool {
+	long := r.options.SegmentTime > 0 && f.Arrival.Sub(r.began) >= r.options.SegmentTime
+	large := r.options.SegmentBytes > 0 && r.file != nil && r.file.size >= r.options.SegmentBytes
+	if !long && !large && r.due.IsZero() || !r.canBeginSegment() {
 		return false
 	}
 	if r.due.IsZero() {
@@ -350,16 +350,16 @@ func (r *Recorder) wantsSplit(t *Track, f media.Frame) bool {
 	case t.kind == webrtc.RTPCodecTypeVideo:
 		t.requestKeyFrame()
 	}
-	return f.Arrival.Sub(r.due) > splitWait
+	return f.Arrival.Sub(r.due) > segmentWait
 }
 
-// beginNext ends the current file. The next one begins with the held frames and the next frames of
-// the tracks.
-func (r *Recorder) beginNext() error {
-	if !r.canBeginNext() {
+// beginSegment ends the current file. The next one begins with the held frames and the next frames
+// of the tracks.
+func (r *Recorder) beginSegment() error {
+	if !r.canBeginSegment() {
 		return r.note(errors.New("a FIFO holds the codecs of its start"))
 	}
-	if r.endFile(); r.err != nil {
+	if r.endSegment(); r.err != nil {
 		return r.err
 	}
 	r.path = r.options.Next()
@@ -373,8 +373,8 @@ func (r *Recorder) beginNext() error {
 	return nil
 }
 
-// endFile completes the current file, and detaches the tracks from it.
-func (r *Recorder) endFile() {
+// endSegment completes the current file, and detaches the tracks from it.
+func (r *Recorder) endSegment() {
 	r.note(r.writer.finish())
 	if r.file != nil {
 		removed, err := r.file.Close()

@@ -232,19 +232,19 @@ func TestFlappingCodec(t *testing.T) {
 	}
 }
 
-// TestSplit checks that each file begins with a key frame and plays alone, and that all frames are
-// in the files.
-func TestSplit(t *testing.T) {
+// TestSegments checks that each file begins with a key frame and plays alone, and that all frames
+// are in the files.
+func TestSegments(t *testing.T) {
 	clips := videoClips(t)
 	for _, test := range []struct {
 		name, mime string
 		o          Options
 		files      int
 	}{
-		{"a.webm", webrtc.MimeTypeVP8, Options{SplitTime: 700 * time.Millisecond}, 3},
-		{"a.mp4", webrtc.MimeTypeH264, Options{SplitTime: 700 * time.Millisecond}, 3},
-		{"a.ivf", webrtc.MimeTypeVP8, Options{SplitBytes: 1}, 5},
-		{"a.h264", webrtc.MimeTypeH264, Options{SplitBytes: 1}, 5},
+		{"a.webm", webrtc.MimeTypeVP8, Options{SegmentTime: 700 * time.Millisecond}, 3},
+		{"a.mp4", webrtc.MimeTypeH264, Options{SegmentTime: 700 * time.Millisecond}, 3},
+		{"a.ivf", webrtc.MimeTypeVP8, Options{SegmentBytes: 1}, 5},
+		{"a.h264", webrtc.MimeTypeH264, Options{SegmentBytes: 1}, 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			requests := 0
@@ -281,10 +281,10 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestSplitFails returns the error of a next file that cannot be created.
-func TestSplitFails(t *testing.T) {
+// TestSegmentFails returns the error of a next file that cannot be created.
+func TestSegmentFails(t *testing.T) {
 	next := filepath.Join(t.TempDir(), "none", "b.ogg")
-	recorder, _ := newRecorder(t, "a.ogg", Options{SplitTime: time.Second, Next: func() string { return next }})
+	recorder, _ := newRecorder(t, "a.ogg", Options{SegmentTime: time.Second, Next: func() string { return next }})
 	track := addTrack(t, recorder, webrtc.MimeTypeOpus)
 	for i := range 100 {
 		if err := track.WriteFrame(frameAt(webrtc.MimeTypeOpus, time.Duration(i)*opusFrame)); (err != nil) != (i >= 50) {

@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	// patience is how long a track sends nothing before another one takes its place in the file.
-	patience = time.Second
-	// liveTime is how long a track sends nothing before the next file begins without it.
-	liveTime = 5 * time.Second
+	// silenceTimeout is how long a track sends nothing before another one takes its place in the
+	// file.
+	silenceTimeout = time.Second
+	// liveTimeout is how long a track sends nothing before the next file begins without it.
+	liveTimeout = 5 * time.Second
 )
 
 // errNoKeyFrame is the reason why a video track is not recorded that never had a key frame.
@@ -113,13 +114,13 @@ func (t *Track) write(f media.Frame) error {
 		return err
 	}
 	changed := t.stream != nil && f.Codec != t.stream.mime
-	if changed && r.isYoung(f) {
+	if changed && r.isTooShort(f) {
 		t.waitsKey = true
 		t.requestKeyFrame()
 		return nil
 	}
-	if changed || t.stream != nil && (r.wantsSplit(t, f) || t.turned(f)) {
-		if err := r.beginNext(); err != nil {
+	if changed || t.stream != nil && (r.shouldEndSegment(t, f) || t.rotationChanged(f)) {
+		if err := r.beginSegment(); err != nil {
 			return err
 		}
 		if !t.isDecodable(f) {
@@ -189,9 +190,10 @@ func isParameterSets(f media.Frame) bool {
 	return true
 }
 
-// turned reports whether the next file begins because the orientation of the video changed.
-func (t *Track) turned(f media.Frame) bool {
-	if f.Rotation == t.stream.rotation || !t.recorder.canBeginNext() || t.recorder.isYoung(f) {
+// rotationChanged reports whether the next file begins because the orientation of the video
+// changed.
+func (t *Track) rotationChanged(f media.Frame) bool {
+	if f.Rotation == t.stream.rotation || !t.recorder.canBeginSegment() || t.recorder.isTooShort(f) {
 		return false
 	}
 	if !t.canStart(f) {
@@ -203,10 +205,10 @@ func (t *Track) turned(f media.Frame) bool {
 
 // isLive reports whether the next file waits for this track.
 func (t *Track) isLive(now time.Time) bool {
-	return !t.closed && !t.muted.Load() && !t.absent && (t.last.IsZero() || now.Sub(t.last) < liveTime)
+	return !t.closed && !t.muted.Load() && !t.absent && (t.last.IsZero() || now.Sub(t.last) < liveTimeout)
 }
 
 // hasEnded reports whether another track takes the place of this one in the file.
 func (t *Track) hasEnded(now time.Time) bool {
-	return t.closed || t.muted.Load() || now.Sub(t.last) > patience
+	return t.closed || t.muted.Load() || now.Sub(t.last) > silenceTimeout
 }
