@@ -66,3 +66,63 @@ func TestVP9Size(t *testing.T) {
 		t.Errorf("got %d frames", len(frames))
 	}
 }
+
+// interFrame returns an inter frame of profile 0 with filter deltas and segmentation, and three bytes of data. The
+// references have its size if width is 0.
+func interFrame(shown bool, width, height uint32) []byte {
+	w := &bitWriter{}
+	w.bits(2, 2).bits(0, 2).bits(0, 1).bits(1, 1)
+	if w.bits(1, 1).bits(0, 1); !shown {
+		w = &bitWriter{}
+		w.bits(2, 2).bits(0, 2).bits(0, 1).bits(1, 1).bits(0, 1).bits(0, 1).bits(0, 1) // intra_only
+	}
+	w.bits(3, 2).bits(0x04, 8).bits(0x111, 12) // reset_frame_context, refresh_frame_flags, references
+	if width == 0 {
+		w.bits(1, 1)
+	} else {
+		w.bits(0, 3).bits(width-1, 16).bits(height-1, 16)
+	}
+	w.bits(0, 1).bits(1, 1).bits(1, 1)                                    // render size, precision, filter
+	w.bits(1, 1).bits(0, 1).bits(0, 2)                                    // contexts
+	w.bits(9, 6).bits(1, 3).bits(1, 1).bits(1, 1).bits(1, 1).bits(5, 7)   // loop filter
+	w.bits(0, 5).bits(100, 8).bits(0, 1).bits(1, 1).bits(7, 5).bits(0, 1) // and quantization
+	w.bits(1, 1).bits(1, 1).bits(0, 7).bits(0, 1).bits(1, 1).bits(0, 1)   // segmentation
+	w.bits(1, 1).bits(9, 9).bits(0, 31)                                   // its features
+	if width >= 512 {
+		w.bits(0, 1) // increment_tile_cols_log2
+	}
+	w.bits(0, 1).bits(2, 16) // tile_rows_log2, header_size_in_bytes
+	return append(w.data, 0xAA, 0xBB, 0xCC)
+}
+
+// TestVP9Superframer: all layers but the highest are hidden, unless they have the size of their successor.
+func TestVP9Superframer(t *testing.T) {
+	w := &bitWriter{}
+	w.bits(2, 2).bits(0, 2).bits(0, 1).bits(0, 1).bits(1, 1).bits(0, 1).bits(0x498342, 24).bits(2, 4)
+	w.bits(319, 16).bits(179, 16).bits(0, 1+2+2)        // size, contexts
+	w.bits(9, 6).bits(0, 4).bits(100, 8).bits(0, 3+1+1) // loop filter, quantization, segmentation, tiles
+	key := append(w.bits(2, 16).data, 1, 2, 3)
+	hidden := append([]byte(nil), key...)
+	hidden[0] &^= 2
+	var s codec.VP9Superframer
+	join := func(layers ...[]byte) [][]byte { return codec.VP9Frames(s.Append(nil, layers)) }
+	check := func(name string, got [][]byte, want ...[]byte) {
+		t.Helper()
+		if len(got) != len(want) {
+			t.Fatalf("%s: got %d frames, want %d", name, len(got), len(want))
+		}
+		for i := range want {
+			if string(got[i]) != string(want[i]) {
+				t.Errorf("%s: frame %d is % x, want % x", name, i, got[i], want[i])
+			}
+		}
+	}
+	top := interFrame(true, 1280, 720)
+	check("key picture", join(key, interFrame(true, 640, 360), top), hidden, interFrame(false, 640, 360), top)
+	check("one layer", join(interFrame(true, 320, 180)), interFrame(true, 320, 180))
+	check("sizes of references", join(interFrame(true, 0, 0), top), interFrame(false, 0, 0), top)
+	check("equal sizes", join(top, top), top, top)
+	check("hidden already", join(interFrame(false, 640, 360), top), interFrame(false, 640, 360), top)
+	check("truncated", join(top[:20], top), top[:20], top)
+	check("other data", join([]byte{1}, []byte("abc")), []byte{1}, []byte("abc"))
+}

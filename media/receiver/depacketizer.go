@@ -56,10 +56,13 @@ func (d *vp8Depacketizer) finish(frame []byte) []byte { return frame }
 
 // vp9Depacketizer joins the spatial layers of a picture to a superframe, which decoders need to show the highest layer.
 type vp9Depacketizer struct {
-	layers []int // offsets of the layer frames in the picture
+	starts      []int // offsets of the layers in the picture
+	layers      [][]byte
+	superframer codec.VP9Superframer
+	buffer      []byte // of the superframe
 }
 
-func (d *vp9Depacketizer) reset() { d.layers = d.layers[:0] }
+func (d *vp9Depacketizer) reset() { d.starts = d.starts[:0] }
 
 // isFirst implements depacketizer. B marks the start of a layer frame; a frame of several spatial layers starts with the
 // lowest (RFC 9628 section 4.2).
@@ -73,25 +76,22 @@ func (d *vp9Depacketizer) unpack(frame, payload []byte) ([]byte, error) {
 	var p codecs.VP9Packet // its slices grow with each use
 	data, err := p.Unmarshal(payload)
 	if p.B {
-		d.layers = append(d.layers, len(frame))
+		d.starts = append(d.starts, len(frame))
 	}
 	return append(frame, data...), err
 }
 
 func (d *vp9Depacketizer) finish(frame []byte) []byte {
-	const maxFrames = 8 // in a superframe
-	if len(d.layers) < 2 || len(d.layers) > maxFrames {
-		return frame
-	}
-	sizes := make([]int, 0, maxFrames)
-	for i, start := range d.layers {
+	d.layers = d.layers[:0]
+	for i, start := range d.starts {
 		end := len(frame)
-		if i+1 < len(d.layers) {
-			end = d.layers[i+1]
+		if i+1 < len(d.starts) {
+			end = d.starts[i+1]
 		}
-		sizes = append(sizes, end-start)
+		d.layers = append(d.layers, frame[start:end])
 	}
-	return codec.AppendVP9Index(frame, sizes)
+	d.buffer = d.superframer.Append(d.buffer[:0], d.layers)
+	return d.buffer
 }
 
 // h264Depacketizer remembers parameter sets, since some senders give them a timestamp of their own.

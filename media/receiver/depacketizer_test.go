@@ -187,8 +187,8 @@ func layered(t *testing.T, layers ...[]media.Sample) (sent []mediatest.Sent) {
 	return sent
 }
 
-// TestVP9SpatialLayers: a picture of several spatial layers is one frame with the size of the highest, and decoders find
-// its layers.
+// TestVP9SpatialLayers: a picture of several spatial layers is one frame with the size of the highest layer, which is
+// the only one that is shown.
 func TestVP9SpatialLayers(t *testing.T) {
 	var layers [][]media.Sample
 	for _, size := range []string{"80x60", "160x120", "320x240"} {
@@ -211,8 +211,13 @@ func TestVP9SpatialLayers(t *testing.T) {
 				t.Fatalf("%d layers: frame %d has %d parts", count, n, len(parts))
 			}
 			for sid, part := range parts {
-				if !bytes.Equal(part, layers[sid][n].Data) {
-					t.Errorf("%d layers: part %d of frame %d differs", count, sid, n)
+				const showFrame = 2 // in the first byte
+				want := layers[sid][n].Data
+				switch top := sid == count-1; {
+				case top && !bytes.Equal(part, want):
+					t.Errorf("%d layers: the highest layer of frame %d differs", count, n)
+				case !top && f.Key && (part[0] != want[0]&^showFrame || len(part) < len(want) || len(part) > len(want)+1 || !bytes.HasSuffix(part, want[30:])):
+					t.Errorf("%d layers: layer %d of frame %d is not hidden, or differs in more than that", count, sid, n)
 				}
 			}
 		}

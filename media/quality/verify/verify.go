@@ -12,11 +12,6 @@ import (
 
 	"parley/media"
 	"parley/media/container"
-	"parley/media/container/annexb"
-	"parley/media/container/ivf"
-	"parley/media/container/matroska"
-	"parley/media/container/mp4"
-	"parley/media/container/ogg"
 	"parley/media/decoder"
 	"parley/media/quality"
 
@@ -131,7 +126,7 @@ func (v *verifier) readTrack(kind webrtc.RTPCodecType, read readFunc) error {
 }
 
 func (v *verifier) readFirst(in media.Input, kind webrtc.RTPCodecType, read readFunc) error {
-	d, err := demux(in)
+	d, err := container.Open(in)
 	if err != nil {
 		return err
 	}
@@ -148,26 +143,6 @@ func (v *verifier) readFirst(in media.Input, kind webrtc.RTPCodecType, read read
 		return read(d, track.Codec)
 	}
 	return fmt.Errorf("contains no %s", kind)
-}
-
-// demux detects the format of a file. Raw audio and video are left to ffmpeg.
-func demux(in media.Input) (media.Demuxer, error) {
-	format, err := container.Detect(in.Reader)
-	switch format {
-	case container.IVF:
-		return ivf.NewDemuxer(in)
-	case container.Ogg:
-		return ogg.NewDemuxer(in)
-	case container.Matroska:
-		return matroska.NewDemuxer(in)
-	case container.MP4:
-		return mp4.NewDemuxer(in)
-	case container.AnnexB:
-		return annexb.NewDemuxer(in)
-	case container.WAV, container.Y4M:
-		return nil, errors.New("contains raw media, which ffmpeg reads")
-	}
-	return nil, err
 }
 
 // readSamples passes all samples of the selected track to handle.
