@@ -19,7 +19,7 @@ func TestHelpFits(t *testing.T) {
 			}
 		}
 		_, flags, _ := strings.Cut(out.String(), ":\n   --")
-		if flags == "" {
+		if flags == "" && len(c.Flags) > 0 {
 			t.Errorf("parley %s --help has no flags:\n%s", c.Name, out.String())
 		}
 		for line := range strings.Lines(flags) {
