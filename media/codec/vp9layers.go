@@ -1,5 +1,7 @@
 package codec
 
+import "encoding/binary"
+
 // A VP9Superframer joins the spatial layers of pictures to superframes (VP9 bitstream specification, annex B). It hides all
 // layers but the highest: encoders mark every layer as shown, and decoders other than libvpx would show each of them. The
 // zero value is ready. One goroutine uses it.
@@ -40,9 +42,9 @@ func (s *VP9Superframer) Append(dst []byte, layers [][]byte) []byte {
 // vp9FrameHeader is what rewriting an uncompressed header needs.
 type vp9FrameHeader struct {
 	valid, key, shown bool
-	size              vp9Size
-	showFrame         int // position of show_frame in bits
-	end               int // of the header without trailing bits, in bits
+	size              vp9Size // 0 if it is not known
+	showFrame         int     // position of show_frame in bits
+	end               int     // of the header without trailing bits, in bits
 }
 
 // parse parses an uncompressed header and updates the reference frames (VP9 bitstream specification, section 6.2).
@@ -77,6 +79,9 @@ func (s *VP9Superframer) parse(frame []byte) (h vp9FrameHeader) {
 		} else {
 			refresh, h.size = s.parseReferences(&r)
 		}
+	}
+	if r.short {
+		return vp9FrameHeader{}
 	}
 	if !resilient {
 		r.skip(2) // refresh_frame_context, frame_parallel_decoding_mode
@@ -230,4 +235,49 @@ func (h vp9FrameHeader) appendHidden(dst, frame []byte) []byte {
 		}
 	}
 	return append(dst, frame[(h.end+7)/8:]...)
+}
+
+// VP9Frames returns the frames of a superframe, and data itself if it is a single frame (VP9 bitstream specification,
+// annex B).
+func VP9Frames(data []byte) [][]byte {
+	if len(data) == 0 || data[len(data)-1]&0xE0 != 0xC0 {
+		return [][]byte{data}
+	}
+	marker := data[len(data)-1]
+	count, sizeBytes := int(marker&7)+1, int(marker>>3&3)+1
+	start := len(data) - 2 - count*sizeBytes
+	if start < 0 || data[start] != marker {
+		return [][]byte{data}
+	}
+	var frames [][]byte
+	rest, index := data[:start], data[start+1:]
+	for range count {
+		size := 0
+		for i := range sizeBytes {
+			size |= int(index[i]) << (8 * i)
+		}
+		index = index[sizeBytes:]
+		if size > len(rest) {
+			return [][]byte{data}
+		}
+		if size > 0 {
+			frames = append(frames, rest[:size])
+		}
+		rest = rest[size:]
+	}
+	if len(frames) == 0 {
+		return [][]byte{data}
+	}
+	return frames
+}
+
+// AppendVP9Index appends the index that makes a superframe of frames with these sizes, of which there are at most 8 (VP9
+// bitstream specification, annex B).
+func AppendVP9Index(data []byte, sizes []int) []byte {
+	marker := byte(0xC0 | 3<<3 | len(sizes) - 1)
+	data = append(data, marker)
+	for _, size := range sizes {
+		data = binary.LittleEndian.AppendUint32(data, uint32(size)) //nolint:gosec // below media.MaxFrameSize
+	}
+	return append(data, marker)
 }

@@ -1,10 +1,6 @@
 package codec
 
-import (
-	"encoding/binary"
-
-	"github.com/pion/rtp/codecs/vp9"
-)
+import "github.com/pion/rtp/codecs/vp9"
 
 // ParseVP8 parses the frame tag and the key frame header (RFC 6386 section 9.1).
 func ParseVP8(frame []byte) FrameHeader {
@@ -23,108 +19,22 @@ func ParseVP8(frame []byte) FrameHeader {
 // is a key frame if its first frame is one. Its size is that of its largest frame: spatial layers above the first are
 // predicted from it, so that they are no key frames themselves.
 func ParseVP9(data []byte) FrameHeader {
-	var header FrameHeader
-	for i, frame := range VP9Frames(data) {
-		h, ok := parseVP9(frame)
-		switch {
-		case i == 0 && (!ok || h.ShowExistingFrame || h.NonKeyFrame || h.FrameSize == nil):
-			return FrameHeader{}
-		case !ok || h.ShowExistingFrame:
-			continue
-		}
-		width, height := vp9InterFrameSize(frame)
-		if h.FrameSize != nil {
-			width, height = int(h.FrameSize.FrameWidthMinus1)+1, int(h.FrameSize.FrameHeightMinus1)+1
-		}
-		header.Key = true
-		if width*height >= header.Width*header.Height {
-			header.Width, header.Height = width, height
+	frames := VP9Frames(data)
+	h, ok := parseVP9(frames[0])
+	if !ok || h.ShowExistingFrame || h.NonKeyFrame || h.FrameSize == nil {
+		return FrameHeader{}
+	}
+	header := FrameHeader{Key: true, Width: int(h.FrameSize.FrameWidthMinus1) + 1, Height: int(h.FrameSize.FrameHeightMinus1) + 1}
+	if len(frames) == 1 {
+		return header
+	}
+	var layers VP9Superframer
+	for _, frame := range frames {
+		if size := layers.parse(frame).size; size.width*size.height > header.Width*header.Height {
+			header.Width, header.Height = size.width, size.height
 		}
 	}
 	return header
-}
-
-// vp9InterFrameSize returns the size in the header of a frame that is no key frame, 0 if it is that of a reference frame
-// (VP9 bitstream specification, section 6.2 and 7.2).
-func vp9InterFrameSize(frame []byte) (width, height int) {
-	r := bitReader{data: frame}
-	r.skip(2) // frame_marker
-	profile := r.bits(1) | r.bits(1)<<1
-	if profile == 3 {
-		r.skip(1)
-	}
-	if r.flag() || !r.flag() { // show_existing_frame, frame_type
-		return 0, 0
-	}
-	shown, resilient := r.flag(), r.flag()
-	intra := !shown && r.flag()
-	if !resilient {
-		r.skip(2) // reset_frame_context
-	}
-	if intra {
-		r.skip(24) // frame_sync_code
-		if profile > 0 {
-			return 0, 0 // after a color_config; browsers do not send it
-		}
-		r.skip(8) // refresh_frame_flags
-	} else {
-		r.skip(8 + 3*4) // refresh_frame_flags, ref_frame_idx and ref_frame_sign_bias
-		for range 3 {
-			if r.flag() { // found_ref
-				return 0, 0
-			}
-		}
-	}
-	width, height = int(r.bits(16))+1, int(r.bits(16))+1
-	if r.short {
-		return 0, 0
-	}
-	return width, height
-}
-
-// VP9Frames returns the frames of a superframe, and data itself if it is a single frame (VP9 bitstream specification,
-// annex B).
-func VP9Frames(data []byte) [][]byte {
-	if len(data) == 0 || data[len(data)-1]&0xE0 != 0xC0 {
-		return [][]byte{data}
-	}
-	marker := data[len(data)-1]
-	count, sizeBytes := int(marker&7)+1, int(marker>>3&3)+1
-	start := len(data) - 2 - count*sizeBytes
-	if start < 0 || data[start] != marker {
-		return [][]byte{data}
-	}
-	var frames [][]byte
-	rest, index := data[:start], data[start+1:]
-	for range count {
-		size := 0
-		for i := range sizeBytes {
-			size |= int(index[i]) << (8 * i)
-		}
-		index = index[sizeBytes:]
-		if size > len(rest) {
-			return [][]byte{data}
-		}
-		if size > 0 {
-			frames = append(frames, rest[:size])
-		}
-		rest = rest[size:]
-	}
-	if len(frames) == 0 {
-		return [][]byte{data}
-	}
-	return frames
-}
-
-// AppendVP9Index appends the index that makes a superframe of frames with these sizes, of which there are at most 8 (VP9
-// bitstream specification, annex B).
-func AppendVP9Index(data []byte, sizes []int) []byte {
-	marker := byte(0xC0 | 3<<3 | len(sizes) - 1)
-	data = append(data, marker)
-	for _, size := range sizes {
-		data = binary.LittleEndian.AppendUint32(data, uint32(size)) //nolint:gosec // below media.MaxFrameSize
-	}
-	return append(data, marker)
 }
 
 func parseVP9(frame []byte) (h vp9.Header, ok bool) {
