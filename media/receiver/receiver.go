@@ -48,7 +48,7 @@ type PacketSink interface {
 // Options are the options of a Receiver. The zero value only keeps statistics.
 type Options struct {
 	// RTCP is read while Run runs: sender reports carry the sender's clock, and interceptors (retransmission, congestion
-	// control) only see packets that are read. With nil, somebody else reads.
+	// control) only see packets that are read. Nil leaves that to the caller.
 	RTCP RTCPReader
 
 	// Sinks take the frames, in this order.

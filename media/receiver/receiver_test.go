@@ -148,8 +148,7 @@ func TestReceiveLoss(t *testing.T) {
 	}
 }
 
-// withoutParameters finds the key frame that lost parameter sets before it: nothing in a picture says that they are its
-// own.
+// withoutParameters finds the key frame that lost parameter sets before it: nothing in an IDR picture says that they are missing.
 func withoutParameters(all []media.Sample, data []byte) (int, bool) {
 	for i, s := range all {
 		if bytes.HasSuffix(s.Data, data) && codec.ParseH264(data).Key {
@@ -214,7 +213,7 @@ func TestReceiveWaitsForRetransmission(t *testing.T) {
 }
 
 func TestReceiveWaitIsBounded(t *testing.T) {
-	// A packet is missing, and then nothing comes any more: what waits is handed on by the clock.
+	// A packet is missing, and no other arrives: the packets that wait are emitted when the wait ends.
 	lines := audioScript(10)
 	last := mediatest.Sent{Packet: lines[9].Packet, At: lines[9].At + 3*time.Second}
 	lines = append(lines[:5:5], lines[6:9]...)
@@ -226,14 +225,14 @@ func TestReceiveWaitIsBounded(t *testing.T) {
 	}
 	// Packet 6 came at 120 ms and could wait for 5 until 370 ms.
 	if d := sink.at[5].Sub(sink.at[0]); d != 370*time.Millisecond {
-		t.Errorf("packet 6 was handed on after %v", d)
+		t.Errorf("packet 6 was emitted after %v", d)
 	}
 	// By number: with a wait of 4 packets the fifth behind a gap moves on.
 	sink = &times{}
 	lines = audioScript(30)
 	receive(t, webrtc.MimeTypeOpus, Options{Sinks: []media.FrameSink{sink}, WaitPackets: 4}, append(lines[:5:5], lines[6:]...))
 	if d := sink.at[5].Sub(sink.at[0]); d != 200*time.Millisecond {
-		t.Errorf("packet 6 was handed on after %v", d)
+		t.Errorf("packet 6 was emitted after %v", d)
 	}
 }
 

@@ -54,7 +54,7 @@ func TestSimulcastSelector(t *testing.T) {
 	}
 	write(small, 160, false, 2*layerTimeout)
 	if asked["small"] != 2 {
-		t.Error("nobody asks for the key frame with which the small one takes over")
+		t.Error("no key frame is requested for the switch to the small layer")
 	}
 	write(small, 160, true, 2*layerTimeout)
 	write(large, 640, true, 2*layerTimeout+1) // and comes back
