@@ -125,6 +125,9 @@ func (d *ffmpegDecoder) Decode(frame []byte) (image.Image, error) {
 		d.size = size
 	}
 	if d.run == nil {
+		if !header.Key {
+			return nil, errors.New("ffmpeg needs a key frame to start with")
+		}
 		var err error
 		if d.run, err = d.start(); err != nil {
 			return nil, err
@@ -150,7 +153,7 @@ func (d *ffmpegDecoder) start() (*ffmpegRun, error) {
 		return nil, err
 	}
 	defer stdout.Close()
-	cmd := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32",
+	cmd := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-flags", "low_delay", "-probesize", "32",
 		"-analyzeduration", "0", "-threads", "1", "-f", d.format, "-i", "pipe:0", "-fps_mode", "passthrough", "-pix_fmt", "yuv420p",
 		"-f", "yuv4mpegpipe", "-flush_packets", "1", "pipe:1")
 	cmd.Stdout = stdout
@@ -241,7 +244,7 @@ func (w *window) command() *exec.Cmd {
 			"--video-rotate="+strconv.Itoa(w.rotation), "--demuxer-lavf-format="+w.format, "-")
 	}
 	filter := map[int]string{0: "null", 90: "transpose=clock", 180: "hflip,vflip", 270: "transpose=cclock"}[w.rotation]
-	return exec.Command("ffplay", "-v", "error", "-fflags", "nobuffer", "-flags", "low_delay", "-probesize", "32",
+	return exec.Command("ffplay", "-v", "error", "-flags", "low_delay", "-probesize", "32",
 		"-analyzeduration", "0", "-framedrop", "-sync", "ext", "-window_title", w.title, "-vf", filter, "-f", w.format, "-i", "pipe:0")
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/media"
 	"parley/media/container/annexb"
@@ -70,6 +71,37 @@ func TestFFmpeg(t *testing.T) {
 					t.Fatalf("frame decoded after %d frames is not in the file", i)
 				}
 				seen++
+			}
+		})
+	}
+}
+
+// TestFFmpegOneKeyFrame decodes a stream that has a key frame at its start only, as browsers send it.
+func TestFFmpegOneKeyFrame(t *testing.T) {
+	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeH264} {
+		t.Run(media.CodecName(mime), func(t *testing.T) {
+			all, _ := clip(t, mime, "-g", "1000", "-keyint_min", "1000")
+			d, err := NewFFmpeg(mime)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			if _, err := d.Decode(all[1]); err == nil {
+				t.Error("decodes without a key frame")
+			}
+			for _, frame := range all {
+				img, err := d.Decode(frame)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if img != nil {
+					return
+				}
+			}
+			select {
+			case <-d.(*ffmpegDecoder).run.latest:
+			case <-time.After(30 * time.Second):
+				t.Errorf("no frame is decoded of %d", len(all))
 			}
 		})
 	}
