@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"math/rand/v2"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"parley/media"
-	"parley/media/codec"
 	"parley/media/receiver"
 
 	"github.com/pion/interceptor"
@@ -325,35 +323,4 @@ func videoClips(t *testing.T) map[string]string {
 		webrtc.MimeTypeAV1:  clip(t, "av1.ivf", "-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-g", "10", "-b:v", "2M"),
 		webrtc.MimeTypeH264: clip(t, "h264.h264", "-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "baseline", "-g", "10", "-slices", "3", "-b:v", "2M"),
 	}
-}
-
-// withoutDelimiters is a temporal unit of AV1 as it is on the network.
-func withoutDelimiters(mime string, unit []byte) []byte {
-	if mime == webrtc.MimeTypeAV1 {
-		return bytes.TrimPrefix(unit, codec.AV1TemporalDelimiter())
-	}
-	return unit
-}
-
-// audioScript is a script of Opus packets of 20 ms whose payload is their number.
-func audioScript(n int) []sent {
-	var lines []sent
-	for i := range n {
-		lines = append(lines, sent{at: time.Duration(i) * opusFrame, packet: &rtp.Packet{
-			Header: rtp.Header{
-				Version: 2, PayloadType: 111, SSRC: 1,
-				SequenceNumber: uint16(65500 + i), Timestamp: uint32(1<<32 - 48000 + i*960), //nolint:gosec // wraps on purpose
-			},
-			Payload: []byte{0xF8, byte(i), byte(i >> 8)},
-		}})
-	}
-	return lines
-}
-
-func numbers(frames []media.Frame) []int {
-	var all []int
-	for _, f := range frames {
-		all = append(all, int(f.Data[1])|int(f.Data[2])<<8)
-	}
-	return all
 }
