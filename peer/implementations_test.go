@@ -71,7 +71,7 @@ func TestThirdPartyOffers(t *testing.T) {
 		"as it is":                        {"", "", []string{audio, video, data}, []string{opus}},
 		"other Opus parameters":           {"minptime=10;useinbandfec=1", "minptime=20;useinbandfec=0", []string{audio, video, data}, []string{opus}}, // pion/webrtc#1711
 		"no Opus parameters":              {"a=fmtp:111 minptime=10;useinbandfec=1\r\n", "", []string{audio, video, data}, []string{opus}},
-		"stereo":                          {"useinbandfec=1", "useinbandfec=1;stereo=1;sprop-stereo=1", []string{audio, video, data}, []string{opus}},
+		"stereo":                          {"useinbandfec=1", "useinbandfec=1;stereo=1;sprop-stereo=1", []string{audio, video, data}, []string{opus + ";stereo=1;sprop-stereo=1"}},
 		"comfort noise without rtpmap":    {"SAVPF 111 0 8", "SAVPF 111 13", []string{"audio 9 UDP/TLS/RTP/SAVPF 111", video, data}, nil}, // pion/sdp#161
 		"static payload types":            {"a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n", "", []string{audio, video, data}, nil},
 		"unknown payload type":            {"SAVPF 111 0 8", "SAVPF 77 111", []string{"audio 9 UDP/TLS/RTP/SAVPF 111", video, data}, nil},

@@ -9,10 +9,8 @@ import (
 	"github.com/pion/sdp/v3"
 )
 
-// OpusParameters are the format parameters that we declare for Opus (RFC 7587 section 6.1). They are
-// declarative and not negotiated: we receive stereo, and may send it in any track, at any time of the
-// call.
-const OpusParameters = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"
+// OpusParameters are the format parameters that we declare for Opus (RFC 7587 section 6.1).
+const OpusParameters = "minptime=10;useinbandfec=1"
 
 // staticFormats are the payload types that need no rtpmap (RFC 3551 section 6).
 var staticFormats = map[string]string{
@@ -162,12 +160,25 @@ func matchOpus(m *sdp.MediaDescription) {
 	}
 }
 
-// declareOpus declares our parameters of Opus, where Pion repeats the peer's.
-func declareOpus(m *sdp.MediaDescription) {
+// declareOpus declares our parameters of Opus, where Pion repeats the peer's: we receive stereo if
+// the peer may send it, and may send stereo if the peer asks for it. from is a section with the
+// peer's parameters.
+func declareOpus(m, from *sdp.MediaDescription) {
 	for _, format := range m.MediaName.Formats {
-		if codecOf(m, format) == "opus" {
-			setFormat(m, "fmtp", format, OpusParameters)
+		if codecOf(m, format) != "opus" {
+			continue
 		}
+		ours := OpusParameters
+		fmtp, _ := formatOf(from, "fmtp", format)
+		receives, _ := parameter(fmtp, "stereo")
+		sends, _ := parameter(fmtp, "sprop-stereo")
+		if receives == "1" || sends == "1" {
+			ours += ";stereo=1"
+		}
+		if receives == "1" {
+			ours += ";sprop-stereo=1"
+		}
+		setFormat(m, "fmtp", format, ours)
 	}
 }
 

@@ -39,19 +39,15 @@ func TestFormatsForPion(t *testing.T) {
 	}
 }
 
-// Offers and answers declare that we receive stereo and may send it, whatever the peer declares (RFC 7587
-// section 6.1). Pion gets none of the peer's parameters that differ from ours.
 func TestOpusParameters(t *testing.T) {
-	const want = "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"
-	for offered, wantPion := range map[string]string{
-		"":                                      "",
-		"minptime=10;useinbandfec=1":            "minptime=10;useinbandfec=1",
-		"minptime=20;useinbandfec=0":            "",
-		"minptime=20; useinbandfec=1; stereo=1": "useinbandfec=1;stereo=1",
-		"sprop-stereo=1":                        "sprop-stereo=1",
-		"stereo=1;sprop-stereo=1":               "stereo=1;sprop-stereo=1",
-		"stereo=0;sprop-stereo=0":               "",
-		"stereo=0;maxaveragebitrate=20000":      "maxaveragebitrate=20000",
+	for offered, want := range map[string]struct{ pion, answer string }{
+		"":                                      {"", OpusParameters},
+		"minptime=10;useinbandfec=1":            {"minptime=10;useinbandfec=1", OpusParameters},
+		"minptime=20;useinbandfec=0":            {"", OpusParameters},
+		"minptime=20; useinbandfec=1; stereo=1": {"useinbandfec=1;stereo=1", OpusParameters + ";stereo=1;sprop-stereo=1"},
+		"sprop-stereo=1":                        {"sprop-stereo=1", OpusParameters + ";stereo=1"},
+		"stereo=1;sprop-stereo=1":               {"stereo=1;sprop-stereo=1", OpusParameters + ";stereo=1;sprop-stereo=1"},
+		"stereo=0;maxaveragebitrate=20000":      {"stereo=0;maxaveragebitrate=20000", OpusParameters},
 	} {
 		text := goodOffer
 		if offered != "" {
@@ -59,16 +55,16 @@ func TestOpusParameters(t *testing.T) {
 		}
 		offer := parse(t, text)
 		pion := forPion(t, offer, PionOptions{})
-		if got, _ := formatOf(parse(t, pion).sdp.MediaDescriptions[0], "fmtp", "111"); got != wantPion {
-			t.Errorf("%q: Pion gets %q, want %q", offered, got, wantPion)
+		if got, _ := formatOf(parse(t, pion).sdp.MediaDescriptions[0], "fmtp", "111"); got != want.pion {
+			t.Errorf("%q: Pion gets %q, want %q", offered, got, want.pion)
 		}
 		answer := parse(t, toWire(t, pion, WireOptions{Offer: offer}))
-		if got, _ := formatOf(answer.sdp.MediaDescriptions[0], "fmtp", "111"); got != want {
-			t.Errorf("%q: the answer has %q, want %q", offered, got, want)
+		if got, _ := formatOf(answer.sdp.MediaDescriptions[0], "fmtp", "111"); got != want.answer {
+			t.Errorf("%q: the answer has %q, want %q", offered, got, want.answer)
 		}
 		later := parse(t, toWire(t, pion, WireOptions{})) // Pion repeats what it got
-		if got, _ := formatOf(later.sdp.MediaDescriptions[0], "fmtp", "111"); got != want {
-			t.Errorf("%q: our next offer has %q, want %q", offered, got, want)
+		if got, _ := formatOf(later.sdp.MediaDescriptions[0], "fmtp", "111"); got != want.answer {
+			t.Errorf("%q: our next offer has %q, want %q", offered, got, want.answer)
 		}
 	}
 }

@@ -61,24 +61,6 @@ export function session(sdp) {
   return /^o=\S+ (\S+)/m.exec(sdp)?.[1] ?? '';
 }
 
-/**
- * Returns a local description in which Opus is declared as stereo in both directions (RFC 7587 section 6.1).
- * Chromium decodes what it receives in stereo only if its own description declares it.
- */
-export function withStereo(sdp) {
-  return sections(sdp).map(section => {
-    const formats = Array.from(section.matchAll(/^a=rtpmap:(\d+) opus\/48000\/2\b/gim), m => m[1]);
-    return [...new Set(formats)].reduce(declareStereo, section);
-  }).join('');
-}
-
-function declareStereo(section, format) {
-  const fmtp = new RegExp(`^a=fmtp:${format} ([^\\r\\n]*)`, 'm'), rtpmap = new RegExp(`^a=rtpmap:${format} [^\\r\\n]*`, 'm');
-  const others = (fmtp.exec(section)?.[1] ?? '').split(';').filter(p => p.trim() && !/^\s*(sprop-)?stereo\s*(=|$)/i.test(p));
-  const line = `a=fmtp:${format} ${[...others, 'stereo=1', 'sprop-stereo=1'].join(';')}`;
-  return fmtp.test(section) ? section.replace(fmtp, () => line) : section.replace(rtpmap, found => found + '\r\n' + line);
-}
-
 export function hasData(sdp) {
   return /^m=application [1-9]/m.test(sdp);
 }
