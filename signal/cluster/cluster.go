@@ -1,0 +1,178 @@
+// Package cluster assigns names to sessions and passes messages between sessions, on one node or on
+// several.
+//
+// A session is one login of one client. It belongs to the node whose process serves the client. A
+// node uses a Directory to claim the name of a session and to find the session of a name, and a
+// Router to send messages to sessions. Memory implements both for a single node.
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+)
+
+// Node is the part of a cluster that runs in this process.
+type Node interface {
+	// ID returns the ID of this node.
+	ID() NodeID
+	Directory
+	Router
+}
+
+// NodeID identifies a node from its start to its end. A process that starts again has a new one.
+type NodeID [8]byte
+
+// String returns the ID in hexadecimal.
+func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
+
+// SessionID identifies a session. It is never used twice.
+type SessionID struct {
+	// Node is the node that serves the session.
+	Node NodeID
+	// Number identifies the session within the node. It is at least 1.
+	Number uint64
+}
+
+// String returns the ID in hexadecimal.
+func (id SessionID) String() string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint64(id.Node[:], id.Number))
+}
+
+// Name is the name of a session within a name space. Equal texts in different spaces are different
+// names.
+type Name struct {
+	// Space is the name space: one for each dialect.
+	Space string
+	// Text is what clients use, 1 to 64 bytes.
+	Text string
+}
+
+// Directory maps each name to the session that holds it. No name has two holders. All methods may
+// be called concurrently.
+type Directory interface {
+	// Claim asks for c.Name on behalf of c.Session. It calls done once, with the result: nil if
+	// the session holds the name, a *TakenError if another session keeps it, or another error if
+	// that cannot be decided now. It may call done before it returns, and never blocks. It passes
+	// b to Receive if it sends Lost to a session of this process.
+	Claim(c Claim, b Batch, done func(error))
+	// Lookup returns the session that holds a name, or ErrAbsent if none does, or another error if
+	// that cannot be found out before ctx ends.
+	Lookup(ctx context.Context, n Name) (SessionID, error)
+	// Release frees a name, unless another session has taken it in the meantime.
+	Release(n Name, session SessionID)
+}
+
+// Claim is the request of a session for a name.
+type Claim struct {
+	Name    Name
+	Session SessionID
+	// Identity is the verified identity of the user, or "" if there is none. The claim takes the
+	// name from a session with the same identity.
+	Identity string
+	// Replace takes the name from any session.
+	Replace bool
+}
+
+// ErrAbsent reports a name that no session holds.
+var ErrAbsent = errors.New("no session holds the name")
+
+// TakenError reports a name that another session holds.
+type TakenError struct {
+	// Holder is that session.
+	Holder SessionID
+}
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("session %s holds the name", e.Holder)
+}
+
+// Router passes messages between sessions. All methods may be called concurrently.
+type Router interface {
+	// Attach makes r the receiver of a new session of this node, and returns the ID of the session.
+	Attach(r Receiver) SessionID
+	// Detach ends a session of this node. A message that is being delivered may still reach its
+	// receiver afterwards.
+	Detach(id SessionID)
+	// Send sends m to a session on any node. Messages of one sender to one receiver arrive in the
+	// order of the calls, each exactly once, as long as both sessions exist; the calls for one
+	// m.From must not overlap. If the receiver does not exist, m.From receives Gone, unless m is
+	// Gone itself. Send does not use m.Payload after it returned. It never waits for the receiver.
+	// It passes b to Receive if the receiver is in this process.
+	Send(to SessionID, m Message, b Batch)
+}
+
+// Receiver is the receiving end of a session.
+type Receiver interface {
+	// Receive handles a message to the session. It must not block, and must not use m.Payload
+	// after it returned. It may call Send. It is called concurrently for messages of different
+	// senders.
+	Receive(m Message, b Batch)
+}
+
+// Batch collects what receivers write to their clients, so that it is sent with fewer system calls.
+// It belongs to the server, and is nil for a message from another process.
+type Batch any
+
+// Message is a message from one session to another. Each session numbers its calls from 1; a call
+// has a number at either end.
+type Message struct {
+	Kind Kind
+	// Reason belongs to Leave, Reject and Lost.
+	Reason Reason
+	// From is the sending session, and FromName is its name.
+	From     SessionID
+	FromName string
+	// Call is the number of the call at the sender, 0 outside of calls.
+	Call uint64
+	// PeerCall is the number of the call at the receiver, 0 if the sender does not know it.
+	PeerCall uint64
+	// Payload is the JSON value of an Offer, Answer, Candidate or Data.
+	Payload []byte
+}
+
+// Kind is what a Message means.
+type Kind uint8
+
+const (
+	// Offer carries an offer. It opens a call.
+	Offer Kind = iota + 1
+	// Answer carries an answer.
+	Answer
+	// Candidate carries an ICE candidate.
+	Candidate
+	// Data carries a message of another type of the relay dialect.
+	Data
+	// Leave reports that the sender has closed the call.
+	Leave
+	// Reject reports that the receiver of an Offer or Data did not open the call.
+	Reject
+	// Gone reports that a session or its end of a call does not exist, in reply to a message to
+	// it. If PeerCall is 0 it refers to all calls with that session. Nodes send it, too, for
+	// sessions of a node that has failed.
+	Gone
+	// Lost reports that the session does not hold its name any more. The Directory sends it.
+	Lost
+	// Probe asks a session whether its client is connected.
+	Probe
+	// Alive reports that the client is connected, in reply to Probe.
+	Alive
+)
+
+// Reason says why a message was sent.
+type Reason uint8
+
+const (
+	// HungUp belongs to Leave: the client hung up, or its session has ended.
+	HungUp Reason = iota + 1
+	// Disconnected belongs to Leave: the client lost its connection and did not come back in time.
+	Disconnected
+	// Draining belongs to Leave: the node is shutting down, and the clients go on without it.
+	Draining
+	// TooManyCalls belongs to Reject: the receiver is in as many calls as it may be.
+	TooManyCalls
+	// Replaced belongs to Lost: another session has claimed the name.
+	Replaced
+)
