@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	wire "parley/signal"
-	"parley/signal/relay"
+	"parley/signal/turnserver"
 )
 
 // openAdmin opens --admin.
@@ -92,7 +92,7 @@ func localOnly(next http.Handler) http.Handler {
 }
 
 // writeRelayMetrics writes what the relay has done, in the text format of Prometheus.
-func writeRelayMetrics(w io.Writer, s relay.Stats) {
+func writeRelayMetrics(w io.Writer, s turnserver.Stats) {
 	metric(w, "relay_allocations", "gauge", "Relays that are open.", reading{"", float64(s.Allocations)})
 	metric(w, "relay_streams", "gauge", "TCP and TLS connections that are open.", reading{"", float64(s.Streams)})
 	metric(w, "relay_allocations_total", "counter", "Relays that were opened.", reading{"", float64(s.Allocated)})

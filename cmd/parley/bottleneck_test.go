@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"parley/signal/relay"
-	"parley/signal/relay/relaytest"
+	"parley/signal/turnserver"
+	"parley/signal/turnserver/coturntest"
 	"parley/signal/web/webtest"
 )
 
@@ -174,13 +174,13 @@ func (b *bottleneck) until(what string, right func(rate int) bool) time.Duration
 func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck, *process) {
 	t.Helper()
 	b := browsers().Chromium(t, &webtest.Options{ShowAddresses: true}) // a relay lets in only whom it knows by address
-	here := relaytest.LocalAddress(t)
+	here := coturntest.LocalAddress(t)
 	// The relay is another server's, for this one's login must not hand out a way around the bottleneck.
 	_, _, events := servingWith(t, "--turn", netip.AddrPortFrom(here, 0).String(), "--turn-secret", "north",
 		"--turn-allow", netip.PrefixFrom(here, here.BitLen()).String())
 	page, server := serving(t)
 	line := newBottleneck(t, relayAddress(t, events))
-	user, password := relay.Credentials{Secret: "north"}.Make("bob")
+	user, password := turnserver.Credentials{Secret: "north"}.Make("bob")
 	bob := terminal(t, append([]string{"answer", "--as", "bob", "--server", server, "--output", "ndjson", "--stats-interval", "0",
 		"--ice-policy", "relay", "--ice-server", "turn:" + line.address() + "," + user + "," + password}, args...)...)
 	bob.says(t, `"event":"login"`)

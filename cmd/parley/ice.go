@@ -8,14 +8,14 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	wire "parley/signal"
-	"parley/signal/relay"
+	"parley/signal/turnserver"
 )
 
 // iceOffer is what serve hands to clients that ask for ICE servers.
 type iceOffer struct {
-	fixed       []wire.ICEServer   // as they are
-	temporary   []string           // TURN URLs for which credentials are made
-	credentials *relay.Credentials // nil if there are none to make
+	fixed       []wire.ICEServer        // as they are
+	temporary   []string                // TURN URLs for which credentials are made
+	credentials *turnserver.Credentials // nil if there are none to make
 }
 
 // servers are the ICE servers for a client of that name.

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"parley/signal/relay"
+	"parley/signal/turnserver"
 	"parley/signal/web/webtest"
 )
 
@@ -48,7 +48,7 @@ func (c encounter) calling(server, turn string) calling {
 		}
 	}
 	if c.What == "relay" {
-		user, password := relay.Credentials{Secret: "north"}.Make(c.Peer)
+		user, password := turnserver.Credentials{Secret: "north"}.Make(c.Peer)
 		k.Relay = map[string]any{"urls": "turn:" + turn + "?transport=udp", "host": turn, "username": user, "credential": password}
 	}
 	return k

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"parley/cmd/parley/scenario"
-	"parley/signal/relay"
-	"parley/signal/relay/relaytest"
+	"parley/signal/turnserver"
+	"parley/signal/turnserver/coturntest"
 )
 
 // encounterPatience is how long a call has to show all that it is about.
@@ -43,7 +43,7 @@ func newLaboratory(t *testing.T, all []encounter) *laboratory {
 			}
 		}
 		if c.What == "relay" && lab.turn == "" {
-			lab.turn = relaytest.Start(t, "north").Address.String()
+			lab.turn = coturntest.Start(t, "north").Address.String()
 		}
 	}
 	return lab
@@ -184,7 +184,7 @@ func (lab *laboratory) flags(c encounter, k calling) []string {
 		args = append(args, "--input", "ndjson")
 	}
 	if c.What == "relay" {
-		user, password := relay.Credentials{Secret: "north"}.Make("parley")
+		user, password := turnserver.Credentials{Secret: "north"}.Make("parley")
 		args = append(args, "--ice-policy", "relay", "--ice-server", "turn:"+lab.turn+","+user+","+password)
 	}
 	for _, e := range c.expectations() {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"parley/signal/relay/relaytest"
+	"parley/signal/turnserver/coturntest"
 )
 
 // goesBy checks that the pairs of both ends are of relays at one address.
@@ -40,7 +40,7 @@ func TestNetworkIPv6Relays(t *testing.T) {
 	})
 	t.Run("coturn", func(t *testing.T) {
 		command := func(name string, args ...string) *exec.Cmd { return l.wan.command(append([]string{name}, args...)...) }
-		relaytest.StartAt(t, command, netip.MustParseAddrPort("[2001:db8::1]:3480"), "north")
+		coturntest.StartAt(t, command, netip.MustParseAddrPort("[2001:db8::1]:3480"), "north")
 		for i, transport := range []string{"udp", "tcp"} {
 			at := fmt.Sprintf("[2001:db8::1]:%d", 9093+i)
 			l.wan.parley(t, "serve", "--listen", at, "--turn-secret", "north", "--ice-server", "turn:[2001:db8::1]:3480?transport="+transport).says(t, "signaling on")

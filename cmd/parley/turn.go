@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	wire "parley/signal"
-	"parley/signal/relay"
+	"parley/signal/turnserver"
 )
 
 func relayFlags() []cli.Flag {
@@ -33,8 +33,8 @@ func relayFlags() []cli.Flag {
 type turnSettings struct {
 	host    string // "" for all addresses
 	port    uint16
-	options relay.Options
-	server  *relay.Server // once open
+	options turnserver.Options
+	server  *turnserver.Server // once open
 }
 
 // readRelay reads the flags about ICE servers.
@@ -47,7 +47,7 @@ func (d *desk) readRelay(cmd *cli.Command) error {
 		return usagef("--turn-ttl %s: it is more than 0", ttl)
 	}
 	if secret != "" {
-		d.ice.credentials = &relay.Credentials{Secret: secret, TTL: cmd.Duration("turn-ttl")}
+		d.ice.credentials = &turnserver.Credentials{Secret: secret, TTL: cmd.Duration("turn-ttl")}
 	}
 	for _, v := range cmd.StringSlice("ice-server") {
 		if err := d.ice.add(v); err != nil {
@@ -71,7 +71,7 @@ func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 }
 
 func (d *desk) readTurn(cmd *cli.Command) (err error) {
-	t := &turnSettings{options: relay.Options{
+	t := &turnSettings{options: turnserver.Options{
 		Credentials: *d.ice.credentials, TLS: d.secure.relayTLS(), Logger: d.logger,
 		Quota: lifted(cmd.Int("turn-quota")), MaxAllocations: lifted(cmd.Int("turn-max")),
 	}}
@@ -112,16 +112,16 @@ func turnAddress(s string) (host string, port uint16, err error) {
 }
 
 // addresses are where relays are opened and what others are told.
-func (t *turnSettings) addresses(external []string) ([]relay.Address, error) {
+func (t *turnSettings) addresses(external []string) ([]turnserver.Address, error) {
 	bind := []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	if t.host != "" {
 		if a := netip.MustParseAddr(t.host).Unmap(); !a.IsUnspecified() {
 			bind = []netip.Addr{a}
 		}
 	}
-	var addresses []relay.Address
+	var addresses []turnserver.Address
 	for _, b := range bind {
-		a := relay.Address{Bind: b, Public: outward(b)}
+		a := turnserver.Address{Bind: b, Public: outward(b)}
 		if a.Public.IsValid() {
 			addresses = append(addresses, a)
 		}
@@ -136,20 +136,20 @@ func (t *turnSettings) addresses(external []string) ([]relay.Address, error) {
 		}
 	}
 	if len(addresses) == 0 { // no network: for peers on this machine
-		addresses = append(addresses, relay.Address{Bind: bind[0], Public: netip.AddrFrom4([4]byte{127, 0, 0, 1})})
+		addresses = append(addresses, turnserver.Address{Bind: bind[0], Public: netip.AddrFrom4([4]byte{127, 0, 0, 1})})
 	}
 	return addresses, nil
 }
 
 // withExternal puts ip in the place of the address of its family.
-func withExternal(addresses []relay.Address, bind []netip.Addr, ip netip.Addr) ([]relay.Address, error) {
+func withExternal(addresses []turnserver.Address, bind []netip.Addr, ip netip.Addr) ([]turnserver.Address, error) {
 	same := func(a netip.Addr) bool { return a.Is4() == ip.Is4() }
-	if i := slices.IndexFunc(addresses, func(a relay.Address) bool { return same(a.Bind) }); i >= 0 {
+	if i := slices.IndexFunc(addresses, func(a turnserver.Address) bool { return same(a.Bind) }); i >= 0 {
 		addresses[i].Public = ip
 		return addresses, nil
 	}
 	if i := slices.IndexFunc(bind, same); i >= 0 {
-		return append(addresses, relay.Address{Bind: bind[i], Public: ip}), nil
+		return append(addresses, turnserver.Address{Bind: bind[i], Public: ip}), nil
 	}
 	return nil, usagef("--turn-external-ip %s is not of the same family as the address of --turn", ip)
 }
@@ -187,7 +187,7 @@ func (d *desk) openRelay(ctx context.Context, sockets *opened, _ *wire.Server) (
 	if d.turn == nil {
 		return nil, nil
 	}
-	server, err := relay.NewServer(d.turn.options)
+	server, err := turnserver.NewServer(d.turn.options)
 	if err != nil {
 		return nil, failf(exitUsage, "--turn: %w", err)
 	}

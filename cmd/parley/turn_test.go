@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"parley/signal/relay"
-	"parley/signal/relay/relaytest"
+	"parley/signal/turnserver"
+	"parley/signal/turnserver/coturntest"
 	"parley/signal/web/webtest"
 )
 
@@ -74,7 +74,7 @@ func isRelayed(t *testing.T, p *process) {
 func TestRelayedThroughCoturn(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
-			coturn := relaytest.Start(t, "north")
+			coturn := coturntest.Start(t, "north")
 			_, server, _ := servingWith(t, "--turn-secret", "north", "--ice-server", "turn:"+coturn.Address.String()+"?transport="+transport)
 			relayedCall(t, server).says(t, `"relayProtocol":"`+transport+`"`)
 		})
@@ -85,8 +85,8 @@ func TestRelayedThroughCoturn(t *testing.T) {
 func TestAlternateTURNServer(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
-			alternate := relaytest.Start(t, "north")
-			first := relaytest.Start(t, "north", "--alternate-server", alternate.Address.String())
+			alternate := coturntest.Start(t, "north")
+			first := coturntest.Start(t, "north", "--alternate-server", alternate.Address.String())
 			_, server, _ := servingWith(t, "--turn-secret", "north", "--ice-server", "turn:"+first.Address.String()+"?transport="+transport)
 			relayedCall(t, server).says(t, `"relayProtocol":"`+transport+`"`)
 		})
@@ -94,7 +94,7 @@ func TestAlternateTURNServer(t *testing.T) {
 }
 
 func TestRelayedThroughOurs(t *testing.T) {
-	at := netip.AddrPortFrom(relaytest.LocalAddress(t), 0).String()
+	at := netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String()
 	for what, at := range map[string]string{"by what the login hands out": at, "at all addresses": ":0"} {
 		t.Run(what, func(t *testing.T) {
 			_, server, _ := servingWith(t, "--turn", at)
@@ -113,7 +113,7 @@ func TestRelayedThroughOurs(t *testing.T) {
 				}
 			}
 		}
-		user, password := relay.Credentials{Secret: "north"}.Make("alice")
+		user, password := turnserver.Credentials{Secret: "north"}.Make("alice")
 		_, server, _ := servingWith(t)
 		relayedCall(t, server, "--ice-server", url+","+user+","+password)
 	})
@@ -134,7 +134,7 @@ const relayOnly = `(() => {
 // A tab that may go through relays alone finds one in what its login hands out.
 func TestTabRelayed(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server, _ := servingWith(t, "--turn", netip.AddrPortFrom(relaytest.LocalAddress(t), 0).String())
+		page, server, _ := servingWith(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String())
 		bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--output", "ndjson", "--ice-policy", "relay",
 			"--video", "test", "--audio", "tone:600", "--say", "hello tab", "--expect", "text=hello terminal", "--expect", "video.frames>=10", "--linger", "2m")
 		bob.says(t, `"event":"login"`)

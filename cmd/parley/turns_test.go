@@ -14,8 +14,8 @@ import (
 	"time"
 
 	wire "parley/signal"
-	"parley/signal/relay"
-	"parley/signal/relay/relaytest"
+	"parley/signal/turnserver"
+	"parley/signal/turnserver/coturntest"
 	"parley/signal/web/webtest"
 )
 
@@ -53,7 +53,7 @@ func tlsRelay(t *testing.T) (certFile, iceServer string) {
 	}
 	_, _, events := servingWith(t, "--turn", "127.0.0.1:0", "--turn-secret", "north", "--tls-cert", certFile, "--tls-key", keyFile)
 	url := relayURL(t, events, "turns:localhost:", "transport=tcp")
-	user, password := relay.Credentials{Secret: "north"}.Make("alice")
+	user, password := turnserver.Credentials{Secret: "north"}.Make("alice")
 	return certFile, url + "," + user + "," + password
 }
 
@@ -79,9 +79,9 @@ func TestDoctorRelayedOverTLS(t *testing.T) {
 }
 
 // relaying runs a relay over UDP in this process.
-func relaying(t *testing.T, credentials relay.Credentials) net.Addr {
+func relaying(t *testing.T, credentials turnserver.Credentials) net.Addr {
 	t.Helper()
-	server, err := relay.NewServer(relay.Options{Credentials: credentials, Addresses: []relay.Address{{Bind: netip.MustParseAddr("127.0.0.1")}}})
+	server, err := turnserver.NewServer(turnserver.Options{Credentials: credentials, Addresses: []turnserver.Address{{Bind: netip.MustParseAddr("127.0.0.1")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func relaying(t *testing.T, credentials relay.Credentials) net.Addr {
 // Somebody has been signed in for longer than its first credentials can begin a call. It is called, and has fresh ones.
 func TestFreshCredentials(t *testing.T) {
 	var later atomic.Int64
-	credentials := relay.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
+	credentials := turnserver.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
 	at := relaying(t, credentials)
 	server := wire.NewServer(&wire.ServerOptions{
 		// The clients' clocks are their own: they are told that an hour is two seconds.
@@ -143,7 +143,7 @@ func TestFreshCredentials(t *testing.T) {
 // The hello-world pages, which may go through relays alone, find one in what the server answers to init.
 func TestHelloRelayed(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, _, _ := servingWith(t, "--turn", netip.AddrPortFrom(relaytest.LocalAddress(t), 0).String())
+		page, _, _ := servingWith(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String())
 		saruman, gandalf := b.NewTab(), b.NewTab()
 		for _, tab := range []*webtest.Tab{saruman, gandalf} {
 			tab.Preload(relayOnly)

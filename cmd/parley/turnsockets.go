@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	wire "parley/signal"
-	"parley/signal/relay"
+	"parley/signal/turnserver"
 )
 
 // listen opens the sockets of the relay: UDP and TCP, at the same port.
@@ -77,7 +77,7 @@ func stunURLs(servers []wire.ICEServer) []string {
 	return urls
 }
 
-func publicAddresses(addresses []relay.Address) string {
+func publicAddresses(addresses []turnserver.Address) string {
 	var list []string
 	for _, a := range addresses {
 		list = append(list, a.Public.String())

@@ -1,4 +1,4 @@
-// Package relay is a STUN and TURN server (RFC 8489, RFC 8656) over UDP, TCP and TLS, for peers that cannot reach one another.
+// Package turnserver is a STUN and TURN server (RFC 8489, RFC 8656) over UDP, TCP and TLS, for peers that cannot reach one another.
 //
 //	client            this server             peer
 //	   | Allocate, name   |                     |
@@ -16,4 +16,4 @@
 // into the network that it stands in.
 //
 // TCP allocations (RFC 6062) are refused: WebRTC does not use them, and they would open TCP connections to third parties.
-package relay
+package turnserver

@@ -1,5 +1,5 @@
-// Package relaytest runs coturn, the TURN server that most others run, for tests.
-package relaytest
+// Package coturntest runs coturn, the TURN server that most others run, for tests.
+package coturntest
 
 import (
 	"bufio"

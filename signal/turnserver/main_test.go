@@ -1,4 +1,4 @@
-package relay
+package turnserver
 
 import (
 	"os/exec"
@@ -17,7 +17,7 @@ func TestImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dep := range strings.Fields(string(out)) {
-		if strings.HasPrefix(dep, "parley/") && dep != "parley/signal/relay" {
+		if strings.HasPrefix(dep, "parley/") && dep != "parley/signal/turnserver" {
 			t.Errorf("the relay must not import %s", dep)
 		}
 	}
@@ -26,7 +26,7 @@ func TestImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "github.com/pion/turn/") && !strings.HasPrefix(line, "parley/signal/relay ") && !strings.HasPrefix(line, "parley/peer/netcheck ") {
+		if strings.Contains(line, "github.com/pion/turn/") && !strings.HasPrefix(line, "parley/signal/turnserver ") && !strings.HasPrefix(line, "parley/peer/netcheck ") {
 			t.Errorf("only the relay and netcheck may import pion/turn: %s", line)
 		}
 	}

@@ -1,4 +1,4 @@
-package relay
+package turnserver
 
 import (
 	"crypto/tls"
@@ -11,12 +11,12 @@ import (
 
 	"github.com/pion/turn/v5"
 
-	"parley/signal/relay/relaytest"
+	"parley/signal/turnserver/coturntest"
 )
 
 // The credentials are those that coturn takes, and it refuses what we refuse.
 func TestCoturnTakesOurCredentials(t *testing.T) {
-	server := relaytest.Start(t, secret)
+	server := coturntest.Start(t, secret)
 	at := server.Address.String()
 	local := func() net.PacketConn {
 		conn, err := net.ListenPacket("udp4", net.JoinHostPort(server.Address.Addr().String(), "0"))
@@ -58,7 +58,7 @@ func TestCoturnTakesOurCredentials(t *testing.T) {
 
 // coturn's own client works with our server, by every transport, two clients through two relays.
 func TestCoturnsClient(t *testing.T) {
-	uclient := relaytest.Find(t, "turnutils_uclient")
+	uclient := coturntest.Find(t, "turnutils_uclient")
 	config, _ := certificate(t)
 	config.MinVersion = tls.VersionTLS10 // the client tries them all, by chance
 	r := start(t, Options{TLS: config})
@@ -82,8 +82,8 @@ func portIn(address string) string {
 
 // A private peer is refused by coturn's client too, not only by pion's.
 func TestCoturnsClientAndPrivatePeer(t *testing.T) {
-	uclient := relaytest.Find(t, "turnutils_uclient")
-	peer, err := net.ListenPacket("udp4", netip.AddrPortFrom(relaytest.LocalAddress(t), 0).String())
+	uclient := coturntest.Find(t, "turnutils_uclient")
+	peer, err := net.ListenPacket("udp4", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String())
 	if err != nil {
 		t.Fatal(err)
 	}
