@@ -73,7 +73,7 @@ func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 func (d *desk) readTurn(cmd *cli.Command) (err error) {
 	t := &turnSettings{options: turnserver.Options{
 		Credentials: *d.ice.credentials, TLS: d.secure.relayTLS(), Logger: d.logger,
-		Quota: lifted(cmd.Int("turn-quota")), MaxAllocations: lifted(cmd.Int("turn-max")),
+		UserQuota: lifted(cmd.Int("turn-quota")), TotalQuota: lifted(cmd.Int("turn-max")),
 	}}
 	if t.host, t.port, err = turnAddress(cmd.String("turn")); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (d *desk) readTurn(cmd *cli.Command) (err error) {
 	if t.options.MinPort, t.options.MaxPort, err = turnPorts("turn-ports", cmd.String("turn-ports")); err != nil {
 		return err
 	}
-	if t.options.Allow, err = prefixes("turn-allow", cmd.StringSlice("turn-allow")); err != nil {
+	if t.options.AllowedPeers, err = prefixes("turn-allow", cmd.StringSlice("turn-allow")); err != nil {
 		return err
 	}
 	t.options.Addresses, err = t.addresses(cmd.StringSlice("turn-external-ip"))

@@ -14,8 +14,8 @@ import (
 	"parley/signal/turnserver/coturntest"
 )
 
-// The credentials are those that coturn takes, and it refuses what we refuse.
-func TestCoturnTakesOurCredentials(t *testing.T) {
+// coturn accepts our credentials, and refuses what we refuse.
+func TestCoturnAcceptsCredentials(t *testing.T) {
 	server := coturntest.Start(t, secret)
 	at := server.Address.String()
 	local := func() net.PacketConn {
@@ -56,11 +56,11 @@ func TestCoturnTakesOurCredentials(t *testing.T) {
 	}
 }
 
-// coturn's own client works with our server, by every transport, two clients through two relays.
-func TestCoturnsClient(t *testing.T) {
+// coturn's client works with our server over every transport: two clients through two allocations.
+func TestCoturnClient(t *testing.T) {
 	uclient := coturntest.Find(t, "turnutils_uclient")
 	config, _ := certificate(t)
-	config.MinVersion = tls.VersionTLS10 // the client tries them all, by chance
+	config.MinVersion = tls.VersionTLS10 // the client tries all versions
 	r := start(t, Options{TLS: config})
 	for name, args := range map[string][]string{"udp": {"-p", portIn(r.udp)}, "tcp": {"-t", "-p", portIn(r.tcp)}, "tls": {"-t", "-S", "-p", portIn(r.tcp)}} {
 		t.Run(name, func(t *testing.T) {
@@ -80,8 +80,8 @@ func portIn(address string) string {
 	return port
 }
 
-// A private peer is refused by coturn's client too, not only by pion's.
-func TestCoturnsClientAndPrivatePeer(t *testing.T) {
+// A private peer is refused to coturn's client.
+func TestCoturnClientAndPrivatePeer(t *testing.T) {
 	uclient := coturntest.Find(t, "turnutils_uclient")
 	peer, err := net.ListenPacket("udp4", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String())
 	if err != nil {

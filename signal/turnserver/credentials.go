@@ -2,7 +2,7 @@ package turnserver
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" // what the convention and coturn use; HMAC does not need its collision resistance
+	"crypto/sha1" // what the draft and coturn use; HMAC does not need collision resistance
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -12,26 +12,27 @@ import (
 	"time"
 )
 
-// Credentials makes and checks passwords for a limited time. The user name is "EXPIRY:NAME", EXPIRY in seconds since 1970, the
-// password is base64(HMAC-SHA1(secret, user name)): draft-uberti-behave-turn-rest-00, section 2.2. A coturn with use-auth-secret and
-// the same static-auth-secret takes them too.
+// Credentials makes and checks time-limited passwords. The user name is "EXPIRY:NAME" with EXPIRY in
+// seconds since 1970, the password is base64(HMAC-SHA1(secret, user name)):
+// draft-uberti-behave-turn-rest-00 section 2.2. A coturn with use-auth-secret and the same
+// static-auth-secret accepts them too.
 type Credentials struct {
-	// Secret is shared by those who make credentials and those who check them. Whoever has it can use the relay as anybody, for
-	// ever. Needed.
+	// Secret is shared by those who make credentials and those who check them. With it anybody can
+	// use the TURN server under any name. Required.
 	Secret string
-	// TTL is how long after its making a credential can begin allocations. What was begun goes on. Default: 24 hours, what the
-	// draft recommends: clients get theirs at login, and may wait long for a call.
+	// TTL is how long a credential can begin allocations. Allocations outlive it. Default: 24
+	// hours, as in the draft: clients get credentials at login, and may wait long for a call.
 	TTL time.Duration
-	// Now is the clock. Default: time.Now.
+	// Now returns the current time. Default: time.Now.
 	Now func() time.Time
 }
 
 const defaultTTL = 24 * time.Hour
 
-// Why a credential is refused.
+// Errors of credentials.
 var (
-	errMalformed = errors.New("the user name is not EXPIRY:NAME")
-	errExpired   = errors.New("the credential has expired")
+	errMalformed = errors.New("malformed user name: want EXPIRY:NAME")
+	errExpired   = errors.New("credential has expired")
 )
 
 // Make returns a user name and its password for name.
@@ -44,8 +45,9 @@ func (c Credentials) Make(name string) (username, password string) {
 	return username, c.password(username)
 }
 
-// userID is a name as it stands in a credential: as it is when all implementations treat it alike, else its hash. A STUN user name
-// is prepared with OpaqueString (RFC 8265), which not everybody does, and coturn splits it at a colon.
+// userID returns the name part of a user name: the name if all implementations treat it alike, else
+// its hash. STUN prepares user names with OpaqueString (RFC 8265), which some implementations do
+// not, and coturn splits them at colons.
 func userID(name string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.@", r)
@@ -70,15 +72,16 @@ func (c Credentials) password(username string) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// check returns whose a user name is and the password that proves it, which the caller compares. Expiry counts only when
-// something begins: a call that is up must not die with its credential, and refreshes carry the same one.
-func (c Credentials) check(username string, begins bool) (user, password string, err error) {
+// check returns the name in a user name and the password that the client must have. The expiry
+// counts only when allocating: an allocation outlives its credential, and refreshes carry the same
+// one.
+func (c Credentials) check(username string, allocating bool) (user, password string, err error) {
 	expiry, user, ok := strings.Cut(username, ":")
 	seconds, numberErr := strconv.ParseInt(expiry, 10, 64)
 	switch {
 	case !ok || user == "" || numberErr != nil:
 		return "", "", errMalformed
-	case begins && seconds < c.now().Unix():
+	case allocating && seconds < c.now().Unix():
 		return "", "", errExpired
 	}
 	return user, c.password(username), nil

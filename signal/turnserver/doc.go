@@ -1,19 +1,20 @@
-// Package turnserver is a STUN and TURN server (RFC 8489, RFC 8656) over UDP, TCP and TLS, for peers that cannot reach one another.
+// Package turnserver serves STUN and TURN (RFC 8489, RFC 8656) over UDP, TCP and TLS.
 //
-//	client            this server             peer
-//	   | Allocate, name   |                     |
-//	   |----------------->|  opens a port       |
-//	   | CreatePermission |                     |
-//	   |----------------->|  is the peer's      |
-//	   |                  |  address allowed?   |
-//	   | data             |                     |
-//	   |----------------->|-------------------->|
+//	client              this server             peer
+//	   | Allocate           |                     |
+//	   |------------------->| opens a UDP port    |
+//	   | CreatePermission   |                     |
+//	   |------------------->| checks the address  |
+//	   | ChannelData, Send  |                     |
+//	   |------------------->|-------------------->|
 //
-// Who may allocate: whoever has a name and password made with the shared secret (Credentials), by the convention that coturn calls
-// use-auth-secret. Where packets may go: to public addresses, to what Options.Allow names, and to the ports that this server itself
-// has opened, so that two clients of it reach each other. Never, unless allowed, to private, loopback, link-local, multicast and
-// other special addresses in whatever form they are written, nor to any other port of this machine: a relay must be no way
-// into the network that it stands in.
+// A client may allocate if it has a user name and password made with the shared secret, see
+// Credentials. It may send to public addresses, to the addresses of Options.AllowedPeers, and to
+// the allocations of this server, so that two of its clients reach each other. Private, loopback,
+// link-local, multicast and other special addresses are refused in every notation, as are all
+// other ports of this machine: TURN must not be a way into the network of the server
+// (RFC 8656 section 21.2).
 //
-// TCP allocations (RFC 6062) are refused: WebRTC does not use them, and they would open TCP connections to third parties.
+// TCP allocations (RFC 6062) are refused: WebRTC does not use them, and with them clients could
+// open TCP connections to third parties.
 package turnserver

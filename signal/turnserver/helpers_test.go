@@ -17,19 +17,19 @@ import (
 	"github.com/pion/turn/v5"
 )
 
-// patience bounds the wait for what happens soon.
-const patience = 60 * time.Second
+// testTimeout bounds the wait for an event.
+const testTimeout = 60 * time.Second
 
 const secret = "a secret of the test"
 
-// running is a server of a test, on UDP and TCP (with TLS) of one loopback port each.
-type running struct {
+// testServer is a running server with one UDP and one TCP (TLS) socket on loopback.
+type testServer struct {
 	*Server
 	udp, tcp string
 	stop     func() // ends Run and waits for it
 }
 
-func start(t *testing.T, opts Options) *running {
+func start(t *testing.T, opts Options) *testServer {
 	t.Helper()
 	if opts.Credentials.Secret == "" {
 		opts.Credentials.Secret = secret
@@ -53,7 +53,7 @@ func start(t *testing.T, opts Options) *running {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, []net.PacketConn{packets}, []net.Listener{listener}) }()
 	stopped := false
-	r := &running{Server: server, udp: packets.LocalAddr().String(), tcp: listener.Addr().String()}
+	r := &testServer{Server: server, udp: packets.LocalAddr().String(), tcp: listener.Addr().String()}
 	r.stop = func() {
 		if stopped {
 			return
@@ -65,8 +65,8 @@ func start(t *testing.T, opts Options) *running {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(patience):
-			t.Error("Run does not end")
+		case <-time.After(testTimeout):
+			t.Error("Run does not return")
 		}
 		if s := server.Stats(); s.Allocations != 0 || s.Streams != 0 {
 			t.Errorf("after Run: %d allocations and %d streams are left", s.Allocations, s.Streams)
@@ -76,10 +76,10 @@ func start(t *testing.T, opts Options) *running {
 	return r
 }
 
-// credentials are those of the tests' secret.
+// credentials makes credentials with the secret of the tests.
 func credentials() Credentials { return Credentials{Secret: secret} }
 
-// client is a TURN client of the test.
+// client returns a TURN client that is closed with the test.
 func client(t *testing.T, server string, conn net.PacketConn, user, password string) *turn.Client {
 	t.Helper()
 	c, err := turn.NewClient(&turn.ClientConfig{
@@ -98,7 +98,7 @@ func client(t *testing.T, server string, conn net.PacketConn, user, password str
 	return c
 }
 
-func (r *running) udpClient(t *testing.T, user, password string) *turn.Client {
+func (r *testServer) udpClient(t *testing.T, user, password string) *turn.Client {
 	t.Helper()
 	return client(t, r.udp, socket(t), user, password)
 }
@@ -113,22 +113,23 @@ func socket(t *testing.T) net.PacketConn {
 	return conn
 }
 
-// allocate opens a relay as name.
-func (r *running) allocate(t *testing.T, name string) net.PacketConn {
+// allocate opens an allocation of a user over UDP.
+func (r *testServer) allocate(t *testing.T, name string) net.PacketConn {
 	t.Helper()
 	user, password := credentials().Make(name)
-	relay, err := r.udpClient(t, user, password).Allocate()
+	conn, err := r.udpClient(t, user, password).Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = relay.Close() })
-	return relay
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
 
-// passes sends from one to another until it arrives there (UDP may lose it), from where the receiver is told.
+// passes sends packets from one allocation to another until one arrives (UDP may lose some), and checks
+// its source address.
 func passes(t *testing.T, from, to net.PacketConn, target net.Addr, source string) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	buf := make([]byte, 2000)
 	for time.Now().Before(deadline) {
 		if _, err := from.WriteTo([]byte("hello"), target); err != nil {
@@ -150,10 +151,11 @@ func passes(t *testing.T, from, to net.PacketConn, target net.Addr, source strin
 		}
 		return
 	}
-	t.Fatalf("nothing came from %s", source)
+	t.Fatalf("no packet from %s arrived", source)
 }
 
-// certificate is one for 127.0.0.1, and who trusts it.
+// certificate returns configurations of a server with a certificate for 127.0.0.1 and of a client that
+// trusts it.
 func certificate(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -10,7 +10,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The relay knows nothing of signaling, calls and media. Only it and the client of peer/netcheck use pion/turn.
+// TestImports checks that the TURN server does not depend on signaling, peers or media, and that only
+// it and the client of peer/netcheck use pion/turn.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
@@ -18,7 +19,7 @@ func TestImports(t *testing.T) {
 	}
 	for _, dep := range strings.Fields(string(out)) {
 		if strings.HasPrefix(dep, "parley/") && dep != "parley/signal/turnserver" {
-			t.Errorf("the relay must not import %s", dep)
+			t.Errorf("the TURN server must not import %s", dep)
 		}
 	}
 	out, err = exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "parley/...").Output()
@@ -27,7 +28,7 @@ func TestImports(t *testing.T) {
 	}
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, "github.com/pion/turn/") && !strings.HasPrefix(line, "parley/signal/turnserver ") && !strings.HasPrefix(line, "parley/peer/netcheck ") {
-			t.Errorf("only the relay and netcheck may import pion/turn: %s", line)
+			t.Errorf("only the TURN server and netcheck may import pion/turn: %s", line)
 		}
 	}
 }

@@ -5,63 +5,67 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"time"
 )
 
-// Options are the choices of a Server. Credentials and Addresses are needed; the rest may be zero.
+// Options configure a Server. Credentials and Addresses are required.
 type Options struct {
-	// Credentials says who may allocate.
+	// Credentials checks the user names and passwords of clients.
 	Credentials Credentials
 
-	// Addresses are where relays are opened: one for IPv4, one for IPv6, or both.
+	// Addresses are the addresses of allocations: one for IPv4, one for IPv6, or both.
 	Addresses []Address
 
-	// Allow lists the special addresses that packets may go to nevertheless, such as 192.168.0.0/16 for a LAN. Default: none. What is
-	// listed can be reached, on every UDP port, by everybody who can log in.
-	Allow []netip.Prefix
+	// AllowedPeers lists special addresses that clients may send to, such as 192.168.0.0/16 for a
+	// LAN. Every client can reach every UDP port of them. Default: none.
+	AllowedPeers []netip.Prefix
 
-	// TLS makes a stream that begins with a TLS handshake one. Default: TCP alone.
+	// TLS is the configuration of streams that begin with a TLS handshake. Default: TLS is refused.
 	TLS *tls.Config
 
-	// Realm is told to clients. Default: "parley".
+	// Realm is the realm of the credentials (RFC 8489 section 9.2). Default: "parley".
 	Realm string
 
-	// Quota is how many allocations one user may hold. A call takes up to one for each transport and network interface of the
-	// client. Default: 32. Negative: no bound.
-	Quota int
+	// UserQuota is the maximum number of allocations of a user. A call takes up to one for each
+	// transport and network interface of the client. Default: 32. Negative: unlimited.
+	UserQuota int
 
-	// MaxAllocations is how many allocations there may be in all; each holds a UDP port and about 16 KiB. Default: 2000.
-	// Negative: no bound but the ports of the machine.
-	MaxAllocations int
+	// TotalQuota is the maximum number of allocations. Each holds a UDP port and about 16 KiB.
+	// Default: 2000. Negative: unlimited.
+	TotalQuota int
 
-	// MaxStreams is how many TCP and TLS connections may be open. Default: 2000. Negative: no bound but the file descriptors.
+	// MaxStreams is the maximum number of TCP and TLS connections. Default: 2000.
+	// Negative: unlimited.
 	MaxStreams int
 
-	// MaxAge is how long an allocation may live, however often it is refreshed. Default: 24 hours. Negative: no bound.
+	// MaxAge is the time after which an allocation is closed, refreshed or not. Default: 24 hours.
+	// Negative: unlimited.
 	MaxAge time.Duration
 
-	// MinPort and MaxPort bound the ports of relays. Default 0: what the system gives.
+	// MinPort and MaxPort bound the UDP ports of allocations. Default 0: the system chooses.
 	MinPort, MaxPort uint16
 
-	// Logger hears of allocations and refusals: never of what is relayed, nor of passwords. Default: nobody.
+	// Logger receives allocations and refusals, never payload or passwords. Default: none.
 	Logger *slog.Logger
 }
 
-// Address is where relays of one address family are opened.
+// Address is the address of allocations of one family.
 type Address struct {
 	// Bind is the local address of the sockets; unspecified (0.0.0.0 or ::) for all.
 	Bind netip.Addr
-	// Public is the address that peers are told, when this machine is behind a one-to-one NAT or Bind is unspecified. Default: Bind.
+	// Public is the relayed address that clients get, if this machine is behind a one-to-one NAT
+	// or Bind is unspecified. Default: Bind.
 	Public netip.Addr
 }
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Credentials.Secret == "" {
-		return o, errors.New("the relay has no secret: without one everybody could use it")
+		return o, errors.New("TURN server has no secret: without one everybody could use it")
 	}
 	if len(o.Addresses) == 0 {
-		return o, errors.New("the relay has no address to open ports at: give at least one")
+		return o, errors.New("TURN server has no address for allocations: want at least one")
 	}
 	for i, a := range o.Addresses {
 		a, err := a.withDefaults()
@@ -71,14 +75,15 @@ func (o Options) withDefaults() (Options, error) {
 		o.Addresses[i] = a
 	}
 	if o.MinPort > o.MaxPort {
-		return o, fmt.Errorf("there is no port between %d and %d: the first must not be greater", o.MinPort, o.MaxPort)
+		return o, fmt.Errorf("invalid port range %d to %d: the first is greater than the last",
+			o.MinPort, o.MaxPort)
 	}
 	if o.Realm == "" {
 		o.Realm = "parley"
 	}
-	o.Quota = bound(o.Quota, 32)
-	o.MaxAllocations = bound(o.MaxAllocations, 2000)
-	o.MaxStreams = bound(o.MaxStreams, 2000)
+	o.UserQuota = limitOrDefault(o.UserQuota, 32)
+	o.TotalQuota = limitOrDefault(o.TotalQuota, 2000)
+	o.MaxStreams = limitOrDefault(o.MaxStreams, 2000)
 	if o.MaxAge == 0 {
 		o.MaxAge = 24 * time.Hour
 	}
@@ -88,14 +93,13 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// bound is a limit with its default; negative lifts it.
-func bound(limit, otherwise int) int {
-	const none = int(^uint(0) >> 1)
+// limitOrDefault returns the limit, the default for 0, and math.MaxInt for negative limits.
+func limitOrDefault(limit, fallback int) int {
 	switch {
 	case limit == 0:
-		return otherwise
+		return fallback
 	case limit < 0:
-		return none
+		return math.MaxInt
 	}
 	return limit
 }
@@ -112,7 +116,8 @@ func (a Address) withDefaults() (Address, error) {
 		a.Bind = netip.IPv6Unspecified()
 	}
 	if !a.Public.IsValid() || a.Public.IsUnspecified() || a.Public.Is4() != a.Bind.Is4() {
-		return a, fmt.Errorf("the relay cannot tell peers the address %q for sockets at %s: name one that they can reach", a.Public, a.Bind)
+		return a, fmt.Errorf("invalid public address %q for TURN sockets at %s: "+
+			"want an address of the same family that peers can reach", a.Public, a.Bind)
 	}
 	return a, nil
 }

@@ -16,12 +16,12 @@ func TestBinding(t *testing.T) {
 	conn := socket(t)
 	got, err := client(t, r.udp, conn, "", "").SendBindingRequest()
 	if err != nil || got.String() != conn.LocalAddr().String() {
-		t.Errorf("I am at %v, %v; want %s", got, err, conn.LocalAddr())
+		t.Errorf("mapped address %v, %v; want %s", got, err, conn.LocalAddr())
 	}
 }
 
-// Two clients reach each other's relays though they are at a private address, by whatever transport.
-func TestRelayToRelay(t *testing.T) {
+// Two clients reach each other's allocations at a private address, over every transport.
+func TestAllocationToAllocation(t *testing.T) {
 	server, trust := certificate(t)
 	r := start(t, Options{TLS: server})
 	user, password := credentials().Make("alice")
@@ -65,7 +65,7 @@ func dialed(t *testing.T, address string, config *tls.Config) net.Conn {
 	return secured
 }
 
-// passesBothWays opens the way from b to a by a first packet: permissions are for sending and hearing alike.
+// passesBothWays sends a first packet from b to a, which creates the permission of a at b.
 func passesBothWays(t *testing.T, a, b net.PacketConn) {
 	t.Helper()
 	if _, err := b.WriteTo([]byte("open"), a.LocalAddr()); err != nil {
@@ -76,7 +76,7 @@ func passesBothWays(t *testing.T, a, b net.PacketConn) {
 	passes(t, b, a, a.LocalAddr(), b.LocalAddr().String())
 }
 
-// drain drops what has come already.
+// drain discards the packets that have arrived.
 func drain(c net.PacketConn) {
 	buf := make([]byte, 2000)
 	for {
@@ -87,7 +87,7 @@ func drain(c net.PacketConn) {
 	}
 }
 
-// Behind a one-to-one NAT, relays reach each other at the address that only the NAT has.
+// Behind a one-to-one NAT, allocations reach each other at the address that only the NAT has.
 func TestPublicAddress(t *testing.T) {
 	public := netip.MustParseAddr("198.51.100.7")
 	for _, bind := range []string{"127.0.0.1", "0.0.0.0"} {
@@ -102,15 +102,16 @@ func TestPublicAddress(t *testing.T) {
 	}
 }
 
-// A client that may reach other clients' relays reaches nothing else at the same address, nor is it reached from there.
-func TestOwnPortsAreOutOfReach(t *testing.T) {
+// A client that may reach other allocations reaches no other service at the same address, and no such
+// service reaches the client.
+func TestOtherServicesAreUnreachable(t *testing.T) {
 	r := start(t, Options{})
 	relay := r.allocate(t, "alice")
 	service := socket(t)
 	if _, err := relay.WriteTo([]byte("attack"), service.LocalAddr()); err != nil {
-		t.Fatal(err) // the address is allowed, for its relays
+		t.Fatal(err) // the address is allowed, for its allocations
 	}
-	// What passes between relays, sent later, proves that the attack has been dealt with.
+	// A packet between allocations, sent later, proves that the attack has been handled.
 	b := r.allocate(t, "bob")
 	if _, err := service.WriteTo([]byte("attack"), relay.LocalAddr()); err != nil {
 		t.Fatal(err)
@@ -142,7 +143,7 @@ func TestPrivatePeers(t *testing.T) {
 		}
 	})
 	t.Run("allowed", func(t *testing.T) {
-		r := start(t, Options{Addresses: relays, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		r := start(t, Options{Addresses: relays, AllowedPeers: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 		relay, peer := r.allocate(t, "alice"), socket(t)
 		passes(t, relay, peer, peer.LocalAddr(), relay.LocalAddr().String())
 		passes(t, peer, relay, relay.LocalAddr(), peer.LocalAddr().String())
@@ -179,8 +180,8 @@ func TestWrongCredentials(t *testing.T) {
 	}
 }
 
-// A credential that expires in a call does not end it: the clock passes its end between allocation and refresh.
-func TestCallOutlivesCredential(t *testing.T) {
+// An allocation outlives its credential: the clock passes the expiry between allocation and refresh.
+func TestAllocationOutlivesCredential(t *testing.T) {
 	c := newClock()
 	r := start(t, Options{Credentials: Credentials{Secret: secret, TTL: time.Minute, Now: c.now}})
 	user, password := Credentials{Secret: secret, TTL: time.Minute, Now: c.now}.Make("alice")
@@ -189,24 +190,24 @@ func TestCallOutlivesCredential(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer relay.Close()
-	c.pass(time.Hour)
+	c.advance(time.Hour)
 	b, err := r.udpClient(t, user, password).Allocate()
 	if err == nil {
 		t.Fatalf("an expired credential allocates %s", b.LocalAddr())
 	}
 	// A permission is a request with the expired credential, and so is the refresh to zero that Close sends.
 	if _, err := relay.WriteTo([]byte("x"), relay.LocalAddr()); err != nil {
-		t.Errorf("a permission in a call that is up: %v", err)
+		t.Errorf("permission of an open allocation: %v", err)
 	}
 }
 
-func TestQuota(t *testing.T) {
-	r := start(t, Options{Quota: 2})
+func TestUserQuota(t *testing.T) {
+	r := start(t, Options{UserQuota: 2})
 	r.allocate(t, "alice")
 	second := r.allocate(t, "alice")
 	user, password := credentials().Make("alice")
 	if _, err := r.udpClient(t, user, password).Allocate(); err == nil || !strings.Contains(err.Error(), "486") {
-		t.Errorf("a third allocation: %v, want 486", err)
+		t.Errorf("third allocation: %v, want 486", err)
 	}
 	if r.Stats().Refused[ReasonQuota] == 0 {
 		t.Error("the refusal is not counted")
@@ -219,12 +220,12 @@ func TestQuota(t *testing.T) {
 	r.allocate(t, "alice") // one was given back
 }
 
-func TestMaxAllocations(t *testing.T) {
-	r := start(t, Options{MaxAllocations: 1})
+func TestTotalQuota(t *testing.T) {
+	r := start(t, Options{TotalQuota: 1})
 	r.allocate(t, "alice")
 	user, password := credentials().Make("bob")
 	if _, err := r.udpClient(t, user, password).Allocate(); err == nil || !strings.Contains(err.Error(), "508") {
-		t.Errorf("a second allocation: %v, want 508", err)
+		t.Errorf("second allocation: %v, want 508", err)
 	}
 	if r.Stats().Refused[ReasonFull] == 0 {
 		t.Error("the refusal is not counted")
@@ -245,15 +246,15 @@ func TestPortRange(t *testing.T) {
 }
 
 // RFC 6062 would let clients open TCP connections from this machine.
-func TestNoTCPRelays(t *testing.T) {
-	r := start(t, Options{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}})
+func TestNoTCPAllocations(t *testing.T) {
+	r := start(t, Options{AllowedPeers: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}})
 	user, password := credentials().Make("alice")
 	if relay, err := r.udpClient(t, user, password).AllocateTCP(); err == nil {
 		t.Errorf("it allocates %s", relay.Addr())
 	}
 }
 
-func TestUselessOptions(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	good := Options{Credentials: credentials(), Addresses: []Address{{Bind: netip.MustParseAddr("127.0.0.1")}}}
 	for what, change := range map[string]func(*Options){
 		"no secret":   func(o *Options) { o.Credentials.Secret = "" },
@@ -262,8 +263,8 @@ func TestUselessOptions(t *testing.T) {
 		"mixed families": func(o *Options) {
 			o.Addresses = []Address{{Bind: netip.MustParseAddr("0.0.0.0"), Public: netip.MustParseAddr("::1")}}
 		},
-		"an empty address": func(o *Options) { o.Addresses = []Address{{}} },
-		"a turned range":   func(o *Options) { o.MinPort, o.MaxPort = 9, 8 },
+		"an empty address":    func(o *Options) { o.Addresses = []Address{{}} },
+		"reversed port range": func(o *Options) { o.MinPort, o.MaxPort = 9, 8 },
 	} {
 		o := good
 		change(&o)
@@ -280,8 +281,8 @@ func TestUselessOptions(t *testing.T) {
 	}
 }
 
-// Whoever is in the middle of something does not hold up the end.
-func TestEndsWhileInUse(t *testing.T) {
+// Open allocations, silent streams and half messages do not delay Run.
+func TestCloseWhileInUse(t *testing.T) {
 	server, trust := certificate(t)
 	r := start(t, Options{TLS: server})
 	r.allocate(t, "alice")

@@ -2,44 +2,46 @@ package turnserver
 
 import "sync/atomic"
 
-// Stats is a snapshot of what a Server has done.
+// Stats are counters of a Server.
 type Stats struct {
 	Allocations int64             // open now
 	Streams     int64             // TCP and TLS connections open now
-	Allocated   uint64            // ever
-	Sent        uint64            // bytes to peers
-	Received    uint64            // bytes from peers
-	Refused     map[Reason]uint64 // ever, by reason
+	Allocated   uint64            // allocations opened since the start
+	Sent        uint64            // bytes sent to peers
+	Received    uint64            // bytes received from peers
+	Refused     map[Reason]uint64 // refusals since the start
 }
 
-// Reason is why a server refused something.
+// Reason is the reason of a refusal.
 type Reason string
 
-// The reasons of refusals.
+// Reasons of refusals.
 const (
-	ReasonCredential Reason = "credential" // malformed, expired, or a wrong password
-	ReasonPeer       Reason = "peer"       // an address that packets may not go to
-	ReasonQuota      Reason = "quota"      // Options.Quota
-	ReasonFull       Reason = "full"       // Options.MaxAllocations, Options.MaxStreams
+	ReasonCredential Reason = "credential" // malformed or expired user name, or wrong password
+	ReasonPeer       Reason = "peer"       // peer address that clients may not send to
+	ReasonQuota      Reason = "quota"      // Options.UserQuota
+	ReasonFull       Reason = "full"       // Options.TotalQuota, Options.MaxStreams
 )
 
-// counters are the numbers behind Stats.
+// counters are the values behind Stats.
 type counters struct {
-	allocations, streams                   atomic.Int64
-	allocated, sent, received              atomic.Uint64
-	byCredential, byPeer, byQuota, byBound atomic.Uint64
+	allocations, streams      atomic.Int64
+	allocated, sent, received atomic.Uint64
+
+	credential, peer, quota, full atomic.Uint64
 }
 
-func (c *counters) refused(r Reason) {
+// addRefusal counts a refusal.
+func (c *counters) addRefusal(r Reason) {
 	switch r {
 	case ReasonCredential:
-		c.byCredential.Add(1)
+		c.credential.Add(1)
 	case ReasonPeer:
-		c.byPeer.Add(1)
+		c.peer.Add(1)
 	case ReasonQuota:
-		c.byQuota.Add(1)
+		c.quota.Add(1)
 	case ReasonFull:
-		c.byBound.Add(1)
+		c.full.Add(1)
 	}
 }
 
@@ -48,8 +50,8 @@ func (c *counters) snapshot() Stats {
 		Allocations: c.allocations.Load(), Streams: c.streams.Load(),
 		Allocated: c.allocated.Load(), Sent: c.sent.Load(), Received: c.received.Load(),
 		Refused: map[Reason]uint64{
-			ReasonCredential: c.byCredential.Load(), ReasonPeer: c.byPeer.Load(),
-			ReasonQuota: c.byQuota.Load(), ReasonFull: c.byBound.Load(),
+			ReasonCredential: c.credential.Load(), ReasonPeer: c.peer.Load(),
+			ReasonQuota: c.quota.Load(), ReasonFull: c.full.Load(),
 		},
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// clock is one that a test turns.
+// clock is a clock that a test advances.
 type clock struct {
 	mu sync.Mutex // guards t
 	t  time.Time
@@ -28,26 +28,26 @@ func (c *clock) now() time.Time {
 	return c.t
 }
 
-func (c *clock) pass(d time.Duration) {
+func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.t = c.t.Add(d)
 }
 
-// until waits for what no event tells.
+// until polls a condition for which there is no event.
 func until(t *testing.T, done func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testTimeout)
 	for !done() {
 		select {
 		case <-deadline:
-			t.Fatal("it does not come about")
+			t.Fatal("condition not met in time")
 		case <-time.After(time.Millisecond):
 		}
 	}
 }
 
-// message is a STUN message of a type with a body.
+// message returns a STUN message.
 func message(kind uint16, body []byte) []byte {
 	b := binary.BigEndian.AppendUint16(nil, kind)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(body)))
@@ -68,7 +68,7 @@ func TestFrames(t *testing.T) {
 		stream = append(stream, part...)
 	}
 	want := [][]byte{binding, data, channelData(0), binding}
-	// 1579 is no multiple of four, and so ends the stream.
+	// 1579 is not a multiple of four, which ends the stream.
 	want = want[:3]
 	r := bufio.NewReaderSize(oneByte{bytes.NewReader(stream)}, frameBuffer)
 	for i, w := range want {
@@ -78,7 +78,7 @@ func TestFrames(t *testing.T) {
 		}
 	}
 	if _, err := readFrame(r); !errors.Is(err, errNoMessage) {
-		t.Errorf("after a crooked length: %v", err)
+		t.Errorf("after an invalid length: %v", err)
 	}
 	for _, bad := range [][]byte{{0xC0, 0, 0, 0}, append([]byte{0, 1, 0, 0}, make([]byte, 16)...)} {
 		if _, err := readFrame(bufio.NewReaderSize(bytes.NewReader(bad), frameBuffer)); !errors.Is(err, errNoMessage) {
@@ -90,12 +90,13 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// oneByte reads as a slow network does.
+// oneByte reads like a slow network.
 type oneByte struct{ r io.Reader }
 
 func (o oneByte) Read(b []byte) (int, error) { return o.r.Read(b[:1]) }
 
-// Headers that announce 65516 bytes made pion/turn's own framing spin for ever; others confuse it. Afterwards others are served.
+// Headers that announce 65516 bytes made the framing of pion/turn loop for ever. Other clients are
+// served afterwards.
 func TestHostileStreams(t *testing.T) {
 	server, _ := certificate(t)
 	r := start(t, Options{TLS: server})
@@ -128,7 +129,7 @@ func TestMaxStreams(t *testing.T) {
 		t.Errorf("a second connection: %v, want its end", err)
 	}
 	if r.Stats().Refused[ReasonFull] != 1 {
-		t.Error("it was not turned away, but given up on")
+		t.Error("the connection was not refused")
 	}
 	_ = first.Close()
 	until(t, func() bool { return r.Stats().Streams == 0 })
@@ -142,7 +143,7 @@ func TestMaxStreams(t *testing.T) {
 }
 
 // A process without free file descriptors accepts again when there are some.
-func TestAcceptGoesOn(t *testing.T) {
+func TestAcceptAfterErrors(t *testing.T) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +152,7 @@ func TestAcceptGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStreams(&failing{Listener: listener, failures: 2}, &opts, &counters{})
+	s := newStreamListener(&failing{Listener: listener, failures: 2}, &opts, &counters{})
 	c := dialed(t, listener.Addr().String(), nil)
 	if _, err := c.Write(message(1, nil)); err != nil {
 		t.Fatal(err)
@@ -162,13 +163,13 @@ func TestAcceptGoesOn(t *testing.T) {
 	}
 	_ = got.Close()
 	_ = s.Close()
-	s.await()
+	s.wait()
 	if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }
 
-// failing is a listener out of file descriptors at first.
+// failing is a listener that is out of file descriptors at first.
 type failing struct {
 	net.Listener
 	failures int
@@ -181,7 +182,7 @@ func (f *failing) Accept() (net.Conn, error) {
 	return f.Listener.Accept()
 }
 
-// FuzzFrame: whatever comes, framing goes forward and never returns what pion/turn would not see the end of.
+// FuzzFrame checks that readFrame ends on every input and returns whole messages of bounded size.
 func FuzzFrame(f *testing.F) {
 	f.Add(slices.Concat(message(1, nil), channelData(5), channelData(65535)))
 	f.Fuzz(func(t *testing.T, stream []byte) {

@@ -1,4 +1,4 @@
-// Package coturntest runs coturn, the TURN server that most others run, for tests.
+// Package coturntest runs coturn for tests.
 package coturntest
 
 import (
@@ -17,23 +17,23 @@ import (
 	"time"
 )
 
-// startTime is how long coturn may take to come up on a busy machine.
-const startTime = 30 * time.Second
+// startTimeout bounds the start of coturn on a busy machine.
+const startTimeout = 30 * time.Second
 
-// Coturn is a running coturn.
+// Coturn is a running coturn process.
 type Coturn struct {
-	// Address is where it listens, for UDP and TCP.
+	// Address is its listening address, for UDP and TCP.
 	Address netip.AddrPort
 }
 
-// Start runs coturn with a shared secret until the test ends. It listens at an address of this machine that is no loopback one:
-// coturn refuses to relay to those.
+// Start runs coturn with a shared secret until the test ends. It listens at an address of this machine
+// that is not loopback: coturn refuses to relay to loopback addresses.
 func Start(t testing.TB, secret string, args ...string) *Coturn {
 	t.Helper()
 	return StartAt(t, exec.Command, netip.AddrPortFrom(LocalAddress(t), freePort(t)), secret, args...)
 }
 
-// StartAt is Start at an address of another network, on which command runs programs.
+// StartAt runs coturn like Start, with command and at an address, for example in a network namespace.
 func StartAt(t testing.TB, command func(name string, args ...string) *exec.Cmd, at netip.AddrPort, secret string, args ...string) *Coturn {
 	t.Helper()
 	binary := Find(t, "turnserver")
@@ -68,20 +68,20 @@ func StartAt(t testing.TB, command func(name string, args ...string) *exec.Cmd, 
 	})
 	select {
 	case <-l.up:
-	case <-time.After(startTime):
-		t.Fatal("coturn does not come up")
+	case <-time.After(startTimeout):
+		t.Fatal("coturn did not start")
 	}
 	if !l.has("UDP listener opened") {
-		t.Fatal("coturn does not come up")
+		t.Fatal("coturn did not start")
 	}
 	return c
 }
 
-// log keeps what coturn says.
+// log is the output of coturn.
 type log struct {
-	up chan struct{} // closed when it listens, or has ended
+	up chan struct{} // closed when coturn listens or has ended
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards text
 	text strings.Builder
 }
 
@@ -93,7 +93,8 @@ func (l *log) read(r io.Reader) {
 		l.mu.Lock()
 		l.text.WriteString(s.Text() + "\n")
 		l.mu.Unlock()
-		// The last words are those of another thread. One thread more, and the first packets go to either, which answers 438.
+		// The second line comes from another thread. Before it, the first packets may reach a thread
+		// that answers 438 (Stale Nonce).
 		if l.has("UDP listener opened") && l.has("Total General servers") {
 			once()
 		}
@@ -108,7 +109,7 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
-// Find returns the path of a program of coturn's, or fails the test with what to install.
+// Find returns the path of a program of coturn. It fails the test if it is not installed.
 func Find(t testing.TB, program string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -118,7 +119,7 @@ func Find(t testing.TB, program string) string {
 	return path
 }
 
-// LocalAddress is an IPv4 address of this machine that is no loopback one.
+// LocalAddress returns an IPv4 address of this machine that is not loopback.
 func LocalAddress(t testing.TB) netip.Addr {
 	t.Helper()
 	list, err := net.InterfaceAddrs()
@@ -130,11 +131,11 @@ func LocalAddress(t testing.TB) netip.Addr {
 			return p.Addr()
 		}
 	}
-	t.Fatal(errors.New("this machine has no IPv4 address but loopback; coturn needs one"))
+	t.Fatal(errors.New("this machine has no IPv4 address other than loopback; coturn needs one"))
 	return netip.Addr{}
 }
 
-// freePort is one that neither TCP nor UDP uses at the moment.
+// freePort returns a port that neither TCP nor UDP uses at the moment.
 func freePort(t testing.TB) uint16 {
 	t.Helper()
 	address := LocalAddress(t).String()
