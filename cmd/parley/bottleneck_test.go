@@ -177,7 +177,7 @@ func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck,
 	here := coturntest.LocalAddress(t)
 	// The relay is another server's, for this one's login must not hand out a way around the bottleneck.
 	_, _, events := servingWith(t, "--turn", netip.AddrPortFrom(here, 0).String(), "--turn-secret", "north",
-		"--turn-allow", netip.PrefixFrom(here, here.BitLen()).String())
+		"--turn-allowed-peer-ip", netip.PrefixFrom(here, here.BitLen()).String())
 	page, server := serving(t)
 	line := newBottleneck(t, relayAddress(t, events))
 	user, password := turnserver.Credentials{Secret: "north"}.Make("bob")

@@ -22,10 +22,10 @@ func relayFlags() []cli.Flag {
 		stringFlag("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one)"),
 		durationFlag("turn-ttl", 24*time.Hour, "how long credentials can begin a call; clients have fresh ones before that"),
 		listFlag("turn-external-ip", "`IP` that this machine has outside; repeatable, one for IPv4 and one for IPv6"),
-		listFlag("turn-allow", "`CIDR` of private addresses that may be reached through the relay, such as 192.168.0.0/16; repeatable"),
+		listFlag("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
 		stringFlag("turn-ports", "", "`MIN:MAX` of the UDP ports to relay with"),
-		&cli.IntFlag{Name: "turn-quota", Value: 32, Usage: "`NUMBER` of allocations of a user; 0 for no bound", Sources: variable("turn-quota")},
-		&cli.IntFlag{Name: "turn-max", Value: 2000, Usage: "`NUMBER` of allocations in all; 0 for no bound", Sources: variable("turn-max")},
+		&cli.IntFlag{Name: "turn-user-quota", Value: 32, Usage: "`NUMBER` of allocations of a user; 0: unlimited", Sources: variable("turn-user-quota")},
+		&cli.IntFlag{Name: "turn-total-quota", Value: 2000, Usage: "`NUMBER` of allocations in all; 0: unlimited", Sources: variable("turn-total-quota")},
 	})
 }
 
@@ -55,7 +55,7 @@ func (d *desk) readRelay(cmd *cli.Command) error {
 		}
 	}
 	if cmd.String("turn") == "" {
-		return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allow", "turn-ports", "turn-quota", "turn-max")
+		return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports", "turn-user-quota", "turn-total-quota")
 	}
 	return d.readTurn(cmd)
 }
@@ -73,7 +73,7 @@ func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 func (d *desk) readTurn(cmd *cli.Command) (err error) {
 	t := &turnSettings{options: turnserver.Options{
 		Credentials: *d.ice.credentials, TLS: d.secure.relayTLS(), Logger: d.logger,
-		UserQuota: lifted(cmd.Int("turn-quota")), TotalQuota: lifted(cmd.Int("turn-max")),
+		UserQuota: lifted(cmd.Int("turn-user-quota")), TotalQuota: lifted(cmd.Int("turn-total-quota")),
 	}}
 	if t.host, t.port, err = turnAddress(cmd.String("turn")); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (d *desk) readTurn(cmd *cli.Command) (err error) {
 	if t.options.MinPort, t.options.MaxPort, err = turnPorts("turn-ports", cmd.String("turn-ports")); err != nil {
 		return err
 	}
-	if t.options.AllowedPeers, err = prefixes("turn-allow", cmd.StringSlice("turn-allow")); err != nil {
+	if t.options.AllowedPeers, err = prefixes("turn-allowed-peer-ip", cmd.StringSlice("turn-allowed-peer-ip")); err != nil {
 		return err
 	}
 	t.options.Addresses, err = t.addresses(cmd.StringSlice("turn-external-ip"))
