@@ -23,19 +23,19 @@ type fakeAuth struct {
 	asked []signal.LoginRequest
 }
 
-func (a *fakeAuth) Authorize(_ context.Context, l signal.LoginRequest) (signal.LoginGrant, error) {
+func (a *fakeAuth) Authorize(_ context.Context, l signal.LoginRequest) (signal.Identity, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked = append(a.asked, l)
 	switch l.Token {
 	case "open":
-		return signal.LoginGrant{ICEServers: []signal.ICEServer{{URLs: []string{"stun:granted"}}}}, nil
+		return signal.Identity{ICEServers: []signal.ICEServer{{URLs: []string{"stun:granted"}}}}, nil
 	case "other":
-		return signal.LoginGrant{Name: "renamed"}, nil
+		return signal.Identity{Name: "renamed"}, nil
 	case "broken":
-		return signal.LoginGrant{}, errors.New("the disk is on fire")
+		return signal.Identity{}, errors.New("the disk is on fire")
 	}
-	return signal.LoginGrant{}, &signal.Refusal{Reason: "not with that token"}
+	return signal.Identity{}, &signal.Denied{Reason: "not with that token"}
 }
 
 // lockedBuffer is a log that several write.
@@ -56,7 +56,7 @@ func (b *lockedBuffer) String() string {
 	return b.log.String()
 }
 
-// TestAuth goes through what a server with an Auth says, in both dialects.
+// TestAuth goes through what a server with an Authorizer says, in both dialects.
 func TestAuth(t *testing.T) {
 	for name, lines := range map[string]string{
 		"a granted name": `
@@ -110,12 +110,12 @@ func TestAuth(t *testing.T) {
 // TestSlowAuth lets one login wait; nobody else does.
 func TestSlowAuth(t *testing.T) {
 	begun, free := make(chan struct{}), make(chan struct{})
-	url := signaltest.Start(t, &signal.ServerOptions{Auth: authFunc(func(ctx context.Context, l signal.LoginRequest) (signal.LoginGrant, error) {
+	url := signaltest.Start(t, &signal.ServerOptions{Auth: authFunc(func(ctx context.Context, l signal.LoginRequest) (signal.Identity, error) {
 		if l.Name == "slow" {
 			close(begun)
 			<-free
 		}
-		return signal.LoginGrant{}, nil
+		return signal.Identity{}, nil
 	})})
 	slow := dialRaw(t, url)
 	defer slow.Close()
@@ -131,19 +131,19 @@ func TestSlowAuth(t *testing.T) {
 	}
 }
 
-type authFunc func(context.Context, signal.LoginRequest) (signal.LoginGrant, error)
+type authFunc func(context.Context, signal.LoginRequest) (signal.Identity, error)
 
-func (f authFunc) Authorize(ctx context.Context, l signal.LoginRequest) (signal.LoginGrant, error) {
+func (f authFunc) Authorize(ctx context.Context, l signal.LoginRequest) (signal.Identity, error) {
 	return f(ctx, l)
 }
 
 // TestCloseEndsAuth closes a server while a login is being decided.
 func TestCloseEndsAuth(t *testing.T) {
 	begun := make(chan struct{})
-	server, url := signaltest.StartServer(t, &signal.ServerOptions{Auth: authFunc(func(ctx context.Context, _ signal.LoginRequest) (signal.LoginGrant, error) {
+	server, url := signaltest.StartServer(t, &signal.ServerOptions{Auth: authFunc(func(ctx context.Context, _ signal.LoginRequest) (signal.Identity, error) {
 		close(begun)
 		<-ctx.Done()
-		return signal.LoginGrant{}, ctx.Err()
+		return signal.Identity{}, ctx.Err()
 	})})
 	ws := dialRaw(t, url)
 	defer ws.Close()

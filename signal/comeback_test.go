@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -332,7 +333,7 @@ func TestClientToken(t *testing.T) {
 // TestRefusedUpgrade tells apart what is worth another try.
 func TestRefusedUpgrade(t *testing.T) {
 	for status, final := range map[int]bool{401: true, 403: true, 429: false, 502: false, 503: false} {
-		web := httptest.NewServer(statusHandler(status))
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 		_, err := signal.Dial(wait(t), web.URL, nil)
 		if !errors.Is(err, signal.ErrUnreachable) || signal.Final(err) != final {
 			t.Errorf("%d: final is %v: %v", status, signal.Final(err), err)

@@ -160,7 +160,7 @@
 //	{"type":"iceServers"}      call dialect      {"inst":"iceServers"}      relay dialect
 //	{"type":"iceServers","iceServers":[...],"iceServersFor":86400000}       the answer, in both
 //
-// What an Auth granted at the login is in every answer as it was then.
+// What an Authorizer granted at the login is in every answer as it was then.
 //
 // # Coming back
 //

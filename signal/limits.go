@@ -48,7 +48,7 @@ type Limits struct {
 	HeaderWait time.Duration
 	Header     int
 
-	// LoginFailures bounds the logins refused by Auth, and the resumes with a wrong secret, from one address, of IPv6 from one /64.
+	// LoginFailures bounds the logins refused by the Authorizer, and the resumes with a wrong secret, from one address, of IPv6 from one /64.
 	// Default: 10 in half an hour, all of them at once.
 	LoginFailures Rate
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// authWait bounds the decision of an Auth that does not bound itself.
+// authWait bounds the decision of an Authorizer that does not bound itself.
 const authWait = 10 * time.Second
 
 // login handles a login of the call dialect and an init of the relay dialect.
@@ -83,13 +83,13 @@ func (s *Server) refuseLogin(c *conn, w *work, req request, code, text string) {
 	}
 }
 
-// authorize asks the Auth, if there is one. An error ends the connection; the client has been told.
-func (s *Server) authorize(c *conn, w *work, name string, req request) (LoginGrant, error) {
+// authorize asks the Authorizer, if there is one. An error ends the connection; the client has been told.
+func (s *Server) authorize(c *conn, w *work, name string, req request) (Identity, error) {
 	if s.opts.Auth == nil {
-		return LoginGrant{Name: name}, nil
+		return Identity{Name: name}, nil
 	}
 	if err := s.throttle(c, w, req); err != nil {
-		return LoginGrant{}, err
+		return Identity{}, err
 	}
 	token, _ := unquote(req.token)
 	if token == "" {
@@ -99,14 +99,14 @@ func (s *Server) authorize(c *conn, w *work, name string, req request) (LoginGra
 	ctx, cancel := context.WithTimeout(s.ctx, authWait)
 	defer cancel()
 	grant, err := s.opts.Auth.Authorize(ctx, LoginRequest{Name: name, Token: cutRunes(token, maxToken), Address: c.address, Dialect: c.dialect})
-	var refusal *Refusal
+	var denied *Denied
 	switch {
 	case s.ctx.Err() != nil: // the server closes, and says so itself
 		return grant, &breach{close: websocket.CloseGoingAway, text: goingAway}
-	case errors.As(err, &refusal):
+	case errors.As(err, &denied):
 		s.gate.failed(c.address, s.now(), s.limits.failures)
 		s.metrics.authFailure("refused")
-		text := printable(refusal.Reason)
+		text := printable(denied.Reason)
 		s.refuseLogin(c, w, req, CodeUnauthorized, text)
 		return grant, &breach{close: close4401, text: "the login was refused"}
 	case err != nil || grant.Name != "" && CheckName(grant.Name) != nil:
@@ -131,7 +131,7 @@ func (s *Server) throttle(c *conn, w *work, req request) error {
 }
 
 // grantICE puts the ICE servers of a user into a reply.
-func (s *Server) grantICE(reply *loginGrant, grant LoginGrant) {
+func (s *Server) grantICE(reply *loginGrant, grant Identity) {
 	reply.ask, reply.iceServers = true, grant.ICEServers
 	if s.opts.ICEServers != nil {
 		reply.iceServers = append(slices.Clip(grant.ICEServers), s.opts.ICEServers(grant.Name)...)
@@ -147,7 +147,7 @@ func (s *Server) renewICEServers(c *conn, w *work) {
 		return
 	}
 	var reply loginGrant
-	s.grantICE(&reply, LoginGrant{Name: name, ICEServers: c.session.iceServers})
+	s.grantICE(&reply, Identity{Name: name, ICEServers: c.session.iceServers})
 	c.reply(w, appendRenewal(nil, reply))
 }
 
@@ -177,7 +177,7 @@ func (s *Server) resume(c *conn, w *work, h *hub, ticket string, req request) er
 	sess.line.turn.Lock()
 	defer sess.line.turn.Unlock()
 	if grant.ask {
-		s.grantICE(&grant, LoginGrant{Name: h.nameOf(sess), ICEServers: sess.iceServers})
+		s.grantICE(&grant, Identity{Name: h.nameOf(sess), ICEServers: sess.iceServers})
 	}
 	old, ok := sess.line.resume(w, c, req.ack, func(heard uint64) []byte { return appendResumed(nil, grant, heard) })
 	if !ok {

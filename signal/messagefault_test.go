@@ -128,11 +128,11 @@ const aliceCallsDave = `
 // in with it anew.
 func TestTokenExpiresInMidSession(t *testing.T) {
 	var expired atomic.Bool
-	server, url := signaltest.StartServer(t, &signal.ServerOptions{Auth: authFunc(func(context.Context, signal.LoginRequest) (signal.LoginGrant, error) {
+	server, url := signaltest.StartServer(t, &signal.ServerOptions{Auth: authFunc(func(context.Context, signal.LoginRequest) (signal.Identity, error) {
 		if expired.Load() {
-			return signal.LoginGrant{}, &signal.Refusal{Reason: "the token has expired"}
+			return signal.Identity{}, &signal.Denied{Reason: "the token has expired"}
 		}
-		return signal.LoginGrant{}, nil
+		return signal.Identity{}, nil
 	})})
 	alice := newReturning(t, url, "alice")
 	expired.Store(true)

@@ -13,7 +13,7 @@ type metrics struct {
 	origins  atomic.Uint64
 	refusals family // connections not taken in, by why
 	logins   family // by result
-	auth     family // refused by Auth, by reason
+	auth     family // refused by the Authorizer, by reason
 	messages [len(dialects)][len(kinds)]atomic.Uint64
 	relays   [len(kinds)][nameless + 1]atomic.Uint64
 	limits   family // by what was exceeded

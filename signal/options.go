@@ -1,11 +1,20 @@
 package signal
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
 )
+
+// Authorizer decides who may sign in with which name.
+type Authorizer interface {
+	// Authorize decides about one login. The reason of a *Denied is sent to the client. Any other error
+	// means that no decision can be made now: it is logged, and the login is refused. Authorize may be
+	// called concurrently; only the client that logs in waits for it.
+	Authorize(ctx context.Context, r LoginRequest) (Identity, error)
+}
 
 // ServerOptions are the choices of a Server. The zero value works.
 type ServerOptions struct {
@@ -34,7 +43,7 @@ type ServerOptions struct {
 	MaxQueue int
 
 	// Auth decides who may sign in. Default: nil, everybody with any free name.
-	Auth Auth
+	Auth Authorizer
 
 	// ICEServers are handed to a client that asks for them, in the reply to its successful login: STUN servers, and TURN servers
 	// with credentials made for it; and again whenever it asks for fresh ones. It is called concurrently; the client waits for it.

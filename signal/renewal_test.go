@@ -79,10 +79,10 @@ func TestICEServersThatLast(t *testing.T) {
 		alice < {"type":"login","success":true,"iceServers":[{"urls":["turn:a"],"username":"1:alice","credential":"c"}]}`)
 }
 
-// TestGrantedICEServersStay has what an Auth granted at the login in every later answer, too, and after coming back.
+// TestGrantedICEServersStay has what an Authorizer granted at the login in every later answer, too, and after coming back.
 func TestGrantedICEServersStay(t *testing.T) {
-	server, url := signaltest.StartServer(t, &signal.ServerOptions{Auth: authFunc(func(context.Context, signal.LoginRequest) (signal.LoginGrant, error) {
-		return signal.LoginGrant{ICEServers: []signal.ICEServer{{URLs: []string{"stun:granted"}}}}, nil
+	server, url := signaltest.StartServer(t, &signal.ServerOptions{Auth: authFunc(func(context.Context, signal.LoginRequest) (signal.Identity, error) {
+		return signal.Identity{ICEServers: []signal.ICEServer{{URLs: []string{"stun:granted"}}}}, nil
 	})})
 	alice := newReturning(t, url, "alice")
 	alice.says(`{"type":"iceServers","seq":1}`)

@@ -13,7 +13,7 @@ type loginGrant struct {
 	name, asked string
 	ask         bool // for ICE servers
 	iceServers  []ICEServer
-	granted     []ICEServer   // those of the Auth
+	granted     []ICEServer   // those of the Authorizer
 	iceFor      time.Duration // how long they are good; 0: for ever
 	ticket      string        // to come back with
 	wait        time.Duration // for the return

@@ -31,7 +31,7 @@ type Server struct {
 	began    time.Time
 	seed     maphash.Seed // of names in the log
 
-	ctx     context.Context // ends with Close: what waits for an Auth waits no longer
+	ctx     context.Context // ends with Close: what waits for an Authorizer waits no longer
 	cancel  context.CancelFunc
 	leaving atomic.Bool // the server drains or closes: nobody is told of the end of a user
 

@@ -7,7 +7,7 @@ type session struct {
 	hub  *hub
 	conn *conn // the connection of the login; where line is set, see there
 	line *line // nil unless the client asked to be able to come back
-	// iceServers are what the Auth granted at the login; the reader owns them.
+	// iceServers are what the Authorizer granted at the login; the reader owns them.
 	iceServers []ICEServer
 
 	// Guarded by hub.mu.

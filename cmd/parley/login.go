@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	wire "parley/signal"
+	"parley/signal/auth"
 )
 
 func loginFlags() []cli.Flag {
@@ -25,12 +25,12 @@ func (d *desk) readLogin(cmd *cli.Command) (err error) {
 	case key != "" && url != "":
 		return usagef("--auth-jwt and --auth-webhook: one of them decides, not both")
 	case key != "":
-		d.options.Auth, err = wire.LoadJWT(key, &wire.JWTOptions{Audience: cmd.String("auth-jwt-audience")})
+		d.options.Auth, err = auth.LoadJWT(key, &auth.JWTOptions{Audience: cmd.String("auth-jwt-audience")})
 		if err != nil {
 			return failf(exitDevice, "--auth-jwt: %w", err)
 		}
 	case url != "":
-		d.options.Auth, err = wire.NewWebhook(url, nil)
+		d.options.Auth, err = auth.NewWebhook(url, nil)
 		if err != nil {
 			return usagef("--auth-webhook: %v", err)
 		}

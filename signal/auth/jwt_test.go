@@ -1,4 +1,4 @@
-package signal_test
+package auth_test
 
 import (
 	"crypto/ecdsa"
@@ -20,7 +20,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"parley/signal"
+	"parley/signal/auth"
 )
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 const secret = "0123456789abcdef0123456789abcdef"
 
@@ -119,12 +122,12 @@ func TestJWT(t *testing.T) {
 		"a changed claim":                    {edFile, changed(sign(t, jwt.SigningMethodEdDSA, ed, claims("sub", "bob"), "")), none},
 	} {
 		t.Run(name, func(t *testing.T) {
-			auth, err := signal.LoadJWT(write(t, tc.file), &signal.JWTOptions{Now: func() time.Time { return time.Unix(1000, 0) }})
+			tokens, err := auth.LoadJWT(write(t, tc.file), &auth.JWTOptions{Now: func() time.Time { return time.Unix(1000, 0) }})
 			if err != nil {
 				t.Fatal(err)
 			}
-			grant, err := auth.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: tc.token})
-			var refusal *signal.Refusal
+			grant, err := tokens.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: tc.token})
+			var refusal *signal.Denied
 			switch {
 			case tc.want == good && (err != nil || grant.Name != "alice"):
 				t.Errorf("refused: %v", err)
@@ -144,7 +147,7 @@ func changed(token string) string {
 }
 
 func TestJWTAudience(t *testing.T) {
-	auth, err := signal.LoadJWT(write(t, []byte(secret)), &signal.JWTOptions{Audience: "parley", Now: func() time.Time { return time.Unix(1000, 0) }})
+	tokens, err := auth.LoadJWT(write(t, []byte(secret)), &auth.JWTOptions{Audience: "parley", Now: func() time.Time { return time.Unix(1000, 0) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +156,7 @@ func TestJWTAudience(t *testing.T) {
 		if aud == "" {
 			delete(c, "aud")
 		}
-		_, err := auth.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: sign(t, jwt.SigningMethodHS256, []byte(secret), c, "")})
+		_, err := tokens.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: sign(t, jwt.SigningMethodHS256, []byte(secret), c, "")})
 		if (err == nil) != good {
 			t.Errorf("for %q: %v", aud, err)
 		}
@@ -185,11 +188,11 @@ func TestJWTKeyFiles(t *testing.T) {
 		"neither a JWK":          []byte(`{"kty":5}`),
 		"RSA key is damaged":     []byte(`{"kty":"RSA","n":"AA","e":"AA"}`),
 	} {
-		if _, err := signal.LoadJWT(write(t, file), nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := auth.LoadJWT(write(t, file), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	if _, err := signal.LoadJWT(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
+	if _, err := auth.LoadJWT(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

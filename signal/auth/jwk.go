@@ -1,4 +1,4 @@
-package signal
+package auth
 
 import (
 	"bytes"
@@ -72,7 +72,7 @@ func publicKeyOf(block *pem.Block) (any, error) {
 		}
 		return c.PublicKey, nil
 	}
-	return nil, fmt.Errorf("a %s is of no use here; give the public key", printable(block.Type))
+	return nil, fmt.Errorf("a %.100q is of no use here; give the public key", block.Type)
 }
 
 // jwtKeyOf returns a key with the algorithm of its kind.
@@ -159,7 +159,7 @@ func (k jwk) key() (jwtKey, error) {
 		}
 		return jwtKeyOf(&rsa.PublicKey{N: n, E: int(e.Int64())})
 	}
-	return jwtKey{}, fmt.Errorf("a JWK of the kind %q is not used for tokens here; use OKP Ed25519, EC P-256, RSA or oct", printable(k.Type+" "+k.Curve))
+	return jwtKey{}, fmt.Errorf("a JWK of the kind %.100q is not used for tokens here; use OKP Ed25519, EC P-256, RSA or oct", k.Type+" "+k.Curve)
 }
 
 func (k jwk) ecdsa() (jwtKey, error) {

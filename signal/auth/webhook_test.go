@@ -1,4 +1,4 @@
-package signal_test
+package auth_test
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/auth"
 )
 
 // TestWebhook asks services that behave and services that do not.
@@ -20,36 +21,36 @@ func TestWebhook(t *testing.T) {
 	held := make(chan struct{})
 	for name, tc := range map[string]struct {
 		answer  func(w http.ResponseWriter, r *http.Request)
-		grant   signal.LoginGrant
-		refused string // by a Refusal
+		grant   signal.Identity
+		refused string // by a Denied
 		failed  string // by any other error
 	}{
-		"yes":           {says(200, `{"allow":true}`), signal.LoginGrant{}, "", ""},
-		"with a name":   {says(200, `{"allow":true,"name":"Alice B"}`), signal.LoginGrant{Name: "Alice B"}, "", ""},
-		"with servers":  {says(200, `{"allow":true,"iceServers":[{"urls":"turn:a","username":"u","credential":"c"},{"urls":["http:b"]},{"urls":["stun:c","stuns:d"]},5]}`), signal.LoginGrant{ICEServers: []signal.ICEServer{{URLs: []string{"turn:a"}, Username: "u", Credential: "c"}, {URLs: []string{"stun:c", "stuns:d"}}}}, "", ""},
-		"no":            {says(200, `{"allow":false}`), signal.LoginGrant{}, "the login was refused", ""},
-		"no, because":   {says(200, `{"allow":false,"reason":"closed\u001b today"}`), signal.LoginGrant{}, "closed\ufffd today", ""},
-		"a bad name":    {says(200, `{"allow":true,"name":"new\nline"}`), signal.LoginGrant{}, "", "cannot be one"},
-		"no decision":   {says(200, `{}`), signal.LoginGrant{}, "", "no object with allow"},
-		"a string":      {says(200, `{"allow":"true"}`), signal.LoginGrant{}, "", "no object with allow"},
-		"another case":  {says(200, `{"Allow":true}`), signal.LoginGrant{}, "", "no object with allow"},
-		"no JSON":       {says(200, `yes`), signal.LoginGrant{}, "", "no object with allow"},
-		"an error":      {says(500, `{"allow":true}`), signal.LoginGrant{}, "", "500"},
-		"created":       {says(201, `{"allow":true}`), signal.LoginGrant{}, "", "201"},
-		"a huge answer": {says(200, `{"allow":true,"pad":"`+strings.Repeat("x", 64<<10)+`"}`), signal.LoginGrant{}, "", "more than 65536 bytes"},
+		"yes":           {says(200, `{"allow":true}`), signal.Identity{}, "", ""},
+		"with a name":   {says(200, `{"allow":true,"name":"Alice B"}`), signal.Identity{Name: "Alice B"}, "", ""},
+		"with servers":  {says(200, `{"allow":true,"iceServers":[{"urls":"turn:a","username":"u","credential":"c"},{"urls":["http:b"]},{"urls":["stun:c","stuns:d"]},5]}`), signal.Identity{ICEServers: []signal.ICEServer{{URLs: []string{"turn:a"}, Username: "u", Credential: "c"}, {URLs: []string{"stun:c", "stuns:d"}}}}, "", ""},
+		"no":            {says(200, `{"allow":false}`), signal.Identity{}, "the login was refused", ""},
+		"no, because":   {says(200, `{"allow":false,"reason":"closed\u001b today"}`), signal.Identity{}, "closed\x1b today", ""},
+		"a bad name":    {says(200, `{"allow":true,"name":"new\nline"}`), signal.Identity{}, "", "cannot be one"},
+		"no decision":   {says(200, `{}`), signal.Identity{}, "", "no object with allow"},
+		"a string":      {says(200, `{"allow":"true"}`), signal.Identity{}, "", "no object with allow"},
+		"another case":  {says(200, `{"Allow":true}`), signal.Identity{}, "", "no object with allow"},
+		"no JSON":       {says(200, `yes`), signal.Identity{}, "", "no object with allow"},
+		"an error":      {says(500, `{"allow":true}`), signal.Identity{}, "", "500"},
+		"created":       {says(201, `{"allow":true}`), signal.Identity{}, "", "201"},
+		"a huge answer": {says(200, `{"allow":true,"pad":"`+strings.Repeat("x", 64<<10)+`"}`), signal.Identity{}, "", "more than 65536 bytes"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-		}, signal.LoginGrant{}, "", "307"},
+		}, signal.Identity{}, "", "307"},
 		"a broken answer": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"allow":true}`)
-		}, signal.LoginGrant{}, "", "EOF"},
+		}, signal.Identity{}, "", "EOF"},
 		"silence": {func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-r.Context().Done():
 			case <-held:
 			}
-		}, signal.LoginGrant{}, "", "deadline"},
+		}, signal.Identity{}, "", "deadline"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,12 +62,12 @@ func TestWebhook(t *testing.T) {
 				tc.answer(w, r)
 			}))
 			defer web.Close()
-			options := &signal.WebhookOptions{Client: web.Client(), Header: http.Header{"X-Key": {"k"}}}
+			options := &auth.WebhookOptions{Client: web.Client(), Header: http.Header{"X-Key": {"k"}}}
 			options.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 			if name == "silence" {
 				options.Timeout = 20 * time.Millisecond
 			}
-			hook, err := signal.NewWebhook(web.URL+"/?key=s3cret", options)
+			hook, err := auth.NewWebhook(web.URL+"/?key=s3cret", options)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +76,7 @@ func TestWebhook(t *testing.T) {
 			if got := <-asked; got["name"] != "alice" || got["token"] != "t" || got["address"] != "192.0.2.1" || got["dialect"] != "call" {
 				t.Errorf("asked %v", got)
 			}
-			var refusal *signal.Refusal
+			var refusal *signal.Denied
 			switch {
 			case tc.refused != "":
 				if !errors.As(err, &refusal) || refusal.Reason != tc.refused {
@@ -96,7 +97,7 @@ func TestWebhook(t *testing.T) {
 	}
 	close(held)
 	for _, bad := range []string{"", "example.com", "ftp://example.com", "http://", "http://a b"} {
-		if _, err := signal.NewWebhook(bad, nil); err == nil {
+		if _, err := auth.NewWebhook(bad, nil); err == nil {
 			t.Errorf("%q was taken for a URL", bad)
 		}
 	}
@@ -108,5 +109,3 @@ func says(status int, body string) func(http.ResponseWriter, *http.Request) {
 		_, _ = io.WriteString(w, body)
 	}
 }
-
-func statusHandler(status int) http.Handler { return http.HandlerFunc(says(status, "no\n")) }

@@ -1,4 +1,5 @@
-package signal
+// Package auth decides who may sign in at a signaling server, and with which name.
+package auth
 
 import (
 	"context"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"parley/signal"
 )
 
 // JWTOptions are the choices of LoadJWT. The zero value works.
@@ -21,16 +24,16 @@ type JWTOptions struct {
 	Now func() time.Time
 }
 
-// jwtAuth lets in who brings a token (RFC 7519) that names its user.
-type jwtAuth struct {
+// JWT authorizes clients by their JSON Web Token (RFC 7519).
+type JWT struct {
 	keys   []jwtKey
 	parser *jwt.Parser
 }
 
-// LoadJWT returns an Auth that takes JSON Web Tokens signed with a key of the file at path: a public key or certificate in PEM, a JWK or
+// LoadJWT returns a JWT that accepts tokens signed with a key of the file at path: a public key or certificate in PEM, a JWK or
 // a set of them, or a secret of at least 32 bytes as it is. The kind of key decides the only algorithm that goes with it: EdDSA, ES256,
 // RS256 or HS256. A token's sub is the name that its bearer may sign in with; it has to have an exp.
-func LoadJWT(path string, options *JWTOptions) (Auth, error) {
+func LoadJWT(path string, options *JWTOptions) (*JWT, error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the key for tokens cannot be read: %w", err)
@@ -42,7 +45,7 @@ func LoadJWT(path string, options *JWTOptions) (Auth, error) {
 	if options == nil {
 		options = &JWTOptions{}
 	}
-	return &jwtAuth{keys: keys, parser: jwt.NewParser(options.parserOptions(keys)...)}, nil
+	return &JWT{keys: keys, parser: jwt.NewParser(options.parserOptions(keys)...)}, nil
 }
 
 func (o JWTOptions) parserOptions(keys []jwtKey) []jwt.ParserOption {
@@ -66,23 +69,23 @@ func (o JWTOptions) parserOptions(keys []jwtKey) []jwt.ParserOption {
 	return opts
 }
 
-// Authorize implements Auth.
-func (a *jwtAuth) Authorize(_ context.Context, l LoginRequest) (LoginGrant, error) {
+// Authorize returns the identity of a token's subject, or a *signal.Denied.
+func (a *JWT) Authorize(_ context.Context, l signal.LoginRequest) (signal.Identity, error) {
 	if l.Token == "" {
-		return LoginGrant{}, &Refusal{"a token is needed to sign in here"}
+		return signal.Identity{}, &signal.Denied{Reason: "a token is needed to sign in here"}
 	}
 	var claims jwt.RegisteredClaims
 	if _, err := a.parser.ParseWithClaims(l.Token, &claims, a.key); err != nil {
-		return LoginGrant{}, &Refusal{jwtReason(err)}
+		return signal.Identity{}, &signal.Denied{Reason: jwtReason(err)}
 	}
 	if claims.Subject == "" || claims.Subject != l.Name {
-		return LoginGrant{}, &Refusal{"the token is for another name"}
+		return signal.Identity{}, &signal.Denied{Reason: "the token is for another name"}
 	}
-	return LoginGrant{Name: l.Name}, nil
+	return signal.Identity{Name: l.Name}, nil
 }
 
 // key returns the keys that a token may be signed with: those of its algorithm, and of its kid, if both have one.
-func (a *jwtAuth) key(t *jwt.Token) (any, error) {
+func (a *JWT) key(t *jwt.Token) (any, error) {
 	kid, _ := t.Header["kid"].(string)
 	var set jwt.VerificationKeySet
 	for _, k := range a.keys {

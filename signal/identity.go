@@ -1,0 +1,32 @@
+package signal
+
+import "net/netip"
+
+// LoginRequest is a login that an authorizer decides about.
+type LoginRequest struct {
+	// Name is the requested name; it has passed CheckName.
+	Name string
+	// Token is the client's token, at most 8 KiB; "" if it sent none. It must not be logged.
+	Token string
+	// Address is the client's address, as reported by trusted proxies if there are any.
+	Address netip.Addr
+	// Dialect is the client's dialect.
+	Dialect Dialect
+}
+
+// Identity is what an authorizer grants to a client.
+type Identity struct {
+	// Name is the name that the client gets. Default: the requested one.
+	Name string
+	// ICEServers are sent to the client, if it asks for ICE servers, before those of the server's own
+	// options, and again at every renewal, so their credentials should last as long as a session.
+	ICEServers []ICEServer
+}
+
+// Denied is the error of an authorizer that refuses a login.
+type Denied struct {
+	// Reason is a sentence that is sent to the client.
+	Reason string
+}
+
+func (e *Denied) Error() string { return e.Reason }
