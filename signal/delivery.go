@@ -1,5 +1,7 @@
 package signal
 
+import "parley/signal/internal/wsconn"
+
 // verdict is what became of a message for another user.
 type verdict int
 
@@ -14,7 +16,7 @@ const (
 )
 
 // deliver queues a message of the call dialect from s for the user called name.
-func (h *hub) deliver(w *work, s *session, typ Type, name string, payload []byte) verdict {
+func (h *hub) deliver(w *wsconn.Batch, s *session, typ Type, name string, payload []byte) verdict {
 	if typ == ICECandidate { // changes no state, so candidates run side by side
 		h.mu.RLock()
 		defer h.mu.RUnlock()
@@ -29,10 +31,8 @@ func (h *hub) deliver(w *work, s *session, typ Type, name string, payload []byte
 	if v != delivered {
 		return v
 	}
-	buf := h.buffers.get()
-	defer h.buffers.put(buf)
-	buf.b = appendDelivery(buf.b, typ, payload, s.name)
-	target.send(w, buf.b)
+	w.Scratch = appendDelivery(w.Scratch[:0], typ, payload, s.name)
+	target.send(w, w.Scratch)
 	return delivered
 }
 
@@ -136,7 +136,7 @@ func (s *session) trim() {
 
 // pass queues a message of the relay dialect, as it is, for the user called name. The first message opens a call between the two;
 // when that has ended because one of them is gone, no answer and no candidate opens the next: they belong to the call before.
-func (h *hub) pass(w *work, s *session, typ Type, name string, payload []byte) verdict {
+func (h *hub) pass(w *wsconn.Batch, s *session, typ Type, name string, payload []byte) verdict {
 	h.mu.RLock()
 	if c := s.calls[name]; c != nil {
 		defer h.mu.RUnlock()

@@ -23,20 +23,19 @@ func (s *Server) Drain(ctx context.Context, window time.Duration) error {
 	ticker := time.NewTicker(drainTick)
 	defer ticker.Stop()
 	for {
-		w := s.works.get()
+		w := s.sockets.Batch()
 		for len(due) > 0 && time.Since(start) >= due[0].at {
 			due[0].conn.close(w, websocket.CloseServiceRestart, "the server restarts; come back in a moment")
 			due = due[1:]
 		}
-		w.flush()
-		s.works.put(w)
+		w.Release()
 		if s.empty() {
 			return nil
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			s.wheel.each(func(c *conn) { c.abort() })
+			s.wheel.each(func(c *conn) { c.Abort() })
 			return context.Cause(ctx)
 		}
 	}

@@ -3,6 +3,8 @@ package signal
 import (
 	"net/netip"
 	"sync"
+
+	"parley/signal/internal/wsconn"
 )
 
 // gate counts who is in, and decides who comes in.
@@ -181,15 +183,15 @@ func (r refusal) retryAfter() string {
 }
 
 // evict closes connections that have waited too long to log in, or too many.
-func (s *Server) evict(w *work, conns []*conn, b *breach) {
+func (s *Server) evict(w *wsconn.Batch, conns []*conn, b *breach) {
 	for _, c := range conns {
-		c.send(w, appendError(nil, b.code, b.text, ""))
+		c.Send(w, appendError(nil, b.code, b.text, ""))
 		c.close(w, b.close, b.text)
 		s.metrics.limited(b.code)
 	}
 }
 
 // overdue closes the connections that have not logged in for too long.
-func (s *Server) overdue(w *work) {
+func (s *Server) overdue(w *wsconn.Batch) {
 	s.evict(w, s.gate.overdue(s.now()), &breach{close4408, CodeLoginTimeout, "no login came within " + s.limits.LoginWait.String()})
 }

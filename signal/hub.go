@@ -1,6 +1,10 @@
 package signal
 
-import "sync"
+import (
+	"sync"
+
+	"parley/signal/internal/wsconn"
+)
 
 // hub knows who is signed in, in one name space, and who is in a call with whom.
 //
@@ -9,7 +13,6 @@ import "sync"
 type hub struct {
 	dialect  Dialect
 	maxCalls int
-	buffers  *buffers
 
 	mu    sync.RWMutex // guards what follows, and name, calls and ended of every session
 	users map[string]*session
@@ -17,13 +20,13 @@ type hub struct {
 	open  int                 // calls
 }
 
-func newHub(dialect Dialect, maxCalls int, b *buffers) *hub {
-	return &hub{dialect: dialect, maxCalls: maxCalls, buffers: b, users: make(map[string]*session), lines: make(map[lineID]*session)}
+func newHub(dialect Dialect, maxCalls int) *hub {
+	return &hub{dialect: dialect, maxCalls: maxCalls, users: make(map[string]*session), lines: make(map[lineID]*session)}
 }
 
 // signIn gives a free name to s, and reports whether it did. The earlier name of s, if any, is given up first. Then done is called,
 // before anybody can send to the name.
-func (h *hub) signIn(w *work, s *session, name string, done func()) bool {
+func (h *hub) signIn(w *wsconn.Batch, s *session, name string, done func()) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, held := h.users[name]; held {
@@ -35,7 +38,7 @@ func (h *hub) signIn(w *work, s *session, name string, done func()) bool {
 }
 
 // takeOver gives name to s, whoever held it.
-func (h *hub) takeOver(w *work, s *session, name string, done func()) {
+func (h *hub) takeOver(w *wsconn.Batch, s *session, name string, done func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if old := h.users[name]; old != nil && old != s {
@@ -48,7 +51,7 @@ func (h *hub) takeOver(w *work, s *session, name string, done func()) {
 	done()
 }
 
-func (h *hub) assignLocked(w *work, s *session, name string) {
+func (h *hub) assignLocked(w *wsconn.Batch, s *session, name string) {
 	h.forgetLocked(w, s, false)
 	h.users[name], s.name = s, name
 	if s.line != nil {
@@ -57,14 +60,14 @@ func (h *hub) assignLocked(w *work, s *session, name string) {
 }
 
 // forget frees the name of s and tells everybody in a call with s, unless quietly.
-func (h *hub) forget(w *work, s *session, quietly bool) {
+func (h *hub) forget(w *wsconn.Batch, s *session, quietly bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.forgetLocked(w, s, quietly)
 }
 
 // forgetLost forgets a client that did not come back in time.
-func (h *hub) forgetLost(w *work, s *session, quietly bool) {
+func (h *hub) forgetLost(w *wsconn.Batch, s *session, quietly bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.lost = true
@@ -93,7 +96,7 @@ func (h *hub) stopLines() {
 	}
 }
 
-func (h *hub) forgetLocked(w *work, s *session, quietly bool) {
+func (h *hub) forgetLocked(w *wsconn.Batch, s *session, quietly bool) {
 	if s.name == "" {
 		return
 	}

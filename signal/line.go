@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"parley/signal/internal/wsconn"
 )
 
 // line is what a session has that outlives its connection: what was sent and not confirmed yet, and how far the client was heard. Every
@@ -72,7 +74,7 @@ func (l *line) opens(secret []byte) bool {
 }
 
 // send numbers a frame, keeps it until it is confirmed, and queues it if the client is there.
-func (l *line) send(w *work, frame []byte) {
+func (l *line) send(w *wsconn.Batch, frame []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
@@ -87,7 +89,7 @@ func (l *line) send(w *work, frame []byte) {
 	}
 	l.unacked = append(l.unacked, n)
 	if l.conn != nil {
-		l.conn.send(w, n.frame)
+		l.conn.Send(w, n.frame)
 	}
 }
 
@@ -96,14 +98,14 @@ func (l *line) overflowLocked() {
 	l.over, l.unacked, l.bytes = true, nil, 0
 	switch {
 	case l.conn != nil:
-		l.conn.abortSlow()
+		l.conn.AbortSlow()
 	case l.away != nil && l.away.Stop():
 		l.away.Reset(0)
 	}
 }
 
 // accept takes the numbers of a message of the client. It reports whether the message is to be served: not one that was served before.
-func (l *line) accept(w *work, number, ack uint64) (serve bool, err error) {
+func (l *line) accept(w *wsconn.Batch, number, ack uint64) (serve bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if ack > l.sent || number > l.heard+1 {
@@ -118,7 +120,7 @@ func (l *line) accept(w *work, number, ack uint64) (serve bool, err error) {
 	}
 	if l.heard = number; l.heard-l.told >= ackEvery && l.conn != nil {
 		l.told = l.heard
-		l.conn.send(w, appendAck(nil, l.heard))
+		l.conn.Send(w, appendAck(nil, l.heard))
 	}
 	return true, nil
 }
@@ -199,7 +201,7 @@ func (l *line) expire() bool {
 
 // resume makes c the client's connection: reply, and then all that it has not confirmed. It returns the connection before, which may
 // not have noticed yet that it has ended. Turn is held.
-func (l *line) resume(w *work, c *conn, ack uint64, reply func(heard uint64) []byte) (old *conn, ok bool) {
+func (l *line) resume(w *wsconn.Batch, c *conn, ack uint64, reply func(heard uint64) []byte) (old *conn, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over || ack > l.sent || ack < l.sent-uint64(len(l.unacked)) {
@@ -208,9 +210,9 @@ func (l *line) resume(w *work, c *conn, ack uint64, reply func(heard uint64) []b
 	l.stopLocked()
 	old, l.conn, l.told = l.conn, c, l.heard
 	l.confirmLocked(ack)
-	c.send(w, reply(l.heard))
+	c.Send(w, reply(l.heard))
 	for _, n := range l.unacked {
-		c.repeat(w, n.frame)
+		c.Resend(w, n.frame)
 	}
 	return old, true
 }

@@ -20,6 +20,8 @@ const (
 	// flushWait bounds what Close spends on frames still queued, and goodbyeWait the wait for the server's close frame.
 	flushWait   = 2 * time.Second
 	goodbyeWait = time.Second
+	// writeWait bounds one write.
+	writeWait = 10 * time.Second
 )
 
 // link is one socket of a Client, with a goroutine that reads and one that writes.

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"parley/signal/internal/wsconn"
 )
 
 // authWait bounds the decision of an Authorizer that does not bound itself.
 const authWait = 10 * time.Second
 
 // login handles a login of the call dialect and an init of the relay dialect.
-func (s *Server) login(c *conn, w *work, req request) error {
+func (s *Server) login(c *conn, w *wsconn.Batch, req request) error {
 	h := s.hubOf(c.dialect)
 	if ticket, ok := unquote(req.resume); ok {
 		return s.resume(c, w, h, ticket, req)
@@ -40,7 +42,7 @@ func (s *Server) login(c *conn, w *work, req request) error {
 }
 
 // signIn gives the name, if it is free, and replies.
-func (s *Server) signIn(c *conn, w *work, h *hub, req request, grant loginGrant) {
+func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req request, grant loginGrant) {
 	sess := c.session
 	if sess == nil {
 		sess = &session{hub: h, conn: c}
@@ -55,7 +57,7 @@ func (s *Server) signIn(c *conn, w *work, h *hub, req request, grant loginGrant)
 		switch reply := appendGrant(nil, grant); {
 		case c.dialect == DialectRelay && !req.reply: // the original says nothing
 		case grant.ticket != "":
-			c.send(w, reply) // the messages that follow it are numbered
+			c.Send(w, reply) // the messages that follow it are numbered
 		default:
 			sess.send(w, reply)
 		}
@@ -73,7 +75,7 @@ func (s *Server) signIn(c *conn, w *work, h *hub, req request, grant loginGrant)
 }
 
 // refuseLogin tells a client that its login was refused, where its dialect has a way to.
-func (s *Server) refuseLogin(c *conn, w *work, req request, code, text string) {
+func (s *Server) refuseLogin(c *conn, w *wsconn.Batch, req request, code, text string) {
 	s.metrics.login(code)
 	switch {
 	case c.dialect != DialectRelay || req.reply:
@@ -84,7 +86,7 @@ func (s *Server) refuseLogin(c *conn, w *work, req request, code, text string) {
 }
 
 // authorize asks the Authorizer, if there is one. An error ends the connection; the client has been told.
-func (s *Server) authorize(c *conn, w *work, name string, req request) (Identity, error) {
+func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req request) (Identity, error) {
 	if s.opts.Auth == nil {
 		return Identity{Name: name}, nil
 	}
@@ -95,7 +97,7 @@ func (s *Server) authorize(c *conn, w *work, name string, req request) (Identity
 	if token == "" {
 		token = c.token
 	}
-	w.flush() // the others do not wait
+	w.Flush() // the others do not wait
 	ctx, cancel := context.WithTimeout(s.ctx, authWait)
 	defer cancel()
 	grant, err := s.opts.Auth.Authorize(ctx, LoginRequest{Name: name, Token: cutRunes(token, maxToken), Address: c.address, Dialect: c.dialect})
@@ -121,7 +123,7 @@ func (s *Server) authorize(c *conn, w *work, name string, req request) (Identity
 }
 
 // throttle refuses an address from which too many logins were refused, before another guess is looked at.
-func (s *Server) throttle(c *conn, w *work, req request) error {
+func (s *Server) throttle(c *conn, w *wsconn.Batch, req request) error {
 	if !s.gate.throttled(c.address, s.now(), s.limits.failures) {
 		return nil
 	}
@@ -140,7 +142,7 @@ func (s *Server) grantICE(reply *loginGrant, grant Identity) {
 }
 
 // renewICEServers answers a client whose credentials are about to expire.
-func (s *Server) renewICEServers(c *conn, w *work) {
+func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) {
 	name := c.session.hub.nameOf(c.session)
 	if name == "" { // taken over
 		c.confide(w, CodeLoginFirst, "sign in first: send an init with an id", "")
@@ -152,7 +154,7 @@ func (s *Server) renewICEServers(c *conn, w *work) {
 }
 
 // resume gives a client that has come back its session.
-func (s *Server) resume(c *conn, w *work, h *hub, ticket string, req request) error {
+func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req request) error {
 	if c.session != nil {
 		s.refuseLogin(c, w, req, CodeBadMessage, "this connection is signed in already")
 		return nil
@@ -173,7 +175,7 @@ func (s *Server) resume(c *conn, w *work, h *hub, ticket string, req request) er
 		return &breach{close: close4401, text: "the login was refused"}
 	}
 	grant := loginGrant{ask: isTrue(req.iceServers)}
-	w.flush() // the turn may take a moment
+	w.Flush() // the turn may take a moment
 	sess.line.turn.Lock()
 	defer sess.line.turn.Unlock()
 	if grant.ask {
@@ -194,7 +196,7 @@ func (s *Server) resume(c *conn, w *work, h *hub, ticket string, req request) er
 }
 
 // sessionEnds ends the session of a connection that has ended, or lets it wait for the client's return.
-func (s *Server) sessionEnds(w *work, c *conn, final bool) {
+func (s *Server) sessionEnds(w *wsconn.Batch, c *conn, final bool) {
 	sess, quietly := c.session, s.leaving.Load()
 	if sess.line == nil {
 		sess.hub.forget(w, sess, quietly)
@@ -207,10 +209,9 @@ func (s *Server) sessionEnds(w *work, c *conn, final bool) {
 		return
 	}
 	sess.line.leave(c, s.opts.Resume, func() {
-		w := s.works.get()
-		defer s.works.put(w)
+		w := s.sockets.Batch()
+		defer w.Release()
 		sess.hub.forgetLost(w, sess, s.leaving.Load())
-		w.flush()
 	})
 }
 

@@ -14,8 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// pageWait bounds the delivery of a page.
-const pageWait = time.Minute
+const (
+	// pageWait bounds the delivery of a page.
+	pageWait = time.Minute
+	// shutdownWait bounds the delivery of pages at the end.
+	shutdownWait = 5 * time.Second
+)
 
 // Run serves on all listeners until ctx ends, and then returns nil, having closed the listeners and every connection, and waited
 // for every goroutine. If a listener fails before, Run ends in the same way and returns that error. A server runs once.
@@ -59,7 +63,7 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 // shut ends the HTTP server and the connections. Pages in delivery get a bounded time; Shutdown does not know of upgraded
 // connections (net/http: it ignores hijacked ones), those are Close's.
 func (s *Server) shut(web *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownWait)
 	defer cancel()
 	closed := make(chan struct{})
 	go func() {

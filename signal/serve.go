@@ -3,6 +3,8 @@ package signal
 import (
 	"errors"
 	"time"
+
+	"parley/signal/internal/wsconn"
 )
 
 const (
@@ -24,7 +26,7 @@ var strikes = Rate{PerSecond: 0.1, Burst: 2}.resolve(0, 0)
 var errReplaced = errors.New("the client has come back on another connection")
 
 // serve handles one frame of a client. The first one decides the dialect. An error ends the connection.
-func (s *Server) serve(c *conn, w *work, frame []byte) error {
+func (s *Server) serve(c *conn, w *wsconn.Batch, frame []byte) error {
 	var req request
 	if c.dialect != DialectRelay {
 		req = decodeCall(frame)
@@ -45,7 +47,7 @@ func (s *Server) serve(c *conn, w *work, frame []byte) error {
 }
 
 // serveLine handles a frame of a client that may come back: each once, and none after it has come back elsewhere.
-func (s *Server) serveLine(c *conn, w *work, req request) error {
+func (s *Server) serveLine(c *conn, w *wsconn.Batch, req request) error {
 	l := c.session.line
 	l.turn.Lock()
 	defer l.turn.Unlock()
@@ -59,7 +61,7 @@ func (s *Server) serveLine(c *conn, w *work, req request) error {
 	return s.dispatch(c, w, req)
 }
 
-func (s *Server) dispatch(c *conn, w *work, req request) error {
+func (s *Server) dispatch(c *conn, w *wsconn.Batch, req request) error {
 	if c.dialect == DialectRelay {
 		return s.serveRelay(c, w, req)
 	}
@@ -67,29 +69,29 @@ func (s *Server) dispatch(c *conn, w *work, req request) error {
 }
 
 // reply queues a frame for the client itself.
-func (c *conn) reply(w *work, frame []byte) {
+func (c *conn) reply(w *wsconn.Batch, frame []byte) {
 	if c.session != nil {
 		c.session.send(w, frame)
 		return
 	}
-	c.send(w, frame)
+	c.Send(w, frame)
 }
 
 // limited reports whether a message of this type is one too many.
-func (c *conn) limited(w *work, typ Type) bool {
+func (c *conn) limited(w *wsconn.Batch, typ Type) bool {
 	l := &c.server.limits
 	switch typ {
 	case Offer, Answer:
-		return !c.offers.take(w.now, l.offers)
+		return !c.offers.take(w.Now, l.offers)
 	case ICECandidate, ack: // one of these is for sixteen of those
-		return !c.candidates.take(w.now, l.candidates)
+		return !c.candidates.take(w.Now, l.candidates)
 	}
-	return !c.others.take(w.now, l.others)
+	return !c.others.take(w.Now, l.others)
 }
 
 // strike refuses a message over a limit: with an error, and after too many of them with the end.
-func (c *conn) strike(w *work, code, text, name string) error {
-	if !c.strikes.take(w.now, strikes) {
+func (c *conn) strike(w *wsconn.Batch, code, text, name string) error {
+	if !c.strikes.take(w.Now, strikes) {
 		return &breach{close4429, code, text}
 	}
 	c.server.metrics.limited(code)
@@ -100,7 +102,7 @@ func (c *conn) strike(w *work, code, text, name string) error {
 }
 
 // complain tells a client of the call dialect what is wrong with its message.
-func (c *conn) complain(w *work, code, text, name string) {
+func (c *conn) complain(w *wsconn.Batch, code, text, name string) {
 	c.reply(w, appendError(nil, code, text, name))
 }
 

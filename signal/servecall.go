@@ -1,7 +1,9 @@
 package signal
 
+import "parley/signal/internal/wsconn"
+
 // serveCall handles a frame of the call dialect.
-func (s *Server) serveCall(c *conn, w *work, req request) error {
+func (s *Server) serveCall(c *conn, w *wsconn.Batch, req request) error {
 	typ := req.typ()
 	s.metrics.received(DialectCall, typ)
 	if c.limited(w, typ) {
@@ -29,7 +31,7 @@ func (s *Server) serveCall(c *conn, w *work, req request) error {
 
 // deliver passes an offer, answer, candidate or leave on. An absent user is reported for an offer, which starts a call, and for an
 // answer. Candidates trickle in behind those, so a complaint about each would only repeat the first.
-func (s *Server) deliver(c *conn, w *work, typ Type, req request) error {
+func (s *Server) deliver(c *conn, w *wsconn.Batch, typ Type, req request) error {
 	name, text := nameOf(req.name)
 	if text != "" {
 		c.complain(w, CodeBadName, "the "+string(typ)+" is for nobody: "+text, "")

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"parley/signal/internal/wsconn"
 )
 
 // Server is the signaling server, an http.Handler: a WebSocket upgrade on any path is signaling in either dialect, every other
@@ -21,8 +23,7 @@ type Server struct {
 	limits   limits
 	log      *slog.Logger
 	upgrader websocket.Upgrader
-	buffers  buffers
-	works    works
+	sockets  *wsconn.Pool
 	call     *hub
 	relay    *hub
 	wheel    *wheel
@@ -54,16 +55,16 @@ func NewServer(options *ServerOptions) *Server {
 		began: time.Now().Add(-time.Hour), // so that a zero bucket is of the past
 		seed:  maphash.MakeSeed(),
 	}
-	s.call, s.relay = newHub(DialectCall, s.limits.Calls, &s.buffers), newHub(DialectRelay, s.limits.Calls, &s.buffers)
+	s.call, s.relay = newHub(DialectCall, s.limits.Calls), newHub(DialectRelay, s.limits.Calls)
 	s.gate = newGate(&s.limits)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.upgrader = websocket.Upgrader{
-		// No sizes: the handshake uses the buffers of net/http, and reading and writing afterwards are our own.
-		HandshakeTimeout: writeWait,
-		CheckOrigin:      s.originAllowed,
-		Error:            s.refuse,
-		Subprotocols:     []string{subprotocol},
-	}
+	s.sockets = wsconn.NewPool(wsconn.Config{
+		MaxMessage: s.limits.Frame, MaxQueue: opts.MaxQueue, MessageTimeout: s.limits.FrameWait, Now: s.now, Goroutines: &s.wait,
+	})
+	s.upgrader = wsconn.NewUpgrader()
+	s.upgrader.CheckOrigin = s.originAllowed
+	s.upgrader.Error = s.refuse
+	s.upgrader.Subprotocols = []string{subprotocol}
 	return s
 }
 
@@ -85,12 +86,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.metrics.refused("upgrade")
 		return // refuse has answered, or the client is gone
 	}
-	c := &conn{server: s, socket: ws.NetConn(), address: address, slot: -1}
-	c.raw = rawOf(c.socket)
+	c := &conn{server: s, address: address, slot: -1}
+	c.Conn = s.sockets.NewConn(ws, c)
 	if s.opts.Auth != nil {
 		c.token = tokenOf(r)
 	}
-	s.start(c)
+	s.start(c, ws)
 }
 
 // serverHeader tells a client of ours that this server knows the extras of the package comment.
@@ -121,15 +122,14 @@ func (s *Server) turnAway(w http.ResponseWriter, address netip.Addr, why refusal
 }
 
 // start takes a connection in, or closes it when the server is closed.
-func (s *Server) start(c *conn) {
+func (s *Server) start(c *conn, ws *websocket.Conn) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		s.gate.giveBack(c.address)
-		_ = c.socket.SetWriteDeadline(time.Now().Add(time.Second))
 		bye := websocket.FormatCloseMessage(websocket.CloseGoingAway, goingAway)
-		_, _ = c.socket.Write(appendFrame(nil, opClose, bye))
-		_ = c.socket.Close()
+		_ = ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
+		_ = ws.Close()
 		return
 	}
 	if !s.turns {
@@ -141,19 +141,20 @@ func (s *Server) start(c *conn) {
 		}()
 	}
 	s.wheel.add(c)
-	s.wait.Add(1)
+	s.wait.Add(1) // for start itself, which adds the reader
+	defer s.wait.Done()
 	s.mu.Unlock()
 	s.metrics.accepted.Add(1)
-	w := s.works.get()
-	defer s.works.put(w)
+	w := s.sockets.Batch()
+	defer w.Release()
 	if out := s.gate.await(c, s.now()); out != nil {
 		s.evict(w, []*conn{out}, &breach{close4503, CodeOverloaded, "too many connections wait to log in"})
 	}
 	if s.opts.Greeting {
-		c.send(w, []byte("Hello world"))
+		c.Send(w, []byte("Hello world"))
 	}
-	w.flush()
-	go c.run(newReader(c))
+	w.Flush()
+	c.Start()
 }
 
 // tend does what is due from time to time, for all connections, until Close.
@@ -166,17 +167,16 @@ func (s *Server) tend() {
 			return
 		case <-ticker.C:
 		}
-		w := s.works.get()
+		w := s.sockets.Batch()
 		ping, dead := s.wheel.turn(s.now())
 		for _, c := range dead {
-			c.abort()
+			c.Abort()
 		}
 		for _, c := range ping {
-			c.enqueue(w, opPing, nil)
+			c.Ping(w)
 		}
 		s.overdue(w)
-		w.flush()
-		s.works.put(w)
+		w.Release()
 	}
 }
 
@@ -190,10 +190,9 @@ func (s *Server) Close() error {
 	s.closed = true
 	s.cancel()
 	s.mu.Unlock()
-	w := s.works.get()
+	w := s.sockets.Batch()
 	s.wheel.each(func(c *conn) { c.close(w, websocket.CloseGoingAway, goingAway) })
-	w.flush()
-	s.works.put(w)
+	w.Release()
 	s.call.stopLines()
 	s.relay.stopLines()
 	s.wait.Wait()

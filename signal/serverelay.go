@@ -1,7 +1,9 @@
 package signal
 
+import "parley/signal/internal/wsconn"
+
 // serveRelay handles a frame of the relay dialect, whose clients hear of errors only if they asked to.
-func (s *Server) serveRelay(c *conn, w *work, req request) error {
+func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req request) error {
 	inst := req.inst()
 	typ, text, ok := relayed(req.payload)
 	switch inst {
@@ -37,14 +39,14 @@ func (s *Server) serveRelay(c *conn, w *work, req request) error {
 }
 
 // confide tells a client of the relay dialect what is wrong, if it wants to know.
-func (c *conn) confide(w *work, code, text, name string) {
+func (c *conn) confide(w *wsconn.Batch, code, text, name string) {
 	if c.wantErrors {
 		c.reply(w, appendError(nil, code, text, name))
 	}
 }
 
 // pass delivers a message of the relay dialect.
-func (s *Server) pass(c *conn, w *work, typ Type, text []byte, req request) error {
+func (s *Server) pass(c *conn, w *wsconn.Batch, typ Type, text []byte, req request) error {
 	name, wrong := nameOf(req.name)
 	if wrong != "" {
 		c.confide(w, CodeBadName, "the message is for nobody: "+wrong, "")

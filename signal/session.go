@@ -1,6 +1,10 @@
 package signal
 
-import "slices"
+import (
+	"slices"
+
+	"parley/signal/internal/wsconn"
+)
 
 // session is a user: who holds a name, in one dialect, from a login to the end of the connection, or of the wait for its return.
 type session struct {
@@ -30,12 +34,12 @@ type call struct {
 const maxEnded = 32
 
 // send queues a frame for the user.
-func (s *session) send(w *work, frame []byte) {
+func (s *session) send(w *wsconn.Batch, frame []byte) {
 	if s.line != nil {
 		s.line.send(w, frame)
 		return
 	}
-	s.conn.send(w, frame)
+	s.conn.Send(w, frame)
 }
 
 // noteEnded remembers that the call with name ended; oldest first out.

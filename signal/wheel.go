@@ -14,6 +14,8 @@ type wheel struct {
 	interval int // ticks between pings, jittered by a fifth
 	patience int // ticks that a ping may go unanswered
 
+	heard func(*conn) bool // since the last ping
+
 	mu    sync.Mutex // guards what follows, and slot and awaiting of every conn
 	slots []map[*conn]struct{}
 	hand  int
@@ -24,7 +26,7 @@ const wheelTicks = 25
 
 func newWheel(interval, patience time.Duration) *wheel {
 	tick := max(interval/wheelTicks, time.Millisecond)
-	w := &wheel{tick: tick, interval: wheelTicks, patience: max(int((patience+tick-1)/tick), 1)}
+	w := &wheel{tick: tick, interval: wheelTicks, patience: max(int((patience+tick-1)/tick), 1), heard: (*conn).Heard}
 	w.slots = make([]map[*conn]struct{}, max(w.interval*6/5, w.patience)+2)
 	for i := range w.slots {
 		w.slots[i] = make(map[*conn]struct{})
@@ -72,10 +74,9 @@ func (w *wheel) turn(now int64) (ping, dead []*conn) {
 		switch {
 		case !c.awaiting:
 			c.awaiting, c.pinged = true, now
-			c.heard.Store(false)
 			w.putLocked(c, w.patience)
 			ping = append(ping, c)
-		case c.heard.Load():
+		case w.heard(c):
 			c.awaiting = false
 			w.putLocked(c, max(w.untilPing()-w.patience, 1))
 		default:

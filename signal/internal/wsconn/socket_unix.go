@@ -1,6 +1,6 @@
 //go:build unix
 
-package signal
+package wsconn
 
 import (
 	"io"
@@ -8,8 +8,9 @@ import (
 	"syscall"
 )
 
-// rawOf returns the descriptor beneath a plain TCP socket, nil for anything else. With it a connection waits for input without holding
-// a buffer to read into, and writes as much as the kernel takes without waiting.
+// rawOf returns the descriptor below a plain TCP socket, and nil for anything else. With it a
+// connection waits for input without a buffer to read into, and writes as much as the kernel takes
+// without waiting.
 func rawOf(socket net.Conn) syscall.RawConn {
 	tcp, ok := socket.(*net.TCPConn)
 	if !ok {
@@ -22,7 +23,7 @@ func rawOf(socket net.Conn) syscall.RawConn {
 	return raw
 }
 
-// readNow reads what is there. Later tells that nothing is.
+// readNow reads what is available. Later reports that nothing is.
 func readNow(fd uintptr, p []byte) (n int, later bool, err error) {
 	for {
 		n, err = syscall.Read(int(fd), p)

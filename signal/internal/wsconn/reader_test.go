@@ -1,9 +1,8 @@
-package signal
+package wsconn
 
 import (
 	"bytes"
 	"testing"
-	"time"
 )
 
 // FuzzFrames parses a stream of bytes as a client might send it, in one piece and in pieces: the frames must be the same, and none may
@@ -13,11 +12,10 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x01\x80\x00\x00\x00\x00\x89\x80\x00\x00\x00\x00\x80\x82\x00\x00\x00\x00{}\x88\x82\x00\x00\x00\x00\x03\xe8"), []byte{3, 1, 2})
 	f.Add([]byte("\x81\xfe\x00\x80\x00\x00\x00\x00"), []byte{})
 	f.Add([]byte("\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"), []byte{2})
-	server := &Server{limits: Limits{Frame: 200}.resolve()}
-	server.works.get() // for its pool
+	pool := NewPool(Config{MaxMessage: 200})
 	f.Fuzz(func(t *testing.T, stream, pieces []byte) {
-		whole, wholeErr := parseStream(server, stream, nil)
-		parts, partsErr := parseStream(server, stream, pieces)
+		whole, wholeErr := parseStream(pool, stream, nil)
+		parts, partsErr := parseStream(pool, stream, pieces)
 		if len(whole) != len(parts) || (wholeErr == nil) != (partsErr == nil) || wholeErr != nil && wholeErr.Error() != partsErr.Error() {
 			t.Fatalf("%d frames and %v, in pieces %d and %v", len(whole), wholeErr, len(parts), partsErr)
 		}
@@ -33,13 +31,13 @@ func FuzzFrames(f *testing.F) {
 }
 
 // parseStream parses as reader.next does, with bytes that come in pieces of these sizes, over and over.
-func parseStream(server *Server, stream, pieces []byte) (frames []frame, err error) {
-	r := &reader{c: &conn{server: server}}
-	w := r.hold()
-	defer func() { r.w, r.message = nil, nil }()
+func parseStream(pool *Pool, stream, pieces []byte) (frames []frame, err error) {
+	r := &reader{c: &Conn{pool: pool}}
+	b := r.hold()
+	defer func() { r.b, r.message = nil, nil }()
 	for i := 0; ; i++ {
 		for {
-			f, ok, err := r.parse(w)
+			f, ok, err := r.parse(b)
 			if err != nil {
 				return frames, err
 			}
@@ -54,10 +52,10 @@ func parseStream(server *Server, stream, pieces []byte) (frames []frame, err err
 				}
 				if r.message != nil {
 					r.message.b = append(r.message.b, f.payload...)
-					r.pieces++
+					r.fragments++
 				}
 				if f.final {
-					r.message, r.pieces = nil, 0
+					r.message, r.fragments = nil, 0
 				}
 			}
 		}
@@ -68,8 +66,8 @@ func parseStream(server *Server, stream, pieces []byte) (frames []frame, err err
 		if len(pieces) > 0 {
 			n = min(n, 1+int(pieces[i%len(pieces)]))
 		}
-		n = copy(w.space(), stream[:n])
-		w.end += n
+		n = copy(b.space(), stream[:n])
+		b.end += n
 		stream = stream[n:]
 	}
 }
@@ -86,44 +84,5 @@ func TestUnmask(t *testing.T) {
 		if unmask(p, key); !bytes.Equal(p, want) {
 			t.Errorf("%d bytes: %v", n, p)
 		}
-	}
-}
-
-// TestWheelFindsTheDead turns a wheel by hand: who answers lives, who does not is found within an interval and the patience.
-func TestWheelFindsTheDead(t *testing.T) {
-	w := newWheel(25*time.Second, 10*time.Second)
-	alive, dead := &conn{slot: -1}, &conn{slot: -1}
-	w.add(alive)
-	w.add(dead)
-	found, pings := 0, 0
-	for tick := 1; tick <= 200; tick++ {
-		now := int64(tick) * int64(w.tick)
-		ping, gone := w.turn(now)
-		for _, c := range ping {
-			if c == alive {
-				pings++
-				c.heard.Store(true)
-				if took, ok := w.ponged(c, now+5e6); !ok || took != 5*time.Millisecond {
-					t.Errorf("the pong took %v, %v", took, ok)
-				}
-				if _, twice := w.ponged(c, now+6e6); twice {
-					t.Error("a second pong counts")
-				}
-			}
-		}
-		for _, c := range gone {
-			if c == alive {
-				t.Fatal("who answers was found dead")
-			}
-			if found == 0 {
-				found = tick
-			}
-		}
-	}
-	if found == 0 || found > 41 {
-		t.Errorf("the dead was found after %d seconds", found)
-	}
-	if pings < 6 || pings > 10 {
-		t.Errorf("%d pings in 200 seconds", pings)
 	}
 }

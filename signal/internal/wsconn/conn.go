@@ -1,0 +1,221 @@
+// Package wsconn reads and writes the WebSocket messages of a server's many mostly idle clients.
+//
+// gorilla/websocket performs the handshake and is not used afterwards. Frames received are parsed
+// by a reader that waits without holding a buffer. Frames sent are collected in a bounded queue, so
+// that several leave in one system call and a slow client never delays another. An idle connection
+// over plain TCP costs one goroutine and no buffer. Only text messages are supported, without
+// extensions (RFC 6455).
+package wsconn
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+const (
+	// writeTimeout bounds one write. A client that takes nothing for so long is gone.
+	writeTimeout = 10 * time.Second
+	// closeTimeout bounds the wait for the peer's part of a close handshake.
+	closeTimeout = 5 * time.Second
+)
+
+// Config are the options of a Pool. All fields are required.
+type Config struct {
+	// MaxMessage is the longest message that is accepted, in bytes. A longer one ends the connection
+	// with a ProtocolError of code 1009. A connection can hold one such message in memory.
+	MaxMessage int
+	// MaxQueue is the number of bytes that may wait to be written to one connection. A connection
+	// that exceeds it ends with ErrSlow.
+	MaxQueue int
+	// MessageTimeout is the time that a client has to complete a message once it has begun.
+	// math.MaxInt64 means no limit.
+	MessageTimeout time.Duration
+	// Now returns a monotonic time in nanoseconds.
+	Now func() int64
+	// Goroutines counts the goroutines that connections start.
+	Goroutines *sync.WaitGroup
+}
+
+// Pool holds the options and the memory that the connections of a server share.
+type Pool struct {
+	config  Config
+	buffers buffers
+	batches sync.Pool
+}
+
+// NewPool returns a pool without connections.
+func NewPool(config Config) *Pool { return &Pool{config: config} }
+
+// NewUpgrader returns an upgrader whose connections are passed to Pool.NewConn. The caller sets the
+// fields that decide who may connect.
+func NewUpgrader() websocket.Upgrader {
+	// No sizes: the handshake uses the buffers of net/http, and gorilla does not read or write later.
+	return websocket.Upgrader{HandshakeTimeout: writeTimeout}
+}
+
+// Handler handles what a connection receives. One goroutine calls it. It may queue frames to any
+// connection in the batch, which is flushed before the reader waits again, but may not keep the
+// batch. An error ends the connection and is passed to HandleEnd.
+type Handler interface {
+	// HandleMessage handles a text message, which is valid UTF-8. It may not keep data.
+	HandleMessage(b *Batch, data []byte) error
+	// HandlePing reports whether a ping is to be answered, or an error.
+	HandlePing(b *Batch) error
+	// HandlePong handles a pong.
+	HandlePong(b *Batch)
+	// HandleEnd handles the end of reading. It is called once, for every connection that was started.
+	// The error is a *websocket.CloseError if the client sent a close frame, a *ProtocolError, ErrSlow,
+	// an error of the handler, or an error of the socket. After it a close frame is sent, unless there
+	// was one: the reply to the client's, or that of the ProtocolError.
+	HandleEnd(b *Batch, err error)
+}
+
+// ProtocolError is a violation of RFC 6455 or of a limit by the client.
+type ProtocolError struct {
+	Code   int    // the close code to send
+	Reason string // the reason to send
+}
+
+func (e *ProtocolError) Error() string { return e.Reason }
+
+// ErrSlow is the end of a connection whose queue was full.
+var ErrSlow = errors.New("client reads too slowly: the send queue is full")
+
+// Conn is the server's end of one WebSocket connection. Its methods are safe for concurrent use
+// except where they say otherwise.
+type Conn struct {
+	pool    *Pool
+	handler Handler
+	socket  net.Conn
+	raw     syscall.RawConn // below socket if it is plain TCP, otherwise nil
+
+	heard  atomic.Bool // something was received since the last ping
+	shrink bool        // owned by the reader, see ShrinkStack
+
+	mu        sync.Mutex // guards what follows
+	queue     *buffer    // whole frames that wait to be written; nil if there are none
+	inFlight  int        // bytes being written
+	writing   bool       // a goroutine writes, or a batch has the connection in pendingFlush
+	closing   bool       // nothing more is queued
+	closeSent bool       // a close frame was queued
+	slow      bool       // aborted because the queue was full
+	aborted   bool       // every read and write fails from now on
+	readDone  bool       // the reader has ended; the last of reader and writer closes the socket
+}
+
+// NewConn returns a connection that calls handler from Start on. Frames can be queued before. The
+// connection owns ws.
+func (p *Pool) NewConn(ws *websocket.Conn, handler Handler) *Conn {
+	return p.newConn(ws.NetConn(), handler)
+}
+
+func (p *Pool) newConn(socket net.Conn, handler Handler) *Conn {
+	return &Conn{pool: p, handler: handler, socket: socket, raw: rawOf(socket)}
+}
+
+// Start starts the goroutine that reads. It is called once.
+func (c *Conn) Start() {
+	c.pool.config.Goroutines.Add(1)
+	go c.run(newReader(c))
+}
+
+// Heard reports whether anything was received since the last Ping.
+func (c *Conn) Heard() bool { return c.heard.Load() }
+
+// ShrinkStack makes the reader continue in a new goroutine when all input is handled, because the
+// handler has grown the stack for something that does not recur. Only the handler may call it.
+func (c *Conn) ShrinkStack() { c.shrink = true }
+
+// run reads until the connection ends, then closes it.
+func (c *Conn) run(r *reader) {
+	err := r.read()
+	if err == errRest {
+		go c.run(r) // the old stack is freed
+		return
+	}
+	defer c.pool.config.Goroutines.Done()
+	b := r.hold()
+	c.handler.HandleEnd(b, c.endReason(err))
+	var closed *websocket.CloseError
+	var broken *ProtocolError
+	switch {
+	case errors.As(err, &closed):
+		c.Close(b, closed.Code, "")
+	case errors.As(err, &broken):
+		c.Close(b, broken.Code, broken.Reason)
+	}
+	b.Flush()
+	if closed == nil && !r.failed && c.CloseSent() {
+		r.linger()
+	}
+	r.release()
+	c.endReading()
+}
+
+// endReason returns ErrSlow if that is why the socket failed, and otherwise err.
+func (c *Conn) endReason(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.slow {
+		return ErrSlow
+	}
+	return err
+}
+
+// linger waits for a bounded time until the client has received our close frame. Closing a socket
+// that has unread input resets the connection, and a reset overtakes the frame.
+func (r *reader) linger() {
+	c := r.c
+	c.mu.Lock()
+	written := !c.writing && !c.aborted
+	if !c.aborted {
+		_ = c.socket.SetReadDeadline(time.Now().Add(closeTimeout))
+	}
+	c.mu.Unlock()
+	if written && r.broken {
+		closeWrite(c.socket)
+	}
+	if r.b != nil && r.broken {
+		r.b.start = r.b.end
+	}
+	for !r.broken { // until the client's own close frame
+		f, err := r.next()
+		if err != nil || f.opcode == opClose {
+			return
+		}
+	}
+	for r.fill() == nil {
+		r.b.start = r.b.end
+	}
+}
+
+// closeWrite closes the writing half of a socket that has one: the client reads the end after our
+// close frame.
+func closeWrite(socket net.Conn) {
+	if s, ok := socket.(interface{ CloseWrite() error }); ok {
+		_ = s.CloseWrite()
+	}
+}
+
+// closeCode returns the code of a close frame's payload, 1005 if it has none, and whether it is valid
+// (RFC 6455, section 7.4).
+func closeCode(payload []byte) (code int, ok bool) {
+	switch {
+	case len(payload) == 0:
+		return websocket.CloseNoStatusReceived, true
+	case len(payload) == 1:
+		return 0, false
+	}
+	code = int(payload[0])<<8 | int(payload[1])
+	switch {
+	case code >= 3000 && code < 5000, code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006:
+		return code, true
+	}
+	return 0, false
+}

@@ -1,0 +1,208 @@
+package wsconn
+
+import (
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Send queues one text message, which is written when b is flushed. It never blocks. If the queue
+// would exceed Config.MaxQueue the connection ends with ErrSlow.
+func (c *Conn) Send(b *Batch, data []byte) { c.enqueue(b, opText, data) }
+
+// Resend queues a message that counted towards Config.MaxQueue on an earlier connection of the same
+// client, and does not count again.
+func (c *Conn) Resend(b *Batch, data []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.appendLocked(b, opText, data)
+	}
+}
+
+// Ping queues a ping.
+func (c *Conn) Ping(b *Batch) {
+	c.heard.Store(false)
+	c.enqueue(b, opPing, nil)
+}
+
+func (c *Conn) enqueue(b *Batch, opcode byte, payload []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return
+	}
+	if c.inFlight+c.queued()+len(payload)+maxHeader > c.pool.config.MaxQueue {
+		c.abortSlowLocked()
+		return
+	}
+	c.appendLocked(b, opcode, payload)
+}
+
+func (c *Conn) queued() int {
+	if c.queue == nil {
+		return 0
+	}
+	return len(c.queue.b)
+}
+
+func (c *Conn) appendLocked(b *Batch, opcode byte, payload []byte) {
+	if c.queue == nil {
+		c.queue = c.pool.buffers.get()
+	}
+	c.queue.b = appendFrame(c.queue.b, opcode, payload)
+	if !c.writing {
+		c.writing = true
+		b.pendingFlush = append(b.pendingFlush, c)
+	}
+}
+
+// Close queues a close frame after what is queued already, and nothing is queued after it. The
+// connection ends when the client replies, or after a bounded time. It reports whether it queued the
+// frame: not if the connection is closing or aborted already. The reason has at most 123 bytes.
+func (c *Conn) Close(b *Batch, code int, reason string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	c.closing, c.closeSent = true, true
+	c.appendLocked(b, opClose, websocket.FormatCloseMessage(code, reason))
+	return true
+}
+
+// CloseSent reports whether Close has queued a close frame.
+func (c *Conn) CloseSent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closeSent
+}
+
+// Abort ends a connection without a close frame.
+func (c *Conn) Abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.abortLocked()
+}
+
+// AbortSlow ends a connection whose client does not keep up, as a full queue does.
+func (c *Conn) AbortSlow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.abortSlowLocked()
+}
+
+func (c *Conn) abortSlowLocked() {
+	c.slow = true
+	c.abortLocked()
+}
+
+// abortLocked makes every read and write fail instead of closing the socket, because closing can
+// block (TLS sends an alert). No other deadline replaces this one: all are set under mu, unless the
+// connection is closing or aborted.
+func (c *Conn) abortLocked() {
+	c.closing, c.aborted = true, true
+	if c.queue != nil {
+		c.pool.buffers.put(c.queue)
+		c.queue = nil
+	}
+	_ = c.socket.SetDeadline(time.Unix(1, 0))
+}
+
+// flush writes what is queued until the queue is empty or the kernel takes no more.
+func (c *Conn) flush(b *Batch) {
+	for {
+		if c.raw == nil {
+			c.startDrain(nil, 0)
+			return
+		}
+		out := c.dequeue()
+		if out == nil {
+			return
+		}
+		n, err := b.tryWrite(c.raw, out.b)
+		if err == nil && n < len(out.b) {
+			c.startDrain(out, n)
+			return
+		}
+		c.pool.buffers.put(out)
+		if err != nil {
+			c.Abort()
+		}
+	}
+}
+
+func (c *Conn) startDrain(out *buffer, written int) {
+	c.pool.config.Goroutines.Add(1)
+	go c.drain(out, written)
+}
+
+// drain writes the rest of out, if it is not nil, and then what is queued. Each write may take
+// writeTimeout.
+func (c *Conn) drain(out *buffer, written int) {
+	defer c.pool.config.Goroutines.Done()
+	if out == nil {
+		out = c.dequeue()
+	}
+	for ; out != nil; out, written = c.dequeue(), 0 {
+		c.setWriteDeadline(time.Now().Add(writeTimeout))
+		_, err := c.socket.Write(out.b[written:])
+		c.setWriteDeadline(time.Time{})
+		c.pool.buffers.put(out)
+		if err != nil {
+			c.Abort()
+		}
+	}
+}
+
+// dequeue takes the queue for writing. If it is empty the writing ends and dequeue returns nil.
+func (c *Conn) dequeue() *buffer {
+	c.mu.Lock()
+	out := c.queue
+	c.queue, c.inFlight = nil, 0
+	if out != nil {
+		c.inFlight = len(out.b)
+		c.mu.Unlock()
+		return out
+	}
+	c.writing = false
+	last := c.readDone
+	if c.closing && !c.aborted && !last {
+		_ = c.socket.SetReadDeadline(time.Now().Add(closeTimeout))
+	}
+	c.mu.Unlock()
+	if last { // outside the lock, because TLS can block in Close
+		_ = c.socket.Close()
+	}
+	return nil
+}
+
+// endReading is the reader's last use of the socket.
+func (c *Conn) endReading() {
+	c.mu.Lock()
+	c.readDone, c.closing = true, true
+	last := !c.writing
+	c.mu.Unlock()
+	if last {
+		_ = c.socket.Close()
+	}
+}
+
+// setReadDeadline sets a deadline unless the connection is closing, which has one of its own.
+func (c *Conn) setReadDeadline(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		_ = c.socket.SetReadDeadline(t)
+	}
+}
+
+// setWriteDeadline sets a deadline unless the connection was aborted, whose deadline is in the past
+// and must stay there.
+func (c *Conn) setWriteDeadline(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.aborted {
+		_ = c.socket.SetWriteDeadline(t)
+	}
+}

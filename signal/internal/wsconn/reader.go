@@ -1,0 +1,293 @@
+package wsconn
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"runtime"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+)
+
+// reader parses the frames that one connection receives (RFC 6455, section 5). It waits without a
+// buffer where the socket allows that: the batch that it reads into is borrowed when there is input,
+// and given back when all of it is handled.
+type reader struct {
+	c         *Conn
+	b         *Batch  // nil while idle
+	message   *buffer // the fragments of a message received so far
+	fragments int     // their number
+	waited    bool    // there was no input when fill looked
+	timed     bool    // the rest of a message must come in time
+	failed    bool    // the socket failed
+	broken    bool    // the boundaries of frames are lost
+	deep      bool    // the handler may have grown the stack
+
+	poll func(fd uintptr) bool // of fill
+	n    int
+	err  error
+}
+
+// maxFragments bounds the fragments of a message, of which any number can be empty.
+const maxFragments = 4 << 10
+
+// errRest ends read when all input is handled and the stack can be freed.
+var errRest = errors.New("all input is handled")
+
+func newReader(c *Conn) *reader {
+	r := &reader{c: c}
+	r.poll = r.pollOnce
+	return r
+}
+
+// hold returns the batch, and borrows it if necessary.
+func (r *reader) hold() *Batch {
+	if r.b == nil {
+		r.b = r.c.pool.Batch()
+	}
+	return r.b
+}
+
+// release gives back the memory.
+func (r *reader) release() {
+	if r.b != nil {
+		r.b.Release()
+		r.b = nil
+	}
+	if r.message != nil {
+		r.endMessage()
+	}
+}
+
+func (r *reader) idle() bool { return r.message == nil && (r.b == nil || r.b.start == r.b.end) }
+
+// read handles frames until the connection ends, and returns the reason.
+func (r *reader) read() error {
+	for {
+		f, err := r.next()
+		if err != nil {
+			return err
+		}
+		if err := r.handle(f); err != nil {
+			return err
+		}
+		if r.c.shrink && r.idle() {
+			r.release()
+			r.c.shrink, r.deep = false, false
+			return errRest
+		}
+	}
+}
+
+// next returns the next complete frame.
+func (r *reader) next() (frame, error) {
+	for {
+		if b := r.b; b != nil {
+			f, ok, err := r.parse(b)
+			if ok || err != nil {
+				return f, err
+			}
+			b.Flush()
+		}
+		if err := r.fill(); err != nil {
+			r.failed = true
+			return frame{}, err
+		}
+	}
+}
+
+// fill waits for input.
+func (r *reader) fill() error {
+	if r.timed && r.idle() {
+		r.timed = false
+		r.c.setReadDeadline(time.Time{})
+	}
+	if r.c.raw == nil {
+		r.fillBlocking()
+	} else if err := r.c.raw.Read(r.poll); err != nil {
+		return err
+	}
+	if !r.waited {
+		runtime.Gosched() // a client that sends without pause does not delay the others
+	}
+	r.waited = false
+	if r.err != nil {
+		return r.err
+	}
+	r.b.end += r.n
+	r.b.Now = r.c.pool.config.Now()
+	r.c.heard.Store(true)
+	return nil
+}
+
+// pollOnce reads what is available. False makes the caller wait until something is.
+func (r *reader) pollOnce(fd uintptr) bool {
+	var later bool
+	r.n, later, r.err = readNow(fd, r.hold().space())
+	if later {
+		r.waited = true
+		r.wait()
+	}
+	return !later
+}
+
+// wait prepares for waiting: the batch is given back if no message has begun, and otherwise the
+// client has a limited time to complete it.
+func (r *reader) wait() {
+	if r.idle() {
+		if len(r.b.pendingFlush) == 0 {
+			r.b.Release()
+			r.b = nil
+		}
+		return
+	}
+	if !r.timed {
+		r.limit()
+	}
+}
+
+// limit sets the time by which the client must complete what it has begun.
+func (r *reader) limit() {
+	if timeout := r.c.pool.config.MessageTimeout; timeout < math.MaxInt64 {
+		r.timed = true
+		r.c.setReadDeadline(time.Now().Add(timeout))
+	}
+}
+
+// fillBlocking reads from sockets that cannot report that there is input (TLS), so it holds a buffer
+// while it waits.
+func (r *reader) fillBlocking() {
+	b := r.hold()
+	if !r.idle() && !r.timed {
+		r.limit()
+	}
+	r.n, r.err = r.c.socket.Read(b.space())
+}
+
+// parse removes one frame from the batch. It returns false if the frame is not complete. The header
+// is checked before the payload is complete.
+func (r *reader) parse(b *Batch) (frame, bool, error) {
+	in := b.in[b.start:b.end]
+	if len(in) < 2 {
+		return frame{}, false, nil
+	}
+	f := frame{opcode: in[0] & 0xf, final: in[0]&0x80 != 0}
+	length, header := uint64(in[1]&0x7f), 2
+	switch length {
+	case 126:
+		if len(in) < 4 {
+			return frame{}, false, nil
+		}
+		length, header = uint64(binary.BigEndian.Uint16(in[2:])), 4
+	case 127:
+		if len(in) < 10 {
+			return frame{}, false, nil
+		}
+		length, header = binary.BigEndian.Uint64(in[2:]), 10
+	}
+	if err := r.check(f, in[0]&0x70, in[1]&0x80 != 0, length); err != nil {
+		r.broken = true
+		return frame{}, false, err
+	}
+	header += 4
+	if len(in) < header || uint64(len(in)-header) < length {
+		return frame{}, false, nil
+	}
+	end := header + int(length)
+	f.payload = in[header:end:end]
+	unmask(f.payload, [4]byte(in[header-4:header]))
+	b.start += end
+	return f, true, nil
+}
+
+// check validates a frame's header (RFC 6455, sections 5.2 and 5.5) and the length of its message.
+func (r *reader) check(f frame, reserved byte, masked bool, length uint64) error {
+	control := f.opcode&0x8 != 0
+	text := ""
+	switch {
+	case reserved != 0:
+		text = "a reserved bit is set, or the frame is compressed, which was not agreed on"
+	case !masked:
+		text = "frames of a client must be masked"
+	case control && (!f.final || length > 125):
+		text = "a control frame is fragmented or longer than 125 bytes"
+	case control && f.opcode != opClose && f.opcode != opPing && f.opcode != opPong, !control && f.opcode > opBinary:
+		text = "the opcode is reserved"
+	case !control && (f.opcode == opContinuation) != (r.message != nil):
+		text = "a message begins within another, or continues none"
+	case length > 1<<62:
+		text = "the length is negative"
+	}
+	if text != "" {
+		return &ProtocolError{websocket.CloseProtocolError, text}
+	}
+	if max := r.c.pool.config.MaxMessage; !control && (length > uint64(max) || r.held()+int(length) > max || r.fragments >= maxFragments) {
+		return &ProtocolError{websocket.CloseMessageTooBig, "the message is longer than this server takes"}
+	}
+	return nil
+}
+
+// held returns the length of the fragments received so far.
+func (r *reader) held() int {
+	if r.message == nil {
+		return 0
+	}
+	return len(r.message.b)
+}
+
+// handle handles one frame.
+func (r *reader) handle(f frame) error {
+	c := r.c
+	switch f.opcode {
+	case opText, opContinuation:
+		return r.handleText(f)
+	case opBinary:
+		return &ProtocolError{websocket.CloseUnsupportedData, "binary frames are not understood here"}
+	case opPong:
+		c.handler.HandlePong(r.b)
+		// A client that was active and is idle now: its pong is all that came.
+		c.shrink, r.deep = c.shrink || r.deep, false
+		return nil
+	case opPing:
+		if err := c.handler.HandlePing(r.b); err != nil {
+			return err
+		}
+		c.enqueue(r.b, opPong, f.payload)
+		return nil
+	}
+	code, ok := closeCode(f.payload)
+	if !ok || len(f.payload) > 2 && !utf8.Valid(f.payload[2:]) {
+		return &ProtocolError{websocket.CloseProtocolError, "the close frame has a code or a reason that is none"}
+	}
+	return &websocket.CloseError{Code: code}
+}
+
+// handleText handles a text frame or a fragment of one.
+func (r *reader) handleText(f frame) error {
+	text := f.payload
+	if r.message != nil || !f.final {
+		if r.message == nil {
+			r.message = r.c.pool.buffers.get()
+		}
+		r.message.b = append(r.message.b, f.payload...)
+		r.fragments++
+		if !f.final {
+			return nil
+		}
+		text = r.message.b
+		defer r.endMessage()
+	}
+	if !utf8.Valid(text) { // RFC 6455, section 8.1
+		return &ProtocolError{websocket.CloseInvalidFramePayloadData, "the text is not valid UTF-8"}
+	}
+	r.deep = true
+	return r.c.handler.HandleMessage(r.b, text)
+}
+
+// endMessage gives back the memory of a fragmented message.
+func (r *reader) endMessage() {
+	r.c.pool.buffers.put(r.message)
+	r.message, r.fragments = nil, 0
+}
