@@ -38,13 +38,13 @@ type conn struct {
 	older, newer *conn
 }
 
-// breach ends a connection whose client broke a rule: it is sent an error, unless code is empty, and the close code.
-type breach struct {
+// closeError ends a connection whose client broke a rule. The client is sent an error, unless code is empty, and the close code.
+type closeError struct {
 	close      int
 	code, text string
 }
 
-func (e *breach) Error() string { return e.text }
+func (e *closeError) Error() string { return e.text }
 
 // HandleMessage implements wsconn.Handler.
 func (c *conn) HandleMessage(w *wsconn.Batch, frame []byte) error {
@@ -59,7 +59,7 @@ func (c *conn) HandleMessage(w *wsconn.Batch, frame []byte) error {
 // HandlePing implements wsconn.Handler.
 func (c *conn) HandlePing(w *wsconn.Batch) error {
 	if !c.others.take(w.Now, c.server.limits.others) {
-		return &breach{close4429, CodeRateLimited, "too many pings"}
+		return &closeError{close4429, CodeRateLimited, "too many pings"}
 	}
 	return nil
 }
@@ -73,9 +73,9 @@ func (c *conn) HandlePong(w *wsconn.Batch) {
 
 // HandleEnd implements wsconn.Handler. It leaves no trace of the connection.
 func (c *conn) HandleEnd(w *wsconn.Batch, err error) {
-	broken := breachOf(err)
+	broken := closeErrorOf(err)
 	if broken != nil {
-		c.punish(w, broken)
+		c.sendErrorAndClose(w, broken)
 	}
 	var closed *websocket.CloseError
 	byClient := errors.As(err, &closed)
@@ -90,9 +90,9 @@ func (c *conn) HandleEnd(w *wsconn.Batch, err error) {
 	c.logEnd(err)
 }
 
-// breachOf returns the breach that ended a connection, nil if it was something else.
-func breachOf(err error) *breach {
-	var broken *breach
+// closeErrorOf returns the closeError that ended a connection, nil if it was something else.
+func closeErrorOf(err error) *closeError {
+	var broken *closeError
 	var protocol *wsconn.ProtocolError
 	switch {
 	case errors.As(err, &broken):
@@ -100,9 +100,9 @@ func breachOf(err error) *breach {
 	case !errors.As(err, &protocol):
 		return nil
 	case protocol.Code == websocket.CloseMessageTooBig:
-		return &breach{protocol.Code, CodeTooLong, protocol.Reason}
+		return &closeError{protocol.Code, CodeTooLong, protocol.Reason}
 	}
-	return &breach{close: protocol.Code, text: protocol.Reason}
+	return &closeError{close: protocol.Code, text: protocol.Reason}
 }
 
 // close queues a close frame. The user's session ends with it.
@@ -112,8 +112,8 @@ func (c *conn) close(w *wsconn.Batch, code int, reason string) {
 	}
 }
 
-// punish tells a client which rule it broke, and says good-bye.
-func (c *conn) punish(w *wsconn.Batch, b *breach) {
+// sendErrorAndClose sends a client the rule that it broke, if it understands that, and the close code.
+func (c *conn) sendErrorAndClose(w *wsconn.Batch, b *closeError) {
 	if b.code != "" && (c.dialect != DialectRelay || c.wantErrors) {
 		c.Send(w, appendError(nil, b.code, b.text, ""))
 		c.server.metrics.limited(b.code)
@@ -140,7 +140,7 @@ func endReason(err error) string {
 		return "slow"
 	case errors.As(err, &closed):
 		return "closed"
-	case breachOf(err) != nil:
+	case closeErrorOf(err) != nil:
 		return "breach"
 	case errors.As(err, &network) && network.Timeout():
 		return "aborted" // a dead socket, a drain at its limit, a frame that never ended

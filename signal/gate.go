@@ -183,7 +183,7 @@ func (r refusal) retryAfter() string {
 }
 
 // evict closes connections that have waited too long to log in, or too many.
-func (s *Server) evict(w *wsconn.Batch, conns []*conn, b *breach) {
+func (s *Server) evict(w *wsconn.Batch, conns []*conn, b *closeError) {
 	for _, c := range conns {
 		c.Send(w, appendError(nil, b.code, b.text, ""))
 		c.close(w, b.close, b.text)
@@ -193,5 +193,5 @@ func (s *Server) evict(w *wsconn.Batch, conns []*conn, b *breach) {
 
 // overdue closes the connections that have not logged in for too long.
 func (s *Server) overdue(w *wsconn.Batch) {
-	s.evict(w, s.gate.overdue(s.now()), &breach{close4408, CodeLoginTimeout, "no login came within " + s.limits.LoginWait.String()})
+	s.evict(w, s.gate.overdue(s.now()), &closeError{close4408, CodeLoginTimeout, "no login came within " + s.limits.LoginWait.String()})
 }

@@ -109,7 +109,7 @@ func (l *line) accept(w *wsconn.Batch, number, ack uint64) (serve bool, err erro
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if ack > l.sent || number > l.heard+1 {
-		return false, &breach{close4400, CodeBadMessage, "the numbers of the messages are not in sequence"}
+		return false, &closeError{close4400, CodeBadMessage, "the numbers of the messages are not in sequence"}
 	}
 	l.confirmLocked(ack)
 	if number == 0 {

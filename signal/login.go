@@ -104,18 +104,18 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req request) (
 	var denied *Denied
 	switch {
 	case s.ctx.Err() != nil: // the server closes, and says so itself
-		return grant, &breach{close: websocket.CloseGoingAway, text: goingAway}
+		return grant, &closeError{close: websocket.CloseGoingAway, text: goingAway}
 	case errors.As(err, &denied):
 		s.gate.failed(c.address, s.now(), s.limits.failures)
 		s.metrics.authFailure("refused")
 		text := printable(denied.Reason)
 		s.refuseLogin(c, w, req, CodeUnauthorized, text)
-		return grant, &breach{close: close4401, text: "the login was refused"}
+		return grant, &closeError{close: close4401, text: "the login was refused"}
 	case err != nil || grant.Name != "" && CheckName(grant.Name) != nil:
 		s.metrics.authFailure("unavailable")
 		s.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
 		s.refuseLogin(c, w, req, CodeUnavailable, "whether this login is good cannot be found out now; try again later")
-		return grant, &breach{close: close4503, text: "the login could not be decided"}
+		return grant, &closeError{close: close4503, text: "the login could not be decided"}
 	case grant.Name == "":
 		grant.Name = name
 	}
@@ -129,7 +129,7 @@ func (s *Server) throttle(c *conn, w *wsconn.Batch, req request) error {
 	}
 	s.metrics.authFailure("throttled")
 	s.refuseLogin(c, w, req, CodeThrottled, "too many logins from your address were refused; try again later")
-	return &breach{close: close4429, text: "too many logins from this address were refused"}
+	return &closeError{close: close4429, text: "too many logins from this address were refused"}
 }
 
 // grantICE puts the ICE servers of a user into a reply.
@@ -172,7 +172,7 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req req
 		s.gate.failed(c.address, s.now(), s.limits.failures)
 		s.metrics.authFailure("resume")
 		s.refuseLogin(c, w, req, CodeUnauthorized, "this is not the secret of that session")
-		return &breach{close: close4401, text: "the login was refused"}
+		return &closeError{close: close4401, text: "the login was refused"}
 	}
 	grant := loginGrant{ask: isTrue(req.iceServers)}
 	w.Flush() // the turn may take a moment
@@ -228,5 +228,5 @@ func (s *Server) user(name string) slog.Attr {
 }
 
 func tooLong(text string) error {
-	return &breach{websocket.CloseMessageTooBig, CodeTooLong, text}
+	return &closeError{websocket.CloseMessageTooBig, CodeTooLong, text}
 }

@@ -92,7 +92,7 @@ func (c *conn) limited(w *wsconn.Batch, typ Type) bool {
 // strike refuses a message over a limit: with an error, and after too many of them with the end.
 func (c *conn) strike(w *wsconn.Batch, code, text, name string) error {
 	if !c.strikes.take(w.Now, strikes) {
-		return &breach{close4429, code, text}
+		return &closeError{close4429, code, text}
 	}
 	c.server.metrics.limited(code)
 	if c.dialect != DialectRelay || c.wantErrors {

@@ -148,7 +148,7 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	w := s.sockets.Batch()
 	defer w.Release()
 	if out := s.gate.await(c, s.now()); out != nil {
-		s.evict(w, []*conn{out}, &breach{close4503, CodeOverloaded, "too many connections wait to log in"})
+		s.evict(w, []*conn{out}, &closeError{close4503, CodeOverloaded, "too many connections wait to log in"})
 	}
 	if s.opts.Greeting {
 		c.Send(w, []byte("Hello world"))
