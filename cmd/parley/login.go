@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -12,20 +13,23 @@ import (
 
 func loginFlags() []cli.Flag {
 	return inCategory("LOGIN (open to everybody without these)", []cli.Flag{
-		stringFlag("auth-jwt", "", "`KEYFILE` with the public key (PEM, JWK) or the secret of the tokens that are good; sub is the name, exp is needed"),
+		stringFlag("auth-jwt", "", "`KEYFILE` with the public keys (PEM, JWK, JWK Set) or the secret that verify tokens, read again when it changes, or the https URL of a JWK Set; sub is the name, exp is required"),
 		stringFlag("auth-jwt-audience", "", "the aud that a token must have"),
+		stringFlag("auth-jwt-issuer", "", "the iss that a token must have"),
 		stringFlag("auth-webhook", "", "`URL` to ask about each login; no answer within 5s is a no"),
 	})
 }
 
 // readLogin reads who may sign in.
-func (d *desk) readLogin(cmd *cli.Command) (err error) {
+func (d *desk) readLogin(ctx context.Context, cmd *cli.Command) (err error) {
 	key, url := cmd.String("auth-jwt"), cmd.String("auth-webhook")
 	switch {
 	case key != "" && url != "":
 		return usagef("--auth-jwt and --auth-webhook: one of them decides, not both")
 	case key != "":
-		d.options.Auth, err = auth.LoadJWT(key, &auth.JWTOptions{Audience: cmd.String("auth-jwt-audience")})
+		d.options.Auth, err = auth.LoadJWT(ctx, key, &auth.JWTOptions{
+			Audience: cmd.String("auth-jwt-audience"), Issuer: cmd.String("auth-jwt-issuer"), Logger: d.logger,
+		})
 		if err != nil {
 			return failf(exitDevice, "--auth-jwt: %w", err)
 		}
@@ -35,8 +39,8 @@ func (d *desk) readLogin(cmd *cli.Command) (err error) {
 			return usagef("--auth-webhook: %v", err)
 		}
 	}
-	if key == "" && cmd.String("auth-jwt-audience") != "" {
-		return usagef("--auth-jwt-audience is of use with --auth-jwt only")
+	if key == "" {
+		return refuseWithout(cmd, "auth-jwt", "auth-jwt-audience", "auth-jwt-issuer")
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ answers by itself.`,
 			if err := s.readOutput(cmd, std); err != nil {
 				return err
 			}
-			d, err := readDesk(cmd, std, s)
+			d, err := readDesk(ctx, cmd, std, s)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ type desk struct {
 }
 
 // readDesk reads the flags of serve.
-func readDesk(cmd *cli.Command, std stdio, s *settings) (*desk, error) {
+func readDesk(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*desk, error) {
 	d := &desk{
 		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"), admin: cmd.String("admin"),
 		options: wire.ServerOptions{
@@ -97,7 +97,8 @@ func readDesk(cmd *cli.Command, std stdio, s *settings) (*desk, error) {
 	}
 	for _, read := range []func(*cli.Command) error{
 		func(cmd *cli.Command) (err error) { d.logger, err = readLog(cmd, std); return err },
-		d.readOrigins, d.readLimits, d.readProxies, d.readLogin, d.readCertificate, d.readRelay,
+		d.readOrigins, d.readLimits, d.readProxies,
+		func(cmd *cli.Command) error { return d.readLogin(ctx, cmd) }, d.readCertificate, d.readRelay,
 	} {
 		if err := read(cmd); err != nil {
 			return nil, err

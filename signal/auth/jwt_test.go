@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,10 +86,12 @@ func TestJWT(t *testing.T) {
 		{"kty": "EC", "crv": "P-256", "x": b64(point[1:33]), "y": b64(point[33:]), "kid": "two"},
 		{"kty": "RSA", "n": b64(rs.N.Bytes()), "e": "AQAB", "kid": "three", "use": "sig"},
 		{"kty": "RSA", "n": "AQAB", "e": "AQAB", "use": "enc"},
+		{"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"},
+		{"kty": "unheard of"},
 	}})
 	oct, _ := json.Marshal(map[string]string{"kty": "oct", "k": b64([]byte(secret))})
 	edFile, ecFile, rsFile := pemOf(t, edPublic), pemOf(t, &ec.PublicKey), pemOf(t, &rs.PublicKey)
-	const good, none = "", "the token is not good"
+	const good, none = "", "invalid token"
 	for name, tc := range map[string]struct {
 		file  []byte
 		token string
@@ -122,7 +125,7 @@ func TestJWT(t *testing.T) {
 		"a changed claim":                    {edFile, changed(sign(t, jwt.SigningMethodEdDSA, ed, claims("sub", "bob"), "")), none},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tokens, err := auth.LoadJWT(write(t, tc.file), &auth.JWTOptions{Now: func() time.Time { return time.Unix(1000, 0) }})
+			tokens, err := auth.LoadJWT(t.Context(), write(t, tc.file), &auth.JWTOptions{Now: func() time.Time { return time.Unix(1000, 0) }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,21 +149,41 @@ func changed(token string) string {
 	return strings.Join(parts, ".")
 }
 
-func TestJWTAudience(t *testing.T) {
-	tokens, err := auth.LoadJWT(write(t, []byte(secret)), &auth.JWTOptions{Audience: "parley", Now: func() time.Time { return time.Unix(1000, 0) }})
+func TestJWTAudienceAndIssuer(t *testing.T) {
+	tokens, err := auth.LoadJWT(t.Context(), write(t, []byte(secret)), &auth.JWTOptions{
+		Audience: "parley", Issuer: "https://id.example", Now: func() time.Time { return time.Unix(1000, 0) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for aud, good := range map[string]bool{"parley": true, "other": false, "": false} {
-		c := claims("aud", aud)
-		if aud == "" {
-			delete(c, "aud")
-		}
-		_, err := tokens.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: sign(t, jwt.SigningMethodHS256, []byte(secret), c, "")})
-		if (err == nil) != good {
-			t.Errorf("for %q: %v", aud, err)
+	for name, tc := range map[string]struct {
+		aud, iss any
+		want     string
+	}{
+		"good":             {"parley", "https://id.example", ""},
+		"one of two":       {[]string{"other", "parley"}, "https://id.example", ""},
+		"another audience": {"other", "https://id.example", "the token is for another audience"},
+		"no audience":      {nil, "https://id.example", "invalid token"},
+		"another issuer":   {"parley", "https://evil.example", "the token is from another issuer"},
+		"no issuer":        {"parley", nil, "invalid token"},
+	} {
+		token := sign(t, jwt.SigningMethodHS256, []byte(secret), claims("aud", tc.aud, "iss", tc.iss), "")
+		_, err := tokens.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: token})
+		if got := deniedReason(err); got != tc.want {
+			t.Errorf("%s: got %q, want %q", name, got, tc.want)
 		}
 	}
+}
+
+// deniedReason returns the reason of a *signal.Denied, "" for no error.
+func deniedReason(err error) string {
+	var denied *signal.Denied
+	if errors.As(err, &denied) {
+		return denied.Reason
+	}
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	return ""
 }
 
 // TestJWTKeyFiles gives files that hold no key of use; the error tells the next step.
@@ -173,26 +196,35 @@ func TestJWTKeyFiles(t *testing.T) {
 	}
 	_, ed, _ := ed25519.GenerateKey(rand.Reader)
 	private, _ := x509.MarshalPKCS8PrivateKey(ed)
+	large := &rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int), 16_384, 1), E: 65_537}
+	many := `{"keys":[` + strings.Repeat(`{"kty":"oct","k":"`+b64([]byte(secret))+`"},`, 64) + `{"kty":"oct","k":"` + b64([]byte(secret)) + `"}]}`
 	for want, file := range map[string][]byte{
-		"too few":                []byte("hush"),
-		"give the public key":    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-		"give the public one":    []byte(`{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}`),
-		"not P-256":              pemOf(t, &p384.PublicKey),
-		"fewer than 2048":        pemOf(t, &small.PublicKey),
-		"cannot be used":         []byte("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----"),
-		"Ed25519 key is damaged": []byte(`{"kty":"OKP","crv":"Ed25519","x":"AA"}`),
-		"P-256 key is damaged":   []byte(`{"kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}`),
-		"is not used":            []byte(`{"kty":"EC","crv":"secp256k1"}`),
-		"no key for signatures":  []byte(`{"keys":[]}`),
-		"base64url of at least":  []byte(`{"kty":"oct","k":"AAAA"}`),
-		"neither a JWK":          []byte(`{"kty":5}`),
-		"RSA key is damaged":     []byte(`{"kty":"RSA","n":"AA","e":"AA"}`),
+		"got 4 bytes, want at least 32":      []byte("hush"),
+		"want PUBLIC KEY":                    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+		"give the public one":                []byte(`{"kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}`),
+		"invalid JWK \"k\": it is a private": []byte(`{"keys":[{"kid":"k","kty":"OKP","crv":"Ed25519","x":"AA","d":"AA"}]}`),
+		"got curve P-384":                    pemOf(t, &p384.PublicKey),
+		"got 1024 bits, want 2048 to 8192":   pemOf(t, &small.PublicKey),
+		"got 16385 bits":                     []byte(`{"kty":"RSA","n":"` + b64(large.N.Bytes()) + `","e":"AQAB"}`),
+		"invalid PEM block":                  []byte("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----"),
+		"no complete block":                  []byte("-----BEGIN PUBLIC KEY-----\nAAAA"),
+		"OKP key should be 32 bytes":         []byte(`{"kty":"OKP","crv":"Ed25519","x":"AA"}`),
+		"not on the specified curve":         []byte(`{"kty":"EC","crv":"P-256","x":"` + b64(make([]byte, 32)) + `","y":"` + b64(make([]byte, 32)) + `"}`),
+		"crv \"secp256k1\"":                  []byte(`{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"}`),
+		"none of its 0 keys":                 []byte(`{"keys":[]}`),
+		"none of its 2 keys":                 []byte(`{"keys":[{"kty":"XYZ"},{"kty":"oct","k":"` + b64([]byte(secret)) + `","use":"enc"}]}`),
+		"got alg \"HS512\", want HS256":      []byte(`{"kty":"oct","alg":"HS512","k":"` + b64([]byte(secret)) + `"}`),
+		"got 3 bytes, want at least 32":      []byte(`{"kty":"oct","k":"AAAA"}`),
+		"invalid JWK Set":                    []byte(`{"kty":5}`),
+		"is out of range":                    []byte(`{"kty":"RSA","n":"AQAB","e":"AA"}`),
+		"got more than 131072 bytes":         []byte(strings.Repeat("x", 128<<10+1)),
+		"too many keys: got 65":              []byte(many),
 	} {
-		if _, err := auth.LoadJWT(write(t, file), nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := auth.LoadJWT(t.Context(), write(t, file), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	if _, err := auth.LoadJWT(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
+	if _, err := auth.LoadJWT(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

@@ -48,10 +48,7 @@ func NewWebhook(rawURL string, options *WebhookOptions) (*Webhook, error) {
 		h.options.Timeout = 5 * time.Second
 	}
 	if h.options.Client == nil {
-		h.options.Client = &http.Client{
-			Transport:     http.DefaultTransport.(*http.Transport).Clone(),
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
+		h.options.Client = newClient()
 	}
 	return h, nil
 }
