@@ -460,9 +460,15 @@ func sendAndCompare(t *testing.T, server string, f formatFile, path, recorded, n
 		return strconv.Itoa(n)
 	}
 	length := func(m measuredFile) string { return fmt.Sprintf("%.2f", max(m.videoTime, m.audioTime)) }
-	return fmt.Sprintf("| %s | %s | %s | %s / %s | %s / %s | %s / %s | %s / %s |", f.name, f.producer,
-		strings.Trim(want.video+" + "+want.audio, " +"), length(want), length(got), number(want.frames), number(got.frames),
-		balance(want), balance(got), wantOffset, offset)
+	pair := func(want, got string) string {
+		if want == "" && got == "" {
+			return "–"
+		}
+		return want + " / " + got
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s |", f.name, f.producer,
+		strings.Trim(want.video+" + "+want.audio, " +"), pair(length(want), length(got)), pair(number(want.frames), number(got.frames)),
+		pair(balance(want), balance(got)), pair(wantOffset, offset))
 }
 
 // writeFormatTable replaces the table in the topic sources.

@@ -24,15 +24,17 @@ const (
 	maxLookAheadSeconds = 5  // of the times in the file
 	sampleOverhead      = 64 // bytes of a sample in the queue, beside its data
 	maxCodecPrivate     = 64 << 10
+	maxCodecDelay       = nanoseconds // that of Opus is 80 ms at most in practice
 )
 
 // demuxer reads the tracks of a WebM or Matroska file.
 //
-// Neither CodecDelay nor DiscardPadding needs to be read: the receiver of RTP plays the pre-skip of Opus, whose duration
-// the times of the blocks include, and the end of the last packet.
+// The receiver of RTP plays the pre-skip of Opus, which a player of the file discards, so a block is sent earlier by the
+// CodecDelay of its track (RFC 9559 section 5.1.4.1.25). DiscardPadding is not read: the end of the last packet is played.
 type demuxer struct {
 	ebmlReader
 	scale  uint64 // unit of the times in the file in ns
+	delay  uint64 // longest CodecDelay of the tracks in ns
 	tracks []*track
 
 	began   bool
@@ -49,6 +51,7 @@ type track struct {
 	media.Track
 	index        int
 	number, kind uint64
+	delay        uint64 // CodecDelay in ns
 	codecID      string
 	private      []byte
 	encoded      bool // compressed or encrypted by Matroska
@@ -146,6 +149,8 @@ func (d *demuxer) addTrack(content []byte) {
 			t.encoded = true
 		case idDefaultDuration:
 			defaultDuration = parseUint(content)
+		case idCodecDelay:
+			t.delay = min(parseUint(content), maxCodecDelay)
 		case idVideo:
 			t.Rotation = rotation(content)
 		}
@@ -162,6 +167,7 @@ func (d *demuxer) addTrack(content []byte) {
 		t.step = ticks(defaultDuration, t.Codec.ClockRate)
 	}
 	t.Err = t.setCodec()
+	d.delay = max(d.delay, t.delay)
 	d.tracks = append(d.tracks, t)
 }
 
@@ -393,7 +399,7 @@ func (d *demuxer) readBlock(size uint64) error {
 	if !ok {
 		return fmt.Errorf("%s: time goes back", what)
 	}
-	at, err := t.setTime(ns)
+	at, err := t.setTime(ns + d.delay - t.delay)
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

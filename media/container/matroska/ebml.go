@@ -46,6 +46,7 @@ const (
 	idLanguage           = 0x22B59C
 	idCodecID            = 0x86
 	idCodecPrivate       = 0x63A2
+	idCodecDelay         = 0x56AA
 	idSeekPreRoll        = 0x56BB
 	idContentEncodings   = 0x6D80
 	idVideo              = 0xE0

@@ -3,8 +3,10 @@ package matroska
 import (
 	"bufio"
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -155,6 +157,26 @@ func TestUnselected(t *testing.T) {
 	sized := file(nil, open(idCluster), appendSize(appendID(nil, idSimpleBlock), 9<<20), []byte{0x81})
 	if _, _, err := mediatest.TryDemux(NewDemuxer, sized, true); err == nil || !strings.Contains(err.Error(), "block 1 claims 9437184 bytes") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// TestCodecDelay: the packets of Opus lead the video by the CodecDelay of the file, as ffprobe gives their times.
+func TestCodecDelay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "delay.webm")
+	mediatest.FFmpeg(t, "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=1", "-f", "lavfi", "-i", "sine=duration=1:sample_rate=48000",
+		"-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus", path)
+	tracks, samples := mediatest.Demux(t, NewDemuxer, mediatest.ReadFile(t, path))
+	first := map[int]float64{}
+	for _, s := range slices.Backward(samples) {
+		first[s.Track] = float64(s.Time) / float64(tracks[s.Track].Codec.ClockRate)
+	}
+	probed := map[int]float64{}
+	for _, p := range slices.Backward(mediatest.Probe(t, path).Packets) {
+		probed[p.Stream] = mediatest.Number(t, p.Time)
+	}
+	got, want := first[0]-first[1], probed[0]-probed[1]
+	if want < 0.006 || math.Abs(got-want) > 0.001 {
+		t.Errorf("video is %.4f s after audio, want %.4f s as in ffprobe", got, want)
 	}
 }
 
