@@ -9,6 +9,7 @@ import (
 type pacer struct {
 	start time.Time
 	timer *time.Timer
+	due   time.Duration // of admit: when the latest frame was due at the nominal rate
 }
 
 func newPacer() *pacer {
@@ -36,4 +37,15 @@ func (p *pacer) wait(ctx context.Context, at time.Duration) bool {
 	case <-p.timer.C:
 		return true
 	}
+}
+
+// admit waits until a frame that has arrived may be sent, and returns its time. interval is the time since the frame before
+// at the nominal rate of the stream, 0 for the first frame. In the long run frames are admitted at that rate at most; a frame
+// that arrives up to half an interval early does not wait, because a live stream has jitter. A frame that arrives late has
+// the time of its arrival. It returns false if ctx has ended.
+func (p *pacer) admit(ctx context.Context, interval time.Duration) (at time.Duration, ok bool) {
+	due := p.due + interval
+	at = max(p.elapsed(), due-interval/2)
+	p.due = max(at, due)
+	return at, p.wait(ctx, at)
 }

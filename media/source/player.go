@@ -62,7 +62,7 @@ type playerTrack struct {
 	*localtrack.Track
 	player  *player
 	index   int  // in the demuxer
-	untimed bool // timestamps are nominal
+	untimed bool // timestamps are nominal; see pacer.admit
 
 	close sync.Once
 	err   error // of Close
@@ -231,6 +231,7 @@ func (p *player) play(ctx context.Context) error {
 	defer pace.stop()
 	var base, end time.Duration // start and end of this round, in media time
 	var shift time.Duration     // by which the schedule has moved
+	var interval time.Duration  // since the latest sample of a stream without timestamps
 	for {
 		s, err := p.next()
 		if errors.Is(err, io.EOF) {
@@ -251,8 +252,17 @@ func (p *player) play(ctx context.Context) error {
 			ticks = media.DurationToTicks(base+shift, clock) + int64(s.Time) //nolint:gosec // demuxers bound it
 			return ticks, media.TicksToDuration(ticks, clock)
 		}
+		if s.track.untimed {
+			at, ok := pace.admit(ctx, interval)
+			if !ok {
+				return nil
+			}
+			interval = media.TicksToDuration(int64(s.Duration), clock)      //nolint:gosec // demuxers bound it
+			s.track.Write(s.Data, uint64(media.DurationToTicks(at, clock))) //nolint:gosec // not negative
+			continue
+		}
 		ticks, due := schedule()
-		if late := pace.elapsed() - due; late > p.maxLag(s.track) {
+		if late := pace.elapsed() - due; late > p.maxLag() {
 			shift += late
 			ticks, due = schedule()
 		}
@@ -263,14 +273,10 @@ func (p *player) play(ctx context.Context) error {
 	}
 }
 
-// maxLag returns how late a sample may be before the schedule moves. Where timestamps are nominal and a program delivers
-// the samples, they get the time of their arrival, but are not sent faster than the nominal rate.
-func (p *player) maxLag(t *playerTrack) time.Duration {
-	switch seekable, _ := p.in.readerAt(); {
-	case seekable != nil:
+// maxLag returns how late a sample may be before the schedule moves.
+func (p *player) maxLag() time.Duration {
+	if seekable, _ := p.in.readerAt(); seekable != nil {
 		return maxFileLag
-	case t.untimed:
-		return 0
 	}
 	return maxPipeLag
 }

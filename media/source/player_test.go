@@ -224,3 +224,59 @@ func TestArrivalTime(t *testing.T) {
 		})
 	}
 }
+
+// jitterReader delivers a header, and then a frame of 30 per second after each of these delays, again and again.
+type jitterReader struct {
+	header, frame []byte
+	delays        []time.Duration
+	start         time.Time
+	frames        int
+	arrivals      []time.Time
+}
+
+func (r *jitterReader) Read(p []byte) (int, error) {
+	if r.header != nil {
+		n := copy(p, r.header)
+		r.header = nil
+		return n, nil
+	}
+	if r.frames == 60 {
+		return 0, io.EOF
+	}
+	if r.start.IsZero() {
+		r.start = time.Now()
+	}
+	time.Sleep(time.Until(r.start.Add(time.Duration(r.frames)*time.Second/30 + r.delays[r.frames%len(r.delays)])))
+	r.frames++
+	r.arrivals = append(r.arrivals, time.Now())
+	return copy(p, r.frame), nil
+}
+
+// TestArrivalJitter: frames of a live stream that arrive up to half an interval early or late are sent when they arrive.
+func TestArrivalJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := &jitterReader{
+			header: []byte("YUV4MPEG2 W16 H16 F30:1\n"), frame: append([]byte("FRAME\n"), make([]byte, 16*16*3/2)...),
+			delays: []time.Duration{9 * time.Millisecond, 0, 12 * time.Millisecond, 3 * time.Millisecond},
+		}
+		encoder := &keepEncoder{codec: webrtc.MimeTypeVP8}
+		s, err := OpenVideo("-", VideoOptions{Stdin: in, NewEncoder: encoder.make})
+		if err != nil {
+			t.Fatal(err)
+		}
+		captures, _ := runTogether(t, time.Hour, s)
+		sent := 0
+		for i, p := range captures[0].packets {
+			if !p.Marker {
+				continue
+			}
+			if late := captures[0].times[i].Sub(in.arrivals[sent]); sent > 1 && late > time.Millisecond {
+				t.Errorf("frame %d is sent %v after its arrival", sent, late)
+			}
+			sent++
+		}
+		if sent != 60 {
+			t.Errorf("%d frames, want 60", sent)
+		}
+	})
+}

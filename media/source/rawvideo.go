@@ -132,11 +132,9 @@ func (v *rawVideo) send(ctx context.Context) error {
 	defer p.stop()
 	bitrate := v.bitrate.Load()
 	begun := 0 // frames of the stream when it started again
-	maxLag := time.Duration(0)
-	if seekable, _ := v.in.readerAt(); seekable != nil {
-		maxLag = maxFileLag
-	}
-	var shift time.Duration // by which the schedule has moved: a pipe that is slower than its nominal rate determines the time
+	seekable, _ := v.in.readerAt()
+	admitted := 0           // the latest frame of a pipe that was admitted
+	var shift time.Duration // by which the schedule of a file has moved
 	for sent, total := 0, 0; ; total++ {
 		frame, err := v.reader.Next()
 		if errors.Is(err, io.EOF) && v.options.Loop && total > begun {
@@ -156,10 +154,17 @@ func (v *rawVideo) send(ctx context.Context) error {
 		}
 		sent = int(float64(total)/v.every) + 1
 		at := shift + time.Duration(float64(total)/v.rate*float64(time.Second))
-		if late := p.elapsed() - at; late > maxLag {
-			shift, at = shift+late, at+late
+		ok := false
+		if seekable == nil {
+			at, ok = p.admit(ctx, time.Duration(float64(total-admitted)/v.rate*float64(time.Second)))
+			admitted = total
+		} else {
+			if late := p.elapsed() - at; late > maxFileLag {
+				shift, at = shift+late, at+late
+			}
+			ok = p.wait(ctx, at)
 		}
-		if !p.wait(ctx, at) {
+		if !ok {
 			return nil
 		}
 		if now := v.bitrate.Load(); now != bitrate {
