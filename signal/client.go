@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -8,17 +9,18 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Client is one connection to a signaling server, ours or an original. Its methods may be called concurrently; messages keep their
-// order in both directions. The queues belong to the Client and the socket to a link beneath, which is replaced when it breaks and
-// the server lets us come back.
+// Client is a session with a signaling server, Parley's own or an original. Its methods may be called
+// concurrently. Messages keep their order in both directions. The Client owns the queues; a transport
+// owns the socket, and is replaced after it broke if the server supports that.
 type Client struct {
 	opts ClientOptions
 	url  *url.URL
-	ours bool // the server is ours
+	ours bool // the server is Parley's
 	wire wire
 	log  *slog.Logger
 
@@ -28,28 +30,28 @@ type Client struct {
 	ended context.Context // ends with Close
 	end   context.CancelFunc
 	first Connection
-	moved chan struct{} // holds a token after Moved
-	over  chan struct{} // closed when the last link has ended; err is set before
+	moved chan struct{} // holds a token after NetworkChanged
+	over  chan struct{} // closed when the last transport has ended; err is set before
 	err   error
 
-	loginTurn chan struct{} // held during Login: the wire does not tell which login a reply is for
+	loginTurn chan struct{} // held during Login: a reply does not name the login that it is for
 	partner   partner
 
-	renewal *time.Timer // fires when fresh ICE servers are due
+	renewal *time.Timer // fires when new ICE servers are to be requested
 
 	mu      sync.Mutex   // guards what follows
-	replies []*loginWait // one for each login that is owed a reply, oldest first
+	replies []*loginWait // the logins without a reply yet, oldest first
 	ice     iceGrant
 }
 
-// outgoing is a frame to be written; written, if any, is closed when it was.
+// outgoing is a frame to be written. written, if not nil, is closed afterwards.
 type outgoing struct {
 	frame   []byte
 	written chan struct{}
 }
 
-// Dial connects to the signaling server at address (see ParseAddress). It returns at once when ctx ends; afterwards ctx has no
-// influence. An error wraps ErrAddress, ErrUnreachable, or what ended ctx.
+// Dial connects to the signaling server at address, see ParseAddress. ctx bounds Dial only. An error
+// wraps ErrAddress, ErrUnreachable, or the cause of ctx.
 func Dial(ctx context.Context, address string, options *ClientOptions) (*Client, error) {
 	if options == nil {
 		options = &ClientOptions{}
@@ -83,8 +85,9 @@ func Dial(ctx context.Context, address string, options *ClientOptions) (*Client,
 	return c, nil
 }
 
-// Login asks for a name and waits for the server's decision: nil, or a *LoginError. The relay dialect has no reply, so there it
-// returns nil once the request is written. A Login given up by its context may still succeed at the server.
+// Login asks for a name and returns the server's decision: nil, or a *LoginError. An original relay
+// server sends no reply; then Login returns nil when the request is written. A Login whose context ends
+// may still succeed at the server.
 func (c *Client) Login(ctx context.Context, name string) error {
 	if err := CheckName(name); err != nil {
 		return &LoginError{Name: name, Code: CodeBadName, Message: err.Error()}
@@ -118,7 +121,7 @@ func (c *Client) Login(ctx context.Context, name string) error {
 		return context.Cause(ctx)
 	case <-c.over:
 	}
-	select { // a server that refuses says so, and closes at once
+	select { // a server may close right after a refusal
 	case r := <-reply:
 		return loginResult(name, r)
 	default:
@@ -147,25 +150,26 @@ func (c *Client) await(ctx context.Context, written <-chan struct{}) error {
 	}
 }
 
-// Send queues a message; messages leave in the order of the calls. It blocks while the queue is full, until ctx ends. Nil does not
-// mean that it arrived: who is absent, the server may or may not say, in an Error message.
+// Send queues a message. Messages are written in the order of the calls. It blocks while the queue is
+// full. A nil error does not mean that the message was delivered: Parley's server reports an absent peer
+// by a message of type signal.Error, an original does not.
 func (c *Client) Send(ctx context.Context, m Message) error {
-	if err := m.check(); err != nil {
+	if err := m.Check(); err != nil {
 		return err
 	}
 	frame := c.wire.encode(m)
 	if frame == nil {
 		return nil
 	}
-	if len(frame) > maxFrame {
-		return fmt.Errorf("the %s makes a frame of %d bytes; at most %d travel", m.Type, len(frame), maxFrame)
+	if len(frame) > MaxFrame {
+		return fmt.Errorf("the %s makes a frame of %d bytes; at most %d travel", m.Type, len(frame), MaxFrame)
 	}
 	c.partner.noteSent(m, time.Now()) // before a reply can come
 	return c.queue(ctx, outgoing{frame: frame})
 }
 
 func (c *Client) queue(ctx context.Context, o outgoing) error {
-	select { // first what forbids it: the select below chooses at random
+	select { // these first, because the select below chooses at random
 	case <-c.over:
 		return c.err
 	case <-c.ended.Done():
@@ -186,7 +190,8 @@ func (c *Client) queue(ctx context.Context, o outgoing) error {
 	}
 }
 
-// Receive returns the next message from the server. When there will be none it returns ErrClosed after Close, or a *LostError.
+// Receive returns the next message from the server. After the last one it returns ErrClosed if Close was
+// called, and else a *LostError or a *LoginError.
 func (c *Client) Receive(ctx context.Context) (Message, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Message{}, err
@@ -198,7 +203,7 @@ func (c *Client) Receive(ctx context.Context) (Message, error) {
 		return Message{}, context.Cause(ctx)
 	case <-c.over:
 	}
-	select { // what came before the end
+	select { // messages received before the end
 	case m := <-c.in:
 		return m, nil
 	default:
@@ -206,9 +211,9 @@ func (c *Client) Receive(ctx context.Context) (Message, error) {
 	}
 }
 
-// Close writes what is queued, says good-bye to the server, and waits for the end of all goroutines, all within a few seconds. It
-// is safe to call twice. After a call over an original call server it first waits until the socket
-// can be closed without ending that server, see partner.
+// Close writes the queued messages, performs the closing handshake, and waits for all goroutines, all
+// within a few seconds. It may be called twice. After a call over an original call server it first waits
+// until the socket can be closed without ending that server, see partner.
 func (c *Client) Close() error {
 	if !c.ours && c.opts.Dialect == DialectCall {
 		c.partner.wait(c.over)
@@ -218,13 +223,13 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Connection is how a Client reached its server.
+// Connection describes the first connection of a Client.
 type Connection struct {
 	Local, Remote net.Addr // Remote may be a proxy
-	TLS           string   // the version, such as "TLS 1.3"; "" for none
+	TLS           string   // the version, such as "TLS 1.3"; empty without TLS
 }
 
-// Connection returns how the server was reached at first.
+// Connection returns the first connection to the server.
 func (c *Client) Connection() Connection { return c.first }
 
 func connectionOf(conn net.Conn) Connection {
@@ -233,4 +238,94 @@ func connectionOf(conn net.Conn) Connection {
 		found.TLS = tls.VersionName(secure.ConnectionState().Version)
 	}
 	return found
+}
+
+// pendingLogin is a login without a reply yet.
+type loginWait struct {
+	name  string
+	reply chan loginReply
+}
+
+func (c *Client) expect(wait *loginWait) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.replies = append(c.replies, wait)
+}
+
+// removePendingLogin removes the last login, which was not sent.
+func (c *Client) unexpect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.replies); n > 0 {
+		c.replies = c.replies[:n-1]
+	}
+}
+
+// handleLoginReply passes a reply to the oldest pending login, whether or not its caller still waits.
+func (c *Client) replied(r loginReply) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.replies) == 0 {
+		return
+	}
+	wait := c.replies[0]
+	c.replies = c.replies[1:]
+	if r.success {
+		c.setICELocked(r.ice)
+		c.track.setName(cmp.Or(r.name, wait.name))
+		if r.ticket != "" && c.opts.Resume {
+			c.track.begin(r.ticket, r.wait)
+		}
+	}
+	wait.reply <- r
+}
+
+// failPendingLogins ends the logins whose replies were lost with the session.
+func (c *Client) failReplies() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, wait := range c.replies {
+		wait.reply <- loginReply{code: CodeExpired, text: "the connection broke; try again"}
+	}
+	c.replies = nil
+}
+
+// ICEServers returns the latest ICE servers of the signaling server, for a call or an ICE restart that
+// begins now. The client requests new ones before their credentials expire. The original servers have
+// none.
+func (c *Client) ICEServers() []ICEServer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.ice.servers)
+}
+
+func (c *Client) setICE(g iceGrant) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.setICELocked(g)
+}
+
+func (c *Client) setICELocked(g iceGrant) {
+	c.ice = g
+	c.renewal.Reset(renewalDelay(g))
+}
+
+// renewalDelay returns when to ask for new servers: at half of their lifetime, so that those handed out have the other
+// half left.
+func renewalDelay(g iceGrant) time.Duration {
+	if g.last <= 0 {
+		return math.MaxInt64
+	}
+	return max(g.last/2, minRenewal)
+}
+
+// minRenewal is the shortest time between two requests for ICE servers.
+const minRenewal = time.Second
+
+// iceServersRequest returns the frame that requests ICE servers. Without an answer it is due again.
+func (c *Client) askICE() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.renewal.Reset(renewalDelay(c.ice))
+	return c.wire.askICE()
 }

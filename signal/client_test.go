@@ -248,17 +248,7 @@ func TestOriginalDies(t *testing.T) {
 	}
 }
 
-// TestOriginalUnknownTypes holds our answers to unknown types against JavaScript's own.
-func TestOriginalUnknownTypes(t *testing.T) {
-	url := signaltest.Original(t, "call")
-	for frame, shown := range unknownTypes() {
-		t.Run(frame, func(t *testing.T) {
-			play(t, url, "alice = Hello world\nalice > "+frame+"\nalice < "+`{"type":"error","message":"Command not found: `+shown+`"}`)
-		})
-	}
-}
-
-// TestCancelledReceive and its like return at once, and the client stays of use.
+// TestCancelledContexts cancels each method; the client stays usable.
 func TestCancelledContexts(t *testing.T) {
 	s := systems()["our server, call"]
 	alice := s.join(t, s.start(t), "alice")

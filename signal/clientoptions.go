@@ -7,42 +7,44 @@ import (
 	"time"
 )
 
-// ClientOptions are the choices of a Client. The zero value works.
+// Options configure a Client. The zero value works.
 type ClientOptions struct {
-	// Dialect is the language to speak. Default: DialectCall.
+	// Dialect is the dialect of the server. Default: signal.DialectCall.
 	Dialect Dialect
-	// Header goes with the upgrade request: tokens, an Origin. Default: none. It is sent in the clear over ws://.
+	// Header is added to the upgrade request, say a token or an Origin. Over ws:// it is sent unencrypted.
+	// Default: none.
 	Header http.Header
-	// TLS configures wss://. Default: the system's authorities.
+	// TLS configures wss:// connections. Default: the certificate authorities of the system.
 	TLS *tls.Config
-	// SendQueue is how many messages wait to be written before Send blocks. Default: 256.
+	// SendQueue is the number of messages that wait to be written before Send blocks. Default: 256.
 	SendQueue int
-	// ReceiveQueue is how many messages wait for Receive before the client stops reading from the server, which after a
-	// while takes the client for dead. Default: 256, of at most 128 KiB each.
+	// ReceiveQueue is the number of messages, of at most 128 KiB each, that wait for Receive before
+	// the client stops reading. A server closes a connection that does not read. Default: 256.
 	ReceiveQueue int
-	// HandshakeTimeout bounds Dial beside its context. Default: 10 seconds.
+	// HandshakeTimeout bounds Dial, beside its context. Default: 10 seconds.
 	HandshakeTimeout time.Duration
-	// PingInterval is the time between pings to the server: the originals never ping, and a dead server is found by no other
-	// way. Default: 25 seconds.
+	// PingInterval is the time between pings to the server, which detect a dead connection. The
+	// original servers do not ping. Default: 25 seconds.
 	PingInterval time.Duration
-	// PongTimeout is how long the server may take to answer a ping. Default: 10 seconds.
+	// PongTimeout is the time that the server may take to answer a ping. Default: 10 seconds.
 	PongTimeout time.Duration
-	// Token goes with every login, for a server that wants one. Default: none. It is sent in the clear over ws://.
+	// Token is added to every login. Over ws:// it is sent unencrypted. Default: none.
 	Token string
-	// Resume asks the server, at the first login, to be able to come back when the connection breaks: then the client does so by itself,
-	// and what is sent and received goes on as if nothing had happened. The original servers know nothing of that, and neither does a
-	// client of theirs come back. Default: false.
+	// Resume asks the server at the first login for a session that outlives its connection. When the
+	// connection breaks the client reconnects and resumes the session, and no message is lost. The
+	// original servers do not support it; a client of theirs does not reconnect. Default: false.
 	Resume bool
-	// RetryFor is how long to try to come back. Default: 30 seconds. The server keeps the session for 20 seconds by default; later
-	// the client signs in anew.
+	// MaxElapsedTime is how long the client tries to reconnect. Default: 30 seconds. A server keeps the
+	// session for 20 seconds by default; after that the client logs in anew.
 	RetryFor time.Duration
-	// KeepTrying is asked whether to go on when RetryFor is over, say because a call is up that may need the server again. It must not
-	// wait. Default: no.
+	// ShouldRetry is called after MaxElapsedTime, and returns whether to go on for another
+	// MaxElapsedTime, say because a call is up that may need the server again. It must not block.
+	// Default: do not go on.
 	KeepTrying func() bool
-	// OnState hears that the connection broke and that it is back, in order, from a goroutine of the client's, which waits for it.
-	// It must not call the client's Close. Default: nobody.
+	// OnState is called when the connection breaks and when the client has reconnected, in order. The
+	// client waits for it to return. It must not call Close.
 	OnState func(State)
-	// Logger hears of frames that are ignored. Default: nobody.
+	// Logger receives the reason for each ignored frame, at level debug. Default: discarded.
 	Logger *slog.Logger
 }
 

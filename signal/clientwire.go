@@ -8,43 +8,44 @@ import (
 	"time"
 )
 
-// wire is what a client says and understands in one dialect.
+// Codec encodes and decodes the frames of a client in one dialect.
 type wire interface {
-	// login returns the frame that asks for a name, and whether the server replies to it.
+	// Login returns the frame that asks for a name, and whether the server replies to it.
 	login(ask loginAsk) (frame []byte, replies bool)
-	// ack returns the frame that confirms all messages up to that number.
+	// Ack returns the frame that acknowledges the messages up to number.
 	ack(number uint64) []byte
-	// askICE returns the frame that asks for ICE servers anew; only our server has an answer.
+	// ICEServersRequest returns the frame that requests ICE servers.
 	askICE() []byte
-	// encode returns the frame of a message that passed check; nil where the dialect has no such message.
+	// Encode returns the frame of a message that passed Check, nil if the dialect has no such message.
 	encode(m Message) []byte
-	// decode reads a frame from the server. An error tells why it is to be ignored.
+	// Decode decodes a frame from the server. An error says why the frame is to be ignored.
 	decode(frame []byte) (incoming, error)
 }
 
-// incoming is a frame from the server: a message, the reply to a login, or ICE servers.
+// Received is a frame from the server: the reply to a login, ICE servers, or else a message.
 type incoming struct {
 	message Message
 	reply   *loginReply
 	ice     *iceGrant
 }
 
-// iceGrant are ICE servers, and for how long they can begin a call; 0 is for ever.
+// ICEGrant is a list of ICE servers, and how long their credentials can begin a call; 0 for no limit.
 type iceGrant struct {
 	servers []ICEServer
 	last    time.Duration
 }
 
-// loginAsk is what a login asks for.
+// LoginRequest is the content of a login.
 type loginAsk struct {
 	name, token string
-	extras      bool   // the server is ours: it replies in the relay dialect, too
-	resume      bool   // to be able to come back
-	ticket      string // to come back now, with the number of the last message that has arrived
+	extras      bool   // the server is Parley's: it replies in the relay dialect, too
+	resume      bool   // asks for a session that can be resumed
+	ticket      string // resumes a session, with the number of the last message received
 	heard       uint64
 }
 
-// members are those of a login, in either dialect, that go beyond the original. They close the frame.
+// appendMembers appends the members of a login that go beyond the original, in either dialect, and
+// closes the frame.
 func (a loginAsk) members(frame []byte) []byte {
 	if a.token != "" {
 		frame = appendString(append(frame, `,"token":`...), a.token)
@@ -59,10 +60,11 @@ func (a loginAsk) members(frame []byte) []byte {
 	return append(frame, `,"iceServers":true}`...)
 }
 
+// loginReply is the reply to a login.
 type loginReply struct {
 	success    bool
 	code, text string
-	name       string // if it is not the one that was asked for
+	name       string // empty if it is the requested one
 	ice        iceGrant
 	ticket     string
 	wait       time.Duration
@@ -76,7 +78,7 @@ func iceGrantOf(members map[string][]byte) iceGrant {
 	return iceGrant{iceServersOf(members["iceServers"]), milliseconds(members["iceServersFor"])}
 }
 
-// milliseconds is a time on the wire: at most 49 days, so that no clock overflows.
+// milliseconds returns a number of milliseconds as a duration of at most 49 days.
 func milliseconds(value []byte) time.Duration {
 	return time.Duration(min(number(value), 1<<32)) * time.Millisecond
 }
@@ -96,10 +98,16 @@ func loginReplyOf(members map[string][]byte) *loginReply {
 	return r
 }
 
-// maxTicket bounds a ticket; the server's have 43 bytes.
+// Numbers returns the members seq and ack of a frame; 0 stands for none.
+func Numbers(frame []byte) (seq, ack uint64) {
+	members := lastOf(parseObject(frame), "seq", "ack")
+	return number(members["seq"]), number(members["ack"])
+}
+
+// maxResumeToken bounds a resume token in bytes; those of the server have 43.
 const maxTicket = 256
 
-// wireOf returns a dialect; ours tells that the server is ours.
+// NewCodec returns the codec of a dialect. ours reports whether the server is Parley's.
 func wireOf(d Dialect, ours bool) wire {
 	if d == DialectRelay {
 		return relayWire{ours}
@@ -107,8 +115,8 @@ func wireOf(d Dialect, ours bool) wire {
 	return callWire{}
 }
 
-// errNothing: a frame without a message in it.
-var errNothing = errors.New("it only confirms")
+// errNothing is the error of a frame that only acknowledges messages.
+var errNothing = errors.New("it only acknowledges")
 
 var errForeign = errors.New("it is of no known type")
 
@@ -156,7 +164,7 @@ func (callWire) decode(frame []byte) (incoming, error) {
 		if !ok {
 			return incoming{}, errors.New("its description is no object")
 		}
-		err = m.setDescription(lastOf(o, "sdp", "parley"))
+		err = setDescription(&m, lastOf(o, "sdp", "parley"))
 	case ICECandidate:
 		m.Candidate, err = candidateOf(members["candidate"])
 	case Error:
@@ -179,7 +187,7 @@ func incomingICE(frame []byte) incoming {
 }
 
 type relayWire struct {
-	// ours tells that the server is ours: it lets nobody send what the server alone may say.
+	// ours is true if the server is Parley's. It forwards no message of the types that are its own.
 	ours bool
 }
 
@@ -227,7 +235,7 @@ func (w relayWire) decode(frame []byte) (incoming, error) {
 	var err error
 	switch {
 	case m.Type == Offer || m.Type == Answer:
-		err = m.setDescription(members)
+		err = setDescription(&m, members)
 	case m.Type == Error:
 		m.Code, m.Text = shownText(members["code"]), shownText(members["message"])
 		m.Peer, err = senderOf(members["name"])
@@ -240,38 +248,23 @@ func (w relayWire) decode(frame []byte) (incoming, error) {
 	return incoming{message: m}, err
 }
 
-// lastOf returns the values of the members with these names, of a repeated member the last.
-func lastOf(o object, names ...string) map[string][]byte {
-	members := make(map[string][]byte, len(names))
-	for {
-		name, value, ok := o.next()
-		if !ok {
-			return members
-		}
-		for _, wanted := range names {
-			if string(name) == wanted {
-				members[wanted] = value
-			}
-		}
-	}
-}
-
-// setDescription sets the session description and the extension of m from the members of an offer or an answer.
-func (m *Message) setDescription(members map[string][]byte) error {
+// setDescription sets the session description and the extension of m from the members of an offer or an
+// answer.
+func setDescription(m *Message, members map[string][]byte) error {
 	m.Extension = extensionOf(members["parley"], m.Type)
 	sdp, ok := unquote(members["sdp"])
 	switch {
-	case !ok || sdp == "" && !m.rejects():
+	case !ok || sdp == "" && !m.Rejects():
 		return errors.New("it has no session description")
-	case len(sdp) > maxTakenSDP:
-		return fmt.Errorf("its session description has %d bytes, more than %d", len(sdp), maxTakenSDP)
+	case len(sdp) > MaxReceivedSDP:
+		return fmt.Errorf("its session description has %d bytes, more than %d", len(sdp), MaxReceivedSDP)
 	}
 	m.SDP = sdp
 	return nil
 }
 
-// candidateOf returns the candidate in a JSON value, nil for each form of the end of candidates: null, "", nothing, and an object
-// whose candidate is empty (Firefox).
+// parseCandidate returns the candidate in a JSON value, nil for each form of the end of candidates: null,
+// "", no value, and an object whose candidate is empty (Firefox).
 func candidateOf(value []byte) (*Candidate, error) {
 	if isNull(value) || string(value) == `""` {
 		return nil, nil
@@ -287,8 +280,8 @@ func candidateOf(value []byte) (*Candidate, error) {
 		return nil, errors.New("its candidate is no string")
 	case line == "":
 		return nil, nil
-	case len(line) > maxCandidate:
-		return nil, fmt.Errorf("its candidate has %d bytes, more than %d", len(line), maxCandidate)
+	case len(line) > MaxCandidate:
+		return nil, fmt.Errorf("its candidate has %d bytes, more than %d", len(line), MaxCandidate)
 	}
 	c := &Candidate{Candidate: line}
 	var err error
@@ -302,7 +295,8 @@ func candidateOf(value []byte) (*Candidate, error) {
 	return c, err
 }
 
-// shortString returns a mid or a username fragment, which RFC 8445 bounds by 256 characters; nil for null and for nothing.
+// shortString returns a mid or a username fragment, which RFC 8445 bounds by 256 characters; nil for null
+// and for no value.
 func shortString(value []byte) (*string, error) {
 	if isNull(value) {
 		return nil, nil
@@ -326,7 +320,7 @@ func indexOf(value []byte) (*uint16, error) {
 	return &index, nil
 }
 
-// senderOf returns the sender's name, "" where the wire does not tell. A name that cannot be shown could not be answered either.
+// parseSender returns the name of the sender, empty if the frame has none.
 func senderOf(value []byte) (string, error) {
 	if isNull(value) {
 		return "", nil
@@ -338,10 +332,10 @@ func senderOf(value []byte) (string, error) {
 	return name, nil
 }
 
-// shownText is the text in a JSON value, made printable; "" for anything else.
+// printableText returns the string in a JSON value, made printable; empty for any other value.
 func shownText(value []byte) string {
 	text, _ := unquote(value)
-	return printable(text)
+	return Printable(text)
 }
 
 func appendDescription(dst []byte, m Message) []byte {
@@ -359,4 +353,20 @@ func appendCandidate(dst []byte, c *Candidate) []byte {
 		return append(dst, "null"...)
 	}
 	return append(dst, text...)
+}
+
+// lastMembers returns the values of the members with these names, of a repeated member the last.
+func lastOf(o object, names ...string) map[string][]byte {
+	members := make(map[string][]byte, len(names))
+	for {
+		name, value, ok := o.next()
+		if !ok {
+			return members
+		}
+		for _, wanted := range names {
+			if string(name) == wanted {
+				members[wanted] = value
+			}
+		}
+	}
 }

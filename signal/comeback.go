@@ -11,29 +11,29 @@ import (
 )
 
 const (
-	// firstRetry and lastRetry bound the wait before an attempt to come back: a random part of a time that doubles from one to the
-	// other, so that the clients of a server that restarts do not come all at once.
+	// The pause before an attempt to reconnect is a random part of a time that doubles from minRetryPause
+	// to maxRetryPause, so that the clients of a restarted server do not reconnect at the same time.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 5 * time.Second
 )
 
-// State tells the owner of a Client about its connection; see ClientOptions.OnState.
+// State is a change of a Client's connection, see Options.OnState.
 type State struct {
-	// Lost tells that the connection broke and that the client tries to come back; otherwise it is back.
+	// Lost is true if the connection broke and the client tries to reconnect, false if it has reconnected.
 	Lost bool
-	// Err is why it was lost.
+	// Err is why the connection broke.
 	Err error
-	// Resumed tells, when it is back, that the server kept the session: calls go on, and every message arrives once. Otherwise the client
-	// has signed in anew; the server knows of no call, and messages that were on their way are gone.
+	// Resumed is true if the server kept the session: calls go on, and each message is delivered once.
+	// Otherwise the client has logged in anew; the server knows of no call, and messages in flight are lost.
 	Resumed bool
 }
 
-// live serves one link after the other, until Close or an end that is final.
+// run runs one transport after the other until Close or a final error.
 func (c *Client) live(ws *websocket.Conn) error {
 	l := newLink(c, ws, nil)
 	for {
 		err := l.run()
-		if ticket, _, _, _ := c.track.state(); errors.Is(err, ErrClosed) || ticket == "" || Final(err) {
+		if errors.Is(err, ErrClosed) || !c.track.resumable() || Final(err) {
 			return err
 		}
 		c.tell(State{Lost: true, Err: err})
@@ -52,7 +52,8 @@ func (c *Client) tell(s State) {
 	}
 }
 
-// gaveUp is the error of a client that was not able to come back: the reason, if there is a plain one, or else that of the loss.
+// retryError returns the error of a client that did not reconnect: failed if it is a refused login, and
+// otherwise lost with failed as its Retry.
 func (c *Client) gaveUp(lost, failed error) error {
 	var login *LoginError
 	if errors.Is(failed, ErrClosed) || errors.As(failed, &login) {
@@ -65,7 +66,7 @@ func (c *Client) gaveUp(lost, failed error) error {
 	return lost
 }
 
-// comeBack tries to get a new connection until that makes no sense any more.
+// reconnect runs retryLoop for as long as Options.ShouldRetry returns true.
 func (c *Client) comeBack() (l *link, resumed bool, err error) {
 	for {
 		l, resumed, err = c.tryFor()
@@ -75,7 +76,7 @@ func (c *Client) comeBack() (l *link, resumed bool, err error) {
 	}
 }
 
-// tryFor tries for ClientOptions.RetryFor.
+// retryLoop redials until it succeeds, for Options.MaxElapsedTime at most.
 func (c *Client) tryFor() (l *link, resumed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.opts.RetryFor)
 	defer cancel()
@@ -89,7 +90,7 @@ func (c *Client) tryFor() (l *link, resumed bool, err error) {
 				return nil, false, ErrClosed
 			}
 			if err == nil {
-				err = fmt.Errorf("it did not come back within %v", c.opts.RetryFor)
+				err = fmt.Errorf("no connection within %v", c.opts.RetryFor)
 			}
 			return nil, false, err
 		}
@@ -97,17 +98,17 @@ func (c *Client) tryFor() (l *link, resumed bool, err error) {
 		if l, resumed, next = c.tryBack(ctx); next == nil {
 			return l, resumed, nil
 		}
-		if ctx.Err() == nil { // otherwise it says only that time is up
+		if ctx.Err() == nil { // otherwise it says only that the time is over
 			err = next
 		}
-		c.log.Debug("not back yet", "error", next)
+		c.log.Debug("reconnecting failed", "error", next)
 		if Final(next) {
 			return nil, false, next
 		}
 	}
 }
 
-// tryBack dials once, and asks for the session, or for a new one if that has ended.
+// redial dials once and resumes the session, or begins a new one if that has ended.
 func (c *Client) tryBack(ctx context.Context) (l *link, resumed bool, err error) {
 	ws, _, err := dial(ctx, c.url, c.opts)
 	if err != nil {
@@ -123,7 +124,7 @@ func (c *Client) tryBack(ctx context.Context) (l *link, resumed bool, err error)
 func (c *Client) reenter(ctx context.Context, ws *websocket.Conn) (l *link, resumed bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = ws.NetConn().SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	ticket, name, _, heard := c.track.state()
+	ticket, name, heard := c.track.state()
 	ask := loginAsk{name: name, token: c.opts.Token, extras: true, ticket: ticket, heard: heard}
 	reply, err := c.ask(ws, ask)
 	if err != nil {
@@ -153,7 +154,7 @@ func (c *Client) reenter(ctx context.Context, ws *websocket.Conn) (l *link, resu
 	return newLink(c, ws, nil), false, nil
 }
 
-// ask sends a login on a connection that has no link yet, and waits for the reply.
+// exchangeLogin sends a login on a connection that has no transport yet, and returns the reply.
 func (c *Client) ask(ws *websocket.Conn, ask loginAsk) (loginReply, error) {
 	_ = ws.SetReadDeadline(time.Now().Add(c.opts.HandshakeTimeout))
 	_ = ws.SetWriteDeadline(time.Now().Add(c.opts.HandshakeTimeout))
@@ -174,30 +175,4 @@ func (c *Client) ask(ws *websocket.Conn, ask loginAsk) (loginReply, error) {
 			return *got.reply, nil
 		}
 	}
-}
-
-// Final reports whether an error of a Client is not worth another try: the login was refused for good, or the connection was closed with
-// a code that says so.
-func Final(err error) bool {
-	var login *LoginError
-	var lost *LostError
-	var unreachable *unreachableError
-	switch {
-	case errors.Is(err, ErrClosed), errors.Is(err, ErrAddress):
-		return true
-	case errors.As(err, &login):
-		switch login.Code {
-		case CodeTaken, CodeBadName, CodeBadMessage, CodeUnauthorized:
-			return true
-		}
-	case errors.As(err, &lost):
-		switch lost.Code {
-		case websocket.CloseProtocolError, websocket.CloseUnsupportedData, websocket.CloseInvalidFramePayloadData,
-			websocket.ClosePolicyViolation, websocket.CloseMessageTooBig, close4400, close4401, 4403, close4409:
-			return true
-		}
-	case errors.As(err, &unreachable):
-		return unreachable.final
-	}
-	return false
 }

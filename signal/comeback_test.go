@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -314,7 +315,7 @@ func TestICEServers(t *testing.T) {
 // TestClientToken brings its token, and learns that it is refused.
 func TestClientToken(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
-		url := signaltest.Start(t, &signal.ServerOptions{Auth: &fakeAuth{}})
+		url := signaltest.Start(t, &signal.ServerOptions{Auth: tokenAuth{}})
 		for token, code := range map[string]string{"open": "", "wrong": signal.CodeUnauthorized, "": signal.CodeUnauthorized} {
 			c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: dialect, Token: token})
 			if err != nil {
@@ -368,4 +369,42 @@ func TestKeepsTrying(t *testing.T) {
 	if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Retry == nil {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestClientRenewsICEServers signs in once, and has fresh ICE servers ever after, with numbered messages and without.
+func TestClientRenewsICEServers(t *testing.T) {
+	for name, options := range map[string]signal.ClientOptions{
+		"call": {}, "relay": {Dialect: signal.DialectRelay}, "call, may come back": {Resume: true},
+		"relay, may come back": {Dialect: signal.DialectRelay, Resume: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var n atomic.Int64
+			counting := func(name string) []signal.ICEServer {
+				return []signal.ICEServer{{URLs: []string{"turn:a"}, Username: fmt.Sprint(n.Add(1), ":", name), Credential: "c"}}
+			}
+			url := signaltest.Start(t, &signal.ServerOptions{ICEServers: counting, ICEServersFor: 200 * time.Millisecond})
+			c, err := signal.Dial(wait(t), url, &options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.Login(wait(t), "alice"); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"2:alice", "3:alice"} {
+				eventually(t, "there is a user "+want, func() bool { s := c.ICEServers(); return len(s) == 1 && s[0].Username == want })
+			}
+		})
+	}
+}
+
+// tokenAuth accepts the token "open".
+type tokenAuth struct{}
+
+func (tokenAuth) Authorize(_ context.Context, l signal.LoginRequest) (signal.Identity, error) {
+	if l.Token != "open" {
+		return signal.Identity{}, &signal.Denied{Reason: "not with that token"}
+	}
+	return signal.Identity{}, nil
 }

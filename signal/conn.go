@@ -59,7 +59,7 @@ func (c *conn) HandleMessage(w *wsconn.Batch, frame []byte) error {
 // HandlePing implements wsconn.Handler.
 func (c *conn) HandlePing(w *wsconn.Batch) error {
 	if !c.others.take(w.Now, c.server.limits.others) {
-		return &closeError{close4429, CodeRateLimited, "too many pings"}
+		return &closeError{CloseRateLimited, CodeRateLimited, "too many pings"}
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (c *conn) sendErrorAndClose(w *wsconn.Batch, b *closeError) {
 		c.Send(w, appendError(nil, b.code, b.text, ""))
 		c.server.metrics.limited(b.code)
 	}
-	c.close(w, b.close, cutRunes(b.text, 120))
+	c.close(w, b.close, Truncate(b.text, 120))
 }
 
 func (c *conn) logEnd(err error) {
@@ -128,7 +128,7 @@ func (c *conn) logEnd(err error) {
 		c.server.log.Info("a client that reads too slowly was cut off", remote)
 		return
 	}
-	c.server.log.Debug("connection ended", remote, slog.String("why", printable(err.Error())))
+	c.server.log.Debug("connection ended", remote, slog.String("why", Printable(err.Error())))
 }
 
 // endReason is the label of an ended connection in the metrics.

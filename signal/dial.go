@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -21,7 +22,7 @@ import (
 // maxHandshake bounds what a server may send before the connection is a WebSocket: gorilla reads headers without a limit.
 const maxHandshake = 256 << 10
 
-// dial opens the socket and upgrades it. Ours tells that the server is ours.
+// dial opens a socket and upgrades it. ours reports whether the server is Parley's.
 func dial(ctx context.Context, u *url.URL, opts ClientOptions) (ws *websocket.Conn, ours bool, err error) {
 	var socket *guardedConn
 	stop := func() bool { return true }
@@ -36,7 +37,7 @@ func dial(ctx context.Context, u *url.URL, opts ClientOptions) (ws *websocket.Co
 			}
 			socket = &guardedConn{Conn: conn}
 			socket.left.Store(maxHandshake)
-			// gorilla heeds a deadline of ctx but no cancelling once the socket is open.
+			// Once the socket is open gorilla/websocket respects the deadline of ctx, but not its cancellation.
 			stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 			return socket, nil
 		},
@@ -52,24 +53,24 @@ func dial(ctx context.Context, u *url.URL, opts ClientOptions) (ws *websocket.Co
 	if err != nil {
 		return nil, false, dialError(u, resp, err, opts)
 	}
-	if resp.Header.Get("Sec-Websocket-Extensions") != "" { // gorilla would unpack what was never asked for
+	if resp.Header.Get("Sec-Websocket-Extensions") != "" { // gorilla/websocket would decompress without a bound
 		_ = ws.Close()
 		return nil, false, dialError(u, nil, errors.New("it insists on compression, which was not offered"), opts)
 	}
 	socket.left.Store(-1)
-	return ws, resp.Header.Get(serverHeader) != "", nil
+	return ws, resp.Header.Get(ServerHeader) != "", nil
 }
 
-// ended reports whether ctx is over. A socket's deadline may fire a moment before that of the context it was taken from.
+// ended reports whether ctx is done. The deadline of a socket may pass a moment before that of its context.
 func ended(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
-// guardedConn is a socket that ends when too much is read before the handshake is over.
+// limitedConn is a socket that bounds what is read before the handshake is complete.
 type guardedConn struct {
 	net.Conn
-	left atomic.Int64 // bytes; negative: without limit
+	left atomic.Int64 // bytes; negative for no limit
 }
 
 func (c *guardedConn) Read(p []byte) (int, error) {
@@ -85,7 +86,7 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// dialError makes a sentence of why a server was not reached. It wraps ErrUnreachable and the cause.
+// dialError describes why a server was not reached. The error wraps ErrUnreachable and err.
 func dialError(u *url.URL, resp *http.Response, err error, opts ClientOptions) error {
 	text := ""
 	var dns *net.DNSError
@@ -101,7 +102,7 @@ func dialError(u *url.URL, resp *http.Response, err error, opts ClientOptions) e
 	case errors.As(err, &dns) && dns.IsNotFound:
 		text = fmt.Sprintf("there is no host %q; check the name", dns.Name)
 	case errors.As(err, &host):
-		text = printable(fmt.Sprintf("its certificate is for another name (%v); check the address", host))
+		text = Printable(fmt.Sprintf("its certificate is for another name (%v); check the address", host))
 	case errors.As(err, &certificate):
 		text = fmt.Sprintf("its certificate is not trusted (%v); name the authority that signed it", certificate.Err)
 	case errors.As(err, &record), strings.Contains(err.Error(), "tls: first record does not look like"):
@@ -111,19 +112,19 @@ func dialError(u *url.URL, resp *http.Response, err error, opts ClientOptions) e
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		text = "it hung up without an answer; does it want wss:// instead?"
 	default:
-		text = printable(err.Error())
+		text = Printable(err.Error())
 	}
 	refused := resp != nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden)
 	return &unreachableError{text: "cannot reach " + shownAddress(u) + ": " + text, err: err, final: refused || certificate != nil}
 }
 
-// answered describes an answer that is no upgrade, with the first line of what it says.
+// describeResponse returns the status and the first line of a response that is no upgrade.
 func answered(resp *http.Response) string {
-	text := "it answered " + printable(resp.Status)
+	text := "it answered " + Printable(resp.Status)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 256))
 	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
 	if line != "" && !strings.HasPrefix(line, "<") {
-		text += ": " + printable(line)
+		text += ": " + Printable(line)
 	}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -132,7 +133,7 @@ func answered(resp *http.Response) string {
 	return text + "; is it a signaling server?"
 }
 
-// shownAddress is a URL without what may be secret in it.
+// redactedURL returns a URL without its query, which may have a token.
 func shownAddress(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 
 type unreachableError struct {
@@ -143,3 +144,54 @@ type unreachableError struct {
 
 func (e *unreachableError) Error() string   { return e.text }
 func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.err} }
+
+// ErrAddress is wrapped by the errors of an invalid server address.
+var ErrAddress = errors.New("not the address of a signaling server")
+
+// ParseAddress returns the WebSocket URL of a server address. It accepts ws:// and wss:// URLs, converts
+// http:// and https:// URLs to those, and takes host and host:port as ws://.
+func ParseAddress(raw string) (*url.URL, error) {
+	u, err := parseAddress(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%q is %w: %w", raw, ErrAddress, err)
+	}
+	return u, nil
+}
+
+func parseAddress(raw string) (*url.URL, error) {
+	text := strings.TrimSpace(raw)
+	if text == "" {
+		return nil, errors.New("it is empty; give one like ws://localhost:9090")
+	}
+	if !strings.Contains(text, "://") {
+		text = "ws://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errors.Unwrap(err) // without the URL, which ParseAddress adds
+	}
+	switch u.Scheme {
+	case "ws", "wss":
+	case "http":
+		u.Scheme = "ws"
+	case "https":
+		u.Scheme = "wss"
+	default:
+		return nil, fmt.Errorf("it begins with %s://; use ws:// or wss://", u.Scheme)
+	}
+	switch {
+	case u.Hostname() == "":
+		return nil, errors.New("it names no host; give one like ws://localhost:9090")
+	case u.User != nil:
+		return nil, errors.New("it holds a user name; send credentials in a header instead")
+	case u.Port() != "" && !portFits(u.Port()):
+		return nil, fmt.Errorf("its port %s is not between 1 and 65535", u.Port())
+	}
+	u.Fragment, u.RawFragment = "", "" // RFC 6455, 3 forbids one
+	return u, nil
+}
+
+func portFits(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}

@@ -9,19 +9,20 @@ import (
 )
 
 var (
-	// ErrUnreachable is wrapped by the errors of Dial that tell that no signaling server answered there.
+	// ErrUnreachable is wrapped by the errors of Dial when no signaling server answered.
 	ErrUnreachable = errors.New("the signaling server cannot be reached")
-	// ErrClosed is returned by the methods of a Client that was closed.
+	// ErrClosed is returned by the methods of a Client after Close.
 	ErrClosed = errors.New("the connection to the signaling server is closed")
 )
 
-// LoginError tells that the server refused a login.
+// LoginError is the error of a login that the server refused.
 type LoginError struct {
-	// Name is the name that was asked for.
+	// Name is the requested name.
 	Name string
-	// Code is one of the Code constants; CodeTaken where the server gives none, as that is the original's only reason.
+	// Code is one of the codes of package signal. It is signal.CodeTaken if the server sent none, because
+	// that is the only reason of the original server.
 	Code string
-	// Message is the server's sentence; the original sends none.
+	// Message is the text of the server. The original server sends none.
 	Message string
 }
 
@@ -37,15 +38,15 @@ func (e *LoginError) Error() string {
 	return fmt.Sprintf("the server refused the name %q (%s)", e.Name, e.Code)
 }
 
-// LostError tells that the connection to the server ended without Close.
+// LostError is the error of a connection that ended without Close.
 type LostError struct {
-	// Code is the WebSocket close code (RFC 6455, 7.4), 1006 when the connection broke without one.
+	// Code is the WebSocket close code (RFC 6455 section 7.4), 1006 if the connection ended without one.
 	Code int
-	// Reason is what the server gave with the code: printable, often empty.
+	// Reason is the printable text of the server's close frame, often empty.
 	Reason string
-	// Err is what happened beneath; nil when the server closed properly.
+	// Err is the error of the socket; nil if the server sent a close frame.
 	Err error
-	// Retry is why the client has not come back; nil if it did not try.
+	// Retry is why the client did not reconnect; nil if it did not try.
 	Retry error
 }
 
@@ -71,7 +72,7 @@ func (e *LostError) text() string {
 
 func (e *LostError) Unwrap() error { return e.Err }
 
-// newLostError makes a LostError of the error that ended a read or a write.
+// newLostError returns the LostError for the error of a read or a write.
 func newLostError(err error) *LostError {
 	lost := &LostError{Code: websocket.CloseAbnormalClosure, Err: err}
 	var closed *websocket.CloseError
@@ -80,11 +81,37 @@ func newLostError(err error) *LostError {
 		lost.Err = fmt.Errorf("nothing was heard from it in time: %w", err)
 	}
 	if errors.As(err, &closed) {
-		lost.Code, lost.Reason = closed.Code, printable(closed.Text)
+		lost.Code, lost.Reason = closed.Code, Printable(closed.Text)
 		lost.Err = nil
 		if closed.Code == websocket.CloseAbnormalClosure {
 			lost.Reason, lost.Err = "", errors.New("it broke off")
 		}
 	}
 	return lost
+}
+
+// Final reports whether another attempt after err would fail again: the login was refused for good, or
+// the close code is a final one (see the section Close codes of package signal).
+func Final(err error) bool {
+	var login *LoginError
+	var lost *LostError
+	var unreachable *unreachableError
+	switch {
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrAddress):
+		return true
+	case errors.As(err, &login):
+		switch login.Code {
+		case CodeTaken, CodeBadName, CodeBadMessage, CodeUnauthorized:
+			return true
+		}
+	case errors.As(err, &lost):
+		switch lost.Code {
+		case websocket.CloseProtocolError, websocket.CloseUnsupportedData, websocket.CloseInvalidFramePayloadData,
+			websocket.ClosePolicyViolation, websocket.CloseMessageTooBig, CloseBadSequence, CloseUnauthorized, CloseForbidden, CloseReplaced:
+			return true
+		}
+	case errors.As(err, &unreachable):
+		return unreachable.final
+	}
+	return false
 }

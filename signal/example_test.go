@@ -18,56 +18,16 @@ func ExampleServer() {
 	served := make(chan error)
 	go func() { served <- signal.NewServer(nil).Run(ctx, listener) }()
 
-	client, err := signal.Dial(ctx, listener.Addr().String(), nil)
+	c, err := signal.Dial(ctx, listener.Addr().String(), nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("login:", client.Login(ctx, "alice"))
-	_ = client.Close()
+	fmt.Println("login:", c.Login(ctx, "alice"))
+	_ = c.Close()
 
 	cancel()
 	fmt.Println("served:", <-served)
 	// Output:
 	// login: <nil>
 	// served: <nil>
-}
-
-func ExampleDial() {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error)
-	go func() { served <- signal.NewServer(nil).Run(ctx, listener) }()
-	defer func() { cancel(); <-served }()
-
-	clients := make(map[string]*signal.Client)
-	for _, name := range []string{"alice", "bob"} {
-		client, err := signal.Dial(ctx, "ws://"+listener.Addr().String(), nil)
-		if err != nil {
-			log.Fatal(err)
-		}
-		defer client.Close()
-		if err := client.Login(ctx, name); err != nil {
-			log.Fatal(err)
-		}
-		clients[name] = client
-	}
-
-	_ = clients["alice"].Send(ctx, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
-	m, err := clients["bob"].Receive(ctx)
-	fmt.Println(m.Type, "from", m.Peer, err)
-
-	_ = clients["bob"].Send(ctx, signal.Message{Type: signal.Answer, Peer: m.Peer, SDP: "v=0"})
-	m, err = clients["alice"].Receive(ctx)
-	fmt.Println(m.Type, "from", m.Peer, err)
-
-	_ = clients["bob"].Close()
-	m, err = clients["alice"].Receive(ctx)
-	fmt.Println(m.Type, "from", m.Peer, err)
-	// Output:
-	// offer from alice <nil>
-	// answer from bob <nil>
-	// leave from bob <nil>
 }

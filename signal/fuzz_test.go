@@ -30,40 +30,6 @@ var seeds = []string{
 	`{"type":1e999}`, "\t{\r\n\"type\"\t:\n1 , \"name\" :\"x\"}",
 }
 
-// FuzzObject holds object against encoding/json, whose maps compare names exactly and keep the last duplicate, too.
-func FuzzObject(f *testing.F) {
-	for _, seed := range seeds {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, frame []byte) {
-		want := map[string]json.RawMessage{}
-		if !utf8.Valid(frame) || json.Unmarshal(frame, &want) != nil {
-			want = map[string]json.RawMessage{}
-		}
-		got := map[string][]byte{}
-		for o := parseObject(frame); ; {
-			name, value, ok := o.next()
-			if !ok {
-				break
-			}
-			got[string(name)] = value
-		}
-		if len(got) != len(want) {
-			t.Fatalf("%d members instead of %d: %q", len(got), len(want), got)
-		}
-		for name, value := range want {
-			if !bytes.Equal(got[name], value) {
-				t.Errorf("member %q is %q instead of %q", name, got[name], value)
-			}
-			var s string
-			isText := json.Unmarshal(value, &s) == nil && value[0] == '"'
-			if text, ok := unquote(got[name]); ok != isText || text != s {
-				t.Errorf("the string of %q is %q, %v", value, text, ok)
-			}
-		}
-	})
-}
-
 // FuzzServerCall decodes as the server does, builds what it would send, and looks at both.
 func FuzzServerCall(f *testing.F) {
 	for _, seed := range seeds {
@@ -124,64 +90,6 @@ func FuzzServerRelay(f *testing.F) {
 			wellFormed(t, req.payload)
 		}
 	})
-}
-
-// FuzzClientCall decodes as the client does; what it accepts is bounded and can be said again.
-func FuzzClientCall(f *testing.F) { fuzzClient(f, callWire{}) }
-
-// FuzzClientRelay is FuzzClientCall in the relay dialect.
-func FuzzClientRelay(f *testing.F) { fuzzClient(f, relayWire{ours: true}) }
-
-func fuzzClient(f *testing.F, w wire) {
-	for _, seed := range seeds {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, frame []byte) {
-		got, err := w.decode(frame)
-		if err != nil || got.reply != nil {
-			return
-		}
-		m := got.message
-		if m.Peer != "" && CheckName(m.Peer) != nil {
-			t.Errorf("peer %q", m.Peer)
-		}
-		if printable(m.Text) != m.Text || printable(m.Code) != m.Code {
-			t.Errorf("text %q, code %q", m.Text, m.Code)
-		}
-		if e := m.Extension; e != nil && (e.Rejected != "" && e.Rejected != cleanReason(e.Rejected) ||
-			e.AnswerRejected != "" && e.AnswerRejected != cleanReason(e.AnswerRejected)) {
-			t.Errorf("extension %+v", e)
-		}
-		if m.Type == Error {
-			return
-		}
-		m.Peer = "bob"
-		if err := m.check(); err != nil {
-			t.Fatalf("what was received cannot be sent: %v", err)
-		}
-		said := w.encode(m)
-		if said == nil {
-			return
-		}
-		wellFormed(t, said)
-		if _, relayed := w.(relayWire); relayed {
-			said = decodeRelay(said).payload
-		}
-		back, err := w.decode(said)
-		if err != nil {
-			t.Fatalf("%q: %v", said, err)
-		}
-		back.message.Peer = m.Peer
-		if !equalMessages(back.message, m) {
-			t.Errorf("%+v came back as %+v", m, back.message)
-		}
-	})
-}
-
-func equalMessages(a, b Message) bool {
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return bytes.Equal(x, y)
 }
 
 func wellFormed(t *testing.T, frame []byte) map[string][]byte {

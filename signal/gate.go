@@ -193,5 +193,5 @@ func (s *Server) evict(w *wsconn.Batch, conns []*conn, b *closeError) {
 
 // overdue closes the connections that have not logged in for too long.
 func (s *Server) overdue(w *wsconn.Batch) {
-	s.evict(w, s.gate.overdue(s.now()), &closeError{close4408, CodeLoginTimeout, "no login came within " + s.limits.LoginWait.String()})
+	s.evict(w, s.gate.overdue(s.now()), &closeError{CloseLoginTimeout, CodeLoginTimeout, "no login came within " + s.limits.LoginWait.String()})
 }

@@ -26,7 +26,7 @@ func appendJSElement(dst, value []byte, max int) []byte {
 		return dst
 	case '"':
 		s := string(unquoteBytes(value))
-		return append(dst, cutRunes(s, max)...)
+		return append(dst, Truncate(s, max)...)
 	case '{':
 		return append(dst, "[object Object]"...)
 	case '[':

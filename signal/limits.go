@@ -78,7 +78,7 @@ type limits struct {
 func (l Limits) resolve() limits {
 	return limits{
 		Limits: Limits{
-			Frame: bound(l.Frame, maxFrame), SDP: bound(l.SDP, maxSDP), Candidate: bound(l.Candidate, maxCandidate),
+			Frame: bound(l.Frame, MaxFrame), SDP: bound(l.SDP, MaxSDP), Candidate: bound(l.Candidate, MaxCandidate),
 			FrameWait: bound(l.FrameWait, 20*time.Second), LoginWait: bound(l.LoginWait, 10*time.Minute), Pending: bound(l.Pending, 1<<10),
 			Connections: bound(l.Connections, 1<<14), PerAddress: bound(l.PerAddress, 256), Calls: bound(l.Calls, 128),
 			HeaderWait: bound(l.HeaderWait, 5*time.Second), Header: min(bound(l.Header, 16<<10), 1<<30),

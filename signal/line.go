@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"strconv"
 	"sync"
 	"time"
 
@@ -109,7 +108,7 @@ func (l *line) accept(w *wsconn.Batch, number, ack uint64) (serve bool, err erro
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if ack > l.sent || number > l.heard+1 {
-		return false, &closeError{close4400, CodeBadMessage, "the numbers of the messages are not in sequence"}
+		return false, &closeError{CloseBadSequence, CodeBadMessage, "the numbers of the messages are not in sequence"}
 	}
 	l.confirmLocked(ack)
 	if number == 0 {
@@ -229,30 +228,4 @@ func (l *line) current(c *conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn == c
-}
-
-// appendNumbers appends a JSON object with the members seq and ack added to it, as the last, so that they are the ones that count.
-func appendNumbers(dst, object []byte, seq, ack uint64) []byte {
-	dst = append(dst, object[:len(object)-1]...)
-	if !emptyObject(object) {
-		dst = append(dst, ',')
-	}
-	dst = strconv.AppendUint(append(dst, `"seq":`...), seq, 10)
-	dst = strconv.AppendUint(append(dst, `,"ack":`...), ack, 10)
-	return append(dst, '}')
-}
-
-func emptyObject(object []byte) bool {
-	for _, b := range object[1 : len(object)-1] {
-		switch b {
-		case ' ', '\t', '\r', '\n':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-func appendAck(dst []byte, ack uint64) []byte {
-	return append(strconv.AppendUint(append(dst, `{"type":"ack","ack":`...), ack, 10), '}')
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -12,28 +13,29 @@ import (
 )
 
 const (
-	// maxIncoming is the longest frame from a server that a client looks at; longer ones are skipped. It has room for the
-	// members that a server adds to the longest frame of another client.
-	maxIncoming = 2 * maxFrame
-	// maxSkipped is the longest frame that is skipped; a longer one ends the connection.
+	// maxIncoming is the longest frame in bytes that a client decodes; longer ones are skipped. It has room
+	// for the members that a server adds to the longest frame of another client.
+	maxIncoming = 2 * MaxFrame
+	// maxSkipped is the longest frame in bytes that is skipped; a longer one ends the connection.
 	maxSkipped = 16 << 20
-	// flushWait bounds what Close spends on frames still queued, and goodbyeWait the wait for the server's close frame.
+	// flushWait bounds the time for the queued frames after Close, goodbyeWait the wait for the server's
+	// close frame.
 	flushWait   = 2 * time.Second
 	goodbyeWait = time.Second
-	// writeWait bounds one write.
-	writeWait = 10 * time.Second
+	// writeTimeout bounds one write.
+	writeTimeout = 10 * time.Second
 )
 
-// link is one socket of a Client, with a goroutine that reads and one that writes.
+// transport is one socket of a Client, with a goroutine that reads and one that writes.
 type link struct {
 	client *Client
 	ws     *websocket.Conn
-	again  [][]byte // numbered frames to be written first
+	again  [][]byte // numbered frames that are written first
 
-	mu     sync.Mutex // guards ending, and the read deadline against heard
+	mu     sync.Mutex // guards ending and the read deadline
 	ending bool
 
-	stop    chan struct{} // closed when the writer has ended: the reader delivers nothing more
+	stop    chan struct{} // closed when the writer has ended; the reader delivers nothing more
 	readEnd chan struct{} // closed when the reader has ended; readErr is set before
 	readErr error
 }
@@ -53,7 +55,7 @@ func newLink(c *Client, ws *websocket.Conn, again [][]byte) *link {
 	return l
 }
 
-// run serves the link until Close or its loss, and tells which.
+// run reads and writes until Close or an error. It returns ErrClosed or a *LostError.
 func (l *link) run() error {
 	go func() {
 		defer close(l.readEnd)
@@ -76,12 +78,12 @@ func (l *link) run() error {
 	return lost
 }
 
-// write sends what is queued, and pings, until the first error (nil: the reader has ended).
+// write writes queued frames and pings until the first error. It returns nil if the reader has ended.
 func (l *link) write() error {
 	ping := time.NewTicker(l.client.opts.PingInterval)
 	defer ping.Stop()
 	for _, frame := range l.again {
-		if err := l.writeFrame(frame, time.Now().Add(writeWait)); err != nil {
+		if err := l.writeFrame(frame, time.Now().Add(writeTimeout)); err != nil {
 			return err
 		}
 	}
@@ -99,16 +101,16 @@ func (l *link) write() error {
 		case <-t.room:
 		case <-t.due:
 			if frame := t.ack(l.client.wire); frame != nil {
-				if err := l.writeFrame(frame, time.Now().Add(writeWait)); err != nil {
+				if err := l.writeFrame(frame, time.Now().Add(writeTimeout)); err != nil {
 					return err
 				}
 			}
 		case <-renewal:
-			if err := l.writeOne(outgoing{frame: l.client.askICE()}, time.Now().Add(writeWait)); err != nil {
+			if err := l.writeOne(outgoing{frame: l.client.askICE()}, time.Now().Add(writeTimeout)); err != nil {
 				return err
 			}
 		case o := <-out:
-			if err := l.writeOne(o, time.Now().Add(writeWait)); err != nil {
+			if err := l.writeOne(o, time.Now().Add(writeTimeout)); err != nil {
 				return err
 			}
 		case <-l.client.moved:
@@ -116,7 +118,7 @@ func (l *link) write() error {
 				return errMoved
 			}
 		case <-ping.C:
-			if err := l.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWait)); err != nil {
+			if err := l.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)); err != nil {
 				return err
 			}
 		}
@@ -138,7 +140,7 @@ func (l *link) writeFrame(frame []byte, deadline time.Time) error {
 	return l.ws.WriteMessage(websocket.TextMessage, frame)
 }
 
-// flush writes what was queued before Close, then the close frame.
+// flush writes the frames queued before Close, then the close frame.
 func (l *link) flush() {
 	deadline := time.Now().Add(flushWait)
 	for {
@@ -156,7 +158,7 @@ func (l *link) flush() {
 	}
 }
 
-// heard gives the server time for another ping and its answer.
+// extendReadDeadline gives the server time for another ping and its answer.
 func (l *link) heard() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -165,7 +167,7 @@ func (l *link) heard() {
 	}
 }
 
-// end leaves the reader a moment: a close frame may be on its way and tell more than a failed write.
+// endReading gives the reader a moment for a close frame, which says more than a failed write.
 func (l *link) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -174,7 +176,7 @@ func (l *link) end() {
 	close(l.stop)
 }
 
-// read takes frames in until the first error.
+// read handles frames until the first error.
 func (l *link) read() error {
 	for {
 		l.heard()
@@ -201,7 +203,8 @@ func (l *link) read() error {
 	}
 }
 
-// take delivers one frame, or tells why it is ignored: the original's greeting, a type of the future, a hostile shape.
+// handleFrame delivers one frame, or returns why it is ignored: it may be the greeting of an original
+// server, of an unknown type, or malformed.
 func (l *link) take(typ int, frame []byte) error {
 	switch {
 	case typ != websocket.TextMessage:
@@ -211,9 +214,8 @@ func (l *link) take(typ int, frame []byte) error {
 	case !utf8.Valid(frame):
 		return errors.New("it is not valid UTF-8")
 	}
-	members := lastOf(parseObject(frame), "seq", "ack")
-	seq := number(members["seq"])
-	isNew, inOrder := l.client.track.arrived(seq, number(members["ack"]))
+	seq, ack := Numbers(frame)
+	isNew, inOrder := l.client.track.arrived(seq, ack)
 	switch {
 	case !inOrder:
 		return errSequence
@@ -227,10 +229,10 @@ func (l *link) take(typ int, frame []byte) error {
 	return err
 }
 
-// errSequence ends a link whose server has skipped a message.
+// errSequence ends a transport whose server has skipped a message.
 var errSequence = errors.New("a message is missing before the one that came")
 
-// deliver hands a frame to whom it is for. Not delivered is what came too late: it will be sent again.
+// deliver passes a frame on. It is not delivered if the writer has ended: the server will send it again.
 func (l *link) deliver(frame []byte) (delivered bool, err error) {
 	got, err := l.client.wire.decode(frame)
 	if err != nil {
@@ -251,4 +253,37 @@ func (l *link) deliver(frame []byte) (delivered bool, err error) {
 	case <-l.stop:
 		return false, nil
 	}
+}
+
+// errNetworkChanged ends a transport whose local address is gone.
+var errMoved = errors.New("the local address of the connection is gone")
+
+// NetworkChanged makes the client check the local address of its connection. If that address is gone, it
+// reconnects at once instead of after the next ping. It does nothing if the session cannot be resumed.
+func (c *Client) Moved() {
+	select {
+	case c.moved <- struct{}{}:
+	default:
+	}
+}
+
+// localAddrGone reports whether the local address of the transport is gone and the session can be resumed.
+func (l *link) stranded() bool {
+	if !l.client.track.resumable() {
+		return false
+	}
+	own, ok := l.ws.NetConn().LocalAddr().(*net.TCPAddr)
+	if !ok {
+		return false
+	}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(own.IP) {
+			return false
+		}
+	}
+	return true
 }

@@ -100,7 +100,7 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req request) (
 	w.Flush() // the others do not wait
 	ctx, cancel := context.WithTimeout(s.ctx, authWait)
 	defer cancel()
-	grant, err := s.opts.Auth.Authorize(ctx, LoginRequest{Name: name, Token: cutRunes(token, maxToken), Address: c.address, Dialect: c.dialect})
+	grant, err := s.opts.Auth.Authorize(ctx, LoginRequest{Name: name, Token: Truncate(token, maxToken), Address: c.address, Dialect: c.dialect})
 	var denied *Denied
 	switch {
 	case s.ctx.Err() != nil: // the server closes, and says so itself
@@ -108,14 +108,14 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req request) (
 	case errors.As(err, &denied):
 		s.gate.failed(c.address, s.now(), s.limits.failures)
 		s.metrics.authFailure("refused")
-		text := printable(denied.Reason)
+		text := Printable(denied.Reason)
 		s.refuseLogin(c, w, req, CodeUnauthorized, text)
-		return grant, &closeError{close: close4401, text: "the login was refused"}
+		return grant, &closeError{close: CloseUnauthorized, text: "the login was refused"}
 	case err != nil || grant.Name != "" && CheckName(grant.Name) != nil:
 		s.metrics.authFailure("unavailable")
 		s.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
 		s.refuseLogin(c, w, req, CodeUnavailable, "whether this login is good cannot be found out now; try again later")
-		return grant, &closeError{close: close4503, text: "the login could not be decided"}
+		return grant, &closeError{close: CloseOverloaded, text: "the login could not be decided"}
 	case grant.Name == "":
 		grant.Name = name
 	}
@@ -129,7 +129,7 @@ func (s *Server) throttle(c *conn, w *wsconn.Batch, req request) error {
 	}
 	s.metrics.authFailure("throttled")
 	s.refuseLogin(c, w, req, CodeThrottled, "too many logins from your address were refused; try again later")
-	return &closeError{close: close4429, text: "too many logins from this address were refused"}
+	return &closeError{close: CloseRateLimited, text: "too many logins from this address were refused"}
 }
 
 // grantICE puts the ICE servers of a user into a reply.
@@ -172,7 +172,7 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req req
 		s.gate.failed(c.address, s.now(), s.limits.failures)
 		s.metrics.authFailure("resume")
 		s.refuseLogin(c, w, req, CodeUnauthorized, "this is not the secret of that session")
-		return &closeError{close: close4401, text: "the login was refused"}
+		return &closeError{close: CloseUnauthorized, text: "the login was refused"}
 	}
 	grant := loginGrant{ask: isTrue(req.iceServers)}
 	w.Flush() // the turn may take a moment
@@ -187,7 +187,7 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req req
 		return nil
 	}
 	if old != nil {
-		old.close(w, close4409, "this user has come back on another connection")
+		old.close(w, CloseReplaced, "this user has come back on another connection")
 	}
 	c.session, c.token, c.wantErrors = sess, "", true
 	s.gate.loggedIn(c)

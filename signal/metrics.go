@@ -46,7 +46,7 @@ var (
 	limitValues   = values{CodeRateLimited, CodeTooManyCalls, CodeTooLong, CodeLoginTimeout, CodeOverloaded, CodeBadMessage}
 	endValues     = values{"closed", "lost", "breach", "aborted", "slow"}
 	closeValues   = values{"1001", "1002", "1003", "1007", "1009", "1012", "4400", "4401", "4408", "4409", "4429", "4503"}
-	closeCodes    = [...]int{1001, 1002, 1003, 1007, 1009, 1012, close4400, close4401, close4408, close4409, close4429, close4503}
+	closeCodes    = [...]int{1001, 1002, 1003, 1007, 1009, 1012, CloseBadSequence, CloseUnauthorized, CloseLoginTimeout, CloseReplaced, CloseRateLimited, CloseOverloaded}
 )
 
 // family counts by one label.

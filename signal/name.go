@@ -11,7 +11,7 @@ import (
 // MaxName is the length of the longest name in bytes.
 const MaxName = 64
 
-// CheckName tells why name cannot be signed in with, or nil. A name is 1 to 64 bytes of valid UTF-8, printable, without control
+// CheckName returns why name is invalid. A name is 1 to 64 bytes of valid UTF-8, printable, without control
 // characters and without the characters that turn the direction of text, which would let one name pass for another on a screen.
 func CheckName(name string) error {
 	switch {
@@ -33,10 +33,10 @@ func unprintable(r rune) bool {
 	return r == utf8.RuneError || !unicode.IsPrint(r)
 }
 
-// printable makes text of the far side fit to be kept: bounded, with a replacement for what cannot be shown.
-func printable(text string) string {
-	if len(text) > maxText {
-		text = cutRunes(text, maxText)
+// Printable returns received text cut to MaxText bytes, with U+FFFD in place of unprintable characters.
+func Printable(text string) string {
+	if len(text) > MaxText {
+		text = Truncate(text, MaxText)
 	}
 	return strings.Map(func(r rune) rune {
 		if unprintable(r) {
@@ -46,8 +46,8 @@ func printable(text string) string {
 	}, text)
 }
 
-// cutRunes shortens s to at most n bytes without cutting a rune apart.
-func cutRunes(s string, n int) string {
+// Truncate returns the first n bytes of s at most, without a part of a rune.
+func Truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
@@ -55,16 +55,4 @@ func cutRunes(s string, n int) string {
 		n--
 	}
 	return s[:n]
-}
-
-// nameOf returns the name in a JSON value, or what is wrong with it.
-func nameOf(value []byte) (name, text string) {
-	name, ok := unquote(value)
-	if !ok {
-		return "", "the name is not a string"
-	}
-	if err := CheckName(name); err != nil {
-		return "", err.Error()
-	}
-	return name, ""
 }

@@ -3,19 +3,19 @@ package signal
 import (
 	"bytes"
 	"encoding/json"
-	"iter"
+	"strconv"
 	"unicode/utf8"
 )
 
-// object walks over the members of one JSON object in their order. encoding/json is not used for this because it matches names
-// without regard to case and resolves duplicates silently, so that a server and a browser could read two different messages from
-// one frame; a browser compares names exactly and takes the last duplicate.
+// object iterates over the members of a JSON object. encoding/json is not used because it matches names
+// without regard to case, so that a server and a browser could read two different messages from one frame.
+// A browser compares names exactly and takes the last of several.
 type object struct {
 	rest []byte // what follows the last member that was read; always within valid JSON
 }
 
-// parseObject checks that frame is exactly one JSON object (valid UTF-8, at most 10,000 levels deep) and returns its members.
-// Anything else counts as the empty object, as in the original server.
+// parseObject returns the members of a frame. A frame that is not exactly one JSON object, in valid UTF-8
+// and at most 10,000 levels deep, has none, as in the original server.
 func parseObject(frame []byte) object {
 	if !utf8.Valid(frame) || !validJSON(frame) {
 		return object{}
@@ -33,8 +33,8 @@ func openObject(value []byte) (object, bool) {
 	return object{rest: value[1:]}, true
 }
 
-// next returns the following member: its name without quotes and escapes, and its value as it stands. A value shares the
-// frame's memory. The last call returns false.
+// next returns the next member: its name without quotes and escapes, and its value as JSON, which shares
+// the memory of the frame. It returns false after the last one.
 func (o *object) next() (name, value []byte, ok bool) {
 	rest := bytes.TrimLeft(o.rest, " \t\r\n,")
 	if len(rest) == 0 || rest[0] != '"' {
@@ -49,7 +49,7 @@ func (o *object) next() (name, value []byte, ok bool) {
 	return unquoteBytes(name), value, true
 }
 
-// valueLen returns the length of the value that valid JSON begins with.
+// valueLen returns the length of the first value of valid JSON.
 func valueLen(b []byte) int {
 	switch b[0] {
 	case '"':
@@ -98,7 +98,7 @@ func isString(value []byte) bool { return len(value) > 0 && value[0] == '"' }
 // isNull reports whether a value is null, or absent.
 func isNull(value []byte) bool { return len(value) == 0 || value[0] == 'n' }
 
-// unquoteBytes returns what a JSON string stands for. Without escapes it is the same memory.
+// unquoteBytes returns the content of a JSON string. Without escapes it shares its memory.
 func unquoteBytes(value []byte) []byte {
 	if bytes.IndexByte(value, '\\') < 0 {
 		return value[1 : len(value)-1]
@@ -110,7 +110,7 @@ func unquoteBytes(value []byte) []byte {
 	return []byte(s)
 }
 
-// unquote returns the string that a value is, and false if it is none.
+// unquote returns the content of a JSON string, and false for any other value.
 func unquote(value []byte) (string, bool) {
 	if !isString(value) {
 		return "", false
@@ -118,7 +118,7 @@ func unquote(value []byte) (string, bool) {
 	return string(unquoteBytes(value)), true
 }
 
-// appendString appends s as a JSON string. Only what JSON requires is escaped, so text grows as little as possible.
+// appendString appends s as a JSON string. It escapes only what JSON requires.
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
@@ -141,22 +141,31 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// elements walks over the elements of valid JSON that is an array, and over nothing if it is none.
-func elements(value []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		rest := bytes.TrimLeft(value, " \t\r\n")
-		if len(rest) == 0 || rest[0] != '[' {
-			return
-		}
-		for rest = rest[1:]; ; {
-			if rest = bytes.TrimLeft(rest, " \t\r\n,"); len(rest) == 0 || rest[0] == ']' {
-				return
-			}
-			n := valueLen(rest)
-			if !yield(rest[:n]) {
-				return
-			}
-			rest = rest[n:]
-		}
+// number returns a JSON value that is a whole number below 2^53, and 0 for any other.
+func number(value []byte) uint64 {
+	n, err := strconv.ParseUint(string(value), 10, 53)
+	if err != nil {
+		return 0
 	}
+	return n
 }
+
+func isTrue(value []byte) bool { return string(value) == "true" }
+
+// parseName returns the name in a JSON value, or what is wrong with it.
+func nameOf(value []byte) (name, text string) {
+	name, ok := unquote(value)
+	if !ok {
+		return "", "the name is not a string"
+	}
+	if err := CheckName(name); err != nil {
+		return "", err.Error()
+	}
+	return name, ""
+}
+
+const ( // types of frames that are no signal.Message
+	login  Type = "login"
+	ack    Type = "ack"
+	askICE Type = "iceServers"
+)

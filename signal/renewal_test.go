@@ -48,30 +48,6 @@ func TestICEServersAnew(t *testing.T) {
 	}
 }
 
-// TestClientRenewsICEServers signs in once, and has fresh ICE servers ever after, with numbered messages and without.
-func TestClientRenewsICEServers(t *testing.T) {
-	for name, options := range map[string]signal.ClientOptions{
-		"call": {}, "relay": {Dialect: signal.DialectRelay}, "call, may come back": {Resume: true},
-		"relay, may come back": {Dialect: signal.DialectRelay, Resume: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			url := signaltest.Start(t, &signal.ServerOptions{ICEServers: counting(), ICEServersFor: 200 * time.Millisecond})
-			c, err := signal.Dial(wait(t), url, &options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			if err := c.Login(wait(t), "alice"); err != nil {
-				t.Fatal(err)
-			}
-			for _, want := range []string{"2:alice", "3:alice"} {
-				eventually(t, "there is a user "+want, func() bool { s := c.ICEServers(); return len(s) == 1 && s[0].Username == want })
-			}
-		})
-	}
-}
-
 // TestICEServersThatLast are asked for once.
 func TestICEServersThatLast(t *testing.T) {
 	talk(t, &signal.ServerOptions{ICEServers: counting()}, `

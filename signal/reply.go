@@ -98,3 +98,35 @@ func appendError(dst []byte, code, text, name string) []byte {
 	}
 	return append(dst, '}')
 }
+
+// appendICEServers appends the member of a login reply that carries servers: those that are fit for it.
+func appendICEServers(dst []byte, servers []ICEServer) []byte {
+	dst = append(dst, `,"iceServers":[`...)
+	n := 0
+	for _, s := range servers {
+		if n == MaxICEServers || s.Check() != nil {
+			continue
+		}
+		if n++; n > 1 {
+			dst = append(dst, ',')
+		}
+		dst = appendICEServer(dst, s)
+	}
+	return append(dst, ']')
+}
+
+func appendICEServer(dst []byte, s ICEServer) []byte {
+	dst = append(dst, `{"urls":[`...)
+	for i, url := range s.URLs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, url)
+	}
+	dst = append(dst, ']')
+	if s.Username != "" || s.Credential != "" {
+		dst = appendString(append(dst, `,"username":`...), s.Username)
+		dst = appendString(append(dst, `,"credential":`...), s.Credential)
+	}
+	return append(dst, '}')
+}

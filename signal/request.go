@@ -1,7 +1,5 @@
 package signal
 
-import "strconv"
-
 // request is one frame from a client to the server, in either dialect. Its slices share the frame's memory.
 type request struct {
 	// kind is the "type" of the call dialect, the "inst" of the relay dialect, as JSON; empty when absent.
@@ -35,17 +33,6 @@ func (r *request) member(name, value []byte) {
 		r.iceServers = value
 	}
 }
-
-// number returns a JSON value that is a whole number, and 0 for anything else.
-func number(value []byte) uint64 {
-	n, err := strconv.ParseUint(string(value), 10, 53)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-func isTrue(value []byte) bool { return string(value) == "true" }
 
 // decodeCall reads a frame of the call dialect. A repeated member counts as JavaScript counts it: the last one.
 func decodeCall(frame []byte) request {
@@ -118,12 +105,6 @@ func decodeRelay(frame []byte) request {
 	}
 	return req
 }
-
-const ( // beside the types of message.go on the wire, but never a Message
-	login  Type = "login"
-	ack    Type = "ack"
-	askICE Type = "iceServers"
-)
 
 // typ returns the type if it is one of the call dialect's, else "". Only strings count, as in a JavaScript switch.
 func (r request) typ() Type {

@@ -10,13 +10,6 @@ import (
 const (
 	// maxEcho bounds what comes back of an unknown type. The original sends it all.
 	maxEcho = 1 << 10
-
-	close4400 = 4400
-	close4401 = 4401
-	close4408 = 4408
-	close4409 = 4409
-	close4429 = 4429
-	close4503 = 4503
 )
 
 // strikes is how many messages over a limit are answered with an error only; the third in ten seconds closes the connection.
@@ -92,7 +85,7 @@ func (c *conn) limited(w *wsconn.Batch, typ Type) bool {
 // strike refuses a message over a limit: with an error, and after too many of them with the end.
 func (c *conn) strike(w *wsconn.Batch, code, text, name string) error {
 	if !c.strikes.take(w.Now, strikes) {
-		return &closeError{close4429, code, text}
+		return &closeError{CloseRateLimited, code, text}
 	}
 	c.server.metrics.limited(code)
 	if c.dialect != DialectRelay || c.wantErrors {

@@ -80,7 +80,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.turnAway(w, address, why)
 		return
 	}
-	ws, err := s.upgrader.Upgrade(w, r, http.Header{serverHeader: {"1"}})
+	ws, err := s.upgrader.Upgrade(w, r, http.Header{ServerHeader: {"1"}})
 	if err != nil {
 		s.gate.giveBack(address)
 		s.metrics.refused("upgrade")
@@ -93,9 +93,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.start(c, ws)
 }
-
-// serverHeader tells a client of ours that this server knows the extras of the package comment.
-const serverHeader = "Parley-Signal"
 
 func (s *Server) admit(address netip.Addr) refusal {
 	if s.leaving.Load() {
@@ -148,7 +145,7 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	w := s.sockets.Batch()
 	defer w.Release()
 	if out := s.gate.await(c, s.now()); out != nil {
-		s.evict(w, []*conn{out}, &closeError{close4503, CodeOverloaded, "too many connections wait to log in"})
+		s.evict(w, []*conn{out}, &closeError{CloseOverloaded, CodeOverloaded, "too many connections wait to log in"})
 	}
 	if s.opts.Greeting {
 		c.Send(w, []byte("Hello world"))
@@ -205,7 +202,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, reas
 	if status == http.StatusForbidden {
 		text = "pages from this origin may not connect to this signaling server; its operator can allow the origin"
 		s.metrics.origins.Add(1)
-		s.log.Info("origin refused", slog.String("origin", printable(r.Header.Get("Origin"))))
+		s.log.Info("origin refused", slog.String("origin", Printable(r.Header.Get("Origin"))))
 	}
 	w.Header().Set("Sec-WebSocket-Version", "13")
 	s.answer(w, status, text)

@@ -5,40 +5,31 @@ import (
 	"time"
 )
 
-// track is a client's side of a line: what it needs to come back after its connection broke, such that each message arrives exactly
+// track is what a Client needs to resume its session after its connection broke, such that each message arrives exactly
 // once and in order.
 type track struct {
-	room chan struct{} // holds a token when a confirmation has come
-	due  chan struct{} // holds a token when the server should be told what has arrived
+	room chan struct{} // holds a token after an acknowledgment
+	due  chan struct{} // holds a token when an acknowledgment is to be sent
 
-	mu      sync.Mutex // guards what follows
-	ticket  string     // "" while the server does not let us come back
-	name    string     // of the latest login
-	wait    time.Duration
-	sent    uint64
-	heard   uint64
-	told    uint64 // what of heard the server knows
-	fresh   int    // bytes that came since it was told
-	unacked []numbered
+	mu       sync.Mutex // guards what follows
+	ticket   string     // "" while the server does not let the client resume
+	name     string     // of the latest login
+	wait     time.Duration
+	sequence Sequence
 }
 
-const (
-	// window is how many messages may be unconfirmed; the server confirms every sixteenth at least.
-	window = 4 * ackEvery
-	// ackBytes is after how many bytes the server is told, because it keeps them until then.
-	ackBytes = 32 << 10
-)
+// window is how many messages may be unacknowledged; the server acknowledges every sixteenth at least.
+const window = 4 * AckEvery
 
 func newTrack() *track {
 	return &track{room: make(chan struct{}, 1), due: make(chan struct{}, 1)}
 }
 
-// begin starts the numbers anew, for the session that ticket opens.
+// begin starts a session that can be resumed with ticket, within wait of a loss.
 func (t *track) begin(ticket string, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.ticket, t.wait = ticket, wait
-	t.sent, t.heard, t.told, t.fresh, t.unacked = 0, 0, 0, 0, nil
+	t.ticket, t.wait, t.sequence = ticket, wait, Sequence{}
 }
 
 func (t *track) setName(name string) {
@@ -47,95 +38,82 @@ func (t *track) setName(name string) {
 	t.name = name
 }
 
-// state returns what a client that comes back has to tell.
-func (t *track) state() (ticket, name string, wait time.Duration, heard uint64) {
+// resumable reports whether the server lets the client resume.
+func (t *track) resumable() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ticket, t.name, t.wait, t.heard
+	return t.ticket != ""
 }
 
-// full reports whether nothing more may be sent before a confirmation has come.
+// state returns what a client that resumes sends.
+func (t *track) state() (ticket, name string, received uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ticket, t.name, t.sequence.Received()
+}
+
+// full reports whether nothing more may be sent before an acknowledgment.
 func (t *track) full() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.unacked) >= window
+	messages, _ := t.sequence.Unacked()
+	return messages >= window
 }
 
-// number gives a frame its number, and keeps it until it is confirmed.
+// number gives a frame its number, and keeps it until it is acknowledged.
 func (t *track) number(frame []byte) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ticket == "" {
 		return frame
 	}
-	t.sent++
-	frame = appendNumbers(nil, frame, t.sent, t.heard)
-	t.told, t.fresh = t.heard, 0
-	t.unacked = append(t.unacked, numbered{t.sent, frame})
-	return frame
+	return t.sequence.Next(frame)
 }
 
-// arrived takes the numbers of a frame from the server. It reports whether the frame is new. It counts as heard only with deliver.
+// arrived takes the numbers of a frame from the server. It reports whether the frame is new, and whether none before it
+// is missing. The frame counts as received only with delivered.
 func (t *track) arrived(seq, ack uint64) (isNew, inOrder bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ticket == "" {
 		return true, true
 	}
-	if ack <= t.sent {
-		t.confirmLocked(ack)
+	before, _ := t.sequence.Unacked()
+	t.sequence.Acknowledge(ack)
+	if after, _ := t.sequence.Unacked(); after < before {
+		signalOne(t.room)
 	}
-	return seq == 0 || seq > t.heard, seq <= t.heard+1
+	return t.sequence.Check(seq)
 }
 
-// delivered notes that the frame with this number has reached the owner's queue.
+// delivered notes that the frame with this number is in the owner's queue.
 func (t *track) delivered(seq uint64, size int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ticket == "" || seq == 0 {
-		return
-	}
-	t.heard = seq
-	if t.fresh += size; t.heard-t.told >= ackEvery || t.fresh >= ackBytes {
+	if t.ticket != "" && t.sequence.Receive(seq, size) {
 		signalOne(t.due)
 	}
 }
 
-func (t *track) confirmLocked(ack uint64) {
-	i := 0
-	for i < len(t.unacked) && t.unacked[i].number <= ack {
-		i++
-	}
-	if i > 0 {
-		t.unacked = t.unacked[i:]
-		signalOne(t.room)
-	}
-}
-
-// ack returns the frame that tells the server what has arrived, nil if it knows.
+// ack returns the frame that acknowledges what has arrived, nil if the server knows.
 func (t *track) ack(w wire) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ticket == "" || t.told == t.heard {
+	if t.ticket == "" {
 		return nil
 	}
-	t.told, t.fresh = t.heard, 0
-	return w.ack(t.heard)
+	number, ok := t.sequence.Ack()
+	if !ok {
+		return nil
+	}
+	return w.ack(number)
 }
 
-// back takes the server's word for what has arrived there, and returns what has to be sent again.
+// back takes the number of the last message that the server has received, and returns the frames to send again.
 func (t *track) back(ack uint64) (again [][]byte, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if ack > t.sent || ack < t.sent-uint64(len(t.unacked)) {
-		return nil, false
-	}
-	t.confirmLocked(ack)
-	t.told, t.fresh = t.heard, 0
-	for _, n := range t.unacked {
-		again = append(again, n.frame)
-	}
-	return again, true
+	return t.sequence.Resume(ack)
 }
 
 // signalOne puts a token into a channel that has room for one, unless it is there.

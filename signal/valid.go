@@ -2,19 +2,19 @@ package signal
 
 import "encoding/json"
 
-// validJSON reports whether b is valid JSON, as json.Valid does. The server does it for every message, and json.Valid takes a third
-// of all its time.
+// validJSON reports whether b is valid JSON, as json.Valid does. A server calls it for every message, and
+// json.Valid would take a third of its time.
 func validJSON(b []byte) bool {
 	v := validator{b: b}
 	ok := v.value(0)
-	if v.deep { // rare, and there is no harm in being slow then
+	if v.deep { // rare, so it may be slow
 		return json.Valid(b)
 	}
 	v.skip()
 	return ok && v.i == len(b)
 }
 
-// maxNesting is how deep a validator goes by itself.
+// maxNesting is the depth up to which a validator recurses.
 const maxNesting = 32
 
 type validator struct {
@@ -23,7 +23,7 @@ type validator struct {
 	deep bool
 }
 
-// skip goes past white space.
+// skip skips white space.
 func (v *validator) skip() {
 	for v.i < len(v.b) && isSpace(v.b[v.i]) {
 		v.i++
@@ -32,7 +32,7 @@ func (v *validator) skip() {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// take goes past white space and c, if c is next.
+// take skips white space and c, if c follows.
 func (v *validator) take(c byte) bool {
 	v.skip()
 	if v.i < len(v.b) && v.b[v.i] == c {
@@ -106,7 +106,7 @@ func (v *validator) array(depth int) bool {
 	}
 }
 
-// text goes past a string.
+// text skips a string.
 func (v *validator) text() bool {
 	if v.i == len(v.b) || v.b[v.i] != '"' {
 		return false
@@ -129,7 +129,7 @@ func (v *validator) text() bool {
 	return false
 }
 
-// escapeLen returns the length of the escape that b begins with, 0 if it is none.
+// escapeLen returns the length of the escape sequence at the start of b, 0 if it is invalid.
 func escapeLen(b []byte) int {
 	if len(b) < 2 {
 		return 0
@@ -161,7 +161,7 @@ func (v *validator) literal(word string) bool {
 	return true
 }
 
-// number goes past a number (RFC 8259, 6).
+// number skips a number (RFC 8259 section 6).
 func (v *validator) number() bool {
 	v.option('-')
 	if !v.option('0') && !v.digits() {
@@ -179,7 +179,7 @@ func (v *validator) number() bool {
 	return true
 }
 
-// option goes past c, if c is the very next.
+// option skips c, if it is next.
 func (v *validator) option(c byte) bool {
 	if v.i < len(v.b) && v.b[v.i] == c {
 		v.i++
@@ -188,7 +188,7 @@ func (v *validator) option(c byte) bool {
 	return false
 }
 
-// digits goes past one digit at least.
+// digits skips one or more digits.
 func (v *validator) digits() bool {
 	start := v.i
 	for v.i < len(v.b) && isDigit(v.b[v.i]) {

@@ -1,0 +1,98 @@
+package signal
+
+const (
+	// AckEvery is the number of received messages after which they are acknowledged, unless a message that was sent
+	// in between has carried the number.
+	AckEvery = 16
+	// ackBytes is the number of received bytes with the same effect, because the sender keeps them until then.
+	ackBytes = 32 << 10
+)
+
+// Sequence numbers the messages of one session in both directions, and keeps those it sends until they are
+// acknowledged. So a session can be resumed on another connection, and each message is delivered once, in order.
+// The zero value is a new session. It is not safe for concurrent use.
+type Sequence struct {
+	sent      uint64 // number of the last message sent
+	received  uint64 // number of the last message delivered
+	acked     uint64 // what of received the peer knows
+	freshSize int    // bytes received since
+	unacked   []sequencedFrame
+	size      int // bytes of unacked
+}
+
+type sequencedFrame struct {
+	number uint64
+	frame  []byte
+}
+
+// Next returns frame, which is a JSON object, with its number and the number of the last message received. It keeps the
+// result until that is acknowledged.
+func (s *Sequence) Next(frame []byte) []byte {
+	s.sent++
+	frame = appendNumbers(nil, frame, s.sent, s.received)
+	s.acked, s.freshSize = s.received, 0
+	s.unacked = append(s.unacked, sequencedFrame{s.sent, frame})
+	s.size += len(frame)
+	return frame
+}
+
+// Unacked returns how many messages are kept, and their size in bytes.
+func (s *Sequence) Unacked() (messages, bytes int) { return len(s.unacked), s.size }
+
+// Acknowledge drops the messages up to number. It returns false, and drops nothing, if no message with that number has
+// been sent.
+func (s *Sequence) Acknowledge(number uint64) bool {
+	if number > s.sent {
+		return false
+	}
+	i := 0
+	for i < len(s.unacked) && s.unacked[i].number <= number {
+		s.size -= len(s.unacked[i].frame)
+		i++
+	}
+	if s.unacked = s.unacked[i:]; len(s.unacked) == 0 {
+		s.unacked = nil
+	}
+	return true
+}
+
+// Check reports whether a message with that number has not been received before, and whether none before it is missing.
+// A message without a number (0) is always new.
+func (s *Sequence) Check(number uint64) (isNew, inOrder bool) {
+	return number == 0 || number > s.received, number <= s.received+1
+}
+
+// Receive notes that the message with that number, of size bytes, has been delivered. Number 0 is ignored. It reports
+// whether an acknowledgment is due.
+func (s *Sequence) Receive(number uint64, size int) (ackDue bool) {
+	if number != 0 {
+		s.received = number
+		s.freshSize += size
+	}
+	return s.received-s.acked >= AckEvery || s.freshSize >= ackBytes
+}
+
+// Received returns the number of the last message received.
+func (s *Sequence) Received() uint64 { return s.received }
+
+// Ack returns the number to acknowledge now, and false if the peer knows it already.
+func (s *Sequence) Ack() (number uint64, ok bool) {
+	if s.acked == s.received {
+		return s.received, false
+	}
+	s.acked, s.freshSize = s.received, 0
+	return s.received, true
+}
+
+// Resume continues the session with a peer whose last received message has the number ack. It returns the messages to
+// be sent again, and false if the number is of none that was sent, or of one that is not kept any more.
+func (s *Sequence) Resume(ack uint64) (replay [][]byte, ok bool) {
+	if ack < s.sent-uint64(len(s.unacked)) || !s.Acknowledge(ack) {
+		return nil, false
+	}
+	s.acked, s.freshSize = s.received, 0
+	for _, f := range s.unacked {
+		replay = append(replay, f.frame)
+	}
+	return replay, true
+}
