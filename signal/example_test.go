@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"parley/signal"
+	"parley/signal/client"
 )
 
 func ExampleServer() {
@@ -18,7 +19,7 @@ func ExampleServer() {
 	served := make(chan error)
 	go func() { served <- signal.NewServer(nil).Run(ctx, listener) }()
 
-	c, err := signal.Dial(ctx, listener.Addr().String(), nil)
+	c, err := client.Dial(ctx, listener.Addr().String(), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -12,12 +12,12 @@ import (
 	"slices"
 	"strings"
 
-	wire "parley/signal"
+	"parley/signal"
 	"parley/signal/turnserver"
 )
 
 // openAdmin opens --admin.
-func (d *desk) openAdmin(ctx context.Context, sockets *opened, server *wire.Server) ([]service, error) {
+func (d *desk) openAdmin(ctx context.Context, sockets *opened, server *signal.Server) ([]service, error) {
 	if d.admin == "" {
 		return nil, nil
 	}
@@ -36,7 +36,7 @@ func (d *desk) openAdmin(ctx context.Context, sockets *opened, server *wire.Serv
 }
 
 // adminHandler shows how the server is.
-func adminHandler(server *wire.Server, turn *turnSettings) http.Handler {
+func adminHandler(server *signal.Server, turn *turnSettings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -47,7 +47,7 @@ func adminHandler(server *wire.Server, turn *turnSettings) http.Handler {
 		answer(w, http.StatusServiceUnavailable, "draining")
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", wire.MetricsType)
+		w.Header().Set("Content-Type", signal.MetricsType)
 		_ = server.WriteMetrics(w) // a reader that is gone
 		if turn != nil {
 			writeRelayMetrics(w, turn.server.Stats())

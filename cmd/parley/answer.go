@@ -12,7 +12,7 @@ import (
 
 	"parley/media"
 	"parley/peer"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 func answerCommand(std stdio) *cli.Command {
@@ -50,7 +50,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio, name string, ech
 		s.name = ownName(s.dialect, "Saruman", name)
 	}
 	a := &answerer{settings: s, once: cmd.Bool("once"), echo: echo, calls: map[string]*session{}}
-	if s.dialect == wire.DialectRelay {
+	if s.dialect == signal.DialectRelay {
 		a.partner, err = theName(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.name])
 	} else if cmd.Args().Present() {
 		err = usagef("%s takes no %q: it answers whoever calls", cmd.FullName(), printable(cmd.Args().First()))
@@ -181,7 +181,7 @@ func (a *answerer) route(ctx context.Context) {
 		if m.Peer == "" {
 			m.Peer = a.partner
 		}
-		if m.Type == wire.Offer {
+		if m.Type == signal.Offer {
 			a.offered(ctx, m)
 		} else if c := a.callWith(m.Peer); c != nil {
 			c.deliver(m)
@@ -222,7 +222,7 @@ func (a *answerer) callWith(name string) *session {
 }
 
 // offered takes an offer: of a call that is up, or of a new one.
-func (a *answerer) offered(ctx context.Context, m wire.Message) {
+func (a *answerer) offered(ctx context.Context, m signal.Message) {
 	old := a.callWith(m.Peer)
 	if old != nil && old.continues(m.SDP) {
 		old.deliver(m)
@@ -254,7 +254,7 @@ func (a *answerer) busy() bool {
 }
 
 // answer takes a call.
-func (a *answerer) answer(ctx context.Context, m wire.Message) {
+func (a *answerer) answer(ctx context.Context, m signal.Message) {
 	c, err := a.newCall(m)
 	if err != nil {
 		a.report.warn("the call of %s is not answered: %v", printable(m.Peer), err)
@@ -275,7 +275,7 @@ func (a *answerer) answer(ctx context.Context, m wire.Message) {
 	})
 }
 
-func (a *answerer) newCall(m wire.Message) (*session, error) {
+func (a *answerer) newCall(m signal.Message) (*session, error) {
 	offer, err := peer.ParseDescription(m.SDP)
 	if err != nil {
 		return nil, &peer.Error{Stage: peer.Negotiation, Err: err}

@@ -14,7 +14,7 @@ import (
 	"parley/media/device"
 	"parley/peer"
 	"parley/peer/netem"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 // attempt is one call of a probe.
@@ -148,7 +148,7 @@ func (p *prober) judges(group []scenario.Scenario) bool {
 // open makes the session and runs it.
 func (a *attempt) open(ctx context.Context, p *prober, group []scenario.Scenario) (err error) {
 	s, step := a.line.settings, group[0].Steps[0]
-	var first *wire.Message
+	var first *signal.Message
 	if step.Verb == "await-call" {
 		if first, err = a.called(ctx, p, step.For); err != nil {
 			return err
@@ -184,7 +184,7 @@ func (a *attempt) open(ctx context.Context, p *prober, group []scenario.Scenario
 }
 
 // called waits for an offer of the other side.
-func (a *attempt) called(ctx context.Context, p *prober, within time.Duration) (*wire.Message, error) {
+func (a *attempt) called(ctx context.Context, p *prober, within time.Duration) (*signal.Message, error) {
 	waiting, cancel := context.WithTimeout(ctx, min(within, max(p.await, time.Millisecond)))
 	defer cancel()
 	for {
@@ -194,7 +194,7 @@ func (a *attempt) called(ctx context.Context, p *prober, within time.Duration) (
 			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.settings.name, min(within, p.await))}
 		case err != nil:
 			return nil, err
-		case m.Type == wire.Offer && (m.Peer == p.target || m.Peer == ""):
+		case m.Type == signal.Offer && (m.Peer == p.target || m.Peer == ""):
 			m.Peer = p.target
 			return &m, nil
 		}

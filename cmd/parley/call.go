@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/peer"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 func callCommand(std stdio) *cli.Command {
@@ -42,7 +42,7 @@ In the relay dialect the hello-world page's names are the default:
 				return err
 			}
 			defaultName := ""
-			if s.dialect == wire.DialectRelay {
+			if s.dialect == signal.DialectRelay {
 				defaultName = "Saruman"
 			}
 			name, err := theName(cmd, defaultName)
@@ -59,8 +59,8 @@ In the relay dialect the hello-world page's names are the default:
 
 // ownName is the default of --as: the hello-world page's partner in the relay
 // dialect.
-func ownName(d wire.Dialect, relay, otherwise string) string {
-	if d == wire.DialectRelay {
+func ownName(d signal.Dialect, relay, otherwise string) string {
+	if d == signal.DialectRelay {
 		return relay
 	}
 	return otherwise
@@ -152,8 +152,8 @@ func (l *line) routeTo(ctx context.Context, c *session) {
 }
 
 // turnAway tells somebody else who calls that we are busy.
-func (l *line) turnAway(ctx context.Context, m wire.Message) {
-	if m.Type != wire.Offer {
+func (l *line) turnAway(ctx context.Context, m signal.Message) {
+	if m.Type != signal.Offer {
 		return
 	}
 	l.report.say("%s calls, and is told that we are busy", printable(m.Peer))
@@ -163,7 +163,7 @@ func (l *line) turnAway(ctx context.Context, m wire.Message) {
 }
 
 // deliver hands a message of the other side to the call.
-func (c *session) deliver(m wire.Message) {
+func (c *session) deliver(m signal.Message) {
 	dumpMessage(c.dumping, m)
 	c.witness.heard(m)
 	if !c.witness.loses(m) && !c.witness.delays(m) {
@@ -172,23 +172,23 @@ func (c *session) deliver(m wire.Message) {
 }
 
 // pass hands a message of the peer to the call.
-func (c *session) pass(m wire.Message) {
+func (c *session) pass(m signal.Message) {
 	switch m.Type {
-	case wire.Offer:
+	case signal.Offer:
 		c.call.DeliverOffer(description(m))
-	case wire.Answer:
+	case signal.Answer:
 		c.call.DeliverAnswer(description(m))
-	case wire.ICECandidate:
+	case signal.ICECandidate:
 		c.call.DeliverCandidate(candidateInit(m.Candidate))
-	case wire.Leave:
+	case signal.Leave:
 		c.left(m)
-	case wire.Error:
+	case signal.Error:
 		c.complained(m)
 	}
 }
 
 // left takes a hang-up, or what the server takes for one.
-func (c *session) left(m wire.Message) {
+func (c *session) left(m signal.Message) {
 	if !m.Lost || !c.isConnected() {
 		c.call.DeliverLeave()
 		return
@@ -205,12 +205,12 @@ const askAgain = 3 * time.Second
 const codeNoCall = "no_call"
 
 // complained takes an error of the server.
-func (c *session) complained(m wire.Message) {
-	if m.Code == wire.CodeAbsent && !c.isConnected() {
+func (c *session) complained(m signal.Message) {
+	if m.Code == signal.CodeAbsent && !c.isConnected() {
 		c.notThere()
 		return
 	}
-	if m.Code == wire.CodeAbsent { // say because it comes back to the server after us
+	if m.Code == signal.CodeAbsent { // say because it comes back to the server after us
 		time.AfterFunc(askAgain, c.call.SignalingRestored)
 		return
 	}

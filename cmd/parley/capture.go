@@ -13,7 +13,7 @@ import (
 	"parley/peer"
 	"parley/peer/capture"
 	"parley/peer/stats"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 func captureFlags() []cli.Flag {
@@ -133,17 +133,17 @@ func dumpReport(dump *capture.Connection, r stats.Report) {
 }
 
 // dumpMessage writes a message of the peer.
-func dumpMessage(dump *capture.Connection, m wire.Message) {
+func dumpMessage(dump *capture.Connection, m signal.Message) {
 	switch m.Type {
-	case wire.Offer:
+	case signal.Offer:
 		dump.WriteRemoteDescription("offer", m.SDP)
-	case wire.Answer:
+	case signal.Answer:
 		if x := m.Extension; x != nil && x.Rejected != "" {
 			dump.Write("setLocalDescription", "type: rollback, "+x.Rejected)
 			return
 		}
 		dump.WriteRemoteDescription("answer", m.SDP)
-	case wire.ICECandidate:
+	case signal.ICECandidate:
 		dump.Write("addIceCandidate", m.Candidate)
 	}
 }

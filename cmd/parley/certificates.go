@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 
-	wire "parley/signal"
+	"parley/signal"
 )
 
 func certificateFlags() []cli.Flag {
@@ -118,7 +118,7 @@ func acmeCertificates(cmd *cli.Command, host string) (*certificates, error) {
 }
 
 // openChallenges opens where challenges over HTTP come (RFC 8555 section 8.3).
-func (d *desk) openChallenges(ctx context.Context, sockets *opened, _ *wire.Server) ([]service, error) {
+func (d *desk) openChallenges(ctx context.Context, sockets *opened, _ *signal.Server) ([]service, error) {
 	if d.secure == nil || d.secure.manager == nil || d.secure.challenges == "" {
 		return nil, nil
 	}

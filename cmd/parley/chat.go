@@ -14,7 +14,7 @@ import (
 
 	"parley/cmd/parley/tui"
 	"parley/peer/filetransfer"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 func chatCommand(std stdio) *cli.Command {
@@ -87,7 +87,7 @@ type chat struct {
 
 // fromServer is a message of the signaling server, or why there are no more.
 type fromServer struct {
-	message wire.Message
+	message signal.Message
 	err     error
 }
 
@@ -96,7 +96,7 @@ func readChat(cmd *cli.Command, std stdio) (*chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.dialect == wire.DialectRelay {
+	if s.dialect == signal.DialectRelay {
 		return nil, usagef("chat works in the call dialect only: the relay does not tell who calls")
 	}
 	c := &chat{answerer: &answerer{settings: s, calls: map[string]*session{}}, accept: cmd.Bool("accept"),
@@ -277,7 +277,7 @@ func (c *chat) came(ctx context.Context, m fromServer) {
 	case ctx.Err() != nil:
 	case m.err != nil:
 		c.work.Go(func() { c.gone(m.err) })
-	case m.message.Type == wire.Offer:
+	case m.message.Type == signal.Offer:
 		c.offered(ctx, m.message)
 	default:
 		if r := c.rings[m.message.Peer]; r != nil {

@@ -8,7 +8,7 @@ import (
 	"parley/cmd/parley/tui"
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 // Bounds of the calls that nobody has answered yet.
@@ -19,8 +19,8 @@ const (
 
 // ring is a call that comes and was not answered yet.
 type ring struct {
-	offer      wire.Message
-	candidates []wire.Message
+	offer      signal.Message
+	candidates []signal.Message
 	question   int
 }
 
@@ -36,7 +36,7 @@ func (t *chatting) ready() chan struct{} { return t.session.connected }
 
 // place calls somebody.
 func (c *chat) place(ctx context.Context, name string) {
-	err := wire.CheckName(name)
+	err := signal.CheckName(name)
 	if name == c.name {
 		err = errors.New("that is you")
 	}
@@ -89,7 +89,7 @@ func (c *chat) over(name string, err error) {
 }
 
 // offered takes an offer: of a call that is up, or of one that is asked for.
-func (c *chat) offered(ctx context.Context, m wire.Message) {
+func (c *chat) offered(ctx context.Context, m signal.Message) {
 	old := c.callWith(m.Peer)
 	switch {
 	case m.Peer == "":
@@ -133,13 +133,13 @@ func (c *chat) tellRing(name, state, say string) {
 }
 
 // rang takes what comes of a call that was not answered yet.
-func (c *chat) rang(r *ring, m wire.Message) {
+func (c *chat) rang(r *ring, m signal.Message) {
 	switch {
-	case m.Type == wire.Leave:
+	case m.Type == signal.Leave:
 		delete(c.rings, m.Peer)
 		c.questions.withdraw(r.question)
 		c.tellRing(m.Peer, "gone", printable(m.Peer)+" has given up")
-	case m.Type == wire.ICECandidate && len(r.candidates) < maxCandidates:
+	case m.Type == signal.ICECandidate && len(r.candidates) < maxCandidates:
 		r.candidates = append(r.candidates, m)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/media/device"
-	wire "parley/signal"
+	"parley/signal"
 	"parley/signal/web"
 )
 
@@ -72,13 +72,13 @@ func (d *demo) run(ctx context.Context) error {
 	// The server and the echo outlive the call, which hangs up through them.
 	beside, end := context.WithCancel(context.Background())
 	defer end()
-	server := wire.NewServer(&wire.ServerOptions{Pages: web.Handler(), Logger: d.logger})
+	server := signal.NewServer(&signal.ServerOptions{Pages: web.Handler(), Logger: d.logger})
 	d.work.Go(func() {
 		if err := server.Run(beside, l); err != nil {
 			stop(err)
 		}
 	})
-	d.server, d.dialect = signalingURL(l.Addr()), wire.DialectCall
+	d.server, d.dialect = signalingURL(l.Addr()), signal.DialectCall
 	d.report.say("signaling on %s", d.server)
 	if err := d.startEcho(beside, stop); err != nil {
 		return err

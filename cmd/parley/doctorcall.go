@@ -14,7 +14,8 @@ import (
 	"parley/peer"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
-	wire "parley/signal"
+	"parley/signal"
+	"parley/signal/client"
 )
 
 // trial is a call that is made to see how it connects.
@@ -75,7 +76,7 @@ func (d *doctor) try(ctx context.Context, l *line, name string) error {
 }
 
 // route hands the messages of the server to the call.
-func (t *trial) route(ctx context.Context, client *wire.Client, stop context.CancelCauseFunc) {
+func (t *trial) route(ctx context.Context, client *client.Client, stop context.CancelCauseFunc) {
 	for {
 		m, err := client.Receive(ctx)
 		if err != nil {
@@ -88,19 +89,19 @@ func (t *trial) route(ctx context.Context, client *wire.Client, stop context.Can
 			continue
 		}
 		switch m.Type {
-		case wire.Offer:
+		case signal.Offer:
 			t.call.DeliverOffer(description(m))
-		case wire.Answer:
+		case signal.Answer:
 			t.mu.Lock()
 			t.answer = m.SDP
 			t.mu.Unlock()
 			t.call.DeliverAnswer(description(m))
-		case wire.ICECandidate:
+		case signal.ICECandidate:
 			t.call.DeliverCandidate(candidateInit(m.Candidate))
-		case wire.Leave:
+		case signal.Leave:
 			t.call.DeliverLeave()
-		case wire.Error:
-			if m.Code == wire.CodeAbsent {
+		case signal.Error:
+			if m.Code == signal.CodeAbsent {
 				t.mu.Lock()
 				t.absent = true
 				t.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 
 	"parley/cmd/parley/scenario"
 	"parley/peer/capture"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 // keep writes what was seen in a call to the folder of --evidence, and returns
@@ -48,13 +48,13 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 			files[fmt.Sprintf("%03d-%s-%s.sdp", i, direction, s.m.Type)] = []byte(s.m.SDP)
 		}
 		_ = e.Encode(struct { // strings alone, into memory: it does not fail
-			Time      string          `json:"time"`
-			Direction string          `json:"direction"`
-			Type      wire.Type       `json:"type"`
-			SDP       string          `json:"sdp,omitempty"`
-			Extension *wire.Extension `json:"parley,omitempty"`
-			Candidate *wire.Candidate `json:"candidate,omitempty"`
-			Text      string          `json:"text,omitempty"`
+			Time      string            `json:"time"`
+			Direction string            `json:"direction"`
+			Type      signal.Type       `json:"type"`
+			SDP       string            `json:"sdp,omitempty"`
+			Extension *signal.Extension `json:"parley,omitempty"`
+			Candidate *signal.Candidate `json:"candidate,omitempty"`
+			Text      string            `json:"text,omitempty"`
 		}{s.at.Format("2006-01-02T15:04:05.000Z07:00"), direction, s.m.Type, s.m.SDP, s.m.Extension, s.m.Candidate, s.m.Text})
 	}
 	files["signaling.ndjson"] = signaling.Bytes()

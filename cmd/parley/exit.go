@@ -9,7 +9,7 @@ import (
 
 	"parley/media"
 	"parley/peer"
-	wire "parley/signal"
+	"parley/signal/client"
 )
 
 // exitCode is what the process returns; the codes are part of the interface.
@@ -60,8 +60,8 @@ func usagef(format string, a ...any) error { return failf(exitUsage, format, a..
 func codeOf(err error) exitCode {
 	var (
 		c           *coded
-		login       *wire.LoginError
-		lost        *wire.LostError
+		login       *client.LoginError
+		lost        *client.LostError
 		call        *peer.Error
 		file        *media.FileError
 		spec        *media.SpecError
@@ -76,13 +76,13 @@ func codeOf(err error) exitCode {
 		return exitInterrupted
 	case errors.As(err, &login):
 		return exitLogin
-	case errors.As(err, &lost), errors.Is(err, wire.ErrUnreachable), errors.Is(err, wire.ErrClosed):
+	case errors.As(err, &lost), errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrClosed):
 		return exitSignaling
 	case errors.As(err, &call):
 		return callCode(call.Stage)
 	case errors.As(err, &file):
 		return exitDevice
-	case errors.As(err, &spec), errors.Is(err, wire.ErrAddress):
+	case errors.As(err, &spec), errors.Is(err, client.ErrAddress):
 		return exitUsage
 	}
 	return exitFailure

@@ -7,7 +7,8 @@ import (
 	"testing"
 
 	"parley/peer/peertest"
-	wire "parley/signal"
+	"parley/signal"
+	"parley/signal/client"
 	"parley/signal/signaltest"
 )
 
@@ -15,19 +16,19 @@ import (
 type villain struct {
 	t      *testing.T
 	ctx    context.Context
-	client *wire.Client
+	client *client.Client
 	*peertest.Hostile
 	caller, offer string
 }
 
-func (v *villain) send(m wire.Message) {
+func (v *villain) send(m signal.Message) {
 	m.Peer = v.caller
 	_ = v.client.Send(v.ctx, m) // the caller may have gone
 }
 
-func (v *villain) answers(sdp string) { v.send(wire.Message{Type: wire.Answer, SDP: sdp}) }
+func (v *villain) answers(sdp string) { v.send(signal.Message{Type: signal.Answer, SDP: sdp}) }
 
-func (v *villain) leaves() { v.send(wire.Message{Type: wire.Leave}) }
+func (v *villain) leaves() { v.send(signal.Message{Type: signal.Leave}) }
 
 // altered answers with something else in place of a part of a good answer.
 func altered(old, with string) func(*villain) {
@@ -115,7 +116,7 @@ func TestExitCodesOfFaults(t *testing.T) {
 func callVillain(t *testing.T, server string, does func(*villain)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	client, err := wire.Dial(ctx, server, nil)
+	client, err := client.Dial(ctx, server, nil)
 	if err == nil {
 		err = client.Login(ctx, "villain")
 	}
@@ -132,11 +133,11 @@ func callVillain(t *testing.T, server string, does func(*villain)) {
 			switch {
 			case err != nil:
 				return
-			case m.Type == wire.Offer && v.offer == "":
+			case m.Type == signal.Offer && v.offer == "":
 				v.caller, v.offer = m.Peer, m.SDP
 				acting <- struct{}{}
 				go func() { does(v); <-acting }()
-			case m.Type == wire.ICECandidate && m.Candidate != nil:
+			case m.Type == signal.ICECandidate && m.Candidate != nil:
 				v.Candidate(m.Candidate.Candidate)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/urfave/cli/v3"
 
-	wire "parley/signal"
+	"parley/signal"
 )
 
 // variable is the environment variable of a flag.
@@ -198,7 +198,7 @@ func theName(cmd *cli.Command, otherwise string) (string, error) {
 	case otherwise == "":
 		return "", usagef("%s needs the name of whom to call; see %s --help", cmd.FullName(), cmd.FullName())
 	}
-	if err := wire.CheckName(otherwise); err != nil {
+	if err := signal.CheckName(otherwise); err != nil {
 		return "", usagef("the name %q cannot be called: %v", printable(otherwise), err)
 	}
 	return otherwise, nil

@@ -29,7 +29,7 @@ func (c *session) happened(e peer.Event) {
 	case peer.AddressesChanged:
 		c.tell(event{name: "network", peer: c.name, fields: []field{{"addresses", e.Addresses}},
 			say: "the addresses of this machine have changed"})
-		c.way.client.Moved()
+		c.way.client.NetworkChanged()
 	case peer.ChannelOpened:
 		c.tellChannel(e.Channel, "open")
 		if c.cooperates(e.Channel) {

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
+	ossignal "os/signal"
 	"strings"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 
-	wire "parley/signal"
+	"parley/signal"
+	"parley/signal/client"
 )
 
 // hiddenPeer is a program that answers one call as a browser does that hides its
@@ -24,9 +25,9 @@ func hiddenPeer() {
 }
 
 func hide(server, name string) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := ossignal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	client, err := wire.Dial(ctx, server, nil)
+	client, err := client.Dial(ctx, server, nil)
 	if err != nil {
 		return err
 	}
@@ -49,10 +50,10 @@ func hide(server, name string) error {
 	fmt.Println("hidden")
 	for {
 		m, err := client.Receive(ctx)
-		if err != nil || m.Type == wire.Leave {
+		if err != nil || m.Type == signal.Leave {
 			return nil
 		}
-		if m.Type != wire.Offer {
+		if m.Type != signal.Offer {
 			continue
 		}
 		if err := answerHidden(ctx, pc, client, m); err != nil {
@@ -62,7 +63,7 @@ func hide(server, name string) error {
 }
 
 // answerHidden answers with all candidates in the description.
-func answerHidden(ctx context.Context, pc *webrtc.PeerConnection, client *wire.Client, m wire.Message) error {
+func answerHidden(ctx context.Context, pc *webrtc.PeerConnection, client *client.Client, m signal.Message) error {
 	var offer []string
 	for line := range strings.Lines(m.SDP) {
 		if !strings.HasPrefix(line, "a=candidate:") {
@@ -81,5 +82,5 @@ func answerHidden(ctx context.Context, pc *webrtc.PeerConnection, client *wire.C
 		return err
 	}
 	<-complete
-	return client.Send(ctx, wire.Message{Type: wire.Answer, Peer: m.Peer, SDP: pc.LocalDescription().SDP})
+	return client.Send(ctx, signal.Message{Type: signal.Answer, Peer: m.Peer, SDP: pc.LocalDescription().SDP})
 }

@@ -7,23 +7,23 @@ import (
 	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
 
-	wire "parley/signal"
+	"parley/signal"
 	"parley/signal/turnserver"
 )
 
 // iceOffer is what serve hands to clients that ask for ICE servers.
 type iceOffer struct {
-	fixed       []wire.ICEServer        // as they are
+	fixed       []signal.ICEServer      // as they are
 	temporary   []string                // TURN URLs for which credentials are made
 	credentials *turnserver.Credentials // nil if there are none to make
 }
 
 // servers are the ICE servers for a client of that name.
-func (o *iceOffer) servers(name string) []wire.ICEServer {
-	servers := append([]wire.ICEServer(nil), o.fixed...)
+func (o *iceOffer) servers(name string) []signal.ICEServer {
+	servers := append([]signal.ICEServer(nil), o.fixed...)
 	if len(o.temporary) > 0 {
 		user, password := o.credentials.Make(name)
-		servers = append(servers, wire.ICEServer{URLs: o.temporary, Username: user, Credential: password})
+		servers = append(servers, signal.ICEServer{URLs: o.temporary, Username: user, Credential: password})
 	}
 	return servers
 }
@@ -36,7 +36,7 @@ func (o *iceOffer) add(value string) error {
 		return usagef("--ice-server %q: it is stun:HOST[:PORT], or turn: or turns: with [?transport=udp] (%v)", printable(url), err)
 	}
 	needsUser := strings.HasPrefix(strings.ToLower(url), "turn")
-	server := wire.ICEServer{URLs: []string{url}}
+	server := signal.ICEServer{URLs: []string{url}}
 	switch {
 	case len(parts) == 2, len(parts) == 3 && !needsUser:
 		return usagef("--ice-server %q: it is URL, or for a TURN server URL,USER,SECRET", printable(url))
@@ -56,7 +56,7 @@ func (o *iceOffer) add(value string) error {
 }
 
 // handedOut are the ICE servers of the signaling server as Pion takes them: it refuses a call with one that it cannot read.
-func handedOut(servers []wire.ICEServer) []webrtc.ICEServer {
+func handedOut(servers []signal.ICEServer) []webrtc.ICEServer {
 	var usable []webrtc.ICEServer
 	for _, s := range servers {
 		one := webrtc.ICEServer{Username: s.Username}

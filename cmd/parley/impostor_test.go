@@ -8,7 +8,8 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	wire "parley/signal"
+	"parley/signal"
+	"parley/signal/client"
 )
 
 // impostor NAME garbled|unsafe|terse signs in as NAME and answers one call badly:
@@ -16,7 +17,7 @@ import (
 // takes no message of more than 1000 bytes.
 func impostor(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := context.WithCancel(context.Background())
-	client, err := wire.Dial(ctx, ts.Getenv("PARLEY_SERVER"), nil)
+	client, err := client.Dial(ctx, ts.Getenv("PARLEY_SERVER"), nil)
 	ts.Check(err)
 	ts.Check(client.Login(ctx, args[0]))
 	done := make(chan struct{})
@@ -34,7 +35,7 @@ func impostor(ts *testscript.TestScript, _ bool, args []string) {
 			if err != nil {
 				return
 			}
-			if m.Type != wire.Offer {
+			if m.Type != signal.Offer {
 				continue
 			}
 			sdp := "v=0\r\nnonsense"
@@ -46,7 +47,7 @@ func impostor(ts *testscript.TestScript, _ bool, args []string) {
 				pc.OnDataChannel(func(ch *webrtc.DataChannel) { ch.OnMessage(func(webrtc.DataChannelMessage) {}) })
 				sdp = regexp.MustCompile(`a=max-message-size:\d+`).ReplaceAllString(completeAnswer(pc, m.SDP), "a=max-message-size:1000")
 			}
-			_ = client.Send(ctx, wire.Message{Type: wire.Answer, Peer: m.Peer, SDP: sdp})
+			_ = client.Send(ctx, signal.Message{Type: signal.Answer, Peer: m.Peer, SDP: sdp})
 		}
 	}()
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer"
-	wire "parley/signal"
+	"parley/signal"
+	"parley/signal/client"
 )
 
 // dialTimeout bounds reaching and logging in to the signaling server, where
@@ -22,10 +23,10 @@ const dialTimeout = 10 * time.Second
 // line is this peer's connection to the signaling server.
 type line struct {
 	*settings
-	client *wire.Client // nil before signIn
-	away   atomic.Bool  // it was told that the server is lost, and not that it is back
-	up     atomic.Int32 // calls that are up, and may need the server again
-	anew   atomic.Value // func(): told when the server is back and has forgotten the calls
+	client *client.Client // nil before signIn
+	away   atomic.Bool    // it was told that the server is lost, and not that it is back
+	up     atomic.Int32   // calls that are up, and may need the server again
+	anew   atomic.Value   // func(): told when the server is back and has forgotten the calls
 }
 
 // signIn reaches the server and logs in.
@@ -33,20 +34,20 @@ func (l *line) signIn(ctx context.Context) error {
 	s := l.settings
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	client, err := wire.Dial(dialing, s.server, &wire.ClientOptions{
+	c, err := client.Dial(dialing, s.server, &client.Options{
 		Dialect: s.dialect, Header: s.header, TLS: s.tls, Token: s.token, Resume: true, OnState: l.changed, Logger: s.logger,
-		KeepTrying: func() bool { return l.up.Load() > 0 },
+		ShouldRetry: func() bool { return l.up.Load() > 0 },
 	})
 	if err != nil {
 		return s.unreached(ctx, err)
 	}
 	s.report.report(event{name: "signaling", fields: []field{{"state", "connected"}, {"server", s.server}},
 		say: "reached " + printable(s.server), detail: true})
-	if err := s.logIn(ctx, client); err != nil {
-		_ = client.Close() // the login says more
+	if err := s.logIn(ctx, c); err != nil {
+		_ = c.Close() // the login says more
 		return err
 	}
-	l.client = client
+	l.client = c
 	return nil
 }
 
@@ -64,8 +65,8 @@ func (s *settings) unreached(ctx context.Context, err error) error {
 	return err
 }
 
-func (s *settings) logIn(ctx context.Context, client *wire.Client) error {
-	err := client.Login(ctx, s.name)
+func (s *settings) logIn(ctx context.Context, c *client.Client) error {
+	err := c.Login(ctx, s.name)
 	say := fmt.Sprintf("signed in as %s at %s", printable(s.name), printable(s.server))
 	if err != nil {
 		say = ""
@@ -87,7 +88,7 @@ func (l *line) close() {
 }
 
 // changed tells that the server is lost for now, or that it is back.
-func (l *line) changed(s wire.State) {
+func (l *line) changed(s client.State) {
 	if s.Lost {
 		l.away.Store(true)
 		l.report.report(event{name: "signaling", fields: []field{{"state", "lost"}, {"error", s.Err.Error()}},
@@ -123,14 +124,14 @@ type leg struct {
 }
 
 // send sends a message, or what becomes of it when a probe alters it.
-func (l *leg) send(ctx context.Context, m wire.Message) error {
+func (l *leg) send(ctx context.Context, m signal.Message) error {
 	m.Peer = l.peer
 	for _, m := range l.witness.sends(m) {
 		if err := l.client.Send(ctx, m); err != nil {
 			return err
 		}
 	}
-	if m.Type == wire.Offer {
+	if m.Type == signal.Offer {
 		l.witness.deliverCrossing()
 	}
 	return nil
@@ -149,26 +150,26 @@ func (l *leg) candidatesDone(ctx context.Context) {
 }
 
 func (l *leg) Offer(ctx context.Context, d peer.SessionDescription) error {
-	return l.send(ctx, wire.Message{Type: wire.Offer, SDP: d.SDP, Extension: wireExtension(d.Extension)})
+	return l.send(ctx, signal.Message{Type: signal.Offer, SDP: d.SDP, Extension: wireExtension(d.Extension)})
 }
 
 func (l *leg) Answer(ctx context.Context, d peer.SessionDescription) error {
-	return l.send(ctx, wire.Message{Type: wire.Answer, SDP: d.SDP, Extension: wireExtension(d.Extension)})
+	return l.send(ctx, signal.Message{Type: signal.Answer, SDP: d.SDP, Extension: wireExtension(d.Extension)})
 }
 
 // wireExtension returns the extension of a description as it goes over the wire.
-func wireExtension(x *peer.Extension) *wire.Extension {
+func wireExtension(x *peer.Extension) *signal.Extension {
 	if x == nil {
 		return nil
 	}
-	return &wire.Extension{
-		Version: wire.ExtensionVersion, Number: x.Number, Processed: x.Processed, Browser: x.Browser,
+	return &signal.Extension{
+		Version: signal.ExtensionVersion, Number: x.Number, Processed: x.Processed, Browser: x.Browser,
 		Rejected: x.Rejected, AnswerRejected: x.AnswerRejected,
 	}
 }
 
 // description returns the description in an offer or an answer.
-func description(m wire.Message) peer.SessionDescription {
+func description(m signal.Message) peer.SessionDescription {
 	d := peer.SessionDescription{SDP: m.SDP}
 	if x := m.Extension; x != nil {
 		d.Extension = &peer.Extension{
@@ -179,17 +180,17 @@ func description(m wire.Message) peer.SessionDescription {
 }
 
 func (l *leg) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
-	return l.send(ctx, wire.Message{Type: wire.ICECandidate, Candidate: &wire.Candidate{
+	return l.send(ctx, signal.Message{Type: signal.ICECandidate, Candidate: &signal.Candidate{
 		Candidate: c.Candidate, SDPMid: c.SDPMid, SDPMLineIndex: c.SDPMLineIndex, UsernameFragment: c.UsernameFragment,
 	}})
 }
 
 func (l *leg) Leave(ctx context.Context) error {
-	return l.send(ctx, wire.Message{Type: wire.Leave})
+	return l.send(ctx, signal.Message{Type: signal.Leave})
 }
 
 // candidateInit is a candidate of the wire as Pion has it; nil is the end.
-func candidateInit(c *wire.Candidate) webrtc.ICECandidateInit {
+func candidateInit(c *signal.Candidate) webrtc.ICECandidateInit {
 	if c == nil {
 		return webrtc.ICECandidateInit{}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/peer/datachannel"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 func pipeCommand(std stdio) *cli.Command {
@@ -123,7 +123,7 @@ func (o *pipeOptions) forwards() bool { return len(o.listen) > 0 || len(o.target
 
 // pipeCalls calls NAME, or answers.
 func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) error {
-	if s.dialect == wire.DialectRelay || cmd.Args().Present() {
+	if s.dialect == signal.DialectRelay || cmd.Args().Present() {
 		name, err := theName(cmd, "")
 		if err != nil {
 			return err

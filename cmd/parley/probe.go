@@ -14,7 +14,7 @@ import (
 
 	"parley/cmd/parley/scenario"
 	"parley/peer/capture"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 func probeCommand(std stdio) *cli.Command {
@@ -98,7 +98,7 @@ func newProber(cmd *cli.Command, std stdio) (*prober, error) {
 		return nil, usagef("parley probe needs the name of whom to probe; see parley probe --help")
 	}
 	p.target = args[0]
-	if p.fixedName = s.name != "" || s.dialect == wire.DialectRelay; s.name == "" {
+	if p.fixedName = s.name != "" || s.dialect == signal.DialectRelay; s.name == "" {
 		s.name = ownName(s.dialect, "Gandalf", "probe-"+randomHex(3))
 	}
 	return p, nil

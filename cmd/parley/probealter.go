@@ -6,23 +6,23 @@ import (
 	"strings"
 	"sync/atomic"
 
-	wire "parley/signal"
+	"parley/signal"
 )
 
 // alteration changes what this side says by signaling, to see how the other
 // takes it: all of it is allowed by the standards, but for wrong-fingerprint.
 type alteration struct {
 	changes []string
-	held    *wire.Message // an offer that waits for its candidates
-	lines   []string      // of candidates, with a=
+	held    *signal.Message // an offer that waits for its candidates
+	lines   []string        // of candidates, with a=
 
 	answered  atomic.Bool   // an answer has come: the call is up
 	processed atomic.Uint64 // number of the latest offer that was answered
 	answers   atomic.Int32  // that have come, if one is to be lost
 	lost      atomic.Bool   // what is to be lost once
 
-	offers []wire.Message // all that were sent
-	answer *wire.Message  // sent last
+	offers []signal.Message // all that were sent
+	answer *signal.Message  // sent last
 }
 
 // change is what a call line can do to an offer.
@@ -69,28 +69,28 @@ func laterChanges() []string {
 }
 
 // laterOffer returns the messages that replace an offer of a call that is up.
-func (a *alteration) laterOffer(m wire.Message) []wire.Message {
+func (a *alteration) laterOffer(m signal.Message) []signal.Message {
 	stale := a.staleOffer()
 	a.offers = append(a.offers, m)
 	switch {
 	case a.does("later-lost") && !a.lost.Swap(true):
 		return nil
 	case a.does("later-repeated"):
-		return []wire.Message{m, m}
+		return []signal.Message{m, m}
 	case a.does("later-stale-offer") && stale != nil:
-		return []wire.Message{m, *stale}
+		return []signal.Message{m, *stale}
 	case a.does("later-unacceptable"):
 		all := sectionsOf(m.SDP)
 		addTo(all, "a=extmap:0 urn:x-unknown")
 		m.SDP = written(all)
 	}
-	return []wire.Message{m}
+	return []signal.Message{m}
 }
 
 // staleOffer returns the latest offer before the one that was answered last, nil if there is none. The
 // one that was answered last is not stale before the peer has processed another: a peer that ignores
 // the next offer, because it crosses one of its own, answers this one again.
-func (a *alteration) staleOffer() *wire.Message {
+func (a *alteration) staleOffer() *signal.Message {
 	for _, m := range slices.Backward(a.offers) {
 		if m.Extension != nil && m.Extension.Number < a.processed.Load() {
 			return &m
@@ -100,19 +100,19 @@ func (a *alteration) staleOffer() *wire.Message {
 }
 
 // laterAnswer returns the messages that replace an answer.
-func (a *alteration) laterAnswer(m wire.Message) []wire.Message {
+func (a *alteration) laterAnswer(m signal.Message) []signal.Message {
 	before := a.answer
 	a.answer = &m
 	if !a.does("later-stale-answer") || before == nil || before.Extension == nil {
-		return []wire.Message{m}
+		return []signal.Message{m}
 	}
 	rejection := *before
-	rejection.SDP, rejection.Extension = "", &wire.Extension{Version: wire.ExtensionVersion, Number: before.Extension.Number, Rejected: "stale"}
-	return []wire.Message{*before, rejection, m}
+	rejection.SDP, rejection.Extension = "", &signal.Extension{Version: signal.ExtensionVersion, Number: before.Extension.Number, Rejected: "stale"}
+	return []signal.Message{*before, rejection, m}
 }
 
 // inForce notes that an answer has come. A nil alteration notes nothing.
-func (a *alteration) inForce(answer wire.Message) {
+func (a *alteration) inForce(answer signal.Message) {
 	if a == nil {
 		return
 	}
@@ -143,24 +143,24 @@ func newAlteration(list string) (*alteration, error) {
 func (a *alteration) does(name string) bool { return slices.Contains(a.changes, name) }
 
 // of is what is sent in place of m; it is called from one goroutine.
-func (a *alteration) of(m wire.Message) []wire.Message {
+func (a *alteration) of(m signal.Message) []signal.Message {
 	switch {
 	case a == nil:
-	case m.Type == wire.Offer && a.answered.Load():
+	case m.Type == signal.Offer && a.answered.Load():
 		return a.laterOffer(m)
-	case m.Type == wire.Answer:
+	case m.Type == signal.Answer:
 		return a.laterAnswer(m)
-	case m.Type == wire.Offer:
+	case m.Type == signal.Offer:
 		m.SDP = a.describe(m.SDP)
 		a.offers = append(a.offers, m)
 		if a.does("vanilla") {
 			a.held = &m
 			return nil
 		}
-	case m.Type == wire.ICECandidate:
+	case m.Type == signal.ICECandidate:
 		return a.candidate(m)
 	}
-	return []wire.Message{m}
+	return []signal.Message{m}
 }
 
 func (a *alteration) describe(sdp string) string {
@@ -186,7 +186,7 @@ func written(all []section) string {
 	return b.String()
 }
 
-func (a *alteration) candidate(m wire.Message) []wire.Message {
+func (a *alteration) candidate(m signal.Message) []signal.Message {
 	switch {
 	case m.Candidate == nil || m.Candidate.Candidate == "":
 	case a.does("no-candidates"):
@@ -199,12 +199,12 @@ func (a *alteration) candidate(m wire.Message) []wire.Message {
 	case a.does("many-candidates"):
 		return append(a.more(m, many()), m)
 	}
-	return []wire.Message{m}
+	return []signal.Message{m}
 }
 
 // release is the offer that was held until all candidates were found, with
 // these in it (RFC 8839 §5.1, RFC 8840 §4.2).
-func (a *alteration) release() []wire.Message {
+func (a *alteration) release() []signal.Message {
 	if a == nil || a.held == nil {
 		return nil
 	}
@@ -216,16 +216,16 @@ func (a *alteration) release() []wire.Message {
 		all[1].lines = append(all[1].lines, append(a.lines, "a=end-of-candidates")...)
 	}
 	offer.SDP = written(all)
-	return []wire.Message{offer}
+	return []signal.Message{offer}
 }
 
 // more are candidates beside m.
-func (a *alteration) more(m wire.Message, lines []string) []wire.Message {
-	var all []wire.Message
+func (a *alteration) more(m signal.Message, lines []string) []signal.Message {
+	var all []signal.Message
 	for _, line := range lines {
 		c := *m.Candidate
 		c.Candidate = line
-		all = append(all, wire.Message{Type: m.Type, Peer: m.Peer, Candidate: &c})
+		all = append(all, signal.Message{Type: m.Type, Peer: m.Peer, Candidate: &c})
 	}
 	a.changes = slices.DeleteFunc(a.changes, func(n string) bool { return n == "many-candidates" }) // once
 	return all

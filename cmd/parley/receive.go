@@ -16,7 +16,7 @@ import (
 
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 func receiveCommand(std stdio) *cli.Command {
@@ -94,7 +94,7 @@ type receiving struct {
 func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 	j := &receiving{settings: s, yes: cmd.Bool("yes"), once: cmd.Bool("once"), from: cmd.StringSlice("from"),
 		retry: cmd.Duration("retry"), agreed: map[string]bool{}, running: map[*transfer]bool{}}
-	if s.dialect == wire.DialectRelay {
+	if s.dialect == signal.DialectRelay {
 		return nil, usagef("receive works in the call dialect only: the relay does not tell who calls")
 	}
 	if j.yes {

@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sync/errgroup"
 
-	wire "parley/signal"
+	"parley/signal"
 	"parley/signal/web"
 )
 
@@ -78,7 +78,7 @@ type desk struct {
 	report    *reporter
 	logger    *slog.Logger
 	addresses []string
-	options   wire.ServerOptions
+	options   signal.ServerOptions
 	drain     time.Duration
 	admin     string
 	secure    *certificates // nil: no TLS
@@ -90,7 +90,7 @@ type desk struct {
 func readDesk(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*desk, error) {
 	d := &desk{
 		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"), admin: cmd.String("admin"),
-		options: wire.ServerOptions{
+		options: signal.ServerOptions{
 			Pages: web.Handler(), Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
 			Resume: lifted(cmd.Duration("resume")), Version: version(),
 		},
@@ -114,7 +114,7 @@ func readDesk(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*d
 
 func (d *desk) readOrigins(cmd *cli.Command) error {
 	for _, p := range d.options.AllowOrigins {
-		if err := wire.CheckOriginPattern(p); err != nil {
+		if err := signal.CheckOriginPattern(p); err != nil {
 			return usagef("--allow-origin: %v", err)
 		}
 	}
@@ -129,7 +129,7 @@ type service func(context.Context) error
 
 // run opens all sockets, and serves until ctx is done.
 func (d *desk) run(ctx context.Context) error {
-	server := wire.NewServer(&d.options)
+	server := signal.NewServer(&d.options)
 	var sockets opened
 	services, err := d.open(ctx, &sockets, server)
 	if err != nil {
@@ -157,7 +157,7 @@ func (d *desk) run(ctx context.Context) error {
 }
 
 // open opens what is served on, so that a taken port is known before anybody is served.
-func (d *desk) open(ctx context.Context, sockets *opened, server *wire.Server) ([]service, error) {
+func (d *desk) open(ctx context.Context, sockets *opened, server *signal.Server) ([]service, error) {
 	listeners, err := sockets.listen(ctx, "--listen", d.addresses...)
 	if err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (d *desk) open(ctx context.Context, sockets *opened, server *wire.Server) (
 		secured = d.secure.listeners(listeners)
 	}
 	services := []service{func(ctx context.Context) error { return server.Run(ctx, secured...) }}
-	for _, open := range []func(context.Context, *opened, *wire.Server) ([]service, error){d.openRelay, d.openAdmin, d.openChallenges} {
+	for _, open := range []func(context.Context, *opened, *signal.Server) ([]service, error){d.openRelay, d.openAdmin, d.openChallenges} {
 		more, err := open(ctx, sockets, server)
 		if err != nil {
 			return nil, err
@@ -181,7 +181,7 @@ func (d *desk) open(ctx context.Context, sockets *opened, server *wire.Server) (
 }
 
 // leave ends the signaling as its signal asks: SIGTERM drains, and the relay goes on meanwhile; others end it at once.
-func (d *desk) leave(ctx context.Context, server *wire.Server) error {
+func (d *desk) leave(ctx context.Context, server *signal.Server) error {
 	if !terminated(ctx) || d.drain == 0 {
 		return nil
 	}

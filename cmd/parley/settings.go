@@ -22,7 +22,7 @@ import (
 	"parley/peer/capture"
 	"parley/peer/datachannel"
 	"parley/peer/netem"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 // settings is a command line that has been read and checked.
@@ -32,7 +32,7 @@ type settings struct {
 
 	server  string
 	name    string
-	dialect wire.Dialect
+	dialect signal.Dialect
 	header  http.Header
 	token   string
 	tls     *tls.Config
@@ -132,7 +132,7 @@ func (s *settings) readOutput(cmd *cli.Command, std stdio) error {
 
 func (s *settings) readSignaling(cmd *cli.Command) (err error) {
 	s.server, s.name, s.token = cmd.String("server"), cmd.String("as"), cmd.String("token")
-	if s.dialect, err = wire.ParseDialect(cmd.String("dialect")); err != nil {
+	if s.dialect, err = signal.ParseDialect(cmd.String("dialect")); err != nil {
 		return usagef("--dialect: %v", err)
 	}
 	s.header = http.Header{}

@@ -14,7 +14,8 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
-	wire "parley/signal"
+	"parley/signal"
+	"parley/signal/client"
 )
 
 // A fault is what is wrong with a peer that is broken on purpose; it is an echo
@@ -74,7 +75,7 @@ func TestTeeth(t *testing.T) {
 // brokenEcho answers calls to "broken" until the test ends.
 func brokenEcho(t *testing.T, server string, f fault) {
 	ctx, cancel := context.WithCancel(context.Background())
-	client, err := wire.Dial(ctx, server, nil)
+	client, err := client.Dial(ctx, server, nil)
 	if err == nil {
 		err = client.Login(ctx, "broken")
 	}
@@ -99,7 +100,7 @@ func brokenEcho(t *testing.T, server string, f fault) {
 type broken struct {
 	fault
 	ctx    context.Context
-	client *wire.Client
+	client *client.Client
 	calls  map[string]*webrtc.PeerConnection // of serve
 	work   sync.WaitGroup
 }
@@ -118,14 +119,14 @@ func (b *broken) serve() {
 		}
 		pc := b.calls[m.Peer]
 		switch {
-		case m.Type == wire.Offer:
+		case m.Type == signal.Offer:
 			b.hangUp(m.Peer)
 			if pc, err := b.answer(m); err == nil {
 				b.calls[m.Peer] = pc
 			}
-		case m.Type == wire.Leave:
+		case m.Type == signal.Leave:
 			b.hangUp(m.Peer)
-		case m.Type == wire.ICECandidate && pc != nil:
+		case m.Type == signal.ICECandidate && pc != nil:
 			_ = pc.AddICECandidate(candidateInit(m.Candidate))
 		}
 	}
@@ -138,7 +139,7 @@ func (b *broken) hangUp(name string) {
 	}
 }
 
-func (b *broken) answer(m wire.Message) (*webrtc.PeerConnection, error) {
+func (b *broken) answer(m signal.Message) (*webrtc.PeerConnection, error) {
 	var options []func(*webrtc.API)
 	if b.deaf {
 		options = append(options, webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
@@ -153,7 +154,7 @@ func (b *broken) answer(m wire.Message) (*webrtc.PeerConnection, error) {
 			return
 		}
 		init := c.ToJSON()
-		_ = b.client.Send(b.ctx, wire.Message{Type: wire.ICECandidate, Peer: m.Peer, Candidate: &wire.Candidate{Candidate: init.Candidate, SDPMid: init.SDPMid, SDPMLineIndex: init.SDPMLineIndex}})
+		_ = b.client.Send(b.ctx, signal.Message{Type: signal.ICECandidate, Peer: m.Peer, Candidate: &signal.Candidate{Candidate: init.Candidate, SDPMid: init.SDPMid, SDPMLineIndex: init.SDPMLineIndex}})
 	})
 	if err := b.echoMedia(pc, m.SDP); err != nil {
 		return pc, err
@@ -163,14 +164,14 @@ func (b *broken) answer(m wire.Message) (*webrtc.PeerConnection, error) {
 		return pc, err
 	}
 	sdp := answer.SDP
-	var extension *wire.Extension
+	var extension *signal.Extension
 	if b.lying && m.Extension != nil {
-		extension = &wire.Extension{Version: wire.ExtensionVersion, Number: m.Extension.Number}
+		extension = &signal.Extension{Version: signal.ExtensionVersion, Number: m.Extension.Number}
 	}
 	if b.wrong {
 		sdp = regexp.MustCompile(`a=fingerprint:sha-256 \S+`).ReplaceAllString(sdp, "a=fingerprint:sha-256 "+strings.Repeat("00:", 31)+"00")
 	}
-	if err := b.client.Send(b.ctx, wire.Message{Type: wire.Answer, Peer: m.Peer, SDP: sdp, Extension: extension}); err != nil {
+	if err := b.client.Send(b.ctx, signal.Message{Type: signal.Answer, Peer: m.Peer, SDP: sdp, Extension: extension}); err != nil {
 		return pc, err
 	}
 	return pc, pc.SetLocalDescription(answer)

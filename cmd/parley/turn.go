@@ -11,7 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	wire "parley/signal"
+	"parley/signal"
 	"parley/signal/turnserver"
 )
 
@@ -183,7 +183,7 @@ func usableOutside(a netip.Addr) bool {
 }
 
 // openRelay opens the sockets of --turn, and adds it to what is handed out.
-func (d *desk) openRelay(ctx context.Context, sockets *opened, _ *wire.Server) ([]service, error) {
+func (d *desk) openRelay(ctx context.Context, sockets *opened, _ *signal.Server) ([]service, error) {
 	if d.turn == nil {
 		return nil, nil
 	}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	wire "parley/signal"
+	"parley/signal"
 	"parley/signal/turnserver"
 	"parley/signal/turnserver/coturntest"
 	"parley/signal/web/webtest"
@@ -106,12 +106,12 @@ func TestFreshCredentials(t *testing.T) {
 	var later atomic.Int64
 	credentials := turnserver.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
 	at := relaying(t, credentials)
-	server := wire.NewServer(&wire.ServerOptions{
+	server := signal.NewServer(&signal.ServerOptions{
 		// The clients' clocks are their own: they are told that an hour is two seconds.
 		ICEServersFor: 2 * time.Second,
-		ICEServers: func(name string) []wire.ICEServer {
+		ICEServers: func(name string) []signal.ICEServer {
 			user, password := credentials.Make(name)
-			return []wire.ICEServer{{URLs: []string{"turn:" + at.String()}, Username: user, Credential: password}}
+			return []signal.ICEServer{{URLs: []string{"turn:" + at.String()}, Username: user, Credential: password}}
 		},
 	})
 	web := httptest.NewServer(server)

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	wire "parley/signal"
+	"parley/signal"
 	"parley/signal/turnserver"
 )
 
@@ -61,7 +61,7 @@ func (d *desk) offerRelay(public netip.Addr, first bool) {
 	if !first {
 		return
 	}
-	d.ice.fixed = append(d.ice.fixed, wire.ICEServer{URLs: []string{"stun:" + at}})
+	d.ice.fixed = append(d.ice.fixed, signal.ICEServer{URLs: []string{"stun:" + at}})
 	d.ice.temporary = append(d.ice.temporary, "turn:"+at+"?transport=tcp")
 	if d.secure != nil && d.secure.name != "" { // nobody accepts our own certificate for TURN
 		host := net.JoinHostPort(d.secure.name, strconv.Itoa(int(d.turn.port)))
@@ -69,7 +69,7 @@ func (d *desk) offerRelay(public netip.Addr, first bool) {
 	}
 }
 
-func stunURLs(servers []wire.ICEServer) []string {
+func stunURLs(servers []signal.ICEServer) []string {
 	var urls []string
 	for _, s := range servers {
 		urls = append(urls, s.URLs...)

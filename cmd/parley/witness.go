@@ -14,7 +14,7 @@ import (
 	"parley/peer"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
-	wire "parley/signal"
+	"parley/signal"
 )
 
 // maxFacts is how many values of one key are remembered, the latest.
@@ -26,7 +26,7 @@ type witness struct {
 	alter *alteration // of what is sent by signaling, nil for none
 	tapes *tapes      // nil for none
 
-	deliver func(wire.Message) // hands a message of the peer to the call
+	deliver func(signal.Message) // hands a message of the peer to the call
 
 	mu       sync.Mutex // protects following
 	facts    map[string][]string
@@ -38,7 +38,7 @@ type witness struct {
 	offers   map[uint64]string // by number, of this side
 	answers  map[uint64]string // to them, the first of each
 	number   uint64            // of our latest offer
-	crossing []wire.Message    // of the peer, from its offer on: not delivered before ours is sent
+	crossing []signal.Message  // of the peer, from its offer on: not delivered before ours is sent
 	crossed  bool              // they are delivered
 	ufrags   map[string]bool
 	channels map[string]*datachannel.Channel
@@ -54,7 +54,7 @@ type witness struct {
 type spoken struct {
 	at  time.Time
 	out bool
-	m   wire.Message
+	m   signal.Message
 }
 
 func newWitness(a *alteration) *witness {
@@ -207,7 +207,7 @@ func (w *witness) happened(e peer.Event) {
 }
 
 // heard takes a message of signaling.
-func (w *witness) heard(m wire.Message) {
+func (w *witness) heard(m signal.Message) {
 	if w == nil {
 		return
 	}
@@ -219,25 +219,25 @@ func (w *witness) heard(m wire.Message) {
 		w.note("ufrags", strconv.Itoa(len(w.ufrags)))
 	}
 	switch m.Type {
-	case wire.Offer:
+	case signal.Offer:
 		w.note("reoffered", "true")
-	case wire.Answer:
+	case signal.Answer:
 		w.alter.inForce(m)
 		w.note("answered", "true")
 		w.heardAnswer(m)
-	case wire.ICECandidate:
+	case signal.ICECandidate:
 		if m.Candidate == nil || m.Candidate.Candidate == "" {
 			w.note("candidates.end", "true")
 		} else if strings.Contains(m.Candidate.Candidate, ".local ") {
 			w.note("candidate.hidden", "true")
 		}
-	case wire.Leave:
+	case signal.Leave:
 		w.note("left", "true")
 	}
 }
 
 // heardAnswer notes what an answer says.
-func (w *witness) heardAnswer(m wire.Message) {
+func (w *witness) heardAnswer(m signal.Message) {
 	offer := w.offered
 	if x := m.Extension; x != nil {
 		w.note("answer.parley", "true")
@@ -270,8 +270,8 @@ func (w *witness) heardAnswer(m wire.Message) {
 
 // loses reports whether a message of the peer is lost, as an alteration wants it: the first answer
 // after the one of the call.
-func (w *witness) loses(m wire.Message) bool {
-	if w == nil || w.alter == nil || m.Type != wire.Answer || !w.alter.does("later-answer-lost") {
+func (w *witness) loses(m signal.Message) bool {
+	if w == nil || w.alter == nil || m.Type != signal.Answer || !w.alter.does("later-answer-lost") {
 		return false
 	}
 	return w.alter.answers.Add(1) > 1 && !w.alter.lost.Swap(true)
@@ -279,13 +279,13 @@ func (w *witness) loses(m wire.Message) bool {
 
 // delays reports whether a message of the peer is delivered later, as an alteration wants it: from its
 // first offer in a call that is up on, until this side has sent one.
-func (w *witness) delays(m wire.Message) bool {
-	if w == nil || w.alter == nil || !w.alter.does("later-glare") || m.Type != wire.Offer && m.Type != wire.ICECandidate {
+func (w *witness) delays(m signal.Message) bool {
+	if w == nil || w.alter == nil || !w.alter.does("later-glare") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
 		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.crossed || !w.alter.answered.Load() || m.Type != wire.Offer && len(w.crossing) == 0 {
+	if w.crossed || !w.alter.answered.Load() || m.Type != signal.Offer && len(w.crossing) == 0 {
 		return false
 	}
 	w.crossing = append(w.crossing, m)
@@ -319,24 +319,24 @@ func (w *witness) remember(s spoken) {
 }
 
 // sends is what is sent in place of m.
-func (w *witness) sends(m wire.Message) []wire.Message {
+func (w *witness) sends(m signal.Message) []signal.Message {
 	if w == nil {
-		return []wire.Message{m}
+		return []signal.Message{m}
 	}
 	return w.sending(w.alter.of(m))
 }
 
 // release is what has to be sent once all candidates are known.
-func (w *witness) release() []wire.Message { return w.sending(w.alter.release()) }
+func (w *witness) release() []signal.Message { return w.sending(w.alter.release()) }
 
-func (w *witness) sending(all []wire.Message) []wire.Message {
+func (w *witness) sending(all []signal.Message) []signal.Message {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range all {
 		if m.SDP != "" {
 			w.tapes.sends(m.SDP)
 		}
-		if m.Type == wire.Offer {
+		if m.Type == signal.Offer {
 			w.offered = m.SDP
 			if x := m.Extension; x != nil {
 				w.offers[x.Number], w.number = m.SDP, max(w.number, x.Number)

@@ -1,4 +1,4 @@
-package signal_test
+package client_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/signal"
+	"parley/signal/client"
 )
 
 func TestParseAddress(t *testing.T) {
@@ -26,7 +26,7 @@ func TestParseAddress(t *testing.T) {
 		"[::1]:9090":                "ws://[::1]:9090",
 		" ws://a ":                  "ws://a",
 	} {
-		u, err := signal.ParseAddress(raw)
+		u, err := client.ParseAddress(raw)
 		if err != nil || u.String() != want {
 			t.Errorf("%q: %v, %v", raw, u, err)
 		}
@@ -45,11 +45,11 @@ func TestParseAddress(t *testing.T) {
 		"ws://[::1":           "]",
 		"a\x00b":              "control character",
 	} {
-		_, err := signal.ParseAddress(raw)
-		if !errors.Is(err, signal.ErrAddress) || !strings.Contains(err.Error(), hint) {
+		_, err := client.ParseAddress(raw)
+		if !errors.Is(err, client.ErrAddress) || !strings.Contains(err.Error(), hint) {
 			t.Errorf("%q: %v", raw, err)
 		}
-		if _, dialErr := signal.Dial(t.Context(), raw, nil); !errors.Is(dialErr, signal.ErrAddress) {
+		if _, dialErr := client.Dial(t.Context(), raw, nil); !errors.Is(dialErr, client.ErrAddress) {
 			t.Errorf("dialing %q: %v", raw, dialErr)
 		}
 	}
@@ -57,7 +57,7 @@ func TestParseAddress(t *testing.T) {
 
 // TestDialDialect refuses to dial in a dialect that does not exist.
 func TestDialDialect(t *testing.T) {
-	if _, err := signal.Dial(t.Context(), "localhost:1", &signal.ClientOptions{Dialect: "morse"}); err == nil || errors.Is(err, signal.ErrUnreachable) {
+	if _, err := client.Dial(t.Context(), "localhost:1", &client.Options{Dialect: "morse"}); err == nil || errors.Is(err, client.ErrUnreachable) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -97,8 +97,8 @@ func TestUnreachable(t *testing.T) {
 		strings.Replace(web.URL, "http://", "https://", 1): "it does not speak TLS",
 		"ws://nobody.invalid":                              "nobody.invalid",
 	} {
-		_, err := signal.Dial(wait(t), address, nil)
-		if !errors.Is(err, signal.ErrUnreachable) || !strings.Contains(err.Error(), hint) || strings.Contains(err.Error(), "secret") {
+		_, err := client.Dial(wait(t), address, nil)
+		if !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), hint) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -145,17 +145,17 @@ func TestDialGivesUp(t *testing.T) {
 			cancel(why)
 		}()
 		start := time.Now()
-		_, err := signal.Dial(ctx, scheme+address, &signal.ClientOptions{HandshakeTimeout: time.Hour})
-		if !errors.Is(err, why) || errors.Is(err, signal.ErrUnreachable) || time.Since(start) > patience {
+		_, err := client.Dial(ctx, scheme+address, &client.Options{HandshakeTimeout: time.Hour})
+		if !errors.Is(err, why) || errors.Is(err, client.ErrUnreachable) || time.Since(start) > patience {
 			t.Errorf("%s cancelled: %v after %v", scheme, err, time.Since(start))
 		}
 		short, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		if _, err := signal.Dial(short, scheme+address, nil); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := client.Dial(short, scheme+address, nil); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s deadline: %v", scheme, err)
 		}
 		stop()
-		_, err = signal.Dial(t.Context(), scheme+address, &signal.ClientOptions{HandshakeTimeout: 20 * time.Millisecond})
-		if !errors.Is(err, signal.ErrUnreachable) || !strings.Contains(err.Error(), "no answer within 20ms") {
+		_, err = client.Dial(t.Context(), scheme+address, &client.Options{HandshakeTimeout: 20 * time.Millisecond})
+		if !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), "no answer within 20ms") {
 			t.Errorf("%s timeout: %v", scheme, err)
 		}
 	}

@@ -1,10 +1,12 @@
-package signal
+package wire
 
 import (
 	"bytes"
 	"encoding/json"
 	"testing"
 	"unicode/utf8"
+
+	"parley/signal"
 )
 
 // clientSeeds are frames of both dialects and both directions, well-formed and not. The fuzzers start from them.
@@ -65,58 +67,58 @@ func FuzzObject(f *testing.F) {
 }
 
 // FuzzClientCall decodes as the client does; what it accepts is bounded and can be said again.
-func FuzzClientCall(f *testing.F) { fuzzClient(f, callWire{}) }
+func FuzzClientCall(f *testing.F) { fuzzClient(f, callCodec{}) }
 
 // FuzzClientRelay is FuzzClientCall in the relay dialect.
-func FuzzClientRelay(f *testing.F) { fuzzClient(f, relayWire{ours: true}) }
+func FuzzClientRelay(f *testing.F) { fuzzClient(f, relayCodec{ours: true}) }
 
-func fuzzClient(f *testing.F, w wire) {
+func fuzzClient(f *testing.F, w Codec) {
 	for _, seed := range clientSeeds {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		got, err := w.decode(frame)
-		if err != nil || got.reply != nil {
+		got, err := w.Decode(frame)
+		if err != nil || got.Login != nil {
 			return
 		}
-		m := got.message
-		if m.Peer != "" && CheckName(m.Peer) != nil {
+		m := got.Message
+		if m.Peer != "" && signal.CheckName(m.Peer) != nil {
 			t.Errorf("peer %q", m.Peer)
 		}
-		if Printable(m.Text) != m.Text || Printable(m.Code) != m.Code {
+		if signal.Printable(m.Text) != m.Text || signal.Printable(m.Code) != m.Code {
 			t.Errorf("text %q, code %q", m.Text, m.Code)
 		}
 		if e := m.Extension; e != nil && (e.Rejected != "" && e.Rejected != cleanReason(e.Rejected) ||
 			e.AnswerRejected != "" && e.AnswerRejected != cleanReason(e.AnswerRejected)) {
 			t.Errorf("extension %+v", e)
 		}
-		if m.Type == Error {
+		if m.Type == signal.Error {
 			return
 		}
 		m.Peer = "bob"
 		if err := m.Check(); err != nil {
 			t.Fatalf("what was received cannot be sent: %v", err)
 		}
-		said := w.encode(m)
+		said := w.Encode(m)
 		if said == nil {
 			return
 		}
 		decodeFrame(t, said)
-		if _, relayed := w.(relayWire); relayed {
-			said = lastOf(parseObject(said), "message")["message"]
+		if _, relayed := w.(relayCodec); relayed {
+			said = lastMembers(parseObject(said), "message")["message"]
 		}
-		back, err := w.decode(said)
+		back, err := w.Decode(said)
 		if err != nil {
 			t.Fatalf("%q: %v", said, err)
 		}
-		back.message.Peer = m.Peer
-		if !equalMessages(back.message, m) {
-			t.Errorf("%+v came back as %+v", m, back.message)
+		back.Message.Peer = m.Peer
+		if !equalMessages(back.Message, m) {
+			t.Errorf("%+v came back as %+v", m, back.Message)
 		}
 	})
 }
 
-func equalMessages(a, b Message) bool {
+func equalMessages(a, b signal.Message) bool {
 	x, _ := json.Marshal(a)
 	y, _ := json.Marshal(b)
 	return bytes.Equal(x, y)

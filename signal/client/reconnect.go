@@ -1,4 +1,4 @@
-package signal
+package client
 
 import (
 	"context"
@@ -8,13 +8,16 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"parley/signal"
+	"parley/signal/internal/wire"
 )
 
 const (
 	// The pause before an attempt to reconnect is a random part of a time that doubles from minRetryPause
 	// to maxRetryPause, so that the clients of a restarted server do not reconnect at the same time.
-	firstRetry = 250 * time.Millisecond
-	lastRetry  = 5 * time.Second
+	minRetryPause = 250 * time.Millisecond
+	maxRetryPause = 5 * time.Second
 )
 
 // State is a change of a Client's connection, see Options.OnState.
@@ -29,24 +32,24 @@ type State struct {
 }
 
 // run runs one transport after the other until Close or a final error.
-func (c *Client) live(ws *websocket.Conn) error {
-	l := newLink(c, ws, nil)
+func (c *Client) run(ws *websocket.Conn) error {
+	l := newTransport(c, ws, nil)
 	for {
 		err := l.run()
-		if errors.Is(err, ErrClosed) || !c.track.resumable() || Final(err) {
+		if errors.Is(err, ErrClosed) || !c.session.resumable() || Final(err) {
 			return err
 		}
-		c.tell(State{Lost: true, Err: err})
-		next, resumed, failed := c.comeBack()
+		c.reportState(State{Lost: true, Err: err})
+		next, resumed, failed := c.reconnect()
 		if failed != nil {
-			return c.gaveUp(err, failed)
+			return c.retryError(err, failed)
 		}
-		c.tell(State{Resumed: resumed})
+		c.reportState(State{Resumed: resumed})
 		l = next
 	}
 }
 
-func (c *Client) tell(s State) {
+func (c *Client) reportState(s State) {
 	if c.opts.OnState != nil {
 		c.opts.OnState(s)
 	}
@@ -54,7 +57,7 @@ func (c *Client) tell(s State) {
 
 // retryError returns the error of a client that did not reconnect: failed if it is a refused login, and
 // otherwise lost with failed as its Retry.
-func (c *Client) gaveUp(lost, failed error) error {
+func (c *Client) retryError(lost, failed error) error {
 	var login *LoginError
 	if errors.Is(failed, ErrClosed) || errors.As(failed, &login) {
 		return failed
@@ -67,22 +70,22 @@ func (c *Client) gaveUp(lost, failed error) error {
 }
 
 // reconnect runs retryLoop for as long as Options.ShouldRetry returns true.
-func (c *Client) comeBack() (l *link, resumed bool, err error) {
+func (c *Client) reconnect() (l *transport, resumed bool, err error) {
 	for {
-		l, resumed, err = c.tryFor()
-		if err == nil || Final(err) || c.opts.KeepTrying == nil || !c.opts.KeepTrying() {
+		l, resumed, err = c.retryLoop()
+		if err == nil || Final(err) || c.opts.ShouldRetry == nil || !c.opts.ShouldRetry() {
 			return l, resumed, err
 		}
 	}
 }
 
 // retryLoop redials until it succeeds, for Options.MaxElapsedTime at most.
-func (c *Client) tryFor() (l *link, resumed bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.opts.RetryFor)
+func (c *Client) retryLoop() (l *transport, resumed bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.opts.MaxElapsedTime)
 	defer cancel()
 	stop := context.AfterFunc(c.ended, cancel)
 	defer stop()
-	for pause := firstRetry; ; pause = min(2*pause, lastRetry) {
+	for pause := minRetryPause; ; pause = min(2*pause, maxRetryPause) {
 		select {
 		case <-time.After(rand.N(pause)):
 		case <-ctx.Done():
@@ -90,12 +93,12 @@ func (c *Client) tryFor() (l *link, resumed bool, err error) {
 				return nil, false, ErrClosed
 			}
 			if err == nil {
-				err = fmt.Errorf("no connection within %v", c.opts.RetryFor)
+				err = fmt.Errorf("no connection within %v", c.opts.MaxElapsedTime)
 			}
 			return nil, false, err
 		}
 		var next error
-		if l, resumed, next = c.tryBack(ctx); next == nil {
+		if l, resumed, next = c.redial(ctx); next == nil {
 			return l, resumed, nil
 		}
 		if ctx.Err() == nil { // otherwise it says only that the time is over
@@ -109,70 +112,70 @@ func (c *Client) tryFor() (l *link, resumed bool, err error) {
 }
 
 // redial dials once and resumes the session, or begins a new one if that has ended.
-func (c *Client) tryBack(ctx context.Context) (l *link, resumed bool, err error) {
+func (c *Client) redial(ctx context.Context) (l *transport, resumed bool, err error) {
 	ws, _, err := dial(ctx, c.url, c.opts)
 	if err != nil {
 		return nil, false, err
 	}
-	l, resumed, err = c.reenter(ctx, ws)
+	l, resumed, err = c.resume(ctx, ws)
 	if err != nil {
 		_ = ws.Close()
 	}
 	return l, resumed, err
 }
 
-func (c *Client) reenter(ctx context.Context, ws *websocket.Conn) (l *link, resumed bool, err error) {
+func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (l *transport, resumed bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = ws.NetConn().SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	ticket, name, heard := c.track.state()
-	ask := loginAsk{name: name, token: c.opts.Token, extras: true, ticket: ticket, heard: heard}
-	reply, err := c.ask(ws, ask)
+	ticket, name, heard := c.session.resumeState()
+	ask := wire.LoginRequest{Name: name, Token: c.opts.Token, Extended: true, ResumeToken: ticket, Ack: heard}
+	reply, err := c.exchangeLogin(ws, ask)
 	if err != nil {
 		return nil, false, err
 	}
-	if reply.success {
-		c.setICE(reply.ice)
-		again, ok := c.track.back(reply.ack)
+	if reply.Success {
+		c.setICE(reply.ICE)
+		again, ok := c.session.replayFrom(reply.Ack)
 		if !ok {
-			return nil, false, &LoginError{Name: name, Code: CodeExpired, Message: "the server has lost count of the messages"}
+			return nil, false, &LoginError{Name: name, Code: signal.CodeExpired, Message: "the server has lost count of the messages"}
 		}
-		return newLink(c, ws, again), true, nil
+		return newTransport(c, ws, again), true, nil
 	}
-	if reply.code != CodeExpired {
+	if reply.Code != signal.CodeExpired {
 		return nil, false, loginResult(name, reply)
 	}
-	ask.ticket, ask.resume = "", true
-	if reply, err = c.ask(ws, ask); err != nil {
+	ask.ResumeToken, ask.Resume = "", true
+	if reply, err = c.exchangeLogin(ws, ask); err != nil {
 		return nil, false, err
 	}
-	if !reply.success {
+	if !reply.Success {
 		return nil, false, loginResult(name, reply)
 	}
-	c.track.begin(reply.ticket, reply.wait)
-	c.failReplies()
-	c.setICE(reply.ice)
-	return newLink(c, ws, nil), false, nil
+	c.session.start(reply.ResumeToken, reply.ResumeFor)
+	c.failPendingLogins()
+	c.setICE(reply.ICE)
+	return newTransport(c, ws, nil), false, nil
 }
 
 // exchangeLogin sends a login on a connection that has no transport yet, and returns the reply.
-func (c *Client) ask(ws *websocket.Conn, ask loginAsk) (loginReply, error) {
+func (c *Client) exchangeLogin(ws *websocket.Conn, ask wire.LoginRequest) (wire.LoginReply, error) {
 	_ = ws.SetReadDeadline(time.Now().Add(c.opts.HandshakeTimeout))
 	_ = ws.SetWriteDeadline(time.Now().Add(c.opts.HandshakeTimeout))
 	ws.SetReadLimit(maxSkipped)
-	frame, _ := c.wire.login(ask)
+	frame, _ := c.codec.Login(ask)
 	if err := ws.WriteMessage(websocket.TextMessage, frame); err != nil {
-		return loginReply{}, newLostError(err)
+		return wire.LoginReply{}, newLostError(err)
 	}
 	for {
 		typ, frame, err := ws.ReadMessage()
 		if err != nil {
-			return loginReply{}, newLostError(err)
+			return wire.LoginReply{}, newLostError(err)
 		}
 		if typ != websocket.TextMessage || len(frame) > maxIncoming {
 			continue
 		}
-		if got, err := c.wire.decode(frame); err == nil && got.reply != nil {
-			return *got.reply, nil
+		if got, err := c.codec.Decode(frame); err == nil && got.Login != nil {
+			return *got.Login, nil
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package signal_test
+package client_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"parley/signal"
+	"parley/signal/client"
 )
 
 // puppet is a server that does what the test says with its only connection.
@@ -84,7 +85,7 @@ func TestHostileServer(t *testing.T) {
 				<-over
 			})
 			defer close(over)
-			c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: dialect})
+			c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +104,7 @@ func TestEndOfCandidates(t *testing.T) {
 	} {
 		over := make(chan struct{})
 		url := puppet(t, func(ws *websocket.Conn) { say(t, ws, frames...); <-over })
-		c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: dialect})
+		c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,13 +144,13 @@ func TestLost(t *testing.T) {
 		}, 1006, "read limit exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := signal.Dial(wait(t), puppet(t, tc.act), &signal.ClientOptions{PingInterval: 50 * time.Millisecond, PongTimeout: 50 * time.Millisecond})
+			c, err := client.Dial(wait(t), puppet(t, tc.act), &client.Options{PingInterval: 50 * time.Millisecond, PongTimeout: 50 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
 			_, err = c.Receive(wait(t))
-			var lost *signal.LostError
+			var lost *client.LostError
 			if !errors.As(err, &lost) || lost.Code != tc.code || !strings.Contains(err.Error(), tc.text) {
 				t.Errorf("got %v", err)
 			}
@@ -159,7 +160,7 @@ func TestLost(t *testing.T) {
 
 // TestReceiveAfterTheEnd takes what came before a connection was lost, and then why it was.
 func TestReceiveAfterTheEnd(t *testing.T) {
-	c, err := signal.Dial(wait(t), puppet(t, func(ws *websocket.Conn) {
+	c, err := client.Dial(wait(t), puppet(t, func(ws *websocket.Conn) {
 		_, _, _ = ws.ReadMessage()
 		for range 20 {
 			say(t, ws, `{"type":"leave"}`)
@@ -169,7 +170,7 @@ func TestReceiveAfterTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	var lost *signal.LostError
+	var lost *client.LostError
 	if err := c.Login(wait(t), "alice"); !errors.As(err, &lost) { // returns when the connection is lost
 		t.Fatalf("Login: %v", err)
 	}
@@ -184,7 +185,7 @@ func TestReceiveAfterTheEnd(t *testing.T) {
 // TestStaleLoginReply gives up a login; its late reply is not taken for that of the next.
 func TestStaleLoginReply(t *testing.T) {
 	first, over := make(chan struct{}), make(chan struct{})
-	c, err := signal.Dial(wait(t), puppet(t, func(ws *websocket.Conn) {
+	c, err := client.Dial(wait(t), puppet(t, func(ws *websocket.Conn) {
 		_, _, _ = ws.ReadMessage()
 		close(first)
 		_, _, _ = ws.ReadMessage()
@@ -201,9 +202,9 @@ func TestStaleLoginReply(t *testing.T) {
 	if err := c.Login(ctx, "one"); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the first login: %v", err)
 	}
-	var refused *signal.LoginError
+	var refused *client.LoginError
 	err = c.Login(wait(t), "two")
-	if !errors.As(err, &refused) || *refused != (signal.LoginError{Name: "two", Code: "later", Message: "no\ufffd more"}) {
+	if !errors.As(err, &refused) || *refused != (client.LoginError{Name: "two", Code: "later", Message: "no\ufffd more"}) {
 		t.Errorf("the second login: %v", err)
 	}
 }
@@ -222,8 +223,8 @@ func TestUnaskedCompression(t *testing.T) {
 		_ = ws.Close()
 	}))
 	defer web.Close()
-	_, err := signal.Dial(wait(t), web.URL, nil)
-	if !errors.Is(err, signal.ErrUnreachable) || !strings.Contains(err.Error(), "compression") {
+	_, err := client.Dial(wait(t), web.URL, nil)
+	if !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), "compression") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -231,8 +232,8 @@ func TestUnaskedCompression(t *testing.T) {
 // TestClientLog tells why frames are ignored, and nothing of what they hold.
 func TestClientLog(t *testing.T) {
 	var log strings.Builder
-	c, err := signal.Dial(wait(t), puppet(t, func(ws *websocket.Conn) { say(t, ws, "Hello world") }),
-		&signal.ClientOptions{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	c, err := client.Dial(wait(t), puppet(t, func(ws *websocket.Conn) { say(t, ws, "Hello world") }),
+		&client.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}

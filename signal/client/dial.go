@@ -1,4 +1,4 @@
-package signal
+package client
 
 import (
 	"context"
@@ -17,14 +17,16 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"parley/signal"
 )
 
 // maxHandshake bounds what a server may send before the connection is a WebSocket: gorilla reads headers without a limit.
 const maxHandshake = 256 << 10
 
 // dial opens a socket and upgrades it. ours reports whether the server is Parley's.
-func dial(ctx context.Context, u *url.URL, opts ClientOptions) (ws *websocket.Conn, ours bool, err error) {
-	var socket *guardedConn
+func dial(ctx context.Context, u *url.URL, opts Options) (ws *websocket.Conn, ours bool, err error) {
+	var socket *limitedConn
 	stop := func() bool { return true }
 	dialer := websocket.Dialer{
 		Proxy:            http.ProxyFromEnvironment,
@@ -35,7 +37,7 @@ func dial(ctx context.Context, u *url.URL, opts ClientOptions) (ws *websocket.Co
 			if err != nil {
 				return nil, err
 			}
-			socket = &guardedConn{Conn: conn}
+			socket = &limitedConn{Conn: conn}
 			socket.left.Store(maxHandshake)
 			// Once the socket is open gorilla/websocket respects the deadline of ctx, but not its cancellation.
 			stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -48,7 +50,7 @@ func dial(ctx context.Context, u *url.URL, opts ClientOptions) (ws *websocket.Co
 			_ = ws.Close()
 		}
 		<-ctx.Done()
-		return nil, false, fmt.Errorf("gave up reaching %s: %w", shownAddress(u), context.Cause(ctx))
+		return nil, false, fmt.Errorf("gave up reaching %s: %w", redactedURL(u), context.Cause(ctx))
 	}
 	if err != nil {
 		return nil, false, dialError(u, resp, err, opts)
@@ -58,7 +60,7 @@ func dial(ctx context.Context, u *url.URL, opts ClientOptions) (ws *websocket.Co
 		return nil, false, dialError(u, nil, errors.New("it insists on compression, which was not offered"), opts)
 	}
 	socket.left.Store(-1)
-	return ws, resp.Header.Get(ServerHeader) != "", nil
+	return ws, resp.Header.Get(signal.ServerHeader) != "", nil
 }
 
 // ended reports whether ctx is done. The deadline of a socket may pass a moment before that of its context.
@@ -68,12 +70,12 @@ func ended(ctx context.Context) bool {
 }
 
 // limitedConn is a socket that bounds what is read before the handshake is complete.
-type guardedConn struct {
+type limitedConn struct {
 	net.Conn
 	left atomic.Int64 // bytes; negative for no limit
 }
 
-func (c *guardedConn) Read(p []byte) (int, error) {
+func (c *limitedConn) Read(p []byte) (int, error) {
 	left := c.left.Load()
 	if left < 0 {
 		return c.Conn.Read(p)
@@ -87,7 +89,7 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 }
 
 // dialError describes why a server was not reached. The error wraps ErrUnreachable and err.
-func dialError(u *url.URL, resp *http.Response, err error, opts ClientOptions) error {
+func dialError(u *url.URL, resp *http.Response, err error, opts Options) error {
 	text := ""
 	var dns *net.DNSError
 	var network net.Error
@@ -96,13 +98,13 @@ func dialError(u *url.URL, resp *http.Response, err error, opts ClientOptions) e
 	var record tls.RecordHeaderError
 	switch {
 	case errors.Is(err, websocket.ErrBadHandshake) && resp != nil:
-		text = answered(resp)
+		text = describeResponse(resp)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		text = `connection refused; is "parley serve" running there?`
 	case errors.As(err, &dns) && dns.IsNotFound:
 		text = fmt.Sprintf("there is no host %q; check the name", dns.Name)
 	case errors.As(err, &host):
-		text = Printable(fmt.Sprintf("its certificate is for another name (%v); check the address", host))
+		text = signal.Printable(fmt.Sprintf("its certificate is for another name (%v); check the address", host))
 	case errors.As(err, &certificate):
 		text = fmt.Sprintf("its certificate is not trusted (%v); name the authority that signed it", certificate.Err)
 	case errors.As(err, &record), strings.Contains(err.Error(), "tls: first record does not look like"):
@@ -112,19 +114,19 @@ func dialError(u *url.URL, resp *http.Response, err error, opts ClientOptions) e
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		text = "it hung up without an answer; does it want wss:// instead?"
 	default:
-		text = Printable(err.Error())
+		text = signal.Printable(err.Error())
 	}
 	refused := resp != nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden)
-	return &unreachableError{text: "cannot reach " + shownAddress(u) + ": " + text, err: err, final: refused || certificate != nil}
+	return &unreachableError{text: "cannot reach " + redactedURL(u) + ": " + text, err: err, final: refused || certificate != nil}
 }
 
 // describeResponse returns the status and the first line of a response that is no upgrade.
-func answered(resp *http.Response) string {
-	text := "it answered " + Printable(resp.Status)
+func describeResponse(resp *http.Response) string {
+	text := "it answered " + signal.Printable(resp.Status)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 256))
 	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
 	if line != "" && !strings.HasPrefix(line, "<") {
-		text += ": " + Printable(line)
+		text += ": " + signal.Printable(line)
 	}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -134,7 +136,7 @@ func answered(resp *http.Response) string {
 }
 
 // redactedURL returns a URL without its query, which may have a token.
-func shownAddress(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
+func redactedURL(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 
 type unreachableError struct {
 	text  string
@@ -184,14 +186,14 @@ func parseAddress(raw string) (*url.URL, error) {
 		return nil, errors.New("it names no host; give one like ws://localhost:9090")
 	case u.User != nil:
 		return nil, errors.New("it holds a user name; send credentials in a header instead")
-	case u.Port() != "" && !portFits(u.Port()):
+	case u.Port() != "" && !validPort(u.Port()):
 		return nil, fmt.Errorf("its port %s is not between 1 and 65535", u.Port())
 	}
 	u.Fragment, u.RawFragment = "", "" // RFC 6455, 3 forbids one
 	return u, nil
 }
 
-func portFits(port string) bool {
+func validPort(port string) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n > 0
 }

@@ -1,4 +1,4 @@
-package signal
+package client
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"net"
 
 	"github.com/gorilla/websocket"
+
+	"parley/signal"
 )
 
 var (
@@ -28,9 +30,9 @@ type LoginError struct {
 
 func (e *LoginError) Error() string {
 	switch {
-	case e.Code == CodeTaken:
+	case e.Code == signal.CodeTaken:
 		return fmt.Sprintf("the name %q is taken; choose another", e.Name)
-	case e.Code == CodeUnauthorized && e.Message != "":
+	case e.Code == signal.CodeUnauthorized && e.Message != "":
 		return fmt.Sprintf("the server refused the login as %q: %s", e.Name, e.Message)
 	case e.Message != "":
 		return fmt.Sprintf("the server refused the name %q: %s", e.Name, e.Message)
@@ -81,7 +83,7 @@ func newLostError(err error) *LostError {
 		lost.Err = fmt.Errorf("nothing was heard from it in time: %w", err)
 	}
 	if errors.As(err, &closed) {
-		lost.Code, lost.Reason = closed.Code, Printable(closed.Text)
+		lost.Code, lost.Reason = closed.Code, signal.Printable(closed.Text)
 		lost.Err = nil
 		if closed.Code == websocket.CloseAbnormalClosure {
 			lost.Reason, lost.Err = "", errors.New("it broke off")
@@ -101,13 +103,13 @@ func Final(err error) bool {
 		return true
 	case errors.As(err, &login):
 		switch login.Code {
-		case CodeTaken, CodeBadName, CodeBadMessage, CodeUnauthorized:
+		case signal.CodeTaken, signal.CodeBadName, signal.CodeBadMessage, signal.CodeUnauthorized:
 			return true
 		}
 	case errors.As(err, &lost):
 		switch lost.Code {
 		case websocket.CloseProtocolError, websocket.CloseUnsupportedData, websocket.CloseInvalidFramePayloadData,
-			websocket.ClosePolicyViolation, websocket.CloseMessageTooBig, CloseBadSequence, CloseUnauthorized, CloseForbidden, CloseReplaced:
+			websocket.ClosePolicyViolation, websocket.CloseMessageTooBig, signal.CloseBadSequence, signal.CloseUnauthorized, signal.CloseForbidden, signal.CloseReplaced:
 			return true
 		}
 	case errors.As(err, &unreachable):

@@ -1,4 +1,4 @@
-package signal_test
+package client_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"parley/signal"
+	"parley/signal/client"
 	"parley/signal/signaltest"
 )
 
@@ -40,7 +41,7 @@ func systems() map[string]system {
 }
 
 // join dials and signs in, and waits until the server knows the name.
-func (s system) join(t *testing.T, url, name string) *signal.Client {
+func (s system) join(t *testing.T, url, name string) *client.Client {
 	t.Helper()
 	c := s.dial(t, url)
 	if err := c.Login(wait(t), name); err != nil {
@@ -53,9 +54,9 @@ func (s system) join(t *testing.T, url, name string) *signal.Client {
 	return c
 }
 
-func (s system) dial(t *testing.T, url string) *signal.Client {
+func (s system) dial(t *testing.T, url string) *client.Client {
 	t.Helper()
-	c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: s.dialect})
+	c, err := client.Dial(wait(t), url, &client.Options{Dialect: s.dialect})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,14 +78,14 @@ func wait(t *testing.T) context.Context {
 	return ctx
 }
 
-func send(t *testing.T, c *signal.Client, m signal.Message) {
+func send(t *testing.T, c *client.Client, m signal.Message) {
 	t.Helper()
 	if err := c.Send(wait(t), m); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func receive(t *testing.T, c *signal.Client, want signal.Message) {
+func receive(t *testing.T, c *client.Client, want signal.Message) {
 	t.Helper()
 	got, err := c.Receive(wait(t))
 	if err != nil {
@@ -183,7 +184,7 @@ func TestLoginTaken(t *testing.T) {
 			url := s.start(t)
 			s.join(t, url, "alice")
 			other := s.dial(t, url)
-			var refused *signal.LoginError
+			var refused *client.LoginError
 			if err := other.Login(wait(t), "alice"); !errors.As(err, &refused) || refused.Code != signal.CodeTaken || refused.Name != "alice" {
 				t.Fatalf("got %v", err)
 			}
@@ -196,7 +197,7 @@ func TestLoginTaken(t *testing.T) {
 
 func TestLoginBadName(t *testing.T) {
 	c := systems()["our server, call"].dial(t, signalURL(t))
-	var refused *signal.LoginError
+	var refused *client.LoginError
 	if err := c.Login(wait(t), "new\nline"); !errors.As(err, &refused) || refused.Code != signal.CodeBadName {
 		t.Errorf("got %v", err)
 	}
@@ -233,7 +234,7 @@ func TestOriginalDies(t *testing.T) {
 			alice := s.join(t, node.URL, "alice")
 			send(t, alice, deadly)
 			_, err := alice.Receive(wait(t))
-			var lost *signal.LostError
+			var lost *client.LostError
 			if !errors.As(err, &lost) || lost.Code != 1006 {
 				t.Errorf("got %v", err)
 			}
@@ -294,10 +295,10 @@ func TestCloseFlushes(t *testing.T) {
 			for i := range 50 {
 				receive(t, bob, signal.Message{Type: signal.Offer, Peer: s.from("alice", signal.Offer), SDP: fmt.Sprint(i)})
 			}
-			if _, err := alice.Receive(wait(t)); !errors.Is(err, signal.ErrClosed) {
+			if _, err := alice.Receive(wait(t)); !errors.Is(err, client.ErrClosed) {
 				t.Errorf("Receive after Close: %v", err)
 			}
-			if err := alice.Send(wait(t), signal.Message{Type: signal.Leave, Peer: "bob"}); s.dialect == signal.DialectCall && !errors.Is(err, signal.ErrClosed) {
+			if err := alice.Send(wait(t), signal.Message{Type: signal.Leave, Peer: "bob"}); s.dialect == signal.DialectCall && !errors.Is(err, client.ErrClosed) {
 				t.Errorf("Send after Close: %v", err)
 			}
 		})
@@ -328,7 +329,7 @@ func TestSendChecks(t *testing.T) {
 // TestFullQueues neither receives nor lets the queue drain; Send blocks until its context ends, and nothing is lost.
 func TestFullQueues(t *testing.T) {
 	url := signalURL(t)
-	bob, err := signal.Dial(wait(t), url, &signal.ClientOptions{ReceiveQueue: 1})
+	bob, err := client.Dial(wait(t), url, &client.Options{ReceiveQueue: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,22 +354,22 @@ func TestFullQueues(t *testing.T) {
 func TestHangUpOverTheOriginal(t *testing.T) {
 	const patience = 200 * time.Millisecond
 	leave := func(peer string) signal.Message { return signal.Message{Type: signal.Leave, Peer: peer} }
-	for name, hangUp := range map[string]func(t *testing.T, alice, bob *signal.Client){
-		"the receiver of the leave closes first": func(t *testing.T, alice, bob *signal.Client) {
+	for name, hangUp := range map[string]func(t *testing.T, alice, bob *client.Client){
+		"the receiver of the leave closes first": func(t *testing.T, alice, bob *client.Client) {
 			send(t, alice, leave("bob"))
 			receive(t, bob, leave(""))
 			waitAtMost(patience, closing(bob))
 			_ = alice.Close()
 			_ = bob.Close()
 		},
-		"the receiver closes before the leave": func(t *testing.T, alice, bob *signal.Client) {
+		"the receiver closes before the leave": func(t *testing.T, alice, bob *client.Client) {
 			closed := closing(bob) // its media path told it
 			waitAtMost(patience, closed)
 			send(t, alice, leave("bob"))
 			_ = alice.Close()
 			<-closed
 		},
-		"the sender of the leave stays connected": func(t *testing.T, alice, bob *signal.Client) {
+		"the sender of the leave stays connected": func(t *testing.T, alice, bob *client.Client) {
 			send(t, alice, leave("bob"))
 			receive(t, bob, leave(""))
 			start := time.Now()
@@ -377,7 +378,7 @@ func TestHangUpOverTheOriginal(t *testing.T) {
 				t.Errorf("Close took %s", took)
 			}
 		},
-		"both hang up": func(t *testing.T, alice, bob *signal.Client) {
+		"both hang up": func(t *testing.T, alice, bob *client.Client) {
 			send(t, alice, leave("bob"))
 			receive(t, bob, leave(""))
 			closed := closing(alice)
@@ -398,7 +399,7 @@ func TestHangUpOverTheOriginal(t *testing.T) {
 			send(t, bob, signal.Message{Type: signal.Answer, Peer: "alice", SDP: "v=0"})
 			receive(t, alice, signal.Message{Type: signal.Answer, SDP: "v=0"})
 			hangUp(t, alice, bob)
-			carol, err := signal.Dial(wait(t), node.URL, nil)
+			carol, err := client.Dial(wait(t), node.URL, nil)
 			if err == nil {
 				err = carol.Login(wait(t), "carol")
 				_ = carol.Close()
@@ -411,7 +412,7 @@ func TestHangUpOverTheOriginal(t *testing.T) {
 }
 
 // closing closes a client and returns a channel that is closed when that is done.
-func closing(c *signal.Client) <-chan struct{} {
+func closing(c *client.Client) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -1,4 +1,4 @@
-package signal_test
+package client_test
 
 import (
 	"context"
@@ -15,13 +15,14 @@ import (
 	"github.com/gorilla/websocket"
 
 	"parley/signal"
+	"parley/signal/client"
 	"parley/signal/signaltest"
 )
 
 // states collects what a client tells of its connection.
-type states chan signal.State
+type states chan client.State
 
-func (s states) next(t *testing.T) signal.State {
+func (s states) next(t *testing.T) client.State {
 	t.Helper()
 	select {
 	case st := <-s:
@@ -33,11 +34,11 @@ func (s states) next(t *testing.T) signal.State {
 }
 
 // returner is a client that comes back.
-func returner(t *testing.T, url, name string, o signal.ClientOptions) (*signal.Client, states) {
+func returner(t *testing.T, url, name string, o client.Options) (*client.Client, states) {
 	t.Helper()
 	told := make(states, 1000)
-	o.Resume, o.OnState = true, func(s signal.State) { told <- s }
-	c, err := signal.Dial(wait(t), url, &o)
+	o.Resume, o.OnState = true, func(s client.State) { told <- s }
+	c, err := client.Dial(wait(t), url, &o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func TestExactlyOnce(t *testing.T) {
 			dialect := []signal.Dialect{signal.DialectCall, signal.DialectRelay}[seed%2]
 			server, url := signaltest.StartServer(t, &signal.ServerOptions{Limits: signal.NoLimits()})
 			net, url := newCutter(t, url, seed)
-			options := signal.ClientOptions{Dialect: dialect, RetryFor: time.Minute, ReceiveQueue: 4, SendQueue: 8}
+			options := client.Options{Dialect: dialect, MaxElapsedTime: time.Minute, ReceiveQueue: 4, SendQueue: 8}
 			alice, told := returner(t, url, "alice", options)
 			bob, _ := returner(t, url, "bob", options)
 			send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
@@ -94,7 +95,7 @@ func TestExactlyOnce(t *testing.T) {
 	}
 }
 
-func sayAll(ctx context.Context, c *signal.Client, peer string, n int) error {
+func sayAll(ctx context.Context, c *client.Client, peer string, n int) error {
 	for i := range n {
 		m := signal.Message{Type: signal.ICECandidate, Peer: peer, Candidate: &signal.Candidate{Candidate: fmt.Sprintf("candidate:%d", i)}}
 		if err := c.Send(ctx, m); err != nil {
@@ -104,7 +105,7 @@ func sayAll(ctx context.Context, c *signal.Client, peer string, n int) error {
 	return nil
 }
 
-func hearAll(ctx context.Context, c *signal.Client, n int) error {
+func hearAll(ctx context.Context, c *client.Client, n int) error {
 	for i := range n {
 		m, err := c.Receive(ctx)
 		if err != nil {
@@ -128,7 +129,7 @@ func TestServerRestarts(t *testing.T) {
 	ran := make(chan error, 1)
 	first := signal.NewServer(nil)
 	go func() { ran <- first.Run(ctx, l) }()
-	alice, told := returner(t, address, "alice", signal.ClientOptions{})
+	alice, told := returner(t, address, "alice", client.Options{})
 	drained := make(chan error, 1)
 	go func() { drained <- first.Drain(t.Context(), 0) }()
 	if err := <-drained; err != nil {
@@ -138,7 +139,7 @@ func TestServerRestarts(t *testing.T) {
 	if err := <-ran; err != nil {
 		t.Fatal(err)
 	}
-	var lost *signal.LostError
+	var lost *client.LostError
 	if s := told.next(t); !s.Lost || !errors.As(s.Err, &lost) || lost.Code != websocket.CloseServiceRestart {
 		t.Fatalf("told %+v", s)
 	}
@@ -164,7 +165,7 @@ func TestServerRestarts(t *testing.T) {
 func TestNameTakenMeanwhile(t *testing.T) {
 	server, direct := signaltest.StartServer(t, &signal.ServerOptions{Resume: time.Millisecond})
 	net, url := newCutter(t, direct, 1)
-	alice, told := returner(t, url, "alice", signal.ClientOptions{})
+	alice, told := returner(t, url, "alice", client.Options{})
 	net.set(0, true)
 	net.cutAll()
 	if s := told.next(t); !s.Lost {
@@ -173,8 +174,8 @@ func TestNameTakenMeanwhile(t *testing.T) {
 	eventually(t, "the name is free", func() bool { return server.Stats().Names == 0 })
 	systems()["our server, call"].join(t, direct, "alice")
 	net.set(0, false)
-	var refused *signal.LoginError
-	if _, err := alice.Receive(wait(t)); !errors.As(err, &refused) || refused.Code != signal.CodeTaken || !signal.Final(err) {
+	var refused *client.LoginError
+	if _, err := alice.Receive(wait(t)); !errors.As(err, &refused) || refused.Code != signal.CodeTaken || !client.Final(err) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -182,14 +183,14 @@ func TestNameTakenMeanwhile(t *testing.T) {
 // TestGivesUp finds nobody for as long as it was told to try.
 func TestGivesUp(t *testing.T) {
 	net, url := newCutter(t, signalURL(t), 1)
-	alice, told := returner(t, url, "alice", signal.ClientOptions{RetryFor: 300 * time.Millisecond})
+	alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: 300 * time.Millisecond})
 	net.set(0, true)
 	net.cutAll()
 	if s := told.next(t); !s.Lost {
 		t.Fatalf("told %+v", s)
 	}
 	_, err := alice.Receive(wait(t))
-	var lost *signal.LostError
+	var lost *client.LostError
 	if !errors.As(err, &lost) || lost.Retry == nil || !strings.Contains(err.Error(), "did not come back") {
 		t.Errorf("got %v", err)
 	}
@@ -201,7 +202,7 @@ func TestGivesUp(t *testing.T) {
 // TestCloseWhileAway does not wait for the server to be back.
 func TestCloseWhileAway(t *testing.T) {
 	net, url := newCutter(t, signalURL(t), 1)
-	alice, told := returner(t, url, "alice", signal.ClientOptions{RetryFor: time.Hour})
+	alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: time.Hour})
 	net.set(0, true)
 	net.cutAll()
 	if s := told.next(t); !s.Lost {
@@ -210,7 +211,7 @@ func TestCloseWhileAway(t *testing.T) {
 	if err := alice.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := alice.Receive(wait(t)); !errors.Is(err, signal.ErrClosed) {
+	if _, err := alice.Receive(wait(t)); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -218,12 +219,12 @@ func TestCloseWhileAway(t *testing.T) {
 // TestFinal ends connections with codes that are final, and with one that is not: only then the client comes back.
 func TestFinal(t *testing.T) {
 	for _, code := range []int{1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4409} {
-		if !signal.Final(&signal.LostError{Code: code}) {
+		if !client.Final(&client.LostError{Code: code}) {
 			t.Errorf("%d is not final", code)
 		}
 	}
 	for _, code := range []int{1001, 1006, 1011, 1012, 1013, 4408, 4429, 4503} {
-		if signal.Final(&signal.LostError{Code: code}) {
+		if client.Final(&client.LostError{Code: code}) {
 			t.Errorf("%d is final", code)
 		}
 	}
@@ -233,8 +234,8 @@ func TestFinal(t *testing.T) {
 		_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4401, "no more"), time.Now().Add(patience))
 		_, _, _ = ws.ReadMessage()
 	})
-	alice, told := returner(t, url, "alice", signal.ClientOptions{})
-	var lost *signal.LostError
+	alice, told := returner(t, url, "alice", client.Options{})
+	var lost *client.LostError
 	if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Code != 4401 {
 		t.Errorf("got %v", err)
 	}
@@ -247,12 +248,12 @@ func TestFinal(t *testing.T) {
 func TestOriginalsDoNotResume(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
 		net, url := newCutter(t, signaltest.Original(t, string(dialect)), 1)
-		alice, told := returner(t, url, "alice", signal.ClientOptions{Dialect: dialect})
+		alice, told := returner(t, url, "alice", client.Options{Dialect: dialect})
 		if servers := alice.ICEServers(); servers != nil {
 			t.Errorf("an original handed out %v", servers)
 		}
 		net.cutAll()
-		var lost *signal.LostError
+		var lost *client.LostError
 		if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Retry != nil || len(told) != 0 {
 			t.Errorf("got %v", err)
 		}
@@ -266,7 +267,7 @@ func TestSkippedMessage(t *testing.T) {
 		say(t, ws, `{"type":"login","success":true,"resume":"ticket","resumeFor":20000}`, `{"type":"leave","seq":1}`, `{"type":"leave","seq":1}`, `{"type":"error","seq":3}`)
 		_, _, _ = ws.ReadMessage()
 	})
-	alice, told := returner(t, url, "alice", signal.ClientOptions{RetryFor: 50 * time.Millisecond})
+	alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: 50 * time.Millisecond})
 	receive(t, alice, signal.Message{Type: signal.Leave}) // once
 	if s := told.next(t); !s.Lost || !strings.Contains(s.Err.Error(), "a message is missing") {
 		t.Errorf("told %+v", s)
@@ -279,7 +280,7 @@ func TestICEServers(t *testing.T) {
 		url := signaltest.Start(t, &signal.ServerOptions{ICEServers: func(name string) []signal.ICEServer {
 			return []signal.ICEServer{{URLs: []string{"stun:a:3478"}}, {URLs: []string{"turn:b?transport=tcp", "turns:b"}, Username: "1:" + name, Credential: `"\`}}
 		}})
-		c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: dialect})
+		c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,7 +300,7 @@ func TestICEServers(t *testing.T) {
 			`+strings.Repeat(`{"urls":"stun:good"},`, 40)+`{}]}`)
 		_, _, _ = ws.ReadMessage()
 	})
-	c, err := signal.Dial(wait(t), hostile, nil)
+	c, err := client.Dial(wait(t), hostile, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,13 +318,13 @@ func TestClientToken(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
 		url := signaltest.Start(t, &signal.ServerOptions{Auth: tokenAuth{}})
 		for token, code := range map[string]string{"open": "", "wrong": signal.CodeUnauthorized, "": signal.CodeUnauthorized} {
-			c, err := signal.Dial(wait(t), url, &signal.ClientOptions{Dialect: dialect, Token: token})
+			c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect, Token: token})
 			if err != nil {
 				t.Fatal(err)
 			}
 			err = c.Login(wait(t), "alice")
-			var refused *signal.LoginError
-			if code == "" && err != nil || code != "" && (!errors.As(err, &refused) || refused.Code != code || !signal.Final(err)) {
+			var refused *client.LoginError
+			if code == "" && err != nil || code != "" && (!errors.As(err, &refused) || refused.Code != code || !client.Final(err)) {
 				t.Errorf("%s, %q: %v", dialect, token, err)
 			}
 			_ = c.Close()
@@ -335,9 +336,9 @@ func TestClientToken(t *testing.T) {
 func TestRefusedUpgrade(t *testing.T) {
 	for status, final := range map[int]bool{401: true, 403: true, 429: false, 502: false, 503: false} {
 		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
-		_, err := signal.Dial(wait(t), web.URL, nil)
-		if !errors.Is(err, signal.ErrUnreachable) || signal.Final(err) != final {
-			t.Errorf("%d: final is %v: %v", status, signal.Final(err), err)
+		_, err := client.Dial(wait(t), web.URL, nil)
+		if !errors.Is(err, client.ErrUnreachable) || client.Final(err) != final {
+			t.Errorf("%d: final is %v: %v", status, client.Final(err), err)
 		}
 		web.Close()
 	}
@@ -348,7 +349,7 @@ func TestKeepsTrying(t *testing.T) {
 	net, url := newCutter(t, signalURL(t), 1)
 	rounds := make(chan struct{}, 8)
 	left := 3
-	alice, told := returner(t, url, "alice", signal.ClientOptions{RetryFor: 50 * time.Millisecond, KeepTrying: func() bool {
+	alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: 50 * time.Millisecond, ShouldRetry: func() bool {
 		left--
 		rounds <- struct{}{}
 		return left > 0
@@ -365,7 +366,7 @@ func TestKeepsTrying(t *testing.T) {
 			t.Fatalf("it was asked %d times whether to go on, want 3", i)
 		}
 	}
-	var lost *signal.LostError
+	var lost *client.LostError
 	if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Retry == nil {
 		t.Errorf("got %v", err)
 	}
@@ -373,7 +374,7 @@ func TestKeepsTrying(t *testing.T) {
 
 // TestClientRenewsICEServers signs in once, and has fresh ICE servers ever after, with numbered messages and without.
 func TestClientRenewsICEServers(t *testing.T) {
-	for name, options := range map[string]signal.ClientOptions{
+	for name, options := range map[string]client.Options{
 		"call": {}, "relay": {Dialect: signal.DialectRelay}, "call, may come back": {Resume: true},
 		"relay, may come back": {Dialect: signal.DialectRelay, Resume: true},
 	} {
@@ -384,7 +385,7 @@ func TestClientRenewsICEServers(t *testing.T) {
 				return []signal.ICEServer{{URLs: []string{"turn:a"}, Username: fmt.Sprint(n.Add(1), ":", name), Credential: "c"}}
 			}
 			url := signaltest.Start(t, &signal.ServerOptions{ICEServers: counting, ICEServersFor: 200 * time.Millisecond})
-			c, err := signal.Dial(wait(t), url, &options)
+			c, err := client.Dial(wait(t), url, &options)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,5 @@
-package signal
+// Package client connects to a signaling server and keeps its session when the network changes.
+package client
 
 import (
 	"cmp"
@@ -12,36 +13,39 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"parley/signal"
+	"parley/signal/internal/wire"
 )
 
 // Client is a session with a signaling server, Parley's own or an original. Its methods may be called
 // concurrently. Messages keep their order in both directions. The Client owns the queues; a transport
 // owns the socket, and is replaced after it broke if the server supports that.
 type Client struct {
-	opts ClientOptions
-	url  *url.URL
-	ours bool // the server is Parley's
-	wire wire
-	log  *slog.Logger
+	opts  Options
+	url   *url.URL
+	ours  bool // the server is Parley's
+	codec wire.Codec
+	log   *slog.Logger
 
-	in    chan Message
-	out   chan outgoing
-	track *track
-	ended context.Context // ends with Close
-	end   context.CancelFunc
-	first Connection
-	moved chan struct{} // holds a token after NetworkChanged
-	over  chan struct{} // closed when the last transport has ended; err is set before
-	err   error
+	in             chan signal.Message
+	out            chan outgoing
+	session        *session
+	ended          context.Context // ends with Close
+	end            context.CancelFunc
+	connection     Connection
+	networkChanged chan struct{} // holds a token after NetworkChanged
+	done           chan struct{} // closed when the last transport has ended; err is set before
+	err            error
 
-	loginTurn chan struct{} // held during Login: a reply does not name the login that it is for
+	loginSlot chan struct{} // held during Login: a reply does not name the login that it is for
 	partner   partner
 
-	renewal *time.Timer // fires when new ICE servers are to be requested
+	iceTimer *time.Timer // fires when new ICE servers are to be requested
 
-	mu      sync.Mutex   // guards what follows
-	replies []*loginWait // the logins without a reply yet, oldest first
-	ice     iceGrant
+	mu            sync.Mutex      // guards what follows
+	pendingLogins []*pendingLogin // the logins without a reply yet, oldest first
+	ice           wire.ICEGrant
 }
 
 // outgoing is a frame to be written. written, if not nil, is closed afterwards.
@@ -52,12 +56,12 @@ type outgoing struct {
 
 // Dial connects to the signaling server at address, see ParseAddress. ctx bounds Dial only. An error
 // wraps ErrAddress, ErrUnreachable, or the cause of ctx.
-func Dial(ctx context.Context, address string, options *ClientOptions) (*Client, error) {
+func Dial(ctx context.Context, address string, options *Options) (*Client, error) {
 	if options == nil {
-		options = &ClientOptions{}
+		options = &Options{}
 	}
 	opts := options.withDefaults()
-	dialect, err := ParseDialect(string(opts.Dialect))
+	dialect, err := signal.ParseDialect(string(opts.Dialect))
 	if err != nil {
 		return nil, err
 	}
@@ -70,17 +74,17 @@ func Dial(ctx context.Context, address string, options *ClientOptions) (*Client,
 		return nil, err
 	}
 	c := &Client{
-		opts: opts, url: u, ours: ours, wire: wireOf(dialect, ours), log: opts.Logger,
-		in: make(chan Message, opts.ReceiveQueue), out: make(chan outgoing, opts.SendQueue),
-		track: newTrack(), first: connectionOf(ws.NetConn()), moved: make(chan struct{}, 1), over: make(chan struct{}), loginTurn: make(chan struct{}, 1),
-		partner: partner{changed: make(chan struct{}, 1)},
-		renewal: time.NewTimer(math.MaxInt64),
+		opts: opts, url: u, ours: ours, codec: wire.NewCodec(dialect, ours), log: opts.Logger,
+		in: make(chan signal.Message, opts.ReceiveQueue), out: make(chan outgoing, opts.SendQueue),
+		session: newSession(), connection: connectionOf(ws.NetConn()), networkChanged: make(chan struct{}, 1), done: make(chan struct{}), loginSlot: make(chan struct{}, 1),
+		partner:  partner{changed: make(chan struct{}, 1)},
+		iceTimer: time.NewTimer(math.MaxInt64),
 	}
 	c.ended, c.end = context.WithCancel(context.Background())
 	go func() {
-		defer close(c.over)
-		defer c.renewal.Stop()
-		c.err = c.live(ws)
+		defer close(c.done)
+		defer c.iceTimer.Stop()
+		c.err = c.run(ws)
 	}()
 	return c, nil
 }
@@ -89,29 +93,29 @@ func Dial(ctx context.Context, address string, options *ClientOptions) (*Client,
 // server sends no reply; then Login returns nil when the request is written. A Login whose context ends
 // may still succeed at the server.
 func (c *Client) Login(ctx context.Context, name string) error {
-	if err := CheckName(name); err != nil {
-		return &LoginError{Name: name, Code: CodeBadName, Message: err.Error()}
+	if err := signal.CheckName(name); err != nil {
+		return &LoginError{Name: name, Code: signal.CodeBadName, Message: err.Error()}
 	}
 	select {
-	case c.loginTurn <- struct{}{}:
-		defer func() { <-c.loginTurn }()
+	case c.loginSlot <- struct{}{}:
+		defer func() { <-c.loginSlot }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-c.over:
+	case <-c.done:
 		return c.err
 	}
-	frame, replies := c.wire.login(loginAsk{name: name, token: c.opts.Token, extras: c.ours, resume: c.opts.Resume})
+	frame, replies := c.codec.Login(wire.LoginRequest{Name: name, Token: c.opts.Token, Extended: c.ours, Resume: c.opts.Resume})
 	if !replies {
 		written := make(chan struct{})
-		if err := c.queue(ctx, outgoing{frame: frame, written: written}); err != nil {
+		if err := c.enqueue(ctx, outgoing{frame: frame, written: written}); err != nil {
 			return err
 		}
-		return c.await(ctx, written)
+		return c.waitWritten(ctx, written)
 	}
-	reply := make(chan loginReply, 1)
-	c.expect(&loginWait{name, reply})
-	if err := c.queue(ctx, outgoing{frame: frame}); err != nil {
-		c.unexpect()
+	reply := make(chan wire.LoginReply, 1)
+	c.addPendingLogin(&pendingLogin{name, reply})
+	if err := c.enqueue(ctx, outgoing{frame: frame}); err != nil {
+		c.removePendingLogin()
 		return err
 	}
 	select {
@@ -119,7 +123,7 @@ func (c *Client) Login(ctx context.Context, name string) error {
 		return loginResult(name, r)
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-c.over:
+	case <-c.done:
 	}
 	select { // a server may close right after a refusal
 	case r := <-reply:
@@ -129,23 +133,23 @@ func (c *Client) Login(ctx context.Context, name string) error {
 	}
 }
 
-func loginResult(name string, r loginReply) error {
-	if r.success {
+func loginResult(name string, r wire.LoginReply) error {
+	if r.Success {
 		return nil
 	}
-	if r.code == "" {
-		r.code = CodeTaken
+	if r.Code == "" {
+		r.Code = signal.CodeTaken
 	}
-	return &LoginError{Name: name, Code: r.code, Message: r.text}
+	return &LoginError{Name: name, Code: r.Code, Message: r.Text}
 }
 
-func (c *Client) await(ctx context.Context, written <-chan struct{}) error {
+func (c *Client) waitWritten(ctx context.Context, written <-chan struct{}) error {
 	select {
 	case <-written:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-c.over:
+	case <-c.done:
 		return c.err
 	}
 }
@@ -153,24 +157,24 @@ func (c *Client) await(ctx context.Context, written <-chan struct{}) error {
 // Send queues a message. Messages are written in the order of the calls. It blocks while the queue is
 // full. A nil error does not mean that the message was delivered: Parley's server reports an absent peer
 // by a message of type signal.Error, an original does not.
-func (c *Client) Send(ctx context.Context, m Message) error {
+func (c *Client) Send(ctx context.Context, m signal.Message) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	frame := c.wire.encode(m)
+	frame := c.codec.Encode(m)
 	if frame == nil {
 		return nil
 	}
-	if len(frame) > MaxFrame {
-		return fmt.Errorf("the %s makes a frame of %d bytes; at most %d travel", m.Type, len(frame), MaxFrame)
+	if len(frame) > signal.MaxFrame {
+		return fmt.Errorf("the %s makes a frame of %d bytes; at most %d travel", m.Type, len(frame), signal.MaxFrame)
 	}
 	c.partner.noteSent(m, time.Now()) // before a reply can come
-	return c.queue(ctx, outgoing{frame: frame})
+	return c.enqueue(ctx, outgoing{frame: frame})
 }
 
-func (c *Client) queue(ctx context.Context, o outgoing) error {
+func (c *Client) enqueue(ctx context.Context, o outgoing) error {
 	select { // these first, because the select below chooses at random
-	case <-c.over:
+	case <-c.done:
 		return c.err
 	case <-c.ended.Done():
 		return ErrClosed
@@ -181,7 +185,7 @@ func (c *Client) queue(ctx context.Context, o outgoing) error {
 	select {
 	case c.out <- o:
 		return nil
-	case <-c.over:
+	case <-c.done:
 		return c.err
 	case <-c.ended.Done():
 		return ErrClosed
@@ -192,22 +196,22 @@ func (c *Client) queue(ctx context.Context, o outgoing) error {
 
 // Receive returns the next message from the server. After the last one it returns ErrClosed if Close was
 // called, and else a *LostError or a *LoginError.
-func (c *Client) Receive(ctx context.Context) (Message, error) {
+func (c *Client) Receive(ctx context.Context) (signal.Message, error) {
 	if err := context.Cause(ctx); err != nil {
-		return Message{}, err
+		return signal.Message{}, err
 	}
 	select {
 	case m := <-c.in:
 		return m, nil
 	case <-ctx.Done():
-		return Message{}, context.Cause(ctx)
-	case <-c.over:
+		return signal.Message{}, context.Cause(ctx)
+	case <-c.done:
 	}
 	select { // messages received before the end
 	case m := <-c.in:
 		return m, nil
 	default:
-		return Message{}, c.err
+		return signal.Message{}, c.err
 	}
 }
 
@@ -215,11 +219,11 @@ func (c *Client) Receive(ctx context.Context) (Message, error) {
 // within a few seconds. It may be called twice. After a call over an original call server it first waits
 // until the socket can be closed without ending that server, see partner.
 func (c *Client) Close() error {
-	if !c.ours && c.opts.Dialect == DialectCall {
-		c.partner.wait(c.over)
+	if !c.ours && c.opts.Dialect == signal.DialectCall {
+		c.partner.wait(c.done)
 	}
 	c.end()
-	<-c.over
+	<-c.done
 	return nil
 }
 
@@ -230,7 +234,7 @@ type Connection struct {
 }
 
 // Connection returns the first connection to the server.
-func (c *Client) Connection() Connection { return c.first }
+func (c *Client) Connection() Connection { return c.connection }
 
 func connectionOf(conn net.Conn) Connection {
 	found := Connection{Local: conn.LocalAddr(), Remote: conn.RemoteAddr()}
@@ -241,91 +245,91 @@ func connectionOf(conn net.Conn) Connection {
 }
 
 // pendingLogin is a login without a reply yet.
-type loginWait struct {
+type pendingLogin struct {
 	name  string
-	reply chan loginReply
+	reply chan wire.LoginReply
 }
 
-func (c *Client) expect(wait *loginWait) {
+func (c *Client) addPendingLogin(wait *pendingLogin) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.replies = append(c.replies, wait)
+	c.pendingLogins = append(c.pendingLogins, wait)
 }
 
 // removePendingLogin removes the last login, which was not sent.
-func (c *Client) unexpect() {
+func (c *Client) removePendingLogin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := len(c.replies); n > 0 {
-		c.replies = c.replies[:n-1]
+	if n := len(c.pendingLogins); n > 0 {
+		c.pendingLogins = c.pendingLogins[:n-1]
 	}
 }
 
 // handleLoginReply passes a reply to the oldest pending login, whether or not its caller still waits.
-func (c *Client) replied(r loginReply) {
+func (c *Client) handleLoginReply(r wire.LoginReply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.replies) == 0 {
+	if len(c.pendingLogins) == 0 {
 		return
 	}
-	wait := c.replies[0]
-	c.replies = c.replies[1:]
-	if r.success {
-		c.setICELocked(r.ice)
-		c.track.setName(cmp.Or(r.name, wait.name))
-		if r.ticket != "" && c.opts.Resume {
-			c.track.begin(r.ticket, r.wait)
+	wait := c.pendingLogins[0]
+	c.pendingLogins = c.pendingLogins[1:]
+	if r.Success {
+		c.setICELocked(r.ICE)
+		c.session.setName(cmp.Or(r.Name, wait.name))
+		if r.ResumeToken != "" && c.opts.Resume {
+			c.session.start(r.ResumeToken, r.ResumeFor)
 		}
 	}
 	wait.reply <- r
 }
 
 // failPendingLogins ends the logins whose replies were lost with the session.
-func (c *Client) failReplies() {
+func (c *Client) failPendingLogins() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, wait := range c.replies {
-		wait.reply <- loginReply{code: CodeExpired, text: "the connection broke; try again"}
+	for _, wait := range c.pendingLogins {
+		wait.reply <- wire.LoginReply{Code: signal.CodeExpired, Text: "the connection broke; try again"}
 	}
-	c.replies = nil
+	c.pendingLogins = nil
 }
 
 // ICEServers returns the latest ICE servers of the signaling server, for a call or an ICE restart that
 // begins now. The client requests new ones before their credentials expire. The original servers have
 // none.
-func (c *Client) ICEServers() []ICEServer {
+func (c *Client) ICEServers() []signal.ICEServer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.ice.servers)
+	return slices.Clone(c.ice.Servers)
 }
 
-func (c *Client) setICE(g iceGrant) {
+func (c *Client) setICE(g wire.ICEGrant) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.setICELocked(g)
 }
 
-func (c *Client) setICELocked(g iceGrant) {
+func (c *Client) setICELocked(g wire.ICEGrant) {
 	c.ice = g
-	c.renewal.Reset(renewalDelay(g))
+	c.iceTimer.Reset(renewalDelay(g))
 }
 
 // renewalDelay returns when to ask for new servers: at half of their lifetime, so that those handed out have the other
 // half left.
-func renewalDelay(g iceGrant) time.Duration {
-	if g.last <= 0 {
+func renewalDelay(g wire.ICEGrant) time.Duration {
+	if g.Lifetime <= 0 {
 		return math.MaxInt64
 	}
-	return max(g.last/2, minRenewal)
+	return max(g.Lifetime/2, minRenewal)
 }
 
 // minRenewal is the shortest time between two requests for ICE servers.
 const minRenewal = time.Second
 
 // iceServersRequest returns the frame that requests ICE servers. Without an answer it is due again.
-func (c *Client) askICE() []byte {
+func (c *Client) iceServersRequest() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.renewal.Reset(renewalDelay(c.ice))
-	return c.wire.askICE()
+	c.iceTimer.Reset(renewalDelay(c.ice))
+	return c.codec.ICEServersRequest()
 }

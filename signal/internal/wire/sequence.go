@@ -1,4 +1,4 @@
-package signal
+package wire
 
 const (
 	// AckEvery is the number of received messages after which they are acknowledged, unless a message that was sent

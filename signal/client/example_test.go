@@ -1,4 +1,4 @@
-package signal_test
+package client_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"parley/signal"
+	"parley/signal/client"
 )
 
 func ExampleDial() {
@@ -19,9 +20,9 @@ func ExampleDial() {
 	go func() { served <- signal.NewServer(nil).Run(ctx, listener) }()
 	defer func() { cancel(); <-served }()
 
-	clients := make(map[string]*signal.Client)
+	clients := make(map[string]*client.Client)
 	for _, name := range []string{"alice", "bob"} {
-		c, err := signal.Dial(ctx, "ws://"+listener.Addr().String(), nil)
+		c, err := client.Dial(ctx, "ws://"+listener.Addr().String(), nil)
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -1,39 +1,41 @@
-package signal
+package wire
 
 import (
 	"bytes"
 	"iter"
+
+	"parley/signal"
 )
 
 // parseICEServers returns the valid servers in a JSON value: an array of objects whose urls is a string or
 // an array of strings.
-func iceServersOf(value []byte) []ICEServer {
-	var servers []ICEServer
+func parseICEServers(value []byte) []signal.ICEServer {
+	var servers []signal.ICEServer
 	for element := range elements(value) {
 		o, ok := openObject(element)
 		if !ok {
 			continue
 		}
-		if s := iceServerOf(o); s.Check() == nil {
+		if s := parseICEServer(o); s.Check() == nil {
 			servers = append(servers, s)
 		}
-		if len(servers) == MaxICEServers {
+		if len(servers) == signal.MaxICEServers {
 			break
 		}
 	}
 	return servers
 }
 
-func iceServerOf(o object) ICEServer {
-	members := lastOf(o, "urls", "username", "credential")
-	var s ICEServer
+func parseICEServer(o object) signal.ICEServer {
+	members := lastMembers(o, "urls", "username", "credential")
+	var s signal.ICEServer
 	if url, ok := unquote(members["urls"]); ok {
 		s.URLs = []string{url}
 	}
 	for element := range elements(members["urls"]) {
 		url, _ := unquote(element)
 		s.URLs = append(s.URLs, url)
-		if len(s.URLs) > MaxICEURLs {
+		if len(s.URLs) > signal.MaxICEURLs {
 			break
 		}
 	}

@@ -1,23 +1,25 @@
-package signal
+package wire
 
 import (
 	"encoding/json"
 	"strings"
+
+	"parley/signal"
 )
 
 // extensionOf reads the member parley of an offer or an answer. It returns nil if value is absent,
 // malformed, or of another version.
-func extensionOf(value []byte, typ Type) *Extension {
+func parseExtension(value []byte, typ signal.Type) *signal.Extension {
 	o, ok := openObject(value)
 	if !ok {
 		return nil
 	}
-	members := lastOf(o, "version", "number", "processed", "browser", "rejected", "answerRejected")
-	e := &Extension{Version: ExtensionVersion, Number: number(members["number"])}
-	if e.Number == 0 || number(members["version"]) != ExtensionVersion {
+	members := lastMembers(o, "version", "number", "processed", "browser", "rejected", "answerRejected")
+	e := &signal.Extension{Version: signal.ExtensionVersion, Number: number(members["number"])}
+	if e.Number == 0 || number(members["version"]) != signal.ExtensionVersion {
 		return nil
 	}
-	if processed, ok := members["processed"]; ok && typ == Offer {
+	if processed, ok := members["processed"]; ok && typ == signal.Offer {
 		if e.Processed = number(processed); e.Processed == 0 && string(processed) != "0" {
 			return nil
 		}
@@ -28,7 +30,7 @@ func extensionOf(value []byte, typ Type) *Extension {
 		}
 	}
 	name, reason := "answerRejected", &e.AnswerRejected
-	if typ == Answer {
+	if typ == signal.Answer {
 		name, reason = "rejected", &e.Rejected
 	}
 	if text, ok := members[name]; ok {
@@ -48,7 +50,7 @@ func cleanReason(text string) string {
 		}
 		return r
 	}, text))
-	text = strings.TrimSpace(text[:min(len(text), MaxReason)])
+	text = strings.TrimSpace(text[:min(len(text), signal.MaxReason)])
 	if text == "" {
 		return "no reason given"
 	}
@@ -56,7 +58,7 @@ func cleanReason(text string) string {
 }
 
 // appendExtension appends e as JSON, with its reasons made printable.
-func appendExtension(dst []byte, e Extension) []byte {
+func appendExtension(dst []byte, e signal.Extension) []byte {
 	for _, reason := range []*string{&e.Rejected, &e.AnswerRejected} {
 		if *reason != "" {
 			*reason = cleanReason(*reason)

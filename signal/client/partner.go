@@ -1,8 +1,10 @@
-package signal
+package client
 
 import (
 	"sync"
 	"time"
+
+	"parley/signal"
 )
 
 const (
@@ -30,15 +32,15 @@ type partner struct {
 }
 
 // noteSent records a message that was sent.
-func (p *partner) noteSent(m Message, now time.Time) {
+func (p *partner) noteSent(m signal.Message, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch m.Type {
-	case Offer, Answer:
-		p.theirs = m.Type == Answer || p.theirs && p.name == m.Peer
+	case signal.Offer, signal.Answer:
+		p.theirs = m.Type == signal.Answer || p.theirs && p.name == m.Peer
 		p.name, p.ours = m.Peer, true
 		p.sent, p.received = time.Time{}, time.Time{}
-	case Leave:
+	case signal.Leave:
 		if p.name == m.Peer {
 			p.theirs, p.sent = false, now
 		}
@@ -48,15 +50,15 @@ func (p *partner) noteSent(m Message, now time.Time) {
 
 // noteReceived records a message that has come. An original server does not name the sender of an
 // answer or a leave.
-func (p *partner) noteReceived(m Message, now time.Time) {
+func (p *partner) noteReceived(m signal.Message, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case m.Type == Answer:
+	case m.Type == signal.Answer:
 		p.theirs = true
-	case m.Type == Leave && p.ours:
+	case m.Type == signal.Leave && p.ours:
 		p.ours, p.received = false, now
-	case m.Type == Leave: // the second: the other user has gone
+	case m.Type == signal.Leave: // the second: the other user has gone
 		p.theirs = false
 	}
 	p.notify()

@@ -1,4 +1,4 @@
-package signal
+package client
 
 import (
 	"errors"
@@ -10,12 +10,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
+
+	"parley/signal"
+	"parley/signal/internal/wire"
 )
 
 const (
 	// maxIncoming is the longest frame in bytes that a client decodes; longer ones are skipped. It has room
 	// for the members that a server adds to the longest frame of another client.
-	maxIncoming = 2 * MaxFrame
+	maxIncoming = 2 * signal.MaxFrame
 	// maxSkipped is the longest frame in bytes that is skipped; a longer one ends the connection.
 	maxSkipped = 16 << 20
 	// flushWait bounds the time for the queued frames after Close, goodbyeWait the wait for the server's
@@ -27,46 +30,46 @@ const (
 )
 
 // transport is one socket of a Client, with a goroutine that reads and one that writes.
-type link struct {
+type transport struct {
 	client *Client
 	ws     *websocket.Conn
-	again  [][]byte // numbered frames that are written first
+	replay [][]byte // numbered frames that are written first
 
 	mu     sync.Mutex // guards ending and the read deadline
 	ending bool
 
-	stop    chan struct{} // closed when the writer has ended; the reader delivers nothing more
-	readEnd chan struct{} // closed when the reader has ended; readErr is set before
-	readErr error
+	stop     chan struct{} // closed when the writer has ended; the reader delivers nothing more
+	readDone chan struct{} // closed when the reader has ended; readErr is set before
+	readErr  error
 }
 
-func newLink(c *Client, ws *websocket.Conn, again [][]byte) *link {
-	l := &link{client: c, ws: ws, again: again, stop: make(chan struct{}), readEnd: make(chan struct{})}
+func newTransport(c *Client, ws *websocket.Conn, again [][]byte) *transport {
+	l := &transport{client: c, ws: ws, replay: again, stop: make(chan struct{}), readDone: make(chan struct{})}
 	ws.SetReadLimit(maxSkipped)
 	pong := ws.PingHandler()
 	ws.SetPingHandler(func(data string) error {
-		l.heard()
+		l.extendReadDeadline()
 		return pong(data)
 	})
 	ws.SetPongHandler(func(string) error {
-		l.heard()
+		l.extendReadDeadline()
 		return nil
 	})
 	return l
 }
 
 // run reads and writes until Close or an error. It returns ErrClosed or a *LostError.
-func (l *link) run() error {
+func (l *transport) run() error {
 	go func() {
-		defer close(l.readEnd)
+		defer close(l.readDone)
 		l.readErr = l.read()
 	}()
 	err := l.write()
 	if errors.Is(err, ErrClosed) {
 		l.flush()
 	}
-	l.end()
-	<-l.readEnd
+	l.endReading()
+	<-l.readDone
 	_ = l.ws.Close()
 	if errors.Is(err, ErrClosed) {
 		return ErrClosed
@@ -79,43 +82,43 @@ func (l *link) run() error {
 }
 
 // write writes queued frames and pings until the first error. It returns nil if the reader has ended.
-func (l *link) write() error {
+func (l *transport) write() error {
 	ping := time.NewTicker(l.client.opts.PingInterval)
 	defer ping.Stop()
-	for _, frame := range l.again {
+	for _, frame := range l.replay {
 		if err := l.writeFrame(frame, time.Now().Add(writeTimeout)); err != nil {
 			return err
 		}
 	}
-	t := l.client.track
+	t := l.client.session
 	for {
-		out, renewal := l.client.out, l.client.renewal.C
-		if t.full() {
+		out, renewal := l.client.out, l.client.iceTimer.C
+		if t.windowFull() {
 			out, renewal = nil, nil
 		}
 		select {
-		case <-l.readEnd:
+		case <-l.readDone:
 			return nil
 		case <-l.client.ended.Done():
 			return ErrClosed
-		case <-t.room:
-		case <-t.due:
-			if frame := t.ack(l.client.wire); frame != nil {
+		case <-t.ackReceived:
+		case <-t.ackDue:
+			if frame := t.ack(l.client.codec); frame != nil {
 				if err := l.writeFrame(frame, time.Now().Add(writeTimeout)); err != nil {
 					return err
 				}
 			}
 		case <-renewal:
-			if err := l.writeOne(outgoing{frame: l.client.askICE()}, time.Now().Add(writeTimeout)); err != nil {
+			if err := l.writeOne(outgoing{frame: l.client.iceServersRequest()}, time.Now().Add(writeTimeout)); err != nil {
 				return err
 			}
 		case o := <-out:
 			if err := l.writeOne(o, time.Now().Add(writeTimeout)); err != nil {
 				return err
 			}
-		case <-l.client.moved:
-			if l.stranded() {
-				return errMoved
+		case <-l.client.networkChanged:
+			if l.localAddrGone() {
+				return errNetworkChanged
 			}
 		case <-ping.C:
 			if err := l.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)); err != nil {
@@ -125,8 +128,8 @@ func (l *link) write() error {
 	}
 }
 
-func (l *link) writeOne(o outgoing, deadline time.Time) error {
-	if err := l.writeFrame(l.client.track.number(o.frame), deadline); err != nil {
+func (l *transport) writeOne(o outgoing, deadline time.Time) error {
+	if err := l.writeFrame(l.client.session.number(o.frame), deadline); err != nil {
 		return err
 	}
 	if o.written != nil {
@@ -135,13 +138,13 @@ func (l *link) writeOne(o outgoing, deadline time.Time) error {
 	return nil
 }
 
-func (l *link) writeFrame(frame []byte, deadline time.Time) error {
+func (l *transport) writeFrame(frame []byte, deadline time.Time) error {
 	_ = l.ws.SetWriteDeadline(deadline)
 	return l.ws.WriteMessage(websocket.TextMessage, frame)
 }
 
 // flush writes the frames queued before Close, then the close frame.
-func (l *link) flush() {
+func (l *transport) flush() {
 	deadline := time.Now().Add(flushWait)
 	for {
 		select {
@@ -159,7 +162,7 @@ func (l *link) flush() {
 }
 
 // extendReadDeadline gives the server time for another ping and its answer.
-func (l *link) heard() {
+func (l *transport) extendReadDeadline() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.ending {
@@ -168,7 +171,7 @@ func (l *link) heard() {
 }
 
 // endReading gives the reader a moment for a close frame, which says more than a failed write.
-func (l *link) end() {
+func (l *transport) endReading() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ending = true
@@ -177,9 +180,9 @@ func (l *link) end() {
 }
 
 // read handles frames until the first error.
-func (l *link) read() error {
+func (l *transport) read() error {
 	for {
-		l.heard()
+		l.extendReadDeadline()
 		typ, r, err := l.ws.NextReader()
 		if err != nil {
 			return err
@@ -193,11 +196,11 @@ func (l *link) read() error {
 				return err
 			}
 		}
-		err = l.take(typ, frame)
+		err = l.handleFrame(typ, frame)
 		if errors.Is(err, errSequence) {
 			return err
 		}
-		if err != nil && !errors.Is(err, errNothing) {
+		if err != nil && !errors.Is(err, wire.ErrNoMessage) {
 			l.client.log.Debug("frame ignored", slog.Int("bytes", len(frame)), slog.String("why", err.Error()))
 		}
 	}
@@ -205,7 +208,7 @@ func (l *link) read() error {
 
 // handleFrame delivers one frame, or returns why it is ignored: it may be the greeting of an original
 // server, of an unknown type, or malformed.
-func (l *link) take(typ int, frame []byte) error {
+func (l *transport) handleFrame(typ int, frame []byte) error {
 	switch {
 	case typ != websocket.TextMessage:
 		return errors.New("it is binary")
@@ -214,17 +217,17 @@ func (l *link) take(typ int, frame []byte) error {
 	case !utf8.Valid(frame):
 		return errors.New("it is not valid UTF-8")
 	}
-	seq, ack := Numbers(frame)
-	isNew, inOrder := l.client.track.arrived(seq, ack)
+	seq, ack := wire.Numbers(frame)
+	isNew, inOrder := l.client.session.accept(seq, ack)
 	switch {
 	case !inOrder:
 		return errSequence
 	case !isNew:
-		return errNothing
+		return wire.ErrNoMessage
 	}
 	delivered, err := l.deliver(frame)
 	if delivered {
-		l.client.track.delivered(seq, len(frame))
+		l.client.session.delivered(seq, len(frame))
 	}
 	return err
 }
@@ -233,22 +236,22 @@ func (l *link) take(typ int, frame []byte) error {
 var errSequence = errors.New("a message is missing before the one that came")
 
 // deliver passes a frame on. It is not delivered if the writer has ended: the server will send it again.
-func (l *link) deliver(frame []byte) (delivered bool, err error) {
-	got, err := l.client.wire.decode(frame)
+func (l *transport) deliver(frame []byte) (delivered bool, err error) {
+	got, err := l.client.codec.Decode(frame)
 	if err != nil {
 		return true, err
 	}
 	switch {
-	case got.reply != nil:
-		l.client.replied(*got.reply)
+	case got.Login != nil:
+		l.client.handleLoginReply(*got.Login)
 		return true, nil
-	case got.ice != nil:
-		l.client.setICE(*got.ice)
+	case got.ICE != nil:
+		l.client.setICE(*got.ICE)
 		return true, nil
 	}
-	l.client.partner.noteReceived(got.message, time.Now())
+	l.client.partner.noteReceived(got.Message, time.Now())
 	select {
-	case l.client.in <- got.message:
+	case l.client.in <- got.Message:
 		return true, nil
 	case <-l.stop:
 		return false, nil
@@ -256,20 +259,20 @@ func (l *link) deliver(frame []byte) (delivered bool, err error) {
 }
 
 // errNetworkChanged ends a transport whose local address is gone.
-var errMoved = errors.New("the local address of the connection is gone")
+var errNetworkChanged = errors.New("the local address of the connection is gone")
 
 // NetworkChanged makes the client check the local address of its connection. If that address is gone, it
 // reconnects at once instead of after the next ping. It does nothing if the session cannot be resumed.
-func (c *Client) Moved() {
+func (c *Client) NetworkChanged() {
 	select {
-	case c.moved <- struct{}{}:
+	case c.networkChanged <- struct{}{}:
 	default:
 	}
 }
 
 // localAddrGone reports whether the local address of the transport is gone and the session can be resumed.
-func (l *link) stranded() bool {
-	if !l.client.track.resumable() {
+func (l *transport) localAddrGone() bool {
+	if !l.client.session.resumable() {
 		return false
 	}
 	own, ok := l.ws.NetConn().LocalAddr().(*net.TCPAddr)

@@ -1,16 +1,18 @@
-package signal
+package client
 
 import (
 	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"time"
+
+	"parley/signal"
 )
 
 // Options configure a Client. The zero value works.
-type ClientOptions struct {
+type Options struct {
 	// Dialect is the dialect of the server. Default: signal.DialectCall.
-	Dialect Dialect
+	Dialect signal.Dialect
 	// Header is added to the upgrade request, say a token or an Origin. Over ws:// it is sent unencrypted.
 	// Default: none.
 	Header http.Header
@@ -36,11 +38,11 @@ type ClientOptions struct {
 	Resume bool
 	// MaxElapsedTime is how long the client tries to reconnect. Default: 30 seconds. A server keeps the
 	// session for 20 seconds by default; after that the client logs in anew.
-	RetryFor time.Duration
+	MaxElapsedTime time.Duration
 	// ShouldRetry is called after MaxElapsedTime, and returns whether to go on for another
 	// MaxElapsedTime, say because a call is up that may need the server again. It must not block.
 	// Default: do not go on.
-	KeepTrying func() bool
+	ShouldRetry func() bool
 	// OnState is called when the connection breaks and when the client has reconnected, in order. The
 	// client waits for it to return. It must not call Close.
 	OnState func(State)
@@ -48,9 +50,9 @@ type ClientOptions struct {
 	Logger *slog.Logger
 }
 
-func (o ClientOptions) withDefaults() ClientOptions {
+func (o Options) withDefaults() Options {
 	if o.Dialect == "" {
-		o.Dialect = DialectCall
+		o.Dialect = signal.DialectCall
 	}
 	if o.SendQueue <= 0 {
 		o.SendQueue = 256
@@ -67,8 +69,8 @@ func (o ClientOptions) withDefaults() ClientOptions {
 	if o.PongTimeout <= 0 {
 		o.PongTimeout = 10 * time.Second
 	}
-	if o.RetryFor <= 0 {
-		o.RetryFor = 30 * time.Second
+	if o.MaxElapsedTime <= 0 {
+		o.MaxElapsedTime = 30 * time.Second
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -1,0 +1,2 @@
+// Package wire encodes and decodes the frames of both dialects of package signal.
+package wire

@@ -1,0 +1,173 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"unicode/utf8"
+
+	"parley/signal"
+)
+
+// object iterates over the members of a JSON object. encoding/json is not used because it matches names
+// without regard to case, so that a server and a browser could read two different messages from one frame.
+// A browser compares names exactly and takes the last of several.
+type object struct {
+	rest []byte // what follows the last member that was read; always within valid JSON
+}
+
+// parseObject returns the members of a frame. A frame that is not exactly one JSON object, in valid UTF-8
+// and at most 10,000 levels deep, has none, as in the original server.
+func parseObject(frame []byte) object {
+	if !utf8.Valid(frame) || !validJSON(frame) {
+		return object{}
+	}
+	o, _ := openObject(frame)
+	return o
+}
+
+// openObject returns the members of valid JSON, and false if it is no object.
+func openObject(value []byte) (object, bool) {
+	value = bytes.TrimLeft(value, " \t\r\n")
+	if len(value) == 0 || value[0] != '{' {
+		return object{}, false
+	}
+	return object{rest: value[1:]}, true
+}
+
+// next returns the next member: its name without quotes and escapes, and its value as JSON, which shares
+// the memory of the frame. It returns false after the last one.
+func (o *object) next() (name, value []byte, ok bool) {
+	rest := bytes.TrimLeft(o.rest, " \t\r\n,")
+	if len(rest) == 0 || rest[0] != '"' {
+		o.rest = nil
+		return nil, nil, false
+	}
+	n := valueLen(rest)
+	name, rest = rest[:n], rest[n:]
+	rest = bytes.TrimLeft(rest, " \t\r\n:")
+	n = valueLen(rest)
+	value, o.rest = rest[:n], rest[n:]
+	return unquoteBytes(name), value, true
+}
+
+// valueLen returns the length of the first value of valid JSON.
+func valueLen(b []byte) int {
+	switch b[0] {
+	case '"':
+		return stringLen(b)
+	case '{', '[':
+		return containerLen(b)
+	}
+	if n := bytes.IndexAny(b, ",]} \t\r\n"); n >= 0 {
+		return n
+	}
+	return len(b)
+}
+
+func stringLen(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+func containerLen(b []byte) int {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			i += stringLen(b[i:]) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(b)
+}
+
+// isString reports whether a value is a JSON string.
+func isString(value []byte) bool { return len(value) > 0 && value[0] == '"' }
+
+// isNull reports whether a value is null, or absent.
+func isNull(value []byte) bool { return len(value) == 0 || value[0] == 'n' }
+
+// unquoteBytes returns the content of a JSON string. Without escapes it shares its memory.
+func unquoteBytes(value []byte) []byte {
+	if bytes.IndexByte(value, '\\') < 0 {
+		return value[1 : len(value)-1]
+	}
+	var s string
+	if json.Unmarshal(value, &s) != nil { // impossible in valid JSON; an empty name matches nothing
+		return nil
+	}
+	return []byte(s)
+}
+
+// unquote returns the content of a JSON string, and false for any other value.
+func unquote(value []byte) (string, bool) {
+	if !isString(value) {
+		return "", false
+	}
+	return string(unquoteBytes(value)), true
+}
+
+// appendString appends s as a JSON string. It escapes only what JSON requires.
+func appendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, `\n`...)
+		case c == '\r':
+			dst = append(dst, `\r`...)
+		case c < 0x20:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+		i += n
+	}
+	return append(dst, '"')
+}
+
+// number returns a JSON value that is a whole number below 2^53, and 0 for any other.
+func number(value []byte) uint64 {
+	n, err := strconv.ParseUint(string(value), 10, 53)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func isTrue(value []byte) bool { return string(value) == "true" }
+
+// parseName returns the name in a JSON value, or what is wrong with it.
+func parseName(value []byte) (name, text string) {
+	name, ok := unquote(value)
+	if !ok {
+		return "", "the name is not a string"
+	}
+	if err := signal.CheckName(name); err != nil {
+		return "", err.Error()
+	}
+	return name, ""
+}
+
+const ( // types of frames that are no signal.Message
+	TypeLogin      signal.Type = "login"
+	TypeAck        signal.Type = "ack"
+	TypeICEServers signal.Type = "iceServers"
+)
