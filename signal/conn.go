@@ -32,7 +32,7 @@ type conn struct {
 	awaiting bool  // a ping is out
 	pinged   int64 // when it went out
 
-	// Guarded by gate.mu: the queue of those that have not logged in.
+	// Guarded by admission.mu: the queue of those that have not logged in.
 	pending      bool
 	since        int64
 	older, newer *conn
@@ -86,7 +86,7 @@ func (c *conn) HandleEnd(w *wsconn.Batch, err error) {
 		c.close(w, closed.Code, "")
 	}
 	c.server.wheel.remove(c)
-	c.server.gate.leave(c)
+	c.server.admission.leave(c)
 	c.logEnd(err)
 }
 

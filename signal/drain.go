@@ -55,7 +55,7 @@ func (s *Server) schedule(window time.Duration) []parting {
 }
 
 func (s *Server) empty() bool {
-	total, _ := s.gate.counts()
+	total, _ := s.admission.counts()
 	return total == 0
 }
 

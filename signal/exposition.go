@@ -22,7 +22,7 @@ type Stats struct {
 // Stats returns the numbers of this moment.
 func (s *Server) Stats() Stats {
 	var st Stats
-	st.Connections, st.Pending = s.gate.counts()
+	st.Connections, st.Pending = s.admission.counts()
 	for _, h := range []*hub{s.call, s.relay} {
 		names, calls := h.counts()
 		st.Names += names

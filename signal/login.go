@@ -69,7 +69,7 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req request, grant log
 		return
 	}
 	c.session, c.token = sess, ""
-	s.gate.loggedIn(c)
+	s.admission.loggedIn(c)
 	s.metrics.login("success")
 	s.log.Debug("signed in", slog.String("dialect", string(c.dialect)), s.user(grant.name))
 }
@@ -106,7 +106,7 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req request) (
 	case s.ctx.Err() != nil: // the server closes, and says so itself
 		return grant, &closeError{close: websocket.CloseGoingAway, text: goingAway}
 	case errors.As(err, &denied):
-		s.gate.failed(c.address, s.now(), s.limits.failures)
+		s.admission.loginFailed(c.address, s.now())
 		s.metrics.authFailure("refused")
 		text := Printable(denied.Reason)
 		s.refuseLogin(c, w, req, CodeUnauthorized, text)
@@ -124,7 +124,7 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req request) (
 
 // throttle refuses an address from which too many logins were refused, before another guess is looked at.
 func (s *Server) throttle(c *conn, w *wsconn.Batch, req request) error {
-	if !s.gate.throttled(c.address, s.now(), s.limits.failures) {
+	if !s.admission.throttled(c.address, s.now()) {
 		return nil
 	}
 	s.metrics.authFailure("throttled")
@@ -169,7 +169,7 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req req
 		return nil
 	}
 	if !sess.line.opens(secret) {
-		s.gate.failed(c.address, s.now(), s.limits.failures)
+		s.admission.loginFailed(c.address, s.now())
 		s.metrics.authFailure("resume")
 		s.refuseLogin(c, w, req, CodeUnauthorized, "this is not the secret of that session")
 		return &closeError{close: CloseUnauthorized, text: "the login was refused"}
@@ -190,7 +190,7 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req req
 		old.close(w, CloseReplaced, "this user has come back on another connection")
 	}
 	c.session, c.token, c.wantErrors = sess, "", true
-	s.gate.loggedIn(c)
+	s.admission.loggedIn(c)
 	s.metrics.login("resumed")
 	return nil
 }

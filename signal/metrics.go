@@ -40,13 +40,14 @@ func kindIndex(t Type) int {
 type values [12]string
 
 var (
-	refusalValues = values{string(tooManyUpgrades), string(tooManyThere), string(tooManyInAll), string(noLongerAdmitted), "upgrade", "sockets"}
-	loginValues   = values{"success", "resumed", CodeTaken, CodeBadName, CodeUnauthorized, CodeThrottled, CodeUnavailable, CodeExpired, CodeBadMessage}
-	authValues    = values{"refused", "unavailable", "throttled", "resume"}
-	limitValues   = values{CodeRateLimited, CodeTooManyCalls, CodeTooLong, CodeLoginTimeout, CodeOverloaded, CodeBadMessage}
-	endValues     = values{"closed", "lost", "breach", "aborted", "slow"}
-	closeValues   = values{"1001", "1002", "1003", "1007", "1009", "1012", "4400", "4401", "4408", "4409", "4429", "4503"}
-	closeCodes    = [...]int{1001, 1002, 1003, 1007, 1009, 1012, CloseBadSequence, CloseUnauthorized, CloseLoginTimeout, CloseReplaced, CloseRateLimited, CloseOverloaded}
+	refusalValues = values{string(tooManyUpgrades), string(tooManyFromAddress), string(tooManyConnections), string(draining),
+		"upgrade", "sockets"}
+	loginValues = values{"success", "resumed", CodeTaken, CodeBadName, CodeUnauthorized, CodeThrottled, CodeUnavailable, CodeExpired, CodeBadMessage}
+	authValues  = values{"refused", "unavailable", "throttled", "resume"}
+	limitValues = values{CodeRateLimited, CodeTooManyCalls, CodeTooLong, CodeLoginTimeout, CodeOverloaded, CodeBadMessage}
+	endValues   = values{"closed", "lost", "breach", "aborted", "slow"}
+	closeValues = values{"1001", "1002", "1003", "1007", "1009", "1012", "4400", "4401", "4408", "4409", "4429", "4503"}
+	closeCodes  = [...]int{1001, 1002, 1003, 1007, 1009, 1012, CloseBadSequence, CloseUnauthorized, CloseLoginTimeout, CloseReplaced, CloseRateLimited, CloseOverloaded}
 )
 
 // family counts by one label.

@@ -74,8 +74,8 @@ func parseRemote(text string) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-// neighbourhood is what counts as one address: of IPv6 the /64, as one host has all of it.
-func neighbourhood(a netip.Addr) netip.Addr {
+// clientPrefix returns what counts as one address: of IPv6 the /64, as one host has all of it.
+func clientPrefix(a netip.Addr) netip.Addr {
 	if !a.Is6() {
 		return a
 	}

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,9 +30,10 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	if headerWait == math.MaxInt64 {
 		headerWait = 0 // as net/http says it
 	}
-	door := &door{server: s, by: make(map[netip.Addr]int)}
+	sockets := newConnLimiter(s.limits.Connections, s.limits.PerAddress)
+	sockets.exempt = s.isProxy
 	web := &http.Server{
-		ConnState: door.state,
+		ConnState: sockets.connState(func() { s.metrics.refused("sockets") }),
 		Handler:   s,
 		// Against clients that send their header byte by byte, or without end.
 		ReadHeaderTimeout: headerWait,

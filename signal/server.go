@@ -19,18 +19,18 @@ import (
 // Server is the signaling server, an http.Handler: a WebSocket upgrade on any path is signaling in either dialect, every other
 // request goes to the pages. Serve it with Run, or mount it anywhere and Close it at the end.
 type Server struct {
-	opts     ServerOptions
-	limits   limits
-	log      *slog.Logger
-	upgrader websocket.Upgrader
-	sockets  *wsconn.Pool
-	call     *hub
-	relay    *hub
-	wheel    *wheel
-	gate     *gate
-	metrics  *metrics
-	began    time.Time
-	seed     maphash.Seed // of names in the log
+	opts      ServerOptions
+	limits    limits
+	log       *slog.Logger
+	upgrader  websocket.Upgrader
+	sockets   *wsconn.Pool
+	call      *hub
+	relay     *hub
+	wheel     *wheel
+	admission *admission
+	metrics   *metrics
+	began     time.Time
+	seed      maphash.Seed // of names in the log
 
 	ctx     context.Context // ends with Close: what waits for an Authorizer waits no longer
 	cancel  context.CancelFunc
@@ -56,7 +56,7 @@ func NewServer(options *ServerOptions) *Server {
 		seed:  maphash.MakeSeed(),
 	}
 	s.call, s.relay = newHub(DialectCall, s.limits.Calls), newHub(DialectRelay, s.limits.Calls)
-	s.gate = newGate(&s.limits)
+	s.admission = newAdmission(&s.limits)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.sockets = wsconn.NewPool(wsconn.Config{
 		MaxMessage: s.limits.Frame, MaxQueue: opts.MaxQueue, MessageTimeout: s.limits.FrameWait, Now: s.now, Goroutines: &s.wait,
@@ -82,7 +82,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ws, err := s.upgrader.Upgrade(w, r, http.Header{ServerHeader: {"1"}})
 	if err != nil {
-		s.gate.giveBack(address)
+		s.admission.conns.remove(address)
 		s.metrics.refused("upgrade")
 		return // refuse has answered, or the client is gone
 	}
@@ -96,20 +96,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) admit(address netip.Addr) refusal {
 	if s.leaving.Load() {
-		return noLongerAdmitted
+		return draining
 	}
-	return s.gate.enter(address, s.now())
+	return s.admission.enter(address, s.now())
 }
 
 // turnAway answers an upgrade over a limit.
 func (s *Server) turnAway(w http.ResponseWriter, address netip.Addr, why refusal) {
 	status, text := http.StatusServiceUnavailable, "the signaling server has no room for another connection; try again later"
 	switch why {
-	case tooManyThere:
+	case tooManyFromAddress:
 		status, text = http.StatusTooManyRequests, "there are too many connections from your address; close some"
 	case tooManyUpgrades:
 		status, text = http.StatusTooManyRequests, "too many connect at once; try again in a moment"
-	case noLongerAdmitted:
+	case draining:
 		text = "the signaling server is shutting down; try again in a moment"
 	}
 	s.metrics.refused(string(why))
@@ -123,7 +123,7 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		s.gate.giveBack(c.address)
+		s.admission.conns.remove(c.address)
 		bye := websocket.FormatCloseMessage(websocket.CloseGoingAway, goingAway)
 		_ = ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
 		_ = ws.Close()
@@ -144,7 +144,7 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	s.metrics.accepted.Add(1)
 	w := s.sockets.Batch()
 	defer w.Release()
-	if out := s.gate.await(c, s.now()); out != nil {
+	if out := s.admission.await(c, s.now()); out != nil {
 		s.evict(w, []*conn{out}, &closeError{CloseOverloaded, CodeOverloaded, "too many connections wait to log in"})
 	}
 	if s.opts.Greeting {

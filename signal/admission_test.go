@@ -52,7 +52,7 @@ func TestRateDefaults(t *testing.T) {
 // TestPending lets connections come, sign in and go at random, against a plain list.
 func TestPending(t *testing.T) {
 	l := Limits{Pending: 20, LoginWait: time.Minute}.resolve()
-	g := newGate(&l)
+	g := newAdmission(&l)
 	random := rand.New(rand.NewPCG(3, 4))
 	var waiting []*conn
 	drop := func(c *conn) {
@@ -90,7 +90,7 @@ func TestPending(t *testing.T) {
 			drop(c)
 		}
 		if _, pending := g.counts(); pending != len(waiting) {
-			t.Fatalf("%d wait, the gate counts %d", len(waiting), pending)
+			t.Fatalf("%d wait, admission counts %d", len(waiting), pending)
 		}
 	}
 }
@@ -98,14 +98,14 @@ func TestPending(t *testing.T) {
 // TestThrottle guesses tokens: ten in half an hour from one /64, and no more.
 func TestThrottle(t *testing.T) {
 	l := Limits{}.resolve()
-	g := newGate(&l)
+	g := newAdmission(&l)
 	now := int64(time.Hour)
 	guess := func(address string) bool {
 		a := netip.MustParseAddr(address)
-		if g.throttled(a, now, l.failures) {
+		if g.throttled(a, now) {
 			return false
 		}
-		g.failed(a, now, l.failures)
+		g.loginFailed(a, now)
 		return true
 	}
 	for i := range 10 {
@@ -138,22 +138,22 @@ func TestThrottle(t *testing.T) {
 // TestThrottleIsBounded lets more addresses fail than are remembered.
 func TestThrottleIsBounded(t *testing.T) {
 	l := Limits{}.resolve()
-	g := newGate(&l)
+	g := newAdmission(&l)
 	now := int64(time.Hour)
-	for i := range maxFailures + 5000 {
-		g.failed(netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}), now, l.failures)
+	for i := range maxBuckets + 5000 {
+		g.loginFailed(netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}), now)
 	}
-	if n := len(g.failures); n != maxFailures {
+	if n := len(g.failures.buckets); n != maxBuckets {
 		t.Errorf("%d addresses are remembered", n)
 	}
 	now += int64(time.Hour) // the next finds room among those that are long forgiven
-	g.failed(netip.MustParseAddr("203.0.113.1"), now, l.failures)
-	if n := len(g.failures); n > maxFailures-60 {
+	g.loginFailed(netip.MustParseAddr("203.0.113.1"), now)
+	if n := len(g.failures.buckets); n > maxBuckets-60 {
 		t.Errorf("%d addresses are remembered for what they did an hour ago", n)
 	}
 }
 
-func TestNeighbourhood(t *testing.T) {
+func TestClientPrefix(t *testing.T) {
 	for a, want := range map[string]string{
 		"192.0.2.1":         "192.0.2.1",
 		"::ffff:192.0.2.1":  "192.0.2.1",
@@ -163,11 +163,11 @@ func TestNeighbourhood(t *testing.T) {
 		"192.0.2.1:1":       "192.0.2.1",
 		"[fe80::1%eth0]:80": "fe80::",
 	} {
-		if got := neighbourhood(parseRemote(a)).String(); got != want {
+		if got := clientPrefix(parseRemote(a)).String(); got != want {
 			t.Errorf("%s counts as %s, want %s", a, got, want)
 		}
 	}
-	if neighbourhood(parseRemote("@")).IsValid() {
-		t.Error("nonsense has a neighbourhood")
+	if clientPrefix(parseRemote("@")).IsValid() {
+		t.Error("nonsense has a client prefix")
 	}
 }
