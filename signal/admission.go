@@ -118,12 +118,14 @@ func (b *addressBuckets) evict(now int64) {
 
 // admission decides which connections are taken in, and which have to go because they do not log in.
 type admission struct {
-	limits *limits
-	conns  *connLimiter // WebSockets
+	limits   *limits
+	conns    *connLimiter // WebSockets
+	sessions *connLimiter // sessions, also those whose client is away
 
-	mu       sync.Mutex // guards what follows, and pending, since, older and newer of every conn
-	upgrades bucket
-	failures addressBuckets // refused logins
+	mu           sync.Mutex // guards what follows, and pending, since, older and newer of every conn
+	upgrades     bucket
+	upgradesFrom addressBuckets
+	failures     addressBuckets // refused logins
 
 	// The connections that have not logged in, in the order in which they came.
 	oldest, newest *conn
@@ -132,8 +134,8 @@ type admission struct {
 
 func newAdmission(l *limits) *admission {
 	return &admission{
-		limits: l, conns: newConnLimiter(l.Connections, l.PerAddress),
-		failures: newAddressBuckets(l.failures),
+		limits: l, conns: newConnLimiter(l.Connections, l.PerAddress), sessions: newConnLimiter(l.Connections, l.PerAddress),
+		upgradesFrom: newAddressBuckets(l.upgradesFrom), failures: newAddressBuckets(l.failures),
 	}
 }
 
@@ -141,25 +143,27 @@ func newAdmission(l *limits) *admission {
 type refusal string
 
 const (
-	tooManyUpgrades    refusal = "upgrade_rate"
-	tooManyFromAddress refusal = "address"
-	tooManyConnections refusal = "connections"
-	draining           refusal = "draining"
+	tooManyUpgradesFromAddress refusal = "address_rate"
+	tooManyUpgrades            refusal = "upgrade_rate"
+	tooManyFromAddress         refusal = "address"
+	tooManyConnections         refusal = "connections"
+	draining                   refusal = "draining"
 )
 
 // retryAfter returns when a client that was refused may try again, in seconds.
 func (r refusal) retryAfter() string {
-	if r == tooManyUpgrades {
+	if r == tooManyUpgrades || r == tooManyUpgradesFromAddress {
 		return "1"
 	}
 	return "10"
 }
 
-// enter counts a connection from a.
+// enter counts a connection from a. The limits of the address come first, so that what is one too many there takes nothing from
+// others.
 func (g *admission) enter(a netip.Addr, now int64) refusal {
 	why := g.conns.add(a)
 	if why == "" {
-		why = g.takeUpgrade(now)
+		why = g.takeUpgrade(a, now)
 	}
 	if why != "" {
 		g.conns.remove(a)
@@ -167,10 +171,13 @@ func (g *admission) enter(a netip.Addr, now int64) refusal {
 	return why
 }
 
-func (g *admission) takeUpgrade(now int64) refusal {
+func (g *admission) takeUpgrade(a netip.Addr, now int64) refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.upgrades.take(now, g.limits.upgrades) {
+	switch {
+	case !g.upgradesFrom.take(a, now):
+		return tooManyUpgradesFromAddress
+	case !g.upgrades.take(now, g.limits.upgrades):
 		return tooManyUpgrades
 	}
 	return ""

@@ -24,6 +24,14 @@ func (r Rate) resolve(perSecond float64, burst int) rate {
 	return rate{token: max(token, 1), full: max(token, 1) * int64(burst)}
 }
 
+// times returns n times the rate: n times as many tokens a second, and at once.
+func (r rate) times(n int) rate {
+	if r.token > 0 {
+		r.token = max(r.token/int64(n), 1)
+	}
+	return r
+}
+
 // bucket is a token bucket in eight bytes, as there are several on every connection: the time, in nanoseconds since the server began,
 // at which it will be full again (the generic cell rate algorithm). The zero bucket is full.
 type bucket int64

@@ -13,6 +13,7 @@ import (
 type hub struct {
 	dialect  Dialect
 	maxCalls int
+	sessions *connLimiter // counts every name
 
 	mu    sync.RWMutex // guards what follows, and name, calls and ended of every session
 	users map[string]*session
@@ -20,8 +21,8 @@ type hub struct {
 	open  int                 // calls
 }
 
-func newHub(dialect Dialect, maxCalls int) *hub {
-	return &hub{dialect: dialect, maxCalls: maxCalls, users: make(map[string]*session), lines: make(map[lineID]*session)}
+func newHub(dialect Dialect, maxCalls int, sessions *connLimiter) *hub {
+	return &hub{dialect: dialect, maxCalls: maxCalls, sessions: sessions, users: make(map[string]*session), lines: make(map[lineID]*session)}
 }
 
 // signIn gives a free name to s, and reports whether it did. The earlier name of s, if any, is given up first. Then done is called,
@@ -87,6 +88,13 @@ func (h *hub) nameOf(s *session) string {
 	return s.name
 }
 
+// callsOf returns how many calls s is in.
+func (h *hub) callsOf(s *session) int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(s.calls)
+}
+
 // stopLines ends every wait for a client.
 func (h *hub) stopLines() {
 	h.mu.RLock()
@@ -124,6 +132,7 @@ func (h *hub) forgetLocked(w *wsconn.Batch, s *session, quietly bool) {
 		delete(h.lines, s.line.id)
 	}
 	delete(h.users, s.name)
+	h.sessions.remove(s.address)
 	s.name, s.calls, s.ended = "", nil, nil
 }
 

@@ -25,12 +25,13 @@ type Limits struct {
 	// Pending is how many connections may be without a login; over it the oldest of them makes room. Default: 1024.
 	Pending int
 
-	// Offers bounds the offers and answers of one connection. Default: 5 a second, at once 10.
+	// Offers bounds the offers and answers of a connection, for each call that its user is in. Default: 5 a second, at once 10.
 	Offers Rate
-	// Candidates bounds the candidates of one connection. Default: 20 a second, at once 100.
+	// Candidates bounds the candidates of a connection, for each call that its user is in. Default: 20 a second, at once 200: a host
+	// may have an address in each of many networks.
 	Candidates Rate
-	// Others bounds everything else a connection sends: logins, leaves, what is unknown, pings, fragments. Default: 10 a second, at
-	// once 20.
+	// Others bounds everything else a connection sends, for each call that its user is in: logins, leaves, what is unknown, pings,
+	// fragments. Default: 10 a second, at once 20.
 	Others Rate
 
 	// Connections is how many there may be in total. Set it below the process's limit of open files. Default: 16384.
@@ -40,6 +41,9 @@ type Limits struct {
 	PerAddress int
 	// Upgrades bounds how many connections are taken in. Default: 200 a second, at once 1000.
 	Upgrades Rate
+	// UpgradesPerAddress bounds how many connections are taken in from one address, of IPv6 from one /64. It comes before Upgrades.
+	// Default: 50 a second, at once 500.
+	UpgradesPerAddress Rate
 	// Calls is how many calls one user may be in. Default: 128.
 	Calls int
 
@@ -65,14 +69,14 @@ func NoLimits() Limits {
 	lifted := Rate{PerSecond: -1}
 	return Limits{
 		Frame: -1, SDP: -1, Candidate: -1, FrameWait: -1, LoginWait: -1, Pending: -1, Offers: lifted, Candidates: lifted, Others: lifted,
-		Connections: -1, PerAddress: -1, Upgrades: lifted, Calls: -1, HeaderWait: -1, Header: -1, LoginFailures: lifted,
+		Connections: -1, PerAddress: -1, Upgrades: lifted, UpgradesPerAddress: lifted, Calls: -1, HeaderWait: -1, Header: -1, LoginFailures: lifted,
 	}
 }
 
 // limits are Limits with the defaults filled in and what is lifted at its maximum.
 type limits struct {
 	Limits
-	offers, candidates, others, upgrades, failures rate
+	offers, candidates, others, upgrades, upgradesFrom, failures rate
 }
 
 func (l Limits) resolve() limits {
@@ -83,8 +87,9 @@ func (l Limits) resolve() limits {
 			Connections: bound(l.Connections, 1<<14), PerAddress: bound(l.PerAddress, 256), Calls: bound(l.Calls, 128),
 			HeaderWait: bound(l.HeaderWait, 5*time.Second), Header: min(bound(l.Header, 16<<10), 1<<30),
 		},
-		offers: l.Offers.resolve(5, 10), candidates: l.Candidates.resolve(20, 100), others: l.Others.resolve(10, 20),
-		upgrades: l.Upgrades.resolve(200, 1000), failures: l.LoginFailures.resolve(10.0/(30*60), 10),
+		offers: l.Offers.resolve(5, 10), candidates: l.Candidates.resolve(20, 200), others: l.Others.resolve(10, 20),
+		upgrades: l.Upgrades.resolve(200, 1000), upgradesFrom: l.UpgradesPerAddress.resolve(50, 500),
+		failures: l.LoginFailures.resolve(10.0/(30*60), 10),
 	}
 }
 

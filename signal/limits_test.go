@@ -58,8 +58,8 @@ func TestLimits(t *testing.T) {
 			alice < {"type":"login","success":true}
 			alice > {"type":"offer","offer":` + offerSDP + `,"name":"dave"}
 			alice < {"type":"offer","offer":` + offerSDP + `,"name":"dave"}
-			` + strings.Repeat("alice > "+candidateOf(9)+"\n", 150) + `
-			` + strings.Repeat(`alice < {"type":"candidate","candidate":{"candidate":"xxxxxxxxx"},"name":"dave"}`+"\n", 100) + `
+			` + strings.Repeat("alice > "+candidateOf(9)+"\n", 250) + `
+			` + strings.Repeat(`alice < {"type":"candidate","candidate":{"candidate":"xxxxxxxxx"},"name":"dave"}`+"\n", 200) + `
 			alice closed 4429`},
 		"a flood of offers": {tight(func(l *signal.Limits) { l.Offers = signal.Rate{PerSecond: 1e-6, Burst: 2} }), `
 			alice > {"type":"login","name":"alice"}
@@ -108,7 +108,7 @@ func TestLimits(t *testing.T) {
 			alice closed 1009`},
 		"a flood, in the relay dialect, by one who does not want to know": {nil, `
 			alice > {"inst":"init","id":"alice"}
-			` + strings.Repeat(`alice > {"inst":"send","peerId":"dave","message":{"candidate":{"candidate":"x"}}}`+"\n", 150) + `
+			` + strings.Repeat(`alice > {"inst":"send","peerId":"dave","message":{"candidate":{"candidate":"x"}}}`+"\n", 250) + `
 			alice closed 4429`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,6 +186,38 @@ func TestDoorGivesBack(t *testing.T) {
 	}
 }
 
+// TestAwayCounts cuts connections of clients that may come back: their names count as long as they may.
+func TestAwayCounts(t *testing.T) {
+	server, url := signaltest.StartServer(t, &signal.ServerOptions{Resume: time.Minute, Limits: signal.Limits{PerAddress: 2}})
+	var tickets []any
+	signIn := func(i int) map[string]any {
+		ws := dialRaw(t, url)
+		defer ws.NetConn().Close() // without a close frame
+		return exchange(t, ws, map[string]any{"type": "login", "name": fmt.Sprint("user", i), "resume": true})
+	}
+	for i := range 2 {
+		reply := signIn(i)
+		tickets = append(tickets, reply["resume"])
+		eventually(t, "the connection is gone", func() bool { return server.Stats().Connections == 0 })
+	}
+	for range 2 {
+		if reply := signIn(2); reply["success"] != false || reply["code"] != signal.CodeOverloaded {
+			t.Errorf("a third name of the address: %v", reply)
+		}
+		eventually(t, "the connection is gone", func() bool { return server.Stats().Connections == 0 })
+	}
+	ws := dialRaw(t, url) // who comes back has a place
+	defer ws.Close()
+	if reply := exchange(t, ws, map[string]any{"type": "login", "resume": tickets[0], "seq": 0, "ack": 0}); reply["success"] != true {
+		t.Fatalf("the first one coming back: %v", reply)
+	}
+	_ = shake(ws) // who leaves gives it up
+	eventually(t, "the name is free", func() bool { return server.Stats().Names == 1 })
+	if reply := signIn(3); reply["success"] != true {
+		t.Errorf("a name in the place of the first: %v", reply)
+	}
+}
+
 // eventually waits for what other goroutines do, which nothing tells of.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
@@ -198,31 +230,102 @@ func eventually(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// TestForwarded believes trusted proxies, and nobody else, about where a client comes from.
+// TestBadHandshakesCountNothing sends requests that cannot become a connection: they take nothing from the limits.
+func TestBadHandshakesCountNothing(t *testing.T) {
+	url := signaltest.Start(t, &signal.ServerOptions{Limits: signal.Limits{Upgrades: signal.Rate{PerSecond: 1e-6, Burst: 1}}})
+	const key = "dGhlIHNhbXBsZSBub25jZQ=="
+	for name, tc := range map[string]struct {
+		method string
+		header map[string]string
+		status int
+	}{
+		"no version":     {http.MethodGet, map[string]string{"Sec-WebSocket-Key": key}, http.StatusBadRequest},
+		"no key":         {http.MethodGet, map[string]string{"Sec-WebSocket-Version": "13"}, http.StatusBadRequest},
+		"a short key":    {http.MethodGet, map[string]string{"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "abcd"}, http.StatusBadRequest},
+		"POST":           {http.MethodPost, map[string]string{"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}, http.StatusMethodNotAllowed},
+		"another origin": {http.MethodGet, map[string]string{"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key, "Origin": "https://evil.example"}, http.StatusForbidden},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), tc.method, "http"+strings.TrimPrefix(url, "ws"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Connection", "Upgrade")
+		req.Header.Set("Upgrade", "websocket")
+		for field, value := range tc.header {
+			req.Header.Set(field, value)
+		}
+		for range 3 {
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != tc.status {
+				t.Errorf("%s: %s, want %d", name, resp.Status, tc.status)
+			}
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	ws := dialRaw(t, url)
+	defer ws.Close()
+	ask(t, ws, map[string]any{"type": "login", "name": "alice"}, map[string]any{"type": "login", "success": true})
+}
+
+// TestUpgradesPerAddress lets one address connect in a loop: another one finds what is left for all.
+func TestUpgradesPerAddress(t *testing.T) {
+	url := signaltest.Start(t, &signal.ServerOptions{TrustedProxies: loopback, ClientIPHeader: "X-Forwarded-For", Limits: signal.Limits{
+		Upgrades: signal.Rate{PerSecond: 1e-6, Burst: 3}, UpgradesPerAddress: signal.Rate{PerSecond: 1e-6, Burst: 2}}})
+	connect := func(from string) int {
+		ws, resp, err := websocket.DefaultDialer.Dial(url, http.Header{"X-Forwarded-For": {from}})
+		if err == nil {
+			_ = ws.Close()
+		} else if resp == nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode
+	}
+	for i, want := range []int{101, 101, 429, 429, 429} {
+		if got := connect("192.0.2.1"); got != want {
+			t.Errorf("connection %d of one address: %d, want %d", i, got, want)
+		}
+	}
+	for i, want := range []int{101, 429} { // the last one is over the limit of all
+		if got := connect(fmt.Sprintf("192.0.2.%d", i+2)); got != want {
+			t.Errorf("connection of another address: %d, want %d", got, want)
+		}
+	}
+}
+
+// TestForwarded believes trusted proxies, and nobody else, about where a client comes from: in one header.
 func TestForwarded(t *testing.T) {
 	for name, tc := range map[string]struct {
-		trusted bool
-		header  http.Header
-		same    bool // both connections count as one address, so the second is one too many
+		named  string // the ClientIPHeader of trusted proxies, "" if none is trusted
+		header http.Header
+		same   bool // both connections count as one address, so the second is one too many
 	}{
-		"nobody is trusted":           {false, http.Header{"X-Forwarded-For": {"192.0.2.%d"}}, true},
-		"a proxy tells":               {true, http.Header{"X-Forwarded-For": {"192.0.2.%d"}}, false},
-		"with a port":                 {true, http.Header{"X-Forwarded-For": {"192.0.2.%d:4711"}}, false},
-		"the client makes up":         {true, http.Header{"X-Forwarded-For": {"192.0.2.%d, 198.51.100.7"}}, true},
-		"a proxy behind a proxy":      {true, http.Header{"X-Forwarded-For": {"192.0.2.%d, 127.0.0.9"}}, false},
-		"two fields":                  {true, http.Header{"X-Forwarded-For": {"192.0.2.%d", "127.0.0.9"}}, false},
-		"nonsense":                    {true, http.Header{"X-Forwarded-For": {"192.0.2.%d, unknown"}}, true},
-		"the standard":                {true, http.Header{"Forwarded": {`proto=https;For="192.0.2.%d:80", for=127.0.0.9;by=1.2.3.4`}}, false},
-		"the standard before the old": {true, http.Header{"Forwarded": {"for=198.51.100.7"}, "X-Forwarded-For": {"192.0.2.%d"}}, true},
-		"IPv6":                        {true, http.Header{"Forwarded": {`for="[2001:db8:0:%d::1]:4711"`}}, false},
-		"IPv6, one host's /64":        {true, http.Header{"Forwarded": {`for="[2001:db8:0:7::%d]"`}}, true},
-		"hidden":                      {true, http.Header{"Forwarded": {"for=_secret%d"}}, true},
-		"IPv4 in IPv6":                {true, http.Header{"X-Forwarded-For": {"::ffff:192.0.2.%d"}}, false},
+		"nobody is trusted":        {"", http.Header{"X-Forwarded-For": {"192.0.2.%d"}}, true},
+		"a proxy tells":            {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d"}}, false},
+		"with a port":              {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d:4711"}}, false},
+		"the client makes up":      {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d, 198.51.100.7"}}, true},
+		"a proxy behind a proxy":   {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d, 127.0.0.9"}}, false},
+		"two fields":               {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d", "127.0.0.9"}}, false},
+		"nonsense":                 {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d, unknown"}}, true},
+		"the standard":             {"Forwarded", http.Header{"Forwarded": {`proto=https;For="192.0.2.%d:80", for=127.0.0.9;by=1.2.3.4`}}, false},
+		"a forged Forwarded":       {"X-Forwarded-For", http.Header{"Forwarded": {"for=192.0.2.%d"}, "X-Forwarded-For": {"198.51.100.7"}}, true},
+		"a forged X-Forwarded-For": {"Forwarded", http.Header{"Forwarded": {"for=198.51.100.7"}, "X-Forwarded-For": {"192.0.2.%d"}}, true},
+		"a forged X-Real-IP":       {"X-Forwarded-For", http.Header{"X-Real-Ip": {"192.0.2.%d"}}, true},
+		"one address":              {"X-Real-IP", http.Header{"X-Real-Ip": {"192.0.2.%d"}}, false},
+		"one address, forged":      {"x-real-ip", http.Header{"X-Real-Ip": {"198.51.100.7"}, "X-Forwarded-For": {"192.0.2.%d"}}, true},
+		"no header is named":       {"", http.Header{"Forwarded": {"for=192.0.2.%d"}, "X-Forwarded-For": {"192.0.2.%d"}, "X-Real-Ip": {"192.0.2.%d"}}, true},
+		"IPv6":                     {"Forwarded", http.Header{"Forwarded": {`for="[2001:db8:0:%d::1]:4711"`}}, false},
+		"IPv6, one host's /64":     {"Forwarded", http.Header{"Forwarded": {`for="[2001:db8:0:7::%d]"`}}, true},
+		"hidden":                   {"Forwarded", http.Header{"Forwarded": {"for=_secret%d"}}, true},
+		"IPv4 in IPv6":             {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"::ffff:192.0.2.%d"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := &signal.ServerOptions{Limits: signal.Limits{PerAddress: 1}}
-			if tc.trusted {
-				options.TrustedProxies = loopback
+			if tc.named != "" {
+				options.TrustedProxies, options.ClientIPHeader = loopback, tc.named
 			}
 			url := signaltest.Start(t, options)
 			var errs [2]error
@@ -243,4 +346,63 @@ func TestForwarded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestManyCallers lets 100 users call one at once, on a server with the default limits: each gets an answer and 20 candidates.
+func TestManyCallers(t *testing.T) {
+	const callers, candidates = 100, 20
+	url := signaltest.Start(t, nil)
+	signIn := func(name string) *websocket.Conn {
+		ws := dialRaw(t, url)
+		t.Cleanup(func() { _ = ws.Close() })
+		ask(t, ws, map[string]any{"type": "login", "name": name}, map[string]any{"type": "login", "success": true})
+		return ws
+	}
+	studio := signIn("studio")
+	all := make([]*websocket.Conn, callers)
+	for i := range all {
+		all[i] = signIn(fmt.Sprint("viewer", i))
+		if err := all[i].WriteMessage(websocket.TextMessage, []byte(`{"type":"offer","offer":`+offerSDP+`,"name":"studio"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var names []string
+	for range all {
+		var m map[string]any
+		_ = studio.SetReadDeadline(time.Now().Add(patience))
+		if err := studio.ReadJSON(&m); err != nil || m["type"] != "offer" {
+			t.Fatalf("got %v, %v; want an offer", m, err)
+		}
+		names = append(names, m["name"].(string))
+	}
+	send := func(frame string) {
+		if err := studio.WriteMessage(websocket.TextMessage, []byte(frame)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range names {
+		send(`{"type":"answer","answer":` + answerSDP + `,"name":"` + name + `"}`)
+		for range candidates {
+			send(`{"type":"candidate","candidate":` + candidate + `,"name":"` + name + `"}`)
+		}
+	}
+	for i, ws := range all {
+		_ = ws.SetReadDeadline(time.Now().Add(patience))
+		for n := range 1 + candidates {
+			var m map[string]any
+			if err := ws.ReadJSON(&m); err != nil || m["type"] == "error" {
+				t.Fatalf("message %d to caller %d of %d: %v, %v", n+1, i+1, callers, m, err)
+			}
+		}
+	}
+	for _, name := range names { // all end at once
+		send(`{"type":"leave","name":"` + name + `"}`)
+	}
+	for i, ws := range all {
+		var m map[string]any
+		if err := ws.ReadJSON(&m); err != nil || m["type"] != "leave" {
+			t.Fatalf("caller %d of %d got %v, %v; want leave", i+1, callers, m, err)
+		}
+	}
+	barrier(t, studio) // and the connection goes on
 }

@@ -37,15 +37,14 @@ func (s *Server) login(c *conn, w *wsconn.Batch, req request) error {
 		s.grantICE(&reply, grant)
 	}
 	reply.granted = grant.ICEServers
-	s.signIn(c, w, h, req, reply)
-	return nil
+	return s.signIn(c, w, h, req, reply)
 }
 
-// signIn gives the name, if it is free, and replies.
-func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req request, grant loginGrant) {
+// signIn gives the name, if it is free, and replies. An error ends the connection; the client has been told.
+func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req request, grant loginGrant) error {
 	sess := c.session
 	if sess == nil {
-		sess = &session{hub: h, conn: c}
+		sess = &session{hub: h, conn: c, address: c.address}
 		if isTrue(req.resume) && s.opts.Resume > 0 {
 			sess.conn = nil
 			sess.line, grant.ticket = newLine(s, c)
@@ -62,16 +61,25 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req request, grant log
 			sess.send(w, reply)
 		}
 	}
+	// The name counts until the hub forgets it, also while the client is away. A client that changes its name has a place already.
+	if s.admission.sessions.add(sess.address) != "" && c.session == nil {
+		s.admission.sessions.remove(sess.address)
+		const text = "too many users are signed in from your address, or may still come back; try again later"
+		s.refuseLogin(c, w, req, CodeOverloaded, text)
+		return &closeError{close: CloseOverloaded, text: text}
+	}
 	if h.dialect == DialectRelay {
 		h.takeOver(w, sess, grant.name, done)
 	} else if !h.signIn(w, sess, grant.name, done) {
+		s.admission.sessions.remove(sess.address)
 		s.refuseLogin(c, w, req, CodeTaken, grant.name+" is signed in already")
-		return
+		return nil
 	}
 	c.session, c.token = sess, ""
 	s.admission.loggedIn(c)
 	s.metrics.login("success")
 	s.log.Debug("signed in", slog.String("dialect", string(c.dialect)), s.user(grant.name))
+	return nil
 }
 
 // refuseLogin tells a client that its login was refused, where its dialect has a way to.

@@ -40,9 +40,9 @@ func kindIndex(t Type) int {
 type values [12]string
 
 var (
-	refusalValues = values{string(tooManyUpgrades), string(tooManyFromAddress), string(tooManyConnections), string(draining),
+	refusalValues = values{string(tooManyUpgradesFromAddress), string(tooManyUpgrades), string(tooManyFromAddress), string(tooManyConnections), string(draining),
 		"upgrade", "sockets"}
-	loginValues = values{"success", "resumed", CodeTaken, CodeBadName, CodeUnauthorized, CodeThrottled, CodeUnavailable, CodeExpired, CodeBadMessage}
+	loginValues = values{"success", "resumed", CodeTaken, CodeBadName, CodeUnauthorized, CodeThrottled, CodeUnavailable, CodeExpired, CodeBadMessage, CodeOverloaded}
 	authValues  = values{"refused", "unavailable", "throttled", "resume"}
 	limitValues = values{CodeRateLimited, CodeTooManyCalls, CodeTooLong, CodeLoginTimeout, CodeOverloaded, CodeBadMessage}
 	endValues   = values{"closed", "lost", "breach", "aborted", "slow"}

@@ -25,14 +25,22 @@ type ServerOptions struct {
 	// it breaks clients that expect JSON.
 	Greeting bool
 
+	// IsOwnName reports whether the server is known by a host name, in lower case: pages from it may connect, as do those from the
+	// addresses that the server is reached at. It is called concurrently. Default: nil, no name.
+	IsOwnName func(host string) bool
+
 	// AllowOrigins lists the origins whose pages may connect, beside pages from this server's own host and from loopback hosts:
 	// "https://example.com", "https://*.example.com", "null", or "*" for every page on earth, which lets any site that a user
 	// visits reach this server from within the user's network. Default: none.
 	AllowOrigins []string
 
-	// TrustedProxies are the addresses whose Forwarded and X-Forwarded-For headers are believed. Whoever may send from one of
-	// them can pass for any address. Default: none.
+	// TrustedProxies are the addresses of proxies, whose ClientIPHeader is believed. Default: none.
 	TrustedProxies []netip.Prefix
+
+	// ClientIPHeader is the one header in which TrustedProxies name the client: X-Forwarded-For or Forwarded (RFC 7239), where the
+	// last address that is no proxy's counts, or one that holds a single address, such as X-Real-IP. It has to be one that the
+	// proxies set or append to: what they pass on of others is the client's word. Default: none; the proxy's address counts.
+	ClientIPHeader string
 
 	// Limits bound what clients may ask. Default: see there.
 	Limits Limits

@@ -29,7 +29,31 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	if err != nil || u.Host == "" {
 		return false
 	}
-	return strings.EqualFold(u.Host, r.Host) || isLoopback(u.Hostname())
+	return isLoopback(u.Hostname()) || sameHost(u, r.Host) && s.isOwnName(u.Hostname())
+}
+
+// sameHost reports whether origin is of the host and port of a Host header. The port of the origin's scheme equals none.
+func sameHost(origin *url.URL, hostHeader string) bool {
+	host := &url.URL{Host: hostHeader}
+	return strings.EqualFold(origin.Hostname(), host.Hostname()) && portOf(origin, origin.Scheme) == portOf(host, origin.Scheme)
+}
+
+// portOf returns the port of a URL, that of the scheme if it has none.
+func portOf(u *url.URL, scheme string) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"http": "80", "https": "443"}[scheme]
+}
+
+// isOwnName reports whether this server is known by a host name. That a page's origin is the Host of its request is not enough: the
+// owner of any name can point it at this server, for browsers in whose network it is (DNS rebinding). Nobody can do that to an
+// address.
+func (s *Server) isOwnName(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return s.opts.IsOwnName != nil && s.opts.IsOwnName(strings.ToLower(host))
 }
 
 // matchOrigin reports whether origin is what pattern stands for: "*" for all, "https://*.example.com" for every host below,

@@ -64,6 +64,54 @@ func TestOrigin(t *testing.T) {
 	_ = ws.Close()
 }
 
+// TestHost asks for the server by names that are its own and others, from a page of the same origin. The owner of any other name can
+// point it here (DNS rebinding).
+func TestHost(t *testing.T) {
+	url := signaltest.Start(t, &signal.ServerOptions{
+		IsOwnName: func(host string) bool { return host == "call.example.org" }, AllowOrigins: []string{"https://ok.com"},
+	})
+	for _, tc := range []struct {
+		host, origin string
+		allowed      bool
+	}{
+		{"evil.example:9090", "http://evil.example:9090", false},
+		{"evil.example", "http://evil.example", false},
+		{"evil.example", "", true}, // a program
+		{"call.example.org", "https://call.example.org", true},
+		{"Call.Example.ORG", "https://call.example.org", true},
+		{"call.example.org:9090", "http://call.example.org:9090", true},
+		{"call.example.org:443", "https://call.example.org", true},
+		{"call.example.org", "https://call.example.org:443", true},
+		{"call.example.org:80", "http://call.example.org", true},
+		{"call.example.org", "http://call.example.org:80", true},
+		{"call.example.org:443", "http://call.example.org", false},
+		{"call.example.org:80", "https://call.example.org", false},
+		{"call.example.org", "https://call.example.org:9090", false},
+		{"call.example.org.evil.example", "https://call.example.org.evil.example", false},
+		{"localhost:9090", "http://localhost:9090", true},
+		{"192.168.1.7:9090", "http://192.168.1.7:9090", true},
+		{"[2001:db8::1]:9090", "http://[2001:db8::1]:9090", true},
+		{"[2001:db8::1]:443", "https://[2001:db8::1]", true},
+		{"192.168.1.7:9090", "http://192.168.1.8:9090", false},
+		{"192.168.1.7.evil.example", "http://192.168.1.7.evil.example", false},
+		{"evil.example", "https://ok.com", true}, // a proxy may change Host
+	} {
+		header := http.Header{"Host": {tc.host}}
+		if tc.origin != "" {
+			header.Set("Origin", tc.origin)
+		}
+		ws, resp, err := websocket.DefaultDialer.Dial(url, header)
+		if (err == nil) != tc.allowed {
+			t.Errorf("host %q, origin %q: allowed is %v, want %v", tc.host, tc.origin, err == nil, tc.allowed)
+		}
+		if err == nil {
+			_ = ws.Close()
+		} else if resp == nil || resp.StatusCode != http.StatusForbidden {
+			t.Errorf("host %q, origin %q: answered %v", tc.host, tc.origin, resp)
+		}
+	}
+}
+
 func TestCheckOriginPattern(t *testing.T) {
 	for pattern, good := range map[string]bool{
 		"*": true, "null": true, "https://a.com": true, "https://*.a.com": true, "http://a.com:81": true,

@@ -1,27 +1,38 @@
 package signal
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/realclientip/realclientip-go"
 )
 
-// remoteOf returns where a request comes from. A trusted proxy's word is believed, and that of a trusted proxy before it, and so on: the
-// address is the nearest that is not a proxy's.
+// clientIPStrategy returns how the address of a client is found in the requests of trusted proxies.
+func clientIPStrategy(header string, proxies []netip.Prefix) realclientip.Strategy {
+	var ranges []net.IPNet
+	for _, p := range proxies {
+		ranges = append(ranges, net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())})
+	}
+	if list, err := realclientip.NewRightmostTrustedRangeStrategy(header, ranges); err == nil {
+		return list
+	}
+	if single, err := realclientip.NewSingleIPHeaderStrategy(header); err == nil {
+		return single
+	}
+	return realclientip.RemoteAddrStrategy{} // no header is named
+}
+
+// remoteOf returns where a request comes from. A trusted proxy's header is believed; where it names no valid address, the proxy's
+// own counts.
 func (s *Server) remoteOf(r *http.Request) netip.Addr {
 	address := parseRemote(r.RemoteAddr)
 	if !s.isProxy(address) {
 		return address
 	}
-	hops := forwardedFor(r.Header)
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop := parseRemote(hops[i])
-		if !hop.IsValid() {
-			break // nobody vouches for what stands before it
-		}
-		if address = hop; !s.isProxy(hop) {
-			break
-		}
+	if client := parseRemote(s.clientIP.ClientIP(r.Header, r.RemoteAddr)); client.IsValid() {
+		return client
 	}
 	return address
 }
@@ -33,33 +44,6 @@ func (s *Server) isProxy(a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// forwardedFor returns the hops that a request's headers tell of, the nearest last: those of Forwarded (RFC 7239) if it is there, else
-// those of X-Forwarded-For. A proxy that knows one of them only may pass on the other as the client made it up, so a proxy in front
-// of this server has to set or remove both.
-func forwardedFor(h http.Header) []string {
-	var hops []string
-	if forwarded := h.Values("Forwarded"); len(forwarded) > 0 {
-		for _, element := range strings.Split(strings.Join(forwarded, ","), ",") {
-			hops = append(hops, forwardedElement(element))
-		}
-		return hops
-	}
-	for _, hop := range strings.Split(strings.Join(h.Values("X-Forwarded-For"), ","), ",") {
-		hops = append(hops, strings.TrimSpace(hop))
-	}
-	return hops
-}
-
-func forwardedElement(element string) string {
-	for _, pair := range strings.Split(element, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
-		if strings.EqualFold(name, "for") {
-			return strings.Trim(value, `"`)
-		}
-	}
-	return ""
 }
 
 // parseRemote reads an address with or without a port, and the invalid address for anything else.

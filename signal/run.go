@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// pageWait bounds the delivery of a page.
-	pageWait = time.Minute
+	// responseWait bounds the writing of a response, such as a page.
+	responseWait = time.Minute
 	// shutdownWait bounds the delivery of pages at the end.
 	shutdownWait = 5 * time.Second
 )
@@ -26,24 +26,9 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	if len(listeners) == 0 {
 		return errors.New("the server has nothing to listen on: give at least one address")
 	}
-	headerWait := s.limits.HeaderWait
-	if headerWait == math.MaxInt64 {
-		headerWait = 0 // as net/http says it
-	}
 	sockets := newConnLimiter(s.limits.Connections, s.limits.PerAddress)
 	sockets.exempt = s.isProxy
-	web := &http.Server{
-		ConnState: sockets.connState(func() { s.metrics.refused("sockets") }),
-		Handler:   s,
-		// Against clients that send their header byte by byte, or without end.
-		ReadHeaderTimeout: headerWait,
-		MaxHeaderBytes:    s.limits.Header,
-		IdleTimeout:       time.Minute,
-		// Against clients that read a page byte by byte. Neither holds for a connection that was upgraded.
-		ReadTimeout:  headerWait,
-		WriteTimeout: pageWait,
-		ErrorLog:     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+	web := newHTTPServer(s, &s.limits, sockets, func() { s.metrics.refused("sockets") }, s.log)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
 		group.Go(func() error {
@@ -58,6 +43,32 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 		return s.shut(web)
 	})
 	return group.Wait()
+}
+
+// NewHTTPServer returns an HTTP server for a listener that strangers reach: it bounds the size and time of a request, the time of a
+// response, and the connections in all and per address. Only Connections, PerAddress, HeaderWait and Header of the limits count.
+func NewHTTPServer(handler http.Handler, l Limits, logger *slog.Logger) *http.Server {
+	resolved := l.resolve()
+	return newHTTPServer(handler, &resolved, newConnLimiter(resolved.Connections, resolved.PerAddress), func() {}, logger)
+}
+
+func newHTTPServer(handler http.Handler, l *limits, sockets *connLimiter, refused func(), logger *slog.Logger) *http.Server {
+	headerWait := l.HeaderWait
+	if headerWait == math.MaxInt64 {
+		headerWait = 0 // no bound, in net/http
+	}
+	return &http.Server{
+		ConnState: sockets.connState(refused),
+		Handler:   handler,
+		// Against clients that send their header byte by byte, or without end.
+		ReadHeaderTimeout: headerWait,
+		MaxHeaderBytes:    l.Header,
+		IdleTimeout:       time.Minute,
+		// Against clients that send a body or read a response byte by byte. Neither holds for a connection that was upgraded.
+		ReadTimeout:  headerWait,
+		WriteTimeout: responseWait,
+		ErrorLog:     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
 }
 
 // shut ends the HTTP server and the connections. Pages in delivery get a bounded time; Shutdown does not know of upgraded

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -201,4 +203,52 @@ func signInAmidst(t *testing.T, ws *websocket.Conn, name string) {
 	if got["type"] != "login" || got["success"] != true {
 		t.Fatalf("the first that %s hears is %v", name, got)
 	}
+}
+
+// TestNewHTTPServer connects more often from one address than may be, and begins requests without an end: neither lasts.
+func TestNewHTTPServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "ok")
+	})
+	server := signal.NewHTTPServer(handler, signal.Limits{PerAddress: 2, HeaderWait: 500 * time.Millisecond}, slog.New(slog.DiscardHandler))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	defer func() {
+		_ = server.Close()
+		<-served
+	}()
+	var conns []net.Conn
+	for _, request := range []string{"GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"} {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, request)
+		conns = append(conns, conn)
+	}
+	third, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range append([]net.Conn{third}, conns...) {
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("a connection too many, or without the end of its request, stays open")
+		}
+		_ = conn.Close()
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	eventually(t, "the address has room again", func() bool {
+		resp, err := client.Get("http://" + l.Addr().String() + "/")
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return err == nil
+	})
 }

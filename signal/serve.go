@@ -70,16 +70,20 @@ func (c *conn) reply(w *wsconn.Batch, frame []byte) {
 	c.Send(w, frame)
 }
 
-// limited reports whether a message of this type is one too many.
+// limited reports whether a message of this type is one too many. The rates are those of one call: a user in several calls, such as
+// an answerer that many call at once, may send as much in each.
 func (c *conn) limited(w *wsconn.Batch, typ Type) bool {
-	l := &c.server.limits
+	l, calls := &c.server.limits, 1
+	if c.session != nil {
+		calls = max(c.session.hub.callsOf(c.session), 1)
+	}
 	switch typ {
 	case Offer, Answer:
-		return !c.offers.take(w.Now, l.offers)
+		return !c.offers.take(w.Now, l.offers.times(calls))
 	case ICECandidate, ack: // one of these is for sixteen of those
-		return !c.candidates.take(w.Now, l.candidates)
+		return !c.candidates.take(w.Now, l.candidates.times(calls))
 	}
-	return !c.others.take(w.Now, l.others)
+	return !c.others.take(w.Now, l.others.times(calls))
 }
 
 // strike refuses a message over a limit: with an error, and after too many of them with the end.

@@ -2,6 +2,8 @@ package signal
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"hash/maphash"
 	"io"
 	"log/slog"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/realclientip/realclientip-go"
 
 	"parley/signal/internal/wsconn"
 )
@@ -28,6 +31,7 @@ type Server struct {
 	relay     *hub
 	wheel     *wheel
 	admission *admission
+	clientIP  realclientip.Strategy
 	metrics   *metrics
 	began     time.Time
 	seed      maphash.Seed // of names in the log
@@ -55,14 +59,16 @@ func NewServer(options *ServerOptions) *Server {
 		began: time.Now().Add(-time.Hour), // so that a zero bucket is of the past
 		seed:  maphash.MakeSeed(),
 	}
-	s.call, s.relay = newHub(DialectCall, s.limits.Calls), newHub(DialectRelay, s.limits.Calls)
 	s.admission = newAdmission(&s.limits)
+	s.call = newHub(DialectCall, s.limits.Calls, s.admission.sessions)
+	s.relay = newHub(DialectRelay, s.limits.Calls, s.admission.sessions)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.clientIP = clientIPStrategy(opts.ClientIPHeader, opts.TrustedProxies)
 	s.sockets = wsconn.NewPool(wsconn.Config{
 		MaxMessage: s.limits.Frame, MaxQueue: opts.MaxQueue, MessageTimeout: s.limits.FrameWait, Now: s.now, Goroutines: &s.wait,
 	})
 	s.upgrader = wsconn.NewUpgrader()
-	s.upgrader.CheckOrigin = s.originAllowed
+	s.upgrader.CheckOrigin = func(*http.Request) bool { return true } // ServeHTTP has checked it
 	s.upgrader.Error = s.refuse
 	s.upgrader.Subprotocols = []string{subprotocol}
 	return s
@@ -73,6 +79,11 @@ func NewServer(options *ServerOptions) *Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !websocket.IsWebSocketUpgrade(r) {
 		s.opts.Pages.ServeHTTP(w, r)
+		return
+	}
+	if status, err := s.checkHandshake(r); err != nil {
+		s.metrics.refused("upgrade")
+		s.refuse(w, r, status, err)
 		return
 	}
 	address := s.remoteOf(r)
@@ -94,6 +105,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.start(c, ws)
 }
 
+// checkHandshake returns what is wrong with an opening handshake (RFC 6455, 4.2.1), and the status to answer it with. It comes before
+// the limits: only what can become a connection counts as one.
+func (s *Server) checkHandshake(r *http.Request) (status int, err error) {
+	key, keyErr := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
+	switch {
+	case r.Method != http.MethodGet:
+		return http.StatusMethodNotAllowed, errors.New("invalid WebSocket handshake: want a GET request")
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		return http.StatusBadRequest, errors.New("invalid WebSocket handshake: want Sec-WebSocket-Version: 13")
+	case keyErr != nil || len(key) != 16:
+		return http.StatusBadRequest, errors.New("invalid WebSocket handshake: want a Sec-WebSocket-Key of 16 bytes in base64")
+	case !s.originAllowed(r):
+		return http.StatusForbidden, errors.New("origin not allowed")
+	}
+	return 0, nil
+}
+
 func (s *Server) admit(address netip.Addr) refusal {
 	if s.leaving.Load() {
 		return draining
@@ -107,6 +135,8 @@ func (s *Server) turnAway(w http.ResponseWriter, address netip.Addr, why refusal
 	switch why {
 	case tooManyFromAddress:
 		status, text = http.StatusTooManyRequests, "there are too many connections from your address; close some"
+	case tooManyUpgradesFromAddress:
+		status, text = http.StatusTooManyRequests, "too many connect at once from your address; try again in a moment"
 	case tooManyUpgrades:
 		status, text = http.StatusTooManyRequests, "too many connect at once; try again in a moment"
 	case draining:
@@ -202,7 +232,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, reas
 	if status == http.StatusForbidden {
 		text = "pages from this origin may not connect to this signaling server; its operator can allow the origin"
 		s.metrics.origins.Add(1)
-		s.log.Info("origin refused", slog.String("origin", Printable(r.Header.Get("Origin"))))
+		s.log.Info("origin refused: neither a name of this server nor allowed", slog.String("origin", Printable(r.Header.Get("Origin"))))
 	}
 	w.Header().Set("Sec-WebSocket-Version", "13")
 	s.answer(w, status, text)

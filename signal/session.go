@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"net/netip"
 	"slices"
 
 	"parley/signal/internal/wsconn"
@@ -13,6 +14,7 @@ type session struct {
 	line *line // nil unless the client asked to be able to come back
 	// iceServers are what the Authorizer granted at the login; the reader owns them.
 	iceServers []ICEServer
+	address    netip.Addr // where the client came from when it signed in
 
 	// Guarded by hub.mu.
 	name  string // "" once the session is over

@@ -39,7 +39,7 @@ func certificateFiles(cert, key string, logger *slog.Logger) (*certificates, err
 		return nil, failf(exitDevice, "--tls-cert, --tls-key: %w", err)
 	}
 	f.current, f.checked = &c, time.Now()
-	return &certificates{config: serverTLS(f.get), name: nameIn(&c)}, nil
+	return &certificates{config: serverTLS(f.get), name: nameIn(&c), covers: f.covers}, nil
 }
 
 // nameIn is a name that clients will find in a certificate, "" for none.
@@ -56,6 +56,12 @@ func nameIn(c *tls.Certificate) string {
 		return ip.String()
 	}
 	return ""
+}
+
+// covers reports whether the certificate is for a host name.
+func (f *certFiles) covers(host string) bool {
+	c, err := f.get(nil)
+	return err == nil && c.Leaf != nil && c.Leaf.VerifyHostname(host) == nil
 }
 
 // get is for tls.Config.GetCertificate.

@@ -37,6 +37,7 @@ func certificateFlags() []cli.Flag {
 type certificates struct {
 	config      *tls.Config
 	name        string            // what clients should call the server, "" when the certificate does not tell
+	covers      func(string) bool // whether it is for a host name; nil if it is our own
 	fingerprint string            // of our own certificate, else ""
 	manager     *autocert.Manager // of --acme, else nil
 	challenges  string            // address for challenges over HTTP, "" for none
@@ -114,7 +115,8 @@ func acmeCertificates(cmd *cli.Command, host string) (*certificates, error) {
 	}
 	config := serverTLS(manager.GetCertificate)
 	config.NextProtos = append(config.NextProtos, acme.ALPNProto) // RFC 8737: the challenge comes over TLS
-	return &certificates{config: config, name: host, manager: manager, challenges: cmd.String("acme-http")}, nil
+	covers := func(name string) bool { return strings.EqualFold(name, host) }
+	return &certificates{config: config, name: host, covers: covers, manager: manager, challenges: cmd.String("acme-http")}, nil
 }
 
 // openChallenges opens where challenges over HTTP come (RFC 8555 section 8.3).
@@ -130,12 +132,9 @@ func (d *desk) openChallenges(ctx context.Context, sockets *opened, _ *signal.Se
 	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, d.logger) }}, nil
 }
 
-// serveHTTP serves on a listener until ctx is done.
+// serveHTTP serves few clients, each for a moment, on a listener until ctx is done.
 func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, logger *slog.Logger) error {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10, IdleTimeout: time.Minute,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
+	server := signal.NewHTTPServer(handler, signal.Limits{Connections: 1 << 10, PerAddress: 64}, logger)
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)

@@ -25,8 +25,8 @@ func limitsOf(t *testing.T, args ...string) (signal.Limits, error) {
 func TestLimitFlags(t *testing.T) {
 	defaults := signal.Limits{
 		Frame: 65536, SDP: 49152, Candidate: 2048, LoginWait: 10 * time.Minute, Pending: 1024, Offers: signal.Rate{PerSecond: 5, Burst: 10},
-		Candidates: signal.Rate{PerSecond: 20, Burst: 100}, Others: signal.Rate{PerSecond: 10, Burst: 20}, Connections: 16384, PerAddress: 256,
-		Upgrades: signal.Rate{PerSecond: 200, Burst: 1000}, Calls: 128, HeaderWait: 5 * time.Second, Header: 16384,
+		Candidates: signal.Rate{PerSecond: 20, Burst: 200}, Others: signal.Rate{PerSecond: 10, Burst: 20}, Connections: 16384, PerAddress: 256,
+		Upgrades: signal.Rate{PerSecond: 200, Burst: 1000}, UpgradesPerAddress: signal.Rate{PerSecond: 50, Burst: 500}, Calls: 128, HeaderWait: 5 * time.Second, Header: 16384,
 		LoginFailures: signal.Rate{PerSecond: 10.0 / 1800, Burst: 10},
 	}
 	got, err := limitsOf(t)
@@ -41,12 +41,13 @@ func TestLimitFlags(t *testing.T) {
 		"max-candidate": func(l *signal.Limits, n int) { l.Candidate = n }, "max-pending": func(l *signal.Limits, n int) { l.Pending = n },
 		"max-connections": func(l *signal.Limits, n int) { l.Connections = n }, "max-per-address": func(l *signal.Limits, n int) { l.PerAddress = n },
 		"max-calls": func(l *signal.Limits, n int) { l.Calls = n }, "max-header": func(l *signal.Limits, n int) { l.Header = n },
-		"login-deadline": func(l *signal.Limits, n int) { l.LoginWait = time.Duration(n) * span(n) },
-		"header-timeout": func(l *signal.Limits, n int) { l.HeaderWait = time.Duration(n) * span(n) },
-		"offer-rate":     func(l *signal.Limits, n int) { l.Offers = signal.Rate{PerSecond: float64(n)} },
-		"candidate-rate": func(l *signal.Limits, n int) { l.Candidates = signal.Rate{PerSecond: float64(n)} },
-		"other-rate":     func(l *signal.Limits, n int) { l.Others = signal.Rate{PerSecond: float64(n)} },
-		"upgrade-rate":   func(l *signal.Limits, n int) { l.Upgrades = signal.Rate{PerSecond: float64(n)} },
+		"login-deadline":       func(l *signal.Limits, n int) { l.LoginWait = time.Duration(n) * span(n) },
+		"header-timeout":       func(l *signal.Limits, n int) { l.HeaderWait = time.Duration(n) * span(n) },
+		"offer-rate":           func(l *signal.Limits, n int) { l.Offers = signal.Rate{PerSecond: float64(n)} },
+		"candidate-rate":       func(l *signal.Limits, n int) { l.Candidates = signal.Rate{PerSecond: float64(n)} },
+		"other-rate":           func(l *signal.Limits, n int) { l.Others = signal.Rate{PerSecond: float64(n)} },
+		"upgrade-rate":         func(l *signal.Limits, n int) { l.Upgrades = signal.Rate{PerSecond: float64(n)} },
+		"address-upgrade-rate": func(l *signal.Limits, n int) { l.UpgradesPerAddress = signal.Rate{PerSecond: float64(n)} },
 		"max-login-failures": func(l *signal.Limits, n int) {
 			l.LoginFailures = signal.Rate{PerSecond: float64(n) / 1800, Burst: max(n, 0)}
 		},

@@ -45,10 +45,23 @@ func (d *desk) readLogin(ctx context.Context, cmd *cli.Command) (err error) {
 	return nil
 }
 
-// readProxies reads --trusted-proxy.
+// readProxies reads --trusted-proxy and --client-ip-header. There is no default for the header: if it is one that the proxy does not
+// set, clients do.
 func (d *desk) readProxies(cmd *cli.Command) (err error) {
 	d.options.TrustedProxies, err = prefixes("trusted-proxy", cmd.StringSlice("trusted-proxy"))
-	return err
+	header := cmd.String("client-ip-header")
+	d.options.ClientIPHeader = header
+	switch {
+	case err != nil:
+		return err
+	case header == "" && len(d.options.TrustedProxies) > 0:
+		return usagef("--trusted-proxy needs --client-ip-header: the header that the proxy sets, such as X-Forwarded-For")
+	case header != "" && len(d.options.TrustedProxies) == 0:
+		return usagef("--client-ip-header needs --trusted-proxy: the address of the proxy that sets it")
+	case strings.ContainsFunc(header, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }):
+		return usagef("invalid --client-ip-header %q: want the name of a header, such as X-Forwarded-For", printable(header))
+	}
+	return nil
 }
 
 // prefixes reads addresses and CIDRs.

@@ -35,13 +35,7 @@ func selfSigned(now time.Time) (*certificates, error) {
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "parley"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(ownCertificateLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true,
-		DNSNames: []string{"localhost"},
-	}
-	if host, err := os.Hostname(); err == nil && host != "localhost" && validHost(host) {
-		template.DNSNames = append(template.DNSNames, host)
-		if !strings.Contains(host, ".") {
-			template.DNSNames = append(template.DNSNames, host+".local") // mDNS
-		}
+		DNSNames: append([]string{"localhost"}, machineNames()...),
 	}
 	for _, a := range machineAddresses() {
 		template.IPAddresses = append(template.IPAddresses, a.AsSlice())
@@ -55,6 +49,19 @@ func selfSigned(now time.Time) (*certificates, error) {
 		config:      serverTLS(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate, nil }),
 		fingerprint: fingerprint(der),
 	}, nil
+}
+
+// machineNames returns the names of this machine in lower case, also that of mDNS.
+func machineNames() []string {
+	host, err := os.Hostname()
+	if err != nil || host == "localhost" || !validHost(host) {
+		return nil
+	}
+	host = strings.ToLower(host)
+	if strings.Contains(host, ".") {
+		return []string{host}
+	}
+	return []string{host, host + ".local"}
 }
 
 func validHost(s string) bool {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -35,7 +37,8 @@ tokens for those who may come in:
    parley serve --listen :443 --tls-cert fullchain.pem --tls-key key.pem
 
 Behind a proxy that adds X-Forwarded-For, with what watches it on another port:
-   parley serve --trusted-proxy 10.0.0.0/8 --admin 127.0.0.1:9091 --log json
+   parley serve --origin https://call.example.org --trusted-proxy 10.0.0.0/8 \
+      --client-ip-header X-Forwarded-For --admin 127.0.0.1:9091 --log json
 
 SIGTERM drains: /readyz turns, clients are sent away over the time of --drain, and
 come back to whoever serves then. A second signal ends at once, as does Ctrl-C.
@@ -45,6 +48,7 @@ answers by itself.`,
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "listen", Value: []string{":9090"}, Usage: "`ADDRESS` to listen on; repeatable (default with --acme: :443)", Sources: variable("listen")},
 			boolFlag("greeting", "send the original server's plain-text greeting first; breaks clients that expect JSON"),
+			stringFlag("origin", "", "`URL` that this server is reached at, such as https://call.example.org, if it is behind a proxy or has another name than this machine and its certificate: pages from there may connect"),
 			listFlag("allow-origin", "origin of pages elsewhere that may use this server; repeatable"),
 			durationFlag("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
 		}, certificateFlags(), loginFlags(), relayFlags(), limitFlags(), operationFlags(), outputFlags()),
@@ -69,7 +73,8 @@ func operationFlags() []cli.Flag {
 		stringFlag("admin", "", "`ADDRESS`, such as 127.0.0.1:9091, for /livez, /readyz, /metrics and /debug/pprof/: not for the public"),
 		stringFlag("log", "text", "text, json or off: what happens, on stderr; without names, tokens and messages. More with --verbose"),
 		durationFlag("drain", 30*time.Second, "after SIGTERM, the time to send clients away in"),
-		listFlag("trusted-proxy", "address or `CIDR` of proxies whose X-Forwarded-For and Forwarded are believed; repeatable"),
+		listFlag("trusted-proxy", "address or `CIDR` of proxies whose --client-ip-header is believed; repeatable"),
+		stringFlag("client-ip-header", "", "the one `HEADER` in which trusted proxies name the client: X-Forwarded-For, Forwarded, or one with a single address, such as X-Real-IP"),
 	})
 }
 
@@ -118,10 +123,24 @@ func (d *desk) readOrigins(cmd *cli.Command) error {
 			return usagef("--allow-origin: %v", err)
 		}
 	}
+	if origin := strings.TrimSuffix(cmd.String("origin"), "/"); origin != "" {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
+			return usagef("invalid --origin %q: want the form https://HOST or https://HOST:PORT", printable(cmd.String("origin")))
+		}
+		d.options.AllowOrigins = append(d.options.AllowOrigins, origin)
+	}
+	d.options.IsOwnName = d.isOwnName
 	if d.drain < 0 {
 		return usagef("--drain %s: it is no less than 0", d.drain)
 	}
 	return nil
+}
+
+// isOwnName reports whether host is a name of this machine or in the certificate. Others can be pointed at this machine by their
+// owners.
+func (d *desk) isOwnName(host string) bool {
+	return slices.Contains(machineNames(), host) || d.secure != nil && d.secure.covers != nil && d.secure.covers(host)
 }
 
 // service is a part of the server that runs until its context is done.

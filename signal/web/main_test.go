@@ -20,7 +20,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(browsers.Around(m)) }
 // host runs our server with the pages and returns their address.
 func host(t *testing.T) string {
 	t.Helper()
-	return "http" + strings.TrimPrefix(signaltest.Start(t, &signal.ServerOptions{Pages: web.Handler()}), "ws")
+	return "http" + strings.TrimPrefix(signaltest.Start(t, &signal.ServerOptions{
+		Pages: web.Handler(), IsOwnName: func(name string) bool { return name == "parley.test" },
+	}), "ws")
 }
 
 // each runs a test in both browsers.
