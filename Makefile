@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults fuzz bulk formats glare interop reports lab codecs bench-signal bench-calls bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks bench-signal bench-calls bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -115,6 +115,11 @@ formats: deps
 # files of 100 MiB: that all of it comes, and what memory that takes.
 bulk: deps
 	PARLEY_BULK=full go test -count=1 -timeout 60m -tags "$(TAGS)" -run 'InBulk|TestSendToATab|TestReceiveFromATab' -v ./cmd/parley
+
+# Attacks on a server with 100 honest clients, and what those noticed, as a Markdown
+# table.
+attacks: build
+	go run ./signal/signaltest/attacks -parley ./parley
 
 # The signaling server beside Node's, on the same load, as a Markdown table.
 bench-signal: build deps
