@@ -14,7 +14,7 @@ import (
 type allocation struct {
 	net.PacketConn
 	allocator *allocator
-	user      string
+	owner     owner
 	address   Address
 	relayed   netip.AddrPort // public address
 	ageTimer  *time.Timer    // nil without Options.MaxAge; guarded by allocator.mu
@@ -93,6 +93,6 @@ func (a *allocation) Close() error {
 func (a *allocation) release() {
 	a.released.Do(func() {
 		a.allocator.remove(a)
-		a.allocator.release(a.user)
+		a.allocator.release(a.owner)
 	})
 }

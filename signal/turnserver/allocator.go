@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,7 +24,26 @@ type allocator struct {
 	mu     sync.RWMutex // guards the fields below
 	closed bool
 	open   map[netip.AddrPort]*allocation // by relayed address
-	users  map[string]int                 // number of allocations
+
+	// Numbers of allocations.
+	users     map[string]int
+	addresses map[netip.Addr]int // by clientPrefix
+}
+
+// owner is a user at a client address, to whom an allocation belongs.
+type owner struct {
+	user    string
+	address netip.Addr // see clientPrefix
+}
+
+// userID returns the owner as a user ID of pion/turn. It is never empty.
+func (o owner) userID() string { return o.address.String() + " " + o.user }
+
+// parseOwner is the inverse of userID.
+func parseOwner(userID string) owner {
+	address, user, _ := strings.Cut(userID, " ")
+	a, _ := netip.ParseAddr(address)
+	return owner{user, a}
 }
 
 // Errors of allocations. Clients get 508 (Insufficient Capacity).
@@ -31,6 +51,7 @@ var (
 	errTCPAllocation = errors.New("TCP allocations are not supported")
 	errTotalQuota    = errors.New("total quota of allocations reached")
 	errUserQuota     = errors.New("quota of allocations of the user reached")
+	errAddressQuota  = errors.New("quota of allocations of the client address reached")
 	errFamily        = errors.New("address family not supported")
 	errClosed        = errors.New("TURN server is closed")
 	errNoPort        = errors.New("no free port found")
@@ -43,7 +64,7 @@ const portAttempts = 32
 func newAllocator(opts *Options, filter *peerFilter, counters *counters) *allocator {
 	return &allocator{
 		opts: opts, filter: filter, counters: counters,
-		open: map[netip.AddrPort]*allocation{}, users: map[string]int{},
+		open: map[netip.AddrPort]*allocation{}, users: map[string]int{}, addresses: map[netip.Addr]int{},
 	}
 }
 
@@ -61,7 +82,7 @@ func (a *allocator) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) {
 }
 
 // AllocatePacketConn implements turn.RelayAddressGenerator. For an even port (RFC 8656
-// section 18.6) pion/turn first calls it without a user until the port is even, closes the socket,
+// section 18.7) pion/turn first calls it without a user until the port is even, closes the socket,
 // and then requests that port.
 func (a *allocator) AllocatePacketConn(conf turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	address, ok := a.address(conf.Network)
@@ -75,15 +96,16 @@ func (a *allocator) AllocatePacketConn(conf turn.AllocateListenerConfig) (net.Pa
 		}
 		return socket, socket.LocalAddr(), nil
 	}
-	if err := a.reserve(conf.UserID); err != nil {
+	o := parseOwner(conf.UserID)
+	if err := a.reserve(o); err != nil {
 		return nil, nil, err
 	}
 	socket, err := a.listen(conf.Network, address.Bind, conf.RequestedPort)
 	if err != nil {
-		a.release(conf.UserID)
+		a.release(o)
 		return nil, nil, err
 	}
-	opened := &allocation{PacketConn: socket, allocator: a, user: conf.UserID, address: address}
+	opened := &allocation{PacketConn: socket, allocator: a, owner: o, address: address}
 	opened.relayed = netip.AddrPortFrom(address.Public, portOf(socket.LocalAddr()))
 	a.add(opened)
 	return opened, net.UDPAddrFromAddrPort(opened.relayed), nil
@@ -114,39 +136,54 @@ func (a *allocator) listen(network string, bind netip.Addr, port int) (net.Packe
 	return nil, fmt.Errorf("%w from %d to %d", errNoPort, low, high)
 }
 
-// withinQuota reports whether a user may have another allocation. It does not reserve it.
-func (a *allocator) withinQuota(user string) bool {
+// checkQuota returns why an owner may not have another allocation, or nil. It does not reserve it.
+func (a *allocator) checkQuota(o owner) (Reason, error) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	return a.users[user] < a.opts.UserQuota
+	return a.checkQuotaLocked(o)
 }
 
-// reserve counts a new allocation of a user, or returns why there may be none.
-func (a *allocator) reserve(user string) error {
+func (a *allocator) checkQuotaLocked(o owner) (Reason, error) {
+	switch {
+	case a.users[o.user] >= a.opts.UserQuota:
+		return ReasonQuota, errUserQuota
+	case a.addresses[o.address] >= a.opts.AddressQuota:
+		return ReasonAddress, errAddressQuota
+	}
+	return "", nil
+}
+
+// reserve counts a new allocation of an owner, or returns why there may be none.
+func (a *allocator) reserve(o owner) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case a.closed:
+	if a.closed {
 		return errClosed
-	case a.users[user] >= a.opts.UserQuota:
-		a.counters.addRefusal(ReasonQuota)
-		return errUserQuota
-	case int(a.counters.allocations.Load()) >= a.opts.TotalQuota:
+	}
+	if reason, err := a.checkQuotaLocked(o); err != nil {
+		a.counters.addRefusal(reason)
+		return err
+	}
+	if int(a.counters.allocations.Load()) >= a.opts.TotalQuota {
 		a.counters.addRefusal(ReasonFull)
 		return errTotalQuota
 	}
-	a.users[user]++
+	a.users[o.user]++
+	a.addresses[o.address]++
 	a.counters.allocations.Add(1)
 	a.reading.Add(1)
 	return nil
 }
 
 // release undoes reserve.
-func (a *allocator) release(user string) {
+func (a *allocator) release(o owner) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.users[user]--; a.users[user] == 0 {
-		delete(a.users, user)
+	if a.users[o.user]--; a.users[o.user] == 0 {
+		delete(a.users, o.user)
+	}
+	if a.addresses[o.address]--; a.addresses[o.address] == 0 {
+		delete(a.addresses, o.address)
 	}
 	a.counters.allocations.Add(-1)
 	a.reading.Done()

@@ -32,13 +32,30 @@ type Options struct {
 	// transport and network interface of the client. Default: 32. Negative: unlimited.
 	UserQuota int
 
+	// AddressQuota is the maximum number of allocations of clients at one IP address, or in one
+	// /64 of IPv6: a client may have many user names. Default: 128. Negative: unlimited.
+	AddressQuota int
+
 	// TotalQuota is the maximum number of allocations. Each holds a UDP port and about 16 KiB.
 	// Default: 2000. Negative: unlimited.
 	TotalQuota int
 
-	// MaxStreams is the maximum number of TCP and TLS connections. Default: 2000.
-	// Negative: unlimited.
+	// MaxStreams is the maximum number of TCP and TLS connections. When it is reached, the oldest
+	// connection without an allocation makes room. Default: 2000. Negative: unlimited.
 	MaxStreams int
+
+	// StreamsPerAddress is the maximum number of TCP and TLS connections without an allocation from
+	// one IP address, or one /64 of IPv6. Default: 32. Negative: unlimited.
+	StreamsPerAddress int
+
+	// StreamTimeout is how long a TCP or TLS connection may have no allocation. Default: 40 s, the
+	// time after which a STUN transaction over TCP fails (RFC 8489 section 6.2.2).
+	StreamTimeout time.Duration
+
+	// RequestRate is the maximum number of requests and new connections per second from one IP
+	// address, or one /64 of IPv6, not counting requests of clients with an allocation. Ten times
+	// as many may come at once. Default: 100. Negative: unlimited.
+	RequestRate int
 
 	// MaxAge is the time after which an allocation is closed, refreshed or not. Default: 24 hours.
 	// Negative: unlimited.
@@ -82,8 +99,14 @@ func (o Options) withDefaults() (Options, error) {
 		o.Realm = "parley"
 	}
 	o.UserQuota = limitOrDefault(o.UserQuota, 32)
+	o.AddressQuota = limitOrDefault(o.AddressQuota, 128)
 	o.TotalQuota = limitOrDefault(o.TotalQuota, 2000)
 	o.MaxStreams = limitOrDefault(o.MaxStreams, 2000)
+	o.StreamsPerAddress = limitOrDefault(o.StreamsPerAddress, 32)
+	o.RequestRate = limitOrDefault(o.RequestRate, 100)
+	if o.StreamTimeout <= 0 {
+		o.StreamTimeout = 40 * time.Second
+	}
 	if o.MaxAge == 0 {
 		o.MaxAge = 24 * time.Hour
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/pion/logging"
@@ -19,6 +20,8 @@ type Server struct {
 	log       *slog.Logger
 	filter    *peerFilter
 	allocator *allocator
+	streams   *streamTable
+	requests  *rateLimiter
 	counters  counters
 }
 
@@ -30,6 +33,8 @@ func NewServer(options Options) (*Server, error) {
 	}
 	s := &Server{opts: opts, log: opts.Logger, filter: newPeerFilter(opts.AllowedPeers, opts.Addresses)}
 	s.allocator = newAllocator(&s.opts, s.filter, &s.counters)
+	s.streams = newStreamTable(&s.opts, &s.counters)
+	s.requests = newRateLimiter(opts.RequestRate)
 	return s, nil
 }
 
@@ -43,32 +48,40 @@ func (s *Server) Run(ctx context.Context, conns []net.PacketConn, listeners []ne
 	if len(conns)+len(listeners) == 0 {
 		return errors.New("TURN server has no socket: want at least one")
 	}
-	config := turn.ServerConfig{
-		LoggerFactory: pionLogger{s.log},
-		Realm:         s.opts.Realm,
-		AuthHandler:   s.authenticate,
-		QuotaHandler:  func(user, _ string, _ net.Addr) bool { return s.checkQuota(user) },
-		EventHandler:  s.events(),
-		// A client that requests no family gets IPv4 (RFC 8656 section 7.2). If this server has
-		// no IPv4 address it gets the family of its own address.
-		StrictAddressFamily: slices.ContainsFunc(s.opts.Addresses, func(a Address) bool { return a.Bind.Is4() }),
-	}
-	for _, c := range conns {
-		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{
-			PacketConn: packetConn{c}, RelayAddressGenerator: s.allocator, PermissionHandler: s.checkPeer,
-		})
-	}
+	var servers []*turn.Server
 	var streams []*streamListener
-	for _, l := range listeners {
-		sl := newStreamListener(l, &s.opts, &s.counters)
-		streams = append(streams, sl)
-		config.ListenerConfigs = append(config.ListenerConfigs, turn.ListenerConfig{
-			Listener: sl, RelayAddressGenerator: s.allocator, PermissionHandler: s.checkPeer,
-		})
+	serve := func(config turn.ServerConfig) error {
+		server, err := turn.NewServer(config)
+		if err == nil {
+			servers = append(servers, server)
+		}
+		return err
 	}
-	server, err := turn.NewServer(config)
+	// Each socket has a server of pion/turn, so that its events belong to the clients of the socket.
+	var err error
+	for _, c := range conns {
+		clients := newClientTable()
+		config := s.config(clients)
+		config.PacketConnConfigs = []turn.PacketConnConfig{{
+			PacketConn:            packetConn{PacketConn: c, server: s, clients: clients},
+			RelayAddressGenerator: s.allocator, PermissionHandler: s.permissionHandler(clients),
+		}}
+		err = errors.Join(err, serve(config))
+	}
+	for _, l := range listeners {
+		clients := newClientTable()
+		sl := newStreamListener(l, s, clients)
+		streams = append(streams, sl)
+		config := s.config(clients)
+		config.ListenerConfigs = []turn.ListenerConfig{{
+			Listener: sl, RelayAddressGenerator: s.allocator, PermissionHandler: s.permissionHandler(clients),
+		}}
+		err = errors.Join(err, serve(config))
+	}
 	if err == nil {
 		<-ctx.Done()
+	}
+	for _, server := range servers {
 		_ = server.Close() // fails if a socket was closed before
 	}
 	for _, sl := range streams {
@@ -79,35 +92,68 @@ func (s *Server) Run(ctx context.Context, conns []net.PacketConn, listeners []ne
 	return err
 }
 
+// config returns the configuration for the clients of one socket.
+func (s *Server) config(clients *clientTable) turn.ServerConfig {
+	return turn.ServerConfig{
+		LoggerFactory: pionLogger{s.log},
+		Realm:         s.opts.Realm,
+		AuthHandler:   s.authenticate,
+		QuotaHandler:  s.checkQuota,
+		EventHandler:  s.events(clients),
+		// A client that requests no family gets IPv4 (RFC 8656 section 7.2). If this server has
+		// no IPv4 address it gets the family of its own address.
+		StrictAddressFamily: slices.ContainsFunc(s.opts.Addresses, func(a Address) bool { return a.Bind.Is4() }),
+	}
+}
+
 // Refusals are logged at debug level and counted: strangers could fill a log with them.
 
-// authenticate returns the key of a user name, for pion/turn to check the request with.
-func (s *Server) authenticate(request *turn.RequestAttributes) (user string, key []byte, ok bool) {
+// authenticate returns the key of a user name, for pion/turn to check the request with. The user ID
+// that it returns also names the address of the client, which pion/turn does not pass to the
+// allocator.
+func (s *Server) authenticate(request *turn.RequestAttributes) (userID string, key []byte, ok bool) {
 	user, password, err := s.opts.Credentials.check(request.Username, request.Method == stun.MethodAllocate)
 	if err != nil {
 		s.refuse(ReasonCredential, request.SrcAddr, err.Error())
 		return "", nil, false
 	}
-	return user, turn.GenerateAuthKey(request.Username, request.Realm, password), true
+	o := owner{user, clientPrefix(addrPortOf(request.SrcAddr).Addr())}
+	return o.userID(), turn.GenerateAuthKey(request.Username, request.Realm, password), true
 }
 
-// checkQuota reports whether a user may have another allocation.
-func (s *Server) checkQuota(user string) bool {
-	if s.allocator.withinQuota(user) {
+// takeRequest reports whether a client without an allocation may make a request now.
+func (s *Server) takeRequest(client netip.Addr) bool {
+	if s.requests.take(client) {
 		return true
 	}
-	s.counters.addRefusal(ReasonQuota)
-	s.log.Debug("TURN request refused", slog.String("reason", errUserQuota.Error()))
+	s.counters.addRefusal(ReasonRate)
 	return false
 }
 
-// checkPeer reports whether a client may send to a peer's address.
-func (s *Server) checkPeer(client net.Addr, peer net.IP) bool {
-	if s.filter.check(addrFromIP(peer)) != denied {
-		return true
+// checkQuota reports whether the owner of a user ID may have another allocation. If not the client
+// gets 486 (Allocation Quota Reached).
+func (s *Server) checkQuota(userID, _ string, client net.Addr) bool {
+	reason, err := s.allocator.checkQuota(parseOwner(userID))
+	if err != nil {
+		s.refuse(reason, client, err.Error())
 	}
-	s.refuse(ReasonPeer, client, "peer address not allowed", slog.String("peer", peer.String()))
-	return false
+	return err == nil
+}
+
+// permissionHandler returns the handler that decides whether a client may send to a peer.
+func (s *Server) permissionHandler(clients *clientTable) turn.PermissionHandler {
+	return func(client net.Addr, peerIP net.IP) bool {
+		peer := addrFromIP(peerIP)
+		reason, text := ReasonPeer, "peer address not allowed"
+		if s.filter.check(peer) != denied {
+			if clients.mayAdd(addrPortOf(client), peer) {
+				return true
+			}
+			reason, text = ReasonQuota, "allocation has too many permissions or channels"
+		}
+		s.refuse(reason, client, text, slog.String("peer", peerIP.String()))
+		return false
+	}
 }
 
 func (s *Server) refuse(r Reason, client net.Addr, reason string, attrs ...any) {
@@ -116,7 +162,8 @@ func (s *Server) refuse(r Reason, client net.Addr, reason string, attrs ...any) 
 	s.log.Debug("TURN request refused", attrs...)
 }
 
-func (s *Server) events() turn.EventHandler {
+// events returns the handlers of events of one socket.
+func (s *Server) events(clients *clientTable) turn.EventHandler {
 	return turn.EventHandler{
 		OnAuth: func(client, _ net.Addr, _, _, _, method string, ok bool) {
 			if !ok {
@@ -124,10 +171,24 @@ func (s *Server) events() turn.EventHandler {
 			}
 		},
 		OnAllocationCreated: func(client, _ net.Addr, _, _, _ string, relayed net.Addr, _ int) {
+			clients.addAllocation(addrPortOf(client), 1)
 			s.log.Debug("TURN allocation opened", slog.String("client", client.String()), slog.String("relayed", relayed.String()))
 		},
 		OnAllocationDeleted: func(client, _ net.Addr, _, _, _ string) {
+			clients.addAllocation(addrPortOf(client), -1)
 			s.log.Debug("TURN allocation closed", slog.String("client", client.String()))
+		},
+		OnPermissionCreated: func(client, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
+			clients.addPermission(addrPortOf(client), addrFromIP(peer), 1)
+		},
+		OnPermissionDeleted: func(client, _ net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
+			clients.addPermission(addrPortOf(client), addrFromIP(peer), -1)
+		},
+		OnChannelCreated: func(client, _ net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
+			clients.addChannel(addrPortOf(client), 1)
+		},
+		OnChannelDeleted: func(client, _ net.Addr, _, _, _ string, _, _ net.Addr, _ uint16) {
+			clients.addChannel(addrPortOf(client), -1)
 		},
 	}
 }

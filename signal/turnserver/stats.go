@@ -19,7 +19,9 @@ type Reason string
 const (
 	ReasonCredential Reason = "credential" // malformed or expired user name, or wrong password
 	ReasonPeer       Reason = "peer"       // peer address that clients may not send to
-	ReasonQuota      Reason = "quota"      // Options.UserQuota
+	ReasonQuota      Reason = "quota"      // Options.UserQuota, permissions of an allocation
+	ReasonAddress    Reason = "address"    // Options.AddressQuota, Options.StreamsPerAddress
+	ReasonRate       Reason = "rate"       // Options.RequestRate
 	ReasonFull       Reason = "full"       // Options.TotalQuota, Options.MaxStreams
 )
 
@@ -28,7 +30,7 @@ type counters struct {
 	allocations, streams      atomic.Int64
 	allocated, sent, received atomic.Uint64
 
-	credential, peer, quota, full atomic.Uint64
+	credential, peer, quota, address, rate, full atomic.Uint64
 }
 
 // addRefusal counts a refusal.
@@ -40,6 +42,10 @@ func (c *counters) addRefusal(r Reason) {
 		c.peer.Add(1)
 	case ReasonQuota:
 		c.quota.Add(1)
+	case ReasonAddress:
+		c.address.Add(1)
+	case ReasonRate:
+		c.rate.Add(1)
 	case ReasonFull:
 		c.full.Add(1)
 	}
@@ -51,7 +57,8 @@ func (c *counters) snapshot() Stats {
 		Allocated: c.allocated.Load(), Sent: c.sent.Load(), Received: c.received.Load(),
 		Refused: map[Reason]uint64{
 			ReasonCredential: c.credential.Load(), ReasonPeer: c.peer.Load(),
-			ReasonQuota: c.quota.Load(), ReasonFull: c.full.Load(),
+			ReasonQuota: c.quota.Load(), ReasonAddress: c.address.Load(),
+			ReasonRate: c.rate.Load(), ReasonFull: c.full.Load(),
 		},
 	}
 }

@@ -2,12 +2,14 @@ package turnserver
 
 import (
 	"bufio"
+	"container/list"
 	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -16,9 +18,6 @@ const (
 	// handshakeTimeout bounds the time from the connection to its first whole message, including
 	// the TLS handshake.
 	handshakeTimeout = 10 * time.Second
-	// idleTimeout is how long a stream may be silent. A client refreshes its allocation at least
-	// that often: the lifetime of pion/turn is 10 minutes by default and at most an hour.
-	idleTimeout = 61 * time.Minute
 	// writeTimeout bounds a write to a client that does not read.
 	writeTimeout = 10 * time.Second
 )
@@ -29,10 +28,8 @@ const (
 // header that announces 65516 bytes.
 type streamListener struct {
 	net.Listener
-	tls      *tls.Config // nil: TLS is refused
-	max      int
-	counters *counters
-	log      *slog.Logger
+	server  *Server
+	clients *clientTable
 
 	ready   chan net.Conn
 	ctx     context.Context // ends with Close
@@ -40,16 +37,17 @@ type streamListener struct {
 	pending sync.WaitGroup // accept loop and handshakes
 	serving sync.WaitGroup // streams that pion/turn serves
 
-	mu   sync.Mutex // guards open
-	open map[*stream]struct{}
+	mu   sync.Mutex // guards open, and orders the changes of read deadlines
+	open map[netip.AddrPort]*stream
 }
 
 // newStreamListener starts to accept connections. Close and wait stop it.
-func newStreamListener(l net.Listener, opts *Options, counters *counters) *streamListener {
+func newStreamListener(l net.Listener, server *Server, clients *clientTable) *streamListener {
 	s := &streamListener{
-		Listener: l, tls: opts.TLS, max: opts.MaxStreams, counters: counters, log: opts.Logger,
-		ready: make(chan net.Conn), open: map[*stream]struct{}{},
+		Listener: l, server: server, clients: clients,
+		ready: make(chan net.Conn), open: map[netip.AddrPort]*stream{},
 	}
+	clients.changed = s.updateDeadline
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.pending.Go(s.acceptLoop)
 	return s
@@ -71,7 +69,7 @@ func (s *streamListener) Close() error {
 	err := s.Listener.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for t := range s.open {
+	for _, t := range s.open {
 		_ = t.raw.Close()
 	}
 	return err
@@ -94,7 +92,7 @@ func (s *streamListener) acceptLoop() {
 		case s.ctx.Err() != nil, errors.Is(err, net.ErrClosed):
 			return
 		default:
-			s.log.Warn("failed to accept a TURN connection", slog.String("error", err.Error()))
+			s.server.log.Warn("failed to accept a TURN connection", slog.String("error", err.Error()))
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-s.ctx.Done():
@@ -106,19 +104,19 @@ func (s *streamListener) acceptLoop() {
 
 // admit starts the handshake of a connection, or closes it if there are too many.
 func (s *streamListener) admit(c net.Conn) {
-	if s.counters.streams.Add(1) > int64(s.max) {
-		s.counters.addRefusal(ReasonFull)
-		s.counters.streams.Add(-1)
+	client := addrPortOf(c.RemoteAddr())
+	t := &stream{Conn: c, raw: c, listener: s, client: client, prefix: clientPrefix(client.Addr())}
+	if !s.server.takeRequest(client.Addr()) || !s.server.streams.add(t) {
 		_ = c.Close()
 		return
 	}
-	t := &stream{Conn: c, raw: c, listener: s}
+	t.deadline = time.Now().Add(s.server.opts.StreamTimeout)
 	if !s.add(t) {
 		return
 	}
 	s.pending.Go(func() {
 		if err := t.handshake(s.ctx); err != nil {
-			s.log.Debug("TURN connection closed during the handshake", slog.String("error", err.Error()))
+			s.server.log.Debug("TURN connection closed during the handshake", slog.String("error", err.Error()))
 			t.remove()
 			return
 		}
@@ -134,7 +132,7 @@ func (s *streamListener) admit(c net.Conn) {
 // add registers a stream. After Close it closes the stream and returns false.
 func (s *streamListener) add(t *stream) bool {
 	s.mu.Lock()
-	s.open[t] = struct{}{}
+	s.open[t.client] = t
 	s.mu.Unlock()
 	if s.ctx.Err() != nil {
 		t.remove()
@@ -143,19 +141,48 @@ func (s *streamListener) add(t *stream) bool {
 	return true
 }
 
+// updateDeadline sets the read deadline of a client's stream. With an allocation there is none: the
+// client has to refresh the allocation. Without, the stream ends after Options.StreamTimeout,
+// whatever the client sends.
+func (s *streamListener) updateDeadline(client netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.open[client]
+	if t == nil {
+		return
+	}
+	allocated := s.clients.has(client)
+	s.server.streams.setAllocated(t, allocated)
+	deadline := time.Time{}
+	if !allocated {
+		deadline = time.Now().Add(s.server.opts.StreamTimeout)
+	}
+	_ = t.raw.SetReadDeadline(deadline)
+}
+
 // stream is the TCP or TLS connection of a client.
 type stream struct {
 	net.Conn // *tls.Conn after a TLS handshake
 	raw      net.Conn
 	listener *streamListener
+	client   netip.AddrPort
+	prefix   netip.Addr // see clientPrefix
+	deadline time.Time  // of the handshake and the first allocation
 	reader   *bufio.Reader
 	first    []byte // the message that handshake has read
 	closing  sync.Once
+
+	waiting *list.Element // in streamTable.waiting; guarded by streamTable.mu
+	removed bool          // guarded by streamTable.mu
 }
 
 // handshake does the TLS handshake if the client speaks TLS, and reads the first message.
 func (t *stream) handshake(ctx context.Context) error {
-	_ = t.Conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	deadline := time.Now().Add(handshakeTimeout)
+	if t.deadline.Before(deadline) {
+		deadline = t.deadline
+	}
+	_ = t.raw.SetDeadline(deadline)
 	plain := bufio.NewReaderSize(t.Conn, frameBuffer)
 	first, err := plain.Peek(1)
 	if err != nil {
@@ -168,15 +195,17 @@ func (t *stream) handshake(ctx context.Context) error {
 		}
 	}
 	t.first, err = readFrame(t.reader)
-	_ = t.Conn.SetDeadline(time.Time{})
+	_ = t.raw.SetDeadline(time.Time{})
+	_ = t.raw.SetReadDeadline(t.deadline)
 	return err
 }
 
 func (t *stream) startTLS(ctx context.Context, plain *bufio.Reader) error {
-	if t.listener.tls == nil {
+	config := t.listener.server.opts.TLS
+	if config == nil {
 		return errors.New("client speaks TLS, and the server has no certificate")
 	}
-	secured := tls.Server(bufferedConn{t.Conn, plain}, t.listener.tls)
+	secured := tls.Server(bufferedConn{t.Conn, plain}, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return err
 	}
@@ -184,16 +213,19 @@ func (t *stream) startTLS(ctx context.Context, plain *bufio.Reader) error {
 	return nil
 }
 
-// Read returns exactly one message.
+// Read returns exactly one message. Messages of a client without an allocation count for
+// Options.RequestRate.
 func (t *stream) Read(b []byte) (int, error) {
 	frame := t.first
 	t.first = nil
 	if frame == nil {
 		var err error
-		_ = t.Conn.SetReadDeadline(time.Now().Add(idleTimeout))
 		if frame, err = readFrame(t.reader); err != nil {
 			return 0, err
 		}
+	}
+	if !t.listener.clients.has(t.client) && !t.listener.server.takeRequest(t.client.Addr()) {
+		return 0, errRate
 	}
 	return copy(b, frame), nil
 }
@@ -221,9 +253,11 @@ func (t *stream) Close() error {
 func (t *stream) remove() {
 	_ = t.Conn.Close()
 	t.listener.mu.Lock()
-	delete(t.listener.open, t)
+	if t.listener.open[t.client] == t {
+		delete(t.listener.open, t.client)
+	}
 	t.listener.mu.Unlock()
-	t.listener.counters.streams.Add(-1)
+	t.listener.server.streams.remove(t)
 }
 
 // bufferedConn is a connection with a reader that has already read from it.
@@ -244,7 +278,16 @@ const (
 	magicCookie   = 0x2112A442
 )
 
-var errNoMessage = errors.New("client sends neither STUN nor ChannelData")
+// Errors of streams.
+var (
+	errNoMessage = errors.New("client sends neither STUN nor ChannelData")
+	errRate      = errors.New("client address sends too many requests without an allocation")
+)
+
+// isRequest reports whether a packet is a STUN request (RFC 8489 section 5).
+func isRequest(b []byte) bool {
+	return len(b) >= stunHeader && binary.BigEndian.Uint16(b)&0xC110 == 0
+}
 
 // isTLS reports whether a stream that begins with b is TLS: a handshake record begins with 22, a
 // STUN message with two zero bits and a method below 16, ChannelData with 01 (RFC 7983).

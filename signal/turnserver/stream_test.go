@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"syscall"
@@ -121,38 +122,17 @@ func TestHostileStreams(t *testing.T) {
 	passesBothWays(t, r.allocate(t, "alice"), r.allocate(t, "bob"))
 }
 
-func TestMaxStreams(t *testing.T) {
-	r := start(t, Options{MaxStreams: 1})
-	first := dialed(t, r.tcp, nil)
-	until(t, func() bool { return r.Stats().Streams == 1 })
-	if _, err := dialed(t, r.tcp, nil).Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("a second connection: %v, want its end", err)
-	}
-	if r.Stats().Refused[ReasonFull] != 1 {
-		t.Error("the connection was not refused")
-	}
-	_ = first.Close()
-	until(t, func() bool { return r.Stats().Streams == 0 })
-	third := dialed(t, r.tcp, nil)
-	if _, err := third.Write(message(1, nil)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(third, make([]byte, stunHeader)); err != nil {
-		t.Errorf("no answer to a binding request: %v", err)
-	}
-}
-
 // A process without free file descriptors accepts again when there are some.
 func TestAcceptAfterErrors(t *testing.T) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts, err := Options{Credentials: credentials(), Addresses: []Address{{Bind: listener.Addr().(*net.TCPAddr).AddrPort().Addr()}}}.withDefaults()
+	server, err := NewServer(Options{Credentials: credentials(), Addresses: []Address{{Bind: netip.MustParseAddr("127.0.0.1")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStreamListener(&failing{Listener: listener, failures: 2}, &opts, &counters{})
+	s := newStreamListener(&failing{Listener: listener, failures: 2}, server, newClientTable())
 	c := dialed(t, listener.Addr().String(), nil)
 	if _, err := c.Write(message(1, nil)); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,372 @@
+package turnserver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/turn/v5"
+)
+
+// The attacker of these tests is at 127.0.0.1, the honest client at honestAddr.
+const honestAddr = "127.0.0.2"
+
+// honestUDP returns a TURN client over UDP from honestAddr.
+func (r *testServer) honestUDP(t *testing.T) *turn.Client {
+	t.Helper()
+	conn, err := net.ListenPacket("udp4", honestAddr+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, password := credentials().Make("honest")
+	return client(t, r.udp, conn, user, password)
+}
+
+// honestTCP returns a TURN client over TCP from honestAddr.
+func (r *testServer) honestTCP(t *testing.T) *turn.Client {
+	t.Helper()
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.MustParseAddrPort(honestAddr + ":0"))}
+	conn, err := d.Dial("tcp4", r.tcp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	user, password := credentials().Make("honest")
+	return client(t, r.tcp, turn.NewSTUNConn(conn), user, password)
+}
+
+func checkAllocates(t *testing.T, c *turn.Client) net.PacketConn {
+	t.Helper()
+	conn, err := c.Allocate()
+	if err != nil {
+		t.Fatalf("honest client: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// Many names of one address do not use up the allocations.
+func TestManyNamesFromOneAddress(t *testing.T) {
+	const total = 140
+	r := start(t, Options{TotalQuota: total, UserQuota: 4})
+	refused := ""
+	for i := 0; i < total && refused == ""; i++ {
+		user, password := credentials().Make(fmt.Sprintf("x%d", i))
+		conn, err := r.udpClient(t, user, password).Allocate()
+		if err != nil {
+			refused = err.Error()
+			break
+		}
+		defer conn.Close()
+	}
+	checkAllocates(t, r.honestUDP(t))
+	if !strings.Contains(refused, "486") {
+		t.Errorf("allocations of the attacker: %q, want a refusal with 486", refused)
+	}
+}
+
+// 2,000 connections from one address do not use up the streams.
+func TestManyStreamsFromOneAddress(t *testing.T) {
+	r := start(t, Options{})
+	for i := range 2000 {
+		c := dialed(t, r.tcp, nil)
+		if i%2 == 0 { // a first message, then silence
+			_, _ = c.Write(message(1, nil))
+		}
+	}
+	passesBothWays(t, checkAllocates(t, r.honestTCP(t)), r.allocate(t, "bob"))
+	if n := r.Stats().Streams; n > 40 {
+		t.Errorf("%d streams are open", n)
+	}
+}
+
+// A flood of requests without credentials gets few responses, which the owner of a forged source
+// address would get; an allocation of that address and other addresses are not affected.
+func TestRequestFlood(t *testing.T) {
+	for name, kind := range map[string]uint16{"binding": 0x001, "allocate": 0x003} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, Options{})
+			a, b := r.allocate(t, "alice"), r.allocate(t, "bob")
+			attacker := socket(t)
+			server, err := net.ResolveUDPAddr("udp4", r.udp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const sent = 5000
+			began, responses, buf := time.Now(), 0, make([]byte, 2000)
+			for i := range sent {
+				if _, err := attacker.WriteTo(message(kind, nil), server); err != nil {
+					t.Fatal(err)
+				}
+				if i%50 != 49 {
+					continue
+				}
+				for { // one response for each request, if there is any
+					_ = attacker.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+					if _, _, err := attacker.ReadFrom(buf); err != nil {
+						break
+					}
+					responses++
+				}
+			}
+			most := 1000 + 100*int(time.Since(began).Seconds()+1)
+			if responses > most || responses < 500 {
+				t.Errorf("%d responses to %d requests, want 500 to %d", responses, sent, most)
+			}
+			passesBothWays(t, a, b)
+			checkAllocates(t, r.honestUDP(t))
+		})
+	}
+}
+
+// An allocation may not hold any number of permissions, each of which costs memory.
+func TestManyPermissions(t *testing.T) {
+	r := start(t, Options{AllowedPeers: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	user, password := credentials().Make("alice")
+	c := r.udpClient(t, user, password)
+	defer checkAllocates(t, c).Close()
+	var refused error
+	for i := 0; i < 20 && refused == nil; i++ {
+		var peers []net.Addr
+		for j := range 50 {
+			peers = append(peers, &net.UDPAddr{IP: net.IPv4(10, 0, byte(i), byte(j)), Port: 9})
+		}
+		refused = c.CreatePermission(peers...)
+	}
+	if refused == nil || !strings.Contains(refused.Error(), "403") {
+		t.Errorf("1000 permissions: %v, want 403", refused)
+	}
+	if err := c.CreatePermission(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 9}); err != nil {
+		t.Errorf("refresh of a permission: %v", err)
+	}
+	if r.Stats().Refused[ReasonQuota] == 0 {
+		t.Error("the refusal is not counted")
+	}
+}
+
+// A client without an allocation cannot keep a TCP connection, whatever it sends.
+func TestStreamsWithoutAllocationEnd(t *testing.T) {
+	server, trust := certificate(t)
+	r := start(t, Options{TLS: server, StreamTimeout: 300 * time.Millisecond})
+	for name, first := range map[string][]byte{
+		"silent": nil, "one message": message(1, nil), "half a message": message(1, nil)[:10], "allocate": message(3, nil),
+	} {
+		for _, config := range []string{"tcp", "tls"} {
+			t.Run(name+" "+config, func(t *testing.T) {
+				t.Parallel()
+				c := dialed(t, r.tcp, nil)
+				if config == "tls" {
+					c = dialed(t, r.tcp, trust)
+				}
+				if _, err := c.Write(first); err != nil {
+					t.Fatal(err)
+				}
+				checkEnds(t, c)
+			})
+		}
+	}
+	t.Run("many messages", func(t *testing.T) {
+		t.Parallel()
+		c := dialed(t, r.tcp, nil)
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(20 * time.Millisecond):
+					_, _ = c.Write(message(1, nil))
+				}
+			}
+		}()
+		checkEnds(t, c)
+		close(stop)
+		<-stopped
+	})
+}
+
+// checkEnds waits until the server closes a connection.
+func checkEnds(t *testing.T, c net.Conn) {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(testTimeout))
+	_, err := io.Copy(io.Discard, c)
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("the server did not close the connection")
+	}
+}
+
+// A connection with an allocation stays; it ends after the allocation.
+func TestStreamWithAllocationStays(t *testing.T) {
+	r := start(t, Options{StreamTimeout: 300 * time.Millisecond})
+	conn := checkAllocates(t, r.honestTCP(t))
+	later := dialed(t, r.tcp, nil)
+	checkEnds(t, later) // opened later, so the time of the first is over
+	passesBothWays(t, conn, r.allocate(t, "bob"))
+	if n := r.Stats().Streams; n != 1 {
+		t.Errorf("%d streams, want 1", n)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool { return r.Stats().Streams == 0 })
+}
+
+// Requests without an allocation are limited over TCP too.
+func TestRequestFloodOverTCP(t *testing.T) {
+	r := start(t, Options{RequestRate: 10})
+	c := dialed(t, r.tcp, nil)
+	go func() {
+		for range 1000 {
+			if _, err := c.Write(message(1, nil)); err != nil {
+				return
+			}
+		}
+	}()
+	_ = c.SetReadDeadline(time.Now().Add(testTimeout))
+	n, err := io.Copy(io.Discard, c)
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() || n > 200*32 {
+		t.Errorf("%d bytes of responses, then %v; want about 100 responses, then the end", n, err)
+	}
+	if r.Stats().Refused[ReasonRate] == 0 {
+		t.Error("the refusal is not counted")
+	}
+	checkAllocates(t, r.honestTCP(t))
+}
+
+// When there are as many streams as may be, the oldest one without an allocation makes room.
+func TestOldestStreamMakesRoom(t *testing.T) {
+	r := start(t, Options{MaxStreams: 2})
+	conn := checkAllocates(t, r.honestTCP(t))
+	oldest := dialed(t, r.tcp, nil)
+	until(t, func() bool { return r.Stats().Streams == 2 })
+	third := dialed(t, r.tcp, nil)
+	checkEnds(t, oldest)
+	if r.Stats().Refused[ReasonFull] != 1 {
+		t.Error("the refusal is not counted")
+	}
+	if _, err := third.Write(message(1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readFrame(bufio.NewReaderSize(third, frameBuffer)); err != nil {
+		t.Errorf("no response to a binding request: %v", err)
+	}
+	passesBothWays(t, conn, r.allocate(t, "bob"))
+
+	// With allocations alone there is no room.
+	user, password := credentials().Make("carol")
+	_ = checkAllocates(t, client(t, r.tcp, turn.NewSTUNConn(third), user, password))
+	checkEnds(t, dialed(t, r.tcp, nil))
+}
+
+func TestStreamsPerAddress(t *testing.T) {
+	r := start(t, Options{StreamsPerAddress: 2})
+	first := dialed(t, r.tcp, nil)
+	until(t, func() bool { return r.Stats().Streams == 1 })
+	user, password := credentials().Make("alice")
+	_ = checkAllocates(t, client(t, r.tcp, turn.NewSTUNConn(dialed(t, r.tcp, nil)), user, password))
+	_ = dialed(t, r.tcp, nil)
+	until(t, func() bool { return r.Stats().Streams == 3 }) // one has an allocation
+	checkEnds(t, dialed(t, r.tcp, nil))
+	if n := r.Stats().Refused[ReasonAddress]; n != 1 {
+		t.Errorf("%d refusals are counted, want 1", n)
+	}
+	_ = first.Close()
+	until(t, func() bool { return r.Stats().Streams == 2 })
+	_ = dialed(t, r.tcp, nil)
+	until(t, func() bool { return r.Stats().Streams == 3 })
+}
+
+// Limits per address count all addresses of an IPv6 /64 as one.
+func TestAddressQuota(t *testing.T) {
+	opts, err := Options{Credentials: credentials(), Addresses: []Address{{Bind: netip.MustParseAddr("::1")}}, AddressQuota: 2}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := newAllocator(&opts, newPeerFilter(nil, opts.Addresses), &counters{})
+	reserve := func(user, address string) error {
+		return a.reserve(parseOwner(owner{user, clientPrefix(netip.MustParseAddr(address))}.userID()))
+	}
+	for _, step := range []struct {
+		user, address string
+		want          error
+	}{
+		{"a b", "2001:db8::1", nil}, {"c", "2001:db8::2", nil}, {"d", "2001:db8::ffff:0:0:3", errAddressQuota}, {"d", "2001:db8:0:1::3", nil},
+		{"e", "192.0.2.1", nil}, {"f", "::ffff:192.0.2.1", nil}, {"g", "192.0.2.1", errAddressQuota}, {"g", "192.0.2.2", nil},
+	} {
+		if err := reserve(step.user, step.address); !errors.Is(err, step.want) {
+			t.Errorf("%s at %s: %v, want %v", step.user, step.address, err, step.want)
+		}
+	}
+	a.release(owner{"e", netip.MustParseAddr("192.0.2.1")})
+	if err := reserve("g", "192.0.2.1"); err != nil {
+		t.Errorf("after a release: %v", err)
+	}
+	if got := parseOwner(owner{"a b", netip.MustParseAddr("192.0.2.1")}.userID()); got.user != "a b" || got.address.String() != "192.0.2.1" {
+		t.Errorf("owner becomes %+v", got)
+	}
+}
+
+func TestRateLimiter(t *testing.T) {
+	l := newRateLimiter(10)
+	takes := func(address string, now time.Duration) (n int) {
+		for n < 1000 && l.takeAt(netip.MustParseAddr(address), int64(now)) {
+			n++
+		}
+		return n
+	}
+	for _, step := range []struct {
+		address string
+		now     time.Duration
+		want    int
+	}{
+		{"192.0.2.1", 0, 100}, {"192.0.2.1", 0, 0}, {"192.0.2.1", time.Second, 10}, {"192.0.2.1", time.Hour, 100},
+		{"2001:db8::1", 0, 100}, {"2001:db8::2", 0, 0},
+	} {
+		if got := takes(step.address, step.now); got != step.want {
+			t.Errorf("%s after %s: %d requests, want %d", step.address, step.now, got, step.want)
+		}
+	}
+	if l := newRateLimiter(limitOrDefault(-1, 10)); !l.take(netip.MustParseAddr("192.0.2.1")) || l.fullAt != nil {
+		t.Error("an unlimited rate is limited")
+	}
+}
+
+// Counts of clients stay right whichever of two events comes first.
+func TestClientTable(t *testing.T) {
+	table, a, peer := newClientTable(), netip.MustParseAddrPort("192.0.2.1:5"), netip.MustParseAddr("192.0.2.9")
+	table.addAllocation(a, -1)
+	table.addAllocation(a, 1)
+	if len(table.clients) != 0 {
+		t.Error("a client is left after its allocation")
+	}
+	if table.mayAdd(a, peer) {
+		t.Error("a client without an allocation may have permissions")
+	}
+	table.addAllocation(a, 1)
+	for range maxChannels {
+		if !table.mayAdd(a, peer) {
+			t.Fatal("too few channels")
+		}
+		table.addChannel(a, 1)
+	}
+	if table.mayAdd(a, peer) {
+		t.Error("there is no limit of channels")
+	}
+	table.addChannel(a, -1)
+	for i := range maxPermissions {
+		table.addPermission(a, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 1)
+	}
+	if table.mayAdd(a, peer) || !table.mayAdd(a, netip.AddrFrom4([4]byte{10})) {
+		t.Error("new permissions are allowed, or old ones are refused")
+	}
+	table.addPermission(a, netip.AddrFrom4([4]byte{10}), -1)
+	if !table.mayAdd(a, peer) {
+		t.Error("a removed permission still counts")
+	}
+}
