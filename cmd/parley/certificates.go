@@ -84,8 +84,9 @@ func (c *certificates) listeners(plain []net.Listener) []net.Listener {
 	return secured
 }
 
-// relayTLS is the configuration for TURN, which has its own protocol inside (RFC 7443 names it, and not everybody asks for it).
-func (c *certificates) relayTLS() *tls.Config {
+// turnTLS returns the configuration for TURN, without ALPN: not every client offers stun.turn
+// (RFC 7443).
+func (c *certificates) turnTLS() *tls.Config {
 	if c == nil {
 		return nil
 	}

@@ -119,7 +119,7 @@ func TestSelfSigned(t *testing.T) {
 	if len(c.fingerprint) != 32*3-1 {
 		t.Errorf("fingerprint %q", c.fingerprint)
 	}
-	if config := c.relayTLS(); config.NextProtos != nil || config.GetCertificate == nil {
+	if config := c.turnTLS(); config.NextProtos != nil || config.GetCertificate == nil {
 		t.Errorf("%+v", config)
 	}
 }

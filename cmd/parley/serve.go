@@ -51,7 +51,7 @@ answers by itself.`,
 			stringFlag("origin", "", "`URL` that this server is reached at, such as https://call.example.org, if it is behind a proxy or has another name than this machine and its certificate: pages from there may connect"),
 			listFlag("allow-origin", "origin of pages elsewhere that may use this server; repeatable"),
 			durationFlag("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
-		}, certificateFlags(), loginFlags(), relayFlags(), limitFlags(), operationFlags(), outputFlags()),
+		}, certificateFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			s := &settings{}
@@ -103,7 +103,7 @@ func readDesk(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*d
 	for _, read := range []func(*cli.Command) error{
 		func(cmd *cli.Command) (err error) { d.logger, err = readLog(cmd, std); return err },
 		d.readOrigins, d.readLimits, d.readProxies,
-		func(cmd *cli.Command) error { return d.readLogin(ctx, cmd) }, d.readCertificate, d.readRelay,
+		func(cmd *cli.Command) error { return d.readLogin(ctx, cmd) }, d.readCertificate, d.readTurn,
 	} {
 		if err := read(cmd); err != nil {
 			return nil, err
@@ -186,7 +186,7 @@ func (d *desk) open(ctx context.Context, sockets *opened, server *signal.Server)
 		secured = d.secure.listeners(listeners)
 	}
 	services := []service{func(ctx context.Context) error { return server.Run(ctx, secured...) }}
-	for _, open := range []func(context.Context, *opened, *signal.Server) ([]service, error){d.openRelay, d.openAdmin, d.openChallenges} {
+	for _, open := range []func(context.Context, *opened, *signal.Server) ([]service, error){d.openTurn, d.openAdmin, d.openChallenges} {
 		more, err := open(ctx, sockets, server)
 		if err != nil {
 			return nil, err

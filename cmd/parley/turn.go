@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -15,36 +16,39 @@ import (
 	"parley/signal/turnserver"
 )
 
-func relayFlags() []cli.Flag {
+func turnFlags() []cli.Flag {
+	quota := func(name string, value int, usage string) cli.Flag {
+		return &cli.IntFlag{Name: name, Value: value, Usage: usage + "; 0: unlimited", Sources: variable(name)}
+	}
 	return inCategory("STUN AND TURN", []cli.Flag{
 		listFlag("ice-server", "`URL` of a STUN or TURN server to hand to clients at login; turn:HOST,USER,SECRET, or turn:HOST for credentials made with --turn-secret; repeatable"),
 		stringFlag("turn", "", "run STUN and TURN at `ADDRESS`, such as :3478, for UDP and TCP, and TLS with a certificate; handed to clients at login"),
 		stringFlag("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one)"),
 		durationFlag("turn-ttl", 24*time.Hour, "how long credentials can begin a call; clients have fresh ones before that"),
-		listFlag("turn-external-ip", "`IP` that this machine has outside; repeatable, one for IPv4 and one for IPv6"),
+		listFlag("turn-external-ip", "public `IP` of this machine; repeatable, one for IPv4 and one for IPv6"),
 		listFlag("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
-		stringFlag("turn-ports", "", "`MIN:MAX` of the UDP ports to relay with"),
-		&cli.IntFlag{Name: "turn-user-quota", Value: 32, Usage: "`NUMBER` of allocations of a user; 0: unlimited", Sources: variable("turn-user-quota")},
-		&cli.IntFlag{Name: "turn-total-quota", Value: 2000, Usage: "`NUMBER` of allocations in all; 0: unlimited", Sources: variable("turn-total-quota")},
+		stringFlag("turn-ports", "", "`MIN:MAX` of the UDP ports of allocations"),
+		quota("turn-user-quota", 32, "`NUMBER` of allocations of a user"),
+		quota("turn-total-quota", 2000, "`NUMBER` of allocations in all"),
 	})
 }
 
-// turnSettings is what --turn and its kin say.
+// turnSettings is the TURN server of --turn.
 type turnSettings struct {
-	host    string // "" for all addresses
-	port    uint16
+	host    string // an IP address, "" for all
+	port    uint16 // 0 until a free one is found
 	options turnserver.Options
-	server  *turnserver.Server // once open
+	server  *turnserver.Server // nil until it is open
 }
 
-// readRelay reads the flags about ICE servers.
-func (d *desk) readRelay(cmd *cli.Command) error {
+// readTurn reads the flags of ICE servers.
+func (d *desk) readTurn(cmd *cli.Command) error {
 	secret := cmd.String("turn-secret")
 	if secret == "" && cmd.String("turn") != "" {
 		secret = randomHex(32)
 	}
 	if ttl := cmd.Duration("turn-ttl"); ttl <= 0 {
-		return usagef("--turn-ttl %s: it is more than 0", ttl)
+		return usagef("invalid --turn-ttl %s: want more than 0", ttl)
 	}
 	if secret != "" {
 		d.ice.credentials = &turnserver.Credentials{Secret: secret, TTL: cmd.Duration("turn-ttl")}
@@ -54,13 +58,13 @@ func (d *desk) readRelay(cmd *cli.Command) error {
 			return err
 		}
 	}
-	if cmd.String("turn") == "" {
-		return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports", "turn-user-quota", "turn-total-quota")
+	if cmd.String("turn") != "" {
+		return d.readTurnServer(cmd)
 	}
-	return d.readTurn(cmd)
+	return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports", "turn-user-quota", "turn-total-quota")
 }
 
-// refuseWithout refuses flags that are of no use without another.
+// refuseWithout returns an error if one of the flags is given without the one that they need.
 func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 	for _, f := range flags {
 		if cmd.IsSet(f) {
@@ -70,35 +74,31 @@ func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 	return nil
 }
 
-func (d *desk) readTurn(cmd *cli.Command) (err error) {
+// readTurnServer reads the flags of the TURN server of this process.
+func (d *desk) readTurnServer(cmd *cli.Command) (err error) {
 	t := &turnSettings{options: turnserver.Options{
-		Credentials: *d.ice.credentials, TLS: d.secure.relayTLS(), Logger: d.logger,
+		Credentials: *d.ice.credentials, TLS: d.secure.turnTLS(), Logger: d.logger,
 		UserQuota: lifted(cmd.Int("turn-user-quota")), TotalQuota: lifted(cmd.Int("turn-total-quota")),
 	}}
 	if t.host, t.port, err = turnAddress(cmd.String("turn")); err != nil {
 		return err
 	}
-	if t.options.MinPort, t.options.MaxPort, err = turnPorts("turn-ports", cmd.String("turn-ports")); err != nil {
-		return err
+	ports := cmd.String("turn-ports")
+	if t.options.MinPort, t.options.MaxPort, err = portRange(ports); err != nil {
+		return usagef("invalid --turn-ports %q: want MIN:MAX, such as 50000:50999", printable(ports))
 	}
 	if t.options.AllowedPeers, err = prefixes("turn-allowed-peer-ip", cmd.StringSlice("turn-allowed-peer-ip")); err != nil {
 		return err
 	}
-	t.options.Addresses, err = t.addresses(cmd.StringSlice("turn-external-ip"))
-	d.turn = t
-	return err
-}
-
-// turnPorts reads MIN:MAX.
-func turnPorts(flag, s string) (low, high uint16, err error) {
-	low, high, err = portRange(s)
-	if err != nil {
-		return 0, 0, usagef("--%s %q: it is MIN:MAX, such as 50000:50999", flag, printable(s))
+	if t.options.Addresses, err = t.addresses(cmd.StringSlice("turn-external-ip")); err != nil {
+		return err
 	}
-	return low, high, nil
+	d.turn = t
+	return nil
 }
 
-// turnAddress reads HOST:PORT, HOST or :PORT. A host is an address: relays are told to others by address.
+// turnAddress parses HOST:PORT, HOST or :PORT. HOST is an IP address, since clients get relayed
+// addresses as IP addresses. The default port is 3478 (RFC 8656 section 5).
 func turnAddress(s string) (host string, port uint16, err error) {
 	host, service, splitErr := net.SplitHostPort(s)
 	if splitErr != nil {
@@ -106,12 +106,12 @@ func turnAddress(s string) (host string, port uint16, err error) {
 	}
 	n, portErr := strconv.ParseUint(service, 10, 16)
 	if _, err := netip.ParseAddr(host); portErr != nil || host != "" && err != nil {
-		return "", 0, usagef("--turn %q: it is ADDRESS:PORT, such as :3478 or 192.0.2.1:3478", printable(s))
+		return "", 0, usagef("invalid --turn %q: want ADDRESS:PORT, such as :3478 or 192.0.2.1:3478", printable(s))
 	}
 	return host, uint16(n), nil
 }
 
-// addresses are where relays are opened and what others are told.
+// addresses returns the addresses of allocations. external are the values of --turn-external-ip.
 func (t *turnSettings) addresses(external []string) ([]turnserver.Address, error) {
 	bind := []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	if t.host != "" {
@@ -121,18 +121,22 @@ func (t *turnSettings) addresses(external []string) ([]turnserver.Address, error
 	}
 	var addresses []turnserver.Address
 	for _, b := range bind {
-		a := turnserver.Address{Bind: b, Public: outward(b)}
-		if a.Public.IsValid() {
-			addresses = append(addresses, a)
+		if public := outgoingAddress(b); public.IsValid() {
+			addresses = append(addresses, turnserver.Address{Bind: b, Public: public})
 		}
 	}
 	for _, s := range external {
 		ip, err := netip.ParseAddr(s)
 		if err != nil || ip.IsUnspecified() || ip.Zone() != "" {
-			return nil, usagef("--turn-external-ip %q: it is an address, such as 198.51.100.7", printable(s))
+			return nil, usagef("invalid --turn-external-ip %q: want an address, such as 198.51.100.7", printable(s))
 		}
-		if addresses, err = withExternal(addresses, bind, ip.Unmap()); err != nil {
-			return nil, err
+		ip = ip.Unmap()
+		if i := slices.IndexFunc(addresses, func(a turnserver.Address) bool { return a.Bind.Is4() == ip.Is4() }); i >= 0 {
+			addresses[i].Public = ip
+		} else if i := slices.IndexFunc(bind, func(b netip.Addr) bool { return b.Is4() == ip.Is4() }); i >= 0 {
+			addresses = append(addresses, turnserver.Address{Bind: bind[i], Public: ip})
+		} else {
+			return nil, usagef("invalid --turn-external-ip %s: want an address of the family of --turn", ip)
 		}
 	}
 	if len(addresses) == 0 { // no network: for peers on this machine
@@ -141,21 +145,9 @@ func (t *turnSettings) addresses(external []string) ([]turnserver.Address, error
 	return addresses, nil
 }
 
-// withExternal puts ip in the place of the address of its family.
-func withExternal(addresses []turnserver.Address, bind []netip.Addr, ip netip.Addr) ([]turnserver.Address, error) {
-	same := func(a netip.Addr) bool { return a.Is4() == ip.Is4() }
-	if i := slices.IndexFunc(addresses, func(a turnserver.Address) bool { return same(a.Bind) }); i >= 0 {
-		addresses[i].Public = ip
-		return addresses, nil
-	}
-	if i := slices.IndexFunc(bind, same); i >= 0 {
-		return append(addresses, turnserver.Address{Bind: bind[i], Public: ip}), nil
-	}
-	return nil, usagef("--turn-external-ip %s is not of the same family as the address of --turn", ip)
-}
-
-// outward is the address that this machine has towards others of a family, invalid for none.
-func outward(bind netip.Addr) netip.Addr {
+// outgoingAddress returns bind, or if it is unspecified the address from which this machine sends to
+// others of the family. It is invalid if there is none.
+func outgoingAddress(bind netip.Addr) netip.Addr {
 	if !bind.IsUnspecified() {
 		return bind
 	}
@@ -163,27 +155,28 @@ func outward(bind netip.Addr) netip.Addr {
 	if bind.Is6() {
 		network, target = "udp6", "[2620:4f:8000::1]:9"
 	}
-	if c, err := net.Dial(network, target); err == nil { // asks the routing table; sends nothing
+	if c, err := net.Dial(network, target); err == nil { // asks the routing table, sends nothing
 		defer c.Close()
-		if at, err := netip.ParseAddrPort(c.LocalAddr().String()); err == nil && usableOutside(at.Addr()) {
+		if at, err := netip.ParseAddrPort(c.LocalAddr().String()); err == nil && isReachable(at.Addr()) {
 			return at.Addr().WithZone("")
 		}
 	}
 	for _, a := range machineAddresses() {
-		if a.Is4() == bind.Is4() && usableOutside(a) {
+		if a.Is4() == bind.Is4() && isReachable(a) {
 			return a
 		}
 	}
 	return netip.Addr{}
 }
 
-// usableOutside leaves out what does not lead to others, and private IPv6 addresses: next to IPv4 they reach nobody more.
-func usableOutside(a netip.Addr) bool {
+// isReachable reports whether other machines may reach an address. Private IPv6 addresses do not
+// count: with them a server reaches nobody that it does not reach over IPv4.
+func isReachable(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !(a.Is6() && a.IsPrivate())
 }
 
-// openRelay opens the sockets of --turn, and adds it to what is handed out.
-func (d *desk) openRelay(ctx context.Context, sockets *opened, _ *signal.Server) ([]service, error) {
+// openTurn opens the sockets of --turn and adds its URLs to the ICE servers of clients.
+func (d *desk) openTurn(ctx context.Context, sockets *opened, _ *signal.Server) ([]service, error) {
 	if d.turn == nil {
 		return nil, nil
 	}
@@ -191,15 +184,79 @@ func (d *desk) openRelay(ctx context.Context, sockets *opened, _ *signal.Server)
 	if err != nil {
 		return nil, failf(exitUsage, "--turn: %w", err)
 	}
-	packets, listeners, err := d.turn.listen(ctx, sockets)
+	conns, listeners, err := d.turn.listen(ctx, sockets)
 	if err != nil {
 		return nil, err
 	}
 	d.turn.server = server
+	var public []string
 	for i, a := range d.turn.options.Addresses {
-		d.offerRelay(a.Public, i == 0)
+		d.addTurnURLs(a.Public, i == 0)
+		public = append(public, a.Public.String())
 	}
-	d.report.report(event{name: "relaying", fields: []field{{"urls", append(slices.Clone(d.ice.temporary), stunURLs(d.ice.fixed)...)}},
-		say: fmt.Sprintf("STUN and TURN on port %d, relays at %s", d.turn.port, publicAddresses(d.turn.options.Addresses))})
-	return []service{func(ctx context.Context) error { return server.Run(ctx, packets, listeners) }}, nil
+	urls := slices.Clone(d.ice.temporary)
+	for _, s := range d.ice.fixed {
+		urls = append(urls, s.URLs...)
+	}
+	d.report.report(event{name: "relaying", fields: []field{{"urls", urls}},
+		say: fmt.Sprintf("STUN and TURN on port %d, relays at %s", d.turn.port, strings.Join(public, " and "))})
+	return []service{func(ctx context.Context) error { return server.Run(ctx, conns, listeners) }}, nil
+}
+
+// listen opens the sockets of the TURN server: UDP and TCP on the same port.
+func (t *turnSettings) listen(ctx context.Context, sockets *opened) ([]net.PacketConn, []net.Listener, error) {
+	var conns []net.PacketConn
+	var listeners []net.Listener
+	for _, address := range t.options.Addresses {
+		c, l, err := t.listenAt(ctx, address.Bind)
+		if err != nil {
+			return nil, nil, failf(exitFailure, "failed to open --turn on port %d: %w; "+
+				"if another server runs there, give --turn another port", t.port, err)
+		}
+		sockets.all = append(sockets.all, c, l)
+		conns, listeners = append(conns, c), append(listeners, l)
+	}
+	return conns, listeners, nil
+}
+
+// portAttempts is how often a free port is chosen: the one for UDP may be taken for TCP.
+const portAttempts = 20
+
+func (t *turnSettings) listenAt(ctx context.Context, bind netip.Addr) (net.PacketConn, net.Listener, error) {
+	udp, tcp := "udp4", "tcp4"
+	if bind.Is6() {
+		udp, tcp = "udp6", "tcp6"
+	}
+	var config net.ListenConfig
+	for attempt := 1; ; attempt++ {
+		c, err := config.ListenPacket(ctx, udp, netip.AddrPortFrom(bind, t.port).String())
+		if err != nil {
+			return nil, nil, err
+		}
+		l, err := config.Listen(ctx, tcp, c.LocalAddr().String())
+		if err == nil {
+			t.port = netip.MustParseAddrPort(c.LocalAddr().String()).Port()
+			return c, l, nil
+		}
+		_ = c.Close()
+		if t.port != 0 || attempt == portAttempts {
+			return nil, nil, err
+		}
+	}
+}
+
+// addTurnURLs adds the URLs of a public address to the ICE servers of clients. More than four URLs
+// delay a browser, so the second address family gets one.
+func (d *desk) addTurnURLs(public netip.Addr, first bool) {
+	at := netip.AddrPortFrom(public, d.turn.port).String()
+	d.ice.temporary = append(d.ice.temporary, "turn:"+at+"?transport=udp")
+	if !first {
+		return
+	}
+	d.ice.fixed = append(d.ice.fixed, signal.ICEServer{URLs: []string{"stun:" + at}})
+	d.ice.temporary = append(d.ice.temporary, "turn:"+at+"?transport=tcp")
+	if d.secure != nil && d.secure.name != "" { // clients do not accept a self-signed certificate for TURN
+		host := net.JoinHostPort(d.secure.name, strconv.Itoa(int(d.turn.port)))
+		d.ice.temporary = append(d.ice.temporary, "turns:"+host+"?transport=tcp")
+	}
 }
