@@ -176,7 +176,7 @@ func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck,
 	b := browsers().Chromium(t, &webtest.Options{ShowAddresses: true}) // a relay lets in only whom it knows by address
 	here := coturntest.LocalAddress(t)
 	// The relay is another server's, for this one's login must not hand out a way around the bottleneck.
-	_, _, events := servingWith(t, "--turn", netip.AddrPortFrom(here, 0).String(), "--turn-secret", "north",
+	_, _, events := servingWith(t, "--turn", netip.AddrPortFrom(here, 0).String(), "--turn-open", "--turn-secret", "north",
 		"--turn-allowed-peer-ip", netip.PrefixFrom(here, here.BitLen()).String())
 	page, server := serving(t)
 	line := newBottleneck(t, relayAddress(t, events))

@@ -28,6 +28,11 @@ func (o *iceOffer) servers(name string) []signal.ICEServer {
 	return servers
 }
 
+// hasTURN reports whether clients get credentials of a TURN server.
+func (o *iceOffer) hasTURN() bool {
+	return len(o.temporary) > 0 || slices.ContainsFunc(o.fixed, func(s signal.ICEServer) bool { return s.Credential != "" })
+}
+
 // add takes in one --ice-server of serve: URL, or URL,USER,SECRET.
 func (o *iceOffer) add(value string) error {
 	parts := strings.SplitN(value, ",", 3)

@@ -51,7 +51,7 @@ func TestNetworkDoctor(t *testing.T) {
 		l.wan.sh("ip addr add 203.0.113.2/24 dev net")
 		stun := []string{}
 		for i, at := range []string{"203.0.113.1:3478", "203.0.113.2:3478"} {
-			l.wan.parley(t, "serve", "--listen", fmt.Sprintf("203.0.113.1:%d", 9100+i), "--turn", at).says(t, "signaling on")
+			l.wan.parley(t, "serve", "--listen", fmt.Sprintf("203.0.113.1:%d", 9100+i), "--turn", at, "--turn-open").says(t, "signaling on")
 			stun = append(stun, "--ice-server", "stun:"+at)
 		}
 		asks(t, l.behind("a host", portRestrict, 27), 0, stun[:2], `^ok    nat        others see this network at 203.0.113.27; what kind of NAT that is`)

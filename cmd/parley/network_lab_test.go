@@ -183,7 +183,7 @@ func (h *host) address(verb, address string) {
 // serve runs the signaling server with STUN and TURN on wan.
 func (l *lab) serve(args ...string) *process {
 	l.t.Helper()
-	return l.signaling(append([]string{"--turn", labRelay, "--turn-allowed-peer-ip", "203.0.113.0/24"}, args...)...)
+	return l.signaling(append([]string{"--turn", labRelay, "--turn-open", "--turn-allowed-peer-ip", "203.0.113.0/24"}, args...)...)
 }
 
 // signaling runs the signaling server on wan.

@@ -26,7 +26,7 @@ func TestNetworkAddressChangeElsewhere(t *testing.T) {
 			t.Parallel()
 			f := &faulty{t: t, lab: newNetwork(t)}
 			f.server = f.lab.serve()
-			f.lab.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478").says(t, "signaling on")
+			f.lab.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478", "--turn-open").says(t, "signaling on")
 			f.hosts = [2]*host{f.lab.public("alice", c.alice), f.lab.public("bob", c.bob)}
 			if !c.udp {
 				f.hosts[0].cut(allUDP)

@@ -48,7 +48,7 @@ func TestNetworkNATRebinding(t *testing.T) {
 			t.Parallel()
 			f := &faulty{t: t, lab: newNetwork(t)}
 			f.server = f.lab.signaling()
-			f.lab.wan.parley(t, "serve", "--listen", "203.0.113.1:9100", "--turn", labRelay).says(t, "signaling on")
+			f.lab.wan.parley(t, "serve", "--listen", "203.0.113.1:9100", "--turn", labRelay, "--turn-open").says(t, "signaling on")
 			f.hosts = [2]*host{f.lab.behind("alice", alice, 11), f.lab.behind("bob", portRestrict, 12)}
 			f.call("--video", "test", "--audio", "test", "--ice-server", "stun:"+labRelay)
 			for _, p := range f.both() {

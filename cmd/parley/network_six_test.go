@@ -31,8 +31,8 @@ func TestNetworkIPv6Relays(t *testing.T) {
 	const six, four, both = "ws://[2001:db8::1]:9091", "ws://203.0.113.1:9092", "ws://[2001:db8::1]:9092"
 	relayOnly := []string{"--ice-policy", "relay"}
 	l := newNetwork(t)
-	l.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478").says(t, "signaling on")
-	l.wan.parley(t, "serve", "--listen", ":9092", "--turn", ":3479").says(t, "signaling on")
+	l.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478", "--turn-open").says(t, "signaling on")
+	l.wan.parley(t, "serve", "--listen", ":9092", "--turn", ":3479", "--turn-open").says(t, "signaling on")
 	a, b := l.public("alice", "2001:db8::a/64"), l.public("bob", "2001:db8::b/64")
 	t.Run("ours", func(t *testing.T) {
 		alice, bob := talk(t, a, b, six, relayOnly, relayOnly)

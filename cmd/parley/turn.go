@@ -23,12 +23,14 @@ func turnFlags() []cli.Flag {
 	return inCategory("STUN AND TURN", []cli.Flag{
 		listFlag("ice-server", "`URL` of a STUN or TURN server to hand to clients at login; turn:HOST,USER,SECRET, or turn:HOST for credentials made with --turn-secret; repeatable"),
 		stringFlag("turn", "", "run STUN and TURN at `ADDRESS`, such as :3478, for UDP and TCP, and TLS with a certificate; handed to clients at login"),
+		boolFlag("turn-open", "let everybody use TURN; without it --turn requires --auth-jwt or --auth-webhook, except on loopback"),
 		stringFlag("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one)"),
 		durationFlag("turn-ttl", 24*time.Hour, "how long credentials can begin a call; clients have fresh ones before that"),
 		listFlag("turn-external-ip", "public `IP` of this machine; repeatable, one for IPv4 and one for IPv6"),
 		listFlag("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
 		stringFlag("turn-ports", "", "`MIN:MAX` of the UDP ports of allocations"),
 		quota("turn-user-quota", 32, "`NUMBER` of allocations of a user"),
+		quota("turn-address-quota", 128, "`NUMBER` of allocations of clients at one address (/64 for IPv6)"),
 		quota("turn-total-quota", 2000, "`NUMBER` of allocations in all"),
 	})
 }
@@ -58,10 +60,18 @@ func (d *desk) readTurn(cmd *cli.Command) error {
 			return err
 		}
 	}
+	if d.ice.hasTURN() && d.options.Auth == nil && !cmd.Bool("turn-open") && !allLoopback(d.addresses...) {
+		d.report.warn("--ice-server: everybody who reaches this server gets credentials of the TURN server; " +
+			"require a login with --auth-jwt or --auth-webhook, or allow everybody with --turn-open")
+	}
 	if cmd.String("turn") != "" {
 		return d.readTurnServer(cmd)
 	}
-	return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports", "turn-user-quota", "turn-total-quota")
+	if cmd.Bool("turn-open") && !d.ice.hasTURN() {
+		return usagef("--turn-open is of use with --turn only, or with --ice-server turn:HOST")
+	}
+	return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports",
+		"turn-user-quota", "turn-address-quota", "turn-total-quota")
 }
 
 // refuseWithout returns an error if one of the flags is given without the one that they need.
@@ -78,8 +88,18 @@ func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 func (d *desk) readTurnServer(cmd *cli.Command) (err error) {
 	t := &turnSettings{options: turnserver.Options{
 		Credentials: *d.ice.credentials, TLS: d.secure.turnTLS(), Logger: d.logger,
-		UserQuota: lifted(cmd.Int("turn-user-quota")), TotalQuota: lifted(cmd.Int("turn-total-quota")),
 	}}
+	for flag, limit := range map[string]*int{
+		"turn-user-quota":    &t.options.UserQuota,
+		"turn-address-quota": &t.options.AddressQuota,
+		"turn-total-quota":   &t.options.TotalQuota,
+	} {
+		n := cmd.Int(flag)
+		if n < 0 {
+			return usagef("invalid --%s %d: want a number of allocations, or 0 for unlimited", flag, n)
+		}
+		*limit = lifted(n)
+	}
 	if t.host, t.port, err = turnAddress(cmd.String("turn")); err != nil {
 		return err
 	}
@@ -92,6 +112,10 @@ func (d *desk) readTurnServer(cmd *cli.Command) (err error) {
 	}
 	if t.options.Addresses, err = t.addresses(cmd.StringSlice("turn-external-ip")); err != nil {
 		return err
+	}
+	if d.options.Auth == nil && !cmd.Bool("turn-open") && !allLoopback(cmd.String("turn")) {
+		return usagef("--turn %s: without a login everybody could relay through this machine; "+
+			"require a login with --auth-jwt or --auth-webhook, or allow everybody with --turn-open", printable(cmd.String("turn")))
 	}
 	d.turn = t
 	return nil
@@ -109,6 +133,18 @@ func turnAddress(s string) (host string, port uint16, err error) {
 		return "", 0, usagef("invalid --turn %q: want ADDRESS:PORT, such as :3478 or 192.0.2.1:3478", printable(s))
 	}
 	return host, uint16(n), nil
+}
+
+// allLoopback reports whether only this machine reaches listening addresses, HOST:PORT or HOST.
+func allLoopback(addresses ...string) bool {
+	return !slices.ContainsFunc(addresses, func(address string) bool {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			host = address
+		}
+		ip, err := netip.ParseAddr(host)
+		return host != "localhost" && (err != nil || !ip.Unmap().IsLoopback())
+	})
 }
 
 // addresses returns the addresses of allocations. external are the values of --turn-external-ip.

@@ -97,12 +97,12 @@ func TestRelayedThroughOurs(t *testing.T) {
 	at := netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String()
 	for what, at := range map[string]string{"by what the login hands out": at, "at all addresses": ":0"} {
 		t.Run(what, func(t *testing.T) {
-			_, server, _ := servingWith(t, "--turn", at)
+			_, server, _ := servingWith(t, "--turn", at, "--turn-open")
 			relayedCall(t, server)
 		})
 	}
 	t.Run("over TCP", func(t *testing.T) {
-		_, _, events := servingWith(t, "--turn", at, "--turn-secret", "north")
+		_, _, events := servingWith(t, "--turn", at, "--turn-open", "--turn-secret", "north")
 		url := ""
 		for _, e := range events {
 			if e["event"] == "relaying" {
@@ -134,7 +134,7 @@ const relayOnly = `(() => {
 // A tab that may go through relays alone finds one in what its login hands out.
 func TestTabRelayed(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server, _ := servingWith(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String())
+		page, server, _ := servingWith(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String(), "--turn-open")
 		bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--output", "ndjson", "--ice-policy", "relay",
 			"--video", "test", "--audio", "tone:600", "--say", "hello tab", "--expect", "text=hello terminal", "--expect", "video.frames>=10", "--linger", "2m")
 		bob.says(t, `"event":"login"`)

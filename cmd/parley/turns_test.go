@@ -143,7 +143,7 @@ func TestFreshCredentials(t *testing.T) {
 // The hello-world pages, which may go through relays alone, find one in what the server answers to init.
 func TestHelloRelayed(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, _, _ := servingWith(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String())
+		page, _, _ := servingWith(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String(), "--turn-open")
 		saruman, gandalf := b.NewTab(), b.NewTab()
 		for _, tab := range []*webtest.Tab{saruman, gandalf} {
 			tab.Preload(relayOnly)
