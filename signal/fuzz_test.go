@@ -35,37 +35,37 @@ func FuzzServerCall(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
-	bounds := Limits{}.resolve()
+	limits := PayloadLimits{SDP: 48 << 10, Candidate: 2 << 10}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		req := decodeCall(frame)
-		typ := req.typ()
+		req := DecodeCall(frame)
+		typ := req.Type()
 		if typ == "" {
-			echo := appendJS(nil, req.kind, maxEcho)
-			if len(echo) > 2*maxEcho+2 {
-				t.Errorf("an echo of %d bytes", len(echo))
+			text := req.TypeText()
+			if len(text) > maxTypeText {
+				t.Errorf("a text of %d bytes", len(text))
 			}
-			wellFormed(t, appendError(nil, CodeUnknownType, string(echo), ""))
+			wellFormed(t, appendError(nil, CodeUnknownType, text, ""))
 			return
 		}
-		name, refused := nameOf(req.name)
+		name, refused := req.Name()
 		if (refused == "") != (CheckName(name) == nil) {
 			t.Errorf("name %q, refused for %q", name, refused)
 		}
 		if typ == login || typ == ack || refused != "" {
 			return
 		}
-		if code, _ := bounds.fits(typ, req.payload); code != "" {
+		if code, _ := limits.Check(typ, req.Payload); code != "" {
 			return
 		}
-		out := wellFormed(t, appendDelivery(nil, typ, req.payload, name))
+		out := wellFormed(t, appendDelivery(nil, typ, req.Payload, name))
 		if text, _ := unquote(out["type"]); text != string(typ) {
 			t.Errorf("%s became %q", typ, out["type"])
 		}
 		if text, _ := unquote(out["name"]); text != name {
 			t.Errorf("from %q became %q", name, out["name"])
 		}
-		if len(req.payload) > 0 && !bytes.Equal(out[string(typ)], req.payload) {
-			t.Errorf("payload %q became %q", req.payload, out[string(typ)])
+		if len(req.Payload) > 0 && !bytes.Equal(out[string(typ)], req.Payload) {
+			t.Errorf("payload %q became %q", req.Payload, out[string(typ)])
 		}
 		if want := map[Type]int{Leave: 2}[typ]; want != 0 && len(out) != want || want == 0 && len(out) != 3 {
 			t.Errorf("members %q", out)
@@ -79,15 +79,15 @@ func FuzzServerRelay(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		req := decodeRelay(frame)
-		if req.inst() != "send" {
+		req := DecodeRelay(frame)
+		if req.Inst() != "send" {
 			return
 		}
-		if !bytes.Contains(frame, req.payload) {
-			t.Errorf("payload %q is not of the frame", req.payload)
+		if !bytes.Contains(frame, req.Payload) {
+			t.Errorf("payload %q is not of the frame", req.Payload)
 		}
-		if _, ok := openObject(req.payload); ok {
-			wellFormed(t, req.payload)
+		if _, ok := openObject(req.Payload); ok {
+			wellFormed(t, req.Payload)
 		}
 	})
 }

@@ -93,6 +93,9 @@ func (l Limits) resolve() limits {
 	}
 }
 
+// payload returns the limits of what is forwarded.
+func (l *limits) payload() PayloadLimits { return PayloadLimits{SDP: l.SDP, Candidate: l.Candidate} }
+
 // bound returns what a field of Limits stands for.
 func bound[T ~int | ~int64](value, otherwise T) T {
 	switch {

@@ -18,12 +18,12 @@ import (
 const authWait = 10 * time.Second
 
 // login handles a login of the call dialect and an init of the relay dialect.
-func (s *Server) login(c *conn, w *wsconn.Batch, req request) error {
+func (s *Server) login(c *conn, w *wsconn.Batch, req Request) error {
 	h := s.hubOf(c.dialect)
-	if ticket, ok := unquote(req.resume); ok {
+	if ticket, ok := req.ResumeToken(); ok {
 		return s.resume(c, w, h, ticket, req)
 	}
-	name, text := nameOf(req.name)
+	name, text := req.Name()
 	if text != "" {
 		s.refuseLogin(c, w, req, CodeBadName, text)
 		return nil
@@ -33,7 +33,7 @@ func (s *Server) login(c *conn, w *wsconn.Batch, req request) error {
 		return err
 	}
 	reply := loginGrant{name: grant.Name, asked: name}
-	if isTrue(req.iceServers) {
+	if req.WantsICEServers() {
 		s.grantICE(&reply, grant)
 	}
 	reply.granted = grant.ICEServers
@@ -41,11 +41,11 @@ func (s *Server) login(c *conn, w *wsconn.Batch, req request) error {
 }
 
 // signIn gives the name, if it is free, and replies. An error ends the connection; the client has been told.
-func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req request, grant loginGrant) error {
+func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req Request, grant loginGrant) error {
 	sess := c.session
 	if sess == nil {
 		sess = &session{hub: h, conn: c, address: c.address}
-		if isTrue(req.resume) && s.opts.Resume > 0 {
+		if req.WantsResume() && s.opts.Resume > 0 {
 			sess.conn = nil
 			sess.line, grant.ticket = newLine(s, c)
 			grant.wait = s.opts.Resume
@@ -54,7 +54,7 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req request, grant log
 	done := func() {
 		sess.iceServers = grant.granted
 		switch reply := appendGrant(nil, grant); {
-		case c.dialect == DialectRelay && !req.reply: // the original says nothing
+		case c.dialect == DialectRelay && !req.Reply: // the original says nothing
 		case grant.ticket != "":
 			c.Send(w, reply) // the messages that follow it are numbered
 		default:
@@ -83,10 +83,10 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req request, grant log
 }
 
 // refuseLogin tells a client that its login was refused, where its dialect has a way to.
-func (s *Server) refuseLogin(c *conn, w *wsconn.Batch, req request, code, text string) {
+func (s *Server) refuseLogin(c *conn, w *wsconn.Batch, req Request, code, text string) {
 	s.metrics.login(code)
 	switch {
-	case c.dialect != DialectRelay || req.reply:
+	case c.dialect != DialectRelay || req.Reply:
 		c.reply(w, appendRefusal(nil, code, text))
 	case c.wantErrors:
 		c.reply(w, appendError(nil, code, text, ""))
@@ -94,14 +94,14 @@ func (s *Server) refuseLogin(c *conn, w *wsconn.Batch, req request, code, text s
 }
 
 // authorize asks the Authorizer, if there is one. An error ends the connection; the client has been told.
-func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req request) (Identity, error) {
+func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req Request) (Identity, error) {
 	if s.opts.Auth == nil {
 		return Identity{Name: name}, nil
 	}
 	if err := s.throttle(c, w, req); err != nil {
 		return Identity{}, err
 	}
-	token, _ := unquote(req.token)
+	token := req.Token()
 	if token == "" {
 		token = c.token
 	}
@@ -131,7 +131,7 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req request) (
 }
 
 // throttle refuses an address from which too many logins were refused, before another guess is looked at.
-func (s *Server) throttle(c *conn, w *wsconn.Batch, req request) error {
+func (s *Server) throttle(c *conn, w *wsconn.Batch, req Request) error {
 	if !s.admission.throttled(c.address, s.now()) {
 		return nil
 	}
@@ -162,7 +162,7 @@ func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) {
 }
 
 // resume gives a client that has come back its session.
-func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req request) error {
+func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req Request) error {
 	if c.session != nil {
 		s.refuseLogin(c, w, req, CodeBadMessage, "this connection is signed in already")
 		return nil
@@ -182,14 +182,14 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req req
 		s.refuseLogin(c, w, req, CodeUnauthorized, "this is not the secret of that session")
 		return &closeError{close: CloseUnauthorized, text: "the login was refused"}
 	}
-	grant := loginGrant{ask: isTrue(req.iceServers)}
+	grant := loginGrant{ask: req.WantsICEServers()}
 	w.Flush() // the turn may take a moment
 	sess.line.turn.Lock()
 	defer sess.line.turn.Unlock()
 	if grant.ask {
 		s.grantICE(&grant, Identity{Name: h.nameOf(sess), ICEServers: sess.iceServers})
 	}
-	old, ok := sess.line.resume(w, c, req.ack, func(heard uint64) []byte { return appendResumed(nil, grant, heard) })
+	old, ok := sess.line.resume(w, c, req.Ack, func(heard uint64) []byte { return appendResumed(nil, grant, heard) })
 	if !ok {
 		s.refuseLogin(c, w, req, CodeExpired, "the session has ended; sign in anew")
 		return nil

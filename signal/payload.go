@@ -1,8 +1,8 @@
 package signal
 
-// description returns the text of the member sdp, as JSON, and whether payload is an object with the strings type and sdp, each
-// once: of two, a receiver that is not a browser might believe the other.
-func description(payload []byte) (sdp []byte, ok bool) {
+// descriptionSDP returns the member sdp of a description, as JSON. ok is false unless payload is an object with the strings
+// type and sdp, each once: receivers may differ in which of two they take.
+func descriptionSDP(payload []byte) (sdp []byte, ok bool) {
 	types, sdps := 0, 0
 	for o, _ := openObject(payload); ; {
 		name, value, more := o.next()
@@ -24,8 +24,9 @@ func description(payload []byte) (sdp []byte, ok bool) {
 	}
 }
 
-// candidateLine returns the text of the member candidate, as JSON, and whether payload is an object whose candidate, if any, is one
-// string, or says the end of candidates: null, the empty string, or nothing at all (JSON.stringify leaves out what is undefined).
+// candidateLine returns the member candidate of a candidate, as JSON. ok is false unless payload is an object whose
+// candidate, if any, is one string, or the end of candidates: null, the empty string, or no value, because
+// JSON.stringify omits what is undefined.
 func candidateLine(payload []byte) (line []byte, ok bool) {
 	if isNull(payload) || string(payload) == `""` {
 		return nil, true
@@ -47,11 +48,15 @@ func candidateLine(payload []byte) (line []byte, ok bool) {
 	}
 }
 
-// fits holds the payload of a message against its shape and its bounds. It returns the code and the sentence of what is wrong.
-func (l *limits) fits(typ Type, payload []byte) (code, text string) {
+// PayloadLimits are the longest session description and the longest candidate line that are forwarded, in bytes.
+type PayloadLimits struct{ SDP, Candidate int }
+
+// Check returns the code and the text of the error if payload is no valid content of a message of the call dialect, or
+// exceeds l, and empty strings otherwise.
+func (l PayloadLimits) Check(typ Type, payload []byte) (code, text string) {
 	switch typ {
 	case Offer, Answer:
-		sdp, ok := description(payload)
+		sdp, ok := descriptionSDP(payload)
 		if !ok {
 			return CodeBadMessage, "an " + string(typ) + " needs " + string(typ) + ": an object with the strings type and sdp"
 		}
@@ -70,14 +75,14 @@ func (l *limits) fits(typ Type, payload []byte) (code, text string) {
 	return "", ""
 }
 
-// longer reports whether a JSON string stands for more than max bytes.
+// longer reports whether the content of a JSON string has more than max bytes.
 func longer(value []byte, max int) bool {
 	return len(value)-2 > max && len(unquoteBytes(value)) > max
 }
 
-// relayed tells what a message of the relay dialect is: an offer, an answer or a candidate, with the text that has a bound; or "" for
-// anything else, which passes as well. It is false for what the server alone may say.
-func relayed(payload []byte) (typ Type, text []byte, ok bool) {
+// Relayed returns the type of a message of the relay dialect, and its session description or candidate line as JSON. The
+// type is empty for any other message, which is forwarded as well. ok is false for the types that only a server sends.
+func Relayed(payload []byte) (typ Type, text []byte, ok bool) {
 	var kind, sdp, candidate []byte
 	for o, _ := openObject(payload); ; {
 		name, value, more := o.next()
@@ -106,8 +111,8 @@ func relayed(payload []byte) (typ Type, text []byte, ok bool) {
 	return ICECandidate, line, true
 }
 
-// relayedFits holds a message of the relay dialect against the bounds.
-func (l *limits) relayedFits(typ Type, text, payload []byte) bool {
+// CheckRelayed reports whether the results of Relayed are within l.
+func (l PayloadLimits) CheckRelayed(typ Type, text, payload []byte) bool {
 	switch typ {
 	case Offer, Answer:
 		return !isString(text) || !longer(text, l.SDP)
@@ -115,4 +120,10 @@ func (l *limits) relayedFits(typ Type, text, payload []byte) bool {
 		return !longer(text, l.Candidate) && len(payload)-len(text) <= l.Candidate
 	}
 	return true
+}
+
+// IsObject reports whether payload is a JSON object.
+func IsObject(payload []byte) bool {
+	_, ok := openObject(payload)
+	return ok
 }

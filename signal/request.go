@@ -1,42 +1,27 @@
 package signal
 
-// request is one frame from a client to the server, in either dialect. Its slices share the frame's memory.
-type request struct {
-	// kind is the "type" of the call dialect, the "inst" of the relay dialect, as JSON; empty when absent.
-	kind []byte
-	// relay tells that the frame has an "inst", which decides the dialect when the frame is the first.
-	relay bool
-	// name is whom it is for, or who asks to be signed in: "name", "id" or "peerId", as JSON.
-	name []byte
-	// payload is what passes through as it came: "offer", "answer", "candidate" or "message", as JSON.
-	payload []byte
-	// errors is the relay dialect's wish to be told of errors, reply its wish for a reply to init.
-	errors, reply bool
-	// seq and ack are the number of this message and of the last that the client has got; 0 when absent.
-	seq, ack uint64
-	// token, resume and iceServers belong to a login, as JSON; empty when absent.
-	token, resume, iceServers []byte
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// Request is a frame from a client to a server, in either dialect. It shares the memory of the frame.
+type Request struct {
+	// Relay is true if the frame has a member inst, which makes it one of the relay dialect.
+	Relay bool
+	// Payload is what is forwarded unchanged: the member offer, answer, candidate or message, as JSON.
+	Payload []byte
+	// Errors and Reply are the members of an init that ask for errors and for a reply.
+	Errors, Reply bool
+	// Seq and Ack are the numbers of this message and of the last that the client has received; 0 for none.
+	Seq, Ack uint64
+
+	kind, name, token, resume, iceServers []byte // as JSON; empty if absent
 }
 
-// member takes the members that both dialects have.
-func (r *request) member(name, value []byte) {
-	switch string(name) {
-	case "seq":
-		r.seq = number(value)
-	case "ack":
-		r.ack = number(value)
-	case "token":
-		r.token = value
-	case "resume":
-		r.resume = value
-	case "iceServers":
-		r.iceServers = value
-	}
-}
-
-// decodeCall reads a frame of the call dialect. A repeated member counts as JavaScript counts it: the last one.
-func decodeCall(frame []byte) request {
-	var req request
+// DecodeCall decodes a frame of the call dialect. Of a repeated member the last counts, as in JavaScript.
+func DecodeCall(frame []byte) Request {
+	var req Request
 	var offer, answer, candidate []byte
 	for o := parseObject(frame); ; {
 		name, value, ok := o.next()
@@ -55,25 +40,25 @@ func decodeCall(frame []byte) request {
 		case "candidate":
 			candidate = value
 		case "inst":
-			req.relay = true
+			req.Relay = true
 		default:
-			req.member(name, value)
+			req.setMember(name, value)
 		}
 	}
-	switch req.typ() {
+	switch req.Type() {
 	case Offer:
-		req.payload = offer
+		req.Payload = offer
 	case Answer:
-		req.payload = answer
+		req.Payload = answer
 	case ICECandidate:
-		req.payload = candidate
+		req.Payload = candidate
 	}
 	return req
 }
 
-// decodeRelay reads a frame of the relay dialect.
-func decodeRelay(frame []byte) request {
-	var req request
+// DecodeRelay decodes a frame of the relay dialect.
+func DecodeRelay(frame []byte) Request {
+	var req Request
 	var id, peer []byte
 	for o := parseObject(frame); ; {
 		name, value, ok := o.next()
@@ -82,22 +67,22 @@ func decodeRelay(frame []byte) request {
 		}
 		switch string(name) {
 		case "inst":
-			req.kind, req.relay = value, true
+			req.kind, req.Relay = value, true
 		case "id":
 			id = value
 		case "peerId":
 			peer = value
 		case "message":
-			req.payload = value
+			req.Payload = value
 		case "errors":
-			req.errors = isTrue(value)
+			req.Errors = isTrue(value)
 		case "reply":
-			req.reply = isTrue(value)
+			req.Reply = isTrue(value)
 		default:
-			req.member(name, value)
+			req.setMember(name, value)
 		}
 	}
-	switch req.inst() {
+	switch req.Inst() {
 	case "init":
 		req.name = id
 	case "send":
@@ -106,12 +91,29 @@ func decodeRelay(frame []byte) request {
 	return req
 }
 
-// typ returns the type if it is one of the call dialect's, else "". Only strings count, as in a JavaScript switch.
-func (r request) typ() Type {
+// setMember sets a member that both dialects have.
+func (r *Request) setMember(name, value []byte) {
+	switch string(name) {
+	case "seq":
+		r.Seq = number(value)
+	case "ack":
+		r.Ack = number(value)
+	case "token":
+		r.token = value
+	case "resume":
+		r.resume = value
+	case "iceServers":
+		r.iceServers = value
+	}
+}
+
+// Type returns the type of a frame of the call dialect, and the empty string if the dialect has no such type. Only
+// strings count, as in a switch of JavaScript.
+func (r *Request) Type() Type {
 	if !isString(r.kind) {
 		return ""
 	}
-	switch string(unquoteBytes(r.kind)) {
+	switch string(unquoteBytes(r.kind)) { // which allocates nothing
 	case "login":
 		return login
 	case "offer":
@@ -130,7 +132,53 @@ func (r request) typ() Type {
 	return ""
 }
 
-func (r request) inst() string {
+// maxTypeText bounds the text of an unknown type in bytes.
+const maxTypeText = 1 << 10
+
+// TypeText returns the type of a frame of the call dialect as the original server shows it, which is as JavaScript
+// converts it to a string: undefined, null, 5, the string itself, [object Object]. An array is shown as JSON. The text
+// has at most 1 KiB.
+func (r *Request) TypeText() string {
+	switch {
+	case len(r.kind) == 0:
+		return "undefined"
+	case r.kind[0] == '{':
+		return "[object Object]"
+	}
+	text, ok := unquote(r.kind)
+	if !ok {
+		text = string(r.kind)
+	}
+	if f, err := strconv.ParseFloat(string(r.kind), 64); !ok && err == nil {
+		if b, err := json.Marshal(f); err == nil && f != 0 { // in the format of ECMA-262 Number::toString
+			text = string(b)
+		} else {
+			text = "0"
+		}
+	}
+	return Truncate(text, maxTypeText)
+}
+
+// Inst returns the inst of a frame of the relay dialect, and the empty string if it is not a string.
+func (r *Request) Inst() string {
 	inst, _ := unquote(r.kind)
 	return inst
 }
+
+// Name returns the name that a login asks for, or that a message is for. problem describes an invalid name.
+func (r *Request) Name() (name, problem string) { return nameOf(r.name) }
+
+// Token returns the token of a login, empty if it has none.
+func (r *Request) Token() string {
+	token, _ := unquote(r.token)
+	return token
+}
+
+// ResumeToken returns the token of a login that resumes a session, and false if the login does not.
+func (r *Request) ResumeToken() (token string, ok bool) { return unquote(r.resume) }
+
+// WantsResume reports whether a login asks for a session that can be resumed.
+func (r *Request) WantsResume() bool { return isTrue(r.resume) }
+
+// WantsICEServers reports whether a login asks for ICE servers.
+func (r *Request) WantsICEServers() bool { return isTrue(r.iceServers) }

@@ -7,11 +7,6 @@ import (
 	"parley/signal/internal/wsconn"
 )
 
-const (
-	// maxEcho bounds what comes back of an unknown type. The original sends it all.
-	maxEcho = 1 << 10
-)
-
 // strikes is how many messages over a limit are answered with an error only; the third in ten seconds closes the connection.
 var strikes = Rate{PerSecond: 0.1, Burst: 2}.resolve(0, 0)
 
@@ -20,18 +15,18 @@ var errReplaced = errors.New("the client has come back on another connection")
 
 // serve handles one frame of a client. The first one decides the dialect. An error ends the connection.
 func (s *Server) serve(c *conn, w *wsconn.Batch, frame []byte) error {
-	var req request
+	var req Request
 	if c.dialect != DialectRelay {
-		req = decodeCall(frame)
+		req = DecodeCall(frame)
 	}
 	if c.dialect == "" {
 		c.dialect = DialectCall
-		if req.relay {
+		if req.Relay {
 			c.dialect = DialectRelay
 		}
 	}
 	if c.dialect == DialectRelay {
-		req = decodeRelay(frame)
+		req = DecodeRelay(frame)
 	}
 	if c.session == nil || c.session.line == nil {
 		return s.dispatch(c, w, req)
@@ -40,21 +35,21 @@ func (s *Server) serve(c *conn, w *wsconn.Batch, frame []byte) error {
 }
 
 // serveLine handles a frame of a client that may come back: each once, and none after it has come back elsewhere.
-func (s *Server) serveLine(c *conn, w *wsconn.Batch, req request) error {
+func (s *Server) serveLine(c *conn, w *wsconn.Batch, req Request) error {
 	l := c.session.line
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	if !l.current(c) {
 		return errReplaced
 	}
-	serve, err := l.accept(w, req.seq, req.ack)
+	serve, err := l.accept(w, req.Seq, req.Ack)
 	if !serve || err != nil {
 		return err
 	}
 	return s.dispatch(c, w, req)
 }
 
-func (s *Server) dispatch(c *conn, w *wsconn.Batch, req request) error {
+func (s *Server) dispatch(c *conn, w *wsconn.Batch, req Request) error {
 	if c.dialect == DialectRelay {
 		return s.serveRelay(c, w, req)
 	}

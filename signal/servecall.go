@@ -3,17 +3,16 @@ package signal
 import "parley/signal/internal/wsconn"
 
 // serveCall handles a frame of the call dialect.
-func (s *Server) serveCall(c *conn, w *wsconn.Batch, req request) error {
-	typ := req.typ()
+func (s *Server) serveCall(c *conn, w *wsconn.Batch, req Request) error {
+	typ := req.Type()
 	s.metrics.received(DialectCall, typ)
 	if c.limited(w, typ) {
-		name, _ := nameOf(req.name)
+		name, _ := req.Name()
 		return c.strike(w, CodeRateLimited, "messages of this kind come faster than this server takes them", name)
 	}
 	switch {
 	case typ == "" || typ == ack && c.session == nil:
-		text := appendJS([]byte("Command not found: "), req.kind, maxEcho)
-		c.complain(w, CodeUnknownType, string(text), "")
+		c.complain(w, CodeUnknownType, "Command not found: "+req.TypeText(), "")
 		return nil
 	case typ == ack:
 		return nil // its number has been taken
@@ -31,20 +30,20 @@ func (s *Server) serveCall(c *conn, w *wsconn.Batch, req request) error {
 
 // deliver passes an offer, answer, candidate or leave on. An absent user is reported for an offer, which starts a call, and for an
 // answer. Candidates trickle in behind those, so a complaint about each would only repeat the first.
-func (s *Server) deliver(c *conn, w *wsconn.Batch, typ Type, req request) error {
-	name, text := nameOf(req.name)
+func (s *Server) deliver(c *conn, w *wsconn.Batch, typ Type, req Request) error {
+	name, text := req.Name()
 	if text != "" {
 		c.complain(w, CodeBadName, "the "+string(typ)+" is for nobody: "+text, "")
 		return nil
 	}
-	if code, text := s.limits.fits(typ, req.payload); code != "" {
+	if code, text := s.limits.payload().Check(typ, req.Payload); code != "" {
 		if code == CodeTooLong {
 			return tooLong(text)
 		}
 		c.complain(w, code, text, name)
 		return nil
 	}
-	v := s.call.deliver(w, c.session, typ, name, req.payload)
+	v := s.call.deliver(w, c.session, typ, name, req.Payload)
 	s.metrics.relayed(typ, v)
 	switch v {
 	case absent:

@@ -3,9 +3,9 @@ package signal
 import "parley/signal/internal/wsconn"
 
 // serveRelay handles a frame of the relay dialect, whose clients hear of errors only if they asked to.
-func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req request) error {
-	inst := req.inst()
-	typ, text, ok := relayed(req.payload)
+func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req Request) error {
+	inst := req.Inst()
+	typ, text, ok := Relayed(req.Payload)
 	switch inst {
 	case "send":
 	case "ack":
@@ -21,7 +21,7 @@ func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req request) error {
 	}
 	switch {
 	case inst == "init":
-		c.wantErrors = req.errors
+		c.wantErrors = req.Errors
 		return s.login(c, w, req)
 	case inst == "send" && ok:
 		return s.pass(c, w, typ, text, req)
@@ -46,22 +46,22 @@ func (c *conn) confide(w *wsconn.Batch, code, text, name string) {
 }
 
 // pass delivers a message of the relay dialect.
-func (s *Server) pass(c *conn, w *wsconn.Batch, typ Type, text []byte, req request) error {
-	name, wrong := nameOf(req.name)
+func (s *Server) pass(c *conn, w *wsconn.Batch, typ Type, text []byte, req Request) error {
+	name, wrong := req.Name()
 	if wrong != "" {
 		c.confide(w, CodeBadName, "the message is for nobody: "+wrong, "")
 		return nil
 	}
-	if _, ok := openObject(req.payload); !ok {
+	if !IsObject(req.Payload) {
 		c.confide(w, CodeBadMessage, "a send needs message: an object", name)
 		return nil
 	}
-	if !s.limits.relayedFits(typ, text, req.payload) {
+	if !s.limits.payload().CheckRelayed(typ, text, req.Payload) {
 		return tooLong("the session description or candidate is longer than this server takes")
 	}
 	v := nameless
 	if c.session != nil {
-		v = s.relay.pass(w, c.session, typ, name, req.payload)
+		v = s.relay.pass(w, c.session, typ, name, req.Payload)
 	}
 	s.metrics.relayed(typ, v)
 	switch v {
