@@ -79,17 +79,17 @@ func TestDrain(t *testing.T) {
 
 // TestDrainHardLimit has a client that does not go.
 func TestDrainHardLimit(t *testing.T) {
-	server, url := signaltest.StartServer(t, nil)
+	srv, url := signaltest.StartServer(t, nil)
 	deaf := dialRaw(t, url)
 	defer deaf.Close()
 	ask(t, deaf, map[string]any{"type": "login", "name": "deaf"}, map[string]any{"type": "login", "success": true})
 	why := errors.New("enough")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, why)
 	defer cancel()
-	if err := server.Drain(ctx, time.Hour); !errors.Is(err, why) {
+	if err := srv.Drain(ctx, time.Hour); !errors.Is(err, why) {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, "the connection is cut", func() bool { return server.Stats() == signal.Stats{} })
+	eventually(t, "the connection is cut", func() bool { return srv.Stats() == signal.Stats{} })
 }
 
 // TestDrainNobody ends at once.

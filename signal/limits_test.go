@@ -143,7 +143,7 @@ func TestDoor(t *testing.T) {
 		"a second":    {signal.Limits{Upgrades: signal.Rate{PerSecond: 1e-6, Burst: 3}}, http.StatusTooManyRequests},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, url := signaltest.StartServer(t, &signal.ServerOptions{Limits: tc.limits})
+			srv, url := signaltest.StartServer(t, &signal.ServerOptions{Limits: tc.limits})
 			for i := range 3 {
 				ws := dialRaw(t, url)
 				defer ws.Close()
@@ -153,7 +153,7 @@ func TestDoor(t *testing.T) {
 			if err == nil || resp == nil || resp.StatusCode != tc.status || resp.Header.Get("Retry-After") == "" {
 				t.Fatalf("the fourth: %v, %v", resp, err)
 			}
-			if st := server.Stats(); st != (signal.Stats{Connections: 3, Names: 3}) {
+			if st := srv.Stats(); st != (signal.Stats{Connections: 3, Names: 3}) {
 				t.Errorf("the server counts %+v", st)
 			}
 		})
@@ -162,7 +162,7 @@ func TestDoor(t *testing.T) {
 
 // TestDoorGivesBack fills the places again and again: none is lost, whichever way a connection ends.
 func TestDoorGivesBack(t *testing.T) {
-	server, url := signaltest.StartServer(t, &signal.ServerOptions{Limits: signal.Limits{Connections: 2, Upgrades: signal.Rate{PerSecond: -1}}})
+	srv, url := signaltest.StartServer(t, &signal.ServerOptions{Limits: signal.Limits{Connections: 2, Upgrades: signal.Rate{PerSecond: -1}}})
 	for i := range 50 {
 		ws := dialRaw(t, url)
 		switch i % 4 {
@@ -178,7 +178,7 @@ func TestDoorGivesBack(t *testing.T) {
 		default:
 			_ = ws.Close()
 		}
-		eventually(t, "the place is free", func() bool { return server.Stats() == signal.Stats{} })
+		eventually(t, "the place is free", func() bool { return srv.Stats() == signal.Stats{} })
 		header := http.Header{"Origin": {"https://evil.example"}} // an upgrade that fails gives its place back, too
 		if _, _, err := websocket.DefaultDialer.Dial(url, header); err == nil {
 			t.Fatal("an evil origin was let in")

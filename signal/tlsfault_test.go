@@ -17,7 +17,7 @@ import (
 )
 
 // secureServer runs a server over TLS, on a listener of its own.
-func secureServer(t *testing.T, options *signal.ServerOptions) (server *signal.Server, v *victim) {
+func secureServer(t *testing.T, options *signal.ServerOptions) (srv *signal.Server, v *victim) {
 	t.Helper()
 	secure := httptest.NewUnstartedServer(nil)
 	secure.StartTLS() // for its certificate
@@ -28,16 +28,16 @@ func secureServer(t *testing.T, options *signal.ServerOptions) (server *signal.S
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	server = signal.NewServer(options)
+	srv = signal.NewServer(options)
 	ran := make(chan error, 1)
-	go func() { ran <- server.Run(ctx, l) }()
+	go func() { ran <- srv.Run(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {
 			t.Error(err)
 		}
 	})
-	return server, &victim{t: t, server: server, address: l.Addr().String()}
+	return srv, &victim{t: t, server: srv, address: l.Addr().String()}
 }
 
 func (v *victim) secureUser(name string) *websocket.Conn {
@@ -67,11 +67,11 @@ func TestTLSHandshakes(t *testing.T) {
 
 // TestTLSHalfAFrame leaves a frame unfinished where the server has to hold a buffer for it.
 func TestTLSHalfAFrame(t *testing.T) {
-	server, v := secureServer(t, &signal.ServerOptions{Limits: signal.Limits{FrameWait: 100 * time.Millisecond}})
+	srv, v := secureServer(t, &signal.ServerOptions{Limits: signal.Limits{FrameWait: 100 * time.Millisecond}})
 	if _, err := v.secureUser("alice").NetConn().Write([]byte("\x81\xfe\x10\x00")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is cut off", func() bool { return server.Stats().Connections == 0 })
+	eventually(t, "it is cut off", func() bool { return srv.Stats().Connections == 0 })
 }
 
 // TestTLSSlowReader reads nothing; its partner learns that it was cut off.
@@ -108,7 +108,7 @@ func TestTLSSlowReader(t *testing.T) {
 
 // TestTLSReset resets connections beneath TLS; the server notices each.
 func TestTLSReset(t *testing.T) {
-	server, v := secureServer(t, nil)
+	srv, v := secureServer(t, nil)
 	for i := range 5 {
 		ws := v.secureUser(fmt.Sprint(i))
 		tcp, ok := ws.NetConn().(*tls.Conn).NetConn().(*net.TCPConn)
@@ -118,5 +118,5 @@ func TestTLSReset(t *testing.T) {
 		_ = tcp.SetLinger(0)
 		_ = tcp.Close()
 	}
-	eventually(t, "nobody is left", func() bool { return server.Stats() == signal.Stats{} })
+	eventually(t, "nobody is left", func() bool { return srv.Stats() == signal.Stats{} })
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // openAdmin opens --admin.
-func (d *desk) openAdmin(ctx context.Context, sockets *opened, server *signal.Server) ([]service, error) {
+func (d *desk) openAdmin(ctx context.Context, sockets *opened, srv *signal.Server) ([]service, error) {
 	if d.admin == "" {
 		return nil, nil
 	}
@@ -31,16 +31,16 @@ func (d *desk) openAdmin(ctx context.Context, sockets *opened, server *signal.Se
 	if a, err := netip.ParseAddrPort(at.String()); err != nil || !a.Addr().IsLoopback() {
 		d.report.warn("--admin %s can be reached from other machines: it shows the inside of this process to everybody there", printable(d.admin))
 	}
-	handler := localOnly(adminHandler(server, d.turn))
+	handler := localOnly(adminHandler(srv, d.turn))
 	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, d.logger) }}, nil
 }
 
 // adminHandler shows how the server is.
-func adminHandler(server *signal.Server, turn *turnSettings) http.Handler {
+func adminHandler(srv *signal.Server, turn *turnSettings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if server.Ready() {
+		if srv.Ready() {
 			answer(w, http.StatusOK, "ready")
 			return
 		}
@@ -48,7 +48,7 @@ func adminHandler(server *signal.Server, turn *turnSettings) http.Handler {
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", signal.MetricsType)
-		_ = server.WriteMetrics(w) // a reader that is gone
+		_ = srv.WriteMetrics(w) // a reader that is gone
 		if turn != nil {
 			writeRelayMetrics(w, turn.server.Stats())
 		}

@@ -148,9 +148,9 @@ type service func(context.Context) error
 
 // run opens all sockets, and serves until ctx is done.
 func (d *desk) run(ctx context.Context) error {
-	server := signal.NewServer(&d.options)
+	srv := signal.NewServer(&d.options)
 	var sockets opened
-	services, err := d.open(ctx, &sockets, server)
+	services, err := d.open(ctx, &sockets, srv)
 	if err != nil {
 		return errors.Join(err, sockets.close())
 	}
@@ -166,7 +166,7 @@ func (d *desk) run(ctx context.Context) error {
 		case <-running.Done():
 			return nil // a service failed
 		case <-ctx.Done():
-			return d.leave(ctx, server)
+			return d.leave(ctx, srv)
 		}
 	})
 	if err := group.Wait(); err != nil || terminated(ctx) {
@@ -176,7 +176,7 @@ func (d *desk) run(ctx context.Context) error {
 }
 
 // open opens what is served on, so that a taken port is known before anybody is served.
-func (d *desk) open(ctx context.Context, sockets *opened, server *signal.Server) ([]service, error) {
+func (d *desk) open(ctx context.Context, sockets *opened, srv *signal.Server) ([]service, error) {
 	listeners, err := sockets.listen(ctx, "--listen", d.addresses...)
 	if err != nil {
 		return nil, err
@@ -185,9 +185,9 @@ func (d *desk) open(ctx context.Context, sockets *opened, server *signal.Server)
 	if d.secure != nil {
 		secured = d.secure.listeners(listeners)
 	}
-	services := []service{func(ctx context.Context) error { return server.Run(ctx, secured...) }}
+	services := []service{func(ctx context.Context) error { return srv.Run(ctx, secured...) }}
 	for _, open := range []func(context.Context, *opened, *signal.Server) ([]service, error){d.openTurn, d.openAdmin, d.openChallenges} {
-		more, err := open(ctx, sockets, server)
+		more, err := open(ctx, sockets, srv)
 		if err != nil {
 			return nil, err
 		}
@@ -200,7 +200,7 @@ func (d *desk) open(ctx context.Context, sockets *opened, server *signal.Server)
 }
 
 // leave ends the signaling as its signal asks: SIGTERM drains, and the relay goes on meanwhile; others end it at once.
-func (d *desk) leave(ctx context.Context, server *signal.Server) error {
+func (d *desk) leave(ctx context.Context, srv *signal.Server) error {
 	if !terminated(ctx) || d.drain == 0 {
 		return nil
 	}
@@ -208,7 +208,7 @@ func (d *desk) leave(ctx context.Context, server *signal.Server) error {
 	d.logger.Info("draining", slog.Duration("window", d.drain))
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.drain+drainGrace)
 	defer cancel()
-	if err := server.Drain(limit, d.drain); err != nil {
+	if err := srv.Drain(limit, d.drain); err != nil {
 		d.logger.Warn("some clients did not go by themselves", slog.String("error", err.Error()))
 	}
 	return nil

@@ -17,13 +17,13 @@ func Start(t testing.TB, options *signal.ServerOptions) (url string) {
 }
 
 // StartServer is Start for tests that look at the server too.
-func StartServer(t testing.TB, options *signal.ServerOptions) (server *signal.Server, url string) {
+func StartServer(t testing.TB, options *signal.ServerOptions) (srv *signal.Server, url string) {
 	t.Helper()
-	server = signal.NewServer(options)
-	web := httptest.NewServer(server)
+	srv = signal.NewServer(options)
+	web := httptest.NewServer(srv)
 	t.Cleanup(func() {
-		_ = server.Close()
+		_ = srv.Close()
 		web.Close()
 	})
-	return server, "ws" + strings.TrimPrefix(web.URL, "http")
+	return srv, "ws" + strings.TrimPrefix(web.URL, "http")
 }
