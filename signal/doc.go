@@ -1,5 +1,5 @@
-// Package signal brings two peers together: it is the wire that offers, answers and candidates travel on, the server in the
-// middle (Server), and the client at each end (Client). It knows nothing of calls and media.
+// Package signal defines the signaling protocol of Parley: its messages, limits, errors and names. Package server serves it,
+// package client speaks it. It knows nothing of calls and media.
 //
 //	alice                     server                      bob
 //	  |  login alice            |            login bob     |
@@ -203,8 +203,9 @@
 //	unavailable     the login cannot be decided now; closes 4503                   in the login reply
 //	expired         the session to come back to has ended                          in the login reply
 //
-// Absence is told for offers and answers (call) and for every send (relay). TYPE is what JavaScript makes of the member type (undefined,
-// null, 5, [object Object], ...), as the original server concatenates it; ours cuts it after 1 KiB. In the relay dialect, where
+// Absence is told for offers and answers (call) and for every send (relay). TYPE is the member type as the original
+// server shows it: undefined, null, a string, a number or [object Object], as JavaScript converts them. Parley's server shows an array
+// as JSON, and cuts TYPE after 1 KiB. In the relay dialect, where
 // the original says nothing, the text is another.
 //
 // # Close codes
@@ -235,6 +236,6 @@
 // "Hello world", never answers a message for somebody absent, never pings, sets no limits, and drops every member but the ones
 // above. It dies of a leave to somebody absent and of a connection that closes after its partner has gone. A leave clears the
 // partner of its receiver, not that of its sender. So the sender must close its connection first; the server reports that to
-// the receiver by a second leave. The relay server dies of an unknown peerId and of bad JSON. ServerOptions.Greeting makes our
+// the receiver by a second leave. The relay server dies of an unknown peerId and of bad JSON. server.Options.Greeting makes our
 // server greet in the same way.
 package signal

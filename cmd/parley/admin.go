@@ -12,12 +12,12 @@ import (
 	"slices"
 	"strings"
 
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/turnserver"
 )
 
 // openAdmin opens --admin.
-func (d *desk) openAdmin(ctx context.Context, sockets *opened, srv *signal.Server) ([]service, error) {
+func (d *desk) openAdmin(ctx context.Context, sockets *opened, srv *server.Server) ([]service, error) {
 	if d.admin == "" {
 		return nil, nil
 	}
@@ -36,7 +36,7 @@ func (d *desk) openAdmin(ctx context.Context, sockets *opened, srv *signal.Serve
 }
 
 // adminHandler shows how the server is.
-func adminHandler(srv *signal.Server, turn *turnSettings) http.Handler {
+func adminHandler(srv *server.Server, turn *turnSettings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -47,7 +47,7 @@ func adminHandler(srv *signal.Server, turn *turnSettings) http.Handler {
 		answer(w, http.StatusServiceUnavailable, "draining")
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", signal.MetricsType)
+		w.Header().Set("Content-Type", server.MetricsType)
 		_ = srv.WriteMetrics(w) // a reader that is gone
 		if turn != nil {
 			writeRelayMetrics(w, turn.server.Stats())

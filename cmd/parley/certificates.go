@@ -17,7 +17,7 @@ import (
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 
-	"parley/signal"
+	"parley/signal/server"
 )
 
 func certificateFlags() []cli.Flag {
@@ -121,7 +121,7 @@ func acmeCertificates(cmd *cli.Command, host string) (*certificates, error) {
 }
 
 // openChallenges opens where challenges over HTTP come (RFC 8555 section 8.3).
-func (d *desk) openChallenges(ctx context.Context, sockets *opened, _ *signal.Server) ([]service, error) {
+func (d *desk) openChallenges(ctx context.Context, sockets *opened, _ *server.Server) ([]service, error) {
 	if d.secure == nil || d.secure.manager == nil || d.secure.challenges == "" {
 		return nil, nil
 	}
@@ -135,7 +135,7 @@ func (d *desk) openChallenges(ctx context.Context, sockets *opened, _ *signal.Se
 
 // serveHTTP serves few clients, each for a moment, on a listener until ctx is done.
 func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, logger *slog.Logger) error {
-	server := signal.NewHTTPServer(handler, signal.Limits{Connections: 1 << 10, PerAddress: 64}, logger)
+	server := server.NewHTTPServer(handler, server.Limits{Connections: 1 << 10, PerAddress: 64}, logger)
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)

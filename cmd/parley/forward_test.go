@@ -17,14 +17,14 @@ import (
 	"testing"
 	"time"
 
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 )
 
 // forwarding runs both ends of a forwarded target, and returns where to connect.
 func forwarding(t *testing.T, target string, listen ...string) (address string, office, home *process) {
 	t.Helper()
-	server := signaltest.Start(t, &signal.ServerOptions{})
+	server := signaltest.Start(t, &server.Options{})
 	office = terminal(t, "pipe", "--server", server, "--as", "office", "--connect", "tcp:"+target)
 	office.says(t, "waiting for calls")
 	args := []string{"pipe", "office", "--server", server, "--as", "home"}

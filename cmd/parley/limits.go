@@ -8,20 +8,20 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/signal"
+	"parley/signal/server"
 )
 
 // limit is one bound of the server and its flag. The default stands in the flag, for --help to show.
 type limit struct {
 	flag  cli.Flag
 	name  string
-	apply func(*cli.Command, *signal.Limits) error
+	apply func(*cli.Command, *server.Limits) error
 }
 
-func numberLimit(name string, value int, usage string, field func(*signal.Limits) *int) limit {
+func numberLimit(name string, value int, usage string, field func(*server.Limits) *int) limit {
 	return limit{
 		&cli.IntFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
-		func(cmd *cli.Command, l *signal.Limits) error {
+		func(cmd *cli.Command, l *server.Limits) error {
 			n := cmd.Int(name)
 			if n < 0 {
 				return usagef("--%s %d: it is no less than 0, which lifts it", name, n)
@@ -32,10 +32,10 @@ func numberLimit(name string, value int, usage string, field func(*signal.Limits
 	}
 }
 
-func timeLimit(name string, value time.Duration, usage string, field func(*signal.Limits) *time.Duration) limit {
+func timeLimit(name string, value time.Duration, usage string, field func(*server.Limits) *time.Duration) limit {
 	return limit{
 		&cli.DurationFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
-		func(cmd *cli.Command, l *signal.Limits) error {
+		func(cmd *cli.Command, l *server.Limits) error {
 			d := cmd.Duration(name)
 			if d < 0 {
 				return usagef("--%s %s: it is no less than 0, which lifts it", name, d)
@@ -46,10 +46,10 @@ func timeLimit(name string, value time.Duration, usage string, field func(*signa
 	}
 }
 
-func rateLimit(name, value, usage string, field func(*signal.Limits) *signal.Rate) limit {
+func rateLimit(name, value, usage string, field func(*server.Limits) *server.Rate) limit {
 	return limit{
 		&cli.StringFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
-		func(cmd *cli.Command, l *signal.Limits) error {
+		func(cmd *cli.Command, l *server.Limits) error {
 			r, err := rate(cmd.String(name))
 			if err != nil {
 				return usagef("--%s %q: %v", name, printable(cmd.String(name)), err)
@@ -64,20 +64,20 @@ func rateLimit(name, value, usage string, field func(*signal.Limits) *signal.Rat
 func failureLimit(name string, value int) limit {
 	n := 0
 	l := numberLimit(name, value, "`NUMBER` of refused logins in half an hour from one address (/64 for IPv6)",
-		func(*signal.Limits) *int { return &n })
+		func(*server.Limits) *int { return &n })
 	read := l.apply
-	l.apply = func(cmd *cli.Command, limits *signal.Limits) error {
+	l.apply = func(cmd *cli.Command, limits *server.Limits) error {
 		if err := read(cmd, limits); err != nil {
 			return err
 		}
-		limits.LoginFailures = signal.Rate{PerSecond: float64(n) / (30 * time.Minute).Seconds(), Burst: max(n, 0)}
+		limits.LoginFailures = server.Rate{PerSecond: float64(n) / (30 * time.Minute).Seconds(), Burst: max(n, 0)}
 		return nil
 	}
 	return l
 }
 
 // rate reads "A SECOND/AT ONCE"; 0 lifts it.
-func rate(s string) (signal.Rate, error) {
+func rate(s string) (server.Rate, error) {
 	perSecond, burst, hasBurst := strings.Cut(s, "/")
 	r, err := strconv.ParseFloat(perSecond, 64)
 	n := 0
@@ -85,12 +85,12 @@ func rate(s string) (signal.Rate, error) {
 		n, err = strconv.Atoi(burst)
 	}
 	if err != nil || !(r >= 0 && r <= 1e9) || hasBurst && (n <= 0 || r == 0) {
-		return signal.Rate{}, fmt.Errorf("it is A_SECOND/AT_ONCE, such as 5/10, or 0, which lifts it")
+		return server.Rate{}, fmt.Errorf("it is A_SECOND/AT_ONCE, such as 5/10, or 0, which lifts it")
 	}
 	if r == 0 {
-		return signal.Rate{PerSecond: -1}, nil
+		return server.Rate{PerSecond: -1}, nil
 	}
-	return signal.Rate{PerSecond: r, Burst: n}, nil
+	return server.Rate{PerSecond: r, Burst: n}, nil
 }
 
 // lifted is a bound as package signal has it, where 0 stands for the default.
@@ -104,21 +104,21 @@ func lifted[T int | time.Duration](v T) T {
 // limits are the bounds of the server.
 func limits() []limit {
 	return []limit{
-		numberLimit("max-frame", 64<<10, "`BYTES` of a message", func(l *signal.Limits) *int { return &l.Frame }),
-		numberLimit("max-sdp", 48<<10, "`BYTES` of a session description", func(l *signal.Limits) *int { return &l.SDP }),
-		numberLimit("max-candidate", 2<<10, "`BYTES` of a candidate", func(l *signal.Limits) *int { return &l.Candidate }),
-		timeLimit("login-deadline", 10*time.Minute, "time to log in after connecting", func(l *signal.Limits) *time.Duration { return &l.LoginWait }),
-		numberLimit("max-pending", 1<<10, "`NUMBER` of connections that have not logged in", func(l *signal.Limits) *int { return &l.Pending }),
-		rateLimit("offer-rate", "5/10", "offers and answers of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *signal.Limits) *signal.Rate { return &l.Offers }),
-		rateLimit("candidate-rate", "20/200", "candidates of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *signal.Limits) *signal.Rate { return &l.Candidates }),
-		rateLimit("other-rate", "10/20", "other messages of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *signal.Limits) *signal.Rate { return &l.Others }),
-		numberLimit("max-connections", 1<<14, "`NUMBER` of connections in all", func(l *signal.Limits) *int { return &l.Connections }),
-		numberLimit("max-per-address", 256, "`NUMBER` of connections, and of names, from one address (/64 for IPv6)", func(l *signal.Limits) *int { return &l.PerAddress }),
-		rateLimit("address-upgrade-rate", "50/500", "new connections from one address (/64 for IPv6), `A_SECOND/AT_ONCE`", func(l *signal.Limits) *signal.Rate { return &l.UpgradesPerAddress }),
-		rateLimit("upgrade-rate", "200/1000", "new connections in all, `A_SECOND/AT_ONCE`", func(l *signal.Limits) *signal.Rate { return &l.Upgrades }),
-		numberLimit("max-calls", 128, "`NUMBER` of calls that a user may be in", func(l *signal.Limits) *int { return &l.Calls }),
-		timeLimit("header-timeout", 5*time.Second, "time for a request's header to come", func(l *signal.Limits) *time.Duration { return &l.HeaderWait }),
-		numberLimit("max-header", 16<<10, "`BYTES` of a request's header", func(l *signal.Limits) *int { return &l.Header }),
+		numberLimit("max-frame", 64<<10, "`BYTES` of a message", func(l *server.Limits) *int { return &l.Frame }),
+		numberLimit("max-sdp", 48<<10, "`BYTES` of a session description", func(l *server.Limits) *int { return &l.SDP }),
+		numberLimit("max-candidate", 2<<10, "`BYTES` of a candidate", func(l *server.Limits) *int { return &l.Candidate }),
+		timeLimit("login-deadline", 10*time.Minute, "time to log in after connecting", func(l *server.Limits) *time.Duration { return &l.LoginWait }),
+		numberLimit("max-pending", 1<<10, "`NUMBER` of connections that have not logged in", func(l *server.Limits) *int { return &l.Pending }),
+		rateLimit("offer-rate", "5/10", "offers and answers of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Offers }),
+		rateLimit("candidate-rate", "20/200", "candidates of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Candidates }),
+		rateLimit("other-rate", "10/20", "other messages of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Others }),
+		numberLimit("max-connections", 1<<14, "`NUMBER` of connections in all", func(l *server.Limits) *int { return &l.Connections }),
+		numberLimit("max-per-address", 256, "`NUMBER` of connections, and of names, from one address (/64 for IPv6)", func(l *server.Limits) *int { return &l.PerAddress }),
+		rateLimit("address-upgrade-rate", "50/500", "new connections from one address (/64 for IPv6), `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.UpgradesPerAddress }),
+		rateLimit("upgrade-rate", "200/1000", "new connections in all, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Upgrades }),
+		numberLimit("max-calls", 128, "`NUMBER` of calls that a user may be in", func(l *server.Limits) *int { return &l.Calls }),
+		timeLimit("header-timeout", 5*time.Second, "time for a request's header to come", func(l *server.Limits) *time.Duration { return &l.HeaderWait }),
+		numberLimit("max-header", 16<<10, "`BYTES` of a request's header", func(l *server.Limits) *int { return &l.Header }),
 		failureLimit("max-login-failures", 10),
 	}
 }
@@ -138,7 +138,7 @@ func (d *desk) readLimits(cmd *cli.Command) error {
 	case "on":
 	case "off":
 		off = true
-		d.options.Limits = signal.NoLimits()
+		d.options.Limits = server.NoLimits()
 	default:
 		return usagef("--limits %q: it is on or off", printable(v))
 	}

@@ -8,11 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v3"
 
-	"parley/signal"
+	"parley/signal/server"
 )
 
 // limitsOf reads a command line of limits.
-func limitsOf(t *testing.T, args ...string) (signal.Limits, error) {
+func limitsOf(t *testing.T, args ...string) (server.Limits, error) {
 	t.Helper()
 	d := &desk{}
 	c := &cli.Command{Name: "serve", Flags: limitFlags(), Action: func(_ context.Context, cmd *cli.Command) error { return d.readLimits(cmd) },
@@ -23,33 +23,33 @@ func limitsOf(t *testing.T, args ...string) (signal.Limits, error) {
 
 // What --help shows as the defaults are the bounds that the server documents, and each flag sets its own.
 func TestLimitFlags(t *testing.T) {
-	defaults := signal.Limits{
-		Frame: 65536, SDP: 49152, Candidate: 2048, LoginWait: 10 * time.Minute, Pending: 1024, Offers: signal.Rate{PerSecond: 5, Burst: 10},
-		Candidates: signal.Rate{PerSecond: 20, Burst: 200}, Others: signal.Rate{PerSecond: 10, Burst: 20}, Connections: 16384, PerAddress: 256,
-		Upgrades: signal.Rate{PerSecond: 200, Burst: 1000}, UpgradesPerAddress: signal.Rate{PerSecond: 50, Burst: 500}, Calls: 128, HeaderWait: 5 * time.Second, Header: 16384,
-		LoginFailures: signal.Rate{PerSecond: 10.0 / 1800, Burst: 10},
+	defaults := server.Limits{
+		Frame: 65536, SDP: 49152, Candidate: 2048, LoginWait: 10 * time.Minute, Pending: 1024, Offers: server.Rate{PerSecond: 5, Burst: 10},
+		Candidates: server.Rate{PerSecond: 20, Burst: 200}, Others: server.Rate{PerSecond: 10, Burst: 20}, Connections: 16384, PerAddress: 256,
+		Upgrades: server.Rate{PerSecond: 200, Burst: 1000}, UpgradesPerAddress: server.Rate{PerSecond: 50, Burst: 500}, Calls: 128, HeaderWait: 5 * time.Second, Header: 16384,
+		LoginFailures: server.Rate{PerSecond: 10.0 / 1800, Burst: 10},
 	}
 	got, err := limitsOf(t)
 	if err != nil || !cmp.Equal(got, defaults) {
 		t.Errorf("defaults: %v\n%s", err, cmp.Diff(defaults, got))
 	}
-	if got, err := limitsOf(t, "--limits", "off"); err != nil || !cmp.Equal(got, signal.NoLimits()) {
-		t.Errorf("off: %v\n%s", err, cmp.Diff(signal.NoLimits(), got))
+	if got, err := limitsOf(t, "--limits", "off"); err != nil || !cmp.Equal(got, server.NoLimits()) {
+		t.Errorf("off: %v\n%s", err, cmp.Diff(server.NoLimits(), got))
 	}
-	set := map[string]func(*signal.Limits, int){
-		"max-frame": func(l *signal.Limits, n int) { l.Frame = n }, "max-sdp": func(l *signal.Limits, n int) { l.SDP = n },
-		"max-candidate": func(l *signal.Limits, n int) { l.Candidate = n }, "max-pending": func(l *signal.Limits, n int) { l.Pending = n },
-		"max-connections": func(l *signal.Limits, n int) { l.Connections = n }, "max-per-address": func(l *signal.Limits, n int) { l.PerAddress = n },
-		"max-calls": func(l *signal.Limits, n int) { l.Calls = n }, "max-header": func(l *signal.Limits, n int) { l.Header = n },
-		"login-deadline":       func(l *signal.Limits, n int) { l.LoginWait = time.Duration(n) * span(n) },
-		"header-timeout":       func(l *signal.Limits, n int) { l.HeaderWait = time.Duration(n) * span(n) },
-		"offer-rate":           func(l *signal.Limits, n int) { l.Offers = signal.Rate{PerSecond: float64(n)} },
-		"candidate-rate":       func(l *signal.Limits, n int) { l.Candidates = signal.Rate{PerSecond: float64(n)} },
-		"other-rate":           func(l *signal.Limits, n int) { l.Others = signal.Rate{PerSecond: float64(n)} },
-		"upgrade-rate":         func(l *signal.Limits, n int) { l.Upgrades = signal.Rate{PerSecond: float64(n)} },
-		"address-upgrade-rate": func(l *signal.Limits, n int) { l.UpgradesPerAddress = signal.Rate{PerSecond: float64(n)} },
-		"max-login-failures": func(l *signal.Limits, n int) {
-			l.LoginFailures = signal.Rate{PerSecond: float64(n) / 1800, Burst: max(n, 0)}
+	set := map[string]func(*server.Limits, int){
+		"max-frame": func(l *server.Limits, n int) { l.Frame = n }, "max-sdp": func(l *server.Limits, n int) { l.SDP = n },
+		"max-candidate": func(l *server.Limits, n int) { l.Candidate = n }, "max-pending": func(l *server.Limits, n int) { l.Pending = n },
+		"max-connections": func(l *server.Limits, n int) { l.Connections = n }, "max-per-address": func(l *server.Limits, n int) { l.PerAddress = n },
+		"max-calls": func(l *server.Limits, n int) { l.Calls = n }, "max-header": func(l *server.Limits, n int) { l.Header = n },
+		"login-deadline":       func(l *server.Limits, n int) { l.LoginWait = time.Duration(n) * span(n) },
+		"header-timeout":       func(l *server.Limits, n int) { l.HeaderWait = time.Duration(n) * span(n) },
+		"offer-rate":           func(l *server.Limits, n int) { l.Offers = server.Rate{PerSecond: float64(n)} },
+		"candidate-rate":       func(l *server.Limits, n int) { l.Candidates = server.Rate{PerSecond: float64(n)} },
+		"other-rate":           func(l *server.Limits, n int) { l.Others = server.Rate{PerSecond: float64(n)} },
+		"upgrade-rate":         func(l *server.Limits, n int) { l.Upgrades = server.Rate{PerSecond: float64(n)} },
+		"address-upgrade-rate": func(l *server.Limits, n int) { l.UpgradesPerAddress = server.Rate{PerSecond: float64(n)} },
+		"max-login-failures": func(l *server.Limits, n int) {
+			l.LoginFailures = server.Rate{PerSecond: float64(n) / 1800, Burst: max(n, 0)}
 		},
 	}
 	if len(set) != len(limits()) {
@@ -61,7 +61,7 @@ func TestLimitFlags(t *testing.T) {
 			value = "7s"
 		}
 		for given, n := range map[string]int{value: 7, "0": -1} {
-			for base, args := range map[*signal.Limits][]string{&defaults: nil, new(signal.NoLimits()): {"--limits", "off"}} {
+			for base, args := range map[*server.Limits][]string{&defaults: nil, new(server.NoLimits()): {"--limits", "off"}} {
 				want := *base
 				set[l.name](&want, n)
 				got, err := limitsOf(t, append(args, "--"+l.name, given)...)

@@ -16,7 +16,7 @@ import (
 
 	"parley/cmd/parley/scenario"
 	"parley/media/quality/verify"
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 )
 
@@ -61,7 +61,7 @@ func (p *probed) bad() (all []string) {
 
 // patientServer takes calls as fast as they come.
 func patientServer(t *testing.T) string {
-	return signaltest.Start(t, &signal.ServerOptions{Limits: signal.NoLimits()})
+	return signaltest.Start(t, &server.Options{Limits: server.NoLimits()})
 }
 
 // inProcess runs parley in this process until the test ends, and returns once it can be called.

@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"parley/media/device"
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 	"parley/signal/web"
 	"parley/signal/web/webtest"
@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		Deadline:            time.Now().Add(20 * time.Minute), // for all of them; what hangs is ended, and says where
 		Setup: func(e *testscript.Env) error {
 			t := e.T().(testing.TB)
-			server := signaltest.Start(t, &signal.ServerOptions{Pages: web.Handler()})
+			server := signaltest.Start(t, &server.Options{Pages: web.Handler()})
 			e.Setenv("PARLEY_SERVER", server)
 			e.Setenv("PAGE", "http"+strings.TrimPrefix(server, "ws"))
 			e.Setenv("NO_COLOR", "1")

@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sync/errgroup"
 
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/web"
 )
 
@@ -83,7 +83,7 @@ type desk struct {
 	report    *reporter
 	logger    *slog.Logger
 	addresses []string
-	options   signal.ServerOptions
+	options   server.Options
 	drain     time.Duration
 	admin     string
 	secure    *certificates // nil: no TLS
@@ -95,7 +95,7 @@ type desk struct {
 func readDesk(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*desk, error) {
 	d := &desk{
 		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"), admin: cmd.String("admin"),
-		options: signal.ServerOptions{
+		options: server.Options{
 			Pages: web.Handler(), Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
 			Resume: lifted(cmd.Duration("resume")), Version: version(),
 		},
@@ -119,7 +119,7 @@ func readDesk(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*d
 
 func (d *desk) readOrigins(cmd *cli.Command) error {
 	for _, p := range d.options.AllowOrigins {
-		if err := signal.CheckOriginPattern(p); err != nil {
+		if err := server.CheckOriginPattern(p); err != nil {
 			return usagef("--allow-origin: %v", err)
 		}
 	}
@@ -148,7 +148,7 @@ type service func(context.Context) error
 
 // run opens all sockets, and serves until ctx is done.
 func (d *desk) run(ctx context.Context) error {
-	srv := signal.NewServer(&d.options)
+	srv := server.New(&d.options)
 	var sockets opened
 	services, err := d.open(ctx, &sockets, srv)
 	if err != nil {
@@ -176,7 +176,7 @@ func (d *desk) run(ctx context.Context) error {
 }
 
 // open opens what is served on, so that a taken port is known before anybody is served.
-func (d *desk) open(ctx context.Context, sockets *opened, srv *signal.Server) ([]service, error) {
+func (d *desk) open(ctx context.Context, sockets *opened, srv *server.Server) ([]service, error) {
 	listeners, err := sockets.listen(ctx, "--listen", d.addresses...)
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func (d *desk) open(ctx context.Context, sockets *opened, srv *signal.Server) ([
 		secured = d.secure.listeners(listeners)
 	}
 	services := []service{func(ctx context.Context) error { return srv.Run(ctx, secured...) }}
-	for _, open := range []func(context.Context, *opened, *signal.Server) ([]service, error){d.openTurn, d.openAdmin, d.openChallenges} {
+	for _, open := range []func(context.Context, *opened, *server.Server) ([]service, error){d.openTurn, d.openAdmin, d.openChallenges} {
 		more, err := open(ctx, sockets, srv)
 		if err != nil {
 			return nil, err
@@ -200,7 +200,7 @@ func (d *desk) open(ctx context.Context, sockets *opened, srv *signal.Server) ([
 }
 
 // leave ends the signaling as its signal asks: SIGTERM drains, and the relay goes on meanwhile; others end it at once.
-func (d *desk) leave(ctx context.Context, srv *signal.Server) error {
+func (d *desk) leave(ctx context.Context, srv *server.Server) error {
 	if !terminated(ctx) || d.drain == 0 {
 		return nil
 	}

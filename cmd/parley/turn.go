@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/turnserver"
 )
 
@@ -212,7 +213,7 @@ func isReachable(a netip.Addr) bool {
 }
 
 // openTurn opens the sockets of --turn and adds its URLs to the ICE servers of clients.
-func (d *desk) openTurn(ctx context.Context, sockets *opened, _ *signal.Server) ([]service, error) {
+func (d *desk) openTurn(ctx context.Context, sockets *opened, _ *server.Server) ([]service, error) {
 	if d.turn == nil {
 		return nil, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/turnserver"
 	"parley/signal/turnserver/coturntest"
 	"parley/signal/web/webtest"
@@ -106,7 +107,7 @@ func TestFreshCredentials(t *testing.T) {
 	var later atomic.Int64
 	credentials := turnserver.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
 	at := relaying(t, credentials)
-	server := signal.NewServer(&signal.ServerOptions{
+	server := server.New(&server.Options{
 		// The clients' clocks are their own: they are told that an hour is two seconds.
 		ICEServersFor: 2 * time.Second,
 		ICEServers: func(name string) []signal.ICEServer {

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 )
 
@@ -28,7 +28,7 @@ func TestAskedForTheCode(t *testing.T) {
 		"huh?": {"\n", exitNegotiation, `was not confirmed`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := signaltest.Start(t, &signal.ServerOptions{})
+			server := signaltest.Start(t, &server.Options{})
 			echo := atServer(t, server, nil, "echo", "--as", "echo")
 			if err := echo.until("waiting for calls"); err != nil {
 				t.Fatal(err)
@@ -55,7 +55,7 @@ func TestAskedForTheCode(t *testing.T) {
 // TestAskedForTheCodeUntilTheCallEnds: the other side hangs up while the question
 // is open, and the call ends.
 func TestAskedForTheCodeUntilTheCallEnds(t *testing.T) {
-	server := signaltest.Start(t, &signal.ServerOptions{})
+	server := signaltest.Start(t, &server.Options{})
 	bob := atServer(t, server, nil, "answer", "--as", "bob")
 	if err := bob.until("waiting for calls"); err != nil {
 		t.Fatal(err)

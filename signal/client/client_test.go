@@ -12,6 +12,7 @@ import (
 
 	"parley/signal"
 	"parley/signal/client"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 )
 
@@ -25,7 +26,7 @@ type system struct {
 func systems() map[string]system {
 	ours := signalURL
 	greeting := func(t testing.TB) string {
-		return signaltest.Start(t, &signal.ServerOptions{Greeting: true, Limits: signal.NoLimits()})
+		return signaltest.Start(t, &server.Options{Greeting: true, Limits: server.NoLimits()})
 	}
 	original := func(dialect string) func(testing.TB) string {
 		return func(t testing.TB) string { return signaltest.Original(t, dialect) }

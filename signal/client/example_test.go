@@ -8,6 +8,7 @@ import (
 
 	"parley/signal"
 	"parley/signal/client"
+	"parley/signal/server"
 )
 
 func ExampleDial() {
@@ -17,7 +18,7 @@ func ExampleDial() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error)
-	go func() { served <- signal.NewServer(nil).Run(ctx, listener) }()
+	go func() { served <- server.New(nil).Run(ctx, listener) }()
 	defer func() { cancel(); <-served }()
 
 	clients := make(map[string]*client.Client)

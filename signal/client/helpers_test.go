@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 )
 
@@ -14,7 +14,7 @@ const patience = time.Minute
 // signalURL starts a server without limits.
 func signalURL(t testing.TB) string {
 	t.Helper()
-	return signaltest.Start(t, &signal.ServerOptions{Limits: signal.NoLimits()})
+	return signaltest.Start(t, &server.Options{Limits: server.NoLimits()})
 }
 
 // eventually waits until is returns true.

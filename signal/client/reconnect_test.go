@@ -16,6 +16,7 @@ import (
 
 	"parley/signal"
 	"parley/signal/client"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 )
 
@@ -57,7 +58,7 @@ func TestExactlyOnce(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			dialect := []signal.Dialect{signal.DialectCall, signal.DialectRelay}[seed%2]
-			server, url := signaltest.StartServer(t, &signal.ServerOptions{Limits: signal.NoLimits()})
+			server, url := signaltest.StartServer(t, &server.Options{Limits: server.NoLimits()})
 			net, url := newCutter(t, url, seed)
 			options := client.Options{Dialect: dialect, MaxElapsedTime: time.Minute, ReceiveQueue: 4, SendQueue: 8}
 			alice, told := returner(t, url, "alice", options)
@@ -127,7 +128,7 @@ func TestServerRestarts(t *testing.T) {
 	address := l.Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
-	first := signal.NewServer(nil)
+	first := server.New(nil)
 	go func() { ran <- first.Run(ctx, l) }()
 	alice, told := returner(t, address, "alice", client.Options{})
 	drained := make(chan error, 1)
@@ -147,7 +148,7 @@ func TestServerRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
-	second := signal.NewServer(nil)
+	second := server.New(nil)
 	go func() { ran <- second.Run(ctx, l) }()
 	if s := told.next(t); s.Lost || s.Resumed {
 		t.Fatalf("told %+v", s)
@@ -163,7 +164,7 @@ func TestServerRestarts(t *testing.T) {
 
 // TestNameTakenMeanwhile is away for too long, and comes back to find the name held: that is final.
 func TestNameTakenMeanwhile(t *testing.T) {
-	server, direct := signaltest.StartServer(t, &signal.ServerOptions{Resume: time.Millisecond})
+	server, direct := signaltest.StartServer(t, &server.Options{Resume: time.Millisecond})
 	net, url := newCutter(t, direct, 1)
 	alice, told := returner(t, url, "alice", client.Options{})
 	net.set(0, true)
@@ -277,7 +278,7 @@ func TestSkippedMessage(t *testing.T) {
 // TestICEServers takes what a server hands out, as far as it is of use.
 func TestICEServers(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
-		url := signaltest.Start(t, &signal.ServerOptions{ICEServers: func(name string) []signal.ICEServer {
+		url := signaltest.Start(t, &server.Options{ICEServers: func(name string) []signal.ICEServer {
 			return []signal.ICEServer{{URLs: []string{"stun:a:3478"}}, {URLs: []string{"turn:b?transport=tcp", "turns:b"}, Username: "1:" + name, Credential: `"\`}}
 		}})
 		c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect})
@@ -316,7 +317,7 @@ func TestICEServers(t *testing.T) {
 // TestClientToken brings its token, and learns that it is refused.
 func TestClientToken(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
-		url := signaltest.Start(t, &signal.ServerOptions{Auth: tokenAuth{}})
+		url := signaltest.Start(t, &server.Options{Auth: tokenAuth{}})
 		for token, code := range map[string]string{"open": "", "wrong": signal.CodeUnauthorized, "": signal.CodeUnauthorized} {
 			c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect, Token: token})
 			if err != nil {
@@ -384,7 +385,7 @@ func TestClientRenewsICEServers(t *testing.T) {
 			counting := func(name string) []signal.ICEServer {
 				return []signal.ICEServer{{URLs: []string{"turn:a"}, Username: fmt.Sprint(n.Add(1), ":", name), Credential: "c"}}
 			}
-			url := signaltest.Start(t, &signal.ServerOptions{ICEServers: counting, ICEServersFor: 200 * time.Millisecond})
+			url := signaltest.Start(t, &server.Options{ICEServers: counting, ICEServersFor: 200 * time.Millisecond})
 			c, err := client.Dial(wait(t), url, &options)
 			if err != nil {
 				t.Fatal(err)

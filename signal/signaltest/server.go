@@ -6,20 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"parley/signal"
+	"parley/signal/server"
 )
 
 // Start runs our server on a free loopback port until the test ends, and returns its ws:// address. Nil options are the defaults.
-func Start(t testing.TB, options *signal.ServerOptions) (url string) {
+func Start(t testing.TB, options *server.Options) (url string) {
 	t.Helper()
 	_, url = StartServer(t, options)
 	return url
 }
 
 // StartServer is Start for tests that look at the server too.
-func StartServer(t testing.TB, options *signal.ServerOptions) (srv *signal.Server, url string) {
+func StartServer(t testing.TB, options *server.Options) (srv *server.Server, url string) {
 	t.Helper()
-	srv = signal.NewServer(options)
+	srv = server.New(options)
 	web := httptest.NewServer(srv)
 	t.Cleanup(func() {
 		_ = srv.Close()

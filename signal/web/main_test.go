@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 	"parley/signal/web"
 	"parley/signal/web/webtest"
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(browsers.Around(m)) }
 // host runs our server with the pages and returns their address.
 func host(t *testing.T) string {
 	t.Helper()
-	return "http" + strings.TrimPrefix(signaltest.Start(t, &signal.ServerOptions{
+	return "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{
 		Pages: web.Handler(), IsOwnName: func(name string) bool { return name == "parley.test" },
 	}), "ws")
 }

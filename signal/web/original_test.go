@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 	"parley/signal/web"
 	"parley/signal/web/webtest"
@@ -18,7 +18,7 @@ func originals(t *testing.T) string {
 	mux := http.NewServeMux()
 	mux.Handle("/original/", http.StripPrefix("/original/", http.FileServer(http.Dir("testdata"))))
 	mux.Handle("/", web.Handler())
-	return "http" + strings.TrimPrefix(signaltest.Start(t, &signal.ServerOptions{Pages: mux, Greeting: true}), "ws")
+	return "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: mux, Greeting: true}), "ws")
 }
 
 func do(t *testing.T, tab *webtest.Tab, js string) {

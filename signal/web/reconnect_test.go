@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"testing"
 
-	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/web"
 	"parley/signal/web/webtest"
 )
@@ -17,7 +17,7 @@ func serveAt(t *testing.T, address string) (at string, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := signal.NewServer(&signal.ServerOptions{Pages: web.Handler()})
+	handler := server.New(&server.Options{Pages: web.Handler()})
 	server := &http.Server{Handler: handler}
 	ended := make(chan struct{})
 	go func() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/server"
 	"parley/signal/signaltest"
 	"parley/signal/web"
 	"parley/signal/web/webtest"
@@ -31,7 +32,7 @@ func handsOut(t *testing.T) (at string, given func(name string) int) {
 	t.Helper()
 	var mu sync.Mutex
 	times := make(map[string]int)
-	url := signaltest.Start(t, &signal.ServerOptions{
+	url := signaltest.Start(t, &server.Options{
 		Pages: web.Handler(), ICEServersFor: 2 * time.Second,
 		ICEServers: func(name string) []signal.ICEServer {
 			mu.Lock()

@@ -128,7 +128,7 @@ func (callCodec) Login(ask LoginRequest) ([]byte, bool) {
 	return ask.appendMembers(appendString([]byte(`{"type":"login","name":`), ask.Name)), true
 }
 
-func (callCodec) Ack(number uint64) []byte { return appendAck(nil, number) }
+func (callCodec) Ack(number uint64) []byte { return AppendAck(nil, number) }
 
 func (callCodec) ICEServersRequest() []byte { return []byte(`{"type":"iceServers"}`) }
 

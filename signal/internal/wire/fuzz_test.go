@@ -9,8 +9,8 @@ import (
 	"parley/signal"
 )
 
-// clientSeeds are frames of both dialects and both directions, well-formed and not. The fuzzers start from them.
-var clientSeeds = []string{
+// seeds are frames of both dialects and both directions, well-formed and not. The fuzzers start from them.
+var seeds = []string{
 	`{"type":"login","name":"alice"}`,
 	`{"type":"offer","offer":{"type":"offer","sdp":"v=0\r\n"},"name":"bob"}`,
 	`{"type":"answer","answer":{"type":"answer","sdp":"v=0\r\n"},"name":"bob"}`,
@@ -34,7 +34,7 @@ var clientSeeds = []string{
 
 // FuzzObject holds object against encoding/json, whose maps compare names exactly and keep the last duplicate, too.
 func FuzzObject(f *testing.F) {
-	for _, seed := range clientSeeds {
+	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
@@ -73,7 +73,7 @@ func FuzzClientCall(f *testing.F) { fuzzClient(f, callCodec{}) }
 func FuzzClientRelay(f *testing.F) { fuzzClient(f, relayCodec{ours: true}) }
 
 func fuzzClient(f *testing.F, w Codec) {
-	for _, seed := range clientSeeds {
+	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
@@ -103,7 +103,7 @@ func fuzzClient(f *testing.F, w Codec) {
 		if said == nil {
 			return
 		}
-		decodeFrame(t, said)
+		wellFormed(t, said)
 		if _, relayed := w.(relayCodec); relayed {
 			said = lastMembers(parseObject(said), "message")["message"]
 		}
@@ -124,7 +124,7 @@ func equalMessages(a, b signal.Message) bool {
 	return bytes.Equal(x, y)
 }
 
-func decodeFrame(t *testing.T, frame []byte) map[string][]byte {
+func wellFormed(t *testing.T, frame []byte) map[string][]byte {
 	t.Helper()
 	if !json.Valid(frame) || !utf8.Valid(frame) {
 		t.Fatalf("sent %q", frame)
@@ -137,4 +137,66 @@ func decodeFrame(t *testing.T, frame []byte) map[string][]byte {
 		}
 		out[string(name)] = value
 	}
+}
+
+// FuzzServerCall decodes as the server does, builds what it would send, and looks at both.
+func FuzzServerCall(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	limits := PayloadLimits{SDP: 48 << 10, Candidate: 2 << 10}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		req := DecodeCall(frame)
+		typ := req.Type()
+		if typ == "" {
+			text := req.TypeText()
+			if len(text) > maxTypeText {
+				t.Errorf("a text of %d bytes", len(text))
+			}
+			wellFormed(t, AppendError(nil, signal.CodeUnknownType, text, ""))
+			return
+		}
+		name, refused := req.Name()
+		if (refused == "") != (signal.CheckName(name) == nil) {
+			t.Errorf("name %q, refused for %q", name, refused)
+		}
+		if typ == TypeLogin || typ == TypeAck || refused != "" {
+			return
+		}
+		if code, _ := limits.Check(typ, req.Payload); code != "" {
+			return
+		}
+		out := wellFormed(t, AppendDelivery(nil, typ, req.Payload, name))
+		if text, _ := unquote(out["type"]); text != string(typ) {
+			t.Errorf("%s became %q", typ, out["type"])
+		}
+		if text, _ := unquote(out["name"]); text != name {
+			t.Errorf("from %q became %q", name, out["name"])
+		}
+		if len(req.Payload) > 0 && !bytes.Equal(out[string(typ)], req.Payload) {
+			t.Errorf("payload %q became %q", req.Payload, out[string(typ)])
+		}
+		if want := map[signal.Type]int{signal.Leave: 2}[typ]; want != 0 && len(out) != want || want == 0 && len(out) != 3 {
+			t.Errorf("members %q", out)
+		}
+	})
+}
+
+// FuzzServerRelay decodes as the server does.
+func FuzzServerRelay(f *testing.F) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		req := DecodeRelay(frame)
+		if req.Inst() != "send" {
+			return
+		}
+		if !bytes.Contains(frame, req.Payload) {
+			t.Errorf("payload %q is not of the frame", req.Payload)
+		}
+		if _, ok := openObject(req.Payload); ok {
+			wellFormed(t, req.Payload)
+		}
+	})
 }

@@ -1,5 +1,7 @@
 package wire
 
+import "strconv"
+
 const (
 	// AckEvery is the number of received messages after which they are acknowledged, unless a message that was sent
 	// in between has carried the number.
@@ -29,7 +31,7 @@ type sequencedFrame struct {
 // result until that is acknowledged.
 func (s *Sequence) Next(frame []byte) []byte {
 	s.sent++
-	frame = appendNumbers(nil, frame, s.sent, s.received)
+	frame = AppendNumbers(nil, frame, s.sent, s.received)
 	s.acked, s.freshSize = s.received, 0
 	s.unacked = append(s.unacked, sequencedFrame{s.sent, frame})
 	s.size += len(frame)
@@ -95,4 +97,30 @@ func (s *Sequence) Resume(ack uint64) (replay [][]byte, ok bool) {
 		replay = append(replay, f.frame)
 	}
 	return replay, true
+}
+
+// AppendNumbers appends a JSON object with the members seq and ack added to it, as the last, so that they are the ones that count.
+func AppendNumbers(dst, object []byte, seq, ack uint64) []byte {
+	dst = append(dst, object[:len(object)-1]...)
+	if !emptyObject(object) {
+		dst = append(dst, ',')
+	}
+	dst = strconv.AppendUint(append(dst, `"seq":`...), seq, 10)
+	dst = strconv.AppendUint(append(dst, `,"ack":`...), ack, 10)
+	return append(dst, '}')
+}
+
+func emptyObject(object []byte) bool {
+	for _, b := range object[1 : len(object)-1] {
+		switch b {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func AppendAck(dst []byte, ack uint64) []byte {
+	return append(strconv.AppendUint(append(dst, `{"type":"ack","ack":`...), ack, 10), '}')
 }

@@ -1,0 +1,243 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"parley/signal/internal/wsconn"
+
+	"parley/signal"
+	"parley/signal/internal/wire"
+)
+
+// authWait bounds the decision of an Authorizer that does not bound itself.
+const authWait = 10 * time.Second
+
+// login handles a login of the call dialect and an init of the relay dialect.
+func (s *Server) login(c *conn, w *wsconn.Batch, req wire.Request) error {
+	h := s.hubOf(c.dialect)
+	if ticket, ok := req.ResumeToken(); ok {
+		return s.resume(c, w, h, ticket, req)
+	}
+	name, text := req.Name()
+	if text != "" {
+		s.refuseLogin(c, w, req, signal.CodeBadName, text)
+		return nil
+	}
+	grant, err := s.authorize(c, w, name, req)
+	if err != nil {
+		return err
+	}
+	reply := wire.LoginGrant{Name: grant.Name, Requested: name}
+	if req.WantsICEServers() {
+		s.grantICE(&reply, grant)
+	}
+	reply.Granted = grant.ICEServers
+	return s.signIn(c, w, h, req, reply)
+}
+
+// signIn gives the name, if it is free, and replies. An error ends the connection; the client has been told.
+func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant) error {
+	sess := c.session
+	if sess == nil {
+		sess = &session{hub: h, conn: c, address: c.address}
+		if req.WantsResume() && s.opts.Resume > 0 {
+			sess.conn = nil
+			sess.line, grant.ResumeToken = newLine(s, c)
+			grant.ResumeFor = s.opts.Resume
+		}
+	}
+	done := func() {
+		sess.iceServers = grant.Granted
+		switch reply := wire.AppendLoginSuccess(nil, grant); {
+		case c.dialect == signal.DialectRelay && !req.Reply: // the original says nothing
+		case grant.ResumeToken != "":
+			c.Send(w, reply) // the messages that follow it are numbered
+		default:
+			sess.send(w, reply)
+		}
+	}
+	// The name counts until the hub forgets it, also while the client is away. A client that changes its name has a place already.
+	if s.admission.sessions.add(sess.address) != "" && c.session == nil {
+		s.admission.sessions.remove(sess.address)
+		const text = "too many users are signed in from your address, or may still come back; try again later"
+		s.refuseLogin(c, w, req, signal.CodeOverloaded, text)
+		return &closeError{close: signal.CloseOverloaded, text: text}
+	}
+	if h.dialect == signal.DialectRelay {
+		h.takeOver(w, sess, grant.Name, done)
+	} else if !h.signIn(w, sess, grant.Name, done) {
+		s.admission.sessions.remove(sess.address)
+		s.refuseLogin(c, w, req, signal.CodeTaken, grant.Name+" is signed in already")
+		return nil
+	}
+	c.session, c.token = sess, ""
+	s.admission.loggedIn(c)
+	s.metrics.login("success")
+	s.log.Debug("signed in", slog.String("dialect", string(c.dialect)), s.user(grant.Name))
+	return nil
+}
+
+// refuseLogin tells a client that its login was refused, where its dialect has a way to.
+func (s *Server) refuseLogin(c *conn, w *wsconn.Batch, req wire.Request, code, text string) {
+	s.metrics.login(code)
+	switch {
+	case c.dialect != signal.DialectRelay || req.Reply:
+		c.reply(w, wire.AppendLoginRefusal(nil, code, text))
+	case c.wantErrors:
+		c.reply(w, wire.AppendError(nil, code, text, ""))
+	}
+}
+
+// authorize asks the Authorizer, if there is one. An error ends the connection; the client has been told.
+func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req wire.Request) (signal.Identity, error) {
+	if s.opts.Auth == nil {
+		return signal.Identity{Name: name}, nil
+	}
+	if err := s.throttle(c, w, req); err != nil {
+		return signal.Identity{}, err
+	}
+	token := req.Token()
+	if token == "" {
+		token = c.token
+	}
+	w.Flush() // the others do not wait
+	ctx, cancel := context.WithTimeout(s.ctx, authWait)
+	defer cancel()
+	grant, err := s.opts.Auth.Authorize(ctx, signal.LoginRequest{Name: name, Token: signal.Truncate(token, maxToken), Address: c.address, Dialect: c.dialect})
+	var denied *signal.Denied
+	switch {
+	case s.ctx.Err() != nil: // the server closes, and says so itself
+		return grant, &closeError{close: websocket.CloseGoingAway, text: goingAway}
+	case errors.As(err, &denied):
+		s.admission.loginFailed(c.address, s.now())
+		s.metrics.authFailure("refused")
+		text := signal.Printable(denied.Reason)
+		s.refuseLogin(c, w, req, signal.CodeUnauthorized, text)
+		return grant, &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
+	case err != nil || grant.Name != "" && signal.CheckName(grant.Name) != nil:
+		s.metrics.authFailure("unavailable")
+		s.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
+		s.refuseLogin(c, w, req, signal.CodeUnavailable, "whether this login is good cannot be found out now; try again later")
+		return grant, &closeError{close: signal.CloseOverloaded, text: "the login could not be decided"}
+	case grant.Name == "":
+		grant.Name = name
+	}
+	return grant, nil
+}
+
+// throttle refuses an address from which too many logins were refused, before another guess is looked at.
+func (s *Server) throttle(c *conn, w *wsconn.Batch, req wire.Request) error {
+	if !s.admission.throttled(c.address, s.now()) {
+		return nil
+	}
+	s.metrics.authFailure("throttled")
+	s.refuseLogin(c, w, req, signal.CodeThrottled, "too many logins from your address were refused; try again later")
+	return &closeError{close: signal.CloseRateLimited, text: "too many logins from this address were refused"}
+}
+
+// grantICE puts the ICE servers of a user into a reply.
+func (s *Server) grantICE(reply *wire.LoginGrant, grant signal.Identity) {
+	reply.WithICEServers, reply.ICEServers = true, grant.ICEServers
+	if s.opts.ICEServers != nil {
+		reply.ICEServers = append(slices.Clip(grant.ICEServers), s.opts.ICEServers(grant.Name)...)
+		reply.ICELifetime = s.opts.ICEServersFor
+	}
+}
+
+// renewICEServers answers a client whose credentials are about to expire.
+func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) {
+	name := c.session.hub.nameOf(c.session)
+	if name == "" { // taken over
+		c.confide(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
+		return
+	}
+	var reply wire.LoginGrant
+	s.grantICE(&reply, signal.Identity{Name: name, ICEServers: c.session.iceServers})
+	c.reply(w, wire.AppendICEServers(nil, reply))
+}
+
+// resume gives a client that has come back its session.
+func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req wire.Request) error {
+	if c.session != nil {
+		s.refuseLogin(c, w, req, signal.CodeBadMessage, "this connection is signed in already")
+		return nil
+	}
+	if err := s.throttle(c, w, req); err != nil {
+		return err
+	}
+	id, secret, ok := parseTicket(ticket)
+	sess := h.lineOf(id)
+	if !ok || sess == nil {
+		s.refuseLogin(c, w, req, signal.CodeExpired, "the session has ended; sign in anew")
+		return nil
+	}
+	if !sess.line.opens(secret) {
+		s.admission.loginFailed(c.address, s.now())
+		s.metrics.authFailure("resume")
+		s.refuseLogin(c, w, req, signal.CodeUnauthorized, "this is not the secret of that session")
+		return &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
+	}
+	grant := wire.LoginGrant{WithICEServers: req.WantsICEServers()}
+	w.Flush() // the turn may take a moment
+	sess.line.turn.Lock()
+	defer sess.line.turn.Unlock()
+	if grant.WithICEServers {
+		s.grantICE(&grant, signal.Identity{Name: h.nameOf(sess), ICEServers: sess.iceServers})
+	}
+	old, ok := sess.line.resume(w, c, req.Ack, func(heard uint64) []byte { return wire.AppendLoginResumed(nil, grant, heard) })
+	if !ok {
+		s.refuseLogin(c, w, req, signal.CodeExpired, "the session has ended; sign in anew")
+		return nil
+	}
+	if old != nil {
+		old.close(w, signal.CloseReplaced, "this user has come back on another connection")
+	}
+	c.session, c.token, c.wantErrors = sess, "", true
+	s.admission.loggedIn(c)
+	s.metrics.login("resumed")
+	return nil
+}
+
+// sessionEnds ends the session of a connection that has ended, or lets it wait for the client's return.
+func (s *Server) sessionEnds(w *wsconn.Batch, c *conn, final bool) {
+	sess, quietly := c.session, s.leaving.Load()
+	if sess.line == nil {
+		sess.hub.forget(w, sess, quietly)
+		return
+	}
+	if final || quietly || sess.hub.nameOf(sess) == "" {
+		if sess.line.end(c) {
+			sess.hub.forget(w, sess, quietly)
+		}
+		return
+	}
+	sess.line.leave(c, s.opts.Resume, func() {
+		w := s.sockets.Batch()
+		defer w.Release()
+		sess.hub.forgetLost(w, sess, s.leaving.Load())
+	})
+}
+
+func (s *Server) hubOf(d signal.Dialect) *hub {
+	if d == signal.DialectRelay {
+		return s.relay
+	}
+	return s.call
+}
+
+// user is a name in a log: the same for the same name as long as the server runs, and of no use to who reads the log later.
+func (s *Server) user(name string) slog.Attr {
+	return slog.String("user", strconv.FormatUint(maphash.String(s.seed, name)>>32, 16))
+}
+
+func tooLong(text string) error {
+	return &closeError{websocket.CloseMessageTooBig, signal.CodeTooLong, text}
+}

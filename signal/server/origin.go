@@ -1,0 +1,99 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// originAllowed decides which pages may speak to this server. A browser sends Origin with every WebSocket and lets any page open
+// one anywhere (RFC 6455, 10.2), so this check is the server's to make. Programs send none and are allowed.
+func (s *Server) originAllowed(r *http.Request) bool {
+	values := r.Header.Values("Origin")
+	if len(values) == 0 {
+		return true
+	}
+	if len(values) > 1 {
+		return false
+	}
+	origin := values[0]
+	for _, pattern := range s.opts.AllowOrigins {
+		if matchOrigin(pattern, origin) {
+			return true
+		}
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	return isLoopback(u.Hostname()) || sameHost(u, r.Host) && s.isOwnName(u.Hostname())
+}
+
+// sameHost reports whether origin is of the host and port of a Host header. The port of the origin's scheme equals none.
+func sameHost(origin *url.URL, hostHeader string) bool {
+	host := &url.URL{Host: hostHeader}
+	return strings.EqualFold(origin.Hostname(), host.Hostname()) && portOf(origin, origin.Scheme) == portOf(host, origin.Scheme)
+}
+
+// portOf returns the port of a URL, that of the scheme if it has none.
+func portOf(u *url.URL, scheme string) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"http": "80", "https": "443"}[scheme]
+}
+
+// isOwnName reports whether this server is known by a host name. That a page's origin is the Host of its request is not enough: the
+// owner of any name can point it at this server, for browsers in whose network it is (DNS rebinding). Nobody can do that to an
+// address.
+func (s *Server) isOwnName(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return s.opts.IsOwnName != nil && s.opts.IsOwnName(strings.ToLower(host))
+}
+
+// matchOrigin reports whether origin is what pattern stands for: "*" for all, "https://*.example.com" for every host below,
+// anything else for itself.
+func matchOrigin(pattern, origin string) bool {
+	pattern, origin = strings.ToLower(pattern), strings.ToLower(origin)
+	if pattern == "*" || pattern == origin {
+		return true
+	}
+	scheme, domain, wild := strings.Cut(pattern, "://*.")
+	if !wild {
+		return false
+	}
+	host, ok := strings.CutPrefix(origin, scheme+"://")
+	if !ok || strings.ContainsAny(host, "/@?#") {
+		return false
+	}
+	label, ok := strings.CutSuffix(host, "."+domain)
+	return ok && label != ""
+}
+
+func isLoopback(host string) bool {
+	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// CheckOriginPattern tells why pattern is of no use in ServerOptions.AllowOrigins, or nil.
+func CheckOriginPattern(pattern string) error {
+	if pattern == "*" || pattern == "null" {
+		return nil
+	}
+	u, err := url.Parse(strings.Replace(pattern, "://*.", "://", 1))
+	if err != nil || u.Scheme == "" || u.Host == "" || u.Path != "" || strings.Contains(u.Host, "*") {
+		return fmt.Errorf("the origin %q has not the form https://host, https://host:port or https://*.domain", pattern)
+	}
+	if _, _, err := net.SplitHostPort(u.Host); err != nil && u.Port() != "" {
+		return fmt.Errorf("the origin %q has a bad port: %w", pattern, err)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"parley/signal/internal/wsconn"
+
+	"parley/signal"
+	"parley/signal/internal/wire"
+)
+
+// serveCall handles a frame of the call dialect.
+func (s *Server) serveCall(c *conn, w *wsconn.Batch, req wire.Request) error {
+	typ := req.Type()
+	s.metrics.received(signal.DialectCall, typ)
+	if c.limited(w, typ) {
+		name, _ := req.Name()
+		return c.strike(w, signal.CodeRateLimited, "messages of this kind come faster than this server takes them", name)
+	}
+	switch {
+	case typ == "" || typ == wire.TypeAck && c.session == nil:
+		c.complain(w, signal.CodeUnknownType, "Command not found: "+req.TypeText(), "")
+		return nil
+	case typ == wire.TypeAck:
+		return nil // its number has been taken
+	case typ == wire.TypeLogin:
+		return s.login(c, w, req)
+	case c.session == nil:
+		c.complain(w, signal.CodeLoginFirst, "sign in first: send a login with a name", "")
+		return nil
+	case typ == wire.TypeICEServers:
+		s.renewICEServers(c, w)
+		return nil
+	}
+	return s.deliver(c, w, typ, req)
+}
+
+// deliver passes an offer, answer, candidate or leave on. An absent user is reported for an offer, which starts a call, and for an
+// answer. Candidates trickle in behind those, so a complaint about each would only repeat the first.
+func (s *Server) deliver(c *conn, w *wsconn.Batch, typ signal.Type, req wire.Request) error {
+	name, text := req.Name()
+	if text != "" {
+		c.complain(w, signal.CodeBadName, "the "+string(typ)+" is for nobody: "+text, "")
+		return nil
+	}
+	if code, text := s.limits.payload().Check(typ, req.Payload); code != "" {
+		if code == signal.CodeTooLong {
+			return tooLong(text)
+		}
+		c.complain(w, code, text, name)
+		return nil
+	}
+	v := s.call.deliver(w, c.session, typ, name, req.Payload)
+	s.metrics.relayed(typ, v)
+	switch v {
+	case absent:
+		c.complain(w, signal.CodeAbsent, name+" is not signed in", name)
+	case noCall:
+		c.complain(w, signal.CodeNoCall, noCallText(typ, name), name)
+	case nameless:
+		c.complain(w, signal.CodeLoginFirst, "sign in first: send a login with a name", "")
+	case tooMany:
+		return c.strike(w, signal.CodeTooManyCalls, "you or "+name+" are in as many calls as this server allows", name)
+	}
+	return nil
+}
+
+func noCallText(typ signal.Type, name string) string {
+	if typ == signal.Answer {
+		return "there is no offer of " + name + " to answer"
+	}
+	return "there is no call with " + name
+}
