@@ -39,13 +39,14 @@ func (p *pacer) wait(ctx context.Context, at time.Duration) bool {
 	}
 }
 
-// admit waits until a frame that has arrived may be sent, and returns its time. interval is the time since the frame before
-// at the nominal rate of the stream, 0 for the first frame. In the long run frames are admitted at that rate at most; a frame
-// that arrives up to half an interval early does not wait, because a live stream has jitter. A frame that arrives late has
-// the time of its arrival. It returns false if ctx has ended.
+// admit waits until a frame of a pipe may be sent, and returns its time. interval is the time since the frame before at the
+// nominal rate of the stream, 0 for the first frame. Frames are not sent faster than at that rate, with two exceptions: a
+// frame that arrives up to half an interval early does not wait, because a live stream has jitter, and after a delay of up
+// to maxFileLag the frames that have queued up are sent at once, because they would be late for ever. A frame that arrives
+// late has the time of its arrival. It returns false if ctx has ended.
 func (p *pacer) admit(ctx context.Context, interval time.Duration) (at time.Duration, ok bool) {
 	due := p.due + interval
 	at = max(p.elapsed(), due-interval/2)
-	p.due = max(at, due)
+	p.due = max(due, at-maxFileLag)
 	return at, p.wait(ctx, at)
 }

@@ -225,10 +225,10 @@ func TestArrivalTime(t *testing.T) {
 	}
 }
 
-// jitterReader delivers a header, and then a frame of 30 per second after each of these delays, again and again.
+// jitterReader delivers a header, and then frames of 30 per second, each after its delay.
 type jitterReader struct {
 	header, frame []byte
-	delays        []time.Duration
+	delay         func(frame int) time.Duration
 	start         time.Time
 	frames        int
 	arrivals      []time.Time
@@ -246,37 +246,44 @@ func (r *jitterReader) Read(p []byte) (int, error) {
 	if r.start.IsZero() {
 		r.start = time.Now()
 	}
-	time.Sleep(time.Until(r.start.Add(time.Duration(r.frames)*time.Second/30 + r.delays[r.frames%len(r.delays)])))
+	time.Sleep(time.Until(r.start.Add(time.Duration(r.frames)*time.Second/30 + r.delay(r.frames))))
 	r.frames++
 	r.arrivals = append(r.arrivals, time.Now())
 	return copy(p, r.frame), nil
 }
 
-// TestArrivalJitter: frames of a live stream that arrive up to half an interval early or late are sent when they arrive.
+// TestArrivalJitter: frames of a live stream that arrive up to half an interval early or late are sent when they arrive, and
+// a delay of the stream delays no later frame.
 func TestArrivalJitter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		in := &jitterReader{
-			header: []byte("YUV4MPEG2 W16 H16 F30:1\n"), frame: append([]byte("FRAME\n"), make([]byte, 16*16*3/2)...),
-			delays: []time.Duration{9 * time.Millisecond, 0, 12 * time.Millisecond, 3 * time.Millisecond},
-		}
-		encoder := &keepEncoder{codec: webrtc.MimeTypeVP8}
-		s, err := OpenVideo("-", VideoOptions{Stdin: in, NewEncoder: encoder.make})
-		if err != nil {
-			t.Fatal(err)
-		}
-		captures, _ := runTogether(t, time.Hour, s)
-		sent := 0
-		for i, p := range captures[0].packets {
-			if !p.Marker {
-				continue
+	for name, delay := range map[string]func(frame int) time.Duration{
+		"jitter": func(frame int) time.Duration { return []time.Duration{9, 0, 12, 3}[frame%4] * time.Millisecond },
+		"delay": func(frame int) time.Duration { // frames 20 to 29 arrive at once
+			return max(0, 30-time.Duration(frame)) * time.Second / 30 * time.Duration(frame/20%2)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			in := &jitterReader{
+				header: []byte("YUV4MPEG2 W16 H16 F30:1\n"), frame: append([]byte("FRAME\n"), make([]byte, 16*16*3/2)...), delay: delay,
 			}
-			if late := captures[0].times[i].Sub(in.arrivals[sent]); sent > 1 && late > time.Millisecond {
-				t.Errorf("frame %d is sent %v after its arrival", sent, late)
+			encoder := &keepEncoder{codec: webrtc.MimeTypeVP8}
+			s, err := OpenVideo("-", VideoOptions{Stdin: in, NewEncoder: encoder.make})
+			if err != nil {
+				t.Fatal(err)
 			}
-			sent++
-		}
-		if sent != 60 {
-			t.Errorf("%d frames, want 60", sent)
-		}
-	})
+			captures, _ := runTogether(t, time.Hour, s)
+			sent := 0
+			for i, p := range captures[0].packets {
+				if !p.Marker {
+					continue
+				}
+				if late := captures[0].times[i].Sub(in.arrivals[sent]); sent > 1 && late > time.Millisecond {
+					t.Errorf("%s: frame %d is sent %v after its arrival", name, sent, late)
+				}
+				sent++
+			}
+			if sent != 60 {
+				t.Errorf("%s: %d frames, want 60", name, sent)
+			}
+		})
+	}
 }
