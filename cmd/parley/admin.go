@@ -17,22 +17,22 @@ import (
 )
 
 // openAdmin opens --admin.
-func (d *desk) openAdmin(ctx context.Context, sockets *opened, srv *server.Server) ([]service, error) {
-	if d.admin == "" {
+func (srv *server) openAdmin(ctx context.Context, sockets *closers, srv *server.Server) ([]service, error) {
+	if srv.admin == "" {
 		return nil, nil
 	}
-	listeners, err := sockets.listen(ctx, "--admin", d.admin)
+	listeners, err := sockets.listen(ctx, "--admin", srv.admin)
 	if err != nil {
 		return nil, err
 	}
 	at := listeners[0].Addr()
-	d.report.report(event{name: "admin", fields: []field{{"address", at.String()}, {"url", "http://" + reachable(at) + "/"}},
+	srv.report.report(event{name: "admin", fields: []field{{"address", at.String()}, {"url", "http://" + reachable(at) + "/"}},
 		say: fmt.Sprintf("health, metrics and profiles on http://%s/", reachable(at))})
 	if a, err := netip.ParseAddrPort(at.String()); err != nil || !a.Addr().IsLoopback() {
-		d.report.warn("--admin %s can be reached from other machines: it shows the inside of this process to everybody there", printable(d.admin))
+		srv.report.warn("--admin %s can be reached from other machines: it shows the inside of this process to everybody there", printable(srv.admin))
 	}
-	handler := localOnly(adminHandler(srv, d.turn))
-	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, d.logger) }}, nil
+	handler := localOnly(adminHandler(srv, srv.turn))
+	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, srv.logger) }}, nil
 }
 
 // adminHandler shows how the server is.

@@ -38,7 +38,7 @@ func createPrivate(flag, path string) (*os.File, error) {
 }
 
 // openCaptures opens --pcap, --rtpdump and --stats-dump.
-func (s *settings) openCaptures(all *opened) error {
+func (s *settings) openCaptures(all *closers) error {
 	if s.pcapPath != "" {
 		f, err := createPrivate("pcap", s.pcapPath)
 		if err != nil {
@@ -68,7 +68,7 @@ func (s *settings) openCaptures(all *opened) error {
 }
 
 // closeCapture has a capture closed, and then its file, when all calls are over.
-func (s *settings) closeCapture(all *opened, path string, c, file io.Closer) {
+func (s *settings) closeCapture(all *closers, path string, c, file io.Closer) {
 	s.report.warn("%s can be read by whoever has it: keep it to yourself", printable(path))
 	all.all = append(all.all, closing(func() error {
 		err := errors.Join(c.Close(), file.Close())

@@ -44,7 +44,7 @@ type certificates struct {
 }
 
 // readCertificate reads the flags of TLS.
-func (d *desk) readCertificate(cmd *cli.Command) (err error) {
+func (srv *server) readCertificate(cmd *cli.Command) (err error) {
 	cert, key, host := cmd.String("tls-cert"), cmd.String("tls-key"), cmd.String("acme")
 	ways := 0
 	for _, given := range []bool{cert != "" || key != "", cmd.Bool("tls-self-signed"), host != ""} {
@@ -58,14 +58,14 @@ func (d *desk) readCertificate(cmd *cli.Command) (err error) {
 	case (cert == "") != (key == ""):
 		return usagef("--tls-cert and --tls-key go together")
 	case cert != "":
-		d.secure, err = certificateFiles(cert, key, d.logger)
+		srv.secure, err = certificateFiles(cert, key, srv.logger)
 	case cmd.Bool("tls-self-signed"):
-		d.secure, err = selfSigned(time.Now())
+		srv.secure, err = selfSigned(time.Now())
 	case host != "":
 		if !cmd.IsSet("listen") {
-			d.addresses = []string{":443"}
+			srv.addresses = []string{":443"}
 		}
-		d.secure, err = acmeCertificates(cmd, host)
+		srv.secure, err = acmeCertificates(cmd, host)
 	}
 	return err
 }
@@ -121,16 +121,16 @@ func acmeCertificates(cmd *cli.Command, host string) (*certificates, error) {
 }
 
 // openChallenges opens where challenges over HTTP come (RFC 8555 section 8.3).
-func (d *desk) openChallenges(ctx context.Context, sockets *opened, _ *server.Server) ([]service, error) {
-	if d.secure == nil || d.secure.manager == nil || d.secure.challenges == "" {
+func (srv *server) openChallenges(ctx context.Context, sockets *closers, _ *server.Server) ([]service, error) {
+	if srv.secure == nil || srv.secure.manager == nil || srv.secure.challenges == "" {
 		return nil, nil
 	}
-	listeners, err := sockets.listen(ctx, "--acme-http", d.secure.challenges)
+	listeners, err := sockets.listen(ctx, "--acme-http", srv.secure.challenges)
 	if err != nil {
 		return nil, err
 	}
-	handler := d.secure.manager.HTTPHandler(nil)
-	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, d.logger) }}, nil
+	handler := srv.secure.manager.HTTPHandler(nil)
+	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, srv.logger) }}, nil
 }
 
 // serveHTTP serves few clients, each for a moment, on a listener until ctx is done.

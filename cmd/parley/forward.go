@@ -90,7 +90,7 @@ func checkAddress(address string, listen bool) error {
 
 // forwardCalls forwards TCP connections over calls.
 func forwardCalls(ctx context.Context, cmd *cli.Command, s *settings, o *pipeOptions) error {
-	var sockets opened
+	var sockets closers
 	defer func() { _ = sockets.close() }()
 	var entries []entry
 	for _, l := range o.listen {

@@ -26,7 +26,7 @@ func numberLimit(name string, value int, usage string, field func(*server.Limits
 			if n < 0 {
 				return usagef("--%s %d: it is no less than 0, which lifts it", name, n)
 			}
-			*field(l) = lifted(n)
+			*field(l) = zeroMeansUnlimited(n)
 			return nil
 		},
 	}
@@ -40,7 +40,7 @@ func timeLimit(name string, value time.Duration, usage string, field func(*serve
 			if d < 0 {
 				return usagef("--%s %s: it is no less than 0, which lifts it", name, d)
 			}
-			*field(l) = lifted(d)
+			*field(l) = zeroMeansUnlimited(d)
 			return nil
 		},
 	}
@@ -93,8 +93,9 @@ func rate(s string) (server.Rate, error) {
 	return server.Rate{PerSecond: r, Burst: n}, nil
 }
 
-// lifted is a bound as package signal has it, where 0 stands for the default.
-func lifted[T int | time.Duration](v T) T {
+// zeroMeansUnlimited converts a limit of a flag, where 0 means unlimited, to one of an options struct, where
+// 0 means the default and negative values mean unlimited.
+func zeroMeansUnlimited[T int | time.Duration](v T) T {
 	if v == 0 {
 		return -1
 	}
@@ -132,13 +133,13 @@ func limitFlags() []cli.Flag {
 }
 
 // readLimits reads the bounds of the signaling.
-func (d *desk) readLimits(cmd *cli.Command) error {
+func (srv *server) readLimits(cmd *cli.Command) error {
 	off := false
 	switch v := cmd.String("limits"); v {
 	case "on":
 	case "off":
 		off = true
-		d.options.Limits = server.NoLimits()
+		srv.options.Limits = server.NoLimits()
 	default:
 		return usagef("--limits %q: it is on or off", printable(v))
 	}
@@ -146,7 +147,7 @@ func (d *desk) readLimits(cmd *cli.Command) error {
 		if off && !cmd.IsSet(l.name) {
 			continue
 		}
-		if err := l.apply(cmd, &d.options.Limits); err != nil {
+		if err := l.apply(cmd, &srv.options.Limits); err != nil {
 			return err
 		}
 	}

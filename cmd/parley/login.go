@@ -21,20 +21,20 @@ func loginFlags() []cli.Flag {
 }
 
 // readLogin reads who may sign in.
-func (d *desk) readLogin(ctx context.Context, cmd *cli.Command) (err error) {
+func (srv *server) readLogin(ctx context.Context, cmd *cli.Command) (err error) {
 	key, url := cmd.String("auth-jwt"), cmd.String("auth-webhook")
 	switch {
 	case key != "" && url != "":
 		return usagef("--auth-jwt and --auth-webhook: one of them decides, not both")
 	case key != "":
-		d.options.Auth, err = auth.LoadJWT(ctx, key, &auth.JWTOptions{
-			Audience: cmd.String("auth-jwt-audience"), Issuer: cmd.String("auth-jwt-issuer"), Logger: d.logger,
+		srv.options.Auth, err = auth.LoadJWT(ctx, key, &auth.JWTOptions{
+			Audience: cmd.String("auth-jwt-audience"), Issuer: cmd.String("auth-jwt-issuer"), Logger: srv.logger,
 		})
 		if err != nil {
 			return failf(exitDevice, "--auth-jwt: %w", err)
 		}
 	case url != "":
-		d.options.Auth, err = auth.NewWebhook(url, nil)
+		srv.options.Auth, err = auth.NewWebhook(url, nil)
 		if err != nil {
 			return usagef("--auth-webhook: %v", err)
 		}
@@ -47,16 +47,16 @@ func (d *desk) readLogin(ctx context.Context, cmd *cli.Command) (err error) {
 
 // readProxies reads --trusted-proxy and --client-ip-header. There is no default for the header: if it is one that the proxy does not
 // set, clients do.
-func (d *desk) readProxies(cmd *cli.Command) (err error) {
-	d.options.TrustedProxies, err = prefixes("trusted-proxy", cmd.StringSlice("trusted-proxy"))
+func (srv *server) readProxies(cmd *cli.Command) (err error) {
+	srv.options.TrustedProxies, err = prefixes("trusted-proxy", cmd.StringSlice("trusted-proxy"))
 	header := cmd.String("client-ip-header")
-	d.options.ClientIPHeader = header
+	srv.options.ClientIPHeader = header
 	switch {
 	case err != nil:
 		return err
-	case header == "" && len(d.options.TrustedProxies) > 0:
+	case header == "" && len(srv.options.TrustedProxies) > 0:
 		return usagef("--trusted-proxy needs --client-ip-header: the header that the proxy sets, such as X-Forwarded-For")
-	case header != "" && len(d.options.TrustedProxies) == 0:
+	case header != "" && len(srv.options.TrustedProxies) == 0:
 		return usagef("--client-ip-header needs --trusted-proxy: the address of the proxy that sets it")
 	case strings.ContainsFunc(header, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }):
 		return usagef("invalid --client-ip-header %q: want the name of a header, such as X-Forwarded-For", printable(header))

@@ -14,7 +14,7 @@ import (
 const playWait = 40 * time.Millisecond
 
 // openSpeaker opens the sound card of --play, which all calls share.
-func (s *settings) openSpeaker(all *opened) error {
+func (s *settings) openSpeaker(all *closers) error {
 	if !s.play {
 		return nil
 	}

@@ -58,11 +58,11 @@ answers by itself.`,
 			if err := s.readOutput(cmd, std); err != nil {
 				return err
 			}
-			d, err := readDesk(ctx, cmd, std, s)
+			srv, err := readServer(ctx, cmd, std, s)
 			if err != nil {
 				return err
 			}
-			return d.run(ctx)
+			return srv.run(ctx)
 		},
 	}
 }
@@ -78,8 +78,8 @@ func operationFlags() []cli.Flag {
 	})
 }
 
-// desk is all that `parley serve` runs.
-type desk struct {
+// server is everything that `parley serve` runs: signaling, pages, TURN and administration.
+type server struct {
 	report    *reporter
 	logger    *slog.Logger
 	addresses []string
@@ -91,34 +91,34 @@ type desk struct {
 	ice       iceOffer
 }
 
-// readDesk reads the flags of serve.
-func readDesk(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*desk, error) {
-	d := &desk{
+// readServer reads the flags of serve.
+func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*server, error) {
+	srv := &server{
 		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"), admin: cmd.String("admin"),
 		options: server.Options{
 			Pages: web.Handler(), Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
-			Resume: lifted(cmd.Duration("resume")), Version: version(),
+			Resume: zeroMeansUnlimited(cmd.Duration("resume")), Version: version(),
 		},
 	}
 	for _, read := range []func(*cli.Command) error{
-		func(cmd *cli.Command) (err error) { d.logger, err = readLog(cmd, std); return err },
-		d.readOrigins, d.readLimits, d.readProxies,
-		func(cmd *cli.Command) error { return d.readLogin(ctx, cmd) }, d.readCertificate, d.readTurn,
+		func(cmd *cli.Command) (err error) { srv.logger, err = readLog(cmd, std); return err },
+		srv.readOrigins, srv.readLimits, srv.readProxies,
+		func(cmd *cli.Command) error { return srv.readLogin(ctx, cmd) }, srv.readCertificate, srv.readTurn,
 	} {
 		if err := read(cmd); err != nil {
 			return nil, err
 		}
 	}
-	d.options.Logger = d.logger
-	d.options.ICEServers = d.ice.servers
-	if d.ice.credentials != nil {
-		d.options.ICEServersFor = d.ice.credentials.TTL
+	srv.options.Logger = srv.logger
+	srv.options.ICEServers = srv.ice.servers
+	if srv.ice.credentials != nil {
+		srv.options.ICEServersFor = srv.ice.credentials.TTL
 	}
-	return d, nil
+	return srv, nil
 }
 
-func (d *desk) readOrigins(cmd *cli.Command) error {
-	for _, p := range d.options.AllowOrigins {
+func (srv *server) readOrigins(cmd *cli.Command) error {
+	for _, p := range srv.options.AllowOrigins {
 		if err := server.CheckOriginPattern(p); err != nil {
 			return usagef("--allow-origin: %v", err)
 		}
@@ -128,29 +128,29 @@ func (d *desk) readOrigins(cmd *cli.Command) error {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
 			return usagef("invalid --origin %q: want the form https://HOST or https://HOST:PORT", printable(cmd.String("origin")))
 		}
-		d.options.AllowOrigins = append(d.options.AllowOrigins, origin)
+		srv.options.AllowOrigins = append(srv.options.AllowOrigins, origin)
 	}
-	d.options.IsOwnName = d.isOwnName
-	if d.drain < 0 {
-		return usagef("--drain %s: it is no less than 0", d.drain)
+	srv.options.IsOwnName = srv.isOwnName
+	if srv.drain < 0 {
+		return usagef("--drain %s: it is no less than 0", srv.drain)
 	}
 	return nil
 }
 
 // isOwnName reports whether host is a name of this machine or in the certificate. Others can be pointed at this machine by their
 // owners.
-func (d *desk) isOwnName(host string) bool {
-	return slices.Contains(machineNames(), host) || d.secure != nil && d.secure.covers != nil && d.secure.covers(host)
+func (srv *server) isOwnName(host string) bool {
+	return slices.Contains(machineNames(), host) || srv.secure != nil && srv.secure.covers != nil && srv.secure.covers(host)
 }
 
 // service is a part of the server that runs until its context is done.
 type service func(context.Context) error
 
 // run opens all sockets, and serves until ctx is done.
-func (d *desk) run(ctx context.Context) error {
-	srv := server.New(&d.options)
-	var sockets opened
-	services, err := d.open(ctx, &sockets, srv)
+func (srv *server) run(ctx context.Context) error {
+	srv := server.New(&srv.options)
+	var sockets closers
+	services, err := srv.open(ctx, &sockets, srv)
 	if err != nil {
 		return errors.Join(err, sockets.close())
 	}
@@ -166,7 +166,7 @@ func (d *desk) run(ctx context.Context) error {
 		case <-running.Done():
 			return nil // a service failed
 		case <-ctx.Done():
-			return d.leave(ctx, srv)
+			return srv.leave(ctx, srv)
 		}
 	})
 	if err := group.Wait(); err != nil || terminated(ctx) {
@@ -176,17 +176,17 @@ func (d *desk) run(ctx context.Context) error {
 }
 
 // open opens what is served on, so that a taken port is known before anybody is served.
-func (d *desk) open(ctx context.Context, sockets *opened, srv *server.Server) ([]service, error) {
-	listeners, err := sockets.listen(ctx, "--listen", d.addresses...)
+func (srv *server) open(ctx context.Context, sockets *closers, srv *server.Server) ([]service, error) {
+	listeners, err := sockets.listen(ctx, "--listen", srv.addresses...)
 	if err != nil {
 		return nil, err
 	}
 	secured := slices.Clone(listeners)
-	if d.secure != nil {
-		secured = d.secure.listeners(listeners)
+	if srv.secure != nil {
+		secured = srv.secure.listeners(listeners)
 	}
 	services := []service{func(ctx context.Context) error { return srv.Run(ctx, secured...) }}
-	for _, open := range []func(context.Context, *opened, *server.Server) ([]service, error){d.openTurn, d.openAdmin, d.openChallenges} {
+	for _, open := range []func(context.Context, *closers, *server.Server) ([]service, error){srv.openTurn, srv.openAdmin, srv.openChallenges} {
 		more, err := open(ctx, sockets, srv)
 		if err != nil {
 			return nil, err
@@ -194,22 +194,22 @@ func (d *desk) open(ctx context.Context, sockets *opened, srv *server.Server) ([
 		services = append(services, more...)
 	}
 	for _, l := range listeners {
-		d.tellListening(l.Addr())
+		srv.tellListening(l.Addr())
 	}
 	return services, nil
 }
 
 // leave ends the signaling as its signal asks: SIGTERM drains, and the relay goes on meanwhile; others end it at once.
-func (d *desk) leave(ctx context.Context, srv *server.Server) error {
-	if !terminated(ctx) || d.drain == 0 {
+func (srv *server) leave(ctx context.Context, srv *server.Server) error {
+	if !terminated(ctx) || srv.drain == 0 {
 		return nil
 	}
-	d.report.say("draining: clients are sent away within %s; a second signal ends at once", d.drain)
-	d.logger.Info("draining", slog.Duration("window", d.drain))
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.drain+drainGrace)
+	srv.report.say("draining: clients are sent away within %s; a second signal ends at once", srv.drain)
+	srv.logger.Info("draining", slog.Duration("window", srv.drain))
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), srv.drain+drainGrace)
 	defer cancel()
-	if err := srv.Drain(limit, d.drain); err != nil {
-		d.logger.Warn("some clients did not go by themselves", slog.String("error", err.Error()))
+	if err := srv.Drain(limit, srv.drain); err != nil {
+		srv.logger.Warn("some clients did not go by themselves", slog.String("error", err.Error()))
 	}
 	return nil
 }
@@ -217,17 +217,17 @@ func (d *desk) leave(ctx context.Context, srv *server.Server) error {
 // drainGrace is what clients that were sent away get to say goodbye.
 const drainGrace = 5 * time.Second
 
-func (d *desk) tellListening(a net.Addr) {
-	page, signaling := d.urls(a)
+func (srv *server) tellListening(a net.Addr) {
+	page, signaling := srv.urls(a)
 	fields := []field{{"address", a.String()}, {"url", page}}
 	say := fmt.Sprintf("signaling on %s, page on %s", signaling, page)
-	if d.secure != nil && d.secure.fingerprint != "" {
-		phones := d.phoneURLs(a)
-		fields = append(fields, field{"urls", phones}, field{"fingerprint", d.secure.fingerprint})
+	if srv.secure != nil && srv.secure.fingerprint != "" {
+		phones := srv.phoneURLs(a)
+		fields = append(fields, field{"urls", phones}, field{"fingerprint", srv.secure.fingerprint})
 		for _, url := range phones {
 			say += fmt.Sprintf("\non a phone in this network: %s", url)
 		}
-		say += fmt.Sprintf("\nthe browser will warn, for the certificate is our own, made just now; its SHA-256 is\n  %s", d.secure.fingerprint)
+		say += fmt.Sprintf("\nthe browser will warn, for the certificate is our own, made just now; its SHA-256 is\n  %s", srv.secure.fingerprint)
 	}
-	d.report.report(event{name: "listening", fields: fields, say: say})
+	srv.report.report(event{name: "listening", fields: fields, say: say})
 }

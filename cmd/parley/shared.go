@@ -15,13 +15,13 @@ const keyLogVariable = "SSLKEYLOGFILE"
 // --udp-ports names just one, the TCP port, the key log, and the sound card that
 // --play plays to. The function gives it back.
 func (s *settings) openShared() (release func(), err error) {
-	var all opened
+	var all closers
 	release = func() {
 		if err := all.close(); err != nil {
 			s.logger.Debug("closing what calls share", "error", err)
 		}
 	}
-	for _, open := range []func(*opened) error{s.openKeyLog, s.openCaptures, s.openUDP, s.openTCP, s.openSpeaker} {
+	for _, open := range []func(*closers) error{s.openKeyLog, s.openCaptures, s.openUDP, s.openTCP, s.openSpeaker} {
 		if err := open(&all); err != nil {
 			release()
 			return func() {}, err
@@ -30,7 +30,7 @@ func (s *settings) openShared() (release func(), err error) {
 	return release, nil
 }
 
-func (s *settings) openKeyLog(all *opened) error {
+func (s *settings) openKeyLog(all *closers) error {
 	path := os.Getenv(keyLogVariable)
 	if path == "" {
 		return nil
@@ -44,7 +44,7 @@ func (s *settings) openKeyLog(all *opened) error {
 	return nil
 }
 
-func (s *settings) openUDP(all *opened) error {
+func (s *settings) openUDP(all *closers) error {
 	if s.minPort == 0 || s.minPort != s.maxPort {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (s *settings) openUDP(all *opened) error {
 	return nil
 }
 
-func (s *settings) openTCP(all *opened) error {
+func (s *settings) openTCP(all *closers) error {
 	if s.tcpPort == 0 {
 		return nil
 	}

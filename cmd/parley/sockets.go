@@ -7,10 +7,10 @@ import (
 	"net"
 )
 
-// opened is the sockets that serve has opened.
-type opened struct{ all []io.Closer }
+// closers are resources that are closed together.
+type closers struct{ all []io.Closer }
 
-func (s *opened) close() error {
+func (s *closers) close() error {
 	var err error
 	for _, c := range s.all {
 		err = errors.Join(err, c.Close())
@@ -19,7 +19,7 @@ func (s *opened) close() error {
 }
 
 // listen opens TCP listeners for a flag.
-func (s *opened) listen(ctx context.Context, flag string, addresses ...string) ([]net.Listener, error) {
+func (s *closers) listen(ctx context.Context, flag string, addresses ...string) ([]net.Listener, error) {
 	var listeners []net.Listener
 	for _, address := range addresses {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
@@ -34,12 +34,12 @@ func (s *opened) listen(ctx context.Context, flag string, addresses ...string) (
 }
 
 // urls are where a listener's page and signaling are found from this machine.
-func (d *desk) urls(a net.Addr) (page, signaling string) {
-	if d.secure != nil {
+func (srv *server) urls(a net.Addr) (page, signaling string) {
+	if srv.secure != nil {
 		at := reachable(a)
-		if d.secure.name != "" {
+		if srv.secure.name != "" {
 			if _, port, err := net.SplitHostPort(at); err == nil {
-				at = hostPort(d.secure.name, port, "443")
+				at = hostPort(srv.secure.name, port, "443")
 			}
 		}
 		return "https://" + at + "/", "wss://" + at

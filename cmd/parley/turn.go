@@ -45,7 +45,7 @@ type turnSettings struct {
 }
 
 // readTurn reads the flags of ICE servers.
-func (d *desk) readTurn(cmd *cli.Command) error {
+func (srv *server) readTurn(cmd *cli.Command) error {
 	secret := cmd.String("turn-secret")
 	if secret == "" && cmd.String("turn") != "" {
 		secret = randomHex(32)
@@ -54,21 +54,21 @@ func (d *desk) readTurn(cmd *cli.Command) error {
 		return usagef("invalid --turn-ttl %s: want more than 0", ttl)
 	}
 	if secret != "" {
-		d.ice.credentials = &turnserver.Credentials{Secret: secret, TTL: cmd.Duration("turn-ttl")}
+		srv.ice.credentials = &turnserver.Credentials{Secret: secret, TTL: cmd.Duration("turn-ttl")}
 	}
 	for _, v := range cmd.StringSlice("ice-server") {
-		if err := d.ice.add(v); err != nil {
+		if err := srv.ice.add(v); err != nil {
 			return err
 		}
 	}
-	if d.ice.hasTURN() && d.options.Auth == nil && !cmd.Bool("turn-open") && !allLoopback(d.addresses...) {
-		d.report.warn("--ice-server: everybody who reaches this server gets credentials of the TURN server; " +
+	if srv.ice.hasTURN() && srv.options.Auth == nil && !cmd.Bool("turn-open") && !allLoopback(srv.addresses...) {
+		srv.report.warn("--ice-server: everybody who reaches this server gets credentials of the TURN server; " +
 			"require a login with --auth-jwt or --auth-webhook, or allow everybody with --turn-open")
 	}
 	if cmd.String("turn") != "" {
-		return d.readTurnServer(cmd)
+		return srv.readTurnServer(cmd)
 	}
-	if cmd.Bool("turn-open") && !d.ice.hasTURN() {
+	if cmd.Bool("turn-open") && !srv.ice.hasTURN() {
 		return usagef("--turn-open is of use with --turn only, or with --ice-server turn:HOST")
 	}
 	return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports",
@@ -86,9 +86,9 @@ func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 }
 
 // readTurnServer reads the flags of the TURN server of this process.
-func (d *desk) readTurnServer(cmd *cli.Command) (err error) {
+func (srv *server) readTurnServer(cmd *cli.Command) (err error) {
 	t := &turnSettings{options: turnserver.Options{
-		Credentials: *d.ice.credentials, TLS: d.secure.turnTLS(), Logger: d.logger,
+		Credentials: *srv.ice.credentials, TLS: srv.secure.turnTLS(), Logger: srv.logger,
 	}}
 	for flag, limit := range map[string]*int{
 		"turn-user-quota":    &t.options.UserQuota,
@@ -99,7 +99,7 @@ func (d *desk) readTurnServer(cmd *cli.Command) (err error) {
 		if n < 0 {
 			return usagef("invalid --%s %d: want a number of allocations, or 0 for unlimited", flag, n)
 		}
-		*limit = lifted(n)
+		*limit = zeroMeansUnlimited(n)
 	}
 	if t.host, t.port, err = turnAddress(cmd.String("turn")); err != nil {
 		return err
@@ -114,11 +114,11 @@ func (d *desk) readTurnServer(cmd *cli.Command) (err error) {
 	if t.options.Addresses, err = t.addresses(cmd.StringSlice("turn-external-ip")); err != nil {
 		return err
 	}
-	if d.options.Auth == nil && !cmd.Bool("turn-open") && !allLoopback(cmd.String("turn")) {
+	if srv.options.Auth == nil && !cmd.Bool("turn-open") && !allLoopback(cmd.String("turn")) {
 		return usagef("--turn %s: without a login everybody could relay through this machine; "+
 			"require a login with --auth-jwt or --auth-webhook, or allow everybody with --turn-open", printable(cmd.String("turn")))
 	}
-	d.turn = t
+	srv.turn = t
 	return nil
 }
 
@@ -213,35 +213,35 @@ func isReachable(a netip.Addr) bool {
 }
 
 // openTurn opens the sockets of --turn and adds its URLs to the ICE servers of clients.
-func (d *desk) openTurn(ctx context.Context, sockets *opened, _ *server.Server) ([]service, error) {
-	if d.turn == nil {
+func (srv *server) openTurn(ctx context.Context, sockets *closers, _ *server.Server) ([]service, error) {
+	if srv.turn == nil {
 		return nil, nil
 	}
-	server, err := turnserver.NewServer(d.turn.options)
+	server, err := turnserver.NewServer(srv.turn.options)
 	if err != nil {
 		return nil, failf(exitUsage, "--turn: %w", err)
 	}
-	conns, listeners, err := d.turn.listen(ctx, sockets)
+	conns, listeners, err := srv.turn.listen(ctx, sockets)
 	if err != nil {
 		return nil, err
 	}
-	d.turn.server = server
+	srv.turn.server = server
 	var public []string
-	for i, a := range d.turn.options.Addresses {
-		d.addTurnURLs(a.Public, i == 0)
+	for i, a := range srv.turn.options.Addresses {
+		srv.addTurnURLs(a.Public, i == 0)
 		public = append(public, a.Public.String())
 	}
-	urls := slices.Clone(d.ice.temporary)
-	for _, s := range d.ice.fixed {
+	urls := slices.Clone(srv.ice.temporary)
+	for _, s := range srv.ice.fixed {
 		urls = append(urls, s.URLs...)
 	}
-	d.report.report(event{name: "relaying", fields: []field{{"urls", urls}},
-		say: fmt.Sprintf("STUN and TURN on port %d, relays at %s", d.turn.port, strings.Join(public, " and "))})
+	srv.report.report(event{name: "relaying", fields: []field{{"urls", urls}},
+		say: fmt.Sprintf("STUN and TURN on port %d, relays at %s", srv.turn.port, strings.Join(public, " and "))})
 	return []service{func(ctx context.Context) error { return server.Run(ctx, conns, listeners) }}, nil
 }
 
 // listen opens the sockets of the TURN server: UDP and TCP on the same port.
-func (t *turnSettings) listen(ctx context.Context, sockets *opened) ([]net.PacketConn, []net.Listener, error) {
+func (t *turnSettings) listen(ctx context.Context, sockets *closers) ([]net.PacketConn, []net.Listener, error) {
 	var conns []net.PacketConn
 	var listeners []net.Listener
 	for _, address := range t.options.Addresses {
@@ -284,16 +284,16 @@ func (t *turnSettings) listenAt(ctx context.Context, bind netip.Addr) (net.Packe
 
 // addTurnURLs adds the URLs of a public address to the ICE servers of clients. More than four URLs
 // delay a browser, so the second address family gets one.
-func (d *desk) addTurnURLs(public netip.Addr, first bool) {
-	at := netip.AddrPortFrom(public, d.turn.port).String()
-	d.ice.temporary = append(d.ice.temporary, "turn:"+at+"?transport=udp")
+func (srv *server) addTurnURLs(public netip.Addr, first bool) {
+	at := netip.AddrPortFrom(public, srv.turn.port).String()
+	srv.ice.temporary = append(srv.ice.temporary, "turn:"+at+"?transport=udp")
 	if !first {
 		return
 	}
-	d.ice.fixed = append(d.ice.fixed, signal.ICEServer{URLs: []string{"stun:" + at}})
-	d.ice.temporary = append(d.ice.temporary, "turn:"+at+"?transport=tcp")
-	if d.secure != nil && d.secure.name != "" { // clients do not accept a self-signed certificate for TURN
-		host := net.JoinHostPort(d.secure.name, strconv.Itoa(int(d.turn.port)))
-		d.ice.temporary = append(d.ice.temporary, "turns:"+host+"?transport=tcp")
+	srv.ice.fixed = append(srv.ice.fixed, signal.ICEServer{URLs: []string{"stun:" + at}})
+	srv.ice.temporary = append(srv.ice.temporary, "turn:"+at+"?transport=tcp")
+	if srv.secure != nil && srv.secure.name != "" { // clients do not accept a self-signed certificate for TURN
+		host := net.JoinHostPort(srv.secure.name, strconv.Itoa(int(srv.turn.port)))
+		srv.ice.temporary = append(srv.ice.temporary, "turns:"+host+"?transport=tcp")
 	}
 }
