@@ -232,6 +232,8 @@ func unknownTypes() map[string]string {
 		`{"type":1e-7}`:                  "1e-7",
 		`{"type":0.000001}`:              "0.000001",
 		`{"type":1e-999}`:                "0",
+		`{"type":1e999}`:                 "Infinity",
+		`{"type":-1e999}`:                "-Infinity",
 		`{"type":true}`:                  "true",
 		`{"type":false}`:                 "false",
 		`{"type":{"a":1}}`:               "[object Object]",

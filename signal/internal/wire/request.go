@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 
 	"parley/signal"
@@ -149,16 +150,30 @@ func (r *Request) TypeText() string {
 	}
 	text, ok := unquote(r.kind)
 	if !ok {
-		text = string(r.kind)
-	}
-	if f, err := strconv.ParseFloat(string(r.kind), 64); !ok && err == nil {
-		if b, err := json.Marshal(f); err == nil && f != 0 { // in the format of ECMA-262 Number::toString
-			text = string(b)
-		} else {
-			text = "0"
-		}
+		text = numberText(string(r.kind))
 	}
 	return signal.Truncate(text, maxTypeText)
+}
+
+// numberText returns a JSON number in the format of ECMA-262 Number::toString, which is that of encoding/json but for -0 and
+// infinity. It returns any other value unchanged.
+func numberText(value string) string {
+	f, err := strconv.ParseFloat(value, 64)
+	switch {
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	case err != nil:
+		return value
+	case f == 0:
+		return "0"
+	}
+	text, err := json.Marshal(f)
+	if err != nil { // impossible: f is finite
+		return value
+	}
+	return string(text)
 }
 
 // Inst returns the inst of a frame of the relay dialect, and the empty string if it is not a string.
