@@ -17,7 +17,7 @@ import (
 )
 
 // openAdmin opens --admin.
-func (srv *server) openAdmin(ctx context.Context, sockets *closers, srv *server.Server) ([]service, error) {
+func (srv *parleyServer) openAdmin(ctx context.Context, sockets *closers, signaling *server.Server) ([]service, error) {
 	if srv.admin == "" {
 		return nil, nil
 	}
@@ -31,16 +31,16 @@ func (srv *server) openAdmin(ctx context.Context, sockets *closers, srv *server.
 	if a, err := netip.ParseAddrPort(at.String()); err != nil || !a.Addr().IsLoopback() {
 		srv.report.warn("--admin %s can be reached from other machines: it shows the inside of this process to everybody there", printable(srv.admin))
 	}
-	handler := localOnly(adminHandler(srv, srv.turn))
+	handler := localOnly(adminHandler(signaling, srv.turn))
 	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, srv.logger) }}, nil
 }
 
 // adminHandler shows how the server is.
-func adminHandler(srv *server.Server, turn *turnSettings) http.Handler {
+func adminHandler(signaling *server.Server, turn *turnSettings) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if srv.Ready() {
+		if signaling.Ready() {
 			answer(w, http.StatusOK, "ready")
 			return
 		}
@@ -48,7 +48,7 @@ func adminHandler(srv *server.Server, turn *turnSettings) http.Handler {
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", server.MetricsType)
-		_ = srv.WriteMetrics(w) // a reader that is gone
+		_ = signaling.WriteMetrics(w) // a reader that is gone
 		if turn != nil {
 			writeRelayMetrics(w, turn.server.Stats())
 		}

@@ -44,7 +44,7 @@ type certificates struct {
 }
 
 // readCertificate reads the flags of TLS.
-func (srv *server) readCertificate(cmd *cli.Command) (err error) {
+func (srv *parleyServer) readCertificate(cmd *cli.Command) (err error) {
 	cert, key, host := cmd.String("tls-cert"), cmd.String("tls-key"), cmd.String("acme")
 	ways := 0
 	for _, given := range []bool{cert != "" || key != "", cmd.Bool("tls-self-signed"), host != ""} {
@@ -121,7 +121,7 @@ func acmeCertificates(cmd *cli.Command, host string) (*certificates, error) {
 }
 
 // openChallenges opens where challenges over HTTP come (RFC 8555 section 8.3).
-func (srv *server) openChallenges(ctx context.Context, sockets *closers, _ *server.Server) ([]service, error) {
+func (srv *parleyServer) openChallenges(ctx context.Context, sockets *closers, _ *server.Server) ([]service, error) {
 	if srv.secure == nil || srv.secure.manager == nil || srv.secure.challenges == "" {
 		return nil, nil
 	}

@@ -133,7 +133,7 @@ func limitFlags() []cli.Flag {
 }
 
 // readLimits reads the bounds of the signaling.
-func (srv *server) readLimits(cmd *cli.Command) error {
+func (srv *parleyServer) readLimits(cmd *cli.Command) error {
 	off := false
 	switch v := cmd.String("limits"); v {
 	case "on":

@@ -14,7 +14,7 @@ import (
 // limitsOf reads a command line of limits.
 func limitsOf(t *testing.T, args ...string) (server.Limits, error) {
 	t.Helper()
-	d := &server{}
+	d := &parleyServer{}
 	c := &cli.Command{Name: "serve", Flags: limitFlags(), Action: func(_ context.Context, cmd *cli.Command) error { return d.readLimits(cmd) },
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}}
 	err := c.Run(t.Context(), append([]string{"serve"}, args...))

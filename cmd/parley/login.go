@@ -21,7 +21,7 @@ func loginFlags() []cli.Flag {
 }
 
 // readLogin reads who may sign in.
-func (srv *server) readLogin(ctx context.Context, cmd *cli.Command) (err error) {
+func (srv *parleyServer) readLogin(ctx context.Context, cmd *cli.Command) (err error) {
 	key, url := cmd.String("auth-jwt"), cmd.String("auth-webhook")
 	switch {
 	case key != "" && url != "":
@@ -47,7 +47,7 @@ func (srv *server) readLogin(ctx context.Context, cmd *cli.Command) (err error) 
 
 // readProxies reads --trusted-proxy and --client-ip-header. There is no default for the header: if it is one that the proxy does not
 // set, clients do.
-func (srv *server) readProxies(cmd *cli.Command) (err error) {
+func (srv *parleyServer) readProxies(cmd *cli.Command) (err error) {
 	srv.options.TrustedProxies, err = prefixes("trusted-proxy", cmd.StringSlice("trusted-proxy"))
 	header := cmd.String("client-ip-header")
 	srv.options.ClientIPHeader = header

@@ -92,7 +92,7 @@ func machineAddresses() []netip.Addr {
 }
 
 // phoneURLs are where others in the network find the page that is served at a.
-func (srv *server) phoneURLs(a net.Addr) []string {
+func (srv *parleyServer) phoneURLs(a net.Addr) []string {
 	at, err := netip.ParseAddrPort(a.String())
 	if err != nil || at.Addr().IsLoopback() {
 		return nil

@@ -78,8 +78,8 @@ func operationFlags() []cli.Flag {
 	})
 }
 
-// server is everything that `parley serve` runs: signaling, pages, TURN and administration.
-type server struct {
+// parleyServer is everything that `parley serve` runs: signaling, pages, TURN and administration.
+type parleyServer struct {
 	report    *reporter
 	logger    *slog.Logger
 	addresses []string
@@ -92,8 +92,8 @@ type server struct {
 }
 
 // readServer reads the flags of serve.
-func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*server, error) {
-	srv := &server{
+func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*parleyServer, error) {
+	srv := &parleyServer{
 		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"), admin: cmd.String("admin"),
 		options: server.Options{
 			Pages: web.Handler(), Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
@@ -117,7 +117,7 @@ func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (
 	return srv, nil
 }
 
-func (srv *server) readOrigins(cmd *cli.Command) error {
+func (srv *parleyServer) readOrigins(cmd *cli.Command) error {
 	for _, p := range srv.options.AllowOrigins {
 		if err := server.CheckOriginPattern(p); err != nil {
 			return usagef("--allow-origin: %v", err)
@@ -139,7 +139,7 @@ func (srv *server) readOrigins(cmd *cli.Command) error {
 
 // isOwnName reports whether host is a name of this machine or in the certificate. Others can be pointed at this machine by their
 // owners.
-func (srv *server) isOwnName(host string) bool {
+func (srv *parleyServer) isOwnName(host string) bool {
 	return slices.Contains(machineNames(), host) || srv.secure != nil && srv.secure.covers != nil && srv.secure.covers(host)
 }
 
@@ -147,10 +147,10 @@ func (srv *server) isOwnName(host string) bool {
 type service func(context.Context) error
 
 // run opens all sockets, and serves until ctx is done.
-func (srv *server) run(ctx context.Context) error {
-	srv := server.New(&srv.options)
+func (srv *parleyServer) run(ctx context.Context) error {
+	signaling := server.New(&srv.options)
 	var sockets closers
-	services, err := srv.open(ctx, &sockets, srv)
+	services, err := srv.open(ctx, &sockets, signaling)
 	if err != nil {
 		return errors.Join(err, sockets.close())
 	}
@@ -166,7 +166,7 @@ func (srv *server) run(ctx context.Context) error {
 		case <-running.Done():
 			return nil // a service failed
 		case <-ctx.Done():
-			return srv.leave(ctx, srv)
+			return srv.leave(ctx, signaling)
 		}
 	})
 	if err := group.Wait(); err != nil || terminated(ctx) {
@@ -176,7 +176,7 @@ func (srv *server) run(ctx context.Context) error {
 }
 
 // open opens what is served on, so that a taken port is known before anybody is served.
-func (srv *server) open(ctx context.Context, sockets *closers, srv *server.Server) ([]service, error) {
+func (srv *parleyServer) open(ctx context.Context, sockets *closers, signaling *server.Server) ([]service, error) {
 	listeners, err := sockets.listen(ctx, "--listen", srv.addresses...)
 	if err != nil {
 		return nil, err
@@ -185,9 +185,9 @@ func (srv *server) open(ctx context.Context, sockets *closers, srv *server.Serve
 	if srv.secure != nil {
 		secured = srv.secure.listeners(listeners)
 	}
-	services := []service{func(ctx context.Context) error { return srv.Run(ctx, secured...) }}
+	services := []service{func(ctx context.Context) error { return signaling.Run(ctx, secured...) }}
 	for _, open := range []func(context.Context, *closers, *server.Server) ([]service, error){srv.openTurn, srv.openAdmin, srv.openChallenges} {
-		more, err := open(ctx, sockets, srv)
+		more, err := open(ctx, sockets, signaling)
 		if err != nil {
 			return nil, err
 		}
@@ -200,7 +200,7 @@ func (srv *server) open(ctx context.Context, sockets *closers, srv *server.Serve
 }
 
 // leave ends the signaling as its signal asks: SIGTERM drains, and the relay goes on meanwhile; others end it at once.
-func (srv *server) leave(ctx context.Context, srv *server.Server) error {
+func (srv *parleyServer) leave(ctx context.Context, signaling *server.Server) error {
 	if !terminated(ctx) || srv.drain == 0 {
 		return nil
 	}
@@ -208,7 +208,7 @@ func (srv *server) leave(ctx context.Context, srv *server.Server) error {
 	srv.logger.Info("draining", slog.Duration("window", srv.drain))
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), srv.drain+drainGrace)
 	defer cancel()
-	if err := srv.Drain(limit, srv.drain); err != nil {
+	if err := signaling.Drain(limit, srv.drain); err != nil {
 		srv.logger.Warn("some clients did not go by themselves", slog.String("error", err.Error()))
 	}
 	return nil
@@ -217,7 +217,7 @@ func (srv *server) leave(ctx context.Context, srv *server.Server) error {
 // drainGrace is what clients that were sent away get to say goodbye.
 const drainGrace = 5 * time.Second
 
-func (srv *server) tellListening(a net.Addr) {
+func (srv *parleyServer) tellListening(a net.Addr) {
 	page, signaling := srv.urls(a)
 	fields := []field{{"address", a.String()}, {"url", page}}
 	say := fmt.Sprintf("signaling on %s, page on %s", signaling, page)

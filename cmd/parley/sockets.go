@@ -34,7 +34,7 @@ func (s *closers) listen(ctx context.Context, flag string, addresses ...string) 
 }
 
 // urls are where a listener's page and signaling are found from this machine.
-func (srv *server) urls(a net.Addr) (page, signaling string) {
+func (srv *parleyServer) urls(a net.Addr) (page, signaling string) {
 	if srv.secure != nil {
 		at := reachable(a)
 		if srv.secure.name != "" {

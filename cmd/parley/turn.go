@@ -45,7 +45,7 @@ type turnSettings struct {
 }
 
 // readTurn reads the flags of ICE servers.
-func (srv *server) readTurn(cmd *cli.Command) error {
+func (srv *parleyServer) readTurn(cmd *cli.Command) error {
 	secret := cmd.String("turn-secret")
 	if secret == "" && cmd.String("turn") != "" {
 		secret = randomHex(32)
@@ -86,7 +86,7 @@ func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 }
 
 // readTurnServer reads the flags of the TURN server of this process.
-func (srv *server) readTurnServer(cmd *cli.Command) (err error) {
+func (srv *parleyServer) readTurnServer(cmd *cli.Command) (err error) {
 	t := &turnSettings{options: turnserver.Options{
 		Credentials: *srv.ice.credentials, TLS: srv.secure.turnTLS(), Logger: srv.logger,
 	}}
@@ -213,7 +213,7 @@ func isReachable(a netip.Addr) bool {
 }
 
 // openTurn opens the sockets of --turn and adds its URLs to the ICE servers of clients.
-func (srv *server) openTurn(ctx context.Context, sockets *closers, _ *server.Server) ([]service, error) {
+func (srv *parleyServer) openTurn(ctx context.Context, sockets *closers, _ *server.Server) ([]service, error) {
 	if srv.turn == nil {
 		return nil, nil
 	}
@@ -284,7 +284,7 @@ func (t *turnSettings) listenAt(ctx context.Context, bind netip.Addr) (net.Packe
 
 // addTurnURLs adds the URLs of a public address to the ICE servers of clients. More than four URLs
 // delay a browser, so the second address family gets one.
-func (srv *server) addTurnURLs(public netip.Addr, first bool) {
+func (srv *parleyServer) addTurnURLs(public netip.Addr, first bool) {
 	at := netip.AddrPortFrom(public, srv.turn.port).String()
 	srv.ice.temporary = append(srv.ice.temporary, "turn:"+at+"?transport=udp")
 	if !first {
