@@ -27,7 +27,8 @@
 //
 //	offer, answer   an object with the strings type and sdp, each once; sdp may be empty
 //	candidate       an object whose candidate, if any, is one string; or null, "", or absent: the end of candidates
-//	message         an object whose type is not login, iceServers, error or ack, which are the server's
+//	message         an object whose type is not login, iceServers, expiring, error or ack, which are the
+//	                server's
 //
 // A name, in both dialects, is 1 to 64 bytes of printable UTF-8 (see CheckName). Each dialect has its own names.
 //
@@ -144,11 +145,28 @@
 //	resume      string    the ticket to come back with, if it asked and the server lets it
 //	resumeFor   number    for how many milliseconds after a loss the ticket is good
 //	iceServersFor number  for how many milliseconds the credentials of iceServers can begin a call, if not for ever
+//	expiresIn   number    after how many milliseconds the session ends, if it does
 //
 // A token may as well come with the upgrade: as "Authorization: Bearer TOKEN"; as ?token=TOKEN; or, from a browser, as the subprotocol
 // parley.token.BASE64URL, offered together with the subprotocol parley, which is the one that the server agrees to. The login's goes
 // first, then the subprotocol's, the header's, the query's. The answer to an upgrade has the header Parley-Signal, by which
 // our client knows a server that understands all of this.
+//
+// # Expiry
+//
+// A session ends when the token of its login expires. A minute before, or after half of a shorter time,
+// the server sends a warning; in the relay dialect only to clients that want errors or a reply:
+//
+//	{"type":"expiring","expiresIn":60000}
+//
+// A client renews its session by another login with the same name on the same connection, with a token
+// that lasts longer. The reply has the new expiresIn; calls go on. A renewal that is refused changes
+// nothing: the session lasts as long as it did. A server without authorization has nothing to renew, and
+// answers taken.
+//
+// At its end the server closes the connection with 4401. The users in a call with it get a leave with
+// lost, because nobody hung up. A session that waits for its client ends in the same way. Credentials of
+// ICE servers never last longer than the session.
 //
 // # ICE servers
 //
@@ -220,7 +238,7 @@
 //	1009  final  a message over a bound of Limits
 //	1012  retry  the server drains; calls go on
 //	4400  final  the numbers of messages are out of sequence
-//	4401  final  the login was refused
+//	4401  final  the login was refused, or its token has expired
 //	4408  retry  no login came in time
 //	4409  final  the client has come back on another connection
 //	4429  retry  too many messages, or refused logins from that address

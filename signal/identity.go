@@ -1,6 +1,9 @@
 package signal
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // LoginRequest is a login that an authorizer decides about.
 type LoginRequest struct {
@@ -18,6 +21,8 @@ type LoginRequest struct {
 type Identity struct {
 	// Name is the name that the client gets. Default: the requested one.
 	Name string
+	// Expires is when the session ends unless the client renews it by another login. Default: never.
+	Expires time.Time
 	// ICEServers are sent to the client, if it asks for ICE servers, before those of the server's own
 	// options, and again at every renewal, so their credentials should last as long as a session.
 	ICEServers []ICEServer

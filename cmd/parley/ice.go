@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
@@ -18,11 +19,13 @@ type iceOffer struct {
 	credentials *turnserver.Credentials // nil if there are none to make
 }
 
-// servers are the ICE servers for a client of that name.
-func (o *iceOffer) servers(name string) []signal.ICEServer {
+// servers returns the ICE servers for a client of that name, with credentials that last for life at most.
+func (o *iceOffer) servers(name string, life time.Duration) []signal.ICEServer {
 	servers := append([]signal.ICEServer(nil), o.fixed...)
 	if len(o.temporary) > 0 {
-		user, password := o.credentials.Make(name)
+		credentials := *o.credentials
+		credentials.TTL = min(credentials.TTL, life)
+		user, password := credentials.Make(name)
 		servers = append(servers, signal.ICEServer{URLs: o.temporary, Username: user, Credential: password})
 	}
 	return servers

@@ -110,7 +110,7 @@ func TestFreshCredentials(t *testing.T) {
 	server := server.New(&server.Options{
 		// The clients' clocks are their own: they are told that an hour is two seconds.
 		ICEServersFor: 2 * time.Second,
-		ICEServers: func(name string) []signal.ICEServer {
+		ICEServers: func(name string, _ time.Duration) []signal.ICEServer {
 			user, password := credentials.Make(name)
 			return []signal.ICEServer{{URLs: []string{"turn:" + at.String()}, Username: user, Credential: password}}
 		},

@@ -41,7 +41,7 @@ type JWT struct {
 // public key or certificate in PEM, with a JWK or a JWK Set (RFC 7517), or with a secret of at least 32
 // bytes; or the https URL of a JWK Set. The kind of key determines the only algorithm that it verifies:
 // EdDSA, ES256, RS256 or HS256. The sub of a token is the name that its bearer may sign in with; exp is
-// required.
+// required, and ends the session.
 //
 // Keys are read again when the file changes, every five minutes from a URL, and from either when a token
 // has an unknown key, so keys can be rotated. If that fails, the keys in use stay.
@@ -92,7 +92,7 @@ func (a *JWT) Authorize(ctx context.Context, r signal.LoginRequest) (signal.Iden
 	if claims.Subject == "" || claims.Subject != r.Name {
 		return signal.Identity{}, &signal.Denied{Reason: "the token is for another name"}
 	}
-	return signal.Identity{Name: r.Name}, nil
+	return signal.Identity{Name: r.Name, Expires: claims.ExpiresAt.Add(a.leeway)}, nil
 }
 
 func (a *JWT) parse(token string, keys []verificationKey) (claims jwt.RegisteredClaims, err error) {

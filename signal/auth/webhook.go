@@ -30,11 +30,16 @@ type Webhook struct {
 	options WebhookOptions
 }
 
-// maxDecision bounds the answer of a webhook.
-const maxDecision = 64 << 10
+const (
+	// maxDecision bounds the answer of a webhook, in bytes.
+	maxDecision = 64 << 10
+	// maxExpiresIn bounds the time that a webhook lets a session last, in milliseconds: a year.
+	maxExpiresIn = 365 * 24 * 3_600_000
+)
 
 // NewWebhook returns a Webhook that asks the service at rawURL: a POST of {"name","token","address","dialect"}, to be answered with 200 and
-// {"allow":bool}, and further "reason" for a refusal, or "name" and "iceServers" for a grant. What is no such answer in time refuses.
+// {"allow":bool}, and further "reason" for a refusal, or "name", "iceServers" and "expiresIn" for a grant: the session ends
+// after so many milliseconds unless it is renewed, which asks again. What is no such answer in time refuses.
 func NewWebhook(rawURL string, options *WebhookOptions) (*Webhook, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -122,6 +127,13 @@ func decision(answer []byte) (signal.Identity, error) {
 		return signal.Identity{}, errors.New("the webhook's answer is no object with allow: true or false")
 	}
 	identity := signal.Identity{ICEServers: iceServers(members["iceServers"])}
+	if value := members["expiresIn"]; len(value) > 0 {
+		var ms int64
+		if json.Unmarshal(value, &ms) != nil || ms <= 0 {
+			return signal.Identity{}, fmt.Errorf("invalid expiresIn %.20q from the webhook: want a positive number of milliseconds", value)
+		}
+		identity.Expires = time.Now().Add(time.Duration(min(ms, maxExpiresIn)) * time.Millisecond)
+	}
 	if name := members["name"]; len(name) > 0 && name[0] == '"' {
 		identity.Name = stringOf(name)
 		if err := signal.CheckName(identity.Name); err != nil {

@@ -31,6 +31,8 @@ func TestWebhook(t *testing.T) {
 		"no":            {says(200, `{"allow":false}`), signal.Identity{}, "the login was refused", ""},
 		"no, because":   {says(200, `{"allow":false,"reason":"closed\u001b today"}`), signal.Identity{}, "closed\x1b today", ""},
 		"a bad name":    {says(200, `{"allow":true,"name":"new\nline"}`), signal.Identity{}, "", "cannot be one"},
+		"for no time":   {says(200, `{"allow":true,"expiresIn":0}`), signal.Identity{}, "", "expiresIn"},
+		"for a word":    {says(200, `{"allow":true,"expiresIn":"1h"}`), signal.Identity{}, "", "expiresIn"},
 		"no decision":   {says(200, `{}`), signal.Identity{}, "", "no object with allow"},
 		"a string":      {says(200, `{"allow":"true"}`), signal.Identity{}, "", "no object with allow"},
 		"another case":  {says(200, `{"Allow":true}`), signal.Identity{}, "", "no object with allow"},
@@ -100,6 +102,25 @@ func TestWebhook(t *testing.T) {
 		if _, err := auth.NewWebhook(bad, nil); err == nil {
 			t.Errorf("%q was taken for a URL", bad)
 		}
+	}
+}
+
+// TestWebhookExpiry lets a session last for as long as the service says, but no longer than a year.
+func TestWebhookExpiry(t *testing.T) {
+	for answer, want := range map[string]time.Duration{
+		`{"allow":true,"expiresIn":60000}`:               time.Minute,
+		`{"allow":true,"expiresIn":9223372036854775807}`: 365 * 24 * time.Hour,
+	} {
+		web := httptest.NewServer(http.HandlerFunc(says(200, answer)))
+		hook, err := auth.NewWebhook(web.URL, &auth.WebhookOptions{Client: web.Client()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity, err := hook.Authorize(t.Context(), signal.LoginRequest{Name: "alice"})
+		if left := time.Until(identity.Expires); err != nil || left > want || left < want-30*time.Second {
+			t.Errorf("%s: got %v, %v", answer, left, err)
+		}
+		web.Close()
 	}
 }
 

@@ -41,11 +41,14 @@ type Client struct {
 	loginSlot chan struct{} // held during Login: a reply does not name the login that it is for
 	partner   partner
 
-	iceTimer *time.Timer // fires when new ICE servers are to be requested
+	iceTimer     *time.Timer // fires when new ICE servers are to be requested
+	renewalTimer *time.Timer // fires when the login is to be renewed
 
 	mu            sync.Mutex      // guards what follows
 	pendingLogins []*pendingLogin // the logins without a reply yet, oldest first
 	ice           wire.ICEGrant
+	expires       time.Time // when the session expires; zero: never
+	refusedToken  string    // of a renewal
 }
 
 // outgoing is a frame to be written. written, if not nil, is closed afterwards.
@@ -78,12 +81,13 @@ func Dial(ctx context.Context, address string, options *Options) (*Client, error
 		in: make(chan signal.Message, opts.ReceiveQueue), out: make(chan outgoing, opts.SendQueue),
 		session: newSession(), connection: connectionOf(ws.NetConn()), networkChanged: make(chan struct{}, 1), done: make(chan struct{}), loginSlot: make(chan struct{}, 1),
 		partner:  partner{changed: make(chan struct{}, 1)},
-		iceTimer: time.NewTimer(math.MaxInt64),
+		iceTimer: time.NewTimer(math.MaxInt64), renewalTimer: time.NewTimer(math.MaxInt64),
 	}
 	c.ended, c.end = context.WithCancel(context.Background())
 	go func() {
 		defer close(c.done)
 		defer c.iceTimer.Stop()
+		defer c.renewalTimer.Stop()
 		c.err = c.run(ws)
 	}()
 	return c, nil
@@ -104,7 +108,11 @@ func (c *Client) Login(ctx context.Context, name string) error {
 	case <-c.done:
 		return c.err
 	}
-	frame, replies := c.codec.Login(wire.LoginRequest{Name: name, Token: c.opts.Token, Extended: c.ours, Resume: c.opts.Resume})
+	token, err := c.token()
+	if err != nil {
+		return err
+	}
+	frame, replies := c.codec.Login(wire.LoginRequest{Name: name, Token: token, Extended: c.ours, Resume: c.opts.Resume})
 	if !replies {
 		written := make(chan struct{})
 		if err := c.enqueue(ctx, outgoing{frame: frame, written: written}); err != nil {
@@ -113,7 +121,7 @@ func (c *Client) Login(ctx context.Context, name string) error {
 		return c.waitWritten(ctx, written)
 	}
 	reply := make(chan wire.LoginReply, 1)
-	c.addPendingLogin(&pendingLogin{name, reply})
+	c.addPendingLogin(&pendingLogin{name: name, reply: reply})
 	if err := c.enqueue(ctx, outgoing{frame: frame}); err != nil {
 		c.removePendingLogin()
 		return err
@@ -248,6 +256,7 @@ func connectionOf(conn net.Conn) Connection {
 type pendingLogin struct {
 	name  string
 	reply chan wire.LoginReply
+	token string // of a renewal
 }
 
 func (c *Client) addPendingLogin(wait *pendingLogin) {
@@ -276,10 +285,15 @@ func (c *Client) handleLoginReply(r wire.LoginReply) {
 	c.pendingLogins = c.pendingLogins[1:]
 	if r.Success {
 		c.setICELocked(r.ICE)
+		c.setExpiryLocked(r.ExpiresIn)
 		c.session.setName(cmp.Or(r.Name, wait.name))
 		if r.ResumeToken != "" && c.opts.Resume {
 			c.session.start(r.ResumeToken, r.ResumeFor)
 		}
+	}
+	if !r.Success && wait.token != "" {
+		c.refusedToken = wait.token
+		c.log.Warn("the server refused to renew the login", "reason", r.Text)
 	}
 	wait.reply <- r
 }

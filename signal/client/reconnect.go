@@ -128,13 +128,17 @@ func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (l *transport, 
 	stop := context.AfterFunc(ctx, func() { _ = ws.NetConn().SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	ticket, name, heard := c.session.resumeState()
-	ask := wire.LoginRequest{Name: name, Token: c.opts.Token, Extended: true, ResumeToken: ticket, Ack: heard}
+	token, err := c.token()
+	if err != nil {
+		return nil, false, err
+	}
+	ask := wire.LoginRequest{Name: name, Token: token, Extended: true, ResumeToken: ticket, Ack: heard}
 	reply, err := c.exchangeLogin(ws, ask)
 	if err != nil {
 		return nil, false, err
 	}
 	if reply.Success {
-		c.setICE(reply.ICE)
+		c.applyLogin(reply)
 		again, ok := c.session.replayFrom(reply.Ack)
 		if !ok {
 			return nil, false, &LoginError{Name: name, Code: signal.CodeExpired, Message: "the server has lost count of the messages"}
@@ -153,7 +157,7 @@ func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (l *transport, 
 	}
 	c.session.start(reply.ResumeToken, reply.ResumeFor)
 	c.failPendingLogins()
-	c.setICE(reply.ICE)
+	c.applyLogin(reply)
 	return newTransport(c, ws, nil), false, nil
 }
 

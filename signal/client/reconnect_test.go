@@ -278,7 +278,7 @@ func TestSkippedMessage(t *testing.T) {
 // TestICEServers takes what a server hands out, as far as it is of use.
 func TestICEServers(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
-		url := signaltest.Start(t, &server.Options{ICEServers: func(name string) []signal.ICEServer {
+		url := signaltest.Start(t, &server.Options{ICEServers: func(name string, _ time.Duration) []signal.ICEServer {
 			return []signal.ICEServer{{URLs: []string{"stun:a:3478"}}, {URLs: []string{"turn:b?transport=tcp", "turns:b"}, Username: "1:" + name, Credential: `"\`}}
 		}})
 		c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect})
@@ -319,7 +319,7 @@ func TestClientToken(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
 		url := signaltest.Start(t, &server.Options{Auth: tokenAuth{}})
 		for token, code := range map[string]string{"open": "", "wrong": signal.CodeUnauthorized, "": signal.CodeUnauthorized} {
-			c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect, Token: token})
+			c, err := client.Dial(wait(t), url, &client.Options{Dialect: dialect, Token: func() (string, error) { return token, nil }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -382,7 +382,7 @@ func TestClientRenewsICEServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var n atomic.Int64
-			counting := func(name string) []signal.ICEServer {
+			counting := func(name string, _ time.Duration) []signal.ICEServer {
 				return []signal.ICEServer{{URLs: []string{"turn:a"}, Username: fmt.Sprint(n.Add(1), ":", name), Credential: "c"}}
 			}
 			url := signaltest.Start(t, &server.Options{ICEServers: counting, ICEServersFor: 200 * time.Millisecond})

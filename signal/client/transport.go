@@ -92,9 +92,9 @@ func (l *transport) write() error {
 	}
 	t := l.client.session
 	for {
-		out, renewal := l.client.out, l.client.iceTimer.C
+		out, iceDue, renewalDue := l.client.out, l.client.iceTimer.C, l.client.renewalTimer.C
 		if t.windowFull() {
-			out, renewal = nil, nil
+			out, iceDue, renewalDue = nil, nil, nil
 		}
 		select {
 		case <-l.readDone:
@@ -108,7 +108,9 @@ func (l *transport) write() error {
 					return err
 				}
 			}
-		case <-renewal:
+		case <-renewalDue:
+			l.client.renewLogin()
+		case <-iceDue:
 			if err := l.writeOne(outgoing{frame: l.client.iceServersRequest()}, time.Now().Add(writeTimeout)); err != nil {
 				return err
 			}
@@ -247,6 +249,9 @@ func (l *transport) deliver(frame []byte) (delivered bool, err error) {
 		return true, nil
 	case got.ICE != nil:
 		l.client.setICE(*got.ICE)
+		return true, nil
+	case got.ExpiresIn > 0:
+		l.client.handleExpiring(got.ExpiresIn)
 		return true, nil
 	}
 	l.client.partner.noteReceived(got.Message, time.Now())

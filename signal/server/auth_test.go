@@ -101,7 +101,7 @@ func TestAuth(t *testing.T) {
 			alice closed 4429`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			talk(t, &server.Options{Auth: &fakeAuth{}, ICEServers: func(name string) []signal.ICEServer {
+			talk(t, &server.Options{Auth: &fakeAuth{}, ICEServers: func(name string, _ time.Duration) []signal.ICEServer {
 				return []signal.ICEServer{{URLs: []string{"turn:ours"}, Username: name, Credential: "c"}, {URLs: []string{"bad"}}}
 			}}, lines)
 		})

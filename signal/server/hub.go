@@ -17,6 +17,7 @@ type hub struct {
 	dialect  signal.Dialect
 	maxCalls int
 	sessions *connLimiter // counts every name
+	expiries *expiries
 
 	mu    sync.RWMutex // guards what follows, and name, calls and ended of every session
 	users map[string]*session
@@ -24,8 +25,8 @@ type hub struct {
 	open  int                 // calls
 }
 
-func newHub(dialect signal.Dialect, maxCalls int, sessions *connLimiter) *hub {
-	return &hub{dialect: dialect, maxCalls: maxCalls, sessions: sessions, users: make(map[string]*session), lines: make(map[lineID]*session)}
+func newHub(dialect signal.Dialect, maxCalls int, sessions *connLimiter, e *expiries) *hub {
+	return &hub{dialect: dialect, maxCalls: maxCalls, sessions: sessions, expiries: e, users: make(map[string]*session), lines: make(map[lineID]*session)}
 }
 
 // signIn gives a free name to s, and reports whether it did. The earlier name of s, if any, is given up first. Then done is called,
@@ -136,6 +137,7 @@ func (h *hub) forgetLocked(w *wsconn.Batch, s *session, quietly bool) {
 	}
 	delete(h.users, s.name)
 	h.sessions.remove(s.address)
+	h.expiries.remove(s)
 	s.name, s.calls, s.ended = "", nil, nil
 }
 

@@ -226,6 +226,13 @@ func (l *line) stopLocked() {
 	l.away = nil
 }
 
+// connection returns the client's connection, nil while it is away.
+func (l *line) connection() *conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn
+}
+
 // current reports whether c is the client's connection.
 func (l *line) current(c *conn) bool {
 	l.mu.Lock()

@@ -23,6 +23,11 @@ const authWait = 10 * time.Second
 // login handles a login of the call dialect and an init of the relay dialect.
 func (s *Server) login(c *conn, w *wsconn.Batch, req wire.Request) error {
 	h := s.hubOf(c.dialect)
+	if c.session != nil {
+		if _, ok := s.expiries.left(c.session, s.now()); !ok {
+			return &closeError{close: signal.CloseUnauthorized, text: textExpired} // it is being closed
+		}
+	}
 	if ticket, ok := req.ResumeToken(); ok {
 		return s.resume(c, w, h, ticket, req)
 	}
@@ -31,16 +36,44 @@ func (s *Server) login(c *conn, w *wsconn.Batch, req wire.Request) error {
 		s.refuseLogin(c, w, req, signal.CodeBadName, text)
 		return nil
 	}
-	grant, err := s.authorize(c, w, name, req)
-	if err != nil {
+	renews := s.opts.Auth != nil && c.session != nil && (name == c.session.asked || name == h.nameOf(c.session))
+	identity, err := s.authorize(c, w, name, req)
+	switch {
+	case err != nil && renews && s.ctx.Err() == nil:
+		return nil // the client was told; its session lasts as long as it did
+	case err != nil:
 		return err
 	}
-	reply := wire.LoginGrant{Name: grant.Name, Requested: name}
+	reply := wire.LoginGrant{Name: identity.Name, Requested: name, Granted: identity.ICEServers, ExpiresIn: untilExpiry(identity)}
 	if req.WantsICEServers() {
-		s.grantICE(&reply, grant)
+		s.grantICE(&reply, identity)
 	}
-	reply.Granted = grant.ICEServers
+	if renews && identity.Name == h.nameOf(c.session) {
+		return s.renewSession(c, w, req, reply)
+	}
 	return s.signIn(c, w, h, req, reply)
+}
+
+// renewSession goes on with a session under a new identity of the same name. Its calls stay.
+func (s *Server) renewSession(c *conn, w *wsconn.Batch, req wire.Request, grant wire.LoginGrant) error {
+	if !s.setExpiry(c, c.session, req, grant.ExpiresIn) {
+		return &closeError{close: signal.CloseUnauthorized, text: textExpired}
+	}
+	c.session.iceServers = grant.Granted
+	if c.dialect != signal.DialectRelay || req.Reply {
+		c.session.send(w, wire.AppendLoginSuccess(nil, grant))
+	}
+	s.metrics.login("renewed")
+	return nil
+}
+
+// setExpiry sets when a session ends. It reports false for one that has expired already.
+func (s *Server) setExpiry(c *conn, sess *session, req wire.Request, left time.Duration) bool {
+	now, at := s.now(), int64(0)
+	if left > 0 {
+		at = now + int64(left)
+	}
+	return s.expiries.set(sess, now, at, c.dialect != signal.DialectRelay || c.wantErrors || req.Reply)
 }
 
 // signIn gives the name, if it is free, and replies. An error ends the connection; the client has been told.
@@ -55,7 +88,8 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, gran
 		}
 	}
 	done := func() {
-		sess.iceServers = grant.Granted
+		sess.iceServers, sess.asked = grant.Granted, grant.Requested
+		s.setExpiry(c, sess, req, grant.ExpiresIn)
 		switch reply := wire.AppendLoginSuccess(nil, grant); {
 		case c.dialect == signal.DialectRelay && !req.Reply: // the original says nothing
 		case grant.ResumeToken != "":
@@ -122,6 +156,10 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req wire.Reque
 		text := signal.Printable(denied.Reason)
 		s.refuseLogin(c, w, req, signal.CodeUnauthorized, text)
 		return grant, &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
+	case err == nil && !grant.Expires.IsZero() && !grant.Expires.After(time.Now()):
+		s.metrics.authFailure("expired")
+		s.refuseLogin(c, w, req, signal.CodeUnauthorized, "the token has expired")
+		return grant, &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
 	case err != nil || grant.Name != "" && signal.CheckName(grant.Name) != nil:
 		s.metrics.authFailure("unavailable")
 		s.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
@@ -143,25 +181,35 @@ func (s *Server) throttle(c *conn, w *wsconn.Batch, req wire.Request) error {
 	return &closeError{close: signal.CloseRateLimited, text: "too many logins from this address were refused"}
 }
 
-// grantICE puts the ICE servers of a user into a reply.
-func (s *Server) grantICE(reply *wire.LoginGrant, grant signal.Identity) {
-	reply.WithICEServers, reply.ICEServers = true, grant.ICEServers
-	if s.opts.ICEServers != nil {
-		reply.ICEServers = append(slices.Clip(grant.ICEServers), s.opts.ICEServers(grant.Name)...)
-		reply.ICELifetime = s.opts.ICEServersFor
+// grantICE puts the ICE servers of a user into a reply. Their credentials last no longer than the
+// session, for which grant.ExpiresIn is left.
+func (s *Server) grantICE(reply *wire.LoginGrant, identity signal.Identity) {
+	reply.WithICEServers, reply.ICEServers = true, identity.ICEServers
+	if s.opts.ICEServers == nil {
+		return
 	}
+	reply.ICELifetime = s.opts.ICEServersFor
+	if reply.ExpiresIn > 0 {
+		reply.ICELifetime = min(reply.ICELifetime, reply.ExpiresIn)
+	}
+	reply.ICEServers = append(slices.Clip(identity.ICEServers), s.opts.ICEServers(identity.Name, reply.ICELifetime)...)
 }
 
 // renewICEServers answers a client whose credentials are about to expire.
-func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) {
+func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) error {
 	name := c.session.hub.nameOf(c.session)
-	if name == "" { // taken over
+	left, ok := s.expiries.left(c.session, s.now())
+	switch {
+	case !ok:
+		return &closeError{close: signal.CloseUnauthorized, text: textExpired}
+	case name == "": // taken over
 		c.confide(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
-		return
+		return nil
 	}
-	var reply wire.LoginGrant
+	reply := wire.LoginGrant{ExpiresIn: left}
 	s.grantICE(&reply, signal.Identity{Name: name, ICEServers: c.session.iceServers})
 	c.reply(w, wire.AppendICEServers(nil, reply))
+	return nil
 }
 
 // resume gives a client that has come back its session.
@@ -175,6 +223,10 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req wir
 	}
 	id, secret, ok := parseTicket(ticket)
 	sess := h.lineOf(id)
+	var left time.Duration
+	if ok && sess != nil {
+		left, ok = s.expiries.left(sess, s.now())
+	}
 	if !ok || sess == nil {
 		s.refuseLogin(c, w, req, signal.CodeExpired, "the session has ended; sign in anew")
 		return nil
@@ -185,7 +237,7 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req wir
 		s.refuseLogin(c, w, req, signal.CodeUnauthorized, "this is not the secret of that session")
 		return &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
 	}
-	grant := wire.LoginGrant{WithICEServers: req.WantsICEServers()}
+	grant := wire.LoginGrant{WithICEServers: req.WantsICEServers(), ExpiresIn: left}
 	w.Flush() // the turn may take a moment
 	sess.line.turn.Lock()
 	defer sess.line.turn.Unlock()

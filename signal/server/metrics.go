@@ -45,8 +45,8 @@ type values [12]string
 var (
 	refusalValues = values{string(tooManyUpgradesFromAddress), string(tooManyUpgrades), string(tooManyFromAddress), string(tooManyConnections), string(draining),
 		"upgrade", "sockets"}
-	loginValues = values{"success", "resumed", signal.CodeTaken, signal.CodeBadName, signal.CodeUnauthorized, signal.CodeThrottled, signal.CodeUnavailable, signal.CodeExpired, signal.CodeBadMessage, signal.CodeOverloaded}
-	authValues  = values{"refused", "unavailable", "throttled", "resume"}
+	loginValues = values{"success", "resumed", "renewed", signal.CodeTaken, signal.CodeBadName, signal.CodeUnauthorized, signal.CodeThrottled, signal.CodeUnavailable, signal.CodeExpired, signal.CodeBadMessage, signal.CodeOverloaded}
+	authValues  = values{"refused", "unavailable", "throttled", "resume", "expired"}
 	limitValues = values{signal.CodeRateLimited, signal.CodeTooManyCalls, signal.CodeTooLong, signal.CodeLoginTimeout, signal.CodeOverloaded, signal.CodeBadMessage}
 	endValues   = values{"closed", "lost", "breach", "aborted", "slow"}
 	closeValues = values{"1001", "1002", "1003", "1007", "1009", "1012", "4400", "4401", "4408", "4409", "4429", "4503"}

@@ -56,9 +56,9 @@ type Options struct {
 	Auth Authorizer
 
 	// ICEServers are handed to a client that asks for them, in the reply to its successful login: STUN servers, and TURN servers
-	// with credentials made for it; and again whenever it asks for fresh ones. It is called concurrently; the client waits for it.
-	// Default: none.
-	ICEServers func(name string) []signal.ICEServer
+	// with credentials made for it; and again whenever it asks for fresh ones. Life is ICEServersFor, or less if the client's session
+	// ends before: no credentials should last longer. It is called concurrently; the client waits for it. Default: none.
+	ICEServers func(name string, life time.Duration) []signal.ICEServer
 
 	// ICEServersFor is how long the credentials of ICEServers can begin a call. Clients that know it ask for others after half of that.
 	// Default: 0, they do not expire. Below a few seconds a client cannot keep up.

@@ -13,9 +13,9 @@ import (
 )
 
 // counting hands out other ICE servers each time.
-func counting() func(string) []signal.ICEServer {
+func counting() func(string, time.Duration) []signal.ICEServer {
 	var n atomic.Int64
-	return func(name string) []signal.ICEServer {
+	return func(name string, _ time.Duration) []signal.ICEServer {
 		return []signal.ICEServer{{URLs: []string{"turn:a"}, Username: fmt.Sprint(n.Add(1), ":", name), Credential: "c"}}
 	}
 }

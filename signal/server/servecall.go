@@ -27,8 +27,7 @@ func (s *Server) serveCall(c *conn, w *wsconn.Batch, req wire.Request) error {
 		c.complain(w, signal.CodeLoginFirst, "sign in first: send a login with a name", "")
 		return nil
 	case typ == wire.TypeICEServers:
-		s.renewICEServers(c, w)
-		return nil
+		return s.renewICEServers(c, w)
 	}
 	return s.deliver(c, w, typ, req)
 }

@@ -34,6 +34,7 @@ type Server struct {
 	relay     *hub
 	wheel     *wheel
 	admission *admission
+	expiries  expiries
 	clientIP  realclientip.Strategy
 	metrics   *metrics
 	began     time.Time
@@ -63,8 +64,8 @@ func New(options *Options) *Server {
 		seed:  maphash.MakeSeed(),
 	}
 	s.admission = newAdmission(&s.limits)
-	s.call = newHub(signal.DialectCall, s.limits.Calls, s.admission.sessions)
-	s.relay = newHub(signal.DialectRelay, s.limits.Calls, s.admission.sessions)
+	s.call = newHub(signal.DialectCall, s.limits.Calls, s.admission.sessions, &s.expiries)
+	s.relay = newHub(signal.DialectRelay, s.limits.Calls, s.admission.sessions, &s.expiries)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.clientIP = clientIPStrategy(opts.ClientIPHeader, opts.TrustedProxies)
 	s.sockets = wsconn.NewPool(wsconn.Config{
@@ -206,6 +207,7 @@ func (s *Server) tend() {
 			c.Ping(w)
 		}
 		s.overdue(w)
+		s.expireSessions(w)
 		w.Release()
 	}
 }

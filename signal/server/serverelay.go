@@ -31,11 +31,11 @@ func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req wire.Request) error {
 	case inst == "send" && ok:
 		return s.pass(c, w, typ, text, req)
 	case inst == "send":
-		c.confide(w, signal.CodeBadMessage, "a message of the types login, iceServers, error and ack comes from the server alone", "")
+		c.confide(w, signal.CodeBadMessage, "a message of the types login, iceServers, expiring, error and ack comes from the server alone", "")
 	case inst == "iceServers" && c.session == nil:
 		c.confide(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
 	case inst == "iceServers":
-		s.renewICEServers(c, w)
+		return s.renewICEServers(c, w)
 	case inst == "ack": // its number has been taken
 	default:
 		c.confide(w, signal.CodeUnknownType, "inst is neither init nor send", "")

@@ -11,12 +11,17 @@ import (
 
 // session is a user: who holds a name, in one dialect, from a login to the end of the connection, or of the wait for its return.
 type session struct {
-	hub  *hub
-	conn *conn // the connection of the login; where line is set, see there
-	line *line // nil unless the client asked to be able to come back
+	hub   *hub
+	conn  *conn  // the connection of the login; where line is set, see there
+	line  *line  // nil unless the client asked to be able to come back
+	asked string // the name of the login, which may not be the granted one; the reader owns it
 	// iceServers are what the Authorizer granted at the login; the reader owns them.
 	iceServers []signal.ICEServer
 	address    netip.Addr // where the client came from when it signed in
+
+	// Guarded by expiries.mu.
+	expiry  *expiry // nil: the session does not expire
+	expired bool
 
 	// Guarded by hub.mu.
 	name  string // "" once the session is over

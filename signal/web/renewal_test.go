@@ -34,7 +34,7 @@ func handsOut(t *testing.T) (at string, given func(name string) int) {
 	times := make(map[string]int)
 	url := signaltest.Start(t, &server.Options{
 		Pages: web.Handler(), ICEServersFor: 2 * time.Second,
-		ICEServers: func(name string) []signal.ICEServer {
+		ICEServers: func(name string, _ time.Duration) []signal.ICEServer {
 			mu.Lock()
 			defer mu.Unlock()
 			times[name]++

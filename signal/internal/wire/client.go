@@ -29,6 +29,8 @@ type Received struct {
 	Message signal.Message
 	Login   *LoginReply
 	ICE     *ICEGrant
+	// ExpiresIn is the time until the session expires, of a warning; 0 for other frames.
+	ExpiresIn time.Duration
 }
 
 // ICEGrant is a list of ICE servers, and how long their credentials can begin a call; 0 for no limit.
@@ -71,10 +73,11 @@ type LoginReply struct {
 	ResumeToken string
 	ResumeFor   time.Duration
 	Ack         uint64
+	ExpiresIn   time.Duration // until the session expires; 0 if it does not
 }
 
 // replyMembers are the members of a login reply.
-var replyMembers = []string{"type", "success", "message", "code", "name", "iceServers", "iceServersFor", "resume", "resumeFor", "ack"}
+var replyMembers = []string{"type", "success", "message", "code", "name", "iceServers", "iceServersFor", "resume", "resumeFor", "ack", "expiresIn"}
 
 func parseICEGrant(members map[string][]byte) ICEGrant {
 	return ICEGrant{parseICEServers(members["iceServers"]), milliseconds(members["iceServersFor"])}
@@ -92,6 +95,7 @@ func parseLoginReply(members map[string][]byte) *LoginReply {
 		ICE:       parseICEGrant(members),
 		Ack:       number(members["ack"]),
 		ResumeFor: milliseconds(members["resumeFor"]),
+		ExpiresIn: milliseconds(members["expiresIn"]),
 	}
 	r.Name, _ = parseSender(members["name"])
 	if ticket, ok := unquote(members["resume"]); ok && len(ticket) <= maxResumeToken {
@@ -157,6 +161,8 @@ func (callCodec) Decode(frame []byte) (Received, error) {
 		return Received{}, ErrNoMessage
 	case TypeICEServers:
 		return parseICEServersMessage(frame), nil
+	case TypeExpiring:
+		return parseExpiring(frame)
 	}
 	m := signal.Message{Type: signal.Type(typ)}
 	var err error
@@ -186,6 +192,14 @@ func (callCodec) Decode(frame []byte) (Received, error) {
 func parseICEServersMessage(frame []byte) Received {
 	grant := parseICEGrant(lastMembers(parseObject(frame), replyMembers...))
 	return Received{ICE: &grant}
+}
+
+func parseExpiring(frame []byte) (Received, error) {
+	left := milliseconds(lastMembers(parseObject(frame), "expiresIn")["expiresIn"])
+	if left <= 0 {
+		return Received{}, errors.New("it has no expiresIn")
+	}
+	return Received{ExpiresIn: left}, nil
 }
 
 type relayCodec struct {
@@ -231,6 +245,8 @@ func (w relayCodec) Decode(frame []byte) (Received, error) {
 		return Received{}, ErrNoMessage
 	case w.ours && signal.Type(typ) == TypeICEServers:
 		return parseICEServersMessage(frame), nil
+	case w.ours && signal.Type(typ) == TypeExpiring:
+		return parseExpiring(frame)
 	}
 	candidate, trickled := members["candidate"]
 	m := signal.Message{Type: signal.Type(typ)}

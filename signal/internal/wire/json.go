@@ -170,4 +170,5 @@ const ( // types of frames that are no signal.Message
 	TypeLogin      signal.Type = "login"
 	TypeAck        signal.Type = "ack"
 	TypeICEServers signal.Type = "iceServers"
+	TypeExpiring   signal.Type = "expiring"
 )

@@ -19,6 +19,7 @@ type LoginGrant struct {
 	ICELifetime     time.Duration      // how long they are good; 0: for ever
 	ResumeToken     string             // to come back with
 	ResumeFor       time.Duration      // for the return
+	ExpiresIn       time.Duration      // until the session expires; 0: never
 }
 
 func AppendLoginSuccess(dst []byte, g LoginGrant) []byte {
@@ -34,7 +35,7 @@ func AppendLoginSuccess(dst []byte, g LoginGrant) []byte {
 		dst = append(dst, `,"resumeFor":`...)
 		dst = strconv.AppendInt(dst, int64(g.ResumeFor/time.Millisecond), 10)
 	}
-	return append(dst, '}')
+	return append(appendExpiresIn(dst, g.ExpiresIn), '}')
 }
 
 // appendResumed appends the reply to a client that has come back: with the number of its last message that was served.
@@ -43,6 +44,7 @@ func AppendLoginResumed(dst []byte, g LoginGrant, heard uint64) []byte {
 	if g.WithICEServers {
 		dst = appendICEGrant(dst, g)
 	}
+	dst = appendExpiresIn(dst, g.ExpiresIn)
 	dst = strconv.AppendUint(append(dst, `,"ack":`...), heard, 10)
 	return append(dst, '}')
 }
@@ -131,4 +133,17 @@ func appendICEServer(dst []byte, s signal.ICEServer) []byte {
 		dst = appendString(append(dst, `,"credential":`...), s.Credential)
 	}
 	return append(dst, '}')
+}
+
+// AppendExpiring appends the warning that a session expires after left.
+func AppendExpiring(dst []byte, left time.Duration) []byte {
+	return append(appendExpiresIn(append(dst, `{"type":"expiring"`...), left), '}')
+}
+
+// appendExpiresIn appends the member that says when a session expires, if it does, in milliseconds.
+func appendExpiresIn(dst []byte, left time.Duration) []byte {
+	if left <= 0 {
+		return dst
+	}
+	return strconv.AppendInt(append(dst, `,"expiresIn":`...), max(int64(left/time.Millisecond), 1), 10)
 }
