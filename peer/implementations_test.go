@@ -61,7 +61,7 @@ func mLines(text string) (all []string) {
 // Offers of other implementations are answered, by a section for each of theirs.
 func TestThirdPartyOffers(t *testing.T) {
 	const audio, video, data = "audio 9 UDP/TLS/RTP/SAVPF 111 0 8", "video 9 UDP/TLS/RTP/SAVPF 96 102", "application 9 UDP/DTLS/SCTP webrtc-datachannel"
-	opus := "a=fmtp:111 " + jsep.OpusParameters
+	opus := "a=fmtp:111 " + jsep.OpusParameters + ";sprop-stereo=1"
 	const text = "m=text 9 UDP/TLS/RTP/SAVPF 98\r\na=mid:t\r\na=rtpmap:98 t140/1000\r\n"
 	for name, c := range map[string]struct {
 		old, new string
@@ -71,7 +71,7 @@ func TestThirdPartyOffers(t *testing.T) {
 		"as it is":                        {"", "", []string{audio, video, data}, []string{opus}},
 		"other Opus parameters":           {"minptime=10;useinbandfec=1", "minptime=20;useinbandfec=0", []string{audio, video, data}, []string{opus}}, // pion/webrtc#1711
 		"no Opus parameters":              {"a=fmtp:111 minptime=10;useinbandfec=1\r\n", "", []string{audio, video, data}, []string{opus}},
-		"stereo":                          {"useinbandfec=1", "useinbandfec=1;stereo=1;sprop-stereo=1", []string{audio, video, data}, []string{opus + ";stereo=1;sprop-stereo=1"}},
+		"stereo":                          {"useinbandfec=1", "useinbandfec=1;stereo=1;sprop-stereo=1", []string{audio, video, data}, []string{opus}},
 		"comfort noise without rtpmap":    {"SAVPF 111 0 8", "SAVPF 111 13", []string{"audio 9 UDP/TLS/RTP/SAVPF 111", video, data}, nil}, // pion/sdp#161
 		"static payload types":            {"a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n", "", []string{audio, video, data}, nil},
 		"unknown payload type":            {"SAVPF 111 0 8", "SAVPF 77 111", []string{"audio 9 UDP/TLS/RTP/SAVPF 111", video, data}, nil},

@@ -9,8 +9,9 @@ import (
 	"github.com/pion/sdp/v3"
 )
 
-// OpusParameters are the format parameters that we declare for Opus (RFC 7587 section 6.1).
-const OpusParameters = "minptime=10;useinbandfec=1"
+// OpusParameters are the format parameters that we declare for Opus in every description: we always
+// receive stereo (RFC 7587 section 6.1). sprop-stereo is added to them by declareOpus.
+const OpusParameters = "minptime=10;useinbandfec=1;stereo=1"
 
 // staticFormats are the payload types that need no rtpmap (RFC 3551 section 6).
 var staticFormats = map[string]string{
@@ -160,22 +161,19 @@ func matchOpus(m *sdp.MediaDescription) {
 	}
 }
 
-// declareOpus declares our parameters of Opus, where Pion repeats the peer's: we receive stereo if
-// the peer may send it, and may send stereo if the peer asks for it. from is a section with the
-// peer's parameters.
-func declareOpus(m, from *sdp.MediaDescription) {
+// declareOpus declares our parameters of Opus in a section in which Pion repeats the peer's. stereo and
+// sprop-stereo are declarative and not negotiated (RFC 7587 section 7), and any of our tracks may be
+// stereo, so an answer always has both. An offer has sprop-stereo only if the peer declares it too:
+// webrtcbin of GStreamer assigns a track to an offered section if their parameters are equal. A mono
+// track of it has sprop-stereo=0, finds no section with sprop-stereo=1, and all tracks shift.
+func declareOpus(m *sdp.MediaDescription, answer bool) {
 	for _, format := range m.MediaName.Formats {
 		if codecOf(m, format) != "opus" {
 			continue
 		}
 		ours := OpusParameters
-		fmtp, _ := formatOf(from, "fmtp", format)
-		receives, _ := parameter(fmtp, "stereo")
-		sends, _ := parameter(fmtp, "sprop-stereo")
-		if receives == "1" || sends == "1" {
-			ours += ";stereo=1"
-		}
-		if receives == "1" {
+		fmtp, _ := formatOf(m, "fmtp", format)
+		if sprop, _ := parameter(fmtp, "sprop-stereo"); answer || sprop == "1" {
 			ours += ";sprop-stereo=1"
 		}
 		setFormat(m, "fmtp", format, ours)

@@ -39,32 +39,37 @@ func TestFormatsForPion(t *testing.T) {
 	}
 }
 
+// Offers and answers declare that we receive stereo, whatever the peer declares (RFC 7587 section 6.1).
+// Answers declare that we may send it, offers only to a peer that declares the same. Pion gets none of
+// the peer's parameters that differ from ours.
 func TestOpusParameters(t *testing.T) {
-	for offered, want := range map[string]struct{ pion, answer string }{
-		"":                                      {"", OpusParameters},
-		"minptime=10;useinbandfec=1":            {"minptime=10;useinbandfec=1", OpusParameters},
-		"minptime=20;useinbandfec=0":            {"", OpusParameters},
-		"minptime=20; useinbandfec=1; stereo=1": {"useinbandfec=1;stereo=1", OpusParameters + ";stereo=1;sprop-stereo=1"},
-		"sprop-stereo=1":                        {"sprop-stereo=1", OpusParameters + ";stereo=1"},
-		"stereo=1;sprop-stereo=1":               {"stereo=1;sprop-stereo=1", OpusParameters + ";stereo=1;sprop-stereo=1"},
-		"stereo=0;maxaveragebitrate=20000":      {"stereo=0;maxaveragebitrate=20000", OpusParameters},
+	const receives, sends = "minptime=10;useinbandfec=1;stereo=1", "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"
+	for peers, want := range map[string]struct{ pion, offer string }{
+		"":                                      {"", receives},
+		"minptime=10;useinbandfec=1":            {"minptime=10;useinbandfec=1", receives},
+		"minptime=20;useinbandfec=0":            {"", receives},
+		"minptime=20; useinbandfec=1; stereo=1": {"useinbandfec=1;stereo=1", receives},
+		"sprop-stereo=1":                        {"sprop-stereo=1", sends},
+		"stereo=1;sprop-stereo=1":               {"stereo=1;sprop-stereo=1", sends},
+		"stereo=1;sprop-stereo=0":               {"stereo=1;sprop-stereo=0", receives}, // webrtcbin with a mono source
+		"stereo=0;maxaveragebitrate=20000":      {"maxaveragebitrate=20000", receives},
 	} {
 		text := goodOffer
-		if offered != "" {
-			text = strings.Replace(goodOffer, "a=rtpmap:111", "a=fmtp:111 "+offered+"\r\na=rtpmap:111", 1)
+		if peers != "" {
+			text = strings.Replace(goodOffer, "a=rtpmap:111", "a=fmtp:111 "+peers+"\r\na=rtpmap:111", 1)
 		}
 		offer := parse(t, text)
 		pion := forPion(t, offer, PionOptions{})
 		if got, _ := formatOf(parse(t, pion).sdp.MediaDescriptions[0], "fmtp", "111"); got != want.pion {
-			t.Errorf("%q: Pion gets %q, want %q", offered, got, want.pion)
+			t.Errorf("%q: Pion gets %q, want %q", peers, got, want.pion)
 		}
 		answer := parse(t, toWire(t, pion, WireOptions{Offer: offer}))
-		if got, _ := formatOf(answer.sdp.MediaDescriptions[0], "fmtp", "111"); got != want.answer {
-			t.Errorf("%q: the answer has %q, want %q", offered, got, want.answer)
+		if got, _ := formatOf(answer.sdp.MediaDescriptions[0], "fmtp", "111"); got != sends {
+			t.Errorf("%q: the answer has %q, want %q", peers, got, sends)
 		}
 		later := parse(t, toWire(t, pion, WireOptions{})) // Pion repeats what it got
-		if got, _ := formatOf(later.sdp.MediaDescriptions[0], "fmtp", "111"); got != want.answer {
-			t.Errorf("%q: our next offer has %q, want %q", offered, got, want.answer)
+		if got, _ := formatOf(later.sdp.MediaDescriptions[0], "fmtp", "111"); got != want.offer {
+			t.Errorf("%q: our next offer has %q, want %q", peers, got, want.offer)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func ToWire(local string, o WireOptions) (*sdp.SessionDescription, error) {
 		o.Synthetic.hide(m)
 		dropRepeatedFormats(m)
 		if o.Offer == nil {
-			declareOpus(m, m)
+			declareOpus(m, false)
 		}
 		mid := midOf(m)
 		if o.Removed[mid] {
@@ -128,7 +128,7 @@ func (d *Description) fitAnswer(answer *sdp.SessionDescription) {
 			answerProtocol(m, offered)
 			if s.Kind != 0 {
 				setDirection(m, answerDirection(directionOf(m, answer), s.Direction))
-				declareOpus(m, offered)
+				declareOpus(m, true)
 				answerH264(m, offered)
 			}
 			answer.MediaDescriptions = append(answer.MediaDescriptions, m)
