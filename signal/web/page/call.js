@@ -4,7 +4,7 @@ import {TextChannel} from './channel.js';
 import {newExtension, parseExtension} from './extension.js';
 import {protocol} from './files.js';
 import {useServers} from './ice.js';
-import {belongs, hasData, hasUnchanged, restarts, session, unchanged} from './sdp.js';
+import {belongs, hasData, hasUnchanged, restarts, session, unchanged, withStereo} from './sdp.js';
 import {sortsBefore} from './text.js';
 
 const mediaPatience = 10000; // ms to wait for a camera that the browser is asking about
@@ -192,7 +192,7 @@ export class Call {
       this.#reserve();
       await this.#flushEarly();
       this.#late ??= [];
-      await pc.setLocalDescription();
+      await this.#describe();
     } catch (error) {
       await this.#rejectOffer(sdp, extension, error, crossed);
       return;
@@ -322,10 +322,17 @@ export class Call {
     await this.#sendOffer();
   }
 
+  /** Makes and sets our description: an answer if there is an offer of the peer, and else an offer. */
+  async #describe() {
+    const pc = this.#pc;
+    const description = await (pc.signalingState === 'have-remote-offer' ? pc.createAnswer() : pc.createOffer());
+    await pc.setLocalDescription(withStereo(description, pc.remoteDescription));
+  }
+
   async #sendOffer() {
     this.#late ??= [];
     this.outstanding = true;
-    await this.#pc.setLocalDescription();
+    await this.#describe();
     const parley = newExtension(++this.#offerNumber, {processed: this.#answered?.number, answerRejected: this.#answerRejected});
     this.#answerRejected = '';
     this.#send({type: 'offer', offer: {type: 'offer', sdp: this.#pc.localDescription.sdp, parley}});

@@ -61,6 +61,28 @@ export function session(sdp) {
   return /^o=\S+ (\S+)/m.exec(sdp)?.[1] ?? '';
 }
 
+/**
+ * Returns a local description in which Opus is declared as stereo (RFC 7587 section 6.1). Chromium decodes what it
+ * receives in stereo only if its own description has stereo=1. sprop-stereo=1 is declared in an answer, and in an offer
+ * if the peer declares it too: webrtcbin of GStreamer finds no section for a mono track if the offer has it.
+ */
+export function withStereo({type, sdp}, remote) {
+  const sends = type === 'answer' || /^a=fmtp:.*\bsprop-stereo=1\b/im.test(remote?.sdp ?? '');
+  const declared = sends ? ['stereo=1', 'sprop-stereo=1'] : ['stereo=1'];
+  const edited = sections(sdp).map(section => {
+    const formats = Array.from(section.matchAll(/^a=rtpmap:(\d+) opus\/48000\/2\b/gim), m => m[1]);
+    return [...new Set(formats)].reduce((text, format) => declareStereo(text, format, declared), section);
+  });
+  return {type, sdp: edited.join('')};
+}
+
+function declareStereo(section, format, declared) {
+  const fmtp = new RegExp(`^a=fmtp:${format} ([^\\r\\n]*)`, 'm'), rtpmap = new RegExp(`^a=rtpmap:${format} [^\\r\\n]*`, 'm');
+  const others = (fmtp.exec(section)?.[1] ?? '').split(';').filter(p => p.trim() && !/^\s*(sprop-)?stereo\s*(=|$)/i.test(p));
+  const line = `a=fmtp:${format} ${[...others, ...declared].join(';')}`;
+  return fmtp.test(section) ? section.replace(fmtp, () => line) : section.replace(rtpmap, found => found + '\r\n' + line);
+}
+
 export function hasData(sdp) {
   return /^m=application [1-9]/m.test(sdp);
 }

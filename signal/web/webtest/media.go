@@ -55,11 +55,26 @@ func shown(v string) string {
 // would be simpler, but in Firefox it stays suspended without an audio device.)
 func (tab *Tab) RemoteTone() float64 {
 	tab.t.Helper()
-	pcm, err := tab.record("#remoteVideo", 1500*time.Millisecond)
+	pcm, err := tab.record("#remoteVideo", 1500*time.Millisecond, 1)
 	if err != nil {
 		tab.Fatalf("cannot record the remote sound: %v", err)
 	}
 	return Tone(pcm, toneRate)
+}
+
+// RemoteLevels returns the RMS levels of the left and the right channel, in dB of full scale, of the
+// sound that #remoteVideo plays, recorded as for [Tab.RemoteTone].
+func (tab *Tab) RemoteLevels() (left, right float64) {
+	tab.t.Helper()
+	pcm, err := tab.record("#remoteVideo", 1500*time.Millisecond, 2)
+	if err != nil {
+		tab.Fatalf("cannot record the remote sound: %v", err)
+	}
+	var power [2]float64
+	for i, v := range pcm {
+		power[i%2] += v * v / float64(len(pcm)/2)
+	}
+	return 10 * math.Log10(power[0]), 10 * math.Log10(power[1])
 }
 
 // WaitTone waits until RemoteTone is within 15 Hz of hz.
@@ -80,8 +95,8 @@ func (tab *Tab) WaitTone(hz float64) {
 
 const toneRate = 48000
 
-// record returns mono samples of what the element plays.
-func (tab *Tab) record(selector string, d time.Duration) ([]float64, error) {
+// record returns interleaved samples of what the element plays, mixed to that many channels.
+func (tab *Tab) record(selector string, d time.Duration, channels int) ([]float64, error) {
 	var encoded string
 	js := fmt.Sprintf(`(async () => {
 		const tracks = %s.srcObject?.getAudioTracks() ?? [];
@@ -106,18 +121,18 @@ func (tab *Tab) record(selector string, d time.Duration) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decode(file)
+	return decode(file, channels)
 }
 
-// decode has ffmpeg turn a sound file into samples.
-func decode(file []byte) ([]float64, error) {
+// decode has ffmpeg turn a sound file into interleaved samples.
+func decode(file []byte, channels int) ([]float64, error) {
 	binaryPath, err := exec.LookPath("ffmpeg")
 	if err != nil {
 		return nil, fmt.Errorf("no ffmpeg on this machine; install it with: apt-get install ffmpeg")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binaryPath, "-v", "error", "-i", "pipe:0", "-ac", "1", "-ar", fmt.Sprint(toneRate), "-f", "f32le", "pipe:1")
+	cmd := exec.CommandContext(ctx, binaryPath, "-v", "error", "-i", "pipe:0", "-ac", fmt.Sprint(channels), "-ar", fmt.Sprint(toneRate), "-f", "f32le", "pipe:1")
 	cmd.Stdin = bytes.NewReader(file)
 	var talk bytes.Buffer
 	cmd.Stderr = &talk
