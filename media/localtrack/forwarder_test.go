@@ -3,6 +3,7 @@ package localtrack
 import (
 	"bytes"
 	"log/slog"
+	"parley/media/internal/mediatest"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func codecOf(mime, fmtp string) webrtc.RTPCodecParameters {
 func TestForwarderPayloadTypes(t *testing.T) {
 	var log bytes.Buffer
 	m := NewForwarder(webrtc.RTPCodecTypeVideo, ForwarderOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	c := &capture{codecs: negotiated()}
+	c := &mediatest.Sender{Codecs: mediatest.BrowserCodecs()}
 	bound, err := m.Bind(c)
 	if err != nil || bound.MimeType != "video/VP8" {
 		t.Fatalf("bound to %+v, %v", bound, err)
@@ -40,17 +41,17 @@ func TestForwarderPayloadTypes(t *testing.T) {
 	}
 	for i, test := range tests {
 		m.WriteRTP(&rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(i), PayloadType: 1}}, test.codec, nil) //nolint:gosec // small
-		if got := c.packets[i].PayloadType; got != test.want {
+		if got := c.Packets[i].PayloadType; got != test.want {
 			t.Errorf("%s %s goes out as %d, want %d", test.codec.MimeType, test.codec.SDPFmtpLine, got, test.want)
 		}
 	}
 	for i := range 3 {
 		m.WriteRTP(&rtp.Packet{Header: rtp.Header{SequenceNumber: uint16(100 + i)}}, codecOf("video/H265", ""), nil) //nolint:gosec // small
 	}
-	if len(c.packets) != len(tests) || strings.Count(log.String(), "video/H265") != 1 {
-		t.Errorf("%d packets went out; the log says %s", len(c.packets), &log)
+	if len(c.Packets) != len(tests) || strings.Count(log.String(), "video/H265") != 1 {
+		t.Errorf("%d packets went out; the log says %s", len(c.Packets), &log)
 	}
-	if _, err := NewForwarder(webrtc.RTPCodecTypeAudio, ForwarderOptions{}).Bind(&capture{codecs: negotiated()[:3]}); err == nil {
+	if _, err := NewForwarder(webrtc.RTPCodecTypeAudio, ForwarderOptions{}).Bind(&mediatest.Sender{Codecs: mediatest.BrowserCodecs()[:3]}); err == nil {
 		t.Error("an audio track is bound to video codecs")
 	}
 	if err := m.Unbind(c); err != nil {
@@ -65,7 +66,7 @@ func TestForwarderPayloadTypes(t *testing.T) {
 func TestForwarderIsOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewForwarder(webrtc.RTPCodecTypeVideo, ForwarderOptions{})
-		c := bind(t, m)
+		c := mediatest.Bind(t, m)
 		send := func(ssrc uint32, number uint16, timestamp uint32) {
 			p := &rtp.Packet{Header: rtp.Header{
 				Version: 2, SSRC: ssrc, SequenceNumber: number, Timestamp: timestamp, CSRC: []uint32{9}, Marker: true,
@@ -85,7 +86,7 @@ func TestForwarderIsOneStream(t *testing.T) {
 		send(2, 501, 3077)
 		var numbers []uint16
 		var times []uint32
-		for _, p := range c.packets {
+		for _, p := range c.Packets {
 			numbers, times = append(numbers, p.SequenceNumber), append(times, p.Timestamp)
 			if p.SSRC != 0xC0FFEE || !slices.Equal(p.GetExtensionIDs(), []uint8{4}) || !slices.Equal(p.GetExtension(4), []byte{1}) || len(p.CSRC) != 0 || !p.Marker {
 				t.Errorf("header is %+v", p.Header)

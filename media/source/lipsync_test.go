@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"parley/media/internal/mediatest"
 	"parley/media/receiver"
 	"slices"
 	"sync"
@@ -58,48 +59,48 @@ func TestLipSync(t *testing.T) {
 }
 
 // recordWire plays lines into a recorder, and returns a function that waits for the end.
-func recordWire(t *testing.T, rec *recorder.Recorder, mime string, lines []sent) (wait func()) {
-	w := newWire(mime)
-	r := receiver.New(w, receiver.Options{RTCP: w.reports, Sinks: []media.FrameSink{recordTrackOf(t, rec, mime)}})
+func recordWire(t *testing.T, rec *recorder.Recorder, mime string, lines []mediatest.Sent) (wait func()) {
+	w := mediatest.NewWire(mime)
+	r := receiver.New(w, receiver.Options{RTCP: w.RTCP(), Sinks: []media.FrameSink{recordTrackOf(t, rec, mime)}})
 	var done sync.WaitGroup
 	done.Go(func() {
 		if err := r.Run(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	done.Go(func() { w.play(lines) })
+	done.Go(func() { w.Play(lines) })
 	return done.Wait
 }
 
 // videoLines are test pictures at 10 a second, each delayed by late, and the number of the one at the moment mark.
-func videoLines(t *testing.T, mark, length, late time.Duration) (lines []sent, picture uint32) {
+func videoLines(t *testing.T, mark, length, late time.Duration) (lines []mediatest.Sent, picture uint32) {
 	source, err := newTestVideo(VideoOptions{Width: 160, Height: 120, FrameRate: 10, StreamID: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := bind(t, source)
+	c := mediatest.Bind(t, source)
 	for frame := uint32(0); source.at(frame) < length; frame++ {
 		data, err := source.encoder.Encode(source.pattern.Render(frame, source.at(frame), time.Unix(0, 0)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		before := len(c.packets)
+		before := len(c.Packets)
 		source.Write(data, uint64(frame)*9000)
-		for _, p := range c.packets[before:] {
-			lines = append(lines, sent{packet: p, at: source.at(frame) + late})
+		for _, p := range c.Packets[before:] {
+			lines = append(lines, mediatest.Sent{Packet: p, At: source.at(frame) + late})
 		}
 	}
 	return lines, uint32(mark.Seconds() * 10)
 }
 
 // audioLines are a tone that begins at the moment mark.
-func audioLines(t *testing.T, mark, length time.Duration) (lines []sent) {
+func audioLines(t *testing.T, mark, length time.Duration) (lines []mediatest.Sent) {
 	source, err := newTone("test", testsignal.DefaultFrequency, AudioOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	source.signal.Start = uint64(mark.Seconds() * media.OpusClockRate)
-	c := bind(t, source)
+	c := mediatest.Bind(t, source)
 	pcm, packet := make([]float32, opusSamples), make([]byte, opusMaxSize)
 	for n := uint64(0); time.Duration(n)*opusFrame < length; n++ {
 		source.signal.Fill(pcm, 1, n*opusSamples)
@@ -108,22 +109,22 @@ func audioLines(t *testing.T, mark, length time.Duration) (lines []sent) {
 			t.Fatal(err)
 		}
 		source.Write(packet[:size], n*opusSamples)
-		lines = append(lines, sent{packet: c.packets[n], at: time.Duration(n) * opusFrame})
+		lines = append(lines, mediatest.Sent{Packet: c.Packets[n], At: time.Duration(n) * opusFrame})
 	}
 	return lines
 }
 
-// withReports adds a sender report each second from first on. The packet at line.at-late was captured then.
-func withReports(lines []sent, sender time.Time, first, late time.Duration) []sent {
-	var out []sent
+// withReports adds a sender report each second from first on. The packet at line.At-late was captured then.
+func withReports(lines []mediatest.Sent, sender time.Time, first, late time.Duration) []mediatest.Sent {
+	var out []mediatest.Sent
 	due := first
 	for _, line := range lines {
-		if line.at >= due {
-			captured := sender.Add(line.at - late)
+		if line.At >= due {
+			captured := sender.Add(line.At - late)
 			seconds := uint64(captured.Unix()+2208988800) << 32 //nolint:gosec // after 1900
 			fraction := uint64(captured.Nanosecond()) << 32 / 1e9
-			out = append(out, sent{at: line.at, report: &rtcp.SenderReport{
-				SSRC: line.packet.SSRC, NTPTime: seconds | fraction, RTPTime: line.packet.Timestamp,
+			out = append(out, mediatest.Sent{At: line.At, Report: &rtcp.SenderReport{
+				SSRC: line.Packet.SSRC, NTPTime: seconds | fraction, RTPTime: line.Packet.Timestamp,
 			}})
 			due += time.Second
 		}

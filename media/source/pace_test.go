@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/internal/mediatest"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
 
 // runFor runs a source in a bubble of synctest, where time passes only when everybody waits.
-func runFor(t *testing.T, source Source, d time.Duration) (c *capture, start time.Time) {
+func runFor(t *testing.T, source Source, d time.Duration) (c *mediatest.Sender, start time.Time) {
 	t.Helper()
-	c = bind(t, source)
+	c = mediatest.Bind(t, source)
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	start = time.Now()
@@ -38,9 +39,9 @@ func TestPaceOfTestVideo(t *testing.T) {
 		c, start := runFor(t, source, 10*time.Second)
 		var frames []*rtp.Packet
 		var times []time.Time
-		for i, p := range c.packets {
+		for i, p := range c.Packets {
 			if p.Marker {
-				frames, times = append(frames, p), append(times, c.times[i])
+				frames, times = append(frames, p), append(times, c.Times[i])
 			}
 		}
 		if len(frames) != 300 { // 0 to 299, the last at 9.98 s
@@ -60,7 +61,7 @@ func TestPaceOfTestVideo(t *testing.T) {
 
 // slowWriter holds up a source once, as a busy machine would.
 type slowWriter struct {
-	*capture
+	*mediatest.Sender
 	at    int
 	delay time.Duration
 }
@@ -68,8 +69,8 @@ type slowWriter struct {
 func (s *slowWriter) WriteStream() webrtc.TrackLocalWriter { return s }
 
 func (s *slowWriter) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
-	n, err := s.capture.WriteRTP(h, payload)
-	if len(s.packets) == s.at {
+	n, err := s.Sender.WriteRTP(h, payload)
+	if len(s.Packets) == s.at {
 		time.Sleep(s.delay)
 	}
 	return n, err
@@ -92,7 +93,7 @@ func TestPaceAfterDelay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			slow := &slowWriter{capture: &capture{codecs: negotiated()}, at: 3, delay: 2500 * time.Millisecond}
+			slow := &slowWriter{Sender: &mediatest.Sender{Codecs: mediatest.BrowserCodecs()}, at: 3, delay: 2500 * time.Millisecond}
 			if _, err := source.Bind(slow); err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +104,7 @@ func TestPaceAfterDelay(t *testing.T) {
 				t.Error(err)
 			}
 			frames := map[uint32]bool{}
-			for _, p := range slow.packets {
+			for _, p := range slow.Packets {
 				frames[p.Timestamp] = true
 			}
 			if len(frames) > test.frames/6+5 {
@@ -113,12 +114,12 @@ func TestPaceAfterDelay(t *testing.T) {
 			if test.spec == "audio" {
 				clock = media.OpusClockRate
 			}
-			last := len(slow.packets) - 1
-			media := float64(slow.packets[last].Timestamp-slow.packets[0].Timestamp) / clock
-			if d := slow.times[last].Sub(start).Seconds() - media; math.Abs(d) > 0.11 {
+			last := len(slow.Packets) - 1
+			media := float64(slow.Packets[last].Timestamp-slow.Packets[0].Timestamp) / clock
+			if d := slow.Times[last].Sub(start).Seconds() - media; math.Abs(d) > 0.11 {
 				t.Errorf("%s: time of media is off by %.3f s", test.spec, d)
 			}
-			if slow.packets[last].SequenceNumber-slow.packets[0].SequenceNumber != uint16(last) { //nolint:gosec // small
+			if slow.Packets[last].SequenceNumber-slow.Packets[0].SequenceNumber != uint16(last) { //nolint:gosec // small
 				t.Errorf("%s: sequence numbers have gaps", test.spec)
 			}
 		})
@@ -136,8 +137,8 @@ func TestPaceOfFile(t *testing.T) {
 		if d := time.Since(start); d != 1960*time.Millisecond { // the file ends with its last frame
 			t.Errorf("the file took %v", d)
 		}
-		for i, p := range c.packets {
-			if d := c.times[i].Sub(start) - media.TicksToDuration(int64(p.Timestamp-c.packets[0].Timestamp), media.VideoClockRate); d.Abs() > time.Millisecond {
+		for i, p := range c.Packets {
+			if d := c.Times[i].Sub(start) - media.TicksToDuration(int64(p.Timestamp-c.Packets[0].Timestamp), media.VideoClockRate); d.Abs() > time.Millisecond {
 				t.Errorf("packet %d is off by %v", i, d)
 			}
 		}
@@ -155,7 +156,7 @@ func TestPaceOfFile(t *testing.T) {
 		}
 		c, _ := runFor(t, source, 8990*time.Millisecond)
 		marks, last := 0, uint32(0)
-		for _, p := range c.packets {
+		for _, p := range c.Packets {
 			if !p.Marker {
 				continue
 			}

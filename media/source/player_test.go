@@ -12,20 +12,21 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/internal/mediatest"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
 
 // runTogether runs the sources of one stream in a bubble of synctest and returns what each sends.
-func runTogether(t *testing.T, d time.Duration, sources ...Source) (captures []*capture, start time.Time) {
+func runTogether(t *testing.T, d time.Duration, sources ...Source) (captures []*mediatest.Sender, start time.Time) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	start = time.Now()
 	var running sync.WaitGroup
 	for _, s := range sources {
-		captures = append(captures, bind(t, s))
+		captures = append(captures, mediatest.Bind(t, s))
 		running.Go(func() {
 			if err := s.Run(ctx); err != nil {
 				t.Error(err)
@@ -42,10 +43,10 @@ func runTogether(t *testing.T, d time.Duration, sources ...Source) (captures []*
 }
 
 // sentAt returns when the packets are sent, since start, and their media time since the first one.
-func sentAt(c *capture, start time.Time, clock uint32) (at, stamps []time.Duration) {
-	for i, p := range c.packets {
-		at = append(at, c.times[i].Sub(start))
-		stamps = append(stamps, media.TicksToDuration(int64(p.Timestamp-c.packets[0].Timestamp), clock))
+func sentAt(c *mediatest.Sender, start time.Time, clock uint32) (at, stamps []time.Duration) {
+	for i, p := range c.Packets {
+		at = append(at, c.Times[i].Sub(start))
+		stamps = append(stamps, media.TicksToDuration(int64(p.Timestamp-c.Packets[0].Timestamp), clock))
 	}
 	return at, stamps
 }
@@ -70,7 +71,7 @@ func TestLoopOfTracksOfDifferentLength(t *testing.T) {
 			var frames []time.Duration // when the first packet of each frame is sent
 			at, stamps := sentAt(captures[0], start, media.VideoClockRate)
 			for i := range at {
-				if i == 0 || captures[0].packets[i].Timestamp != captures[0].packets[i-1].Timestamp {
+				if i == 0 || captures[0].Packets[i].Timestamp != captures[0].Packets[i-1].Timestamp {
 					frames = append(frames, at[i])
 				}
 				if d := at[i] - stamps[i] - at[0]; d.Abs() > time.Millisecond {
@@ -106,7 +107,7 @@ func TestPlayerEndsWithItsTracks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		video, audio := bind(t, v), bind(t, a)
+		video, audio := mediatest.Bind(t, v), mediatest.Bind(t, a)
 		ctx, cancel := context.WithCancel(context.Background())
 		short, stop := context.WithCancel(context.Background())
 		done := make(chan error, 2)
@@ -120,9 +121,9 @@ func TestPlayerEndsWithItsTracks(t *testing.T) {
 		if err := a.Unbind(audio); err != nil {
 			t.Error(err)
 		}
-		before := video.count()
+		before := video.Count()
 		time.Sleep(5 * time.Second)
-		if got := video.count() - before; got < 45 {
+		if got := video.Count() - before; got < 45 {
 			t.Errorf("%d packets of video in 5 s after the end of audio", got)
 		}
 		cancel()
@@ -206,14 +207,14 @@ func TestArrivalTime(t *testing.T) {
 			c := captures[0]
 			var last *rtp.Packet
 			frames := 0
-			for i, p := range c.packets {
+			for i, p := range c.Packets {
 				if !p.Marker {
 					continue
 				}
 				frames++
 				if last != nil && frames > 4 && frames < 30 { // the first and the last are read ahead
 					if step := media.TicksToDuration(int64(p.Timestamp-last.Timestamp), media.VideoClockRate); (step - test.want).Abs() > time.Millisecond {
-						t.Errorf("%s: frame %d at %v has a step of %v, want %v", test.name, frames, c.times[i].Sub(start), step, test.want)
+						t.Errorf("%s: frame %d at %v has a step of %v, want %v", test.name, frames, c.Times[i].Sub(start), step, test.want)
 					}
 				}
 				last = p
@@ -272,11 +273,11 @@ func TestArrivalJitter(t *testing.T) {
 			}
 			captures, _ := runTogether(t, time.Hour, s)
 			sent := 0
-			for i, p := range captures[0].packets {
+			for i, p := range captures[0].Packets {
 				if !p.Marker {
 					continue
 				}
-				if late := captures[0].times[i].Sub(in.arrivals[sent]); sent > 1 && late > time.Millisecond {
+				if late := captures[0].Times[i].Sub(in.arrivals[sent]); sent > 1 && late > time.Millisecond {
 					t.Errorf("%s: frame %d is sent %v after its arrival", name, sent, late)
 				}
 				sent++

@@ -23,9 +23,9 @@ func TestProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := bind(t, s)
-	if err := s.Run(testContext(t)); err != nil || len(c.packets) != 4 {
-		t.Errorf("%d packets, %v", len(c.packets), err)
+	c := mediatest.Bind(t, s)
+	if err := s.Run(testContext(t)); err != nil || len(c.Packets) != 4 {
+		t.Errorf("%d packets, %v", len(c.Packets), err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -68,7 +68,7 @@ func TestProgramEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bind(t, s)
+	mediatest.Bind(t, s)
 	ctx, cancel := context.WithCancel(testContext(t))
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -121,13 +121,13 @@ func TestProgramLoops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := bind(t, s)
-	if err := s.Run(testContext(t)); err == nil || !strings.Contains(err.Error(), "exit status 9") || len(c.packets) != 6 {
-		t.Errorf("%d packets, %v", len(c.packets), err)
+	c := mediatest.Bind(t, s)
+	if err := s.Run(testContext(t)); err == nil || !strings.Contains(err.Error(), "exit status 9") || len(c.Packets) != 6 {
+		t.Errorf("%d packets, %v", len(c.Packets), err)
 	}
-	for i, p := range c.packets {
-		if p.Timestamp-c.packets[0].Timestamp != uint32(i)*3000 { //nolint:gosec // small
-			t.Errorf("packet %d is at %d", i, p.Timestamp-c.packets[0].Timestamp)
+	for i, p := range c.Packets {
+		if p.Timestamp-c.Packets[0].Timestamp != uint32(i)*3000 { //nolint:gosec // small
+			t.Errorf("packet %d is at %d", i, p.Timestamp-c.Packets[0].Timestamp)
 		}
 	}
 	_ = s.Close()
@@ -145,11 +145,11 @@ func TestStdin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := bind(t, s)
+		c := mediatest.Bind(t, s)
 		ctx, cancel := context.WithCancel(testContext(t))
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
-		for c.count() < 3 {
+		for c.Count() < 3 {
 			time.Sleep(time.Millisecond) // between two looks
 		}
 		cancel()

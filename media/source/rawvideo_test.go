@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/internal/mediatest"
 )
 
 // keepEncoder keeps what it is to encode. The encoders proper are tested where they are.
@@ -90,17 +91,17 @@ func TestY4MPace(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := &keepEncoder{codec: "video/VP8"}
 			s := openY4M(t, data, VideoOptions{NewEncoder: k.make, Width: 32, Height: 32, FrameRate: test.rate, Bitrate: 1000})
-			c := bind(t, s)
+			c := mediatest.Bind(t, s)
 			start := time.Now()
 			if err := s.Run(context.Background()); err != nil {
 				t.Error(err)
 			}
-			if len(k.at) != test.count || len(c.packets) != test.count || k.width != 32 || k.rate != min(20, or(test.rate, 20)) || k.bitrate != 1000 {
+			if len(k.at) != test.count || len(c.Packets) != test.count || k.width != 32 || k.rate != min(20, or(test.rate, 20)) || k.bitrate != 1000 {
 				t.Errorf("%d pictures of width %d at %v", len(k.at), k.width, k.rate)
 			}
 			for i, at := range k.at {
-				if at != time.Duration(k.luma[i])*50*time.Millisecond || c.times[i].Sub(start) != at || k.keys[i] != (i == 0) {
-					t.Errorf("picture %d is at %v, sent at %v, key %v", k.luma[i], at, c.times[i].Sub(start), k.keys[i])
+				if at != time.Duration(k.luma[i])*50*time.Millisecond || c.Times[i].Sub(start) != at || k.keys[i] != (i == 0) {
+					t.Errorf("picture %d is at %v, sent at %v, key %v", k.luma[i], at, c.Times[i].Sub(start), k.keys[i])
 				}
 			}
 			if err := s.Close(); err != nil || !k.closed {
@@ -122,7 +123,7 @@ func TestY4MSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &keepEncoder{codec: "video/VP8", took: 120 * time.Millisecond, skips: true}
 		s := openY4M(t, y4mStream("W64 H48 F20:1", 64*48*3/2, 40), VideoOptions{NewEncoder: k.make})
-		bind(t, s)
+		mediatest.Bind(t, s)
 		go func() {
 			time.Sleep(time.Second)
 			s.RequestKeyFrame()
@@ -157,7 +158,7 @@ func TestY4MLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &keepEncoder{codec: "video/VP8"}
 		s := openY4M(t, y4mStream("W64 H48 F20:1", 64*48*3/2, 10), VideoOptions{NewEncoder: k.make, Loop: true})
-		bind(t, s)
+		mediatest.Bind(t, s)
 		ctx, cancel := context.WithTimeout(context.Background(), 1240*time.Millisecond)
 		defer cancel()
 		if err := s.Run(ctx); err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"parley/media"
-	"parley/media/receiver"
+	"parley/media/internal/mediatest"
 	"parley/media/recorder"
 
 	"github.com/pion/webrtc/v4"
@@ -47,8 +47,8 @@ func TestRecordLoss(t *testing.T) {
 		for seed := range uint64(4) {
 			t.Run(fmt.Sprint(media.CodecName(mime), seed), func(t *testing.T) {
 				rec, out := newRecorder(t, "out"+extension, recorder.Options{})
-				lines, _, _ := shuffle(script(t, file, all), seed, 0.1, 0.04, 0.05)
-				received, _ := through(t, mime, receiver.Options{}, lines)
+				lines, _, _ := mediatest.Shuffle(packetize(t, file, all), seed, 0.1, 0.04, 0.05)
+				received := receiveAll(t, mime, lines)
 				sink := recordTrackOf(t, rec, mime)
 				for _, f := range received {
 					if err := sink.WriteFrame(f); err != nil {
