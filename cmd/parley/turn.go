@@ -182,8 +182,8 @@ func (t *turnSettings) addresses(external []string) ([]turnserver.Address, error
 	return addresses, nil
 }
 
-// outgoingAddress returns bind, or if it is unspecified the address from which this machine sends to
-// others of the family. It is invalid if there is none.
+// outgoingAddress returns bind, or if it is unspecified the address from which this machine sends
+// to others of the family. It is invalid if there is none.
 func outgoingAddress(bind netip.Addr) netip.Addr {
 	if !bind.IsUnspecified() {
 		return bind

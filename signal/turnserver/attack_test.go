@@ -149,6 +149,23 @@ func TestManyPermissions(t *testing.T) {
 	}
 }
 
+// Nor may it hold any number of channels: all are searched for each packet of a peer.
+func TestManyChannels(t *testing.T) {
+	r := start(t, Options{AllowedPeers: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	conn := r.allocate(t, "alice")
+	port := 0
+	until(t, func() bool { // the client binds channels in the background
+		if port++; port < 1000 {
+			_, err := conn.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: port})
+			return err != nil || r.Stats().Refused[ReasonQuota] > 0
+		}
+		return r.Stats().Refused[ReasonQuota] > 0
+	})
+	if port < maxChannels {
+		t.Errorf("refused after %d channels, want %d", port, maxChannels)
+	}
+}
+
 // A client without an allocation cannot keep a TCP connection, whatever it sends.
 func TestStreamsWithoutAllocationEnd(t *testing.T) {
 	server, trust := certificate(t)

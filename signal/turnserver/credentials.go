@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Credentials makes and checks time-limited passwords. The user name is "EXPIRY:NAME" with EXPIRY in
-// seconds since 1970, the password is base64(HMAC-SHA1(secret, user name)):
+// Credentials makes and checks time-limited passwords. The user name is "EXPIRY:NAME" with EXPIRY
+// in seconds since 1970, the password is base64(HMAC-SHA1(secret, user name)):
 // draft-uberti-behave-turn-rest-00 section 2.2. A coturn with use-auth-secret and the same
 // static-auth-secret accepts them too.
 type Credentials struct {

@@ -15,6 +15,10 @@
 // other ports of this machine: TURN must not be a way into the network of the server
 // (RFC 8656 section 21.2).
 //
+// A client without credentials must not take the server away from others. Quotas, connections and
+// requests without an allocation are limited for each client address (an IPv6 /64 counts as one),
+// and a connection without an allocation ends after Options.StreamTimeout.
+//
 // TCP allocations (RFC 6062) are refused: WebRTC does not use them, and with them clients could
 // open TCP connections to third parties.
 package turnserver

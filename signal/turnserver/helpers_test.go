@@ -125,8 +125,8 @@ func (r *testServer) allocate(t *testing.T, name string) net.PacketConn {
 	return conn
 }
 
-// passes sends packets from one allocation to another until one arrives (UDP may lose some), and checks
-// its source address.
+// passes sends packets from one allocation to another until one arrives (UDP may lose some), and
+// checks its source address.
 func passes(t *testing.T, from, to net.PacketConn, target net.Addr, source string) {
 	t.Helper()
 	deadline := time.Now().Add(testTimeout)
@@ -154,8 +154,8 @@ func passes(t *testing.T, from, to net.PacketConn, target net.Addr, source strin
 	t.Fatalf("no packet from %s arrived", source)
 }
 
-// certificate returns configurations of a server with a certificate for 127.0.0.1 and of a client that
-// trusts it.
+// certificate returns configurations of a server with a certificate for 127.0.0.1 and of a client
+// that trusts it.
 func certificate(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

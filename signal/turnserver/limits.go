@@ -36,8 +36,8 @@ func addrPortOf(a net.Addr) netip.AddrPort {
 
 // rateLimiter bounds the requests of each client address that has no allocation: what an address
 // can make the server compute, and how many responses the owner of a forged source address gets
-// (RFC 8656 section 21.3.1). It has a fixed number of token buckets, into which addresses are hashed
-// with a random seed, so that no number of addresses uses more memory.
+// (RFC 8656 section 21.3.1). It has a fixed number of token buckets, into which addresses are
+// hashed with a random seed, so that no number of addresses uses more memory.
 type rateLimiter struct {
 	seed  maphash.Seed
 	start time.Time
@@ -99,15 +99,14 @@ type clientTable struct {
 	mu      sync.RWMutex // guards clients and the clients in it
 	clients map[netip.AddrPort]*clientState
 
-	// changed is called with the address of a client after it got or lost an allocation. nil if
-	// nobody needs to know.
+	// changed, if not nil, is called with the address of a client that got or lost an allocation.
 	changed func(netip.AddrPort)
 }
 
 func newClientTable() *clientTable { return &clientTable{clients: map[netip.AddrPort]*clientState{}} }
 
-// clientState is a client with an allocation. For a moment it may have two: a new one, and one that is
-// being deleted.
+// clientState is a client with an allocation. For a moment it may have two: a new one, and one that
+// is being deleted.
 type clientState struct {
 	allocations int
 	permissions map[netip.Addr]int // 1 for each IP address of a peer, or 2 for that moment

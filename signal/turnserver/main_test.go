@@ -10,8 +10,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestImports checks that the TURN server does not depend on signaling, peers or media, and that only
-// it and the client of peer/netcheck use pion/turn.
+// TestImports checks that the TURN server does not depend on signaling, peers or media, and that
+// only it and the client of peer/netcheck use pion/turn.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {

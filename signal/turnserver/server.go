@@ -41,8 +41,8 @@ func NewServer(options Options) (*Server, error) {
 // Stats returns the current counters.
 func (s *Server) Stats() Stats { return s.counters.snapshot() }
 
-// Run serves UDP on conns, and TCP on listeners (TLS too, with Options.TLS), until ctx ends. Then it
-// closes the sockets and all allocations, waits for its goroutines, and returns nil. It may be
+// Run serves UDP on conns, and TCP on listeners (TLS too, with Options.TLS), until ctx ends. Then
+// it closes the sockets and all allocations, waits for its goroutines, and returns nil. It may be
 // called once.
 func (s *Server) Run(ctx context.Context, conns []net.PacketConn, listeners []net.Listener) error {
 	if len(conns)+len(listeners) == 0 {

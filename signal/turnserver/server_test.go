@@ -102,8 +102,8 @@ func TestPublicAddress(t *testing.T) {
 	}
 }
 
-// A client that may reach other allocations reaches no other service at the same address, and no such
-// service reaches the client.
+// A client that may reach other allocations reaches no other service at the same address, and no
+// such service reaches the client.
 func TestOtherServicesAreUnreachable(t *testing.T) {
 	r := start(t, Options{})
 	relay := r.allocate(t, "alice")
@@ -180,7 +180,7 @@ func TestWrongCredentials(t *testing.T) {
 	}
 }
 
-// An allocation outlives its credential: the clock passes the expiry between allocation and refresh.
+// An allocation outlives its credential: the expiry passes between allocation and refresh.
 func TestAllocationOutlivesCredential(t *testing.T) {
 	c := newClock()
 	r := start(t, Options{Credentials: Credentials{Secret: secret, TTL: time.Minute, Now: c.now}})

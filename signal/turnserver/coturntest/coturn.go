@@ -26,14 +26,15 @@ type Coturn struct {
 	Address netip.AddrPort
 }
 
-// Start runs coturn with a shared secret until the test ends. It listens at an address of this machine
-// that is not loopback: coturn refuses to relay to loopback addresses.
+// Start runs coturn with a shared secret until the test ends. It listens at an address of this
+// machine that is not loopback: coturn refuses to relay to loopback addresses.
 func Start(t testing.TB, secret string, args ...string) *Coturn {
 	t.Helper()
 	return StartAt(t, exec.Command, netip.AddrPortFrom(LocalAddress(t), freePort(t)), secret, args...)
 }
 
-// StartAt runs coturn like Start, with command and at an address, for example in a network namespace.
+// StartAt runs coturn like Start, with command and at an address, for example in a network
+// namespace.
 func StartAt(t testing.TB, command func(name string, args ...string) *exec.Cmd, at netip.AddrPort, secret string, args ...string) *Coturn {
 	t.Helper()
 	binary := Find(t, "turnserver")
