@@ -18,8 +18,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// span is how long an attack by volume lasts. It takes all that the server took at 39915ac.
-const span = 5 * time.Second
+// beat is the pause of an attacker between two requests of a loop: the machine is also that of the honest clients, who are not to
+// notice that it is busy with attacking.
+const beat = time.Millisecond
 
 // attack is one attack of review/signal.md, by its number there.
 type attack struct {
@@ -62,15 +63,15 @@ func attacks() []attack {
 // proxy is the address of a trusted proxy.
 var proxy = net.IPv4(127, 9, 0, 1)
 
-// volume runs do in several goroutines again and again for a span, and returns how often it was called.
-func volume(ctx context.Context, goroutines int, do func(context.Context)) int64 {
-	ctx, cancel := context.WithTimeout(ctx, span)
+// volume runs do in several goroutines again and again for the time of an attack, and returns how often it was called.
+func (c *crowd) volume(ctx context.Context, goroutines int, do func(context.Context)) int64 {
+	ctx, cancel := context.WithTimeout(ctx, c.span)
 	defer cancel()
 	var n atomic.Int64
 	var wait sync.WaitGroup
 	for range goroutines {
 		wait.Go(func() {
-			for ctx.Err() == nil {
+			for pause(ctx, beat) == nil {
 				do(ctx)
 				n.Add(1)
 			}
@@ -101,10 +102,10 @@ func (c *counter) count(what string) int {
 	return c.n[what]
 }
 
-func halfHandshakes(ctx context.Context, s *server, _ *crowd) (string, error) {
+func halfHandshakes(ctx context.Context, s *server, c *crowd) (string, error) {
 	request := "GET / HTTP/1.1\r\nHost: " + s.address + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 	var statuses counter
-	n := volume(ctx, 6, func(ctx context.Context) {
+	n := c.volume(ctx, 6, func(ctx context.Context) {
 		conn, err := dialerFrom(attacker).DialContext(ctx, "tcp", s.address)
 		if err != nil {
 			statuses.add("none")
@@ -113,7 +114,7 @@ func halfHandshakes(ctx context.Context, s *server, _ *crowd) (string, error) {
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		in := bufio.NewReader(conn)
-		for ctx.Err() == nil { // on one connection for as long as the server takes it
+		for pause(ctx, beat) == nil { // on one connection for as long as the server takes it
 			_, _ = io.WriteString(conn, request)
 			resp, err := http.ReadResponse(in, nil)
 			if err != nil {
@@ -129,9 +130,9 @@ func halfHandshakes(ctx context.Context, s *server, _ *crowd) (string, error) {
 	return fmt.Sprintf("%d connections; 400 to %d requests, 429 to %d", n, statuses.count("400"), statuses.count("429")), nil
 }
 
-func connectAndClose(ctx context.Context, s *server, _ *crowd) (string, error) {
+func connectAndClose(ctx context.Context, s *server, c *crowd) (string, error) {
 	var taken, refused atomic.Int64
-	volume(ctx, 6, func(ctx context.Context) {
+	c.volume(ctx, 6, func(ctx context.Context) {
 		ws, err := s.dial(ctx, attacker, nil)
 		if err != nil {
 			refused.Add(1)
@@ -162,7 +163,7 @@ func forgedHeaders(ctx context.Context, s *server, c *crowd) (string, error) {
 			_ = ws.Close()
 		}
 	}
-	err := c.watch(ctx, span) // until the clients have logged in again
+	err := c.watch(ctx, c.span) // until the clients have logged in again
 	return fmt.Sprintf("%d logins refused, %d throttled, %d not connected", outcomes.count("unauthorized"), outcomes.count("throttled"), outcomes.count("none")), err
 }
 
@@ -395,14 +396,14 @@ func deadReturns(ctx context.Context, s *server) (time.Duration, error) {
 // maxPerAddress is the default of --max-per-address.
 const maxPerAddress = 256
 
-func cutSessions(ctx context.Context, s *server, _ *crowd) (string, error) {
+func cutSessions(ctx context.Context, s *server, c *crowd) (string, error) {
 	before, err := s.memory()
 	if err != nil {
 		return "", err
 	}
 	var outcomes counter
 	var next atomic.Int64
-	volume(ctx, 4, func(ctx context.Context) {
+	c.volume(ctx, 4, func(ctx context.Context) {
 		ws, err := s.dial(ctx, attacker, nil)
 		if err != nil {
 			outcomes.add("refused")
@@ -430,50 +431,39 @@ func cutSessions(ctx context.Context, s *server, _ *crowd) (string, error) {
 	return got, nil
 }
 
-func controlFrames(ctx context.Context, s *server, _ *crowd) (string, error) {
+func controlFrames(ctx context.Context, s *server, c *crowd) (string, error) {
 	pongs := bytes.Repeat([]byte{0x8a, 0x80, 0, 0, 0, 0}, 100)
 	fragments := bytes.Repeat([]byte{0x00, 0x80, 0, 0, 0, 0}, 100) // after the first
-	const each = 1000                                              // frames of a connection; more were taken without end
-	var frames, ended, all atomic.Int64
-	volume(ctx, 8, func(ctx context.Context) {
+	const frames = 1000                                            // of a connection; a server without a limit takes any number
+	var ended, all atomic.Int64
+	c.volume(ctx, 8, func(ctx context.Context) {
 		ws, err := s.dial(ctx, attacker, nil)
 		if err != nil {
-			_ = pause(ctx, 100*time.Millisecond)
 			return
 		}
 		defer ws.Close()
-		conn := ws.NetConn()
-		_ = conn.SetDeadline(time.Now().Add(time.Second))
 		flood := pongs
 		if all.Add(1)%2 == 0 {
 			flood = fragments
-			_, _ = conn.Write([]byte{0x01, 0x80, 0, 0, 0, 0})
+			_, _ = ws.NetConn().Write([]byte{0x01, 0x80, 0, 0, 0, 0})
 		}
-		for sent := 0; ctx.Err() == nil; sent += 100 {
-			if _, err := conn.Write(flood); err != nil {
-				ended.Add(1)
-				return
-			}
-			frames.Add(100)
-			if sent == each { // does it end? what is on the way is taken meanwhile
-				_ = conn.SetReadDeadline(time.Now().Add(patience))
-				if _, err := io.Copy(io.Discard, conn); err == nil || !errors.Is(err, context.DeadlineExceeded) && !isTimeout(err) {
-					ended.Add(1)
-					return
-				}
-			}
+		for range frames / 100 {
+			_, _ = ws.NetConn().Write(flood)
+		}
+		_ = ws.SetReadDeadline(time.Now().Add(time.Second))
+		for err = nil; err == nil; {
+			_, _, err = ws.ReadMessage()
+		}
+		var network net.Error
+		if !errors.As(err, &network) || !network.Timeout() {
+			ended.Add(1)
 		}
 	})
-	got := fmt.Sprintf("%d frames sent, %d of %d connections closed by the server", frames.Load(), ended.Load(), all.Load())
+	got := fmt.Sprintf("%d connections of %d frames, %d of them closed by the server", all.Load(), frames, ended.Load())
 	if ended.Load() < all.Load() {
 		return got, errors.New("a flood of control frames or fragments is not ended")
 	}
 	return got, nil
-}
-
-func isTimeout(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) && network.Timeout()
 }
 
 func downgrade(ctx context.Context, s *server, c *crowd) (string, error) {
@@ -505,7 +495,7 @@ func candidateFlood(ctx context.Context, s *server, c *crowd) (string, error) {
 	popular := make(chan error, 1)
 	go func() { popular <- popularAnswerer(ctx, s) }()
 	var sent, closed atomic.Int64
-	volume(ctx, 4, func(ctx context.Context) {
+	c.volume(ctx, 4, func(ctx context.Context) {
 		ws, err := s.dial(ctx, attacker, nil)
 		if err != nil {
 			_ = pause(ctx, 100*time.Millisecond)
@@ -519,7 +509,7 @@ func candidateFlood(ctx context.Context, s *server, c *crowd) (string, error) {
 		reads.Go(func() { _, _ = io.Copy(io.Discard, ws.NetConn()) })
 		defer reads.Wait()
 		defer ws.NetConn().Close()
-		for i := 0; ctx.Err() == nil; i++ {
+		for i := 0; pause(ctx, 10*beat) == nil; i++ {
 			name := c.names[i%len(c.names)]
 			if err := ws.WriteMessage(websocket.TextMessage, frame("offer", offer, name)); err != nil {
 				closed.Add(1)

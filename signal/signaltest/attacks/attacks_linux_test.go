@@ -21,7 +21,7 @@ func TestAttacks(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	p := plan{
-		parley: parley, honest: 20, quiet: 300 * time.Millisecond, late: lateness{factor: 1, slack: patience},
+		parley: parley, honest: 20, quiet: 300 * time.Millisecond, span: time.Second, late: lateness{factor: 1, slack: patience},
 		only: regexp.MustCompile(`^(S2|S3|S8|S14|S19)$`),
 	}
 	var table bytes.Buffer

@@ -33,7 +33,8 @@ type crowd struct {
 	server   *server
 	habits   habits
 	names    []string
-	attacked atomic.Bool // the attack has begun
+	span     time.Duration // of attacks by volume
+	attacked atomic.Bool   // the attack has begun
 
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
@@ -44,8 +45,8 @@ type crowd struct {
 	notices map[string]int
 }
 
-func newCrowd(s *server, clients int, h habits) *crowd {
-	c := &crowd{server: s, habits: h, notices: make(map[string]int)}
+func newCrowd(s *server, clients int, h habits, span time.Duration) *crowd {
+	c := &crowd{server: s, habits: h, span: span, notices: make(map[string]int)}
 	for i := range clients {
 		c.names = append(c.names, fmt.Sprintf("honest-%d", i))
 	}

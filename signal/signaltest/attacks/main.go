@@ -25,9 +25,10 @@ import (
 
 // plan is what is run.
 type plan struct {
-	parley string // the binary
-	honest int    // clients
-	quiet  time.Duration
+	parley string        // the binary
+	honest int           // clients
+	quiet  time.Duration // the time without an attack
+	span   time.Duration // the time of attacks by volume
 	only   *regexp.Regexp
 	late   lateness
 }
@@ -47,6 +48,7 @@ func main() {
 	flag.StringVar(&p.parley, "parley", "./parley", "the binary that serves")
 	flag.IntVar(&p.honest, "honest", 100, "honest clients")
 	flag.DurationVar(&p.quiet, "quiet", 3*time.Second, "time of the baseline before each attack")
+	flag.DurationVar(&p.span, "span", 5*time.Second, "time of attacks by volume")
 	only := flag.String("only", "", "regular expression of the attacks to run, such as 'S2$|S9'")
 	flag.Parse()
 	var err error
@@ -104,7 +106,7 @@ func (p plan) attack(ctx context.Context, a attack) (result, error) {
 		return result{}, err
 	}
 	defer s.stop()
-	c := newCrowd(s, p.honest, a.habits)
+	c := newCrowd(s, p.honest, a.habits, p.span)
 	if err := c.start(ctx); err != nil {
 		return result{}, err
 	}

@@ -180,7 +180,7 @@ func turnStreams(ctx context.Context, s *server, c *crowd) (string, error) {
 			}
 		})
 	}
-	err = c.watch(ctx, span)
+	err = c.watch(ctx, c.span)
 	release()
 	workers.Wait()
 	return fmt.Sprintf("%d streams", answered.Load()), err
