@@ -60,18 +60,30 @@ func (c *conn) HandleMessage(w *wsconn.Batch, frame []byte) error {
 }
 
 // HandlePing implements wsconn.Handler.
-func (c *conn) HandlePing(w *wsconn.Batch) error {
+func (c *conn) HandlePing(w *wsconn.Batch) error { return c.takeControl(w, "too many pings") }
+
+// HandleFragment implements wsconn.Handler.
+func (c *conn) HandleFragment(w *wsconn.Batch) error {
+	return c.takeControl(w, "too many short fragments")
+}
+
+// takeControl counts a frame that is no message by itself, and returns an error with text if there are too many.
+func (c *conn) takeControl(w *wsconn.Batch, text string) error {
 	if !c.others.take(w.Now, c.server.limits.others) {
-		return &closeError{signal.CloseRateLimited, signal.CodeRateLimited, "too many pings"}
+		return &closeError{signal.CloseRateLimited, signal.CodeRateLimited, text}
 	}
 	return nil
 }
 
 // HandlePong implements wsconn.Handler.
-func (c *conn) HandlePong(w *wsconn.Batch) {
+func (c *conn) HandlePong(w *wsconn.Batch) error {
+	if err := c.takeControl(w, "too many pongs"); err != nil { // before the lock of all connections
+		return err
+	}
 	if took, ok := c.server.wheel.ponged(c, w.Now); ok {
 		c.server.metrics.rtt.observe(took)
 	}
+	return nil
 }
 
 // HandleEnd implements wsconn.Handler. It leaves no trace of the connection.

@@ -34,7 +34,7 @@ type Limits struct {
 	// may have an address in each of many networks.
 	Candidates Rate
 	// Others bounds everything else a connection sends, for each call that its user is in: logins, leaves, what is unknown, pings,
-	// fragments. Default: 10 a second, at once 20.
+	// pongs, short fragments. Default: 10 a second, at once 20.
 	Others Rate
 
 	// Connections is how many there may be in total. Set it below the process's limit of open files. Default: 16384.

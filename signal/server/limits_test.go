@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -406,4 +407,52 @@ func TestManyCallers(t *testing.T) {
 		}
 	}
 	barrier(t, studio) // and the connection goes on
+}
+
+// TestControlFrames sends frames that are no message by themselves. A few are taken, a flood ends the connection, and what comes
+// after that is not read for long.
+func TestControlFrames(t *testing.T) {
+	const pong, empty = "\x8a\x80\x00\x00\x00\x00", "\x00\x80\x00\x00\x00\x00"
+	for name, tc := range map[string]struct{ first, frame string }{
+		"pings":     {"", "\x89\x80\x00\x00\x00\x00"},
+		"pongs":     {"", pong},
+		"fragments": {"\x01\x80\x00\x00\x00\x00", empty},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ws := dialRaw(t, signaltest.Start(t, nil))
+			defer ws.Close()
+			conn := ws.NetConn()
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			if _, err := io.WriteString(conn, tc.first+strings.Repeat(tc.frame, 100)); err != nil {
+				t.Fatal(err)
+			}
+			if err := closedWith(ws, signal.CloseRateLimited); err != nil {
+				t.Error(err)
+			}
+			written := 0
+			for flood := strings.Repeat(tc.frame, 1000); ; written += len(flood) {
+				if _, err := io.WriteString(conn, flood); err != nil {
+					break
+				}
+				if written > 64<<20 {
+					t.Fatal("the server goes on reading a connection that it has closed")
+				}
+			}
+		})
+	}
+	t.Run("long fragments", func(t *testing.T) {
+		ws := dialRaw(t, signaltest.Start(t, nil))
+		defer ws.Close()
+		const pieces, size = 60, 1000
+		frame := func(opcode byte, payload string) string {
+			return string([]byte{opcode, 0xfe, byte(len(payload) >> 8), byte(len(payload)), 0, 0, 0, 0}) + payload
+		}
+		_, _ = io.WriteString(ws.NetConn(), frame(1, strings.Repeat(" ", size))+strings.Repeat(frame(0, strings.Repeat(" ", size)), pieces)+
+			frame(0x80, `{"type":"leave","name":"bob"}`+strings.Repeat(" ", size)))
+		var m map[string]any
+		_ = ws.SetReadDeadline(time.Now().Add(patience))
+		if err := ws.ReadJSON(&m); err != nil || m["code"] != signal.CodeLoginFirst {
+			t.Errorf("a message in %d fragments: %v, %v", pieces+2, m, err)
+		}
+	})
 }

@@ -23,6 +23,9 @@ const (
 	writeTimeout = 10 * time.Second
 	// closeTimeout bounds the wait for the peer's part of a close handshake.
 	closeTimeout = 5 * time.Second
+	// maxLinger is the number of bytes that are read after an error, while the client may not have
+	// received our close frame.
+	maxLinger = 4 << 20
 )
 
 // Config are the options of a Pool. All fields are required.
@@ -68,7 +71,10 @@ type Handler interface {
 	// HandlePing reports whether a ping is to be answered, or an error.
 	HandlePing(b *Batch) error
 	// HandlePong handles a pong.
-	HandlePong(b *Batch)
+	HandlePong(b *Batch) error
+	// HandleFragment handles a fragment that is short and not the last of its message. Any number of
+	// them can be empty.
+	HandleFragment(b *Batch) error
 	// HandleEnd handles the end of reading. It is called once, for every connection that was started.
 	// The error is a *websocket.CloseError if the client sent a close frame, a *ProtocolError, ErrSlow,
 	// an error of the handler, or an error of the socket. After it a close frame is sent, unless there
@@ -184,14 +190,15 @@ func (r *reader) linger() {
 	if r.b != nil && r.broken {
 		r.b.start = r.b.end
 	}
-	for !r.broken { // until the client's own close frame
-		f, err := r.next()
-		if err != nil || f.opcode == opClose {
+	for limit := r.received + maxLinger; r.received < limit; {
+		if r.broken {
+			if r.fill() != nil {
+				return
+			}
+			r.b.start = r.b.end
+		} else if f, err := r.next(); err != nil || f.opcode == opClose { // the client's own close frame
 			return
 		}
-	}
-	for r.fill() == nil {
-		r.b.start = r.b.end
 	}
 }
 

@@ -24,6 +24,7 @@ type reader struct {
 	failed    bool    // the socket failed
 	broken    bool    // the boundaries of frames are lost
 	deep      bool    // the handler may have grown the stack
+	received  int     // bytes
 
 	poll func(fd uintptr) bool // of fill
 	n    int
@@ -32,6 +33,10 @@ type reader struct {
 
 // maxFragments bounds the fragments of a message, of which any number can be empty.
 const maxFragments = 4 << 10
+
+// shortFragment is the length, in bytes, from which a fragment counts against the length of its
+// message alone.
+const shortFragment = 512
 
 // errRest ends read when all input is handled and the stack can be freed.
 var errRest = errors.New("all input is handled")
@@ -117,6 +122,7 @@ func (r *reader) fill() error {
 		return r.err
 	}
 	r.b.end += r.n
+	r.received += r.n
 	r.b.Now = r.c.pool.config.Now()
 	r.c.heard.Store(true)
 	return nil
@@ -246,7 +252,9 @@ func (r *reader) handle(f frame) error {
 	case opBinary:
 		return &ProtocolError{websocket.CloseUnsupportedData, "binary frames are not understood here"}
 	case opPong:
-		c.handler.HandlePong(r.b)
+		if err := c.handler.HandlePong(r.b); err != nil {
+			return err
+		}
 		// A client that was active and is idle now: its pong is all that came.
 		c.shrink, r.deep = c.shrink || r.deep, false
 		return nil
@@ -274,6 +282,9 @@ func (r *reader) handleText(f frame) error {
 		r.message.b = append(r.message.b, f.payload...)
 		r.fragments++
 		if !f.final {
+			if len(f.payload) < shortFragment {
+				return r.c.handler.HandleFragment(r.b)
+			}
 			return nil
 		}
 		text = r.message.b
