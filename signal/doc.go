@@ -30,7 +30,8 @@
 //	message         an object whose type is not login, iceServers, expiring, error or ack, which are the
 //	                server's
 //
-// A name, in both dialects, is 1 to 64 bytes of printable UTF-8 (see CheckName). Each dialect has its own names.
+// A name, in both dialects, is 1 to 64 bytes of visible UTF-8 in normalization form C, without spaces around it and with
+// single ones inside (PRECIS, see CheckName). Each dialect has its own names.
 //
 // # Dialect call
 //
