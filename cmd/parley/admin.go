@@ -31,7 +31,7 @@ func (srv *parleyServer) openAdmin(ctx context.Context, sockets *closers, signal
 	if a, err := netip.ParseAddrPort(at.String()); err != nil || !a.Addr().IsLoopback() {
 		srv.report.warn("--admin %s can be reached from other machines: it shows the inside of this process to everybody there", printable(srv.admin))
 	}
-	handler := localOnly(adminHandler(signaling, srv.turn))
+	handler := localOnly(adminHandler(signaling, srv.turn), srv.adminHosts)
 	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, srv.logger) }}, nil
 }
 
@@ -56,7 +56,9 @@ func adminHandler(signaling *server.Server, turn *turnSettings) http.Handler {
 	})
 	// Not by http.HandleFunc of package pprof: that would be on the default mux too.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusNotFound, "the command line is not shown, because it may contain secrets")
+	})
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
@@ -74,17 +76,18 @@ func answer(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text+"\n")
 }
 
-// localOnly refuses requests by name: a page in the operator's browser could come by a name that its owner points at 127.0.0.1 (DNS
-// rebinding).
-func localOnly(next http.Handler) http.Handler {
+// localOnly refuses requests by a name other than hosts: a page in the operator's browser could come by a name that its owner points at
+// 127.0.0.1 (DNS rebinding).
+func localOnly(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {
 			host = r.Host
 		}
-		host = strings.Trim(host, "[]")
-		if _, err := netip.ParseAddr(host); err != nil && host != "localhost" {
-			answer(w, http.StatusForbidden, "ask by address, or as localhost")
+		host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
+		known := func(name string) bool { return strings.EqualFold(name, host) }
+		if _, err := netip.ParseAddr(host); err != nil && host != "localhost" && !slices.ContainsFunc(hosts, known) {
+			answer(w, http.StatusForbidden, "unknown host name: use the address or localhost, or start the server with --admin-host NAME")
 			return
 		}
 		next.ServeHTTP(w, r)

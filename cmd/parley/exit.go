@@ -9,6 +9,7 @@ import (
 
 	"parley/media"
 	"parley/peer"
+	"parley/signal"
 	"parley/signal/client"
 )
 
@@ -75,6 +76,8 @@ func codeOf(err error) exitCode {
 	case errors.As(err, &interrupted):
 		return exitInterrupted
 	case errors.As(err, &login):
+		return exitLogin
+	case errors.As(err, &lost) && lost.Code == signal.CloseUnauthorized: // the token has expired
 		return exitLogin
 	case errors.As(err, &lost), errors.Is(err, client.ErrUnreachable), errors.Is(err, client.ErrClosed):
 		return exitSignaling

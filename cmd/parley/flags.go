@@ -51,9 +51,10 @@ func signalingFlags(as string) []cli.Flag {
 		stringFlag("server", "ws://localhost:9090", "signaling server, a ws:// or wss:// `URL`"),
 		stringFlag("as", as, "my `NAME` there"),
 		stringFlag("dialect", "call", "`WIRE`: call, or relay (the hello-world sample's)"),
-		listFlag("header", "`'NAME: VALUE'` for the signaling server; repeatable"),
+		listFlag("header", "`'NAME: VALUE'` for the signaling server, or @FILE with one on each line; repeatable"),
 		stringFlag("ca", "", "PEM `FILE` with certificates to trust for wss and turns"),
-		stringFlag("token", "", "`TOKEN` for the login, where the server wants one; better given as $PARLEY_TOKEN, which others do not see"),
+		stringFlag("token", "", "`TOKEN` for the login, where the server wants one; other users of this machine can see it, so prefer --token-file or $PARLEY_TOKEN"),
+		stringFlag("token-file", "", "`FILE` with the token, read again for every login and before the token expires"),
 		boolFlag("insecure", "do not check the certificates of wss and turns servers"),
 	})
 }
@@ -61,7 +62,7 @@ func signalingFlags(as string) []cli.Flag {
 // pathFlags are about the way that packets take.
 func pathFlags() []cli.Flag {
 	return inCategory("NETWORK", []cli.Flag{
-		listFlag("ice-server", "`URL`: stun:HOST, or turn:HOST,USER,SECRET; repeatable"),
+		listFlag("ice-server", "`URL`: stun:HOST, or turn:HOST,USER,SECRET, or @FILE with one on each line; repeatable"),
 		stringFlag("ice-policy", "all", "`POLICY`: all, or relay: through a TURN server only"),
 		stringFlag("udp-ports", "", "`MIN:MAX` of the UDP ports to use; if they are one, all calls share it"),
 		&cli.IntFlag{Name: "tcp-port", Usage: "be reachable by TCP at `PORT` too, where no UDP gets through (ICE over TCP); to others who are, we connect anyway", Sources: variable("tcp-port"), HideDefault: true},

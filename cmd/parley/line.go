@@ -35,7 +35,7 @@ func (l *line) signIn(ctx context.Context) error {
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	c, err := client.Dial(dialing, s.server, &client.Options{
-		Dialect: s.dialect, Header: s.header, TLS: s.tls, Token: func() (string, error) { return s.token, nil }, Resume: true, OnState: l.changed, Logger: s.logger,
+		Dialect: s.dialect, Header: s.header, TLS: s.tls, Token: s.token, Resume: true, OnState: l.changed, Logger: s.logger,
 		ShouldRetry: func() bool { return l.up.Load() > 0 },
 	})
 	if err != nil {

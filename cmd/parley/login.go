@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"strings"
 
@@ -17,6 +18,7 @@ func loginFlags() []cli.Flag {
 		stringFlag("auth-jwt-audience", "", "the aud that a token must have"),
 		stringFlag("auth-jwt-issuer", "", "the iss that a token must have"),
 		stringFlag("auth-webhook", "", "`URL` to ask about each login; no answer within 5s is a no"),
+		listFlag("auth-webhook-header", "`'NAME: VALUE'` for requests to it, or @FILE with one on each line, which keeps secrets out of the command line; repeatable"),
 	})
 }
 
@@ -34,9 +36,18 @@ func (srv *parleyServer) readLogin(ctx context.Context, cmd *cli.Command) (err e
 			return failf(exitDevice, "--auth-jwt: %w", err)
 		}
 	case url != "":
-		srv.options.Auth, err = auth.NewWebhook(url, nil)
+		var header http.Header
+		if header, err = parseHeaders("auth-webhook-header", cmd.StringSlice("auth-webhook-header")); err != nil {
+			return err
+		}
+		srv.options.Auth, err = auth.NewWebhook(url, &auth.WebhookOptions{Header: header})
 		if err != nil {
 			return usagef("--auth-webhook: %v", err)
+		}
+	}
+	if url == "" {
+		if err := refuseWithout(cmd, "auth-webhook", "auth-webhook-header"); err != nil {
+			return err
 		}
 	}
 	if key == "" {

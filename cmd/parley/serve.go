@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -71,6 +72,7 @@ answers by itself.`,
 func operationFlags() []cli.Flag {
 	return inCategory("OPERATION", []cli.Flag{
 		stringFlag("admin", "", "`ADDRESS`, such as 127.0.0.1:9091, for /livez, /readyz, /metrics and /debug/pprof/: not for the public"),
+		listFlag("admin-host", "`NAME` by which --admin may be requested beside its address and localhost, such as parley.internal; repeatable"),
 		stringFlag("log", "text", "text, json or off: what happens, on stderr; without names, tokens and messages. More with --verbose"),
 		durationFlag("drain", 30*time.Second, "after SIGTERM, the time to send clients away in"),
 		listFlag("trusted-proxy", "address or `CIDR` of proxies whose --client-ip-header is believed; repeatable"),
@@ -80,21 +82,22 @@ func operationFlags() []cli.Flag {
 
 // parleyServer is everything that `parley serve` runs: signaling, pages, TURN and administration.
 type parleyServer struct {
-	report    *reporter
-	logger    *slog.Logger
-	addresses []string
-	options   server.Options
-	drain     time.Duration
-	admin     string
-	secure    *certificates // nil: no TLS
-	turn      *turnSettings // nil: no relay
-	ice       iceOffer
+	report     *reporter
+	logger     *slog.Logger
+	addresses  []string
+	options    server.Options
+	drain      time.Duration
+	admin      string
+	adminHosts []string
+	secure     *certificates // nil: no TLS
+	turn       *turnSettings // nil: no relay
+	ice        iceOffer
 }
 
 // readServer reads the flags of serve.
 func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*parleyServer, error) {
 	srv := &parleyServer{
-		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"), admin: cmd.String("admin"),
+		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"),
 		options: server.Options{
 			Pages: web.Handler(), Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
 			Resume: zeroMeansUnlimited(cmd.Duration("resume")), Version: version(),
@@ -102,7 +105,7 @@ func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (
 	}
 	for _, read := range []func(*cli.Command) error{
 		func(cmd *cli.Command) (err error) { srv.logger, err = readLog(cmd, std); return err },
-		srv.readOrigins, srv.readLimits, srv.readProxies,
+		srv.readAdmin, srv.readOrigins, srv.readLimits, srv.readProxies,
 		func(cmd *cli.Command) error { return srv.readLogin(ctx, cmd) }, srv.readCertificate, srv.readTurn,
 	} {
 		if err := read(cmd); err != nil {
@@ -110,11 +113,47 @@ func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (
 		}
 	}
 	srv.options.Logger = srv.logger
+	if srv.secure != nil && srv.secure.fingerprint == "" {
+		srv.options.Pages = strictTransport(srv.options.Pages)
+	}
 	srv.options.ICEServers = srv.ice.servers
 	if srv.ice.credentials != nil {
 		srv.options.ICEServersFor = srv.ice.credentials.TTL
 	}
 	return srv, nil
+}
+
+// readAdmin reads --admin and --admin-host.
+func (srv *parleyServer) readAdmin(cmd *cli.Command) error {
+	srv.admin = cmd.String("admin")
+	for _, host := range cmd.StringSlice("admin-host") {
+		name := strings.TrimSuffix(host, ".")
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isHostRune(r) }) {
+			return usagef("invalid --admin-host %q: want a host name without port, such as parley.internal", printable(host))
+		}
+		srv.adminHosts = append(srv.adminHosts, name)
+	}
+	if srv.admin == "" {
+		return refuseWithout(cmd, "admin", "admin-host")
+	}
+	return nil
+}
+
+// isHostRune reports whether r may be in a host name.
+func isHostRune(r rune) bool {
+	return r == '-' || r == '.' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+}
+
+// strictTransport adds the header by which browsers use TLS only from then on (RFC 6797), for a year. A
+// certificate of our own gets none: browsers would no longer let users accept it. Neither does localhost,
+// where other servers of the user have no TLS.
+func strictTransport(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host, _, _ := strings.Cut(r.Host, ":"); r.TLS != nil && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (srv *parleyServer) readOrigins(cmd *cli.Command) error {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -34,7 +33,7 @@ type settings struct {
 	name    string
 	dialect signal.Dialect
 	header  http.Header
-	token   string
+	token   func() (string, error)
 	tls     *tls.Config
 
 	iceGiven                             []webrtc.ICEServer
@@ -131,17 +130,15 @@ func (s *settings) readOutput(cmd *cli.Command, std stdio) error {
 }
 
 func (s *settings) readSignaling(cmd *cli.Command) (err error) {
-	s.server, s.name, s.token = cmd.String("server"), cmd.String("as"), cmd.String("token")
+	s.server, s.name = cmd.String("server"), cmd.String("as")
+	if s.token, err = tokenSource(cmd); err != nil {
+		return err
+	}
 	if s.dialect, err = signal.ParseDialect(cmd.String("dialect")); err != nil {
 		return usagef("--dialect: %v", err)
 	}
-	s.header = http.Header{}
-	for _, h := range cmd.StringSlice("header") {
-		key, value, ok := strings.Cut(h, ":")
-		if !ok || strings.TrimSpace(key) == "" {
-			return usagef("--header %q: it is 'NAME: VALUE'", printable(h))
-		}
-		s.header.Add(strings.TrimSpace(key), strings.TrimSpace(value))
+	if s.header, err = parseHeaders("header", cmd.StringSlice("header")); err != nil {
+		return err
 	}
 	return s.readTLS(cmd)
 }
@@ -164,7 +161,11 @@ func (s *settings) readTLS(cmd *cli.Command) error {
 }
 
 func (s *settings) readPath(cmd *cli.Command) (err error) {
-	if s.iceGiven, err = iceServers(cmd.StringSlice("ice-server")); err != nil {
+	servers, err := expandFiles("ice-server", cmd.StringSlice("ice-server"))
+	if err != nil {
+		return err
+	}
+	if s.iceGiven, err = iceServers(servers); err != nil {
 		return err
 	}
 	switch policy := cmd.String("ice-policy"); policy {

@@ -22,10 +22,11 @@ func turnFlags() []cli.Flag {
 		return &cli.IntFlag{Name: name, Value: value, Usage: usage + "; 0: unlimited", Sources: variable(name)}
 	}
 	return inCategory("STUN AND TURN", []cli.Flag{
-		listFlag("ice-server", "`URL` of a STUN or TURN server to hand to clients at login; turn:HOST,USER,SECRET, or turn:HOST for credentials made with --turn-secret; repeatable"),
+		listFlag("ice-server", "`URL` of a STUN or TURN server to hand to clients at login; turn:HOST,USER,SECRET, or turn:HOST for credentials made with --turn-secret; or @FILE with one on each line; repeatable"),
 		stringFlag("turn", "", "run STUN and TURN at `ADDRESS`, such as :3478, for UDP and TCP, and TLS with a certificate; handed to clients at login"),
 		boolFlag("turn-open", "let everybody use TURN; without it --turn requires --auth-jwt or --auth-webhook, except on loopback"),
-		stringFlag("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one)"),
+		stringFlag("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one). Other users of this machine can see it, so prefer --turn-secret-file"),
+		stringFlag("turn-secret-file", "", "`FILE` with the secret of --turn-secret"),
 		durationFlag("turn-ttl", 24*time.Hour, "how long credentials can begin a call; clients have fresh ones before that"),
 		listFlag("turn-external-ip", "public `IP` of this machine; repeatable, one for IPv4 and one for IPv6"),
 		listFlag("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
@@ -46,7 +47,10 @@ type turnSettings struct {
 
 // readTurn reads the flags of ICE servers.
 func (srv *parleyServer) readTurn(cmd *cli.Command) error {
-	secret := cmd.String("turn-secret")
+	secret, err := secretFlag(cmd, "turn-secret")
+	if err != nil {
+		return err
+	}
 	if secret == "" && cmd.String("turn") != "" {
 		secret = randomHex(32)
 	}
@@ -56,7 +60,11 @@ func (srv *parleyServer) readTurn(cmd *cli.Command) error {
 	if secret != "" {
 		srv.ice.credentials = &turnserver.Credentials{Secret: secret, TTL: cmd.Duration("turn-ttl")}
 	}
-	for _, v := range cmd.StringSlice("ice-server") {
+	servers, err := expandFiles("ice-server", cmd.StringSlice("ice-server"))
+	if err != nil {
+		return err
+	}
+	for _, v := range servers {
 		if err := srv.ice.add(v); err != nil {
 			return err
 		}
