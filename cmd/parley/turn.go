@@ -32,7 +32,7 @@ func turnFlags() []cli.Flag {
 		listFlag("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
 		stringFlag("turn-ports", "", "`MIN:MAX` of the UDP ports of allocations"),
 		quota("turn-user-quota", 32, "`NUMBER` of allocations of a user"),
-		quota("turn-address-quota", 128, "`NUMBER` of allocations of clients at one address (/64 for IPv6)"),
+		quota("turn-address-quota", 128, "`NUMBER` of allocations of clients at one address (/64 for IPv6), which also limits their connections and requests"),
 		quota("turn-total-quota", 2000, "`NUMBER` of allocations in all"),
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pion/turn/v5"
+	"golang.org/x/sync/errgroup"
 )
 
 // The attacker of these tests is at 127.0.0.1, the honest client at honestAddr.
@@ -80,8 +81,36 @@ func TestManyStreamsFromOneAddress(t *testing.T) {
 		}
 	}
 	passesBothWays(t, checkAllocates(t, r.honestTCP(t)), r.allocate(t, "bob"))
-	if n := r.Stats().Streams; n > 40 {
+	if n := r.Stats().Streams; n > 70 {
 		t.Errorf("%d streams are open", n)
+	}
+}
+
+// Many honest clients behind one address, who come at once, are all served.
+func TestManyClientsBehindOneAddress(t *testing.T) {
+	r := start(t, Options{})
+	var group errgroup.Group
+	for i := range 50 {
+		user, password := credentials().Make(fmt.Sprintf("user%d", i))
+		clients := []*turn.Client{
+			r.udpClient(t, user, password), client(t, r.tcp, turn.NewSTUNConn(dialed(t, r.tcp, nil)), user, password),
+		}
+		for _, c := range clients {
+			group.Go(func() error {
+				conn, err := c.Allocate()
+				if err != nil {
+					return fmt.Errorf("user%d: %w", i, err)
+				}
+				t.Cleanup(func() { _ = conn.Close() })
+				return nil
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := r.Stats().Refused; n[ReasonRate]+n[ReasonAddress]+n[ReasonFull] != 0 {
+		t.Errorf("refusals: %v", n)
 	}
 }
 
@@ -114,7 +143,7 @@ func TestRequestFlood(t *testing.T) {
 					responses++
 				}
 			}
-			most := 1000 + 100*int(time.Since(began).Seconds()+1)
+			most := 1280 + 128*int(time.Since(began).Seconds()+1)
 			if responses > most || responses < 500 {
 				t.Errorf("%d responses to %d requests, want 500 to %d", responses, sent, most)
 			}

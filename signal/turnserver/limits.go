@@ -49,8 +49,8 @@ type rateLimiter struct {
 	fullAt []atomic.Int64
 }
 
-// rateBuckets is the number of buckets. To keep one in ten empty at 100 requests per second, a
-// sender needs 160,000 packets per second.
+// rateBuckets is the number of buckets. To keep one in ten empty at 100 requests per second takes
+// 160,000 packets per second.
 const rateBuckets = 1 << 14
 
 // newRateLimiter returns a limiter for perSecond requests, and ten times as many at once.
@@ -58,7 +58,7 @@ func newRateLimiter(perSecond int) *rateLimiter {
 	l := &rateLimiter{seed: maphash.MakeSeed(), start: time.Now()}
 	if perSecond < int(time.Second) {
 		l.token = int64(time.Second) / int64(perSecond)
-		l.burst = 10 * int64(perSecond) * l.token
+		l.burst = int64(10 * time.Second)
 		l.fullAt = make([]atomic.Int64, rateBuckets)
 	}
 	return l

@@ -45,7 +45,8 @@ type Options struct {
 	MaxStreams int
 
 	// StreamsPerAddress is the maximum number of TCP and TLS connections without an allocation from
-	// one IP address, or one /64 of IPv6. Default: 32. Negative: unlimited.
+	// one IP address, or one /64 of IPv6. Default: half of AddressQuota, but at least 32.
+	// Negative: unlimited.
 	StreamsPerAddress int
 
 	// StreamTimeout is how long a TCP or TLS connection may have no allocation. Default: 40 s, the
@@ -54,7 +55,7 @@ type Options struct {
 
 	// RequestRate is the maximum number of requests and new connections per second from one IP
 	// address, or one /64 of IPv6, not counting requests of clients with an allocation. Ten times
-	// as many may come at once. Default: 100. Negative: unlimited.
+	// as many may come at once. Default: AddressQuota, but at least 100. Negative: unlimited.
 	RequestRate int
 
 	// MaxAge is the time after which an allocation is closed, refreshed or not. Default: 24 hours.
@@ -102,8 +103,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.AddressQuota = limitOrDefault(o.AddressQuota, 128)
 	o.TotalQuota = limitOrDefault(o.TotalQuota, 2000)
 	o.MaxStreams = limitOrDefault(o.MaxStreams, 2000)
-	o.StreamsPerAddress = limitOrDefault(o.StreamsPerAddress, 32)
-	o.RequestRate = limitOrDefault(o.RequestRate, 100)
+	o.StreamsPerAddress = limitOrDefault(o.StreamsPerAddress, max(32, o.AddressQuota/2))
+	o.RequestRate = limitOrDefault(o.RequestRate, max(100, o.AddressQuota))
 	if o.StreamTimeout <= 0 {
 		o.StreamTimeout = 40 * time.Second
 	}
