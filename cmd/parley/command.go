@@ -114,7 +114,7 @@ func (c *session) do(cmd command, done func(error)) {
 			return
 		}
 		c.tell(event{name: "stats", peer: c.name, fields: append(withID(cmd), c.statsFields(true)...), say: c.statusLine()})
-		c.metering.Store(true) // from now on
+		c.enableMetering()
 		done(nil)
 	}
 }

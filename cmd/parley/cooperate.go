@@ -70,6 +70,16 @@ func (t *told) add(e event, now time.Time) {
 	}
 }
 
+// takesStats reports whether statistics are told: they are not kept for who opens the channel later.
+func (t *told) takesStats() bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wanted && !t.late
+}
+
 // want tells that there is a channel now; false: there is one already.
 func (t *told) want() bool {
 	if t == nil {
@@ -127,7 +137,7 @@ func (c *session) cooperates(ch *datachannel.Channel) bool {
 		_ = ch.Close() // an error is of a call that is over
 		return true
 	}
-	c.metering.Store(true) // a probe compares the tone at both ends
+	c.enableMetering() // a probe compares the tone at both ends
 	ctx, stop := context.WithCancel(c.ctx)
 	c.work.Go(func() {
 		defer stop()

@@ -21,7 +21,10 @@ func TestToldIsBounded(t *testing.T) {
 		kept.add(event{name: "stats"}, time.Now())
 		kept.add(text(i), time.Now())
 	}
-	if kept.size > maxEarly || len(kept.waiting) < maxEarly/2000 || !kept.want() || kept.want() {
+	if kept.takesStats() {
+		t.Error("statistics are kept for who opens the channel later")
+	}
+	if kept.size > maxEarly || len(kept.waiting) < maxEarly/2000 || !kept.want() || kept.want() || !kept.takesStats() {
 		t.Fatalf("%d events of %d bytes wait, wanted %v", len(kept.waiting), kept.size, kept.wanted)
 	}
 	for i := range len(kept.waiting) {
@@ -43,7 +46,7 @@ func TestToldIsBounded(t *testing.T) {
 	}
 	var nobody *told
 	nobody.add(event{name: "text"}, time.Now())
-	if nobody.want() {
+	if nobody.want() || nobody.takesStats() {
 		t.Error("a call that does not cooperate has a channel for it")
 	}
 }

@@ -57,6 +57,12 @@ type field struct {
 	value any
 }
 
+// takesEvents reports whether an event without a sentence goes anywhere.
+func (r *reporter) takesEvents() bool { return r.hear != nil || r.ndjson }
+
+// takesStatus reports whether a status line goes anywhere.
+func (r *reporter) takesStatus() bool { return r.hear != nil || r.live && !r.quiet && !r.ndjson }
+
 // report tells one event.
 func (r *reporter) report(e event) {
 	if r.hear != nil && r.hear(e) {
@@ -97,7 +103,7 @@ func (r *reporter) status(line string) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.live || r.quiet || r.ndjson {
+	if !r.takesStatus() {
 		return
 	}
 	r.wipe()

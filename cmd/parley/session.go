@@ -56,8 +56,9 @@ type session struct {
 
 	away time.Time // since when nothing has come; of the call's goroutine, see pathgap.go
 
-	lastTone atomic.Value // float64, Hz: the latest tone, for the summary
-	metering atomic.Bool  // received audio is decoded to measure its tone and level
+	lastTone atomic.Value  // float64, Hz: the latest tone, for the summary
+	metering atomic.Bool   // received audio is decoded to measure its tone and level
+	metered  chan struct{} // gets a value when metering is enabled during the call
 
 	mu        sync.Mutex // protects following
 	receivers []receivedTrack
@@ -81,7 +82,7 @@ func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.
 
 // openSession opens the files of a call.
 func openSession(s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
-	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{})}
+	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{}), metered: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.expect = newExpectations(s.checks, c.tellCheck)
 	if s.witness != nil {
@@ -293,10 +294,30 @@ func (c *session) notThere() {
 	}
 }
 
+// measureInterval is the time between two looks at what the receivers have measured.
+const measureInterval = 50 * time.Millisecond
+
+// looks reports whether anything in the call depends on what the receivers measure meanwhile.
+func (c *session) looks() bool {
+	return len(c.checks) > 0 || c.witness != nil || c.judge != nil || c.metering.Load()
+}
+
+// enableMetering measures the tone and level of received audio from now on.
+func (c *session) enableMetering() {
+	c.metering.Store(true)
+	select {
+	case c.metered <- struct{}{}:
+	default:
+	}
+}
+
 // watch ends the call when its time has come, and measures until it is over.
 func (c *session) watch(ctx context.Context, hangUp context.CancelCauseFunc) {
-	look := time.NewTicker(50 * time.Millisecond)
+	look := time.NewTicker(measureInterval)
 	defer look.Stop()
+	if !c.looks() {
+		look.Stop()
+	}
 	stats := time.NewTicker(max(c.statsInterval, 10*time.Millisecond))
 	defer stats.Stop()
 	if c.statsInterval <= 0 {
@@ -316,6 +337,8 @@ func (c *session) watch(ctx context.Context, hangUp context.CancelCauseFunc) {
 			return
 		case <-look.C:
 			c.measure()
+		case <-c.metered:
+			look.Reset(measureInterval)
 		case <-stats.C:
 			c.tellStats()
 		case <-connected:

@@ -11,10 +11,15 @@ import (
 	"parley/peer/stats"
 )
 
-// tellStats tells what is measured now; nothing that was not measured is told.
+// tellStats tells what is measured now; nothing that was not measured is told. It measures nothing that nobody is told.
 func (c *session) tellStats() {
-	if c.isConnected() {
+	if !c.isConnected() {
+		return
+	}
+	if c.dumping != nil || c.told.takesStats() || c.report.takesEvents() {
 		c.tell(event{name: "stats", peer: c.name, fields: c.statsFields(false)})
+	}
+	if c.report.takesStatus() {
 		c.report.status(c.statusLine())
 	}
 }
