@@ -3,11 +3,11 @@ package interceptors
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
-	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -31,15 +31,51 @@ func Register(engine *webrtc.MediaEngine, r *interceptor.Registry, logger loggin
 	r.Add(controller.RTXLimiter())
 	r.Add(headerCloner{})
 	return errors.Join(err,
-		webrtc.ConfigureNackWithOptions(engine, r,
-			[]nack.GeneratorOption{nack.GeneratorMaxNacksPerPacket(maxNACKs), nack.WithGeneratorLoggerFactory(logger)},
-			nack.WithResponderLoggerFactory(logger)),
-		webrtc.ConfigureRTCPReportsWithOptions(r,
-			[]report.ReceiverOption{report.WithReceiverLoggerFactory(logger)}, report.WithSenderLoggerFactory(logger)),
+		configureNACK(engine, r, logger),
+		configureReports(r, logger),
 		webrtc.ConfigureSimulcastExtensionHeaders(engine),
-		webrtc.ConfigureTWCCSenderWithOptions(engine, r, twcc.WithLoggerFactory(logger)),
+		configureFeedback(engine, r, logger),
 	)
 }
+
+// configureNACK registers NACK for video.
+func configureNACK(engine *webrtc.MediaEngine, r *interceptor.Registry, logger logging.LoggerFactory) error {
+	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorMaxNacksPerPacket(maxNACKs), nack.WithGeneratorLoggerFactory(logger))
+	if err != nil {
+		return err
+	}
+	responder, err := nack.NewResponderInterceptor(nack.WithResponderLoggerFactory(logger))
+	if err != nil {
+		return err
+	}
+	engine.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBNACK}, webrtc.RTPCodecTypeVideo)
+	engine.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBNACK, Parameter: "pli"}, webrtc.RTPCodecTypeVideo)
+	r.Add(responder)
+	r.Add(onDemand{generator, nil, hasNACK})
+	return nil
+}
+
+// hasNACK reports whether lost packets of a stream are requested.
+func hasNACK(info *interceptor.StreamInfo) bool {
+	return slices.Contains(info.RTCPFeedback, interceptor.RTCPFeedback{Type: webrtc.TypeRTCPFBNACK})
+}
+
+// configureReports adds sender and receiver reports.
+func configureReports(r *interceptor.Registry, logger logging.LoggerFactory) error {
+	receiver, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(logger))
+	if err != nil {
+		return err
+	}
+	sender, err := report.NewSenderInterceptor(report.WithSenderLoggerFactory(logger))
+	if err != nil {
+		return err
+	}
+	r.Add(onDemand{receiver, nil, anyStream})
+	r.Add(onDemand{sender, anyStream, nil})
+	return nil
+}
+
+func anyStream(*interceptor.StreamInfo) bool { return true }
 
 // headerCloner is an interceptor that gives each sent packet its own header. Pion answers each NACK
 // on a goroutine from one stored header per packet, into which the transport-wide sequence number is
