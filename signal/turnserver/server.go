@@ -106,8 +106,6 @@ func (s *Server) config(clients *clientTable) turn.ServerConfig {
 	}
 }
 
-// Refusals are logged at debug level and counted: strangers could fill a log with them.
-
 // authenticate returns the key of a user name, for pion/turn to check the request with. The user ID
 // that it returns also names the address of the client, which pion/turn does not pass to the
 // allocator.
@@ -156,6 +154,7 @@ func (s *Server) permissionHandler(clients *clientTable) turn.PermissionHandler 
 	}
 }
 
+// refuse counts a refusal and logs it at debug level: strangers could fill a log with refusals.
 func (s *Server) refuse(r Reason, client net.Addr, reason string, attrs ...any) {
 	s.counters.addRefusal(r)
 	attrs = append(attrs, slog.String("client", client.String()), slog.String("reason", reason))

@@ -37,8 +37,8 @@ type streamListener struct {
 	pending sync.WaitGroup // accept loop and handshakes
 	serving sync.WaitGroup // streams that pion/turn serves
 
-	mu   sync.Mutex // guards open, and orders the changes of read deadlines
-	open map[netip.AddrPort]*stream
+	mu   sync.Mutex                 // guards open, and orders the changes of read deadlines
+	open map[netip.AddrPort]*stream // by client address
 }
 
 // newStreamListener starts to accept connections. Close and wait stop it.
@@ -129,16 +129,24 @@ func (s *streamListener) admit(c net.Conn) {
 	})
 }
 
-// add registers a stream. After Close it closes the stream and returns false.
+// add registers a stream. After Close it closes the stream and returns false, as it does if the
+// client has a stream to another address of the server from the same port: clients are told apart
+// by their address. A stream to the same address has ended, and is replaced.
 func (s *streamListener) add(t *stream) bool {
 	s.mu.Lock()
-	s.open[t.client] = t
-	s.mu.Unlock()
-	if s.ctx.Err() != nil {
-		t.remove()
-		return false
+	old := s.open[t.client]
+	refused := s.ctx.Err() != nil || old != nil && old.raw.LocalAddr().String() != t.raw.LocalAddr().String()
+	if !refused {
+		if old != nil {
+			_ = old.raw.Close()
+		}
+		s.open[t.client] = t
 	}
-	return true
+	s.mu.Unlock()
+	if refused {
+		t.remove()
+	}
+	return !refused
 }
 
 // updateDeadline sets the read deadline of a client's stream. With an allocation there is none: the
