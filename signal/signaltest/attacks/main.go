@@ -103,7 +103,7 @@ func (p plan) attack(ctx context.Context, a attack) (result, error) {
 	defer cancel()
 	s, err := startServer(ctx, p.parley, a)
 	if err != nil {
-		return result{}, err
+		return result{got: "nothing", noticed: []string{err.Error()}}, nil // a server that lacks the protection
 	}
 	defer s.stop()
 	c := newCrowd(s, p.honest, a.habits, p.span)

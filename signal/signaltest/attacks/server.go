@@ -40,7 +40,9 @@ type server struct {
 	challenges string // of ACME over HTTP
 	secure     bool
 	tokens     bool
+	parley     string // the binary
 	cmd        *exec.Cmd
+	ended      chan struct{} // closed when the process has ended
 	said       *bytes.Buffer
 }
 
@@ -51,13 +53,14 @@ func startServer(ctx context.Context, parley string, a attack) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &server{said: new(bytes.Buffer)}
+	s := &server{parley: parley, said: new(bytes.Buffer)}
 	if s.dir, err = os.MkdirTemp("", "attacks"); err != nil {
 		return nil, err
 	}
 	if err := s.start(ctx, parley, a.flags); err != nil {
 		s.stop()
-		return nil, fmt.Errorf("%s serve %s: %w\n%s", parley, strings.Join(a.flags, " "), err, s.said)
+		said, _, _ := strings.Cut(s.said.String(), "\n")
+		return nil, fmt.Errorf("serve does not start: %w: %s", err, said)
 	}
 	return s, nil
 }
@@ -89,7 +92,17 @@ func (s *server) start(ctx context.Context, parley string, flags []string) error
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("%w (build the binary with make)", err)
 	}
+	s.ended = make(chan struct{})
+	go func() {
+		_ = s.cmd.Wait()
+		close(s.ended)
+	}()
 	for {
+		select {
+		case <-s.ended:
+			return fmt.Errorf("exit status %d", s.cmd.ProcessState.ExitCode())
+		default:
+		}
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
 		if err == nil {
 			return conn.Close()
@@ -140,10 +153,18 @@ func newCertificate() (certificate, key []byte, err error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), nil
 }
 
+// refuses reports whether a server does not start with these flags.
+func (s *server) refuses(ctx context.Context, flags ...string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err := exec.CommandContext(ctx, s.parley, append([]string{"serve", "--listen", "127.0.0.1:0"}, flags...)...).Run()
+	return err != nil && ctx.Err() == nil
+}
+
 func (s *server) stop() {
-	if s.cmd != nil && s.cmd.Process != nil {
+	if s.ended != nil {
 		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
+		<-s.ended
 	}
 	_ = os.RemoveAll(s.dir)
 }

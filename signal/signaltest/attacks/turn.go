@@ -150,6 +150,9 @@ func anonymousRelays(ctx context.Context, s *server, c *crowd) (string, error) {
 	workers.Wait()
 	err := c.watch(ctx, 3*time.Second)
 	got := fmt.Sprintf("%d relays", len(relays))
+	if err == nil && !s.refuses(ctx, "--turn", "0.0.0.0:0") {
+		err = errors.New("TURN without logins starts on all addresses")
+	}
 	for _, r := range relays {
 		_ = r.conn.Close() // the server goes with the attack; it need not hear of each
 		r.client.Close()
