@@ -83,6 +83,46 @@ func untilSerial(t *testing.T, serial func() int64, want int64) {
 	t.Fatalf("serial %d does not come in use", want)
 }
 
+// Pages from the names of the machine and of the certificate may connect, and no others by themselves.
+func TestOwnNames(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	c, k, err := newCertificate("*.example.org", big.NewInt(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace(t, cert, c)
+	replace(t, key, k)
+	files, err := certificateFiles(cert, key, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine = strings.ToLower(machine)
+	for _, tc := range []struct {
+		secure *certificates
+		host   string
+		want   bool
+	}{
+		{nil, machine, true},
+		{nil, "evil.example", false},
+		{nil, machine + ".evil.example", false},
+		{nil, "call.example.org", false},
+		{files, machine, true},
+		{files, "call.example.org", true},
+		{files, "a.call.example.org", false},
+		{files, "example.org.evil.example", false},
+		{files, "evil.example", false},
+	} {
+		if got := (&parleyServer{secure: tc.secure}).isOwnName(tc.host); got != tc.want {
+			t.Errorf("%s, with a certificate %v: own is %v, want %v", tc.host, tc.secure != nil, got, tc.want)
+		}
+	}
+}
+
 // Our own certificate is good for every address of this machine, and the same for the run.
 func TestSelfSigned(t *testing.T) {
 	c, err := selfSigned(time.Now())

@@ -450,7 +450,7 @@ func controlFrames(ctx context.Context, s *server, c *crowd) (string, error) {
 		for range frames / 100 {
 			_, _ = ws.NetConn().Write(flood)
 		}
-		_ = ws.SetReadDeadline(time.Now().Add(time.Second))
+		_ = ws.SetReadDeadline(time.Now().Add(patience))
 		for err = nil; err == nil; {
 			_, _, err = ws.ReadMessage()
 		}
@@ -604,7 +604,7 @@ func callOnce(ctx context.Context, s *server, i int, sdp string) error {
 	if m, err := exchange(ws, fmt.Sprintf(`{"type":"login","name":"viewer-%d"}`, i)); err != nil || !m.Success {
 		return fmt.Errorf("login: %v %w", m, err)
 	}
-	_ = ws.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = ws.SetReadDeadline(time.Now().Add(patience))
 	if err := ws.WriteMessage(websocket.TextMessage, frame("offer", sdp, "studio")); err != nil {
 		return err
 	}

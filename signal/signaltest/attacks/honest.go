@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds the wait for a message. One that takes longer is lost.
-const patience = 3 * time.Second
+const patience = 10 * time.Second
 
 // habits are what the honest clients do beside calling.
 type habits struct {
