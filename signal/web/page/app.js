@@ -7,7 +7,8 @@
 //   &files=1     takes files without asking
 //   &video=0     sends no camera
 //   &audio=0     sends no microphone
-//   #token=TOKEN signs in where the server wants one; behind the #, it is in no log
+//   #token=TOKEN signs in where the server wants one; behind the #, it is in no log.
+//                The page takes it out of the address. Another one renews the session
 
 import {Chat} from './chat.js';
 import {Files, listed} from './filecards.js';
@@ -15,11 +16,10 @@ import {Local} from './media.js';
 import {Page} from './page.js';
 import {Phone} from './phone.js';
 import {Signaling, serverURL} from './signaling.js';
-import {clock, shownName, shownText} from './text.js';
+import {clock, shownName, shownText, typedName} from './text.js';
 import {verificationCode} from './verify.js';
 
 const params = new URLSearchParams(location.search);
-const token = new URLSearchParams(location.hash.slice(1)).get('token');
 const byId = id => document.getElementById(id);
 const page = new Page();
 const chat = new Chat(byId('chatarea'));
@@ -32,9 +32,11 @@ const files = new Files({
   channel: () => phone.call.openFiles(),
   takes: () => params.get('files') === '1',
 });
-let toCall = params.get('call'); // once
+let toCall = typedName(params.get('call') ?? ''); // once
 
-const signaling = new Signaling(serverURL(), token, {
+let over = ''; // why the session ended while a call went on
+
+const signaling = new Signaling(serverURL(), takeToken(), {
   login(refusal) {
     if (refusal !== null) {
       page.login(refusal);
@@ -44,10 +46,20 @@ const signaling = new Signaling(serverURL(), token, {
     page.room(signaling.name);
     local.ask().then(() => {
       if (toCall && signaling.name !== null && phone.phase === 'idle') dial(toCall);
-      toCall = null;
+      toCall = '';
     });
   },
   lost: () => page.server('away'),
+  ended(words) {
+    if (phone.phase === 'talking') {
+      over = words;
+      page.server('away');
+      page.notice(words);
+    } else {
+      phone.hangUp();
+      signedOut(words);
+    }
+  },
   message: m => phone.receive(m),
 });
 
@@ -60,6 +72,7 @@ const phone = new Phone({
       chatPossible();
       if (phase === 'talking') files.talking(peer);
       else files.over();
+      if (phase === 'idle' && over) signedOut(over);
     },
     state: state => page.connection(state),
     remote: stream => page.remote(stream),
@@ -177,10 +190,30 @@ function dial(name) {
 }
 
 function signOut() {
+  over = '';
   phone.hangUp();
   signaling.signOut();
+  signedOut('');
+}
+
+function signedOut(words) {
+  over = '';
   local.stop();
-  page.login('');
+  page.login(words);
+}
+
+/**
+ * The token behind the #, which leaves the address bar, where others see it and
+ * copies of the address carry it on. The history entry keeps it for a reload.
+ */
+function takeToken() {
+  const hash = new URLSearchParams(location.hash.slice(1));
+  const token = hash.get('token');
+  if (token === null) return history.state?.token ?? null;
+  hash.delete('token');
+  const rest = String(hash);
+  history.replaceState({token}, '', location.pathname + location.search + (rest && `#${rest}`));
+  return token;
 }
 
 /** A button that turns a track of ours off and on. */
@@ -216,8 +249,8 @@ function rememberAsk() {
   };
 }
 
-onSubmit('loginForm', () => signIn(byId('usernameInput').value.trim()));
-onSubmit('callForm', () => dial(byId('callToUsernameInput').value.trim()));
+onSubmit('loginForm', () => signIn(typedName(byId('usernameInput').value)));
+onSubmit('callForm', () => dial(typedName(byId('callToUsernameInput').value)));
 onSubmit('msgForm', () => {
   const input = byId('msgInput');
   if (input.value === '') return;
@@ -233,6 +266,10 @@ toggle('micBtn', 'audio', 'Mute the microphone', 'Unmute the microphone');
 toggle('camBtn', 'video', 'Turn the camera off', 'Turn the camera on');
 rememberAsk();
 useFiles();
+addEventListener('hashchange', () => { // a new token, given to the open page
+  const token = takeToken();
+  if (token !== null) signaling.renew(token);
+});
 addEventListener('pagehide', () => phone.hangUp());
 // Firefox has closed the socket by then. Of a call that stands the server tells the
 // other; of one that rings, only we can.
@@ -240,4 +277,4 @@ addEventListener('beforeunload', () => { if (phone.phase !== 'talking') phone.ha
 page.phase('idle', '');
 page.chat(false);
 page.files(false);
-if (params.has('as')) signIn(params.get('as'));
+if (params.has('as')) signIn(typedName(params.get('as')));

@@ -4,7 +4,7 @@
 import {Chat} from './chat.js';
 import {iceServers, renewalIn} from './ice.js';
 import {belongs} from './sdp.js';
-import {serverURL} from './signaling.js';
+import {finalCodes, serverURL} from './signaling.js';
 
 const offerer = 'Gandalf', answerer = 'Saruman';
 const greeting = 'hello world!';
@@ -63,9 +63,13 @@ class Hello {
       this.#callTimer = setTimeout(() => this.#ready(), replyPatience);
     };
     socket.onmessage = e => this.#receive(e.data);
-    socket.onclose = () => {
+    socket.onclose = e => {
       clearTimeout(this.#callTimer);
       clearTimeout(this.#iceTimer);
+      if (finalCodes.has(e.code)) {
+        show(`The server ended the session: ${e.reason || `code ${e.code}`}`, 'bad');
+        return;
+      }
       if (this.#pc?.connectionState !== 'connected') show('The server is not there; trying again…', 'bad');
       const most = Math.min(longestRetry, 500 * 2 ** this.#retries++);
       setTimeout(() => this.#connect(), Math.random() * most);

@@ -67,7 +67,8 @@ export class Phone {
         else if (!this.call && this.#stray.length < mostStray) this.#stray.push(m);
         break;
       case 'leave':
-        if (this.#fromPeer(m)) this.#end('left');
+        // A peer that only lost its server is heard of by the connection.
+        if (this.#fromPeer(m) && !(m.lost === true && this.phase === 'talking')) this.#end('left');
         break;
       case 'error':
         this.#refused(m);

@@ -6,6 +6,11 @@ const firstRetry = 500, longestRetry = 15000; // ms
 const loginLimit = 10000; // ms without an answer to a login
 const largestFrame = 1 << 20; // characters
 const longestQueue = 500; // messages kept while the server is away
+/** Close codes after which the same attempt fails again. */
+export const finalCodes = new Set([1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4409]);
+/** Codes of refused logins for which the same holds. */
+const finalRefusals = new Set(['unauthorized', 'bad_name', 'bad_message']);
+const loginExpired = 4401;
 
 /** Where the server listens: on the address the page came from. */
 export function serverURL() {
@@ -16,7 +21,9 @@ export function serverURL() {
 
 /**
  * Signaling signs in, comes back under the same name when the connection is
- * lost, and hands on what it receives. token is null where none is wanted. on: {login(refusal | null), lost(), message(object)}.
+ * lost, and hands on what it receives. token is null where none is wanted.
+ * on: {login(refusal | null), lost(), ended(words), message(object)}; ended is the
+ * end of a session for good, such as an expired token, and why.
  */
 export class Signaling {
   #url;
@@ -63,6 +70,12 @@ export class Signaling {
     this.#drop();
   }
 
+  /** Uses another token from now on, and renews the session with it. */
+  renew(token) {
+    this.#token = token;
+    if (this.#signedIn && this.#socket.readyState === WebSocket.OPEN) this.#sendLogin();
+  }
+
   /** Messages keep their order; those said while the server is away are sent later. */
   send(message) {
     if (this.#signedIn && this.#socket.readyState === WebSocket.OPEN) {
@@ -78,7 +91,10 @@ export class Signaling {
     const socket = this.#socket = new WebSocket(this.#url);
     socket.onopen = () => this.#login();
     socket.onmessage = e => this.#receive(e.data);
-    socket.onclose = () => this.#lost();
+    socket.onclose = e => {
+      if (this.#wasSignedIn && finalCodes.has(e.code)) this.#end(e.code, e.reason);
+      else this.#lost();
+    };
   }
 
   #drop() {
@@ -89,8 +105,12 @@ export class Signaling {
     socket.close();
   }
 
-  #login() {
+  #sendLogin() {
     this.#socket.send(JSON.stringify({type: 'login', name: this.#name, token: this.#token, iceServers: true}));
+  }
+
+  #login() {
+    this.#sendLogin();
     clearTimeout(this.#loginTimer);
     this.#loginTimer = setTimeout(() => this.#lost(), loginLimit);
   }
@@ -112,6 +132,13 @@ export class Signaling {
     this.#on.lost();
   }
 
+  /** Ends a session for which another try would fail again. */
+  #end(code, reason) {
+    this.signOut();
+    if (code === loginExpired) this.#on.ended('Your sign-in has expired. Open a new link to sign in again.');
+    else this.#on.ended(`The signaling server ended the session: ${reason || `code ${code}`}`);
+  }
+
   #retryNow() {
     if (this.#wasSignedIn && !this.#signedIn) this.#connect();
   }
@@ -120,6 +147,7 @@ export class Signaling {
     const message = parse(data);
     if (message?.type === 'login') this.#answered(message);
     else if (message?.type === 'iceServers') this.#takeServers(message);
+    else if (message?.type === 'expiring') this.renew(this.#token); // the server may let it last longer
     else if (message) this.#on.message(message);
   }
 
@@ -133,13 +161,17 @@ export class Signaling {
 
   #answered(message) {
     clearTimeout(this.#loginTimer);
-    if (this.#name === null || this.#signedIn) return;
-    if (message.success === true) {
+    if (this.#name === null) return;
+    if (this.#signedIn) { // a renewal; if it is refused the session goes on until it expires
+      if (message.success === true) this.#takeServers(message);
+    } else if (message.success === true) {
       this.#signedIn = this.#wasSignedIn = true;
       this.#retries = 0;
       this.#takeServers(message);
       this.#on.login(null);
       for (const m of this.#queue.splice(0)) this.send(m);
+    } else if (this.#wasSignedIn && finalRefusals.has(message.code)) {
+      this.#end(message.code === 'unauthorized' ? loginExpired : 0, String(message.message ?? ''));
     } else if (this.#wasSignedIn) {
       // The server may still hold our name for the connection it has not yet seen die.
       this.#lost();

@@ -14,6 +14,11 @@ export function shownName(name) {
   return clean.length > longestName ? clean.slice(0, longestName) + '…' : clean;
 }
 
+/** A typed name as servers want it: composed, without spaces around it, with single ones inside. */
+export function typedName(text) {
+  return text.normalize('NFC').trim().replace(/\s+/gu, ' ');
+}
+
 /** A text as it may be shown: line ends and tabs stay. */
 export function shownText(text) {
   const clean = String(text ?? '').replace(/\r\n?/g, '\n').replace(unseenInText, '\ufffd');
