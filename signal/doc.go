@@ -217,6 +217,7 @@
 //	too_many_calls  one of the two is in too many; the third closes 4429           both
 //	login_timeout   no login in time; closes 4408                                  both
 //	overloaded      too many connections wait to log in; closes 4503               both
+//	overloaded      too many names of that address; closes 4503                    in the login reply
 //	unauthorized    the login was refused; closes 4401                             in the login reply
 //	throttled       too many logins from that address were; closes 4429            in the login reply
 //	unavailable     the login cannot be decided now; closes 4503                   in the login reply
