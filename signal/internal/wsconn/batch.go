@@ -1,9 +1,8 @@
+//go:build !gorilla
+
 package wsconn
 
-import (
-	"sync"
-	"syscall"
-)
+import "syscall"
 
 // Batch collects the connections to which one goroutine queues frames, so that several frames leave
 // in one system call. It also holds what a connection needs while it handles input and not while it
@@ -26,14 +25,8 @@ type Batch struct {
 	write   func(fd uintptr) bool
 }
 
-const (
-	// readSize is the size of a read in bytes: half a dozen candidates.
-	readSize = 4 << 10
-	// smallBuffer is the initial capacity of a buffer in bytes.
-	smallBuffer = 1 << 10
-	// keptBuffer bounds the memory that returns to the pool, so that one large frame does not stay.
-	keptBuffer = 32 << 10
-)
+// readSize is the size of a read in bytes: half a dozen candidates.
+const readSize = 4 << 10
 
 // Batch returns an empty batch from the pool. Release gives it back.
 func (p *Pool) Batch() *Batch {
@@ -94,26 +87,4 @@ func (b *Batch) tryWrite(raw syscall.RawConn, p []byte) (n int, err error) {
 	}
 	b.out = nil
 	return b.written, b.err
-}
-
-// buffer is memory that idle connections do not hold: for a fragmented message, or for the frames
-// that wait to be written.
-type buffer struct{ b []byte }
-
-// buffers is a pool of buffer. Its zero value is ready for use.
-type buffers struct{ pool sync.Pool }
-
-func (p *buffers) get() *buffer {
-	if buf, ok := p.pool.Get().(*buffer); ok {
-		return buf
-	}
-	return &buffer{b: make([]byte, 0, smallBuffer)}
-}
-
-func (p *buffers) put(buf *buffer) {
-	if cap(buf.b) > keptBuffer {
-		return
-	}
-	buf.b = buf.b[:0]
-	p.pool.Put(buf)
 }

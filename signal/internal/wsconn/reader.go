@@ -1,3 +1,5 @@
+//go:build !gorilla
+
 package wsconn
 
 import (

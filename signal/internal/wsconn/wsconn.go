@@ -1,0 +1,111 @@
+// Package wsconn reads and writes the WebSocket messages of a server's many mostly idle clients.
+//
+// gorilla/websocket performs the handshake and is not used afterwards. Frames received are parsed
+// by a reader that waits without holding a buffer. Frames sent are collected in a bounded queue, so
+// that several leave in one system call and a slow client never delays another. An idle connection
+// over plain TCP costs one goroutine and no buffer. Only text messages are supported, without
+// extensions (RFC 6455).
+package wsconn
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// writeTimeout bounds one write. A client that takes nothing for so long is gone.
+	writeTimeout = 10 * time.Second
+	// closeTimeout bounds the wait for the peer's part of a close handshake.
+	closeTimeout = 5 * time.Second
+	// maxLinger is the number of bytes that are read after an error, while the client may not have
+	// received our close frame.
+	maxLinger = 4 << 20
+)
+
+// Config are the options of a Pool. All fields are required.
+type Config struct {
+	// MaxMessage is the longest message that is accepted, in bytes. A longer one ends the connection
+	// with a ProtocolError of code 1009. A connection can hold one such message in memory.
+	MaxMessage int
+	// MaxQueue is the number of bytes that may wait to be written to one connection. A connection
+	// that exceeds it ends with ErrSlow.
+	MaxQueue int
+	// MessageTimeout is the time that a client has to complete a message once it has begun.
+	// math.MaxInt64 means no limit.
+	MessageTimeout time.Duration
+	// Now returns a monotonic time in nanoseconds.
+	Now func() int64
+	// Goroutines counts the goroutines that connections start.
+	Goroutines *sync.WaitGroup
+}
+
+// Pool holds the options and the memory that the connections of a server share.
+type Pool struct {
+	config  Config
+	buffers buffers
+	batches sync.Pool
+}
+
+// NewPool returns a pool without connections.
+func NewPool(config Config) *Pool { return &Pool{config: config} }
+
+// Handler handles what a connection receives. One goroutine calls it. It may queue frames to any
+// connection in the batch, which is flushed before the reader waits again, but may not keep the
+// batch. An error ends the connection and is passed to HandleEnd.
+type Handler interface {
+	// HandleMessage handles a text message, which is valid UTF-8. It may not keep data.
+	HandleMessage(b *Batch, data []byte) error
+	// HandlePing reports whether a ping is to be answered, or an error.
+	HandlePing(b *Batch) error
+	// HandlePong handles a pong.
+	HandlePong(b *Batch) error
+	// HandleFragment handles a fragment that is short and not the last of its message. Any number of
+	// them can be empty.
+	HandleFragment(b *Batch) error
+	// HandleEnd handles the end of reading. It is called once, for every connection that was started.
+	// The error is a *websocket.CloseError if the client sent a close frame, a *ProtocolError, ErrSlow,
+	// an error of the handler, or an error of the socket. After it a close frame is sent, unless there
+	// was one: the reply to the client's, or that of the ProtocolError.
+	HandleEnd(b *Batch, err error)
+}
+
+// ProtocolError is a violation of RFC 6455 or of a limit by the client.
+type ProtocolError struct {
+	Code   int    // the close code to send
+	Reason string // the reason to send
+}
+
+func (e *ProtocolError) Error() string { return e.Reason }
+
+// ErrSlow is the end of a connection whose queue was full.
+var ErrSlow = errors.New("client reads too slowly: the send queue is full")
+
+// buffer is memory that idle connections do not hold: for a fragmented message, or for the frames
+// that wait to be written.
+type buffer struct{ b []byte }
+
+// buffers is a pool of buffer. Its zero value is ready for use.
+type buffers struct{ pool sync.Pool }
+
+func (p *buffers) get() *buffer {
+	if buf, ok := p.pool.Get().(*buffer); ok {
+		return buf
+	}
+	return &buffer{b: make([]byte, 0, smallBuffer)}
+}
+
+func (p *buffers) put(buf *buffer) {
+	if cap(buf.b) > keptBuffer {
+		return
+	}
+	buf.b = buf.b[:0]
+	p.pool.Put(buf)
+}
+
+const (
+	// smallBuffer is the initial capacity of a buffer in bytes.
+	smallBuffer = 1 << 10
+	// keptBuffer bounds the memory that returns to the pool, so that one large frame does not stay.
+	keptBuffer = 32 << 10
+)
