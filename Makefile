@@ -43,6 +43,7 @@ deps:
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet -tags "$(TAGS) lab bench codecs" ./...
+	go vet -tags "$(TAGS) gorilla" ./signal/...
 	go tool staticcheck -tags "$(TAGS) lab bench codecs" ./...
 	CGO_ENABLED=0 go vet ./media/device/...
 
@@ -121,9 +122,10 @@ bulk: deps
 attacks: build
 	go run ./signal/signaltest/attacks -parley ./parley
 
-# The signaling server beside Node's, on the same load, as a Markdown table.
-bench-signal: build deps
-	go run ./signal/signaltest/bench -parley ./parley
+# The signaling server beside itself on gorilla/websocket, with and without TLS,
+# and beside Node's, on the same load, as a Markdown table.
+bench-signal: deps
+	go run ./signal/signaltest/bench
 
 # What streams cost beside ffmpeg and aiortc, and how long a picture is on its
 # way, as Markdown tables.

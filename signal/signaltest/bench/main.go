@@ -1,13 +1,12 @@
-// Command bench holds the signaling server against the Node original, on this machine, with the same load, in one run, and prints
-// a Markdown table.
+// Command bench measures the signaling server beside the same server on gorilla/websocket and beside
+// the Node original, on this machine, with the same load, in one run. It prints a Markdown table.
 //
-//	go build -o parley ./cmd/parley
-//	go run ./signal/signaltest/bench -parley ./parley
+//	go run ./signal/signaltest/bench
 //
-// Load: 50 pairs in a call; each keeps 8 candidates of 250 bytes in flight, sends the next when one has come back from the
-// partner (closed loop), and writes each by itself. What counts is the CPU time of the server's process as Linux tells it (/proc), so
-// the load generator beside it does not distort the figure. Memory is what the process has grown by (VmRSS) when 9,000
-// connections have signed in and are silent.
+// Load: 50 pairs in a call; each keeps 8 candidates of 250 bytes in flight, sends the next when one
+// has come back from the partner (closed loop), and writes each by itself. CPU time is that of the
+// server's process (/proc), so that the load generator beside it does not distort it. Memory is the
+// growth of the process (VmRSS) when 9,000 connections have logged in and are idle.
 package main
 
 import (
@@ -15,18 +14,19 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"sort"
+	"slices"
+	"strings"
 	"time"
 )
 
-// plan is what is run.
+// plan is the load of a run.
 type plan struct {
 	pairs, inFlight, idle int
 	span                  time.Duration
 	rounds                int
 }
 
-// result is what one server did in one round.
+// result holds the measurements of one server in one round.
 type result struct {
 	relayed float64 // messages per CPU second
 	rate    float64 // messages per second
@@ -36,41 +36,63 @@ type result struct {
 	memory  float64 // KiB per idle connection
 }
 
+// contestant is a server under test.
+type contestant struct {
+	name    string
+	start   func() (*server, error)
+	results []result
+}
+
 func main() {
-	parley := flag.String("parley", "./parley", "the binary that serves")
 	var p plan
 	flag.IntVar(&p.pairs, "pairs", 50, "pairs in a call")
 	flag.IntVar(&p.inFlight, "in-flight", 8, "candidates in flight per pair")
 	flag.IntVar(&p.idle, "idle", 9000, "idle connections")
 	flag.DurationVar(&p.span, "span", 5*time.Second, "time of load per round")
-	flag.IntVar(&p.rounds, "rounds", 3, "rounds; the median counts")
+	flag.IntVar(&p.rounds, "rounds", 5, "rounds; the table has the medians")
 	flag.Parse()
-	debug.SetGCPercent(800) // the load generator's own pauses are nobody's round trip
-	if err := run(*parley, p); err != nil {
+	debug.SetGCPercent(800) // the load generator's own pauses must not lengthen round trips
+	if err := run(p); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(parley string, p plan) error {
-	var ours, node []result
-	for range p.rounds { // in turn, so that whatever else this machine does meets both
-		for _, s := range []struct {
-			start   func() (*server, error)
-			results *[]result
-		}{{startNode, &node}, {func() (*server, error) { return startParley(parley) }, &ours}} {
-			r, err := round(s.start, p)
+func run(p plan) error {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	own, err := build(dir, "parley", "")
+	if err != nil {
+		return err
+	}
+	gorilla, err := build(dir, "parley-gorilla", "gorilla")
+	if err != nil {
+		return err
+	}
+	all := []*contestant{
+		{name: "parley", start: func() (*server, error) { return startParley(own, false) }},
+		{name: "gorilla", start: func() (*server, error) { return startParley(gorilla, false) }},
+		{name: "parley, TLS", start: func() (*server, error) { return startParley(own, true) }},
+		{name: "gorilla, TLS", start: func() (*server, error) { return startParley(gorilla, true) }},
+		{name: "Node original", start: startNode},
+	}
+	for range p.rounds { // alternating, so that other load on this machine affects all alike
+		for _, c := range all {
+			r, err := round(c.start, p)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			*s.results = append(*s.results, r)
+			c.results = append(c.results, r)
 		}
 	}
-	table(median(ours), median(node), p)
+	table(all, p)
 	return nil
 }
 
-// round runs one server through everything. Memory comes first, while the process is young.
+// round measures one server. Memory comes first, while the process is young.
 func round(start func() (*server, error), p plan) (result, error) {
 	var r result
 	s, err := start()
@@ -90,36 +112,46 @@ func round(start func() (*server, error), p plan) (result, error) {
 	return r, err
 }
 
-func median(all []result) result {
-	pick := func(of func(result) float64) float64 {
-		values := make([]float64, len(all))
-		for i, r := range all {
-			values[i] = of(r)
-		}
-		sort.Float64s(values)
-		return values[len(values)/2]
+// median returns the median of one measurement.
+func (c *contestant) median(of func(result) float64) float64 {
+	values := make([]float64, len(c.results))
+	for i, r := range c.results {
+		values[i] = of(r)
 	}
-	return result{
-		relayed: pick(func(r result) float64 { return r.relayed }),
-		rate:    pick(func(r result) float64 { return r.rate }),
-		p50:     time.Duration(pick(func(r result) float64 { return float64(r.p50) })),
-		p99:     time.Duration(pick(func(r result) float64 { return float64(r.p99) })),
-		logins:  pick(func(r result) float64 { return r.logins }),
-		memory:  pick(func(r result) float64 { return r.memory }),
-	}
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
-func table(ours, node result, p plan) {
-	fmt.Printf("| %d pairs, %d in flight, %d idle | parley | Node original | parley : Node |\n|---|---:|---:|---:|\n", p.pairs, p.inFlight, p.idle)
-	row := func(what, format string, a, b float64) {
-		fmt.Printf("| %s | "+format+" | "+format+" | %.2f |\n", what, a, b, a/b)
+// ratio returns the median over the rounds of the ratio to another server in the same round.
+func (c *contestant) ratio(other *contestant, of func(result) float64) float64 {
+	values := make([]float64, len(c.results))
+	for i, r := range c.results {
+		values[i] = of(r) / of(other.results[i])
 	}
-	row("messages relayed per CPU second", "%.0f", ours.relayed, node.relayed)
-	row("messages relayed per second", "%.0f", ours.rate, node.rate)
-	row("round trip, median (ms)", "%.2f", ms(ours.p50), ms(node.p50))
-	row("round trip, p99 (ms)", "%.2f", ms(ours.p99), ms(node.p99))
-	row("logins per second", "%.0f", ours.logins, node.logins)
-	row("memory per idle connection (KiB)", "%.2f", ours.memory, node.memory)
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+func table(all []*contestant, p plan) {
+	own, gorilla, ownTLS, gorillaTLS, node := all[0], all[1], all[2], all[3], all[4]
+	fmt.Printf("| %d pairs, %d in flight, %d idle |", p.pairs, p.inFlight, p.idle)
+	for _, c := range all {
+		fmt.Printf(" %s |", c.name)
+	}
+	fmt.Printf(" parley : gorilla | with TLS | parley : Node |\n|---|%s\n", strings.Repeat("---:|", len(all)+3))
+	row := func(what, format string, of func(result) float64) {
+		fmt.Printf("| %s |", what)
+		for _, c := range all {
+			fmt.Printf(" "+format+" |", c.median(of))
+		}
+		fmt.Printf(" %.2f | %.2f | %.2f |\n", own.ratio(gorilla, of), ownTLS.ratio(gorillaTLS, of), own.ratio(node, of))
+	}
+	row("messages relayed per CPU second", "%.0f", func(r result) float64 { return r.relayed })
+	row("messages relayed per second", "%.0f", func(r result) float64 { return r.rate })
+	row("round trip, median (ms)", "%.2f", func(r result) float64 { return ms(r.p50) })
+	row("round trip, p99 (ms)", "%.2f", func(r result) float64 { return ms(r.p99) })
+	row("logins per second", "%.0f", func(r result) float64 { return r.logins })
+	row("memory per idle connection (KiB)", "%.2f", func(r result) float64 { return r.memory })
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -16,8 +16,19 @@ import (
 
 // server is a server in a process of its own.
 type server struct {
-	address string
-	cmd     *exec.Cmd
+	url string
+	cmd *exec.Cmd
+}
+
+// build builds the command with this build tag, or with none, without cgo.
+func build(dir, name, tag string) (binary string, err error) {
+	binary = filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-tags", tag, "-o", binary, "parley/cmd/parley")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+	}
+	return binary, nil
 }
 
 func startNode() (*server, error) {
@@ -41,23 +52,27 @@ func startNode() (*server, error) {
 	if _, err := fmt.Fscanf(bufio.NewReader(out), "listening on %d\n", &port); err != nil {
 		return nil, fmt.Errorf("the original server did not start: %w", err)
 	}
-	return &server{fmt.Sprintf("127.0.0.1:%d", port), cmd}, nil
+	return &server{fmt.Sprintf("ws://127.0.0.1:%d", port), cmd}, nil
 }
 
-func startParley(binary string) (*server, error) {
+func startParley(binary string, secure bool) (*server, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	cmd := exec.Command(binary, "serve", "--limits", "off", "--listen", address)
+	scheme, args := "ws://", []string{"serve", "--limits", "off", "--listen", address}
+	if secure {
+		scheme, args = "wss://", append(args, "--tls-self-signed")
+	}
+	cmd := exec.Command(binary, args...)
 	said := &strings.Builder{}
 	cmd.Stderr = said
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s (build it with make): %w", binary, err)
+		return nil, fmt.Errorf("starting %s: %w", binary, err)
 	}
-	s := &server{address, cmd}
+	s := &server{scheme + address, cmd}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
