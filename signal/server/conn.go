@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -33,7 +34,6 @@ type conn struct {
 	// Guarded by wheel.mu.
 	slot     int32 // where in the wheel; -1 outside
 	awaiting bool  // a ping is out
-	pinged   int64 // when it went out
 
 	// Guarded by admission.mu: the queue of those that have not logged in.
 	pending      bool
@@ -59,32 +59,16 @@ func (c *conn) HandleMessage(w *wsconn.Batch, frame []byte) error {
 	return err
 }
 
-// HandlePing implements wsconn.Handler.
-func (c *conn) HandlePing(w *wsconn.Batch) error { return c.takeControl(w, "too many pings") }
-
-// HandleFragment implements wsconn.Handler.
-func (c *conn) HandleFragment(w *wsconn.Batch) error {
-	return c.takeControl(w, "too many short fragments")
-}
-
-// takeControl counts a frame that is no message by itself, and returns an error with text if there are too many.
-func (c *conn) takeControl(w *wsconn.Batch, text string) error {
+// Meter implements wsconn.Handler.
+func (c *conn) Meter(w *wsconn.Batch) error {
 	if !c.others.take(w.Now, c.server.limits.others) {
-		return &closeError{signal.CloseRateLimited, signal.CodeRateLimited, text}
+		return &closeError{signal.CloseRateLimited, signal.CodeRateLimited, "too many pings, pongs without a ping, or small fragments"}
 	}
 	return nil
 }
 
 // HandlePong implements wsconn.Handler.
-func (c *conn) HandlePong(w *wsconn.Batch) error {
-	if err := c.takeControl(w, "too many pongs"); err != nil { // before the lock of all connections
-		return err
-	}
-	if took, ok := c.server.wheel.ponged(c, w.Now); ok {
-		c.server.metrics.rtt.observe(took)
-	}
-	return nil
-}
+func (c *conn) HandlePong(rtt time.Duration) { c.server.metrics.rtt.observe(rtt) }
 
 // HandleEnd implements wsconn.Handler. It leaves no trace of the connection.
 func (c *conn) HandleEnd(w *wsconn.Batch, err error) {

@@ -36,6 +36,7 @@ func TestFrameFaults(t *testing.T) {
 		{"a length below zero", writes("\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1002)},
 		{"a byte over the bound", sends(0x81, padded(64<<10+1), 1009)},
 		{"a message of empty fragments", many(4429, masked(0x01, ""), bytes.Repeat(masked(0x00, ""), 100_000))},
+		{"messages of small fragments", many(4429, bytes.Repeat(append(masked(0x01, ""), masked(0x80, `{"type":"candidate","candidate":null,"name":"dave"}`)...), 30))},
 		{"a message of fragments over the bound", many(1009, masked(0x01, ""), bytes.Repeat(masked(0x00, padded(4<<10)), 17))},
 		{"a compressed bomb", func() {
 			r := v.upgrade("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n")
@@ -55,7 +56,7 @@ func TestFrameFaults(t *testing.T) {
 		{"binary", sends(0x82, login, 1003)},
 		{"a flood of pings", many(4429, bytes.Repeat(masked(0x89, strings.Repeat("p", 125)), 10_000))},
 		{"a few pongs nobody asked for", many(1000, masked(0x81, login), bytes.Repeat(masked(0x8a, "pong"), 10), masked(0x88, "\x03\xe8"))},
-		{"a flood of pongs nobody asked for", many(4429, masked(0x81, login), bytes.Repeat(masked(0x8a, "pong"), 10_000), masked(0x88, "\x03\xe8"))},
+		{"a flood of pongs nobody asked for", many(4429, masked(0x81, login), bytes.Repeat(masked(0x8a, "pong"), 10_000))},
 		{"a flood of nonsense, unread", func() {
 			r := v.upgrade("")
 			_ = r.SetReadBuffer(1 << 10)

@@ -33,8 +33,8 @@ type Limits struct {
 	// Candidates bounds the candidates of a connection, for each call that its user is in. Default: 20 a second, at once 200: a host
 	// may have an address in each of many networks.
 	Candidates Rate
-	// Others bounds everything else a connection sends, for each call that its user is in: logins, leaves, what is unknown, pings,
-	// pongs, short fragments. Default: 10 a second, at once 20.
+	// Others bounds everything else a connection sends, for each call that its user is in: logins, leaves and what is unknown; and,
+	// whatever the calls, pings, pongs that answer no ping, and fragments below 512 bytes. Default: 10 a second, at once 20.
 	Others Rate
 
 	// Connections is how many there may be in total. Set it below the process's limit of open files. Default: 16384.

@@ -199,7 +199,7 @@ func (s *Server) tend() {
 		case <-ticker.C:
 		}
 		w := s.sockets.Batch()
-		ping, dead := s.wheel.turn(s.now())
+		ping, dead := s.wheel.turn()
 		for _, c := range dead {
 			c.Abort()
 		}

@@ -65,7 +65,7 @@ func (w *wheel) each(do func(*conn)) {
 }
 
 // turn moves the hand and returns whom to ping and who has not been heard since the last ping.
-func (w *wheel) turn(now int64) (ping, dead []*conn) {
+func (w *wheel) turn() (ping, dead []*conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hand = (w.hand + 1) % len(w.slots)
@@ -73,7 +73,7 @@ func (w *wheel) turn(now int64) (ping, dead []*conn) {
 		delete(w.slots[w.hand], c)
 		switch {
 		case !c.awaiting:
-			c.awaiting, c.pinged = true, now
+			c.awaiting = true
 			w.putLocked(c, w.patience)
 			ping = append(ping, c)
 		case w.heard(c):
@@ -91,17 +91,6 @@ func (w *wheel) turn(now int64) (ping, dead []*conn) {
 func (w *wheel) putLocked(c *conn, ticks int) {
 	c.slot = int32((w.hand + ticks) % len(w.slots))
 	w.slots[c.slot][c] = struct{}{}
-}
-
-// ponged takes the first pong after a ping, and returns how long it took; false for any other.
-func (w *wheel) ponged(c *conn, now int64) (took time.Duration, ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !c.awaiting || c.pinged == 0 {
-		return 0, false
-	}
-	took, c.pinged = time.Duration(now-c.pinged), 0
-	return took, true
 }
 
 // untilPing is the interval in ticks, up to a fifth more or less, so that clients that came together do not stay together.

@@ -28,8 +28,9 @@ type Conn struct {
 	socket  net.Conn
 	raw     syscall.RawConn // below socket if it is plain TCP, otherwise nil
 
-	heard  atomic.Bool // something was received since the last ping
-	shrink bool        // owned by the reader, see ShrinkStack
+	heard  atomic.Bool  // something was received since the last ping
+	pinged atomic.Int64 // when the ping was sent that no pong has answered; 0 if there is none
+	shrink bool         // owned by the reader, see ShrinkStack
 
 	mu        sync.Mutex // guards what follows
 	queue     *buffer    // whole frames that wait to be written; nil if there are none

@@ -68,6 +68,7 @@ type Conn struct {
 	handler Handler
 	ws      *websocket.Conn
 	heard   atomic.Bool
+	pinged  atomic.Int64
 	shrink  bool
 
 	mu        sync.Mutex // guards what follows
@@ -93,7 +94,7 @@ func (c *Conn) Start() {
 	c.ws.SetPingHandler(func(payload string) error {
 		b := c.batch()
 		defer b.Release()
-		if err := c.handler.HandlePing(b); err != nil {
+		if err := c.handler.Meter(b); err != nil {
 			return err
 		}
 		c.enqueue(b, websocket.PongMessage, []byte(payload))
@@ -102,7 +103,11 @@ func (c *Conn) Start() {
 	c.ws.SetPongHandler(func(string) error {
 		b := c.batch()
 		defer b.Release()
-		return c.handler.HandlePong(b)
+		if sent := c.pinged.Swap(0); sent != 0 {
+			c.handler.HandlePong(time.Duration(b.Now - sent))
+			return nil
+		}
+		return c.handler.Meter(b)
 	})
 	c.pool.config.Goroutines.Add(1)
 	go c.run()
@@ -217,6 +222,7 @@ func (c *Conn) Resend(b *Batch, data []byte) {
 // Ping queues a ping.
 func (c *Conn) Ping(b *Batch) {
 	c.heard.Store(false)
+	c.pinged.Store(c.pool.config.Now())
 	c.enqueue(b, websocket.PingMessage, nil)
 }
 

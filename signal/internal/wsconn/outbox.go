@@ -22,9 +22,10 @@ func (c *Conn) Resend(b *Batch, data []byte) {
 	}
 }
 
-// Ping queues a ping.
+// Ping queues a ping. HandlePong is called for the first pong after it.
 func (c *Conn) Ping(b *Batch) {
 	c.heard.Store(false)
+	c.pinged.Store(c.pool.config.Now())
 	c.enqueue(b, opPing, nil)
 }
 

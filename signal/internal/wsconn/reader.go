@@ -36,10 +36,6 @@ type reader struct {
 // maxFragments bounds the fragments of a message, of which any number can be empty.
 const maxFragments = 4 << 10
 
-// shortFragment is the length, in bytes, from which a fragment counts against the length of its
-// message alone.
-const shortFragment = 512
-
 // errRest ends read when all input is handled and the stack can be freed.
 var errRest = errors.New("all input is handled")
 
@@ -254,14 +250,16 @@ func (r *reader) handle(f frame) error {
 	case opBinary:
 		return &ProtocolError{websocket.CloseUnsupportedData, "binary frames are not understood here"}
 	case opPong:
-		if err := c.handler.HandlePong(r.b); err != nil {
+		if sent := c.pinged.Swap(0); sent != 0 {
+			c.handler.HandlePong(time.Duration(r.b.Now - sent))
+		} else if err := c.handler.Meter(r.b); err != nil {
 			return err
 		}
 		// A client that was active and is idle now: its pong is all that came.
 		c.shrink, r.deep = c.shrink || r.deep, false
 		return nil
 	case opPing:
-		if err := c.handler.HandlePing(r.b); err != nil {
+		if err := c.handler.Meter(r.b); err != nil {
 			return err
 		}
 		c.enqueue(r.b, opPong, f.payload)
@@ -283,10 +281,10 @@ func (r *reader) handleText(f frame) error {
 		}
 		r.message.b = append(r.message.b, f.payload...)
 		r.fragments++
+		if !f.final && len(f.payload) < SmallFragment {
+			return r.c.handler.Meter(r.b)
+		}
 		if !f.final {
-			if len(f.payload) < shortFragment {
-				return r.c.handler.HandleFragment(r.b)
-			}
 			return nil
 		}
 		text = r.message.b

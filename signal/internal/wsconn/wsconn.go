@@ -34,7 +34,7 @@ type Config struct {
 	// MessageTimeout is the time that a client has to complete a message once it has begun.
 	// math.MaxInt64 means no limit.
 	MessageTimeout time.Duration
-	// Now returns a monotonic time in nanoseconds.
+	// Now returns a monotonic, positive time in nanoseconds.
 	Now func() int64
 	// Goroutines counts the goroutines that connections start.
 	Goroutines *sync.WaitGroup
@@ -56,19 +56,21 @@ func NewPool(config Config) *Pool { return &Pool{config: config} }
 type Handler interface {
 	// HandleMessage handles a text message, which is valid UTF-8. It may not keep data.
 	HandleMessage(b *Batch, data []byte) error
-	// HandlePing reports whether a ping is to be answered, or an error.
-	HandlePing(b *Batch) error
-	// HandlePong handles a pong.
-	HandlePong(b *Batch) error
-	// HandleFragment handles a fragment that is short and not the last of its message. Any number of
-	// them can be empty.
-	HandleFragment(b *Batch) error
+	// Meter is called for every frame that costs work and carries little: a ping, a pong that answers
+	// no ping, and a fragment of fewer than SmallFragment bytes that is not the last of its message.
+	Meter(b *Batch) error
+	// HandlePong handles the pong to a Ping, after the round-trip time.
+	HandlePong(rtt time.Duration)
 	// HandleEnd handles the end of reading. It is called once, for every connection that was started.
 	// The error is a *websocket.CloseError if the client sent a close frame, a *ProtocolError, ErrSlow,
 	// an error of the handler, or an error of the socket. After it a close frame is sent, unless there
 	// was one: the reply to the client's, or that of the ProtocolError.
 	HandleEnd(b *Batch, err error)
 }
+
+// SmallFragment is the payload in bytes below which a fragment is metered. Clients that fragment their
+// messages by the size of a buffer send larger ones.
+const SmallFragment = 512
 
 // ProtocolError is a violation of RFC 6455 or of a limit by the client.
 type ProtocolError struct {
