@@ -32,15 +32,16 @@ type Conn struct {
 	pinged atomic.Int64 // when the ping was sent that no pong has answered; 0 if there is none
 	shrink bool         // owned by the reader, see ShrinkStack
 
-	mu        sync.Mutex // guards what follows
-	queue     *buffer    // whole frames that wait to be written; nil if there are none
-	inFlight  int        // bytes being written
-	writing   bool       // a goroutine writes, or a batch has the connection in pendingFlush
-	closing   bool       // nothing more is queued
-	closeSent bool       // a close frame was queued
-	slow      bool       // aborted because the queue was full
-	aborted   bool       // every read and write fails from now on
-	readDone  bool       // the reader has ended; the last of reader and writer closes the socket
+	mu         sync.Mutex // guards what follows
+	queue      *buffer    // whole frames that wait to be written; nil if there are none
+	inFlight   int        // bytes being written
+	writing    bool       // a goroutine writes, or a batch has the connection in pendingFlush
+	closing    bool       // nothing more is queued
+	closeSent  bool       // a close frame was queued
+	closeWrite bool       // the writing half is to be closed when all is written
+	slow       bool       // aborted because the queue was full
+	aborted    bool       // every read and write fails from now on
+	readDone   bool       // the reader has ended; the last of reader and writer closes the socket
 }
 
 // NewConn returns a connection that calls handler from Start on. Frames can be queued before. The
@@ -108,6 +109,7 @@ func (r *reader) linger() {
 	c := r.c
 	c.mu.Lock()
 	written := !c.writing && !c.aborted
+	c.closeWrite = r.broken && !written
 	if !c.aborted {
 		_ = c.socket.SetReadDeadline(time.Now().Add(closeTimeout))
 	}

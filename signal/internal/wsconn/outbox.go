@@ -170,10 +170,14 @@ func (c *Conn) dequeue() *buffer {
 	}
 	c.writing = false
 	last := c.readDone
+	half := c.closeWrite && !c.aborted
 	if c.closing && !c.aborted && !last {
 		_ = c.socket.SetReadDeadline(time.Now().Add(closeTimeout))
 	}
 	c.mu.Unlock()
+	if half && !last {
+		closeWrite(c.socket)
+	}
 	if last { // outside the lock, because TLS can block in Close
 		_ = c.socket.Close()
 	}

@@ -21,6 +21,7 @@ type reader struct {
 	b         *Batch  // nil while idle
 	message   *buffer // the fragments of a message received so far
 	fragments int     // their number
+	valid     int     // the part of message that is known to be UTF-8, in bytes
 	waited    bool    // there was no input when fill looked
 	timed     bool    // the rest of a message must come in time
 	failed    bool    // the socket failed
@@ -179,6 +180,10 @@ func (r *reader) parse(b *Batch) (frame, bool, error) {
 	}
 	f := frame{opcode: in[0] & 0xf, final: in[0]&0x80 != 0}
 	length, header := uint64(in[1]&0x7f), 2
+	if err := r.checkHeader(f, in[0]&0x70, in[1]&0x80 != 0, length); err != nil {
+		r.broken = true
+		return frame{}, false, err
+	}
 	switch length {
 	case 126:
 		if len(in) < 4 {
@@ -191,7 +196,7 @@ func (r *reader) parse(b *Batch) (frame, bool, error) {
 		}
 		length, header = binary.BigEndian.Uint64(in[2:]), 10
 	}
-	if err := r.check(f, in[0]&0x70, in[1]&0x80 != 0, length); err != nil {
+	if err := r.checkLength(f, length); err != nil {
 		r.broken = true
 		return frame{}, false, err
 	}
@@ -206,8 +211,8 @@ func (r *reader) parse(b *Batch) (frame, bool, error) {
 	return f, true, nil
 }
 
-// check validates a frame's header (RFC 6455, sections 5.2 and 5.5) and the length of its message.
-func (r *reader) check(f frame, reserved byte, masked bool, length uint64) error {
+// checkHeader validates the first two bytes of a frame (RFC 6455, sections 5.2 and 5.5).
+func (r *reader) checkHeader(f frame, reserved byte, masked bool, length uint64) error {
 	control := f.opcode&0x8 != 0
 	text := ""
 	switch {
@@ -221,13 +226,20 @@ func (r *reader) check(f frame, reserved byte, masked bool, length uint64) error
 		text = "the opcode is reserved"
 	case !control && (f.opcode == opContinuation) != (r.message != nil):
 		text = "a message begins within another, or continues none"
-	case length > 1<<62:
-		text = "the length is negative"
+	default:
+		return nil
 	}
-	if text != "" {
-		return &ProtocolError{websocket.CloseProtocolError, text}
-	}
-	if max := r.c.pool.config.MaxMessage; !control && (length > uint64(max) || r.held()+int(length) > max || r.fragments >= maxFragments) {
+	return &ProtocolError{websocket.CloseProtocolError, text}
+}
+
+// checkLength validates the length of a frame's payload, and that of the message to which it belongs.
+func (r *reader) checkLength(f frame, length uint64) error {
+	switch {
+	case length>>63 != 0:
+		return &ProtocolError{websocket.CloseProtocolError, "the length is negative"}
+	case f.opcode&0x8 != 0:
+		return nil
+	case length > uint64(r.c.pool.config.MaxMessage-r.held()), r.fragments >= maxFragments:
 		return &ProtocolError{websocket.CloseMessageTooBig, "the message is longer than this server takes"}
 	}
 	return nil
@@ -281,6 +293,10 @@ func (r *reader) handleText(f frame) error {
 		}
 		r.message.b = append(r.message.b, f.payload...)
 		r.fragments++
+		n, ok := validUTF8(r.message.b[r.valid:])
+		if r.valid += n; !ok || f.final && r.valid < len(r.message.b) {
+			return errNotUTF8
+		}
 		if !f.final && len(f.payload) < SmallFragment {
 			return r.c.handler.Meter(r.b)
 		}
@@ -289,9 +305,8 @@ func (r *reader) handleText(f frame) error {
 		}
 		text = r.message.b
 		defer r.endMessage()
-	}
-	if !utf8.Valid(text) { // RFC 6455, section 8.1
-		return &ProtocolError{websocket.CloseInvalidFramePayloadData, "the text is not valid UTF-8"}
+	} else if !utf8.Valid(text) {
+		return errNotUTF8
 	}
 	r.deep = true
 	return r.c.handler.HandleMessage(r.b, text)
@@ -300,5 +315,23 @@ func (r *reader) handleText(f frame) error {
 // endMessage gives back the memory of a fragmented message.
 func (r *reader) endMessage() {
 	r.c.pool.buffers.put(r.message)
-	r.message, r.fragments = nil, 0
+	r.message, r.fragments, r.valid = nil, 0, 0
+}
+
+// errNotUTF8 is the error of RFC 6455, section 8.1.
+var errNotUTF8 = &ProtocolError{websocket.CloseInvalidFramePayloadData, "the text is not valid UTF-8"}
+
+// validUTF8 returns the length of the whole runes that p begins with. It returns false if what follows
+// them cannot become a rune.
+func validUTF8(p []byte) (n int, ok bool) {
+	n = len(p)
+	for i := n - 1; i >= 0 && i >= n-utf8.UTFMax; i-- {
+		if utf8.RuneStart(p[i]) {
+			if !utf8.FullRune(p[i:]) {
+				n = i
+			}
+			break
+		}
+	}
+	return n, utf8.Valid(p[:n])
 }
