@@ -188,9 +188,18 @@ func (n *Net) bind(network string, local *net.UDPAddr) (*net.UDPAddr, error) {
 // overflow during bulk transfer, and SCTP takes that for congestion.
 const udpReadBuffer = 4 << 20
 
-// ListenUDP implements transport.Net. It returns the connection unwrapped because Pion looks for
-// more methods on it than the interface has.
+// ListenUDP implements transport.Net.
 func (n *hostNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
+	conn, err := n.listenUDP(network, local)
+	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMDNS(local) {
+		return newUDPSocket(udp), nil
+	}
+	return conn, err
+}
+
+// listenUDP opens a UDP socket. It returns the connection unwrapped because Pion looks for more
+// methods on it than the interface has.
+func (n *hostNet) listenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.Net.ListenUDP(network, local)
 	if err == nil {
 		_ = conn.SetReadBuffer(udpReadBuffer) // the kernel caps it

@@ -24,7 +24,7 @@ type tappedNet struct {
 
 // ListenUDP implements transport.Net.
 func (n *tappedNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
-	conn, err := n.hostNet.ListenUDP(network, local)
+	conn, err := n.hostNet.listenUDP(network, local)
 	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !isMDNS(local) {
 		return tapped(udp, n.tap), nil
 	}
