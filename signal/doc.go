@@ -68,9 +68,21 @@
 // a word: what a client sends into a call that has ended, or did not come about, without its doing, because it sent that before it
 // could know. So candidates that follow an offer to somebody absent, or cross the other's leave, are no error.
 //
+// A server may be one of several that work as one. That the name is absent, or its user in too many calls, it reports when it
+// knows. What the client has sent into the call by then is dropped.
+//
 // When a connection closes or dies, everybody in a call with it gets a leave at once, and its name is free (for clients that come back,
-// see below). Whoever claims a name has no part in the calls of whoever held it. A login on a connection that is signed in gives up the
-// earlier name, as if it had closed.
+// see below). Whoever claims a name has no part in the calls of whoever held it, and no message of the new user of a name comes before
+// the leave of the earlier one. A login on a connection that is signed in gives up the earlier name, as if it had closed.
+//
+// # Names that are taken
+//
+// A login for a name that another session holds is refused, unless that session turns out to be dead or the two are the same user:
+//
+//   - If the server has verified the same identity for both logins (the subject of a token), the new session takes the name at once. The
+//     connection of the earlier one is closed with 4409.
+//   - Otherwise the server pings the client that holds the name. If neither the pong comes within a second, nor, for a connection that
+//     is lost already, the client to resume, the earlier session ends, with a leave that has lost, and the login succeeds.
 //
 // # Dialect relay
 //
@@ -192,8 +204,9 @@
 //
 // Each side keeps what it sent until it is confirmed. A number that came before is ignored; one that skips others closes with 4400.
 //
-// When the connection breaks, other than by a close frame of one of the two, the session waits: its name stays its own, its calls stay
-// open, and nobody is told. The client connects anew, and its first message is a login with the ticket and the last number it has got:
+// When the connection breaks, other than by a close frame of one of the two, the session waits: its name stays its own, unless somebody
+// else claims it (see above), its calls stay open, and nobody is told. The client connects anew, and its first message is a login with
+// the ticket and the last number it has got:
 //
 //	{"type":"login","name":"alice","resume":"TICKET","ack":17}     {"inst":"init","id":"alice","resume":"TICKET","ack":17,"reply":true}
 //	{"type":"login","success":true,"ack":4}
@@ -201,7 +214,8 @@
 // The reply tells the last number that the server has got; then both repeat what the other lacks. If the earlier connection is still
 // there, because the server has not noticed its end, it is closed with 4409. A session that has waited for too long, or for which
 // too much had to be kept, ends as if its connection closed then; a ticket for it is answered with expired, and the client may sign in
-// anew on the same connection. A ticket is 43 bytes of base64url, of which 192 bits are secret; the server keeps only their hash.
+// anew on the same connection. A ticket is 54 bytes of base64url. It names the server, where there are several, and has 192 secret bits,
+// of which the server keeps only the hash.
 //
 // # Errors
 //
@@ -242,7 +256,7 @@
 //	4400  final  the numbers of messages are out of sequence
 //	4401  final  the login was refused, or its token has expired
 //	4408  retry  no login came in time
-//	4409  final  the client has come back on another connection
+//	4409  final  the client has come back, or its user has signed in, on another connection
 //	4429  retry  too many messages, or refused logins from that address
 //	4503  retry  too many connections, or the login cannot be decided now
 //

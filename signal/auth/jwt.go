@@ -92,7 +92,7 @@ func (a *JWT) Authorize(ctx context.Context, r signal.LoginRequest) (signal.Iden
 	if claims.Subject == "" || claims.Subject != r.Name {
 		return signal.Identity{}, &signal.Denied{Reason: "the token is for another name"}
 	}
-	return signal.Identity{Name: r.Name, Expires: claims.ExpiresAt.Add(a.leeway)}, nil
+	return signal.Identity{Name: r.Name, Subject: claims.Subject, Expires: claims.ExpiresAt.Add(a.leeway)}, nil
 }
 
 func (a *JWT) parse(token string, keys []verificationKey) (claims jwt.RegisteredClaims, err error) {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -29,7 +31,12 @@ type conn struct {
 	offers     bucket
 	candidates bucket
 	others     bucket
-	strikes    bucket
+
+	waiting   atomic.Bool                // the reader waits for something else than the client
+	violation atomic.Pointer[closeError] // the client has been told that it loses the connection for it
+
+	strikesMu sync.Mutex // guards strikes
+	strikes   bucket
 
 	// Guarded by wheel.mu.
 	slot     int32 // where in the wheel; -1 outside
@@ -51,8 +58,14 @@ func (e *closeError) Error() string { return e.text }
 
 // HandleMessage implements wsconn.Handler.
 func (c *conn) HandleMessage(w *wsconn.Batch, frame []byte) error {
+	if b := c.violation.Load(); b != nil {
+		return b
+	}
 	loggedIn := c.session != nil
 	err := c.server.serve(c, w, frame)
+	if b := c.violation.Load(); b != nil && err == nil {
+		err = b
+	}
 	if !loggedIn && c.session != nil {
 		c.ShrinkStack()
 	}
@@ -68,13 +81,18 @@ func (c *conn) Meter(w *wsconn.Batch) error {
 }
 
 // HandlePong implements wsconn.Handler.
-func (c *conn) HandlePong(rtt time.Duration) { c.server.metrics.rtt.observe(rtt) }
+func (c *conn) HandlePong(w *wsconn.Batch, rtt time.Duration) {
+	c.server.metrics.rtt.observe(rtt)
+	if c.session != nil {
+		c.session.connected(w)
+	}
+}
 
 // HandleEnd implements wsconn.Handler. It leaves no trace of the connection.
 func (c *conn) HandleEnd(w *wsconn.Batch, err error) {
 	broken := closeErrorOf(err)
-	if broken != nil {
-		c.sendErrorAndClose(w, broken)
+	if broken != nil && broken != c.violation.Load() {
+		c.sendErrorAndClose(w, broken, c.dialect != signal.DialectRelay || c.wantErrors)
 	}
 	var closed *websocket.CloseError
 	byClient := errors.As(err, &closed)
@@ -112,12 +130,19 @@ func (c *conn) close(w *wsconn.Batch, code int, reason string) {
 }
 
 // sendErrorAndClose sends a client the rule that it broke, if it understands that, and the close code.
-func (c *conn) sendErrorAndClose(w *wsconn.Batch, b *closeError) {
-	if b.code != "" && (c.dialect != signal.DialectRelay || c.wantErrors) {
+func (c *conn) sendErrorAndClose(w *wsconn.Batch, b *closeError, wantsErrors bool) {
+	if b.code != "" && wantsErrors {
 		c.Send(w, wire.AppendError(nil, b.code, b.text, ""))
 		c.server.metrics.limited(b.code)
 	}
 	c.close(w, b.close, signal.Truncate(b.text, 120))
+}
+
+// closeForViolation does what sendErrorAndClose does, outside of the reader, which handles no further message.
+func (c *conn) closeForViolation(w *wsconn.Batch, b *closeError, wantsErrors bool) {
+	if c.violation.CompareAndSwap(nil, b) {
+		c.sendErrorAndClose(w, b, wantsErrors)
+	}
 }
 
 func (c *conn) logEnd(err error) {

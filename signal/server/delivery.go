@@ -1,168 +1,280 @@
 package server
 
 import (
-	"parley/signal/internal/wsconn"
+	"slices"
 
 	"parley/signal"
+	"parley/signal/cluster"
 	"parley/signal/internal/wire"
+	"parley/signal/internal/wsconn"
 )
 
-// verdict is what became of a message for another user.
-type verdict int
+// deliveryResult is what became of a message to another user.
+type deliveryResult int
 
 const (
-	delivered verdict = iota
-	// dropped: it crossed the end of its call, and nobody needs to be told.
+	delivered deliveryResult = iota
+	// dropped: the message crossed the end of its call, which is no error.
 	dropped
 	absent
 	noCall
 	tooMany
-	nameless // the sender lost its name
+	notLoggedIn // the sender lost its name
 )
 
-// deliver queues a message of the call dialect from s for the user called name.
-func (h *hub) deliver(w *wsconn.Batch, s *session, typ signal.Type, name string, payload []byte) verdict {
-	if typ == signal.ICECandidate { // changes no state, so candidates run side by side
-		h.mu.RLock()
-		defer h.mu.RUnlock()
-	} else {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-	}
-	if s.name == "" {
-		return nameless
-	}
-	target, v := h.targetLocked(s, typ, name)
-	if v != delivered {
-		return v
-	}
-	w.Scratch = wire.AppendDelivery(w.Scratch[:0], typ, payload, s.name)
-	target.send(w, w.Scratch)
-	return delivered
-}
-
-// targetLocked returns the session that a message is for, and changes the state of the call as the message does:
-//
-//	offer                opens a call with who holds the name now
-//	answer               needs an open call in which the other has offered
-//	candidate, leave     need an open call; a leave closes it
-func (h *hub) targetLocked(s *session, typ signal.Type, name string) (*session, verdict) {
-	c := s.calls[name]
+// kindOf returns the kind of a message between sessions that carries a message of this type.
+func kindOf(typ signal.Type) cluster.Kind {
 	switch typ {
 	case signal.Offer:
-		target := h.users[name]
-		if target == nil {
-			s.noteEnded(name)
-			return nil, absent
-		}
-		if !h.openLocked(s, target) {
-			return nil, tooMany
-		}
-		s.calls[name].offered = true
-		return target, delivered
+		return cluster.Offer
 	case signal.Answer:
-		if c == nil && h.users[name] == nil {
-			return nil, absent
-		}
-		if c == nil || !c.peer.calls[s.name].offered {
-			return nil, s.withoutCall(typ, name)
-		}
+		return cluster.Answer
 	case signal.ICECandidate:
-		if c == nil {
-			return nil, s.withoutCall(typ, name)
-		}
+		return cluster.Candidate
 	case signal.Leave:
+		return cluster.Leave
+	}
+	return cluster.Data
+}
+
+// typeOf returns the type of a message that a message between sessions carries.
+func typeOf(kind cluster.Kind) signal.Type {
+	switch kind {
+	case cluster.Offer:
+		return signal.Offer
+	case cluster.Answer:
+		return signal.Answer
+	case cluster.Candidate:
+		return signal.ICECandidate
+	case cluster.Leave:
+		return signal.Leave
+	}
+	return ""
+}
+
+// forward sends a message of the client to the user called name, and returns what is known of it now: that the user cannot open
+// the call, or has gone in the meantime, is reported later.
+//
+// In the call dialect
+//
+//	offer                opens a call with the session that holds the name now
+//	answer               needs an open call in which the peer has made an offer
+//	candidate, leave     need an open call; a leave closes it
+//
+// In the relay dialect the first message opens a call. When that has ended because one of the two is gone, no answer and no candidate
+// opens the next: they belong to the call before.
+func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload []byte) deliveryResult {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.calls[name]
+	if c == nil {
+		var peer cluster.SessionID
+		var err error
+		if s.hub.dialect == signal.DialectRelay || typ == signal.Offer || typ == signal.Answer {
+			s.mu.Unlock()
+			peer, err = s.hub.server.node.Lookup(s.hub.server.ctx, s.hub.clusterName(name))
+			s.mu.Lock()
+			c = s.calls[name] // the peer may have opened it
+		}
+		if s.state != sessionOpen {
+			return notLoggedIn
+		}
 		if c == nil {
-			return nil, s.withoutCall(typ, name)
-		}
-		h.closeLocked(s, c)
-	}
-	return c.peer, delivered
-}
-
-// withoutCall judges a message outside a call. Under the read lock it changes nothing.
-func (s *session) withoutCall(typ signal.Type, name string) verdict {
-	known := false
-	if typ == signal.Leave { // confirms the end; from now on nothing can be on its way
-		known = s.forgive(name)
-	} else {
-		for _, n := range s.ended {
-			known = known || n == name
+			if result := s.withoutCall(typ, name, err); result != delivered {
+				return result
+			}
+			c = s.openCall(name, peer, true)
 		}
 	}
-	if known {
-		return dropped
-	}
-	return noCall
-}
-
-// openLocked opens the call between two sessions if it is not, and reports whether it is open now.
-func (h *hub) openLocked(s, target *session) bool {
-	if c := s.calls[target.name]; c != nil {
-		return true
-	}
-	if len(s.calls) >= h.maxCalls || len(target.calls) >= h.maxCalls {
-		return false
-	}
-	s.enter(target)
-	target.enter(s)
-	h.open++
-	return true
-}
-
-func (s *session) enter(peer *session) {
-	if s.calls == nil {
-		s.calls = make(map[string]*call, 1)
-	}
-	if s.calls[peer.name] == nil { // it is there when somebody calls oneself
-		s.calls[peer.name] = &call{peer: peer}
-	}
-	s.forgive(peer.name)
-}
-
-// closeLocked closes a call that s hangs up.
-func (h *hub) closeLocked(s *session, c *call) {
-	h.open--
-	delete(s.calls, c.peer.name)
-	if c.peer != s {
-		delete(c.peer.calls, s.name)
-		c.peer.noteEnded(s.name)
-	}
-	s.trim()
-	c.peer.trim()
-}
-
-// trim gives back what a user in no call does not need.
-func (s *session) trim() {
-	if len(s.calls) == 0 {
-		s.calls = nil
-	}
-}
-
-// pass queues a message of the relay dialect, as it is, for the user called name. The first message opens a call between the two;
-// when that has ended because one of them is gone, no answer and no candidate opens the next: they belong to the call before.
-func (h *hub) pass(w *wsconn.Batch, s *session, typ signal.Type, name string, payload []byte) verdict {
-	h.mu.RLock()
-	if c := s.calls[name]; c != nil {
-		defer h.mu.RUnlock()
-		c.peer.send(w, payload)
-		return delivered
-	}
-	h.mu.RUnlock()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	target := h.users[name]
-	switch {
-	case s.name == "":
-		return nameless
-	case target == nil:
-		s.noteEnded(name)
-		return absent
-	case (typ == signal.Answer || typ == signal.ICECandidate) && s.withoutCall(typ, name) == dropped:
+	if typ == signal.Answer && s.hub.dialect == signal.DialectCall && !c.offerReceived {
 		return noCall
-	case !h.openLocked(s, target):
+	}
+	if typ == signal.Leave && c.peer != s.id { // a call with oneself has one end, which closes when the message arrives
+		s.closeCall(name, c)
+	}
+	s.post(w, c.peer, cluster.Message{Kind: kindOf(typ), Reason: leaveReason(typ), Call: c.number, PeerCall: c.peerNumber, Payload: payload})
+	return delivered
+}
+
+func leaveReason(typ signal.Type) cluster.Reason {
+	if typ == signal.Leave {
+		return cluster.HungUp
+	}
+	return 0
+}
+
+// withoutCall returns what becomes of a message outside of a call: delivered if it may open one. err is the result of looking up the
+// name, where that matters.
+func (s *session) withoutCall(typ signal.Type, name string, err error) deliveryResult {
+	relay := s.hub.dialect == signal.DialectRelay
+	recent := s.endedRecently(name)
+	switch {
+	case err != nil:
+		if relay || typ == signal.Offer {
+			s.noteEnded(name)
+		}
+		return absent
+	case relay && recent && (typ == signal.Answer || typ == signal.ICECandidate):
+		return noCall
+	case !relay && typ != signal.Offer && recent:
+		if typ == signal.Leave { // the client knows of the end now
+			s.clearEnded(name)
+		}
+		return dropped
+	case !relay && typ != signal.Offer:
+		return noCall
+	case len(s.calls) >= s.hub.server.limits.Calls:
+		s.noteEnded(name)
 		return tooMany
 	}
-	target.send(w, payload)
 	return delivered
+}
+
+// Receive implements cluster.Receiver.
+func (s *session) Receive(m cluster.Message, b cluster.Batch) {
+	w, ok := b.(*wsconn.Batch)
+	if !ok {
+		w = s.hub.server.newBatch()
+		defer w.Release()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case m.Kind == cluster.Lost:
+		s.loseName(w)
+	case m.Kind == cluster.Probe:
+		s.handleProbe(w, m)
+	case s.state == sessionClaiming && (m.Kind == cluster.Alive || m.Kind == cluster.Gone):
+		select {
+		case s.probeResult <- m.Kind == cluster.Alive:
+		default:
+		}
+	case s.state != sessionOpen:
+		s.replyGone(w, m)
+	case m.Kind == cluster.Leave, m.Kind == cluster.Reject, m.Kind == cluster.Gone:
+		s.handleEnd(w, m)
+	default:
+		s.deliver(w, m)
+	}
+}
+
+// replyGone tells the sender of a message that its call does not exist here.
+func (s *session) replyGone(w *wsconn.Batch, m cluster.Message) {
+	switch m.Kind {
+	case cluster.Offer, cluster.Answer, cluster.Candidate, cluster.Data:
+		s.post(w, m.From, cluster.Message{Kind: cluster.Gone, PeerCall: m.Call})
+	}
+}
+
+// deliver passes a message of another session to the client.
+func (s *session) deliver(w *wsconn.Batch, m cluster.Message) {
+	c := s.callOf(m)
+	if c == nil {
+		if !s.opens(m) {
+			s.replyGone(w, m)
+			return
+		}
+		if before := s.calls[m.FromName]; before != nil {
+			// The name has another holder. The leave of the one before comes too late, or not at all.
+			s.closeCall(m.FromName, before)
+			s.sendLeave(w, m.FromName, false)
+		}
+		if len(s.calls) >= s.hub.server.limits.Calls {
+			s.post(w, m.From, cluster.Message{Kind: cluster.Reject, Reason: cluster.TooManyCalls, PeerCall: m.Call})
+			return
+		}
+		c = s.openCall(m.FromName, m.From, false)
+		c.peerNumber = m.Call
+	}
+	typ := typeOf(m.Kind)
+	if typ == signal.Offer {
+		c.offerReceived = true
+	}
+	s.hub.server.metrics.relayed(typ, delivered)
+	if s.hub.dialect == signal.DialectRelay {
+		s.send(w, m.Payload)
+		return
+	}
+	w.Scratch = wire.AppendDelivery(w.Scratch[:0], typ, m.Payload, m.FromName)
+	s.send(w, w.Scratch)
+}
+
+// handleEnd closes a call that the peer has closed, did not open, or knows nothing of.
+func (s *session) handleEnd(w *wsconn.Batch, m cluster.Message) {
+	name, c := m.FromName, s.callOf(m)
+	if m.Kind == cluster.Gone {
+		name, c = s.goneCall(m)
+	}
+	if c == nil {
+		return
+	}
+	s.closeCall(name, c)
+	if c.peer != s.id {
+		s.noteEnded(name)
+	}
+	switch {
+	case m.Kind == cluster.Reject:
+		s.reportTooMany(w, name)
+	case m.Kind == cluster.Gone && c.peerNumber == 0, m.Kind == cluster.Gone && s.hub.dialect == signal.DialectRelay:
+		s.hub.server.metrics.relayed(signal.Offer, absent)
+		s.sendError(w, signal.CodeAbsent, name+" is not signed in", name)
+	case m.Reason != cluster.Draining:
+		s.sendLeave(w, name, m.Reason == cluster.Disconnected)
+	}
+}
+
+// goneCall returns the call with a session that does not exist any more, or has closed its end.
+func (s *session) goneCall(m cluster.Message) (name string, c *call) {
+	for name, c := range s.calls {
+		if c.peer == m.From && (m.PeerCall == 0 || m.PeerCall == c.number) {
+			return name, c
+		}
+	}
+	return "", nil
+}
+
+// sendLeave tells a client of the call dialect that its call has ended; lost says that the peer did not come back.
+func (s *session) sendLeave(w *wsconn.Batch, name string, lost bool) {
+	if s.hub.dialect == signal.DialectRelay {
+		return
+	}
+	w.Scratch = wire.AppendDelivery(w.Scratch[:0], signal.Leave, nil, name)
+	if lost {
+		w.Scratch = append(w.Scratch[:len(w.Scratch)-1], `,"lost":true}`...)
+	}
+	s.send(w, w.Scratch)
+}
+
+// reportsErrors reports whether the client wants to know of errors.
+func (s *session) reportsErrors() bool { return s.hub.dialect != signal.DialectRelay || s.wantErrors }
+
+// sendError tells the client of an error, if it wants to know.
+func (s *session) sendError(w *wsconn.Batch, code, text, name string) {
+	if s.reportsErrors() {
+		s.send(w, wire.AppendError(nil, code, text, name))
+	}
+}
+
+// reportTooMany tells the client that the peer is in too many calls. The third time in ten seconds closes the connection.
+func (s *session) reportTooMany(w *wsconn.Batch, name string) {
+	s.hub.server.metrics.relayed(signal.Offer, tooMany)
+	c := s.connection()
+	if c == nil {
+		return
+	}
+	text := tooManyText(name)
+	if !c.allowViolation(w) {
+		c.closeForViolation(w, &closeError{signal.CloseRateLimited, signal.CodeTooManyCalls, text}, s.reportsErrors())
+		return
+	}
+	s.hub.server.metrics.limited(signal.CodeTooManyCalls)
+	s.sendError(w, signal.CodeTooManyCalls, text, name)
+}
+
+func tooManyText(name string) string {
+	return "you or " + name + " are in as many calls as this server allows"
+}
+
+func (s *session) endedRecently(name string) bool {
+	return slices.Contains(s.recentlyEnded, name)
 }

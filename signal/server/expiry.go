@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/cluster"
 	"parley/signal/internal/wire"
 	"parley/signal/internal/wsconn"
 )
@@ -112,16 +113,15 @@ func (s *Server) expireSessions(w *wsconn.Batch) {
 // expireSession ends a session as if its connection was lost: whoever is in a call with it may go on
 // without the server.
 func (s *Server) expireSession(w *wsconn.Batch, sess *session) {
-	name := sess.hub.nameOf(sess)
+	name := sess.heldName()
 	if name == "" {
 		return
 	}
-	c := sess.conn
-	sess.hub.forgetLost(w, sess, s.leaving.Load())
+	sess.end(w, s.leaveReason(cluster.Disconnected))
 	if sess.line != nil {
 		sess.line.abandon()
-		c = sess.line.connection()
 	}
+	c := sess.connection()
 	if c != nil {
 		c.close(w, signal.CloseUnauthorized, textExpired)
 	}

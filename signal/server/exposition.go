@@ -68,15 +68,15 @@ func (s *Server) writeMessages(e *exposition) {
 	for i, k := range kinds {
 		for v := range s.metrics.relays[i] {
 			if n := s.metrics.relays[i][v].Load(); n > 0 {
-				e.line("signal_relays_total", fmt.Sprintf("type=%q,result=%q", k, verdict(v)), n)
+				e.line("signal_relays_total", fmt.Sprintf("type=%q,result=%q", k, deliveryResult(v)), n)
 			}
 		}
 	}
 }
 
-// String is the label of a verdict.
-func (v verdict) String() string {
-	return [...]string{"delivered", "dropped", "absent", "no_call", "too_many_calls", "nameless"}[v]
+// String is the label of a deliveryResult.
+func (v deliveryResult) String() string {
+	return [...]string{"delivered", "dropped", "absent", "no_call", "too_many_calls", "not_logged_in"}[v]
 }
 
 // exposition builds the text format of Prometheus.

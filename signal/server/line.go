@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"sync"
 	"time"
 
 	"parley/signal/internal/wsconn"
 
 	"parley/signal"
+	"parley/signal/cluster"
 	"parley/signal/internal/wire"
 )
 
@@ -18,7 +20,7 @@ import (
 // message in either direction has a number; whoever comes back says which was the last that arrived, and the other repeats
 // what follows it. So each message arrives exactly once and in order.
 type line struct {
-	id     lineID
+	id     cluster.SessionID // in the resume token
 	secret [sha256.Size]byte // hashed
 	limit  int               // bytes unconfirmed
 	server *Server
@@ -37,8 +39,6 @@ type line struct {
 	away    *time.Timer // ends the session; set while the client is away
 }
 
-type lineID [8]byte
-
 type numbered struct {
 	number uint64
 	frame  []byte
@@ -46,27 +46,32 @@ type numbered struct {
 
 const (
 	lineSecret = 24 // bytes
+	tokenBytes = lineSecret + len(cluster.NodeID{}) + 8
 	// ackEvery is the number of messages after which they are confirmed, if nothing was sent that does it by the way.
 	ackEvery = 16
 )
 
-// newLine returns a line for a client and the ticket with which it may come back: the id, and a secret that is nowhere else.
-func newLine(s *Server, c *conn) (l *line, ticket string) {
-	l = &line{server: s, limit: s.opts.MaxQueue, conn: c}
-	var secret [lineSecret]byte
-	_, _ = rand.Read(l.id[:]) // never fails (crypto/rand)
-	_, _ = rand.Read(secret[:])
-	l.secret = sha256.Sum256(secret[:])
-	return l, base64.RawURLEncoding.EncodeToString(append(l.id[:], secret[:]...))
+// newLine returns a line for a client and the token to resume with: a secret that is kept nowhere else, and the ID, which names the
+// node.
+func newLine(s *Server, id cluster.SessionID, c *conn) (l *line, token string) {
+	l = &line{server: s, id: id, limit: s.opts.MaxQueue, conn: c}
+	raw := make([]byte, lineSecret, tokenBytes)
+	_, _ = rand.Read(raw) // never fails (crypto/rand)
+	l.secret = sha256.Sum256(raw)
+	raw = append(raw, id.Node[:]...)
+	return l, base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(raw, id.Number))
 }
 
-// parseTicket takes a ticket apart.
-func parseTicket(ticket string) (id lineID, secret []byte, ok bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(ticket)
-	if err != nil || len(raw) != len(id)+lineSecret {
+// parseResumeToken takes a resume token apart.
+func parseResumeToken(token string) (id cluster.SessionID, secret []byte, ok bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) != tokenBytes {
 		return id, nil, false
 	}
-	return lineID(raw), raw[len(id):], true
+	secret, raw = raw[:lineSecret], raw[lineSecret:]
+	copy(id.Node[:], raw)
+	id.Number = binary.BigEndian.Uint64(raw[len(id.Node):])
+	return id, secret, true
 }
 
 // opens reports whether secret is that of the line, in a time that does not depend on it.
@@ -231,11 +236,4 @@ func (l *line) connection() *conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn
-}
-
-// current reports whether c is the client's connection.
-func (l *line) current(c *conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.conn == c
 }

@@ -14,6 +14,7 @@ import (
 	"parley/signal/internal/wsconn"
 
 	"parley/signal"
+	"parley/signal/cluster"
 	"parley/signal/internal/wire"
 )
 
@@ -28,15 +29,15 @@ func (s *Server) login(c *conn, w *wsconn.Batch, req wire.Request) error {
 			return &closeError{close: signal.CloseUnauthorized, text: textExpired} // it is being closed
 		}
 	}
-	if ticket, ok := req.ResumeToken(); ok {
-		return s.resume(c, w, h, ticket, req)
+	if token, ok := req.ResumeToken(); ok {
+		return s.resume(c, w, h, token, req)
 	}
 	name, text := req.Name()
 	if text != "" {
 		s.refuseLogin(c, w, req, signal.CodeBadName, text)
 		return nil
 	}
-	renews := s.opts.Auth != nil && c.session != nil && (name == c.session.asked || name == h.nameOf(c.session))
+	renews := s.opts.Auth != nil && c.session != nil && (name == c.session.asked || name == c.session.heldName())
 	identity, err := s.authorize(c, w, name, req)
 	switch {
 	case err != nil && renews && s.ctx.Err() == nil:
@@ -48,10 +49,10 @@ func (s *Server) login(c *conn, w *wsconn.Batch, req wire.Request) error {
 	if req.WantsICEServers() {
 		s.grantICE(&reply, identity)
 	}
-	if renews && identity.Name == h.nameOf(c.session) {
+	if renews && identity.Name == c.session.heldName() {
 		return s.renewSession(c, w, req, reply)
 	}
-	return s.signIn(c, w, h, req, reply)
+	return s.signIn(c, w, h, req, reply, identity.Subject)
 }
 
 // renewSession goes on with a session under a new identity of the same name. Its calls stay.
@@ -76,19 +77,41 @@ func (s *Server) setExpiry(c *conn, sess *session, req wire.Request, left time.D
 	return s.expiries.set(sess, now, at, c.dialect != signal.DialectRelay || c.wantErrors || req.Reply)
 }
 
-// signIn gives the name, if it is free, and replies. An error ends the connection; the client has been told.
-func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant) error {
-	sess := c.session
-	if sess == nil {
-		sess = &session{hub: h, conn: c, address: c.address}
-		if req.WantsResume() && s.opts.Resume > 0 {
-			sess.conn = nil
-			sess.line, grant.ResumeToken = newLine(s, c)
-			grant.ResumeFor = s.opts.Resume
-		}
+// signIn claims the name for a new session, ends the session before, if there is one, and replies. An error ends the connection; the
+// client has been told.
+func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant, subject string) error {
+	before := c.session
+	// The session counts until it ends, also while the client is away. A client that changes its name has a place already.
+	if s.admission.sessions.add(c.address) != "" && before == nil {
+		s.admission.sessions.remove(c.address)
+		const text = "too many users are signed in from your address, or may still come back; try again later"
+		s.refuseLogin(c, w, req, signal.CodeOverloaded, text)
+		return &closeError{close: signal.CloseOverloaded, text: text}
 	}
-	done := func() {
-		sess.iceServers, sess.asked = grant.Granted, grant.Requested
+	sess := &session{
+		hub: h, name: grant.Name, conn: c, address: c.address, asked: grant.Requested, iceServers: grant.Granted,
+		wantErrors: c.wantErrors, probeResult: make(chan bool, 1),
+	}
+	sess.id = s.node.Attach(sess)
+	switch {
+	case before != nil && before.line != nil:
+		sess.conn, sess.line = nil, before.line
+	case before == nil && req.WantsResume() && s.opts.Resume > 0:
+		sess.conn = nil
+		sess.line, grant.ResumeToken = newLine(s, sess.id, c)
+		grant.ResumeFor = s.opts.Resume
+	}
+	if err := s.claimName(c, w, sess, before, subject); err != nil {
+		sess.abandon()
+		return s.refuseClaim(c, w, req, grant.Name, err)
+	}
+	if sess.line != nil {
+		h.addResumable(sess)
+	}
+	if before != nil {
+		before.end(w, cluster.HungUp)
+	}
+	sess.start(func() {
 		s.setExpiry(c, sess, req, grant.ExpiresIn)
 		switch reply := wire.AppendLoginSuccess(nil, grant); {
 		case c.dialect == signal.DialectRelay && !req.Reply: // the original says nothing
@@ -97,26 +120,27 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, gran
 		default:
 			sess.send(w, reply)
 		}
-	}
-	// The name counts until the hub forgets it, also while the client is away. A client that changes its name has a place already.
-	if s.admission.sessions.add(sess.address) != "" && c.session == nil {
-		s.admission.sessions.remove(sess.address)
-		const text = "too many users are signed in from your address, or may still come back; try again later"
-		s.refuseLogin(c, w, req, signal.CodeOverloaded, text)
-		return &closeError{close: signal.CloseOverloaded, text: text}
-	}
-	if h.dialect == signal.DialectRelay {
-		h.takeOver(w, sess, grant.Name, done)
-	} else if !h.signIn(w, sess, grant.Name, done) {
-		s.admission.sessions.remove(sess.address)
-		s.refuseLogin(c, w, req, signal.CodeTaken, grant.Name+" is signed in already")
-		return nil
-	}
+	})
 	c.session, c.token = sess, ""
 	s.admission.loggedIn(c)
 	s.metrics.login("success")
 	s.log.Debug("signed in", slog.String("dialect", string(c.dialect)), s.user(grant.Name))
 	return nil
+}
+
+// refuseClaim refuses a login for the result of the claim of its name.
+func (s *Server) refuseClaim(c *conn, w *wsconn.Batch, req wire.Request, name string, err error) error {
+	var taken *cluster.TakenError
+	switch {
+	case errors.As(err, &taken):
+		s.refuseLogin(c, w, req, signal.CodeTaken, name+" is signed in already")
+		return nil
+	case s.ctx.Err() != nil: // the server closes, and says so itself
+		return &closeError{close: websocket.CloseGoingAway, text: goingAway}
+	}
+	s.log.Warn("a name could not be claimed", slog.Any("error", err))
+	s.refuseLogin(c, w, req, signal.CodeUnavailable, "whether this name is free cannot be found out now; try again later")
+	return &closeError{close: signal.CloseOverloaded, text: "the name could not be claimed"}
 }
 
 // refuseLogin tells a client that its login was refused, where its dialect has a way to.
@@ -142,7 +166,8 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req wire.Reque
 	if token == "" {
 		token = c.token
 	}
-	w.Flush() // the others do not wait
+	c.startWaiting(w) // the others do not wait
+	defer c.waiting.Store(false)
 	ctx, cancel := context.WithTimeout(s.ctx, authWait)
 	defer cancel()
 	grant, err := s.opts.Auth.Authorize(ctx, signal.LoginRequest{Name: name, Token: signal.Truncate(token, maxToken), Address: c.address, Dialect: c.dialect})
@@ -197,7 +222,7 @@ func (s *Server) grantICE(reply *wire.LoginGrant, identity signal.Identity) {
 
 // renewICEServers answers a client whose credentials are about to expire.
 func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) error {
-	name := c.session.hub.nameOf(c.session)
+	name := c.session.heldName()
 	left, ok := s.expiries.left(c.session, s.now())
 	switch {
 	case !ok:
@@ -213,7 +238,7 @@ func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) error {
 }
 
 // resume gives a client that has come back its session.
-func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req wire.Request) error {
+func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, token string, req wire.Request) error {
 	if c.session != nil {
 		s.refuseLogin(c, w, req, signal.CodeBadMessage, "this connection is signed in already")
 		return nil
@@ -221,8 +246,8 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req wir
 	if err := s.throttle(c, w, req); err != nil {
 		return err
 	}
-	id, secret, ok := parseTicket(ticket)
-	sess := h.lineOf(id)
+	id, secret, ok := parseResumeToken(token)
+	sess := h.resumableSession(id)
 	var left time.Duration
 	if ok && sess != nil {
 		left, ok = s.expiries.left(sess, s.now())
@@ -241,8 +266,11 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req wir
 	w.Flush() // the turn may take a moment
 	sess.line.turn.Lock()
 	defer sess.line.turn.Unlock()
+	if renamed := h.resumableSession(id); renamed != nil {
+		sess = renamed
+	}
 	if grant.WithICEServers {
-		s.grantICE(&grant, signal.Identity{Name: h.nameOf(sess), ICEServers: sess.iceServers})
+		s.grantICE(&grant, signal.Identity{Name: sess.name, ICEServers: sess.iceServers})
 	}
 	old, ok := sess.line.resume(w, c, req.Ack, func(heard uint64) []byte { return wire.AppendLoginResumed(nil, grant, heard) })
 	if !ok {
@@ -253,6 +281,7 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req wir
 		old.close(w, signal.CloseReplaced, "this user has come back on another connection")
 	}
 	c.session, c.token, c.wantErrors = sess, "", true
+	sess.resumed(w)
 	s.admission.loggedIn(c)
 	s.metrics.login("resumed")
 	return nil
@@ -260,22 +289,30 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, ticket string, req wir
 
 // sessionEnds ends the session of a connection that has ended, or lets it wait for the client's return.
 func (s *Server) sessionEnds(w *wsconn.Batch, c *conn, final bool) {
-	sess, quietly := c.session, s.leaving.Load()
+	sess := c.session
 	if sess.line == nil {
-		sess.hub.forget(w, sess, quietly)
+		sess.end(w, s.leaveReason(cluster.HungUp))
 		return
 	}
-	if final || quietly || sess.hub.nameOf(sess) == "" {
+	if final || s.leaving.Load() || sess.heldName() == "" {
 		if sess.line.end(c) {
-			sess.hub.forget(w, sess, quietly)
+			sess.end(w, s.leaveReason(cluster.HungUp))
 		}
 		return
 	}
 	sess.line.leave(c, s.opts.Resume, func() {
-		w := s.sockets.Batch()
+		w := s.newBatch()
 		defer w.Release()
-		sess.hub.forgetLost(w, sess, s.leaving.Load())
+		sess.end(w, s.leaveReason(cluster.Disconnected))
 	})
+}
+
+// leaveReason returns reason, or Draining while the server drains or closes.
+func (s *Server) leaveReason(reason cluster.Reason) cluster.Reason {
+	if s.leaving.Load() {
+		return cluster.Draining
+	}
+	return reason
 }
 
 func (s *Server) hubOf(d signal.Dialect) *hub {

@@ -18,7 +18,7 @@ type metrics struct {
 	logins   family // by result
 	auth     family // refused by the Authorizer, by reason
 	messages [len(dialects)][len(kinds)]atomic.Uint64
-	relays   [len(kinds)][nameless + 1]atomic.Uint64
+	relays   [len(kinds)][notLoggedIn + 1]atomic.Uint64
 	limits   family // by what was exceeded
 	ends     family // connections, by why they ended
 	closes   family // close frames sent, by code
@@ -92,7 +92,7 @@ func (m *metrics) received(d signal.Dialect, t signal.Type) {
 	m.messages[i][kindIndex(t)].Add(1)
 }
 
-func (m *metrics) relayed(t signal.Type, v verdict) { m.relays[kindIndex(t)][v].Add(1) }
+func (m *metrics) relayed(t signal.Type, v deliveryResult) { m.relays[kindIndex(t)][v].Add(1) }
 
 // rttBounds are the upper bounds of the histogram of round trips.
 var rttBounds = [...]time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond,

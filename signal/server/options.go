@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/cluster"
 )
 
 // Authorizer decides who may sign in with which name.
@@ -67,6 +68,9 @@ type Options struct {
 	// Resume is how long a client that asked for it may take to come back after its connection broke. Until then its name and its
 	// calls stay its own. Default: 20 seconds; negative: not at all.
 	Resume time.Duration
+
+	// Cluster is this server's node of a cluster, which it does not share with another server. Default: a node without others.
+	Cluster cluster.Node
 
 	// PingInterval is the time between pings, jittered by a fifth. Default: 25 seconds; below a millisecond per 1/25 it is rounded up.
 	PingInterval time.Duration

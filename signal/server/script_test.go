@@ -29,21 +29,30 @@ import (
 type script struct {
 	t     *testing.T
 	url   string
-	conns map[string]*websocket.Conn
+	conns map[string]*background
 }
 
 const patience = time.Minute // for a step that fails; none that succeeds takes so long
 
 func play(t *testing.T, url, lines string) {
 	t.Helper()
-	s := &script{t: t, url: url, conns: make(map[string]*websocket.Conn)}
+	s := newScript(t, url)
 	defer s.end()
+	s.play(lines)
+}
+
+func newScript(t *testing.T, url string) *script {
+	return &script{t: t, url: url, conns: make(map[string]*background)}
+}
+
+func (s *script) play(lines string) {
+	s.t.Helper()
 	for line := range strings.Lines(lines) {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		if err := s.step(line); err != nil {
-			t.Fatalf("%s\n\t%v", line, err)
+			s.t.Fatalf("%s\n\t%v", line, err)
 		}
 	}
 }
@@ -59,13 +68,16 @@ func (s *script) step(line string) error {
 	verb, text, _ := strings.Cut(rest, " ")
 	ws := s.conns[who]
 	if ws == nil {
-		ws = dialRaw(s.t, s.url)
+		ws = readInBackground(dialRaw(s.t, s.url))
 		s.conns[who] = ws
 	}
-	_ = ws.SetReadDeadline(time.Now().Add(patience))
 	switch verb {
 	case ">":
-		return ws.WriteMessage(websocket.TextMessage, []byte(text))
+		err := ws.WriteMessage(websocket.TextMessage, []byte(text))
+		if errors.Is(err, websocket.ErrCloseSent) { // the server has closed already; the next step looks at that
+			err = nil
+		}
+		return err
 	case "<":
 		return means(ws, text)
 	case "=":
@@ -108,7 +120,55 @@ func dialRaw(t testing.TB, url string) *websocket.Conn {
 	return ws
 }
 
-func means(ws *websocket.Conn, want string) error {
+// rawClient is a WebSocket connection of a test.
+type rawClient interface {
+	ReadMessage() (kind int, frame []byte, err error)
+	WriteMessage(kind int, frame []byte) error
+	WriteControl(kind int, frame []byte, deadline time.Time) error
+	SetReadDeadline(time.Time) error
+	Close() error
+}
+
+// background is a raw client that reads all the time, so that it answers pings.
+type background struct {
+	*websocket.Conn
+	read chan received
+}
+
+type received struct {
+	kind  int
+	frame []byte
+	err   error
+}
+
+func readInBackground(ws *websocket.Conn) *background {
+	b := &background{ws, make(chan received, 1<<10)}
+	go func() {
+		for {
+			kind, frame, err := ws.ReadMessage()
+			b.read <- received{kind, frame, err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return b
+}
+
+// SetReadDeadline does nothing: ReadMessage has a limit of its own.
+func (b *background) SetReadDeadline(time.Time) error { return nil }
+
+// ReadMessage returns the next frame that was read.
+func (b *background) ReadMessage() (kind int, frame []byte, err error) {
+	select {
+	case r := <-b.read:
+		return r.kind, r.frame, r.err
+	case <-time.After(patience):
+		return 0, nil, errors.New("nothing has come")
+	}
+}
+
+func means(ws rawClient, want string) error {
 	_, got, err := ws.ReadMessage()
 	if err != nil {
 		return err
@@ -126,7 +186,7 @@ func means(ws *websocket.Conn, want string) error {
 	return nil
 }
 
-func reads(ws *websocket.Conn, want string) error {
+func reads(ws rawClient, want string) error {
 	_, got, err := ws.ReadMessage()
 	if err != nil {
 		return err
@@ -138,7 +198,7 @@ func reads(ws *websocket.Conn, want string) error {
 }
 
 // shake closes with the handshake of RFC 6455, 7.1.
-func shake(ws *websocket.Conn) error {
+func shake(ws rawClient) error {
 	defer ws.Close()
 	bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 	if err := ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(patience)); err != nil {
@@ -147,7 +207,7 @@ func shake(ws *websocket.Conn) error {
 	return closedWith(ws, websocket.CloseNormalClosure)
 }
 
-func closedWith(ws *websocket.Conn, code int) error {
+func closedWith(ws rawClient, code int) error {
 	for {
 		_, _, err := ws.ReadMessage()
 		var closed *websocket.CloseError

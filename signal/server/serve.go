@@ -42,7 +42,7 @@ func (s *Server) serveLine(c *conn, w *wsconn.Batch, req wire.Request) error {
 	l := c.session.line
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	if !l.current(c) {
+	if l.connection() != c {
 		return errReplaced
 	}
 	serve, err := l.accept(w, req.Seq, req.Ack)
@@ -73,7 +73,7 @@ func (c *conn) reply(w *wsconn.Batch, frame []byte) {
 func (c *conn) limited(w *wsconn.Batch, typ signal.Type) bool {
 	l, calls := &c.server.limits, 1
 	if c.session != nil {
-		calls = max(c.session.hub.callsOf(c.session), 1)
+		calls = max(c.session.callCount(), 1)
 	}
 	switch typ {
 	case signal.Offer, signal.Answer:
@@ -84,9 +84,16 @@ func (c *conn) limited(w *wsconn.Batch, typ signal.Type) bool {
 	return !c.others.take(w.Now, l.others.times(calls))
 }
 
+// allowViolation reports whether the client may once more do something over a limit without losing its connection.
+func (c *conn) allowViolation(w *wsconn.Batch) bool {
+	c.strikesMu.Lock()
+	defer c.strikesMu.Unlock()
+	return c.strikes.take(w.Now, strikes)
+}
+
 // strike refuses a message over a limit: with an error, and after too many of them with the end.
 func (c *conn) strike(w *wsconn.Batch, code, text, name string) error {
-	if !c.strikes.take(w.Now, strikes) {
+	if !c.allowViolation(w) {
 		return &closeError{signal.CloseRateLimited, code, text}
 	}
 	c.server.metrics.limited(code)

@@ -47,19 +47,26 @@ func (s *Server) deliver(c *conn, w *wsconn.Batch, typ signal.Type, req wire.Req
 		c.complain(w, code, text, name)
 		return nil
 	}
-	v := s.call.deliver(w, c.session, typ, name, req.Payload)
-	s.metrics.relayed(typ, v)
-	switch v {
+	result := c.session.forward(w, typ, name, req.Payload)
+	s.countForwarded(typ, result)
+	switch result {
 	case absent:
 		c.complain(w, signal.CodeAbsent, name+" is not signed in", name)
 	case noCall:
 		c.complain(w, signal.CodeNoCall, noCallText(typ, name), name)
-	case nameless:
+	case notLoggedIn:
 		c.complain(w, signal.CodeLoginFirst, "sign in first: send a login with a name", "")
 	case tooMany:
-		return c.strike(w, signal.CodeTooManyCalls, "you or "+name+" are in as many calls as this server allows", name)
+		return c.strike(w, signal.CodeTooManyCalls, tooManyText(name), name)
 	}
 	return nil
+}
+
+// countForwarded counts a message that was not delivered. The others are counted by the session that gets them, except leaves.
+func (s *Server) countForwarded(typ signal.Type, result deliveryResult) {
+	if result != delivered || typ == signal.Leave {
+		s.metrics.relayed(typ, result)
+	}
 }
 
 func noCallText(typ signal.Type, name string) string {

@@ -20,6 +20,7 @@ import (
 	"parley/signal/internal/wsconn"
 
 	"parley/signal"
+	"parley/signal/cluster"
 )
 
 // Server is the signaling server, an http.Handler: a WebSocket upgrade on any path is signaling in either dialect, every other
@@ -30,6 +31,7 @@ type Server struct {
 	log       *slog.Logger
 	upgrader  websocket.Upgrader
 	sockets   *wsconn.Pool
+	node      cluster.Node
 	call      *hub
 	relay     *hub
 	wheel     *wheel
@@ -64,8 +66,10 @@ func New(options *Options) *Server {
 		seed:  maphash.MakeSeed(),
 	}
 	s.admission = newAdmission(&s.limits)
-	s.call = newHub(signal.DialectCall, s.limits.Calls, s.admission.sessions, &s.expiries)
-	s.relay = newHub(signal.DialectRelay, s.limits.Calls, s.admission.sessions, &s.expiries)
+	if s.node = opts.Cluster; s.node == nil {
+		s.node = cluster.NewMemory()
+	}
+	s.call, s.relay = newHub(s, signal.DialectCall), newHub(s, signal.DialectRelay)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.clientIP = clientIPStrategy(opts.ClientIPHeader, opts.TrustedProxies)
 	s.sockets = wsconn.NewPool(wsconn.Config{
@@ -124,6 +128,13 @@ func (s *Server) checkHandshake(r *http.Request) (status int, err error) {
 		return http.StatusForbidden, errors.New("origin not allowed")
 	}
 	return 0, nil
+}
+
+// newBatch returns a batch for what does not come from a client's message. The caller releases it.
+func (s *Server) newBatch() *wsconn.Batch {
+	w := s.sockets.Batch()
+	w.Now = s.now()
+	return w
 }
 
 func (s *Server) admit(address netip.Addr) refusal {
@@ -198,7 +209,7 @@ func (s *Server) tend() {
 			return
 		case <-ticker.C:
 		}
-		w := s.sockets.Batch()
+		w := s.newBatch()
 		ping, dead := s.wheel.turn()
 		for _, c := range dead {
 			c.Abort()
@@ -225,8 +236,10 @@ func (s *Server) Close() error {
 	w := s.sockets.Batch()
 	s.wheel.each(func(c *conn) { c.close(w, websocket.CloseGoingAway, goingAway) })
 	w.Release()
-	s.call.stopLines()
-	s.relay.stopLines()
+	w = s.newBatch()
+	s.call.endResumable(w)
+	s.relay.endResumable(w)
+	w.Release()
 	s.wait.Wait()
 	return nil
 }

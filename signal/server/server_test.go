@@ -79,7 +79,7 @@ func TestFragments(t *testing.T) {
 // TestLoginRace lets two ask for one name at the same time, again and again: exactly one gets it.
 func TestLoginRace(t *testing.T) {
 	url := signalURL(t)
-	ws := [2]*websocket.Conn{dialRaw(t, url), dialRaw(t, url)}
+	ws := [2]*background{readInBackground(dialRaw(t, url)), readInBackground(dialRaw(t, url))}
 	defer ws[0].Close()
 	defer ws[1].Close()
 	for round := range 10000 {

@@ -64,20 +64,20 @@ func (s *Server) pass(c *conn, w *wsconn.Batch, typ signal.Type, text []byte, re
 	if !s.limits.payload().CheckRelayed(typ, text, req.Payload) {
 		return tooLong("the session description or candidate is longer than this server takes")
 	}
-	v := nameless
+	result := notLoggedIn
 	if c.session != nil {
-		v = s.relay.pass(w, c.session, typ, name, req.Payload)
+		result = c.session.forward(w, typ, name, req.Payload)
 	}
-	s.metrics.relayed(typ, v)
-	switch v {
+	s.countForwarded(typ, result)
+	switch result {
 	case absent:
 		c.confide(w, signal.CodeAbsent, name+" is not signed in", name)
 	case noCall:
 		c.confide(w, signal.CodeNoCall, "the call with "+name+" has ended; the next begins with an offer", name)
-	case nameless:
+	case notLoggedIn:
 		c.confide(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
 	case tooMany:
-		return c.strike(w, signal.CodeTooManyCalls, "you or "+name+" are in as many calls as this server allows", name)
+		return c.strike(w, signal.CodeTooManyCalls, tooManyText(name), name)
 	}
 	return nil
 }

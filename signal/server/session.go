@@ -1,48 +1,91 @@
 package server
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
-
-	"parley/signal/internal/wsconn"
+	"sync"
+	"time"
 
 	"parley/signal"
+	"parley/signal/cluster"
+	"parley/signal/internal/wsconn"
 )
 
-// session is a user: who holds a name, in one dialect, from a login to the end of the connection, or of the wait for its return.
+// session is one login of a client: it holds a name until the connection ends, or until the client does not resume in time. It has
+// one end of each of its calls; the other end belongs to the session of the peer, maybe at another node. The two learn of each other
+// only by messages.
 type session struct {
-	hub   *hub
-	conn  *conn  // the connection of the login; where line is set, see there
-	line  *line  // nil unless the client asked to be able to come back
-	asked string // the name of the login, which may not be the granted one; the reader owns it
-	// iceServers are what the Authorizer granted at the login; the reader owns them.
+	hub  *hub
+	id   cluster.SessionID
+	name string
+	conn *conn // nil if line is set
+	line *line // nil unless the client can resume
+	// asked is the name that the client has asked for, which may not be the one it got. The reader owns it.
+	asked string
+	// iceServers are those that the Authorizer granted at the login. The reader owns them.
 	iceServers []signal.ICEServer
-	address    netip.Addr // where the client came from when it signed in
+	address    netip.Addr // of the client when it signed in
 
 	// Guarded by expiries.mu.
 	expiry  *expiry // nil: the session does not expire
 	expired bool
 
-	// Guarded by hub.mu.
-	name  string // "" once the session is over
-	lost  bool   // it is over because the client did not come back
-	calls map[string]*call
-	// ended are the names of the latest calls that ended, or did not come about, without this user's doing. What it sends there is
-	// on its way since before it heard of that, and is dropped without a complaint.
-	ended []string
+	mu    sync.Mutex // guards what follows; released while a message is sent
+	state sessionState
+	// wantErrors makes a session of the relay dialect report errors.
+	wantErrors bool
+	calls      map[string]*call // by the name of the peer; nil if there are none
+	lastCall   uint64           // the number of the latest call
+	// recentlyEnded are the peers of the latest calls that ended, or were not opened, without this client's doing. What it sends to
+	// them it has sent before it could know, and is dropped without an error.
+	recentlyEnded []string
+	sending       bool            // a goroutine is sending messages of this session
+	outgoing      []queuedMessage // the messages that it has to send next
+	probe         *probe          // nil unless somebody else claims the name
+	// probeResult gets whether the holder of the claimed name is connected. It is set while the session claims a name.
+	probeResult chan bool
 }
 
-// call is one user's side of a call. It is between two sessions, not two names: whoever is next to claim the partner's name has
-// no part in it.
+type sessionState uint8
+
+const (
+	sessionClaiming sessionState = iota // the session does not have its name yet
+	sessionOpen
+	sessionEnded
+)
+
+// call is this session's end of a call with another session.
 type call struct {
-	peer    *session
-	offered bool // this side has made an offer
+	peer          cluster.SessionID
+	number        uint64 // of the call at this session, from 1
+	peerNumber    uint64 // of the call at the peer; 0 if nothing has come from there
+	caller        bool   // this session has opened the call
+	offerReceived bool   // the peer has made an offer
 }
 
-// maxEnded bounds session.ended.
-const maxEnded = 32
+// queuedMessage is a message on its way to another session.
+type queuedMessage struct {
+	to cluster.SessionID
+	m  cluster.Message
+}
 
-// send queues a frame for the user.
+// probe is the question whether the client of a session is connected.
+type probe struct {
+	from  []cluster.SessionID // who asks
+	timer *time.Timer         // ends the session
+}
+
+const (
+	// maxRecentlyEnded bounds session.recentlyEnded.
+	maxRecentlyEnded = 32
+	// probeTimeout is how long a client may take to answer a ping, or to resume, once somebody else claims its name.
+	probeTimeout = time.Second
+	// maxProbes bounds the sessions that wait for the same probe. To the others the client counts as connected.
+	maxProbes = 64
+)
+
+// send queues a frame for the client.
 func (s *session) send(w *wsconn.Batch, frame []byte) {
 	if s.line != nil {
 		s.line.send(w, frame)
@@ -51,25 +94,216 @@ func (s *session) send(w *wsconn.Batch, frame []byte) {
 	s.conn.Send(w, frame)
 }
 
-// noteEnded remembers that the call with name ended; oldest first out.
-func (s *session) noteEnded(name string) {
-	if slices.Contains(s.ended, name) {
-		return
+// connection returns the connection of the client, nil while it is away.
+func (s *session) connection() *conn {
+	if s.line == nil {
+		return s.conn
 	}
-	if len(s.ended) == maxEnded {
-		s.ended = slices.Delete(s.ended, 0, 1)
-	}
-	s.ended = append(s.ended, name)
+	return s.line.connection()
 }
 
-// forgive forgets that the call with name ended, and tells whether it was known.
-func (s *session) forgive(name string) bool {
-	i := slices.Index(s.ended, name)
+// callCount returns the number of open calls.
+func (s *session) callCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls)
+}
+
+// heldName returns the name of the session, "" if it does not hold it any more.
+func (s *session) heldName() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != sessionOpen {
+		return ""
+	}
+	return s.name
+}
+
+// start makes a session with a claimed name take part in calls, after it has called reply. It does nothing but that if the name has
+// been lost already.
+func (s *session) start(reply func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probeResult = nil
+	if s.state == sessionClaiming {
+		s.state = sessionOpen
+		s.hub.names.Add(1)
+	} else {
+		s.hub.server.admission.sessions.remove(s.address)
+	}
+	reply()
+	s.detachIfDone()
+}
+
+// abandon ends a session that did not get its name.
+func (s *session) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = sessionEnded
+	s.hub.server.admission.sessions.remove(s.address)
+	s.detachIfDone()
+}
+
+// resumed notes that the client is there again.
+func (s *session) resumed(w *wsconn.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wantErrors = true
+	s.answerProbe(w, cluster.Alive)
+}
+
+// post sends a message to another session, after all that were posted before. mu is held, but not while the message is sent.
+func (s *session) post(w *wsconn.Batch, to cluster.SessionID, m cluster.Message) {
+	m.From, m.FromName = s.id, s.name
+	if s.sending {
+		m.Payload = slices.Clone(m.Payload)
+		s.outgoing = append(s.outgoing, queuedMessage{to, m})
+		return
+	}
+	s.sending = true
+	for {
+		s.mu.Unlock()
+		s.hub.server.node.Send(to, m, w)
+		s.mu.Lock()
+		if len(s.outgoing) == 0 {
+			break
+		}
+		to, m = s.outgoing[0].to, s.outgoing[0].m
+		s.outgoing = s.outgoing[1:]
+	}
+	s.sending, s.outgoing = false, nil
+	s.detachIfDone()
+}
+
+// detachIfDone leaves the router when the session has ended and its last message is sent.
+func (s *session) detachIfDone() {
+	if s.state == sessionEnded && !s.sending {
+		s.hub.server.node.Detach(s.id)
+	}
+}
+
+// openCall adds a call.
+func (s *session) openCall(name string, peer cluster.SessionID, caller bool) *call {
+	if s.calls == nil {
+		s.calls = make(map[string]*call, 1)
+	}
+	s.lastCall++
+	c := &call{peer: peer, number: s.lastCall, caller: caller}
+	s.calls[name] = c
+	if caller {
+		s.hub.calls.Add(1)
+	}
+	s.clearEnded(name)
+	return c
+}
+
+// closeCall removes a call.
+func (s *session) closeCall(name string, c *call) {
+	if delete(s.calls, name); len(s.calls) == 0 {
+		s.calls = nil
+	}
+	if c.caller {
+		s.hub.calls.Add(-1)
+	}
+}
+
+// callOf returns the call that a message from another session belongs to, nil if there is none (any more), and notes the peer's
+// number of it.
+func (s *session) callOf(m cluster.Message) *call {
+	c := s.calls[m.FromName]
+	if c == nil || c.peer != m.From {
+		return nil
+	}
+	crossed := c.peerNumber == 0 && s.opens(m) // both have opened it
+	switch {
+	case crossed && c.caller && compareIDs(m.From, s.id) < 0:
+		c.caller = false // one of the two counts
+		s.hub.calls.Add(-1)
+	case crossed, m.PeerCall == c.number, m.Call != 0 && m.Call == c.peerNumber:
+	default:
+		return nil
+	}
+	if m.Call != 0 {
+		c.peerNumber = m.Call
+	}
+	return c
+}
+
+// opens reports whether a message from another session opens a call: any in the relay dialect, whose sender has decided that.
+func (s *session) opens(m cluster.Message) bool {
+	switch m.Kind {
+	case cluster.Offer:
+		return m.PeerCall == 0
+	case cluster.Answer, cluster.Candidate, cluster.Data:
+		return m.PeerCall == 0 && s.hub.dialect == signal.DialectRelay
+	}
+	return false
+}
+
+func compareIDs(a, b cluster.SessionID) int {
+	if n := bytes.Compare(a.Node[:], b.Node[:]); n != 0 {
+		return n
+	}
+	switch {
+	case a.Number < b.Number:
+		return -1
+	case a.Number > b.Number:
+		return 1
+	}
+	return 0
+}
+
+// noteEnded remembers that the call with name ended. The oldest makes room.
+func (s *session) noteEnded(name string) {
+	if slices.Contains(s.recentlyEnded, name) {
+		return
+	}
+	if len(s.recentlyEnded) == maxRecentlyEnded {
+		s.recentlyEnded = slices.Delete(s.recentlyEnded, 0, 1)
+	}
+	s.recentlyEnded = append(s.recentlyEnded, name)
+}
+
+// clearEnded forgets that the call with name ended.
+func (s *session) clearEnded(name string) {
+	i := slices.Index(s.recentlyEnded, name)
 	if i < 0 {
-		return false
+		return
 	}
-	if s.ended = slices.Delete(s.ended, i, i+1); len(s.ended) == 0 {
-		s.ended = nil
+	if s.recentlyEnded = slices.Delete(s.recentlyEnded, i, i+1); len(s.recentlyEnded) == 0 {
+		s.recentlyEnded = nil
 	}
-	return true
+}
+
+// end ends the session: it frees the name and closes the calls. It does nothing if the session has ended.
+func (s *session) end(w *wsconn.Batch, reason cluster.Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endLocked(w, reason)
+}
+
+func (s *session) endLocked(w *wsconn.Batch, reason cluster.Reason) {
+	if s.state != sessionOpen {
+		return
+	}
+	s.state = sessionEnded
+	s.hub.names.Add(-1)
+	s.hub.server.admission.sessions.remove(s.address)
+	s.hub.server.expiries.remove(s)
+	calls := s.calls
+	s.calls, s.recentlyEnded = nil, nil
+	for _, c := range calls {
+		if c.caller {
+			s.hub.calls.Add(-1)
+		}
+		if c.peer != s.id {
+			s.post(w, c.peer, cluster.Message{Kind: cluster.Leave, Reason: reason, Call: c.number, PeerCall: c.peerNumber})
+		}
+	}
+	s.hub.server.node.Release(s.hub.clusterName(s.name), s.id)
+	if s.line != nil {
+		s.hub.removeResumable(s)
+	}
+	s.answerProbe(w, cluster.Gone) // after the release: who asks claims the name again
+	s.detachIfDone()
 }

@@ -88,6 +88,18 @@ func (w *wheel) turn() (ping, dead []*conn) {
 	return ping, dead
 }
 
+// pingNow makes c one that has just been pinged.
+func (w *wheel) pingNow(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.slot < 0 { // it has ended
+		return
+	}
+	delete(w.slots[c.slot], c)
+	c.awaiting = true
+	w.putLocked(c, w.patience)
+}
+
 func (w *wheel) putLocked(c *conn, ticks int) {
 	c.slot = int32((w.hand + ticks) % len(w.slots))
 	w.slots[c.slot][c] = struct{}{}

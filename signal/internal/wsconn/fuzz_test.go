@@ -89,9 +89,9 @@ func (c *collector) HandleMessage(_ *Batch, data []byte) error {
 	c.messages = append(c.messages, string(data))
 	return nil
 }
-func (c *collector) Meter(*Batch) error            { return nil }
-func (c *collector) HandlePong(time.Duration)      {}
-func (c *collector) HandleEnd(_ *Batch, err error) { c.err = err }
+func (c *collector) Meter(*Batch) error               { return nil }
+func (c *collector) HandlePong(*Batch, time.Duration) {}
+func (c *collector) HandleEnd(_ *Batch, err error)    { c.err = err }
 
 func parseOwn(stream []byte) parsed {
 	var goroutines sync.WaitGroup

@@ -50,7 +50,7 @@ func (h *handler) Meter(*wsconn.Batch) error {
 	return nil
 }
 
-func (h *handler) HandlePong(rtt time.Duration) {
+func (h *handler) HandlePong(_ *wsconn.Batch, rtt time.Duration) {
 	if h.pong != nil {
 		h.pong(rtt)
 	}

@@ -60,7 +60,7 @@ type Handler interface {
 	// no ping, and a fragment of fewer than SmallFragment bytes that is not the last of its message.
 	Meter(b *Batch) error
 	// HandlePong handles the pong to a Ping, after the round-trip time.
-	HandlePong(rtt time.Duration)
+	HandlePong(b *Batch, rtt time.Duration)
 	// HandleEnd handles the end of reading. It is called once, for every connection that was started.
 	// The error is a *websocket.CloseError if the client sent a close frame, a *ProtocolError, ErrSlow,
 	// an error of the handler, or an error of the socket. After it a close frame is sent, unless there

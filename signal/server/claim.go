@@ -1,0 +1,171 @@
+package server
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"parley/signal"
+	"parley/signal/cluster"
+	"parley/signal/internal/wsconn"
+)
+
+// claimName claims the name of a session. In the call dialect a claim of a name that is held fails if the client of the holder is
+// connected: it answers a ping, or resumes, within probeTimeout. In the relay dialect the claim takes the name from the holder.
+// A connection that holds the name already does not get it again.
+func (s *Server) claimName(c *conn, w *wsconn.Batch, sess, before *session, identity string) error {
+	if before != nil && before.heldName() == sess.name && sess.hub.dialect == signal.DialectCall {
+		return &cluster.TakenError{Holder: before.id}
+	}
+	claim := cluster.Claim{
+		Name: sess.hub.clusterName(sess.name), Session: sess.id, Identity: identity, Replace: sess.hub.dialect == signal.DialectRelay,
+	}
+	err := s.awaitClaim(c, w, claim)
+	var taken *cluster.TakenError
+	if !errors.As(err, &taken) || s.awaitProbe(c, w, sess, taken.Holder) {
+		return err
+	}
+	return s.awaitClaim(c, w, claim)
+}
+
+// awaitClaim waits for the result of a claim. Only the client that claims waits.
+func (s *Server) awaitClaim(c *conn, w *wsconn.Batch, claim cluster.Claim) error {
+	result := make(chan error, 1)
+	var abandoned atomic.Bool
+	s.node.Claim(claim, w, func(err error) {
+		result <- err
+		if err == nil && abandoned.Load() {
+			s.node.Release(claim.Name, claim.Session)
+		}
+	})
+	select {
+	case err := <-result:
+		return err
+	default:
+	}
+	c.startWaiting(w)
+	defer c.waiting.Store(false)
+	select {
+	case err := <-result:
+		return err
+	case <-s.ctx.Done():
+		abandoned.Store(true)
+		s.node.Release(claim.Name, claim.Session)
+		return s.ctx.Err()
+	}
+}
+
+// awaitProbe asks the session that holds a claimed name whether its client is connected, and returns the answer, which is yes if
+// none comes.
+func (s *Server) awaitProbe(c *conn, w *wsconn.Batch, sess *session, holder cluster.SessionID) bool {
+	c.startWaiting(w) // before the probe: the holder may be asking the same of this client
+	defer c.waiting.Store(false)
+	sess.mu.Lock()
+	result := sess.probeResult
+	sess.post(w, holder, cluster.Message{Kind: cluster.Probe})
+	sess.mu.Unlock()
+	w.Flush()
+	timer := time.NewTimer(2 * probeTimeout)
+	defer timer.Stop()
+	select {
+	case alive := <-result:
+		return alive
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+	return true
+}
+
+// startWaiting notes that the reader waits for something else than the client, whose pongs it does not read meanwhile. The client has
+// just sent something, so it counts as connected.
+func (c *conn) startWaiting(w *wsconn.Batch) {
+	c.waiting.Store(true)
+	if c.session != nil {
+		c.session.connected(w)
+	}
+	w.Flush()
+}
+
+// handleProbe answers another session that wants to have the name. The client is connected if it answers a ping, or resumes, in
+// time. Otherwise the session ends.
+func (s *session) handleProbe(w *wsconn.Batch, m cluster.Message) {
+	if s.state == sessionEnded {
+		s.post(w, m.From, cluster.Message{Kind: cluster.Gone})
+		return
+	}
+	c := s.connection()
+	if s.state == sessionClaiming || c != nil && c.waiting.Load() || s.probe != nil && len(s.probe.from) == maxProbes {
+		s.post(w, m.From, cluster.Message{Kind: cluster.Alive})
+		return
+	}
+	if s.probe != nil {
+		s.probe.from = append(s.probe.from, m.From)
+		return
+	}
+	s.probe = &probe{from: []cluster.SessionID{m.From}}
+	s.hub.server.wait.Add(1)
+	s.probe.timer = time.AfterFunc(probeTimeout, func() {
+		defer s.hub.server.wait.Done()
+		s.endDisconnected()
+	})
+	if c != nil {
+		s.hub.server.wheel.pingNow(c)
+		c.Ping(w)
+	}
+}
+
+// connected answers the sessions that have asked whether the client is connected.
+func (s *session) connected(w *wsconn.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answerProbe(w, cluster.Alive)
+}
+
+// answerProbe sends the result of a probe, if there is one.
+func (s *session) answerProbe(w *wsconn.Batch, kind cluster.Kind) {
+	p := s.probe
+	if p == nil {
+		return
+	}
+	s.probe = nil
+	if p.timer.Stop() {
+		s.hub.server.wait.Done()
+	}
+	for _, from := range p.from {
+		s.post(w, from, cluster.Message{Kind: kind})
+	}
+}
+
+// endDisconnected ends a session whose client has not answered a probe in time.
+func (s *session) endDisconnected() {
+	w := s.hub.server.newBatch()
+	defer w.Release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.probe == nil { // it has answered just now
+		return
+	}
+	if c := s.connection(); c != nil {
+		c.Abort()
+	}
+	if s.line != nil {
+		s.line.abandon()
+	}
+	s.endLocked(w, cluster.Disconnected)
+}
+
+// loseName ends a session that another one has taken the name from: in the relay dialect any that claims it, in the call dialect one
+// of the same verified user.
+func (s *session) loseName(w *wsconn.Batch) {
+	if s.state == sessionClaiming {
+		s.state = sessionEnded // start does the rest
+		return
+	}
+	s.endLocked(w, cluster.HungUp)
+	if s.line != nil {
+		s.line.abandon()
+	}
+	if c := s.connection(); c != nil && s.hub.dialect == signal.DialectCall {
+		c.close(w, signal.CloseReplaced, "this user has signed in on another connection")
+	}
+}
