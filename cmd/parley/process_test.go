@@ -178,18 +178,10 @@ func finish(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// interrupt NAME is Ctrl-C; interrupt NAME term is SIGTERM.
+// interrupt NAME is Ctrl-C; interrupt NAME term is SIGTERM, interrupt NAME kill is SIGKILL.
 func interrupt(ts *testscript.TestScript, _ bool, args []string) {
-	s := os.Interrupt
-	if len(args) == 2 && args[1] == "term" {
-		s = syscall.SIGTERM
-	}
+	s := map[string]os.Signal{"": os.Interrupt, "term": syscall.SIGTERM, "kill": os.Kill}[strings.Join(args[1:], "")]
 	ts.Check(running(ts, args[0]).cmd.Process.Signal(s))
-}
-
-// kill NAME is SIGKILL.
-func kill(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(running(ts, args[0]).cmd.Process.Kill())
 }
 
 // await NAME PATTERN waits until a background parley has said it.
