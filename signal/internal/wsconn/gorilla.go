@@ -104,7 +104,7 @@ func (c *Conn) Start() {
 		b := c.batch()
 		defer b.Release()
 		if sent := c.pinged.Swap(0); sent != 0 {
-			c.handler.HandlePong(b, time.Duration(b.Now - sent))
+			c.handler.HandlePong(b, time.Duration(b.Now-sent))
 			return nil
 		}
 		return c.handler.Meter(b)

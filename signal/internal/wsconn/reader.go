@@ -263,7 +263,7 @@ func (r *reader) handle(f frame) error {
 		return &ProtocolError{websocket.CloseUnsupportedData, "binary frames are not understood here"}
 	case opPong:
 		if sent := c.pinged.Swap(0); sent != 0 {
-			c.handler.HandlePong(r.b, time.Duration(r.b.Now - sent))
+			c.handler.HandlePong(r.b, time.Duration(r.b.Now-sent))
 		} else if err := c.handler.Meter(r.b); err != nil {
 			return err
 		}
