@@ -30,6 +30,7 @@ type Client struct {
 
 	in             chan signal.Message
 	out            chan outgoing
+	next           *outgoing // taken from out and not written yet; owned by the writer of the transport
 	session        *session
 	ended          context.Context // ends with Close
 	end            context.CancelFunc
@@ -54,6 +55,7 @@ type Client struct {
 // outgoing is a frame to be written. written, if not nil, is closed afterwards.
 type outgoing struct {
 	frame   []byte
+	typ     signal.Type
 	written chan struct{}
 }
 
@@ -115,14 +117,14 @@ func (c *Client) Login(ctx context.Context, name string) error {
 	frame, replies := c.codec.Login(wire.LoginRequest{Name: name, Token: token, Extended: c.ours, Resume: c.opts.Resume})
 	if !replies {
 		written := make(chan struct{})
-		if err := c.enqueue(ctx, outgoing{frame: frame, written: written}); err != nil {
+		if err := c.enqueue(ctx, outgoing{frame: frame, typ: wire.TypeLogin, written: written}); err != nil {
 			return err
 		}
 		return c.waitWritten(ctx, written)
 	}
 	reply := make(chan wire.LoginReply, 1)
 	c.addPendingLogin(&pendingLogin{name: name, reply: reply})
-	if err := c.enqueue(ctx, outgoing{frame: frame}); err != nil {
+	if err := c.enqueue(ctx, outgoing{frame: frame, typ: wire.TypeLogin}); err != nil {
 		c.removePendingLogin()
 		return err
 	}
@@ -177,7 +179,7 @@ func (c *Client) Send(ctx context.Context, m signal.Message) error {
 		return fmt.Errorf("the %s makes a frame of %d bytes; at most %d travel", m.Type, len(frame), signal.MaxFrame)
 	}
 	c.partner.noteSent(m, time.Now()) // before a reply can come
-	return c.enqueue(ctx, outgoing{frame: frame})
+	return c.enqueue(ctx, outgoing{frame: frame, typ: m.Type})
 }
 
 func (c *Client) enqueue(ctx context.Context, o outgoing) error {

@@ -57,7 +57,7 @@ func (s system) join(t *testing.T, url, name string) *client.Client {
 
 func (s system) dial(t *testing.T, url string) *client.Client {
 	t.Helper()
-	c, err := client.Dial(wait(t), url, &client.Options{Dialect: s.dialect})
+	c, err := client.Dial(wait(t), url, &client.Options{Dialect: s.dialect, NoPacing: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestSendChecks(t *testing.T) {
 // TestFullQueues neither receives nor lets the queue drain; Send blocks until its context ends, and nothing is lost.
 func TestFullQueues(t *testing.T) {
 	url := signalURL(t)
-	bob, err := client.Dial(wait(t), url, &client.Options{ReceiveQueue: 1})
+	bob, err := client.Dial(wait(t), url, &client.Options{ReceiveQueue: 1, NoPacing: true})
 	if err != nil {
 		t.Fatal(err)
 	}

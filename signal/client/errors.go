@@ -42,7 +42,8 @@ func (e *LoginError) Error() string {
 
 // LostError is the error of a connection that ended without Close.
 type LostError struct {
-	// Code is the WebSocket close code (RFC 6455 section 7.4), 1006 if the connection ended without one.
+	// Code is the WebSocket close code (RFC 6455 section 7.4) of the server, or of the client if it closed the
+	// connection because of a frame. It is 1006 if the connection ended without one.
 	Code int
 	// Reason is the printable text of the server's close frame, often empty.
 	Reason string
@@ -77,6 +78,13 @@ func (e *LostError) Unwrap() error { return e.Err }
 // newLostError returns the LostError for the error of a read or a write.
 func newLostError(err error) *LostError {
 	lost := &LostError{Code: websocket.CloseAbnormalClosure, Err: err}
+	var frame *frameError
+	switch {
+	case errors.As(err, &frame):
+		lost.Code = frame.code
+	case errors.Is(err, websocket.ErrReadLimit): // the close frame has been sent
+		lost.Code, lost.Err = websocket.CloseMessageTooBig, fmt.Errorf("a message of the server has more than %d bytes: %w", maxSkipped, err)
+	}
 	var closed *websocket.CloseError
 	var network net.Error
 	if errors.As(err, &network) && network.Timeout() {

@@ -141,7 +141,7 @@ func TestLost(t *testing.T) {
 		"too long": {func(ws *websocket.Conn) {
 			_, _ = ws.NetConn().Write([]byte("\x81\x7f\x00\x00\x00\x00\x7f\xff\xff\xff"))
 			_, _ = io.Copy(io.Discard, ws.NetConn())
-		}, 1006, "read limit exceeded"},
+		}, 1009, "more than 16777216 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := client.Dial(wait(t), puppet(t, tc.act), &client.Options{PingInterval: 50 * time.Millisecond, PongTimeout: 50 * time.Millisecond})

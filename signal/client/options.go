@@ -47,6 +47,10 @@ type Options struct {
 	// OnState is called when the connection breaks and when the client has reconnected, in order. The
 	// client waits for it to return. It must not call Close.
 	OnState func(State)
+	// NoPacing lets the client send as fast as it can. By default it delays messages to stay below the default
+	// limits of a server, which drops messages above them and closes the connection. There is no pacing with the
+	// original servers, which have no limits.
+	NoPacing bool
 	// Logger receives the reason for each ignored frame, at level debug. Default: discarded.
 	Logger *slog.Logger
 }

@@ -38,7 +38,7 @@ func (s states) next(t *testing.T) client.State {
 func returner(t *testing.T, url, name string, o client.Options) (*client.Client, states) {
 	t.Helper()
 	told := make(states, 1000)
-	o.Resume, o.OnState = true, func(s client.State) { told <- s }
+	o.Resume, o.NoPacing, o.OnState = true, true, func(s client.State) { told <- s }
 	c, err := client.Dial(wait(t), url, &o)
 	if err != nil {
 		t.Fatal(err)
@@ -261,17 +261,58 @@ func TestOriginalsDoNotResume(t *testing.T) {
 	}
 }
 
-// TestSkippedMessage comes from a server that has lost count: the client does not go on as if nothing were missing.
-func TestSkippedMessage(t *testing.T) {
-	url := puppet(t, func(ws *websocket.Conn) {
-		_, _, _ = ws.ReadMessage()
-		say(t, ws, `{"type":"login","success":true,"resume":"ticket","resumeFor":20000}`, `{"type":"leave","seq":1}`, `{"type":"leave","seq":1}`, `{"type":"error","seq":3}`)
-		_, _, _ = ws.ReadMessage()
-	})
-	alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: 50 * time.Millisecond})
-	receive(t, alice, signal.Message{Type: signal.Leave}) // once
-	if s := told.next(t); !s.Lost || !strings.Contains(s.Err.Error(), "a message is missing") {
-		t.Errorf("told %+v", s)
+// TestUncountableFrames numbers its messages, and sends one whose number the client cannot know or accept. The server would
+// send it again to a client that resumes, so the session ends, with the close code that says why.
+func TestUncountableFrames(t *testing.T) {
+	for name, tc := range map[string]struct {
+		typ   int
+		frame string
+		code  int
+		text  string
+	}{
+		"too long":         {websocket.TextMessage, `{"type":"leave","x":"` + strings.Repeat("x", 200<<10) + `","seq":1,"ack":0}`, 1009, "131072 bytes"},
+		"much too long":    {websocket.TextMessage, strings.Repeat("x", 16<<20+1), 1009, "16777216 bytes"},
+		"binary":           {websocket.BinaryMessage, `{"type":"leave","seq":1,"ack":0}`, 1003, "binary"},
+		"not UTF-8":        {websocket.TextMessage, `{"type":"leave","x":"` + "\xff" + `","seq":1,"ack":0}`, 1007, "UTF-8"},
+		"a skipped number": {websocket.TextMessage, `{"type":"leave","seq":2,"ack":0}`, 4400, "a message is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			closed := make(chan error, 100)
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ws, err := new(websocket.Upgrader).Upgrade(w, r, http.Header{signal.ServerHeader: {"1"}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer ws.Close()
+				_, login, _ := ws.ReadMessage()
+				reply := `{"type":"login","success":true,"resume":"token","resumeFor":20000}`
+				if strings.Contains(string(login), `"resume":"token"`) {
+					reply = `{"type":"login","success":true,"ack":0}`
+				}
+				_ = ws.WriteMessage(websocket.TextMessage, []byte(reply))
+				_ = ws.WriteMessage(tc.typ, []byte(tc.frame))
+				_, _, err = ws.ReadMessage()
+				closed <- err
+			}))
+			t.Cleanup(web.Close)
+			alice, states := returner(t, web.URL, "alice", client.Options{})
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			_, err := alice.Receive(ctx)
+			var lost *client.LostError
+			if !errors.As(err, &lost) || lost.Code != tc.code || !client.Final(err) || !strings.Contains(err.Error(), tc.text) {
+				t.Errorf("got %v", err)
+			}
+			if err := <-closed; !websocket.IsCloseError(err, tc.code) {
+				t.Errorf("the server sees %v, want the close code %d", err, tc.code)
+			}
+			_ = alice.Close()
+			if len(states) != 0 || len(closed) != 0 {
+				t.Errorf("the client reconnected: %d states, %d more connections", len(states), len(closed))
+			}
+		})
 	}
 }
 

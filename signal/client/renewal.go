@@ -83,7 +83,7 @@ func (c *Client) renewLogin() {
 	frame, _ := c.codec.Login(wire.LoginRequest{Name: name, Token: token, Extended: c.ours})
 	c.addPendingLogin(&pendingLogin{name: name, token: token, reply: make(chan wire.LoginReply, 1)})
 	select {
-	case c.out <- outgoing{frame: frame}:
+	case c.out <- outgoing{frame: frame, typ: wire.TypeLogin}:
 	default: // the queue is full
 		c.removePendingLogin()
 	}

@@ -4,11 +4,12 @@ import (
 	"sync"
 	"time"
 
+	"parley/signal"
 	"parley/signal/internal/wire"
 )
 
-// track is what a Client needs to resume its session after its connection broke, such that each message arrives exactly
-// once and in order.
+// session is what a Client needs to resume its session after the connection broke, so that each message is
+// delivered once, in order.
 type session struct {
 	ackReceived chan struct{} // holds a token after an acknowledgment
 	ackDue      chan struct{} // holds a token when an acknowledgment is to be sent
@@ -18,6 +19,7 @@ type session struct {
 	name          string     // of the latest login
 	resumeTimeout time.Duration
 	sequence      wire.Sequence
+	types         []signal.Type // of the messages that sequence keeps
 }
 
 // window is how many messages may be unacknowledged; the server acknowledges every sixteenth at least.
@@ -27,98 +29,112 @@ func newSession() *session {
 	return &session{ackReceived: make(chan struct{}, 1), ackDue: make(chan struct{}, 1)}
 }
 
-// begin starts a session that can be resumed with ticket, within wait of a loss.
-func (t *session) start(ticket string, wait time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.resumeToken, t.resumeTimeout, t.sequence = ticket, wait, wire.Sequence{}
+// start starts a session that can be resumed with token, within timeout of a loss.
+func (s *session) start(token string, timeout time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resumeToken, s.resumeTimeout, s.sequence, s.types = token, timeout, wire.Sequence{}, nil
 }
 
-func (t *session) setName(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.name = name
+func (s *session) setName(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.name = name
 }
 
 // resumable reports whether the server lets the client resume.
-func (t *session) resumable() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.resumeToken != ""
+func (s *session) resumable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.resumeToken != ""
 }
 
-// state returns what a client that resumes sends.
-func (t *session) resumeState() (ticket, name string, received uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.resumeToken, t.name, t.sequence.Received()
+// resumeState returns what a client sends to resume the session.
+func (s *session) resumeState() (token, name string, received uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.resumeToken, s.name, s.sequence.Received()
 }
 
-// full reports whether nothing more may be sent before an acknowledgment.
-func (t *session) windowFull() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	messages, _ := t.sequence.Unacked()
+// windowFull reports whether nothing more may be sent before an acknowledgment.
+func (s *session) windowFull() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	messages, _ := s.sequence.Unacked()
 	return messages >= window
 }
 
-// number gives a frame its number, and keeps it until it is acknowledged.
-func (t *session) number(frame []byte) []byte {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.resumeToken == "" {
-		return frame
+// number returns the frame of o with its number, and keeps it until it is acknowledged.
+func (s *session) number(o outgoing) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.resumeToken == "" {
+		return o.frame
 	}
-	return t.sequence.Next(frame)
+	s.types = append(s.types, o.typ)
+	return s.sequence.Next(o.frame)
 }
 
-// arrived takes the numbers of a frame from the server. It reports whether the frame is new, and whether none before it
-// is missing. The frame counts as received only with delivered.
-func (t *session) accept(seq, ack uint64) (isNew, inOrder bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.resumeToken == "" {
+// accept handles the numbers of a frame from the server. It reports whether the frame is new, and whether none
+// before it is missing. The frame counts as received only with delivered.
+func (s *session) accept(seq, ack uint64) (isNew, inOrder bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.resumeToken == "" {
 		return true, true
 	}
-	before, _ := t.sequence.Unacked()
-	t.sequence.Acknowledge(ack)
-	if after, _ := t.sequence.Unacked(); after < before {
-		wake(t.ackReceived)
+	s.sequence.Acknowledge(ack)
+	if s.trimTypesLocked() {
+		wake(s.ackReceived)
 	}
-	return t.sequence.Check(seq)
+	return s.sequence.Check(seq)
 }
 
-// delivered notes that the frame with this number is in the owner's queue.
-func (t *session) delivered(seq uint64, size int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.resumeToken != "" && t.sequence.Receive(seq, size) {
-		wake(t.ackDue)
+// delivered records that the frame with this number is in the receive queue.
+func (s *session) delivered(seq uint64, size int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.resumeToken != "" && s.sequence.Receive(seq, size) {
+		wake(s.ackDue)
 	}
 }
 
 // ack returns the frame that acknowledges what has arrived, nil if the server knows.
-func (t *session) ack(w wire.Codec) []byte {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.resumeToken == "" {
+func (s *session) ack(w wire.Codec) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.resumeToken == "" {
 		return nil
 	}
-	number, ok := t.sequence.Ack()
+	number, ok := s.sequence.Ack()
 	if !ok {
 		return nil
 	}
 	return w.Ack(number)
 }
 
-// back takes the number of the last message that the server has received, and returns the frames to send again.
-func (t *session) replayFrom(ack uint64) (again [][]byte, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.sequence.Resume(ack)
+// replayFrom returns the frames to be sent again to a server whose last received message has the number ack, and
+// false if that cannot be.
+func (s *session) replayFrom(ack uint64) (replay []outgoing, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	frames, ok := s.sequence.Resume(ack)
+	s.trimTypesLocked()
+	for i, frame := range frames {
+		replay = append(replay, outgoing{frame: frame, typ: s.types[i]})
+	}
+	return replay, ok
 }
 
-// signalOne puts a token into a channel that has room for one, unless it is there.
+// trimTypesLocked drops the types of the messages that are not kept any more. It reports whether there are any.
+func (s *session) trimTypesLocked() bool {
+	messages, _ := s.sequence.Unacked()
+	n := len(s.types) - messages
+	s.types = s.types[n:]
+	return n > 0
+}
+
+// wake puts a token into a channel that has room for one, unless it is there.
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -2,8 +2,10 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -33,7 +35,9 @@ const (
 type transport struct {
 	client *Client
 	ws     *websocket.Conn
-	replay [][]byte // numbered frames that are written first
+	replay []outgoing // numbered frames that are written first; the writer owns these three
+	ackDue bool
+	pacer  *pacer
 
 	mu     sync.Mutex // guards ending and the read deadline
 	ending bool
@@ -43,8 +47,11 @@ type transport struct {
 	readErr  error
 }
 
-func newTransport(c *Client, ws *websocket.Conn, again [][]byte) *transport {
-	l := &transport{client: c, ws: ws, replay: again, stop: make(chan struct{}), readDone: make(chan struct{})}
+func newTransport(c *Client, ws *websocket.Conn, replay []outgoing) *transport {
+	l := &transport{client: c, ws: ws, replay: replay, stop: make(chan struct{}), readDone: make(chan struct{})}
+	if c.ours && !c.opts.NoPacing {
+		l.pacer = newPacer()
+	}
 	ws.SetReadLimit(maxSkipped)
 	pong := ws.PingHandler()
 	ws.SetPingHandler(func(data string) error {
@@ -75,7 +82,7 @@ func (l *transport) run() error {
 		return ErrClosed
 	}
 	lost := newLostError(l.readErr)
-	if lost.Err != nil && err != nil {
+	if lost.Code == websocket.CloseAbnormalClosure && err != nil {
 		lost.Err = err
 	}
 	return lost
@@ -83,42 +90,37 @@ func (l *transport) run() error {
 
 // write writes queued frames and pings until the first error. It returns nil if the reader has ended.
 func (l *transport) write() error {
-	ping := time.NewTicker(l.client.opts.PingInterval)
+	c := l.client
+	ping := time.NewTicker(c.opts.PingInterval)
 	defer ping.Stop()
-	for _, frame := range l.replay {
-		if err := l.writeFrame(frame, time.Now().Add(writeTimeout)); err != nil {
+	pace := time.NewTimer(0)
+	defer pace.Stop()
+	for {
+		wait, err := l.writePaced(time.Now().Add(writeTimeout))
+		if err != nil {
 			return err
 		}
-	}
-	t := l.client.session
-	for {
-		out, iceDue, renewalDue := l.client.out, l.client.iceTimer.C, l.client.renewalTimer.C
-		if t.windowFull() {
+		pace.Reset(wait)
+		out, iceDue, renewalDue := c.out, c.iceTimer.C, c.renewalTimer.C
+		if l.pending() || c.session.windowFull() {
 			out, iceDue, renewalDue = nil, nil, nil
 		}
 		select {
 		case <-l.readDone:
 			return nil
-		case <-l.client.ended.Done():
+		case <-c.ended.Done():
 			return ErrClosed
-		case <-t.ackReceived:
-		case <-t.ackDue:
-			if frame := t.ack(l.client.codec); frame != nil {
-				if err := l.writeFrame(frame, time.Now().Add(writeTimeout)); err != nil {
-					return err
-				}
-			}
+		case <-pace.C:
+		case <-c.session.ackReceived:
+		case <-c.session.ackDue:
+			l.ackDue = true
 		case <-renewalDue:
-			l.client.renewLogin()
+			c.renewLogin()
 		case <-iceDue:
-			if err := l.writeOne(outgoing{frame: l.client.iceServersRequest()}, time.Now().Add(writeTimeout)); err != nil {
-				return err
-			}
+			c.next = &outgoing{frame: c.iceServersRequest(), typ: wire.TypeICEServers}
 		case o := <-out:
-			if err := l.writeOne(o, time.Now().Add(writeTimeout)); err != nil {
-				return err
-			}
-		case <-l.client.networkChanged:
+			c.next = &o
+		case <-c.networkChanged:
 			if l.localAddrGone() {
 				return errNetworkChanged
 			}
@@ -130,14 +132,48 @@ func (l *transport) write() error {
 	}
 }
 
-func (l *transport) writeOne(o outgoing, deadline time.Time) error {
-	if err := l.writeFrame(l.client.session.number(o.frame), deadline); err != nil {
-		return err
+// pending reports whether a message waits for the pacer.
+func (l *transport) pending() bool { return len(l.replay) > 0 || l.client.next != nil }
+
+// writePaced writes what is due, as far as the pacer allows. It returns how long to wait until more is allowed.
+func (l *transport) writePaced(deadline time.Time) (wait time.Duration, err error) {
+	c, wait := l.client, time.Duration(math.MaxInt64)
+	if l.ackDue {
+		if d := l.pacer.take(wire.TypeAck, time.Now()); d > 0 {
+			wait = d
+		} else {
+			l.ackDue = false
+			if frame := c.session.ack(c.codec); frame != nil {
+				if err := l.writeFrame(frame, deadline); err != nil {
+					return 0, err
+				}
+			}
+		}
+	}
+	for len(l.replay) > 0 {
+		if d := l.pacer.take(l.replay[0].typ, time.Now()); d > 0 {
+			return min(wait, d), nil
+		}
+		if err := l.writeFrame(l.replay[0].frame, deadline); err != nil {
+			return 0, err
+		}
+		l.replay = l.replay[1:]
+	}
+	if c.next == nil {
+		return wait, nil
+	}
+	if d := l.pacer.take(c.next.typ, time.Now()); d > 0 {
+		return min(wait, d), nil
+	}
+	o := *c.next
+	c.next = nil
+	if err := l.writeFrame(c.session.number(o), deadline); err != nil {
+		return 0, err
 	}
 	if o.written != nil {
 		close(o.written)
 	}
-	return nil
+	return wait, nil
 }
 
 func (l *transport) writeFrame(frame []byte, deadline time.Time) error {
@@ -149,18 +185,36 @@ func (l *transport) writeFrame(frame []byte, deadline time.Time) error {
 func (l *transport) flush() {
 	deadline := time.Now().Add(flushWait)
 	for {
-		select {
-		case o := <-l.client.out:
-			if l.writeOne(o, deadline) != nil {
+		if !l.pending() {
+			select {
+			case o := <-l.client.out:
+				l.client.next = &o
+			default:
+				l.writeClose(websocket.CloseNormalClosure, "")
 				return
 			}
-			continue
-		default:
 		}
-		bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
-		_ = l.ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(goodbyeWait))
-		return
+		wait, err := l.writePaced(deadline)
+		if err != nil {
+			return
+		}
+		if !l.pending() {
+			continue
+		}
+		select {
+		case <-time.After(min(wait, time.Until(deadline))):
+		case <-l.readDone:
+			return
+		}
+		if !time.Now().Before(deadline) {
+			l.writeClose(websocket.CloseNormalClosure, "")
+			return
+		}
 	}
+}
+
+func (l *transport) writeClose(code int, reason string) {
+	_ = l.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(goodbyeWait))
 }
 
 // extendReadDeadline gives the server time for another ping and its answer.
@@ -183,6 +237,7 @@ func (l *transport) endReading() {
 
 // read handles frames until the first error.
 func (l *transport) read() error {
+	discard := false
 	for {
 		l.extendReadDeadline()
 		typ, r, err := l.ws.NextReader()
@@ -198,8 +253,17 @@ func (l *transport) read() error {
 				return err
 			}
 		}
+		if discard { // the server will send it again
+			continue
+		}
 		err = l.handleFrame(typ, frame)
-		if errors.Is(err, errSequence) {
+		if errors.Is(err, errNotDelivered) {
+			discard = true // only a close frame is of interest
+			continue
+		}
+		var frameErr *frameError
+		if errors.As(err, &frameErr) && l.client.session.resumable() {
+			l.writeClose(frameErr.code, frameErr.text)
 			return err
 		}
 		if err != nil && !errors.Is(err, wire.ErrNoMessage) {
@@ -213,53 +277,61 @@ func (l *transport) read() error {
 func (l *transport) handleFrame(typ int, frame []byte) error {
 	switch {
 	case typ != websocket.TextMessage:
-		return errors.New("it is binary")
+		return &frameError{websocket.CloseUnsupportedData, "a message of the server is binary"}
 	case len(frame) > maxIncoming:
-		return errors.New("it is too long")
+		return &frameError{websocket.CloseMessageTooBig, fmt.Sprintf("a message of the server has more than %d bytes", maxIncoming)}
 	case !utf8.Valid(frame):
-		return errors.New("it is not valid UTF-8")
+		return &frameError{websocket.CloseInvalidFramePayloadData, "a message of the server is not valid UTF-8"}
 	}
 	seq, ack := wire.Numbers(frame)
 	isNew, inOrder := l.client.session.accept(seq, ack)
 	switch {
 	case !inOrder:
-		return errSequence
+		return &frameError{signal.CloseBadSequence, "a message is missing before the one that came"}
 	case !isNew:
 		return wire.ErrNoMessage
 	}
-	delivered, err := l.deliver(frame)
-	if delivered {
+	err := l.deliver(frame)
+	if !errors.Is(err, errNotDelivered) {
 		l.client.session.delivered(seq, len(frame))
 	}
 	return err
 }
 
-// errSequence ends a transport whose server has skipped a message.
-var errSequence = errors.New("a message is missing before the one that came")
+// errNotDelivered is the error of a message that came after the writer had ended.
+var errNotDelivered = errors.New("the transport has ended")
 
-// deliver passes a frame on. It is not delivered if the writer has ended: the server will send it again.
-func (l *transport) deliver(frame []byte) (delivered bool, err error) {
+// frameError is the error of a frame that is ignored. In a session that can be resumed it is final: without the number
+// of the frame the client cannot acknowledge it, and the server would send it again after every resumption.
+type frameError struct {
+	code int // WebSocket close code
+	text string
+}
+
+func (e *frameError) Error() string { return e.text }
+
+// deliver passes a frame on. It returns errNotDelivered if the writer has ended.
+func (l *transport) deliver(frame []byte) error {
 	got, err := l.client.codec.Decode(frame)
-	if err != nil {
-		return true, err
-	}
 	switch {
+	case err != nil:
+		return err
 	case got.Login != nil:
 		l.client.handleLoginReply(*got.Login)
-		return true, nil
+		return nil
 	case got.ICE != nil:
 		l.client.setICE(*got.ICE)
-		return true, nil
+		return nil
 	case got.ExpiresIn > 0:
 		l.client.handleExpiring(got.ExpiresIn)
-		return true, nil
+		return nil
 	}
 	l.client.partner.noteReceived(got.Message, time.Now())
 	select {
 	case l.client.in <- got.Message:
-		return true, nil
+		return nil
 	case <-l.stop:
-		return false, nil
+		return errNotDelivered
 	}
 }
 
