@@ -13,6 +13,10 @@ import (
 	"github.com/gorilla/websocket"
 )
 
+// maxLinger is the number of bytes that are read after an error, while the client may not have
+// received our close frame.
+const maxLinger = 4 << 20
+
 // NewUpgrader returns an upgrader whose connections are passed to Pool.NewConn. The caller sets the
 // fields that decide who may connect.
 func NewUpgrader() websocket.Upgrader {

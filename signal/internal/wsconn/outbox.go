@@ -115,7 +115,7 @@ func (c *Conn) abortLocked() {
 // flush writes what is queued until the queue is empty or the kernel takes no more.
 func (c *Conn) flush(b *Batch) {
 	for {
-		if c.raw == nil {
+		if c.raw == nil { // a write can wait
 			c.startDrain(nil, 0)
 			return
 		}
@@ -150,7 +150,9 @@ func (c *Conn) drain(out *buffer, written int) {
 	for ; out != nil; out, written = c.dequeue(), 0 {
 		c.setWriteDeadline(time.Now().Add(writeTimeout))
 		_, err := c.socket.Write(out.b[written:])
-		c.setWriteDeadline(time.Time{})
+		if c.raw != nil { // flush writes without a deadline
+			c.setWriteDeadline(time.Time{})
+		}
 		c.pool.buffers.put(out)
 		if err != nil {
 			c.Abort()

@@ -29,6 +29,9 @@ type reader struct {
 	deep      bool    // the handler may have grown the stack
 	received  int     // bytes
 
+	short []byte // of fillBlocking
+	reads uint8  // of fill
+
 	poll func(fd uintptr) bool // of fill
 	n    int
 	err  error
@@ -36,6 +39,13 @@ type reader struct {
 
 // maxFragments bounds the fragments of a message, of which any number can be empty.
 const maxFragments = 4 << 10
+
+// shortRead is the size in bytes of a read over TLS while idle: a candidate.
+const shortRead = 512
+
+// maxRecords is the number of reads over TLS, each of one record, after which the reader yields. What
+// they make it send to one client leaves in one write if no processor is idle.
+const maxRecords = 8
 
 // errRest ends read when all input is handled and the stack can be freed.
 var errRest = errors.New("all input is handled")
@@ -113,7 +123,7 @@ func (r *reader) fill() error {
 	} else if err := r.c.raw.Read(r.poll); err != nil {
 		return err
 	}
-	if !r.waited {
+	if r.reads++; !r.waited && (r.c.raw != nil || r.reads%maxRecords == 0) {
 		runtime.Gosched() // a client that sends without pause does not delay the others
 	}
 	r.waited = false
@@ -161,14 +171,25 @@ func (r *reader) limit() {
 	}
 }
 
-// fillBlocking reads from sockets that cannot report that there is input (TLS), so it holds a buffer
-// while it waits.
+// fillBlocking reads from sockets that cannot report that there is input (TLS). While idle it holds
+// a buffer for one short message only.
 func (r *reader) fillBlocking() {
-	b := r.hold()
+	if r.idle() && (r.b == nil || len(r.b.pendingFlush) == 0) {
+		if r.b != nil {
+			r.b.Release()
+			r.b = nil
+		}
+		if r.short == nil {
+			r.short = make([]byte, shortRead)
+		}
+		r.n, r.err = r.c.socket.Read(r.short)
+		copy(r.hold().space(), r.short[:r.n])
+		return
+	}
 	if !r.idle() && !r.timed {
 		r.limit()
 	}
-	r.n, r.err = r.c.socket.Read(b.space())
+	r.n, r.err = r.c.socket.Read(r.hold().space())
 }
 
 // parse removes one frame from the batch. It returns false if the frame is not complete. The header

@@ -18,9 +18,6 @@ const (
 	writeTimeout = 10 * time.Second
 	// closeTimeout bounds the wait for the peer's part of a close handshake.
 	closeTimeout = 5 * time.Second
-	// maxLinger is the number of bytes that are read after an error, while the client may not have
-	// received our close frame.
-	maxLinger = 4 << 20
 )
 
 // Config are the options of a Pool. All fields are required.
