@@ -226,6 +226,49 @@ func TestArrivalTime(t *testing.T) {
 	}
 }
 
+// TestFragmentsOfPipe: the frames of a fragment are sent at their times after it arrives, without a gap at its end, and
+// audio and video keep their offset.
+func TestFragmentsOfPipe(t *testing.T) {
+	path := t.TempDir() + "/a.mp4"
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=6", "-f", "lavfi", "-i", "sine=duration=6:sample_rate=48000", "-pix_fmt", "yuv420p",
+		"-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-c:a", "libopus", "-movflags", "frag_keyframe+empty_moov+default_base_moof", path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pieces [][]byte // the init segment with the first fragment, and the others
+	for start := 0; start < len(data); {
+		end := bytes.Index(data[min(start+2000, len(data)):], []byte("moof"))
+		if end += start + 2000 - 4; end < start+2000 {
+			end = len(data)
+		}
+		pieces, start = append(pieces, data[start:end]), end
+	}
+	if len(pieces) != 6 {
+		t.Fatalf("%d fragments, want 6", len(pieces))
+	}
+	for _, interval := range []time.Duration{0, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			v, a, err := Open("-", VideoOptions{Stdin: &slowReader{pieces: pieces, interval: interval}}, AudioOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			captures, start := runTogether(t, time.Hour, v, a)
+			for i, clock := range []uint32{media.VideoClockRate, media.OpusClockRate} {
+				at, stamps := sentAt(captures[i], start, clock)
+				for n := range at {
+					if d := at[n] - stamps[n] - at[0]; d.Abs() > 10*time.Millisecond {
+						t.Errorf("every %v: packet %d of track %d with the time %v is sent at %v after %v", interval, n, i, stamps[n], at[n], at[0])
+					}
+				}
+				if last := stamps[len(stamps)-1]; last < 5900*time.Millisecond {
+					t.Errorf("every %v: track %d ends at %v", interval, i, last)
+				}
+			}
+		})
+	}
+}
+
 // jitterReader delivers a header, and then frames of 30 per second, each after its delay.
 type jitterReader struct {
 	header, frame []byte

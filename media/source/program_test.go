@@ -32,6 +32,29 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// TestProgramMP4: ffmpeg writes both tracks as a fragmented MP4 file.
+func TestProgramMP4(t *testing.T) {
+	const input = "exec:ffmpeg -v error -nostdin -re -f lavfi -i testsrc=size=160x120:rate=25:duration=2 -f lavfi -i sine=duration=2:sample_rate=48000 " +
+		"-pix_fmt yuv420p -c:v libx264 -preset ultrafast -bf 0 -g 10 -c:a libopus -f mp4 "
+	for _, flags := range []string{"frag_keyframe+empty_moov+default_base_moof", "frag_every_frame+empty_moov", "frag_keyframe"} {
+		v, a, err := Open(input+"-movflags "+flags+" -", VideoOptions{}, AudioOptions{})
+		if err != nil {
+			t.Errorf("%s: %v", flags, err)
+			continue
+		}
+		captures, _ := runTogether(t, time.Minute, v, a)
+		frames := 0
+		for _, p := range captures[0].Packets {
+			if p.Marker {
+				frames++
+			}
+		}
+		if n := len(captures[1].Packets); frames != 50 || n < 100 || n > 102 {
+			t.Errorf("%s: %d frames and %d packets of audio, want 50 and 101", flags, frames, n)
+		}
+	}
+}
+
 // TestProgramFails: the error has the exit status and what the program said, made safe for a terminal, whenever it was.
 func TestProgramFails(t *testing.T) {
 	path := write(t, "a.ivf", ivfFile("VP80", 1, 30, 0, 1))
@@ -175,7 +198,7 @@ func TestStdin(t *testing.T) {
 		t.Errorf("standard input has been closed: %v", err)
 	}
 
-	if _, err := OpenVideo("-", VideoOptions{Stdin: strings.NewReader("\x00\x00\x00\x0cftypisom....")}); err == nil || !strings.Contains(err.Error(), "MP4 cannot be read from a pipe") {
+	if _, err := OpenVideo("-", VideoOptions{Stdin: strings.NewReader("\x00\x00\x00\x0cftypisom\x7f\x00\x00\x00mdat\x00\x00\x00\x00")}); err == nil || !strings.Contains(err.Error(), "-movflags frag_keyframe+empty_moov") {
 		t.Errorf("error is %v", err)
 	}
 	if _, err := OpenAudio("-", AudioOptions{Stdin: strings.NewReader("")}); err == nil || err.Error() != "standard input: the file is empty" {

@@ -101,8 +101,8 @@ type AudioOptions struct {
 
 // OpenVideo opens a video source: "test", the path of a file, "-" for standard input, or "exec:COMMAND" for what a program
 // writes to standard output. The shell runs the program, which ends with the source. The formats are those of package
-// container; the content decides, not the name. MP4 needs a seekable file. The error is a *media.SpecError or a
-// *media.FileError.
+// container; the content decides, not the name. MP4 from standard input or a program must have its index (moov) first. The
+// error is a *media.SpecError or a *media.FileError.
 func OpenVideo(spec string, o VideoOptions) (Source, error) {
 	o = o.withDefaults()
 	if err := checkFrameRate(o.FrameRate); err != nil {

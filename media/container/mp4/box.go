@@ -49,9 +49,15 @@ func readBoxHeader(r io.ReaderAt, offset, fileSize int64) (boxHeader, error) {
 		return boxHeader{}, io.EOF
 	}
 	var data [16]byte
-	n, err := r.ReadAt(data[:min(16, fileSize-offset)], offset)
+	n, err := r.ReadAt(data[:min(8, fileSize-offset)], offset) // a pipe may have no more for now
+	if n == 8 && binary.BigEndian.Uint32(data[:]) == 1 {
+		n, err = r.ReadAt(data[:min(16, fileSize-offset)], offset)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return boxHeader{}, media.ReadError("the header of a box", err)
+		return boxHeader{}, readError("the header of a box", err)
+	}
+	if n == 0 {
+		return boxHeader{}, io.EOF
 	}
 	return parseBoxHeader(data[:n], fileSize-offset)
 }
@@ -64,9 +70,20 @@ func (h boxHeader) readBox(r io.ReaderAt, offset, fileSize, limit int64) ([]byte
 	if h.size > limit {
 		return nil, fmt.Errorf("box %q claims %d bytes; the limit is %d", h.kind, h.size, limit)
 	}
-	data := make([]byte, h.size-h.header)
-	if n, err := r.ReadAt(data, offset+h.header); n < len(data) {
-		return nil, media.ReadError(fmt.Sprintf("box %q", h.kind), err)
+	content := io.NewSectionReader(r, offset+h.header, h.size-h.header)
+	var data []byte
+	var err error
+	if fileSize == unknownSize { // it may claim more than what comes
+		data, err = io.ReadAll(content)
+	} else {
+		data = make([]byte, content.Size())
+		_, err = io.ReadFull(content, data)
+	}
+	if err == nil && int64(len(data)) < content.Size() {
+		err = io.EOF
+	}
+	if err != nil {
+		return nil, readError(fmt.Sprintf("box %q", h.kind), err)
 	}
 	return data, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -29,6 +30,8 @@ const (
 	// lookAhead is the number of samples in fragments in which Select looks for B-frames, in a number of fragments.
 	lookAhead          = 50
 	lookAheadFragments = 256
+	// lookAheadPipe is the same for a pipe, where the samples that are read ahead add to the latency.
+	lookAheadPipe = 16
 	// interleaveLimit is how far Next reads ahead for the next sample of another track, in seconds.
 	interleaveLimit = 10
 )
@@ -40,15 +43,19 @@ const (
 // a fragment of 76 bytes that claims 2^28 samples takes more than a minute, an index of 10 hours 2 s and 180 MB.
 type demuxer struct {
 	file   io.ReaderAt
-	size   int64
+	size   int64 // unknownSize for a pipe
 	tracks []*track
 	offset int64         // of the next box that can be a fragment
+	first  int64         // offset of the first mdat box, as long as the index has not been read
 	ended  bool          // there is no other fragment
 	start  time.Duration // of the first sample, on the timeline of the movie
 	data   []byte
 }
 
 // NewDemuxer reads the index of an MP4 file. Tracks returns its video and audio tracks.
+//
+// A pipe is read from front to back. Next returns its samples by time as for a file, but does not wait for the next
+// fragment while samples of this one are due. It is an error if more than 64 MB would have to be kept in memory.
 //
 // The times of samples are presentation times. They keep the offsets between tracks that the edit lists set. Time 0 is
 // that of the first sample of all tracks that can be sent, whatever time the file has for it: a stream that was joined in
@@ -59,10 +66,10 @@ type demuxer struct {
 // starts after them. Audio before the start of its edit is left out, and so is all that comes after the end of the last
 // edit.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
+	d := &demuxer{file: in.ReaderAt, size: in.Size, first: unknownSize}
 	if in.ReaderAt == nil {
-		return nil, errors.New("MP4 cannot be read from a pipe, as its index may be at its end; name the file, or write WebM: ffmpeg … -f webm -")
+		d.file, d.size = &stream{r: in.Reader, keep: d.keep}, unknownSize
 	}
-	d := &demuxer{file: in.ReaderAt, size: in.Size}
 	moov, err := d.findMoov()
 	if err != nil {
 		return nil, err
@@ -82,6 +89,9 @@ func NewDemuxer(in media.Input) (media.Demuxer, error) {
 		samples -= t.table.remaining
 		d.tracks = append(d.tracks, t)
 	}
+	if d.isPipe() && samples < maxSamples && find(moov, "mvex") == nil {
+		d.offset = d.size // there are no fragments: all samples may be read before another box
+	}
 	return d, nil
 }
 
@@ -97,10 +107,38 @@ func (d *demuxer) findMoov() ([]byte, error) {
 		}
 		start := d.offset
 		d.offset += h.size
-		if h.kind == "moov" {
+		switch h.kind {
+		case "moov":
 			return h.readBox(d.file, start, d.size, maxMoov)
+		case "mdat":
+			d.first = min(d.first, start)
+		case "moof":
+			if d.isPipe() {
+				return nil, errors.New("the MP4 stream has a fragment before its index (moov); send the init segment first")
+			}
 		}
 	}
+}
+
+// isPipe reports whether the file can only be read from front to back.
+func (d *demuxer) isPipe() bool { return d.size == unknownSize }
+
+// keep returns the offset before which nothing is read any more.
+func (d *demuxer) keep() int64 {
+	offset := min(d.offset, d.first)
+	for _, t := range d.tracks {
+		switch table := t.table; {
+		case !t.selected:
+		case t.hasHead:
+			offset = min(offset, t.head.offset)
+		case table.remaining > 0:
+			s, _ := table.next() // checked
+			offset = min(offset, s.offset)
+		case len(t.queue) > 0:
+			offset = min(offset, t.queue[0].offset)
+		}
+	}
+	return offset
 }
 
 // Tracks implements media.Demuxer.
@@ -117,6 +155,7 @@ func (d *demuxer) Select(tracks ...int) error {
 	for _, t := range d.tracks {
 		t.selected = t.Err == nil
 	}
+	d.first = unknownSize // keep has the samples
 	if err := d.lookAhead(); err != nil {
 		return err
 	}
@@ -150,9 +189,9 @@ func (d *demuxer) Select(tracks ...int) error {
 func (d *demuxer) lookAhead() error {
 	for range lookAheadFragments {
 		wanting := func(t *track) bool {
-			return t.selected && t.table.remaining == 0 && (len(t.queue) < lookAhead || t.lastPTS <= t.edits.mediaTime)
+			return t.selected && t.table.remaining == 0 && (len(t.queue) < d.lookAheadOf(t) || t.lastPTS <= t.edits.mediaTime)
 		}
-		if d.ended || !slices.ContainsFunc(d.tracks, wanting) {
+		if d.ended || !slices.ContainsFunc(d.tracks, wanting) || d.isPipe() && slices.ContainsFunc(d.tracks, (*track).isFarAhead) {
 			break
 		}
 		if err := d.fill(); err != nil {
@@ -160,6 +199,32 @@ func (d *demuxer) lookAhead() error {
 		}
 	}
 	return nil
+}
+
+// lookAheadOf returns the number of samples in which Select looks for B-frames.
+func (d *demuxer) lookAheadOf(t *track) int {
+	if !d.isPipe() {
+		return lookAhead
+	}
+	if avc := t.descriptions[0].avc; avc != nil {
+		if sps, err := codec.ParseSPS(avc.SPS()); err != nil || sps.Reordered {
+			return lookAheadPipe
+		}
+	}
+	return 1
+}
+
+// isFarAhead reports whether the samples in the queue are over more than interleaveLimit.
+func (t *track) isFarAhead() bool {
+	n := len(t.queue)
+	if n == 0 {
+		return false
+	}
+	first := t.queue[0]
+	if t.hasHead {
+		first = t.head
+	}
+	return t.queue[n-1].dts-first.dts > interleaveLimit*int64(t.timescale)
 }
 
 // checkTrack returns the reason why a track cannot be sent, as far as it shows in its first samples.
@@ -234,20 +299,24 @@ func (d *demuxer) earliest() (first *track, err error) {
 	return first, nil
 }
 
-// wantsFragment reports whether a selected track has no next sample, and those of the others are not too far ahead.
+// wantsFragment reports whether a selected track has no next sample, and those of the others are not too far ahead. In a
+// pipe, whose next fragment comes later, the track must be expected to have an earlier sample than the others.
 func (d *demuxer) wantsFragment() bool {
-	wants := false
+	const never = time.Duration(math.MaxInt64)
+	next, expected := never, never
 	for _, t := range d.tracks {
-		if !t.selected {
-			continue
-		}
-		if !t.peek() {
-			wants = true
-		} else if n := len(t.queue); n > 0 && t.queue[n-1].dts-t.head.dts > interleaveLimit*int64(t.timescale) {
+		switch {
+		case !t.selected:
+		case !t.peek():
+			end := sample{pts: t.lastPTS + t.nextDTS - t.lastDTS}
+			expected = min(expected, media.TicksToDuration(t.time(end), t.timescale))
+		case t.isFarAhead():
 			return false
+		default:
+			next = min(next, media.TicksToDuration(t.time(t.head), t.timescale))
 		}
 	}
-	return wants && !d.ended
+	return expected < never && !d.ended && (!d.isPipe() || expected < next)
 }
 
 // sample returns a sample with its data and its time.
@@ -288,15 +357,17 @@ func (d *demuxer) read(t *track, s sample) ([]byte, error) {
 	if err := t.checkDescription(s.description); err != nil {
 		return nil, err
 	}
-	if s.size > media.MaxFrameSize || s.offset < 0 || s.offset > d.size {
+	if s.size > media.MaxFrameSize || s.offset < 0 {
 		return nil, fmt.Errorf("its size is %d bytes at offset %d; the file is broken", s.size, s.offset)
 	}
 	if int64(s.size) > d.size-s.offset {
 		return nil, media.ErrTruncated
 	}
 	d.data = slices.Grow(d.data[:0], int(s.size))[:s.size]
-	if n, err := d.file.ReadAt(d.data, s.offset); n < len(d.data) {
-		return nil, media.ReadError("it", err)
+	if n, err := d.file.ReadAt(d.data, s.offset); errors.Is(err, io.EOF) && n < len(d.data) {
+		return nil, media.ErrTruncated
+	} else if n < len(d.data) {
+		return nil, readError("it", err)
 	}
 	if avc := t.descriptions[s.description-1].avc; avc != nil {
 		return avc.ToAnnexB(d.data)

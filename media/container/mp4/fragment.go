@@ -60,7 +60,23 @@ func (d *demuxer) readFragment() error {
 				}
 			}
 		}
+		d.skipData()
 		return nil
+	}
+}
+
+// skipData goes to the end of the mdat box of a fragment: a pipe has its header before the samples. An error is left to
+// readFragment.
+func (d *demuxer) skipData() {
+	for {
+		h, err := readBoxHeader(d.file, d.offset, d.size)
+		if err != nil || h.kind == "moof" {
+			return
+		}
+		d.offset += h.size
+		if h.kind == "mdat" {
+			return
+		}
 	}
 }
 
