@@ -8,12 +8,13 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"parley/signal/server"
-	"parley/signal/turnserver"
 )
 
 // openAdmin opens --admin.
@@ -46,14 +47,7 @@ func adminHandler(signaling *server.Server, turn *turnSettings) http.Handler {
 		}
 		answer(w, http.StatusServiceUnavailable, "draining")
 	})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", server.MetricsType)
-		_ = signaling.WriteMetrics(w) // a reader that is gone
-		if turn != nil {
-			writeRelayMetrics(w, turn.server.Stats())
-		}
-		writeProcessMetrics(w)
-	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(signaling, turn), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	// Not by http.HandleFunc of package pprof: that would be on the default mux too.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {
@@ -92,47 +86,4 @@ func localOnly(next http.Handler, hosts []string) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// writeRelayMetrics writes what the relay has done, in the text format of Prometheus.
-func writeRelayMetrics(w io.Writer, s turnserver.Stats) {
-	metric(w, "relay_allocations", "gauge", "Relays that are open.", reading{"", float64(s.Allocations)})
-	metric(w, "relay_streams", "gauge", "TCP and TLS connections that are open.", reading{"", float64(s.Streams)})
-	metric(w, "relay_allocations_total", "counter", "Relays that were opened.", reading{"", float64(s.Allocated)})
-	metric(w, "relay_bytes_total", "counter", "Bytes that were relayed, to peers and from them.",
-		reading{`{direction="to"}`, float64(s.Sent)}, reading{`{direction="from"}`, float64(s.Received)})
-	var refused []reading
-	for reason, n := range s.Refused {
-		refused = append(refused, reading{fmt.Sprintf("{reason=%q}", reason), float64(n)})
-	}
-	slices.SortFunc(refused, func(a, b reading) int { return strings.Compare(a.labels, b.labels) })
-	metric(w, "relay_refused_total", "counter", "What was refused.", refused...)
-}
-
-// reading is one number of a metric.
-type reading struct {
-	labels string
-	value  float64
-}
-
-func metric(w io.Writer, name, kind, help string, samples ...reading) {
-	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-	for _, s := range samples {
-		fmt.Fprintf(w, "%s%s %v\n", name, s.labels, s.value)
-	}
-}
-
-// writeProcessMetrics writes what Prometheus' own client calls by these names.
-func writeProcessMetrics(w io.Writer) {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	metric(w, "go_goroutines", "gauge", "Goroutines.", reading{"", float64(runtime.NumGoroutine())})
-	metric(w, "go_memstats_heap_alloc_bytes", "gauge", "Bytes of the heap in use.", reading{"", float64(m.HeapAlloc)})
-	metric(w, "go_memstats_sys_bytes", "gauge", "Bytes taken from the system.", reading{"", float64(m.Sys)})
-	if n, ok := resident(); ok {
-		metric(w, "process_resident_memory_bytes", "gauge", "Resident memory.", reading{"", n})
-	}
-	if n, ok := openFiles(); ok {
-		metric(w, "process_open_fds", "gauge", "Open file descriptors.", reading{"", n})
-	}
 }

@@ -100,7 +100,7 @@ func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (
 		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"),
 		options: server.Options{
 			Pages: web.Handler(), Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
-			Resume: zeroMeansUnlimited(cmd.Duration("resume")), Version: version(),
+			Resume: zeroMeansUnlimited(cmd.Duration("resume")),
 		},
 	}
 	for _, read := range []func(*cli.Command) error{

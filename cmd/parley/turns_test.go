@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/big"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"parley/signal"
 	"parley/signal/server"
@@ -122,14 +125,13 @@ func TestFreshCredentials(t *testing.T) {
 	bob.says(t, `"event":"login"`)
 	later.Store(int64(25 * time.Hour))
 	// Bob's first credentials are of yesterday. Alice comes when bob has had the time to ask.
+	registry := newRegistry(server, nil)
 	metrics := func() string {
-		var text strings.Builder
-		if err := server.WriteMetrics(&text); err != nil {
-			t.Fatal(err)
-		}
-		return text.String()
+		w := httptest.NewRecorder()
+		promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		return w.Body.String()
 	}
-	for deadline := time.Now().Add(patience); !strings.Contains(metrics(), `signal_messages_received_total{dialect="call",type="iceServers"} 1`); {
+	for deadline := time.Now().Add(patience); !strings.Contains(metrics(), `signaling_messages_received_total{dialect="call",type="iceServers"} 1`); {
 		if time.Now().After(deadline) {
 			t.Fatalf("bob does not ask:\n%s", metrics())
 		}

@@ -82,7 +82,7 @@ func (c *conn) Meter(w *wsconn.Batch) error {
 
 // HandlePong implements wsconn.Handler.
 func (c *conn) HandlePong(w *wsconn.Batch, rtt time.Duration) {
-	c.server.metrics.rtt.observe(rtt)
+	c.server.metrics.pingRTT(rtt)
 	if c.session != nil {
 		c.session.connected(w)
 	}

@@ -80,9 +80,6 @@ type Options struct {
 
 	// Logger hears of logins and refusals: never of message bodies, tokens or names. Default: nobody.
 	Logger *slog.Logger
-
-	// Version is what the metrics call this build. Default: "unknown".
-	Version string
 }
 
 func (o Options) withDefaults() Options {
@@ -103,9 +100,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Version == "" {
-		o.Version = "unknown"
 	}
 	return o
 }

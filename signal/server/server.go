@@ -61,10 +61,11 @@ func New(options *Options) *Server {
 	opts := options.withDefaults()
 	s := &Server{
 		opts: opts, limits: opts.Limits.resolve(), log: opts.Logger,
-		wheel: newWheel(opts.PingInterval, opts.PongTimeout), metrics: new(metrics),
+		wheel: newWheel(opts.PingInterval, opts.PongTimeout),
 		began: time.Now().Add(-time.Hour), // so that a zero bucket is of the past
 		seed:  maphash.MakeSeed(),
 	}
+	s.metrics = newMetrics(s)
 	s.admission = newAdmission(&s.limits)
 	if s.node = opts.Cluster; s.node == nil {
 		s.node = cluster.NewMemory()
@@ -186,7 +187,7 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	s.wait.Add(1) // for start itself, which adds the reader
 	defer s.wait.Done()
 	s.mu.Unlock()
-	s.metrics.accepted.Add(1)
+	s.metrics.accepted.Inc()
 	w := s.sockets.Batch()
 	defer w.Release()
 	if out := s.admission.await(c, s.now()); out != nil {
@@ -249,7 +250,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, reas
 	text := reason.Error()
 	if status == http.StatusForbidden {
 		text = "pages from this origin may not connect to this signaling server; its operator can allow the origin"
-		s.metrics.origins.Add(1)
+		s.metrics.origins.Inc()
 		s.log.Info("origin refused: neither a name of this server nor allowed", slog.String("origin", signal.Printable(r.Header.Get("Origin"))))
 	}
 	w.Header().Set("Sec-WebSocket-Version", "13")

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"parley/signal/server"
+	"parley/signal/turnserver"
+)
+
+// newRegistry returns the metrics of serve: of signaling, of TURN unless turn is nil, and of the process.
+func newRegistry(signaling *server.Server, turn *turnSettings) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "parley_build_info", Help: "1, with the version of this build.",
+		ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	registry.MustRegister(signaling, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if turn != nil {
+		registry.MustRegister(&turnCollector{stats: func() turnserver.Stats { return turn.server.Stats() }})
+	}
+	return registry
+}
+
+// turnCollector collects the metrics of a TURN server.
+type turnCollector struct{ stats func() turnserver.Stats }
+
+var (
+	turnAllocations      = prometheus.NewDesc("turn_allocations", "Open allocations.", nil, nil)
+	turnConnections      = prometheus.NewDesc("turn_tcp_connections", "Open TCP and TLS connections of clients.", nil, nil)
+	turnAllocationsTotal = prometheus.NewDesc("turn_allocations_created_total", "Allocations created.", nil, nil)
+	turnBytesTotal       = prometheus.NewDesc("turn_relayed_bytes_total", "Bytes relayed to peers and from peers.", []string{"direction"}, nil)
+	turnRejectedTotal    = prometheus.NewDesc("turn_rejected_total", "Rejected requests, packets and connections, by reason.", []string{"reason"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *turnCollector) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{turnAllocations, turnConnections, turnAllocationsTotal, turnBytesTotal, turnRejectedTotal} {
+		descs <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *turnCollector) Collect(metrics chan<- prometheus.Metric) {
+	s := c.stats()
+	metrics <- prometheus.MustNewConstMetric(turnAllocations, prometheus.GaugeValue, float64(s.Allocations))
+	metrics <- prometheus.MustNewConstMetric(turnConnections, prometheus.GaugeValue, float64(s.Streams))
+	metrics <- prometheus.MustNewConstMetric(turnAllocationsTotal, prometheus.CounterValue, float64(s.Allocated))
+	metrics <- prometheus.MustNewConstMetric(turnBytesTotal, prometheus.CounterValue, float64(s.Sent), "to_peer")
+	metrics <- prometheus.MustNewConstMetric(turnBytesTotal, prometheus.CounterValue, float64(s.Received), "from_peer")
+	for reason, n := range s.Refused {
+		metrics <- prometheus.MustNewConstMetric(turnRejectedTotal, prometheus.CounterValue, float64(n), string(reason))
+	}
+}
