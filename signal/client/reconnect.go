@@ -73,7 +73,7 @@ func (c *Client) retryError(lost, failed error) error {
 func (c *Client) reconnect() (l *transport, resumed bool, err error) {
 	for {
 		l, resumed, err = c.retryLoop()
-		if err == nil || Final(err) || c.opts.ShouldRetry == nil || !c.opts.ShouldRetry() {
+		if err == nil || !retriable(err) || c.opts.ShouldRetry == nil || !c.opts.ShouldRetry() {
 			return l, resumed, err
 		}
 	}
@@ -105,10 +105,17 @@ func (c *Client) retryLoop() (l *transport, resumed bool, err error) {
 			err = next
 		}
 		c.log.Debug("reconnecting failed", "error", next)
-		if Final(next) {
+		if !retriable(next) {
 			return nil, false, next
 		}
 	}
+}
+
+// retriable reports whether a client that was logged in tries again after err. It does if its name is taken, because the
+// holder may be a session of its own that the server has not found dead yet.
+func retriable(err error) bool {
+	var login *LoginError
+	return !Final(err) || errors.As(err, &login) && login.Code == signal.CodeTaken
 }
 
 // redial dials once and resumes the session, or begins a new one if that has ended.

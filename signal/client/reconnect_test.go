@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -162,24 +163,59 @@ func TestServerRestarts(t *testing.T) {
 	}
 }
 
-// TestNameTakenMeanwhile is away for too long, and comes back to find the name held: that is final.
+// TestNameTakenMeanwhile reconnects too late and finds its name taken, maybe by a session of its own that the server has not found
+// dead yet. It tries again until the name is free, or for MaxElapsedTime.
 func TestNameTakenMeanwhile(t *testing.T) {
-	server, direct := signaltest.StartServer(t, &server.Options{Resume: time.Millisecond})
-	net, url := newCutter(t, direct, 1)
-	alice, told := returner(t, url, "alice", client.Options{})
-	net.set(0, true)
-	net.cutAll()
-	if s := told.next(t); !s.Lost {
-		t.Fatalf("told %+v", s)
-	}
-	eventually(t, "the name is free", func() bool { return server.Stats().Names == 0 })
-	systems()["our server, call"].join(t, direct, "alice")
-	net.set(0, false)
-	var refused *client.LoginError
-	if _, err := alice.Receive(wait(t)); !errors.As(err, &refused) || refused.Code != signal.CodeTaken || !client.Final(err) {
-		t.Errorf("got %v", err)
+	for name, tc := range map[string]struct {
+		maxElapsedTime time.Duration
+		free           bool
+	}{
+		"the name becomes free": {time.Minute, true},
+		"the name stays taken":  {time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, direct := signaltest.StartServer(t, &server.Options{Resume: time.Millisecond})
+			net, url := newCutter(t, direct, 1)
+			var refused atomic.Int32
+			log := slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+				if strings.Contains(string(p), "is taken") {
+					refused.Add(1)
+				}
+				return len(p), nil
+			}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+			alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: tc.maxElapsedTime, Logger: log})
+			net.set(0, true)
+			net.cutAll()
+			if s := told.next(t); !s.Lost {
+				t.Fatalf("told %+v", s)
+			}
+			eventually(t, "the name is free", func() bool { return srv.Stats().Names == 0 })
+			holder := systems()["our server, call"].join(t, direct, "alice")
+			net.set(0, false)
+			if tc.free {
+				eventually(t, "alice was refused", func() bool { return refused.Load() > 0 })
+				_ = holder.Close()
+				if s := told.next(t); s.Lost || s.Resumed {
+					t.Fatalf("told %+v", s)
+				}
+				return
+			}
+			var login *client.LoginError
+			if _, err := alice.Receive(wait(t)); !errors.As(err, &login) || login.Code != signal.CodeTaken || !client.Final(err) {
+				t.Errorf("got %v", err)
+			}
+			if refused.Load() < 2 {
+				t.Error("the client tried only once")
+			}
+		})
 	}
 }
+
+// writerFunc is an io.Writer that is a function.
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // TestGivesUp finds nobody for as long as it was told to try.
 func TestGivesUp(t *testing.T) {
