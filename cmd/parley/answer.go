@@ -46,6 +46,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio, name string, ech
 		return err
 	}
 	s.cooperate = cmd.Bool("cooperate")
+	s.retryTaken = cmd.IsSet("timeout")
 	if s.name == "" {
 		s.name = ownName(s.dialect, "Saruman", name)
 	}

@@ -81,7 +81,7 @@ func callFlags(timeout time.Duration) []cli.Flag {
 			"`CHECK` is KEY, or KEY OP VALUE with = != >= <= ~ (regular expression): connected, text=pong, video.frames>=30, "+
 			"video.size=640x480, video.codec=VP8, audio.packets>=50, audio.tone=440, track.video, leave"),
 		durationFlag("duration", 0, "hang up after `D` of call"),
-		durationFlag("timeout", timeout, "give up after `D`"),
+		durationFlag("timeout", timeout, "give up after `D`; if given, a login is tried again until then while the name is taken"),
 		durationFlag("linger", 500*time.Millisecond, "stay in the call for `D` once all expectations hold"),
 		durationFlag("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
 	}), inCategory("WHAT IS RECEIVED", []cli.Flag{

@@ -65,13 +65,26 @@ func (s *settings) unreached(ctx context.Context, err error) error {
 	return err
 }
 
+// logIn logs in. With an explicit --timeout it tries again until then while the name is taken, because the holder may be an
+// earlier run whose connection the server has not found dead yet.
 func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 	err := c.Login(ctx, s.name)
-	say := fmt.Sprintf("signed in as %s at %s", printable(s.name), printable(s.server))
-	if err != nil {
-		say = ""
+	if taken := err; s.retryTaken && isTaken(taken) {
+		s.report.warn("%v; trying again until --timeout", taken)
+		for isTaken(err) {
+			select {
+			case <-time.After(takenPause):
+				err = c.Login(ctx, s.name)
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+		if ctx.Err() != nil && interruption(ctx) == nil {
+			s.reportLogin(taken)
+			return taken
+		}
 	}
-	s.report.report(event{name: "login", fields: []field{{"name", s.name}, {"success", err == nil}}, say: say})
+	s.reportLogin(err)
 	switch {
 	case interruption(ctx) != nil:
 		return interruption(ctx)
@@ -79,6 +92,23 @@ func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 		return failf(exitTimeout, "gave up after %s: the signaling server %s does not answer the login", s.timeout, printable(s.server))
 	}
 	return err
+}
+
+// takenPause is the time between two logins with a name that is taken.
+const takenPause = 500 * time.Millisecond
+
+// isTaken reports whether a login failed because its name is taken.
+func isTaken(err error) bool {
+	var login *client.LoginError
+	return errors.As(err, &login) && login.Code == signal.CodeTaken
+}
+
+func (s *settings) reportLogin(err error) {
+	say := fmt.Sprintf("signed in as %s at %s", printable(s.name), printable(s.server))
+	if err != nil {
+		say = ""
+	}
+	s.report.report(event{name: "login", fields: []field{{"name", s.name}, {"success", err == nil}}, say: say})
 }
 
 // close says goodbye to the server.

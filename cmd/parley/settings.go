@@ -95,6 +95,7 @@ type settings struct {
 	splitBytes    int64
 	duration      time.Duration
 	timeout       time.Duration
+	retryTaken    bool          // try again until timeout while the name is taken
 	timeLeft      time.Duration // of timeout, once signed in
 	stay          time.Duration // in place of linger: no less than this from the start of the call
 	linger        time.Duration
