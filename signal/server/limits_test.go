@@ -456,3 +456,32 @@ func TestControlFrames(t *testing.T) {
 		}
 	})
 }
+
+// TestManyCallersFarAway lets 100 users call one whose acknowledgements take a while, with descriptions as long as browsers send.
+func TestManyCallersFarAway(t *testing.T) {
+	const callers, candidates = 100, 10
+	url := signaltest.Start(t, nil)
+	studio := dialRaw(t, url)
+	defer studio.Close()
+	if reply := exchange(t, studio, map[string]any{"type": "login", "name": "studio", "resume": true}); reply["success"] != true {
+		t.Fatal(reply)
+	}
+	sdp := strings.Repeat("x", 5000)
+	for i := range callers {
+		ws := dialRaw(t, url)
+		t.Cleanup(func() { _ = ws.Close() })
+		ask(t, ws, map[string]any{"type": "login", "name": fmt.Sprint("viewer", i)}, map[string]any{"type": "login", "success": true})
+		_ = ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"offer","offer":{"type":"offer","sdp":"`+sdp+`"},"name":"studio"}`))
+		for range candidates {
+			_ = ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"candidate","candidate":`+candidate+`,"name":"studio"}`))
+		}
+		barrier(t, ws)
+	}
+	for i := range callers * (1 + candidates) {
+		var m map[string]any
+		_ = studio.SetReadDeadline(time.Now().Add(patience))
+		if err := studio.ReadJSON(&m); err != nil {
+			t.Fatalf("message %d: %v", i+1, err)
+		}
+	}
+}

@@ -22,21 +22,21 @@ import (
 type line struct {
 	id     cluster.SessionID // in the resume token
 	secret [sha256.Size]byte // hashed
-	limit  int               // bytes unconfirmed
 	server *Server
 
 	// turn is held while a message of this client is served: a connection that takes over waits until the one before is done.
 	turn sync.Mutex
 
-	mu      sync.Mutex // guards what follows
-	conn    *conn      // nil while the client is away
-	over    bool       // the session has ended, or is about to
-	sent    uint64     // the number of the last message to the client
-	heard   uint64     // the number of the last message of the client
-	told    uint64     // what of heard the client knows
-	unacked []numbered
-	bytes   int
-	away    *time.Timer // ends the session; set while the client is away
+	mu         sync.Mutex // guards what follows
+	conn       *conn      // nil while the client is away
+	over       bool       // the session has ended, or is about to
+	sent       uint64     // the number of the last message to the client
+	heard      uint64     // the number of the last message of the client
+	told       uint64     // what of heard the client knows
+	unacked    []numbered
+	bytes      int
+	extraQueue int         // bytes that may wait in addition to Options.MaxQueue
+	away       *time.Timer // ends the session; set while the client is away
 }
 
 type numbered struct {
@@ -54,7 +54,7 @@ const (
 // newLine returns a line for a client and the token to resume with: a secret that is kept nowhere else, and the ID, which names the
 // node.
 func newLine(s *Server, id cluster.SessionID, c *conn) (l *line, token string) {
-	l = &line{server: s, id: id, limit: s.opts.MaxQueue, conn: c}
+	l = &line{server: s, id: id, conn: c}
 	raw := make([]byte, lineSecret, tokenBytes)
 	_, _ = rand.Read(raw) // never fails (crypto/rand)
 	l.secret = sha256.Sum256(raw)
@@ -90,13 +90,23 @@ func (l *line) send(w *wsconn.Batch, frame []byte) {
 	l.sent++
 	n := numbered{l.sent, wire.AppendNumbers(nil, frame, l.sent, l.heard)}
 	l.told = l.heard
-	if l.bytes += len(n.frame); l.bytes > l.limit {
+	if l.bytes += len(n.frame); l.bytes > l.server.opts.MaxQueue+l.extraQueue {
 		l.overflowLocked()
 		return
 	}
 	l.unacked = append(l.unacked, n)
 	if l.conn != nil {
 		l.conn.Send(w, n.frame)
+	}
+}
+
+// growQueue sets the number of bytes that may wait for the client in addition to Options.MaxQueue, unless it is larger already.
+func (l *line) growQueue(extra int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.extraQueue = max(l.extraQueue, extra)
+	if l.conn != nil {
+		l.conn.GrowQueue(l.extraQueue)
 	}
 }
 
@@ -217,6 +227,7 @@ func (l *line) resume(w *wsconn.Batch, c *conn, ack uint64, reply func(heard uin
 	l.stopLocked()
 	old, l.conn, l.told = l.conn, c, l.heard
 	l.confirmLocked(ack)
+	c.GrowQueue(l.extraQueue)
 	c.Send(w, reply(l.heard))
 	for _, n := range l.unacked {
 		c.Resend(w, n.frame)

@@ -81,6 +81,9 @@ const (
 	maxRecentlyEnded = 32
 	// probeTimeout is how long a client may take to answer a ping, or to resume, once somebody else claims its name.
 	probeTimeout = time.Second
+	// queuePerCall is how much more may wait for a client with every further call that it was in at once: the description and candidates
+	// of a browser. Otherwise many callers at once would look like a client that reads too slowly.
+	queuePerCall = 8 << 10
 	// maxProbes bounds the sessions that wait for the same probe. To the others the client counts as connected.
 	maxProbes = 64
 )
@@ -92,6 +95,15 @@ func (s *session) send(w *wsconn.Batch, frame []byte) {
 		return
 	}
 	s.conn.Send(w, frame)
+}
+
+// growQueue sets the number of bytes that may wait for the client in addition to Options.MaxQueue, unless it is larger already.
+func (s *session) growQueue(extra int) {
+	if s.line != nil {
+		s.line.growQueue(extra)
+		return
+	}
+	s.conn.GrowQueue(extra)
 }
 
 // connection returns the connection of the client, nil while it is away.
@@ -190,6 +202,7 @@ func (s *session) openCall(name string, peer cluster.SessionID, caller bool) *ca
 	s.lastCall++
 	c := &call{peer: peer, number: s.lastCall, caller: caller}
 	s.calls[name] = c
+	s.growQueue((len(s.calls) - 1) * queuePerCall)
 	if caller {
 		s.hub.calls.Add(1)
 	}

@@ -39,6 +39,7 @@ type Conn struct {
 	mu         sync.Mutex // guards what follows
 	queue      *buffer    // whole frames that wait to be written; nil if there are none
 	inFlight   int        // bytes being written
+	extraQueue int        // added to Config.MaxQueue
 	writing    bool       // a goroutine writes, or a batch has the connection in pendingFlush
 	closing    bool       // nothing more is queued
 	closeSent  bool       // a close frame was queued

@@ -71,15 +71,16 @@ type Conn struct {
 	pinged  atomic.Int64
 	shrink  bool
 
-	mu        sync.Mutex // guards what follows
-	queue     *buffer    // messages: opcode, length in four bytes, payload
-	inFlight  int
-	writing   bool
-	closing   bool
-	closeSent bool
-	slow      bool
-	aborted   bool
-	readDone  bool
+	mu         sync.Mutex // guards what follows
+	queue      *buffer    // messages: opcode, length in four bytes, payload
+	inFlight   int
+	extraQueue int
+	writing    bool
+	closing    bool
+	closeSent  bool
+	slow       bool
+	aborted    bool
+	readDone   bool
 }
 
 // NewConn returns a connection that calls handler from Start on.
@@ -265,6 +266,13 @@ func (c *Conn) abortLocked() {
 	_ = c.ws.NetConn().SetDeadline(time.Unix(1, 0))
 }
 
+// GrowQueue sets the number of bytes that may wait in addition to Config.MaxQueue, unless it is larger already.
+func (c *Conn) GrowQueue(extra int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.extraQueue = max(c.extraQueue, extra)
+}
+
 func (c *Conn) enqueue(b *Batch, opcode byte, payload []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -275,7 +283,7 @@ func (c *Conn) enqueue(b *Batch, opcode byte, payload []byte) {
 	if c.queue != nil {
 		queued += len(c.queue.b)
 	}
-	if queued+len(payload) > c.pool.config.MaxQueue {
+	if queued+len(payload) > c.pool.config.MaxQueue+c.extraQueue {
 		c.slow = true
 		c.abortLocked()
 		return

@@ -29,13 +29,21 @@ func (c *Conn) Ping(b *Batch) {
 	c.enqueue(b, opPing, nil)
 }
 
+// GrowQueue sets the number of bytes that may wait to be written in addition to Config.MaxQueue, unless
+// it is larger already.
+func (c *Conn) GrowQueue(extra int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.extraQueue = max(c.extraQueue, extra)
+}
+
 func (c *Conn) enqueue(b *Batch, opcode byte, payload []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
 		return
 	}
-	if c.inFlight+c.queued()+len(payload)+maxHeader > c.pool.config.MaxQueue {
+	if c.inFlight+c.queued()+len(payload)+maxHeader > c.pool.config.MaxQueue+c.extraQueue {
 		c.abortSlowLocked()
 		return
 	}
