@@ -93,8 +93,8 @@ func (e *TakenError) Error() string {
 type Router interface {
 	// Attach makes r the receiver of a new session of this node, and returns the ID of the session.
 	Attach(r Receiver) SessionID
-	// Detach ends a session of this node. A message that is being delivered may still reach its
-	// receiver afterwards.
+	// Detach ends a session of this node, after its last message was sent. A message that is being
+	// delivered to it may still reach its receiver afterwards.
 	Detach(id SessionID)
 	// Send sends m to a session on any node. Messages of one sender to one receiver arrive in the
 	// order of the calls, each exactly once, as long as both sessions exist; the calls for one

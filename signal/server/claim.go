@@ -88,7 +88,7 @@ func (c *conn) startWaiting(w *wsconn.Batch) {
 
 // handleProbe answers another session that wants to have the name. The client is connected if it answers a ping, or resumes, in
 // time. Otherwise the session ends.
-func (s *session) handleProbe(w *wsconn.Batch, m cluster.Message) {
+func (s *session) handleProbe(w *wsconn.Batch, m *cluster.Message) {
 	if s.state == sessionEnded {
 		s.post(w, m.From, cluster.Message{Kind: cluster.Gone})
 		return

@@ -143,23 +143,23 @@ func (s *session) Receive(m cluster.Message, b cluster.Batch) {
 	case m.Kind == cluster.Lost:
 		s.loseName(w)
 	case m.Kind == cluster.Probe:
-		s.handleProbe(w, m)
+		s.handleProbe(w, &m)
 	case s.state == sessionClaiming && (m.Kind == cluster.Alive || m.Kind == cluster.Gone):
 		select {
 		case s.probeResult <- m.Kind == cluster.Alive:
 		default:
 		}
 	case s.state != sessionOpen:
-		s.replyGone(w, m)
+		s.replyGone(w, &m)
 	case m.Kind == cluster.Leave, m.Kind == cluster.Reject, m.Kind == cluster.Gone:
-		s.handleEnd(w, m)
+		s.handleEnd(w, &m)
 	default:
-		s.deliver(w, m)
+		s.deliver(w, &m)
 	}
 }
 
 // replyGone tells the sender of a message that its call does not exist here.
-func (s *session) replyGone(w *wsconn.Batch, m cluster.Message) {
+func (s *session) replyGone(w *wsconn.Batch, m *cluster.Message) {
 	switch m.Kind {
 	case cluster.Offer, cluster.Answer, cluster.Candidate, cluster.Data:
 		s.post(w, m.From, cluster.Message{Kind: cluster.Gone, PeerCall: m.Call})
@@ -167,7 +167,7 @@ func (s *session) replyGone(w *wsconn.Batch, m cluster.Message) {
 }
 
 // deliver passes a message of another session to the client.
-func (s *session) deliver(w *wsconn.Batch, m cluster.Message) {
+func (s *session) deliver(w *wsconn.Batch, m *cluster.Message) {
 	c := s.callOf(m)
 	if c == nil {
 		if !s.opens(m) {
@@ -200,7 +200,7 @@ func (s *session) deliver(w *wsconn.Batch, m cluster.Message) {
 }
 
 // handleEnd closes a call that the peer has closed, did not open, or knows nothing of.
-func (s *session) handleEnd(w *wsconn.Batch, m cluster.Message) {
+func (s *session) handleEnd(w *wsconn.Batch, m *cluster.Message) {
 	name, c := m.FromName, s.callOf(m)
 	if m.Kind == cluster.Gone {
 		name, c = s.goneCall(m)
@@ -224,7 +224,7 @@ func (s *session) handleEnd(w *wsconn.Batch, m cluster.Message) {
 }
 
 // goneCall returns the call with a session that does not exist any more, or has closed its end.
-func (s *session) goneCall(m cluster.Message) (name string, c *call) {
+func (s *session) goneCall(m *cluster.Message) (name string, c *call) {
 	for name, c := range s.calls {
 		if c.peer == m.From && (m.PeerCall == 0 || m.PeerCall == c.number) {
 			return name, c

@@ -222,7 +222,7 @@ func (s *session) closeCall(name string, c *call) {
 
 // callOf returns the call that a message from another session belongs to, nil if there is none (any more), and notes the peer's
 // number of it.
-func (s *session) callOf(m cluster.Message) *call {
+func (s *session) callOf(m *cluster.Message) *call {
 	c := s.calls[m.FromName]
 	if c == nil || c.peer != m.From {
 		return nil
@@ -243,7 +243,7 @@ func (s *session) callOf(m cluster.Message) *call {
 }
 
 // opens reports whether a message from another session opens a call: any in the relay dialect, whose sender has decided that.
-func (s *session) opens(m cluster.Message) bool {
+func (s *session) opens(m *cluster.Message) bool {
 	switch m.Kind {
 	case cluster.Offer:
 		return m.PeerCall == 0
