@@ -3,12 +3,13 @@
 package device
 
 import (
-	"math"
 	"math/rand/v2"
-	"parley/media"
-	"parley/media/playout"
 	"testing"
 	"time"
+
+	"parley/media"
+	"parley/media/internal/mediatest"
+	"parley/media/playout"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -28,7 +29,7 @@ func TestPacketizer(t *testing.T) {
 			}
 			start := time.Now()
 			p.resume(start)
-			part := speech(rate / 100 * channels) // 10 ms
+			part := mediatest.Speech(rate / 100 * channels) // 10 ms
 			add := func(c audioChunk) {
 				if err := p.add(c); err != nil {
 					t.Fatal(err)
@@ -72,7 +73,7 @@ func TestPacketizerLostSamples(t *testing.T) {
 	p.resume(start)
 	add := func(from, to, late time.Duration) {
 		for at := from; at < to; at += packetTime {
-			if err := p.add(audioChunk{at: start.Add(at + packetTime + late), pcm: speech(960)}); err != nil {
+			if err := p.add(audioChunk{at: start.Add(at + packetTime + late), pcm: mediatest.Speech(960)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -134,7 +135,7 @@ func TestMicrophoneDTXPlayback(t *testing.T) {
 			}
 			defer p.close()
 			random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // for a test
-			voice := speech(20 * rate)
+			voice := mediatest.Speech(20 * rate)
 			now := time.Unix(0, 0)
 			p.resume(now)
 			var before, after time.Duration
@@ -168,21 +169,4 @@ func TestMicrophoneDTXPlayback(t *testing.T) {
 			}
 		})
 	}
-}
-
-// speech returns samples that resemble speech: harmonics whose pitch moves, in four syllables per
-// second.
-func speech(n int) []int16 {
-	pcm := make([]int16, n)
-	phase := 0.0
-	for i := range pcm {
-		phase += 2 * math.Pi * (140 + 20*math.Sin(float64(i)/9000)) / 48000
-		var v float64
-		for h := 1.0; h <= 12; h++ {
-			v += math.Sin(h*phase) / h
-		}
-		loud := math.Sin(2 * math.Pi * 2 * (float64(i) + 1000) / 48000)
-		pcm[i] = int16(8000 * v * loud * loud)
-	}
-	return pcm
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/internal/mediatest"
 	"parley/media/source"
 )
 
@@ -219,7 +220,7 @@ func TestAudioComesBack(t *testing.T) {
 	a.OnPresence(func(g bool) { gone <- g })
 	running(t, a.Run)
 	to := bind(t, a, opusCapability)
-	pcm := speech(960)
+	pcm := mediatest.Speech(960)
 	first := <-f.opened
 	// Run drops what was queued before, so send until a packet arrives.
 	var before uint32 // the timestamp of the first packet
@@ -269,7 +270,7 @@ func TestAudioPacketsFollowEachOther(t *testing.T) {
 	go func() {
 		for range 100 {
 			select {
-			case s.in <- audioChunk{pcm: speech(480)}:
+			case s.in <- audioChunk{pcm: mediatest.Speech(480)}:
 			case <-s.closed:
 				return
 			}

@@ -6,25 +6,10 @@ import (
 	"math"
 	"testing"
 
+	"parley/media/internal/mediatest"
+
 	"github.com/thesyncim/gopus"
 )
-
-// speech returns samples that resemble speech: harmonics whose pitch moves, in four syllables per
-// second.
-func speech(n int) []int16 {
-	pcm := make([]int16, n)
-	phase := 0.0
-	for i := range pcm {
-		phase += 2 * math.Pi * (140 + 20*math.Sin(float64(i)/9000)) / 48000
-		var v float64
-		for h := 1.0; h <= 12; h++ {
-			v += math.Sin(h*phase) / h
-		}
-		loud := math.Sin(2 * math.Pi * 2 * (float64(i) + 1000) / 48000)
-		pcm[i] = int16(8000 * v * loud * loud)
-	}
-	return pcm
-}
 
 // TestOpusFEC decodes a lost packet from the one after it, which is nearer to the original than
 // concealment.
@@ -35,7 +20,7 @@ func TestOpusFEC(t *testing.T) {
 	}
 	defer e.Close()
 	const packets, lost = 50, 40
-	pcm := speech(packets * 960)
+	pcm := mediatest.Speech(packets * 960)
 	var sent [][]byte
 	for i := range packets {
 		p, err := e.Encode(pcm[i*960 : (i+1)*960])
@@ -91,7 +76,7 @@ func TestOpusDTX(t *testing.T) {
 		least, most int
 	}{
 		"silence": {make([]int16, 150*960), 1, 30},
-		"speech":  {speech(150 * 960), 150, 150},
+		"speech":  {mediatest.Speech(150 * 960), 150, 150},
 		"a tone":  {tone, 150, 150},
 	} {
 		sent := 0
@@ -127,7 +112,7 @@ func TestOpusFECFollowsLoss(t *testing.T) {
 		if err := e.SetPacketLoss(percent); err != nil {
 			t.Fatal(err)
 		}
-		pcm := speech(50 * 960)
+		pcm := mediatest.Speech(50 * 960)
 		for i := range 50 {
 			p, err := e.Encode(pcm[i*960 : (i+1)*960])
 			if err != nil {

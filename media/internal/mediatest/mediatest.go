@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,4 +171,20 @@ func WriteFile(t testing.TB, name string, data []byte) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Speech returns n samples at 48 kHz that resemble speech: harmonics whose pitch moves, in four syllables per second.
+func Speech(n int) []int16 {
+	pcm := make([]int16, n)
+	phase := 0.0
+	for i := range pcm {
+		phase += 2 * math.Pi * (140 + 20*math.Sin(float64(i)/9000)) / 48000
+		var v float64
+		for h := 1.0; h <= 12; h++ {
+			v += math.Sin(h*phase) / h
+		}
+		loud := math.Sin(2 * math.Pi * 2 * (float64(i) + 1000) / 48000)
+		pcm[i] = int16(8000 * v * loud * loud)
+	}
+	return pcm
 }
