@@ -42,7 +42,7 @@ type Sample struct {
 	// Data is valid until the next call of Demuxer.Next: for H.264 an access unit with start codes, for AV1 a temporal
 	// unit without temporal delimiter.
 	Data []byte
-	// Time since the start of the stream and Duration until the next sample, as far as the stream tells, in units of
+	// Time since the start of the stream and Duration until the next sample, as far as the stream has them, in units of
 	// the track's clock rate.
 	Time, Duration uint64
 }

@@ -21,7 +21,7 @@ type Output interface {
 type OutputTrack struct {
 	// MIME is the MIME type of the codec.
 	MIME string
-	// First is the first frame of the track. For video it is a key frame, whose headers tell the size and the codec
+	// First is the first frame of the track. For video it is a key frame, whose headers have the size and the codec
 	// configuration. Its Rotation is that of the track, where the container has one for a track.
 	First Frame
 }

@@ -5,7 +5,7 @@ import "github.com/pion/webrtc/v4"
 // FrameHeader is the part of a frame's headers that is the same for all video codecs.
 type FrameHeader struct {
 	Key           bool // a decoder can start with the frame
-	Width, Height int  // in pixels, 0 if the headers do not tell
+	Width, Height int  // in pixels, 0 if the headers lack it
 }
 
 // ParseFrame parses the headers of a frame of a codec, by its MIME type. It returns the zero value for an invalid frame or

@@ -50,7 +50,7 @@ type SPS struct {
 	// Reordered reports whether the order of decoding may differ from the order of output: neither the profile, nor
 	// constraint_set5_flag, nor pic_order_cnt_type, nor max_num_reorder_frames rules it out.
 	Reordered bool
-	// FrameRate is the rate in frames per second of the VUI parameters, 0 if they do not tell.
+	// FrameRate is the rate in frames per second of the VUI parameters, 0 if they lack it.
 	FrameRate float64
 }
 
@@ -111,7 +111,7 @@ func hasChromaFormat(profile byte) bool {
 	return false
 }
 
-// readChromaFormat parses the part that hasChromaFormat tells, and returns ChromaArrayType.
+// readChromaFormat parses the part that hasChromaFormat reports, and returns ChromaArrayType.
 func (s *SPS) readChromaFormat(r *bitReader) uint32 {
 	chroma := r.ue()
 	separate := chroma == 3 && r.flag() // separate_colour_plane_flag

@@ -219,7 +219,7 @@ func TestQualityScaler(t *testing.T) {
 		}
 	}
 	if got := (&qualityScaler{network: 5}).step(160, 120, 30, 1, now); got.halved != 0 {
-		t.Errorf("a small picture is halved %d times", got.halved)
+		t.Errorf("a small frame is halved %d times", got.halved)
 	}
 }
 

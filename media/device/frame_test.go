@@ -23,7 +23,7 @@ func TestFrameClock(t *testing.T) {
 		captured := start.Add(time.Duration(n) * interval)
 		stamp := c.stamp(captured.Add(time.Duration(random.Intn(8)) * time.Millisecond))
 		if !stamp.After(last) {
-			t.Fatalf("picture %d: %v after %v", n, stamp, last)
+			t.Fatalf("frame %d: %v after %v", n, stamp, last)
 		}
 		if n > 60 && n%100 != 51 {
 			worst = max(worst, (stamp.Sub(last) - interval).Abs())
@@ -31,7 +31,7 @@ func TestFrameClock(t *testing.T) {
 		last = stamp
 	}
 	if worst > 2*time.Millisecond {
-		t.Errorf("pictures are up to %v from regular", worst)
+		t.Errorf("frames are up to %v from regular", worst)
 	}
 }
 
@@ -43,7 +43,7 @@ func TestFrameClockFollows(t *testing.T) {
 		at = at.Add(step * time.Millisecond)
 		last := c.last
 		if got := c.stamp(at); got.Sub(at).Abs() > 20*time.Millisecond || !got.After(last) {
-			t.Errorf("after %v ms a picture is stamped %v from when it came", step, got.Sub(at))
+			t.Errorf("after %v ms a frame is stamped %v from when it came", step, got.Sub(at))
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestFrameSlotKeepsNewest(t *testing.T) {
 	}
 	p := l.next(t.Context())
 	if p.at.Unix() != 9 {
-		t.Errorf("picture %d comes first", p.at.Unix())
+		t.Errorf("frame %d comes first", p.at.Unix())
 	}
 	l.release(p)
 }

@@ -71,7 +71,7 @@ func TestScreen(t *testing.T) {
 	end := startX(t, "321x201x24")
 	paintRoot(t, 0xFF0000)
 	if all := List(); len(all.Screens) != 1 || all.Screens[0] != (Screen{ID: "0", Width: 321, Height: 201}) {
-		t.Errorf("List tells %+v", all.Screens)
+		t.Errorf("List returns %+v", all.Screens)
 	}
 	if _, err := OpenVideo("screen:3", VideoOptions{}); err == nil {
 		t.Error("a screen that is not there opens")
@@ -117,7 +117,7 @@ func decodedPixel(t *testing.T, v *viewer, width, height int) (r, g, b byte) {
 	c.Stdin, c.Stderr = &stream, os.Stderr
 	raw, err := c.Output()
 	if err != nil || len(raw) != width*height*3 {
-		t.Fatalf("%d bytes, want a picture of %dx%d: %v", len(raw), width, height, err)
+		t.Fatalf("%d bytes, want a frame of %dx%d: %v", len(raw), width, height, err)
 	}
 	at := (height/2*width + width/2) * 3
 	return raw[at], raw[at+1], raw[at+2]

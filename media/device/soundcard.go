@@ -123,7 +123,7 @@ func audioDevices() (microphones, speakers []AudioDevice, err error) {
 		return nil, nil, err
 	}
 	defer s.close()
-	tell := func(kind malgo.DeviceType) []AudioDevice {
+	list := func(kind malgo.DeviceType) []AudioDevice {
 		found, failed := s.devices(kind)
 		err = errors.Join(err, failed)
 		var all []AudioDevice
@@ -133,7 +133,7 @@ func audioDevices() (microphones, speakers []AudioDevice, err error) {
 		}
 		return all
 	}
-	microphones, speakers = tell(malgo.Capture), tell(malgo.Playback)
+	microphones, speakers = list(malgo.Capture), list(malgo.Playback)
 	return microphones, speakers, err
 }
 

@@ -61,7 +61,7 @@ func TestVideoSends(t *testing.T) {
 	to := bind(t, v, h264Capability)
 	first, key := give(t, f, to, small)
 	if !key {
-		t.Error("the first picture is no key frame")
+		t.Error("the first frame is no key frame")
 	}
 	for range 5 {
 		if next, _ := give(t, f, to, small); int32(next-first) <= 0 {
@@ -92,7 +92,7 @@ func TestVideoKeyFrameOnRequest(t *testing.T) {
 			return
 		}
 	}
-	t.Error("three pictures after the request there is no key frame")
+	t.Error("three frames after the request there is no key frame")
 }
 
 func TestVideoComesBack(t *testing.T) {
@@ -124,9 +124,9 @@ func TestVideoComesBack(t *testing.T) {
 	if s := nextWarning(t, warnings); s != "camera fake is back" {
 		t.Errorf("it says %q", s)
 	}
-	for name, told := range map[string]chan bool{"the call": gone, "the late call": late} {
-		if away, back := <-told, <-told; !away || back || len(told) > 0 {
-			t.Errorf("%s was told that it is gone: %v, then %v, and %d times more", name, away, back, len(told))
+	for name, events := range map[string]chan bool{"the call": gone, "the late call": late} {
+		if away, back := <-events, <-events; !away || back || len(events) > 0 {
+			t.Errorf("%s was notified that it is gone: %v, then %v, and %d times more", name, away, back, len(events))
 		}
 	}
 	// Another size has another encoder, which begins with a key frame.
@@ -246,7 +246,7 @@ func TestAudioComesBack(t *testing.T) {
 		t.Errorf("it says %q", s)
 	}
 	if away, back := <-gone, <-gone; !away || back || len(gone) > 0 {
-		t.Errorf("the call was told that it is gone: %v, then %v, and %d times more", away, back, len(gone))
+		t.Errorf("the call was notified that it is gone: %v, then %v, and %d times more", away, back, len(gone))
 	}
 	for {
 		select {

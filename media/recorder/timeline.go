@@ -30,12 +30,12 @@ const (
 // share.
 //
 // The first frames of all tracks are placed by their arrival, the following ones by their
-// timestamps. Sender reports tell when frames were captured: the timeline of video is shifted to
+// timestamps. Sender reports say when frames were captured: the timeline of video is shifted to
 // that of audio, slowly, because a jump is visible, and video only, because any change of audio is
 // audible.
 //
 // If the capture of a sender stalls while its timestamps stand still, all later frames arrive late
-// by the length of the stall. That is told apart from a delay in the network by the next sender
+// by the length of the stall. That is distinguished from a delay in the network by the next sender
 // report, or without reports by the lateness that does not end.
 type timeline struct {
 	started  bool
@@ -137,7 +137,7 @@ func (t *timeline) detectStall(f media.Frame, raw, moved time.Duration) (time.Du
 	reported := moved.Abs() >= time.Microsecond
 	if s.since.IsZero() {
 		*s = stall{since: f.Arrival, lateness: late}
-		reported = moved >= minStall/2 // a report during the stall does not tell its end
+		reported = moved >= minStall/2 // a report during the stall does not show its end
 	}
 	s.lateness = min(s.lateness, late)
 	waited, length := f.Arrival.Sub(s.since), s.lateness

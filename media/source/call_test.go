@@ -11,7 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// receive starts a Receiver for a remote track, whose frames the returned watch tells of.
+// receive starts a Receiver for a remote track, whose frames the returned watch counts.
 func receive(t *testing.T, r remote, o receiver.Options) *watch {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testTime)

@@ -16,8 +16,8 @@ var (
 	write  = mediatest.WriteFile
 )
 
-// pictures decodes the video of a file.
-func pictures(t testing.TB, path string, width, height int) []*image.Gray {
+// decodeVideo decodes the video of a file.
+func decodeVideo(t testing.TB, path string, width, height int) []*image.Gray {
 	t.Helper()
 	raw := ffmpeg(t, "-i", path, "-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "-1", "-f", "rawvideo", "-pix_fmt", "gray", "-")
 	var all []*image.Gray

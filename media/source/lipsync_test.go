@@ -20,15 +20,15 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestLipSync: a tone that begins with picture N is heard in the recording when picture N is seen, although the pictures
-// come 400 ms later than the sound. The sender's reports make the difference.
+// TestLipSync: a tone that begins with frame N is heard in the recording when frame N is seen, although the frames
+// come 400 ms later than the audio. The sender's reports make the difference.
 func TestLipSync(t *testing.T) {
 	const late = 400 * time.Millisecond
 	for _, test := range []struct {
 		name    string
 		reports time.Duration // when the first one comes
 		tone    time.Duration // when the tone begins
-		offset  time.Duration // of the picture, in the recording
+		offset  time.Duration // of the frame, in the recording
 	}{
 		{"reports from the start", time.Second, 3 * time.Second, 0},
 		{"reports later", 3 * time.Second, 9 * time.Second, 0},
@@ -39,7 +39,7 @@ func TestLipSync(t *testing.T) {
 			t.Parallel()
 			rec, path := newRecorder(t, "out.webm", recorder.Options{Audio: 1, Video: 1})
 			length := test.tone + time.Second
-			video, picture := videoLines(t, test.tone, length, late)
+			video, frame := videoLines(t, test.tone, length, late)
 			audio := audioLines(t, test.tone, length)
 			synctest.Test(t, func(t *testing.T) {
 				sender := time.Now().Add(-1000 * time.Hour) // the sender's clock is not ours
@@ -50,9 +50,9 @@ func TestLipSync(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			seen, heard := whenSeen(t, path, picture), whenHeard(t, path)
+			seen, heard := whenSeen(t, path, frame), whenHeard(t, path)
 			if d := seen - heard - test.offset; d.Abs() > 40*time.Millisecond {
-				t.Errorf("picture %d is seen at %v, the tone is heard at %v", picture, seen, heard)
+				t.Errorf("frame %d is seen at %v, the tone is heard at %v", frame, seen, heard)
 			}
 		})
 	}
@@ -72,8 +72,8 @@ func recordWire(t *testing.T, rec *recorder.Recorder, mime string, lines []media
 	return done.Wait
 }
 
-// videoLines are test pictures at 10 a second, each delayed by late, and the number of the one at the moment mark.
-func videoLines(t *testing.T, mark, length, late time.Duration) (lines []mediatest.Sent, picture uint32) {
+// videoLines returns frames of test video, 10 per second, each delayed by late, and the number of the one at mark.
+func videoLines(t *testing.T, mark, length, late time.Duration) (lines []mediatest.Sent, frame uint32) {
 	source, err := newTestVideo(VideoOptions{Width: 160, Height: 120, FrameRate: 10, StreamID: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -133,8 +133,8 @@ func withReports(lines []mediatest.Sent, sender time.Time, first, late time.Dura
 	return out
 }
 
-// whenSeen is the time of the picture with a number.
-func whenSeen(t *testing.T, path string, picture uint32) time.Duration {
+// whenSeen returns the time of the frame with a number.
+func whenSeen(t *testing.T, path string, frame uint32) time.Duration {
 	t.Helper()
 	var times []float64
 	p := probe(t, path)
@@ -143,16 +143,16 @@ func whenSeen(t *testing.T, path string, picture uint32) time.Duration {
 			times = append(times, number(t, packet.Time))
 		}
 	}
-	for i, img := range pictures(t, path, 160, 120) {
-		if n, ok := testsignal.ReadFrameID(img); ok && n == picture {
+	for i, img := range decodeVideo(t, path, 160, 120) {
+		if n, ok := testsignal.ReadFrameID(img); ok && n == frame {
 			return time.Duration(times[i] * float64(time.Second))
 		}
 	}
-	t.Fatalf("picture %d is not in the recording", picture)
+	t.Fatalf("frame %d is not in the recording", frame)
 	return 0
 }
 
-// whenHeard is the time at which the sound begins.
+// whenHeard returns the time at which the audio starts.
 func whenHeard(t *testing.T, path string) time.Duration {
 	t.Helper()
 	pcm := ffmpeg(t, "-i", path, "-map", "0:a", "-ac", "1", "-ar", "48000", "-f", "s16le", "-af", "aresample=async=1:first_pts=0", "-")
@@ -161,7 +161,7 @@ func whenHeard(t *testing.T, path string) time.Duration {
 			return time.Duration(i/2) * time.Second / media.OpusClockRate
 		}
 	}
-	t.Fatal("no sound in the recording")
+	t.Fatal("no audio in the recording")
 	return 0
 }
 
@@ -193,7 +193,7 @@ func TestRecordOrder(t *testing.T) {
 	raw := ffmpeg(t, "-ss", "3.01", "-i", path, "-map", "0:v", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-")
 	frame, ok := testsignal.ReadFrameID(grayOf(raw, 160, 120))
 	if !ok || frame < 30 || frame > 31 {
-		t.Errorf("at 3.01 s there is picture %d, %v", frame, ok)
+		t.Errorf("at 3.01 s there is frame %d, %v", frame, ok)
 	}
 	if len(p.Streams) != 2 {
 		t.Errorf("streams are %+v", p.Streams)

@@ -40,7 +40,7 @@ func newPeer(t *testing.T) *webrtc.PeerConnection {
 	return pc
 }
 
-// remote is a track as OnTrack tells of it.
+// remote is a track as OnTrack reports it.
 type remote struct {
 	track    *webrtc.TrackRemote
 	receiver *webrtc.RTPReceiver

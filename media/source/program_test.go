@@ -128,7 +128,7 @@ func pidIn(t *testing.T, path string) int {
 	return 0
 }
 
-// alive tells if there is a process that has not ended: one that nobody has waited for is none.
+// alive reports whether a process has not ended. A zombie has ended.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

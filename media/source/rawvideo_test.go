@@ -18,7 +18,7 @@ import (
 
 // keepEncoder keeps what it is to encode. The encoders proper are tested where they are.
 type keepEncoder struct {
-	took    time.Duration // of each picture
+	took    time.Duration // of each frame
 	skips   bool          // leaves out what is no key frame, and the first key frame
 	codec   string
 	width   int
@@ -46,7 +46,7 @@ func (k *keepEncoder) Encode(p *image.YCbCr, at time.Duration, key bool) ([]byte
 	defer k.mu.Unlock()
 	k.at, k.luma, k.keys = append(k.at, at), append(k.luma, p.Y[0]), append(k.keys, key)
 	if p.Rect.Dx() != k.width || p.Rect.Dy() != k.height || p.SubsampleRatio != image.YCbCrSubsampleRatio420 {
-		return nil, fmt.Errorf("the picture is %v", p.Rect)
+		return nil, fmt.Errorf("the frame is %v", p.Rect)
 	}
 	if k.skips && len(k.at) == 1 {
 		return nil, nil
@@ -63,7 +63,7 @@ func (k *keepEncoder) SetBitrate(bitrate int) error {
 
 func (k *keepEncoder) Close() { k.closed = true }
 
-// y4m are pictures of one grey each, 0, 1, 2 and so on.
+// y4mStream returns a Y4M stream of frames of one gray each, 0, 1, 2 and so on.
 func y4mStream(head string, size, count int) []byte {
 	b := []byte("YUV4MPEG2 " + head + "\n")
 	for i := range count {
@@ -81,7 +81,7 @@ func openY4M(t *testing.T, data []byte, o VideoOptions) *rawVideo {
 	return s.(*rawVideo)
 }
 
-// TestY4MPace: raw pictures go out at their rate, scaled; those above the rate that was asked for are left out.
+// TestY4MPace: raw frames go out at their rate, scaled; those above the rate that was asked for are left out.
 func TestY4MPace(t *testing.T) {
 	data := y4mStream("W64 H48 F20:1 C420jpeg", 64*48*3/2, 40)
 	for _, test := range []struct {
@@ -97,11 +97,11 @@ func TestY4MPace(t *testing.T) {
 				t.Error(err)
 			}
 			if len(k.at) != test.count || len(c.Packets) != test.count || k.width != 32 || k.rate != min(20, or(test.rate, 20)) || k.bitrate != 1000 {
-				t.Errorf("%d pictures of width %d at %v", len(k.at), k.width, k.rate)
+				t.Errorf("%d frames of width %d at %v", len(k.at), k.width, k.rate)
 			}
 			for i, at := range k.at {
 				if at != time.Duration(k.luma[i])*50*time.Millisecond || c.Times[i].Sub(start) != at || k.keys[i] != (i == 0) {
-					t.Errorf("picture %d is at %v, sent at %v, key %v", k.luma[i], at, c.Times[i].Sub(start), k.keys[i])
+					t.Errorf("frame %d is at %v, sent at %v, key %v", k.luma[i], at, c.Times[i].Sub(start), k.keys[i])
 				}
 			}
 			if err := s.Close(); err != nil || !k.closed {
@@ -118,7 +118,7 @@ func or(a, b float64) float64 {
 	return a
 }
 
-// TestY4MSlow: an encoder that is too slow leaves pictures out; who asks for a key frame gets it, and the bitrate is set.
+// TestY4MSlow: an encoder that is too slow leaves frames out; who asks for a key frame gets it, and the bitrate is set.
 func TestY4MSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &keepEncoder{codec: "video/VP8", took: 120 * time.Millisecond, skips: true}
@@ -134,7 +134,7 @@ func TestY4MSlow(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(start); took > 2200*time.Millisecond || len(k.at) < 12 || len(k.at) > 16 || k.bitrate != 77000 {
-			t.Errorf("%d pictures in %v, bitrate %d", len(k.at), took, k.bitrate)
+			t.Errorf("%d frames in %v, bitrate %d", len(k.at), took, k.bitrate)
 		}
 		// The first was left out, so that the key frame is still owed.
 		keys := 0
@@ -165,13 +165,13 @@ func TestY4MLoop(t *testing.T) {
 			t.Error(err)
 		}
 		if len(k.at) != 25 || k.luma[10] != 0 || k.at[10] != 500*time.Millisecond || k.luma[24] != 4 {
-			t.Errorf("%d pictures: %v at %v", len(k.at), k.luma, k.at)
+			t.Errorf("%d frames: %v at %v", len(k.at), k.luma, k.at)
 		}
 		_ = s.Close()
 	})
 }
 
-// TestHostileY4M: what raw pictures cannot be.
+// TestHostileY4M: what raw frames cannot be.
 func TestHostileY4M(t *testing.T) {
 	for want, data := range map[string][]byte{
 		"want 16x16 to 4096x4096":        y4mStream("W8 H8", 0, 0),

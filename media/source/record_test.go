@@ -32,12 +32,12 @@ func recordTrackOf(t *testing.T, r *recorder.Recorder, mime string) media.FrameS
 	return sink
 }
 
-// TestRecordLoss: a recording of a bad connection decodes without an error, and each picture in it is one that was sent.
+// TestRecordLoss: a recording of a bad connection decodes without an error, and each frame in it is one that was sent.
 func TestRecordLoss(t *testing.T) {
 	for mime, path := range videoClips(t) {
 		file, all := frames(t, path, VideoOptions{})
 		original := make(map[string]bool)
-		for _, img := range pictures(t, path, 160, 120) {
+		for _, img := range decodeVideo(t, path, 160, 120) {
 			original[string(img.Pix)] = true
 		}
 		extension := ".webm"
@@ -58,9 +58,9 @@ func TestRecordLoss(t *testing.T) {
 				if err := rec.Close(); err != nil {
 					t.Fatal(err)
 				}
-				for i, img := range pictures(t, out, 160, 120) {
+				for i, img := range decodeVideo(t, out, 160, 120) {
 					if !original[string(img.Pix)] {
-						t.Errorf("picture %d was never sent", i)
+						t.Errorf("frame %d was never sent", i)
 					}
 				}
 			})

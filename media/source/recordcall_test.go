@@ -83,16 +83,16 @@ func TestRecordACall(t *testing.T) {
 			t.Errorf("%s is %s with %s packets and %s frames; received were %d", s.Kind, s.Codec, s.Packets, s.Frames, want.Frames)
 		}
 	}
-	// A machine under load leaves pictures out, so that the length is that of the numbers.
+	// A machine under load leaves frames out, so that the length is that of the numbers.
 	var strips []uint32
-	for i, img := range pictures(t, path, 320, 240) {
+	for i, img := range decodeVideo(t, path, 320, 240) {
 		frame, ok := testsignal.ReadFrameID(img)
 		if !ok || i > 0 && frame <= strips[i-1] {
-			t.Errorf("picture %d has strip %d, %v", i, frame, ok)
+			t.Errorf("frame %d has strip %d, %v", i, frame, ok)
 		}
 		strips = append(strips, frame)
 	}
-	// The other track may go on for longer, so that it is the times of the pictures that count.
+	// The other track may go on for longer, so that it is the times of the frames that count.
 	var times []float64
 	for _, packet := range p.Packets {
 		if p.Streams[packet.Stream].Kind == "video" {
@@ -101,6 +101,6 @@ func TestRecordACall(t *testing.T) {
 	}
 	length := float64(strips[len(strips)-1]-strips[0]) / 15
 	if d := times[len(times)-1] - times[0]; math.Abs(d-length) > 0.05*length+0.2 {
-		t.Errorf("the pictures last %.3f s, their numbers say %.3f s", d, length)
+		t.Errorf("the frames last %.3f s, their numbers say %.3f s", d, length)
 	}
 }

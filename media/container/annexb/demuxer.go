@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// defaultFrameRate in frames per second is used if neither the options nor the stream tell a rate between the limits.
+	// defaultFrameRate in frames per second is used if neither the options nor the stream have a rate between the limits.
 	defaultFrameRate = 30
 	minFrameRate     = 0.1
 	maxFrameRate     = 1000

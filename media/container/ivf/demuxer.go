@@ -41,7 +41,7 @@ type demuxer struct {
 	isAhead  bool
 }
 
-// NewDemuxer reads the header, and the first frame, which tells whether browsers decode the video.
+// NewDemuxer reads the header, and the first frame, which shows whether browsers decode the video.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	var header [headerSize]byte
 	if _, err := io.ReadFull(in.Reader, header[:]); err != nil {

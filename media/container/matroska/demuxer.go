@@ -278,7 +278,7 @@ func (d *demuxer) Select(tracks ...int) error {
 	return nil // an error of lookAhead is returned after the frames before it
 }
 
-// probe reads the first frame of H.264 that has no CodecPrivate, whose parameter sets tell the codec.
+// probe reads the first frame of H.264 that has no CodecPrivate, whose parameter sets have the codec.
 func (d *demuxer) probe() {
 	d.probing = true
 	for _, t := range d.tracks {
