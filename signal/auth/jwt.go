@@ -35,6 +35,7 @@ type JWT struct {
 	keys   *keySet
 	parser *jwt.Parser
 	leeway time.Duration
+	now    func() time.Time
 }
 
 // LoadJWT returns a JWT that accepts tokens signed with a key of location: the path of a file with a
@@ -71,7 +72,7 @@ func LoadJWT(ctx context.Context, location string, options *JWTOptions) (*JWT, e
 	if o.Issuer != "" {
 		opts = append(opts, jwt.WithIssuer(o.Issuer))
 	}
-	return &JWT{keys: keys, parser: jwt.NewParser(opts...), leeway: leeway}, nil
+	return &JWT{keys: keys, parser: jwt.NewParser(opts...), leeway: leeway, now: o.Now}, nil
 }
 
 // Authorize returns the identity of the token's subject, or a *signal.Denied.
@@ -92,7 +93,11 @@ func (a *JWT) Authorize(ctx context.Context, r signal.LoginRequest) (signal.Iden
 	if claims.Subject == "" || claims.Subject != r.Name {
 		return signal.Identity{}, &signal.Denied{Reason: "the token is for another name"}
 	}
-	return signal.Identity{Name: r.Name, Subject: claims.Subject, Expires: claims.ExpiresAt.Add(a.leeway)}, nil
+	expires := claims.ExpiresAt.Time
+	if !expires.After(a.now()) { // only the leeway is left
+		expires = expires.Add(a.leeway)
+	}
+	return signal.Identity{Name: r.Name, Subject: claims.Subject, Expires: expires}, nil
 }
 
 func (a *JWT) parse(token string, keys []verificationKey) (claims jwt.RegisteredClaims, err error) {
