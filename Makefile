@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks bench-signal bench-calls bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks bench-signal bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -150,6 +150,11 @@ bench-channels:
 # What each of fifty calls at once costs one process.
 bench-calls:
 	PARLEY_BENCH_MEDIA=1 go test -count=1 -run TestFiftyCallsAtOnce -v ./cmd/parley | grep many_test
+
+# What receiving fifty calls with audio costs one process, also that of another
+# binary of parley: make bench-audio BASELINE=path
+bench-audio:
+	PARLEY_BASELINE=$(abspath $(BASELINE)) go test -tags bench -count=1 -run TestBenchAudioCalls -v ./cmd/parley | grep '^|\|FAIL\|bench_calls'
 
 # The test sources through Chromium and Firefox as an echo, and as a recorder;
 # wants a machine with time to spare.

@@ -1,0 +1,93 @@
+//go:build bench
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestBenchAudioCalls measures the CPU time of a process that answers 50 calls with audio and only counts what it receives.
+// With PARLEY_BASELINE, the path of another binary of parley, it measures that one in turns with this one, and fails if this
+// one takes more than a third of it. This process sends.
+func TestBenchAudioCalls(t *testing.T) {
+	const rounds = 3
+	ours, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, server := serving(t, "--offer-rate", "1000/1000", "--candidate-rate", "10000/10000", "--other-rate", "1000/1000")
+	paths := map[string]string{"parley": ours}
+	order := []string{"parley"}
+	if baseline := os.Getenv("PARLEY_BASELINE"); baseline != "" {
+		paths["baseline"] = baseline
+		order = []string{"baseline", "parley"}
+	}
+	fmt.Println("| round | " + strings.Join(order, " | ") + " | sender |\n|---|" + strings.Repeat("---:|", len(order)+1))
+	sums := map[string]float64{}
+	for round := range rounds {
+		row := fmt.Sprintf("| %d |", round+1)
+		var sender float64
+		for _, name := range order {
+			t.Run(name, func(t *testing.T) { // whose processes end with it
+				used, sent := benchAudioCalls(t, server, paths[name])
+				sums[name] += used / rounds
+				sender = max(sender, sent)
+				row += fmt.Sprintf(" %.0f |", used)
+			})
+		}
+		fmt.Printf("%s %.0f |\n", row, sender)
+	}
+	row := "| mean |"
+	for _, name := range order {
+		row += fmt.Sprintf(" %.0f |", sums[name])
+	}
+	fmt.Println(row + " |")
+	if len(order) > 1 {
+		ratio := sums["parley"] / sums["baseline"]
+		fmt.Printf("| parley / baseline | %.3f | | |\n", ratio)
+		if ratio > 1.0/3 {
+			t.Errorf("receiving takes %.3f of the baseline, want a third at most", ratio)
+		}
+	}
+}
+
+// benchAudioCalls returns the CPU time that the receiver and the sender of 50 calls take, in ms per second.
+func benchAudioCalls(t *testing.T, server, path string) (receiver, sender float64) {
+	const calls, settle, measured = 50, 3 * time.Second, 10 * time.Second
+	args := []string{"answer", "--as", "counter", "--server", server}
+	answerer := launch(t, exec.Command(path, args...), args)
+	answerer.says(t, "waiting for calls")
+	for i := range calls {
+		startInProcess(t, []string{"parley", "call", "counter", "--as", fmt.Sprintf("caller-%02d", i), "--server", server,
+			"--audio", "test", "--stats-interval", "0"})
+	}
+	answerer.says(t, fmt.Sprintf("(?s)(receiving audio.*){%d}", calls))
+	connected := time.Now()
+	time.Sleep(settle) // until the calls are as they stay
+	us := &process{cmd: &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}}
+	before, sentBefore := usageOf(t, answerer), usageOf(t, us)
+	time.Sleep(measured)
+	now, sentNow := usageOf(t, answerer), usageOf(t, us)
+	least := int(time.Since(connected).Seconds() * 50 * 0.98) // packets of 20 ms
+	interruptProcess(t, answerer)
+	received := regexp.MustCompile(`(\d+) packets, 0 lost`).FindAllStringSubmatch(answerer.out.String(), -1)
+	if len(received) != calls {
+		t.Errorf("%d of %d calls lost nothing", len(received), calls)
+	}
+	for _, r := range received {
+		if n, err := strconv.Atoi(r[1]); n < least || err != nil {
+			t.Errorf("a call received %s packets, want %d: the machine is too busy for this", r[1], least)
+		}
+	}
+	perSecond := func(before, now usage) float64 {
+		return 1000 * (now.cpu - before.cpu).Seconds() / now.at.Sub(before.at).Seconds()
+	}
+	return perSecond(before, now), perSecond(sentBefore, sentNow)
+}
