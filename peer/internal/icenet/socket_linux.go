@@ -14,12 +14,13 @@ import (
 	"github.com/pion/transport/v4"
 )
 
-// udpSocket is a UDP socket that ICE reads by non-blocking system calls of which the Go scheduler
+// udpSocket is a UDP socket that ICE uses by non-blocking system calls of which the Go scheduler
 // is not told. For each call that it is told of it wakes up the thread that looks for calls that
 // block, which takes a sixth of the CPU time of a process that receives audio on many sockets.
 type udpSocket struct {
 	*net.UDPConn
 	raw  syscall.RawConn
+	is4  bool                  // the socket is of IPv4
 	read func(fd uintptr) bool // receive, as a value that is made once
 
 	mu     sync.Mutex // held while reading; guards the following
@@ -35,7 +36,8 @@ func newUDPSocket(conn *net.UDPConn) transport.UDPConn {
 	if err != nil {
 		return conn
 	}
-	s := &udpSocket{UDPConn: conn, raw: raw}
+	local, _ := conn.LocalAddr().(*net.UDPAddr)
+	s := &udpSocket{UDPConn: conn, raw: raw, is4: local != nil && len(local.IP) == net.IPv4len}
 	s.read = s.receive
 	return s
 }
@@ -100,7 +102,39 @@ func addrPortOf(from *syscall.RawSockaddrAny) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// WriteToAddrPort implements ice.AddrPortReaderWriter.
+// WriteToAddrPort implements ice.AddrPortReaderWriter. What cannot be sent at once is left to the
+// net package, which waits or returns the error.
 func (s *udpSocket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if len(b) > 0 && to.Addr().Zone() == "" && (to.Addr().Is4() || !s.is4) {
+		if n, ok := s.send(b, to); ok {
+			return n, nil
+		}
+	}
 	return s.WriteToUDPAddrPort(b, to)
+}
+
+// send reports whether a datagram was sent at once.
+func (s *udpSocket) send(b []byte, to netip.AddrPort) (n int, ok bool) {
+	var sockaddr syscall.RawSockaddrAny
+	size := setAddrPort(&sockaddr, to, s.is4)
+	err := s.raw.Control(func(fd uintptr) {
+		sent, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+			syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&sockaddr)), size)
+		n, ok = int(sent), errno == 0
+	})
+	return n, ok && err == nil
+}
+
+// setAddrPort sets a sockaddr and returns its size. is4 is that of the socket.
+func setAddrPort(sockaddr *syscall.RawSockaddrAny, to netip.AddrPort, is4 bool) uintptr {
+	if is4 {
+		a := (*syscall.RawSockaddrInet4)(unsafe.Pointer(sockaddr))
+		a.Family, a.Addr = syscall.AF_INET, to.Addr().As4()
+		binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&a.Port))[:], to.Port())
+		return unsafe.Sizeof(*a)
+	}
+	a := (*syscall.RawSockaddrInet6)(unsafe.Pointer(sockaddr))
+	a.Family, a.Addr = syscall.AF_INET6, to.Addr().As16()
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&a.Port))[:], to.Port())
+	return unsafe.Sizeof(*a)
 }
