@@ -166,7 +166,7 @@ func (c *session) receive(e peer.TrackReceived) {
 	var r *receiver.Receiver
 	sinks := []media.FrameSink{
 		&firstFrame{tell: func(f media.Frame) { c.tellFrame(kind.String(), f) }},
-		c.watchGaps(func() uint64 { return r.Stats().Lost }),
+		c.watchGaps(func() uint64 { return r.Lost() }),
 	}
 	var recorded *recordSink // nil for none
 	pictures, first := c.layers.sinks(e, func() { r.RequestKeyFrame() }, func(request func()) (all []media.FrameSink) {

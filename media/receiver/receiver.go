@@ -150,6 +150,13 @@ func (r *Receiver) Stats() Stats {
 	return s
 }
 
+// Lost returns the number of lost packets so far, see Stats.
+func (r *Receiver) Lost() uint64 {
+	r.stats.mu.Lock()
+	defer r.stats.mu.Unlock()
+	return r.stats.stats.Lost
+}
+
 // RequestKeyFrame requests a key frame, now or as soon as the limit of two requests a second allows, and again until one
 // arrives. It blocks no longer than Options.RequestKeyFrame.
 func (r *Receiver) RequestKeyFrame() {
