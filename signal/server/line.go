@@ -9,16 +9,14 @@ import (
 	"sync"
 	"time"
 
-	"parley/signal/internal/wsconn"
-
 	"parley/signal"
 	"parley/signal/cluster"
 	"parley/signal/internal/wire"
+	"parley/signal/internal/wsconn"
 )
 
-// line is what a session has that outlives its connection: what was sent and not confirmed yet, and how far the client was heard. Every
-// message in either direction has a number; whoever comes back says which was the last that arrived, and the other repeats
-// what follows it. So each message arrives exactly once and in order.
+// line is what outlives the connection of a session that can be resumed: its messages that are not acknowledged yet, and the number
+// of the last message received.
 type line struct {
 	id     cluster.SessionID // in the resume token
 	secret [sha256.Size]byte // hashed
@@ -30,25 +28,14 @@ type line struct {
 	mu         sync.Mutex // guards what follows
 	conn       *conn      // nil while the client is away
 	over       bool       // the session has ended, or is about to
-	sent       uint64     // the number of the last message to the client
-	heard      uint64     // the number of the last message of the client
-	told       uint64     // what of heard the client knows
-	unacked    []numbered
-	bytes      int
-	extraQueue int         // bytes that may wait in addition to Options.MaxQueue
+	sequence   wire.Sequence
+	extraQueue int         // bytes that may be unacknowledged in addition to Options.MaxQueue
 	away       *time.Timer // ends the session; set while the client is away
-}
-
-type numbered struct {
-	number uint64
-	frame  []byte
 }
 
 const (
 	lineSecret = 24 // bytes
 	tokenBytes = lineSecret + len(cluster.NodeID{}) + 8
-	// ackEvery is the number of messages after which they are confirmed, if nothing was sent that does it by the way.
-	ackEvery = 16
 )
 
 // newLine returns a line for a client and the token to resume with: a secret that is kept nowhere else, and the ID, which names the
@@ -80,23 +67,20 @@ func (l *line) opens(secret []byte) bool {
 	return subtle.ConstantTimeCompare(hashed[:], l.secret[:]) == 1
 }
 
-// send numbers a frame, keeps it until it is confirmed, and queues it if the client is there.
+// send numbers a frame, keeps it until it is acknowledged, and queues it if the client is there.
 func (l *line) send(w *wsconn.Batch, frame []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.over {
 		return
 	}
-	l.sent++
-	n := numbered{l.sent, wire.AppendNumbers(nil, frame, l.sent, l.heard)}
-	l.told = l.heard
-	if l.bytes += len(n.frame); l.bytes > l.server.opts.MaxQueue+l.extraQueue {
+	frame = l.sequence.Next(frame)
+	if _, size := l.sequence.Unacked(); size > l.server.opts.MaxQueue+l.extraQueue {
 		l.overflowLocked()
 		return
 	}
-	l.unacked = append(l.unacked, n)
 	if l.conn != nil {
-		l.conn.Send(w, n.frame)
+		l.conn.Send(w, frame)
 	}
 }
 
@@ -110,9 +94,10 @@ func (l *line) growQueue(extra int) {
 	}
 }
 
-// overflowLocked gives up a client that confirms nothing, or stays away for too many messages.
+// overflowLocked gives up a client that acknowledges nothing, or stays away for too many messages.
 func (l *line) overflowLocked() {
-	l.over, l.unacked, l.bytes = true, nil, 0
+	l.over = true
+	l.sequence.Discard()
 	switch {
 	case l.conn != nil:
 		l.conn.AbortSlow()
@@ -125,33 +110,16 @@ func (l *line) overflowLocked() {
 func (l *line) accept(w *wsconn.Batch, number, ack uint64) (serve bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ack > l.sent || number > l.heard+1 {
+	isNew, inOrder := l.sequence.Check(number)
+	if !inOrder || !l.sequence.Acknowledge(ack) {
 		return false, &closeError{signal.CloseBadSequence, signal.CodeBadMessage, "the numbers of the messages are not in sequence"}
 	}
-	l.confirmLocked(ack)
-	if number == 0 {
-		return true, nil
+	if isNew && l.sequence.Receive(number, 0) && l.conn != nil {
+		if received, ok := l.sequence.Ack(); ok {
+			l.conn.Send(w, wire.AppendAck(nil, received))
+		}
 	}
-	if number <= l.heard {
-		return false, nil
-	}
-	if l.heard = number; l.heard-l.told >= ackEvery && l.conn != nil {
-		l.told = l.heard
-		l.conn.Send(w, wire.AppendAck(nil, l.heard))
-	}
-	return true, nil
-}
-
-// confirmLocked lets go of what has arrived.
-func (l *line) confirmLocked(ack uint64) {
-	i := 0
-	for i < len(l.unacked) && l.unacked[i].number <= ack {
-		l.bytes -= len(l.unacked[i].frame)
-		i++
-	}
-	if l.unacked = l.unacked[i:]; len(l.unacked) == 0 {
-		l.unacked = nil
-	}
+	return isNew, nil
 }
 
 // leave is called when a connection has ended. It reports whether it was the client's latest: then the session waits for d, and
@@ -216,21 +184,24 @@ func (l *line) expire() bool {
 	return true
 }
 
-// resume makes c the client's connection: reply, and then all that it has not confirmed. It returns the connection before, which may
+// resume makes c the client's connection. It sends reply, and then all that the client has not acknowledged. It returns the connection before, which may
 // not have noticed yet that it has ended. Turn is held.
 func (l *line) resume(w *wsconn.Batch, c *conn, ack uint64, reply func(heard uint64) []byte) (old *conn, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || ack > l.sent || ack < l.sent-uint64(len(l.unacked)) {
+	if l.over {
+		return nil, false
+	}
+	replay, ok := l.sequence.Resume(ack)
+	if !ok {
 		return nil, false
 	}
 	l.stopLocked()
-	old, l.conn, l.told = l.conn, c, l.heard
-	l.confirmLocked(ack)
+	old, l.conn = l.conn, c
 	c.GrowQueue(l.extraQueue)
-	c.Send(w, reply(l.heard))
-	for _, n := range l.unacked {
-		c.Resend(w, n.frame)
+	c.Send(w, reply(l.sequence.Received()))
+	for _, frame := range replay {
+		c.Resend(w, frame)
 	}
 	return old, true
 }

@@ -31,7 +31,7 @@ type sequencedFrame struct {
 // result until that is acknowledged.
 func (s *Sequence) Next(frame []byte) []byte {
 	s.sent++
-	frame = AppendNumbers(nil, frame, s.sent, s.received)
+	frame = appendNumbers(nil, frame, s.sent, s.received)
 	s.acked, s.freshSize = s.received, 0
 	s.unacked = append(s.unacked, sequencedFrame{s.sent, frame})
 	s.size += len(frame)
@@ -40,6 +40,9 @@ func (s *Sequence) Next(frame []byte) []byte {
 
 // Unacked returns how many messages are kept, and their size in bytes.
 func (s *Sequence) Unacked() (messages, bytes int) { return len(s.unacked), s.size }
+
+// Discard drops the messages that are kept. The session cannot be resumed any more.
+func (s *Sequence) Discard() { s.unacked, s.size = nil, 0 }
 
 // Acknowledge drops the messages up to number. It returns false, and drops nothing, if no message with that number has
 // been sent.
@@ -99,8 +102,8 @@ func (s *Sequence) Resume(ack uint64) (replay [][]byte, ok bool) {
 	return replay, true
 }
 
-// AppendNumbers appends a JSON object with the members seq and ack added to it, as the last, so that they are the ones that count.
-func AppendNumbers(dst, object []byte, seq, ack uint64) []byte {
+// appendNumbers appends a JSON object with the members seq and ack added to it, as the last, so that they are the ones that count.
+func appendNumbers(dst, object []byte, seq, ack uint64) []byte {
 	dst = append(dst, object[:len(object)-1]...)
 	if !emptyObject(object) {
 		dst = append(dst, ',')
