@@ -14,13 +14,14 @@ import (
 	"parley/signal"
 )
 
-// WebhookOptions are the choices of NewWebhook. The zero value works.
+// WebhookOptions are the options of NewWebhook. The zero value works.
 type WebhookOptions struct {
-	// Client sends the requests. Default: one that follows no redirect and uses no proxy but the environment's.
+	// Client sends the requests. Default: a client that follows no redirects and uses the proxy of the
+	// environment.
 	Client *http.Client
 	// Timeout bounds one decision. Default: 5 seconds.
 	Timeout time.Duration
-	// Header goes with each request: a secret that tells the other side who asks. Default: none.
+	// Header is added to every request, say a secret by which the service knows this server. Default: none.
 	Header http.Header
 }
 
@@ -37,13 +38,22 @@ const (
 	maxExpiresIn = 365 * 24 * 3_600_000
 )
 
-// NewWebhook returns a Webhook that asks the service at rawURL: a POST of {"name","token","address","dialect"}, to be answered with 200 and
-// {"allow":bool}, and further "reason" for a refusal, or "name", "iceServers" and "expiresIn" for a grant: the session ends
-// after so many milliseconds unless it is renewed, which asks again. What is no such answer in time refuses.
+// NewWebhook returns a Webhook that asks the service at rawURL by a POST of
+//
+//	{"name":"alice","token":"...","address":"192.0.2.1","dialect":"call"}
+//
+// The service answers with status 200 and one of
+//
+//	{"allow":false,"reason":"..."}
+//	{"allow":true,"name":"alice","iceServers":[...],"expiresIn":3600000}
+//
+// where only allow is required. After expiresIn, in milliseconds and a year at most, the session ends
+// unless the client renews it, which asks the service again. Any other answer, or none in time, refuses the
+// login.
 func NewWebhook(rawURL string, options *WebhookOptions) (*Webhook, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("the webhook %.200q is no URL like https://host/path", rawURL)
+		return nil, fmt.Errorf("invalid webhook URL %.200q: want https://host/path", rawURL)
 	}
 	h := &Webhook{url: u.String()}
 	if options != nil {
@@ -59,11 +69,11 @@ func NewWebhook(rawURL string, options *WebhookOptions) (*Webhook, error) {
 }
 
 // Authorize returns the decision of the service.
-func (h *Webhook) Authorize(ctx context.Context, l signal.LoginRequest) (signal.Identity, error) {
+func (h *Webhook) Authorize(ctx context.Context, r signal.LoginRequest) (signal.Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.options.Timeout)
 	defer cancel()
 	question, err := json.Marshal(map[string]string{
-		"name": l.Name, "token": l.Token, "address": l.Address.String(), "dialect": string(l.Dialect),
+		"name": r.Name, "token": r.Token, "address": r.Address.String(), "dialect": string(r.Dialect),
 	})
 	if err != nil {
 		return signal.Identity{}, err
@@ -83,6 +93,9 @@ func (h *Webhook) ask(ctx context.Context, question []byte) ([]byte, error) {
 	for name, values := range h.options.Header {
 		req.Header[name] = values
 	}
+	if host := h.options.Header.Get("Host"); host != "" {
+		req.Host = host
+	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := h.options.Client.Do(req)
 	if err != nil {
@@ -90,16 +103,16 @@ func (h *Webhook) ask(ctx context.Context, question []byte) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("it answered %.100q", resp.Status)
+		return nil, fmt.Errorf("got status %d, want 200", resp.StatusCode)
 	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxDecision+1))
 	if err == nil && len(answer) > maxDecision {
-		err = fmt.Errorf("its answer has more than %d bytes", maxDecision)
+		err = fmt.Errorf("got an answer of more than %d bytes", maxDecision)
 	}
 	return answer, err
 }
 
-// withoutURL takes the address out of an error for the log, as it may hold a secret.
+// withoutURL removes the URL from an error, because it may contain a secret.
 func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -124,7 +137,7 @@ func decision(answer []byte) (signal.Identity, error) {
 		}
 		return signal.Identity{}, &signal.Denied{Reason: reason}
 	default:
-		return signal.Identity{}, errors.New("the webhook's answer is no object with allow: true or false")
+		return signal.Identity{}, errors.New("invalid answer of the webhook: want an object with allow, true or false")
 	}
 	identity := signal.Identity{ICEServers: iceServers(members["iceServers"])}
 	if value := members["expiresIn"]; len(value) > 0 {
@@ -137,7 +150,7 @@ func decision(answer []byte) (signal.Identity, error) {
 	if name := members["name"]; len(name) > 0 && name[0] == '"' {
 		identity.Name = stringOf(name)
 		if err := signal.CheckName(identity.Name); err != nil {
-			return signal.Identity{}, fmt.Errorf("the webhook gives a name that cannot be one: %w", err)
+			return signal.Identity{}, fmt.Errorf("invalid name from the webhook: %w", err)
 		}
 	}
 	return identity, nil

@@ -30,13 +30,13 @@ func TestWebhook(t *testing.T) {
 		"with servers":  {says(200, `{"allow":true,"iceServers":[{"urls":"turn:a","username":"u","credential":"c"},{"urls":["http:b"]},{"urls":["stun:c","stuns:d"]},5]}`), signal.Identity{ICEServers: []signal.ICEServer{{URLs: []string{"turn:a"}, Username: "u", Credential: "c"}, {URLs: []string{"stun:c", "stuns:d"}}}}, "", ""},
 		"no":            {says(200, `{"allow":false}`), signal.Identity{}, "the login was refused", ""},
 		"no, because":   {says(200, `{"allow":false,"reason":"closed\u001b today"}`), signal.Identity{}, "closed\x1b today", ""},
-		"a bad name":    {says(200, `{"allow":true,"name":"new\nline"}`), signal.Identity{}, "", "cannot be one"},
+		"a bad name":    {says(200, `{"allow":true,"name":"new\nline"}`), signal.Identity{}, "", "invalid name"},
 		"for no time":   {says(200, `{"allow":true,"expiresIn":0}`), signal.Identity{}, "", "expiresIn"},
 		"for a word":    {says(200, `{"allow":true,"expiresIn":"1h"}`), signal.Identity{}, "", "expiresIn"},
-		"no decision":   {says(200, `{}`), signal.Identity{}, "", "no object with allow"},
-		"a string":      {says(200, `{"allow":"true"}`), signal.Identity{}, "", "no object with allow"},
-		"another case":  {says(200, `{"Allow":true}`), signal.Identity{}, "", "no object with allow"},
-		"no JSON":       {says(200, `yes`), signal.Identity{}, "", "no object with allow"},
+		"no decision":   {says(200, `{}`), signal.Identity{}, "", "want an object with allow"},
+		"a string":      {says(200, `{"allow":"true"}`), signal.Identity{}, "", "want an object with allow"},
+		"another case":  {says(200, `{"Allow":true}`), signal.Identity{}, "", "want an object with allow"},
+		"no JSON":       {says(200, `yes`), signal.Identity{}, "", "want an object with allow"},
 		"an error":      {says(500, `{"allow":true}`), signal.Identity{}, "", "500"},
 		"created":       {says(201, `{"allow":true}`), signal.Identity{}, "", "201"},
 		"a huge answer": {says(200, `{"allow":true,"pad":"`+strings.Repeat("x", 64<<10)+`"}`), signal.Identity{}, "", "more than 65536 bytes"},
@@ -57,14 +57,14 @@ func TestWebhook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				var question map[string]any
-				if err := json.NewDecoder(r.Body).Decode(&question); err != nil || r.Method != http.MethodPost || r.Header.Get("X-Key") != "k" {
-					t.Errorf("asked %s with %v: %v", r.Method, r.Header, err)
+				if err := json.NewDecoder(r.Body).Decode(&question); err != nil || r.Method != http.MethodPost || r.Header.Get("X-Key") != "k" || r.Host != "auth.internal" {
+					t.Errorf("asked %s %s with %v: %v", r.Method, r.Host, r.Header, err)
 				}
 				asked <- question
 				tc.answer(w, r)
 			}))
 			defer web.Close()
-			options := &auth.WebhookOptions{Client: web.Client(), Header: http.Header{"X-Key": {"k"}}}
+			options := &auth.WebhookOptions{Client: web.Client(), Header: http.Header{"X-Key": {"k"}, "Host": {"auth.internal"}}}
 			options.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 			if name == "silence" {
 				options.Timeout = 20 * time.Millisecond
