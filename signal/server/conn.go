@@ -35,8 +35,8 @@ type conn struct {
 	waiting   atomic.Bool                // the reader waits for something else than the client
 	violation atomic.Pointer[closeError] // the client has been told that it loses the connection for it
 
-	strikesMu sync.Mutex // guards strikes
-	strikes   bucket
+	violationsMu sync.Mutex // guards violations
+	violations   bucket
 
 	// Guarded by wheel.mu.
 	slot     int32 // where in the wheel; -1 outside

@@ -228,7 +228,7 @@ func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) error {
 	case !ok:
 		return &closeError{close: signal.CloseUnauthorized, text: textExpired}
 	case name == "": // taken over
-		c.confide(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
+		c.sendErrorIfWanted(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
 		return nil
 	}
 	reply := wire.LoginGrant{ExpiresIn: left}

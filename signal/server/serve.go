@@ -10,8 +10,8 @@ import (
 	"parley/signal/internal/wire"
 )
 
-// strikes is how many messages over a limit are answered with an error only; the third in ten seconds closes the connection.
-var strikes = Rate{PerSecond: 0.1, Burst: 2}.resolve(0, 0)
+// maxViolations is how many messages over a limit are answered with an error only; the third in ten seconds closes the connection.
+var maxViolations = Rate{PerSecond: 0.1, Burst: 2}.resolve(0, 0)
 
 // errReplaced ends the reading of a connection whose client has come back on another.
 var errReplaced = errors.New("the client has come back on another connection")
@@ -86,13 +86,13 @@ func (c *conn) limited(w *wsconn.Batch, typ signal.Type) bool {
 
 // allowViolation reports whether the client may once more do something over a limit without losing its connection.
 func (c *conn) allowViolation(w *wsconn.Batch) bool {
-	c.strikesMu.Lock()
-	defer c.strikesMu.Unlock()
-	return c.strikes.take(w.Now, strikes)
+	c.violationsMu.Lock()
+	defer c.violationsMu.Unlock()
+	return c.violations.take(w.Now, maxViolations)
 }
 
-// strike refuses a message over a limit: with an error, and after too many of them with the end.
-func (c *conn) strike(w *wsconn.Batch, code, text, name string) error {
+// refuseViolation refuses a message over a limit: with an error, and after too many of them with the end.
+func (c *conn) refuseViolation(w *wsconn.Batch, code, text, name string) error {
 	if !c.allowViolation(w) {
 		return &closeError{signal.CloseRateLimited, code, text}
 	}
@@ -103,8 +103,8 @@ func (c *conn) strike(w *wsconn.Batch, code, text, name string) error {
 	return nil
 }
 
-// complain tells a client of the call dialect what is wrong with its message.
-func (c *conn) complain(w *wsconn.Batch, code, text, name string) {
+// sendError sends a client of the call dialect an error about its message.
+func (c *conn) sendError(w *wsconn.Batch, code, text, name string) {
 	c.reply(w, wire.AppendError(nil, code, text, name))
 }
 

@@ -180,7 +180,7 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 		s.wait.Add(1)
 		go func() {
 			defer s.wait.Done()
-			s.tend()
+			s.keepaliveLoop()
 		}()
 	}
 	s.wheel.add(c)
@@ -200,8 +200,8 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	c.Start()
 }
 
-// tend does what is due from time to time, for all connections, until Close.
-func (s *Server) tend() {
+// keepaliveLoop pings connections, drops dead ones, and enforces the ends of logins and sessions, until Close.
+func (s *Server) keepaliveLoop() {
 	ticker := time.NewTicker(s.wheel.tick)
 	defer ticker.Stop()
 	for {

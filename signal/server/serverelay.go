@@ -22,43 +22,43 @@ func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req wire.Request) error {
 	}
 	s.metrics.received(signal.DialectRelay, typ)
 	if c.limited(w, typ) {
-		return c.strike(w, signal.CodeRateLimited, "messages of this kind come faster than this server takes them", "")
+		return c.refuseViolation(w, signal.CodeRateLimited, "messages of this kind come faster than this server takes them", "")
 	}
 	switch {
 	case inst == "init":
 		c.wantErrors = req.Errors
 		return s.login(c, w, req)
 	case inst == "send" && ok:
-		return s.pass(c, w, typ, text, req)
+		return s.forwardRelay(c, w, typ, text, req)
 	case inst == "send":
-		c.confide(w, signal.CodeBadMessage, "a message of the types login, iceServers, expiring, error and ack comes from the server alone", "")
+		c.sendErrorIfWanted(w, signal.CodeBadMessage, "a message of the types login, iceServers, expiring, error and ack comes from the server alone", "")
 	case inst == "iceServers" && c.session == nil:
-		c.confide(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
+		c.sendErrorIfWanted(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
 	case inst == "iceServers":
 		return s.renewICEServers(c, w)
 	case inst == "ack": // its number has been taken
 	default:
-		c.confide(w, signal.CodeUnknownType, "inst is neither init nor send", "")
+		c.sendErrorIfWanted(w, signal.CodeUnknownType, "inst is neither init nor send", "")
 	}
 	return nil
 }
 
-// confide tells a client of the relay dialect what is wrong, if it wants to know.
-func (c *conn) confide(w *wsconn.Batch, code, text, name string) {
+// sendErrorIfWanted sends a client of the relay dialect an error about its message, if it asked for errors.
+func (c *conn) sendErrorIfWanted(w *wsconn.Batch, code, text, name string) {
 	if c.wantErrors {
 		c.reply(w, wire.AppendError(nil, code, text, name))
 	}
 }
 
-// pass delivers a message of the relay dialect.
-func (s *Server) pass(c *conn, w *wsconn.Batch, typ signal.Type, text []byte, req wire.Request) error {
+// forwardRelay forwards a message of the relay dialect.
+func (s *Server) forwardRelay(c *conn, w *wsconn.Batch, typ signal.Type, text []byte, req wire.Request) error {
 	name, wrong := req.Name()
 	if wrong != "" {
-		c.confide(w, signal.CodeBadName, "the message is for nobody: "+wrong, "")
+		c.sendErrorIfWanted(w, signal.CodeBadName, "the message is for nobody: "+wrong, "")
 		return nil
 	}
 	if !wire.IsObject(req.Payload) {
-		c.confide(w, signal.CodeBadMessage, "a send needs message: an object", name)
+		c.sendErrorIfWanted(w, signal.CodeBadMessage, "a send needs message: an object", name)
 		return nil
 	}
 	if !s.limits.payload().CheckRelayed(typ, text, req.Payload) {
@@ -71,13 +71,13 @@ func (s *Server) pass(c *conn, w *wsconn.Batch, typ signal.Type, text []byte, re
 	s.countForwarded(typ, result)
 	switch result {
 	case absent:
-		c.confide(w, signal.CodeAbsent, name+" is not signed in", name)
+		c.sendErrorIfWanted(w, signal.CodeAbsent, name+" is not signed in", name)
 	case noCall:
-		c.confide(w, signal.CodeNoCall, "the call with "+name+" has ended; the next begins with an offer", name)
+		c.sendErrorIfWanted(w, signal.CodeNoCall, "the call with "+name+" has ended; the next begins with an offer", name)
 	case notLoggedIn:
-		c.confide(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
+		c.sendErrorIfWanted(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
 	case tooMany:
-		return c.strike(w, signal.CodeTooManyCalls, tooManyText(name), name)
+		return c.refuseViolation(w, signal.CodeTooManyCalls, tooManyText(name), name)
 	}
 	return nil
 }

@@ -8,11 +8,11 @@ import (
 
 // wheel holds every connection of a server and pings them all from one goroutine. It turns one slot per tick; a connection sits
 // in the slot of the tick at which it is looked at next. It is looked at twice per interval: to be pinged, and to have been
-// heard since. So a dead socket is found within 1.2 intervals plus the patience, 40 seconds by default.
+// heard since. So a dead socket is found within 1.2 intervals plus the pong timeout, 40 seconds by default.
 type wheel struct {
-	tick     time.Duration
-	interval int // ticks between pings, jittered by a fifth
-	patience int // ticks that a ping may go unanswered
+	tick             time.Duration
+	interval         int // ticks between pings, jittered by a fifth
+	pongTimeoutTicks int // ticks that a ping may go unanswered
 
 	heard func(*conn) bool // since the last ping
 
@@ -24,10 +24,10 @@ type wheel struct {
 // wheelTicks is the resolution: ticks per ping interval.
 const wheelTicks = 25
 
-func newWheel(interval, patience time.Duration) *wheel {
+func newWheel(interval, pongTimeout time.Duration) *wheel {
 	tick := max(interval/wheelTicks, time.Millisecond)
-	w := &wheel{tick: tick, interval: wheelTicks, patience: max(int((patience+tick-1)/tick), 1), heard: (*conn).Heard}
-	w.slots = make([]map[*conn]struct{}, max(w.interval*6/5, w.patience)+2)
+	w := &wheel{tick: tick, interval: wheelTicks, pongTimeoutTicks: max(int((pongTimeout+tick-1)/tick), 1), heard: (*conn).Heard}
+	w.slots = make([]map[*conn]struct{}, max(w.interval*6/5, w.pongTimeoutTicks)+2)
 	for i := range w.slots {
 		w.slots[i] = make(map[*conn]struct{})
 	}
@@ -74,11 +74,11 @@ func (w *wheel) turn() (ping, dead []*conn) {
 		switch {
 		case !c.awaiting:
 			c.awaiting = true
-			w.putLocked(c, w.patience)
+			w.putLocked(c, w.pongTimeoutTicks)
 			ping = append(ping, c)
 		case w.heard(c):
 			c.awaiting = false
-			w.putLocked(c, max(w.untilPing()-w.patience, 1))
+			w.putLocked(c, max(w.untilPing()-w.pongTimeoutTicks, 1))
 		default:
 			c.awaiting = false
 			w.putLocked(c, w.untilPing()) // stays until its reader has ended
@@ -97,7 +97,7 @@ func (w *wheel) pingNow(c *conn) {
 	}
 	delete(w.slots[c.slot], c)
 	c.awaiting = true
-	w.putLocked(c, w.patience)
+	w.putLocked(c, w.pongTimeoutTicks)
 }
 
 func (w *wheel) putLocked(c *conn, ticks int) {
