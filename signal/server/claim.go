@@ -148,8 +148,8 @@ func (s *session) endDisconnected() {
 	if c := s.connection(); c != nil {
 		c.Abort()
 	}
-	if s.line != nil {
-		s.line.abandon()
+	if s.resumable != nil {
+		s.resumable.abandon()
 	}
 	s.endLocked(w, cluster.Disconnected)
 }
@@ -162,8 +162,8 @@ func (s *session) loseName(w *wsconn.Batch) {
 		return
 	}
 	s.endLocked(w, cluster.HungUp)
-	if s.line != nil {
-		s.line.abandon()
+	if s.resumable != nil {
+		s.resumable.abandon()
 	}
 	if c := s.connection(); c != nil && s.hub.dialect == signal.DialectCall {
 		c.close(w, signal.CloseReplaced, "this user has signed in on another connection")

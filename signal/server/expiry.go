@@ -118,8 +118,8 @@ func (s *Server) expireSession(w *wsconn.Batch, sess *session) {
 		return
 	}
 	sess.end(w, s.leaveReason(cluster.Disconnected))
-	if sess.line != nil {
-		sess.line.abandon()
+	if sess.resumable != nil {
+		sess.resumable.abandon()
 	}
 	c := sess.connection()
 	if c != nil {

@@ -34,15 +34,15 @@ func (h *hub) clusterName(name string) cluster.Name {
 func (h *hub) addResumable(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.resumable[s.line.id.Number] = s
+	h.resumable[s.resumable.id.Number] = s
 }
 
 // removeResumable undoes addResumable, unless another session has the token now.
 func (h *hub) removeResumable(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.resumable[s.line.id.Number] == s {
-		delete(h.resumable, s.line.id.Number)
+	if h.resumable[s.resumable.id.Number] == s {
+		delete(h.resumable, s.resumable.id.Number)
 	}
 }
 
@@ -65,7 +65,7 @@ func (h *hub) endResumable(w *wsconn.Batch) {
 	}
 	h.mu.Unlock()
 	for _, s := range sessions {
-		s.line.stop()
+		s.resumable.stop()
 		s.end(w, cluster.Draining)
 	}
 }

@@ -94,18 +94,18 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, gran
 	}
 	sess.id = s.node.Attach(sess)
 	switch {
-	case before != nil && before.line != nil:
-		sess.conn, sess.line = nil, before.line
+	case before != nil && before.resumable != nil:
+		sess.conn, sess.resumable = nil, before.resumable
 	case before == nil && req.WantsResume() && s.opts.Resume > 0:
 		sess.conn = nil
-		sess.line, grant.ResumeToken = newLine(s, sess.id, c)
+		sess.resumable, grant.ResumeToken = newResumeState(s, sess.id, c)
 		grant.ResumeFor = s.opts.Resume
 	}
 	if err := s.claimName(c, w, sess, before, subject); err != nil {
 		sess.abandon()
 		return s.refuseClaim(c, w, req, grant.Name, err)
 	}
-	if sess.line != nil {
+	if sess.resumable != nil {
 		h.addResumable(sess)
 	}
 	if before != nil {
@@ -256,23 +256,23 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, token string, req wire
 		s.refuseLogin(c, w, req, signal.CodeExpired, "the session has ended; sign in anew")
 		return nil
 	}
-	if !sess.line.opens(secret) {
+	if !sess.resumable.verify(secret) {
 		s.admission.loginFailed(c.address, s.now())
 		s.metrics.authFailure("resume")
 		s.refuseLogin(c, w, req, signal.CodeUnauthorized, "this is not the secret of that session")
 		return &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
 	}
 	grant := wire.LoginGrant{WithICEServers: req.WantsICEServers(), ExpiresIn: left}
-	w.Flush() // the turn may take a moment
-	sess.line.turn.Lock()
-	defer sess.line.turn.Unlock()
+	w.Flush() // serving may take a moment
+	sess.resumable.serveMu.Lock()
+	defer sess.resumable.serveMu.Unlock()
 	if renamed := h.resumableSession(id); renamed != nil {
 		sess = renamed
 	}
 	if grant.WithICEServers {
 		s.grantICE(&grant, signal.Identity{Name: sess.name, ICEServers: sess.iceServers})
 	}
-	old, ok := sess.line.resume(w, c, req.Ack, func(heard uint64) []byte { return wire.AppendLoginResumed(nil, grant, heard) })
+	old, ok := sess.resumable.resume(w, c, req.Ack, func(heard uint64) []byte { return wire.AppendLoginResumed(nil, grant, heard) })
 	if !ok {
 		s.refuseLogin(c, w, req, signal.CodeExpired, "the session has ended; sign in anew")
 		return nil
@@ -290,17 +290,17 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, token string, req wire
 // sessionEnds ends the session of a connection that has ended, or lets it wait for the client's return.
 func (s *Server) sessionEnds(w *wsconn.Batch, c *conn, final bool) {
 	sess := c.session
-	if sess.line == nil {
+	if sess.resumable == nil {
 		sess.end(w, s.leaveReason(cluster.HungUp))
 		return
 	}
 	if final || s.leaving.Load() || sess.heldName() == "" {
-		if sess.line.end(c) {
+		if sess.resumable.end(c) {
 			sess.end(w, s.leaveReason(cluster.HungUp))
 		}
 		return
 	}
-	sess.line.leave(c, s.opts.Resume, func() {
+	sess.resumable.detach(c, s.opts.Resume, func() {
 		w := s.newBatch()
 		defer w.Release()
 		sess.end(w, s.leaveReason(cluster.Disconnected))

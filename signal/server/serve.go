@@ -31,21 +31,21 @@ func (s *Server) serve(c *conn, w *wsconn.Batch, frame []byte) error {
 	if c.dialect == signal.DialectRelay {
 		req = wire.DecodeRelay(frame)
 	}
-	if c.session == nil || c.session.line == nil {
+	if c.session == nil || c.session.resumable == nil {
 		return s.dispatch(c, w, req)
 	}
-	return s.serveLine(c, w, req)
+	return s.serveResumable(c, w, req)
 }
 
-// serveLine handles a frame of a client that may come back: each once, and none after it has come back elsewhere.
-func (s *Server) serveLine(c *conn, w *wsconn.Batch, req wire.Request) error {
-	l := c.session.line
-	l.turn.Lock()
-	defer l.turn.Unlock()
-	if l.connection() != c {
+// serveResumable handles a frame of a client that may come back: each once, and none after it has come back elsewhere.
+func (s *Server) serveResumable(c *conn, w *wsconn.Batch, req wire.Request) error {
+	r := c.session.resumable
+	r.serveMu.Lock()
+	defer r.serveMu.Unlock()
+	if r.connection() != c {
 		return errReplaced
 	}
-	serve, err := l.accept(w, req.Seq, req.Ack)
+	serve, err := r.accept(w, req.Seq, req.Ack)
 	if !serve || err != nil {
 		return err
 	}

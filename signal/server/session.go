@@ -16,11 +16,11 @@ import (
 // one end of each of its calls; the other end belongs to the session of the peer, maybe at another node. The two learn of each other
 // only by messages.
 type session struct {
-	hub  *hub
-	id   cluster.SessionID
-	name string
-	conn *conn // nil if line is set
-	line *line // nil unless the client can resume
+	hub       *hub
+	id        cluster.SessionID
+	name      string
+	conn      *conn        // nil if resumable is set
+	resumable *resumeState // nil unless the client can resume
 	// asked is the name that the client has asked for, which may not be the one it got. The reader owns it.
 	asked string
 	// iceServers are those that the Authorizer granted at the login. The reader owns them.
@@ -90,8 +90,8 @@ const (
 
 // send queues a frame for the client.
 func (s *session) send(w *wsconn.Batch, frame []byte) {
-	if s.line != nil {
-		s.line.send(w, frame)
+	if s.resumable != nil {
+		s.resumable.send(w, frame)
 		return
 	}
 	s.conn.Send(w, frame)
@@ -99,8 +99,8 @@ func (s *session) send(w *wsconn.Batch, frame []byte) {
 
 // growQueue sets the number of bytes that may wait for the client in addition to Options.MaxQueue, unless it is larger already.
 func (s *session) growQueue(extra int) {
-	if s.line != nil {
-		s.line.growQueue(extra)
+	if s.resumable != nil {
+		s.resumable.growQueue(extra)
 		return
 	}
 	s.conn.GrowQueue(extra)
@@ -108,10 +108,10 @@ func (s *session) growQueue(extra int) {
 
 // connection returns the connection of the client, nil while it is away.
 func (s *session) connection() *conn {
-	if s.line == nil {
+	if s.resumable == nil {
 		return s.conn
 	}
-	return s.line.connection()
+	return s.resumable.connection()
 }
 
 // callCount returns the number of open calls.
@@ -314,7 +314,7 @@ func (s *session) endLocked(w *wsconn.Batch, reason cluster.Reason) {
 		}
 	}
 	s.hub.server.node.Release(s.hub.clusterName(s.name), s.id)
-	if s.line != nil {
+	if s.resumable != nil {
 		s.hub.removeResumable(s)
 	}
 	s.answerProbe(w, cluster.Gone) // after the release: who asks claims the name again
