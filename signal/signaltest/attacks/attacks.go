@@ -51,7 +51,7 @@ func attacks() []attack {
 			[]string{"--turn", "{turn}", "--auth-jwt", "{dir}/token.key"}, habits{}, expiredToken},
 		{"S11", "logs in as each client with a space, a zero-width space or another form of the same letters", nil, habits{}, lookalikes},
 		{"S12", "reads the secret of TURN from the admin port's profiles, and its metrics by a name that points there",
-			[]string{"--turn", "{turn}", "--turn-secret-file", "{dir}/turn.secret", "--admin", "{admin}"}, habits{monitor: "/metrics"}, profiles},
+			[]string{"--turn", "{turn}", "--turn-secret-file", "{dir}/turn.secret", "--admin", "{admin}", "--admin-host", monitorHost}, habits{monitor: "/metrics"}, profiles},
 		{"S13", "claims each client's name, 5 times; then a client whose connection went dead comes back", nil, habits{}, claims},
 		{"S14", "logs in with resume and cuts the connection, 4 at once in a loop", []string{"--admin", "{admin}"}, habits{}, cutSessions},
 		{"S15", "floods pongs and empty fragments, 8 connections, again when they are closed", nil, habits{}, controlFrames},
@@ -59,6 +59,9 @@ func attacks() []attack {
 		{"S19", "calls every client and sends each as many candidates as it can; meanwhile 100 honest peers call one answerer", nil, habits{}, candidateFlood},
 	}
 }
+
+// monitorHost is a name that the operator has given to the admin port.
+const monitorHost = "monitor.internal"
 
 // proxy is the address of a trusted proxy.
 var proxy = net.IPv4(127, 9, 0, 1)
@@ -322,6 +325,7 @@ func profiles(ctx context.Context, s *server, c *crowd) (string, error) {
 	}
 	status, cmdline := get("/debug/pprof/cmdline", "")
 	rebound, _ := get("/metrics", "evil.example:80")
+	byName, _ := get("/metrics", monitorHost+":80")
 	if err := c.watch(ctx, 2*time.Second); err != nil {
 		return "", err
 	}
@@ -329,6 +333,8 @@ func profiles(ctx context.Context, s *server, c *crowd) (string, error) {
 	switch {
 	case strings.Contains(cmdline, turnSecret):
 		return "the secret", errors.New("the secret of TURN is shown")
+	case byName != http.StatusOK:
+		return got, fmt.Errorf("the operator asks for the metrics by name and gets %d", byName)
 	case rebound != http.StatusForbidden && rebound != http.StatusMisdirectedRequest:
 		return got, errors.New("a foreign page reads the metrics through the operator's browser")
 	}
