@@ -132,7 +132,7 @@ func TestJWT(t *testing.T) {
 			grant, err := tokens.Authorize(t.Context(), signal.LoginRequest{Name: "alice", Token: tc.token})
 			var refusal *signal.Denied
 			switch {
-			case tc.want == good && (err != nil || grant.Name != "alice" || !grant.Expires.Equal(time.Unix(map[bool]int64{true: 971 + 30, false: 2000}[name == "within the leeway"], 0))):
+			case tc.want == good && (err != nil || grant.Name != "alice" || grant.Subject != "alice" || !grant.Expires.Equal(time.Unix(map[bool]int64{true: 971 + 30, false: 2000}[name == "within the leeway"], 0))):
 				t.Errorf("got %+v, %v", grant, err)
 			case tc.want != good && (!errors.As(err, &refusal) || refusal.Reason != tc.want):
 				t.Errorf("got %v, %v", grant, err)

@@ -36,6 +36,8 @@ const (
 	maxDecision = 64 << 10
 	// maxExpiresIn bounds the time that a webhook lets a session last, in milliseconds: a year.
 	maxExpiresIn = 365 * 24 * 3_600_000
+	// maxSubject bounds the subject, in bytes, as that of an ID Token (OpenID Connect Core, section 2).
+	maxSubject = 255
 )
 
 // NewWebhook returns a Webhook that asks the service at rawURL by a POST of
@@ -45,9 +47,10 @@ const (
 // The service answers with status 200 and one of
 //
 //	{"allow":false,"reason":"..."}
-//	{"allow":true,"name":"alice","iceServers":[...],"expiresIn":3600000}
+//	{"allow":true,"name":"alice","subject":"user-17","iceServers":[...],"expiresIn":3600000}
 //
-// where only allow is required. After expiresIn, in milliseconds and a year at most, the session ends
+// where only allow is required. A login takes the name from an earlier session with the same subject,
+// which has at most 255 bytes. After expiresIn, in milliseconds and a year at most, the session ends
 // unless the client renews it, which asks the service again. Any other answer, or none in time, refuses the
 // login.
 func NewWebhook(rawURL string, options *WebhookOptions) (*Webhook, error) {
@@ -146,6 +149,11 @@ func decision(answer []byte) (signal.Identity, error) {
 			return signal.Identity{}, fmt.Errorf("invalid expiresIn %.20q from the webhook: want a positive number of milliseconds", value)
 		}
 		identity.Expires = time.Now().Add(time.Duration(min(ms, maxExpiresIn)) * time.Millisecond)
+	}
+	if value := members["subject"]; len(value) > 0 {
+		if identity.Subject = stringOf(value); identity.Subject == "" || len(identity.Subject) > maxSubject {
+			return signal.Identity{}, fmt.Errorf("invalid subject %.20q from the webhook: want a string of 1 to %d bytes", value, maxSubject)
+		}
 	}
 	if name := members["name"]; len(name) > 0 && name[0] == '"' {
 		identity.Name = stringOf(name)
