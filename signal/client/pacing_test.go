@@ -50,6 +50,40 @@ func TestPacing(t *testing.T) {
 	}
 }
 
+// TestThirtyCallers calls a client thirty times at once. Each call gets its answer and the candidates.
+func TestThirtyCallers(t *testing.T) {
+	t.Parallel()
+	const calls, candidates = 30, 4
+	url := signaltest.Start(t, nil)
+	answerer := loggedIn(t, url, "answerer", client.Options{Resume: true})
+	callers := make([]*client.Client, calls)
+	for i := range callers {
+		callers[i] = loggedIn(t, url, fmt.Sprint("caller", i), client.Options{Resume: true})
+	}
+	for _, c := range callers {
+		send(t, c, signal.Message{Type: signal.Offer, Peer: "answerer", SDP: "v=0"})
+	}
+	candidate := signal.Message{Type: signal.ICECandidate, Candidate: &signal.Candidate{Candidate: "candidate:1"}}
+	for range callers {
+		offer, err := answerer.Receive(wait(t))
+		if err != nil || offer.Type != signal.Offer {
+			t.Fatalf("got %+v, %v", offer, err)
+		}
+		send(t, answerer, signal.Message{Type: signal.Answer, Peer: offer.Peer, SDP: "v=0"})
+		for range candidates {
+			candidate.Peer = offer.Peer
+			send(t, answerer, candidate)
+		}
+	}
+	candidate.Peer = "answerer"
+	for _, c := range callers {
+		receive(t, c, signal.Message{Type: signal.Answer, Peer: "answerer", SDP: "v=0"})
+		for range candidates {
+			receive(t, c, candidate)
+		}
+	}
+}
+
 // TestPacingOfClose queues 30 leaves, of which a server takes 20 at once, and closes.
 func TestPacingOfClose(t *testing.T) {
 	t.Parallel()

@@ -134,12 +134,12 @@ func (c *Client) redial(ctx context.Context) (l *transport, resumed bool, err er
 func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (l *transport, resumed bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = ws.NetConn().SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	ticket, name, heard := c.session.resumeState()
+	resumeToken, name, received := c.session.resumeState()
 	token, err := c.token()
 	if err != nil {
 		return nil, false, err
 	}
-	ask := wire.LoginRequest{Name: name, Token: token, Extended: true, ResumeToken: ticket, Ack: heard}
+	ask := wire.LoginRequest{Name: name, Token: token, Extended: true, ResumeToken: resumeToken, Ack: received}
 	reply, err := c.exchangeLogin(ws, ask)
 	if err != nil {
 		return nil, false, err

@@ -45,22 +45,22 @@ func (s *Server) login(c *conn, w *wsconn.Batch, req wire.Request) error {
 	case err != nil:
 		return err
 	}
-	reply := wire.LoginGrant{Name: identity.Name, Requested: name, Granted: identity.ICEServers, ExpiresIn: untilExpiry(identity)}
+	reply := wire.LoginGrant{Name: identity.Name, Requested: name, ExpiresIn: untilExpiry(identity)}
 	if req.WantsICEServers() {
 		s.grantICE(&reply, identity)
 	}
 	if renews && identity.Name == c.session.heldName() {
-		return s.renewSession(c, w, req, reply)
+		return s.renewSession(c, w, req, reply, identity)
 	}
-	return s.signIn(c, w, h, req, reply, identity.Subject)
+	return s.signIn(c, w, h, req, reply, identity)
 }
 
 // renewSession goes on with a session under a new identity of the same name. Its calls stay.
-func (s *Server) renewSession(c *conn, w *wsconn.Batch, req wire.Request, grant wire.LoginGrant) error {
+func (s *Server) renewSession(c *conn, w *wsconn.Batch, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
 	if !s.setExpiry(c, c.session, req, grant.ExpiresIn) {
 		return &closeError{close: signal.CloseUnauthorized, text: textExpired}
 	}
-	c.session.iceServers = grant.Granted
+	c.session.iceServers = identity.ICEServers
 	if c.dialect != signal.DialectRelay || req.Reply {
 		c.session.send(w, wire.AppendLoginSuccess(nil, grant))
 	}
@@ -79,7 +79,7 @@ func (s *Server) setExpiry(c *conn, sess *session, req wire.Request, left time.D
 
 // signIn claims the name for a new session, ends the session before, if there is one, and replies. An error ends the connection; the
 // client has been told.
-func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant, subject string) error {
+func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
 	before := c.session
 	// The session counts until it ends, also while the client is away. A client that changes its name has a place already.
 	if s.admission.sessions.add(c.address) != "" && before == nil {
@@ -89,7 +89,7 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, gran
 		return &closeError{close: signal.CloseOverloaded, text: text}
 	}
 	sess := &session{
-		hub: h, name: grant.Name, conn: c, address: c.address, asked: grant.Requested, iceServers: grant.Granted,
+		hub: h, name: grant.Name, conn: c, address: c.address, asked: grant.Requested, iceServers: identity.ICEServers,
 		wantErrors: c.wantErrors, probeResult: make(chan bool, 1),
 	}
 	sess.id = s.node.Attach(sess)
@@ -101,7 +101,7 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, gran
 		sess.resumable, grant.ResumeToken = newResumeState(s, sess.id, c)
 		grant.ResumeFor = s.opts.Resume
 	}
-	if err := s.claimName(c, w, sess, before, subject); err != nil {
+	if err := s.claimName(c, w, sess, before, identity.Subject); err != nil {
 		sess.abandon()
 		return s.refuseClaim(c, w, req, grant.Name, err)
 	}

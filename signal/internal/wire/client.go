@@ -1,3 +1,4 @@
+// Package wire encodes and decodes the frames of both dialects of package signal.
 package wire
 
 import (
@@ -64,7 +65,7 @@ func (a LoginRequest) appendMembers(frame []byte) []byte {
 	return append(frame, `,"iceServers":true}`...)
 }
 
-// loginReply is the reply to a login.
+// LoginReply is the reply to a login.
 type LoginReply struct {
 	Success     bool
 	Code, Text  string
@@ -121,7 +122,7 @@ func NewCodec(d signal.Dialect, ours bool) Codec {
 	return callCodec{}
 }
 
-// errNothing is the error of a frame that only acknowledges messages.
+// ErrNoMessage is the error of a frame that only acknowledges messages.
 var ErrNoMessage = errors.New("it only acknowledges")
 
 var errUnknownType = errors.New("it is of no known type")

@@ -7,7 +7,7 @@ import (
 	"parley/signal"
 )
 
-// extensionOf reads the member parley of an offer or an answer. It returns nil if value is absent,
+// parseExtension reads the member parley of an offer or an answer. It returns nil if value is absent,
 // malformed, or of another version.
 func parseExtension(value []byte, typ signal.Type) *signal.Extension {
 	o, ok := openObject(value)

@@ -63,3 +63,35 @@ func elements(value []byte) iter.Seq[[]byte] {
 		}
 	}
 }
+
+// appendICEServerList appends the member iceServers with the valid ones of servers.
+func appendICEServerList(dst []byte, servers []signal.ICEServer) []byte {
+	dst = append(dst, `,"iceServers":[`...)
+	n := 0
+	for _, s := range servers {
+		if n == signal.MaxICEServers || s.Check() != nil {
+			continue
+		}
+		if n++; n > 1 {
+			dst = append(dst, ',')
+		}
+		dst = appendICEServer(dst, s)
+	}
+	return append(dst, ']')
+}
+
+func appendICEServer(dst []byte, s signal.ICEServer) []byte {
+	dst = append(dst, `{"urls":[`...)
+	for i, url := range s.URLs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, url)
+	}
+	dst = append(dst, ']')
+	if s.Username != "" || s.Credential != "" {
+		dst = appendString(append(dst, `,"username":`...), s.Username)
+		dst = appendString(append(dst, `,"credential":`...), s.Credential)
+	}
+	return append(dst, '}')
+}

@@ -7,21 +7,21 @@ import (
 	"parley/signal"
 )
 
-// The frames a server sends. Each function appends one; every outer object is built here, so that only payloads that were
-// checked pass through from another client.
+// The functions of this file append a frame to a client each. They build the outer object themselves, so that nothing of
+// another client is forwarded but a payload that was checked.
 
-// loginGrant is what the reply to a good login tells beyond success.
+// LoginGrant is the content of the reply to a successful login.
 type LoginGrant struct {
 	Name, Requested string
-	WithICEServers  bool // for ICE servers
+	WithICEServers  bool // the client asked for ICE servers
 	ICEServers      []signal.ICEServer
-	Granted         []signal.ICEServer // those of the Authorizer
-	ICELifetime     time.Duration      // how long they are good; 0: for ever
-	ResumeToken     string             // to come back with
-	ResumeFor       time.Duration      // for the return
-	ExpiresIn       time.Duration      // until the session expires; 0: never
+	ICELifetime     time.Duration // of ICEServers; 0 for no limit
+	ResumeToken     string        // empty if the session cannot be resumed
+	ResumeFor       time.Duration // after a loss
+	ExpiresIn       time.Duration // until the session expires; 0 if it does not
 }
 
+// AppendLoginSuccess appends the reply to a login that succeeded.
 func AppendLoginSuccess(dst []byte, g LoginGrant) []byte {
 	dst = append(dst, `{"type":"login","success":true`...)
 	if g.Name != g.Requested {
@@ -38,18 +38,19 @@ func AppendLoginSuccess(dst []byte, g LoginGrant) []byte {
 	return append(appendExpiresIn(dst, g.ExpiresIn), '}')
 }
 
-// appendResumed appends the reply to a client that has come back: with the number of its last message that was served.
-func AppendLoginResumed(dst []byte, g LoginGrant, heard uint64) []byte {
+// AppendLoginResumed appends the reply to a login that resumed a session. received is the number of the last message of
+// the client that was received.
+func AppendLoginResumed(dst []byte, g LoginGrant, received uint64) []byte {
 	dst = append(dst, `{"type":"login","success":true`...)
 	if g.WithICEServers {
 		dst = appendICEGrant(dst, g)
 	}
 	dst = appendExpiresIn(dst, g.ExpiresIn)
-	dst = strconv.AppendUint(append(dst, `,"ack":`...), heard, 10)
+	dst = strconv.AppendUint(append(dst, `,"ack":`...), received, 10)
 	return append(dst, '}')
 }
 
-// appendRenewal appends the answer to a client that asks for ICE servers anew.
+// AppendICEServers appends the reply to a request for ICE servers.
 func AppendICEServers(dst []byte, g LoginGrant) []byte {
 	return append(appendICEGrant(append(dst, `{"type":"iceServers"`...), g), '}')
 }
@@ -63,6 +64,7 @@ func appendICEGrant(dst []byte, g LoginGrant) []byte {
 	return dst
 }
 
+// AppendLoginRefusal appends the reply to a login that was refused.
 func AppendLoginRefusal(dst []byte, code, text string) []byte {
 	dst = append(dst, `{"type":"login","success":false,"message":`...)
 	dst = appendString(dst, text)
@@ -71,7 +73,7 @@ func AppendLoginRefusal(dst []byte, code, text string) []byte {
 	return append(dst, '}')
 }
 
-// appendDelivery appends an offer, answer, candidate or leave from the user of that name.
+// AppendDelivery appends an offer, answer, candidate or leave of the client called from.
 func AppendDelivery(dst []byte, typ signal.Type, payload []byte, from string) []byte {
 	dst = append(dst, `{"type":"`...)
 	dst = append(dst, typ...)
@@ -90,7 +92,7 @@ func AppendDelivery(dst []byte, typ signal.Type, payload []byte, from string) []
 	return append(dst, '}')
 }
 
-// appendError appends an error; name is whom the refused message was for, "" for none.
+// AppendError appends an error. name is the receiver of the refused message, empty for none.
 func AppendError(dst []byte, code, text, name string) []byte {
 	dst = append(dst, `{"type":"error","message":`...)
 	dst = appendString(dst, text)
@@ -99,38 +101,6 @@ func AppendError(dst []byte, code, text, name string) []byte {
 	if name != "" {
 		dst = append(dst, `,"name":`...)
 		dst = appendString(dst, name)
-	}
-	return append(dst, '}')
-}
-
-// appendICEServers appends the member of a login reply that carries servers: those that are fit for it.
-func appendICEServerList(dst []byte, servers []signal.ICEServer) []byte {
-	dst = append(dst, `,"iceServers":[`...)
-	n := 0
-	for _, s := range servers {
-		if n == signal.MaxICEServers || s.Check() != nil {
-			continue
-		}
-		if n++; n > 1 {
-			dst = append(dst, ',')
-		}
-		dst = appendICEServer(dst, s)
-	}
-	return append(dst, ']')
-}
-
-func appendICEServer(dst []byte, s signal.ICEServer) []byte {
-	dst = append(dst, `{"urls":[`...)
-	for i, url := range s.URLs {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendString(dst, url)
-	}
-	dst = append(dst, ']')
-	if s.Username != "" || s.Credential != "" {
-		dst = appendString(append(dst, `,"username":`...), s.Username)
-		dst = appendString(append(dst, `,"credential":`...), s.Credential)
 	}
 	return append(dst, '}')
 }

@@ -102,7 +102,7 @@ func (s *Sequence) Resume(ack uint64) (replay [][]byte, ok bool) {
 	return replay, true
 }
 
-// appendNumbers appends a JSON object with the members seq and ack added to it, as the last, so that they are the ones that count.
+// appendNumbers appends a JSON object with the members seq and ack added at its end, so that they are the ones that count.
 func appendNumbers(dst, object []byte, seq, ack uint64) []byte {
 	dst = append(dst, object[:len(object)-1]...)
 	if !emptyObject(object) {
@@ -124,6 +124,7 @@ func emptyObject(object []byte) bool {
 	return true
 }
 
+// AppendAck appends the frame that acknowledges the messages up to ack, in the form of the call dialect.
 func AppendAck(dst []byte, ack uint64) []byte {
 	return append(strconv.AppendUint(append(dst, `{"type":"ack","ack":`...), ack, 10), '}')
 }
