@@ -88,7 +88,7 @@ func (m Message) Check() error {
 			return err
 		}
 	}
-	if err := CheckName(m.Peer); err != nil {
+	if err := CheckPeerName(m.Peer); err != nil {
 		return fmt.Errorf("the %s is for nobody: %w", m.Type, err)
 	}
 	return nil

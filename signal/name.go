@@ -20,7 +20,8 @@ const MaxName = 64
 // Bidi Rule, which the package would apply to text that has no right-to-left characters, too.
 var userpart = precis.NewFreeform(precis.FoldWidth, precis.Norm(norm.NFC))
 
-// CheckName returns nil if name is a valid name, and else an error that says what is wrong with it.
+// CheckName returns nil if name is a valid name to log in with at Parley's server, and else an error that
+// says what is wrong with it.
 //
 // A name has 1 to 64 bytes of UTF-8 and consists of parts that are separated by single spaces. A part
 // follows the PRECIS profile UsernameCasePreserved (RFC 8265, section 3.4): it is in normalization form
@@ -51,6 +52,23 @@ func CheckName(name string) error {
 		if err := checkUserpart(part); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// CheckPeerName returns nil if name may be the name of a peer at any server, and else an error that says
+// what is wrong with it. The original servers accept every name, so a peer's name has only what can be
+// shown and sent: 1 to 64 bytes of printable UTF-8.
+func CheckPeerName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the name is empty")
+	case len(name) > MaxName:
+		return fmt.Errorf("the name has %d bytes; at most %d are allowed", len(name), MaxName)
+	case !utf8.ValidString(name):
+		return errors.New("the name is not valid UTF-8")
+	case strings.ContainsFunc(name, unprintable):
+		return errors.New("the name has a character that cannot be shown")
 	}
 	return nil
 }

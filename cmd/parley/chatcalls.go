@@ -36,7 +36,7 @@ func (t *chatting) ready() chan struct{} { return t.session.connected }
 
 // place calls somebody.
 func (c *chat) place(ctx context.Context, name string) {
-	err := signal.CheckName(name)
+	err := signal.CheckPeerName(name)
 	if name == c.name {
 		err = errors.New("that is you")
 	}

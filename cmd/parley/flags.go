@@ -199,7 +199,7 @@ func theName(cmd *cli.Command, otherwise string) (string, error) {
 	case otherwise == "":
 		return "", usagef("%s needs the name of whom to call; see %s --help", cmd.FullName(), cmd.FullName())
 	}
-	if err := signal.CheckName(otherwise); err != nil {
+	if err := signal.CheckPeerName(otherwise); err != nil {
 		return "", usagef("the name %q cannot be called: %v", printable(otherwise), err)
 	}
 	return otherwise, nil

@@ -46,7 +46,7 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 				return usagef("%s needs a file, and whom to send it to; see %s --help", cmd.FullName(), cmd.FullName())
 			}
 			name := args[len(args)-1]
-			if err := signal.CheckName(name); err != nil {
+			if err := signal.CheckPeerName(name); err != nil {
 				return usagef("the name %q cannot be called: %v", printable(name), err)
 			}
 			if s.name == "" {

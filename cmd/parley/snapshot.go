@@ -48,7 +48,7 @@ NAME is not there, with 20 if FILE cannot be written or nothing decodes what cam
 			if len(args) != 2 {
 				return usagef("snapshot takes a name and a file; see %s --help", cmd.FullName())
 			}
-			if err := signal.CheckName(args[0]); err != nil {
+			if err := signal.CheckPeerName(args[0]); err != nil {
 				return usagef("the name %q cannot be called: %v", printable(args[0]), err)
 			}
 			s, err := readSettings(cmd, std)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gorilla/websocket"
 
 	"parley/signal"
 	"parley/signal/client"
@@ -428,4 +429,51 @@ func waitAtMost(d time.Duration, done <-chan struct{}) {
 	case <-done:
 	case <-time.After(d):
 	}
+}
+
+// TestNamesAtTheOriginalServer talks to a peer whose name Parley's server would refuse.
+func TestNamesAtTheOriginalServer(t *testing.T) {
+	url := signaltest.Original(t, "call")
+	const name = "alice "
+	alice, _, err := websocket.DefaultDialer.Dial(url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alice.Close()
+	_ = alice.SetReadDeadline(time.Now().Add(patience))
+	next := func(typ string) {
+		t.Helper()
+		for {
+			_, frame, err := alice.ReadMessage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(frame), `"type":"`+typ+`"`) {
+				return
+			}
+		}
+	}
+	if err := alice.WriteJSON(map[string]any{"type": "login", "name": name}); err != nil {
+		t.Fatal(err)
+	}
+	next("login")
+	bob, err := client.Dial(wait(t), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bob.Close()
+	if err := bob.Login(wait(t), "bob"); err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.WriteJSON(map[string]any{"type": "offer", "name": "bob", "offer": map[string]any{"type": "offer", "sdp": "v=0"}}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := bob.Receive(wait(t))
+	if err != nil || m.Type != signal.Offer || m.Peer != name {
+		t.Fatalf("got %+v, %v", m, err)
+	}
+	if err := bob.Send(wait(t), signal.Message{Type: signal.Answer, Peer: m.Peer, SDP: "v=0"}); err != nil {
+		t.Fatal(err)
+	}
+	next("answer")
 }

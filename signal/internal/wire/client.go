@@ -344,9 +344,12 @@ func parseSender(value []byte) (string, error) {
 	if isNull(value) {
 		return "", nil
 	}
-	name, text := parseName(value)
-	if text != "" {
-		return "", errors.New("it has a bad sender: " + text)
+	name, ok := unquote(value)
+	if !ok {
+		return "", errors.New("its sender is not a string")
+	}
+	if err := signal.CheckPeerName(name); err != nil {
+		return "", fmt.Errorf("it has a bad sender: %w", err)
 	}
 	return name, nil
 }

@@ -82,7 +82,7 @@ func fuzzClient(f *testing.F, w Codec) {
 			return
 		}
 		m := got.Message
-		if m.Peer != "" && signal.CheckName(m.Peer) != nil {
+		if m.Peer != "" && signal.CheckPeerName(m.Peer) != nil {
 			t.Errorf("peer %q", m.Peer)
 		}
 		if signal.Printable(m.Text) != m.Text || signal.Printable(m.Code) != m.Code {
