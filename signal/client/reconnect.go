@@ -33,9 +33,9 @@ type State struct {
 
 // run runs one transport after the other until Close or a final error.
 func (c *Client) run(ws *websocket.Conn) error {
-	l := newTransport(c, ws, nil)
+	t := newTransport(c, ws, nil)
 	for {
-		err := l.run()
+		err := t.run()
 		if errors.Is(err, ErrClosed) || !c.session.resumable() || Final(err) {
 			return err
 		}
@@ -45,7 +45,7 @@ func (c *Client) run(ws *websocket.Conn) error {
 			return c.retryError(err, failed)
 		}
 		c.reportState(State{Resumed: resumed})
-		l = next
+		t = next
 	}
 }
 
@@ -70,17 +70,17 @@ func (c *Client) retryError(lost, failed error) error {
 }
 
 // reconnect runs retryLoop for as long as Options.ShouldRetry returns true.
-func (c *Client) reconnect() (l *transport, resumed bool, err error) {
+func (c *Client) reconnect() (t *transport, resumed bool, err error) {
 	for {
-		l, resumed, err = c.retryLoop()
+		t, resumed, err = c.retryLoop()
 		if err == nil || !retriable(err) || c.opts.ShouldRetry == nil || !c.opts.ShouldRetry() {
-			return l, resumed, err
+			return t, resumed, err
 		}
 	}
 }
 
 // retryLoop redials until it succeeds, for Options.MaxElapsedTime at most.
-func (c *Client) retryLoop() (l *transport, resumed bool, err error) {
+func (c *Client) retryLoop() (t *transport, resumed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.opts.MaxElapsedTime)
 	defer cancel()
 	stop := context.AfterFunc(c.ended, cancel)
@@ -98,8 +98,8 @@ func (c *Client) retryLoop() (l *transport, resumed bool, err error) {
 			return nil, false, err
 		}
 		var next error
-		if l, resumed, next = c.redial(ctx); next == nil {
-			return l, resumed, nil
+		if t, resumed, next = c.redial(ctx); next == nil {
+			return t, resumed, nil
 		}
 		if ctx.Err() == nil { // otherwise it says only that the time is over
 			err = next
@@ -119,19 +119,19 @@ func retriable(err error) bool {
 }
 
 // redial dials once and resumes the session, or begins a new one if that has ended.
-func (c *Client) redial(ctx context.Context) (l *transport, resumed bool, err error) {
+func (c *Client) redial(ctx context.Context) (t *transport, resumed bool, err error) {
 	ws, _, err := dial(ctx, c.url, c.opts)
 	if err != nil {
 		return nil, false, err
 	}
-	l, resumed, err = c.resume(ctx, ws)
+	t, resumed, err = c.resume(ctx, ws)
 	if err != nil {
 		_ = ws.Close()
 	}
-	return l, resumed, err
+	return t, resumed, err
 }
 
-func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (l *transport, resumed bool, err error) {
+func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (t *transport, resumed bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = ws.NetConn().SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	resumeToken, name, received := c.session.resumeState()

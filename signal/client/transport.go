@@ -48,40 +48,40 @@ type transport struct {
 }
 
 func newTransport(c *Client, ws *websocket.Conn, replay []outgoing) *transport {
-	l := &transport{client: c, ws: ws, replay: replay, stop: make(chan struct{}), readDone: make(chan struct{})}
+	t := &transport{client: c, ws: ws, replay: replay, stop: make(chan struct{}), readDone: make(chan struct{})}
 	if c.ours && !c.opts.NoPacing {
-		l.pacer = newPacer()
+		t.pacer = newPacer()
 	}
 	ws.SetReadLimit(maxSkipped)
 	pong := ws.PingHandler()
 	ws.SetPingHandler(func(data string) error {
-		l.extendReadDeadline()
+		t.extendReadDeadline()
 		return pong(data)
 	})
 	ws.SetPongHandler(func(string) error {
-		l.extendReadDeadline()
+		t.extendReadDeadline()
 		return nil
 	})
-	return l
+	return t
 }
 
 // run reads and writes until Close or an error. It returns ErrClosed or a *LostError.
-func (l *transport) run() error {
+func (t *transport) run() error {
 	go func() {
-		defer close(l.readDone)
-		l.readErr = l.read()
+		defer close(t.readDone)
+		t.readErr = t.read()
 	}()
-	err := l.write()
+	err := t.write()
 	if errors.Is(err, ErrClosed) {
-		l.flush()
+		t.flush()
 	}
-	l.endReading()
-	<-l.readDone
-	_ = l.ws.Close()
+	t.endReading()
+	<-t.readDone
+	_ = t.ws.Close()
 	if errors.Is(err, ErrClosed) {
 		return ErrClosed
 	}
-	lost := newLostError(l.readErr)
+	lost := newLostError(t.readErr)
 	if lost.Code == websocket.CloseAbnormalClosure && err != nil {
 		lost.Err = err
 	}
@@ -89,31 +89,31 @@ func (l *transport) run() error {
 }
 
 // write writes queued frames and pings until the first error. It returns nil if the reader has ended.
-func (l *transport) write() error {
-	c := l.client
+func (t *transport) write() error {
+	c := t.client
 	ping := time.NewTicker(c.opts.PingInterval)
 	defer ping.Stop()
 	pace := time.NewTimer(0)
 	defer pace.Stop()
 	for {
-		wait, err := l.writePaced(time.Now().Add(writeTimeout))
+		wait, err := t.writePaced(time.Now().Add(writeTimeout))
 		if err != nil {
 			return err
 		}
 		pace.Reset(wait)
 		out, iceDue, renewalDue := c.out, c.iceTimer.C, c.renewalTimer.C
-		if l.pending() || c.session.windowFull() {
+		if t.pending() || c.session.windowFull() {
 			out, iceDue, renewalDue = nil, nil, nil
 		}
 		select {
-		case <-l.readDone:
+		case <-t.readDone:
 			return nil
 		case <-c.ended.Done():
 			return ErrClosed
 		case <-pace.C:
 		case <-c.session.ackReceived:
 		case <-c.session.ackDue:
-			l.ackDue = true
+			t.ackDue = true
 		case <-renewalDue:
 			c.renewLogin()
 		case <-iceDue:
@@ -121,11 +121,11 @@ func (l *transport) write() error {
 		case o := <-out:
 			c.next = &o
 		case <-c.networkChanged:
-			if l.localAddrGone() {
+			if t.localAddrGone() {
 				return errNetworkChanged
 			}
 		case <-ping.C:
-			if err := l.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)); err != nil {
+			if err := t.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)); err != nil {
 				return err
 			}
 		}
@@ -133,41 +133,41 @@ func (l *transport) write() error {
 }
 
 // pending reports whether a message waits for the pacer.
-func (l *transport) pending() bool { return len(l.replay) > 0 || l.client.next != nil }
+func (t *transport) pending() bool { return len(t.replay) > 0 || t.client.next != nil }
 
 // writePaced writes what is due, as far as the pacer allows. It returns how long to wait until more is allowed.
-func (l *transport) writePaced(deadline time.Time) (wait time.Duration, err error) {
-	c, wait := l.client, time.Duration(math.MaxInt64)
-	if l.ackDue {
-		if d := l.pacer.take(wire.TypeAck, time.Now()); d > 0 {
+func (t *transport) writePaced(deadline time.Time) (wait time.Duration, err error) {
+	c, wait := t.client, time.Duration(math.MaxInt64)
+	if t.ackDue {
+		if d := t.pacer.take(wire.TypeAck, time.Now()); d > 0 {
 			wait = d
 		} else {
-			l.ackDue = false
+			t.ackDue = false
 			if frame := c.session.ack(c.codec); frame != nil {
-				if err := l.writeFrame(frame, deadline); err != nil {
+				if err := t.writeFrame(frame, deadline); err != nil {
 					return 0, err
 				}
 			}
 		}
 	}
-	for len(l.replay) > 0 {
-		if d := l.pacer.take(l.replay[0].typ, time.Now()); d > 0 {
+	for len(t.replay) > 0 {
+		if d := t.pacer.take(t.replay[0].typ, time.Now()); d > 0 {
 			return min(wait, d), nil
 		}
-		if err := l.writeFrame(l.replay[0].frame, deadline); err != nil {
+		if err := t.writeFrame(t.replay[0].frame, deadline); err != nil {
 			return 0, err
 		}
-		l.replay = l.replay[1:]
+		t.replay = t.replay[1:]
 	}
 	if c.next == nil {
 		return wait, nil
 	}
-	if d := l.pacer.take(c.next.typ, time.Now()); d > 0 {
+	if d := t.pacer.take(c.next.typ, time.Now()); d > 0 {
 		return min(wait, d), nil
 	}
 	o := *c.next
 	c.next = nil
-	if err := l.writeFrame(c.session.number(o), deadline); err != nil {
+	if err := t.writeFrame(c.session.number(o), deadline); err != nil {
 		return 0, err
 	}
 	if o.written != nil {
@@ -176,71 +176,71 @@ func (l *transport) writePaced(deadline time.Time) (wait time.Duration, err erro
 	return wait, nil
 }
 
-func (l *transport) writeFrame(frame []byte, deadline time.Time) error {
-	_ = l.ws.SetWriteDeadline(deadline)
-	return l.ws.WriteMessage(websocket.TextMessage, frame)
+func (t *transport) writeFrame(frame []byte, deadline time.Time) error {
+	_ = t.ws.SetWriteDeadline(deadline)
+	return t.ws.WriteMessage(websocket.TextMessage, frame)
 }
 
 // flush writes the frames queued before Close, then the close frame.
-func (l *transport) flush() {
+func (t *transport) flush() {
 	deadline := time.Now().Add(flushWait)
 	for {
-		if !l.pending() {
+		if !t.pending() {
 			select {
-			case o := <-l.client.out:
-				l.client.next = &o
+			case o := <-t.client.out:
+				t.client.next = &o
 			default:
-				l.writeClose(websocket.CloseNormalClosure, "")
+				t.writeClose(websocket.CloseNormalClosure, "")
 				return
 			}
 		}
-		wait, err := l.writePaced(deadline)
+		wait, err := t.writePaced(deadline)
 		if err != nil {
 			return
 		}
-		if !l.pending() {
+		if !t.pending() {
 			continue
 		}
 		select {
 		case <-time.After(min(wait, time.Until(deadline))):
-		case <-l.readDone:
+		case <-t.readDone:
 			return
 		}
 		if !time.Now().Before(deadline) {
-			l.writeClose(websocket.CloseNormalClosure, "")
+			t.writeClose(websocket.CloseNormalClosure, "")
 			return
 		}
 	}
 }
 
-func (l *transport) writeClose(code int, reason string) {
-	_ = l.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(goodbyeWait))
+func (t *transport) writeClose(code int, reason string) {
+	_ = t.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(goodbyeWait))
 }
 
 // extendReadDeadline gives the server time for another ping and its answer.
-func (l *transport) extendReadDeadline() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.ending {
-		_ = l.ws.SetReadDeadline(time.Now().Add(l.client.opts.PingInterval + l.client.opts.PongTimeout))
+func (t *transport) extendReadDeadline() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ending {
+		_ = t.ws.SetReadDeadline(time.Now().Add(t.client.opts.PingInterval + t.client.opts.PongTimeout))
 	}
 }
 
 // endReading gives the reader a moment for a close frame, which says more than a failed write.
-func (l *transport) endReading() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ending = true
-	_ = l.ws.SetReadDeadline(time.Now().Add(goodbyeWait))
-	close(l.stop)
+func (t *transport) endReading() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ending = true
+	_ = t.ws.SetReadDeadline(time.Now().Add(goodbyeWait))
+	close(t.stop)
 }
 
 // read handles frames until the first error.
-func (l *transport) read() error {
+func (t *transport) read() error {
 	discard := false
 	for {
-		l.extendReadDeadline()
-		typ, r, err := l.ws.NextReader()
+		t.extendReadDeadline()
+		typ, r, err := t.ws.NextReader()
 		if err != nil {
 			return err
 		}
@@ -256,25 +256,25 @@ func (l *transport) read() error {
 		if discard { // the server will send it again
 			continue
 		}
-		err = l.handleFrame(typ, frame)
+		err = t.handleFrame(typ, frame)
 		if errors.Is(err, errNotDelivered) {
 			discard = true // only a close frame is of interest
 			continue
 		}
 		var frameErr *frameError
-		if errors.As(err, &frameErr) && l.client.session.resumable() {
-			l.writeClose(frameErr.code, frameErr.text)
+		if errors.As(err, &frameErr) && t.client.session.resumable() {
+			t.writeClose(frameErr.code, frameErr.text)
 			return err
 		}
 		if err != nil && !errors.Is(err, wire.ErrNoMessage) {
-			l.client.log.Debug("frame ignored", slog.Int("bytes", len(frame)), slog.String("why", err.Error()))
+			t.client.log.Debug("frame ignored", slog.Int("bytes", len(frame)), slog.String("why", err.Error()))
 		}
 	}
 }
 
 // handleFrame delivers one frame, or returns why it is ignored: it may be the greeting of an original
 // server, of an unknown type, or malformed.
-func (l *transport) handleFrame(typ int, frame []byte) error {
+func (t *transport) handleFrame(typ int, frame []byte) error {
 	switch {
 	case typ != websocket.TextMessage:
 		return &frameError{websocket.CloseUnsupportedData, "a message of the server is binary"}
@@ -284,16 +284,16 @@ func (l *transport) handleFrame(typ int, frame []byte) error {
 		return &frameError{websocket.CloseInvalidFramePayloadData, "a message of the server is not valid UTF-8"}
 	}
 	seq, ack := wire.Numbers(frame)
-	isNew, inOrder := l.client.session.accept(seq, ack)
+	isNew, inOrder := t.client.session.accept(seq, ack)
 	switch {
 	case !inOrder:
 		return &frameError{signal.CloseBadSequence, "a message is missing before the one that came"}
 	case !isNew:
 		return wire.ErrNoMessage
 	}
-	err := l.deliver(frame)
+	err := t.deliver(frame)
 	if !errors.Is(err, errNotDelivered) {
-		l.client.session.delivered(seq, len(frame))
+		t.client.session.delivered(seq, len(frame))
 	}
 	return err
 }
@@ -311,26 +311,26 @@ type frameError struct {
 func (e *frameError) Error() string { return e.text }
 
 // deliver passes a frame on. It returns errNotDelivered if the writer has ended.
-func (l *transport) deliver(frame []byte) error {
-	got, err := l.client.codec.Decode(frame)
+func (t *transport) deliver(frame []byte) error {
+	got, err := t.client.codec.Decode(frame)
 	switch {
 	case err != nil:
 		return err
 	case got.Login != nil:
-		l.client.handleLoginReply(*got.Login)
+		t.client.handleLoginReply(*got.Login)
 		return nil
 	case got.ICE != nil:
-		l.client.setICE(*got.ICE)
+		t.client.setICE(*got.ICE)
 		return nil
 	case got.ExpiresIn > 0:
-		l.client.handleExpiring(got.ExpiresIn)
+		t.client.handleExpiring(got.ExpiresIn)
 		return nil
 	}
-	l.client.partner.noteReceived(got.Message, time.Now())
+	t.client.partner.noteReceived(got.Message, time.Now())
 	select {
-	case l.client.in <- got.Message:
+	case t.client.in <- got.Message:
 		return nil
-	case <-l.stop:
+	case <-t.stop:
 		return errNotDelivered
 	}
 }
@@ -348,11 +348,11 @@ func (c *Client) NetworkChanged() {
 }
 
 // localAddrGone reports whether the local address of the transport is gone and the session can be resumed.
-func (l *transport) localAddrGone() bool {
-	if !l.client.session.resumable() {
+func (t *transport) localAddrGone() bool {
+	if !t.client.session.resumable() {
 		return false
 	}
-	own, ok := l.ws.NetConn().LocalAddr().(*net.TCPAddr)
+	own, ok := t.ws.NetConn().LocalAddr().(*net.TCPAddr)
 	if !ok {
 		return false
 	}

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"time"
 
-	"parley/signal/internal/wsconn"
-
 	"parley/signal"
 	"parley/signal/internal/wire"
+	"parley/signal/internal/wsconn"
 )
 
 // maxViolations is how many messages over a limit are answered with an error only; the third in ten seconds closes the connection.
@@ -110,3 +109,147 @@ func (c *conn) sendError(w *wsconn.Batch, code, text, name string) {
 
 // now is the time since the server began, which no change of the clock disturbs.
 func (s *Server) now() int64 { return int64(time.Since(s.began)) }
+
+// serveCall handles a frame of the call dialect.
+func (s *Server) serveCall(c *conn, w *wsconn.Batch, req wire.Request) error {
+	typ := req.Type()
+	s.metrics.received(signal.DialectCall, typ)
+	if c.limited(w, typ) {
+		name, _ := req.Name()
+		return c.refuseViolation(w, signal.CodeRateLimited, "messages of this kind come faster than this server takes them", name)
+	}
+	switch {
+	case typ == "" || typ == wire.TypeAck && c.session == nil:
+		c.sendError(w, signal.CodeUnknownType, "Command not found: "+req.TypeText(), "")
+		return nil
+	case typ == wire.TypeAck:
+		return nil // its number has been taken
+	case typ == wire.TypeLogin:
+		return s.login(c, w, req)
+	case c.session == nil:
+		c.sendError(w, signal.CodeLoginFirst, "sign in first: send a login with a name", "")
+		return nil
+	case typ == wire.TypeICEServers:
+		return s.renewICEServers(c, w)
+	}
+	return s.forwardCall(c, w, typ, req)
+}
+
+// forwardCall forwards an offer, answer, candidate or leave on. An absent user is reported for an offer, which starts a call, and for an
+// answer. Candidates trickle in behind those, so an error for each would only repeat the first.
+func (s *Server) forwardCall(c *conn, w *wsconn.Batch, typ signal.Type, req wire.Request) error {
+	name, text := req.Name()
+	if text != "" {
+		c.sendError(w, signal.CodeBadName, "the "+string(typ)+" is for nobody: "+text, "")
+		return nil
+	}
+	if code, text := s.limits.payload().Check(typ, req.Payload); code != "" {
+		if code == signal.CodeTooLong {
+			return tooLong(text)
+		}
+		c.sendError(w, code, text, name)
+		return nil
+	}
+	result := c.session.forward(w, typ, name, req.Payload)
+	s.countForwarded(typ, result)
+	switch result {
+	case absent:
+		c.sendError(w, signal.CodeAbsent, name+" is not signed in", name)
+	case noCall:
+		c.sendError(w, signal.CodeNoCall, noCallText(typ, name), name)
+	case notLoggedIn:
+		c.sendError(w, signal.CodeLoginFirst, "sign in first: send a login with a name", "")
+	case tooMany:
+		return c.refuseViolation(w, signal.CodeTooManyCalls, tooManyText(name), name)
+	}
+	return nil
+}
+
+// countForwarded counts a message that was not delivered. The others are counted by the session that gets them, except leaves.
+func (s *Server) countForwarded(typ signal.Type, result deliveryResult) {
+	if result != delivered || typ == signal.Leave {
+		s.metrics.relayed(typ, result)
+	}
+}
+
+func noCallText(typ signal.Type, name string) string {
+	if typ == signal.Answer {
+		return "there is no offer of " + name + " to answer"
+	}
+	return "there is no call with " + name
+}
+
+// serveRelay handles a frame of the relay dialect, whose clients hear of errors only if they asked to.
+func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req wire.Request) error {
+	inst := req.Inst()
+	typ, text, ok := wire.Relayed(req.Payload)
+	switch inst {
+	case "send":
+	case "ack":
+		typ = wire.TypeAck
+	case "iceServers":
+		typ = wire.TypeICEServers
+	default:
+		typ = ""
+	}
+	s.metrics.received(signal.DialectRelay, typ)
+	if c.limited(w, typ) {
+		return c.refuseViolation(w, signal.CodeRateLimited, "messages of this kind come faster than this server takes them", "")
+	}
+	switch {
+	case inst == "init":
+		c.wantErrors = req.Errors
+		return s.login(c, w, req)
+	case inst == "send" && ok:
+		return s.forwardRelay(c, w, typ, text, req)
+	case inst == "send":
+		c.sendErrorIfWanted(w, signal.CodeBadMessage, "a message of the types login, iceServers, expiring, error and ack comes from the server alone", "")
+	case inst == "iceServers" && c.session == nil:
+		c.sendErrorIfWanted(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
+	case inst == "iceServers":
+		return s.renewICEServers(c, w)
+	case inst == "ack": // its number has been taken
+	default:
+		c.sendErrorIfWanted(w, signal.CodeUnknownType, "inst is neither init nor send", "")
+	}
+	return nil
+}
+
+// sendErrorIfWanted sends a client of the relay dialect an error about its message, if it asked for errors.
+func (c *conn) sendErrorIfWanted(w *wsconn.Batch, code, text, name string) {
+	if c.wantErrors {
+		c.reply(w, wire.AppendError(nil, code, text, name))
+	}
+}
+
+// forwardRelay forwards a message of the relay dialect.
+func (s *Server) forwardRelay(c *conn, w *wsconn.Batch, typ signal.Type, text []byte, req wire.Request) error {
+	name, wrong := req.Name()
+	if wrong != "" {
+		c.sendErrorIfWanted(w, signal.CodeBadName, "the message is for nobody: "+wrong, "")
+		return nil
+	}
+	if !wire.IsObject(req.Payload) {
+		c.sendErrorIfWanted(w, signal.CodeBadMessage, "a send needs message: an object", name)
+		return nil
+	}
+	if !s.limits.payload().CheckRelayed(typ, text, req.Payload) {
+		return tooLong("the session description or candidate is longer than this server takes")
+	}
+	result := notLoggedIn
+	if c.session != nil {
+		result = c.session.forward(w, typ, name, req.Payload)
+	}
+	s.countForwarded(typ, result)
+	switch result {
+	case absent:
+		c.sendErrorIfWanted(w, signal.CodeAbsent, name+" is not signed in", name)
+	case noCall:
+		c.sendErrorIfWanted(w, signal.CodeNoCall, "the call with "+name+" has ended; the next begins with an offer", name)
+	case notLoggedIn:
+		c.sendErrorIfWanted(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
+	case tooMany:
+		return c.refuseViolation(w, signal.CodeTooManyCalls, tooManyText(name), name)
+	}
+	return nil
+}

@@ -1,12 +1,16 @@
 package server
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/gorilla/websocket"
+	"github.com/realclientip/realclientip-go"
 )
 
 // originAllowed decides which pages may speak to this server. A browser sends Origin with every WebSocket and lets any page open
@@ -96,4 +100,98 @@ func CheckOriginPattern(pattern string) error {
 		return fmt.Errorf("the origin %q has a bad port: %w", pattern, err)
 	}
 	return nil
+}
+
+// clientIPStrategy returns how the address of a client is found in the requests of trusted proxies.
+func clientIPStrategy(header string, proxies []netip.Prefix) realclientip.Strategy {
+	var ranges []net.IPNet
+	for _, p := range proxies {
+		ranges = append(ranges, net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())})
+	}
+	if list, err := realclientip.NewRightmostTrustedRangeStrategy(header, ranges); err == nil {
+		return list
+	}
+	if single, err := realclientip.NewSingleIPHeaderStrategy(header); err == nil {
+		return single
+	}
+	return realclientip.RemoteAddrStrategy{} // no header is named
+}
+
+// remoteOf returns where a request comes from. A trusted proxy's header is believed; where it names no valid address, the proxy's
+// own counts.
+func (s *Server) remoteOf(r *http.Request) netip.Addr {
+	address := parseRemote(r.RemoteAddr)
+	if !s.isProxy(address) {
+		return address
+	}
+	if client := parseRemote(s.clientIP.ClientIP(r.Header, r.RemoteAddr)); client.IsValid() {
+		return client
+	}
+	return address
+}
+
+func (s *Server) isProxy(a netip.Addr) bool {
+	for _, p := range s.opts.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseRemote reads an address with or without a port, and the invalid address for anything else.
+func parseRemote(text string) netip.Addr {
+	if ap, err := netip.ParseAddrPort(text); err == nil {
+		return ap.Addr().Unmap().WithZone("")
+	}
+	a, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Unmap().WithZone("")
+}
+
+// clientPrefix returns what counts as one address: of IPv6 the /64, as one host has all of it.
+func clientPrefix(a netip.Addr) netip.Addr {
+	if !a.Is6() {
+		return a
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}
+
+const (
+	// subprotocol is what a client offers beside tokenPrefix, so that the server has something to agree to that is no secret.
+	subprotocol = "parley"
+	// tokenPrefix begins a subprotocol that carries a token: a browser can send nothing else with an upgrade.
+	tokenPrefix = "parley.token."
+	// maxToken bounds a token.
+	maxToken = 8 << 10
+)
+
+// tokenOf returns the token that came with an upgrade: in a subprotocol, in Authorization, or in the query, in this order.
+func tokenOf(r *http.Request) string {
+	for _, p := range websocket.Subprotocols(r) {
+		if text, ok := strings.CutPrefix(p, tokenPrefix); ok {
+			token, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
+			if err == nil {
+				return bounded(string(token))
+			}
+		}
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return bounded(strings.TrimSpace(token))
+	}
+	return bounded(r.URL.Query().Get("token"))
+}
+
+func bounded(token string) string {
+	if len(token) > maxToken {
+		return ""
+	}
+	return token
 }
