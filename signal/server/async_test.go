@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"parley/signal/cluster"
+	"parley/signal/cluster/clustertest"
 	"parley/signal/server"
 	"parley/signal/signaltest"
 )
@@ -69,6 +70,11 @@ func (n *asyncNode) run(id cluster.SessionID) {
 		n.queues[id] = n.queues[id][1:]
 		n.mu.Unlock()
 	}
+}
+
+// TestAsyncNode checks that the node of these tests keeps the promises that servers rely on.
+func TestAsyncNode(t *testing.T) {
+	clustertest.Run(t, func(t *testing.T) []cluster.Node { return []cluster.Node{newAsyncNode(t)} })
 }
 
 // TestChurn lets clients log in, call each other, hang up, close and vanish at random, and take names over, on a node that answers at
