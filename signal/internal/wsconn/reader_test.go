@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzFrames parses a stream of bytes as a client might send it, in one piece and in pieces: the frames must be the same, and none may
-// hold more than the limit.
+// FuzzFrames parses a stream of bytes as a client might send it, in one piece and in pieces. The frames
+// must be the same, and none may exceed the limit.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x81\x82\x01\x02\x03\x04\x7a\x7f"), []byte{1})
 	f.Add([]byte("\x01\x80\x00\x00\x00\x00\x89\x80\x00\x00\x00\x00\x80\x82\x00\x00\x00\x00{}\x88\x82\x00\x00\x00\x00\x03\xe8"), []byte{3, 1, 2})
@@ -32,7 +32,7 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// parseStream parses as reader.next does, with bytes that come in pieces of these sizes, over and over.
+// parseStream parses as reader.next does. The stream comes in pieces of these sizes, repeated.
 func parseStream(pool *Pool, stream, pieces []byte) (frames []frame, err error) {
 	r := &reader{c: &Conn{pool: pool}}
 	b := r.hold()
@@ -48,7 +48,7 @@ func parseStream(pool *Pool, stream, pieces []byte) (frames []frame, err error) 
 			}
 			f.payload = bytes.Clone(f.payload)
 			frames = append(frames, f)
-			if f.opcode <= opText { // what take does to the state of a message
+			if f.opcode <= opText { // as handle does
 				if r.message == nil && !f.final {
 					r.message = &buffer{}
 				}

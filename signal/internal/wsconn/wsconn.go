@@ -3,8 +3,11 @@
 // gorilla/websocket performs the handshake and is not used afterwards. Frames received are parsed
 // by a reader that waits without holding a buffer. Frames sent are collected in a bounded queue, so
 // that several leave in one system call and a slow client never delays another. An idle connection
-// over plain TCP costs one goroutine and no buffer. Only text messages are supported, without
-// extensions (RFC 6455).
+// costs one goroutine, without a buffer over plain TCP and with half a kilobyte over TLS. Only text
+// messages are supported, without extensions (RFC 6455).
+//
+// With the build tag gorilla the package uses gorilla/websocket for everything. "make bench-signal"
+// compares the two.
 package wsconn
 
 import (
