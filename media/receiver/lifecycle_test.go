@@ -13,7 +13,6 @@ import (
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -65,11 +64,11 @@ type badTrack struct {
 	left int
 }
 
-func (b *badTrack) ReadRTP() (*rtp.Packet, interceptor.Attributes, error) {
+func (b *badTrack) Read(buffer []byte) (int, interceptor.Attributes, error) {
 	if b.left--; b.left < 0 {
-		return b.Wire.ReadRTP()
+		return b.Wire.Read(buffer)
 	}
-	return nil, nil, b.err
+	return 0, nil, b.err
 }
 
 // TestReceiverBadReads: packets that cannot be read do no harm, and a track that yields nothing else ends with the error.

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ import (
 
 // RemoteTrack is the track that a Receiver reads. *webrtc.TrackRemote implements it.
 type RemoteTrack interface {
-	ReadRTP() (*rtp.Packet, interceptor.Attributes, error)
+	// Read reads one RTP packet into b.
+	Read(b []byte) (n int, a interceptor.Attributes, err error)
 	SetReadDeadline(t time.Time) error
 	Kind() webrtc.RTPCodecType
 	// Codec returns the codec of the latest packet: a sender may switch among the negotiated codecs.
@@ -190,11 +192,15 @@ func (r *Receiver) Run(ctx context.Context) error {
 	return err
 }
 
+// maxPacketSize is that of an RTP packet in bytes. Pion drops what is larger than 1460.
+const maxPacketSize = 1500
+
 func (r *Receiver) readRTP(ctx context.Context) error {
+	buffer := make([]byte, maxPacketSize)
 	for failures := 0; ; {
 		r.updateWait(time.Now())
 		r.deadline.set(r.buffer.deadline())
-		packet, _, err := r.track.ReadRTP()
+		packet, err := r.readPacket(buffer)
 		now := time.Now()
 		switch {
 		case ctx.Err() != nil:
@@ -215,6 +221,17 @@ func (r *Receiver) readRTP(ctx context.Context) error {
 		r.buffer.expire(now, r.assembler.push)
 		r.keyFrames.poll(now)
 	}
+}
+
+// readPacket reads a packet. It copies it out of the buffer, because most packets are a small part of that and they are
+// kept for a while.
+func (r *Receiver) readPacket(buffer []byte) (*rtp.Packet, error) {
+	n, _, err := r.track.Read(buffer)
+	if err != nil {
+		return nil, err
+	}
+	p := &rtp.Packet{}
+	return p, p.Unmarshal(bytes.Clone(buffer[:n]))
 }
 
 // readRTCP reads until done, or the end of the stream.

@@ -279,7 +279,7 @@ func TestReceiveOddPackets(t *testing.T) {
 	}
 	// Padding counts as a packet and is no frame.
 	lines = audioScript(100)
-	lines[30].Packet.Payload, lines[30].Packet.PaddingSize = nil, 200
+	lines[30].Packet.Payload, lines[30].Packet.Padding, lines[30].Packet.Header.PaddingSize = nil, true, 200
 	got, stats = receive(t, webrtc.MimeTypeOpus, Options{}, lines)
 	if len(got) != 99 || stats.Packets != 100 || stats.Lost != 0 || got[30].Gap {
 		t.Errorf("padding: %d frames, stats %+v", len(got), stats)

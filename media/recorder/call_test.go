@@ -25,9 +25,9 @@ func (r *remoteTrack) Kind() webrtc.RTPCodecType        { return media.KindOf(r.
 func (r *remoteTrack) Codec() webrtc.RTPCodecParameters { return r.codec }
 func (r *remoteTrack) SetReadDeadline(time.Time) error  { return nil }
 
-func (r *remoteTrack) ReadRTP() (*rtp.Packet, interceptor.Attributes, error) {
+func (r *remoteTrack) Read(b []byte) (int, interceptor.Attributes, error) {
 	if r.sent == len(r.frames) {
-		return nil, nil, io.EOF
+		return 0, nil, io.EOF
 	}
 	f := r.frames[r.sent]
 	if r.sent > 0 {
@@ -35,7 +35,8 @@ func (r *remoteTrack) ReadRTP() (*rtp.Packet, interceptor.Attributes, error) {
 	}
 	header := rtp.Header{Version: 2, SequenceNumber: uint16(r.sent), Timestamp: f.Timestamp, SSRC: 1, PayloadType: uint8(r.codec.PayloadType)} //nolint:gosec // few
 	r.sent++
-	return &rtp.Packet{Header: header, Payload: f.Data}, nil, nil
+	n, err := (&rtp.Packet{Header: header, Payload: f.Data}).MarshalTo(b)
+	return n, nil, err
 }
 
 // TestG711Call records what a receiver hands on of a call with G.711: the audio is in the file.

@@ -105,7 +105,7 @@ func Shuffle(sent []Sent, seed uint64, reorder, drop, duplicate float64) (out []
 
 // A Wire is a remote track and its RTCP reader, both fed by a test.
 type Wire struct {
-	// Packets is what ReadRTP returns. Close ends the track.
+	// Packets is what Read returns. Close ends the track.
 	Packets chan *rtp.Packet
 	// Reports is read by RTCP.
 	Reports chan rtcp.Packet
@@ -140,13 +140,17 @@ func (w *Wire) Play(sent []Sent) {
 	close(w.Packets)
 }
 
-// ReadRTP, SetReadDeadline, Kind and Codec are those of a webrtc.TrackRemote.
-func (w *Wire) ReadRTP() (*rtp.Packet, interceptor.Attributes, error) {
+// Read, SetReadDeadline, Kind and Codec are those of a webrtc.TrackRemote.
+func (w *Wire) Read(b []byte) (int, interceptor.Attributes, error) {
 	p, err := receive(&w.rtp, w.Packets)
-	return p, nil, err
+	if err != nil {
+		return 0, nil, err
+	}
+	n, err := p.MarshalTo(b)
+	return n, nil, err
 }
 
-// SetReadDeadline sets the time at which ReadRTP returns os.ErrDeadlineExceeded.
+// SetReadDeadline sets the time at which Read returns os.ErrDeadlineExceeded.
 func (w *Wire) SetReadDeadline(t time.Time) error { return w.rtp.set(t) }
 
 // Kind returns the kind of the codec of NewWire.
