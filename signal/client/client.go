@@ -41,6 +41,7 @@ type Client struct {
 
 	loginSlot chan struct{} // held during Login: a reply does not name the login that it is for
 	partner   partner
+	calls     openCalls
 
 	iceTimer     *time.Timer // fires when new ICE servers are to be requested
 	renewalTimer *time.Timer // fires when the login is to be renewed
@@ -179,6 +180,7 @@ func (c *Client) Send(ctx context.Context, m signal.Message) error {
 		return fmt.Errorf("the %s makes a frame of %d bytes; at most %d travel", m.Type, len(frame), signal.MaxFrame)
 	}
 	c.partner.noteSent(m, time.Now()) // before a reply can come
+	c.calls.noteSent(m)
 	return c.enqueue(ctx, outgoing{frame: frame, typ: m.Type})
 }
 

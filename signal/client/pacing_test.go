@@ -24,7 +24,7 @@ func TestPacing(t *testing.T) {
 		times   int
 	}{
 		"offers":     {signal.Message{Type: signal.Offer, SDP: "v=0"}, 20},
-		"candidates": {signal.Message{Type: signal.ICECandidate, Candidate: &signal.Candidate{Candidate: "candidate:1"}}, 150},
+		"candidates": {signal.Message{Type: signal.ICECandidate, Candidate: &signal.Candidate{Candidate: "candidate:1"}}, 250},
 	} {
 		for _, resume := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, ", resume ", resume), func(t *testing.T) {

@@ -139,7 +139,7 @@ func (t *transport) pending() bool { return len(t.replay) > 0 || t.client.next !
 func (t *transport) writePaced(deadline time.Time) (wait time.Duration, err error) {
 	c, wait := t.client, time.Duration(math.MaxInt64)
 	if t.ackDue {
-		if d := t.pacer.take(wire.TypeAck, time.Now()); d > 0 {
+		if d := t.pacer.take(wire.TypeAck, c.calls.count(), time.Now()); d > 0 {
 			wait = d
 		} else {
 			t.ackDue = false
@@ -151,7 +151,7 @@ func (t *transport) writePaced(deadline time.Time) (wait time.Duration, err erro
 		}
 	}
 	for len(t.replay) > 0 {
-		if d := t.pacer.take(t.replay[0].typ, time.Now()); d > 0 {
+		if d := t.pacer.take(t.replay[0].typ, c.calls.count(), time.Now()); d > 0 {
 			return min(wait, d), nil
 		}
 		if err := t.writeFrame(t.replay[0].frame, deadline); err != nil {
@@ -162,7 +162,7 @@ func (t *transport) writePaced(deadline time.Time) (wait time.Duration, err erro
 	if c.next == nil {
 		return wait, nil
 	}
-	if d := t.pacer.take(c.next.typ, time.Now()); d > 0 {
+	if d := t.pacer.take(c.next.typ, c.calls.count(), time.Now()); d > 0 {
 		return min(wait, d), nil
 	}
 	o := *c.next
@@ -327,6 +327,7 @@ func (t *transport) deliver(frame []byte) error {
 		return nil
 	}
 	t.client.partner.noteReceived(got.Message, time.Now())
+	t.client.calls.noteReceived(got.Message)
 	select {
 	case t.client.in <- got.Message:
 		return nil
