@@ -26,7 +26,8 @@ func newConnLimiter(max, perAddress int) *connLimiter {
 	return &connLimiter{max: max, perAddress: perAddress, prefixes: make(map[netip.Addr]int)}
 }
 
-// add counts a connection from a and returns why it is one too many, "" if it is not. It is counted in either case.
+// add counts a connection from a and returns why it is one too many, "" if it is not. It is counted
+// in either case.
 func (l *connLimiter) add(a netip.Addr) refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,8 +60,9 @@ func (l *connLimiter) count() int {
 	return l.total
 }
 
-// connState returns an http.Server's ConnState that bounds the connections that net/http has in hand: those that are not WebSockets
-// yet, or never will be. One too many is closed without an answer, as it may not even be HTTP, and refused is called.
+// connState returns an http.Server's ConnState that bounds the connections that net/http has in
+// hand: those that are not WebSockets yet, or never will be. One too many is closed without an
+// answer, as it may not even be HTTP, and refused is called.
 func (l *connLimiter) connState(refused func()) func(net.Conn, http.ConnState) {
 	return func(conn net.Conn, state http.ConnState) {
 		address := parseRemote(conn.RemoteAddr().String())
@@ -119,7 +121,8 @@ func (b *addressBuckets) evict(now int64) {
 	}
 }
 
-// admission decides which connections are taken in, and which have to go because they do not log in.
+// admission decides which connections are taken in, and which have to go because they do not log
+// in.
 type admission struct {
 	limits   *limits
 	conns    *connLimiter // WebSockets
@@ -161,8 +164,8 @@ func (r refusal) retryAfter() string {
 	return "10"
 }
 
-// enter counts a connection from a. The limits of the address come first, so that what is one too many there takes nothing from
-// others.
+// enter counts a connection from a. The limits of the address come first, so that what is one too
+// many there takes nothing from others.
 func (g *admission) enter(a netip.Addr, now int64) refusal {
 	why := g.conns.add(a)
 	if why == "" {
@@ -186,7 +189,8 @@ func (g *admission) takeUpgrade(a netip.Addr, now int64) refusal {
 	return ""
 }
 
-// await puts a connection among those that have not logged in. If there are too many it returns the oldest, which has to make room.
+// await puts a connection among those that have not logged in. If there are too many it returns the
+// oldest, which has to make room.
 func (g *admission) await(c *conn, now int64) (out *conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

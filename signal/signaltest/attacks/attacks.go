@@ -18,8 +18,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// beat is the pause of an attacker between two requests of a loop: the machine is also that of the honest clients, who are not to
-// notice that it is busy with attacking.
+// beat is the pause of an attacker between two requests of a loop: the machine is also that of the
+// honest clients, who are not to notice that it is busy with attacking.
 const beat = time.Millisecond
 
 // attack is one attack of review/signal.md, by its number there.
@@ -27,7 +27,8 @@ type attack struct {
 	id, title string
 	flags     []string // of parley serve
 	habits    habits
-	// run attacks. It returns what the attacker got, and an error if that is something that a server must not give.
+	// run attacks. It returns what the attacker got, and an error if that is something that a
+	// server must not give.
 	run func(context.Context, *server, *crowd) (got string, breach error)
 }
 
@@ -66,7 +67,8 @@ const monitorHost = "monitor.internal"
 // proxy is the address of a trusted proxy.
 var proxy = net.IPv4(127, 9, 0, 1)
 
-// volume runs do in several goroutines again and again for the time of an attack, and returns how often it was called.
+// volume runs do in several goroutines again and again for the time of an attack, and returns how
+// often it was called.
 func (c *crowd) volume(ctx context.Context, goroutines int, do func(context.Context)) int64 {
 	ctx, cancel := context.WithTimeout(ctx, c.span)
 	defer cancel()
@@ -366,7 +368,8 @@ func claims(ctx context.Context, s *server, c *crowd) (string, error) {
 	return got, err
 }
 
-// deadReturns logs a client in whose connection then neither reads nor answers, and logs it in again. It returns how long that took.
+// deadReturns logs a client in whose connection then neither reads nor answers, and logs it in
+// again. It returns how long that took.
 func deadReturns(ctx context.Context, s *server) (time.Duration, error) {
 	const name, at = "phoenix", 3 * time.Second
 	from := net.IPv4(127, 1, 200, 1)
@@ -534,8 +537,8 @@ func candidateFlood(ctx context.Context, s *server, c *crowd) (string, error) {
 	return got, <-popular
 }
 
-// popularAnswerer lets 100 peers call one answerer at once, with descriptions and candidates as browsers send, and waits until each
-// is answered.
+// popularAnswerer lets 100 peers call one answerer at once, with descriptions and candidates as
+// browsers send, and waits until each is answered.
 func popularAnswerer(ctx context.Context, s *server) error {
 	const callers = 100
 	sdp := fmt.Sprintf(`{"type":"offer","sdp":"v=0%s"}`, strings.Repeat("x", 3000))

@@ -28,7 +28,8 @@ type habits struct {
 	plain   bool   // fetch from the address of ACME challenges
 }
 
-// crowd is the honest clients of a server. They call each other in pairs: client 2i calls client 2i+1.
+// crowd is the honest clients of a server. They call each other in pairs: client 2i calls client
+// 2i+1.
 type crowd struct {
 	server   *server
 	habits   habits

@@ -1,14 +1,17 @@
-// Command attacks runs attacks against a signaling server that 100 honest clients use, and prints what they noticed.
+// Command attacks runs attacks against a signaling server that 100 honest clients use, and prints
+// what they noticed.
 //
 //	go build -o parley ./cmd/parley
 //	go run ./signal/signaltest/attacks -parley ./parley
 //
-// Every attack gets a server process of its own, `parley serve` with the flags that the attack needs. The honest clients log in from
-// loopback addresses of their own (Linux: all of 127/8), call each other in pairs, log out and in again, and open relays or fetch
-// what an operator fetches, where the attack is on that. They do so for a while without an attack, which is the baseline, and then
-// during it. The attacker has one address. Refused connections and logins, error messages, lost messages, messages that come late
-// beside the baseline, and failed fetches are noticed; an attack that got what a server must not give counts as well. The program
-// prints a Markdown table, and exits 1 if anything was noticed.
+// Every attack gets a server process of its own, `parley serve` with the flags that the attack
+// needs. The honest clients log in from loopback addresses of their own (Linux: all of 127/8), call
+// each other in pairs, log out and in again, and open relays or fetch what an operator fetches,
+// where the attack is on that. They do so for a while without an attack, which is the baseline, and
+// then during it. The attacker has one address. Refused connections and logins, error messages,
+// lost messages, messages that come late beside the baseline, and failed fetches are noticed; an
+// attack that got what a server must not give counts as well. The program prints a Markdown table,
+// and exits 1 if anything was noticed.
 package main
 
 import (
@@ -66,8 +69,8 @@ func main() {
 	}
 }
 
-// run runs the attacks one after the other and writes a row for each. It reports whether an honest client noticed one, or one got what
-// it must not.
+// run runs the attacks one after the other and writes a row for each. It reports whether an honest
+// client noticed one, or one got what it must not.
 func (p plan) run(ctx context.Context, out io.Writer) (noticed bool, err error) {
 	fmt.Fprintf(out, "| attack | what it did | what it got | %d honest clients: calls, round trip p99 quiet → attacked | noticed |\n|---|---|---|---|---|\n", p.honest)
 	for _, a := range attacks() {

@@ -46,8 +46,8 @@ type server struct {
 	said       *bytes.Buffer
 }
 
-// startServer starts a server as an attack needs it. In its flags, {turn}, {admin}, {challenges} and {dir} stand for what they are
-// there.
+// startServer starts a server as an attack needs it. In its flags, {turn}, {admin}, {challenges}
+// and {dir} stand for what they are there.
 func startServer(ctx context.Context, parley string, a attack) (*server, error) {
 	parley, err := filepath.Abs(parley)
 	if err != nil {
@@ -113,8 +113,8 @@ func (s *server) start(ctx context.Context, parley string, flags []string) error
 	}
 }
 
-// writeFiles writes the key of the tokens, the secret of TURN, and a certificate, also to where an ACME client finds the one that it
-// has.
+// writeFiles writes the key of the tokens, the secret of TURN, and a certificate, also to where an
+// ACME client finds the one that it has.
 func (s *server) writeFiles() error {
 	certificate, key, err := newCertificate()
 	if err != nil {
