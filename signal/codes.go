@@ -36,8 +36,8 @@ const (
 	CodeExpired = "expired"
 )
 
-// The WebSocket close codes that a server sends beyond those of RFC 6455 section 7.4. The section Close codes of the
-// package comment specifies them.
+// The WebSocket close codes that a server sends beyond those of RFC 6455 section 7.4. The section
+// Close codes of the package comment specifies them.
 const (
 	// CloseBadSequence: the numbers of the messages are out of sequence.
 	CloseBadSequence = 4400
@@ -55,6 +55,6 @@ const (
 	CloseOverloaded = 4503
 )
 
-// ServerHeader is the header of the answer to an upgrade by which a client knows a server that understands all of the
-// package comment.
+// ServerHeader is the header of the answer to an upgrade by which a client knows a server that
+// understands all of the package comment.
 const ServerHeader = "Parley-Signal"

@@ -1,5 +1,5 @@
-// Package signal defines the signaling protocol: its messages, limits, errors and names. Package server
-// implements a server of it, package client a client. None of them knows media.
+// Package signal defines the signaling protocol: its messages, limits, errors and names. Package
+// server implements a server of it, package client a client. None of them knows media.
 //
 //	alice                     server                      bob
 //	  |  login alice            |            login bob     |
@@ -17,14 +17,14 @@
 //
 // # Frames
 //
-// The transport is a WebSocket (RFC 6455) on any path, without compression. A message is one JSON object in
-// one text frame. The first frame of a connection decides its dialect: a member named inst makes it the
-// relay dialect, anything else the call dialect.
+// The transport is a WebSocket (RFC 6455) on any path, without compression. A message is one JSON
+// object in one text frame. The first frame of a connection decides its dialect: a member named
+// inst makes it the relay dialect, anything else the call dialect.
 //
-// Names of members are compared exactly. Of a repeated member the last counts, as in JavaScript. Unknown
-// members are ignored. A frame that is not a JSON object counts as an object without members. A server
-// builds each frame anew: of a message it forwards only offer, answer, candidate and message, unchanged,
-// and these must have this form:
+// Names of members are compared exactly. Of a repeated member the last counts, as in JavaScript.
+// Unknown members are ignored. A frame that is not a JSON object counts as an object without
+// members. A server builds each frame anew: of a message it forwards only offer, answer, candidate
+// and message, unchanged, and these must have this form:
 //
 //	offer, answer   an object with the strings type and sdp, each once; sdp may be empty
 //	candidate       an object whose candidate, if any, is one string; or null, "", or absent, for the
@@ -32,13 +32,13 @@
 //	message         an object whose type is not login, iceServers, expiring, error or ack, which only a
 //	                server sends
 //
-// A name is 1 to 64 bytes of visible UTF-8 in normalization form C, without leading and trailing spaces
-// and with single spaces inside (PRECIS, see CheckName). Each dialect has its own names.
+// A name is 1 to 64 bytes of visible UTF-8 in normalization form C, without leading and trailing
+// spaces and with single spaces inside (PRECIS, see CheckName). Each dialect has its own names.
 //
 // # Dialect call
 //
-// A client sends these messages. The member name is the receiver; the server knows the sender from the
-// connection.
+// A client sends these messages. The member name is the receiver; the server knows the sender from
+// the connection.
 //
 //	{"type":"login","name":"alice"}
 //	{"type":"offer","offer":{"type":"offer","sdp":"..."},"name":"bob"}
@@ -46,8 +46,8 @@
 //	{"type":"candidate","candidate":{"candidate":"...","sdpMid":"0","sdpMLineIndex":0},"name":"bob"}
 //	{"type":"leave","name":"bob"}
 //
-// A server sends these. Members marked + are extensions, which original servers do not send and original
-// pages ignore.
+// A server sends these. Members marked + are extensions, which original servers do not send and
+// original pages ignore.
 //
 //	login      success: bool              +message +code if refused; for more see Login
 //	offer      offer, name: the sender
@@ -59,8 +59,8 @@
 //
 // # Calls
 //
-// A call is between two sessions, not between two names. An offer opens it with the session that has the
-// name at that moment. A session can be in several calls.
+// A call is between two sessions, not between two names. An offer opens it with the session that
+// has the name at that moment. A session can be in several calls.
 //
 //	message      requires                                       effect
 //	offer        that the name is logged in                     opens the call, unless it is open
@@ -68,22 +68,23 @@
 //	candidate    an open call
 //	leave        an open call                                   closes it
 //
-// A message whose requirement is not met is not delivered, and answered with the error no_call or absent.
-// There is one exception. A client may send messages into a call that was ended by its peer, or not opened,
-// before it knows that. They are dropped without an error, so candidates that follow an offer to an absent
-// peer, or cross a leave, are no error.
+// A message whose requirement is not met is not delivered, and answered with the error no_call or
+// absent. There is one exception. A client may send messages into a call that was ended by its
+// peer, or not opened, before it knows that. They are dropped without an error, so candidates that
+// follow an offer to an absent peer, or cross a leave, are no error.
 //
-// A server may be one of several that work as one. Then it reports an absent peer, and one in too many
-// calls, as soon as it knows. What the client has sent into the call by then is dropped.
+// A server may be one of several that work as one. Then it reports an absent peer, and one in too
+// many calls, as soon as it knows. What the client has sent into the call by then is dropped.
 //
-// When a connection ends, the peers of its calls get a leave at once, and its name is free, unless the
-// session can be resumed, see below. The next session with the name has no part in these calls, and no
-// message of it arrives before the leave. A login on a connection that is logged in gives up the earlier
-// name, as if the connection had ended.
+// When a connection ends, the peers of its calls get a leave at once, and its name is free, unless
+// the session can be resumed, see below. The next session with the name has no part in these calls,
+// and no message of it arrives before the leave. A login on a connection that is logged in gives up
+// the earlier name, as if the connection had ended.
 //
 // # Names that are taken
 //
-// A login with the name of another session is refused, unless that session is dead or of the same user:
+// A login with the name of another session is refused, unless that session is dead or of the same
+// user:
 //
 //   - If the server has verified the same identity for both logins (the subject of a token), the new
 //     session gets the name at once. The connection of the earlier one is closed with 4409.
@@ -96,15 +97,15 @@
 //	{"inst":"init","id":"Gandalf"}                      logs in; there is no reply
 //	{"inst":"send","peerId":"Saruman","message":{...}}  sends the object, unchanged, to Saruman
 //
-// The message is {"type":"offer","sdp":...}, {"type":"answer","sdp":...} or {"candidate":{...}}; others are
-// forwarded as well. It does not name its sender. An init with an id that is logged in takes the id over;
-// the earlier connection stays open without one. There is no leave and no error message. A client that
-// wants errors has the member "errors":true in its init, one that wants a reply to it "reply":true. Both
-// come in the form of the call dialect.
+// The message is {"type":"offer","sdp":...}, {"type":"answer","sdp":...} or {"candidate":{...}};
+// others are forwarded as well. It does not name its sender. An init with an id that is logged in
+// takes the id over; the earlier connection stays open without one. There is no leave and no error
+// message. A client that wants errors has the member "errors":true in its init, one that wants a
+// reply to it "reply":true. Both come in the form of the call dialect.
 //
-// The first message between two sessions opens a call. After its end, because a session has ended or lost
-// its id, an answer or a candidate does not open the next call: it belongs to the earlier one, and is
-// refused with no_call.
+// The first message between two sessions opens a call. After its end, because a session has ended
+// or lost its id, an answer or a candidate does not open the next call: it belongs to the earlier
+// one, and is refused with no_call.
 //
 // # Extension
 //
@@ -170,34 +171,36 @@
 //	resumeFor      number  for how many milliseconds after a loss the session can be resumed
 //	expiresIn      number  after how many milliseconds the session ends; absent for no limit
 //
-// A token can also come with the upgrade: as "Authorization: Bearer TOKEN"; as ?token=TOKEN; or, from a
-// browser, as the subprotocol parley.token.BASE64URL, offered together with the subprotocol parley, which
-// the server selects. The login's token has precedence, then the subprotocol's, the header's and the
-// query's. The response to an upgrade has the header Parley-Signal, which marks a server that implements
-// all of this document.
+// A token can also come with the upgrade: as "Authorization: Bearer TOKEN"; as ?token=TOKEN; or,
+// from a browser, as the subprotocol parley.token.BASE64URL, offered together with the subprotocol
+// parley, which the server selects. The login's token has precedence, then the subprotocol's, the
+// header's and the query's. The response to an upgrade has the header Parley-Signal, which marks a
+// server that implements all of this document.
 //
 // # Expiry
 //
-// A session ends when the token of its login expires. A minute before, or after half of a shorter time,
-// the server sends a warning; in the relay dialect only to clients that want errors or a reply:
+// A session ends when the token of its login expires. A minute before, or after half of a shorter
+// time, the server sends a warning; in the relay dialect only to clients that want errors or a
+// reply:
 //
 //	{"type":"expiring","expiresIn":60000}
 //
-// A client renews its session by another login with the same name on the same connection, with a token
-// that lasts longer. The reply has the new expiresIn; calls go on. A renewal that is refused changes
-// nothing: the session lasts as long as it did. A server without authorization has nothing to renew, and
-// answers taken.
+// A client renews its session by another login with the same name on the same connection, with a
+// token that lasts longer. The reply has the new expiresIn; calls go on. A renewal that is refused
+// changes nothing: the session lasts as long as it did. A server without authorization has nothing
+// to renew, and answers taken.
 //
-// At its end the server closes the connection with 4401. The users in a call with it get a leave with
-// lost, because nobody hung up. A session that waits for its client ends in the same way. Credentials of
-// ICE servers never last longer than the session.
+// At its end the server closes the connection with 4401. The users in a call with it get a leave
+// with lost, because nobody hung up. A session that waits for its client ends in the same way.
+// Credentials of ICE servers never last longer than the session.
 //
 // # ICE servers
 //
-// The credentials of a TURN server are valid for a limited time (draft-uberti-behave-turn-rest-00). The
-// TURN server checks them when an allocation is made, so a call that is up outlives them. But a client may
-// be logged in for days, and an ICE restart makes new allocations. So a client can request ICE servers
-// again. It does so after half of iceServersFor, and uses the latest for a call or an ICE restart:
+// The credentials of a TURN server are valid for a limited time (draft-uberti-behave-turn-rest-00).
+// The TURN server checks them when an allocation is made, so a call that is up outlives them. But a
+// client may be logged in for days, and an ICE restart makes new allocations. So a client can
+// request ICE servers again. It does so after half of iceServersFor, and uses the latest for a call
+// or an ICE restart:
 //
 //	{"type":"iceServers"}      call dialect      {"inst":"iceServers"}      relay dialect
 //	{"type":"iceServers","iceServers":[...],"iceServersFor":86400000}       the reply, in both
@@ -206,32 +209,33 @@
 //
 // # Resumption
 //
-// From the reply with a resume token on, client and server number the messages that they send with the
-// member seq, from 1. The member ack is the number of the last message received. It is in every numbered
-// message; after sixteen received messages without one to send, it is sent by itself:
+// From the reply with a resume token on, client and server number the messages that they send with
+// the member seq, from 1. The member ack is the number of the last message received. It is in every
+// numbered message; after sixteen received messages without one to send, it is sent by itself:
 //
 //	{"type":"ack","ack":16}      call dialect, and from the server
 //	{"inst":"ack","ack":16}      relay dialect, from a client
 //
-// Each side keeps its messages until they are acknowledged. A message with a number that was received
-// before is ignored. One that skips a number closes the connection with 4400. A client also closes a
-// connection on which it cannot read the number of a message: 1003 for a binary one, 1007 for one that is
-// not UTF-8, 1009 for one that is too long.
+// Each side keeps its messages until they are acknowledged. A message with a number that was
+// received before is ignored. One that skips a number closes the connection with 4400. A client
+// also closes a connection on which it cannot read the number of a message: 1003 for a binary one,
+// 1007 for one that is not UTF-8, 1009 for one that is too long.
 //
-// When the connection breaks without a close frame, the session waits for its client. It keeps its name,
-// unless another login claims it (see above), and its calls, and the peers are not notified. The first
-// message of the client on a new connection is a login with the resume token and the number of the last
-// message received:
+// When the connection breaks without a close frame, the session waits for its client. It keeps its
+// name, unless another login claims it (see above), and its calls, and the peers are not notified.
+// The first message of the client on a new connection is a login with the resume token and the
+// number of the last message received:
 //
 //	{"type":"login","name":"alice","resume":"TOKEN","ack":17}     {"inst":"init","id":"alice","resume":"TOKEN","ack":17,"reply":true}
 //	{"type":"login","success":true,"ack":4}
 //
-// The reply has the number of the last message that the server has received. Then both send the messages
-// again that the other has not received. An earlier connection that the server has not found dead yet is
-// closed with 4409. A session that has waited for too long, or has kept too many bytes, ends as if its
-// connection had closed. Its token is answered with expired, and the client can log in anew on the same
-// connection. A resume token is 54 bytes of base64url. It names the server, where there are several, and
-// has 192 secret bits, of which the server keeps only the hash.
+// The reply has the number of the last message that the server has received. Then both send the
+// messages again that the other has not received. An earlier connection that the server has not
+// found dead yet is closed with 4409. A session that has waited for too long, or has kept too many
+// bytes, ends as if its connection had closed. Its token is answered with expired, and the client
+// can log in anew on the same connection. A resume token is 54 bytes of base64url. It names the
+// server, where there are several, and has 192 secret bits, of which the server keeps only the
+// hash.
 //
 // # Errors
 //
@@ -253,15 +257,15 @@
 //	unavailable     the login cannot be decided now; closes 4503                   in the login reply
 //	expired         the session to be resumed has ended                            in the login reply
 //
-// An absent peer is reported for offers and answers (call) and for every send (relay). TYPE is the member
-// type as an original server shows it: undefined, null, a string, a number or [object Object], as
-// JavaScript converts them. An array is shown as JSON, and TYPE is cut after 1 KiB. In the relay dialect,
-// where an original server sends nothing, the text is another.
+// An absent peer is reported for offers and answers (call) and for every send (relay). TYPE is the
+// member type as an original server shows it: undefined, null, a string, a number or [object
+// Object], as JavaScript converts them. An array is shown as JSON, and TYPE is cut after 1 KiB. In
+// the relay dialect, where an original server sends nothing, the text is another.
 //
 // # Close codes
 //
-// After a final code another attempt fails again. After the others a client can reconnect, after a random
-// pause that grows.
+// After a final code another attempt fails again. After the others a client can reconnect, after a
+// random pause that grows.
 //
 //	1001  retry  the server shuts down
 //	1002  final  a frame that violates RFC 6455
@@ -277,16 +281,17 @@
 //	4429  retry  too many messages, or refused logins from that address
 //	4503  retry  too many connections, or the login cannot be decided now
 //
-// 1008 and 4403, which other servers may send, are final, too. An upgrade over a limit is answered with the
-// HTTP status 429 (too many from that address, or too many per second) or 503 (too many in all, or
-// draining), and with Retry-After; one from a wrong origin with 403.
+// 1008 and 4403, which other servers may send, are final, too. An upgrade over a limit is answered
+// with the HTTP status 429 (too many from that address, or too many per second) or 503 (too many in
+// all, or draining), and with Retry-After; one from a wrong origin with 403.
 //
 // # The original servers
 //
-// A client has to cope with the original servers. The call server sends the plain text "Hello world" first,
-// does not report an absent peer, does not ping, has no limits, and drops every extension. It crashes when
-// a leave is sent to an absent peer, and when a connection closes whose partner has gone. A leave clears
-// the partner of its receiver, not that of its sender. So the sender must close its connection first; the
-// server reports that to the receiver by a second leave. The relay server crashes on an unknown peerId and
-// on invalid JSON. With server.Options.Greeting Parley's server sends the plain text, too.
+// A client has to cope with the original servers. The call server sends the plain text "Hello
+// world" first, does not report an absent peer, does not ping, has no limits, and drops every
+// extension. It crashes when a leave is sent to an absent peer, and when a connection closes whose
+// partner has gone. A leave clears the partner of its receiver, not that of its sender. So the
+// sender must close its connection first; the server reports that to the receiver by a second
+// leave. The relay server crashes on an unknown peerId and on invalid JSON. With
+// server.Options.Greeting Parley's server sends the plain text, too.
 package signal

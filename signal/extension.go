@@ -16,8 +16,8 @@ const MaxOfferNumber = 1<<53 - 1
 type Extension struct {
 	// Version is ExtensionVersion.
 	Version int `json:"version"`
-	// Number counts the offers of the sender in the call, from 1. An answer repeats the number of its
-	// offer.
+	// Number counts the offers of the sender in the call, from 1. An answer repeats the number of
+	// its offer.
 	Number uint64 `json:"number"`
 	// Processed belongs to an Offer: the number of the peer's latest offer that the sender has
 	// answered or rejected, 0 for none.
@@ -25,8 +25,8 @@ type Extension struct {
 	// Browser reports that the sender is a browser, which is the impolite peer when its offer and
 	// that of a terminal cross.
 	Browser bool `json:"browser,omitempty"`
-	// Rejected belongs to an Answer: the offer is not accepted, and why. Nothing changes. SDP may be
-	// empty, and is not to be applied.
+	// Rejected belongs to an Answer: the offer is not accepted, and why. Nothing changes. SDP may
+	// be empty, and is not to be applied.
 	Rejected string `json:"rejected,omitempty"`
 	// AnswerRejected belongs to an Offer: the answer to the offer before could not be applied, and
 	// why.

@@ -16,8 +16,8 @@ type ICEServer struct {
 }
 
 const (
-	// MaxICEServers, MaxICEURLs and MaxICEText bound a list of servers, the URLs of a server, and the bytes
-	// of each string.
+	// MaxICEServers, MaxICEURLs and MaxICEText bound a list of servers, the URLs of a server, and
+	// the bytes of each string.
 	MaxICEServers = 16
 	MaxICEURLs    = 8
 	MaxICEText    = 512

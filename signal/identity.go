@@ -22,13 +22,15 @@ type Identity struct {
 	// Name is the name that the client gets. Default: the requested one.
 	Name string
 	// Subject identifies the user, as the authorizer has verified it. A login takes the name from a
-	// session with the same subject. Default: none; then no login takes a name from a client that is
-	// connected.
+	// session with the same subject. Default: none; then no login takes a name from a client that
+	// is connected.
 	Subject string
-	// Expires is when the session ends unless the client renews it by another login. Default: never.
+	// Expires is when the session ends unless the client renews it by another login. Default:
+	// never.
 	Expires time.Time
-	// ICEServers are sent to the client, if it asks for ICE servers, before those of the server's own
-	// options, and again at every renewal, so their credentials should last as long as a session.
+	// ICEServers are sent to the client, if it asks for ICE servers, before those of the server's
+	// own options, and again at every renewal, so their credentials should last as long as a
+	// session.
 	ICEServers []ICEServer
 }
 

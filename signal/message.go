@@ -22,11 +22,11 @@ const (
 const (
 	// MaxFrame is the longest frame in bytes to a server with the default limits.
 	MaxFrame = 64 << 10
-	// MaxSDP is the longest session description in bytes that is sent. Browsers send 3 to 10 KiB; a frame
-	// of 64 KiB must hold it with its escapes.
+	// MaxSDP is the longest session description in bytes that is sent. Browsers send 3 to 10 KiB; a
+	// frame of 64 KiB must hold it with its escapes.
 	MaxSDP = 48 << 10
-	// MaxReceivedSDP is the longest session description in bytes that is accepted. Chromium's has 4 KiB for
-	// each video that was ever added to a call.
+	// MaxReceivedSDP is the longest session description in bytes that is accepted. Chromium's has 4
+	// KiB for each video that was ever added to a call.
 	MaxReceivedSDP = 2 * MaxSDP
 	// MaxCandidate is the longest candidate line in bytes; those of RFC 8839 have fewer than 200.
 	MaxCandidate = 2 << 10
@@ -37,9 +37,9 @@ const (
 // Message is a message between a client and a server, the same in both dialects.
 type Message struct {
 	Type Type
-	// Peer is the receiver of a message to be sent, and the sender of a received one. It is empty where the
-	// frame does not have it: in the relay dialect, and in answers, candidates and leaves from an original
-	// server.
+	// Peer is the receiver of a message to be sent, and the sender of a received one. It is empty
+	// where the frame does not have it: in the relay dialect, and in answers, candidates and leaves
+	// from an original server.
 	Peer string
 	// SDP is the session description of an Offer or an Answer. It may be empty in an Answer whose
 	// Extension has Rejected.
@@ -48,16 +48,16 @@ type Message struct {
 	Extension *Extension
 	// Candidate belongs to ICECandidate; nil is the end of candidates.
 	Candidate *Candidate
-	// Code and Text belong to Error: a stable code, empty from an original server, and a printable text of
-	// at most 1 KiB, which is not to be trusted.
+	// Code and Text belong to Error: a stable code, empty from an original server, and a printable
+	// text of at most 1 KiB, which is not to be trusted.
 	Code, Text string
-	// Lost belongs to a received Leave: Peer did not hang up, but lost its connection to the server and did
-	// not resume its session in time.
+	// Lost belongs to a received Leave: Peer did not hang up, but lost its connection to the server
+	// and did not resume its session in time.
 	Lost bool
 }
 
-// Candidate is RTCIceCandidateInit (W3C WebRTC section 4.8.1.1). Its JSON form omits usernameFragment if
-// that is nil.
+// Candidate is RTCIceCandidateInit (W3C WebRTC section 4.8.1.1). Its JSON form omits
+// usernameFragment if that is nil.
 type Candidate struct {
 	Candidate        string  `json:"candidate"`
 	SDPMid           *string `json:"sdpMid"`
@@ -94,7 +94,8 @@ func (m Message) Check() error {
 	return nil
 }
 
-// Rejects reports whether m is an answer that does not accept the offer, which needs no session description.
+// Rejects reports whether m is an answer that does not accept the offer, which needs no session
+// description.
 func (m Message) Rejects() bool {
 	return m.Type == Answer && m.Extension != nil && m.Extension.Rejected != ""
 }
@@ -103,9 +104,11 @@ func (m Message) Rejects() bool {
 type Dialect string
 
 const (
-	// DialectCall is the dialect of the video and text pages: login, offer, answer, candidate, leave.
+	// DialectCall is the dialect of the video and text pages: login, offer, answer, candidate,
+	// leave.
 	DialectCall Dialect = "call"
-	// DialectRelay is the dialect of the hello-world page: init and send, without replies and senders.
+	// DialectRelay is the dialect of the hello-world page: init and send, without replies and
+	// senders.
 	DialectRelay Dialect = "relay"
 )
 

@@ -16,23 +16,25 @@ import (
 // MaxName is the length of the longest name in bytes.
 const MaxName = 64
 
-// userpart is the profile UsernameCasePreserved (RFC 8265, section 3.4) on the FreeformClass, without the
-// Bidi Rule, which the package would apply to text that has no right-to-left characters, too.
+// userpart is the profile UsernameCasePreserved (RFC 8265, section 3.4) on the FreeformClass,
+// without the Bidi Rule, which the package would apply to text that has no right-to-left
+// characters, too.
 var userpart = precis.NewFreeform(precis.FoldWidth, precis.Norm(norm.NFC))
 
-// CheckName returns nil if name is a valid name to log in with at Parley's server, and else an error that
-// says what is wrong with it.
+// CheckName returns nil if name is a valid name to log in with at Parley's server, and else an
+// error that says what is wrong with it.
 //
-// A name has 1 to 64 bytes of UTF-8 and consists of parts that are separated by single spaces. A part
-// follows the PRECIS profile UsernameCasePreserved (RFC 8265, section 3.4): it is in normalization form
-// C, and has no full-width or compatibility characters, no control, format or invisible ones, and no
-// order of characters that is against the Bidi Rule. There are two deviations, because the original pages
-// let users type any text. Spaces inside a name are allowed, as in "Gandalf the Grey"; RFC 8265, section
-// 3.5, leaves that to the application. A part may also have the symbols and the punctuation of the
-// FreeformClass (RFC 8264, section 4.3), such as emoji and quotation marks.
+// A name has 1 to 64 bytes of UTF-8 and consists of parts that are separated by single spaces. A
+// part follows the PRECIS profile UsernameCasePreserved (RFC 8265, section 3.4): it is in
+// normalization form C, and has no full-width or compatibility characters, no control, format or
+// invisible ones, and no order of characters that is against the Bidi Rule. There are two
+// deviations, because the original pages let users type any text. Spaces inside a name are allowed,
+// as in "Gandalf the Grey"; RFC 8265, section 3.5, leaves that to the application. A part may also
+// have the symbols and the punctuation of the FreeformClass (RFC 8264, section 4.3), such as emoji
+// and quotation marks.
 //
-// CheckName does not change a name. It is valid only if it is what the profile makes of it, so that two
-// valid names that look alike differ in their letters: the profile does not compare scripts.
+// CheckName does not change a name. It is valid only if it is what the profile makes of it, so that
+// two valid names that look alike differ in their letters: the profile does not compare scripts.
 func CheckName(name string) error {
 	switch {
 	case name == "":
@@ -56,9 +58,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckPeerName returns nil if name may be the name of a peer at any server, and else an error that says
-// what is wrong with it. The original servers accept every name, so a peer's name has only what can be
-// shown and sent: 1 to 64 bytes of printable UTF-8.
+// CheckPeerName returns nil if name may be the name of a peer at any server, and else an error that
+// says what is wrong with it. The original servers accept every name, so a peer's name has only
+// what can be shown and sent: 1 to 64 bytes of printable UTF-8.
 func CheckPeerName(name string) error {
 	switch {
 	case name == "":
@@ -103,7 +105,8 @@ func checkUserpart(part string) error {
 	return nil
 }
 
-// invisible reports what unprintable reports, and symbols and letters that leave no mark on a screen.
+// invisible reports what unprintable reports, and symbols and letters that leave no mark on a
+// screen.
 func invisible(r rune) bool {
 	switch r {
 	case '\u115f', '\u1160', '\u3164', '\uffa0', // Hangul fillers
@@ -115,13 +118,15 @@ func invisible(r rune) bool {
 	return unprintable(r) || unicode.Is(unicode.Variation_Selector, r)
 }
 
-// unprintable reports control, format (among them all bidirectional controls), private and unassigned characters, line
-// separators, and U+FFFD: JavaScript's lone surrogates all become that one, so distinct names would collide.
+// unprintable reports control, format (among them all bidirectional controls), private and
+// unassigned characters, line separators, and U+FFFD: JavaScript's lone surrogates all become that
+// one, so distinct names would collide.
 func unprintable(r rune) bool {
 	return r == utf8.RuneError || !unicode.IsPrint(r)
 }
 
-// Printable returns received text cut to MaxText bytes, with U+FFFD in place of unprintable characters.
+// Printable returns received text cut to MaxText bytes, with U+FFFD in place of unprintable
+// characters.
 func Printable(text string) string {
 	if len(text) > MaxText {
 		text = Truncate(text, MaxText)

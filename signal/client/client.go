@@ -18,9 +18,9 @@ import (
 	"parley/signal/internal/wire"
 )
 
-// Client is a session with a signaling server, Parley's own or an original. Its methods may be called
-// concurrently. Messages keep their order in both directions. The Client owns the queues; a transport
-// owns the socket, and is replaced after it broke if the server supports that.
+// Client is a session with a signaling server, Parley's own or an original. Its methods may be
+// called concurrently. Messages keep their order in both directions. The Client owns the queues; a
+// transport owns the socket, and is replaced after it broke if the server supports that.
 type Client struct {
 	opts  Options
 	url   *url.URL
@@ -60,8 +60,8 @@ type outgoing struct {
 	written chan struct{}
 }
 
-// Dial connects to the signaling server at address, see ParseAddress. ctx bounds Dial only. An error
-// wraps ErrAddress, ErrUnreachable, or the cause of ctx.
+// Dial connects to the signaling server at address, see ParseAddress. ctx bounds Dial only. An
+// error wraps ErrAddress, ErrUnreachable, or the cause of ctx.
 func Dial(ctx context.Context, address string, options *Options) (*Client, error) {
 	if options == nil {
 		options = &Options{}
@@ -97,8 +97,8 @@ func Dial(ctx context.Context, address string, options *Options) (*Client, error
 }
 
 // Login asks for a name and returns the server's decision: nil, or a *LoginError. An original relay
-// server sends no reply; then Login returns nil when the request is written. A Login whose context ends
-// may still succeed at the server.
+// server sends no reply; then Login returns nil when the request is written. A Login whose context
+// ends may still succeed at the server.
 func (c *Client) Login(ctx context.Context, name string) error {
 	if err := signal.CheckName(name); err != nil {
 		return &LoginError{Name: name, Code: signal.CodeBadName, Message: err.Error()}
@@ -165,9 +165,9 @@ func (c *Client) waitWritten(ctx context.Context, written <-chan struct{}) error
 	}
 }
 
-// Send queues a message. Messages are written in the order of the calls. It blocks while the queue is
-// full. A nil error does not mean that the message was delivered: Parley's server reports an absent peer
-// by a message of type signal.Error, an original does not.
+// Send queues a message. Messages are written in the order of the calls. It blocks while the queue
+// is full. A nil error does not mean that the message was delivered: Parley's server reports an
+// absent peer by a message of type signal.Error, an original does not.
 func (c *Client) Send(ctx context.Context, m signal.Message) error {
 	if err := m.Check(); err != nil {
 		return err
@@ -206,8 +206,8 @@ func (c *Client) enqueue(ctx context.Context, o outgoing) error {
 	}
 }
 
-// Receive returns the next message from the server. After the last one it returns ErrClosed if Close was
-// called, and else a *LostError or a *LoginError.
+// Receive returns the next message from the server. After the last one it returns ErrClosed if
+// Close was called, and else a *LostError or a *LoginError.
 func (c *Client) Receive(ctx context.Context) (signal.Message, error) {
 	if err := context.Cause(ctx); err != nil {
 		return signal.Message{}, err
@@ -227,9 +227,9 @@ func (c *Client) Receive(ctx context.Context) (signal.Message, error) {
 	}
 }
 
-// Close writes the queued messages, performs the closing handshake, and waits for all goroutines, all
-// within a few seconds. It may be called twice. After a call over an original call server it first waits
-// until the socket can be closed without ending that server, see partner.
+// Close writes the queued messages, performs the closing handshake, and waits for all goroutines,
+// all within a few seconds. It may be called twice. After a call over an original call server it
+// first waits until the socket can be closed without ending that server, see partner.
 func (c *Client) Close() error {
 	if !c.ours && c.opts.Dialect == signal.DialectCall {
 		c.partner.wait(c.done)
@@ -278,7 +278,8 @@ func (c *Client) removePendingLogin() {
 	}
 }
 
-// handleLoginReply passes a reply to the oldest pending login, whether or not its caller still waits.
+// handleLoginReply passes a reply to the oldest pending login, whether or not its caller still
+// waits.
 func (c *Client) handleLoginReply(r wire.LoginReply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -312,9 +313,9 @@ func (c *Client) failPendingLogins() {
 	c.pendingLogins = nil
 }
 
-// ICEServers returns the latest ICE servers of the signaling server, for a call or an ICE restart that
-// begins now. The client requests new ones before their credentials expire. The original servers have
-// none.
+// ICEServers returns the latest ICE servers of the signaling server, for a call or an ICE restart
+// that begins now. The client requests new ones before their credentials expire. The original
+// servers have none.
 func (c *Client) ICEServers() []signal.ICEServer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -332,8 +333,8 @@ func (c *Client) setICELocked(g wire.ICEGrant) {
 	c.iceTimer.Reset(renewalDelay(g))
 }
 
-// renewalDelay returns when to ask for new servers: at half of their lifetime, so that those handed out have the other
-// half left.
+// renewalDelay returns when to ask for new servers: at half of their lifetime, so that those handed
+// out have the other half left.
 func renewalDelay(g wire.ICEGrant) time.Duration {
 	if g.Lifetime <= 0 {
 		return math.MaxInt64

@@ -205,7 +205,8 @@ func TestLoginBadName(t *testing.T) {
 	}
 }
 
-// TestAbsent calls somebody who is not there: our server says so once, the original call server never says a word.
+// TestAbsent calls somebody who is not there: our server says so once, the original call server
+// never says a word.
 func TestAbsent(t *testing.T) {
 	for name, s := range systems() {
 		if s.original && s.dialect == signal.DialectRelay {
@@ -224,7 +225,8 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
-// TestOriginalDies does what kills the originals: the client reports a lost connection, and our server lives on.
+// TestOriginalDies does what kills the originals: the client reports a lost connection, and our
+// server lives on.
 func TestOriginalDies(t *testing.T) {
 	for dialect, deadly := range map[signal.Dialect]signal.Message{
 		signal.DialectCall:  {Type: signal.Leave, Peer: "nobody"},
@@ -328,7 +330,8 @@ func TestSendChecks(t *testing.T) {
 	}
 }
 
-// TestFullQueues neither receives nor lets the queue drain; Send blocks until its context ends, and nothing is lost.
+// TestFullQueues neither receives nor lets the queue drain; Send blocks until its context ends, and
+// nothing is lost.
 func TestFullQueues(t *testing.T) {
 	url := signalURL(t)
 	bob, err := client.Dial(wait(t), url, &client.Options{ReceiveQueue: 1, NoPacing: true})

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// cutter is a network between clients and a server that breaks, again and again, after any number of bytes.
+// cutter is a network between clients and a server that breaks, again and again, after any number
+// of bytes.
 type cutter struct {
 	listener net.Listener
 	server   string

@@ -21,7 +21,8 @@ import (
 	"parley/signal"
 )
 
-// maxHandshake bounds what a server may send before the connection is a WebSocket: gorilla reads headers without a limit.
+// maxHandshake bounds what a server may send before the connection is a WebSocket: gorilla reads
+// headers without a limit.
 const maxHandshake = 256 << 10
 
 // dial opens a socket and upgrades it. ours reports whether the server is Parley's.
@@ -39,7 +40,8 @@ func dial(ctx context.Context, u *url.URL, opts Options) (ws *websocket.Conn, ou
 			}
 			socket = &limitedConn{Conn: conn}
 			socket.left.Store(maxHandshake)
-			// Once the socket is open gorilla/websocket respects the deadline of ctx, but not its cancellation.
+			// Once the socket is open gorilla/websocket respects the deadline of ctx, but not its
+			// cancellation.
 			stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 			return socket, nil
 		},
@@ -63,7 +65,8 @@ func dial(ctx context.Context, u *url.URL, opts Options) (ws *websocket.Conn, ou
 	return ws, resp.Header.Get(signal.ServerHeader) != "", nil
 }
 
-// ended reports whether ctx is done. The deadline of a socket may pass a moment before that of its context.
+// ended reports whether ctx is done. The deadline of a socket may pass a moment before that of its
+// context.
 func ended(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
@@ -150,8 +153,8 @@ func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.e
 // ErrAddress is wrapped by the errors of an invalid server address.
 var ErrAddress = errors.New("not the address of a signaling server")
 
-// ParseAddress returns the WebSocket URL of a server address. It accepts ws:// and wss:// URLs, converts
-// http:// and https:// URLs to those, and takes host and host:port as ws://.
+// ParseAddress returns the WebSocket URL of a server address. It accepts ws:// and wss:// URLs,
+// converts http:// and https:// URLs to those, and takes host and host:port as ws://.
 func ParseAddress(raw string) (*url.URL, error) {
 	u, err := parseAddress(raw)
 	if err != nil {

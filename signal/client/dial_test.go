@@ -104,7 +104,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// mute listens and takes connections, but never says a word. It tells when it has heard the beginning of one.
+// mute listens and takes connections, but never says a word. It tells when it has heard the
+// beginning of one.
 func mute(t *testing.T) (address string, taken <-chan struct{}) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -134,7 +135,8 @@ func mute(t *testing.T) (address string, taken <-chan struct{}) {
 	return l.Addr().String(), took
 }
 
-// TestDialGivesUp ends the context while a server keeps silent, by cancelling and by deadline, with and without TLS.
+// TestDialGivesUp ends the context while a server keeps silent, by cancelling and by deadline, with
+// and without TLS.
 func TestDialGivesUp(t *testing.T) {
 	for _, scheme := range []string{"ws://", "wss://"} {
 		address, taken := mute(t)

@@ -209,7 +209,8 @@ func TestStaleLoginReply(t *testing.T) {
 	}
 }
 
-// TestUnaskedCompression refuses a server that switches on what was not offered: its frames could unpack without bound.
+// TestUnaskedCompression refuses a server that switches on what was not offered: its frames could
+// unpack without bound.
 func TestUnaskedCompression(t *testing.T) {
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := http.Header{"Sec-Websocket-Extensions": {"permessage-deflate; server_no_context_takeover; client_no_context_takeover"}}

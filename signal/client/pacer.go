@@ -10,16 +10,18 @@ import (
 	"parley/signal/internal/wire"
 )
 
-// pacer delays messages so that a server with the default limits takes all of them. These grow with the number of calls
-// that the client is in. The pacer stays a tenth below the rates and a fifth below the bursts, because a network may
-// deliver together what was sent apart. A nil pacer delays nothing.
+// pacer delays messages so that a server with the default limits takes all of them. These grow with
+// the number of calls that the client is in. The pacer stays a tenth below the rates and a fifth
+// below the bursts, because a network may deliver together what was sent apart. A nil pacer delays
+// nothing.
 type pacer struct {
 	calls    int // of which limiters is set
 	limiters [len(paces)]*rate.Limiter
 }
 
-// paces are the rates per second and the bursts for one call: of offers and answers, of which a server takes 5 per second
-// and 10 at once; of candidates and acknowledgments, 20 and 200; of other messages, 10 and 20.
+// paces are the rates per second and the bursts for one call: of offers and answers, of which a
+// server takes 5 per second and 10 at once; of candidates and acknowledgments, 20 and 200; of other
+// messages, 10 and 20.
 var paces = [...]struct {
 	rate  rate.Limit
 	burst int
@@ -33,8 +35,8 @@ func newPacer() *pacer {
 	return p
 }
 
-// take returns 0 and counts a message of type t if a client in that many calls can write it now. Otherwise it returns how
-// long to wait.
+// take returns 0 and counts a message of type t if a client in that many calls can write it now.
+// Otherwise it returns how long to wait.
 func (p *pacer) take(t signal.Type, calls int, now time.Time) time.Duration {
 	if p == nil {
 		return 0
@@ -60,8 +62,8 @@ func (p *pacer) take(t signal.Type, calls int, now time.Time) time.Duration {
 	return max(time.Duration(missing/float64(limiter.Limit())*float64(time.Second)), time.Millisecond)
 }
 
-// openCalls are the peers that a server has in a call with the client for certain. In the relay dialect messages do not
-// name their sender, so it has none.
+// openCalls are the peers that a server has in a call with the client for certain. In the relay
+// dialect messages do not name their sender, so it has none.
 type openCalls struct {
 	mu    sync.Mutex // guards what follows
 	peers map[string]struct{}

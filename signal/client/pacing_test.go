@@ -50,7 +50,8 @@ func TestPacing(t *testing.T) {
 	}
 }
 
-// TestThirtyCallers calls a client thirty times at once. Each call gets its answer and the candidates.
+// TestThirtyCallers calls a client thirty times at once. Each call gets its answer and the
+// candidates.
 func TestThirtyCallers(t *testing.T) {
 	t.Parallel()
 	const calls, candidates = 30, 4
@@ -108,7 +109,8 @@ func TestPacingOfClose(t *testing.T) {
 	}
 }
 
-// TestPacingOfReplay resumes a session with twelve offers to be sent again, of which a server takes ten at once.
+// TestPacingOfReplay resumes a session with twelve offers to be sent again, of which a server takes
+// ten at once.
 func TestPacingOfReplay(t *testing.T) {
 	t.Parallel()
 	const offers = 12

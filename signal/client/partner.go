@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// crossingWait is how long after sending a leave a client stays connected to an original server,
-	// for a leave that crosses it: that server dies of a leave to a user who has gone.
+	// crossingWait is how long after sending a leave a client stays connected to an original
+	// server, for a leave that crosses it: that server dies of a leave to a user who has gone.
 	crossingWait = 500 * time.Millisecond
 	// partnerWait is how long a client waits for a partner that hangs up to close its socket first.
 	// An original page stays connected after it has hung up.
@@ -18,8 +18,8 @@ const (
 
 // partner holds what an original call server remembers of the client's call: a partner for each of
 // its two users, set by an offer or answer of that user and cleared by a leave for it. The server
-// dies when the socket of a user closes whose partner has gone. So a user that was sent a leave must
-// stay until the sender has closed its socket, which the server reports by a second leave.
+// dies when the socket of a user closes whose partner has gone. So a user that was sent a leave
+// must stay until the sender has closed its socket, which the server reports by a second leave.
 type partner struct {
 	changed chan struct{} // holds a token after a change of what follows
 

@@ -14,20 +14,23 @@ import (
 )
 
 const (
-	// The pause before an attempt to reconnect is a random part of a time that doubles from minRetryPause
-	// to maxRetryPause, so that the clients of a restarted server do not reconnect at the same time.
+	// The pause before an attempt to reconnect is a random part of a time that doubles from
+	// minRetryPause to maxRetryPause, so that the clients of a restarted server do not reconnect at
+	// the same time.
 	minRetryPause = 250 * time.Millisecond
 	maxRetryPause = 5 * time.Second
 )
 
 // State is a change of a Client's connection, see Options.OnState.
 type State struct {
-	// Lost is true if the connection broke and the client tries to reconnect, false if it has reconnected.
+	// Lost is true if the connection broke and the client tries to reconnect, false if it has
+	// reconnected.
 	Lost bool
 	// Err is why the connection broke.
 	Err error
-	// Resumed is true if the server kept the session: calls go on, and each message is delivered once.
-	// Otherwise the client has logged in anew; the server knows of no call, and messages in flight are lost.
+	// Resumed is true if the server kept the session: calls go on, and each message is delivered
+	// once. Otherwise the client has logged in anew; the server knows of no call, and messages in
+	// flight are lost.
 	Resumed bool
 }
 
@@ -55,8 +58,8 @@ func (c *Client) reportState(s State) {
 	}
 }
 
-// retryError returns the error of a client that did not reconnect: failed if it is a refused login, and
-// otherwise lost with failed as its Retry.
+// retryError returns the error of a client that did not reconnect: failed if it is a refused login,
+// and otherwise lost with failed as its Retry.
 func (c *Client) retryError(lost, failed error) error {
 	var login *LoginError
 	if errors.Is(failed, ErrClosed) || errors.As(failed, &login) {
@@ -111,8 +114,8 @@ func (c *Client) retryLoop() (t *transport, resumed bool, err error) {
 	}
 }
 
-// retriable reports whether a client that was logged in tries again after err. It does if its name is taken, because the
-// holder may be a session of its own that the server has not found dead yet.
+// retriable reports whether a client that was logged in tries again after err. It does if its name
+// is taken, because the holder may be a session of its own that the server has not found dead yet.
 func retriable(err error) bool {
 	var login *LoginError
 	return !Final(err) || errors.As(err, &login) && login.Code == signal.CodeTaken

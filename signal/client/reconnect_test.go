@@ -51,8 +51,8 @@ func returner(t *testing.T, url, name string, o client.Options) (*client.Client,
 	return c, told
 }
 
-// TestExactlyOnce lets two clients talk over a network that breaks all the time: no message is lost, doubled or out of order, in either
-// direction and in either dialect.
+// TestExactlyOnce lets two clients talk over a network that breaks all the time: no message is
+// lost, doubled or out of order, in either direction and in either dialect.
 func TestExactlyOnce(t *testing.T) {
 	const messages = 150
 	for seed := range uint64(4) {
@@ -120,7 +120,8 @@ func hearAll(ctx context.Context, c *client.Client, n int) error {
 	return nil
 }
 
-// TestServerRestarts loses the server; the next one knows nothing of us, so we sign in anew, and can make calls.
+// TestServerRestarts loses the server; the next one knows nothing of us, so we sign in anew, and
+// can make calls.
 func TestServerRestarts(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -163,8 +164,9 @@ func TestServerRestarts(t *testing.T) {
 	}
 }
 
-// TestNameTakenMeanwhile reconnects too late and finds its name taken, maybe by a session of its own that the server has not found
-// dead yet. It tries again until the name is free, or for MaxElapsedTime.
+// TestNameTakenMeanwhile reconnects too late and finds its name taken, maybe by a session of its
+// own that the server has not found dead yet. It tries again until the name is free, or for
+// MaxElapsedTime.
 func TestNameTakenMeanwhile(t *testing.T) {
 	for name, tc := range map[string]struct {
 		maxElapsedTime time.Duration
@@ -253,7 +255,8 @@ func TestCloseWhileAway(t *testing.T) {
 	}
 }
 
-// TestFinal ends connections with codes that are final, and with one that is not: only then the client comes back.
+// TestFinal ends connections with codes that are final, and with one that is not: only then the
+// client comes back.
 func TestFinal(t *testing.T) {
 	for _, code := range []int{1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4409} {
 		if !client.Final(&client.LostError{Code: code}) {
@@ -297,8 +300,9 @@ func TestOriginalsDoNotResume(t *testing.T) {
 	}
 }
 
-// TestUncountableFrames numbers its messages, and sends one whose number the client cannot know or accept. The server would
-// send it again to a client that resumes, so the session ends, with the close code that says why.
+// TestUncountableFrames numbers its messages, and sends one whose number the client cannot know or
+// accept. The server would send it again to a client that resumes, so the session ends, with the
+// close code that says why.
 func TestUncountableFrames(t *testing.T) {
 	for name, tc := range map[string]struct {
 		typ   int
@@ -450,7 +454,8 @@ func TestKeepsTrying(t *testing.T) {
 	}
 }
 
-// TestClientRenewsICEServers signs in once, and has fresh ICE servers ever after, with numbered messages and without.
+// TestClientRenewsICEServers signs in once, and has fresh ICE servers ever after, with numbered
+// messages and without.
 func TestClientRenewsICEServers(t *testing.T) {
 	for name, options := range map[string]client.Options{
 		"call": {}, "relay": {Dialect: signal.DialectRelay}, "call, may come back": {Resume: true},

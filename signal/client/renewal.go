@@ -8,8 +8,8 @@ import (
 	"parley/signal/internal/wire"
 )
 
-// renewBefore is how long before its end a session is renewed; one that lasts less than twice as long,
-// after half of it.
+// renewBefore is how long before its end a session is renewed; one that lasts less than twice as
+// long, after half of it.
 const renewBefore = time.Minute
 
 // token returns the token for a login, "" for none.
@@ -56,8 +56,9 @@ func (c *Client) handleExpiring(left time.Duration) {
 	c.renewalTimer.Reset(0)
 }
 
-// renewLogin queues a login with the current token, which renews the session. Until one has succeeded it
-// is due again: the file of a token may be written late. A token that was refused is not sent twice.
+// renewLogin queues a login with the current token, which renews the session. Until one has
+// succeeded it is due again: the file of a token may be written late. A token that was refused is
+// not sent twice.
 func (c *Client) renewLogin() {
 	c.mu.Lock()
 	left, refused := time.Until(c.expires), c.refusedToken

@@ -8,8 +8,8 @@ import (
 	"parley/signal/internal/wire"
 )
 
-// session is what a Client needs to resume its session after the connection broke, so that each message is
-// delivered once, in order.
+// session is what a Client needs to resume its session after the connection broke, so that each
+// message is delivered once, in order.
 type session struct {
 	ackReceived chan struct{} // holds a token after an acknowledgment
 	ackDue      chan struct{} // holds a token when an acknowledgment is to be sent
@@ -22,7 +22,8 @@ type session struct {
 	types         []signal.Type // of the messages that sequence keeps
 }
 
-// window is how many messages may be unacknowledged; the server acknowledges every sixteenth at least.
+// window is how many messages may be unacknowledged; the server acknowledges every sixteenth at
+// least.
 const window = 4 * wire.AckEvery
 
 func newSession() *session {
@@ -75,8 +76,8 @@ func (s *session) number(o outgoing) []byte {
 	return s.sequence.Next(o.frame)
 }
 
-// accept handles the numbers of a frame from the server. It reports whether the frame is new, and whether none
-// before it is missing. The frame counts as received only with delivered.
+// accept handles the numbers of a frame from the server. It reports whether the frame is new, and
+// whether none before it is missing. The frame counts as received only with delivered.
 func (s *session) accept(seq, ack uint64) (isNew, inOrder bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,8 +114,8 @@ func (s *session) ack(w wire.Codec) []byte {
 	return w.Ack(number)
 }
 
-// replayFrom returns the frames to be sent again to a server whose last received message has the number ack, and
-// false if that cannot be.
+// replayFrom returns the frames to be sent again to a server whose last received message has the
+// number ack, and false if that cannot be.
 func (s *session) replayFrom(ack uint64) (replay []outgoing, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +127,8 @@ func (s *session) replayFrom(ack uint64) (replay []outgoing, ok bool) {
 	return replay, ok
 }
 
-// trimTypesLocked drops the types of the messages that are not kept any more. It reports whether there are any.
+// trimTypesLocked drops the types of the messages that are not kept any more. It reports whether
+// there are any.
 func (s *session) trimTypesLocked() bool {
 	messages, _ := s.sequence.Unacked()
 	n := len(s.types) - messages

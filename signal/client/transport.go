@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// maxIncoming is the longest frame in bytes that a client decodes; longer ones are skipped. It has room
-	// for the members that a server adds to the longest frame of another client.
+	// maxIncoming is the longest frame in bytes that a client decodes; longer ones are skipped. It
+	// has room for the members that a server adds to the longest frame of another client.
 	maxIncoming = 2 * signal.MaxFrame
 	// maxSkipped is the longest frame in bytes that is skipped; a longer one ends the connection.
 	maxSkipped = 16 << 20
-	// flushWait bounds the time for the queued frames after Close, goodbyeWait the wait for the server's
-	// close frame.
+	// flushWait bounds the time for the queued frames after Close, goodbyeWait the wait for the
+	// server's close frame.
 	flushWait   = 2 * time.Second
 	goodbyeWait = time.Second
 	// writeTimeout bounds one write.
@@ -88,7 +88,8 @@ func (t *transport) run() error {
 	return lost
 }
 
-// write writes queued frames and pings until the first error. It returns nil if the reader has ended.
+// write writes queued frames and pings until the first error. It returns nil if the reader has
+// ended.
 func (t *transport) write() error {
 	c := t.client
 	ping := time.NewTicker(c.opts.PingInterval)
@@ -135,7 +136,8 @@ func (t *transport) write() error {
 // pending reports whether a message waits for the pacer.
 func (t *transport) pending() bool { return len(t.replay) > 0 || t.client.next != nil }
 
-// writePaced writes what is due, as far as the pacer allows. It returns how long to wait until more is allowed.
+// writePaced writes what is due, as far as the pacer allows. It returns how long to wait until more
+// is allowed.
 func (t *transport) writePaced(deadline time.Time) (wait time.Duration, err error) {
 	c, wait := t.client, time.Duration(math.MaxInt64)
 	if t.ackDue {
@@ -272,8 +274,8 @@ func (t *transport) read() error {
 	}
 }
 
-// handleFrame delivers one frame, or returns why it is ignored: it may be the greeting of an original
-// server, of an unknown type, or malformed.
+// handleFrame delivers one frame, or returns why it is ignored: it may be the greeting of an
+// original server, of an unknown type, or malformed.
 func (t *transport) handleFrame(typ int, frame []byte) error {
 	switch {
 	case typ != websocket.TextMessage:
@@ -301,8 +303,9 @@ func (t *transport) handleFrame(typ int, frame []byte) error {
 // errNotDelivered is the error of a message that came after the writer had ended.
 var errNotDelivered = errors.New("the transport has ended")
 
-// frameError is the error of a frame that is ignored. In a session that can be resumed it is final: without the number
-// of the frame the client cannot acknowledge it, and the server would send it again after every resumption.
+// frameError is the error of a frame that is ignored. In a session that can be resumed it is final:
+// without the number of the frame the client cannot acknowledge it, and the server would send it
+// again after every resumption.
 type frameError struct {
 	code int // WebSocket close code
 	text string
@@ -339,8 +342,9 @@ func (t *transport) deliver(frame []byte) error {
 // errNetworkChanged ends a transport whose local address is gone.
 var errNetworkChanged = errors.New("the local address of the connection is gone")
 
-// NetworkChanged makes the client check the local address of its connection. If that address is gone, it
-// reconnects at once instead of after the next ping. It does nothing if the session cannot be resumed.
+// NetworkChanged makes the client check the local address of its connection. If that address is
+// gone, it reconnects at once instead of after the next ping. It does nothing if the session cannot
+// be resumed.
 func (c *Client) NetworkChanged() {
 	select {
 	case c.networkChanged <- struct{}{}:
@@ -348,7 +352,8 @@ func (c *Client) NetworkChanged() {
 	}
 }
 
-// localAddrGone reports whether the local address of the transport is gone and the session can be resumed.
+// localAddrGone reports whether the local address of the transport is gone and the session can be
+// resumed.
 func (t *transport) localAddrGone() bool {
 	if !t.client.session.resumable() {
 		return false

@@ -19,7 +19,8 @@ type Codec interface {
 	Ack(number uint64) []byte
 	// ICEServersRequest returns the frame that requests ICE servers.
 	ICEServersRequest() []byte
-	// Encode returns the frame of a message that passed Check, nil if the dialect has no such message.
+	// Encode returns the frame of a message that passed Check, nil if the dialect has no such
+	// message.
 	Encode(m signal.Message) []byte
 	// Decode decodes a frame from the server. An error says why the frame is to be ignored.
 	Decode(frame []byte) (Received, error)
@@ -34,7 +35,8 @@ type Received struct {
 	ExpiresIn time.Duration
 }
 
-// ICEGrant is a list of ICE servers, and how long their credentials can begin a call; 0 for no limit.
+// ICEGrant is a list of ICE servers, and how long their credentials can begin a call; 0 for no
+// limit.
 type ICEGrant struct {
 	Servers  []signal.ICEServer
 	Lifetime time.Duration
@@ -267,8 +269,8 @@ func (w relayCodec) Decode(frame []byte) (Received, error) {
 	return Received{Message: m}, err
 }
 
-// setDescription sets the session description and the extension of m from the members of an offer or an
-// answer.
+// setDescription sets the session description and the extension of m from the members of an offer
+// or an answer.
 func setDescription(m *signal.Message, members map[string][]byte) error {
 	m.Extension = parseExtension(members["parley"], m.Type)
 	sdp, ok := unquote(members["sdp"])
@@ -282,8 +284,8 @@ func setDescription(m *signal.Message, members map[string][]byte) error {
 	return nil
 }
 
-// parseCandidate returns the candidate in a JSON value, nil for each form of the end of candidates: null,
-// "", no value, and an object whose candidate is empty (Firefox).
+// parseCandidate returns the candidate in a JSON value, nil for each form of the end of candidates:
+// null, "", no value, and an object whose candidate is empty (Firefox).
 func parseCandidate(value []byte) (*signal.Candidate, error) {
 	if isNull(value) || string(value) == `""` {
 		return nil, nil
@@ -314,8 +316,8 @@ func parseCandidate(value []byte) (*signal.Candidate, error) {
 	return c, err
 }
 
-// shortString returns a mid or a username fragment, which RFC 8445 bounds by 256 characters; nil for null
-// and for no value.
+// shortString returns a mid or a username fragment, which RFC 8445 bounds by 256 characters; nil
+// for null and for no value.
 func shortString(value []byte) (*string, error) {
 	if isNull(value) {
 		return nil, nil

@@ -7,8 +7,8 @@ import (
 	"parley/signal"
 )
 
-// parseExtension reads the member parley of an offer or an answer. It returns nil if value is absent,
-// malformed, or of another version.
+// parseExtension reads the member parley of an offer or an answer. It returns nil if value is
+// absent, malformed, or of another version.
 func parseExtension(value []byte, typ signal.Type) *signal.Extension {
 	o, ok := openObject(value)
 	if !ok {

@@ -9,7 +9,8 @@ import (
 	"parley/signal"
 )
 
-// seeds are frames of both dialects and both directions, well-formed and not. The fuzzers start from them.
+// seeds are frames of both dialects and both directions, well-formed and not. The fuzzers start
+// from them.
 var seeds = []string{
 	`{"type":"login","name":"alice"}`,
 	`{"type":"offer","offer":{"type":"offer","sdp":"v=0\r\n"},"name":"bob"}`,
@@ -32,7 +33,8 @@ var seeds = []string{
 	`{"type":1e999}`, "\t{\r\n\"type\"\t:\n1 , \"name\" :\"x\"}",
 }
 
-// FuzzObject holds object against encoding/json, whose maps compare names exactly and keep the last duplicate, too.
+// FuzzObject holds object against encoding/json, whose maps compare names exactly and keep the last
+// duplicate, too.
 func FuzzObject(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add([]byte(seed))

@@ -7,8 +7,8 @@ import (
 	"parley/signal"
 )
 
-// parseICEServers returns the valid servers in a JSON value: an array of objects whose urls is a string or
-// an array of strings.
+// parseICEServers returns the valid servers in a JSON value: an array of objects whose urls is a
+// string or an array of strings.
 func parseICEServers(value []byte) []signal.ICEServer {
 	var servers []signal.ICEServer
 	for element := range elements(value) {

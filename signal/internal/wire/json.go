@@ -9,15 +9,15 @@ import (
 	"parley/signal"
 )
 
-// object iterates over the members of a JSON object. encoding/json is not used because it matches names
-// without regard to case, so that a server and a browser could read two different messages from one frame.
-// A browser compares names exactly and takes the last of several.
+// object iterates over the members of a JSON object. encoding/json is not used because it matches
+// names without regard to case, so that a server and a browser could read two different messages
+// from one frame. A browser compares names exactly and takes the last of several.
 type object struct {
 	rest []byte // what follows the last member that was read; always within valid JSON
 }
 
-// parseObject returns the members of a frame. A frame that is not exactly one JSON object, in valid UTF-8
-// and at most 10,000 levels deep, has none, as in the original server.
+// parseObject returns the members of a frame. A frame that is not exactly one JSON object, in valid
+// UTF-8 and at most 10,000 levels deep, has none, as in the original server.
 func parseObject(frame []byte) object {
 	if !utf8.Valid(frame) || !validJSON(frame) {
 		return object{}
@@ -35,8 +35,8 @@ func openObject(value []byte) (object, bool) {
 	return object{rest: value[1:]}, true
 }
 
-// next returns the next member: its name without quotes and escapes, and its value as JSON, which shares
-// the memory of the frame. It returns false after the last one.
+// next returns the next member: its name without quotes and escapes, and its value as JSON, which
+// shares the memory of the frame. It returns false after the last one.
 func (o *object) next() (name, value []byte, ok bool) {
 	rest := bytes.TrimLeft(o.rest, " \t\r\n,")
 	if len(rest) == 0 || rest[0] != '"' {

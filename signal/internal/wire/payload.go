@@ -4,8 +4,8 @@ import (
 	"parley/signal"
 )
 
-// descriptionSDP returns the member sdp of a description, as JSON. ok is false unless payload is an object with the strings
-// type and sdp, each once: receivers may differ in which of two they take.
+// descriptionSDP returns the member sdp of a description, as JSON. ok is false unless payload is an
+// object with the strings type and sdp, each once: receivers may differ in which of two they take.
 func descriptionSDP(payload []byte) (sdp []byte, ok bool) {
 	types, sdps := 0, 0
 	for o, _ := openObject(payload); ; {
@@ -28,9 +28,9 @@ func descriptionSDP(payload []byte) (sdp []byte, ok bool) {
 	}
 }
 
-// candidateLine returns the member candidate of a candidate, as JSON. ok is false unless payload is an object whose
-// candidate, if any, is one string, or the end of candidates: null, the empty string, or no value, because
-// JSON.stringify omits what is undefined.
+// candidateLine returns the member candidate of a candidate, as JSON. ok is false unless payload is
+// an object whose candidate, if any, is one string, or the end of candidates: null, the empty
+// string, or no value, because JSON.stringify omits what is undefined.
 func candidateLine(payload []byte) (line []byte, ok bool) {
 	if isNull(payload) || string(payload) == `""` {
 		return nil, true
@@ -52,11 +52,12 @@ func candidateLine(payload []byte) (line []byte, ok bool) {
 	}
 }
 
-// PayloadLimits are the longest session description and the longest candidate line that are forwarded, in bytes.
+// PayloadLimits are the longest session description and the longest candidate line that are
+// forwarded, in bytes.
 type PayloadLimits struct{ SDP, Candidate int }
 
-// Check returns the code and the text of the error if payload is no valid content of a message of the call dialect, or
-// exceeds l, and empty strings otherwise.
+// Check returns the code and the text of the error if payload is no valid content of a message of
+// the call dialect, or exceeds l, and empty strings otherwise.
 func (l PayloadLimits) Check(typ signal.Type, payload []byte) (code, text string) {
 	switch typ {
 	case signal.Offer, signal.Answer:
@@ -84,8 +85,9 @@ func longer(value []byte, max int) bool {
 	return len(value)-2 > max && len(unquoteBytes(value)) > max
 }
 
-// Relayed returns the type of a message of the relay dialect, and its session description or candidate line as JSON. The
-// type is empty for any other message, which is forwarded as well. ok is false for the types that only a server sends.
+// Relayed returns the type of a message of the relay dialect, and its session description or
+// candidate line as JSON. The type is empty for any other message, which is forwarded as well. ok
+// is false for the types that only a server sends.
 func Relayed(payload []byte) (typ signal.Type, text []byte, ok bool) {
 	var kind, sdp, candidate []byte
 	for o, _ := openObject(payload); ; {

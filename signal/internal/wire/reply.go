@@ -7,8 +7,8 @@ import (
 	"parley/signal"
 )
 
-// The functions of this file append a frame to a client each. They build the outer object themselves, so that nothing of
-// another client is forwarded but a payload that was checked.
+// The functions of this file append a frame to a client each. They build the outer object
+// themselves, so that nothing of another client is forwarded but a payload that was checked.
 
 // LoginGrant is the content of the reply to a successful login.
 type LoginGrant struct {
@@ -38,8 +38,8 @@ func AppendLoginSuccess(dst []byte, g LoginGrant) []byte {
 	return append(appendExpiresIn(dst, g.ExpiresIn), '}')
 }
 
-// AppendLoginResumed appends the reply to a login that resumed a session. received is the number of the last message of
-// the client that was received.
+// AppendLoginResumed appends the reply to a login that resumed a session. received is the number of
+// the last message of the client that was received.
 func AppendLoginResumed(dst []byte, g LoginGrant, received uint64) []byte {
 	dst = append(dst, `{"type":"login","success":true`...)
 	if g.WithICEServers {

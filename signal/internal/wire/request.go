@@ -8,21 +8,25 @@ import (
 	"parley/signal"
 )
 
-// Request is a frame from a client to a server, in either dialect. It shares the memory of the frame.
+// Request is a frame from a client to a server, in either dialect. It shares the memory of the
+// frame.
 type Request struct {
 	// Relay is true if the frame has a member inst, which makes it one of the relay dialect.
 	Relay bool
-	// Payload is what is forwarded unchanged: the member offer, answer, candidate or message, as JSON.
+	// Payload is what is forwarded unchanged: the member offer, answer, candidate or message, as
+	// JSON.
 	Payload []byte
 	// Errors and Reply are the members of an init that ask for errors and for a reply.
 	Errors, Reply bool
-	// Seq and Ack are the numbers of this message and of the last that the client has received; 0 for none.
+	// Seq and Ack are the numbers of this message and of the last that the client has received; 0
+	// for none.
 	Seq, Ack uint64
 
 	kind, name, token, resume, iceServers []byte // as JSON; empty if absent
 }
 
-// DecodeCall decodes a frame of the call dialect. Of a repeated member the last counts, as in JavaScript.
+// DecodeCall decodes a frame of the call dialect. Of a repeated member the last counts, as in
+// JavaScript.
 func DecodeCall(frame []byte) Request {
 	var req Request
 	var offer, answer, candidate []byte
@@ -110,8 +114,8 @@ func (r *Request) setMember(name, value []byte) {
 	}
 }
 
-// Type returns the type of a frame of the call dialect, and the empty string if the dialect has no such type. Only
-// strings count, as in a switch of JavaScript.
+// Type returns the type of a frame of the call dialect, and the empty string if the dialect has no
+// such type. Only strings count, as in a switch of JavaScript.
 func (r *Request) Type() signal.Type {
 	if !isString(r.kind) {
 		return ""
@@ -138,9 +142,9 @@ func (r *Request) Type() signal.Type {
 // maxTypeText bounds the text of an unknown type in bytes.
 const maxTypeText = 1 << 10
 
-// TypeText returns the type of a frame of the call dialect as the original server shows it, which is as JavaScript
-// converts it to a string: undefined, null, 5, the string itself, [object Object]. An array is shown as JSON. The text
-// has at most 1 KiB.
+// TypeText returns the type of a frame of the call dialect as the original server shows it, which
+// is as JavaScript converts it to a string: undefined, null, 5, the string itself, [object Object].
+// An array is shown as JSON. The text has at most 1 KiB.
 func (r *Request) TypeText() string {
 	switch {
 	case len(r.kind) == 0:
@@ -155,8 +159,8 @@ func (r *Request) TypeText() string {
 	return signal.Truncate(text, maxTypeText)
 }
 
-// numberText returns a JSON number in the format of ECMA-262 Number::toString, which is that of encoding/json but for -0 and
-// infinity. It returns any other value unchanged.
+// numberText returns a JSON number in the format of ECMA-262 Number::toString, which is that of
+// encoding/json but for -0 and infinity. It returns any other value unchanged.
 func numberText(value string) string {
 	f, err := strconv.ParseFloat(value, 64)
 	switch {
@@ -176,13 +180,15 @@ func numberText(value string) string {
 	return string(text)
 }
 
-// Inst returns the inst of a frame of the relay dialect, and the empty string if it is not a string.
+// Inst returns the inst of a frame of the relay dialect, and the empty string if it is not a
+// string.
 func (r *Request) Inst() string {
 	inst, _ := unquote(r.kind)
 	return inst
 }
 
-// Name returns the name that a login asks for, or that a message is for. problem describes an invalid name.
+// Name returns the name that a login asks for, or that a message is for. problem describes an
+// invalid name.
 func (r *Request) Name() (name, problem string) { return parseName(r.name) }
 
 // Token returns the token of a login, empty if it has none.

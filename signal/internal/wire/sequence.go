@@ -3,16 +3,17 @@ package wire
 import "strconv"
 
 const (
-	// AckEvery is the number of received messages after which they are acknowledged, unless a message that was sent
-	// in between has carried the number.
+	// AckEvery is the number of received messages after which they are acknowledged, unless a
+	// message that was sent in between has carried the number.
 	AckEvery = 16
-	// ackBytes is the number of received bytes with the same effect, because the sender keeps them until then.
+	// ackBytes is the number of received bytes with the same effect, because the sender keeps them
+	// until then.
 	ackBytes = 32 << 10
 )
 
-// Sequence numbers the messages of one session in both directions, and keeps those it sends until they are
-// acknowledged. So a session can be resumed on another connection, and each message is delivered once, in order.
-// The zero value is a new session. It is not safe for concurrent use.
+// Sequence numbers the messages of one session in both directions, and keeps those it sends until
+// they are acknowledged. So a session can be resumed on another connection, and each message is
+// delivered once, in order. The zero value is a new session. It is not safe for concurrent use.
 type Sequence struct {
 	sent      uint64 // number of the last message sent
 	received  uint64 // number of the last message delivered
@@ -27,8 +28,8 @@ type sequencedFrame struct {
 	frame  []byte
 }
 
-// Next returns frame, which is a JSON object, with its number and the number of the last message received. It keeps the
-// result until that is acknowledged.
+// Next returns frame, which is a JSON object, with its number and the number of the last message
+// received. It keeps the result until that is acknowledged.
 func (s *Sequence) Next(frame []byte) []byte {
 	s.sent++
 	frame = appendNumbers(nil, frame, s.sent, s.received)
@@ -44,8 +45,8 @@ func (s *Sequence) Unacked() (messages, bytes int) { return len(s.unacked), s.si
 // Discard drops the messages that are kept. The session cannot be resumed any more.
 func (s *Sequence) Discard() { s.unacked, s.size = nil, 0 }
 
-// Acknowledge drops the messages up to number. It returns false, and drops nothing, if no message with that number has
-// been sent.
+// Acknowledge drops the messages up to number. It returns false, and drops nothing, if no message
+// with that number has been sent.
 func (s *Sequence) Acknowledge(number uint64) bool {
 	if number > s.sent {
 		return false
@@ -61,14 +62,14 @@ func (s *Sequence) Acknowledge(number uint64) bool {
 	return true
 }
 
-// Check reports whether a message with that number has not been received before, and whether none before it is missing.
-// A message without a number (0) is always new.
+// Check reports whether a message with that number has not been received before, and whether none
+// before it is missing. A message without a number (0) is always new.
 func (s *Sequence) Check(number uint64) (isNew, inOrder bool) {
 	return number == 0 || number > s.received, number <= s.received+1
 }
 
-// Receive notes that the message with that number, of size bytes, has been delivered. Number 0 is ignored. It reports
-// whether an acknowledgment is due.
+// Receive notes that the message with that number, of size bytes, has been delivered. Number 0 is
+// ignored. It reports whether an acknowledgment is due.
 func (s *Sequence) Receive(number uint64, size int) (ackDue bool) {
 	if number != 0 {
 		s.received = number
@@ -89,8 +90,9 @@ func (s *Sequence) Ack() (number uint64, ok bool) {
 	return s.received, true
 }
 
-// Resume continues the session with a peer whose last received message has the number ack. It returns the messages to
-// be sent again, and false if the number is of none that was sent, or of one that is not kept any more.
+// Resume continues the session with a peer whose last received message has the number ack. It
+// returns the messages to be sent again, and false if the number is of none that was sent, or of
+// one that is not kept any more.
 func (s *Sequence) Resume(ack uint64) (replay [][]byte, ok bool) {
 	if ack < s.sent-uint64(len(s.unacked)) || !s.Acknowledge(ack) {
 		return nil, false
@@ -102,7 +104,8 @@ func (s *Sequence) Resume(ack uint64) (replay [][]byte, ok bool) {
 	return replay, true
 }
 
-// appendNumbers appends a JSON object with the members seq and ack added at its end, so that they are the ones that count.
+// appendNumbers appends a JSON object with the members seq and ack added at its end, so that they
+// are the ones that count.
 func appendNumbers(dst, object []byte, seq, ack uint64) []byte {
 	dst = append(dst, object[:len(object)-1]...)
 	if !emptyObject(object) {
@@ -124,7 +127,8 @@ func emptyObject(object []byte) bool {
 	return true
 }
 
-// AppendAck appends the frame that acknowledges the messages up to ack, in the form of the call dialect.
+// AppendAck appends the frame that acknowledges the messages up to ack, in the form of the call
+// dialect.
 func AppendAck(dst []byte, ack uint64) []byte {
 	return append(strconv.AppendUint(append(dst, `{"type":"ack","ack":`...), ack, 10), '}')
 }

@@ -46,8 +46,8 @@ func (e *end) send(peer *end) {
 	e.sent++
 }
 
-// TestSequence breaks the connection at random points: each message is received once, in order, and acknowledged messages are
-// not kept.
+// TestSequence breaks the connection at random points: each message is received once, in order, and
+// acknowledged messages are not kept.
 func TestSequence(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, seed))

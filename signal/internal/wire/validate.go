@@ -2,8 +2,8 @@ package wire
 
 import "encoding/json"
 
-// validJSON reports whether b is valid JSON, as json.Valid does. A server calls it for every message, and
-// json.Valid would take a third of its time.
+// validJSON reports whether b is valid JSON, as json.Valid does. A server calls it for every
+// message, and json.Valid would take a third of its time.
 func validJSON(b []byte) bool {
 	v := validator{b: b}
 	ok := v.value(0)
