@@ -356,6 +356,28 @@ func TestUncountableFrames(t *testing.T) {
 	}
 }
 
+// TestForwardedFrameTooLong has a server without limits forward a message that the client does not
+// accept.
+func TestForwardedFrameTooLong(t *testing.T) {
+	url := signaltest.Start(t, &server.Options{Limits: server.NoLimits(), MaxQueue: 1 << 20})
+	bob, told := returner(t, url, "bob", client.Options{})
+	alice, _, err := websocket.DefaultDialer.Dial(url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alice.Close()
+	say(t, alice, `{"type":"login","name":"alice"}`,
+		`{"type":"offer","name":"bob","offer":{"type":"offer","sdp":"`+strings.Repeat("x", 200<<10)+`"}}`)
+	_, err = bob.Receive(wait(t))
+	var lost *client.LostError
+	if !errors.As(err, &lost) || lost.Code != websocket.CloseMessageTooBig || !client.Final(err) {
+		t.Errorf("got %v", err)
+	}
+	if len(told) != 0 {
+		t.Errorf("the client reconnected: %+v", <-told)
+	}
+}
+
 // TestICEServers takes what a server hands out, as far as it is of use.
 func TestICEServers(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
