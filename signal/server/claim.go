@@ -13,29 +13,29 @@ import (
 // claimName claims the name of a session. In the call dialect a claim of a name that is held fails if the client of the holder is
 // connected: it answers a ping, or resumes, within probeTimeout. In the relay dialect the claim takes the name from the holder.
 // A connection that holds the name already does not get it again.
-func (s *Server) claimName(c *conn, w *wsconn.Batch, sess, before *session, identity string) error {
+func (c *conn) claimName(w *wsconn.Batch, sess, before *session, identity string) error {
 	if before != nil && before.heldName() == sess.name && sess.hub.dialect == signal.DialectCall {
 		return &cluster.TakenError{Holder: before.id}
 	}
 	claim := cluster.Claim{
 		Name: sess.hub.clusterName(sess.name), Session: sess.id, Identity: identity, Replace: sess.hub.dialect == signal.DialectRelay,
 	}
-	err := s.awaitClaim(c, w, claim)
+	err := c.awaitClaim(w, claim)
 	var taken *cluster.TakenError
-	if !errors.As(err, &taken) || s.awaitProbe(c, w, sess, taken.Holder) {
+	if !errors.As(err, &taken) || c.awaitProbe(w, sess, taken.Holder) {
 		return err
 	}
-	return s.awaitClaim(c, w, claim)
+	return c.awaitClaim(w, claim)
 }
 
 // awaitClaim waits for the result of a claim. Only the client that claims waits.
-func (s *Server) awaitClaim(c *conn, w *wsconn.Batch, claim cluster.Claim) error {
+func (c *conn) awaitClaim(w *wsconn.Batch, claim cluster.Claim) error {
 	result := make(chan error, 1)
 	var abandoned atomic.Bool
-	s.node.Claim(claim, w, func(err error) {
+	c.server.node.Claim(claim, w, func(err error) {
 		result <- err
 		if err == nil && abandoned.Load() {
-			s.node.Release(claim.Name, claim.Session)
+			c.server.node.Release(claim.Name, claim.Session)
 		}
 	})
 	select {
@@ -48,16 +48,16 @@ func (s *Server) awaitClaim(c *conn, w *wsconn.Batch, claim cluster.Claim) error
 	select {
 	case err := <-result:
 		return err
-	case <-s.ctx.Done():
+	case <-c.server.ctx.Done():
 		abandoned.Store(true)
-		s.node.Release(claim.Name, claim.Session)
-		return s.ctx.Err()
+		c.server.node.Release(claim.Name, claim.Session)
+		return c.server.ctx.Err()
 	}
 }
 
 // awaitProbe asks the session that holds a claimed name whether its client is connected, and returns the answer, which is yes if
 // none comes.
-func (s *Server) awaitProbe(c *conn, w *wsconn.Batch, sess *session, holder cluster.SessionID) bool {
+func (c *conn) awaitProbe(w *wsconn.Batch, sess *session, holder cluster.SessionID) bool {
 	c.startWaiting(w) // before the probe: the holder may be asking the same of this client
 	defer c.waiting.Store(false)
 	sess.mu.Lock()
@@ -71,7 +71,7 @@ func (s *Server) awaitProbe(c *conn, w *wsconn.Batch, sess *session, holder clus
 	case alive := <-result:
 		return alive
 	case <-timer.C:
-	case <-s.ctx.Done():
+	case <-c.server.ctx.Done():
 	}
 	return true
 }

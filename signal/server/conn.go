@@ -62,7 +62,7 @@ func (c *conn) HandleMessage(w *wsconn.Batch, frame []byte) error {
 		return b
 	}
 	loggedIn := c.session != nil
-	err := c.server.serve(c, w, frame)
+	err := c.serve(w, frame)
 	if b := c.violation.Load(); b != nil && err == nil {
 		err = b
 	}

@@ -22,88 +22,88 @@ import (
 const authWait = 10 * time.Second
 
 // login handles a login of the call dialect and an init of the relay dialect.
-func (s *Server) login(c *conn, w *wsconn.Batch, req wire.Request) error {
-	h := s.hubOf(c.dialect)
+func (c *conn) login(w *wsconn.Batch, req wire.Request) error {
+	h := c.server.hubOf(c.dialect)
 	if c.session != nil {
-		if _, ok := s.expiries.left(c.session, s.now()); !ok {
+		if _, ok := c.server.expiries.left(c.session, c.server.now()); !ok {
 			return &closeError{close: signal.CloseUnauthorized, text: textExpired} // it is being closed
 		}
 	}
 	if token, ok := req.ResumeToken(); ok {
-		return s.resume(c, w, h, token, req)
+		return c.resume(w, h, token, req)
 	}
 	name, text := req.Name()
 	if text != "" {
-		s.refuseLogin(c, w, req, signal.CodeBadName, text)
+		c.refuseLogin(w, req, signal.CodeBadName, text)
 		return nil
 	}
-	renews := s.opts.Auth != nil && c.session != nil && (name == c.session.asked || name == c.session.heldName())
-	identity, err := s.authorize(c, w, name, req)
+	renews := c.server.opts.Auth != nil && c.session != nil && (name == c.session.asked || name == c.session.heldName())
+	identity, err := c.authorize(w, name, req)
 	switch {
-	case err != nil && renews && s.ctx.Err() == nil:
+	case err != nil && renews && c.server.ctx.Err() == nil:
 		return nil // the client was told; its session lasts as long as it did
 	case err != nil:
 		return err
 	}
 	reply := wire.LoginGrant{Name: identity.Name, Requested: name, ExpiresIn: untilExpiry(identity)}
 	if req.WantsICEServers() {
-		s.grantICE(&reply, identity)
+		c.server.grantICE(&reply, identity)
 	}
 	if renews && identity.Name == c.session.heldName() {
-		return s.renewSession(c, w, req, reply, identity)
+		return c.renewSession(w, req, reply, identity)
 	}
-	return s.signIn(c, w, h, req, reply, identity)
+	return c.signIn(w, h, req, reply, identity)
 }
 
 // renewSession goes on with a session under a new identity of the same name. Its calls stay.
-func (s *Server) renewSession(c *conn, w *wsconn.Batch, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
-	if !s.setExpiry(c, c.session, req, grant.ExpiresIn) {
+func (c *conn) renewSession(w *wsconn.Batch, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
+	if !c.setExpiry(c.session, req, grant.ExpiresIn) {
 		return &closeError{close: signal.CloseUnauthorized, text: textExpired}
 	}
 	c.session.iceServers = identity.ICEServers
 	if c.dialect != signal.DialectRelay || req.Reply {
 		c.session.send(w, wire.AppendLoginSuccess(nil, grant))
 	}
-	s.metrics.login("renewed")
+	c.server.metrics.login("renewed")
 	return nil
 }
 
 // setExpiry sets when a session ends. It reports false for one that has expired already.
-func (s *Server) setExpiry(c *conn, sess *session, req wire.Request, left time.Duration) bool {
-	now, at := s.now(), int64(0)
+func (c *conn) setExpiry(sess *session, req wire.Request, left time.Duration) bool {
+	now, at := c.server.now(), int64(0)
 	if left > 0 {
 		at = now + int64(left)
 	}
-	return s.expiries.set(sess, now, at, c.dialect != signal.DialectRelay || c.wantErrors || req.Reply)
+	return c.server.expiries.set(sess, now, at, c.dialect != signal.DialectRelay || c.wantErrors || req.Reply)
 }
 
 // signIn claims the name for a new session, ends the session before, if there is one, and replies. An error ends the connection; the
 // client has been told.
-func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
+func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
 	before := c.session
 	// The session counts until it ends, also while the client is away. A client that changes its name has a place already.
-	if s.admission.sessions.add(c.address) != "" && before == nil {
-		s.admission.sessions.remove(c.address)
+	if c.server.admission.sessions.add(c.address) != "" && before == nil {
+		c.server.admission.sessions.remove(c.address)
 		const text = "too many users are signed in from your address, or may still come back; try again later"
-		s.refuseLogin(c, w, req, signal.CodeOverloaded, text)
+		c.refuseLogin(w, req, signal.CodeOverloaded, text)
 		return &closeError{close: signal.CloseOverloaded, text: text}
 	}
 	sess := &session{
 		hub: h, name: grant.Name, conn: c, address: c.address, asked: grant.Requested, iceServers: identity.ICEServers,
 		wantErrors: c.wantErrors, probeResult: make(chan bool, 1),
 	}
-	sess.id = s.node.Attach(sess)
+	sess.id = c.server.node.Attach(sess)
 	switch {
 	case before != nil && before.resumable != nil:
 		sess.conn, sess.resumable = nil, before.resumable
-	case before == nil && req.WantsResume() && s.opts.Resume > 0:
+	case before == nil && req.WantsResume() && c.server.opts.Resume > 0:
 		sess.conn = nil
-		sess.resumable, grant.ResumeToken = newResumeState(s, sess.id, c)
-		grant.ResumeFor = s.opts.Resume
+		sess.resumable, grant.ResumeToken = newResumeState(c.server, sess.id, c)
+		grant.ResumeFor = c.server.opts.Resume
 	}
-	if err := s.claimName(c, w, sess, before, identity.Subject); err != nil {
+	if err := c.claimName(w, sess, before, identity.Subject); err != nil {
 		sess.abandon()
-		return s.refuseClaim(c, w, req, grant.Name, err)
+		return c.refuseClaim(w, req, grant.Name, err)
 	}
 	if sess.resumable != nil {
 		h.addResumable(sess)
@@ -112,7 +112,7 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, gran
 		before.end(w, cluster.HungUp)
 	}
 	sess.start(func() {
-		s.setExpiry(c, sess, req, grant.ExpiresIn)
+		c.setExpiry(sess, req, grant.ExpiresIn)
 		switch reply := wire.AppendLoginSuccess(nil, grant); {
 		case c.dialect == signal.DialectRelay && !req.Reply: // the original says nothing
 		case grant.ResumeToken != "":
@@ -122,30 +122,30 @@ func (s *Server) signIn(c *conn, w *wsconn.Batch, h *hub, req wire.Request, gran
 		}
 	})
 	c.session, c.token = sess, ""
-	s.admission.loggedIn(c)
-	s.metrics.login("success")
-	s.log.Debug("signed in", slog.String("dialect", string(c.dialect)), s.user(grant.Name))
+	c.server.admission.loggedIn(c)
+	c.server.metrics.login("success")
+	c.server.log.Debug("signed in", slog.String("dialect", string(c.dialect)), c.server.user(grant.Name))
 	return nil
 }
 
 // refuseClaim refuses a login for the result of the claim of its name.
-func (s *Server) refuseClaim(c *conn, w *wsconn.Batch, req wire.Request, name string, err error) error {
+func (c *conn) refuseClaim(w *wsconn.Batch, req wire.Request, name string, err error) error {
 	var taken *cluster.TakenError
 	switch {
 	case errors.As(err, &taken):
-		s.refuseLogin(c, w, req, signal.CodeTaken, name+" is signed in already")
+		c.refuseLogin(w, req, signal.CodeTaken, name+" is signed in already")
 		return nil
-	case s.ctx.Err() != nil: // the server closes, and says so itself
+	case c.server.ctx.Err() != nil: // the server closes, and says so itself
 		return &closeError{close: websocket.CloseGoingAway, text: goingAway}
 	}
-	s.log.Warn("a name could not be claimed", slog.Any("error", err))
-	s.refuseLogin(c, w, req, signal.CodeUnavailable, "whether this name is free cannot be found out now; try again later")
+	c.server.log.Warn("a name could not be claimed", slog.Any("error", err))
+	c.refuseLogin(w, req, signal.CodeUnavailable, "whether this name is free cannot be found out now; try again later")
 	return &closeError{close: signal.CloseOverloaded, text: "the name could not be claimed"}
 }
 
 // refuseLogin tells a client that its login was refused, where its dialect has a way to.
-func (s *Server) refuseLogin(c *conn, w *wsconn.Batch, req wire.Request, code, text string) {
-	s.metrics.login(code)
+func (c *conn) refuseLogin(w *wsconn.Batch, req wire.Request, code, text string) {
+	c.server.metrics.login(code)
 	switch {
 	case c.dialect != signal.DialectRelay || req.Reply:
 		c.reply(w, wire.AppendLoginRefusal(nil, code, text))
@@ -155,11 +155,11 @@ func (s *Server) refuseLogin(c *conn, w *wsconn.Batch, req wire.Request, code, t
 }
 
 // authorize asks the Authorizer, if there is one. An error ends the connection; the client has been told.
-func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req wire.Request) (signal.Identity, error) {
-	if s.opts.Auth == nil {
+func (c *conn) authorize(w *wsconn.Batch, name string, req wire.Request) (signal.Identity, error) {
+	if c.server.opts.Auth == nil {
 		return signal.Identity{Name: name}, nil
 	}
-	if err := s.throttle(c, w, req); err != nil {
+	if err := c.throttle(w, req); err != nil {
 		return signal.Identity{}, err
 	}
 	token := req.Token()
@@ -168,27 +168,27 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req wire.Reque
 	}
 	c.startWaiting(w) // the others do not wait
 	defer c.waiting.Store(false)
-	ctx, cancel := context.WithTimeout(s.ctx, authWait)
+	ctx, cancel := context.WithTimeout(c.server.ctx, authWait)
 	defer cancel()
-	grant, err := s.opts.Auth.Authorize(ctx, signal.LoginRequest{Name: name, Token: signal.Truncate(token, maxToken), Address: c.address, Dialect: c.dialect})
+	grant, err := c.server.opts.Auth.Authorize(ctx, signal.LoginRequest{Name: name, Token: signal.Truncate(token, maxToken), Address: c.address, Dialect: c.dialect})
 	var denied *signal.Denied
 	switch {
-	case s.ctx.Err() != nil: // the server closes, and says so itself
+	case c.server.ctx.Err() != nil: // the server closes, and says so itself
 		return grant, &closeError{close: websocket.CloseGoingAway, text: goingAway}
 	case errors.As(err, &denied):
-		s.admission.loginFailed(c.address, s.now())
-		s.metrics.authFailure("refused")
+		c.server.admission.loginFailed(c.address, c.server.now())
+		c.server.metrics.authFailure("refused")
 		text := signal.Printable(denied.Reason)
-		s.refuseLogin(c, w, req, signal.CodeUnauthorized, text)
+		c.refuseLogin(w, req, signal.CodeUnauthorized, text)
 		return grant, &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
 	case err == nil && !grant.Expires.IsZero() && !grant.Expires.After(time.Now()):
-		s.metrics.authFailure("expired")
-		s.refuseLogin(c, w, req, signal.CodeUnauthorized, "the token has expired")
+		c.server.metrics.authFailure("expired")
+		c.refuseLogin(w, req, signal.CodeUnauthorized, "the token has expired")
 		return grant, &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
 	case err != nil || grant.Name != "" && signal.CheckName(grant.Name) != nil:
-		s.metrics.authFailure("unavailable")
-		s.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
-		s.refuseLogin(c, w, req, signal.CodeUnavailable, "whether this login is good cannot be found out now; try again later")
+		c.server.metrics.authFailure("unavailable")
+		c.server.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
+		c.refuseLogin(w, req, signal.CodeUnavailable, "whether this login is good cannot be found out now; try again later")
 		return grant, &closeError{close: signal.CloseOverloaded, text: "the login could not be decided"}
 	case grant.Name == "":
 		grant.Name = name
@@ -197,12 +197,12 @@ func (s *Server) authorize(c *conn, w *wsconn.Batch, name string, req wire.Reque
 }
 
 // throttle refuses an address from which too many logins were refused, before another guess is looked at.
-func (s *Server) throttle(c *conn, w *wsconn.Batch, req wire.Request) error {
-	if !s.admission.throttled(c.address, s.now()) {
+func (c *conn) throttle(w *wsconn.Batch, req wire.Request) error {
+	if !c.server.admission.throttled(c.address, c.server.now()) {
 		return nil
 	}
-	s.metrics.authFailure("throttled")
-	s.refuseLogin(c, w, req, signal.CodeThrottled, "too many logins from your address were refused; try again later")
+	c.server.metrics.authFailure("throttled")
+	c.refuseLogin(w, req, signal.CodeThrottled, "too many logins from your address were refused; try again later")
 	return &closeError{close: signal.CloseRateLimited, text: "too many logins from this address were refused"}
 }
 
@@ -221,9 +221,9 @@ func (s *Server) grantICE(reply *wire.LoginGrant, identity signal.Identity) {
 }
 
 // renewICEServers answers a client whose credentials are about to expire.
-func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) error {
+func (c *conn) renewICEServers(w *wsconn.Batch) error {
 	name := c.session.heldName()
-	left, ok := s.expiries.left(c.session, s.now())
+	left, ok := c.server.expiries.left(c.session, c.server.now())
 	switch {
 	case !ok:
 		return &closeError{close: signal.CloseUnauthorized, text: textExpired}
@@ -232,34 +232,34 @@ func (s *Server) renewICEServers(c *conn, w *wsconn.Batch) error {
 		return nil
 	}
 	reply := wire.LoginGrant{ExpiresIn: left}
-	s.grantICE(&reply, signal.Identity{Name: name, ICEServers: c.session.iceServers})
+	c.server.grantICE(&reply, signal.Identity{Name: name, ICEServers: c.session.iceServers})
 	c.reply(w, wire.AppendICEServers(nil, reply))
 	return nil
 }
 
 // resume gives a client that has come back its session.
-func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, token string, req wire.Request) error {
+func (c *conn) resume(w *wsconn.Batch, h *hub, token string, req wire.Request) error {
 	if c.session != nil {
-		s.refuseLogin(c, w, req, signal.CodeBadMessage, "this connection is signed in already")
+		c.refuseLogin(w, req, signal.CodeBadMessage, "this connection is signed in already")
 		return nil
 	}
-	if err := s.throttle(c, w, req); err != nil {
+	if err := c.throttle(w, req); err != nil {
 		return err
 	}
 	id, secret, ok := parseResumeToken(token)
 	sess := h.resumableSession(id)
 	var left time.Duration
 	if ok && sess != nil {
-		left, ok = s.expiries.left(sess, s.now())
+		left, ok = c.server.expiries.left(sess, c.server.now())
 	}
 	if !ok || sess == nil {
-		s.refuseLogin(c, w, req, signal.CodeExpired, "the session has ended; sign in anew")
+		c.refuseLogin(w, req, signal.CodeExpired, "the session has ended; sign in anew")
 		return nil
 	}
 	if !sess.resumable.verify(secret) {
-		s.admission.loginFailed(c.address, s.now())
-		s.metrics.authFailure("resume")
-		s.refuseLogin(c, w, req, signal.CodeUnauthorized, "this is not the secret of that session")
+		c.server.admission.loginFailed(c.address, c.server.now())
+		c.server.metrics.authFailure("resume")
+		c.refuseLogin(w, req, signal.CodeUnauthorized, "this is not the secret of that session")
 		return &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
 	}
 	grant := wire.LoginGrant{WithICEServers: req.WantsICEServers(), ExpiresIn: left}
@@ -270,11 +270,11 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, token string, req wire
 		sess = renamed
 	}
 	if grant.WithICEServers {
-		s.grantICE(&grant, signal.Identity{Name: sess.name, ICEServers: sess.iceServers})
+		c.server.grantICE(&grant, signal.Identity{Name: sess.name, ICEServers: sess.iceServers})
 	}
 	old, ok := sess.resumable.resume(w, c, req.Ack, func(heard uint64) []byte { return wire.AppendLoginResumed(nil, grant, heard) })
 	if !ok {
-		s.refuseLogin(c, w, req, signal.CodeExpired, "the session has ended; sign in anew")
+		c.refuseLogin(w, req, signal.CodeExpired, "the session has ended; sign in anew")
 		return nil
 	}
 	if old != nil {
@@ -282,8 +282,8 @@ func (s *Server) resume(c *conn, w *wsconn.Batch, h *hub, token string, req wire
 	}
 	c.session, c.token, c.wantErrors = sess, "", true
 	sess.resumed(w)
-	s.admission.loggedIn(c)
-	s.metrics.login("resumed")
+	c.server.admission.loggedIn(c)
+	c.server.metrics.login("resumed")
 	return nil
 }
 

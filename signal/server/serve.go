@@ -16,7 +16,7 @@ var maxViolations = Rate{PerSecond: 0.1, Burst: 2}.resolve(0, 0)
 var errReplaced = errors.New("the client has come back on another connection")
 
 // serve handles one frame of a client. The first one decides the dialect. An error ends the connection.
-func (s *Server) serve(c *conn, w *wsconn.Batch, frame []byte) error {
+func (c *conn) serve(w *wsconn.Batch, frame []byte) error {
 	var req wire.Request
 	if c.dialect != signal.DialectRelay {
 		req = wire.DecodeCall(frame)
@@ -31,13 +31,13 @@ func (s *Server) serve(c *conn, w *wsconn.Batch, frame []byte) error {
 		req = wire.DecodeRelay(frame)
 	}
 	if c.session == nil || c.session.resumable == nil {
-		return s.dispatch(c, w, req)
+		return c.dispatch(w, req)
 	}
-	return s.serveResumable(c, w, req)
+	return c.serveResumable(w, req)
 }
 
 // serveResumable handles a frame of a client that may come back: each once, and none after it has come back elsewhere.
-func (s *Server) serveResumable(c *conn, w *wsconn.Batch, req wire.Request) error {
+func (c *conn) serveResumable(w *wsconn.Batch, req wire.Request) error {
 	r := c.session.resumable
 	r.serveMu.Lock()
 	defer r.serveMu.Unlock()
@@ -48,14 +48,14 @@ func (s *Server) serveResumable(c *conn, w *wsconn.Batch, req wire.Request) erro
 	if !serve || err != nil {
 		return err
 	}
-	return s.dispatch(c, w, req)
+	return c.dispatch(w, req)
 }
 
-func (s *Server) dispatch(c *conn, w *wsconn.Batch, req wire.Request) error {
+func (c *conn) dispatch(w *wsconn.Batch, req wire.Request) error {
 	if c.dialect == signal.DialectRelay {
-		return s.serveRelay(c, w, req)
+		return c.serveRelay(w, req)
 	}
-	return s.serveCall(c, w, req)
+	return c.serveCall(w, req)
 }
 
 // reply queues a frame for the client itself.
@@ -111,9 +111,9 @@ func (c *conn) sendError(w *wsconn.Batch, code, text, name string) {
 func (s *Server) now() int64 { return int64(time.Since(s.began)) }
 
 // serveCall handles a frame of the call dialect.
-func (s *Server) serveCall(c *conn, w *wsconn.Batch, req wire.Request) error {
+func (c *conn) serveCall(w *wsconn.Batch, req wire.Request) error {
 	typ := req.Type()
-	s.metrics.received(signal.DialectCall, typ)
+	c.server.metrics.received(signal.DialectCall, typ)
 	if c.limited(w, typ) {
 		name, _ := req.Name()
 		return c.refuseViolation(w, signal.CodeRateLimited, "messages of this kind come faster than this server takes them", name)
@@ -125,25 +125,25 @@ func (s *Server) serveCall(c *conn, w *wsconn.Batch, req wire.Request) error {
 	case typ == wire.TypeAck:
 		return nil // its number has been taken
 	case typ == wire.TypeLogin:
-		return s.login(c, w, req)
+		return c.login(w, req)
 	case c.session == nil:
 		c.sendError(w, signal.CodeLoginFirst, "sign in first: send a login with a name", "")
 		return nil
 	case typ == wire.TypeICEServers:
-		return s.renewICEServers(c, w)
+		return c.renewICEServers(w)
 	}
-	return s.forwardCall(c, w, typ, req)
+	return c.forwardCall(w, typ, req)
 }
 
 // forwardCall forwards an offer, answer, candidate or leave on. An absent user is reported for an offer, which starts a call, and for an
 // answer. Candidates trickle in behind those, so an error for each would only repeat the first.
-func (s *Server) forwardCall(c *conn, w *wsconn.Batch, typ signal.Type, req wire.Request) error {
+func (c *conn) forwardCall(w *wsconn.Batch, typ signal.Type, req wire.Request) error {
 	name, text := req.Name()
 	if text != "" {
 		c.sendError(w, signal.CodeBadName, "the "+string(typ)+" is for nobody: "+text, "")
 		return nil
 	}
-	if code, text := s.limits.payload().Check(typ, req.Payload); code != "" {
+	if code, text := c.server.limits.payload().Check(typ, req.Payload); code != "" {
 		if code == signal.CodeTooLong {
 			return tooLong(text)
 		}
@@ -151,7 +151,7 @@ func (s *Server) forwardCall(c *conn, w *wsconn.Batch, typ signal.Type, req wire
 		return nil
 	}
 	result := c.session.forward(w, typ, name, req.Payload)
-	s.countForwarded(typ, result)
+	c.server.countForwarded(typ, result)
 	switch result {
 	case absent:
 		c.sendError(w, signal.CodeAbsent, name+" is not signed in", name)
@@ -180,7 +180,7 @@ func noCallText(typ signal.Type, name string) string {
 }
 
 // serveRelay handles a frame of the relay dialect, whose clients hear of errors only if they asked to.
-func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req wire.Request) error {
+func (c *conn) serveRelay(w *wsconn.Batch, req wire.Request) error {
 	inst := req.Inst()
 	typ, text, ok := wire.Relayed(req.Payload)
 	switch inst {
@@ -192,22 +192,22 @@ func (s *Server) serveRelay(c *conn, w *wsconn.Batch, req wire.Request) error {
 	default:
 		typ = ""
 	}
-	s.metrics.received(signal.DialectRelay, typ)
+	c.server.metrics.received(signal.DialectRelay, typ)
 	if c.limited(w, typ) {
 		return c.refuseViolation(w, signal.CodeRateLimited, "messages of this kind come faster than this server takes them", "")
 	}
 	switch {
 	case inst == "init":
 		c.wantErrors = req.Errors
-		return s.login(c, w, req)
+		return c.login(w, req)
 	case inst == "send" && ok:
-		return s.forwardRelay(c, w, typ, text, req)
+		return c.forwardRelay(w, typ, text, req)
 	case inst == "send":
 		c.sendErrorIfWanted(w, signal.CodeBadMessage, "a message of the types login, iceServers, expiring, error and ack comes from the server alone", "")
 	case inst == "iceServers" && c.session == nil:
 		c.sendErrorIfWanted(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
 	case inst == "iceServers":
-		return s.renewICEServers(c, w)
+		return c.renewICEServers(w)
 	case inst == "ack": // its number has been taken
 	default:
 		c.sendErrorIfWanted(w, signal.CodeUnknownType, "inst is neither init nor send", "")
@@ -223,7 +223,7 @@ func (c *conn) sendErrorIfWanted(w *wsconn.Batch, code, text, name string) {
 }
 
 // forwardRelay forwards a message of the relay dialect.
-func (s *Server) forwardRelay(c *conn, w *wsconn.Batch, typ signal.Type, text []byte, req wire.Request) error {
+func (c *conn) forwardRelay(w *wsconn.Batch, typ signal.Type, text []byte, req wire.Request) error {
 	name, wrong := req.Name()
 	if wrong != "" {
 		c.sendErrorIfWanted(w, signal.CodeBadName, "the message is for nobody: "+wrong, "")
@@ -233,14 +233,14 @@ func (s *Server) forwardRelay(c *conn, w *wsconn.Batch, typ signal.Type, text []
 		c.sendErrorIfWanted(w, signal.CodeBadMessage, "a send needs message: an object", name)
 		return nil
 	}
-	if !s.limits.payload().CheckRelayed(typ, text, req.Payload) {
+	if !c.server.limits.payload().CheckRelayed(typ, text, req.Payload) {
 		return tooLong("the session description or candidate is longer than this server takes")
 	}
 	result := notLoggedIn
 	if c.session != nil {
 		result = c.session.forward(w, typ, name, req.Payload)
 	}
-	s.countForwarded(typ, result)
+	c.server.countForwarded(typ, result)
 	switch result {
 	case absent:
 		c.sendErrorIfWanted(w, signal.CodeAbsent, name+" is not signed in", name)
