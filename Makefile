@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks bench-signal bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -99,6 +99,10 @@ fuzz:
 			go test -run XXX -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s ./$$d || exit 1; \
 		done; \
 	done
+
+# Two clients talk over a network that breaks 10,000 times, at random points.
+cuts:
+	PARLEY_CUTS=10000 go test -count=1 -timeout 40m -parallel 8 -run 'TestExactlyOnce$$' -v ./signal/client | grep 'broke\|FAIL\|^ok'
 
 # Both sides call at once, fifty times in a row, in each pairing and browser.
 glare: deps

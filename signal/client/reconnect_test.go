@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,49 +54,73 @@ func returner(t *testing.T, url, name string, o client.Options) (*client.Client,
 }
 
 // TestExactlyOnce lets two clients talk over a network that breaks all the time: no message is
-// lost, doubled or out of order, in either direction and in either dialect.
+// lost, doubled or out of order, in either direction and in either dialect. PARLEY_CUTS is how
+// often it breaks.
 func TestExactlyOnce(t *testing.T) {
-	const messages = 150
-	for seed := range uint64(4) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			t.Parallel()
-			dialect := []signal.Dialect{signal.DialectCall, signal.DialectRelay}[seed%2]
-			server, url := signaltest.StartServer(t, &server.Options{Limits: server.NoLimits()})
-			net, url := newCutter(t, url, seed)
-			options := client.Options{Dialect: dialect, MaxElapsedTime: time.Minute, ReceiveQueue: 4, SendQueue: 8}
-			alice, told := returner(t, url, "alice", options)
-			bob, _ := returner(t, url, "bob", options)
-			send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
-			if m, err := bob.Receive(wait(t)); err != nil || m.Type != signal.Offer {
-				t.Fatal(m, err)
-			}
-			net.set(6000, false)
-			net.cutAll()
-			ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
-			defer cancel()
-			errs := make(chan error, 4)
-			go func() { errs <- sayAll(ctx, alice, "bob", messages) }()
-			go func() { errs <- sayAll(ctx, bob, "alice", messages) }()
-			go func() { errs <- hearAll(ctx, alice, messages) }()
-			go func() { errs <- hearAll(ctx, bob, messages) }()
-			for range 4 {
-				if err := <-errs; err != nil {
-					t.Error(err)
-				}
-			}
-			net.set(0, false)
-			net.mu.Lock()
-			cuts := net.cuts
-			net.mu.Unlock()
-			if cuts < 5 || !told.next(t).Lost || !told.next(t).Resumed {
-				t.Errorf("the network broke %d times, and alice was told otherwise", cuts)
-			}
-			if st := server.Stats(); st.Names != 2 || st.Calls != 1 {
-				t.Errorf("in the end there are %+v", st)
-			}
-			t.Logf("%d connections", cuts)
-		})
+	want := 100
+	if s := os.Getenv("PARLEY_CUTS"); s != "" {
+		var err error
+		if want, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
 	}
+	var cuts atomic.Int64
+	for first := uint64(0); cuts.Load() < int64(want) && !t.Failed(); first += parallelCalls {
+		t.Run(fmt.Sprintf("seeds from %d", first), func(t *testing.T) { cuts.Add(int64(breakCalls(t, first))) })
+	}
+	t.Logf("the network broke %d times", cuts.Load())
+}
+
+// parallelCalls is the number of calls that breakCalls makes at once.
+const parallelCalls = 8
+
+// breakCalls makes calls over networks that break, and returns how often they did.
+func breakCalls(t *testing.T, first uint64) int {
+	const messages = 150
+	var total atomic.Int64
+	t.Run("calls", func(t *testing.T) {
+		for seed := first; seed < first+parallelCalls; seed++ {
+			t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+				t.Parallel()
+				dialect := []signal.Dialect{signal.DialectCall, signal.DialectRelay}[seed%2]
+				server, url := signaltest.StartServer(t, &server.Options{Limits: server.NoLimits()})
+				net, url := newCutter(t, url, seed)
+				options := client.Options{Dialect: dialect, MaxElapsedTime: time.Minute, ReceiveQueue: 4, SendQueue: 8}
+				alice, told := returner(t, url, "alice", options)
+				bob, _ := returner(t, url, "bob", options)
+				send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
+				if m, err := bob.Receive(wait(t)); err != nil || m.Type != signal.Offer {
+					t.Fatal(m, err)
+				}
+				net.set(6000, false)
+				net.cutAll()
+				ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
+				defer cancel()
+				errs := make(chan error, 4)
+				go func() { errs <- sayAll(ctx, alice, "bob", messages) }()
+				go func() { errs <- sayAll(ctx, bob, "alice", messages) }()
+				go func() { errs <- hearAll(ctx, alice, messages) }()
+				go func() { errs <- hearAll(ctx, bob, messages) }()
+				for range 4 {
+					if err := <-errs; err != nil {
+						t.Error(err)
+					}
+				}
+				net.set(0, false)
+				net.mu.Lock()
+				cuts := net.cuts
+				net.mu.Unlock()
+				if cuts < 5 || !told.next(t).Lost || !told.next(t).Resumed {
+					t.Errorf("the network broke %d times, and alice was told otherwise", cuts)
+				}
+				if st := server.Stats(); st.Names != 2 || st.Calls != 1 {
+					t.Errorf("in the end there are %+v", st)
+				}
+				total.Add(int64(cuts))
+			})
+		}
+	})
+	return int(total.Load())
 }
 
 func sayAll(ctx context.Context, c *client.Client, peer string, n int) error {
