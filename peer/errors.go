@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -72,7 +73,7 @@ func newProgress() *progress {
 func (p *progress) why(warning string) error {
 	switch {
 	case p.wasConnected:
-		return fmt.Errorf("connection lost: nothing was received for 30 s; is the network of the peer up")
+		return errors.New("connection lost: no response from the peer; are both networks up")
 	case !p.answered && p.split:
 		return fmt.Errorf("no answer to the offer without BUNDLE, which follows an answer without it; " +
 			"let the peer bundle (webrtcbin: bundle-policy=max-bundle) or accept a second offer")

@@ -79,6 +79,7 @@ func TestThirdPartyOffers(t *testing.T) {
 		"H.264 of the same profile":       {"42e01f", "42c01f", []string{audio, video, data}, []string{"a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42c01f"}},
 		"VP8 twice":                       {"SAVPF 96 102\r\n", "SAVPF 96 97 102\r\na=rtpmap:97 VP8/90000\r\n", []string{audio, video, data}, nil},
 		"H.264 twice":                     {"SAVPF 96 102\r\n", "SAVPF 96 102 103\r\na=rtpmap:103 H264/90000\r\na=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n", []string{audio, video, data}, nil},
+		"H.264 of one profile twice":      {"SAVPF 96 102\r\n", "SAVPF 96 103 102\r\na=rtpmap:103 H264/90000\r\na=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42c01f\r\n", []string{audio, "video 9 UDP/TLS/RTP/SAVPF 96 103", data}, []string{"a=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42c01f"}},
 		"Opus twice":                      {"SAVPF 111 0 8\r\n", "SAVPF 111 112 0 8\r\na=rtpmap:112 opus/48000/2\r\n", []string{audio, video, data}, []string{opus}},
 		"RTP/SAVPF":                       {"audio 9 UDP/TLS/RTP/SAVPF", "audio 9 RTP/SAVPF", []string{"audio 9 RTP/SAVPF 111 0 8", video, data}, nil},
 		"UDP/TLS/RTP/SAVP":                {"video 9 UDP/TLS/RTP/SAVPF", "video 9 UDP/TLS/RTP/SAVP", []string{audio, "video 9 UDP/TLS/RTP/SAVP 96 102", data}, nil},
