@@ -273,8 +273,8 @@ func TestNetworkAddressChange(t *testing.T) {
 			f.hosts[i].address("del", fmt.Sprintf("203.0.113.%d/24", 11+i))
 			f.hosts[i].address("add", fmt.Sprintf("203.0.113.%d/24", 31+i))
 			f.waits(f.both()[i], mark[i], "change of addresses", func(e jsonEvent) bool { return e["event"] == "network" })
-			f.waits(f.both()[i], mark[i], "signaling that moves along", func(e jsonEvent) bool {
-				return e.has([]string{"event=signaling", "state=lost"}) && strings.Contains(fmt.Sprint(e["error"]), "another address")
+			f.waits(f.both()[i], mark[i], "signaling to be connected from the new address", func(e jsonEvent) bool {
+				return e.has([]string{"event=signaling", "state=lost"}) && strings.Contains(fmt.Sprint(e["error"]), "local address of the connection is gone")
 			})
 			for i, p := range f.both() {
 				f.waits(p, mark[i], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })

@@ -348,17 +348,24 @@ func TestOneSourcePortForTwoServerAddresses(t *testing.T) {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
 	}}
-	first, err := d.Dial("tcp4", "127.0.0.1:"+port)
-	if err != nil {
-		t.Fatal(err)
+	var first, second net.Conn
+	for second == nil { // until the port of the first connection is free on the second address
+		d.LocalAddr = nil
+		if first, err = d.Dial("tcp4", "127.0.0.1:"+port); err != nil {
+			t.Fatal(err)
+		}
+		until(t, func() bool { return server.Stats().Streams == 1 })
+		d.LocalAddr = first.LocalAddr()
+		second, err = d.Dial("tcp4", honestAddr+":"+port)
+		if err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
+		if second == nil {
+			_ = first.Close()
+			until(t, func() bool { return server.Stats().Streams == 0 })
+		}
 	}
 	defer first.Close()
-	until(t, func() bool { return server.Stats().Streams == 1 })
-	d.LocalAddr = first.LocalAddr()
-	second, err := d.Dial("tcp4", honestAddr+":"+port)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer second.Close()
 	checkEnds(t, second)
 	if _, err := first.Write(message(1, nil)); err != nil {
