@@ -186,7 +186,7 @@ func deniedReason(err error) string {
 	return ""
 }
 
-// TestJWTKeyFiles gives files that hold no key of use; the error tells the next step.
+// TestJWTKeyFiles gives files that hold no key of use; the error names the next step.
 func TestJWTKeyFiles(t *testing.T) {
 	p384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	t.Setenv("GODEBUG", "rsa1024min=0")

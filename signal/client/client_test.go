@@ -49,7 +49,7 @@ func (s system) join(t *testing.T, url, name string) *client.Client {
 	if err := c.Login(wait(t), name); err != nil {
 		t.Fatal(err)
 	}
-	if s.dialect == signal.DialectRelay { // whose login has no reply: a message to oneself tells
+	if s.dialect == signal.DialectRelay { // whose login has no reply: a message to oneself shows it
 		send(t, c, signal.Message{Type: signal.Offer, Peer: name, SDP: "self"})
 		receive(t, c, signal.Message{Type: signal.Offer, SDP: "self"})
 	}
@@ -368,7 +368,7 @@ func TestHangUpOverTheOriginal(t *testing.T) {
 			_ = bob.Close()
 		},
 		"the receiver closes before the leave": func(t *testing.T, alice, bob *client.Client) {
-			closed := closing(bob) // its media path told it
+			closed := closing(bob) // as its media path is gone
 			waitAtMost(patience, closed)
 			send(t, alice, leave("bob"))
 			_ = alice.Close()

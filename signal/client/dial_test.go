@@ -104,7 +104,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// mute listens and takes connections, but never says a word. It tells when it has heard the
+// mute listens and takes connections, but never says a word. It reports when it has received the
 // beginning of one.
 func mute(t *testing.T) (address string, taken <-chan struct{}) {
 	t.Helper()

@@ -230,7 +230,7 @@ func TestUnaskedCompression(t *testing.T) {
 	}
 }
 
-// TestClientLog tells why frames are ignored, and nothing of what they hold.
+// TestClientLog: the log says why frames are ignored, and nothing of their content.
 func TestClientLog(t *testing.T) {
 	var log strings.Builder
 	c, err := client.Dial(wait(t), puppet(t, func(ws *websocket.Conn) { say(t, ws, "Hello world") }),

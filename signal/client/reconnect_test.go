@@ -23,7 +23,7 @@ import (
 	"parley/signal/signaltest"
 )
 
-// states collects what a client tells of its connection.
+// states collects the states that a client reports.
 type states chan client.State
 
 func (s states) next(t *testing.T) client.State {
@@ -32,7 +32,7 @@ func (s states) next(t *testing.T) client.State {
 	case st := <-s:
 		return st
 	case <-time.After(patience):
-		t.Fatal("the client tells nothing")
+		t.Fatal("the client reports nothing")
 	}
 	panic("unreachable")
 }
@@ -40,8 +40,8 @@ func (s states) next(t *testing.T) client.State {
 // returner is a client that comes back.
 func returner(t *testing.T, url, name string, o client.Options) (*client.Client, states) {
 	t.Helper()
-	told := make(states, 1000)
-	o.Resume, o.NoPacing, o.OnState = true, true, func(s client.State) { told <- s }
+	reports := make(states, 1000)
+	o.Resume, o.NoPacing, o.OnState = true, true, func(s client.State) { reports <- s }
 	c, err := client.Dial(wait(t), url, &o)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func returner(t *testing.T, url, name string, o client.Options) (*client.Client,
 	if err := c.Login(wait(t), name); err != nil {
 		t.Fatal(err)
 	}
-	return c, told
+	return c, reports
 }
 
 // TestExactlyOnce lets two clients talk over a network that breaks all the time: no message is
@@ -86,7 +86,7 @@ func breakCalls(t *testing.T, first uint64) int {
 				server, url := signaltest.StartServer(t, &server.Options{Limits: server.NoLimits()})
 				net, url := newCutter(t, url, seed)
 				options := client.Options{Dialect: dialect, MaxElapsedTime: time.Minute, ReceiveQueue: 4, SendQueue: 8}
-				alice, told := returner(t, url, "alice", options)
+				alice, reports := returner(t, url, "alice", options)
 				bob, _ := returner(t, url, "bob", options)
 				send(t, alice, signal.Message{Type: signal.Offer, Peer: "bob", SDP: "v=0"})
 				if m, err := bob.Receive(wait(t)); err != nil || m.Type != signal.Offer {
@@ -110,8 +110,8 @@ func breakCalls(t *testing.T, first uint64) int {
 				net.mu.Lock()
 				cuts := net.cuts
 				net.mu.Unlock()
-				if cuts < 5 || !told.next(t).Lost || !told.next(t).Resumed {
-					t.Errorf("the network broke %d times, and alice was told otherwise", cuts)
+				if cuts < 5 || !reports.next(t).Lost || !reports.next(t).Resumed {
+					t.Errorf("the network broke %d times, and alice did not report it", cuts)
 				}
 				if st := server.Stats(); st.Names != 2 || st.Calls != 1 {
 					t.Errorf("in the end there are %+v", st)
@@ -158,7 +158,7 @@ func TestServerRestarts(t *testing.T) {
 	ran := make(chan error, 1)
 	first := server.New(nil)
 	go func() { ran <- first.Run(ctx, l) }()
-	alice, told := returner(t, address, "alice", client.Options{})
+	alice, reports := returner(t, address, "alice", client.Options{})
 	drained := make(chan error, 1)
 	go func() { drained <- first.Drain(t.Context(), 0) }()
 	if err := <-drained; err != nil {
@@ -169,8 +169,8 @@ func TestServerRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	var lost *client.LostError
-	if s := told.next(t); !s.Lost || !errors.As(s.Err, &lost) || lost.Code != websocket.CloseServiceRestart {
-		t.Fatalf("told %+v", s)
+	if s := reports.next(t); !s.Lost || !errors.As(s.Err, &lost) || lost.Code != websocket.CloseServiceRestart {
+		t.Fatalf("reported %+v", s)
 	}
 	if l, err = net.Listen("tcp", address); err != nil {
 		t.Fatal(err)
@@ -178,8 +178,8 @@ func TestServerRestarts(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	second := server.New(nil)
 	go func() { ran <- second.Run(ctx, l) }()
-	if s := told.next(t); s.Lost || s.Resumed {
-		t.Fatalf("told %+v", s)
+	if s := reports.next(t); s.Lost || s.Resumed {
+		t.Fatalf("reported %+v", s)
 	}
 	send(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "v=0"})
 	receive(t, alice, signal.Message{Type: signal.Offer, Peer: "alice", SDP: "v=0"})
@@ -212,11 +212,11 @@ func TestNameTakenMeanwhile(t *testing.T) {
 				}
 				return len(p), nil
 			}), &slog.HandlerOptions{Level: slog.LevelDebug}))
-			alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: tc.maxElapsedTime, Logger: log})
+			alice, reports := returner(t, url, "alice", client.Options{MaxElapsedTime: tc.maxElapsedTime, Logger: log})
 			net.set(0, true)
 			net.cutAll()
-			if s := told.next(t); !s.Lost {
-				t.Fatalf("told %+v", s)
+			if s := reports.next(t); !s.Lost {
+				t.Fatalf("reported %+v", s)
 			}
 			eventually(t, "the name is free", func() bool { return srv.Stats().Names == 0 })
 			holder := systems()["our server, call"].join(t, direct, "alice")
@@ -224,8 +224,8 @@ func TestNameTakenMeanwhile(t *testing.T) {
 			if tc.free {
 				eventually(t, "alice was refused", func() bool { return refused.Load() > 0 })
 				_ = holder.Close()
-				if s := told.next(t); s.Lost || s.Resumed {
-					t.Fatalf("told %+v", s)
+				if s := reports.next(t); s.Lost || s.Resumed {
+					t.Fatalf("reported %+v", s)
 				}
 				return
 			}
@@ -245,14 +245,14 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestGivesUp finds nobody for as long as it was told to try.
+// TestGivesUp finds no server for MaxElapsedTime.
 func TestGivesUp(t *testing.T) {
 	net, url := newCutter(t, signalURL(t), 1)
-	alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: 300 * time.Millisecond})
+	alice, reports := returner(t, url, "alice", client.Options{MaxElapsedTime: 300 * time.Millisecond})
 	net.set(0, true)
 	net.cutAll()
-	if s := told.next(t); !s.Lost {
-		t.Fatalf("told %+v", s)
+	if s := reports.next(t); !s.Lost {
+		t.Fatalf("reported %+v", s)
 	}
 	_, err := alice.Receive(wait(t))
 	var lost *client.LostError
@@ -267,11 +267,11 @@ func TestGivesUp(t *testing.T) {
 // TestCloseWhileAway does not wait for the server to be back.
 func TestCloseWhileAway(t *testing.T) {
 	net, url := newCutter(t, signalURL(t), 1)
-	alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: time.Hour})
+	alice, reports := returner(t, url, "alice", client.Options{MaxElapsedTime: time.Hour})
 	net.set(0, true)
 	net.cutAll()
-	if s := told.next(t); !s.Lost {
-		t.Fatalf("told %+v", s)
+	if s := reports.next(t); !s.Lost {
+		t.Fatalf("reported %+v", s)
 	}
 	if err := alice.Close(); err != nil {
 		t.Error(err)
@@ -300,13 +300,13 @@ func TestFinal(t *testing.T) {
 		_ = ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4401, "no more"), time.Now().Add(patience))
 		_, _, _ = ws.ReadMessage()
 	})
-	alice, told := returner(t, url, "alice", client.Options{})
+	alice, reports := returner(t, url, "alice", client.Options{})
 	var lost *client.LostError
 	if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Code != 4401 {
 		t.Errorf("got %v", err)
 	}
-	if len(told) != 0 {
-		t.Errorf("the client tried to come back: %+v", <-told)
+	if len(reports) != 0 {
+		t.Errorf("the client tried to come back: %+v", <-reports)
 	}
 }
 
@@ -314,13 +314,13 @@ func TestFinal(t *testing.T) {
 func TestOriginalsDoNotResume(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
 		net, url := newCutter(t, signaltest.Original(t, string(dialect)), 1)
-		alice, told := returner(t, url, "alice", client.Options{Dialect: dialect})
+		alice, reports := returner(t, url, "alice", client.Options{Dialect: dialect})
 		if servers := alice.ICEServers(); servers != nil {
 			t.Errorf("an original handed out %v", servers)
 		}
 		net.cutAll()
 		var lost *client.LostError
-		if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Retry != nil || len(told) != 0 {
+		if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Retry != nil || len(reports) != 0 {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -386,7 +386,7 @@ func TestUncountableFrames(t *testing.T) {
 // accept.
 func TestForwardedFrameTooLong(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{Limits: server.NoLimits(), MaxQueue: 1 << 20})
-	bob, told := returner(t, url, "bob", client.Options{})
+	bob, reports := returner(t, url, "bob", client.Options{})
 	alice, _, err := websocket.DefaultDialer.Dial(url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -399,8 +399,8 @@ func TestForwardedFrameTooLong(t *testing.T) {
 	if !errors.As(err, &lost) || lost.Code != websocket.CloseMessageTooBig || !client.Final(err) {
 		t.Errorf("got %v", err)
 	}
-	if len(told) != 0 {
-		t.Errorf("the client reconnected: %+v", <-told)
+	if len(reports) != 0 {
+		t.Errorf("the client reconnected: %+v", <-reports)
 	}
 }
 
@@ -462,7 +462,7 @@ func TestClientToken(t *testing.T) {
 	}
 }
 
-// TestRefusedUpgrade tells apart what is worth another try.
+// TestRefusedUpgrade: a client tries again only after refusals that can pass.
 func TestRefusedUpgrade(t *testing.T) {
 	for status, final := range map[int]bool{401: true, 403: true, 429: false, 502: false, 503: false} {
 		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
@@ -479,15 +479,15 @@ func TestKeepsTrying(t *testing.T) {
 	net, url := newCutter(t, signalURL(t), 1)
 	rounds := make(chan struct{}, 8)
 	left := 3
-	alice, told := returner(t, url, "alice", client.Options{MaxElapsedTime: 50 * time.Millisecond, ShouldRetry: func() bool {
+	alice, reports := returner(t, url, "alice", client.Options{MaxElapsedTime: 50 * time.Millisecond, ShouldRetry: func() bool {
 		left--
 		rounds <- struct{}{}
 		return left > 0
 	}})
 	net.set(0, true)
 	net.cutAll()
-	if s := told.next(t); !s.Lost {
-		t.Fatalf("told %+v", s)
+	if s := reports.next(t); !s.Lost {
+		t.Fatalf("reported %+v", s)
 	}
 	for i := range 3 {
 		select {

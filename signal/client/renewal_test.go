@@ -33,7 +33,7 @@ func TestClientRenewsLogin(t *testing.T) {
 			url := signaltest.Start(t, &server.Options{Auth: expiringAuth{}, PingInterval: 25 * time.Millisecond, PongTimeout: time.Minute})
 			var asked atomic.Int64
 			fresh := make(chan struct{})
-			c, told := returner(t, url, "alice", client.Options{Dialect: dialect, Token: func() (string, error) {
+			c, reports := returner(t, url, "alice", client.Options{Dialect: dialect, Token: func() (string, error) {
 				switch n := asked.Add(1); {
 				case n == 3:
 					return "", errors.New("the file is being written")
@@ -54,7 +54,7 @@ func TestClientRenewsLogin(t *testing.T) {
 				t.Errorf("the token was read %d times", n)
 			}
 			select {
-			case s := <-told:
+			case s := <-reports:
 				t.Errorf("a state was reported: %+v", s)
 			default:
 			}

@@ -121,7 +121,7 @@ func TestLostConnectionMayResumeFirst(t *testing.T) {
 				t.Errorf("claim of the name: %v", got)
 			}
 			if resumes {
-				barrier(t, bob) // nobody has told bob of anything
+				barrier(t, bob) // bob has received nothing
 				return
 			}
 			if err := means(bob, `{"type":"leave","name":"alice","lost":true}`); err != nil {

@@ -27,13 +27,13 @@ type conn struct {
 	session    *session       // nil before the login
 	token      string         // what the upgrade brought, for the login
 	dialect    signal.Dialect // "" before the first frame
-	wantErrors bool           // relay: this client asked to be told of errors
+	wantErrors bool           // relay: the client requested errors
 	offers     bucket
 	candidates bucket
 	others     bucket
 
 	waiting   atomic.Bool                // the reader waits for something else than the client
-	violation atomic.Pointer[closeError] // the client has been told that it loses the connection for it
+	violation atomic.Pointer[closeError] // the error that was sent before the close
 
 	violationsMu sync.Mutex // guards violations
 	violations   bucket
@@ -96,7 +96,7 @@ func (c *conn) HandleEnd(w *wsconn.Batch, err error) {
 	}
 	var closed *websocket.CloseError
 	byClient := errors.As(err, &closed)
-	if c.session != nil { // before the reply to a close frame: whoever sees it finds the name free
+	if c.session != nil { // before the reply to a close frame: a client that sees it finds the name free
 		c.server.sessionEnds(w, c, byClient || c.CloseSent() || errors.Is(err, wsconn.ErrSlow))
 	}
 	if byClient {

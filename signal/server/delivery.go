@@ -158,7 +158,7 @@ func (s *session) Receive(m cluster.Message, b cluster.Batch) {
 	}
 }
 
-// replyGone tells the sender of a message that its call does not exist here.
+// replyGone reports to the sender of a message that its call does not exist here.
 func (s *session) replyGone(w *wsconn.Batch, m *cluster.Message) {
 	switch m.Kind {
 	case cluster.Offer, cluster.Answer, cluster.Candidate, cluster.Data:
@@ -233,7 +233,7 @@ func (s *session) goneCall(m *cluster.Message) (name string, c *call) {
 	return "", nil
 }
 
-// sendLeave tells a client of the call dialect that its call has ended; lost says that the peer did not come back.
+// sendLeave sends a leave to a client of the call dialect. lost means that the peer did not come back.
 func (s *session) sendLeave(w *wsconn.Batch, name string, lost bool) {
 	if s.hub.dialect == signal.DialectRelay {
 		return
@@ -248,14 +248,14 @@ func (s *session) sendLeave(w *wsconn.Batch, name string, lost bool) {
 // reportsErrors reports whether the client wants to know of errors.
 func (s *session) reportsErrors() bool { return s.hub.dialect != signal.DialectRelay || s.wantErrors }
 
-// sendError tells the client of an error, if it wants to know.
+// sendError sends an error to the client, if it requested errors.
 func (s *session) sendError(w *wsconn.Batch, code, text, name string) {
 	if s.reportsErrors() {
 		s.send(w, wire.AppendError(nil, code, text, name))
 	}
 }
 
-// reportTooMany tells the client that the peer is in too many calls. The third time in ten seconds closes the connection.
+// reportTooMany reports to the client that the peer is in too many calls. The third time in ten seconds closes the connection.
 func (s *session) reportTooMany(w *wsconn.Batch, name string) {
 	s.hub.server.metrics.relayed(signal.Offer, tooMany)
 	c := s.connection()

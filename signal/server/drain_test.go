@@ -15,7 +15,7 @@ import (
 	"parley/signal/signaltest"
 )
 
-// TestDrain closes everybody with 1012, spread over the window, and tells nobody that somebody left.
+// TestDrain closes everybody with 1012, spread over the window, and sends no leave.
 func TestDrain(t *testing.T) {
 	server, url := signaltest.StartServer(t, nil)
 	if !server.Ready() {

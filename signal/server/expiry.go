@@ -110,7 +110,7 @@ func (s *Server) expireSessions(w *wsconn.Batch) {
 	}
 }
 
-// expireSession ends a session as if its connection was lost: whoever is in a call with it may go on
+// expireSession ends a session as if its connection was lost: a peer in a call with it may go on
 // without the server.
 func (s *Server) expireSession(w *wsconn.Batch, sess *session) {
 	name := sess.heldName()

@@ -94,7 +94,7 @@ func TestSessionExpires(t *testing.T) {
 	}
 }
 
-// TestExpiredPartner tells the other user of a call that the session is lost, not that it hung up.
+// TestExpiredPartner: the peer of a call gets a leave with lost when the session expires.
 func TestExpiredPartner(t *testing.T) {
 	_, url := expiringServer(t, server.Options{})
 	play(t, url, `
@@ -204,9 +204,9 @@ func TestICEServersUntilExpiry(t *testing.T) {
 	check := func(what string, least, most time.Duration, m map[string]any) {
 		t.Helper()
 		ms, _ := m["iceServersFor"].(float64)
-		told := time.Duration(ms) * time.Millisecond
-		if life := <-lives; life < least || life > most || told > life || told < least {
-			t.Errorf("%s: credentials for %v, iceServersFor %v, want %v to %v", what, life, told, least, most)
+		reported := time.Duration(ms) * time.Millisecond
+		if life := <-lives; life < least || life > most || reported > life || reported < least {
+			t.Errorf("%s: credentials for %v, iceServersFor %v, want %v to %v", what, life, reported, least, most)
 		}
 	}
 	check("at the login", time.Minute, time.Hour, exchange(t, alice, map[string]any{"type": "login", "name": "alice", "token": "1h", "iceServers": true}))

@@ -143,7 +143,7 @@ func (r rate) times(n int) rate {
 // at which it will be full again (the generic cell rate algorithm). The zero bucket is full.
 type bucket int64
 
-// take takes one token, or tells that there is none.
+// take takes one token, and reports false if there is none.
 func (b *bucket) take(now int64, r rate) bool {
 	if r.token == 0 {
 		return true
@@ -156,5 +156,5 @@ func (b *bucket) take(now int64, r rate) bool {
 	return true
 }
 
-// empty tells whether take would fail.
+// empty reports whether take would return false.
 func (b bucket) empty(now int64, r rate) bool { return !b.take(now, r) }

@@ -220,7 +220,7 @@ func TestAwayCounts(t *testing.T) {
 	}
 }
 
-// eventually waits for what other goroutines do, which nothing tells of.
+// eventually waits until a condition holds that no event reports.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -306,7 +306,7 @@ func TestForwarded(t *testing.T) {
 		same   bool // both connections count as one address, so the second is one too many
 	}{
 		"nobody is trusted":        {"", http.Header{"X-Forwarded-For": {"192.0.2.%d"}}, true},
-		"a proxy tells":            {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d"}}, false},
+		"from the proxy":           {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d"}}, false},
 		"with a port":              {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d:4711"}}, false},
 		"the client makes up":      {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d, 198.51.100.7"}}, true},
 		"a proxy behind a proxy":   {"X-Forwarded-For", http.Header{"X-Forwarded-For": {"192.0.2.%d, 127.0.0.9"}}, false},

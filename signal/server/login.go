@@ -41,7 +41,7 @@ func (c *conn) login(w *wsconn.Batch, req wire.Request) error {
 	identity, err := c.authorize(w, name, req)
 	switch {
 	case err != nil && renews && c.server.ctx.Err() == nil:
-		return nil // the client was told; its session lasts as long as it did
+		return nil // the client got the error; its session lasts as long as it did
 	case err != nil:
 		return err
 	}
@@ -78,7 +78,7 @@ func (c *conn) setExpiry(sess *session, req wire.Request, left time.Duration) bo
 }
 
 // signIn claims the name for a new session, ends the session before, if there is one, and replies. An error ends the connection; the
-// client has been told.
+// client has got the error.
 func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
 	before := c.session
 	// The session counts until it ends, also while the client is away. A client that changes its name has a place already.
@@ -143,7 +143,7 @@ func (c *conn) refuseClaim(w *wsconn.Batch, req wire.Request, name string, err e
 	return &closeError{close: signal.CloseOverloaded, text: "the name could not be claimed"}
 }
 
-// refuseLogin tells a client that its login was refused, where its dialect has a way to.
+// refuseLogin sends the refusal of a login, in the relay dialect only if the client requested a reply or errors.
 func (c *conn) refuseLogin(w *wsconn.Batch, req wire.Request, code, text string) {
 	c.server.metrics.login(code)
 	switch {
@@ -154,7 +154,7 @@ func (c *conn) refuseLogin(w *wsconn.Batch, req wire.Request, code, text string)
 	}
 }
 
-// authorize asks the Authorizer, if there is one. An error ends the connection; the client has been told.
+// authorize asks the Authorizer, if there is one. An error ends the connection; the client has got the error.
 func (c *conn) authorize(w *wsconn.Batch, name string, req wire.Request) (signal.Identity, error) {
 	if c.server.opts.Auth == nil {
 		return signal.Identity{Name: name}, nil

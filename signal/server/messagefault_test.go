@@ -169,7 +169,7 @@ func TestLogHoldsNoBodies(t *testing.T) {
 	if err := errors.Join(shake(alice), shake(bob)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the log tells of both ends", func() bool { return strings.Count(log.String(), "connection ended") == 2 })
+	eventually(t, "both ends in the log", func() bool { return strings.Count(log.String(), "connection ended") == 2 })
 	if text := log.String(); strings.Contains(text, "sesame") {
 		t.Errorf("the log:\n%s", text)
 	}

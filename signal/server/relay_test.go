@@ -11,7 +11,7 @@ import (
 func TestRelay(t *testing.T) {
 	const (
 		gandalf = `gandalf > {"inst":"init","id":"Gandalf"}` + "\n"
-		// Init has no reply; asking for errors and then making one tells when it was heard.
+		// Init has no reply; requesting errors and then causing one shows when it was received.
 		saruman = `saruman > {"inst":"init","id":"Saruman","errors":true}
 			saruman > {"inst":"?"}
 			saruman < {"type":"error","code":"unknown_type","message":"inst is neither init nor send"}` + "\n"

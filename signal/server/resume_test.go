@@ -100,7 +100,7 @@ func TestResume(t *testing.T) {
 	alice.vanish(server)
 
 	bobSays(candidateNumber(2, `"name":"alice"`))
-	barrier(t, bob) // nobody has told bob of anything
+	barrier(t, bob) // bob has received nothing
 
 	// She has got the answer, but says she has not: it is repeated, and what came meanwhile follows.
 	if got := alice.back(alice.ticket, 0); got["success"] != true || got["ack"] != 1.0 {

@@ -96,7 +96,7 @@ const drainTick = 20 * time.Millisecond
 
 // Drain makes room for another process: Ready turns false, new connections are refused with 503, and those that are there are closed
 // with 1012 (service restart), spread over window by chance, so that they do not all come to the next server at once. Nobody
-// is told that a user has left: the calls go on. It returns nil when all have gone. The end of ctx is a hard limit: then those that
+// gets a leave: the calls go on. It returns nil when all have gone. The end of ctx is a hard limit: then those that
 // are left are cut, and Drain returns the cause. Afterwards end Run's context, or Close the server.
 func (s *Server) Drain(ctx context.Context, window time.Duration) error {
 	s.leaving.Store(true)

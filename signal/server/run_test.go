@@ -159,7 +159,7 @@ func TestCloseWhilePartnerSends(t *testing.T) {
 		}
 	})
 	read := make(chan error)
-	go func() { // the errors and leaves that talker is told
+	go func() { // the errors and leaves for talker
 		for {
 			_, frame, err := talker.ReadMessage()
 			if err == nil && strings.Contains(string(frame), `"login_first"`) {

@@ -44,7 +44,7 @@ type Server struct {
 
 	ctx     context.Context // ends with Close: what waits for an Authorizer waits no longer
 	cancel  context.CancelFunc
-	leaving atomic.Bool // the server drains or closes: nobody is told of the end of a user
+	leaving atomic.Bool // the server drains or closes: no leave is sent for a session that ends
 
 	mu     sync.Mutex // guards what follows
 	turns  bool       // the wheel's goroutine runs
@@ -245,7 +245,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// refuse answers a failed upgrade with a sentence, so that whoever looks at it learns what to do.
+// refuse answers a failed upgrade with a sentence that says what to do.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
 	text := reason.Error()
 	if status == http.StatusForbidden {

@@ -87,7 +87,7 @@ func isLoopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// CheckOriginPattern tells why pattern is of no use in ServerOptions.AllowOrigins, or nil.
+// CheckOriginPattern returns an error if pattern is not valid in Options.AllowOrigins.
 func CheckOriginPattern(pattern string) error {
 	if pattern == "*" || pattern == "null" {
 		return nil

@@ -17,7 +17,7 @@ import (
 
 // Original runs the Node server that behaves as the original of that dialect does ("call" or "relay"), until the test ends, and
 // returns its ws:// address. It needs node and npm, and fails the test where they are missing. A hostile message may kill the
-// server, as it does the original; OriginalServer tells of that.
+// server, as it does the original; OriginalServer reports that.
 func Original(t testing.TB, dialect string) (url string) {
 	t.Helper()
 	return OriginalServer(t, dialect).URL

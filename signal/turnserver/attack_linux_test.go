@@ -331,7 +331,7 @@ func TestStreamsPerAddress(t *testing.T) {
 }
 
 // A client that uses one source port for two addresses of the server gets one connection: clients
-// are told apart by their address. Run still ends.
+// are distinguished by their address. Run still ends.
 func TestOneSourcePortForTwoServerAddresses(t *testing.T) {
 	server, err := NewServer(Options{Credentials: credentials(), Addresses: []Address{{Bind: netip.MustParseAddr("127.0.0.1")}}})
 	if err != nil {
