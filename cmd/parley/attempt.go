@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/media/device"
 	"parley/peer"
 	"parley/peer/netem"

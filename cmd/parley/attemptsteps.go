@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/peer"
 	"parley/peer/datachannel"
 )

@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/cmd/parley/tui"
+	"parley/cmd/parley/internal/chat/tui"
 	"parley/peer/filetransfer"
 	"parley/signal"
 )

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"parley/cmd/parley/tui"
+	"parley/cmd/parley/internal/chat/tui"
 )
 
 // act does what a person wants.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 
-	"parley/cmd/parley/tui"
+	"parley/cmd/parley/internal/chat/tui"
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
 	"parley/signal"

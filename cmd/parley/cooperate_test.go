@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/peer"
 )
 

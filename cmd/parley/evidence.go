@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/peer/capture"
 	"parley/signal"
 )

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 )
 
 // What an exploring call sends, to see what comes back.

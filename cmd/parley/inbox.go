@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"parley/cmd/parley/tui"
+	"parley/cmd/parley/internal/chat/tui"
 )
 
 // maxInbox is how many events wait for the owner of a chat before texts of a

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 )
 
 // matrix is a run of all encounters, as testdata/interop/results.json has it.

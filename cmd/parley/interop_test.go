@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/signal/turnserver"
 	"parley/signal/turnserver/coturntest"
 )

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 )
 
 const (

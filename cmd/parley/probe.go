@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/peer/capture"
 	"parley/signal"
 )
@@ -45,7 +45,7 @@ format: 0 if nothing failed, 3 if something did, a requirement does not hold or 
 scenario was run at all, 1 for an error, and 10, 11 or 12 if the signaling server or
 NAME is not reached. The report goes to stdout.
 
-The language of scenarios is in cmd/parley/scenario/doc.go, examples are in
+The language of scenarios is in cmd/parley/internal/scenario/doc.go, examples are in
 cmd/parley/testdata/scenario.`,
 		Flags: slices.Concat(signalingFlags(""), pathFlags(), loadFlags(), []cli.Flag{
 			stringFlag("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/media/quality/verify"
 	"parley/signal/server"
 	"parley/signal/signaltest"

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"sync"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
 )

@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 )
 
 // maxLoad is how many calls one process makes at most: each has a connection to the signaling server, sockets, encoders.

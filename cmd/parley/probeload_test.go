@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 )
 
 // TestProbeLoad: a few calls at once, each verified; what is measured is in the report.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"parley/cmd/parley/scenario"
+	"parley/cmd/parley/internal/scenario"
 	"parley/media/decoder"
 	"parley/media/device"
 	"parley/media/quality/verify"
