@@ -73,7 +73,7 @@ func (d *demo) run(ctx context.Context) error {
 	// The server and the echo outlive the call, which hangs up through them.
 	beside, end := context.WithCancel(context.Background())
 	defer end()
-	server := server.New(&server.Options{Pages: web.Handler(), Logger: d.logger})
+	server := server.New(&server.Options{Pages: web.Handler(web.AutoLoopback), Logger: d.logger})
 	d.work.Go(func() {
 		if err := server.Run(beside, l); err != nil {
 			stop(err)

@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		Deadline:            time.Now().Add(20 * time.Minute), // for all of them; what hangs is ended, and says where
 		Setup: func(e *testscript.Env) error {
 			t := e.T().(testing.TB)
-			server := signaltest.Start(t, &server.Options{Pages: web.Handler()})
+			server := signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoLoopback)})
 			e.Setenv("PARLEY_SERVER", server)
 			e.Setenv("PAGE", "http"+strings.TrimPrefix(server, "ws"))
 			e.Setenv("NO_COLOR", "1")

@@ -45,12 +45,16 @@ SIGTERM drains: /readyz turns, clients are sent away over the time of --drain, a
 come back to whoever serves then. A second signal ends at once, as does Ctrl-C.
 
 URL parameters of the page: ?as=NAME signs in, &call=NAME calls, &answer=1
-answers by itself.`,
+answers by itself. Without a click the page does that only where --page-auto
+permits it.`,
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "listen", Value: []string{":9090"}, Usage: "`ADDRESS` to listen on; repeatable (default with --acme: :443)", Sources: variable("listen")},
 			boolFlag("greeting", "send the original server's plain-text greeting first; breaks clients that expect JSON"),
 			stringFlag("origin", "", "`URL` that this server is reached at, such as https://call.example.org, if it is behind a proxy or has another name than this machine and its certificate: pages from there may connect"),
 			listFlag("allow-origin", "origin of pages elsewhere that may use this server; repeatable"),
+			&cli.BoolFlag{Name: "page-auto", HideDefault: true, Sources: cli.EnvVars("PARLEY_SERVE_PAGE_AUTO"),
+				Usage: "let the page do without a click what its address asks for: ?call=, &answer=1, &say=, &files=1; never if a link from another site led to it, and only over HTTPS or on localhost; " +
+					"default: only while every --listen is a loopback address and there is no proxy (--origin, --trusted-proxy)"},
 			durationFlag("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
 		}, certificateFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), outputFlags()),
 		OnUsageError: usageError,
@@ -99,7 +103,7 @@ func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (
 	srv := &parleyServer{
 		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"),
 		options: server.Options{
-			Pages: web.Handler(), Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
+			Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
 			Resume: zeroMeansUnlimited(cmd.Duration("resume")),
 		},
 	}
@@ -113,6 +117,7 @@ func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (
 		}
 	}
 	srv.options.Logger = srv.logger
+	srv.options.Pages = web.Handler(srv.pageAuto(cmd))
 	if srv.secure != nil && srv.secure.fingerprint == "" {
 		srv.options.Pages = strictTransport(srv.options.Pages)
 	}
@@ -121,6 +126,20 @@ func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (
 		srv.options.ICEServersFor = srv.ice.credentials.TTL
 	}
 	return srv, nil
+}
+
+// pageAuto returns the permission of the pages by --page-auto. Behind a proxy a loopback address
+// says nothing about who reaches the server.
+func (srv *parleyServer) pageAuto(cmd *cli.Command) web.Auto {
+	behindProxy := cmd.String("origin") != "" || len(cmd.StringSlice("trusted-proxy")) > 0
+	switch {
+	case cmd.Bool("page-auto"):
+		return web.AutoAnyHost
+	case cmd.IsSet("page-auto") || behindProxy || !allLoopback(srv.addresses...):
+		return web.AutoNever
+	default:
+		return web.AutoLoopback
+	}
 }
 
 // readAdmin reads --admin and --admin-host.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,13 +14,16 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/urfave/cli/v3"
 )
 
 // servingScript NAME ARGS... runs `parley serve ARGS` at a free port, and sets $PARLEY_SERVER, $PAGE, $ADMIN and $TURN to where it is.
@@ -115,4 +119,60 @@ func newCertificate(host string, serial *big.Int) (cert, key []byte, err error) 
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), err
+}
+
+// TestServePageAuto loads the page as a user who types its address, and as a link from another site does.
+func TestServePageAuto(t *testing.T) {
+	const local, public = "localhost:9090", "call.example.org"
+	for _, c := range []struct {
+		name, flags, env, host string
+		want                   bool
+	}{
+		{"all addresses", "", "", local, false},
+		{"loopback addresses", "--listen 127.0.0.1:9090 --listen [::1]:9090 --listen localhost:80", "", local, true},
+		{"one other address", "--listen 127.0.0.1:9090 --listen 192.168.0.7:9090", "", local, false},
+		{"a name", "--listen printer:9090", "", local, false},
+		{"a proxy in front", "--listen 127.0.0.1:9090", "", public, false},
+		{"a proxy by --origin", "--listen 127.0.0.1:9090 --origin https://call.example.org", "", local, false},
+		{"a proxy by --trusted-proxy", "--listen 127.0.0.1:9090 --trusted-proxy 127.0.0.1 --client-ip-header X-Forwarded-For", "", local, false},
+		{"permitted", "--page-auto", "", public, true},
+		{"permitted by the environment", "", "true", public, true},
+		{"permitted behind a proxy", "--page-auto --listen 127.0.0.1:9090 --origin https://call.example.org", "", public, true},
+		{"forbidden", "--listen 127.0.0.1:9090 --page-auto=false", "", local, false},
+		{"forbidden by the environment", "--listen 127.0.0.1:9090", "false", local, false},
+		{"permitted against the environment", "--page-auto", "false", public, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.env != "" {
+				t.Setenv("PARLEY_SERVE_PAGE_AUTO", c.env)
+			}
+			std := stdio{strings.NewReader(""), io.Discard, io.Discard}
+			var pages http.Handler
+			command := serveCommand(std)
+			command.Action = func(ctx context.Context, cmd *cli.Command) error {
+				s := &settings{}
+				if err := s.readOutput(cmd, std); err != nil {
+					return err
+				}
+				srv, err := readServer(ctx, cmd, std, s)
+				if err != nil {
+					return err
+				}
+				pages = srv.options.Pages
+				return nil
+			}
+			if err := command.Run(t.Context(), append([]string{"serve"}, strings.Fields(c.flags)...)); err != nil {
+				t.Fatal(err)
+			}
+			for site, want := range map[string]bool{"none": c.want, "same-origin": c.want, "same-site": false, "cross-site": false} {
+				r := httptest.NewRequest("GET", "http://"+c.host+"/?as=tab&answer=1", nil)
+				r.Header.Set("Sec-Fetch-Site", site)
+				w := httptest.NewRecorder()
+				pages.ServeHTTP(w, r)
+				if got := strings.Contains(w.Body.String(), "data-auto"); w.Code != http.StatusOK || got != want {
+					t.Errorf("Sec-Fetch-Site %s: status %d, permitted %v, want %v", site, w.Code, got, want)
+				}
+			}
+		})
+	}
 }

@@ -32,7 +32,7 @@ func newToken(life time.Duration) string {
 
 func hostWithTokens(t *testing.T) (at string) {
 	t.Helper()
-	return "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(), Auth: deadlineAuth{}}), "ws")
+	return "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoLoopback), Auth: deadlineAuth{}}), "ws")
 }
 
 // countsSockets counts the WebSockets of a page.

@@ -23,7 +23,7 @@ func get(t *testing.T, method, path string, header ...string) *http.Response {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	web.Handler().ServeHTTP(w, r)
+	web.Handler(web.AutoLoopback).ServeHTTP(w, r)
 	return w.Result()
 }
 
@@ -114,6 +114,99 @@ func TestCache(t *testing.T) {
 	}
 	if r := get(t, "HEAD", "/"); r.StatusCode != http.StatusOK || body(t, r) != "" {
 		t.Errorf("HEAD: %s", r.Status)
+	}
+}
+
+// Only a navigation by the user or by a page of the same origin lets the page act without a click.
+func TestAuto(t *testing.T) {
+	const local, public = "localhost:9090", "call.example.org"
+	site := func(values ...string) http.Header { return http.Header{"Sec-Fetch-Site": values} }
+	for _, c := range []struct {
+		name   string
+		auto   web.Auto
+		host   string
+		header http.Header
+		want   bool
+	}{
+		{"typed", web.AutoLoopback, local, site("none"), true},
+		{"same origin", web.AutoLoopback, local, site("same-origin"), true},
+		{"another port of localhost", web.AutoLoopback, local, site("same-site"), false},
+		{"another site", web.AutoLoopback, local, site("cross-site"), false},
+		{"no header", web.AutoLoopback, local, nil, false},
+		{"empty header", web.AutoLoopback, local, site(""), false},
+		{"unknown value", web.AutoLoopback, local, site("same-origin-ish"), false},
+		{"other case", web.AutoLoopback, local, site("None"), false},
+		{"list", web.AutoLoopback, local, site("none, cross-site"), false},
+		{"two headers", web.AutoLoopback, local, site("none", "cross-site"), false},
+		{"prerendered", web.AutoLoopback, local, http.Header{"Sec-Fetch-Site": {"none"}, "Sec-Purpose": {"prefetch;prerender"}}, false},
+		{"prefetched", web.AutoAnyHost, local, http.Header{"Sec-Fetch-Site": {"none"}, "Sec-Purpose": {"prefetch"}}, false},
+
+		{"IPv4", web.AutoLoopback, "127.8.9.1:80", site("none"), true},
+		{"IPv6", web.AutoLoopback, "[::1]:9090", site("none"), true},
+		{"IPv6 without port", web.AutoLoopback, "[::1]", site("none"), true},
+		{"no port", web.AutoLoopback, "localhost", site("none"), true},
+		{"a proxy", web.AutoLoopback, public, site("none"), false},
+		{"a name that resolves to loopback", web.AutoLoopback, "localhost.example.org:9090", site("none"), false},
+		{"private address", web.AutoLoopback, "192.168.0.7:9090", site("none"), false},
+		{"no host", web.AutoLoopback, "", site("none"), false},
+
+		{"any host, typed", web.AutoAnyHost, public, site("none"), true},
+		{"any host, same origin", web.AutoAnyHost, public, site("same-origin"), true},
+		{"any host, same site", web.AutoAnyHost, public, site("same-site"), false},
+		{"any host, another site", web.AutoAnyHost, public, site("cross-site"), false},
+		{"any host, no header", web.AutoAnyHost, public, nil, false},
+
+		{"never, typed", web.AutoNever, local, site("none"), false},
+		{"never, same origin", web.AutoNever, local, site("same-origin"), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, path := range []string{"/", "/index.html", "/hello", "/hello.html"} {
+				r := httptest.NewRequest("GET", path+"?as=tab&call=bob&answer=1&say=x&files=1", nil)
+				r.Host, r.Header = c.host, c.header
+				w := httptest.NewRecorder()
+				web.Handler(c.auto).ServeHTTP(w, r)
+				if got := strings.Contains(w.Body.String(), `<html data-auto lang="en">`); got != c.want {
+					t.Errorf("%s: permitted %v, want %v: %.60q", path, got, c.want, w.Body)
+				}
+				if n := strings.Count(w.Body.String(), "data-auto"); !c.want && n > 0 {
+					t.Errorf("%s: contains data-auto without a permission", path)
+				}
+				if vary := w.Header().Get("Vary"); vary != "Sec-Fetch-Site, Sec-Purpose" {
+					t.Errorf("%s: Vary %q", path, vary)
+				}
+			}
+		})
+	}
+}
+
+// A browser that has kept a page with the permission does not use it after a link from another site.
+func TestAutoIsNotCached(t *testing.T) {
+	for _, path := range []string{"/", "/hello"} {
+		load := func(site, etag string) (status int, tag, text string) {
+			r := httptest.NewRequest("GET", "http://localhost"+path, nil)
+			r.Header.Set("Sec-Fetch-Site", site)
+			r.Header.Set("If-None-Match", etag)
+			w := httptest.NewRecorder()
+			web.Handler(web.AutoLoopback).ServeHTTP(w, r)
+			if w.Header().Get("Cache-Control") != "no-cache" {
+				t.Errorf("%s: Cache-Control %q", path, w.Header().Get("Cache-Control"))
+			}
+			return w.Code, w.Header().Get("ETag"), w.Body.String()
+		}
+		_, typed, _ := load("none", "")
+		_, linked, _ := load("cross-site", "")
+		if status, _, text := load("cross-site", typed); status != http.StatusOK || strings.Contains(text, "data-auto") {
+			t.Errorf("%s after a link, with the tag of the permission: %d %.40q", path, status, text)
+		}
+		if status, _, text := load("none", linked); status != http.StatusOK || !strings.Contains(text, "data-auto") {
+			t.Errorf("%s typed, with the tag of the page without the permission: %d %.40q", path, status, text)
+		}
+		if status, _, _ := load("none", typed); status != http.StatusNotModified {
+			t.Errorf("%s typed again: %d, want 304", path, status)
+		}
+		if status, _, _ := load("cross-site", linked); status != http.StatusNotModified {
+			t.Errorf("%s by a link again: %d, want 304", path, status)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(browsers.Around(m)) }
 func host(t *testing.T) string {
 	t.Helper()
 	return "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{
-		Pages: web.Handler(), IsOwnName: func(name string) bool { return name == "parley.test" },
+		Pages: web.Handler(web.AutoLoopback), IsOwnName: func(name string) bool { return name == "parley.test" },
 	}), "ws")
 }
 

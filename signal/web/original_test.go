@@ -17,7 +17,7 @@ func originals(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle("/original/", http.StripPrefix("/original/", http.FileServer(http.Dir("testdata"))))
-	mux.Handle("/", web.Handler())
+	mux.Handle("/", web.Handler(web.AutoLoopback))
 	return "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: mux, Greeting: true}), "ws")
 }
 

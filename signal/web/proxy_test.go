@@ -18,7 +18,7 @@ func relayTo(t *testing.T, server string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy, pages := httputil.NewSingleHostReverseProxy(target), web.Handler()
+	proxy, pages := httputil.NewSingleHostReverseProxy(target), web.Handler(web.AutoLoopback)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			proxy.ServeHTTP(w, r)

@@ -17,7 +17,7 @@ func serveAt(t *testing.T, address string) (at string, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := server.New(&server.Options{Pages: web.Handler()})
+	handler := server.New(&server.Options{Pages: web.Handler(web.AutoLoopback)})
 	server := &http.Server{Handler: handler}
 	ended := make(chan struct{})
 	go func() {

@@ -38,7 +38,7 @@ const spoilAnswers = `{
 func TestRejectedAnswer(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		// More calls in a few seconds than a person makes, with all of Firefox's candidates.
-		at := "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(), Limits: server.NoLimits()}), "ws")
+		at := "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoLoopback), Limits: server.NoLimits()}), "ws")
 		alice, bob := open(b, at+"/?as=alice", spoilAnswers), open(b, at+"/?as=bob")
 		waitPhase(alice, "idle")
 		waitPhase(bob, "idle")

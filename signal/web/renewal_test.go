@@ -33,7 +33,7 @@ func handsOut(t *testing.T) (at string, given func(name string) int) {
 	var mu sync.Mutex
 	times := make(map[string]int)
 	url := signaltest.Start(t, &server.Options{
-		Pages: web.Handler(), ICEServersFor: 2 * time.Second,
+		Pages: web.Handler(web.AutoLoopback), ICEServersFor: 2 * time.Second,
 		ICEServers: func(name string, _ time.Duration) []signal.ICEServer {
 			mu.Lock()
 			defer mu.Unlock()

@@ -4,7 +4,8 @@
 // elsewhere, and speak with the WebSocket on the address they came from.
 //
 // What the address of the page for calls may ask for (?as= &call= &answer=1
-// &say= &video=0 &audio=0) stands in page/app.js.
+// &say= &video=0 &audio=0) stands in page/app.js. Without a click the page does
+// that only if the server permits it: see Auto.
 package web
 
 import (
@@ -12,9 +13,13 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"path"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -43,15 +48,49 @@ func contentType(name string) string {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; trusted-types 'none'; require-trusted-types-for 'script'"
 
+// Auto is the permission of the pages to do without a click what their address asks for: to call,
+// to answer, to send text and to take files. It never covers a navigation from another site.
+type Auto int
+
+const (
+	AutoNever    Auto = iota // never
+	AutoLoopback             // if the page is requested by localhost or a loopback address
+	AutoAnyHost              // by any host
+)
+
+// permits reports whether the page that r loads may act without a click. The user or a page of the
+// same origin must have navigated to it: Sec-Fetch-Site "none" or "same-origin" (W3C Fetch Metadata,
+// section 2.3). Browsers set that header, no script can, and its value covers all redirects. A
+// missing one permits nothing: browsers leave it out where a link from another site would be
+// without it too, namely for hosts other than localhost without TLS. A page that is loaded before
+// the user has chosen its address (Sec-Purpose) is not permitted either.
+func (a Auto) permits(r *http.Request) bool {
+	if a == AutoNever || a == AutoLoopback && !isLoopback(r.Host) || len(r.Header.Values("Sec-Purpose")) > 0 {
+		return false
+	}
+	site := r.Header.Values("Sec-Fetch-Site")
+	return len(site) == 1 && (site[0] == "none" || site[0] == "same-origin")
+}
+
+// isLoopback reports whether host, with or without a port, is localhost or a loopback address.
+func isLoopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return host == "localhost" || net.ParseIP(strings.Trim(host, "[]")).IsLoopback()
+}
+
 // file is one embedded file, ready to be served.
 type file struct {
 	body        []byte
 	contentType string
 	etag        string
+	auto        *file // the page with its permission to act without a click; nil for other files
 }
 
-// Handler serves the pages.
-func Handler() http.Handler {
+// Handler serves the pages. A page that may act without a click, by auto, has the attribute
+// data-auto on its root element.
+func Handler(auto Auto) http.Handler {
 	files := load()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
@@ -62,7 +101,14 @@ func Handler() http.Handler {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "pages can only be read", http.StatusMethodNotAllowed)
+		case f.auto == nil:
+			f.serve(w, r)
 		default:
+			// The two variants have an ETag each, so that none is used in place of the other.
+			w.Header().Set("Vary", "Sec-Fetch-Site, Sec-Purpose")
+			if auto.permits(r) {
+				f = f.auto
+			}
 			f.serve(w, r)
 		}
 	})
@@ -97,10 +143,28 @@ func load() map[string]*file {
 		if err != nil {
 			panic(err)
 		}
-		sum := sha256.Sum256(body)
-		files["/"+e.Name()] = &file{body, contentType(e.Name()), `"` + hex.EncodeToString(sum[:12]) + `"`}
+		f := newFile(e.Name(), body)
+		if path.Ext(e.Name()) == ".html" {
+			f.auto = newFile(e.Name(), withAuto(e.Name(), body))
+		}
+		files["/"+e.Name()] = f
 	}
 	files["/"] = files["/index.html"]
 	files["/hello"] = files["/hello.html"]
 	return files
+}
+
+func newFile(name string, body []byte) *file {
+	sum := sha256.Sum256(body)
+	return &file{body: body, contentType: contentType(name), etag: `"` + hex.EncodeToString(sum[:12]) + `"`}
+}
+
+// withAuto returns the page name with the attribute data-auto on its root element. Neither the
+// content security policy nor Trusted Types restrict that.
+func withAuto(name string, body []byte) []byte {
+	head, tail, ok := bytes.Cut(body, []byte("<html "))
+	if !ok {
+		panic(fmt.Sprintf("%s has no root element with attributes", name)) // it is in the binary
+	}
+	return slices.Concat(head, []byte("<html data-auto "), tail)
 }
