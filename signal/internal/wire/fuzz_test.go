@@ -30,6 +30,8 @@ var seeds = []string{
 	`Hello world`, ``, `null`, `[]`, `5`, `"x"`, `{`, `{}`, ` { } `, `{"type":"login"}{}`,
 	`{"type":[1,null,[2,"x"],{"a":[3]}],"type":-0}`, `{"typ\u0065":"leave","n\u0061me":"\ud800"}`, `{"TYPE":"leave","type" : "leave" }`,
 	"{\"type\":\"\xff\"}", `{"a":"\\","b":"\"}","type":"leave"}`, `{"a":{"type":"login"},"b":[{"}":"]"}],"type":"leave"}`, `{"":1,"":2}`,
+	`{"a":1,"b":[{"c":2}],"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"type":"leave","a":10} `,
+	`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8}`, `{"type":"leave" , "name": [ ] }`, `[{"type":"leave"}]`,
 	`{"type":1e999}`, "\t{\r\n\"type\"\t:\n1 , \"name\" :\"x\"}",
 }
 

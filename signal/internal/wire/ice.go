@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"iter"
 
 	"parley/signal"
@@ -47,12 +46,12 @@ func parseICEServer(o object) signal.ICEServer {
 // elements iterates over the elements of a JSON array. Any other value has none.
 func elements(value []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		rest := bytes.TrimLeft(value, " \t\r\n")
+		rest := skipSpace(value)
 		if len(rest) == 0 || rest[0] != '[' {
 			return
 		}
 		for rest = rest[1:]; ; {
-			if rest = bytes.TrimLeft(rest, " \t\r\n,"); len(rest) == 0 || rest[0] == ']' {
+			if rest = skipSeparator(rest, ','); len(rest) == 0 || rest[0] == ']' {
 				return
 			}
 			n := valueLen(rest)

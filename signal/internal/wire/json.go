@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
@@ -13,22 +14,35 @@ import (
 // names without regard to case, so that a server and a browser could read two different messages
 // from one frame. A browser compares names exactly and takes the last of several.
 type object struct {
-	rest []byte // what follows the last member that was read; always within valid JSON
+	found   [8]member // the first members, where parseObject has found them
+	n, read int       // their number, and the number of those that next has returned
+	rest    []byte    // what follows the last of them, or the last that was read; always within valid JSON
 }
+
+// member is a member of an object as JSON.
+type member struct{ name, value []byte }
 
 // parseObject returns the members of a frame. A frame that is not exactly one JSON object, in valid
 // UTF-8 and at most 10,000 levels deep, has none, as in the original server.
 func parseObject(frame []byte) object {
-	if !utf8.Valid(frame) || !validJSON(frame) {
+	if !utf8.Valid(frame) {
 		return object{}
 	}
-	o, _ := openObject(frame)
-	return o
+	v := validator{b: frame}
+	ok, deep := v.validate()
+	switch {
+	case ok:
+		return v.members
+	case deep && json.Valid(frame): // rare, so it may be slow
+		o, _ := openObject(frame)
+		return o
+	}
+	return object{}
 }
 
 // openObject returns the members of valid JSON, and false if it is no object.
 func openObject(value []byte) (object, bool) {
-	value = bytes.TrimLeft(value, " \t\r\n")
+	value = skipSpace(value)
 	if len(value) == 0 || value[0] != '{' {
 		return object{}, false
 	}
@@ -38,14 +52,19 @@ func openObject(value []byte) (object, bool) {
 // next returns the next member: its name without quotes and escapes, and its value as JSON, which
 // shares the memory of the frame. It returns false after the last one.
 func (o *object) next() (name, value []byte, ok bool) {
-	rest := bytes.TrimLeft(o.rest, " \t\r\n,")
+	if o.read < o.n {
+		m := &o.found[o.read]
+		o.read++
+		return unquoteBytes(m.name), m.value, true
+	}
+	rest := skipSeparator(o.rest, ',')
 	if len(rest) == 0 || rest[0] != '"' {
 		o.rest = nil
 		return nil, nil, false
 	}
 	n := valueLen(rest)
 	name, rest = rest[:n], rest[n:]
-	rest = bytes.TrimLeft(rest, " \t\r\n:")
+	rest = skipSeparator(rest, ':')
 	n = valueLen(rest)
 	value, o.rest = rest[:n], rest[n:]
 	return unquoteBytes(name), value, true
@@ -66,7 +85,10 @@ func valueLen(b []byte) int {
 }
 
 func stringLen(b []byte) int {
-	for i := 1; i < len(b); i++ {
+	for i := 1; ; i++ {
+		if i += plainLen(b[min(i, len(b)):]); i >= len(b) {
+			return len(b)
+		}
 		switch b[i] {
 		case '\\':
 			i++
@@ -74,7 +96,44 @@ func stringLen(b []byte) int {
 			return i + 1
 		}
 	}
-	return len(b)
+}
+
+// plainLen returns the number of bytes that b begins with before the first quote, backslash or
+// control character. It looks at eight bytes at a time, because most of a message is in strings.
+func plainLen(b []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; len(b)-i >= 8; i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		quote, backslash := w^ones*'"', w^ones*'\\'
+		// x-ones sets the high bit of the lowest byte that is 0, w-ones*0x20 that of the lowest below
+		// 0x20; a borrow can set it in bytes above that, which are looked at one by one then.
+		if ((quote-ones)&^quote|(backslash-ones)&^backslash|(w-ones*0x20)&^w)&highs != 0 {
+			break
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c == '"' || c == '\\' || c < 0x20 {
+			break
+		}
+	}
+	return i
+}
+
+// skipSpace returns b without leading white space.
+func skipSpace(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	return b
+}
+
+// skipSeparator returns b without leading white space and separators.
+func skipSeparator(b []byte, separator byte) []byte {
+	for len(b) > 0 && (b[0] == separator || isSpace(b[0])) {
+		b = b[1:]
+	}
+	return b
 }
 
 func containerLen(b []byte) int {
