@@ -22,7 +22,6 @@ type reader struct {
 	message   *buffer // the fragments of a message received so far
 	fragments int     // their number
 	valid     int     // the part of message that is known to be UTF-8, in bytes
-	waited    bool    // there was no input when fill looked
 	timed     bool    // the rest of a message must come in time
 	failed    bool    // the socket failed
 	broken    bool    // the boundaries of frames are lost
@@ -46,6 +45,10 @@ const shortRead = 512
 // maxRecords is the number of reads over TLS, each of one record, after which the reader yields. What
 // they make it send to one client leaves in one write if no processor is idle.
 const maxRecords = 8
+
+// maxReads is the number of reads of plain TCP after which the reader writes what they made it send, and
+// yields, although its client goes on sending. Otherwise it writes when there is no more input.
+const maxReads = 8
 
 // errRest ends read when all input is handled and the stack can be freed.
 var errRest = errors.New("all input is handled")
@@ -103,7 +106,9 @@ func (r *reader) next() (frame, error) {
 			if ok || err != nil {
 				return f, err
 			}
-			b.Flush()
+			if r.c.raw == nil {
+				b.Flush()
+			}
 		}
 		if err := r.fill(); err != nil {
 			r.failed = true
@@ -120,13 +125,18 @@ func (r *reader) fill() error {
 	}
 	if r.c.raw == nil {
 		r.fillBlocking()
-	} else if err := r.c.raw.Read(r.poll); err != nil {
-		return err
+		if r.reads++; r.reads%maxRecords == 0 {
+			runtime.Gosched()
+		}
+	} else {
+		if r.reads++; r.reads%maxReads == 0 && r.b != nil { // a client that sends without pause does not delay the others
+			r.b.Flush()
+			runtime.Gosched()
+		}
+		if err := r.c.raw.Read(r.poll); err != nil {
+			return err
+		}
 	}
-	if r.reads++; !r.waited && (r.c.raw != nil || r.reads%maxRecords == 0) {
-		runtime.Gosched() // a client that sends without pause does not delay the others
-	}
-	r.waited = false
 	if r.err != nil {
 		return r.err
 	}
@@ -142,22 +152,20 @@ func (r *reader) pollOnce(fd uintptr) bool {
 	var later bool
 	r.n, later, r.err = readNow(fd, r.hold().space())
 	if later {
-		r.waited = true
 		r.wait()
 	}
 	return !later
 }
 
-// wait prepares for waiting: the batch is given back if no message has begun, and otherwise the
-// client has a limited time to complete it.
+// wait prepares for waiting. What is queued is written. The batch is given back if no message has
+// begun, and otherwise the client has a limited time to complete it.
 func (r *reader) wait() {
 	if r.idle() {
-		if len(r.b.pendingFlush) == 0 {
-			r.b.Release()
-			r.b = nil
-		}
+		r.b.Release()
+		r.b = nil
 		return
 	}
+	r.b.Flush()
 	if !r.timed {
 		r.limit()
 	}

@@ -26,7 +26,7 @@ func rawOf(socket net.Conn) syscall.RawConn {
 // readNow reads what is available. Later reports that nothing is.
 func readNow(fd uintptr, p []byte) (n int, later bool, err error) {
 	for {
-		n, err = syscall.Read(int(fd), p)
+		n, err = readSocket(fd, p)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -44,7 +44,7 @@ func readNow(fd uintptr, p []byte) (n int, later bool, err error) {
 // writeNow writes what the kernel takes without waiting.
 func writeNow(fd uintptr, p []byte) (n int, err error) {
 	for n < len(p) {
-		m, err := syscall.Write(int(fd), p[n:])
+		m, err := writeSocket(fd, p[n:])
 		switch {
 		case err == syscall.EINTR:
 			continue
