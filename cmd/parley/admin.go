@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/signal/server"
 )
 
@@ -27,10 +29,10 @@ func (srv *parleyServer) openAdmin(ctx context.Context, sockets *closers, signal
 		return nil, err
 	}
 	at := listeners[0].Addr()
-	srv.report.report(event{name: "admin", fields: []field{{"address", at.String()}, {"url", "http://" + reachable(at) + "/"}},
-		say: fmt.Sprintf("health, metrics and profiles on http://%s/", reachable(at))})
+	srv.report.Report(event.Event{Name: "admin", Fields: event.Fields("address", at.String(), "url", "http://"+reachable(at)+"/"),
+		Message: fmt.Sprintf("health, metrics and profiles on http://%s/", reachable(at))})
 	if a, err := netip.ParseAddrPort(at.String()); err != nil || !a.Addr().IsLoopback() {
-		srv.report.warn("--admin %s can be reached from other machines: it shows the inside of this process to everybody there", printable(srv.admin))
+		srv.report.Warnf("--admin %s can be reached from other machines: it shows the inside of this process to everybody there", sanitize.Text(srv.admin))
 	}
 	handler := localOnly(adminHandler(signaling, srv.turn), srv.adminHosts)
 	return []service{func(ctx context.Context) error { return serveHTTP(ctx, listeners[0], handler, srv.logger) }}, nil

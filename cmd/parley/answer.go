@@ -10,12 +10,16 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media"
 	"parley/peer"
 	"parley/signal"
 )
 
-func answerCommand(std stdio) *cli.Command {
+func answerCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "answer",
 		Usage:     "log in and answer whoever calls",
@@ -40,7 +44,7 @@ whom to answer; the hello-world page's names are the default:
 }
 
 // answerAs reads the settings of a command that answers.
-func answerAs(ctx context.Context, cmd *cli.Command, std stdio, name string, echo bool) error {
+func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name string, echo bool) error {
 	s, err := readSettings(cmd, std)
 	if err != nil {
 		return err
@@ -54,7 +58,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio, name string, ech
 	if s.dialect == signal.DialectRelay {
 		a.partner, err = theName(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.name])
 	} else if cmd.Args().Present() {
-		err = usagef("%s takes no %q: it answers whoever calls", cmd.FullName(), printable(cmd.Args().First()))
+		err = exit.Usagef("%s takes no %q: it answers whoever calls", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 	}
 	if err != nil {
 		return err
@@ -101,7 +105,7 @@ func (a *answerer) run(ctx context.Context) error {
 		return err
 	}
 	defer a.line.close()
-	a.report.say("waiting for calls to %s", printable(a.name))
+	a.report.Infof("waiting for calls to %s", sanitize.Text(a.name))
 	if a.ready != nil {
 		a.ready()
 	}
@@ -127,7 +131,7 @@ func (a *answerer) run(ctx context.Context) error {
 // than write media.
 func (a *answerer) tryMedia() error {
 	if !a.once && (a.video == "-" || a.audio == "-") {
-		return usagef("standard input can go to one call only: add --once")
+		return exit.Usagef("standard input can go to one call only: add --once")
 	}
 	tried := *a.settings
 	if runsOnce(tried.video) {
@@ -152,13 +156,13 @@ func (a *answerer) result(ctx context.Context) error {
 	var ended *callEnded
 	switch {
 	case errors.Is(cause, errTimeout) && len(a.checks) > 0:
-		return newExpectations(a.checks, func(check, bool, string) {}).fail()
+		return event.NewExpectations(a.checks, func(event.Check, bool, string) {}).Err()
 	case errors.Is(cause, errTimeout):
-		return failf(exitTimeout, "gave up after %s", a.timeout)
+		return exit.Errorf(exit.Timeout, "gave up after %s", a.timeout)
 	case errors.As(cause, &ended):
 		return ended.err
-	case errors.As(cause, new(*interrupted)):
-		return &silent{cause}
+	case errors.As(cause, new(*exit.SignalError)):
+		return &exit.ReportedError{Err: cause}
 	}
 	return cause
 }
@@ -233,7 +237,7 @@ func (a *answerer) offered(ctx context.Context, m signal.Message) {
 		old.call.DeliverLeave() // a page that was loaded anew
 	}
 	if m.Peer == "" {
-		a.report.warn("an offer came from nobody, and was ignored")
+		a.report.Warnf("an offer came from nobody, and was ignored")
 		return
 	}
 	if old == nil && (a.busy() || a.admits != nil && !a.admits(m.Peer)) {
@@ -258,7 +262,7 @@ func (a *answerer) busy() bool {
 func (a *answerer) answer(ctx context.Context, m signal.Message) {
 	c, err := a.newCall(m)
 	if err != nil {
-		a.report.warn("the call of %s is not answered: %v", printable(m.Peer), err)
+		a.report.Warnf("the call of %s is not answered: %v", sanitize.Text(m.Peer), err)
 		if rejection, ok := peer.Reject(description(m), err); ok {
 			_ = a.line.to(m.Peer).Answer(ctx, rejection)
 		}
@@ -311,18 +315,18 @@ func (a *answerer) ended(ctx context.Context, c *session, err error) {
 		if a.ends(c, err) {
 			a.stop(&callEnded{err})
 		} else if err == nil {
-			a.report.say("waiting for the next call")
+			a.report.Infof("waiting for the next call")
 		}
 	case a.once, err == nil && len(a.checks) > 0, errors.As(err, &file):
 		a.stop(&callEnded{err})
 	case err != nil:
-		a.report.warn("%v", err)
+		a.report.Warnf("%v", err)
 	default:
-		a.report.say("waiting for the next call")
+		a.report.Infof("waiting for the next call")
 	}
 }
 
-func echoCommand(std stdio) *cli.Command {
+func echoCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "echo",
 		Usage:     "answer everybody, send media and data back",

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/scenario"
 	"parley/media/device"
 	"parley/peer"
@@ -106,7 +108,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 	}
 	a := &attempt{witness: newWitness(altered), events: &bytes.Buffer{}, ended: make(chan struct{})}
 	s.witness = a.witness
-	s.report = &reporter{out: a.events, err: &bytes.Buffer{}, now: time.Now, ndjson: true, quiet: true}
+	s.report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
 	s.statsInterval = time.Second
 	if a.tapes, err = p.newTapes(&s); err != nil {
 		return nil, err
@@ -118,7 +120,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 	defer cancel()
 	if err := a.line.signIn(signing); err != nil {
 		a.tapes.discard()
-		return nil, orInterrupted(ctx, err)
+		return nil, exit.OrInterruption(ctx, err)
 	}
 	a.witness.metric("login.ms", milliseconds(time.Since(began)))
 	if err := a.open(ctx, p, group); err != nil {
@@ -244,7 +246,7 @@ func (a *attempt) until(ctx context.Context, raw string, within time.Duration) e
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
 	ended := a.ended
-	if c.key == "left" { // the message may come after the connection is closed
+	if c.Key == "left" { // the message may come after the connection is closed
 		ended = nil
 	}
 	for {
@@ -277,11 +279,11 @@ func (a *attempt) over(raw string) error {
 
 // short says that something did not come about in time, and why no call did if
 // that is the reason.
-func (a *attempt) short(c check, raw string, within time.Duration) error {
-	saw := a.witness.latest(c.key)
+func (a *attempt) short(c event.Check, raw string, within time.Duration) error {
+	saw := a.witness.latest(c.Key)
 	switch {
 	case saw != "":
-		return fmt.Errorf("no %s within %s: %s was %s", raw, within, c.key, saw)
+		return fmt.Errorf("no %s within %s: %s was %s", raw, within, c.Key, saw)
 	case !a.session.isConnected() && a.witness.latest("answered") == "":
 		return fmt.Errorf("no %s within %s: no answer came to the offer", raw, within)
 	case !a.session.isConnected():
@@ -291,23 +293,23 @@ func (a *attempt) short(c check, raw string, within time.Duration) error {
 }
 
 // read reads a check; KEY+=N is made a bound from now on.
-func (a *attempt) read(raw string) (check, error) {
+func (a *attempt) read(raw string) (event.Check, error) {
 	key, grow, ok := strings.Cut(raw, "+=")
 	if !ok {
-		return parseCheckOf(raw, probeSorts(), "")
+		return event.ParseCheck(raw, probeSorts())
 	}
-	by, err := parseCheckOf(key+">="+grow, probeSorts(), "")
+	by, err := event.ParseCheck(key+">="+grow, probeSorts())
 	if err != nil {
 		return by, err
 	}
-	if by.sort != number {
+	if by.Kind != event.Number {
 		return by, fmt.Errorf("%s: %s does not grow", raw, key)
 	}
 	base := 0.0
 	if _, err := fmt.Sscan(a.witness.latest(key), &base); err == nil {
-		by.number += base
+		by.Number += base
 	}
-	by.raw = raw
+	by.Raw = raw
 	return by, nil
 }
 
@@ -317,8 +319,8 @@ func (a *attempt) never(ctx context.Context, raw string, during time.Duration) e
 	if err != nil {
 		return &cannotTell{err}
 	}
-	since := a.witness.count(c.key)
-	if strings.HasPrefix(c.key, "answer.") { // which says so for as long as it is in force
+	since := a.witness.count(c.Key)
+	if strings.HasPrefix(c.Key, "answer.") { // which says so for as long as it is in force
 		since = 0
 	}
 	timeout := time.NewTimer(during)
@@ -326,7 +328,7 @@ func (a *attempt) never(ctx context.Context, raw string, during time.Duration) e
 	for {
 		change := a.witness.change()
 		if a.witness.holds(c, since) {
-			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.key, a.witness.latest(c.key))
+			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.Key, a.witness.latest(c.Key))
 		}
 		select {
 		case <-change:

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
 	"parley/peer"
 	"parley/peer/datachannel"
@@ -25,7 +28,7 @@ func compile(s scenario.Scenario) error {
 		switch step.Verb {
 		case "expect", "never":
 			raw := strings.Replace(step.Args[0], "+=", ">=", 1)
-			_, err = parseCheckOf(raw, probeSorts(), "")
+			_, err = event.ParseCheck(raw, probeSorts())
 		case "call":
 			_, err = (&settings{}).callWords(step.Args)
 		case "open":
@@ -38,7 +41,7 @@ func compile(s scenario.Scenario) error {
 			_, err = farCommand(step.Args)
 		}
 		if err != nil {
-			return usagef("%s, line %d: %s: %s", s.Origin, step.Line, printable(step.Text), printable(err.Error()))
+			return exit.Usagef("%s, line %d: %s: %s", s.Origin, step.Line, sanitize.Text(step.Text), sanitize.Text(err.Error()))
 		}
 	}
 	return nil
@@ -175,7 +178,7 @@ func (a *attempt) echo(ctx context.Context, s scenario.Step) error {
 
 // message waits for a message.
 func (a *attempt) message(ctx context.Context, want string, since int, within time.Duration) error {
-	c := check{raw: want, key: "message", op: "=", value: want, sort: words}
+	c := event.Check{Raw: want, Key: "message", Op: "=", Value: want, Kind: event.Text}
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
 	for {

@@ -9,10 +9,13 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 )
 
-func benchCommand(std stdio) *cli.Command {
+func benchCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "bench",
 		Usage: "measure what this machine can do: call set-up, round trip, data, encoders",
@@ -32,9 +35,9 @@ in the numbers; nothing of it needs a server.
 			case err != nil:
 				return err
 			case b.calls < 1 || b.calls > 1000:
-				return usagef("--calls %d: it is 1 to 1000", b.calls)
+				return exit.Usagef("--calls %d: it is 1 to 1000", b.calls)
 			case b.length < 100*time.Millisecond || b.length > 10*time.Minute:
-				return usagef("--for %v: it is 100ms to 10m", b.length)
+				return exit.Usagef("--for %v: it is 100ms to 10m", b.length)
 			}
 			return b.run(ctx)
 		},
@@ -77,10 +80,10 @@ func (b *bench) ended(ctx context.Context, err error) error {
 
 // tell tells a result: a number for machines, and a row for people.
 func (b *bench) tell(name string, value float64, unit, what string) {
-	b.report.report(event{
-		name:   "measure",
-		fields: []field{{"name", name}, {"value", rounded(value)}, {"unit", unit}},
-		data:   fmt.Sprintf("%-16s %9.2f %-10s  %s", name, value, unit, what),
+	b.report.Report(event.Event{
+		Name:   "measure",
+		Fields: event.Fields("name", name, "value", rounded(value), "unit", unit),
+		Output: fmt.Sprintf("%-16s %9.2f %-10s  %s", name, value, unit, what),
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/peer"
 	"parley/peer/datachannel"
 )
@@ -97,7 +98,7 @@ func newBenchPair(ctx context.Context, logger *slog.Logger) (*benchPair, error) 
 		case <-e.opened:
 		case err := <-e.failed:
 			p.close()
-			return nil, failf(exitConnection, "the call within this machine failed: %w", cmp.Or(err, errHungUp))
+			return nil, exit.Errorf(exit.Connection, "the call within this machine failed: %w", cmp.Or(err, errHungUp))
 		}
 	}
 	p.took = time.Since(begun)

@@ -11,11 +11,14 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/peer"
 	"parley/signal"
 )
 
-func callCommand(std stdio) *cli.Command {
+func callCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "call",
 		Usage:     "log in and call NAME",
@@ -89,7 +92,7 @@ func call(ctx context.Context, s *settings, name string) error {
 	s.opening = ctx
 	c, err := openSession(s, name, true, false, nil)
 	if err != nil {
-		return orInterrupted(ctx, err)
+		return exit.OrInterruption(ctx, err)
 	}
 	begin := time.Now()
 	if err := s.signInWithin(ctx, l); err != nil {
@@ -127,8 +130,8 @@ func (s *settings) signInWithin(ctx context.Context, l *line) error {
 	}
 	defer cancel()
 	err := l.signIn(signing)
-	if codeOf(err) == exitTimeout && len(s.checks) > 0 {
-		return &coded{exitExpectation, fmt.Errorf("an expectation did not hold: %w", err)}
+	if exit.CodeOf(err) == exit.Timeout && len(s.checks) > 0 {
+		return &exit.Error{Code: exit.Expectation, Err: fmt.Errorf("an expectation did not hold: %w", err)}
 	}
 	return err
 }
@@ -157,7 +160,7 @@ func (l *line) turnAway(ctx context.Context, m signal.Message) {
 	if m.Type != signal.Offer {
 		return
 	}
-	l.report.say("%s calls, and is told that we are busy", printable(m.Peer))
+	l.report.Infof("%s calls, and is told that we are busy", sanitize.Text(m.Peer))
 	if err := l.to(m.Peer).Leave(ctx); err != nil {
 		l.logger.Debug("busy not told", "error", err)
 	}
@@ -194,7 +197,7 @@ func (c *session) left(m signal.Message) {
 		c.call.DeliverLeave()
 		return
 	}
-	c.report.say("%s has lost the signaling server; the call goes on as long as something comes", printable(c.name))
+	c.report.Infof("%s has lost the signaling server; the call goes on as long as something comes", sanitize.Text(c.name))
 	c.call.DeliverUnreachable()
 }
 
@@ -219,13 +222,13 @@ func (c *session) complained(m signal.Message) {
 		c.logger.Debug("the signaling server says", "text", m.Text)
 		return
 	}
-	c.report.warn("the signaling server says: %s", printable(m.Text))
+	c.report.Warnf("the signaling server says: %s", sanitize.Text(m.Text))
 }
 
 // signalingLost ends a call that is not up yet. One that is goes on.
 func (c *session) signalingLost(err error) {
 	if c.isConnected() {
-		c.report.warn("%v; the call with %s goes on", err, printable(c.name))
+		c.report.Warnf("%v; the call with %s goes on", err, sanitize.Text(c.name))
 		return
 	}
 	c.fail(err)

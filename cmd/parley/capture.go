@@ -10,6 +10,8 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/capture"
 	"parley/peer/stats"
@@ -29,7 +31,7 @@ func captureFlags() []cli.Flag {
 func createPrivate(flag, path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, failf(exitDevice, "--%s: %w", flag, err)
+		return nil, exit.Errorf(exit.Device, "--%s: %w", flag, err)
 	}
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		_ = f.Chmod(0o600) // fails on file systems without modes
@@ -69,11 +71,11 @@ func (s *settings) openCaptures(all *closers) error {
 
 // closeCapture has a capture closed, and then its file, when all calls are over.
 func (s *settings) closeCapture(all *closers, path string, c, file io.Closer) {
-	s.report.warn("%s can be read by whoever has it: keep it to yourself", printable(path))
+	s.report.Warnf("%s can be read by whoever has it: keep it to yourself", sanitize.Text(path))
 	all.all = append(all.all, closing(func() error {
 		err := errors.Join(c.Close(), file.Close())
 		if err != nil {
-			s.report.warn("%s is not whole: %v", printable(path), err)
+			s.report.Warnf("%s is not whole: %v", sanitize.Text(path), err)
 		}
 		return err
 	}))

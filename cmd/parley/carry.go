@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer/datachannel"
 )
 
@@ -95,7 +97,7 @@ func (p *pipe) result() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.begun {
-		return failf(exitFailure, "%s hung up before a data channel was open; does it take any", printable(p.session.name))
+		return exit.Errorf(exit.Failure, "%s hung up before a data channel was open; does it take any", sanitize.Text(p.session.name))
 	}
 	return p.err
 }
@@ -124,29 +126,29 @@ func (p *pipe) run(ch *datachannel.Channel) error {
 
 func (p *pipe) ends() (*ends, error) {
 	if p.exec != "" {
-		return program(p.exec, p.session.name, p.std.err)
+		return program(p.exec, p.session.name, p.std.Err)
 	}
 	if !p.text {
-		enlargePipes(p.std.in, p.std.out)
+		enlargePipes(p.std.In, p.std.Out)
 	}
 	return standard(p.std)
 }
 
 // explain says what an error of the stream means here.
 func (p *pipe) explain(err error) error {
-	name := printable(p.session.name)
+	name := sanitize.Text(p.session.name)
 	var out *outError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &out):
-		return failf(exitDevice, "failed to write to stdout: %w", out.err)
+		return exit.Errorf(exit.Device, "failed to write to stdout: %w", out.err)
 	case errors.As(err, new(*os.PathError)):
-		return &coded{exitDevice, err}
+		return &exit.Error{Code: exit.Device, Err: err}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return failf(exitFailure, "%s hung up, or closed the channel, before the end of its data", name)
+		return exit.Errorf(exit.Failure, "%s hung up, or closed the channel, before the end of its data", name)
 	case errors.Is(err, datachannel.ErrClosed):
-		return failf(exitFailure, "%s hung up, or closed the channel, before everything was sent", name)
+		return exit.Errorf(exit.Failure, "%s hung up, or closed the channel, before everything was sent", name)
 	}
 	return err
 }
@@ -297,8 +299,8 @@ func (f *flow) sendLines() error {
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return failf(exitFailure, "a line is longer than the %d bytes that %s takes in a message; without --text any length is possible",
-			f.stream.Channel().MaxMessage(), printable(f.session.name))
+		return exit.Errorf(exit.Failure, "a line is longer than the %d bytes that %s takes in a message; without --text any length is possible",
+			f.stream.Channel().MaxMessage(), sanitize.Text(f.session.name))
 	}
 	return lines.Err()
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"parley/cmd/parley/internal/exit"
 )
 
 // checkEvery is how often the files of a certificate are looked at.
@@ -36,7 +38,7 @@ func certificateFiles(cert, key string, logger *slog.Logger) (*certificates, err
 	f.looks = f.look()
 	c, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
-		return nil, failf(exitDevice, "--tls-cert, --tls-key: %w", err)
+		return nil, exit.Errorf(exit.Device, "--tls-cert, --tls-key: %w", err)
 	}
 	f.current, f.checked = &c, time.Now()
 	return &certificates{config: serverTLS(f.get), name: nameIn(&c), covers: f.covers}, nil

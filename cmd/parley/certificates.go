@@ -17,6 +17,8 @@ import (
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/signal/server"
 )
 
@@ -54,9 +56,9 @@ func (srv *parleyServer) readCertificate(cmd *cli.Command) (err error) {
 	}
 	switch {
 	case ways > 1:
-		return usagef("--tls-cert, --tls-self-signed and --acme: one of them gives the certificate, not several")
+		return exit.Usagef("--tls-cert, --tls-self-signed and --acme: one of them gives the certificate, not several")
 	case (cert == "") != (key == ""):
-		return usagef("--tls-cert and --tls-key go together")
+		return exit.Usagef("--tls-cert and --tls-key go together")
 	case cert != "":
 		srv.secure, err = certificateFiles(cert, key, srv.logger)
 	case cmd.Bool("tls-self-signed"):
@@ -97,18 +99,18 @@ func (c *certificates) turnTLS() *tls.Config {
 
 func acmeCertificates(cmd *cli.Command, host string) (*certificates, error) {
 	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") || strings.ContainsAny(host, "/: ") {
-		return nil, usagef("--acme %q: it is a host's name, such as call.example.org", printable(host))
+		return nil, exit.Usagef("--acme %q: it is a host's name, such as call.example.org", sanitize.Text(host))
 	}
 	cache := cmd.String("acme-cache")
 	if cache == "" {
 		dir, err := os.UserCacheDir()
 		if err != nil {
-			return nil, usagef("--acme: there is no place to keep the certificate (%v); name one with --acme-cache", err)
+			return nil, exit.Usagef("--acme: there is no place to keep the certificate (%v); name one with --acme-cache", err)
 		}
 		cache = filepath.Join(dir, "parley", "acme")
 	}
 	if err := os.MkdirAll(cache, 0o700); err != nil {
-		return nil, failf(exitDevice, "--acme-cache: %w", err)
+		return nil, exit.Errorf(exit.Device, "--acme-cache: %w", err)
 	}
 	manager := &autocert.Manager{
 		Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(host), Cache: autocert.DirCache(cache),

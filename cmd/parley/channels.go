@@ -7,6 +7,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/datachannel"
 )
@@ -30,13 +33,13 @@ func (s *settings) readChannels(cmd *cli.Command) error {
 	if cmd.IsSet("max-retransmits") {
 		n := cmd.Int("max-retransmits")
 		if n < 0 || n > 65535 {
-			return usagef("--max-retransmits %d: it is 0 to 65535", n)
+			return exit.Usagef("--max-retransmits %d: it is 0 to 65535", n)
 		}
 		most := uint16(n)
 		common.MaxRetransmits = &most
 	}
 	if cmd.IsSet("max-lifetime") && common.MaxLifetime < time.Millisecond {
-		return usagef("--max-lifetime %s: it is 1ms to 65.535s", common.MaxLifetime)
+		return exit.Usagef("--max-lifetime %s: it is 1ms to 65.535s", common.MaxLifetime)
 	}
 	labels := cmd.StringSlice("channel")
 	if len(labels) == 0 {
@@ -48,12 +51,12 @@ func (s *settings) readChannels(cmd *cli.Command) error {
 		if cmd.IsSet("negotiated") {
 			id := cmd.Int("negotiated") + i
 			if id < 0 || id > 65534 {
-				return usagef("--negotiated %d: there are the numbers 0 to 65534", id)
+				return exit.Usagef("--negotiated %d: there are the numbers 0 to 65534", id)
 			}
 			o.Negotiated, o.ID = true, uint16(id)
 		}
 		if err := o.Check(); err != nil {
-			return usagef("%v; see --max-retransmits, --max-lifetime, --channel", err)
+			return exit.Usagef("%v; see --max-retransmits, --max-lifetime, --channel", err)
 		}
 		s.channels = append(s.channels, o)
 	}
@@ -61,20 +64,20 @@ func (s *settings) readChannels(cmd *cli.Command) error {
 }
 
 // channelFields are what an event tells of a channel beyond its label.
-func channelFields(ch *datachannel.Channel) []field {
+func channelFields(ch *datachannel.Channel) []event.Field {
 	o := ch.Options()
-	fields := []field{{"id", o.ID}, {"ordered", !o.Unordered}}
+	fields := event.Fields("id", o.ID, "ordered", !o.Unordered)
 	if o.Protocol != "" {
-		fields = append(fields, field{"protocol", o.Protocol})
+		fields = append(fields, event.Field{Key: "protocol", Value: o.Protocol})
 	}
 	if o.MaxRetransmits != nil {
-		fields = append(fields, field{"max_retransmits", *o.MaxRetransmits})
+		fields = append(fields, event.Field{Key: "max_retransmits", Value: *o.MaxRetransmits})
 	}
 	if o.MaxLifetime > 0 {
-		fields = append(fields, field{"max_lifetime", o.MaxLifetime.Milliseconds()})
+		fields = append(fields, event.Field{Key: "max_lifetime", Value: o.MaxLifetime.Milliseconds()})
 	}
 	if o.Negotiated {
-		fields = append(fields, field{"negotiated", true})
+		fields = append(fields, event.Field{Key: "negotiated", Value: true})
 	}
 	return fields
 }
@@ -84,10 +87,10 @@ const maxBinaryTold = 4096
 
 // tellBinary tells a message that is no text.
 func (c *session) tellBinary(e peer.MessageReceived) {
-	fields := []field{{"label", e.Channel.Label()}, {"direction", "in"}, {"bytes", len(e.Data)}}
+	fields := event.Fields("label", e.Channel.Label(), "direction", "in", "bytes", len(e.Data))
 	if len(e.Data) <= maxBinaryTold {
-		fields = append(fields, field{"data", base64.StdEncoding.EncodeToString(e.Data)})
+		fields = append(fields, event.Field{Key: "data", Value: base64.StdEncoding.EncodeToString(e.Data)})
 	}
-	c.tell(event{name: "binary", peer: c.name, detail: true, fields: fields,
-		say: fmt.Sprintf("%s sent %d bytes on channel %s", printable(c.name), len(e.Data), printable(e.Channel.Label()))})
+	c.tell(event.Event{Name: "binary", Peer: c.name, Detail: true, Fields: fields,
+		Message: fmt.Sprintf("%s sent %d bytes on channel %s", sanitize.Text(c.name), len(e.Data), sanitize.Text(e.Channel.Label()))})
 }

@@ -13,11 +13,14 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/chat/tui"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/peer/filetransfer"
 	"parley/signal"
 )
 
-func chatCommand(std stdio) *cli.Command {
+func chatCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "chat",
 		Usage:     "talk by text, with one or several, in a terminal screen",
@@ -91,13 +94,13 @@ type fromServer struct {
 	err     error
 }
 
-func readChat(cmd *cli.Command, std stdio) (*chat, error) {
+func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	s, err := readSettings(cmd, std)
 	if err != nil {
 		return nil, err
 	}
 	if s.dialect == signal.DialectRelay {
-		return nil, usagef("chat works in the call dialect only: the relay does not tell who calls")
+		return nil, exit.Usagef("chat works in the call dialect only: the relay does not tell who calls")
 	}
 	c := &chat{answerer: &answerer{settings: s, calls: map[string]*session{}}, accept: cmd.Bool("accept"),
 		inbox: newInbox(), incoming: make(chan fromServer), rings: map[string]*ring{}, lines: make(chan string)}
@@ -113,11 +116,11 @@ func readChat(cmd *cli.Command, std stdio) (*chat, error) {
 		}
 	}
 	if s.video == "-" || s.audio == "-" {
-		return nil, usagef("chat reads stdin itself; give the source as a file")
+		return nil, exit.Usagef("chat reads stdin itself; give the source as a file")
 	}
 	folder, err := filetransfer.OpenFolder(cmd.String("into"), false)
 	if err != nil {
-		return nil, failf(exitDevice, "--into: %w", err)
+		return nil, exit.Errorf(exit.Device, "--into: %w", err)
 	}
 	c.files = &receiving{settings: s, folder: folder, into: prefixOf(cmd.String("into")), agreed: map[string]bool{}, running: map[*transfer]bool{}}
 	c.arrange(cmd.Bool("plain"))
@@ -128,16 +131,16 @@ func readChat(cmd *cli.Command, std stdio) (*chat, error) {
 func (c *chat) arrange(plain bool) {
 	s := c.settings
 	in, isFile := s.stdin.(*os.File)
-	c.scripted = !isFile || !isTerminal(in)
-	c.onScreen.Store(!plain && !c.scripted && !s.report.ndjson && isTerminal(s.report.out) && os.Getenv("TERM") != "dumb")
-	c.state = tui.New(tui.Options{Me: s.name, Clean: paragraph, To: c.with, Script: c.scripted})
+	c.scripted = !isFile || !stdio.IsTerminal(in)
+	c.onScreen.Store(!plain && !c.scripted && !s.report.NDJSON && stdio.IsTerminal(s.report.Out) && os.Getenv("TERM") != "dumb")
+	c.state = tui.New(tui.Options{Me: s.name, Clean: sanitize.Lines, To: c.with, Script: c.scripted})
 	c.questions.post = c.inbox.post
 	s.asker.instead = c.questions.ask
 	s.carry = func(s *session) carrier {
 		return &chatting{&incomingCall{receiving: c.files, session: s, begun: make(chan struct{})}}
 	}
 	s.timeLeft = s.timeout
-	s.report.hear = c.hear
+	s.report.Intercept = c.hear
 }
 
 // errQuit is the cause of a context that the user ended.
@@ -162,7 +165,7 @@ func (c *chat) run(ctx context.Context) error {
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
 	if c.with == "" {
-		c.report.say("waiting for calls to %s", printable(c.name))
+		c.report.Infof("waiting for calls to %s", sanitize.Text(c.name))
 	} else {
 		c.place(ctx, c.with)
 	}
@@ -192,7 +195,7 @@ func (c *chat) verdict() error {
 		return o.err
 	}
 	if c.refused.Load() {
-		return failf(exitFailure, "not all lines were sent; each has its reason above")
+		return exit.Errorf(exit.Failure, "not all lines were sent; each has its reason above")
 	}
 	return nil
 }
@@ -201,18 +204,18 @@ func (c *chat) verdict() error {
 // called.
 func (c *chat) attend(ctx context.Context) (stop func(), err error) {
 	if c.onScreen.Load() {
-		c.screen = tui.Open(c.stdin, c.report.out, func(e tui.Event) { c.inbox.post(e) })
+		c.screen = tui.Open(c.stdin, c.report.Out, func(e tui.Event) { c.inbox.post(e) })
 		return func() {
 			err := c.screen.Close()
 			c.onScreen.Store(false)
 			if err != nil {
-				c.report.warn("the screen: %v", err)
+				c.report.Warnf("the screen: %v", err)
 			}
 		}, nil
 	}
-	in, stopReading, err := newStoppable(c.stdin)
+	in, stopReading, err := stdio.NewCancelReader(c.stdin)
 	if err != nil {
-		return nil, failf(exitFailure, "stdin: %w", err)
+		return nil, exit.Errorf(exit.Failure, "stdin: %w", err)
 	}
 	c.work.Go(func() { c.read(ctx, in) })
 	return stopReading, nil
@@ -335,7 +338,7 @@ func (c *chat) read(ctx context.Context, in io.Reader) {
 	lines := c.lines
 	if err := eachLine(in, func(text []byte, tooLong bool) bool {
 		if tooLong {
-			c.report.warn("a line has more than %d bytes, and was skipped", maxCommand)
+			c.report.Warnf("a line has more than %d bytes, and was skipped", maxCommand)
 			return true
 		}
 		select {
@@ -345,7 +348,7 @@ func (c *chat) read(ctx context.Context, in io.Reader) {
 			return false
 		}
 	}); err != nil && ctx.Err() == nil {
-		c.report.warn("stdin: %v", err)
+		c.report.Warnf("stdin: %v", err)
 	}
 	close(lines)
 }

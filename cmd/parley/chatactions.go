@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"parley/cmd/parley/internal/chat/tui"
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 )
 
 // act does what a person wants.
@@ -62,9 +65,9 @@ func (c *chat) obey(s *session, cmd command) {
 	s.do(cmd, func(err error) {
 		switch {
 		case err != nil:
-			c.report.warn("%s: %v", cmd.Command, err)
+			c.report.Warnf("%s: %v", cmd.Command, err)
 		case cmd.Command != "stats":
-			c.report.say("%s: done", cmd.Command)
+			c.report.Infof("%s: done", cmd.Command)
 		}
 	})
 }
@@ -74,16 +77,16 @@ func (c *chat) tell(a tui.Tell) {
 	switch {
 	case c.screen != nil:
 	case a.Alert:
-		c.report.warn("%s", paragraph(a.Text))
+		c.report.Warnf("%s", sanitize.Lines(a.Text))
 	default:
-		c.report.say("%s", paragraph(a.Text))
+		c.report.Infof("%s", sanitize.Lines(a.Text))
 	}
 }
 
 func (c *chat) quit(ctx context.Context, q tui.Quit) {
 	switch {
 	case q.Interrupted:
-		c.stop(&interrupted{os.Interrupt})
+		c.stop(&exit.SignalError{Signal: os.Interrupt})
 	case q.InputOver && c.linger > 0:
 		c.work.Go(func() {
 			select {
@@ -98,59 +101,49 @@ func (c *chat) quit(ctx context.Context, q tui.Quit) {
 }
 
 // hear takes what calls report. On a screen nothing else is told.
-func (c *chat) hear(e event) (taken bool) {
-	onScreen, say := c.onScreen.Load(), e.say
-	if e.detail && !c.report.verbose {
+func (c *chat) hear(e event.Event) (taken bool) {
+	onScreen, say := c.onScreen.Load(), e.Message
+	if e.Detail && !c.report.Verbose {
 		say = ""
 	}
 	if say == "" {
-		say = e.data
+		say = e.Output
 	}
-	switch e.name {
+	switch e.Name {
 	case "text":
-		c.inbox.post(tui.Said{Peer: e.peer, Text: e.text("text"), Mine: e.text("direction") == "out"})
+		c.inbox.post(tui.Said{Peer: e.Peer, Text: e.Text("text"), Mine: e.Text("direction") == "out"})
 		return onScreen
 	case "refused":
 		c.refused.Store(true)
-		c.inbox.post(tui.Refused{Peer: e.peer, Text: e.text("text"), CallOver: e.over})
-		if e.over { // the state tells it
-			return !c.report.ndjson
+		c.inbox.post(tui.Refused{Peer: e.Peer, Text: e.Text("text"), CallOver: e.CallOver})
+		if e.CallOver { // the state tells it
+			return !c.report.NDJSON
 		}
 	case "state":
-		switch e.text("connection") {
+		switch e.Text("connection") {
 		case "connected":
-			c.inbox.post(tui.Moved{Peer: e.peer, To: tui.Connected})
+			c.inbox.post(tui.Moved{Peer: e.Peer, To: tui.Connected})
 		case "disconnected":
-			c.inbox.post(tui.Moved{Peer: e.peer, To: tui.Disconnected})
+			c.inbox.post(tui.Moved{Peer: e.Peer, To: tui.Disconnected})
 		}
 	case "signaling":
-		c.inbox.post(tui.Served{Lost: e.text("state") == "lost"})
+		c.inbox.post(tui.Served{Lost: e.Text("state") == "lost"})
 	case "end":
 		c.inbox.post(func() { // a new call with the same may be up already
-			if s := c.callWith(e.peer); s == nil || s.ctx.Err() != nil {
-				c.inbox.post(tui.Moved{Peer: e.peer, To: tui.Apart})
+			if s := c.callWith(e.Peer); s == nil || s.ctx.Err() != nil {
+				c.inbox.post(tui.Moved{Peer: e.Peer, To: tui.Apart})
 			}
 		})
 	case "code":
-		c.inbox.post(tui.Coded{Peer: e.peer, Code: e.text("code")})
-	case eventStatus:
+		c.inbox.post(tui.Coded{Peer: e.Peer, Code: e.Text("code")})
+	case event.StatusLine:
 		c.inbox.post(tui.Progress{Text: say})
 		return onScreen
 	}
 	if say != "" && onScreen {
-		c.inbox.post(tui.Noted{Peer: e.peer, Text: say, Alert: e.alert || e.name == eventWarning})
+		c.inbox.post(tui.Noted{Peer: e.Peer, Text: say, Alert: e.Alert || e.Name == event.Warning})
 	}
 	return onScreen
-}
-
-// text is a field that is a string.
-func (e event) text(key string) string {
-	for _, f := range e.fields {
-		if s, ok := f.value.(string); ok && f.key == key {
-			return s
-		}
-	}
-	return ""
 }
 
 // atHome puts the home folder in place of a leading ~.

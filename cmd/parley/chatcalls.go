@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 
 	"parley/cmd/parley/internal/chat/tui"
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
 	"parley/signal"
@@ -41,17 +44,17 @@ func (c *chat) place(ctx context.Context, name string) {
 		err = errors.New("that is you")
 	}
 	if err != nil {
-		c.report.warn("%s cannot be called: %v", printable(name), err)
+		c.report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)
 		return
 	}
 	s, err := newSession(c.settings, name, c.line.to(name), true, false, nil)
 	if err != nil {
-		c.report.warn("%s is not called: %v", printable(name), err)
-		c.over(name, &silent{err})
+		c.report.Warnf("%s is not called: %v", sanitize.Text(name), err)
+		c.over(name, &exit.ReportedError{Err: err})
 		return
 	}
 	if c.line.away.Load() {
-		c.report.say("%s is called once the signaling server is back", printable(name))
+		c.report.Infof("%s is called once the signaling server is back", sanitize.Text(name))
 	}
 	c.mu.Lock()
 	c.calls[name], c.latest = s, s
@@ -65,8 +68,8 @@ func (c *chat) begin(ctx context.Context, s *session) {
 	c.work.Go(func() {
 		err := s.run(ctx)
 		if err != nil && ctx.Err() == nil {
-			c.report.warn("%v", err)
-			err = &silent{err}
+			c.report.Warnf("%v", err)
+			err = &exit.ReportedError{Err: err}
 		}
 		if s.name == c.with {
 			c.outcome.Store(&callEnded{err})
@@ -93,7 +96,7 @@ func (c *chat) offered(ctx context.Context, m signal.Message) {
 	old := c.callWith(m.Peer)
 	switch {
 	case m.Peer == "":
-		c.report.warn("an offer came from nobody, and was ignored")
+		c.report.Warnf("an offer came from nobody, and was ignored")
 		return
 	case old != nil && old.continues(m.SDP):
 		old.deliver(m)
@@ -116,20 +119,20 @@ func (c *chat) offered(ctx context.Context, m signal.Message) {
 	}
 	c.rings[m.Peer] = r
 	c.tellRing(m.Peer, "asked", "")
-	r.question = c.questions.put(m.Peer, printable(m.Peer)+" calls", func(yes bool) {
+	r.question = c.questions.put(m.Peer, sanitize.Text(m.Peer)+" calls", func(yes bool) {
 		delete(c.rings, m.Peer)
 		if yes {
 			c.tellRing(m.Peer, "accepted", "")
 			c.pickUp(ctx, r)
 			return
 		}
-		c.tellRing(m.Peer, "declined", "declined the call of "+printable(m.Peer))
+		c.tellRing(m.Peer, "declined", "declined the call of "+sanitize.Text(m.Peer))
 		c.hangUpOn(ctx, m.Peer)
 	})
 }
 
 func (c *chat) tellRing(name, state, say string) {
-	c.report.report(event{name: "ring", peer: name, fields: []field{{"state", state}}, say: say})
+	c.report.Report(event.Event{Name: "ring", Peer: name, Fields: event.Fields("state", state), Message: say})
 }
 
 // rang takes what comes of a call that was not answered yet.
@@ -138,7 +141,7 @@ func (c *chat) rang(r *ring, m signal.Message) {
 	case m.Type == signal.Leave:
 		delete(c.rings, m.Peer)
 		c.questions.withdraw(r.question)
-		c.tellRing(m.Peer, "gone", printable(m.Peer)+" has given up")
+		c.tellRing(m.Peer, "gone", sanitize.Text(m.Peer)+" has given up")
 	case m.Type == signal.ICECandidate && len(r.candidates) < maxCandidates:
 		r.candidates = append(r.candidates, m)
 	}
@@ -149,7 +152,7 @@ func (c *chat) pickUp(ctx context.Context, r *ring) {
 	name := r.offer.Peer
 	s, err := c.newCall(r.offer)
 	if err != nil {
-		c.report.warn("the call of %s is not answered: %v", printable(name), err)
+		c.report.Warnf("the call of %s is not answered: %v", sanitize.Text(name), err)
 		c.hangUpOn(ctx, name)
 		return
 	}
@@ -169,22 +172,22 @@ func (c *chat) hangUpOn(ctx context.Context, name string) {
 // send offers files in a call that is up.
 func (c *chat) send(s *session, paths []string) {
 	list, err := filetransfer.Collect(paths, func(path, why string) {
-		s.report.warn("%s is not sent: %s", printable(path), why)
+		s.report.Warnf("%s is not sent: %s", sanitize.Text(path), why)
 	})
 	if err != nil {
-		s.report.warn("%v", err)
+		s.report.Warnf("%v", err)
 		return
 	}
 	ch, err := s.call.OpenChannel(s.ctx, datachannel.Options{Label: "files", Protocol: filetransfer.Protocol, Detached: true})
 	if err != nil {
-		s.report.warn("the files are not sent to %s: %v", printable(s.name), err)
+		s.report.Warnf("the files are not sent to %s: %v", sanitize.Text(s.name), err)
 		return
 	}
 	o := &outgoingCall{transfer: newTransfer(s, "out"), list: list}
 	o.run(ch)
-	s.report.status("")
+	s.report.Status("")
 	if err := o.explain(); err != nil {
-		s.report.warn("%v", err)
+		s.report.Warnf("%v", err)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"parley/cmd/parley/internal/event"
 )
 
 // command is one line of --input ndjson; schema/command.json is its schema.
@@ -113,15 +115,15 @@ func (c *session) do(cmd command, done func(error)) {
 			done(errors.New("the call is not connected yet"))
 			return
 		}
-		c.tell(event{name: "stats", peer: c.name, fields: append(withID(cmd), c.statsFields(true)...), say: c.statusLine()})
+		c.tell(event.Event{Name: "stats", Peer: c.name, Fields: append(withID(cmd), c.statsFields(true)...), Message: c.statusLine()})
 		c.enableMetering()
 		done(nil)
 	}
 }
 
-func withID(cmd command) []field {
+func withID(cmd command) []event.Field {
 	if len(cmd.ID) == 0 {
 		return nil
 	}
-	return []field{{"id", cmd.ID}}
+	return event.Fields("id", cmd.ID)
 }

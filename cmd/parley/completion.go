@@ -4,6 +4,9 @@ import (
 	"context"
 
 	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 )
 
 // describeCompletion shows the library's own command in --help.
@@ -11,7 +14,7 @@ func describeCompletion(c *cli.Command) {
 	c.Hidden = false
 	c.Action = func(ctx context.Context, cmd *cli.Command) error {
 		if shell := cmd.Args().First(); shell != "" {
-			return usagef("there is no completion for %q; there is one for bash, zsh, fish and pwsh", printable(shell))
+			return exit.Usagef("there is no completion for %q; there is one for bash, zsh, fish and pwsh", sanitize.Text(shell))
 		}
 		return cli.ShowSubcommandHelp(cmd)
 	}

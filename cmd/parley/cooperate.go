@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer/datachannel"
 )
 
@@ -46,16 +48,16 @@ type told struct {
 func newTold() *told { return &told{more: make(chan struct{}, 1)} }
 
 // add takes an event that happens now.
-func (t *told) add(e event, now time.Time) {
+func (t *told) add(e event.Event, now time.Time) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.late || !t.wanted && (e.name == "stats" || t.size >= maxEarly) {
+	if t.late || !t.wanted && (e.Name == "stats" || t.size >= maxEarly) {
 		return
 	}
-	line := e.line(now)
+	line := e.Line(now)
 	switch {
 	case !t.wanted && t.size+len(line) > maxEarly:
 		return
@@ -122,9 +124,9 @@ func (t *told) first() ([]byte, error) {
 }
 
 // tell reports an event of the call, also to the other side if this one cooperates.
-func (c *session) tell(e event) {
-	c.told.add(e, c.report.now())
-	c.report.report(e)
+func (c *session) tell(e event.Event) {
+	c.told.add(e, time.Now())
+	c.report.Report(e)
 }
 
 // cooperates takes a channel that is for cooperation, as it opens; false: it is for something else.
@@ -181,7 +183,7 @@ func (c *session) obeyTo(ctx context.Context, ch *datachannel.Channel) {
 		if errors.Is(err, context.Canceled) {
 			return
 		}
-		c.told.add(replied(c.name, cmd, err), c.report.now())
+		c.told.add(replied(c.name, cmd, err), time.Now())
 	}
 }
 
@@ -194,7 +196,7 @@ func (c *session) obeyOne(ctx context.Context, cmd command) error {
 	if cmd.Peer != "" || !slices.Contains(obeyed(), cmd.Command) {
 		return fmt.Errorf("the other side of a call may not ask for this; it may ask for %s, without peer", strings.Join(obeyed(), ", "))
 	}
-	c.report.say("%s asks this side to %s", printable(c.name), cmd.Command)
+	c.report.Infof("%s asks this side to %s", sanitize.Text(c.name), cmd.Command)
 	done := make(chan error, 1)
 	c.do(cmd, func(err error) { done <- err })
 	timeout := time.NewTimer(obeyPatience)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/scenario"
 	"parley/peer"
 )
@@ -16,9 +17,11 @@ import (
 func TestToldIsBounded(t *testing.T) {
 	ctx := context.Background()
 	kept, long := newTold(), strings.Repeat("x", 1000)
-	text := func(i int) event { return event{name: "text", fields: []field{{"text", long}, {"number", i}}} }
+	text := func(i int) event.Event {
+		return event.Event{Name: "text", Fields: event.Fields("text", long, "number", i)}
+	}
 	for i := range maxEarly / 500 {
-		kept.add(event{name: "stats"}, time.Now())
+		kept.add(event.Event{Name: "stats"}, time.Now())
 		kept.add(text(i), time.Now())
 	}
 	if kept.takesStats() {
@@ -45,7 +48,7 @@ func TestToldIsBounded(t *testing.T) {
 		t.Errorf("events were lost, and %.100s is told", line)
 	}
 	var nobody *told
-	nobody.add(event{name: "text"}, time.Now())
+	nobody.add(event.Event{Name: "text"}, time.Now())
 	if nobody.want() || nobody.takesStats() {
 		t.Error("a call that does not cooperate has a channel for it")
 	}

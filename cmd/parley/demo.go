@@ -12,13 +12,17 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 	"parley/signal"
 	"parley/signal/server"
 	"parley/signal/web"
 )
 
-func demoCommand(std stdio) *cli.Command {
+func demoCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "demo",
 		Usage:     "show a whole call on this machine: no browser, device or network needed",
@@ -80,7 +84,7 @@ func (d *demo) run(ctx context.Context) error {
 		}
 	})
 	d.server, d.dialect = signalingURL(l.Addr()), signal.DialectCall
-	d.report.say("signaling on %s", d.server)
+	d.report.Infof("signaling on %s", d.server)
 	if err := d.startEcho(beside, stop); err != nil {
 		return err
 	}
@@ -91,7 +95,7 @@ func (d *demo) run(ctx context.Context) error {
 func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) error {
 	s := &settings{
 		server: d.server, dialect: d.dialect, name: "echo", logger: d.logger, recordings: d.recordings,
-		report: &reporter{out: io.Discard, err: io.Discard, now: time.Now},
+		report: event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard}),
 	}
 	ready := make(chan struct{})
 	echo := &answerer{settings: s, echo: true, calls: map[string]*session{}, ready: func() { close(ready) }}
@@ -116,13 +120,13 @@ func (d *demo) call(ctx context.Context, at net.Addr) error {
 	d.name, d.video, d.audio, d.say = "demo", "test", "test", []string{demoText}
 	d.statsInterval = time.Second
 	for _, raw := range demoChecks() {
-		c, err := parseCheck(raw)
+		c, err := parseExpect(raw)
 		if err != nil {
 			return err
 		}
 		d.checks = append(d.checks, c)
 	}
-	d.report.say("join with a browser: %s?as=you&call=echo", pageURL(at))
+	d.report.Infof("join with a browser: %s?as=you&call=echo", pageURL(at))
 	err := call(ctx, d.settings, "echo")
 	d.tellVerdict(err)
 	return err
@@ -132,10 +136,10 @@ func (d *demo) tellVerdict(err error) {
 	n := len(d.checks)
 	verdict := fmt.Sprintf("all well: sound, picture and text came back (%d of %d checks held)", n, n)
 	switch {
-	case errors.As(err, new(*silent)):
+	case errors.As(err, new(*exit.ReportedError)):
 		verdict = "interrupted"
 	case err != nil:
-		verdict = "not well: " + printable(err.Error())
+		verdict = "not well: " + sanitize.Text(err.Error())
 	}
-	d.report.report(event{name: "verdict", fields: []field{{"ok", err == nil}}, data: verdict})
+	d.report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", err == nil), Output: verdict})
 }

@@ -12,10 +12,14 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 )
 
-func devicesCommand(std stdio) *cli.Command {
+func devicesCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "devices",
 		Usage: "list cameras, microphones, speakers, screens and encoders",
@@ -30,9 +34,9 @@ of the name will do. Each camera is opened for a moment, but no picture is taken
 				"human": devicesTable, "ndjson": devicesLines, "json": devicesObject,
 			}[cmd.String("output")]
 			if !ok {
-				return usagef("--output %q: it is human, ndjson or json", printable(cmd.String("output")))
+				return exit.Usagef("--output %q: it is human, ndjson or json", sanitize.Text(cmd.String("output")))
 			}
-			return tell(std.out, device.List())
+			return tell(std.Out, device.List())
 		},
 	}
 }
@@ -42,7 +46,7 @@ func devicesTable(out io.Writer, all device.Inventory) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range deviceRows(all) {
 		for i := range row {
-			row[i] = printable(row[i])
+			row[i] = sanitize.Text(row[i])
 		}
 		fmt.Fprintln(t, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
@@ -152,77 +156,79 @@ func soundRows(kind string, all []device.AudioDevice) [][]string {
 func devicesLines(out io.Writer, all device.Inventory) error {
 	now := time.Now()
 	for _, e := range deviceEvents(all) {
-		if _, err := out.Write(e.line(now)); err != nil {
+		if _, err := out.Write(e.Line(now)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func deviceEvents(all device.Inventory) []event {
-	var events []event
-	add := func(name string, fields []field) { events = append(events, event{name: name, fields: fields}) }
+func deviceEvents(all device.Inventory) []event.Event {
+	var events []event.Event
+	add := func(name string, fields []event.Field) {
+		events = append(events, event.Event{Name: name, Fields: fields})
+	}
 	for _, class := range deviceClasses(all) {
 		for _, fields := range class.all {
-			add("device", append([]field{{"kind", class.kind}}, fields...))
+			add("device", append(event.Fields("kind", class.kind), fields...))
 		}
 	}
 	for _, c := range all.Codecs {
-		add("encoder", []field{{"codec", codecName(c)}})
+		add("encoder", event.Fields("codec", codecName(c)))
 	}
 	for _, p := range all.Problems {
-		add("problem", []field{{"text", p}})
+		add("problem", event.Fields("text", p))
 	}
 	for _, l := range all.Lacks {
-		add("lacking", []field{{"text", l}})
+		add("lacking", event.Fields("text", l))
 	}
 	return events
 }
 
 // devicesObject is all in one object.
 func devicesObject(out io.Writer, all device.Inventory) error {
-	var fields []field
+	var fields []event.Field
 	for _, class := range deviceClasses(all) {
-		fields = append(fields, field{class.kind + "s", class.all})
+		fields = append(fields, event.Field{Key: class.kind + "s", Value: class.all})
 	}
 	codecs := []string{}
 	for _, c := range all.Codecs {
 		codecs = append(codecs, codecName(c))
 	}
-	fields = append(fields, field{"encoders", codecs},
-		field{"problems", append([]string{}, all.Problems...)}, field{"lacking", append([]string{}, all.Lacks...)})
-	_, err := io.WriteString(out, jsonSafe(object(fields))+"\n")
+	fields = append(fields, event.Field{Key: "encoders", Value: codecs},
+		event.Field{Key: "problems", Value: append([]string{}, all.Problems...)}, event.Field{Key: "lacking", Value: append([]string{}, all.Lacks...)})
+	_, err := io.WriteString(out, event.JSON(fields)+"\n")
 	return err
 }
 
 // deviceClass are the devices of one kind.
 type deviceClass struct {
 	kind string
-	all  [][]field
+	all  [][]event.Field
 }
 
 func deviceClasses(all device.Inventory) []deviceClass {
 	classes := []deviceClass{{kind: "camera"}, {kind: "microphone"}, {kind: "speaker"}, {kind: "screen"}}
 	for _, c := range all.Cameras {
-		formats := [][]field{}
+		formats := [][]event.Field{}
 		for _, f := range c.Formats {
-			formats = append(formats, []field{
-				{"width", f.Width}, {"height", f.Height}, {"pixels", f.Pixels}, {"rates", append([]float64{}, f.Rates...)},
-			})
+			formats = append(formats, event.Fields(
+				"width", f.Width, "height", f.Height, "pixels", f.Pixels, "rates", append([]float64{}, f.Rates...),
+			))
 		}
-		fields := []field{{"id", c.ID}, {"name", c.Name}, {"formats", formats}}
+		fields := event.Fields("id", c.ID, "name", c.Name, "formats", formats)
 		if c.Problem != "" {
-			fields = append(fields, field{"problem", c.Problem})
+			fields = append(fields, event.Field{Key: "problem", Value: c.Problem})
 		}
 		classes[0].all = append(classes[0].all, fields)
 	}
 	for i, sounds := range [][]device.AudioDevice{all.Microphones, all.Speakers} {
 		for _, s := range sounds {
-			classes[1+i].all = append(classes[1+i].all, []field{{"id", s.ID}, {"name", s.Name}, {"default", s.Default}})
+			classes[1+i].all = append(classes[1+i].all, event.Fields("id", s.ID, "name", s.Name, "default", s.Default))
 		}
 	}
 	for _, s := range all.Screens {
-		classes[3].all = append(classes[3].all, []field{{"id", s.ID}, {"width", s.Width}, {"height", s.Height}})
+		classes[3].all = append(classes[3].all, event.Fields("id", s.ID, "width", s.Width, "height", s.Height))
 	}
 	return classes
 }

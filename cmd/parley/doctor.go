@@ -12,10 +12,14 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/peer/netcheck"
 )
 
-func doctorCommand(std stdio) *cli.Command {
+func doctorCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "doctor",
 		Usage:     "tell in words why a call would connect or not",
@@ -68,9 +72,9 @@ const (
 )
 
 // tell tells one finding: a line on stdout.
-func (d *doctor) tell(check, result, text string, more ...field) {
-	fields := append([]field{{"check", check}, {"result", result}, {"text", text}}, more...)
-	d.report.report(event{name: "check", fields: fields, data: fmt.Sprintf("%-5s %-10s %s", result, check, text)})
+func (d *doctor) tell(check, result, text string, more ...event.Field) {
+	fields := append(event.Fields("check", check, "result", result, "text", text), more...)
+	d.report.Report(event.Event{Name: "check", Fields: fields, Output: fmt.Sprintf("%-5s %-10s %s", result, check, text)})
 }
 
 // run examines everything, as far as it gets, and returns the first thing that
@@ -87,11 +91,11 @@ func (d *doctor) run(ctx context.Context, name string) error {
 	if signaling == nil {
 		defer l.close()
 	}
-	if i := interruption(ctx); i != nil {
+	if i := exit.Interruption(ctx); i != nil {
 		return i
 	}
 	servers := d.servers(ctx, l, signaling == nil)
-	if i := interruption(ctx); i != nil {
+	if i := exit.Interruption(ctx); i != nil {
 		return i
 	}
 	switch {
@@ -123,7 +127,7 @@ func (d *doctor) network() {
 				outside++
 			}
 		}
-		d.tell("network", fine, i.Name+" has "+strings.Join(list, ", "), field{"interface", i.Name}, field{"addresses", list})
+		d.tell("network", fine, i.Name+" has "+strings.Join(list, ", "), event.Field{Key: "interface", Value: i.Name}, event.Field{Key: "addresses", Value: list})
 	}
 	if outside == 0 {
 		d.tell("network", bad, "this machine has no address but its own loopback: only calls on this machine connect; is the network up")
@@ -134,7 +138,7 @@ func (d *doctor) network() {
 func (d *doctor) signaling(ctx context.Context, l *line) error {
 	begin := time.Now()
 	if err := l.signIn(ctx); err != nil {
-		d.tell("signaling", bad, printable(err.Error()), field{"server", d.server})
+		d.tell("signaling", bad, sanitize.Text(err.Error()), event.Field{Key: "server", Value: d.server})
 		return err
 	}
 	c := l.client.Connection()
@@ -145,8 +149,8 @@ func (d *doctor) signaling(ctx context.Context, l *line) error {
 	if proxy := d.proxy(); proxy != "" {
 		how += ", through the proxy " + proxy
 	}
-	d.tell("signaling", fine, fmt.Sprintf("%s reached %s, signed in as %s, in %d ms", printable(d.server), how, printable(d.settings.name), time.Since(begin).Milliseconds()),
-		field{"server", d.server}, field{"tls", c.TLS}, field{"ms", time.Since(begin).Milliseconds()})
+	d.tell("signaling", fine, fmt.Sprintf("%s reached %s, signed in as %s, in %d ms", sanitize.Text(d.server), how, sanitize.Text(d.settings.name), time.Since(begin).Milliseconds()),
+		event.Field{Key: "server", Value: d.server}, event.Field{Key: "tls", Value: c.TLS}, event.Field{Key: "ms", Value: time.Since(begin).Milliseconds()})
 	return nil
 }
 
@@ -160,7 +164,7 @@ func (d *doctor) proxy() string {
 	if err != nil || proxy == nil {
 		return ""
 	}
-	return printable(proxy.Host)
+	return sanitize.Text(proxy.Host)
 }
 
 // servers tries the ICE servers, all at once.
@@ -189,7 +193,7 @@ func (d *doctor) servers(ctx context.Context, l *line, signedIn bool) error {
 	}
 	d.tellNAT()
 	if len(list) > 0 && working == 0 {
-		return failf(exitConnection, "none of the STUN and TURN servers answers as it should: calls beyond this network will not connect")
+		return exit.Errorf(exit.Connection, "none of the STUN and TURN servers answers as it should: calls beyond this network will not connect")
 	}
 	return nil
 }
@@ -199,16 +203,16 @@ func (d *doctor) tellServer(r netcheck.ServerResult) {
 	if r.TURN {
 		check = "turn"
 	}
-	fields := []field{{"url", r.URL}, {"protocol", r.Transport}}
+	fields := event.Fields("url", r.URL, "protocol", r.Transport)
 	if r.Err != nil {
-		d.tell(check, bad, printable(r.URL)+": "+printable(r.Err.Error()), fields...)
+		d.tell(check, bad, sanitize.Text(r.URL)+": "+sanitize.Text(r.Err.Error()), fields...)
 		return
 	}
-	text := fmt.Sprintf("%s sees us at %s, in %.1f ms", printable(r.URL), r.Mapped, milliseconds(r.RTT))
-	fields = append(fields, field{"mapped", r.Mapped.String()}, field{"rtt", milliseconds(r.RTT)})
+	text := fmt.Sprintf("%s sees us at %s, in %.1f ms", sanitize.Text(r.URL), r.Mapped, milliseconds(r.RTT))
+	fields = append(fields, event.Field{Key: "mapped", Value: r.Mapped.String()}, event.Field{Key: "rtt", Value: milliseconds(r.RTT)})
 	if r.TURN {
 		text += fmt.Sprintf(", and relays for us at %s", r.Relayed)
-		fields = append(fields, field{"relayed", r.Relayed.String()})
+		fields = append(fields, event.Field{Key: "relayed", Value: r.Relayed.String()})
 	}
 	d.tell(check, fine, text, fields...)
 }
@@ -235,7 +239,7 @@ func (d *doctor) tellNAT() {
 func (d *doctor) describeNAT(n *netcheck.NAT) {
 	result, say := fine, []string{}
 	known := func(b *bool) bool { return b != nil }
-	fields := []field{{"nat", n.Translated}, {"address", n.Mapped.Addr().String()}}
+	fields := event.Fields("nat", n.Translated, "address", n.Mapped.Addr().String())
 	switch {
 	case !n.Translated:
 		say = append(say, "none: others see the address that this machine has")
@@ -249,10 +253,10 @@ func (d *doctor) describeNAT(n *netcheck.NAT) {
 		say = append(say, fmt.Sprintf("friendly, at %s: all see us at the same port, so direct calls connect but with who is behind a symmetric one", n.Mapped.Addr()))
 	}
 	if known(n.MappingVaries) {
-		fields = append(fields, field{"symmetric", *n.MappingVaries})
+		fields = append(fields, event.Field{Key: "symmetric", Value: *n.MappingVaries})
 	}
 	if known(n.FiltersPorts) {
-		fields = append(fields, field{"filters_ports", *n.FiltersPorts})
+		fields = append(fields, event.Field{Key: "filters_ports", Value: *n.FiltersPorts})
 		if !*n.FiltersPorts {
 			say = append(say, "it lets in who we have sent to, from any port")
 		} else {
@@ -260,7 +264,7 @@ func (d *doctor) describeNAT(n *netcheck.NAT) {
 		}
 	}
 	if known(n.Hairpinning) {
-		fields = append(fields, field{"hairpin", *n.Hairpinning})
+		fields = append(fields, event.Field{Key: "hairpin", Value: *n.Hairpinning})
 		if *n.Hairpinning {
 			say = append(say, "two inside reach each other by their outside addresses")
 		}

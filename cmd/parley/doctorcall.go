@@ -11,6 +11,9 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
@@ -69,7 +72,7 @@ func (d *doctor) try(ctx context.Context, l *line, name string) error {
 	cause := context.Cause(calling)
 	stop(nil)
 	work.Wait()
-	if i := interruption(ctx); i != nil {
+	if i := exit.Interruption(ctx); i != nil {
 		return i
 	}
 	return t.conclude(err, cause)
@@ -173,28 +176,28 @@ func (t *trial) happened(e peer.Event) {
 func (t *trial) conclude(err, cause error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	name := printable(t.name)
+	name := sanitize.Text(t.name)
 	if t.absent {
-		err := failf(exitAbsent, "%s is not signed in at %s", name, printable(t.server))
-		t.tell("call", bad, err.Error(), field{"name", t.name})
+		err := exit.Errorf(exit.Absent, "%s is not signed in at %s", name, sanitize.Text(t.server))
+		t.tell("call", bad, err.Error(), event.Field{Key: "name", Value: t.name})
 		return err
 	}
 	t.tellPairs()
 	switch {
 	case t.connected > 0:
-		t.tell("call", fine, fmt.Sprintf("connected to %s in %d ms", name, t.connected.Milliseconds()), field{"name", t.name}, field{"ms", t.connected.Milliseconds()})
-		t.tell("dtls", fine, "the handshake is done; the verification code is "+t.code, field{"code", t.code})
+		t.tell("call", fine, fmt.Sprintf("connected to %s in %d ms", name, t.connected.Milliseconds()), event.Field{Key: "name", Value: t.name}, event.Field{Key: "ms", Value: t.connected.Milliseconds()})
+		t.tell("dtls", fine, "the handshake is done; the verification code is "+t.code, event.Field{Key: "code", Value: t.code})
 		t.tellPath()
 		t.tellCodecs()
 		return nil
 	case errors.Is(cause, errTimeout) && !t.call.Answered():
-		err = failf(exitTimeout, "%s did not answer within %s", name, t.timeout)
+		err = exit.Errorf(exit.Timeout, "%s did not answer within %s", name, t.timeout)
 	case errors.Is(cause, errTimeout):
-		err = failf(exitConnection, "gave up after %s: %w", t.timeout, t.call.Why())
+		err = exit.Errorf(exit.Connection, "gave up after %s: %w", t.timeout, t.call.Why())
 	case err == nil:
-		err = failf(exitAbsent, "%s said no, or is busy", name)
+		err = exit.Errorf(exit.Absent, "%s said no, or is busy", name)
 	}
-	t.tell("call", bad, printable(err.Error()), field{"name", t.name})
+	t.tell("call", bad, sanitize.Text(err.Error()), event.Field{Key: "name", Value: t.name})
 	if t.call.Answered() {
 		t.tellCodecs()
 		t.tell("advice", note, t.advice())
@@ -229,8 +232,8 @@ func (t *trial) tellPairs() {
 		}
 		outcome, result := outcomeOf(p)
 		t.tell("pair", result, fmt.Sprintf("%s %s to %s %s, %s: %s", p.Local.Type, p.Local.Address, p.Remote.Type, p.Remote.Address, p.Local.Protocol, outcome),
-			field{"local", p.Local.Type + " " + p.Local.Address}, field{"remote", p.Remote.Type + " " + p.Remote.Address},
-			field{"protocol", p.Local.Protocol}, field{"outcome", outcome}, field{"checks", p.ChecksSent}, field{"answers", p.ResponsesReceived}, field{"selected", p.Nominated})
+			event.Field{Key: "local", Value: p.Local.Type + " " + p.Local.Address}, event.Field{Key: "remote", Value: p.Remote.Type + " " + p.Remote.Address},
+			event.Field{Key: "protocol", Value: p.Local.Protocol}, event.Field{Key: "outcome", Value: outcome}, event.Field{Key: "checks", Value: p.ChecksSent}, event.Field{Key: "answers", Value: p.ResponsesReceived}, event.Field{Key: "selected", Value: p.Nominated})
 	}
 }
 
@@ -255,7 +258,7 @@ func (t *trial) tellPath() {
 		return
 	}
 	if !t.pair.Relayed {
-		t.tell("path", fine, "direct, over "+strings.ToUpper(t.pair.Local.Protocol), field{"relayed", false})
+		t.tell("path", fine, "direct, over "+strings.ToUpper(t.pair.Local.Protocol), event.Field{Key: "relayed", Value: false})
 		return
 	}
 	why := "no direct pair answered in time: the other side's NAT or firewall is the likely reason"
@@ -270,7 +273,7 @@ func (t *trial) tellPath() {
 	case t.checked.NAT().Symmetric():
 		why = "this network's NAT is symmetric, so nobody can send to where we can be reached but who we have sent to, and the other side's does not let us in"
 	}
-	t.tell("path", note, "through a relay: "+why, field{"relayed", true}, field{"why", why})
+	t.tell("path", note, "through a relay: "+why, event.Field{Key: "relayed", Value: true}, event.Field{Key: "why", Value: why})
 }
 
 // tellCodecs tells what both sides can do, by the other side's answer.
@@ -280,9 +283,9 @@ func (t *trial) tellCodecs() {
 		list, offered := codecs[kind]
 		switch {
 		case len(list) > 0:
-			t.tell("codecs", fine, kind+" that both can: "+printable(strings.Join(list, ", ")), field{"kind", kind}, field{"codecs", list})
+			t.tell("codecs", fine, kind+" that both can: "+sanitize.Text(strings.Join(list, ", ")), event.Field{Key: "kind", Value: kind}, event.Field{Key: "codecs", Value: list})
 		case offered:
-			t.tell("codecs", note, "the other side takes part in no "+kind, field{"kind", kind}, field{"codecs", []string{}})
+			t.tell("codecs", note, "the other side takes part in no "+kind, event.Field{Key: "kind", Value: kind}, event.Field{Key: "codecs", Value: []string{}})
 		}
 	}
 }

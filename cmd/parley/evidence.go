@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/scenario"
 	"parley/peer/capture"
 	"parley/signal"
@@ -26,7 +27,7 @@ func (p *prober) keep(a *attempt, r *scenario.Result) string {
 	}
 	err = errors.Join(err, a.tapes.copyTo(folder))
 	if err != nil {
-		p.report.warn("--evidence: %v", err)
+		p.report.Warnf("--evidence: %v", err)
 	}
 	return folder
 }
@@ -92,7 +93,7 @@ func (p *prober) newTapes(s *settings) (*tapes, error) {
 	}
 	folder, err := os.MkdirTemp("", "parley-probe-")
 	if err != nil {
-		return nil, failf(exitDevice, "--evidence: %w", err)
+		return nil, exit.Errorf(exit.Device, "--evidence: %w", err)
 	}
 	t := &tapes{folder: folder, demux: s.demux}
 	s.record, s.recordings, s.evidence = filepath.Join(folder, recordingFile), newRecordings(), true

@@ -11,6 +11,8 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/signal"
 )
 
@@ -127,9 +129,9 @@ func iceServers(values []string) ([]webrtc.ICEServer, error) {
 		scheme, _, _ := strings.Cut(parts[0], ":")
 		switch {
 		case scheme != "stun" && scheme != "stuns" && scheme != "turn" && scheme != "turns":
-			return nil, usagef("--ice-server %q: the address begins with stun:, stuns:, turn: or turns:", printable(parts[0]))
+			return nil, exit.Usagef("--ice-server %q: the address begins with stun:, stuns:, turn: or turns:", sanitize.Text(parts[0]))
 		case strings.HasPrefix(scheme, "turn") && len(parts) != 3:
-			return nil, usagef("--ice-server %q: a TURN server needs user and secret: turn:HOST,USER,SECRET", printable(parts[0]))
+			return nil, exit.Usagef("--ice-server %q: a TURN server needs user and secret: turn:HOST,USER,SECRET", sanitize.Text(parts[0]))
 		case len(parts) == 3:
 			s.Username, s.Credential = parts[1], parts[2]
 		}
@@ -147,7 +149,7 @@ func portRange(s string) (low, high uint16, err error) {
 	l, err1 := strconv.ParseUint(a, 10, 16)
 	h, err2 := strconv.ParseUint(b, 10, 16)
 	if err1 != nil || err2 != nil || l == 0 || l > h {
-		return 0, 0, usagef("--udp-ports %q: it is MIN:MAX, such as 50000:50100", printable(s))
+		return 0, 0, exit.Usagef("--udp-ports %q: it is MIN:MAX, such as 50000:50100", sanitize.Text(s))
 	}
 	return uint16(l), uint16(h), nil
 }
@@ -166,7 +168,7 @@ func videoSize(s string) (width, height int, rate float64, err error) {
 		rate, err3 = strconv.ParseFloat(r, 64)
 	}
 	if err1 != nil || err2 != nil || err3 != nil || width <= 0 || height <= 0 || hasRate && rate <= 0 {
-		return 0, 0, 0, usagef("--video-size %q: it is WIDTHxHEIGHT or WIDTHxHEIGHT@RATE, such as 640x480@15", printable(s))
+		return 0, 0, 0, exit.Usagef("--video-size %q: it is WIDTHxHEIGHT or WIDTHxHEIGHT@RATE, such as 640x480@15", sanitize.Text(s))
 	}
 	return width, height, rate, nil
 }
@@ -185,7 +187,7 @@ func videoMIME(s string) (string, error) {
 	case "av1":
 		return webrtc.MimeTypeAV1, nil
 	}
-	return "", usagef("--video-codec %q: it is vp8, vp9, h264 or av1", printable(s))
+	return "", exit.Usagef("--video-codec %q: it is vp8, vp9, h264 or av1", sanitize.Text(s))
 }
 
 // theName is the operand NAME, or otherwise if there is none.
@@ -193,14 +195,14 @@ func theName(cmd *cli.Command, otherwise string) (string, error) {
 	args := cmd.Args().Slice()
 	switch {
 	case len(args) > 1:
-		return "", usagef("%s takes one name, not %d: %s", cmd.FullName(), len(args), printable(strings.Join(args, " ")))
+		return "", exit.Usagef("%s takes one name, not %d: %s", cmd.FullName(), len(args), sanitize.Text(strings.Join(args, " ")))
 	case len(args) == 1:
 		otherwise = args[0]
 	case otherwise == "":
-		return "", usagef("%s needs the name of whom to call; see %s --help", cmd.FullName(), cmd.FullName())
+		return "", exit.Usagef("%s needs the name of whom to call; see %s --help", cmd.FullName(), cmd.FullName())
 	}
 	if err := signal.CheckPeerName(otherwise); err != nil {
-		return "", usagef("the name %q cannot be called: %v", printable(otherwise), err)
+		return "", exit.Usagef("the name %q cannot be called: %v", sanitize.Text(otherwise), err)
 	}
 	return otherwise, nil
 }
@@ -211,7 +213,7 @@ func alone(c *cli.Command) *cli.Command {
 	action := c.Action
 	c.Action = func(ctx context.Context, cmd *cli.Command) error {
 		if cmd.Args().Present() {
-			return usagef("%s takes no %q; see %s --help", cmd.FullName(), printable(cmd.Args().First()), cmd.FullName())
+			return exit.Usagef("%s takes no %q; see %s --help", cmd.FullName(), sanitize.Text(cmd.Args().First()), cmd.FullName())
 		}
 		return action(ctx, cmd)
 	}

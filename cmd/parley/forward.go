@@ -13,6 +13,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer/datachannel"
 )
 
@@ -45,13 +48,13 @@ func readListen(values []string) ([]listening, error) {
 			address = "localhost:" + address
 		}
 		if !ok || checkAddress(address, true) != nil {
-			return nil, usagef("--listen %q: it is tcp:PORT or tcp:HOST:PORT, such as tcp:8080", printable(v))
+			return nil, exit.Usagef("--listen %q: it is tcp:PORT or tcp:HOST:PORT, such as tcp:8080", sanitize.Text(v))
 		}
 		l := listening{address: address}
 		if chosen {
 			targets, err := readTargets([]string{target})
 			if err != nil {
-				return nil, usagef("--listen %q: the target is tcp:HOST:PORT, as the other side's --connect names it", printable(v))
+				return nil, exit.Usagef("--listen %q: the target is tcp:HOST:PORT, as the other side's --connect names it", sanitize.Text(v))
 			}
 			l.target = targets[0]
 		}
@@ -66,7 +69,7 @@ func readTargets(values []string) ([]string, error) {
 	for _, v := range values {
 		address, ok := strings.CutPrefix(v, "tcp:")
 		if !ok || checkAddress(address, false) != nil {
-			return nil, usagef("--connect %q: it is tcp:HOST:PORT, such as tcp:localhost:80", printable(v))
+			return nil, exit.Usagef("--connect %q: it is tcp:HOST:PORT, such as tcp:localhost:80", sanitize.Text(v))
 		}
 		all = append(all, address)
 	}
@@ -139,7 +142,7 @@ func (f *forwarder) result() error {
 	case <-f.up:
 		return nil
 	default:
-		return failf(exitFailure, "%s hung up before a data channel was open; does it take any", printable(f.session.name))
+		return exit.Errorf(exit.Failure, "%s hung up before a data channel was open; does it take any", sanitize.Text(f.session.name))
 	}
 }
 
@@ -168,15 +171,15 @@ func (f *forwarder) opened(ch *datachannel.Channel) {
 func (f *forwarder) accept(e entry) {
 	ctx := f.session.ctx
 	defer context.AfterFunc(ctx, func() { _ = e.Close() })()
-	f.session.tell(event{name: "forward", peer: f.session.name, fields: []field{{"listen", e.Addr().String()}, {"target", e.target}},
-		say: fmt.Sprintf("connections to %s go to %s", e.Addr(), printable(f.session.name))})
+	f.session.tell(event.Event{Name: "forward", Peer: f.session.name, Fields: event.Fields("listen", e.Addr().String(), "target", e.target),
+		Message: fmt.Sprintf("connections to %s go to %s", e.Addr(), sanitize.Text(f.session.name))})
 	for {
 		tcp, err := e.Accept()
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			f.session.fail(failf(exitFailure, "failed to accept connections on %s: %w", e.Addr(), err))
+			f.session.fail(exit.Errorf(exit.Failure, "failed to accept connections on %s: %w", e.Addr(), err))
 			return
 		}
 		f.session.work.Go(func() { f.send(tcp, e.target) })
@@ -190,14 +193,14 @@ func (f *forwarder) send(tcp net.Conn, target string) {
 	conn, err := f.dial(ctx, target)
 	if err != nil {
 		if ctx.Err() == nil {
-			f.session.report.warn("a connection from %s was not forwarded: %v", tcp.RemoteAddr(), err)
+			f.session.report.Warnf("a connection from %s was not forwarded: %v", tcp.RemoteAddr(), err)
 		}
 		return
 	}
 	err = join(ctx, tcp, conn)
 	var refused *datachannel.RefusedError
 	if errors.As(err, &refused) {
-		f.session.report.warn("%s did not connect us: %s", printable(f.session.name), printable(refused.Reason))
+		f.session.report.Warnf("%s did not connect us: %s", sanitize.Text(f.session.name), sanitize.Text(refused.Reason))
 	} else if err != nil && ctx.Err() == nil {
 		f.session.logger.Debug("a forwarded connection broke", "from", tcp.RemoteAddr(), "error", err)
 	}
@@ -236,7 +239,7 @@ func (f *forwarder) connect(ch *datachannel.Channel) {
 			}
 			return
 		}
-		f.session.report.warn("%s was not connected: %v", printable(f.session.name), err)
+		f.session.report.Warnf("%s was not connected: %v", sanitize.Text(f.session.name), err)
 		err = fmt.Errorf("%s cannot be reached", target)
 	}
 	_ = conn.Refuse(err.Error()) // an error is of a call that is over
@@ -257,8 +260,8 @@ func (f *forwarder) target(label string) (string, error) {
 		}
 	}
 	if chosen == "" {
-		f.session.report.warn("%s wants to be connected to %s, and was refused: no --connect names it",
-			printable(f.session.name), printable(label))
+		f.session.report.Warnf("%s wants to be connected to %s, and was refused: no --connect names it",
+			sanitize.Text(f.session.name), sanitize.Text(label))
 		return "", errors.New("no --connect of this side names that target")
 	}
 	f.mu.Lock()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
 	"parley/media"
 	"parley/peer"
 )
@@ -94,9 +95,9 @@ func (c *session) watchGaps(lost func() uint64) *gapWatch {
 
 // tellGap tells that media are back.
 func (c *session) tellGap(g gap) {
-	c.tell(event{name: "gap", peer: c.name, detail: g.length < leastGap,
-		fields: []field{{"kind", g.kind}, {"ms", g.length.Milliseconds()}, {"lost", g.lost}, {"cause", g.cause}},
-		say:    fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
+	c.tell(event.Event{Name: "gap", Peer: c.name, Detail: g.length < leastGap,
+		Fields:  event.Fields("kind", g.kind, "ms", g.length.Milliseconds(), "lost", g.lost, "cause", g.cause),
+		Message: fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
 }
 
 // suspectGap looks for what an event of the call means for its media.
@@ -123,12 +124,12 @@ func (c *session) suspectGap(e peer.Event) {
 }
 
 // gapFields are what the gaps of a track add to its statistics.
-func (c *session) gapFields(s receivedStats) []field {
+func (c *session) gapFields(s receivedStats) []event.Field {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range c.gaps {
 		if count, total, ok := w.sum(s.SSRC); ok {
-			return []field{{"gaps", count}, {"gap_ms", total.Milliseconds()}}
+			return event.Fields("gaps", count, "gap_ms", total.Milliseconds())
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/datachannel"
 )
@@ -27,15 +29,15 @@ func (c *session) happened(e peer.Event) {
 	case peer.PairSelected:
 		c.tellPair(e)
 	case peer.AddressesChanged:
-		c.tell(event{name: "network", peer: c.name, fields: []field{{"addresses", e.Addresses}},
-			say: "the addresses of this machine have changed"})
+		c.tell(event.Event{Name: "network", Peer: c.name, Fields: event.Fields("addresses", e.Addresses),
+			Message: "the addresses of this machine have changed"})
 		c.way.client.NetworkChanged()
 	case peer.ChannelOpened:
 		c.tellChannel(e.Channel, "open")
 		if c.cooperates(e.Channel) {
 			break
 		}
-		c.expect.saw("channel", e.Channel.Label())
+		c.expect.Observe("channel", e.Channel.Label())
 		if c.carrier != nil {
 			c.carrier.opened(e.Channel)
 		} else if e.Channel.OpenedByPeer() {
@@ -61,24 +63,24 @@ func (c *session) happened(e peer.Event) {
 	case peer.TrackSending:
 		c.tellTrack(e.Track.Kind(), e.Codec.MimeType, "out")
 	case peer.TrackRejected:
-		c.report.warn("%s is not sent to %s: %s", e.Track.Kind(), printable(c.name), printable(e.Reason))
+		c.report.Warnf("%s is not sent to %s: %s", e.Track.Kind(), sanitize.Text(c.name), sanitize.Text(e.Reason))
 	case peer.Warned:
-		c.report.warn("in the call with %s: %s", printable(c.name), printable(e.Text))
+		c.report.Warnf("in the call with %s: %s", sanitize.Text(c.name), sanitize.Text(e.Text))
 	}
 }
 
 func (c *session) stateChanged(e peer.StateChanged) {
-	ev := event{name: "state", peer: c.name, fields: []field{{"connection", e.State.String()}, {"ms", e.Since.Milliseconds()}}}
+	ev := event.Event{Name: "state", Peer: c.name, Fields: event.Fields("connection", e.State.String(), "ms", e.Since.Milliseconds())}
 	switch e.State {
 	case webrtc.PeerConnectionStateConnected:
-		ev.say = fmt.Sprintf("connected to %s in %d ms", printable(c.name), e.Since.Milliseconds())
+		ev.Message = fmt.Sprintf("connected to %s in %d ms", sanitize.Text(c.name), e.Since.Milliseconds())
 		if c.isConnected() {
-			ev.say = fmt.Sprintf("connected to %s again", printable(c.name))
+			ev.Message = fmt.Sprintf("connected to %s again", sanitize.Text(c.name))
 		}
 		c.begun.Do(c.begin)
-		defer c.expect.saw("connected", "true")
+		defer c.expect.Observe("connected", "true")
 	case webrtc.PeerConnectionStateDisconnected:
-		ev.say = fmt.Sprintf("nothing comes from %s, waiting for it", printable(c.name))
+		ev.Message = fmt.Sprintf("nothing comes from %s, waiting for it", sanitize.Text(c.name))
 	}
 	c.tell(ev)
 	c.measurePath(e)
@@ -99,7 +101,7 @@ func (c *session) begin() {
 func (c *session) message(e peer.MessageReceived) {
 	if e.Text {
 		c.tellText(e.Channel.Label(), "in", string(e.Data))
-		c.expect.saw("text", string(e.Data))
+		c.expect.Observe("text", string(e.Data))
 	} else {
 		c.tellBinary(e)
 	}
@@ -107,7 +109,7 @@ func (c *session) message(e peer.MessageReceived) {
 		return
 	}
 	if err := e.Channel.Send(e.Data, e.Text); err != nil {
-		c.report.warn("%d bytes were not sent back to %s: %v", len(e.Data), printable(c.name), err)
+		c.report.Warnf("%d bytes were not sent back to %s: %v", len(e.Data), sanitize.Text(c.name), err)
 		return
 	}
 	if e.Text {
@@ -120,9 +122,9 @@ func (c *session) tellCandidate(e peer.CandidateFound) {
 	if e.Remote {
 		side = "remote"
 	}
-	c.tell(event{name: "candidate", peer: c.name, detail: true,
-		fields: []field{{"side", side}, {"type", e.Type}, {"protocol", e.Protocol}, {"address", e.Address}},
-		say:    fmt.Sprintf("%s candidate %s %s %s", side, e.Type, e.Protocol, e.Address)})
+	c.tell(event.Event{Name: "candidate", Peer: c.name, Detail: true,
+		Fields:  event.Fields("side", side, "type", e.Type, "protocol", e.Protocol, "address", e.Address),
+		Message: fmt.Sprintf("%s candidate %s %s %s", side, e.Type, e.Protocol, e.Address)})
 }
 
 func (c *session) tellPair(e peer.PairSelected) {
@@ -131,9 +133,9 @@ func (c *session) tellPair(e peer.PairSelected) {
 	if e.Relayed {
 		how = "through a relay"
 	}
-	c.tell(event{name: "pair", peer: c.name, detail: true,
-		fields: []field{{"local", local}, {"remote", remote}, {"protocol", e.Local.Protocol}, {"relayed", e.Relayed}},
-		say:    fmt.Sprintf("%s: %s to %s, %s", how, local, remote, e.Local.Protocol)})
+	c.tell(event.Event{Name: "pair", Peer: c.name, Detail: true,
+		Fields:  event.Fields("local", local, "remote", remote, "protocol", e.Local.Protocol, "relayed", e.Relayed),
+		Message: fmt.Sprintf("%s: %s to %s, %s", how, local, remote, e.Local.Protocol)})
 }
 
 func (c *session) tellChannel(ch *datachannel.Channel, state string) {
@@ -141,17 +143,17 @@ func (c *session) tellChannel(ch *datachannel.Channel, state string) {
 	if ch.OpenedByPeer() {
 		by = "peer"
 	}
-	c.tell(event{name: "channel", peer: c.name, detail: true,
-		fields: append([]field{{"label", ch.Label()}, {"state", state}, {"opened_by", by}}, channelFields(ch)...),
-		say:    fmt.Sprintf("data channel %s %s", printable(ch.Label()), state)})
+	c.tell(event.Event{Name: "channel", Peer: c.name, Detail: true,
+		Fields:  append(event.Fields("label", ch.Label(), "state", state, "opened_by", by), channelFields(ch)...),
+		Message: fmt.Sprintf("data channel %s %s", sanitize.Text(ch.Label()), state)})
 }
 
 func (c *session) tellText(label, direction, text string) {
-	ev := event{name: "text", peer: c.name, fields: []field{{"label", label}, {"direction", direction}, {"text", text}}}
+	ev := event.Event{Name: "text", Peer: c.name, Fields: event.Fields("label", label, "direction", direction, "text", text)}
 	if direction == "in" {
-		ev.data = printable(c.name) + ": " + paragraph(text)
+		ev.Output = sanitize.Text(c.name) + ": " + sanitize.Lines(text)
 	} else {
-		ev.say = "said: " + paragraph(text)
+		ev.Message = "said: " + sanitize.Lines(text)
 	}
 	c.tell(ev)
 }
@@ -165,12 +167,12 @@ func (c *session) tellRefused(e peer.TextRejected) {
 	if all := []rune(e.Text); len(all) > maxShown {
 		begins = string(all[:maxShown]) + "…"
 	}
-	say := fmt.Sprintf("%s does not get \"%s\": %v", printable(c.name), printable(begins), e.Reason)
+	say := fmt.Sprintf("%s does not get \"%s\": %v", sanitize.Text(c.name), sanitize.Text(begins), e.Reason)
 	if errors.Is(e.Reason, datachannel.ErrTooLong) {
 		say += "; say it in parts, or send a file"
 	}
-	c.tell(event{name: "refused", peer: c.name, alert: true, say: say, over: errors.Is(e.Reason, peer.ErrOver),
-		fields: []field{{"text", e.Text}, {"reason", e.Reason.Error()}}})
+	c.tell(event.Event{Name: "refused", Peer: c.name, Alert: true, Message: say, CallOver: errors.Is(e.Reason, peer.ErrOver),
+		Fields: event.Fields("text", e.Text, "reason", e.Reason.Error())})
 }
 
 func (c *session) tellTrack(kind webrtc.RTPCodecType, mime, direction string) {
@@ -178,9 +180,9 @@ func (c *session) tellTrack(kind webrtc.RTPCodecType, mime, direction string) {
 	if direction == "in" {
 		doing = "receiving"
 	}
-	c.tell(event{name: "track", peer: c.name,
-		fields: []field{{"kind", kind.String()}, {"codec", codecName(mime)}, {"direction", direction}},
-		say:    fmt.Sprintf("%s %s %s", doing, kind, codecName(mime))})
+	c.tell(event.Event{Name: "track", Peer: c.name,
+		Fields:  event.Fields("kind", kind.String(), "codec", codecName(mime), "direction", direction),
+		Message: fmt.Sprintf("%s %s %s", doing, kind, codecName(mime))})
 }
 
 func (c *session) tellMuted(e peer.TrackMuted) {
@@ -188,14 +190,14 @@ func (c *session) tellMuted(e peer.TrackMuted) {
 	if !e.Muted {
 		say = "%s comes from %s again, it says"
 	}
-	c.tell(event{name: "mute", peer: c.name, fields: []field{{"kind", e.Kind.String()}, {"muted", e.Muted}},
-		say: fmt.Sprintf(say, e.Kind, printable(c.name))})
+	c.tell(event.Event{Name: "mute", Peer: c.name, Fields: event.Fields("kind", e.Kind.String(), "muted", e.Muted),
+		Message: fmt.Sprintf(say, e.Kind, sanitize.Text(c.name))})
 }
 
-func (c *session) tellCheck(ch check, held bool, saw string) {
-	ev := event{name: "expect", peer: c.name, fields: []field{{"check", ch.raw}, {"held", held}, {"saw", saw}}}
+func (c *session) tellCheck(ch event.Check, held bool, saw string) {
+	ev := event.Event{Name: "expect", Peer: c.name, Fields: event.Fields("check", ch.Raw, "held", held, "saw", saw)}
 	if held {
-		ev.say = "held: " + printable(ch.raw)
+		ev.Message = "held: " + sanitize.Text(ch.Raw)
 	}
 	c.tell(ev)
 }

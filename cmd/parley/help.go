@@ -11,6 +11,9 @@ import (
 	"golang.org/x/term"
 
 	"parley/cmd/parley/docs"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 )
 
 const (
@@ -30,7 +33,7 @@ func inCategory(heading string, flags []cli.Flag) []cli.Flag {
 }
 
 // helpCommand prints the help of a command, or a topic.
-func helpCommand(std stdio) *cli.Command {
+func helpCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name: "help", Aliases: []string{"h"}, Usage: "print the help of a command, or a topic: " + strings.Join(docs.Topics(), ", "), ArgsUsage: "[COMMAND|TOPIC]",
 		Description: `Topics: ` + strings.Join(docs.Topics(), ", ") + `.
@@ -47,9 +50,9 @@ func helpCommand(std stdio) *cli.Command {
 			}
 			text, ok := docs.Text(name)
 			if !ok {
-				return usagef("there is no command or topic %q; topics are %s; see parley --help for the commands", printable(name), strings.Join(docs.Topics(), ", "))
+				return exit.Usagef("there is no command or topic %q; topics are %s; see parley --help for the commands", sanitize.Text(name), strings.Join(docs.Topics(), ", "))
 			}
-			_, err := io.WriteString(std.out, text)
+			_, err := io.WriteString(std.Out, text)
 			return err
 		},
 	}

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/stdio"
 )
 
 // Whoever asks for help in a terminal of 80 columns reads whole lines, and finds each flag.
 func TestHelpFits(t *testing.T) {
-	for _, c := range root(stdio{}).Commands {
+	for _, c := range root(stdio.Streams{}).Commands {
 		var out bytes.Buffer
-		if code := run(t.Context(), stdio{strings.NewReader(""), &out, &out}, []string{"parley", c.Name, "--help"}); code != exitOK {
+		if code := run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, []string{"parley", c.Name, "--help"}); code != exit.OK {
 			t.Errorf("parley %s --help ends with %d", c.Name, code)
 		}
 		for _, f := range c.Flags {

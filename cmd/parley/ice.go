@@ -8,6 +8,8 @@ import (
 	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/signal"
 	"parley/signal/turnserver"
 )
@@ -41,23 +43,23 @@ func (o *iceOffer) add(value string) error {
 	parts := strings.SplitN(value, ",", 3)
 	url := parts[0]
 	if _, err := stun.ParseURI(url); err != nil {
-		return usagef("--ice-server %q: it is stun:HOST[:PORT], or turn: or turns: with [?transport=udp] (%v)", printable(url), err)
+		return exit.Usagef("--ice-server %q: it is stun:HOST[:PORT], or turn: or turns: with [?transport=udp] (%v)", sanitize.Text(url), err)
 	}
 	needsUser := strings.HasPrefix(strings.ToLower(url), "turn")
 	server := signal.ICEServer{URLs: []string{url}}
 	switch {
 	case len(parts) == 2, len(parts) == 3 && !needsUser:
-		return usagef("--ice-server %q: it is URL, or for a TURN server URL,USER,SECRET", printable(url))
+		return exit.Usagef("--ice-server %q: it is URL, or for a TURN server URL,USER,SECRET", sanitize.Text(url))
 	case len(parts) == 3:
 		server.Username, server.Credential = parts[1], parts[2]
 	case needsUser && o.credentials == nil:
-		return usagef("--ice-server %q: a TURN server needs URL,USER,SECRET, or --turn-secret, its static-auth-secret", printable(url))
+		return exit.Usagef("--ice-server %q: a TURN server needs URL,USER,SECRET, or --turn-secret, its static-auth-secret", sanitize.Text(url))
 	case needsUser:
 		o.temporary = append(o.temporary, url)
 		return nil
 	}
 	if err := server.Check(); err != nil {
-		return usagef("--ice-server: %v", err)
+		return exit.Usagef("--ice-server: %v", err)
 	}
 	o.fixed = append(o.fixed, server)
 	return nil
@@ -97,7 +99,7 @@ func (l *line) iceServers() ([]webrtc.ICEServer, error) {
 	servers := l.freshICEServers()
 	isRelay := func(url string) bool { return strings.HasPrefix(strings.ToLower(url), "turn") }
 	if l.relayOnly && !slices.ContainsFunc(servers, func(s webrtc.ICEServer) bool { return slices.ContainsFunc(s.URLs, isRelay) }) {
-		return nil, failf(exitConnection, "--ice-policy relay: there is no TURN server to go through; --ice-server names one, "+
+		return nil, exit.Errorf(exit.Connection, "--ice-policy relay: there is no TURN server to go through; --ice-server names one, "+
 			"or the signaling server does with --turn")
 	}
 	return servers, nil

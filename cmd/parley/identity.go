@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 )
 
 // identityYears is how long a key file is good for. A peer compares the
@@ -29,15 +32,15 @@ func openIdentity(path string) (*webrtc.Certificate, error) {
 		text, err = makeIdentity(path)
 	}
 	if err != nil {
-		return nil, failf(exitDevice, "--identity: %w", err)
+		return nil, exit.Errorf(exit.Device, "--identity: %w", err)
 	}
 	certificate, err := webrtc.CertificateFromPEM(string(text))
 	if err != nil {
-		return nil, failf(exitDevice, "--identity %s: %w; delete it and a new one is made", printable(path), err)
+		return nil, exit.Errorf(exit.Device, "--identity %s: %w; delete it and a new one is made", sanitize.Text(path), err)
 	}
 	if time.Now().After(certificate.Expires()) {
-		return nil, failf(exitDevice, "--identity %s: it expired on %s; delete it and a new one is made",
-			printable(path), certificate.Expires().Format(time.DateOnly))
+		return nil, exit.Errorf(exit.Device, "--identity %s: it expired on %s; delete it and a new one is made",
+			sanitize.Text(path), certificate.Expires().Format(time.DateOnly))
 	}
 	return certificate, nil
 }

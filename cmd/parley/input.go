@@ -10,6 +10,11 @@ import (
 	"sync"
 
 	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 )
 
 func inputFlags() []cli.Flag {
@@ -21,9 +26,9 @@ func (s *settings) readInput(cmd *cli.Command) error {
 	s.input = cmd.String("input")
 	switch {
 	case s.input != "" && s.input != "ndjson":
-		return usagef("--input %q: it is ndjson: one JSON object a line", printable(s.input))
+		return exit.Usagef("--input %q: it is ndjson: one JSON object a line", sanitize.Text(s.input))
 	case s.input != "" && (s.video == "-" || s.audio == "-"):
-		return usagef("--input and a source of - both read stdin; give the source as a file")
+		return exit.Usagef("--input and a source of - both read stdin; give the source as a file")
 	}
 	return nil
 }
@@ -37,15 +42,15 @@ func (s *settings) commands(find func(peer string) (*session, error)) (stop func
 	if s.input == "" {
 		return func() {}, nil
 	}
-	in, stopReading, err := newStoppable(s.stdin)
+	in, stopReading, err := stdio.NewCancelReader(s.stdin)
 	if err != nil {
-		return nil, failf(exitFailure, "--input: %w", err)
+		return nil, exit.Errorf(exit.Failure, "--input: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		if err := s.readCommands(ctx, in, find); err != nil && ctx.Err() == nil {
-			s.report.warn("--input: %v; no more commands are read", err)
+			s.report.Warnf("--input: %v; no more commands are read", err)
 		}
 	})
 	return func() {
@@ -118,22 +123,22 @@ func (s *settings) obey(line []byte, find func(string) (*session, error)) {
 
 // reply tells how a command went.
 func (s *settings) reply(peer string, cmd command, err error) {
-	s.report.report(replied(peer, cmd, err))
+	s.report.Report(replied(peer, cmd, err))
 }
 
 // replied is the event that tells how a command went.
-func replied(peer string, cmd command, err error) event {
+func replied(peer string, cmd command, err error) event.Event {
 	fields := withID(cmd)
 	if cmd.Command != "" {
-		fields = append(fields, field{"command", cmd.Command})
+		fields = append(fields, event.Field{Key: "command", Value: cmd.Command})
 	}
-	fields = append(fields, field{"ok", err == nil})
-	e := event{name: "reply", peer: peer, say: printable(cmd.Command) + ": done"}
+	fields = append(fields, event.Field{Key: "ok", Value: err == nil})
+	e := event.Event{Name: "reply", Peer: peer, Message: sanitize.Text(cmd.Command) + ": done"}
 	if err != nil {
-		fields = append(fields, field{"error", err.Error()})
-		e.say = printable(orAll(cmd.Command, "command")) + ": " + printable(err.Error())
+		fields = append(fields, event.Field{Key: "error", Value: err.Error()})
+		e.Message = sanitize.Text(orAll(cmd.Command, "command")) + ": " + sanitize.Text(err.Error())
 	}
-	e.fields = fields
+	e.Fields = fields
 	return e
 }
 

@@ -9,6 +9,9 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/media"
 	"parley/media/decoder"
 	"parley/media/quality"
@@ -25,6 +28,34 @@ func qualityKeys() map[string]string {
 		"video.latency.p95": "its 95th percentile", "audio.words": "words of the code in the test sound that were read", "audio.gap": "the longest time without sound, in milliseconds",
 		"audio.latency": "as video.latency, of the sound", "audio.latency.p95": "its 95th percentile", "sync": "how much later the picture comes than its sound, in milliseconds",
 	}
+}
+
+// expectKeys returns the keys of --expect.
+func expectKeys() map[string]event.Kind {
+	keys := map[string]event.Kind{
+		"connected": event.Flag, "leave": event.Flag, "text": event.Text, "channel": event.Text,
+		"track.video": event.Flag, "track.audio": event.Flag,
+		"video.size": event.Text, "video.fps": event.Number, "audio.tone": event.Tone,
+	}
+	for _, kind := range []string{"video.", "audio."} {
+		keys[kind+"codec"] = event.Text
+		for _, k := range []string{"frames", "packets", "lost", "bitrate"} {
+			keys[kind+k] = event.Number
+		}
+	}
+	for k := range qualityKeys() {
+		keys[k] = event.Number
+	}
+	return keys
+}
+
+// parseExpect parses a value of --expect.
+func parseExpect(raw string) (event.Check, error) {
+	c, err := event.ParseCheck(raw, expectKeys())
+	if err != nil {
+		return c, exit.Usagef("--expect %w", err)
+	}
+	return c, nil
 }
 
 func isQuality(key string) bool { _, ok := qualityKeys()[key]; return ok }
@@ -57,8 +88,8 @@ func qualityFacts(q quality.Report) map[string]float64 {
 }
 
 // judging tells if any of some checks is of what a judge finds out.
-func judging(checks []check) bool {
-	return slices.ContainsFunc(checks, func(c check) bool { return isQuality(c.key) })
+func judging(checks []event.Check) bool {
+	return slices.ContainsFunc(checks, func(c event.Check) bool { return isQuality(c.Key) })
 }
 
 // newJudge makes the judge of a call, nil if nobody asks for one: it decodes all pictures.
@@ -86,7 +117,7 @@ func (c *session) judgeTrack(e peer.TrackReceived, request func()) media.FrameSi
 	}
 	sink, viewer := c.judge.VideoSink(c.epoch.Time(), decoder.ViewerOptions{
 		NewDecoder: decoders, RequestKeyFrame: request, Logger: c.logger,
-		Warn: func(sentence string) { c.report.warn("%s", printable(sentence)) },
+		Warn: func(sentence string) { c.report.Warnf("%s", sanitize.Text(sentence)) },
 	})
 	c.work.Go(func() { viewer.Run(c.ctx) })
 	return sink
@@ -111,7 +142,7 @@ func (c *session) measureQuality(last bool) {
 	c.judgedAt = time.Now()
 	q := c.quality()
 	for _, key := range slices.Sorted(maps.Keys(q)) {
-		c.expect.saw(key, strconv.FormatFloat(q[key], 'f', -1, 64))
+		c.expect.Observe(key, strconv.FormatFloat(q[key], 'f', -1, 64))
 		if c.witness != nil {
 			c.witness.metric(key, q[key])
 		}
@@ -119,21 +150,21 @@ func (c *session) measureQuality(last bool) {
 }
 
 // qualityFields are the same for events: video, audio and sync.
-func qualityFields(q map[string]float64) []field {
-	var fields []field
+func qualityFields(q map[string]float64) []event.Field {
+	var fields []event.Field
 	for _, kind := range []string{"video", "audio"} {
-		var part []field
+		var part []event.Field
 		for _, key := range slices.Sorted(maps.Keys(q)) {
 			if name, ok := strings.CutPrefix(key, kind+"."); ok {
-				part = append(part, field{strings.ReplaceAll(name, ".", "_"), q[key]})
+				part = append(part, event.Field{Key: strings.ReplaceAll(name, ".", "_"), Value: q[key]})
 			}
 		}
 		if part != nil {
-			fields = append(fields, field{kind, part})
+			fields = append(fields, event.Field{Key: kind, Value: part})
 		}
 	}
 	if v, ok := q["sync"]; ok {
-		fields = append(fields, field{"sync", v})
+		fields = append(fields, event.Field{Key: "sync", Value: v})
 	}
 	return fields
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/signal/server"
 )
 
@@ -24,7 +26,7 @@ func numberLimit(name string, value int, usage string, field func(*server.Limits
 		func(cmd *cli.Command, l *server.Limits) error {
 			n := cmd.Int(name)
 			if n < 0 {
-				return usagef("--%s %d: it is no less than 0, which lifts it", name, n)
+				return exit.Usagef("--%s %d: it is no less than 0, which lifts it", name, n)
 			}
 			*field(l) = zeroMeansUnlimited(n)
 			return nil
@@ -38,7 +40,7 @@ func timeLimit(name string, value time.Duration, usage string, field func(*serve
 		func(cmd *cli.Command, l *server.Limits) error {
 			d := cmd.Duration(name)
 			if d < 0 {
-				return usagef("--%s %s: it is no less than 0, which lifts it", name, d)
+				return exit.Usagef("--%s %s: it is no less than 0, which lifts it", name, d)
 			}
 			*field(l) = zeroMeansUnlimited(d)
 			return nil
@@ -52,7 +54,7 @@ func rateLimit(name, value, usage string, field func(*server.Limits) *server.Rat
 		func(cmd *cli.Command, l *server.Limits) error {
 			r, err := rate(cmd.String(name))
 			if err != nil {
-				return usagef("--%s %q: %v", name, printable(cmd.String(name)), err)
+				return exit.Usagef("--%s %q: %v", name, sanitize.Text(cmd.String(name)), err)
 			}
 			*field(l) = r
 			return nil
@@ -141,7 +143,7 @@ func (srv *parleyServer) readLimits(cmd *cli.Command) error {
 		off = true
 		srv.options.Limits = server.NoLimits()
 	default:
-		return usagef("--limits %q: it is on or off", printable(v))
+		return exit.Usagef("--limits %q: it is on or off", sanitize.Text(v))
 	}
 	for _, l := range limits() {
 		if off && !cmd.IsSet(l.name) {

@@ -11,6 +11,9 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/signal"
 	"parley/signal/client"
@@ -41,8 +44,8 @@ func (l *line) signIn(ctx context.Context) error {
 	if err != nil {
 		return s.unreached(ctx, err)
 	}
-	s.report.report(event{name: "signaling", fields: []field{{"state", "connected"}, {"server", s.server}},
-		say: "reached " + printable(s.server), detail: true})
+	s.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", s.server),
+		Message: "reached " + sanitize.Text(s.server), Detail: true})
 	if err := s.logIn(ctx, c); err != nil {
 		_ = c.Close() // the login says more
 		return err
@@ -53,14 +56,14 @@ func (l *line) signIn(ctx context.Context) error {
 
 // unreached is the error of a server that was not reached.
 func (s *settings) unreached(ctx context.Context, err error) error {
-	if i := interruption(ctx); i != nil {
+	if i := exit.Interruption(ctx); i != nil {
 		return i
 	}
 	if ctx.Err() != nil {
-		return failf(exitTimeout, "gave up after %s: the signaling server %s does not answer", s.timeout, printable(s.server))
+		return exit.Errorf(exit.Timeout, "gave up after %s: the signaling server %s does not answer", s.timeout, sanitize.Text(s.server))
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return failf(exitSignaling, "the signaling server %s does not answer", printable(s.server))
+		return exit.Errorf(exit.Signaling, "the signaling server %s does not answer", sanitize.Text(s.server))
 	}
 	return err
 }
@@ -70,7 +73,7 @@ func (s *settings) unreached(ctx context.Context, err error) error {
 func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 	err := c.Login(ctx, s.name)
 	if taken := err; s.retryTaken && isTaken(taken) {
-		s.report.warn("%v; trying again until --timeout", taken)
+		s.report.Warnf("%v; trying again until --timeout", taken)
 		for isTaken(err) {
 			select {
 			case <-time.After(takenPause):
@@ -79,17 +82,17 @@ func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 				err = ctx.Err()
 			}
 		}
-		if ctx.Err() != nil && interruption(ctx) == nil {
+		if ctx.Err() != nil && exit.Interruption(ctx) == nil {
 			s.reportLogin(taken)
 			return taken
 		}
 	}
 	s.reportLogin(err)
 	switch {
-	case interruption(ctx) != nil:
-		return interruption(ctx)
+	case exit.Interruption(ctx) != nil:
+		return exit.Interruption(ctx)
 	case ctx.Err() != nil:
-		return failf(exitTimeout, "gave up after %s: the signaling server %s does not answer the login", s.timeout, printable(s.server))
+		return exit.Errorf(exit.Timeout, "gave up after %s: the signaling server %s does not answer the login", s.timeout, sanitize.Text(s.server))
 	}
 	return err
 }
@@ -104,25 +107,25 @@ func isTaken(err error) bool {
 }
 
 func (s *settings) reportLogin(err error) {
-	say := fmt.Sprintf("signed in as %s at %s", printable(s.name), printable(s.server))
+	say := fmt.Sprintf("signed in as %s at %s", sanitize.Text(s.name), sanitize.Text(s.server))
 	if err != nil {
 		say = ""
 	}
-	s.report.report(event{name: "login", fields: []field{{"name", s.name}, {"success", err == nil}}, say: say})
+	s.report.Report(event.Event{Name: "login", Fields: event.Fields("name", s.name, "success", err == nil), Message: say})
 }
 
 // close says goodbye to the server.
 func (l *line) close() {
 	_ = l.client.Close() // it may be lost already
-	l.report.report(event{name: "signaling", fields: []field{{"state", "closed"}}})
+	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "closed")})
 }
 
 // changed tells that the server is lost for now, or that it is back.
 func (l *line) changed(s client.State) {
 	if s.Lost {
 		l.away.Store(true)
-		l.report.report(event{name: "signaling", fields: []field{{"state", "lost"}, {"error", s.Err.Error()}},
-			say: printable(s.Err.Error()) + "; trying to come back"})
+		l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", s.Err.Error()),
+			Message: sanitize.Text(s.Err.Error()) + "; trying to come back"})
 		return
 	}
 	l.away.Store(false)
@@ -133,7 +136,7 @@ func (l *line) changed(s client.State) {
 	if !s.Resumed {
 		say += ", and has forgotten the calls that were being set up"
 	}
-	l.report.report(event{name: "signaling", fields: []field{{"state", "connected"}, {"server", l.server}, {"resumed", s.Resumed}}, say: say})
+	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", l.server, "resumed", s.Resumed), Message: say})
 }
 
 // lost tells that the server is gone for good.
@@ -141,7 +144,7 @@ func (l *line) lost(err error) {
 	if l.away.Swap(true) {
 		return
 	}
-	l.report.report(event{name: "signaling", fields: []field{{"state", "lost"}, {"error", err.Error()}}})
+	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", err.Error())})
 }
 
 // to is the way to one other side.

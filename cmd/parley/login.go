@@ -9,6 +9,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/signal/auth"
 )
 
@@ -27,13 +30,13 @@ func (srv *parleyServer) readLogin(ctx context.Context, cmd *cli.Command) (err e
 	key, url := cmd.String("auth-jwt"), cmd.String("auth-webhook")
 	switch {
 	case key != "" && url != "":
-		return usagef("--auth-jwt and --auth-webhook: one of them decides, not both")
+		return exit.Usagef("--auth-jwt and --auth-webhook: one of them decides, not both")
 	case key != "":
 		srv.options.Auth, err = auth.LoadJWT(ctx, key, &auth.JWTOptions{
 			Audience: cmd.String("auth-jwt-audience"), Issuer: cmd.String("auth-jwt-issuer"), Logger: srv.logger,
 		})
 		if err != nil {
-			return failf(exitDevice, "--auth-jwt: %w", err)
+			return exit.Errorf(exit.Device, "--auth-jwt: %w", err)
 		}
 	case url != "":
 		var header http.Header
@@ -42,7 +45,7 @@ func (srv *parleyServer) readLogin(ctx context.Context, cmd *cli.Command) (err e
 		}
 		srv.options.Auth, err = auth.NewWebhook(url, &auth.WebhookOptions{Header: header})
 		if err != nil {
-			return usagef("--auth-webhook: %v", err)
+			return exit.Usagef("--auth-webhook: %v", err)
 		}
 	}
 	if url == "" {
@@ -66,11 +69,11 @@ func (srv *parleyServer) readProxies(cmd *cli.Command) (err error) {
 	case err != nil:
 		return err
 	case header == "" && len(srv.options.TrustedProxies) > 0:
-		return usagef("--trusted-proxy needs --client-ip-header: the header that the proxy sets, such as X-Forwarded-For")
+		return exit.Usagef("--trusted-proxy needs --client-ip-header: the header that the proxy sets, such as X-Forwarded-For")
 	case header != "" && len(srv.options.TrustedProxies) == 0:
-		return usagef("--client-ip-header needs --trusted-proxy: the address of the proxy that sets it")
+		return exit.Usagef("--client-ip-header needs --trusted-proxy: the address of the proxy that sets it")
 	case strings.ContainsFunc(header, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }):
-		return usagef("invalid --client-ip-header %q: want the name of a header, such as X-Forwarded-For", printable(header))
+		return exit.Usagef("invalid --client-ip-header %q: want the name of a header, such as X-Forwarded-For", sanitize.Text(header))
 	}
 	return nil
 }
@@ -84,7 +87,7 @@ func prefixes(flag string, values []string) ([]netip.Prefix, error) {
 			p, err = a.Unmap().Prefix(a.Unmap().BitLen())
 		}
 		if err != nil {
-			return nil, usagef("--%s %q: it is an address or a CIDR, such as 10.0.0.0/8", flag, printable(v))
+			return nil, exit.Usagef("--%s %q: it is an address or a CIDR, such as 10.0.0.0/8", flag, sanitize.Text(v))
 		}
 		list = append(list, p.Masked())
 	}
@@ -92,7 +95,7 @@ func prefixes(flag string, values []string) ([]netip.Prefix, error) {
 }
 
 // readLog reads --log.
-func readLog(cmd *cli.Command, std stdio) (*slog.Logger, error) {
+func readLog(cmd *cli.Command, std stdio.Streams) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: slog.LevelInfo}
 	switch {
 	case cmd.Bool("verbose"):
@@ -102,12 +105,12 @@ func readLog(cmd *cli.Command, std stdio) (*slog.Logger, error) {
 	}
 	switch v := strings.ToLower(cmd.String("log")); v {
 	case "text":
-		return slog.New(slog.NewTextHandler(std.err, options)), nil
+		return slog.New(slog.NewTextHandler(std.Err, options)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(std.err, options)), nil
+		return slog.New(slog.NewJSONHandler(std.Err, options)), nil
 	case "off":
 		return slog.New(slog.DiscardHandler), nil
 	default:
-		return nil, usagef("--log %q: it is text, json or off", printable(v))
+		return nil, exit.Usagef("--log %q: it is text, json or off", sanitize.Text(v))
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"parley/cmd/parley/internal/exit"
 )
 
 // serverProcess is `parley serve` with its process, for what it logs.
@@ -38,8 +40,8 @@ func TestTokens(t *testing.T) {
 		"none": "", "another's": token("carol", secret, time.Hour), "an old one": token("alice", secret, -time.Hour), "a false one": token("alice", secret+"!", time.Hour),
 	} {
 		alice := terminal(t, "call", "bob", "--server", server, "--as", "alice", "--token", bad)
-		if code, err := alice.wait(); err != nil || code != int(exitLogin) {
-			t.Errorf("%s: exit code %d (%v), want %d\n%s", what, code, err, exitLogin, alice.err)
+		if code, err := alice.wait(); err != nil || code != int(exit.Login) {
+			t.Errorf("%s: exit code %d (%v), want %d\n%s", what, code, err, exit.Login, alice.err)
 		}
 	}
 	alice := terminal(t, "call", "bob", "--server", server, "--as", "alice", "--token", token("alice", secret, time.Hour), "--expect", "connected")
@@ -114,8 +116,8 @@ func TestWebhook(t *testing.T) {
 	bob.says(t, "waiting for calls")
 	for _, bad := range []string{"bad", "none"} {
 		alice := terminal(t, "call", "bob", "--server", server, "--as", "alice", "--token", bad)
-		if code, err := alice.wait(); err != nil || code != int(exitLogin) {
-			t.Errorf("%s: exit code %d (%v), want %d\n%s", bad, code, err, exitLogin, alice.err)
+		if code, err := alice.wait(); err != nil || code != int(exit.Login) {
+			t.Errorf("%s: exit code %d (%v), want %d\n%s", bad, code, err, exit.Login, alice.err)
 		}
 		if bad == "bad" && !strings.Contains(alice.err.String(), "not today") {
 			t.Errorf("the reason is not told: %s", alice.err)

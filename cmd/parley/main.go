@@ -6,28 +6,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 )
 
-// stdio is where a command reads and writes: results and data to out, talk to
-// err.
-type stdio struct {
-	in       io.Reader
-	out, err io.Writer
-}
-
 func main() {
-	os.Exit(int(run(context.Background(), stdio{os.Stdin, os.Stdout, os.Stderr}, os.Args)))
+	os.Exit(int(run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)))
 }
 
 // run runs the command line and returns the exit code. The first signal ends
 // ctx, which hangs up and finishes files; the second one kills.
-func run(ctx context.Context, std stdio, args []string) exitCode {
+func run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 	ctx, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
 	signals := make(chan os.Signal, 1)
@@ -39,19 +35,19 @@ func run(ctx context.Context, std stdio, args []string) exitCode {
 		select {
 		case s := <-signals:
 			signal.Stop(signals)
-			interrupt(&interrupted{s})
+			interrupt(&exit.SignalError{Signal: s})
 		case <-done:
 		}
 	}()
 	err := root(std).Run(ctx, withShow(args))
-	var said *silent
+	var said *exit.ReportedError
 	if err != nil && !errors.As(err, &said) {
-		fmt.Fprintf(std.err, "parley: %v\n", err)
+		fmt.Fprintf(std.Err, "parley: %v\n", err)
 	}
-	return codeOf(err)
+	return exit.CodeOf(err)
 }
 
-func root(std stdio) *cli.Command {
+func root(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "parley",
 		Usage: "a WebRTC peer for the terminal: the other end of a call",
@@ -73,7 +69,7 @@ EXIT CODES:
    3 an expectation           or said no                     130 interrupted
      did not hold
    4 timed out`,
-		Reader: std.in, Writer: std.out, ErrWriter: std.err,
+		Reader: std.In, Writer: std.Out, ErrWriter: std.Err,
 		HideVersion:                     true,
 		Suggest:                         true,
 		EnableShellCompletion:           true,
@@ -88,17 +84,17 @@ EXIT CODES:
 // unknownCommand answers a command line that names no command.
 func unknownCommand(_ context.Context, cmd *cli.Command) error {
 	if name := cmd.Args().First(); name != "" {
-		return usagef("there is no command %q; see parley --help", printable(name))
+		return exit.Usagef("there is no command %q; see parley --help", sanitize.Text(name))
 	}
 	return cli.ShowRootCommandHelp(cmd)
 }
 
 func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-	return usagef("%v; see %s --help", err, cmd.FullName())
+	return exit.Usagef("%v; see %s --help", err, cmd.FullName())
 }
 
 // commands are the subcommands, in the order of --help.
-func commands(std stdio) []*cli.Command {
+func commands(std stdio.Streams) []*cli.Command {
 	all := []*cli.Command{
 		alone(serveCommand(std)),
 		callCommand(std), answerCommand(std), echoCommand(std),
@@ -108,7 +104,7 @@ func commands(std stdio) []*cli.Command {
 	}
 	for _, c := range all {
 		c.DisableSliceFlagSeparator = true // a comma in --say or --ice-server belongs to the value
-		withHelp(c, columnsOf(std.out))
+		withHelp(c, columnsOf(std.Out))
 	}
 	return all
 }

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/stdio"
 )
 
 // TestFiftyCallsAtOnce: one echo has fifty callers, each of which hears what it
@@ -52,11 +55,11 @@ func TestFiftyCallsAtOnce(t *testing.T) {
 	}
 	late := terminal(t, "call", "echo", "--server", server)
 	late.says(t, "echo said no, or is busy")
-	late.ends(t, int(exitAbsent))
+	late.ends(t, int(exit.Absent))
 	interruptProcess(t, echo)
 	for i, c := range callers {
 		<-c.exited
-		if c.code != exitOK {
+		if c.code != exit.OK {
 			t.Errorf("caller %d: exit code %d\n%s", i, c.code, c.err)
 		}
 		for j := range callers {
@@ -70,7 +73,7 @@ func TestFiftyCallsAtOnce(t *testing.T) {
 // inProcess is a parley that runs in this process.
 type inProcess struct {
 	*process
-	code exitCode // once exited
+	code exit.Code // once exited
 }
 
 func startInProcess(t *testing.T, args []string) *inProcess {
@@ -79,7 +82,7 @@ func startInProcess(t *testing.T, args []string) *inProcess {
 	var work sync.WaitGroup
 	work.Go(func() {
 		defer close(p.exited)
-		p.code = run(t.Context(), stdio{strings.NewReader(""), p.out, p.err}, args)
+		p.code = run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: p.out, Err: p.err}, args)
 	})
 	t.Cleanup(work.Wait)
 	return p

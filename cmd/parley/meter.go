@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer/filetransfer"
 )
 
@@ -67,7 +68,7 @@ func (m *meter) String() string {
 		left := time.Duration(float64(m.total-m.here) / m.rate * float64(time.Second)).Round(time.Second)
 		line += fmt.Sprintf("  %s/s  %s left", filetransfer.FormatSize(int64(m.rate)), left)
 	}
-	return line + "  " + shortened(printable(m.name), 30)
+	return line + "  " + shortened(sanitize.Text(m.name), 30)
 }
 
 // shortened keeps the end of a name, which says more than its start.
@@ -90,7 +91,7 @@ func (m *meter) outcome(t *transfer) string {
 	if n == 1 {
 		what = "a file"
 	}
-	line := fmt.Sprintf("%s %s, %s, %s %s", verb, what, filetransfer.FormatSize(m.total), way, printable(t.session.name))
+	line := fmt.Sprintf("%s %s, %s, %s %s", verb, what, filetransfer.FormatSize(m.total), way, sanitize.Text(t.session.name))
 	took := time.Since(m.began)
 	if m.sent < m.total {
 		line += fmt.Sprintf("; %s were there or empty", filetransfer.FormatSize(m.total-m.sent))

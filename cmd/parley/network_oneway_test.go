@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/exit"
 )
 
 // pathEnds is how long a call goes on whose path is gone for good: 30 s until consent expires
@@ -42,7 +44,7 @@ func (f *faulty) ends(since time.Time, told bool) {
 			f.t.Fatalf("%s has not ended %v after the path was cut", f.hosts[i].name, time.Since(since))
 		}
 		switch code := p.cmd.ProcessState.ExitCode(); code {
-		case int(exitConnection):
+		case int(exit.Connection):
 			failed++
 		case 0:
 		default:

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/exit"
 )
 
 // A path that loses what is longer than 1280 bytes, and tells nobody, carries a
@@ -33,7 +35,7 @@ func TestNetworkShortPackets(t *testing.T) {
 	})
 	t.Run("576 bytes", func(t *testing.T) {
 		alice, bob := begin(t, "576", "--timeout", "15s")
-		alice.ends(t, int(exitConnection))
+		alice.ends(t, int(exit.Connection))
 		alice.says(t, "the addresses reach each other, but the DTLS handshake failed")
 		bob.ends(t, 0)
 	})

@@ -6,6 +6,8 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 )
 
@@ -24,9 +26,9 @@ func (c *session) measurePath(e peer.StateChanged) {
 	case webrtc.PeerConnectionStateConnected:
 		if !c.away.IsZero() && !c.hearsMedia() {
 			length := time.Since(c.away)
-			c.tell(event{name: "gap", peer: c.name,
-				fields: []field{{"kind", gapData}, {"ms", length.Milliseconds()}, {"cause", gapOutage}},
-				say:    fmt.Sprintf("the path to %s was away for %.1f s", printable(c.name), length.Seconds())})
+			c.tell(event.Event{Name: "gap", Peer: c.name,
+				Fields:  event.Fields("kind", gapData, "ms", length.Milliseconds(), "cause", gapOutage),
+				Message: fmt.Sprintf("the path to %s was away for %.1f s", sanitize.Text(c.name), length.Seconds())})
 		}
 		c.away = time.Time{}
 	}

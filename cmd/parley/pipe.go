@@ -7,11 +7,13 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/stdio"
 	"parley/peer/datachannel"
 	"parley/signal"
 )
 
-func pipeCommand(std stdio) *cli.Command {
+func pipeCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "pipe",
 		Usage:     "stdin to the data channel, the data channel to stdout",
@@ -65,7 +67,7 @@ func pipeFlags() []cli.Flag {
 
 // pipeOptions are the flags of pipe.
 type pipeOptions struct {
-	std       stdio
+	std       stdio.Streams
 	exec      string
 	text      bool
 	exitOnEOF bool
@@ -73,7 +75,7 @@ type pipeOptions struct {
 	targets   []string
 }
 
-func runPipe(ctx context.Context, cmd *cli.Command, std stdio) error {
+func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) error {
 	s, err := readSettings(cmd, std)
 	if err != nil {
 		return err
@@ -82,9 +84,9 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio) error {
 	if err != nil {
 		return err
 	}
-	s.report.out = std.out
-	if !s.report.ndjson || !o.forwards() && o.exec == "" {
-		s.report.out = std.err // stdout is for the data
+	s.report.Out = std.Out
+	if !s.report.NDJSON || !o.forwards() && o.exec == "" {
+		s.report.Out = std.Err // stdout is for the data
 	}
 	closed := ignoreClosedPipes()
 	defer closed()
@@ -95,7 +97,7 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio) error {
 	return pipeCalls(ctx, cmd, s, o.exec == "" || cmd.Bool("once"))
 }
 
-func readPipe(cmd *cli.Command, std stdio) (*pipeOptions, error) {
+func readPipe(cmd *cli.Command, std stdio.Streams) (*pipeOptions, error) {
 	o := &pipeOptions{std: std, exec: cmd.String("exec"), text: cmd.Bool("text"), exitOnEOF: cmd.Bool("exit-on-eof")}
 	var err error
 	if o.listen, err = readListen(cmd.StringSlice("listen")); err != nil {
@@ -106,15 +108,15 @@ func readPipe(cmd *cli.Command, std stdio) (*pipeOptions, error) {
 	}
 	switch {
 	case o.exec != "" && o.forwards():
-		return nil, usagef("--exec does not go with --listen or --connect: run one parley for each")
+		return nil, exit.Usagef("--exec does not go with --listen or --connect: run one parley for each")
 	case o.text && o.forwards():
-		return nil, usagef("--text does not go with --listen or --connect: TCP has bytes, not lines")
+		return nil, exit.Usagef("--text does not go with --listen or --connect: TCP has bytes, not lines")
 	case cmd.Bool("unordered") || cmd.IsSet("max-retransmits") || cmd.IsSet("max-lifetime"):
 		if !o.text {
-			return nil, usagef("a channel that loses or reorders messages cannot carry bytes; use --text, where each line is a message")
+			return nil, exit.Usagef("a channel that loses or reorders messages cannot carry bytes; use --text, where each line is a message")
 		}
 	case len(cmd.StringSlice("channel")) > 1:
-		return nil, usagef("pipe has one --channel, not %d", len(cmd.StringSlice("channel")))
+		return nil, exit.Usagef("pipe has one --channel, not %d", len(cmd.StringSlice("channel")))
 	}
 	return o, nil
 }

@@ -9,6 +9,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/stdio"
 )
 
 // ends are what a pipe joins to the channel.
@@ -39,13 +42,13 @@ func (o outWriter) Write(p []byte) (int, error) {
 }
 
 // standard joins stdin and stdout.
-func standard(std stdio) (*ends, error) {
-	in, stop, err := newStoppable(std.in)
+func standard(std stdio.Streams) (*ends, error) {
+	in, stop, err := stdio.NewCancelReader(std.In)
 	if err != nil {
 		return nil, err
 	}
 	return &ends{
-		in: in, out: outWriter{std.out}, stop: stop,
+		in: in, out: outWriter{std.Out}, stop: stop,
 		full: func() error { return nil }, // the end of the process closes it
 		done: func(bool, <-chan struct{}) error { return nil },
 	}, nil
@@ -74,7 +77,7 @@ func program(command, name string, stderr io.Writer) (*ends, error) {
 		return nil, fmt.Errorf("failed to make a pipe: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, failf(exitDevice, "--exec: %w", err)
+		return nil, exit.Errorf(exit.Device, "--exec: %w", err)
 	}
 	return &ends{
 		in: out, out: &untilClosed{w: in}, stop: func() { _ = out.Close() },
@@ -96,7 +99,7 @@ func program(command, name string, stderr io.Writer) (*ends, error) {
 			err := cmd.Wait()
 			var status *exec.ExitError
 			if errors.As(err, &status) && status.Exited() {
-				return failf(exitFailure, "--exec: the command ended with %s", status)
+				return exit.Errorf(exit.Failure, "--exec: the command ended with %s", status)
 			}
 			return nil
 		},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/sanitize"
 	"parley/media/device"
 	"parley/media/playout"
 )
@@ -18,7 +19,7 @@ func (s *settings) openSpeaker(all *closers) error {
 	if !s.play {
 		return nil
 	}
-	warn := func(sentence string) { s.report.warn("%s", printable(sentence)) }
+	warn := func(sentence string) { s.report.Warnf("%s", sanitize.Text(sentence)) }
 	speaker, err := device.OpenSpeaker(device.SpeakerOptions{ID: s.audioOut, Warn: warn, Logger: s.logger})
 	if err != nil {
 		return err
@@ -32,9 +33,9 @@ func (c *session) playTrack(kind webrtc.RTPCodecType) (*playout.Buffer, func()) 
 	if c.speaker == nil || kind != webrtc.RTPCodecTypeAudio {
 		return nil, func() {}
 	}
-	v, err := playout.NewBuffer(playout.Options{Warn: func(text string) { c.report.warn("%s", printable(text)) }})
+	v, err := playout.NewBuffer(playout.Options{Warn: func(text string) { c.report.Warnf("%s", sanitize.Text(text)) }})
 	if err != nil {
-		c.report.warn("%s is not played: %v", kind, err)
+		c.report.Warnf("%s is not played: %v", kind, err)
 		return nil, func() {}
 	}
 	c.speaker.Add(v)

@@ -12,12 +12,16 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/stdio"
 	"parley/peer/capture"
 	"parley/signal"
 )
 
-func probeCommand(std stdio) *cli.Command {
+func probeCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "probe",
 		Usage:     "find out what works with NAME: a suite of checks, and a report",
@@ -77,7 +81,7 @@ cmd/parley/testdata/scenario.`,
 }
 
 // newProber reads a command line.
-func newProber(cmd *cli.Command, std stdio) (*prober, error) {
+func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
 	s := &settings{recordings: newRecordings()}
 	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath} {
 		if err := read(cmd); err != nil {
@@ -95,7 +99,7 @@ func newProber(cmd *cli.Command, std stdio) (*prober, error) {
 	}
 	args := cmd.Args().Slice()
 	if len(args) == 0 {
-		return nil, usagef("parley probe needs the name of whom to probe; see parley probe --help")
+		return nil, exit.Usagef("parley probe needs the name of whom to probe; see parley probe --help")
 	}
 	p.target = args[0]
 	if p.fixedName = s.name != "" || s.dialect == signal.DialectRelay; s.name == "" {
@@ -105,27 +109,27 @@ func newProber(cmd *cli.Command, std stdio) (*prober, error) {
 }
 
 // verbose sets what is said beside the report.
-func (p *prober) verbose(cmd *cli.Command, std stdio) {
-	p.report = &reporter{out: std.out, err: std.err, now: time.Now, quiet: cmd.Bool("quiet"), colour: wantsColour(std.err), live: isTerminal(std.err)}
+func (p *prober) verbose(cmd *cli.Command, std stdio.Streams) {
+	p.report = event.NewReporter(event.Options{Out: std.Out, Err: std.Err, Quiet: cmd.Bool("quiet")})
 	p.logger = slog.New(slog.DiscardHandler)
 	if cmd.Bool("verbose") {
-		p.logger = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		p.logger = slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 }
 
 func (p *prober) readGoal(cmd *cli.Command) error {
 	switch {
 	case p.parallel < 1 || p.parallel > 64:
-		return usagef("--parallel %d: it is 1 to 64 calls", p.parallel)
+		return exit.Usagef("--parallel %d: it is 1 to 64 calls", p.parallel)
 	case !slices.Contains(levels(), p.level):
-		return usagef("--level %q: it is one of %s", printable(p.level), strings.Join(levels(), ", "))
+		return exit.Usagef("--level %q: it is one of %s", sanitize.Text(p.level), strings.Join(levels(), ", "))
 	case !slices.Contains(scenario.Formats(), p.format):
-		return usagef("--format %q: it is one of %s", printable(p.format), strings.Join(scenario.Formats(), ", "))
+		return exit.Usagef("--format %q: it is one of %s", sanitize.Text(p.format), strings.Join(scenario.Formats(), ", "))
 	}
 	for _, text := range cmd.StringSlice("require") {
 		q, err := scenario.ParseRequirement(text)
 		if err != nil {
-			return usagef("--require: %s", printable(err.Error()))
+			return exit.Usagef("--require: %s", sanitize.Text(err.Error()))
 		}
 		p.required = append(p.required, q)
 	}
@@ -135,7 +139,7 @@ func (p *prober) readGoal(cmd *cli.Command) error {
 	}
 	p.suite = cmd.String("suite")
 	if !slices.Contains(scenario.Suites(), p.suite) {
-		return usagef("--suite %q: it is one of %s", printable(p.suite), strings.Join(scenario.Suites(), ", "))
+		return exit.Usagef("--suite %q: it is one of %s", sanitize.Text(p.suite), strings.Join(scenario.Suites(), ", "))
 	}
 	names := cmd.Args().Tail()
 	if p.load, err = readLoad(cmd, names); err != nil {
@@ -146,7 +150,7 @@ func (p *prober) readGoal(cmd *cli.Command) error {
 	}
 	var missing []string
 	if p.scenarios, missing = scenario.Select(all, p.suite, names); len(missing) > 0 {
-		return usagef("there is no scenario %s; see parley probe --list --suite all", printable(strings.Join(missing, ", ")))
+		return exit.Usagef("there is no scenario %s; see parley probe --list --suite all", sanitize.Text(strings.Join(missing, ", ")))
 	}
 	for _, s := range p.scenarios {
 		if err := compile(s); err != nil {
@@ -165,11 +169,11 @@ func readScenarios(files []string) ([]scenario.Scenario, error) {
 	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return nil, failf(exitDevice, "--file: %w", err)
+			return nil, exit.Errorf(exit.Device, "--file: %w", err)
 		}
 		some, err := scenario.Parse(name, string(text))
 		if err != nil {
-			return nil, usagef("--file: %s", printable(err.Error()))
+			return nil, exit.Usagef("--file: %s", sanitize.Text(err.Error()))
 		}
 		all = append(all, some...)
 	}
@@ -177,20 +181,20 @@ func readScenarios(files []string) ([]scenario.Scenario, error) {
 }
 
 // list lists scenarios: a line each.
-func (p *prober) list(std stdio) error {
+func (p *prober) list(std stdio.Streams) error {
 	for _, s := range p.scenarios {
 		needs := ""
 		if len(s.Needs) > 0 {
 			needs = "  needs " + strings.Join(s.Needs, ", ")
 		}
-		fmt.Fprintf(std.out, "%-28s %-24s %-40s %s%s\n", s.Name, strings.Join(s.Suites, " "), strings.Join(s.Specs, ", "), s.Title, needs)
+		fmt.Fprintf(std.Out, "%-28s %-24s %-40s %s%s\n", s.Name, strings.Join(s.Suites, " "), strings.Join(s.Specs, ", "), s.Title, needs)
 	}
-	fmt.Fprintf(std.out, "%s\n", plural(uint64(len(p.scenarios)), "scenario"))
+	fmt.Fprintf(std.Out, "%s\n", plural(uint64(len(p.scenarios)), "scenario"))
 	return nil
 }
 
 // probe runs the suite and writes the report, whatever happens.
-func (p *prober) probe(ctx context.Context, std stdio) error {
+func (p *prober) probe(ctx context.Context, std stdio.Streams) error {
 	if p.evidence != "" {
 		p.demux = capture.NewDemux()
 	}
@@ -205,14 +209,14 @@ func (p *prober) probe(ctx context.Context, std stdio) error {
 	}
 	report := run(ctx)
 	var text bytes.Buffer
-	if err := report.Write(&text, p.format, printable); err != nil {
+	if err := report.Write(&text, p.format, sanitize.Text); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)
 	}
-	p.report.clear()
-	if _, err := std.out.Write(text.Bytes()); err != nil {
+	p.report.ClearStatus()
+	if _, err := std.Out.Write(text.Bytes()); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)
 	}
-	if i := interruption(ctx); i != nil {
+	if i := exit.Interruption(ctx); i != nil {
 		return i
 	}
 	return outcome(report)
@@ -220,17 +224,17 @@ func (p *prober) probe(ctx context.Context, std stdio) error {
 
 // outcome is the error of a run, which does not depend on the format.
 func outcome(r *scenario.Report) error {
-	var code exitCode
+	var code exit.Code
 	switch r.Verdict() {
 	case scenario.Pass:
 		return nil
 	case scenario.Error:
-		code = exitFailure
+		code = exit.Failure
 		if r.Err != nil {
-			code = codeOf(r.Err)
+			code = exit.CodeOf(r.Err)
 		}
 	default:
-		code = exitExpectation
+		code = exit.Expectation
 	}
-	return &coded{code, fmt.Errorf("%s", printable(r.Summary()))}
+	return &exit.Error{Code: code, Err: fmt.Errorf("%s", sanitize.Text(r.Summary()))}
 }

@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"parley/cmd/parley/internal/exit"
+)
 
 // TestProbeTab: our page in a real browser passes what it can show, and what it cannot is skipped.
 func TestProbeTab(t *testing.T) {
@@ -21,7 +25,7 @@ func TestProbeTab(t *testing.T) {
 			t.Errorf("%s: %q, a tab sends nothing back", name, p.verdict[name])
 		}
 	}
-	if p.code != exitOK {
+	if p.code != exit.OK {
 		t.Errorf("exit code %d: %v: %s", p.code, p.bad(), p.said)
 	}
 	idle(tab)

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/quality/verify"
 	"parley/signal/server"
 	"parley/signal/signaltest"
@@ -22,7 +24,7 @@ import (
 
 // probed is what a report in JSON says.
 type probed struct {
-	code    exitCode
+	code    exit.Code
 	said    string
 	verdict map[string]string
 	Verdict string
@@ -38,7 +40,7 @@ func probeIt(t *testing.T, server string, args ...string) *probed {
 	t.Helper()
 	var out, said bytes.Buffer
 	all := append([]string{"parley", "probe", "--server", server, "--format", "json", "-q"}, args...)
-	p := &probed{code: run(context.Background(), stdio{strings.NewReader(""), &out, &said}, all), verdict: map[string]string{}}
+	p := &probed{code: run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, all), verdict: map[string]string{}}
 	p.said = said.String()
 	if err := json.Unmarshal(out.Bytes(), p); err != nil {
 		t.Fatalf("%v: %s%s", err, out.String(), p.said)
@@ -71,7 +73,7 @@ func runningHere(t *testing.T, args ...string) {
 	out, said, done := newWatched(), newWatched(), make(chan struct{})
 	go func() {
 		defer close(done)
-		run(ctx, stdio{strings.NewReader(""), out, said}, append([]string{"parley"}, args...))
+		run(ctx, stdio.Streams{In: strings.NewReader(""), Out: out, Err: said}, append([]string{"parley"}, args...))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	timeout := time.After(patience)
@@ -114,7 +116,7 @@ func TestProbeEcho(t *testing.T) {
 	for _, r := range p.Results {
 		if busy && ofMedia[r.Name] && r.Verdict == string(scenario.Fail) {
 			t.Logf("the machine is too busy to tell: %s: %s", r.Name, r.Reason)
-			p.code = exitOK // others that fail are told below
+			p.code = exit.OK // others that fail are told below
 			continue
 		}
 		skipped := r.Verdict == string(scenario.Skip) && (r.Name == "relay-only" || r.Name == "called-back")
@@ -122,7 +124,7 @@ func TestProbeEcho(t *testing.T) {
 			t.Errorf("%s: %s: %s", r.Name, r.Verdict, r.Reason)
 		}
 	}
-	if p.code != exitOK || len(p.Results) < 60 {
+	if p.code != exit.OK || len(p.Results) < 60 {
 		t.Errorf("exit code %d, %d scenarios, %s", p.code, len(p.Results), p.said)
 	}
 }
@@ -147,7 +149,7 @@ func TestProbeUnaware(t *testing.T) {
 	folder := t.TempDir()
 	p := probeIt(t, server, "--parallel", "3", "--evidence", folder, "bob", "connects", "video-comes", "data-channel", "audio-reports", "restart-by-us",
 		"text-comes-back", "binary-comes-back", "video-moves", "audio-tone-comes-back", "audio-comes", "called-back", "parley-rejects", "parley-codes")
-	if p.code != exitOK {
+	if p.code != exit.OK {
 		t.Errorf("exit code %d: %s: %v", p.code, p.said, p.bad())
 	}
 	for name, want := range map[string]string{
@@ -163,7 +165,7 @@ func TestProbeUnaware(t *testing.T) {
 		t.Errorf("evidence of nothing: %v %v", left, err)
 	}
 	claimed := probeIt(t, server, "--level", "echo", "--evidence", folder, "--file", "testdata/probe/claim.scenario", "bob")
-	if claimed.code != exitExpectation || claimed.verdict["text-comes-back"] != "fail" {
+	if claimed.code != exit.Expectation || claimed.verdict["text-comes-back"] != "fail" {
 		t.Errorf("an echo that is none: exit code %d, %v", claimed.code, claimed.bad())
 	}
 	for _, name := range []string{"events.ndjson", "signaling.ndjson", "statistics.json", "facts.json", "verdict.json", "000-out-offer.sdp"} {
@@ -174,7 +176,7 @@ func TestProbeUnaware(t *testing.T) {
 	}
 	readableEvidence(t, filepath.Join(folder, "text-comes-back"))
 	skipped := probeIt(t, server, "bob", "text-comes-back")
-	if skipped.code != exitExpectation || skipped.verdict["text-comes-back"] != "skip" {
+	if skipped.code != exit.Expectation || skipped.verdict["text-comes-back"] != "skip" {
 		t.Errorf("a run without a scenario: exit code %d, %v", skipped.code, skipped.bad())
 	}
 }
@@ -214,7 +216,7 @@ func TestProbeExamples(t *testing.T) {
 			t.Errorf("%s: %s: %s", r.Name, r.Verdict, r.Reason)
 		}
 	}
-	if p.code != exitOK || len(p.Results) < len(files) {
+	if p.code != exit.OK || len(p.Results) < len(files) {
 		t.Errorf("exit code %d, %d scenarios: %s", p.code, len(p.Results), p.said)
 	}
 }
@@ -227,12 +229,12 @@ func TestProbeCallsBack(t *testing.T) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil { // the prober is there only now and then
-			run(ctx, stdio{strings.NewReader(""), &bytes.Buffer{}, &bytes.Buffer{}}, []string{"parley", "call", "prober", "--server", server, "--as", "bob", "--expect", "connected", "--timeout", "5s"})
+			run(ctx, stdio.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}, []string{"parley", "call", "prober", "--server", server, "--as", "bob", "--expect", "connected", "--timeout", "5s"})
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	p := probeIt(t, server, "--as", "prober", "--await", "30s", "--timeout", "1s", "--file", "testdata/probe/answerer.scenario", "bob")
-	if p.verdict["answerer"] != "pass" || p.code != exitOK {
+	if p.verdict["answerer"] != "pass" || p.code != exit.OK {
 		t.Errorf("exit code %d: %v: %s", p.code, p.bad(), p.said)
 	}
 }
@@ -240,7 +242,7 @@ func TestProbeCallsBack(t *testing.T) {
 // TestProbeAwaits: who only calls need not be there when the probe begins.
 func TestProbeAwaits(t *testing.T) {
 	p := probeIt(t, patientServer(t), "--as", "prober", "--await", "10ms", "--file", "testdata/probe/answerer.scenario", "bob")
-	if bad := fmt.Sprint(p.bad()); p.code != exitExpectation || !strings.Contains(bad, "bob did not call prober within 10ms") {
+	if bad := fmt.Sprint(p.bad()); p.code != exit.Expectation || !strings.Contains(bad, "bob did not call prober within 10ms") {
 		t.Errorf("exit code %d: %s: %s", p.code, bad, p.said)
 	}
 }
@@ -251,24 +253,24 @@ func TestProbeExitCodes(t *testing.T) {
 	runningHere(t, "echo", "--server", server)
 	for name, test := range map[string]struct {
 		args    []string
-		want    exitCode
+		want    exit.Code
 		formats []string
 	}{
-		"pass":        {[]string{"echo", "answers"}, exitOK, scenario.Formats()},
-		"none ran":    {[]string{"echo", "relay-only"}, exitExpectation, []string{"junit"}},
-		"requirement": {[]string{"--require", "setup.ms<0", "echo", "connects"}, exitExpectation, []string{"junit", "table"}},
-		"absent":      {[]string{"nobody", "connects"}, exitAbsent, scenario.Formats()},
-		"unreached":   {[]string{"--server", "ws://127.0.0.1:1", "echo", "connects"}, exitSignaling, scenario.Formats()},
-		"usage":       {[]string{"echo", "no-such-scenario"}, exitUsage, []string{"json"}},
-		"bad metric":  {[]string{"--require", "speed<3", "echo"}, exitUsage, []string{"json"}},
+		"pass":        {[]string{"echo", "answers"}, exit.OK, scenario.Formats()},
+		"none ran":    {[]string{"echo", "relay-only"}, exit.Expectation, []string{"junit"}},
+		"requirement": {[]string{"--require", "setup.ms<0", "echo", "connects"}, exit.Expectation, []string{"junit", "table"}},
+		"absent":      {[]string{"nobody", "connects"}, exit.Absent, scenario.Formats()},
+		"unreached":   {[]string{"--server", "ws://127.0.0.1:1", "echo", "connects"}, exit.Signaling, scenario.Formats()},
+		"usage":       {[]string{"echo", "no-such-scenario"}, exit.Usage, []string{"json"}},
+		"bad metric":  {[]string{"--require", "speed<3", "echo"}, exit.Usage, []string{"json"}},
 	} {
 		for _, format := range test.formats {
 			var out, said bytes.Buffer
 			args := append([]string{"parley", "probe", "--server", server, "--format", format, "-q"}, test.args...)
-			if got := run(context.Background(), stdio{strings.NewReader(""), &out, &said}, args); got != test.want {
+			if got := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args); got != test.want {
 				t.Errorf("%s as %s: exit code %d, want %d: %s", name, format, got, test.want, said.String())
 			}
-			if test.want != exitUsage && out.Len() == 0 {
+			if test.want != exit.Usage && out.Len() == 0 {
 				t.Errorf("%s as %s: there is no report", name, format)
 			}
 		}

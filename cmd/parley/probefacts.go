@@ -9,35 +9,36 @@ import (
 	"strconv"
 	"strings"
 
+	"parley/cmd/parley/internal/event"
 	"parley/peer/stats"
 )
 
 // probeSorts are the keys that a scenario's expect and never know: those of
 // --expect, and what only a probe looks at.
-func probeSorts() map[string]sort {
-	sorts := factSorts()
-	maps.Copy(sorts, map[string]sort{
-		"answered": flag, "reoffered": flag, "left": flag, "state": words, "failed": flag, "disconnected": flag, "setup.ms": number, "rtt.ms": number,
-		"candidate": words, "candidate.ours": words, "candidate.hidden": flag, "candidates.end": flag,
-		"pair": words, "pair.protocol": words, "relayed": words, "warning": words, "message": words, "channel.closed": words,
-		"answer.sections": number, "answer.bundled": number, "answer.muxed": number, "answer.mids": words, "answer.order": words,
-		"answer.setup": words, "answer.crypto": flag, "answer.fingerprint": words, "answer.ice": words, "answer.trickle": flag,
-		"answer.max-message": number, "answer.sctp": words, "ufrags": number, "answer.profile": words,
-		"answer.foreign": words, "answer.parley": flag, "answer.number": words, "answer.repeated": words, "answer.rejection": words, "answer.feedback": words, "answer.origin": words,
-		"answer.rejected": words, "answer.codec.audio": words, "answer.codec.video": words, "answer.direction.audio": words, "answer.direction.video": words,
-		"muted": words, "unmuted": words, "crossed": flag, "codes": words, "far.code": words, "far.state": words, "far.text": words, "far.channel": words, "far.track": words,
-		"far.muted": words, "far.unmuted": words, "far.gap": words, "far.role": words, "far.dtls": words, "far.tls": words, "far.video.size": words,
-		"dtls": words, "tls": words, "role": words, "certificate": words,
+func probeSorts() map[string]event.Kind {
+	sorts := expectKeys()
+	maps.Copy(sorts, map[string]event.Kind{
+		"answered": event.Flag, "reoffered": event.Flag, "left": event.Flag, "state": event.Text, "failed": event.Flag, "disconnected": event.Flag, "setup.ms": event.Number, "rtt.ms": event.Number,
+		"candidate": event.Text, "candidate.ours": event.Text, "candidate.hidden": event.Flag, "candidates.end": event.Flag,
+		"pair": event.Text, "pair.protocol": event.Text, "relayed": event.Text, "warning": event.Text, "message": event.Text, "channel.closed": event.Text,
+		"answer.sections": event.Number, "answer.bundled": event.Number, "answer.muxed": event.Number, "answer.mids": event.Text, "answer.order": event.Text,
+		"answer.setup": event.Text, "answer.crypto": event.Flag, "answer.fingerprint": event.Text, "answer.ice": event.Text, "answer.trickle": event.Flag,
+		"answer.max-message": event.Number, "answer.sctp": event.Text, "ufrags": event.Number, "answer.profile": event.Text,
+		"answer.foreign": event.Text, "answer.parley": event.Flag, "answer.number": event.Text, "answer.repeated": event.Text, "answer.rejection": event.Text, "answer.feedback": event.Text, "answer.origin": event.Text,
+		"answer.rejected": event.Text, "answer.codec.audio": event.Text, "answer.codec.video": event.Text, "answer.direction.audio": event.Text, "answer.direction.video": event.Text,
+		"muted": event.Text, "unmuted": event.Text, "crossed": event.Flag, "codes": event.Text, "far.code": event.Text, "far.state": event.Text, "far.text": event.Text, "far.channel": event.Text, "far.track": event.Text,
+		"far.muted": event.Text, "far.unmuted": event.Text, "far.gap": event.Text, "far.role": event.Text, "far.dtls": event.Text, "far.tls": event.Text, "far.video.size": event.Text,
+		"dtls": event.Text, "tls": event.Text, "role": event.Text, "certificate": event.Text,
 	})
 	for _, kind := range kinds() {
 		for _, k := range []string{"level", "jitter", "keyframes", "broken", "duplicates", "strips", "strip", "idle.ms", "reported", "reported.lost", "nacks", "plis", "sent"} {
-			sorts[kind+"."+k] = number
+			sorts[kind+"."+k] = event.Number
 		}
 		for _, k := range []string{"packets", "lost", "frames"} {
-			sorts["far."+kind+"."+k] = number
+			sorts["far."+kind+"."+k] = event.Number
 		}
-		sorts["far."+kind+".tone"], sorts["unaccounted."+kind] = pitch, number
-		sorts["sending."+kind], sorts["refused."+kind] = words, flag
+		sorts["far."+kind+".tone"], sorts["unaccounted."+kind] = event.Tone, event.Number
+		sorts["sending."+kind], sorts["refused."+kind] = event.Text, event.Flag
 	}
 	return sorts
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
@@ -85,7 +87,7 @@ func (f *far) heard(w *witness, line []byte) {
 	if reply := f.replies[id]; reply != nil {
 		delete(f.replies, id)
 		if err = nil; !e.OK {
-			err = errors.New("the other side says: " + printable(cmp.Or(e.Error, "no")))
+			err = errors.New("the other side says: " + sanitize.Text(cmp.Or(e.Error, "no")))
 		}
 		reply <- err // has room
 	}
@@ -155,13 +157,13 @@ func (f *far) ask(ctx context.Context, c command) (<-chan error, error) {
 	id, ch := f.asked, f.channel
 	f.replies[id] = reply
 	f.mu.Unlock()
-	fields := []field{{"id", id}, {"command", c.Command}}
+	fields := event.Fields("id", id, "command", c.Command)
 	for key, v := range map[string]string{"kind": c.Kind, "text": c.Text} {
 		if v != "" {
-			fields = append(fields, field{key, v})
+			fields = append(fields, event.Field{Key: key, Value: v})
 		}
 	}
-	return reply, ch.Write(ctx, []byte(object(fields)), true)
+	return reply, ch.Write(ctx, []byte(event.JSON(fields)), true)
 }
 
 // farEvent is what a probe looks at in an event of the other side.

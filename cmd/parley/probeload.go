@@ -12,6 +12,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
 )
 
@@ -39,7 +41,7 @@ var rampForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)/(s|m)$`)
 func readLoad(cmd *cli.Command, names []string) (l loading, err error) {
 	if !cmd.IsSet("load") {
 		if cmd.IsSet("ramp") || cmd.IsSet("hold") {
-			return l, usagef("--ramp and --hold are for --load N")
+			return l, exit.Usagef("--ramp and --hold are for --load N")
 		}
 		return l, nil
 	}
@@ -47,18 +49,18 @@ func readLoad(cmd *cli.Command, names []string) (l loading, err error) {
 	m := rampForm.FindStringSubmatch(cmd.String("ramp"))
 	switch {
 	case l.peers < 1 || l.peers > maxLoad:
-		return l, usagef("--load %d: it is 1 to %d calls", l.peers, maxLoad)
+		return l, exit.Usagef("--load %d: it is 1 to %d calls", l.peers, maxLoad)
 	case len(names) > 0 || cmd.IsSet("suite") || cmd.IsSet("file") || cmd.IsSet("parallel") || cmd.IsSet("await"):
-		return l, usagef("--load makes calls of its own, and takes no scenarios, --suite, --file, --parallel or --await")
+		return l, exit.Usagef("--load makes calls of its own, and takes no scenarios, --suite, --file, --parallel or --await")
 	case l.hold < 0:
-		return l, usagef("--hold %s: it cannot be negative", l.hold)
+		return l, exit.Usagef("--hold %s: it cannot be negative", l.hold)
 	case m == nil:
-		return l, usagef("--ramp %q: it is a rate, such as 5/s or 30/m", printable(cmd.String("ramp")))
+		return l, exit.Usagef("--ramp %q: it is a rate, such as 5/s or 30/m", sanitize.Text(cmd.String("ramp")))
 	}
 	rate, err := strconv.ParseFloat(m[1], 64)
 	unit := map[string]time.Duration{"s": time.Second, "m": time.Minute}[m[2]]
 	if err != nil || rate < 0.01 || rate > 1000 {
-		return l, usagef("--ramp %q: it is a rate of 0.01 to 1000", printable(cmd.String("ramp")))
+		return l, exit.Usagef("--ramp %q: it is a rate of 0.01 to 1000", sanitize.Text(cmd.String("ramp")))
 	}
 	l.pace = time.Duration(float64(unit) / rate)
 	return l, nil
@@ -106,14 +108,14 @@ func (p *prober) loadAll(ctx context.Context) []scenario.Result {
 	for i := range results {
 		up.Add(1)
 		work.Go(func() { results[i] = p.as(i).loadOne(ctx, i, sync.OnceFunc(up.Done), enough) })
-		p.report.status(fmt.Sprintf("%d of %d calls begun", i+1, p.load.peers))
+		p.report.Status(fmt.Sprintf("%d of %d calls begun", i+1, p.load.peers))
 		select {
 		case <-pace.C:
 		case <-ctx.Done():
 		}
 	}
 	up.Wait()
-	p.report.status(fmt.Sprintf("%d calls for %s", p.load.peers, p.load.hold))
+	p.report.Status(fmt.Sprintf("%d calls for %s", p.load.peers, p.load.hold))
 	hold := time.NewTimer(p.load.hold)
 	defer hold.Stop()
 	select {

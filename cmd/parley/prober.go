@@ -250,14 +250,14 @@ func (p *prober) status(line string) {
 	if p.done != nil {
 		line = fmt.Sprintf("%d of %d done; %s", p.done.Load(), len(p.scenarios), line)
 	}
-	p.report.status(line)
+	p.report.Status(line)
 }
 
 // tell tells a result as it comes.
 func (p *prober) tell(r *scenario.Result) {
 	p.done.Add(1)
 	if p.format != "table" { // the table says the same
-		p.report.say("%-13s %s", r.Verdict, r.Scenario.Name)
+		p.report.Infof("%-13s %s", r.Verdict, r.Scenario.Name)
 		return
 	}
 	p.status(fmt.Sprintf("%s %s", r.Verdict, r.Scenario.Name))

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"parley/cmd/parley/internal/event/eventtest"
 )
 
 // patience is how long a test waits for what should happen soon.
@@ -208,7 +210,7 @@ func readEvents(text string) ([]jsonEvent, error) {
 		if err != nil {
 			return nil, fmt.Errorf("not NDJSON: %w\n%s", err, text)
 		}
-		if err := obeysSchema("event", string(line)); err != nil {
+		if err := eventtest.Validate("event", string(line)); err != nil {
 			return nil, err
 		}
 		if _, err := time.Parse(time.RFC3339, fmt.Sprint(e["time"])); err != nil || e["event"] == nil {

@@ -14,12 +14,15 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
 	"parley/signal"
 )
 
-func receiveCommand(std stdio) *cli.Command {
+func receiveCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "receive",
 		Usage:     "take files and folders that somebody sends",
@@ -38,7 +41,7 @@ What a broken transfer leaves is NAME.parley-part, and goes on when it is sent a
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Present() {
-				return usagef("%s takes no %q: it answers whoever calls; --from NAME says who may", cmd.FullName(), printable(cmd.Args().First()))
+				return exit.Usagef("%s takes no %q: it answers whoever calls; --from NAME says who may", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 			}
 			s, err := readSettings(cmd, std)
 			if err != nil {
@@ -95,22 +98,22 @@ func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 	j := &receiving{settings: s, yes: cmd.Bool("yes"), once: cmd.Bool("once"), from: cmd.StringSlice("from"),
 		retry: cmd.Duration("retry"), agreed: map[string]bool{}, running: map[*transfer]bool{}}
 	if s.dialect == signal.DialectRelay {
-		return nil, usagef("receive works in the call dialect only: the relay does not tell who calls")
+		return nil, exit.Usagef("receive works in the call dialect only: the relay does not tell who calls")
 	}
 	if j.yes {
 		j.maxSize = maxUnasked
 	} else if err := tell(""); err != nil {
-		return nil, usagef("%v; --yes takes files without asking", err)
+		return nil, exit.Usagef("%v; --yes takes files without asking", err)
 	}
 	if v := cmd.String("max-size"); v != "" {
 		var err error
 		if j.maxSize, err = byteSize(v); err != nil {
-			return nil, usagef("--max-size %q: %v", printable(v), err)
+			return nil, exit.Usagef("--max-size %q: %v", sanitize.Text(v), err)
 		}
 	}
 	var err error
 	if j.folder, err = filetransfer.OpenFolder(cmd.String("into"), cmd.Bool("overwrite")); err != nil {
-		return nil, failf(exitDevice, "--into: %w", err)
+		return nil, exit.Errorf(exit.Device, "--into: %w", err)
 	}
 	if dir := filepath.Clean(cmd.String("into")); dir != "." {
 		j.into = dir + string(filepath.Separator)
@@ -157,10 +160,10 @@ func (j *receiving) ends(c *session, err error) bool {
 		j.late.Stop()
 		j.late = nil
 	}
-	if !errors.Is(err, filetransfer.ErrBroken) && codeOf(err) != exitConnection || j.retry <= 0 {
+	if !errors.Is(err, filetransfer.ErrBroken) && exit.CodeOf(err) != exit.Connection || j.retry <= 0 {
 		return true
 	}
-	j.report.say("%v; waiting for it to be taken up again", err)
+	j.report.Infof("%v; waiting for it to be taken up again", err)
 	j.late = time.AfterFunc(j.retry, func() { j.answerer.stop(&callEnded{err}) })
 	return false
 }
@@ -225,15 +228,15 @@ func (i *incomingCall) receive(t *transfer, ch *datachannel.Channel) {
 	switch {
 	case i.receiving.once:
 		i.session.call.Hangup()
-	case explained != nil && codeOf(explained) != exitInterrupted:
-		i.session.report.warn("%v", explained)
+	case explained != nil && exit.CodeOf(explained) != exit.Interrupted:
+		i.session.report.Warnf("%v", explained)
 	}
 }
 
 // ask decides about an offer.
 func (i *incomingCall) ask(ctx context.Context, t *transfer, o *filetransfer.Offer) error {
 	t.offered(o)
-	name := printable(i.session.name)
+	name := sanitize.Text(i.session.name)
 	key := i.session.name + "\x00" + o.ID
 	i.receiving.mu.Lock()
 	known := i.agreed[key]
@@ -244,13 +247,13 @@ func (i *incomingCall) ask(ctx context.Context, t *transfer, o *filetransfer.Off
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			i.session.report.warn("%v", err)
+			i.session.report.Warnf("%v", err)
 			return &filetransfer.RefusedError{Code: filetransfer.RefusedDeclined, Reason: "nobody is there to be asked"}
 		case !wanted:
 			return &filetransfer.RefusedError{Code: filetransfer.RefusedDeclined, Reason: "they were not wanted"}
 		}
 	} else {
-		i.session.report.say("%s sends %s", name, summary(o))
+		i.session.report.Infof("%s sends %s", name, summary(o))
 	}
 	i.receiving.mu.Lock()
 	defer i.receiving.mu.Unlock()

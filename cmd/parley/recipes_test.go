@@ -12,6 +12,9 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"go.yaml.in/yaml/v3"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/stdio"
 )
 
 // recipe is the block of README in a language.
@@ -121,7 +124,7 @@ func checkShell(t *testing.T, script string) int {
 	commands := commandForm.FindAllStringSubmatch(script, -1)
 	for _, c := range commands {
 		var out, said bytes.Buffer
-		if code := run(context.Background(), stdio{strings.NewReader(""), &out, &said}, []string{"parley", c[1], "--help"}); code != exitOK || !strings.Contains(out.String(), "parley "+c[1]) {
+		if code := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, []string{"parley", c[1], "--help"}); code != exit.OK || !strings.Contains(out.String(), "parley "+c[1]) {
 			t.Errorf("there is no parley %s", c[1])
 		}
 		for _, flag := range regexp.MustCompile(`--[a-z-]+`).FindAllString(c[2], -1) {

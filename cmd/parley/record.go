@@ -12,6 +12,9 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/media"
 	"parley/media/recorder"
 	"parley/peer"
@@ -121,7 +124,7 @@ func (s *settings) checkRecording() error {
 
 // tellRecording reports that a recording begins a file.
 func (c *session) tellRecording(path string) {
-	c.tell(event{name: "recording", peer: c.name, fields: []field{{"file", path}}, say: "recording to " + printable(path)})
+	c.tell(event.Event{Name: "recording", Peer: c.name, Fields: event.Fields("file", path), Message: "recording to " + sanitize.Text(path)})
 }
 
 // recordTrack returns the sink that records the frames of a track, nil for none. request
@@ -149,7 +152,9 @@ func (c *session) failRecording(err error) {
 
 // recordingError is the error of a recording, with its exit code. It is no
 // *media.FileError, which would end parley answer together with the call.
-func recordingError(err error) error { return failf(exitDevice, "%s", printable(err.Error())) }
+func recordingError(err error) error {
+	return exit.Errorf(exit.Device, "%s", sanitize.Text(err.Error()))
+}
 
 // recordSink ends the call when nothing can be written any more.
 type recordSink struct {
@@ -175,7 +180,7 @@ func (c *session) closeRecorder() error {
 	err := c.recorder.Close()
 	c.recordings.release(c.recordPaths, c.recorder.Files())
 	for _, path := range c.recorder.Files() {
-		c.report.say("recorded %s", printable(path))
+		c.report.Infof("recorded %s", sanitize.Text(path))
 	}
 	if err == nil || c.evidence {
 		return nil
@@ -195,5 +200,5 @@ func recordSplit(s string) (length time.Duration, bytes int64, err error) {
 	if n, err := strconv.ParseInt(s[:len(s)-1], 10, 32); err == nil && unit > 0 && n > 0 && n*unit >= 100_000 {
 		return 0, n * unit, nil
 	}
-	return 0, 0, usagef("--record-split %q: it is a time from 1s on, such as 10m or 1h, or a size from 100k on, such as 500M or 2G", printable(s))
+	return 0, 0, exit.Usagef("--record-split %q: it is a time from 1s on, such as 10m or 1h, or a size from 100k on, such as 500M or 2G", sanitize.Text(s))
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/signal/web/webtest"
 )
 
@@ -146,14 +147,14 @@ func TestRejectedCallOfATab(t *testing.T) {
 		idle(tab)
 		spoil(t, tab, "'offers'")
 		caller := terminal(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700")
-		caller.ends(t, int(exitNegotiation))
+		caller.ends(t, int(exit.Negotiation))
 		caller.says(t, `no call came about: rejected by the peer: [ -~]+`)
 		tab.Wait(`/^This browser and zoe cannot agree on a call/.test(document.querySelector('#noticeText').textContent)`)
 		callee := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--audio", "tone:700")
 		callee.says(t, "waiting for calls")
 		tab.Type("#callToUsernameInput", "bob")
 		tab.Click("#callBtn")
-		callee.ends(t, int(exitNegotiation))
+		callee.ends(t, int(exit.Negotiation))
 		tab.Wait(`/^This browser and bob cannot agree on a call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
 		tab.NoErrors()
 		tab.Close()

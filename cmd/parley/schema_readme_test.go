@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/event"
 )
 
 // The table of events in the README has all that the schema has.
 func TestReadmeHasTheEvents(t *testing.T) {
-	text, err := schemaOf("event")
+	text, err := event.Schema("event")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 	"parley/signal/server"
 	"parley/signal/signaltest"
@@ -29,7 +30,7 @@ import (
 // tests that want the real thing. Neither may leave a goroutine behind.
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{browsers().Around(m)}, map[string]func(){"hidden-peer": hiddenPeer, "netem-bridge": netemBridge, "parley": func() {
-		code := run(context.Background(), stdio{os.Stdin, os.Stdout, os.Stderr}, os.Args)
+		code := run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, "LEAK:", err)
 			code = 99

@@ -10,6 +10,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/net/http/httpguts"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 )
 
 // maxSecretFile bounds a file with a token, a secret or headers, in bytes.
@@ -28,9 +31,9 @@ func readSecretFile(path string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(content) > maxSecretFile:
-		return "", fmt.Errorf("%s: got more than %d bytes", printable(path), maxSecretFile)
+		return "", fmt.Errorf("%s: got more than %d bytes", sanitize.Text(path), maxSecretFile)
 	case len(content) == 0:
-		return "", fmt.Errorf("%s is empty", printable(path))
+		return "", fmt.Errorf("%s is empty", sanitize.Text(path))
 	}
 	return string(content), nil
 }
@@ -42,11 +45,11 @@ func secretFlag(cmd *cli.Command, name string) (string, error) {
 	case file == "":
 		return value, nil
 	case value != "":
-		return "", usagef("--%s and --%s-file: give one of them, not both", name, name)
+		return "", exit.Usagef("--%s and --%s-file: give one of them, not both", name, name)
 	}
 	value, err := readSecretFile(file)
 	if err != nil {
-		return "", failf(exitDevice, "--%s-file: %w", name, err)
+		return "", exit.Errorf(exit.Device, "--%s-file: %w", name, err)
 	}
 	return value, nil
 }
@@ -74,7 +77,7 @@ func expandFiles(flag string, values []string) ([]string, error) {
 		}
 		content, err := readSecretFile(file)
 		if err != nil {
-			return nil, failf(exitDevice, "--%s: %w", flag, err)
+			return nil, exit.Errorf(exit.Device, "--%s: %w", flag, err)
 		}
 		for line := range strings.Lines(content) {
 			if line = strings.TrimSpace(line); line != "" {
@@ -96,7 +99,7 @@ func parseHeaders(flag string, values []string) (http.Header, error) {
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return nil, usagef("invalid --%s: want 'NAME: VALUE'", flag)
+			return nil, exit.Usagef("invalid --%s: want 'NAME: VALUE'", flag)
 		}
 		header.Add(name, value)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/signal/server"
 )
 
@@ -59,7 +60,7 @@ func TestTokenFile(t *testing.T) {
 			}
 		}
 	}
-	bob.ends(t, int(exitLogin))
+	bob.ends(t, int(exit.Login))
 	if !strings.Contains(bob.err.String(), "the token has expired") {
 		t.Errorf("the reason is not reported:\n%s", bob.err)
 	}

@@ -11,12 +11,15 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
 	"parley/signal"
 )
 
-func sendCommand(std stdio) *cli.Command {
+func sendCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "send",
 		Usage:     "send files and folders to NAME",
@@ -43,11 +46,11 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 			}
 			args := cmd.Args().Slice()
 			if len(args) < 2 {
-				return usagef("%s needs a file, and whom to send it to; see %s --help", cmd.FullName(), cmd.FullName())
+				return exit.Usagef("%s needs a file, and whom to send it to; see %s --help", cmd.FullName(), cmd.FullName())
 			}
 			name := args[len(args)-1]
 			if err := signal.CheckPeerName(name); err != nil {
-				return usagef("the name %q cannot be called: %v", printable(name), err)
+				return exit.Usagef("the name %q cannot be called: %v", sanitize.Text(name), err)
 			}
 			if s.name == "" {
 				s.name = "sender-" + randomHex(3)
@@ -67,10 +70,10 @@ func sendFlags() []cli.Flag {
 // sendFiles sends files, in as many calls as it takes.
 func sendFiles(ctx context.Context, s *settings, paths []string, name string, retry time.Duration) error {
 	list, err := filetransfer.Collect(paths, func(path, why string) {
-		s.report.warn("%s is not sent: %s", printable(path), why)
+		s.report.Warnf("%s is not sent: %s", sanitize.Text(path), why)
 	})
 	if err != nil {
-		return failf(exitDevice, "%w", err)
+		return exit.Errorf(exit.Device, "%w", err)
 	}
 	tuneForBulk()
 	j := &sending{settings: s, list: list}
@@ -108,11 +111,11 @@ func (j *sending) insist(ctx context.Context, name string, retry time.Duration) 
 		if err == nil || !begun || ctx.Err() != nil || !worthAnother(err) || time.Since(since) >= retry {
 			return err
 		}
-		j.report.say("%v; trying again", err)
+		j.report.Infof("%v; trying again", err)
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
-			return interruption(ctx)
+			return exit.Interruption(ctx)
 		}
 	}
 }
@@ -134,8 +137,8 @@ func worthAnother(err error) bool {
 	if errors.As(err, new(*filetransfer.RefusedError)) || errors.As(err, new(*filetransfer.FailedError)) {
 		return false
 	}
-	switch codeOf(err) {
-	case exitConnection, exitSignaling, exitTimeout, exitAbsent:
+	switch exit.CodeOf(err) {
+	case exit.Connection, exit.Signaling, exit.Timeout, exit.Absent:
 		return true
 	}
 	return errors.Is(err, filetransfer.ErrBroken)
@@ -195,7 +198,7 @@ func (o *outgoingCall) opened(ch *datachannel.Channel) {
 // run sends the files by a channel.
 func (o *outgoingCall) run(ch *datachannel.Channel) {
 	o.offered(&o.list.Offer)
-	o.session.report.say("waiting for %s to take %s", printable(o.session.name), summary(&o.list.Offer))
+	o.session.report.Infof("waiting for %s to take %s", sanitize.Text(o.session.name), summary(&o.list.Offer))
 	o.ended(ch, filetransfer.Send(o.ctx, ch, o.list, filetransfer.SendOptions{OnEvent: o.happened}))
 }
 
@@ -204,7 +207,7 @@ func (o *outgoingCall) result() error {
 	case <-o.over:
 		return o.explain()
 	default:
-		return failf(exitAbsent, "%s hung up before a data channel was open; does it take files", printable(o.session.name))
+		return exit.Errorf(exit.Absent, "%s hung up before a data channel was open; does it take files", sanitize.Text(o.session.name))
 	}
 }
 
@@ -217,7 +220,7 @@ func summary(o *filetransfer.Offer) string {
 		if inside || o.Entries[i].Dir {
 			name += "/"
 		}
-		if name = printable(name); slices.Contains(names, name) {
+		if name = sanitize.Text(name); slices.Contains(names, name) {
 			continue
 		}
 		if len(names) == most {

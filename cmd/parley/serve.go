@@ -15,11 +15,15 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sync/errgroup"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/signal/server"
 	"parley/signal/web"
 )
 
-func serveCommand(std stdio) *cli.Command {
+func serveCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
 		Usage:     "run the signaling server and its pages",
@@ -86,7 +90,7 @@ func operationFlags() []cli.Flag {
 
 // parleyServer is everything that `parley serve` runs: signaling, pages, TURN and administration.
 type parleyServer struct {
-	report     *reporter
+	report     *event.Reporter
 	logger     *slog.Logger
 	addresses  []string
 	options    server.Options
@@ -99,7 +103,7 @@ type parleyServer struct {
 }
 
 // readServer reads the flags of serve.
-func readServer(ctx context.Context, cmd *cli.Command, std stdio, s *settings) (*parleyServer, error) {
+func readServer(ctx context.Context, cmd *cli.Command, std stdio.Streams, s *settings) (*parleyServer, error) {
 	srv := &parleyServer{
 		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"),
 		options: server.Options{
@@ -148,7 +152,7 @@ func (srv *parleyServer) readAdmin(cmd *cli.Command) error {
 	for _, host := range cmd.StringSlice("admin-host") {
 		name := strings.TrimSuffix(host, ".")
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isHostRune(r) }) {
-			return usagef("invalid --admin-host %q: want a host name without port, such as parley.internal", printable(host))
+			return exit.Usagef("invalid --admin-host %q: want a host name without port, such as parley.internal", sanitize.Text(host))
 		}
 		srv.adminHosts = append(srv.adminHosts, name)
 	}
@@ -178,19 +182,19 @@ func strictTransport(next http.Handler) http.Handler {
 func (srv *parleyServer) readOrigins(cmd *cli.Command) error {
 	for _, p := range srv.options.AllowOrigins {
 		if err := server.CheckOriginPattern(p); err != nil {
-			return usagef("--allow-origin: %v", err)
+			return exit.Usagef("--allow-origin: %v", err)
 		}
 	}
 	if origin := strings.TrimSuffix(cmd.String("origin"), "/"); origin != "" {
 		u, err := url.Parse(origin)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
-			return usagef("invalid --origin %q: want the form https://HOST or https://HOST:PORT", printable(cmd.String("origin")))
+			return exit.Usagef("invalid --origin %q: want the form https://HOST or https://HOST:PORT", sanitize.Text(cmd.String("origin")))
 		}
 		srv.options.AllowOrigins = append(srv.options.AllowOrigins, origin)
 	}
 	srv.options.IsOwnName = srv.isOwnName
 	if srv.drain < 0 {
-		return usagef("--drain %s: it is no less than 0", srv.drain)
+		return exit.Usagef("--drain %s: it is no less than 0", srv.drain)
 	}
 	return nil
 }
@@ -227,10 +231,10 @@ func (srv *parleyServer) run(ctx context.Context) error {
 			return srv.leave(ctx, signaling)
 		}
 	})
-	if err := group.Wait(); err != nil || terminated(ctx) {
+	if err := group.Wait(); err != nil || exit.Terminated(ctx) {
 		return err
 	}
-	return interruption(ctx)
+	return exit.Interruption(ctx)
 }
 
 // open opens what is served on, so that a taken port is known before anybody is served.
@@ -259,10 +263,10 @@ func (srv *parleyServer) open(ctx context.Context, sockets *closers, signaling *
 
 // leave ends the signaling as its signal asks: SIGTERM drains, and the relay goes on meanwhile; others end it at once.
 func (srv *parleyServer) leave(ctx context.Context, signaling *server.Server) error {
-	if !terminated(ctx) || srv.drain == 0 {
+	if !exit.Terminated(ctx) || srv.drain == 0 {
 		return nil
 	}
-	srv.report.say("draining: clients are sent away within %s; a second signal ends at once", srv.drain)
+	srv.report.Infof("draining: clients are sent away within %s; a second signal ends at once", srv.drain)
 	srv.logger.Info("draining", slog.Duration("window", srv.drain))
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), srv.drain+drainGrace)
 	defer cancel()
@@ -277,15 +281,15 @@ const drainGrace = 5 * time.Second
 
 func (srv *parleyServer) tellListening(a net.Addr) {
 	page, signaling := srv.urls(a)
-	fields := []field{{"address", a.String()}, {"url", page}}
+	fields := event.Fields("address", a.String(), "url", page)
 	say := fmt.Sprintf("signaling on %s, page on %s", signaling, page)
 	if srv.secure != nil && srv.secure.fingerprint != "" {
 		phones := srv.phoneURLs(a)
-		fields = append(fields, field{"urls", phones}, field{"fingerprint", srv.secure.fingerprint})
+		fields = append(fields, event.Field{Key: "urls", Value: phones}, event.Field{Key: "fingerprint", Value: srv.secure.fingerprint})
 		for _, url := range phones {
 			say += fmt.Sprintf("\non a phone in this network: %s", url)
 		}
 		say += fmt.Sprintf("\nthe browser will warn, for the certificate is our own, made just now; its SHA-256 is\n  %s", srv.secure.fingerprint)
 	}
-	srv.report.report(event{name: "listening", fields: fields, say: say})
+	srv.report.Report(event.Event{Name: "listening", Fields: fields, Message: say})
 }

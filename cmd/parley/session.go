@@ -10,6 +10,9 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/media/decoder"
 	"parley/media/localtrack"
 	"parley/media/quality"
@@ -30,7 +33,7 @@ type session struct {
 	way      *leg
 	call     *peer.Call
 	carrier  carrier // nil for text
-	expect   *expectations
+	expect   *event.Expectations
 	dumping  *capture.Connection // nil without --stats-dump
 	epoch    *testsignal.Epoch   // of test sources
 	judge    *quality.Analyzer   // of those that come back, nil for none
@@ -84,9 +87,9 @@ func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.
 func openSession(s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
 	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{}), metered: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.expect = newExpectations(s.checks, c.tellCheck)
+	c.expect = event.NewExpectations(s.checks, c.tellCheck)
 	if s.witness != nil {
-		c.expect.watch, s.witness.deliver = s.witness.saw, c.pass
+		c.expect.Watch, s.witness.deliver = s.witness.saw, c.pass
 	}
 	if s.cooperate {
 		c.told = newTold()
@@ -181,11 +184,11 @@ func (c *session) run(ctx context.Context) error {
 }
 
 func (c *session) announce() {
-	direction, say := "in", printable(c.name)+" calls"
+	direction, say := "in", sanitize.Text(c.name)+" calls"
 	if c.out {
-		direction, say = "out", "calling "+printable(c.name)
+		direction, say = "out", "calling "+sanitize.Text(c.name)
 	}
-	c.tell(event{name: "call", peer: c.name, fields: []field{{"direction", direction}}, say: say})
+	c.tell(event.Event{Name: "call", Peer: c.name, Fields: event.Fields("direction", direction), Message: say})
 }
 
 // Why a session hangs up by itself, as the cause of its context.
@@ -199,14 +202,14 @@ var (
 // ended.
 func (c *session) conclude(end peer.End, err, cause error) error {
 	if end == peer.PeerLeft {
-		c.expect.saw("leave", "true")
+		c.expect.Observe("leave", "true")
 	}
 	c.measure()
 	c.measureQuality(true)
 	if c.isConnected() {
 		c.way.up.Add(-1)
 	}
-	if errors.As(cause, new(*interrupted)) {
+	if errors.As(cause, new(*exit.SignalError)) {
 		close(c.abort)
 	}
 	c.cancel()
@@ -233,36 +236,36 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 		return c.describe(err)
 	case errors.Is(cause, errAllHeld):
 		return nil
-	case errors.As(cause, new(*interrupted)):
-		return &silent{cause}
+	case errors.As(cause, new(*exit.SignalError)):
+		return &exit.ReportedError{Err: cause}
 	case errors.Is(cause, errTimeout) && len(c.checks) == 0:
 		return c.timedOut()
 	case end == peer.PeerLeft && c.out && !c.isConnected() && c.call.Answered():
-		return failf(exitAbsent, "%s hung up before the call was connected: %w", printable(c.name), c.call.Why())
+		return exit.Errorf(exit.Absent, "%s hung up before the call was connected: %w", sanitize.Text(c.name), c.call.Why())
 	case end == peer.PeerLeft && c.out && !c.isConnected():
-		return failf(exitAbsent, "%s said no, or is busy", printable(c.name))
+		return exit.Errorf(exit.Absent, "%s said no, or is busy", sanitize.Text(c.name))
 	case c.carrier != nil && len(c.checks) == 0:
 		return c.carrier.result()
 	}
-	return c.expect.fail()
+	return c.expect.Err()
 }
 
 // describe adds whom a call was with.
 func (c *session) describe(err error) error {
 	var failure *peer.Error
 	if errors.As(err, &failure) {
-		return &coded{codeOf(err), fmt.Errorf("the call with %s failed: %w", printable(c.name), err)}
+		return &exit.Error{Code: exit.CodeOf(err), Err: fmt.Errorf("the call with %s failed: %w", sanitize.Text(c.name), err)}
 	}
 	return err
 }
 
 // timedOut explains a call that did not come about in time.
 func (c *session) timedOut() error {
-	code, why := exitTimeout, c.call.Why()
+	code, why := exit.Timeout, c.call.Why()
 	if c.call.Answered() {
-		code = exitConnection
+		code = exit.Connection
 	}
-	return failf(code, "gave up after %s: %w", c.timeout, why)
+	return exit.Errorf(code, "gave up after %s: %w", c.timeout, why)
 }
 
 func (c *session) isConnected() bool {
@@ -289,7 +292,7 @@ func (c *session) notThere() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.absent == nil {
-		c.absent = failf(exitAbsent, "%s is not signed in at %s", printable(c.name), printable(c.server))
+		c.absent = exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.name), sanitize.Text(c.server))
 		c.call.Hangup()
 	}
 }
@@ -327,7 +330,7 @@ func (c *session) watch(ctx context.Context, hangUp context.CancelCauseFunc) {
 	if c.out && c.timeout > 0 {
 		timeout = time.After(c.timeLeft)
 	}
-	connected, held := c.connected, c.expect.all
+	connected, held := c.connected, c.expect.Held()
 	if c.carrier != nil {
 		connected = c.carrier.ready()
 	}

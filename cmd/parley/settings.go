@@ -15,6 +15,10 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 	"parley/media/recorder"
 	"parley/peer"
@@ -26,7 +30,7 @@ import (
 
 // settings is a command line that has been read and checked.
 type settings struct {
-	report *reporter
+	report *event.Reporter
 	logger *slog.Logger
 
 	server  string
@@ -86,7 +90,7 @@ type settings struct {
 
 	maxCalls      int // at once, 0 for any number
 	say           []string
-	checks        []check
+	checks        []event.Check
 	record        string
 	overwrite     bool // replace existing files
 	evidence      bool // the recording is evidence of probe: what it lacks is no error
@@ -103,8 +107,8 @@ type settings struct {
 }
 
 // readSettings reads the flags that cmd has; std is where it reports to.
-func readSettings(cmd *cli.Command, std stdio) (*settings, error) {
-	s := &settings{recordings: newRecordings(), asker: &asker{}, devices: &device.Shared{}, stdin: std.in, opening: context.Background()}
+func readSettings(cmd *cli.Command, std stdio.Streams) (*settings, error) {
+	s := &settings{recordings: newRecordings(), asker: &asker{}, devices: &device.Shared{}, stdin: std.In, opening: context.Background()}
 	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath, s.readMedia, s.readGoal, s.readVerify, s.readInput, s.readChannels} {
 		if err := read(cmd); err != nil {
 			return nil, err
@@ -113,19 +117,17 @@ func readSettings(cmd *cli.Command, std stdio) (*settings, error) {
 	return s, s.readOutput(cmd, std)
 }
 
-func (s *settings) readOutput(cmd *cli.Command, std stdio) error {
+func (s *settings) readOutput(cmd *cli.Command, std stdio.Streams) error {
 	output := cmd.String("output")
 	if output != "human" && output != "ndjson" {
-		return usagef("--output %q: it is human or ndjson", printable(output))
+		return exit.Usagef("--output %q: it is human or ndjson", sanitize.Text(output))
 	}
-	s.report = &reporter{
-		out: std.out, err: std.err, now: time.Now,
-		ndjson: output == "ndjson", quiet: cmd.Bool("quiet"), verbose: cmd.Bool("verbose"),
-		colour: wantsColour(std.err), live: isTerminal(std.err),
-	}
+	s.report = event.NewReporter(event.Options{
+		Out: std.Out, Err: std.Err, NDJSON: output == "ndjson", Quiet: cmd.Bool("quiet"), Verbose: cmd.Bool("verbose"),
+	})
 	s.logger = slog.New(slog.DiscardHandler)
 	if cmd.Bool("verbose") {
-		s.logger = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		s.logger = slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	return nil
 }
@@ -136,7 +138,7 @@ func (s *settings) readSignaling(cmd *cli.Command) (err error) {
 		return err
 	}
 	if s.dialect, err = signal.ParseDialect(cmd.String("dialect")); err != nil {
-		return usagef("--dialect: %v", err)
+		return exit.Usagef("--dialect: %v", err)
 	}
 	if s.header, err = parseHeaders("header", cmd.StringSlice("header")); err != nil {
 		return err
@@ -152,11 +154,11 @@ func (s *settings) readTLS(cmd *cli.Command) error {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return failf(exitDevice, "--ca: %w", err)
+		return exit.Errorf(exit.Device, "--ca: %w", err)
 	}
 	s.tls.RootCAs = x509.NewCertPool()
 	if !s.tls.RootCAs.AppendCertsFromPEM(pem) {
-		return failf(exitDevice, "--ca %s: there is no certificate in it; it should be a PEM file", printable(file))
+		return exit.Errorf(exit.Device, "--ca %s: there is no certificate in it; it should be a PEM file", sanitize.Text(file))
 	}
 	return nil
 }
@@ -174,29 +176,29 @@ func (s *settings) readPath(cmd *cli.Command) (err error) {
 	case "relay":
 		s.relayOnly = true
 	default:
-		return usagef("--ice-policy %q: it is all or relay", printable(policy))
+		return exit.Usagef("--ice-policy %q: it is all or relay", sanitize.Text(policy))
 	}
 	s.pcapPath, s.rtpdumpPath, s.statsDumpPath = cmd.String("pcap"), cmd.String("rtpdump"), cmd.String("stats-dump")
 	s.interfaces = peer.InterfaceFilter{Include: cmd.StringSlice("interface"), Exclude: cmd.StringSlice("exclude-interface")}
 	if err := s.interfaces.Check(); err != nil {
-		return usagef("--interface, --exclude-interface: %s", printable(err.Error()))
+		return exit.Usagef("--interface, --exclude-interface: %s", sanitize.Text(err.Error()))
 	}
 	s.advertise = cmd.StringSlice("advertise-ip")
 	for _, ip := range s.advertise {
 		if a, err := netip.ParseAddr(ip); err != nil || a.IsUnspecified() || a.Zone() != "" {
-			return usagef("--advertise-ip %q: it is an address, such as 198.51.100.7", printable(ip))
+			return exit.Usagef("--advertise-ip %q: it is an address, such as 198.51.100.7", sanitize.Text(ip))
 		}
 	}
 	if text := cmd.String("impair"); text != "" {
 		c, err := netem.Parse(text)
 		if err != nil {
-			return usagef("--impair: %s", printable(err.Error()))
+			return exit.Usagef("--impair: %s", sanitize.Text(err.Error()))
 		}
 		s.impair = &c
 	}
 	tcp := cmd.Int("tcp-port")
 	if tcp < 0 || tcp > 65535 {
-		return usagef("--tcp-port %d: it is a port, 1 to 65535", tcp)
+		return exit.Usagef("--tcp-port %d: it is a port, 1 to 65535", tcp)
 	}
 	s.tcpPort = uint16(tcp)
 	s.minPort, s.maxPort, err = portRange(cmd.String("udp-ports"))
@@ -228,14 +230,14 @@ func sourceSpec(s string) string {
 
 func (s *settings) readGoal(cmd *cli.Command) error {
 	if s.maxCalls = cmd.Int("max-calls"); s.maxCalls < 0 {
-		return usagef("--max-calls %d: it is a number of calls, or 0 for any", s.maxCalls)
+		return exit.Usagef("--max-calls %d: it is a number of calls, or 0 for any", s.maxCalls)
 	}
 	s.say, s.record, s.show = cmd.StringSlice("say"), cmd.String("record"), cmd.String("show")
 	s.overwrite = cmd.Bool("overwrite")
 	s.duration, s.timeout = cmd.Duration("duration"), cmd.Duration("timeout")
 	s.linger, s.statsInterval = cmd.Duration("linger"), cmd.Duration("stats-interval")
 	for _, raw := range cmd.StringSlice("expect") {
-		c, err := parseCheck(raw)
+		c, err := parseExpect(raw)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/netem"
 )
@@ -37,9 +39,9 @@ func (s *settings) openKeyLog(all *closers) error {
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return failf(exitDevice, "%s: %w", keyLogVariable, err)
+		return exit.Errorf(exit.Device, "%s: %w", keyLogVariable, err)
 	}
-	s.report.warn("keys go to %s: whoever reads it can decrypt this call", printable(path))
+	s.report.Warnf("keys go to %s: whoever reads it can decrypt this call", sanitize.Text(path))
 	s.keyLog, all.all = f, append(all.all, f)
 	return nil
 }
@@ -55,7 +57,7 @@ func (s *settings) openUDP(all *closers) error {
 	}
 	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.interfaces, s.portTap(), emulator)
 	if err != nil {
-		return failf(exitFailure, "--udp-ports %d:%d: %w; is another parley running", s.minPort, s.maxPort, err)
+		return exit.Errorf(exit.Failure, "--udp-ports %d:%d: %w; is another parley running", s.minPort, s.maxPort, err)
 	}
 	s.mux, all.all = mux, append(all.all, mux)
 	return nil
@@ -67,7 +69,7 @@ func (s *settings) openTCP(all *closers) error {
 	}
 	mux, err := peer.ListenTCP(s.tcpPort, s.logger, s.portTap())
 	if err != nil {
-		return failf(exitFailure, "--tcp-port %d: %w; is another parley running", s.tcpPort, err)
+		return exit.Errorf(exit.Failure, "--tcp-port %d: %w; is another parley running", s.tcpPort, err)
 	}
 	s.tcp, all.all = mux, append(all.all, mux)
 	return nil

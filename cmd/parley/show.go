@@ -13,6 +13,10 @@ import (
 
 	"golang.org/x/term"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/decoder"
 	"parley/media/pixel"
 	draw "parley/media/terminal"
@@ -50,25 +54,25 @@ func (s *settings) openShow() (release func(), err error) {
 	case s.show == "":
 		return release, nil
 	case !slices.Contains(showModes(), s.show):
-		return release, usagef("--show %q: it is %s", printable(s.show), strings.Join(showModes(), ", "))
+		return release, exit.Usagef("--show %q: it is %s", sanitize.Text(s.show), strings.Join(showModes(), ", "))
 	case s.show == "window":
 		if runtime.GOOS == "linux" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-			return release, usagef("--show window: there is no desktop to open a window on: neither $DISPLAY nor $WAYLAND_DISPLAY is set")
+			return release, exit.Usagef("--show window: there is no desktop to open a window on: neither $DISPLAY nor $WAYLAND_DISPLAY is set")
 		}
 		s.watcher = &windowWatcher{s}
 		return release, nil
 	}
-	out, ok := s.report.err.(*os.File)
-	if !ok || !isTerminal(out) {
-		out, ok = s.report.out.(*os.File)
+	out, ok := s.report.Err.(*os.File)
+	if !ok || !stdio.IsTerminal(out) {
+		out, ok = s.report.Out.(*os.File)
 	}
-	if !ok || !isTerminal(out) {
-		return release, usagef("--show draws in a terminal, and there is none; --show window opens a window, --record writes a file")
+	if !ok || !stdio.IsTerminal(out) {
+		return release, exit.Usagef("--show draws in a terminal, and there is none; --show window opens a window, --record writes a file")
 	}
 	v := &screen{report: s.report, out: out}
 	if v.mode, ok = draw.Parse(s.show); !ok {
 		if v.mode, ok = draw.Choose(askTerminal(), os.Getenv("TERM"), os.Getenv("COLORTERM")); !ok {
-			return release, usagef("--show: the terminal %q shows no pictures; --show window opens a window", printable(os.Getenv("TERM")))
+			return release, exit.Usagef("--show: the terminal %q shows no pictures; --show window opens a window", sanitize.Text(os.Getenv("TERM")))
 		}
 	}
 	s.preferDecodable()
@@ -109,7 +113,7 @@ func askTerminal() string {
 // screen shows pictures in the upper part of the terminal; text scrolls in what
 // is left below.
 type screen struct {
-	report *reporter
+	report *event.Reporter
 	out    *os.File
 	mode   draw.Mode
 
@@ -149,7 +153,7 @@ func (v *screen) show(img image.Image) {
 	b.WriteString("\x1b7\x1b[?25l")
 	v.mode.Draw(&b, v.rgb.Convert(img, v.pixels.X, v.pixels.Y), 1, 1+(v.size.Columns-v.cells.X)/2, v.cells)
 	b.WriteString("\x1b8\x1b[?25h")
-	v.report.draw(v.out, b.Bytes())
+	v.report.Draw(v.out, b.Bytes())
 }
 
 // arrange divides the terminal: the picture above, and a region for the text
@@ -165,7 +169,7 @@ func (v *screen) arrange(picture image.Point) {
 	var b bytes.Buffer
 	v.mode.Clear(&b)
 	fmt.Fprintf(&b, "\x1b[r\x1b[2J\x1b[%d;%dr\x1b[%d;1H", v.cells.Y+1, v.size.Rows, v.cells.Y+1)
-	v.report.redraw(v.out, b.Bytes(), v.size.Rows-v.cells.Y-1)
+	v.report.Redraw(v.out, b.Bytes(), v.size.Rows-v.cells.Y-1)
 }
 
 // close gives the whole terminal back; the last picture stays.
@@ -174,7 +178,7 @@ func (v *screen) close() {
 	defer v.mu.Unlock()
 	v.finished = true
 	if v.cells.X > 0 {
-		v.report.draw(v.out, []byte("\x1b7\x1b[r\x1b8"))
+		v.report.Draw(v.out, []byte("\x1b7\x1b[r\x1b8"))
 	}
 }
 
@@ -184,5 +188,5 @@ type windowWatcher struct{ *settings }
 func (windowWatcher) show(image.Image) {} // the window does
 
 func (w windowWatcher) newDecoder(mime string) (decoder.Decoder, error) {
-	return decoder.NewWindow("parley", func(sentence string) { w.report.warn("%s", sentence) })(mime)
+	return decoder.NewWindow("parley", func(sentence string) { w.report.Warnf("%s", sentence) })(mime)
 }

@@ -18,12 +18,15 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/decoder"
 	"parley/media/pixel"
 	"parley/signal"
 )
 
-func snapshotCommand(std stdio) *cli.Command {
+func snapshotCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "snapshot",
 		Usage:     "take one picture of NAME",
@@ -46,10 +49,10 @@ NAME is not there, with 20 if FILE cannot be written or nothing decodes what cam
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			args := cmd.Args().Slice()
 			if len(args) != 2 {
-				return usagef("snapshot takes a name and a file; see %s --help", cmd.FullName())
+				return exit.Usagef("snapshot takes a name and a file; see %s --help", cmd.FullName())
 			}
 			if err := signal.CheckPeerName(args[0]); err != nil {
-				return usagef("the name %q cannot be called: %v", printable(args[0]), err)
+				return exit.Usagef("the name %q cannot be called: %v", sanitize.Text(args[0]), err)
 			}
 			s, err := readSettings(cmd, std)
 			if err != nil {
@@ -64,12 +67,12 @@ NAME is not there, with 20 if FILE cannot be written or nothing decodes what cam
 }
 
 // snapshot takes the picture.
-func snapshot(ctx context.Context, s *settings, std stdio, name, path string, after time.Duration) error {
+func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path string, after time.Duration) error {
 	if err := checkSnapshot(path); err != nil {
 		return err
 	}
 	if path == "-" {
-		s.report.out = io.Discard // it belongs to the picture
+		s.report.Out = io.Discard // it belongs to the picture
 	}
 	s.preferDecodable()
 	calling, stop := context.WithCancelCause(ctx)
@@ -79,23 +82,23 @@ func snapshot(ctx context.Context, s *settings, std stdio, name, path string, af
 	if s.timeout > 0 {
 		// A little later than the call, which knows more of why it did not come about.
 		timer := time.AfterFunc(s.timeout+500*time.Millisecond, func() {
-			stop(failf(exitTimeout, "%s sent no picture within %s", printable(name), s.timeout))
+			stop(exit.Errorf(exit.Timeout, "%s sent no picture within %s", sanitize.Text(name), s.timeout))
 		})
 		defer timer.Stop()
 	}
 	err := call(calling, s, name)
 	taker.mu.Lock()
 	defer taker.mu.Unlock()
-	var cause *coded
+	var cause *exit.Error
 	switch {
 	case taker.picture != nil:
 		return writeSnapshot(std, s, path, taker.picture)
-	case interruption(ctx) != nil:
-		return interruption(ctx)
+	case exit.Interruption(ctx) != nil:
+		return exit.Interruption(ctx)
 	case errors.As(context.Cause(calling), &cause):
 		return cause
 	case err == nil:
-		return failf(exitFailure, "%s hung up before a picture came", printable(name))
+		return exit.Errorf(exit.Failure, "%s hung up before a picture came", sanitize.Text(name))
 	}
 	return err
 }
@@ -108,15 +111,15 @@ func checkSnapshot(path string) error {
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".png", ".jpg", ".jpeg":
 	default:
-		return usagef("%s: the name of a snapshot ends with .png or .jpg", printable(path))
+		return exit.Usagef("%s: the name of a snapshot ends with .png or .jpg", sanitize.Text(path))
 	}
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return failf(exitDevice, "%s: there is no folder %s", printable(path), printable(filepath.Dir(path)))
+		return exit.Errorf(exit.Device, "%s: there is no folder %s", sanitize.Text(path), sanitize.Text(filepath.Dir(path)))
 	}
 	return nil
 }
 
-func writeSnapshot(std stdio, s *settings, path string, picture *image.RGBA) error {
+func writeSnapshot(std stdio.Streams, s *settings, path string, picture *image.RGBA) error {
 	var b bytes.Buffer
 	var err error
 	if strings.HasPrefix(strings.ToLower(filepath.Ext(path)), ".jp") {
@@ -125,14 +128,14 @@ func writeSnapshot(std stdio, s *settings, path string, picture *image.RGBA) err
 		err = png.Encode(&b, picture)
 	}
 	if err == nil && path == "-" {
-		_, err = std.out.Write(b.Bytes())
+		_, err = std.Out.Write(b.Bytes())
 	} else if err == nil {
 		err = os.WriteFile(path, b.Bytes(), 0o666) //nolint:gosec // as any program's output
 	}
 	if err != nil {
-		return &coded{exitDevice, fmt.Errorf("the picture is not written: %w", err)}
+		return &exit.Error{Code: exit.Device, Err: fmt.Errorf("the picture is not written: %w", err)}
 	}
-	s.report.say("took a picture, %s: %s", size(picture.Rect.Dx(), picture.Rect.Dy()), printable(path))
+	s.report.Infof("took a picture, %s: %s", size(picture.Rect.Dx(), picture.Rect.Dy()), sanitize.Text(path))
 	return nil
 }
 
@@ -161,7 +164,7 @@ func (t *taker) show(img image.Image) {
 func (t *taker) newDecoder(mime string) (decoder.Decoder, error) {
 	d, err := decoders(mime)
 	if err != nil {
-		t.stop(failf(exitDevice, "no picture of %s: %w", codecName(mime), err))
+		t.stop(exit.Errorf(exit.Device, "no picture of %s: %w", codecName(mime), err))
 	}
 	return d, err
 }

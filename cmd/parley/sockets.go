@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 )
 
 // closers are resources that are closed together.
@@ -24,8 +27,8 @@ func (s *closers) listen(ctx context.Context, flag string, addresses ...string) 
 	for _, address := range addresses {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
-			return nil, failf(exitFailure, "failed to listen on %s: %w; is another server running there? %s takes another address",
-				printable(address), err, flag)
+			return nil, exit.Errorf(exit.Failure, "failed to listen on %s: %w; is another server running there? %s takes another address",
+				sanitize.Text(address), err, flag)
 		}
 		s.all = append(s.all, l)
 		listeners = append(listeners, l)

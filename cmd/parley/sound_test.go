@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/signal/web/webtest"
 )
 
@@ -184,7 +185,7 @@ func TestSoundWithATab(t *testing.T) {
 func TestNoSpeakerIsSaidAtOnce(t *testing.T) {
 	s := newSoundSystem(t)
 	p := s.parley("call", "bob", "--server", "ws://localhost:1", "--audio-out", "toaster")
-	p.ends(t, int(exitDevice))
+	p.ends(t, int(exit.Device))
 	if said := p.err.String(); !strings.Contains(said, "there is no such speaker") || !strings.Contains(said, "ears") {
 		t.Errorf("it says %q", said)
 	}

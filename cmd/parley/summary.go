@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/stats"
 )
@@ -16,11 +19,11 @@ func (c *session) tellStats() {
 	if !c.isConnected() {
 		return
 	}
-	if c.dumping != nil || c.told.takesStats() || c.report.takesEvents() {
-		c.tell(event{name: "stats", peer: c.name, fields: c.statsFields(false)})
+	if c.dumping != nil || c.told.takesStats() || c.report.TakesEvents() {
+		c.tell(event.Event{Name: "stats", Peer: c.name, Fields: c.statsFields(false)})
 	}
-	if c.report.takesStatus() {
-		c.report.status(c.statusLine())
+	if c.report.TakesStatus() {
+		c.report.Status(c.statusLine())
 	}
 }
 
@@ -45,24 +48,24 @@ func (c *session) statusLine() string {
 
 // statsFields are what is measured now; the certificates only if all is wanted,
 // for they are long and stay the same.
-func (c *session) statsFields(all bool) []field {
+func (c *session) statsFields(all bool) []event.Field {
 	measured := c.call.Stats()
-	var fields []field
+	var fields []event.Field
 	if measured.RTT != nil {
-		fields = append(fields, field{"rtt", milliseconds(*measured.RTT)})
+		fields = append(fields, event.Field{Key: "rtt", Value: milliseconds(*measured.RTT)})
 	}
-	tracks := [][]field{}
+	tracks := [][]event.Field{}
 	for _, s := range c.received() {
 		tracks = append(tracks, append(receivedFields(s), c.gapFields(s)...))
 	}
 	for _, s := range measured.Tracks {
 		tracks = append(tracks, sentFields(s))
 	}
-	channels := [][]field{}
+	channels := [][]event.Field{}
 	for _, s := range measured.Channels {
-		channels = append(channels, []field{{"label", s.Label},
-			{"messages_sent", s.MessagesSent}, {"bytes_sent", s.BytesSent},
-			{"messages_received", s.MessagesReceived}, {"bytes_received", s.BytesReceived}})
+		channels = append(channels, event.Fields("label", s.Label,
+			"messages_sent", s.MessagesSent, "bytes_sent", s.BytesSent,
+			"messages_received", s.MessagesReceived, "bytes_received", s.BytesReceived))
 	}
 	report := c.fullReport(measured.Report)
 	dumpReport(c.dumping, report)
@@ -70,29 +73,29 @@ func (c *session) statsFields(all bool) []field {
 		report = slices.DeleteFunc(report, func(o stats.Object) bool { return o["type"] == "certificate" })
 	}
 	if q := qualityFields(c.quality()); q != nil {
-		fields = append(fields, field{"quality", q})
+		fields = append(fields, event.Field{Key: "quality", Value: q})
 	}
-	return append(fields, field{"tracks", tracks}, field{"channels", channels}, field{"report", report})
+	return append(fields, event.Field{Key: "tracks", Value: tracks}, event.Field{Key: "channels", Value: channels}, event.Field{Key: "report", Value: report})
 }
 
-func receivedFields(s receivedStats) []field {
-	fields := []field{{"direction", "in"}, {"kind", s.Kind}, {"codec", s.Codec},
-		{"packets", s.Packets}, {"bytes", s.Bytes}, {"lost", s.Lost}, {"jitter", s.Jitter},
-		{"frames", s.Frames}, {"bitrate", int64(s.Bitrate)}}
+func receivedFields(s receivedStats) []event.Field {
+	fields := event.Fields("direction", "in", "kind", s.Kind, "codec", s.Codec,
+		"packets", s.Packets, "bytes", s.Bytes, "lost", s.Lost, "jitter", s.Jitter,
+		"frames", s.Frames, "bitrate", int64(s.Bitrate))
 	if s.Width > 0 {
-		fields = append(fields, field{"size", size(s.Width, s.Height)}, field{"fps", s.FrameRate})
+		fields = append(fields, event.Field{Key: "size", Value: size(s.Width, s.Height)}, event.Field{Key: "fps", Value: s.FrameRate})
 	}
 	if s.tone.Tone > 0 {
-		fields = append(fields, field{"tone", s.tone.Tone})
+		fields = append(fields, event.Field{Key: "tone", Value: s.tone.Tone})
 	}
 	return fields
 }
 
-func sentFields(s stats.SentTrack) []field {
-	fields := []field{{"direction", "out"}, {"kind", s.Kind.String()}, {"codec", codecName(s.Codec)},
-		{"packets", s.Packets}, {"bytes", s.Bytes}}
+func sentFields(s stats.SentTrack) []event.Field {
+	fields := event.Fields("direction", "out", "kind", s.Kind.String(), "codec", codecName(s.Codec),
+		"packets", s.Packets, "bytes", s.Bytes)
 	if s.Lost != nil {
-		fields = append(fields, field{"lost", *s.Lost}, field{"jitter", milliseconds(*s.Jitter)}, field{"rtt", milliseconds(*s.RTT)})
+		fields = append(fields, event.Field{Key: "lost", Value: *s.Lost}, event.Field{Key: "jitter", Value: milliseconds(*s.Jitter)}, event.Field{Key: "rtt", Value: milliseconds(*s.RTT)})
 	}
 	return fields
 }
@@ -107,27 +110,27 @@ func (c *session) tellEnd(end peer.End, err, cause error) {
 		reason = "timeout"
 	case end == peer.PeerLeft:
 		reason = "leave"
-	case codeOf(err) == exitConnection || codeOf(err) == exitNegotiation:
+	case exit.CodeOf(err) == exit.Connection || exit.CodeOf(err) == exit.Negotiation:
 		reason = "failed"
-	case end == 0, err != nil && codeOf(err) != exitExpectation && codeOf(err) != exitInterrupted:
+	case end == 0, err != nil && exit.CodeOf(err) != exit.Expectation && exit.CodeOf(err) != exit.Interrupted:
 		reason = "error"
 	}
-	fields := []field{{"reason", reason}}
-	if err != nil && codeOf(err) != exitInterrupted {
-		fields = append(fields, field{"error", err.Error()})
+	fields := event.Fields("reason", reason)
+	if err != nil && exit.CodeOf(err) != exit.Interrupted {
+		fields = append(fields, event.Field{Key: "error", Value: err.Error()})
 	}
-	ev := event{name: "end", peer: c.name, fields: fields, say: printable(c.name) + " hung up"}
+	ev := event.Event{Name: "end", Peer: c.name, Fields: fields, Message: sanitize.Text(c.name) + " hung up"}
 	switch {
 	case end == 0:
-		ev.say = ""
+		ev.Message = ""
 	case end == peer.Left:
-		ev.say = "hung up"
+		ev.Message = "hung up"
 	}
 	if c.isConnected() {
 		took := time.Since(c.started)
-		ev.fields = append(ev.fields, field{"seconds", took.Seconds()})
-		if ev.say != "" {
-			ev.say += fmt.Sprintf(" after %.1f s", took.Seconds())
+		ev.Fields = append(ev.Fields, event.Field{Key: "seconds", Value: took.Seconds()})
+		if ev.Message != "" {
+			ev.Message += fmt.Sprintf(" after %.1f s", took.Seconds())
 		}
 		c.tellStatsAtEnd()
 	}
@@ -143,9 +146,9 @@ func (c *session) tellStatsAtEnd() {
 		}
 		parts = append(parts, sentence(s))
 	}
-	ev := event{name: "stats", peer: c.name, fields: c.statsFields(true)}
+	ev := event.Event{Name: "stats", Peer: c.name, Fields: c.statsFields(true)}
 	if len(parts) > 0 {
-		ev.data = fmt.Sprintf("received from %s: %s", printable(c.name), strings.Join(parts, "; "))
+		ev.Output = fmt.Sprintf("received from %s: %s", sanitize.Text(c.name), strings.Join(parts, "; "))
 	}
 	c.tell(ev)
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/signal/web/webtest"
 )
 
@@ -195,7 +196,7 @@ func interruptProcess(t *testing.T, p *process) {
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	p.ends(t, int(exitInterrupted))
+	p.ends(t, int(exit.Interrupted))
 }
 
 // A tab that is loaded anew calls again, a tab that is gone leaves its name.
@@ -231,7 +232,7 @@ func answersOnceFree(t *testing.T, server, name string) *process {
 		if p.until("waiting for calls") == nil {
 			return p
 		}
-		if code, _ := p.wait(); code != int(exitLogin) || time.Now().After(deadline) {
+		if code, _ := p.wait(); code != int(exit.Login) || time.Now().After(deadline) {
 			t.Fatalf("%s cannot sign in: exit code %d", name, code)
 		}
 	}

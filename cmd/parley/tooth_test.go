@@ -14,6 +14,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/signal"
 	"parley/signal/client"
 )
@@ -65,7 +66,7 @@ func TestTeeth(t *testing.T) {
 					t.Errorf("%s: %q, it should pass: %v", s, p.verdict[s], p.bad())
 				}
 			}
-			if want := map[bool]exitCode{true: exitOK, false: exitExpectation}[len(test.fails) == 0]; p.code != want {
+			if want := map[bool]exit.Code{true: exit.OK, false: exit.Expectation}[len(test.fails) == 0]; p.code != want {
 				t.Errorf("exit code %d, want %d", p.code, want)
 			}
 		})
@@ -194,7 +195,7 @@ func (b *broken) echoData(pc *webrtc.PeerConnection) {
 			dc.OnOpen(func() { _ = dc.SendText(lies) })
 			dc.OnMessage(func(m webrtc.DataChannelMessage) {
 				cmd, _ := parseCommand(m.Data)
-				_ = dc.SendText(string(replied("prober", cmd, nil).line(time.Now())))
+				_ = dc.SendText(string(replied("prober", cmd, nil).Line(time.Now())))
 			})
 			return
 		}

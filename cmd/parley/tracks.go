@@ -12,6 +12,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/media"
 	"parley/media/device"
 	"parley/media/localtrack"
@@ -104,7 +106,7 @@ func (c *session) openAudio(spec string) (source.Source, error) {
 }
 
 // tellDevice passes on what a device has to say; its names are not to be trusted.
-func (c *session) tellDevice(sentence string) { c.report.warn("%s", printable(sentence)) }
+func (c *session) tellDevice(sentence string) { c.report.Warnf("%s", sanitize.Text(sentence)) }
 
 // mirror makes a mirror for each section in which something comes and may go
 // back.
@@ -157,7 +159,7 @@ func (c *session) closeMedia() {
 // receive reads a track of the other side until it ends.
 func (c *session) receive(e peer.TrackReceived) {
 	kind := e.Track.Kind()
-	c.expect.saw("track."+kind.String(), "true")
+	c.expect.Observe("track."+kind.String(), "true")
 	c.tellTrack(kind, e.Track.Codec().MimeType, "in")
 	mirror, _ := e.Local.(*localtrack.Forwarder)
 	if mirror == nil && c.echo {
@@ -255,13 +257,13 @@ func (f *firstFrame) WriteFrame(frame media.Frame) error {
 
 func (c *session) tellFrame(kind string, f media.Frame) {
 	ms := f.Arrival.Sub(c.offered).Milliseconds()
-	fields := []field{{"kind", kind}, {"first", true}}
+	fields := event.Fields("kind", kind, "first", true)
 	say := fmt.Sprintf("first %s after %d ms", kind, ms)
 	if f.Width > 0 {
-		fields = append(fields, field{"size", size(f.Width, f.Height)})
+		fields = append(fields, event.Field{Key: "size", Value: size(f.Width, f.Height)})
 		say = fmt.Sprintf("first picture, %s, after %d ms", size(f.Width, f.Height), ms)
 	}
-	c.tell(event{name: "frame", peer: c.name, fields: append(fields, field{"ms", ms}), say: say, detail: true})
+	c.tell(event.Event{Name: "frame", Peer: c.name, Fields: append(fields, event.Field{Key: "ms", Value: ms}), Message: say, Detail: true})
 }
 
 // receivedTrack is a track that is received, with what measures it.
@@ -300,7 +302,7 @@ func (s *toneSink) stats() quality.ToneStats {
 
 // needsTone reports whether the tone or level of received audio is asked for from the start of the call.
 func (c *session) needsTone() bool {
-	return c.witness != nil || slices.ContainsFunc(c.checks, func(k check) bool { return k.key == "audio.tone" })
+	return c.witness != nil || slices.ContainsFunc(c.checks, func(k event.Check) bool { return k.Key == "audio.tone" })
 }
 
 // receivedStats are the statistics of a received track.
@@ -344,7 +346,7 @@ func (c *session) measure() {
 		if s.Packets == 0 {
 			continue
 		}
-		saw := func(key, v string) { c.expect.saw(s.Kind+"."+key, v) }
+		saw := func(key, v string) { c.expect.Observe(s.Kind+"."+key, v) }
 		saw("packets", strconv.FormatUint(s.Packets, 10))
 		saw("lost", strconv.FormatUint(s.Lost, 10))
 		saw("frames", strconv.FormatUint(s.Frames, 10))

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
 )
@@ -48,14 +51,14 @@ func (t *transfer) end(cause error) {
 }
 
 // tell reports an event of the transfer.
-func (t *transfer) tell(name string, say, data string, fields ...field) {
-	fields = append([]field{{"direction", t.direction}, {"id", t.offer.ID}}, fields...)
-	t.session.tell(event{name: name, peer: t.session.name, fields: fields, say: say, data: data})
+func (t *transfer) tell(name string, say, data string, fields ...event.Field) {
+	fields = append(event.Fields("direction", t.direction, "id", t.offer.ID), fields...)
+	t.session.tell(event.Event{Name: name, Peer: t.session.name, Fields: fields, Message: say, Output: data})
 }
 
 func (t *transfer) offered(o *filetransfer.Offer) {
 	t.offer = o
-	t.tell("transfer", "", "", field{"state", "offered"}, field{"files", o.Files()}, field{"bytes", o.Bytes()})
+	t.tell("transfer", "", "", event.Field{Key: "state", Value: "offered"}, event.Field{Key: "files", Value: o.Files()}, event.Field{Key: "bytes", Value: o.Bytes()})
 }
 
 // happened takes the events of package filetransfer.
@@ -63,27 +66,27 @@ func (t *transfer) happened(e filetransfer.Event) {
 	switch e := e.(type) {
 	case filetransfer.Accepted:
 		t.meter = newMeter(t.offer.Bytes())
-		t.tell("transfer", "", "", field{"state", "accepted"})
+		t.tell("transfer", "", "", event.Field{Key: "state", Value: "accepted"})
 	case filetransfer.FileStarted:
 		t.meter.name = e.Entry.Name
 		say := ""
 		if e.Offset > 0 && e.Offset < e.Entry.Size {
-			say = fmt.Sprintf("%s goes on after %s", printable(e.Entry.Name), filetransfer.FormatSize(e.Offset))
+			say = fmt.Sprintf("%s goes on after %s", sanitize.Text(e.Entry.Name), filetransfer.FormatSize(e.Offset))
 		}
-		t.tell("file", say, "", field{"state", "began"}, field{"name", e.Entry.Name}, field{"size", e.Entry.Size}, field{"offset", e.Offset})
+		t.tell("file", say, "", event.Field{Key: "state", Value: "began"}, event.Field{Key: "name", Value: e.Entry.Name}, event.Field{Key: "size", Value: e.Entry.Size}, event.Field{Key: "offset", Value: e.Offset})
 	case filetransfer.FileDone:
 		t.moved = true
-		fields := []field{{"state", "done"}, {"name", e.Entry.Name}, {"size", e.Entry.Size}}
+		fields := event.Fields("state", "done", "name", e.Entry.Name, "size", e.Entry.Size)
 		data := ""
 		if t.direction == "in" {
-			fields = append(fields, field{"sha256", hex.EncodeToString(e.SHA256)})
-			data = printable(t.into + e.Entry.Name)
+			fields = append(fields, event.Field{Key: "sha256", Value: hex.EncodeToString(e.SHA256)})
+			data = sanitize.Text(t.into + e.Entry.Name)
 		}
 		t.tell("file", "", data, fields...)
 	case filetransfer.Progress:
 		t.moved = t.moved || !e.Skipped
 		if t.meter.add(e) {
-			t.session.report.status(t.meter.String())
+			t.session.report.Status(t.meter.String())
 		}
 	}
 }
@@ -105,11 +108,11 @@ func (t *transfer) ended(ch *datachannel.Channel, err error) {
 	default:
 		state = "failed"
 	}
-	fields := []field{{"state", state}}
+	fields := event.Fields("state", state)
 	say := ""
 	switch {
 	case err != nil:
-		fields = append(fields, field{"reason", err.Error()})
+		fields = append(fields, event.Field{Key: "reason", Value: err.Error()})
 	default:
 		say = t.meter.outcome(t)
 	}
@@ -137,37 +140,37 @@ func (t *transfer) seeOff(ch *datachannel.Channel) {
 
 // explain is the error of the transfer as a user sees it, with its exit code.
 func (t *transfer) explain() error {
-	name := printable(t.session.name)
+	name := sanitize.Text(t.session.name)
 	var refused *filetransfer.RefusedError
 	var failed *filetransfer.FailedError
 	switch {
 	case t.err == nil:
 		return nil
-	case errors.As(t.err, new(*interrupted)):
-		return &silent{t.err}
+	case errors.As(t.err, new(*exit.SignalError)):
+		return &exit.ReportedError{Err: t.err}
 	case errors.As(t.err, &refused) && refused.ByPeer:
-		return t.coded(exitAbsent, "%s did not take the files: %s", name, printable(refused.Reason))
+		return t.coded(exit.Absent, "%s did not take the files: %s", name, sanitize.Text(refused.Reason))
 	case errors.As(t.err, &refused) && refused.Code == filetransfer.RefusedDeclined:
 		return nil // by a person here
 	case errors.As(t.err, &refused):
-		return t.coded(refusalCode(refused), "the files of %s were not taken: %s", name, printable(refused.Reason))
+		return t.coded(refusalCode(refused), "the files of %s were not taken: %s", name, sanitize.Text(refused.Reason))
 	case errors.As(t.err, &failed) && failed.ByPeer && failed.Code == filetransfer.FailedExists:
-		return t.coded(exitAbsent, "%s did not take the files: %s", name, printable(failed.Error()))
+		return t.coded(exit.Absent, "%s did not take the files: %s", name, sanitize.Text(failed.Error()))
 	case errors.As(t.err, &failed) && failed.ByPeer:
-		return t.coded(exitFailure, "%s could not go on: %s", name, printable(failed.Error()))
+		return t.coded(exit.Failure, "%s could not go on: %s", name, sanitize.Text(failed.Error()))
 	case errors.As(t.err, &failed) && (failed.Code == filetransfer.FailedDisk || failed.Code == filetransfer.FailedRead || failed.Code == filetransfer.FailedExists):
-		return t.coded(exitDevice, "%s", printable(failed.Error()))
+		return t.coded(exit.Device, "%s", sanitize.Text(failed.Error()))
 	case errors.As(t.err, &failed):
-		return t.coded(exitFailure, "the transfer with %s failed: %s", name, printable(failed.Error()))
+		return t.coded(exit.Failure, "the transfer with %s failed: %s", name, sanitize.Text(failed.Error()))
 	case errors.Is(t.err, filetransfer.ErrBroken):
-		return t.coded(exitFailure, "%s hung up in the middle: %s", name, printable(t.err.Error()))
+		return t.coded(exit.Failure, "%s hung up in the middle: %s", name, sanitize.Text(t.err.Error()))
 	}
 	return t.err
 }
 
 // coded wraps the error of the transfer in a sentence of ours.
-func (t *transfer) coded(code exitCode, format string, a ...any) error {
-	return &coded{code, &reworded{fmt.Sprintf(format, a...), t.err}}
+func (t *transfer) coded(code exit.Code, format string, a ...any) error {
+	return &exit.Error{Code: code, Err: &reworded{fmt.Sprintf(format, a...), t.err}}
 }
 
 // reworded is an error in other words.
@@ -180,12 +183,12 @@ func (r *reworded) Error() string { return r.words }
 func (r *reworded) Unwrap() error { return r.err }
 
 // refusalCode is the exit code of the side that refused.
-func refusalCode(r *filetransfer.RefusedError) exitCode {
+func refusalCode(r *filetransfer.RefusedError) exit.Code {
 	switch r.Code {
 	case filetransfer.RefusedSpace, filetransfer.RefusedExists, filetransfer.RefusedName:
-		return exitDevice
+		return exit.Device
 	}
-	return exitFailure
+	return exit.Failure
 }
 
 // refuseFiles says on a channel for files that nobody takes any.
@@ -196,6 +199,6 @@ func refuseFiles(c *session, ch *datachannel.Channel) {
 	ch.Detach()
 	c.work.Go(func() {
 		filetransfer.Refuse(c.ctx, ch, filetransfer.RefusedUnsupported, "this parley takes no files; parley receive does")
-		c.report.warn("%s wants to send files; parley receive takes them", printable(c.name))
+		c.report.Warnf("%s wants to send files; parley receive takes them", sanitize.Text(c.name))
 	})
 }

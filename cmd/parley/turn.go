@@ -12,6 +12,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/signal"
 	"parley/signal/server"
 	"parley/signal/turnserver"
@@ -55,7 +58,7 @@ func (srv *parleyServer) readTurn(cmd *cli.Command) error {
 		secret = randomHex(32)
 	}
 	if ttl := cmd.Duration("turn-ttl"); ttl <= 0 {
-		return usagef("invalid --turn-ttl %s: want more than 0", ttl)
+		return exit.Usagef("invalid --turn-ttl %s: want more than 0", ttl)
 	}
 	if secret != "" {
 		srv.ice.credentials = &turnserver.Credentials{Secret: secret, TTL: cmd.Duration("turn-ttl")}
@@ -70,14 +73,14 @@ func (srv *parleyServer) readTurn(cmd *cli.Command) error {
 		}
 	}
 	if srv.ice.hasTURN() && srv.options.Auth == nil && !cmd.Bool("turn-open") && !allLoopback(srv.addresses...) {
-		srv.report.warn("--ice-server: everybody who reaches this server gets credentials of the TURN server; " +
+		srv.report.Warnf("--ice-server: everybody who reaches this server gets credentials of the TURN server; " +
 			"require a login with --auth-jwt or --auth-webhook, or allow everybody with --turn-open")
 	}
 	if cmd.String("turn") != "" {
 		return srv.readTurnServer(cmd)
 	}
 	if cmd.Bool("turn-open") && !srv.ice.hasTURN() {
-		return usagef("--turn-open is of use with --turn only, or with --ice-server turn:HOST")
+		return exit.Usagef("--turn-open is of use with --turn only, or with --ice-server turn:HOST")
 	}
 	return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports",
 		"turn-user-quota", "turn-address-quota", "turn-total-quota")
@@ -87,7 +90,7 @@ func (srv *parleyServer) readTurn(cmd *cli.Command) error {
 func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
 	for _, f := range flags {
 		if cmd.IsSet(f) {
-			return usagef("--%s is of use with --%s only", f, needed)
+			return exit.Usagef("--%s is of use with --%s only", f, needed)
 		}
 	}
 	return nil
@@ -105,7 +108,7 @@ func (srv *parleyServer) readTurnServer(cmd *cli.Command) (err error) {
 	} {
 		n := cmd.Int(flag)
 		if n < 0 {
-			return usagef("invalid --%s %d: want a number of allocations, or 0 for unlimited", flag, n)
+			return exit.Usagef("invalid --%s %d: want a number of allocations, or 0 for unlimited", flag, n)
 		}
 		*limit = zeroMeansUnlimited(n)
 	}
@@ -114,7 +117,7 @@ func (srv *parleyServer) readTurnServer(cmd *cli.Command) (err error) {
 	}
 	ports := cmd.String("turn-ports")
 	if t.options.MinPort, t.options.MaxPort, err = portRange(ports); err != nil {
-		return usagef("invalid --turn-ports %q: want MIN:MAX, such as 50000:50999", printable(ports))
+		return exit.Usagef("invalid --turn-ports %q: want MIN:MAX, such as 50000:50999", sanitize.Text(ports))
 	}
 	if t.options.AllowedPeers, err = prefixes("turn-allowed-peer-ip", cmd.StringSlice("turn-allowed-peer-ip")); err != nil {
 		return err
@@ -123,8 +126,8 @@ func (srv *parleyServer) readTurnServer(cmd *cli.Command) (err error) {
 		return err
 	}
 	if srv.options.Auth == nil && !cmd.Bool("turn-open") && !allLoopback(cmd.String("turn")) {
-		return usagef("--turn %s: without a login everybody could relay through this machine; "+
-			"require a login with --auth-jwt or --auth-webhook, or allow everybody with --turn-open", printable(cmd.String("turn")))
+		return exit.Usagef("--turn %s: without a login everybody could relay through this machine; "+
+			"require a login with --auth-jwt or --auth-webhook, or allow everybody with --turn-open", sanitize.Text(cmd.String("turn")))
 	}
 	srv.turn = t
 	return nil
@@ -139,7 +142,7 @@ func turnAddress(s string) (host string, port uint16, err error) {
 	}
 	n, portErr := strconv.ParseUint(service, 10, 16)
 	if _, err := netip.ParseAddr(host); portErr != nil || host != "" && err != nil {
-		return "", 0, usagef("invalid --turn %q: want ADDRESS:PORT, such as :3478 or 192.0.2.1:3478", printable(s))
+		return "", 0, exit.Usagef("invalid --turn %q: want ADDRESS:PORT, such as :3478 or 192.0.2.1:3478", sanitize.Text(s))
 	}
 	return host, uint16(n), nil
 }
@@ -173,7 +176,7 @@ func (t *turnSettings) addresses(external []string) ([]turnserver.Address, error
 	for _, s := range external {
 		ip, err := netip.ParseAddr(s)
 		if err != nil || ip.IsUnspecified() || ip.Zone() != "" {
-			return nil, usagef("invalid --turn-external-ip %q: want an address, such as 198.51.100.7", printable(s))
+			return nil, exit.Usagef("invalid --turn-external-ip %q: want an address, such as 198.51.100.7", sanitize.Text(s))
 		}
 		ip = ip.Unmap()
 		if i := slices.IndexFunc(addresses, func(a turnserver.Address) bool { return a.Bind.Is4() == ip.Is4() }); i >= 0 {
@@ -181,7 +184,7 @@ func (t *turnSettings) addresses(external []string) ([]turnserver.Address, error
 		} else if i := slices.IndexFunc(bind, func(b netip.Addr) bool { return b.Is4() == ip.Is4() }); i >= 0 {
 			addresses = append(addresses, turnserver.Address{Bind: bind[i], Public: ip})
 		} else {
-			return nil, usagef("invalid --turn-external-ip %s: want an address of the family of --turn", ip)
+			return nil, exit.Usagef("invalid --turn-external-ip %s: want an address of the family of --turn", ip)
 		}
 	}
 	if len(addresses) == 0 { // no network: for peers on this machine
@@ -227,7 +230,7 @@ func (srv *parleyServer) openTurn(ctx context.Context, sockets *closers, _ *serv
 	}
 	server, err := turnserver.NewServer(srv.turn.options)
 	if err != nil {
-		return nil, failf(exitUsage, "--turn: %w", err)
+		return nil, exit.Errorf(exit.Usage, "--turn: %w", err)
 	}
 	conns, listeners, err := srv.turn.listen(ctx, sockets)
 	if err != nil {
@@ -243,8 +246,8 @@ func (srv *parleyServer) openTurn(ctx context.Context, sockets *closers, _ *serv
 	for _, s := range srv.ice.fixed {
 		urls = append(urls, s.URLs...)
 	}
-	srv.report.report(event{name: "relaying", fields: []field{{"urls", urls}},
-		say: fmt.Sprintf("STUN and TURN on port %d, relays at %s", srv.turn.port, strings.Join(public, " and "))})
+	srv.report.Report(event.Event{Name: "relaying", Fields: event.Fields("urls", urls),
+		Message: fmt.Sprintf("STUN and TURN on port %d, relays at %s", srv.turn.port, strings.Join(public, " and "))})
 	return []service{func(ctx context.Context) error { return server.Run(ctx, conns, listeners) }}, nil
 }
 
@@ -255,7 +258,7 @@ func (t *turnSettings) listen(ctx context.Context, sockets *closers) ([]net.Pack
 	for _, address := range t.options.Addresses {
 		c, l, err := t.listenAt(ctx, address.Bind)
 		if err != nil {
-			return nil, nil, failf(exitFailure, "failed to open --turn on port %d: %w; "+
+			return nil, nil, exit.Errorf(exit.Failure, "failed to open --turn on port %d: %w; "+
 				"if another server runs there, give --turn another port", t.port, err)
 		}
 		sockets.all = append(sockets.all, c, l)

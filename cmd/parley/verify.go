@@ -13,6 +13,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 )
 
@@ -31,11 +34,11 @@ func verifyFlags() []cli.Flag {
 func (s *settings) readVerify(cmd *cli.Command) (err error) {
 	s.verify = cmd.String("verify")
 	if s.verify != "" && s.verify != verifyAsk && !peer.IsCode(s.verify) {
-		return usagef("--verify %q: it is ask, or a code as both sides show it: six groups of five digits", printable(s.verify))
+		return exit.Usagef("--verify %q: it is ask, or a code as both sides show it: six groups of five digits", sanitize.Text(s.verify))
 	}
 	if s.verify == verifyAsk {
 		if err := tell(""); err != nil {
-			return failf(exitDevice, "--verify ask: %w; give the code with --verify CODE, see --identity", err)
+			return exit.Errorf(exit.Device, "--verify ask: %w; give the code with --verify CODE, see --identity", err)
 		}
 	}
 	if path := cmd.String("identity"); path != "" {
@@ -56,21 +59,21 @@ func (s *settings) verifying(conf *peer.Config) {
 // tellCode tells the verification code and, with --verify ask, asks whether the
 // other side sees the same.
 func (c *session) tellCode(e peer.VerificationCode) {
-	ev := event{name: "code", peer: c.name, fields: []field{{"code", e.Code}, {"verified", e.Verified}},
-		say: "verification code " + e.Code}
+	ev := event.Event{Name: "code", Peer: c.name, Fields: event.Fields("code", e.Code, "verified", e.Verified),
+		Message: "verification code " + e.Code}
 	if e.Verified {
-		ev.say += ", as it should be"
+		ev.Message += ", as it should be"
 	}
 	c.tell(ev)
 	if e.Verified || c.verify != verifyAsk {
 		return
 	}
 	c.work.Go(func() {
-		same, err := c.asker.ask(c.ctx, c.name, fmt.Sprintf("does %s see %s too? [y/N] ", printable(c.name), e.Code))
+		same, err := c.asker.ask(c.ctx, c.name, fmt.Sprintf("does %s see %s too? [y/N] ", sanitize.Text(c.name), e.Code))
 		switch {
 		case c.ctx.Err() != nil: // the call is over
 		case err != nil:
-			c.fail(failf(exitDevice, "--verify ask: %w", err))
+			c.fail(exit.Errorf(exit.Device, "--verify ask: %w", err))
 		case same:
 			c.call.Confirm()
 		default:

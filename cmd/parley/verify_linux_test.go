@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/signal/server"
 	"parley/signal/signaltest"
 )
@@ -20,12 +21,12 @@ import (
 func TestAskedForTheCode(t *testing.T) {
 	for name, c := range map[string]struct {
 		says string
-		code exitCode
+		code exit.Code
 		want string
 	}{
-		"yes":  {"y\n", exitOK, `held: text=hello`},
-		"no":   {"n\n", exitNegotiation, `was not confirmed`},
-		"huh?": {"\n", exitNegotiation, `was not confirmed`},
+		"yes":  {"y\n", exit.OK, `held: text=hello`},
+		"no":   {"n\n", exit.Negotiation, `was not confirmed`},
+		"huh?": {"\n", exit.Negotiation, `was not confirmed`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := signaltest.Start(t, &server.Options{})
@@ -68,13 +69,13 @@ func TestAskedForTheCodeUntilTheCallEnds(t *testing.T) {
 	if err := bob.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	p.ends(t, int(exitOK))
+	p.ends(t, int(exit.OK))
 }
 
 func TestWithoutATerminalThereIsNobodyToAsk(t *testing.T) {
 	p := atServer(t, "ws://localhost:1", nil, "call", "bob", "--verify", "ask")
 	p.says(t, "no terminal to ask at")
-	p.ends(t, int(exitDevice))
+	p.ends(t, int(exit.Device))
 }
 
 // atServer runs parley at a signaling server, with tty as its terminal, if any.

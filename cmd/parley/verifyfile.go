@@ -10,13 +10,17 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/decoder"
 	"parley/media/device"
 	"parley/media/quality/verify"
 )
 
-func verifyCommand(std stdio) *cli.Command {
+func verifyCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
 		Usage:     "tell how well the test picture and the test sound came through, by a recording of them",
@@ -57,18 +61,18 @@ type fileVerifier struct {
 	required []string
 }
 
-func newFileVerifier(cmd *cli.Command, std stdio) (v *fileVerifier, err error) {
+func newFileVerifier(cmd *cli.Command, std stdio.Streams) (v *fileVerifier, err error) {
 	v = &fileVerifier{required: cmd.StringSlice("require")}
 	if !cmd.Args().Present() {
-		return nil, usagef("parley verify needs the name of a recording; see parley verify --help")
+		return nil, exit.Usagef("parley verify needs the name of a recording; see parley verify --help")
 	}
 	for _, text := range v.required {
 		q, err := scenario.ParseRequirement(text)
 		if err != nil {
-			return nil, usagef("--require: %s", printable(err.Error()))
+			return nil, exit.Usagef("--require: %s", sanitize.Text(err.Error()))
 		}
 		if !isQuality(q.Metric()) || strings.Contains(q.Metric(), "latency") {
-			return nil, usagef("--require %s: a recording says nothing of %s", printable(text), q.Metric())
+			return nil, exit.Usagef("--require %s: a recording says nothing of %s", sanitize.Text(text), q.Metric())
 		}
 	}
 	if v.width, v.height, v.rate, err = videoSize(cmd.String("video-size")); err != nil {
@@ -82,19 +86,19 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 	var bad error
 	for _, path := range paths {
 		err := v.file(ctx, path)
-		if i := interruption(ctx); i != nil {
+		if i := exit.Interruption(ctx); i != nil {
 			return i
 		}
-		if err != nil && len(paths) > 1 && codeOf(err) == exitExpectation {
-			v.report.warn("%v", err)
-		} else if err != nil && codeOf(err) != exitExpectation {
+		if err != nil && len(paths) > 1 && exit.CodeOf(err) == exit.Expectation {
+			v.report.Warnf("%v", err)
+		} else if err != nil && exit.CodeOf(err) != exit.Expectation {
 			return err
 		}
 		if bad == nil {
 			bad = err
 		}
 	}
-	v.report.report(event{name: "verdict", fields: []field{{"ok", bad == nil}}})
+	v.report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", bad == nil)})
 	return bad
 }
 
@@ -102,33 +106,33 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 func (v *fileVerifier) file(ctx context.Context, path string) error {
 	found, err := verify.File(ctx, path, verify.Options{
 		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.width, Height: v.height, FrameRate: v.rate,
-		Warn: func(sentence string) { v.report.warn("%s: %s", printable(path), printable(sentence)) },
+		Warn: func(sentence string) { v.report.Warnf("%s: %s", sanitize.Text(path), sanitize.Text(sentence)) },
 	})
 	if err != nil {
-		return failf(exitDevice, "%s", printable(err.Error()))
+		return exit.Errorf(exit.Device, "%s", sanitize.Text(err.Error()))
 	}
 	facts := qualityFacts(found.Report)
 	if facts["video.numbers"]+facts["audio.words"] == 0 { // what else there is says nothing
 		facts = nil
 	}
-	fields := []field{{"file", path}, {"seconds", found.Duration.Seconds()}}
-	for _, codec := range []field{{"video_codec", found.VideoCodec}, {"audio_codec", found.AudioCodec}} {
-		if codec.value != "" {
+	fields := event.Fields("file", path, "seconds", found.Duration.Seconds())
+	for _, codec := range event.Fields("video_codec", found.VideoCodec, "audio_codec", found.AudioCodec) {
+		if codec.Value != "" {
 			fields = append(fields, codec)
 		}
 	}
 	fields = append(fields, qualityFields(facts)...)
 	table := v.table(path, found, facts)
-	var requirements [][]field
+	var requirements [][]event.Field
 	var broken []string
 	for _, text := range v.required {
 		q, _ := scenario.ParseRequirement(text) // as newFileVerifier has seen
 		q.Check([]scenario.Result{{Metrics: facts}})
-		one := []field{{"check", text}, {"held", q.Held}}
+		one := event.Fields("check", text, "held", q.Held)
 		saw := "not measured"
 		if value, ok := facts[q.Metric()]; ok {
 			saw = strconv.FormatFloat(value, 'f', -1, 64)
-			one = append(one, field{"saw", value})
+			one = append(one, event.Field{Key: "saw", Value: value})
 		}
 		if !q.Held {
 			broken = append(broken, fmt.Sprintf("%s (%s)", text, saw))
@@ -136,14 +140,14 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 		requirements = append(requirements, one)
 	}
 	if requirements != nil {
-		fields = append(fields, field{"requirements", requirements})
+		fields = append(fields, event.Field{Key: "requirements", Value: requirements})
 	}
-	v.report.report(event{name: "verified", fields: fields, data: table})
+	v.report.Report(event.Event{Name: "verified", Fields: fields, Output: table})
 	switch {
 	case facts == nil:
-		return failf(exitExpectation, "%s: neither the test picture nor the test sound is in it; it is a recording of --video test or --audio test that can be verified", printable(path))
+		return exit.Errorf(exit.Expectation, "%s: neither the test picture nor the test sound is in it; it is a recording of --video test or --audio test that can be verified", sanitize.Text(path))
 	case broken != nil:
-		return failf(exitExpectation, "%s: does not hold: %s", printable(path), printable(strings.Join(broken, "; ")))
+		return exit.Errorf(exit.Expectation, "%s: does not hold: %s", sanitize.Text(path), sanitize.Text(strings.Join(broken, "; ")))
 	}
 	return nil
 }
@@ -151,10 +155,10 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 // table is what was found, for people.
 func (v *fileVerifier) table(path string, found verify.Result, facts map[string]float64) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %.1f s", printable(path), found.Duration.Seconds())
+	fmt.Fprintf(&b, "%s: %.1f s", sanitize.Text(path), found.Duration.Seconds())
 	for _, codec := range []string{found.VideoCodec, found.AudioCodec} {
 		if codec != "" {
-			b.WriteString(", " + printable(codec))
+			b.WriteString(", " + sanitize.Text(codec))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(facts)) {

@@ -9,10 +9,13 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 )
 
-func versionCommand(std stdio) *cli.Command {
+func versionCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:         "version",
 		Usage:        "print the version and what this build can do",
@@ -20,14 +23,17 @@ func versionCommand(std stdio) *cli.Command {
 		Flags:        []cli.Flag{stringFlag("schema", "", "print the JSON schema of `WHAT` instead: event (of --output ndjson) or command (of --input ndjson)")},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if name := cmd.String("schema"); name != "" {
-				text, err := schemaOf(name)
-				fmt.Fprint(std.out, text)
-				return err
+				text, err := event.Schema(name)
+				if err != nil {
+					return exit.Usagef("--schema: %w", err)
+				}
+				fmt.Fprint(std.Out, text)
+				return nil
 			}
-			fmt.Fprintf(std.out, "parley %s (%s, %s/%s, cgo %s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, cgo())
-			fmt.Fprintf(std.out, "encodes devices to: %s\n", encoders())
+			fmt.Fprintf(std.Out, "parley %s (%s, %s/%s, cgo %s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, cgo())
+			fmt.Fprintf(std.Out, "encodes devices to: %s\n", encoders())
 			for _, l := range device.Lacks() {
-				fmt.Fprintf(std.out, "lacking: %s\n", l)
+				fmt.Fprintf(std.Out, "lacking: %s\n", l)
 			}
 			return nil
 		},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/sanitize"
 	"parley/media"
 	"parley/media/decoder"
 	"parley/media/device"
@@ -84,7 +85,7 @@ func (c *session) watchTrack(e peer.TrackReceived, request func()) media.FrameSi
 	}
 	v := decoder.NewViewer(decoder.ViewerOptions{
 		NewDecoder: c.watcher.newDecoder, Show: c.watcher.show, RequestKeyFrame: request,
-		Warn: func(sentence string) { c.report.warn("%s", printable(sentence)) }, Logger: c.logger,
+		Warn: func(sentence string) { c.report.Warnf("%s", sanitize.Text(sentence)) }, Logger: c.logger,
 	})
 	c.mu.Lock()
 	c.viewers = append(c.viewers, v)

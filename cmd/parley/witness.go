@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
 	"parley/peer"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
@@ -107,18 +108,18 @@ func (w *witness) last(key string) string {
 
 // holds tells if a check holds: by any value from number since on, or, where a
 // value supersedes the one before, by the latest.
-func (w *witness) holds(c check, since int) bool {
+func (w *witness) holds(c event.Check, since int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	values := w.facts[c.key]
+	values := w.facts[c.Key]
 	if len(values) == 0 {
 		return false
 	}
-	if c.sort == number || c.sort == pitch {
-		return c.holds(values[len(values)-1])
+	if c.Kind == event.Number || c.Kind == event.Tone {
+		return c.Holds(values[len(values)-1])
 	}
-	for _, v := range values[min(max(0, since-w.dropped[c.key]), len(values)):] {
-		if c.holds(v) {
+	for _, v := range values[min(max(0, since-w.dropped[c.Key]), len(values)):] {
+		if c.Holds(v) {
 			return true
 		}
 	}
