@@ -24,6 +24,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/internal/stdio"
 )
 
 // servingScript NAME ARGS... runs `parley serve ARGS` at a free port, and sets $PARLEY_SERVER, $PAGE, $ADMIN and $TURN to where it is.
@@ -146,7 +148,7 @@ func TestServePageAuto(t *testing.T) {
 			if c.env != "" {
 				t.Setenv("PARLEY_SERVE_PAGE_AUTO", c.env)
 			}
-			std := stdio{strings.NewReader(""), io.Discard, io.Discard}
+			std := stdio.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
 			var pages http.Handler
 			command := serveCommand(std)
 			command.Action = func(ctx context.Context, cmd *cli.Command) error {
