@@ -39,6 +39,7 @@ deps:
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 	npm install --prefix signal/testdata/original --no-audit --no-fund --no-save --silent
+	npm install --prefix signal/web/testdata/js --no-audit --no-fund --no-save --no-package-lock --silent
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -166,4 +167,4 @@ bench-tab: deps
 	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley
 
 clean:
-	rm -rf parley signal/testdata/original/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/testdata/interop/node_modules
+	rm -rf parley signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/testdata/interop/node_modules
