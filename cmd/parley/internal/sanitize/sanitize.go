@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
-// Text returns text that is safe to print on one line of a terminal. Runes that are not printable,
-// such as escape sequences and bidirectional controls, are written as \xNN or \u{N}.
+// Text returns text that is safe to print on one line of a terminal. Control characters, line
+// separators and bidirectional controls are written as \xNN or \u{N}, and bytes that are not UTF-8
+// as \xNN. All other text is unchanged, with the joiners and spaces that scripts need.
 func Text(s string) string {
 	return escape(s, func(r rune) string {
-		if unicode.IsPrint(r) {
-			return ""
-		}
-		if r < 0x80 {
+		if r < utf8.RuneSelf {
 			return fmt.Sprintf(`\x%02x`, r)
 		}
 		return fmt.Sprintf(`\u{%x}`, r)
@@ -26,7 +25,7 @@ func Text(s string) string {
 func Lines(s string) string {
 	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
 	for i, line := range lines {
-		lines[i] = strings.ReplaceAll(Text(strings.ReplaceAll(line, "\t", "    ")), "\n", "")
+		lines[i] = Text(strings.ReplaceAll(line, "\t", "    "))
 	}
 	return strings.Join(lines, "\n    ")
 }
@@ -34,27 +33,37 @@ func Lines(s string) string {
 // JSON returns an equal JSON text that is safe to print on a terminal: JSON itself does not escape
 // C1 and bidirectional controls.
 func JSON(json string) string {
-	return escape(json, func(r rune) string {
-		switch {
-		case unicode.IsPrint(r):
-			return ""
-		case r > 0xffff:
-			r -= 0x10000
-			return fmt.Sprintf(`\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
-		}
-		return fmt.Sprintf(`\u%04x`, r)
-	})
+	return escape(json, func(r rune) string { return fmt.Sprintf(`\u%04x`, r) })
 }
 
-// escape replaces each rune by what replacement returns for it, unless that is "".
+// escape replaces each unsafe rune by what replacement returns for it, and each byte that is not
+// UTF-8.
 func escape(s string, replacement func(rune) string) string {
+	if utf8.ValidString(s) && strings.IndexFunc(s, isUnsafe) < 0 {
+		return s
+	}
 	var b strings.Builder
-	for _, r := range s {
-		if e := replacement(r); e != "" {
-			b.WriteString(e)
-		} else {
-			b.WriteRune(r)
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case !isUnsafe(r):
+			b.WriteString(s[:size])
+		default:
+			b.WriteString(replacement(r))
 		}
+		s = s[size:]
 	}
 	return b.String()
+}
+
+// isUnsafe reports whether a terminal obeys a rune: C0 and C1 controls, line and paragraph
+// separators, and the embeddings, overrides and isolates of UAX #9.
+func isUnsafe(r rune) bool {
+	switch {
+	case r == '\u2028', r == '\u2029', r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+		return true
+	}
+	return unicode.IsControl(r)
 }
