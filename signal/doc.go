@@ -92,6 +92,11 @@
 //     that connection is lost already, the client does not resume, the earlier session ends with a leave
 //     that has lost, and the login succeeds.
 //
+// So taken means that the server has found the other client connected: another login fails until
+// that client leaves. A server that cannot find it out answers unavailable. An original server
+// does not ping. It refuses the name of a client whose connection is dead for as long as the system
+// keeps the connection, so there a client logs in again for some seconds.
+//
 // # Dialect relay
 //
 //	{"inst":"init","id":"Gandalf"}                      logs in; there is no reply

@@ -50,7 +50,6 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 		return err
 	}
 	s.cooperate = cmd.Bool("cooperate")
-	s.retryTaken = cmd.IsSet("timeout")
 	if s.name == "" {
 		s.name = ownName(s.dialect, "Saruman", name)
 	}

@@ -44,7 +44,6 @@ In the relay dialect the hello-world page's names are the default:
 			if err != nil {
 				return err
 			}
-			s.retryTaken = cmd.IsSet("timeout")
 			defaultName := ""
 			if s.dialect == signal.DialectRelay {
 				defaultName = "Saruman"

@@ -51,7 +51,8 @@ func outputFlags() []cli.Flag {
 func signalingFlags(as string) []cli.Flag {
 	return inCategory("SIGNALING", []cli.Flag{
 		stringFlag("server", "ws://localhost:9090", "signaling server, a ws:// or wss:// `URL`"),
-		stringFlag("as", as, "my `NAME` there"),
+		stringFlag("as", as, "my `NAME` there. A name that is taken is tried again until --timeout, if that is given; otherwise for 10s, "+
+			"unless the server has found its client connected"),
 		stringFlag("dialect", "call", "`WIRE`: call, or relay (the hello-world sample's)"),
 		listFlag("header", "`'NAME: VALUE'` for the signaling server, or @FILE with one on each line; repeatable"),
 		stringFlag("ca", "", "PEM `FILE` with certificates to trust for wss and turns"),
@@ -83,7 +84,7 @@ func callFlags(timeout time.Duration) []cli.Flag {
 			"`CHECK` is KEY, or KEY OP VALUE with = != >= <= ~ (regular expression): connected, text=pong, video.frames>=30, "+
 			"video.size=640x480, video.codec=VP8, audio.packets>=50, audio.tone=440, track.video, leave"),
 		durationFlag("duration", 0, "hang up after `D` of call"),
-		durationFlag("timeout", timeout, "give up after `D`; if given, a login is tried again until then while the name is taken"),
+		durationFlag("timeout", timeout, "give up after `D`; if given, a name that is taken is tried again until then"),
 		durationFlag("linger", 500*time.Millisecond, "stay in the call for `D` once all expectations hold"),
 		durationFlag("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
 	}), inCategory("WHAT IS RECEIVED", []cli.Flag{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -68,33 +69,58 @@ func (s *settings) unreached(ctx context.Context, err error) error {
 	return err
 }
 
-// logIn logs in. With an explicit --timeout it tries again until then while the name is taken, because the holder may be an
-// earlier run whose connection the server has not found dead yet.
+// logIn logs in, again and again while the name is taken, see retryLogin.
 func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 	err := c.Login(ctx, s.name)
-	if taken := err; s.retryTaken && isTaken(taken) {
-		s.report.Warnf("%v; trying again until --timeout", taken)
-		for isTaken(err) {
-			select {
-			case <-time.After(takenPause):
-				err = c.Login(ctx, s.name)
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
-		}
-		if ctx.Err() != nil && exit.Interruption(ctx) == nil {
-			s.reportLogin(taken)
-			return taken
-		}
+	if isTaken(err) {
+		err = s.retryLogin(ctx, c, err)
 	}
 	s.reportLogin(err)
 	switch {
 	case exit.Interruption(ctx) != nil:
 		return exit.Interruption(ctx)
+	case isTaken(err):
+		return err
 	case ctx.Err() != nil:
 		return exit.Errorf(exit.Timeout, "gave up after %s: the signaling server %s does not answer the login", s.timeout, sanitize.Text(s.server))
 	}
 	return err
+}
+
+// retryLogin repeats a login whose name is taken, because the holder may be an earlier run whose connection the server has not
+// found dead. It goes on until --timeout if that was given, and otherwise for dialTimeout. Without --timeout it ends as soon as the
+// server has found the holder connected.
+func (s *settings) retryLogin(ctx context.Context, c *client.Client, taken error) error {
+	until := "until --timeout"
+	if !s.retryTaken {
+		until = fmt.Sprintf("for %.0fs", dialTimeout.Seconds())
+		limited, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		ctx = limited
+	}
+	for err, warned := taken, false; ; warned = true {
+		switch {
+		case ctx.Err() != nil:
+			return taken
+		case !isTaken(err):
+			return err
+		case !s.retryTaken && isConnected(err):
+			return fmt.Errorf("%w, or wait for it with --timeout", err)
+		case !warned:
+			s.report.Warnf("the name %s is taken; trying again %s", strconv.Quote(s.name), until)
+		}
+		select {
+		case <-time.After(takenPause):
+			err = c.Login(ctx, s.name)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// isConnected reports whether a login failed because its name is taken by a client that is connected.
+func isConnected(err error) bool {
+	var login *client.LoginError
+	return errors.As(err, &login) && login.Connected
 }
 
 // takenPause is the time between two logins with a name that is taken.

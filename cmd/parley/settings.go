@@ -99,7 +99,7 @@ type settings struct {
 	splitBytes    int64
 	duration      time.Duration
 	timeout       time.Duration
-	retryTaken    bool          // try again until timeout while the name is taken
+	retryTaken    bool          // --timeout was given: a login is tried again until then while the name is taken
 	timeLeft      time.Duration // of timeout, once signed in
 	stay          time.Duration // in place of linger: no less than this from the start of the call
 	linger        time.Duration
@@ -234,7 +234,7 @@ func (s *settings) readGoal(cmd *cli.Command) error {
 	}
 	s.say, s.record, s.show = cmd.StringSlice("say"), cmd.String("record"), cmd.String("show")
 	s.overwrite = cmd.Bool("overwrite")
-	s.duration, s.timeout = cmd.Duration("duration"), cmd.Duration("timeout")
+	s.duration, s.timeout, s.retryTaken = cmd.Duration("duration"), cmd.Duration("timeout"), cmd.IsSet("timeout")
 	s.linger, s.statsInterval = cmd.Duration("linger"), cmd.Duration("stats-interval")
 	for _, raw := range cmd.StringSlice("expect") {
 		c, err := parseExpect(raw)

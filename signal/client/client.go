@@ -131,27 +131,28 @@ func (c *Client) Login(ctx context.Context, name string) error {
 	}
 	select {
 	case r := <-reply:
-		return loginResult(name, r)
+		return c.loginResult(name, r)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-c.done:
 	}
 	select { // a server may close right after a refusal
 	case r := <-reply:
-		return loginResult(name, r)
+		return c.loginResult(name, r)
 	default:
 		return c.err
 	}
 }
 
-func loginResult(name string, r wire.LoginReply) error {
+// loginResult returns nil, or the *LoginError of a reply.
+func (c *Client) loginResult(name string, r wire.LoginReply) error {
 	if r.Success {
 		return nil
 	}
 	if r.Code == "" {
 		r.Code = signal.CodeTaken
 	}
-	return &LoginError{Name: name, Code: r.Code, Message: r.Text}
+	return &LoginError{Name: name, Code: r.Code, Message: r.Text, Connected: c.ours && r.Code == signal.CodeTaken}
 }
 
 func (c *Client) waitWritten(ctx context.Context, written <-chan struct{}) error {

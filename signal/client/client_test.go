@@ -190,6 +190,9 @@ func TestLoginTaken(t *testing.T) {
 			if err := other.Login(wait(t), "alice"); !errors.As(err, &refused) || refused.Code != signal.CodeTaken || refused.Name != "alice" {
 				t.Fatalf("got %v", err)
 			}
+			if refused.Connected == s.original {
+				t.Errorf("Connected: got %t, want %t", refused.Connected, !s.original)
+			}
 			if err := other.Login(wait(t), "anna"); err != nil { // the connection lives on
 				t.Error(err)
 			}

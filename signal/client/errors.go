@@ -26,10 +26,16 @@ type LoginError struct {
 	Code string
 	// Message is the text of the server. The original server sends none.
 	Message string
+	// Connected is true if the name is taken by a client that the server has found connected. Then
+	// another login fails until that client leaves. Original servers do not check the connection: the
+	// holder may be an earlier session of this client, whose connection is dead.
+	Connected bool
 }
 
 func (e *LoginError) Error() string {
 	switch {
+	case e.Connected:
+		return fmt.Sprintf("the name %q is taken, and its client is connected; choose another", e.Name)
 	case e.Code == signal.CodeTaken:
 		return fmt.Sprintf("the name %q is taken; choose another", e.Name)
 	case e.Code == signal.CodeUnauthorized && e.Message != "":

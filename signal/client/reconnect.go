@@ -156,14 +156,14 @@ func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (t *transport, 
 		return newTransport(c, ws, again), true, nil
 	}
 	if reply.Code != signal.CodeExpired {
-		return nil, false, loginResult(name, reply)
+		return nil, false, c.loginResult(name, reply)
 	}
 	ask.ResumeToken, ask.Resume = "", true
 	if reply, err = c.exchangeLogin(ws, ask); err != nil {
 		return nil, false, err
 	}
 	if !reply.Success {
-		return nil, false, loginResult(name, reply)
+		return nil, false, c.loginResult(name, reply)
 	}
 	c.session.start(reply.ResumeToken, reply.ResumeFor)
 	c.failPendingLogins()

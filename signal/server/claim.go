@@ -22,7 +22,12 @@ func (c *conn) claimName(w *wsconn.Batch, sess, before *session, identity string
 	}
 	err := c.awaitClaim(w, claim)
 	var taken *cluster.TakenError
-	if !errors.As(err, &taken) || c.awaitProbe(w, sess, taken.Holder) {
+	if !errors.As(err, &taken) {
+		return err
+	}
+	if connected, probeErr := c.awaitProbe(w, sess, taken.Holder); probeErr != nil {
+		return probeErr
+	} else if connected {
 		return err
 	}
 	return c.awaitClaim(w, claim)
@@ -55,9 +60,11 @@ func (c *conn) awaitClaim(w *wsconn.Batch, claim cluster.Claim) error {
 	}
 }
 
-// awaitProbe asks the session that holds a claimed name whether its client is connected, and returns the answer, which is yes if
-// none comes.
-func (c *conn) awaitProbe(w *wsconn.Batch, sess *session, holder cluster.SessionID) bool {
+// errNoProbeAnswer is the error of a claim of a name whose holder is at a node that does not answer.
+var errNoProbeAnswer = errors.New("the node of the session that holds the name does not answer")
+
+// awaitProbe asks the session that holds a claimed name whether its client is connected, and returns the answer.
+func (c *conn) awaitProbe(w *wsconn.Batch, sess *session, holder cluster.SessionID) (connected bool, err error) {
 	c.startWaiting(w) // before the probe: the holder may be asking the same of this client
 	defer c.waiting.Store(false)
 	sess.mu.Lock()
@@ -68,12 +75,13 @@ func (c *conn) awaitProbe(w *wsconn.Batch, sess *session, holder cluster.Session
 	timer := time.NewTimer(2 * probeTimeout)
 	defer timer.Stop()
 	select {
-	case alive := <-result:
-		return alive
+	case connected = <-result:
+		return connected, nil
 	case <-timer.C:
+		return false, errNoProbeAnswer
 	case <-c.server.ctx.Done():
+		return false, c.server.ctx.Err()
 	}
-	return true
 }
 
 // startWaiting notes that the reader waits for something else than the client, whose pongs it does not read meanwhile. The client has

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/cluster"
 	"parley/signal/server"
 	"parley/signal/signaltest"
 )
@@ -92,6 +93,23 @@ func TestTwoClaimEachOther(t *testing.T) {
 			t.Errorf("alice claims bob's name: %v", got)
 		}
 	}
+}
+
+// TestHolderIsNotFound claims a name whose holder is at a node that does not answer. The server does not report taken, because
+// it does not know whether the holder is connected.
+func TestHolderIsNotFound(t *testing.T) {
+	node := &heldNode{Memory: cluster.NewMemory()}
+	url := signaltest.Start(t, &server.Options{Cluster: node})
+	alice, other := readInBackground(dialRaw(t, url)), dialRaw(t, url)
+	defer alice.Close()
+	defer other.Close()
+	ask(t, alice, loginAs("alice"), loggedIn)
+	node.hold()
+	if got := exchange(t, other, loginAs("alice")); got["code"] != "unavailable" {
+		t.Errorf("claim of the name: got %v, want the code unavailable", got)
+	}
+	node.release()
+	barrier(t, alice)
 }
 
 // TestLostConnectionMayResumeFirst claims the name of a client that has lost its connection: it has a second to resume.
