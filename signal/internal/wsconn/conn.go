@@ -32,13 +32,14 @@ type Conn struct {
 	socket  net.Conn
 	raw     syscall.RawConn // below socket if it is plain TCP, otherwise nil
 
-	heard  atomic.Bool  // something was received since the last ping
+	heard  atomic.Bool  // since the last ping, see Heard
 	pinged atomic.Int64 // when the ping was sent that no pong has answered; 0 if there is none
 	shrink bool         // owned by the reader, see ShrinkStack
 
 	mu         sync.Mutex // guards what follows
 	queue      *buffer    // whole frames that wait to be written; nil if there are none
 	inFlight   int        // bytes being written
+	written    uint64     // bytes written since the beginning
 	extraQueue int        // added to Config.MaxQueue
 	writing    bool       // a goroutine writes, or a batch has the connection in pendingFlush
 	closing    bool       // nothing more is queued
@@ -52,7 +53,15 @@ type Conn struct {
 // NewConn returns a connection that calls handler from Start on. Frames can be queued before. The
 // connection owns ws.
 func (p *Pool) NewConn(ws *websocket.Conn, handler Handler) *Conn {
-	return p.newConn(ws.NetConn(), handler)
+	socket := ws.NetConn()
+	below := socket
+	if secure, ok := socket.(interface{ NetConn() net.Conn }); ok {
+		below = secure.NetConn()
+	}
+	if tcp, ok := below.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer)
+	}
+	return p.newConn(socket, handler)
 }
 
 func (p *Pool) newConn(socket net.Conn, handler Handler) *Conn {
@@ -65,7 +74,8 @@ func (c *Conn) Start() {
 	go c.run(newReader(c))
 }
 
-// Heard reports whether anything was received since the last Ping.
+// Heard reports whether the client has sent anything, or has read something that waited for it, since
+// the last Ping.
 func (c *Conn) Heard() bool { return c.heard.Load() }
 
 // ShrinkStack makes the reader continue in a new goroutine when all input is handled, because the

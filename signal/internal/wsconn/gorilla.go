@@ -74,6 +74,7 @@ type Conn struct {
 	mu         sync.Mutex // guards what follows
 	queue      *buffer    // messages: opcode, length in four bytes, payload
 	inFlight   int
+	written    uint64
 	extraQueue int
 	writing    bool
 	closing    bool
@@ -273,17 +274,27 @@ func (c *Conn) GrowQueue(extra int) {
 	c.extraQueue = max(c.extraQueue, extra)
 }
 
+// Backlog returns what waits to be written.
+func (c *Conn) Backlog() Backlog {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Backlog{Waiting: c.queued(), Limit: c.pool.config.MaxQueue + c.extraQueue, Written: c.written}
+}
+
+func (c *Conn) queued() int {
+	if c.queue == nil {
+		return c.inFlight
+	}
+	return c.inFlight + len(c.queue.b)
+}
+
 func (c *Conn) enqueue(b *Batch, opcode byte, payload []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
 		return
 	}
-	queued := c.inFlight
-	if c.queue != nil {
-		queued += len(c.queue.b)
-	}
-	if queued+len(payload) > c.pool.config.MaxQueue+c.extraQueue {
+	if c.queued()+len(payload) > c.pool.config.MaxQueue+c.extraQueue {
 		c.slow = true
 		c.abortLocked()
 		return
@@ -323,6 +334,7 @@ func (c *Conn) drain() {
 func (c *Conn) dequeue() *buffer {
 	c.mu.Lock()
 	out := c.queue
+	c.written += uint64(c.inFlight)
 	c.queue, c.inFlight = nil, 0
 	if out != nil {
 		c.inFlight = len(out.b)

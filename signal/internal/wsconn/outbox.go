@@ -3,6 +3,7 @@
 package wsconn
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -48,6 +49,13 @@ func (c *Conn) enqueue(b *Batch, opcode byte, payload []byte) {
 		return
 	}
 	c.appendLocked(b, opcode, payload)
+}
+
+// Backlog returns what waits to be written.
+func (c *Conn) Backlog() Backlog {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Backlog{Waiting: c.inFlight + c.queued(), Limit: c.pool.config.MaxQueue + c.extraQueue, Written: c.written}
 }
 
 func (c *Conn) queued() int {
@@ -148,16 +156,16 @@ func (c *Conn) startDrain(out *buffer, written int) {
 	go c.drain(out, written)
 }
 
-// drain writes the rest of out, if it is not nil, and then what is queued. Each write may take
-// writeTimeout.
+// drain writes the rest of out, if it is not nil, and then what is queued. Each writeChunk may take
+// writeTimeout: a client that reads slowly is not gone.
 func (c *Conn) drain(out *buffer, written int) {
 	defer c.pool.config.Goroutines.Done()
 	if out == nil {
 		out = c.dequeue()
 	}
 	for ; out != nil; out, written = c.dequeue(), 0 {
-		c.setWriteDeadline(time.Now().Add(writeTimeout))
-		_, err := c.socket.Write(out.b[written:])
+		c.noteWritten(written)
+		err := c.writeChunks(out.b[written:])
 		if c.raw != nil { // flush writes without a deadline
 			c.setWriteDeadline(time.Time{})
 		}
@@ -168,10 +176,36 @@ func (c *Conn) drain(out *buffer, written int) {
 	}
 }
 
+// writeChunks writes p. A write that has to wait shows that the client reads, as a pong does, which
+// it cannot send before it has read the ping behind p. Over plain TCP the first one has to wait.
+func (c *Conn) writeChunks(p []byte) error {
+	for chunk := range slices.Chunk(p, writeChunk) {
+		began := time.Now()
+		c.setWriteDeadline(began.Add(writeTimeout))
+		if _, err := c.socket.Write(chunk); err != nil {
+			return err
+		}
+		if c.raw != nil || len(chunk) == writeChunk && time.Since(began) > minWait {
+			c.heard.Store(true)
+		}
+		c.noteWritten(len(chunk))
+	}
+	return nil
+}
+
+// noteWritten notes that n of the bytes being written are.
+func (c *Conn) noteWritten(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inFlight -= n
+	c.written += uint64(n)
+}
+
 // dequeue takes the queue for writing. If it is empty the writing ends and dequeue returns nil.
 func (c *Conn) dequeue() *buffer {
 	c.mu.Lock()
 	out := c.queue
+	c.written += uint64(c.inFlight)
 	c.queue, c.inFlight = nil, 0
 	if out != nil {
 		c.inFlight = len(out.b)

@@ -19,6 +19,14 @@ import (
 const (
 	// writeTimeout bounds one write. A client that takes nothing for so long is gone.
 	writeTimeout = 10 * time.Second
+	// writeChunk is the size of a write to a client that reads slowly, in bytes. Such a client needs to
+	// read this much in writeTimeout.
+	writeChunk = 16 << 10
+	// sendBuffer is the size of a socket's send buffer in bytes. A larger one would hide for long that a
+	// client reads slowly: the system resumes a write when a third of the buffer is free.
+	sendBuffer = 64 << 10
+	// minWait is how long the write of a whole writeChunk takes at least if it has to wait for the client.
+	minWait = 10 * time.Millisecond
 	// closeTimeout bounds the wait for the peer's part of a close handshake.
 	closeTimeout = 5 * time.Second
 )
@@ -82,6 +90,13 @@ func (e *ProtocolError) Error() string { return e.Reason }
 
 // ErrSlow is the end of a connection whose queue was full.
 var ErrSlow = errors.New("client reads too slowly: the send queue is full")
+
+// Backlog is what waits to be written to a client. All fields are numbers of bytes.
+type Backlog struct {
+	Waiting int    // queued, or being written
+	Limit   int    // of Waiting; a client that exceeds it ends with ErrSlow
+	Written uint64 // written since the beginning
+}
 
 // buffer is memory that idle connections do not hold: for a fragmented message, or for the frames
 // that wait to be written.
