@@ -4,7 +4,7 @@ package signal
 const (
 	// CodeAbsent: nobody of that name is logged in. Sent for an offer and for an answer.
 	CodeAbsent = "absent"
-	// CodeTaken: the name of a login is in use.
+	// CodeTaken: the name of a login is in use, and its client is connected.
 	CodeTaken = "taken"
 	// CodeBadName: a name that CheckName refuses.
 	CodeBadName = "bad_name"
@@ -20,6 +20,8 @@ const (
 	CodeTooLong = "too_long"
 	// CodeRateLimited: messages come faster than allowed.
 	CodeRateLimited = "rate_limited"
+	// CodeQueueFull: too much waits for the receiver, which reads too slowly.
+	CodeQueueFull = "queue_full"
 	// CodeTooManyCalls: one of the two is in as many calls as one may be.
 	CodeTooManyCalls = "too_many_calls"
 	// CodeUnauthorized: the login was refused, because of its token or by the server's authorizer.

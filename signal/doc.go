@@ -73,6 +73,10 @@
 // peer, or not opened, before it knows that. They are dropped without an error, so candidates that
 // follow an offer to an absent peer, or cross a leave, are no error.
 //
+// What waits for a client that reads slowly is bounded, in all and for each of its calls, so that
+// no peer can use up what the others need. A message over it is dropped and answered with the error
+// queue_full. It opens no call; a call that is open stays open.
+//
 // A server may be one of several that work as one. Then it reports an absent peer, and one in too
 // many calls, as soon as it knows. What the client has sent into the call by then is dropped.
 //
@@ -253,6 +257,7 @@
 //	unknown_type    the message is "Command not found: TYPE"                       both
 //	too_long        a frame, description or candidate over its limit; closes 1009  both
 //	rate_limited    faster than allowed; the third in ten seconds closes 4429      both
+//	queue_full      too much waits for the receiver; the message is dropped        both
 //	too_many_calls  one of the two is in too many; the third closes 4429           both
 //	login_timeout   no login in time; closes 4408                                  both
 //	overloaded      too many connections wait to log in; closes 4503               both

@@ -149,6 +149,9 @@ const (
 	Leave
 	// Reject reports that the receiver of an Offer or Data did not open the call.
 	Reject
+	// Dropped reports that a message was not delivered, because too much waits for the client of the
+	// receiver. The call is still open.
+	Dropped
 	// Gone reports that a session or its end of a call does not exist, in reply to a message to
 	// it. If PeerCall is 0 it refers to all calls with that session. Nodes send it, too, for
 	// sessions of a node that has failed.
@@ -173,6 +176,8 @@ const (
 	Draining
 	// TooManyCalls belongs to Reject: the receiver is in as many calls as it may be.
 	TooManyCalls
+	// QueueFull belongs to Reject: too much waits for the client of the receiver.
+	QueueFull
 	// Replaced belongs to Lost: another session has claimed the name.
 	Replaced
 )

@@ -154,6 +154,10 @@ func (s *session) endDisconnected() {
 		return
 	}
 	if c := s.connection(); c != nil {
+		if c.Heard() { // the pong may wait behind what the client is still reading
+			s.answerProbe(w, cluster.Alive)
+			return
+		}
 		c.Abort()
 	}
 	if s.resumable != nil {

@@ -20,6 +20,7 @@ const (
 	noCall
 	tooMany
 	notLoggedIn // the sender lost its name
+	queueFull
 )
 
 // kindOf returns the kind of a message between sessions that carries a message of this type.
@@ -151,6 +152,8 @@ func (s *session) Receive(m cluster.Message, b cluster.Batch) {
 		}
 	case s.state != sessionOpen:
 		s.replyGone(w, &m)
+	case m.Kind == cluster.Dropped:
+		s.reportQueueFull(w, m.FromName)
 	case m.Kind == cluster.Leave, m.Kind == cluster.Reject, m.Kind == cluster.Gone:
 		s.handleEnd(w, &m)
 	default:
@@ -168,7 +171,8 @@ func (s *session) replyGone(w *wsconn.Batch, m *cluster.Message) {
 
 // deliver passes a message of another session to the client.
 func (s *session) deliver(w *wsconn.Batch, m *cluster.Message) {
-	c := s.callOf(m)
+	typ, c := typeOf(m.Kind), s.callOf(m)
+	backlog, size := s.backlog(), queuedSize(m)
 	if c == nil {
 		if !s.opens(m) {
 			s.replyGone(w, m)
@@ -183,10 +187,19 @@ func (s *session) deliver(w *wsconn.Batch, m *cluster.Message) {
 			s.post(w, m.From, cluster.Message{Kind: cluster.Reject, Reason: cluster.TooManyCalls, PeerCall: m.Call})
 			return
 		}
+		if !hasRoomForCall(backlog, size, s.endedRecently(m.FromName)) {
+			s.hub.server.metrics.relayed(typ, queueFull)
+			s.post(w, m.From, cluster.Message{Kind: cluster.Reject, Reason: cluster.QueueFull, PeerCall: m.Call})
+			return
+		}
 		c = s.openCall(m.FromName, m.From, false)
 		c.peerNumber = m.Call
+	} else if !c.share.hasRoom(backlog, size) {
+		s.hub.server.metrics.relayed(typ, queueFull)
+		s.post(w, m.From, cluster.Message{Kind: cluster.Dropped, Call: c.number, PeerCall: m.Call})
+		return
 	}
-	typ := typeOf(m.Kind)
+	c.share.add(backlog, size)
 	if typ == signal.Offer {
 		c.offerReceived = true
 	}
@@ -213,6 +226,8 @@ func (s *session) handleEnd(w *wsconn.Batch, m *cluster.Message) {
 		s.noteEnded(name)
 	}
 	switch {
+	case m.Kind == cluster.Reject && m.Reason == cluster.QueueFull:
+		s.reportQueueFull(w, name)
 	case m.Kind == cluster.Reject:
 		s.reportTooMany(w, name)
 	case m.Kind == cluster.Gone && c.peerNumber == 0, m.Kind == cluster.Gone && s.hub.dialect == signal.DialectRelay:
@@ -269,6 +284,11 @@ func (s *session) reportTooMany(w *wsconn.Batch, name string) {
 	}
 	s.hub.server.metrics.limited(signal.CodeTooManyCalls)
 	s.sendError(w, signal.CodeTooManyCalls, text, name)
+}
+
+// reportQueueFull reports to the client that its message was not delivered.
+func (s *session) reportQueueFull(w *wsconn.Batch, name string) {
+	s.sendError(w, signal.CodeQueueFull, "too much waits for "+name+", who reads too slowly; the message was not delivered", name)
 }
 
 func tooManyText(name string) string {

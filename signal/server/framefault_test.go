@@ -87,7 +87,7 @@ func TestFrameFaults(t *testing.T) {
 	})
 }
 
-// slowReader is in a call and reads nothing, until it is cut off and its partner hears of that.
+// slowReader is in a call and reads nothing of what it requests, until it is cut off and its partner gets a leave.
 func (v *victim) slowReader() {
 	v.t.Helper()
 	slow := v.upgrade("")
@@ -97,7 +97,9 @@ func (v *victim) slowReader() {
 	eventually(v.t, "the slow one is signed in", func() bool { return v.server.Stats().Names == 3 })
 	dave := v.signIn("dave")
 	defer dave.Close()
-	offer := []byte(`{"type":"offer","offer":{"type":"offer","sdp":"` + strings.Repeat("x", 32<<10) + `"},"name":"slow"}`)
+	if err := dave.WriteMessage(websocket.TextMessage, []byte(`{"type":"offer","offer":`+offerSDP+`,"name":"slow"}`)); err != nil {
+		v.t.Fatal(err)
+	}
 	left := make(chan error, 1)
 	_ = dave.SetReadDeadline(time.Now().Add(patience))
 	go func() { left <- means(dave, `{"type":"leave","name":"slow"}`) }()
@@ -110,13 +112,13 @@ func (v *victim) slowReader() {
 			return
 		default:
 		}
-		_ = dave.SetWriteDeadline(time.Now().Add(patience))
-		if err := dave.WriteMessage(websocket.TextMessage, offer); err != nil {
-			v.t.Fatal(err)
-		}
+		slow.text(unknownType)
 		v.talk()
 	}
 }
+
+// unknownType is a message whose error is as long as the message.
+var unknownType = `{"type":"` + strings.Repeat("x", 1<<10) + `"}`
 
 // crowd comes, signs in by half, and goes all at once.
 func (v *victim) crowd(n int) {

@@ -68,9 +68,9 @@ func TestMetrics(t *testing.T) {
 		t.Fatal("the fourth was let in")
 	}
 	var got map[string]float64
-	eventually(t, "a round trip is measured", func() bool {
+	eventually(t, "a round trip is measured, and the third is counted", func() bool {
 		got = metricsOf(t, server)
-		return got["signaling_ping_rtt_seconds"] > 0
+		return got["signaling_ping_rtt_seconds"] > 0 && got["signaling_pending_connections"] > 0
 	})
 	for name, want := range map[string]float64{
 		`signaling_connections`:                                               3,

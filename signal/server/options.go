@@ -48,9 +48,10 @@ type Options struct {
 	// Limits bound what clients may ask. Default: see there.
 	Limits Limits
 
-	// MaxQueue is the number of bytes that may wait to be written to one client, or wait until it comes back. A client that reads too
-	// slowly for it is cut off. 8 KiB are added for every call after the first. Default: 256 KiB. Every slow connection may hold
-	// that much in memory. A message longer than this cannot be delivered, so raise it with Limits.Frame.
+	// MaxQueue is the number of bytes that may wait to be written to one client, or wait until it comes back. Messages of its peers
+	// that would fill more than seven eighths of it are refused with the error queue_full. A client whose own requests fill the rest is
+	// cut off. 12 KiB are added for every call after the first. Default: 256 KiB. Every slow connection may hold that much in memory.
+	// A message longer than three quarters of it cannot be delivered, so raise it with Limits.Frame.
 	MaxQueue int
 
 	// Auth decides who may sign in. Default: nil, everybody with any free name.

@@ -29,6 +29,7 @@ type resumeState struct {
 	conn        *conn      // nil while the client is away
 	expired     bool       // the session has ended, or is about to
 	sequence    wire.Sequence
+	sent        uint64      // bytes of all messages, as frames
 	extraQueue  int         // bytes that may be unacknowledged in addition to Options.MaxQueue
 	expiryTimer *time.Timer // ends the session; set while the client is away
 }
@@ -75,6 +76,7 @@ func (r *resumeState) send(w *wsconn.Batch, frame []byte) {
 		return
 	}
 	frame = r.sequence.Next(frame)
+	r.sent += uint64(len(frame) + maxFrameHeader)
 	if _, size := r.sequence.Unacked(); size > r.server.opts.MaxQueue+r.extraQueue {
 		r.overflowLocked()
 		return
@@ -82,6 +84,15 @@ func (r *resumeState) send(w *wsconn.Batch, frame []byte) {
 	if r.conn != nil {
 		r.conn.Send(w, frame)
 	}
+}
+
+// backlog returns what waits until the client acknowledges it.
+func (r *resumeState) backlog() wsconn.Backlog {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	messages, waiting := r.sequence.Unacked()
+	waiting += messages * maxFrameHeader
+	return wsconn.Backlog{Waiting: waiting, Limit: r.server.opts.MaxQueue + r.extraQueue, Written: r.sent - uint64(waiting)}
 }
 
 // growQueue sets the number of bytes that may wait for the client in addition to Options.MaxQueue, unless it is larger already.

@@ -62,6 +62,7 @@ type call struct {
 	peerNumber    uint64 // of the call at the peer; 0 if nothing has come from there
 	caller        bool   // this session has opened the call
 	offerReceived bool   // the peer has made an offer
+	share         share  // of the messages of the peer
 }
 
 // queuedMessage is a message on its way to another session.
@@ -83,7 +84,7 @@ const (
 	probeTimeout = time.Second
 	// queuePerCall is how much more may wait for a client with every further call that it was in at once: the description and candidates
 	// of a browser. Otherwise many callers at once would look like a client that reads too slowly.
-	queuePerCall = 8 << 10
+	queuePerCall = 12 << 10
 	// maxProbes bounds the sessions that wait for the same probe. To the others the client counts as connected.
 	maxProbes = 64
 )
@@ -104,6 +105,14 @@ func (s *session) growQueue(extra int) {
 		return
 	}
 	s.conn.GrowQueue(extra)
+}
+
+// backlog returns what waits for the client.
+func (s *session) backlog() wsconn.Backlog {
+	if s.resumable != nil {
+		return s.resumable.backlog()
+	}
+	return s.conn.Backlog()
 }
 
 // connection returns the connection of the client, nil while it is away.
