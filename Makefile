@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-.PHONY: build demo test deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -21,6 +21,10 @@ PEERS = import aiortc, numpy, websockets, gi; gi.require_version('GstWebRTC', '1
 	assert all(Gst.ElementFactory.find(e) for e in ('webrtcbin', 'nicesink', 'vp8enc', 'opusenc', 'x264enc', 'avdec_h264'))
 PEER_PACKAGES = python3-aiortc python3-numpy python3-websockets python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
+
+# The table of events of the topic events, from its schema.
+docs:
+	PARLEY_DOCS=update go test -count=1 -run 'TestEventsTopic$$' ./cmd/parley
 
 # What the tests run beside Go: real browsers, ffmpeg, Node. Each is installed
 # by its package's name, if its command is not there.
@@ -75,14 +79,14 @@ lab:
 codecs: deps
 	go test -tags "$(TAGS) codecs" -count=1 -run TestCodecs -v ./cmd/parley | grep '^|\|FAIL\|codecs_test'
 
-# Calls with all the peers of others, each in both roles; the table in README is
-# written from what came of it.
+# Calls with all the peers of others, each in both roles; writes the table of
+# the topic interop.
 interop: deps
 	npm install --prefix cmd/parley/testdata/interop --no-audit --no-fund --no-save --no-package-lock --silent
 	PARLEY_INTEROP=all go test -count=1 -timeout 40m -tags "$(TAGS)" -run 'TestInterop$$|TestChangesOfACallWithoutBundle' -v ./cmd/parley
 
-# parley probe of a tab, of a page as the originals are, and of an echo; the
-# reports in README are what came of it.
+# parley probe of a tab, of a page like the original ones, and of an echo; writes the
+# reports of the topic interop.
 reports: deps
 	go test -count=1 -timeout 25m -tags "$(TAGS) bench" -run 'TestReports$$' -v ./cmd/parley
 

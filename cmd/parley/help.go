@@ -32,28 +32,29 @@ func inCategory(heading string, flags []cli.Flag) []cli.Flag {
 	return flags
 }
 
-// helpCommand prints the help of a command, or a topic.
+// helpCommand prints a topic or the help of a command, or lists commands and topics.
 func helpCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
-		Name: "help", Aliases: []string{"h"}, Usage: "print the help of a command, or a topic: " + strings.Join(docs.Topics(), ", "), ArgsUsage: "[COMMAND|TOPIC]",
-		Description: `Topics: ` + strings.Join(docs.Topics(), ", ") + `.
+		Name: "help", Aliases: []string{"h"}, Usage: "print a topic, or list commands and topics", ArgsUsage: "[TOPIC|COMMAND]",
+		Description: `Prints a topic, or the help of a command that has no topic of its name. The flags
+of every command are printed by "parley COMMAND --help".
 
-   parley help call
-   parley help sources`,
+   parley help
+   parley help sources
+   parley help call`,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			name := cmd.Args().First()
 			if name == "" {
 				return cli.ShowRootCommandHelp(cmd.Root())
 			}
+			if text, ok := docs.Text(name); ok {
+				_, err := io.WriteString(std.Out, text)
+				return err
+			}
 			if cmd.Root().Command(name) != nil {
 				return cli.ShowCommandHelp(ctx, cmd.Root(), name)
 			}
-			text, ok := docs.Text(name)
-			if !ok {
-				return exit.Usagef("there is no command or topic %q; topics are %s; see parley --help for the commands", sanitize.Text(name), strings.Join(docs.Topics(), ", "))
-			}
-			_, err := io.WriteString(std.Out, text)
-			return err
+			return exit.Usagef("unknown command or topic %q: the topics are %s; see parley --help for the commands", sanitize.Text(name), docs.Names())
 		},
 	}
 }

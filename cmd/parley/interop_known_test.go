@@ -10,11 +10,11 @@ func knownLimit(c encounter) string {
 	case c.What == "restart" && c.Peer == "libdatachannel":
 		return "libdatachannel has no ICE restart: paullouisageneau/libdatachannel#545"
 	case c.What == "restart" && c.Peer == "werift" && c.Offers:
-		return "werift, which restarts since shinyoshiaki/werift-webrtc#430, changes its ICE role with who offers, against RFC 8445 §9; " +
-			"Pion keeps its own, and heeds no error that tells it to change (§7.2.5.1): by their tie-breakers they find a new path or do not"
+		return "werift, which restarts since shinyoshiaki/werift-webrtc#430, sets its ICE role by who made the last offer, against RFC 8445 §9; " +
+			"Pion keeps its own, and does not follow the error that requests a change (§7.2.5.1): whether a path is found depends on the tie-breakers"
 	case c.What == "restart" && c.Peer == "gstreamer" && c.Offers:
-		return "webrtcbin changes its ICE role with who offers, against RFC 8445 §9, and finds no new path if it made the first offer; " +
-			"its restart is made for who begins it: gstreamer/gst-plugins-bad!1877"
+		return "webrtcbin sets its ICE role by who made the last offer, against RFC 8445 §9, and finds no new path if it made the first offer; " +
+			"its restart works for the peer that begins it: gstreamer/gst-plugins-bad!1877"
 	}
 	return ""
 }

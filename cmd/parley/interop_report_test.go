@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"parley/cmd/parley/docs"
 	"parley/cmd/parley/internal/scenario"
 )
 
@@ -28,12 +28,9 @@ type matrix struct {
 }
 
 const (
-	matrixFile = "testdata/interop/results.json"
-	readmeFile = "../../README.md"
+	matrixFile  = "testdata/interop/results.json"
+	matrixTopic = "docs/interop.md"
 )
-
-// tableForm finds the table in README.
-var tableForm = regexp.MustCompile(`(?s)<!-- make interop -->\n.*?<!-- /make interop -->\n`)
 
 func newMatrix(began time.Time, calls []encounterResult) *matrix {
 	m := &matrix{Schema: "parley.interop/1", Began: began.UTC().Truncate(time.Second), Seconds: time.Since(began).Round(time.Second).Seconds(), Cores: runtime.NumCPU(), Peers: map[string]string{}, Calls: calls}
@@ -45,7 +42,7 @@ func newMatrix(began time.Time, calls []encounterResult) *matrix {
 	return m
 }
 
-// write keeps the run, and rewrites the table in README.
+// write stores the run, and rewrites the table of the topic interop.
 func (m *matrix) write() error {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
@@ -54,17 +51,10 @@ func (m *matrix) write() error {
 	if err := os.WriteFile(matrixFile, append(data, '\n'), 0o666); err != nil {
 		return err
 	}
-	readme, err := os.ReadFile(readmeFile)
-	if err != nil {
-		return err
-	}
-	if !tableForm.Match(readme) {
-		return fmt.Errorf("README.md has no place for the table, <!-- make interop -->")
-	}
-	return os.WriteFile(readmeFile, tableForm.ReplaceAllLiteral(readme, []byte(m.table())), 0o666)
+	return rewriteDocument(matrixTopic, "make interop", m.table())
 }
 
-// table is what README shows of a run.
+// table returns the run as the topic interop shows it.
 func (m *matrix) table() string {
 	var b strings.Builder
 	b.WriteString("<!-- make interop -->\n| peer | |")
@@ -125,8 +115,8 @@ func sign(r encounterResult, notes *[]string) string {
 	return fmt.Sprintf("%s <sup>%d</sup>", shown, at+1)
 }
 
-// The table in README is that of the run that is kept, which has every call of the matrix, once.
-func TestReadmeHasTheMatrix(t *testing.T) {
+// TestInteropTopic checks that the table is that of the stored run, which has every call of the matrix once.
+func TestInteropTopic(t *testing.T) {
 	data, err := os.ReadFile(matrixFile)
 	if err != nil {
 		t.Fatal(err)
@@ -135,12 +125,9 @@ func TestReadmeHasTheMatrix(t *testing.T) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile(readmeFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := m.table(); !strings.Contains(string(readme), want) {
-		t.Errorf("README.md has another table than\n%s", want)
+	topic, _ := docs.Text("interop")
+	if want := m.table(); !strings.Contains(topic, want) {
+		t.Errorf("the topic interop has another table than\n%s", want)
 	}
 	ran := map[encounter]int{}
 	for _, c := range m.Calls {

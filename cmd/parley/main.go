@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/docs"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -69,6 +70,8 @@ EXIT CODES:
    3 an expectation           or said no                     130 interrupted
      did not hold
    4 timed out`,
+		CustomRootCommandHelpTemplate: cli.RootCommandHelpTemplate + "\nTOPICS (parley help TOPIC):\n" + docs.List(),
+
 		Reader: std.In, Writer: std.Out, ErrWriter: std.Err,
 		HideVersion:                     true,
 		Suggest:                         true,

@@ -3,20 +3,21 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"parley/cmd/parley/internal/scenario"
 )
 
-// reportsForm finds the reports in README.
-var reportsForm = regexp.MustCompile(`(?s)<!-- make reports -->\n.*?<!-- /make reports -->\n`)
-
-// TestReports probes a Chromium tab of our page, a page as the originals are, and an echo, and writes the reports into README.
+// TestReports probes a Chromium tab of the page, a page like the original ones, and an echo, and writes the
+// results into the topic interop.
 func TestReports(t *testing.T) {
 	page, server := serving(t, "--limits", "off")
 	files := httptest.NewServer(http.FileServer(http.Dir("../../signal/web/testdata")))
@@ -30,24 +31,52 @@ func TestReports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var text strings.Builder
-	for _, of := range []struct{ what, args string }{
-		{"a Chromium tab of our page", "tab"}, {"a page as the originals are, in Chromium", "page --pause 3s"}, {"parley echo", "echo --level echo"},
+	verdicts := []scenario.Verdict{scenario.Pass, scenario.Fail, scenario.Error, scenario.ExpectedFail, scenario.Skip}
+	var notes []string
+	var table strings.Builder
+	table.WriteString("<!-- make reports -->\n| peer | command | passed | failed | errors | expected to fail | skipped | seconds |\n|---|---|---:|---:|---:|---:|---:|---:|\n")
+	for _, probed := range []struct{ peer, args string }{
+		{"a Chromium tab of the page", "tab"}, {"a page like the original ones, in Chromium", "page --pause 3s"}, {"`parley echo`", "echo --level echo"},
 	} {
-		cmd := exec.Command(path, append([]string{"probe", "--server", server, "-q"}, strings.Fields(of.args)...)...)
+		cmd := exec.Command(path, append([]string{"probe", "--server", server, "-q", "--format", "json"}, strings.Fields(probed.args)...)...)
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%s: %v\n%s", of.what, err, out)
+			t.Fatalf("%s: %v\n%s", probed.peer, err, out)
 		}
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		fmt.Fprintf(&text, "<details><summary>%s: %s</summary>\n\n```text\n$ parley probe %s\n%s\n```\n\n</details>\n\n", of.what, lines[len(lines)-1], of.args, strings.Join(lines, "\n"))
+		var report struct {
+			Seconds float64
+			Counts  map[scenario.Verdict]int
+			Results []struct {
+				Name    string
+				Verdict scenario.Verdict
+			}
+		}
+		if err := json.Unmarshal(out, &report); err != nil {
+			t.Fatalf("%s: %v\n%s", probed.peer, err, out)
+		}
+		fmt.Fprintf(&table, "| %s | `parley probe %s` |", probed.peer, probed.args)
+		for _, v := range verdicts {
+			fmt.Fprintf(&table, " %d |", report.Counts[v])
+		}
+		var others []string
+		for _, r := range report.Results {
+			if r.Verdict != scenario.Pass {
+				others = append(others, r.Name)
+			}
+		}
+		note := "not passed: " + strings.Join(others, ", ")
+		if len(others) == 0 {
+			note = "all passed"
+		}
+		if !slices.Contains(notes, note) {
+			notes = append(notes, note)
+		}
+		fmt.Fprintf(&table, " %.1f <sup>%d</sup> |\n", report.Seconds, slices.Index(notes, note)+1)
 	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil || !reportsForm.Match(readme) {
-		t.Fatalf("README.md has no place for the reports, <!-- make reports -->: %v", err)
+	fmt.Fprintf(&table, "\nOn %s.\n\n", time.Now().Format(time.DateOnly))
+	for i, note := range notes {
+		fmt.Fprintf(&table, "%d. %s\n", i+1, note)
 	}
-	whole := "<!-- make reports -->\n" + text.String() + "<!-- /make reports -->\n"
-	if err := os.WriteFile("../../README.md", reportsForm.ReplaceAllLiteral(readme, []byte(whole)), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	table.WriteString("<!-- /make reports -->\n")
+	rewriteTopic(t, "interop", "make reports", table.String())
 }

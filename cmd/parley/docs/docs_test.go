@@ -1,0 +1,94 @@
+package docs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const root = "../../.."
+
+// pages returns the README, the CHANGELOG and all topics by their paths from the root.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, name := range []string{"README.md", "CHANGELOG.md"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = string(text)
+	}
+	for _, topic := range Topics() {
+		all["cmd/parley/docs/"+topic.Name+".md"] = topic.Text
+	}
+	return all
+}
+
+// TestLength checks that nobody has to read more than a few screens at once.
+func TestLength(t *testing.T) {
+	for name, text := range pages(t) {
+		most := 200
+		switch name {
+		case "README.md":
+			most = 150
+		case "CHANGELOG.md":
+			most = 59
+		}
+		if n := strings.Count(text, "\n"); n > most {
+			t.Errorf("%s has %d lines, more than %d", name, n, most)
+		}
+	}
+}
+
+// TestTopics checks the heading that Topics reads, and that the README links each topic with its summary.
+func TestTopics(t *testing.T) {
+	readme := pages(t)["README.md"]
+	for _, topic := range Topics() {
+		if !regexp.MustCompile(`^# [A-Z][a-z]+: [^\n]+[^.\n]\n\n`).MatchString(topic.Text) {
+			t.Errorf("%s does not begin with a heading of the form \"# Name: summary\"", topic.Name)
+		}
+		if row := "| [" + topic.Name + "](cmd/parley/docs/" + topic.Name + ".md) | " + topic.Summary + " |\n"; !strings.Contains(readme, row) {
+			t.Errorf("the README lacks %s", row)
+		}
+		if text, ok := Text(topic.Name); !ok || text != topic.Text || !strings.Contains(List(), "   "+topic.Name+" ") {
+			t.Errorf("%s is not found by its name", topic.Name)
+		}
+	}
+	if _, ok := Text("no-topic"); ok || len(Topics()) < 15 {
+		t.Errorf("%d topics: %s", len(Topics()), Names())
+	}
+}
+
+// TestLinks checks that the files exist that pages link to.
+func TestLinks(t *testing.T) {
+	for name, text := range pages(t) {
+		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			path := filepath.Join(root, filepath.Dir(name), link[1])
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s links to %s, which does not exist", name, link[1])
+			}
+		}
+	}
+}
+
+// TestWording checks that pages use the words of the standards, outside of transcripts and reports of programs.
+func TestWording(t *testing.T) {
+	replaced := regexp.MustCompile(`(?i)\b(pictures?|sounds?|tells?|told|whoever|wish(es)?|the other side)\b|(?m:^|[.:] |\* |\| )It is\b`)
+	quoted := regexp.MustCompile("(?s)```(console|text)\n.*?```|`[^`\n]*`|\n    [^\n]*")
+	for name, text := range pages(t) {
+		found := replaced.FindAllString(quoted.ReplaceAllString(text, ""), -1)
+		slices.Sort(found)
+		if len(found) > 0 {
+			t.Errorf("%s has %q", name, slices.Compact(found))
+		}
+	}
+}
