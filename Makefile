@@ -115,10 +115,11 @@ glare: deps
 	PARLEY_GLARES=50 go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley
 
 # Files of some fifty producers in calls, and their recordings compared with them:
-# the table of the topic sources.
+# the table of the topic sources. One is recorded from the sound card of make lab.
 formats: deps
-	@command -v gst-launch-1.0 mkvmerge opusenc sox >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends gstreamer1.0-tools \
-		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly mkvtoolnix opus-tools sox >/dev/null
+	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in a machine with a sound card, as make lab does"; exit 1; }
+	@missing=; for c in gst-launch-1.0 mkvmerge opusenc sox arecord espeak-ng; do command -v $$c >/dev/null || missing=1; done; [ -z "$$missing" ] || $(SUDO) apt-get install -y -qq --no-install-recommends gstreamer1.0-tools \
+		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly mkvtoolnix opus-tools sox alsa-utils espeak-ng >/dev/null
 	go test -count=1 -timeout 30m -tags "$(TAGS) formats" -run 'TestFormats$$' -v ./cmd/parley
 
 # A gigabyte through pipe and send, to and from Chromium and Firefox too, and
