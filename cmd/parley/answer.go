@@ -44,11 +44,12 @@ whom to answer; the hello-world page's names are the default:
 }
 
 // answerAs reads the settings of a command that answers.
-func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name string, echo bool) error {
+func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name string, echo bool) (err error) {
 	s, err := readSettings(cmd, std)
 	if err != nil {
 		return err
 	}
+	defer s.report.CloseInto(&err)
 	s.cooperate = cmd.Bool("cooperate")
 	if s.name == "" {
 		s.name = ownName(s.dialect, "Saruman", name)

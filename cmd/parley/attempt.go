@@ -213,6 +213,7 @@ func (a *attempt) end() {
 	a.cancel()
 	a.work.Wait()
 	a.line.close()
+	_ = a.line.report.Close() // its writers are buffers
 	a.tapes.end()
 }
 

@@ -29,11 +29,13 @@ in the numbers; nothing of it needs a server.
 			&cli.IntFlag{Name: "calls", Value: 20, Usage: "set up `N` calls, 1 to 1000", Sources: variable("calls")},
 		}, outputFlags()...),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			b := &bench{settings: &settings{}, calls: cmd.Int("calls"), length: cmd.Duration("for")}
-			switch err := b.readOutput(cmd, std); {
-			case err != nil:
+			if err := b.readOutput(cmd, std); err != nil {
 				return err
+			}
+			defer b.report.CloseInto(&err)
+			switch {
 			case b.calls < 1 || b.calls > 1000:
 				return exit.Usagef("--calls %d: it is 1 to 1000", b.calls)
 			case b.length < 100*time.Millisecond || b.length > 10*time.Minute:

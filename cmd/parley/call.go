@@ -39,11 +39,12 @@ In the relay dialect the hello-world page's names are the default:
    parley call --dialect relay --server ws://localhost:8000 --say 'hello world!'`,
 		Flags:        slices.Concat(sourceFlags(), callFlags(45*time.Second), signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, err := readSettings(cmd, std)
 			if err != nil {
 				return err
 			}
+			defer s.report.CloseInto(&err)
 			defaultName := ""
 			if s.dialect == signal.DialectRelay {
 				defaultName = "Saruman"

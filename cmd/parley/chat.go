@@ -44,11 +44,12 @@ other side did not take a line, say because it is too long:
    parley chat --as log --accept --plain < /dev/tty > log.txt`,
 		Flags:        slices.Concat(chatFlags(), sourceFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			c, err := readChat(cmd, std)
 			if err != nil {
 				return err
 			}
+			defer c.report.CloseInto(&err)
 			defer func() { _ = c.files.folder.Close() }() // nothing is buffered in it
 			return c.run(ctx)
 		},

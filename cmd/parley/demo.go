@@ -39,11 +39,12 @@ itself, with 0 if everything came back.
 			durationFlag("timeout", 30*time.Second, "how long everything may take to come back"),
 		}, outputFlags()...),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			d := &demo{settings: &settings{recordings: newRecordings(), devices: &device.Shared{}}}
 			if err := d.readOutput(cmd, std); err != nil {
 				return err
 			}
+			defer d.report.CloseInto(&err)
 			d.stay, d.timeout = cmd.Duration("for"), cmd.Duration("timeout")
 			if d.stay <= 0 {
 				d.stay = math.MaxInt64

@@ -39,11 +39,12 @@ exit code is 0 if nothing stands in the way, 10 or 11 if the signaling server do
 		Flags: slices.Concat(signalingFlags(""), pathFlags(),
 			[]cli.Flag{durationFlag("timeout", 20*time.Second, "give the call up after `D`")}, outputFlags()),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, err := readSettings(cmd, std)
 			if err != nil {
 				return err
 			}
+			defer s.report.CloseInto(&err)
 			name := ""
 			if cmd.Args().Present() {
 				if name, err = theName(cmd, ""); err != nil {

@@ -75,11 +75,12 @@ type pipeOptions struct {
 	targets   []string
 }
 
-func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) error {
+func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err error) {
 	s, err := readSettings(cmd, std)
 	if err != nil {
 		return err
 	}
+	defer s.report.CloseInto(&err)
 	o, err := readPipe(cmd, std)
 	if err != nil {
 		return err

@@ -67,11 +67,12 @@ cmd/parley/testdata/scenario.`,
 			boolFlag("verbose", "say more: what the libraries say", "v"),
 		}),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			p, err := newProber(cmd, std)
 			if err != nil {
 				return err
 			}
+			defer p.report.CloseInto(&err)
 			if cmd.Bool("list") {
 				return p.list(std)
 			}

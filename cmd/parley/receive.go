@@ -39,7 +39,7 @@ Nothing is written outside the folder, and no file is replaced without --overwri
 What a broken transfer leaves is NAME.parley-part, and goes on when it is sent again.`,
 		Flags:        slices.Concat(receiveFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			if cmd.Args().Present() {
 				return exit.Usagef("%s takes no %q: it answers whoever calls; --from NAME says who may", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 			}
@@ -47,6 +47,7 @@ What a broken transfer leaves is NAME.parley-part, and goes on when it is sent a
 			if err != nil {
 				return err
 			}
+			defer s.report.CloseInto(&err)
 			if s.name == "" {
 				s.name = "receive"
 			}
@@ -242,6 +243,7 @@ func (i *incomingCall) ask(ctx context.Context, t *transfer, o *filetransfer.Off
 	known := i.agreed[key]
 	i.receiving.mu.Unlock()
 	if !known && !i.yes {
+		i.session.report.ClearStatus()
 		wanted, err := i.asker.ask(ctx, i.session.name, fmt.Sprintf("%s sends %s\ntake it? [y/N] ", name, summary(o)))
 		switch {
 		case ctx.Err() != nil:

@@ -39,11 +39,12 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 20 if a file cannot be read.`,
 		Flags:        slices.Concat(sendFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, err := readSettings(cmd, std)
 			if err != nil {
 				return err
 			}
+			defer s.report.CloseInto(&err)
 			args := cmd.Args().Slice()
 			if len(args) < 2 {
 				return exit.Usagef("%s needs a file, and whom to send it to; see %s --help", cmd.FullName(), cmd.FullName())

@@ -62,11 +62,12 @@ permits it.`,
 			durationFlag("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
 		}, certificateFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), outputFlags()),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s := &settings{}
 			if err := s.readOutput(cmd, std); err != nil {
 				return err
 			}
+			defer s.report.CloseInto(&err)
 			srv, err := readServer(ctx, cmd, std, s)
 			if err != nil {
 				return err

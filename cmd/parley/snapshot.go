@@ -46,7 +46,7 @@ NAME is not there, with 20 if FILE cannot be written or nothing decodes what cam
 			return slices.Contains([]string{"say", "expect", "record", "record-split", "show", "duration", "linger", "stats-interval"}, f.Names()[0])
 		}), outputFlags()),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			args := cmd.Args().Slice()
 			if len(args) != 2 {
 				return exit.Usagef("snapshot takes a name and a file; see %s --help", cmd.FullName())
@@ -58,6 +58,7 @@ NAME is not there, with 20 if FILE cannot be written or nothing decodes what cam
 			if err != nil {
 				return err
 			}
+			defer s.report.CloseInto(&err)
 			if s.name == "" {
 				s.name = ownName(s.dialect, "Gandalf", "caller-"+randomHex(3))
 			}

@@ -69,6 +69,7 @@ func (c *session) tellCode(e peer.VerificationCode) {
 		return
 	}
 	c.work.Go(func() {
+		c.report.ClearStatus() // waits for the line with the code
 		same, err := c.asker.ask(c.ctx, c.name, fmt.Sprintf("does %s see %s too? [y/N] ", sanitize.Text(c.name), e.Code))
 		switch {
 		case c.ctx.Err() != nil: // the call is over

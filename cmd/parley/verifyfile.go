@@ -45,11 +45,12 @@ if not, and 20 if it cannot be read.`,
 			stringFlag("video-size", "", "`WxH[@RATE]` of the test picture as it was sent; default: as it was recorded"),
 		}, outputFlags()),
 		OnUsageError: usageError,
-		Action: func(ctx context.Context, cmd *cli.Command) error {
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			v, err := newFileVerifier(cmd, std)
 			if err != nil {
 				return err
 			}
+			defer v.report.CloseInto(&err)
 			return v.run(ctx, cmd.Args().Slice())
 		},
 	}

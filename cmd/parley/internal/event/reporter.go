@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
 )
 
@@ -21,25 +22,84 @@ type Options struct {
 }
 
 // Reporter reports events: as sentences on standard error with the data on standard output, or as
-// NDJSON on standard output. Its methods may be called by several goroutines.
+// NDJSON on standard output. Its methods may be called by several goroutines. They do not wait for
+// the writers: output that a reader does not take is queued, and dropped when too much waits.
 type Reporter struct {
 	Options
 	color bool
 	live  bool // Err is a terminal, where a status line is drawn over
 	now   func() time.Time
 
-	mu     sync.Mutex // guards all below, and the writers
-	drawn  bool       // a status line is on the terminal
-	recent []string   // latest lines on a terminal
+	// In NDJSON, messages get through while the reader of events stalls. Otherwise both are the
+	// same queue, for the order of lines on a terminal.
+	out, err *queue
+
+	mu       sync.Mutex // guards all below
+	dropped  int        // lines for Out
+	writeErr error      // first error of Out
+
+	// Of the goroutine of err:
+	drawn  bool     // a status line is on the terminal
+	recent []string // latest lines on a terminal
 }
 
-// maxRecent bounds the lines that a reporter remembers: more than a terminal has rows below an
-// image.
-const maxRecent = 64
+const (
+	// maxQueued bounds the output that waits for a reader, in bytes.
+	maxQueued = 4 << 20
+	// closeTimeout is how long Close waits for the readers.
+	closeTimeout = 5 * time.Second
+	// maxRecent bounds the lines that a reporter remembers: more than a terminal has rows below an
+	// image.
+	maxRecent = 64
+)
 
-// NewReporter returns a reporter. The options must not be changed after the first event.
+// NewReporter returns a reporter. Close waits for its output. The options must not be changed after
+// the first event.
 func NewReporter(o Options) *Reporter {
-	return &Reporter{Options: o, color: stdio.WantsColor(o.Err), live: stdio.IsTerminal(o.Err), now: time.Now}
+	r := &Reporter{Options: o, color: stdio.WantsColor(o.Err), live: stdio.IsTerminal(o.Err), now: time.Now}
+	r.err = newQueue(maxQueued)
+	r.out = r.err
+	if o.NDJSON {
+		r.out = newQueue(maxQueued)
+	}
+	return r
+}
+
+// Close waits until the output is written, for a short time if a reader stalls. Nothing is reported
+// afterwards. The error says that a write to Out failed or that events were dropped; then the last
+// line of an event stream is the event "events-dropped" with their number.
+func (r *Reporter) Close() error {
+	r.mu.Lock()
+	dropped := r.dropped
+	r.mu.Unlock()
+	var last func()
+	if dropped > 0 && r.NDJSON {
+		line := Event{Name: "events-dropped", Fields: Fields("count", dropped)}.Line(r.now())
+		last = func() { r.writeOut(line) }
+	}
+	written := r.out.close(last, closeTimeout)
+	r.mu.Lock()
+	err := r.writeErr
+	r.mu.Unlock()
+	switch {
+	case err != nil:
+		err = exit.Errorf(exit.Failure, "standard output: %w", err)
+	case !written:
+		err = exit.Errorf(exit.Failure, "standard output: its reader stalls, and the rest of the output is lost")
+	case dropped > 0:
+		err = exit.Errorf(exit.Failure, "standard output: its reader stalled, and %d lines were dropped", dropped)
+	}
+	if r.err != r.out {
+		r.err.close(nil, closeTimeout)
+	}
+	return err
+}
+
+// CloseInto closes the reporter, and sets *err to its error unless *err is an error already.
+func (r *Reporter) CloseInto(err *error) {
+	if closeErr := r.Close(); *err == nil {
+		*err = closeErr
+	}
 }
 
 // TakesEvents reports whether an event without a message has a reader.
@@ -53,31 +113,65 @@ func (r *Reporter) Report(e Event) {
 	if r.intercepted(e) {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.NDJSON {
-		_, _ = r.Out.Write(e.Line(r.now())) // a closed pipe ends the process by itself
+		line := e.Line(r.now())
+		r.addOut(len(line), func() { r.writeOut(line) })
 		return
 	}
 	if e.Output != "" {
-		r.write(r.Out, e.Output)
+		line := e.Output
+		r.addOut(len(line), func() { r.clear(); r.writeOut([]byte(line + "\n")); r.remember(r.Out, line) })
 	}
 	switch {
 	case e.Message == "":
 	case e.Alert:
-		r.write(r.Err, "parley: "+e.Message)
+		r.addErr("parley: " + e.Message)
 	case !r.Quiet && (r.Verbose || !e.Detail):
-		r.write(r.Err, r.dim(e.Message))
+		r.addErr(r.dim(e.Message))
 	}
 }
 
 func (r *Reporter) intercepted(e Event) bool { return r.Intercept != nil && r.Intercept(e) }
 
-// write writes a line, and remembers it for Redraw.
-func (r *Reporter) write(to io.Writer, line string) {
-	r.clear()
-	fmt.Fprintln(to, line)
-	if stdio.IsTerminal(to) {
+// addOut queues a line for Out.
+func (r *Reporter) addOut(size int, do func()) {
+	if r.out.add(write{size: size, do: do}) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dropped++
+}
+
+// addErr queues a line for Err. What does not fit is dropped: only messages for people come here.
+func (r *Reporter) addErr(line string) {
+	r.err.add(write{size: len(line), do: func() {
+		r.clear()
+		fmt.Fprintln(r.Err, line)
+		r.remember(r.Err, line)
+	}})
+}
+
+// writeOut writes to Out, until a write has failed. On a pipe without a reader the process gets
+// SIGPIPE.
+func (r *Reporter) writeOut(b []byte) {
+	r.mu.Lock()
+	failed := r.writeErr != nil
+	r.mu.Unlock()
+	if failed {
+		return
+	}
+	if _, err := r.Out.Write(b); err != nil {
+		r.mu.Lock()
+		r.writeErr = err
+		r.mu.Unlock()
+		r.Warnf("standard output: %v; no more is written to it", err)
+	}
+}
+
+// remember keeps a line of a terminal for Redraw.
+func (r *Reporter) remember(w io.Writer, line string) {
+	if stdio.IsTerminal(w) {
 		r.recent = append(r.recent[max(0, len(r.recent)+1-maxRecent):], line)
 	}
 }
@@ -85,17 +179,14 @@ func (r *Reporter) write(to io.Writer, line string) {
 // Status draws a status line in place of the one before, on a terminal. It stays there until the
 // next output.
 func (r *Reporter) Status(line string) {
-	if r.intercepted(Event{Name: StatusLine, Message: line}) {
+	if r.intercepted(Event{Name: StatusLine, Message: line}) || !r.TakesStatus() {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.TakesStatus() {
-		return
-	}
-	r.clear()
-	fmt.Fprint(r.Err, r.dim(line))
-	r.drawn = true
+	r.err.add(write{size: len(line), status: true, do: func() {
+		r.clear()
+		fmt.Fprint(r.Err, r.dim(line))
+		r.drawn = true
+	}})
 }
 
 func (r *Reporter) clear() {
@@ -106,50 +197,40 @@ func (r *Reporter) clear() {
 }
 
 // ClearStatus removes the status line, before something else writes to the terminal.
-func (r *Reporter) ClearStatus() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.clear()
-}
+func (r *Reporter) ClearStatus() { r.err.addAndWait(r.clear) }
 
 // Infof reports a sentence that is not part of the event stream.
 func (r *Reporter) Infof(format string, a ...any) {
-	if r.intercepted(Event{Message: fmt.Sprintf(format, a...)}) {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.Quiet && !r.NDJSON {
-		r.write(r.Err, r.dim(fmt.Sprintf(format, a...)))
+	message := fmt.Sprintf(format, a...)
+	if !r.intercepted(Event{Message: message}) && !r.Quiet && !r.NDJSON {
+		r.addErr(r.dim(message))
 	}
 }
 
 // Warnf reports a warning, with --quiet too.
 func (r *Reporter) Warnf(format string, a ...any) {
-	if r.intercepted(Event{Name: Warning, Message: fmt.Sprintf(format, a...)}) {
-		return
+	message := fmt.Sprintf(format, a...)
+	if !r.intercepted(Event{Name: Warning, Message: message}) {
+		r.addErr("parley: " + message)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.write(r.Err, "parley: "+fmt.Sprintf(format, a...))
 }
 
-// Draw writes control sequences to a terminal, between two lines of text.
+// Draw writes control sequences to a terminal, between two lines of text. It returns when they are
+// written.
 func (r *Reporter) Draw(out io.Writer, b []byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, _ = out.Write(b) // a terminal that is gone ends the process by itself
+	r.err.addAndWait(func() { _, _ = out.Write(b) }) // a terminal that is gone ends the process by itself
 }
 
 // Redraw writes control sequences that clear the terminal, and then the latest lines of text again.
+// It returns when they are written.
 func (r *Reporter) Redraw(out io.Writer, b []byte, lines int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, _ = out.Write(b)
-	for _, line := range r.recent[max(0, len(r.recent)-lines):] {
-		fmt.Fprintln(out, line)
-	}
-	r.drawn = false
+	r.err.addAndWait(func() {
+		_, _ = out.Write(b)
+		for _, line := range r.recent[max(0, len(r.recent)-lines):] {
+			fmt.Fprintln(out, line)
+		}
+		r.drawn = false
+	})
 }
 
 func (r *Reporter) dim(s string) string {
