@@ -50,7 +50,9 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 		return err
 	}
 	defer s.report.CloseInto(&err)
-	s.cooperate = cmd.Bool("cooperate")
+	if cmd.Bool("cooperate") {
+		s.attach = slices.Insert(s.attach, 0, allowControl)
+	}
 	if s.name == "" {
 		s.name = ownName(s.dialect, "Saruman", name)
 	}

@@ -97,7 +97,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 	if s.impair == nil && group[0].Does("impair") {
 		s.impair = &netem.Config{}
 	}
-	s.judged = p.judges(group)
+	s.analysis = analysis{tone: true, frameIDs: true, quality: p.judges(group)}
 	s.devices, s.opening, s.timeout = &device.Shared{}, ctx, 0
 	altered, err := s.callWords(step.Args)
 	if err != nil {
@@ -106,8 +106,13 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 	if s.name, err = p.named(step.Args); err != nil {
 		return nil, err
 	}
-	a := &attempt{witness: newWitness(altered), events: &bytes.Buffer{}, ended: make(chan struct{})}
-	s.witness = a.witness
+	a := &attempt{witness: newWitness(), events: &bytes.Buffer{}, ended: make(chan struct{})}
+	s.attach = slices.Clone(s.attach)
+	if altered != nil {
+		altered.onCrossed = func() { a.witness.saw("crossed", "true") }
+		s.attach = append(s.attach, altered.attach)
+	}
+	s.attach = append(s.attach, a.witness.attach)
 	s.report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
 	s.statsInterval = time.Second
 	if a.tapes, err = p.newTapes(&s); err != nil {

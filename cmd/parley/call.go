@@ -168,11 +168,7 @@ func (l *line) turnAway(ctx context.Context, m signal.Message) {
 
 // deliver hands a message of the other side to the call.
 func (c *session) deliver(m signal.Message) {
-	dumpMessage(c.dumping, m)
-	c.witness.heard(m)
-	if !c.witness.loses(m) && !c.witness.delays(m) {
-		c.pass(m)
-	}
+	deliverBy(c.middleware, c.pass)(m)
 }
 
 // pass hands a message of the peer to the call.

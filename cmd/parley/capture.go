@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
-	"github.com/pion/webrtc/v4"
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/exit"
@@ -111,22 +111,26 @@ func (s *settings) portTap() peer.Tap {
 	return s.demux
 }
 
-// newDumpConnection starts the part of --stats-dump for a call; nil without the flag.
-func (s *settings) newDumpConnection(conf peer.Config) *capture.Connection {
-	if s.statsDump == nil {
-		return nil
+// dumpStats writes the call to --stats-dump, if there is one.
+func (c *session) dumpStats(conf peer.Config) {
+	if c.statsDump == nil {
+		return
 	}
 	config := capture.ConnectionConfig{RelayOnly: conf.ICE.RelayOnly}
 	for _, server := range conf.ICE.Servers {
 		config.ICEServers = append(config.ICEServers, server.URLs)
 	}
-	return s.statsDump.NewConnection(config)
+	dump := c.statsDump.NewConnection(config)
+	c.observe(observer{
+		peerEvent: func(e peer.Event) { dumpEvent(dump, e) },
+		stats:     func(r stats.Report) { dumpReport(dump, r) },
+		end:       func() { dump.Write("close", nil) },
+	})
+	c.middleware = slices.Insert(c.middleware, 0, middleware(dumpMiddleware{dump})) // next to the call
+	c.metering.Store(true)
 }
 
 func dumpReport(dump *capture.Connection, r stats.Report) {
-	if dump == nil {
-		return
-	}
 	objects := map[string]any{}
 	for _, o := range r {
 		objects[fmt.Sprint(o["id"])] = o
@@ -171,27 +175,28 @@ func dumpEvent(dump *capture.Connection, e peer.Event) {
 	}
 }
 
-// dumpedLeg is the signaling of a call with its messages written to the dump.
-type dumpedLeg struct {
-	*leg
-	dump *capture.Connection
-}
+// dumpMiddleware writes the messages of a call to the dump.
+type dumpMiddleware struct{ dump *capture.Connection }
 
-func (l dumpedLeg) Offer(ctx context.Context, d peer.SessionDescription) error {
-	l.dump.WriteLocalDescription("offer", d.SDP)
-	return l.leg.Offer(ctx, d)
-}
-
-func (l dumpedLeg) Answer(ctx context.Context, d peer.SessionDescription) error {
-	if x := d.Extension; x != nil && x.Rejected != "" {
-		l.dump.Write("setRemoteDescriptionOnFailure", x.Rejected)
-	} else {
-		l.dump.WriteLocalDescription("answer", d.SDP)
+// send implements middleware.
+func (d dumpMiddleware) send(ctx context.Context, m signal.Message, next sendFunc) error {
+	switch m.Type {
+	case signal.Offer:
+		d.dump.WriteLocalDescription("offer", m.SDP)
+	case signal.Answer:
+		if x := m.Extension; x != nil && x.Rejected != "" {
+			d.dump.Write("setRemoteDescriptionOnFailure", x.Rejected)
+		} else {
+			d.dump.WriteLocalDescription("answer", m.SDP)
+		}
+	case signal.ICECandidate:
+		d.dump.Write("onicecandidate", candidateInit(m.Candidate))
 	}
-	return l.leg.Answer(ctx, d)
+	return next(ctx, m)
 }
 
-func (l dumpedLeg) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
-	l.dump.Write("onicecandidate", c)
-	return l.leg.Candidate(ctx, c)
+// deliver implements middleware.
+func (d dumpMiddleware) deliver(m signal.Message, next deliverFunc) {
+	dumpMessage(d.dump, m)
+	next(m)
 }

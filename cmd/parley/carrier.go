@@ -11,7 +11,7 @@ import (
 type carrier interface {
 	// channels are those that the caller opens.
 	channels() []datachannel.Options
-	// opened is told of a channel, on the call's goroutine, and may take it. What
+	// opened gets a channel that no application has taken, on the call's goroutine, and may take it. What
 	// it starts belongs to session.work.
 	opened(*datachannel.Channel)
 	// ready is closed once it has what it needs.

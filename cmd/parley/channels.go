@@ -91,6 +91,6 @@ func (c *session) tellBinary(e peer.MessageReceived) {
 	if len(e.Data) <= maxBinaryTold {
 		fields = append(fields, event.Field{Key: "data", Value: base64.StdEncoding.EncodeToString(e.Data)})
 	}
-	c.tell(event.Event{Name: "binary", Peer: c.name, Detail: true, Fields: fields,
+	c.emit(event.Event{Name: "binary", Peer: c.name, Detail: true, Fields: fields,
 		Message: fmt.Sprintf("%s sent %d bytes on channel %s", sanitize.Text(c.name), len(e.Data), sanitize.Text(e.Channel.Label()))})
 }

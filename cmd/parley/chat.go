@@ -137,9 +137,9 @@ func (c *chat) arrange(plain bool) {
 	c.state = tui.New(tui.Options{Me: s.name, Clean: sanitize.Lines, To: c.with, Script: c.scripted})
 	c.questions.post = c.inbox.post
 	s.asker.instead = c.questions.ask
-	s.carry = func(s *session) carrier {
-		return &chatting{&incomingCall{receiving: c.files, session: s, begun: make(chan struct{})}}
-	}
+	s.attach = append(s.attach, func(s *session) {
+		s.carrier = &chatting{&incomingCall{receiving: c.files, session: s, begun: make(chan struct{})}}
+	})
 	s.timeLeft = s.timeout
 	s.report.Intercept = c.hear
 }

@@ -115,7 +115,7 @@ func (c *session) do(cmd command, done func(error)) {
 			done(errors.New("the call is not connected yet"))
 			return
 		}
-		c.tell(event.Event{Name: "stats", Peer: c.name, Fields: append(withID(cmd), c.statsFields(true)...), Message: c.statusLine()})
+		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: append(withID(cmd), c.statsFields(true)...), Message: c.statusLine()})
 		c.enableMetering()
 		done(nil)
 	}

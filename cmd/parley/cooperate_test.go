@@ -13,22 +13,22 @@ import (
 	"parley/peer"
 )
 
-// TestToldIsBounded: what nobody takes costs little, and who takes it too slowly gets no more.
-func TestToldIsBounded(t *testing.T) {
+// TestEventQueueIsBounded: what nobody takes costs little, and a peer that takes it too slowly gets no more.
+func TestEventQueueIsBounded(t *testing.T) {
 	ctx := context.Background()
-	kept, long := newTold(), strings.Repeat("x", 1000)
+	kept, long := newEventQueue(), strings.Repeat("x", 1000)
 	text := func(i int) event.Event {
 		return event.Event{Name: "text", Fields: event.Fields("text", long, "number", i)}
 	}
-	for i := range maxEarly / 500 {
+	for i := range maxEarlyEvents / 500 {
 		kept.add(event.Event{Name: "stats"}, time.Now())
 		kept.add(text(i), time.Now())
 	}
 	if kept.takesStats() {
 		t.Error("statistics are kept for who opens the channel later")
 	}
-	if kept.size > maxEarly || len(kept.waiting) < maxEarly/2000 || !kept.want() || kept.want() || !kept.takesStats() {
-		t.Fatalf("%d events of %d bytes wait, wanted %v", len(kept.waiting), kept.size, kept.wanted)
+	if kept.size > maxEarlyEvents || len(kept.waiting) < maxEarlyEvents/2000 || !kept.start() || kept.start() || !kept.takesStats() {
+		t.Fatalf("%d events of %d bytes wait, wanted %v", len(kept.waiting), kept.size, kept.open)
 	}
 	for i := range len(kept.waiting) {
 		line, err := kept.next(ctx)
@@ -41,21 +41,16 @@ func TestToldIsBounded(t *testing.T) {
 	if _, err := kept.next(ended); err == nil || kept.size != 0 {
 		t.Errorf("there is one more, of %d bytes", kept.size)
 	}
-	for i := range maxUntold/1000 + 1 {
+	for i := range maxQueuedEvents/1000 + 1 {
 		kept.add(text(i), time.Now())
 	}
 	if line, err := kept.next(ctx); err == nil || len(kept.waiting) != 0 {
 		t.Errorf("events were lost, and %.100s is told", line)
 	}
-	var nobody *told
-	nobody.add(event.Event{Name: "text"}, time.Now())
-	if nobody.want() || nobody.takesStats() {
-		t.Error("a call that does not cooperate has a channel for it")
-	}
 }
 
-// TestObeyed: the other side of a call has nothing opened here.
-func TestObeyed(t *testing.T) {
+// TestRemoteCommands: the caller has nothing opened here.
+func TestRemoteCommands(t *testing.T) {
 	for name := range commandMembers() {
 		for _, words := range [][]string{{name}, {name, "audio"}, {name, "audio", "exec:true"}} {
 			c, err := farCommand(words)
@@ -64,14 +59,14 @@ func TestObeyed(t *testing.T) {
 			}
 		}
 	}
-	c := &session{}
+	r := &remoteControl{session: &session{}}
 	for _, line := range []string{`{"command":"add","kind":"audio","source":"exec:true"}`, `{"command":"source","kind":"video","source":"camera"}`,
 		`{"command":"remove","kind":"video"}`, `{"command":"hangup","peer":"carol"}`} {
 		cmd, err := parseCommand([]byte(line))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.obeyOne(context.Background(), cmd); err == nil {
+		if err := r.runCommand(context.Background(), cmd); err == nil {
 			t.Errorf("%s is carried out", line)
 		}
 	}
@@ -79,7 +74,7 @@ func TestObeyed(t *testing.T) {
 
 // TestFarIsHostile: what comes by the channel is looked at for what it may be, and bounded.
 func TestFarIsHostile(t *testing.T) {
-	f, w := &far{begun: make(chan struct{}), replies: map[int]chan error{}}, newWitness(nil)
+	f, w := &far{begun: make(chan struct{}), replies: map[int]chan error{}}, newWitness()
 	for _, line := range []string{"", "{", "null", "[]", `{"event":5}`, `{"event":""}`, "\xff", `{"event":"stats","tracks":{}}`} {
 		f.heard(w, []byte(line))
 	}
@@ -110,7 +105,7 @@ func TestFarIsHostile(t *testing.T) {
 // TestCodesAreCompared: whichever is known first.
 func TestCodesAreCompared(t *testing.T) {
 	for theirs, want := range map[string]string{"1": "same", "2": "other"} {
-		w := newWitness(nil)
+		w := newWitness()
 		w.hearFar(nil, farEvent{Event: "code", Code: theirs})
 		w.code = "1"
 		w.hearFar(nil, farEvent{Event: "state", Connection: "connected"})

@@ -96,7 +96,7 @@ func (p *prober) newTapes(s *settings) (*tapes, error) {
 		return nil, exit.Errorf(exit.Device, "--evidence: %w", err)
 	}
 	t := &tapes{folder: folder, demux: s.demux}
-	s.record, s.recordings, s.evidence = filepath.Join(folder, recordingFile), newRecordings(), true
+	s.record, s.recordings, s.recordPartly = filepath.Join(folder, recordingFile), newRecordings(), true
 	if t.file, err = createPrivate("evidence", filepath.Join(folder, packetsFile)); err != nil {
 		t.discard()
 		return nil, err

@@ -103,10 +103,10 @@ func forwardCalls(ctx context.Context, cmd *cli.Command, s *settings, o *pipeOpt
 		}
 		entries = append(entries, entry{listeners[0], l.target})
 	}
-	s.carry = func(c *session) carrier {
-		return &forwarder{session: c, entries: entries, targets: o.targets, up: make(chan struct{}),
+	s.attach = append(s.attach, func(c *session) {
+		c.carrier = &forwarder{session: c, entries: entries, targets: o.targets, up: make(chan struct{}),
 			opening: make(chan struct{}, maxOpening)}
-	}
+	})
 	return pipeCalls(ctx, cmd, s, len(entries) > 0 || cmd.Bool("once"))
 }
 
@@ -171,7 +171,7 @@ func (f *forwarder) opened(ch *datachannel.Channel) {
 func (f *forwarder) accept(e entry) {
 	ctx := f.session.ctx
 	defer context.AfterFunc(ctx, func() { _ = e.Close() })()
-	f.session.tell(event.Event{Name: "forward", Peer: f.session.name, Fields: event.Fields("listen", e.Addr().String(), "target", e.target),
+	f.session.emit(event.Event{Name: "forward", Peer: f.session.name, Fields: event.Fields("listen", e.Addr().String(), "target", e.target),
 		Message: fmt.Sprintf("connections to %s go to %s", e.Addr(), sanitize.Text(f.session.name))})
 	for {
 		tcp, err := e.Accept()

@@ -95,7 +95,7 @@ func (c *session) watchGaps(lost func() uint64) *gapWatch {
 
 // tellGap tells that media are back.
 func (c *session) tellGap(g gap) {
-	c.tell(event.Event{Name: "gap", Peer: c.name, Detail: g.length < leastGap,
+	c.emit(event.Event{Name: "gap", Peer: c.name, Detail: g.length < leastGap,
 		Fields:  event.Fields("kind", g.kind, "ms", g.length.Milliseconds(), "lost", g.lost, "cause", g.cause),
 		Message: fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
 }

@@ -15,12 +15,8 @@ import (
 
 // happened takes the events of the call, on the call's goroutine.
 func (c *session) happened(e peer.Event) {
-	dumpEvent(c.dumping, e)
+	c.notifyPeerEvent(e)
 	c.suspectGap(e)
-	c.witness.happened(e)
-	if _, ok := e.(peer.GatheringComplete); ok {
-		c.way.candidatesDone(c.ctx)
-	}
 	switch e := e.(type) {
 	case peer.StateChanged:
 		c.stateChanged(e)
@@ -29,20 +25,12 @@ func (c *session) happened(e peer.Event) {
 	case peer.PairSelected:
 		c.tellPair(e)
 	case peer.AddressesChanged:
-		c.tell(event.Event{Name: "network", Peer: c.name, Fields: event.Fields("addresses", e.Addresses),
+		c.emit(event.Event{Name: "network", Peer: c.name, Fields: event.Fields("addresses", e.Addresses),
 			Message: "the addresses of this machine have changed"})
 		c.way.client.NetworkChanged()
 	case peer.ChannelOpened:
 		c.tellChannel(e.Channel, "open")
-		if c.cooperates(e.Channel) {
-			break
-		}
-		c.expect.Observe("channel", e.Channel.Label())
-		if c.carrier != nil {
-			c.carrier.opened(e.Channel)
-		} else if e.Channel.OpenedByPeer() {
-			refuseFiles(c, e.Channel)
-		}
+		c.channelOpened(e.Channel)
 	case peer.ChannelClosed:
 		c.tellChannel(e.Channel, "closed")
 	case peer.TextSent:
@@ -82,8 +70,21 @@ func (c *session) stateChanged(e peer.StateChanged) {
 	case webrtc.PeerConnectionStateDisconnected:
 		ev.Message = fmt.Sprintf("nothing comes from %s, waiting for it", sanitize.Text(c.name))
 	}
-	c.tell(ev)
+	c.emit(ev)
 	c.measurePath(e)
+}
+
+// channelOpened hands a channel to the application that takes it.
+func (c *session) channelOpened(ch *datachannel.Channel) {
+	for _, app := range c.apps {
+		if app(ch) {
+			return
+		}
+	}
+	c.expect.Observe("channel", ch.Label())
+	if c.carrier != nil {
+		c.carrier.opened(ch)
+	}
 }
 
 // begin starts the media, once the connection is up.
@@ -122,7 +123,7 @@ func (c *session) tellCandidate(e peer.CandidateFound) {
 	if e.Remote {
 		side = "remote"
 	}
-	c.tell(event.Event{Name: "candidate", Peer: c.name, Detail: true,
+	c.emit(event.Event{Name: "candidate", Peer: c.name, Detail: true,
 		Fields:  event.Fields("side", side, "type", e.Type, "protocol", e.Protocol, "address", e.Address),
 		Message: fmt.Sprintf("%s candidate %s %s %s", side, e.Type, e.Protocol, e.Address)})
 }
@@ -133,7 +134,7 @@ func (c *session) tellPair(e peer.PairSelected) {
 	if e.Relayed {
 		how = "through a relay"
 	}
-	c.tell(event.Event{Name: "pair", Peer: c.name, Detail: true,
+	c.emit(event.Event{Name: "pair", Peer: c.name, Detail: true,
 		Fields:  event.Fields("local", local, "remote", remote, "protocol", e.Local.Protocol, "relayed", e.Relayed),
 		Message: fmt.Sprintf("%s: %s to %s, %s", how, local, remote, e.Local.Protocol)})
 }
@@ -143,7 +144,7 @@ func (c *session) tellChannel(ch *datachannel.Channel, state string) {
 	if ch.OpenedByPeer() {
 		by = "peer"
 	}
-	c.tell(event.Event{Name: "channel", Peer: c.name, Detail: true,
+	c.emit(event.Event{Name: "channel", Peer: c.name, Detail: true,
 		Fields:  append(event.Fields("label", ch.Label(), "state", state, "opened_by", by), channelFields(ch)...),
 		Message: fmt.Sprintf("data channel %s %s", sanitize.Text(ch.Label()), state)})
 }
@@ -155,7 +156,7 @@ func (c *session) tellText(label, direction, text string) {
 	} else {
 		ev.Message = "said: " + sanitize.Lines(text)
 	}
-	c.tell(ev)
+	c.emit(ev)
 }
 
 // maxShown is how many characters of a line that was refused are shown: enough to
@@ -171,7 +172,7 @@ func (c *session) tellRefused(e peer.TextRejected) {
 	if errors.Is(e.Reason, datachannel.ErrTooLong) {
 		say += "; say it in parts, or send a file"
 	}
-	c.tell(event.Event{Name: "refused", Peer: c.name, Alert: true, Message: say, CallOver: errors.Is(e.Reason, peer.ErrOver),
+	c.emit(event.Event{Name: "refused", Peer: c.name, Alert: true, Message: say, CallOver: errors.Is(e.Reason, peer.ErrOver),
 		Fields: event.Fields("text", e.Text, "reason", e.Reason.Error())})
 }
 
@@ -180,7 +181,7 @@ func (c *session) tellTrack(kind webrtc.RTPCodecType, mime, direction string) {
 	if direction == "in" {
 		doing = "receiving"
 	}
-	c.tell(event.Event{Name: "track", Peer: c.name,
+	c.emit(event.Event{Name: "track", Peer: c.name,
 		Fields:  event.Fields("kind", kind.String(), "codec", codecName(mime), "direction", direction),
 		Message: fmt.Sprintf("%s %s %s", doing, kind, codecName(mime))})
 }
@@ -190,7 +191,7 @@ func (c *session) tellMuted(e peer.TrackMuted) {
 	if !e.Muted {
 		say = "%s comes from %s again, it says"
 	}
-	c.tell(event.Event{Name: "mute", Peer: c.name, Fields: event.Fields("kind", e.Kind.String(), "muted", e.Muted),
+	c.emit(event.Event{Name: "mute", Peer: c.name, Fields: event.Fields("kind", e.Kind.String(), "muted", e.Muted),
 		Message: fmt.Sprintf(say, e.Kind, sanitize.Text(c.name))})
 }
 
@@ -199,5 +200,5 @@ func (c *session) tellCheck(ch event.Check, held bool, saw string) {
 	if held {
 		ev.Message = "held: " + sanitize.Text(ch.Raw)
 	}
-	c.tell(ev)
+	c.emit(ev)
 }

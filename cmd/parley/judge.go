@@ -94,7 +94,7 @@ func judging(checks []event.Check) bool {
 
 // newJudge makes the judge of a call, nil if nobody asks for one: it decodes all pictures.
 func (c *session) newJudge() *quality.Analyzer {
-	if !c.judged && !judging(c.checks) {
+	if !c.analysis.quality && !judging(c.checks) {
 		return nil
 	}
 	o := quality.AnalyzerOptions{Epoch: c.epoch, FrameRate: c.rate, Width: c.width, Height: c.height, CompareEvery: 5}
@@ -134,7 +134,7 @@ func (c *session) quality() map[string]float64 {
 // judgeInterval is the time between two looks of the expectations at the judge, which sorts what it knows for each.
 const judgeInterval = 200 * time.Millisecond
 
-// measureQuality lets the expectations, and a witness, see what the judge has found out.
+// measureQuality lets the expectations, and the observers, see what the judge has found out.
 func (c *session) measureQuality(last bool) {
 	if c.judge == nil || !last && time.Since(c.judgedAt) < judgeInterval {
 		return
@@ -143,9 +143,6 @@ func (c *session) measureQuality(last bool) {
 	q := c.quality()
 	for _, key := range slices.Sorted(maps.Keys(q)) {
 		c.expect.Observe(key, strconv.FormatFloat(q[key], 'f', -1, 64))
-		if c.witness != nil {
-			c.witness.metric(key, q[key])
-		}
 	}
 }
 

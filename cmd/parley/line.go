@@ -174,38 +174,19 @@ func (l *line) lost(err error) {
 }
 
 // to is the way to one other side.
-func (l *line) to(name string) *leg { return &leg{l, name} }
+func (l *line) to(name string) *leg { return &leg{line: l, peer: name} }
 
 // leg is the signaling of one call: a peer.Signaler.
 type leg struct {
 	*line
-	peer string
+	peer       string
+	middleware []middleware
 }
 
-// send sends a message, or what becomes of it when a probe alters it.
+// send sends a message to the peer through the middleware.
 func (l *leg) send(ctx context.Context, m signal.Message) error {
 	m.Peer = l.peer
-	for _, m := range l.witness.sends(m) {
-		if err := l.client.Send(ctx, m); err != nil {
-			return err
-		}
-	}
-	if m.Type == signal.Offer {
-		l.witness.deliverCrossing()
-	}
-	return nil
-}
-
-// candidatesDone sends the offer that was held back until it has all candidates.
-func (l *leg) candidatesDone(ctx context.Context) {
-	if l.witness == nil {
-		return
-	}
-	for _, m := range l.witness.release() {
-		if err := l.client.Send(ctx, m); err != nil {
-			l.logger.Debug("the offer was not sent", "error", err)
-		}
-	}
+	return sendBy(l.middleware, l.client.Send)(ctx, m)
 }
 
 func (l *leg) Offer(ctx context.Context, d peer.SessionDescription) error {

@@ -26,7 +26,7 @@ func (c *session) measurePath(e peer.StateChanged) {
 	case webrtc.PeerConnectionStateConnected:
 		if !c.away.IsZero() && !c.hearsMedia() {
 			length := time.Since(c.away)
-			c.tell(event.Event{Name: "gap", Peer: c.name,
+			c.emit(event.Event{Name: "gap", Peer: c.name,
 				Fields:  event.Fields("kind", gapData, "ms", length.Milliseconds(), "cause", gapOutage),
 				Message: fmt.Sprintf("the path to %s was away for %.1f s", sanitize.Text(c.name), length.Seconds())})
 		}

@@ -94,7 +94,7 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err erro
 	if o.forwards() {
 		return forwardCalls(ctx, cmd, s, o)
 	}
-	s.carry = func(c *session) carrier { return newPipe(c, o) }
+	s.attach = append(s.attach, func(c *session) { c.carrier = newPipe(c, o) })
 	return pipeCalls(ctx, cmd, s, o.exec == "" || cmd.Bool("once"))
 }
 

@@ -83,7 +83,7 @@ cmd/parley/testdata/scenario.`,
 
 // newProber reads a command line.
 func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
-	s := &settings{recordings: newRecordings()}
+	s := &settings{recordings: newRecordings(), attach: []func(*session){refuseControl, refuseFiles}}
 	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath} {
 		if err := read(cmd); err != nil {
 			return nil, err

@@ -1,20 +1,27 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
+	"parley/peer"
 	"parley/signal"
 )
 
 // alteration changes what this side says by signaling, to see how the other
 // takes it: all of it is allowed by the standards, but for wrong-fingerprint.
+// It is the middleware next to the call.
 type alteration struct {
+	onCrossed func() // is called once the messages of crossing are delivered
+
 	changes []string
 	held    *signal.Message // an offer that waits for its candidates
 	lines   []string        // of candidates, with a=
+	release func() error    // sends held, once the candidates are known
 
 	answered  atomic.Bool   // an answer has come: the call is up
 	processed atomic.Uint64 // number of the latest offer that was answered
@@ -23,6 +30,87 @@ type alteration struct {
 
 	offers []signal.Message // all that were sent
 	answer *signal.Message  // sent last
+
+	mu       sync.Mutex       // guards the following
+	crossing []signal.Message // of the peer, from its offer on: not delivered before ours is sent
+	next     deliverFunc      // delivers them
+	crossed  bool             // they are delivered
+}
+
+// attach changes the signaling of a call.
+func (a *alteration) attach(c *session) {
+	c.intercept(a)
+	c.observe(observer{peerEvent: func(e peer.Event) {
+		if _, ok := e.(peer.GatheringComplete); !ok || a.release == nil {
+			return
+		}
+		if err := a.release(); err != nil {
+			c.logger.Debug("the offer was not sent", "error", err)
+		}
+	}})
+}
+
+// send implements middleware.
+func (a *alteration) send(ctx context.Context, m signal.Message, next sendFunc) error {
+	for _, message := range a.of(m) {
+		if err := next(ctx, message); err != nil {
+			return err
+		}
+	}
+	if a.held != nil {
+		a.release = func() error { return a.sendHeld(ctx, next) }
+	}
+	if m.Type == signal.Offer {
+		a.deliverCrossing()
+	}
+	return nil
+}
+
+// deliver implements middleware.
+func (a *alteration) deliver(m signal.Message, next deliverFunc) {
+	if m.Type == signal.Answer {
+		a.inForce(m)
+	}
+	if !a.loses(m) && !a.delays(m, next) {
+		next(m)
+	}
+}
+
+// loses reports whether a message of the peer is lost: the first answer after the one of the call.
+func (a *alteration) loses(m signal.Message) bool {
+	if m.Type != signal.Answer || !a.does("later-answer-lost") {
+		return false
+	}
+	return a.answers.Add(1) > 1 && !a.lost.Swap(true)
+}
+
+// delays reports whether a message of the peer is delivered later: from its first offer in a call that
+// is up on, until this side has sent one.
+func (a *alteration) delays(m signal.Message, next deliverFunc) bool {
+	if !a.does("later-glare") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.crossed || !a.answered.Load() || m.Type != signal.Offer && len(a.crossing) == 0 {
+		return false
+	}
+	a.crossing, a.next = append(a.crossing, m), next
+	return true
+}
+
+// deliverCrossing delivers what was delayed until this side has sent an offer.
+func (a *alteration) deliverCrossing() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.crossing) == 0 {
+		return
+	}
+	for _, m := range a.crossing {
+		a.next(m)
+	}
+	a.crossing, a.crossed = nil, true
+	a.onCrossed()
 }
 
 // change is what a call line can do to an offer.
@@ -111,11 +199,8 @@ func (a *alteration) laterAnswer(m signal.Message) []signal.Message {
 	return []signal.Message{*before, rejection, m}
 }
 
-// inForce notes that an answer has come. A nil alteration notes nothing.
+// inForce notes that an answer has come.
 func (a *alteration) inForce(answer signal.Message) {
-	if a == nil {
-		return
-	}
 	a.answered.Store(true)
 	if x := answer.Extension; x != nil {
 		a.processed.Store(max(a.processed.Load(), x.Number))
@@ -145,7 +230,6 @@ func (a *alteration) does(name string) bool { return slices.Contains(a.changes, 
 // of is what is sent in place of m; it is called from one goroutine.
 func (a *alteration) of(m signal.Message) []signal.Message {
 	switch {
-	case a == nil:
 	case m.Type == signal.Offer && a.answered.Load():
 		return a.laterOffer(m)
 	case m.Type == signal.Answer:
@@ -202,10 +286,10 @@ func (a *alteration) candidate(m signal.Message) []signal.Message {
 	return []signal.Message{m}
 }
 
-// release is the offer that was held until all candidates were found, with
+// sendHeld sends the offer that was held until all candidates were found, with
 // these in it (RFC 8839 §5.1, RFC 8840 §4.2).
-func (a *alteration) release() []signal.Message {
-	if a == nil || a.held == nil {
+func (a *alteration) sendHeld(ctx context.Context, next sendFunc) error {
+	if a.held == nil {
 		return nil
 	}
 	offer := *a.held
@@ -216,7 +300,7 @@ func (a *alteration) release() []signal.Message {
 		all[1].lines = append(all[1].lines, append(a.lines, "a=end-of-candidates")...)
 	}
 	offer.SDP = written(all)
-	return []signal.Message{offer}
+	return next(ctx, offer)
 }
 
 // more are candidates beside m.

@@ -113,8 +113,8 @@ func farCommand(words []string) (command, error) {
 	default:
 		c.Kind = rest
 	}
-	if !slices.Contains(obeyed(), c.Command) {
-		return c, fmt.Errorf("far has no %q; there are %s", c.Command, strings.Join(obeyed(), ", "))
+	if !slices.Contains(remoteCommands(), c.Command) {
+		return c, fmt.Errorf("far has no %q; there are %s", c.Command, strings.Join(remoteCommands(), ", "))
 	}
 	return c, c.check()
 }

@@ -124,7 +124,9 @@ func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 
 func (j *receiving) run(ctx context.Context) error {
 	tuneForBulk()
-	j.carry = func(c *session) carrier { return &incomingCall{receiving: j, session: c, begun: make(chan struct{})} }
+	j.attach = append(j.attach, func(c *session) {
+		c.carrier = &incomingCall{receiving: j, session: c, begun: make(chan struct{})}
+	})
 	j.answerer = &answerer{settings: j.settings, calls: map[string]*session{}, admits: j.admits, ends: j.ends}
 	answering, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)

@@ -124,7 +124,7 @@ func (s *settings) checkRecording() error {
 
 // tellRecording reports that a recording begins a file.
 func (c *session) tellRecording(path string) {
-	c.tell(event.Event{Name: "recording", Peer: c.name, Fields: event.Fields("file", path), Message: "recording to " + sanitize.Text(path)})
+	c.emit(event.Event{Name: "recording", Peer: c.name, Fields: event.Fields("file", path), Message: "recording to " + sanitize.Text(path)})
 }
 
 // recordTrack returns the sink that records the frames of a track, nil for none. request
@@ -143,7 +143,7 @@ func (c *session) recordTrack(e peer.TrackReceived, request func()) *recordSink 
 
 // failRecording ends the call: what is received cannot be recorded.
 func (c *session) failRecording(err error) {
-	if c.evidence {
+	if c.recordPartly {
 		c.logger.Debug("the recording is incomplete", "error", err)
 		return
 	}
@@ -182,7 +182,7 @@ func (c *session) closeRecorder() error {
 	for _, path := range c.recorder.Files() {
 		c.report.Infof("recorded %s", sanitize.Text(path))
 	}
-	if err == nil || c.evidence {
+	if err == nil || c.recordPartly {
 		return nil
 	}
 	return recordingError(err)

@@ -78,7 +78,7 @@ func sendFiles(ctx context.Context, s *settings, paths []string, name string, re
 	}
 	tuneForBulk()
 	j := &sending{settings: s, list: list}
-	s.carry = func(c *session) carrier { return j.newCall(c) }
+	s.attach = append(s.attach, func(c *session) { c.carrier = j.newCall(c) })
 	return j.insist(ctx, name, retry)
 }
 
@@ -186,7 +186,7 @@ func (o *outgoingCall) channels() []datachannel.Options {
 
 func (o *outgoingCall) opened(ch *datachannel.Channel) {
 	if ch.OpenedByPeer() {
-		refuseFiles(o.session, ch)
+		refuseTransfer(o.session, ch)
 		return
 	}
 	close(o.begun)

@@ -20,7 +20,6 @@ import (
 	"parley/media/source"
 	"parley/media/testsignal"
 	"parley/peer"
-	"parley/peer/capture"
 	"parley/peer/netem"
 )
 
@@ -34,12 +33,14 @@ type session struct {
 	call     *peer.Call
 	carrier  carrier // nil for text
 	expect   *event.Expectations
-	dumping  *capture.Connection // nil without --stats-dump
-	epoch    *testsignal.Epoch   // of test sources
-	judge    *quality.Analyzer   // of those that come back, nil for none
-	judgedAt time.Time           // of the goroutine of watch
-	emulator *netem.Emulator     // of the call's own sockets, nil for none
-	told     *told               // to the other side, nil without --cooperate
+	epoch    *testsignal.Epoch // of test sources
+	judge    *quality.Analyzer // of those that come back, nil for none
+	judgedAt time.Time         // of the goroutine of watch
+	emulator *netem.Emulator   // of the call's own sockets, nil for none
+
+	observers  []observer
+	middleware []middleware
+	apps       []channelApp
 
 	layers      layers // of the goroutine of the call
 	sources     []source.Source
@@ -88,17 +89,12 @@ func openSession(s *settings, name string, out, echo bool, offer *peer.Descripti
 	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{}), metered: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.expect = event.NewExpectations(s.checks, c.tellCheck)
-	if s.witness != nil {
-		c.expect.Watch, s.witness.deliver = s.witness.saw, c.pass
-	}
-	if s.cooperate {
-		c.told = newTold()
-	}
-	if s.carry != nil {
-		c.carrier = s.carry(c)
+	c.expect.Watch = c.notifyValue
+	for _, attach := range s.attach {
+		attach(c)
 	}
 	c.judge = c.newJudge()
-	c.metering.Store(c.needsTone())
+	c.metering.Store(c.metersAudio())
 	if err := c.openMedia(offer); err != nil {
 		c.closeMedia()
 		return nil, err
@@ -145,10 +141,8 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 	if c.rtpdump != nil {
 		conf.OnRTP = c.rtpdump.WriteRTP
 	}
-	if c.dumping = c.newDumpConnection(conf); c.dumping != nil {
-		conf.Signaler = dumpedLeg{way, c.dumping}
-		c.metering.Store(true)
-	}
+	c.dumpStats(conf)
+	way.middleware = c.middleware
 	return conf, err
 }
 
@@ -188,7 +182,7 @@ func (c *session) announce() {
 	if c.out {
 		direction, say = "out", "calling "+sanitize.Text(c.name)
 	}
-	c.tell(event.Event{Name: "call", Peer: c.name, Fields: event.Fields("direction", direction), Message: say})
+	c.emit(event.Event{Name: "call", Peer: c.name, Fields: event.Fields("direction", direction), Message: say})
 }
 
 // Why a session hangs up by itself, as the cause of its context.
@@ -302,7 +296,7 @@ const measureInterval = 50 * time.Millisecond
 
 // looks reports whether anything in the call depends on what the receivers measure meanwhile.
 func (c *session) looks() bool {
-	return len(c.checks) > 0 || c.witness != nil || c.judge != nil || c.metering.Load()
+	return len(c.checks) > 0 || c.observed() || c.judge != nil || c.metering.Load()
 }
 
 // enableMetering measures the tone and level of received audio from now on.

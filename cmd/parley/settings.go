@@ -80,20 +80,16 @@ type settings struct {
 	identity *webrtc.Certificate // nil for a new one for each call
 	asker    *asker
 
-	channels []datachannel.Options  // that a caller opens; none: one with the usual label
-	carry    func(*session) carrier // what uses the channels, nil for text
-
-	cooperate bool // who calls may look at the call from this end, see cooperate.go
-
-	judged  bool     // what test sources come through like is looked at
-	witness *witness // of what happens in a call, for probe; nil for nobody
+	channels []datachannel.Options // that a caller opens; none: one with the usual label
+	attach   []func(*session)      // add observers, middleware and channel applications to a new call
+	analysis analysis              // of received media, from the start of a call
 
 	maxCalls      int // at once, 0 for any number
 	say           []string
 	checks        []event.Check
 	record        string
 	overwrite     bool // replace existing files
-	evidence      bool // the recording is evidence of probe: what it lacks is no error
+	recordPartly  bool // what a recording lacks is no error
 	recordings    *recordings
 	splitTime     time.Duration
 	splitBytes    int64
@@ -106,9 +102,16 @@ type settings struct {
 	statsInterval time.Duration
 }
 
+// analysis is what is measured of received media although no expectation asks for it.
+type analysis struct {
+	tone     bool // the tone and level of audio
+	frameIDs bool // the frame IDs of the test source
+	quality  bool // what quality.Analyzer reports
+}
+
 // readSettings reads the flags that cmd has; std is where it reports to.
 func readSettings(cmd *cli.Command, std stdio.Streams) (*settings, error) {
-	s := &settings{recordings: newRecordings(), asker: &asker{}, devices: &device.Shared{}, stdin: std.In, opening: context.Background()}
+	s := &settings{recordings: newRecordings(), asker: &asker{}, devices: &device.Shared{}, stdin: std.In, opening: context.Background(), attach: []func(*session){refuseControl, refuseFiles}}
 	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath, s.readMedia, s.readGoal, s.readVerify, s.readInput, s.readChannels} {
 		if err := read(cmd); err != nil {
 			return nil, err

@@ -19,8 +19,8 @@ func (c *session) tellStats() {
 	if !c.isConnected() {
 		return
 	}
-	if c.dumping != nil || c.told.takesStats() || c.report.TakesEvents() {
-		c.tell(event.Event{Name: "stats", Peer: c.name, Fields: c.statsFields(false)})
+	if c.takesStats() || c.report.TakesEvents() {
+		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: c.statsFields(false)})
 	}
 	if c.report.TakesStatus() {
 		c.report.Status(c.statusLine())
@@ -68,7 +68,7 @@ func (c *session) statsFields(all bool) []event.Field {
 			"messages_received", s.MessagesReceived, "bytes_received", s.BytesReceived))
 	}
 	report := c.fullReport(measured.Report)
-	dumpReport(c.dumping, report)
+	c.notifyStats(report)
 	if !all {
 		report = slices.DeleteFunc(report, func(o stats.Object) bool { return o["type"] == "certificate" })
 	}
@@ -134,8 +134,8 @@ func (c *session) tellEnd(end peer.End, err, cause error) {
 		}
 		c.tellStatsAtEnd()
 	}
-	c.tell(ev)
-	c.dumping.Write("close", nil)
+	c.emit(ev)
+	c.notifyEnd()
 }
 
 func (c *session) tellStatsAtEnd() {
@@ -150,7 +150,7 @@ func (c *session) tellStatsAtEnd() {
 	if len(parts) > 0 {
 		ev.Output = fmt.Sprintf("received from %s: %s", sanitize.Text(c.name), strings.Join(parts, "; "))
 	}
-	c.tell(ev)
+	c.emit(ev)
 }
 
 // sentence is what was received on one track, for people.

@@ -198,7 +198,7 @@ func (c *session) receive(e peer.TrackReceived) {
 		received.tone = &toneSink{enabled: &c.metering}
 		sinks = append(sinks, received.tone)
 	}
-	if kind == webrtc.RTPCodecTypeVideo && c.witness != nil {
+	if kind == webrtc.RTPCodecTypeVideo && c.analysis.frameIDs {
 		received.frameIDs = &quality.FrameIDReader{}
 		sinks = append(sinks, received.frameIDs)
 	}
@@ -263,7 +263,7 @@ func (c *session) tellFrame(kind string, f media.Frame) {
 		fields = append(fields, event.Field{Key: "size", Value: size(f.Width, f.Height)})
 		say = fmt.Sprintf("first picture, %s, after %d ms", size(f.Width, f.Height), ms)
 	}
-	c.tell(event.Event{Name: "frame", Peer: c.name, Fields: append(fields, event.Field{Key: "ms", Value: ms}), Message: say, Detail: true})
+	c.emit(event.Event{Name: "frame", Peer: c.name, Fields: append(fields, event.Field{Key: "ms", Value: ms}), Message: say, Detail: true})
 }
 
 // receivedTrack is a track that is received, with what measures it.
@@ -300,9 +300,9 @@ func (s *toneSink) stats() quality.ToneStats {
 	return quality.ToneStats{Level: quality.Silence}
 }
 
-// needsTone reports whether the tone or level of received audio is asked for from the start of the call.
-func (c *session) needsTone() bool {
-	return c.witness != nil || slices.ContainsFunc(c.checks, func(k event.Check) bool { return k.Key == "audio.tone" })
+// metersAudio reports whether the tone and level of received audio are measured from the start of the call.
+func (c *session) metersAudio() bool {
+	return c.analysis.tone || slices.ContainsFunc(c.checks, func(k event.Check) bool { return k.Key == "audio.tone" })
 }
 
 // receivedStats are the statistics of a received track.
@@ -341,7 +341,7 @@ func (c *session) received() []receivedStats {
 // measure lets the expectations see what the receivers have measured.
 func (c *session) measure() {
 	c.measureQuality(false)
-	c.witness.measured(c)
+	c.notifyMeasurement()
 	for _, s := range c.received() {
 		if s.Packets == 0 {
 			continue

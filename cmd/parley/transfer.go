@@ -53,7 +53,7 @@ func (t *transfer) end(cause error) {
 // tell reports an event of the transfer.
 func (t *transfer) tell(name string, say, data string, fields ...event.Field) {
 	fields = append(event.Fields("direction", t.direction, "id", t.offer.ID), fields...)
-	t.session.tell(event.Event{Name: name, Peer: t.session.name, Fields: fields, Message: say, Output: data})
+	t.session.emit(event.Event{Name: name, Peer: t.session.name, Fields: fields, Message: say, Output: data})
 }
 
 func (t *transfer) offered(o *filetransfer.Offer) {
@@ -191,8 +191,18 @@ func refusalCode(r *filetransfer.RefusedError) exit.Code {
 	return exit.Failure
 }
 
-// refuseFiles says on a channel for files that nobody takes any.
-func refuseFiles(c *session, ch *datachannel.Channel) {
+// refuseFiles refuses files in a call without a carrier.
+func refuseFiles(c *session) {
+	c.serveChannels(func(ch *datachannel.Channel) bool {
+		if c.carrier == nil && ch.OpenedByPeer() {
+			refuseTransfer(c, ch)
+		}
+		return false
+	})
+}
+
+// refuseTransfer refuses what the peer wants to send by a channel for files.
+func refuseTransfer(c *session, ch *datachannel.Channel) {
 	if ch.Protocol() != filetransfer.Protocol {
 		return
 	}

@@ -64,7 +64,7 @@ func (c *session) tellCode(e peer.VerificationCode) {
 	if e.Verified {
 		ev.Message += ", as it should be"
 	}
-	c.tell(ev)
+	c.emit(ev)
 	if e.Verified || c.verify != verifyAsk {
 		return
 	}

@@ -51,7 +51,7 @@ func (s *settings) preferDecodable() {
 // file.
 func (c *session) names() []string {
 	var audio, video, sent []string
-	if !c.evidence {
+	if !c.recordPartly {
 		audio, video = recorder.Codecs(c.record)
 	}
 	for _, source := range c.sources {

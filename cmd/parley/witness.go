@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"strconv"
@@ -21,13 +22,10 @@ import (
 // maxFacts is how many values of one key are remembered, the latest.
 const maxFacts = 500
 
-// witness remembers what happens in a call, for checks that come later. A nil
-// witness is that of a call that nobody checks.
+// witness remembers what happens in a call, for checks that come later. It is the middleware next to
+// the signaling server.
 type witness struct {
-	alter *alteration // of what is sent by signaling, nil for none
-	tapes *tapes      // nil for none
-
-	deliver func(signal.Message) // hands a message of the peer to the call
+	tapes *tapes // nil for none
 
 	mu       sync.Mutex // protects following
 	facts    map[string][]string
@@ -39,8 +37,6 @@ type witness struct {
 	offers   map[uint64]string // by number, of this side
 	answers  map[uint64]string // to them, the first of each
 	number   uint64            // of our latest offer
-	crossing []signal.Message  // of the peer, from its offer on: not delivered before ours is sent
-	crossed  bool              // they are delivered
 	ufrags   map[string]bool
 	channels map[string]*datachannel.Channel
 	looked   time.Time            // at the statistics
@@ -58,8 +54,8 @@ type spoken struct {
 	m   signal.Message
 }
 
-func newWitness(a *alteration) *witness {
-	return &witness{alter: a, facts: map[string][]string{}, dropped: map[string]int{}, changed: make(chan struct{}), metrics: map[string]float64{},
+func newWitness() *witness {
+	return &witness{facts: map[string][]string{}, dropped: map[string]int{}, changed: make(chan struct{}), metrics: map[string]float64{},
 		offers: map[uint64]string{}, answers: map[uint64]string{},
 		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
 }
@@ -158,11 +154,24 @@ func (w *witness) owns(ch *datachannel.Channel) {
 	w.note("channel", ch.Label())
 }
 
+// attach observes a call.
+func (w *witness) attach(c *session) {
+	c.observe(observer{peerEvent: w.happened, value: w.valued, measurement: func() { w.measured(c) }})
+	c.intercept(w)
+}
+
+// valued notes a value of a key of --expect.
+func (w *witness) valued(key, value string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note(key, value)
+	if n, err := strconv.ParseFloat(value, 64); err == nil && isQuality(key) {
+		w.metrics[key] = n
+	}
+}
+
 // happened takes an event of the call.
 func (w *witness) happened(e peer.Event) {
-	if w == nil {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch e := e.(type) {
@@ -207,11 +216,14 @@ func (w *witness) happened(e peer.Event) {
 	}
 }
 
+// deliver implements middleware.
+func (w *witness) deliver(m signal.Message, next deliverFunc) {
+	w.heard(m)
+	next(m)
+}
+
 // heard takes a message of signaling.
 func (w *witness) heard(m signal.Message) {
-	if w == nil {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.remember(spoken{time.Now(), false, m})
@@ -223,7 +235,6 @@ func (w *witness) heard(m signal.Message) {
 	case signal.Offer:
 		w.note("reoffered", "true")
 	case signal.Answer:
-		w.alter.inForce(m)
 		w.note("answered", "true")
 		w.heardAnswer(m)
 	case signal.ICECandidate:
@@ -269,47 +280,6 @@ func (w *witness) heardAnswer(m signal.Message) {
 	}
 }
 
-// loses reports whether a message of the peer is lost, as an alteration wants it: the first answer
-// after the one of the call.
-func (w *witness) loses(m signal.Message) bool {
-	if w == nil || w.alter == nil || m.Type != signal.Answer || !w.alter.does("later-answer-lost") {
-		return false
-	}
-	return w.alter.answers.Add(1) > 1 && !w.alter.lost.Swap(true)
-}
-
-// delays reports whether a message of the peer is delivered later, as an alteration wants it: from its
-// first offer in a call that is up on, until this side has sent one.
-func (w *witness) delays(m signal.Message) bool {
-	if w == nil || w.alter == nil || !w.alter.does("later-glare") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
-		return false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.crossed || !w.alter.answered.Load() || m.Type != signal.Offer && len(w.crossing) == 0 {
-		return false
-	}
-	w.crossing = append(w.crossing, m)
-	return true
-}
-
-// deliverCrossing delivers what was delayed until this side has sent an offer.
-func (w *witness) deliverCrossing() {
-	if w == nil {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.crossing) == 0 {
-		return
-	}
-	for _, m := range w.crossing {
-		w.deliver(m)
-	}
-	w.crossing, w.crossed = nil, true
-	w.note("crossed", "true")
-}
-
 // maxTalk is how many messages of signaling are kept.
 const maxTalk = 1000
 
@@ -319,33 +289,26 @@ func (w *witness) remember(s spoken) {
 	}
 }
 
-// sends is what is sent in place of m.
-func (w *witness) sends(m signal.Message) []signal.Message {
-	if w == nil {
-		return []signal.Message{m}
-	}
-	return w.sending(w.alter.of(m))
+// send implements middleware.
+func (w *witness) send(ctx context.Context, m signal.Message, next sendFunc) error {
+	w.sent(m)
+	return next(ctx, m)
 }
 
-// release is what has to be sent once all candidates are known.
-func (w *witness) release() []signal.Message { return w.sending(w.alter.release()) }
-
-func (w *witness) sending(all []signal.Message) []signal.Message {
+// sent takes a message that goes to the peer.
+func (w *witness) sent(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, m := range all {
-		if m.SDP != "" {
-			w.tapes.sends(m.SDP)
-		}
-		if m.Type == signal.Offer {
-			w.offered = m.SDP
-			if x := m.Extension; x != nil {
-				w.offers[x.Number], w.number = m.SDP, max(w.number, x.Number)
-			}
-		}
-		w.remember(spoken{time.Now(), true, m})
+	if m.SDP != "" {
+		w.tapes.sends(m.SDP)
 	}
-	return all
+	if m.Type == signal.Offer {
+		w.offered = m.SDP
+		if x := m.Extension; x != nil {
+			w.offers[x.Number], w.number = m.SDP, max(w.number, x.Number)
+		}
+	}
+	w.remember(spoken{time.Now(), true, m})
 }
 
 // lookInterval is how often the statistics are looked at.
@@ -353,7 +316,7 @@ const lookInterval = 200 * time.Millisecond
 
 // measured takes what is measured now.
 func (w *witness) measured(c *session) {
-	if w == nil || !c.isConnected() {
+	if !c.isConnected() {
 		return
 	}
 	w.mu.Lock()

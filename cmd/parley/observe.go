@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+
+	"parley/cmd/parley/internal/event"
+	"parley/peer"
+	"parley/peer/datachannel"
+	"parley/peer/stats"
+	"parley/signal"
+)
+
+// An observer is a set of functions that are called as things happen in a call. Nil functions are
+// not called. They return soon: the call waits for them.
+type observer struct {
+	peerEvent   func(peer.Event)        // on the goroutine of the call, before the call handles the event
+	value       func(key, value string) // each value of a key of --expect, from any goroutine
+	measurement func()                  // every measureInterval
+	event       func(event.Event)       // each event that is reported
+	wantsStats  func() bool             // reports whether event has a use for statistics
+	stats       func(stats.Report)      // each report of statistics
+	end         func()                  // after the last event
+}
+
+// observe adds an observer, before the call begins.
+func (c *session) observe(o observer) { c.observers = append(c.observers, o) }
+
+// A middleware is between a call and the signaling server. The first one of a call is next to the
+// call. A middleware may change, delay, repeat or drop what it gets.
+type middleware interface {
+	// send sends a message of the call by next.
+	send(ctx context.Context, m signal.Message, next sendFunc) error
+	// deliver delivers a message of the peer to the call by next.
+	deliver(m signal.Message, next deliverFunc)
+}
+
+type (
+	sendFunc    func(context.Context, signal.Message) error
+	deliverFunc func(signal.Message)
+)
+
+// intercept adds a middleware, before the call begins.
+func (c *session) intercept(m middleware) { c.middleware = append(c.middleware, m) }
+
+// sendBy returns a function that sends through all of some middleware, and then by last.
+func sendBy(all []middleware, last sendFunc) sendFunc {
+	for i := len(all) - 1; i >= 0; i-- {
+		m, next := all[i], last
+		last = func(ctx context.Context, message signal.Message) error { return m.send(ctx, message, next) }
+	}
+	return last
+}
+
+// deliverBy returns a function that delivers through all of some middleware, and then by last.
+func deliverBy(all []middleware, last deliverFunc) deliverFunc {
+	for _, m := range all {
+		next := last
+		last = func(message signal.Message) { m.deliver(message, next) }
+	}
+	return last
+}
+
+// A channelApp handles data channels that open, on the goroutine of the call. It reports whether it
+// has taken the channel.
+type channelApp func(*datachannel.Channel) (taken bool)
+
+// serveChannels adds a channel application, before the call begins.
+func (c *session) serveChannels(a channelApp) { c.apps = append(c.apps, a) }
+
+func (c *session) notifyPeerEvent(e peer.Event) {
+	for _, o := range c.observers {
+		if o.peerEvent != nil {
+			o.peerEvent(e)
+		}
+	}
+}
+
+func (c *session) notifyValue(key, value string) {
+	for _, o := range c.observers {
+		if o.value != nil {
+			o.value(key, value)
+		}
+	}
+}
+
+func (c *session) notifyMeasurement() {
+	for _, o := range c.observers {
+		if o.measurement != nil {
+			o.measurement()
+		}
+	}
+}
+
+func (c *session) notifyStats(r stats.Report) {
+	for _, o := range c.observers {
+		if o.stats != nil {
+			o.stats(r)
+		}
+	}
+}
+
+// takesStats reports whether an observer has a use for an event with statistics.
+func (c *session) takesStats() bool {
+	for _, o := range c.observers {
+		if o.stats != nil || o.wantsStats != nil && o.wantsStats() {
+			return true
+		}
+	}
+	return false
+}
+
+// observed reports whether an observer wants to know of each measurement.
+func (c *session) observed() bool {
+	for _, o := range c.observers {
+		if o.measurement != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *session) notifyEnd() {
+	for _, o := range c.observers {
+		if o.end != nil {
+			o.end()
+		}
+	}
+}
+
+// emit reports an event of the call.
+func (c *session) emit(e event.Event) {
+	for _, o := range c.observers {
+		if o.event != nil {
+			o.event(e)
+		}
+	}
+	c.report.Report(e)
+}
