@@ -109,7 +109,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 	a := &attempt{witness: newWitness(), events: &bytes.Buffer{}, ended: make(chan struct{})}
 	s.attach = slices.Clone(s.attach)
 	if altered != nil {
-		altered.onCrossed = func() { a.witness.saw("crossed", "true") }
+		altered.onCrossed = func() { a.witness.note("crossed", "true") }
 		s.attach = append(s.attach, altered.attach)
 	}
 	s.attach = append(s.attach, a.witness.attach)
@@ -184,7 +184,7 @@ func (a *attempt) open(ctx context.Context, p *prober, group []scenario.Scenario
 	a.work.Go(func() { a.line.routeTo(running, a.session) })
 	a.work.Go(func() {
 		a.err = a.session.run(running)
-		a.witness.saw("state", "ended")
+		a.witness.note("state", "ended")
 		close(a.ended)
 	})
 	return nil
@@ -243,32 +243,63 @@ func (a *attempt) hasRelay() bool {
 	return false
 }
 
-// until waits until a check holds.
-func (a *attempt) until(ctx context.Context, raw string, within time.Duration) error {
-	c, err := a.read(raw)
+// steps runs the steps of one scenario in a call.
+type steps struct {
+	*attempt
+
+	mu   sync.Mutex     // guards used
+	used map[string]int // by check, the number after the occurrence that a step has used
+}
+
+func (a *attempt) newSteps() *steps { return &steps{attempt: a, used: map[string]int{}} }
+
+// since returns the number of the first value that may satisfy a check: of occurrences, the first that
+// no step has used; of states, the one after those that were there before the step.
+func (s *steps) since(c event.Check) int {
+	if kindOf(c.Key) != occurrences {
+		return s.witness.count(c.Key)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used[c.Raw]
+}
+
+// use notes that a check is satisfied by the value before number next.
+func (s *steps) use(c event.Check, next int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used[c.Raw] = max(s.used[c.Raw], next)
+}
+
+// until waits until a check holds: a state holds now, or something has happened that no equal check of
+// this scenario has waited for.
+func (s *steps) until(ctx context.Context, raw string, within time.Duration) error {
+	c, err := s.read(raw)
 	if err != nil {
 		return &cannotTell{err}
 	}
+	since := s.since(c)
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
-	ended := a.ended
+	ended := s.ended
 	if c.Key == "left" { // the message may come after the connection is closed
 		ended = nil
 	}
 	for {
-		change := a.witness.change()
-		if a.witness.holds(c, 0) {
+		change := s.witness.next()
+		if next, ok := s.witness.match(c, since); ok {
+			s.use(c, next)
 			return nil
 		}
 		select {
 		case <-change:
 		case <-ended:
-			if a.witness.holds(c, 0) {
+			if _, ok := s.witness.match(c, since); ok {
 				return nil
 			}
-			return a.over(raw)
+			return s.over(raw)
 		case <-timeout.C:
-			return a.short(c, raw, within)
+			return s.short(c, raw, within)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -319,29 +350,30 @@ func (a *attempt) read(raw string) (event.Check, error) {
 	return by, nil
 }
 
-// never fails if a check holds at any time in a while.
-func (a *attempt) never(ctx context.Context, raw string, during time.Duration) error {
-	c, err := a.read(raw)
+// never fails if a check holds at any time in a while. Of occurrences, those count that have happened
+// before, unless an equal check has waited for them, and of answers all in the call.
+func (s *steps) never(ctx context.Context, raw string, during time.Duration) error {
+	c, err := s.read(raw)
 	if err != nil {
 		return &cannotTell{err}
 	}
-	since := a.witness.count(c.Key)
-	if strings.HasPrefix(c.Key, "answer.") { // which says so for as long as it is in force
+	since := s.since(c)
+	if ofAnswer(c.Key) {
 		since = 0
 	}
 	timeout := time.NewTimer(during)
 	defer timeout.Stop()
 	for {
-		change := a.witness.change()
-		if a.witness.holds(c, since) {
-			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.Key, a.witness.latest(c.Key))
+		change := s.witness.next()
+		if _, ok := s.witness.match(c, since); ok {
+			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.Key, s.witness.latest(c.Key))
 		}
 		select {
 		case <-change:
 		case <-timeout.C:
 			return nil
-		case <-a.ended:
-			if !a.session.isConnected() { // whatever it was, it will not be
+		case <-s.ended:
+			if !s.session.isConnected() { // whatever it was, it will not be
 				return nil
 			}
 			return errors.New("the call ended while it was looked at")

@@ -48,7 +48,7 @@ func compile(s scenario.Scenario) error {
 }
 
 // do carries out one step.
-func (a *attempt) do(ctx context.Context, s scenario.Step) error {
+func (a *steps) do(ctx context.Context, s scenario.Step) error {
 	switch s.Verb {
 	case "expect":
 		return a.until(ctx, s.Args[0], s.For)
@@ -148,7 +148,7 @@ func echoWords(words []string) (e echoing, err error) {
 }
 
 // echo sends a message and waits for the same, on the same channel.
-func (a *attempt) echo(ctx context.Context, s scenario.Step) error {
+func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 	e, err := echoWords(s.Args)
 	if err != nil {
 		return &cannotTell{err}
@@ -182,8 +182,8 @@ func (a *attempt) message(ctx context.Context, want string, since int, within ti
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
 	for {
-		change := a.witness.change()
-		if a.witness.holds(c, since) {
+		change := a.witness.next()
+		if _, ok := a.witness.match(c, since); ok {
 			return nil
 		}
 		select {
@@ -213,7 +213,7 @@ func payload(e echoing) []byte {
 }
 
 // channelNamed waits until a channel is open.
-func (a *attempt) channelNamed(ctx context.Context, label string, within time.Duration) (*datachannel.Channel, error) {
+func (a *steps) channelNamed(ctx context.Context, label string, within time.Duration) (*datachannel.Channel, error) {
 	if err := a.until(ctx, "channel="+label, within); err != nil {
 		return nil, err
 	}
@@ -274,10 +274,10 @@ func (a *attempt) listen(ch *datachannel.Channel) {
 	for {
 		data, text, err := ch.Receive(a.running)
 		if err != nil {
-			a.witness.saw("channel.closed", ch.Label())
+			a.witness.closed(ch.Label())
 			return
 		}
-		a.witness.saw("message", messageFact(ch.Label(), text, data))
+		a.witness.note("message", messageFact(ch.Label(), text, data))
 	}
 }
 

@@ -88,7 +88,7 @@ func TestFarIsHostile(t *testing.T) {
 		f.heard(w, []byte(line))
 	}
 	<-f.begun
-	for key := range w.facts {
+	for key := range w.snapshot() {
 		if _, known := probeSorts()[key]; !known {
 			t.Errorf("the key %q", key)
 		}
@@ -97,8 +97,8 @@ func TestFarIsHostile(t *testing.T) {
 	for range maxTheirs/maxCommand + 2 {
 		f.heard(w, []byte(long))
 	}
-	if w.theirs.Len() > maxTheirs || len(w.facts["far.text"]) > maxFacts {
-		t.Errorf("%d bytes and %d texts are kept", w.theirs.Len(), len(w.facts["far.text"]))
+	if w.theirs.Len() > maxTheirs || len(w.all("far.text")) > maxFacts {
+		t.Errorf("%d bytes and %d texts are kept", w.theirs.Len(), len(w.all("far.text")))
 	}
 }
 

@@ -62,7 +62,7 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 	if w.theirs.Len() > 0 {
 		files["far-events.ndjson"] = bytes.Clone(w.theirs.Bytes())
 	}
-	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.facts, "verdict.json": map[string]any{
+	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.facts.snapshot(), "verdict.json": map[string]any{
 		"scenario": r.Scenario.Name, "specs": r.Scenario.Specs, "verdict": r.Verdict, "reason": r.Reason, "step": r.Step, "metrics": w.metrics}} {
 		if data, err := json.MarshalIndent(v, "", "  "); err == nil {
 			files[name] = append(data, '\n')

@@ -24,7 +24,8 @@ func (p *prober) explore(ctx context.Context) {
 	}
 	defer a.tapes.discard()
 	defer a.end()
-	if err := a.until(ctx, "connected", p.timeout); err != nil {
+	steps := a.newSteps()
+	if err := steps.until(ctx, "connected", p.timeout); err != nil {
 		p.noCall = err
 		p.noCallAll = a.absent() || ctx.Err() != nil
 		p.claim()
@@ -34,7 +35,7 @@ func (p *prober) explore(ctx context.Context) {
 	a.session.call.Say(line)
 	deadline, cancel := context.WithTimeout(ctx, exploringWait)
 	defer cancel()
-	wait := func(check string) bool { return a.until(deadline, check, exploringWait) == nil }
+	wait := func(check string) bool { return steps.until(deadline, check, exploringWait) == nil }
 	w := a.witness
 	rejected := func(kind string) bool { return slices.Contains(w.all("answer.rejected"), kind) }
 	for _, kind := range kinds() {
@@ -71,11 +72,4 @@ func (p *prober) claim() {
 			p.able[need] = false
 		}
 	}
-}
-
-// all are the remembered values of a key.
-func (w *witness) all(key string) []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.facts[key])
 }

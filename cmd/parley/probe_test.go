@@ -30,8 +30,8 @@ type probed struct {
 	Verdict string
 	Load    struct{ Overloaded bool }
 	Results []struct {
-		Name, Verdict, Reason, Evidence string
-		Metrics                         map[string]float64
+		Name, Verdict, Reason, Step, Evidence string
+		Metrics                               map[string]float64
 	}
 }
 
@@ -131,6 +131,24 @@ func TestProbeEcho(t *testing.T) {
 
 // readsMedia are the lines of scenarios that want sound and picture in time.
 var readsMedia = regexp.MustCompile(`(tone|level|psnr|strips?)(\+|<|>|=)`)
+
+// TestProbeEvaluatesState: expect and never check what holds now, and one occurrence satisfies a check once.
+func TestProbeEvaluatesState(t *testing.T) {
+	server := patientServer(t)
+	runningHere(t, "echo", "--server", server)
+	p := probeIt(t, server, "--level", "parley", "--file", "testdata/probe/state.scenario", "echo")
+	for _, r := range p.Results {
+		if last := r.Step[strings.LastIndex(r.Step, ": ")+2:]; r.Verdict != "fail" || !strings.HasSuffix(last, "for 100ms") && !strings.HasSuffix(last, "within 100ms") {
+			t.Errorf("%s: %s at %q: %s; want fail at the last step", r.Name, r.Verdict, r.Step, r.Reason)
+		}
+	}
+	if len(p.Results) != 5 {
+		t.Errorf("got %d results, want 5: %s", len(p.Results), p.said)
+	}
+	if bad := probeIt(t, server, "--level", "parley", "--file", "testdata/probe/statepasses.scenario", "echo").bad(); len(bad) > 0 {
+		t.Error(bad)
+	}
+}
 
 // TestProbeStaleOffer: what the probe calls a stale offer is one also where the peer ignores the offer
 // before it.

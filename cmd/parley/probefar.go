@@ -194,8 +194,6 @@ func (e *farEvent) facts() (all [][2]string) {
 		add("state", e.Connection)
 	case "gap":
 		add("gap", e.Kind)
-	case "mute":
-		add(map[bool]string{true: "muted", false: "unmuted"}[e.Muted], e.Kind)
 	case "stats":
 		e.statsFacts(add)
 	}
@@ -236,13 +234,18 @@ func (w *witness) hearFar(line []byte, e farEvent) {
 	if w.theirs.Len()+len(line) < maxTheirs {
 		w.theirs.Write(append(line, '\n'))
 	}
-	facts := e.facts()
-	for _, f := range facts {
+	for _, f := range e.facts() {
 		w.note(f[0], f[1])
+	}
+	switch {
+	case e.Event == "mute" && e.Kind != "":
+		w.noteMuted("far.", e.Muted, e.Kind[:min(len(e.Kind), maxFact)])
+	case e.Event == "channel" && e.State == "closed":
+		w.remove("far.channel", e.Label)
 	}
 	w.compareCodes()
 	for _, t := range e.Tracks {
-		if sent, err := strconv.ParseFloat(w.last(t.Kind+".sent"), 64); err == nil && t.Direction == "in" {
+		if sent, err := strconv.ParseFloat(w.latest(t.Kind+".sent"), 64); err == nil && t.Direction == "in" {
 			w.noteNumber("unaccounted."+t.Kind, sent-t.Packets-t.Lost)
 		}
 	}
@@ -250,7 +253,7 @@ func (w *witness) hearFar(line []byte, e farEvent) {
 
 // compareCodes notes if both sides show the same verification code. The caller holds the lock.
 func (w *witness) compareCodes() {
-	if theirs := w.last("far.code"); theirs != "" && w.code != "" {
+	if theirs := w.latest("far.code"); theirs != "" && w.code != "" {
 		w.note("codes", map[bool]string{true: "same", false: "other"}[theirs == w.code])
 	}
 }

@@ -225,15 +225,16 @@ func (p *prober) steps(ctx context.Context, a *attempt, s scenario.Scenario) (sc
 		err  error
 	}
 	var background []chan ended
+	run := a.newSteps()
 	for _, step := range s.Steps[1:] {
 		p.status(s.Name + ": " + step.Text)
 		if step.Background {
 			done := make(chan ended, 1)
 			background = append(background, done)
-			a.work.Go(func() { done <- ended{step, a.do(ctx, step)} })
+			a.work.Go(func() { done <- ended{step, run.do(ctx, step)} })
 			continue
 		}
-		if err := a.do(ctx, step); err != nil {
+		if err := run.do(ctx, step); err != nil {
 			return step, err
 		}
 	}

@@ -23,6 +23,7 @@ import (
 // but for that.
 type fault struct {
 	unanswered, withheld, wrong bool // of signaling
+	unverified                  bool // takes any certificate
 	swapped                     bool // a message goes back on the other of two channels
 	frozen, silent              bool
 	deaf                        bool // says nothing of what is lost
@@ -38,14 +39,15 @@ func TestTeeth(t *testing.T) {
 		fault
 		fails, passes []string
 	}{
-		"none":                {fault{}, nil, []string{"answers", "connects", "dtls-connects", "ice-candidates", "audio-tone-comes-back", "video-moves", "channels-apart", "audio-loss", "video-loss"}},
-		"answer never sent":   {fault{unanswered: true}, []string{"answers"}, nil},
-		"wrong fingerprint":   {fault{wrong: true}, []string{"dtls-connects", "connects"}, []string{"answers", "ice-candidates"}},
-		"candidates withheld": {fault{withheld: true}, []string{"ice-candidates"}, []string{"answers"}},
-		"frozen picture":      {fault{frozen: true}, []string{"video-moves", "video-fluent", "video-whole"}, []string{"video-comes", "connects"}},
-		"silence":             {fault{silent: true}, []string{"audio-tone-comes-back", "audio-gapless"}, []string{"audio-comes", "connects"}},
-		"swapped channels":    {fault{swapped: true}, []string{"channels-apart"}, []string{"text-comes-back"}},
-		"no feedback":         {fault{deaf: true}, []string{"impaired-nack", "impaired-report"}, []string{"connects", "impaired-text"}},
+		"none":                   {fault{}, nil, []string{"answers", "connects", "dtls-connects", "ice-candidates", "audio-tone-comes-back", "video-moves", "channels-apart", "audio-loss", "video-loss"}},
+		"answer never sent":      {fault{unanswered: true}, []string{"answers"}, nil},
+		"wrong fingerprint":      {fault{wrong: true}, []string{"dtls-connects", "connects"}, []string{"answers", "ice-candidates"}},
+		"unverified certificate": {fault{unverified: true}, []string{"wrong-fingerprint"}, []string{"connects", "lower-fingerprint"}},
+		"candidates withheld":    {fault{withheld: true}, []string{"ice-candidates"}, []string{"answers"}},
+		"frozen picture":         {fault{frozen: true}, []string{"video-moves", "video-fluent", "video-whole"}, []string{"video-comes", "connects"}},
+		"silence":                {fault{silent: true}, []string{"audio-tone-comes-back", "audio-gapless"}, []string{"audio-comes", "connects"}},
+		"swapped channels":       {fault{swapped: true}, []string{"channels-apart"}, []string{"text-comes-back"}},
+		"no feedback":            {fault{deaf: true}, []string{"impaired-nack", "impaired-report"}, []string{"connects", "impaired-text"}},
 		"lies": {fault{lying: true}, []string{"parley-codes", "parley-state", "parley-hears", "parley-restarts", "parley-offers", "parley-repeated-offer"},
 			[]string{"connects", "answer-profile"}},
 		"loss": {fault{loss: 0.3}, []string{"audio-loss", "video-loss", "video-whole"}, []string{"connects", "text-comes-back"}},
@@ -145,7 +147,7 @@ func (b *broken) answer(m signal.Message) (*webrtc.PeerConnection, error) {
 	if b.deaf {
 		options = append(options, webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
 	}
-	pc, err := impostorConnection(options...)
+	pc, err := impostorConnection(b.unverified, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -12,25 +12,19 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/cmd/parley/internal/event"
 	"parley/peer"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
 	"parley/signal"
 )
 
-// maxFacts is how many values of one key are remembered, the latest.
-const maxFacts = 500
-
 // witness remembers what happens in a call, for checks that come later. It is the middleware next to
 // the signaling server.
 type witness struct {
+	*facts
 	tapes *tapes // nil for none
 
 	mu       sync.Mutex // protects following
-	facts    map[string][]string
-	dropped  map[string]int // values of a key that are forgotten
-	changed  chan struct{}  // closed at the next one
 	metrics  map[string]float64
 	talk     []spoken
 	offered  string            // description that was sent last
@@ -55,78 +49,9 @@ type spoken struct {
 }
 
 func newWitness() *witness {
-	return &witness{facts: map[string][]string{}, dropped: map[string]int{}, changed: make(chan struct{}), metrics: map[string]float64{},
+	return &witness{facts: newFacts(), metrics: map[string]float64{},
 		offers: map[uint64]string{}, answers: map[uint64]string{},
 		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
-}
-
-// saw notes a value of a key.
-func (w *witness) saw(key, value string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.note(key, value)
-}
-
-func (w *witness) note(key, value string) {
-	values := w.facts[key]
-	if n := len(values); n > 0 && values[n-1] == value && key != "text" && key != "message" {
-		return
-	}
-	if len(values) >= maxFacts {
-		values = values[1:]
-		w.dropped[key]++
-	}
-	w.facts[key] = append(values, value)
-	close(w.changed)
-	w.changed = make(chan struct{})
-}
-
-// count is how many values of a key there were.
-func (w *witness) count(key string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.dropped[key] + len(w.facts[key])
-}
-
-// latest is the latest value of a key, "" if there is none.
-func (w *witness) latest(key string) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.last(key)
-}
-
-func (w *witness) last(key string) string {
-	if v := w.facts[key]; len(v) > 0 {
-		return v[len(v)-1]
-	}
-	return ""
-}
-
-// holds tells if a check holds: by any value from number since on, or, where a
-// value supersedes the one before, by the latest.
-func (w *witness) holds(c event.Check, since int) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	values := w.facts[c.Key]
-	if len(values) == 0 {
-		return false
-	}
-	if c.Kind == event.Number || c.Kind == event.Tone {
-		return c.Holds(values[len(values)-1])
-	}
-	for _, v := range values[min(max(0, since-w.dropped[c.Key]), len(values)):] {
-		if c.Holds(v) {
-			return true
-		}
-	}
-	return false
-}
-
-// change is closed when more is seen.
-func (w *witness) change() <-chan struct{} {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.changed
 }
 
 func (w *witness) metric(name string, value float64) {
@@ -160,6 +85,22 @@ func (w *witness) attach(c *session) {
 	c.intercept(w)
 }
 
+// noteMuted notes that a track is muted or unmuted; where is "far." for what the peer receives.
+func (w *witness) noteMuted(where string, muted bool, kind string) {
+	is, was := where+"unmuted", where+"muted"
+	if muted {
+		is, was = was, is
+	}
+	w.remove(was, kind)
+	w.note(is, kind)
+}
+
+// closed notes that a channel is closed.
+func (w *witness) closed(label string) {
+	w.remove("channel", label)
+	w.note("channel.closed", label)
+}
+
 // valued notes a value of a key of --expect.
 func (w *witness) valued(key, value string) {
 	w.mu.Lock()
@@ -181,8 +122,12 @@ func (w *witness) happened(e peer.Event) {
 			w.metrics["setup.ms"] = milliseconds(e.Since)
 			w.note("setup.ms", strconv.FormatFloat(milliseconds(e.Since), 'f', 1, 64))
 		}
-		if s := e.State.String(); s == "failed" || s == "disconnected" {
-			w.note(s, "true")
+		for _, s := range []string{"connected", "failed", "disconnected"} { // connected is noted once the call has begun
+			if e.State.String() != s {
+				w.remove(s, "true")
+			} else if s != "connected" {
+				w.note(s, "true")
+			}
 		}
 	case peer.CandidateFound:
 		side := "candidate.ours"
@@ -198,11 +143,11 @@ func (w *witness) happened(e peer.Event) {
 		w.code = e.Code
 		w.compareCodes()
 	case peer.TrackMuted:
-		w.note(map[bool]string{true: "muted", false: "unmuted"}[e.Muted], e.Kind.String())
+		w.noteMuted("", e.Muted, e.Kind.String())
 	case peer.ChannelOpened:
 		w.channels[e.Channel.Label()] = e.Channel
 	case peer.ChannelClosed:
-		w.note("channel.closed", e.Channel.Label())
+		w.closed(e.Channel.Label())
 	case peer.MessageReceived:
 		w.note("message", messageFact(e.Channel.Label(), e.Text, e.Data))
 	case peer.TrackSending:
@@ -275,6 +220,7 @@ func (w *witness) heardAnswer(m signal.Message) {
 			return
 		}
 	}
+	w.removeAnswer()
 	for _, f := range answerFacts(offer, m.SDP) {
 		w.note(f[0], f[1])
 	}
