@@ -14,7 +14,6 @@ import (
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
-	"parley/media"
 	"parley/peer"
 	"parley/signal"
 )
@@ -56,7 +55,8 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 	if s.name == "" {
 		s.name = ownName(s.dialect, "Saruman", name)
 	}
-	a := &answerer{settings: s, once: cmd.Bool("once"), echo: echo, calls: map[string]*session{}}
+	a := newAnswerer(s)
+	a.once, a.echo = cmd.Bool("once"), echo
 	if s.dialect == signal.DialectRelay {
 		a.partner, err = theName(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.name])
 	} else if cmd.Args().Present() {
@@ -75,21 +75,24 @@ type answerer struct {
 	partner string // who calls in the relay dialect, which does not tell
 	once    bool
 	echo    bool
-	ready   func()                                 // told once calls can come; nil for nobody
-	admits  func(name string) bool                 // tells who may call; nil for everybody
-	ends    func(c *session, err error) (end bool) // decides if a call was the last; nil for the usual rule
+	// sourceTimeout bounds the wait for the first media of a source, such as a program, after which the
+	// caller is rejected.
+	sourceTimeout time.Duration
+	ready         func()                                 // told once calls can come; nil for nobody
+	admits        func(name string) bool                 // tells who may call; nil for everybody
+	ends          func(c *session, err error) (end bool) // decides if a call was the last; nil for the usual rule
 
 	work sync.WaitGroup
 	stop context.CancelCauseFunc
 
-	mu     sync.Mutex // protects following
-	calls  map[string]*session
-	latest *session
+	mu      sync.Mutex // guards the following
+	calls   map[string]*session
+	latest  *session
+	opening map[string]*openingCall // by name
 }
 
 func (a *answerer) run(ctx context.Context) error {
-	a.opening = ctx
-	if err := a.tryMedia(); err != nil {
+	if err := a.tryMedia(ctx); err != nil {
 		return err
 	}
 	release, err := a.openShared()
@@ -131,7 +134,7 @@ func (a *answerer) run(ctx context.Context) error {
 // tryMedia opens what would be sent once, and checks that a recording can be
 // created, so that a missing file is known before anybody calls. Standard input comes but once, and a program may do more
 // than write media.
-func (a *answerer) tryMedia() error {
+func (a *answerer) tryMedia(ctx context.Context) error {
 	if !a.once && (a.video == "-" || a.audio == "-") {
 		return exit.Usagef("standard input can go to one call only: add --once")
 	}
@@ -144,7 +147,7 @@ func (a *answerer) tryMedia() error {
 	}
 	c := &session{settings: &tried, cancel: func() {}}
 	defer c.closeMedia()
-	if err := c.openSources(); err != nil {
+	if err := c.openSources(ctx); err != nil {
 		return err
 	}
 	return a.checkRecording()
@@ -188,10 +191,14 @@ func (a *answerer) route(ctx context.Context) {
 		if m.Peer == "" {
 			m.Peer = a.partner
 		}
-		if m.Type == signal.Offer {
+		switch {
+		case a.keep(m):
+		case m.Type == signal.Offer:
 			a.offered(ctx, m)
-		} else if c := a.callWith(m.Peer); c != nil {
-			c.deliver(m)
+		default:
+			if c := a.callWith(m.Peer); c != nil {
+				c.deliver(m)
+			}
 		}
 	}
 }
@@ -200,6 +207,9 @@ func (a *answerer) route(ctx context.Context) {
 func (a *answerer) lost(err error) {
 	a.line.lost(err)
 	a.mu.Lock()
+	for _, o := range a.opening {
+		o.cancel(err)
+	}
 	for _, c := range a.calls {
 		c.signalingLost(err)
 	}
@@ -257,44 +267,145 @@ func (a *answerer) busy() bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return most > 0 && len(a.calls) >= most
+	return most > 0 && len(a.calls)+len(a.opening) >= most
 }
 
-// answer takes a call.
-func (a *answerer) answer(ctx context.Context, m signal.Message) {
-	c, err := a.newCall(m)
-	if err != nil {
-		a.report.Warnf("the call of %s is not answered: %v", sanitize.Text(m.Peer), err)
-		if rejection, ok := peer.Reject(description(m), err); ok {
-			_ = a.line.to(m.Peer).Answer(ctx, rejection)
+// openingCall is a call whose sources are being opened. It is guarded by answerer.mu.
+type openingCall struct {
+	messages []signal.Message // of the peer: the offer and what has come since
+	cancel   context.CancelCauseFunc
+}
+
+// maxOpeningMessages bounds the messages of a caller that are kept meanwhile.
+const maxOpeningMessages = 500
+
+// defaultSourceTimeout is the usual answerer.sourceTimeout.
+const defaultSourceTimeout = 30 * time.Second
+
+// newAnswerer returns an answerer without calls.
+func newAnswerer(s *settings) *answerer {
+	return &answerer{settings: s, sourceTimeout: defaultSourceTimeout, calls: map[string]*session{}, opening: map[string]*openingCall{}}
+}
+
+// Why a call is not answered once its sources are open.
+var (
+	errCallerLeft     = errors.New("the caller has hung up")
+	errCallerReplaced = errors.New("the caller calls again")
+)
+
+// keep keeps a message of a caller whose call is being opened. It reports whether it is one.
+func (a *answerer) keep(m signal.Message) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	o := a.opening[m.Peer]
+	if m.Peer == "" && m.Type != signal.Offer && len(a.opening) == 1 { // the wire does not name the sender
+		for _, o = range a.opening {
 		}
-		_ = a.line.to(m.Peer).Leave(ctx) // lost signaling is noticed by route
-		if a.once {
-			a.stop(&callEnded{err})
-		}
-		return
 	}
-	c.deliver(m)
+	switch {
+	case o == nil:
+		return false
+	case m.Type == signal.Leave:
+		o.cancel(errCallerLeft)
+	case m.Type == signal.Offer && m.SDP != o.messages[0].SDP: // a page that was loaded anew
+		delete(a.opening, m.Peer)
+		o.cancel(errCallerReplaced)
+		return false
+	case len(o.messages) < maxOpeningMessages:
+		o.messages = append(o.messages, m)
+	}
+	return true
+}
+
+// answer answers a call once its sources are open. Meanwhile others are answered: a program may take its
+// time before it sends media.
+func (a *answerer) answer(ctx context.Context, offer signal.Message) {
+	opening, cancel := context.WithCancelCause(ctx)
+	o := &openingCall{messages: []signal.Message{offer}, cancel: cancel}
+	a.mu.Lock()
+	a.opening[offer.Peer] = o
+	a.mu.Unlock()
 	a.work.Go(func() {
-		err := c.run(ctx)
+		defer cancel(nil)
+		c, err := a.open(opening, offer)
+		if c, err = a.begin(opening, o, c, err); err != nil {
+			a.reject(ctx, offer, err)
+			return
+		}
+		err = c.run(ctx)
 		a.forget(c)
 		a.ended(ctx, c, err)
 	})
 }
 
-func (a *answerer) newCall(m signal.Message) (*session, error) {
-	offer, err := peer.ParseDescription(m.SDP)
+// open opens the sources of a call. The error is the cause of the end of ctx, if that was why.
+func (a *answerer) open(ctx context.Context, offer signal.Message) (*session, error) {
+	d, err := peer.ParseDescription(offer.SDP)
 	if err != nil {
 		return nil, &peer.Error{Stage: peer.Negotiation, Err: err}
 	}
-	c, err := newSession(a.settings, m.Peer, a.line.to(m.Peer), false, a.echo, offer)
+	patient, stop := context.WithTimeoutCause(ctx, a.sourceTimeout, exit.Errorf(exit.Device, "its source sent no media within %s", a.sourceTimeout))
+	defer stop()
+	c, err := openSession(patient, a.settings, offer.Peer, false, a.echo, d)
+	if err != nil && patient.Err() != nil {
+		err = context.Cause(patient)
+	}
+	return c, err
+}
+
+// begin makes a call whose sources are open, with the messages that came meanwhile. It returns err, and
+// the cause of the end of ctx if the caller has left.
+func (a *answerer) begin(ctx context.Context, o *openingCall, c *session, err error) (*session, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	name := o.messages[0].Peer
+	if a.opening[name] == o {
+		delete(a.opening, name)
+	}
 	if err != nil {
 		return nil, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.calls[m.Peer], a.latest = c, c
+	if ctx.Err() != nil {
+		c.closeMedia()
+		return nil, context.Cause(ctx)
+	}
+	if err := c.place(a.line.to(name)); err != nil {
+		return nil, err
+	}
+	a.calls[name], a.latest = c, c
+	for _, m := range o.messages {
+		c.deliver(m)
+	}
 	return c, nil
+}
+
+// leaveTimeout bounds sending that a call is not answered.
+const leaveTimeout = 2 * time.Second
+
+// reject ends a call that is not answered because of err.
+func (a *answerer) reject(ctx context.Context, offer signal.Message, err error) {
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	to := a.line.to(offer.Peer)
+	switch {
+	case errors.Is(err, errCallerReplaced):
+		return
+	case errors.Is(err, errCallerLeft):
+		a.report.Infof("%s hung up before the call was answered", sanitize.Text(offer.Peer))
+		err = nil
+	case ctx.Err() != nil:
+		_ = to.Leave(sending) // the command ends
+		return
+	default:
+		a.report.Warnf("the call of %s is not answered: %v", sanitize.Text(offer.Peer), err)
+		if rejection, ok := peer.Reject(description(offer), err); ok {
+			_ = to.Answer(sending, rejection)
+		}
+		_ = to.Leave(sending) // lost signaling is noticed by route
+	}
+	if a.once {
+		a.stop(&callEnded{err})
+	}
 }
 
 func (a *answerer) forget(c *session) {
@@ -310,7 +421,6 @@ func (a *answerer) forget(c *session) {
 
 // ended decides if the answerer ends with a call.
 func (a *answerer) ended(ctx context.Context, c *session, err error) {
-	var file *media.FileError
 	switch {
 	case ctx.Err() != nil:
 	case a.ends != nil:
@@ -319,7 +429,7 @@ func (a *answerer) ended(ctx context.Context, c *session, err error) {
 		} else if err == nil {
 			a.report.Infof("waiting for the next call")
 		}
-	case a.once, err == nil && len(a.checks) > 0, errors.As(err, &file):
+	case a.once, err == nil && len(a.checks) > 0:
 		a.stop(&callEnded{err})
 	case err != nil:
 		a.report.Warnf("%v", err)

@@ -98,7 +98,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attemp
 		s.impair = &netem.Config{}
 	}
 	s.analysis = analysis{tone: true, frameIDs: true, quality: p.judges(group)}
-	s.devices, s.opening, s.timeout = &device.Shared{}, ctx, 0
+	s.devices, s.timeout = &device.Shared{}, 0
 	altered, err := s.callWords(step.Args)
 	if err != nil {
 		return nil, &cannotTell{err}
@@ -162,13 +162,13 @@ func (a *attempt) open(ctx context.Context, p *prober, group []scenario.Scenario
 		}
 	}
 	if first == nil {
-		a.session, err = newSession(s, p.target, a.line.to(p.target), true, false, nil)
+		a.session, err = newSession(ctx, s, p.target, a.line.to(p.target), true, false, nil)
 	} else {
 		offer, bad := peer.ParseDescription(first.SDP)
 		if bad != nil {
 			return fmt.Errorf("%s calls with an offer that is refused: %w", p.target, bad)
 		}
-		a.session, err = newSession(s, p.target, a.line.to(p.target), false, false, offer)
+		a.session, err = newSession(ctx, s, p.target, a.line.to(p.target), false, false, offer)
 	}
 	if err != nil {
 		return &cannotTell{err}

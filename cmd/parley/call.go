@@ -89,8 +89,7 @@ func call(ctx context.Context, s *settings, name string) error {
 	}
 	defer leave()
 	l := &line{settings: s}
-	s.opening = ctx
-	c, err := openSession(s, name, true, false, nil)
+	c, err := openSession(ctx, s, name, true, false, nil)
 	if err != nil {
 		return exit.OrInterruption(ctx, err)
 	}

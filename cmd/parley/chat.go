@@ -103,7 +103,7 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	if s.dialect == signal.DialectRelay {
 		return nil, exit.Usagef("chat works in the call dialect only: the relay does not tell who calls")
 	}
-	c := &chat{answerer: &answerer{settings: s, calls: map[string]*session{}}, accept: cmd.Bool("accept"),
+	c := &chat{answerer: newAnswerer(s), accept: cmd.Bool("accept"),
 		inbox: newInbox(), incoming: make(chan fromServer), rings: map[string]*ring{}, lines: make(chan string)}
 	if cmd.Args().Present() {
 		if c.with, err = theName(cmd, ""); err != nil {
@@ -148,8 +148,7 @@ func (c *chat) arrange(plain bool) {
 var errQuit = errors.New("the chat is over")
 
 func (c *chat) run(ctx context.Context) error {
-	c.opening = ctx
-	if err := c.tryMedia(); err != nil {
+	if err := c.tryMedia(ctx); err != nil {
 		return err
 	}
 	release, err := c.openShared()

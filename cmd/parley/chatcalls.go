@@ -25,6 +25,7 @@ type ring struct {
 	offer      signal.Message
 	candidates []signal.Message
 	question   int
+	cancel     context.CancelFunc // ends the opening of the sources, once it is answered
 }
 
 // chatting is the carrier of a call of a chat: text, and files in any number of
@@ -47,7 +48,7 @@ func (c *chat) place(ctx context.Context, name string) {
 		c.report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)
 		return
 	}
-	s, err := newSession(c.settings, name, c.line.to(name), true, false, nil)
+	s, err := newSession(ctx, c.settings, name, c.line.to(name), true, false, nil)
 	if err != nil {
 		c.report.Warnf("%s is not called: %v", sanitize.Text(name), err)
 		c.over(name, &exit.ReportedError{Err: err})
@@ -105,10 +106,19 @@ func (c *chat) offered(ctx context.Context, m signal.Message) {
 		old.call.DeliverLeave() // a page that was loaded anew
 	}
 	if r := c.rings[m.Peer]; r != nil { // likewise
-		r.offer, r.candidates = m, nil
+		again := r.cancel != nil && r.offer.SDP != m.SDP
+		if again {
+			r.cancel()
+		}
+		if r.cancel == nil || again {
+			r.offer, r.candidates = m, nil
+		}
+		if again {
+			c.pickUp(ctx, r)
+		}
 		return
 	}
-	if old == nil && c.busy() || len(c.rings) >= maxRings {
+	if old == nil && c.full() || len(c.rings) >= maxRings {
 		c.line.turnAway(ctx, m)
 		return
 	}
@@ -120,15 +130,28 @@ func (c *chat) offered(ctx context.Context, m signal.Message) {
 	c.rings[m.Peer] = r
 	c.tellRing(m.Peer, "asked", "")
 	r.question = c.questions.put(m.Peer, sanitize.Text(m.Peer)+" calls", func(yes bool) {
-		delete(c.rings, m.Peer)
 		if yes {
 			c.tellRing(m.Peer, "accepted", "")
 			c.pickUp(ctx, r)
 			return
 		}
+		delete(c.rings, m.Peer)
 		c.tellRing(m.Peer, "declined", "declined the call of "+sanitize.Text(m.Peer))
 		c.hangUpOn(ctx, m.Peer)
 	})
+}
+
+// full reports whether there is no room for one more call.
+func (c *chat) full() bool {
+	answered := 0
+	for _, r := range c.rings {
+		if r.cancel != nil {
+			answered++
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.maxCalls > 0 && len(c.calls)+answered >= c.maxCalls
 }
 
 func (c *chat) tellRing(name, state, say string) {
@@ -140,22 +163,51 @@ func (c *chat) rang(r *ring, m signal.Message) {
 	switch {
 	case m.Type == signal.Leave:
 		delete(c.rings, m.Peer)
-		c.questions.withdraw(r.question)
+		if r.cancel != nil {
+			r.cancel()
+		} else {
+			c.questions.withdraw(r.question)
+		}
 		c.tellRing(m.Peer, "gone", sanitize.Text(m.Peer)+" has given up")
 	case m.Type == signal.ICECandidate && len(r.candidates) < maxCandidates:
 		r.candidates = append(r.candidates, m)
 	}
 }
 
-// pickUp answers a call.
+// pickUp answers a call once its sources are open. Until then its messages are kept.
 func (c *chat) pickUp(ctx context.Context, r *ring) {
-	name := r.offer.Peer
-	s, err := c.newCall(r.offer)
+	opening, cancel := context.WithCancel(ctx)
+	r.cancel = cancel
+	offer := r.offer
+	c.rings[offer.Peer] = r
+	c.work.Go(func() {
+		defer cancel()
+		s, err := c.open(opening, offer)
+		c.inbox.post(func() { c.pickedUp(ctx, r, offer, s, err) })
+	})
+}
+
+// pickedUp begins a call whose sources are open, unless the caller has left.
+func (c *chat) pickedUp(ctx context.Context, r *ring, offer signal.Message, s *session, err error) {
+	name := offer.Peer
+	if c.rings[name] != r || r.offer.SDP != offer.SDP || ctx.Err() != nil {
+		if s != nil {
+			s.closeMedia()
+		}
+		return
+	}
+	delete(c.rings, name)
+	if err == nil {
+		err = s.place(c.line.to(name))
+	}
 	if err != nil {
 		c.report.Warnf("the call of %s is not answered: %v", sanitize.Text(name), err)
 		c.hangUpOn(ctx, name)
 		return
 	}
+	c.mu.Lock()
+	c.calls[name], c.latest = s, s
+	c.mu.Unlock()
 	s.deliver(r.offer)
 	for _, m := range r.candidates {
 		s.deliver(m)

@@ -99,7 +99,8 @@ func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) er
 		report: event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard}),
 	}
 	ready := make(chan struct{})
-	echo := &answerer{settings: s, echo: true, calls: map[string]*session{}, ready: func() { close(ready) }}
+	echo := newAnswerer(s)
+	echo.echo, echo.ready = true, func() { close(ready) }
 	gone := make(chan error, 1)
 	d.work.Go(func() {
 		err := echo.run(ctx)

@@ -140,7 +140,8 @@ func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) er
 		s.name = "pipe"
 	}
 	s.timeout = 0 // it bounds a call; an answer waits
-	a := &answerer{settings: s, once: once, calls: map[string]*session{}}
+	a := newAnswerer(s)
+	a.once = once
 	return a.run(ctx)
 }
 

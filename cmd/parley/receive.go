@@ -127,7 +127,8 @@ func (j *receiving) run(ctx context.Context) error {
 	j.attach = append(j.attach, func(c *session) {
 		c.carrier = &incomingCall{receiving: j, session: c, begun: make(chan struct{})}
 	})
-	j.answerer = &answerer{settings: j.settings, calls: map[string]*session{}, admits: j.admits, ends: j.ends}
+	j.answerer = newAnswerer(j.settings)
+	j.answerer.admits, j.answerer.ends = j.admits, j.ends
 	answering, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	defer context.AfterFunc(ctx, func() {

@@ -75,9 +75,10 @@ type session struct {
 	absent    error // the server says that the other side is not there
 }
 
-// newSession prepares a call: files are opened, nothing is sent.
-func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.Description) (*session, error) {
-	c, err := openSession(s, name, out, echo, offer)
+// newSession prepares a call: files are opened, nothing is sent. The end of ctx ends the wait for a source
+// that sends nothing.
+func newSession(ctx context.Context, s *settings, name string, way *leg, out, echo bool, offer *peer.Description) (*session, error) {
+	c, err := openSession(ctx, s, name, out, echo, offer)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func newSession(s *settings, name string, way *leg, out, echo bool, offer *peer.
 }
 
 // openSession opens the files of a call.
-func openSession(s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
+func openSession(ctx context.Context, s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
 	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{}), metered: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.expect = event.NewExpectations(s.checks, c.tellCheck)
@@ -95,7 +96,7 @@ func openSession(s *settings, name string, out, echo bool, offer *peer.Descripti
 	}
 	c.judge = c.newJudge()
 	c.metering.Store(c.metersAudio())
-	if err := c.openMedia(offer); err != nil {
+	if err := c.openMedia(ctx, offer); err != nil {
 		c.closeMedia()
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -59,9 +58,8 @@ type settings struct {
 	input         string // format of commands on stdin, "" for none
 	video, audio  string // sources, "" for none
 	stdin         io.Reader
-	show          string          // how to show pictures, "" for not at all
-	watcher       watcher         // of pictures, nil for none
-	opening       context.Context // ends the wait for a source that sends nothing
+	show          string  // how to show pictures, "" for not at all
+	watcher       watcher // of pictures, nil for none
 	codecs        []string
 	decodable     []string // what this machine can show of --show; nil without
 	encode        string   // MIME type for what a device sends, "" for the best of this build
@@ -111,7 +109,7 @@ type analysis struct {
 
 // readSettings reads the flags that cmd has; std is where it reports to.
 func readSettings(cmd *cli.Command, std stdio.Streams) (*settings, error) {
-	s := &settings{recordings: newRecordings(), asker: &asker{}, devices: &device.Shared{}, stdin: std.In, opening: context.Background(), attach: []func(*session){refuseControl, refuseFiles}}
+	s := &settings{recordings: newRecordings(), asker: &asker{}, devices: &device.Shared{}, stdin: std.In, attach: []func(*session){refuseControl, refuseFiles}}
 	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath, s.readMedia, s.readGoal, s.readVerify, s.readInput, s.readChannels} {
 		if err := read(cmd); err != nil {
 			return nil, err

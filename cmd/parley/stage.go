@@ -15,11 +15,11 @@ import (
 func kinds() []string { return []string{"audio", "video"} }
 
 // openSource opens what --video or --audio, or a command, names.
-func (c *session) openSource(kind, spec string) (source.Source, error) {
+func (c *session) openSource(ctx context.Context, kind, spec string) (source.Source, error) {
 	if kind == "video" {
-		return c.openVideo(spec)
+		return c.openVideo(ctx, spec)
 	}
-	return c.openAudio(spec)
+	return c.openAudio(ctx, spec)
 }
 
 // sending is the track that is sent of a kind, nil for none.
@@ -154,7 +154,7 @@ func (c *session) exchange(kind, spec string, done func(error)) {
 
 // put opens a source, has it sent by change, and plays it.
 func (c *session) put(kind, spec string, done func(error), change func(source.Source, func(error))) {
-	s, err := c.openSource(kind, spec)
+	s, err := c.openSource(c.ctx, kind, spec)
 	if err != nil {
 		done(err)
 		return

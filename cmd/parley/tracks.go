@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,11 +34,11 @@ var (
 
 // openMedia opens what is sent and where is recorded, before anybody is called:
 // a missing file should not cost a call. offer is what an echo answers.
-func (c *session) openMedia(offer *peer.Description) error {
+func (c *session) openMedia(ctx context.Context, offer *peer.Description) error {
 	if c.echo {
 		c.mirror(offer)
 	}
-	if err := c.openSources(); err != nil {
+	if err := c.openSources(ctx); err != nil {
 		return err
 	}
 	return c.openRecorder(offer)
@@ -45,23 +46,23 @@ func (c *session) openMedia(offer *peer.Description) error {
 
 // openSources opens what --video and --audio name. Where both name the same stream it is opened once, and its tracks share
 // one schedule.
-func (c *session) openSources() error {
+func (c *session) openSources(ctx context.Context) error {
 	if c.video == c.audio && c.video != "" && c.video != "test" && !device.Names(c.video) {
-		video, audio, err := source.Open(c.video, c.videoOptions(), c.audioOptions())
+		video, audio, err := source.Open(c.video, c.videoOptions(ctx), c.audioOptions(ctx))
 		if err == nil {
 			c.sources = append(c.sources, video, audio)
 		}
 		return err
 	}
 	if c.video != "" {
-		s, err := c.openVideo(c.video)
+		s, err := c.openVideo(ctx, c.video)
 		if err != nil {
 			return err
 		}
 		c.sources = append(c.sources, s)
 	}
 	if c.audio != "" {
-		s, err := c.openAudio(c.audio)
+		s, err := c.openAudio(ctx, c.audio)
 		if err != nil {
 			return err
 		}
@@ -70,20 +71,20 @@ func (c *session) openSources() error {
 	return nil
 }
 
-func (c *session) videoOptions() source.VideoOptions {
+func (c *session) videoOptions(ctx context.Context) source.VideoOptions {
 	return source.VideoOptions{
 		Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Loop: c.loop, Logger: c.logger,
-		NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch,
+		NewEncoder: device.NewEncoder(c.encode), Stdin: c.stdin, Opening: ctx, Epoch: c.epoch,
 	}
 }
 
-func (c *session) audioOptions() source.AudioOptions {
-	return source.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: c.opening, Epoch: c.epoch, Logger: c.logger}
+func (c *session) audioOptions(ctx context.Context) source.AudioOptions {
+	return source.AudioOptions{Loop: c.loop, Stdin: c.stdin, Opening: ctx, Epoch: c.epoch, Logger: c.logger}
 }
 
-func (c *session) openVideo(spec string) (source.Source, error) {
+func (c *session) openVideo(ctx context.Context, spec string) (source.Source, error) {
 	if !device.Names(spec) && !c.encodesTest(spec) {
-		return source.OpenVideo(spec, c.videoOptions())
+		return source.OpenVideo(spec, c.videoOptions(ctx))
 	}
 	return c.devices.OpenVideo(spec, device.VideoOptions{
 		Codec: c.encode, Width: c.width, Height: c.height, FrameRate: c.rate, Bitrate: c.bitrate, Simulcast: c.simulcast,
@@ -98,9 +99,9 @@ func (c *session) encodesTest(spec string) bool {
 	return spec == "test" && (other || c.simulcast || c.bitrate > 0 && len(device.Codecs()) > 0)
 }
 
-func (c *session) openAudio(spec string) (source.Source, error) {
+func (c *session) openAudio(ctx context.Context, spec string) (source.Source, error) {
 	if !device.Names(spec) {
-		return source.OpenAudio(spec, c.audioOptions())
+		return source.OpenAudio(spec, c.audioOptions(ctx))
 	}
 	return c.devices.OpenAudio(spec, device.AudioOptions{Rate: c.audioRate, Warn: c.tellDevice, Logger: c.logger})
 }
