@@ -159,7 +159,8 @@ type flow struct {
 	*ends
 	stream    *datachannel.Stream
 	stopped   atomic.Bool // stop was called
-	ending    atomic.Bool // all was sent, and that is being said
+	ending    atomic.Bool // all was sent, and the end is being sent
+	endSent   atomic.Bool // the end is sent
 	sent, got chan error  // room for one each
 }
 
@@ -184,7 +185,6 @@ func (f *flow) run() error {
 			if got = nil; err != nil {
 				return err
 			}
-			enough = f.lingering()
 			go func() {
 				defer close(left)
 				_ = f.stream.Drain()
@@ -199,7 +199,7 @@ func (f *flow) run() error {
 			}
 			return nil
 		case <-enough:
-			return f.finishEarly(sent, got)
+			return f.finishEarly(got, left)
 		case <-f.session.abort:
 			return nil
 		}
@@ -222,33 +222,37 @@ func (f *flow) lingering() <-chan time.Time {
 	return time.After(f.session.linger)
 }
 
-// givenUp ends a pipe whose sending failed. If the other side has said all and
-// hung up, what it said is still written.
+// givenUp ends a pipe whose sending failed. If the peer has sent everything and hung up, that is still
+// written. A peer that closes the channel after its own end reads first what was sent to it, so the
+// acknowledgement that --exit-on-eof waits for is not needed then.
 func (f *flow) givenUp(err error, got chan error) error {
-	if got != nil && errors.Is(err, datachannel.ErrClosed) {
+	if !errors.Is(err, datachannel.ErrClosed) {
+		return err
+	}
+	if got != nil {
 		if gotErr := f.wait(got); gotErr != nil {
 			return gotErr
 		}
 	}
+	if f.endSent.Load() {
+		return nil
+	}
 	return err
 }
 
-// finishEarly ends a pipe of which one direction has ended.
-func (f *flow) finishEarly(sent, got chan error) error {
+// finishEarly ends a pipe whose input has ended and has arrived at the peer. left is closed when the peer
+// has closed the channel, if got is nil.
+func (f *flow) finishEarly(got chan error, left <-chan struct{}) error {
 	f.stop()
-	if sent != nil {
-		if err := f.wait(sent); err != nil && !errors.Is(err, errStopped) {
-			return err
-		}
-		if err := f.stream.CloseWrite(); err != nil {
-			return err
-		}
-	}
-	// The other side reads what was sent, and closes the channel then.
+	// The peer reads what was sent, and closes the channel then.
 	if err := f.stream.Close(); err != nil {
 		f.session.logger.Debug("data channel not closed", "error", err)
 	}
 	if got == nil {
+		select {
+		case <-left:
+		case <-f.session.abort:
+		}
 		return nil
 	}
 	if err := f.wait(got); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -282,7 +286,11 @@ func (f *flow) send() error {
 		return err
 	}
 	f.ending.Store(true)
-	return f.stream.CloseWrite()
+	if err := f.stream.CloseWrite(); err != nil || !f.exitOnEOF {
+		return err
+	}
+	f.endSent.Store(true)
+	return f.stream.Channel().Flush(f.session.ctx)
 }
 
 // errStopped is the reason of a direction that was ended from here, and may not

@@ -57,7 +57,7 @@ func pipeFlags() []cli.Flag {
 		listFlag("listen", "take TCP connections on `tcp:[HOST:]PORT[,TARGET]` (localhost, unless told otherwise) for a target of the other side; repeatable"),
 		listFlag("connect", "let the other side connect to `tcp:HOST:PORT`; repeatable, the first is the one meant unless told otherwise"),
 		boolFlag("text", "a line is a text message, and a text message a line"),
-		boolFlag("exit-on-eof", "end when one direction has ended and arrived, whatever the other does"),
+		boolFlag("exit-on-eof", "end when our input has ended and has arrived at the peer, whatever comes from there"),
 		durationFlag("linger", 0, "with --exit-on-eof, wait for `D` more"),
 		boolFlag("once", "with --exec or --connect, end after the first call"),
 		durationFlag("timeout", 30*time.Second, "give up after `D` without a channel when calling"),
