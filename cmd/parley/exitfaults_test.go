@@ -2,10 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
+	"parley/cmd/parley/internal/exit"
 	"parley/peer/peertest"
 	"parley/signal"
 	"parley/signal/client"
@@ -148,4 +155,40 @@ func callVillain(t *testing.T, server string, does func(*villain)) {
 		<-did
 		acting <- struct{}{} // does is over
 	})
+}
+
+// TestHangupSignal: SIGHUP, as of a terminal that is closed, hangs up, ends the program of a source and finishes
+// the recording.
+func TestHangupSignal(t *testing.T) {
+	server := signaltest.Start(t, nil)
+	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--audio", "test", "--output", "ndjson")
+	bob.says(t, `"event":"login"`)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "program")
+	source := "exec:echo $$ >" + program + "; exec ffmpeg -v error -re -f lavfi -i sine=frequency=600 -c:a libopus -f ogg -"
+	alice := launch(t, exec.Command("env", "--default-signal=HUP", path, "call", "bob", "--server", server,
+		"--audio", source, "--record", "bob.ogg", "--expect", "audio.packets>=50", "--linger", "10m"), nil)
+	alice.says(t, "held: audio.packets")
+	if err := alice.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	alice.ends(t, int(exit.Interrupted))
+	bob.says(t, `"event":"end".*"reason":"leave"`)
+	text, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("the program of the source runs still: %v", err)
+	}
+	if got, err := ffprobe(filepath.Join(alice.cmd.Dir, "bob.ogg")); err != nil || !strings.Contains(got, "codec_name=opus") {
+		t.Errorf("the recording: %v, %s", err, got)
+	}
 }

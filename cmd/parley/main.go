@@ -28,7 +28,7 @@ func run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 	ctx, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, endingSignals()...)
 	defer signal.Stop(signals)
 	done := make(chan struct{})
 	defer close(done)
@@ -46,6 +46,16 @@ func run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 		fmt.Fprintf(std.Err, "parley: %v\n", err)
 	}
 	return exit.CodeOf(err)
+}
+
+// endingSignals returns the signals that end a command: those of Ctrl-C, of a service manager, and of a
+// terminal that is closed, unless nohup has had the last one ignored.
+func endingSignals() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
 }
 
 func root(std stdio.Streams) *cli.Command {

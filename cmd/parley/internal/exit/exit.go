@@ -123,9 +123,9 @@ func OrInterruption(ctx context.Context, err error) error {
 	return err
 }
 
-// Terminated reports whether SIGTERM canceled ctx. A service is stopped by it, so it is no failure
+// Terminated reports whether SIGTERM or SIGHUP canceled ctx. A service is stopped by them, so it is no failure
 // of one.
 func Terminated(ctx context.Context) bool {
 	var i *SignalError
-	return errors.As(context.Cause(ctx), &i) && i.Signal == syscall.SIGTERM
+	return errors.As(context.Cause(ctx), &i) && (i.Signal == syscall.SIGTERM || i.Signal == syscall.SIGHUP)
 }
