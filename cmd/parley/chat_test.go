@@ -91,7 +91,7 @@ func TestChatScreen(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := inTmux(t, 60, 12, fmt.Sprintf("cd %s; %s chat --as bob --server %s; echo ended with $?; exec sleep 1000", t.TempDir(), path, server))
-	x.is("bob │", "*", "- waiting for calls to bob", "", "", "", "", "", "", "", "no call; /call NAME calls somebody, /help tells more", ">")
+	x.is("bob │", "*", "- waiting for calls to bob", "", "", "", "", "", "", "", "no call; /call NAME calls somebody, /help has more", ">")
 	alice := typing(t, "chat", "bob", "--as", "alice", "--server", server)
 	x.is("bob │ alice !", "*", "- waiting for calls to bob", "", "", "", "", "", "", "", "alice calls  /accept or /decline", ">")
 	if on := strings.TrimSpace(x.run("display-message", "-p", "#{alternate_on}")); on != "1" {

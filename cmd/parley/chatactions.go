@@ -23,7 +23,7 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 		c.questions.answer(a.ID, a.Yes)
 	case tui.ListFiles:
 		c.update(ctx, tui.Listed{Prefix: a.Prefix, Paths: listPaths(a.Prefix)})
-	case tui.Tell:
+	case tui.Print:
 		c.tell(a)
 	case tui.Quit:
 		c.quit(ctx, a)
@@ -73,7 +73,7 @@ func (c *chat) obey(s *session, cmd command) {
 }
 
 // tell says what the state has to say where there is no screen.
-func (c *chat) tell(a tui.Tell) {
+func (c *chat) tell(a tui.Print) {
 	switch {
 	case c.screen != nil:
 	case a.Alert:

@@ -20,7 +20,7 @@ func commands() []command {
 		{"/decline", "[NAME]", "say no", func(s *State, o string) { s.answer(o, false) }},
 		{"/hangup", "[NAME]", "end the call", (*State).hangup},
 		{"/help", "", "these lines", (*State).help},
-		{"/mute", "[audio|video]", "send silence and a still picture, and say so", func(s *State, o string) { s.mute(o, true) }},
+		{"/mute", "[audio|video]", "send silence and a still frame, and report it", func(s *State, o string) { s.mute(o, true) }},
 		{"/quit", "", "hang up and leave", func(s *State, _ string) { s.quit(Quit{}) }},
 		{"/send", "FILE...", "send files; quote a name with spaces", (*State).send},
 		{"/stats", "", "numbers of the call", (*State).stats},
@@ -59,7 +59,7 @@ func (s *State) command(text string) {
 	}
 }
 
-func (s *State) alert(format string, a ...any) { s.tell(s.at, alert, fmt.Sprintf(format, a...)) }
+func (s *State) alert(format string, a ...any) { s.print(s.at, alert, fmt.Sprintf(format, a...)) }
 
 func (s *State) say(text string) {
 	t := &s.talks[s.at]
@@ -79,7 +79,7 @@ func (s *State) say(text string) {
 }
 
 // whom is the conversation that an operand names, or the one that is shown;
-// false, and told, if there is none.
+// false, and prints an error, if there is none.
 func (s *State) whom(operand string) (*talk, bool) {
 	if operand == "" {
 		if s.at == 0 {
@@ -182,9 +182,9 @@ func (s *State) verify(operand string) {
 	case t.code == "":
 		s.alert("the code is not known yet")
 	case operand == "":
-		s.tell(s.at, note, fmt.Sprintf("verification code %s; nobody is in between if %s sees the same", t.code, name))
+		s.print(s.at, note, fmt.Sprintf("verification code %s; nobody is in between if %s sees the same", t.code, name))
 	case digits(operand) == digits(t.code):
-		s.tell(s.at, note, "the codes are the same: nobody is in between")
+		s.print(s.at, note, "the codes are the same: nobody is in between")
 	default:
 		s.alert("the codes DIFFER: somebody may be in between; yours is %s, and /hangup ends the call", t.code)
 	}
@@ -201,9 +201,9 @@ func digits(s string) string {
 
 func (s *State) help(string) {
 	for _, c := range commands() {
-		s.tell(s.at, note, fmt.Sprintf("%-24s %s", strings.TrimSpace(c.name+" "+c.operand), c.help))
+		s.print(s.at, note, fmt.Sprintf("%-24s %s", strings.TrimSpace(c.name+" "+c.operand), c.help))
 	}
-	s.tell(s.at, note, "Tab completes; Ctrl-N and Ctrl-P turn to other conversations; PageUp and PageDown scroll")
+	s.print(s.at, note, "Tab completes; Ctrl-N and Ctrl-P turn to other conversations; PageUp and PageDown scroll")
 }
 
 // question is the first one about somebody, -1 for none.

@@ -1,5 +1,5 @@
-// Package tui is the terminal screen of "parley chat": conversations, who is
-// there, and what a person types. It knows no call and no network.
+// Package tui draws the terminal screen of "parley chat" and handles its keys. It
+// has no calls and no network.
 //
 //	keys, lines ──► Event ──► State.Update ──► Action ──► the owner, who calls,
 //	calls, texts ──►             │                        answers, says, hangs up
@@ -9,7 +9,7 @@
 // Update decides everything and does nothing: it has no clock, no terminal and
 // no goroutine, so what a person sees and causes is tested as a table. Without a
 // screen the same State takes whole lines (Entered), and what it has to say
-// comes as Tell actions.
+// comes as Print actions.
 //
 // Texts and names come from strangers. They are kept as they came, because a
 // name is also an address, and each goes through Options.Clean on its way to

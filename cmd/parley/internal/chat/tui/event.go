@@ -12,7 +12,7 @@ type (
 	Key struct{ Name, Text string }
 	// Pasted is text that was pasted.
 	Pasted struct{ Text string }
-	// Resized tells the size of the screen in cells.
+	// Resized has the size of the screen in cells.
 	Resized struct{ Columns, Rows int }
 	// InputEnded is the end of the lines.
 	InputEnded struct{}
@@ -25,7 +25,7 @@ type (
 
 // What happens in calls.
 type (
-	// Moved tells the state of a call.
+	// Moved has the new state of a call.
 	Moved struct {
 		Peer string
 		To   Phase
@@ -35,17 +35,17 @@ type (
 		Peer, Text string
 		Mine       bool
 	}
-	// Refused is a line of ours that will not be sent. Noted tells why, unless the
-	// call is over: then the lines that waited for it are told together.
+	// Refused is a line of ours that will not be sent. Noted has the reason, unless the
+	// call is over: then the lines that waited for it are reported together.
 	Refused struct {
 		Peer, Text string
 		CallOver   bool
 	}
-	// Served tells if the signaling server is there. Calls that are up go on
+	// Served reports whether the signaling server is there. Calls that are up go on
 	// without it.
 	Served struct{ Lost bool }
 	// Noted is a sentence of ours, printable, about a call or, with no Peer,
-	// about all. It has been told already where there is no screen.
+	// about all. Without a screen it has been printed already.
 	Noted struct {
 		Peer, Text string
 		Alert      bool // something went wrong
@@ -59,7 +59,7 @@ type (
 	}
 	// Settled is a question that needs no answer any more.
 	Settled struct{ ID int }
-	// Coded tells the verification code of a call.
+	// Coded has the verification code of a call.
 	Coded struct {
 		Peer, Code string
 	}
@@ -112,7 +112,7 @@ type (
 		Peer, Kind string
 		Muted      bool
 	}
-	// Stats wants the numbers of a call told.
+	// Stats asks for the statistics of a call.
 	Stats struct{ Peer string }
 	// Answer answers a question.
 	Answer struct {
@@ -121,12 +121,12 @@ type (
 	}
 	// ListFiles wants Listed.
 	ListFiles struct{ Prefix string }
-	// Tell says something where there is no screen; the screen has it already.
-	Tell struct {
+	// Print prints a line where there is no screen; the screen has it already.
+	Print struct {
 		Text  string
 		Alert bool
 	}
-	// Quit ends the chat. It is wanted once.
+	// Quit ends the chat. It comes once.
 	Quit struct {
 		Interrupted bool // by Ctrl-C
 		InputOver   bool // the input has ended, and all of it is sent
@@ -141,5 +141,5 @@ func (Mute) action()      {}
 func (Stats) action()     {}
 func (Answer) action()    {}
 func (ListFiles) action() {}
-func (Tell) action()      {}
+func (Print) action()      {}
 func (Quit) action()      {}

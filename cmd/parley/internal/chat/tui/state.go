@@ -14,7 +14,7 @@ const (
 	maxBytes     = 1 << 20 // of a conversation
 	maxQuestions = 64
 	maxRecalled  = 200      // lines to recall
-	maxEntry     = 60 << 10 // bytes of a line: the other side takes 64 KiB, whoever it is
+	maxEntry     = 60 << 10 // bytes of a line: every peer accepts 64 KiB
 	maxUnsent    = 256      // lines that wait to be sent
 )
 
@@ -59,7 +59,7 @@ type talk struct {
 	bytes  int
 	unread int
 	unsent []string // lines that wait to be sent
-	lost   []string // lines that waited for a call that is over, until they are told
+	lost   []string // lines that waited for a call that is over, until they are reported
 	code   string
 }
 
@@ -98,7 +98,7 @@ func onlyPrintable(s string) string {
 	}, s)
 }
 
-// Update takes an event, and tells what is to be done.
+// Update handles an event. It returns the new state and the actions that follow.
 func (s State) Update(e Event) (State, []Action) {
 	s.talks = slices.Clone(s.talks)
 	s.questions = slices.Clone(s.questions)
@@ -156,30 +156,30 @@ func (s *State) moved(e Moved) {
 		t.lost = slices.Concat(t.lost, t.unsent)
 		t.unsent, t.code = nil, ""
 	}
-	s.tellLost(i)
+	s.reportLost(i)
 	if s.at == 0 && e.To == Connected { // nothing else is looked at
 		s.show(i)
 	}
 }
 
-// tellLost tells which lines were not sent before their call ended.
-func (s *State) tellLost(i int) {
+// reportLost prints which lines were not sent before their call ended.
+func (s *State) reportLost(i int) {
 	peer, lost := s.Clean(s.talks[i].peer), s.talks[i].lost
 	s.talks[i].lost = nil
 	switch {
 	case s.Script && len(lost) == 1:
-		s.tell(i, alert, peer+" did not get the last line")
+		s.print(i, alert, peer+" did not get the last line")
 		return
 	case s.Script && len(lost) > 0:
-		s.tell(i, alert, fmt.Sprintf("%s did not get the last %d lines", peer, len(lost)))
+		s.print(i, alert, fmt.Sprintf("%s did not get the last %d lines", peer, len(lost)))
 		return
 	}
 	for _, text := range lost {
-		s.tell(i, alert, fmt.Sprintf("not sent to %s: %s", peer, text))
+		s.print(i, alert, fmt.Sprintf("not sent to %s: %s", peer, text))
 	}
 }
 
-// refused forgets a line that will not be sent, or keeps it for tellLost.
+// refused forgets a line that will not be sent, or keeps it for reportLost.
 func (s *State) refused(e Refused) {
 	i := s.with(e.Peer)
 	s.settled(i, e.Text)
@@ -224,7 +224,7 @@ func (s *State) asked(e Asked) {
 		return
 	}
 	s.questions = append(s.questions, e)
-	s.tell(s.with(e.Peer), note, e.Text+" (/accept or /decline)")
+	s.print(s.with(e.Peer), note, e.Text+" (/accept or /decline)")
 }
 
 // with is the conversation with somebody, which begins if it has not.
@@ -268,10 +268,10 @@ func (s *State) add(i int, k kind, text string) {
 	}
 }
 
-// tell is add for what nobody else has told.
-func (s *State) tell(i int, k kind, text string) {
+// print adds a line that has not been printed without a screen.
+func (s *State) print(i int, k kind, text string) {
 	s.add(i, k, text)
-	s.do(Tell{text, k == alert})
+	s.do(Print{text, k == alert})
 }
 
 func (s *State) do(a Action) { s.actions = append(s.actions, a) }
@@ -282,7 +282,7 @@ func (s *State) show(i int) {
 	s.talks[i].unread = 0
 }
 
-// Unsent is how many lines wait to be sent, or to be told as not sent.
+// Unsent returns how many lines wait to be sent, or to be reported as not sent.
 func (s *State) Unsent() (n int) {
 	for _, t := range s.talks {
 		n += len(t.unsent) + len(t.lost)
@@ -290,7 +290,7 @@ func (s *State) Unsent() (n int) {
 	return n
 }
 
-// Full tells that no more lines may wait to be sent.
+// Full reports whether no more lines may wait to be sent.
 func (s *State) Full() bool { return s.Unsent() >= maxUnsent }
 
 // endIfDone quits once the input has ended and all that was typed is sent.

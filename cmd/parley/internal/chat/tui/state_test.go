@@ -26,10 +26,10 @@ func typing(text string) (keys []Event) {
 	return keys
 }
 
-// A script is told how many lines were not sent, once, whoever refused them.
+// A script reads how many lines were not sent, once, for any reason.
 func TestLinesNotSentOfAScript(t *testing.T) {
 	_, got := after(t, New(Options{Script: true, To: "bob"}), Moved{"bob", Calling}, Entered{"a"}, Entered{"b"}, Refused{"bob", "a", true}, Moved{"bob", Apart})
-	if want := []Action{Tell{"bob did not get the last 2 lines", true}}; !reflect.DeepEqual(got, want) {
+	if want := []Action{Print{"bob did not get the last 2 lines", true}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("it wants %#v, not %#v", got, want)
 	}
 }
@@ -37,7 +37,7 @@ func TestLinesNotSentOfAScript(t *testing.T) {
 func TestActions(t *testing.T) {
 	up := []Event{Moved{"bob", Calling}, Moved{"bob", Connected}}
 	asked := Asked{ID: 7, Peer: "carol", Text: "carol calls"}
-	alert := func(text string) []Action { return []Action{Tell{text, true}} }
+	alert := func(text string) []Action { return []Action{Print{text, true}} }
 	for name, c := range map[string]struct {
 		before []Event
 		last   Event
@@ -70,7 +70,7 @@ func TestActions(t *testing.T) {
 		"mute what":              {up, Entered{"/mute all"}, alert("/mute takes audio or video, or nothing for both")},
 		"stats":                  {up, Entered{"/stats"}, []Action{Stats{"bob"}}},
 		"no code":                {up, Entered{"/verify"}, alert("the code is not known yet")},
-		"same code":              {append(up, Coded{"bob", "12345 67890"}), Entered{"/verify 1234567890"}, []Action{Tell{"the codes are the same: nobody is in between", false}}},
+		"same code":              {append(up, Coded{"bob", "12345 67890"}), Entered{"/verify 1234567890"}, []Action{Print{"the codes are the same: nobody is in between", false}}},
 		"unknown":                {up, Entered{"/x"}, alert("there is no command /x; /help lists them, and a line that begins with // is said with one /")},
 		"too much":               {up, Entered{"/quit now"}, alert("/quit takes nothing else")},
 		"quit":                   {up, Entered{"/quit"}, []Action{Quit{}}},
@@ -82,13 +82,13 @@ func TestActions(t *testing.T) {
 		"and then it is refused": {append(up, Entered{"hi"}, InputEnded{}), Refused{"bob", "hi", false}, []Action{Quit{InputOver: true}}},
 		"one is refused of two":  {append(up, Entered{"hi"}, Entered{"ho"}, InputEnded{}), Refused{"bob", "ho", false}, nil},
 		"the call ends too early": {append(up, Entered{"hi"}, InputEnded{}), Moved{"bob", Apart},
-			[]Action{Tell{"not sent to bob: hi", true}, Quit{InputOver: true}}},
+			[]Action{Print{"not sent to bob: hi", true}, Quit{InputOver: true}}},
 		"what was not sent": {append(up, Entered{"a"}, Entered{"b"}, Entered{"c"}, Entered{"d"}, Said{"bob", "a", true}, Refused{"bob", "c", false}), Moved{"bob", Apart},
-			[]Action{Tell{"not sent to bob: b", true}, Tell{"not sent to bob: d", true}}},
+			[]Action{Print{"not sent to bob: b", true}, Print{"not sent to bob: d", true}}},
 		"what the end of the call refuses": {append(up, Entered{"a"}, Entered{"b"}, Refused{"bob", "a", true}), Moved{"bob", Apart},
-			[]Action{Tell{"not sent to bob: a", true}, Tell{"not sent to bob: b", true}}},
+			[]Action{Print{"not sent to bob: a", true}, Print{"not sent to bob: b", true}}},
 		"what a call that was replaced refuses": {append(up, Entered{"a"}, Moved{"bob", Calling}, Entered{"b"}, Refused{"bob", "a", true}), Moved{"bob", Connected},
-			[]Action{Tell{"not sent to bob: a", true}}},
+			[]Action{Print{"not sent to bob: a", true}}},
 		"the input ends, and the call after it": {append(up, Entered{"a"}, InputEnded{}), Refused{"bob", "a", true}, nil},
 		"path":                                  {append(up, Pasted{"/send a"}), Key{Name: "tab"}, []Action{ListFiles{"a"}}},
 	} {
@@ -168,7 +168,7 @@ func TestBounds(t *testing.T) {
 	for i := range maxUnsent + 1 {
 		s, actions = s.Update(Entered{fmt.Sprint("line ", i)})
 	}
-	if want := []Action{Tell{"256 lines wait to be sent already; this one is not: line 256", true}}; !reflect.DeepEqual(actions, want) || s.Unsent() != maxUnsent {
+	if want := []Action{Print{"256 lines wait to be sent already; this one is not: line 256", true}}; !reflect.DeepEqual(actions, want) || s.Unsent() != maxUnsent {
 		t.Errorf("a line too many wants %v, not %v; %d wait", actions, want, s.Unsent())
 	}
 	for i := range maxQuestions + 1 {

@@ -58,7 +58,7 @@ func (p Phase) mark() string {
 	return map[Phase]string{Apart: "", Calling: "…", Connected: "*", Disconnected: "?"}[p]
 }
 
-// bar tells who is there: the one who is shown stands in brackets, a star is a
+// bar lists who is there: the one who is shown stands in brackets, a star is a
 // call, a number what was not read.
 func (s *State) bar() string {
 	bar := "parley"
@@ -103,7 +103,7 @@ func (s *State) status() string {
 	case s.progress != "":
 		return s.progress
 	case s.at == 0:
-		return dim("no call; /call NAME calls somebody, /help tells more")
+		return dim("no call; /call NAME calls somebody, /help has more")
 	case t.phase == Calling:
 		return dim("calling " + name + "…" + waiting(len(t.unsent)))
 	case t.phase == Connected:
@@ -114,7 +114,7 @@ func (s *State) status() string {
 	return dim("no call with " + name + "; /call begins one")
 }
 
-// waiting tells of lines that are typed and not sent.
+// waiting counts lines that are typed and not sent.
 func waiting(lines int) string {
 	switch lines {
 	case 0:
