@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/acme"
+
+	"parley/cmd/parley/internal/certtest"
 )
 
 // authority is a small certificate authority that speaks ACME (RFC 8555) and checks for real that it speaks with the host. It does not
@@ -43,7 +45,7 @@ type authority struct {
 
 func newAuthority(t *testing.T, host, challenge string, validate func(string) error) *authority {
 	t.Helper()
-	certPEM, keyPEM, err := newCertificate("authority", big.NewInt(1))
+	certPEM, keyPEM, err := certtest.New("authority", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

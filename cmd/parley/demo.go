@@ -15,6 +15,7 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/serve"
 	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 	"parley/signal"
@@ -84,7 +85,7 @@ func (d *demo) run(ctx context.Context) error {
 			stop(err)
 		}
 	})
-	d.server, d.dialect = signalingURL(l.Addr()), signal.DialectCall
+	d.server, d.dialect = "ws://"+serve.LocalAddress(l.Addr()), signal.DialectCall
 	d.report.Infof("signaling on %s", d.server)
 	if err := d.startEcho(beside, stop); err != nil {
 		return err
@@ -128,7 +129,7 @@ func (d *demo) call(ctx context.Context, at net.Addr) error {
 		}
 		d.checks = append(d.checks, c)
 	}
-	d.report.Infof("join with a browser: %s?as=you&call=echo", pageURL(at))
+	d.report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
 	err := call(ctx, d.settings, "echo")
 	d.tellVerdict(err)
 	return err

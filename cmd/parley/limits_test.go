@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,11 +15,13 @@ import (
 // limitsOf reads a command line of limits.
 func limitsOf(t *testing.T, args ...string) (server.Limits, error) {
 	t.Helper()
-	d := &parleyServer{}
-	c := &cli.Command{Name: "serve", Flags: limitFlags(), Action: func(_ context.Context, cmd *cli.Command) error { return d.readLimits(cmd) },
-		ExitErrHandler: func(context.Context, *cli.Command, error) {}}
+	var limits server.Limits
+	c := &cli.Command{Name: "serve", Flags: limitFlags(), Action: func(_ context.Context, cmd *cli.Command) (err error) {
+		limits, err = readLimits(cmd)
+		return err
+	}, ExitErrHandler: func(context.Context, *cli.Command, error) {}}
 	err := c.Run(t.Context(), append([]string{"serve"}, args...))
-	return d.options.Limits, err
+	return limits, err
 }
 
 // What --help shows as the defaults are the bounds that the server documents, and each flag sets its own.
@@ -82,4 +85,17 @@ func span(n int) time.Duration {
 		return 1
 	}
 	return time.Second
+}
+
+func TestRates(t *testing.T) {
+	for in, want := range map[string]string{"5/10": "{5 10}", "0": "{-1 0}", "0.5": "{0.5 0}", "100/1": "{100 1}"} {
+		if r, err := rate(in); err != nil || fmt.Sprint(r) != want {
+			t.Errorf("%s: %v %v, want %s", in, r, err, want)
+		}
+	}
+	for _, in := range []string{"", "x", "5/", "5/x", "-1", "5/0", "0/5", "5/-1", "NaN", "Inf", "5/10/15"} {
+		if r, err := rate(in); err == nil {
+			t.Errorf("%q parsed as %v", in, r)
+		}
+	}
 }

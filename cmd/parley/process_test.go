@@ -143,7 +143,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	p.in = in
 	ts.Defer(func() { _ = cmd.Process.Kill(); <-p.exited })
 	ts.Value("running").(map[string]*process)[args[0]] = p
-	ts.Check(p.until(`waiting for calls|signaling on|calling|trying again|"event":"login"`))
+	ts.Check(p.until(`waiting for calls|signaling on|calling|trying again|"event":"login"|setup\.median`))
 }
 
 // tell NAME LINE writes a line to a background parley that was started with

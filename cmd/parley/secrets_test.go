@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -11,7 +10,6 @@ import (
 	"testing"
 
 	"parley/cmd/parley/internal/exit"
-	"parley/signal/server"
 )
 
 func writeSecret(t *testing.T, path, content string) {
@@ -63,55 +61,6 @@ func TestTokenFile(t *testing.T) {
 	bob.ends(t, int(exit.Login))
 	if !strings.Contains(bob.err.String(), "the token has expired") {
 		t.Errorf("the reason is not reported:\n%s", bob.err)
-	}
-}
-
-// The administration can be requested by a configured name, and by no other. It does not show the command line.
-func TestAdminHosts(t *testing.T) {
-	signaling := server.New(nil)
-	defer signaling.Close()
-	handler := localOnly(adminHandler(signaling, nil), []string{"parley.internal", "Metrics.example"})
-	get := func(host, path string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodGet, path, nil)
-		r.Host = host
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
-		return w
-	}
-	for host, want := range map[string]int{
-		"127.0.0.1:9091": 200, "[::1]:9091": 200, "localhost": 200, "parley.internal:9091": 200, "PARLEY.internal": 200, "parley.internal.:9091": 200,
-		"metrics.example": 200, "evil.example": 403, "parley.internal.evil.example": 403, "xparley.internal": 403, "": 403,
-	} {
-		if got := get(host, "/metrics").Code; got != want {
-			t.Errorf("Host %q: got status %d, want %d", host, got, want)
-		}
-	}
-	if w := get("localhost", "/debug/pprof/cmdline"); w.Code != http.StatusNotFound || strings.Contains(w.Body.String(), filepath.Base(os.Args[0])) {
-		t.Errorf("/debug/pprof/cmdline: got status %d and %q", w.Code, w.Body)
-	}
-}
-
-// Browsers are told to use TLS only, over TLS and by a name that is not shared.
-func TestStrictTransport(t *testing.T) {
-	handler := strictTransport(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	for _, tc := range []struct {
-		host   string
-		secure bool
-		want   string
-	}{
-		{"call.example.org", true, "max-age=31536000"}, {"call.example.org:8443", true, "max-age=31536000"},
-		{"call.example.org", false, ""}, {"localhost:9090", true, ""}, {"a.localhost", true, ""},
-	} {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Host, r.TLS = tc.host, nil
-		if tc.secure {
-			r.TLS = &tls.ConnectionState{}
-		}
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
-		if got := w.Header().Get("Strict-Transport-Security"); got != tc.want {
-			t.Errorf("%s, TLS %v: got %q, want %q", tc.host, tc.secure, got, tc.want)
-		}
 	}
 }
 

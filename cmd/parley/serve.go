@@ -5,22 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
-	"golang.org/x/sync/errgroup"
+	"golang.org/x/crypto/acme/autocert"
 
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
-	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/serve"
 	"parley/cmd/parley/internal/stdio"
 	"parley/signal/server"
-	"parley/signal/web"
 )
 
 func serveCommand(std stdio.Streams) *cli.Command {
@@ -45,8 +42,8 @@ Behind a proxy that adds X-Forwarded-For, with what watches it on another port:
    parley serve --origin https://call.example.org --trusted-proxy 10.0.0.0/8 \
       --client-ip-header X-Forwarded-For --admin 127.0.0.1:9091 --log json
 
-SIGTERM drains: /readyz turns, clients are sent away over the time of --drain, and
-come back to whoever serves then. A second signal ends at once, as does Ctrl-C.
+SIGTERM drains: /readyz turns, clients are disconnected within --drain, and connect to
+the server that runs then. A second signal ends at once, as does Ctrl-C.
 
 URL parameters of the page: ?as=NAME signs in, &call=NAME calls, &answer=1
 answers by itself. Without a click the page does that only where --page-auto
@@ -60,7 +57,7 @@ permits it.`,
 				Usage: "let the page do without a click what its address asks for: ?call=, &answer=1, &say=, &files=1; never if a link from another site led to it, and only over HTTPS or on localhost; " +
 					"default: only while every --listen is a loopback address and there is no proxy (--origin, --trusted-proxy)"},
 			durationFlag("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
-		}, certificateFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), outputFlags()),
+		}, tlsFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), outputFlags()),
 		OnUsageError: usageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s := &settings{}
@@ -68,229 +65,347 @@ permits it.`,
 				return err
 			}
 			defer s.report.CloseInto(&err)
-			srv, err := readServer(ctx, cmd, std, s)
+			options, err := serveOptions(cmd, std)
 			if err != nil {
 				return err
 			}
-			return srv.run(ctx)
+			options.Report = func(e serve.Event) { reportServe(s.report, e) }
+			if err := serve.Run(ctx, options); err != nil || exit.Terminated(ctx) {
+				return err
+			}
+			return exit.Interruption(ctx)
 		},
 	}
 }
 
-// operationFlags are for whoever runs the server.
+// tlsFlags are the flags of serve.TLSOptions.
+func tlsFlags() []cli.Flag {
+	return inCategory("TLS", []cli.Flag{
+		stringFlag("tls-cert", "", "`FILE` with the certificate chain (PEM); loaded again when it changes"),
+		stringFlag("tls-key", "", "`FILE` with its key (PEM)"),
+		boolFlag("tls-self-signed", "make a certificate for this run: browsers warn, then allow camera and microphone"),
+		stringFlag("acme", "", "get a certificate for `HOST` from Let's Encrypt, whose terms you accept thereby; needs port 443 or 80"),
+		stringFlag("acme-cache", "", "`DIR` for its certificates and account key (default: parley/acme in the user's cache folder)"),
+		stringFlag("acme-email", "", "address that the authority may write to"),
+		stringFlag("acme-http", ":80", "`ADDRESS` of challenges over HTTP; other requests are redirected to HTTPS; empty for none"),
+		stringFlag("acme-directory", autocert.DefaultACMEDirectory, "`URL` of the authority"),
+	})
+}
+
+// loginFlags are the flags of serve.LoginOptions.
+func loginFlags() []cli.Flag {
+	return inCategory("LOGIN (open to everybody without these)", []cli.Flag{
+		stringFlag("auth-jwt", "", "`KEYFILE` with the public keys (PEM, JWK, JWK Set) or the secret that verify tokens, read again when it changes, or the https URL of a JWK Set; sub is the name, exp is required"),
+		stringFlag("auth-jwt-audience", "", "the aud that a token must have"),
+		stringFlag("auth-jwt-issuer", "", "the iss that a token must have"),
+		stringFlag("auth-webhook", "", "`URL` to ask about each login; no answer within 5s is a no"),
+		listFlag("auth-webhook-header", "`'NAME: VALUE'` for requests to it, or @FILE with one on each line, which keeps secrets out of the command line; repeatable"),
+	})
+}
+
+// turnFlags are --ice-server and the flags of serve.TURNOptions.
+func turnFlags() []cli.Flag {
+	quota := func(name string, value int, usage string) cli.Flag {
+		return &cli.IntFlag{Name: name, Value: value, Usage: usage + "; 0: unlimited", Sources: variable(name)}
+	}
+	return inCategory("STUN AND TURN", []cli.Flag{
+		listFlag("ice-server", "`URL` of a STUN or TURN server to hand to clients at login; turn:HOST,USER,SECRET, or turn:HOST for credentials made with --turn-secret; or @FILE with one on each line; repeatable"),
+		stringFlag("turn", "", "run STUN and TURN at `ADDRESS`, such as :3478, for UDP and TCP, and TLS with a certificate; handed to clients at login"),
+		boolFlag("turn-open", "let everybody use TURN; without it --turn requires --auth-jwt or --auth-webhook, except on loopback"),
+		stringFlag("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one). Other users of this machine can see it, so prefer --turn-secret-file"),
+		stringFlag("turn-secret-file", "", "`FILE` with the secret of --turn-secret"),
+		durationFlag("turn-ttl", 24*time.Hour, "how long credentials can begin a call; clients have fresh ones before that"),
+		listFlag("turn-external-ip", "public `IP` of this machine; repeatable, one for IPv4 and one for IPv6"),
+		listFlag("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
+		stringFlag("turn-ports", "", "`MIN:MAX` of the UDP ports of allocations"),
+		quota("turn-user-quota", 32, "`NUMBER` of allocations of a user"),
+		quota("turn-address-quota", 128, "`NUMBER` of allocations of clients at one address (/64 for IPv6), which also limits their connections and requests"),
+		quota("turn-total-quota", 2000, "`NUMBER` of allocations in all"),
+	})
+}
+
+// operationFlags are the flags of administration, logs and proxies.
 func operationFlags() []cli.Flag {
 	return inCategory("OPERATION", []cli.Flag{
 		stringFlag("admin", "", "`ADDRESS`, such as 127.0.0.1:9091, for /livez, /readyz, /metrics and /debug/pprof/: not for the public"),
 		listFlag("admin-host", "`NAME` by which --admin may be requested beside its address and localhost, such as parley.internal; repeatable"),
 		stringFlag("log", "text", "text, json or off: what happens, on stderr; without names, tokens and messages. More with --verbose"),
-		durationFlag("drain", 30*time.Second, "after SIGTERM, the time to send clients away in"),
+		durationFlag("drain", 30*time.Second, "after SIGTERM, the time in which clients are disconnected"),
 		listFlag("trusted-proxy", "address or `CIDR` of proxies whose --client-ip-header is believed; repeatable"),
 		stringFlag("client-ip-header", "", "the one `HEADER` in which trusted proxies name the client: X-Forwarded-For, Forwarded, or one with a single address, such as X-Real-IP"),
 	})
 }
 
-// parleyServer is everything that `parley serve` runs: signaling, pages, TURN and administration.
-type parleyServer struct {
-	report     *event.Reporter
-	logger     *slog.Logger
-	addresses  []string
-	options    server.Options
-	drain      time.Duration
-	admin      string
-	adminHosts []string
-	secure     *certificates // nil: no TLS
-	turn       *turnSettings // nil: no relay
-	ice        iceOffer
-}
-
-// readServer reads the flags of serve.
-func readServer(ctx context.Context, cmd *cli.Command, std stdio.Streams, s *settings) (*parleyServer, error) {
-	srv := &parleyServer{
-		report: s.report, addresses: cmd.StringSlice("listen"), drain: cmd.Duration("drain"),
-		options: server.Options{
-			Greeting: cmd.Bool("greeting"), AllowOrigins: cmd.StringSlice("allow-origin"),
-			Resume: zeroMeansUnlimited(cmd.Duration("resume")),
+// serveOptions returns the values of the flags of serve.
+func serveOptions(cmd *cli.Command, std stdio.Streams) (o serve.Options, err error) {
+	o = serve.Options{
+		Listen: cmd.StringSlice("listen"), Greeting: cmd.Bool("greeting"),
+		Origin: cmd.String("origin"), AllowOrigins: cmd.StringSlice("allow-origin"),
+		TrustedProxies: cmd.StringSlice("trusted-proxy"), ClientIPHeader: cmd.String("client-ip-header"),
+		Resume: zeroMeansUnlimited(cmd.Duration("resume")), Drain: cmd.Duration("drain"),
+		TLS: serve.TLSOptions{
+			CertFile: cmd.String("tls-cert"), KeyFile: cmd.String("tls-key"), SelfSigned: cmd.Bool("tls-self-signed"),
+			ACME: serve.ACMEOptions{
+				Host: cmd.String("acme"), Cache: cmd.String("acme-cache"), Email: cmd.String("acme-email"),
+				HTTP: cmd.String("acme-http"), Directory: cmd.String("acme-directory"),
+			},
 		},
+		Login: serve.LoginOptions{
+			JWT: cmd.String("auth-jwt"), JWTAudience: cmd.String("auth-jwt-audience"), JWTIssuer: cmd.String("auth-jwt-issuer"),
+			Webhook: cmd.String("auth-webhook"),
+		},
+		TURN: serve.TURNOptions{
+			Address: cmd.String("turn"), Open: cmd.Bool("turn-open"), TTL: cmd.Duration("turn-ttl"),
+			ExternalIPs: cmd.StringSlice("turn-external-ip"), AllowedPeers: cmd.StringSlice("turn-allowed-peer-ip"),
+		},
+		Admin:   serve.AdminOptions{Address: cmd.String("admin"), Hosts: cmd.StringSlice("admin-host")},
+		Version: version(),
 	}
-	for _, read := range []func(*cli.Command) error{
-		func(cmd *cli.Command) (err error) { srv.logger, err = readLog(cmd, std); return err },
-		srv.readAdmin, srv.readOrigins, srv.readLimits, srv.readProxies,
-		func(cmd *cli.Command) error { return srv.readLogin(ctx, cmd) }, srv.readCertificate, srv.readTurn,
-	} {
-		if err := read(cmd); err != nil {
-			return nil, err
-		}
+	if o.TLS.ACME.Host != "" && !cmd.IsSet("listen") {
+		o.Listen = []string{":443"}
 	}
-	srv.options.Logger = srv.logger
-	srv.options.Pages = web.Handler(srv.pageAuto(cmd))
-	if srv.secure != nil && srv.secure.fingerprint == "" {
-		srv.options.Pages = strictTransport(srv.options.Pages)
+	if cmd.IsSet("page-auto") {
+		o.PageAuto = new(cmd.Bool("page-auto"))
 	}
-	srv.options.ICEServers = srv.ice.servers
-	if srv.ice.credentials != nil {
-		srv.options.ICEServersFor = srv.ice.credentials.TTL
+	if o.Logger, err = serveLogger(cmd, std); err != nil {
+		return o, err
 	}
-	return srv, nil
+	if o.Limits, err = readLimits(cmd); err != nil {
+		return o, err
+	}
+	if o.Login.WebhookHeader, err = parseHeaders("auth-webhook-header", cmd.StringSlice("auth-webhook-header")); err != nil {
+		return o, err
+	}
+	if o.ICEServers, err = expandFiles("ice-server", cmd.StringSlice("ice-server")); err != nil {
+		return o, err
+	}
+	return o, readTURN(cmd, &o.TURN)
 }
 
-// pageAuto returns the permission of the pages by --page-auto. Behind a proxy a loopback address
-// says nothing about who reaches the server.
-func (srv *parleyServer) pageAuto(cmd *cli.Command) web.Auto {
-	behindProxy := cmd.String("origin") != "" || len(cmd.StringSlice("trusted-proxy")) > 0
-	switch {
-	case cmd.Bool("page-auto"):
-		return web.AutoAnyHost
-	case cmd.IsSet("page-auto") || behindProxy || !allLoopback(srv.addresses...):
-		return web.AutoNever
-	default:
-		return web.AutoLoopback
-	}
-}
-
-// readAdmin reads --admin and --admin-host.
-func (srv *parleyServer) readAdmin(cmd *cli.Command) error {
-	srv.admin = cmd.String("admin")
-	for _, host := range cmd.StringSlice("admin-host") {
-		name := strings.TrimSuffix(host, ".")
-		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isHostRune(r) }) {
-			return exit.Usagef("invalid --admin-host %q: want a host name without port, such as parley.internal", sanitize.Text(host))
-		}
-		srv.adminHosts = append(srv.adminHosts, name)
-	}
-	if srv.admin == "" {
-		return refuseWithout(cmd, "admin", "admin-host")
-	}
-	return nil
-}
-
-// isHostRune reports whether r may be in a host name.
-func isHostRune(r rune) bool {
-	return r == '-' || r == '.' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-}
-
-// strictTransport adds the header by which browsers use TLS only from then on (RFC 6797), for a year. A
-// certificate of our own gets none: browsers would no longer let users accept it. Neither does localhost,
-// where other servers of the user have no TLS.
-func strictTransport(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host, _, _ := strings.Cut(r.Host, ":"); r.TLS != nil && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
-			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (srv *parleyServer) readOrigins(cmd *cli.Command) error {
-	for _, p := range srv.options.AllowOrigins {
-		if err := server.CheckOriginPattern(p); err != nil {
-			return exit.Usagef("--allow-origin: %v", err)
-		}
-	}
-	if origin := strings.TrimSuffix(cmd.String("origin"), "/"); origin != "" {
-		u, err := url.Parse(origin)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+u.Host {
-			return exit.Usagef("invalid --origin %q: want the form https://HOST or https://HOST:PORT", sanitize.Text(cmd.String("origin")))
-		}
-		srv.options.AllowOrigins = append(srv.options.AllowOrigins, origin)
-	}
-	srv.options.IsOwnName = srv.isOwnName
-	if srv.drain < 0 {
-		return exit.Usagef("--drain %s: it is no less than 0", srv.drain)
-	}
-	return nil
-}
-
-// isOwnName reports whether host is a name of this machine or in the certificate. Others can be pointed at this machine by their
-// owners.
-func (srv *parleyServer) isOwnName(host string) bool {
-	return slices.Contains(machineNames(), host) || srv.secure != nil && srv.secure.covers != nil && srv.secure.covers(host)
-}
-
-// service is a part of the server that runs until its context is done.
-type service func(context.Context) error
-
-// run opens all sockets, and serves until ctx is done.
-func (srv *parleyServer) run(ctx context.Context) error {
-	signaling := server.New(&srv.options)
-	var sockets closers
-	services, err := srv.open(ctx, &sockets, signaling)
-	if err != nil {
-		return errors.Join(err, sockets.close())
-	}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	group, running := errgroup.WithContext(running)
-	for _, run := range services {
-		group.Go(func() error { return run(running) })
-	}
-	group.Go(func() error {
-		defer stop()
-		select {
-		case <-running.Done():
-			return nil // a service failed
-		case <-ctx.Done():
-			return srv.leave(ctx, signaling)
-		}
-	})
-	if err := group.Wait(); err != nil || exit.Terminated(ctx) {
+// readTURN reads the flags of TURN whose values need parsing.
+func readTURN(cmd *cli.Command, o *serve.TURNOptions) (err error) {
+	if o.Secret, err = secretFlag(cmd, "turn-secret"); err != nil {
 		return err
 	}
-	return exit.Interruption(ctx)
-}
-
-// open opens what is served on, so that a taken port is known before anybody is served.
-func (srv *parleyServer) open(ctx context.Context, sockets *closers, signaling *server.Server) ([]service, error) {
-	listeners, err := sockets.listen(ctx, "--listen", srv.addresses...)
-	if err != nil {
-		return nil, err
+	if o.Address == "" {
+		return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports",
+			"turn-user-quota", "turn-address-quota", "turn-total-quota")
 	}
-	secured := slices.Clone(listeners)
-	if srv.secure != nil {
-		secured = srv.secure.listeners(listeners)
+	if o.Ports[0], o.Ports[1], err = portRange(cmd.String("turn-ports")); err != nil {
+		return exit.Usagef("invalid --turn-ports %q: want MIN:MAX, such as 50000:50999", cmd.String("turn-ports"))
 	}
-	services := []service{func(ctx context.Context) error { return signaling.Run(ctx, secured...) }}
-	for _, open := range []func(context.Context, *closers, *server.Server) ([]service, error){srv.openTurn, srv.openAdmin, srv.openChallenges} {
-		more, err := open(ctx, sockets, signaling)
-		if err != nil {
-			return nil, err
+	for _, quota := range []struct {
+		flag  string
+		value *int
+	}{
+		{"turn-user-quota", &o.UserQuota}, {"turn-address-quota", &o.AddressQuota}, {"turn-total-quota", &o.TotalQuota},
+	} {
+		n := cmd.Int(quota.flag)
+		if n < 0 {
+			return exit.Usagef("invalid --%s %d: want a number of allocations, or 0 for unlimited", quota.flag, n)
 		}
-		services = append(services, more...)
-	}
-	for _, l := range listeners {
-		srv.tellListening(l.Addr())
-	}
-	return services, nil
-}
-
-// leave ends the signaling as its signal asks: SIGTERM drains, and the relay goes on meanwhile; others end it at once.
-func (srv *parleyServer) leave(ctx context.Context, signaling *server.Server) error {
-	if !exit.Terminated(ctx) || srv.drain == 0 {
-		return nil
-	}
-	srv.report.Infof("draining: clients are sent away within %s; a second signal ends at once", srv.drain)
-	srv.logger.Info("draining", slog.Duration("window", srv.drain))
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), srv.drain+drainGrace)
-	defer cancel()
-	if err := signaling.Drain(limit, srv.drain); err != nil {
-		srv.logger.Warn("some clients did not go by themselves", slog.String("error", err.Error()))
+		*quota.value = zeroMeansUnlimited(n)
 	}
 	return nil
 }
 
-// drainGrace is what clients that were sent away get to say goodbye.
-const drainGrace = 5 * time.Second
-
-func (srv *parleyServer) tellListening(a net.Addr) {
-	page, signaling := srv.urls(a)
-	fields := event.Fields("address", a.String(), "url", page)
-	say := fmt.Sprintf("signaling on %s, page on %s", signaling, page)
-	if srv.secure != nil && srv.secure.fingerprint != "" {
-		phones := srv.phoneURLs(a)
-		fields = append(fields, event.Field{Key: "urls", Value: phones}, event.Field{Key: "fingerprint", Value: srv.secure.fingerprint})
-		for _, url := range phones {
-			say += fmt.Sprintf("\non a phone in this network: %s", url)
+// refuseWithout returns an error if one of the flags is given without the one that they need.
+func refuseWithout(cmd *cli.Command, needed string, flags ...string) error {
+	for _, f := range flags {
+		if cmd.IsSet(f) {
+			return exit.Usagef("--%s is of use with --%s only", f, needed)
 		}
-		say += fmt.Sprintf("\nthe browser will warn, for the certificate is our own, made just now; its SHA-256 is\n  %s", srv.secure.fingerprint)
 	}
-	srv.report.Report(event.Event{Name: "listening", Fields: fields, Message: say})
+	return nil
+}
+
+// serveLogger returns the logger of --log.
+func serveLogger(cmd *cli.Command, std stdio.Streams) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	switch {
+	case cmd.Bool("verbose"):
+		options.Level = slog.LevelDebug
+	case cmd.Bool("quiet"):
+		options.Level = slog.LevelWarn
+	}
+	switch v := strings.ToLower(cmd.String("log")); v {
+	case "text":
+		return slog.New(slog.NewTextHandler(std.Err, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(std.Err, options)), nil
+	case "off":
+		return slog.New(slog.DiscardHandler), nil
+	default:
+		return nil, exit.Usagef("invalid --log %q: want text, json or off", v)
+	}
+}
+
+// reportServe reports an event of the server.
+func reportServe(r *event.Reporter, e serve.Event) {
+	switch e := e.(type) {
+	case serve.Listening:
+		fields := event.Fields("address", e.Address, "url", e.Page)
+		message := fmt.Sprintf("signaling on %s, page on %s", e.Signaling, e.Page)
+		if e.Fingerprint != "" {
+			fields = append(fields, event.Fields("urls", e.NetworkURLs, "fingerprint", e.Fingerprint)...)
+			for _, url := range e.NetworkURLs {
+				message += "\non a phone in this network: " + url
+			}
+			message += "\nbrowsers warn about this self-signed certificate; its SHA-256 is\n  " + e.Fingerprint
+		}
+		r.Report(event.Event{Name: "listening", Fields: fields, Message: message})
+	case serve.AdminListening:
+		r.Report(event.Event{Name: "admin", Fields: event.Fields("address", e.Address, "url", e.URL),
+			Message: "health, metrics and profiles on " + e.URL})
+	case serve.TURNListening:
+		r.Report(event.Event{Name: "relaying", Fields: event.Fields("urls", e.URLs),
+			Message: fmt.Sprintf("STUN and TURN on port %d, relays at %s", e.Port, strings.Join(e.Relays, " and "))})
+	case serve.Draining:
+		r.Infof("draining: clients are disconnected within %s; a second signal ends at once", e.Window)
+	case serve.Warning:
+		r.Warnf("%s", e.Text)
+	}
+}
+
+// limit is one bound of the server and its flag. The default stands in the flag, for --help to show.
+type limit struct {
+	flag  cli.Flag
+	name  string
+	apply func(*cli.Command, *server.Limits) error
+}
+
+func numberLimit(name string, value int, usage string, field func(*server.Limits) *int) limit {
+	return limit{
+		&cli.IntFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
+		func(cmd *cli.Command, l *server.Limits) error {
+			n := cmd.Int(name)
+			if n < 0 {
+				return exit.Usagef("invalid --%s %d: want 0 or more; 0 lifts the limit", name, n)
+			}
+			*field(l) = zeroMeansUnlimited(n)
+			return nil
+		},
+	}
+}
+
+func timeLimit(name string, value time.Duration, usage string, field func(*server.Limits) *time.Duration) limit {
+	return limit{
+		&cli.DurationFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
+		func(cmd *cli.Command, l *server.Limits) error {
+			d := cmd.Duration(name)
+			if d < 0 {
+				return exit.Usagef("invalid --%s %s: want 0 or more; 0 lifts the limit", name, d)
+			}
+			*field(l) = zeroMeansUnlimited(d)
+			return nil
+		},
+	}
+}
+
+func rateLimit(name, value, usage string, field func(*server.Limits) *server.Rate) limit {
+	return limit{
+		&cli.StringFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
+		func(cmd *cli.Command, l *server.Limits) error {
+			r, err := rate(cmd.String(name))
+			if err != nil {
+				return exit.Usagef("invalid --%s %q: %v", name, cmd.String(name), err)
+			}
+			*field(l) = r
+			return nil
+		},
+	}
+}
+
+// failureLimit bounds the refused logins of half an hour.
+func failureLimit(name string, value int) limit {
+	n := 0
+	l := numberLimit(name, value, "`NUMBER` of refused logins in half an hour from one address (/64 for IPv6)",
+		func(*server.Limits) *int { return &n })
+	read := l.apply
+	l.apply = func(cmd *cli.Command, limits *server.Limits) error {
+		if err := read(cmd, limits); err != nil {
+			return err
+		}
+		limits.LoginFailures = server.Rate{PerSecond: float64(n) / (30 * time.Minute).Seconds(), Burst: max(n, 0)}
+		return nil
+	}
+	return l
+}
+
+// rate parses A_SECOND/AT_ONCE; 0 lifts the limit.
+func rate(s string) (server.Rate, error) {
+	perSecond, burst, hasBurst := strings.Cut(s, "/")
+	r, err := strconv.ParseFloat(perSecond, 64)
+	n := 0
+	if err == nil && hasBurst {
+		n, err = strconv.Atoi(burst)
+	}
+	if err != nil || !(r >= 0 && r <= 1e9) || hasBurst && (n <= 0 || r == 0) {
+		return server.Rate{}, errors.New("want A_SECOND/AT_ONCE, such as 5/10, or 0 for no limit")
+	}
+	if r == 0 {
+		return server.Rate{PerSecond: -1}, nil
+	}
+	return server.Rate{PerSecond: r, Burst: n}, nil
+}
+
+// zeroMeansUnlimited converts a limit of a flag, where 0 means unlimited, to one of an options struct, where
+// 0 means the default and negative values mean unlimited.
+func zeroMeansUnlimited[T int | time.Duration](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}
+
+// limits are the bounds of the server.
+func limits() []limit {
+	return []limit{
+		numberLimit("max-frame", 64<<10, "`BYTES` of a message", func(l *server.Limits) *int { return &l.Frame }),
+		numberLimit("max-sdp", 48<<10, "`BYTES` of a session description", func(l *server.Limits) *int { return &l.SDP }),
+		numberLimit("max-candidate", 2<<10, "`BYTES` of a candidate", func(l *server.Limits) *int { return &l.Candidate }),
+		timeLimit("login-deadline", 10*time.Minute, "time to log in after connecting", func(l *server.Limits) *time.Duration { return &l.LoginWait }),
+		numberLimit("max-pending", 1<<10, "`NUMBER` of connections that have not logged in", func(l *server.Limits) *int { return &l.Pending }),
+		rateLimit("offer-rate", "5/10", "offers and answers of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Offers }),
+		rateLimit("candidate-rate", "20/200", "candidates of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Candidates }),
+		rateLimit("other-rate", "10/20", "other messages of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Others }),
+		numberLimit("max-connections", 1<<14, "`NUMBER` of connections in all", func(l *server.Limits) *int { return &l.Connections }),
+		numberLimit("max-per-address", 256, "`NUMBER` of connections, and of names, from one address (/64 for IPv6)", func(l *server.Limits) *int { return &l.PerAddress }),
+		rateLimit("address-upgrade-rate", "50/500", "new connections from one address (/64 for IPv6), `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.UpgradesPerAddress }),
+		rateLimit("upgrade-rate", "200/1000", "new connections in all, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Upgrades }),
+		numberLimit("max-calls", 128, "`NUMBER` of calls that a user may be in", func(l *server.Limits) *int { return &l.Calls }),
+		timeLimit("header-timeout", 5*time.Second, "time for a request's header to come", func(l *server.Limits) *time.Duration { return &l.HeaderWait }),
+		numberLimit("max-header", 16<<10, "`BYTES` of a request's header", func(l *server.Limits) *int { return &l.Header }),
+		failureLimit("max-login-failures", 10),
+	}
+}
+
+func limitFlags() []cli.Flag {
+	flags := []cli.Flag{stringFlag("limits", "on", "on, or off: lifts all limits but those given as well")}
+	for _, l := range limits() {
+		flags = append(flags, l.flag)
+	}
+	return inCategory("LIMITS (0 lifts one)", flags)
+}
+
+// readLimits returns the values of the flags of limits.
+func readLimits(cmd *cli.Command) (l server.Limits, err error) {
+	off := false
+	switch v := cmd.String("limits"); v {
+	case "on":
+	case "off":
+		off = true
+		l = server.NoLimits()
+	default:
+		return l, exit.Usagef("invalid --limits %q: want on or off", v)
+	}
+	for _, one := range limits() {
+		if off && !cmd.IsSet(one.name) {
+			continue
+		}
+		if err := one.apply(cmd, &l); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,8 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"parley/cmd/parley/internal/certtest"
 	"parley/signal"
 	"parley/signal/server"
 	"parley/signal/turnserver"
@@ -44,7 +45,7 @@ func relayURL(t *testing.T, events []jsonEvent, prefix, suffix string) string {
 // and the server as --ice-server takes it.
 func tlsRelay(t *testing.T) (certFile, iceServer string) {
 	t.Helper()
-	cert, key, err := newCertificate("localhost", big.NewInt(1))
+	cert, key, err := certtest.New("localhost", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,8 @@ func TestFreshCredentials(t *testing.T) {
 	bob.says(t, `"event":"login"`)
 	later.Store(int64(25 * time.Hour))
 	// Bob's first credentials are of yesterday. Alice comes when bob has had the time to ask.
-	registry := newRegistry(server, nil)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(server)
 	metrics := func() string {
 		w := httptest.NewRecorder()
 		promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))

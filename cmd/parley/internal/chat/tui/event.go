@@ -141,5 +141,5 @@ func (Mute) action()      {}
 func (Stats) action()     {}
 func (Answer) action()    {}
 func (ListFiles) action() {}
-func (Print) action()      {}
+func (Print) action()     {}
 func (Quit) action()      {}

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"cmp"
@@ -16,65 +16,64 @@ import (
 	"parley/peer/datachannel"
 )
 
-var errHungUp = errors.New("it was hung up")
+var errHungUp = errors.New("the call was hung up")
 
-// benchPair is a call within this process, with a channel from one end to the
-// other.
-type benchPair struct {
-	ends [2]*benchEnd
+// pair is a call within this process with a channel between its two ends.
+type pair struct {
+	ends [2]*end
 	took time.Duration // until the channel was open at both ends
 	stop context.CancelFunc
 	work sync.WaitGroup
 }
 
-// benchEnd is one end, and the peer.Signaler of it: what it says, the other hears.
-type benchEnd struct {
+// end is one end of a call. It implements peer.Signaler: it delivers its messages to the other end.
+type end struct {
 	call    *peer.Call
-	other   *benchEnd
+	remote  *end
 	opened  chan struct{} // closed when channel is set
 	channel *datachannel.Channel
-	failed  chan error // why the call ended, if by itself
+	failed  chan error // why the call ended by itself
 }
 
-func (e *benchEnd) Offer(_ context.Context, d peer.SessionDescription) error {
-	e.other.call.DeliverOffer(d)
+func (e *end) Offer(_ context.Context, d peer.SessionDescription) error {
+	e.remote.call.DeliverOffer(d)
 	return nil
 }
 
-func (e *benchEnd) Answer(_ context.Context, d peer.SessionDescription) error {
-	e.other.call.DeliverAnswer(d)
+func (e *end) Answer(_ context.Context, d peer.SessionDescription) error {
+	e.remote.call.DeliverAnswer(d)
 	return nil
 }
 
-func (e *benchEnd) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
-	e.other.call.DeliverCandidate(c)
+func (e *end) Candidate(_ context.Context, c webrtc.ICECandidateInit) error {
+	e.remote.call.DeliverCandidate(c)
 	return nil
 }
 
-func (e *benchEnd) Leave(context.Context) error {
-	e.other.call.DeliverLeave()
+func (e *end) Leave(context.Context) error {
+	e.remote.call.DeliverLeave()
 	return nil
 }
 
-func (e *benchEnd) happened(event peer.Event) {
-	if e2, ok := event.(peer.ChannelOpened); ok && e.channel == nil {
-		e2.Channel.Detach()
-		e.channel = e2.Channel
+func (e *end) handleEvent(event peer.Event) {
+	if opened, ok := event.(peer.ChannelOpened); ok && e.channel == nil {
+		opened.Channel.Detach()
+		e.channel = opened.Channel
 		close(e.opened)
 	}
 }
 
-// newBenchPair makes a call; close ends it.
-func newBenchPair(ctx context.Context, logger *slog.Logger) (*benchPair, error) {
-	p := &benchPair{}
+// newPair makes a call; close ends it.
+func newPair(ctx context.Context, logger *slog.Logger) (*pair, error) {
+	p := &pair{}
 	for i := range p.ends {
-		p.ends[i] = &benchEnd{opened: make(chan struct{}), failed: make(chan error, 1)}
+		p.ends[i] = &end{opened: make(chan struct{}), failed: make(chan error, 1)}
 	}
 	for i, e := range p.ends {
-		e.other = p.ends[1-i]
+		e.remote = p.ends[1-i]
 		cfg := peer.Config{
 			Signaler: e, Caller: i == 0, Impolite: i == 0, ICE: peer.ICEConfig{Loopback: true},
-			ReceiveBuffer: peer.BulkReceiveBuffer, OnEvent: e.happened, Logger: logger,
+			ReceiveBuffer: peer.BulkReceiveBuffer, OnEvent: e.handleEvent, Logger: logger,
 		}
 		if cfg.Caller {
 			cfg.Channels = []datachannel.Options{{Label: "bench", Detached: true}}
@@ -87,7 +86,7 @@ func newBenchPair(ctx context.Context, logger *slog.Logger) (*benchPair, error) 
 	}
 	ctx, p.stop = context.WithCancel(ctx)
 	begun := time.Now()
-	for _, e := range []*benchEnd{p.ends[1], p.ends[0]} {
+	for _, e := range []*end{p.ends[1], p.ends[0]} {
 		p.work.Go(func() {
 			_, err := e.call.Run(ctx)
 			e.failed <- err
@@ -105,16 +104,16 @@ func newBenchPair(ctx context.Context, logger *slog.Logger) (*benchPair, error) 
 	return p, nil
 }
 
-func (p *benchPair) close() {
+func (p *pair) close() {
 	p.stop()
 	p.work.Wait()
 }
 
-// pings sends n messages to and fro, one at a time, and returns how long each took.
-func (p *benchPair) pings(ctx context.Context, n int) ([]time.Duration, error) {
+// ping sends n messages there and back, one at a time, and returns how long each took.
+func (p *pair) ping(ctx context.Context, n int) ([]time.Duration, error) {
 	a, b := p.ends[0].channel, p.ends[1].channel
 	echoed := make(chan error, 1)
-	p.work.Go(func() { echoed <- echoBack(ctx, b, n) })
+	p.work.Go(func() { echoed <- echo(ctx, b, n) })
 	took := make([]time.Duration, n)
 	for i := range took {
 		begun := time.Now()
@@ -129,7 +128,8 @@ func (p *benchPair) pings(ctx context.Context, n int) ([]time.Duration, error) {
 	return took, <-echoed
 }
 
-func echoBack(ctx context.Context, ch *datachannel.Channel, n int) error {
+// echo sends n messages back.
+func echo(ctx context.Context, ch *datachannel.Channel, n int) error {
 	for range n {
 		data, text, err := ch.Receive(ctx)
 		if err != nil {
@@ -142,9 +142,8 @@ func echoBack(ctx context.Context, ch *datachannel.Channel, n int) error {
 	return nil
 }
 
-// flood sends messages of size bytes for d, and returns how many bytes a second
-// arrived meanwhile.
-func (p *benchPair) flood(ctx context.Context, d time.Duration, size int) (float64, error) {
+// flood sends messages of size bytes for d, and returns how many bytes a second arrived meanwhile.
+func (p *pair) flood(ctx context.Context, d time.Duration, size int) (float64, error) {
 	ctx, stop := context.WithTimeout(ctx, d)
 	defer stop()
 	p.work.Go(func() {

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"crypto/tls"
@@ -11,31 +11,31 @@ import (
 	"parley/cmd/parley/internal/exit"
 )
 
-// checkEvery is how often the files of a certificate are looked at.
-const checkEvery = time.Second
+// checkInterval is the shortest time between two checks whether the files of a certificate changed.
+const checkInterval = time.Second
 
-// certFiles is a certificate that is read anew when its files change. A renewed certificate is in use a second later, without anybody
-// being told; a half-written one leaves the last good one in use.
+// certFiles is a certificate that is loaded again when its files change, at the next connection. If
+// that fails, as with a file that is half written, the last good certificate stays.
 type certFiles struct {
 	cert, key string
 	log       *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	current *tls.Certificate
-	looks   [2]look // of the files, when they were read last
+	loaded  [2]fileState // of the files of current
 	checked time.Time
 }
 
-// look is what tells one state of a file from another.
-type look struct {
+// fileState identifies a version of a file.
+type fileState struct {
 	changed time.Time
 	size    int64
 }
 
-// certificateFiles reads --tls-cert and --tls-key.
-func certificateFiles(cert, key string, logger *slog.Logger) (*certificates, error) {
+// loadFiles loads the certificate of --tls-cert and --tls-key.
+func loadFiles(cert, key string, logger *slog.Logger) (*certificates, error) {
 	f := &certFiles{cert: cert, key: key, log: logger}
-	f.looks = f.look()
+	f.loaded = f.state()
 	c, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		return nil, exit.Errorf(exit.Device, "--tls-cert, --tls-key: %w", err)
@@ -44,7 +44,7 @@ func certificateFiles(cert, key string, logger *slog.Logger) (*certificates, err
 	return &certificates{config: serverTLS(f.get), name: nameIn(&c), covers: f.covers}, nil
 }
 
-// nameIn is a name that clients will find in a certificate, "" for none.
+// nameIn returns a host name or address of a certificate, "" if it has none.
 func nameIn(c *tls.Certificate) string {
 	if c.Leaf == nil {
 		return ""
@@ -66,33 +66,33 @@ func (f *certFiles) covers(host string) bool {
 	return err == nil && c.Leaf != nil && c.Leaf.VerifyHostname(host) == nil
 }
 
-// get is for tls.Config.GetCertificate.
+// get implements tls.Config.GetCertificate.
 func (f *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if time.Since(f.checked) < checkEvery {
+	if time.Since(f.checked) < checkInterval {
 		return f.current, nil
 	}
 	f.checked = time.Now()
-	looks := f.look()
-	if looks == f.looks {
+	state := f.state()
+	if state == f.loaded {
 		return f.current, nil
 	}
 	c, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil { // it may be written right now: look again next time
-		f.log.Warn("the changed certificate cannot be used; the last one stays", slog.String("error", err.Error()))
+	if err != nil {
+		f.log.Warn("cannot load the changed certificate; the last one stays", slog.String("error", err.Error()))
 		return f.current, nil
 	}
-	f.current, f.looks = &c, looks
-	f.log.Info("the certificate was read anew", slog.Time("expires", c.Leaf.NotAfter))
+	f.current, f.loaded = &c, state
+	f.log.Info("certificate loaded again", slog.Time("expires", c.Leaf.NotAfter))
 	return f.current, nil
 }
 
-func (f *certFiles) look() (looks [2]look) {
+func (f *certFiles) state() (states [2]fileState) {
 	for i, file := range []string{f.cert, f.key} {
 		if info, err := os.Stat(file); err == nil {
-			looks[i] = look{info.ModTime(), info.Size()}
+			states[i] = fileState{info.ModTime(), info.Size()}
 		}
 	}
-	return looks
+	return states
 }

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"runtime"
@@ -10,23 +10,23 @@ import (
 	"parley/signal/turnserver"
 )
 
-// newRegistry returns the metrics of serve: of signaling, of TURN unless turn is nil, and of the process.
-func newRegistry(signaling *server.Server, turn *turnSettings) *prometheus.Registry {
+// newRegistry returns the metrics of signaling, of TURN unless turn is nil, and of the process.
+func newRegistry(signaling *server.Server, turn *turnServer, version string) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "parley_build_info", Help: "1, with the version of this build.",
-		ConstLabels: prometheus.Labels{"version": version(), "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	registry.MustRegister(signaling, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if turn != nil {
-		registry.MustRegister(&turnCollector{stats: func() turnserver.Stats { return turn.server.Stats() }})
+		registry.MustRegister(&turnCollector{turn.Server})
 	}
 	return registry
 }
 
 // turnCollector collects the metrics of a TURN server.
-type turnCollector struct{ stats func() turnserver.Stats }
+type turnCollector struct{ server *turnserver.Server }
 
 var (
 	turnAllocations      = prometheus.NewDesc("turn_allocations", "Open allocations.", nil, nil)
@@ -45,7 +45,7 @@ func (c *turnCollector) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *turnCollector) Collect(metrics chan<- prometheus.Metric) {
-	s := c.stats()
+	s := c.server.Stats()
 	metrics <- prometheus.MustNewConstMetric(turnAllocations, prometheus.GaugeValue, float64(s.Allocations))
 	metrics <- prometheus.MustNewConstMetric(turnConnections, prometheus.GaugeValue, float64(s.Streams))
 	metrics <- prometheus.MustNewConstMetric(turnAllocationsTotal, prometheus.CounterValue, float64(s.Allocated))
