@@ -6,10 +6,10 @@ import (
 	"net/netip"
 	"sync"
 
-	"parley/signal/internal/wsconn"
-
 	"parley/signal"
+	"parley/signal/internal/ratelimit"
 	"parley/signal/internal/wire"
+	"parley/signal/internal/wsconn"
 )
 
 // connLimiter counts connections, in all and per client prefix.
@@ -31,7 +31,7 @@ func newConnLimiter(max, perAddress int) *connLimiter {
 func (l *connLimiter) add(a netip.Addr) refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	prefix := clientPrefix(a)
+	prefix := ratelimit.ClientPrefix(a)
 	l.total++
 	l.prefixes[prefix]++
 	switch {
@@ -47,7 +47,7 @@ func (l *connLimiter) add(a netip.Addr) refusal {
 func (l *connLimiter) remove(a netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	prefix := clientPrefix(a)
+	prefix := ratelimit.ClientPrefix(a)
 	l.total--
 	if l.prefixes[prefix]--; l.prefixes[prefix] <= 0 {
 		delete(l.prefixes, prefix)
@@ -78,49 +78,6 @@ func (l *connLimiter) connState(refused func()) func(net.Conn, http.ConnState) {
 	}
 }
 
-// addressBuckets is a token bucket for each client prefix.
-type addressBuckets struct {
-	rate    rate
-	buckets map[netip.Addr]bucket
-}
-
-// maxBuckets bounds the prefixes that addressBuckets remembers.
-const maxBuckets = 1 << 14
-
-func newAddressBuckets(r rate) addressBuckets {
-	return addressBuckets{r, make(map[netip.Addr]bucket)}
-}
-
-// take takes one token of a, or reports that there is none.
-func (b *addressBuckets) take(a netip.Addr, now int64) bool {
-	prefix := clientPrefix(a)
-	bucket, known := b.buckets[prefix]
-	if !known && len(b.buckets) >= maxBuckets {
-		b.evict(now)
-	}
-	taken := bucket.take(now, b.rate)
-	b.buckets[prefix] = bucket
-	return taken
-}
-
-// empty reports whether take would fail.
-func (b *addressBuckets) empty(a netip.Addr, now int64) bool {
-	return b.buckets[clientPrefix(a)].empty(now, b.rate)
-}
-
-// evict makes room: it looks at some at random and removes those that are full, or any if none is.
-func (b *addressBuckets) evict(now int64) {
-	seen, before := 0, len(b.buckets)
-	for prefix, bucket := range b.buckets {
-		if seen++; int64(bucket) <= now || seen > 64 && len(b.buckets) == before {
-			delete(b.buckets, prefix)
-		}
-		if seen > 64 {
-			return
-		}
-	}
-}
-
 // admission decides which connections are taken in, and which have to go because they do not log
 // in.
 type admission struct {
@@ -129,9 +86,9 @@ type admission struct {
 	sessions *connLimiter // sessions, also those whose client is away
 
 	mu           sync.Mutex // guards what follows, and pending, since, older and newer of every conn
-	upgrades     bucket
-	upgradesFrom addressBuckets
-	failures     addressBuckets // refused logins
+	upgrades     ratelimit.Bucket
+	upgradesFrom ratelimit.AddressBuckets
+	failures     ratelimit.AddressBuckets // refused logins
 
 	// The connections that have not logged in, in the order in which they came.
 	oldest, newest *conn
@@ -141,7 +98,7 @@ type admission struct {
 func newAdmission(l *limits) *admission {
 	return &admission{
 		limits: l, conns: newConnLimiter(l.Connections, l.PerAddress), sessions: newConnLimiter(l.Connections, l.PerAddress),
-		upgradesFrom: newAddressBuckets(l.upgradesFrom), failures: newAddressBuckets(l.failures),
+		upgradesFrom: ratelimit.NewAddressBuckets(l.upgradesFrom), failures: ratelimit.NewAddressBuckets(l.failures),
 	}
 }
 
@@ -181,9 +138,9 @@ func (g *admission) takeUpgrade(a netip.Addr, now int64) refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case !g.upgradesFrom.take(a, now):
+	case !g.upgradesFrom.Take(a, now):
 		return tooManyUpgradesFromAddress
-	case !g.upgrades.take(now, g.limits.upgrades):
+	case !g.upgrades.Take(now, g.limits.upgrades):
 		return tooManyUpgrades
 	}
 	return ""
@@ -261,14 +218,14 @@ func (g *admission) counts() (total, pending int) {
 func (g *admission) loginFailed(a netip.Addr, now int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.failures.take(a, now)
+	g.failures.Take(a, now)
 }
 
 // throttled reports whether too many logins from a were refused.
 func (g *admission) throttled(a netip.Addr, now int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.failures.empty(a, now)
+	return g.failures.Empty(a, now)
 }
 
 // evict closes connections that have waited too long to log in, or too many.

@@ -6,42 +6,19 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"parley/signal/internal/ratelimit"
 )
 
-// TestBucket holds a bucket against a plain token bucket, over random pauses.
-func TestBucket(t *testing.T) {
-	for _, r := range []Rate{{PerSecond: 5, Burst: 10}, {PerSecond: 20, Burst: 100}, {PerSecond: 1000, Burst: 1}, {PerSecond: 0.1, Burst: 3}} {
-		resolved := r.resolve(1, 1)
-		random := rand.New(rand.NewPCG(1, 2))
-		var b bucket
-		now, tokens := int64(time.Hour), float64(r.Burst)
-		for i := range 10000 {
-			pause := int64(random.ExpFloat64() * float64(time.Second) / r.PerSecond)
-			now += pause
-			tokens = min(tokens+float64(pause)/float64(resolved.token), float64(r.Burst))
-			if frac := tokens - float64(int(tokens)); frac > 1-1e-6 { // at the edge both are right
-				now, tokens = now+resolved.token/2, min(tokens+0.5, float64(r.Burst))
-			}
-			got, want := b.take(now, resolved), tokens >= 1
-			if got != want {
-				t.Fatalf("%+v, step %d: took %v with %f tokens", r, i, got, tokens)
-			}
-			if want {
-				tokens--
-			}
-		}
-	}
-}
-
 func TestRateDefaults(t *testing.T) {
-	for r, want := range map[Rate]rate{
-		{}:                         {int64(200 * time.Millisecond), int64(2 * time.Second)},
+	for r, want := range map[Rate]ratelimit.Rate{
+		{}:                         ratelimit.New(5, 10),
 		{PerSecond: -1}:            {},
 		{PerSecond: -1, Burst: 5}:  {},
-		{PerSecond: 10}:            {int64(100 * time.Millisecond), int64(2 * time.Second)},
-		{PerSecond: 0.01}:          {int64(100 * time.Second), int64(100 * time.Second)},
-		{PerSecond: 10, Burst: 50}: {int64(100 * time.Millisecond), int64(5 * time.Second)},
-		{Burst: 50}:                {int64(200 * time.Millisecond), int64(10 * time.Second)},
+		{PerSecond: 10}:            ratelimit.New(10, 20),
+		{PerSecond: 0.01}:          ratelimit.New(0.01, 1),
+		{PerSecond: 10, Burst: 50}: ratelimit.New(10, 50),
+		{Burst: 50}:                ratelimit.New(5, 50),
 	} {
 		if got := r.resolve(5, 10); got != want {
 			t.Errorf("%+v stands for %v, want %v", r, got, want)
@@ -132,42 +109,5 @@ func TestThrottle(t *testing.T) {
 		if !guess("2001:db8::1") {
 			t.Fatalf("after an hour guess %d was refused", i)
 		}
-	}
-}
-
-// TestThrottleIsBounded lets more addresses fail than are remembered.
-func TestThrottleIsBounded(t *testing.T) {
-	l := Limits{}.resolve()
-	g := newAdmission(&l)
-	now := int64(time.Hour)
-	for i := range maxBuckets + 5000 {
-		g.loginFailed(netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}), now)
-	}
-	if n := len(g.failures.buckets); n != maxBuckets {
-		t.Errorf("%d addresses are remembered", n)
-	}
-	now += int64(time.Hour) // the next finds room among those that are long forgiven
-	g.loginFailed(netip.MustParseAddr("203.0.113.1"), now)
-	if n := len(g.failures.buckets); n > maxBuckets-60 {
-		t.Errorf("%d addresses are remembered for what they did an hour ago", n)
-	}
-}
-
-func TestClientPrefix(t *testing.T) {
-	for a, want := range map[string]string{
-		"192.0.2.1":         "192.0.2.1",
-		"::ffff:192.0.2.1":  "192.0.2.1",
-		"2001:db8:1:2::3":   "2001:db8:1:2::",
-		"[2001:db8::1]:80":  "2001:db8::",
-		"fe80::1%eth0":      "fe80::",
-		"192.0.2.1:1":       "192.0.2.1",
-		"[fe80::1%eth0]:80": "fe80::",
-	} {
-		if got := clientPrefix(parseRemote(a)).String(); got != want {
-			t.Errorf("%s counts as %s, want %s", a, got, want)
-		}
-	}
-	if clientPrefix(parseRemote("@")).IsValid() {
-		t.Error("nonsense has a client prefix")
 	}
 }

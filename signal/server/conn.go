@@ -11,10 +11,10 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"parley/signal/internal/wsconn"
-
 	"parley/signal"
+	"parley/signal/internal/ratelimit"
 	"parley/signal/internal/wire"
+	"parley/signal/internal/wsconn"
 )
 
 // conn is one client at the server: a connection, and after the login a session.
@@ -28,15 +28,15 @@ type conn struct {
 	token      string         // what the upgrade brought, for the login
 	dialect    signal.Dialect // "" before the first frame
 	wantErrors bool           // relay: the client requested errors
-	offers     bucket
-	candidates bucket
-	others     bucket
+	offers     ratelimit.Bucket
+	candidates ratelimit.Bucket
+	others     ratelimit.Bucket
 
 	waiting   atomic.Bool                // the reader waits for something else than the client
 	violation atomic.Pointer[closeError] // the error that was sent before the close
 
 	violationsMu sync.Mutex // guards violations
-	violations   bucket
+	violations   ratelimit.Bucket
 
 	// Guarded by wheel.mu.
 	slot     int32 // where in the wheel; -1 outside
@@ -74,7 +74,7 @@ func (c *conn) HandleMessage(w *wsconn.Batch, frame []byte) error {
 
 // Meter implements wsconn.Handler.
 func (c *conn) Meter(w *wsconn.Batch) error {
-	if !c.others.take(w.Now, c.server.limits.others) {
+	if !c.others.Take(w.Now, c.server.limits.others) {
 		return &closeError{signal.CloseRateLimited, signal.CodeRateLimited, "too many pings, pongs without a ping, or small fragments"}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/internal/ratelimit"
 	"parley/signal/internal/wire"
 )
 
@@ -79,7 +80,7 @@ func NoLimits() Limits {
 // limits are Limits with the defaults filled in and what is lifted at its maximum.
 type limits struct {
 	Limits
-	offers, candidates, others, upgrades, upgradesFrom, failures rate
+	offers, candidates, others, upgrades, upgradesFrom, failures ratelimit.Rate
 }
 
 func (l Limits) resolve() limits {
@@ -112,13 +113,11 @@ func bound[T ~int | ~int64](value, otherwise T) T {
 	return value
 }
 
-// rate is a Rate in nanoseconds: the time that one token takes to grow, and the time that a full bucket takes.
-type rate struct{ token, full int64 }
-
-func (r Rate) resolve(perSecond float64, burst int) rate {
+// resolve returns the rate; perSecond and burst are the default.
+func (r Rate) resolve(perSecond float64, burst int) ratelimit.Rate {
 	switch {
 	case r.PerSecond < 0:
-		return rate{}
+		return ratelimit.Rate{}
 	case r.PerSecond > 0:
 		perSecond, burst = r.PerSecond, r.Burst
 		if burst <= 0 {
@@ -127,34 +126,5 @@ func (r Rate) resolve(perSecond float64, burst int) rate {
 	case r.Burst > 0:
 		burst = r.Burst
 	}
-	token := int64(math.Ceil(float64(time.Second) / perSecond))
-	return rate{token: max(token, 1), full: max(token, 1) * int64(burst)}
+	return ratelimit.New(perSecond, burst)
 }
-
-// times returns n times the rate: n times as many tokens a second, and at once.
-func (r rate) times(n int) rate {
-	if r.token > 0 {
-		r.token = max(r.token/int64(n), 1)
-	}
-	return r
-}
-
-// bucket is a token bucket in eight bytes, as there are several on every connection: the time, in nanoseconds since the server began,
-// at which it will be full again (the generic cell rate algorithm). The zero bucket is full.
-type bucket int64
-
-// take takes one token, and reports false if there is none.
-func (b *bucket) take(now int64, r rate) bool {
-	if r.token == 0 {
-		return true
-	}
-	full := max(int64(*b), now) + r.token
-	if full-now > r.full {
-		return false
-	}
-	*b = bucket(full)
-	return true
-}
-
-// empty reports whether take would return false.
-func (b bucket) empty(now int64, r rate) bool { return !b.take(now, r) }

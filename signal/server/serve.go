@@ -76,18 +76,18 @@ func (c *conn) limited(w *wsconn.Batch, typ signal.Type) bool {
 	}
 	switch typ {
 	case signal.Offer, signal.Answer:
-		return !c.offers.take(w.Now, l.offers.times(calls))
+		return !c.offers.Take(w.Now, l.offers.Times(calls))
 	case signal.ICECandidate, wire.TypeAck: // one of these is for sixteen of those
-		return !c.candidates.take(w.Now, l.candidates.times(calls))
+		return !c.candidates.Take(w.Now, l.candidates.Times(calls))
 	}
-	return !c.others.take(w.Now, l.others.times(calls))
+	return !c.others.Take(w.Now, l.others.Times(calls))
 }
 
 // allowViolation reports whether the client may once more do something over a limit without losing its connection.
 func (c *conn) allowViolation(w *wsconn.Batch) bool {
 	c.violationsMu.Lock()
 	defer c.violationsMu.Unlock()
-	return c.violations.take(w.Now, maxViolations)
+	return c.violations.Take(w.Now, maxViolations)
 }
 
 // refuseViolation refuses a message over a limit: with an error, and after too many of them with the end.

@@ -151,18 +151,6 @@ func parseRemote(text string) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-// clientPrefix returns what counts as one address: of IPv6 the /64, as one host has all of it.
-func clientPrefix(a netip.Addr) netip.Addr {
-	if !a.Is6() {
-		return a
-	}
-	p, err := a.Prefix(64)
-	if err != nil {
-		return a
-	}
-	return p.Addr()
-}
-
 const (
 	// subprotocol is what a client offers beside tokenPrefix, so that the server has something to agree to that is no secret.
 	subprotocol = "parley"

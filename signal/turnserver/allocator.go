@@ -27,13 +27,13 @@ type allocator struct {
 
 	// Numbers of allocations.
 	users     map[string]int
-	addresses map[netip.Addr]int // by clientPrefix
+	addresses map[netip.Addr]int // by ratelimit.ClientPrefix
 }
 
 // owner is a user at a client address, to whom an allocation belongs.
 type owner struct {
 	user    string
-	address netip.Addr // see clientPrefix
+	address netip.Addr // see ratelimit.ClientPrefix
 }
 
 // userID returns the owner as a user ID of pion/turn. It is never empty.

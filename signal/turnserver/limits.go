@@ -2,24 +2,13 @@ package turnserver
 
 import (
 	"container/list"
-	"hash/maphash"
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
-)
 
-// clientPrefix returns the address that limits per address count: IPv4 addresses as they are, of
-// IPv6 the /64, all of which one host has.
-func clientPrefix(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if !a.Is6() {
-		return a
-	}
-	p, _ := a.Prefix(64) // no error: IPv6 addresses have 128 bits
-	return p.Addr()
-}
+	"parley/signal/internal/ratelimit"
+)
 
 // addrPortOf returns the IP address and port of a UDP or TCP address. IPv4-mapped IPv6 addresses
 // become IPv4.
@@ -34,56 +23,14 @@ func addrPortOf(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// rateLimiter bounds the requests of each client address that has no allocation: what an address
-// can make the server compute, and how many responses the owner of a forged source address gets
-// (RFC 8656 section 21.3.1). It has a fixed number of token buckets, into which addresses are
-// hashed with a random seed, so that no number of addresses uses more memory.
-type rateLimiter struct {
-	seed  maphash.Seed
-	start time.Time
-	token int64 // nanoseconds for one token; 0: unlimited
-	burst int64 // nanoseconds for a full bucket
-
-	// fullAt holds for each bucket the time at which it is full, in nanoseconds since start
-	// (generic cell rate algorithm).
-	fullAt []atomic.Int64
-}
-
-// rateBuckets is the number of buckets. To keep one in ten empty at 100 requests per second takes
-// 160,000 packets per second.
-const rateBuckets = 1 << 14
-
-// newRateLimiter returns a limiter for perSecond requests, and ten times as many at once.
-func newRateLimiter(perSecond int) *rateLimiter {
-	l := &rateLimiter{seed: maphash.MakeSeed(), start: time.Now()}
-	if perSecond < int(time.Second) {
-		l.token = int64(time.Second) / int64(perSecond)
-		l.burst = int64(10 * time.Second)
-		l.fullAt = make([]atomic.Int64, rateBuckets)
+// newRequestBuckets returns the token buckets that bound the requests of each client address that has
+// no allocation: what an address can make the server compute, and how many responses the owner of a
+// forged source address gets (RFC 8656 section 21.3.1). Ten times perSecond may come at once.
+func newRequestBuckets(perSecond int) *ratelimit.HashedBuckets {
+	if perSecond >= int(time.Second) { // or unlimited
+		return ratelimit.NewHashedBuckets(ratelimit.Rate{})
 	}
-	return l
-}
-
-// take takes a token of an address, and returns false if there is none.
-func (l *rateLimiter) take(a netip.Addr) bool {
-	return l.takeAt(a, int64(time.Since(l.start)))
-}
-
-func (l *rateLimiter) takeAt(a netip.Addr, now int64) bool {
-	if l.token == 0 {
-		return true
-	}
-	bucket := &l.fullAt[maphash.Comparable(l.seed, clientPrefix(a))%rateBuckets]
-	for {
-		old := bucket.Load()
-		fullAt := max(old, now) + l.token
-		if fullAt-now > l.burst {
-			return false
-		}
-		if bucket.CompareAndSwap(old, fullAt) {
-			return true
-		}
-	}
+	return ratelimit.NewHashedBuckets(ratelimit.New(float64(perSecond), 10*perSecond))
 }
 
 // Bounds of an allocation. Each permission holds a timer, and pion/turn searches all channels for

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
-	"time"
+
+	"parley/signal/internal/ratelimit"
 )
 
 // Limits per address count all addresses of an IPv6 /64 as one.
@@ -15,7 +16,7 @@ func TestAddressQuota(t *testing.T) {
 	}
 	a := newAllocator(&opts, newPeerFilter(nil, opts.Addresses), &counters{})
 	reserve := func(user, address string) error {
-		return a.reserve(parseOwner(owner{user, clientPrefix(netip.MustParseAddr(address))}.userID()))
+		return a.reserve(parseOwner(owner{user, ratelimit.ClientPrefix(netip.MustParseAddr(address))}.userID()))
 	}
 	for _, step := range []struct {
 		user, address string
@@ -34,31 +35,6 @@ func TestAddressQuota(t *testing.T) {
 	}
 	if got := parseOwner(owner{"a b", netip.MustParseAddr("192.0.2.1")}.userID()); got.user != "a b" || got.address.String() != "192.0.2.1" {
 		t.Errorf("owner becomes %+v", got)
-	}
-}
-
-func TestRateLimiter(t *testing.T) {
-	l := newRateLimiter(10)
-	takes := func(address string, now time.Duration) (n int) {
-		for n < 1000 && l.takeAt(netip.MustParseAddr(address), int64(now)) {
-			n++
-		}
-		return n
-	}
-	for _, step := range []struct {
-		address string
-		now     time.Duration
-		want    int
-	}{
-		{"192.0.2.1", 0, 100}, {"192.0.2.1", 0, 0}, {"192.0.2.1", time.Second, 10}, {"192.0.2.1", time.Hour, 100},
-		{"2001:db8::1", 0, 100}, {"2001:db8::2", 0, 0},
-	} {
-		if got := takes(step.address, step.now); got != step.want {
-			t.Errorf("%s after %s: %d requests, want %d", step.address, step.now, got, step.want)
-		}
-	}
-	if l := newRateLimiter(limitOrDefault(-1, 10)); !l.take(netip.MustParseAddr("192.0.2.1")) || l.fullAt != nil {
-		t.Error("an unlimited rate is limited")
 	}
 }
 

@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/pion/logging"
 	"github.com/pion/stun/v4"
 	"github.com/pion/turn/v5"
+
+	"parley/signal/internal/ratelimit"
 )
 
 // Server is a STUN and TURN server. NewServer makes it, Run serves.
@@ -21,7 +24,8 @@ type Server struct {
 	filter    *peerFilter
 	allocator *allocator
 	streams   *streamTable
-	requests  *rateLimiter
+	requests  *ratelimit.HashedBuckets
+	began     time.Time
 	counters  counters
 }
 
@@ -31,10 +35,10 @@ func NewServer(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, log: opts.Logger, filter: newPeerFilter(opts.AllowedPeers, opts.Addresses)}
+	s := &Server{opts: opts, log: opts.Logger, began: time.Now(), filter: newPeerFilter(opts.AllowedPeers, opts.Addresses)}
 	s.allocator = newAllocator(&s.opts, s.filter, &s.counters)
 	s.streams = newStreamTable(&s.opts, &s.counters)
-	s.requests = newRateLimiter(opts.RequestRate)
+	s.requests = newRequestBuckets(opts.RequestRate)
 	return s, nil
 }
 
@@ -115,13 +119,13 @@ func (s *Server) authenticate(request *turn.RequestAttributes) (userID string, k
 		s.refuse(ReasonCredential, request.SrcAddr, err.Error())
 		return "", nil, false
 	}
-	o := owner{user, clientPrefix(addrPortOf(request.SrcAddr).Addr())}
+	o := owner{user, ratelimit.ClientPrefix(addrPortOf(request.SrcAddr).Addr())}
 	return o.userID(), turn.GenerateAuthKey(request.Username, request.Realm, password), true
 }
 
 // takeRequest reports whether a client without an allocation may make a request now.
 func (s *Server) takeRequest(client netip.Addr) bool {
-	if s.requests.take(client) {
+	if s.requests.Take(client, int64(time.Since(s.began))) {
 		return true
 	}
 	s.counters.addRefusal(ReasonRate)

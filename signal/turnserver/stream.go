@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"parley/signal/internal/ratelimit"
 )
 
 const (
@@ -105,7 +107,7 @@ func (s *streamListener) acceptLoop() {
 // admit starts the handshake of a connection, or closes it if there are too many.
 func (s *streamListener) admit(c net.Conn) {
 	client := addrPortOf(c.RemoteAddr())
-	t := &stream{Conn: c, raw: c, listener: s, client: client, prefix: clientPrefix(client.Addr())}
+	t := &stream{Conn: c, raw: c, listener: s, client: client, prefix: ratelimit.ClientPrefix(client.Addr())}
 	if !s.server.takeRequest(client.Addr()) || !s.server.streams.add(t) {
 		_ = c.Close()
 		return
@@ -174,7 +176,7 @@ type stream struct {
 	raw      net.Conn
 	listener *streamListener
 	client   netip.AddrPort
-	prefix   netip.Addr // see clientPrefix
+	prefix   netip.Addr // see ratelimit.ClientPrefix
 	deadline time.Time  // of the handshake and the first allocation
 	reader   *bufio.Reader
 	first    []byte // the message that handshake has read
