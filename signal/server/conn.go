@@ -42,7 +42,7 @@ type conn struct {
 	slot     int32 // where in the wheel; -1 outside
 	awaiting bool  // a ping is out
 
-	// Guarded by admission.mu: the queue of those that have not logged in.
+	// Guarded by pendingConns.mu: the queue of those that have not logged in.
 	pending      bool
 	since        int64
 	older, newer *conn
@@ -103,7 +103,8 @@ func (c *conn) HandleEnd(w *wsconn.Batch, err error) {
 		c.close(w, closed.Code, "")
 	}
 	c.server.wheel.remove(c)
-	c.server.admission.leave(c)
+	c.server.pending.remove(c)
+	c.server.gate.Leave(c.address)
 	c.logEnd(err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"parley/signal"
 	"parley/signal/internal/ratelimit"
 	"parley/signal/internal/wire"
+	"parley/signal/server/internal/admission"
 )
 
 // Limits bound what clients may ask of a Server. In every field zero stands for the default and a negative value lifts the bound;
@@ -95,6 +96,18 @@ func (l Limits) resolve() limits {
 		upgrades: l.Upgrades.resolve(200, 1000), upgradesFrom: l.UpgradesPerAddress.resolve(50, 500),
 		failures: l.LoginFailures.resolve(10.0/(30*60), 10),
 	}
+}
+
+// gate returns the limits of WebSockets.
+func (l *limits) gate() admission.Limits {
+	return admission.Limits{
+		Connections: l.Connections, PerAddress: l.PerAddress, Upgrades: l.upgrades, UpgradesPerAddress: l.upgradesFrom, LoginFailures: l.failures,
+	}
+}
+
+// http returns the limits of an HTTP server.
+func (l *limits) http() admission.HTTPLimits {
+	return admission.HTTPLimits{Connections: l.Connections, PerAddress: l.PerAddress, HeaderTimeout: l.HeaderWait, MaxHeader: l.Header}
 }
 
 // payload returns the limits of what is forwarded.

@@ -16,6 +16,7 @@ import (
 	"parley/signal"
 	"parley/signal/cluster"
 	"parley/signal/internal/wire"
+	"parley/signal/server/internal/admission"
 )
 
 // authWait bounds the decision of an Authorizer that does not bound itself.
@@ -82,8 +83,8 @@ func (c *conn) setExpiry(sess *session, req wire.Request, left time.Duration) bo
 func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
 	before := c.session
 	// The session counts until it ends, also while the client is away. A client that changes its name has a place already.
-	if c.server.admission.sessions.add(c.address) != "" && before == nil {
-		c.server.admission.sessions.remove(c.address)
+	if c.server.sessions.Add(c.address) != "" && before == nil {
+		c.server.sessions.Remove(c.address)
 		const text = "too many users are signed in from your address, or may still come back; try again later"
 		c.refuseLogin(w, req, signal.CodeOverloaded, text)
 		return &closeError{close: signal.CloseOverloaded, text: text}
@@ -122,7 +123,7 @@ func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.Logi
 		}
 	})
 	c.session, c.token = sess, ""
-	c.server.admission.loggedIn(c)
+	c.server.pending.remove(c)
 	c.server.metrics.login("success")
 	c.server.log.Debug("signed in", slog.String("dialect", string(c.dialect)), c.server.user(grant.Name))
 	return nil
@@ -170,13 +171,13 @@ func (c *conn) authorize(w *wsconn.Batch, name string, req wire.Request) (signal
 	defer c.waiting.Store(false)
 	ctx, cancel := context.WithTimeout(c.server.ctx, authWait)
 	defer cancel()
-	grant, err := c.server.opts.Auth.Authorize(ctx, signal.LoginRequest{Name: name, Token: signal.Truncate(token, maxToken), Address: c.address, Dialect: c.dialect})
+	grant, err := c.server.opts.Auth.Authorize(ctx, signal.LoginRequest{Name: name, Token: signal.Truncate(token, admission.MaxToken), Address: c.address, Dialect: c.dialect})
 	var denied *signal.Denied
 	switch {
 	case c.server.ctx.Err() != nil: // the server closes, and says so itself
 		return grant, &closeError{close: websocket.CloseGoingAway, text: goingAway}
 	case errors.As(err, &denied):
-		c.server.admission.loginFailed(c.address, c.server.now())
+		c.server.gate.LoginFailed(c.address, c.server.now())
 		c.server.metrics.authFailure("refused")
 		text := signal.Printable(denied.Reason)
 		c.refuseLogin(w, req, signal.CodeUnauthorized, text)
@@ -198,7 +199,7 @@ func (c *conn) authorize(w *wsconn.Batch, name string, req wire.Request) (signal
 
 // throttle refuses an address from which too many logins were refused, before another guess is looked at.
 func (c *conn) throttle(w *wsconn.Batch, req wire.Request) error {
-	if !c.server.admission.throttled(c.address, c.server.now()) {
+	if !c.server.gate.Throttled(c.address, c.server.now()) {
 		return nil
 	}
 	c.server.metrics.authFailure("throttled")
@@ -257,7 +258,7 @@ func (c *conn) resume(w *wsconn.Batch, h *hub, token string, req wire.Request) e
 		return nil
 	}
 	if !sess.resumable.verify(secret) {
-		c.server.admission.loginFailed(c.address, c.server.now())
+		c.server.gate.LoginFailed(c.address, c.server.now())
 		c.server.metrics.authFailure("resume")
 		c.refuseLogin(w, req, signal.CodeUnauthorized, "this is not the secret of that session")
 		return &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
@@ -282,7 +283,7 @@ func (c *conn) resume(w *wsconn.Batch, h *hub, token string, req wire.Request) e
 	}
 	c.session, c.token, c.wantErrors = sess, "", true
 	sess.resumed(w)
-	c.server.admission.loggedIn(c)
+	c.server.pending.remove(c)
 	c.server.metrics.login("resumed")
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"parley/signal"
 	"parley/signal/internal/wire"
+	"parley/signal/server/internal/admission"
 )
 
 // Stats are the numbers of a server at one moment, of both dialects.
@@ -22,7 +23,7 @@ type Stats struct {
 // Stats returns the numbers of this moment.
 func (s *Server) Stats() Stats {
 	var st Stats
-	st.Connections, st.Pending = s.admission.counts()
+	st.Connections, st.Pending = s.gate.Count(), s.pending.size()
 	for _, h := range []*hub{s.call, s.relay} {
 		names, calls := h.counts()
 		st.Names += names
@@ -121,8 +122,8 @@ func newMetrics(s *Server) *metrics {
 	m.accepted = connections.WithLabelValues("accepted")
 	m.origins = prometheus.NewCounter(prometheus.CounterOpts{Namespace: "signaling", Name: "origins_rejected_total", Help: "Upgrades rejected because of their origin."})
 	m.collectors = append(m.collectors, m.origins)
-	m.refusals = byValue(connections, string(tooManyUpgradesFromAddress), string(tooManyUpgrades), string(tooManyFromAddress), string(tooManyConnections),
-		string(draining), "upgrade", "sockets")
+	m.refusals = byValue(connections, string(admission.TooManyUpgradesFromAddress), string(admission.TooManyUpgrades), string(admission.TooManyFromAddress), string(admission.TooManyConnections),
+		string(admission.Draining), "upgrade", "sockets")
 	m.logins = byValue(vector("logins_total", "Logins, by result.", "result"), "success", "resumed", "renewed", signal.CodeTaken, signal.CodeBadName,
 		signal.CodeUnauthorized, signal.CodeThrottled, signal.CodeUnavailable, signal.CodeExpired, signal.CodeBadMessage, signal.CodeOverloaded)
 	m.auth = byValue(vector("auth_failures_total", "Logins and sessions ended by authorization, by reason.", "reason"),

@@ -9,6 +9,7 @@ import (
 
 	"parley/signal"
 	"parley/signal/cluster"
+	"parley/signal/server/internal/admission"
 )
 
 // Authorizer decides who may sign in with which name.
@@ -104,3 +105,6 @@ func (o Options) withDefaults() Options {
 	}
 	return o
 }
+
+// CheckOriginPattern returns an error if pattern is not valid in Options.AllowOrigins.
+func CheckOriginPattern(pattern string) error { return admission.CheckOriginPattern(pattern) }

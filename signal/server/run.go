@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -14,14 +13,12 @@ import (
 
 	"github.com/gorilla/websocket"
 	"golang.org/x/sync/errgroup"
+
+	"parley/signal/server/internal/admission"
 )
 
-const (
-	// responseWait bounds the writing of a response, such as a page.
-	responseWait = time.Minute
-	// shutdownWait bounds the delivery of pages at the end.
-	shutdownWait = 5 * time.Second
-)
+// shutdownWait bounds the delivery of pages at the end.
+const shutdownWait = 5 * time.Second
 
 // Run serves on all listeners until ctx ends, and then returns nil, having closed the listeners and every connection, and waited
 // for every goroutine. If a listener fails before, Run ends in the same way and returns that error. A server runs once.
@@ -29,9 +26,9 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	if len(listeners) == 0 {
 		return errors.New("the server has nothing to listen on: give at least one address")
 	}
-	sockets := newConnLimiter(s.limits.Connections, s.limits.PerAddress)
-	sockets.exempt = s.isProxy
-	web := newHTTPServer(s, &s.limits, sockets, func() { s.metrics.refused("sockets") }, s.log)
+	web := admission.NewHTTPServer(s, admission.HTTPOptions{
+		Limits: s.limits.http(), Exempt: s.policy.IsProxy, Refused: func() { s.metrics.refused("sockets") }, Logger: s.log,
+	})
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
 		group.Go(func() error {
@@ -52,26 +49,7 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 // response, and the connections in all and per address. Only Connections, PerAddress, HeaderWait and Header of the limits count.
 func NewHTTPServer(handler http.Handler, l Limits, logger *slog.Logger) *http.Server {
 	resolved := l.resolve()
-	return newHTTPServer(handler, &resolved, newConnLimiter(resolved.Connections, resolved.PerAddress), func() {}, logger)
-}
-
-func newHTTPServer(handler http.Handler, l *limits, sockets *connLimiter, refused func(), logger *slog.Logger) *http.Server {
-	headerWait := l.HeaderWait
-	if headerWait == math.MaxInt64 {
-		headerWait = 0 // no bound, in net/http
-	}
-	return &http.Server{
-		ConnState: sockets.connState(refused),
-		Handler:   handler,
-		// Against clients that send their header byte by byte, or without end.
-		ReadHeaderTimeout: headerWait,
-		MaxHeaderBytes:    l.Header,
-		IdleTimeout:       time.Minute,
-		// Against clients that send a body or read a response byte by byte. Neither holds for a connection that was upgraded.
-		ReadTimeout:  headerWait,
-		WriteTimeout: responseWait,
-		ErrorLog:     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
+	return admission.NewHTTPServer(handler, admission.HTTPOptions{Limits: resolved.http(), Logger: logger})
 }
 
 // shut ends the HTTP server and the connections. Pages in delivery get a bounded time; Shutdown does not know of upgraded
@@ -137,8 +115,7 @@ func (s *Server) schedule(window time.Duration) []parting {
 }
 
 func (s *Server) empty() bool {
-	total, _ := s.admission.counts()
-	return total == 0
+	return s.gate.Count() == 0
 }
 
 // Ready reports whether new connections are taken in: until Drain, Close or the end of Run.

@@ -3,10 +3,7 @@ package server
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"hash/maphash"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -15,32 +12,34 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/realclientip/realclientip-go"
 
 	"parley/signal/internal/wsconn"
 
 	"parley/signal"
 	"parley/signal/cluster"
+	"parley/signal/server/internal/admission"
 )
 
 // Server is the signaling server, an http.Handler: a WebSocket upgrade on any path is signaling in either dialect, every other
 // request goes to the pages. Serve it with Run, or mount it anywhere and Close it at the end.
 type Server struct {
-	opts      Options
-	limits    limits
-	log       *slog.Logger
-	upgrader  websocket.Upgrader
-	sockets   *wsconn.Pool
-	node      cluster.Node
-	call      *hub
-	relay     *hub
-	wheel     *wheel
-	admission *admission
-	expiries  expiries
-	clientIP  realclientip.Strategy
-	metrics   *metrics
-	began     time.Time
-	seed      maphash.Seed // of names in the log
+	opts     Options
+	limits   limits
+	log      *slog.Logger
+	upgrader websocket.Upgrader
+	sockets  *wsconn.Pool
+	node     cluster.Node
+	call     *hub
+	relay    *hub
+	wheel    *wheel
+	gate     *admission.Gate
+	sessions *admission.Counter // sessions, also those whose client is away
+	pending  pendingConns
+	policy   *admission.Policy
+	expiries expiries
+	metrics  *metrics
+	began    time.Time
+	seed     maphash.Seed // of names in the log
 
 	ctx     context.Context // ends with Close: what waits for an Authorizer waits no longer
 	cancel  context.CancelFunc
@@ -66,20 +65,23 @@ func New(options *Options) *Server {
 		seed:  maphash.MakeSeed(),
 	}
 	s.metrics = newMetrics(s)
-	s.admission = newAdmission(&s.limits)
+	s.gate = admission.NewGate(s.limits.gate())
+	s.sessions = admission.NewCounter(s.limits.Connections, s.limits.PerAddress)
+	s.policy = admission.NewPolicy(admission.Options{
+		AllowOrigins: opts.AllowOrigins, IsOwnName: opts.IsOwnName, TrustedProxies: opts.TrustedProxies, ClientIPHeader: opts.ClientIPHeader,
+	})
 	if s.node = opts.Cluster; s.node == nil {
 		s.node = cluster.NewMemory()
 	}
 	s.call, s.relay = newHub(s, signal.DialectCall), newHub(s, signal.DialectRelay)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.clientIP = clientIPStrategy(opts.ClientIPHeader, opts.TrustedProxies)
 	s.sockets = wsconn.NewPool(wsconn.Config{
 		MaxMessage: s.limits.Frame, MaxQueue: opts.MaxQueue, MessageTimeout: s.limits.FrameWait, Now: s.now, Goroutines: &s.wait,
 	})
 	s.upgrader = wsconn.NewUpgrader()
 	s.upgrader.CheckOrigin = func(*http.Request) bool { return true } // ServeHTTP has checked it
 	s.upgrader.Error = s.refuse
-	s.upgrader.Subprotocols = []string{subprotocol}
+	s.upgrader.Subprotocols = []string{admission.Subprotocol}
 	return s
 }
 
@@ -90,45 +92,30 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.opts.Pages.ServeHTTP(w, r)
 		return
 	}
-	if status, err := s.checkHandshake(r); err != nil {
+	if status, err := s.policy.CheckHandshake(r); err != nil {
 		s.metrics.refused("upgrade")
 		s.refuse(w, r, status, err)
 		return
 	}
-	address := s.remoteOf(r)
+	address := s.policy.ClientAddr(r)
 	if why := s.admit(address); why != "" {
-		s.turnAway(w, address, why)
+		s.metrics.refused(string(why))
+		s.log.Debug("connection refused", slog.String("why", string(why)), slog.String("remote", address.String()))
+		why.Respond(w)
 		return
 	}
 	ws, err := s.upgrader.Upgrade(w, r, http.Header{signal.ServerHeader: {"1"}})
 	if err != nil {
-		s.admission.conns.remove(address)
+		s.gate.Leave(address)
 		s.metrics.refused("upgrade")
 		return // refuse has answered, or the client is gone
 	}
 	c := &conn{server: s, address: address, slot: -1}
 	c.Conn = s.sockets.NewConn(ws, c)
 	if s.opts.Auth != nil {
-		c.token = tokenOf(r)
+		c.token = admission.Token(r)
 	}
 	s.start(c, ws)
-}
-
-// checkHandshake returns what is wrong with an opening handshake (RFC 6455, 4.2.1), and the status to answer it with. It comes before
-// the limits: only what can become a connection counts as one.
-func (s *Server) checkHandshake(r *http.Request) (status int, err error) {
-	key, keyErr := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
-	switch {
-	case r.Method != http.MethodGet:
-		return http.StatusMethodNotAllowed, errors.New("invalid WebSocket handshake: want a GET request")
-	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return http.StatusBadRequest, errors.New("invalid WebSocket handshake: want Sec-WebSocket-Version: 13")
-	case keyErr != nil || len(key) != 16:
-		return http.StatusBadRequest, errors.New("invalid WebSocket handshake: want a Sec-WebSocket-Key of 16 bytes in base64")
-	case !s.originAllowed(r):
-		return http.StatusForbidden, errors.New("origin not allowed")
-	}
-	return 0, nil
 }
 
 // newBatch returns a batch for what does not come from a client's message. The caller releases it.
@@ -138,30 +125,11 @@ func (s *Server) newBatch() *wsconn.Batch {
 	return w
 }
 
-func (s *Server) admit(address netip.Addr) refusal {
+func (s *Server) admit(address netip.Addr) admission.Refusal {
 	if s.leaving.Load() {
-		return draining
+		return admission.Draining
 	}
-	return s.admission.enter(address, s.now())
-}
-
-// turnAway answers an upgrade over a limit.
-func (s *Server) turnAway(w http.ResponseWriter, address netip.Addr, why refusal) {
-	status, text := http.StatusServiceUnavailable, "the signaling server has no room for another connection; try again later"
-	switch why {
-	case tooManyFromAddress:
-		status, text = http.StatusTooManyRequests, "there are too many connections from your address; close some"
-	case tooManyUpgradesFromAddress:
-		status, text = http.StatusTooManyRequests, "too many connect at once from your address; try again in a moment"
-	case tooManyUpgrades:
-		status, text = http.StatusTooManyRequests, "too many connect at once; try again in a moment"
-	case draining:
-		text = "the signaling server is shutting down; try again in a moment"
-	}
-	s.metrics.refused(string(why))
-	s.log.Debug("connection refused", slog.String("why", string(why)), slog.String("remote", address.String()))
-	w.Header().Set("Retry-After", why.retryAfter())
-	s.answer(w, status, text)
+	return s.gate.Enter(address, s.now())
 }
 
 // start takes a connection in, or closes it when the server is closed.
@@ -169,7 +137,7 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		s.admission.conns.remove(c.address)
+		s.gate.Leave(c.address)
 		bye := websocket.FormatCloseMessage(websocket.CloseGoingAway, goingAway)
 		_ = ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
 		_ = ws.Close()
@@ -190,7 +158,7 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	s.metrics.accepted.Inc()
 	w := s.sockets.Batch()
 	defer w.Release()
-	if out := s.admission.await(c, s.now()); out != nil {
+	if out := s.pending.add(c, s.now(), s.limits.Pending); out != nil {
 		s.evict(w, []*conn{out}, &closeError{signal.CloseOverloaded, signal.CodeOverloaded, "too many connections wait to log in"})
 	}
 	if s.opts.Greeting {
@@ -198,30 +166,6 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 	}
 	w.Flush()
 	c.Start()
-}
-
-// keepaliveLoop pings connections, drops dead ones, and enforces the ends of logins and sessions, until Close.
-func (s *Server) keepaliveLoop() {
-	ticker := time.NewTicker(s.wheel.tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		w := s.newBatch()
-		ping, dead := s.wheel.turn()
-		for _, c := range dead {
-			c.Abort()
-		}
-		for _, c := range ping {
-			c.Ping(w)
-		}
-		s.overdue(w)
-		s.expireSessions(w)
-		w.Release()
-	}
 }
 
 const goingAway = "the server is shutting down"
@@ -254,11 +198,5 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, reas
 		s.log.Info("origin refused: neither a name of this server nor allowed", slog.String("origin", signal.Printable(r.Header.Get("Origin"))))
 	}
 	w.Header().Set("Sec-WebSocket-Version", "13")
-	s.answer(w, status, text)
-}
-
-func (s *Server) answer(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n")
+	admission.Respond(w, status, text)
 }

@@ -5,12 +5,77 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/signal"
 	"parley/signal/cluster"
 	"parley/signal/internal/wsconn"
 )
+
+// hub holds the sessions of one dialect at this server.
+type hub struct {
+	server  *Server
+	dialect signal.Dialect
+
+	names atomic.Int64 // sessions that hold a name
+	calls atomic.Int64 // calls that these sessions have opened
+
+	mu        sync.Mutex          // guards resumable
+	resumable map[uint64]*session // by the number in the resume token
+}
+
+func newHub(s *Server, dialect signal.Dialect) *hub {
+	return &hub{server: s, dialect: dialect, resumable: make(map[uint64]*session)}
+}
+
+// clusterName returns the name as the cluster knows it. Each dialect has its own names.
+func (h *hub) clusterName(name string) cluster.Name {
+	return cluster.Name{Space: string(h.dialect), Text: name}
+}
+
+// addResumable makes s the session that its resume token stands for.
+func (h *hub) addResumable(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.resumable[s.resumable.id.Number] = s
+}
+
+// removeResumable undoes addResumable, unless another session has the token now.
+func (h *hub) removeResumable(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.resumable[s.resumable.id.Number] == s {
+		delete(h.resumable, s.resumable.id.Number)
+	}
+}
+
+// resumableSession returns the session that a resume token with this ID stands for, or nil.
+func (h *hub) resumableSession(id cluster.SessionID) *session {
+	if id.Node != h.server.node.ID() {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.resumable[id.Number]
+}
+
+// endResumable ends all sessions that wait, or could wait, for their client.
+func (h *hub) endResumable(w *wsconn.Batch) {
+	h.mu.Lock()
+	sessions := make([]*session, 0, len(h.resumable))
+	for _, s := range h.resumable {
+		sessions = append(sessions, s)
+	}
+	h.mu.Unlock()
+	for _, s := range sessions {
+		s.resumable.stop()
+		s.end(w, cluster.Draining)
+	}
+}
+
+// counts returns the number of names and calls.
+func (h *hub) counts() (names, calls int) { return int(h.names.Load()), int(h.calls.Load()) }
 
 // session is one login of a client: it holds a name until the connection ends, or until the client does not resume in time. It has
 // one end of each of its calls; the other end belongs to the session of the peer, maybe at another node. The two learn of each other
@@ -150,7 +215,7 @@ func (s *session) start(reply func()) {
 		s.state = sessionOpen
 		s.hub.names.Add(1)
 	} else {
-		s.hub.server.admission.sessions.remove(s.address)
+		s.hub.server.sessions.Remove(s.address)
 	}
 	reply()
 	s.detachIfDone()
@@ -161,7 +226,7 @@ func (s *session) abandon() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state = sessionEnded
-	s.hub.server.admission.sessions.remove(s.address)
+	s.hub.server.sessions.Remove(s.address)
 	s.detachIfDone()
 }
 
@@ -310,7 +375,7 @@ func (s *session) endLocked(w *wsconn.Batch, reason cluster.Reason) {
 	}
 	s.state = sessionEnded
 	s.hub.names.Add(-1)
-	s.hub.server.admission.sessions.remove(s.address)
+	s.hub.server.sessions.Remove(s.address)
 	s.hub.server.expiries.remove(s)
 	calls := s.calls
 	s.calls, s.recentlyEnded = nil, nil

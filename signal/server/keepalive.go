@@ -4,6 +4,10 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"parley/signal"
+	"parley/signal/internal/wire"
+	"parley/signal/internal/wsconn"
 )
 
 // wheel holds every connection of a server and pings them all from one goroutine. It turns one slot per tick; a connection sits
@@ -109,4 +113,111 @@ func (w *wheel) putLocked(c *conn, ticks int) {
 func (w *wheel) untilPing() int {
 	spread := w.interval / 5
 	return w.interval - spread + rand.IntN(2*spread+1)
+}
+
+// pendingConns holds the connections that have not logged in, in the order in which they came.
+type pendingConns struct {
+	mu             sync.Mutex // guards what follows, and pending, since, older and newer of every conn
+	oldest, newest *conn
+	count          int
+}
+
+// add adds a connection. If there are more than max it returns the oldest, which has to make room.
+func (p *pendingConns) add(c *conn, now int64, max int) (out *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count >= max {
+		out = p.oldest
+		p.removeLocked(out)
+	}
+	c.pending, c.since, c.older = true, now, p.newest
+	if p.newest != nil {
+		p.newest.newer = c
+	} else {
+		p.oldest = c
+	}
+	p.newest = c
+	p.count++
+	return out
+}
+
+// overdue removes and returns those that have waited for longer than wait.
+func (p *pendingConns) overdue(now int64, wait time.Duration) (out []*conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.oldest != nil && now-p.oldest.since >= int64(wait) {
+		out = append(out, p.oldest)
+		p.removeLocked(p.oldest)
+	}
+	return out
+}
+
+func (p *pendingConns) removeLocked(c *conn) {
+	if c == nil || !c.pending {
+		return
+	}
+	if c.older != nil {
+		c.older.newer = c.newer
+	} else {
+		p.oldest = c.newer
+	}
+	if c.newer != nil {
+		c.newer.older = c.older
+	} else {
+		p.newest = c.older
+	}
+	c.pending, c.older, c.newer = false, nil, nil
+	p.count--
+}
+
+// remove removes a connection, which may have been removed already.
+func (p *pendingConns) remove(c *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.removeLocked(c)
+}
+
+// size returns the number of connections.
+func (p *pendingConns) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+// keepaliveLoop pings connections, drops dead ones, and enforces the ends of logins and sessions, until Close.
+func (s *Server) keepaliveLoop() {
+	ticker := time.NewTicker(s.wheel.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		w := s.newBatch()
+		ping, dead := s.wheel.turn()
+		for _, c := range dead {
+			c.Abort()
+		}
+		for _, c := range ping {
+			c.Ping(w)
+		}
+		s.overdue(w)
+		s.expireSessions(w)
+		w.Release()
+	}
+}
+
+// evict closes connections that have waited too long to log in, or too many.
+func (s *Server) evict(w *wsconn.Batch, conns []*conn, b *closeError) {
+	for _, c := range conns {
+		c.Send(w, wire.AppendError(nil, b.code, b.text, ""))
+		c.close(w, b.close, b.text)
+		s.metrics.limited(b.code)
+	}
+}
+
+// overdue closes the connections that have not logged in for too long.
+func (s *Server) overdue(w *wsconn.Batch) {
+	s.evict(w, s.pending.overdue(s.now(), s.limits.LoginWait), &closeError{signal.CloseLoginTimeout, signal.CodeLoginTimeout, "no login came within " + s.limits.LoginWait.String()})
 }

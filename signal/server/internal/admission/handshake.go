@@ -1,21 +1,59 @@
-package server
+package admission
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gorilla/websocket"
 	"github.com/realclientip/realclientip-go"
 )
 
+// Options are the options of a Policy.
+type Options struct {
+	AllowOrigins   []string               // see CheckOriginPattern
+	IsOwnName      func(host string) bool // reports whether the server is known by a host name, in lower case; nil for none
+	TrustedProxies []netip.Prefix
+	ClientIPHeader string // in which proxies name the client; "" for none
+}
+
+// Policy decides which requests may open a WebSocket, and which address they come from.
+type Policy struct {
+	options  Options
+	clientIP realclientip.Strategy
+}
+
+// NewPolicy returns a policy.
+func NewPolicy(o Options) *Policy {
+	return &Policy{options: o, clientIP: clientIPStrategy(o.ClientIPHeader, o.TrustedProxies)}
+}
+
+// CheckHandshake returns what is wrong with an opening handshake (RFC 6455, 4.2.1), and the status to answer it with. It comes before
+// the limits: only what can become a connection counts as one.
+func (p *Policy) CheckHandshake(r *http.Request) (status int, err error) {
+	key, keyErr := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
+	switch {
+	case r.Method != http.MethodGet:
+		return http.StatusMethodNotAllowed, errors.New("invalid WebSocket handshake: want a GET request")
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		return http.StatusBadRequest, errors.New("invalid WebSocket handshake: want Sec-WebSocket-Version: 13")
+	case keyErr != nil || len(key) != 16:
+		return http.StatusBadRequest, errors.New("invalid WebSocket handshake: want a Sec-WebSocket-Key of 16 bytes in base64")
+	case !p.originAllowed(r):
+		return http.StatusForbidden, errors.New("origin not allowed")
+	}
+	return 0, nil
+}
+
 // originAllowed decides which pages may speak to this server. A browser sends Origin with every WebSocket and lets any page open
 // one anywhere (RFC 6455, 10.2), so this check is the server's to make. Programs send none and are allowed.
-func (s *Server) originAllowed(r *http.Request) bool {
+func (p *Policy) originAllowed(r *http.Request) bool {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
 		return true
@@ -24,7 +62,7 @@ func (s *Server) originAllowed(r *http.Request) bool {
 		return false
 	}
 	origin := values[0]
-	for _, pattern := range s.opts.AllowOrigins {
+	for _, pattern := range p.options.AllowOrigins {
 		if matchOrigin(pattern, origin) {
 			return true
 		}
@@ -33,7 +71,7 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	if err != nil || u.Host == "" {
 		return false
 	}
-	return isLoopback(u.Hostname()) || sameHost(u, r.Host) && s.isOwnName(u.Hostname())
+	return isLoopback(u.Hostname()) || sameHost(u, r.Host) && p.isOwnName(u.Hostname())
 }
 
 // sameHost reports whether origin is of the host and port of a Host header. The port of the origin's scheme equals none.
@@ -53,11 +91,11 @@ func portOf(u *url.URL, scheme string) string {
 // isOwnName reports whether this server is known by a host name. That a page's origin is the Host of its request is not enough: the
 // owner of any name can point it at this server, for browsers in whose network it is (DNS rebinding). Nobody can do that to an
 // address.
-func (s *Server) isOwnName(host string) bool {
+func (p *Policy) isOwnName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	return s.opts.IsOwnName != nil && s.opts.IsOwnName(strings.ToLower(host))
+	return p.options.IsOwnName != nil && p.options.IsOwnName(strings.ToLower(host))
 }
 
 // matchOrigin reports whether origin is what pattern stands for: "*" for all, "https://*.example.com" for every host below,
@@ -117,30 +155,25 @@ func clientIPStrategy(header string, proxies []netip.Prefix) realclientip.Strate
 	return realclientip.RemoteAddrStrategy{} // no header is named
 }
 
-// remoteOf returns where a request comes from. A trusted proxy's header is believed; where it names no valid address, the proxy's
+// ClientAddr returns where a request comes from. A trusted proxy's header is believed; where it names no valid address, the proxy's
 // own counts.
-func (s *Server) remoteOf(r *http.Request) netip.Addr {
-	address := parseRemote(r.RemoteAddr)
-	if !s.isProxy(address) {
+func (p *Policy) ClientAddr(r *http.Request) netip.Addr {
+	address := parseAddr(r.RemoteAddr)
+	if !p.IsProxy(address) {
 		return address
 	}
-	if client := parseRemote(s.clientIP.ClientIP(r.Header, r.RemoteAddr)); client.IsValid() {
+	if client := parseAddr(p.clientIP.ClientIP(r.Header, r.RemoteAddr)); client.IsValid() {
 		return client
 	}
 	return address
 }
 
-func (s *Server) isProxy(a netip.Addr) bool {
-	for _, p := range s.opts.TrustedProxies {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+func (p *Policy) IsProxy(a netip.Addr) bool {
+	return slices.ContainsFunc(p.options.TrustedProxies, func(proxy netip.Prefix) bool { return proxy.Contains(a) })
 }
 
-// parseRemote reads an address with or without a port, and the invalid address for anything else.
-func parseRemote(text string) netip.Addr {
+// parseAddr reads an address with or without a port, and the invalid address for anything else.
+func parseAddr(text string) netip.Addr {
 	if ap, err := netip.ParseAddrPort(text); err == nil {
 		return ap.Addr().Unmap().WithZone("")
 	}
@@ -152,16 +185,16 @@ func parseRemote(text string) netip.Addr {
 }
 
 const (
-	// subprotocol is what a client offers beside tokenPrefix, so that the server has something to agree to that is no secret.
-	subprotocol = "parley"
+	// Subprotocol is what a client offers beside tokenPrefix, so that the server has something to agree to that is no secret.
+	Subprotocol = "parley"
 	// tokenPrefix begins a subprotocol that carries a token: a browser can send nothing else with an upgrade.
 	tokenPrefix = "parley.token."
-	// maxToken bounds a token.
-	maxToken = 8 << 10
+	// MaxToken bounds a token.
+	MaxToken = 8 << 10
 )
 
-// tokenOf returns the token that came with an upgrade: in a subprotocol, in Authorization, or in the query, in this order.
-func tokenOf(r *http.Request) string {
+// Token returns the token that came with an upgrade: in a subprotocol, in Authorization, or in the query, in this order.
+func Token(r *http.Request) string {
 	for _, p := range websocket.Subprotocols(r) {
 		if text, ok := strings.CutPrefix(p, tokenPrefix); ok {
 			token, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
@@ -178,7 +211,7 @@ func tokenOf(r *http.Request) string {
 }
 
 func bounded(token string) string {
-	if len(token) > maxToken {
+	if len(token) > MaxToken {
 		return ""
 	}
 	return token

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math/rand/v2"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -72,5 +73,50 @@ func TestPongTakesNoServerLock(t *testing.T) {
 	}
 	if err := ask(); err != nil {
 		t.Errorf("after a pong: %v", err)
+	}
+}
+
+// TestPending lets connections come, sign in and go at random, against a plain list.
+func TestPending(t *testing.T) {
+	var p pendingConns
+	random := rand.New(rand.NewPCG(3, 4))
+	var waiting []*conn
+	drop := func(c *conn) {
+		for i, w := range waiting {
+			if w == c {
+				waiting = append(waiting[:i], waiting[i+1:]...)
+				return
+			}
+		}
+		t.Fatal("somebody was put out who was not there")
+	}
+	for now := int64(0); now < int64(time.Hour); now += random.Int64N(int64(4 * time.Second)) {
+		for _, out := range p.overdue(now, time.Minute) {
+			if now-out.since < int64(time.Minute) || out != waiting[0] {
+				t.Fatal("put out too early, or not the oldest")
+			}
+			drop(out)
+		}
+		if len(waiting) > 0 && now-waiting[0].since >= int64(time.Minute) {
+			t.Fatal("not put out in time")
+		}
+		if random.IntN(3) > 0 {
+			c := &conn{slot: -1}
+			if out := p.add(c, now, 20); out != nil {
+				if len(waiting) != 20 || out != waiting[0] {
+					t.Fatal("not the oldest of twenty made room")
+				}
+				drop(out)
+			}
+			waiting = append(waiting, c)
+		} else if n := len(waiting); n > 0 {
+			c := waiting[random.IntN(n)]
+			p.remove(c)
+			p.remove(c) // twice does no harm
+			drop(c)
+		}
+		if got := p.size(); got != len(waiting) {
+			t.Fatalf("got %d connections, want %d", got, len(waiting))
+		}
 	}
 }
