@@ -37,7 +37,7 @@ const holdOffers = `(() => {
 			// back an offer before the first, now and then never finds any (peer/errors.go).
 			if (String(data).includes('"type":"candidate"') && !sent) {
 				sent = true;
-				for (const e of held.splice(0)) setTimeout(() => this.deliver(e));
+				queueMicrotask(() => { for (const e of held.splice(0)) this.deliver(e); }); // ahead of later ones: they are numbered
 			}
 		}
 	};

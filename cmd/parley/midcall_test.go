@@ -77,7 +77,7 @@ func pageOffers(t *testing.T, tab *webtest.Tab) {
 
 // shows waits until the page shows a picture, yes or no.
 func shows(tab *webtest.Tab, picture string) {
-	tab.Wait(`document.querySelector('#callPage').dataset.picture === '` + picture + `'`)
+	tab.Wait(`document.querySelector('#callPage').dataset.video === '` + picture + `'`)
 }
 
 // The terminal adds, replaces, removes, holds and resumes in a call with a tab, and the page shows it.

@@ -117,7 +117,7 @@ func TestAnotherCodecOfLayers(t *testing.T) {
 // TestLayersToATab: who is sent several sizes sends its own picture all the same.
 func TestLayersToATab(t *testing.T) {
 	page, server := serving(t)
-	tab := browsers().Chromium(t, nil).Open(page + "/?as=tab")
+	tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
 	idle(tab)
 	p := terminal(t, "call", "tab", "--server", server, "--timeout", "60s", "--linger", "2m", "--video", "test", "--simulcast", "--expect", "video.frames>=10")
 	tab.WaitFrames(5)

@@ -122,7 +122,7 @@ func microphone(b *webtest.Browser) string {
 }
 
 func idle(tab *webtest.Tab) {
-	tab.Wait(`document.querySelector('#callPage').dataset.phase === 'idle' && document.querySelector('#localVideo').videoWidth > 0`)
+	tab.Wait(`document.querySelector('#callPage').dataset.phase === 'idle' && !document.querySelector('#callPage').hidden`)
 }
 
 func talking(tab *webtest.Tab) {

@@ -57,7 +57,7 @@ func TestNameTaken(t *testing.T) {
 	}
 	first.Click("#signOutBtn")
 	first.Wait(`!document.querySelector('#loginPage').hidden`)
-	third := open(b, at+"/?as=alice")
+	third := open(b, at+"/?as=alice&answer=1")
 	waitPhase(third, "idle")
 	signIn(first, "carol")
 	call(first, "alice")
@@ -78,11 +78,11 @@ func TestNobodyThere(t *testing.T) {
 func TestSilence(t *testing.T) {
 	b := browsers.Chromium(t, nil)
 	at := host(t)
-	bob := open(b, at+"/?as=bob&video=0&audio=0")
+	bob := open(b, at+"/?as=bob&answer=1&video=0&audio=0")
 	waitPhase(bob, "idle")
-	bob.Wait(`document.querySelector('#selfNote').innerText === 'receive only'`)
 	alice := open(b, at+"/?as=alice&video=0&call=bob")
 	waitPhase(alice, "talking")
+	bob.Wait(`document.querySelector('#selfNote').innerText === 'receive only'`)
 	bob.WaitTone(400)
 	bob.Wait(`document.querySelector('#avatar').checkVisibility() && document.querySelector('#initial').innerText === 'A'`)
 	if v := bob.RemoteVideo(); v.Frames != 0 {

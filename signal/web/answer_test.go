@@ -6,20 +6,25 @@ import (
 	"parley/signal/web/webtest"
 )
 
-func TestAskBeforeAnswering(t *testing.T) {
+// A call rings: nothing of the callee is sent and no device opens before an answer, and the caller
+// learns of a refusal.
+func TestRinging(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
-		bob := open(b, at+"/?as=bob", keepFrames)
+		bob := open(b, at+"/?as=bob", keepFrames, countDevices)
 		waitPhase(bob, "idle")
-		bob.Click("#askInput")
 		alice := open(b, at+"/?as=alice")
 		waitPhase(alice, "idle")
 
 		call(alice, "bob")
 		waitPhase(bob, "ringing")
+		bob.Wait(`document.querySelector('#ringing').checkVisibility() && document.querySelector('#ringing').innerText.includes('alice is calling') &&
+			document.title === '\u2068alice\u2069 is calling · Parley'`)
+		bob.Wait(`window[Symbol.for('contexts')].length === 1`) // the ring tone
 		bob.Click("#declineBtn")
 		waitChat(alice, "declined")
 		waitPhase(alice, "idle")
+		bob.Wait(`window[Symbol.for('contexts')].every(c => c.state === 'closed') && document.title === 'Parley'`)
 
 		call(alice, "bob")
 		waitPhase(bob, "ringing")
@@ -34,20 +39,33 @@ func TestAskBeforeAnswering(t *testing.T) {
 			t.Errorf("got %d connections after three calls and a duplicate offer, want 3", n)
 		}
 		if alice.RemoteVideo().Frames != 0 {
-			t.Error("seen before it was answered")
+			t.Error("the callee was visible before the answer")
 		}
+		bob.Wait(`window[Symbol.for('devices')].length === 0`)
 		bob.Wait(`document.activeElement.id === 'acceptBtn'`)
-		bob.Press(webtest.Enter) // the focus is on Accept
+		bob.Press(webtest.Enter) // the focus is on the answer
 		waitPhase(alice, "talking")
 		alice.WaitFrames(3)
+		bob.Wait(`window[Symbol.for('devices')].length === 2`)
 		alice.Click("#hangUpBtn")
-
-		bob.Reload() // the setting is remembered
 		waitPhase(bob, "idle")
+		bob.Wait(devicesAreClosed)
+
 		call(alice, "bob")
 		waitPhase(bob, "ringing")
-		bob.Go(at + "/?as=bob&answer=1") // and overridden
-		waitPhase(alice, "idle")
+		bob.Click("#acceptAudioBtn")
+		waitPhase(alice, "talking")
+		alice.WaitTone(tone(b))
+		bob.WaitFrames(3)
+		bob.Wait(`window[Symbol.for('devices')].filter(track => track.readyState === 'live').every(track => track.kind === 'audio')`)
+		alice.Wait(`document.querySelector('#avatar').checkVisibility()`)
+		bob.Click("#camBtn") // and later with video
+		alice.WaitFrames(3)
+		alice.Click("#hangUpBtn")
+		waitPhase(bob, "idle")
+		bob.Wait(devicesAreClosed)
+
+		bob.Go(at + "/?as=bob&answer=1")
 		waitPhase(bob, "idle")
 		call(alice, "bob")
 		waitPhase(bob, "talking")
@@ -56,11 +74,28 @@ func TestAskBeforeAnswering(t *testing.T) {
 	})
 }
 
+// countDevices keeps the tracks of the devices that a page has opened, and its audio contexts.
+const countDevices = `if (navigator.mediaDevices) {
+	const tracks = [], contexts = [];
+	Object.defineProperty(window, Symbol.for('devices'), {value: tracks});
+	Object.defineProperty(window, Symbol.for('contexts'), {value: contexts});
+	const open = MediaDevices.prototype.getUserMedia;
+	MediaDevices.prototype.getUserMedia = async function (constraints) {
+		const stream = await open.call(this, constraints);
+		tracks.push(...stream.getTracks());
+		return stream;
+	};
+	window.AudioContext = class extends AudioContext { constructor(...a) { super(...a); contexts.push(this); } };
+}`
+
+// devicesAreClosed holds if all devices that were opened are closed.
+const devicesAreClosed = `window[Symbol.for('devices')].every(track => track.readyState === 'ended')`
+
 func TestBusy(t *testing.T) {
 	b := browsers.Chromium(t, nil)
 	at := host(t)
 	alice, bob := inCall(b, at)
-	carol := open(b, at+"/?as=carol&call=bob")
+	carol := open(b, at+"/?as=carol&answer=1&call=bob")
 	waitChat(carol, "bob is busy")
 	waitChat(bob, "carol called")
 	waitPhase(bob, "talking")
@@ -69,7 +104,7 @@ func TestBusy(t *testing.T) {
 	if bob.RemoteVideo().Frames <= before {
 		t.Error("the call did not go on")
 	}
-	// Whoever calls somebody else hangs up first.
+	// A call to somebody else hangs up first.
 	call(bob, "carol")
 	waitChat(alice, "hung up")
 	waitPhase(carol, "talking")
@@ -79,15 +114,24 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// noLeaves has a page send the end of candidates, which says nothing, in place of each leave: messages
+// are numbered, so none can be left out.
+const noLeaves = `{
+	const send = WebSocket.prototype.send;
+	WebSocket.prototype.send = function (text) {
+		const m = JSON.parse(text);
+		send.call(this, m.type === 'leave' ? JSON.stringify({...m, type: 'candidate', candidate: null}) : text);
+	};
+}`
+
 // A second offer of the same name from another connection is a page that was
 // loaded anew, and its leave may have been lost.
 func TestReplacedCall(t *testing.T) {
 	b := browsers.Chromium(t, nil)
 	at := host(t)
-	bob := open(b, at+"/?as=bob")
+	bob := open(b, at+"/?as=bob&answer=1")
 	waitPhase(bob, "idle")
-	alice := open(b, at+"/?as=alice", `const send = WebSocket.prototype.send;
-		WebSocket.prototype.send = function (text) { if (JSON.parse(text).type !== 'leave') send.call(this, text); };
+	alice := open(b, at+"/?as=alice", noLeaves, `
 		RTCPeerConnection.prototype.close = () => {};`)
 	waitPhase(alice, "idle")
 	for range 2 {
@@ -108,8 +152,7 @@ func TestReplacedCall(t *testing.T) {
 // The server may have lost a call, and then passes no leave: the closed connection says it.
 func TestHangUpWithoutTheServer(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
-		alice, bob := inCall(b, host(t), `const send = WebSocket.prototype.send;
-			WebSocket.prototype.send = function (text) { if (JSON.parse(text).type !== 'leave') send.call(this, text); };`)
+		alice, bob := inCall(b, host(t), noLeaves)
 		alice.Click("#hangUpBtn")
 		waitChat(bob, "alice hung up")
 		waitPhase(bob, "idle")

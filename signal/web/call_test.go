@@ -50,13 +50,14 @@ func TestCall(t *testing.T) {
 func talk(t *testing.T, a, b *webtest.Browser, caller, callee *webtest.Tab, name string) {
 	t.Helper()
 	call(caller, name)
+	answer(callee)
 	for _, tab := range []*webtest.Tab{caller, callee} {
 		waitPhase(tab, "talking")
 		// Browsers send less than the camera's 640×480 while they are short of bandwidth or CPU.
 		if v := tab.WaitFrames(10); v.Width*3 != v.Height*4 || v.Width < 160 || v.Width > 640 {
-			t.Errorf("the remote picture is %d×%d", v.Width, v.Height)
+			t.Errorf("the remote video is %d×%d", v.Width, v.Height)
 		}
-		tab.Wait(`(v => document.querySelector('#callPage').dataset.picture === 'yes' &&
+		tab.Wait(`(v => document.querySelector('#callPage').dataset.video === 'yes' &&
 			document.querySelector('#facts').innerText.includes(v.videoWidth + '×' + v.videoHeight))(document.querySelector('#remoteVideo'))`)
 	}
 	say(caller, "ping from "+a.Name())

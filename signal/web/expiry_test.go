@@ -94,7 +94,7 @@ func TestTokenLeavesTheAddress(t *testing.T) {
 func TestTokenExpiresInCall(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := hostWithTokens(t)
-		bob := open(b, at+"/?as=bob#token="+newToken(time.Hour))
+		bob := open(b, at+"/?as=bob&answer=1#token="+newToken(time.Hour))
 		waitPhase(bob, "idle")
 		alice := open(b, at+"/?as=alice&call=bob#token="+newToken(time.Hour))
 		waitPhase(alice, "talking")
@@ -117,7 +117,7 @@ func TestTokenExpiresInCall(t *testing.T) {
 func TestTypedNames(t *testing.T) {
 	b := browsers.Chromium(t, nil)
 	at := host(t)
-	bob := open(b, at+"/?as=Jose%CC%81%20%20Mari%CC%81a&video=0&audio=0")
+	bob := open(b, at+"/?as=Jose%CC%81%20%20Mari%CC%81a&video=0&audio=0&answer=1")
 	waitPhase(bob, "idle")
 	if got := bob.Text("#me"); got != "José María" {
 		t.Errorf("signed in as %q", got)

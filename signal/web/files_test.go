@@ -21,7 +21,7 @@ const sha256 = `async blob => Array.from(new Uint8Array(await crypto.subtle.dige
 	b => b.toString(16).padStart(2, '0')).join('')`
 
 // pick gives files to the page as somebody who picks them: each has the name
-// and as many bytes as told, which differ from byte to byte.
+// and as many bytes as given, which differ from byte to byte.
 func pick(t *testing.T, tab *webtest.Tab, files map[string]int) {
 	t.Helper()
 	js := `{
@@ -68,7 +68,7 @@ func TestFiles(t *testing.T) {
 		t.Run(a.Name()+" to "+b.Name(), func(t *testing.T) {
 			a, b := a.For(t), b.For(t)
 			url := host(t)
-			bob := open(b, url+"/?as=bob&video=0&audio=0", keepBlobs)
+			bob := open(b, url+"/?as=bob&answer=1&video=0&audio=0", keepBlobs)
 			waitPhase(bob, "idle")
 			alice := open(a, url+"/?as=alice&call=bob&video=0&audio=0", keepBlobs)
 			for _, tab := range []*webtest.Tab{alice, bob} {
@@ -91,13 +91,13 @@ func TestFiles(t *testing.T) {
 			pick(t, bob, map[string]int{"no.bin": 10})
 			click(alice, "No, thanks")
 			waitCard(alice, "Not done.")
-			waitCard(bob, "The other side: they were not wanted")
+			waitCard(bob, "alice: they were not wanted")
 
 			// Ended by who sends, before anybody answered.
 			pick(t, bob, map[string]int{"never.bin": 10})
 			waitCard(alice, "never.bin")
 			click(bob, "Cancel")
-			waitCard(alice, "it was ended there")
+			waitCard(alice, "it was cancelled")
 			waitCard(bob, "Not done.")
 
 			// Text goes on beside it.
@@ -113,10 +113,10 @@ func TestFiles(t *testing.T) {
 func TestFilesGoOn(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		url := host(t)
-		bob := open(b, url+"/?as=bob&video=0&audio=0&files=1", keepBlobs)
+		bob := open(b, url+"/?as=bob&answer=1&video=0&audio=0&files=1", keepBlobs)
 		waitPhase(bob, "idle")
 		// The sender's channel stands still after two of five megabytes.
-		alice := open(b, url+"/?as=alice&call=bob&video=0&audio=0", `{
+		alice := open(b, url+"/?as=alice&answer=1&call=bob&video=0&audio=0", `{
 			const send = RTCDataChannel.prototype.send;
 			let bytes = 0;
 			window.testSent = () => bytes;

@@ -14,7 +14,7 @@ func TestMarkupIsText(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
 		const mallory = `<img src=x onerror=alert(1)>`
-		bob := open(b, at+"/?as=bob")
+		bob := open(b, at+"/?as=bob&answer=1")
 		signInAs := open(b, at)
 		waitPhase(bob, "idle")
 		signIn(signInAs, mallory)
@@ -37,7 +37,7 @@ func TestDirectionAndLength(t *testing.T) {
 	b := browsers.Chromium(t, nil)
 	at := relayTo(t, signaltest.Original(t, "call")) // it lets every name in
 	const turning = "mal\u202eyrol\u0007"
-	bob := open(b, at+"/?as=bob")
+	bob := open(b, at+"/?as=bob&answer=1")
 	waitPhase(bob, "idle")
 	mallory := open(b, at)
 	do(t, mallory, `(i => { i.value = `+quote(turning)+`; i.form.requestSubmit(); })(document.querySelector('#usernameInput'))`)
@@ -89,7 +89,7 @@ const keepSockets = `{
 func TestFramesThatMakeNoSense(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
-		bob := open(b, at+"/?as=bob", keepSockets)
+		bob := open(b, at+"/?as=bob&answer=1", keepSockets)
 		waitPhase(bob, "idle")
 		nonsense := `for (const data of ['Hello world', '', 'null', '[]', '7', '"x"', '{', '{}', '{"type":5}', '{"type":"nothing"}',
 			'{"type":"offer"}', '{"type":"offer","name":"x"}', '{"type":"offer","name":"x","offer":null}', '{"type":"offer","name":5,"offer":{"sdp":"v=0"}}',
@@ -140,7 +140,7 @@ const rejectOffers = `{
 			const m = JSON.parse(text);
 			if (m.answer?.parley?.rejected === 'no') {
 				m.answer.parley.rejected = window.rejection;
-				for (let i = 1; i < 3; i++) super.send(JSON.stringify(m));
+				for (let i = 1; i < 3; i++) super.send(JSON.stringify({...m, seq: undefined}));
 			}
 			super.send(JSON.stringify(m));
 		}
@@ -151,7 +151,7 @@ const rejectOffers = `{
 func TestHostileRejections(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
-		alice, bob := open(b, at+"/?as=alice", rejectOffers), open(b, at+"/?as=bob", noRestarts)
+		alice, bob := open(b, at+"/?as=alice&answer=1", rejectOffers), open(b, at+"/?as=bob", noRestarts)
 		waitPhase(alice, "idle")
 		waitPhase(bob, "idle")
 		call(bob, "alice")

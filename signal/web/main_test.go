@@ -25,6 +25,12 @@ func host(t *testing.T) string {
 	}), "ws")
 }
 
+// hostWithoutPermission runs our server with pages that do nothing by their address alone.
+func hostWithoutPermission(t *testing.T) string {
+	t.Helper()
+	return "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoNever)}), "ws")
+}
+
 // each runs a test in both browsers.
 func each(t *testing.T, test func(t *testing.T, b *webtest.Browser)) {
 	t.Run("chromium", func(t *testing.T) { test(t, browsers.Chromium(t, nil)) })
@@ -44,7 +50,7 @@ func open(b *webtest.Browser, url string, preload ...string) *webtest.Tab {
 
 // inCall is alice in a call with bob, whom she has called; preload is hers.
 func inCall(b *webtest.Browser, at string, preload ...string) (alice, bob *webtest.Tab) {
-	bob = open(b, at+"/?as=bob")
+	bob = open(b, at+"/?as=bob&answer=1")
 	waitPhase(bob, "idle")
 	alice = open(b, at+"/?as=alice&call=bob", preload...)
 	waitPhase(alice, "talking")
@@ -77,6 +83,12 @@ func signIn(tab *webtest.Tab, name string) {
 func call(tab *webtest.Tab, name string) {
 	tab.Type("#callToUsernameInput", name)
 	tab.Click("#callBtn")
+}
+
+// answer answers the call that rings, with audio and video.
+func answer(tab *webtest.Tab) {
+	waitPhase(tab, "ringing")
+	tab.Click("#acceptBtn")
 }
 
 func say(tab *webtest.Tab, text string) {

@@ -19,19 +19,19 @@ func TestNoCamera(t *testing.T) {
 		}, "No camera and microphone found"},
 		{"chromium, denied", func(t *testing.T) *webtest.Browser {
 			return browsers.Chromium(t, &webtest.Options{Media: webtest.DeniedMedia})
-		}, "told not to allow"},
+		}, "does not allow it"},
 		{"firefox, denied", func(t *testing.T) *webtest.Browser {
 			return webtest.Firefox(t, &webtest.Options{Media: webtest.DeniedMedia})
-		}, "told not to allow"},
+		}, "does not allow it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			at := host(t)
-			poor := open(c.b(t), at+"/?as=poor")
+			poor := open(c.b(t), at+"/?as=poor&answer=1")
 			waitPhase(poor, "idle")
-			waitNotice(poor, c.words)
-			rich := open(browsers.Chromium(t, nil), at+"/?as=rich")
+			rich := open(browsers.Chromium(t, nil), at+"/?as=rich&answer=1")
 			waitPhase(rich, "idle")
 			call(poor, "rich")
+			waitNotice(poor, c.words)
 			receivesOnly(t, poor, rich)
 			poor.Click("#hangUpBtn")
 			waitPhase(rich, "idle")
@@ -67,14 +67,14 @@ func TestInsecurePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	poor := open(b, "http://parley.test:"+u.Port()+"/?as=poor")
+	poor := open(b, "http://parley.test:"+u.Port()+"/?as=poor&answer=1")
 	waitPhase(poor, "idle")
 	var secure bool
 	if err := poor.Eval(`isSecureContext`, &secure); err != nil || secure {
 		t.Fatalf("the page is secure, and proves nothing: %v", err)
 	}
-	waitNotice(poor, "https")
 	rich := open(browsers.Chromium(t, nil), at+"/?as=rich&call=poor")
+	waitNotice(poor, "https")
 	receivesOnly(t, poor, rich)
 	rich.NoErrors()
 	poor.NoErrors()
@@ -84,10 +84,10 @@ func TestInsecurePage(t *testing.T) {
 // not for ever.
 func TestUnansweredQuestion(t *testing.T) {
 	at := host(t)
-	asked := open(webtest.Firefox(t, &webtest.Options{Media: webtest.PendingMedia}), at+"/?as=asked")
+	asked := open(webtest.Firefox(t, &webtest.Options{Media: webtest.PendingMedia}), at+"/?as=asked&answer=1")
 	waitPhase(asked, "idle")
-	asked.Wait(`document.querySelector('#selfNote').innerText === 'waiting for the camera'`)
 	rich := open(browsers.Chromium(t, nil), at+"/?as=rich&call=asked")
+	asked.Wait(`document.querySelector('#selfNote').innerText === 'waiting for the camera'`)
 	receivesOnly(t, asked, rich)
 	asked.NoErrors()
 	rich.NoErrors()
@@ -98,7 +98,7 @@ func TestLateCamera(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
 		// Held back is only the answer of the real getUserMedia; the patience is shortened.
-		late := open(b, at+"/?as=late", `if (navigator.mediaDevices) {
+		late := open(b, at+"/?as=late&answer=1", `if (navigator.mediaDevices) {
 			const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices), later = window.setTimeout;
 			const granted = new Promise(resolve => Object.defineProperty(window, Symbol.for('grant'), {value: resolve}));
 			navigator.mediaDevices.getUserMedia = async c => { await granted; return ask(c); };
@@ -120,17 +120,37 @@ func TestLateCamera(t *testing.T) {
 	})
 }
 
+// A muted microphone and a camera that is off are shown at the peer. The camera is closed then.
 func TestMute(t *testing.T) {
-	b := browsers.Chromium(t, nil)
-	alice, bob := inCall(b, host(t))
-	bob.WaitTone(400)
-	alice.Click("#micBtn")
-	alice.Wait(`document.querySelector('#micBtn').getAttribute('aria-pressed') === 'true'`)
-	bob.WaitTone(0)
-	alice.Click("#micBtn")
-	bob.WaitTone(400)
-	alice.Click("#camBtn")
-	alice.Wait(`document.querySelector('#camBtn').getAttribute('aria-label') === 'Turn the camera on'`)
-	alice.NoErrors()
-	bob.NoErrors()
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		alice, bob := inCall(b, host(t), countDevices)
+		shows := func(tab *webtest.Tab, words string) {
+			t.Helper()
+			tab.Wait(`(e => e.checkVisibility() ? e.innerText === ` + quote(words) + ` : ` + quote(words) + ` === '')(document.querySelector('#peerMuted'))`)
+		}
+		bob.WaitTone(tone(b))
+		bob.WaitFrames(3)
+		shows(bob, "")
+		alice.Click("#micBtn")
+		alice.Wait(`document.querySelector('#micBtn').getAttribute('aria-pressed') === 'true'`)
+		shows(bob, "alice: microphone muted")
+		alice.Click("#camBtn")
+		alice.Wait(`document.querySelector('#camBtn').getAttribute('aria-label') === 'Turn the camera on'`)
+		shows(bob, "alice: microphone muted, camera off")
+		bob.Wait(`document.querySelector('#avatar').checkVisibility()`)
+		alice.Wait(`window[Symbol.for('devices')].filter(t => t.kind === 'video').every(t => t.readyState === 'ended')`)
+		alice.Click("#micBtn")
+		shows(bob, "alice: camera off")
+		bob.WaitTone(tone(b))
+		alice.Click("#camBtn")
+		shows(bob, "")
+		bob.WaitFrames(5)
+		alice.WaitFrames(5)
+		for _, tab := range []*webtest.Tab{alice, bob} {
+			if n := len(tab.Peers()); n != 1 {
+				t.Errorf("got %d connections, want 1", n)
+			}
+			tab.NoErrors()
+		}
+	})
 }

@@ -16,13 +16,17 @@ const reorder = `{
 		return add.call(this, init).then(() => { state.added.push(init.candidate); }, e => { state.refused.push(String(e)); throw e; });
 	};
 	let held = null, done = false;
+	const seq = e => Number(/"seq":(\d+)/.exec(e.data)?.[1]);
+	const numbered = (e, n) => ({data: e.data.replace(/"seq":\d+/, '"seq":' + n)}); // as if it had been sent in this order
 	window.WebSocket = class extends WebSocket {
 		set onmessage(deliver) {
 			super.onmessage = deliver && (e => {
 				if (!done && !held && e.data.includes('"sdp"')) { held = e; return; }
 				if (held && !done) state.early.push((m => m.candidate.candidate ?? m.candidate)(JSON.parse(e.data)));
-				deliver(e);
-				if (state.early.length === 1 && !done) { done = true; deliver(held); }
+				if (state.early.length !== 1 || done) { deliver(e); return; }
+				done = true;
+				deliver(numbered(e, seq(held)));
+				deliver(numbered(held, seq(e)));
 			});
 		}
 	};
@@ -33,7 +37,7 @@ func TestEarlyCandidates(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
 		for name, paths := range map[string][2]string{
-			"answer": {"/?as=alice&call=bob", "/?as=bob"},
+			"answer": {"/?as=alice&call=bob", "/?as=bob&answer=1"},
 			"hello":  {"/hello?as=Gandalf&call=1", "/hello?as=Saruman"},
 		} {
 			for _, late := range []int{0, 1} {

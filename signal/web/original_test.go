@@ -34,9 +34,8 @@ func TestOriginalTextPage(t *testing.T) {
 			url := originals(t)
 			old := b.Open(url + "/original/text.html?as=old")
 			old.Wait(`document.title === 'ready'`)
-			ours := open(b, url+"/?as=ours&say=first")
+			ours := open(b, url+"/?as=ours&answer=1&say=first")
 			waitPhase(ours, "idle")
-			ours.Wait(`document.querySelector('#localVideo').videoWidth > 0`)
 			if weCall {
 				call(ours, "old")
 			} else {
@@ -64,7 +63,7 @@ func TestOriginalVideoPage(t *testing.T) {
 			url := originals(t)
 			old := b.Open(url + "/original/video.html?as=old")
 			old.Wait(`document.title === 'ready'`)
-			ours := open(b, url+"/?as=ours")
+			ours := open(b, url+"/?as=ours&answer=1")
 			waitPhase(ours, "idle")
 			if weCall {
 				call(ours, "old")
@@ -98,10 +97,9 @@ func TestOriginalVideoPage(t *testing.T) {
 func TestOverTheOriginalServer(t *testing.T) {
 	url := relayTo(t, signaltest.Original(t, "call"))
 	b := browsers.Chromium(t, nil)
-	alice, bob := open(b, url+"/?as=alice"), open(b, url+"/?as=bob")
+	alice, bob := open(b, url+"/?as=alice"), open(b, url+"/?as=bob&answer=1")
 	waitPhase(alice, "idle")
 	waitPhase(bob, "idle")
-	bob.Wait(`document.querySelector('#localVideo').videoWidth > 0`)
 	again := open(b, url+"/?as=bob")
 	again.Wait(`!document.querySelector('#loginPage').hidden && document.querySelector('#loginStatus').innerText.includes('bob is taken')`)
 	for range 2 {

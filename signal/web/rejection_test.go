@@ -39,7 +39,7 @@ func TestRejectedAnswer(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		// More calls in a few seconds than a person makes, with all of Firefox's candidates.
 		at := "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoLoopback), Limits: server.NoLimits()}), "ws")
-		alice, bob := open(b, at+"/?as=alice", spoilAnswers), open(b, at+"/?as=bob")
+		alice, bob := open(b, at+"/?as=alice&answer=1", spoilAnswers), open(b, at+"/?as=bob")
 		waitPhase(alice, "idle")
 		waitPhase(bob, "idle")
 		half := 1
@@ -162,9 +162,8 @@ func withOriginal(t *testing.T, ourBrowser, oldBrowser *webtest.Browser, weCall 
 	url := originals(t)
 	old = oldBrowser.Open(url + "/original/video.html?as=old")
 	old.Wait(`document.title === 'ready'`)
-	ours = open(ourBrowser, url+"/?as=ours")
+	ours = open(ourBrowser, url+"/?as=ours&answer=1")
 	waitPhase(ours, "idle")
-	ours.Wait(`document.querySelector('#localVideo').videoWidth > 0`)
 	if weCall {
 		call(ours, "old")
 	} else {

@@ -63,7 +63,7 @@ func TestPagesRenewICEServers(t *testing.T) {
 				}
 			}
 		}
-		bob := open(b, at+"/?as=bob&video=0&audio=0", keepsConnections)
+		bob := open(b, at+"/?as=bob&answer=1&video=0&audio=0", keepsConnections)
 		waitPhase(bob, "idle")
 		alice := open(b, at+"/?as=alice&video=0&audio=0", keepsConnections)
 		waitPhase(alice, "idle")

@@ -4,29 +4,41 @@ const label = 'channel1';
 const grace = 300; // ms
 
 /**
- * TextChannel listens on every channel and knows which one to speak on. Our page
- * and the terminal use the one that the caller opens. An original text page opens
- * one itself, whoever calls, and hears only that one. So: the peer's channel of the
- * label if it opened one, else ours. Whether the peer opens one shows only a moment
- * after ours has opened: what is said before then waits that moment.
- * on: {open(), text(string), binary(bytes), sent(string), unsent(string, error)}.
+ * @typedef {object} TextEvents
+ * @property {() => void} open
+ * @property {(text: string) => void} text
+ * @property {(bytes: number) => void} binary
+ * @property {(text: string) => void} sent
+ * @property {(text: string, error?: Error) => void} unsent
+ */
+
+/**
+ * TextChannel listens on every channel and selects the one to send on. Our page and the terminal use
+ * the one that the caller opens. An original text page opens one itself, whether it calls or is
+ * called, and listens on that one only. So: the peer's channel of the label if it opened one, else
+ * ours. Whether the peer opens one shows only a moment after ours has opened: text from before then
+ * waits for that moment.
  */
 export class TextChannel {
   #on;
+  /** @type {RTCDataChannel | null} */
   #own = null;
+  /** @type {RTCDataChannel | null} */
   #theirs = null;
+  /** @type {string[]} */
   #queue = [];
   #waiting = false; // for the peer's channel
   #timer = 0;
-  #said = false; // open() was called
+  #announced = false; // open() was called
   #over = false; // what still arrives belongs to no call
 
+  /** @param {TextEvents} on */
   constructor(on) {
     this.#on = on;
   }
 
   /** Opens the caller's channel. */
-  open(pc) {
+  open(/** @type {RTCPeerConnection} */ pc) {
     this.#own = pc.createDataChannel(label);
     this.#listen(this.#own, () => {
       this.#waiting = true;
@@ -38,25 +50,27 @@ export class TextChannel {
   }
 
   /** Takes a channel that the peer has opened. */
-  take(channel) {
+  take(/** @type {RTCDataChannel} */ channel) {
     this.#listen(channel, () => {
       if (channel.label === label || !this.#own && !this.#theirs) this.#theirs = channel;
       this.#flush();
     });
   }
 
-  /** Says text as soon as there is a channel. */
-  say(text) {
+  /** Sends text as soon as there is a channel. */
+  say(/** @type {string} */ text) {
     this.#queue.push(text);
     this.#flush();
   }
 
+  /** Closes it. Returns the texts that were not sent. */
   close() {
     this.#over = true;
     clearTimeout(this.#timer);
-    return this.#queue.splice(0); // what was never sent
+    return this.#queue.splice(0);
   }
 
+  /** @param {RTCDataChannel} channel @param {() => void} opened */
   #listen(channel, opened) {
     channel.binaryType = 'arraybuffer';
     channel.onmessage = e => {
@@ -65,33 +79,34 @@ export class TextChannel {
       else this.#on.binary(e.data.byteLength);
     };
     let known = false; // a channel of the peer is open when it is announced, and opens once more after that
-    channel.onopen = () => {
+    const onopen = channel.onopen = () => {
       if (known || this.#over) return;
       known = true;
       opened();
-      if (!this.#said) {
-        this.#said = true;
+      if (!this.#announced) {
+        this.#announced = true;
         this.#on.open();
       }
     };
-    if (channel.readyState === 'open') channel.onopen();
+    if (channel.readyState === 'open') onopen();
   }
 
-  #speaking() {
+  /** Returns the channel to send on, null while there is none. */
+  #current() {
     if (this.#theirs?.readyState === 'open') return this.#theirs;
     if (this.#own?.readyState === 'open' && !this.#waiting) return this.#own;
     return null;
   }
 
   #flush() {
-    const channel = this.#speaking();
+    const channel = this.#current();
     while (channel && this.#queue.length) {
-      const text = this.#queue.shift();
+      const text = this.#queue.shift() ?? '';
       try {
         channel.send(text);
         this.#on.sent(text);
       } catch (error) {
-        this.#on.unsent(text, error); // larger than the peer takes, or its buffer is full
+        this.#on.unsent(text, /** @type {Error} */ (error)); // larger than the peer takes, or its buffer is full
       }
     }
   }

@@ -1,16 +1,18 @@
 // The list of messages.
 
+import {element} from './dom.js';
 import {shownName, shownText} from './text.js';
 
-const mostLines = 500;
+const maxLines = 500;
 
-/** Chat shows who said what, newest last, and forgets the oldest. */
+/** Chat shows the messages of both, newest last, and forgets the oldest. */
 export class Chat {
   #list;
   #atEnd = true;
-  #frame = 0; // asked for, to follow in
+  #frame = 0; // requested, to scroll in
   #sizes = new ResizeObserver(() => this.#follow());
 
+  /** @param {HTMLElement} list */
   constructor(list) {
     this.#list = list;
     list.onscroll = () => { if (!this.#frame) this.#atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60; };
@@ -18,32 +20,40 @@ export class Chat {
     this.#sizes.observe(list);
   }
 
-  /** Adds what somebody said; returns its element. */
+  /**
+   * Adds a message; returns its element.
+   * @param {string} name
+   * @param {string} text
+   * @param {boolean} mine
+   */
   say(name, text, mine) {
     const line = element('p', mine ? 'line mine' : 'line');
     const who = element('bdi', 'by', shownName(name));
     const body = element('bdi', 'body', shownText(text));
-    line.append(who, element('span', 'unseen', ': '), body);
+    line.append(who, element('span', 'visually-hidden', ': '), body);
     return this.#add(line);
   }
 
-  /** Adds a remark of the page: parts are strings, or {name} for a name. */
+  /**
+   * Adds a remark of the page.
+   * @param {(string | {name: string})[]} parts
+   */
   note(...parts) {
     const line = element('p', 'line note');
     line.append(...parts.map(p => typeof p === 'string' ? p : element('bdi', 'who', shownName(p.name))));
     return this.#add(line);
   }
 
-  /** Adds an element of somebody else, which may grow later. */
-  add(line) {
+  /** Adds an element, which may grow later. */
+  add(/** @type {HTMLElement} */ line) {
     this.#sizes.observe(line);
     return this.#add(line);
   }
 
-  #add(line) {
+  #add(/** @type {HTMLElement} */ line) {
     const list = this.#list;
     list.append(line);
-    while (list.childElementCount > mostLines) list.firstElementChild.remove();
+    while (list.childElementCount > maxLines) list.firstElementChild?.remove();
     // Once a frame, however many lines come: where the list ends is known only after a layout.
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
@@ -55,11 +65,4 @@ export class Chat {
   #follow() {
     if (this.#atEnd) this.#list.scrollTop = this.#list.scrollHeight;
   }
-}
-
-function element(tag, className, text) {
-  const e = document.createElement(tag);
-  e.className = className;
-  if (text !== undefined) e.textContent = text;
-  return e;
 }

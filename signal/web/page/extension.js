@@ -6,6 +6,9 @@ const maxReason = 200; // characters
 /**
  * Returns the extension of an offer or an answer as {number, processed, browser, rejected or
  * answerRejected}, or null if it has none, or a malformed one.
+ * @param {any} parley the member
+ * @param {'offer' | 'answer'} type
+ * @returns {any}
  */
 export function parseExtension(parley, type) {
   const {version: got, number, browser = false} = parley ?? {};
@@ -17,8 +20,13 @@ export function parseExtension(parley, type) {
   return {number, processed, browser, [name]: reason === undefined ? '' : cleanReason(reason)};
 }
 
-/** Returns the member parley of a description of this page. An empty reason is left out. */
+/**
+ * Returns the member parley of a description of this page. An empty reason is left out.
+ * @param {number} number
+ * @param {{processed?: number, rejected?: string, answerRejected?: string}} members
+ */
 export function newExtension(number, {processed, rejected, answerRejected}) {
+  /** @type {Record<string, unknown>} */
   const extension = {version, number, browser: true};
   if (processed) extension.processed = processed;
   if (rejected) extension.rejected = cleanReason(rejected);
@@ -26,10 +34,10 @@ export function newExtension(number, {processed, rejected, answerRejected}) {
   return extension;
 }
 
-function isNumber(value) {
+function isNumber(/** @type {any} */ value) {
   return Number.isSafeInteger(value) && value > 0;
 }
 
-function cleanReason(text) {
+function cleanReason(/** @type {string} */ text) {
   return text.replace(/[^ -~]/gu, '?').trim().slice(0, maxReason).trim() || 'no reason given';
 }

@@ -1,20 +1,23 @@
 // The hello-world page, dialect "relay": two fixed ids, one data channel, one
 // sentence each. ?as=Gandalf or ?as=Saruman chooses; &call=1 has Gandalf offer.
+// Without the permission of the server nothing is sent before a click.
 
+import {isPermitted} from './address.js';
+import {Candidates} from './candidates.js';
 import {Chat} from './chat.js';
-import {iceServers, renewalIn} from './ice.js';
-import {belongs} from './sdp.js';
-import {finalCodes, serverURL} from './signaling.js';
+import {Connection, isFinal, serverURL} from './connection.js';
+import {buttonById, byId} from './dom.js';
+import {ICEServers} from './ice.js';
+import {explainClose} from './remedies.js';
 
 const offerer = 'Gandalf', answerer = 'Saruman';
 const greeting = 'hello world!';
-const longestRetry = 8000; // ms
-const largestFrame = 1 << 20; // characters
+const maxFrame = 1 << 20; // characters
 const replyPatience = 1000; // ms: an original server has no reply to init
 
-const byId = id => document.getElementById(id);
 const chat = new Chat(byId('heard'));
 
+/** @param {string} words @param {'good' | 'busy' | 'bad'} tone */
 function show(words, tone) {
   byId('status').textContent = words;
   byId('statePill').dataset.tone = tone;
@@ -24,22 +27,33 @@ function show(words, tone) {
 class Hello {
   #me;
   #partner;
-  #socket = null;
-  #retries = 0;
+  #connection;
+  #ice = new ICEServers(() => this.#request({inst: 'iceServers'}));
+  /** @type {RTCPeerConnection | null} */
   #pc = null;
+  /** @type {Candidates | null} of #pc */
+  #candidates = null;
+  /** @type {Promise<void>} */
   #chain = Promise.resolve(); // descriptions and candidates, one after the other
-  #early = []; // candidates before the description
-  #late = []; // ours before ours is sent
+  /** @type {any[]} candidates that came before the offer */
+  #early = [];
   #calls; // by itself
-  #iceServers = [];
-  #iceTimer = 0;
   #callTimer = 0;
 
+  /**
+   * @param {string} me
+   * @param {boolean} calls whether to call at once
+   */
   constructor(me, calls) {
     this.#me = me;
     this.#partner = me === offerer ? answerer : offerer;
     this.#calls = calls;
-    this.#connect();
+    this.#connection = new Connection(serverURL(), {
+      open: () => this.#opened(),
+      message: data => this.#receive(data),
+      closed: (code, reason) => this.#closed(code, reason),
+    });
+    this.#connection.connect();
   }
 
   /** Offers, in a new connection. */
@@ -47,122 +61,96 @@ class Hello {
     const pc = this.#renew();
     this.#take(pc.createDataChannel(this.#me + this.#partner));
     show(`Calling ${this.#partner}…`, 'busy');
-    this.#run(async () => {
-      await pc.setLocalDescription();
-      this.#describe(pc);
-    });
+    this.#run(() => this.#describe(pc));
   }
 
-  #connect() {
-    const socket = this.#socket = new WebSocket(serverURL());
-    socket.onopen = () => {
-      this.#retries = 0;
-      // The extras ask our server for error messages, a reply, and ICE servers. An original server says nothing.
-      socket.send(JSON.stringify({inst: 'init', id: this.#me, errors: true, reply: true, iceServers: true}));
-      if (!this.#pc) show(this.#me === offerer ? `You are ${this.#me}.` : `You are ${this.#me}, waiting for ${this.#partner}.`, 'good');
-      this.#callTimer = setTimeout(() => this.#ready(), replyPatience);
-    };
-    socket.onmessage = e => this.#receive(e.data);
-    socket.onclose = e => {
-      clearTimeout(this.#callTimer);
-      clearTimeout(this.#iceTimer);
-      if (finalCodes.has(e.code)) {
-        show(`The server ended the session: ${e.reason || `code ${e.code}`}`, 'bad');
-        return;
-      }
-      if (this.#pc?.connectionState !== 'connected') show('The server is not there; trying again…', 'bad');
-      const most = Math.min(longestRetry, 500 * 2 ** this.#retries++);
-      setTimeout(() => this.#connect(), Math.random() * most);
-    };
+  #opened() {
+    // The extras ask our server for error messages, a reply, and ICE servers. An original server sends nothing.
+    this.#request({inst: 'init', id: this.#me, errors: true, reply: true, iceServers: true});
+    if (!this.#pc) show(this.#me === offerer ? `You are ${this.#me}.` : `You are ${this.#me}, waiting for ${this.#partner}.`, 'good');
+    this.#callTimer = setTimeout(() => this.#ready(), replyPatience);
   }
 
-  /** Makes the call that the address of the page asks for, once the server has said what it has to say. */
+  /** @param {number} code @param {string} reason */
+  #closed(code, reason) {
+    clearTimeout(this.#callTimer);
+    this.#ice.stop();
+    if (isFinal(code)) {
+      show(explainClose(code, reason), 'bad');
+      return;
+    }
+    if (this.#pc?.connectionState !== 'connected') show('The server is not there; trying again…', 'bad');
+    this.#connection.retry();
+  }
+
+  /** Makes the call that the address of the page requests, once the server has replied or has had the time to. */
   #ready() {
     clearTimeout(this.#callTimer);
+    this.#connection.succeeded();
     if (this.#calls) this.call();
     this.#calls = false;
   }
 
-  #takeServers(message) {
-    this.#iceServers = iceServers(message.iceServers);
-    clearTimeout(this.#iceTimer);
-    const wait = renewalIn(message.iceServersFor);
-    if (!wait) return;
-    const socket = this.#socket;
-    this.#iceTimer = setTimeout(() => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({inst: 'iceServers'}));
-    }, wait);
+  /** Sends a message to the server. */
+  #request(/** @type {object} */ message) {
+    if (this.#connection.isOpen) this.#connection.send(JSON.stringify(message));
   }
 
-  #send(message) {
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(JSON.stringify({inst: 'send', peerId: this.#partner, message}));
+  /** Sends a message to the partner. */
+  #send(/** @type {object} */ message) {
+    this.#request({inst: 'send', peerId: this.#partner, message});
   }
 
-  #receive(data) {
+  #receive(/** @type {unknown} */ data) {
     let m = null;
     try {
-      m = typeof data === 'string' && data.length < largestFrame ? JSON.parse(data) : null;
+      m = typeof data === 'string' && data.length < maxFrame ? JSON.parse(data) : null;
     } catch { /* not for us */ }
     if (m?.type === 'offer' && typeof m.sdp === 'string') this.#answer(m.sdp);
     else if (m?.type === 'answer' && typeof m.sdp === 'string') this.#accept(m.sdp);
     else if (typeof m?.candidate?.candidate === 'string') this.#candidate(m.candidate);
     else if (m?.type === 'login' && m.success === true) {
-      this.#takeServers(m);
+      this.#ice.take(m);
       this.#ready();
-    } else if (m?.type === 'iceServers') this.#takeServers(m);
+    } else if (m?.type === 'iceServers') this.#ice.take(m);
     else if (m?.type === 'error' && m.code === 'absent' && this.#pc && !this.#pc.remoteDescription) {
       show(`${this.#partner} is not there yet.`, 'bad');
     }
   }
 
-  /** A new offer is a new connection: the other has loaded its page anew. */
-  #answer(sdp) {
+  /** Answers by a new connection: the partner has loaded its page anew. */
+  #answer(/** @type {string} */ sdp) {
     const early = this.#pc?.remoteDescription ? [] : this.#early;
-    const pc = this.#renew();
-    this.#early = early;
+    const pc = this.#renew(), candidates = this.#candidates;
     this.#run(async () => {
+      for (const init of early) await candidates?.receive(init);
       await pc.setRemoteDescription({type: 'offer', sdp});
-      await this.#addEarly(pc);
-      await pc.setLocalDescription();
-      this.#describe(pc);
+      await candidates?.flush();
+      await this.#describe(pc);
     });
   }
 
-  #accept(sdp) {
-    const pc = this.#pc;
+  #accept(/** @type {string} */ sdp) {
+    const pc = this.#pc, candidates = this.#candidates;
     this.#run(async () => {
       if (pc?.signalingState !== 'have-local-offer') return;
       await pc.setRemoteDescription({type: 'answer', sdp});
-      await this.#addEarly(pc);
+      await candidates?.flush();
     });
   }
 
-  #candidate(init) {
-    this.#run(async () => {
-      if (this.#pc?.remoteDescription) await this.#add(this.#pc, init);
-      else this.#early.push(init);
-    });
+  #candidate(/** @type {any} */ init) {
+    if (!this.#pc || this.#pc.remoteDescription === null) this.#early.push(init);
+    this.#run(async () => { await this.#candidates?.receive(init); });
   }
 
-  async #addEarly(pc) {
-    for (const init of this.#early.splice(0)) await this.#add(pc, init);
-  }
-
-  async #add(pc, init) {
-    if (belongs(init, pc.remoteDescription.sdp)) await pc.addIceCandidate(init).catch(() => {});
-  }
-
+  /** Makes a new RTCPeerConnection in place of the one there is. */
   #renew() {
     this.#pc?.close();
-    const pc = this.#pc = new RTCPeerConnection({iceServers: this.#iceServers});
+    const pc = this.#pc = new RTCPeerConnection({iceServers: this.#ice.list});
     this.#early = [];
-    this.#late = [];
-    pc.onicecandidate = e => {
-      if (!e.candidate || pc !== this.#pc) return;
-      if (this.#late) this.#late.push(e.candidate);
-      else this.#send({candidate: e.candidate});
-    };
+    this.#candidates = new Candidates(pc, candidate => { if (pc === this.#pc) this.#send({candidate}); });
+    this.#candidates.hold();
     pc.ondatachannel = e => this.#take(e.channel);
     pc.onconnectionstatechange = () => {
       if (pc !== this.#pc) return;
@@ -173,12 +161,12 @@ class Hello {
     return pc;
   }
 
-  /** Says the sentence once, and shows what is heard. */
-  #take(channel) {
-    let said = false; // a channel of the peer is open when it is announced, and opens once more after that
-    channel.onopen = () => {
-      if (said) return;
-      said = true;
+  /** Sends the sentence once, and shows what comes. */
+  #take(/** @type {RTCDataChannel} */ channel) {
+    let isSent = false; // a channel of the peer is open when it is announced, and opens once more after that
+    const onopen = channel.onopen = () => {
+      if (isSent) return;
+      isSent = true;
       channel.send(greeting);
       chat.say(this.#me, greeting, true);
     };
@@ -186,33 +174,34 @@ class Hello {
       if (typeof e.data === 'string') chat.say(this.#partner, e.data, false);
     };
     channel.onclose = () => chat.note('The channel was closed.');
-    if (channel.readyState === 'open') channel.onopen();
+    if (channel.readyState === 'open') onopen();
   }
 
-  /** Candidates go out after the description. */
-  #describe(pc) {
-    if (pc !== this.#pc) return;
+  /** Sends our description, and the candidates after it. */
+  async #describe(/** @type {RTCPeerConnection} */ pc) {
+    await pc.setLocalDescription();
+    if (pc !== this.#pc || !pc.localDescription) return;
     const {type, sdp} = pc.localDescription;
     this.#send({type, sdp});
-    for (const candidate of this.#late) this.#send({candidate});
-    this.#late = null;
+    this.#candidates?.release();
   }
 
-  #run(step) {
+  #run(/** @type {() => Promise<void>} */ step) {
     this.#chain = this.#chain.then(step).catch(error => {
       if (error.name !== 'InvalidStateError') show(`The two cannot agree: ${error.message}`, 'bad');
     });
   }
 }
 
+/** @param {string} name @param {boolean} calls */
 function be(name, calls) {
   const hello = new Hello(name, calls);
   byId('choice').hidden = true;
   byId('callBtn').hidden = name !== offerer;
-  byId('callBtn').onclick = () => hello.call();
+  buttonById('callBtn').onclick = () => hello.call();
 }
 
-const params = new URLSearchParams(location.search);
-byId('gandalfBtn').onclick = () => be(offerer, false);
-byId('sarumanBtn').onclick = () => be(answerer, false);
-if ([offerer, answerer].includes(params.get('as'))) be(params.get('as'), params.get('call') === '1');
+const params = new URLSearchParams(location.search), name = params.get('as') ?? '', calls = params.get('call') === '1';
+byId('gandalfBtn').onclick = () => be(offerer, calls && name === offerer);
+byId('sarumanBtn').onclick = () => be(answerer, calls && name === answerer);
+if (isPermitted() && [offerer, answerer].includes(name)) be(name, calls);

@@ -1,27 +1,63 @@
-// ICE servers, as the signaling server hands them out at login.
+// ICE servers, as the signaling server hands them out.
 
-const most = 16; // servers that are kept
+const maxServers = 16;
+const minRenewal = 1000, maxRenewal = 2 ** 31 - 1; // ms; a longer timer fires at once
 
-/** The usable ones in a member iceServers; an original server sends none. */
-export function iceServers(value) {
-  if (!Array.isArray(value)) return [];
-  return value.slice(0, most).filter(usable);
+/** ICEServers holds the latest servers, and requests others before their credentials expire. */
+export class ICEServers {
+  /** @type {RTCIceServer[]} */
+  list = [];
+  #request;
+  #timer = 0;
+
+  /** @param {() => void} request asks the server, which replies with a message for take */
+  constructor(request) {
+    this.#request = request;
+  }
+
+  /**
+   * Takes the servers of a reply. Only a server that says for how long they are valid has an answer
+   * to the request for others, which is sent after half of that time.
+   * @param {{iceServers?: unknown, iceServersFor?: unknown}} reply
+   */
+  take({iceServers, iceServersFor}) {
+    this.list = Array.isArray(iceServers) ? iceServers.slice(0, maxServers).filter(isUsable) : [];
+    this.stop();
+    const wait = renewalIn(iceServersFor);
+    if (wait) this.#timer = setTimeout(this.#request, wait);
+  }
+
+  /** Requests no others. */
+  stop() {
+    clearTimeout(this.#timer);
+  }
 }
 
-/** When to ask for others, in ms: at half of the time that they can begin a call; 0 for never. */
-export function renewalIn(value) {
-  return Number.isFinite(value) && value > 0 ? Math.min(Math.max(value / 2, 1000), 2 ** 31 - 1) : 0;
+/**
+ * Returns when to request others, in ms: at half of the time that they can begin a call; 0 for never.
+ * @param {unknown} validFor in ms
+ */
+export function renewalIn(validFor) {
+  const ms = Number.isFinite(validFor) ? /** @type {number} */ (validFor) : 0;
+  return ms > 0 ? Math.min(Math.max(ms / 2, minRenewal), maxRenewal) : 0;
 }
 
-/** Lets a connection that starts ICE anew use the servers of now. */
+/**
+ * Lets a connection that restarts ICE use other servers.
+ * @param {RTCPeerConnection} pc
+ * @param {RTCIceServer[]} servers
+ */
 export function useServers(pc, servers) {
   try {
     pc.setConfiguration({...pc.getConfiguration(), iceServers: servers});
   } catch { /* a browser that cannot keeps the old ones */ }
 }
 
-/** One that the browser refuses would make it refuse the whole call. */
-function usable(server) {
+/**
+ * Reports whether the browser accepts a server: one that it refuses would make it refuse the call.
+ * @param {RTCIceServer} server
+ */
+function isUsable(server) {
   try {
     new RTCPeerConnection({iceServers: [server]}).close();
     return true;

@@ -1,81 +1,66 @@
-// What is to be seen, and nothing of what is behind it.
+// The page of a call: status, video, and what can be pressed.
 
+import {buttonById, byId, inputById, videoById} from './dom.js';
+import {Ringing} from './ringing.js';
 import {clock, shownName} from './text.js';
 
-const byId = id => document.getElementById(id);
+/** @typedef {import('./phone.js').Phase} Phase */
 
-/** Page shows the state of things; on: see app.js. */
+/** Page shows the state of the session and the call. */
 export class Page {
   #room = byId('callPage');
-  #video = byId('remoteVideo');
+  #video = videoById('remoteVideo');
+  #ringing;
+  /** @type {Phase} */
   #phase = 'idle';
   #server = 'here';
-  #peer = '';
+  #peer = ''; // as shown
   #connection = '';
   #since = 0; // performance.now() when the call was connected
   #ticking = 0;
 
-  constructor() {
+  /** @param {Ringing} ringing */
+  constructor(ringing) {
+    this.#ringing = ringing;
     const video = this.#video;
-    for (const event of ['resize', 'loadeddata', 'emptied', 'playing']) video.addEventListener(event, () => this.#picture());
+    for (const event of ['resize', 'loadeddata', 'emptied', 'playing']) video.addEventListener(event, () => this.#showVideo());
     byId('noticeBtn').onclick = () => this.notice('');
-    byId('soundBtn').onclick = () => this.#unmute();
+    byId('audioBtn').onclick = () => this.#unmute();
   }
 
+  /** The time since the call was connected, in seconds. */
   get duration() { return this.#since ? (performance.now() - this.#since) / 1000 : 0; }
 
-  login(words) {
-    byId('loginPage').hidden = false;
-    this.#room.hidden = true;
-    byId('loginStatus').textContent = words;
-    byId('loginStatus').classList.toggle('bad', words !== '');
-    byId('loginBtn').disabled = false;
-    byId('usernameInput').focus();
-  }
-
-  signingIn(name) {
-    byId('usernameInput').value = name;
-    byId('loginBtn').disabled = true;
-    byId('loginStatus').textContent = 'Signing in…';
-    byId('loginStatus').classList.remove('bad');
-  }
-
-  room(name) {
+  /** Shows who is signed in. */
+  signedIn(/** @type {string} */ name, isNew = true) {
     byId('me').textContent = shownName(name);
-    if (!this.#room.hidden) return; // signed in again, in mid-call perhaps
-    byId('loginPage').hidden = true;
-    this.#room.hidden = false;
-    byId('callToUsernameInput').focus();
+    if (isNew) byId('callToUsernameInput').focus();
   }
 
-  /** "here" or "away". */
-  server(state) {
+  server(/** @type {'here' | 'away'} */ state) {
     this.#server = state;
     this.#status();
+    this.#facts();
   }
 
+  /** @param {Phase} phase @param {string} peer */
   phase(phase, peer) {
+    if (this.#phase === 'idle' && phase !== 'idle') this.notice('');
     this.#phase = phase;
     this.#peer = shownName(peer);
     this.#room.dataset.phase = phase;
     const busy = phase !== 'idle';
-    byId('hangUpBtn').disabled = !busy;
-    byId('ringing').hidden = phase !== 'ringing';
-    if (busy) this.notice('');
-    else this.#idle();
-    if (phase === 'ringing') {
-      byId('ringingName').textContent = this.#peer;
-      // Not out of a field: an Enter meant for it must not answer a call.
-      if (document.activeElement?.type !== 'text') byId('acceptBtn').focus();
-    }
+    buttonById('hangUpBtn').disabled = !busy;
+    if (phase === 'ringing') this.#ringing.show(this.#peer);
+    else this.#ringing.hide();
+    if (!busy) this.#idle();
     byId('initial').textContent = [...this.#peer][0]?.toUpperCase() ?? '';
     byId('avatar').style.setProperty('--hue', hue(this.#peer));
     this.#status();
-    this.#picture();
+    this.#showVideo();
   }
 
-  /** Takes RTCPeerConnection.connectionState. */
-  connection(state) {
+  connection(/** @type {RTCPeerConnectionState} */ state) {
     this.#connection = state;
     if (state === 'connected' && !this.#since) {
       this.#since = performance.now();
@@ -85,40 +70,46 @@ export class Page {
     this.#facts();
   }
 
-  remote(stream) {
+  remote(/** @type {MediaStream} */ stream) {
     const video = this.#video;
     if (video.srcObject !== stream) video.srcObject = stream;
-    for (const track of stream.getVideoTracks()) track.onmute = track.onunmute = () => this.#picture();
+    for (const track of stream.getVideoTracks()) track.onmute = track.onunmute = () => this.#showVideo();
     video.play().catch(error => {
       if (error.name !== 'NotAllowedError') return; // a new stream came meanwhile
-      // Browsers play no sound on a page that nobody has touched.
+      // Browsers play no audio on a page that nobody has clicked.
       video.muted = true;
-      byId('soundBtn').hidden = false;
+      byId('audioBtn').hidden = false;
       video.play().catch(() => {});
     });
-    this.#picture();
+    this.#showVideo();
   }
 
-  local(local) {
-    const video = byId('localVideo');
-    const track = local.track('video');
-    if (video.srcObject !== local.stream) video.srcObject = local.stream;
-    byId('self').dataset.picture = track ? 'yes' : 'no';
+  local(/** @type {import('./media.js').LocalMedia} */ local) {
+    const video = videoById('localVideo');
+    // Without a track it would delay the load event of the page.
+    if (local.track('video') && video.srcObject !== local.stream) video.srcObject = local.stream;
+    byId('self').dataset.video = local.track('video') ? 'yes' : 'no';
     byId('selfNote').textContent = selfNote(local);
-    for (const [id, kind] of [['micBtn', 'audio'], ['camBtn', 'video']]) byId(id).disabled = !local.track(kind);
-    if (local.words) this.notice(local.words);
+    if (local.problem) this.notice(local.problem);
   }
 
-  /** Whether there is somebody to write to. */
-  chat(possible, words = '') {
-    for (const id of ['msgInput', 'sendMsgBtn']) byId(id).disabled = !possible;
-    byId('msgInput').placeholder = words || (possible ? 'Write a message' : 'Nobody to write to yet');
+  /** Shows what the peer has muted. */
+  peerMedia(/** @type {{audio: string, video: string}} */ {audio, video}) {
+    const muted = [audio === 'muted' && 'microphone muted', video === 'muted' && 'camera off'].filter(Boolean).join(', ');
+    byId('peerMuted').textContent = muted && `${this.#peer}: ${muted}`;
+    byId('peerMuted').hidden = !muted;
   }
 
-  /** Whether there is somebody to send files to. */
-  files(possible) { byId('filesBtn').disabled = !possible; }
+  /** Shows whether there is somebody to write to. */
+  chat(/** @type {boolean} */ possible, words = '') {
+    inputById('msgInput').disabled = buttonById('sendMsgBtn').disabled = !possible;
+    inputById('msgInput').placeholder = words || (possible ? 'Write a message' : 'Nobody to write to yet');
+  }
 
-  notice(words) {
+  /** Shows whether there is somebody to send files to. */
+  files(/** @type {boolean} */ possible) { buttonById('filesBtn').disabled = !possible; }
+
+  notice(/** @type {string} */ words) {
     byId('noticeText').textContent = words;
     byId('notice').hidden = !words;
   }
@@ -128,14 +119,15 @@ export class Page {
     this.#since = 0;
     this.#connection = '';
     this.#video.srcObject = null;
-    byId('soundBtn').hidden = true;
+    byId('peerMuted').hidden = true;
+    byId('audioBtn').hidden = true;
     this.#video.muted = false;
     this.#facts();
   }
 
   #unmute() {
     this.#video.muted = false;
-    byId('soundBtn').hidden = true;
+    byId('audioBtn').hidden = true;
     this.#video.play().catch(() => {});
   }
 
@@ -155,40 +147,39 @@ export class Page {
       case 'talking': break;
       default: return this.#server === 'here' ? ['Ready', 'good'] : ['Server lost, trying again…', 'bad'];
     }
-    switch (this.#connection) {
-      case 'disconnected': return [`Reconnecting with ${peer}…`, 'busy'];
-      case 'failed': return [`Lost ${peer}, trying once more…`, 'bad'];
-      default: return [`Talking with ${peer}`, 'good'];
-    }
+    if (this.#connection === 'connected') return [`Talking with ${peer}`, 'good'];
+    return [`Reconnecting with ${peer}…`, this.#connection === 'failed' ? 'bad' : 'busy'];
   }
 
   #facts() {
     const facts = [];
     if (this.#since) facts.push(clock(this.duration));
-    if (this.#room.dataset.picture === 'yes') facts.push(`${this.#video.videoWidth}×${this.#video.videoHeight}`);
+    if (this.#room.dataset.video === 'yes') facts.push(`${this.#video.videoWidth}×${this.#video.videoHeight}`);
     if (this.#since && this.#server !== 'here') facts.push('server lost');
     byId('facts').textContent = facts.join(' · ');
     byId('facts').hidden = !facts.length;
   }
 
-  #picture() {
+  #showVideo() {
     const video = this.#video;
-    const shows = video.videoWidth > 2 && !!video.srcObject?.getVideoTracks().some(t => t.readyState === 'live' && !t.muted);
-    this.#room.dataset.picture = shows ? 'yes' : 'no';
+    const tracks = /** @type {MediaStream | null} */ (video.srcObject)?.getVideoTracks() ?? [];
+    const shows = video.videoWidth > 2 && tracks.some(t => t.readyState === 'live' && !t.muted);
+    this.#room.dataset.video = shows ? 'yes' : 'no';
     this.#facts();
   }
 }
 
-function selfNote(local) {
+/** Returns what is said about the own devices. */
+function selfNote(/** @type {import('./media.js').LocalMedia} */ local) {
   const {audio, video} = local.state;
   if (audio === 'pending' || video === 'pending') return 'waiting for the camera';
-  if (video === 'on') return audio === 'on' ? '' : 'no microphone';
-  return audio === 'on' ? 'voice only' : 'receive only';
+  if (video === 'on') return audio === 'on' ? '' : audio === 'muted' ? 'microphone muted' : 'no microphone';
+  return audio === 'on' || audio === 'muted' ? 'audio only' : 'receive only';
 }
 
-/** A colour of one's own: FNV-1a of the name as an angle. */
-function hue(name) {
+/** Returns a colour for a name, as an angle: FNV-1a. */
+function hue(/** @type {string} */ name) {
   let h = 2166136261;
-  for (const c of name) h = Math.imul(h ^ c.codePointAt(0), 16777619) >>> 0;
-  return h % 360;
+  for (const c of name) h = Math.imul(h ^ (c.codePointAt(0) ?? 0), 16777619) >>> 0;
+  return String(h % 360);
 }

@@ -1,73 +1,112 @@
-// Who talks with whom: between the server's messages and the one call at a time.
+// The calls of this page, one at a time: between the server's messages and the user.
 
 import {Call} from './call.js';
 import {parseExtension} from './extension.js';
 import {session} from './sdp.js';
 
-const mostStray = 100; // candidates
+const maxStray = 100; // candidates
 const rebuildPause = 30000; // ms between two connections that can be changed no more, or the call is over
 
 /**
- * Phone has at most one call. Its phase is "idle", "ringing" (somebody calls and
- * the person is asked), "calling" (we called), "answering" or "talking".
- * on: {phase(phase, peer), state(connection state), remote(stream), ended(reason, peer, error),
- *      negotiated(), offerRejected(why, byPeer), answerRejected(why, byPeer), rebuilt(why), files(channel),
- *      open(), text(t), binary(n), sent(t), unsent(t), busy(peer), error(message)}.
+ * @typedef {import('./media.js').Kinds} Kinds
+ * @typedef {import('./negotiation.js').Description} Description
+ * @typedef {import('./recovery.js').EndReason} EndReason
+ * @typedef {'idle' | 'ringing' | 'calling' | 'answering' | 'talking'} Phase ringing: somebody calls, and
+ *   the user is asked; calling: we call
  */
+
+/**
+ * @typedef {object} PhoneEventsBeside
+ * @property {(phase: Phase, peer: string) => void} phase
+ * @property {(reason: EndReason, peer: string, phase: Phase, error: Error | null) => void} ended
+ * @property {(why: string) => void} rebuilt
+ * @property {(peer: string) => void} busy
+ * @property {(message: string) => void} error
+ * @typedef {PhoneEventsBeside & Omit<import('./call.js').CallEvents, 'ended' | 'broken' | 'replaced'>} PhoneEvents
+ */
+
+/** Phone has at most one call. A call that comes rings, until the user accepts it with the devices to open. */
 export class Phone {
+  /** @type {Call | null} */
   call = null;
+  /** @type {Phase} */
   phase = 'idle';
   #signaling;
   #local;
-  #asks;
+  #answersWith;
   #on;
-  #offer = null; // the first of the call, if it is the peer's
+  /** @type {Description | null} the first of the call, if it is the peer's */
+  #offer = null;
   #rebuiltAt = -Infinity; // by performance.now()
-  #stray = []; // candidate messages that came while there was no call: ahead of their offer, or after the end
+  /** @type {any[]} candidate messages that came while there was no call: ahead of their offer, or after the end */
+  #stray = [];
 
-  constructor({signaling, local, asks, on}) {
+  /**
+   * @param {object} options
+   * @param {import('./signaling.js').Signaling} options.signaling
+   * @param {import('./media.js').LocalMedia} options.local
+   * @param {() => Kinds | null} options.answersWith what a call is answered with by itself; null if it rings
+   * @param {PhoneEvents} options.on
+   */
+  constructor({signaling, local, answersWith, on}) {
     this.#signaling = signaling;
     this.#local = local;
-    this.#asks = asks;
+    this.#answersWith = answersWith;
     this.#on = on;
   }
 
-  dial(peer) {
+  /**
+   * Calls somebody.
+   * @param {string} peer
+   * @param {Kinds} devices
+   */
+  dial(peer, devices) {
     this.hangUp();
-    this.#begin(peer, null, 'calling');
-    this.call.offer();
+    this.#local.open(devices);
+    this.#begin(peer, null, 'calling').offer();
   }
 
-  accept() {
+  /**
+   * Answers the call that rings.
+   * @param {Kinds} devices
+   */
+  accept(devices) {
     if (this.phase !== 'ringing') return;
+    this.#local.open(devices);
     this.#enter('answering');
-    this.call.receive({type: 'offer', offer: this.#offer});
+    this.call?.receive({type: 'offer', offer: this.#offer});
   }
 
-  /** Hangs up, gives up, or says no. */
+  /** Hangs up, gives up, or declines. */
   hangUp() {
     if (this.call) this.#end('hung up', null, true);
   }
 
+  /** @param {string} text */
   say(text) {
     this.call?.text.say(text);
   }
 
-  /** Takes a message of the server. Whatever it does not understand it ignores. */
-  receive(m) {
+  /** Handles a new session with the server, which knows no call and may have lost our offer. */
+  sessionRenewed() {
+    this.call?.repeatOffer();
+  }
+
+  /** Handles a message of the server, and ignores what it does not know. */
+  receive(/** @type {any} */ m) {
     switch (m.type) {
       case 'offer':
         if (typeof m.name === 'string' && typeof m.offer?.sdp === 'string') this.#offered(m.name, m.offer);
         break;
       case 'answer':
-        if (this.#fromPeer(m) && this.call.outstanding && typeof m.answer?.sdp === 'string') this.call.receive(m);
+        if (this.#fromPeer(m) && this.call?.outstanding && typeof m.answer?.sdp === 'string') this.call.receive(m);
         break;
       case 'candidate':
-        if (this.#fromPeer(m)) this.call.receive(m);
-        else if (!this.call && this.#stray.length < mostStray) this.#stray.push(m);
+        if (this.#fromPeer(m)) this.call?.receive(m);
+        else if (!this.call && this.#stray.length < maxStray) this.#stray.push(m);
         break;
       case 'leave':
-        // A peer that only lost its server is heard of by the connection.
+        // A peer that only lost its server is noticed by the connection.
         if (this.#fromPeer(m) && !(m.lost === true && this.phase === 'talking')) this.#end('left');
         break;
       case 'error':
@@ -77,10 +116,11 @@ export class Phone {
   }
 
   /** Our server names the sender of every message; the original one only the caller. */
-  #fromPeer(m) {
-    return this.call && (m.name === undefined || m.name === this.call.peer);
+  #fromPeer(/** @type {any} */ m) {
+    return this.call !== null && (m.name === undefined || m.name === this.call.peer);
   }
 
+  /** @param {string} peer @param {Description} offer */
   #offered(peer, offer) {
     const call = this.call;
     if (call && call.peer !== peer) {
@@ -91,97 +131,114 @@ export class Phone {
     } else if (call.established || call.outstanding) {
       call.receive({type: 'offer', offer});
     } else if (!this.#isFirst(offer)) {
-      this.#replace(offer); // the peer has called again
+      this.#replace(call, offer); // the peer has called again
     }
   }
 
   /** Whether an offer is a duplicate of the first one of the call. */
-  #isFirst(offer) {
+  #isFirst(/** @type {Description} */ offer) {
     const number = parseExtension(offer.parley, 'offer')?.number;
     return number !== undefined && number === parseExtension(this.#offer?.parley, 'offer')?.number &&
-      session(offer.sdp) === session(this.#offer.sdp);
+      session(offer.sdp) === session(this.#offer?.sdp ?? '');
   }
 
-  /** Answers an offer by a new connection, which handles the messages after it, too. */
-  #replace(offer, messages = []) {
-    const {peer} = this.call, {phase} = this;
-    const unsent = this.call.close();
-    // Who called has agreed already, and so has who was talking.
+  /**
+   * Answers an offer by a new connection, which handles the messages after it, too.
+   * @param {Call} before
+   * @param {Description} offer
+   * @param {object[]} [messages]
+   */
+  #replace(before, offer, messages = []) {
+    const {phase} = this, unsent = before.close();
     if (phase === 'ringing') {
-      this.#incoming(peer, offer);
+      this.#incoming(before.peer, offer);
       return;
     }
-    this.#begin(peer, offer, 'answering');
-    for (const text of unsent) this.call.text.say(text);
-    for (const m of [{type: 'offer', offer}, ...messages]) this.call.receive(m);
+    // A user who called or talked has agreed to this call.
+    const call = this.#begin(before.peer, offer, 'answering');
+    for (const text of unsent) call.text.say(text);
+    for (const m of [{type: 'offer', offer}, ...messages]) call.receive(m);
   }
 
   /** Goes on by a new connection if the one that stands takes no further descriptions. Ends the call if that happens again soon. */
-  #rebuild(error) {
-    const before = this.call, now = performance.now();
+  #rebuild(/** @type {Call} */ before, /** @type {Error} */ error) {
+    const now = performance.now();
     if (now - this.#rebuiltAt < rebuildPause) {
       this.#end('negotiation', error, true);
       return;
     }
     this.#rebuiltAt = now;
     const unsent = before.detach();
-    this.#begin(before.peer, null, 'answering', before);
-    for (const text of unsent) this.call.text.say(text);
-    this.call.offer(error.message);
+    const call = this.#begin(before.peer, null, 'answering', before);
+    for (const text of unsent) call.text.say(text);
+    call.offer(error.message);
     this.#on.rebuilt(error.message);
   }
 
+  /** @param {string} peer @param {Description} offer */
   #incoming(peer, offer) {
-    if (this.#asks()) {
-      this.#begin(peer, offer, 'ringing');
-    } else {
-      this.#begin(peer, offer, 'answering');
-      this.call.receive({type: 'offer', offer});
-    }
+    const devices = this.#answersWith();
+    const call = this.#begin(peer, offer, devices ? 'answering' : 'ringing');
+    if (!devices) return;
+    this.#local.open(devices);
+    call.receive({type: 'offer', offer});
   }
 
-  /** offer is the first of the call, or null if we make it. */
-  #begin(peer, offer, phase, before) {
+  /**
+   * Begins a call. offer is the first one, or null if we make it.
+   * @param {string} peer
+   * @param {Description | null} offer
+   * @param {Phase} phase
+   * @param {Call | null} [before]
+   */
+  #begin(peer, offer, phase, before = null) {
     const on = this.#on, caller = offer === null;
     this.#offer = offer;
     const call = this.call = new Call({
-      name: this.#signaling.name, peer, caller, before, local: this.#local, iceServers: () => this.#signaling.iceServers,
+      name: this.#signaling.name ?? '', peer, caller, before, local: this.#local, iceServers: () => this.#signaling.iceServers,
       send: message => this.#signaling.send(message),
       on: {
         ...on,
         state: state => {
-          if (state === 'connected') this.#enter('talking');
           on.state(state);
+          if (state === 'connected') this.#enter('talking');
         },
-        replaced: (again, messages) => { if (this.call === call) this.#replace(again, messages); },
-        broken: error => { if (this.call === call) this.#rebuild(error); },
-        // Whoever left needs no answer; it could meet the call that follows a reload.
+        replaced: (again, messages) => { if (this.call === call) this.#replace(call, again, messages); },
+        broken: error => { if (this.call === call) this.#rebuild(call, error); },
+        // A peer that has left needs no answer; it could meet the call that follows a reload.
         ended: (reason, error) => { if (this.call === call) this.#end(reason, error, reason !== 'left'); },
       },
     });
     for (const m of this.#stray.splice(0)) if (!caller && this.#fromPeer(m)) call.receive(m);
     this.#enter(phase);
+    return call;
   }
 
-  #enter(phase) {
+  #enter(/** @type {Phase} */ phase) {
     this.phase = phase;
     this.#on.phase(phase, this.call?.peer ?? '');
   }
 
-  #end(reason, error = null, tell = false) {
-    const {peer} = this.call, {phase} = this;
-    if (tell) this.#signaling.send({type: 'leave', name: peer});
-    for (const text of this.call.close()) this.#on.unsent(text);
+  /**
+   * Ends the call. leave has the peer know.
+   * @param {EndReason} reason
+   */
+  #end(reason, /** @type {Error | null} */ error = null, leave = false) {
+    const {call, phase} = this;
+    if (!call) return;
+    if (leave) this.#signaling.send({type: 'leave', name: call.peer});
+    for (const text of call.close()) this.#on.unsent(text);
     this.call = null;
     this.#rebuiltAt = -Infinity;
+    this.#local.close();
     this.#enter('idle');
-    this.#on.ended(reason, peer, phase, error);
+    this.#on.ended(reason, call.peer, phase, error);
   }
 
-  #refused(m) {
-    const about = m.name === undefined || m.name === this.call?.peer;
+  #refused(/** @type {any} */ m) {
+    const concerns = m.name === undefined || m.name === this.call?.peer;
     if (m.code === 'absent') {
-      if (about && this.call && !this.call.established) this.#end('absent');
+      if (concerns && this.call && !this.call.established) this.#end('absent');
     } else if (m.code !== 'no_call') { // which is about the last words of a call that is over
       this.#on.error(typeof m.message === 'string' ? m.message : 'unknown error');
     }

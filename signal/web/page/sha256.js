@@ -1,8 +1,8 @@
 // SHA-256 (FIPS 180-4), piece by piece: crypto.subtle takes only whole files, and
 // is not there at all on a page that came over plain HTTP from another machine.
 
-/** The first 32 bits of the fractional parts of roots of the first primes. */
-function fractions(root, count) {
+/** Returns the first 32 bits of the fractional parts of roots of the first primes. */
+function fractions(/** @type {number} */ root, /** @type {number} */ count) {
   const words = new Int32Array(count);
   for (let i = 0, n = 2; i < count; n++) {
     let prime = true;
@@ -36,8 +36,7 @@ export class Sha256 {
     return c;
   }
 
-  /** Adds a Uint8Array. */
-  update(data) {
+  update(/** @type {Uint8Array} */ data) {
     this.#length += data.length;
     let at = 0;
     if (this.#fill) {
@@ -66,7 +65,7 @@ export class Sha256 {
     return Array.from(c.#state, w => (w >>> 0).toString(16).padStart(8, '0')).join('');
   }
 
-  #compress(data, at) {
+  #compress(/** @type {Uint8Array} */ data, /** @type {number} */ at) {
     const w = this.#words, s = this.#state;
     for (let i = 0; i < 16; i++, at += 4) w[i] = data[at] << 24 | data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3];
     for (let i = 16; i < 64; i++) {

@@ -1,191 +1,234 @@
-// The WebSocket to the server, dialect "call": one JSON object a frame.
+// The session with the signaling server, dialect "call": one JSON object a frame.
 
-import {iceServers, renewalIn} from './ice.js';
+import {Connection, isFinal} from './connection.js';
+import {ICEServers} from './ice.js';
+import {explainClose, explainRefusal, isFinalRefusal} from './remedies.js';
+import {Sequence} from './sequence.js';
 
-const firstRetry = 500, longestRetry = 15000; // ms
-const loginLimit = 10000; // ms without an answer to a login
-const largestFrame = 1 << 20; // characters
-const longestQueue = 500; // messages kept while the server is away
-/** Close codes after which the same attempt fails again. */
-export const finalCodes = new Set([1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4409]);
-/** Codes of refused logins for which the same holds. */
-const finalRefusals = new Set(['unauthorized', 'bad_name', 'bad_message']);
-const loginExpired = 4401;
-
-/** Where the server listens: on the address the page came from. */
-export function serverURL() {
-  const url = new URL('./', location.href);
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  return url.href;
-}
+const loginTimeout = 10000; // ms
+const maxFrame = 1 << 20; // characters
+const maxQueue = 500; // messages kept while the server is away
+const badSequence = 4400, loginExpired = 4401; // close codes
 
 /**
- * Signaling signs in, comes back under the same name when the connection is
- * lost, and hands on what it receives. token is null where none is wanted.
- * on: {login(refusal | null), lost(), ended(words), message(object)}; ended is the
- * end of a session for good, such as an expired token, and why.
+ * @typedef {object} SignalingEvents
+ * @property {(refusal: string | null) => void} login the answer to signIn, and null after each later
+ *   login of a new session
+ * @property {() => void} connected after each login and resumption
+ * @property {() => void} lost the connection; another one is tried
+ * @property {(why: string) => void} ended the session, for good
+ * @property {(message: any) => void} message
  */
+
+/** Signaling signs in, resumes its session when the connection is lost, and passes on what it receives. */
 export class Signaling {
-  #url;
+  #connection;
+  /** @type {string | undefined} */
   #token;
   #on;
-  #socket = null;
-  #name = null; // the name asked for or held
+  #ice = new ICEServers(() => { if (this.#signedIn) this.send({type: 'iceServers'}); });
+  /** @type {string | null} requested or held */
+  #name = null;
   #signedIn = false; // now
   #wasSignedIn = false; // under this name, ever
+  /** @type {{token: string, sequence: Sequence} | null} what the session is resumed by */
+  #resumable = null;
+  /** @type {object[]} messages for later, if the session cannot be resumed */
   #queue = [];
-  #retries = 0;
-  #timer = 0;
   #loginTimer = 0;
-  #iceTimer = 0;
 
-  iceServers = []; // fresh: their credentials are for a limited time
-
+  /**
+   * @param {string} url
+   * @param {string | null} token null where none is needed
+   * @param {SignalingEvents} on
+   */
   constructor(url, token, on) {
-    this.#url = url;
     this.#token = token ?? undefined;
     this.#on = on;
-    addEventListener('online', () => this.#retryNow());
-    // A page that comes out of the back-forward cache has lost its socket.
-    addEventListener('pageshow', e => { if (e.persisted) this.#retryNow(); });
+    this.#connection = new Connection(url, {
+      open: () => this.#login(),
+      message: data => this.#receive(data),
+      closed: (code, reason) => this.#closed(code, reason),
+    });
+    // The socket may belong to a network that is gone, which shows only much later.
+    addEventListener('online', () => { if (this.#signedIn && this.#resumable) this.#lost(); });
   }
 
   get name() { return this.#name; }
 
+  /** The latest ICE servers. */
+  get iceServers() { return this.#ice.list; }
+
+  /** @param {string} name */
   signIn(name) {
     this.#name = name;
     this.#wasSignedIn = false;
-    this.#retries = 0;
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#login();
-    else this.#connect();
+    this.#resumable = null;
+    if (this.#connection.isOpen) this.#login();
+    else this.#connection.connect();
   }
 
-  signOut() {
+  /** Signs out. code is sent to the server if it has not ended the session itself. */
+  signOut(code = 1000) {
     this.#name = null;
     this.#signedIn = this.#wasSignedIn = false;
+    this.#resumable = null;
     this.#queue = [];
-    clearTimeout(this.#timer);
     clearTimeout(this.#loginTimer);
-    clearTimeout(this.#iceTimer);
-    this.#drop();
+    this.#ice.stop();
+    this.#connection.close(code);
   }
 
-  /** Uses another token from now on, and renews the session with it. */
+  /**
+   * Uses another token from now on, and renews the session with it.
+   * @param {string} token
+   */
   renew(token) {
     this.#token = token;
-    if (this.#signedIn && this.#socket.readyState === WebSocket.OPEN) this.#sendLogin();
+    this.#renew();
   }
 
-  /** Messages keep their order; those said while the server is away are sent later. */
+  /**
+   * Sends a message, or keeps it while the server is away. Messages keep their order.
+   * @param {object} message
+   */
   send(message) {
-    if (this.#signedIn && this.#socket.readyState === WebSocket.OPEN) {
-      this.#socket.send(JSON.stringify(message));
-    } else if (this.#name !== null && this.#queue.length < longestQueue) {
+    const isHere = this.#signedIn && this.#connection.isOpen;
+    if (this.#name === null) return;
+    if (this.#resumable && (isHere || this.#resumable.sequence.unacked < maxQueue)) {
+      const frame = this.#resumable.sequence.next(message);
+      if (isHere) this.#connection.send(frame);
+    } else if (isHere) {
+      this.#connection.send(JSON.stringify(message));
+    } else if (this.#queue.length < maxQueue) {
       this.#queue.push(message);
     }
   }
 
-  #connect() {
-    this.#drop();
-    clearTimeout(this.#timer);
-    const socket = this.#socket = new WebSocket(this.#url);
-    socket.onopen = () => this.#login();
-    socket.onmessage = e => this.#receive(e.data);
-    socket.onclose = e => {
-      if (this.#wasSignedIn && finalCodes.has(e.code)) this.#end(e.code, e.reason);
-      else this.#lost();
-    };
+  #renew() {
+    if (this.#signedIn) this.send({type: 'login', name: this.#name, token: this.#token, iceServers: true});
   }
 
-  #drop() {
-    const socket = this.#socket;
-    this.#socket = null;
-    if (!socket) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
-  }
-
-  #sendLogin() {
-    this.#socket.send(JSON.stringify({type: 'login', name: this.#name, token: this.#token, iceServers: true}));
-  }
-
+  /** Resumes the session, or begins one. */
   #login() {
-    this.#sendLogin();
+    const session = this.#resumable;
+    const resume = session ? {resume: session.token, ack: session.sequence.received} : {resume: true};
+    this.#connection.send(JSON.stringify({type: 'login', name: this.#name, token: this.#token, iceServers: true, ...resume}));
     clearTimeout(this.#loginTimer);
-    this.#loginTimer = setTimeout(() => this.#lost(), loginLimit);
+    this.#loginTimer = setTimeout(() => this.#connection.fail(), loginTimeout);
+  }
+
+  /** @param {number} code @param {string} reason */
+  #closed(code, reason) {
+    if (this.#name === null) this.#forget();
+    else if (!this.#wasSignedIn) this.#refuse(code === 1006 || code === 1001 ? 'The signaling server does not answer. Is it running?' : explainClose(code, reason));
+    else if (isFinal(code)) this.#end(explainClose(code, reason));
+    else this.#lost();
   }
 
   #lost() {
-    clearTimeout(this.#loginTimer);
-    clearTimeout(this.#iceTimer);
-    this.#signedIn = false;
-    this.#drop();
-    if (this.#name === null) return;
-    if (!this.#wasSignedIn) {
-      this.#name = null;
-      this.#on.login('The signaling server does not answer. Is it running?');
-      return;
-    }
-    // Full jitter: when a server restarts, its users do not come all at once.
-    const most = Math.min(longestRetry, firstRetry * 2 ** this.#retries++);
-    this.#timer = setTimeout(() => this.#connect(), Math.random() * most);
+    this.#forget();
+    this.#connection.retry();
     this.#on.lost();
   }
 
-  /** Ends a session for which another try would fail again. */
-  #end(code, reason) {
-    this.signOut();
-    if (code === loginExpired) this.#on.ended('Your sign-in has expired. Open a new link to sign in again.');
-    else this.#on.ended(`The signaling server ended the session: ${reason || `code ${code}`}`);
+  #forget() {
+    clearTimeout(this.#loginTimer);
+    this.#ice.stop();
+    this.#signedIn = false;
   }
 
-  #retryNow() {
-    if (this.#wasSignedIn && !this.#signedIn) this.#connect();
+  /** @param {string} why */
+  #refuse(why) {
+    this.#forget();
+    this.#name = null;
+    this.#on.login(why);
   }
 
+  /** Ends a session for which another attempt fails again. */
+  #end(/** @type {string} */ why, code = 1000) {
+    this.signOut(code);
+    this.#on.ended(why);
+  }
+
+  /** @param {unknown} data */
   #receive(data) {
     const message = parse(data);
-    if (message?.type === 'login') this.#answered(message);
-    else if (message?.type === 'iceServers') this.#takeServers(message);
-    else if (message?.type === 'expiring') this.renew(this.#token); // the server may let it last longer
-    else if (message) this.#on.message(message);
+    if (!message || this.#name === null) return;
+    const session = this.#resumable;
+    if (session && this.#signedIn) {
+      const is = session.sequence.receive(message.seq, message.ack);
+      if (is === 'missing') this.#end(explainClose(badSequence, ''), badSequence);
+      if (is !== 'new') return;
+    }
+    this.#handle(message);
+    const ack = this.#signedIn && session === this.#resumable && session?.sequence.dueAck();
+    if (ack) this.#connection.send(ack);
   }
 
-  /** Only a server of ours says for how long they are good, and has an answer to the question for others. */
-  #takeServers(message) {
-    this.iceServers = iceServers(message.iceServers);
-    clearTimeout(this.#iceTimer);
-    const wait = renewalIn(message.iceServersFor);
-    if (wait) this.#iceTimer = setTimeout(() => { if (this.#signedIn) this.send({type: 'iceServers'}); }, wait);
+  /** @param {any} message */
+  #handle(message) {
+    switch (message.type) {
+      case 'login': return this.#handleLogin(message);
+      case 'iceServers': return this.#ice.take(message);
+      case 'expiring': return this.#renew(); // the server may let it last longer
+      case 'ack': return undefined;
+      default: return this.#on.message(message);
+    }
   }
 
-  #answered(message) {
-    clearTimeout(this.#loginTimer);
-    if (this.#name === null) return;
+  /** @param {any} reply */
+  #handleLogin(reply) {
+    const name = this.#name ?? '';
     if (this.#signedIn) { // a renewal; if it is refused the session goes on until it expires
-      if (message.success === true) this.#takeServers(message);
-    } else if (message.success === true) {
-      this.#signedIn = this.#wasSignedIn = true;
-      this.#retries = 0;
-      this.#takeServers(message);
+      if (reply.success === true) this.#ice.take(reply);
+      return;
+    }
+    clearTimeout(this.#loginTimer);
+    if (reply.success === true) {
+      this.#loggedIn(reply);
+    } else if (this.#resumable && reply.code === 'expired') {
+      this.#resumable = null;
+      this.#login();
+    } else if (!this.#wasSignedIn) {
+      this.#refuse(explainRefusal(reply, name));
+    } else if (isFinalRefusal(reply)) {
+      this.#end(reply.code === 'unauthorized' ? explainClose(loginExpired, '') : explainRefusal(reply, name));
+    } else {
+      this.#connection.fail();
+    }
+  }
+
+  /** @param {any} reply */
+  #loggedIn(reply) {
+    const replay = this.#resumable?.sequence.replay(reply.ack), isResumed = this.#resumable !== null;
+    if (isResumed && !replay) { // the server has lost count; the close ends the session there
+      this.#resumable = null;
+      this.#connection.fail();
+      return;
+    }
+    this.#signedIn = this.#wasSignedIn = true;
+    if (typeof reply.name === 'string') this.#name = reply.name;
+    this.#connection.succeeded();
+    this.#ice.take(reply);
+    if (isResumed) {
+      for (const frame of replay ?? []) this.#connection.send(frame);
+    } else {
+      this.#resumable = typeof reply.resume === 'string' ? {token: reply.resume, sequence: new Sequence()} : null;
       this.#on.login(null);
       for (const m of this.#queue.splice(0)) this.send(m);
-    } else if (this.#wasSignedIn && finalRefusals.has(message.code)) {
-      this.#end(message.code === 'unauthorized' ? loginExpired : 0, String(message.message ?? ''));
-    } else if (this.#wasSignedIn) {
-      // The server may still hold our name for the connection it has not yet seen die.
-      this.#lost();
-    } else {
-      const name = this.#name;
-      this.#name = null;
-      this.#on.login(typeof message.message === 'string' ? message.message : `The name ${name} is taken. Choose another one.`);
     }
+    this.#on.connected();
   }
 }
 
-/** An object with a type, or null: the original server also greets in plain text. */
+/**
+ * Returns an object with a type, or null: the original server also greets in plain text.
+ * @param {unknown} data
+ * @returns {any}
+ */
 function parse(data) {
-  if (typeof data !== 'string' || data.length > largestFrame) return null;
+  if (typeof data !== 'string' || data.length > maxFrame) return null;
   try {
     const message = JSON.parse(data);
     return typeof message?.type === 'string' ? message : null;

@@ -1,10 +1,12 @@
-// The code by which two people can tell that nobody sits between them.
+// The code by which two people verify that no one intercepts their call.
 
 /**
- * The verification code of a call, the same at both ends unless somebody between
- * them, the signaling server above all, put in a certificate of its own. A terminal
- * computes it in the same way (peer/verify.go says how and why). It is '' where the
- * browser has no way to compute it: on a page that came by plain http from elsewhere.
+ * Returns the verification code of a call. Both peers have the same, unless somebody between them,
+ * the signaling server above all, has put in a certificate of its own. A terminal computes it in the
+ * same way (peer/verification.go specifies it). The code is '' where the browser has no way to compute it:
+ * on a page that came by plain http from elsewhere.
+ * @param {string} ours
+ * @param {string} theirs
  */
 export async function verificationCode(ours, theirs) {
   if (!globalThis.crypto?.subtle) return '';
@@ -19,7 +21,7 @@ export async function verificationCode(ours, theirs) {
 }
 
 /** The fingerprints of a description, in lower case, sorted and each once. */
-function fingerprints(sdp) {
+function fingerprints(/** @type {string} */ sdp) {
   const all = [...sdp.matchAll(/^a=fingerprint:(.*)$/gm)].map(m => m[1].trim().toLowerCase());
   return [...new Set(all)].sort().join(',');
 }
