@@ -84,7 +84,7 @@ func withHelp(c *cli.Command, columns int) {
 			describe(&b, f, columns)
 		}
 	}
-	b.WriteString("\nEvery flag has an environment variable: --server is PARLEY_SERVER.\n")
+	b.WriteString(variablesHelp(c))
 	const plain = `NAME:
    {{template "helpNameTemplate" .}}
 

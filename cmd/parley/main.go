@@ -71,7 +71,8 @@ and in a browser http://localhost:9090/?as=tab&answer=1
 
 Without any of that, "parley demo" shows a whole call on this machine.
 
-Every flag has an environment variable: --server is PARLEY_SERVER.
+Every flag has an environment variable: --server is PARLEY_SERVER. The variables of
+flags that only one command has include its name: PARLEY_SERVE_LISTEN.
 
 EXIT CODES:
    0 all well              10 signaling not reached or lost   20 device or file
@@ -115,6 +116,7 @@ func commands(std stdio.Streams) []*cli.Command {
 		probeCommand(std), verifyCommand(std), alone(demoCommand(std)),
 		snapshotCommand(std), alone(devicesCommand(std)), doctorCommand(std), alone(benchCommand(std)), alone(versionCommand(std)), helpCommand(std),
 	}
+	setVariables(all)
 	for _, c := range all {
 		c.DisableSliceFlagSeparator = true // a comma in --say or --ice-server belongs to the value
 		withHelp(c, columnsOf(std.Out))
