@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -33,9 +34,9 @@ With --expect it ends as soon as all expectations hold in one call.
 In the relay dialect, where a message does not tell who sent it, the operand is
 whom to answer; the hello-world page's names are the default:
    parley answer --dialect relay --server ws://localhost:8000 [NAME]`,
-		Flags: slices.Concat(answerFlags(false), sourceFlags(), callFlags(0),
-			signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
-		OnUsageError: usageError,
+		Flags: slices.Concat(config.AnswerFlags(false), config.MediaOutFlags(), config.CallFlags(0),
+			config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return answerAs(ctx, cmd, std, ownName("", "", "parley"), false)
 		},
@@ -58,7 +59,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 	a := newAnswerer(s)
 	a.once, a.echo = cmd.Bool("once"), echo
 	if s.dialect == signal.DialectRelay {
-		a.partner, err = theName(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.name])
+		a.partner, err = config.Peer(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.name])
 	} else if cmd.Args().Present() {
 		err = exit.Usagef("%s takes no %q: it answers whoever calls", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 	}
@@ -449,8 +450,8 @@ calls: parley probe sees the call from both ends (--cooperate=false: it does not
 
    parley echo
    parley echo --as mirror --server wss://signal.example.org`,
-		Flags:        slices.Concat(answerFlags(true), callFlags(0), signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
-		OnUsageError: usageError,
+		Flags:        slices.Concat(config.AnswerFlags(true), config.CallFlags(0), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return answerAs(ctx, cmd, std, "echo", true)
 		},

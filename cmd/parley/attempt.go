@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/scenario"
@@ -63,11 +64,11 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 			}
 		case name == "codec":
 			var mime string
-			if mime, err = videoMIME(value); err == nil {
+			if mime, err = config.VideoMIME(value); err == nil {
 				s.codecs = []string{mime}
 			}
 		case name == "size":
-			s.width, s.height, s.rate, err = videoSize(value)
+			s.width, s.height, s.rate, err = config.VideoSize(value)
 		case w == "relay":
 			s.relayOnly = true
 		case w == "polite" || w == "impolite": // see named

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/bench"
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
@@ -23,10 +24,10 @@ in the numbers; nothing of it needs a server.
    parley bench
    parley bench --for 10s --output ndjson`,
 		Flags: append([]cli.Flag{
-			durationFlag("for", 2*time.Second, "how long to send data, and to encode with each encoder"),
-			&cli.IntFlag{Name: "calls", Value: 20, Usage: "set up `N` calls, 1 to 1000", Sources: variable("calls")},
-		}, outputFlags()...),
-		OnUsageError: usageError,
+			config.Duration("for", 2*time.Second, "how long to send data, and to encode with each encoder"),
+			&cli.IntFlag{Name: "calls", Value: 20, Usage: "set up `N` calls, 1 to 1000", Sources: config.Variable("calls")},
+		}, config.OutputFlags()...),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s := &settings{}
 			if err := s.readOutput(cmd, std); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -37,8 +38,8 @@ all expectations hold. It receives whatever NAME sends; it sends what --video,
 
 In the relay dialect the hello-world page's names are the default:
    parley call --dialect relay --server ws://localhost:8000 --say 'hello world!'`,
-		Flags:        slices.Concat(sourceFlags(), callFlags(45*time.Second), signalingFlags(""), verifyFlags(), inputFlags(), captureFlags(), outputFlags()),
-		OnUsageError: usageError,
+		Flags:        slices.Concat(config.MediaOutFlags(), config.CallFlags(45*time.Second), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, err := readSettings(cmd, std)
 			if err != nil {
@@ -49,7 +50,7 @@ In the relay dialect the hello-world page's names are the default:
 			if s.dialect == signal.DialectRelay {
 				defaultName = "Saruman"
 			}
-			name, err := theName(cmd, defaultName)
+			name, err := config.Peer(cmd, defaultName)
 			if err != nil {
 				return err
 			}

@@ -8,8 +8,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/urfave/cli/v3"
-
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
@@ -17,14 +15,6 @@ import (
 	"parley/peer/stats"
 	"parley/signal"
 )
-
-func captureFlags() []cli.Flag {
-	return inCategory("OUTPUT", []cli.Flag{
-		stringFlag("pcap", "", "the packets of all calls go to `FILE` for Wireshark (pcapng), with the keys to decrypt them"),
-		stringFlag("rtpdump", "", "the RTP packets that come go to `FILE`, decrypted, as rtpplay reads them"),
-		stringFlag("stats-dump", "", "what happens in calls, with their statistics, goes to `FILE` for viewers of WebRTC dumps (RTCStatsDump)"),
-	})
-}
 
 // createPrivate creates a file that others must not read, or empties and restricts one that exists. A
 // device or a pipe stays as it is.

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/chat/tui"
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -42,8 +43,8 @@ is sent, or when the call to NAME ends, with the exit code of that, or 1 if the
 other side did not take a line, say because it is too long:
    echo 'The build is broken.' | parley chat bob
    parley chat --as log --accept --plain < /dev/tty > log.txt`,
-		Flags:        slices.Concat(chatFlags(), sourceFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
-		OnUsageError: usageError,
+		Flags:        slices.Concat(chatFlags(), config.MediaOutFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			c, err := readChat(cmd, std)
 			if err != nil {
@@ -58,12 +59,12 @@ other side did not take a line, say because it is too long:
 
 func chatFlags() []cli.Flag {
 	return []cli.Flag{
-		boolFlag("plain", "lines only, in a terminal too: for screen readers"),
-		boolFlag("accept", "take every call without asking"),
-		stringFlag("into", ".", "store files that come, each asked for, in `DIR`"),
-		durationFlag("timeout", 45*time.Second, "give a call up after `D` without a connection"),
-		durationFlag("linger", 500*time.Millisecond, "without a terminal, stay for `D` after the input has ended"),
-		&cli.IntFlag{Name: "max-calls", Usage: "have `N` calls at once, 0 for any number; others are told that we are busy", Sources: variable("max-calls")},
+		config.Bool("plain", "lines only, in a terminal too: for screen readers"),
+		config.Bool("accept", "take every call without asking"),
+		config.String("into", ".", "store files that come, each asked for, in `DIR`"),
+		config.Duration("timeout", 45*time.Second, "give a call up after `D` without a connection"),
+		config.Duration("linger", 500*time.Millisecond, "without a terminal, stay for `D` after the input has ended"),
+		&cli.IntFlag{Name: "max-calls", Usage: "have `N` calls at once, 0 for any number; others are told that we are busy", Sources: config.Variable("max-calls")},
 	}
 }
 
@@ -106,7 +107,7 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	c := &chat{answerer: newAnswerer(s), accept: cmd.Bool("accept"),
 		inbox: newInbox(), incoming: make(chan fromServer), rings: map[string]*ring{}, lines: make(chan string)}
 	if cmd.Args().Present() {
-		if c.with, err = theName(cmd, ""); err != nil {
+		if c.with, err = config.Peer(cmd, ""); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -36,10 +37,10 @@ itself, with 0 if everything came back.
    parley demo
    parley demo --for 5s`,
 		Flags: append([]cli.Flag{
-			durationFlag("for", 0, "end after `D` of call, or when everything has come back if that is later, with a verdict"),
-			durationFlag("timeout", 30*time.Second, "how long everything may take to come back"),
-		}, outputFlags()...),
-		OnUsageError: usageError,
+			config.Duration("for", 0, "end after `D` of call, or when everything has come back if that is later, with a verdict"),
+			config.Duration("timeout", 30*time.Second, "how long everything may take to come back"),
+		}, config.OutputFlags()...),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			d := &demo{settings: &settings{recordings: newRecordings(), devices: &device.Shared{}}}
 			if err := d.readOutput(cmd, std); err != nil {
@@ -122,15 +123,12 @@ func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) er
 func (d *demo) call(ctx context.Context, at net.Addr) error {
 	d.name, d.video, d.audio, d.say = "demo", "test", "test", []string{demoText}
 	d.statsInterval = time.Second
-	for _, raw := range demoChecks() {
-		c, err := parseExpect(raw)
-		if err != nil {
-			return err
-		}
-		d.checks = append(d.checks, c)
+	var err error
+	if d.checks, err = config.Checks(demoChecks(), expectKeys()); err != nil {
+		return err
 	}
 	d.report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
-	err := call(ctx, d.settings, "echo")
+	err = call(ctx, d.settings, "echo")
 	d.tellVerdict(err)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -26,9 +27,9 @@ func devicesCommand(std stdio.Streams) *cli.Command {
 		Description: `ID is what --video camera:ID, --video screen:ID and --audio microphone:ID take; a number from 0 or a part
 of the name will do. Each camera is opened for a moment, but no picture is taken.`,
 		Flags: []cli.Flag{
-			stringFlag("output", "human", "`FORMAT`: human, ndjson: one JSON object a line, or json: one object"),
+			config.String("output", "human", "`FORMAT`: human, ndjson: one JSON object a line, or json: one object"),
 		},
-		OnUsageError: usageError,
+		OnUsageError: config.UsageError,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			tell, ok := map[string]func(io.Writer, device.Inventory) error{
 				"human": devicesTable, "ndjson": devicesLines, "json": devicesObject,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -36,9 +37,9 @@ pairs were tried and what became of each.
 What is found goes to stdout, a line each: ok, note (good to know) or bad. The
 exit code is 0 if nothing stands in the way, 10 or 11 if the signaling server does,
 12 if NAME is absent, and 40 if there is no connection, or no ICE server answers.`,
-		Flags: slices.Concat(signalingFlags(""), pathFlags(),
-			[]cli.Flag{durationFlag("timeout", 20*time.Second, "give the call up after `D`")}, outputFlags()),
-		OnUsageError: usageError,
+		Flags: slices.Concat(config.SignalingFlags(""), config.NetworkFlags(),
+			[]cli.Flag{config.Duration("timeout", 20*time.Second, "give the call up after `D`")}, config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, err := readSettings(cmd, std)
 			if err != nil {
@@ -47,7 +48,7 @@ exit code is 0 if nothing stands in the way, 10 or 11 if the signaling server do
 			defer s.report.CloseInto(&err)
 			name := ""
 			if cmd.Args().Present() {
-				if name, err = theName(cmd, ""); err != nil {
+				if name, err = config.Peer(cmd, ""); err != nil {
 					return err
 				}
 			}

@@ -22,16 +22,6 @@ const (
 	mostColumns  = 110
 )
 
-// inCategory puts flags under a heading of --help.
-func inCategory(heading string, flags []cli.Flag) []cli.Flag {
-	for _, f := range flags {
-		if c, ok := f.(cli.CategorizableFlag); ok && c.GetCategory() == "" {
-			c.SetCategory(heading)
-		}
-	}
-	return flags
-}
-
 // helpCommand prints a topic or the help of a command, or lists commands and topics.
 func helpCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{

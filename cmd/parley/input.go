@@ -9,29 +9,11 @@ import (
 	"io"
 	"sync"
 
-	"github.com/urfave/cli/v3"
-
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
 )
-
-func inputFlags() []cli.Flag {
-	return inCategory("OUTPUT", []cli.Flag{stringFlag("input", "", "`FORMAT` of commands on stdin while calls go on: ndjson: {\"id\":1,\"command\":\"say\",\"text\":\"hi\"}; also hangup, mute, unmute, hold, resume, add, remove, source, restart-ice, stats")})
-}
-
-// readInput reads --input.
-func (s *settings) readInput(cmd *cli.Command) error {
-	s.input = cmd.String("input")
-	switch {
-	case s.input != "" && s.input != "ndjson":
-		return exit.Usagef("--input %q: it is ndjson: one JSON object a line", sanitize.Text(s.input))
-	case s.input != "" && (s.video == "-" || s.audio == "-"):
-		return exit.Usagef("--input and a source of - both read stdin; give the source as a file")
-	}
-	return nil
-}
 
 // maxCommand is the longest line of --input, in bytes.
 const maxCommand = 512 << 10
@@ -39,7 +21,7 @@ const maxCommand = 512 << 10
 // commands reads the commands of --input, if there is one, until the function is
 // called. find is the call that one is for. The end of the input ends nothing.
 func (s *settings) commands(find func(peer string) (*session, error)) (stop func(), err error) {
-	if s.input == "" {
+	if !s.input {
 		return func() {}, nil
 	}
 	in, stopReading, err := stdio.NewCancelReader(s.stdin)

@@ -10,7 +10,6 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/event"
-	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/media"
 	"parley/media/decoder"
@@ -47,15 +46,6 @@ func expectKeys() map[string]event.Kind {
 		keys[k] = event.Number
 	}
 	return keys
-}
-
-// parseExpect parses a value of --expect.
-func parseExpect(raw string) (event.Check, error) {
-	c, err := event.ParseCheck(raw, expectKeys())
-	if err != nil {
-		return c, exit.Usagef("--expect %w", err)
-	}
-	return c, nil
 }
 
 func isQuality(key string) bool { _, ok := qualityKeys()[key]; return ok }

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/docs"
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -90,7 +91,7 @@ EXIT CODES:
 		ConfigureShellCompletionCommand: describeCompletion,
 		Commands:                        commands(std),
 		Action:                          unknownCommand,
-		OnUsageError:                    usageError,
+		OnUsageError:                    config.UsageError,
 		ExitErrHandler:                  func(context.Context, *cli.Command, error) {}, // run does it
 	}
 }
@@ -103,18 +104,14 @@ func unknownCommand(_ context.Context, cmd *cli.Command) error {
 	return cli.ShowRootCommandHelp(cmd)
 }
 
-func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-	return exit.Usagef("%v; see %s --help", err, cmd.FullName())
-}
-
 // commands are the subcommands, in the order of --help.
 func commands(std stdio.Streams) []*cli.Command {
 	all := []*cli.Command{
-		alone(serveCommand(std)),
+		config.NoOperands(serveCommand(std)),
 		callCommand(std), answerCommand(std), echoCommand(std),
 		pipeCommand(std), chatCommand(std), sendCommand(std), receiveCommand(std),
-		probeCommand(std), verifyCommand(std), alone(demoCommand(std)),
-		snapshotCommand(std), alone(devicesCommand(std)), doctorCommand(std), alone(benchCommand(std)), alone(versionCommand(std)), helpCommand(std),
+		probeCommand(std), verifyCommand(std), config.NoOperands(demoCommand(std)),
+		snapshotCommand(std), config.NoOperands(devicesCommand(std)), doctorCommand(std), config.NoOperands(benchCommand(std)), config.NoOperands(versionCommand(std)), helpCommand(std),
 	}
 	setVariables(all)
 	for _, c := range all {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
 	"parley/peer/datachannel"
@@ -42,8 +43,8 @@ With several targets, --listen says which one it means; it must be one of them:
 
 The other side may be a page: what it sends by a data channel comes out of stdout,
 and an empty binary message is the end of the input.`,
-		Flags:        slices.Concat(pipeFlags(), signalingFlags(""), pathFlags(), channelFlags(), verifyFlags(), outputFlags()),
-		OnUsageError: usageError,
+		Flags:        slices.Concat(pipeFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.ChannelFlags(), config.SecurityFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			tuneForBulk()
 			return runPipe(ctx, cmd, std)
@@ -53,15 +54,15 @@ and an empty binary message is the end of the input.`,
 
 func pipeFlags() []cli.Flag {
 	return []cli.Flag{
-		stringFlag("exec", "", "run `COMMAND` by the shell for each call and connect it, in place of stdin and stdout"),
-		listFlag("listen", "take TCP connections on `tcp:[HOST:]PORT[,TARGET]` (localhost, unless told otherwise) for a target of the other side; repeatable"),
-		listFlag("connect", "let the other side connect to `tcp:HOST:PORT`; repeatable, the first is the one meant unless told otherwise"),
-		boolFlag("text", "a line is a text message, and a text message a line"),
-		boolFlag("exit-on-eof", "end when our input has ended and has arrived at the peer, whatever comes from there"),
-		durationFlag("linger", 0, "with --exit-on-eof, wait for `D` more"),
-		boolFlag("once", "with --exec or --connect, end after the first call"),
-		durationFlag("timeout", 30*time.Second, "give up after `D` without a channel when calling"),
-		durationFlag("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
+		config.String("exec", "", "run `COMMAND` by the shell for each call and connect it, in place of stdin and stdout"),
+		config.Strings("listen", "take TCP connections on `tcp:[HOST:]PORT[,TARGET]` (localhost, unless told otherwise) for a target of the other side; repeatable"),
+		config.Strings("connect", "let the other side connect to `tcp:HOST:PORT`; repeatable, the first is the one meant unless told otherwise"),
+		config.Bool("text", "a line is a text message, and a text message a line"),
+		config.Bool("exit-on-eof", "end when our input has ended and has arrived at the peer, whatever comes from there"),
+		config.Duration("linger", 0, "with --exit-on-eof, wait for `D` more"),
+		config.Bool("once", "with --exec or --connect, end after the first call"),
+		config.Duration("timeout", 30*time.Second, "give up after `D` without a channel when calling"),
+		config.Duration("stats-interval", time.Second, "`D` between stats events, 0 for none but the last"),
 	}
 }
 
@@ -127,7 +128,7 @@ func (o *pipeOptions) forwards() bool { return len(o.listen) > 0 || len(o.target
 // pipeCalls calls NAME, or answers.
 func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) error {
 	if s.dialect == signal.DialectRelay || cmd.Args().Present() {
-		name, err := theName(cmd, "")
+		name, err := config.Peer(cmd, "")
 		if err != nil {
 			return err
 		}

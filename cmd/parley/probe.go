@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -51,22 +52,22 @@ NAME is not reached. The report goes to stdout.
 
 The language of scenarios is in cmd/parley/internal/scenario/doc.go, examples are in
 cmd/parley/testdata/scenario.`,
-		Flags: slices.Concat(signalingFlags(""), pathFlags(), loadFlags(), []cli.Flag{
-			stringFlag("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),
-			boolFlag("list", "list the scenarios of the suite, with the sections of the standards that they check, and end"),
-			listFlag("file", "run the scenarios of `FILE` in place of a suite; repeatable"),
-			stringFlag("level", "auto", "what NAME is: any, echo, parley, or auto: find out, and skip what it cannot show"),
-			stringFlag("format", "table", "`FORMAT` of the report: "+strings.Join(scenario.Formats(), ", ")),
-			listFlag("require", "`METRIC OP NUMBER` that has to hold over all calls, such as setup.ms<=500 or rtt.ms:p95<=20; repeatable"),
-			stringFlag("evidence", "", "keep descriptions, candidates, statistics, events (of a parley at the other end, too), packets with their keys, and a recording of what failed in `FOLDER`; who reads it can decrypt those calls"),
-			durationFlag("await", 0, "wait for `D` to be called by NAME where a scenario needs that"),
-			durationFlag("timeout", 20*time.Second, "`D` for NAME to answer, and the connection to come up, at first"),
-			durationFlag("pause", 0, "`D` before each call but the first, for a NAME that needs time between them, such as a page that is loaded anew"),
-			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "`N` calls at once, by names that end in a number; for a NAME that takes several", Sources: variable("parallel")},
-			boolFlag("quiet", "say nothing but errors and the report", "q"),
-			boolFlag("verbose", "say more: what the libraries say", "v"),
+		Flags: slices.Concat(config.SignalingFlags(""), config.NetworkFlags(), loadFlags(), []cli.Flag{
+			config.String("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),
+			config.Bool("list", "list the scenarios of the suite, with the sections of the standards that they check, and end"),
+			config.Strings("file", "run the scenarios of `FILE` in place of a suite; repeatable"),
+			config.String("level", "auto", "what NAME is: any, echo, parley, or auto: find out, and skip what it cannot show"),
+			config.String("format", "table", "`FORMAT` of the report: "+strings.Join(scenario.Formats(), ", ")),
+			config.Strings("require", "`METRIC OP NUMBER` that has to hold over all calls, such as setup.ms<=500 or rtt.ms:p95<=20; repeatable"),
+			config.String("evidence", "", "keep descriptions, candidates, statistics, events (of a parley at the other end, too), packets with their keys, and a recording of what failed in `FOLDER`; who reads it can decrypt those calls"),
+			config.Duration("await", 0, "wait for `D` to be called by NAME where a scenario needs that"),
+			config.Duration("timeout", 20*time.Second, "`D` for NAME to answer, and the connection to come up, at first"),
+			config.Duration("pause", 0, "`D` before each call but the first, for a NAME that needs time between them, such as a page that is loaded anew"),
+			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "`N` calls at once, by names that end in a number; for a NAME that takes several", Sources: config.Variable("parallel")},
+			config.Bool("quiet", "say nothing but errors and the report", "q"),
+			config.Bool("verbose", "say more: what the libraries say", "v"),
 		}),
-		OnUsageError: usageError,
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			p, err := newProber(cmd, std)
 			if err != nil {

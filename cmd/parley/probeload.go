@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
@@ -28,10 +29,10 @@ type loading struct {
 }
 
 func loadFlags() []cli.Flag {
-	return inCategory("LOAD", []cli.Flag{
-		&cli.IntFlag{Name: "load", Usage: "in place of a suite, `N` calls at once, each by a name of its own, with sound, picture and text that are verified", Sources: variable("load"), HideDefault: true},
-		stringFlag("ramp", "5/s", "`RATE` at which the calls of --load begin: 5/s, or 30/m"),
-		durationFlag("hold", 10*time.Second, "keep all calls of --load up for `D`; what comes back is verified at the beginning and at the end"),
+	return config.Category("LOAD", []cli.Flag{
+		&cli.IntFlag{Name: "load", Usage: "in place of a suite, `N` calls at once, each by a name of its own, with sound, picture and text that are verified", Sources: config.Variable("load"), HideDefault: true},
+		config.String("ramp", "5/s", "`RATE` at which the calls of --load begin: 5/s, or 30/m"),
+		config.Duration("hold", 10*time.Second, "keep all calls of --load up for `D`; what comes back is verified at the beginning and at the end"),
 	})
 }
 

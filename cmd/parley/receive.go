@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -37,8 +38,8 @@ each file that came, whole and verified, is printed to stdout.
 
 Nothing is written outside the folder, and no file is replaced without --overwrite.
 What a broken transfer leaves is NAME.parley-part, and goes on when it is sent again.`,
-		Flags:        slices.Concat(receiveFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
-		OnUsageError: usageError,
+		Flags:        slices.Concat(receiveFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			if cmd.Args().Present() {
 				return exit.Usagef("%s takes no %q: it answers whoever calls; --from NAME says who may", cmd.FullName(), sanitize.Text(cmd.Args().First()))
@@ -66,15 +67,15 @@ const maxUnasked = 10 << 30
 
 func receiveFlags() []cli.Flag {
 	return []cli.Flag{
-		stringFlag("into", ".", "store in `DIR`, which is made if it is not there"),
-		boolFlag("yes", "take everything without asking", "y"),
-		listFlag("from", "take files of `NAME` alone; repeatable"),
-		stringFlag("max-size", "", "refuse transfers of more than `SIZE`, such as 500MiB or 2GiB (default: 10GiB with --yes; else you are asked)"),
-		boolFlag("overwrite", "replace files that are there already"),
-		boolFlag("once", "end after the first transfer, with its exit code"),
-		durationFlag("retry", time.Minute, "with --once, wait for `D` for a transfer that broke to be taken up again"),
-		durationFlag("timeout", 0, "give up after `D` without a transfer"),
-		&cli.IntFlag{Name: "max-calls", Usage: "take `N` calls at once, 0 for any number; others are told that we are busy", Sources: variable("max-calls")},
+		config.String("into", ".", "store in `DIR`, which is made if it is not there"),
+		config.Bool("yes", "take everything without asking", "y"),
+		config.Strings("from", "take files of `NAME` alone; repeatable"),
+		config.String("max-size", "", "refuse transfers of more than `SIZE`, such as 500MiB or 2GiB (default: 10GiB with --yes; else you are asked)"),
+		config.Bool("overwrite", "replace files that are there already"),
+		config.Bool("once", "end after the first transfer, with its exit code"),
+		config.Duration("retry", time.Minute, "with --once, wait for `D` for a transfer that broke to be taken up again"),
+		config.Duration("timeout", 0, "give up after `D` without a transfer"),
+		&cli.IntFlag{Name: "max-calls", Usage: "take `N` calls at once, 0 for any number; others are told that we are busy", Sources: config.Variable("max-calls")},
 	}
 }
 

@@ -187,18 +187,3 @@ func (c *session) closeRecorder() error {
 	}
 	return recordingError(err)
 }
-
-// recordSplit reads --record-split: 10m is a time, 500M are bytes.
-func recordSplit(s string) (length time.Duration, bytes int64, err error) {
-	if s == "" {
-		return 0, 0, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil && d >= time.Second {
-		return d, 0, nil
-	}
-	unit := map[byte]int64{'k': 1e3, 'K': 1e3, 'M': 1e6, 'G': 1e9}[s[len(s)-1]]
-	if n, err := strconv.ParseInt(s[:len(s)-1], 10, 32); err == nil && unit > 0 && n > 0 && n*unit >= 100_000 {
-		return 0, n * unit, nil
-	}
-	return 0, 0, exit.Usagef("--record-split %q: it is a time from 1s on, such as 10m or 1h, or a size from 100k on, such as 500M or 2G", sanitize.Text(s))
-}

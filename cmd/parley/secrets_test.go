@@ -63,21 +63,3 @@ func TestTokenFile(t *testing.T) {
 		t.Errorf("the reason is not reported:\n%s", bob.err)
 	}
 }
-
-// Values of headers are checked, and are in no error.
-func TestParseHeaders(t *testing.T) {
-	for _, bad := range []string{"nonsense", ": value", "a b: s3cret", "X-A: s3cret\x00", "X-A: s3\ncret"} {
-		if _, err := parseHeaders("header", []string{bad}); err == nil || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%q: got %v", bad, err)
-		}
-	}
-	header, err := parseHeaders("header", []string{"Authorization: Basic a:b", "x-a:1", "X-A: 2"})
-	if err != nil || header.Get("Authorization") != "Basic a:b" || len(header.Values("X-A")) != 2 {
-		t.Errorf("got %v, %v", header, err)
-	}
-	file := filepath.Join(t.TempDir(), "huge")
-	writeSecret(t, file, "X: "+strings.Repeat("x", maxSecretFile))
-	if _, err := parseHeaders("header", []string{"@" + file}); err == nil || !strings.Contains(err.Error(), "more than 65536 bytes") {
-		t.Errorf("a huge file: got %v", err)
-	}
-}

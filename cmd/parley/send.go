@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -37,8 +38,8 @@ the same command is run again.
 
 It ends with 0 when all files are there, with 12 if they were not wanted, and with
 20 if a file cannot be read.`,
-		Flags:        slices.Concat(sendFlags(), signalingFlags(""), pathFlags(), verifyFlags(), outputFlags()),
-		OnUsageError: usageError,
+		Flags:        slices.Concat(sendFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, err := readSettings(cmd, std)
 			if err != nil {
@@ -63,8 +64,8 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 
 func sendFlags() []cli.Flag {
 	return []cli.Flag{
-		durationFlag("timeout", 30*time.Second, "give up after `D` without a connection"),
-		durationFlag("retry", time.Minute, "when the call breaks, try for `D` to take it up again; 0 for never"),
+		config.Duration("timeout", 30*time.Second, "give up after `D` without a connection"),
+		config.Duration("retry", time.Minute, "when the call breaks, try for `D` to take it up again; 0 for never"),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"golang.org/x/crypto/acme/autocert"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/serve"
@@ -49,16 +50,16 @@ URL parameters of the page: ?as=NAME signs in, &call=NAME calls, &answer=1
 answers by itself. Without a click the page does that only where --page-auto
 permits it.`,
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringSliceFlag{Name: "listen", Value: []string{":9090"}, Usage: "`ADDRESS` to listen on; repeatable (default with --acme: :443)", Sources: variable("listen")},
-			boolFlag("greeting", "send the original server's plain-text greeting first; breaks clients that expect JSON"),
-			stringFlag("origin", "", "`URL` that this server is reached at, such as https://call.example.org, if it is behind a proxy or has another name than this machine and its certificate: pages from there may connect"),
-			listFlag("allow-origin", "origin of pages elsewhere that may use this server; repeatable"),
+			&cli.StringSliceFlag{Name: "listen", Value: []string{":9090"}, Usage: "`ADDRESS` to listen on; repeatable (default with --acme: :443)", Sources: config.Variable("listen")},
+			config.Bool("greeting", "send the original server's plain-text greeting first; breaks clients that expect JSON"),
+			config.String("origin", "", "`URL` that this server is reached at, such as https://call.example.org, if it is behind a proxy or has another name than this machine and its certificate: pages from there may connect"),
+			config.Strings("allow-origin", "origin of pages elsewhere that may use this server; repeatable"),
 			&cli.BoolFlag{Name: "page-auto", HideDefault: true, Sources: cli.EnvVars("PARLEY_SERVE_PAGE_AUTO"),
 				Usage: "let the page do without a click what its address asks for: ?call=, &answer=1, &say=, &files=1; never if a link from another site led to it, and only over HTTPS or on localhost; " +
 					"default: only while every --listen is a loopback address and there is no proxy (--origin, --trusted-proxy)"},
-			durationFlag("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
-		}, tlsFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), outputFlags()),
-		OnUsageError: usageError,
+			config.Duration("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
+		}, tlsFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s := &settings{}
 			if err := s.readOutput(cmd, std); err != nil {
@@ -80,44 +81,44 @@ permits it.`,
 
 // tlsFlags are the flags of serve.TLSOptions.
 func tlsFlags() []cli.Flag {
-	return inCategory("TLS", []cli.Flag{
-		stringFlag("tls-cert", "", "`FILE` with the certificate chain (PEM); loaded again when it changes"),
-		stringFlag("tls-key", "", "`FILE` with its key (PEM)"),
-		boolFlag("tls-self-signed", "make a certificate for this run: browsers warn, then allow camera and microphone"),
-		stringFlag("acme", "", "get a certificate for `HOST` from Let's Encrypt, whose terms you accept thereby; needs port 443 or 80"),
-		stringFlag("acme-cache", "", "`DIR` for its certificates and account key (default: parley/acme in the user's cache folder)"),
-		stringFlag("acme-email", "", "address that the authority may write to"),
-		stringFlag("acme-http", ":80", "`ADDRESS` of challenges over HTTP; other requests are redirected to HTTPS; empty for none"),
-		stringFlag("acme-directory", autocert.DefaultACMEDirectory, "`URL` of the authority"),
+	return config.Category("TLS", []cli.Flag{
+		config.String("tls-cert", "", "`FILE` with the certificate chain (PEM); loaded again when it changes"),
+		config.String("tls-key", "", "`FILE` with its key (PEM)"),
+		config.Bool("tls-self-signed", "make a certificate for this run: browsers warn, then allow camera and microphone"),
+		config.String("acme", "", "get a certificate for `HOST` from Let's Encrypt, whose terms you accept thereby; needs port 443 or 80"),
+		config.String("acme-cache", "", "`DIR` for its certificates and account key (default: parley/acme in the user's cache folder)"),
+		config.String("acme-email", "", "address that the authority may write to"),
+		config.String("acme-http", ":80", "`ADDRESS` of challenges over HTTP; other requests are redirected to HTTPS; empty for none"),
+		config.String("acme-directory", autocert.DefaultACMEDirectory, "`URL` of the authority"),
 	})
 }
 
 // loginFlags are the flags of serve.LoginOptions.
 func loginFlags() []cli.Flag {
-	return inCategory("LOGIN (open to everybody without these)", []cli.Flag{
-		stringFlag("auth-jwt", "", "`KEYFILE` with the public keys (PEM, JWK, JWK Set) or the secret that verify tokens, read again when it changes, or the https URL of a JWK Set; sub is the name, exp is required"),
-		stringFlag("auth-jwt-audience", "", "the aud that a token must have"),
-		stringFlag("auth-jwt-issuer", "", "the iss that a token must have"),
-		stringFlag("auth-webhook", "", "`URL` to ask about each login; no answer within 5s is a no"),
-		listFlag("auth-webhook-header", "`'NAME: VALUE'` for requests to it, or @FILE with one on each line, which keeps secrets out of the command line; repeatable"),
+	return config.Category("LOGIN (open to everybody without these)", []cli.Flag{
+		config.String("auth-jwt", "", "`KEYFILE` with the public keys (PEM, JWK, JWK Set) or the secret that verify tokens, read again when it changes, or the https URL of a JWK Set; sub is the name, exp is required"),
+		config.String("auth-jwt-audience", "", "the aud that a token must have"),
+		config.String("auth-jwt-issuer", "", "the iss that a token must have"),
+		config.String("auth-webhook", "", "`URL` to ask about each login; no answer within 5s is a no"),
+		config.Strings("auth-webhook-header", "`'NAME: VALUE'` for requests to it, or @FILE with one on each line, which keeps secrets out of the command line; repeatable"),
 	})
 }
 
 // turnFlags are --ice-server and the flags of serve.TURNOptions.
 func turnFlags() []cli.Flag {
 	quota := func(name string, value int, usage string) cli.Flag {
-		return &cli.IntFlag{Name: name, Value: value, Usage: usage + "; 0: unlimited", Sources: variable(name)}
+		return &cli.IntFlag{Name: name, Value: value, Usage: usage + "; 0: unlimited", Sources: config.Variable(name)}
 	}
-	return inCategory("STUN AND TURN", []cli.Flag{
-		listFlag("ice-server", "`URL` of a STUN or TURN server to hand to clients at login; turn:HOST,USER,SECRET, or turn:HOST for credentials made with --turn-secret; or @FILE with one on each line; repeatable"),
-		stringFlag("turn", "", "run STUN and TURN at `ADDRESS`, such as :3478, for UDP and TCP, and TLS with a certificate; handed to clients at login"),
-		boolFlag("turn-open", "let everybody use TURN; without it --turn requires --auth-jwt or --auth-webhook, except on loopback"),
-		stringFlag("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one). Other users of this machine can see it, so prefer --turn-secret-file"),
-		stringFlag("turn-secret-file", "", "`FILE` with the secret of --turn-secret"),
-		durationFlag("turn-ttl", 24*time.Hour, "how long credentials can begin a call; clients have fresh ones before that"),
-		listFlag("turn-external-ip", "public `IP` of this machine; repeatable, one for IPv4 and one for IPv6"),
-		listFlag("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
-		stringFlag("turn-ports", "", "`MIN:MAX` of the UDP ports of allocations"),
+	return config.Category("STUN AND TURN", []cli.Flag{
+		config.Strings("ice-server", "`URL` of a STUN or TURN server to hand to clients at login; turn:HOST,USER,SECRET, or turn:HOST for credentials made with --turn-secret; or @FILE with one on each line; repeatable"),
+		config.String("turn", "", "run STUN and TURN at `ADDRESS`, such as :3478, for UDP and TCP, and TLS with a certificate; handed to clients at login"),
+		config.Bool("turn-open", "let everybody use TURN; without it --turn requires --auth-jwt or --auth-webhook, except on loopback"),
+		config.String("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one). Other users of this machine can see it, so prefer --turn-secret-file"),
+		config.String("turn-secret-file", "", "`FILE` with the secret of --turn-secret"),
+		config.Duration("turn-ttl", 24*time.Hour, "how long credentials can begin a call; clients have fresh ones before that"),
+		config.Strings("turn-external-ip", "public `IP` of this machine; repeatable, one for IPv4 and one for IPv6"),
+		config.Strings("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
+		config.String("turn-ports", "", "`MIN:MAX` of the UDP ports of allocations"),
 		quota("turn-user-quota", 32, "`NUMBER` of allocations of a user"),
 		quota("turn-address-quota", 128, "`NUMBER` of allocations of clients at one address (/64 for IPv6), which also limits their connections and requests"),
 		quota("turn-total-quota", 2000, "`NUMBER` of allocations in all"),
@@ -126,13 +127,13 @@ func turnFlags() []cli.Flag {
 
 // operationFlags are the flags of administration, logs and proxies.
 func operationFlags() []cli.Flag {
-	return inCategory("OPERATION", []cli.Flag{
-		stringFlag("admin", "", "`ADDRESS`, such as 127.0.0.1:9091, for /livez, /readyz, /metrics and /debug/pprof/: not for the public"),
-		listFlag("admin-host", "`NAME` by which --admin may be requested beside its address and localhost, such as parley.internal; repeatable"),
-		stringFlag("log", "text", "text, json or off: what happens, on stderr; without names, tokens and messages. More with --verbose"),
-		durationFlag("drain", 30*time.Second, "after SIGTERM, the time in which clients are disconnected"),
-		listFlag("trusted-proxy", "address or `CIDR` of proxies whose --client-ip-header is believed; repeatable"),
-		stringFlag("client-ip-header", "", "the one `HEADER` in which trusted proxies name the client: X-Forwarded-For, Forwarded, or one with a single address, such as X-Real-IP"),
+	return config.Category("OPERATION", []cli.Flag{
+		config.String("admin", "", "`ADDRESS`, such as 127.0.0.1:9091, for /livez, /readyz, /metrics and /debug/pprof/: not for the public"),
+		config.Strings("admin-host", "`NAME` by which --admin may be requested beside its address and localhost, such as parley.internal; repeatable"),
+		config.String("log", "text", "text, json or off: what happens, on stderr; without names, tokens and messages. More with --verbose"),
+		config.Duration("drain", 30*time.Second, "after SIGTERM, the time in which clients are disconnected"),
+		config.Strings("trusted-proxy", "address or `CIDR` of proxies whose --client-ip-header is believed; repeatable"),
+		config.String("client-ip-header", "", "the one `HEADER` in which trusted proxies name the client: X-Forwarded-For, Forwarded, or one with a single address, such as X-Real-IP"),
 	})
 }
 
@@ -173,10 +174,10 @@ func serveOptions(cmd *cli.Command, std stdio.Streams) (o serve.Options, err err
 	if o.Limits, err = readLimits(cmd); err != nil {
 		return o, err
 	}
-	if o.Login.WebhookHeader, err = parseHeaders("auth-webhook-header", cmd.StringSlice("auth-webhook-header")); err != nil {
+	if o.Login.WebhookHeader, err = config.Headers("auth-webhook-header", cmd.StringSlice("auth-webhook-header")); err != nil {
 		return o, err
 	}
-	if o.ICEServers, err = expandFiles("ice-server", cmd.StringSlice("ice-server")); err != nil {
+	if o.ICEServers, err = config.Expand("ice-server", cmd.StringSlice("ice-server")); err != nil {
 		return o, err
 	}
 	return o, readTURN(cmd, &o.TURN)
@@ -184,15 +185,15 @@ func serveOptions(cmd *cli.Command, std stdio.Streams) (o serve.Options, err err
 
 // readTURN reads the flags of TURN whose values need parsing.
 func readTURN(cmd *cli.Command, o *serve.TURNOptions) (err error) {
-	if o.Secret, err = secretFlag(cmd, "turn-secret"); err != nil {
+	if o.Secret, err = config.Secret(cmd, "turn-secret"); err != nil {
 		return err
 	}
 	if o.Address == "" {
 		return refuseWithout(cmd, "turn", "turn-external-ip", "turn-allowed-peer-ip", "turn-ports",
 			"turn-user-quota", "turn-address-quota", "turn-total-quota")
 	}
-	if o.Ports[0], o.Ports[1], err = portRange(cmd.String("turn-ports")); err != nil {
-		return exit.Usagef("invalid --turn-ports %q: want MIN:MAX, such as 50000:50999", cmd.String("turn-ports"))
+	if o.Ports[0], o.Ports[1], err = config.PortRange("turn-ports", cmd.String("turn-ports")); err != nil {
+		return err
 	}
 	for _, quota := range []struct {
 		flag  string
@@ -276,7 +277,7 @@ type limit struct {
 
 func numberLimit(name string, value int, usage string, field func(*server.Limits) *int) limit {
 	return limit{
-		&cli.IntFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
+		&cli.IntFlag{Name: name, Value: value, Usage: usage, Sources: config.Variable(name)}, name,
 		func(cmd *cli.Command, l *server.Limits) error {
 			n := cmd.Int(name)
 			if n < 0 {
@@ -290,7 +291,7 @@ func numberLimit(name string, value int, usage string, field func(*server.Limits
 
 func timeLimit(name string, value time.Duration, usage string, field func(*server.Limits) *time.Duration) limit {
 	return limit{
-		&cli.DurationFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
+		&cli.DurationFlag{Name: name, Value: value, Usage: usage, Sources: config.Variable(name)}, name,
 		func(cmd *cli.Command, l *server.Limits) error {
 			d := cmd.Duration(name)
 			if d < 0 {
@@ -304,7 +305,7 @@ func timeLimit(name string, value time.Duration, usage string, field func(*serve
 
 func rateLimit(name, value, usage string, field func(*server.Limits) *server.Rate) limit {
 	return limit{
-		&cli.StringFlag{Name: name, Value: value, Usage: usage, Sources: variable(name)}, name,
+		&cli.StringFlag{Name: name, Value: value, Usage: usage, Sources: config.Variable(name)}, name,
 		func(cmd *cli.Command, l *server.Limits) error {
 			r, err := rate(cmd.String(name))
 			if err != nil {
@@ -381,11 +382,11 @@ func limits() []limit {
 }
 
 func limitFlags() []cli.Flag {
-	flags := []cli.Flag{stringFlag("limits", "on", "on, or off: lifts all limits but those given as well")}
+	flags := []cli.Flag{config.String("limits", "on", "on, or off: lifts all limits but those given as well")}
 	for _, l := range limits() {
 		flags = append(flags, l.flag)
 	}
-	return inCategory("LIMITS (0 lifts one)", flags)
+	return config.Category("LIMITS (0 lifts one)", flags)
 }
 
 // readLimits returns the values of the flags of limits.

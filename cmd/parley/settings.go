@@ -2,21 +2,18 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"os"
 	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
-	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 	"parley/media/recorder"
@@ -55,7 +52,7 @@ type settings struct {
 	interfaces                           peer.InterfaceFilter
 	impair                               *netem.Config // --impair, nil without
 
-	input         string // format of commands on stdin, "" for none
+	input         bool   // there are commands on stdin
 	video, audio  string // sources, "" for none
 	stdin         io.Reader
 	show          string  // how to show pictures, "" for not at all
@@ -110,7 +107,7 @@ type analysis struct {
 // readSettings reads the flags that cmd has; std is where it reports to.
 func readSettings(cmd *cli.Command, std stdio.Streams) (*settings, error) {
 	s := &settings{recordings: newRecordings(), asker: &asker{}, devices: &device.Shared{}, stdin: std.In, attach: []func(*session){refuseControl, refuseFiles}}
-	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath, s.readMedia, s.readGoal, s.readVerify, s.readInput, s.readChannels} {
+	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath, s.readMedia, s.readGoal, s.readSecurity, s.readChannels} {
 		if err := read(cmd); err != nil {
 			return nil, err
 		}
@@ -119,137 +116,80 @@ func readSettings(cmd *cli.Command, std stdio.Streams) (*settings, error) {
 }
 
 func (s *settings) readOutput(cmd *cli.Command, std stdio.Streams) error {
-	output := cmd.String("output")
-	if output != "human" && output != "ndjson" {
-		return exit.Usagef("--output %q: it is human or ndjson", sanitize.Text(output))
+	o, err := config.ReadOutput(cmd)
+	if err != nil {
+		return err
 	}
-	s.report = event.NewReporter(event.Options{
-		Out: std.Out, Err: std.Err, NDJSON: output == "ndjson", Quiet: cmd.Bool("quiet"), Verbose: cmd.Bool("verbose"),
-	})
+	s.report = event.NewReporter(event.Options{Out: std.Out, Err: std.Err, NDJSON: o.NDJSON, Quiet: o.Quiet, Verbose: o.Verbose})
 	s.logger = slog.New(slog.DiscardHandler)
-	if cmd.Bool("verbose") {
+	if o.Verbose {
 		s.logger = slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	return nil
 }
 
-func (s *settings) readSignaling(cmd *cli.Command) (err error) {
-	s.server, s.name = cmd.String("server"), cmd.String("as")
-	if s.token, err = tokenSource(cmd); err != nil {
-		return err
-	}
-	if s.dialect, err = signal.ParseDialect(cmd.String("dialect")); err != nil {
-		return exit.Usagef("--dialect: %v", err)
-	}
-	if s.header, err = parseHeaders("header", cmd.StringSlice("header")); err != nil {
-		return err
-	}
-	return s.readTLS(cmd)
-}
-
-func (s *settings) readTLS(cmd *cli.Command) error {
-	s.tls = &tls.Config{InsecureSkipVerify: cmd.Bool("insecure")}
-	file := cmd.String("ca")
-	if file == "" {
-		return nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return exit.Errorf(exit.Device, "--ca: %w", err)
-	}
-	s.tls.RootCAs = x509.NewCertPool()
-	if !s.tls.RootCAs.AppendCertsFromPEM(pem) {
-		return exit.Errorf(exit.Device, "--ca %s: there is no certificate in it; it should be a PEM file", sanitize.Text(file))
-	}
-	return nil
-}
-
-func (s *settings) readPath(cmd *cli.Command) (err error) {
-	servers, err := expandFiles("ice-server", cmd.StringSlice("ice-server"))
-	if err != nil {
-		return err
-	}
-	if s.iceGiven, err = iceServers(servers); err != nil {
-		return err
-	}
-	switch policy := cmd.String("ice-policy"); policy {
-	case "", "all":
-	case "relay":
-		s.relayOnly = true
-	default:
-		return exit.Usagef("--ice-policy %q: it is all or relay", sanitize.Text(policy))
-	}
-	s.pcapPath, s.rtpdumpPath, s.statsDumpPath = cmd.String("pcap"), cmd.String("rtpdump"), cmd.String("stats-dump")
-	s.interfaces = peer.InterfaceFilter{Include: cmd.StringSlice("interface"), Exclude: cmd.StringSlice("exclude-interface")}
-	if err := s.interfaces.Check(); err != nil {
-		return exit.Usagef("--interface, --exclude-interface: %s", sanitize.Text(err.Error()))
-	}
-	s.advertise = cmd.StringSlice("advertise-ip")
-	for _, ip := range s.advertise {
-		if a, err := netip.ParseAddr(ip); err != nil || a.IsUnspecified() || a.Zone() != "" {
-			return exit.Usagef("--advertise-ip %q: it is an address, such as 198.51.100.7", sanitize.Text(ip))
-		}
-	}
-	if text := cmd.String("impair"); text != "" {
-		c, err := netem.Parse(text)
-		if err != nil {
-			return exit.Usagef("--impair: %s", sanitize.Text(err.Error()))
-		}
-		s.impair = &c
-	}
-	tcp := cmd.Int("tcp-port")
-	if tcp < 0 || tcp > 65535 {
-		return exit.Usagef("--tcp-port %d: it is a port, 1 to 65535", tcp)
-	}
-	s.tcpPort = uint16(tcp)
-	s.minPort, s.maxPort, err = portRange(cmd.String("udp-ports"))
+func (s *settings) readSignaling(cmd *cli.Command) error {
+	o, err := config.ReadSignaling(cmd)
+	s.server, s.name, s.dialect, s.header, s.token, s.tls = o.Server, o.Name, o.Dialect, o.Header, o.Token, o.TLS
 	return err
 }
 
-func (s *settings) readMedia(cmd *cli.Command) (err error) {
-	s.video, s.audio = sourceSpec(cmd.String("video")), sourceSpec(cmd.String("audio"))
-	s.loop, s.bitrate = cmd.Bool("loop"), cmd.Int("video-bitrate")
-	if s.width, s.height, s.rate, err = videoSize(cmd.String("video-size")); err != nil {
-		return err
-	}
-	s.play, s.audioOut = cmd.Bool("play") || cmd.String("audio-out") != "", cmd.String("audio-out")
-	s.audioRate, s.simulcast = cmd.Int("audio-rate"), cmd.Bool("simulcast")
-	mime, err := videoMIME(cmd.String("video-codec"))
-	if s.encode = mime; mime != "" {
-		s.codecs = []string{mime}
-	}
+func (s *settings) readPath(cmd *cli.Command) error {
+	o, err := config.ReadNetwork(cmd)
+	s.iceGiven, s.relayOnly, s.minPort, s.maxPort, s.tcpPort = o.ICEServers, o.RelayOnly, o.MinPort, o.MaxPort, o.TCPPort
+	s.advertise, s.interfaces, s.impair = o.AdvertiseIPs, o.Interfaces, o.Impair
+	files := config.ReadCapture(cmd)
+	s.pcapPath, s.rtpdumpPath, s.statsDumpPath = files.PcapPath, files.RTPDumpPath, files.StatsDumpPath
 	return err
 }
 
-// sourceSpec returns the value of --video or --audio, "" for none.
-func sourceSpec(s string) string {
-	if s == "none" {
-		return ""
-	}
-	return s
-}
-
-func (s *settings) readGoal(cmd *cli.Command) error {
-	if s.maxCalls = cmd.Int("max-calls"); s.maxCalls < 0 {
-		return exit.Usagef("--max-calls %d: it is a number of calls, or 0 for any", s.maxCalls)
-	}
-	s.say, s.record, s.show = cmd.StringSlice("say"), cmd.String("record"), cmd.String("show")
-	s.overwrite = cmd.Bool("overwrite")
-	s.duration, s.timeout, s.retryTaken = cmd.Duration("duration"), cmd.Duration("timeout"), cmd.IsSet("timeout")
-	s.linger, s.statsInterval = cmd.Duration("linger"), cmd.Duration("stats-interval")
-	for _, raw := range cmd.StringSlice("expect") {
-		c, err := parseExpect(raw)
-		if err != nil {
-			return err
-		}
-		s.checks = append(s.checks, c)
-	}
-	var err error
-	if s.splitTime, s.splitBytes, err = recordSplit(cmd.String("record-split")); err != nil {
+func (s *settings) readMedia(cmd *cli.Command) error {
+	o, err := config.ReadMediaOut(cmd)
+	if err != nil {
 		return err
 	}
+	s.video, s.audio, s.encode, s.audioRate, s.width, s.height = o.Video, o.Audio, o.Encoding, o.AudioRate, o.Width, o.Height
+	s.rate, s.bitrate, s.simulcast, s.loop = o.FrameRate, o.Bitrate, o.Simulcast, o.Loop
+	if s.encode != "" {
+		s.codecs = []string{s.encode}
+	}
+	in, err := config.ReadMediaIn(cmd)
+	if err != nil {
+		return err
+	}
+	s.record, s.overwrite, s.splitTime, s.splitBytes = in.Record, in.Overwrite, in.SegmentTime, in.SegmentBytes
+	s.show, s.play, s.audioOut = in.Show, in.Play, in.AudioOut
 	if s.record != "" && len(s.codecs) == 0 {
 		_, s.codecs = recorder.Codecs(s.record)
 	}
-	return nil
+	s.input, err = config.ReadInput(cmd, o)
+	return err
+}
+
+func (s *settings) readGoal(cmd *cli.Command) error {
+	o, err := config.ReadCall(cmd, expectKeys())
+	s.maxCalls, s.say, s.checks, s.duration, s.timeout = o.MaxCalls, o.Say, o.Checks, o.Duration, o.Timeout
+	s.retryTaken, s.linger, s.statsInterval = o.RetryTaken, o.Linger, o.StatsInterval
+	return err
+}
+
+func (s *settings) readSecurity(cmd *cli.Command) error {
+	o, err := config.ReadSecurity(cmd)
+	if err != nil {
+		return err
+	}
+	if s.verify = o.Verify; s.verify == config.VerifyAsk {
+		if err := tell(""); err != nil {
+			return exit.Errorf(exit.Device, "--verify ask: %w; give the code with --verify CODE, see --identity", err)
+		}
+	}
+	if o.IdentityPath != "" {
+		s.identity, err = openIdentity(o.IdentityPath)
+	}
+	return err
+}
+
+func (s *settings) readChannels(cmd *cli.Command) (err error) {
+	s.channels, err = config.ReadChannels(cmd)
+	return err
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -40,12 +41,12 @@ or .jpg; - is a PNG on standard output.
 
 It ends with 0 if there is a picture, with 4 if none came in time, with 12 if
 NAME is not there, with 20 if FILE cannot be written or nothing decodes what came.`,
-		Flags: slices.Concat(signalingFlags(""), []cli.Flag{
-			durationFlag("after", time.Second, "take the picture `D` after the first one: the first ones of a call are coarse"),
-		}, slices.DeleteFunc(callFlags(30*time.Second), func(f cli.Flag) bool {
+		Flags: slices.Concat(config.SignalingFlags(""), []cli.Flag{
+			config.Duration("after", time.Second, "take the picture `D` after the first one: the first ones of a call are coarse"),
+		}, slices.DeleteFunc(config.CallFlags(30*time.Second), func(f cli.Flag) bool {
 			return slices.Contains([]string{"say", "expect", "record", "record-split", "show", "duration", "linger", "stats-interval"}, f.Names()[0])
-		}), outputFlags()),
-		OnUsageError: usageError,
+		}), config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			args := cmd.Args().Slice()
 			if len(args) != 2 {

@@ -168,3 +168,5 @@ func sentence(s receivedStats) string {
 	}
 	return out
 }
+
+func size(width, height int) string { return fmt.Sprintf("%dx%d", width, height) }

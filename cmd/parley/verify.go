@@ -11,46 +11,17 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/urfave/cli/v3"
-
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 )
 
-// verifyAsk is the --verify that asks at the terminal.
-const verifyAsk = "ask"
-
-func verifyFlags() []cli.Flag {
-	return inCategory("WHO IT IS", []cli.Flag{
-		stringFlag("verify", "", "`CODE` that the call must have, else it ends with 30 before it connects; "+
-			"ask: show it, and send nothing until you say that the other side sees the same"),
-		stringFlag("identity", "", "PEM `FILE` with the key of this side, made if it is not there; between two such sides the code stays the same"),
-	})
-}
-
-// readVerify reads --verify and --identity.
-func (s *settings) readVerify(cmd *cli.Command) (err error) {
-	s.verify = cmd.String("verify")
-	if s.verify != "" && s.verify != verifyAsk && !peer.IsCode(s.verify) {
-		return exit.Usagef("--verify %q: it is ask, or a code as both sides show it: six groups of five digits", sanitize.Text(s.verify))
-	}
-	if s.verify == verifyAsk {
-		if err := tell(""); err != nil {
-			return exit.Errorf(exit.Device, "--verify ask: %w; give the code with --verify CODE, see --identity", err)
-		}
-	}
-	if path := cmd.String("identity"); path != "" {
-		s.identity, err = openIdentity(path)
-	}
-	return err
-}
-
 // verifying is what a call's configuration gets of --verify and --identity.
 func (s *settings) verifying(conf *peer.Config) {
 	conf.Verification.Certificate = s.identity
-	conf.Verification.Required = s.verify == verifyAsk
+	conf.Verification.Required = s.verify == config.VerifyAsk
 	if !conf.Verification.Required {
 		conf.Verification.Code = s.verify
 	}
@@ -65,7 +36,7 @@ func (c *session) tellCode(e peer.VerificationCode) {
 		ev.Message += ", as it should be"
 	}
 	c.emit(ev)
-	if e.Verified || c.verify != verifyAsk {
+	if e.Verified || c.verify != config.VerifyAsk {
 		return
 	}
 	c.work.Go(func() {

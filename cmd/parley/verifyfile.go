@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -41,10 +42,10 @@ needs --video-size, of the sender, to be compared.
 The exit code is 0 if the recording is of a test source and all requirements hold, 3
 if not, and 20 if it cannot be read.`,
 		Flags: slices.Concat([]cli.Flag{
-			listFlag("require", "`METRIC OP NUMBER` that has to hold, such as video.psnr>=30 or audio.gap<=100; repeatable"),
-			stringFlag("video-size", "", "`WxH[@RATE]` of the test picture as it was sent; default: as it was recorded"),
-		}, outputFlags()),
-		OnUsageError: usageError,
+			config.Strings("require", "`METRIC OP NUMBER` that has to hold, such as video.psnr>=30 or audio.gap<=100; repeatable"),
+			config.String("video-size", "", "`WxH[@RATE]` of the test picture as it was sent; default: as it was recorded"),
+		}, config.OutputFlags()),
+		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			v, err := newFileVerifier(cmd, std)
 			if err != nil {
@@ -76,7 +77,7 @@ func newFileVerifier(cmd *cli.Command, std stdio.Streams) (v *fileVerifier, err 
 			return nil, exit.Usagef("--require %s: a recording says nothing of %s", sanitize.Text(text), q.Metric())
 		}
 	}
-	if v.width, v.height, v.rate, err = videoSize(cmd.String("video-size")); err != nil {
+	if v.width, v.height, v.rate, err = config.VideoSize(cmd.String("video-size")); err != nil {
 		return nil, err
 	}
 	return v, v.readOutput(cmd, std)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
@@ -19,8 +20,8 @@ func versionCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:         "version",
 		Usage:        "print the version and what this build can do",
-		OnUsageError: usageError,
-		Flags:        []cli.Flag{stringFlag("schema", "", "print the JSON schema of `WHAT` instead: event (of --output ndjson) or command (of --input ndjson)")},
+		OnUsageError: config.UsageError,
+		Flags:        []cli.Flag{config.String("schema", "", "print the JSON schema of `WHAT` instead: event (of --output ndjson) or command (of --input ndjson)")},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if name := cmd.String("schema"); name != "" {
 				text, err := event.Schema(name)

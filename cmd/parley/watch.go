@@ -68,7 +68,7 @@ func (c *session) names() []string {
 		if holds != nil && !slices.Contains(holds, mime) && !slices.Contains(sent, mime) {
 			return true
 		}
-		if c.record != "" || c.echo || c.input != "" {
+		if c.record != "" || c.echo || c.input {
 			return false
 		}
 		unseen := c.decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(c.decodable, mime)

@@ -1,0 +1,91 @@
+// Package config parses flags and environment variables to validated options.
+package config
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/signal"
+)
+
+// Variable returns the environment variable of a flag.
+func Variable(name string) cli.ValueSourceChain {
+	return cli.EnvVars("PARLEY_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+}
+
+// String returns a flag with a value.
+func String(name, value, usage string) cli.Flag {
+	return &cli.StringFlag{Name: name, Value: value, Usage: usage, Sources: Variable(name)}
+}
+
+// Strings returns a flag that may be given several times. A comma does not divide its value.
+func Strings(name, usage string) cli.Flag {
+	return &cli.StringSliceFlag{Name: name, Usage: usage, Sources: Variable(name)}
+}
+
+// Bool returns a flag without a value.
+func Bool(name, usage string, aliases ...string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Usage: usage, Aliases: aliases, Sources: Variable(name)}
+}
+
+// Duration returns a flag with a duration.
+func Duration(name string, value time.Duration, usage string) cli.Flag {
+	f := &cli.DurationFlag{Name: name, Value: value, Usage: usage, Sources: Variable(name)}
+	f.HideDefault = value == 0
+	return f
+}
+
+// Int returns a flag with a number. --help does not show the default.
+func Int(name string, value int, usage string) cli.Flag {
+	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Sources: Variable(name), HideDefault: true}
+}
+
+// Category puts flags under a heading of --help.
+func Category(heading string, flags []cli.Flag) []cli.Flag {
+	for _, f := range flags {
+		if c, ok := f.(cli.CategorizableFlag); ok && c.GetCategory() == "" {
+			c.SetCategory(heading)
+		}
+	}
+	return flags
+}
+
+// Peer returns the operand NAME, or otherwise if there is none.
+func Peer(cmd *cli.Command, otherwise string) (string, error) {
+	args := cmd.Args().Slice()
+	switch {
+	case len(args) > 1:
+		return "", exit.Usagef("%s takes one name, not %d: %s", cmd.FullName(), len(args), sanitize.Text(strings.Join(args, " ")))
+	case len(args) == 1:
+		otherwise = args[0]
+	case otherwise == "":
+		return "", exit.Usagef("%s needs the name of whom to call; see %s --help", cmd.FullName(), cmd.FullName())
+	}
+	if err := signal.CheckPeerName(otherwise); err != nil {
+		return "", exit.Usagef("the name %q cannot be called: %v", sanitize.Text(otherwise), err)
+	}
+	return otherwise, nil
+}
+
+// NoOperands makes a command reject operands. It does so in the action: what runs before that runs
+// for shell completion too, where a part of a flag is an operand.
+func NoOperands(c *cli.Command) *cli.Command {
+	action := c.Action
+	c.Action = func(ctx context.Context, cmd *cli.Command) error {
+		if cmd.Args().Present() {
+			return exit.Usagef("%s takes no %q; see %s --help", cmd.FullName(), sanitize.Text(cmd.Args().First()), cmd.FullName())
+		}
+		return action(ctx, cmd)
+	}
+	return c
+}
+
+// UsageError returns the error of a command line that cannot be parsed.
+func UsageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
+	return exit.Usagef("%v; see %s --help", err, cmd.FullName())
+}
