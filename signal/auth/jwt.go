@@ -38,14 +38,14 @@ type JWT struct {
 	now    func() time.Time
 }
 
-// LoadJWT returns a JWT that accepts tokens signed with a key of location: the path of a file with a
-// public key or certificate in PEM, with a JWK or a JWK Set (RFC 7517), or with a secret of at least 32
-// bytes; or the https URL of a JWK Set. The kind of key determines the only algorithm that it verifies:
-// EdDSA, ES256, RS256 or HS256. The sub of a token is the name that its bearer may sign in with; exp is
-// required, and ends the session.
+// LoadJWT returns a JWT that accepts tokens signed with a key of location: the path of a file with
+// a public key or certificate in PEM, with a JWK or a JWK Set (RFC 7517), or with a secret of at
+// least 32 bytes; or the https URL of a JWK Set. The kind of key determines the only algorithm that
+// it verifies: EdDSA, ES256, RS256 or HS256. The sub of a token is the name that its bearer may
+// sign in with; exp is required, and ends the session.
 //
-// Keys are read again when the file changes, every five minutes from a URL, and from either when a token
-// has an unknown key, so keys can be rotated. If that fails, the keys in use stay.
+// Keys are read again when the file changes, every five minutes from a URL, and from either when a
+// token has an unknown key, so keys can be rotated. If that fails, the keys in use stay.
 func LoadJWT(ctx context.Context, location string, options *JWTOptions) (*JWT, error) {
 	var o JWTOptions
 	if options != nil {
@@ -105,8 +105,8 @@ func (a *JWT) parse(token string, keys []verificationKey) (claims jwt.Registered
 	return claims, err
 }
 
-// matching returns the keys that a token may be signed with: those of its algorithm, and of its kid if
-// both have one.
+// matching returns the keys that a token may be signed with: those of its algorithm, and of its kid
+// if both have one.
 func matching(keys []verificationKey, t *jwt.Token) (any, error) {
 	kid, _ := t.Header["kid"].(string)
 	var set jwt.VerificationKeySet

@@ -16,8 +16,8 @@ import (
 	"github.com/MicahParks/jwkset"
 )
 
-// verificationKey is a key that verifies tokens of one algorithm. The algorithm follows from the kind
-// of key, never from a token (RFC 8725, section 3.1).
+// verificationKey is a key that verifies tokens of one algorithm. The algorithm follows from the
+// kind of key, never from a token (RFC 8725, section 3.1).
 type verificationKey struct {
 	id        string // kid; "" for none
 	algorithm string
@@ -34,7 +34,8 @@ const (
 	maxKeys    = 64
 )
 
-// parseKeys returns the keys in PEM, in a JWK or JWK Set (RFC 7517), or else the secret that data is.
+// parseKeys returns the keys in PEM, in a JWK or JWK Set (RFC 7517), or else the secret that data
+// is.
 func parseKeys(data []byte) ([]verificationKey, error) {
 	data = bytes.TrimSpace(data)
 	var keys []verificationKey
@@ -154,7 +155,8 @@ func parseJWKs(data []byte) ([]verificationKey, error) {
 	return keys, nil
 }
 
-// parsePublicJWKs returns the public keys of a JWK or of a JWK Set: what a URL returns is no secret.
+// parsePublicJWKs returns the public keys of a JWK or of a JWK Set: what a URL returns is no
+// secret.
 func parsePublicJWKs(data []byte) ([]verificationKey, error) {
 	data = bytes.TrimSpace(data)
 	if !bytes.HasPrefix(data, []byte("{")) {
@@ -181,7 +183,8 @@ func parseJWK(jwk jwkset.JWKMarshal) (verificationKey, error) {
 	if jwk.USE != "" && jwk.USE != jwkset.UseSig || len(jwk.KEYOPS) > 0 && !slices.Contains(jwk.KEYOPS, jwkset.KeyOpsVerify) {
 		return fail(fmt.Errorf("it does not verify signatures: %w", errUnsupported))
 	}
-	// Private lets secrets (kty oct) pass; private keys were rejected above. Keys are never fetched from x5u.
+	// Private lets secrets (kty oct) pass; private keys were rejected above. Keys are never fetched
+	// from x5u.
 	parsed, err := jwkset.NewJWKFromMarshal(jwk, jwkset.JWKMarshalOptions{Private: true}, jwkset.JWKValidateOptions{})
 	if errors.Is(err, jwkset.ErrUnsupportedKey) {
 		return fail(fmt.Errorf("got kty %.20q and crv %.20q: %w", jwk.KTY, jwk.CRV, errUnsupported))

@@ -22,8 +22,8 @@ const (
 	maxKeyFile = 128 << 10
 	// keyTimeout bounds the request for a JWK Set.
 	keyTimeout = 5 * time.Second
-	// fileAge is how long keys of a file are used before the file is looked at again, and urlAge the
-	// same for a URL.
+	// fileAge is how long keys of a file are used before the file is looked at again, and urlAge
+	// the same for a URL.
 	fileAge, urlAge = time.Second, 5 * time.Minute
 	// urlPause is the least time between two requests for a JWK Set, however many tokens have an
 	// unknown key.
@@ -36,8 +36,8 @@ var errUnchanged = errors.New("unchanged")
 // keySource returns the content of a key file or URL, or errUnchanged.
 type keySource func(ctx context.Context) ([]byte, error)
 
-// keySet is a set of keys that follows its source. The keys in use stay when the source fails or has
-// no valid keys: a file may be half written.
+// keySet is a set of keys that follows its source. The keys in use stay when the source fails or
+// has no valid keys: a file may be half written.
 type keySet struct {
 	name   string // of the source, in errors
 	source keySource
@@ -81,8 +81,8 @@ func (s *keySet) current(ctx context.Context) []verificationKey {
 	return *s.keys.Load()
 }
 
-// refresh reads the source again, unless that was done a moment ago. It reports whether the keys are
-// others than old.
+// refresh reads the source again, unless that was done a moment ago. It reports whether the keys
+// are others than old.
 func (s *keySet) refresh(ctx context.Context, old []verificationKey) (keys []verificationKey, changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

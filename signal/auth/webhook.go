@@ -16,12 +16,13 @@ import (
 
 // WebhookOptions are the options of NewWebhook. The zero value works.
 type WebhookOptions struct {
-	// Client sends the requests. Default: a client that follows no redirects and uses the proxy of the
-	// environment.
+	// Client sends the requests. Default: a client that follows no redirects and uses the proxy of
+	// the environment.
 	Client *http.Client
 	// Timeout bounds one decision. Default: 5 seconds.
 	Timeout time.Duration
-	// Header is added to every request, say a secret by which the service knows this server. Default: none.
+	// Header is added to every request, say a secret by which the service knows this server.
+	// Default: none.
 	Header http.Header
 }
 
@@ -36,7 +37,8 @@ const (
 	maxDecision = 64 << 10
 	// maxExpiresIn bounds the time that a webhook lets a session last, in milliseconds: a year.
 	maxExpiresIn = 365 * 24 * 3_600_000
-	// maxSubject bounds the subject, in bytes, as that of an ID Token (OpenID Connect Core, section 2).
+	// maxSubject bounds the subject, in bytes, as that of an ID Token (OpenID Connect Core, section
+	// 2).
 	maxSubject = 255
 )
 
@@ -49,10 +51,10 @@ const (
 //	{"allow":false,"reason":"..."}
 //	{"allow":true,"name":"alice","subject":"user-17","iceServers":[...],"expiresIn":3600000}
 //
-// where only allow is required. A login takes the name from an earlier session with the same subject,
-// which has at most 255 bytes. After expiresIn, in milliseconds and a year at most, the session ends
-// unless the client renews it, which asks the service again. Any other answer, or none in time, refuses the
-// login.
+// where only allow is required. A login takes the name from an earlier session with the same
+// subject, which has at most 255 bytes. After expiresIn, in milliseconds and a year at most, the
+// session ends unless the client renews it, which asks the service again. Any other answer, or none
+// in time, refuses the login.
 func NewWebhook(rawURL string, options *WebhookOptions) (*Webhook, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -124,8 +126,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// decision reads the answer of a webhook. Member names match to the letter, and of a repeated member
-// the last counts, which decoding into a struct would not do.
+// decision reads the answer of a webhook. Member names match to the letter, and of a repeated
+// member the last counts, which decoding into a struct would not do.
 func decision(answer []byte) (signal.Identity, error) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(answer, &members) != nil {
@@ -171,8 +173,8 @@ func stringOf(value json.RawMessage) string {
 	return s
 }
 
-// iceServers returns the valid servers of a JSON array of {urls, username, credential}, where urls is
-// a string or an array of strings.
+// iceServers returns the valid servers of a JSON array of {urls, username, credential}, where urls
+// is a string or an array of strings.
 func iceServers(value json.RawMessage) []signal.ICEServer {
 	var elements []json.RawMessage
 	_ = json.Unmarshal(value, &elements)

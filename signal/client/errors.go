@@ -27,8 +27,8 @@ type LoginError struct {
 	// Message is the text of the server. The original server sends none.
 	Message string
 	// Connected is true if the name is taken by a client that the server has found connected. Then
-	// another login fails until that client leaves. Original servers do not check the connection: the
-	// holder may be an earlier session of this client, whose connection is dead.
+	// another login fails until that client leaves. Original servers do not check the connection:
+	// the holder may be an earlier session of this client, whose connection is dead.
 	Connected bool
 }
 

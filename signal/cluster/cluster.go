@@ -149,8 +149,8 @@ const (
 	Leave
 	// Reject reports that the receiver of an Offer or Data did not open the call.
 	Reject
-	// Dropped reports that a message was not delivered, because too much waits for the client of the
-	// receiver. The call is still open.
+	// Dropped reports that a message was not delivered, because too much waits for the client of
+	// the receiver. The call is still open.
 	Dropped
 	// Gone reports that a session or its end of a call does not exist, in reply to a message to
 	// it. If PeerCall is 0 it refers to all calls with that session. Nodes send it, too, for

@@ -16,8 +16,8 @@ import (
 	"parley/signal/signaltest"
 )
 
-// asyncNode is a cluster of one node that answers later, in other goroutines, as a cluster over a network does. Messages of one
-// session keep their order.
+// asyncNode is a cluster of one node that answers later, in other goroutines, as a cluster over a
+// network does. Messages of one session keep their order.
 type asyncNode struct {
 	*cluster.Memory
 	wait sync.WaitGroup
@@ -77,9 +77,10 @@ func TestAsyncNode(t *testing.T) {
 	clustertest.Run(t, func(t *testing.T) []cluster.Node { return []cluster.Node{newAsyncNode(t)} })
 }
 
-// TestChurn lets clients log in, call each other, hang up, close and vanish at random, and take names over, on a node that answers at
-// once and on one that does not. No client gets a message outside of a call, and none of the next user of a name before the
-// leave of the one before. When all have gone no name and no call is left.
+// TestChurn lets clients log in, call each other, hang up, close and vanish at random, and take
+// names over, on a node that answers at once and on one that does not. No client gets a message
+// outside of a call, and none of the next user of a name before the leave of the one before. When
+// all have gone no name and no call is left.
 func TestChurn(t *testing.T) {
 	for name, node := range map[string]cluster.Node{"at once": cluster.NewMemory(), "later": newAsyncNode(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +154,8 @@ func (c noReader) ReadMessage() (int, []byte, error) {
 	return 0, nil, &websocket.CloseError{Code: websocket.CloseNormalClosure}
 }
 
-// checkChurn reads until the connection ends. Of each peer it knows the tag of the call, "" for none.
+// checkChurn reads until the connection ends. Of each peer it knows the tag of the call, "" for
+// none.
 func checkChurn(t *testing.T, ws *websocket.Conn) {
 	tags := make(map[string]string)
 	for {

@@ -213,7 +213,8 @@ func TestOriginalUnknownTypes(t *testing.T) {
 	}
 }
 
-// unknownTypes are frames and what follows "Command not found: " in the answer to them, as it stands in JSON.
+// unknownTypes are frames and what follows "Command not found: " in the answer to them, as it
+// stands in JSON.
 func unknownTypes() map[string]string {
 	return map[string]string{
 		`{}`:                             "undefined",

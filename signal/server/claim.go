@@ -10,9 +10,10 @@ import (
 	"parley/signal/internal/wsconn"
 )
 
-// claimName claims the name of a session. In the call dialect a claim of a name that is held fails if the client of the holder is
-// connected: it answers a ping, or resumes, within probeTimeout. In the relay dialect the claim takes the name from the holder.
-// A connection that holds the name already does not get it again.
+// claimName claims the name of a session. In the call dialect a claim of a name that is held fails
+// if the client of the holder is connected: it answers a ping, or resumes, within probeTimeout. In
+// the relay dialect the claim takes the name from the holder. A connection that holds the name
+// already does not get it again.
 func (c *conn) claimName(w *wsconn.Batch, sess, before *session, identity string) error {
 	if before != nil && before.heldName() == sess.name && sess.hub.dialect == signal.DialectCall {
 		return &cluster.TakenError{Holder: before.id}
@@ -60,10 +61,12 @@ func (c *conn) awaitClaim(w *wsconn.Batch, claim cluster.Claim) error {
 	}
 }
 
-// errNoProbeAnswer is the error of a claim of a name whose holder is at a node that does not answer.
+// errNoProbeAnswer is the error of a claim of a name whose holder is at a node that does not
+// answer.
 var errNoProbeAnswer = errors.New("the node of the session that holds the name does not answer")
 
-// awaitProbe asks the session that holds a claimed name whether its client is connected, and returns the answer.
+// awaitProbe asks the session that holds a claimed name whether its client is connected, and
+// returns the answer.
 func (c *conn) awaitProbe(w *wsconn.Batch, sess *session, holder cluster.SessionID) (connected bool, err error) {
 	c.startWaiting(w) // before the probe: the holder may be asking the same of this client
 	defer c.waiting.Store(false)
@@ -84,8 +87,8 @@ func (c *conn) awaitProbe(w *wsconn.Batch, sess *session, holder cluster.Session
 	}
 }
 
-// startWaiting notes that the reader waits for something else than the client, whose pongs it does not read meanwhile. The client has
-// just sent something, so it counts as connected.
+// startWaiting notes that the reader waits for something else than the client, whose pongs it does
+// not read meanwhile. The client has just sent something, so it counts as connected.
 func (c *conn) startWaiting(w *wsconn.Batch) {
 	c.waiting.Store(true)
 	if c.session != nil {
@@ -94,8 +97,8 @@ func (c *conn) startWaiting(w *wsconn.Batch) {
 	w.Flush()
 }
 
-// handleProbe answers another session that wants to have the name. The client is connected if it answers a ping, or resumes, in
-// time. Otherwise the session ends.
+// handleProbe answers another session that wants to have the name. The client is connected if it
+// answers a ping, or resumes, in time. Otherwise the session ends.
 func (s *session) handleProbe(w *wsconn.Batch, m *cluster.Message) {
 	if s.state == sessionEnded {
 		s.post(w, m.From, cluster.Message{Kind: cluster.Gone})
@@ -166,8 +169,8 @@ func (s *session) endDisconnected() {
 	s.endLocked(w, cluster.Disconnected)
 }
 
-// loseName ends a session that another one has taken the name from: in the relay dialect any that claims it, in the call dialect one
-// of the same verified user.
+// loseName ends a session that another one has taken the name from: in the relay dialect any that
+// claims it, in the call dialect one of the same verified user.
 func (s *session) loseName(w *wsconn.Batch) {
 	if s.state == sessionClaiming {
 		s.state = sessionEnded // start does the rest

@@ -22,8 +22,8 @@ const (
 	offerOfAlice = `{"type":"offer","offer":` + offerSDP + `,"name":"alice"}`
 )
 
-// TestDeadConnectionGivesUpItsName claims the name of a client that does not answer pings, because its host or network has gone.
-// The claim succeeds, and the peer learns of the end.
+// TestDeadConnectionGivesUpItsName claims the name of a client that does not answer pings, because
+// its host or network has gone. The claim succeeds, and the peer learns of the end.
 func TestDeadConnectionGivesUpItsName(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{PingInterval: time.Hour})
 	dead, bob, again := dialRaw(t, url), readInBackground(dialRaw(t, url)), dialRaw(t, url)
@@ -49,7 +49,8 @@ func TestDeadConnectionGivesUpItsName(t *testing.T) {
 	}
 }
 
-// TestLiveConnectionKeepsItsName claims the name of a client that answers pings, more often than it may send pongs of its own.
+// TestLiveConnectionKeepsItsName claims the name of a client that answers pings, more often than it
+// may send pongs of its own.
 func TestLiveConnectionKeepsItsName(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{PingInterval: time.Hour})
 	alice := readInBackground(dialRaw(t, url))
@@ -74,8 +75,8 @@ func TestLiveConnectionKeepsItsName(t *testing.T) {
 	barrier(t, alice)
 }
 
-// TestTwoClaimEachOther lets two connected clients claim each other's names at the same time: while a client waits for its login the
-// server does not take it for dead.
+// TestTwoClaimEachOther lets two connected clients claim each other's names at the same time: while
+// a client waits for its login the server does not take it for dead.
 func TestTwoClaimEachOther(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{PingInterval: time.Hour, Limits: server.NoLimits()})
 	alice, bob := readInBackground(dialRaw(t, url)), readInBackground(dialRaw(t, url))
@@ -95,8 +96,8 @@ func TestTwoClaimEachOther(t *testing.T) {
 	}
 }
 
-// TestHolderIsNotFound claims a name whose holder is at a node that does not answer. The server does not report taken, because
-// it does not know whether the holder is connected.
+// TestHolderIsNotFound claims a name whose holder is at a node that does not answer. The server
+// does not report taken, because it does not know whether the holder is connected.
 func TestHolderIsNotFound(t *testing.T) {
 	node := &heldNode{Memory: cluster.NewMemory()}
 	url := signaltest.Start(t, &server.Options{Cluster: node})
@@ -112,7 +113,8 @@ func TestHolderIsNotFound(t *testing.T) {
 	barrier(t, alice)
 }
 
-// TestLostConnectionMayResumeFirst claims the name of a client that has lost its connection: it has a second to resume.
+// TestLostConnectionMayResumeFirst claims the name of a client that has lost its connection: it has
+// a second to resume.
 func TestLostConnectionMayResumeFirst(t *testing.T) {
 	for name, resumes := range map[string]bool{"it resumes": true, "it does not": false} {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +161,8 @@ func (users) Authorize(_ context.Context, l signal.LoginRequest) (signal.Identit
 	return signal.Identity{Name: l.Name, Subject: l.Token}, nil
 }
 
-// TestSameUserTakesItsName logs in twice as the same verified user: the second login takes the name at once.
+// TestSameUserTakesItsName logs in twice as the same verified user: the second login takes the name
+// at once.
 func TestSameUserTakesItsName(t *testing.T) {
 	talk(t, &server.Options{Auth: users{}, PingInterval: time.Hour}, `
 		bob > {"type":"login","name":"bob"}

@@ -48,7 +48,8 @@ type conn struct {
 	older, newer *conn
 }
 
-// closeError ends a connection whose client broke a rule. The client is sent an error, unless code is empty, and the close code.
+// closeError ends a connection whose client broke a rule. The client is sent an error, unless code
+// is empty, and the close code.
 type closeError struct {
 	close      int
 	code, text string
@@ -130,7 +131,8 @@ func (c *conn) close(w *wsconn.Batch, code int, reason string) {
 	}
 }
 
-// sendErrorAndClose sends a client the rule that it broke, if it understands that, and the close code.
+// sendErrorAndClose sends a client the rule that it broke, if it understands that, and the close
+// code.
 func (c *conn) sendErrorAndClose(w *wsconn.Batch, b *closeError, wantsErrors bool) {
 	if b.code != "" && wantsErrors {
 		c.Send(w, wire.AppendError(nil, b.code, b.text, ""))
@@ -139,7 +141,8 @@ func (c *conn) sendErrorAndClose(w *wsconn.Batch, b *closeError, wantsErrors boo
 	c.close(w, b.close, signal.Truncate(b.text, 120))
 }
 
-// closeForViolation does what sendErrorAndClose does, outside of the reader, which handles no further message.
+// closeForViolation does what sendErrorAndClose does, outside of the reader, which handles no
+// further message.
 func (c *conn) closeForViolation(w *wsconn.Batch, b *closeError, wantsErrors bool) {
 	if c.violation.CompareAndSwap(nil, b) {
 		c.sendErrorAndClose(w, b, wantsErrors)

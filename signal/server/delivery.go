@@ -53,8 +53,8 @@ func typeOf(kind cluster.Kind) signal.Type {
 	return ""
 }
 
-// forward sends a message of the client to the user called name, and returns what is known of it now: that the user cannot open
-// the call, or has gone in the meantime, is reported later.
+// forward sends a message of the client to the user called name, and returns what is known of it
+// now: that the user cannot open the call, or has gone in the meantime, is reported later.
 //
 // In the call dialect
 //
@@ -62,8 +62,8 @@ func typeOf(kind cluster.Kind) signal.Type {
 //	answer               needs an open call in which the peer has made an offer
 //	candidate, leave     need an open call; a leave closes it
 //
-// In the relay dialect the first message opens a call. When that has ended because one of the two is gone, no answer and no candidate
-// opens the next: they belong to the call before.
+// In the relay dialect the first message opens a call. When that has ended because one of the two
+// is gone, no answer and no candidate opens the next: they belong to the call before.
 func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload []byte) deliveryResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,8 +104,8 @@ func leaveReason(typ signal.Type) cluster.Reason {
 	return 0
 }
 
-// withoutCall returns what becomes of a message outside of a call: delivered if it may open one. err is the result of looking up the
-// name, where that matters.
+// withoutCall returns what becomes of a message outside of a call: delivered if it may open one.
+// err is the result of looking up the name, where that matters.
 func (s *session) withoutCall(typ signal.Type, name string, err error) deliveryResult {
 	relay := s.hub.dialect == signal.DialectRelay
 	recent := s.endedRecently(name)
@@ -179,7 +179,8 @@ func (s *session) deliver(w *wsconn.Batch, m *cluster.Message) {
 			return
 		}
 		if before := s.calls[m.FromName]; before != nil {
-			// The name has another holder. The leave of the one before comes too late, or not at all.
+			// The name has another holder. The leave of the one before comes too late, or not at
+			// all.
 			s.closeCall(m.FromName, before)
 			s.sendLeave(w, m.FromName, false)
 		}
@@ -248,7 +249,8 @@ func (s *session) goneCall(m *cluster.Message) (name string, c *call) {
 	return "", nil
 }
 
-// sendLeave sends a leave to a client of the call dialect. lost means that the peer did not come back.
+// sendLeave sends a leave to a client of the call dialect. lost means that the peer did not come
+// back.
 func (s *session) sendLeave(w *wsconn.Batch, name string, lost bool) {
 	if s.hub.dialect == signal.DialectRelay {
 		return
@@ -270,7 +272,8 @@ func (s *session) sendError(w *wsconn.Batch, code, text, name string) {
 	}
 }
 
-// reportTooMany reports to the client that the peer is in too many calls. The third time in ten seconds closes the connection.
+// reportTooMany reports to the client that the peer is in too many calls. The third time in ten
+// seconds closes the connection.
 func (s *session) reportTooMany(w *wsconn.Batch, name string) {
 	s.hub.server.metrics.relayed(signal.Offer, tooMany)
 	c := s.connection()

@@ -103,8 +103,8 @@ func TestDrainNobody(t *testing.T) {
 	}
 }
 
-// TestTalkWhileDraining talks, eight messages ahead, while everybody is sent away: what arrives is all that was sent up to some moment, in order, and
-// nobody hears of anything but that and 1012.
+// TestTalkWhileDraining talks, eight messages ahead, while everybody is sent away: what arrives is
+// all that was sent up to some moment, in order, and nobody hears of anything but that and 1012.
 func TestTalkWhileDraining(t *testing.T) {
 	server, url := signaltest.StartServer(t, &server.Options{Limits: server.NoLimits(), MaxQueue: 1 << 30})
 	ends := make(chan error, 20)

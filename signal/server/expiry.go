@@ -22,7 +22,8 @@ const (
 	textExpired = "the token has expired; sign in with a new one"
 )
 
-// expiry is when a session ends because its identity expires, in nanoseconds since the server began.
+// expiry is when a session ends because its identity expires, in nanoseconds since the server
+// began.
 type expiry struct {
 	session *session
 	at      int64
@@ -37,7 +38,8 @@ type expiries struct {
 	heap expiryHeap
 }
 
-// set sets the end of a session; 0 is never. It reports false for a session that has expired already.
+// set sets the end of a session; 0 is never. It reports false for a session that has expired
+// already.
 func (e *expiries) set(s *session, now, at int64, warns bool) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -66,7 +68,8 @@ func (e *expiries) removeLocked(s *session) {
 	}
 }
 
-// left returns how long a session lasts; 0 is without end. It reports false for one that has expired.
+// left returns how long a session lasts; 0 is without end. It reports false for one that has
+// expired.
 func (e *expiries) left(s *session, now int64) (left time.Duration, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"parley/signal/signaltest"
 )
 
-// expiringServer runs a server that looks every millisecond for sessions that expire. The token is how
-// long a session lasts, such as 300ms; without one it lasts for ever.
+// expiringServer runs a server that looks every millisecond for sessions that expire. The token is
+// how long a session lasts, such as 300ms; without one it lasts for ever.
 func expiringServer(t *testing.T, options server.Options) (s *server.Server, url string) {
 	t.Helper()
 	options.PingInterval, options.PongTimeout = 25*time.Millisecond, patience
@@ -108,8 +108,8 @@ func TestExpiredPartner(t *testing.T) {
 		alice closed 4401`)
 }
 
-// TestExpiryWithoutReply ends the session of a client of the relay dialect that understands no extras,
-// and sends it nothing before.
+// TestExpiryWithoutReply ends the session of a client of the relay dialect that understands no
+// extras, and sends it nothing before.
 func TestExpiryWithoutReply(t *testing.T) {
 	_, url := expiringServer(t, server.Options{})
 	ws := dialRaw(t, url+"/?token=200ms")
@@ -123,7 +123,8 @@ func TestExpiryWithoutReply(t *testing.T) {
 	}
 }
 
-// TestRenewal renews a session in a call: a better token makes it last longer, a bad one changes nothing.
+// TestRenewal renews a session in a call: a better token makes it last longer, a bad one changes
+// nothing.
 func TestRenewal(t *testing.T) {
 	for name, resume := range map[string]string{"plain": "", "resumable": `,"resume":true`} {
 		t.Run(name, func(t *testing.T) {

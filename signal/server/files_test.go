@@ -17,8 +17,8 @@ import (
 	"parley/signal/server"
 )
 
-// TestFewFiles runs a server in a process that may open 64 files, and opens more sockets to it than that: those who are in a call
-// notice nothing, and when the others go, people can sign in again.
+// TestFewFiles runs a server in a process that may open 64 files, and opens more sockets to it than
+// that: those who are in a call notice nothing, and when the others go, people can sign in again.
 func TestFewFiles(t *testing.T) {
 	if os.Getenv("PARLEY_FEW_FILES") != "" {
 		serveFewFiles(t)

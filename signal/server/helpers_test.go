@@ -13,7 +13,8 @@ import (
 	"parley/signal/signaltest"
 )
 
-// signalURL is our server with no limits: many tests do in a moment what takes people an hour. TestLimits is about those.
+// signalURL is our server with no limits: many tests do in a moment what takes people an hour.
+// TestLimits is about those.
 func signalURL(t testing.TB) string {
 	t.Helper()
 	return signaltest.Start(t, &server.Options{Limits: server.NoLimits()})

@@ -10,9 +10,10 @@ import (
 	"parley/signal/internal/wsconn"
 )
 
-// wheel holds every connection of a server and pings them all from one goroutine. It turns one slot per tick; a connection sits
-// in the slot of the tick at which it is looked at next. It is looked at twice per interval: to be pinged, and to have been
-// heard since. So a dead socket is found within 1.2 intervals plus the pong timeout, 40 seconds by default.
+// wheel holds every connection of a server and pings them all from one goroutine. It advances one
+// slot per tick; a connection is in the slot of the tick at which it is checked next. It is checked
+// twice per interval: to be pinged, and whether it has answered. So a dead socket is found within
+// 1.2 intervals plus the pong timeout, 40 seconds by default.
 type wheel struct {
 	tick             time.Duration
 	interval         int // ticks between pings, jittered by a fifth
@@ -20,9 +21,9 @@ type wheel struct {
 
 	heard func(*conn) bool // since the last ping
 
-	mu    sync.Mutex // guards what follows, and slot and awaiting of every conn
-	slots []map[*conn]struct{}
-	hand  int
+	mu      sync.Mutex // guards what follows, and slot and awaiting of every conn
+	slots   []map[*conn]struct{}
+	current int
 }
 
 // wheelTicks is the resolution: ticks per ping interval.
@@ -68,13 +69,14 @@ func (w *wheel) each(do func(*conn)) {
 	}
 }
 
-// turn moves the hand and returns whom to ping and who has not been heard since the last ping.
-func (w *wheel) turn() (ping, dead []*conn) {
+// advance advances by one slot, and returns the connections to ping, and those that have sent
+// nothing since the last ping.
+func (w *wheel) advance() (ping, dead []*conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hand = (w.hand + 1) % len(w.slots)
-	for c := range w.slots[w.hand] {
-		delete(w.slots[w.hand], c)
+	w.current = (w.current + 1) % len(w.slots)
+	for c := range w.slots[w.current] {
+		delete(w.slots[w.current], c)
 		switch {
 		case !c.awaiting:
 			c.awaiting = true
@@ -105,11 +107,12 @@ func (w *wheel) pingNow(c *conn) {
 }
 
 func (w *wheel) putLocked(c *conn, ticks int) {
-	c.slot = int32((w.hand + ticks) % len(w.slots))
+	c.slot = int32((w.current + ticks) % len(w.slots))
 	w.slots[c.slot][c] = struct{}{}
 }
 
-// untilPing is the interval in ticks, up to a fifth more or less, so that clients that came together do not stay together.
+// untilPing is the interval in ticks, up to a fifth more or less, so that clients that came
+// together do not stay together.
 func (w *wheel) untilPing() int {
 	spread := w.interval / 5
 	return w.interval - spread + rand.IntN(2*spread+1)
@@ -184,7 +187,8 @@ func (p *pendingConns) size() int {
 	return p.count
 }
 
-// keepaliveLoop pings connections, drops dead ones, and enforces the ends of logins and sessions, until Close.
+// keepaliveLoop pings connections, drops dead ones, and enforces the ends of logins and sessions,
+// until Close.
 func (s *Server) keepaliveLoop() {
 	ticker := time.NewTicker(s.wheel.tick)
 	defer ticker.Stop()
@@ -195,7 +199,7 @@ func (s *Server) keepaliveLoop() {
 		case <-ticker.C:
 		}
 		w := s.newBatch()
-		ping, dead := s.wheel.turn()
+		ping, dead := s.wheel.advance()
 		for _, c := range dead {
 			c.Abort()
 		}

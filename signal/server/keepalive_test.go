@@ -10,7 +10,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestWheelFindsTheDead turns a wheel by hand: who answers lives, who does not is found within an interval and the patience.
+// TestWheelFindsTheDead turns a wheel by hand: who answers lives, who does not is found within an
+// interval and the patience.
 func TestWheelFindsTheDead(t *testing.T) {
 	w := newWheel(25*time.Second, 10*time.Second)
 	alive, dead := &conn{slot: -1}, &conn{slot: -1}
@@ -20,7 +21,7 @@ func TestWheelFindsTheDead(t *testing.T) {
 	w.add(dead)
 	found, pings := 0, 0
 	for tick := 1; tick <= 200; tick++ {
-		ping, gone := w.turn()
+		ping, gone := w.advance()
 		for _, c := range ping {
 			heard[c] = false
 			if c == alive {
@@ -45,7 +46,8 @@ func TestWheelFindsTheDead(t *testing.T) {
 	}
 }
 
-// TestPongTakesNoServerLock answers a client while the wheel is locked: pongs of one client must not contend with all others.
+// TestPongTakesNoServerLock answers a client while the wheel is locked: pongs of one client must
+// not contend with all others.
 func TestPongTakesNoServerLock(t *testing.T) {
 	s := New(nil)
 	web := httptest.NewServer(s)

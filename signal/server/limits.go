@@ -10,60 +10,69 @@ import (
 	"parley/signal/server/internal/admission"
 )
 
-// Limits bound what clients may ask of a Server. In every field zero stands for the default and a negative value lifts the bound;
-// a lifted bound lets one client take what it guards from all others.
+// Limits bound what clients may ask of a Server. In every field zero stands for the default and a
+// negative value lifts the bound; a lifted bound lets one client take what it guards from all
+// others.
 type Limits struct {
-	// Frame is the longest message taken from a client, in bytes; a longer one closes the connection with 1009. Default: 64 KiB.
-	// Every connection may hold one such message in memory.
+	// Frame is the longest message taken from a client, in bytes; a longer one closes the
+	// connection with 1009. Default: 64 KiB. Every connection may hold one such message in memory.
 	Frame int
 	// SDP is the longest session description, in bytes; browsers send 3 to 10 KiB. Default: 48 KiB.
 	SDP int
-	// Candidate is the longest candidate line, in bytes; those of RFC 8839 are below 200. Default: 2 KiB.
+	// Candidate is the longest candidate line, in bytes; those of RFC 8839 are below 200. Default:
+	// 2 KiB.
 	Candidate int
 
-	// FrameWait is how long a client may take for the rest of a message once it has begun. Default: 20 seconds.
+	// FrameWait is how long a client may take for the rest of a message once it has begun. Default:
+	// 20 seconds.
 	FrameWait time.Duration
 
-	// LoginWait is how long a connection may stay without a login. The original pages connect first and sign in when a person
-	// clicks, so the default is long: 10 minutes.
+	// LoginWait is how long a connection may stay without a login. The original pages connect first
+	// and sign in when a person clicks, so the default is long: 10 minutes.
 	LoginWait time.Duration
-	// Pending is how many connections may be without a login; over it the oldest of them makes room. Default: 1024.
+	// Pending is how many connections may be without a login; over it the oldest of them makes
+	// room. Default: 1024.
 	Pending int
 
-	// Offers bounds the offers and answers of a connection, for each call that its user is in. Default: 5 a second, at once 10.
+	// Offers bounds the offers and answers of a connection, for each call that its user is in.
+	// Default: 5 a second, at once 10.
 	Offers Rate
-	// Candidates bounds the candidates of a connection, for each call that its user is in. Default: 20 a second, at once 200: a host
-	// may have an address in each of many networks.
+	// Candidates bounds the candidates of a connection, for each call that its user is in. Default:
+	// 20 a second, at once 200: a host may have an address in each of many networks.
 	Candidates Rate
-	// Others bounds everything else a connection sends, for each call that its user is in: logins, leaves and what is unknown; and,
-	// whatever the calls, pings, pongs that answer no ping, and fragments below 512 bytes. Default: 10 a second, at once 20.
+	// Others bounds everything else a connection sends, for each call that its user is in: logins,
+	// leaves and what is unknown; and, whatever the calls, pings, pongs that answer no ping, and
+	// fragments below 512 bytes. Default: 10 a second, at once 20.
 	Others Rate
 
-	// Connections is how many there may be in total. Set it below the process's limit of open files. Default: 16384.
+	// Connections is how many there may be in total. Set it below the process's limit of open
+	// files. Default: 16384.
 	Connections int
-	// PerAddress is how many there may be from one address, of IPv6 from one /64. Default: 256. Mind TrustedProxies: behind a
-	// proxy that is not trusted, all clients have one address.
+	// PerAddress is how many there may be from one address, of IPv6 from one /64. Default: 256.
+	// Mind TrustedProxies: behind a proxy that is not trusted, all clients have one address.
 	PerAddress int
 	// Upgrades bounds how many connections are taken in. Default: 200 a second, at once 1000.
 	Upgrades Rate
-	// UpgradesPerAddress bounds how many connections are taken in from one address, of IPv6 from one /64. It comes before Upgrades.
-	// Default: 50 a second, at once 500.
+	// UpgradesPerAddress bounds how many connections are taken in from one address, of IPv6 from
+	// one /64. It comes before Upgrades. Default: 50 a second, at once 500.
 	UpgradesPerAddress Rate
 	// Calls is how many calls one user may be in. Default: 128.
 	Calls int
 
-	// HeaderWait is how long a request's header may take, Header its size in bytes (net/http adds 4 KiB). They hold in Run.
-	// Default: 5 seconds, 16 KiB.
+	// HeaderWait is how long a request's header may take, Header its size in bytes (net/http adds 4
+	// KiB). They hold in Run. Default: 5 seconds, 16 KiB.
 	HeaderWait time.Duration
 	Header     int
 
-	// LoginFailures bounds the logins refused by the Authorizer, and the resumes with a wrong secret, from one address, of IPv6 from one /64.
-	// Default: 10 in half an hour, all of them at once.
+	// LoginFailures bounds the logins refused by the Authorizer, and the resumes with a wrong
+	// secret, from one address, of IPv6 from one /64. Default: 10 in half an hour, all of them at
+	// once.
 	LoginFailures Rate
 }
 
-// Rate is a token bucket: so many a second in the long run, and so many at once. The zero Rate stands for the default of its field,
-// a negative PerSecond lifts the bound, and a zero Burst is two seconds' worth, at least 1.
+// Rate is a token bucket: so many a second in the long run, and so many at once. The zero Rate
+// stands for the default of its field, a negative PerSecond lifts the bound, and a zero Burst is
+// two seconds' worth, at least 1.
 type Rate struct {
 	PerSecond float64
 	Burst     int

@@ -22,8 +22,8 @@ func tight(change func(*server.Limits)) *server.Options {
 	return o
 }
 
-// TestLimits exceeds one bound after the other, with defaults where nothing else is said. It is always alice who does, and bob and
-// carol, who are in a call, notice nothing.
+// TestLimits exceeds one bound after the other, with defaults where nothing else is said. It is
+// always alice who does, and bob and carol, who are in a call, notice nothing.
 func TestLimits(t *testing.T) {
 	offer := func(sdp int) string {
 		return `{"type":"offer","offer":{"type":"offer","sdp":"` + strings.Repeat("x", sdp) + `"},"name":"dave"}`
@@ -162,7 +162,8 @@ func TestDoor(t *testing.T) {
 	}
 }
 
-// TestDoorGivesBack fills the places again and again: none is lost, whichever way a connection ends.
+// TestDoorGivesBack fills the places again and again: none is lost, whichever way a connection
+// ends.
 func TestDoorGivesBack(t *testing.T) {
 	srv, url := signaltest.StartServer(t, &server.Options{Limits: server.Limits{Connections: 2, Upgrades: server.Rate{PerSecond: -1}}})
 	for i := range 50 {
@@ -188,7 +189,8 @@ func TestDoorGivesBack(t *testing.T) {
 	}
 }
 
-// TestAwayCounts cuts connections of clients that may come back: their names count as long as they may.
+// TestAwayCounts cuts connections of clients that may come back: their names count as long as they
+// may.
 func TestAwayCounts(t *testing.T) {
 	server, url := signaltest.StartServer(t, &server.Options{Resume: time.Minute, Limits: server.Limits{PerAddress: 2}})
 	var tickets []any
@@ -232,7 +234,8 @@ func eventually(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// TestBadHandshakesCountNothing sends requests that cannot become a connection: they take nothing from the limits.
+// TestBadHandshakesCountNothing sends requests that cannot become a connection: they take nothing
+// from the limits.
 func TestBadHandshakesCountNothing(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{Limits: server.Limits{Upgrades: server.Rate{PerSecond: 1e-6, Burst: 1}}})
 	const key = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -273,7 +276,8 @@ func TestBadHandshakesCountNothing(t *testing.T) {
 	ask(t, ws, map[string]any{"type": "login", "name": "alice"}, map[string]any{"type": "login", "success": true})
 }
 
-// TestUpgradesPerAddress lets one address connect in a loop: another one finds what is left for all.
+// TestUpgradesPerAddress lets one address connect in a loop: another one finds what is left for
+// all.
 func TestUpgradesPerAddress(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{TrustedProxies: loopback, ClientIPHeader: "X-Forwarded-For", Limits: server.Limits{
 		Upgrades: server.Rate{PerSecond: 1e-6, Burst: 3}, UpgradesPerAddress: server.Rate{PerSecond: 1e-6, Burst: 2}}})
@@ -298,7 +302,8 @@ func TestUpgradesPerAddress(t *testing.T) {
 	}
 }
 
-// TestForwarded believes trusted proxies, and nobody else, about where a client comes from: in one header.
+// TestForwarded believes trusted proxies, and nobody else, about where a client comes from: in one
+// header.
 func TestForwarded(t *testing.T) {
 	for name, tc := range map[string]struct {
 		named  string // the ClientIPHeader of trusted proxies, "" if none is trusted
@@ -350,7 +355,8 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
-// TestManyCallers lets 100 users call one at once, on a server with the default limits: each gets an answer and 20 candidates.
+// TestManyCallers lets 100 users call one at once, on a server with the default limits: each gets
+// an answer and 20 candidates.
 func TestManyCallers(t *testing.T) {
 	const callers, candidates = 100, 20
 	url := signaltest.Start(t, nil)
@@ -409,8 +415,8 @@ func TestManyCallers(t *testing.T) {
 	barrier(t, studio) // and the connection goes on
 }
 
-// TestControlFrames sends frames that are no message by themselves. A few are taken, a flood ends the connection, and what comes
-// after that is not read for long.
+// TestControlFrames sends frames that are no message by themselves. A few are taken, a flood ends
+// the connection, and what comes after that is not read for long.
 func TestControlFrames(t *testing.T) {
 	const pong, empty = "\x8a\x80\x00\x00\x00\x00", "\x00\x80\x00\x00\x00\x00"
 	for name, tc := range map[string]struct{ first, frame string }{
@@ -457,7 +463,8 @@ func TestControlFrames(t *testing.T) {
 	})
 }
 
-// TestManyCallersFarAway lets 100 users call one whose acknowledgements take a while, with descriptions as long as browsers send.
+// TestManyCallersFarAway lets 100 users call one whose acknowledgements take a while, with
+// descriptions as long as browsers send.
 func TestManyCallersFarAway(t *testing.T) {
 	const callers, candidates = 100, 10
 	url := signaltest.Start(t, nil)

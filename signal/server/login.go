@@ -78,11 +78,12 @@ func (c *conn) setExpiry(sess *session, req wire.Request, left time.Duration) bo
 	return c.server.expiries.set(sess, now, at, c.dialect != signal.DialectRelay || c.wantErrors || req.Reply)
 }
 
-// signIn claims the name for a new session, ends the session before, if there is one, and replies. An error ends the connection; the
-// client has got the error.
+// signIn claims the name for a new session, ends the session before, if there is one, and replies.
+// An error ends the connection; the client has got the error.
 func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.LoginGrant, identity signal.Identity) error {
 	before := c.session
-	// The session counts until it ends, also while the client is away. A client that changes its name has a place already.
+	// The session counts until it ends, also while the client is away. A client that changes its
+	// name has a place already.
 	if c.server.sessions.Add(c.address) != "" && before == nil {
 		c.server.sessions.Remove(c.address)
 		const text = "too many users are signed in from your address, or may still come back; try again later"
@@ -144,7 +145,8 @@ func (c *conn) refuseClaim(w *wsconn.Batch, req wire.Request, name string, err e
 	return &closeError{close: signal.CloseOverloaded, text: "the name could not be claimed"}
 }
 
-// refuseLogin sends the refusal of a login, in the relay dialect only if the client requested a reply or errors.
+// refuseLogin sends the refusal of a login, in the relay dialect only if the client requested a
+// reply or errors.
 func (c *conn) refuseLogin(w *wsconn.Batch, req wire.Request, code, text string) {
 	c.server.metrics.login(code)
 	switch {
@@ -155,7 +157,8 @@ func (c *conn) refuseLogin(w *wsconn.Batch, req wire.Request, code, text string)
 	}
 }
 
-// authorize asks the Authorizer, if there is one. An error ends the connection; the client has got the error.
+// authorize asks the Authorizer, if there is one. An error ends the connection; the client has got
+// the error.
 func (c *conn) authorize(w *wsconn.Batch, name string, req wire.Request) (signal.Identity, error) {
 	if c.server.opts.Auth == nil {
 		return signal.Identity{Name: name}, nil
@@ -197,7 +200,8 @@ func (c *conn) authorize(w *wsconn.Batch, name string, req wire.Request) (signal
 	return grant, nil
 }
 
-// throttle refuses an address from which too many logins were refused, before another guess is looked at.
+// throttle refuses an address from which too many logins were refused, before another guess is
+// looked at.
 func (c *conn) throttle(w *wsconn.Batch, req wire.Request) error {
 	if !c.server.gate.Throttled(c.address, c.server.now()) {
 		return nil
@@ -273,7 +277,7 @@ func (c *conn) resume(w *wsconn.Batch, h *hub, token string, req wire.Request) e
 	if grant.WithICEServers {
 		c.server.grantICE(&grant, signal.Identity{Name: sess.name, ICEServers: sess.iceServers})
 	}
-	old, ok := sess.resumable.resume(w, c, req.Ack, func(heard uint64) []byte { return wire.AppendLoginResumed(nil, grant, heard) })
+	old, ok := sess.resumable.resume(w, c, req.Ack, func(received uint64) []byte { return wire.AppendLoginResumed(nil, grant, received) })
 	if !ok {
 		c.refuseLogin(w, req, signal.CodeExpired, "the session has ended; sign in anew")
 		return nil
@@ -288,7 +292,8 @@ func (c *conn) resume(w *wsconn.Batch, h *hub, token string, req wire.Request) e
 	return nil
 }
 
-// sessionEnds ends the session of a connection that has ended, or lets it wait for the client's return.
+// sessionEnds ends the session of a connection that has ended, or lets it wait for the client's
+// return.
 func (s *Server) sessionEnds(w *wsconn.Batch, c *conn, final bool) {
 	sess := c.session
 	if sess.resumable == nil {
@@ -323,7 +328,8 @@ func (s *Server) hubOf(d signal.Dialect) *hub {
 	return s.call
 }
 
-// user is a name in a log: the same for the same name as long as the server runs, and of no use to who reads the log later.
+// user returns the attribute for a name in the log: a hash, which differs from one run of the
+// server to the next.
 func (s *Server) user(name string) slog.Attr {
 	return slog.String("user", strconv.FormatUint(maphash.String(s.seed, name)>>32, 16))
 }

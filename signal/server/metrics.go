@@ -32,8 +32,9 @@ func (s *Server) Stats() Stats {
 	return st
 }
 
-// Describe implements prometheus.Collector: a registry collects the metrics of a Server. Their names begin
-// with signaling_. No client can add a metric, because every label has a fixed set of values.
+// Describe implements prometheus.Collector: a registry collects the metrics of a Server. Their
+// names begin with signaling_. No client can add a metric, because every label has a fixed set of
+// values.
 func (s *Server) Describe(descs chan<- *prometheus.Desc) {
 	for _, c := range s.metrics.collectors {
 		c.Describe(descs)

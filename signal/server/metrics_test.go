@@ -14,7 +14,8 @@ import (
 	"parley/signal/signaltest"
 )
 
-// metricsOf returns the values of a server's metrics by name and labels, checked for conventional names.
+// metricsOf returns the values of a server's metrics by name and labels, checked for conventional
+// names.
 func metricsOf(t *testing.T, server *server.Server) map[string]float64 {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()

@@ -64,8 +64,8 @@ func TestOrigin(t *testing.T) {
 	_ = ws.Close()
 }
 
-// TestHost asks for the server by names that are its own and others, from a page of the same origin. The owner of any other name can
-// point it here (DNS rebinding).
+// TestHost asks for the server by names that are its own and others, from a page of the same
+// origin. The owner of any other name can point it here (DNS rebinding).
 func TestHost(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{
 		IsOwnName: func(host string) bool { return host == "call.example.org" }, AllowOrigins: []string{"https://ok.com"},

@@ -88,7 +88,8 @@ func TestGreeting(t *testing.T) {
 		`+signIn("alice"))
 }
 
-// TestHostileFrames sends what breaks a rule of the transport; the sender is closed with a code, and bob notices nothing.
+// TestHostileFrames sends what breaks a rule of the transport; the sender is closed with a code,
+// and bob notices nothing.
 func TestHostileFrames(t *testing.T) {
 	deep := strings.Repeat("[", 9000) + strings.Repeat("]", 9000)
 	tooDeep := strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001)

@@ -20,7 +20,8 @@ func counting() func(string, time.Duration) []signal.ICEServer {
 	}
 }
 
-// TestICEServersAnew asks for them by hand: each dialect has a message for it, and only who is signed in gets an answer.
+// TestICEServersAnew asks for them by hand: each dialect has a message for it, and only who is
+// signed in gets an answer.
 func TestICEServersAnew(t *testing.T) {
 	for name, lines := range map[string]string{
 		"call": signIn("alice") + `
@@ -56,7 +57,8 @@ func TestICEServersThatLast(t *testing.T) {
 		alice < {"type":"login","success":true,"iceServers":[{"urls":["turn:a"],"username":"1:alice","credential":"c"}]}`)
 }
 
-// TestGrantedICEServersStay has what an Authorizer granted at the login in every later answer, too, and after coming back.
+// TestGrantedICEServersStay has what an Authorizer granted at the login in every later answer, too,
+// and after coming back.
 func TestGrantedICEServersStay(t *testing.T) {
 	server, url := signaltest.StartServer(t, &server.Options{Auth: authFunc(func(context.Context, signal.LoginRequest) (signal.Identity, error) {
 		return signal.Identity{ICEServers: []signal.ICEServer{{URLs: []string{"stun:granted"}}}}, nil

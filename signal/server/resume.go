@@ -15,14 +15,15 @@ import (
 	"parley/signal/internal/wsconn"
 )
 
-// resumeState is what outlives the connection of a session that can be resumed: its messages that are not acknowledged yet, and the number
-// of the last message received.
+// resumeState is what outlives the connection of a session that can be resumed: its messages that
+// are not acknowledged yet, and the number of the last message received.
 type resumeState struct {
 	id     cluster.SessionID // in the resume token
 	secret [sha256.Size]byte // hashed
 	server *Server
 
-	// serveMu is held while a message of this client is served: a connection that takes over waits until the one before is done.
+	// serveMu is held while a message of this client is served: a connection that takes over waits
+	// until the one before is done.
 	serveMu sync.Mutex
 
 	mu          sync.Mutex // guards what follows
@@ -95,7 +96,8 @@ func (r *resumeState) backlog() wsconn.Backlog {
 	return wsconn.Backlog{Waiting: waiting, Limit: r.server.opts.MaxQueue + r.extraQueue, Written: r.sent - uint64(waiting)}
 }
 
-// growQueue sets the number of bytes that may wait for the client in addition to Options.MaxQueue, unless it is larger already.
+// growQueue sets the number of bytes that may wait for the client in addition to Options.MaxQueue,
+// unless it is larger already.
 func (r *resumeState) growQueue(extra int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,7 +119,8 @@ func (r *resumeState) overflowLocked() {
 	}
 }
 
-// accept takes the numbers of a message of the client. It reports whether the message is to be served: not one that was served before.
+// accept takes the numbers of a message of the client. It reports whether the message is to be
+// served: not one that was served before.
 func (r *resumeState) accept(w *wsconn.Batch, seq, ack uint64) (serve bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,8 +136,8 @@ func (r *resumeState) accept(w *wsconn.Batch, seq, ack uint64) (serve bool, err 
 	return isNew, nil
 }
 
-// detach is called when a connection has ended. It reports whether it was the client's latest: then the session waits for d, and
-// end is called if nobody has come back by then.
+// detach is called when a connection has ended. It reports whether it was the client's latest: then
+// the session waits for d, and end is called if the client has not resumed by then.
 func (r *resumeState) detach(c *conn, d time.Duration, end func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -101,7 +101,8 @@ func TestResume(t *testing.T) {
 	bobSays(candidateNumber(2, `"name":"alice"`))
 	barrier(t, bob) // bob has received nothing
 
-	// She has got the answer, but says she has not: it is repeated, and what came meanwhile follows.
+	// She has got the answer, but says she has not: it is repeated, and what came meanwhile
+	// follows.
 	if got := alice.back(alice.ticket, 0); got["success"] != true || got["ack"] != 1.0 {
 		t.Fatalf("coming back: %v", got)
 	}
@@ -156,7 +157,8 @@ func TestResumeRelay(t *testing.T) {
 	if want := `{"seq":7,"n":1,"seq":2,"ack":2}`; err != nil || string(frame) != want {
 		t.Errorf("got %s, %v, want %s", frame, err, want)
 	}
-	// Whoever takes the id over ends the session: at once, and nothing waits for its client any more.
+	// Another login with the id ends the session: at once, and nothing waits for its client any
+	// more.
 	gandalf.vanish(server)
 	other := dialRaw(t, url)
 	defer other.Close()
@@ -241,7 +243,8 @@ func TestResumeOff(t *testing.T) {
 		alice < {"type":"login","success":true}`)
 }
 
-// TestResumeTooMuch acknowledges nothing of what it requests itself, until that is more than is kept.
+// TestResumeTooMuch acknowledges nothing of what it requests itself, until that is more than is
+// kept.
 func TestResumeTooMuch(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{MaxQueue: 16 << 10, Limits: server.NoLimits()})
 	alice, bob := newReturning(t, url, "alice"), readInBackground(dialRaw(t, url))
@@ -280,7 +283,8 @@ func TestSequence(t *testing.T) {
 	}
 }
 
-// TestRename signs in with another name on a connection that can come back: the numbers and the ticket stay.
+// TestRename signs in with another name on a connection that can come back: the numbers and the
+// ticket stay.
 func TestRename(t *testing.T) {
 	server, url := signaltest.StartServer(t, nil)
 	alice := newReturning(t, url, "alice")

@@ -20,8 +20,9 @@ import (
 // shutdownWait bounds the delivery of pages at the end.
 const shutdownWait = 5 * time.Second
 
-// Run serves on all listeners until ctx ends, and then returns nil, having closed the listeners and every connection, and waited
-// for every goroutine. If a listener fails before, Run ends in the same way and returns that error. A server runs once.
+// Run serves on all listeners until ctx ends, and then returns nil, having closed the listeners and
+// every connection, and waited for every goroutine. If a listener fails before, Run ends in the
+// same way and returns that error. A server runs once.
 func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	if len(listeners) == 0 {
 		return errors.New("the server has nothing to listen on: give at least one address")
@@ -45,15 +46,16 @@ func (s *Server) Run(ctx context.Context, listeners ...net.Listener) error {
 	return group.Wait()
 }
 
-// NewHTTPServer returns an HTTP server for a listener that strangers reach: it bounds the size and time of a request, the time of a
-// response, and the connections in all and per address. Only Connections, PerAddress, HeaderWait and Header of the limits count.
+// NewHTTPServer returns an HTTP server for a listener that strangers reach: it bounds the size and
+// time of a request, the time of a response, and the connections in all and per address. Only
+// Connections, PerAddress, HeaderWait and Header of the limits count.
 func NewHTTPServer(handler http.Handler, l Limits, logger *slog.Logger) *http.Server {
 	resolved := l.resolve()
 	return admission.NewHTTPServer(handler, admission.HTTPOptions{Limits: resolved.http(), Logger: logger})
 }
 
-// shut ends the HTTP server and the connections. Pages in delivery get a bounded time; Shutdown does not know of upgraded
-// connections (net/http: it ignores hijacked ones), those are Close's.
+// shut ends the HTTP server and the connections. Pages in delivery get a bounded time; Shutdown
+// does not know of upgraded connections (net/http: it ignores hijacked ones), those are Close's.
 func (s *Server) shut(web *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownWait)
 	defer cancel()
@@ -69,13 +71,14 @@ func (s *Server) shut(web *http.Server) error {
 	return nil
 }
 
-// drainTick is how often a drain looks whether everybody has gone.
+// drainTick is how often a drain checks whether all connections have ended.
 const drainTick = 20 * time.Millisecond
 
-// Drain makes room for another process: Ready turns false, new connections are refused with 503, and those that are there are closed
-// with 1012 (service restart), spread over window by chance, so that they do not all come to the next server at once. Nobody
-// gets a leave: the calls go on. It returns nil when all have gone. The end of ctx is a hard limit: then those that
-// are left are cut, and Drain returns the cause. Afterwards end Run's context, or Close the server.
+// Drain makes room for another process: Ready turns false, new connections are refused with 503,
+// and those that are there are closed with 1012 (service restart), spread over window by chance, so
+// that they do not all come to the next server at once. Nobody gets a leave: the calls go on. It
+// returns nil when all have gone. The end of ctx is a hard limit: then those that are left are cut,
+// and Drain returns the cause. Afterwards end Run's context, or Close the server.
 func (s *Server) Drain(ctx context.Context, window time.Duration) error {
 	s.leaving.Store(true)
 	due := s.schedule(window)
@@ -101,16 +104,16 @@ func (s *Server) Drain(ctx context.Context, window time.Duration) error {
 	}
 }
 
-type parting struct {
+type scheduledClose struct {
 	at   time.Duration
 	conn *conn
 }
 
-// schedule gives every connection its moment within the window.
-func (s *Server) schedule(window time.Duration) []parting {
-	var due []parting
-	s.wheel.each(func(c *conn) { due = append(due, parting{rand.N(max(window, 1)), c}) })
-	slices.SortFunc(due, func(a, b parting) int { return int(a.at - b.at) })
+// schedule returns when to close each connection, at random within the window, the first one first.
+func (s *Server) schedule(window time.Duration) []scheduledClose {
+	var due []scheduledClose
+	s.wheel.each(func(c *conn) { due = append(due, scheduledClose{rand.N(max(window, 1)), c}) })
+	slices.SortFunc(due, func(a, b scheduledClose) int { return int(a.at - b.at) })
 	return due
 }
 

@@ -84,7 +84,8 @@ func TestRunFailsWithItsListener(t *testing.T) {
 	}
 }
 
-// TestCloseCutsTheSilent closes a server while a client neither reads nor answers: Close still returns.
+// TestCloseCutsTheSilent closes a server while a client neither reads nor answers: Close still
+// returns.
 func TestCloseCutsTheSilent(t *testing.T) {
 	server := server.New(nil)
 	web := httptest.NewServer(server)
@@ -205,7 +206,8 @@ func signInAmidst(t *testing.T, ws *websocket.Conn, name string) {
 	}
 }
 
-// TestNewHTTPServer connects more often from one address than may be, and begins requests without an end: neither lasts.
+// TestNewHTTPServer connects more often from one address than may be, and begins requests without
+// an end: neither lasts.
 func TestNewHTTPServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -9,13 +9,15 @@ import (
 	"parley/signal/internal/wsconn"
 )
 
-// maxViolations is how many messages over a limit are answered with an error only; the third in ten seconds closes the connection.
+// maxViolations is how many messages over a limit are answered with an error only; the third in ten
+// seconds closes the connection.
 var maxViolations = Rate{PerSecond: 0.1, Burst: 2}.resolve(0, 0)
 
 // errReplaced ends the reading of a connection whose client has come back on another.
 var errReplaced = errors.New("the client has come back on another connection")
 
-// serve handles one frame of a client. The first one decides the dialect. An error ends the connection.
+// serve handles one frame of a client. The first one decides the dialect. An error ends the
+// connection.
 func (c *conn) serve(w *wsconn.Batch, frame []byte) error {
 	var req wire.Request
 	if c.dialect != signal.DialectRelay {
@@ -36,7 +38,8 @@ func (c *conn) serve(w *wsconn.Batch, frame []byte) error {
 	return c.serveResumable(w, req)
 }
 
-// serveResumable handles a frame of a client that may come back: each once, and none after it has come back elsewhere.
+// serveResumable handles a frame of a client that may come back: each once, and none after it has
+// come back elsewhere.
 func (c *conn) serveResumable(w *wsconn.Batch, req wire.Request) error {
 	r := c.session.resumable
 	r.serveMu.Lock()
@@ -67,8 +70,8 @@ func (c *conn) reply(w *wsconn.Batch, frame []byte) {
 	c.Send(w, frame)
 }
 
-// limited reports whether a message of this type is one too many. The rates are those of one call: a user in several calls, such as
-// an answerer that many call at once, may send as much in each.
+// limited reports whether a message of this type is one too many. The rates are those of one call:
+// a user in several calls, such as an answerer that many call at once, may send as much in each.
 func (c *conn) limited(w *wsconn.Batch, typ signal.Type) bool {
 	l, calls := &c.server.limits, 1
 	if c.session != nil {
@@ -83,14 +86,16 @@ func (c *conn) limited(w *wsconn.Batch, typ signal.Type) bool {
 	return !c.others.Take(w.Now, l.others.Times(calls))
 }
 
-// allowViolation reports whether the client may once more do something over a limit without losing its connection.
+// allowViolation reports whether the client may once more do something over a limit without losing
+// its connection.
 func (c *conn) allowViolation(w *wsconn.Batch) bool {
 	c.violationsMu.Lock()
 	defer c.violationsMu.Unlock()
 	return c.violations.Take(w.Now, maxViolations)
 }
 
-// refuseViolation refuses a message over a limit: with an error, and after too many of them with the end.
+// refuseViolation refuses a message over a limit: with an error, and after too many of them with
+// the end.
 func (c *conn) refuseViolation(w *wsconn.Batch, code, text, name string) error {
 	if !c.allowViolation(w) {
 		return &closeError{signal.CloseRateLimited, code, text}
@@ -135,8 +140,9 @@ func (c *conn) serveCall(w *wsconn.Batch, req wire.Request) error {
 	return c.forwardCall(w, typ, req)
 }
 
-// forwardCall forwards an offer, answer, candidate or leave on. An absent user is reported for an offer, which starts a call, and for an
-// answer. Candidates trickle in behind those, so an error for each would only repeat the first.
+// forwardCall forwards an offer, answer, candidate or leave. An absent user is reported for an
+// offer, which starts a call, and for an answer. Candidates trickle in behind those, so an error
+// for each would only repeat the first.
 func (c *conn) forwardCall(w *wsconn.Batch, typ signal.Type, req wire.Request) error {
 	name, text := req.Name()
 	if text != "" {
@@ -165,7 +171,8 @@ func (c *conn) forwardCall(w *wsconn.Batch, typ signal.Type, req wire.Request) e
 	return nil
 }
 
-// countForwarded counts a message that was not delivered. The others are counted by the session that gets them, except leaves.
+// countForwarded counts a message that was not delivered. The others are counted by the session
+// that gets them, except leaves.
 func (s *Server) countForwarded(typ signal.Type, result deliveryResult) {
 	if result != delivered || typ == signal.Leave {
 		s.metrics.relayed(typ, result)
@@ -179,7 +186,8 @@ func noCallText(typ signal.Type, name string) string {
 	return "there is no call with " + name
 }
 
-// serveRelay handles a frame of the relay dialect, whose clients hear of errors only if they asked to.
+// serveRelay handles a frame of the relay dialect, whose clients get errors only if they requested
+// them.
 func (c *conn) serveRelay(w *wsconn.Batch, req wire.Request) error {
 	inst := req.Inst()
 	typ, text, ok := wire.Relayed(req.Payload)
@@ -215,7 +223,8 @@ func (c *conn) serveRelay(w *wsconn.Batch, req wire.Request) error {
 	return nil
 }
 
-// sendErrorIfWanted sends a client of the relay dialect an error about its message, if it asked for errors.
+// sendErrorIfWanted sends a client of the relay dialect an error about its message, if it asked for
+// errors.
 func (c *conn) sendErrorIfWanted(w *wsconn.Batch, code, text, name string) {
 	if c.wantErrors {
 		c.reply(w, wire.AppendError(nil, code, text, name))

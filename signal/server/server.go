@@ -20,8 +20,9 @@ import (
 	"parley/signal/server/internal/admission"
 )
 
-// Server is the signaling server, an http.Handler: a WebSocket upgrade on any path is signaling in either dialect, every other
-// request goes to the pages. Serve it with Run, or mount it anywhere and Close it at the end.
+// Server is the signaling server, an http.Handler: a WebSocket upgrade on any path is signaling in
+// either dialect, every other request goes to the pages. Serve it with Run, or mount it anywhere
+// and Close it at the end.
 type Server struct {
 	opts     Options
 	limits   limits
@@ -45,14 +46,15 @@ type Server struct {
 	cancel  context.CancelFunc
 	leaving atomic.Bool // the server drains or closes: no leave is sent for a session that ends
 
-	mu     sync.Mutex // guards what follows
-	turns  bool       // the wheel's goroutine runs
-	closed bool
+	mu      sync.Mutex // guards what follows
+	pinging bool       // keepaliveLoop runs
+	closed  bool
 
 	wait sync.WaitGroup // every goroutine of this server
 }
 
-// NewServer returns a server with these options; nil stands for none. It starts nothing before the first connection.
+// New returns a server with these options; nil means the defaults. It starts no goroutine before
+// the first connection.
 func New(options *Options) *Server {
 	if options == nil {
 		options = &Options{}
@@ -85,8 +87,8 @@ func New(options *Options) *Server {
 	return s
 }
 
-// ServeHTTP implements http.Handler. For a WebSocket it returns after the upgrade: one goroutine of the server's own stays, so that
-// what net/http holds for a request is freed.
+// ServeHTTP implements http.Handler. For a WebSocket it returns after the upgrade: one goroutine of
+// the server's own stays, so that what net/http holds for a request is freed.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !websocket.IsWebSocketUpgrade(r) {
 		s.opts.Pages.ServeHTTP(w, r)
@@ -143,8 +145,8 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 		_ = ws.Close()
 		return
 	}
-	if !s.turns {
-		s.turns = true
+	if !s.pinging {
+		s.pinging = true
 		s.wait.Add(1)
 		go func() {
 			defer s.wait.Done()
@@ -170,8 +172,9 @@ func (s *Server) start(c *conn, ws *websocket.Conn) {
 
 const goingAway = "the server is shutting down"
 
-// Close closes every connection with 1001 (going away) and waits until all goroutines have ended: at once where the clients
-// answer, after seconds where they don't. Connections that come later are turned away. It is safe to call twice.
+// Close closes every connection with 1001 (going away) and waits until all goroutines have ended:
+// at once where the clients answer, after seconds where they don't. Connections that come later are
+// turned away. It is safe to call twice.
 func (s *Server) Close() error {
 	s.leaving.Store(true)
 	s.mu.Lock()

@@ -26,7 +26,8 @@ func TestBinaryFrameIsRefused(t *testing.T) {
 	}
 }
 
-// TestBrokenFrames writes bytes that are no WebSocket frame; the server says so (1002) and lives on.
+// TestBrokenFrames writes bytes that are no WebSocket frame; the server says so (1002) and lives
+// on.
 func TestBrokenFrames(t *testing.T) {
 	url := signalURL(t)
 	for name, bytes := range map[string]string{

@@ -77,16 +77,17 @@ func (h *hub) endResumable(w *wsconn.Batch) {
 // counts returns the number of names and calls.
 func (h *hub) counts() (names, calls int) { return int(h.names.Load()), int(h.calls.Load()) }
 
-// session is one login of a client: it holds a name until the connection ends, or until the client does not resume in time. It has
-// one end of each of its calls; the other end belongs to the session of the peer, maybe at another node. The two learn of each other
-// only by messages.
+// session is one login of a client: it holds a name until the connection ends, or until the client
+// does not resume in time. It has one end of each of its calls; the other end belongs to the
+// session of the peer, maybe at another node. The two learn of each other only by messages.
 type session struct {
 	hub       *hub
 	id        cluster.SessionID
 	name      string
 	conn      *conn        // nil if resumable is set
 	resumable *resumeState // nil unless the client can resume
-	// asked is the name that the client has asked for, which may not be the one it got. The reader owns it.
+	// asked is the name that the client has asked for, which may not be the one it got. The reader
+	// owns it.
 	asked string
 	// iceServers are those that the Authorizer granted at the login. The reader owns them.
 	iceServers []signal.ICEServer
@@ -102,13 +103,15 @@ type session struct {
 	wantErrors bool
 	calls      map[string]*call // by the name of the peer; nil if there are none
 	lastCall   uint64           // the number of the latest call
-	// recentlyEnded are the peers of the latest calls that ended, or were not opened, without this client's doing. What it sends to
-	// them it has sent before it could know, and is dropped without an error.
+	// recentlyEnded are the peers of the latest calls that ended, or were not opened, without this
+	// client's doing. What it sends to them it has sent before it could know, and is dropped
+	// without an error.
 	recentlyEnded []string
 	sending       bool            // a goroutine is sending messages of this session
 	outgoing      []queuedMessage // the messages that it has to send next
-	probe         *probe          // nil unless somebody else claims the name
-	// probeResult gets whether the holder of the claimed name is connected. It is set while the session claims a name.
+	probe         *probe          // nil unless another session claims the name
+	// probeResult gets whether the holder of the claimed name is connected. It is set while the
+	// session claims a name.
 	probeResult chan bool
 }
 
@@ -145,12 +148,15 @@ type probe struct {
 const (
 	// maxRecentlyEnded bounds session.recentlyEnded.
 	maxRecentlyEnded = 32
-	// probeTimeout is how long a client may take to answer a ping, or to resume, once somebody else claims its name.
+	// probeTimeout is how long a client may take to answer a ping, or to resume, once another
+	// session claims its name.
 	probeTimeout = time.Second
-	// queuePerCall is how much more may wait for a client with every further call that it was in at once: the description and candidates
-	// of a browser. Otherwise many callers at once would look like a client that reads too slowly.
+	// queuePerCall is how much more may wait for a client with every further call that it was in at
+	// once: the description and candidates of a browser. Otherwise many callers at once would look
+	// like a client that reads too slowly.
 	queuePerCall = 12 << 10
-	// maxProbes bounds the sessions that wait for the same probe. To the others the client counts as connected.
+	// maxProbes bounds the sessions that wait for the same probe. To the others the client counts
+	// as connected.
 	maxProbes = 64
 )
 
@@ -163,7 +169,8 @@ func (s *session) send(w *wsconn.Batch, frame []byte) {
 	s.conn.Send(w, frame)
 }
 
-// growQueue sets the number of bytes that may wait for the client in addition to Options.MaxQueue, unless it is larger already.
+// growQueue sets the number of bytes that may wait for the client in addition to Options.MaxQueue,
+// unless it is larger already.
 func (s *session) growQueue(extra int) {
 	if s.resumable != nil {
 		s.resumable.growQueue(extra)
@@ -205,8 +212,8 @@ func (s *session) heldName() string {
 	return s.name
 }
 
-// start makes a session with a claimed name take part in calls, after it has called reply. It does nothing but that if the name has
-// been lost already.
+// start makes a session with a claimed name take part in calls, after it has called reply. It does
+// nothing but that if the name has been lost already.
 func (s *session) start(reply func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,7 +245,8 @@ func (s *session) resumed(w *wsconn.Batch) {
 	s.answerProbe(w, cluster.Alive)
 }
 
-// post sends a message to another session, after all that were posted before. mu is held, but not while the message is sent.
+// post sends a message to another session, after all that were posted before. mu is held, but not
+// while the message is sent.
 func (s *session) post(w *wsconn.Batch, to cluster.SessionID, m cluster.Message) {
 	m.From, m.FromName = s.id, s.name
 	if s.sending {
@@ -294,8 +302,8 @@ func (s *session) closeCall(name string, c *call) {
 	}
 }
 
-// callOf returns the call that a message from another session belongs to, nil if there is none (any more), and notes the peer's
-// number of it.
+// callOf returns the call that a message from another session belongs to, nil if there is none (any
+// more), and notes the peer's number of it.
 func (s *session) callOf(m *cluster.Message) *call {
 	c := s.calls[m.FromName]
 	if c == nil || c.peer != m.From {
@@ -316,7 +324,8 @@ func (s *session) callOf(m *cluster.Message) *call {
 	return c
 }
 
-// opens reports whether a message from another session opens a call: any in the relay dialect, whose sender has decided that.
+// opens reports whether a message from another session opens a call: any in the relay dialect,
+// whose sender has decided that.
 func (s *session) opens(m *cluster.Message) bool {
 	switch m.Kind {
 	case cluster.Offer:
@@ -362,7 +371,8 @@ func (s *session) clearEnded(name string) {
 	}
 }
 
-// end ends the session: it frees the name and closes the calls. It does nothing if the session has ended.
+// end ends the session: it frees the name and closes the calls. It does nothing if the session has
+// ended.
 func (s *session) end(w *wsconn.Batch, reason cluster.Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

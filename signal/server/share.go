@@ -9,11 +9,11 @@ import (
 // the connection. An eighth of it is left to the server's own messages: replies, and the leave of
 // every call.
 //
-// In a call, a peer may have as much waiting as is free of three quarters of the queue (Choudhury and
-// Hahne, Dynamic Queue Length Thresholds, 1998): one peer that floods gets half of that, two get a
-// third each, and a peer that has sent little gets what it needs. What opens a call may use the
-// eighth above, so that peers in a call do not keep others out. A peer that calls and hangs up again
-// and again gets half of the queue only, so that it does not keep out the peers in a call.
+// In a call, a peer may have as much waiting as is free of three quarters of the queue (Choudhury
+// and Hahne, Dynamic Queue Length Thresholds, 1998): one peer that floods gets half of that, two
+// get a third each, and a peer that has sent little gets what it needs. What opens a call may use
+// the eighth above, so that peers in a call do not keep others out. A peer that calls and hangs up
+// again and again gets half of the queue only, so that it does not keep out the peers in a call.
 
 const (
 	// maxFrameHeader is the longest header of a frame from the server (RFC 6455 section 5.2).

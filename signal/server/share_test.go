@@ -13,8 +13,9 @@ import (
 	"parley/signal/signaltest"
 )
 
-// TestFloodOfSlowReader lets several peers send to a client that does not read, until each is refused. A peer that comes then can
-// still call the client, which reads everything in the end and is still signed in.
+// TestFloodOfSlowReader lets several peers send to a client that does not read, until each is
+// refused. A peer that comes then can still call the client, which reads everything in the end and
+// is still signed in.
 func TestFloodOfSlowReader(t *testing.T) {
 	options := &server.Options{MaxQueue: 64 << 10, Limits: server.NoLimits()}
 	url := signaltest.Start(t, options)
@@ -52,7 +53,8 @@ func TestFloodOfSlowReader(t *testing.T) {
 	}
 }
 
-// TestFloodOfAbsentClient does the same to clients that can resume: one that is away, and one that acknowledges nothing.
+// TestFloodOfAbsentClient does the same to clients that can resume: one that is away, and one that
+// acknowledges nothing.
 func TestFloodOfAbsentClient(t *testing.T) {
 	for name, away := range map[string]bool{"away": true, "no acknowledgment": false} {
 		t.Run(name, func(t *testing.T) {
@@ -80,8 +82,8 @@ func TestFloodOfAbsentClient(t *testing.T) {
 	}
 }
 
-// TestHangUpFlood lets a peer call a client that does not read, and hang up, again and again. It is refused, and the peer of an
-// earlier call is not.
+// TestHangUpFlood lets a peer call a client that does not read, and hang up, again and again. It is
+// refused, and the peer of an earlier call is not.
 func TestHangUpFlood(t *testing.T) {
 	srv, url := signaltest.StartServer(t, &server.Options{MaxQueue: 16 << 10, Resume: time.Hour, Limits: server.NoLimits()})
 	alice, bob, mallory := newReturning(t, url, "alice"), readInBackground(dialRaw(t, url)), readInBackground(dialRaw(t, url))
@@ -120,7 +122,8 @@ func TestHangUpFlood(t *testing.T) {
 	}
 }
 
-// TestSlowReaderKeepsItsName claims the name of a client that reads slowly, so that its pong to the probe comes late.
+// TestSlowReaderKeepsItsName claims the name of a client that reads slowly, so that its pong to the
+// probe comes late.
 func TestSlowReaderKeepsItsName(t *testing.T) {
 	url := signaltest.Start(t, &server.Options{PingInterval: time.Hour, Limits: server.NoLimits()})
 	users := map[string]*websocket.Conn{}
@@ -157,7 +160,8 @@ func offerTo(name string, n int) []byte {
 	return frame
 }
 
-// flood sends offers with descriptions of n bytes until one is refused, and returns how many were not.
+// flood sends offers with descriptions of n bytes until one is refused, and returns how many were
+// not.
 func flood(t *testing.T, ws *websocket.Conn, name string, n int) (accepted int) {
 	t.Helper()
 	for ; ; accepted++ {
@@ -170,7 +174,8 @@ func flood(t *testing.T, ws *websocket.Conn, name string, n int) (accepted int) 
 	}
 }
 
-// refused reports whether a message that ws has sent before was refused because too much waits for its receiver.
+// refused reports whether a message that ws has sent before was refused because too much waits for
+// its receiver.
 func refused(t *testing.T, ws rawClient) (full bool) {
 	t.Helper()
 	if err := ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"leave","name":"nobody"}`)); err != nil {

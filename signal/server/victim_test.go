@@ -62,7 +62,8 @@ func newVictim(t *testing.T, options *server.Options) *victim {
 	return v
 }
 
-// signIn signs a user in; where the server gives people little time, once that was enough on this machine.
+// signIn signs a user in; where the server gives people little time, once that was enough on this
+// machine.
 func (v *victim) signIn(name string) (ws *websocket.Conn) {
 	v.t.Helper()
 	eventually(v.t, name+" is signed in", func() bool {

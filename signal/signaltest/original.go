@@ -15,9 +15,10 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
 
-// Original runs the Node server that behaves as the original of that dialect does ("call" or "relay"), until the test ends, and
-// returns its ws:// address. It needs node and npm, and fails the test where they are missing. A hostile message may kill the
-// server, as it does the original; OriginalServer reports that.
+// Original runs the Node server that behaves as the original of that dialect does ("call" or
+// "relay"), until the test ends, and returns its ws:// address. It needs node and npm, and fails
+// the test where they are missing. A hostile message may kill the server, as it does the original;
+// OriginalServer reports that.
 func Original(t testing.TB, dialect string) (url string) {
 	t.Helper()
 	return OriginalServer(t, dialect).URL
@@ -85,7 +86,8 @@ func OriginalServer(t testing.TB, dialect string) *Node {
 	return node
 }
 
-// install makes sure that the originals have their module, once for all test processes, and returns their folder.
+// install makes sure that the originals have their module, once for all test processes, and returns
+// their folder.
 func install() (dir string, err error) {
 	_, file, _, ok := runtime.Caller(0)
 	if !ok {

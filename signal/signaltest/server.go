@@ -1,4 +1,5 @@
-// Package signaltest runs signaling servers for tests: ours, and small Node servers that behave as the originals do.
+// Package signaltest runs signaling servers for tests: ours, and small Node servers that behave as
+// the originals do.
 package signaltest
 
 import (
@@ -9,7 +10,8 @@ import (
 	"parley/signal/server"
 )
 
-// Start runs our server on a free loopback port until the test ends, and returns its ws:// address. Nil options are the defaults.
+// Start runs our server on a free loopback port until the test ends, and returns its ws:// address.
+// Nil options are the defaults.
 func Start(t testing.TB, options *server.Options) (url string) {
 	t.Helper()
 	_, url = StartServer(t, options)

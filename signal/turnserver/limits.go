@@ -23,9 +23,9 @@ func addrPortOf(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// newRequestBuckets returns the token buckets that bound the requests of each client address that has
-// no allocation: what an address can make the server compute, and how many responses the owner of a
-// forged source address gets (RFC 8656 section 21.3.1). Ten times perSecond may come at once.
+// newRequestBuckets returns the token buckets that bound the requests of each client address that
+// has no allocation: what an address can make the server compute, and how many responses the owner
+// of a forged source address gets (RFC 8656 section 21.3.1). Ten times perSecond may come at once.
 func newRequestBuckets(perSecond int) *ratelimit.HashedBuckets {
 	if perSecond >= int(time.Second) { // or unlimited
 		return ratelimit.NewHashedBuckets(ratelimit.Rate{})

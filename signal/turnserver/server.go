@@ -61,7 +61,8 @@ func (s *Server) Run(ctx context.Context, conns []net.PacketConn, listeners []ne
 		}
 		return err
 	}
-	// Each socket has a server of pion/turn, so that its events belong to the clients of the socket.
+	// Each socket has a server of pion/turn, so that its events belong to the clients of the
+	// socket.
 	var err error
 	for _, c := range conns {
 		clients := newClientTable()

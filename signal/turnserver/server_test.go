@@ -195,7 +195,8 @@ func TestAllocationOutlivesCredential(t *testing.T) {
 	if err == nil {
 		t.Fatalf("an expired credential allocates %s", b.LocalAddr())
 	}
-	// A permission is a request with the expired credential, and so is the refresh to zero that Close sends.
+	// A permission is a request with the expired credential, and so is the refresh to zero that
+	// Close sends.
 	if _, err := relay.WriteTo([]byte("x"), relay.LocalAddr()); err != nil {
 		t.Errorf("permission of an open allocation: %v", err)
 	}

@@ -132,8 +132,8 @@ func (s *streamListener) admit(c net.Conn) {
 }
 
 // add registers a stream. After Close it closes the stream and returns false, as it does if the
-// client has a stream to another address of the server from the same port: clients are distinguished
-// by their address. A stream to the same address has ended, and is replaced.
+// client has a stream to another address of the server from the same port: clients are
+// distinguished by their address. A stream to the same address has ended, and is replaced.
 func (s *streamListener) add(t *stream) bool {
 	s.mu.Lock()
 	old := s.open[t.client]

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Rate is how fast tokens are taken: the time that one token takes to grow, and the time that a full
-// bucket takes, in nanoseconds. The zero Rate has no bound.
+// Rate is how fast tokens are taken: the time that one token takes to grow, and the time that a
+// full bucket takes, in nanoseconds. The zero Rate has no bound.
 type Rate struct{ token, full int64 }
 
 // New returns the rate of perSecond tokens in the long run, and burst at once.
@@ -27,8 +27,8 @@ func (r Rate) Times(n int) Rate {
 	return r
 }
 
-// take returns when a bucket that is full at that time is full after one token more is taken, and false
-// if there is none.
+// take returns when a bucket that is full at that time is full after one token more is taken, and
+// false if there is none.
 func (r Rate) take(fullAt, now int64) (int64, bool) {
 	if r.token == 0 {
 		return fullAt, true
@@ -38,7 +38,8 @@ func (r Rate) take(fullAt, now int64) (int64, bool) {
 }
 
 // Bucket is a token bucket in eight bytes: the time at which it is full again, in nanoseconds since
-// some start (generic cell rate algorithm). The zero Bucket is full. It is not safe for concurrent use.
+// some start (generic cell rate algorithm). The zero Bucket is full. It is not safe for concurrent
+// use.
 type Bucket int64
 
 // Take takes one token, and returns false if there is none.
@@ -64,15 +65,15 @@ func ClientPrefix(a netip.Addr) netip.Addr {
 	return p.Addr()
 }
 
-// AddressBuckets is a token bucket for each client prefix, exact for those seen last. It is not safe
-// for concurrent use.
+// AddressBuckets is a token bucket for each client prefix, exact for those seen last. It is not
+// safe for concurrent use.
 type AddressBuckets struct {
 	rate    Rate
 	buckets map[netip.Addr]Bucket
 }
 
-// maxBuckets bounds the prefixes of AddressBuckets, and is the number of HashedBuckets. To keep one in
-// ten of these empty at 100 tokens per second takes 160,000 packets per second.
+// maxBuckets bounds the prefixes of AddressBuckets, and is the number of HashedBuckets. To keep one
+// in ten of these empty at 100 tokens per second takes 160,000 packets per second.
 const maxBuckets = 1 << 14
 
 // NewAddressBuckets returns full buckets.
@@ -110,9 +111,9 @@ func (b *AddressBuckets) evict(now int64) {
 	}
 }
 
-// HashedBuckets is a fixed number of token buckets, into which client prefixes are hashed with a random
-// seed, so that no number of addresses uses more memory or waits for a lock. It is safe for concurrent
-// use.
+// HashedBuckets is a fixed number of token buckets, into which client prefixes are hashed with a
+// random seed, so that no number of addresses uses more memory or waits for a lock. It is safe for
+// concurrent use.
 type HashedBuckets struct {
 	rate   Rate
 	seed   maphash.Seed

@@ -106,8 +106,8 @@ func plainLen(b []byte) int {
 	for ; len(b)-i >= 8; i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
 		quote, backslash := w^ones*'"', w^ones*'\\'
-		// x-ones sets the high bit of the lowest byte that is 0, w-ones*0x20 that of the lowest below
-		// 0x20; a borrow can set it in bytes above that, which are looked at one by one then.
+		// x-ones sets the high bit of the lowest byte that is 0, w-ones*0x20 that of the lowest
+		// below 0x20; a borrow can set it in bytes above that, which are looked at one by one then.
 		if ((quote-ones)&^quote|(backslash-ones)&^backslash|(w-ones*0x20)&^w)&highs != 0 {
 			break
 		}

@@ -3,8 +3,8 @@ package wire
 // maxNesting is the depth up to which a validator recurses.
 const maxNesting = 32
 
-// validator checks JSON as json.Valid does. A server checks every message, and json.Valid would take
-// a third of its time.
+// validator checks JSON as json.Valid does. A server checks every message, and json.Valid would
+// take a third of its time.
 type validator struct {
 	b       []byte
 	i       int

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// validJSON reports whether b is valid JSON by the validator, or by encoding/json if it leaves b to that.
+// validJSON reports whether b is valid JSON by the validator, or by encoding/json if it leaves b to
+// that.
 func validJSON(b []byte) bool {
 	v := validator{b: b}
 	ok, deep := v.validate()

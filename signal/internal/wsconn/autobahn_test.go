@@ -19,8 +19,8 @@ type conformance struct {
 	send []byte
 	want []reply // before the close frame
 	code int     // of the server's close frame; 1005 if it has no payload
-	// closes means that send contains the client's close frame. Otherwise the client sends one after
-	// it has received the server's.
+	// closes means that send contains the client's close frame. Otherwise the client sends one
+	// after it has received the server's.
 	closes bool
 }
 

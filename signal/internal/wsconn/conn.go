@@ -20,7 +20,8 @@ const maxLinger = 4 << 20
 // NewUpgrader returns an upgrader whose connections are passed to Pool.NewConn. The caller sets the
 // fields that decide who may connect.
 func NewUpgrader() websocket.Upgrader {
-	// No sizes: the handshake uses the buffers of net/http, and gorilla does not read or write later.
+	// No sizes: the handshake uses the buffers of net/http, and gorilla does not read or write
+	// later.
 	return websocket.Upgrader{HandshakeTimeout: writeTimeout}
 }
 
@@ -74,8 +75,8 @@ func (c *Conn) Start() {
 	go c.run(newReader(c))
 }
 
-// Heard reports whether the client has sent anything, or has read something that waited for it, since
-// the last Ping.
+// Heard reports whether the client has sent anything, or has read something that waited for it,
+// since the last Ping.
 func (c *Conn) Heard() bool { return c.heard.Load() }
 
 // ShrinkStack makes the reader continue in a new goroutine when all input is handled, because the
@@ -155,8 +156,8 @@ func closeWrite(socket net.Conn) {
 	}
 }
 
-// closeCode returns the code of a close frame's payload, 1005 if it has none, and whether it is valid
-// (RFC 6455, section 7.4).
+// closeCode returns the code of a close frame's payload, 1005 if it has none, and whether it is
+// valid (RFC 6455, section 7.4).
 func closeCode(payload []byte) (code int, ok bool) {
 	switch {
 	case len(payload) == 0:

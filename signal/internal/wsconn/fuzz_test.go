@@ -33,8 +33,8 @@ type parsed struct {
 	err      error
 }
 
-// FuzzGorilla parses the same bytes with this package and with gorilla/websocket. Both must return the
-// same messages and pings, and end for the same reason.
+// FuzzGorilla parses the same bytes with this package and with gorilla/websocket. Both must return
+// the same messages and pings, and end for the same reason.
 func FuzzGorilla(f *testing.F) {
 	masked := func(first byte, payload string) string {
 		return string([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}) + payload

@@ -267,7 +267,8 @@ func (c *Conn) abortLocked() {
 	_ = c.ws.NetConn().SetDeadline(time.Unix(1, 0))
 }
 
-// GrowQueue sets the number of bytes that may wait in addition to Config.MaxQueue, unless it is larger already.
+// GrowQueue sets the number of bytes that may wait in addition to Config.MaxQueue, unless it is
+// larger already.
 func (c *Conn) GrowQueue(extra int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -30,8 +30,8 @@ func (c *Conn) Ping(b *Batch) {
 	c.enqueue(b, opPing, nil)
 }
 
-// GrowQueue sets the number of bytes that may wait to be written in addition to Config.MaxQueue, unless
-// it is larger already.
+// GrowQueue sets the number of bytes that may wait to be written in addition to Config.MaxQueue,
+// unless it is larger already.
 func (c *Conn) GrowQueue(extra int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,8 +77,8 @@ func (c *Conn) appendLocked(b *Batch, opcode byte, payload []byte) {
 }
 
 // Close queues a close frame after what is queued already, and nothing is queued after it. The
-// connection ends when the client replies, or after a bounded time. It reports whether it queued the
-// frame: not if the connection is closing or aborted already. The reason has at most 123 bytes.
+// connection ends when the client replies, or after a bounded time. It reports whether it queued
+// the frame: not if the connection is closing or aborted already. The reason has at most 123 bytes.
 func (c *Conn) Close(b *Batch, code int, reason string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

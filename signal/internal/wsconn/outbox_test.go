@@ -28,7 +28,8 @@ func (s *slowSocket) SetWriteDeadline(time.Time) error {
 
 func (s *slowSocket) Close() error { return nil }
 
-// TestSlowWrite writes a long queue. A client that reads it slowly has time for each part of it, not for all at once.
+// TestSlowWrite writes a long queue. A client that reads it slowly has time for each part of it,
+// not for all at once.
 func TestSlowWrite(t *testing.T) {
 	var goroutines sync.WaitGroup
 	socket := &slowSocket{}

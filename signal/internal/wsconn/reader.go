@@ -14,8 +14,8 @@ import (
 )
 
 // reader parses the frames that one connection receives (RFC 6455, section 5). It waits without a
-// buffer where the socket allows that: the batch that it reads into is borrowed when there is input,
-// and given back when all of it is handled.
+// buffer where the socket allows that: the batch that it reads into is borrowed when there is
+// input, and given back when all of it is handled.
 type reader struct {
 	c         *Conn
 	b         *Batch  // nil while idle
@@ -42,12 +42,13 @@ const maxFragments = 4 << 10
 // shortRead is the size in bytes of a read over TLS while idle: a candidate.
 const shortRead = 512
 
-// maxRecords is the number of reads over TLS, each of one record, after which the reader yields. What
-// they make it send to one client leaves in one write if no processor is idle.
+// maxRecords is the number of reads over TLS, each of one record, after which the reader yields.
+// What they make it send to one client leaves in one write if no processor is idle.
 const maxRecords = 8
 
-// maxReads is the number of reads of plain TCP after which the reader writes what they made it send, and
-// yields, although its client goes on sending. Otherwise it writes when there is no more input.
+// maxReads is the number of reads of plain TCP after which the reader writes what they made it
+// send, and yields, although its client goes on sending. Otherwise it writes when there is no more
+// input.
 const maxReads = 8
 
 // errRest ends read when all input is handled and the stack can be freed.
@@ -261,7 +262,8 @@ func (r *reader) checkHeader(f frame, reserved byte, masked bool, length uint64)
 	return &ProtocolError{websocket.CloseProtocolError, text}
 }
 
-// checkLength validates the length of a frame's payload, and that of the message to which it belongs.
+// checkLength validates the length of a frame's payload, and that of the message to which it
+// belongs.
 func (r *reader) checkLength(f frame, length uint64) error {
 	switch {
 	case length>>63 != 0:
@@ -350,8 +352,8 @@ func (r *reader) endMessage() {
 // errNotUTF8 is the error of RFC 6455, section 8.1.
 var errNotUTF8 = &ProtocolError{websocket.CloseInvalidFramePayloadData, "the text is not valid UTF-8"}
 
-// validUTF8 returns the length of the whole runes that p begins with. It returns false if what follows
-// them cannot become a rune.
+// validUTF8 returns the length of the whole runes that p begins with. It returns false if what
+// follows them cannot become a rune.
 func validUTF8(p []byte) (n int, ok bool) {
 	n = len(p)
 	for i := n - 1; i >= 0 && i >= n-utf8.UTFMax; i-- {

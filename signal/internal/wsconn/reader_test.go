@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzFrames parses a stream of bytes as a client might send it, in one piece and in pieces. The frames
-// must be the same, and none may exceed the limit.
+// FuzzFrames parses a stream of bytes as a client might send it, in one piece and in pieces. The
+// frames must be the same, and none may exceed the limit.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x81\x82\x01\x02\x03\x04\x7a\x7f"), []byte{1})
 	f.Add([]byte("\x01\x80\x00\x00\x00\x00\x89\x80\x00\x00\x00\x00\x80\x82\x00\x00\x00\x00{}\x88\x82\x00\x00\x00\x00\x03\xe8"), []byte{3, 1, 2})

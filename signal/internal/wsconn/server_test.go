@@ -190,8 +190,8 @@ func (c *client) receive() (reply, error) {
 	return reply{header[0] & 0xf, string(payload)}, err
 }
 
-// end reads until the stream ends, and answers the server's close frame, whose code it returns: 1005 if it
-// has none, 1006 if there is no such frame.
+// end reads until the stream ends, and answers the server's close frame, whose code it returns:
+// 1005 if it has none, 1006 if there is no such frame.
 func (c *client) end() (code int) {
 	code = 1006
 	for {

@@ -19,13 +19,14 @@ import (
 const (
 	// writeTimeout bounds one write. A client that takes nothing for so long is gone.
 	writeTimeout = 10 * time.Second
-	// writeChunk is the size of a write to a client that reads slowly, in bytes. Such a client needs to
-	// read this much in writeTimeout.
+	// writeChunk is the size of a write to a client that reads slowly, in bytes. Such a client
+	// needs to read this much in writeTimeout.
 	writeChunk = 16 << 10
-	// sendBuffer is the size of a socket's send buffer in bytes. A larger one would hide for long that a
-	// client reads slowly: the system resumes a write when a third of the buffer is free.
+	// sendBuffer is the size of a socket's send buffer in bytes. A larger one would hide for long
+	// that a client reads slowly: the system resumes a write when a third of the buffer is free.
 	sendBuffer = 64 << 10
-	// minWait is how long the write of a whole writeChunk takes at least if it has to wait for the client.
+	// minWait is how long the write of a whole writeChunk takes at least if it has to wait for the
+	// client.
 	minWait = 10 * time.Millisecond
 	// closeTimeout bounds the wait for the peer's part of a close handshake.
 	closeTimeout = 5 * time.Second
@@ -33,8 +34,9 @@ const (
 
 // Config are the options of a Pool. All fields are required.
 type Config struct {
-	// MaxMessage is the longest message that is accepted, in bytes. A longer one ends the connection
-	// with a ProtocolError of code 1009. A connection can hold one such message in memory.
+	// MaxMessage is the longest message that is accepted, in bytes. A longer one ends the
+	// connection with a ProtocolError of code 1009. A connection can hold one such message in
+	// memory.
 	MaxMessage int
 	// MaxQueue is the number of bytes that may wait to be written to one connection. A connection
 	// that exceeds it ends with ErrSlow.
@@ -64,20 +66,21 @@ func NewPool(config Config) *Pool { return &Pool{config: config} }
 type Handler interface {
 	// HandleMessage handles a text message, which is valid UTF-8. It may not keep data.
 	HandleMessage(b *Batch, data []byte) error
-	// Meter is called for every frame that costs work and carries little: a ping, a pong that answers
-	// no ping, and a fragment of fewer than SmallFragment bytes that is not the last of its message.
+	// Meter is called for every frame that costs work and carries little: a ping, a pong that
+	// answers no ping, and a fragment of fewer than SmallFragment bytes that is not the last of its
+	// message.
 	Meter(b *Batch) error
 	// HandlePong handles the pong to a Ping, after the round-trip time.
 	HandlePong(b *Batch, rtt time.Duration)
-	// HandleEnd handles the end of reading. It is called once, for every connection that was started.
-	// The error is a *websocket.CloseError if the client sent a close frame, a *ProtocolError, ErrSlow,
-	// an error of the handler, or an error of the socket. After it a close frame is sent, unless there
-	// was one: the reply to the client's, or that of the ProtocolError.
+	// HandleEnd handles the end of reading. It is called once, for every connection that was
+	// started. The error is a *websocket.CloseError if the client sent a close frame, a
+	// *ProtocolError, ErrSlow, an error of the handler, or an error of the socket. After it a close
+	// frame is sent, unless there was one: the reply to the client's, or that of the ProtocolError.
 	HandleEnd(b *Batch, err error)
 }
 
-// SmallFragment is the payload in bytes below which a fragment is metered. Clients that fragment their
-// messages by the size of a buffer send larger ones.
+// SmallFragment is the payload in bytes below which a fragment is metered. Clients that fragment
+// their messages by the size of a buffer send larger ones.
 const SmallFragment = 512
 
 // ProtocolError is a violation of RFC 6455 or of a limit by the client.

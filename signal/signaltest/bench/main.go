@@ -1,5 +1,6 @@
-// Command bench measures the signaling server beside the same server on gorilla/websocket and beside
-// the Node original, on this machine, with the same load, in one run. It prints a Markdown table.
+// Command bench measures the signaling server beside the same server on gorilla/websocket and
+// beside the Node original, on this machine, with the same load, in one run. It prints a Markdown
+// table.
 //
 //	go run ./signal/signaltest/bench
 //

@@ -94,8 +94,8 @@ func (l *log) read(r io.Reader) {
 		l.mu.Lock()
 		l.text.WriteString(s.Text() + "\n")
 		l.mu.Unlock()
-		// The second line comes from another thread. Before it, the first packets may reach a thread
-		// that answers 438 (Stale Nonce).
+		// The second line comes from another thread. Before it, the first packets may reach a
+		// thread that answers 438 (Stale Nonce).
 		if l.has("UDP listener opened") && l.has("Total General servers") {
 			once()
 		}

@@ -46,7 +46,8 @@ func Respond(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text+"\n")
 }
 
-// Counter counts connections, or sessions, in all and per client prefix. It is safe for concurrent use.
+// Counter counts connections, or sessions, in all and per client prefix. It is safe for concurrent
+// use.
 type Counter struct {
 	max, perAddress int
 	exempt          func(netip.Addr) bool // from perAddress; nil for none
@@ -104,8 +105,8 @@ type Limits struct {
 	LoginFailures           ratelimit.Rate // per address
 }
 
-// Gate counts the WebSockets of a server, and refuses those over its limits. It is safe for concurrent
-// use.
+// Gate counts the WebSockets of a server, and refuses those over its limits. It is safe for
+// concurrent use.
 type Gate struct {
 	limits Limits
 	conns  *Counter

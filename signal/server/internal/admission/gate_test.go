@@ -48,7 +48,8 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
-// TestAddressLimitsComeFirst fills the limits of one address. What it is refused takes nothing from others.
+// TestAddressLimitsComeFirst fills the limits of one address. What it is refused takes nothing from
+// others.
 func TestAddressLimitsComeFirst(t *testing.T) {
 	one, other, now := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), int64(time.Hour)
 	for name, test := range map[string]struct {

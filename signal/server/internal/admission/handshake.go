@@ -34,8 +34,8 @@ func NewPolicy(o Options) *Policy {
 	return &Policy{options: o, clientIP: clientIPStrategy(o.ClientIPHeader, o.TrustedProxies)}
 }
 
-// CheckHandshake returns what is wrong with an opening handshake (RFC 6455, 4.2.1), and the status to answer it with. It comes before
-// the limits: only what can become a connection counts as one.
+// CheckHandshake returns what is wrong with an opening handshake (RFC 6455, 4.2.1), and the status
+// to answer it with. It comes before the limits: only what can become a connection counts as one.
 func (p *Policy) CheckHandshake(r *http.Request) (status int, err error) {
 	key, keyErr := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	switch {
@@ -51,8 +51,9 @@ func (p *Policy) CheckHandshake(r *http.Request) (status int, err error) {
 	return 0, nil
 }
 
-// originAllowed decides which pages may speak to this server. A browser sends Origin with every WebSocket and lets any page open
-// one anywhere (RFC 6455, 10.2), so this check is the server's to make. Programs send none and are allowed.
+// originAllowed reports whether the page of a request may connect. A browser sends Origin with
+// every WebSocket and lets any page open one anywhere (RFC 6455, 10.2), so the server has to check
+// it. Programs send none and are allowed.
 func (p *Policy) originAllowed(r *http.Request) bool {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
@@ -74,7 +75,8 @@ func (p *Policy) originAllowed(r *http.Request) bool {
 	return isLoopback(u.Hostname()) || sameHost(u, r.Host) && p.isOwnName(u.Hostname())
 }
 
-// sameHost reports whether origin is of the host and port of a Host header. The port of the origin's scheme equals none.
+// sameHost reports whether origin is of the host and port of a Host header. The port of the
+// origin's scheme equals none.
 func sameHost(origin *url.URL, hostHeader string) bool {
 	host := &url.URL{Host: hostHeader}
 	return strings.EqualFold(origin.Hostname(), host.Hostname()) && portOf(origin, origin.Scheme) == portOf(host, origin.Scheme)
@@ -88,9 +90,9 @@ func portOf(u *url.URL, scheme string) string {
 	return map[string]string{"http": "80", "https": "443"}[scheme]
 }
 
-// isOwnName reports whether this server is known by a host name. That a page's origin is the Host of its request is not enough: the
-// owner of any name can point it at this server, for browsers in whose network it is (DNS rebinding). Nobody can do that to an
-// address.
+// isOwnName reports whether this server is known by a host name. That a page's origin is the Host
+// of its request is not enough: the owner of any name can point it at this server, for browsers in
+// whose network it is (DNS rebinding). Nobody can do that to an address.
 func (p *Policy) isOwnName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
@@ -98,8 +100,8 @@ func (p *Policy) isOwnName(host string) bool {
 	return p.options.IsOwnName != nil && p.options.IsOwnName(strings.ToLower(host))
 }
 
-// matchOrigin reports whether origin is what pattern stands for: "*" for all, "https://*.example.com" for every host below,
-// anything else for itself.
+// matchOrigin reports whether origin is what pattern stands for: "*" for all,
+// "https://*.example.com" for every host below, anything else for itself.
 func matchOrigin(pattern, origin string) bool {
 	pattern, origin = strings.ToLower(pattern), strings.ToLower(origin)
 	if pattern == "*" || pattern == origin {
@@ -155,8 +157,8 @@ func clientIPStrategy(header string, proxies []netip.Prefix) realclientip.Strate
 	return realclientip.RemoteAddrStrategy{} // no header is named
 }
 
-// ClientAddr returns where a request comes from. A trusted proxy's header is believed; where it names no valid address, the proxy's
-// own counts.
+// ClientAddr returns where a request comes from. The header of a trusted proxy is believed; if it
+// has no valid address, the address of the proxy counts.
 func (p *Policy) ClientAddr(r *http.Request) netip.Addr {
 	address := parseAddr(r.RemoteAddr)
 	if !p.IsProxy(address) {
@@ -185,15 +187,18 @@ func parseAddr(text string) netip.Addr {
 }
 
 const (
-	// Subprotocol is what a client offers beside tokenPrefix, so that the server has something to agree to that is no secret.
+	// Subprotocol is what a client offers beside tokenPrefix, so that the server has something to
+	// agree to that is no secret.
 	Subprotocol = "parley"
-	// tokenPrefix begins a subprotocol that carries a token: a browser can send nothing else with an upgrade.
+	// tokenPrefix begins a subprotocol that carries a token: a browser can send nothing else with
+	// an upgrade.
 	tokenPrefix = "parley.token."
 	// MaxToken bounds a token.
 	MaxToken = 8 << 10
 )
 
-// Token returns the token that came with an upgrade: in a subprotocol, in Authorization, or in the query, in this order.
+// Token returns the token that came with an upgrade: in a subprotocol, in Authorization, or in the
+// query, in this order.
 func Token(r *http.Request) string {
 	for _, p := range websocket.Subprotocols(r) {
 		if text, ok := strings.CutPrefix(p, tokenPrefix); ok {

@@ -42,7 +42,8 @@ func NewHTTPServer(handler http.Handler, o HTTPOptions) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    o.Limits.MaxHeader,
 		IdleTimeout:       time.Minute,
-		// Against clients that send a body or read a response byte by byte. Neither holds for a connection that was upgraded.
+		// Against clients that send a body or read a response byte by byte. Neither holds for a
+		// connection that was upgraded.
 		ReadTimeout:  headerTimeout,
 		WriteTimeout: responseTimeout,
 		ErrorLog:     slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
