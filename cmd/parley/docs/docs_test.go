@@ -92,3 +92,42 @@ func TestWording(t *testing.T) {
 		}
 	}
 }
+
+// TestArchitecture checks that the packages, files and functions exist that the topic architecture names.
+func TestArchitecture(t *testing.T) {
+	text, _ := Text("architecture")
+	code := regexp.MustCompile("(?s)```text\n.*?```").ReplaceAllString(text, "")
+	functions := map[string]bool{}
+	for _, dir := range []string{"peer", "media", "signal", "cmd"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			source, err := os.ReadFile(path)
+			for _, f := range regexp.MustCompile(`(?m)^func (?:\([^)]*\) )?(\w+)[(\[]|^type (\w+) `).FindAllStringSubmatch(string(source), -1) {
+				functions[f[1]+f[2]] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, token := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(code, -1) {
+		name := token[1]
+		switch {
+		case regexp.MustCompile(`^(cmd|peer|media|signal)(/[A-Za-z_./-]+)?$`).MatchString(name):
+			if strings.Contains(name, "NAME") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+				t.Errorf("%s does not exist", name)
+			}
+		case regexp.MustCompile(`^\w+\(\)$|^[A-Z]\w+$|^(Call|Receiver|Source|source|receiver|localtrack|client|device|media|session\.expect)\.[A-Z]\w+$`).MatchString(name) && name != "NAME":
+			parts := strings.Split(strings.TrimSuffix(name, "()"), ".")
+			if last := parts[len(parts)-1]; !functions[last] && last != "Run" {
+				t.Errorf("no function or type %s", name)
+			}
+		}
+	}
+}
