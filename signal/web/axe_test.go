@@ -72,7 +72,6 @@ func TestAccessibility(t *testing.T) {
 			signIn(bob, "bob")
 			waitPhase(bob, "idle")
 			accessible(t, bob, "idle")
-			bob.Click("#askInput")
 
 			alice.Go(at + "/?as=alice")
 			waitPhase(alice, "idle")

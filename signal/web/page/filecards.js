@@ -73,7 +73,7 @@ export class Files {
       },
       accepted: () => card?.begin(receiving.offer?.entries.filter(e => !e.dir).length === 1),
       moved: n => card?.moved(n),
-      file: (i, entry, blob) => card?.link(entry, blob),
+      file: (entry, blob) => card?.link(entry, blob),
     });
     this.#run(receiving, peer, () => card, error => error.kind === 'broken' && this.#agreed.has(`${peer} ${receiving.offer?.id}`)
       ? 'The call broke; it goes on where it was when they are sent again.' : null);

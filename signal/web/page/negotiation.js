@@ -81,20 +81,14 @@ export class Negotiation {
     if (this.outstanding && this.#lastOffer) this.#call.send(this.#lastOffer);
   }
 
-  /**
-   * Reports whether a description comes from the RTCPeerConnection that this one is with, as far as it says.
-   * @param {string} sdp
-   */
-  isSession(sdp) {
+  /** Reports whether a description comes from the RTCPeerConnection that this one is with, as far as it says. */
+  isSession(/** @type {string} */ sdp) {
     const now = this.#pc.remoteDescription?.sdp;
     return !now || !session(sdp) || session(now) === session(sdp);
   }
 
-  /**
-   * Answers an offer, the first or another one in the same call, unless ours crosses it and stands.
-   * @param {Description} offer
-   */
-  async handleOffer(offer) {
+  /** Answers an offer, the first or another one in the same call, unless ours crosses it and stands. */
+  async handleOffer(/** @type {Description} */ offer) {
     const {sdp} = offer, extension = parseExtension(offer.parley, 'offer');
     const isOther = this.established && !this.isSession(sdp); // the peer has loaded its page anew, or called again
     if (extension && !isOther) {
@@ -109,11 +103,8 @@ export class Negotiation {
     else await this.#answer(sdp, extension);
   }
 
-  /**
-   * Applies the answer to our offer. Ignores one that is a duplicate or stale.
-   * @param {Description} answer
-   */
-  async handleAnswer(answer) {
+  /** Applies the answer to our offer. Ignores one that is a duplicate or stale. */
+  async handleAnswer(/** @type {Description} */ answer) {
     const pc = this.#pc, extension = parseExtension(answer.parley, 'answer');
     if (pc.signalingState !== 'have-local-offer' || extension && extension.number !== this.#offerNumber) return;
     if (extension) {
@@ -135,12 +126,8 @@ export class Negotiation {
     await this.#negotiate();
   }
 
-  /**
-   * Reports whether we take back our offer when it crosses one of the peer. A browser may lose video
-   * by that, and a terminal does not.
-   * @param {any} extension
-   */
-  #isPolite(extension) {
+  /** Reports whether we take back our offer when it crosses one of the peer. A browser may lose video by that, a terminal does not. */
+  #isPolite(/** @type {any} */ extension) {
     return extension.browser && !sortsBefore(this.#call.name, this.#call.peer);
   }
 

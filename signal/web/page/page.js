@@ -1,7 +1,6 @@
 // The page of a call: status, video, and what can be pressed.
 
 import {buttonById, byId, inputById, videoById} from './dom.js';
-import {Ringing} from './ringing.js';
 import {clock, shownName} from './text.js';
 
 /** @typedef {import('./phone.js').Phase} Phase */
@@ -19,7 +18,7 @@ export class Page {
   #since = 0; // performance.now() when the call was connected
   #ticking = 0;
 
-  /** @param {Ringing} ringing */
+  /** @param {import('./ringing.js').Ringing} ringing */
   constructor(ringing) {
     this.#ringing = ringing;
     const video = this.#video;

@@ -51,7 +51,7 @@ class Kept {
 /**
  * @typedef {object} BesideTransferEvents
  * @property {(offer: Offer) => Promise<boolean>} ask resolves to whether the files are wanted
- * @property {(index: number, entry: OfferedEntry, blob: Blob) => void} file one is complete
+ * @property {(entry: OfferedEntry, blob: Blob) => void} file one is complete
  * @typedef {BesideTransferEvents & import('./transfer.js').TransferEvents} ReceivingEvents
  */
 
@@ -80,6 +80,7 @@ export class Receiving extends Transfer {
     this.#on = on;
   }
 
+  /** @override */
   async work() {
     const offer = await this.#readOffer();
     await this.#readEntries(offer, maxNamesUnasked);
@@ -210,7 +211,7 @@ export class Receiving extends Transfer {
     if (kept.hash.length < e.size) throw failed('size', `${e.name} ended after ${kept.hash.length} bytes, ${e.size} were announced`);
     this.#kept.delete(key(e));
     if (kept.hash.hex() !== sha256) throw failed('hash', `${e.name} has another SHA-256 than announced, and was thrown away`);
-    this.#on.file(i, e, kept.blob);
+    this.#on.file(e, kept.blob);
     await this.pipe.say({type: 'done', file: i});
   }
 }

@@ -35,6 +35,7 @@ export class Sending extends Transfer {
     this.#on = on;
   }
 
+  /** @override */
   async work() {
     const over = this.#listen();
     over.catch(() => {}); // it is awaited below, perhaps too late for the browser

@@ -78,8 +78,8 @@ export class Sha256 {
     for (let i = 0; i < 64; i++) {
       const t = h + ((e >>> 6 | e << 26) ^ (e >>> 11 | e << 21) ^ (e >>> 25 | e << 7)) + (g ^ e & (f ^ g)) + K[i] + w[i] | 0;
       const u = ((a >>> 2 | a << 30) ^ (a >>> 13 | a << 19) ^ (a >>> 22 | a << 10)) + (a & b | c & (a | b)) | 0;
-      h = g, g = f, f = e, e = d + t | 0, d = c, c = b, b = a, a = t + u | 0;
+      h = g; g = f; f = e; e = d + t | 0; d = c; c = b; b = a; a = t + u | 0;
     }
-    s[0] += a, s[1] += b, s[2] += c, s[3] += d, s[4] += e, s[5] += f, s[6] += g, s[7] += h;
+    s[0] += a; s[1] += b; s[2] += c; s[3] += d; s[4] += e; s[5] += f; s[6] += g; s[7] += h;
   }
 }

@@ -82,3 +82,13 @@ test('belongs compares the user fragment of a candidate', () => {
   assert.equal(belongs({candidate: candidate + ' ufrag aaa'}, offer), false);
   assert.equal(belongs({candidate}, offer), true);
 });
+
+test('unchanged copies what a replacement would take for a pattern', () => {
+  for (const name of ['$&', '$\'', '$`', '$1', '$$']) {
+    const mids = text => text.replaceAll('a=mid:0', () => `a=mid:${name}`).replace('BUNDLE 0', () => `BUNDLE ${name}`);
+    const answer = unchanged(mids(offer), mids(answerer), mids(offerer));
+    assert.equal(answer.split('\r\n').filter(line => line === `a=mid:${name}`).length, 1, name);
+    assert.ok(answer.includes(`a=group:BUNDLE ${name} 1\r\n`), name);
+    assert.equal(answer.match(/^m=/gm).length, 3, name);
+  }
+});
