@@ -195,7 +195,7 @@ func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck,
 func relayAddress(t *testing.T, events []jsonEvent) string {
 	t.Helper()
 	for _, e := range events {
-		if e["event"] != "relaying" {
+		if e["event"] != "turn-listening" {
 			continue
 		}
 		for _, u := range e["urls"].([]any) {

@@ -259,7 +259,7 @@ func reportServe(r *event.Reporter, e serve.Event) {
 		r.Report(event.Event{Name: "admin", Fields: event.Fields("address", e.Address, "url", e.URL),
 			Message: "health, metrics and profiles on " + e.URL})
 	case serve.TURNListening:
-		r.Report(event.Event{Name: "relaying", Fields: event.Fields("urls", e.URLs),
+		r.Report(event.Event{Name: "turn-listening", Fields: event.Fields("urls", e.URLs),
 			Message: fmt.Sprintf("STUN and TURN on port %d, relays at %s", e.Port, strings.Join(e.Relays, " and "))})
 	case serve.Draining:
 		r.Infof("draining: clients are disconnected within %s; a second signal ends at once", e.Window)

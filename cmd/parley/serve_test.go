@@ -53,7 +53,7 @@ func servingScript(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Setenv("PARLEY_SERVER", "ws"+strings.TrimPrefix(url, "http"))
 		case "admin":
 			ts.Setenv("ADMIN", url)
-		case "relaying":
+		case "turn-listening":
 			ts.Setenv("TURN", fmt.Sprint(e["urls"].([]any)[0]))
 		}
 	}

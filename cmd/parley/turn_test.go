@@ -105,7 +105,7 @@ func TestRelayedThroughOurs(t *testing.T) {
 		_, _, events := servingWith(t, "--turn", at, "--turn-open", "--turn-secret", "north")
 		url := ""
 		for _, e := range events {
-			if e["event"] == "relaying" {
+			if e["event"] == "turn-listening" {
 				for _, u := range e["urls"].([]any) {
 					if strings.HasSuffix(u.(string), "transport=tcp") {
 						url = u.(string)

@@ -28,7 +28,7 @@ import (
 func relayURL(t *testing.T, events []jsonEvent, prefix, suffix string) string {
 	t.Helper()
 	for _, e := range events {
-		if e["event"] != "relaying" {
+		if e["event"] != "turn-listening" {
 			continue
 		}
 		for _, u := range e["urls"].([]any) {
@@ -83,8 +83,8 @@ func TestDoctorRelayedOverTLS(t *testing.T) {
 	interruptProcess(t, bob)
 }
 
-// relaying runs a relay over UDP in this process.
-func relaying(t *testing.T, credentials turnserver.Credentials) net.Addr {
+// startTURN runs a TURN server over UDP in this process.
+func startTURN(t *testing.T, credentials turnserver.Credentials) net.Addr {
 	t.Helper()
 	server, err := turnserver.NewServer(turnserver.Options{Credentials: credentials, Addresses: []turnserver.Address{{Bind: netip.MustParseAddr("127.0.0.1")}}})
 	if err != nil {
@@ -110,7 +110,7 @@ func relaying(t *testing.T, credentials turnserver.Credentials) net.Addr {
 func TestFreshCredentials(t *testing.T) {
 	var later atomic.Int64
 	credentials := turnserver.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
-	at := relaying(t, credentials)
+	at := startTURN(t, credentials)
 	server := server.New(&server.Options{
 		// The clients' clocks are their own: they are told that an hour is two seconds.
 		ICEServersFor: 2 * time.Second,

@@ -13,6 +13,7 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
+	"parley/media"
 	"parley/media/device"
 )
 
@@ -34,7 +35,7 @@ func versionCommand(std stdio.Streams) *cli.Command {
 			fmt.Fprintf(std.Out, "parley %s (%s, %s/%s, cgo %s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, cgo())
 			fmt.Fprintf(std.Out, "encodes devices to: %s\n", encoders())
 			for _, l := range device.Lacks() {
-				fmt.Fprintf(std.Out, "lacking: %s\n", l)
+				fmt.Fprintf(std.Out, "missing: %s\n", l)
 			}
 			return nil
 		},
@@ -45,7 +46,7 @@ func versionCommand(std stdio.Streams) *cli.Command {
 func encoders() string {
 	var names []string
 	for _, c := range device.Codecs() {
-		names = append(names, codecName(c))
+		names = append(names, media.CodecName(c))
 	}
 	if len(names) == 0 {
 		return "nothing"

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"parley/media"
 	"parley/media/device"
 )
 
@@ -124,7 +125,7 @@ func (b *bench) encode(ctx context.Context, codec string) error {
 			return fmt.Errorf("failed to encode with %s: %w", codec, err)
 		}
 	}
-	name := strings.ToUpper(strings.TrimPrefix(codec, "video/"))
+	name := media.CodecName(codec)
 	b.report(Result{"encode." + name, float64(n) / time.Since(begun).Seconds(), "frames/s", fmt.Sprintf("%dx%d, one after the other", width, height)})
 	return ctx.Err()
 }

@@ -1,10 +1,11 @@
-package main
+package devices
 
 import (
 	"bytes"
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/event/eventtest"
 	"parley/media/device"
 )
 
@@ -29,9 +30,9 @@ func inventory() device.Inventory {
 	}
 }
 
-func TestDevicesTable(t *testing.T) {
+func TestTable(t *testing.T) {
 	var out bytes.Buffer
-	if err := devicesTable(&out, inventory()); err != nil {
+	if err := WriteTable(&out, inventory()); err != nil {
 		t.Fatal(err)
 	}
 	want := `KIND        ID      NAME               WHAT
@@ -45,7 +46,7 @@ screen      0                          1024x768
 encoder     H264
 encoder     opus
 problem: no sound
-lacking: no VP8
+missing: no VP8
 `
 	got := out.String()
 	if squeeze(got) != squeeze(want) {
@@ -61,30 +62,32 @@ func squeeze(s string) string {
 	return s
 }
 
-func TestDevicesJSON(t *testing.T) {
+func TestJSON(t *testing.T) {
 	var out bytes.Buffer
-	if err := devicesObject(&out, inventory()); err != nil {
+	if err := WriteJSON(&out, inventory()); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		`"formats":[{"width":320,"height":180,"pixels":"MJPEG","rates":[5,29.97]}`, `"rates":[]}`,
 		`{"id":"video2","name":"","formats":[],"problem":"it is in use"}`,
 		`"microphones":[{"id":"hw:0,1","name":"Mic","default":true}]`, `"screens":[{"id":"0","width":1024,"height":768}]`,
-		`"encoders":["H264","opus"],"problems":["no sound"],"lacking":["no VP8"]`,
+		`"encoders":["H264","opus"],"problems":["no sound"],"missing_features":["no VP8"]`,
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, out.String())
 		}
 	}
 	out.Reset()
-	if err := devicesLines(&out, inventory()); err != nil {
+	if err := WriteNDJSON(&out, inventory()); err != nil {
 		t.Fatal(err)
 	}
-	events, err := readEvents(out.String())
-	if err != nil {
-		t.Fatal(err)
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	for _, line := range lines {
+		if err := eventtest.Validate("event", line); err != nil {
+			t.Error(err)
+		}
 	}
-	if len(events) != 9 || !events[0].has([]string{"event=device", "kind=camera", "id=video0"}) {
-		t.Errorf("%d events:\n%s", len(events), out.String())
+	if len(lines) != 9 || !strings.Contains(lines[0], `"event":"device","kind":"camera","id":"video0"`) {
+		t.Errorf("got %d events, want 9:\n%s", len(lines), out.String())
 	}
 }
