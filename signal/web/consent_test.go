@@ -92,3 +92,38 @@ func TestLinksWithoutPermission(t *testing.T) {
 	hello.Click("#gandalfBtn") // and calls, as the address requests
 	waitHeard(saruman, "Gandalf", 1)
 }
+
+// A page of another site that goes back in the history, to an address that the user has typed, has no
+// call made by it.
+func TestHistoryBack(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := host(t)
+		bob := open(b, at+"/?as=bob&answer=1")
+		waitPhase(bob, "idle")
+		elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, `<!doctype html><title>elsewhere</title>`)
+		}))
+		defer elsewhere.Close()
+		alice := open(b, at+"/?as=alice&call=bob", countsSockets)
+		waitPhase(alice, "talking")
+		alice.Go(elsewhere.URL)
+		waitPhase(bob, "idle")
+		if err := alice.Eval(`history.back()`, nil); err != nil {
+			t.Log(err) // the document is left before it answers
+		}
+		// Chromium restores the page as it was left, and Firefox loads it again.
+		if b.Name() == "chromium" {
+			waitPhase(alice, "idle")
+			waitChat(alice, "Call with bob ended")
+			call(alice, "bob")
+		} else {
+			alice.Wait(`document.querySelector('#loginBtn')?.innerText === 'Call bob' && window.sockets === 0`)
+			alice.Click("#loginBtn")
+		}
+		waitPhase(alice, "talking")
+		if n := len(bob.Peers()); n != 2 {
+			t.Errorf("bob had %d calls, want the one before and the one by a click", n)
+		}
+	})
+}

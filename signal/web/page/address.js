@@ -43,9 +43,14 @@ export function parseAddress(search) {
   };
 }
 
-/** Reports whether the server permits this page to act by its address alone. */
+/**
+ * Reports whether the server permits this page to act by its address alone. A page of another site can
+ * go back in the history, and the browser then shows what it has kept, without asking the server.
+ */
 export function isPermitted() {
-  return document.documentElement.dataset.auto !== undefined;
+  const [navigation] = performance.getEntriesByType('navigation');
+  const isBack = /** @type {PerformanceNavigationTiming | undefined} */ (navigation)?.type === 'back_forward';
+  return document.documentElement.dataset.auto !== undefined && !isBack;
 }
 
 /**

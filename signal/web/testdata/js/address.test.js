@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {parseAddress} from '../../page/address.js';
+import {isPermitted, parseAddress} from '../../page/address.js';
 
 test('an address without parameters requests nothing', () => {
   assert.deepEqual(parseAddress(''), {name: null, call: '', answer: false, say: [], files: false, audio: true, video: true});
@@ -15,4 +15,17 @@ test('names are those that a server knows, and lines are repeated', () => {
 test('only 1 and 0 count', () => {
   const got = parseAddress('?as=&answer=true&files=yes&audio=no&video=');
   assert.deepEqual(got, {name: '', call: '', answer: false, say: [], files: false, audio: true, video: true});
+});
+
+test('the server permits by an attribute of the root element, except after history.back', t => {
+  const dataset = {}, navigation = {type: 'navigate'};
+  globalThis.document = {documentElement: {dataset}};
+  t.after(() => { delete globalThis.document; });
+  t.mock.method(performance, 'getEntriesByType', () => [navigation]);
+  assert.equal(isPermitted(), false);
+  dataset.auto = '';
+  for (const [type, want] of [['navigate', true], ['reload', true], ['back_forward', false]]) {
+    navigation.type = type;
+    assert.equal(isPermitted(), want, type);
+  }
 });
