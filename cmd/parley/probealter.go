@@ -21,7 +21,8 @@ type alteration struct {
 	changes []string
 	held    *signal.Message // an offer that waits for its candidates
 	lines   []string        // of candidates, with a=
-	release func() error    // sends held, once the candidates are known
+	// release sends held, once the candidates are known.
+	release func(context.Context) error
 
 	answered  atomic.Bool   // an answer has come: the call is up
 	processed atomic.Uint64 // number of the latest offer that was answered
@@ -44,7 +45,7 @@ func (a *alteration) attach(c *session) {
 		if _, ok := e.(peer.GatheringComplete); !ok || a.release == nil {
 			return
 		}
-		if err := a.release(); err != nil {
+		if err := a.release(c.ctx); err != nil {
 			c.logger.Debug("the offer was not sent", "error", err)
 		}
 	}})
@@ -58,7 +59,8 @@ func (a *alteration) send(ctx context.Context, m signal.Message, next sendFunc) 
 		}
 	}
 	if a.held != nil {
-		a.release = func() error { return a.sendHeld(ctx, next) }
+		// Not with ctx, which ends with this message.
+		a.release = func(ctx context.Context) error { return a.sendHeld(ctx, next) }
 	}
 	if m.Type == signal.Offer {
 		a.deliverCrossing()

@@ -39,20 +39,20 @@ func TestReports(t *testing.T) {
 		{"a Chromium tab of the page", "tab"}, {"a page like the original ones, in Chromium", "page --pause 3s"}, {"`parley echo`", "echo --level echo"},
 	} {
 		cmd := exec.Command(path, append([]string{"probe", "--server", server, "-q", "--format", "json"}, strings.Fields(probed.args)...)...)
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", probed.peer, err, out)
-		}
+		out, probeErr := cmd.Output()
 		var report struct {
 			Seconds float64
 			Counts  map[scenario.Verdict]int
 			Results []struct {
-				Name    string
-				Verdict scenario.Verdict
+				Name, Reason string
+				Verdict      scenario.Verdict
 			}
 		}
 		if err := json.Unmarshal(out, &report); err != nil {
 			t.Fatalf("%s: %v\n%s", probed.peer, err, out)
+		}
+		if probeErr != nil {
+			t.Errorf("%s: %v", probed.peer, probeErr)
 		}
 		fmt.Fprintf(&table, "| %s | `parley probe %s` |", probed.peer, probed.args)
 		for _, v := range verdicts {
@@ -62,6 +62,9 @@ func TestReports(t *testing.T) {
 		for _, r := range report.Results {
 			if r.Verdict != scenario.Pass {
 				others = append(others, r.Name)
+			}
+			if r.Verdict == scenario.Fail || r.Verdict == scenario.Error {
+				t.Errorf("%s: %s: %s: %s", probed.peer, r.Verdict, r.Name, r.Reason)
 			}
 		}
 		note := "not passed: " + strings.Join(others, ", ")
@@ -78,5 +81,8 @@ func TestReports(t *testing.T) {
 		fmt.Fprintf(&table, "%d. %s\n", i+1, note)
 	}
 	table.WriteString("<!-- /make reports -->\n")
+	if t.Failed() {
+		return
+	}
 	rewriteTopic(t, "interop", "make reports", table.String())
 }
