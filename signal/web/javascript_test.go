@@ -43,6 +43,24 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// TestExemptions checks that only a module of others, which is kept as it is, exempts itself from the checks.
+func TestExemptions(t *testing.T) {
+	modules, err := filepath.Glob("page/*.js")
+	if err != nil || len(modules) == 0 {
+		t.Fatalf("there are no modules: %v", err)
+	}
+	exemption := regexp.MustCompile(`eslint-(disable|env)|@ts-(nocheck|ignore|expect-error)`)
+	for _, module := range modules {
+		text, err := os.ReadFile(module)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := exemption.Find(text); found != nil && filepath.Base(module) != "uqr.js" {
+			t.Errorf("%s contains %s", module, found)
+		}
+	}
+}
+
 // TestModules runs the tests of the modules that need no document.
 func TestModules(t *testing.T) {
 	tests, err := filepath.Glob(tools + "/*.test.js")
