@@ -162,7 +162,7 @@ func (a *answerer) result(ctx context.Context) error {
 	var ended *callEnded
 	switch {
 	case errors.Is(cause, errTimeout) && len(a.checks) > 0:
-		return event.NewExpectations(a.checks, func(event.Check, bool, string) {}).Err()
+		return event.NewExpectations(a.checks, func(event.Check, bool, event.Value) {}).Err()
 	case errors.Is(cause, errTimeout):
 		return exit.Errorf(exit.Timeout, "gave up after %s", a.timeout)
 	case errors.As(cause, &ended):

@@ -343,10 +343,8 @@ func (a *attempt) read(raw string) (event.Check, error) {
 	if by.Kind != event.Number {
 		return by, fmt.Errorf("%s: %s does not grow", raw, key)
 	}
-	base := 0.0
-	if _, err := fmt.Sscan(a.witness.latest(key), &base); err == nil {
-		by.Number += base
-	}
+	base, _ := a.witness.latestValue(key).Number()
+	by.Number += base
 	by.Raw = raw
 	return by, nil
 }

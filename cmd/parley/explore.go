@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/scenario"
 )
 
@@ -37,7 +38,7 @@ func (p *prober) explore(ctx context.Context) {
 	defer cancel()
 	wait := func(check string) bool { return steps.until(deadline, check, exploringWait) == nil }
 	w := a.witness
-	rejected := func(kind string) bool { return slices.Contains(w.all("answer.rejected"), kind) }
+	rejected := func(kind string) bool { return slices.Contains(w.all("answer.rejected"), event.TextOf(kind)) }
 	for _, kind := range kinds() {
 		direction := w.latest("answer.direction." + kind)
 		p.able[kind] = direction == "sendrecv" || direction == "recvonly"

@@ -50,22 +50,31 @@ func ofAnswer(key string) bool {
 	return strings.HasPrefix(key, "answer.")
 }
 
+// fact is a value of a key.
+type fact struct {
+	key   string
+	value event.Value
+}
+
 // facts are what has been observed in a call: the values of each key in order, and those that hold now.
 type facts struct {
 	mu      sync.Mutex // guards the following
 	kinds   map[string]factKind
-	values  map[string][]string
+	values  map[string][]event.Value
 	dropped map[string]int // values of a key that are forgotten
-	current map[string][]string
+	current map[string][]event.Value
 	changed chan struct{} // closed at the next change
 }
 
 func newFacts() *facts {
-	return &facts{kinds: map[string]factKind{}, values: map[string][]string{}, dropped: map[string]int{}, current: map[string][]string{}, changed: make(chan struct{})}
+	return &facts{kinds: map[string]factKind{}, values: map[string][]event.Value{}, dropped: map[string]int{}, current: map[string][]event.Value{}, changed: make(chan struct{})}
 }
 
-// note notes a value of a key. A state that holds already is not noted again.
-func (f *facts) note(key, value string) {
+// note notes a text of a key.
+func (f *facts) note(key, text string) { f.add(key, event.TextOf(text)) }
+
+// add notes a value of a key. A state that holds already is not noted again.
+func (f *facts) add(key string, value event.Value) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	kind, known := f.kinds[key]
@@ -78,7 +87,7 @@ func (f *facts) note(key, value string) {
 	}
 	switch kind {
 	case states:
-		f.current[key] = []string{value}
+		f.current[key] = []event.Value{value}
 	case setStates:
 		f.current[key] = append(f.current[key], value)
 	}
@@ -92,10 +101,10 @@ func (f *facts) note(key, value string) {
 }
 
 // remove notes that a state does not hold any more.
-func (f *facts) remove(key, value string) {
+func (f *facts) remove(key, text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.current[key] = slices.DeleteFunc(f.current[key], func(v string) bool { return v == value })
+	f.current[key] = slices.DeleteFunc(f.current[key], func(v event.Value) bool { return v == event.TextOf(text) })
 	f.change()
 }
 
@@ -103,7 +112,7 @@ func (f *facts) remove(key, value string) {
 func (f *facts) removeAnswer() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	maps.DeleteFunc(f.current, func(key string, _ []string) bool { return ofAnswer(key) })
+	maps.DeleteFunc(f.current, func(key string, _ []event.Value) bool { return ofAnswer(key) })
 }
 
 // change wakes those who wait. The caller holds mu.
@@ -126,28 +135,31 @@ func (f *facts) count(key string) int {
 	return f.dropped[key] + len(f.values[key])
 }
 
-// latest returns the latest value of a key, "" if there is none.
-func (f *facts) latest(key string) string {
+// latest returns the latest value of a key as text, "" if there is none.
+func (f *facts) latest(key string) string { return f.latestValue(key).String() }
+
+// latestValue returns the latest value of a key, the zero Value if there is none.
+func (f *facts) latestValue(key string) event.Value {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if v := f.values[key]; len(v) > 0 {
 		return v[len(v)-1]
 	}
-	return ""
+	return event.Value{}
 }
 
 // all returns the remembered values of a key.
-func (f *facts) all(key string) []string {
+func (f *facts) all(key string) []event.Value {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.values[key])
 }
 
 // snapshot returns the remembered values of all keys.
-func (f *facts) snapshot() map[string][]string {
+func (f *facts) snapshot() map[string][]event.Value {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := map[string][]string{}
+	all := map[string][]event.Value{}
 	for key, values := range f.values {
 		all[key] = slices.Clone(values)
 	}

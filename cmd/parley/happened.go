@@ -66,7 +66,7 @@ func (c *session) stateChanged(e peer.StateChanged) {
 			ev.Message = fmt.Sprintf("connected to %s again", sanitize.Text(c.name))
 		}
 		c.begun.Do(c.begin)
-		defer c.expect.Observe("connected", "true")
+		defer c.expect.Observe("connected", event.TextOf("true"))
 	case webrtc.PeerConnectionStateDisconnected:
 		ev.Message = fmt.Sprintf("nothing comes from %s, waiting for it", sanitize.Text(c.name))
 	}
@@ -81,7 +81,7 @@ func (c *session) channelOpened(ch *datachannel.Channel) {
 			return
 		}
 	}
-	c.expect.Observe("channel", ch.Label())
+	c.expect.Observe("channel", event.TextOf(ch.Label()))
 	if c.carrier != nil {
 		c.carrier.opened(ch)
 	}
@@ -102,7 +102,7 @@ func (c *session) begin() {
 func (c *session) message(e peer.MessageReceived) {
 	if e.Text {
 		c.tellText(e.Channel.Label(), "in", string(e.Data))
-		c.expect.Observe("text", string(e.Data))
+		c.expect.Observe("text", event.TextOf(string(e.Data)))
 	} else {
 		c.tellBinary(e)
 	}
@@ -195,8 +195,8 @@ func (c *session) tellMuted(e peer.TrackMuted) {
 		Message: fmt.Sprintf(say, e.Kind, sanitize.Text(c.name))})
 }
 
-func (c *session) tellCheck(ch event.Check, held bool, saw string) {
-	ev := event.Event{Name: "expect", Peer: c.name, Fields: event.Fields("check", ch.Raw, "held", held, "saw", saw)}
+func (c *session) tellCheck(ch event.Check, held bool, saw event.Value) {
+	ev := event.Event{Name: "expect", Peer: c.name, Fields: event.Fields("check", ch.Raw, "held", held, "saw", saw.String())}
 	if held {
 		ev.Message = "held: " + sanitize.Text(ch.Raw)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -132,7 +131,7 @@ func (c *session) measureQuality(last bool) {
 	c.judgedAt = time.Now()
 	q := c.quality()
 	for _, key := range slices.Sorted(maps.Keys(q)) {
-		c.expect.Observe(key, strconv.FormatFloat(q[key], 'f', -1, 64))
+		c.expect.Observe(key, event.NumberOf(q[key]))
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 // An observer is a set of functions that are called as things happen in a call. Nil functions are
 // not called. They return soon: the call waits for them.
 type observer struct {
-	peerEvent   func(peer.Event)        // on the goroutine of the call, before the call handles the event
-	value       func(key, value string) // each value of a key of --expect, from any goroutine
-	measurement func()                  // every measureInterval
-	event       func(event.Event)       // each event that is reported
-	wantsStats  func() bool             // reports whether event has a use for statistics
-	stats       func(stats.Report)      // each report of statistics
-	end         func()                  // after the last event
+	peerEvent   func(peer.Event)                    // on the goroutine of the call, before the call handles the event
+	value       func(key string, value event.Value) // each value of a key of --expect, from any goroutine
+	measurement func()                              // every measureInterval
+	event       func(event.Event)                   // each event that is reported
+	wantsStats  func() bool                         // reports whether event has a use for statistics
+	stats       func(stats.Report)                  // each report of statistics
+	end         func()                              // after the last event
 }
 
 // observe adds an observer, before the call begins.
@@ -75,7 +75,7 @@ func (c *session) notifyPeerEvent(e peer.Event) {
 	}
 }
 
-func (c *session) notifyValue(key, value string) {
+func (c *session) notifyValue(key string, value event.Value) {
 	for _, o := range c.observers {
 		if o.value != nil {
 			o.value(key, value)

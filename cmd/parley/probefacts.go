@@ -99,11 +99,11 @@ func (s section) values(name string) []string {
 func (s section) has(name string) bool { return len(s.values(name)) > 0 }
 
 // answerFacts is what a probe looks at in an answer to an offer.
-func answerFacts(offer, answer string) [][2]string {
+func answerFacts(offer, answer string) []fact {
 	theirs, ours := sectionsOf(answer), sectionsOf(offer)
-	var facts [][2]string
-	add := func(key, value string) { facts = append(facts, [2]string{key, value}) }
-	count := func(key string, n int) { add(key, strconv.Itoa(n)) }
+	var facts []fact
+	add := func(key, value string) { facts = append(facts, fact{key, event.TextOf(value)}) }
+	count := func(key string, n int) { facts = append(facts, fact{key, event.NumberOf(n)}) }
 	count("answer.sections", len(theirs)-1)
 	group := ""
 	for _, g := range theirs[0].values("group") {
@@ -182,9 +182,9 @@ func sameOrNot(a, b []section, of func(section) string) string {
 }
 
 // sectionFacts is what a probe looks at in one section of an answer.
-func sectionFacts(s, offered section) [][2]string {
-	var facts [][2]string
-	add := func(key, value string) { facts = append(facts, [2]string{key, value}) }
+func sectionFacts(s, offered section) []fact {
+	var facts []fact
+	add := func(key, value string) { facts = append(facts, fact{key, event.TextOf(value)}) }
 	if s.port == "0" {
 		add("answer.rejected", s.kind)
 		return facts
@@ -195,12 +195,14 @@ func sectionFacts(s, offered section) [][2]string {
 	}
 	if s.kind == "application" {
 		add("answer.sctp", s.proto+" "+strings.Join(s.formats, " "))
-		most := "65536" // RFC 8841 §6.1
+		most := event.NumberOf(65536) // RFC 8841 §6.1
 		if v := s.values("max-message-size"); len(v) > 0 {
-			most = v[0]
+			most = event.TextOf(v[0])
+			if n, err := strconv.ParseFloat(v[0], 64); err == nil {
+				most = event.NumberOf(n)
+			}
 		}
-		add("answer.max-message", most)
-		return facts
+		return append(facts, fact{"answer.max-message", most})
 	}
 	direction := "sendrecv"
 	for _, d := range []string{"sendonly", "recvonly", "inactive"} {
@@ -256,12 +258,12 @@ func foreign(s, offered section) []string {
 }
 
 // reportFacts is what a probe looks at in the statistics.
-func reportFacts(r stats.Report) [][2]string {
-	var facts [][2]string
+func reportFacts(r stats.Report) []fact {
+	var facts []fact
 	for _, o := range r {
 		put := func(key, member string) {
 			if v, ok := o[member]; ok {
-				facts = append(facts, [2]string{key, fmt.Sprint(v)})
+				facts = append(facts, fact{key, event.ValueOf(v)})
 			}
 		}
 		kind := fmt.Sprint(o["kind"])
@@ -277,7 +279,7 @@ func reportFacts(r stats.Report) [][2]string {
 			put(kind+".nacks", "nackCount")
 			put(kind+".plis", "pliCount")
 		case "remote-inbound-rtp":
-			facts = append(facts, [2]string{kind + ".reported", "1"})
+			facts = append(facts, fact{kind + ".reported", event.NumberOf(1)})
 			put(kind+".reported.lost", "packetsLost")
 		}
 	}

@@ -181,10 +181,10 @@ type farEvent struct {
 }
 
 // facts are what a probe looks at in an event of the other side.
-func (e *farEvent) facts() (all [][2]string) {
+func (e *farEvent) facts() (all []fact) {
 	add := func(key, value string) {
 		if value != "" {
-			all = append(all, [2]string{"far." + key, value[:min(len(value), maxFact)]})
+			all = append(all, fact{"far." + key, event.TextOf(value[:min(len(value), maxFact)])})
 		}
 	}
 	switch e.Event {
@@ -195,7 +195,7 @@ func (e *farEvent) facts() (all [][2]string) {
 	case "gap":
 		add("gap", e.Kind)
 	case "stats":
-		e.statsFacts(add)
+		all = append(all, e.statsFacts()...)
 	}
 	switch incoming := e.Direction == "in"; {
 	case e.Event == "text" && incoming:
@@ -208,23 +208,24 @@ func (e *farEvent) facts() (all [][2]string) {
 	return all
 }
 
-func (e *farEvent) statsFacts(add func(key, value string)) {
+func (e *farEvent) statsFacts() (all []fact) {
 	for _, t := range e.Tracks {
 		if t.Direction != "in" || !slices.Contains(kinds(), t.Kind) {
 			continue
 		}
 		for key, v := range map[string]float64{"packets": t.Packets, "lost": t.Lost, "frames": t.Frames, "tone": t.Tone} {
-			add(t.Kind+"."+key, strconv.FormatFloat(v, 'f', -1, 64))
+			all = append(all, fact{"far." + t.Kind + "." + key, event.NumberOf(v)})
 		}
-		if t.Kind == "video" {
-			add("video.size", t.Size)
+		if t.Kind == "video" && t.Size != "" {
+			all = append(all, fact{"far.video.size", event.TextOf(t.Size[:min(len(t.Size), maxFact)])})
 		}
 	}
 	for _, f := range reportFacts(e.Report) {
-		if slices.Contains([]string{"role", "dtls", "tls"}, f[0]) {
-			add(f[0], f[1])
+		if text := f.value.String(); text != "" && slices.Contains([]string{"role", "dtls", "tls"}, f.key) {
+			all = append(all, fact{"far." + f.key, event.TextOf(text[:min(len(text), maxFact)])})
 		}
 	}
+	return all
 }
 
 // hearFar notes an event of the other side.
@@ -235,7 +236,7 @@ func (w *witness) hearFar(line []byte, e farEvent) {
 		w.theirs.Write(append(line, '\n'))
 	}
 	for _, f := range e.facts() {
-		w.note(f[0], f[1])
+		w.add(f.key, f.value)
 	}
 	switch {
 	case e.Event == "mute" && e.Kind != "":
@@ -245,7 +246,7 @@ func (w *witness) hearFar(line []byte, e farEvent) {
 	}
 	w.compareCodes()
 	for _, t := range e.Tracks {
-		if sent, err := strconv.ParseFloat(w.latest(t.Kind+".sent"), 64); err == nil && t.Direction == "in" {
+		if sent, ok := w.latestValue(t.Kind + ".sent").Number(); ok && t.Direction == "in" {
 			w.noteNumber("unaccounted."+t.Kind, sent-t.Packets-t.Lost)
 		}
 	}

@@ -197,7 +197,7 @@ var (
 // ended.
 func (c *session) conclude(end peer.End, err, cause error) error {
 	if end == peer.PeerLeft {
-		c.expect.Observe("leave", "true")
+		c.expect.Observe("leave", event.TextOf("true"))
 	}
 	c.measure()
 	c.measureQuality(true)

@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -160,7 +160,7 @@ func (c *session) closeMedia() {
 // receive reads a track of the other side until it ends.
 func (c *session) receive(e peer.TrackReceived) {
 	kind := e.Track.Kind()
-	c.expect.Observe("track."+kind.String(), "true")
+	c.expect.Observe("track."+kind.String(), event.TextOf("true"))
 	c.tellTrack(kind, e.Track.Codec().MimeType, "in")
 	mirror, _ := e.Local.(*localtrack.Forwarder)
 	if mirror == nil && c.echo {
@@ -347,19 +347,19 @@ func (c *session) measure() {
 		if s.Packets == 0 {
 			continue
 		}
-		saw := func(key, v string) { c.expect.Observe(s.Kind+"."+key, v) }
-		saw("packets", strconv.FormatUint(s.Packets, 10))
-		saw("lost", strconv.FormatUint(s.Lost, 10))
-		saw("frames", strconv.FormatUint(s.Frames, 10))
-		saw("bitrate", strconv.FormatFloat(s.Bitrate, 'f', 0, 64))
-		saw("codec", s.Codec)
+		saw := func(key string, v event.Value) { c.expect.Observe(s.Kind+"."+key, v) }
+		saw("packets", event.NumberOf(s.Packets))
+		saw("lost", event.NumberOf(s.Lost))
+		saw("frames", event.NumberOf(s.Frames))
+		saw("bitrate", event.NumberOf(math.Round(s.Bitrate)))
+		saw("codec", event.TextOf(s.Codec))
 		if s.Width > 0 {
-			saw("size", size(s.Width, s.Height))
-			saw("fps", strconv.FormatFloat(s.FrameRate, 'f', 1, 64))
+			saw("size", event.TextOf(size(s.Width, s.Height)))
+			saw("fps", event.NumberOf(math.Round(s.FrameRate*10)/10))
 		}
 		if s.tone.Tone > 0 {
 			c.lastTone.Store(s.tone.Tone)
-			saw("tone", strconv.FormatFloat(s.tone.Tone, 'f', 1, 64))
+			saw("tone", event.NumberOf(math.Round(s.tone.Tone*10)/10))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
 	"parley/peer"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
@@ -102,11 +104,11 @@ func (w *witness) closed(label string) {
 }
 
 // valued notes a value of a key of --expect.
-func (w *witness) valued(key, value string) {
+func (w *witness) valued(key string, value event.Value) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.note(key, value)
-	if n, err := strconv.ParseFloat(value, 64); err == nil && isQuality(key) {
+	w.add(key, value)
+	if n, ok := value.Number(); ok && isQuality(key) {
 		w.metrics[key] = n
 	}
 }
@@ -120,7 +122,7 @@ func (w *witness) happened(e peer.Event) {
 		w.note("state", e.State.String())
 		if e.State == webrtc.PeerConnectionStateConnected && w.metrics["setup.ms"] == 0 {
 			w.metrics["setup.ms"] = milliseconds(e.Since)
-			w.note("setup.ms", strconv.FormatFloat(milliseconds(e.Since), 'f', 1, 64))
+			w.noteNumber("setup.ms", math.Round(milliseconds(e.Since)*10)/10)
 		}
 		for _, s := range []string{"connected", "failed", "disconnected"} { // connected is noted once the call has begun
 			if e.State.String() != s {
@@ -174,7 +176,7 @@ func (w *witness) heard(m signal.Message) {
 	w.remember(spoken{time.Now(), false, m})
 	if u := attributeOf(m.SDP, "ice-ufrag"); u != "" {
 		w.ufrags[u] = true
-		w.note("ufrags", strconv.Itoa(len(w.ufrags)))
+		w.noteNumber("ufrags", float64(len(w.ufrags)))
 	}
 	switch m.Type {
 	case signal.Offer:
@@ -222,7 +224,7 @@ func (w *witness) heardAnswer(m signal.Message) {
 	}
 	w.removeAnswer()
 	for _, f := range answerFacts(offer, m.SDP) {
-		w.note(f[0], f[1])
+		w.add(f.key, f.value)
 	}
 }
 
@@ -304,10 +306,10 @@ func (w *witness) measured(c *session) {
 		w.noteNumber("rtt.ms", milliseconds(*stats.RTT))
 	}
 	for _, f := range reportFacts(stats.Report) {
-		w.note(f[0], f[1])
+		w.add(f.key, f.value)
 	}
 }
 
 func (w *witness) noteNumber(key string, v float64) {
-	w.note(key, strconv.FormatFloat(v, 'f', -1, 64))
+	w.add(key, event.NumberOf(v))
 }

@@ -34,10 +34,10 @@ type Check struct {
 	pattern             *regexp.Regexp
 }
 
-// Operators, longest first: "<=" must not be read as "<".
-var operators = regexp.MustCompile(`^([a-z0-9.-]+)(!=|>=|<=|=|~)(.*)$`)
+// operators are the longest first: "<=" must not be read as "<".
+var operators = regexp.MustCompile(`^([a-z0-9.-]+) *(!=|>=|<=|=|~|<|>)(.*)$`)
 
-// ParseCheck parses a check of one of keys.
+// ParseCheck parses a check of one of keys. There may be spaces around the operator of a number.
 func ParseCheck(raw string, keys map[string]Kind) (Check, error) {
 	c := Check{Raw: raw, Key: raw}
 	if m := operators.FindStringSubmatch(raw); m != nil {
@@ -50,38 +50,46 @@ func ParseCheck(raw string, keys map[string]Kind) (Check, error) {
 	c.Kind = kind
 	var err error
 	switch numeric := kind == Number || kind == Tone; {
-	case c.Op != "" && kind == Flag:
+	case c.Op == "":
+	case kind == Flag:
 		return c, fmt.Errorf("%s: %s has no value: want it alone", sanitize.Text(raw), c.Key)
 	case c.Op == "~":
 		if c.pattern, err = regexp.Compile(c.Value); err != nil {
 			return c, fmt.Errorf("%s: %w", sanitize.Text(raw), err)
 		}
-	case c.Op != "" && numeric:
-		if c.Number, err = strconv.ParseFloat(c.Value, 64); err != nil || math.IsNaN(c.Number) {
+	case numeric:
+		if c.Number, err = strconv.ParseFloat(strings.TrimSpace(c.Value), 64); err != nil || math.IsNaN(c.Number) {
 			return c, fmt.Errorf("%s: got %q, want a number", sanitize.Text(raw), sanitize.Text(c.Value))
 		}
-	case c.Op == ">=" || c.Op == "<=":
+	case c.Op != "=" && c.Op != "!=":
 		return c, fmt.Errorf("%s: %s is a text: want = != or ~", sanitize.Text(raw), c.Key)
 	}
 	return c, nil
 }
 
 // Holds reports whether a value satisfies the check.
-func (c Check) Holds(v string) bool {
-	n, err := strconv.ParseFloat(v, 64)
+func (c Check) Holds(v Value) bool {
 	switch {
 	case c.Op == "":
 		return true
 	case c.Op == "~":
-		return c.pattern.MatchString(v)
+		return c.pattern.MatchString(v.String())
 	case c.Kind == Text || c.Kind == Flag:
-		return (v == c.Value) == (c.Op == "=")
-	case err != nil:
+		return (v.String() == c.Value) == (c.Op == "=")
+	}
+	n, ok := v.Number()
+	if !ok {
 		return false
-	case c.Op == ">=":
+	}
+	switch c.Op {
+	case ">=":
 		return n >= c.Number
-	case c.Op == "<=":
+	case "<=":
 		return n <= c.Number
+	case ">":
+		return n > c.Number
+	case "<":
+		return n < c.Number
 	}
 	equal := n == c.Number
 	if c.Kind == Tone {

@@ -13,20 +13,20 @@ import (
 // Expectations are the checks of one call, with the values that were observed for them.
 type Expectations struct {
 	// Watch gets all that is observed, nil for none. It is set before the first Observe.
-	Watch func(key, value string)
+	Watch func(key string, value Value)
 
-	report func(c Check, held bool, saw string)
+	report func(c Check, held bool, saw Value)
 	held   chan struct{} // closed when all checks have held, nil without checks
 
 	mu      sync.Mutex // guards all below
 	waiting []Check
-	seen    map[string]string // latest value of each key
+	seen    map[string]Value // latest value of each key
 }
 
 // NewExpectations returns the expectations of a call. They call report once for each check: when it
-// holds, or in Err.
-func NewExpectations(checks []Check, report func(c Check, held bool, saw string)) *Expectations {
-	e := &Expectations{report: report, held: make(chan struct{}), waiting: slices.Clone(checks), seen: map[string]string{}}
+// holds, or in Err, then with the zero Value if none was observed.
+func NewExpectations(checks []Check, report func(c Check, held bool, saw Value)) *Expectations {
+	e := &Expectations{report: report, held: make(chan struct{}), waiting: slices.Clone(checks), seen: map[string]Value{}}
 	if len(checks) == 0 {
 		e.held = nil
 	}
@@ -37,7 +37,7 @@ func NewExpectations(checks []Check, report func(c Check, held bool, saw string)
 func (e *Expectations) Held() <-chan struct{} { return e.held }
 
 // Observe handles a value of a key.
-func (e *Expectations) Observe(key, value string) {
+func (e *Expectations) Observe(key string, value Value) {
 	if e.Watch != nil {
 		e.Watch(key, value)
 	}
@@ -68,11 +68,11 @@ func (e *Expectations) Err() error {
 	}
 	var parts []string
 	for _, c := range e.waiting {
-		saw := e.seen[c.Key]
+		saw, observed := e.seen[c.Key]
 		e.report(c, false, saw)
 		part := "no " + sanitize.Text(c.Raw)
-		if saw != "" {
-			part = fmt.Sprintf("%s (%s was %s)", sanitize.Text(c.Raw), c.Key, sanitize.Text(saw))
+		if observed {
+			part = fmt.Sprintf("%s (%s was %s)", sanitize.Text(c.Raw), c.Key, sanitize.Text(saw.String()))
 		}
 		parts = append(parts, part)
 	}

@@ -63,6 +63,7 @@ func TestRequirements(t *testing.T) {
 	for text, want := range map[string]bool{
 		"setup.ms<=40": true, "setup.ms<40": false, "setup.ms:max<=39": false, "setup.ms:p50<=20": true, "setup.ms:p50<20": false,
 		"setup.ms:min>=5": true, "setup.ms>5": false, "setup.ms >= 5": true, "setup.ms:p95<=40": true, "setup.ms=10": false, "rtt.ms<=1000000": false,
+		"setup.ms!=7": true, "setup.ms!=10": false, "setup.ms:max!=10": true, "setup.ms:min = 5": true,
 	} {
 		q, err := ParseRequirement(text)
 		if err != nil {
@@ -72,7 +73,7 @@ func TestRequirements(t *testing.T) {
 			t.Errorf("%s: %t, saw %v", text, q.Held, q.Saw)
 		}
 	}
-	for _, text := range []string{"", "setup.ms", "speed<=3", "setup.ms<=x", "setup.ms<=NaN", "setup.ms:p99<=3"} {
+	for _, text := range []string{"", "setup.ms", "speed<=3", "setup.ms<=x", "setup.ms<=NaN", "setup.ms:p99<=3", "setup.ms~3", "setup.ms:max", "setup.ms<3<4"} {
 		if _, err := ParseRequirement(text); err == nil {
 			t.Errorf("%q is taken", text)
 		}

@@ -3,17 +3,17 @@ package scenario
 import (
 	"fmt"
 	"math"
+	"parley/cmd/parley/internal/event"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// A Requirement bounds a metric, over all calls of a run: METRIC[:p50|p95|max|min] OP NUMBER.
+// A Requirement is a check of a metric, over all calls of a run: METRIC[:p50|p95|max|min] OP NUMBER.
 type Requirement struct {
-	Text                    string
-	metric, aggregate, sign string
-	bound                   float64
+	Text      string
+	check     event.Check
+	aggregate string
 	// Saw is the value, NaN if nothing was measured, which does not hold.
 	Saw  float64
 	Held bool
@@ -33,42 +33,43 @@ func Metrics() map[string]string {
 	}
 }
 
-// Metric is what it bounds.
-func (q *Requirement) Metric() string { return q.metric }
+// Metric returns the metric that is checked.
+func (q *Requirement) Metric() string { return q.check.Key }
 
-var requirementForm = regexp.MustCompile(`^([a-z][a-z0-9.]*)(?::(p50|p95|max|min))?(<=|>=|<|>|=)(.+)$`)
+// aggregated matches a requirement with an aggregate.
+var aggregated = regexp.MustCompile(`^([a-z][a-z0-9.]*):(p50|p95|max|min)( *[!<>=].*)$`)
 
-// ParseRequirement reads one; a metric that is not known is an error.
+// ParseRequirement parses a requirement of one of Metrics.
 func ParseRequirement(text string) (Requirement, error) {
-	m := requirementForm.FindStringSubmatch(strings.ReplaceAll(text, " ", ""))
-	if m == nil {
-		return Requirement{}, fmt.Errorf("%q is no requirement, such as setup.ms<=500 or rtt.ms:p95<=20", text)
+	q := Requirement{Text: text, Saw: math.NaN()}
+	raw := strings.TrimSpace(text)
+	if m := aggregated.FindStringSubmatch(raw); m != nil {
+		raw, q.aggregate = m[1]+m[3], m[2]
 	}
-	if _, ok := Metrics()[m[1]]; !ok {
-		names := make([]string, 0)
-		for n := range Metrics() {
-			names = append(names, n)
-		}
-		slices.Sort(names)
-		return Requirement{}, fmt.Errorf("there is no metric %q; there are %s", m[1], strings.Join(names, ", "))
+	kinds := map[string]event.Kind{}
+	for metric := range Metrics() {
+		kinds[metric] = event.Number
 	}
-	bound, err := strconv.ParseFloat(m[4], 64)
-	if err != nil || math.IsNaN(bound) {
-		return Requirement{}, fmt.Errorf("%q is not a number", m[4])
+	var err error
+	if q.check, err = event.ParseCheck(raw, kinds); err != nil {
+		return q, err
 	}
-	return Requirement{Text: text, metric: m[1], aggregate: m[2], sign: m[3], bound: bound, Saw: math.NaN()}, nil
+	if q.check.Op == "" || q.check.Op == "~" {
+		return q, fmt.Errorf("%s: want METRIC OP NUMBER, such as setup.ms<=500 or rtt.ms:p95<=20", text)
+	}
+	return q, nil
 }
 
-// Check decides it. Without an aggregate, each value has to be within the bound.
+// Check checks the requirement. Without an aggregate, each value has to satisfy it; Saw is a
+// value that does not, or else the one closest to the bound.
 func (q *Requirement) Check(results []Result) {
 	var values []float64
 	for _, r := range results {
-		if v, ok := r.Metrics[q.metric]; ok {
+		if v, ok := r.Metrics[q.check.Key]; ok {
 			values = append(values, v)
 		}
 	}
-	q.Held = len(values) > 0
-	if !q.Held {
+	if q.Held = len(values) > 0; !q.Held {
 		return
 	}
 	slices.Sort(values)
@@ -76,12 +77,15 @@ func (q *Requirement) Check(results []Result) {
 	switch q.aggregate {
 	case "":
 		q.Saw = most
-		if strings.HasPrefix(q.sign, ">") {
+		if strings.HasPrefix(q.check.Op, ">") {
 			q.Saw = least
 		}
-		if q.sign == "=" && least != most {
-			q.Held = false
-			return
+		fails := func(v float64) bool { return !q.check.Holds(event.NumberOf(v)) }
+		if fails(q.Saw) {
+			break
+		}
+		if i := slices.IndexFunc(values, fails); i >= 0 {
+			q.Saw = values[i]
 		}
 	case "min":
 		q.Saw = least
@@ -92,18 +96,7 @@ func (q *Requirement) Check(results []Result) {
 	case "p95":
 		q.Saw = Percentile(values, 95)
 	}
-	switch q.sign {
-	case "<=":
-		q.Held = q.Saw <= q.bound
-	case ">=":
-		q.Held = q.Saw >= q.bound
-	case "<":
-		q.Held = q.Saw < q.bound
-	case ">":
-		q.Held = q.Saw > q.bound
-	case "=":
-		q.Held = q.Saw == q.bound
-	}
+	q.Held = q.check.Holds(event.NumberOf(q.Saw))
 }
 
 // Percentile of sorted values: the nearest rank.
