@@ -68,7 +68,7 @@ func root(std stdio.Streams) *cli.Command {
    parley serve                         # signaling server and web page on :9090
    parley call tab --video test --audio test
 
-and in a browser http://localhost:9090/?as=tab&answer=1
+and in a browser http://localhost:9090/?as=tab, where the call rings.
 
 Without any of that, "parley demo" shows a whole call on this machine.
 

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"strings"
 	"testing"
 
 	"parley/signal/web/webtest"
@@ -171,11 +172,15 @@ func TestICERestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		// As if the network had gone: half a minute of silence is not waited for.
-		do(t, alice, `(pc => {
+		var status string
+		if err := alice.Eval(`(pc => {
 			Object.defineProperty(pc, 'connectionState', {value: 'failed', configurable: true});
 			pc.onconnectionstatechange();
 			delete pc.connectionState;
-		})(window[Symbol.for('webtest.peers')][0])`)
+			return document.querySelector('#status').textContent;
+		})(window[Symbol.for('webtest.peers')][0])`, &status); err != nil || !strings.HasPrefix(status, "Reconnecting with") {
+			t.Errorf("the status is %q, %v", status, err)
+		}
 		alice.Wait(ufrag + ` !== '` + before + `'`)
 		alice.WaitFrames(5)
 		bob.WaitFrames(5)

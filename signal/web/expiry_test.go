@@ -129,3 +129,47 @@ func TestTypedNames(t *testing.T) {
 	waitPhase(bob, "talking")
 	alice.NoErrors()
 }
+
+// sameUser verifies that all logins are of one user.
+type sameUser struct{}
+
+func (sameUser) Authorize(context.Context, signal.LoginRequest) (signal.Identity, error) {
+	return signal.Identity{Subject: "alice"}, nil
+}
+
+// A user who signs in once more takes the name over. The first page says so, and does not connect again.
+func TestSignedInElsewhere(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoLoopback), Auth: sameUser{}}), "ws")
+		first := open(b, at+"/?as=alice", countsSockets)
+		waitPhase(first, "idle")
+		second := open(b, at+"/?as=alice")
+		waitPhase(second, "idle")
+		first.Wait(`!document.querySelector('#loginPage').hidden && /another tab or on another device/.test(document.querySelector('#loginStatus').innerText)`)
+		first.Wait(`window.sockets === 1`)
+		first.Click("#loginBtn") // and takes it back
+		waitPhase(first, "idle")
+		second.Wait(`/another tab or on another device/.test(document.querySelector('#loginStatus').innerText)`)
+		first.NoErrors()
+		second.NoErrors()
+	})
+}
+
+// A name that somebody else has taken while the page was away for longer than its session lasted is not
+// requested again and again.
+func TestNameTakenMeanwhile(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		direct := "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoLoopback), Resume: time.Second}), "ws")
+		cutter, at := newCutter(t, direct)
+		first := open(b, at+"/?as=alice")
+		waitPhase(first, "idle")
+		cutter.setDown(true)
+		first.Wait(`document.querySelector('#status').innerText.includes('Server lost')`)
+		second := open(b, direct+"/?as=alice")
+		waitPhase(second, "idle")
+		cutter.setDown(false)
+		first.Wait(`!document.querySelector('#loginPage').hidden && document.querySelector('#loginStatus').innerText === 'The name alice is taken. Choose another one.'`)
+		first.Wait(`!document.querySelector('#loginBtn').disabled`)
+		second.NoErrors()
+	})
+}

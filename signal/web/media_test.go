@@ -68,12 +68,14 @@ func TestInsecurePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	poor := open(b, "http://parley.test:"+u.Port()+"/?as=poor&answer=1")
+	poor.Click("#loginBtn") // such a page has no permission to act by itself
 	waitPhase(poor, "idle")
 	var secure bool
 	if err := poor.Eval(`isSecureContext`, &secure); err != nil || secure {
 		t.Fatalf("the page is secure, and proves nothing: %v", err)
 	}
 	rich := open(browsers.Chromium(t, nil), at+"/?as=rich&call=poor")
+	answer(poor)
 	waitNotice(poor, "https")
 	receivesOnly(t, poor, rich)
 	rich.NoErrors()

@@ -3,7 +3,7 @@
 // The pause before an attempt is a random part of a time that doubles from minRetryPause to
 // maxRetryPause: so the pages of a restarted server do not connect at the same time.
 const minRetryPause = 250, maxRetryPause = 8000; // ms
-const openTimeout = 10000; // ms
+const openTimeout = 15000; // ms
 
 /** Close codes after which another attempt fails again; signal/doc.go lists them. */
 const finalCodes = new Set([1002, 1003, 1007, 1008, 1009, 4400, 4401, 4403, 4409]);

@@ -173,7 +173,8 @@ function selfNote(/** @type {import('./media.js').LocalMedia} */ local) {
   const {audio, video} = local.state;
   if (audio === 'pending' || video === 'pending') return 'waiting for the camera';
   if (video === 'on') return audio === 'on' ? '' : audio === 'muted' ? 'microphone muted' : 'no microphone';
-  return audio === 'on' || audio === 'muted' ? 'audio only' : 'receive only';
+  if (audio === 'muted') return 'microphone muted';
+  return audio === 'on' ? 'audio only' : 'receive only';
 }
 
 /** Returns a colour for a name, as an angle: FNV-1a. */

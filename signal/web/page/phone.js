@@ -201,7 +201,7 @@ export class Phone {
         ...on,
         state: state => {
           on.state(state);
-          if (state === 'connected') this.#enter('talking');
+          if (state === 'connected' && this.phase !== 'talking') this.#enter('talking');
         },
         replaced: (again, messages) => { if (this.call === call) this.#replace(call, again, messages); },
         broken: error => { if (this.call === call) this.#rebuild(call, error); },

@@ -5,7 +5,7 @@ import {ICEServers} from './ice.js';
 import {explainClose, explainRefusal, isFinalRefusal} from './remedies.js';
 import {Sequence} from './sequence.js';
 
-const loginTimeout = 10000; // ms
+const loginTimeout = 12000; // ms
 const maxFrame = 1 << 20; // characters
 const maxQueue = 500; // messages kept while the server is away
 const badSequence = 4400, loginExpired = 4401; // close codes
