@@ -1,5 +1,5 @@
-// Package scenario is the language in which checks of a peer are written, the suite that is built in, and the reports
-// of how they went. It knows no calls: who carries scenarios out is cmd/parley.
+// Package scenario reads checks of a peer that are written in a language of their own, and formats their results. It
+// contains the built-in suites. It makes no calls: parley probe runs the scenarios.
 //
 // A file holds scenarios. A line is a word and what belongs to it; # begins a comment, and indentation means nothing.
 //
@@ -18,8 +18,8 @@
 //	scenario NAME: SENTENCE  begins one; a name is lower-case letters, digits and hyphens
 //	spec TEXT                the section of a standard that it checks; may be repeated
 //	suite WORD...            the suites that it belongs to: core data audio video ice parley
-//	needs WORD...            what the other side has to be able to do, see Needs; without it the scenario is skipped
-//	known TEXT               a known limit of the other side, with a link owner/repo#N: to fail is expected
+//	needs WORD...            capabilities that the peer must have, see Needs; without it the scenario is skipped
+//	known TEXT               a known limit of the peer, with a link owner/repo#N: to fail is expected
 //
 // # What it does
 //
@@ -44,12 +44,12 @@
 //	                         loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7
 //	impair none              leaves it as it is
 //	hangup                   ends the call
-//	far COMMAND [WORD...]    has the other side hold, resume, mute or unmute [KIND], restart-ice, say TEXT, hangup, or tell its
-//	                         stats; it needs cooperation. What it tells by itself are the keys that begin with far.
-//	! LINE                   add, source, remove, hold, resume, restart-ice or far, which the other side has to refuse
+//	far COMMAND [WORD...]    has the peer hold, resume, mute or unmute [KIND], restart-ice, say TEXT, hangup, or report its
+//	                         stats; it needs cooperation. What it reports by itself are the keys that begin with far.
+//	! LINE                   add, source, remove, hold, resume, restart-ice or far, which the peer has to reject
 //	& LINE                   begins one of these, and goes on with the next line: it has to come about before the scenario ends
 //
-// D is a duration: 500ms, 3s, 1m. The first of these lines is call or await-call. What a line asks of the other side
+// D is a duration: 500ms, 3s, 1m. The first of these lines is call or await-call. What a line asks of the peer
 // has to come about within twenty seconds. Scenarios that only look (expect and never) and begin with the same call line
 // are looked at in one call.
 package scenario

@@ -17,7 +17,7 @@ type Load struct {
 	// Verified says what of each call was verified beside that it connects.
 	Verified []string
 	// Late is how late the timers of this process were, in milliseconds: how busy this machine itself was. Overloaded: so
-	// busy that what went wrong may be its doing; nothing is held against the other side then, see Blame.
+	// busy that what went wrong may be its doing; nothing is held against the peer then, see Blame.
 	Late       Distribution
 	Overloaded bool
 }

@@ -41,7 +41,7 @@ func TestDistributions(t *testing.T) {
 	}
 }
 
-// TestBlame: a failure is held against the other side unless this machine was too busy.
+// TestBlame: a failure is held against the peer unless this machine was too busy.
 func TestBlame(t *testing.T) {
 	for overloaded, want := range map[bool]Verdict{false: Fail, true: Error} {
 		l := &Load{Overloaded: overloaded, Late: DistributionOf("late.ms", []float64{1, 30})}

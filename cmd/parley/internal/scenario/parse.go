@@ -151,7 +151,7 @@ func forms() map[string]form {
 	}
 }
 
-// refusable are the verbs that ask something of the other side, which may say no.
+// refusable are the verbs that ask something of the peer, which may reject it.
 func refusable() []string {
 	return []string{"add", "source", "remove", "hold", "resume", "restart-ice", "far"}
 }
@@ -167,9 +167,9 @@ func parseStep(words []string, number int) (Step, error) {
 	case !ok:
 		return s, fmt.Errorf("there is no line that begins with %q", s.Verb)
 	case s.Refused && !slices.Contains(refusable(), s.Verb):
-		return s, fmt.Errorf("! stands before what the other side may refuse: %s; for what should not be there is never", strings.Join(refusable(), ", "))
+		return s, fmt.Errorf("! stands before what the peer may reject: %s; for what should not be there is never", strings.Join(refusable(), ", "))
 	case s.Background && !slices.Contains(refusable(), s.Verb):
-		return s, fmt.Errorf("& stands before what takes an answer of the other side: %s", strings.Join(refusable(), ", "))
+		return s, fmt.Errorf("& stands before what takes an answer of the peer: %s", strings.Join(refusable(), ", "))
 	}
 	if word, needed := strings.CutPrefix(form.timing, "+"); needed {
 		n := len(s.Args)

@@ -12,7 +12,7 @@ type Scenario struct {
 	Name, Title string
 	// Specs are sections of standards, Suites and Needs words, see the package comment.
 	Specs, Suites, Needs []string
-	// Known is a known limit of the other side, "" for none.
+	// Known is a known limit of the peer, "" for none.
 	Known string
 	// Steps are carried out in order; the first is call or await-call.
 	Steps []Step
@@ -25,7 +25,7 @@ type Step struct {
 	// Verb is the first word, Args are those behind it, without within D and for D.
 	Verb string
 	Args []string
-	// Refused: the other side has to refuse it.
+	// Refused: the peer has to reject it.
 	Refused bool
 	// Background: the step begins, and has to end before the scenario does.
 	Background bool
@@ -40,7 +40,7 @@ type Step struct {
 // Rest is the line behind the verb.
 func (s Step) Rest() string { return strings.TrimPrefix(strings.TrimPrefix(s.Text, s.Verb), " ") }
 
-// Looks tells if a scenario does nothing but look at a call, so that it can share one.
+// Looks reports whether a scenario does nothing but look at a call, so that it can share one.
 func (s *Scenario) Looks() bool {
 	if s.Steps[0].Verb != "call" {
 		return false
@@ -48,7 +48,7 @@ func (s *Scenario) Looks() bool {
 	return !slices.ContainsFunc(s.Steps[1:], func(step Step) bool { return step.Verb != "expect" && step.Verb != "never" })
 }
 
-// Does tells if a scenario has a line with a verb.
+// Does reports whether a scenario has a line with a verb.
 func (s *Scenario) Does(verb string) bool {
 	return slices.ContainsFunc(s.Steps, func(step Step) bool { return step.Verb == verb })
 }
@@ -59,10 +59,10 @@ func Suites() []string { return []string{"core", "data", "audio", "video", "ice"
 // Needs are the words of needs, with what each one says.
 func Needs() map[string]string {
 	return map[string]string{
-		"audio": "the other side takes audio", "video": "the other side takes video", "data": "the other side takes data channels",
-		"audio-in": "the other side sends audio", "video-in": "the other side sends video",
-		"text-echo": "the other side sends text back", "media-echo": "the other side sends sound and picture back",
-		"parley": "the other side is a parley", "cooperation": "the other side tells what it sees, and does what it is asked", "relay": "there is a TURN server", "callback": "the other side calls back",
+		"audio": "the peer accepts audio", "video": "the peer accepts video", "data": "the peer accepts data channels",
+		"audio-in": "the peer sends audio", "video-in": "the peer sends video",
+		"text-echo": "the peer sends text back", "media-echo": "the peer sends audio and video back",
+		"parley": "the peer is a parley", "cooperation": "the peer reports what it sees, and obeys commands", "relay": "there is a TURN server", "callback": "the peer calls back",
 	}
 }
 
