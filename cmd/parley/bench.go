@@ -41,7 +41,7 @@ in the numbers; nothing of it needs a server.
 			case o.Length < 100*time.Millisecond || o.Length > 10*time.Minute:
 				return exit.Usagef("invalid --for %v: want 100ms to 10m", o.Length)
 			}
-			tuneForBulk()
+			tuneForBulk(false)
 			return exit.OrInterruption(ctx, bench.Run(ctx, o, func(b bench.Result) { reportBenchmark(s.report, b) }))
 		},
 	}

@@ -16,12 +16,21 @@ import (
 	"parley/signal"
 )
 
-// createPrivate creates a file that others must not read, or empties and restricts one that exists. A
-// device or a pipe stays as it is.
+// createPrivate opens the empty file of a flag that others must not read.
 func createPrivate(flag, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := openPrivate(path, os.O_TRUNC)
 	if err != nil {
 		return nil, exit.Errorf(exit.Device, "--%s: %w", flag, err)
+	}
+	return f, nil
+}
+
+// openPrivate opens a file for writing that others must not read, and restricts one that exists. A
+// device or a pipe stays as it is.
+func openPrivate(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|flags, 0o600)
+	if err != nil {
+		return nil, err
 	}
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
 		_ = f.Chmod(0o600) // fails on file systems without modes

@@ -46,7 +46,6 @@ and an empty binary message is the end of the input.`,
 		Flags:        slices.Concat(pipeFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.ChannelFlags(), config.SecurityFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
-			tuneForBulk()
 			return runPipe(ctx, cmd, std)
 		},
 	}
@@ -86,6 +85,7 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err erro
 	if err != nil {
 		return err
 	}
+	tuneForBulk(o.forwards())
 	s.report.Out = std.Out
 	if !s.report.NDJSON || !o.forwards() && o.exec == "" {
 		s.report.Out = std.Err // stdout is for the data

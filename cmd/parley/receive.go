@@ -124,7 +124,7 @@ func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 }
 
 func (j *receiving) run(ctx context.Context) error {
-	tuneForBulk()
+	tuneForBulk(false)
 	j.attach = append(j.attach, func(c *session) {
 		c.carrier = &incomingCall{receiving: j, session: c, begun: make(chan struct{})}
 	})

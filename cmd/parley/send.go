@@ -77,7 +77,7 @@ func sendFiles(ctx context.Context, s *settings, paths []string, name string, re
 	if err != nil {
 		return exit.Errorf(exit.Device, "%w", err)
 	}
-	tuneForBulk()
+	tuneForBulk(false)
 	j := &sending{settings: s, list: list}
 	s.attach = append(s.attach, func(c *session) { c.carrier = j.newCall(c) })
 	return j.insist(ctx, name, retry)

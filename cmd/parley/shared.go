@@ -37,7 +37,7 @@ func (s *settings) openKeyLog(all *closers) error {
 	if path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := openPrivate(path, os.O_APPEND)
 	if err != nil {
 		return exit.Errorf(exit.Device, "%s: %w", keyLogVariable, err)
 	}
