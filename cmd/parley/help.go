@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -75,6 +76,7 @@ func withHelp(c *cli.Command, columns int) {
 		}
 	}
 	b.WriteString(variablesHelp(c))
+	b.WriteString(exitStatusHelp())
 	const plain = `NAME:
    {{template "helpNameTemplate" .}}
 
@@ -85,6 +87,16 @@ DESCRIPTION:
    {{template "descriptionTemplate" .}}{{end}}
 `
 	c.CustomHelpTemplate = plain + strings.ReplaceAll(b.String(), "{{", `{{"{{"}}`)
+}
+
+// exitStatusHelp returns the section of --help about exit codes.
+func exitStatusHelp() string {
+	var b strings.Builder
+	b.WriteString("\nEXIT STATUS:\n")
+	for _, code := range exit.Codes() {
+		fmt.Fprintf(&b, "   %-4d %s\n", code, code)
+	}
+	return b.String()
 }
 
 // describe writes one flag: what one types, and beside or below it what it does.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +23,14 @@ func TestHelpFits(t *testing.T) {
 				t.Errorf("parley %s --help has nothing about --%s", c.Name, f.Names()[0])
 			}
 		}
+		if !strings.HasSuffix(out.String(), exitStatusHelp()) {
+			t.Errorf("parley %s --help does not end with EXIT STATUS", c.Name)
+		}
+		for _, heading := range regexp.MustCompile(`(?m)^[^ \n].*:$`).FindAllString(out.String(), -1) {
+			if !slices.Contains(headings(), strings.TrimSuffix(heading, ":")) {
+				t.Errorf("parley %s --help has the heading %s", c.Name, heading)
+			}
+		}
 		_, flags, _ := strings.Cut(out.String(), ":\n   --")
 		if flags == "" && len(c.Flags) > 0 {
 			t.Errorf("parley %s --help has no flags:\n%s", c.Name, out.String())
@@ -31,4 +41,10 @@ func TestHelpFits(t *testing.T) {
 			}
 		}
 	}
+}
+
+// headings returns the headings that the help of commands may have.
+func headings() []string {
+	return []string{"NAME", "USAGE", "DESCRIPTION", "OPTIONS", "CALL", "MEDIA OUT", "MEDIA IN", "DATA CHANNELS", "NETWORK", "SIGNALING", "SECURITY",
+		"OUTPUT", "LOAD", "TLS", "LOGIN", "STUN AND TURN", "LIMITS", "OPERATION", "ENVIRONMENT", "EXIT STATUS"}
 }

@@ -1,5 +1,3 @@
-// Command parley is a WebRTC peer for the terminal. Each subcommand is in the
-// file of its name; this one wires them and turns errors into exit codes.
 package main
 
 import (
@@ -18,10 +16,6 @@ import (
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
 )
-
-func main() {
-	os.Exit(int(run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)))
-}
 
 // run runs the command line and returns the exit code. The first signal ends
 // ctx, which hangs up and finishes files; the second one kills.
@@ -73,16 +67,8 @@ and in a browser http://localhost:9090/?as=tab, where the call rings.
 Without any of that, "parley demo" shows a whole call on this machine.
 
 Every flag has an environment variable: --server is PARLEY_SERVER. The variables of
-flags that only one command has include its name: PARLEY_SERVE_LISTEN.
-
-EXIT CODES:
-   0 all well              10 signaling not reached or lost   20 device or file
-   1 any other failure     11 login refused                   30 negotiation failed
-   2 usage                 12 the other is absent, busy       40 no connection (ICE, DTLS)
-   3 an expectation           or said no                     130 interrupted
-     did not hold
-   4 timed out`,
-		CustomRootCommandHelpTemplate: cli.RootCommandHelpTemplate + "\nTOPICS (parley help TOPIC):\n" + docs.List(),
+flags that only one command has include its name: PARLEY_SERVE_LISTEN.`,
+		CustomRootCommandHelpTemplate: cli.RootCommandHelpTemplate + "\nTOPICS (parley help TOPIC):\n" + docs.List() + exitStatusHelp(),
 
 		Reader: std.In, Writer: std.Out, ErrWriter: std.Err,
 		HideVersion:                     true,

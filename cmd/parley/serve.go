@@ -95,8 +95,8 @@ func tlsFlags() []cli.Flag {
 
 // loginFlags are the flags of serve.LoginOptions.
 func loginFlags() []cli.Flag {
-	return config.Category("LOGIN (open to everybody without these)", []cli.Flag{
-		config.String("auth-jwt", "", "`KEYFILE` with the public keys (PEM, JWK, JWK Set) or the secret that verify tokens, read again when it changes, or the https URL of a JWK Set; sub is the name, exp is required"),
+	return config.Category("LOGIN", []cli.Flag{
+		config.String("auth-jwt", "", "`KEYFILE` with the public keys (PEM, JWK, JWK Set) or the secret that verify tokens, read again when it changes, or the https URL of a JWK Set; sub is the name, exp is required. Without --auth-jwt and --auth-webhook, everybody may log in"),
 		config.String("auth-jwt-audience", "", "the aud that a token must have"),
 		config.String("auth-jwt-issuer", "", "the iss that a token must have"),
 		config.String("auth-webhook", "", "`URL` to ask about each login; no answer within 5s is a no"),
@@ -382,11 +382,11 @@ func limits() []limit {
 }
 
 func limitFlags() []cli.Flag {
-	flags := []cli.Flag{config.String("limits", "on", "on, or off: lifts all limits but those given as well")}
+	flags := []cli.Flag{config.String("limits", "on", "on, or off: no limits but those that are given; a limit of 0 means unlimited")}
 	for _, l := range limits() {
 		flags = append(flags, l.flag)
 	}
-	return config.Category("LIMITS (0 lifts one)", flags)
+	return config.Category("LIMITS", flags)
 }
 
 // readLimits returns the values of the flags of limits.

@@ -144,7 +144,7 @@ const VerifyAsk = "ask"
 
 // SecurityFlags are the flags of Security.
 func SecurityFlags() []cli.Flag {
-	return Category("WHO IT IS", []cli.Flag{
+	return Category("SECURITY", []cli.Flag{
 		String("verify", "", "`CODE` that the call must have, else it ends with 30 before it connects; "+
 			"ask: show it, and send nothing until you say that the other side sees the same"),
 		String("identity", "", "PEM `FILE` with the key of this side, made if it is not there; between two such sides the code stays the same"),

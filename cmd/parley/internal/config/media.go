@@ -26,7 +26,7 @@ type MediaOut struct {
 
 // MediaOutFlags are the flags of MediaOut.
 func MediaOutFlags() []cli.Flag {
-	return Category("WHAT IS SENT", []cli.Flag{
+	return Category("MEDIA OUT", []cli.Flag{
 		String("video", "none", "`SRC` to send: camera[:ID], screen[:N], test, a file (.webm .mkv .mp4 .ivf .h264 .y4m), - for standard input, 'exec:COMMAND' for what a program writes, or none; parley devices lists what there is"),
 		String("audio", "none", "`SRC` to send: microphone[:ID], test, tone:HZ, a file (.ogg .webm .mkv .mp4 .wav), -, 'exec:COMMAND' or none"),
 		String("video-size", "", "`WxH[@RATE]` of the test picture (default 320x240@15), the nearest to that of a camera (640x480@30), and what raw pictures (Y4M) are scaled to"),
@@ -107,7 +107,7 @@ type MediaIn struct {
 
 // MediaInFlags are the flags of MediaIn.
 func MediaInFlags() []cli.Flag {
-	return Category("WHAT IS RECEIVED", []cli.Flag{
+	return Category("MEDIA IN", []cli.Flag{
 		String("record", "", "record what is received to `FILE` without re-encoding: .webm, .mkv or .mp4, or one track to .ivf .ogg .wav .h264, or to a FIFO of such a name; "+
 			"%p is the peer's name, %t the time of the call, %n a number that makes it new; an existing file is kept, and the name gets -2"),
 		Bool("overwrite", "let --record replace an existing file"),

@@ -32,6 +32,20 @@ const (
 	Interrupted Code = 130
 )
 
+// Codes returns all codes in their order.
+func Codes() []Code {
+	return []Code{OK, Failure, Usage, Expectation, Timeout, Signaling, Login, Absent, Device, Negotiation, Connection, Interrupted}
+}
+
+// String returns what the code means.
+func (c Code) String() string {
+	return map[Code]string{
+		OK: "success", Failure: "other failure", Usage: "usage", Expectation: "expectation failed", Timeout: "timeout",
+		Signaling: "signaling server unreachable or lost", Login: "login refused", Absent: "peer absent, busy or declined",
+		Device: "device or file", Negotiation: "negotiation failed", Connection: "no connection (ICE, DTLS)", Interrupted: "interrupted",
+	}[c]
+}
+
 // Error is an error with its exit code.
 type Error struct {
 	Code Code

@@ -1,0 +1,13 @@
+// Command parley is a WebRTC peer for the terminal.
+package main
+
+import (
+	"context"
+	"os"
+
+	"parley/cmd/parley/internal/stdio"
+)
+
+func main() {
+	os.Exit(int(run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)))
+}
