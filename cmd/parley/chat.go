@@ -124,7 +124,7 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	if err != nil {
 		return nil, exit.Errorf(exit.Device, "--into: %w", err)
 	}
-	c.files = &receiving{settings: s, folder: folder, into: prefixOf(cmd.String("into")), agreed: map[string]bool{}, running: map[*transfer]bool{}}
+	c.files = &receiving{settings: s, folder: folder, into: prefixOf(cmd.String("into")), agreed: map[string]bool{}, running: map[*transfer]*filetransfer.Offer{}}
 	c.arrange(cmd.Bool("plain"))
 	return c, nil
 }

@@ -90,15 +90,15 @@ type receiving struct {
 	maxSize   int64
 	retry     time.Duration
 
-	mu      sync.Mutex      // protects following
-	agreed  map[string]bool // names and ids of what is wanted
-	running map[*transfer]bool
-	late    *time.Timer // --retry, after a break
+	mu      sync.Mutex                        // protects following
+	agreed  map[string]bool                   // names and ids of what is wanted
+	running map[*transfer]*filetransfer.Offer // nil until there is one
+	late    *time.Timer                       // --retry, after a break
 }
 
 func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 	j := &receiving{settings: s, yes: cmd.Bool("yes"), once: cmd.Bool("once"), from: cmd.StringSlice("from"),
-		retry: cmd.Duration("retry"), agreed: map[string]bool{}, running: map[*transfer]bool{}}
+		retry: cmd.Duration("retry"), agreed: map[string]bool{}, running: map[*transfer]*filetransfer.Offer{}}
 	if s.dialect == signal.DialectRelay {
 		return nil, exit.Usagef("receive works in the call dialect only: the relay does not tell who calls")
 	}
@@ -161,16 +161,74 @@ func (j *receiving) ends(c *session, err error) bool {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.late != nil {
-		j.late.Stop()
-		j.late = nil
-	}
+	j.stopLate()
 	if !errors.Is(err, filetransfer.ErrBroken) && exit.CodeOf(err) != exit.Connection || j.retry <= 0 {
 		return true
 	}
 	j.report.Infof("%v; waiting for it to be taken up again", err)
-	j.late = time.AfterFunc(j.retry, func() { j.answerer.stop(&callEnded{err}) })
+	if len(j.running) == 0 {
+		j.late = time.AfterFunc(j.retry, func() { j.answerer.stop(&callEnded{err}) })
+	}
 	return false
+}
+
+// stopLate stops the timer of --retry. The caller holds mu.
+func (j *receiving) stopLate() {
+	if j.late != nil {
+		j.late.Stop()
+		j.late = nil
+	}
+}
+
+const (
+	// stallTime is how long a transfer that receives nothing keeps its files if they are offered again.
+	stallTime = 2 * time.Second
+	// takeOverTimeout bounds the wait for that. A transfer that goes on keeps its files.
+	takeOverTimeout = 3 * stallTime
+)
+
+// errTakenOver ends a transfer that has stalled and whose files are offered again, as by a sender that was
+// killed and started again while the call of the first one is still up.
+var errTakenOver = fmt.Errorf("the files are offered again: %w", filetransfer.ErrBroken)
+
+// takeOver ends a transfer that has the files of an offer and has stalled.
+func (j *receiving) takeOver(ctx context.Context, t *transfer, o *filetransfer.Offer) {
+	for deadline := time.Now().Add(takeOverTimeout); time.Now().Before(deadline); {
+		old := j.withFilesOf(t, o)
+		if old == nil {
+			return
+		}
+		idle := old.idle()
+		if idle >= stallTime {
+			old.end(errTakenOver)
+			return
+		}
+		select {
+		case <-old.over:
+		case <-time.After(stallTime - idle):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// withFilesOf returns another transfer under way that has a file of an offer to t, nil if there is none.
+func (j *receiving) withFilesOf(t *transfer, o *filetransfer.Offer) *transfer {
+	names := map[string]bool{}
+	for i := range o.Entries {
+		names[o.Entries[i].Name] = !o.Entries[i].Dir
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for other, offer := range j.running {
+		if other == t || offer == nil || other.isOver() {
+			continue
+		}
+		if slices.ContainsFunc(offer.Entries, func(e filetransfer.Entry) bool { return names[e.Name] }) {
+			return other
+		}
+	}
+	return nil
 }
 
 // incomingCall is the carrier of a call in which files come, in any number of
@@ -207,7 +265,8 @@ func (i *incomingCall) opened(ch *datachannel.Channel) {
 	t := newTransfer(i.session, "in")
 	t.into = i.into
 	i.receiving.mu.Lock()
-	i.running[t] = true
+	i.running[t] = nil
+	i.stopLate()
 	i.receiving.mu.Unlock()
 	i.session.work.Go(func() { i.receive(t, ch) })
 }
@@ -261,8 +320,10 @@ func (i *incomingCall) ask(ctx context.Context, t *transfer, o *filetransfer.Off
 	} else {
 		i.session.report.Infof("%s sends %s", name, summary(o))
 	}
+	i.takeOver(ctx, t, o)
 	i.receiving.mu.Lock()
 	defer i.receiving.mu.Unlock()
+	i.running[t] = o
 	if len(i.agreed) < maxAgreed {
 		i.agreed[key] = true
 	}

@@ -47,7 +47,7 @@ func killHalfway(t *testing.T, p *process, into string) bool {
 // Whichever side is killed in the middle, the transfer goes on where it was.
 func TestSendGoesOn(t *testing.T) {
 	const size = 100 << 20
-	for _, victim := range []string{"receiver", "sender"} {
+	for _, victim := range []string{"receiver", "sender", "sender, started again at once"} {
 		t.Run(victim, func(t *testing.T) {
 			_, server := serving(t)
 			path, data := bigFile(t, t.TempDir(), size)
@@ -71,7 +71,9 @@ func TestSendGoesOn(t *testing.T) {
 					if !killHalfway(t, alice, into) {
 						continue
 					}
-					bob.says(t, "waiting for it to be taken up again")
+					if victim == "sender" { // else bob does not know yet
+						bob.says(t, "waiting for it to be taken up again")
+					}
 					alice = send()
 				}
 				alice.says(t, `big goes on after [1-9][0-9.]* MiB`)
@@ -88,6 +90,25 @@ func TestSendGoesOn(t *testing.T) {
 			}
 			t.Error("three times the whole file came before a process could be killed")
 		})
+	}
+}
+
+// TestReceiveRetryBoundsTheWait: a transfer that is taken up within --retry may take longer than that.
+func TestReceiveRetryBoundsTheWait(t *testing.T) {
+	_, server := serving(t)
+	path, data := bigFile(t, t.TempDir(), 8<<20)
+	into := t.TempDir()
+	bob := terminal(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once", "--retry", "5s")
+	bob.says(t, "waiting for calls")
+	send := func() *process { return terminal(t, "send", path, "bob", "--server", server, "--impair", "rate=6mbit") }
+	if alice := send(); !killHalfway(t, alice, into) {
+		t.Fatal("the whole file came before the sender could be killed")
+	}
+	bob.says(t, "waiting for it to be taken up again")
+	send().ends(t, 0)
+	bob.ends(t, 0)
+	if got, err := os.ReadFile(filepath.Join(into, "big")); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes are there, of %d: %v", len(got), len(data), err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"parley/cmd/parley/internal/event"
@@ -26,6 +27,8 @@ type transfer struct {
 	ctx    context.Context // of the transfer
 	cancel context.CancelCauseFunc
 
+	lastEvent atomic.Int64 // Unix time in ns
+
 	// The rest belongs to the goroutine that moves the files.
 	offer *filetransfer.Offer
 	meter meter
@@ -35,8 +38,22 @@ type transfer struct {
 func newTransfer(c *session, direction string) *transfer {
 	t := &transfer{session: c, direction: direction, over: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancelCause(c.ctx)
+	t.lastEvent.Store(time.Now().UnixNano())
 	return t
 }
+
+// isOver reports whether err is valid.
+func (t *transfer) isOver() bool {
+	select {
+	case <-t.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// idle returns how long the transfer has had no event.
+func (t *transfer) idle() time.Duration { return time.Since(time.Unix(0, t.lastEvent.Load())) }
 
 // goodbyePatience bounds the wait for the last word to the other side.
 const goodbyePatience = 3 * time.Second
@@ -63,6 +80,7 @@ func (t *transfer) offered(o *filetransfer.Offer) {
 
 // happened takes the events of package filetransfer.
 func (t *transfer) happened(e filetransfer.Event) {
+	t.lastEvent.Store(time.Now().UnixNano())
 	switch e := e.(type) {
 	case filetransfer.Accepted:
 		t.meter = newMeter(t.offer.Bytes())
