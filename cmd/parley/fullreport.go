@@ -13,18 +13,14 @@ import (
 // fullReport is the report of a call by W3C's names, with what its receivers,
 // its sources and who shows the picture have measured.
 func (c *session) fullReport(r stats.Report) stats.Report {
-	for _, s := range c.received() {
+	for _, s := range c.received.stats() {
 		for _, o := range r {
 			if o["type"] == "inbound-rtp" && o["ssrc"] == s.SSRC {
 				addFrames(o, s)
 			}
 		}
 	}
-	c.mu.Lock()
-	viewers := c.viewers
-	c.mu.Unlock()
-	for _, v := range viewers {
-		s := v.Stats()
+	for _, s := range c.received.viewers() {
 		for _, o := range r {
 			if o["type"] == "inbound-rtp" && o["ssrc"] == s.SSRC {
 				addDecoded(o, s)

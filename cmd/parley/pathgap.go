@@ -24,7 +24,7 @@ func (c *session) measurePath(e peer.StateChanged) {
 			c.away = time.Now().Add(-e.Silence)
 		}
 	case webrtc.PeerConnectionStateConnected:
-		if !c.away.IsZero() && !c.hearsMedia() {
+		if !c.away.IsZero() && !c.received.any() {
 			length := time.Since(c.away)
 			c.emit(event.Event{Name: "gap", Peer: c.name,
 				Fields:  event.Fields("kind", gapData, "ms", length.Milliseconds(), "cause", gapOutage),
@@ -32,11 +32,4 @@ func (c *session) measurePath(e peer.StateChanged) {
 		}
 		c.away = time.Time{}
 	}
-}
-
-// hearsMedia tells if media have come.
-func (c *session) hearsMedia() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.gaps) > 0
 }

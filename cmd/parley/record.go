@@ -178,7 +178,7 @@ func (c *session) closeRecorder() error {
 		return nil
 	}
 	err := c.recorder.Close()
-	c.recordings.release(c.recordPaths, c.recorder.Files())
+	c.releaseRecordings()
 	for _, path := range c.recorder.Files() {
 		c.report.Infof("recorded %s", sanitize.Text(path))
 	}
@@ -186,4 +186,16 @@ func (c *session) closeRecorder() error {
 		return nil
 	}
 	return recordingError(err)
+}
+
+// releaseRecordings makes the paths that were not used available to other calls.
+func (c *session) releaseRecordings() {
+	var used []string
+	if c.recorder != nil {
+		used = c.recorder.Files()
+	}
+	if len(c.recordPaths) > 0 {
+		c.recordings.release(c.recordPaths, used)
+	}
+	c.recordPaths = nil
 }

@@ -13,7 +13,6 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
-	"parley/media/decoder"
 	"parley/media/localtrack"
 	"parley/media/quality"
 	"parley/media/recorder"
@@ -43,6 +42,7 @@ type session struct {
 	apps       []channelApp
 
 	layers      layers // of the goroutine of the call
+	received    receivers
 	sources     []source.Source
 	mirrors     []*localtrack.Forwarder
 	recorder    *recorder.Recorder     // nil without --record
@@ -64,15 +64,12 @@ type session struct {
 	metering atomic.Bool   // received audio is decoded to measure its tone and level
 	metered  chan struct{} // gets a value when metering is enabled during the call
 
-	mu        sync.Mutex // protects following
-	receivers []receivedTrack
-	viewers   []*decoder.Viewer
-	onStage   map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
-	playing   map[webrtc.TrackLocal]func() // sources, with what stops them
-	turns     map[string][]func(func())    // changes of what is sent, by kind, the first of them under way
-	gaps      []*gapWatch
-	failed    error // of a source, a sink: it ends the call
-	absent    error // the server says that the other side is not there
+	mu      sync.Mutex                   // protects following
+	onStage map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
+	playing map[webrtc.TrackLocal]func() // sources, with what stops them
+	turns   map[string][]func(func())    // changes of what is sent, by kind, the first of them under way
+	failed  error                        // of a source, a sink: it ends the call
+	absent  error                        // the server says that the other side is not there
 }
 
 // newSession prepares a call: files are opened, nothing is sent. The end of ctx ends the wait for a source

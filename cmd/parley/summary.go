@@ -30,7 +30,7 @@ func (c *session) tellStats() {
 // statusLine is the state of the call in one line, for a terminal.
 func (c *session) statusLine() string {
 	parts := []string{time.Since(c.started).Round(time.Second).String()}
-	for _, s := range c.received() {
+	for _, s := range c.received.stats() {
 		part := s.Kind
 		if s.Width > 0 {
 			part += fmt.Sprintf(" %s %.0f/s", size(s.Width, s.Height), s.FrameRate)
@@ -55,8 +55,8 @@ func (c *session) statsFields(all bool) []event.Field {
 		fields = append(fields, event.Field{Key: "rtt", Value: milliseconds(*measured.RTT)})
 	}
 	tracks := [][]event.Field{}
-	for _, s := range c.received() {
-		tracks = append(tracks, append(receivedFields(s), c.gapFields(s)...))
+	for _, s := range c.received.stats() {
+		tracks = append(tracks, receivedFields(s))
 	}
 	for _, s := range measured.Tracks {
 		tracks = append(tracks, sentFields(s))
@@ -87,6 +87,9 @@ func receivedFields(s receivedStats) []event.Field {
 	}
 	if s.tone.Tone > 0 {
 		fields = append(fields, event.Field{Key: "tone", Value: s.tone.Tone})
+	}
+	if s.measured {
+		fields = append(fields, event.Fields("gaps", s.interruptions, "gap_ms", s.interrupted.Milliseconds())...)
 	}
 	return fields
 }
@@ -140,7 +143,7 @@ func (c *session) tellEnd(end peer.End, err, cause error) {
 
 func (c *session) tellStatsAtEnd() {
 	var parts []string
-	for _, s := range c.received() {
+	for _, s := range c.received.stats() {
 		if tone, ok := c.lastTone.Load().(float64); ok && s.Kind == "audio" {
 			s.tone.Tone = tone
 		}

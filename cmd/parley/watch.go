@@ -8,7 +8,6 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/sanitize"
-	"parley/media"
 	"parley/media/decoder"
 	"parley/media/device"
 	"parley/media/playout"
@@ -79,7 +78,7 @@ func (c *session) names() []string {
 
 // watchTrack decodes a track for the watcher, if there is one. request asks for a
 // key frame.
-func (c *session) watchTrack(e peer.TrackReceived, request func()) media.FrameSink {
+func (c *session) watchTrack(e peer.TrackReceived, request func()) *decoder.Viewer {
 	if c.watcher == nil || e.Track.Kind() != webrtc.RTPCodecTypeVideo {
 		return nil
 	}
@@ -87,9 +86,6 @@ func (c *session) watchTrack(e peer.TrackReceived, request func()) media.FrameSi
 		NewDecoder: c.watcher.newDecoder, Show: c.watcher.show, RequestKeyFrame: request,
 		Warn: func(sentence string) { c.report.Warnf("%s", sanitize.Text(sentence)) }, Logger: c.logger,
 	})
-	c.mu.Lock()
-	c.viewers = append(c.viewers, v)
-	c.mu.Unlock()
 	c.work.Go(func() { v.Run(c.ctx) })
 	return v
 }

@@ -270,10 +270,7 @@ func (w *witness) measured(c *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	for _, s := range c.received() {
-		if s.Packets == 0 {
-			continue
-		}
+	for _, s := range c.received.byKind() {
 		w.noteNumber(s.Kind+".tone", s.tone.Tone)
 		w.noteNumber(s.Kind+".level", s.tone.Level)
 		w.noteNumber(s.Kind+".jitter", s.Jitter)

@@ -23,31 +23,30 @@ const (
 	gapSource = "silence"
 )
 
-// gapWatch measures how long the frames of one track stay away. It is a
+// interruptions measures how long the frames of one track stay away. It is a
 // media.FrameSink.
-type gapWatch struct {
-	lost func() uint64 // packets of the track, up to now
-	tell func(gap)
+type interruptions struct {
+	lost   func() uint64 // packets of the track, up to now
+	report func(interruption)
 
 	mu     sync.Mutex // protects following
-	ssrc   uint32
-	last   time.Time // of the latest frame that could be shown
-	before uint64    // lost packets then
-	broken bool      // a frame since then was not of use
-	cause  string    // of the gap that may be, "" for none known
+	last   time.Time  // of the latest frame that could be shown
+	before uint64     // lost packets then
+	broken bool       // a frame since then was not of use
+	cause  string     // of the gap that may be, "" for none known
 	count  int
 	total  time.Duration
 }
 
-// gap is a time without media.
-type gap struct {
+// interruption is a time without media.
+type interruption struct {
 	kind, cause string
 	length      time.Duration
 	lost        uint64
 }
 
 // suspect tells that the path has had a fault, or has changed.
-func (w *gapWatch) suspect(cause string) {
+func (w *interruptions) suspect(cause string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cause == "" || cause == gapOutage {
@@ -57,7 +56,7 @@ func (w *gapWatch) suspect(cause string) {
 
 // WriteFrame implements media.FrameSink. A picture is back with the first frame
 // that can be shown: if frames before it were lost, with the next key frame.
-func (w *gapWatch) WriteFrame(f media.Frame) error {
+func (w *interruptions) WriteFrame(f media.Frame) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if f.Kind == webrtc.RTPCodecTypeVideo && !f.Key && (f.Gap || w.broken) {
@@ -71,30 +70,21 @@ func (w *gapWatch) WriteFrame(f media.Frame) error {
 	}
 	length, lost := arrived.Sub(w.last), w.lost()
 	if !w.last.IsZero() && (length >= leastGap || w.cause != "") {
-		g := gap{kind: f.Kind.String(), cause: w.cause, length: length, lost: lost - min(lost, w.before)}
+		g := interruption{kind: f.Kind.String(), cause: w.cause, length: length, lost: lost - min(lost, w.before)}
 		if g.cause == "" {
 			g.cause = gapSource
 		}
 		w.cause = ""
 		w.count++
 		w.total += length
-		w.tell(g)
+		w.report(g)
 	}
-	w.ssrc, w.last, w.before = f.SSRC, arrived, lost
+	w.last, w.before = arrived, lost
 	return nil
 }
 
-// watchGaps makes what measures the gaps of a track.
-func (c *session) watchGaps(lost func() uint64) *gapWatch {
-	w := &gapWatch{lost: lost, tell: c.tellGap}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.gaps = append(c.gaps, w)
-	return w
-}
-
-// tellGap tells that media are back.
-func (c *session) tellGap(g gap) {
+// reportInterruption reports that media are back.
+func (c *session) reportInterruption(g interruption) {
 	c.emit(event.Event{Name: "gap", Peer: c.name, Detail: g.length < leastGap,
 		Fields:  event.Fields("kind", g.kind, "ms", g.length.Milliseconds(), "lost", g.lost, "cause", g.cause),
 		Message: fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
@@ -113,33 +103,16 @@ func (c *session) suspectGap(e peer.Event) {
 			cause = gapOutage
 		}
 	}
-	if cause == "" {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, w := range c.gaps {
-		w.suspect(cause)
+	if cause != "" {
+		c.received.suspect(cause)
 	}
 }
 
-// gapFields are what the gaps of a track add to its statistics.
-func (c *session) gapFields(s receivedStats) []event.Field {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, w := range c.gaps {
-		if count, total, ok := w.sum(s.SSRC); ok {
-			return event.Fields("gaps", count, "gap_ms", total.Milliseconds())
-		}
-	}
-	return nil
-}
-
-// sum is what has been measured of the stream with that SSRC.
-func (w *gapWatch) sum(ssrc uint32) (count int, total time.Duration, ok bool) {
+// sum returns the number of interruptions and their total. It reports whether there was a frame.
+func (w *interruptions) sum() (count int, total time.Duration, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.count, w.total, w.ssrc == ssrc && !w.last.IsZero()
+	return w.count, w.total, !w.last.IsZero()
 }
 
 func plural(n uint64, what string) string {

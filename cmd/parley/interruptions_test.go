@@ -16,8 +16,8 @@ func TestGaps(t *testing.T) {
 		return media.Frame{Kind: webrtc.RTPCodecTypeVideo, Arrival: start.Add(time.Duration(ms) * time.Millisecond), Key: key, Gap: after}
 	}
 	lost := uint64(0)
-	var got []gap
-	w := &gapWatch{lost: func() uint64 { return lost }, tell: func(g gap) { got = append(got, g) }}
+	var got []interruption
+	w := &interruptions{lost: func() uint64 { return lost }, report: func(g interruption) { got = append(got, g) }}
 	write := func(f media.Frame) {
 		if err := w.WriteFrame(f); err != nil {
 			t.Fatal(err)
@@ -40,16 +40,16 @@ func TestGaps(t *testing.T) {
 	write(frame(9332, false, false))
 	w.suspect(gapSwitch)
 	write(frame(9300, false, false)) // came before the one before it
-	want := []gap{
+	want := []interruption{
 		{"video", gapSource, 3300 * time.Millisecond, 40},
 		{"video", gapSwitch, 66 * time.Millisecond, 0},
 		{"video", gapOutage, 5 * time.Second, 7},
 		{"video", gapSwitch, 0, 0},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(gap{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(interruption{})); diff != "" {
 		t.Error(diff)
 	}
-	if count, total, ok := w.sum(0); count != 4 || total != 8366*time.Millisecond || !ok {
+	if count, total, ok := w.sum(); count != 4 || total != 8366*time.Millisecond || !ok {
 		t.Errorf("in all %d of %v", count, total)
 	}
 }
