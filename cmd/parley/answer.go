@@ -146,9 +146,9 @@ func (a *answerer) tryMedia(ctx context.Context) error {
 	if runsOnce(tried.audio) {
 		tried.audio = ""
 	}
-	c := &session{settings: &tried, cancel: func() {}}
-	defer c.closeMedia()
-	if err := c.openSources(ctx); err != nil {
+	sources := &senders{settings: &tried}
+	defer sources.close()
+	if err := sources.openSources(ctx); err != nil {
 		return err
 	}
 	return a.checkRecording()

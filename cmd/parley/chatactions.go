@@ -48,8 +48,8 @@ func (c *chat) mute(s *session, kind string, muted bool) {
 		word = "mute"
 	}
 	c.obey(s, command{Command: word, Kind: kind})
-	for _, t := range s.allSending(kind) {
-		s.pauseTrack(t, muted)
+	for _, t := range s.sending.all(kind) {
+		s.sending.pause(t, muted)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,7 +90,8 @@ func (c command) check() error {
 	return nil
 }
 
-// do carries out a command; done tells how it went, once.
+// do runs a command and calls done with its result, once, from any goroutine. Commands take effect in the
+// order of the calls, except that restart-ice and the commands of one kind of media do not wait for the other.
 func (c *session) do(cmd command, done func(error)) {
 	switch cmd.Command {
 	case "say":
@@ -98,16 +100,6 @@ func (c *session) do(cmd command, done func(error)) {
 	case "hangup":
 		done(nil)
 		c.call.Hangup()
-	case "mute", "unmute":
-		c.mute(cmd.Kind, cmd.Command == "mute", done)
-	case "hold", "resume":
-		c.call.Hold(cmd.Command == "hold", done)
-	case "add":
-		c.add(cmd.Kind, cmd.Source, done)
-	case "remove":
-		c.remove(cmd.Kind, done)
-	case "source":
-		c.exchange(cmd.Kind, cmd.Source, done)
 	case "restart-ice":
 		c.call.Restart(done)
 	case "stats":
@@ -118,7 +110,28 @@ func (c *session) do(cmd command, done func(error)) {
 		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: append(withID(cmd), c.statsFields(true)...), Message: c.statusLine()})
 		c.enableMetering()
 		done(nil)
+	default:
+		affected := kinds()
+		if cmd.Kind != "" {
+			affected = []string{cmd.Kind}
+		}
+		c.sending.change(affected, done, func(ctx context.Context) error { return c.changeMedia(ctx, cmd) })
 	}
+}
+
+// changeMedia runs a command that changes what is sent, and waits until that is in force.
+func (c *session) changeMedia(ctx context.Context, cmd command) error {
+	switch cmd.Command {
+	case "add":
+		return c.sending.add(ctx, cmd.Kind, cmd.Source)
+	case "remove":
+		return c.sending.remove(ctx, cmd.Kind)
+	case "source":
+		return c.sending.replace(ctx, cmd.Kind, cmd.Source)
+	case "mute", "unmute":
+		return c.sending.mute(ctx, cmd.Kind, cmd.Command == "mute")
+	}
+	return negotiate(ctx, func(done func(error)) { c.call.Hold(cmd.Command == "hold", done) })
 }
 
 func withID(cmd command) []event.Field {

@@ -78,7 +78,7 @@ type measuredSource interface{ SourceStats() localtrack.Stats }
 
 // addSources adds what the source of a kind that is sent now has measured, and each of its layers.
 func (c *session) addSources(r stats.Report, kind string) {
-	sent := c.sending(kind)
+	sent := c.sending.track(kind)
 	layers := map[any]any{nil: sent} // by RID; a stream by itself has none
 	if l, ok := sent.(track.Simulcast); ok && len(l.Layers()) > 0 {
 		for _, layer := range l.Layers() {

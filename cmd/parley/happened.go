@@ -92,9 +92,7 @@ func (c *session) begin() {
 	c.started = time.Now()
 	c.way.up.Add(1)
 	close(c.connected)
-	for _, s := range c.sources {
-		c.play(s)
-	}
+	c.sending.start()
 }
 
 // message takes a message of a data channel; an echo sends it back where it

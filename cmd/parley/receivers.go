@@ -201,9 +201,9 @@ func (c *session) receive(e peer.TrackReceived) {
 	kind := e.Track.Kind()
 	c.expect.Observe("track."+kind.String(), event.TextOf("true"))
 	c.tellTrack(kind, e.Track.Codec().MimeType, "in")
-	mirror, _ := e.Local.(*localtrack.Forwarder)
-	if mirror == nil && c.echo {
-		mirror = c.mirrorLate(e.Track.Kind())
+	forwarder, _ := e.Local.(*localtrack.Forwarder)
+	if forwarder == nil && c.echo {
+		forwarder = c.sending.addForwarder(kind)
 	}
 	var r *receiver.Receiver
 	track := &receivedTrack{kind: kind.String(), mid: e.Mid, interruptions: &interruptions{lost: func() uint64 { return r.Lost() }, report: c.reportInterruption}}
@@ -223,7 +223,7 @@ func (c *session) receive(e peer.TrackReceived) {
 		return all
 	})
 	if !first {
-		mirror = nil // what goes back is one stream
+		forwarder = nil // what goes back is one stream
 	}
 	sinks = append(sinks, shared...)
 	wait := time.Duration(0)
@@ -239,9 +239,9 @@ func (c *session) receive(e peer.TrackReceived) {
 		track.frameIDs = &quality.FrameIDReader{}
 		sinks = append(sinks, track.frameIDs)
 	}
-	var forward receiver.PacketSink
-	if mirror != nil {
-		forward = mirror
+	var forward receiver.PacketSink // not a nil *localtrack.Forwarder
+	if forwarder != nil {
+		forward = forwarder
 	}
 	r = receiver.New(e.Track, receiver.Options{
 		OrientationExtensionID: func() uint8 { return orientationExtensionID(e.Receiver) },
@@ -262,8 +262,8 @@ func (c *session) receive(e peer.TrackReceived) {
 		if recorded != nil && e.RID == "" {
 			recorded.Close()
 		}
-		if mirror != nil && c.ctx.Err() == nil {
-			c.call.RemoveTrack(mirror, nil) // the peer has ended what it sends back
+		if forwarder != nil && c.ctx.Err() == nil {
+			c.call.RemoveTrack(forwarder, nil) // the peer has ended what it sends back
 		}
 	})
 }

@@ -13,10 +13,8 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
-	"parley/media/localtrack"
 	"parley/media/quality"
 	"parley/media/recorder"
-	"parley/media/source"
 	"parley/media/testsignal"
 	"parley/peer"
 	"parley/peer/netem"
@@ -43,8 +41,7 @@ type session struct {
 
 	layers      layers // of the goroutine of the call
 	received    receivers
-	sources     []source.Source
-	mirrors     []*localtrack.Forwarder
+	sending     *senders
 	recorder    *recorder.Recorder     // nil without --record
 	recorded    map[string]*recordSink // by mid, of the call's goroutine
 	recordPaths []string               // that the recorder was given
@@ -64,12 +61,9 @@ type session struct {
 	metering atomic.Bool   // received audio is decoded to measure its tone and level
 	metered  chan struct{} // gets a value when metering is enabled during the call
 
-	mu      sync.Mutex                   // protects following
-	onStage map[string]webrtc.TrackLocal // what is sent, by kind; nil until somebody asks
-	playing map[webrtc.TrackLocal]func() // sources, with what stops them
-	turns   map[string][]func(func())    // changes of what is sent, by kind, the first of them under way
-	failed  error                        // of a source, a sink: it ends the call
-	absent  error                        // the server says that the other side is not there
+	mu     sync.Mutex // protects following
+	failed error      // of a source, a sink: it ends the call
+	absent error      // the server says that the other side is not there
 }
 
 // newSession prepares a call: files are opened, nothing is sent. The end of ctx ends the wait for a source
@@ -86,6 +80,7 @@ func newSession(ctx context.Context, s *settings, name string, way *leg, out, ec
 func openSession(ctx context.Context, s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
 	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{}), metered: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.sending = &senders{settings: s, epoch: c.epoch, fail: c.fail, ctx: c.ctx}
 	c.expect = event.NewExpectations(s.checks, c.tellCheck)
 	c.expect.Watch = c.notifyValue
 	for _, attach := range s.attach {
@@ -106,6 +101,7 @@ func (c *session) place(way *leg) error {
 	conf, err := c.configuration(way)
 	if err == nil {
 		c.call, err = peer.New(conf)
+		c.sending.call = c.call
 	}
 	if err != nil {
 		c.closeMedia()
@@ -117,6 +113,26 @@ func (c *session) place(way *leg) error {
 	return nil
 }
 
+// openMedia opens what is sent and what is recorded to, before anybody is called: a missing file should not
+// cost a call. offer is what an echo answers.
+func (c *session) openMedia(ctx context.Context, offer *peer.Description) error {
+	if c.echo {
+		c.sending.addForwarders(offer)
+	}
+	if err := c.sending.openSources(ctx); err != nil {
+		return err
+	}
+	return c.openRecorder(offer)
+}
+
+// closeMedia ends what runs beside the call, and closes its files.
+func (c *session) closeMedia() {
+	c.cancel()
+	c.closeEmulator()
+	c.sending.close()
+	c.releaseRecordings()
+}
+
 func (c *session) configuration(way *leg) (peer.Config, error) {
 	servers, err := way.iceServers()
 	if c.emulator == nil {
@@ -124,7 +140,7 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 	}
 	conf := peer.Config{
 		Signaler: way, OnEvent: c.happened, Caller: c.out, Impolite: c.settings.name < c.name,
-		Media: peer.MediaConfig{Tracks: c.tracks(), Codecs: c.names(), VideoCodecs: c.codecs}, Channels: c.opens(),
+		Media: peer.MediaConfig{Tracks: c.sending.tracks(), Codecs: c.names(), VideoCodecs: c.codecs}, Channels: c.opens(),
 		ICE: peer.ICEConfig{Servers: servers, FreshServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
 			MinPort: c.minPort, MaxPort: c.maxPort, UDPMux: c.mux, TCPMux: c.tcp, AdvertiseIPs: c.advertise, Interfaces: c.interfaces},
 		KeyLog: c.keyLog, Tap: c.tap(), Netem: c.emulator, Logger: c.logger,
@@ -206,6 +222,7 @@ func (c *session) conclude(end peer.End, err, cause error) error {
 	}
 	c.cancel()
 	c.work.Wait()
+	c.sending.finish()
 	err = c.verdict(end, err, cause)
 	if recordErr := c.closeRecorder(); err == nil {
 		err = recordErr

@@ -53,12 +53,7 @@ func (c *session) names() []string {
 	if !c.recordPartly {
 		audio, video = recorder.Codecs(c.record)
 	}
-	for _, source := range c.sources {
-		sent = append(sent, source.Codec())
-		if several, ok := source.(interface{ Codecs() []string }); ok {
-			sent = append(sent, several.Codecs()...)
-		}
-	}
+	sent = c.sending.codecs()
 	return slices.DeleteFunc(peer.Codecs(), func(mime string) bool {
 		holds := video
 		if strings.HasPrefix(mime, "audio/") {

@@ -1,0 +1,411 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/cmd/parley/internal/sanitize"
+	"parley/media/device"
+	"parley/media/localtrack"
+	"parley/media/source"
+	"parley/media/testsignal"
+	"parley/peer"
+	"parley/peer/track"
+)
+
+// What a call asks of its tracks is what media offers.
+var (
+	_ track.KeyFrameRequester = source.KeyFrameRequester(nil)
+	_ track.KeyFrameRequester = (*localtrack.Forwarder)(nil)
+	_ track.CodecReporter     = source.Source(nil)
+)
+
+// kinds are what a call can send one track of.
+func kinds() []string { return []string{"audio", "video"} }
+
+// senders are the tracks that a call sends, with their sources. The commands of --input change them.
+type senders struct {
+	*settings
+	epoch *testsignal.Epoch // of test sources
+	fail  func(error)       // ends the call with an error of a source
+	ctx   context.Context   // of the call
+	call  *peer.Call        // nil before it is placed
+
+	sources    []source.Source // from the start of the call
+	forwarders []*localtrack.Forwarder
+
+	work sync.WaitGroup // what run and play start
+
+	mu      sync.Mutex // guards the following
+	closed  bool
+	sent    map[string]webrtc.TrackLocal // by kind; nil until it is asked for
+	playing map[webrtc.TrackLocal]func() // sources, with what stops them
+	latest  map[string]<-chan struct{}   // by kind, closed when the latest change is over
+}
+
+// addForwarders adds a forwarder for each section of an offer in which media come and may go back.
+func (s *senders) addForwarders(offer *peer.Description) {
+	for _, section := range offer.Sections {
+		if section.Kind != 0 && !section.Rejected && section.Sends() && section.Receives() {
+			s.forwarders = append(s.forwarders, localtrack.NewForwarder(section.Kind, localtrack.ForwarderOptions{Logger: s.logger}))
+		}
+	}
+}
+
+// addForwarder sends back a track that was added in mid-call, which the peer has to accept.
+func (s *senders) addForwarder(kind webrtc.RTPCodecType) *localtrack.Forwarder {
+	f := localtrack.NewForwarder(kind, localtrack.ForwarderOptions{Logger: s.logger})
+	s.call.AddTrack(f, func(err error) { // on the goroutine of the call, which must not wait
+		if err != nil && s.ctx.Err() == nil {
+			s.logger.Debug("an added track is not sent back", "error", err)
+		}
+	})
+	return f
+}
+
+// tracks returns the tracks that are sent from the start of the call.
+func (s *senders) tracks() []webrtc.TrackLocal {
+	var tracks []webrtc.TrackLocal
+	for _, source := range s.sources {
+		tracks = append(tracks, source)
+	}
+	for _, f := range s.forwarders {
+		tracks = append(tracks, f)
+	}
+	return tracks
+}
+
+// codecs returns the codecs that are sent, by MIME type.
+func (s *senders) codecs() (all []string) {
+	for _, source := range s.sources {
+		all = append(all, source.Codec())
+		if several, ok := source.(interface{ Codecs() []string }); ok {
+			all = append(all, several.Codecs()...)
+		}
+	}
+	return all
+}
+
+// start plays the sources, once the call is connected.
+func (s *senders) start() {
+	for _, source := range s.sources {
+		s.play(source)
+	}
+}
+
+// finish waits until nothing is played or changed any more, once ctx has ended.
+func (s *senders) finish() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.work.Wait()
+}
+
+// close closes the sources, once ctx has ended.
+func (s *senders) close() {
+	s.finish()
+	for _, source := range s.sources {
+		_ = source.Close() // files that were read
+	}
+	s.mu.Lock()
+	left := s.playing
+	s.playing = nil
+	s.mu.Unlock()
+	for _, stop := range left {
+		stop()
+	}
+}
+
+// run runs f on a goroutine that finish waits for. It reports false once finish was called.
+func (s *senders) run(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.work.Go(f)
+	}
+	return !s.closed
+}
+
+// track returns the track that is sent of a kind, nil for none.
+func (s *senders) track(kind string) webrtc.TrackLocal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sent == nil {
+		s.sent = map[string]webrtc.TrackLocal{}
+		for _, t := range s.tracks() {
+			s.sent[t.Kind().String()] = t
+		}
+	}
+	return s.sent[kind]
+}
+
+// all returns the tracks that are sent of a kind, or of all if it is "".
+func (s *senders) all(kind string) (tracks []webrtc.TrackLocal) {
+	for _, k := range kinds() {
+		if t := s.track(k); t != nil && (kind == "" || kind == k) {
+			tracks = append(tracks, t)
+		}
+	}
+	return tracks
+}
+
+func (s *senders) setTrack(kind string, t webrtc.TrackLocal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent[kind] = t
+}
+
+// change runs f once the earlier changes of some kinds are over, and then calls done with its result. The
+// order is that of the calls of change: a script need not wait for a reply before it sends the next command.
+func (s *senders) change(kinds []string, done func(error), f func(context.Context) error) {
+	over := make(chan struct{})
+	var earlier []<-chan struct{}
+	s.mu.Lock()
+	if s.latest == nil {
+		s.latest = map[string]<-chan struct{}{}
+	}
+	for _, kind := range kinds {
+		if c := s.latest[kind]; c != nil {
+			earlier = append(earlier, c)
+		}
+		s.latest[kind] = over
+	}
+	s.mu.Unlock()
+	run := func() {
+		defer close(over)
+		for _, c := range earlier {
+			<-c
+		}
+		if s.ctx.Err() != nil {
+			done(peer.ErrOver)
+			return
+		}
+		done(f(s.ctx))
+	}
+	if !s.run(run) {
+		close(over)
+		done(peer.ErrOver)
+	}
+}
+
+// negotiate requests a change of the call and waits until it is in force at both peers.
+func negotiate(ctx context.Context, request func(done func(error))) error {
+	done := make(chan error, 1)
+	request(func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return peer.ErrOver
+	}
+}
+
+// add sends one more track.
+func (s *senders) add(ctx context.Context, kind, spec string) error {
+	if s.track(kind) != nil {
+		return fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind)
+	}
+	return s.startTrack(ctx, kind, spec, func(t webrtc.TrackLocal, done func(error)) { s.call.AddTrack(t, done) })
+}
+
+// replace sends another source in place of the present one.
+func (s *senders) replace(ctx context.Context, kind, spec string) error {
+	old := s.track(kind)
+	if old == nil {
+		return fmt.Errorf("no %s is sent; the command add begins it", kind)
+	}
+	err := s.startTrack(ctx, kind, spec, func(t webrtc.TrackLocal, done func(error)) { s.call.ReplaceTrack(old, t, done) })
+	if err == nil {
+		s.stop(old)
+	}
+	return err
+}
+
+// startTrack opens a source, sends it by request, and plays it.
+func (s *senders) startTrack(ctx context.Context, kind, spec string, request func(t webrtc.TrackLocal, done func(error))) error {
+	source, err := s.openSource(ctx, kind, spec)
+	if err != nil {
+		return err
+	}
+	if err := negotiate(ctx, func(done func(error)) { request(source, done) }); err != nil {
+		_ = source.Close() // the other error says more
+		return err
+	}
+	s.setTrack(kind, source)
+	s.play(source)
+	return nil
+}
+
+// remove sends nothing of a kind any more.
+func (s *senders) remove(ctx context.Context, kind string) error {
+	t := s.track(kind)
+	if t == nil {
+		return fmt.Errorf("no %s is sent", kind)
+	}
+	err := negotiate(ctx, func(done func(error)) { s.call.RemoveTrack(t, done) })
+	if err == nil {
+		s.setTrack(kind, nil)
+		s.stop(t)
+	}
+	return err
+}
+
+// mute mutes what is sent of a kind, or of all if it is "", or unmutes it.
+func (s *senders) mute(ctx context.Context, kind string, muted bool) error {
+	tracks := s.all(kind)
+	if len(tracks) == 0 {
+		return fmt.Errorf("no %s is sent", orAll(kind, "audio or video"))
+	}
+	for _, t := range tracks {
+		if err := negotiate(ctx, func(done func(error)) { s.call.Mute(t, muted, done) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pause announces that a track has nothing to send for now, because its device is gone or muted, or that it
+// goes on.
+func (s *senders) pause(t webrtc.TrackLocal, paused bool) {
+	s.call.PauseTrack(t, paused, func(err error) {
+		if err != nil && s.ctx.Err() == nil {
+			s.logger.Debug("the pause of a track is not announced", "kind", t.Kind(), "paused", paused, "error", err)
+		}
+	})
+}
+
+// play runs a source until the call is over or stop is called for it.
+func (s *senders) play(src source.Source) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	done := make(chan struct{})
+	if d, ok := src.(interface{ OnPresence(func(gone bool)) }); ok {
+		d.OnPresence(func(gone bool) { s.pause(src, gone) })
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		cancel()
+		_ = src.Close() // a file that was read
+		return
+	}
+	if s.playing == nil {
+		s.playing = map[webrtc.TrackLocal]func(){}
+	}
+	s.playing[src] = func() {
+		cancel()
+		<-done
+		_ = src.Close() // a file that was read
+	}
+	s.work.Go(func() {
+		defer close(done)
+		defer cancel()
+		if err := src.Run(ctx); err != nil {
+			s.fail(err)
+		}
+	})
+}
+
+// stop ends a source that is sent no longer; a forwarder is just not used any more.
+func (s *senders) stop(t webrtc.TrackLocal) {
+	s.mu.Lock()
+	stop := s.playing[t]
+	delete(s.playing, t)
+	s.mu.Unlock()
+	if stop != nil {
+		s.run(stop) // a device may take its time
+	}
+}
+
+func orAll(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// openSource opens what --video or --audio, or a command, names.
+func (s *senders) openSource(ctx context.Context, kind, spec string) (source.Source, error) {
+	if kind == "video" {
+		return s.openVideo(ctx, spec)
+	}
+	return s.openAudio(ctx, spec)
+}
+
+// openSources opens what --video and --audio name. Where both name the same stream it is opened once, and its tracks share
+// one schedule.
+func (s *senders) openSources(ctx context.Context) error {
+	if s.video == s.audio && s.video != "" && s.video != "test" && !device.Names(s.video) {
+		video, audio, err := source.Open(s.video, s.videoOptions(ctx), s.audioOptions(ctx))
+		if err == nil {
+			s.sources = append(s.sources, video, audio)
+		}
+		return err
+	}
+	if s.video != "" {
+		video, err := s.openVideo(ctx, s.video)
+		if err != nil {
+			return err
+		}
+		s.sources = append(s.sources, video)
+	}
+	if s.audio != "" {
+		audio, err := s.openAudio(ctx, s.audio)
+		if err != nil {
+			return err
+		}
+		s.sources = append(s.sources, audio)
+	}
+	return nil
+}
+
+func (s *senders) videoOptions(ctx context.Context) source.VideoOptions {
+	return source.VideoOptions{
+		Width: s.width, Height: s.height, FrameRate: s.rate, Bitrate: s.bitrate, Loop: s.loop, Logger: s.logger,
+		NewEncoder: device.NewEncoder(s.encode), Stdin: s.stdin, Opening: ctx, Epoch: s.epoch,
+	}
+}
+
+func (s *senders) audioOptions(ctx context.Context) source.AudioOptions {
+	return source.AudioOptions{Loop: s.loop, Stdin: s.stdin, Opening: ctx, Epoch: s.epoch, Logger: s.logger}
+}
+
+func (s *senders) openVideo(ctx context.Context, spec string) (source.Source, error) {
+	if !device.Names(spec) && !s.encodesTest(spec) {
+		return source.OpenVideo(spec, s.videoOptions(ctx))
+	}
+	return s.devices.OpenVideo(spec, device.VideoOptions{
+		Codec: s.encode, Width: s.width, Height: s.height, FrameRate: s.rate, Bitrate: s.bitrate, Simulcast: s.simulcast,
+		Warn: s.warn, Logger: s.logger,
+	})
+}
+
+// encodesTest reports whether the test pattern needs an encoder of this build: by itself it is VP8, each frame a key
+// frame, in one size.
+func (s *senders) encodesTest(spec string) bool {
+	other := s.encode != "" && s.encode != webrtc.MimeTypeVP8
+	return spec == "test" && (other || s.simulcast || s.bitrate > 0 && len(device.Codecs()) > 0)
+}
+
+func (s *senders) openAudio(ctx context.Context, spec string) (source.Source, error) {
+	if !device.Names(spec) {
+		return source.OpenAudio(spec, s.audioOptions(ctx))
+	}
+	return s.devices.OpenAudio(spec, device.AudioOptions{Rate: s.audioRate, Warn: s.warn, Logger: s.logger})
+}
+
+// warn reports a warning of a device, whose names are not to be trusted.
+func (s *senders) warn(text string) { s.report.Warnf("%s", sanitize.Text(text)) }
+
+// codecName is the name of a codec as people say it, whatever case the other
+// side wrote it in.
+func codecName(mime string) string {
+	_, name, _ := strings.Cut(mime, "/")
+	if strings.EqualFold(name, "opus") {
+		return "opus"
+	}
+	return strings.ToUpper(name)
+}
