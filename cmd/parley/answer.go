@@ -72,14 +72,14 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 // answerer answers calls, several at once.
 type answerer struct {
 	*settings
-	line    *line
-	partner string // who calls in the relay dialect, which does not tell
-	once    bool
-	echo    bool
+	signaling *signalingConn
+	partner   string // who calls in the relay dialect, which does not tell
+	once      bool
+	echo      bool
 	// sourceTimeout bounds the wait for the first media of a source, such as a program, after which the
 	// caller is rejected.
 	sourceTimeout time.Duration
-	ready         func()                                 // told once calls can come; nil for nobody
+	ready         func()                                 // called once calls can come; nil for none
 	admits        func(name string) bool                 // tells who may call; nil for everybody
 	ends          func(c *session, err error) (end bool) // decides if a call was the last; nil for the usual rule
 
@@ -106,11 +106,11 @@ func (a *answerer) run(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	a.line = &line{settings: a.settings}
-	if err := a.signInWithin(ctx, a.line); err != nil {
+	a.signaling = &signalingConn{settings: a.settings}
+	if err := a.signInWithin(ctx, a.signaling); err != nil {
 		return err
 	}
-	defer a.line.close()
+	defer a.signaling.close()
 	a.report.Infof("waiting for calls to %s", sanitize.Text(a.name))
 	if a.ready != nil {
 		a.ready()
@@ -121,7 +121,7 @@ func (a *answerer) run(ctx context.Context) error {
 		timer := time.AfterFunc(a.timeout, func() { a.stop(errTimeout) })
 		defer timer.Stop()
 	}
-	a.line.anew.Store(a.forgotten)
+	a.signaling.onSessionLost.Store(a.forgotten)
 	stopInput, err := a.commands(a.named)
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (*callEnded) Error() string { return "the call ended" }
 // route takes the messages of the server until ctx is done.
 func (a *answerer) route(ctx context.Context) {
 	for {
-		m, err := a.line.client.Receive(ctx)
+		m, err := a.signaling.client.Receive(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -206,7 +206,7 @@ func (a *answerer) route(ctx context.Context) {
 
 // lost ends the answerer once the calls that are up have ended by themselves.
 func (a *answerer) lost(err error) {
-	a.line.lost(err)
+	a.signaling.lost(err)
 	a.mu.Lock()
 	for _, o := range a.opening {
 		o.cancel(err)
@@ -219,7 +219,7 @@ func (a *answerer) lost(err error) {
 	a.stop(err)
 }
 
-// forgotten tells the calls that the server is back without knowing of them.
+// forgotten reports the calls that the server is back without knowing of them.
 func (a *answerer) forgotten() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -254,13 +254,13 @@ func (a *answerer) offered(ctx context.Context, m signal.Message) {
 		return
 	}
 	if old == nil && (a.busy() || a.admits != nil && !a.admits(m.Peer)) {
-		a.line.turnAway(ctx, m)
+		a.signaling.rejectBusy(ctx, m)
 		return
 	}
 	a.answer(ctx, m)
 }
 
-// busy tells if there is no room for one more call.
+// busy reports whether there is no room for one more call.
 func (a *answerer) busy() bool {
 	most := a.maxCalls
 	if a.once {
@@ -370,7 +370,7 @@ func (a *answerer) begin(ctx context.Context, o *openingCall, c *session, err er
 		c.closeMedia()
 		return nil, context.Cause(ctx)
 	}
-	if err := c.place(a.line.to(name)); err != nil {
+	if err := c.place(a.signaling.to(name)); err != nil {
 		return nil, err
 	}
 	a.calls[name], a.latest = c, c
@@ -387,7 +387,7 @@ const leaveTimeout = 2 * time.Second
 func (a *answerer) reject(ctx context.Context, offer signal.Message, err error) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	to := a.line.to(offer.Peer)
+	to := a.signaling.to(offer.Peer)
 	switch {
 	case errors.Is(err, errCallerReplaced):
 		return

@@ -89,7 +89,7 @@ func call(ctx context.Context, s *settings, name string) error {
 		return err
 	}
 	defer leave()
-	l := &line{settings: s}
+	l := &signalingConn{settings: s}
 	c, err := openSession(ctx, s, name, true, false, nil)
 	if err != nil {
 		return exit.OrInterruption(ctx, err)
@@ -106,7 +106,7 @@ func call(ctx context.Context, s *settings, name string) error {
 	if s.timeout > 0 {
 		s.timeLeft = max(s.timeout-time.Since(begin), time.Millisecond)
 	}
-	l.anew.Store(c.call.SignalingRestored)
+	l.onSessionLost.Store(c.call.SignalingRestored)
 	var routing sync.WaitGroup
 	defer routing.Wait()
 	route, stop := context.WithCancel(ctx)
@@ -123,7 +123,7 @@ func call(ctx context.Context, s *settings, name string) error {
 
 // signInWithin signs in within --timeout. With expectations, a server that
 // does not answer is one that did not hold.
-func (s *settings) signInWithin(ctx context.Context, l *line) error {
+func (s *settings) signInWithin(ctx context.Context, l *signalingConn) error {
 	signing, cancel := ctx, context.CancelFunc(func() {})
 	if s.timeout > 0 {
 		signing, cancel = context.WithTimeout(ctx, s.timeout)
@@ -137,7 +137,7 @@ func (s *settings) signInWithin(ctx context.Context, l *line) error {
 }
 
 // routeTo hands the messages of the server to one call.
-func (l *line) routeTo(ctx context.Context, c *session) {
+func (l *signalingConn) routeTo(ctx context.Context, c *session) {
 	for {
 		m, err := l.client.Receive(ctx)
 		switch {
@@ -148,25 +148,25 @@ func (l *line) routeTo(ctx context.Context, c *session) {
 			c.signalingLost(err)
 			return
 		case m.Peer != "" && m.Peer != c.name:
-			l.turnAway(ctx, m)
+			l.rejectBusy(ctx, m)
 		default:
 			c.deliver(m)
 		}
 	}
 }
 
-// turnAway tells somebody else who calls that we are busy.
-func (l *line) turnAway(ctx context.Context, m signal.Message) {
+// rejectBusy rejects a caller: we are busy.
+func (l *signalingConn) rejectBusy(ctx context.Context, m signal.Message) {
 	if m.Type != signal.Offer {
 		return
 	}
-	l.report.Infof("%s calls, and is told that we are busy", sanitize.Text(m.Peer))
+	l.report.Infof("%s calls, and is rejected: we are busy", sanitize.Text(m.Peer))
 	if err := l.to(m.Peer).Leave(ctx); err != nil {
-		l.logger.Debug("busy not told", "error", err)
+		l.logger.Debug("the rejection was not sent", "error", err)
 	}
 }
 
-// deliver hands a message of the other side to the call.
+// deliver hands a message of the peer to the call.
 func (c *session) deliver(m signal.Message) {
 	deliverBy(c.middleware, c.pass)(m)
 }
@@ -197,9 +197,9 @@ func (c *session) left(m signal.Message) {
 	c.call.DeliverUnreachable()
 }
 
-// askAgain is how long after the server did not know the other side of a call
+// absentRetryDelay is how long after the server did not know the peer of a call
 // that is up it is asked again.
-const askAgain = 3 * time.Second
+const absentRetryDelay = 3 * time.Second
 
 // codeNoCall is the server's error for a message of a call that is over.
 const codeNoCall = "no_call"
@@ -211,7 +211,7 @@ func (c *session) complained(m signal.Message) {
 		return
 	}
 	if m.Code == signal.CodeAbsent { // say because it comes back to the server after us
-		time.AfterFunc(askAgain, c.call.SignalingRestored)
+		time.AfterFunc(absentRetryDelay, c.call.SignalingRestored)
 		return
 	}
 	if m.Code == codeNoCall { // messages crossed a hang-up
@@ -230,7 +230,7 @@ func (c *session) signalingLost(err error) {
 	c.fail(err)
 }
 
-// continues tells if an offer belongs to this call.
+// continues reports whether an offer belongs to this call.
 func (c *session) continues(sdp string) bool {
 	d, err := peer.ParseDescription(sdp)
 	return err != nil || c.call.Continues(d)

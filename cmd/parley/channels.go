@@ -32,8 +32,8 @@ func channelFields(ch *datachannel.Channel) []event.Field {
 // maxBinaryTold is how many bytes of a binary message an event shows at most.
 const maxBinaryTold = 4096
 
-// tellBinary tells a message that is no text.
-func (c *session) tellBinary(e peer.MessageReceived) {
+// reportBinary reports a message that is no text.
+func (c *session) reportBinary(e peer.MessageReceived) {
 	fields := event.Fields("label", e.Channel.Label(), "direction", "in", "bytes", len(e.Data))
 	if len(e.Data) <= maxBinaryTold {
 		fields = append(fields, event.Field{Key: "data", Value: base64.StdEncoding.EncodeToString(e.Data)})

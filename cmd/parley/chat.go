@@ -75,7 +75,7 @@ type chat struct {
 	with     string      // whom to call first, "" for nobody
 	scripted bool        // nobody is at the keyboard
 	accept   bool        // calls are not asked for
-	onScreen atomic.Bool // everything told goes to a screen
+	onScreen atomic.Bool // everything reported goes to a screen
 	refused  atomic.Bool // a line was not sent
 	files    *receiving
 
@@ -84,7 +84,7 @@ type chat struct {
 	inbox     *inbox // of everybody
 	incoming  chan fromServer
 	questions questions // of everybody
-	rings     map[string]*ring
+	rings     map[string]*pendingCall
 	state     tui.State
 	screen    *tui.Screen // nil for lines
 	lines     chan string // what is typed, without a screen; closed at its end
@@ -105,7 +105,7 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 		return nil, exit.Usagef("chat works in the call dialect only: the relay does not tell who calls")
 	}
 	c := &chat{answerer: newAnswerer(s), accept: cmd.Bool("accept"),
-		inbox: newInbox(), incoming: make(chan fromServer), rings: map[string]*ring{}, lines: make(chan string)}
+		inbox: newInbox(), incoming: make(chan fromServer), rings: map[string]*pendingCall{}, lines: make(chan string)}
 	if cmd.Args().Present() {
 		if c.with, err = config.Peer(cmd, ""); err != nil {
 			return nil, err
@@ -129,7 +129,7 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	return c, nil
 }
 
-// arrange decides between screen and lines, and has everything told to the chat.
+// arrange decides between screen and lines, and has everything reported to the chat.
 func (c *chat) arrange(plain bool) {
 	s := c.settings
 	in, isFile := s.stdin.(*os.File)
@@ -139,7 +139,7 @@ func (c *chat) arrange(plain bool) {
 	c.questions.post = c.inbox.post
 	s.asker.instead = c.questions.ask
 	s.attach = append(s.attach, func(s *session) {
-		s.carrier = &chatting{&incomingCall{receiving: c.files, session: s, begun: make(chan struct{})}}
+		s.app = &chatting{&incomingCall{receiving: c.files, session: s, begun: make(chan struct{})}}
 	})
 	s.timeLeft = s.timeout
 	s.report.Intercept = c.hear
@@ -157,12 +157,12 @@ func (c *chat) run(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	c.line = &line{settings: c.settings}
-	if err := c.signInWithin(ctx, c.line); err != nil {
+	c.signaling = &signalingConn{settings: c.settings}
+	if err := c.signInWithin(ctx, c.signaling); err != nil {
 		return err
 	}
-	defer c.line.close()
-	c.line.anew.Store(c.forgotten)
+	defer c.signaling.close()
+	c.signaling.onSessionLost.Store(c.forgotten)
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
 	if c.with == "" {
@@ -225,7 +225,7 @@ func (c *chat) attend(ctx context.Context) (stop func(), err error) {
 // receive takes the messages of the server.
 func (c *chat) receive(ctx context.Context) {
 	for {
-		m, err := c.line.client.Receive(ctx)
+		m, err := c.signaling.client.Receive(ctx)
 		select {
 		case c.incoming <- fromServer{m, err}:
 		case <-ctx.Done():
@@ -256,7 +256,7 @@ func (c *chat) own(ctx context.Context) {
 		case m := <-c.incoming:
 			c.came(ctx, m)
 		case text, ok := <-c.readable():
-			c.takeInbox(ctx) // what was told before the line was typed
+			c.takeInbox(ctx) // what was reported before the line was typed
 			c.typed(ctx, text, ok)
 		}
 	}
@@ -294,7 +294,7 @@ func (c *chat) came(ctx context.Context, m fromServer) {
 
 // gone ends the chat without a server once the calls that are up have ended.
 func (c *chat) gone(err error) {
-	c.line.lost(err)
+	c.signaling.lost(err)
 	c.mu.Lock()
 	var up []*session
 	for _, s := range c.calls {

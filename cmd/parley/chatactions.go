@@ -34,7 +34,7 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 	case tui.Send:
 		c.inCall(a.Peer, func(s *session) { c.work.Go(func() { c.send(s, atHome(a.Paths)) }) })
 	case tui.Stats:
-		c.inCall(a.Peer, func(s *session) { c.obey(s, command{Command: "stats"}) })
+		c.inCall(a.Peer, func(s *session) { c.runCommand(s, command{Command: "stats"}) })
 	case tui.Mute:
 		c.inCall(a.Peer, func(s *session) { c.mute(s, a.Kind, a.Muted) })
 	}
@@ -47,7 +47,7 @@ func (c *chat) mute(s *session, kind string, muted bool) {
 	if muted {
 		word = "mute"
 	}
-	c.obey(s, command{Command: word, Kind: kind})
+	c.runCommand(s, command{Command: word, Kind: kind})
 	for _, t := range s.sending.all(kind) {
 		s.sending.pause(t, muted)
 	}
@@ -60,8 +60,8 @@ func (c *chat) inCall(name string, f func(*session)) {
 	}
 }
 
-// obey carries out a command as --input has it.
-func (c *chat) obey(s *session, cmd command) {
+// runCommand runs a command as --input has it.
+func (c *chat) runCommand(s *session, cmd command) {
 	s.do(cmd, func(err error) {
 		switch {
 		case err != nil:

@@ -20,15 +20,15 @@ const (
 	maxCandidates = 64 // of one of them
 )
 
-// ring is a call that comes and was not answered yet.
-type ring struct {
+// pendingCall is a call that comes and was not answered yet.
+type pendingCall struct {
 	offer      signal.Message
 	candidates []signal.Message
 	question   int
 	cancel     context.CancelFunc // ends the opening of the sources, once it is answered
 }
 
-// chatting is the carrier of a call of a chat: text, and files in any number of
+// chatting is the channelApp of a call of a chat: text, and files in any number of
 // transfers.
 type chatting struct{ *incomingCall }
 
@@ -48,13 +48,13 @@ func (c *chat) place(ctx context.Context, name string) {
 		c.report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)
 		return
 	}
-	s, err := newSession(ctx, c.settings, name, c.line.to(name), true, false, nil)
+	s, err := newSession(ctx, c.settings, name, c.signaling.to(name), true, false, nil)
 	if err != nil {
 		c.report.Warnf("%s is not called: %v", sanitize.Text(name), err)
 		c.over(name, &exit.ReportedError{Err: err})
 		return
 	}
-	if c.line.away.Load() {
+	if c.signaling.disconnected.Load() {
 		c.report.Infof("%s is called once the signaling server is back", sanitize.Text(name))
 	}
 	c.mu.Lock()
@@ -119,24 +119,24 @@ func (c *chat) offered(ctx context.Context, m signal.Message) {
 		return
 	}
 	if old == nil && c.full() || len(c.rings) >= maxRings {
-		c.line.turnAway(ctx, m)
+		c.signaling.rejectBusy(ctx, m)
 		return
 	}
-	r := &ring{offer: m}
+	r := &pendingCall{offer: m}
 	if c.accept {
 		c.pickUp(ctx, r)
 		return
 	}
 	c.rings[m.Peer] = r
-	c.tellRing(m.Peer, "asked", "")
+	c.reportRing(m.Peer, "asked", "")
 	r.question = c.questions.put(m.Peer, sanitize.Text(m.Peer)+" calls", func(yes bool) {
 		if yes {
-			c.tellRing(m.Peer, "accepted", "")
+			c.reportRing(m.Peer, "accepted", "")
 			c.pickUp(ctx, r)
 			return
 		}
 		delete(c.rings, m.Peer)
-		c.tellRing(m.Peer, "declined", "declined the call of "+sanitize.Text(m.Peer))
+		c.reportRing(m.Peer, "declined", "declined the call of "+sanitize.Text(m.Peer))
 		c.hangUpOn(ctx, m.Peer)
 	})
 }
@@ -154,12 +154,12 @@ func (c *chat) full() bool {
 	return c.maxCalls > 0 && len(c.calls)+answered >= c.maxCalls
 }
 
-func (c *chat) tellRing(name, state, say string) {
+func (c *chat) reportRing(name, state, say string) {
 	c.report.Report(event.Event{Name: "ring", Peer: name, Fields: event.Fields("state", state), Message: say})
 }
 
 // rang takes what comes of a call that was not answered yet.
-func (c *chat) rang(r *ring, m signal.Message) {
+func (c *chat) rang(r *pendingCall, m signal.Message) {
 	switch {
 	case m.Type == signal.Leave:
 		delete(c.rings, m.Peer)
@@ -168,14 +168,14 @@ func (c *chat) rang(r *ring, m signal.Message) {
 		} else {
 			c.questions.withdraw(r.question)
 		}
-		c.tellRing(m.Peer, "gone", sanitize.Text(m.Peer)+" has given up")
+		c.reportRing(m.Peer, "gone", sanitize.Text(m.Peer)+" has given up")
 	case m.Type == signal.ICECandidate && len(r.candidates) < maxCandidates:
 		r.candidates = append(r.candidates, m)
 	}
 }
 
 // pickUp answers a call once its sources are open. Until then its messages are kept.
-func (c *chat) pickUp(ctx context.Context, r *ring) {
+func (c *chat) pickUp(ctx context.Context, r *pendingCall) {
 	opening, cancel := context.WithCancel(ctx)
 	r.cancel = cancel
 	offer := r.offer
@@ -188,7 +188,7 @@ func (c *chat) pickUp(ctx context.Context, r *ring) {
 }
 
 // pickedUp begins a call whose sources are open, unless the caller has left.
-func (c *chat) pickedUp(ctx context.Context, r *ring, offer signal.Message, s *session, err error) {
+func (c *chat) pickedUp(ctx context.Context, r *pendingCall, offer signal.Message, s *session, err error) {
 	name := offer.Peer
 	if c.rings[name] != r || r.offer.SDP != offer.SDP || ctx.Err() != nil {
 		if s != nil {
@@ -198,7 +198,7 @@ func (c *chat) pickedUp(ctx context.Context, r *ring, offer signal.Message, s *s
 	}
 	delete(c.rings, name)
 	if err == nil {
-		err = s.place(c.line.to(name))
+		err = s.place(c.signaling.to(name))
 	}
 	if err != nil {
 		c.report.Warnf("the call of %s is not answered: %v", sanitize.Text(name), err)
@@ -216,8 +216,8 @@ func (c *chat) pickedUp(ctx context.Context, r *ring, offer signal.Message, s *s
 }
 
 func (c *chat) hangUpOn(ctx context.Context, name string) {
-	if err := c.line.to(name).Leave(ctx); err != nil {
-		c.logger.Debug("hang-up not told", "error", err)
+	if err := c.signaling.to(name).Leave(ctx); err != nil {
+		c.logger.Debug("the hang-up was not sent", "error", err)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestEventQueueIsBounded(t *testing.T) {
 func TestRemoteCommands(t *testing.T) {
 	for name := range commandMembers() {
 		for _, words := range [][]string{{name}, {name, "audio"}, {name, "audio", "exec:true"}} {
-			c, err := farCommand(words)
+			c, err := remoteCommand(words)
 			if err == nil && (c.Source != "" || name == "add" || name == "source" || name == "remove") {
 				t.Errorf("far %v is %+v", words, c)
 			}
@@ -72,9 +72,9 @@ func TestRemoteCommands(t *testing.T) {
 	}
 }
 
-// TestFarIsHostile: what comes by the channel is looked at for what it may be, and bounded.
-func TestFarIsHostile(t *testing.T) {
-	f, w := &far{begun: make(chan struct{}), replies: map[int]chan error{}}, newWitness()
+// TestRemoteEventsAreHostile: what comes by the channel is looked at for what it may be, and bounded.
+func TestRemoteEventsAreHostile(t *testing.T) {
+	f, w := &remotePeer{begun: make(chan struct{}), replies: map[int]chan error{}}, newCallObserver()
 	for _, line := range []string{"", "{", "null", "[]", `{"event":5}`, `{"event":""}`, "\xff", `{"event":"stats","tracks":{}}`} {
 		f.heard(w, []byte(line))
 	}
@@ -94,21 +94,21 @@ func TestFarIsHostile(t *testing.T) {
 		}
 	}
 	long := `{"event":"text","direction":"in","text":"` + strings.Repeat("x", maxCommand) + `"}`
-	for range maxTheirs/maxCommand + 2 {
+	for range maxRemoteEvents/maxCommand + 2 {
 		f.heard(w, []byte(long))
 	}
-	if w.theirs.Len() > maxTheirs || len(w.all("far.text")) > maxFacts {
-		t.Errorf("%d bytes and %d texts are kept", w.theirs.Len(), len(w.all("far.text")))
+	if w.remoteEvents.Len() > maxRemoteEvents || len(w.all("far.text")) > maxFacts {
+		t.Errorf("%d bytes and %d texts are kept", w.remoteEvents.Len(), len(w.all("far.text")))
 	}
 }
 
 // TestCodesAreCompared: whichever is known first.
 func TestCodesAreCompared(t *testing.T) {
 	for theirs, want := range map[string]string{"1": "same", "2": "other"} {
-		w := newWitness()
-		w.hearFar(nil, farEvent{Event: "code", Code: theirs})
+		w := newCallObserver()
+		w.noteRemote(nil, remoteEvent{Event: "code", Code: theirs})
 		w.code = "1"
-		w.hearFar(nil, farEvent{Event: "state", Connection: "connected"})
+		w.noteRemote(nil, remoteEvent{Event: "state", Connection: "connected"})
 		if got := w.latest("codes"); got != want {
 			t.Errorf("1 and %s: %q", theirs, got)
 		}
@@ -118,7 +118,7 @@ func TestCodesAreCompared(t *testing.T) {
 // TestRefusalIsTheirs: what this side does not get done by itself is no refusal of the other.
 func TestRefusalIsTheirs(t *testing.T) {
 	s := scenario.Step{Refused: true}
-	var broken *cannotTell
+	var broken *inconclusive
 	if err := asMeant(s, errors.New("no such file"), false); !errors.As(err, &broken) {
 		t.Errorf("a missing file: %v", err)
 	}

@@ -47,9 +47,9 @@ itself, with 0 if everything came back.
 				return err
 			}
 			defer d.report.CloseInto(&err)
-			d.stay, d.timeout = cmd.Duration("for"), cmd.Duration("timeout")
-			if d.stay <= 0 {
-				d.stay = math.MaxInt64
+			d.minDuration, d.timeout = cmd.Duration("for"), cmd.Duration("timeout")
+			if d.minDuration <= 0 {
+				d.minDuration = math.MaxInt64
 			}
 			return d.run(ctx)
 		},

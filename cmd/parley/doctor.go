@@ -68,7 +68,7 @@ and 40 if there is no connection, or no ICE server answers.`,
 					Netem: emulator, KeyLog: s.keyLog, Logger: s.logger,
 				},
 				SignIn: func(ctx context.Context) (doctor.Conn, error) {
-					l := &line{settings: s}
+					l := &signalingConn{settings: s}
 					return doctorConn{l}, l.signIn(ctx)
 				},
 				Report: func(f doctor.Finding) {
@@ -81,7 +81,7 @@ and 40 if there is no connection, or no ICE server answers.`,
 }
 
 // doctorConn implements doctor.Conn.
-type doctorConn struct{ *line }
+type doctorConn struct{ *signalingConn }
 
 func (c doctorConn) TLS() string                        { return c.client.Connection().TLS }
 func (c doctorConn) ICEServers() []webrtc.ICEServer     { return handedOut(c.client.ICEServers()) }

@@ -15,21 +15,21 @@ const (
 	exploringWait = 4 * time.Second // for an echo
 )
 
-// explore makes a call to find out what the other side can do.
+// explore makes a call to find out what the peer can do.
 func (p *prober) explore(ctx context.Context) {
-	p.able = map[string]bool{"callback": p.await > 0}
+	p.capabilities = map[string]bool{"callback": p.await > 0}
 	a, err := p.begin(ctx, scenario.Scenario{Steps: []scenario.Step{{Verb: "call", Args: []string{"audio=" + exploringTone, "video"}, Text: "call"}}})
 	if err != nil {
 		p.noCall, p.noCallAll = err, true
 		return
 	}
-	defer a.tapes.discard()
+	defer a.artifacts.discard()
 	defer a.end()
 	steps := a.newSteps()
 	if err := steps.until(ctx, "connected", p.timeout); err != nil {
 		p.noCall = err
 		p.noCallAll = a.absent() || ctx.Err() != nil
-		p.claim()
+		p.applyLevel()
 		return
 	}
 	line := "parley probe " + randomHex(4)
@@ -37,40 +37,40 @@ func (p *prober) explore(ctx context.Context) {
 	deadline, cancel := context.WithTimeout(ctx, exploringWait)
 	defer cancel()
 	wait := func(check string) bool { return steps.until(deadline, check, exploringWait) == nil }
-	w := a.witness
+	w := a.observed
 	rejected := func(kind string) bool { return slices.Contains(w.all("answer.rejected"), event.TextOf(kind)) }
 	for _, kind := range kinds() {
 		direction := w.latest("answer.direction." + kind)
-		p.able[kind] = direction == "sendrecv" || direction == "recvonly"
-		p.able[kind+"-in"] = direction == "sendrecv" || direction == "sendonly"
+		p.capabilities[kind] = direction == "sendrecv" || direction == "recvonly"
+		p.capabilities[kind+"-in"] = direction == "sendrecv" || direction == "sendonly"
 	}
-	p.able["data"] = w.latest("answer.sctp") != "" && !rejected("application")
-	p.able["parley"] = w.latest("answer.parley") == "true"
-	if p.able["parley"] && p.able["data"] {
+	p.capabilities["data"] = w.latest("answer.sctp") != "" && !rejected("application")
+	p.capabilities["parley"] = w.latest("answer.parley") == "true"
+	if p.capabilities["parley"] && p.capabilities["data"] {
 		a.cooperate()
-		p.able["cooperation"] = a.far.wait(deadline) == nil
+		p.capabilities["cooperation"] = a.remote.wait(deadline) == nil
 	}
-	p.able["relay"] = a.hasRelay()
-	p.able["text-echo"] = p.able["data"] && wait("text="+line)
-	p.able["media-echo"] = p.able["audio-in"] && wait("audio.tone="+exploringTone[len("tone:"):]) && (!p.able["video-in"] || wait("video.frames>=1"))
-	p.claim()
+	p.capabilities["relay"] = a.hasRelay()
+	p.capabilities["text-echo"] = p.capabilities["data"] && wait("text="+line)
+	p.capabilities["media-echo"] = p.capabilities["audio-in"] && wait("audio.tone="+exploringTone[len("tone:"):]) && (!p.capabilities["video-in"] || wait("video.frames>=1"))
+	p.applyLevel()
 }
 
-// claim notes what the user says that the other side can do.
-func (p *prober) claim() {
+// applyLevel notes what the user says that the peer can do.
+func (p *prober) applyLevel() {
 	if p.level == "echo" || p.level == "parley" {
 		for _, need := range []string{"audio", "video", "data", "audio-in", "video-in"} {
-			p.able[need] = true
+			p.capabilities[need] = true
 		}
 		if p.level == "echo" {
-			p.able["text-echo"], p.able["media-echo"] = true, true
+			p.capabilities["text-echo"], p.capabilities["media-echo"] = true, true
 		} else {
-			p.able["parley"], p.able["cooperation"] = true, true
+			p.capabilities["parley"], p.capabilities["cooperation"] = true, true
 		}
 	}
 	if p.level == "any" {
 		for _, need := range []string{"text-echo", "media-echo", "parley", "cooperation"} {
-			p.able[need] = false
+			p.capabilities[need] = false
 		}
 	}
 }

@@ -104,7 +104,7 @@ func forwardCalls(ctx context.Context, cmd *cli.Command, s *settings, o *pipeOpt
 		entries = append(entries, entry{listeners[0], l.target})
 	}
 	s.attach = append(s.attach, func(c *session) {
-		c.carrier = &forwarder{session: c, entries: entries, targets: o.targets, up: make(chan struct{}),
+		c.app = &forwarder{session: c, entries: entries, targets: o.targets, up: make(chan struct{}),
 			opening: make(chan struct{}, maxOpening)}
 	})
 	return pipeCalls(ctx, cmd, s, len(entries) > 0 || cmd.Bool("once"))
@@ -129,14 +129,14 @@ type forwarder struct {
 	open int        // connections for the other side
 }
 
-// channels implements carrier.
+// channels implements channelApp.
 func (f *forwarder) channels() []datachannel.Options {
 	return []datachannel.Options{{Label: "forward", Protocol: forwardProtocol, Detached: true}}
 }
 
 func (f *forwarder) ready() chan struct{} { return f.up }
 
-// result implements carrier.
+// result implements channelApp.
 func (f *forwarder) result() error {
 	select {
 	case <-f.up:
@@ -146,7 +146,7 @@ func (f *forwarder) result() error {
 	}
 }
 
-// opened implements carrier.
+// opened implements channelApp.
 func (f *forwarder) opened(ch *datachannel.Channel) {
 	switch ch.Protocol() {
 	case forwardProtocol:

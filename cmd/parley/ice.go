@@ -36,12 +36,12 @@ func handedOut(servers []signal.ICEServer) []webrtc.ICEServer {
 
 // freshICEServers are those of --ice-server and those that the signaling server
 // handed out last.
-func (l *line) freshICEServers() []webrtc.ICEServer {
+func (l *signalingConn) freshICEServers() []webrtc.ICEServer {
 	return append(slices.Clone(l.iceGiven), handedOut(l.client.ICEServers())...)
 }
 
 // iceServers are those of --ice-server and those that the signaling server handed out.
-func (l *line) iceServers() ([]webrtc.ICEServer, error) {
+func (l *signalingConn) iceServers() ([]webrtc.ICEServer, error) {
 	servers := l.freshICEServers()
 	isRelay := func(url string) bool { return strings.HasPrefix(strings.ToLower(url), "turn") }
 	if l.relayOnly && !slices.ContainsFunc(servers, func(s webrtc.ICEServer) bool { return slices.ContainsFunc(s.URLs, isRelay) }) {

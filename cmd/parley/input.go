@@ -48,7 +48,7 @@ func (s *settings) readCommands(ctx context.Context, in io.Reader, find func(str
 		case tooLong:
 			s.reply("", command{}, fmt.Errorf("a line has more than %d bytes, and was skipped", maxCommand))
 		case len(bytes.TrimSpace(line)) > 0:
-			s.obey(line, find)
+			s.runLine(line, find)
 		}
 		return ctx.Err() == nil
 	})
@@ -88,8 +88,8 @@ func readLine(r *bufio.Reader) (line []byte, tooLong bool, err error) {
 	}
 }
 
-// obey carries out one line.
-func (s *settings) obey(line []byte, find func(string) (*session, error)) {
+// runLine runs the command of one line.
+func (s *settings) runLine(line []byte, find func(string) (*session, error)) {
 	cmd, err := parseCommand(line)
 	if err != nil {
 		s.reply(cmd.Peer, cmd, err)
@@ -103,7 +103,7 @@ func (s *settings) obey(line []byte, find func(string) (*session, error)) {
 	c.do(cmd, func(err error) { s.reply(c.name, cmd, err) })
 }
 
-// reply tells how a command went.
+// reply reports how a command went.
 func (s *settings) reply(peer string, cmd command, err error) {
 	s.report.Report(replied(peer, cmd, err))
 }

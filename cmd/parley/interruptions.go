@@ -29,7 +29,7 @@ type interruptions struct {
 	lost   func() uint64 // packets of the track, up to now
 	report func(interruption)
 
-	mu     sync.Mutex // protects following
+	mu     sync.Mutex // guards the following
 	last   time.Time  // of the latest frame that could be shown
 	before uint64     // lost packets then
 	broken bool       // a frame since then was not of use
@@ -45,7 +45,7 @@ type interruption struct {
 	lost        uint64
 }
 
-// suspect tells that the path has had a fault, or has changed.
+// suspect reports that the path has had a fault, or has changed.
 func (w *interruptions) suspect(cause string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -60,12 +60,12 @@ func deliverBy(all []middleware, last deliverFunc) deliverFunc {
 	return last
 }
 
-// A channelApp handles data channels that open, on the goroutine of the call. It reports whether it
+// A channelHandler handles data channels that open, on the goroutine of the call. It reports whether it
 // has taken the channel.
-type channelApp func(*datachannel.Channel) (taken bool)
+type channelHandler func(*datachannel.Channel) (taken bool)
 
 // serveChannels adds a channel application, before the call begins.
-func (c *session) serveChannels(a channelApp) { c.apps = append(c.apps, a) }
+func (c *session) serveChannels(a channelHandler) { c.apps = append(c.apps, a) }
 
 func (c *session) notifyPeerEvent(e peer.Event) {
 	for _, o := range c.observers {

@@ -15,21 +15,21 @@ import (
 // path, by what came on the data channels and by ICE's consent.
 const gapData = "data"
 
-// measurePath tells how long the path was away, on the call's goroutine. In a
+// measurePath reports how long the path was away, on the call's goroutine. In a
 // call with media their gaps tell it better.
 func (c *session) measurePath(e peer.StateChanged) {
 	switch e.State {
 	case webrtc.PeerConnectionStateDisconnected, webrtc.PeerConnectionStateFailed:
-		if c.away.IsZero() {
-			c.away = time.Now().Add(-e.Silence)
+		if c.disconnectedAt.IsZero() {
+			c.disconnectedAt = time.Now().Add(-e.Silence)
 		}
 	case webrtc.PeerConnectionStateConnected:
-		if !c.away.IsZero() && !c.received.any() {
-			length := time.Since(c.away)
+		if !c.disconnectedAt.IsZero() && !c.received.any() {
+			length := time.Since(c.disconnectedAt)
 			c.emit(event.Event{Name: "gap", Peer: c.name,
 				Fields:  event.Fields("kind", gapData, "ms", length.Milliseconds(), "cause", gapOutage),
 				Message: fmt.Sprintf("the path to %s was away for %.1f s", sanitize.Text(c.name), length.Seconds())})
 		}
-		c.away = time.Time{}
+		c.disconnectedAt = time.Time{}
 	}
 }

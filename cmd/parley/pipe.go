@@ -95,7 +95,7 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err erro
 	if o.forwards() {
 		return forwardCalls(ctx, cmd, s, o)
 	}
-	s.attach = append(s.attach, func(c *session) { c.carrier = newPipe(c, o) })
+	s.attach = append(s.attach, func(c *session) { c.app = newPipe(c, o) })
 	return pipeCalls(ctx, cmd, s, o.exec == "" || cmd.Bool("once"))
 }
 
@@ -146,7 +146,7 @@ func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) er
 	return a.run(ctx)
 }
 
-// channels implements carrier.
+// channels implements channelApp.
 func (p *pipe) channels() []datachannel.Options {
 	o := p.session.settings.channels[0]
 	if o.Label == "" {

@@ -110,9 +110,9 @@ func TestProbeEcho(t *testing.T) {
 			args = append(args, s.Name)
 		}
 	}
-	late := watchLateness()
+	late := measureTimerLag()
 	p := probeIt(t, server, args...)
-	busy := late.end().P95 >= milliseconds(tooLate)
+	busy := late.end().P95 >= milliseconds(maxTimerLag)
 	for _, r := range p.Results {
 		if busy && ofMedia[r.Name] && r.Verdict == string(scenario.Fail) {
 			t.Logf("the machine is too busy to tell: %s: %s", r.Name, r.Reason)

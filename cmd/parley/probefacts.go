@@ -148,7 +148,7 @@ func answerFacts(offer, answer string) []fact {
 	return facts
 }
 
-// originForm tells if the o= line has the form of RFC 8866 §5.2.
+// originForm reports whether the o= line has the form of RFC 8866 §5.2.
 func originForm(s section) string {
 	for _, line := range s.lines {
 		if o, ok := strings.CutPrefix(line, "o="); ok {

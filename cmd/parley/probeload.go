@@ -67,20 +67,20 @@ func readLoad(cmd *cli.Command, names []string) (l loading, err error) {
 	return l, nil
 }
 
-// runLoad makes the calls. What each one verifies is what the other side showed in a first call that it can.
+// runLoad makes the calls. What each one verifies is what the peer showed in a first call that it can.
 func (p *prober) runLoad(ctx context.Context) *scenario.Report {
 	p.suite, p.parallel = "load", p.load.peers
 	r := p.newReport()
 	first := *p // which does not count
 	first.parallel = 1
 	first.explore(ctx)
-	p.able = first.able
+	p.capabilities = first.capabilities
 	if r.Err = first.noCall; r.Err == nil {
 		r.Load = &scenario.Load{Peers: p.load.peers, Pace: p.load.pace, Hold: p.load.hold, Verified: p.verified()}
-		late := watchLateness()
+		late := measureTimerLag()
 		r.Results = p.loadAll(ctx)
 		r.Load.Late = late.end()
-		r.Load.Overloaded = r.Load.Late.P95 >= milliseconds(tooLate)
+		r.Load.Overloaded = r.Load.Late.P95 >= milliseconds(maxTimerLag)
 		r.Load.Blame(r.Results)
 	}
 	p.finish(ctx, r)
@@ -90,7 +90,7 @@ func (p *prober) runLoad(ctx context.Context) *scenario.Report {
 // verified are the abilities that a call of a load looks at.
 func (p *prober) verified() (all []string) {
 	for _, need := range []string{"text-echo", "media-echo", "audio-in", "video-in"} {
-		if p.able[need] {
+		if p.capabilities[need] {
 			all = append(all, scenario.Needs()[need])
 		}
 	}
@@ -147,8 +147,8 @@ func (p *prober) loadOne(ctx context.Context, i int, settled func(), enough <-ch
 		r = p.look(ctx, a, late, begin)
 	}
 	a.end()
-	defer a.tapes.discard()
-	r.Metrics = a.witness.measurements()
+	defer a.artifacts.discard()
+	r.Metrics = a.observed.measurements()
 	if r.Verdict != scenario.Pass {
 		r.Evidence = p.keep(a, &r)
 	}
@@ -162,14 +162,14 @@ func (p *prober) loadScenarios(i int) (early, late scenario.Scenario) {
 	call := fmt.Sprintf("call audio=tone:%g video size=64x48@5\n", tone)
 	first := []string{fmt.Sprintf("expect connected within %s", p.timeout)}
 	var again []string
-	if p.able["text-echo"] {
+	if p.capabilities["text-echo"] {
 		again = append(again, fmt.Sprintf("echo 100 within %s", p.timeout))
 	}
-	if p.able["media-echo"] {
+	if p.capabilities["media-echo"] {
 		first = append(first, fmt.Sprintf("expect audio.tone=%g within %s", tone, p.timeout))
 	}
 	for _, kind := range kinds() {
-		if p.able[kind+"-in"] {
+		if p.capabilities[kind+"-in"] {
 			first = append(first, fmt.Sprintf("expect %s.frames>=5 within %s", kind, p.timeout))
 			again = append(again, fmt.Sprintf("expect %s.frames+=5 within %s", kind, p.timeout))
 		}

@@ -31,10 +31,10 @@ type prober struct {
 	scenarios []scenario.Scenario
 	required  []scenario.Requirement
 
-	done      *atomic.Int32 // scenarios
-	able      map[string]bool
-	noCall    error // why no call came about at first, nil if one did
-	noCallAll bool  // and that is no business of any scenario
+	done         *atomic.Int32 // scenarios
+	capabilities map[string]bool
+	noCall       error // why no call came about at first, nil if one did
+	noCallAll    bool  // and that is no business of any scenario
 }
 
 // run runs all scenarios. It tells on the way what it does.
@@ -85,7 +85,7 @@ func (p *prober) finish(ctx context.Context, r *scenario.Report) {
 	for i := range r.Requirements {
 		r.Requirements[i].Check(r.Results)
 	}
-	r.Able, r.Took = p.able, time.Since(r.Began)
+	r.Able, r.Took = p.capabilities, time.Since(r.Began)
 }
 
 // as is the same prober by a name of its own, where several call at once.
@@ -131,7 +131,7 @@ func (p *prober) cannot(ctx context.Context, s scenario.Scenario) scenario.Resul
 		r.Reason = "no call came about at first: " + p.noCall.Error()
 	default:
 		for _, need := range s.Needs {
-			if !p.able[need] {
+			if !p.capabilities[need] {
 				r.Reason = fmt.Sprintf("not so: %s; %s", scenario.Needs()[need], remedy(need))
 				break
 			}
@@ -140,7 +140,7 @@ func (p *prober) cannot(ctx context.Context, s scenario.Scenario) scenario.Resul
 	return r
 }
 
-// awaits tells if a scenario is one that waits for the other side, which need not be there yet.
+// awaits reports whether a scenario is one that waits for the peer, which need not be there yet.
 func (p *prober) awaits(s scenario.Scenario) bool {
 	return p.await > 0 && s.Steps[0].Verb == "await-call"
 }
@@ -188,9 +188,9 @@ func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scen
 	}
 	looking.Wait()
 	a.end()
-	defer a.tapes.discard()
+	defer a.artifacts.discard()
 	for i := range results {
-		results[i].Metrics = a.witness.measurements()
+		results[i].Metrics = a.observed.measurements()
 		if results[i].Verdict == scenario.Fail || results[i].Verdict == scenario.Error {
 			results[i].Evidence = p.keep(a, &results[i])
 		}
@@ -199,13 +199,13 @@ func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scen
 }
 
 // look carries out the rest of a scenario, after the call.
-func (p *prober) look(ctx context.Context, a *attempt, s scenario.Scenario, begin time.Time) scenario.Result {
+func (p *prober) look(ctx context.Context, a *probeCall, s scenario.Scenario, begin time.Time) scenario.Result {
 	r := scenario.Result{Scenario: s}
 	step, err := p.steps(ctx, a, s)
 	if err != nil {
 		r.Step = fmt.Sprintf("%s: %s", s.Origin, step.Text)
 	}
-	var broken *cannotTell
+	var broken *inconclusive
 	switch {
 	case ctx.Err() != nil:
 		r.Verdict, r.Reason = scenario.Error, "interrupted"
@@ -219,7 +219,7 @@ func (p *prober) look(ctx context.Context, a *attempt, s scenario.Scenario, begi
 }
 
 // steps carries out the steps of a scenario after the call. It returns the step that failed, and why.
-func (p *prober) steps(ctx context.Context, a *attempt, s scenario.Scenario) (scenario.Step, error) {
+func (p *prober) steps(ctx context.Context, a *probeCall, s scenario.Scenario) (scenario.Step, error) {
 	type ended struct {
 		step scenario.Step
 		err  error
@@ -254,7 +254,7 @@ func (p *prober) status(line string) {
 	p.report.Status(line)
 }
 
-// tell tells a result as it comes.
+// tell reports a result as it comes.
 func (p *prober) tell(r *scenario.Result) {
 	p.done.Add(1)
 	if p.format != "table" { // the table says the same

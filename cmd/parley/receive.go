@@ -90,7 +90,7 @@ type receiving struct {
 	maxSize   int64
 	retry     time.Duration
 
-	mu      sync.Mutex                        // protects following
+	mu      sync.Mutex                        // guards the following
 	agreed  map[string]bool                   // names and ids of what is wanted
 	running map[*transfer]*filetransfer.Offer // nil until there is one
 	late    *time.Timer                       // --retry, after a break
@@ -126,7 +126,7 @@ func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 func (j *receiving) run(ctx context.Context) error {
 	tuneForBulk(false)
 	j.attach = append(j.attach, func(c *session) {
-		c.carrier = &incomingCall{receiving: j, session: c, begun: make(chan struct{})}
+		c.app = &incomingCall{receiving: j, session: c, begun: make(chan struct{})}
 	})
 	j.answerer = newAnswerer(j.settings)
 	j.answerer.admits, j.answerer.ends = j.admits, j.ends
@@ -141,7 +141,7 @@ func (j *receiving) run(ctx context.Context) error {
 	return j.answerer.run(answering)
 }
 
-// admits tells whether NAME may call.
+// admits reports whether NAME may call.
 func (j *receiving) admits(name string) bool {
 	return len(j.from) == 0 || slices.Contains(j.from, name)
 }
@@ -155,7 +155,7 @@ func (j *receiving) underWay() []*transfer {
 
 // ends decides if the command ends with a call.
 func (j *receiving) ends(c *session, err error) bool {
-	in := c.carrier.(*incomingCall)
+	in := c.app.(*incomingCall)
 	if !j.once || !in.hasBegun() {
 		return false
 	}
@@ -231,7 +231,7 @@ func (j *receiving) withFilesOf(t *transfer, o *filetransfer.Offer) *transfer {
 	return nil
 }
 
-// incomingCall is the carrier of a call in which files come, in any number of
+// incomingCall is the channelApp of a call in which files come, in any number of
 // transfers.
 type incomingCall struct {
 	*receiving
@@ -333,10 +333,10 @@ func (i *incomingCall) ask(ctx context.Context, t *transfer, o *filetransfer.Off
 // maxAgreed is how many transfers are remembered to have been wanted.
 const maxAgreed = 10_000
 
-// result implements carrier.
+// result implements channelApp.
 func (i *incomingCall) result() error {
 	if !i.receiving.once {
-		return nil // each was told
+		return nil // each was reported
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -200,7 +200,7 @@ func combined(tracks []receivedStats) receivedStats {
 func (c *session) receive(e peer.TrackReceived) {
 	kind := e.Track.Kind()
 	c.expect.Observe("track."+kind.String(), event.TextOf("true"))
-	c.tellTrack(kind, e.Track.Codec().MimeType, "in")
+	c.reportTrack(kind, e.Track.Codec().MimeType, "in")
 	forwarder, _ := e.Local.(*localtrack.Forwarder)
 	if forwarder == nil && c.echo {
 		forwarder = c.sending.addForwarder(kind)
@@ -214,7 +214,7 @@ func (c *session) receive(e peer.TrackReceived) {
 			all = append(all, recorded)
 			c.recorded[e.Mid] = recorded
 		}
-		if sink := c.judgeTrack(e, request); sink != nil {
+		if sink := c.analyzeTrack(e, request); sink != nil {
 			all = append(all, sink)
 		}
 		if track.viewer = c.watchTrack(e, request); track.viewer != nil {

@@ -89,7 +89,7 @@ func (c *session) openRecorder(offer *peer.Description) (err error) {
 		return nil
 	}
 	options := recorder.Options{
-		Audio: 1, Video: 1, SegmentTime: c.splitTime, SegmentBytes: c.splitBytes, Overwrite: c.overwrite, OnFile: c.tellRecording,
+		Audio: 1, Video: 1, SegmentTime: c.splitTime, SegmentBytes: c.splitBytes, Overwrite: c.overwrite, OnFile: c.reportRecording,
 		Next: func() string {
 			path := c.recordings.path(c.record, c.name, c.offered, c.overwrite)
 			c.recordPaths = append(c.recordPaths, path)
@@ -122,8 +122,8 @@ func (s *settings) checkRecording() error {
 	return err
 }
 
-// tellRecording reports that a recording begins a file.
-func (c *session) tellRecording(path string) {
+// reportRecording reports that a recording begins a file.
+func (c *session) reportRecording(path string) {
 	c.emit(event.Event{Name: "recording", Peer: c.name, Fields: event.Fields("file", path), Message: "recording to " + sanitize.Text(path)})
 }
 

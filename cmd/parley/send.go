@@ -79,8 +79,8 @@ func sendFiles(ctx context.Context, s *settings, paths []string, name string, re
 	}
 	tuneForBulk(false)
 	j := &sending{settings: s, list: list}
-	s.attach = append(s.attach, func(c *session) { c.carrier = j.newCall(c) })
-	return j.insist(ctx, name, retry)
+	s.attach = append(s.attach, func(c *session) { c.app = j.newCall(c) })
+	return j.sendWithRetry(ctx, name, retry)
 }
 
 // sending is a transfer from here, over all of its calls.
@@ -98,8 +98,8 @@ func (j *sending) latest() *outgoingCall {
 	return j.last
 }
 
-// insist calls until the files are there, or it makes no more sense.
-func (j *sending) insist(ctx context.Context, name string, retry time.Duration) error {
+// sendWithRetry calls until the files are there, or it makes no more sense.
+func (j *sending) sendWithRetry(ctx context.Context, name string, retry time.Duration) error {
 	begun := false
 	var since time.Time // of the break
 	for {
@@ -134,7 +134,7 @@ func (j *sending) call(ctx context.Context, name string) error {
 	return call(calling, j.settings, name)
 }
 
-// worthAnother tells if a call that ended so may go better the next time.
+// worthAnother reports whether a call that ended so may go better the next time.
 func worthAnother(err error) bool {
 	if errors.As(err, new(*filetransfer.RefusedError)) || errors.As(err, new(*filetransfer.FailedError)) {
 		return false
@@ -146,14 +146,14 @@ func worthAnother(err error) bool {
 	return errors.Is(err, filetransfer.ErrBroken)
 }
 
-// outgoingCall is the carrier of a call in which files are sent.
+// outgoingCall is the channelApp of a call in which files are sent.
 type outgoingCall struct {
 	*transfer
 	list  *filetransfer.List
 	begun chan struct{} // closed when the channel is open
 }
 
-func (j *sending) newCall(c *session) carrier {
+func (j *sending) newCall(c *session) channelApp {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.last = &outgoingCall{transfer: newTransfer(c, "out"), list: j.list, begun: make(chan struct{})}
@@ -171,7 +171,7 @@ func (o *outgoingCall) hasBegun() bool {
 	}
 }
 
-// hasMoved tells, of a call that is over, if the transfer got on in it.
+// hasMoved reports, of a call that is over, if the transfer got on in it.
 func (o *outgoingCall) hasMoved() bool {
 	select {
 	case <-o.over:

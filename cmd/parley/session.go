@@ -23,21 +23,21 @@ import (
 // session is one call with the media that belong to it.
 type session struct {
 	*settings
-	name     string // the other side, as it is known to the signaling server
-	out      bool   // we called
-	echo     bool   // what comes goes back
-	way      *leg
-	call     *peer.Call
-	carrier  carrier // nil for text
-	expect   *event.Expectations
-	epoch    *testsignal.Epoch // of test sources
-	judge    *quality.Analyzer // of those that come back, nil for none
-	judgedAt time.Time         // of the goroutine of watch
-	emulator *netem.Emulator   // of the call's own sockets, nil for none
+	name       string // the peer, as it is known to the signaling server
+	out        bool   // we called
+	echo       bool   // what comes goes back
+	signaler   *peerSignaler
+	call       *peer.Call
+	app        channelApp // nil for text
+	expect     *event.Expectations
+	epoch      *testsignal.Epoch // of test sources
+	analyzer   *quality.Analyzer // of those that come back, nil for none
+	analyzedAt time.Time         // of the goroutine of runTimers
+	emulator   *netem.Emulator   // of the call's own sockets, nil for none
 
 	observers  []observer
 	middleware []middleware
-	apps       []channelApp
+	apps       []channelHandler
 
 	layers      layers // of the goroutine of the call
 	received    receivers
@@ -55,25 +55,25 @@ type session struct {
 	cancel    context.CancelFunc
 	abort     chan struct{} // closed when a signal ends the call
 
-	away time.Time // since when nothing has come; of the call's goroutine, see pathgap.go
+	disconnectedAt time.Time // since when nothing has come; of the call's goroutine, see pathgap.go
 
 	lastTone atomic.Value  // float64, Hz: the latest tone, for the summary
 	metering atomic.Bool   // received audio is decoded to measure its tone and level
 	metered  chan struct{} // gets a value when metering is enabled during the call
 
-	mu     sync.Mutex // protects following
+	mu     sync.Mutex // guards the following
 	failed error      // of a source, a sink: it ends the call
-	absent error      // the server says that the other side is not there
+	absent error      // the server says that the peer is not there
 }
 
 // newSession prepares a call: files are opened, nothing is sent. The end of ctx ends the wait for a source
 // that sends nothing.
-func newSession(ctx context.Context, s *settings, name string, way *leg, out, echo bool, offer *peer.Description) (*session, error) {
+func newSession(ctx context.Context, s *settings, name string, signaler *peerSignaler, out, echo bool, offer *peer.Description) (*session, error) {
 	c, err := openSession(ctx, s, name, out, echo, offer)
 	if err != nil {
 		return nil, err
 	}
-	return c, c.place(way)
+	return c, c.place(signaler)
 }
 
 // openSession opens the files of a call.
@@ -81,12 +81,12 @@ func openSession(ctx context.Context, s *settings, name string, out, echo bool, 
 	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{}), metered: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.sending = &senders{settings: s, epoch: c.epoch, fail: c.fail, ctx: c.ctx}
-	c.expect = event.NewExpectations(s.checks, c.tellCheck)
+	c.expect = event.NewExpectations(s.checks, c.reportCheck)
 	c.expect.Watch = c.notifyValue
 	for _, attach := range s.attach {
 		attach(c)
 	}
-	c.judge = c.newJudge()
+	c.analyzer = c.newAnalyzer()
 	c.metering.Store(c.metersAudio())
 	if err := c.openMedia(ctx, offer); err != nil {
 		c.closeMedia()
@@ -96,9 +96,9 @@ func openSession(ctx context.Context, s *settings, name string, out, echo bool, 
 }
 
 // place makes the call, once we are signed in: the signaling server may name ICE servers then.
-func (c *session) place(way *leg) error {
-	c.way = way
-	conf, err := c.configuration(way)
+func (c *session) place(signaler *peerSignaler) error {
+	c.signaler = signaler
+	conf, err := c.configuration(signaler)
 	if err == nil {
 		c.call, err = peer.New(conf)
 		c.sending.call = c.call
@@ -133,19 +133,19 @@ func (c *session) closeMedia() {
 	c.releaseRecordings()
 }
 
-func (c *session) configuration(way *leg) (peer.Config, error) {
-	servers, err := way.iceServers()
+func (c *session) configuration(signaler *peerSignaler) (peer.Config, error) {
+	servers, err := signaler.iceServers()
 	if c.emulator == nil {
 		c.emulator = c.newEmulator()
 	}
 	conf := peer.Config{
-		Signaler: way, OnEvent: c.happened, Caller: c.out, Impolite: c.settings.name < c.name,
-		Media: peer.MediaConfig{Tracks: c.sending.tracks(), Codecs: c.names(), VideoCodecs: c.codecs}, Channels: c.opens(),
-		ICE: peer.ICEConfig{Servers: servers, FreshServers: way.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
+		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.out, Impolite: c.settings.name < c.name,
+		Media: peer.MediaConfig{Tracks: c.sending.tracks(), Codecs: c.offeredCodecs(), VideoCodecs: c.codecs}, Channels: c.dataChannelOptions(),
+		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
 			MinPort: c.minPort, MaxPort: c.maxPort, UDPMux: c.mux, TCPMux: c.tcp, AdvertiseIPs: c.advertise, Interfaces: c.interfaces},
 		KeyLog: c.keyLog, Tap: c.tap(), Netem: c.emulator, Logger: c.logger,
 	}
-	if c.carrier != nil {
+	if c.app != nil {
 		conf.ReceiveBuffer = peer.BulkReceiveBuffer
 	}
 	c.verifying(&conf)
@@ -156,7 +156,7 @@ func (c *session) configuration(way *leg) (peer.Config, error) {
 		conf.OnRTP = c.rtpdump.WriteRTP
 	}
 	c.dumpStats(conf)
-	way.middleware = c.middleware
+	signaler.middleware = c.middleware
 	return conf, err
 }
 
@@ -170,10 +170,10 @@ func (c *session) channel() string {
 	return "channel1"
 }
 
-// receives tells if an offer of ours asks for media: the hello-world page has
+// receives reports whether an offer of ours asks for media: the hello-world page has
 // none to give.
 func (c *session) receives() bool {
-	return c.dialect == "call" && c.carrier == nil || c.video != "" || c.audio != "" || c.record != ""
+	return c.dialect == "call" && c.app == nil || c.video != "" || c.audio != "" || c.record != ""
 }
 
 // run makes the call and returns when it is over, with all that belongs to it.
@@ -183,7 +183,7 @@ func (c *session) run(ctx context.Context) error {
 	defer hangUp(nil)
 	c.announce()
 	var watch sync.WaitGroup
-	watch.Go(func() { c.watch(ctx, hangUp) })
+	watch.Go(func() { c.runTimers(ctx, hangUp) })
 	end, err := c.call.Run(ctx)
 	cause := context.Cause(ctx)
 	hangUp(nil)
@@ -215,7 +215,7 @@ func (c *session) conclude(end peer.End, err, cause error) error {
 	c.measure()
 	c.measureQuality(true)
 	if c.isConnected() {
-		c.way.up.Add(-1)
+		c.signaler.up.Add(-1)
 	}
 	if errors.As(cause, new(*exit.SignalError)) {
 		close(c.abort)
@@ -227,7 +227,7 @@ func (c *session) conclude(end peer.End, err, cause error) error {
 	if recordErr := c.closeRecorder(); err == nil {
 		err = recordErr
 	}
-	c.tellEnd(end, err, cause)
+	c.reportEnd(end, err, cause)
 	return err
 }
 
@@ -253,8 +253,8 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 		return exit.Errorf(exit.Absent, "%s hung up before the call was connected: %w", sanitize.Text(c.name), c.call.Why())
 	case end == peer.PeerLeft && c.out && !c.isConnected():
 		return exit.Errorf(exit.Absent, "%s said no, or is busy", sanitize.Text(c.name))
-	case c.carrier != nil && len(c.checks) == 0:
-		return c.carrier.result()
+	case c.app != nil && len(c.checks) == 0:
+		return c.app.result()
 	}
 	return c.expect.Err()
 }
@@ -296,7 +296,7 @@ func (c *session) fail(err error) {
 	}
 }
 
-// notThere ends the call: the server says that the other side is absent.
+// notThere ends the call: the server says that the peer is absent.
 func (c *session) notThere() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -311,7 +311,7 @@ const measureInterval = 50 * time.Millisecond
 
 // looks reports whether anything in the call depends on what the receivers measure meanwhile.
 func (c *session) looks() bool {
-	return len(c.checks) > 0 || c.observed() || c.judge != nil || c.metering.Load()
+	return len(c.checks) > 0 || c.observed() || c.analyzer != nil || c.metering.Load()
 }
 
 // enableMetering measures the tone and level of received audio from now on.
@@ -323,8 +323,8 @@ func (c *session) enableMetering() {
 	}
 }
 
-// watch ends the call when its time has come, and measures until it is over.
-func (c *session) watch(ctx context.Context, hangUp context.CancelCauseFunc) {
+// runTimers ends the call when its time has come, and measures until it is over.
+func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc) {
 	look := time.NewTicker(measureInterval)
 	defer look.Stop()
 	if !c.looks() {
@@ -340,8 +340,8 @@ func (c *session) watch(ctx context.Context, hangUp context.CancelCauseFunc) {
 		timeout = time.After(c.timeLeft)
 	}
 	connected, held := c.connected, c.expect.Held()
-	if c.carrier != nil {
-		connected = c.carrier.ready()
+	if c.app != nil {
+		connected = c.app.ready()
 	}
 	for {
 		select {
@@ -352,7 +352,7 @@ func (c *session) watch(ctx context.Context, hangUp context.CancelCauseFunc) {
 		case <-c.metered:
 			look.Reset(measureInterval)
 		case <-stats.C:
-			c.tellStats()
+			c.reportStats()
 		case <-connected:
 			connected = nil
 			if len(c.checks) == 0 {
@@ -363,7 +363,7 @@ func (c *session) watch(ctx context.Context, hangUp context.CancelCauseFunc) {
 			}
 		case <-held:
 			held, timeout = nil, nil
-			linger = time.After(max(c.linger, c.stay-time.Since(c.started)))
+			linger = time.After(max(c.linger, c.minDuration-time.Since(c.started)))
 		case <-timeout:
 			hangUp(errTimeout)
 		case <-duration:

@@ -92,7 +92,7 @@ type settings struct {
 	timeout       time.Duration
 	retryTaken    bool          // --timeout was given: a login is tried again until then while the name is taken
 	timeLeft      time.Duration // of timeout, once signed in
-	stay          time.Duration // in place of linger: no less than this from the start of the call
+	minDuration   time.Duration // in place of linger: no less than this from the start of the call
 	linger        time.Duration
 	statsInterval time.Duration
 }

@@ -79,8 +79,8 @@ func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path st
 	s.preferDecodable()
 	calling, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	taker := &taker{after: after, stop: stop}
-	s.watcher = taker
+	viewer := &snapshotViewer{after: after, stop: stop}
+	s.watcher = viewer
 	if s.timeout > 0 {
 		// A little later than the call, which knows more of why it did not come about.
 		timer := time.AfterFunc(s.timeout+500*time.Millisecond, func() {
@@ -89,12 +89,12 @@ func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path st
 		defer timer.Stop()
 	}
 	err := call(calling, s, name)
-	taker.mu.Lock()
-	defer taker.mu.Unlock()
+	viewer.mu.Lock()
+	defer viewer.mu.Unlock()
 	var cause *exit.Error
 	switch {
-	case taker.picture != nil:
-		return writeSnapshot(std, s, path, taker.picture)
+	case viewer.picture != nil:
+		return writeSnapshot(std, s, path, viewer.picture)
 	case exit.Interruption(ctx) != nil:
 		return exit.Interruption(ctx)
 	case errors.As(context.Cause(calling), &cause):
@@ -141,8 +141,8 @@ func writeSnapshot(std stdio.Streams, s *settings, path string, picture *image.R
 	return nil
 }
 
-// taker is a watcher that takes one picture.
-type taker struct {
+// snapshotViewer is a watcher that takes one picture.
+type snapshotViewer struct {
 	after time.Duration
 	stop  context.CancelCauseFunc
 
@@ -151,7 +151,7 @@ type taker struct {
 	picture *image.RGBA
 }
 
-func (t *taker) show(img image.Image) {
+func (t *snapshotViewer) show(img image.Image) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.first.IsZero() {
@@ -163,7 +163,7 @@ func (t *taker) show(img image.Image) {
 	}
 }
 
-func (t *taker) newDecoder(mime string) (decoder.Decoder, error) {
+func (t *snapshotViewer) newDecoder(mime string) (decoder.Decoder, error) {
 	d, err := decoders(mime)
 	if err != nil {
 		t.stop(exit.Errorf(exit.Device, "no picture of %s: %w", codecName(mime), err))

@@ -14,8 +14,8 @@ import (
 	"parley/peer/stats"
 )
 
-// tellStats tells what is measured now; nothing that was not measured is told. It measures nothing that nobody is told.
-func (c *session) tellStats() {
+// reportStats reports what is measured now; nothing that was not measured is reported. It measures nothing that nobody reads.
+func (c *session) reportStats() {
 	if !c.isConnected() {
 		return
 	}
@@ -105,8 +105,8 @@ func sentFields(s stats.SentTrack) []event.Field {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// tellEnd tells how the call ended, and what was received in it.
-func (c *session) tellEnd(end peer.End, err, cause error) {
+// reportEnd reports how the call ended, and what was received in it.
+func (c *session) reportEnd(end peer.End, err, cause error) {
 	reason := "left"
 	switch {
 	case errors.Is(cause, errTimeout):
@@ -135,13 +135,13 @@ func (c *session) tellEnd(end peer.End, err, cause error) {
 		if ev.Message != "" {
 			ev.Message += fmt.Sprintf(" after %.1f s", took.Seconds())
 		}
-		c.tellStatsAtEnd()
+		c.reportStatsAtEnd()
 	}
 	c.emit(ev)
 	c.notifyEnd()
 }
 
-func (c *session) tellStatsAtEnd() {
+func (c *session) reportStatsAtEnd() {
 	var parts []string
 	for _, s := range c.received.stats() {
 		if tone, ok := c.lastTone.Load().(float64); ok && s.Kind == "audio" {

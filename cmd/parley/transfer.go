@@ -16,11 +16,11 @@ import (
 )
 
 // transfer is what both directions of a transfer of files have in common: what
-// is told of it, and how it ended.
+// is reported of it, and how it ended.
 type transfer struct {
 	session   *session
 	direction string        // out or in
-	into      string        // prefix of the paths that are told
+	into      string        // prefix of the paths that are reported
 	over      chan struct{} // closed when err is valid
 	err       error
 
@@ -55,10 +55,10 @@ func (t *transfer) isOver() bool {
 // idle returns how long the transfer has had no event.
 func (t *transfer) idle() time.Duration { return time.Since(time.Unix(0, t.lastEvent.Load())) }
 
-// goodbyePatience bounds the wait for the last word to the other side.
+// goodbyePatience bounds the wait for the last word to the peer.
 const goodbyePatience = 3 * time.Second
 
-// end ends the transfer before the call, so that the other side is told why.
+// end ends the transfer before the call, so that the peer gets the reason.
 func (t *transfer) end(cause error) {
 	t.cancel(cause)
 	select {
@@ -111,7 +111,7 @@ func (t *transfer) happened(e filetransfer.Event) {
 
 // ended sees the last words of the transfer off, and tells how it went.
 func (t *transfer) ended(ch *datachannel.Channel, err error) {
-	t.seeOff(ch)
+	t.drainAndClose(ch)
 	t.err = err
 	defer close(t.over)
 	defer t.cancel(nil)
@@ -140,9 +140,9 @@ func (t *transfer) ended(ch *datachannel.Channel, err error) {
 	t.tell("transfer", say, "", fields...)
 }
 
-// seeOff closes the channel and waits until the other side has closed it, too:
+// drainAndClose closes the channel and waits until the peer has closed it, too:
 // then it has read everything.
-func (t *transfer) seeOff(ch *datachannel.Channel) {
+func (t *transfer) drainAndClose(ch *datachannel.Channel) {
 	if err := ch.Close(); err != nil {
 		t.session.logger.Debug("data channel not closed", "error", err)
 		return
@@ -188,17 +188,17 @@ func (t *transfer) explain() error {
 
 // coded wraps the error of the transfer in a sentence of ours.
 func (t *transfer) coded(code exit.Code, format string, a ...any) error {
-	return &exit.Error{Code: code, Err: &reworded{fmt.Sprintf(format, a...), t.err}}
+	return &exit.Error{Code: code, Err: &messageError{fmt.Sprintf(format, a...), t.err}}
 }
 
-// reworded is an error in other words.
-type reworded struct {
+// messageError is an error in other words.
+type messageError struct {
 	words string
 	err   error
 }
 
-func (r *reworded) Error() string { return r.words }
-func (r *reworded) Unwrap() error { return r.err }
+func (r *messageError) Error() string { return r.words }
+func (r *messageError) Unwrap() error { return r.err }
 
 // refusalCode is the exit code of the side that refused.
 func refusalCode(r *filetransfer.RefusedError) exit.Code {
@@ -209,10 +209,10 @@ func refusalCode(r *filetransfer.RefusedError) exit.Code {
 	return exit.Failure
 }
 
-// refuseFiles refuses files in a call without a carrier.
+// refuseFiles refuses files in a call without a channelApp.
 func refuseFiles(c *session) {
 	c.serveChannels(func(ch *datachannel.Channel) bool {
-		if c.carrier == nil && ch.OpenedByPeer() {
+		if c.app == nil && ch.OpenedByPeer() {
 			refuseTransfer(c, ch)
 		}
 		return false

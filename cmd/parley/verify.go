@@ -27,9 +27,9 @@ func (s *settings) verifying(conf *peer.Config) {
 	}
 }
 
-// tellCode tells the verification code and, with --verify ask, asks whether the
+// reportCode reports the verification code and, with --verify ask, asks whether the
 // other side sees the same.
-func (c *session) tellCode(e peer.VerificationCode) {
+func (c *session) reportCode(e peer.VerificationCode) {
 	ev := event.Event{Name: "code", Peer: c.name, Fields: event.Fields("code", e.Code, "verified", e.Verified),
 		Message: "verification code " + e.Code}
 	if e.Verified {

@@ -45,10 +45,10 @@ func (s *settings) preferDecodable() {
 	}
 }
 
-// names returns the codecs of our descriptions: those that are sent, and those that can be received. What is to be seen or
+// offeredCodecs returns the codecs of our descriptions: those that are sent, and those that can be received. What is to be seen or
 // heard needs a decoder, unless there is a recording, an echo or --input as well, and what is recorded has to fit into the
 // file.
-func (c *session) names() []string {
+func (c *session) offeredCodecs() []string {
 	var audio, video, sent []string
 	if !c.recordPartly {
 		audio, video = recorder.Codecs(c.record)

@@ -24,17 +24,17 @@ import (
 // --timeout does not.
 const dialTimeout = 10 * time.Second
 
-// line is this peer's connection to the signaling server.
-type line struct {
+// signalingConn is this peer's connection to the signaling server.
+type signalingConn struct {
 	*settings
-	client *client.Client // nil before signIn
-	away   atomic.Bool    // it was told that the server is lost, and not that it is back
-	up     atomic.Int32   // calls that are up, and may need the server again
-	anew   atomic.Value   // func(): told when the server is back and has forgotten the calls
+	client        *client.Client // nil before signIn
+	disconnected  atomic.Bool    // the server is lost, and not back
+	up            atomic.Int32   // calls that are up, and may need the server again
+	onSessionLost atomic.Value   // func(): called when the server is back and has forgotten the calls
 }
 
 // signIn reaches the server and logs in.
-func (l *line) signIn(ctx context.Context) error {
+func (l *signalingConn) signIn(ctx context.Context) error {
 	s := l.settings
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -141,22 +141,22 @@ func (s *settings) reportLogin(err error) {
 }
 
 // close says goodbye to the server.
-func (l *line) close() {
+func (l *signalingConn) close() {
 	_ = l.client.Close() // it may be lost already
 	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "closed")})
 }
 
-// changed tells that the server is lost for now, or that it is back.
-func (l *line) changed(s client.State) {
+// changed reports that the server is lost for now, or that it is back.
+func (l *signalingConn) changed(s client.State) {
 	if s.Lost {
-		l.away.Store(true)
+		l.disconnected.Store(true)
 		l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", s.Err.Error()),
 			Message: sanitize.Text(s.Err.Error()) + "; trying to come back"})
 		return
 	}
-	l.away.Store(false)
+	l.disconnected.Store(false)
 	say := "the signaling server is back"
-	if forgotten, ok := l.anew.Load().(func()); ok && !s.Resumed {
+	if forgotten, ok := l.onSessionLost.Load().(func()); ok && !s.Resumed {
 		forgotten()
 	}
 	if !s.Resumed {
@@ -165,35 +165,37 @@ func (l *line) changed(s client.State) {
 	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", l.server, "resumed", s.Resumed), Message: say})
 }
 
-// lost tells that the server is gone for good.
-func (l *line) lost(err error) {
-	if l.away.Swap(true) {
+// lost reports that the server is gone for good.
+func (l *signalingConn) lost(err error) {
+	if l.disconnected.Swap(true) {
 		return
 	}
 	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", err.Error())})
 }
 
 // to is the way to one other side.
-func (l *line) to(name string) *leg { return &leg{line: l, peer: name} }
+func (l *signalingConn) to(name string) *peerSignaler {
+	return &peerSignaler{signalingConn: l, peer: name}
+}
 
-// leg is the signaling of one call: a peer.Signaler.
-type leg struct {
-	*line
+// peerSignaler is the signaling of one call: a peer.Signaler.
+type peerSignaler struct {
+	*signalingConn
 	peer       string
 	middleware []middleware
 }
 
 // send sends a message to the peer through the middleware.
-func (l *leg) send(ctx context.Context, m signal.Message) error {
+func (l *peerSignaler) send(ctx context.Context, m signal.Message) error {
 	m.Peer = l.peer
 	return sendBy(l.middleware, l.client.Send)(ctx, m)
 }
 
-func (l *leg) Offer(ctx context.Context, d peer.SessionDescription) error {
+func (l *peerSignaler) Offer(ctx context.Context, d peer.SessionDescription) error {
 	return l.send(ctx, signal.Message{Type: signal.Offer, SDP: d.SDP, Extension: wireExtension(d.Extension)})
 }
 
-func (l *leg) Answer(ctx context.Context, d peer.SessionDescription) error {
+func (l *peerSignaler) Answer(ctx context.Context, d peer.SessionDescription) error {
 	return l.send(ctx, signal.Message{Type: signal.Answer, SDP: d.SDP, Extension: wireExtension(d.Extension)})
 }
 
@@ -219,13 +221,13 @@ func description(m signal.Message) peer.SessionDescription {
 	return d
 }
 
-func (l *leg) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
+func (l *peerSignaler) Candidate(ctx context.Context, c webrtc.ICECandidateInit) error {
 	return l.send(ctx, signal.Message{Type: signal.ICECandidate, Candidate: &signal.Candidate{
 		Candidate: c.Candidate, SDPMid: c.SDPMid, SDPMLineIndex: c.SDPMLineIndex, UsernameFragment: c.UsernameFragment,
 	}})
 }
 
-func (l *leg) Leave(ctx context.Context) error {
+func (l *peerSignaler) Leave(ctx context.Context) error {
 	return l.send(ctx, signal.Message{Type: signal.Leave})
 }
 
@@ -239,8 +241,8 @@ func candidateInit(c *signal.Candidate) webrtc.ICECandidateInit {
 	}
 }
 
-// loopback tells if loopback addresses should be offered: when the signaling
-// server is on this machine, for then the other side may be too, and when the
+// loopback reports whether loopback addresses should be offered: when the signaling
+// server is on this machine, for then the peer may be too, and when the
 // machine has no other address.
 func (s *settings) loopback() bool {
 	if u, err := url.Parse(s.server); err == nil {

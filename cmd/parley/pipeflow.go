@@ -22,7 +22,7 @@ type pipe struct {
 	session *session
 	started chan struct{}
 
-	mu    sync.Mutex // protects following
+	mu    sync.Mutex // guards the following
 	begun bool
 	err   error
 }
@@ -35,7 +35,7 @@ func newPipe(c *session, o *pipeOptions) *pipe {
 // open: the original text page hears no other.
 const othersGrace = 250 * time.Millisecond
 
-// opened implements carrier: it takes the first channel that the other side
+// opened implements channelApp: it takes the first channel that the peer
 // hears.
 func (p *pipe) opened(ch *datachannel.Channel) {
 	p.mu.Lock()
@@ -61,7 +61,7 @@ func (p *pipe) begin(ch *datachannel.Channel) {
 	p.session.work.Go(func() { p.carry(ch) })
 }
 
-// beginLater runs the pipe on our channel, unless the other side opens one.
+// beginLater runs the pipe on our channel, unless the peer opens one.
 func (p *pipe) beginLater(ch *datachannel.Channel) {
 	select {
 	case <-time.After(othersGrace):
@@ -92,7 +92,7 @@ func (p *pipe) carry(ch *datachannel.Channel) {
 
 func (p *pipe) ready() chan struct{} { return p.started }
 
-// result implements carrier.
+// result implements channelApp.
 func (p *pipe) result() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -169,7 +169,7 @@ func (f *flow) run() error {
 	go func() { f.got <- f.receive() }()
 	sent, got := f.sent, f.got
 	var enough <-chan time.Time // --exit-on-eof
-	left := make(chan struct{}) // closed when the other side has closed the channel
+	left := make(chan struct{}) // closed when the peer has closed the channel
 	for sent != nil || got != nil {
 		gone := left
 		if f.ending.Load() {
@@ -178,7 +178,7 @@ func (f *flow) run() error {
 		select {
 		case err := <-sent:
 			if sent = nil; err != nil {
-				return f.givenUp(err, got)
+				return f.sendFailed(err, got)
 			}
 			enough = f.lingering()
 		case err := <-got:
@@ -222,10 +222,10 @@ func (f *flow) lingering() <-chan time.Time {
 	return time.After(f.session.linger)
 }
 
-// givenUp ends a pipe whose sending failed. If the peer has sent everything and hung up, that is still
+// sendFailed ends a pipe whose sending failed. If the peer has sent everything and hung up, that is still
 // written. A peer that closes the channel after its own end reads first what was sent to it, so the
 // acknowledgement that --exit-on-eof waits for is not needed then.
-func (f *flow) givenUp(err error, got chan error) error {
+func (f *flow) sendFailed(err error, got chan error) error {
 	if !errors.Is(err, datachannel.ErrClosed) {
 		return err
 	}

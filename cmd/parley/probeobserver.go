@@ -20,49 +20,49 @@ import (
 	"parley/signal"
 )
 
-// witness remembers what happens in a call, for checks that come later. It is the middleware next to
+// callObserver remembers what happens in a call, for checks that come later. It is the middleware next to
 // the signaling server.
-type witness struct {
+type callObserver struct {
 	*facts
-	tapes *tapes // nil for none
+	artifacts *artifacts // nil for none
 
-	mu       sync.Mutex // protects following
-	metrics  map[string]float64
-	talk     []spoken
-	offered  string            // description that was sent last
-	offers   map[uint64]string // by number, of this side
-	answers  map[uint64]string // to them, the first of each
-	number   uint64            // of our latest offer
-	ufrags   map[string]bool
-	channels map[string]*datachannel.Channel
-	looked   time.Time            // at the statistics
-	moved    map[string]time.Time // when the packets of a kind were seen to grow last
-	packets  map[string]uint64
-	stats    stats.Report
-	code     string       // of verification, "" while it is not known
-	theirs   bytes.Buffer // events of the other side, as they came: a line each
+	mu           sync.Mutex // guards the following
+	metrics      map[string]float64
+	signalingLog []signalingMessage
+	offered      string            // description that was sent last
+	offers       map[uint64]string // by number, of this side
+	answers      map[uint64]string // to them, the first of each
+	number       uint64            // of our latest offer
+	ufrags       map[string]bool
+	channels     map[string]*datachannel.Channel
+	looked       time.Time            // at the statistics
+	moved        map[string]time.Time // when the packets of a kind were seen to grow last
+	packets      map[string]uint64
+	stats        stats.Report
+	code         string       // of verification, "" while it is not known
+	remoteEvents bytes.Buffer // events of the peer, as they came: a line each
 }
 
-// spoken is a message of signaling, for the evidence.
-type spoken struct {
+// signalingMessage is a message of signaling, for the evidence.
+type signalingMessage struct {
 	at  time.Time
 	out bool
 	m   signal.Message
 }
 
-func newWitness() *witness {
-	return &witness{facts: newFacts(), metrics: map[string]float64{},
+func newCallObserver() *callObserver {
+	return &callObserver{facts: newFacts(), metrics: map[string]float64{},
 		offers: map[uint64]string{}, answers: map[uint64]string{},
 		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
 }
 
-func (w *witness) metric(name string, value float64) {
+func (w *callObserver) metric(name string, value float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.metrics[name] = value
 }
 
-func (w *witness) measurements() map[string]float64 {
+func (w *callObserver) measurements() map[string]float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.metrics)
@@ -74,7 +74,7 @@ func messageFact(label string, text bool, data []byte) string {
 }
 
 // owns notes the latest channel of a label.
-func (w *witness) owns(ch *datachannel.Channel) {
+func (w *callObserver) owns(ch *datachannel.Channel) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.channels[ch.Label()] = ch
@@ -82,13 +82,13 @@ func (w *witness) owns(ch *datachannel.Channel) {
 }
 
 // attach observes a call.
-func (w *witness) attach(c *session) {
+func (w *callObserver) attach(c *session) {
 	c.observe(observer{peerEvent: w.happened, value: w.valued, measurement: func() { w.measured(c) }})
 	c.intercept(w)
 }
 
 // noteMuted notes that a track is muted or unmuted; where is "far." for what the peer receives.
-func (w *witness) noteMuted(where string, muted bool, kind string) {
+func (w *callObserver) noteMuted(where string, muted bool, kind string) {
 	is, was := where+"unmuted", where+"muted"
 	if muted {
 		is, was = was, is
@@ -98,13 +98,13 @@ func (w *witness) noteMuted(where string, muted bool, kind string) {
 }
 
 // closed notes that a channel is closed.
-func (w *witness) closed(label string) {
+func (w *callObserver) closed(label string) {
 	w.remove("channel", label)
 	w.note("channel.closed", label)
 }
 
 // valued notes a value of a key of --expect.
-func (w *witness) valued(key string, value event.Value) {
+func (w *callObserver) valued(key string, value event.Value) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.add(key, value)
@@ -114,7 +114,7 @@ func (w *witness) valued(key string, value event.Value) {
 }
 
 // happened takes an event of the call.
-func (w *witness) happened(e peer.Event) {
+func (w *callObserver) happened(e peer.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch e := e.(type) {
@@ -164,16 +164,16 @@ func (w *witness) happened(e peer.Event) {
 }
 
 // deliver implements middleware.
-func (w *witness) deliver(m signal.Message, next deliverFunc) {
+func (w *callObserver) deliver(m signal.Message, next deliverFunc) {
 	w.heard(m)
 	next(m)
 }
 
 // heard takes a message of signaling.
-func (w *witness) heard(m signal.Message) {
+func (w *callObserver) heard(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.remember(spoken{time.Now(), false, m})
+	w.remember(signalingMessage{time.Now(), false, m})
 	if u := attributeOf(m.SDP, "ice-ufrag"); u != "" {
 		w.ufrags[u] = true
 		w.noteNumber("ufrags", float64(len(w.ufrags)))
@@ -196,7 +196,7 @@ func (w *witness) heard(m signal.Message) {
 }
 
 // heardAnswer notes what an answer says.
-func (w *witness) heardAnswer(m signal.Message) {
+func (w *callObserver) heardAnswer(m signal.Message) {
 	offer := w.offered
 	if x := m.Extension; x != nil {
 		w.note("answer.parley", "true")
@@ -228,27 +228,27 @@ func (w *witness) heardAnswer(m signal.Message) {
 	}
 }
 
-// maxTalk is how many messages of signaling are kept.
-const maxTalk = 1000
+// maxSignalingLog is how many messages of signaling are kept.
+const maxSignalingLog = 1000
 
-func (w *witness) remember(s spoken) {
-	if len(w.talk) < maxTalk {
-		w.talk = append(w.talk, s)
+func (w *callObserver) remember(s signalingMessage) {
+	if len(w.signalingLog) < maxSignalingLog {
+		w.signalingLog = append(w.signalingLog, s)
 	}
 }
 
 // send implements middleware.
-func (w *witness) send(ctx context.Context, m signal.Message, next sendFunc) error {
+func (w *callObserver) send(ctx context.Context, m signal.Message, next sendFunc) error {
 	w.sent(m)
 	return next(ctx, m)
 }
 
 // sent takes a message that goes to the peer.
-func (w *witness) sent(m signal.Message) {
+func (w *callObserver) sent(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.SDP != "" {
-		w.tapes.sends(m.SDP)
+		w.artifacts.sends(m.SDP)
 	}
 	if m.Type == signal.Offer {
 		w.offered = m.SDP
@@ -256,14 +256,14 @@ func (w *witness) sent(m signal.Message) {
 			w.offers[x.Number], w.number = m.SDP, max(w.number, x.Number)
 		}
 	}
-	w.remember(spoken{time.Now(), true, m})
+	w.remember(signalingMessage{time.Now(), true, m})
 }
 
 // lookInterval is how often the statistics are looked at.
 const lookInterval = 200 * time.Millisecond
 
 // measured takes what is measured now.
-func (w *witness) measured(c *session) {
+func (w *callObserver) measured(c *session) {
 	if !c.isConnected() {
 		return
 	}
@@ -307,6 +307,6 @@ func (w *witness) measured(c *session) {
 	}
 }
 
-func (w *witness) noteNumber(key string, v float64) {
+func (w *callObserver) noteNumber(key string, v float64) {
 	w.add(key, event.NumberOf(v))
 }

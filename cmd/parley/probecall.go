@@ -20,35 +20,35 @@ import (
 	"parley/signal"
 )
 
-// attempt is one call of a probe.
-type attempt struct {
-	session *session
-	witness *witness
-	events  *bytes.Buffer // NDJSON, whole once end has returned
-	cancel  context.CancelFunc
-	running context.Context // of what belongs to the call
-	work    sync.WaitGroup
-	ended   chan struct{} // closed when the call is over, err is set then
-	err     error
-	line    *line
-	tapes   *tapes // nil without --evidence
-	far     *far   // nil unless the other side cooperates, and somebody wants that
+// probeCall is one call of a probe.
+type probeCall struct {
+	session   *session
+	observed  *callObserver
+	events    *bytes.Buffer // NDJSON, whole once end has returned
+	cancel    context.CancelFunc
+	running   context.Context // of what belongs to the call
+	work      sync.WaitGroup
+	ended     chan struct{} // closed when the call is over, err is set then
+	err       error
+	signaling *signalingConn
+	artifacts *artifacts  // nil without --evidence
+	remote    *remotePeer // nil unless the peer cooperates, and somebody wants that
 }
 
-// cannotTell is an error of this side, not of the peer.
-type cannotTell struct{ err error }
+// inconclusive is an error of this side, not of the peer.
+type inconclusive struct{ err error }
 
-func (c *cannotTell) Error() string { return c.err.Error() }
-func (c *cannotTell) Unwrap() error { return c.err }
+func (c *inconclusive) Error() string { return c.err.Error() }
+func (c *inconclusive) Unwrap() error { return c.err }
 
-// notCalled: the other side did not call.
+// notCalled: the peer did not call.
 type notCalled struct{ text string }
 
 func (n *notCalled) Error() string { return n.text }
 
-// callWords reads what stands behind call.
-func (s *settings) callWords(words []string) (*alteration, error) {
-	var altered *alteration
+// parseCallWords reads what stands behind call.
+func (s *settings) parseCallWords(words []string) (*mutator, error) {
+	var altered *mutator
 	for _, w := range words {
 		name, value, has := strings.Cut(w, "=")
 		var err error
@@ -77,7 +77,7 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 			c, err = parseImpair(value)
 			s.impair = &c
 		case name == "offer":
-			altered, err = newAlteration(value)
+			altered, err = newMutator(value)
 		default:
 			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay, impair, offer, polite and impolite", w)
 		}
@@ -92,53 +92,53 @@ func (s *settings) callWords(words []string) (*alteration, error) {
 }
 
 // begin signs in and calls, or waits to be called, as the first line of scenarios that share a call says.
-func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*attempt, error) {
+func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeCall, error) {
 	step := group[0].Steps[0]
 	s := *p.settings
 	if s.impair == nil && group[0].Does("impair") {
 		s.impair = &netem.Config{}
 	}
-	s.analysis = analysis{tone: true, frameIDs: true, quality: p.judges(group)}
+	s.analysis = analysis{tone: true, frameIDs: true, quality: p.asksQuality(group)}
 	s.devices, s.timeout = &device.Shared{}, 0
-	altered, err := s.callWords(step.Args)
+	altered, err := s.parseCallWords(step.Args)
 	if err != nil {
-		return nil, &cannotTell{err}
+		return nil, &inconclusive{err}
 	}
 	if s.name, err = p.named(step.Args); err != nil {
 		return nil, err
 	}
-	a := &attempt{witness: newWitness(), events: &bytes.Buffer{}, ended: make(chan struct{})}
+	a := &probeCall{observed: newCallObserver(), events: &bytes.Buffer{}, ended: make(chan struct{})}
 	s.attach = slices.Clone(s.attach)
 	if altered != nil {
-		altered.onCrossed = func() { a.witness.note("crossed", "true") }
+		altered.onCrossed = func() { a.observed.note("crossed", "true") }
 		s.attach = append(s.attach, altered.attach)
 	}
-	s.attach = append(s.attach, a.witness.attach)
+	s.attach = append(s.attach, a.observed.attach)
 	s.report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
 	s.statsInterval = time.Second
-	if a.tapes, err = p.newTapes(&s); err != nil {
+	if a.artifacts, err = p.newArtifacts(&s); err != nil {
 		return nil, err
 	}
-	a.witness.tapes = a.tapes
-	a.line = &line{settings: &s}
+	a.observed.artifacts = a.artifacts
+	a.signaling = &signalingConn{settings: &s}
 	began := time.Now()
 	signing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	if err := a.line.signIn(signing); err != nil {
-		a.tapes.discard()
+	if err := a.signaling.signIn(signing); err != nil {
+		a.artifacts.discard()
 		return nil, exit.OrInterruption(ctx, err)
 	}
-	a.witness.metric("login.ms", milliseconds(time.Since(began)))
+	a.observed.metric("login.ms", milliseconds(time.Since(began)))
 	if err := a.open(ctx, p, group); err != nil {
-		a.line.close()
-		a.tapes.discard()
+		a.signaling.close()
+		a.artifacts.discard()
 		return nil, err
 	}
 	return a, nil
 }
 
-// judges tells if scenarios, or a requirement, ask what a judge of test sources finds out.
-func (p *prober) judges(group []scenario.Scenario) bool {
+// asksQuality reports whether scenarios, or a requirement, ask for a key of qualityKeys.
+func (p *prober) asksQuality(group []scenario.Scenario) bool {
 	if slices.ContainsFunc(p.required, func(q scenario.Requirement) bool { return isQuality(q.Metric()) }) {
 		return true
 	}
@@ -154,8 +154,8 @@ func (p *prober) judges(group []scenario.Scenario) bool {
 }
 
 // open makes the session and runs it.
-func (a *attempt) open(ctx context.Context, p *prober, group []scenario.Scenario) (err error) {
-	s, step := a.line.settings, group[0].Steps[0]
+func (a *probeCall) open(ctx context.Context, p *prober, group []scenario.Scenario) (err error) {
+	s, step := a.signaling.settings, group[0].Steps[0]
 	var first *signal.Message
 	if step.Verb == "await-call" {
 		if first, err = a.called(ctx, p, step.For); err != nil {
@@ -163,40 +163,40 @@ func (a *attempt) open(ctx context.Context, p *prober, group []scenario.Scenario
 		}
 	}
 	if first == nil {
-		a.session, err = newSession(ctx, s, p.target, a.line.to(p.target), true, false, nil)
+		a.session, err = newSession(ctx, s, p.target, a.signaling.to(p.target), true, false, nil)
 	} else {
 		offer, bad := peer.ParseDescription(first.SDP)
 		if bad != nil {
 			return fmt.Errorf("%s calls with an offer that is refused: %w", p.target, bad)
 		}
-		a.session, err = newSession(ctx, s, p.target, a.line.to(p.target), false, false, offer)
+		a.session, err = newSession(ctx, s, p.target, a.signaling.to(p.target), false, false, offer)
 	}
 	if err != nil {
-		return &cannotTell{err}
+		return &inconclusive{err}
 	}
 	running, cancel := context.WithCancel(ctx)
 	a.cancel, a.running = cancel, running
 	if first != nil {
 		a.session.deliver(*first)
 	}
-	if p.able["cooperation"] && (p.evidence != "" || slices.ContainsFunc(group, func(s scenario.Scenario) bool { return slices.Contains(s.Needs, "cooperation") })) {
+	if p.capabilities["cooperation"] && (p.evidence != "" || slices.ContainsFunc(group, func(s scenario.Scenario) bool { return slices.Contains(s.Needs, "cooperation") })) {
 		a.cooperate()
 	}
-	a.work.Go(func() { a.line.routeTo(running, a.session) })
+	a.work.Go(func() { a.signaling.routeTo(running, a.session) })
 	a.work.Go(func() {
 		a.err = a.session.run(running)
-		a.witness.note("state", "ended")
+		a.observed.note("state", "ended")
 		close(a.ended)
 	})
 	return nil
 }
 
-// called waits for an offer of the other side.
-func (a *attempt) called(ctx context.Context, p *prober, within time.Duration) (*signal.Message, error) {
+// called waits for an offer of the peer.
+func (a *probeCall) called(ctx context.Context, p *prober, within time.Duration) (*signal.Message, error) {
 	waiting, cancel := context.WithTimeout(ctx, min(within, max(p.await, time.Millisecond)))
 	defer cancel()
 	for {
-		m, err := a.line.client.Receive(waiting)
+		m, err := a.signaling.client.Receive(waiting)
 		switch {
 		case err != nil && ctx.Err() == nil && waiting.Err() != nil:
 			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.settings.name, min(within, p.await))}
@@ -210,7 +210,7 @@ func (a *attempt) called(ctx context.Context, p *prober, within time.Duration) (
 }
 
 // end hangs up and waits until all of the call is gone.
-func (a *attempt) end() {
+func (a *probeCall) end() {
 	a.session.call.Hangup()
 	select {
 	case <-a.ended:
@@ -218,21 +218,21 @@ func (a *attempt) end() {
 	}
 	a.cancel()
 	a.work.Wait()
-	a.line.close()
-	_ = a.line.report.Close() // its writers are buffers
-	a.tapes.end()
+	a.signaling.close()
+	_ = a.signaling.report.Close() // its writers are buffers
+	a.artifacts.end()
 }
 
-// absent tells if the signaling server says that nobody has that name.
-func (a *attempt) absent() bool {
+// absent reports whether the signaling server says that nobody has that name.
+func (a *probeCall) absent() bool {
 	a.session.mu.Lock()
 	defer a.session.mu.Unlock()
 	return a.session.absent != nil
 }
 
-// hasRelay tells if a TURN server is known.
-func (a *attempt) hasRelay() bool {
-	servers, err := a.line.iceServers()
+// hasRelay reports whether a TURN server is known.
+func (a *probeCall) hasRelay() bool {
+	servers, err := a.signaling.iceServers()
 	if err != nil {
 		return false
 	}
@@ -246,19 +246,19 @@ func (a *attempt) hasRelay() bool {
 
 // steps runs the steps of one scenario in a call.
 type steps struct {
-	*attempt
+	*probeCall
 
 	mu   sync.Mutex     // guards used
 	used map[string]int // by check, the number after the occurrence that a step has used
 }
 
-func (a *attempt) newSteps() *steps { return &steps{attempt: a, used: map[string]int{}} }
+func (a *probeCall) newSteps() *steps { return &steps{probeCall: a, used: map[string]int{}} }
 
 // since returns the number of the first value that may satisfy a check: of occurrences, the first that
 // no step has used; of states, the one after those that were there before the step.
 func (s *steps) since(c event.Check) int {
 	if kindOf(c.Key) != occurrences {
-		return s.witness.count(c.Key)
+		return s.observed.count(c.Key)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,7 +277,7 @@ func (s *steps) use(c event.Check, next int) {
 func (s *steps) until(ctx context.Context, raw string, within time.Duration) error {
 	c, err := s.read(raw)
 	if err != nil {
-		return &cannotTell{err}
+		return &inconclusive{err}
 	}
 	since := s.since(c)
 	timeout := time.NewTimer(within)
@@ -287,15 +287,15 @@ func (s *steps) until(ctx context.Context, raw string, within time.Duration) err
 		ended = nil
 	}
 	for {
-		change := s.witness.next()
-		if next, ok := s.witness.match(c, since); ok {
+		change := s.observed.next()
+		if next, ok := s.observed.match(c, since); ok {
 			s.use(c, next)
 			return nil
 		}
 		select {
 		case <-change:
 		case <-ended:
-			if _, ok := s.witness.match(c, since); ok {
+			if _, ok := s.observed.match(c, since); ok {
 				return nil
 			}
 			return s.over(raw)
@@ -308,7 +308,7 @@ func (s *steps) until(ctx context.Context, raw string, within time.Duration) err
 }
 
 // over says that the call ended before something came about.
-func (a *attempt) over(raw string) error {
+func (a *probeCall) over(raw string) error {
 	if a.err != nil {
 		return fmt.Errorf("no %s: %w", raw, a.err)
 	}
@@ -317,21 +317,21 @@ func (a *attempt) over(raw string) error {
 
 // short says that something did not come about in time, and why no call did if
 // that is the reason.
-func (a *attempt) short(c event.Check, raw string, within time.Duration) error {
-	saw := a.witness.latest(c.Key)
+func (a *probeCall) short(c event.Check, raw string, within time.Duration) error {
+	saw := a.observed.latest(c.Key)
 	switch {
 	case saw != "":
 		return fmt.Errorf("no %s within %s: %s was %s", raw, within, c.Key, saw)
-	case !a.session.isConnected() && a.witness.latest("answered") == "":
+	case !a.session.isConnected() && a.observed.latest("answered") == "":
 		return fmt.Errorf("no %s within %s: no answer came to the offer", raw, within)
 	case !a.session.isConnected():
-		return fmt.Errorf("no %s within %s: there is no connection (%s; candidates of theirs: %d)", raw, within, orAll(a.witness.latest("state"), "new"), a.witness.count("candidate"))
+		return fmt.Errorf("no %s within %s: there is no connection (%s; candidates of theirs: %d)", raw, within, orAll(a.observed.latest("state"), "new"), a.observed.count("candidate"))
 	}
 	return fmt.Errorf("no %s within %s: nothing of it was seen", raw, within)
 }
 
 // read reads a check; KEY+=N is made a bound from now on.
-func (a *attempt) read(raw string) (event.Check, error) {
+func (a *probeCall) read(raw string) (event.Check, error) {
 	key, grow, ok := strings.Cut(raw, "+=")
 	if !ok {
 		return event.ParseCheck(raw, probeSorts())
@@ -343,7 +343,7 @@ func (a *attempt) read(raw string) (event.Check, error) {
 	if by.Kind != event.Number {
 		return by, fmt.Errorf("%s: %s does not grow", raw, key)
 	}
-	base, _ := a.witness.latestValue(key).Number()
+	base, _ := a.observed.latestValue(key).Number()
 	by.Number += base
 	by.Raw = raw
 	return by, nil
@@ -354,7 +354,7 @@ func (a *attempt) read(raw string) (event.Check, error) {
 func (s *steps) never(ctx context.Context, raw string, during time.Duration) error {
 	c, err := s.read(raw)
 	if err != nil {
-		return &cannotTell{err}
+		return &inconclusive{err}
 	}
 	since := s.since(c)
 	if ofAnswer(c.Key) {
@@ -363,9 +363,9 @@ func (s *steps) never(ctx context.Context, raw string, during time.Duration) err
 	timeout := time.NewTimer(during)
 	defer timeout.Stop()
 	for {
-		change := s.witness.next()
-		if _, ok := s.witness.match(c, since); ok {
-			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.Key, s.witness.latest(c.Key))
+		change := s.observed.next()
+		if _, ok := s.observed.match(c, since); ok {
+			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.Key, s.observed.latest(c.Key))
 		}
 		select {
 		case <-change:

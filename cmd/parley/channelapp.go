@@ -6,9 +6,9 @@ import (
 	"parley/peer/datachannel"
 )
 
-// carrier uses the data channels of a call for something else than lines of
+// channelApp uses the data channels of a call for something else than lines of
 // text.
-type carrier interface {
+type channelApp interface {
 	// channels are those that the caller opens.
 	channels() []datachannel.Options
 	// opened gets a channel that no application has taken, on the call's goroutine, and may take it. What
@@ -16,14 +16,14 @@ type carrier interface {
 	opened(*datachannel.Channel)
 	// ready is closed once it has what it needs.
 	ready() chan struct{}
-	// result tells how it went, after the call.
+	// result reports how it went, after the call.
 	result() error
 }
 
-// opens are the channels of a call. A label that was not given is the usual one.
-func (c *session) opens() []datachannel.Options {
-	if c.carrier != nil {
-		return c.carrier.channels()
+// dataChannelOptions returns the channels of a call. A label that was not given is the usual one.
+func (c *session) dataChannelOptions() []datachannel.Options {
+	if c.app != nil {
+		return c.app.channels()
 	}
 	if len(c.settings.channels) == 0 { // settings that were not read from flags
 		return []datachannel.Options{{Label: c.channel()}}

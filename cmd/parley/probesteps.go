@@ -18,7 +18,7 @@ import (
 	"parley/peer/datachannel"
 )
 
-// stepPatience is how long what a step asks of the other side may take.
+// stepPatience is how long what a step asks of the peer may take.
 const stepPatience = 20 * time.Second
 
 // compile checks the steps of a scenario, as far as that goes without a call.
@@ -30,7 +30,7 @@ func compile(s scenario.Scenario) error {
 			raw := strings.Replace(step.Args[0], "+=", ">=", 1)
 			_, err = event.ParseCheck(raw, probeSorts())
 		case "call":
-			_, err = (&settings{}).callWords(step.Args)
+			_, err = (&settings{}).parseCallWords(step.Args)
 		case "open":
 			_, err = channelWords(step.Args)
 		case "echo":
@@ -38,7 +38,7 @@ func compile(s scenario.Scenario) error {
 		case "impair":
 			_, err = parseImpair(step.Rest())
 		case "far":
-			_, err = farCommand(step.Args)
+			_, err = remoteCommand(step.Args)
 		}
 		if err != nil {
 			return exit.Usagef("%s, line %d: %s: %s", s.Origin, step.Line, sanitize.Text(step.Text), sanitize.Text(err.Error()))
@@ -64,10 +64,10 @@ func (a *steps) do(ctx context.Context, s scenario.Step) error {
 	case "close":
 		return a.closeChannel(s.Args[0])
 	case "far":
-		return a.askFar(ctx, s)
+		return a.askRemote(ctx, s)
 	case "impair":
 		if err := a.session.setImpair(s.Rest()); err != nil {
-			return &cannotTell{err}
+			return &inconclusive{err}
 		}
 		return nil
 	}
@@ -75,7 +75,7 @@ func (a *steps) do(ctx context.Context, s scenario.Step) error {
 }
 
 // command carries out a step that is a command of --input, too.
-func (a *attempt) command(ctx context.Context, s scenario.Step) error {
+func (a *probeCall) command(ctx context.Context, s scenario.Step) error {
 	cmd := command{Command: s.Verb}
 	if len(s.Args) > 0 {
 		cmd.Kind = s.Args[0]
@@ -84,7 +84,7 @@ func (a *attempt) command(ctx context.Context, s scenario.Step) error {
 		cmd.Source = strings.Join(s.Args[1:], " ")
 	}
 	if err := cmd.check(); err != nil {
-		return &cannotTell{err}
+		return &inconclusive{err}
 	}
 	done := make(chan error, 1)
 	a.session.do(cmd, func(err error) { done <- err })
@@ -93,7 +93,7 @@ func (a *attempt) command(ctx context.Context, s scenario.Step) error {
 		case <-a.ended:
 			return nil
 		case <-time.After(stepPatience):
-			return &cannotTell{errors.New("the call does not end")}
+			return &inconclusive{errors.New("the call does not end")}
 		}
 	}
 	select {
@@ -108,7 +108,7 @@ func (a *attempt) command(ctx context.Context, s scenario.Step) error {
 	}
 }
 
-// asMeant is how a step went that ended with err, which is that of the other side if refused.
+// asMeant is how a step went that ended with err, which is that of the peer if refused.
 func asMeant(s scenario.Step, err error, refused bool) error {
 	switch {
 	case !s.Refused:
@@ -116,7 +116,7 @@ func asMeant(s scenario.Step, err error, refused bool) error {
 	case err == nil:
 		return errors.New("the other side agreed, and should have refused it")
 	case !refused:
-		return &cannotTell{fmt.Errorf("the other side was not asked, or did not say: %w", err)}
+		return &inconclusive{fmt.Errorf("the other side was not asked, or did not say: %w", err)}
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func echoWords(words []string) (e echoing, err error) {
 func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 	e, err := echoWords(s.Args)
 	if err != nil {
-		return &cannotTell{err}
+		return &inconclusive{err}
 	}
 	label := e.label
 	if label == "" {
@@ -162,7 +162,7 @@ func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 		return err
 	}
 	data := payload(e)
-	since := a.witness.count("message")
+	since := a.observed.count("message")
 	begin := time.Now()
 	sending, cancel := context.WithTimeout(ctx, s.For)
 	defer cancel()
@@ -172,18 +172,18 @@ func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 	if err := a.message(ctx, messageFact(label, e.text, data), since, s.For); err != nil {
 		return err
 	}
-	a.witness.metric("echo.ms", milliseconds(time.Since(begin)))
+	a.observed.metric("echo.ms", milliseconds(time.Since(begin)))
 	return nil
 }
 
 // message waits for a message.
-func (a *attempt) message(ctx context.Context, want string, since int, within time.Duration) error {
+func (a *probeCall) message(ctx context.Context, want string, since int, within time.Duration) error {
 	c := event.Check{Raw: want, Key: "message", Op: "=", Value: want, Kind: event.Text}
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
 	for {
-		change := a.witness.next()
-		if _, ok := a.witness.match(c, since); ok {
+		change := a.observed.next()
+		if _, ok := a.observed.match(c, since); ok {
 			return nil
 		}
 		select {
@@ -192,7 +192,7 @@ func (a *attempt) message(ctx context.Context, want string, since int, within ti
 			return a.over("message")
 		case <-timeout.C:
 			came := "nothing came back"
-			if got := a.witness.latest("message"); got != "" && a.witness.count("message") > since {
+			if got := a.observed.latest("message"); got != "" && a.observed.count("message") > since {
 				came = "another message came: " + got
 			}
 			return fmt.Errorf("the message (channel, text, bytes, digest: %s) did not come back within %s: %s", want, within, came)
@@ -217,9 +217,9 @@ func (a *steps) channelNamed(ctx context.Context, label string, within time.Dura
 	if err := a.until(ctx, "channel="+label, within); err != nil {
 		return nil, err
 	}
-	a.witness.mu.Lock()
-	defer a.witness.mu.Unlock()
-	return a.witness.channels[label], nil
+	a.observed.mu.Lock()
+	defer a.observed.mu.Unlock()
+	return a.observed.channels[label], nil
 }
 
 func channelWords(words []string) (o datachannel.Options, err error) {
@@ -253,10 +253,10 @@ func channelWords(words []string) (o datachannel.Options, err error) {
 	return o, o.Check()
 }
 
-func (a *attempt) openChannel(ctx context.Context, words []string) error {
+func (a *probeCall) openChannel(ctx context.Context, words []string) error {
 	o, err := channelWords(words)
 	if err != nil {
-		return &cannotTell{err}
+		return &inconclusive{err}
 	}
 	opening, cancel := context.WithTimeout(ctx, stepPatience)
 	defer cancel()
@@ -264,29 +264,29 @@ func (a *attempt) openChannel(ctx context.Context, words []string) error {
 	if err != nil {
 		return fmt.Errorf("the channel %s did not open: %w", o.Label, err)
 	}
-	a.witness.owns(ch)
+	a.observed.owns(ch)
 	a.work.Go(func() { a.listen(ch) })
 	return nil
 }
 
 // listen takes what comes by a channel that this side opened.
-func (a *attempt) listen(ch *datachannel.Channel) {
+func (a *probeCall) listen(ch *datachannel.Channel) {
 	for {
 		data, text, err := ch.Receive(a.running)
 		if err != nil {
-			a.witness.closed(ch.Label())
+			a.observed.closed(ch.Label())
 			return
 		}
-		a.witness.note("message", messageFact(ch.Label(), text, data))
+		a.observed.note("message", messageFact(ch.Label(), text, data))
 	}
 }
 
-func (a *attempt) closeChannel(label string) error {
-	a.witness.mu.Lock()
-	ch := a.witness.channels[label]
-	a.witness.mu.Unlock()
+func (a *probeCall) closeChannel(label string) error {
+	a.observed.mu.Lock()
+	ch := a.observed.channels[label]
+	a.observed.mu.Unlock()
 	if ch == nil {
-		return &cannotTell{fmt.Errorf("there is no channel %s; open it before", label)}
+		return &inconclusive{fmt.Errorf("there is no channel %s; open it before", label)}
 	}
 	return ch.Close()
 }

@@ -12,10 +12,10 @@ import (
 	"parley/signal"
 )
 
-// alteration changes what this side says by signaling, to see how the other
+// mutator changes what this side says by signaling, to see how the other
 // takes it: all of it is allowed by the standards, but for wrong-fingerprint.
 // It is the middleware next to the call.
-type alteration struct {
+type mutator struct {
 	onCrossed func() // is called once the messages of crossing are delivered
 
 	changes []string
@@ -39,7 +39,7 @@ type alteration struct {
 }
 
 // attach changes the signaling of a call.
-func (a *alteration) attach(c *session) {
+func (a *mutator) attach(c *session) {
 	c.intercept(a)
 	c.observe(observer{peerEvent: func(e peer.Event) {
 		if _, ok := e.(peer.GatheringComplete); !ok || a.release == nil {
@@ -52,7 +52,7 @@ func (a *alteration) attach(c *session) {
 }
 
 // send implements middleware.
-func (a *alteration) send(ctx context.Context, m signal.Message, next sendFunc) error {
+func (a *mutator) send(ctx context.Context, m signal.Message, next sendFunc) error {
 	for _, message := range a.of(m) {
 		if err := next(ctx, message); err != nil {
 			return err
@@ -69,9 +69,9 @@ func (a *alteration) send(ctx context.Context, m signal.Message, next sendFunc) 
 }
 
 // deliver implements middleware.
-func (a *alteration) deliver(m signal.Message, next deliverFunc) {
+func (a *mutator) deliver(m signal.Message, next deliverFunc) {
 	if m.Type == signal.Answer {
-		a.inForce(m)
+		a.markAnswered(m)
 	}
 	if !a.loses(m) && !a.delays(m, next) {
 		next(m)
@@ -79,7 +79,7 @@ func (a *alteration) deliver(m signal.Message, next deliverFunc) {
 }
 
 // loses reports whether a message of the peer is lost: the first answer after the one of the call.
-func (a *alteration) loses(m signal.Message) bool {
+func (a *mutator) loses(m signal.Message) bool {
 	if m.Type != signal.Answer || !a.does("later-answer-lost") {
 		return false
 	}
@@ -88,7 +88,7 @@ func (a *alteration) loses(m signal.Message) bool {
 
 // delays reports whether a message of the peer is delivered later: from its first offer in a call that
 // is up on, until this side has sent one.
-func (a *alteration) delays(m signal.Message, next deliverFunc) bool {
+func (a *mutator) delays(m signal.Message, next deliverFunc) bool {
 	if !a.does("later-glare") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
 		return false
 	}
@@ -102,7 +102,7 @@ func (a *alteration) delays(m signal.Message, next deliverFunc) bool {
 }
 
 // deliverCrossing delivers what was delayed until this side has sent an offer.
-func (a *alteration) deliverCrossing() {
+func (a *mutator) deliverCrossing() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.crossing) == 0 {
@@ -118,8 +118,8 @@ func (a *alteration) deliverCrossing() {
 // change is what a call line can do to an offer.
 type change func(sections []section)
 
-// alterations are the changes of descriptions, by name, with what they do.
-func alterations() map[string]change {
+// mutations are the changes of descriptions, by name, with what they do.
+func mutations() map[string]change {
 	without := func(prefixes ...string) change { return func(all []section) { drop(all, prefixes...) } }
 	return map[string]change{
 		"no-ssrc": without("a=ssrc:", "a=ssrc-group:"), "no-msid": without("a=msid:", "a=msid-semantic:", "a=ssrc:", "a=ssrc-group:"),
@@ -159,7 +159,7 @@ func laterChanges() []string {
 }
 
 // laterOffer returns the messages that replace an offer of a call that is up.
-func (a *alteration) laterOffer(m signal.Message) []signal.Message {
+func (a *mutator) laterOffer(m signal.Message) []signal.Message {
 	stale := a.staleOffer()
 	a.offers = append(a.offers, m)
 	switch {
@@ -180,7 +180,7 @@ func (a *alteration) laterOffer(m signal.Message) []signal.Message {
 // staleOffer returns the latest offer before the one that was answered last, nil if there is none. The
 // one that was answered last is not stale before the peer has processed another: a peer that ignores
 // the next offer, because it crosses one of its own, answers this one again.
-func (a *alteration) staleOffer() *signal.Message {
+func (a *mutator) staleOffer() *signal.Message {
 	for _, m := range slices.Backward(a.offers) {
 		if m.Extension != nil && m.Extension.Number < a.processed.Load() {
 			return &m
@@ -190,7 +190,7 @@ func (a *alteration) staleOffer() *signal.Message {
 }
 
 // laterAnswer returns the messages that replace an answer.
-func (a *alteration) laterAnswer(m signal.Message) []signal.Message {
+func (a *mutator) laterAnswer(m signal.Message) []signal.Message {
 	before := a.answer
 	a.answer = &m
 	if !a.does("later-stale-answer") || before == nil || before.Extension == nil {
@@ -201,21 +201,21 @@ func (a *alteration) laterAnswer(m signal.Message) []signal.Message {
 	return []signal.Message{*before, rejection, m}
 }
 
-// inForce notes that an answer has come.
-func (a *alteration) inForce(answer signal.Message) {
+// markAnswered notes that an answer has come.
+func (a *mutator) markAnswered(answer signal.Message) {
 	a.answered.Store(true)
 	if x := answer.Extension; x != nil {
 		a.processed.Store(max(a.processed.Load(), x.Number))
 	}
 }
 
-// newAlteration reads offer=CHANGE,CHANGE.
-func newAlteration(list string) (*alteration, error) {
-	a := &alteration{}
+// newMutator reads offer=CHANGE,CHANGE.
+func newMutator(list string) (*mutator, error) {
+	a := &mutator{}
 	for _, name := range strings.Split(list, ",") {
-		if _, ok := alterations()[name]; !ok && !slices.Contains(slices.Concat(candidateChanges(), laterChanges()), name) {
+		if _, ok := mutations()[name]; !ok && !slices.Contains(slices.Concat(candidateChanges(), laterChanges()), name) {
 			var all []string
-			for n := range alterations() {
+			for n := range mutations() {
 				all = append(all, n)
 			}
 			all = slices.Concat(all, candidateChanges(), laterChanges())
@@ -227,10 +227,10 @@ func newAlteration(list string) (*alteration, error) {
 	return a, nil
 }
 
-func (a *alteration) does(name string) bool { return slices.Contains(a.changes, name) }
+func (a *mutator) does(name string) bool { return slices.Contains(a.changes, name) }
 
 // of is what is sent in place of m; it is called from one goroutine.
-func (a *alteration) of(m signal.Message) []signal.Message {
+func (a *mutator) of(m signal.Message) []signal.Message {
 	switch {
 	case m.Type == signal.Offer && a.answered.Load():
 		return a.laterOffer(m)
@@ -249,13 +249,13 @@ func (a *alteration) of(m signal.Message) []signal.Message {
 	return []signal.Message{m}
 }
 
-func (a *alteration) describe(sdp string) string {
+func (a *mutator) describe(sdp string) string {
 	all := sectionsOf(sdp)
 	if a.does("no-candidates") {
 		drop(all, "a=candidate:")
 	}
 	for _, name := range a.changes {
-		if change := alterations()[name]; change != nil {
+		if change := mutations()[name]; change != nil {
 			change(all)
 		}
 	}
@@ -272,7 +272,7 @@ func written(all []section) string {
 	return b.String()
 }
 
-func (a *alteration) candidate(m signal.Message) []signal.Message {
+func (a *mutator) candidate(m signal.Message) []signal.Message {
 	switch {
 	case m.Candidate == nil || m.Candidate.Candidate == "":
 	case a.does("no-candidates"):
@@ -290,7 +290,7 @@ func (a *alteration) candidate(m signal.Message) []signal.Message {
 
 // sendHeld sends the offer that was held until all candidates were found, with
 // these in it (RFC 8839 §5.1, RFC 8840 §4.2).
-func (a *alteration) sendHeld(ctx context.Context, next sendFunc) error {
+func (a *mutator) sendHeld(ctx context.Context, next sendFunc) error {
 	if a.held == nil {
 		return nil
 	}
@@ -306,7 +306,7 @@ func (a *alteration) sendHeld(ctx context.Context, next sendFunc) error {
 }
 
 // more are candidates beside m.
-func (a *alteration) more(m signal.Message, lines []string) []signal.Message {
+func (a *mutator) more(m signal.Message, lines []string) []signal.Message {
 	var all []signal.Message
 	for _, line := range lines {
 		c := *m.Candidate

@@ -15,8 +15,8 @@ import (
 )
 
 // keep writes what was seen in a call to the folder of --evidence, and returns
-// where. What cannot be written is told, and is no verdict.
-func (p *prober) keep(a *attempt, r *scenario.Result) string {
+// where. What cannot be written is reported, and is no verdict.
+func (p *prober) keep(a *probeCall, r *scenario.Result) string {
 	if p.evidence == "" {
 		return ""
 	}
@@ -25,7 +25,7 @@ func (p *prober) keep(a *attempt, r *scenario.Result) string {
 	for name, data := range a.evidence(r) {
 		err = errors.Join(err, os.WriteFile(filepath.Join(folder, name), data, 0o600))
 	}
-	err = errors.Join(err, a.tapes.copyTo(folder))
+	err = errors.Join(err, a.artifacts.copyTo(folder))
 	if err != nil {
 		p.report.Warnf("--evidence: %v", err)
 	}
@@ -33,14 +33,14 @@ func (p *prober) keep(a *attempt, r *scenario.Result) string {
 }
 
 // evidence are the files, by name.
-func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
-	w := a.witness
+func (a *probeCall) evidence(r *scenario.Result) map[string][]byte {
+	w := a.observed
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	files := map[string][]byte{"events.ndjson": a.events.Bytes()}
 	var signaling bytes.Buffer
 	e := json.NewEncoder(&signaling)
-	for i, s := range w.talk {
+	for i, s := range w.signalingLog {
 		direction := "in"
 		if s.out {
 			direction = "out"
@@ -59,8 +59,8 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 		}{s.at.Format("2006-01-02T15:04:05.000Z07:00"), direction, s.m.Type, s.m.SDP, s.m.Extension, s.m.Candidate, s.m.Text})
 	}
 	files["signaling.ndjson"] = signaling.Bytes()
-	if w.theirs.Len() > 0 {
-		files["far-events.ndjson"] = bytes.Clone(w.theirs.Bytes())
+	if w.remoteEvents.Len() > 0 {
+		files["far-events.ndjson"] = bytes.Clone(w.remoteEvents.Bytes())
 	}
 	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.facts.snapshot(), "verdict.json": map[string]any{
 		"scenario": r.Scenario.Name, "specs": r.Scenario.Specs, "verdict": r.Verdict, "reason": r.Reason, "step": r.Step, "metrics": w.metrics}} {
@@ -71,9 +71,9 @@ func (a *attempt) evidence(r *scenario.Result) map[string][]byte {
 	return files
 }
 
-// tapes are the files that a call is written to while it goes on, for the evidence: its packets with the keys, and what
+// artifacts are the files that a call is written to while it goes on, for the evidence: its packets with the keys, and what
 // is received. Nil writes nothing.
-type tapes struct {
+type artifacts struct {
 	folder string // temporary
 	demux  *capture.Demux
 	file   *os.File
@@ -86,8 +86,8 @@ const (
 	recordingFile = "recording.mkv"
 )
 
-// newTapes has a call with these settings written to files, if there is --evidence.
-func (p *prober) newTapes(s *settings) (*tapes, error) {
+// newArtifacts has a call with these settings written to files, if there is --evidence.
+func (p *prober) newArtifacts(s *settings) (*artifacts, error) {
 	if p.evidence == "" {
 		return nil, nil
 	}
@@ -95,7 +95,7 @@ func (p *prober) newTapes(s *settings) (*tapes, error) {
 	if err != nil {
 		return nil, exit.Errorf(exit.Device, "--evidence: %w", err)
 	}
-	t := &tapes{folder: folder, demux: s.demux}
+	t := &artifacts{folder: folder, demux: s.demux}
 	s.record, s.recordings, s.recordPartly = filepath.Join(folder, recordingFile), newRecordings(), true
 	if t.file, err = createPrivate("evidence", filepath.Join(folder, packetsFile)); err != nil {
 		t.discard()
@@ -108,14 +108,14 @@ func (p *prober) newTapes(s *settings) (*tapes, error) {
 }
 
 // sends takes the ICE credentials of a description of ours, by which the packets of the call are known on a shared port.
-func (t *tapes) sends(sdp string) {
+func (t *artifacts) sends(sdp string) {
 	if t != nil {
 		t.demux.Add(attributeOf(sdp, "ice-ufrag"), t.pcapng)
 	}
 }
 
 // end ends the files, once the call is over.
-func (t *tapes) end() {
+func (t *artifacts) end() {
 	if t != nil && t.pcapng != nil {
 		t.demux.Remove(t.pcapng)
 		_ = errors.Join(t.pcapng.Close(), t.file.Close()) // what is missing at its end is no verdict
@@ -124,7 +124,7 @@ func (t *tapes) end() {
 }
 
 // copyTo copies what there is.
-func (t *tapes) copyTo(folder string) error {
+func (t *artifacts) copyTo(folder string) error {
 	if t == nil {
 		return nil
 	}
@@ -140,7 +140,7 @@ func (t *tapes) copyTo(folder string) error {
 }
 
 // discard removes the files.
-func (t *tapes) discard() {
+func (t *artifacts) discard() {
 	if t != nil {
 		t.end()
 		_ = os.RemoveAll(t.folder)

@@ -19,30 +19,30 @@ import (
 	"parley/peer/stats"
 )
 
-// far is the other side of a call of a probe, as far as it cooperates, see cooperate.go.
-type far struct {
-	begun chan struct{} // closed when it has told something
+// remotePeer is the peer of a call of a probe, as far as it cooperates, see cooperate.go.
+type remotePeer struct {
+	begun chan struct{} // closed when it has sent an event
 	over  chan struct{} // closed when it tells no more
 
 	once    sync.Once
-	mu      sync.Mutex // protects following
+	mu      sync.Mutex // guards the following
 	channel *datachannel.Channel
 	asked   int
 	replies map[int]chan error // of commands without a reply
 }
 
-// Bounds of what is kept, in bytes: of the other side's events, and of one value of theirs.
+// Bounds of what is kept, in bytes: of the peer's events, and of one value of theirs.
 const (
-	maxTheirs = 8 << 20
-	maxFact   = 4 << 10
+	maxRemoteEvents = 8 << 20
+	maxFact         = 4 << 10
 )
 
 var errNoCooperation = errors.New("the other side does not cooperate")
 
-// cooperate asks the other side to, as soon as the call is connected.
-func (a *attempt) cooperate() {
-	f := &far{begun: make(chan struct{}), over: make(chan struct{}), replies: map[int]chan error{}}
-	a.far = f
+// cooperate asks the peer to, as soon as the call is connected.
+func (a *probeCall) cooperate() {
+	f := &remotePeer{begun: make(chan struct{}), over: make(chan struct{}), replies: map[int]chan error{}}
+	a.remote = f
 	a.work.Go(func() {
 		defer close(f.over)
 		select {
@@ -62,19 +62,19 @@ func (a *attempt) cooperate() {
 			if err != nil {
 				return
 			}
-			f.heard(a.witness, data)
+			f.heard(a.observed, data)
 		}
 	})
 }
 
-// heard takes an event of the other side. What is none is ignored.
-func (f *far) heard(w *witness, line []byte) {
-	var e farEvent
+// heard takes an event of the peer. What is none is ignored.
+func (f *remotePeer) heard(w *callObserver, line []byte) {
+	var e remoteEvent
 	if json.Unmarshal(line, &e) != nil || e.Event == "" {
 		return
 	}
 	f.once.Do(func() { close(f.begun) })
-	w.hearFar(bytes.TrimSpace(line), e)
+	w.noteRemote(bytes.TrimSpace(line), e)
 	if e.Event != "reply" {
 		return
 	}
@@ -93,8 +93,8 @@ func (f *far) heard(w *witness, line []byte) {
 	}
 }
 
-// wait waits until the other side cooperates.
-func (f *far) wait(ctx context.Context) error {
+// wait waits until the peer cooperates.
+func (f *remotePeer) wait(ctx context.Context) error {
 	select {
 	case <-f.begun:
 		return nil
@@ -104,8 +104,8 @@ func (f *far) wait(ctx context.Context) error {
 	return errNoCooperation
 }
 
-// farCommand reads what stands behind far.
-func farCommand(words []string) (command, error) {
+// remoteCommand reads what stands behind far.
+func remoteCommand(words []string) (command, error) {
 	c := command{Command: words[0]}
 	switch rest := strings.Join(words[1:], " "); {
 	case c.Command == "say":
@@ -119,18 +119,18 @@ func farCommand(words []string) (command, error) {
 	return c, c.check()
 }
 
-// askFar has the other side carry out a command.
-func (a *attempt) askFar(ctx context.Context, s scenario.Step) error {
-	c, err := farCommand(s.Args)
-	if err != nil || a.far == nil {
-		return &cannotTell{cmp.Or(err, errors.New("a scenario with far needs cooperation"))}
+// askRemote has the peer carry out a command.
+func (a *probeCall) askRemote(ctx context.Context, s scenario.Step) error {
+	c, err := remoteCommand(s.Args)
+	if err != nil || a.remote == nil {
+		return &inconclusive{cmp.Or(err, errors.New("a scenario with far needs cooperation"))}
 	}
 	asking, cancel := context.WithTimeout(ctx, stepPatience)
 	defer cancel()
-	if err := a.far.wait(asking); err != nil {
+	if err := a.remote.wait(asking); err != nil {
 		return err
 	}
-	reply, err := a.far.ask(asking, c)
+	reply, err := a.remote.ask(asking, c)
 	switch {
 	case err != nil:
 		return err
@@ -142,7 +142,7 @@ func (a *attempt) askFar(ctx context.Context, s scenario.Step) error {
 		return asMeant(s, err, true)
 	case <-a.ended:
 		return a.over(s.Text)
-	case <-a.far.over:
+	case <-a.remote.over:
 		return errNoCooperation
 	case <-asking.Done():
 		return cmp.Or(ctx.Err(), fmt.Errorf("the other side has not done it within %s", stepPatience))
@@ -150,7 +150,7 @@ func (a *attempt) askFar(ctx context.Context, s scenario.Step) error {
 }
 
 // ask sends a command; the channel gets the reply.
-func (f *far) ask(ctx context.Context, c command) (<-chan error, error) {
+func (f *remotePeer) ask(ctx context.Context, c command) (<-chan error, error) {
 	reply := make(chan error, 1)
 	f.mu.Lock()
 	f.asked++
@@ -166,8 +166,8 @@ func (f *far) ask(ctx context.Context, c command) (<-chan error, error) {
 	return reply, ch.Write(ctx, []byte(event.JSON(fields)), true)
 }
 
-// farEvent is what a probe looks at in an event of the other side.
-type farEvent struct {
+// remoteEvent is what a probe looks at in an event of the peer.
+type remoteEvent struct {
 	Event, Code, Connection, Label, State, Direction, Text, Kind, Error string
 
 	ID     json.RawMessage
@@ -180,8 +180,8 @@ type farEvent struct {
 	Report stats.Report
 }
 
-// facts are what a probe looks at in an event of the other side.
-func (e *farEvent) facts() (all []fact) {
+// facts are what a probe looks at in an event of the peer.
+func (e *remoteEvent) facts() (all []fact) {
 	add := func(key, value string) {
 		if value != "" {
 			all = append(all, fact{"far." + key, event.TextOf(value[:min(len(value), maxFact)])})
@@ -208,7 +208,7 @@ func (e *farEvent) facts() (all []fact) {
 	return all
 }
 
-func (e *farEvent) statsFacts() (all []fact) {
+func (e *remoteEvent) statsFacts() (all []fact) {
 	for _, t := range e.Tracks {
 		if t.Direction != "in" || !slices.Contains(kinds(), t.Kind) {
 			continue
@@ -228,12 +228,12 @@ func (e *farEvent) statsFacts() (all []fact) {
 	return all
 }
 
-// hearFar notes an event of the other side.
-func (w *witness) hearFar(line []byte, e farEvent) {
+// noteRemote notes an event of the peer.
+func (w *callObserver) noteRemote(line []byte, e remoteEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.theirs.Len()+len(line) < maxTheirs {
-		w.theirs.Write(append(line, '\n'))
+	if w.remoteEvents.Len()+len(line) < maxRemoteEvents {
+		w.remoteEvents.Write(append(line, '\n'))
 	}
 	for _, f := range e.facts() {
 		w.add(f.key, f.value)
@@ -253,7 +253,7 @@ func (w *witness) hearFar(line []byte, e farEvent) {
 }
 
 // compareCodes notes if both sides show the same verification code. The caller holds the lock.
-func (w *witness) compareCodes() {
+func (w *callObserver) compareCodes() {
 	if theirs := w.latest("far.code"); theirs != "" && w.code != "" {
 		w.note("codes", map[bool]string{true: "same", false: "other"}[theirs == w.code])
 	}

@@ -13,43 +13,43 @@ import (
 	"parley/peer/datachannel"
 )
 
-// happened takes the events of the call, on the call's goroutine.
-func (c *session) happened(e peer.Event) {
+// handleEvent handles the events of the call, on the call's goroutine.
+func (c *session) handleEvent(e peer.Event) {
 	c.notifyPeerEvent(e)
 	c.suspectGap(e)
 	switch e := e.(type) {
 	case peer.StateChanged:
 		c.stateChanged(e)
 	case peer.CandidateFound:
-		c.tellCandidate(e)
+		c.reportCandidate(e)
 	case peer.PairSelected:
-		c.tellPair(e)
+		c.reportPair(e)
 	case peer.AddressesChanged:
 		c.emit(event.Event{Name: "network", Peer: c.name, Fields: event.Fields("addresses", e.Addresses),
 			Message: "the addresses of this machine have changed"})
-		c.way.client.NetworkChanged()
+		c.signaler.client.NetworkChanged()
 	case peer.ChannelOpened:
-		c.tellChannel(e.Channel, "open")
+		c.reportChannel(e.Channel, "open")
 		c.channelOpened(e.Channel)
 	case peer.ChannelClosed:
-		c.tellChannel(e.Channel, "closed")
+		c.reportChannel(e.Channel, "closed")
 	case peer.TextSent:
-		c.tellText(e.Channel.Label(), "out", e.Text)
+		c.reportText(e.Channel.Label(), "out", e.Text)
 	case peer.TextRejected:
-		c.tellRefused(e)
+		c.reportRefused(e)
 	case peer.MessageReceived:
 		c.message(e)
 	case peer.VerificationCode:
-		c.tellCode(e)
+		c.reportCode(e)
 	case peer.TrackReceived:
 		c.receive(e)
 	case peer.TrackMuted:
 		if recorded := c.recorded[e.Mid]; recorded != nil {
 			recorded.SetMuted(e.Muted)
 		}
-		c.tellMuted(e)
+		c.reportMuted(e)
 	case peer.TrackSending:
-		c.tellTrack(e.Track.Kind(), e.Codec.MimeType, "out")
+		c.reportTrack(e.Track.Kind(), e.Codec.MimeType, "out")
 	case peer.TrackRejected:
 		c.report.Warnf("%s is not sent to %s: %s", e.Track.Kind(), sanitize.Text(c.name), sanitize.Text(e.Reason))
 	case peer.Warned:
@@ -82,15 +82,15 @@ func (c *session) channelOpened(ch *datachannel.Channel) {
 		}
 	}
 	c.expect.Observe("channel", event.TextOf(ch.Label()))
-	if c.carrier != nil {
-		c.carrier.opened(ch)
+	if c.app != nil {
+		c.app.opened(ch)
 	}
 }
 
 // begin starts the media, once the connection is up.
 func (c *session) begin() {
 	c.started = time.Now()
-	c.way.up.Add(1)
+	c.signaler.up.Add(1)
 	close(c.connected)
 	c.sending.start()
 }
@@ -99,10 +99,10 @@ func (c *session) begin() {
 // came from.
 func (c *session) message(e peer.MessageReceived) {
 	if e.Text {
-		c.tellText(e.Channel.Label(), "in", string(e.Data))
+		c.reportText(e.Channel.Label(), "in", string(e.Data))
 		c.expect.Observe("text", event.TextOf(string(e.Data)))
 	} else {
-		c.tellBinary(e)
+		c.reportBinary(e)
 	}
 	if !c.echo {
 		return
@@ -112,11 +112,11 @@ func (c *session) message(e peer.MessageReceived) {
 		return
 	}
 	if e.Text {
-		c.tellText(e.Channel.Label(), "out", string(e.Data))
+		c.reportText(e.Channel.Label(), "out", string(e.Data))
 	}
 }
 
-func (c *session) tellCandidate(e peer.CandidateFound) {
+func (c *session) reportCandidate(e peer.CandidateFound) {
 	side := "local"
 	if e.Remote {
 		side = "remote"
@@ -126,7 +126,7 @@ func (c *session) tellCandidate(e peer.CandidateFound) {
 		Message: fmt.Sprintf("%s candidate %s %s %s", side, e.Type, e.Protocol, e.Address)})
 }
 
-func (c *session) tellPair(e peer.PairSelected) {
+func (c *session) reportPair(e peer.PairSelected) {
 	local, remote := e.Local.Type+" "+e.Local.Address, e.Remote.Type+" "+e.Remote.Address
 	how := "directly"
 	if e.Relayed {
@@ -137,7 +137,7 @@ func (c *session) tellPair(e peer.PairSelected) {
 		Message: fmt.Sprintf("%s: %s to %s, %s", how, local, remote, e.Local.Protocol)})
 }
 
-func (c *session) tellChannel(ch *datachannel.Channel, state string) {
+func (c *session) reportChannel(ch *datachannel.Channel, state string) {
 	by := "us"
 	if ch.OpenedByPeer() {
 		by = "peer"
@@ -147,7 +147,7 @@ func (c *session) tellChannel(ch *datachannel.Channel, state string) {
 		Message: fmt.Sprintf("data channel %s %s", sanitize.Text(ch.Label()), state)})
 }
 
-func (c *session) tellText(label, direction, text string) {
+func (c *session) reportText(label, direction, text string) {
 	ev := event.Event{Name: "text", Peer: c.name, Fields: event.Fields("label", label, "direction", direction, "text", text)}
 	if direction == "in" {
 		ev.Output = sanitize.Text(c.name) + ": " + sanitize.Lines(text)
@@ -161,7 +161,7 @@ func (c *session) tellText(label, direction, text string) {
 // know which one it was.
 const maxShown = 24
 
-func (c *session) tellRefused(e peer.TextRejected) {
+func (c *session) reportRefused(e peer.TextRejected) {
 	begins := e.Text
 	if all := []rune(e.Text); len(all) > maxShown {
 		begins = string(all[:maxShown]) + "…"
@@ -174,7 +174,7 @@ func (c *session) tellRefused(e peer.TextRejected) {
 		Fields: event.Fields("text", e.Text, "reason", e.Reason.Error())})
 }
 
-func (c *session) tellTrack(kind webrtc.RTPCodecType, mime, direction string) {
+func (c *session) reportTrack(kind webrtc.RTPCodecType, mime, direction string) {
 	doing := "sending"
 	if direction == "in" {
 		doing = "receiving"
@@ -184,7 +184,7 @@ func (c *session) tellTrack(kind webrtc.RTPCodecType, mime, direction string) {
 		Message: fmt.Sprintf("%s %s %s", doing, kind, codecName(mime))})
 }
 
-func (c *session) tellMuted(e peer.TrackMuted) {
+func (c *session) reportMuted(e peer.TrackMuted) {
 	say := "no %s comes from %s for now, it says"
 	if !e.Muted {
 		say = "%s comes from %s again, it says"
@@ -193,7 +193,7 @@ func (c *session) tellMuted(e peer.TrackMuted) {
 		Message: fmt.Sprintf(say, e.Kind, sanitize.Text(c.name))})
 }
 
-func (c *session) tellCheck(ch event.Check, held bool, saw event.Value) {
+func (c *session) reportCheck(ch event.Check, held bool, saw event.Value) {
 	ev := event.Event{Name: "expect", Peer: c.name, Fields: event.Fields("check", ch.Raw, "held", held, "saw", saw.String())}
 	if held {
 		ev.Message = "held: " + sanitize.Text(ch.Raw)

@@ -76,14 +76,14 @@ func qualityFacts(q quality.Report) map[string]float64 {
 	return facts
 }
 
-// judging tells if any of some checks is of what a judge finds out.
-func judging(checks []event.Check) bool {
+// asksQuality reports whether any of some checks has a key of qualityKeys.
+func asksQuality(checks []event.Check) bool {
 	return slices.ContainsFunc(checks, func(c event.Check) bool { return isQuality(c.Key) })
 }
 
-// newJudge makes the judge of a call, nil if nobody asks for one: it decodes all pictures.
-func (c *session) newJudge() *quality.Analyzer {
-	if !c.analysis.quality && !judging(c.checks) {
+// newAnalyzer returns the analyzer of a call, nil if nobody asks for one: it decodes all frames.
+func (c *session) newAnalyzer() *quality.Analyzer {
+	if !c.analysis.quality && !asksQuality(c.checks) {
 		return nil
 	}
 	o := quality.AnalyzerOptions{Epoch: c.epoch, FrameRate: c.rate, Width: c.width, Height: c.height, CompareEvery: 5}
@@ -96,15 +96,15 @@ func (c *session) newJudge() *quality.Analyzer {
 	return quality.NewAnalyzer(o)
 }
 
-// judgeTrack lets the judge see a track that is received.
-func (c *session) judgeTrack(e peer.TrackReceived, request func()) media.FrameSink {
-	if c.judge == nil {
+// analyzeTrack returns the sink by which the analyzer gets a received track, nil for none.
+func (c *session) analyzeTrack(e peer.TrackReceived, request func()) media.FrameSink {
+	if c.analyzer == nil {
 		return nil
 	}
 	if e.Track.Kind() == webrtc.RTPCodecTypeAudio {
-		return c.judge.AudioSink(c.epoch.Time())
+		return c.analyzer.AudioSink(c.epoch.Time())
 	}
-	sink, viewer := c.judge.VideoSink(c.epoch.Time(), decoder.ViewerOptions{
+	sink, viewer := c.analyzer.VideoSink(c.epoch.Time(), decoder.ViewerOptions{
 		NewDecoder: decoders, RequestKeyFrame: request, Logger: c.logger,
 		Warn: func(sentence string) { c.report.Warnf("%s", sanitize.Text(sentence)) },
 	})
@@ -112,23 +112,23 @@ func (c *session) judgeTrack(e peer.TrackReceived, request func()) media.FrameSi
 	return sink
 }
 
-// quality is what the judge has found out up to now.
+// quality returns what the analyzer has found out up to now.
 func (c *session) quality() map[string]float64 {
-	if c.judge == nil || !c.isConnected() {
+	if c.analyzer == nil || !c.isConnected() {
 		return nil
 	}
-	return qualityFacts(c.judge.Report(time.Since(c.epoch.Time())))
+	return qualityFacts(c.analyzer.Report(time.Since(c.epoch.Time())))
 }
 
-// judgeInterval is the time between two looks of the expectations at the judge, which sorts what it knows for each.
-const judgeInterval = 200 * time.Millisecond
+// qualityInterval is the time between two reports of the analyzer, which sorts what it knows for each.
+const qualityInterval = 200 * time.Millisecond
 
-// measureQuality lets the expectations, and the observers, see what the judge has found out.
+// measureQuality lets the expectations, and the observers, get what the analyzer has found out.
 func (c *session) measureQuality(last bool) {
-	if c.judge == nil || !last && time.Since(c.judgedAt) < judgeInterval {
+	if c.analyzer == nil || !last && time.Since(c.analyzedAt) < qualityInterval {
 		return
 	}
-	c.judgedAt = time.Now()
+	c.analyzedAt = time.Now()
 	q := c.quality()
 	for _, key := range slices.Sorted(maps.Keys(q)) {
 		c.expect.Observe(key, event.NumberOf(q[key]))

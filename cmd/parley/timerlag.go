@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"parley/cmd/parley/internal/scenario"
+)
+
+const (
+	// timerLagInterval is how often it is looked how late this process gets to run: a packet of sound.
+	timerLagInterval = 20 * time.Millisecond
+	// maxTimerLag, at the 95th percentile, is where what a load run sees is no more the peer's doing than this machine's.
+	maxTimerLag = 20 * time.Millisecond
+	// maxTimerLags is how many looks are remembered, the first half an hour.
+	maxTimerLags = 90_000
+)
+
+// timerLag is how late timers of this process are, which says how busy the machine is.
+type timerLag struct {
+	stop context.CancelFunc
+	work sync.WaitGroup
+	late []float64 // milliseconds, whole once work is done
+}
+
+// measureTimerLag looks until end.
+func measureTimerLag() *timerLag {
+	ctx, stop := context.WithCancel(context.Background())
+	l := &timerLag{stop: stop}
+	l.work.Go(func() {
+		timer := time.NewTimer(timerLagInterval)
+		defer timer.Stop()
+		for len(l.late) < maxTimerLags {
+			due := time.Now().Add(timerLagInterval)
+			timer.Reset(timerLagInterval)
+			select {
+			case <-timer.C:
+				l.late = append(l.late, milliseconds(max(0, time.Since(due))))
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return l
+}
+
+// end is what came of it.
+func (l *timerLag) end() scenario.Distribution {
+	l.stop()
+	l.work.Wait()
+	slices.Sort(l.late)
+	return scenario.DistributionOf("late.ms", l.late)
+}
