@@ -85,7 +85,7 @@ test('the pause is random', t => {
 test('a socket that does not open in time is given up', t => {
   const {connection, events} = connected(t);
   connection.connect();
-  t.mock.timers.tick(10000);
+  t.mock.timers.tick(15000);
   assert.deepEqual(events, [[1006, '']]);
   assert.equal(FakeSocket.all[0].closed, 1000);
 });

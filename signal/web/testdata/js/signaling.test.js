@@ -80,7 +80,7 @@ test('a login that is refused, and one without an answer', t => {
   FakeSocket.latest.open().receive({type: 'login', success: false, code: 'taken'});
   assert.deepEqual(events, [['login', 'The name bob is taken. Choose another one.']]);
   signaling.signIn('carol');
-  t.mock.timers.tick(10000);
+  t.mock.timers.tick(12000);
   assert.match(events[1][1], /does not answer/);
   assert.equal(signaling.name, null);
 });
