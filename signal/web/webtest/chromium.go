@@ -195,10 +195,17 @@ func (p *devtoolsPage) insert(ctx context.Context, text string) error {
 }
 
 func (p *devtoolsPage) press(ctx context.Context, key Key) error {
+	modifiers := 0
+	if key == ShiftTab {
+		key, modifiers = TabKey, 8
+	}
 	code := map[Key]int{Enter: 13, TabKey: 9, Escape: 27, Space: 32}[key]
 	text := map[Key]string{Enter: "\r", Space: " "}[key]
+	if len(key) == 1 && key != Space {
+		code, text = int(strings.ToUpper(string(key))[0]), string(key)
+	}
 	for _, kind := range []string{"keyDown", "keyUp"} {
-		params := map[string]any{"type": kind, "key": string(key), "code": string(key), "windowsVirtualKeyCode": code}
+		params := map[string]any{"type": kind, "key": string(key), "code": string(key), "windowsVirtualKeyCode": code, "modifiers": modifiers}
 		if key == Space {
 			params["code"] = "Space"
 		}

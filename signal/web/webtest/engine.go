@@ -29,13 +29,14 @@ type page interface {
 	close(ctx context.Context) error
 }
 
-// Key is a key that writes nothing by itself, for [Tab.Press].
+// Key is a key for [Tab.Press]: one of those below, or a character of ASCII.
 type Key string
 
-// Keys for [Tab.Press].
+// Keys that have a name.
 const (
-	Enter  Key = "Enter"
-	TabKey Key = "Tab"
-	Escape Key = "Escape"
-	Space  Key = " "
+	Enter    Key = "Enter"
+	TabKey   Key = "Tab"
+	ShiftTab Key = "Shift+Tab" // to the element before
+	Escape   Key = "Escape"
+	Space    Key = " "
 )

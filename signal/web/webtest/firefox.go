@@ -223,7 +223,18 @@ func (p *bidiPage) insert(ctx context.Context, text string) error {
 
 func (p *bidiPage) press(ctx context.Context, key Key) error {
 	// WebDriver's code points for keys without a character.
-	code := map[Key]string{Enter: "\ue007", TabKey: "\ue004", Escape: "\ue00c", Space: " "}[key]
+	code, ok := map[Key]string{Enter: "\ue007", TabKey: "\ue004", Escape: "\ue00c"}[key]
+	if !ok {
+		code = string(key)
+	}
+	if key == ShiftTab {
+		return p.perform(ctx, map[string]any{"type": "key", "id": "keyboard", "actions": []any{
+			map[string]any{"type": "keyDown", "value": "\ue008"},
+			map[string]any{"type": "keyDown", "value": "\ue004"},
+			map[string]any{"type": "keyUp", "value": "\ue004"},
+			map[string]any{"type": "keyUp", "value": "\ue008"},
+		}})
+	}
 	return p.insert(ctx, code)
 }
 
