@@ -37,7 +37,7 @@ func checkSnapshotOf(t *testing.T, b *webtest.Browser) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(" 640x480 480x360 320x240 160x120 ", " "+size(img.Bounds().Dx(), img.Bounds().Dy())+" ") {
+	if !strings.Contains(" 1280x720 960x540 640x360 480x270 320x180 ", " "+size(img.Bounds().Dx(), img.Bounds().Dy())+" ") {
 		t.Errorf("the size is %v", img.Bounds())
 	}
 	var sum, n float64

@@ -111,7 +111,7 @@ func inBrowsers(t *testing.T, test func(t *testing.T, b *webtest.Browser)) {
 
 // tabSize is the --expect for the fake camera of a browser, which sends it
 // smaller while the machine is busy.
-const tabSize = "video.size~^(640x480|480x360|320x240|160x120)$"
+const tabSize = "video.size~^(1280x720|960x540|640x360|480x270|320x180)$"
 
 // microphone is the --expect for the fake microphone of a browser.
 func microphone(b *webtest.Browser) string {
@@ -159,6 +159,45 @@ func TestTabCallsTerminal(t *testing.T) {
 		}
 		tab.Click("#hangUpBtn")
 		bob.says(t, "tab hung up")
+		bob.ends(t, 0)
+		tab.NoErrors()
+		tab.Close()
+	})
+}
+
+// A terminal receives the screen of a tab in place of its camera, in the same call, and the camera again.
+func TestTabSharesScreen(t *testing.T) {
+	b := browsers().Chromium(t, nil)
+	page, server := serving(t)
+	bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--video", "test", "--audio", "tone:600",
+		"--expect", "video.size~^800x", "--expect", microphone(b), "--linger", "2m")
+	bob.says(t, "waiting for calls")
+	tab := b.Open(page + "/?as=tab&call=bob")
+	talking(tab)
+	tab.WaitFrames(3)
+	tab.Click("#shareBtn")
+	bob.says(t, "held: video.size")
+	bob.says(t, "held: audio.tone")
+	tab.Click("#stopShareBtn")
+	tab.WaitFrames(3)
+	tab.Click("#hangUpBtn")
+	bob.ends(t, 0)
+	tab.NoErrors()
+	tab.Close()
+}
+
+// The bars of a tab show that the network between it and a terminal is poor.
+func TestTabShowsPoorNetwork(t *testing.T) {
+	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := serving(t)
+		bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--video", "test", "--audio", "tone:600",
+			"--impair", "delay=300ms loss=10%", "--linger", "2m")
+		bob.says(t, "waiting for calls")
+		tab := b.Open(page + "/?as=tab&call=bob")
+		talking(tab)
+		tab.Wait(`['1', '2'].includes(document.querySelector('#qualityBtn').dataset.bars)`)
+		tab.Wait(`/: (bad|poor)$/.test(document.querySelector('#qualityBtn').getAttribute('aria-label'))`)
+		tab.Click("#hangUpBtn")
 		bob.ends(t, 0)
 		tab.NoErrors()
 		tab.Close()

@@ -53,8 +53,8 @@ func talk(t *testing.T, a, b *webtest.Browser, caller, callee *webtest.Tab, name
 	answer(callee)
 	for _, tab := range []*webtest.Tab{caller, callee} {
 		waitPhase(tab, "talking")
-		// Browsers send less than the camera's 640×480 while they are short of bandwidth or CPU.
-		if v := tab.WaitFrames(10); v.Width*3 != v.Height*4 || v.Width < 160 || v.Width > 640 {
+		// Browsers send less than the camera's 1280×720 while they are short of bandwidth or CPU.
+		if v := tab.WaitFrames(10); v.Width*9 != v.Height*16 || v.Width < 160 || v.Width > 1280 {
 			t.Errorf("the remote video is %d×%d", v.Width, v.Height)
 		}
 		tab.Wait(`(v => document.querySelector('#callPage').dataset.video === 'yes' &&

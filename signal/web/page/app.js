@@ -1,6 +1,7 @@
 // Puts the parts together, and does what the address of the page requests.
 
 import {isPermitted, parseAddress, takeToken} from './address.js';
+import {CallTools} from './calltools.js';
 import {Chat} from './chat.js';
 import {serverURL} from './connection.js';
 import {MuteButtons, useFileInputs} from './controls.js';
@@ -13,6 +14,7 @@ import {Page} from './page.js';
 import {Phone} from './phone.js';
 import {Ringing} from './ringing.js';
 import {Signaling} from './signaling.js';
+import {localStore} from './storage.js';
 import {shownName, shownText, typedName} from './text.js';
 import {verificationCode} from './verify.js';
 
@@ -22,8 +24,15 @@ const login = new LoginView(address);
 const ringing = new Ringing(devices, {accept: chosen => phone.accept(chosen), decline: () => phone.hangUp()});
 const page = new Page(ringing);
 const chat = new Chat(byId('chatarea'));
-const local = new LocalMedia(() => localChanged());
+const local = new LocalMedia(() => localChanged(), localStore('devices'));
 const muteButtons = new MuteButtons(local);
+const tools = new CallTools({
+  local, devices,
+  name: () => signaling.name ?? '',
+  dial: name => dial(name),
+  notice: text => page.notice(text),
+  ontitle: prefix => page.titlePrefix(prefix),
+});
 const files = new Files({
   card: card => chat.add(card),
   channel: () => /** @type {import('./call.js').Call} */ (phone.call).openFiles(),
@@ -38,8 +47,10 @@ const signaling = new Signaling(serverURL(), takeToken(), {
       login.show(refusal);
       return;
     }
-    page.signedIn(signaling.name ?? '', byId('callPage').hidden !== false);
+    const isNew = byId('callPage').hidden === true, name = signaling.name ?? '';
     login.hide();
+    page.signedIn(name, isNew);
+    if (isNew) tools.signedIn(name, line => chat.say(line.name, line.text, line.mine));
     phone.sessionRenewed();
     if (toCall && phone.phase === 'idle') dial(toCall);
     toCall = '';
@@ -66,6 +77,7 @@ const phone = new Phone({
     phase(phase, peer) {
       page.phase(phase, peer);
       muteButtons.update(phase !== 'idle');
+      tools.phase(phase, peer, phone.call?.pc ?? null);
       updateChat();
       if (phase === 'talking') files.talking(peer);
       else files.over();
@@ -87,9 +99,9 @@ const phone = new Phone({
       for (const text of address.say) phone.say(text);
     },
     files: channel => files.take(channel, phone.call?.peer ?? ''),
-    text: text => chat.say(phone.call?.peer ?? '', text, false),
+    text: text => say(phone.call?.peer ?? '', text, false),
     binary: bytes => chat.note({name: phone.call?.peer ?? ''}, ` sent ${bytes} bytes that are no text`),
-    sent: text => chat.say(signaling.name ?? '', text, true),
+    sent: text => say(signaling.name ?? '', text, true),
     unsent: (text, error) => chat.note('Not sent', error ? ` (${error.message})` : '', ': ', {name: text}),
     busy: peer => chat.note({name: peer}, ' called while you were busy'),
     error: message => page.notice(`The server says: ${shownName(message)}`),
@@ -105,8 +117,15 @@ function peerName() {
   return shownName(phone.call?.peer ?? '');
 }
 
+/** @param {string} name @param {string} text @param {boolean} mine */
+function say(name, text, mine) {
+  tools.message({name, text, mine});
+  chat.say(name, text, mine);
+}
+
 function localChanged() {
   page.local(local);
+  tools.localChanged();
   muteButtons.update(phone.phase !== 'idle');
   phone.call?.sendLocal();
 }
@@ -155,6 +174,7 @@ function signOut() {
 
 function signedOut(/** @type {string} */ why) {
   endedBecause = '';
+  tools.signedOut();
   login.show(why);
 }
 

@@ -1,7 +1,10 @@
-// The camera and microphone of this page.
+// The camera and microphone of this page, and what is sent of them.
+
+import {explainErrors, openTracks, parseChoice} from './constraints.js';
 
 /**
- * @typedef {'audio' | 'video'} Kind
+ * @typedef {import('./constraints.js').Kind} Kind
+ * @typedef {import('./constraints.js').Choice} Choice
  * @typedef {'off' | 'pending' | 'on' | 'muted' | 'missing'} DeviceState off: not requested; pending:
  *   the browser asks the user; missing: denied, absent or in use
  * @typedef {{audio: boolean, video: boolean}} Kinds
@@ -13,42 +16,63 @@ export const kinds = ['audio', 'video'];
 /**
  * LocalMedia holds what this page sends. Both tracks belong to one MediaStream: the original video
  * page shows nothing otherwise. The devices are open from open() to close(), and the camera is
- * closed while it is muted: its light is off then.
+ * closed while it is muted or a screen is sent in its place: its light is off then.
  */
 export class LocalMedia {
-  stream = new MediaStream();
-  /** @type {Record<Kind, DeviceState>} */
+  stream = new MediaStream(); // what is sent
+  /** @type {Record<Kind, DeviceState>} of the devices */
   state = {audio: 'off', video: 'off'};
-  problem = ''; // what is missing and why, for the user
-  /** @type {{audio: boolean | MediaTrackConstraints, video: boolean | MediaTrackConstraints}} */
-  constraints = {audio: true, video: {facingMode: 'user', width: {ideal: 640}, height: {ideal: 480}}};
+  /** @type {Partial<Record<Kind, MediaStreamTrack>>} */
+  #devices = {};
+  /** @type {Partial<Record<Kind, MediaStreamTrack>>} sent in place of a device */
+  #shared = {};
+  /** @type {Partial<Record<Kind, {name: string}>>} why a device is missing */
+  #errors = {};
+  #store;
+  #choice;
   #onchange;
   /** @type {Promise<unknown>} */
   #asking = Promise.resolve();
-  #opening = 0; // counts the times that it was closed
+  #asked = {audio: 0, video: 0}; // count the openings: only the last one of a kind is in force
 
-  /** @param {() => void} onchange */
-  constructor(onchange) {
+  /**
+   * @param {() => void} onchange
+   * @param {{read(): unknown, write(value: unknown): void}} store of the choice
+   */
+  constructor(onchange, store) {
     this.#onchange = onchange;
+    this.#store = store;
+    this.#choice = parseChoice(store.read());
   }
+
+  /** The devices and the size that the user has chosen. */
+  get choice() { return this.#choice; }
+
+  /** What is missing and why, for the user, or ''. */
+  get problem() { return explainErrors(this.#errors); }
 
   /**
    * Opens the requested devices that are not open. A device that is missing is tried again.
    * @param {Kinds} requested
    */
   open(requested) {
-    const closed = kinds.filter(kind => requested[kind] && (this.state[kind] === 'off' || this.state[kind] === 'missing'));
-    return this.#open(closed);
+    return this.#open(kinds.filter(kind => requested[kind] && (this.state[kind] === 'off' || this.state[kind] === 'missing')));
+  }
+
+  /** Asks again for the devices that are missing. */
+  retry() {
+    return this.#open(kinds.filter(kind => this.state[kind] === 'missing'));
   }
 
   /** Closes all devices. */
   close() {
-    for (const track of this.stream.getTracks()) this.#remove(track);
+    for (const kind of kinds) this.#drop(kind);
+    this.#shared = {};
+    this.#errors = {};
     this.#asking = Promise.resolve();
-    this.#opening++;
+    for (const kind of kinds) this.#asked[kind]++;
     this.state = {audio: 'off', video: 'off'};
-    this.problem = '';
-    this.#onchange();
+    this.#changed();
   }
 
   /**
@@ -60,9 +84,22 @@ export class LocalMedia {
     return Promise.race([this.#asking, new Promise(resolve => setTimeout(resolve, ms))]);
   }
 
-  /** @param {Kind} kind @returns {MediaStreamTrack | null} */
+  /**
+   * Returns the track of a kind that is sent.
+   * @param {Kind} kind
+   * @returns {MediaStreamTrack | null}
+   */
   track(kind) {
-    return this.stream.getTracks().find(t => t.kind === kind) ?? null;
+    return this.#shared[kind] ?? this.#devices[kind] ?? null;
+  }
+
+  /**
+   * Returns the track of a camera or microphone, whether it is sent or not.
+   * @param {Kind} kind
+   * @returns {MediaStreamTrack | null}
+   */
+  device(kind) {
+    return this.#devices[kind] ?? null;
   }
 
   /**
@@ -70,7 +107,7 @@ export class LocalMedia {
    * @param {Kind} kind
    */
   sends(kind) {
-    return this.state[kind] === 'on' || this.state[kind] === 'pending';
+    return Boolean(this.#shared[kind]) || this.state[kind] === 'on' || this.state[kind] === 'pending';
   }
 
   /**
@@ -79,120 +116,106 @@ export class LocalMedia {
    * @param {boolean} muted
    */
   setMuted(kind, muted) {
-    const track = this.track(kind);
-    if (muted && !track || this.state[kind] === 'pending') return;
-    if (kind === 'video' && muted && track) this.#remove(track);
-    if (!muted && !track) {
+    const state = this.state[kind];
+    if (state === 'pending' || muted && state !== 'on') return;
+    const device = this.#devices[kind];
+    if (kind === 'video' && muted) this.#drop(kind);
+    if (!muted && !device && !(kind === 'video' && this.#shared.video)) {
       this.#open([kind]);
       return;
     }
-    if (kind === 'audio' && track) track.enabled = !muted;
+    if (kind === 'audio' && device) device.enabled = !muted;
     this.state[kind] = muted ? 'muted' : 'on';
-    this.#onchange();
+    this.#changed();
   }
 
   /**
-   * Sends another track of the same kind, such as that of another device, in place of the one there is.
-   * @param {MediaStreamTrack} track
+   * Uses another device or size from now on. An open device is closed first: phones open one camera
+   * at a time.
+   * @param {Partial<Choice>} change
    */
-  replace(track) {
-    const kind = /** @type {Kind} */ (track.kind), before = this.track(kind);
-    if (before) this.#remove(before);
-    this.#add(track);
-    track.enabled = this.state[kind] !== 'muted';
-    if (this.state[kind] !== 'muted') this.state[kind] = 'on';
-    this.#onchange();
+  choose(change) {
+    this.#choice = parseChoice({...this.#choice, ...change});
+    this.#store.write(this.#choice);
+    /** @type {Kind} */
+    const kind = 'audio' in change ? 'audio' : 'video';
+    return this.#devices[kind] || this.state[kind] === 'missing' ? this.#open([kind]) : Promise.resolve();
+  }
+
+  /**
+   * Sends other tracks in place of the devices, until they are given as undefined.
+   * @param {Partial<Record<Kind, MediaStreamTrack | undefined>>} tracks
+   */
+  share(tracks) {
+    Object.assign(this.#shared, tracks);
+    if (this.#shared.video) this.#drop('video');
+    else if (this.state.video === 'on' && !this.#devices.video) this.#open(['video']);
+    this.#changed();
   }
 
   /** @param {Kind[]} opened */
   #open(opened) {
     if (!opened.length) return Promise.resolve();
-    for (const kind of opened) this.state[kind] = 'pending';
-    this.#onchange();
-    const done = this.#ask(opened, this.#opening);
+    const muted = this.state.audio === 'muted';
+    for (const kind of opened) {
+      this.#drop(kind);
+      this.#asked[kind]++;
+      this.state[kind] = 'pending';
+    }
+    this.#changed();
+    const done = this.#ask(opened, {...this.#asked}, muted);
     this.#asking = Promise.all([this.#asking, done]);
     return done;
   }
 
-  /** @param {Kind[]} asked @param {number} opening */
-  async #ask(asked, opening) {
-    const {tracks, error} = await getTracks(asked, this.constraints);
-    if (opening !== this.#opening) { // closed meanwhile
-      for (const track of tracks) track.stop();
-      return;
+  /**
+   * @param {Kind[]} opened
+   * @param {Record<Kind, number>} asked
+   * @param {boolean} muted whether the microphone stays muted
+   */
+  async #ask(opened, asked, muted) {
+    const {tracks, errors} = await openTracks(opened, this.#choice);
+    const current = opened.filter(kind => asked[kind] === this.#asked[kind]); // the others were closed or opened again
+    for (const track of tracks) {
+      if (current.includes(/** @type {Kind} */ (track.kind))) this.#add(track);
+      else track.stop();
     }
-    for (const track of tracks) this.#add(track);
-    const missing = asked.filter(kind => !this.track(kind));
-    for (const kind of asked) this.state[kind] = this.track(kind) ? 'on' : 'missing';
-    this.problem = missing.length ? explain(missing, error) : '';
-    this.#onchange();
+    for (const kind of current) {
+      delete this.#errors[kind];
+      if (errors[kind]) this.#errors[kind] = errors[kind];
+      this.state[kind] = this.#devices[kind] ? 'on' : 'missing';
+    }
+    if (current.includes('audio') && muted) this.setMuted('audio', true);
+    if (current.length) this.#changed();
   }
 
   /** @param {MediaStreamTrack} track */
   #add(track) {
-    this.stream.addTrack(track);
+    const kind = /** @type {Kind} */ (track.kind);
+    this.#drop(kind);
+    this.#devices[kind] = track;
     track.onended = () => {
-      this.#remove(track);
-      this.state[/** @type {Kind} */ (track.kind)] = 'missing';
-      this.problem = explain([/** @type {Kind} */ (track.kind)], {name: 'Ended'});
-      this.#onchange();
+      this.#drop(kind);
+      this.state[kind] = 'missing';
+      this.#errors[kind] = {name: 'Ended'};
+      this.#changed();
     };
   }
 
-  /** @param {MediaStreamTrack} track */
-  #remove(track) {
+  /** @param {Kind} kind */
+  #drop(kind) {
+    const track = this.#devices[kind];
+    delete this.#devices[kind];
+    if (!track) return;
     track.onended = null;
     track.stop();
-    this.stream.removeTrack(track);
   }
-}
 
-/**
- * Returns the tracks that the browser gives, and why it does not give the others.
- * @param {Kind[]} asked
- * @param {{audio: boolean | MediaTrackConstraints, video: boolean | MediaTrackConstraints}} constraints
- * @returns {Promise<{tracks: MediaStreamTrack[], error: {name: string} | null}>}
- */
-async function getTracks(asked, constraints) {
-  if (!navigator.mediaDevices?.getUserMedia) return {tracks: [], error: {name: 'Insecure'}};
-  const get = async (/** @type {Kind[]} */ list) => {
-    const stream = await navigator.mediaDevices.getUserMedia({
-      audio: list.includes('audio') && constraints.audio, video: list.includes('video') && constraints.video,
-    });
-    return stream.getTracks();
-  };
-  try {
-    return {tracks: await get(asked), error: null};
-  } catch (e) {
-    const error = /** @type {Error} */ (e);
-    // A "no" of the user covers both; a missing or busy device is only one of them.
-    if (asked.length < 2 || error.name === 'NotAllowedError' || error.name === 'SecurityError') return {tracks: [], error};
-    const tracks = [];
-    for (const kind of asked) tracks.push(...await get([kind]).catch(() => []));
-    return {tracks, error};
-  }
-}
-
-/**
- * Returns why devices are missing, and what the user can do.
- * @param {Kind[]} missing
- * @param {{name: string} | null} error
- */
-function explain(missing, error) {
-  const what = missing.map(kind => kind === 'audio' ? 'microphone' : 'camera').reverse().join(' and ');
-  const still = 'You can still call, be called and chat.';
-  switch (error?.name) {
-    case 'Insecure':
-      return `No ${what}: browsers give them only to pages opened by https or from localhost. ${still}`;
-    case 'NotAllowedError':
-    case 'SecurityError':
-      return `No ${what}: the browser does not allow it. Its site settings, beside the address, can change that. ${still}`;
-    case 'NotReadableError':
-    case 'AbortError':
-      return `No ${what}: another program may be using it. ${still}`;
-    case 'Ended':
-      return `The ${what} is no longer connected. ${still}`;
-    default:
-      return `No ${what} found. ${still}`;
+  /** Puts what is sent into the stream. */
+  #changed() {
+    const sent = kinds.map(kind => this.track(kind));
+    for (const track of this.stream.getTracks()) if (!sent.includes(track)) this.stream.removeTrack(track);
+    for (const track of sent) if (track) this.stream.addTrack(track);
+    this.#onchange();
   }
 }

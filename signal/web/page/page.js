@@ -17,6 +17,10 @@ export class Page {
   #connection = '';
   #since = 0; // performance.now() when the call was connected
   #ticking = 0;
+  #prefix = ''; // of the title
+  #problem = ''; // with the devices, as shown last
+  /** @type {(() => void) | null} of the notice */
+  #retry = null;
 
   /** @param {import('./ringing.js').Ringing} ringing */
   constructor(ringing) {
@@ -24,6 +28,7 @@ export class Page {
     const video = this.#video;
     for (const event of ['resize', 'loadeddata', 'emptied', 'playing']) video.addEventListener(event, () => this.#showVideo());
     byId('noticeBtn').onclick = () => this.notice('');
+    byId('noticeRetryBtn').onclick = () => this.#retry?.();
     byId('audioBtn').onclick = () => this.#unmute();
   }
 
@@ -89,7 +94,11 @@ export class Page {
     if (local.track('video') && video.srcObject !== local.stream) video.srcObject = local.stream;
     byId('self').dataset.video = local.track('video') ? 'yes' : 'no';
     byId('selfNote').textContent = selfNote(local);
-    if (local.problem) this.notice(local.problem);
+    const {problem} = local;
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    if (problem) this.notice(problem, () => local.retry());
+    else if (this.#retry) this.notice('');
   }
 
   /** Shows what the peer has muted. */
@@ -108,9 +117,22 @@ export class Page {
   /** Shows whether there is somebody to send files to. */
   files(/** @type {boolean} */ possible) { buttonById('filesBtn').disabled = !possible; }
 
-  notice(/** @type {string} */ words) {
-    byId('noticeText').textContent = words;
-    byId('notice').hidden = !words;
+  /**
+   * Shows what went wrong, or '' for nothing, with a button to try again if there is a way.
+   * @param {string} text
+   * @param {(() => void) | null} [retry]
+   */
+  notice(text, retry = null) {
+    this.#retry = retry;
+    byId('noticeText').textContent = text;
+    byId('notice').hidden = !text;
+    buttonById('noticeRetryBtn').hidden = !retry;
+  }
+
+  /** Shows a text before the title, such as the number of unread messages. */
+  titlePrefix(/** @type {string} */ prefix) {
+    this.#prefix = prefix;
+    this.#status();
   }
 
   #idle() {
@@ -134,7 +156,7 @@ export class Page {
     const [words, tone] = this.#words();
     if (byId('status').textContent !== words) byId('status').textContent = words;
     byId('statusPill').dataset.tone = tone;
-    document.title = this.#phase === 'idle' ? 'Parley' : `${words} · Parley`;
+    document.title = this.#prefix + (this.#phase === 'idle' ? 'Parley' : `${words} · Parley`);
   }
 
   #words() {

@@ -1,5 +1,6 @@
 // The dialog that asks whether to answer a call.
 
+import {closeDialogs} from './dialogs.js';
 import {buttonById, byId} from './dom.js';
 import {RingTone} from './ringtone.js';
 
@@ -31,6 +32,7 @@ export class Ringing {
 
   /** @param {string} peer as shown */
   show(peer) {
+    closeDialogs(); // an open one would cover the buttons
     byId('ringingName').textContent = peer;
     byId('ringing').hidden = false;
     if (!this.#isShown) this.#tone.start();
