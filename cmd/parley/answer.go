@@ -22,7 +22,7 @@ import (
 func answerCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "answer",
-		Usage:     "log in and answer whoever calls",
+		Usage:     "log in and answer calls",
 		ArgsUsage: " ",
 		Description: `Answers every call until it is interrupted, or after the first call with --once.
 With --expect it ends as soon as all expectations hold in one call.
@@ -31,8 +31,8 @@ With --expect it ends as soon as all expectations hold in one call.
    parley answer --as bob --once --say hello --record %p.webm
    parley answer --as bob --expect text~^hi --timeout 1m
 
-In the relay dialect, where a message does not tell who sent it, the operand is
-whom to answer; the hello-world page's names are the default:
+In the relay dialect a message does not name its sender: the operand is the peer
+to answer; the hello-world page's names are the default:
    parley answer --dialect relay --server ws://localhost:8000 [NAME]`,
 		Flags: slices.Concat(config.AnswerFlags(false), config.MediaOutFlags(), config.CallFlags(0),
 			config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
@@ -61,7 +61,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 	if s.dialect == signal.DialectRelay {
 		a.partner, err = config.Peer(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.name])
 	} else if cmd.Args().Present() {
-		err = exit.Usagef("%s takes no %q: it answers whoever calls", cmd.FullName(), sanitize.Text(cmd.Args().First()))
+		err = exit.Usagef("%s takes no %q: it answers every caller", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 	}
 	if err != nil {
 		return err
@@ -442,11 +442,11 @@ func (a *answerer) ended(ctx context.Context, c *session, err error) {
 func echoCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "echo",
-		Usage:     "answer everybody, send media and data back",
+		Usage:     "answer all calls, send media and data back",
 		ArgsUsage: " ",
-		Description: `Answers every call and sends back what comes: sound and picture as they were
-encoded, and each message on the channel that it came by. It cooperates with whoever
-calls: parley probe sees the call from both ends (--cooperate=false: it does not).
+		Description: `Answers every call and sends back audio and video as they were encoded, and each
+message on its channel. It cooperates with its callers: parley probe observes the
+call from both ends (--cooperate=false disables that).
 
    parley echo
    parley echo --as mirror --server wss://signal.example.org`,

@@ -26,7 +26,7 @@ func callCommand(std stdio.Streams) *cli.Command {
 		ArgsUsage: "NAME",
 		Description: `Calls NAME and stays in the call until somebody hangs up, --duration is over or
 all expectations hold. It receives whatever NAME sends; it sends what --video,
---audio and --say tell.
+--audio and --say name.
 
    parley call tab --video test --audio test
    parley call tab --say ping --expect text=pong --timeout 10s

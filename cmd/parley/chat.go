@@ -64,7 +64,7 @@ func chatFlags() []cli.Flag {
 		config.String("into", ".", "store files that come, each asked for, in `DIR`"),
 		config.Duration("timeout", 45*time.Second, "give a call up after `D` without a connection"),
 		config.Duration("linger", 500*time.Millisecond, "without a terminal, stay for `D` after the input has ended"),
-		&cli.IntFlag{Name: "max-calls", Usage: "have `N` calls at once, 0 for any number; others are told that we are busy", Sources: config.Variable("max-calls")},
+		&cli.IntFlag{Name: "max-calls", Usage: "have `N` calls at once, 0 for any number; other callers are rejected as busy", Sources: config.Variable("max-calls")},
 	}
 }
 
@@ -102,7 +102,7 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 		return nil, err
 	}
 	if s.dialect == signal.DialectRelay {
-		return nil, exit.Usagef("chat works in the call dialect only: the relay does not tell who calls")
+		return nil, exit.Usagef("chat works in the call dialect only: the relay dialect does not name the caller")
 	}
 	c := &chat{answerer: newAnswerer(s), accept: cmd.Bool("accept"),
 		inbox: newInbox(), incoming: make(chan fromServer), rings: map[string]*pendingCall{}, lines: make(chan string)}

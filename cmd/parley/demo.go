@@ -30,7 +30,7 @@ func demoCommand(std stdio.Streams) *cli.Command {
 		Usage:     "show a whole call on this machine: no browser, device or network needed",
 		ArgsUsage: " ",
 		Description: `Starts a signaling server and an echo on a free port, calls the echo with a test
-picture, a tone and a line of text, and tells what came back. The page it names
+video, a tone and a line of text, and reports what came back. The page it names
 joins from a browser. It goes on until it is interrupted; with --for it ends by
 itself, with 0 if everything came back.
 

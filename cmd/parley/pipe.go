@@ -21,7 +21,7 @@ func pipeCommand(std stdio.Streams) *cli.Command {
 		ArgsUsage: "[NAME]",
 		Description: `Calls NAME, or answers the first call without one, and joins stdin and stdout to
 a data channel, as nc does with TCP. Each direction ends by itself: when stdin
-ends, the other side reads the end of its input, and may still answer.
+ends, the peer reads the end of its input, and may still answer.
 
    parley pipe --as bob > copy            # here
    parley pipe bob < file                 # there
@@ -41,7 +41,7 @@ With several targets, --listen says which one it means; it must be one of them:
 
    parley pipe office --listen tcp:8080,tcp:intranet:80 --listen tcp:2222,tcp:host:22
 
-The other side may be a page: what it sends by a data channel comes out of stdout,
+The peer can be a page: what it sends by a data channel comes out of stdout,
 and an empty binary message is the end of the input.`,
 		Flags:        slices.Concat(pipeFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.ChannelFlags(), config.SecurityFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
@@ -54,8 +54,8 @@ and an empty binary message is the end of the input.`,
 func pipeFlags() []cli.Flag {
 	return []cli.Flag{
 		config.String("exec", "", "run `COMMAND` by the shell for each call and connect it, in place of stdin and stdout"),
-		config.Strings("listen", "take TCP connections on `tcp:[HOST:]PORT[,TARGET]` (localhost, unless told otherwise) for a target of the other side; repeatable"),
-		config.Strings("connect", "let the other side connect to `tcp:HOST:PORT`; repeatable, the first is the one meant unless told otherwise"),
+		config.Strings("listen", "take TCP connections on `tcp:[HOST:]PORT[,TARGET]` (default HOST: localhost) for a target of the peer; repeatable"),
+		config.Strings("connect", "let the peer connect to `tcp:HOST:PORT`; repeatable, the first one is the default"),
 		config.Bool("text", "a line is a text message, and a text message a line"),
 		config.Bool("exit-on-eof", "end when our input has ended and has arrived at the peer, whatever comes from there"),
 		config.Duration("linger", 0, "with --exit-on-eof, wait for `D` more"),

@@ -27,8 +27,8 @@ func probeCommand(std stdio.Streams) *cli.Command {
 		Name:      "probe",
 		Usage:     "find out what works with NAME: a suite of checks, and a report",
 		ArgsUsage: "NAME [SCENARIO...]",
-		Description: `Calls NAME again and again, each time to check a few things, and tells which of
-them hold: signaling, offer and answer, ICE, DTLS, data channels, sound, picture.
+		Description: `Calls NAME again and again, each time to check a few things, and reports which
+of them hold: signaling, offer and answer, ICE, DTLS, data channels, audio, video.
 What NAME cannot show is skipped, with the reason: a peer that does not send back
 what it gets cannot show that it got it. --level says what NAME is, so that what is
 missing is a failure and not a reason to skip: any, echo, or parley, which lets the

@@ -30,7 +30,7 @@ type loading struct {
 
 func loadFlags() []cli.Flag {
 	return config.Category("LOAD", []cli.Flag{
-		&cli.IntFlag{Name: "load", Usage: "in place of a suite, `N` calls at once, each by a name of its own, with sound, picture and text that are verified", Sources: config.Variable("load"), HideDefault: true},
+		&cli.IntFlag{Name: "load", Usage: "in place of a suite, `N` calls at once, each by a name of its own, with audio, video and text that are verified", Sources: config.Variable("load"), HideDefault: true},
 		config.String("ramp", "5/s", "`RATE` at which the calls of --load begin: 5/s, or 30/m"),
 		config.Duration("hold", 10*time.Second, "keep all calls of --load up for `D`; what comes back is verified at the beginning and at the end"),
 	})

@@ -28,7 +28,7 @@ func receiveCommand(std stdio.Streams) *cli.Command {
 		Name:      "receive",
 		Usage:     "take files and folders that somebody sends",
 		ArgsUsage: " ",
-		Description: `Answers whoever calls, and takes the files that "parley send", or a browser tab,
+		Description: `Answers every call, and takes the files that "parley send", or a browser tab,
 offers. It asks at the terminal about each offer; a script says --yes. The path of
 each file that came, whole and verified, is printed to stdout.
 
@@ -42,7 +42,7 @@ What a broken transfer leaves is NAME.parley-part, and goes on when it is sent a
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			if cmd.Args().Present() {
-				return exit.Usagef("%s takes no %q: it answers whoever calls; --from NAME says who may", cmd.FullName(), sanitize.Text(cmd.Args().First()))
+				return exit.Usagef("%s takes no %q: it answers every caller; --from NAME limits them", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 			}
 			s, err := readSettings(cmd, std)
 			if err != nil {
@@ -75,7 +75,7 @@ func receiveFlags() []cli.Flag {
 		config.Bool("once", "end after the first transfer, with its exit code"),
 		config.Duration("retry", time.Minute, "with --once, wait for `D` for a transfer that broke to be taken up again"),
 		config.Duration("timeout", 0, "give up after `D` without a transfer"),
-		&cli.IntFlag{Name: "max-calls", Usage: "take `N` calls at once, 0 for any number; others are told that we are busy", Sources: config.Variable("max-calls")},
+		&cli.IntFlag{Name: "max-calls", Usage: "take `N` calls at once, 0 for any number; other callers are rejected as busy", Sources: config.Variable("max-calls")},
 	}
 }
 
@@ -100,7 +100,7 @@ func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 	j := &receiving{settings: s, yes: cmd.Bool("yes"), once: cmd.Bool("once"), from: cmd.StringSlice("from"),
 		retry: cmd.Duration("retry"), agreed: map[string]bool{}, running: map[*transfer]*filetransfer.Offer{}}
 	if s.dialect == signal.DialectRelay {
-		return nil, exit.Usagef("receive works in the call dialect only: the relay does not tell who calls")
+		return nil, exit.Usagef("receive works in the call dialect only: the relay dialect does not name the caller")
 	}
 	if j.yes {
 		j.maxSize = maxUnasked

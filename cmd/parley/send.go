@@ -25,7 +25,7 @@ func sendCommand(std stdio.Streams) *cli.Command {
 		Name:      "send",
 		Usage:     "send files and folders to NAME",
 		ArgsUsage: "FILE... NAME",
-		Description: `Calls NAME, offers the files, and sends them if they are wanted. The other side is
+		Description: `Calls NAME, offers the files, and sends them if they are accepted. The peer is
 "parley receive", or a browser tab. Each file is verified there by its SHA-256.
 A transfer that breaks is taken up where it was: by itself within --retry, or when
 the same command is run again.

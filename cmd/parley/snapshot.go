@@ -30,19 +30,19 @@ import (
 func snapshotCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "snapshot",
-		Usage:     "take one picture of NAME",
+		Usage:     "save one frame of NAME",
 		ArgsUsage: "NAME FILE",
-		Description: `Calls NAME, takes one picture of what NAME sends, and hangs up. FILE ends with .png
+		Description: `Calls NAME, saves one frame of what NAME sends, and hangs up. FILE ends with .png
 or .jpg; - is a PNG on standard output.
 
    parley snapshot tab door.png
    parley snapshot tab - | imv -
    parley snapshot tab door.jpg --after 3s --timeout 10s
 
-It ends with 0 if there is a picture, with 4 if none came in time, with 12 if
-NAME is not there, with 20 if FILE cannot be written or nothing decodes what came.`,
+The exit code is 0 if there is a frame, 4 if none came in time, 12 if
+NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
 		Flags: slices.Concat(config.SignalingFlags(""), []cli.Flag{
-			config.Duration("after", time.Second, "take the picture `D` after the first one: the first ones of a call are coarse"),
+			config.Duration("after", time.Second, "save the frame `D` after the first one: the first ones of a call are coarse"),
 		}, slices.DeleteFunc(config.CallFlags(30*time.Second), func(f cli.Flag) bool {
 			return slices.Contains([]string{"say", "expect", "record", "record-split", "show", "duration", "linger", "stats-interval"}, f.Names()[0])
 		}), config.OutputFlags()),

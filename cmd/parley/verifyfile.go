@@ -24,26 +24,26 @@ import (
 func verifyCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "verify",
-		Usage:     "tell how well the test picture and the test sound came through, by a recording of them",
+		Usage:     "measure the test signals in a recording",
 		ArgsUsage: "FILE...",
-		Description: `Reads a recording of what parley sends with --video test and --audio test, whoever
-made it: another program, a browser, a server in between. The picture has its number
-in it, the sound a code: missing and repeated pictures, standstills and gaps, how far
-picture and sound are apart, and how much the picture looks like the one that was sent.
+		Description: `Reads a recording of what parley sends with --video test and --audio test, made by
+any program, browser or server. Each frame contains its number, and the audio a code.
+The report has missing and repeated frames, freezes and gaps, the offset between audio
+and video, and the similarity to the frames that were sent (PSNR).
 
    parley verify call.webm
    parley verify call.mp4 --require 'video.psnr>=30' --require 'video.missing<=5' --require 'sync<=90'
    parley verify *.webm --output ndjson
 
 WebM, Matroska, MP4, IVF, H.264 and Ogg are read by parley, all else by ffmpeg, if
-it is installed. A picture that was recorded in another size than it was sent in
+it is installed. Video that was recorded in another size than it was sent in
 needs --video-size, of the sender, to be compared.
 
 The exit code is 0 if the recording is of a test source and all requirements hold, 3
 if not, and 20 if it cannot be read.`,
 		Flags: slices.Concat([]cli.Flag{
 			config.Strings("require", "`METRIC OP NUMBER` that has to hold, such as video.psnr>=30 or audio.gap<=100; repeatable"),
-			config.String("video-size", "", "`WxH[@RATE]` of the test picture as it was sent; default: as it was recorded"),
+			config.String("video-size", "", "`WxH[@RATE]` of the test video as it was sent; default: as it was recorded"),
 		}, config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {

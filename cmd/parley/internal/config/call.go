@@ -68,7 +68,7 @@ func Checks(values []string, keys map[string]event.Kind) (checks []event.Check, 
 func AnswerFlags(cooperate bool) []cli.Flag {
 	return []cli.Flag{
 		Bool("once", "end after the first call"),
-		Int("max-calls", 0, "take `N` calls at once, 0 for any number; others are told that we are busy"),
+		Int("max-calls", 0, "take `N` calls at once, 0 for any number; other callers are rejected as busy"),
 		&cli.BoolFlag{Name: "cooperate", Value: cooperate, Sources: Variable("cooperate"), HideDefault: !cooperate,
 			Usage: "let who calls look at the call from this end, as parley probe does: see its events, and hold, resume, mute, restart or end it, by a data channel"},
 	}
@@ -146,7 +146,7 @@ const VerifyAsk = "ask"
 func SecurityFlags() []cli.Flag {
 	return Category("SECURITY", []cli.Flag{
 		String("verify", "", "`CODE` that the call must have, else it ends with 30 before it connects; "+
-			"ask: show it, and send nothing until you say that the other side sees the same"),
+			"ask: show it, and send nothing until you confirm that the peer shows the same"),
 		String("identity", "", "PEM `FILE` with the key of this side, made if it is not there; between two such sides the code stays the same"),
 	})
 }

@@ -29,11 +29,11 @@ func MediaOutFlags() []cli.Flag {
 	return Category("MEDIA OUT", []cli.Flag{
 		String("video", "none", "`SRC` to send: camera[:ID], screen[:N], test, a file (.webm .mkv .mp4 .ivf .h264 .y4m), - for standard input, 'exec:COMMAND' for what a program writes, or none; parley devices lists what there is"),
 		String("audio", "none", "`SRC` to send: microphone[:ID], test, tone:HZ, a file (.ogg .webm .mkv .mp4 .wav), -, 'exec:COMMAND' or none"),
-		String("video-size", "", "`WxH[@RATE]` of the test picture (default 320x240@15), the nearest to that of a camera (640x480@30), and what raw pictures (Y4M) are scaled to"),
+		String("video-size", "", "`WxH[@RATE]` of the test video (default 320x240@15), nearest size of a camera (640x480@30), size to which raw video (Y4M) is scaled"),
 		String("video-codec", "", "prefer `CODEC`: vp8, vp9, h264 or av1; a camera or screen is encoded to it"),
-		Int("video-bitrate", 0, "`BITS` a second, at most, of the test picture, a camera, a screen or raw pictures; less is sent while the network carries less"),
+		Int("video-bitrate", 0, "highest bitrate in `BITS` per second of the test video, a camera, a screen or raw video; less while the network carries less"),
 		Int("audio-rate", 0, "`SAMPLES` a second of a microphone: 8000, 12000, 16000, 24000 or 48000"),
-		Bool("simulcast", "send a camera, a screen or the test picture in three sizes at once, for a server that chooses"),
+		Bool("simulcast", "send a camera, a screen or the test video in three sizes at once, for a server that selects one"),
 		Bool("loop", "play files over and over"),
 	})
 }
@@ -113,8 +113,8 @@ func MediaInFlags() []cli.Flag {
 		Bool("overwrite", "let --record replace an existing file"),
 		String("show", "", "show received video in the terminal, the best way that it can; or by `HOW`: kitty, sixel, blocks, 256, or window (ffplay or mpv)"),
 		String("record-split", "", "begin another file when one has this `LENGTH`, 10m or 1h, or size, 500M or 2G"),
-		Bool("play", "play the sound that is received; with headphones, for echo is not cancelled"),
-		String("audio-out", "", "--play to this sound card: an `ID` or a number that parley devices lists, or a part of its name"),
+		Bool("play", "play received audio; use headphones, because echo is not cancelled"),
+		String("audio-out", "", "--play to this speaker: an `ID` or a number that parley devices lists, or a part of its name"),
 	})
 }
 
