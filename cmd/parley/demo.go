@@ -29,7 +29,7 @@ func demoCommand(std stdio.Streams) *cli.Command {
 		Name:      "demo",
 		Usage:     "show a whole call on this machine: no browser, device or network needed",
 		ArgsUsage: " ",
-		Description: `Starts a signaling server and an echo on a free port, calls the echo with a test
+		Description: `Starts a signaling server and an echo on a free port, calls the echo with test
 video, a tone and a line of text, and reports what came back. The page it names
 joins from a browser. It goes on until it is interrupted; with --for it ends by
 itself, with 0 if everything came back.
@@ -119,7 +119,7 @@ func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) er
 	}
 }
 
-// call calls the echo, and tells what came back.
+// call calls the echo, and reports what came back.
 func (d *demo) call(ctx context.Context, at net.Addr) error {
 	d.name, d.video, d.audio, d.say = "demo", "test", "test", []string{demoText}
 	d.statsInterval = time.Second
@@ -135,7 +135,7 @@ func (d *demo) call(ctx context.Context, at net.Addr) error {
 
 func (d *demo) tellVerdict(err error) {
 	n := len(d.checks)
-	verdict := fmt.Sprintf("all well: sound, picture and text came back (%d of %d checks held)", n, n)
+	verdict := fmt.Sprintf("all well: audio, video and text came back (%d of %d checks held)", n, n)
 	switch {
 	case errors.As(err, new(*exit.ReportedError)):
 		verdict = "interrupted"

@@ -120,7 +120,7 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("%s: exit code %d (%v), want %d\n%s", bad, code, err, exit.Login, alice.err)
 		}
 		if bad == "bad" && !strings.Contains(alice.err.String(), "not today") {
-			t.Errorf("the reason is not told: %s", alice.err)
+			t.Errorf("the reason is not reported: %s", alice.err)
 		}
 	}
 	// With relays alone it takes what the webhook gave: a TURN server is there, though it does not answer.

@@ -112,7 +112,7 @@ func TestFreshCredentials(t *testing.T) {
 	credentials := turnserver.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
 	at := startTURN(t, credentials)
 	server := server.New(&server.Options{
-		// The clients' clocks are their own: they are told that an hour is two seconds.
+		// The clients have their own clocks: they learn that an hour is two seconds.
 		ICEServersFor: 2 * time.Second,
 		ICEServers: func(name string, _ time.Duration) []signal.ICEServer {
 			user, password := credentials.Make(name)

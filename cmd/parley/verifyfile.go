@@ -104,7 +104,7 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 	return bad
 }
 
-// file verifies one and tells what was found.
+// file verifies one file and reports the result.
 func (v *fileVerifier) file(ctx context.Context, path string) error {
 	found, err := verify.File(ctx, path, verify.Options{
 		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.width, Height: v.height, FrameRate: v.rate,
@@ -147,7 +147,7 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 	v.report.Report(event.Event{Name: "verified", Fields: fields, Output: table})
 	switch {
 	case facts == nil:
-		return exit.Errorf(exit.Expectation, "%s: neither the test picture nor the test sound is in it; it is a recording of --video test or --audio test that can be verified", sanitize.Text(path))
+		return exit.Errorf(exit.Expectation, "%s: contains neither test video nor test audio; want a recording of --video test or --audio test", sanitize.Text(path))
 	case broken != nil:
 		return exit.Errorf(exit.Expectation, "%s: does not hold: %s", sanitize.Text(path), sanitize.Text(strings.Join(broken, "; ")))
 	}

@@ -63,7 +63,7 @@ func version() string {
 	return info.Main.Version
 }
 
-// cgo tells if this build was made with a C compiler.
+// cgo reports whether this build was made with a C compiler, as on or off.
 func cgo() string {
 	info, _ := debug.ReadBuildInfo()
 	if info != nil {
