@@ -15,7 +15,7 @@ import (
 
 // handleEvent handles the events of the call, on the call's goroutine.
 func (c *session) handleEvent(e peer.Event) {
-	c.notifyPeerEvent(e)
+	c.observers.notifyPeerEvent(e)
 	c.suspectGap(e)
 	switch e := e.(type) {
 	case peer.StateChanged:

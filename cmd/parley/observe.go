@@ -22,6 +22,9 @@ type observer struct {
 	end         func()                              // after the last event
 }
 
+// observers are those of one call, in the order in which they were added.
+type observers []observer
+
 // observe adds an observer, before the call begins.
 func (c *session) observe(o observer) { c.observers = append(c.observers, o) }
 
@@ -67,32 +70,32 @@ type channelHandler func(*datachannel.Channel) (taken bool)
 // serveChannels adds a channel application, before the call begins.
 func (c *session) serveChannels(a channelHandler) { c.apps = append(c.apps, a) }
 
-func (c *session) notifyPeerEvent(e peer.Event) {
-	for _, o := range c.observers {
+func (all observers) notifyPeerEvent(e peer.Event) {
+	for _, o := range all {
 		if o.peerEvent != nil {
 			o.peerEvent(e)
 		}
 	}
 }
 
-func (c *session) notifyValue(key string, value event.Value) {
-	for _, o := range c.observers {
+func (all observers) notifyValue(key string, value event.Value) {
+	for _, o := range all {
 		if o.value != nil {
 			o.value(key, value)
 		}
 	}
 }
 
-func (c *session) notifyMeasurement() {
-	for _, o := range c.observers {
+func (all observers) notifyMeasurement() {
+	for _, o := range all {
 		if o.measurement != nil {
 			o.measurement()
 		}
 	}
 }
 
-func (c *session) notifyStats(r stats.Report) {
-	for _, o := range c.observers {
+func (all observers) notifyStats(r stats.Report) {
+	for _, o := range all {
 		if o.stats != nil {
 			o.stats(r)
 		}
@@ -100,8 +103,8 @@ func (c *session) notifyStats(r stats.Report) {
 }
 
 // takesStats reports whether an observer has a use for an event with statistics.
-func (c *session) takesStats() bool {
-	for _, o := range c.observers {
+func (all observers) takesStats() bool {
+	for _, o := range all {
 		if o.stats != nil || o.wantsStats != nil && o.wantsStats() {
 			return true
 		}
@@ -110,8 +113,8 @@ func (c *session) takesStats() bool {
 }
 
 // observed reports whether an observer wants to know of each measurement.
-func (c *session) observed() bool {
-	for _, o := range c.observers {
+func (all observers) observed() bool {
+	for _, o := range all {
 		if o.measurement != nil {
 			return true
 		}
@@ -119,20 +122,24 @@ func (c *session) observed() bool {
 	return false
 }
 
-func (c *session) notifyEnd() {
-	for _, o := range c.observers {
+func (all observers) notifyEnd() {
+	for _, o := range all {
 		if o.end != nil {
 			o.end()
 		}
 	}
 }
 
-// emit reports an event of the call.
-func (c *session) emit(e event.Event) {
-	for _, o := range c.observers {
+func (all observers) notifyEvent(e event.Event) {
+	for _, o := range all {
 		if o.event != nil {
 			o.event(e)
 		}
 	}
+}
+
+// emit reports an event of the call.
+func (c *session) emit(e event.Event) {
+	c.observers.notifyEvent(e)
 	c.report.Report(e)
 }

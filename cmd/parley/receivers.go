@@ -337,7 +337,7 @@ func (c *session) metersAudio() bool {
 // measure lets the expectations observe what the receivers have measured.
 func (c *session) measure() {
 	c.measureQuality(false)
-	c.notifyMeasurement()
+	c.observers.notifyMeasurement()
 	for _, s := range c.received.stats() {
 		if s.Packets > 0 && !s.ended {
 			c.expect.Observe(s.Kind+".codec", event.TextOf(s.Codec))

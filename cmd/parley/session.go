@@ -35,7 +35,7 @@ type session struct {
 	analyzedAt time.Time         // of the goroutine of runTimers
 	emulator   *netem.Emulator   // of the call's own sockets, nil for none
 
-	observers  []observer
+	observers  observers
 	middleware []middleware
 	apps       []channelHandler
 
@@ -82,7 +82,7 @@ func openSession(ctx context.Context, s *settings, name string, out, echo bool, 
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.sending = &senders{settings: s, epoch: c.epoch, fail: c.fail, ctx: c.ctx}
 	c.expect = event.NewExpectations(s.checks, c.reportCheck)
-	c.expect.Watch = c.notifyValue
+	c.expect.Watch = func(key string, v event.Value) { c.observers.notifyValue(key, v) }
 	for _, attach := range s.attach {
 		attach(c)
 	}
@@ -311,7 +311,7 @@ const measureInterval = 50 * time.Millisecond
 
 // looks reports whether anything in the call depends on what the receivers measure meanwhile.
 func (c *session) looks() bool {
-	return len(c.checks) > 0 || c.observed() || c.analyzer != nil || c.metering.Load()
+	return len(c.checks) > 0 || c.observers.observed() || c.analyzer != nil || c.metering.Load()
 }
 
 // enableMetering measures the tone and level of received audio from now on.

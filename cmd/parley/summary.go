@@ -19,7 +19,7 @@ func (c *session) reportStats() {
 	if !c.isConnected() {
 		return
 	}
-	if c.takesStats() || c.report.TakesEvents() {
+	if c.observers.takesStats() || c.report.TakesEvents() {
 		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: c.statsFields(false)})
 	}
 	if c.report.TakesStatus() {
@@ -68,7 +68,7 @@ func (c *session) statsFields(all bool) []event.Field {
 			"messages_received", s.MessagesReceived, "bytes_received", s.BytesReceived))
 	}
 	report := c.fullReport(measured.Report)
-	c.notifyStats(report)
+	c.observers.notifyStats(report)
 	if !all {
 		report = slices.DeleteFunc(report, func(o stats.Object) bool { return o["type"] == "certificate" })
 	}
@@ -138,7 +138,7 @@ func (c *session) reportEnd(end peer.End, err, cause error) {
 		c.reportStatsAtEnd()
 	}
 	c.emit(ev)
-	c.notifyEnd()
+	c.observers.notifyEnd()
 }
 
 func (c *session) reportStatsAtEnd() {
