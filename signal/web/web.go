@@ -1,11 +1,9 @@
-// Package web is the browser's side: a page for calls at / (dialect "call") and
-// the hello-world page at /hello (dialect "relay"). The pages are in the binary;
-// they are plain HTML, CSS and JavaScript modules as served, load nothing from
-// elsewhere, and speak with the WebSocket on the address they came from.
+// Package web serves the pages: one for calls at / (dialect "call"), and the hello-world page at /hello
+// (dialect "relay"). They are plain HTML, CSS and JavaScript modules in the binary, load nothing from
+// other hosts, and connect by WebSocket to the address they came from.
 //
-// What the address of the page for calls may ask for (?as= &call= &answer=1
-// &say= &video=0 &audio=0) stands in page/app.js. Without a click the page does
-// that only if the server permits it: see Auto.
+// The module page/address.js lists what the address of the page for calls can request. Without a click
+// the page does that only if the server permits it: see Auto.
 package web
 
 import (
