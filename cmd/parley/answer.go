@@ -53,13 +53,13 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 	if cmd.Bool("cooperate") {
 		s.attach = slices.Insert(s.attach, 0, allowControl)
 	}
-	if s.name == "" {
-		s.name = ownName(s.dialect, "Saruman", name)
+	if s.Name == "" {
+		s.Name = ownName(s.Dialect, "Saruman", name)
 	}
 	a := newAnswerer(s)
 	a.once, a.echo = cmd.Bool("once"), echo
-	if s.dialect == signal.DialectRelay {
-		a.partner, err = config.Peer(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.name])
+	if s.Dialect == signal.DialectRelay {
+		a.partner, err = config.Peer(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.Name])
 	} else if cmd.Args().Present() {
 		err = exit.Usagef("%s takes no %q: it answers every caller", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 	}
@@ -111,14 +111,14 @@ func (a *answerer) run(ctx context.Context) error {
 		return err
 	}
 	defer a.signaling.close()
-	a.report.Infof("waiting for calls to %s", sanitize.Text(a.name))
+	a.report.Infof("waiting for calls to %s", sanitize.Text(a.Name))
 	if a.ready != nil {
 		a.ready()
 	}
 	ctx, a.stop = context.WithCancelCause(ctx)
 	defer a.stop(nil)
-	if a.timeout > 0 {
-		timer := time.AfterFunc(a.timeout, func() { a.stop(errTimeout) })
+	if a.Timeout > 0 {
+		timer := time.AfterFunc(a.Timeout, func() { a.stop(errTimeout) })
 		defer timer.Stop()
 	}
 	a.signaling.onSessionLost.Store(a.forgotten)
@@ -136,15 +136,15 @@ func (a *answerer) run(ctx context.Context) error {
 // created, so that a missing file is known before anybody calls. Standard input comes but once, and a program may do more
 // than write media.
 func (a *answerer) tryMedia(ctx context.Context) error {
-	if !a.once && (a.video == "-" || a.audio == "-") {
+	if !a.once && (a.Video == "-" || a.Audio == "-") {
 		return exit.Usagef("standard input can go to one call only: add --once")
 	}
 	tried := *a.settings
-	if runsOnce(tried.video) {
-		tried.video = ""
+	if runsOnce(tried.Video) {
+		tried.Video = ""
 	}
-	if runsOnce(tried.audio) {
-		tried.audio = ""
+	if runsOnce(tried.Audio) {
+		tried.Audio = ""
 	}
 	sources := &senders{settings: &tried}
 	defer sources.close()
@@ -161,10 +161,10 @@ func (a *answerer) result(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	var ended *callEnded
 	switch {
-	case errors.Is(cause, errTimeout) && len(a.checks) > 0:
-		return event.NewExpectations(a.checks, func(event.Check, bool, event.Value) {}).Err()
+	case errors.Is(cause, errTimeout) && len(a.Checks) > 0:
+		return event.NewExpectations(a.Checks, func(event.Check, bool, event.Value) {}).Err()
 	case errors.Is(cause, errTimeout):
-		return exit.Errorf(exit.Timeout, "gave up after %s", a.timeout)
+		return exit.Errorf(exit.Timeout, "gave up after %s", a.Timeout)
 	case errors.As(cause, &ended):
 		return ended.err
 	case errors.As(cause, new(*exit.SignalError)):
@@ -262,7 +262,7 @@ func (a *answerer) offered(ctx context.Context, m signal.Message) {
 
 // busy reports whether there is no room for one more call.
 func (a *answerer) busy() bool {
-	most := a.maxCalls
+	most := a.MaxCalls
 	if a.once {
 		most = 1
 	}
@@ -430,7 +430,7 @@ func (a *answerer) ended(ctx context.Context, c *session, err error) {
 		} else if err == nil {
 			a.report.Infof("waiting for the next call")
 		}
-	case a.once, err == nil && len(a.checks) > 0:
+	case a.once, err == nil && len(a.Checks) > 0:
 		a.stop(&callEnded{err})
 	case err != nil:
 		a.report.Warnf("%v", err)

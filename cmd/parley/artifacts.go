@@ -96,7 +96,7 @@ func (p *prober) newArtifacts(s *settings) (*artifacts, error) {
 		return nil, exit.Errorf(exit.Device, "--evidence: %w", err)
 	}
 	t := &artifacts{folder: folder, demux: s.demux}
-	s.record, s.recordings, s.recordPartly = filepath.Join(folder, recordingFile), newRecordings(), true
+	s.Record, s.recordings, s.recordPartly = filepath.Join(folder, recordingFile), newRecordings(), true
 	if t.file, err = createPrivate("evidence", filepath.Join(folder, packetsFile)); err != nil {
 		t.discard()
 		return nil, err

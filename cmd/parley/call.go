@@ -47,15 +47,15 @@ In the relay dialect the hello-world page's names are the default:
 			}
 			defer s.report.CloseInto(&err)
 			defaultName := ""
-			if s.dialect == signal.DialectRelay {
+			if s.Dialect == signal.DialectRelay {
 				defaultName = "Saruman"
 			}
 			name, err := config.Peer(cmd, defaultName)
 			if err != nil {
 				return err
 			}
-			if s.name == "" {
-				s.name = ownName(s.dialect, "Gandalf", "caller-"+randomHex(3))
+			if s.Name == "" {
+				s.Name = ownName(s.Dialect, "Gandalf", "caller-"+randomHex(3))
 			}
 			return call(ctx, s, name)
 		},
@@ -103,8 +103,8 @@ func call(ctx context.Context, s *settings, name string) error {
 	if err := c.place(l.to(name)); err != nil {
 		return err
 	}
-	if s.timeout > 0 {
-		s.timeLeft = max(s.timeout-time.Since(begin), time.Millisecond)
+	if s.Timeout > 0 {
+		s.timeLeft = max(s.Timeout-time.Since(begin), time.Millisecond)
 	}
 	l.onSessionLost.Store(c.call.SignalingRestored)
 	var routing sync.WaitGroup
@@ -125,12 +125,12 @@ func call(ctx context.Context, s *settings, name string) error {
 // does not answer is one that did not hold.
 func (s *settings) signInWithin(ctx context.Context, l *signalingConn) error {
 	signing, cancel := ctx, context.CancelFunc(func() {})
-	if s.timeout > 0 {
-		signing, cancel = context.WithTimeout(ctx, s.timeout)
+	if s.Timeout > 0 {
+		signing, cancel = context.WithTimeout(ctx, s.Timeout)
 	}
 	defer cancel()
 	err := l.signIn(signing)
-	if exit.CodeOf(err) == exit.Timeout && len(s.checks) > 0 {
+	if exit.CodeOf(err) == exit.Timeout && len(s.Checks) > 0 {
 		return &exit.Error{Code: exit.Expectation, Err: fmt.Errorf("an expectation did not hold: %w", err)}
 	}
 	return err

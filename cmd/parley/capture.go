@@ -40,30 +40,30 @@ func openPrivate(path string, flags int) (*os.File, error) {
 
 // openCaptures opens --pcap, --rtpdump and --stats-dump.
 func (s *settings) openCaptures(all *closers) error {
-	if s.pcapPath != "" {
-		f, err := createPrivate("pcap", s.pcapPath)
+	if s.PcapPath != "" {
+		f, err := createPrivate("pcap", s.PcapPath)
 		if err != nil {
 			return err
 		}
 		s.pcapng = capture.NewPcapng(f)
-		s.closeCapture(all, s.pcapPath, s.pcapng, f)
+		s.closeCapture(all, s.PcapPath, s.pcapng, f)
 		s.addKeyLog(s.pcapng)
 	}
-	if s.rtpdumpPath != "" {
-		f, err := createPrivate("rtpdump", s.rtpdumpPath)
+	if s.RTPDumpPath != "" {
+		f, err := createPrivate("rtpdump", s.RTPDumpPath)
 		if err != nil {
 			return err
 		}
 		s.rtpdump = capture.NewRTPDump(f)
-		s.closeCapture(all, s.rtpdumpPath, s.rtpdump, f)
+		s.closeCapture(all, s.RTPDumpPath, s.rtpdump, f)
 	}
-	if s.statsDumpPath != "" {
-		f, err := createPrivate("stats-dump", s.statsDumpPath)
+	if s.StatsDumpPath != "" {
+		f, err := createPrivate("stats-dump", s.StatsDumpPath)
 		if err != nil {
 			return err
 		}
 		s.statsDump = capture.NewStatsDump(f, "parley/"+version())
-		s.closeCapture(all, s.statsDumpPath, s.statsDump, f)
+		s.closeCapture(all, s.StatsDumpPath, s.statsDump, f)
 	}
 	return nil
 }

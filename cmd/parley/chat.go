@@ -101,7 +101,7 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.dialect == signal.DialectRelay {
+	if s.Dialect == signal.DialectRelay {
 		return nil, exit.Usagef("chat works in the call dialect only: the relay dialect does not name the caller")
 	}
 	c := &chat{answerer: newAnswerer(s), accept: cmd.Bool("accept"),
@@ -111,13 +111,13 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 			return nil, err
 		}
 	}
-	if s.name == "" {
-		s.name = "chat"
+	if s.Name == "" {
+		s.Name = "chat"
 		if c.with != "" {
-			s.name = "chat-" + randomHex(3)
+			s.Name = "chat-" + randomHex(3)
 		}
 	}
-	if s.video == "-" || s.audio == "-" {
+	if s.Video == "-" || s.Audio == "-" {
 		return nil, exit.Usagef("chat reads stdin itself; give the source as a file")
 	}
 	folder, err := filetransfer.OpenFolder(cmd.String("into"), false)
@@ -135,13 +135,13 @@ func (c *chat) arrange(plain bool) {
 	in, isFile := s.stdin.(*os.File)
 	c.scripted = !isFile || !stdio.IsTerminal(in)
 	c.onScreen.Store(!plain && !c.scripted && !s.report.NDJSON && stdio.IsTerminal(s.report.Out) && os.Getenv("TERM") != "dumb")
-	c.state = tui.New(tui.Options{Me: s.name, Clean: sanitize.Lines, To: c.with, Script: c.scripted})
+	c.state = tui.New(tui.Options{Me: s.Name, Clean: sanitize.Lines, To: c.with, Script: c.scripted})
 	c.questions.post = c.inbox.post
 	s.asker.instead = c.questions.ask
 	s.attach = append(s.attach, func(s *session) {
 		s.app = &chatting{&incomingCall{receiving: c.files, session: s, begun: make(chan struct{})}}
 	})
-	s.timeLeft = s.timeout
+	s.timeLeft = s.Timeout
 	s.report.Intercept = c.hear
 }
 
@@ -166,7 +166,7 @@ func (c *chat) run(ctx context.Context) error {
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
 	if c.with == "" {
-		c.report.Infof("waiting for calls to %s", sanitize.Text(c.name))
+		c.report.Infof("waiting for calls to %s", sanitize.Text(c.Name))
 	} else {
 		c.place(ctx, c.with)
 	}

@@ -87,10 +87,10 @@ func (c *chat) quit(ctx context.Context, q tui.Quit) {
 	switch {
 	case q.Interrupted:
 		c.stop(&exit.SignalError{Signal: os.Interrupt})
-	case q.InputOver && c.linger > 0:
+	case q.InputOver && c.Linger > 0:
 		c.work.Go(func() {
 			select {
-			case <-time.After(c.linger):
+			case <-time.After(c.Linger):
 				c.stop(errQuit)
 			case <-ctx.Done():
 			}

@@ -41,7 +41,7 @@ func (t *chatting) ready() chan struct{} { return t.session.connected }
 // place calls somebody.
 func (c *chat) place(ctx context.Context, name string) {
 	err := signal.CheckPeerName(name)
-	if name == c.name {
+	if name == c.Name {
 		err = errors.New("that is you")
 	}
 	if err != nil {
@@ -151,7 +151,7 @@ func (c *chat) full() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.maxCalls > 0 && len(c.calls)+answered >= c.maxCalls
+	return c.MaxCalls > 0 && len(c.calls)+answered >= c.MaxCalls
 }
 
 func (c *chat) reportRing(name, state, say string) {

@@ -47,7 +47,7 @@ itself, with 0 if everything came back.
 				return err
 			}
 			defer d.report.CloseInto(&err)
-			d.minDuration, d.timeout = cmd.Duration("for"), cmd.Duration("timeout")
+			d.minDuration, d.Timeout = cmd.Duration("for"), cmd.Duration("timeout")
 			if d.minDuration <= 0 {
 				d.minDuration = math.MaxInt64
 			}
@@ -86,8 +86,8 @@ func (d *demo) run(ctx context.Context) error {
 			stop(err)
 		}
 	})
-	d.server, d.dialect = "ws://"+serve.LocalAddress(l.Addr()), signal.DialectCall
-	d.report.Infof("signaling on %s", d.server)
+	d.Server, d.Dialect = "ws://"+serve.LocalAddress(l.Addr()), signal.DialectCall
+	d.report.Infof("signaling on %s", d.Server)
 	if err := d.startEcho(beside, stop); err != nil {
 		return err
 	}
@@ -97,7 +97,8 @@ func (d *demo) run(ctx context.Context) error {
 // startEcho runs an echo, and returns once it can be called.
 func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) error {
 	s := &settings{
-		server: d.server, dialect: d.dialect, name: "echo", logger: d.logger, recordings: d.recordings,
+		Signaling: config.Signaling{Server: d.Server, Dialect: d.Dialect, Name: "echo"},
+		logger:    d.logger, recordings: d.recordings,
 		report: event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard}),
 	}
 	ready := make(chan struct{})
@@ -121,10 +122,10 @@ func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) er
 
 // call calls the echo, and reports what came back.
 func (d *demo) call(ctx context.Context, at net.Addr) error {
-	d.name, d.video, d.audio, d.say = "demo", "test", "test", []string{demoText}
-	d.statsInterval = time.Second
+	d.Name, d.Video, d.Audio, d.Say = "demo", "test", "test", []string{demoText}
+	d.StatsInterval = time.Second
 	var err error
-	if d.checks, err = config.Checks(demoChecks(), expectKeys()); err != nil {
+	if d.Checks, err = config.Checks(demoChecks(), expectKeys()); err != nil {
 		return err
 	}
 	d.report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
@@ -134,7 +135,7 @@ func (d *demo) call(ctx context.Context, at net.Addr) error {
 }
 
 func (d *demo) tellVerdict(err error) {
-	n := len(d.checks)
+	n := len(d.Checks)
 	verdict := fmt.Sprintf("all well: audio, video and text came back (%d of %d checks held)", n, n)
 	switch {
 	case errors.As(err, new(*exit.ReportedError)):

@@ -48,8 +48,8 @@ and 40 if there is no connection, or no ICE server answers.`,
 					return err
 				}
 			}
-			if s.name == "" {
-				s.name = "doctor-" + randomHex(3)
+			if s.Name == "" {
+				s.Name = "doctor-" + randomHex(3)
 			}
 			release, err := s.openShared()
 			if err != nil {
@@ -61,10 +61,10 @@ and 40 if there is no connection, or no ICE server answers.`,
 				defer emulator.Close()
 			}
 			return doctor.Run(ctx, doctor.Options{
-				Server: s.server, As: s.name, Peer: name, Timeout: s.timeout, ICEServers: s.iceGiven,
+				Server: s.Server, As: s.Name, Peer: name, Timeout: s.Timeout, ICEServers: s.ICEServers,
 				Call: peer.Config{
-					ICE: peer.ICEConfig{TLS: s.tls, RelayOnly: s.relayOnly, Loopback: s.loopback(), MinPort: s.minPort, MaxPort: s.maxPort,
-						UDPMux: s.mux, TCPMux: s.tcp, AdvertiseIPs: s.advertise, Interfaces: s.interfaces},
+					ICE: peer.ICEConfig{TLS: s.TLS, RelayOnly: s.RelayOnly, Loopback: s.loopback(), MinPort: s.MinPort, MaxPort: s.MaxPort,
+						UDPMux: s.mux, TCPMux: s.tcp, AdvertiseIPs: s.AdvertiseIPs, Interfaces: s.Interfaces},
 					Netem: emulator, KeyLog: s.keyLog, Logger: s.logger,
 				},
 				SignIn: func(ctx context.Context) (doctor.Conn, error) {

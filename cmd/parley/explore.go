@@ -26,7 +26,7 @@ func (p *prober) explore(ctx context.Context) {
 	defer a.artifacts.discard()
 	defer a.end()
 	steps := a.newSteps()
-	if err := steps.until(ctx, "connected", p.timeout); err != nil {
+	if err := steps.until(ctx, "connected", p.Timeout); err != nil {
 		p.noCall = err
 		p.noCallAll = a.absent() || ctx.Err() != nil
 		p.applyLevel()

@@ -37,14 +37,14 @@ func handedOut(servers []signal.ICEServer) []webrtc.ICEServer {
 // freshICEServers are those of --ice-server and those that the signaling server
 // handed out last.
 func (l *signalingConn) freshICEServers() []webrtc.ICEServer {
-	return append(slices.Clone(l.iceGiven), handedOut(l.client.ICEServers())...)
+	return append(slices.Clone(l.ICEServers), handedOut(l.client.ICEServers())...)
 }
 
 // iceServers are those of --ice-server and those that the signaling server handed out.
 func (l *signalingConn) iceServers() ([]webrtc.ICEServer, error) {
 	servers := l.freshICEServers()
 	isRelay := func(url string) bool { return strings.HasPrefix(strings.ToLower(url), "turn") }
-	if l.relayOnly && !slices.ContainsFunc(servers, func(s webrtc.ICEServer) bool { return slices.ContainsFunc(s.URLs, isRelay) }) {
+	if l.RelayOnly && !slices.ContainsFunc(servers, func(s webrtc.ICEServer) bool { return slices.ContainsFunc(s.URLs, isRelay) }) {
 		return nil, exit.Errorf(exit.Connection, "--ice-policy relay: there is no TURN server to go through; --ice-server names one, "+
 			"or the signaling server does with --turn")
 	}

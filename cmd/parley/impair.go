@@ -9,10 +9,10 @@ import (
 // newEmulator returns the emulator of a call's own sockets, nil without --impair. Calls that share a UDP port share an
 // emulator, see openUDP.
 func (s *settings) newEmulator() *netem.Emulator {
-	if s.impair == nil || s.mux != nil {
+	if s.Impair == nil || s.mux != nil {
 		return nil
 	}
-	return netem.NewEmulator(*s.impair)
+	return netem.NewEmulator(*s.Impair)
 }
 
 // closeEmulator closes the emulator of the call's own sockets and logs its counts.

@@ -127,20 +127,20 @@ func (o *pipeOptions) forwards() bool { return len(o.listen) > 0 || len(o.target
 
 // pipeCalls calls NAME, or answers.
 func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) error {
-	if s.dialect == signal.DialectRelay || cmd.Args().Present() {
+	if s.Dialect == signal.DialectRelay || cmd.Args().Present() {
 		name, err := config.Peer(cmd, "")
 		if err != nil {
 			return err
 		}
-		if s.name == "" {
-			s.name = "pipe-" + randomHex(3)
+		if s.Name == "" {
+			s.Name = "pipe-" + randomHex(3)
 		}
 		return call(ctx, s, name)
 	}
-	if s.name == "" {
-		s.name = "pipe"
+	if s.Name == "" {
+		s.Name = "pipe"
 	}
-	s.timeout = 0 // it bounds a call; an answer waits
+	s.Timeout = 0 // it bounds a call; an answer waits
 	a := newAnswerer(s)
 	a.once = once
 	return a.run(ctx)

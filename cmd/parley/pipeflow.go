@@ -219,7 +219,7 @@ func (f *flow) lingering() <-chan time.Time {
 	if !f.exitOnEOF {
 		return nil
 	}
-	return time.After(f.session.linger)
+	return time.After(f.session.Linger)
 }
 
 // sendFailed ends a pipe whose sending failed. If the peer has sent everything and hung up, that is still

@@ -16,11 +16,11 @@ const playWait = 40 * time.Millisecond
 
 // openSpeaker opens the sound card of --play, which all calls share.
 func (s *settings) openSpeaker(all *closers) error {
-	if !s.play {
+	if !s.Play {
 		return nil
 	}
 	warn := func(sentence string) { s.report.Warnf("%s", sanitize.Text(sentence)) }
-	speaker, err := device.OpenSpeaker(device.SpeakerOptions{ID: s.audioOut, Warn: warn, Logger: s.logger})
+	speaker, err := device.OpenSpeaker(device.SpeakerOptions{ID: s.AudioOut, Warn: warn, Logger: s.logger})
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
 		}
 	}
 	p := &prober{settings: s, level: cmd.String("level"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("await"), parallel: cmd.Int("parallel"), pause: cmd.Duration("pause")}
-	s.timeout = cmd.Duration("timeout")
+	s.Timeout = cmd.Duration("timeout")
 	p.verbose(cmd, std)
 	if err := p.readGoal(cmd); err != nil {
 		return nil, err
@@ -104,8 +104,8 @@ func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
 		return nil, exit.Usagef("parley probe needs the name of whom to probe; see parley probe --help")
 	}
 	p.target = args[0]
-	if p.fixedName = s.name != "" || s.dialect == signal.DialectRelay; s.name == "" {
-		s.name = ownName(s.dialect, "Gandalf", "probe-"+randomHex(3))
+	if p.fixedName = s.Name != "" || s.Dialect == signal.DialectRelay; s.Name == "" {
+		s.Name = ownName(s.Dialect, "Gandalf", "probe-"+randomHex(3))
 	}
 	return p, nil
 }

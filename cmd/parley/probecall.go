@@ -58,9 +58,9 @@ func (s *settings) parseCallWords(words []string) (*mutator, error) {
 			fallthrough
 		case name == "audio" || name == "video":
 			if name == "audio" {
-				s.audio = value
+				s.Audio = value
 			} else {
-				s.video = value
+				s.Video = value
 			}
 		case name == "codec":
 			var mime string
@@ -68,14 +68,14 @@ func (s *settings) parseCallWords(words []string) (*mutator, error) {
 				s.codecs = []string{mime}
 			}
 		case name == "size":
-			s.width, s.height, s.rate, err = config.VideoSize(value)
+			s.Width, s.Height, s.FrameRate, err = config.VideoSize(value)
 		case w == "relay":
-			s.relayOnly = true
+			s.RelayOnly = true
 		case w == "polite" || w == "impolite": // see named
 		case name == "impair":
 			var c netem.Config
 			c, err = parseImpair(value)
-			s.impair = &c
+			s.Impair = &c
 		case name == "offer":
 			altered, err = newMutator(value)
 		default:
@@ -85,8 +85,8 @@ func (s *settings) parseCallWords(words []string) (*mutator, error) {
 			return nil, err
 		}
 	}
-	if s.video == "test" && s.width == 0 { // small, for what it costs
-		s.width, s.height, s.rate = 160, 120, 10
+	if s.Video == "test" && s.Width == 0 { // small, for what it costs
+		s.Width, s.Height, s.FrameRate = 160, 120, 10
 	}
 	return altered, nil
 }
@@ -95,16 +95,16 @@ func (s *settings) parseCallWords(words []string) (*mutator, error) {
 func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeCall, error) {
 	step := group[0].Steps[0]
 	s := *p.settings
-	if s.impair == nil && group[0].Does("impair") {
-		s.impair = &netem.Config{}
+	if s.Impair == nil && group[0].Does("impair") {
+		s.Impair = &netem.Config{}
 	}
 	s.analysis = analysis{tone: true, frameIDs: true, quality: p.asksQuality(group)}
-	s.devices, s.timeout = &device.Shared{}, 0
+	s.devices, s.Timeout = &device.Shared{}, 0
 	altered, err := s.parseCallWords(step.Args)
 	if err != nil {
 		return nil, &inconclusive{err}
 	}
-	if s.name, err = p.named(step.Args); err != nil {
+	if s.Name, err = p.named(step.Args); err != nil {
 		return nil, err
 	}
 	a := &probeCall{observed: newCallObserver(), events: &bytes.Buffer{}, ended: make(chan struct{})}
@@ -115,7 +115,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 	}
 	s.attach = append(s.attach, a.observed.attach)
 	s.report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
-	s.statsInterval = time.Second
+	s.StatsInterval = time.Second
 	if a.artifacts, err = p.newArtifacts(&s); err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (a *probeCall) called(ctx context.Context, p *prober, within time.Duration)
 		m, err := a.signaling.client.Receive(waiting)
 		switch {
 		case err != nil && ctx.Err() == nil && waiting.Err() != nil:
-			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.settings.name, min(within, p.await))}
+			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.settings.Name, min(within, p.await))}
 		case err != nil:
 			return nil, err
 		case m.Type == signal.Offer && (m.Peer == p.target || m.Peer == ""):

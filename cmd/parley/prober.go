@@ -74,7 +74,7 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 }
 
 func (p *prober) newReport() *scenario.Report {
-	return &scenario.Report{Peer: p.target, Server: p.server, Suite: p.suite, Level: p.level, Version: version(), Began: time.Now(), Requirements: p.required}
+	return &scenario.Report{Peer: p.target, Server: p.Server, Suite: p.suite, Level: p.level, Version: version(), Began: time.Now(), Requirements: p.required}
 }
 
 // finish completes a report whose results are there.
@@ -94,7 +94,7 @@ func (p *prober) as(i int) *prober {
 		return p
 	}
 	other, s := *p, *p.settings
-	s.name += fmt.Sprintf("-%d", i+1)
+	s.Name += fmt.Sprintf("-%d", i+1)
 	other.settings = &s
 	return &other
 }

@@ -83,10 +83,10 @@ func asksQuality(checks []event.Check) bool {
 
 // newAnalyzer returns the analyzer of a call, nil if nobody asks for one: it decodes all frames.
 func (c *session) newAnalyzer() *quality.Analyzer {
-	if !c.analysis.quality && !asksQuality(c.checks) {
+	if !c.analysis.quality && !asksQuality(c.Checks) {
 		return nil
 	}
-	o := quality.AnalyzerOptions{Epoch: c.epoch, FrameRate: c.rate, Width: c.width, Height: c.height, CompareEvery: 5}
+	o := quality.AnalyzerOptions{Epoch: c.epoch, FrameRate: c.FrameRate, Width: c.Width, Height: c.Height, CompareEvery: 5}
 	if o.FrameRate == 0 {
 		o.FrameRate = testsignal.DefaultFrameRate
 	}

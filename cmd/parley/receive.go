@@ -49,8 +49,8 @@ What a broken transfer leaves is NAME.parley-part, and goes on when it is sent a
 				return err
 			}
 			defer s.report.CloseInto(&err)
-			if s.name == "" {
-				s.name = "receive"
+			if s.Name == "" {
+				s.Name = "receive"
 			}
 			j, err := readReceive(cmd, s)
 			if err != nil {
@@ -99,7 +99,7 @@ type receiving struct {
 func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 	j := &receiving{settings: s, yes: cmd.Bool("yes"), once: cmd.Bool("once"), from: cmd.StringSlice("from"),
 		retry: cmd.Duration("retry"), agreed: map[string]bool{}, running: map[*transfer]*filetransfer.Offer{}}
-	if s.dialect == signal.DialectRelay {
+	if s.Dialect == signal.DialectRelay {
 		return nil, exit.Usagef("receive works in the call dialect only: the relay dialect does not name the caller")
 	}
 	if j.yes {

@@ -331,7 +331,7 @@ func (s *toneSink) stats() quality.ToneStats {
 
 // metersAudio reports whether the tone and level of received audio are measured from the start of the call.
 func (c *session) metersAudio() bool {
-	return c.analysis.tone || slices.ContainsFunc(c.checks, func(k event.Check) bool { return k.Key == "audio.tone" })
+	return c.analysis.tone || slices.ContainsFunc(c.Checks, func(k event.Check) bool { return k.Key == "audio.tone" })
 }
 
 // measure lets the expectations observe what the receivers have measured.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/media/receiver"
 )
@@ -62,7 +63,7 @@ func TestEndedTracksAreForgotten(t *testing.T) {
 // TestUnansweredCallReleasesItsRecording: a call that is given up before it begins leaves the name of its file to others.
 func TestUnansweredCallReleasesItsRecording(t *testing.T) {
 	pattern := filepath.Join(t.TempDir(), "%p.ogg")
-	s := &settings{record: pattern, recordings: newRecordings(), report: event.NewReporter(event.Options{})}
+	s := &settings{MediaIn: config.MediaIn{Record: pattern}, recordings: newRecordings(), report: event.NewReporter(event.Options{})}
 	for range 2 {
 		c, err := openSession(t.Context(), s, "alice", false, false, nil)
 		if err != nil {

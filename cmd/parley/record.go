@@ -85,13 +85,13 @@ func fileName(name string) string {
 // openRecorder prepares the recording of --record. The file is created with the first
 // frames.
 func (c *session) openRecorder(offer *peer.Description) (err error) {
-	if c.record == "" {
+	if c.Record == "" {
 		return nil
 	}
 	options := recorder.Options{
-		Audio: 1, Video: 1, SegmentTime: c.splitTime, SegmentBytes: c.splitBytes, Overwrite: c.overwrite, OnFile: c.reportRecording,
+		Audio: 1, Video: 1, SegmentTime: c.SegmentTime, SegmentBytes: c.SegmentBytes, Overwrite: c.Overwrite, OnFile: c.reportRecording,
 		Next: func() string {
-			path := c.recordings.path(c.record, c.name, c.offered, c.overwrite)
+			path := c.recordings.path(c.Record, c.name, c.offered, c.Overwrite)
 			c.recordPaths = append(c.recordPaths, path)
 			return path
 		},
@@ -115,10 +115,10 @@ func (c *session) openRecorder(offer *peer.Description) (err error) {
 // checkRecording reports whether the file of --record can be created, before anybody
 // calls. The name of the peer may not be known yet.
 func (s *settings) checkRecording() error {
-	if s.record == "" {
+	if s.Record == "" {
 		return nil
 	}
-	_, err := recorder.New(newRecordings().path(s.record, "name", time.Now(), s.overwrite), recorder.Options{Overwrite: s.overwrite})
+	_, err := recorder.New(newRecordings().path(s.Record, "name", time.Now(), s.Overwrite), recorder.Options{Overwrite: s.Overwrite})
 	return err
 }
 

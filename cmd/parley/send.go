@@ -54,8 +54,8 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 			if err := signal.CheckPeerName(name); err != nil {
 				return exit.Usagef("the name %q cannot be called: %v", sanitize.Text(name), err)
 			}
-			if s.name == "" {
-				s.name = "sender-" + randomHex(3)
+			if s.Name == "" {
+				s.Name = "sender-" + randomHex(3)
 			}
 			return sendFiles(ctx, s, args[:len(args)-1], name, cmd.Duration("retry"))
 		},

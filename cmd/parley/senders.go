@@ -338,22 +338,22 @@ func (s *senders) openSource(ctx context.Context, kind, spec string) (source.Sou
 // openSources opens what --video and --audio name. Where both name the same stream it is opened once, and its tracks share
 // one schedule.
 func (s *senders) openSources(ctx context.Context) error {
-	if s.video == s.audio && s.video != "" && s.video != "test" && !device.Names(s.video) {
-		video, audio, err := source.Open(s.video, s.videoOptions(ctx), s.audioOptions(ctx))
+	if s.Video == s.Audio && s.Video != "" && s.Video != "test" && !device.Names(s.Video) {
+		video, audio, err := source.Open(s.Video, s.videoOptions(ctx), s.audioOptions(ctx))
 		if err == nil {
 			s.sources = append(s.sources, video, audio)
 		}
 		return err
 	}
-	if s.video != "" {
-		video, err := s.openVideo(ctx, s.video)
+	if s.Video != "" {
+		video, err := s.openVideo(ctx, s.Video)
 		if err != nil {
 			return err
 		}
 		s.sources = append(s.sources, video)
 	}
-	if s.audio != "" {
-		audio, err := s.openAudio(ctx, s.audio)
+	if s.Audio != "" {
+		audio, err := s.openAudio(ctx, s.Audio)
 		if err != nil {
 			return err
 		}
@@ -364,13 +364,13 @@ func (s *senders) openSources(ctx context.Context) error {
 
 func (s *senders) videoOptions(ctx context.Context) source.VideoOptions {
 	return source.VideoOptions{
-		Width: s.width, Height: s.height, FrameRate: s.rate, Bitrate: s.bitrate, Loop: s.loop, Logger: s.logger,
-		NewEncoder: device.NewEncoder(s.encode), Stdin: s.stdin, Opening: ctx, Epoch: s.epoch,
+		Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Bitrate: s.Bitrate, Loop: s.Loop, Logger: s.logger,
+		NewEncoder: device.NewEncoder(s.Encoding), Stdin: s.stdin, Opening: ctx, Epoch: s.epoch,
 	}
 }
 
 func (s *senders) audioOptions(ctx context.Context) source.AudioOptions {
-	return source.AudioOptions{Loop: s.loop, Stdin: s.stdin, Opening: ctx, Epoch: s.epoch, Logger: s.logger}
+	return source.AudioOptions{Loop: s.Loop, Stdin: s.stdin, Opening: ctx, Epoch: s.epoch, Logger: s.logger}
 }
 
 func (s *senders) openVideo(ctx context.Context, spec string) (source.Source, error) {
@@ -378,7 +378,7 @@ func (s *senders) openVideo(ctx context.Context, spec string) (source.Source, er
 		return source.OpenVideo(spec, s.videoOptions(ctx))
 	}
 	return s.devices.OpenVideo(spec, device.VideoOptions{
-		Codec: s.encode, Width: s.width, Height: s.height, FrameRate: s.rate, Bitrate: s.bitrate, Simulcast: s.simulcast,
+		Codec: s.Encoding, Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Bitrate: s.Bitrate, Simulcast: s.Simulcast,
 		Warn: s.warn, Logger: s.logger,
 	})
 }
@@ -386,15 +386,15 @@ func (s *senders) openVideo(ctx context.Context, spec string) (source.Source, er
 // encodesTest reports whether the test pattern needs an encoder of this build: by itself it is VP8, each frame a key
 // frame, in one size.
 func (s *senders) encodesTest(spec string) bool {
-	other := s.encode != "" && s.encode != webrtc.MimeTypeVP8
-	return spec == "test" && (other || s.simulcast || s.bitrate > 0 && len(device.Codecs()) > 0)
+	other := s.Encoding != "" && s.Encoding != webrtc.MimeTypeVP8
+	return spec == "test" && (other || s.Simulcast || s.Bitrate > 0 && len(device.Codecs()) > 0)
 }
 
 func (s *senders) openAudio(ctx context.Context, spec string) (source.Source, error) {
 	if !device.Names(spec) {
 		return source.OpenAudio(spec, s.audioOptions(ctx))
 	}
-	return s.devices.OpenAudio(spec, device.AudioOptions{Rate: s.audioRate, Warn: s.warn, Logger: s.logger})
+	return s.devices.OpenAudio(spec, device.AudioOptions{Rate: s.AudioRate, Warn: s.warn, Logger: s.logger})
 }
 
 // warn reports a warning of a device, whose names are not to be trusted.

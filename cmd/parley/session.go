@@ -81,7 +81,7 @@ func openSession(ctx context.Context, s *settings, name string, out, echo bool, 
 	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{}), metered: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.sending = &senders{settings: s, epoch: c.epoch, fail: c.fail, ctx: c.ctx}
-	c.expect = event.NewExpectations(s.checks, c.reportCheck)
+	c.expect = event.NewExpectations(s.Checks, c.reportCheck)
 	c.expect.Watch = func(key string, v event.Value) { c.observers.notifyValue(key, v) }
 	for _, attach := range s.attach {
 		attach(c)
@@ -107,7 +107,7 @@ func (c *session) place(signaler *peerSignaler) error {
 		c.closeMedia()
 		return err
 	}
-	for _, line := range c.say {
+	for _, line := range c.Say {
 		c.call.Say(line)
 	}
 	return nil
@@ -139,10 +139,10 @@ func (c *session) configuration(signaler *peerSignaler) (peer.Config, error) {
 		c.emulator = c.newEmulator()
 	}
 	conf := peer.Config{
-		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.out, Impolite: c.settings.name < c.name,
+		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.out, Impolite: c.settings.Name < c.name,
 		Media: peer.MediaConfig{Tracks: c.sending.tracks(), Codecs: c.offeredCodecs(), VideoCodecs: c.codecs}, Channels: c.dataChannelOptions(),
-		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.freshICEServers, TLS: c.tls, RelayOnly: c.relayOnly, Loopback: c.loopback(),
-			MinPort: c.minPort, MaxPort: c.maxPort, UDPMux: c.mux, TCPMux: c.tcp, AdvertiseIPs: c.advertise, Interfaces: c.interfaces},
+		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.freshICEServers, TLS: c.TLS, RelayOnly: c.RelayOnly, Loopback: c.loopback(),
+			MinPort: c.MinPort, MaxPort: c.MaxPort, UDPMux: c.mux, TCPMux: c.tcp, AdvertiseIPs: c.AdvertiseIPs, Interfaces: c.Interfaces},
 		KeyLog: c.keyLog, Tap: c.tap(), Netem: c.emulator, Logger: c.logger,
 	}
 	if c.app != nil {
@@ -164,8 +164,8 @@ func (c *session) configuration(signaler *peerSignaler) (peer.Config, error) {
 // otherwise: the text page's, or the two ids joined, as the hello-world page
 // names it.
 func (c *session) channel() string {
-	if c.dialect == "relay" {
-		return c.settings.name + c.name
+	if c.Dialect == "relay" {
+		return c.settings.Name + c.name
 	}
 	return "channel1"
 }
@@ -173,7 +173,7 @@ func (c *session) channel() string {
 // receives reports whether an offer of ours asks for media: the hello-world page has
 // none to give.
 func (c *session) receives() bool {
-	return c.dialect == "call" && c.app == nil || c.video != "" || c.audio != "" || c.record != ""
+	return c.Dialect == "call" && c.app == nil || c.Video != "" || c.Audio != "" || c.Record != ""
 }
 
 // run makes the call and returns when it is over, with all that belongs to it.
@@ -247,13 +247,13 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 		return nil
 	case errors.As(cause, new(*exit.SignalError)):
 		return &exit.ReportedError{Err: cause}
-	case errors.Is(cause, errTimeout) && len(c.checks) == 0:
+	case errors.Is(cause, errTimeout) && len(c.Checks) == 0:
 		return c.timedOut()
 	case end == peer.PeerLeft && c.out && !c.isConnected() && c.call.Answered():
 		return exit.Errorf(exit.Absent, "%s hung up before the call was connected: %w", sanitize.Text(c.name), c.call.Why())
 	case end == peer.PeerLeft && c.out && !c.isConnected():
 		return exit.Errorf(exit.Absent, "%s said no, or is busy", sanitize.Text(c.name))
-	case c.app != nil && len(c.checks) == 0:
+	case c.app != nil && len(c.Checks) == 0:
 		return c.app.result()
 	}
 	return c.expect.Err()
@@ -274,7 +274,7 @@ func (c *session) timedOut() error {
 	if c.call.Answered() {
 		code = exit.Connection
 	}
-	return exit.Errorf(code, "gave up after %s: %w", c.timeout, why)
+	return exit.Errorf(code, "gave up after %s: %w", c.Timeout, why)
 }
 
 func (c *session) isConnected() bool {
@@ -301,7 +301,7 @@ func (c *session) notThere() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.absent == nil {
-		c.absent = exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.name), sanitize.Text(c.server))
+		c.absent = exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.name), sanitize.Text(c.Server))
 		c.call.Hangup()
 	}
 }
@@ -311,7 +311,7 @@ const measureInterval = 50 * time.Millisecond
 
 // looks reports whether anything in the call depends on what the receivers measure meanwhile.
 func (c *session) looks() bool {
-	return len(c.checks) > 0 || c.observers.observed() || c.analyzer != nil || c.metering.Load()
+	return len(c.Checks) > 0 || c.observers.observed() || c.analyzer != nil || c.metering.Load()
 }
 
 // enableMetering measures the tone and level of received audio from now on.
@@ -330,13 +330,13 @@ func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 	if !c.looks() {
 		look.Stop()
 	}
-	stats := time.NewTicker(max(c.statsInterval, 10*time.Millisecond))
+	stats := time.NewTicker(max(c.StatsInterval, 10*time.Millisecond))
 	defer stats.Stop()
-	if c.statsInterval <= 0 {
+	if c.StatsInterval <= 0 {
 		stats.Stop()
 	}
 	var timeout, duration, linger <-chan time.Time
-	if c.out && c.timeout > 0 {
+	if c.out && c.Timeout > 0 {
 		timeout = time.After(c.timeLeft)
 	}
 	connected, held := c.connected, c.expect.Held()
@@ -355,15 +355,15 @@ func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 			c.reportStats()
 		case <-connected:
 			connected = nil
-			if len(c.checks) == 0 {
+			if len(c.Checks) == 0 {
 				timeout = nil // what it bounds has come about
 			}
-			if c.duration > 0 {
-				duration = time.After(c.duration)
+			if c.Duration > 0 {
+				duration = time.After(c.Duration)
 			}
 		case <-held:
 			held, timeout = nil, nil
-			linger = time.After(max(c.linger, c.minDuration-time.Since(c.started)))
+			linger = time.After(max(c.Linger, c.minDuration-time.Since(c.started)))
 		case <-timeout:
 			hangUp(errTimeout)
 		case <-duration:

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"crypto/tls"
 	"io"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -17,84 +15,49 @@ import (
 	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
 	"parley/media/recorder"
-	"parley/peer"
 	"parley/peer/capture"
 	"parley/peer/datachannel"
-	"parley/peer/netem"
-	"parley/signal"
 )
 
-// settings is a command line that has been read and checked.
+// settings are the options of a command, and what its calls share while it runs.
 type settings struct {
+	config.Signaling
+	config.Network
+	config.Capture
+	config.MediaOut
+	config.MediaIn
+	config.Call
+	config.Security
+	channels []datachannel.Options // that a caller opens; none: one with the usual label
+	input    bool                  // there are commands on stdin
+
 	report *event.Reporter
 	logger *slog.Logger
+	stdin  io.Reader
 
-	server  string
-	name    string
-	dialect signal.Dialect
-	header  http.Header
-	token   func() (string, error)
-	tls     *tls.Config
+	tcp       ice.TCPMux         // nil without TCPPort
+	mux       ice.UDPMux         // nil unless MinPort is MaxPort
+	pcapng    *capture.Pcapng    // nil without --pcap
+	demux     *capture.Demux     // of shared ports to the captures of single calls, nil for none
+	rtpdump   *capture.RTPDump   // nil without --rtpdump
+	statsDump *capture.StatsDump // nil without --stats-dump
+	keyLog    io.Writer          // nil for none
 
-	iceGiven                             []webrtc.ICEServer
-	relayOnly                            bool
-	minPort, maxPort                     uint16
-	tcpPort                              uint16     // 0 for none
-	tcp                                  ice.TCPMux // nil without tcpPort
-	mux                                  ice.UDPMux // nil unless minPort is maxPort
-	pcapPath, rtpdumpPath, statsDumpPath string
-	pcapng                               *capture.Pcapng    // nil without --pcap
-	demux                                *capture.Demux     // of shared ports to the captures of single calls, nil for none
-	rtpdump                              *capture.RTPDump   // nil without --rtpdump
-	statsDump                            *capture.StatsDump // nil without --stats-dump
-	keyLog                               io.Writer          // nil for none
-	advertise                            []string
-	interfaces                           peer.InterfaceFilter
-	impair                               *netem.Config // --impair, nil without
+	watcher    watcher         // of video, nil for none
+	codecs     []string        // preferred for video, nil for any
+	decodable  []string        // what this machine can show of --show; nil without
+	devices    *device.Shared  // those that several calls use at once
+	speaker    *device.Speaker // nil without Play
+	recordings *recordings
 
-	input         bool   // there are commands on stdin
-	video, audio  string // sources, "" for none
-	stdin         io.Reader
-	show          string  // how to show pictures, "" for not at all
-	watcher       watcher // of pictures, nil for none
-	codecs        []string
-	decodable     []string // what this machine can show of --show; nil without
-	encode        string   // MIME type for what a device sends, "" for the best of this build
-	audioRate     int
-	width, height int
-	rate          float64
-	bitrate       int
-	simulcast     bool
-	loop          bool
-	devices       *device.Shared // those that several calls use at once
-	play          bool
-	audioOut      string          // of play, "" for the system's default
-	speaker       *device.Speaker // nil without play
-
-	verify   string              // "", verifyAsk, or the code that a call must have
 	identity *webrtc.Certificate // nil for a new one for each call
 	asker    *asker
 
-	channels []datachannel.Options // that a caller opens; none: one with the usual label
-	attach   []func(*session)      // add observers, middleware and channel applications to a new call
-	analysis analysis              // of received media, from the start of a call
-
-	maxCalls      int // at once, 0 for any number
-	say           []string
-	checks        []event.Check
-	record        string
-	overwrite     bool // replace existing files
-	recordPartly  bool // what a recording lacks is no error
-	recordings    *recordings
-	splitTime     time.Duration
-	splitBytes    int64
-	duration      time.Duration
-	timeout       time.Duration
-	retryTaken    bool          // --timeout was given: a login is tried again until then while the name is taken
-	timeLeft      time.Duration // of timeout, once signed in
-	minDuration   time.Duration // in place of linger: no less than this from the start of the call
-	linger        time.Duration
-	statsInterval time.Duration
+	attach       []func(*session) // add observers, middleware and channel applications to a new call
+	analysis     analysis         // of received media, from the start of a call
+	recordPartly bool             // what a recording lacks is no error
+	timeLeft     time.Duration    // of Timeout, once signed in
+	minDuration  time.Duration    // in place of Linger: no less than this from the start of the call
 }
 
 // analysis is what is measured of received media although no expectation asks for it.
@@ -128,63 +91,50 @@ func (s *settings) readOutput(cmd *cli.Command, std stdio.Streams) error {
 	return nil
 }
 
-func (s *settings) readSignaling(cmd *cli.Command) error {
-	o, err := config.ReadSignaling(cmd)
-	s.server, s.name, s.dialect, s.header, s.token, s.tls = o.Server, o.Name, o.Dialect, o.Header, o.Token, o.TLS
+func (s *settings) readSignaling(cmd *cli.Command) (err error) {
+	s.Signaling, err = config.ReadSignaling(cmd)
 	return err
 }
 
-func (s *settings) readPath(cmd *cli.Command) error {
-	o, err := config.ReadNetwork(cmd)
-	s.iceGiven, s.relayOnly, s.minPort, s.maxPort, s.tcpPort = o.ICEServers, o.RelayOnly, o.MinPort, o.MaxPort, o.TCPPort
-	s.advertise, s.interfaces, s.impair = o.AdvertiseIPs, o.Interfaces, o.Impair
-	files := config.ReadCapture(cmd)
-	s.pcapPath, s.rtpdumpPath, s.statsDumpPath = files.PcapPath, files.RTPDumpPath, files.StatsDumpPath
+func (s *settings) readPath(cmd *cli.Command) (err error) {
+	s.Capture = config.ReadCapture(cmd)
+	s.Network, err = config.ReadNetwork(cmd)
 	return err
 }
 
-func (s *settings) readMedia(cmd *cli.Command) error {
-	o, err := config.ReadMediaOut(cmd)
-	if err != nil {
+func (s *settings) readMedia(cmd *cli.Command) (err error) {
+	if s.MediaOut, err = config.ReadMediaOut(cmd); err != nil {
 		return err
 	}
-	s.video, s.audio, s.encode, s.audioRate, s.width, s.height = o.Video, o.Audio, o.Encoding, o.AudioRate, o.Width, o.Height
-	s.rate, s.bitrate, s.simulcast, s.loop = o.FrameRate, o.Bitrate, o.Simulcast, o.Loop
-	if s.encode != "" {
-		s.codecs = []string{s.encode}
-	}
-	in, err := config.ReadMediaIn(cmd)
-	if err != nil {
+	if s.MediaIn, err = config.ReadMediaIn(cmd); err != nil {
 		return err
 	}
-	s.record, s.overwrite, s.splitTime, s.splitBytes = in.Record, in.Overwrite, in.SegmentTime, in.SegmentBytes
-	s.show, s.play, s.audioOut = in.Show, in.Play, in.AudioOut
-	if s.record != "" && len(s.codecs) == 0 {
-		_, s.codecs = recorder.Codecs(s.record)
+	switch {
+	case s.Encoding != "":
+		s.codecs = []string{s.Encoding}
+	case s.Record != "":
+		_, s.codecs = recorder.Codecs(s.Record)
 	}
-	s.input, err = config.ReadInput(cmd, o)
+	s.input, err = config.ReadInput(cmd, s.MediaOut)
 	return err
 }
 
-func (s *settings) readGoal(cmd *cli.Command) error {
-	o, err := config.ReadCall(cmd, expectKeys())
-	s.maxCalls, s.say, s.checks, s.duration, s.timeout = o.MaxCalls, o.Say, o.Checks, o.Duration, o.Timeout
-	s.retryTaken, s.linger, s.statsInterval = o.RetryTaken, o.Linger, o.StatsInterval
+func (s *settings) readGoal(cmd *cli.Command) (err error) {
+	s.Call, err = config.ReadCall(cmd, expectKeys())
 	return err
 }
 
-func (s *settings) readSecurity(cmd *cli.Command) error {
-	o, err := config.ReadSecurity(cmd)
-	if err != nil {
+func (s *settings) readSecurity(cmd *cli.Command) (err error) {
+	if s.Security, err = config.ReadSecurity(cmd); err != nil {
 		return err
 	}
-	if s.verify = o.Verify; s.verify == config.VerifyAsk {
+	if s.Verify == config.VerifyAsk {
 		if err := tell(""); err != nil {
 			return exit.Errorf(exit.Device, "--verify ask: %w; give the code with --verify CODE, see --identity", err)
 		}
 	}
-	if o.IdentityPath != "" {
-		s.identity, err = openIdentity(o.IdentityPath)
+	if s.IdentityPath != "" {
+		s.identity, err = openIdentity(s.IdentityPath)
 	}
 	return err
 }

@@ -47,29 +47,29 @@ func (s *settings) openKeyLog(all *closers) error {
 }
 
 func (s *settings) openUDP(all *closers) error {
-	if s.minPort == 0 || s.minPort != s.maxPort {
+	if s.MinPort == 0 || s.MinPort != s.MaxPort {
 		return nil
 	}
 	var emulator *netem.Emulator
-	if s.impair != nil {
-		emulator = netem.NewEmulator(*s.impair)
+	if s.Impair != nil {
+		emulator = netem.NewEmulator(*s.Impair)
 		all.all = append(all.all, emulator)
 	}
-	mux, err := peer.ListenMux(s.minPort, s.loopback(), s.interfaces, s.portTap(), emulator)
+	mux, err := peer.ListenMux(s.MinPort, s.loopback(), s.Interfaces, s.portTap(), emulator)
 	if err != nil {
-		return exit.Errorf(exit.Failure, "--udp-ports %d:%d: %w; is another parley running", s.minPort, s.maxPort, err)
+		return exit.Errorf(exit.Failure, "--udp-ports %d:%d: %w; is another parley running", s.MinPort, s.MaxPort, err)
 	}
 	s.mux, all.all = mux, append(all.all, mux)
 	return nil
 }
 
 func (s *settings) openTCP(all *closers) error {
-	if s.tcpPort == 0 {
+	if s.TCPPort == 0 {
 		return nil
 	}
-	mux, err := peer.ListenTCP(s.tcpPort, s.logger, s.portTap())
+	mux, err := peer.ListenTCP(s.TCPPort, s.logger, s.portTap())
 	if err != nil {
-		return exit.Errorf(exit.Failure, "--tcp-port %d: %w; is another parley running", s.tcpPort, err)
+		return exit.Errorf(exit.Failure, "--tcp-port %d: %w; is another parley running", s.TCPPort, err)
 	}
 	s.tcp, all.all = mux, append(all.all, mux)
 	return nil

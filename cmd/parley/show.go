@@ -51,11 +51,11 @@ func withShow(args []string) []string {
 func (s *settings) openShow() (release func(), err error) {
 	release = func() {}
 	switch {
-	case s.show == "":
+	case s.Show == "":
 		return release, nil
-	case !slices.Contains(showModes(), s.show):
-		return release, exit.Usagef("--show %q: it is %s", sanitize.Text(s.show), strings.Join(showModes(), ", "))
-	case s.show == "window":
+	case !slices.Contains(showModes(), s.Show):
+		return release, exit.Usagef("--show %q: it is %s", sanitize.Text(s.Show), strings.Join(showModes(), ", "))
+	case s.Show == "window":
 		if runtime.GOOS == "linux" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 			return release, exit.Usagef("--show window: there is no desktop to open a window on: neither $DISPLAY nor $WAYLAND_DISPLAY is set")
 		}
@@ -70,7 +70,7 @@ func (s *settings) openShow() (release func(), err error) {
 		return release, exit.Usagef("--show draws in a terminal, and there is none; --show window opens a window, --record writes a file")
 	}
 	v := &screen{report: s.report, out: out}
-	if v.mode, ok = draw.Parse(s.show); !ok {
+	if v.mode, ok = draw.Parse(s.Show); !ok {
 		if v.mode, ok = draw.Choose(askTerminal(), os.Getenv("TERM"), os.Getenv("COLORTERM")); !ok {
 			return release, exit.Usagef("--show: the terminal %q shows no pictures; --show window opens a window", sanitize.Text(os.Getenv("TERM")))
 		}

@@ -38,15 +38,15 @@ func (l *signalingConn) signIn(ctx context.Context) error {
 	s := l.settings
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	c, err := client.Dial(dialing, s.server, &client.Options{
-		Dialect: s.dialect, Header: s.header, TLS: s.tls, Token: s.token, Resume: true, OnState: l.changed, Logger: s.logger,
+	c, err := client.Dial(dialing, s.Server, &client.Options{
+		Dialect: s.Dialect, Header: s.Header, TLS: s.TLS, Token: s.Token, Resume: true, OnState: l.changed, Logger: s.logger,
 		ShouldRetry: func() bool { return l.up.Load() > 0 },
 	})
 	if err != nil {
 		return s.unreached(ctx, err)
 	}
-	s.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", s.server),
-		Message: "reached " + sanitize.Text(s.server), Detail: true})
+	s.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", s.Server),
+		Message: "reached " + sanitize.Text(s.Server), Detail: true})
 	if err := s.logIn(ctx, c); err != nil {
 		_ = c.Close() // the login says more
 		return err
@@ -61,17 +61,17 @@ func (s *settings) unreached(ctx context.Context, err error) error {
 		return i
 	}
 	if ctx.Err() != nil {
-		return exit.Errorf(exit.Timeout, "gave up after %s: the signaling server %s does not answer", s.timeout, sanitize.Text(s.server))
+		return exit.Errorf(exit.Timeout, "gave up after %s: the signaling server %s does not answer", s.Timeout, sanitize.Text(s.Server))
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return exit.Errorf(exit.Signaling, "the signaling server %s does not answer", sanitize.Text(s.server))
+		return exit.Errorf(exit.Signaling, "the signaling server %s does not answer", sanitize.Text(s.Server))
 	}
 	return err
 }
 
 // logIn logs in, again and again while the name is taken, see retryLogin.
 func (s *settings) logIn(ctx context.Context, c *client.Client) error {
-	err := c.Login(ctx, s.name)
+	err := c.Login(ctx, s.Name)
 	if isTaken(err) {
 		err = s.retryLogin(ctx, c, err)
 	}
@@ -82,7 +82,7 @@ func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 	case isTaken(err):
 		return err
 	case ctx.Err() != nil:
-		return exit.Errorf(exit.Timeout, "gave up after %s: the signaling server %s does not answer the login", s.timeout, sanitize.Text(s.server))
+		return exit.Errorf(exit.Timeout, "gave up after %s: the signaling server %s does not answer the login", s.Timeout, sanitize.Text(s.Server))
 	}
 	return err
 }
@@ -92,7 +92,7 @@ func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 // server has found the holder connected.
 func (s *settings) retryLogin(ctx context.Context, c *client.Client, taken error) error {
 	until := "until --timeout"
-	if !s.retryTaken {
+	if !s.RetryTaken {
 		until = fmt.Sprintf("for %.0fs", dialTimeout.Seconds())
 		limited, cancel := context.WithTimeout(ctx, dialTimeout)
 		defer cancel()
@@ -104,14 +104,14 @@ func (s *settings) retryLogin(ctx context.Context, c *client.Client, taken error
 			return taken
 		case !isTaken(err):
 			return err
-		case !s.retryTaken && isConnected(err):
+		case !s.RetryTaken && isConnected(err):
 			return fmt.Errorf("%w, or wait for it with --timeout", err)
 		case !warned:
-			s.report.Warnf("the name %s is taken; trying again %s", strconv.Quote(s.name), until)
+			s.report.Warnf("the name %s is taken; trying again %s", strconv.Quote(s.Name), until)
 		}
 		select {
 		case <-time.After(takenPause):
-			err = c.Login(ctx, s.name)
+			err = c.Login(ctx, s.Name)
 		case <-ctx.Done():
 		}
 	}
@@ -133,11 +133,11 @@ func isTaken(err error) bool {
 }
 
 func (s *settings) reportLogin(err error) {
-	say := fmt.Sprintf("signed in as %s at %s", sanitize.Text(s.name), sanitize.Text(s.server))
+	say := fmt.Sprintf("signed in as %s at %s", sanitize.Text(s.Name), sanitize.Text(s.Server))
 	if err != nil {
 		say = ""
 	}
-	s.report.Report(event.Event{Name: "login", Fields: event.Fields("name", s.name, "success", err == nil), Message: say})
+	s.report.Report(event.Event{Name: "login", Fields: event.Fields("name", s.Name, "success", err == nil), Message: say})
 }
 
 // close says goodbye to the server.
@@ -162,7 +162,7 @@ func (l *signalingConn) changed(s client.State) {
 	if !s.Resumed {
 		say += ", and has forgotten the calls that were being set up"
 	}
-	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", l.server, "resumed", s.Resumed), Message: say})
+	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", l.Server, "resumed", s.Resumed), Message: say})
 }
 
 // lost reports that the server is gone for good.
@@ -245,7 +245,7 @@ func candidateInit(c *signal.Candidate) webrtc.ICECandidateInit {
 // server is on this machine, for then the peer may be too, and when the
 // machine has no other address.
 func (s *settings) loopback() bool {
-	if u, err := url.Parse(s.server); err == nil {
+	if u, err := url.Parse(s.Server); err == nil {
 		if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
 			return true
 		}

@@ -60,8 +60,8 @@ NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
 				return err
 			}
 			defer s.report.CloseInto(&err)
-			if s.name == "" {
-				s.name = ownName(s.dialect, "Gandalf", "caller-"+randomHex(3))
+			if s.Name == "" {
+				s.Name = ownName(s.Dialect, "Gandalf", "caller-"+randomHex(3))
 			}
 			return snapshot(ctx, s, std, args[0], args[1], cmd.Duration("after"))
 		},
@@ -81,10 +81,10 @@ func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path st
 	defer stop(nil)
 	viewer := &snapshotViewer{after: after, stop: stop}
 	s.watcher = viewer
-	if s.timeout > 0 {
+	if s.Timeout > 0 {
 		// A little later than the call, which knows more of why it did not come about.
-		timer := time.AfterFunc(s.timeout+500*time.Millisecond, func() {
-			stop(exit.Errorf(exit.Timeout, "%s sent no picture within %s", sanitize.Text(name), s.timeout))
+		timer := time.AfterFunc(s.Timeout+500*time.Millisecond, func() {
+			stop(exit.Errorf(exit.Timeout, "%s sent no picture within %s", sanitize.Text(name), s.Timeout))
 		})
 		defer timer.Stop()
 	}

@@ -21,9 +21,9 @@ import (
 // verifying is what a call's configuration gets of --verify and --identity.
 func (s *settings) verifying(conf *peer.Config) {
 	conf.Verification.Certificate = s.identity
-	conf.Verification.Required = s.verify == config.VerifyAsk
+	conf.Verification.Required = s.Verify == config.VerifyAsk
 	if !conf.Verification.Required {
-		conf.Verification.Code = s.verify
+		conf.Verification.Code = s.Verify
 	}
 }
 
@@ -36,7 +36,7 @@ func (c *session) reportCode(e peer.VerificationCode) {
 		ev.Message += ", as it should be"
 	}
 	c.emit(ev)
-	if e.Verified || c.verify != config.VerifyAsk {
+	if e.Verified || c.Verify != config.VerifyAsk {
 		return
 	}
 	c.work.Go(func() {

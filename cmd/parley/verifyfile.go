@@ -77,7 +77,7 @@ func newFileVerifier(cmd *cli.Command, std stdio.Streams) (v *fileVerifier, err 
 			return nil, exit.Usagef("--require %s: a recording says nothing of %s", sanitize.Text(text), q.Metric())
 		}
 	}
-	if v.width, v.height, v.rate, err = config.VideoSize(cmd.String("video-size")); err != nil {
+	if v.Width, v.Height, v.FrameRate, err = config.VideoSize(cmd.String("video-size")); err != nil {
 		return nil, err
 	}
 	return v, v.readOutput(cmd, std)
@@ -107,7 +107,7 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 // file verifies one file and reports the result.
 func (v *fileVerifier) file(ctx context.Context, path string) error {
 	found, err := verify.File(ctx, path, verify.Options{
-		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.width, Height: v.height, FrameRate: v.rate,
+		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.Width, Height: v.Height, FrameRate: v.FrameRate,
 		Warn: func(sentence string) { v.report.Warnf("%s: %s", sanitize.Text(path), sanitize.Text(sentence)) },
 	})
 	if err != nil {

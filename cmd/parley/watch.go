@@ -51,7 +51,7 @@ func (s *settings) preferDecodable() {
 func (c *session) offeredCodecs() []string {
 	var audio, video, sent []string
 	if !c.recordPartly {
-		audio, video = recorder.Codecs(c.record)
+		audio, video = recorder.Codecs(c.Record)
 	}
 	sent = c.sending.codecs()
 	return slices.DeleteFunc(peer.Codecs(), func(mime string) bool {
@@ -62,7 +62,7 @@ func (c *session) offeredCodecs() []string {
 		if holds != nil && !slices.Contains(holds, mime) && !slices.Contains(sent, mime) {
 			return true
 		}
-		if c.record != "" || c.echo || c.input {
+		if c.Record != "" || c.echo || c.input {
 			return false
 		}
 		unseen := c.decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(c.decodable, mime)
