@@ -5,7 +5,7 @@ import {buttonById, byId, inputById} from './dom.js';
 import {qrPath} from './qr.js';
 
 /**
- * Returns the link by which the page at an address calls a user. Whoever opens it is asked before
+ * Returns the link by which the page at an address calls a user. A visitor is asked before
  * anything is sent. It has no token: that is for one user alone.
  * @param {string} address of this page
  * @param {string} name
