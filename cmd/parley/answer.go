@@ -73,14 +73,14 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 type answerer struct {
 	*settings
 	signaling *signalingConn
-	partner   string // who calls in the relay dialect, which does not tell
+	partner   string // who calls in the relay dialect, which does not name the caller
 	once      bool
 	echo      bool
 	// sourceTimeout bounds the wait for the first media of a source, such as a program, after which the
 	// caller is rejected.
 	sourceTimeout time.Duration
 	ready         func()                                 // called once calls can come; nil for none
-	admits        func(name string) bool                 // tells who may call; nil for everybody
+	admits        func(name string) bool                 // reports whether a user may call; nil for everybody
 	ends          func(c *session, err error) (end bool) // decides if a call was the last; nil for the usual rule
 
 	work sync.WaitGroup
@@ -228,7 +228,7 @@ func (a *answerer) forgotten() {
 	}
 }
 
-// callWith is the call that a message belongs to: where the wire does not tell
+// callWith is the call that a message belongs to: where the message does not name its sender
 // the sender, the latest one.
 func (a *answerer) callWith(name string) *session {
 	a.mu.Lock()

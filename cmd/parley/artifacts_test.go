@@ -41,7 +41,7 @@ func TestEvidenceOfOnePort(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join(folder, name, "far-events.ndjson"))
 		for _, want := range []string{`"event":"code"`, `"event":"state"`, `"event":"channel"`} {
 			if !strings.Contains(string(text), want) {
-				t.Errorf("%s: the other side's events have no %s: %v\n%s", name, want, err, text)
+				t.Errorf("%s: the peer's events have no %s: %v\n%s", name, want, err, text)
 			}
 		}
 	}

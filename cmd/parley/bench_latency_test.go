@@ -190,7 +190,7 @@ func (g *glass) saw(wide, high int, text string, now time.Time) {
 // result is a row of the table, of what comes from now on.
 func (g *glass) result(what string) string {
 	g.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) { // until the first picture is there
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) { // until the first frame is there
 		g.mu.Lock()
 		n := len(g.took)
 		g.mu.Unlock()

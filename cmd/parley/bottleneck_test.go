@@ -150,7 +150,7 @@ func (b *bottleneck) offers() int {
 	return rate
 }
 
-// until looks every second until what comes is right, and tells how long that took.
+// until looks every second until what comes is right, and returns how long that took.
 func (b *bottleneck) until(what string, right func(rate int) bool) time.Duration {
 	b.t.Helper()
 	b.offers()

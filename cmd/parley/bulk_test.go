@@ -54,7 +54,7 @@ const bulkPatience = 15 * time.Minute
 const mostMemory = 100 << 10
 
 // watchMemory looks at a process until it ends; then the function that it
-// returns, which waits for that, tells if it had too much memory.
+// returns, which waits for that, reports whether it had too much memory.
 func watchMemory(t *testing.T, p *process) (check func()) {
 	t.Helper()
 	most, done := 0, make(chan struct{})
@@ -197,7 +197,7 @@ func TestSendInBulk(t *testing.T) {
 }
 
 // bulkPage makes a page take what comes by a data channel, its own or another, to
-// its end, and then send as much as it is told: pieces of jsBytes, and an empty
+// its end, and then send as much as requested: pieces of jsBytes, and an empty
 // message.
 const bulkPage = `(() => { const take = channel => {
 	let hash = 0x811c9dc5, bytes = 0;

@@ -70,7 +70,7 @@ func (s *settings) openCaptures(all *closers) error {
 
 // closeCapture has a capture closed, and then its file, when all calls are over.
 func (s *settings) closeCapture(all *closers, path string, c, file io.Closer) {
-	s.report.Warnf("%s can be read by whoever has it: keep it to yourself", sanitize.Text(path))
+	s.report.Warnf("%s has the keys of the call: keep it to yourself", sanitize.Text(path))
 	all.all = append(all.all, closing(func() error {
 		err := errors.Join(c.Close(), file.Close())
 		if err != nil {

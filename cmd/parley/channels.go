@@ -10,7 +10,7 @@ import (
 	"parley/peer/datachannel"
 )
 
-// channelFields are what an event tells of a channel beyond its label.
+// channelFields returns what an event reports of a channel beyond its label.
 func channelFields(ch *datachannel.Channel) []event.Field {
 	o := ch.Options()
 	fields := event.Fields("id", o.ID, "ordered", !o.Unordered)

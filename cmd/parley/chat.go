@@ -40,7 +40,7 @@ command, and /help lists them:
 Without a terminal, and with --plain, it reads lines and prints lines: what others
 say to stdout, everything else to stderr. Then it ends once its input has ended and
 is sent, or when the call to NAME ends, with the exit code of that, or 1 if the
-other side did not take a line, say because it is too long:
+peer did not take a line, say because it is too long:
    echo 'The build is broken.' | parley chat bob
    parley chat --as log --accept --plain < /dev/tty > log.txt`,
 		Flags:        slices.Concat(chatFlags(), config.MediaOutFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),

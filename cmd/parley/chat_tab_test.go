@@ -83,7 +83,7 @@ func dropFile(t *testing.T, tab *webtest.Tab, name, text string) {
 	}
 }
 
-// The tab is told what a chat mutes, plays none of it, and hears and sees it again.
+// The tab is notified of what a chat mutes, plays none of it, and hears and sees it again.
 func TestChatMutesForATab(t *testing.T) {
 	page, server := serving(t)
 	tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")

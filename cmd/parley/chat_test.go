@@ -170,7 +170,7 @@ func TestChatScreenWithoutServer(t *testing.T) {
 	alice.ends(t, 0)
 }
 
-// What is typed while the other side does not answer is not lost: it is told if it
+// What is typed while the peer does not answer is not lost: it is reported if it
 // was not sent, also where the chat is left; and who mutes is silent from the start.
 func TestChatScreenBeforeAnAnswer(t *testing.T) {
 	_, server := serving(t)

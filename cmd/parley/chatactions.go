@@ -24,7 +24,7 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 	case tui.ListFiles:
 		c.update(ctx, tui.Listed{Prefix: a.Prefix, Paths: listPaths(a.Prefix)})
 	case tui.Print:
-		c.tell(a)
+		c.print(a)
 	case tui.Quit:
 		c.quit(ctx, a)
 	case tui.Say:
@@ -40,8 +40,8 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 	}
 }
 
-// mute makes silent at once what is sent, or lets it be heard; and the other side,
-// where a person may wait for a word, is told, if it takes another offer.
+// mute makes silent at once what is sent, or lets it be heard; and the peer,
+// where a person may wait for a word, is notified, if it takes another offer.
 func (c *chat) mute(s *session, kind string, muted bool) {
 	word := "unmute"
 	if muted {
@@ -72,8 +72,8 @@ func (c *chat) runCommand(s *session, cmd command) {
 	})
 }
 
-// tell says what the state has to say where there is no screen.
-func (c *chat) tell(a tui.Print) {
+// print prints what the state reports where there is no screen.
+func (c *chat) print(a tui.Print) {
 	switch {
 	case c.screen != nil:
 	case a.Alert:
@@ -100,7 +100,7 @@ func (c *chat) quit(ctx context.Context, q tui.Quit) {
 	}
 }
 
-// hear takes what calls report. On a screen nothing else is told.
+// hear takes what calls report. On a screen nothing else is shown.
 func (c *chat) hear(e event.Event) (taken bool) {
 	onScreen, say := c.onScreen.Load(), e.Message
 	if e.Detail && !c.report.Verbose {
@@ -116,7 +116,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 	case "refused":
 		c.refused.Store(true)
 		c.inbox.post(tui.Refused{Peer: e.Peer, Text: e.Text("text"), CallOver: e.CallOver})
-		if e.CallOver { // the state tells it
+		if e.CallOver { // the state reports it
 			return !c.report.NDJSON
 		}
 	case "state":

@@ -243,7 +243,7 @@ func (c *chat) send(s *session, paths []string) {
 	}
 }
 
-// prefixOf is what paths in a folder are told with.
+// prefixOf returns the prefix of the paths in a folder.
 func prefixOf(dir string) string {
 	if dir = filepath.Clean(dir); dir == "." {
 		return ""

@@ -43,7 +43,7 @@ func TestCodecs(t *testing.T) {
 	fmt.Println(strings.Join(rows, "\n"))
 }
 
-// run makes a call with sound, and tells which ways the codec goes.
+// run makes a call with audio, and returns which ways the codec goes.
 func (c codecTrial) run(t *testing.T) (cell string) {
 	name := fmt.Sprintf("%s, %s", c.build.name, c.codec)
 	t.Run(name, func(t *testing.T) {
@@ -80,7 +80,7 @@ func (c codecTrial) run(t *testing.T) (cell string) {
 	return cell
 }
 
-// has tells if the browser can send and receive the codec.
+// has reports whether the browser can send and receive the codec.
 func (c codecTrial) has(tab *webtest.Tab) bool {
 	var has bool
 	if err := tab.Eval(fmt.Sprintf(`[RTCRtpSender, RTCRtpReceiver].every(r => r.getCapabilities('video').codecs.some(c => c.mimeType.toLowerCase() === 'video/%s'))`,

@@ -209,7 +209,7 @@ func remoteCommands() []string {
 
 func (r *remoteControl) runCommand(ctx context.Context, cmd command) error {
 	if cmd.Peer != "" || !slices.Contains(remoteCommands(), cmd.Command) {
-		return fmt.Errorf("the other side of a call may not ask for this; it may ask for %s, without peer", strings.Join(remoteCommands(), ", "))
+		return fmt.Errorf("the peer may not ask for this; it may ask for %s, without peer", strings.Join(remoteCommands(), ", "))
 	}
 	r.report.Infof("%s asks this side to %s", sanitize.Text(r.name), cmd.Command)
 	running, cancel := context.WithTimeoutCause(ctx, commandTimeout, fmt.Errorf("it has not come about within %s", commandTimeout))

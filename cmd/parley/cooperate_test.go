@@ -45,7 +45,7 @@ func TestEventQueueIsBounded(t *testing.T) {
 		kept.add(text(i), time.Now())
 	}
 	if line, err := kept.next(ctx); err == nil || len(kept.waiting) != 0 {
-		t.Errorf("events were lost, and %.100s is told", line)
+		t.Errorf("events were lost, and %.100s is reported", line)
 	}
 }
 

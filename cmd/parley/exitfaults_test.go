@@ -64,7 +64,7 @@ func talks(then func(*villain, *peertest.Session, *peertest.Association)) func(*
 	}
 }
 
-// Whatever the other side does wrong, at whatever stage, a script sees it by the
+// Whatever the peer does wrong, at whatever stage, a script sees it by the
 // exit code, and a person by the reason.
 func TestExitCodesOfFaults(t *testing.T) {
 	for name, fault := range map[string]struct {

@@ -35,7 +35,7 @@ const (
 // listening is one --listen.
 type listening struct {
 	address string
-	target  string // "" for the other side's first
+	target  string // "" for the peer's first
 }
 
 // readListen reads --listen tcp:[HOST:]PORT[,tcp:HOST:PORT].
@@ -54,7 +54,7 @@ func readListen(values []string) ([]listening, error) {
 		if chosen {
 			targets, err := readTargets([]string{target})
 			if err != nil {
-				return nil, exit.Usagef("--listen %q: the target is tcp:HOST:PORT, as the other side's --connect names it", sanitize.Text(v))
+				return nil, exit.Usagef("--listen %q: the target is tcp:HOST:PORT, as the peer's --connect names it", sanitize.Text(v))
 			}
 			l.target = targets[0]
 		}
@@ -126,7 +126,7 @@ type forwarder struct {
 	opening chan struct{} // holds a token for each channel that is being opened
 
 	mu   sync.Mutex // protects following
-	open int        // connections for the other side
+	open int        // connections for the peer
 }
 
 // channels implements channelApp.
@@ -223,7 +223,7 @@ func (f *forwarder) dial(ctx context.Context, target string) (*datachannel.Conn,
 	return conn, nil
 }
 
-// connect connects the other side to a target that this side has named.
+// connect connects the peer to a target that this side has named.
 func (f *forwarder) connect(ch *datachannel.Channel) {
 	ctx := f.session.ctx
 	conn := datachannel.NewConn(ctx, ch)

@@ -163,7 +163,7 @@ func TestATargetThatIsDownIsSaid(t *testing.T) {
 	if c, err := net.Dial("tcp", address); err == nil {
 		defer c.Close()
 		_, _ = io.Copy(io.Discard, c)
-	} else if !errors.Is(err, syscall.ECONNRESET) { // it may be over before the kernel has told that it is up
+	} else if !errors.Is(err, syscall.ECONNRESET) { // it may be over before the kernel has reported that it is up
 		t.Fatal(err)
 	}
 	home.says(t, "office did not connect us: 127.0.0.1:1 cannot be reached")

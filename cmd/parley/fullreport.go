@@ -11,7 +11,7 @@ import (
 )
 
 // fullReport is the report of a call by W3C's names, with what its receivers,
-// its sources and who shows the picture have measured.
+// its sources and the viewer of the video have measured.
 func (c *session) fullReport(r stats.Report) stats.Report {
 	for _, s := range c.received.stats() {
 		for _, o := range r {
@@ -61,13 +61,13 @@ func addFrames(o stats.Object, s receivedStats) {
 	}
 }
 
-// opusRate is what sound is counted in, in samples a second.
+// opusRate is the clock rate of Opus in Hz.
 const opusRate = 48000
 
 // perEmitted is how many of what is emitted a frame is: each sample of a packet has waited as long as the packet.
 func perEmitted(s receivedStats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
 
-// addDecoded adds what who shows the picture has measured.
+// addDecoded adds what the viewer of the video has measured.
 func addDecoded(o stats.Object, s decoder.ViewerStats) {
 	o["framesDecoded"], o["keyFramesDecoded"], o["totalDecodeTime"] = s.Frames, s.KeyFrames, s.Took.Seconds()
 	o["freezeCount"], o["totalFreezesDuration"] = s.Freezes, s.Frozen.Seconds()

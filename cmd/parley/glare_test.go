@@ -122,7 +122,7 @@ const crossOffers = `(() => {
 // rolls back, answers, and offers again.
 func TestGlareInMidCallWithATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedByATab(t, b, crossOffers, "--audio", "tone:700")
+		tab, p, write := commandedByATab(t, b, crossOffers, "--audio", "tone:700")
 		tab.WaitTone(700)
 		for i := range 3 {
 			if err := tab.Eval(`void (window.crosses = true)`, nil); err != nil {
@@ -134,10 +134,10 @@ func TestGlareInMidCallWithATab(t *testing.T) {
 			p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":true`, 77+i))
 			tab.WaitFrames(5)
 			tab.WaitTone(700)
-			tell(`"command":"remove","kind":"video"`)
+			write(`"command":"remove","kind":"video"`)
 			shows(tab, "no")
 		}
-		hangUpTab(tab, tell)
+		hangUpTab(tab, write)
 	})
 }
 

@@ -38,7 +38,7 @@ func (b *inbox) post(item any) {
 	}
 }
 
-// expendable tells what is lost without harm: what others say, as fast as they
+// expendable reports whether an event can be lost without harm: what others say, as fast as they
 // please.
 func expendable(item any) bool {
 	switch item := item.(type) {

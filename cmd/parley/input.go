@@ -108,7 +108,7 @@ func (s *settings) reply(peer string, cmd command, err error) {
 	s.report.Report(replied(peer, cmd, err))
 }
 
-// replied is the event that tells how a command went.
+// replied returns the event that reports the result of a command.
 func replied(peer string, cmd command, err error) event.Event {
 	fields := withID(cmd)
 	if cmd.Command != "" {

@@ -14,10 +14,10 @@ import (
 // apartCall is a call with a stranger that keeps sound, picture and text on a connection each.
 type apartCall struct {
 	*testing.T
-	peer string
-	them stranger
-	ours *process
-	tell func(string)
+	peer  string
+	them  stranger
+	ours  *process
+	write func(string)
 }
 
 func callApart(t *testing.T, peer string, offers bool) *apartCall {
@@ -32,7 +32,7 @@ func callApart(t *testing.T, peer string, offers bool) *apartCall {
 		call.them = k.begin(t, peer, lab.pages)
 		call.sees("a login", func(saw map[string]any) bool { return saw["ready"] == true })
 	}
-	call.ours, call.tell = commanded(t, append(args, "--server", lab.server, "--as", k.Partner, "--audio", fmt.Sprintf("tone:%d", ourTone), "--say", ourText)...)
+	call.ours, call.write = commanded(t, append(args, "--server", lab.server, "--as", k.Partner, "--audio", fmt.Sprintf("tone:%d", ourTone), "--say", ourText)...)
 	if offers {
 		call.ours.says(t, `"event":"login"`)
 		call.them = k.begin(t, peer, lab.pages)
@@ -55,7 +55,7 @@ func (c *apartCall) says(pattern string) {
 // sees waits until the stranger does.
 func (c *apartCall) sees(what string, is func(map[string]any) bool) {
 	c.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) { // a tab does not tell when there is more
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) { // a tab does not report when there is more
 		saw, err := c.them.saw()
 		switch {
 		case err != nil:
@@ -93,12 +93,12 @@ func (c *apartCall) shows() {
 // holds and removes, and takes that back.
 func (c *apartCall) holds() {
 	c.Helper()
-	c.tell(`"command":"hold"`)
-	c.tell(`"command":"resume"`)
+	c.write(`"command":"hold"`)
+	c.write(`"command":"resume"`)
 	c.hears(900)
 	c.shows()
-	c.tell(`"command":"remove","kind":"video"`)
-	c.tell(`"command":"add","kind":"video","source":"test"`)
+	c.write(`"command":"remove","kind":"video"`)
+	c.write(`"command":"add","kind":"video","source":"test"`)
 	c.shows()
 }
 
@@ -107,7 +107,7 @@ func (c *apartCall) restarts() {
 	c.Helper()
 	pairs := c.pairs()
 	oldTheirs, oldOurs := c.fragments()
-	c.tell(`"command":"restart-ice"`)
+	c.write(`"command":"restart-ice"`)
 	theirs, ours := c.fragments()
 	again := func(f string) bool { return slices.Contains(oldTheirs, f) || slices.Contains(oldOurs, f) }
 	if slices.ContainsFunc(theirs, again) || slices.ContainsFunc(ours, again) || len(slices.Compact(slices.Sorted(slices.Values(ours)))) != len(ours) {
@@ -132,7 +132,7 @@ func (c *apartCall) fragments() (theirs, ours []string) {
 
 func (c *apartCall) pairs() int { return strings.Count(c.ours.out.complete(), `"event":"pair"`) }
 
-// changed has the other side change the call, and look for another path.
+// changed has the peer change the call, and look for another path.
 func (c *apartCall) changed(tab inTab) {
 	c.Helper()
 	if err := tab.tab.Eval(`film()`, nil); err != nil {
@@ -158,9 +158,9 @@ func TestChangesOfACallWithoutBundle(t *testing.T) {
 		}
 		t.Run(e.String(), func(t *testing.T) {
 			c := callApart(t, e.Peer, e.Offers)
-			c.tell(`"command":"add","kind":"video","source":"test"`)
+			c.write(`"command":"add","kind":"video","source":"test"`)
 			c.shows()
-			c.tell(`"command":"source","kind":"audio","source":"tone:900"`)
+			c.write(`"command":"source","kind":"audio","source":"tone:900"`)
 			c.hears(900)
 			if tab, ok := c.them.(inTab); ok { // webrtcbin 1.22 says: transceiver direction changes are not implemented
 				c.holds()
@@ -169,9 +169,9 @@ func TestChangesOfACallWithoutBundle(t *testing.T) {
 			if knownLimit(encounter{e.Peer, e.Offers, "restart"}) == "" {
 				c.restarts()
 			}
-			c.tell(`"command":"say","text":"goodbye"`)
+			c.write(`"command":"say","text":"goodbye"`)
 			c.sees("our text", func(saw map[string]any) bool { return saw["text"] == "goodbye" })
-			c.tell(`"command":"hangup"`)
+			c.write(`"command":"hangup"`)
 			c.ours.ends(t, 0)
 		})
 	}

@@ -68,7 +68,7 @@ func allEncounters() (encounters []encounter) {
 	return encounters
 }
 
-// audio tells if a call has sound, video of which codec its picture is, and data if it has a channel.
+// audio reports whether a call has audio, video the codec of its video, and data if it has a channel.
 func (c encounter) audio() bool { return c.What == "audio" || c.What == "all" }
 
 func (c encounter) video() string {
@@ -85,12 +85,12 @@ func (c encounter) data() bool {
 	return !slices.Contains([]string{"audio", "VP8", "VP9", "H264", "AV1"}, c.What)
 }
 
-// reflects tells if a peer has no codecs of its own, and sends back what it gets.
+// reflects reports whether a peer has no codecs of its own, and sends back what it gets.
 func (c encounter) reflects() bool {
 	return slices.Contains([]string{"libdatachannel", "werift"}, c.Peer) || c.Peer == "janus" && !c.Offers
 }
 
-// oneWay tells if a peer takes no media while it offers some.
+// oneWay reports whether a peer takes no media while it offers some.
 func (c encounter) oneWay() bool { return c.Peer == "janus" && c.Offers }
 
 // toneOfPeer is what its sound is, in Hz; ours is ourTone.
@@ -106,7 +106,7 @@ func (c encounter) toneOfPeer() int {
 
 const ourTone = 600
 
-// expectations are the --expect of our side, what the other side is a witness of comes in unseen.
+// expectations are the --expect of our side, what the peer observes comes in unseen.
 func (c encounter) expectations() (all []string) {
 	if c.audio() {
 		all = append(all, fmt.Sprintf("audio.tone=%d", c.toneOfPeer()), "audio.codec=opus")
@@ -133,7 +133,7 @@ func (c encounter) textOfPeer() string {
 // ourText is what we say.
 const ourText = "from parley"
 
-// unseen is what the other side does not say that it saw, "" if nothing is missing.
+// unseen is what the peer does not report, "" if nothing is missing.
 func (c encounter) unseen(saw map[string]any) string {
 	var missing []string
 	need := func(ok bool, what string) {

@@ -19,5 +19,5 @@ func knownLimit(c encounter) string {
 	return ""
 }
 
-// eitherWay tells if chance decides whether the limit shows.
+// eitherWay reports whether chance decides whether the limit shows.
 func eitherWay(c encounter) bool { return c.What == "restart" && c.Peer == "werift" && c.Offers }

@@ -55,7 +55,7 @@ type encounterResult struct {
 	Verdict scenario.Verdict `json:"verdict"`
 	Reason  string           `json:"reason,omitempty"`
 	Seconds float64          `json:"seconds"`
-	Saw     map[string]any   `json:"saw,omitempty"` // what the other side says
+	Saw     map[string]any   `json:"saw,omitempty"` // what the peer reports
 }
 
 // call makes one, and judges it: both sides have to be witnesses.
@@ -157,7 +157,7 @@ func restarted(events []jsonEvent) string {
 	return ""
 }
 
-// eventsOf are the events so far; what is no event is told by unheld.
+// eventsOf are the events so far; what is no event is reported by unheld.
 func eventsOf(p *process) []jsonEvent {
 	events, _ := readEvents(p.out.complete())
 	return events
@@ -217,7 +217,7 @@ func bothSee(other stranger, c encounter, missing func(map[string]any) string, o
 		case time.Now().After(deadline) || ours != nil && hasEnded(ours):
 			return saw, oneSided(c.Peer, theirs, ourOwn)
 		}
-		time.Sleep(50 * time.Millisecond) // a tab does not tell when there is more
+		time.Sleep(50 * time.Millisecond) // a tab does not report when there is more
 	}
 }
 

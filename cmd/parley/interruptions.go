@@ -13,7 +13,7 @@ import (
 )
 
 // leastGap is the silence from which on media count as away. After an outage or
-// a change of the path any is measured, for it tells what that has cost.
+// a change of the path any is measured, because that shows its cost.
 const leastGap = time.Second
 
 // Why media were away.
@@ -54,7 +54,7 @@ func (w *interruptions) suspect(cause string) {
 	}
 }
 
-// WriteFrame implements media.FrameSink. A picture is back with the first frame
+// WriteFrame implements media.FrameSink. Video is back with the first frame
 // that can be shown: if frames before it were lost, with the next key frame.
 func (w *interruptions) WriteFrame(f media.Frame) error {
 	w.mu.Lock()

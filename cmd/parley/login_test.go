@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/gorilla/websocket"
 
 	"parley/cmd/parley/internal/exit"
 )
@@ -52,6 +53,28 @@ func TestTokens(t *testing.T) {
 		if strings.Contains(log.err.String(), word) {
 			t.Errorf("a token is in the log:\n%s", log.err)
 		}
+	}
+}
+
+// TestLoginWithoutReply logs in to a server that takes connections and replies to nothing.
+func TestLoginWithoutReply(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer ws.Close()
+		for err == nil {
+			_, _, err = ws.ReadMessage()
+		}
+	}))
+	defer server.Close()
+	p := terminal(t, "answer", "--server", "ws"+strings.TrimPrefix(server.URL, "http"))
+	p.ends(t, int(exit.Signaling))
+	if text := p.err.String(); !strings.Contains(text, "does not answer the login") {
+		t.Errorf("the error does not name the cause:\n%s", text)
 	}
 }
 

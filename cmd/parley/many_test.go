@@ -14,7 +14,7 @@ import (
 )
 
 // TestFiftyCallsAtOnce: one echo has fifty callers, each of which hears what it
-// said and nobody else's; one more is told that it is busy. It reports what a
+// said and nobody else's; one more gets the answer that it is busy. It reports what a
 // call costs. make bench-calls sends sound and a picture as well.
 func TestFiftyCallsAtOnce(t *testing.T) {
 	const calls = 50

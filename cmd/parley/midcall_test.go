@@ -10,9 +10,9 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// commanded runs the binary with --input ndjson; tell writes a command and waits
+// commanded runs the binary with --input ndjson; write writes a command and waits
 // for its reply.
-func commanded(t *testing.T, args ...string) (p *process, tell func(command string)) {
+func commanded(t *testing.T, args ...string) (p *process, write func(command string)) {
 	t.Helper()
 	p = terminal(t, append(args, "--input", "ndjson", "--output", "ndjson", "--stats-interval", "0")...)
 	id := 0
@@ -27,35 +27,35 @@ func commanded(t *testing.T, args ...string) (p *process, tell func(command stri
 }
 
 // commandedWithATab is commanded in a call with a tab in which preload runs first.
-func commandedWithATab(t *testing.T, b *webtest.Browser, preload string, args ...string) (tab *webtest.Tab, p *process, tell func(command string)) {
+func commandedWithATab(t *testing.T, b *webtest.Browser, preload string, args ...string) (tab *webtest.Tab, p *process, write func(command string)) {
 	t.Helper()
 	page, server := serving(t)
 	tab = b.NewTab()
 	tab.Preload(preload)
 	tab.Go(page + "/?as=tab&answer=1")
 	idle(tab)
-	p, tell = commanded(t, append([]string{"call", "tab", "--server", server, "--as", "alice"}, args...)...)
+	p, write = commanded(t, append([]string{"call", "tab", "--server", server, "--as", "alice"}, args...)...)
 	talking(tab)
-	return tab, p, tell
+	return tab, p, write
 }
 
 // commandedByATab is commanded in a call of a tab in which preload runs first.
-func commandedByATab(t *testing.T, b *webtest.Browser, preload string, args ...string) (tab *webtest.Tab, p *process, tell func(command string)) {
+func commandedByATab(t *testing.T, b *webtest.Browser, preload string, args ...string) (tab *webtest.Tab, p *process, write func(command string)) {
 	t.Helper()
 	page, server := serving(t)
-	p, tell = commanded(t, append([]string{"answer", "--server", server, "--as", "zoe"}, args...)...)
+	p, write = commanded(t, append([]string{"answer", "--server", server, "--as", "zoe"}, args...)...)
 	p.says(t, `"event":"login"`)
 	tab = b.NewTab()
 	tab.KeepPeers()
 	tab.Preload(preload)
 	tab.Go(page + "/?as=tab&call=zoe")
 	talking(tab)
-	return tab, p, tell
+	return tab, p, write
 }
 
 // hangUpTab has the terminal hang up, and closes the tab.
-func hangUpTab(tab *webtest.Tab, tell func(command string)) {
-	tell(`"command":"hangup"`)
+func hangUpTab(tab *webtest.Tab, write func(command string)) {
+	write(`"command":"hangup"`)
 	idle(tab)
 	tab.NoErrors()
 	tab.Close()
@@ -82,31 +82,31 @@ func shows(tab *webtest.Tab, picture string) {
 
 // The terminal adds, replaces, removes, holds and resumes in a call with a tab, and the page shows it.
 func TestMidCallWithATab(t *testing.T) {
-	tab, p, tell := commandedWithATab(t, browsers().Chromium(t, nil), "", "--audio", "tone:700")
+	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), "", "--audio", "tone:700")
 	tab.WaitTone(700)
 	shows(tab, "no")
 	for range 2 {
-		tell(`"command":"add","kind":"video","source":"test"`)
+		write(`"command":"add","kind":"video","source":"test"`)
 		tab.WaitFrames(5)
 		shows(tab, "yes")
-		tell(`"command":"remove","kind":"video"`)
+		write(`"command":"remove","kind":"video"`)
 		shows(tab, "no")
 	}
-	tell(`"command":"source","kind":"audio","source":"tone:900"`)
+	write(`"command":"source","kind":"audio","source":"tone:900"`)
 	tab.WaitTone(900)
-	tell(`"command":"hold"`)
+	write(`"command":"hold"`)
 	tab.Wait(`document.querySelector('#remoteVideo').srcObject.getTracks().every(t => t.muted)`)
-	tell(`"command":"resume"`)
+	write(`"command":"resume"`)
 	tab.Wait(`document.querySelector('#remoteVideo').srcObject.getAudioTracks().some(t => !t.muted)`)
 	tab.WaitTone(900)
-	tell(`"command":"restart-ice"`)
-	tell(`"command":"source","kind":"audio","source":"tone:500"`)
+	write(`"command":"restart-ice"`)
+	write(`"command":"source","kind":"audio","source":"tone:500"`)
 	tab.WaitTone(500)
-	tell(`"command":"mute","kind":"audio"`)
+	write(`"command":"mute","kind":"audio"`)
 	tab.WaitTone(0)
-	tell(`"command":"unmute","kind":"audio"`)
+	write(`"command":"unmute","kind":"audio"`)
 	tab.WaitTone(500)
-	tell(`"command":"hangup"`)
+	write(`"command":"hangup"`)
 	p.ends(t, 0)
 	idle(tab)
 	tab.NoErrors()
@@ -117,17 +117,17 @@ func TestMidCallWithATab(t *testing.T) {
 func TestTerminalOffersToATabThatCalled(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := serving(t)
-		p, tell := commanded(t, "answer", "--server", server, "--as", "alice", "--audio", "tone:700")
+		p, write := commanded(t, "answer", "--server", server, "--as", "alice", "--audio", "tone:700")
 		p.says(t, `"event":"login"`)
 		tab := b.Open(page + "/?as=tab&call=alice")
 		talking(tab)
 		tab.WaitTone(700)
-		tell(`"command":"add","kind":"video","source":"test"`)
+		write(`"command":"add","kind":"video","source":"test"`)
 		tab.WaitFrames(5)
-		tell(`"command":"restart-ice"`)
-		tell(`"command":"remove","kind":"video"`)
+		write(`"command":"restart-ice"`)
+		write(`"command":"remove","kind":"video"`)
 		shows(tab, "no")
-		hangUpTab(tab, tell)
+		hangUpTab(tab, write)
 	})
 }
 
@@ -140,15 +140,15 @@ func TestAnotherCodecInMidCallWithATab(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tab, p, tell := commandedWithATab(t, browsers().Chromium(t, nil), "", "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
+	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), "", "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
 	tab.WaitFrames(5)
 	for _, next := range []string{"a.mp4", "a.ivf"} {
-		tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, next) + `"`)
+		write(`"command":"source","kind":"video","source":"` + filepath.Join(dir, next) + `"`)
 		shows(tab, "yes")
 		tab.WaitFrames(10)
 		tab.WaitTone(700)
 	}
-	tell(`"command":"hangup"`)
+	write(`"command":"hangup"`)
 	p.ends(t, 0)
 	tab.NoErrors()
 	tab.Close()
@@ -162,7 +162,7 @@ func TestToneIsMeasuredOnRequest(t *testing.T) {
 		return terminal(t, append([]string{"call", "echo", "--server", server, "--audio", "tone:700", "--linger", "1m",
 			"--input", "ndjson", "--output", "ndjson", "--stats-interval", "200ms"}, args...)...)
 	}
-	tell := func(p *process, command string) {
+	write := func(p *process, command string) {
 		if _, err := io.WriteString(p.in, fmt.Sprintf(`{"command":%q}`+"\n", command)); err != nil {
 			t.Fatal(err)
 		}
@@ -173,13 +173,13 @@ func TestToneIsMeasuredOnRequest(t *testing.T) {
 	if s := p.out.complete(); strings.Contains(s, `"tone"`) || strings.Contains(s, `"totalAudioEnergy"`) {
 		t.Error("audio is decoded without a request")
 	}
-	tell(p, "stats")
+	write(p, "stats")
 	p.says(t, `"event":"stats".*"tone":(69|70)`)
-	tell(p, "hangup")
+	write(p, "hangup")
 	p.ends(t, 0)
 	p = call("--expect", "audio.tone=700")
 	p.says(t, `"event":"expect".*"held":true`)
 	p.says(t, `"event":"stats".*"tone":(69|70)`)
-	tell(p, "hangup")
+	write(p, "hangup")
 	p.ends(t, 0)
 }

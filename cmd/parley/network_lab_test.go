@@ -38,7 +38,7 @@ const (
 	labRelay  = "203.0.113.1:3478"
 )
 
-// namespaces tells how this machine makes network namespaces: without any
+// namespaces returns how this machine makes network namespaces: without any
 // right where the kernel allows it, else as root.
 var namespaces = sync.OnceValues(func() (user bool, err error) {
 	for _, tool := range []string{"ip", "nft", "unshare", "nsenter"} {

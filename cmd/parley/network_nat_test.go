@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// nat is a kind of NAT by what RFC 4787 tells them apart: to whom a port outside
+// nat is a kind of NAT by the properties of RFC 4787: to whom a port outside
 // belongs (mapping), and who gets in through it (filtering).
 type nat string
 
@@ -22,7 +22,7 @@ const (
 )
 
 // rules are the nftables of a NAT between the interfaces in and out. Linux keeps
-// the port of a host when it masquerades, as long as it is free, whoever the
+// the port of a host when it masquerades, as long as it is free, whatever the
 // packet is for: with one host inside that is endpoint-independent mapping, and
 // its connection tracking filters by address and port. The two milder filters
 // remember whom the host has sent to, and let those in at its port. A packet
@@ -31,7 +31,7 @@ const (
 // The ports of the symmetric one are drawn: towards the STUN and TURN server from
 // one range, towards relays from another, and towards all others from a third. So
 // the port that is used towards a peer is never by chance, as once in a thousand
-// runs, the one that the peer was told, and has let in.
+// runs, the one that the peer was sent, and has let in.
 func (n nat) rules() string {
 	remember, admit, masquerade := "", "", `oifname "out" masquerade`
 	switch n {
@@ -123,7 +123,7 @@ func (c cell) path() path {
 
 func (c cell) String() string { return fmt.Sprintf("%s (%s, %s)", c.path(), c.caller, c.answerer) }
 
-// selected is what p found the other side of its latest call with peer at. Of a
+// selected is the address at which p found the peer of its latest call. Of a
 // relayed call it does not matter whose relay it was.
 func selected(t *testing.T, p *process, peer string) string {
 	t.Helper()

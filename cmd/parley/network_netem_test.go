@@ -187,7 +187,7 @@ func lastReport(events []jsonEvent, kind string) (last map[string]any) {
 	return last
 }
 
-// lastTrack is what was told last of the video that came.
+// lastTrack is what was reported last of the video that came.
 func lastTrack(events []jsonEvent) (last map[string]any) {
 	for _, e := range events {
 		tracks, _ := e["tracks"].([]any)

@@ -32,9 +32,9 @@ func (f *faulty) cutToBob() {
 	f.hosts[1].cut(allUDP + " ip saddr { 203.0.113.11, 203.0.113.31 }")
 }
 
-// ends waits until both ends of a call have ended because its path is gone. One of them may be told
+// ends waits until both ends of a call have ended because its path is gone. One of them may be notified
 // so by the other.
-func (f *faulty) ends(since time.Time, told bool) {
+func (f *faulty) ends(since time.Time, notified bool) {
 	f.t.Helper()
 	failed := 0
 	for i, p := range f.both() {
@@ -51,7 +51,7 @@ func (f *faulty) ends(since time.Time, told bool) {
 			f.t.Errorf("%s: exit %d", f.hosts[i].name, code)
 		}
 	}
-	if failed < 2 && !told || failed == 0 {
+	if failed < 2 && !notified || failed == 0 {
 		f.t.Errorf("%d ends say that the connection is gone", failed)
 	}
 }

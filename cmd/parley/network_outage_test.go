@@ -42,7 +42,7 @@ func (f *faulty) call(flags ...string) {
 
 func (f *faulty) both() []*process { return []*process{f.alice, f.bob} }
 
-// events are what a process has told since mark.
+// events are what a process has reported since mark.
 func (f *faulty) events(p *process, mark int) []jsonEvent {
 	f.t.Helper()
 	events, err := readEvents(p.out.complete()[mark:])
@@ -106,7 +106,7 @@ func framesOf(e jsonEvent, kind string) float64 {
 	return -1
 }
 
-// gap waits for the longest gap since mark to be told.
+// gap waits for the longest gap since mark to be reported.
 func (f *faulty) gap(p *process, mark int, kind, cause string, least time.Duration) jsonEvent {
 	f.t.Helper()
 	return f.waits(p, mark, fmt.Sprintf("gap in %s of %v by %s", kind, least, cause), func(e jsonEvent) bool {

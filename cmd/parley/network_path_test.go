@@ -11,7 +11,7 @@ import (
 	"parley/cmd/parley/internal/exit"
 )
 
-// A path that loses what is longer than 1280 bytes, and tells nobody, carries a
+// A path that loses what is longer than 1280 bytes, and returns nobody, carries a
 // call: no packet of ours is longer, with IPv6's minimum for the measure (RFC 8200
 // §5). One that loses more does not let the DTLS handshake through: the call ends
 // with that for a reason.

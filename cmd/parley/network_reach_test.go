@@ -9,7 +9,7 @@ import (
 )
 
 // talk makes a call from a to b, in which both say something, and returns what
-// each has told.
+// each has sent.
 func talk(t *testing.T, a, b *host, server string, callerFlags, answererFlags []string) (caller, answerer []jsonEvent) {
 	t.Helper()
 	common := []string{"--server", server, "--output", "ndjson"}
@@ -187,7 +187,7 @@ func TestNetworkOnePortForAll(t *testing.T) {
 	}
 }
 
-// A host behind a one-to-one NAT, as in a cloud, tells the address that it has
+// A host behind a one-to-one NAT, as in a cloud, sends the address that it has
 // outside; without STUN nobody else could.
 func TestNetworkAdvertisedAddress(t *testing.T) {
 	t.Parallel()

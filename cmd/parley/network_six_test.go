@@ -57,7 +57,7 @@ func TestNetworkIPv6Relays(t *testing.T) {
 			}
 		}
 		if seen == 0 {
-			t.Error("STUN over IPv6 told no address")
+			t.Error("STUN over IPv6 returned no address")
 		}
 	})
 	t.Run("doctor", func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 const gapData = "data"
 
 // measurePath reports how long the path was away, on the call's goroutine. In a
-// call with media their gaps tell it better.
+// call with media their gaps show it better.
 func (c *session) measurePath(e peer.StateChanged) {
 	switch e.State {
 	case webrtc.PeerConnectionStateDisconnected, webrtc.PeerConnectionStateFailed:

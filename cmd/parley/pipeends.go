@@ -20,7 +20,7 @@ type ends struct {
 	out  io.Writer    // where goes what comes
 	stop func()       // ends reads of in that wait
 	full func() error // out has all: closes it, if that is for us to do
-	// done waits for the end of whatever in and out belong to, and tells how it
+	// done waits for the end of whatever in and out belong to, and returns how it
 	// went. It is killed if what it got is not complete, or abort is closed.
 	done func(cutOff bool, abort <-chan struct{}) error
 }
@@ -62,7 +62,7 @@ func ignoreClosedPipes() (restore func()) {
 	return func() { signal.Stop(ignored) }
 }
 
-// program joins a program, which gets the name of the other side.
+// program joins a program, which gets the name of the peer.
 func program(command, name string, stderr io.Writer) (*ends, error) {
 	cmd := shell(command)
 	cmd.Env = append(os.Environ(), "PARLEY_PEER="+name)

@@ -10,11 +10,11 @@ import (
 	"parley/media/playout"
 )
 
-// playWait is how long a lost packet of sound that is played is waited for: it is not sent again, and only the order may
+// playWait is how long a lost audio packet is waited for: it is not sent again, and only the order may
 // have changed.
 const playWait = 40 * time.Millisecond
 
-// openSpeaker opens the sound card of --play, which all calls share.
+// openSpeaker opens the audio device of --play, which all calls share.
 func (s *settings) openSpeaker(all *closers) error {
 	if !s.Play {
 		return nil

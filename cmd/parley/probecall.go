@@ -312,7 +312,7 @@ func (a *probeCall) over(raw string) error {
 	if a.err != nil {
 		return fmt.Errorf("no %s: %w", raw, a.err)
 	}
-	return fmt.Errorf("no %s: the other side hung up", raw)
+	return fmt.Errorf("no %s: the peer hung up", raw)
 }
 
 // short says that something did not come about in time, and why no call did if

@@ -128,7 +128,7 @@ func (p *prober) loadAll(ctx context.Context) []scenario.Result {
 	return results
 }
 
-// loadOne is one call: it tells by settled that it is up or never will be, and ends after enough.
+// loadOne is one call: it reports by settled that it is up or never will be, and ends after enough.
 func (p *prober) loadOne(ctx context.Context, i int, settled func(), enough <-chan struct{}) scenario.Result {
 	defer settled()
 	begin := time.Now()

@@ -51,7 +51,7 @@ func TestProbeLoadFails(t *testing.T) {
 	}
 }
 
-// TestProbeLoadVerifies: what is verified is told, and is what the other side can show.
+// TestProbeLoadVerifies: what is verified is reported, and is what the peer can show.
 func TestProbeLoadVerifies(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "answer", "--as", "bob", "--server", server, "--video", "test")

@@ -15,7 +15,7 @@ import (
 // levels are what --level can say.
 func levels() []string { return []string{"auto", "any", "echo", "parley"} }
 
-// prober runs scenarios against one other side.
+// prober runs scenarios against one peer.
 type prober struct {
 	*settings
 	target    string
@@ -37,7 +37,7 @@ type prober struct {
 	noCallAll    bool  // and that is no business of any scenario
 }
 
-// run runs all scenarios. It tells on the way what it does.
+// run runs all scenarios. It reports what it does on the way.
 func (p *prober) run(ctx context.Context) *scenario.Report {
 	r := p.newReport()
 	results := map[string]scenario.Result{}
@@ -114,7 +114,7 @@ func (p *prober) group(ctx context.Context, group []scenario.Scenario) []scenari
 		results = append(results, p.together(ctx, left)...)
 	}
 	for i := range results {
-		p.tell(&results[i])
+		p.reportResult(&results[i])
 	}
 	return results
 }
@@ -254,8 +254,8 @@ func (p *prober) status(line string) {
 	p.report.Status(line)
 }
 
-// tell reports a result as it comes.
-func (p *prober) tell(r *scenario.Result) {
+// reportResult reports a result as it comes.
+func (p *prober) reportResult(r *scenario.Result) {
 	p.done.Add(1)
 	if p.format != "table" { // the table says the same
 		p.report.Infof("%-13s %s", r.Verdict, r.Scenario.Name)

@@ -22,7 +22,7 @@ import (
 // remotePeer is the peer of a call of a probe, as far as it cooperates, see cooperate.go.
 type remotePeer struct {
 	begun chan struct{} // closed when it has sent an event
-	over  chan struct{} // closed when it tells no more
+	over  chan struct{} // closed after its last report
 
 	once    sync.Once
 	mu      sync.Mutex // guards the following
@@ -37,7 +37,7 @@ const (
 	maxFact         = 4 << 10
 )
 
-var errNoCooperation = errors.New("the other side does not cooperate")
+var errNoCooperation = errors.New("the peer does not cooperate")
 
 // cooperate asks the peer to, as soon as the call is connected.
 func (a *probeCall) cooperate() {
@@ -87,7 +87,7 @@ func (f *remotePeer) heard(w *callObserver, line []byte) {
 	if reply := f.replies[id]; reply != nil {
 		delete(f.replies, id)
 		if err = nil; !e.OK {
-			err = errors.New("the other side says: " + sanitize.Text(cmp.Or(e.Error, "no")))
+			err = errors.New("the peer says: " + sanitize.Text(cmp.Or(e.Error, "no")))
 		}
 		reply <- err // has room
 	}
@@ -145,7 +145,7 @@ func (a *probeCall) askRemote(ctx context.Context, s scenario.Step) error {
 	case <-a.remote.over:
 		return errNoCooperation
 	case <-asking.Done():
-		return cmp.Or(ctx.Err(), fmt.Errorf("the other side has not done it within %s", stepPatience))
+		return cmp.Or(ctx.Err(), fmt.Errorf("the peer has not done it within %s", stepPatience))
 	}
 }
 

@@ -102,7 +102,7 @@ func (a *probeCall) command(ctx context.Context, s scenario.Step) error {
 	case <-a.ended:
 		return a.over(s.Text)
 	case <-time.After(stepPatience):
-		return fmt.Errorf("the other side has not agreed to it within %s", stepPatience)
+		return fmt.Errorf("the peer has not agreed to it within %s", stepPatience)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -114,9 +114,9 @@ func asMeant(s scenario.Step, err error, refused bool) error {
 	case !s.Refused:
 		return err
 	case err == nil:
-		return errors.New("the other side agreed, and should have refused it")
+		return errors.New("the peer agreed, and should have refused")
 	case !refused:
-		return &inconclusive{fmt.Errorf("the other side was not asked, or did not say: %w", err)}
+		return &inconclusive{fmt.Errorf("the peer was not asked, or did not say: %w", err)}
 	}
 	return nil
 }

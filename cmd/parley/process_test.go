@@ -146,9 +146,9 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(p.until(`waiting for calls|signaling on|calling|trying again|"event":"login"|setup\.median`))
 }
 
-// tell NAME LINE writes a line to a background parley that was started with
-// --input, or is a chat; tell NAME EOF ends its input.
-func tellProcess(ts *testscript.TestScript, _ bool, args []string) {
+// write NAME LINE writes a line to a background parley that was started with
+// --input, or is a chat; write NAME EOF ends its input.
+func writeProcess(ts *testscript.TestScript, _ bool, args []string) {
 	in := running(ts, args[0]).in
 	if args[1] == "EOF" {
 		ts.Check(in.Close())
@@ -220,7 +220,7 @@ func readEvents(text string) ([]jsonEvent, error) {
 	}
 }
 
-// has tells if the event has all of KEY=VALUE; KEY alone must be there.
+// has reports whether the event has all of KEY=VALUE; KEY alone must be there.
 func (e jsonEvent) has(want []string) bool {
 	for _, w := range want {
 		key, value, hasValue := strings.Cut(w, "=")

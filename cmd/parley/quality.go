@@ -20,11 +20,11 @@ import (
 // qualityKeys are what a quality.Analyzer finds out, by the names of --expect, of scenarios, and of --require.
 func qualityKeys() map[string]string {
 	return map[string]string{
-		"video.numbers": "pictures of the test source of which the number was read", "video.missing": "pictures of it that never came", "video.skips": "how often pictures of it were left out",
-		"video.repeated": "pictures of it that came again", "video.frozen": "the longest time without a new picture of it, in milliseconds",
-		"video.psnr": "the likeness to the pictures that were sent, in dB", "video.latency": "from a picture that is due at the source to the same one back, in milliseconds, the median",
-		"video.latency.p95": "its 95th percentile", "audio.words": "words of the code in the test sound that were read", "audio.gap": "the longest time without sound, in milliseconds",
-		"audio.latency": "as video.latency, of the sound", "audio.latency.p95": "its 95th percentile", "sync": "how much later the picture comes than its sound, in milliseconds",
+		"video.numbers": "frames of the test source whose number was read", "video.missing": "frames of it that never came", "video.skips": "how often frames of it were left out",
+		"video.repeated": "frames of it that came again", "video.frozen": "the longest time without a new frame of it, in milliseconds",
+		"video.psnr": "the PSNR against the frames that were sent, in dB", "video.latency": "from a frame that is due at the source to the same one back, in milliseconds, the median",
+		"video.latency.p95": "its 95th percentile", "audio.words": "words of the code in the test audio that were read", "audio.gap": "the longest time without audio, in milliseconds",
+		"audio.latency": "as video.latency, of the audio", "audio.latency.p95": "its 95th percentile", "sync": "how much later the video comes than its audio, in milliseconds",
 	}
 }
 

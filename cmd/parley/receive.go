@@ -62,7 +62,7 @@ What a broken transfer leaves is NAME.parley-part, and goes on when it is sent a
 	}
 }
 
-// maxUnasked bounds what is taken without asking, unless told otherwise.
+// maxUnasked bounds what is taken without asking, unless set otherwise.
 const maxUnasked = 10 << 30
 
 func receiveFlags() []cli.Flag {
@@ -104,7 +104,7 @@ func readReceive(cmd *cli.Command, s *settings) (*receiving, error) {
 	}
 	if j.yes {
 		j.maxSize = maxUnasked
-	} else if err := tell(""); err != nil {
+	} else if err := writeTerminal(""); err != nil {
 		return nil, exit.Usagef("%v; --yes takes files without asking", err)
 	}
 	if v := cmd.String("max-size"); v != "" {

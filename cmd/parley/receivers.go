@@ -297,7 +297,7 @@ func (c *session) reportFirstFrame(kind string, f media.Frame) {
 	say := fmt.Sprintf("first %s after %d ms", kind, ms)
 	if f.Width > 0 {
 		fields = append(fields, event.Field{Key: "size", Value: size(f.Width, f.Height)})
-		say = fmt.Sprintf("first picture, %s, after %d ms", size(f.Width, f.Height), ms)
+		say = fmt.Sprintf("first frame, %s, after %d ms", size(f.Width, f.Height), ms)
 	}
 	c.emit(event.Event{Name: "frame", Peer: c.name, Fields: append(fields, event.Field{Key: "ms", Value: ms}), Message: say, Detail: true})
 }

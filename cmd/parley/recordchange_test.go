@@ -49,7 +49,7 @@ func TestRecordingOfChanges(t *testing.T) {
 	}
 }
 
-// otherSource is another source of the picture, and what of its track tells that it comes.
+// otherSource is another source of the video, and what of its track shows that it comes.
 type otherSource struct{ source, key, value string }
 
 // takeChanges records a call that is held and resumed, and then changed. The recordings are in the folder.
@@ -58,19 +58,19 @@ func takeChanges(t *testing.T, extension string, sources []string, changes []oth
 	_, server := serving(t)
 	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p."+extension, "--output", "ndjson", "--stats-interval", "200ms")
 	bob.says(t, `"event":"login"`)
-	alice, tell := commanded(t, append([]string{"call", "bob", "--as", "alice", "--server", server}, sources...)...)
-	const some = 25 // pictures: in 1.7 s the first of the sender's reports come, which tell what belongs together
+	alice, write := commanded(t, append([]string{"call", "bob", "--as", "alice", "--server", server}, sources...)...)
+	const some = 25 // frames: in 1.7 s the first of the sender's reports come, which show what belongs together
 	moreOf(t, bob, "size", "320x240", some)
-	tell(`"command":"hold"`)
+	write(`"command":"hold"`)
 	// After this nothing has come for a second.
 	bob.says(t, `(?s)"kind":"video","muted":true.*"direction":"in","kind":"video",[^}]*"bitrate":0[,}]`)
-	tell(`"command":"resume"`)
+	write(`"command":"resume"`)
 	moreOf(t, bob, "size", "320x240", some)
 	for _, c := range changes {
-		tell(`"command":"source","kind":"video","source":"` + c.source + `"`)
+		write(`"command":"source","kind":"video","source":"` + c.source + `"`)
 		moreOf(t, bob, c.key, c.value, some)
 	}
-	tell(`"command":"hangup"`)
+	write(`"command":"hangup"`)
 	alice.ends(t, 0)
 	bob.ends(t, 0)
 	return bob.cmd.Dir
@@ -92,7 +92,7 @@ func decodesTo(t *testing.T, file, want string) {
 	}
 }
 
-// inStep tells if the test picture and the test sound in a file belong together, and that other requirements hold.
+// inStep reports whether the test video and the test audio in a file belong together, and that other requirements hold.
 func inStep(t *testing.T, file string, also ...string) {
 	t.Helper()
 	args := []string{"verify", file, "--video-size", "320x240@15", "-q"}

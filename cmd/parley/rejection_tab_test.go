@@ -36,7 +36,7 @@ const spoilTaken = `(() => {
 // An offer of the terminal that the page cannot apply, or cannot answer, changes nothing.
 func TestRejectedOfferToATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedWithATab(t, b, spoilTaken, "--audio", "tone:700")
+		tab, p, write := commandedWithATab(t, b, spoilTaken, "--audio", "tone:700")
 		tab.WaitTone(700)
 		for i, what := range []string{"offers", "answers"} {
 			spoil(t, tab, "'"+what+"'")
@@ -46,13 +46,13 @@ func TestRejectedOfferToATab(t *testing.T) {
 			tab.Click("#noticeBtn")
 			talking(tab)
 			spoil(t, tab, "''")
-			tell(`"command":"add","kind":"video","source":"test"`)
+			write(`"command":"add","kind":"video","source":"test"`)
 			tab.WaitFrames(5)
-			tell(`"command":"remove","kind":"video"`)
+			write(`"command":"remove","kind":"video"`)
 		}
-		tell(`"command":"restart-ice"`)
+		write(`"command":"restart-ice"`)
 		tab.WaitTone(700)
-		tell(`"command":"hangup"`)
+		write(`"command":"hangup"`)
 		p.ends(t, 0)
 		tab.NoErrors()
 		tab.Close()
@@ -73,17 +73,17 @@ const spoilAnswers = `(() => {
 func rejectedInMidCall(t *testing.T, preload, what string, check func(t *testing.T, tab *webtest.Tab, p *process)) {
 	t.Helper()
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedByATab(t, b, preload, "--audio", "tone:700")
+		tab, p, write := commandedByATab(t, b, preload, "--audio", "tone:700")
 		tab.WaitTone(700)
 		spoil(t, tab, what)
 		pageOffers(t, tab)
 		check(t, tab, p)
 		tab.WaitTone(700)
-		tell(`"command":"add","kind":"video","source":"test"`)
+		write(`"command":"add","kind":"video","source":"test"`)
 		tab.WaitFrames(5)
-		tell(`"command":"source","kind":"audio","source":"tone:900"`)
+		write(`"command":"source","kind":"audio","source":"tone:900"`)
 		tab.WaitTone(900)
-		hangUpTab(tab, tell)
+		hangUpTab(tab, write)
 	})
 }
 
@@ -120,7 +120,7 @@ func TestRejectedOfferOfATab(t *testing.T) {
 	})
 }
 
-// spoil tells the tab what to spoil.
+// spoil sets what the tab spoils.
 func spoil(t *testing.T, tab *webtest.Tab, what string) {
 	t.Helper()
 	if err := tab.Eval(`void (window.spoils = `+what+`)`, nil); err != nil {
@@ -136,7 +136,7 @@ func add(t *testing.T, p *process, id int) {
 	}
 }
 
-// A call that cannot begin ends with the reason at both ends, whoever calls.
+// A call that cannot begin ends with the reason at both ends, whichever calls.
 func TestRejectedCallOfATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := serving(t)

@@ -45,7 +45,7 @@ func TestTerminalRingsATab(t *testing.T) {
 // What a tab mutes is an event of the terminal, and what a terminal pauses is shown by the tab.
 func TestMuteWithATab(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		tab, p, tell := commandedByATab(t, b, "", "--video", "test", "--audio", "tone:700")
+		tab, p, write := commandedByATab(t, b, "", "--video", "test", "--audio", "tone:700")
 		seesAndHears(t, tab, 700)
 		for _, c := range []struct{ button, kind string }{{"#micBtn", "audio"}, {"#camBtn", "video"}} {
 			tab.Click(c.button)
@@ -57,11 +57,11 @@ func TestMuteWithATab(t *testing.T) {
 			t.Helper()
 			tab.Wait(`document.querySelector('#peerMuted').textContent === '` + words + `' && document.querySelector('#peerMuted').hidden === ('` + words + `' === '')`)
 		}
-		tell(`"command":"hold"`)
+		write(`"command":"hold"`)
 		peerShows("zoe: microphone muted, camera off")
-		tell(`"command":"resume"`)
+		write(`"command":"resume"`)
 		peerShows("")
 		seesAndHears(t, tab, 700)
-		hangUpTab(tab, tell)
+		hangUpTab(tab, write)
 	})
 }

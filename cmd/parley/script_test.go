@@ -73,7 +73,7 @@ func TestScripts(t *testing.T) {
 		// [H264] and the like: this build encodes it.
 		Condition: func(name string) (bool, error) { return encodes(name), nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "start": start, "tell": tellProcess, "serving": servingScript, "get": get, "certificate": certificate, "finish": finish, "interrupt": interrupt, "await": await,
+			"exits": exits, "start": start, "write": writeProcess, "serving": servingScript, "get": get, "certificate": certificate, "finish": finish, "interrupt": interrupt, "await": await,
 			"original": originalServer, "deaf": deaf, "free": free, "secure": secure, "ports": udpPort, "sample": sample, "picture": picture, "probe": probe, "json": jsonHas, "impostor": impostor, "code": codeOfCall,
 		},
 	})

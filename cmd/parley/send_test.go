@@ -12,7 +12,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// bigFile makes a file that takes a while to send, and tells what is in it.
+// bigFile makes a file that takes a while to send, and returns its content.
 func bigFile(t *testing.T, dir string, size int) (path string, data []byte) {
 	t.Helper()
 	data = make([]byte, size)

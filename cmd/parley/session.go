@@ -160,7 +160,7 @@ func (c *session) configuration(signaler *peerSignaler) (peer.Config, error) {
 	return conf, err
 }
 
-// channel is the label of the channel that we open as caller, unless told
+// channel is the label of the channel that we open as caller, unless set
 // otherwise: the text page's, or the two ids joined, as the hello-world page
 // names it.
 func (c *session) channel() string {

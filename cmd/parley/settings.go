@@ -129,7 +129,7 @@ func (s *settings) readSecurity(cmd *cli.Command) (err error) {
 		return err
 	}
 	if s.Verify == config.VerifyAsk {
-		if err := tell(""); err != nil {
+		if err := writeTerminal(""); err != nil {
 			return exit.Errorf(exit.Device, "--verify ask: %w; give the code with --verify CODE, see --identity", err)
 		}
 	}

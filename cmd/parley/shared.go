@@ -14,7 +14,7 @@ import (
 const keyLogVariable = "SSLKEYLOGFILE"
 
 // openShared opens what all calls of this process share: the one UDP port, if
-// --udp-ports names just one, the TCP port, the key log, and the sound card that
+// --udp-ports names just one, the TCP port, the key log, and the audio device that
 // --play plays to. The function gives it back.
 func (s *settings) openShared() (release func(), err error) {
 	var all closers
@@ -41,7 +41,7 @@ func (s *settings) openKeyLog(all *closers) error {
 	if err != nil {
 		return exit.Errorf(exit.Device, "%s: %w", keyLogVariable, err)
 	}
-	s.report.Warnf("keys go to %s: whoever reads it can decrypt this call", sanitize.Text(path))
+	s.report.Warnf("keys go to %s: who reads it can decrypt this call", sanitize.Text(path))
 	s.keyLog, all.all = f, append(all.all, f)
 	return nil
 }

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	showEvery  = time.Second / 15 // between two pictures; more is a strain on a terminal
+	showEvery  = time.Second / 15 // between two frames; more is a strain on a terminal
 	queryTime  = time.Second      // for a terminal to say what it can do
 	textShare  = 4                // of the rows of the terminal are for text: one in
 	leastLines = 3                // of text
@@ -72,7 +72,7 @@ func (s *settings) openShow() (release func(), err error) {
 	v := &screen{report: s.report, out: out}
 	if v.mode, ok = draw.Parse(s.Show); !ok {
 		if v.mode, ok = draw.Choose(askTerminal(), os.Getenv("TERM"), os.Getenv("COLORTERM")); !ok {
-			return release, exit.Usagef("--show: the terminal %q shows no pictures; --show window opens a window", sanitize.Text(os.Getenv("TERM")))
+			return release, exit.Usagef("--show: the terminal %q shows no video; --show window opens a window", sanitize.Text(os.Getenv("TERM")))
 		}
 	}
 	s.preferDecodable()
@@ -110,7 +110,7 @@ func askTerminal() string {
 	return string(answers)
 }
 
-// screen shows pictures in the upper part of the terminal; text scrolls in what
+// screen shows video in the upper part of the terminal; text scrolls in what
 // is left below.
 type screen struct {
 	report *event.Reporter
@@ -121,9 +121,9 @@ type screen struct {
 	rgb      pixel.RGBConverter
 	last     time.Time
 	size     draw.Size
-	picture  image.Point // size of the latest
+	frame    image.Point // size of the latest
 	pixels   image.Point
-	cells    image.Point // what it takes, zero before the first picture
+	cells    image.Point // what it takes, zero before the first frame
 	anew     bool        // the terminal has another size
 	finished bool
 }
@@ -143,7 +143,7 @@ func (v *screen) show(img image.Image) {
 		return
 	}
 	v.last = time.Now()
-	if v.anew || v.picture != img.Bounds().Size() {
+	if v.anew || v.frame != img.Bounds().Size() {
 		v.arrange(img.Bounds().Size())
 	}
 	if v.cells.X == 0 {
@@ -156,14 +156,14 @@ func (v *screen) show(img image.Image) {
 	v.report.Draw(v.out, b.Bytes())
 }
 
-// arrange divides the terminal: the picture above, and a region for the text
+// arrange divides the terminal: the video above, and a region for the text
 // that scrolls below it, which begins with what was said last.
-func (v *screen) arrange(picture image.Point) {
-	v.anew, v.picture = false, picture
+func (v *screen) arrange(frame image.Point) {
+	v.anew, v.frame = false, frame
 	v.size = terminalSize(v.out)
 	within := v.size
 	within.Rows -= max(leastLines, v.size.Rows/textShare)
-	if v.pixels, v.cells = v.mode.Fit(picture, within); v.cells.X == 0 {
+	if v.pixels, v.cells = v.mode.Fit(frame, within); v.cells.X == 0 {
 		return
 	}
 	var b bytes.Buffer
@@ -172,7 +172,7 @@ func (v *screen) arrange(picture image.Point) {
 	v.report.Redraw(v.out, b.Bytes(), v.size.Rows-v.cells.Y-1)
 }
 
-// close gives the whole terminal back; the last picture stays.
+// close gives the whole terminal back; the last frame stays.
 func (v *screen) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -182,7 +182,7 @@ func (v *screen) close() {
 	}
 }
 
-// windowWatcher shows pictures in a window of another program.
+// windowWatcher shows video in a window of another program.
 type windowWatcher struct{ *settings }
 
 func (windowWatcher) show(image.Image) {} // the window does

@@ -54,7 +54,7 @@ func TestShowInATerminal(t *testing.T) {
 				return
 			}
 		}
-		t.Fatalf("no picture of %d by %d with %q; the screen is\n%s", columns, rows, text, screen)
+		t.Fatalf("no video of %d by %d with %q; the screen is\n%s", columns, rows, text, screen)
 	}
 	until(69, 26, "echo: hello there") // the answers come last
 	if colours := tmux("capture-pane", "-p", "-e"); strings.Count(colours, "\x1b[38;2;") < 100 {
@@ -95,23 +95,23 @@ func TestShowOfChanges(t *testing.T) {
 		x.shows(what, func([]string) bool { return hasColour(x.run("capture-pane", "-p", "-e"), colour) })
 	}
 	x.has("waiting for calls")
-	alice, tell := commanded(t, "call", "bob", "--as", "alice", "--server", server, "--video", filepath.Join(dir, "red.ivf"), "--loop")
+	alice, write := commanded(t, "call", "bob", "--as", "alice", "--server", server, "--video", filepath.Join(dir, "red.ivf"), "--loop")
 	sees("red", 0)
-	tell(`"command":"hold"`)
+	write(`"command":"hold"`)
 	x.has("no video comes from alice for now")
-	tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "blue.ivf") + `"`)
-	tell(`"command":"resume"`)
+	write(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "blue.ivf") + `"`)
+	write(`"command":"resume"`)
 	sees("blue", 2)
-	tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "lime.ivf") + `"`)
+	write(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "lime.ivf") + `"`)
 	sees("lime", 1)
-	tell(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "red.ivf") + `"`)
+	write(`"command":"source","kind":"video","source":"` + filepath.Join(dir, "red.ivf") + `"`)
 	sees("red", 0)
-	tell(`"command":"hangup"`)
+	write(`"command":"hangup"`)
 	alice.ends(t, 0)
 	x.has("ended with 0")
 }
 
-// hasColour tells if a whole picture of red (0), green (1) or blue (2) alone is on a screen.
+// hasColour reports whether a whole frame of red (0), green (1) or blue (2) alone is on a screen.
 func hasColour(screen string, want int) bool {
 	all := regexp.MustCompile(`\x1b\[38;2;(\d+);(\d+);(\d+)`).FindAllStringSubmatch(screen, -1)
 	for _, c := range all {

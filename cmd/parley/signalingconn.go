@@ -71,7 +71,7 @@ func (s *settings) unreached(ctx context.Context, err error) error {
 
 // logIn logs in, again and again while the name is taken, see retryLogin.
 func (s *settings) logIn(ctx context.Context, c *client.Client) error {
-	err := c.Login(ctx, s.Name)
+	err := s.tryLogin(ctx, c)
 	if isTaken(err) {
 		err = s.retryLogin(ctx, c, err)
 	}
@@ -83,6 +83,20 @@ func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 		return err
 	case ctx.Err() != nil:
 		return exit.Errorf(exit.Timeout, "gave up after %s: the signaling server %s does not answer the login", s.Timeout, sanitize.Text(s.Server))
+	}
+	return err
+}
+
+// tryLogin logs in once. Where nothing else does, dialTimeout bounds the wait for the reply.
+func (s *settings) tryLogin(ctx context.Context, c *client.Client) error {
+	if _, bounded := ctx.Deadline(); bounded {
+		return c.Login(ctx, s.Name)
+	}
+	limited, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	err := c.Login(limited, s.Name)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return exit.Errorf(exit.Signaling, "the signaling server %s does not answer the login", sanitize.Text(s.Server))
 	}
 	return err
 }
@@ -111,7 +125,7 @@ func (s *settings) retryLogin(ctx context.Context, c *client.Client, taken error
 		}
 		select {
 		case <-time.After(takenPause):
-			err = c.Login(ctx, s.Name)
+			err = s.tryLogin(ctx, c)
 		case <-ctx.Done():
 		}
 	}
@@ -173,7 +187,7 @@ func (l *signalingConn) lost(err error) {
 	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", err.Error())})
 }
 
-// to is the way to one other side.
+// to returns the Signaler of the calls with one peer.
 func (l *signalingConn) to(name string) *peerSignaler {
 	return &peerSignaler{signalingConn: l, peer: name}
 }

@@ -101,14 +101,14 @@ func TestAnotherCodecOfLayers(t *testing.T) {
 	if err := makeSample(file); err != nil {
 		t.Fatal(err)
 	}
-	tab, p, tell := commandedWithATab(t, browsers().Chromium(t, nil), "", "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15", "--video", "test")
+	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), "", "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15", "--video", "test")
 	tab.WaitFrames(5)
 	for _, next := range []string{file, "test"} {
-		tell(`"command":"source","kind":"video","source":"` + next + `"`)
+		write(`"command":"source","kind":"video","source":"` + next + `"`)
 		shows(tab, "yes")
 		tab.WaitFrames(10)
 	}
-	tell(`"command":"hangup"`)
+	write(`"command":"hangup"`)
 	p.ends(t, 0)
 	tab.NoErrors()
 	tab.Close()

@@ -68,13 +68,13 @@ NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
 	}
 }
 
-// snapshot takes the picture.
+// snapshot saves one frame.
 func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path string, after time.Duration) error {
 	if err := checkSnapshot(path); err != nil {
 		return err
 	}
 	if path == "-" {
-		s.report.Out = io.Discard // it belongs to the picture
+		s.report.Out = io.Discard // it belongs to the image
 	}
 	s.preferDecodable()
 	calling, stop := context.WithCancelCause(ctx)
@@ -84,7 +84,7 @@ func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path st
 	if s.Timeout > 0 {
 		// A little later than the call, which knows more of why it did not come about.
 		timer := time.AfterFunc(s.Timeout+500*time.Millisecond, func() {
-			stop(exit.Errorf(exit.Timeout, "%s sent no picture within %s", sanitize.Text(name), s.Timeout))
+			stop(exit.Errorf(exit.Timeout, "%s sent no frame within %s", sanitize.Text(name), s.Timeout))
 		})
 		defer timer.Stop()
 	}
@@ -93,14 +93,14 @@ func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path st
 	defer viewer.mu.Unlock()
 	var cause *exit.Error
 	switch {
-	case viewer.picture != nil:
-		return writeSnapshot(std, s, path, viewer.picture)
+	case viewer.frame != nil:
+		return writeSnapshot(std, s, path, viewer.frame)
 	case exit.Interruption(ctx) != nil:
 		return exit.Interruption(ctx)
 	case errors.As(context.Cause(calling), &cause):
 		return cause
 	case err == nil:
-		return exit.Errorf(exit.Failure, "%s hung up before a picture came", sanitize.Text(name))
+		return exit.Errorf(exit.Failure, "%s hung up before a frame came", sanitize.Text(name))
 	}
 	return err
 }
@@ -121,13 +121,13 @@ func checkSnapshot(path string) error {
 	return nil
 }
 
-func writeSnapshot(std stdio.Streams, s *settings, path string, picture *image.RGBA) error {
+func writeSnapshot(std stdio.Streams, s *settings, path string, frame *image.RGBA) error {
 	var b bytes.Buffer
 	var err error
 	if strings.HasPrefix(strings.ToLower(filepath.Ext(path)), ".jp") {
-		err = jpeg.Encode(&b, picture, &jpeg.Options{Quality: 92})
+		err = jpeg.Encode(&b, frame, &jpeg.Options{Quality: 92})
 	} else {
-		err = png.Encode(&b, picture)
+		err = png.Encode(&b, frame)
 	}
 	if err == nil && path == "-" {
 		_, err = std.Out.Write(b.Bytes())
@@ -135,20 +135,20 @@ func writeSnapshot(std stdio.Streams, s *settings, path string, picture *image.R
 		err = os.WriteFile(path, b.Bytes(), 0o666) //nolint:gosec // as any program's output
 	}
 	if err != nil {
-		return &exit.Error{Code: exit.Device, Err: fmt.Errorf("the picture is not written: %w", err)}
+		return &exit.Error{Code: exit.Device, Err: fmt.Errorf("the image is not written: %w", err)}
 	}
-	s.report.Infof("took a picture, %s: %s", size(picture.Rect.Dx(), picture.Rect.Dy()), sanitize.Text(path))
+	s.report.Infof("saved a frame, %s: %s", size(frame.Rect.Dx(), frame.Rect.Dy()), sanitize.Text(path))
 	return nil
 }
 
-// snapshotViewer is a watcher that takes one picture.
+// snapshotViewer is a watcher that takes one frame.
 type snapshotViewer struct {
 	after time.Duration
 	stop  context.CancelCauseFunc
 
-	mu      sync.Mutex // protects following
-	first   time.Time
-	picture *image.RGBA
+	mu    sync.Mutex // protects following
+	first time.Time
+	frame *image.RGBA
 }
 
 func (t *snapshotViewer) show(img image.Image) {
@@ -157,8 +157,8 @@ func (t *snapshotViewer) show(img image.Image) {
 	if t.first.IsZero() {
 		t.first = time.Now()
 	}
-	if t.picture == nil && time.Since(t.first) >= t.after {
-		t.picture = new(pixel.RGBConverter).Convert(img, 0, 0)
+	if t.frame == nil && time.Since(t.first) >= t.after {
+		t.frame = new(pixel.RGBConverter).Convert(img, 0, 0)
 		t.stop(errAllHeld)
 	}
 }
@@ -166,7 +166,7 @@ func (t *snapshotViewer) show(img image.Image) {
 func (t *snapshotViewer) newDecoder(mime string) (decoder.Decoder, error) {
 	d, err := decoders(mime)
 	if err != nil {
-		t.stop(exit.Errorf(exit.Device, "no picture of %s: %w", codecName(mime), err))
+		t.stop(exit.Errorf(exit.Device, "no frame of %s: %w", codecName(mime), err))
 	}
 	return d, err
 }

@@ -94,7 +94,7 @@ func (s *standstills) longest() (longest standstill) {
 	for _, f := range seen {
 		froze := time.Duration(f.Froze * float64(time.Second))
 		over := time.UnixMilli(int64(f.At))
-		// It is told a little later than it is over, and the looks are not more exact than their distance.
+		// The end is reported a little later than it happens, and the looks are not more exact than their distance.
 		excuse := s.waited(over.Add(-froze-2*lookTime), over.Add(lookTime))
 		s.t.Logf("a standstill of %v", standstill{froze, excuse})
 		if froze-excuse >= longest.froze-longest.excuse {

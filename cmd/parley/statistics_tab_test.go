@@ -17,12 +17,12 @@ func TestStatisticsAgree(t *testing.T) {
 	_, server := serving(t)
 	tab := browsers().Chromium(t, nil).Open(originals(t) + "/video.html?as=page&server=" + server)
 	tab.Wait(`document.title === 'ready'`)
-	p, tell := commanded(t, "call", "page", "--as", "alice", "--server", server, "--video", "test", "--audio", "tone:700")
+	p, write := commanded(t, "call", "page", "--as", "alice", "--server", server, "--video", "test", "--audio", "tone:700")
 	tab.WaitFrames(30)
 	p.says(t, `"event":"frame".*"kind":"video"`)
 	look := func() statistics {
 		t.Helper()
-		tell(`"command":"stats"`)
+		write(`"command":"stats"`)
 		return reportOf(t, p)
 	}
 	var wrong []string
@@ -38,7 +38,7 @@ func TestStatisticsAgree(t *testing.T) {
 		t.Errorf("what does not agree:\n%s", strings.Join(wrong, "\n"))
 	}
 	complete(t, look())
-	tell(`"command":"hangup"`)
+	write(`"command":"hangup"`)
 	p.ends(t, 0)
 	tab.Close()
 }
@@ -122,14 +122,14 @@ func differences(before, theirs, after statistics) (wrong []string) {
 	return wrong
 }
 
-// lossy tells if something of a stream did not come.
+// lossy reports whether something of a stream did not come.
 func lossy(stream map[string]any) bool {
 	lost, _ := stream["packetsLost"].(float64)
 	dropped, _ := stream["framesDropped"].(float64)
 	return lost != 0 || dropped != 0
 }
 
-// compare tells if a value of theirs is not between two of ours. What one of the two does not measure is not compared.
+// compare reports whether a value of theirs is not between two of ours. What one of the two does not measure is not compared.
 func compare(what string, before, theirs, after any) []string {
 	low, number := before.(float64)
 	if before == nil || theirs == nil {
@@ -145,7 +145,7 @@ func compare(what string, before, theirs, after any) []string {
 	return []string{fmt.Sprintf("%s: ours is %v and then %v, theirs %v", what, before, after, theirs)}
 }
 
-// complete tells what is missing that we can measure.
+// complete returns what is missing that we can measure.
 func complete(t *testing.T, report statistics) {
 	t.Helper()
 	for kind, members := range map[string]string{

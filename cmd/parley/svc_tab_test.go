@@ -29,12 +29,12 @@ func TestVP9LayersOfATab(t *testing.T) {
 		};
 	}`
 	record := filepath.Join(t.TempDir(), "layers.webm")
-	tab, p, tell := commandedWithATab(t, browsers().Chromium(t, nil), preload, "--video-codec", "vp9", "--record", record,
+	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), preload, "--video-codec", "vp9", "--record", record,
 		"--expect", "video.size=640x480", "--expect", "video.frames>=100", "--linger", "1m")
 	tab.Wait(`/^L[23]T3_KEY 640$/.test(window.layers)`) // how many layers there are depends on the bitrate
 	p.says(t, `"check":"video.frames>=100","held":true`)
-	tell(`"command":"stats"`)
-	tell(`"command":"hangup"`)
+	write(`"command":"stats"`)
+	write(`"command":"hangup"`)
 	p.ends(t, 0)
 	probe := func(entries string) []string {
 		t.Helper()

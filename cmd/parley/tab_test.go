@@ -262,7 +262,7 @@ func TestTabReloadsAndComesBack(t *testing.T) {
 	})
 }
 
-// answersOnceFree answers as name as soon as whoever had it has gone: a page
+// answersOnceFree answers as name as soon as its holder has gone: a page
 // hangs up first, and its connection ends a little later.
 func answersOnceFree(t *testing.T, server, name string) *process {
 	t.Helper()

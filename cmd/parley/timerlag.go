@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// timerLagInterval is how often it is looked how late this process gets to run: a packet of sound.
+	// timerLagInterval is how often the delay of this process is measured: the duration of an audio packet.
 	timerLagInterval = 20 * time.Millisecond
 	// maxTimerLag, at the 95th percentile, is where what a load run sees is no more the peer's doing than this machine's.
 	maxTimerLag = 20 * time.Millisecond

@@ -27,7 +27,7 @@ type fault struct {
 	swapped                     bool // a message goes back on the other of two channels
 	frozen, silent              bool
 	deaf                        bool // says nothing of what is lost
-	lying                       bool // cooperates as a parley would, tells what is not so, and does nothing it is asked
+	lying                       bool // cooperates as a parley would, reports what is not so, and does nothing it is asked
 	loss                        float64
 }
 
@@ -273,10 +273,10 @@ func (b *broken) reflect(in *webrtc.TrackRemote, out *webrtc.TrackLocalStaticRTP
 	}
 }
 
-// still sends the first picture again and again, at the pace of those that come.
+// still sends the first frame again and again, at the pace of those that come.
 type still struct {
 	out    *webrtc.TrackLocalStaticRTP
-	first  [][]byte // packets of the first picture
+	first  [][]byte // packets of the first frame
 	whole  bool
 	number uint16
 }

@@ -67,15 +67,15 @@ func (t *transfer) end(cause error) {
 	}
 }
 
-// tell reports an event of the transfer.
-func (t *transfer) tell(name string, say, data string, fields ...event.Field) {
+// reportEvent reports an event of the transfer.
+func (t *transfer) reportEvent(name string, say, data string, fields ...event.Field) {
 	fields = append(event.Fields("direction", t.direction, "id", t.offer.ID), fields...)
 	t.session.emit(event.Event{Name: name, Peer: t.session.name, Fields: fields, Message: say, Output: data})
 }
 
 func (t *transfer) offered(o *filetransfer.Offer) {
 	t.offer = o
-	t.tell("transfer", "", "", event.Field{Key: "state", Value: "offered"}, event.Field{Key: "files", Value: o.Files()}, event.Field{Key: "bytes", Value: o.Bytes()})
+	t.reportEvent("transfer", "", "", event.Field{Key: "state", Value: "offered"}, event.Field{Key: "files", Value: o.Files()}, event.Field{Key: "bytes", Value: o.Bytes()})
 }
 
 // happened takes the events of package filetransfer.
@@ -84,14 +84,14 @@ func (t *transfer) happened(e filetransfer.Event) {
 	switch e := e.(type) {
 	case filetransfer.Accepted:
 		t.meter = newMeter(t.offer.Bytes())
-		t.tell("transfer", "", "", event.Field{Key: "state", Value: "accepted"})
+		t.reportEvent("transfer", "", "", event.Field{Key: "state", Value: "accepted"})
 	case filetransfer.FileStarted:
 		t.meter.name = e.Entry.Name
 		say := ""
 		if e.Offset > 0 && e.Offset < e.Entry.Size {
 			say = fmt.Sprintf("%s goes on after %s", sanitize.Text(e.Entry.Name), filetransfer.FormatSize(e.Offset))
 		}
-		t.tell("file", say, "", event.Field{Key: "state", Value: "began"}, event.Field{Key: "name", Value: e.Entry.Name}, event.Field{Key: "size", Value: e.Entry.Size}, event.Field{Key: "offset", Value: e.Offset})
+		t.reportEvent("file", say, "", event.Field{Key: "state", Value: "began"}, event.Field{Key: "name", Value: e.Entry.Name}, event.Field{Key: "size", Value: e.Entry.Size}, event.Field{Key: "offset", Value: e.Offset})
 	case filetransfer.FileDone:
 		t.moved = true
 		fields := event.Fields("state", "done", "name", e.Entry.Name, "size", e.Entry.Size)
@@ -100,7 +100,7 @@ func (t *transfer) happened(e filetransfer.Event) {
 			fields = append(fields, event.Field{Key: "sha256", Value: hex.EncodeToString(e.SHA256)})
 			data = sanitize.Text(t.into + e.Entry.Name)
 		}
-		t.tell("file", "", data, fields...)
+		t.reportEvent("file", "", data, fields...)
 	case filetransfer.Progress:
 		t.moved = t.moved || !e.Skipped
 		if t.meter.add(e) {
@@ -109,7 +109,7 @@ func (t *transfer) happened(e filetransfer.Event) {
 	}
 }
 
-// ended sees the last words of the transfer off, and tells how it went.
+// ended waits for the end of the transfer and reports its result.
 func (t *transfer) ended(ch *datachannel.Channel, err error) {
 	t.drainAndClose(ch)
 	t.err = err
@@ -137,7 +137,7 @@ func (t *transfer) ended(ch *datachannel.Channel, err error) {
 	if t.offer == nil {
 		return // nothing was offered
 	}
-	t.tell("transfer", say, "", fields...)
+	t.reportEvent("transfer", say, "", fields...)
 }
 
 // drainAndClose closes the channel and waits until the peer has closed it, too:

@@ -15,7 +15,7 @@ const declareNothing = `(() => {
 	};
 })();`
 
-// Sound and picture of a page that declares no SSRC come, whoever calls.
+// Audio and video of a page that declares no SSRC come, whichever end calls.
 func TestATabThatDeclaresNoSource(t *testing.T) {
 	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := serving(t)

@@ -28,7 +28,7 @@ func (s *settings) verifying(conf *peer.Config) {
 }
 
 // reportCode reports the verification code and, with --verify ask, asks whether the
-// other side sees the same.
+// peer sees the same.
 func (c *session) reportCode(e peer.VerificationCode) {
 	ev := event.Event{Name: "code", Peer: c.name, Fields: event.Fields("code", e.Code, "verified", e.Verified),
 		Message: "verification code " + e.Code}
@@ -81,7 +81,7 @@ func (a *asker) ask(ctx context.Context, peer, question string) (bool, error) {
 	defer tty.Close()
 	// The end of the call ends the wait for an answer.
 	defer context.AfterFunc(ctx, func() { _ = tty.Close() })()
-	if err := tell(question); err != nil {
+	if err := writeTerminal(question); err != nil {
 		return false, err
 	}
 	line, err := bufio.NewReader(tty).ReadString('\n')
@@ -100,8 +100,8 @@ func console() (in, out string) {
 	return "/dev/tty", "/dev/tty"
 }
 
-// tell writes to the terminal, and says why it cannot.
-func tell(text string) error {
+// writeTerminal writes to the terminal.
+func writeTerminal(text string) error {
 	_, out := console()
 	f, err := os.OpenFile(out, os.O_WRONLY, 0)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"parley/signal/signaltest"
 )
 
-// TestAskedForTheCode: a person at a terminal says whether the other side sees
+// TestAskedForTheCode: a person at a terminal says whether the peer sees
 // the same code; before, nothing leaves.
 func TestAskedForTheCode(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -40,7 +40,7 @@ func TestAskedForTheCode(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strings.Contains(p.err.String(), "said: hello") {
-				t.Errorf("it spoke before it was told to:\n%s", p.err)
+				t.Errorf("it spoke before it was asked to:\n%s", p.err)
 			}
 			if _, err := keyboard.WriteString(c.says); err != nil {
 				t.Fatal(err)
@@ -53,7 +53,7 @@ func TestAskedForTheCode(t *testing.T) {
 	}
 }
 
-// TestAskedForTheCodeUntilTheCallEnds: the other side hangs up while the question
+// TestAskedForTheCodeUntilTheCallEnds: the peer hangs up while the question
 // is open, and the call ends.
 func TestAskedForTheCodeUntilTheCallEnds(t *testing.T) {
 	server := signaltest.Start(t, &server.Options{})

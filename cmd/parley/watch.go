@@ -20,9 +20,9 @@ func decoders(mime string) (decoder.Decoder, error) {
 	return decoder.First(device.NewDecoder, decoder.NewFFmpeg, decoder.NewKeyFrame)(mime)
 }
 
-// watcher looks at the pictures that come.
+// watcher handles the decoded frames.
 type watcher interface {
-	// show takes a picture, which is valid until it returns.
+	// show handles a frame, which is valid until it returns.
 	show(img image.Image)
 	newDecoder(mime string) (decoder.Decoder, error)
 }

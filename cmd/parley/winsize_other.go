@@ -16,5 +16,5 @@ func terminalSize(f *os.File) (s draw.Size) {
 	return s
 }
 
-// onResize: here nobody tells.
+// onResize does nothing: this system does not report changes.
 func onResize(func()) (stop func()) { return func() {} }

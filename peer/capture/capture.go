@@ -142,7 +142,7 @@ func isHandshake(data []byte) bool {
 }
 
 // payloadOf returns what a packet carries between peers: what is in the framing of a stream (RFC
-// 4571), and in a channel or an indication of TURN (RFC 8656), as the first byte tells (RFC 7983).
+// 4571), and in a channel or an indication of TURN (RFC 8656), as the first byte shows (RFC 7983).
 func payloadOf(k packet) []byte {
 	data := k.data
 	if k.stream {

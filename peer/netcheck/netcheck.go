@@ -56,7 +56,7 @@ type Report struct {
 	// Servers has one result for each server, in the order of the servers.
 	Servers []ServerResult
 
-	mappingVaries *bool // as several servers see one socket; nil if that tells nothing
+	mappingVaries *bool // as several servers see one socket; nil if that is unknown
 }
 
 // CheckServers checks all servers at once. It sends a few dozen packets to each, and returns when

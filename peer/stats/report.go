@@ -38,7 +38,7 @@ func timestamp(t time.Time) float64 { return float64(t.UnixMicro()) / 1000 }
 
 // Connection is what the report of one connection is made from.
 type Connection struct {
-	Prefix           string // of the ids, to tell the connections of a call apart
+	Prefix           string // of the ids, which distinguishes the connections of a call
 	DTLS             *webrtc.DTLSTransport
 	LocalCertificate []byte // DER, nil for none
 	Candidates       *Candidates

@@ -1,7 +1,7 @@
 // Package track defines what a local track may offer to the call that sends it.
 //
 // A track is a [webrtc.TrackLocal]. One that implements an interface of this package as well is asked
-// or told more about the call. The methods are called from goroutines of the call, also at the same
+// or given more about the call. The methods are called from goroutines of the call, also at the same
 // time, and must not block.
 package track
 

@@ -224,7 +224,7 @@ func answerH264(m, offered *sdp.MediaDescription) {
 	}
 }
 
-// h264Profiles are the profiles of RFC 6184 section 8.1, table 5, that Pion is told of: the bits of
+// h264Profiles are the profiles of RFC 6184 section 8.1, table 5, that are registered with Pion: the bits of
 // profile-iop in mask have these values.
 var h264Profiles = []struct {
 	idc, mask, iop byte

@@ -15,7 +15,7 @@ const maxOneByteID = 14
 // A description need not say which SSRCs its media have (RFC 9429 has none in its examples): a
 // packet belongs to the section whose MID it carries, else to the one that has its payload type (RFC
 // 9143 section 9.2). Pion does so only for packets that carry a RID as well, as the layers of a
-// simulcast do. So it is told that such a section has one layer, SyntheticRID, and the demultiplexer
+// simulcast do. So the description for Pion says that such a section has one layer, SyntheticRID, and the demultiplexer
 // puts that RID into the packets. ToWire hides it from the peer.
 
 // SyntheticRID is the RID of a section without declared SSRCs.
@@ -24,7 +24,7 @@ const SyntheticRID = "sole"
 // syntheticRID says in a section of the peer that it has that layer.
 func syntheticRID() sdp.Attribute { return sdp.NewAttribute("rid", SyntheticRID+" send") }
 
-// StreamExtensions returns the header extensions by which Pion tells streams apart.
+// StreamExtensions returns the header extensions by which Pion distinguishes streams.
 func StreamExtensions() []string {
 	return []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI}
 }
@@ -56,7 +56,7 @@ func (y *Synthetic) name(d *sdp.SessionDescription, sections []Section) {
 	}
 }
 
-// undeclared reports whether the streams of a section are to be told apart by SyntheticRID.
+// undeclared reports whether the streams of a section are distinguished by SyntheticRID.
 func (y *Synthetic) undeclared(m *sdp.MediaDescription, s Section) bool {
 	if s.Kind == 0 || s.Rejected {
 		return false
@@ -97,7 +97,7 @@ func addStreamExtensions(d *sdp.SessionDescription, m *sdp.MediaDescription) (ad
 }
 
 // hide removes from a section of ours what ForPion has added to the peer's. Streams of audio are
-// not told apart on the wire.
+// not distinguished on the wire.
 func (y *Synthetic) hide(m *sdp.MediaDescription) {
 	hidden := []sdp.Attribute{sdp.NewAttribute("rid", SyntheticRID+" recv"), sdp.NewAttribute("simulcast", "recv "+SyntheticRID)}
 	if y != nil {

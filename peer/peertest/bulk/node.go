@@ -48,14 +48,14 @@ func measureNode(library, dir string, way *detour, d time.Duration) (result, err
 			return result{}, err
 		}
 	}
-	if err := errors.Join(p.tell(0, message{Do: "make", Offers: true}), p.tell(1, message{Do: "make"})); err != nil {
+	if err := errors.Join(p.write(0, message{Do: "make", Offers: true}), p.write(1, message{Do: "make"})); err != nil {
 		return result{}, err
 	}
 	if err := p.connect(); err != nil {
 		return result{}, err
 	}
 	before := [2]time.Duration{cpuOf(p.ends[0].cmd), cpuOf(p.ends[1].cmd)}
-	if err := p.tell(0, message{Do: "send", Ms: float64(d.Milliseconds()), Size: messageSize}); err != nil {
+	if err := p.write(0, message{Do: "send", Ms: float64(d.Milliseconds()), Size: messageSize}); err != nil {
 		return result{}, err
 	}
 	h, err := p.until("received", 1, d+time.Minute)
@@ -102,7 +102,7 @@ func (p *nodePair) connect() error {
 			return err
 		}
 	}
-	if err := p.tell(0, message{Do: "call"}); err != nil {
+	if err := p.write(0, message{Do: "call"}); err != nil {
 		return err
 	}
 	for range p.ends {
@@ -144,7 +144,7 @@ func (p *nodePair) relay(h heard) error {
 	return err
 }
 
-func (p *nodePair) tell(i int, m message) error {
+func (p *nodePair) write(i int, m message) error {
 	line, err := json.Marshal(m)
 	if err == nil {
 		_, err = p.ends[i].in.Write(append(line, '\n'))
@@ -161,7 +161,7 @@ func (p *nodePair) close() {
 		if e == nil {
 			continue
 		}
-		_ = p.tell(i, message{Do: "bye"}) // it may have ended
+		_ = p.write(i, message{Do: "bye"}) // it may have ended
 		_ = e.in.Close()
 		_ = e.cmd.Wait()
 	}

@@ -36,7 +36,7 @@ func startServer(parley string, way *detour) (*server, error) {
 	var listening struct{ Address string }
 	if err := json.NewDecoder(out).Decode(&listening); err != nil {
 		s.stop()
-		return nil, fmt.Errorf("parley serve does not tell where it listens: %w", err)
+		return nil, fmt.Errorf("parley serve does not report where it listens: %w", err)
 	}
 	s.url = "ws://" + listening.Address
 	if s.proxy, s.url, err = newProxy(s.url, way); err != nil {

@@ -127,7 +127,7 @@ func (c *callPair) listen(i int, out io.Reader) {
 	c.heard <- heard{from: i, err: errors.New("the process ended")}
 }
 
-func (c *callPair) tell(i int, m message) error {
+func (c *callPair) write(i int, m message) error {
 	line, err := json.Marshal(m)
 	if err == nil {
 		_, err = c.ends[i].in.Write(append(line, '\n'))
@@ -137,7 +137,7 @@ func (c *callPair) tell(i int, m message) error {
 
 // once makes a call, the first end to the second.
 func (c *callPair) once() (time.Duration, error) {
-	if err := errors.Join(c.tell(0, message{Do: "make", Offers: true}), c.tell(1, message{Do: "make"})); err != nil {
+	if err := errors.Join(c.write(0, message{Do: "make", Offers: true}), c.write(1, message{Do: "make"})); err != nil {
 		return 0, err
 	}
 	var begun time.Time
@@ -156,7 +156,7 @@ func (c *callPair) once() (time.Duration, error) {
 		case h.Do == "made":
 			if made++; made == 2 {
 				begun = time.Now()
-				if err := c.tell(0, message{Do: "call"}); err != nil {
+				if err := c.write(0, message{Do: "call"}); err != nil {
 					return 0, err
 				}
 			}
@@ -165,7 +165,7 @@ func (c *callPair) once() (time.Duration, error) {
 				return time.Since(begun), nil
 			}
 		case made == 2: // what is left over of the last call is nobody's
-			if err := c.tell(1-h.from, h.message); err != nil {
+			if err := c.write(1-h.from, h.message); err != nil {
 				return 0, err
 			}
 		}
@@ -174,7 +174,7 @@ func (c *callPair) once() (time.Duration, error) {
 
 func (c *callPair) close() {
 	for i, p := range c.ends {
-		_ = c.tell(i, message{Do: "bye"}) // it may have ended
+		_ = c.write(i, message{Do: "bye"}) // it may have ended
 		_ = p.in.Close()
 	}
 	go func() {

@@ -73,7 +73,7 @@ func (d *devtools) newPage(ctx context.Context, log *console) (page, error) {
 	return p, p.enable(ctx)
 }
 
-// event sorts what the browser tells by page.
+// event sorts what the browser reports by page.
 func (d *devtools) event(f frame) {
 	d.mu.Lock()
 	p := d.pages[f.SessionID]

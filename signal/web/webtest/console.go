@@ -32,6 +32,6 @@ func (c *console) all() (lines, errors []string) {
 }
 
 // reportViolations makes a breach of the content security policy an error on
-// the console of every browser: Firefox does not tell BiDi about it.
+// the console of every browser: Firefox does not report it to BiDi.
 const reportViolations = `document.addEventListener('securitypolicyviolation', e =>
 	console.error('content security policy: ' + e.effectiveDirective + ' blocked ' + (e.blockedURI || e.sample)));`

@@ -11,7 +11,7 @@
 //	}
 //
 // The browsers run headless with a fresh profile and with a fake camera and
-// microphone (Chromium: a green picture and a 400 Hz beep twice a second;
+// microphone (Chromium: green video and a 400 Hz beep twice a second;
 // Firefox: a moving colour and a steady 440 Hz). Every tab has storage and
 // cookies of its own. A browser that is not installed fails the test.
 //

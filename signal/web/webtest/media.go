@@ -13,7 +13,7 @@ import (
 
 // Video is what a video element shows.
 type Video struct {
-	Width, Height int // of the picture, in pixels
+	Width, Height int // of the video, in pixels
 	Frames        int // shown so far
 }
 
@@ -49,7 +49,7 @@ func shown(v string) string {
 	return `Math.max(` + v + `.getVideoPlaybackQuality().totalVideoFrames, ` + v + `.mozPaintedFrames ?? 0)`
 }
 
-// RemoteTone is the loudest frequency, in Hz, of the sound that #remoteVideo
+// RemoteTone is the loudest frequency, in Hz, of the audio that #remoteVideo
 // plays, as received: 1.5 seconds of it are recorded by the browser, decoded by
 // ffmpeg and transformed here. It is 0 when all is silent. (An AudioContext
 // would be simpler, but in Firefox it stays suspended without an audio device.)
@@ -57,18 +57,18 @@ func (tab *Tab) RemoteTone() float64 {
 	tab.t.Helper()
 	pcm, err := tab.record("#remoteVideo", 1500*time.Millisecond, 1)
 	if err != nil {
-		tab.Fatalf("cannot record the remote sound: %v", err)
+		tab.Fatalf("cannot record the remote audio: %v", err)
 	}
 	return Tone(pcm, toneRate)
 }
 
 // RemoteLevels returns the RMS levels of the left and the right channel, in dB of full scale, of the
-// sound that #remoteVideo plays, recorded as for [Tab.RemoteTone].
+// audio that #remoteVideo plays, recorded as for [Tab.RemoteTone].
 func (tab *Tab) RemoteLevels() (left, right float64) {
 	tab.t.Helper()
 	pcm, err := tab.record("#remoteVideo", 1500*time.Millisecond, 2)
 	if err != nil {
-		tab.Fatalf("cannot record the remote sound: %v", err)
+		tab.Fatalf("cannot record the remote audio: %v", err)
 	}
 	var power [2]float64
 	for i, v := range pcm {
@@ -100,7 +100,7 @@ func (tab *Tab) record(selector string, d time.Duration, channels int) ([]float6
 	var encoded string
 	js := fmt.Sprintf(`(async () => {
 		const tracks = %s.srcObject?.getAudioTracks() ?? [];
-		if (!tracks.length) throw new Error('it plays no sound');
+		if (!tracks.length) throw new Error('it plays no audio');
 		const recorder = new MediaRecorder(new MediaStream(tracks));
 		const parts = [];
 		recorder.ondataavailable = e => parts.push(e.data);
@@ -124,7 +124,7 @@ func (tab *Tab) record(selector string, d time.Duration, channels int) ([]float6
 	return decode(file, channels)
 }
 
-// decode has ffmpeg turn a sound file into interleaved samples.
+// decode has ffmpeg turn an audio file into interleaved samples.
 func decode(file []byte, channels int) ([]float64, error) {
 	binaryPath, err := exec.LookPath("ffmpeg")
 	if err != nil {

@@ -43,5 +43,5 @@ func (o *Options) clone() Options {
 	return c
 }
 
-// key tells whether two tests can share a browser.
+// key is equal if two tests can share a browser.
 func (o Options) key() string { return fmt.Sprintf("%+v", o) }

@@ -131,7 +131,7 @@ func (tab *Tab) Console() []string {
 // of the allowed strings don't count.
 func (tab *Tab) NoErrors(allowed ...string) {
 	tab.t.Helper()
-	// What has gone wrong by now has been told before this is answered.
+	// What has gone wrong by now has been reported before this is answered.
 	if err := tab.Eval(`new Promise(resolve => setTimeout(resolve))`, nil); err != nil {
 		tab.t.Errorf("%v", err)
 	}
@@ -212,7 +212,7 @@ func short(s string) string {
 	return s
 }
 
-// gone tells whether a script ended because its document was left.
+// gone reports whether a script ended because its document was left.
 func gone(err error) bool {
 	var refused *callError
 	return errors.As(err, &refused)

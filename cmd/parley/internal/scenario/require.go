@@ -23,13 +23,13 @@ type Requirement struct {
 func Metrics() map[string]string {
 	return map[string]string{
 		"login.ms": "from the dialling of the signaling server to the login", "setup.ms": "from the offer to the connection",
-		"first.audio.ms": "from the offer to the first sound", "first.video.ms": "from the offer to the first picture",
+		"first.audio.ms": "from the offer to the first audio", "first.video.ms": "from the offer to the first frame",
 		"rtt.ms": "round trip of the path", "echo.ms": "from a message to the same one back",
 		"audio.lost": "packets", "video.lost": "packets", "audio.loss": "per cent of the packets", "video.loss": "per cent of the packets", "video.broken": "frames", "audio.jitter": "milliseconds", "video.jitter": "milliseconds",
-		"video.missing": "pictures of the test source that never came", "video.skips": "how often", "video.repeated": "pictures", "video.frozen": "milliseconds, the longest",
-		"video.numbers": "pictures of the test source", "audio.words": "words of the code in the test sound",
+		"video.missing": "frames of the test source that never came", "video.skips": "how often", "video.repeated": "frames", "video.frozen": "milliseconds, the longest",
+		"video.numbers": "frames of the test source", "audio.words": "words of the code in the test audio",
 		"video.psnr": "dB", "video.latency": "milliseconds, the median of a call", "video.latency.p95": "milliseconds", "audio.gap": "milliseconds, the longest",
-		"audio.latency": "milliseconds, the median of a call", "audio.latency.p95": "milliseconds", "sync": "milliseconds that the picture is later than its sound",
+		"audio.latency": "milliseconds, the median of a call", "audio.latency.p95": "milliseconds", "sync": "milliseconds that the video is later than its audio",
 	}
 }
 

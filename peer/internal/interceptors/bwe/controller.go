@@ -153,7 +153,7 @@ func (c *Controller) onRTCP(packets []rtcp.Packet) {
 }
 
 // nextTarget returns the target after a new estimate. Pion's estimate never exceeds one and a half
-// times what arrives, so it falls when the tracks have little to send, such as a static picture or
+// times what arrives, so it falls when the tracks have little to send, such as a static image or
 // an encoder that was given a low bitrate, which would then send ever less. The target falls only
 // for a growing queue or for loss.
 func nextTarget(target, estimate int, stats map[string]any) int {
