@@ -22,7 +22,7 @@ func TestProbeLoad(t *testing.T) {
 	if code := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args); code != exit.OK {
 		t.Errorf("exit code %d: %s%s", code, out.String(), said.String())
 	}
-	for _, want := range []string{"3 calls", "\nsetup.ms             3 ", "\nlate.ms ", "sends sound and picture back", "3 passed"} {
+	for _, want := range []string{"3 calls", "\nsetup.ms             3 ", "\nlate.ms ", "sends audio and video back", "3 passed"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

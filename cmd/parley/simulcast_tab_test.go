@@ -10,7 +10,11 @@ import (
 	"time"
 )
 
-// sendsLayers makes a page send its picture in two sizes, as many as libwebrtc sends of 640x480.
+// smallCamera makes a page open its camera with 640x360 pixels.
+const smallCamera = `try { localStorage.setItem('parley.devices', '{"size":"640x360"}'); } catch { /* about:blank */ }
+`
+
+// sendsLayers makes a page send its video in two sizes, as many as libwebrtc sends of 640x360.
 const sendsLayers = `(() => {
 	const add = RTCPeerConnection.prototype.addTransceiver;
 	RTCPeerConnection.prototype.addTransceiver = function (track, init) {
@@ -38,18 +42,18 @@ func TestLayersOfATab(t *testing.T) {
 	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.webm", "--output", "ndjson", "--stats-interval", "250ms")
 	bob.says(t, `"event":"login"`)
 	tab := browsers().Chromium(t, nil).NewTab()
-	tab.Preload(sendsLayers)
+	tab.Preload(smallCamera + sendsLayers)
 	tab.Go(page + "/?as=tab&call=bob")
 	talking(tab)
 	if err := tab.Eval(active(true), nil); err != nil {
 		t.Fatal(err)
 	}
-	moreOf(t, bob, "size", "640x480", 10)
+	moreOf(t, bob, "size", "640x360", 10)
 	for _, on := range []bool{false, true} {
 		if err := tab.Eval(active(on), nil); err != nil {
 			t.Fatal(err)
 		}
-		moreOf(t, bob, "size", map[bool]string{true: "640x480", false: "320x240"}[on], 60)
+		moreOf(t, bob, "size", map[bool]string{true: "640x360", false: "320x180"}[on], 60)
 	}
 	tab.Click("#hangUpBtn")
 	bob.ends(t, 0)
@@ -62,11 +66,11 @@ func TestLayersOfATab(t *testing.T) {
 	}
 	widths := slices.Compact(strings.Fields(strings.ReplaceAll(string(out), ",", "")))
 	if got := strings.Join(widths, " "); !strings.Contains(got, "640 320 640") {
-		t.Errorf("the pictures in the file are %s wide, one after the other", got)
+		t.Errorf("the frames in the file are %s wide, one after the other", got)
 	}
 }
 
-// moreOf waits until so many more pictures have come, on the track that has this value.
+// moreOf waits until so many more frames have come, on the track that has this value.
 func moreOf(t *testing.T, p *process, key, value string, more int) {
 	t.Helper()
 	begun := -1

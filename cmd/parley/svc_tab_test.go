@@ -10,7 +10,7 @@ import (
 // TestVP9LayersOfATab: VP9 with spatial layers, as Chromium encodes it, is received with the size of the highest layer, and
 // a decoder that knows nothing of layers shows one frame of that size for each packet of the recording.
 func TestVP9LayersOfATab(t *testing.T) {
-	preload := `{
+	preload := smallCamera + `{
 		const add = RTCPeerConnection.prototype.addTrack;
 		RTCPeerConnection.prototype.addTrack = function (track, ...streams) {
 			const sender = add.call(this, track, ...streams);
@@ -30,7 +30,7 @@ func TestVP9LayersOfATab(t *testing.T) {
 	}`
 	record := filepath.Join(t.TempDir(), "layers.webm")
 	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), preload, "--video-codec", "vp9", "--record", record,
-		"--expect", "video.size=640x480", "--expect", "video.frames>=100", "--linger", "1m")
+		"--expect", "video.size=640x360", "--expect", "video.frames>=100", "--linger", "1m")
 	tab.Wait(`/^L[23]T3_KEY 640$/.test(window.layers)`) // how many layers there are depends on the bitrate
 	p.says(t, `"check":"video.frames>=100","held":true`)
 	write(`"command":"stats"`)
@@ -49,7 +49,7 @@ func TestVP9LayersOfATab(t *testing.T) {
 	for _, f := range frames {
 		sizes[strings.Trim(f, ",")]++
 	}
-	if len(frames) != len(packets) || sizes["640,480"] == 0 {
+	if len(frames) != len(packets) || sizes["640,360"] == 0 {
 		t.Errorf("%d packets are decoded to frames of %v", len(packets), sizes)
 	}
 	tab.Close()
