@@ -173,7 +173,7 @@ func formatFiles() []formatFile {
 				t.Fatal(err)
 			}
 		}},
-		{"arecord.wav", "arecord, from a sound card", ".ogg", false, 0, byARecord},
+		{"arecord.wav", "arecord, from an ALSA device", ".ogg", false, 0, byARecord},
 	}
 	return files
 }
