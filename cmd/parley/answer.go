@@ -73,7 +73,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 type answerer struct {
 	*settings
 	signaling *signalingConn
-	partner   string // who calls in the relay dialect, which does not name the caller
+	partner   string // the caller in the relay dialect, whose messages do not name it
 	once      bool
 	echo      bool
 	// sourceTimeout bounds the wait for the first media of a source, such as a program, after which the

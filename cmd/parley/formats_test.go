@@ -217,7 +217,7 @@ func byGopus(t *testing.T, _, path string) {
 	}
 }
 
-// byARecord makes a file with arecord from the sound card of the machine that $PARLEY_LAB runs commands in: see lab_test.go.
+// byARecord makes a file with arecord from the ALSA device of the machine that $PARLEY_LAB runs commands in: see lab_test.go.
 func byARecord(t *testing.T, dir, path string) {
 	t.Helper()
 	lab := os.Getenv("PARLEY_LAB")

@@ -11,7 +11,7 @@ import {RingTone} from './ringtone.js';
  * @property {() => void} decline
  */
 
-/** Ringing shows who calls, and rings. */
+/** Ringing shows the caller, and rings. */
 export class Ringing {
   #tone = new RingTone();
   #isShown = false;

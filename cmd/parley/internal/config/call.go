@@ -70,7 +70,7 @@ func AnswerFlags(cooperate bool) []cli.Flag {
 		Bool("once", "end after the first call"),
 		Int("max-calls", 0, "take `N` calls at once, 0 for any number; other callers are rejected as busy"),
 		&cli.BoolFlag{Name: "cooperate", Value: cooperate, Sources: Variable("cooperate"), HideDefault: !cooperate,
-			Usage: "let who calls look at the call from this end, as parley probe does: see its events, and hold, resume, mute, restart or end it, by a data channel"},
+			Usage: "let the caller look at the call from this end, as parley probe does: see its events, and hold, resume, mute, restart or end it, by a data channel"},
 	}
 }
 
