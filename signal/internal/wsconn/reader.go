@@ -28,8 +28,9 @@ type reader struct {
 	deep      bool    // the handler may have grown the stack
 	received  int     // bytes
 
-	short []byte // of fillBlocking
-	reads uint8  // of fill
+	short  []byte // of fillBlocking
+	reads  uint8  // of fill
+	waited bool   // of pollOnce: since the last read
 
 	poll func(fd uintptr) bool // of fill
 	n    int
@@ -50,6 +51,12 @@ const maxRecords = 8
 // send, and yields, although its client goes on sending. Otherwise it writes when there is no more
 // input.
 const maxReads = 8
+
+// moderation is the time by which a read of plain TCP is put off while the server is busy. What
+// arrives meanwhile is handled, and leaves, together: most of the cost of a message is that of the
+// system calls and packets that it takes. Network cards moderate their interrupts for the same
+// reason.
+const moderation = 300 * time.Microsecond
 
 // errRest ends read when all input is handled and the stack can be freed.
 var errRest = errors.New("all input is handled")
@@ -144,15 +151,19 @@ func (r *reader) fill() error {
 	r.b.end += r.n
 	r.received += r.n
 	r.b.Now = r.c.pool.config.Now()
+	r.c.pool.load.note(r.b.Now)
 	r.c.heard.Store(true)
 	return nil
 }
 
 // pollOnce reads what is available. False makes the caller wait until something is.
 func (r *reader) pollOnce(fd uintptr) bool {
+	if r.waited && r.c.pool.load.busy.Load() {
+		time.Sleep(moderation)
+	}
 	var later bool
 	r.n, later, r.err = readNow(fd, r.hold().space())
-	if later {
+	if r.waited = later; later {
 		r.wait()
 	}
 	return !later

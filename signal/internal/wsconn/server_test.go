@@ -82,6 +82,7 @@ func startServerWith(t testing.TB, secure bool, messageTimeout time.Duration, co
 	t.Helper()
 	began := time.Now()
 	var goroutines sync.WaitGroup
+	goroutines.Add(1) // of the server: no connection may be the first while another goroutine waits
 	s := &server{pool: wsconn.NewPool(wsconn.Config{
 		MaxMessage: maxMessage, MaxQueue: 4 * maxMessage, MessageTimeout: messageTimeout,
 		Now: func() int64 { return int64(time.Since(began)) + 1 }, Goroutines: &goroutines,
@@ -107,6 +108,7 @@ func startServerWith(t testing.TB, secure bool, messageTimeout time.Duration, co
 	}
 	t.Cleanup(func() {
 		s.web.Close()
+		goroutines.Done()
 		goroutines.Wait()
 	})
 	return s

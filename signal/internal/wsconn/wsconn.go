@@ -13,6 +13,7 @@ package wsconn
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,10 +56,35 @@ type Pool struct {
 	config  Config
 	buffers buffers
 	batches sync.Pool
+	load    load
 }
 
 // NewPool returns a pool without connections.
 func NewPool(config Config) *Pool { return &Pool{config: config} }
+
+// load measures how busy a server is, by the number of its reads. Its zero value is ready for use.
+type load struct {
+	window atomic.Int64 // the number of the current window
+	reads  atomic.Int64 // in the current window
+	busy   atomic.Bool  // busyReads were reached in the window before
+}
+
+const (
+	// loadWindow is the time in nanoseconds in which reads are counted.
+	loadWindow = int64(10 * time.Millisecond)
+	// busyReads is the number of reads in a window from which on a server counts as busy: about a
+	// tenth of one processor.
+	busyReads = 80
+)
+
+// note counts a read at a time of Config.Now.
+func (l *load) note(now int64) {
+	window := now / loadWindow
+	if last := l.window.Load(); last != window && l.window.CompareAndSwap(last, window) {
+		l.busy.Store(l.reads.Swap(0) >= busyReads && window == last+1)
+	}
+	l.reads.Add(1)
+}
 
 // Handler handles what a connection receives. One goroutine calls it. It may queue frames to any
 // connection in the batch, which is flushed before the reader waits again, but may not keep the
