@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path"
+
+	"parley/peer/filetransfer/internal/disk"
 )
 
 // A Folder stores received files. It neither reads nor writes outside, not even through symbolic
@@ -47,7 +49,7 @@ func (f *Folder) checkOffer(o *Offer) error {
 		}
 		needed += max(e.Data-existing, 0)
 	}
-	if free, known := freeSpace(f.root.Name()); known && needed > free {
+	if free, known := disk.FreeSpace(f.root.Name()); known && needed > free {
 		return refused(RefusedSpace, "not enough disk space: %s needed, %s free", FormatSize(needed), FormatSize(free))
 	}
 	return nil
@@ -100,7 +102,7 @@ func (f *Folder) isDir(name string) bool {
 
 // partialBytes returns the size of an entry's partial file, 0 if it cannot be resumed.
 func (f *Folder) partialBytes(e *Entry) int64 {
-	info, err := f.root.Lstat(partialName(e.Name))
+	info, err := f.root.Lstat(disk.PartialName(e.Name))
 	if e.Dir || err != nil || !info.Mode().IsRegular() || info.Size() > e.Size {
 		return 0
 	}
@@ -111,8 +113,8 @@ func (f *Folder) partialBytes(e *Entry) int64 {
 type destination struct {
 	folder   *Folder
 	offer    *Offer
-	partials map[int]*partialFile // by entry
-	complete map[int]prefix       // files of the offered size, by entry
+	partials map[int]*disk.PartialFile // by entry
+	complete map[int]prefix            // files of the offered size, by entry
 }
 
 // maxPartials is the number of partial files of one offer that are resumed. A broken transfer leaves
@@ -121,7 +123,7 @@ const maxPartials = 16
 
 // open hashes what the folder contains of an offer. The caller closes the destination.
 func (f *Folder) open(ctx context.Context, o *Offer) (*destination, error) {
-	d := &destination{folder: f, offer: o, partials: map[int]*partialFile{}, complete: map[int]prefix{}}
+	d := &destination{folder: f, offer: o, partials: map[int]*disk.PartialFile{}, complete: map[int]prefix{}}
 	for i := range o.Entries {
 		if err := d.inspect(ctx, i); err != nil {
 			d.close()
@@ -144,7 +146,7 @@ func (d *destination) inspect(ctx context.Context, i int) error {
 		}
 		defer func() { _ = f.Close() }() // it was only read
 		sum := sha256.New()
-		if err := hashFile(ctx, sum, f, e.Size); err != nil {
+		if err := disk.HashFile(ctx, sum, f, e.Size); err != nil {
 			return diskError(e, err)
 		}
 		d.complete[i] = prefix{e.Size, sum.Sum(nil)}
@@ -153,7 +155,7 @@ func (d *destination) inspect(ctx context.Context, i int) error {
 	if d.folder.partialBytes(e) == 0 || len(d.partials) == maxPartials {
 		return nil
 	}
-	p, err := openPartial(ctx, root, e)
+	p, err := disk.OpenPartial(ctx, root, e.file())
 	if err != nil {
 		return diskError(e, err)
 	}
@@ -163,8 +165,8 @@ func (d *destination) inspect(ctx context.Context, i int) error {
 
 // prefix returns what the destination contains of a file, false if that is nothing.
 func (d *destination) prefix(i int) (prefix, bool) {
-	if p := d.partials[i]; p != nil && p.size > 0 {
-		return prefix{p.size, p.hash.Sum(nil)}, true
+	if p := d.partials[i]; p != nil && p.Size() > 0 {
+		return prefix{p.Size(), p.Sum()}, true
 	}
 	have, ok := d.complete[i]
 	return have, ok
@@ -180,7 +182,7 @@ func diskError(e *Entry, err error) error {
 }
 
 // openFile returns the partial file of an entry for writing at offset. The caller closes it.
-func (d *destination) openFile(ctx context.Context, i int, offset int64) (*partialFile, error) {
+func (d *destination) openFile(ctx context.Context, i int, offset int64) (*disk.PartialFile, error) {
 	e := &d.offer.Entries[i]
 	if _, ok := d.complete[i]; ok && !d.folder.overwrite {
 		return nil, failed(FailedExists, "%s already exists with different content", e.Name)
@@ -193,17 +195,17 @@ func (d *destination) openFile(ctx context.Context, i int, offset int64) (*parti
 			err = d.folder.root.MkdirAll(dir, 0o777)
 		}
 		if err == nil {
-			p, err = openPartial(ctx, d.folder.root, e)
+			p, err = disk.OpenPartial(ctx, d.folder.root, e.file())
 		}
 	}
-	if err == nil && p.size != offset {
+	if err == nil && p.Size() != offset {
 		if offset != 0 {
-			err = failed(FailedProtocol, "invalid offset of %s: got %d, want 0 or %d", e.Name, offset, p.size)
+			err = failed(FailedProtocol, "invalid offset of %s: got %d, want 0 or %d", e.Name, offset, p.Size())
 		} else {
-			err = p.reset()
+			err = p.Reset()
 		}
 		if err != nil {
-			_ = p.close()
+			_ = p.Close()
 		}
 	}
 	if err != nil {
@@ -236,7 +238,7 @@ func (d *destination) setFolderTimes() {
 // close closes the partial files that were not written to.
 func (d *destination) close() {
 	for _, p := range d.partials {
-		_ = p.close()
+		_ = p.Close()
 	}
 }
 

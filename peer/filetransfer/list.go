@@ -8,6 +8,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+
+	"parley/peer/filetransfer/internal/disk"
 )
 
 // A List is an offer and the paths of its entries on this machine.
@@ -77,7 +79,7 @@ func (l *List) add(p string, skipped func(path, reason string)) error {
 			return err
 		}
 		entry := path.Join(name, filepath.ToSlash(inside))
-		if err := checkName(entry); err != nil && at != root {
+		if err := disk.CheckName(entry); err != nil && at != root {
 			skipped(at, err.Error())
 			if d.IsDir() {
 				return fs.SkipDir
@@ -106,7 +108,7 @@ func (l *List) append(at, name string, info fs.FileInfo) error {
 		if err != nil {
 			return err
 		}
-		e.Size, e.Data = info.Size(), min(allocated(info), info.Size())
+		e.Size, e.Data = info.Size(), min(disk.Allocated(info), info.Size())
 		if err := f.Close(); err != nil {
 			return err
 		}

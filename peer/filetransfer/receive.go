@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+
+	"parley/peer/filetransfer/internal/disk"
 )
 
 // ReceiveOptions configure Receive. The zero value accepts everything that fits on the disk.
@@ -32,7 +34,7 @@ func Receive(ctx context.Context, c Conn, f *Folder, o ReceiveOptions) (*Offer, 
 	r := &receiver{ReceiveOptions: o, conn: c, folder: f}
 	err := r.run(ctx)
 	if r.partial != nil {
-		_ = r.partial.close() // err is more important
+		_ = r.partial.Close() // err is more important
 	}
 	if r.destination != nil {
 		r.destination.close()
@@ -54,11 +56,11 @@ type receiver struct {
 
 	offer       *Offer
 	destination *destination
-	next        int          // index of the file that must come next
-	current     int          // index of the file in progress, if there is one
-	partial     *partialFile // of the file in progress, nil if that is complete
-	complete    bool         // the file in progress is complete
-	remaining   int64        // bytes of the file in progress
+	next        int               // index of the file that must come next
+	current     int               // index of the file in progress, if there is one
+	partial     *disk.PartialFile // of the file in progress, nil if that is complete
+	complete    bool              // the file in progress is complete
+	remaining   int64             // bytes of the file in progress
 }
 
 func (r *receiver) run(ctx context.Context) error {
@@ -244,8 +246,8 @@ func (r *receiver) receiveAndHandle(ctx context.Context) error {
 
 // withPartialName adds the name of the partial file to the error of a broken transfer.
 func (r *receiver) withPartialName(err error) error {
-	if errors.Is(err, ErrBroken) && r.partial != nil && r.partial.size > 0 {
-		return fmt.Errorf("%w; %s is kept as the partial file %s", err, r.entry().Name, r.partial.name)
+	if errors.Is(err, ErrBroken) && r.partial != nil && r.partial.Size() > 0 {
+		return fmt.Errorf("%w; %s is kept as the partial file %s", err, r.entry().Name, r.partial.Name())
 	}
 	return err
 }
@@ -291,9 +293,9 @@ func (r *receiver) handleChunk(data []byte) error {
 	if err := r.consume(int64(len(data))); err != nil {
 		return err
 	}
-	if err := r.partial.write(data); err != nil {
+	if err := r.partial.Append(data); err != nil {
 		if errors.Is(err, syscall.ENOSPC) {
-			err = fmt.Errorf("no space left on the disk; the partial file is %s", r.partial.name)
+			err = fmt.Errorf("no space left on the disk; the partial file is %s", r.partial.Name())
 		}
 		return diskError(r.entry(), err)
 	}
@@ -308,7 +310,7 @@ func (r *receiver) handleZeros(ctx context.Context, m *message) error {
 	if err := r.consume(*m.Bytes); err != nil {
 		return err
 	}
-	if err := r.partial.writeZeros(ctx, *m.Bytes); err != nil {
+	if err := r.partial.AppendZeros(ctx, *m.Bytes); err != nil {
 		return err
 	}
 	r.OnEvent(Progress{Bytes: *m.Bytes, Skipped: true})
@@ -350,13 +352,13 @@ func (r *receiver) finishFile(sum []byte) error {
 	}
 	p := r.partial
 	r.partial = nil
-	if got := p.hash.Sum(nil); !bytes.Equal(sum, got) {
-		_ = p.discard() // the mismatch is more important
+	if got := p.Sum(); !bytes.Equal(sum, got) {
+		_ = p.Discard() // the mismatch is more important
 		return failed(FailedHash, "SHA-256 mismatch of %s: got %x, want %x; the file was discarded", e.Name, got, sum)
 	}
-	err := p.finish(e, r.folder.overwrite)
+	err := p.Finish(r.folder.overwrite)
 	if errors.Is(err, fs.ErrExist) {
-		return failed(FailedExists, "%s was created by another program; the received file is %s", e.Name, p.name)
+		return failed(FailedExists, "%s was created by another program; the received file is %s", e.Name, p.Name())
 	}
 	if err != nil {
 		return diskError(e, err)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"parley/peer/filetransfer/internal/disk"
 )
 
 // SendOptions configure Send. The zero value is valid.
@@ -317,9 +319,6 @@ func (r *reader) buffer(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// errShorter is the error of a file that has fewer bytes than its entry.
-var errShorter = errors.New("file became shorter")
-
 // readFile reads a file after the bytes that the receiver has.
 func (r *reader) readFile(ctx context.Context, i int) error {
 	e := &r.list.Entries[i]
@@ -330,7 +329,7 @@ func (r *reader) readFile(ctx context.Context, i int) error {
 	defer func() { _ = f.Close() }() // it was only read
 	info, err := f.Stat()
 	if err == nil && info.Size() < e.Size {
-		err = errShorter
+		err = disk.ErrShorter
 	}
 	if err != nil {
 		return failed(FailedRead, "failed to read %s: %w", e.Name, err)
@@ -354,7 +353,7 @@ func resumeOffset(ctx context.Context, f *os.File, have prefix) (sum hash.Hash, 
 	if have.size == 0 {
 		return sum, 0, nil
 	}
-	if err := hashFile(ctx, sum, f, have.size); err != nil {
+	if err := disk.HashFile(ctx, sum, f, have.size); err != nil {
 		return nil, 0, err
 	}
 	if !bytes.Equal(sum.Sum(nil), have.sha256) {
@@ -366,10 +365,10 @@ func resumeOffset(ctx context.Context, f *os.File, have prefix) (sum hash.Hash, 
 // readContent reads the bytes of a file from offset to size.
 func (r *reader) readContent(ctx context.Context, f *os.File, sum hash.Hash, offset, size int64) error {
 	for offset < size {
-		from, to := nextData(f, offset, size)
+		from, to := disk.NextData(f, offset, size)
 		for hole := int64(0); offset < from; offset += hole {
 			hole = min(from-offset, maxZeros)
-			if err := hashZeros(ctx, sum, hole); err != nil {
+			if err := disk.HashZeros(ctx, sum, hole); err != nil {
 				return err
 			}
 			if err := r.put(ctx, outgoing{control: &message{Type: "zeros", Bytes: new(hole)}}); err != nil {
@@ -393,7 +392,7 @@ func (r *reader) readData(ctx context.Context, f *os.File, sum hash.Hash, offset
 		}
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), end-offset)], offset)
 		if n == 0 && err == io.EOF {
-			return errShorter
+			return disk.ErrShorter
 		}
 		if err != nil && err != io.EOF {
 			return err
@@ -403,42 +402,6 @@ func (r *reader) readData(ctx context.Context, f *os.File, sum hash.Hash, offset
 			return err
 		}
 		offset += int64(n)
-	}
-	return nil
-}
-
-// hashFile hashes the first n bytes of a file.
-func hashFile(ctx context.Context, sum hash.Hash, f *os.File, n int64) error {
-	buf := make([]byte, maxChunk)
-	for at := int64(0); at < n; {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		got, err := f.ReadAt(buf[:min(int64(len(buf)), n-at)], at)
-		sum.Write(buf[:got])
-		at += int64(got)
-		if err == io.EOF && at < n {
-			return errShorter
-		}
-		if err != nil && err != io.EOF {
-			return err
-		}
-	}
-	return nil
-}
-
-// zeros is hashed for holes.
-var zeros [64 << 10]byte
-
-// hashZeros hashes n zero bytes.
-func hashZeros(ctx context.Context, sum hash.Hash, n int64) error {
-	for n > 0 {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		step := min(n, int64(len(zeros)))
-		sum.Write(zeros[:step])
-		n -= step
 	}
 	return nil
 }

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"time"
+
+	"parley/peer/filetransfer/internal/disk"
 )
 
 // An Entry is one file or folder of a transfer.
@@ -17,6 +20,10 @@ type Entry struct {
 	Size, Data int64
 	Mode       fs.FileMode // permission bits
 	Time       time.Time   // of the last modification; zero if unknown
+}
+
+func (e *Entry) file() disk.File {
+	return disk.File{Name: e.Name, Size: e.Size, Mode: e.Mode, Time: e.Time}
 }
 
 // An Offer is what a sender wants to send.
@@ -163,4 +170,27 @@ func FormatSize(n int64) string {
 		v, unit = v/1024, unit+1
 	}
 	return fmt.Sprintf("%.1f %ciB", v, "KMGTPE"[unit])
+}
+
+// checkNames checks the names of all entries, and that no two of them conflict.
+func (o *Offer) checkNames() error {
+	isDir := make(map[string]bool, len(o.Entries)) // by name
+	for i := range o.Entries {
+		e := &o.Entries[i]
+		if err := disk.CheckName(e.Name); err != nil {
+			return refused(RefusedName, "invalid name %q: %v", truncate(e.Name, 100), err)
+		}
+		if _, ok := isDir[e.Name]; ok {
+			return refused(RefusedName, "duplicate name %q", truncate(e.Name, 100))
+		}
+		isDir[e.Name] = e.Dir
+	}
+	for name := range isDir {
+		for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+			if dir, ok := isDir[parent]; ok && !dir {
+				return refused(RefusedName, "conflicting name %q: both a file and a folder", truncate(parent, 100))
+			}
+		}
+	}
+	return nil
 }

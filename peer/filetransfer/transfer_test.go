@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/peer/filetransfer/internal/disk"
 )
 
 // transfer sends paths into a folder.
@@ -316,7 +318,7 @@ func TestSparse(t *testing.T) {
 	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(path); err != nil || allocated(info) > size/2 {
+	if info, err := os.Stat(path); err != nil || disk.Allocated(info) > size/2 {
 		t.Skip("this file system has no holes")
 	}
 	out := transfer{paths: []string{path}, into: to}.run(t).ok(t)
@@ -324,8 +326,8 @@ func TestSparse(t *testing.T) {
 		t.Errorf("moved %d, skipped %d", out.moved, out.skipped)
 	}
 	info, err := os.Stat(filepath.Join(to, "sparse"))
-	if err != nil || info.Size() != size || allocated(info) > 2<<20 {
-		t.Errorf("%d bytes, %d stored, %v", info.Size(), allocated(info), err)
+	if err != nil || info.Size() != size || disk.Allocated(info) > 2<<20 {
+		t.Errorf("%d bytes, %d stored, %v", info.Size(), disk.Allocated(info), err)
 	}
 	if a, b := sha256.Sum256(read(t, path)), sha256.Sum256(read(t, filepath.Join(to, "sparse"))); a != b {
 		t.Error("it differs")
@@ -362,7 +364,7 @@ func TestConcurrentTransfersOfOneName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	other, err := openPartial(t.Context(), root, &Entry{Name: "f", Size: 10, Mode: 0o666})
+	other, err := disk.OpenPartial(t.Context(), root, disk.File{Name: "f", Size: 10, Mode: 0o666})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +373,7 @@ func TestConcurrentTransfersOfOneName(t *testing.T) {
 	if !errors.As(out.sendErr, &there) || there.Code != FailedDisk || !strings.Contains(out.sendErr.Error(), "f is being received by another transfer") {
 		t.Errorf("sender: %v", out.sendErr)
 	}
-	if err := other.close(); err != nil {
+	if err := other.Close(); err != nil {
 		t.Error(err)
 	}
 	transfer{paths: []string{path}, into: to}.run(t).ok(t)
@@ -386,15 +388,15 @@ func TestFileAppearsDuringTransfer(t *testing.T) {
 	}
 	defer root.Close()
 	e := &Entry{Name: "f", Size: 4, Mode: 0o666}
-	p, err := openPartial(t.Context(), root, e)
+	p, err := disk.OpenPartial(t.Context(), root, e.file())
 	if err == nil {
-		err = p.write([]byte("late"))
+		err = p.Append([]byte("late"))
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(to, "f"), []byte("early"))
-	if err := p.finish(e, false); !errors.Is(err, fs.ErrExist) {
+	if err := p.Finish(false); !errors.Is(err, fs.ErrExist) {
 		t.Error(err)
 	}
 	if got := read(t, filepath.Join(to, "f")); string(got) != "early" {
@@ -434,9 +436,9 @@ func TestCollectSkipsInvalidNames(t *testing.T) {
 	write(t, filepath.Join(dir, "good"), []byte("x"))
 	want := map[string]string{}
 	for name, reason := range map[string]string{
-		"caf\xe9":             "name is not UTF-8",
-		"line\nbreak":         "name contains control characters",
-		"big" + partialSuffix: "name ends in .parley-part, which marks partial files",
+		"caf\xe9":                  "name is not UTF-8",
+		"line\nbreak":              "name contains control characters",
+		"big" + disk.PartialSuffix: "name ends in .parley-part, which marks partial files",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err == nil { // not every system allows them
 			want[name] = reason
@@ -454,7 +456,7 @@ func TestCollectSkipsInvalidNames(t *testing.T) {
 	if len(l.Entries) != 2 || l.Entries[1].Name != "d/good" || !maps.Equal(got, want) {
 		t.Errorf("got %+v, skipped %q, want skipped %q", l.Entries, got, want)
 	}
-	if _, err := Collect([]string{filepath.Join(dir, "big"+partialSuffix)}, nil); err == nil || !strings.Contains(err.Error(), "marks partial files") {
+	if _, err := Collect([]string{filepath.Join(dir, "big"+disk.PartialSuffix)}, nil); err == nil || !strings.Contains(err.Error(), "marks partial files") {
 		t.Errorf("argument: got %v", err)
 	}
 }

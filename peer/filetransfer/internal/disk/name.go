@@ -1,9 +1,8 @@
-package filetransfer
+package disk
 
 import (
 	"errors"
 	"fmt"
-	"path"
 	"runtime"
 	"strings"
 	"unicode/utf8"
@@ -15,8 +14,8 @@ const (
 	maxDepth = 100
 )
 
-// checkName returns an error if an entry of this name cannot be stored on this system.
-func checkName(name string) error { return checkNameFor(name, runtime.GOOS == "windows") }
+// CheckName returns an error if an entry of this name cannot be stored on this system.
+func CheckName(name string) error { return checkNameFor(name, runtime.GOOS == "windows") }
 
 func checkNameFor(name string, windows bool) error {
 	switch {
@@ -43,8 +42,8 @@ func checkPart(part string, windows bool) error {
 		return errors.New("name leads out of the folder")
 	case len(part) > maxPart:
 		return fmt.Errorf("part of the name is too long: got %d bytes, want at most %d", len(part), maxPart)
-	case strings.HasSuffix(strings.ToLower(part), partialSuffix):
-		return fmt.Errorf("name ends in %s, which marks partial files", partialSuffix)
+	case strings.HasSuffix(strings.ToLower(part), PartialSuffix):
+		return fmt.Errorf("name ends in %s, which marks partial files", PartialSuffix)
 	}
 	for _, r := range part {
 		if r < 0x20 || r == 0x7f {
@@ -77,29 +76,6 @@ func checkWindowsPart(part string) error {
 	}
 	if isPort && strings.Contains("0123456789¹²³", number) && utf8.RuneCountInString(number) == 1 {
 		return errors.New("name is that of a Windows device")
-	}
-	return nil
-}
-
-// checkNames checks the names of all entries, and that no two of them conflict.
-func (o *Offer) checkNames() error {
-	isDir := make(map[string]bool, len(o.Entries)) // by name
-	for i := range o.Entries {
-		e := &o.Entries[i]
-		if err := checkName(e.Name); err != nil {
-			return refused(RefusedName, "invalid name %q: %v", truncate(e.Name, 100), err)
-		}
-		if _, ok := isDir[e.Name]; ok {
-			return refused(RefusedName, "duplicate name %q", truncate(e.Name, 100))
-		}
-		isDir[e.Name] = e.Dir
-	}
-	for name := range isDir {
-		for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
-			if dir, ok := isDir[parent]; ok && !dir {
-				return refused(RefusedName, "conflicting name %q: both a file and a folder", truncate(parent, 100))
-			}
-		}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package filetransfer
+package disk
 
 import (
 	"io/fs"
@@ -14,8 +14,8 @@ func lock(f *os.File) error {
 		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &windows.Overlapped{OffsetHigh: 1 << 30})
 }
 
-// freeSpace returns the number of bytes that can still be stored in dir.
-func freeSpace(dir string) (n int64, known bool) {
+// FreeSpace returns the number of bytes that can still be stored in dir.
+func FreeSpace(dir string) (n int64, known bool) {
 	path, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, false
@@ -27,8 +27,8 @@ func freeSpace(dir string) (n int64, known bool) {
 	return int64(min(free, 1<<62)), true
 }
 
-// allocated returns the size: holes are not detected.
-func allocated(info fs.FileInfo) int64 { return info.Size() }
+// Allocated returns the size: holes are not detected.
+func Allocated(info fs.FileInfo) int64 { return info.Size() }
 
-// nextData returns the rest of the file: holes are not detected.
-func nextData(_ *os.File, offset, size int64) (from, to int64) { return offset, size }
+// NextData returns the rest of the file: holes are not detected.
+func NextData(_ *os.File, offset, size int64) (from, to int64) { return offset, size }
