@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"parley/peer/internal/jsep"
+	"parley/peer/internal/negotiation"
 )
 
 // A change of a connected call that has to be negotiated. It is made when an offer is created, and
@@ -99,7 +99,7 @@ func (s *changes) apply(ctx context.Context, ch *change) error {
 		return nil
 	}
 	// Transceivers are not touched while an offer is out that describes them.
-	if !ch.again || s.negotiator.state.State == jsep.Stable {
+	if !ch.again || s.negotiator.state.State == negotiation.Stable {
 		undo, err := ch.make()
 		if err != nil || undo == nil {
 			s.resolve(ch, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/internal/jsep"
+	"parley/peer/internal/negotiation"
 )
 
 // peerKind is the kind of the peer, as far as it is known.
@@ -30,7 +31,7 @@ type remoteDescription struct {
 	candidates []webrtc.ICECandidateInit // that came for it while it was deferred
 }
 
-// A negotiator exchanges offers and answers as jsep.Negotiation decides. It is used by the
+// A negotiator exchanges offers and answers as negotiation.Machine decides. It is used by the
 // goroutine of Run.
 //
 // Pion cannot roll back an offer (pion/webrtc#2133). So a later offer is created and sent, but
@@ -47,7 +48,7 @@ type negotiator struct {
 	changes    *changes
 	signaling  *signaling
 
-	state jsep.Negotiation
+	state negotiation.Machine
 	peer  peerKind
 
 	due       time.Time               // when OfferTimedOut is to be reported
@@ -96,7 +97,7 @@ func (n *negotiator) learn(x *Extension) {
 
 // needed starts a negotiation of changes of this side.
 func (n *negotiator) needed(ctx context.Context) error {
-	return n.next(ctx, jsep.NegotiationNeeded{}, nil)
+	return n.next(ctx, negotiation.Needed{}, nil)
 }
 
 // tolerate reports an error of a negotiation of a connected call as a warning, and returns others.
@@ -110,7 +111,7 @@ func (n *negotiator) tolerate(err error) error {
 }
 
 // next handles an event by the state machine and carries out its actions.
-func (n *negotiator) next(ctx context.Context, e jsep.Event, r *remoteDescription) error {
+func (n *negotiator) next(ctx context.Context, e negotiation.Event, r *remoteDescription) error {
 	before := n.state.State
 	state, actions := n.state.Next(e)
 	n.state = state
@@ -126,54 +127,54 @@ func (n *negotiator) next(ctx context.Context, e jsep.Event, r *remoteDescriptio
 }
 
 // signalingState returns the W3C name of a state.
-func signalingState(s jsep.State) webrtc.SignalingState {
+func signalingState(s negotiation.State) webrtc.SignalingState {
 	switch s {
-	case jsep.HaveLocalOffer:
+	case negotiation.HaveLocalOffer:
 		return webrtc.SignalingStateHaveLocalOffer
-	case jsep.HaveRemoteOffer:
+	case negotiation.HaveRemoteOffer:
 		return webrtc.SignalingStateHaveRemoteOffer
 	}
 	return webrtc.SignalingStateStable
 }
 
 // carryOut carries out an action. r is the description of the event, nil for none.
-func (n *negotiator) carryOut(ctx context.Context, a jsep.Action, r *remoteDescription) error {
+func (n *negotiator) carryOut(ctx context.Context, a negotiation.Action, r *remoteDescription) error {
 	switch a {
-	case jsep.CreateOffer:
+	case negotiation.CreateOffer:
 		return n.createOffer(ctx)
-	case jsep.ResendOffer:
+	case negotiation.ResendOffer:
 		return n.resendOffer(ctx)
-	case jsep.RollbackOffer:
+	case negotiation.RollbackOffer:
 		return n.rollback()
-	case jsep.ApplyOffer:
+	case negotiation.ApplyOffer:
 		return n.applyOffer(ctx, r)
-	case jsep.ApplyDeferredOffer:
+	case negotiation.ApplyDeferredOffer:
 		r, n.deferred = n.deferred, nil
 		return n.applyOffer(ctx, r)
-	case jsep.ResendAnswer:
+	case negotiation.ResendAnswer:
 		if time.Since(n.resent) < answerPause {
 			return nil
 		}
 		n.resent = time.Now()
 		return n.signaling.send(ctx, func(ctx context.Context) error { return n.cfg.Signaler.Answer(ctx, n.answer) })
-	case jsep.ApplyAnswer:
+	case negotiation.ApplyAnswer:
 		return n.applyAnswer(ctx, r)
-	case jsep.ConfirmChanges:
+	case negotiation.ConfirmChanges:
 		n.forgetOffer()
 		n.changes.confirm()
-	case jsep.FailChanges:
-		if n.state.State != jsep.HaveLocalOffer { // else the answer may still come
+	case negotiation.FailChanges:
+		if n.state.State != negotiation.HaveLocalOffer { // else the answer may still come
 			n.forgetOffer()
 		}
 		n.changes.fail(n.failure)
 		n.failure = errUnanswered
-	case jsep.IgnoreOffer:
+	case negotiation.IgnoreOffer:
 		n.cfg.Logger.Debug("offer ignored: it crosses ours")
 		n.transports.conns[0].progress.crossed = true
 		n.deferred = r
-	case jsep.DropOffer:
+	case negotiation.DropOffer:
 		n.cfg.Logger.Debug("offer dropped: it is older than one that was processed")
-	case jsep.IgnoreAnswer:
+	case negotiation.IgnoreAnswer:
 		n.cfg.Logger.Debug("answer ignored: it answers no offer that is out")
 	}
 	return nil
@@ -206,9 +207,9 @@ func (n *negotiator) createOffer(ctx context.Context) error {
 		return &Error{Negotiation, err}
 	case err != nil:
 		n.failure = err
-		return n.next(ctx, jsep.OfferFailed{}, nil)
+		return n.next(ctx, negotiation.OfferFailed{}, nil)
 	case !n.established() && n.box.holds(isOffer):
-		return n.next(ctx, jsep.Rollback{}, nil)
+		return n.next(ctx, negotiation.Rollback{}, nil)
 	}
 	n.sent, n.offer, n.restarts, n.restart, n.sends = text, offer, n.restart, false, 0
 	n.transports.startClock()
@@ -257,7 +258,7 @@ const maxDoublings = 4
 // sendOffer sends the offer that is out. From MaxOffers transmissions on the time to the next
 // doubles: signaling keeps what it cannot deliver, and a server limits how much it accepts at once.
 func (n *negotiator) sendOffer(ctx context.Context) error {
-	n.due = time.Now().Add(n.cfg.Timeouts.Answer << min(max(0, n.sends+1-jsep.MaxOffers), maxDoublings))
+	n.due = time.Now().Add(n.cfg.Timeouts.Answer << min(max(0, n.sends+1-negotiation.MaxOffers), maxDoublings))
 	n.sends++
 	m := SessionDescription{SDP: n.sent}
 	if n.peer != foreignPeer {
@@ -286,7 +287,7 @@ func (n *negotiator) checkTimeout(ctx context.Context) error {
 		return nil
 	}
 	n.due = time.Now().Add(n.cfg.Timeouts.Answer)
-	return n.next(ctx, jsep.OfferTimedOut{}, nil)
+	return n.next(ctx, negotiation.OfferTimedOut{}, nil)
 }
 
 // remoteOffer handles an offer of the peer.
@@ -298,11 +299,11 @@ func (n *negotiator) remoteOffer(ctx context.Context, m SessionDescription) erro
 	if err != nil {
 		return n.reject(ctx, m, err)
 	}
-	e := jsep.RemoteOffer{Polite: n.polite()}
+	e := negotiation.RemoteOffer{Polite: n.polite()}
 	if x := m.Extension; x != nil {
 		e.Number, e.Processed = x.Number, x.Processed
-	} else if m.SDP == n.answered && n.answered != "" && n.state.State == jsep.Stable {
-		return n.carryOut(ctx, jsep.ResendAnswer, nil)
+	} else if m.SDP == n.answered && n.answered != "" && n.state.State == negotiation.Stable {
+		return n.carryOut(ctx, negotiation.ResendAnswer, nil)
 	}
 	return n.next(ctx, e, &remoteDescription{message: m, Description: d})
 }
@@ -326,7 +327,7 @@ func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error
 		if err := n.reject(ctx, r.message, err); err != nil {
 			return err
 		}
-		return n.next(ctx, jsep.RemoteOfferFailed{}, nil)
+		return n.next(ctx, negotiation.RemoteOfferFailed{}, nil)
 	}
 	if before != nil && !n.transports.layout.Unbundled && jsep.RestartsICE(before.SDP(), r.SDP(), true) {
 		n.restart = false // the offer has restarted ICE for both
@@ -344,7 +345,7 @@ func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error
 // sendAnswer sends the answer to the offer that was applied, unless a connection still gathers
 // candidates for it.
 func (n *negotiator) sendAnswer(ctx context.Context) error {
-	if n.state.State != jsep.HaveRemoteOffer || slices.ContainsFunc(n.transports.conns, func(conn *connection) bool { return conn.answerHeld }) {
+	if n.state.State != negotiation.HaveRemoteOffer || slices.ContainsFunc(n.transports.conns, func(conn *connection) bool { return conn.answerHeld }) {
 		return nil
 	}
 	text, err := n.transports.mergeDescriptions(func(conn *connection) (*sdp.SessionDescription, error) { return conn.answerToWire() })
@@ -355,7 +356,7 @@ func (n *negotiator) sendAnswer(ctx context.Context) error {
 	if err := n.signaling.send(ctx, func(ctx context.Context) error { return n.cfg.Signaler.Answer(ctx, n.answer) }); err != nil {
 		return err
 	}
-	return n.next(ctx, jsep.AnswerSent{Complete: !n.established()}, nil)
+	return n.next(ctx, negotiation.AnswerSent{Complete: !n.established()}, nil)
 }
 
 // sendHeldAnswer sends the answer that was held for the candidates of a connection.
@@ -413,23 +414,23 @@ func (n *negotiator) remoteAnswer(ctx context.Context, m SessionDescription) err
 	} else {
 		n.failure = err
 	}
-	if n.state.State == jsep.HaveLocalOffer && (number == 0 || number == n.state.OfferID) {
+	if n.state.State == negotiation.HaveLocalOffer && (number == 0 || number == n.state.OfferID) {
 		n.learn(m.Extension)
 	}
-	return n.next(ctx, jsep.RemoteAnswer{Number: number}, r)
+	return n.next(ctx, negotiation.RemoteAnswer{Number: number}, r)
 }
 
 // offerRejected handles the rejection of an offer by the peer.
 func (n *negotiator) offerRejected(ctx context.Context, x *Extension) error {
 	why := fmt.Errorf("%w: %s", ErrRejected, jsep.Printable(x.Rejected))
-	if n.state.State == jsep.HaveLocalOffer && x.Number == n.state.OfferID {
+	if n.state.State == negotiation.HaveLocalOffer && x.Number == n.state.OfferID {
 		if !n.established() {
 			return &Error{Negotiation, fmt.Errorf("no call came about: %w", why)}
 		}
 		n.cfg.OnEvent(Warned{fmt.Sprintf("a change was not negotiated: %v", why)})
 		n.failure = why
 	}
-	return n.next(ctx, jsep.OfferRejected{Number: x.Number}, nil)
+	return n.next(ctx, negotiation.OfferRejected{Number: x.Number}, nil)
 }
 
 // applyAnswer applies the peer's answer to the offer that is out.
@@ -444,7 +445,7 @@ func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) erro
 		}
 	}
 	if err == nil {
-		return n.next(ctx, jsep.AnswerApplied{}, nil)
+		return n.next(ctx, negotiation.AnswerApplied{}, nil)
 	}
 	var failed *Error
 	switch {
@@ -458,7 +459,7 @@ func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) erro
 	}
 	n.cfg.OnEvent(Warned{fmt.Sprintf("ignored a new description: %v", err)})
 	n.failure, n.rejection = err, jsep.Printable(err.Error())
-	return n.next(ctx, jsep.AnswerFailed{}, nil)
+	return n.next(ctx, negotiation.AnswerFailed{}, nil)
 }
 
 // split handles an answer to our first offer that splits it into several transports, see
@@ -467,7 +468,7 @@ func (n *negotiator) split(ctx context.Context, d *jsep.Description) error {
 	if err := n.applier.splitTransports(d); err != nil {
 		return &Error{Negotiation, err}
 	}
-	n.state, _ = n.state.Next(jsep.OfferReplaced{})
+	n.state, _ = n.state.Next(negotiation.OfferReplaced{})
 	text, err := n.describeOffer(false)
 	if err == nil {
 		n.offer, err = jsep.Unmarshal(text)

@@ -9,7 +9,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/internal/icenet"
-	"parley/peer/internal/jsep"
+	"parley/peer/internal/negotiation"
 )
 
 // A reconnector restarts ICE when the path of a call is lost or may be. It is used by the goroutine
@@ -108,7 +108,7 @@ func (r *reconnector) restartICE(ctx context.Context) error {
 		return nil
 	}
 	r.outage.asked = time.Now()
-	if r.negotiator.restarts && r.negotiator.state.State == jsep.HaveLocalOffer {
+	if r.negotiator.restarts && r.negotiator.state.State == negotiation.HaveLocalOffer {
 		return nil // it is under way
 	}
 	r.negotiator.restart = true
@@ -158,10 +158,10 @@ func (r *reconnector) signalingRestored(ctx context.Context) error {
 	if !r.transports.established {
 		return nil
 	}
-	if r.outage.down && r.negotiator.state.State == jsep.Stable {
+	if r.outage.down && r.negotiator.state.State == negotiation.Stable {
 		return r.restartICE(ctx)
 	}
-	return r.negotiator.next(ctx, jsep.SignalingRestored{}, nil)
+	return r.negotiator.next(ctx, negotiation.SignalingRestored{}, nil)
 }
 
 // hostAddresses returns the addresses of the host and reports whether they have changed since the

@@ -1,4 +1,4 @@
-// Package jsep implements the offer/answer rules of JSEP (RFC 9429).
+// Package jsep reads and writes session descriptions by the rules of JSEP (RFC 9429).
 //
 // A description of the peer is read by Parse, handed to Pion as ForPion writes it, and answered or
 // followed by a description of ours, which ToWire writes. Nothing here does I/O or keeps a

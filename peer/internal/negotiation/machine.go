@@ -1,4 +1,6 @@
-package jsep
+// Package negotiation decides what follows an offer, an answer, a failure or a time-out: the
+// offer/answer state machine of JSEP (RFC 9429 section 3.2).
+package negotiation
 
 // State is the signaling state of one side (RFC 9429 section 3.2).
 type State int
@@ -30,9 +32,9 @@ const MaxOffers = 4
 // repair the damage.
 const maxFailures = 2
 
-// Negotiation is the offer/answer state machine of one side. It is a value without
-// a PeerConnection, a clock or a wire: Next returns the state after an event and what the owner
-// has to do. The zero value is the state before any description.
+// Machine is the offer/answer state machine of one side. It is a value without a PeerConnection, a
+// clock or a wire: Next returns the state after an event and what the owner has to do. The zero
+// value is the state before any description.
 //
 // The rules are those of RFC 9429 with the glare rule of W3C's perfect negotiation: of two
 // offers that cross, the polite side drops its own and answers, and the impolite side ignores
@@ -45,7 +47,7 @@ const maxFailures = 2
 // that is not answered in time is void, and the rest is a matter of an ordered wire. Such a peer is
 // expected to yield when offers cross; if it does not answer until the first time-out, this side
 // rolls back and answers.
-type Negotiation struct {
+type Machine struct {
 	State State
 	// Established reports whether an offer and its answer have been applied once.
 	Established bool
@@ -72,8 +74,8 @@ type Event interface{ event() }
 
 // The events.
 type (
-	// NegotiationNeeded: this side has changes that need an offer.
-	NegotiationNeeded struct{}
+	// Needed: this side has changes that need an offer.
+	Needed struct{}
 
 	// RemoteOffer: an offer of the peer has come. Number is its number, 0 from a peer that does
 	// not number its offers, and Processed the number of this side's latest offer that the peer had processed. Polite
@@ -121,7 +123,7 @@ type (
 	Rollback struct{}
 )
 
-func (NegotiationNeeded) event() {}
+func (Needed) event() {}
 func (RemoteOffer) event()       {}
 func (AnswerSent) event()        {}
 func (RemoteOfferFailed) event() {}
@@ -135,7 +137,7 @@ func (SignalingRestored) event() {}
 func (OfferReplaced) event()     {}
 func (Rollback) event()          {}
 
-// Action is what the owner of a Negotiation has to do.
+// Action is what the owner of a Machine has to do.
 type Action int
 
 // The actions. The owner carries them out in order.
@@ -176,9 +178,9 @@ func (a Action) String() string {
 }
 
 // Next returns the state after an event, and what the owner has to do.
-func (n Negotiation) Next(e Event) (Negotiation, []Action) {
+func (n Machine) Next(e Event) (Machine, []Action) {
 	switch e := e.(type) {
-	case NegotiationNeeded:
+	case Needed:
 		n.needed = true
 		return n.offerIfNeeded(nil)
 	case RemoteOffer:
@@ -241,7 +243,7 @@ func (n Negotiation) Next(e Event) (Negotiation, []Action) {
 }
 
 // withdraw returns to the state before an offer that was not sent.
-func (n *Negotiation) withdraw() {
+func (n *Machine) withdraw() {
 	n.State, n.OfferID = Stable, n.OfferID-1
 	if n.replaces != 0 {
 		n.State, n.expired, n.OfferID, n.replaces = HaveLocalOffer, true, n.replaces, 0
@@ -249,7 +251,7 @@ func (n *Negotiation) withdraw() {
 }
 
 // remoteOffer decides on an offer of the peer.
-func (n Negotiation) remoteOffer(e RemoteOffer) (Negotiation, []Action) {
+func (n Machine) remoteOffer(e RemoteOffer) (Machine, []Action) {
 	n.foreign = e.Number == 0
 	var actions []Action
 	switch {
@@ -277,7 +279,7 @@ func (n Negotiation) remoteOffer(e RemoteOffer) (Negotiation, []Action) {
 }
 
 // remoteAnswer decides on an answer of the peer.
-func (n Negotiation) remoteAnswer(e RemoteAnswer) (Negotiation, []Action) {
+func (n Machine) remoteAnswer(e RemoteAnswer) (Machine, []Action) {
 	switch {
 	case n.State == HaveLocalOffer && (e.Number == 0 || e.Number == n.OfferID):
 		n.foreign = e.Number == 0
@@ -290,7 +292,7 @@ func (n Negotiation) remoteAnswer(e RemoteAnswer) (Negotiation, []Action) {
 }
 
 // timedOut sends the offer that is out again, or gives its changes up.
-func (n Negotiation) timedOut() (Negotiation, []Action) {
+func (n Machine) timedOut() (Machine, []Action) {
 	switch {
 	case n.State == Stable:
 		n.excess = 0
@@ -313,7 +315,7 @@ func (n Negotiation) timedOut() (Negotiation, []Action) {
 
 // closeOffer returns to stable from an offer that is over, and goes on with what waits: an offer
 // of the peer that was ignored for it, else the next offer of this side.
-func (n Negotiation) closeOffer(result Action) (Negotiation, []Action) {
+func (n Machine) closeOffer(result Action) (Machine, []Action) {
 	n.State, n.expired = Stable, false
 	actions := []Action{result}
 	if n.deferred {
@@ -325,7 +327,7 @@ func (n Negotiation) closeOffer(result Action) (Negotiation, []Action) {
 
 // offerIfNeeded adds an offer of this side to the actions, if changes wait for one and it can be
 // made now. It takes the place of an offer that has timed out.
-func (n Negotiation) offerIfNeeded(actions []Action) (Negotiation, []Action) {
+func (n Machine) offerIfNeeded(actions []Action) (Machine, []Action) {
 	free := n.State == Stable && n.excess == 0 || n.State == HaveLocalOffer && n.expired
 	if !n.needed || !free {
 		return n, actions
@@ -341,6 +343,6 @@ func (n Negotiation) offerIfNeeded(actions []Action) (Negotiation, []Action) {
 
 // Waiting reports whether the machine waits for the peer, so that the owner has to report
 // OfferTimedOut after a while.
-func (n Negotiation) Waiting() bool {
+func (n Machine) Waiting() bool {
 	return n.State == HaveLocalOffer || n.State == Stable && n.excess > 0
 }

@@ -1,4 +1,4 @@
-package jsep
+package negotiation
 
 import (
 	"slices"

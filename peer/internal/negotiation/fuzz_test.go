@@ -1,4 +1,4 @@
-package jsep
+package negotiation
 
 import (
 	"errors"
@@ -51,7 +51,7 @@ type message struct {
 type side struct {
 	*simulation
 	index    int
-	n        Negotiation
+	n        Machine
 	sections []string // negotiated
 	leftover []string // of offers that failed; they stay in later offers
 	out      []string // sections of the offer that is out
@@ -184,7 +184,7 @@ func (d *side) change() *change {
 	d.made++
 	c := &change{section: fmt.Sprintf("%d.%d", d.index, d.made)}
 	d.changes, d.queued = append(d.changes, c), append(d.queued, c)
-	d.handle(NegotiationNeeded{}, message{})
+	d.handle(Needed{}, message{})
 	return c
 }
 
