@@ -18,9 +18,12 @@ func KindOf(mime string) webrtc.RTPCodecType {
 	return 0
 }
 
-// CodecName returns the subtype of a MIME type: VP8, H264, opus.
+// Kinds returns the kinds of media.
+func Kinds() []string { return []string{"audio", "video"} }
+
+// CodecName returns the subtype of a MIME type in the spelling of CanonicalMIME: VP8, H264, opus.
 func CodecName(mime string) string {
-	_, name, ok := strings.Cut(mime, "/")
+	_, name, ok := strings.Cut(CanonicalMIME(mime), "/")
 	if !ok {
 		return mime
 	}

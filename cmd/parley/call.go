@@ -2,80 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/urfave/cli/v3"
-
-	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
-	"parley/cmd/parley/internal/stdio"
 	"parley/peer"
 	"parley/signal"
 )
-
-func callCommand(std stdio.Streams) *cli.Command {
-	return &cli.Command{
-		Name:      "call",
-		Usage:     "log in and call NAME",
-		ArgsUsage: "NAME",
-		Description: `Calls NAME and stays in the call until somebody hangs up, --duration is over or
-all expectations hold. It receives whatever NAME sends; it sends what --video,
---audio and --say name.
-
-   parley call tab --video test --audio test
-   parley call tab --say ping --expect text=pong --timeout 10s
-   parley call tab --record %p.webm --duration 30s
-   parley call tab --video film.mkv --audio film.mkv
-   parley call tab --audio 'exec:espeak-ng --stdout "The build is broken."'
-   parley call tab --input ndjson <<< '{"id":1,"command":"say","text":"hi"}'
-   parley call tab --expect video.size=640x480 --expect video.frames>=30 -q
-
-In the relay dialect the hello-world page's names are the default:
-   parley call --dialect relay --server ws://localhost:8000 --say 'hello world!'`,
-		Flags:        slices.Concat(config.MediaOutFlags(), config.CallFlags(45*time.Second), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
-		OnUsageError: config.UsageError,
-		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s, err := readSettings(cmd, std)
-			if err != nil {
-				return err
-			}
-			defer s.report.CloseInto(&err)
-			defaultName := ""
-			if s.Dialect == signal.DialectRelay {
-				defaultName = "Saruman"
-			}
-			name, err := config.Peer(cmd, defaultName)
-			if err != nil {
-				return err
-			}
-			if s.Name == "" {
-				s.Name = ownName(s.Dialect, "Gandalf", "caller-"+randomHex(3))
-			}
-			return call(ctx, s, name)
-		},
-	}
-}
-
-// ownName is the default of --as: the hello-world page's partner in the relay
-// dialect.
-func ownName(d signal.Dialect, relay, otherwise string) string {
-	if d == signal.DialectRelay {
-		return relay
-	}
-	return otherwise
-}
-
-func randomHex(bytes int) string {
-	b := make([]byte, bytes)
-	_, _ = rand.Read(b) // never fails, see crypto/rand
-	return hex.EncodeToString(b)
-}
 
 // call logs in and calls name.
 func call(ctx context.Context, s *settings, name string) error {
@@ -89,13 +24,13 @@ func call(ctx context.Context, s *settings, name string) error {
 		return err
 	}
 	defer leave()
-	l := &signalingConn{settings: s}
 	c, err := openSession(ctx, s, name, true, false, nil)
 	if err != nil {
 		return exit.OrInterruption(ctx, err)
 	}
 	begin := time.Now()
-	if err := s.signInWithin(ctx, l); err != nil {
+	l, err := s.signIn(ctx)
+	if err != nil {
 		c.closeMedia()
 		return err
 	}
@@ -106,12 +41,12 @@ func call(ctx context.Context, s *settings, name string) error {
 	if s.Timeout > 0 {
 		s.timeLeft = max(s.Timeout-time.Since(begin), time.Millisecond)
 	}
-	l.onSessionLost.Store(c.call.SignalingRestored)
+	l.onSessionLost(c.call.SignalingRestored)
 	var routing sync.WaitGroup
 	defer routing.Wait()
 	route, stop := context.WithCancel(ctx)
 	defer stop()
-	routing.Go(func() { l.routeTo(route, c) })
+	routing.Go(func() { c.route(route, l) })
 	stopInput, err := s.commands(only(c))
 	if err != nil {
 		c.closeMedia()
@@ -121,25 +56,31 @@ func call(ctx context.Context, s *settings, name string) error {
 	return c.run(ctx)
 }
 
-// signInWithin signs in within --timeout. With expectations, a server that
+// signIn signs in within --timeout. With expectations, a server that
 // does not answer is one that did not hold.
-func (s *settings) signInWithin(ctx context.Context, l *signalingConn) error {
-	signing, cancel := ctx, context.CancelFunc(func() {})
+func (s *settings) signIn(ctx context.Context) (*signalingConn, error) {
 	if s.Timeout > 0 {
-		signing, cancel = context.WithTimeout(ctx, s.Timeout)
+		limited, cancel := context.WithTimeout(ctx, s.Timeout)
+		defer cancel()
+		ctx = limited
 	}
-	defer cancel()
-	err := l.signIn(signing)
+	l, err := signIn(ctx, s.signaling())
 	if exit.CodeOf(err) == exit.Timeout && len(s.Checks) > 0 {
-		return &exit.Error{Code: exit.Expectation, Err: fmt.Errorf("an expectation did not hold: %w", err)}
+		return nil, &exit.Error{Code: exit.Expectation, Err: fmt.Errorf("an expectation did not hold: %w", err)}
 	}
-	return err
+	return l, err
 }
 
-// routeTo hands the messages of the server to one call.
-func (l *signalingConn) routeTo(ctx context.Context, c *session) {
+// signaling returns the options of the connection to the signaling server.
+func (s *settings) signaling() signalingOptions {
+	return signalingOptions{Signaling: s.Signaling, ICEServers: s.ICEServers, RelayOnly: s.RelayOnly, Timeout: s.Timeout, RetryTaken: s.RetryTaken,
+		Report: s.report, Logger: s.logger}
+}
+
+// route hands the messages of the server to the call, the only one.
+func (c *session) route(ctx context.Context, l *signalingConn) {
 	for {
-		m, err := l.client.Receive(ctx)
+		m, err := l.receive(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -152,17 +93,6 @@ func (l *signalingConn) routeTo(ctx context.Context, c *session) {
 		default:
 			c.deliver(m)
 		}
-	}
-}
-
-// rejectBusy rejects a caller: we are busy.
-func (l *signalingConn) rejectBusy(ctx context.Context, m signal.Message) {
-	if m.Type != signal.Offer {
-		return
-	}
-	l.report.Infof("%s calls, and is rejected: we are busy", sanitize.Text(m.Peer))
-	if err := l.to(m.Peer).Leave(ctx); err != nil {
-		l.logger.Debug("the rejection was not sent", "error", err)
 	}
 }
 
@@ -181,20 +111,15 @@ func (c *session) pass(m signal.Message) {
 	case signal.ICECandidate:
 		c.call.DeliverCandidate(candidateInit(m.Candidate))
 	case signal.Leave:
-		c.left(m)
+		if !m.Lost || !c.isConnected() {
+			c.call.DeliverLeave()
+			return
+		}
+		c.report.Infof("%s has lost the signaling server; the call goes on as long as something comes", sanitize.Text(c.name))
+		c.call.DeliverUnreachable()
 	case signal.Error:
 		c.complained(m)
 	}
-}
-
-// left takes a hang-up, or what the server takes for one.
-func (c *session) left(m signal.Message) {
-	if !m.Lost || !c.isConnected() {
-		c.call.DeliverLeave()
-		return
-	}
-	c.report.Infof("%s has lost the signaling server; the call goes on as long as something comes", sanitize.Text(c.name))
-	c.call.DeliverUnreachable()
 }
 
 // absentRetryDelay is how long after the server did not know the peer of a call
@@ -206,19 +131,28 @@ const codeNoCall = "no_call"
 
 // complained takes an error of the server.
 func (c *session) complained(m signal.Message) {
-	if m.Code == signal.CodeAbsent && !c.isConnected() {
-		c.notThere()
-		return
-	}
-	if m.Code == signal.CodeAbsent { // say because it comes back to the server after us
+	switch {
+	case m.Code == signal.CodeAbsent && !c.isConnected():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.absent == nil {
+			c.absent = exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.name), sanitize.Text(c.Server))
+			c.call.Hangup()
+		}
+	case m.Code == signal.CodeAbsent: // say because it comes back to the server after us
 		time.AfterFunc(absentRetryDelay, c.call.SignalingRestored)
-		return
-	}
-	if m.Code == codeNoCall { // messages crossed a hang-up
+	case m.Code == codeNoCall: // messages crossed a hang-up
 		c.logger.Debug("the signaling server says", "text", m.Text)
-		return
+	default:
+		c.report.Warnf("the signaling server says: %s", sanitize.Text(m.Text))
 	}
-	c.report.Warnf("the signaling server says: %s", sanitize.Text(m.Text))
+}
+
+// isAbsent reports whether the server says that the peer is not signed in.
+func (c *session) isAbsent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.absent != nil
 }
 
 // signalingLost ends a call that is not up yet. One that is goes on.

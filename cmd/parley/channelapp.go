@@ -15,23 +15,23 @@ type channelApp interface {
 	// it starts belongs to session.work.
 	opened(*datachannel.Channel)
 	// ready is closed once it has what it needs.
-	ready() chan struct{}
+	ready() <-chan struct{}
 	// result reports how it went, after the call.
 	result() error
 }
 
 // dataChannelOptions returns the channels of a call. A label that was not given is the usual one.
-func (c *session) dataChannelOptions() []datachannel.Options {
+func dataChannelOptions(c *session) []datachannel.Options {
 	if c.app != nil {
 		return c.app.channels()
 	}
 	if len(c.settings.channels) == 0 { // settings that were not read from flags
-		return []datachannel.Options{{Label: c.channel()}}
+		return []datachannel.Options{{Label: c.label()}}
 	}
 	all := slices.Clone(c.settings.channels)
 	for i := range all {
 		if all[i].Label == "" {
-			all[i].Label = c.channel()
+			all[i].Label = c.label()
 		}
 	}
 	return all

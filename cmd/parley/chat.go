@@ -157,12 +157,11 @@ func (c *chat) run(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	c.signaling = &signalingConn{settings: c.settings}
-	if err := c.signInWithin(ctx, c.signaling); err != nil {
+	if c.signaling, err = c.signIn(ctx); err != nil {
 		return err
 	}
 	defer c.signaling.close()
-	c.signaling.onSessionLost.Store(c.forgotten)
+	c.signaling.onSessionLost(c.calls.signalingRestored)
 	ctx, c.stop = context.WithCancelCause(ctx)
 	defer c.stop(nil)
 	if c.with == "" {
@@ -225,7 +224,7 @@ func (c *chat) attend(ctx context.Context) (stop func(), err error) {
 // receive takes the messages of the server.
 func (c *chat) receive(ctx context.Context) {
 	for {
-		m, err := c.signaling.client.Receive(ctx)
+		m, err := c.signaling.receive(ctx)
 		select {
 		case c.incoming <- fromServer{m, err}:
 		case <-ctx.Done():
@@ -286,7 +285,7 @@ func (c *chat) came(ctx context.Context, m fromServer) {
 	default:
 		if r := c.rings[m.message.Peer]; r != nil {
 			c.rang(r, m.message)
-		} else if s := c.callWith(m.message.Peer); s != nil {
+		} else if s := c.calls.get(m.message.Peer); s != nil {
 			s.deliver(m.message)
 		}
 	}
@@ -295,15 +294,12 @@ func (c *chat) came(ctx context.Context, m fromServer) {
 // gone ends the chat without a server once the calls that are up have ended.
 func (c *chat) gone(err error) {
 	c.signaling.lost(err)
-	c.mu.Lock()
-	var up []*session
-	for _, s := range c.calls {
-		s.signalingLost(err)
-		up = append(up, s)
-	}
-	c.mu.Unlock()
+	up := c.calls.all()
 	for _, s := range up {
-		<-s.ctx.Done()
+		s.signalingLost(err)
+	}
+	for _, s := range up {
+		<-s.Context().Done()
 	}
 	c.stop(err)
 }

@@ -55,7 +55,7 @@ func (c *chat) mute(s *session, kind string, muted bool) {
 
 // inCall does something in a call, if it is not over by now.
 func (c *chat) inCall(name string, f func(*session)) {
-	if s := c.callWith(name); s != nil && name != "" {
+	if s := c.calls.get(name); s != nil && name != "" {
 		f(s)
 	}
 }
@@ -130,7 +130,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 		c.inbox.post(tui.Served{Lost: e.Text("state") == "lost"})
 	case "end":
 		c.inbox.post(func() { // a new call with the same may be up already
-			if s := c.callWith(e.Peer); s == nil || s.ctx.Err() != nil {
+			if s := c.calls.get(e.Peer); s == nil || s.Context().Err() != nil {
 				c.inbox.post(tui.Moved{Peer: e.Peer, To: tui.Apart})
 			}
 		})

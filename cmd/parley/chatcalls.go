@@ -33,10 +33,10 @@ type pendingCall struct {
 type chatting struct{ *incomingCall }
 
 func (t *chatting) channels() []datachannel.Options {
-	return []datachannel.Options{{Label: t.session.channel()}}
+	return []datachannel.Options{{Label: t.session.label()}}
 }
 
-func (t *chatting) ready() chan struct{} { return t.session.connected }
+func (t *chatting) ready() <-chan struct{} { return t.session.Connected() }
 
 // place calls somebody.
 func (c *chat) place(ctx context.Context, name string) {
@@ -54,12 +54,10 @@ func (c *chat) place(ctx context.Context, name string) {
 		c.over(name, &exit.ReportedError{Err: err})
 		return
 	}
-	if c.signaling.disconnected.Load() {
+	if c.signaling.isDisconnected() {
 		c.report.Infof("%s is called once the signaling server is back", sanitize.Text(name))
 	}
-	c.mu.Lock()
-	c.calls[name], c.latest = s, s
-	c.mu.Unlock()
+	c.calls.add(s)
 	c.begin(ctx, s)
 }
 
@@ -76,8 +74,8 @@ func (c *chat) begin(ctx context.Context, s *session) {
 			c.outcome.Store(&callEnded{err})
 		}
 		c.inbox.post(func() {
-			c.forget(s)
-			if c.callWith(s.name) == nil {
+			c.calls.remove(s)
+			if c.calls.get(s.name) == nil {
 				c.over(s.name, err)
 			}
 		})
@@ -94,7 +92,7 @@ func (c *chat) over(name string, err error) {
 
 // offered takes an offer: of a call that is up, or of one that is asked for.
 func (c *chat) offered(ctx context.Context, m signal.Message) {
-	old := c.callWith(m.Peer)
+	old := c.calls.get(m.Peer)
 	switch {
 	case m.Peer == "":
 		c.report.Warnf("an offer came from nobody, and was ignored")
@@ -149,9 +147,7 @@ func (c *chat) full() bool {
 			answered++
 		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.MaxCalls > 0 && len(c.calls)+answered >= c.MaxCalls
+	return c.MaxCalls > 0 && len(c.calls.all())+answered >= c.MaxCalls
 }
 
 func (c *chat) reportRing(name, state, say string) {
@@ -205,9 +201,7 @@ func (c *chat) pickedUp(ctx context.Context, r *pendingCall, offer signal.Messag
 		c.hangUpOn(ctx, name)
 		return
 	}
-	c.mu.Lock()
-	c.calls[name], c.latest = s, s
-	c.mu.Unlock()
+	c.calls.add(s)
 	s.deliver(r.offer)
 	for _, m := range r.candidates {
 		s.deliver(m)
@@ -230,7 +224,7 @@ func (c *chat) send(s *session, paths []string) {
 		s.report.Warnf("%v", err)
 		return
 	}
-	ch, err := s.call.OpenChannel(s.ctx, datachannel.Options{Label: "files", Protocol: filetransfer.Protocol, Detached: true})
+	ch, err := s.call.OpenChannel(s.Context(), datachannel.Options{Label: "files", Protocol: filetransfer.Protocol, Detached: true})
 	if err != nil {
 		s.report.Warnf("the files are not sent to %s: %v", sanitize.Text(s.name), err)
 		return

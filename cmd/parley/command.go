@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"parley/cmd/parley/internal/event"
+	"parley/media"
 )
 
 // command is one line of --input ndjson; schema/command.json is its schema.
@@ -107,31 +108,31 @@ func (c *session) do(cmd command, done func(error)) {
 			done(errors.New("the call is not connected yet"))
 			return
 		}
-		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: append(withID(cmd), c.statsFields(true)...), Message: c.statusLine()})
-		c.enableMetering()
+		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: append(withID(cmd), c.stats.fields(true)...), Message: c.stats.line()})
+		c.received.enableMetering()
 		done(nil)
 	default:
-		affected := kinds()
+		affected := media.Kinds()
 		if cmd.Kind != "" {
 			affected = []string{cmd.Kind}
 		}
-		c.sending.change(affected, done, func(ctx context.Context) error { return c.changeMedia(ctx, cmd) })
+		c.sending.change(affected, done, func(ctx context.Context) error { return changeMedia(ctx, c.sending, cmd) })
 	}
 }
 
 // changeMedia runs a command that changes what is sent, and waits until that is in force.
-func (c *session) changeMedia(ctx context.Context, cmd command) error {
+func changeMedia(ctx context.Context, sending *senders, cmd command) error {
 	switch cmd.Command {
 	case "add":
-		return c.sending.add(ctx, cmd.Kind, cmd.Source)
+		return sending.add(ctx, cmd.Kind, cmd.Source)
 	case "remove":
-		return c.sending.remove(ctx, cmd.Kind)
+		return sending.remove(ctx, cmd.Kind)
 	case "source":
-		return c.sending.replace(ctx, cmd.Kind, cmd.Source)
+		return sending.replace(ctx, cmd.Kind, cmd.Source)
 	case "mute", "unmute":
-		return c.sending.mute(ctx, cmd.Kind, cmd.Command == "mute")
+		return sending.mute(ctx, cmd.Kind, cmd.Command == "mute")
 	}
-	return negotiate(ctx, func(done func(error)) { c.call.Hold(cmd.Command == "hold", done) })
+	return sending.hold(ctx, cmd.Command == "hold")
 }
 
 func withID(cmd command) []event.Field {

@@ -154,14 +154,14 @@ func (r *remoteControl) open(ch *datachannel.Channel) bool {
 		_ = ch.Close() // an error is of a call that is over
 		return true
 	}
-	r.enableMetering() // a probe compares the tone at both ends
-	ctx, stop := context.WithCancel(r.ctx)
-	r.work.Go(func() {
+	r.received.enableMetering() // a probe compares the tone at both ends
+	ctx, stop := context.WithCancel(r.Context())
+	r.Go(func() {
 		defer stop()
 		r.sendEvents(ctx, ch)
 		_ = ch.Close() // as above
 	})
-	r.work.Go(func() {
+	r.Go(func() {
 		defer stop()
 		r.receiveCommands(ctx, ch)
 	})

@@ -68,8 +68,8 @@ and 40 if there is no connection, or no ICE server answers.`,
 					Netem: emulator, KeyLog: s.keyLog, Logger: s.logger,
 				},
 				SignIn: func(ctx context.Context) (doctor.Conn, error) {
-					l := &signalingConn{settings: s}
-					return doctorConn{l}, l.signIn(ctx)
+					l, err := signIn(ctx, s.signaling())
+					return doctorConn{l}, err
 				},
 				Report: func(f doctor.Finding) {
 					s.report.Report(event.Event{Name: "check", Fields: append(event.Fields("check", f.Check, "result", f.Result, "text", f.Text), f.Fields...),
@@ -83,13 +83,13 @@ and 40 if there is no connection, or no ICE server answers.`,
 // doctorConn implements doctor.Conn.
 type doctorConn struct{ *signalingConn }
 
-func (c doctorConn) TLS() string                        { return c.client.Connection().TLS }
-func (c doctorConn) ICEServers() []webrtc.ICEServer     { return handedOut(c.client.ICEServers()) }
+func (c doctorConn) TLS() string                        { return c.connection().TLS }
+func (c doctorConn) ICEServers() []webrtc.ICEServer     { return c.handedOut() }
 func (c doctorConn) Signaler(name string) peer.Signaler { return c.to(name) }
 func (c doctorConn) Close()                             { c.close() }
 
 func (c doctorConn) Receive(ctx context.Context) (signal.Message, error) {
-	return c.client.Receive(ctx)
+	return c.receive(ctx)
 }
 
 func (c doctorConn) Deliver(call *peer.Call, m signal.Message) {

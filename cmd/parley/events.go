@@ -1,13 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/peer"
 	"parley/peer/datachannel"
@@ -16,40 +17,42 @@ import (
 // handleEvent handles the events of the call, on the call's goroutine.
 func (c *session) handleEvent(e peer.Event) {
 	c.observers.notifyPeerEvent(e)
-	c.suspectGap(e)
+	c.received.suspect(e)
 	switch e := e.(type) {
 	case peer.StateChanged:
 		c.stateChanged(e)
 	case peer.CandidateFound:
-		c.reportCandidate(e)
+		c.events.candidate(e)
 	case peer.PairSelected:
-		c.reportPair(e)
+		c.events.pair(e)
 	case peer.AddressesChanged:
-		c.emit(event.Event{Name: "network", Peer: c.name, Fields: event.Fields("addresses", e.Addresses),
-			Message: "the addresses of this machine have changed"})
-		c.signaler.client.NetworkChanged()
+		c.events.addressesChanged(e)
+		c.signaler.networkChanged()
 	case peer.ChannelOpened:
-		c.reportChannel(e.Channel, "open")
+		c.events.channel(e.Channel, "open")
 		c.channelOpened(e.Channel)
 	case peer.ChannelClosed:
-		c.reportChannel(e.Channel, "closed")
+		c.events.channel(e.Channel, "closed")
 	case peer.TextSent:
-		c.reportText(e.Channel.Label(), "out", e.Text)
+		c.events.text(e.Channel.Label(), "out", e.Text)
 	case peer.TextRejected:
-		c.reportRefused(e)
+		c.events.textRejected(e)
 	case peer.MessageReceived:
 		c.message(e)
 	case peer.VerificationCode:
-		c.reportCode(e)
-	case peer.TrackReceived:
-		c.receive(e)
-	case peer.TrackMuted:
-		if recorded := c.recorded[e.Mid]; recorded != nil {
-			recorded.SetMuted(e.Muted)
+		c.events.code(e)
+		if !e.Verified && c.Verify == config.VerifyAsk {
+			c.work.Go(func() { c.askCode(e.Code) })
 		}
-		c.reportMuted(e)
+	case peer.TrackReceived:
+		c.expect.Observe("track."+e.Track.Kind().String(), event.TextOf("true"))
+		c.events.track(e.Track.Kind(), e.Track.Codec().MimeType, "in")
+		c.received.receive(e)
+	case peer.TrackMuted:
+		c.received.setMuted(e.Mid, e.Muted)
+		c.events.muted(e)
 	case peer.TrackSending:
-		c.reportTrack(e.Track.Kind(), e.Codec.MimeType, "out")
+		c.events.track(e.Track.Kind(), e.Codec.MimeType, "out")
 	case peer.TrackRejected:
 		c.report.Warnf("%s is not sent to %s: %s", e.Track.Kind(), sanitize.Text(c.name), sanitize.Text(e.Reason))
 	case peer.Warned:
@@ -71,7 +74,7 @@ func (c *session) stateChanged(e peer.StateChanged) {
 		ev.Message = fmt.Sprintf("nothing comes from %s, waiting for it", sanitize.Text(c.name))
 	}
 	c.emit(ev)
-	c.measurePath(e)
+	c.received.measurePath(e)
 }
 
 // channelOpened hands a channel to the application that takes it.
@@ -90,7 +93,7 @@ func (c *session) channelOpened(ch *datachannel.Channel) {
 // begin starts the media, once the connection is up.
 func (c *session) begin() {
 	c.started = time.Now()
-	c.signaler.up.Add(1)
+	c.signaler.setUp(true)
 	close(c.connected)
 	c.sending.start()
 }
@@ -99,10 +102,10 @@ func (c *session) begin() {
 // came from.
 func (c *session) message(e peer.MessageReceived) {
 	if e.Text {
-		c.reportText(e.Channel.Label(), "in", string(e.Data))
+		c.events.text(e.Channel.Label(), "in", string(e.Data))
 		c.expect.Observe("text", event.TextOf(string(e.Data)))
 	} else {
-		c.reportBinary(e)
+		c.events.binary(e)
 	}
 	if !c.echo {
 		return
@@ -112,91 +115,21 @@ func (c *session) message(e peer.MessageReceived) {
 		return
 	}
 	if e.Text {
-		c.reportText(e.Channel.Label(), "out", string(e.Data))
+		c.events.text(e.Channel.Label(), "out", string(e.Data))
 	}
 }
 
-func (c *session) reportCandidate(e peer.CandidateFound) {
-	side := "local"
-	if e.Remote {
-		side = "remote"
+// askCode asks whether the peer sees the same verification code, and ends the call if it does not.
+func (c *session) askCode(code string) {
+	c.report.ClearStatus() // waits for the line with the code
+	same, err := c.asker.ask(c.ctx, c.name, fmt.Sprintf("does %s see %s too? [y/N] ", sanitize.Text(c.name), code))
+	switch {
+	case c.ctx.Err() != nil: // the call is over
+	case err != nil:
+		c.fail(exit.Errorf(exit.Device, "--verify ask: %w", err))
+	case same:
+		c.call.Confirm()
+	default:
+		c.call.Decline()
 	}
-	c.emit(event.Event{Name: "candidate", Peer: c.name, Detail: true,
-		Fields:  event.Fields("side", side, "type", e.Type, "protocol", e.Protocol, "address", e.Address),
-		Message: fmt.Sprintf("%s candidate %s %s %s", side, e.Type, e.Protocol, e.Address)})
-}
-
-func (c *session) reportPair(e peer.PairSelected) {
-	local, remote := e.Local.Type+" "+e.Local.Address, e.Remote.Type+" "+e.Remote.Address
-	how := "directly"
-	if e.Relayed {
-		how = "through a relay"
-	}
-	c.emit(event.Event{Name: "pair", Peer: c.name, Detail: true,
-		Fields:  event.Fields("local", local, "remote", remote, "protocol", e.Local.Protocol, "relayed", e.Relayed),
-		Message: fmt.Sprintf("%s: %s to %s, %s", how, local, remote, e.Local.Protocol)})
-}
-
-func (c *session) reportChannel(ch *datachannel.Channel, state string) {
-	by := "us"
-	if ch.OpenedByPeer() {
-		by = "peer"
-	}
-	c.emit(event.Event{Name: "channel", Peer: c.name, Detail: true,
-		Fields:  append(event.Fields("label", ch.Label(), "state", state, "opened_by", by), channelFields(ch)...),
-		Message: fmt.Sprintf("data channel %s %s", sanitize.Text(ch.Label()), state)})
-}
-
-func (c *session) reportText(label, direction, text string) {
-	ev := event.Event{Name: "text", Peer: c.name, Fields: event.Fields("label", label, "direction", direction, "text", text)}
-	if direction == "in" {
-		ev.Output = sanitize.Text(c.name) + ": " + sanitize.Lines(text)
-	} else {
-		ev.Message = "said: " + sanitize.Lines(text)
-	}
-	c.emit(ev)
-}
-
-// maxShown is how many characters of a line that was refused are shown: enough to
-// know which one it was.
-const maxShown = 24
-
-func (c *session) reportRefused(e peer.TextRejected) {
-	begins := e.Text
-	if all := []rune(e.Text); len(all) > maxShown {
-		begins = string(all[:maxShown]) + "…"
-	}
-	say := fmt.Sprintf("%s does not get \"%s\": %v", sanitize.Text(c.name), sanitize.Text(begins), e.Reason)
-	if errors.Is(e.Reason, datachannel.ErrTooLong) {
-		say += "; say it in parts, or send a file"
-	}
-	c.emit(event.Event{Name: "refused", Peer: c.name, Alert: true, Message: say, CallOver: errors.Is(e.Reason, peer.ErrOver),
-		Fields: event.Fields("text", e.Text, "reason", e.Reason.Error())})
-}
-
-func (c *session) reportTrack(kind webrtc.RTPCodecType, mime, direction string) {
-	doing := "sending"
-	if direction == "in" {
-		doing = "receiving"
-	}
-	c.emit(event.Event{Name: "track", Peer: c.name,
-		Fields:  event.Fields("kind", kind.String(), "codec", codecName(mime), "direction", direction),
-		Message: fmt.Sprintf("%s %s %s", doing, kind, codecName(mime))})
-}
-
-func (c *session) reportMuted(e peer.TrackMuted) {
-	say := "no %s comes from %s for now, it says"
-	if !e.Muted {
-		say = "%s comes from %s again, it says"
-	}
-	c.emit(event.Event{Name: "mute", Peer: c.name, Fields: event.Fields("kind", e.Kind.String(), "muted", e.Muted),
-		Message: fmt.Sprintf(say, e.Kind, sanitize.Text(c.name))})
-}
-
-func (c *session) reportCheck(ch event.Check, held bool, saw event.Value) {
-	ev := event.Event{Name: "expect", Peer: c.name, Fields: event.Fields("check", ch.Raw, "held", held, "saw", saw.String())}
-	if held {
-		ev.Message = "held: " + sanitize.Text(ch.Raw)
-	}
-	c.emit(ev)
 }

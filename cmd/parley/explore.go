@@ -7,6 +7,7 @@ import (
 
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/scenario"
+	"parley/media"
 )
 
 // What an exploring call sends, to see what comes back.
@@ -28,7 +29,7 @@ func (p *prober) explore(ctx context.Context) {
 	steps := a.newSteps()
 	if err := steps.until(ctx, "connected", p.Timeout); err != nil {
 		p.noCall = err
-		p.noCallAll = a.absent() || ctx.Err() != nil
+		p.noCallAll = a.session.isAbsent() || ctx.Err() != nil
 		p.applyLevel()
 		return
 	}
@@ -39,7 +40,7 @@ func (p *prober) explore(ctx context.Context) {
 	wait := func(check string) bool { return steps.until(deadline, check, exploringWait) == nil }
 	w := a.observed
 	rejected := func(kind string) bool { return slices.Contains(w.all("answer.rejected"), event.TextOf(kind)) }
-	for _, kind := range kinds() {
+	for _, kind := range media.Kinds() {
 		direction := w.latest("answer.direction." + kind)
 		p.capabilities[kind] = direction == "sendrecv" || direction == "recvonly"
 		p.capabilities[kind+"-in"] = direction == "sendrecv" || direction == "sendonly"

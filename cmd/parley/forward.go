@@ -134,7 +134,7 @@ func (f *forwarder) channels() []datachannel.Options {
 	return []datachannel.Options{{Label: "forward", Protocol: forwardProtocol, Detached: true}}
 }
 
-func (f *forwarder) ready() chan struct{} { return f.up }
+func (f *forwarder) ready() <-chan struct{} { return f.up }
 
 // result implements channelApp.
 func (f *forwarder) result() error {
@@ -156,20 +156,20 @@ func (f *forwarder) opened(ch *datachannel.Channel) {
 		f.once.Do(func() {
 			close(f.up)
 			for _, e := range f.entries {
-				f.session.work.Go(func() { f.accept(e) })
+				f.session.Go(func() { f.accept(e) })
 			}
 		})
 	case datachannel.ConnProtocol:
 		if ch.OpenedByPeer() {
 			ch.Detach()
-			f.session.work.Go(func() { f.connect(ch) })
+			f.session.Go(func() { f.connect(ch) })
 		}
 	}
 }
 
 // accept takes connections until the call is over.
 func (f *forwarder) accept(e entry) {
-	ctx := f.session.ctx
+	ctx := f.session.Context()
 	defer context.AfterFunc(ctx, func() { _ = e.Close() })()
 	f.session.emit(event.Event{Name: "forward", Peer: f.session.name, Fields: event.Fields("listen", e.Addr().String(), "target", e.target),
 		Message: fmt.Sprintf("connections to %s go to %s", e.Addr(), sanitize.Text(f.session.name))})
@@ -182,14 +182,14 @@ func (f *forwarder) accept(e entry) {
 			f.session.fail(exit.Errorf(exit.Failure, "failed to accept connections on %s: %w", e.Addr(), err))
 			return
 		}
-		f.session.work.Go(func() { f.send(tcp, e.target) })
+		f.session.Go(func() { f.send(tcp, e.target) })
 	}
 }
 
 // send forwards a connection of this side.
 func (f *forwarder) send(tcp net.Conn, target string) {
 	defer tcp.Close()
-	ctx := f.session.ctx
+	ctx := f.session.Context()
 	conn, err := f.dial(ctx, target)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -225,7 +225,7 @@ func (f *forwarder) dial(ctx context.Context, target string) (*datachannel.Conn,
 
 // connect connects the peer to a target that this side has named.
 func (f *forwarder) connect(ch *datachannel.Channel) {
-	ctx := f.session.ctx
+	ctx := f.session.Context()
 	conn := datachannel.NewConn(ctx, ch)
 	target, err := f.target(ch.Label())
 	if err == nil {

@@ -34,10 +34,13 @@ func handedOut(servers []signal.ICEServer) []webrtc.ICEServer {
 	return usable
 }
 
+// handedOut returns the ICE servers that the signaling server handed out last.
+func (l *signalingConn) handedOut() []webrtc.ICEServer { return handedOut(l.client.ICEServers()) }
+
 // freshICEServers are those of --ice-server and those that the signaling server
 // handed out last.
 func (l *signalingConn) freshICEServers() []webrtc.ICEServer {
-	return append(slices.Clone(l.ICEServers), handedOut(l.client.ICEServers())...)
+	return append(slices.Clone(l.ICEServers), l.handedOut()...)
 }
 
 // iceServers are those of --ice-server and those that the signaling server handed out.

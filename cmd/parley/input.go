@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,13 +119,13 @@ func replied(peer string, cmd command, err error) event.Event {
 	e := event.Event{Name: "reply", Peer: peer, Message: sanitize.Text(cmd.Command) + ": done"}
 	if err != nil {
 		fields = append(fields, event.Field{Key: "error", Value: err.Error()})
-		e.Message = sanitize.Text(orAll(cmd.Command, "command")) + ": " + sanitize.Text(err.Error())
+		e.Message = sanitize.Text(cmp.Or(cmd.Command, "command")) + ": " + sanitize.Text(err.Error())
 	}
 	e.Fields = fields
 	return e
 }
 
-// only finds a call for who has just one.
+// only returns a function that finds the only call.
 func only(c *session) func(string) (*session, error) {
 	return func(peer string) (*session, error) {
 		if peer != "" && peer != c.name {
@@ -132,25 +133,4 @@ func only(c *session) func(string) (*session, error) {
 		}
 		return c, nil
 	}
-}
-
-// named finds a call of an answerer: the one with that name, or the only one.
-func (a *answerer) named(peer string) (*session, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if peer != "" {
-		if c := a.calls[peer]; c != nil {
-			return c, nil
-		}
-		return nil, fmt.Errorf("there is no call with %q", peer)
-	}
-	switch len(a.calls) {
-	case 0:
-		return nil, errors.New("there is no call now")
-	case 1:
-		for _, c := range a.calls {
-			return c, nil
-		}
-	}
-	return nil, fmt.Errorf("there are %d calls; name one by peer", len(a.calls))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/media"
 	"parley/peer"
 )
@@ -84,18 +85,41 @@ func (w *interruptions) WriteFrame(f media.Frame) error {
 }
 
 // reportInterruption reports that media are back.
-func (c *session) reportInterruption(g interruption) {
-	c.emit(event.Event{Name: "gap", Peer: c.name, Detail: g.length < leastGap,
+func (r *receivers) reportInterruption(g interruption) {
+	r.Emit(event.Event{Name: "gap", Peer: r.Peer, Detail: g.length < leastGap,
 		Fields:  event.Fields("kind", g.kind, "ms", g.length.Milliseconds(), "lost", g.lost, "cause", g.cause),
 		Message: fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
 }
 
-// suspectGap looks for what an event of the call means for its media.
-func (c *session) suspectGap(e peer.Event) {
+// gapData is the kind of a gap in a call without media that come: that of its
+// path, by what came on the data channels and by ICE's consent.
+const gapData = "data"
+
+// measurePath reports how long the path was away, on the goroutine of the call. In a
+// call with media their gaps show it better.
+func (r *receivers) measurePath(e peer.StateChanged) {
+	switch e.State {
+	case webrtc.PeerConnectionStateDisconnected, webrtc.PeerConnectionStateFailed:
+		if r.disconnectedAt.IsZero() {
+			r.disconnectedAt = time.Now().Add(-e.Silence)
+		}
+	case webrtc.PeerConnectionStateConnected:
+		if !r.disconnectedAt.IsZero() && !r.any() {
+			length := time.Since(r.disconnectedAt)
+			r.Emit(event.Event{Name: "gap", Peer: r.Peer,
+				Fields:  event.Fields("kind", gapData, "ms", length.Milliseconds(), "cause", gapOutage),
+				Message: fmt.Sprintf("the path to %s was away for %.1f s", sanitize.Text(r.Peer), length.Seconds())})
+		}
+		r.disconnectedAt = time.Time{}
+	}
+}
+
+// suspect looks for what an event of the call means for its media.
+func (r *receivers) suspect(e peer.Event) {
 	cause := ""
 	switch e := e.(type) {
 	case peer.PairSelected:
-		if c.isConnected() {
+		if r.Connected() {
 			cause = gapSwitch
 		}
 	case peer.StateChanged:
@@ -104,7 +128,7 @@ func (c *session) suspectGap(e peer.Event) {
 		}
 	}
 	if cause != "" {
-		c.received.suspect(cause)
+		r.suspectInterruption(cause)
 	}
 }
 

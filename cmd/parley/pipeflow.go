@@ -50,7 +50,7 @@ func (p *pipe) opened(ch *datachannel.Channel) {
 	case p.session.call.PeerIsParley() || p.session.settings.channels[0].Negotiated:
 		p.begin(ch)
 	default:
-		p.session.work.Go(func() { p.beginLater(ch) })
+		p.session.Go(func() { p.beginLater(ch) })
 	}
 }
 
@@ -58,7 +58,7 @@ func (p *pipe) opened(ch *datachannel.Channel) {
 func (p *pipe) begin(ch *datachannel.Channel) {
 	p.begun = true
 	close(p.started)
-	p.session.work.Go(func() { p.carry(ch) })
+	p.session.Go(func() { p.carry(ch) })
 }
 
 // beginLater runs the pipe on our channel, unless the peer opens one.
@@ -67,7 +67,7 @@ func (p *pipe) beginLater(ch *datachannel.Channel) {
 	case <-time.After(othersGrace):
 	case <-p.started:
 		return
-	case <-p.session.ctx.Done():
+	case <-p.session.Context().Done():
 		return
 	}
 	p.mu.Lock()
@@ -90,7 +90,7 @@ func (p *pipe) carry(ch *datachannel.Channel) {
 	p.session.call.Hangup()
 }
 
-func (p *pipe) ready() chan struct{} { return p.started }
+func (p *pipe) ready() <-chan struct{} { return p.started }
 
 // result implements channelApp.
 func (p *pipe) result() error {
@@ -115,13 +115,13 @@ func (p *pipe) run(ch *datachannel.Channel) error {
 		stop()
 	})
 	defer f.stop()
-	defer context.AfterFunc(p.session.ctx, f.stop)()
-	if f.stream, err = datachannel.NewStream(p.session.ctx, ch); err != nil {
-		_ = e.done(true, p.session.abort)
+	defer context.AfterFunc(p.session.Context(), f.stop)()
+	if f.stream, err = datachannel.NewStream(p.session.Context(), ch); err != nil {
+		_ = e.done(true, p.session.Aborted())
 		return p.explain(err)
 	}
 	err = p.explain(f.run())
-	return errors.Join(err, e.done(err != nil, p.session.abort))
+	return errors.Join(err, e.done(err != nil, p.session.Aborted()))
 }
 
 func (p *pipe) ends() (*ends, error) {
@@ -200,7 +200,7 @@ func (f *flow) run() error {
 			return nil
 		case <-enough:
 			return f.finishEarly(got, left)
-		case <-f.session.abort:
+		case <-f.session.Aborted():
 			return nil
 		}
 	}
@@ -209,7 +209,7 @@ func (f *flow) run() error {
 	}
 	select {
 	case <-left:
-	case <-f.session.abort:
+	case <-f.session.Aborted():
 	}
 	return nil
 }
@@ -251,7 +251,7 @@ func (f *flow) finishEarly(got chan error, left <-chan struct{}) error {
 	if got == nil {
 		select {
 		case <-left:
-		case <-f.session.abort:
+		case <-f.session.Aborted():
 		}
 		return nil
 	}
@@ -267,7 +267,7 @@ func (f *flow) wait(done chan error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-f.session.abort:
+	case <-f.session.Aborted():
 		return nil
 	}
 }
@@ -290,7 +290,7 @@ func (f *flow) send() error {
 		return err
 	}
 	f.endSent.Store(true)
-	return f.stream.Channel().Flush(f.session.ctx)
+	return f.stream.Channel().Flush(f.session.Context())
 }
 
 // errStopped is the reason of a direction that was ended from here, and may not
@@ -302,7 +302,7 @@ func (f *flow) sendLines() error {
 	lines := bufio.NewScanner(f.in)
 	lines.Buffer(make([]byte, 0, 64<<10), f.stream.Channel().MaxMessage()+1)
 	for lines.Scan() {
-		if err := f.stream.Channel().Write(f.session.ctx, bytes.ToValidUTF8(lines.Bytes(), []byte("\ufffd")), true); err != nil {
+		if err := f.stream.Channel().Write(f.session.Context(), bytes.ToValidUTF8(lines.Bytes(), []byte("\ufffd")), true); err != nil {
 			return err
 		}
 	}
@@ -329,7 +329,7 @@ func (f *flow) receive() error {
 // receiveLines writes each text message as a line.
 func (f *flow) receiveLines() error {
 	for {
-		data, text, err := f.stream.Channel().Receive(f.session.ctx)
+		data, text, err := f.stream.Channel().Receive(f.session.Context())
 		switch {
 		case err == io.EOF || err == nil && len(data) == 0 && !text:
 			return nil

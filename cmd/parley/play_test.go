@@ -11,8 +11,8 @@ import (
 
 // With --play an offer has the codecs that are played, G.711 among them, and not G.722.
 func TestPlayOffersPlayableCodecs(t *testing.T) {
-	c := &session{settings: &settings{speaker: &device.Speaker{}}, sending: &senders{}}
-	names := c.offeredCodecs()
+	r := newReceivers(t.Context(), receiversOptions{Speaker: &device.Speaker{}})
+	names := r.offeredCodecs(nil)
 	for mime, want := range map[string]bool{
 		webrtc.MimeTypeOpus: true, webrtc.MimeTypePCMU: true, webrtc.MimeTypePCMA: true, webrtc.MimeTypeG722: false,
 	} {

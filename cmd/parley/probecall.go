@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 	if s.Impair == nil && group[0].Does("impair") {
 		s.Impair = &netem.Config{}
 	}
-	s.analysis = analysis{tone: true, frameIDs: true, quality: p.asksQuality(group)}
+	s.measurements = measurements{tone: true, frameIDs: true, quality: p.asksQuality(group)}
 	s.devices, s.Timeout = &device.Shared{}, 0
 	altered, err := s.parseCallWords(step.Args)
 	if err != nil {
@@ -120,16 +121,15 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 		return nil, err
 	}
 	a.observed.artifacts = a.artifacts
-	a.signaling = &signalingConn{settings: &s}
 	began := time.Now()
 	signing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	if err := a.signaling.signIn(signing); err != nil {
+	if a.signaling, err = signIn(signing, s.signaling()); err != nil {
 		a.artifacts.discard()
 		return nil, exit.OrInterruption(ctx, err)
 	}
 	a.observed.metric("login.ms", milliseconds(time.Since(began)))
-	if err := a.open(ctx, p, group); err != nil {
+	if err := a.open(ctx, p, &s, group); err != nil {
 		a.signaling.close()
 		a.artifacts.discard()
 		return nil, err
@@ -154,8 +154,8 @@ func (p *prober) asksQuality(group []scenario.Scenario) bool {
 }
 
 // open makes the session and runs it.
-func (a *probeCall) open(ctx context.Context, p *prober, group []scenario.Scenario) (err error) {
-	s, step := a.signaling.settings, group[0].Steps[0]
+func (a *probeCall) open(ctx context.Context, p *prober, s *settings, group []scenario.Scenario) (err error) {
+	step := group[0].Steps[0]
 	var first *signal.Message
 	if step.Verb == "await-call" {
 		if first, err = a.called(ctx, p, step.For); err != nil {
@@ -182,7 +182,7 @@ func (a *probeCall) open(ctx context.Context, p *prober, group []scenario.Scenar
 	if p.capabilities["cooperation"] && (p.evidence != "" || slices.ContainsFunc(group, func(s scenario.Scenario) bool { return slices.Contains(s.Needs, "cooperation") })) {
 		a.cooperate()
 	}
-	a.work.Go(func() { a.signaling.routeTo(running, a.session) })
+	a.work.Go(func() { a.session.route(running, a.signaling) })
 	a.work.Go(func() {
 		a.err = a.session.run(running)
 		a.observed.note("state", "ended")
@@ -196,7 +196,7 @@ func (a *probeCall) called(ctx context.Context, p *prober, within time.Duration)
 	waiting, cancel := context.WithTimeout(ctx, min(within, max(p.await, time.Millisecond)))
 	defer cancel()
 	for {
-		m, err := a.signaling.client.Receive(waiting)
+		m, err := a.signaling.receive(waiting)
 		switch {
 		case err != nil && ctx.Err() == nil && waiting.Err() != nil:
 			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.settings.Name, min(within, p.await))}
@@ -219,15 +219,8 @@ func (a *probeCall) end() {
 	a.cancel()
 	a.work.Wait()
 	a.signaling.close()
-	_ = a.signaling.report.Close() // its writers are buffers
+	_ = a.session.report.Close() // its writers are buffers
 	a.artifacts.end()
-}
-
-// absent reports whether the signaling server says that nobody has that name.
-func (a *probeCall) absent() bool {
-	a.session.mu.Lock()
-	defer a.session.mu.Unlock()
-	return a.session.absent != nil
 }
 
 // hasRelay reports whether a TURN server is known.
@@ -325,7 +318,7 @@ func (a *probeCall) short(c event.Check, raw string, within time.Duration) error
 	case !a.session.isConnected() && a.observed.latest("answered") == "":
 		return fmt.Errorf("no %s within %s: no answer came to the offer", raw, within)
 	case !a.session.isConnected():
-		return fmt.Errorf("no %s within %s: there is no connection (%s; candidates of theirs: %d)", raw, within, orAll(a.observed.latest("state"), "new"), a.observed.count("candidate"))
+		return fmt.Errorf("no %s within %s: there is no connection (%s; candidates of theirs: %d)", raw, within, cmp.Or(a.observed.latest("state"), "new"), a.observed.count("candidate"))
 	}
 	return fmt.Errorf("no %s within %s: nothing of it was seen", raw, within)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"parley/cmd/parley/internal/event"
+	"parley/media"
 	"parley/peer/stats"
 )
 
@@ -30,7 +31,7 @@ func probeSorts() map[string]event.Kind {
 		"far.muted": event.Text, "far.unmuted": event.Text, "far.gap": event.Text, "far.role": event.Text, "far.dtls": event.Text, "far.tls": event.Text, "far.video.size": event.Text,
 		"dtls": event.Text, "tls": event.Text, "role": event.Text, "certificate": event.Text,
 	})
-	for _, kind := range kinds() {
+	for _, kind := range media.Kinds() {
 		for _, k := range []string{"level", "jitter", "keyframes", "broken", "duplicates", "strips", "strip", "idle.ms", "reported", "reported.lost", "nacks", "plis", "sent"} {
 			sorts[kind+"."+k] = event.Number
 		}

@@ -16,6 +16,7 @@ import (
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/media"
 )
 
 // maxLoad is how many calls one process makes at most: each has a connection to the signaling server, sockets, encoders.
@@ -168,7 +169,7 @@ func (p *prober) loadScenarios(i int) (early, late scenario.Scenario) {
 	if p.capabilities["media-echo"] {
 		first = append(first, fmt.Sprintf("expect audio.tone=%g within %s", tone, p.Timeout))
 	}
-	for _, kind := range kinds() {
+	for _, kind := range media.Kinds() {
 		if p.capabilities[kind+"-in"] {
 			first = append(first, fmt.Sprintf("expect %s.frames>=5 within %s", kind, p.Timeout))
 			again = append(again, fmt.Sprintf("expect %s.frames+=5 within %s", kind, p.Timeout))

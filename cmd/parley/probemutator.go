@@ -45,7 +45,7 @@ func (a *mutator) attach(c *session) {
 		if _, ok := e.(peer.GatheringComplete); !ok || a.release == nil {
 			return
 		}
-		if err := a.release(c.ctx); err != nil {
+		if err := a.release(c.Context()); err != nil {
 			c.logger.Debug("the offer was not sent", "error", err)
 		}
 	}})

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/event"
+	"parley/media"
 	"parley/peer"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
@@ -153,7 +154,7 @@ func (w *callObserver) happened(e peer.Event) {
 	case peer.MessageReceived:
 		w.note("message", messageFact(e.Channel.Label(), e.Text, e.Data))
 	case peer.TrackSending:
-		w.note("sending."+e.Track.Kind().String(), codecName(e.Codec.MimeType))
+		w.note("sending."+e.Track.Kind().String(), media.CodecName(e.Codec.MimeType))
 	case peer.TrackRejected:
 		w.note("refused."+e.Track.Kind().String(), "true")
 	case peer.TextRejected:

@@ -15,6 +15,7 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/media"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
 )
@@ -46,7 +47,7 @@ func (a *probeCall) cooperate() {
 	a.work.Go(func() {
 		defer close(f.over)
 		select {
-		case <-a.session.connected:
+		case <-a.session.Connected():
 		case <-a.running.Done():
 			return
 		}
@@ -210,7 +211,7 @@ func (e *remoteEvent) facts() (all []fact) {
 
 func (e *remoteEvent) statsFacts() (all []fact) {
 	for _, t := range e.Tracks {
-		if t.Direction != "in" || !slices.Contains(kinds(), t.Kind) {
+		if t.Direction != "in" || !slices.Contains(media.Kinds(), t.Kind) {
 			continue
 		}
 		for key, v := range map[string]float64{"packets": t.Packets, "lost": t.Lost, "frames": t.Frames, "tone": t.Tone} {

@@ -16,6 +16,7 @@ import (
 	"parley/cmd/parley/internal/scenario"
 	"parley/peer"
 	"parley/peer/datachannel"
+	"parley/peer/netem"
 )
 
 // stepPatience is how long what a step asks of the peer may take.
@@ -66,7 +67,7 @@ func (a *steps) do(ctx context.Context, s scenario.Step) error {
 	case "far":
 		return a.askRemote(ctx, s)
 	case "impair":
-		if err := a.session.setImpair(s.Rest()); err != nil {
+		if err := a.setImpair(s.Rest()); err != nil {
 			return &inconclusive{err}
 		}
 		return nil
@@ -155,7 +156,7 @@ func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 	}
 	label := e.label
 	if label == "" {
-		label = a.session.channel()
+		label = a.session.label()
 	}
 	ch, err := a.channelNamed(ctx, label, s.For)
 	if err != nil {
@@ -289,4 +290,25 @@ func (a *probeCall) closeChannel(label string) error {
 		return &inconclusive{fmt.Errorf("there is no channel %s; open it before", label)}
 	}
 	return ch.Close()
+}
+
+// setImpair changes the emulated network in mid-call to what a line of a scenario says.
+func (a *probeCall) setImpair(text string) error {
+	config, err := parseImpair(text)
+	if err != nil {
+		return err
+	}
+	if a.session.emulator == nil {
+		return errors.New("calls that share a UDP port cannot be impaired one by one: leave --udp-ports out")
+	}
+	a.session.emulator.SetConfig(config)
+	return nil
+}
+
+// parseImpair returns the Config of an impair line: the words of --impair, or none.
+func parseImpair(text string) (netem.Config, error) {
+	if text == "none" {
+		return netem.Config{}, nil
+	}
+	return netem.Parse(text)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/event"
-	"parley/cmd/parley/internal/sanitize"
 	"parley/media"
 	"parley/media/decoder"
 	"parley/media/quality"
@@ -76,17 +75,21 @@ func qualityFacts(q quality.Report) map[string]float64 {
 	return facts
 }
 
-// asksQuality reports whether any of some checks has a key of qualityKeys.
-func asksQuality(checks []event.Check) bool {
-	return slices.ContainsFunc(checks, func(c event.Check) bool { return isQuality(c.Key) })
+// measurementsOf adds to some measurements what checks ask for.
+func measurementsOf(m measurements, checks []event.Check) measurements {
+	for _, c := range checks {
+		m.tone = m.tone || c.Key == "audio.tone"
+		m.quality = m.quality || isQuality(c.Key)
+	}
+	return m
 }
 
 // newAnalyzer returns the analyzer of a call, nil if nobody asks for one: it decodes all frames.
-func (c *session) newAnalyzer() *quality.Analyzer {
-	if !c.analysis.quality && !asksQuality(c.Checks) {
+func (r *receivers) newAnalyzer() *quality.Analyzer {
+	if !r.Measure.quality {
 		return nil
 	}
-	o := quality.AnalyzerOptions{Epoch: c.epoch, FrameRate: c.FrameRate, Width: c.Width, Height: c.Height, CompareEvery: 5}
+	o := quality.AnalyzerOptions{Epoch: r.Epoch, FrameRate: r.Test.FrameRate, Width: r.Test.Width, Height: r.Test.Height, CompareEvery: 5}
 	if o.FrameRate == 0 {
 		o.FrameRate = testsignal.DefaultFrameRate
 	}
@@ -97,41 +100,40 @@ func (c *session) newAnalyzer() *quality.Analyzer {
 }
 
 // analyzeTrack returns the sink by which the analyzer gets a received track, nil for none.
-func (c *session) analyzeTrack(e peer.TrackReceived, request func()) media.FrameSink {
-	if c.analyzer == nil {
+func (r *receivers) analyzeTrack(e peer.TrackReceived, request func()) media.FrameSink {
+	if r.analyzer == nil {
 		return nil
 	}
 	if e.Track.Kind() == webrtc.RTPCodecTypeAudio {
-		return c.analyzer.AudioSink(c.epoch.Time())
+		return r.analyzer.AudioSink(r.Epoch.Time())
 	}
-	sink, viewer := c.analyzer.VideoSink(c.epoch.Time(), decoder.ViewerOptions{
-		NewDecoder: decoders, RequestKeyFrame: request, Logger: c.logger,
-		Warn: func(sentence string) { c.report.Warnf("%s", sanitize.Text(sentence)) },
+	sink, viewer := r.analyzer.VideoSink(r.Epoch.Time(), decoder.ViewerOptions{
+		NewDecoder: decoders, RequestKeyFrame: request, Logger: r.Logger, Warn: r.Warn,
 	})
-	c.work.Go(func() { viewer.Run(c.ctx) })
+	r.work.Go(func() { viewer.Run(r.ctx) })
 	return sink
 }
 
 // quality returns what the analyzer has found out up to now.
-func (c *session) quality() map[string]float64 {
-	if c.analyzer == nil || !c.isConnected() {
+func (r *receivers) quality() map[string]float64 {
+	if r.analyzer == nil || !r.Connected() {
 		return nil
 	}
-	return qualityFacts(c.analyzer.Report(time.Since(c.epoch.Time())))
+	return qualityFacts(r.analyzer.Report(time.Since(r.Epoch.Time())))
 }
 
 // qualityInterval is the time between two reports of the analyzer, which sorts what it knows for each.
 const qualityInterval = 200 * time.Millisecond
 
 // measureQuality lets the expectations, and the observers, get what the analyzer has found out.
-func (c *session) measureQuality(last bool) {
-	if c.analyzer == nil || !last && time.Since(c.analyzedAt) < qualityInterval {
+func (r *receivers) measureQuality(last bool) {
+	if r.analyzer == nil || !last && time.Since(r.analyzedAt) < qualityInterval {
 		return
 	}
-	c.analyzedAt = time.Now()
-	q := c.quality()
+	r.analyzedAt = time.Now()
+	q := r.quality()
 	for _, key := range slices.Sorted(maps.Keys(q)) {
-		c.expect.Observe(key, event.NumberOf(q[key]))
+		r.Observe(key, event.NumberOf(q[key]))
 	}
 }
 

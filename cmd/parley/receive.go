@@ -245,7 +245,7 @@ type incomingCall struct {
 
 func (i *incomingCall) channels() []datachannel.Options { return nil } // we do not call
 
-func (i *incomingCall) ready() chan struct{} { return i.begun }
+func (i *incomingCall) ready() <-chan struct{} { return i.begun }
 
 func (i *incomingCall) hasBegun() bool {
 	select {
@@ -268,7 +268,7 @@ func (i *incomingCall) opened(ch *datachannel.Channel) {
 	i.running[t] = nil
 	i.stopLate()
 	i.receiving.mu.Unlock()
-	i.session.work.Go(func() { i.receive(t, ch) })
+	i.session.Go(func() { i.receive(t, ch) })
 }
 
 // receive takes one transfer.

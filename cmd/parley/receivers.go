@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"sync"
@@ -11,20 +13,109 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/media"
 	"parley/media/decoder"
+	"parley/media/device"
 	"parley/media/localtrack"
 	"parley/media/quality"
 	"parley/media/receiver"
+	"parley/media/recorder"
+	"parley/media/testsignal"
 	"parley/peer"
 )
 
-// receivers are the tracks that a call receives, with what measures them.
+// receiversOptions are the options of receivers.
+type receiversOptions struct {
+	config.MediaIn
+	Peer         string                                          // name of the peer, in events and file names
+	Begin        time.Time                                       // of the call
+	Measure      measurements                                    // from the start of the call
+	Test         config.MediaOut                                 // the test video that comes back
+	Epoch        *testsignal.Epoch                               // of test sources
+	Decodable    []string                                        // video codecs that are offered, nil for all
+	KeepAll      bool                                            // codecs are offered that cannot be shown or played
+	RecordPartly bool                                            // what a recording lacks is no error
+	Connected    func() bool                                     // reports whether the call has been connected
+	Forward      func(webrtc.RTPCodecType) *localtrack.Forwarder // sends back an added track, nil for none
+
+	Recordings *recordings
+	Speaker    *device.Speaker // nil to play nothing
+	Watcher    watcher         // of video, nil for none
+
+	Emit    func(event.Event)             // reports an event
+	Observe func(string, event.Value)     // observes a value of a key of expectKeys
+	Fail    func(error)                   // ends the call with an error of a sink
+	Warn    func(text string)             // reports a warning, whose text is not to be trusted
+	Info    func(format string, a ...any) // reports something that is not an event
+	Logger  *slog.Logger
+}
+
+// measurements are what is measured of received media.
+type measurements struct {
+	tone     bool // the tone and level of audio
+	frameIDs bool // the frame IDs of the test source
+	quality  bool // what quality.Analyzer reports
+}
+
+// receivers are the tracks that a call receives, with what records, shows, plays and measures them.
 type receivers struct {
+	receiversOptions
+	ctx  context.Context // of the call
+	call *peer.Call      // nil before it is placed
+	work sync.WaitGroup  // what receive starts
+
+	layers      layers                 // of the goroutine of the call
+	recorder    *recorder.Recorder     // nil without --record
+	recorded    map[string]*recordSink // by mid, of the goroutine of the call
+	recordPaths []string               // that the recorder was given
+
+	analyzer   *quality.Analyzer // of test sources that come back, nil for none
+	analyzedAt time.Time         // of the goroutine of measure
+
+	lastTone atomic.Value  // float64, Hz: the latest tone
+	metering atomic.Bool   // received audio is decoded to measure its tone and level
+	metered  chan struct{} // gets a value when metering is enabled during the call
+
+	disconnectedAt time.Time // since when nothing has come; of the goroutine of the call
+
 	mu     sync.Mutex // guards the following
 	tracks []*receivedTrack
 	past   map[string]receivedStats // by kind, the sums of ended tracks that are forgotten
+}
+
+// newReceivers returns receivers without tracks. They receive until ctx is done.
+func newReceivers(ctx context.Context, o receiversOptions) *receivers {
+	r := &receivers{receiversOptions: o, ctx: ctx, layers: layers{}, recorded: map[string]*recordSink{}, metered: make(chan struct{}, 1)}
+	r.analyzer = r.newAnalyzer()
+	r.metering.Store(o.Measure.tone)
+	return r
+}
+
+// place says which call the tracks are received in.
+func (r *receivers) place(call *peer.Call) { r.call = call }
+
+// finish waits until nothing is received any more, once ctx has ended.
+func (r *receivers) finish() { r.work.Wait() }
+
+// measures reports whether the received media are measured for more than the statistics.
+func (r *receivers) measures() bool { return r.analyzer != nil || r.metering.Load() }
+
+// enableMetering measures the tone and level of received audio from now on.
+func (r *receivers) enableMetering() {
+	r.metering.Store(true)
+	select {
+	case r.metered <- struct{}{}:
+	default:
+	}
+}
+
+// setMuted notes that the peer has muted or unmuted a track.
+func (r *receivers) setMuted(mid string, muted bool) {
+	if recorded := r.recorded[mid]; recorded != nil {
+		recorded.SetMuted(muted)
+	}
 }
 
 // maxEndedTracks is how many ended tracks of a call are in its statistics, the latest. A peer may add and
@@ -80,8 +171,8 @@ func (r *receivers) any() bool {
 	return len(r.tracks) > 0
 }
 
-// suspect notes that the path has had a fault, or has changed.
-func (r *receivers) suspect(cause string) {
+// suspectInterruption notes that the path has had a fault, or has changed.
+func (r *receivers) suspectInterruption(cause string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.tracks {
@@ -101,123 +192,26 @@ func (r *receivers) viewers() (all []decoder.ViewerStats) {
 	return all
 }
 
-// receivedStats are the statistics of a received track.
-type receivedStats struct {
-	receiver.Stats
-	tone          quality.ToneStats
-	frameIDs      quality.FrameIDStats
-	mid           string
-	ended         bool
-	measured      bool // interruptions and interrupted are known
-	interruptions int
-	interrupted   time.Duration
-}
-
-func (t *receivedTrack) stats() receivedStats {
-	if t.receiver == nil {
-		return t.final
-	}
-	s := receivedStats{Stats: t.receiver.Stats(), mid: t.mid}
-	if t.tone != nil {
-		s.tone = t.tone.stats()
-	}
-	if t.frameIDs != nil {
-		s.frameIDs = t.frameIDs.Stats()
-	}
-	s.interruptions, s.interrupted, s.measured = t.interruptions.sum()
-	return s
-}
-
-// stats returns the statistics of each track, audio before video. Of ended ones the latest are there.
-func (r *receivers) stats() (all []receivedStats) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, kind := range kinds() {
-		for _, t := range r.tracks {
-			if s := t.stats(); t.kind == kind {
-				all = append(all, s)
-			}
-		}
-	}
-	return all
-}
-
-// byKind returns the statistics of each kind of which a packet has come.
-func (r *receivers) byKind() (all []receivedStats) {
-	tracks := r.stats()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, kind := range kinds() {
-		parts := slices.DeleteFunc(slices.Clone(tracks), func(s receivedStats) bool { return s.Kind != kind || s.Packets == 0 })
-		if past, ok := r.past[kind]; ok {
-			parts = slices.Insert(parts, 0, past)
-		}
-		if len(parts) > 0 {
-			all = append(all, combined(parts))
-		}
-	}
-	return all
-}
-
-// combined returns the statistics of a kind: the sums over its tracks, where the layers of a track have its
-// frames together, and the codec, size, tone and frame IDs of the largest track that has not ended.
-func combined(tracks []receivedStats) receivedStats {
-	var sum receivedStats
-	frames := map[string]uint64{} // by mid
-	main := tracks[0]
-	for _, s := range tracks {
-		if main.ended && !s.ended || main.ended == s.ended && s.Width*s.Height >= main.Width*main.Height {
-			main = s
-		}
-	}
-	sum = main
-	sum.Packets, sum.Bytes, sum.Lost, sum.Duplicates, sum.Discarded, sum.Broken, sum.KeyFrames, sum.Bitrate, sum.Frames = 0, 0, 0, 0, 0, 0, 0, 0, 0
-	for _, s := range tracks {
-		sum.Packets += s.Packets
-		sum.Bytes += s.Bytes
-		sum.Lost += s.Lost
-		sum.Duplicates += s.Duplicates
-		sum.Discarded += s.Discarded
-		sum.Broken += s.Broken
-		sum.KeyFrames += s.KeyFrames
-		sum.Bitrate += s.Bitrate
-		if s.ended {
-			sum.Frames += s.Frames
-		} else {
-			frames[s.mid] = max(frames[s.mid], s.Frames)
-		}
-		if !s.FirstFrame.IsZero() && (sum.FirstFrame.IsZero() || s.FirstFrame.Before(sum.FirstFrame)) {
-			sum.FirstFrame = s.FirstFrame
-		}
-	}
-	for _, n := range frames {
-		sum.Frames += n
-	}
-	return sum
-}
-
 // receive reads a track of the peer until it ends.
-func (c *session) receive(e peer.TrackReceived) {
+func (r *receivers) receive(e peer.TrackReceived) {
 	kind := e.Track.Kind()
-	c.expect.Observe("track."+kind.String(), event.TextOf("true"))
-	c.reportTrack(kind, e.Track.Codec().MimeType, "in")
 	forwarder, _ := e.Local.(*localtrack.Forwarder)
-	if forwarder == nil && c.echo {
-		forwarder = c.sending.addForwarder(kind)
+	if forwarder == nil && r.Forward != nil {
+		forwarder = r.Forward(kind)
 	}
-	var r *receiver.Receiver
-	track := &receivedTrack{kind: kind.String(), mid: e.Mid, interruptions: &interruptions{lost: func() uint64 { return r.Lost() }, report: c.reportInterruption}}
-	sinks := []media.FrameSink{&firstFrame{report: func(f media.Frame) { c.reportFirstFrame(kind.String(), f) }}, track.interruptions}
+	var rtp *receiver.Receiver
+	track := &receivedTrack{kind: kind.String(), mid: e.Mid, interruptions: &interruptions{lost: func() uint64 { return rtp.Lost() }, report: r.reportInterruption}}
+	sinks := []media.FrameSink{&firstFrame{report: func(f media.Frame) { r.reportFirstFrame(kind.String(), f) }}, track.interruptions}
 	var recorded *recordSink // nil for none
-	shared, first := c.layers.sinks(e, func() { r.RequestKeyFrame() }, func(request func()) (all []media.FrameSink) {
-		if recorded = c.recordTrack(e, request); recorded != nil {
+	shared, first := r.layers.sinks(e, func() { rtp.RequestKeyFrame() }, func(request func()) (all []media.FrameSink) {
+		if recorded = r.recordTrack(e, request); recorded != nil {
 			all = append(all, recorded)
-			c.recorded[e.Mid] = recorded
+			r.recorded[e.Mid] = recorded
 		}
-		if sink := c.analyzeTrack(e, request); sink != nil {
+		if sink := r.analyzeTrack(e, request); sink != nil {
 			all = append(all, sink)
 		}
-		if track.viewer = c.watchTrack(e, request); track.viewer != nil {
+		if track.viewer = r.watchTrack(e, request); track.viewer != nil {
 			all = append(all, track.viewer)
 		}
 		return all
@@ -227,15 +221,15 @@ func (c *session) receive(e peer.TrackReceived) {
 	}
 	sinks = append(sinks, shared...)
 	wait := time.Duration(0)
-	playback, stopPlayback := c.playTrack(kind)
+	playback, stopPlayback := r.playTrack(kind)
 	if playback != nil {
 		sinks, wait = append(sinks, playback), playWait
 	}
 	if kind == webrtc.RTPCodecTypeAudio {
-		track.tone = &toneSink{enabled: &c.metering}
+		track.tone = &toneSink{enabled: &r.metering}
 		sinks = append(sinks, track.tone)
 	}
-	if kind == webrtc.RTPCodecTypeVideo && c.analysis.frameIDs {
+	if kind == webrtc.RTPCodecTypeVideo && r.Measure.frameIDs {
 		track.frameIDs = &quality.FrameIDReader{}
 		sinks = append(sinks, track.frameIDs)
 	}
@@ -243,27 +237,27 @@ func (c *session) receive(e peer.TrackReceived) {
 	if forwarder != nil {
 		forward = forwarder
 	}
-	r = receiver.New(e.Track, receiver.Options{
+	rtp = receiver.New(e.Track, receiver.Options{
 		OrientationExtensionID: func() uint8 { return orientationExtensionID(e.Receiver) },
-		RTCP:                   reportsOf(e), Sinks: sinks, Forward: forward, Wait: wait, RTT: c.call.RTT, Logger: c.logger,
+		RTCP:                   reportsOf(e), Sinks: sinks, Forward: forward, Wait: wait, RTT: r.call.RTT, Logger: r.Logger,
 		RequestKeyFrame: func() {
 			// An error here is one of a connection that is going down.
 			_ = e.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(e.Track.SSRC())}})
 		},
 	})
-	track.receiver = r
-	c.received.add(track)
-	c.work.Go(func() {
+	track.receiver = rtp
+	r.add(track)
+	r.work.Go(func() {
 		defer stopPlayback()
-		if err := r.Run(c.ctx); err != nil {
-			c.fail(err)
+		if err := rtp.Run(r.ctx); err != nil {
+			r.Fail(err)
 		}
-		c.received.end(track)
+		r.end(track)
 		if recorded != nil && e.RID == "" {
 			recorded.Close()
 		}
-		if forwarder != nil && c.ctx.Err() == nil {
-			c.call.RemoveTrack(forwarder, nil) // the peer has ended what it sends back
+		if forwarder != nil && r.ctx.Err() == nil {
+			r.call.RemoveTrack(forwarder, nil) // the peer has ended what it sends back
 		}
 	})
 }
@@ -291,15 +285,15 @@ func (f *firstFrame) WriteFrame(frame media.Frame) error {
 	return nil
 }
 
-func (c *session) reportFirstFrame(kind string, f media.Frame) {
-	ms := f.Arrival.Sub(c.offered).Milliseconds()
+func (r *receivers) reportFirstFrame(kind string, f media.Frame) {
+	ms := f.Arrival.Sub(r.Begin).Milliseconds()
 	fields := event.Fields("kind", kind, "first", true)
 	say := fmt.Sprintf("first %s after %d ms", kind, ms)
 	if f.Width > 0 {
 		fields = append(fields, event.Field{Key: "size", Value: size(f.Width, f.Height)})
 		say = fmt.Sprintf("first frame, %s, after %d ms", size(f.Width, f.Height), ms)
 	}
-	c.emit(event.Event{Name: "frame", Peer: c.name, Fields: append(fields, event.Field{Key: "ms", Value: ms}), Message: say, Detail: true})
+	r.Emit(event.Event{Name: "frame", Peer: r.Peer, Fields: append(fields, event.Field{Key: "ms", Value: ms}), Message: say, Detail: true})
 }
 
 // toneSink measures the tone of a track once it is enabled: decoding takes more CPU time than everything else that is done
@@ -329,25 +323,19 @@ func (s *toneSink) stats() quality.ToneStats {
 	return quality.ToneStats{Level: quality.Silence}
 }
 
-// metersAudio reports whether the tone and level of received audio are measured from the start of the call.
-func (c *session) metersAudio() bool {
-	return c.analysis.tone || slices.ContainsFunc(c.Checks, func(k event.Check) bool { return k.Key == "audio.tone" })
-}
-
-// measure lets the expectations observe what the receivers have measured.
-func (c *session) measure() {
-	c.measureQuality(false)
-	c.observers.notifyMeasurement()
-	for _, s := range c.received.stats() {
+// measure lets the expectations observe what has been measured; last at the end of the call.
+func (r *receivers) measure(last bool) {
+	r.measureQuality(last)
+	for _, s := range r.stats() {
 		if s.Packets > 0 && !s.ended {
-			c.expect.Observe(s.Kind+".codec", event.TextOf(s.Codec))
+			r.Observe(s.Kind+".codec", event.TextOf(s.Codec))
 			if s.Width > 0 {
-				c.expect.Observe(s.Kind+".size", event.TextOf(size(s.Width, s.Height)))
+				r.Observe(s.Kind+".size", event.TextOf(size(s.Width, s.Height)))
 			}
 		}
 	}
-	for _, s := range c.received.byKind() {
-		observe := func(key string, v event.Value) { c.expect.Observe(s.Kind+"."+key, v) }
+	for _, s := range r.byKind() {
+		observe := func(key string, v event.Value) { r.Observe(s.Kind+"."+key, v) }
 		observe("packets", event.NumberOf(s.Packets))
 		observe("lost", event.NumberOf(s.Lost))
 		observe("frames", event.NumberOf(s.Frames))
@@ -356,7 +344,7 @@ func (c *session) measure() {
 			observe("fps", event.NumberOf(math.Round(s.FrameRate*10)/10))
 		}
 		if s.tone.Tone > 0 {
-			c.lastTone.Store(s.tone.Tone)
+			r.lastTone.Store(s.tone.Tone)
 			observe("tone", event.NumberOf(math.Round(s.tone.Tone*10)/10))
 		}
 	}

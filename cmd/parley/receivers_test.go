@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"parley/cmd/parley/internal/config"
-	"parley/cmd/parley/internal/event"
 	"parley/media/receiver"
 )
 
@@ -63,15 +62,15 @@ func TestEndedTracksAreForgotten(t *testing.T) {
 // TestUnansweredCallReleasesItsRecording: a call that is given up before it begins leaves the name of its file to others.
 func TestUnansweredCallReleasesItsRecording(t *testing.T) {
 	pattern := filepath.Join(t.TempDir(), "%p.ogg")
-	s := &settings{MediaIn: config.MediaIn{Record: pattern}, recordings: newRecordings(), report: event.NewReporter(event.Options{})}
+	taken := newRecordings()
 	for range 2 {
-		c, err := openSession(t.Context(), s, "alice", false, false, nil)
-		if err != nil {
+		r := newReceivers(t.Context(), receiversOptions{MediaIn: config.MediaIn{Record: pattern}, Peer: "alice", Recordings: taken})
+		if err := r.openRecorder(nil); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := c.recordPaths[0], filepath.Join(filepath.Dir(pattern), "alice.ogg"); got != want {
+		if got, want := r.recordPaths[0], filepath.Join(filepath.Dir(pattern), "alice.ogg"); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		c.closeMedia()
+		r.release()
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -84,15 +85,15 @@ func fileName(name string) string {
 
 // openRecorder prepares the recording of --record. The file is created with the first
 // frames.
-func (c *session) openRecorder(offer *peer.Description) (err error) {
-	if c.Record == "" {
+func (r *receivers) openRecorder(offer *peer.Description) (err error) {
+	if r.Record == "" {
 		return nil
 	}
 	options := recorder.Options{
-		Audio: 1, Video: 1, SegmentTime: c.SegmentTime, SegmentBytes: c.SegmentBytes, Overwrite: c.Overwrite, OnFile: c.reportRecording,
+		Audio: 1, Video: 1, SegmentTime: r.SegmentTime, SegmentBytes: r.SegmentBytes, Overwrite: r.Overwrite, OnFile: r.reportRecording,
 		Next: func() string {
-			path := c.recordings.path(c.Record, c.name, c.offered, c.Overwrite)
-			c.recordPaths = append(c.recordPaths, path)
+			path := r.Recordings.path(r.Record, r.Peer, r.Begin, r.Overwrite)
+			r.recordPaths = append(r.recordPaths, path)
 			return path
 		},
 	}
@@ -108,46 +109,46 @@ func (c *session) openRecorder(offer *peer.Description) (err error) {
 			}
 		}
 	}
-	c.recorder, err = recorder.New(options.Next(), options)
+	r.recorder, err = recorder.New(options.Next(), options)
 	return err
 }
 
-// checkRecording reports whether the file of --record can be created, before anybody
+// checkRecordFile reports whether the file of --record can be created, before anybody
 // calls. The name of the peer may not be known yet.
-func (s *settings) checkRecording() error {
-	if s.Record == "" {
+func checkRecordFile(o config.MediaIn) error {
+	if o.Record == "" {
 		return nil
 	}
-	_, err := recorder.New(newRecordings().path(s.Record, "name", time.Now(), s.Overwrite), recorder.Options{Overwrite: s.Overwrite})
+	_, err := recorder.New(newRecordings().path(o.Record, "name", time.Now(), o.Overwrite), recorder.Options{Overwrite: o.Overwrite})
 	return err
 }
 
 // reportRecording reports that a recording begins a file.
-func (c *session) reportRecording(path string) {
-	c.emit(event.Event{Name: "recording", Peer: c.name, Fields: event.Fields("file", path), Message: "recording to " + sanitize.Text(path)})
+func (r *receivers) reportRecording(path string) {
+	r.Emit(event.Event{Name: "recording", Peer: r.Peer, Fields: event.Fields("file", path), Message: "recording to " + sanitize.Text(path)})
 }
 
 // recordTrack returns the sink that records the frames of a track, nil for none. request
 // requests a key frame.
-func (c *session) recordTrack(e peer.TrackReceived, request func()) *recordSink {
-	if c.recorder == nil || !c.recorder.Takes(e.Track.Kind()) {
+func (r *receivers) recordTrack(e peer.TrackReceived, request func()) *recordSink {
+	if r.recorder == nil || !r.recorder.Takes(e.Track.Kind()) {
 		return nil
 	}
-	track, err := c.recorder.AddTrack(e.Track.Codec().MimeType, request)
+	track, err := r.recorder.AddTrack(e.Track.Codec().MimeType, request)
 	if err != nil {
-		c.failRecording(err)
+		r.failRecording(err)
 		return nil
 	}
-	return &recordSink{track, c.failRecording}
+	return &recordSink{track, r.failRecording}
 }
 
 // failRecording ends the call: what is received cannot be recorded.
-func (c *session) failRecording(err error) {
-	if c.recordPartly {
-		c.logger.Debug("the recording is incomplete", "error", err)
+func (r *receivers) failRecording(err error) {
+	if r.RecordPartly {
+		r.Logger.Debug("the recording is incomplete", "error", err)
 		return
 	}
-	c.fail(recordingError(err))
+	r.Fail(recordingError(err))
 }
 
 // recordingError is the error of a recording, with its exit code. It is no
@@ -163,39 +164,39 @@ type recordSink struct {
 }
 
 // WriteFrame implements media.FrameSink.
-func (r *recordSink) WriteFrame(f media.Frame) error {
-	err := r.Track.WriteFrame(f)
+func (s *recordSink) WriteFrame(f media.Frame) error {
+	err := s.Track.WriteFrame(f)
 	if err != nil {
-		r.fail(err)
+		s.fail(err)
 	}
 	return err
 }
 
 // closeRecorder finishes the recording. The error says that it is empty or lacks a track,
 // unless the recording is incidental.
-func (c *session) closeRecorder() error {
-	if c.recorder == nil {
+func (r *receivers) closeRecorder() error {
+	if r.recorder == nil {
 		return nil
 	}
-	err := c.recorder.Close()
-	c.releaseRecordings()
-	for _, path := range c.recorder.Files() {
-		c.report.Infof("recorded %s", sanitize.Text(path))
+	err := r.recorder.Close()
+	r.release()
+	for _, path := range r.recorder.Files() {
+		r.Info("recorded %s", sanitize.Text(path))
 	}
-	if err == nil || c.recordPartly {
+	if err == nil || r.RecordPartly {
 		return nil
 	}
 	return recordingError(err)
 }
 
-// releaseRecordings makes the paths that were not used available to other calls.
-func (c *session) releaseRecordings() {
+// release makes the paths that were not used for a recording available to other calls.
+func (r *receivers) release() {
 	var used []string
-	if c.recorder != nil {
-		used = c.recorder.Files()
+	if r.recorder != nil {
+		used = r.recorder.Files()
 	}
-	if len(c.recordPaths) > 0 {
-		c.recordings.release(c.recordPaths, used)
+	if len(r.recordPaths) > 0 {
+		r.Recordings.release(r.recordPaths, used)
 	}
-	c.recordPaths = nil
+	r.recordPaths = nil
 }

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"parley/cmd/parley/internal/stdio"
+	"parley/media"
 	"parley/media/device"
 	"parley/signal/server"
 	"parley/signal/signaltest"
@@ -80,7 +81,7 @@ func TestScripts(t *testing.T) {
 }
 
 func encodes(codec string) bool {
-	return slices.ContainsFunc(device.Codecs(), func(mime string) bool { return codecName(mime) == codec })
+	return slices.ContainsFunc(device.Codecs(), func(mime string) bool { return media.CodecName(mime) == codec })
 }
 
 // exits CODE parley ARGS... runs parley and compares its exit code.

@@ -160,7 +160,7 @@ func (j *sending) newCall(c *session) channelApp {
 	return j.last
 }
 
-func (o *outgoingCall) ready() chan struct{} { return o.begun }
+func (o *outgoingCall) ready() <-chan struct{} { return o.begun }
 
 func (o *outgoingCall) hasBegun() bool {
 	select {
@@ -191,7 +191,7 @@ func (o *outgoingCall) opened(ch *datachannel.Channel) {
 		return
 	}
 	close(o.begun)
-	o.session.work.Go(func() {
+	o.session.Go(func() {
 		o.run(ch)
 		o.session.call.Hangup()
 	})

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"strings"
+	"io"
+	"log/slog"
 	"sync"
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/config"
+	"parley/media"
 	"parley/media/device"
 	"parley/media/localtrack"
 	"parley/media/source"
@@ -24,16 +27,22 @@ var (
 	_ track.CodecReporter     = source.Source(nil)
 )
 
-// kinds are what a call can send one track of.
-func kinds() []string { return []string{"audio", "video"} }
+// sendersOptions are the options of senders.
+type sendersOptions struct {
+	config.MediaOut
+	Stdin   io.Reader         // that a source of - reads
+	Devices *device.Shared    // those that several calls use at once
+	Epoch   *testsignal.Epoch // of test sources
+	Fail    func(error)       // ends the call with an error of a source
+	Warn    func(text string) // reports a warning of a device, whose names are not to be trusted
+	Logger  *slog.Logger
+}
 
 // senders are the tracks that a call sends, with their sources. The commands of --input change them.
 type senders struct {
-	*settings
-	epoch *testsignal.Epoch // of test sources
-	fail  func(error)       // ends the call with an error of a source
-	ctx   context.Context   // of the call
-	call  *peer.Call        // nil before it is placed
+	sendersOptions
+	ctx  context.Context // of the call
+	call *peer.Call      // nil before it is placed
 
 	sources    []source.Source // from the start of the call
 	forwarders []*localtrack.Forwarder
@@ -47,21 +56,29 @@ type senders struct {
 	latest  map[string]<-chan struct{}   // by kind, closed when the latest change is over
 }
 
+// newSenders returns senders without tracks. They play until ctx is done.
+func newSenders(ctx context.Context, o sendersOptions) *senders {
+	return &senders{sendersOptions: o, ctx: ctx}
+}
+
+// place says which call the tracks are sent in.
+func (s *senders) place(call *peer.Call) { s.call = call }
+
 // addForwarders adds a forwarder for each section of an offer in which media come and may go back.
 func (s *senders) addForwarders(offer *peer.Description) {
 	for _, section := range offer.Sections {
 		if section.Kind != 0 && !section.Rejected && section.Sends() && section.Receives() {
-			s.forwarders = append(s.forwarders, localtrack.NewForwarder(section.Kind, localtrack.ForwarderOptions{Logger: s.logger}))
+			s.forwarders = append(s.forwarders, localtrack.NewForwarder(section.Kind, localtrack.ForwarderOptions{Logger: s.Logger}))
 		}
 	}
 }
 
 // addForwarder sends back a track that was added in mid-call, which the peer has to accept.
 func (s *senders) addForwarder(kind webrtc.RTPCodecType) *localtrack.Forwarder {
-	f := localtrack.NewForwarder(kind, localtrack.ForwarderOptions{Logger: s.logger})
+	f := localtrack.NewForwarder(kind, localtrack.ForwarderOptions{Logger: s.Logger})
 	s.call.AddTrack(f, func(err error) { // on the goroutine of the call, which must not wait
 		if err != nil && s.ctx.Err() == nil {
-			s.logger.Debug("an added track is not sent back", "error", err)
+			s.Logger.Debug("an added track is not sent back", "error", err)
 		}
 	})
 	return f
@@ -145,7 +162,7 @@ func (s *senders) track(kind string) webrtc.TrackLocal {
 
 // all returns the tracks that are sent of a kind, or of all if it is "".
 func (s *senders) all(kind string) (tracks []webrtc.TrackLocal) {
-	for _, k := range kinds() {
+	for _, k := range media.Kinds() {
 		if t := s.track(k); t != nil && (kind == "" || kind == k) {
 			tracks = append(tracks, t)
 		}
@@ -258,7 +275,7 @@ func (s *senders) remove(ctx context.Context, kind string) error {
 func (s *senders) mute(ctx context.Context, kind string, muted bool) error {
 	tracks := s.all(kind)
 	if len(tracks) == 0 {
-		return fmt.Errorf("no %s is sent", orAll(kind, "audio or video"))
+		return fmt.Errorf("no %s is sent", cmp.Or(kind, "audio or video"))
 	}
 	for _, t := range tracks {
 		if err := negotiate(ctx, func(done func(error)) { s.call.Mute(t, muted, done) }); err != nil {
@@ -268,12 +285,17 @@ func (s *senders) mute(ctx context.Context, kind string, muted bool) error {
 	return nil
 }
 
+// hold puts the call on hold, or resumes it.
+func (s *senders) hold(ctx context.Context, held bool) error {
+	return negotiate(ctx, func(done func(error)) { s.call.Hold(held, done) })
+}
+
 // pause announces that a track has nothing to send for now, because its device is gone or muted, or that it
 // goes on.
 func (s *senders) pause(t webrtc.TrackLocal, paused bool) {
 	s.call.PauseTrack(t, paused, func(err error) {
 		if err != nil && s.ctx.Err() == nil {
-			s.logger.Debug("the pause of a track is not announced", "kind", t.Kind(), "paused", paused, "error", err)
+			s.Logger.Debug("the pause of a track is not announced", "kind", t.Kind(), "paused", paused, "error", err)
 		}
 	})
 }
@@ -304,7 +326,7 @@ func (s *senders) play(src source.Source) {
 		defer close(done)
 		defer cancel()
 		if err := src.Run(ctx); err != nil {
-			s.fail(err)
+			s.Fail(err)
 		}
 	})
 }
@@ -318,13 +340,6 @@ func (s *senders) stop(t webrtc.TrackLocal) {
 	if stop != nil {
 		s.run(stop) // a device may take its time
 	}
-}
-
-func orAll(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // openSource opens what --video or --audio, or a command, names.
@@ -364,22 +379,22 @@ func (s *senders) openSources(ctx context.Context) error {
 
 func (s *senders) videoOptions(ctx context.Context) source.VideoOptions {
 	return source.VideoOptions{
-		Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Bitrate: s.Bitrate, Loop: s.Loop, Logger: s.logger,
-		NewEncoder: device.NewEncoder(s.Encoding), Stdin: s.stdin, Opening: ctx, Epoch: s.epoch,
+		Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Bitrate: s.Bitrate, Loop: s.Loop, Logger: s.Logger,
+		NewEncoder: device.NewEncoder(s.Encoding), Stdin: s.Stdin, Opening: ctx, Epoch: s.Epoch,
 	}
 }
 
 func (s *senders) audioOptions(ctx context.Context) source.AudioOptions {
-	return source.AudioOptions{Loop: s.Loop, Stdin: s.stdin, Opening: ctx, Epoch: s.epoch, Logger: s.logger}
+	return source.AudioOptions{Loop: s.Loop, Stdin: s.Stdin, Opening: ctx, Epoch: s.Epoch, Logger: s.Logger}
 }
 
 func (s *senders) openVideo(ctx context.Context, spec string) (source.Source, error) {
 	if !device.Names(spec) && !s.encodesTest(spec) {
 		return source.OpenVideo(spec, s.videoOptions(ctx))
 	}
-	return s.devices.OpenVideo(spec, device.VideoOptions{
+	return s.Devices.OpenVideo(spec, device.VideoOptions{
 		Codec: s.Encoding, Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Bitrate: s.Bitrate, Simulcast: s.Simulcast,
-		Warn: s.warn, Logger: s.logger,
+		Warn: s.Warn, Logger: s.Logger,
 	})
 }
 
@@ -394,18 +409,5 @@ func (s *senders) openAudio(ctx context.Context, spec string) (source.Source, er
 	if !device.Names(spec) {
 		return source.OpenAudio(spec, s.audioOptions(ctx))
 	}
-	return s.devices.OpenAudio(spec, device.AudioOptions{Rate: s.AudioRate, Warn: s.warn, Logger: s.logger})
-}
-
-// warn reports a warning of a device, whose names are not to be trusted.
-func (s *senders) warn(text string) { s.report.Warnf("%s", sanitize.Text(text)) }
-
-// codecName is the name of a codec as people say it, whatever case the other
-// side wrote it in.
-func codecName(mime string) string {
-	_, name, _ := strings.Cut(mime, "/")
-	if strings.EqualFold(name, "opus") {
-		return "opus"
-	}
-	return strings.ToUpper(name)
+	return s.Devices.OpenAudio(spec, device.AudioOptions{Rate: s.AudioRate, Warn: s.Warn, Logger: s.Logger})
 }

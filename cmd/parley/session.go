@@ -5,48 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
-	"parley/media/quality"
-	"parley/media/recorder"
 	"parley/media/testsignal"
 	"parley/peer"
 	"parley/peer/netem"
+	"parley/signal"
 )
 
 // session is one call with the media that belong to it.
 type session struct {
 	*settings
-	name       string // the peer, as it is known to the signaling server
-	out        bool   // we called
-	echo       bool   // what comes goes back
-	signaler   *peerSignaler
-	call       *peer.Call
-	app        channelApp // nil for text
-	expect     *event.Expectations
-	epoch      *testsignal.Epoch // of test sources
-	analyzer   *quality.Analyzer // of those that come back, nil for none
-	analyzedAt time.Time         // of the goroutine of runTimers
-	emulator   *netem.Emulator   // of the call's own sockets, nil for none
+	name     string // the peer, as it is known to the signaling server
+	out      bool   // we called
+	echo     bool   // what comes goes back
+	offered  time.Time
+	signaler *peerSignaler
+	call     *peer.Call      // nil before place
+	app      channelApp      // nil for text
+	emulator *netem.Emulator // of the call's own sockets, nil for none
+
+	sending  *senders
+	received *receivers
+	events   callEvents
+	stats    callStats
+	expect   *event.Expectations
 
 	observers  observers
 	middleware []middleware
 	apps       []channelHandler
 
-	layers      layers // of the goroutine of the call
-	received    receivers
-	sending     *senders
-	recorder    *recorder.Recorder     // nil without --record
-	recorded    map[string]*recordSink // by mid, of the call's goroutine
-	recordPaths []string               // that the recorder was given
-
-	offered   time.Time
 	connected chan struct{} // closed when the connection is up for the first time
 	begun     sync.Once
 	started   time.Time // of the connection, valid once connected is closed
@@ -54,12 +48,6 @@ type session struct {
 	ctx       context.Context // of what runs beside the call
 	cancel    context.CancelFunc
 	abort     chan struct{} // closed when a signal ends the call
-
-	disconnectedAt time.Time // since when nothing has come; of the call's goroutine, see pathgap.go
-
-	lastTone atomic.Value  // float64, Hz: the latest tone, for the summary
-	metering atomic.Bool   // received audio is decoded to measure its tone and level
-	metered  chan struct{} // gets a value when metering is enabled during the call
 
 	mu     sync.Mutex // guards the following
 	failed error      // of a source, a sink: it ends the call
@@ -76,24 +64,53 @@ func newSession(ctx context.Context, s *settings, name string, signaler *peerSig
 	return c, c.place(signaler)
 }
 
-// openSession opens the files of a call.
+// openSession opens the files of a call, before anybody is called: a missing file should not cost a call.
+// offer is what is answered, nil for a call of ours.
 func openSession(ctx context.Context, s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
-	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), epoch: testsignal.NewEpoch(), layers: layers{}, recorded: map[string]*recordSink{}, connected: make(chan struct{}), abort: make(chan struct{}), metered: make(chan struct{}, 1)}
+	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), connected: make(chan struct{}), abort: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.sending = &senders{settings: s, epoch: c.epoch, fail: c.fail, ctx: c.ctx}
-	c.expect = event.NewExpectations(s.Checks, c.reportCheck)
+	c.events = callEvents{peer: name, emit: c.emit}
+	c.expect = event.NewExpectations(s.Checks, c.events.check)
 	c.expect.Watch = func(key string, v event.Value) { c.observers.notifyValue(key, v) }
 	for _, attach := range s.attach {
 		attach(c)
 	}
-	c.analyzer = c.newAnalyzer()
-	c.metering.Store(c.metersAudio())
-	if err := c.openMedia(ctx, offer); err != nil {
+	epoch := testsignal.NewEpoch()
+	c.sending = newSenders(c.ctx, sendersOptions{MediaOut: s.MediaOut, Stdin: s.stdin, Devices: s.devices, Epoch: epoch, Fail: c.fail, Warn: s.warn, Logger: s.logger})
+	c.received = newReceivers(c.ctx, c.receiversOptions(epoch))
+	c.stats = callStats{session: c}
+	if echo {
+		c.sending.addForwarders(offer)
+	}
+	err := c.sending.openSources(ctx)
+	if err == nil {
+		err = c.received.openRecorder(offer)
+	}
+	if err != nil {
 		c.closeMedia()
 		return nil, err
 	}
 	return c, nil
 }
+
+func (c *session) receiversOptions(epoch *testsignal.Epoch) receiversOptions {
+	o := receiversOptions{
+		MediaIn: c.MediaIn, Peer: c.name, Begin: c.offered, Measure: measurementsOf(c.measurements, c.Checks), Test: c.MediaOut, Epoch: epoch,
+		Decodable: c.decodable, KeepAll: c.echo || c.input, RecordPartly: c.recordPartly,
+		Recordings: c.recordings, Speaker: c.speaker, Watcher: c.watcher,
+		Emit: c.emit, Observe: c.expect.Observe, Connected: c.isConnected, Fail: c.fail, Warn: c.warn, Info: c.report.Infof, Logger: c.logger,
+	}
+	if c.statsDump != nil {
+		o.Measure.tone = true
+	}
+	if c.echo {
+		o.Forward = c.sending.addForwarder
+	}
+	return o
+}
+
+// warn reports a warning whose text is not to be trusted.
+func (s *settings) warn(text string) { s.report.Warnf("%s", sanitize.Text(text)) }
 
 // place makes the call, once we are signed in: the signaling server may name ICE servers then.
 func (c *session) place(signaler *peerSignaler) error {
@@ -101,36 +118,30 @@ func (c *session) place(signaler *peerSignaler) error {
 	conf, err := c.configuration(signaler)
 	if err == nil {
 		c.call, err = peer.New(conf)
-		c.sending.call = c.call
 	}
 	if err != nil {
 		c.closeMedia()
 		return err
 	}
+	c.sending.place(c.call)
+	c.received.place(c.call)
 	for _, line := range c.Say {
 		c.call.Say(line)
 	}
 	return nil
 }
 
-// openMedia opens what is sent and what is recorded to, before anybody is called: a missing file should not
-// cost a call. offer is what an echo answers.
-func (c *session) openMedia(ctx context.Context, offer *peer.Description) error {
-	if c.echo {
-		c.sending.addForwarders(offer)
-	}
-	if err := c.sending.openSources(ctx); err != nil {
-		return err
-	}
-	return c.openRecorder(offer)
-}
-
 // closeMedia ends what runs beside the call, and closes its files.
 func (c *session) closeMedia() {
 	c.cancel()
-	c.closeEmulator()
+	if c.emulator != nil {
+		out, in := c.emulator.Counts()
+		c.logger.Debug("impairment", "out", out, "in", in)
+		_ = c.emulator.Close()
+		c.emulator = nil
+	}
 	c.sending.close()
-	c.releaseRecordings()
+	c.received.release()
 }
 
 func (c *session) configuration(signaler *peerSignaler) (peer.Config, error) {
@@ -140,40 +151,39 @@ func (c *session) configuration(signaler *peerSignaler) (peer.Config, error) {
 	}
 	conf := peer.Config{
 		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.out, Impolite: c.settings.Name < c.name,
-		Media: peer.MediaConfig{Tracks: c.sending.tracks(), Codecs: c.offeredCodecs(), VideoCodecs: c.codecs}, Channels: c.dataChannelOptions(),
+		Media:    peer.MediaConfig{Tracks: c.sending.tracks(), Codecs: c.received.offeredCodecs(c.sending.codecs()), VideoCodecs: c.codecs},
+		Channels: dataChannelOptions(c),
 		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.freshICEServers, TLS: c.TLS, RelayOnly: c.RelayOnly, Loopback: c.loopback(),
 			MinPort: c.MinPort, MaxPort: c.MaxPort, UDPMux: c.mux, TCPMux: c.tcp, AdvertiseIPs: c.AdvertiseIPs, Interfaces: c.Interfaces},
 		KeyLog: c.keyLog, Tap: c.tap(), Netem: c.emulator, Logger: c.logger,
 	}
+	conf.Verification.Certificate = c.identity
+	conf.Verification.Required = c.Verify == config.VerifyAsk
+	if !conf.Verification.Required {
+		conf.Verification.Code = c.Verify
+	}
 	if c.app != nil {
 		conf.ReceiveBuffer = peer.BulkReceiveBuffer
 	}
-	c.verifying(&conf)
-	if c.receives() {
+	// The hello-world page has no media to give.
+	if c.Dialect == signal.DialectCall && c.app == nil || c.Video != "" || c.Audio != "" || c.Record != "" {
 		conf.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 	}
 	if c.rtpdump != nil {
 		conf.OnRTP = c.rtpdump.WriteRTP
 	}
-	c.dumpStats(conf)
-	signaler.middleware = c.middleware
+	dumpStats(c, conf)
+	signaler.intercept(c.middleware)
 	return conf, err
 }
 
-// channel is the label of the channel that we open as caller, unless set
-// otherwise: the text page's, or the two ids joined, as the hello-world page
-// names it.
-func (c *session) channel() string {
-	if c.Dialect == "relay" {
+// label is the label of the channel that we open as caller, unless set otherwise: the text page's, or the
+// two ids joined, as the hello-world page names it.
+func (c *session) label() string {
+	if c.Dialect == signal.DialectRelay {
 		return c.settings.Name + c.name
 	}
 	return "channel1"
-}
-
-// receives reports whether an offer of ours asks for media: the hello-world page has
-// none to give.
-func (c *session) receives() bool {
-	return c.Dialect == "call" && c.app == nil || c.Video != "" || c.Audio != "" || c.Record != ""
 }
 
 // run makes the call and returns when it is over, with all that belongs to it.
@@ -181,7 +191,7 @@ func (c *session) run(ctx context.Context) error {
 	defer c.closeMedia()
 	ctx, hangUp := context.WithCancelCause(ctx)
 	defer hangUp(nil)
-	c.announce()
+	c.events.begin(c.out)
 	var watch sync.WaitGroup
 	watch.Go(func() { c.runTimers(ctx, hangUp) })
 	end, err := c.call.Run(ctx)
@@ -189,14 +199,6 @@ func (c *session) run(ctx context.Context) error {
 	hangUp(nil)
 	watch.Wait()
 	return c.conclude(end, err, cause)
-}
-
-func (c *session) announce() {
-	direction, say := "in", sanitize.Text(c.name)+" calls"
-	if c.out {
-		direction, say = "out", "calling "+sanitize.Text(c.name)
-	}
-	c.emit(event.Event{Name: "call", Peer: c.name, Fields: event.Fields("direction", direction), Message: say})
 }
 
 // Why a session hangs up by itself, as the cause of its context.
@@ -212,22 +214,23 @@ func (c *session) conclude(end peer.End, err, cause error) error {
 	if end == peer.PeerLeft {
 		c.expect.Observe("leave", event.TextOf("true"))
 	}
-	c.measure()
-	c.measureQuality(true)
+	c.measure(true)
 	if c.isConnected() {
-		c.signaler.up.Add(-1)
+		c.signaler.setUp(false)
 	}
 	if errors.As(cause, new(*exit.SignalError)) {
 		close(c.abort)
 	}
 	c.cancel()
 	c.work.Wait()
+	c.received.finish()
 	c.sending.finish()
 	err = c.verdict(end, err, cause)
-	if recordErr := c.closeRecorder(); err == nil {
+	if recordErr := c.received.closeRecorder(); err == nil {
 		err = recordErr
 	}
-	c.reportEnd(end, err, cause)
+	c.stats.reportEnd(end, err, cause)
+	c.observers.notifyEnd()
 	return err
 }
 
@@ -236,19 +239,24 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 	c.mu.Lock()
 	failed, absent := c.failed, c.absent
 	c.mu.Unlock()
+	var failure *peer.Error
 	switch {
 	case failed != nil:
 		return failed
 	case absent != nil:
 		return absent
+	case errors.As(err, &failure):
+		return &exit.Error{Code: exit.CodeOf(err), Err: fmt.Errorf("the call with %s failed: %w", sanitize.Text(c.name), err)}
 	case err != nil:
-		return c.describe(err)
+		return err
 	case errors.Is(cause, errAllHeld):
 		return nil
 	case errors.As(cause, new(*exit.SignalError)):
 		return &exit.ReportedError{Err: cause}
+	case errors.Is(cause, errTimeout) && len(c.Checks) == 0 && c.call.Answered():
+		return exit.Errorf(exit.Connection, "gave up after %s: %w", c.Timeout, c.call.Why())
 	case errors.Is(cause, errTimeout) && len(c.Checks) == 0:
-		return c.timedOut()
+		return exit.Errorf(exit.Timeout, "gave up after %s: %w", c.Timeout, c.call.Why())
 	case end == peer.PeerLeft && c.out && !c.isConnected() && c.call.Answered():
 		return exit.Errorf(exit.Absent, "%s hung up before the call was connected: %w", sanitize.Text(c.name), c.call.Why())
 	case end == peer.PeerLeft && c.out && !c.isConnected():
@@ -259,24 +267,19 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 	return c.expect.Err()
 }
 
-// describe adds whom a call was with.
-func (c *session) describe(err error) error {
-	var failure *peer.Error
-	if errors.As(err, &failure) {
-		return &exit.Error{Code: exit.CodeOf(err), Err: fmt.Errorf("the call with %s failed: %w", sanitize.Text(c.name), err)}
-	}
-	return err
-}
+// Context returns a context that is done when the call is over.
+func (c *session) Context() context.Context { return c.ctx }
 
-// timedOut explains a call that did not come about in time.
-func (c *session) timedOut() error {
-	code, why := exit.Timeout, c.call.Why()
-	if c.call.Answered() {
-		code = exit.Connection
-	}
-	return exit.Errorf(code, "gave up after %s: %w", c.Timeout, why)
-}
+// Go runs f beside the call, which does not end before it.
+func (c *session) Go(f func()) { c.work.Go(f) }
 
+// Connected returns a channel that is closed when the connection is up for the first time.
+func (c *session) Connected() <-chan struct{} { return c.connected }
+
+// Aborted returns a channel that is closed when a signal ends the call.
+func (c *session) Aborted() <-chan struct{} { return c.abort }
+
+// isConnected reports whether the call has been connected.
 func (c *session) isConnected() bool {
 	select {
 	case <-c.connected:
@@ -296,39 +299,21 @@ func (c *session) fail(err error) {
 	}
 }
 
-// notThere ends the call: the server says that the peer is absent.
-func (c *session) notThere() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.absent == nil {
-		c.absent = exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.name), sanitize.Text(c.Server))
-		c.call.Hangup()
-	}
-}
-
 // measureInterval is the time between two looks at what the receivers have measured.
 const measureInterval = 50 * time.Millisecond
 
-// looks reports whether anything in the call depends on what the receivers measure meanwhile.
-func (c *session) looks() bool {
-	return len(c.Checks) > 0 || c.observers.observed() || c.analyzer != nil || c.metering.Load()
-}
-
-// enableMetering measures the tone and level of received audio from now on.
-func (c *session) enableMetering() {
-	c.metering.Store(true)
-	select {
-	case c.metered <- struct{}{}:
-	default:
-	}
+// measure lets the expectations and the observers get what has been measured; last at the end of the call.
+func (c *session) measure(last bool) {
+	c.received.measure(last)
+	c.observers.notifyMeasurement()
 }
 
 // runTimers ends the call when its time has come, and measures until it is over.
 func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc) {
 	look := time.NewTicker(measureInterval)
 	defer look.Stop()
-	if !c.looks() {
-		look.Stop()
+	if len(c.Checks) == 0 && !c.observers.observed() && !c.received.measures() {
+		look.Stop() // nothing depends on what is measured meanwhile
 	}
 	stats := time.NewTicker(max(c.StatsInterval, 10*time.Millisecond))
 	defer stats.Stop()
@@ -339,7 +324,7 @@ func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 	if c.out && c.Timeout > 0 {
 		timeout = time.After(c.timeLeft)
 	}
-	connected, held := c.connected, c.expect.Held()
+	connected, held := c.Connected(), c.expect.Held()
 	if c.app != nil {
 		connected = c.app.ready()
 	}
@@ -348,11 +333,11 @@ func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			c.measure()
-		case <-c.metered:
+			c.measure(false)
+		case <-c.received.metered:
 			look.Reset(measureInterval)
 		case <-stats.C:
-			c.reportStats()
+			c.stats.report()
 		case <-connected:
 			connected = nil
 			if len(c.Checks) == 0 {

@@ -54,17 +54,10 @@ type settings struct {
 	asker    *asker
 
 	attach       []func(*session) // add observers, middleware and channel applications to a new call
-	analysis     analysis         // of received media, from the start of a call
+	measurements measurements     // of received media, from the start of a call
 	recordPartly bool             // what a recording lacks is no error
 	timeLeft     time.Duration    // of Timeout, once signed in
 	minDuration  time.Duration    // in place of Linger: no less than this from the start of the call
-}
-
-// analysis is what is measured of received media although no expectation asks for it.
-type analysis struct {
-	tone     bool // the tone and level of audio
-	frameIDs bool // the frame IDs of the test source
-	quality  bool // what quality.Analyzer reports
 }
 
 // readSettings reads the flags that cmd has; std is where it reports to.

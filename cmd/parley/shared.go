@@ -1,10 +1,13 @@
 package main
 
 import (
+	"net"
+	"net/url"
 	"os"
 
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/media/device"
 	"parley/peer"
 	"parley/peer/netem"
 )
@@ -73,4 +76,50 @@ func (s *settings) openTCP(all *closers) error {
 	}
 	s.tcp, all.all = mux, append(all.all, mux)
 	return nil
+}
+
+// newEmulator returns the emulator of a call's own sockets, nil without --impair. Calls that share a UDP port share an
+// emulator, see openUDP.
+func (s *settings) newEmulator() *netem.Emulator {
+	if s.Impair == nil || s.mux != nil {
+		return nil
+	}
+	return netem.NewEmulator(*s.Impair)
+}
+
+// openSpeaker opens the audio device of --play, which all calls share.
+func (s *settings) openSpeaker(all *closers) error {
+	if !s.Play {
+		return nil
+	}
+	speaker, err := device.OpenSpeaker(device.SpeakerOptions{ID: s.AudioOut, Warn: s.warn, Logger: s.logger})
+	if err != nil {
+		return err
+	}
+	s.speaker, all.all = speaker, append(all.all, speaker)
+	return nil
+}
+
+// loopback reports whether loopback addresses should be offered: when the signaling
+// server is on this machine, for then the peer may be too, and when the
+// machine has no other address.
+func (s *settings) loopback() bool {
+	if u, err := url.Parse(s.Server); err == nil {
+		if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+			return true
+		}
+	}
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return true
+	}
+	for _, i := range interfaces {
+		if i.Flags&net.FlagLoopback != 0 || i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		if addrs, err := i.Addrs(); err == nil && len(addrs) > 0 {
+			return false
+		}
+	}
+	return true
 }

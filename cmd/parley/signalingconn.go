@@ -4,14 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
+	"log/slog"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -24,39 +24,50 @@ import (
 // --timeout does not.
 const dialTimeout = 10 * time.Second
 
+// signalingOptions are the options of a signalingConn.
+type signalingOptions struct {
+	config.Signaling
+	ICEServers []webrtc.ICEServer // in addition to those that the server hands out
+	RelayOnly  bool               // a TURN server is needed
+	Timeout    time.Duration      // that bounds signIn, for its errors; 0 for none
+	RetryTaken bool               // a name that is taken is tried again until Timeout
+	Report     *event.Reporter
+	Logger     *slog.Logger
+}
+
 // signalingConn is this peer's connection to the signaling server.
 type signalingConn struct {
-	*settings
-	client        *client.Client // nil before signIn
-	disconnected  atomic.Bool    // the server is lost, and not back
-	up            atomic.Int32   // calls that are up, and may need the server again
-	onSessionLost atomic.Value   // func(): called when the server is back and has forgotten the calls
+	signalingOptions
+	client       *client.Client
+	disconnected atomic.Bool  // the server is lost, and not back
+	up           atomic.Int32 // calls that are up, and may need the server again
+	sessionLost  atomic.Value // func(): called when the server is back and has forgotten the calls
 }
 
 // signIn reaches the server and logs in.
-func (l *signalingConn) signIn(ctx context.Context) error {
-	s := l.settings
+func signIn(ctx context.Context, o signalingOptions) (*signalingConn, error) {
+	l := &signalingConn{signalingOptions: o}
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	c, err := client.Dial(dialing, s.Server, &client.Options{
-		Dialect: s.Dialect, Header: s.Header, TLS: s.TLS, Token: s.Token, Resume: true, OnState: l.changed, Logger: s.logger,
+	c, err := client.Dial(dialing, o.Server, &client.Options{
+		Dialect: o.Dialect, Header: o.Header, TLS: o.TLS, Token: o.Token, Resume: true, OnState: l.changed, Logger: o.Logger,
 		ShouldRetry: func() bool { return l.up.Load() > 0 },
 	})
 	if err != nil {
-		return s.unreached(ctx, err)
+		return nil, o.unreached(ctx, err)
 	}
-	s.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", s.Server),
-		Message: "reached " + sanitize.Text(s.Server), Detail: true})
-	if err := s.logIn(ctx, c); err != nil {
+	o.Report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", o.Server),
+		Message: "reached " + sanitize.Text(o.Server), Detail: true})
+	if err := o.logIn(ctx, c); err != nil {
 		_ = c.Close() // the login says more
-		return err
+		return nil, err
 	}
 	l.client = c
-	return nil
+	return l, nil
 }
 
 // unreached is the error of a server that was not reached.
-func (s *settings) unreached(ctx context.Context, err error) error {
+func (s *signalingOptions) unreached(ctx context.Context, err error) error {
 	if i := exit.Interruption(ctx); i != nil {
 		return i
 	}
@@ -70,7 +81,7 @@ func (s *settings) unreached(ctx context.Context, err error) error {
 }
 
 // logIn logs in, again and again while the name is taken, see retryLogin.
-func (s *settings) logIn(ctx context.Context, c *client.Client) error {
+func (s *signalingOptions) logIn(ctx context.Context, c *client.Client) error {
 	err := s.tryLogin(ctx, c)
 	if isTaken(err) {
 		err = s.retryLogin(ctx, c, err)
@@ -88,7 +99,7 @@ func (s *settings) logIn(ctx context.Context, c *client.Client) error {
 }
 
 // tryLogin logs in once. Where nothing else does, dialTimeout bounds the wait for the reply.
-func (s *settings) tryLogin(ctx context.Context, c *client.Client) error {
+func (s *signalingOptions) tryLogin(ctx context.Context, c *client.Client) error {
 	if _, bounded := ctx.Deadline(); bounded {
 		return c.Login(ctx, s.Name)
 	}
@@ -104,7 +115,7 @@ func (s *settings) tryLogin(ctx context.Context, c *client.Client) error {
 // retryLogin repeats a login whose name is taken, because the holder may be an earlier run whose connection the server has not
 // found dead. It goes on until --timeout if that was given, and otherwise for dialTimeout. Without --timeout it ends as soon as the
 // server has found the holder connected.
-func (s *settings) retryLogin(ctx context.Context, c *client.Client, taken error) error {
+func (s *signalingOptions) retryLogin(ctx context.Context, c *client.Client, taken error) error {
 	until := "until --timeout"
 	if !s.RetryTaken {
 		until = fmt.Sprintf("for %.0fs", dialTimeout.Seconds())
@@ -121,7 +132,7 @@ func (s *settings) retryLogin(ctx context.Context, c *client.Client, taken error
 		case !s.RetryTaken && isConnected(err):
 			return fmt.Errorf("%w, or wait for it with --timeout", err)
 		case !warned:
-			s.report.Warnf("the name %s is taken; trying again %s", strconv.Quote(s.Name), until)
+			s.Report.Warnf("the name %s is taken; trying again %s", strconv.Quote(s.Name), until)
 		}
 		select {
 		case <-time.After(takenPause):
@@ -146,37 +157,37 @@ func isTaken(err error) bool {
 	return errors.As(err, &login) && login.Code == signal.CodeTaken
 }
 
-func (s *settings) reportLogin(err error) {
+func (s *signalingOptions) reportLogin(err error) {
 	say := fmt.Sprintf("signed in as %s at %s", sanitize.Text(s.Name), sanitize.Text(s.Server))
 	if err != nil {
 		say = ""
 	}
-	s.report.Report(event.Event{Name: "login", Fields: event.Fields("name", s.Name, "success", err == nil), Message: say})
+	s.Report.Report(event.Event{Name: "login", Fields: event.Fields("name", s.Name, "success", err == nil), Message: say})
 }
 
 // close says goodbye to the server.
 func (l *signalingConn) close() {
 	_ = l.client.Close() // it may be lost already
-	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "closed")})
+	l.Report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "closed")})
 }
 
 // changed reports that the server is lost for now, or that it is back.
 func (l *signalingConn) changed(s client.State) {
 	if s.Lost {
 		l.disconnected.Store(true)
-		l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", s.Err.Error()),
+		l.Report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", s.Err.Error()),
 			Message: sanitize.Text(s.Err.Error()) + "; trying to come back"})
 		return
 	}
 	l.disconnected.Store(false)
 	say := "the signaling server is back"
-	if forgotten, ok := l.onSessionLost.Load().(func()); ok && !s.Resumed {
+	if forgotten, ok := l.sessionLost.Load().(func()); ok && !s.Resumed {
 		forgotten()
 	}
 	if !s.Resumed {
 		say += ", and has forgotten the calls that were being set up"
 	}
-	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", l.Server, "resumed", s.Resumed), Message: say})
+	l.Report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", l.Server, "resumed", s.Resumed), Message: say})
 }
 
 // lost reports that the server is gone for good.
@@ -184,7 +195,32 @@ func (l *signalingConn) lost(err error) {
 	if l.disconnected.Swap(true) {
 		return
 	}
-	l.report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", err.Error())})
+	l.Report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "lost", "error", err.Error())})
+}
+
+// receive returns the next message of the server.
+func (l *signalingConn) receive(ctx context.Context) (signal.Message, error) {
+	return l.client.Receive(ctx)
+}
+
+// onSessionLost has f called when the server is back and has forgotten the calls.
+func (l *signalingConn) onSessionLost(f func()) { l.sessionLost.Store(f) }
+
+// isDisconnected reports whether the server is lost for now.
+func (l *signalingConn) isDisconnected() bool { return l.disconnected.Load() }
+
+// connection returns what the connection is like.
+func (l *signalingConn) connection() client.Connection { return l.client.Connection() }
+
+// rejectBusy rejects a caller: we are busy.
+func (l *signalingConn) rejectBusy(ctx context.Context, m signal.Message) {
+	if m.Type != signal.Offer {
+		return
+	}
+	l.Report.Infof("%s calls, and is rejected: we are busy", sanitize.Text(m.Peer))
+	if err := l.to(m.Peer).Leave(ctx); err != nil {
+		l.Logger.Debug("the rejection was not sent", "error", err)
+	}
 }
 
 // to returns the Signaler of the calls with one peer.
@@ -197,6 +233,21 @@ type peerSignaler struct {
 	*signalingConn
 	peer       string
 	middleware []middleware
+}
+
+// intercept has the messages to the peer go through all of some middleware.
+func (l *peerSignaler) intercept(all []middleware) { l.middleware = all }
+
+// networkChanged has the connection to the server checked at once.
+func (l *peerSignaler) networkChanged() { l.client.NetworkChanged() }
+
+// setUp notes that the call is up, or is no longer.
+func (l *peerSignaler) setUp(up bool) {
+	if up {
+		l.up.Add(1)
+	} else {
+		l.up.Add(-1)
+	}
 }
 
 // send sends a message to the peer through the middleware.
@@ -253,28 +304,4 @@ func candidateInit(c *signal.Candidate) webrtc.ICECandidateInit {
 	return webrtc.ICECandidateInit{
 		Candidate: c.Candidate, SDPMid: c.SDPMid, SDPMLineIndex: c.SDPMLineIndex, UsernameFragment: c.UsernameFragment,
 	}
-}
-
-// loopback reports whether loopback addresses should be offered: when the signaling
-// server is on this machine, for then the peer may be too, and when the
-// machine has no other address.
-func (s *settings) loopback() bool {
-	if u, err := url.Parse(s.Server); err == nil {
-		if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
-			return true
-		}
-	}
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return true
-	}
-	for _, i := range interfaces {
-		if i.Flags&net.FlagLoopback != 0 || i.Flags&net.FlagUp == 0 {
-			continue
-		}
-		if addrs, err := i.Addrs(); err == nil && len(addrs) > 0 {
-			return false
-		}
-	}
-	return true
 }

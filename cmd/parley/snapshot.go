@@ -22,6 +22,7 @@ import (
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
+	"parley/media"
 	"parley/media/decoder"
 	"parley/media/pixel"
 	"parley/signal"
@@ -166,7 +167,7 @@ func (t *snapshotViewer) show(img image.Image) {
 func (t *snapshotViewer) newDecoder(mime string) (decoder.Decoder, error) {
 	d, err := decoders(mime)
 	if err != nil {
-		t.stop(exit.Errorf(exit.Device, "no frame of %s: %w", codecName(mime), err))
+		t.stop(exit.Errorf(exit.Device, "no frame of %s: %w", media.CodecName(mime), err))
 	}
 	return d, err
 }

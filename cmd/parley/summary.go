@@ -10,45 +10,41 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/media"
 	"parley/peer"
 	"parley/peer/stats"
 )
 
-// reportStats reports what is measured now; nothing that was not measured is reported. It measures nothing that nobody reads.
-func (c *session) reportStats() {
+// callStats reports the statistics of a call. Nothing that was not measured is reported.
+type callStats struct{ session *session }
+
+// report reports what is measured now. It measures nothing that nobody reads.
+func (r callStats) report() {
+	c := r.session
 	if !c.isConnected() {
 		return
 	}
 	if c.observers.takesStats() || c.report.TakesEvents() {
-		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: c.statsFields(false)})
+		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: r.fields(false)})
 	}
 	if c.report.TakesStatus() {
-		c.report.Status(c.statusLine())
+		c.report.Status(r.line())
 	}
 }
 
-// statusLine is the state of the call in one line, for a terminal.
-func (c *session) statusLine() string {
-	parts := []string{time.Since(c.started).Round(time.Second).String()}
-	for _, s := range c.received.stats() {
-		part := s.Kind
-		if s.Width > 0 {
-			part += fmt.Sprintf(" %s %.0f/s", size(s.Width, s.Height), s.FrameRate)
-		}
-		if s.tone.Tone > 0 {
-			part += fmt.Sprintf(" %.0f Hz", s.tone.Tone)
-		}
-		parts = append(parts, fmt.Sprintf("%s %.0f kbit/s, %d lost", part, s.Bitrate/1000, s.Lost))
-	}
-	if rtt := c.call.Stats().RTT; rtt != nil {
+// line returns the state of the call in one line, for a terminal.
+func (r callStats) line() string {
+	parts := append([]string{time.Since(r.session.started).Round(time.Second).String()}, r.session.received.status()...)
+	if rtt := r.session.call.Stats().RTT; rtt != nil {
 		parts = append(parts, fmt.Sprintf("rtt %.1f ms", milliseconds(*rtt)))
 	}
 	return strings.Join(parts, " · ")
 }
 
-// statsFields are what is measured now; the certificates only if all is wanted,
-// for they are long and stay the same.
-func (c *session) statsFields(all bool) []event.Field {
+// fields returns the fields of an event with what is measured now; the certificates only if all is true,
+// because they are long and stay the same.
+func (r callStats) fields(all bool) []event.Field {
+	c := r.session
 	measured := c.call.Stats()
 	var fields []event.Field
 	if measured.RTT != nil {
@@ -56,7 +52,7 @@ func (c *session) statsFields(all bool) []event.Field {
 	}
 	tracks := [][]event.Field{}
 	for _, s := range c.received.stats() {
-		tracks = append(tracks, receivedFields(s))
+		tracks = append(tracks, s.fields())
 	}
 	for _, s := range measured.Tracks {
 		tracks = append(tracks, sentFields(s))
@@ -67,35 +63,21 @@ func (c *session) statsFields(all bool) []event.Field {
 			"messages_sent", s.MessagesSent, "bytes_sent", s.BytesSent,
 			"messages_received", s.MessagesReceived, "bytes_received", s.BytesReceived))
 	}
-	report := c.fullReport(measured.Report)
+	report := measured.Report
+	c.received.addTo(report)
+	c.sending.addTo(report)
 	c.observers.notifyStats(report)
 	if !all {
 		report = slices.DeleteFunc(report, func(o stats.Object) bool { return o["type"] == "certificate" })
 	}
-	if q := qualityFields(c.quality()); q != nil {
+	if q := qualityFields(c.received.quality()); q != nil {
 		fields = append(fields, event.Field{Key: "quality", Value: q})
 	}
 	return append(fields, event.Field{Key: "tracks", Value: tracks}, event.Field{Key: "channels", Value: channels}, event.Field{Key: "report", Value: report})
 }
 
-func receivedFields(s receivedStats) []event.Field {
-	fields := event.Fields("direction", "in", "kind", s.Kind, "codec", s.Codec,
-		"packets", s.Packets, "bytes", s.Bytes, "lost", s.Lost, "jitter", s.Jitter,
-		"frames", s.Frames, "bitrate", int64(s.Bitrate))
-	if s.Width > 0 {
-		fields = append(fields, event.Field{Key: "size", Value: size(s.Width, s.Height)}, event.Field{Key: "fps", Value: s.FrameRate})
-	}
-	if s.tone.Tone > 0 {
-		fields = append(fields, event.Field{Key: "tone", Value: s.tone.Tone})
-	}
-	if s.measured {
-		fields = append(fields, event.Fields("gaps", s.interruptions, "gap_ms", s.interrupted.Milliseconds())...)
-	}
-	return fields
-}
-
 func sentFields(s stats.SentTrack) []event.Field {
-	fields := event.Fields("direction", "out", "kind", s.Kind.String(), "codec", codecName(s.Codec),
+	fields := event.Fields("direction", "out", "kind", s.Kind.String(), "codec", media.CodecName(s.Codec),
 		"packets", s.Packets, "bytes", s.Bytes)
 	if s.Lost != nil {
 		fields = append(fields, event.Field{Key: "lost", Value: *s.Lost}, event.Field{Key: "jitter", Value: milliseconds(*s.Jitter)}, event.Field{Key: "rtt", Value: milliseconds(*s.RTT)})
@@ -106,7 +88,8 @@ func sentFields(s stats.SentTrack) []event.Field {
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // reportEnd reports how the call ended, and what was received in it.
-func (c *session) reportEnd(end peer.End, err, cause error) {
+func (r callStats) reportEnd(end peer.End, err, cause error) {
+	c := r.session
 	reason := "left"
 	switch {
 	case errors.Is(cause, errTimeout):
@@ -135,41 +118,17 @@ func (c *session) reportEnd(end peer.End, err, cause error) {
 		if ev.Message != "" {
 			ev.Message += fmt.Sprintf(" after %.1f s", took.Seconds())
 		}
-		c.reportStatsAtEnd()
+		r.reportSummary()
 	}
 	c.emit(ev)
-	c.observers.notifyEnd()
 }
 
-func (c *session) reportStatsAtEnd() {
-	var parts []string
-	for _, s := range c.received.stats() {
-		if tone, ok := c.lastTone.Load().(float64); ok && s.Kind == "audio" {
-			s.tone.Tone = tone
-		}
-		parts = append(parts, sentence(s))
-	}
-	ev := event.Event{Name: "stats", Peer: c.name, Fields: c.statsFields(true)}
-	if len(parts) > 0 {
+// reportSummary reports the statistics at the end of the call.
+func (r callStats) reportSummary() {
+	c := r.session
+	ev := event.Event{Name: "stats", Peer: c.name, Fields: r.fields(true)}
+	if parts := c.received.summary(); len(parts) > 0 {
 		ev.Output = fmt.Sprintf("received from %s: %s", sanitize.Text(c.name), strings.Join(parts, "; "))
 	}
 	c.emit(ev)
 }
-
-// sentence is what was received on one track, for people.
-func sentence(s receivedStats) string {
-	out := s.Kind + " " + s.Codec
-	if s.Width > 0 {
-		out += " " + size(s.Width, s.Height)
-	}
-	if s.Kind == "video" {
-		out += fmt.Sprintf(", %d frames", s.Frames)
-	}
-	out += fmt.Sprintf(", %d packets, %d lost", s.Packets, s.Lost)
-	if s.tone.Tone > 0 {
-		out += fmt.Sprintf(", a tone of %.0f Hz", s.tone.Tone)
-	}
-	return out
-}
-
-func size(width, height int) string { return fmt.Sprintf("%dx%d", width, height) }

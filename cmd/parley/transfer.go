@@ -37,7 +37,7 @@ type transfer struct {
 
 func newTransfer(c *session, direction string) *transfer {
 	t := &transfer{session: c, direction: direction, over: make(chan struct{})}
-	t.ctx, t.cancel = context.WithCancelCause(c.ctx)
+	t.ctx, t.cancel = context.WithCancelCause(c.Context())
 	t.lastEvent.Store(time.Now().UnixNano())
 	return t
 }
@@ -147,7 +147,7 @@ func (t *transfer) drainAndClose(ch *datachannel.Channel) {
 		t.session.logger.Debug("data channel not closed", "error", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.session.ctx, goodbyePatience)
+	ctx, cancel := context.WithTimeout(t.session.Context(), goodbyePatience)
 	defer cancel()
 	for {
 		if _, _, err := ch.Receive(ctx); err != nil {
@@ -225,8 +225,8 @@ func refuseTransfer(c *session, ch *datachannel.Channel) {
 		return
 	}
 	ch.Detach()
-	c.work.Go(func() {
-		filetransfer.Refuse(c.ctx, ch, filetransfer.RefusedUnsupported, "this parley takes no files; parley receive does")
+	c.Go(func() {
+		filetransfer.Refuse(c.Context(), ch, filetransfer.RefusedUnsupported, "this parley takes no files; parley receive does")
 		c.report.Warnf("%s wants to send files; parley receive takes them", sanitize.Text(c.name))
 	})
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
-	"parley/cmd/parley/internal/sanitize"
 	"parley/media/decoder"
 	"parley/media/device"
 	"parley/media/playout"
@@ -48,12 +47,11 @@ func (s *settings) preferDecodable() {
 // offeredCodecs returns the codecs of our descriptions: those that are sent, and those that can be received. What is to be seen or
 // heard needs a decoder, unless there is a recording, an echo or --input as well, and what is recorded has to fit into the
 // file.
-func (c *session) offeredCodecs() []string {
-	var audio, video, sent []string
-	if !c.recordPartly {
-		audio, video = recorder.Codecs(c.Record)
+func (r *receivers) offeredCodecs(sent []string) []string {
+	var audio, video []string
+	if !r.RecordPartly {
+		audio, video = recorder.Codecs(r.Record)
 	}
-	sent = c.sending.codecs()
 	return slices.DeleteFunc(peer.Codecs(), func(mime string) bool {
 		holds := video
 		if strings.HasPrefix(mime, "audio/") {
@@ -62,25 +60,24 @@ func (c *session) offeredCodecs() []string {
 		if holds != nil && !slices.Contains(holds, mime) && !slices.Contains(sent, mime) {
 			return true
 		}
-		if c.Record != "" || c.echo || c.input {
+		if r.Record != "" || r.KeepAll {
 			return false
 		}
-		unseen := c.decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(c.decodable, mime)
-		unheard := c.speaker != nil && strings.HasPrefix(mime, "audio/") && !playout.CanPlay(mime)
+		unseen := r.Decodable != nil && strings.HasPrefix(mime, "video/") && !slices.Contains(r.Decodable, mime)
+		unheard := r.Speaker != nil && strings.HasPrefix(mime, "audio/") && !playout.CanPlay(mime)
 		return (unseen || unheard) && !slices.Contains(sent, mime)
 	})
 }
 
 // watchTrack decodes a track for the watcher, if there is one. request asks for a
 // key frame.
-func (c *session) watchTrack(e peer.TrackReceived, request func()) *decoder.Viewer {
-	if c.watcher == nil || e.Track.Kind() != webrtc.RTPCodecTypeVideo {
+func (r *receivers) watchTrack(e peer.TrackReceived, request func()) *decoder.Viewer {
+	if r.Watcher == nil || e.Track.Kind() != webrtc.RTPCodecTypeVideo {
 		return nil
 	}
 	v := decoder.NewViewer(decoder.ViewerOptions{
-		NewDecoder: c.watcher.newDecoder, Show: c.watcher.show, RequestKeyFrame: request,
-		Warn: func(sentence string) { c.report.Warnf("%s", sanitize.Text(sentence)) }, Logger: c.logger,
+		NewDecoder: r.Watcher.newDecoder, Show: r.Watcher.show, RequestKeyFrame: request, Warn: r.Warn, Logger: r.Logger,
 	})
-	c.work.Go(func() { v.Run(c.ctx) })
+	r.work.Go(func() { v.Run(r.ctx) })
 	return v
 }

@@ -10,49 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-
-	"parley/cmd/parley/internal/config"
-	"parley/cmd/parley/internal/event"
-	"parley/cmd/parley/internal/exit"
-	"parley/cmd/parley/internal/sanitize"
-	"parley/peer"
 )
-
-// verifying is what a call's configuration gets of --verify and --identity.
-func (s *settings) verifying(conf *peer.Config) {
-	conf.Verification.Certificate = s.identity
-	conf.Verification.Required = s.Verify == config.VerifyAsk
-	if !conf.Verification.Required {
-		conf.Verification.Code = s.Verify
-	}
-}
-
-// reportCode reports the verification code and, with --verify ask, asks whether the
-// peer sees the same.
-func (c *session) reportCode(e peer.VerificationCode) {
-	ev := event.Event{Name: "code", Peer: c.name, Fields: event.Fields("code", e.Code, "verified", e.Verified),
-		Message: "verification code " + e.Code}
-	if e.Verified {
-		ev.Message += ", as it should be"
-	}
-	c.emit(ev)
-	if e.Verified || c.Verify != config.VerifyAsk {
-		return
-	}
-	c.work.Go(func() {
-		c.report.ClearStatus() // waits for the line with the code
-		same, err := c.asker.ask(c.ctx, c.name, fmt.Sprintf("does %s see %s too? [y/N] ", sanitize.Text(c.name), e.Code))
-		switch {
-		case c.ctx.Err() != nil: // the call is over
-		case err != nil:
-			c.fail(exit.Errorf(exit.Device, "--verify ask: %w", err))
-		case same:
-			c.call.Confirm()
-		default:
-			c.call.Decline()
-		}
-	})
-}
 
 // asker asks one question after the other, for several calls may have one.
 type asker struct {

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/stdio"
+	"parley/signal"
+)
+
+func callCommand(std stdio.Streams) *cli.Command {
+	return &cli.Command{
+		Name:      "call",
+		Usage:     "log in and call NAME",
+		ArgsUsage: "NAME",
+		Description: `Calls NAME and stays in the call until somebody hangs up, --duration is over or
+all expectations hold. It receives whatever NAME sends; it sends what --video,
+--audio and --say name.
+
+   parley call tab --video test --audio test
+   parley call tab --say ping --expect text=pong --timeout 10s
+   parley call tab --record %p.webm --duration 30s
+   parley call tab --video film.mkv --audio film.mkv
+   parley call tab --audio 'exec:espeak-ng --stdout "The build is broken."'
+   parley call tab --input ndjson <<< '{"id":1,"command":"say","text":"hi"}'
+   parley call tab --expect video.size=640x480 --expect video.frames>=30 -q
+
+In the relay dialect the hello-world page's names are the default:
+   parley call --dialect relay --server ws://localhost:8000 --say 'hello world!'`,
+		Flags:        slices.Concat(config.MediaOutFlags(), config.CallFlags(45*time.Second), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		OnUsageError: config.UsageError,
+		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
+			s, err := readSettings(cmd, std)
+			if err != nil {
+				return err
+			}
+			defer s.report.CloseInto(&err)
+			defaultName := ""
+			if s.Dialect == signal.DialectRelay {
+				defaultName = "Saruman"
+			}
+			name, err := config.Peer(cmd, defaultName)
+			if err != nil {
+				return err
+			}
+			if s.Name == "" {
+				s.Name = ownName(s.Dialect, "Gandalf", "caller-"+randomHex(3))
+			}
+			return call(ctx, s, name)
+		},
+	}
+}
+
+// ownName is the default of --as: the hello-world page's partner in the relay
+// dialect.
+func ownName(d signal.Dialect, relay, otherwise string) string {
+	if d == signal.DialectRelay {
+		return relay
+	}
+	return otherwise
+}
+
+func randomHex(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	return hex.EncodeToString(b)
+}
