@@ -24,6 +24,7 @@ import (
 	"golang.org/x/crypto/acme"
 
 	"parley/cmd/parley/internal/certtest"
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // authority is a small certificate authority that speaks ACME (RFC 8555) and checks for real that it speaks with the host. It does not
@@ -159,8 +160,8 @@ func TestACME(t *testing.T) {
 			args := []string{"serve", "--listen", web, "--acme", host, "--acme-http", challenges, "--acme-cache", cache,
 				"--acme-directory", a.URL + "/directory"}
 			for visit := range 2 {
-				s := terminal(t, args...)
-				s.says(t, "signaling on wss://"+host)
+				s := e2etest.Start(t, args...)
+				s.Says(t, "signaling on wss://"+host)
 				pool := x509.NewCertPool()
 				pool.AddCert(a.root)
 				c, err := tls.Dial("tcp", web, &tls.Config{ServerName: host, RootCAs: pool})
@@ -177,7 +178,7 @@ func TestACME(t *testing.T) {
 				if _, err := tls.Dial("tcp", web, &tls.Config{ServerName: "other.example.org", RootCAs: pool}); err == nil {
 					t.Error("there is a certificate for another host")
 				}
-				interruptProcess(t, s)
+				e2etest.Interrupt(t, s)
 			}
 		})
 	}

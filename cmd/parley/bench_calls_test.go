@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // TestBenchAudioCalls measures the CPU time of a process that answers 50 calls with audio and only counts what it receives.
@@ -18,11 +20,11 @@ import (
 // one takes more than a third of it. This process sends.
 func TestBenchAudioCalls(t *testing.T) {
 	const rounds = 3
-	ours, err := built()
+	ours, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, server := serving(t, "--offer-rate", "1000/1000", "--candidate-rate", "10000/10000", "--other-rate", "1000/1000")
+	_, server := e2etest.Serve(t, "--offer-rate", "1000/1000", "--candidate-rate", "10000/10000", "--other-rate", "1000/1000")
 	paths := map[string]string{"parley": ours}
 	order := []string{"parley"}
 	if baseline := os.Getenv("PARLEY_BASELINE"); baseline != "" {
@@ -62,22 +64,22 @@ func TestBenchAudioCalls(t *testing.T) {
 func benchAudioCalls(t *testing.T, server, path string) (receiver, sender float64) {
 	const calls, settle, measured = 50, 3 * time.Second, 10 * time.Second
 	args := []string{"answer", "--as", "counter", "--server", server}
-	answerer := launch(t, exec.Command(path, args...), args)
-	answerer.says(t, "waiting for calls")
+	answerer := e2etest.Launch(t, exec.Command(path, args...), args)
+	answerer.Says(t, "waiting for calls")
 	for i := range calls {
 		startInProcess(t, []string{"parley", "call", "counter", "--as", fmt.Sprintf("caller-%02d", i), "--server", server,
 			"--audio", "test", "--stats-interval", "0"})
 	}
-	answerer.says(t, fmt.Sprintf("(?s)(receiving audio.*){%d}", calls))
+	answerer.Says(t, fmt.Sprintf("(?s)(receiving audio.*){%d}", calls))
 	connected := time.Now()
 	time.Sleep(settle) // until the calls are as they stay
-	us := &process{cmd: &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}}
-	before, sentBefore := usageOf(t, answerer), usageOf(t, us)
+	us := &e2etest.Process{Cmd: &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}}
+	before, sentBefore := e2etest.UsageOf(t, answerer), e2etest.UsageOf(t, us)
 	time.Sleep(measured)
-	now, sentNow := usageOf(t, answerer), usageOf(t, us)
+	now, sentNow := e2etest.UsageOf(t, answerer), e2etest.UsageOf(t, us)
 	least := int(time.Since(connected).Seconds() * 50 * 0.98) // packets of 20 ms
-	interruptProcess(t, answerer)
-	received := regexp.MustCompile(`(\d+) packets, 0 lost`).FindAllStringSubmatch(answerer.out.String(), -1)
+	e2etest.Interrupt(t, answerer)
+	received := regexp.MustCompile(`(\d+) packets, 0 lost`).FindAllStringSubmatch(answerer.Out.String(), -1)
 	if len(received) != calls {
 		t.Errorf("%d of %d calls lost nothing", len(received), calls)
 	}
@@ -86,8 +88,8 @@ func benchAudioCalls(t *testing.T, server, path string) (receiver, sender float6
 			t.Errorf("a call received %s packets, want %d: the machine is too busy for this", r[1], least)
 		}
 	}
-	perSecond := func(before, now usage) float64 {
-		return 1000 * (now.cpu - before.cpu).Seconds() / now.at.Sub(before.at).Seconds()
+	perSecond := func(before, now e2etest.Usage) float64 {
+		return 1000 * (now.CPU - before.CPU).Seconds() / now.At.Sub(before.At).Seconds()
 	}
 	return perSecond(before, now), perSecond(sentBefore, sentNow)
 }

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/media/testsignal"
 	"parley/signal/web/webtest"
 )
@@ -108,7 +109,7 @@ func planes(img *image.RGBA) []byte {
 // terminal runs parley in a terminal that knows kitty's graphics, and looks at it until the test ends.
 func (g *glass) terminal(args ...string) {
 	g.t.Helper()
-	path, err := builds[len(builds)-1].path()
+	path, err := e2etest.Builds[len(e2etest.Builds)-1].Path()
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -190,7 +191,7 @@ func (g *glass) saw(wide, high int, text string, now time.Time) {
 // result is a row of the table, of what comes from now on.
 func (g *glass) result(what string) string {
 	g.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) { // until the first frame is there
+	for deadline := time.Now().Add(e2etest.Patience); ; time.Sleep(100 * time.Millisecond) { // until the first frame is there
 		g.mu.Lock()
 		n := len(g.took)
 		g.mu.Unlock()
@@ -217,30 +218,30 @@ func (g *glass) result(what string) string {
 }
 
 func TestBenchLatency(t *testing.T) {
-	page, server := serving(t)
+	page, server := e2etest.Serve(t)
 	rows := []string{"| from picture to picture, 640x480 at 30 a second, ms | median | p95 | pictures |\n|---|---:|---:|---:|"}
 	for _, codec := range []string{"vp8", "h264"} {
 		t.Run("terminals, "+codec, func(t *testing.T) {
 			g := newGlass(t)
 			g.terminal("answer", "--as", codec, "--server", server, "--show", "kitty")
-			until := time.Now().Add(patience)
+			until := time.Now().Add(e2etest.Patience)
 			for code := -1; code != 0 && time.Now().Before(until); { // until it has signed in
-				code, _ = terminal(t, "call", codec, "--server", server, "--quiet", "--expect", "connected").wait()
+				code, _ = e2etest.Start(t, "call", codec, "--server", server, "--quiet", "--expect", "connected").Wait()
 			}
-			builds[len(builds)-1].parley(t, os.Environ(), "call", codec, "--server", server, "--video", "exec:cat "+g.fifo,
+			e2etest.Builds[len(e2etest.Builds)-1].Start(t, os.Environ(), "call", codec, "--server", server, "--video", "exec:cat "+g.fifo,
 				"--video-codec", codec, "--video-bitrate", "900000")
 			rows = append(rows, g.result("terminal to terminal, "+strings.ToUpper(codec)))
 		})
 	}
 	t.Run("tab", func(t *testing.T) {
 		g := newGlass(t)
-		chrome := browsers().Chromium(t, nil)
+		chrome := e2etest.Browsers().Chromium(t, nil)
 		tab := chrome.NewTab()
 		tab.KeepPeers()
 		tab.Go(page + "/?as=tab&answer=1")
-		idle(tab)
+		e2etest.Idle(tab)
 		g.terminal("call", "tab", "--server", server, "--video", "exec:cat "+g.fifo, "--video-codec", "vp8", "--video-bitrate", "900000", "--show", "kitty")
-		talking(tab)
+		e2etest.Talking(tab)
 		tab.WaitFrames(5)
 		if err := tab.Eval(`(async () => {
 			const peer = window[Symbol.for('webtest.peers')].at(-1);

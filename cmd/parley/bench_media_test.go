@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // What one stream of 640x480 at 30 pictures a second costs, beside what the same work costs ffmpeg (over SRTP, without
@@ -33,7 +35,7 @@ type streamBench struct {
 }
 
 func newBench(t *testing.T) *streamBench {
-	_, server := serving(t)
+	_, server := e2etest.Serve(t)
 	b := &streamBench{t: t, dir: t.TempDir(), server: server}
 	b.film, b.pictures = filepath.Join(b.dir, "film.ivf"), filepath.Join(b.dir, "film.y4m")
 	source := []string{"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x480:rate=30:duration=8", "-pix_fmt", "yuv420p"}
@@ -46,29 +48,29 @@ func newBench(t *testing.T) *streamBench {
 }
 
 // work starts the two ends of a stream, and returns the process that is measured.
-type work func(b *streamBench) *process
+type work func(b *streamBench) *e2etest.Process
 
 // parley runs the build with all encoders.
-func (b *streamBench) parley(args ...string) *process {
-	return builds[len(builds)-1].parley(b.t, os.Environ(), append(args, "--server", b.server)...)
+func (b *streamBench) parley(args ...string) *e2etest.Process {
+	return e2etest.Builds[len(e2etest.Builds)-1].Start(b.t, os.Environ(), append(args, "--server", b.server)...)
 }
 
 // sends measures a caller.
 func sends(args ...string) work {
-	return func(b *streamBench) *process {
+	return func(b *streamBench) *e2etest.Process {
 		b.answers()
 		p := b.parley(append([]string{"call", b.name(), "--loop", "--video-bitrate", "900000", "--stats-interval", "0"}, b.fill(args)...)...)
-		p.says(b.t, "sending video")
+		p.Says(b.t, "sending video")
 		return p
 	}
 }
 
 // takes measures who answers.
 func takes(args ...string) work {
-	return func(b *streamBench) *process {
+	return func(b *streamBench) *e2etest.Process {
 		p := b.answers(args...)
 		b.parley("call", b.name(), "--loop", "--video", b.film)
-		p.says(b.t, "receiving video")
+		p.Says(b.t, "receiving video")
 		return p
 	}
 }
@@ -76,25 +78,25 @@ func takes(args ...string) work {
 // name is a new one for each pair.
 func (b *streamBench) name() string { return "bob" + strconv.Itoa(b.count) }
 
-func (b *streamBench) answers(args ...string) *process {
+func (b *streamBench) answers(args ...string) *e2etest.Process {
 	b.count++
 	p := b.parley(append([]string{"answer", "--as", b.name(), "--stats-interval", "0"}, args...)...)
-	p.says(b.t, "waiting for calls")
+	p.Says(b.t, "waiting for calls")
 	return p
 }
 
 // draws measures who answers in a terminal.
-func draws(b *streamBench) *process {
+func draws(b *streamBench) *e2etest.Process {
 	b.count++
-	path, err := builds[len(builds)-1].path()
+	path, err := e2etest.Builds[len(e2etest.Builds)-1].Path()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	line := fmt.Sprintf("stty rows 40 cols 120; COLORTERM=truecolor exec %s answer --as %s --show blocks --server %s", path, b.name(), b.server)
-	p := launch(b.t, exec.Command("script", "-qec", line, filepath.Join(b.dir, "screen")), nil)
-	p.says(b.t, "waiting for calls")
+	p := e2etest.Launch(b.t, exec.Command("script", "-qec", line, filepath.Join(b.dir, "screen")), nil)
+	p.Says(b.t, "waiting for calls")
 	b.parley("call", b.name(), "--loop", "--video", b.film)
-	p.says(b.t, "▀")
+	p.Says(b.t, "▀")
 	return p
 }
 
@@ -107,13 +109,13 @@ func (b *streamBench) fill(args []string) []string {
 	return all
 }
 
-func (b *streamBench) run(name string, args ...string) *process {
-	return launch(b.t, exec.Command(name, b.fill(args)...), args)
+func (b *streamBench) run(name string, args ...string) *e2etest.Process {
+	return e2etest.Launch(b.t, exec.Command(name, b.fill(args)...), args)
 }
 
 // ffmpegSends measures ffmpeg as it sends to a port where nobody reads.
 func ffmpegSends(args ...string) work {
-	return func(b *streamBench) *process {
+	return func(b *streamBench) *e2etest.Process {
 		sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			b.t.Fatal(err)
@@ -123,7 +125,7 @@ func ffmpegSends(args ...string) work {
 	}
 }
 
-func (b *streamBench) ffmpegTo(port int, args ...string) *process {
+func (b *streamBench) ffmpegTo(port int, args ...string) *e2etest.Process {
 	all := append([]string{"-v", "error", "-re", "-stream_loop", "-1"}, args...)
 	return b.run("ffmpeg", append(all, "-f", "rtp", "-srtp_out_suite", "AES_CM_128_HMAC_SHA1_80", "-srtp_out_params", srtpKey,
 		fmt.Sprintf("srtp://127.0.0.1:%d", port))...)
@@ -131,7 +133,7 @@ func (b *streamBench) ffmpegTo(port int, args ...string) *process {
 
 // ffmpegTakes measures ffmpeg as it receives.
 func ffmpegTakes(args ...string) work {
-	return func(b *streamBench) *process {
+	return func(b *streamBench) *e2etest.Process {
 		free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
 			b.t.Fatal(err)
@@ -152,17 +154,17 @@ func ffmpegTakes(args ...string) work {
 
 // aiortcCalls measures one of two ends: send or take.
 func aiortcCalls(measured string, send, take []string) work {
-	return func(b *streamBench) *process {
+	return func(b *streamBench) *e2etest.Process {
 		b.count++
 		script, err := filepath.Abs("testdata/bench/end.py")
 		if err != nil {
 			b.t.Fatal(err)
 		}
 		socket := filepath.Join(b.dir, fmt.Sprint("socket", b.count))
-		both := map[string]*process{}
+		both := map[string]*e2etest.Process{}
 		both["take"] = b.run("/usr/bin/python3", append([]string{script, "take", socket}, take...)...)
 		both["send"] = b.run("/usr/bin/python3", append([]string{script, "send", socket}, send...)...)
-		both[measured].says(b.t, "connected")
+		both[measured].Says(b.t, "connected")
 		return both[measured]
 	}
 }
@@ -211,13 +213,13 @@ func (b *streamBench) measure(w work) (share string) {
 		b.t = t
 		p := w(b)
 		time.Sleep(benchSettle)
-		before := b.used(p.cmd.Process.Pid)
+		before := b.used(p.Cmd.Process.Pid)
 		begun := time.Now()
 		time.Sleep(benchTime)
-		share = fmt.Sprintf("%.1f", 100*(b.used(p.cmd.Process.Pid)-before).Seconds()/time.Since(begun).Seconds())
+		share = fmt.Sprintf("%.1f", 100*(b.used(p.Cmd.Process.Pid)-before).Seconds()/time.Since(begun).Seconds())
 		select {
-		case <-p.exited:
-			t.Errorf("it ended: %s%s", p.out, p.err)
+		case <-p.Exited:
+			t.Errorf("it ended: %s%s", p.Out, p.Err)
 		default:
 		}
 	})
@@ -242,5 +244,5 @@ func (b *streamBench) used(pid int) time.Duration {
 // processTime is that of one process, in proc(5) the 14th and 15th field of stat.
 func processTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
-	return usageOf(t, &process{cmd: &exec.Cmd{Process: &os.Process{Pid: pid}}}).cpu
+	return e2etest.UsageOf(t, &e2etest.Process{Cmd: &exec.Cmd{Process: &os.Process{Pid: pid}}}).CPU
 }

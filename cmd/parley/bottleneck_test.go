@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/turnserver"
 	"parley/signal/turnserver/coturntest"
 	"parley/signal/web/webtest"
@@ -171,28 +172,28 @@ func (b *bottleneck) until(what string, right func(rate int) bool) time.Duration
 }
 
 // behindABottleneck has a terminal send a noisy picture to a tab, through a bottleneck.
-func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck, *process) {
+func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck, *e2etest.Process) {
 	t.Helper()
-	b := browsers().Chromium(t, &webtest.Options{ShowAddresses: true}) // a relay lets in only whom it knows by address
+	b := e2etest.Browsers().Chromium(t, &webtest.Options{ShowAddresses: true}) // a relay lets in only whom it knows by address
 	here := coturntest.LocalAddress(t)
 	// The relay is another server's, for this one's login must not hand out a way around the bottleneck.
-	_, _, events := servingWith(t, "--turn", netip.AddrPortFrom(here, 0).String(), "--turn-open", "--turn-secret", "north",
+	_, _, events := e2etest.ServeEvents(t, "--turn", netip.AddrPortFrom(here, 0).String(), "--turn-open", "--turn-secret", "north",
 		"--turn-allowed-peer-ip", netip.PrefixFrom(here, here.BitLen()).String())
-	page, server := serving(t)
+	page, server := e2etest.Serve(t)
 	line := newBottleneck(t, relayAddress(t, events))
 	user, password := turnserver.Credentials{Secret: "north"}.Make("bob")
-	bob := terminal(t, append([]string{"answer", "--as", "bob", "--server", server, "--output", "ndjson", "--stats-interval", "0",
+	bob := e2etest.Start(t, append([]string{"answer", "--as", "bob", "--server", server, "--output", "ndjson", "--stats-interval", "0",
 		"--ice-policy", "relay", "--ice-server", "turn:" + line.address() + "," + user + "," + password}, args...)...)
-	bob.says(t, `"event":"login"`)
+	bob.Says(t, `"event":"login"`)
 	tab := b.NewTab()
 	tab.KeepPeers()
 	tab.Go(page + "/?as=tab&call=bob")
-	talking(tab)
+	e2etest.Talking(tab)
 	tab.WaitFrames(30)
 	return tab, line, bob
 }
 
-func relayAddress(t *testing.T, events []jsonEvent) string {
+func relayAddress(t *testing.T, events []e2etest.Event) string {
 	t.Helper()
 	for _, e := range events {
 		if e["event"] != "turn-listening" {
@@ -250,7 +251,7 @@ func TestBitrateFollowsTheNetwork(t *testing.T) {
 	if excuse := machine.look(); took-excuse > 20*time.Second {
 		t.Errorf("it took %v to come back, %v of which for the machine", took, excuse)
 	}
-	interruptProcess(t, bob)
+	e2etest.Interrupt(t, bob)
 	tab.NoErrors()
 	tab.Close()
 }
@@ -272,7 +273,7 @@ func TestLossIsRepaired(t *testing.T) {
 	if lost == 0 || again < lost*0.7 {
 		t.Errorf("%v packets were lost, and %v came again", lost, again)
 	}
-	interruptProcess(t, bob)
+	e2etest.Interrupt(t, bob)
 	tab.NoErrors()
 	tab.Close()
 }

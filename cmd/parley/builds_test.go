@@ -1,89 +1,46 @@
 package main
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
-
-// build is one of the ways in which parley is built, and where its binary is, which is made on first use.
-type build struct {
-	name string
-	path func() (string, error)
-	// decodes are the codecs whose pictures it can see by itself.
-	decodes []string
-}
-
-// builds are all of them.
-var builds = []build{
-	{"no cgo", builtWith("0", ""), []string{"VP8"}},
-	{"cgo", built, []string{"H264", "VP8"}},
-	{"vpx", builtWith("1", "vpx"), []string{"H264", "VP8", "VP9"}},
-}
-
-func builtWith(cgo, tags string) func() (string, error) {
-	return sync.OnceValues(func() (string, error) {
-		dir, err := os.MkdirTemp("", "parley")
-		if err != nil {
-			return "", err
-		}
-		cmd := exec.Command("go", "build", "-tags", tags, "-o", filepath.Join(dir, "parley"), ".")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("go build: %w\n%s", err, out)
-		}
-		return filepath.Join(dir, "parley"), nil
-	})
-}
-
-// parley runs the binary of a build in the background. Without a PATH, it has no ffmpeg to help it.
-func (b build) parley(t *testing.T, env []string, args ...string) *process {
-	t.Helper()
-	path, err := b.path()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, args...)
-	cmd.Env = env
-	return launch(t, cmd, args)
-}
 
 // An offer names what this build can do something with: all that can be received and recorded, or where the picture is to
 // be seen, all that it can decode.
 func TestOffersOfEachBuild(t *testing.T) {
-	_, server := serving(t)
+	_, server := e2etest.Serve(t)
 	all := []string{"AV1", "H264", "VP8", "VP9"}
-	for _, b := range builds {
+	for _, b := range e2etest.Builds {
 		for kind, c := range map[string]struct {
 			args []string
 			want []string
 		}{
 			"call":     {[]string{"call", "bob"}, all},
 			"record":   {[]string{"call", "bob", "--record", "x.mp4"}, []string{"AV1", "H264", "VP9"}},
-			"snapshot": {[]string{"snapshot", "bob", "x.png"}, b.decodes},
+			"snapshot": {[]string{"snapshot", "bob", "x.png"}, b.Decodes},
 		} {
-			bob := terminal(t, "answer", "--as", "bob", "--once", "--server", server, "--stats-dump", "dump", "--video", "test")
-			bob.says(t, "waiting for calls")
-			alice := b.parley(t, []string{"HOME=" + t.TempDir()}, append(c.args, "--server", server)...)
+			bob := e2etest.Start(t, "answer", "--as", "bob", "--once", "--server", server, "--stats-dump", "dump", "--video", "test")
+			bob.Says(t, "waiting for calls")
+			alice := b.Start(t, []string{"HOME=" + t.TempDir()}, append(c.args, "--server", server)...)
 			if kind == "snapshot" {
-				alice.ends(t, 0)
+				alice.Ends(t, 0)
 			} else {
-				bob.says(t, "connected to")
-				interruptProcess(t, alice)
+				bob.Says(t, "connected to")
+				e2etest.Interrupt(t, alice)
 			}
-			bob.ends(t, 0)
-			dump, err := os.ReadFile(filepath.Join(bob.cmd.Dir, "dump"))
+			bob.Ends(t, 0)
+			dump, err := os.ReadFile(filepath.Join(bob.Cmd.Dir, "dump"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := videoOffered(string(dump)); !slices.Equal(got, c.want) {
-				t.Errorf("%s of the build with %s offers %v, want %v", kind, b.name, got, c.want)
+				t.Errorf("%s of the build with %s offers %v, want %v", kind, b.Name, got, c.want)
 			}
 		}
 	}

@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
 // codecTrial is one codec in one build with one browser.
 type codecTrial struct {
-	build   build
+	build   e2etest.Build
 	browser *webtest.Browser
 	codec   string // as --video-codec says it
 	film    string // of that codec
@@ -25,14 +26,14 @@ func TestCodecs(t *testing.T) {
 	films := t.TempDir()
 	names := map[string]string{"vp8": "film.webm", "vp9": "vp9.ivf", "h264": "film.mkv", "av1": "av1.ivf"}
 	for _, name := range names {
-		if err := makeSample(filepath.Join(films, name)); err != nil {
+		if err := e2etest.MakeSample(filepath.Join(films, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	rows := []string{"| | build | VP8 | VP9 | H.264 | AV1 |\n|---|---|---|---|---|---|"}
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		for _, build := range builds {
-			cells := []string{b.Name(), build.name}
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		for _, build := range e2etest.Builds {
+			cells := []string{b.Name(), build.Name}
 			for _, codec := range []string{"vp8", "vp9", "h264", "av1"} {
 				trial := codecTrial{build, b, codec, filepath.Join(films, names[codec])}
 				cells = append(cells, trial.run(t))
@@ -45,31 +46,31 @@ func TestCodecs(t *testing.T) {
 
 // run makes a call with audio, and returns which ways the codec goes.
 func (c codecTrial) run(t *testing.T) (cell string) {
-	name := fmt.Sprintf("%s, %s", c.build.name, c.codec)
+	name := fmt.Sprintf("%s, %s", c.build.Name, c.codec)
 	t.Run(name, func(t *testing.T) {
-		page, server := serving(t)
+		page, server := e2etest.Serve(t)
 		tab := c.browser.NewTab()
 		tab.KeepPeers()
 		tab.Go(page + "/?as=tab&answer=1")
-		idle(tab)
+		e2etest.Idle(tab)
 		if !c.has(tab) {
 			cell = "the browser has it not"
 			tab.Close()
 			return
 		}
 		mime := strings.ToUpper(c.codec)
-		p := c.build.parley(t, nil, "call", "tab", "--server", server, "--video", c.film, "--loop", "--audio", "tone:500", "--linger", "5m", "--timeout", "60s",
-			"--video-codec", c.codec, "--expect", "video.codec="+mime, "--expect", "video.frames>=10", "--expect", microphone(c.browser))
-		talking(tab)
+		p := c.build.Start(t, nil, "call", "tab", "--server", server, "--video", c.film, "--loop", "--audio", "tone:500", "--linger", "5m", "--timeout", "60s",
+			"--video-codec", c.codec, "--expect", "video.codec="+mime, "--expect", "video.frames>=10", "--expect", e2etest.Microphone(c.browser))
+		e2etest.Talking(tab)
 		tab.WaitFrames(5)
 		tab.WaitTone(500)
 		if got := codecOf(tab); got != "video/"+mime {
 			t.Errorf("the tab receives %s", got)
 		}
 		for _, check := range []string{"video.codec", "video.frames", "audio.tone"} {
-			p.says(t, "held: "+check)
+			p.Says(t, "held: "+check)
 		}
-		interruptProcess(t, p)
+		e2etest.Interrupt(t, p)
 		tab.NoErrors()
 		tab.Close()
 		cell = "both ways"

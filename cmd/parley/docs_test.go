@@ -20,6 +20,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/docs"
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/stdio"
 )
@@ -64,7 +65,7 @@ type transcript struct {
 }
 
 func newTranscript(t *testing.T) *transcript {
-	path, err := built()
+	path, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,14 +102,14 @@ func (s *transcript) background(command string) {
 	if strings.HasPrefix(command, "parley serve") {
 		command += " --listen " + s.listen
 	}
-	p, err := startProcess(s.command("exec " + command))
+	p, err := e2etest.StartProcess(s.command("exec " + command))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { _ = p.cmd.Process.Kill(); <-p.exited })
+	s.t.Cleanup(func() { _ = p.Cmd.Process.Kill(); <-p.Exited })
 	_, log, redirected := strings.Cut(command, "2>")
 	if !redirected {
-		p.says(s.t, "signaling on|waiting for calls")
+		p.Says(s.t, "signaling on|waiting for calls")
 		return
 	}
 	for {
@@ -120,7 +121,7 @@ func (s *transcript) background(command string) {
 			s.t.Fatal(err)
 		}
 		select {
-		case <-p.exited:
+		case <-p.Exited:
 			s.t.Fatalf("%s ended: %s", command, text)
 		case <-time.After(10 * time.Millisecond):
 		}
@@ -170,29 +171,6 @@ func lines(text string) map[string]bool {
 		set[regexp.MustCompile(`[0-9]+([.:T-][0-9]+)*Z?`).ReplaceAllString(line, "N")] = true
 	}
 	return set
-}
-
-// rewriteTopic replaces the part of a topic between <!-- name --> and <!-- /name -->, both included, by text.
-func rewriteTopic(t *testing.T, topic, name, text string) {
-	t.Helper()
-	if err := rewriteDocument("docs/"+topic+".md", name, text); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// rewriteDocument replaces the part of a file between <!-- name --> and <!-- /name -->, both included.
-func rewriteDocument(path, name, text string) error {
-	old, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->\n"
-	before, rest, ok := strings.Cut(string(old), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		return fmt.Errorf("%s has no part %q", path, begin)
-	}
-	return os.WriteFile(path, []byte(before+text+after), 0o666)
 }
 
 // TestEventsTopic compares the table of the topic events with the schema. With PARLEY_DOCS=update, as make docs sets
@@ -247,7 +225,9 @@ func TestEventsTopic(t *testing.T) {
 	}
 	table += "<!-- /events -->\n"
 	if os.Getenv("PARLEY_DOCS") == "update" {
-		rewriteTopic(t, "events", "events", table)
+		if err := e2etest.RewriteTopic("events", "events", table); err != nil {
+			t.Fatal(err)
+		}
 		return
 	}
 	if topic, _ := docs.Text("events"); !strings.Contains(topic, table) {

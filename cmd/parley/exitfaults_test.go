@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/peer/peertest"
 	"parley/signal"
@@ -107,12 +108,12 @@ func TestExitCodesOfFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := signaltest.Start(t, nil)
 			callVillain(t, server, fault.does)
-			p := terminal(t, append([]string{"call", "villain", "--server", server}, fault.args...)...)
-			code, err := p.wait()
+			p := e2etest.Start(t, append([]string{"call", "villain", "--server", server}, fault.args...)...)
+			code, err := p.Wait()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if said := p.err.String(); code != fault.code || !regexp.MustCompile(fault.says).MatchString(said) {
+			if said := p.Err.String(); code != fault.code || !regexp.MustCompile(fault.says).MatchString(said) {
 				t.Errorf("it ends with %d, want %d and %q; it said\n%s", code, fault.code, fault.says, said)
 			}
 		})
@@ -122,7 +123,7 @@ func TestExitCodesOfFaults(t *testing.T) {
 // callVillain signs somebody in who does one thing when called.
 func callVillain(t *testing.T, server string, does func(*villain)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), e2etest.Patience)
 	client, err := client.Dial(ctx, server, nil)
 	if err == nil {
 		err = client.Login(ctx, "villain")
@@ -161,22 +162,22 @@ func callVillain(t *testing.T, server string, does func(*villain)) {
 // the recording.
 func TestHangupSignal(t *testing.T) {
 	server := signaltest.Start(t, nil)
-	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--audio", "test", "--output", "ndjson")
-	bob.says(t, `"event":"login"`)
-	path, err := built()
+	bob := e2etest.Start(t, "answer", "--as", "bob", "--server", server, "--audio", "test", "--output", "ndjson")
+	bob.Says(t, `"event":"login"`)
+	path, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	program := filepath.Join(t.TempDir(), "program")
 	source := "exec:echo $$ >" + program + "; exec ffmpeg -v error -re -f lavfi -i sine=frequency=600 -c:a libopus -f ogg -"
-	alice := launch(t, exec.Command("env", "--default-signal=HUP", path, "call", "bob", "--server", server,
+	alice := e2etest.Launch(t, exec.Command("env", "--default-signal=HUP", path, "call", "bob", "--server", server,
 		"--audio", source, "--record", "bob.ogg", "--expect", "audio.packets>=50", "--linger", "10m"), nil)
-	alice.says(t, "held: audio.packets")
-	if err := alice.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	alice.Says(t, "held: audio.packets")
+	if err := alice.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	alice.ends(t, int(exit.Interrupted))
-	bob.says(t, `"event":"end".*"reason":"leave"`)
+	alice.Ends(t, int(exit.Interrupted))
+	bob.Says(t, `"event":"end".*"reason":"leave"`)
 	text, err := os.ReadFile(program)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +189,7 @@ func TestHangupSignal(t *testing.T) {
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("the program of the source runs still: %v", err)
 	}
-	if got, err := ffprobe(filepath.Join(alice.cmd.Dir, "bob.ogg")); err != nil || !strings.Contains(got, "codec_name=opus") {
+	if got, err := e2etest.FFprobe(filepath.Join(alice.Cmd.Dir, "bob.ogg")); err != nil || !strings.Contains(got, "codec_name=opus") {
 		t.Errorf("the recording: %v, %s", err, got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
@@ -13,19 +14,19 @@ import (
 // have (RFC 4585, RFC 5104, RFC 4588), and Opus its error correction (RFC 7587). Redundancy that nothing here makes use of,
 // RED and ULPFEC, is refused by leaving it out.
 func TestRepairIsNegotiated(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
-		bob := terminal(t, "answer", "--server", server, "--as", "bob", "--video", "test", "--audio", "tone:600")
-		bob.says(t, "waiting for calls")
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := e2etest.Serve(t)
+		bob := e2etest.Start(t, "answer", "--server", server, "--as", "bob", "--video", "test", "--audio", "tone:600")
+		bob.Says(t, "waiting for calls")
 		for name, way := range map[string]string{"caller": "call=bob", "called": "answer=1"} {
 			tab := b.NewTab()
 			tab.KeepPeers()
 			tab.Go(page + "/?as=" + name + "&" + way)
 			if way == "answer=1" {
-				idle(tab)
-				terminal(t, "call", name, "--server", server, "--as", "alice", "--video", "test", "--audio", "tone:600").says(t, "sending video")
+				e2etest.Idle(tab)
+				e2etest.Start(t, "call", name, "--server", server, "--as", "alice", "--video", "test", "--audio", "tone:600").Says(t, "sending video")
 			}
-			talking(tab)
+			e2etest.Talking(tab)
 			var both struct{ Theirs, Ours string }
 			if err := tab.Eval(`(peer => ({Theirs: peer.localDescription.sdp, Ours: peer.remoteDescription.sdp}))(
 				window[Symbol.for('webtest.peers')].at(-1))`, &both); err != nil {

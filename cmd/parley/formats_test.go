@@ -21,6 +21,8 @@ import (
 
 	"github.com/thesyncim/gopus"
 	"github.com/thesyncim/gopus/container/ogg"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // formatFile is a file of one producer that is sent and recorded.
@@ -303,12 +305,12 @@ const browserRecords = `(async () => {
 // recordInBrowsers writes the files of MediaRecorder and returns those that the browsers can make.
 func recordInBrowsers(t *testing.T, dir string) []formatFile {
 	t.Helper()
-	page, _ := serving(t)
+	page, _ := e2etest.Serve(t)
 	var files []formatFile
 	for _, b := range []string{"chromium", "firefox"} {
-		browser := browsers().Chromium(t, nil)
+		browser := e2etest.Browsers().Chromium(t, nil)
 		if b == "firefox" {
-			browser = browsers().Firefox(t, nil)
+			browser = e2etest.Browsers().Firefox(t, nil)
 		}
 		for _, kind := range []struct{ name, mime, record string }{
 			{"vp8.webm", "video/webm;codecs=vp8,opus", ".webm"},
@@ -446,7 +448,7 @@ func TestFormats(t *testing.T) {
 	dir := t.TempDir()
 	files := formatFiles()
 	files = append(files, recordInBrowsers(t, dir)...)
-	_, server := serving(t)
+	_, server := e2etest.Serve(t)
 	rows := make([]string, len(files))
 	limit := make(chan struct{}, 2)
 	for i, f := range files {
@@ -475,8 +477,8 @@ func TestFormats(t *testing.T) {
 func sendAndCompare(t *testing.T, server string, f formatFile, path, recorded, name string) string {
 	t.Helper()
 	want := measure(t, path)
-	answer := terminal(t, "answer", "--once", "--as", name, "--server", server, "--record", recorded, "--timeout", "90s")
-	answer.says(t, "waiting for calls")
+	answer := e2etest.Start(t, "answer", "--once", "--as", name, "--server", server, "--record", recorded, "--timeout", "90s")
+	answer.Says(t, "waiting for calls")
 	args := []string{"call", name, "--server", server, "--as", name + "-caller", "--duration", "4500ms", "--timeout", "60s"}
 	if want.video != "" {
 		args = append(args, "--video", path)
@@ -484,9 +486,9 @@ func sendAndCompare(t *testing.T, server string, f formatFile, path, recorded, n
 	if want.audio != "" {
 		args = append(args, "--audio", path)
 	}
-	call := terminal(t, args...)
-	call.ends(t, 0)
-	answer.ends(t, 0)
+	call := e2etest.Start(t, args...)
+	call.Ends(t, 0)
+	answer.Ends(t, 0)
 	got := measure(t, recorded)
 	longest, most := 0.25+f.preRoll, want.frames+int(math.Ceil(25*f.preRoll))
 	if want.video != "" {
@@ -545,19 +547,9 @@ func sendAndCompare(t *testing.T, server string, f formatFile, path, recorded, n
 // writeFormatTable replaces the table in the topic sources.
 func writeFormatTable(t *testing.T, rows []string) {
 	t.Helper()
-	const topic, begin, end = "docs/sources.md", "<!-- formats -->", "<!-- end of formats -->"
-	text, err := os.ReadFile(topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, ok := strings.Cut(string(text), begin)
-	_, tail, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the table", topic)
-	}
-	table := "\n\n| file | producer | codecs | length (s) | frames | left : right (dB) | video after audio (ms) |\n|---|---|---|---|---|---|---|\n" +
-		strings.Join(rows, "\n") + "\n\n"
-	if err := os.WriteFile(topic, []byte(head+begin+table+end+tail), 0o666); err != nil {
+	table := "<!-- formats -->\n\n| file | producer | codecs | length (s) | frames | left : right (dB) | video after audio (ms) |\n|---|---|---|---|---|---|---|\n" +
+		strings.Join(rows, "\n") + "\n\n<!-- /formats -->\n"
+	if err := e2etest.RewriteTopic("sources", "formats", table); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d files, %s", len(rows), time.Now().Format(time.DateOnly))

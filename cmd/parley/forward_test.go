@@ -17,23 +17,24 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/server"
 	"parley/signal/signaltest"
 )
 
 // forwarding runs both ends of a forwarded target, and returns where to connect.
-func forwarding(t *testing.T, target string, listen ...string) (address string, office, home *process) {
+func forwarding(t *testing.T, target string, listen ...string) (address string, office, home *e2etest.Process) {
 	t.Helper()
 	server := signaltest.Start(t, &server.Options{})
-	office = terminal(t, "pipe", "--server", server, "--as", "office", "--connect", "tcp:"+target)
-	office.says(t, "waiting for calls")
+	office = e2etest.Start(t, "pipe", "--server", server, "--as", "office", "--connect", "tcp:"+target)
+	office.Says(t, "waiting for calls")
 	args := []string{"pipe", "office", "--server", server, "--as", "home"}
 	for _, l := range listen {
 		args = append(args, "--listen", l)
 	}
-	home = terminal(t, args...)
-	home.says(t, `connections to \S+ go to office`)
-	return regexp.MustCompile(`connections to (\S+) go`).FindStringSubmatch(home.err.String())[1], office, home
+	home = e2etest.Start(t, args...)
+	home.Says(t, `connections to \S+ go to office`)
+	return regexp.MustCompile(`connections to (\S+) go`).FindStringSubmatch(home.Err.String())[1], office, home
 }
 
 // A hundred connections at once, each of them with a request of its own and an
@@ -54,7 +55,7 @@ func TestForwardedTCPServesAnHTTPClient(t *testing.T) {
 	}))
 	defer web.Close()
 	address, _, home := forwarding(t, web.Listener.Addr().String(), "tcp:127.0.0.1:0")
-	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: connections}, Timeout: 2 * patience}
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: connections}, Timeout: 2 * e2etest.Patience}
 	defer client.CloseIdleConnections()
 	var work sync.WaitGroup
 	for i := range connections {
@@ -76,10 +77,10 @@ func TestForwardedTCPServesAnHTTPClient(t *testing.T) {
 		})
 	}
 	work.Wait()
-	if err := home.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := home.Cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	home.ends(t, 130)
+	home.Ends(t, 130)
 }
 
 // One connection that nobody reads does not stop the others.
@@ -128,7 +129,7 @@ func TestAForwardedConnectionThatIsNotReadStopsNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer echoed.Close()
-	_ = echoed.SetDeadline(time.Now().Add(patience))
+	_ = echoed.SetDeadline(time.Now().Add(e2etest.Patience))
 	work.Go(func() {
 		_, _ = io.WriteString(echoed, "e"+sent)
 		_ = echoed.(*net.TCPConn).CloseWrite()
@@ -136,10 +137,10 @@ func TestAForwardedConnectionThatIsNotReadStopsNoOther(t *testing.T) {
 	if got, err := io.ReadAll(echoed); string(got) != sent || err != nil {
 		t.Errorf("%d bytes came back, want %d; %v", len(got), len(sent), err)
 	}
-	if err := home.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := home.Cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	home.ends(t, 130)
+	home.Ends(t, 130)
 }
 
 func TestOnlyNamedTargetsAreConnected(t *testing.T) {
@@ -154,8 +155,8 @@ func TestOnlyNamedTargetsAreConnected(t *testing.T) {
 	if n, err := io.Copy(io.Discard, c); n > 0 {
 		t.Errorf("%d bytes came from a target that nobody named, %v", n, err)
 	}
-	home.says(t, "office did not connect us: no --connect of this side names that target")
-	office.says(t, "home wants to be connected to "+web.Listener.Addr().String())
+	home.Says(t, "office did not connect us: no --connect of this side names that target")
+	office.Says(t, "home wants to be connected to "+web.Listener.Addr().String())
 }
 
 func TestATargetThatIsDownIsSaid(t *testing.T) {
@@ -166,6 +167,6 @@ func TestATargetThatIsDownIsSaid(t *testing.T) {
 	} else if !errors.Is(err, syscall.ECONNRESET) { // it may be over before the kernel has reported that it is up
 		t.Fatal(err)
 	}
-	home.says(t, "office did not connect us: 127.0.0.1:1 cannot be reached")
-	office.says(t, "home was not connected: .*refused")
+	home.Says(t, "office did not connect us: 127.0.0.1:1 cannot be reached")
+	office.Says(t, "home was not connected: .*refused")
 }

@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // A server whose log goes to a full disk serves all the same.
 func TestFullLog(t *testing.T) {
-	path, err := built()
+	path, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +38,7 @@ func TestFullLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(e2etest.Patience); ; time.Sleep(10 * time.Millisecond) {
 		if c, err := net.Dial("tcp", address); err == nil {
 			_ = c.Close()
 			break
@@ -45,8 +47,8 @@ func TestFullLog(t *testing.T) {
 			t.Fatal("it does not listen")
 		}
 	}
-	bob := terminal(t, "answer", "--server", "ws://"+address, "--as", "bob", "--once", "--output", "ndjson")
-	bob.says(t, `"event":"login"`)
-	terminal(t, "call", "bob", "--server", "ws://"+address, "--as", "alice", "--expect", "connected").ends(t, 0)
-	bob.ends(t, 0)
+	bob := e2etest.Start(t, "answer", "--server", "ws://"+address, "--as", "bob", "--once", "--output", "ndjson")
+	bob.Says(t, `"event":"login"`)
+	e2etest.Start(t, "call", "bob", "--server", "ws://"+address, "--as", "alice", "--expect", "connected").Ends(t, 0)
+	bob.Ends(t, 0)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
@@ -59,8 +60,8 @@ func glares(t *testing.T) []string {
 }
 
 // cross calls the tab and has the tab call at the same moment, by call.
-func cross(t *testing.T, tab *webtest.Tab, name, server string, call func(), flags ...string) *process {
-	p := terminal(t, append([]string{"call", "tab", "--as", name, "--server", server, "--timeout", "60s", "--linger", "2m"}, flags...)...)
+func cross(t *testing.T, tab *webtest.Tab, name, server string, call func(), flags ...string) *e2etest.Process {
+	p := e2etest.Start(t, append([]string{"call", "tab", "--as", name, "--server", server, "--timeout", "60s", "--linger", "2m"}, flags...)...)
 	tab.Wait(`window[Symbol.for('held')].length > 0`)
 	call()
 	return p
@@ -69,28 +70,28 @@ func cross(t *testing.T, tab *webtest.Tab, name, server string, call func(), fla
 // TestGlareWithATab: a tab and a terminal call each other at once. What comes of it
 // is one call with everything in it.
 func TestGlareWithATab(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := e2etest.Serve(t)
 		for _, name := range glares(t) {
 			tab := b.NewTab()
 			tab.Preload(holdOffers)
 			tab.Go(page + "/?as=tab")
-			idle(tab)
+			e2etest.Idle(tab)
 			p := cross(t, tab, name, server, func() {
 				tab.Type("#callToUsernameInput", name)
 				tab.Click("#callBtn")
 			}, "--video", "test", "--audio", "tone:600", "--say", "from "+name,
-				"--expect", "text=from tab", "--expect", "video.frames>=10", "--expect", microphone(b))
-			talking(tab)
-			chatHas(tab, "from "+name)
+				"--expect", "text=from tab", "--expect", "video.frames>=10", "--expect", e2etest.Microphone(b))
+			e2etest.Talking(tab)
+			e2etest.ChatHas(tab, "from "+name)
 			tab.Type("#msgInput", "from tab")
 			tab.Click("#sendMsgBtn")
-			seesAndHears(t, tab, 600)
+			e2etest.SeesAndHears(t, tab, 600)
 			for _, check := range []string{"text", "video.frames", "audio.tone"} {
-				p.says(t, "held: "+check)
+				p.Says(t, "held: "+check)
 			}
 			tab.Click("#hangUpBtn")
-			p.ends(t, 0)
+			p.Ends(t, 0)
 			tab.NoErrors()
 			tab.Close()
 		}
@@ -121,7 +122,7 @@ const crossOffers = `(() => {
 // In mid-call a tab and a terminal offer at once. The page ignores the offer of the terminal, which
 // rolls back, answers, and offers again.
 func TestGlareInMidCallWithATab(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		tab, p, write := commandedByATab(t, b, crossOffers, "--audio", "tone:700")
 		tab.WaitTone(700)
 		for i := range 3 {
@@ -131,7 +132,7 @@ func TestGlareInMidCallWithATab(t *testing.T) {
 			add(t, p, 77+i)
 			tab.Wait(`window[Symbol.for('held')].length > 0`)
 			pageOffers(t, tab)
-			p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":true`, 77+i))
+			p.Says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":true`, 77+i))
 			tab.WaitFrames(5)
 			tab.WaitTone(700)
 			write(`"command":"remove","kind":"video"`)
@@ -145,14 +146,14 @@ func TestGlareInMidCallWithATab(t *testing.T) {
 // do, so ours stands. Chromium, having taken back an offer of nothing but a data
 // channel, refuses the data channel of the next one, so it gets another.
 func TestGlareWithTheOriginalPage(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		_, server := serving(t)
-		at := originals(t)
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		_, server := e2etest.Serve(t)
+		at := e2etest.OriginalPages(t)
 		for _, name := range glares(t) {
 			tab := ready(b, at+"/text.html?as=tab&server="+server)
 			p := cross(t, tab, name, server, func() { calls(t, tab, name) }, "--say", "hello page", "--expect", "text=hello terminal")
 			textBothWays(t, tab, p)
-			interruptProcess(t, p)
+			e2etest.Interrupt(t, p)
 			tab.Close()
 		}
 	})
@@ -160,17 +161,17 @@ func TestGlareWithTheOriginalPage(t *testing.T) {
 
 // TestGlareWithTheOriginalVideoPage: picture and sound come through both ways.
 func TestGlareWithTheOriginalVideoPage(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		_, server := serving(t)
-		at := originals(t)
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		_, server := e2etest.Serve(t)
+		at := e2etest.OriginalPages(t)
 		for _, name := range glares(t) {
 			tab := ready(b, at+"/video.html?as=tab&server="+server)
 			p := cross(t, tab, name, server, func() { calls(t, tab, name) }, "--video", "test", "--audio", "tone:500",
-				"--expect", "video.frames>=10", "--expect", microphone(b))
-			seesAndHears(t, tab, 500)
-			p.says(t, "held: video.frames")
-			p.says(t, "held: audio.tone")
-			interruptProcess(t, p)
+				"--expect", "video.frames>=10", "--expect", e2etest.Microphone(b))
+			e2etest.SeesAndHears(t, tab, 500)
+			p.Says(t, "held: video.frames")
+			p.Says(t, "held: audio.tone")
+			e2etest.Interrupt(t, p)
 			tab.Close()
 		}
 	})

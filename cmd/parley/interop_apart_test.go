@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // apartCall is a call with a stranger that keeps sound, picture and text on a connection each.
@@ -16,7 +18,7 @@ type apartCall struct {
 	*testing.T
 	peer  string
 	them  stranger
-	ours  *process
+	ours  *e2etest.Process
 	write func(string)
 }
 
@@ -32,12 +34,12 @@ func callApart(t *testing.T, peer string, offers bool) *apartCall {
 		call.them = k.begin(t, peer, lab.pages)
 		call.sees("a login", func(saw map[string]any) bool { return saw["ready"] == true })
 	}
-	call.ours, call.write = commanded(t, append(args, "--server", lab.server, "--as", k.Partner, "--audio", fmt.Sprintf("tone:%d", ourTone), "--say", ourText)...)
+	call.ours, call.write = e2etest.StartCommanded(t, append(args, "--server", lab.server, "--as", k.Partner, "--audio", fmt.Sprintf("tone:%d", ourTone), "--say", ourText)...)
 	if offers {
-		call.ours.says(t, `"event":"login"`)
+		call.ours.Says(t, `"event":"login"`)
 		call.them = k.begin(t, peer, lab.pages)
 	}
-	call.ours.says(t, `"event":"text".*"direction":"in","text":"from `)
+	call.ours.Says(t, `"event":"text".*"direction":"in","text":"from `)
 	call.sees("our text", func(saw map[string]any) bool { return saw["text"] == ourText })
 	call.hears(ourTone)
 	return call
@@ -46,9 +48,9 @@ func callApart(t *testing.T, peer string, offers bool) *apartCall {
 // says waits until we do.
 func (c *apartCall) says(pattern string) {
 	c.Helper()
-	if err := c.ours.until(pattern); err != nil {
+	if err := c.ours.Until(pattern); err != nil {
 		saw, _ := c.them.saw()
-		c.Fatalf("%v\n%s\n%s sees %v", err, c.ours.err, c.peer, saw)
+		c.Fatalf("%v\n%s\n%s sees %v", err, c.ours.Err, c.peer, saw)
 	}
 }
 
@@ -65,7 +67,7 @@ func (c *apartCall) sees(what string, is func(map[string]any) bool) {
 		case saw["error"] != nil:
 			c.Fatalf("%s says: %v", c.peer, saw["error"])
 		case time.Now().After(deadline):
-			c.Fatalf("%s sees no %s but %v; we say\n%s", c.peer, what, saw, c.ours.out.complete())
+			c.Fatalf("%s sees no %s but %v; we say\n%s", c.peer, what, saw, c.ours.Out.Complete())
 		}
 	}
 }
@@ -130,7 +132,7 @@ func (c *apartCall) fragments() (theirs, ours []string) {
 	return theirs, ours
 }
 
-func (c *apartCall) pairs() int { return strings.Count(c.ours.out.complete(), `"event":"pair"`) }
+func (c *apartCall) pairs() int { return strings.Count(c.ours.Out.Complete(), `"event":"pair"`) }
 
 // changed has the peer change the call, and look for another path.
 func (c *apartCall) changed(tab inTab) {
@@ -172,7 +174,7 @@ func TestChangesOfACallWithoutBundle(t *testing.T) {
 			c.write(`"command":"say","text":"goodbye"`)
 			c.sees("our text", func(saw map[string]any) bool { return saw["text"] == "goodbye" })
 			c.write(`"command":"hangup"`)
-			c.ours.ends(t, 0)
+			c.ours.Ends(t, 0)
 		})
 	}
 }

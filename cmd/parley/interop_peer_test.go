@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/turnserver"
 	"parley/signal/web/webtest"
 )
@@ -63,9 +64,9 @@ func (k calling) begin(t *testing.T, peer, pages string) stranger {
 	}
 	switch peer {
 	case "chromium":
-		return inTab{browsers().Chromium(t, nil).Open(pages + "/browser_peer.html?config=" + url.QueryEscape(string(config)))}
+		return inTab{e2etest.Browsers().Chromium(t, nil).Open(pages + "/browser_peer.html?config=" + url.QueryEscape(string(config)))}
 	case "firefox":
-		return inTab{browsers().Firefox(t, nil).Open(pages + "/browser_peer.html?config=" + url.QueryEscape(string(config)))}
+		return inTab{e2etest.Browsers().Firefox(t, nil).Open(pages + "/browser_peer.html?config=" + url.QueryEscape(string(config)))}
 	}
 	for _, by := range [][2]string{{".py", "/usr/bin/python3"}, {".js", "node"}} { // Debian's packages are in Debian's Python
 		file, err := filepath.Abs("testdata/interop/" + peer + "_peer" + by[0])
@@ -77,8 +78,8 @@ func (k calling) begin(t *testing.T, peer, pages string) stranger {
 		}
 		cmd := exec.Command(by[1], file, string(config))
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		p := launch(t, cmd, nil)
-		t.Cleanup(func() { _ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }) // and what it has started
+		p := e2etest.Launch(t, cmd, nil)
+		t.Cleanup(func() { _ = syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL) }) // and what it has started
 		return inProgram{p}
 	}
 	t.Fatalf("there is no %s in testdata/interop", peer)
@@ -91,19 +92,19 @@ type inTab struct{ tab *webtest.Tab }
 func (s inTab) saw() (saw map[string]any, err error) { return saw, s.tab.Eval("seen", &saw) }
 
 // inProgram is a stranger that is a program.
-type inProgram struct{ p *process }
+type inProgram struct{ p *e2etest.Process }
 
 func (s inProgram) saw() (map[string]any, error) {
 	saw := map[string]any{}
-	for line := range strings.Lines(s.p.out.complete()) {
+	for line := range strings.Lines(s.p.Out.Complete()) {
 		if err := json.Unmarshal([]byte(line), &saw); err != nil && strings.HasPrefix(line, "{") {
 			return nil, err
 		}
 	}
 	select {
-	case <-s.p.exited:
+	case <-s.p.Exited:
 		if saw["cannot"] == nil && saw["error"] == nil {
-			saw["error"] = "it ended: " + lastLine(s.p.err.String())
+			saw["error"] = "it ended: " + lastLine(s.p.Err.String())
 		}
 	default:
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"parley/cmd/parley/docs"
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/scenario"
 )
 
@@ -27,10 +28,7 @@ type matrix struct {
 	Calls   []encounterResult `json:"calls"`
 }
 
-const (
-	matrixFile  = "testdata/interop/results.json"
-	matrixTopic = "docs/interop.md"
-)
+const matrixFile = "testdata/interop/results.json"
 
 func newMatrix(began time.Time, calls []encounterResult) *matrix {
 	m := &matrix{Schema: "parley.interop/1", Began: began.UTC().Truncate(time.Second), Seconds: time.Since(began).Round(time.Second).Seconds(), Cores: runtime.NumCPU(), Peers: map[string]string{}, Calls: calls}
@@ -51,7 +49,7 @@ func (m *matrix) write() error {
 	if err := os.WriteFile(matrixFile, append(data, '\n'), 0o666); err != nil {
 		return err
 	}
-	return rewriteDocument(matrixTopic, "make interop", m.table())
+	return e2etest.RewriteTopic("interop", "make interop", m.table())
 }
 
 // table returns the run as the topic interop shows it.

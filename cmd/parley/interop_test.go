@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/scenario"
 	"parley/signal/turnserver"
 	"parley/signal/turnserver/coturntest"
@@ -31,14 +32,14 @@ type laboratory struct {
 
 func newLaboratory(t *testing.T, all []encounter) *laboratory {
 	t.Helper()
-	_, server := serving(t, "--limits", "off")
+	_, server := e2etest.Serve(t, "--limits", "off")
 	files := httptest.NewServer(http.FileServer(http.Dir(filepath.Join("testdata", "interop"))))
 	t.Cleanup(files.Close)
 	lab := &laboratory{server: server, pages: files.URL, samples: map[string]string{"VP8": "test"}}
 	for _, c := range all {
 		if v := c.video(); v != "" && lab.samples[v] == "" {
 			lab.samples[v] = filepath.Join(t.TempDir(), map[string]string{"VP9": "vp9.webm", "AV1": "av1.webm", "H264": "h264.h264"}[v])
-			if err := makeSample(lab.samples[v]); err != nil {
+			if err := e2etest.MakeSample(lab.samples[v]); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -100,9 +101,9 @@ func (lab *laboratory) meet(t *testing.T, c encounter) (map[string]any, error) {
 	if !c.Offers {
 		args = []string{"call", k.Name}
 	}
-	ours := terminal(t, append(args, lab.flags(c, k)...)...)
+	ours := e2etest.Start(t, append(args, lab.flags(c, k)...)...)
 	if c.Offers {
-		if err := ours.until(`"event":"login"`); err != nil {
+		if err := ours.Until(`"event":"login"`); err != nil {
 			return nil, err
 		}
 		other = k.begin(t, c.Peer, lab.pages)
@@ -111,15 +112,15 @@ func (lab *laboratory) meet(t *testing.T, c encounter) (map[string]any, error) {
 	if err == nil && c.What == "restart" {
 		saw, err = restart(other, c, ours)
 	}
-	_ = ours.cmd.Process.Signal(os.Interrupt)
-	if _, hung := ours.wait(); hung != nil {
+	_ = ours.Cmd.Process.Signal(os.Interrupt)
+	if _, hung := ours.Wait(); hung != nil {
 		return saw, hung
 	}
 	return saw, err
 }
 
 // restart has our side look for a new path, and say something by it.
-func restart(other stranger, c encounter, ours *process) (map[string]any, error) {
+func restart(other stranger, c encounter, ours *e2etest.Process) (map[string]any, error) {
 	if err := tellEach(ours, `{"id":1,"command":"restart-ice"}`); err != nil {
 		return nil, err
 	}
@@ -133,20 +134,20 @@ func restart(other stranger, c encounter, ours *process) (map[string]any, error)
 	}
 	return bothSee(other, c, func(saw map[string]any) string {
 		if c.Peer == "janus" {
-			return missingUnless(strings.Contains(ours.out.complete(), "You wrote: after the restart"), "our text after the restart")
+			return missingUnless(strings.Contains(ours.Out.Complete(), "You wrote: after the restart"), "our text after the restart")
 		}
 		return missingUnless(saw["text"] == "after the restart", "our text after the restart")
 	}, ours)
 }
 
 // restarted says what of a restart has not come about yet: the answer, and a connection anew.
-func restarted(events []jsonEvent) string {
+func restarted(events []e2etest.Event) string {
 	connected, answered := 0, false
 	for _, e := range events {
-		if e.has([]string{"event=state", "connection=connected"}) {
+		if e.Has([]string{"event=state", "connection=connected"}) {
 			connected++
 		}
-		answered = answered || e.has([]string{"event=reply", "id=1", "ok=true"})
+		answered = answered || e.Has([]string{"event=reply", "id=1", "ok=true"})
 	}
 	switch {
 	case !answered:
@@ -158,13 +159,13 @@ func restarted(events []jsonEvent) string {
 }
 
 // eventsOf are the events so far; what is no event is reported by unheld.
-func eventsOf(p *process) []jsonEvent {
-	events, _ := readEvents(p.out.complete())
+func eventsOf(p *e2etest.Process) []e2etest.Event {
+	events, _ := e2etest.ReadEvents(p.Out.Complete())
 	return events
 }
 
-func tellEach(p *process, line string) error {
-	_, err := io.WriteString(p.in, line+"\n")
+func tellEach(p *e2etest.Process, line string) error {
+	_, err := io.WriteString(p.In, line+"\n")
 	return err
 }
 
@@ -194,7 +195,7 @@ func (lab *laboratory) flags(c encounter, k calling) []string {
 }
 
 // bothSee waits until nothing is missing at either side; ours may be nil.
-func bothSee(other stranger, c encounter, missing func(map[string]any) string, ours *process) (map[string]any, error) {
+func bothSee(other stranger, c encounter, missing func(map[string]any) string, ours *e2etest.Process) (map[string]any, error) {
 	deadline := time.Now().Add(encounterPatience)
 	for {
 		saw, err := other.saw()
@@ -222,8 +223,8 @@ func bothSee(other stranger, c encounter, missing func(map[string]any) string, o
 }
 
 // unheld are the expectations of our side that do not hold yet.
-func (c encounter) unheld(ours *process) string {
-	events, err := readEvents(ours.out.complete())
+func (c encounter) unheld(ours *e2etest.Process) string {
+	events, err := e2etest.ReadEvents(ours.Out.Complete())
 	if err != nil {
 		return err.Error()
 	}
@@ -246,9 +247,9 @@ func (c encounter) unheld(ours *process) string {
 	return strings.Join(missing, ", ")
 }
 
-func hasEnded(p *process) bool {
+func hasEnded(p *e2etest.Process) bool {
 	select {
-	case <-p.exited:
+	case <-p.Exited:
 		return true
 	default:
 		return false

@@ -24,7 +24,7 @@ func TestLab(t *testing.T) {
 	}
 	folder, out := t.TempDir(), t.TempDir()
 	parley := filepath.Join(folder, "parley")
-	build := exec.Command("go", "build", "-o", parley, ".")
+	build := exec.Command("go", "build", "-o", parley, "parley/cmd/parley")
 	build.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)

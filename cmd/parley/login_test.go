@@ -16,15 +16,16 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/gorilla/websocket"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 )
 
 // serverProcess is `parley serve` with its process, for what it logs.
-func serverProcess(t *testing.T, args ...string) (p *process, server string) {
+func serverProcess(t *testing.T, args ...string) (p *e2etest.Process, server string) {
 	t.Helper()
-	p = terminal(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--verbose"}, args...)...)
-	p.says(t, `signaling on ws://\S+,`)
-	_, rest, _ := strings.Cut(p.err.String(), "signaling on ")
+	p = e2etest.Start(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--verbose"}, args...)...)
+	p.Says(t, `signaling on ws://\S+,`)
+	_, rest, _ := strings.Cut(p.Err.String(), "signaling on ")
 	server, _, _ = strings.Cut(rest, ",")
 	return p, server
 }
@@ -35,23 +36,23 @@ func TestTokens(t *testing.T) {
 	token := func(name, secret string, life time.Duration) string { return newToken(t, name, secret, life) }
 	log, server := serverProcess(t, "--auth-jwt", key, "--auth-jwt-audience", "calls")
 	good := token("bob", secret, time.Hour)
-	bob := terminal(t, "answer", "--server", server, "--as", "bob", "--token", good)
-	bob.says(t, "waiting for calls")
+	bob := e2etest.Start(t, "answer", "--server", server, "--as", "bob", "--token", good)
+	bob.Says(t, "waiting for calls")
 	for what, bad := range map[string]string{
 		"none": "", "another's": token("carol", secret, time.Hour), "an old one": token("alice", secret, -time.Hour), "a false one": token("alice", secret+"!", time.Hour),
 	} {
-		alice := terminal(t, "call", "bob", "--server", server, "--as", "alice", "--token", bad)
-		if code, err := alice.wait(); err != nil || code != int(exit.Login) {
-			t.Errorf("%s: exit code %d (%v), want %d\n%s", what, code, err, exit.Login, alice.err)
+		alice := e2etest.Start(t, "call", "bob", "--server", server, "--as", "alice", "--token", bad)
+		if code, err := alice.Wait(); err != nil || code != int(exit.Login) {
+			t.Errorf("%s: exit code %d (%v), want %d\n%s", what, code, err, exit.Login, alice.Err)
 		}
 	}
-	alice := terminal(t, "call", "bob", "--server", server, "--as", "alice", "--token", token("alice", secret, time.Hour), "--expect", "connected")
-	alice.ends(t, 0)
-	interruptProcess(t, bob)
-	interruptProcess(t, log)
+	alice := e2etest.Start(t, "call", "bob", "--server", server, "--as", "alice", "--token", token("alice", secret, time.Hour), "--expect", "connected")
+	alice.Ends(t, 0)
+	e2etest.Interrupt(t, bob)
+	e2etest.Interrupt(t, log)
 	for _, word := range []string{good, strings.Split(good, ".")[2], "eyJ"} {
-		if strings.Contains(log.err.String(), word) {
-			t.Errorf("a token is in the log:\n%s", log.err)
+		if strings.Contains(log.Err.String(), word) {
+			t.Errorf("a token is in the log:\n%s", log.Err)
 		}
 	}
 }
@@ -71,9 +72,9 @@ func TestLoginWithoutReply(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	p := terminal(t, "answer", "--server", "ws"+strings.TrimPrefix(server.URL, "http"))
-	p.ends(t, int(exit.Signaling))
-	if text := p.err.String(); !strings.Contains(text, "does not answer the login") {
+	p := e2etest.Start(t, "answer", "--server", "ws"+strings.TrimPrefix(server.URL, "http"))
+	p.Ends(t, int(exit.Signaling))
+	if text := p.Err.String(); !strings.Contains(text, "does not answer the login") {
 		t.Errorf("the error does not name the cause:\n%s", text)
 	}
 }
@@ -101,13 +102,13 @@ func newToken(t *testing.T, name, secret string, life time.Duration) string {
 // A page gets its token behind the # of its address.
 func TestTabToken(t *testing.T) {
 	secret, key := newSecret(t)
-	page, _, _ := servingWith(t, "--auth-jwt", key)
-	b := browsers().Chromium(t, nil)
+	page, _, _ := e2etest.ServeEvents(t, "--auth-jwt", key)
+	b := e2etest.Browsers().Chromium(t, nil)
 	refused := b.Open(page + "/?as=tab")
 	refused.Wait(`document.querySelector('#loginPage').innerText.includes('token')`)
 	refused.Close()
 	tab := b.Open(page + "/?as=tab#token=" + newToken(t, "tab", secret, time.Hour))
-	idle(tab)
+	e2etest.Idle(tab)
 	tab.NoErrors()
 	tab.Close()
 }
@@ -135,24 +136,24 @@ func TestWebhook(t *testing.T) {
 	}))
 	defer hook.Close()
 	s, server := serverProcess(t, "--auth-webhook", hook.URL)
-	bob := terminal(t, "answer", "--server", server, "--as", "bob", "--token", "good")
-	bob.says(t, "waiting for calls")
+	bob := e2etest.Start(t, "answer", "--server", server, "--as", "bob", "--token", "good")
+	bob.Says(t, "waiting for calls")
 	for _, bad := range []string{"bad", "none"} {
-		alice := terminal(t, "call", "bob", "--server", server, "--as", "alice", "--token", bad)
-		if code, err := alice.wait(); err != nil || code != int(exit.Login) {
-			t.Errorf("%s: exit code %d (%v), want %d\n%s", bad, code, err, exit.Login, alice.err)
+		alice := e2etest.Start(t, "call", "bob", "--server", server, "--as", "alice", "--token", bad)
+		if code, err := alice.Wait(); err != nil || code != int(exit.Login) {
+			t.Errorf("%s: exit code %d (%v), want %d\n%s", bad, code, err, exit.Login, alice.Err)
 		}
-		if bad == "bad" && !strings.Contains(alice.err.String(), "not today") {
-			t.Errorf("the reason is not reported: %s", alice.err)
+		if bad == "bad" && !strings.Contains(alice.Err.String(), "not today") {
+			t.Errorf("the reason is not reported: %s", alice.Err)
 		}
 	}
 	// With relays alone it takes what the webhook gave: a TURN server is there, though it does not answer.
-	alice := terminal(t, "call", "bob", "--server", server, "--as", "alice", "--token", "good", "--ice-policy", "relay", "--timeout", "1s")
-	if code, err := alice.wait(); err != nil || strings.Contains(alice.err.String(), "there is no TURN server") {
-		t.Errorf("exit code %d (%v): %s", code, err, alice.err)
+	alice := e2etest.Start(t, "call", "bob", "--server", server, "--as", "alice", "--token", "good", "--ice-policy", "relay", "--timeout", "1s")
+	if code, err := alice.Wait(); err != nil || strings.Contains(alice.Err.String(), "there is no TURN server") {
+		t.Errorf("exit code %d (%v): %s", code, err, alice.Err)
 	}
-	interruptProcess(t, bob)
-	interruptProcess(t, s)
+	e2etest.Interrupt(t, bob)
+	e2etest.Interrupt(t, s)
 	mu.Lock()
 	defer mu.Unlock()
 	if len(names) != 4 || names[0] != "bob" {
@@ -222,18 +223,18 @@ func (c *cutter) cut() {
 
 // A terminal whose connection breaks comes back; its call goes on, and it can be hung up on.
 func TestTerminalComesBack(t *testing.T) {
-	_, server, _ := servingWith(t)
+	_, server, _ := e2etest.ServeEvents(t)
 	way := newCutter(t, strings.TrimPrefix(server, "ws://"))
-	bob := terminal(t, "answer", "--server", "ws://"+way.Addr().String(), "--as", "bob", "--output", "ndjson", "--expect", "leave")
-	bob.says(t, `"event":"login"`)
-	alice := terminal(t, "call", "bob", "--server", server, "--as", "alice", "--output", "ndjson")
-	alice.says(t, `"event":"channel".*"state":"open"`)
+	bob := e2etest.Start(t, "answer", "--server", "ws://"+way.Addr().String(), "--as", "bob", "--output", "ndjson", "--expect", "leave")
+	bob.Says(t, `"event":"login"`)
+	alice := e2etest.Start(t, "call", "bob", "--server", server, "--as", "alice", "--output", "ndjson")
+	alice.Says(t, `"event":"channel".*"state":"open"`)
 	way.cut()
-	bob.says(t, `"state":"lost"`)
-	bob.says(t, `"state":"connected".*"resumed":true`)
-	interruptProcess(t, alice)
-	bob.ends(t, 0)
-	if !strings.Contains(alice.out.String(), `"reason":"left"`) {
-		t.Errorf("alice did not hang up by herself:\n%s", alice.out)
+	bob.Says(t, `"state":"lost"`)
+	bob.Says(t, `"state":"connected".*"resumed":true`)
+	e2etest.Interrupt(t, alice)
+	bob.Ends(t, 0)
+	if !strings.Contains(alice.Out.String(), `"reason":"left"`) {
+		t.Errorf("alice did not hang up by herself:\n%s", alice.Out)
 	}
 }

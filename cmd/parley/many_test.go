@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
 )
@@ -20,10 +20,10 @@ func TestFiftyCallsAtOnce(t *testing.T) {
 	const calls = 50
 	withMedia := os.Getenv("PARLEY_BENCH_MEDIA") != ""
 	// Fifty at one moment are more than a connection may answer by default.
-	_, server := serving(t, "--offer-rate", "1000/1000", "--candidate-rate", "10000/10000", "--other-rate", "1000/1000")
-	echo := terminal(t, "echo", "--server", server, "--max-calls", fmt.Sprint(calls))
-	echo.says(t, "waiting for calls")
-	idle := usageOf(t, echo)
+	_, server := e2etest.Serve(t, "--offer-rate", "1000/1000", "--candidate-rate", "10000/10000", "--other-rate", "1000/1000")
+	echo := e2etest.Start(t, "echo", "--server", server, "--max-calls", fmt.Sprint(calls))
+	echo.Says(t, "waiting for calls")
+	idle := e2etest.UsageOf(t, echo)
 	var callers []*inProcess
 	for i := range calls {
 		name := fmt.Sprintf("caller-%02d", i)
@@ -35,35 +35,35 @@ func TestFiftyCallsAtOnce(t *testing.T) {
 		callers = append(callers, startInProcess(t, args))
 	}
 	for i, c := range callers {
-		if err := c.until("held: text=from caller-" + fmt.Sprintf("%02d", i)); err != nil {
+		if err := c.Until("held: text=from caller-" + fmt.Sprintf("%02d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	up := usageOf(t, echo)
+	up := e2etest.UsageOf(t, echo)
 	t.Logf("%d calls at once in one process: %d kB of memory and %s of CPU to set up for each", calls,
-		(up.memory-idle.memory)/calls/1024, ((up.cpu - idle.cpu) / calls).Round(100*time.Microsecond))
+		(up.Memory-idle.Memory)/calls/1024, ((up.CPU - idle.CPU) / calls).Round(100*time.Microsecond))
 	if withMedia {
 		for _, c := range callers {
-			c.says(t, "held: video.frames")
-			c.says(t, "held: audio.packets")
+			c.Says(t, "held: video.frames")
+			c.Says(t, "held: audio.packets")
 		}
-		before := usageOf(t, echo)
+		before := e2etest.UsageOf(t, echo)
 		time.Sleep(10 * time.Second) // to measure; nothing waits for it
-		now := usageOf(t, echo)
-		t.Logf("with sound and a picture, sent back to each: %d kB of memory and %.2f %% of a core for each", (now.memory-idle.memory)/calls/1024,
-			100*(now.cpu-before.cpu).Seconds()/now.at.Sub(before.at).Seconds()/calls)
+		now := e2etest.UsageOf(t, echo)
+		t.Logf("with sound and a picture, sent back to each: %d kB of memory and %.2f %% of a core for each", (now.Memory-idle.Memory)/calls/1024,
+			100*(now.CPU-before.CPU).Seconds()/now.At.Sub(before.At).Seconds()/calls)
 	}
-	late := terminal(t, "call", "echo", "--server", server)
-	late.says(t, "echo said no, or is busy")
-	late.ends(t, int(exit.Absent))
-	interruptProcess(t, echo)
+	late := e2etest.Start(t, "call", "echo", "--server", server)
+	late.Says(t, "echo said no, or is busy")
+	late.Ends(t, int(exit.Absent))
+	e2etest.Interrupt(t, echo)
 	for i, c := range callers {
-		<-c.exited
+		<-c.Exited
 		if c.code != exit.OK {
-			t.Errorf("caller %d: exit code %d\n%s", i, c.code, c.err)
+			t.Errorf("caller %d: exit code %d\n%s", i, c.code, c.Err)
 		}
 		for j := range callers {
-			if other := fmt.Sprintf("echo: from caller-%02d", j); j != i && strings.Contains(c.out.String(), other) {
+			if other := fmt.Sprintf("echo: from caller-%02d", j); j != i && strings.Contains(c.Out.String(), other) {
 				t.Errorf("caller %d heard %q", i, other)
 			}
 		}
@@ -72,48 +72,18 @@ func TestFiftyCallsAtOnce(t *testing.T) {
 
 // inProcess is a parley that runs in this process.
 type inProcess struct {
-	*process
+	*e2etest.Process
 	code exit.Code // once exited
 }
 
 func startInProcess(t *testing.T, args []string) *inProcess {
 	t.Helper()
-	p := &inProcess{process: &process{out: newWatched(), err: newWatched(), exited: make(chan struct{})}}
+	p := &inProcess{Process: &e2etest.Process{Out: e2etest.NewOutput(), Err: e2etest.NewOutput(), Exited: make(chan struct{})}}
 	var work sync.WaitGroup
 	work.Go(func() {
-		defer close(p.exited)
-		p.code = run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: p.out, Err: p.err}, args)
+		defer close(p.Exited)
+		p.code = run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: p.Out, Err: p.Err}, args)
 	})
 	t.Cleanup(work.Wait)
 	return p
-}
-
-// usage is what a process has used so far.
-type usage struct {
-	at     time.Time
-	cpu    time.Duration
-	memory int // bytes, resident
-}
-
-// usageOf reads it where there is /proc; elsewhere it is nothing.
-func usageOf(t *testing.T, p *process) usage {
-	t.Helper()
-	u := usage{at: time.Now()}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return u
-	}
-	_, rest, _ := strings.Cut(string(text), ") ") // the name before it may have spaces
-	fields := strings.Fields(rest)
-	number := func(i int) int { // as in proc(5), where the state is the third
-		n, err := strconv.Atoi(fields[i-3])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	const tick = 10 * time.Millisecond // USER_HZ is 100 everywhere
-	u.cpu = time.Duration(number(14)+number(15)) * tick
-	u.memory = number(24) * os.Getpagesize()
-	return u
 }

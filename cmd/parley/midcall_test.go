@@ -7,56 +7,41 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
-// commanded runs the binary with --input ndjson; write writes a command and waits
-// for its reply.
-func commanded(t *testing.T, args ...string) (p *process, write func(command string)) {
-	t.Helper()
-	p = terminal(t, append(args, "--input", "ndjson", "--output", "ndjson", "--stats-interval", "0")...)
-	id := 0
-	return p, func(command string) {
-		t.Helper()
-		id++
-		if _, err := io.WriteString(p.in, fmt.Sprintf(`{"id":%d,%s}`+"\n", id, command)); err != nil {
-			t.Fatal(err)
-		}
-		p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"[a-z-]+","ok":true`, id))
-	}
-}
-
 // commandedWithATab is commanded in a call with a tab in which preload runs first.
-func commandedWithATab(t *testing.T, b *webtest.Browser, preload string, args ...string) (tab *webtest.Tab, p *process, write func(command string)) {
+func commandedWithATab(t *testing.T, b *webtest.Browser, preload string, args ...string) (tab *webtest.Tab, p *e2etest.Process, write func(command string)) {
 	t.Helper()
-	page, server := serving(t)
+	page, server := e2etest.Serve(t)
 	tab = b.NewTab()
 	tab.Preload(preload)
 	tab.Go(page + "/?as=tab&answer=1")
-	idle(tab)
-	p, write = commanded(t, append([]string{"call", "tab", "--server", server, "--as", "alice"}, args...)...)
-	talking(tab)
+	e2etest.Idle(tab)
+	p, write = e2etest.StartCommanded(t, append([]string{"call", "tab", "--server", server, "--as", "alice"}, args...)...)
+	e2etest.Talking(tab)
 	return tab, p, write
 }
 
 // commandedByATab is commanded in a call of a tab in which preload runs first.
-func commandedByATab(t *testing.T, b *webtest.Browser, preload string, args ...string) (tab *webtest.Tab, p *process, write func(command string)) {
+func commandedByATab(t *testing.T, b *webtest.Browser, preload string, args ...string) (tab *webtest.Tab, p *e2etest.Process, write func(command string)) {
 	t.Helper()
-	page, server := serving(t)
-	p, write = commanded(t, append([]string{"answer", "--server", server, "--as", "zoe"}, args...)...)
-	p.says(t, `"event":"login"`)
+	page, server := e2etest.Serve(t)
+	p, write = e2etest.StartCommanded(t, append([]string{"answer", "--server", server, "--as", "zoe"}, args...)...)
+	p.Says(t, `"event":"login"`)
 	tab = b.NewTab()
 	tab.KeepPeers()
 	tab.Preload(preload)
 	tab.Go(page + "/?as=tab&call=zoe")
-	talking(tab)
+	e2etest.Talking(tab)
 	return tab, p, write
 }
 
 // hangUpTab has the terminal hang up, and closes the tab.
 func hangUpTab(tab *webtest.Tab, write func(command string)) {
 	write(`"command":"hangup"`)
-	idle(tab)
+	e2etest.Idle(tab)
 	tab.NoErrors()
 	tab.Close()
 }
@@ -82,7 +67,7 @@ func shows(tab *webtest.Tab, picture string) {
 
 // The terminal adds, replaces, removes, holds and resumes in a call with a tab, and the page shows it.
 func TestMidCallWithATab(t *testing.T) {
-	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), "", "--audio", "tone:700")
+	tab, p, write := commandedWithATab(t, e2etest.Browsers().Chromium(t, nil), "", "--audio", "tone:700")
 	tab.WaitTone(700)
 	shows(tab, "no")
 	for range 2 {
@@ -107,20 +92,20 @@ func TestMidCallWithATab(t *testing.T) {
 	write(`"command":"unmute","kind":"audio"`)
 	tab.WaitTone(500)
 	write(`"command":"hangup"`)
-	p.ends(t, 0)
-	idle(tab)
+	p.Ends(t, 0)
+	e2etest.Idle(tab)
 	tab.NoErrors()
 	tab.Close()
 }
 
 // The terminal changes the call of a tab that has called: the m-sections keep the mids of the tab.
 func TestTerminalOffersToATabThatCalled(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
-		p, write := commanded(t, "answer", "--server", server, "--as", "alice", "--audio", "tone:700")
-		p.says(t, `"event":"login"`)
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := e2etest.Serve(t)
+		p, write := e2etest.StartCommanded(t, "answer", "--server", server, "--as", "alice", "--audio", "tone:700")
+		p.Says(t, `"event":"login"`)
 		tab := b.Open(page + "/?as=tab&call=alice")
-		talking(tab)
+		e2etest.Talking(tab)
 		tab.WaitTone(700)
 		write(`"command":"add","kind":"video","source":"test"`)
 		tab.WaitFrames(5)
@@ -136,11 +121,11 @@ func TestTerminalOffersToATabThatCalled(t *testing.T) {
 func TestAnotherCodecInMidCallWithATab(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.ivf", "a.mp4"} {
-		if err := makeSample(filepath.Join(dir, name)); err != nil {
+		if err := e2etest.MakeSample(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), "", "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
+	tab, p, write := commandedWithATab(t, e2etest.Browsers().Chromium(t, nil), "", "--video", filepath.Join(dir, "a.ivf"), "--loop", "--audio", "tone:700")
 	tab.WaitFrames(5)
 	for _, next := range []string{"a.mp4", "a.ivf"} {
 		write(`"command":"source","kind":"video","source":"` + filepath.Join(dir, next) + `"`)
@@ -149,37 +134,37 @@ func TestAnotherCodecInMidCallWithATab(t *testing.T) {
 		tab.WaitTone(700)
 	}
 	write(`"command":"hangup"`)
-	p.ends(t, 0)
+	p.Ends(t, 0)
 	tab.NoErrors()
 	tab.Close()
 }
 
 // TestToneIsMeasuredOnRequest: received audio is decoded only if a check, a probe or a command stats asks for it.
 func TestToneIsMeasuredOnRequest(t *testing.T) {
-	_, server := serving(t)
-	runningHere(t, "echo", "--server", server)
-	call := func(args ...string) *process {
-		return terminal(t, append([]string{"call", "echo", "--server", server, "--audio", "tone:700", "--linger", "1m",
+	_, server := e2etest.Serve(t)
+	e2etest.Start(t, "echo", "--server", server).Says(t, "waiting for calls")
+	call := func(args ...string) *e2etest.Process {
+		return e2etest.Start(t, append([]string{"call", "echo", "--server", server, "--audio", "tone:700", "--linger", "1m",
 			"--input", "ndjson", "--output", "ndjson", "--stats-interval", "200ms"}, args...)...)
 	}
-	write := func(p *process, command string) {
-		if _, err := io.WriteString(p.in, fmt.Sprintf(`{"command":%q}`+"\n", command)); err != nil {
+	write := func(p *e2etest.Process, command string) {
+		if _, err := io.WriteString(p.In, fmt.Sprintf(`{"command":%q}`+"\n", command)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	p := call("--expect", "audio.packets>=100")
-	p.says(t, `"event":"expect".*"held":true`)
-	p.says(t, `"event":"stats"`)
-	if s := p.out.complete(); strings.Contains(s, `"tone"`) || strings.Contains(s, `"totalAudioEnergy"`) {
+	p.Says(t, `"event":"expect".*"held":true`)
+	p.Says(t, `"event":"stats"`)
+	if s := p.Out.Complete(); strings.Contains(s, `"tone"`) || strings.Contains(s, `"totalAudioEnergy"`) {
 		t.Error("audio is decoded without a request")
 	}
 	write(p, "stats")
-	p.says(t, `"event":"stats".*"tone":(69|70)`)
+	p.Says(t, `"event":"stats".*"tone":(69|70)`)
 	write(p, "hangup")
-	p.ends(t, 0)
+	p.Ends(t, 0)
 	p = call("--expect", "audio.tone=700")
-	p.says(t, `"event":"expect".*"held":true`)
-	p.says(t, `"event":"stats".*"tone":(69|70)`)
+	p.Says(t, `"event":"expect".*"held":true`)
+	p.Says(t, `"event":"stats".*"tone":(69|70)`)
 	write(p, "hangup")
-	p.ends(t, 0)
+	p.Ends(t, 0)
 }

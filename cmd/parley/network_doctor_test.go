@@ -15,13 +15,13 @@ func TestNetworkDoctor(t *testing.T) {
 	asks := func(t *testing.T, h *host, code int, args []string, want ...string) {
 		t.Helper()
 		p := h.parley(t, append([]string{"doctor", "--server", labServer}, args...)...)
-		p.ends(t, code)
+		p.Ends(t, code)
 		for _, w := range want {
-			p.says(t, "(?m)"+w)
+			p.Says(t, "(?m)"+w)
 		}
 	}
 	bob := l.behind("bob", symmetric, 12)
-	bob.parley(t, "answer", "--as", "bob", "--server", labServer).says(t, "waiting for calls")
+	bob.parley(t, "answer", "--as", "bob", "--server", labServer).Says(t, "waiting for calls")
 	for _, c := range []struct {
 		n    int
 		kind nat
@@ -51,7 +51,7 @@ func TestNetworkDoctor(t *testing.T) {
 		l.wan.sh("ip addr add 203.0.113.2/24 dev net")
 		stun := []string{}
 		for i, at := range []string{"203.0.113.1:3478", "203.0.113.2:3478"} {
-			l.wan.parley(t, "serve", "--listen", fmt.Sprintf("203.0.113.1:%d", 9100+i), "--turn", at, "--turn-open").says(t, "signaling on")
+			l.wan.parley(t, "serve", "--listen", fmt.Sprintf("203.0.113.1:%d", 9100+i), "--turn", at, "--turn-open").Says(t, "signaling on")
 			stun = append(stun, "--ice-server", "stun:"+at)
 		}
 		asks(t, l.behind("a host", portRestrict, 27), 0, stun[:2], `^ok    nat        others see this network at 203.0.113.27; what kind of NAT that is`)

@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // localCandidates returns the addresses of the local candidates of a process that are not relayed.
-func localCandidates(t *testing.T, p *process) (addresses []string) {
+func localCandidates(t *testing.T, p *e2etest.Process) (addresses []string) {
 	t.Helper()
-	events, err := readEvents(p.out.String())
+	events, err := e2etest.ReadEvents(p.Out.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range events {
-		if e.has([]string{"event=candidate", "side=local"}) {
+		if e.Has([]string{"event=candidate", "side=local"}) {
 			if address, _ := e["address"].(string); address != "" && e["type"] != "relay" {
 				addresses = append(addresses, address)
 			}
@@ -40,11 +42,11 @@ func TestNetworkManyAddresses(t *testing.T) {
 			l.signaling()
 			common := []string{"--server", labServer, "--output", "ndjson", "--verbose"}
 			bob := l.wan.parley(t, append(append([]string{"answer", "--as", "bob", "--once"}, common...), flags...)...)
-			bob.says(t, `"event":"login"`)
+			bob.Says(t, `"event":"login"`)
 			alice := l.wan.parley(t, append([]string{"call", "bob", "--as", "alice", "--expect", "connected", "--timeout", "3s"}, common...)...)
-			alice.ends(t, 0)
-			bob.ends(t, 0)
-			for _, p := range []*process{alice, bob} {
+			alice.Ends(t, 0)
+			bob.Ends(t, 0)
+			for _, p := range []*e2etest.Process{alice, bob} {
 				if n := len(localCandidates(t, p)); n == 0 || n > 40 {
 					t.Errorf("%d local candidates, want 1 to 40", n)
 				}
@@ -71,10 +73,10 @@ func TestNetworkInterfacePatterns(t *testing.T) {
 			l.serve()
 			common := []string{"--server", labServer, "--output", "ndjson", "--verbose"}
 			bob := l.wan.parley(t, append([]string{"answer", "--as", "bob", "--once"}, common...)...)
-			bob.says(t, `"event":"login"`)
+			bob.Says(t, `"event":"login"`)
 			alice := l.wan.parley(t, append(append([]string{"call", "bob", "--as", "alice", "--expect", "connected", "--timeout", "20s"}, common...), tc.flags...)...)
-			alice.ends(t, 0)
-			bob.ends(t, 0)
+			alice.Ends(t, 0)
+			bob.Ends(t, 0)
 			found := false
 			for _, address := range localCandidates(t, alice) {
 				found = found || strings.HasPrefix(address, tc.has)
@@ -83,7 +85,7 @@ func TestNetworkInterfacePatterns(t *testing.T) {
 				}
 			}
 			if !found {
-				t.Errorf("no candidate at %s in\n%s", tc.has, alice.out)
+				t.Errorf("no candidate at %s in\n%s", tc.has, alice.Out)
 			}
 		})
 	}

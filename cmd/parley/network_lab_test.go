@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // lab is a network of its own: hosts and routers are network namespaces, the
@@ -139,13 +141,13 @@ func (h *host) nft(rules string) {
 }
 
 // parley runs the program under test on h.
-func (h *host) parley(t *testing.T, args ...string) *process {
+func (h *host) parley(t *testing.T, args ...string) *e2etest.Process {
 	t.Helper()
-	path, err := built()
+	path, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return launch(t, h.command(append([]string{path}, args...)...), append([]string{"on " + h.name}, args...))
+	return e2etest.Launch(t, h.command(append([]string{path}, args...)...), append([]string{"on " + h.name}, args...))
 }
 
 // cable connects a new interface of h to a new one of other.
@@ -181,15 +183,15 @@ func (h *host) address(verb, address string) {
 }
 
 // serve runs the signaling server with STUN and TURN on wan.
-func (l *lab) serve(args ...string) *process {
+func (l *lab) serve(args ...string) *e2etest.Process {
 	l.t.Helper()
 	return l.signaling(append([]string{"--turn", labRelay, "--turn-open", "--turn-allowed-peer-ip", "203.0.113.0/24"}, args...)...)
 }
 
 // signaling runs the signaling server on wan.
-func (l *lab) signaling(args ...string) *process {
+func (l *lab) signaling(args ...string) *e2etest.Process {
 	l.t.Helper()
 	p := l.wan.parley(l.t, append([]string{"serve", "--listen", strings.TrimPrefix(labServer, "ws://")}, args...)...)
-	p.says(l.t, "signaling on")
+	p.Says(l.t, "signaling on")
 	return p
 }

@@ -7,13 +7,15 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // Where multicast works, a name ending in .local is an address.
 func TestNetworkMulticastDNS(t *testing.T) {
 	t.Parallel()
 	l := newNetwork(t)
-	l.wan.parley(t, "serve", "--listen", ":9090").says(t, "signaling on")
+	l.wan.parley(t, "serve", "--listen", ":9090").Says(t, "signaling on")
 	for _, c := range []struct{ name, a, b, server, script string }{
 		{"IPv4", "203.0.113.11/24", "203.0.113.12/24", labServer, "ip route add 224.0.0.0/4 dev eth"},
 		{"IPv6", "2001:db8::21/64", "2001:db8::22/64", "ws://[2001:db8::1]:9090", "true"},
@@ -35,12 +37,12 @@ func resolves(t *testing.T, a, b *host, server string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bob := launch(t, b.command(program, server, "bob"), []string{"hidden-peer"})
-	bob.says(t, "hidden")
+	bob := e2etest.Launch(t, b.command(program, server, "bob"), []string{"hidden-peer"})
+	bob.Says(t, "hidden")
 	alice := a.parley(t, "call", "bob", "--server", server, "--expect", "connected", "--output", "ndjson")
-	alice.ends(t, 0)
-	bob.ends(t, 0)
-	events, err := readEvents(alice.out.String())
+	alice.Ends(t, 0)
+	bob.Ends(t, 0)
+	events, err := e2etest.ReadEvents(alice.Out.String())
 	if err != nil {
 		t.Fatal(err)
 	}

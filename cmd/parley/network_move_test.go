@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // A host gets another address, whatever its call goes by.
@@ -26,7 +28,7 @@ func TestNetworkAddressChangeElsewhere(t *testing.T) {
 			t.Parallel()
 			f := &faulty{t: t, lab: newNetwork(t)}
 			f.server = f.lab.serve()
-			f.lab.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478", "--turn-open").says(t, "signaling on")
+			f.lab.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478", "--turn-open").Says(t, "signaling on")
 			f.hosts = [2]*host{f.lab.public("alice", c.alice), f.lab.public("bob", c.bob)}
 			if !c.udp {
 				f.hosts[0].cut(allUDP)
@@ -40,7 +42,7 @@ func TestNetworkAddressChangeElsewhere(t *testing.T) {
 			f.hosts[0].address("del", c.alice)
 			f.hosts[0].address("add", c.then)
 			for i, p := range f.both() {
-				f.waits(p, mark[i], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })
+				f.waits(p, mark[i], "new pair", func(e e2etest.Event) bool { return e["event"] == "pair" })
 				f.flows(p, f.marks()[i])
 				f.without(p, mark[i], "event=state", "connection=failed")
 			}
@@ -54,7 +56,7 @@ func TestNetworkAddressAdded(t *testing.T) {
 	f := newFaulty(t)
 	mark := f.marks()
 	f.hosts[0].address("add", "203.0.113.31/24")
-	f.waits(f.alice, mark[0], "change of addresses", func(e jsonEvent) bool { return e["event"] == "network" })
+	f.waits(f.alice, mark[0], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "network" })
 	during := f.marks()
 	for i, p := range f.both() {
 		f.flows(p, during[i])

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // nat is a kind of NAT by the properties of RFC 4787: to whom a port outside
@@ -125,15 +127,15 @@ func (c cell) String() string { return fmt.Sprintf("%s (%s, %s)", c.path(), c.ca
 
 // selected is the address at which p found the peer of its latest call. Of a
 // relayed call it does not matter whose relay it was.
-func selected(t *testing.T, p *process, peer string) string {
+func selected(t *testing.T, p *e2etest.Process, peer string) string {
 	t.Helper()
-	events, err := readEvents(p.out.String())
+	events, err := e2etest.ReadEvents(p.Out.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := ""
 	for _, e := range events {
-		if !e.has([]string{"event=pair", "peer=" + peer}) {
+		if !e.Has([]string{"event=pair", "peer=" + peer}) {
 			continue
 		}
 		found, _, _ = strings.Cut(fmt.Sprint(e["remote"]), " ")
@@ -142,7 +144,7 @@ func selected(t *testing.T, p *process, peer string) string {
 		}
 	}
 	if found == "" {
-		t.Fatalf("no pair with %s was selected in\n%s", peer, p.out)
+		t.Fatalf("no pair with %s was selected in\n%s", peer, p.Out)
 	}
 	return found
 }
@@ -153,12 +155,12 @@ func TestNetworkNATMatrix(t *testing.T) {
 	kinds := []nat{noNAT, fullCone, restricted, portRestrict, symmetric}
 	l := newNetwork(t)
 	l.serve()
-	callers, answerers := make([]*host, len(kinds)), make([]*process, len(kinds))
+	callers, answerers := make([]*host, len(kinds)), make([]*e2etest.Process, len(kinds))
 	for i, kind := range kinds {
 		callers[i] = l.behind("a caller behind "+string(kind), kind, 10+i)
 		answerer := l.behind("an answerer behind "+string(kind), kind, 20+i)
 		answerers[i] = answerer.parley(t, "answer", "--as", fmt.Sprint("answerer", i), "--server", labServer, "--output", "ndjson")
-		answerers[i].says(t, `"event":"login"`)
+		answerers[i].Says(t, `"event":"login"`)
 	}
 	cells := callAll(t, kinds, callers, answerers)
 	var table strings.Builder
@@ -184,7 +186,7 @@ func TestNetworkNATMatrix(t *testing.T) {
 }
 
 // callAll makes the calls, each caller on its own.
-func callAll(t *testing.T, kinds []nat, callers []*host, answerers []*process) [][]cell {
+func callAll(t *testing.T, kinds []nat, callers []*host, answerers []*e2etest.Process) [][]cell {
 	t.Helper()
 	cells := make([][]cell, len(kinds))
 	t.Run("calls", func(t *testing.T) {
@@ -204,13 +206,13 @@ func callAll(t *testing.T, kinds []nat, callers []*host, answerers []*process) [
 // callThrough makes a call. A direct path that is found late, on a busy machine,
 // loses against the relay; so where there should be one, the relay gets two more
 // tries to lose.
-func callThrough(t *testing.T, from *host, i int, answerer *process, j int, want path) (c cell) {
+func callThrough(t *testing.T, from *host, i int, answerer *e2etest.Process, j int, want path) (c cell) {
 	t.Helper()
 	for try := range 3 {
 		caller, to := fmt.Sprintf("caller%d%d%d", i, j, try), fmt.Sprint("answerer", j)
 		p := from.parley(t, "call", to, "--as", caller, "--server", labServer, "--output", "ndjson", "--expect", "connected", "--linger", "0s")
-		p.ends(t, 0)
-		answerer.says(t, fmt.Sprintf(`"event":"end","peer":"%s"`, caller))
+		p.Ends(t, 0)
+		answerer.Says(t, fmt.Sprintf(`"event":"end","peer":"%s"`, caller))
 		c = cell{caller: selected(t, p, to), answerer: selected(t, answerer, caller)}
 		if want == relayPath || c.path() != relayPath {
 			break

@@ -12,11 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/peer/netem"
 )
 
 // bridge is a netem-bridge between a host and the Internet.
-type bridge struct{ *process }
+type bridge struct{ *e2etest.Process }
 
 // emulated adds a host to the Internet behind an emulated link.
 func (l *lab) emulated(name, address string, c netem.Config) (*host, *bridge) {
@@ -35,19 +36,19 @@ func (l *lab) emulated(name, address string, c netem.Config) (*host, *bridge) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	b := &bridge{launch(l.t, middle.command(program, in, "out", string(config)), []string{"netem-bridge", string(config)})}
-	b.says(l.t, "open")
+	b := &bridge{e2etest.Launch(l.t, middle.command(program, in, "out", string(config)), []string{"netem-bridge", string(config)})}
+	b.Says(l.t, "open")
 	return h, b
 }
 
 // close ends the bridge and returns its counts.
 func (b *bridge) close(t *testing.T) (counts bridgeCounts) {
 	t.Helper()
-	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := b.Cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	b.ends(t, 0)
-	_, last, _ := strings.Cut(b.out.String(), "open\n")
+	b.Ends(t, 0)
+	_, last, _ := strings.Cut(b.Out.String(), "open\n")
 	if err := json.Unmarshal([]byte(last), &counts); err != nil {
 		t.Fatalf("%v: %s", err, last)
 	}
@@ -83,10 +84,10 @@ func TestNetworkNetem(t *testing.T) {
 			}
 			f.call(flags...)
 			for _, p := range f.both() {
-				f.waits(p, 0, "the last line", func(e jsonEvent) bool {
-					return e.has([]string{"event=text", "direction=in", "text=" + said[len(said)-1]})
+				f.waits(p, 0, "the last line", func(e e2etest.Event) bool {
+					return e.Has([]string{"event=text", "direction=in", "text=" + said[len(said)-1]})
 				})
-				f.waits(p, 0, "video", func(e jsonEvent) bool { return framesOf(e, "video") >= 30 })
+				f.waits(p, 0, "video", func(e e2etest.Event) bool { return framesOf(e, "video") >= 30 })
 			}
 			f.hangUp()
 			counts := bridge.close(t)
@@ -107,7 +108,7 @@ func TestNetworkNetem(t *testing.T) {
 }
 
 // undisturbed: the connection came up once, at the first try.
-func (f *faulty) undisturbed(p *process) {
+func (f *faulty) undisturbed(p *e2etest.Process) {
 	f.t.Helper()
 	var states []string
 	offered := map[string]int{}
@@ -115,7 +116,7 @@ func (f *faulty) undisturbed(p *process) {
 		switch {
 		case e["event"] == "state" && e["connection"] != "closed":
 			states = append(states, fmt.Sprint(e["connection"]))
-		case e.has([]string{"event=candidate", "side=local", "type=host", "protocol=udp"}):
+		case e.Has([]string{"event=candidate", "side=local", "type=host", "protocol=udp"}):
 			host, _, _ := strings.Cut(fmt.Sprint(e["address"]), ":")
 			if offered[host]++; offered[host] > 1 {
 				f.t.Errorf("candidates were gathered again: %v", e)
@@ -128,11 +129,11 @@ func (f *faulty) undisturbed(p *process) {
 }
 
 // heard: every line came, once, in order.
-func (f *faulty) heard(p *process, want []string) {
+func (f *faulty) heard(p *e2etest.Process, want []string) {
 	f.t.Helper()
 	var got []string
 	for _, e := range f.events(p, 0) {
-		if e.has([]string{"event=text", "direction=in"}) {
+		if e.Has([]string{"event=text", "direction=in"}) {
 			got = append(got, fmt.Sprint(e["text"]))
 		}
 	}
@@ -145,7 +146,7 @@ func (f *faulty) heard(p *process, want []string) {
 // each packet and frame counts once, however often it came; no more is lost than
 // was, but that what has been overtaken is missed until it comes; and if
 // anything was lost, something was sent again.
-func (f *faulty) honest(sender, receiver *process, on netem.Counts) {
+func (f *faulty) honest(sender, receiver *e2etest.Process, on netem.Counts) {
 	f.t.Helper()
 	sent, came := lastReport(f.events(sender, 0), "outbound-rtp"), lastTrack(f.events(receiver, 0))
 	count := func(from map[string]any, key string) float64 {
@@ -175,7 +176,7 @@ func (f *faulty) honest(sender, receiver *process, on netem.Counts) {
 }
 
 // lastReport is the latest of the video in a report by W3C's names.
-func lastReport(events []jsonEvent, kind string) (last map[string]any) {
+func lastReport(events []e2etest.Event, kind string) (last map[string]any) {
 	for _, e := range events {
 		objects, _ := e["report"].([]any)
 		for _, o := range objects {
@@ -188,7 +189,7 @@ func lastReport(events []jsonEvent, kind string) (last map[string]any) {
 }
 
 // lastTrack is what was reported last of the video that came.
-func lastTrack(events []jsonEvent) (last map[string]any) {
+func lastTrack(events []e2etest.Event) (last map[string]any) {
 	for _, e := range events {
 		tracks, _ := e["tracks"].([]any)
 		for _, t := range tracks {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 )
 
@@ -17,12 +18,12 @@ const pathEnds = 60*time.Second + 15*time.Second
 // killServer kills the signaling server.
 func (f *faulty) killServer() {
 	f.t.Helper()
-	if err := f.server.cmd.Process.Kill(); err != nil {
+	if err := f.server.Cmd.Process.Kill(); err != nil {
 		f.t.Fatal(err)
 	}
-	<-f.server.exited
+	<-f.server.Exited
 	for _, p := range f.both() {
-		f.waits(p, 0, "loss of signaling", func(e jsonEvent) bool { return e.has([]string{"event=signaling", "state=lost"}) })
+		f.waits(p, 0, "loss of signaling", func(e e2etest.Event) bool { return e.Has([]string{"event=signaling", "state=lost"}) })
 	}
 }
 
@@ -39,11 +40,11 @@ func (f *faulty) ends(since time.Time, notified bool) {
 	failed := 0
 	for i, p := range f.both() {
 		select {
-		case <-p.exited:
+		case <-p.Exited:
 		case <-time.After(pathEnds - time.Since(since)):
 			f.t.Fatalf("%s has not ended %v after the path was cut", f.hosts[i].name, time.Since(since))
 		}
-		switch code := p.cmd.ProcessState.ExitCode(); code {
+		switch code := p.Cmd.ProcessState.ExitCode(); code {
 		case int(exit.Connection):
 			failed++
 		case 0:
@@ -65,7 +66,7 @@ func TestNetworkAddressAddedWithoutSignaling(t *testing.T) {
 			mark := f.marks()
 			f.killServer()
 			f.hosts[i].address("add", fmt.Sprintf("203.0.113.%d/24", 31+i))
-			f.waits(f.both()[i], mark[i], "change of addresses", func(e jsonEvent) bool { return e["event"] == "network" })
+			f.waits(f.both()[i], mark[i], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "network" })
 			for begin := time.Now(); time.Since(begin) < 35*time.Second; { // longer than consent lasts
 				for i, p := range f.both() {
 					f.flows(p, f.marks()[i])
@@ -101,7 +102,7 @@ func TestNetworkOneWay(t *testing.T) {
 		mark := f.marks()
 		f.cutToBob()
 		f.state(f.bob, mark[1], "disconnected")
-		f.waits(f.bob, mark[1], "a candidate of the restart", func(e jsonEvent) bool { return e.has([]string{"event=candidate", "side=local"}) })
+		f.waits(f.bob, mark[1], "a candidate of the restart", func(e e2etest.Event) bool { return e.Has([]string{"event=candidate", "side=local"}) })
 		f.hosts[1].mend()
 		f.state(f.bob, mark[1], "connected")
 		f.gap(f.bob, mark[1], "video", "outage", 5*time.Second)

@@ -7,15 +7,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // faulty is a call between two hosts of a lab, in which something goes wrong.
 type faulty struct {
 	t          *testing.T
 	lab        *lab
-	server     *process
+	server     *e2etest.Process
 	hosts      [2]*host // alice's, who calls and makes the offers, and bob's
-	alice, bob *process
+	alice, bob *e2etest.Process
 }
 
 func newFaulty(t *testing.T) *faulty {
@@ -36,16 +38,16 @@ func (f *faulty) call(flags ...string) {
 	f.t.Helper()
 	flags = append([]string{"--server", labServer, "--output", "ndjson", "--stats-interval", "500ms"}, flags...)
 	f.bob = f.hosts[1].parley(f.t, append([]string{"answer", "--as", "bob", "--once"}, flags...)...)
-	f.bob.says(f.t, `"event":"login"`)
+	f.bob.Says(f.t, `"event":"login"`)
 	f.alice = f.hosts[0].parley(f.t, append([]string{"call", "bob", "--as", "alice"}, flags...)...)
 }
 
-func (f *faulty) both() []*process { return []*process{f.alice, f.bob} }
+func (f *faulty) both() []*e2etest.Process { return []*e2etest.Process{f.alice, f.bob} }
 
 // events are what a process has reported since mark.
-func (f *faulty) events(p *process, mark int) []jsonEvent {
+func (f *faulty) events(p *e2etest.Process, mark int) []e2etest.Event {
 	f.t.Helper()
-	events, err := readEvents(p.out.complete()[mark:])
+	events, err := e2etest.ReadEvents(p.Out.Complete()[mark:])
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -53,11 +55,11 @@ func (f *faulty) events(p *process, mark int) []jsonEvent {
 }
 
 // waits until an event fits, of those since mark.
-func (f *faulty) waits(p *process, mark int, what string, fits func(jsonEvent) bool) jsonEvent {
+func (f *faulty) waits(p *e2etest.Process, mark int, what string, fits func(e2etest.Event) bool) e2etest.Event {
 	f.t.Helper()
-	timeout := time.After(2 * patience)
+	timeout := time.After(2 * e2etest.Patience)
 	for {
-		more := p.out.change()
+		more := p.Out.Change()
 		for _, e := range f.events(p, mark) {
 			if fits(e) {
 				return e
@@ -65,7 +67,7 @@ func (f *faulty) waits(p *process, mark int, what string, fits func(jsonEvent) b
 		}
 		select {
 		case <-more:
-		case <-p.exited:
+		case <-p.Exited:
 			f.t.Fatalf("it ended without %s", what)
 		case <-timeout:
 			f.t.Fatalf("no %s", what)
@@ -73,17 +75,17 @@ func (f *faulty) waits(p *process, mark int, what string, fits func(jsonEvent) b
 	}
 }
 
-func (f *faulty) state(p *process, mark int, state string) jsonEvent {
+func (f *faulty) state(p *e2etest.Process, mark int, state string) e2etest.Event {
 	f.t.Helper()
-	return f.waits(p, mark, state, func(e jsonEvent) bool { return e.has([]string{"event=state", "connection=" + state}) })
+	return f.waits(p, mark, state, func(e e2etest.Event) bool { return e.Has([]string{"event=state", "connection=" + state}) })
 }
 
 // flows waits until pictures and sound have come since mark.
-func (f *faulty) flows(p *process, mark int) {
+func (f *faulty) flows(p *e2etest.Process, mark int) {
 	f.t.Helper()
 	for _, kind := range []string{"audio", "video"} {
 		least := -1.0
-		f.waits(p, mark, kind+" coming", func(e jsonEvent) bool {
+		f.waits(p, mark, kind+" coming", func(e e2etest.Event) bool {
 			n := framesOf(e, kind)
 			if least < 0 && n >= 0 {
 				least = n
@@ -94,7 +96,7 @@ func (f *faulty) flows(p *process, mark int) {
 }
 
 // framesOf is how many frames have come, by a stats event; -1 if e is none.
-func framesOf(e jsonEvent, kind string) float64 {
+func framesOf(e e2etest.Event, kind string) float64 {
 	tracks, _ := e["tracks"].([]any)
 	for _, t := range tracks {
 		track, _ := t.(map[string]any)
@@ -107,27 +109,27 @@ func framesOf(e jsonEvent, kind string) float64 {
 }
 
 // gap waits for the longest gap since mark to be reported.
-func (f *faulty) gap(p *process, mark int, kind, cause string, least time.Duration) jsonEvent {
+func (f *faulty) gap(p *e2etest.Process, mark int, kind, cause string, least time.Duration) e2etest.Event {
 	f.t.Helper()
-	return f.waits(p, mark, fmt.Sprintf("gap in %s of %v by %s", kind, least, cause), func(e jsonEvent) bool {
+	return f.waits(p, mark, fmt.Sprintf("gap in %s of %v by %s", kind, least, cause), func(e e2etest.Event) bool {
 		ms, _ := e["ms"].(float64)
-		return e.has([]string{"event=gap", "kind=" + kind, "cause=" + cause}) && ms >= float64(least.Milliseconds())
+		return e.Has([]string{"event=gap", "kind=" + kind, "cause=" + cause}) && ms >= float64(least.Milliseconds())
 	})
 }
 
 // marks are the places where both outputs end now.
 func (f *faulty) marks() (m [2]int) {
 	for i, p := range f.both() {
-		m[i] = len(p.out.complete())
+		m[i] = len(p.Out.Complete())
 	}
 	return m
 }
 
 // count is how often the connection came into a state since mark.
-func (f *faulty) count(p *process, mark int, state string) (n int) {
+func (f *faulty) count(p *e2etest.Process, mark int, state string) (n int) {
 	f.t.Helper()
 	for _, e := range f.events(p, mark) {
-		if e.has([]string{"event=state", "connection=" + state}) {
+		if e.Has([]string{"event=state", "connection=" + state}) {
 			n++
 		}
 	}
@@ -135,10 +137,10 @@ func (f *faulty) count(p *process, mark int, state string) (n int) {
 }
 
 // without counts what should not have happened since mark.
-func (f *faulty) without(p *process, mark int, want ...string) {
+func (f *faulty) without(p *e2etest.Process, mark int, want ...string) {
 	f.t.Helper()
 	for _, e := range f.events(p, mark) {
-		if e.has(want) {
+		if e.Has(want) {
 			f.t.Errorf("there is %v", e)
 		}
 	}
@@ -147,9 +149,9 @@ func (f *faulty) without(p *process, mark int, want ...string) {
 // hangUp ends the call, which both sides should take for one.
 func (f *faulty) hangUp() {
 	f.t.Helper()
-	interruptProcess(f.t, f.alice)
-	f.alice.ends(f.t, 130)
-	f.bob.ends(f.t, 0)
+	e2etest.Interrupt(f.t, f.alice)
+	f.alice.Ends(f.t, 130)
+	f.bob.Ends(f.t, 0)
 }
 
 // cut loads nftables rules that drop what matches, until mend.
@@ -225,7 +227,7 @@ func TestNetworkOutageWithoutMedia(t *testing.T) {
 	f.hosts = [2]*host{f.lab.public("alice", "203.0.113.11/24"), f.lab.public("bob", "203.0.113.12/24")}
 	f.call("--say", "before")
 	for _, p := range f.both() {
-		p.says(t, `"direction":"in","text":"before"`)
+		p.Says(t, `"direction":"in","text":"before"`)
 	}
 	mark := f.marks()
 	took := f.outage(12*time.Second, allUDP)
@@ -251,7 +253,7 @@ func TestNetworkOutageOf45s(t *testing.T) {
 			f.outage(45*time.Second, cut)
 			for i, p := range f.both() {
 				f.state(p, mark[i], "disconnected")
-				f.waits(p, mark[i], "a candidate of the restart", func(e jsonEvent) bool { return e.has([]string{"event=candidate", "side=local"}) })
+				f.waits(p, mark[i], "a candidate of the restart", func(e e2etest.Event) bool { return e.Has([]string{"event=candidate", "side=local"}) })
 				f.state(p, mark[i], "connected")
 				f.gap(p, mark[i], "video", "outage", 44*time.Second)
 				f.gap(p, mark[i], "audio", "outage", 44*time.Second)
@@ -272,13 +274,13 @@ func TestNetworkAddressChange(t *testing.T) {
 			mark := f.marks()
 			f.hosts[i].address("del", fmt.Sprintf("203.0.113.%d/24", 11+i))
 			f.hosts[i].address("add", fmt.Sprintf("203.0.113.%d/24", 31+i))
-			f.waits(f.both()[i], mark[i], "change of addresses", func(e jsonEvent) bool { return e["event"] == "network" })
-			f.waits(f.both()[i], mark[i], "signaling to be connected from the new address", func(e jsonEvent) bool {
-				return e.has([]string{"event=signaling", "state=lost"}) && strings.Contains(fmt.Sprint(e["error"]), "local address of the connection is gone")
+			f.waits(f.both()[i], mark[i], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "network" })
+			f.waits(f.both()[i], mark[i], "signaling to be connected from the new address", func(e e2etest.Event) bool {
+				return e.Has([]string{"event=signaling", "state=lost"}) && strings.Contains(fmt.Sprint(e["error"]), "local address of the connection is gone")
 			})
 			for i, p := range f.both() {
-				f.waits(p, mark[i], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })
-				f.waits(p, mark[i], "gap", func(e jsonEvent) bool { return e["event"] == "gap" && e["kind"] == "video" })
+				f.waits(p, mark[i], "new pair", func(e e2etest.Event) bool { return e["event"] == "pair" })
+				f.waits(p, mark[i], "gap", func(e e2etest.Event) bool { return e["event"] == "gap" && e["kind"] == "video" })
 				f.flows(p, mark[i])
 				f.without(p, mark[i], "event=state", "connection=failed")
 			}
@@ -292,7 +294,7 @@ func TestNetworkSignalingLost(t *testing.T) {
 	f := newFaulty(t)
 	mark := f.marks()
 	f.hosts[0].cut("tcp dport 9090", "tcp sport 9090")
-	lost := func(e jsonEvent) bool { return e.has([]string{"event=signaling", "state=lost"}) }
+	lost := func(e e2etest.Event) bool { return e.Has([]string{"event=signaling", "state=lost"}) }
 	f.waits(f.alice, mark[0], "loss of signaling", lost)
 	during := f.marks()
 	for i, p := range f.both() {
@@ -300,7 +302,7 @@ func TestNetworkSignalingLost(t *testing.T) {
 		f.without(p, mark[i], "event=state")
 	}
 	f.hosts[0].mend()
-	f.waits(f.alice, mark[0], "signaling", func(e jsonEvent) bool { return e.has([]string{"event=signaling", "state=connected"}) })
+	f.waits(f.alice, mark[0], "signaling", func(e e2etest.Event) bool { return e.Has([]string{"event=signaling", "state=connected"}) })
 	f.hangUp()
 }
 
@@ -309,19 +311,19 @@ func TestNetworkSignalingLost(t *testing.T) {
 func TestNetworkSignalingRestarted(t *testing.T) {
 	f := newFaulty(t)
 	mark := f.marks()
-	if err := f.server.cmd.Process.Kill(); err != nil {
+	if err := f.server.Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-f.server.exited
+	<-f.server.Exited
 	during := f.marks()
 	for i, p := range f.both() {
-		f.waits(p, mark[i], "loss of signaling", func(e jsonEvent) bool { return e.has([]string{"event=signaling", "state=lost"}) })
+		f.waits(p, mark[i], "loss of signaling", func(e e2etest.Event) bool { return e.Has([]string{"event=signaling", "state=lost"}) })
 		f.flows(p, during[i])
 	}
 	f.lab.signaling()
 	for i, p := range f.both() {
-		f.waits(p, mark[i], "signaling", func(e jsonEvent) bool {
-			return e.has([]string{"event=signaling", "state=connected", "resumed=false"})
+		f.waits(p, mark[i], "signaling", func(e e2etest.Event) bool {
+			return e.Has([]string{"event=signaling", "state=connected", "resumed=false"})
 		})
 		f.without(p, mark[i], "event=state")
 	}
@@ -329,7 +331,7 @@ func TestNetworkSignalingRestarted(t *testing.T) {
 	f.hosts[1].address("del", "203.0.113.12/24")
 	f.hosts[1].address("add", "203.0.113.32/24")
 	for i, p := range f.both() {
-		f.waits(p, mark[i], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })
+		f.waits(p, mark[i], "new pair", func(e e2etest.Event) bool { return e["event"] == "pair" })
 		f.flows(p, mark[i])
 	}
 	f.hangUp()

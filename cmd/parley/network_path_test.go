@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 )
 
@@ -16,7 +17,7 @@ import (
 // §5). One that loses more does not let the DTLS handshake through: the call ends
 // with that for a reason.
 func TestNetworkShortPackets(t *testing.T) {
-	begin := func(t *testing.T, most string, flags ...string) (alice, bob *process) {
+	begin := func(t *testing.T, most string, flags ...string) (alice, bob *e2etest.Process) {
 		t.Parallel()
 		l := newNetwork(t)
 		l.signaling()
@@ -25,19 +26,19 @@ func TestNetworkShortPackets(t *testing.T) {
 		b.cut(allUDP + " meta length > " + most)
 		media := []string{"--server", labServer, "--video", "test", "--audio", "test"}
 		bob = b.parley(t, append([]string{"answer", "--as", "bob", "--once"}, media...)...)
-		bob.says(t, "waiting for calls")
+		bob.Says(t, "waiting for calls")
 		return a.parley(t, slices.Concat([]string{"call", "bob", "--as", "alice"}, media, flags)...), bob
 	}
 	t.Run("1280 bytes", func(t *testing.T) {
 		alice, bob := begin(t, "1280", "--say", strings.Repeat("long ", 10_000)+"end", "--expect", "video.frames>=20", "--expect", "audio.packets>=50", "--linger", "1s")
-		bob.says(t, "alice: (long )+end")
-		alice.ends(t, 0)
+		bob.Says(t, "alice: (long )+end")
+		alice.Ends(t, 0)
 	})
 	t.Run("576 bytes", func(t *testing.T) {
 		alice, bob := begin(t, "576", "--timeout", "15s")
-		alice.ends(t, int(exit.Connection))
-		alice.says(t, "the addresses reach each other, but the DTLS handshake failed")
-		bob.ends(t, 0)
+		alice.Ends(t, int(exit.Connection))
+		alice.Says(t, "the addresses reach each other, but the DTLS handshake failed")
+		bob.Ends(t, 0)
 	})
 }
 
@@ -50,7 +51,7 @@ func TestNetworkNATRebinding(t *testing.T) {
 			t.Parallel()
 			f := &faulty{t: t, lab: newNetwork(t)}
 			f.server = f.lab.signaling()
-			f.lab.wan.parley(t, "serve", "--listen", "203.0.113.1:9100", "--turn", labRelay, "--turn-open").says(t, "signaling on")
+			f.lab.wan.parley(t, "serve", "--listen", "203.0.113.1:9100", "--turn", labRelay, "--turn-open").Says(t, "signaling on")
 			f.hosts = [2]*host{f.lab.behind("alice", alice, 11), f.lab.behind("bob", portRestrict, 12)}
 			f.call("--video", "test", "--audio", "test", "--ice-server", "stun:"+labRelay)
 			for _, p := range f.both() {
@@ -58,7 +59,7 @@ func TestNetworkNATRebinding(t *testing.T) {
 			}
 			mark, began := f.marks(), time.Now()
 			f.hosts[1].router.rebind("203.0.113.12/24")
-			f.waits(f.alice, mark[0], "new pair", func(e jsonEvent) bool { return e["event"] == "pair" })
+			f.waits(f.alice, mark[0], "new pair", func(e e2etest.Event) bool { return e["event"] == "pair" })
 			for i, p := range f.both() {
 				f.flows(p, mark[i])
 				f.without(p, mark[i], "event=state", "connection=failed")

@@ -6,20 +6,22 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // talk makes a call from a to b, in which both say something, and returns what
 // each has sent.
-func talk(t *testing.T, a, b *host, server string, callerFlags, answererFlags []string) (caller, answerer []jsonEvent) {
+func talk(t *testing.T, a, b *host, server string, callerFlags, answererFlags []string) (caller, answerer []e2etest.Event) {
 	t.Helper()
 	common := []string{"--server", server, "--output", "ndjson"}
 	bob := b.parley(t, append(append([]string{"answer", "--as", "bob", "--once", "--say", "hello alice", "--expect", "text=hello bob"}, common...), answererFlags...)...)
-	bob.says(t, `"event":"login"`)
+	bob.Says(t, `"event":"login"`)
 	alice := a.parley(t, append(append([]string{"call", "bob", "--as", "alice", "--say", "hello bob", "--expect", "text=hello alice"}, common...), callerFlags...)...)
-	alice.ends(t, 0)
-	bob.ends(t, 0)
-	for _, p := range []*process{alice, bob} {
-		events, err := readEvents(p.out.String())
+	alice.Ends(t, 0)
+	bob.Ends(t, 0)
+	for _, p := range []*e2etest.Process{alice, bob} {
+		events, err := e2etest.ReadEvents(p.Out.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +31,7 @@ func talk(t *testing.T, a, b *host, server string, callerFlags, answererFlags []
 }
 
 // lastPair is the pair that was selected.
-func lastPair(t *testing.T, events []jsonEvent) (pair jsonEvent) {
+func lastPair(t *testing.T, events []e2etest.Event) (pair e2etest.Event) {
 	t.Helper()
 	for _, e := range events {
 		if e["event"] == "pair" {
@@ -45,7 +47,7 @@ func lastPair(t *testing.T, events []jsonEvent) (pair jsonEvent) {
 // reaches checks that the selected pair goes to an address of the peer without a relay. Which of the
 // candidates at that address is chosen is a matter of what is checked first: STUN gives a public host
 // server-reflexive ones there, too.
-func reaches(t *testing.T, events []jsonEvent, address string) {
+func reaches(t *testing.T, events []e2etest.Event, address string) {
 	t.Helper()
 	pair := lastPair(t, events)
 	if _, at, _ := strings.Cut(fmt.Sprint(pair["remote"]), " "); !strings.HasPrefix(at, address+":") || pair["relayed"] != false {
@@ -54,11 +56,11 @@ func reaches(t *testing.T, events []jsonEvent, address string) {
 }
 
 // all checks every candidate of one side.
-func allCandidates(t *testing.T, events []jsonEvent, side string, fits func(jsonEvent) bool) {
+func allCandidates(t *testing.T, events []e2etest.Event, side string, fits func(e2etest.Event) bool) {
 	t.Helper()
 	n := 0
 	for _, e := range events {
-		if e.has([]string{"event=candidate", "side=" + side}) {
+		if e.Has([]string{"event=candidate", "side=" + side}) {
 			n++
 			if !fits(e) {
 				t.Errorf("a candidate that should not be: %v", e)
@@ -94,7 +96,7 @@ func TestNetworkUDPBlocked(t *testing.T) {
 			a.cut(allUDP)
 			flags := map[string][]string{listens: {"--tcp-port", "7000"}}
 			alice, bob := talk(t, a, b, labServer, flags["alice"], flags["bob"])
-			for _, events := range [][]jsonEvent{alice, bob} {
+			for _, events := range [][]e2etest.Event{alice, bob} {
 				if pair := lastPair(t, events); pair["protocol"] != "tcp" || pair["relayed"] != false {
 					t.Errorf("the pair is %v", pair)
 				}
@@ -108,10 +110,10 @@ func TestNetworkUDPBlocked(t *testing.T) {
 		a, b := l.public("alice", "203.0.113.11/24"), l.public("bob", "203.0.113.12/24")
 		a.cut(allUDP)
 		bob := b.parley(t, "answer", "--as", "bob", "--once", "--server", labServer)
-		bob.says(t, "waiting for calls")
+		bob.Says(t, "waiting for calls")
 		alice := a.parley(t, "call", "bob", "--as", "alice", "--server", labServer, "--timeout", "6s")
-		alice.ends(t, 40)
-		alice.says(t, `none of our addresses \(1 candidate: 1 host\) reached one of the peer`)
+		alice.Ends(t, 40)
+		alice.Says(t, `none of our addresses \(1 candidate: 1 host\) reached one of the peer`)
 	})
 }
 
@@ -122,7 +124,7 @@ func TestNetworkReach(t *testing.T) {
 	t.Run("IPv6 only", func(t *testing.T) {
 		server := "ws://[2001:db8::1]:9091"
 		p := l.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091")
-		p.says(t, "signaling on")
+		p.Says(t, "signaling on")
 		a, b := l.public("a6", "2001:db8::a/64"), l.public("b6", "2001:db8::b/64")
 		alice, _ := talk(t, a, b, server, nil, nil)
 		reaches(t, alice, "[2001:db8::b]")
@@ -134,8 +136,8 @@ func TestNetworkReach(t *testing.T) {
 	})
 	t.Run("relay only", func(t *testing.T) {
 		alice, bob := talk(t, a, b, labServer, []string{"--ice-policy", "relay"}, nil)
-		allCandidates(t, alice, "local", func(e jsonEvent) bool { return e["type"] == "relay" })
-		for _, events := range [][]jsonEvent{alice, bob} {
+		allCandidates(t, alice, "local", func(e e2etest.Event) bool { return e["type"] == "relay" })
+		for _, events := range [][]e2etest.Event{alice, bob} {
 			if pair := lastPair(t, events); pair["relayed"] != true {
 				t.Errorf("the pair is %v", pair)
 			}
@@ -143,13 +145,13 @@ func TestNetworkReach(t *testing.T) {
 	})
 	t.Run("a range of UDP ports", func(t *testing.T) {
 		alice, _ := talk(t, a, b, labServer, []string{"--udp-ports", "50000:50009"}, nil)
-		allCandidates(t, alice, "local", func(e jsonEvent) bool {
+		allCandidates(t, alice, "local", func(e e2etest.Event) bool {
 			return e["type"] != "host" || strings.Contains(fmt.Sprint(e["address"]), ":5000")
 		})
 	})
 	t.Run("one UDP port", func(t *testing.T) {
 		alice, _ := talk(t, a, b, labServer, []string{"--udp-ports", "50500:50500"}, nil)
-		allCandidates(t, alice, "local", func(e jsonEvent) bool {
+		allCandidates(t, alice, "local", func(e e2etest.Event) bool {
 			return e["type"] != "host" || strings.HasSuffix(fmt.Sprint(e["address"]), ":50500")
 		})
 	})
@@ -159,10 +161,10 @@ func TestNetworkReach(t *testing.T) {
 func TestNetworkOnePortForAll(t *testing.T) {
 	t.Parallel()
 	l := newNetwork(t)
-	l.wan.parley(t, "serve", "--listen", ":9090").says(t, "signaling on")
+	l.wan.parley(t, "serve", "--listen", ":9090").Says(t, "signaling on")
 	b := l.public("bob", "203.0.113.12/24", "2001:db8::12/64")
-	b.parley(t, "echo", "--as", "bob", "--server", labServer, "--udp-ports", "50500:50500").says(t, "waiting for calls")
-	var callers []*process
+	b.parley(t, "echo", "--as", "bob", "--server", labServer, "--udp-ports", "50500:50500").Says(t, "waiting for calls")
+	var callers []*e2etest.Process
 	for i, from := range []string{"203.0.113.21/24", "203.0.113.22/24", "2001:db8::23/64"} {
 		name, server := fmt.Sprint("caller", i), labServer
 		if strings.Contains(from, ":") {
@@ -172,12 +174,12 @@ func TestNetworkOnePortForAll(t *testing.T) {
 			"--say", "I am "+name, "--expect", "text=I am "+name, "--linger", "5m"))
 	}
 	for i, p := range callers {
-		p.says(t, fmt.Sprintf(`"direction":"in","text":"I am caller%d"`, i))
+		p.Says(t, fmt.Sprintf(`"direction":"in","text":"I am caller%d"`, i))
 	}
 	for _, p := range callers { // all of them are there still
-		interruptProcess(t, p)
-		p.ends(t, 130)
-		events, err := readEvents(p.out.complete())
+		e2etest.Interrupt(t, p)
+		p.Ends(t, 130)
+		events, err := e2etest.ReadEvents(p.Out.Complete())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,6 +200,6 @@ func TestNetworkAdvertisedAddress(t *testing.T) {
 		chain pre { type nat hook prerouting priority -110; iifname "out" meta l4proto udp dnat to 10.0.12.2; }
 	}`)
 	alice, bob := talk(t, caller, cloud, labServer, nil, []string{"--advertise-ip", "203.0.113.12"})
-	allCandidates(t, bob, "local", func(e jsonEvent) bool { return strings.HasPrefix(fmt.Sprint(e["address"]), "203.0.113.12:") })
+	allCandidates(t, bob, "local", func(e e2etest.Event) bool { return strings.HasPrefix(fmt.Sprint(e["address"]), "203.0.113.12:") })
 	reaches(t, alice, "203.0.113.12")
 }

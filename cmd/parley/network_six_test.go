@@ -9,11 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/turnserver/coturntest"
 )
 
 // goesBy checks that the pairs of both ends are of relays at one address.
-func goesBy(t *testing.T, address string, ends ...[]jsonEvent) {
+func goesBy(t *testing.T, address string, ends ...[]e2etest.Event) {
 	t.Helper()
 	at := "relay " + address + ":"
 	for _, events := range ends {
@@ -31,8 +32,8 @@ func TestNetworkIPv6Relays(t *testing.T) {
 	const six, four, both = "ws://[2001:db8::1]:9091", "ws://203.0.113.1:9092", "ws://[2001:db8::1]:9092"
 	relayOnly := []string{"--ice-policy", "relay"}
 	l := newNetwork(t)
-	l.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478", "--turn-open").says(t, "signaling on")
-	l.wan.parley(t, "serve", "--listen", ":9092", "--turn", ":3479", "--turn-open").says(t, "signaling on")
+	l.wan.parley(t, "serve", "--listen", "[2001:db8::1]:9091", "--turn", "[2001:db8::1]:3478", "--turn-open").Says(t, "signaling on")
+	l.wan.parley(t, "serve", "--listen", ":9092", "--turn", ":3479", "--turn-open").Says(t, "signaling on")
 	a, b := l.public("alice", "2001:db8::a/64"), l.public("bob", "2001:db8::b/64")
 	t.Run("ours", func(t *testing.T) {
 		alice, bob := talk(t, a, b, six, relayOnly, relayOnly)
@@ -43,7 +44,7 @@ func TestNetworkIPv6Relays(t *testing.T) {
 		coturntest.StartAt(t, command, netip.MustParseAddrPort("[2001:db8::1]:3480"), "north")
 		for i, transport := range []string{"udp", "tcp"} {
 			at := fmt.Sprintf("[2001:db8::1]:%d", 9093+i)
-			l.wan.parley(t, "serve", "--listen", at, "--turn-secret", "north", "--ice-server", "turn:[2001:db8::1]:3480?transport="+transport).says(t, "signaling on")
+			l.wan.parley(t, "serve", "--listen", at, "--turn-secret", "north", "--ice-server", "turn:[2001:db8::1]:3480?transport="+transport).Says(t, "signaling on")
 			alice, bob := talk(t, a, b, "ws://"+at, relayOnly, relayOnly)
 			goesBy(t, "[2001:db8::1]", alice, bob)
 		}
@@ -52,7 +53,7 @@ func TestNetworkIPv6Relays(t *testing.T) {
 		alice, _ := talk(t, a, b, six, nil, nil)
 		seen := 0
 		for _, e := range alice {
-			if e.has([]string{"event=candidate", "side=local", "type=srflx"}) && strings.HasPrefix(fmt.Sprint(e["address"]), "[2001:db8::a]:") {
+			if e.Has([]string{"event=candidate", "side=local", "type=srflx"}) && strings.HasPrefix(fmt.Sprint(e["address"]), "[2001:db8::a]:") {
 				seen++
 			}
 		}
@@ -61,9 +62,9 @@ func TestNetworkIPv6Relays(t *testing.T) {
 		}
 	})
 	t.Run("doctor", func(t *testing.T) {
-		b.parley(t, "answer", "--as", "dave", "--server", six).says(t, "waiting for calls")
+		b.parley(t, "answer", "--as", "dave", "--server", six).Says(t, "waiting for calls")
 		p := a.parley(t, "doctor", "--server", six, "--ice-policy", "relay", "dave")
-		p.ends(t, 0)
+		p.Ends(t, 0)
 		for _, want := range []string{
 			`^ok    stun       stun:\[2001:db8::1\]:3478 sees us at \[2001:db8::a\]:`,
 			`^ok    turn       turn:\[2001:db8::1\]:3478\?transport=udp sees us at \[2001:db8::a\]:[0-9]+, .*, and relays for us at \[2001:db8::1\]:`,
@@ -72,7 +73,7 @@ func TestNetworkIPv6Relays(t *testing.T) {
 			`^ok    call       connected to dave`,
 			`^ok    pair       relay \[2001:db8::1\]:[0-9]+ to .*: selected`,
 		} {
-			p.says(t, "(?m)"+want)
+			p.Says(t, "(?m)"+want)
 		}
 	})
 	t.Run("without UDP", func(t *testing.T) {
@@ -87,8 +88,8 @@ func TestNetworkIPv6Relays(t *testing.T) {
 		alice, carol := talk(t, a, c, both, nil, at)
 		goesBy(t, "203.0.113.1", alice, carol)
 		p := a.parley(t, "doctor", "--server", both)
-		p.ends(t, 0)
-		p.says(t, `(?m)^ok    turn       turn:\[2001:db8::1\]:3479\?transport=udp sees us at \[2001:db8::a\]:[0-9]+, .*, and relays for us at 203.0.113.1:`)
-		p.says(t, `(?m)^bad   turn       turn:203.0.113.1:3479\?transport=udp: no route to the server; `)
+		p.Ends(t, 0)
+		p.Says(t, `(?m)^ok    turn       turn:\[2001:db8::1\]:3479\?transport=udp sees us at \[2001:db8::a\]:[0-9]+, .*, and relays for us at 203.0.113.1:`)
+		p.Says(t, `(?m)^bad   turn       turn:203.0.113.1:3479\?transport=udp: no route to the server; `)
 	})
 }

@@ -12,23 +12,24 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/signaltest"
 )
 
 // outputTo starts a parley whose standard output is f.
-func outputTo(t *testing.T, f *os.File, args ...string) *process {
+func outputTo(t *testing.T, f *os.File, args ...string) *e2etest.Process {
 	t.Helper()
-	path, err := built()
+	path, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Stdout = f
-	p, err := startProcess(cmd)
+	p, err := e2etest.StartProcess(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-p.exited })
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-p.Exited })
 	return p
 }
 
@@ -36,7 +37,7 @@ func outputTo(t *testing.T, f *os.File, args ...string) *process {
 func TestFullOutput(t *testing.T) {
 	server := signaltest.Start(t, nil)
 	echo := outputTo(t, nil, "echo", "--server", server)
-	if err := echo.until("waiting for calls"); err != nil {
+	if err := echo.Until("waiting for calls"); err != nil {
 		t.Fatal(err)
 	}
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -46,8 +47,8 @@ func TestFullOutput(t *testing.T) {
 	defer full.Close()
 	for _, output := range []string{"human", "ndjson"} {
 		p := outputTo(t, full, "call", "echo", "--server", server, "--say", "hi", "--expect", "text=hi", "--output", output)
-		if code, err := p.wait(); code != 1 || err != nil || !strings.Contains(p.err.String(), "no space left on device") {
-			t.Errorf("--output %s: exit code %d, want 1; %v\n%s", output, code, err, p.err)
+		if code, err := p.Wait(); code != 1 || err != nil || !strings.Contains(p.Err.String(), "no space left on device") {
+			t.Errorf("--output %s: exit code %d, want 1; %v\n%s", output, code, err, p.Err)
 		}
 	}
 }
@@ -73,24 +74,24 @@ func TestStalledOutput(t *testing.T) {
 	const absent = 12 // until it has logged in, which it cannot report
 	for calls, begun := 0, time.Now(); calls < 2; {
 		call := outputTo(t, nil, "call", "bob", "--server", server, "--expect", "connected", "--timeout", "20s")
-		switch code, err := call.wait(); {
-		case err != nil, code != 0 && code != absent, time.Since(begun) > patience:
-			t.Fatalf("call %d: exit code %d, %v\n%s", calls, code, err, call.err)
+		switch code, err := call.Wait(); {
+		case err != nil, code != 0 && code != absent, time.Since(begun) > e2etest.Patience:
+			t.Fatalf("call %d: exit code %d, %v\n%s", calls, code, err, call.Err)
 		case code == 0:
 			calls++
 		}
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	var all bytes.Buffer
 	if _, err := bufio.NewReader(reader).WriteTo(&all); err != nil {
 		t.Fatal(err)
 	}
-	if code, err := p.wait(); code != 130 || err != nil {
-		t.Errorf("exit code %d, want 130; %v\n%s", code, err, p.err)
+	if code, err := p.Wait(); code != 130 || err != nil {
+		t.Errorf("exit code %d, want 130; %v\n%s", code, err, p.Err)
 	}
-	events, err := readEvents(strings.TrimLeft(all.String(), before))
+	events, err := e2etest.ReadEvents(strings.TrimLeft(all.String(), before))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/stdio"
@@ -70,16 +71,16 @@ func patientServer(t *testing.T) string {
 func runningHere(t *testing.T, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	out, said, done := newWatched(), newWatched(), make(chan struct{})
+	out, said, done := e2etest.NewOutput(), e2etest.NewOutput(), make(chan struct{})
 	go func() {
 		defer close(done)
 		run(ctx, stdio.Streams{In: strings.NewReader(""), Out: out, Err: said}, append([]string{"parley"}, args...))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	timeout := time.After(patience)
+	timeout := time.After(e2etest.Patience)
 	for !strings.Contains(said.String(), "waiting for calls") {
 		select {
-		case <-said.change():
+		case <-said.Change():
 		case <-time.After(20 * time.Millisecond): // it was said between the two looks
 		case <-done:
 			t.Fatalf("it ended: %s", said)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // TestRecordingOfChanges: a call that is held and resumed, and whose picture gets another source and another codec, is
@@ -14,7 +16,7 @@ import (
 func TestRecordingOfChanges(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"large.ivf", "vp9.ivf", "film.mkv"} {
-		if err := makeSample(filepath.Join(dir, name)); err != nil {
+		if err := e2etest.MakeSample(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,12 +38,12 @@ func TestRecordingOfChanges(t *testing.T) {
 	decodesTo(t, file, "320")
 	ends := map[string]float64{}
 	for _, kind := range []string{"v", "a"} {
-		s, err := ffprobeStream(file, kind)
+		s, err := e2etest.FFprobeStream(file, kind)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ends[kind] = s.end; s.pause < 0.8 {
-			t.Errorf("%s in %s never pauses for longer than %.2f s; it was on hold for one", kind, file, s.pause)
+		if ends[kind] = s.End; s.Pause < 0.8 {
+			t.Errorf("%s in %s never pauses for longer than %.2f s; it was on hold for one", kind, file, s.Pause)
 		}
 	}
 	if apart := ends["v"] - ends["a"]; apart < -0.9 || apart > 0.9 {
@@ -55,15 +57,15 @@ type otherSource struct{ source, key, value string }
 // takeChanges records a call that is held and resumed, and then changed. The recordings are in the folder.
 func takeChanges(t *testing.T, extension string, sources []string, changes []otherSource) (folder string) {
 	t.Helper()
-	_, server := serving(t)
-	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p."+extension, "--output", "ndjson", "--stats-interval", "200ms")
-	bob.says(t, `"event":"login"`)
-	alice, write := commanded(t, append([]string{"call", "bob", "--as", "alice", "--server", server}, sources...)...)
+	_, server := e2etest.Serve(t)
+	bob := e2etest.Start(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p."+extension, "--output", "ndjson", "--stats-interval", "200ms")
+	bob.Says(t, `"event":"login"`)
+	alice, write := e2etest.StartCommanded(t, append([]string{"call", "bob", "--as", "alice", "--server", server}, sources...)...)
 	const some = 25 // frames: in 1.7 s the first of the sender's reports come, which show what belongs together
 	moreOf(t, bob, "size", "320x240", some)
 	write(`"command":"hold"`)
 	// After this nothing has come for a second.
-	bob.says(t, `(?s)"kind":"video","muted":true.*"direction":"in","kind":"video",[^}]*"bitrate":0[,}]`)
+	bob.Says(t, `(?s)"kind":"video","muted":true.*"direction":"in","kind":"video",[^}]*"bitrate":0[,}]`)
 	write(`"command":"resume"`)
 	moreOf(t, bob, "size", "320x240", some)
 	for _, c := range changes {
@@ -71,9 +73,9 @@ func takeChanges(t *testing.T, extension string, sources []string, changes []oth
 		moreOf(t, bob, c.key, c.value, some)
 	}
 	write(`"command":"hangup"`)
-	alice.ends(t, 0)
-	bob.ends(t, 0)
-	return bob.cmd.Dir
+	alice.Ends(t, 0)
+	bob.Ends(t, 0)
+	return bob.Cmd.Dir
 }
 
 // decodesTo decodes all pictures and sounds of a file, without a complaint; the pictures are so wide, one after the other.
@@ -99,5 +101,5 @@ func inStep(t *testing.T, file string, also ...string) {
 	for _, require := range append(also, "sync>=-200", "sync<=200", "audio.words>=5", "video.numbers>=20") {
 		args = append(args, "--require", require)
 	}
-	terminal(t, args...).ends(t, 0)
+	e2etest.Start(t, args...).Ends(t, 0)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/signal/web/webtest"
 )
@@ -35,16 +36,16 @@ const spoilTaken = `(() => {
 
 // An offer of the terminal that the page cannot apply, or cannot answer, changes nothing.
 func TestRejectedOfferToATab(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		tab, p, write := commandedWithATab(t, b, spoilTaken, "--audio", "tone:700")
 		tab.WaitTone(700)
 		for i, what := range []string{"offers", "answers"} {
 			spoil(t, tab, "'"+what+"'")
 			add(t, p, 77+i)
-			p.says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":false.*rejected by the peer: [ -~]+"`, 77+i))
+			p.Says(t, fmt.Sprintf(`"event":"reply".*"id":%d,"command":"add","ok":false.*rejected by the peer: [ -~]+"`, 77+i))
 			tab.Wait(`/^A change that alice wanted was not made/.test(document.querySelector('#noticeText').textContent)`)
 			tab.Click("#noticeBtn")
-			talking(tab)
+			e2etest.Talking(tab)
 			spoil(t, tab, "''")
 			write(`"command":"add","kind":"video","source":"test"`)
 			tab.WaitFrames(5)
@@ -53,7 +54,7 @@ func TestRejectedOfferToATab(t *testing.T) {
 		write(`"command":"restart-ice"`)
 		tab.WaitTone(700)
 		write(`"command":"hangup"`)
-		p.ends(t, 0)
+		p.Ends(t, 0)
 		tab.NoErrors()
 		tab.Close()
 	})
@@ -70,9 +71,9 @@ const spoilAnswers = `(() => {
 
 // rejectedInMidCall has a tab offer in a call with a terminal, while window.spoils of the script
 // preload is what. check waits for what both report. Then the call goes on and can be changed.
-func rejectedInMidCall(t *testing.T, preload, what string, check func(t *testing.T, tab *webtest.Tab, p *process)) {
+func rejectedInMidCall(t *testing.T, preload, what string, check func(t *testing.T, tab *webtest.Tab, p *e2etest.Process)) {
 	t.Helper()
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		tab, p, write := commandedByATab(t, b, preload, "--audio", "tone:700")
 		tab.WaitTone(700)
 		spoil(t, tab, what)
@@ -90,33 +91,33 @@ func rejectedInMidCall(t *testing.T, preload, what string, check func(t *testing
 // An answer of the terminal that the page cannot apply changes nothing, and both report why. The offer
 // that follows is answered anew.
 func TestRejectedAnswerOfTheTerminal(t *testing.T) {
-	rejectedInMidCall(t, spoilAnswers, "1", func(t *testing.T, tab *webtest.Tab, p *process) {
-		chatHas(tab, "cannot take the answer of zoe")
-		p.says(t, "could not apply our answer")
+	rejectedInMidCall(t, spoilAnswers, "1", func(t *testing.T, tab *webtest.Tab, p *e2etest.Process) {
+		e2etest.ChatHas(tab, "cannot take the answer of zoe")
+		p.Says(t, "could not apply our answer")
 	})
 }
 
 // If that one cannot be applied either, the page goes on by another connection, which a terminal that
 // answers accepts.
 func TestRejectedAnswersOfTheTerminal(t *testing.T) {
-	rejectedInMidCall(t, spoilAnswers, "2", func(t *testing.T, tab *webtest.Tab, p *process) {
-		chatHas(tab, "cannot go on by the connection with zoe")
-		p.says(t, `"event":"end"`)
-		talking(tab)
+	rejectedInMidCall(t, spoilAnswers, "2", func(t *testing.T, tab *webtest.Tab, p *e2etest.Process) {
+		e2etest.ChatHas(tab, "cannot go on by the connection with zoe")
+		p.Says(t, `"event":"end"`)
+		e2etest.Talking(tab)
 	})
 }
 
 // An offer of the page that the terminal rejects in mid-call changes nothing: both report why, the
 // call goes on, and the next offer is accepted.
 func TestRejectedOfferOfATab(t *testing.T) {
-	rejectedInMidCall(t, spoilOffers, "true", func(t *testing.T, tab *webtest.Tab, p *process) {
+	rejectedInMidCall(t, spoilOffers, "true", func(t *testing.T, tab *webtest.Tab, p *e2etest.Process) {
 		tab.Wait(`/^zoe did not take a change of the call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
-		p.says(t, "ignored a new description: .*extmap")
-		talking(tab)
+		p.Says(t, "ignored a new description: .*extmap")
+		e2etest.Talking(tab)
 		tab.WaitTone(700)
 		spoil(t, tab, "false")
 		pageOffers(t, tab)
-		p.says(t, `"event":"candidate".*"side":"local"`)
+		p.Says(t, `"event":"candidate".*"side":"local"`)
 	})
 }
 
@@ -129,32 +130,32 @@ func spoil(t *testing.T, tab *webtest.Tab, what string) {
 }
 
 // add sends the command, with that id, that adds video.
-func add(t *testing.T, p *process, id int) {
+func add(t *testing.T, p *e2etest.Process, id int) {
 	t.Helper()
-	if _, err := fmt.Fprintf(p.in, `{"id":%d,"command":"add","kind":"video","source":"test"}`+"\n", id); err != nil {
+	if _, err := fmt.Fprintf(p.In, `{"id":%d,"command":"add","kind":"video","source":"test"}`+"\n", id); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // A call that cannot begin ends with the reason at both ends, whichever calls.
 func TestRejectedCallOfATab(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := e2etest.Serve(t)
 		tab := b.NewTab()
 		tab.Preload(spoilTaken)
 		tab.Preload(spoilOffers)
 		tab.Go(page + "/?as=tab&answer=1")
-		idle(tab)
+		e2etest.Idle(tab)
 		spoil(t, tab, "'offers'")
-		caller := terminal(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700")
-		caller.ends(t, int(exit.Negotiation))
-		caller.says(t, `no call came about: rejected by the peer: [ -~]+`)
+		caller := e2etest.Start(t, "call", "tab", "--server", server, "--as", "zoe", "--audio", "tone:700")
+		caller.Ends(t, int(exit.Negotiation))
+		caller.Says(t, `no call came about: rejected by the peer: [ -~]+`)
 		tab.Wait(`/^This browser and zoe cannot agree on a call/.test(document.querySelector('#noticeText').textContent)`)
-		callee := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--audio", "tone:700")
-		callee.says(t, "waiting for calls")
+		callee := e2etest.Start(t, "answer", "--server", server, "--as", "bob", "--once", "--audio", "tone:700")
+		callee.Says(t, "waiting for calls")
 		tab.Type("#callToUsernameInput", "bob")
 		tab.Click("#callBtn")
-		callee.ends(t, int(exit.Negotiation))
+		callee.Ends(t, int(exit.Negotiation))
 		tab.Wait(`/^This browser and bob cannot agree on a call: .*extmap/.test(document.querySelector('#noticeText').textContent)`)
 		tab.NoErrors()
 		tab.Close()

@@ -5,29 +5,26 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/scenario"
 )
 
 // TestReports probes a Chromium tab of the page, a page like the original ones, and an echo, and writes the
 // results into the topic interop.
 func TestReports(t *testing.T) {
-	page, server := serving(t, "--limits", "off")
-	files := httptest.NewServer(http.FileServer(http.Dir("../../signal/web/testdata")))
-	defer files.Close()
-	b := browsers().Chromium(t, nil)
-	idle(b.Open(page + "/?as=tab&answer=1"))
-	old := b.Open(files.URL + "/reload.html?page=video.html&as=page&server=" + server)
+	page, server := e2etest.Serve(t, "--limits", "off")
+	b := e2etest.Browsers().Chromium(t, nil)
+	e2etest.Idle(b.Open(page + "/?as=tab&answer=1"))
+	old := b.Open(e2etest.OriginalPages(t) + "/reload.html?page=video.html&as=page&server=" + server)
 	old.Wait(`document.title === 'ready'`)
-	runningHere(t, "echo", "--server", server)
-	path, err := built()
+	e2etest.Start(t, "echo", "--server", server).Says(t, "waiting for calls")
+	path, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,5 +81,7 @@ func TestReports(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	rewriteTopic(t, "interop", "make reports", table.String())
+	if err := e2etest.RewriteTopic("interop", "make reports", table.String()); err != nil {
+		t.Fatal(err)
+	}
 }

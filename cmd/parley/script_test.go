@@ -11,26 +11,24 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/stdio"
 	"parley/media"
 	"parley/media/device"
 	"parley/signal/server"
 	"parley/signal/signaltest"
 	"parley/signal/web"
-	"parley/signal/web/webtest"
 )
 
-// TestMain makes the test binary run as parley too, for scripts and other
-// tests that want the real thing. Neither may leave a goroutine behind.
+// TestMain makes the test binary run as parley too, for scripts. Neither may leave a goroutine behind.
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{browsers().Around(m)}, map[string]func(){"hidden-peer": hiddenPeer, "netem-bridge": netemBridge, "parley": func() {
+	e2etest.Main(m, map[string]func(){"hidden-peer": hiddenPeer, "netem-bridge": netemBridge, "parley": func() {
 		code := run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, "LEAK:", err)
@@ -38,20 +36,6 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(int(code))
 	}})
-}
-
-// browsers are started once for all tests.
-var browsers = sync.OnceValue(func() *webtest.Pool { return &webtest.Pool{} })
-
-type leakChecked struct{ testscript.TestingM }
-
-func (l leakChecked) Run() int {
-	code := l.TestingM.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
 }
 
 // TestScripts runs testdata/script/*.txtar: what a user would type, and see.
@@ -68,7 +52,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PAGE", "http"+strings.TrimPrefix(server, "ws"))
 			e.Setenv("NO_COLOR", "1")
 			e.Values["t"] = t
-			e.Values["running"] = map[string]*process{}
+			e.Values["running"] = map[string]*e2etest.Process{}
 			return nil
 		},
 		// [H264] and the like: this build encodes it.
@@ -134,7 +118,7 @@ func udpPort(ts *testscript.TestScript, _ bool, args []string) {
 
 // sample FILE makes a media file with ffmpeg: three seconds, by its name.
 func sample(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(makeSample(ts.MkAbs(args[0])))
+	ts.Check(e2etest.MakeSample(ts.MkAbs(args[0])))
 }
 
 // picture FILE FORMAT SIZE decodes a picture.
@@ -148,7 +132,7 @@ func picture(ts *testscript.TestScript, _ bool, args []string) {
 
 // probe FILE KEY=VALUE... checks a media file with ffprobe.
 func probe(ts *testscript.TestScript, _ bool, args []string) {
-	got, err := ffprobe(ts.MkAbs(args[0]))
+	got, err := e2etest.FFprobe(ts.MkAbs(args[0]))
 	ts.Check(err)
 	for _, want := range args[1:] {
 		if !strings.Contains(got, want+"\n") {
@@ -160,10 +144,10 @@ func probe(ts *testscript.TestScript, _ bool, args []string) {
 // json FILE KEY=VALUE... looks for an event with all of these in a file of
 // NDJSON; every line of it must be an event.
 func jsonHas(ts *testscript.TestScript, neg bool, args []string) {
-	events, err := readEvents(ts.ReadFile(args[0]))
+	events, err := e2etest.ReadEvents(ts.ReadFile(args[0]))
 	ts.Check(err)
 	for _, e := range events {
-		if e.has(args[1:]) {
+		if e.Has(args[1:]) {
 			if neg {
 				ts.Fatalf("there is an event with %v", args[1:])
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 )
 
@@ -47,19 +48,19 @@ func TestTokenFile(t *testing.T) {
 	defer hook.Close()
 	_, url := serverProcess(t, "--auth-webhook", hook.URL, "--auth-webhook-header", "@"+headerFile)
 	writeSecret(t, tokenFile, "first\n")
-	bob := terminal(t, "answer", "--server", url, "--as", "bob", "--token-file", tokenFile)
+	bob := e2etest.Start(t, "answer", "--server", url, "--as", "bob", "--token-file", tokenFile)
 	for _, next := range []string{"first", "second", "bad"} {
 		writeSecret(t, tokenFile, next+"\n")
 		for got := ""; got != next; {
 			select {
 			case got = <-tokens:
-			case <-bob.exited:
-				t.Fatalf("the login ended before the token %q was used:\n%s", next, bob.err)
+			case <-bob.Exited:
+				t.Fatalf("the login ended before the token %q was used:\n%s", next, bob.Err)
 			}
 		}
 	}
-	bob.ends(t, int(exit.Login))
-	if !strings.Contains(bob.err.String(), "the token has expired") {
-		t.Errorf("the reason is not reported:\n%s", bob.err)
+	bob.Ends(t, int(exit.Login))
+	if !strings.Contains(bob.Err.String(), "the token has expired") {
+		t.Errorf("the reason is not reported:\n%s", bob.Err)
 	}
 }

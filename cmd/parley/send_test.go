@@ -3,32 +3,20 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
-// bigFile makes a file that takes a while to send, and returns its content.
-func bigFile(t *testing.T, dir string, size int) (path string, data []byte) {
-	t.Helper()
-	data = make([]byte, size)
-	_, _ = rand.NewChaCha8([32]byte{1}).Read(data)
-	path = filepath.Join(dir, "big")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path, data
-}
-
 // killHalfway kills p as soon as some of the file has come; false if the whole
 // file had come by then.
-func killHalfway(t *testing.T, p *process, into string) bool {
+func killHalfway(t *testing.T, p *e2etest.Process, into string) bool {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(e2etest.Patience); ; time.Sleep(time.Millisecond) {
 		if info, err := os.Stat(filepath.Join(into, "big.parley-part")); err == nil && info.Size() > 1<<20 {
 			break
 		}
@@ -36,10 +24,10 @@ func killHalfway(t *testing.T, p *process, into string) bool {
 			break
 		}
 	}
-	if err := p.cmd.Process.Kill(); err != nil {
+	if err := p.Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.exited
+	<-p.Exited
 	_, err := os.Stat(filepath.Join(into, "big"))
 	return err != nil
 }
@@ -49,36 +37,38 @@ func TestSendGoesOn(t *testing.T) {
 	const size = 100 << 20
 	for _, victim := range []string{"receiver", "sender", "sender, started again at once"} {
 		t.Run(victim, func(t *testing.T) {
-			_, server := serving(t)
-			path, data := bigFile(t, t.TempDir(), size)
+			_, server := e2etest.Serve(t)
+			path, data := e2etest.BigFile(t, t.TempDir(), size)
 			for range 3 {
 				into := t.TempDir()
-				receive := func() *process {
-					p := terminal(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once", "--retry", "2m")
-					p.says(t, "waiting for calls")
+				receive := func() *e2etest.Process {
+					p := e2etest.Start(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once", "--retry", "2m")
+					p.Says(t, "waiting for calls")
 					return p
 				}
 				bob := receive()
-				send := func() *process { return terminal(t, "send", path, "bob", "--server", server, "--retry", "2m") }
+				send := func() *e2etest.Process {
+					return e2etest.Start(t, "send", path, "bob", "--server", server, "--retry", "2m")
+				}
 				alice := send()
 				if victim == "receiver" {
 					if !killHalfway(t, bob, into) {
 						continue // it was faster than we are
 					}
-					alice.says(t, "trying again")
+					alice.Says(t, "trying again")
 					bob = receive()
 				} else {
 					if !killHalfway(t, alice, into) {
 						continue
 					}
 					if victim == "sender" { // else bob does not know yet
-						bob.says(t, "waiting for it to be taken up again")
+						bob.Says(t, "waiting for it to be taken up again")
 					}
 					alice = send()
 				}
-				alice.says(t, `big goes on after [1-9][0-9.]* MiB`)
-				alice.ends(t, 0)
-				bob.ends(t, 0)
+				alice.Says(t, `big goes on after [1-9][0-9.]* MiB`)
+				alice.Ends(t, 0)
+				bob.Ends(t, 0)
 				got, err := os.ReadFile(filepath.Join(into, "big"))
 				if err != nil || !bytes.Equal(got, data) {
 					t.Errorf("%d bytes are there, of %d: %v", len(got), size, err)
@@ -95,18 +85,20 @@ func TestSendGoesOn(t *testing.T) {
 
 // TestReceiveRetryBoundsTheWait: a transfer that is taken up within --retry may take longer than that.
 func TestReceiveRetryBoundsTheWait(t *testing.T) {
-	_, server := serving(t)
-	path, data := bigFile(t, t.TempDir(), 8<<20)
+	_, server := e2etest.Serve(t)
+	path, data := e2etest.BigFile(t, t.TempDir(), 8<<20)
 	into := t.TempDir()
-	bob := terminal(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once", "--retry", "5s")
-	bob.says(t, "waiting for calls")
-	send := func() *process { return terminal(t, "send", path, "bob", "--server", server, "--impair", "rate=6mbit") }
+	bob := e2etest.Start(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once", "--retry", "5s")
+	bob.Says(t, "waiting for calls")
+	send := func() *e2etest.Process {
+		return e2etest.Start(t, "send", path, "bob", "--server", server, "--impair", "rate=6mbit")
+	}
 	if alice := send(); !killHalfway(t, alice, into) {
 		t.Fatal("the whole file came before the sender could be killed")
 	}
-	bob.says(t, "waiting for it to be taken up again")
-	send().ends(t, 0)
-	bob.ends(t, 0)
+	bob.Says(t, "waiting for it to be taken up again")
+	send().Ends(t, 0)
+	bob.Ends(t, 0)
 	if got, err := os.ReadFile(filepath.Join(into, "big")); err != nil || !bytes.Equal(got, data) {
 		t.Errorf("%d bytes are there, of %d: %v", len(got), len(data), err)
 	}
@@ -132,8 +124,8 @@ func goBytes(n int) []byte {
 
 func TestSendToATab(t *testing.T) {
 	size := int(inBulk(3<<20+1, 100<<20))
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := e2etest.Serve(t)
 		tab := b.NewTab()
 		tab.Preload(keepBlobs)
 		tab.Go(page + "/?as=tab&answer=1&video=0&audio=0")
@@ -142,12 +134,12 @@ func TestSendToATab(t *testing.T) {
 		if err := os.WriteFile(path, goBytes(size), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		alice := terminal(t, "send", path, "tab", "--server", server, "--as", "alice")
+		alice := e2etest.Start(t, "send", path, "tab", "--server", server, "--as", "alice")
 		small := watchMemory(t, alice)
 		tab.Wait(`document.querySelector('.file')?.innerText.includes('alice sends you big')`)
 		tab.Click(".file .primary")
 		small()
-		alice.ends(t, 0)
+		alice.Ends(t, 0)
 		tab.Wait(`document.querySelector('.file')?.innerText.includes('Done, and verified.')`)
 		var same bool
 		if err := tab.Eval(`window.testBlobs[0].arrayBuffer().then(b => {
@@ -163,14 +155,14 @@ func TestSendToATab(t *testing.T) {
 
 func TestReceiveFromATab(t *testing.T) {
 	size := int(inBulk(3<<20+1, 100<<20))
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := e2etest.Serve(t)
 		into := t.TempDir()
-		bob := terminal(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once")
+		bob := e2etest.Start(t, "receive", "--server", server, "--as", "bob", "--yes", "--into", into, "--once")
 		small := watchMemory(t, bob)
-		bob.says(t, "waiting for calls")
+		bob.Says(t, "waiting for calls")
 		tab := b.Open(page + "/?as=tab&call=bob&video=0&audio=0")
-		talking(tab)
+		e2etest.Talking(tab)
 		tab.Wait(`!document.querySelector('#filesBtn').disabled`)
 		if err := tab.Eval(`(() => {
 			const data = new DataTransfer();
@@ -180,7 +172,7 @@ func TestReceiveFromATab(t *testing.T) {
 			t.Fatal(err)
 		}
 		small()
-		bob.ends(t, 0)
+		bob.Ends(t, 0)
 		tab.Wait(`document.querySelector('.file')?.innerText.includes('Done, and verified.')`)
 		got, err := os.ReadFile(filepath.Join(into, "big"))
 		if err != nil || !bytes.Equal(got, goBytes(size)) {

@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/certtest"
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/stdio"
 )
 
@@ -38,12 +39,12 @@ func servingScript(ts *testscript.TestScript, _ bool, args []string) {
 	for _, v := range []string{"PATH", "HOME", "TMPDIR", "NO_COLOR"} {
 		cmd.Env = append(cmd.Env, v+"="+ts.Getenv(v))
 	}
-	p, err := startProcess(cmd)
+	p, err := e2etest.StartProcess(cmd)
 	ts.Check(err)
-	ts.Defer(func() { _ = cmd.Process.Kill(); <-p.exited })
-	ts.Value("running").(map[string]*process)[args[0]] = p
-	ts.Check(p.until(`"event":"listening".*\n`))
-	events, err := readEvents(p.out.String())
+	ts.Defer(func() { _ = cmd.Process.Kill(); <-p.Exited })
+	ts.Value("running").(map[string]*e2etest.Process)[args[0]] = p
+	ts.Check(p.Until(`"event":"listening".*\n`))
+	events, err := e2etest.ReadEvents(p.Out.String())
 	ts.Check(err)
 	for _, e := range events {
 		url := strings.TrimSuffix(fmt.Sprint(e["url"]), "/")
@@ -69,7 +70,7 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	last := ""
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(e2etest.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		response, err := client.Get(args[0])
 		if err != nil {
 			last = err.Error()

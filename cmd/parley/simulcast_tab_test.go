@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // smallCamera makes a page open its camera with 640x360 pixels.
@@ -38,13 +40,13 @@ func active(on bool) string {
 
 // The large picture that Chromium sends is recorded, the small one while that is switched off, and the large one again.
 func TestLayersOfATab(t *testing.T) {
-	page, server := serving(t)
-	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.webm", "--output", "ndjson", "--stats-interval", "250ms")
-	bob.says(t, `"event":"login"`)
-	tab := browsers().Chromium(t, nil).NewTab()
+	page, server := e2etest.Serve(t)
+	bob := e2etest.Start(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.webm", "--output", "ndjson", "--stats-interval", "250ms")
+	bob.Says(t, `"event":"login"`)
+	tab := e2etest.Browsers().Chromium(t, nil).NewTab()
 	tab.Preload(smallCamera + sendsLayers)
 	tab.Go(page + "/?as=tab&call=bob")
-	talking(tab)
+	e2etest.Talking(tab)
 	if err := tab.Eval(active(true), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +58,11 @@ func TestLayersOfATab(t *testing.T) {
 		moreOf(t, bob, "size", map[bool]string{true: "640x360", false: "320x180"}[on], 60)
 	}
 	tab.Click("#hangUpBtn")
-	bob.ends(t, 0)
+	bob.Ends(t, 0)
 	tab.NoErrors()
 	tab.Close()
 	out, err := exec.Command("ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=width", "-of", "csv=p=0",
-		filepath.Join(bob.cmd.Dir, "tab.webm")).CombinedOutput()
+		filepath.Join(bob.Cmd.Dir, "tab.webm")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("ffprobe: %v\n%s", err, out)
 	}
@@ -71,11 +73,11 @@ func TestLayersOfATab(t *testing.T) {
 }
 
 // moreOf waits until so many more frames have come, on the track that has this value.
-func moreOf(t *testing.T, p *process, key, value string, more int) {
+func moreOf(t *testing.T, p *e2etest.Process, key, value string, more int) {
 	t.Helper()
 	begun := -1
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) { // between two looks
-		events, err := readEvents(p.out.complete())
+	for deadline := time.Now().Add(e2etest.Patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) { // between two looks
+		events, err := e2etest.ReadEvents(p.Out.Complete())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,10 +104,10 @@ func moreOf(t *testing.T, p *process, key, value string, more int) {
 // and such a picture its place again.
 func TestAnotherCodecOfLayers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.ivf")
-	if err := makeSample(file); err != nil {
+	if err := e2etest.MakeSample(file); err != nil {
 		t.Fatal(err)
 	}
-	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), "", "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15", "--video", "test")
+	tab, p, write := commandedWithATab(t, e2etest.Browsers().Chromium(t, nil), "", "--simulcast", "--video-codec", "h264", "--video-size", "640x480@15", "--video", "test")
 	tab.WaitFrames(5)
 	for _, next := range []string{file, "test"} {
 		write(`"command":"source","kind":"video","source":"` + next + `"`)
@@ -113,21 +115,21 @@ func TestAnotherCodecOfLayers(t *testing.T) {
 		tab.WaitFrames(10)
 	}
 	write(`"command":"hangup"`)
-	p.ends(t, 0)
+	p.Ends(t, 0)
 	tab.NoErrors()
 	tab.Close()
 }
 
 // TestLayersToATab: who is sent several sizes sends its own picture all the same.
 func TestLayersToATab(t *testing.T) {
-	page, server := serving(t)
-	tab := browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
-	idle(tab)
-	p := terminal(t, "call", "tab", "--server", server, "--timeout", "60s", "--linger", "2m", "--video", "test", "--simulcast", "--expect", "video.frames>=10")
+	page, server := e2etest.Serve(t)
+	tab := e2etest.Browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")
+	e2etest.Idle(tab)
+	p := e2etest.Start(t, "call", "tab", "--server", server, "--timeout", "60s", "--linger", "2m", "--video", "test", "--simulcast", "--expect", "video.frames>=10")
 	tab.WaitFrames(5)
-	p.says(t, "held: video.frames")
+	p.Says(t, "held: video.frames")
 	tab.Click("#hangUpBtn")
-	p.ends(t, 0)
+	p.Ends(t, 0)
 	tab.NoErrors()
 	tab.Close()
 }

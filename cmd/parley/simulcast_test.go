@@ -5,19 +5,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // TestLargestLayerIsRecorded: of three sizes that come, the largest is in the file.
 func TestLargestLayerIsRecorded(t *testing.T) {
-	_, server := serving(t)
-	bob := terminal(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.h264", "--stats-interval", "0")
-	bob.says(t, "waiting for calls")
-	alice := terminal(t, "call", "bob", "--as", "alice", "--server", server, "--video", "test", "--video-size", "640x480@15",
+	_, server := e2etest.Serve(t)
+	bob := e2etest.Start(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.h264", "--stats-interval", "0")
+	bob.Says(t, "waiting for calls")
+	alice := e2etest.Start(t, "call", "bob", "--as", "alice", "--server", server, "--video", "test", "--video-size", "640x480@15",
 		"--video-codec", "h264", "--simulcast", "--duration", "6s")
-	alice.ends(t, 0)
-	bob.ends(t, 0)
+	alice.Ends(t, 0)
+	bob.Ends(t, 0)
 	out, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "frame=width", "-of", "csv=p=0",
-		filepath.Join(bob.cmd.Dir, "alice.h264")).Output()
+		filepath.Join(bob.Cmd.Dir, "alice.h264")).Output()
 	if err != nil {
 		t.Fatalf("ffprobe: %v", err)
 	}

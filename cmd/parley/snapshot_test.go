@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"image/png"
 	"math"
 	"os"
@@ -8,27 +9,28 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
 // A picture of a tab is what the tab shows: of that size, in those colours.
-func TestSnapshotOfATab(t *testing.T) { inBrowsers(t, checkSnapshotOf) }
+func TestSnapshotOfATab(t *testing.T) { e2etest.InBrowsers(t, checkSnapshotOf) }
 
 func checkSnapshotOf(t *testing.T, b *webtest.Browser) {
-	page, server := serving(t)
+	page, server := e2etest.Serve(t)
 	tab := b.Open(page + "/?as=tab&answer=1")
-	idle(tab)
+	e2etest.Idle(tab)
 	if err := tab.Eval(keepAverage, nil); err != nil {
 		t.Fatal(err)
 	}
-	shot := terminal(t, "snapshot", "tab", "door.png", "--server", server, "--timeout", "60s", "--output", "ndjson")
-	shot.ends(t, 0)
+	shot := e2etest.Start(t, "snapshot", "tab", "door.png", "--server", server, "--timeout", "60s", "--output", "ndjson")
+	shot.Ends(t, 0)
 	var want [3]float64
 	if err := tab.Eval(`window.average`, &want); err != nil {
 		t.Fatal(err)
 	}
 	tab.Close()
-	file, err := os.Open(filepath.Join(shot.cmd.Dir, "door.png"))
+	file, err := os.Open(filepath.Join(shot.Cmd.Dir, "door.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +39,7 @@ func checkSnapshotOf(t *testing.T, b *webtest.Browser) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(" 1280x720 960x540 640x360 480x270 320x180 ", " "+size(img.Bounds().Dx(), img.Bounds().Dy())+" ") {
+	if !strings.Contains(" 1280x720 960x540 640x360 480x270 320x180 ", " "+fmt.Sprintf("%dx%d", img.Bounds().Dx(), img.Bounds().Dy())+" ") {
 		t.Errorf("the size is %v", img.Bounds())
 	}
 	var sum, n float64

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/signal/web/webtest"
 )
@@ -75,13 +76,13 @@ func (s *soundSystem) command(name string, args ...string) *exec.Cmd {
 }
 
 // parley runs the binary with this sound system.
-func (s *soundSystem) parley(args ...string) *process {
+func (s *soundSystem) parley(args ...string) *e2etest.Process {
 	s.t.Helper()
-	path, err := built()
+	path, err := e2etest.Binary()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return launch(s.t, s.command(path, args...), args)
+	return e2etest.Launch(s.t, s.command(path, args...), args)
 }
 
 // hears waits until a tone is played to "ears".
@@ -154,30 +155,30 @@ func (s *soundSystem) say(hz int) {
 // TestPlayed: two callers are heard at once.
 func TestPlayed(t *testing.T) {
 	s := newSoundSystem(t)
-	_, server := serving(t)
+	_, server := e2etest.Serve(t)
 	bob := s.parley("answer", "--as", "bob", "--server", server, "--play", "--audio-out", "ears")
-	bob.says(t, "waiting for calls")
-	first := terminal(t, "call", "bob", "--server", server, "--audio", "tone:500")
+	bob.Says(t, "waiting for calls")
+	first := e2etest.Start(t, "call", "bob", "--server", server, "--audio", "tone:500")
 	s.hears(500)
-	terminal(t, "call", "bob", "--server", server, "--audio", "tone:900")
-	interruptProcess(t, first)
+	e2etest.Start(t, "call", "bob", "--server", server, "--audio", "tone:900")
+	e2etest.Interrupt(t, first)
 	s.hears(900)
-	interruptProcess(t, bob)
+	e2etest.Interrupt(t, bob)
 }
 
 // TestSoundWithATab: a tab hears the microphone, and is heard.
 func TestSoundWithATab(t *testing.T) {
 	s := newSoundSystem(t)
-	b := browsers().Chromium(t, nil)
-	page, server := serving(t)
+	b := e2etest.Browsers().Chromium(t, nil)
+	page, server := e2etest.Serve(t)
 	s.say(650)
 	bob := s.parley("answer", "--as", "bob", "--server", server, "--audio", "microphone:mouthpiece", "--audio-out", "ears")
-	bob.says(t, "waiting for calls")
+	bob.Says(t, "waiting for calls")
 	tab := b.Open(page + "/?as=tab&call=bob")
-	talking(tab)
+	e2etest.Talking(tab)
 	tab.WaitTone(650)
 	s.hears(400) // the beep of Chromium's microphone
-	interruptProcess(t, bob)
+	e2etest.Interrupt(t, bob)
 	tab.NoErrors()
 	tab.Close()
 }
@@ -185,8 +186,8 @@ func TestSoundWithATab(t *testing.T) {
 func TestNoSpeakerIsSaidAtOnce(t *testing.T) {
 	s := newSoundSystem(t)
 	p := s.parley("call", "bob", "--server", "ws://localhost:1", "--audio-out", "toaster")
-	p.ends(t, int(exit.Device))
-	if said := p.err.String(); !strings.Contains(said, "there is no such speaker") || !strings.Contains(said, "ears") {
+	p.Ends(t, int(exit.Device))
+	if said := p.Err.String(); !strings.Contains(said, "there is no such speaker") || !strings.Contains(said, "ears") {
 		t.Errorf("it says %q", said)
 	}
 }

@@ -8,25 +8,26 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
 // TestStatisticsAgree: what we report of a call with a Chromium tab is what Chromium reports of it, but for what is on its
 // way between the two looks.
 func TestStatisticsAgree(t *testing.T) {
-	_, server := serving(t)
-	tab := browsers().Chromium(t, nil).Open(originals(t) + "/video.html?as=page&server=" + server)
+	_, server := e2etest.Serve(t)
+	tab := e2etest.Browsers().Chromium(t, nil).Open(e2etest.OriginalPages(t) + "/video.html?as=page&server=" + server)
 	tab.Wait(`document.title === 'ready'`)
-	p, write := commanded(t, "call", "page", "--as", "alice", "--server", server, "--video", "test", "--audio", "tone:700")
+	p, write := e2etest.StartCommanded(t, "call", "page", "--as", "alice", "--server", server, "--video", "test", "--audio", "tone:700")
 	tab.WaitFrames(30)
-	p.says(t, `"event":"frame".*"kind":"video"`)
+	p.Says(t, `"event":"frame".*"kind":"video"`)
 	look := func() statistics {
 		t.Helper()
 		write(`"command":"stats"`)
 		return reportOf(t, p)
 	}
 	var wrong []string
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); { // each look takes its time
+	for deadline := time.Now().Add(e2etest.Patience); time.Now().Before(deadline); { // each look takes its time
 		before := look()
 		theirs := statisticsOf(t, tab)
 		after := look()
@@ -39,7 +40,7 @@ func TestStatisticsAgree(t *testing.T) {
 	}
 	complete(t, look())
 	write(`"command":"hangup"`)
-	p.ends(t, 0)
+	p.Ends(t, 0)
 	tab.Close()
 }
 
@@ -56,9 +57,9 @@ func (s statistics) find(kind string, member string, value any) map[string]any {
 }
 
 // reportOf is the latest report of a process.
-func reportOf(t *testing.T, p *process) (report statistics) {
+func reportOf(t *testing.T, p *e2etest.Process) (report statistics) {
 	t.Helper()
-	events, err := readEvents(p.out.complete())
+	events, err := e2etest.ReadEvents(p.Out.Complete())
 	if err != nil {
 		t.Fatal(err)
 	}

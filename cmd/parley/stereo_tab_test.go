@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
@@ -73,38 +74,38 @@ func checkOffer(tab *webtest.Tab, tabOffers bool) {
 
 // TestStereoOfTerminals checks that a terminal records in stereo what another one sends.
 func TestStereoOfTerminals(t *testing.T) {
-	_, server := serving(t)
-	bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--record", "bob.ogg",
+	_, server := e2etest.Serve(t)
+	bob := e2etest.Start(t, "answer", "--server", server, "--as", "bob", "--once", "--record", "bob.ogg",
 		"--expect", "audio.tone=1000", "--linger", "1s", "--output", "ndjson")
-	bob.says(t, `"event":"login"`)
-	terminal(t, "call", "bob", "--server", server, "--as", "alice", "--audio", leftTone(t), "--loop")
-	bob.ends(t, 0)
-	checkLeft(t, filepath.Join(bob.cmd.Dir, "bob.ogg"))
+	bob.Says(t, `"event":"login"`)
+	e2etest.Start(t, "call", "bob", "--server", server, "--as", "alice", "--audio", leftTone(t), "--loop")
+	bob.Ends(t, 0)
+	checkLeft(t, filepath.Join(bob.Cmd.Dir, "bob.ogg"))
 }
 
 // TestStereoOfATab checks that a tab decodes in stereo what a terminal sends, and encodes in stereo
 // what it sends back, whichever of the two makes the offer.
 func TestStereoOfATab(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		for role, tabCalls := range map[string]bool{"answers": false, "offers": true} {
 			t.Run(role, func(t *testing.T) {
 				b := b.For(t)
-				page, server := serving(t)
+				page, server := e2etest.Serve(t)
 				args := []string{"--server", server, "--as", "alice", "--audio", leftTone(t), "--loop", "--record", "tab.ogg",
 					"--expect", "audio.tone=1000", "--linger", "1s", "--timeout", "5m"}
 				tab := b.NewTab()
 				tab.KeepPeers()
-				var alice *process
+				var alice *e2etest.Process
 				if tabCalls {
-					alice = terminal(t, append([]string{"answer", "--once"}, args...)...)
-					alice.says(t, "waiting for calls")
+					alice = e2etest.Start(t, append([]string{"answer", "--once"}, args...)...)
+					alice.Says(t, "waiting for calls")
 					tab.Go(page + "/?as=tab&call=alice")
 				} else {
 					tab.Go(page + "/?as=tab&answer=1")
-					idle(tab)
-					alice = terminal(t, append([]string{"call", "tab"}, args...)...)
+					e2etest.Idle(tab)
+					alice = e2etest.Start(t, append([]string{"call", "tab"}, args...)...)
 				}
-				talking(tab)
+				e2etest.Talking(tab)
 				tab.WaitTone(1000)
 				left, right := tab.RemoteLevels()
 				checkSeparation(t, "the tab", left, right)
@@ -112,8 +113,8 @@ func TestStereoOfATab(t *testing.T) {
 				if err := tab.Eval(tabEchoes, nil); err != nil {
 					t.Fatal(err)
 				}
-				alice.ends(t, 0)
-				checkLeft(t, filepath.Join(alice.cmd.Dir, "tab.ogg"))
+				alice.Ends(t, 0)
+				checkLeft(t, filepath.Join(alice.Cmd.Dir, "tab.ogg"))
 				tab.NoErrors()
 				tab.Close()
 			})

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // TestVP9LayersOfATab: VP9 with spatial layers, as Chromium encodes it, is received with the size of the highest layer, and
@@ -29,13 +31,13 @@ func TestVP9LayersOfATab(t *testing.T) {
 		};
 	}`
 	record := filepath.Join(t.TempDir(), "layers.webm")
-	tab, p, write := commandedWithATab(t, browsers().Chromium(t, nil), preload, "--video-codec", "vp9", "--record", record,
+	tab, p, write := commandedWithATab(t, e2etest.Browsers().Chromium(t, nil), preload, "--video-codec", "vp9", "--record", record,
 		"--expect", "video.size=640x360", "--expect", "video.frames>=100", "--linger", "1m")
 	tab.Wait(`/^L[23]T3_KEY 640$/.test(window.layers)`) // how many layers there are depends on the bitrate
-	p.says(t, `"check":"video.frames>=100","held":true`)
+	p.Says(t, `"check":"video.frames>=100","held":true`)
 	write(`"command":"stats"`)
 	write(`"command":"hangup"`)
-	p.ends(t, 0)
+	p.Ends(t, 0)
 	probe := func(entries string) []string {
 		t.Helper()
 		out, err := exec.Command("ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", entries, "-of", "csv=p=0", record).Output()

@@ -5,51 +5,35 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/turnserver"
 	"parley/signal/turnserver/coturntest"
 	"parley/signal/web/webtest"
 )
 
-// servingWith runs `parley serve` with more flags, and returns its events beside its addresses.
-func servingWith(t *testing.T, args ...string) (page, server string, events []jsonEvent) {
-	t.Helper()
-	p := terminal(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--output", "ndjson"}, args...)...)
-	p.says(t, `"event":"listening".*\n`)
-	events, err := readEvents(p.out.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range events {
-		if e["event"] == "listening" {
-			page = strings.TrimSuffix(e["url"].(string), "/")
-		}
-	}
-	return page, "ws" + strings.TrimPrefix(page, "http"), events
-}
-
 // relayedCall calls from terminal to terminal, through relays alone, and returns
 // who has called.
-func relayedCall(t *testing.T, server string, args ...string) (alice *process) {
+func relayedCall(t *testing.T, server string, args ...string) (alice *e2etest.Process) {
 	t.Helper()
 	args = append([]string{"--server", server, "--ice-policy", "relay", "--output", "ndjson"}, args...)
-	bob := terminal(t, append([]string{"answer", "--as", "bob", "--once", "--say", "hello alice"}, args...)...)
-	bob.says(t, `"event":"login"`)
-	alice = terminal(t, append([]string{"call", "bob", "--as", "alice", "--video", "test", "--say", "hello bob", "--expect", "text=hello alice"}, args...)...)
-	alice.ends(t, 0)
-	bob.ends(t, 0)
-	for _, p := range []*process{alice, bob} {
+	bob := e2etest.Start(t, append([]string{"answer", "--as", "bob", "--once", "--say", "hello alice"}, args...)...)
+	bob.Says(t, `"event":"login"`)
+	alice = e2etest.Start(t, append([]string{"call", "bob", "--as", "alice", "--video", "test", "--say", "hello bob", "--expect", "text=hello alice"}, args...)...)
+	alice.Ends(t, 0)
+	bob.Ends(t, 0)
+	for _, p := range []*e2etest.Process{alice, bob} {
 		isRelayed(t, p)
 	}
-	if !strings.Contains(bob.out.String(), "hello bob") {
-		t.Errorf("bob does not hear alice:\n%s", bob.out)
+	if !strings.Contains(bob.Out.String(), "hello bob") {
+		t.Errorf("bob does not hear alice:\n%s", bob.Out)
 	}
 	return alice
 }
 
 // isRelayed checks that every pair was relayed, and every local candidate a relay's.
-func isRelayed(t *testing.T, p *process) {
+func isRelayed(t *testing.T, p *e2etest.Process) {
 	t.Helper()
-	events, err := readEvents(p.out.String())
+	events, err := e2etest.ReadEvents(p.Out.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,12 +45,12 @@ func isRelayed(t *testing.T, p *process) {
 				t.Errorf("a pair that is not relayed: %v", e)
 			}
 		}
-		if e.has([]string{"event=candidate", "side=local"}) && e["type"] != "relay" && e["type"] != nil && e["type"] != "" {
+		if e.Has([]string{"event=candidate", "side=local"}) && e["type"] != "relay" && e["type"] != nil && e["type"] != "" {
 			t.Errorf("a candidate that is no relay: %v", e)
 		}
 	}
 	if pairs == 0 {
-		t.Errorf("no pair in\n%s", p.out)
+		t.Errorf("no pair in\n%s", p.Out)
 	}
 }
 
@@ -75,8 +59,8 @@ func TestRelayedThroughCoturn(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
 			coturn := coturntest.Start(t, "north")
-			_, server, _ := servingWith(t, "--turn-secret", "north", "--ice-server", "turn:"+coturn.Address.String()+"?transport="+transport)
-			relayedCall(t, server).says(t, `"relayProtocol":"`+transport+`"`)
+			_, server, _ := e2etest.ServeEvents(t, "--turn-secret", "north", "--ice-server", "turn:"+coturn.Address.String()+"?transport="+transport)
+			relayedCall(t, server).Says(t, `"relayProtocol":"`+transport+`"`)
 		})
 	}
 }
@@ -87,8 +71,8 @@ func TestAlternateTURNServer(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			alternate := coturntest.Start(t, "north")
 			first := coturntest.Start(t, "north", "--alternate-server", alternate.Address.String())
-			_, server, _ := servingWith(t, "--turn-secret", "north", "--ice-server", "turn:"+first.Address.String()+"?transport="+transport)
-			relayedCall(t, server).says(t, `"relayProtocol":"`+transport+`"`)
+			_, server, _ := e2etest.ServeEvents(t, "--turn-secret", "north", "--ice-server", "turn:"+first.Address.String()+"?transport="+transport)
+			relayedCall(t, server).Says(t, `"relayProtocol":"`+transport+`"`)
 		})
 	}
 }
@@ -97,12 +81,12 @@ func TestRelayedThroughOurs(t *testing.T) {
 	at := netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String()
 	for what, at := range map[string]string{"by what the login hands out": at, "at all addresses": ":0"} {
 		t.Run(what, func(t *testing.T) {
-			_, server, _ := servingWith(t, "--turn", at, "--turn-open")
+			_, server, _ := e2etest.ServeEvents(t, "--turn", at, "--turn-open")
 			relayedCall(t, server)
 		})
 	}
 	t.Run("over TCP", func(t *testing.T) {
-		_, _, events := servingWith(t, "--turn", at, "--turn-open", "--turn-secret", "north")
+		_, _, events := e2etest.ServeEvents(t, "--turn", at, "--turn-open", "--turn-secret", "north")
 		url := ""
 		for _, e := range events {
 			if e["event"] == "turn-listening" {
@@ -114,7 +98,7 @@ func TestRelayedThroughOurs(t *testing.T) {
 			}
 		}
 		user, password := turnserver.Credentials{Secret: "north"}.Make("alice")
-		_, server, _ := servingWith(t)
+		_, server, _ := e2etest.ServeEvents(t)
 		relayedCall(t, server, "--ice-server", url+","+user+","+password)
 	})
 }
@@ -133,25 +117,25 @@ const relayOnly = `(() => {
 
 // A tab that may go through relays alone finds one in what its login hands out.
 func TestTabRelayed(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server, _ := servingWith(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String(), "--turn-open")
-		bob := terminal(t, "answer", "--server", server, "--as", "bob", "--once", "--output", "ndjson", "--ice-policy", "relay",
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server, _ := e2etest.ServeEvents(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String(), "--turn-open")
+		bob := e2etest.Start(t, "answer", "--server", server, "--as", "bob", "--once", "--output", "ndjson", "--ice-policy", "relay",
 			"--video", "test", "--audio", "tone:600", "--say", "hello tab", "--expect", "text=hello terminal", "--expect", "video.frames>=10", "--linger", "2m")
-		bob.says(t, `"event":"login"`)
+		bob.Says(t, `"event":"login"`)
 		tab := b.NewTab()
 		tab.Preload(relayOnly)
 		tab.Go(page + "/?as=tab&call=bob&say=hello+terminal")
-		talking(tab)
-		chatHas(tab, "hello tab")
-		seesAndHears(t, tab, 600)
-		bob.says(t, `"check":"video.frames`)
+		e2etest.Talking(tab)
+		e2etest.ChatHas(tab, "hello tab")
+		e2etest.SeesAndHears(t, tab, 600)
+		bob.Says(t, `"check":"video.frames`)
 		tab.Wait(`(async () => {
 			const report = [...(await connections.at(-1).getStats()).values()];
 			const pair = report.find(s => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
 			return pair && report.find(s => s.id === pair.localCandidateId).candidateType === 'relay';
 		})()`)
 		tab.Click("#hangUpBtn")
-		bob.ends(t, 0)
+		bob.Ends(t, 0)
 		isRelayed(t, bob)
 		tab.NoErrors()
 		tab.Close()

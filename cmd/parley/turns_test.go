@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"parley/cmd/parley/internal/certtest"
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal"
 	"parley/signal/server"
 	"parley/signal/turnserver"
@@ -25,7 +26,7 @@ import (
 )
 
 // relayURL is the URL of a relay that `serve` said it opened, with a prefix and an ending.
-func relayURL(t *testing.T, events []jsonEvent, prefix, suffix string) string {
+func relayURL(t *testing.T, events []e2etest.Event, prefix, suffix string) string {
 	t.Helper()
 	for _, e := range events {
 		if e["event"] != "turn-listening" {
@@ -56,7 +57,7 @@ func tlsRelay(t *testing.T) (certFile, iceServer string) {
 			t.Fatal(err)
 		}
 	}
-	_, _, events := servingWith(t, "--turn", "127.0.0.1:0", "--turn-secret", "north", "--tls-cert", certFile, "--tls-key", keyFile)
+	_, _, events := e2etest.ServeEvents(t, "--turn", "127.0.0.1:0", "--turn-secret", "north", "--tls-cert", certFile, "--tls-key", keyFile)
 	url := relayURL(t, events, "turns:localhost:", "transport=tcp")
 	user, password := turnserver.Credentials{Secret: "north"}.Make("alice")
 	return certFile, url + "," + user + "," + password
@@ -65,22 +66,22 @@ func tlsRelay(t *testing.T) (certFile, iceServer string) {
 // A call goes through turns: alone, where the certificate is one of --ca.
 func TestRelayedOverTLS(t *testing.T) {
 	certFile, iceServer := tlsRelay(t)
-	_, server, _ := servingWith(t)
-	relayedCall(t, server, "--ca", certFile, "--ice-server", iceServer).says(t, `"relayProtocol":"tls"`)
+	_, server, _ := e2etest.ServeEvents(t)
+	relayedCall(t, server, "--ca", certFile, "--ice-server", iceServer).Says(t, `"relayProtocol":"tls"`)
 }
 
 // TestDoctorRelayedOverTLS: --ca counts for the call of doctor too, not only for its check of the server.
 func TestDoctorRelayedOverTLS(t *testing.T) {
 	certFile, iceServer := tlsRelay(t)
-	_, server, _ := servingWith(t)
+	_, server, _ := e2etest.ServeEvents(t)
 	relayed := []string{"--server", server, "--ca", certFile, "--ice-server", iceServer, "--ice-policy", "relay"}
-	bob := terminal(t, append([]string{"answer", "--as", "bob"}, relayed...)...)
-	bob.says(t, "waiting for calls")
-	p := terminal(t, append([]string{"doctor", "bob"}, relayed...)...)
-	p.ends(t, 0)
-	p.says(t, `(?m)^ok    turn       turns:localhost:`)
-	p.says(t, `(?m)^note  path       through a relay: `)
-	interruptProcess(t, bob)
+	bob := e2etest.Start(t, append([]string{"answer", "--as", "bob"}, relayed...)...)
+	bob.Says(t, "waiting for calls")
+	p := e2etest.Start(t, append([]string{"doctor", "bob"}, relayed...)...)
+	p.Ends(t, 0)
+	p.Says(t, `(?m)^ok    turn       turns:localhost:`)
+	p.Says(t, `(?m)^note  path       through a relay: `)
+	e2etest.Interrupt(t, bob)
 }
 
 // startTURN runs a TURN server over UDP in this process.
@@ -122,8 +123,8 @@ func TestFreshCredentials(t *testing.T) {
 	web := httptest.NewServer(server)
 	t.Cleanup(func() { _ = server.Close(); web.Close() })
 	url := "ws" + strings.TrimPrefix(web.URL, "http")
-	bob := terminal(t, "answer", "--server", url, "--as", "bob", "--once", "--ice-policy", "relay", "--output", "ndjson", "--say", "hello alice")
-	bob.says(t, `"event":"login"`)
+	bob := e2etest.Start(t, "answer", "--server", url, "--as", "bob", "--once", "--ice-policy", "relay", "--output", "ndjson", "--say", "hello alice")
+	bob.Says(t, `"event":"login"`)
 	later.Store(int64(25 * time.Hour))
 	// Bob's first credentials are of yesterday. Alice comes when bob has had the time to ask.
 	registry := prometheus.NewRegistry()
@@ -133,22 +134,22 @@ func TestFreshCredentials(t *testing.T) {
 		promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		return w.Body.String()
 	}
-	for deadline := time.Now().Add(patience); !strings.Contains(metrics(), `signaling_messages_received_total{dialect="call",type="iceServers"} 1`); {
+	for deadline := time.Now().Add(e2etest.Patience); !strings.Contains(metrics(), `signaling_messages_received_total{dialect="call",type="iceServers"} 1`); {
 		if time.Now().After(deadline) {
 			t.Fatalf("bob does not ask:\n%s", metrics())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	alice := terminal(t, "call", "bob", "--server", url, "--as", "alice", "--output", "ndjson", "--expect", "text=hello alice")
-	alice.ends(t, 0)
-	bob.ends(t, 0)
+	alice := e2etest.Start(t, "call", "bob", "--server", url, "--as", "alice", "--output", "ndjson", "--expect", "text=hello alice")
+	alice.Ends(t, 0)
+	bob.Ends(t, 0)
 	isRelayed(t, bob)
 }
 
 // The hello-world pages, which may go through relays alone, find one in what the server answers to init.
 func TestHelloRelayed(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, _, _ := servingWith(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String(), "--turn-open")
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, _, _ := e2etest.ServeEvents(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String(), "--turn-open")
 		saruman, gandalf := b.NewTab(), b.NewTab()
 		for _, tab := range []*webtest.Tab{saruman, gandalf} {
 			tab.Preload(relayOnly)

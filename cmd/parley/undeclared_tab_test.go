@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
@@ -17,20 +18,20 @@ const declareNothing = `(() => {
 
 // Audio and video of a page that declares no SSRC come, whichever end calls.
 func TestATabThatDeclaresNoSource(t *testing.T) {
-	inBrowsers(t, func(t *testing.T, b *webtest.Browser) {
-		page, server := serving(t)
+	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
+		page, server := e2etest.Serve(t)
 		expect := []string{"--server", server, "--as", "zoe", "--expect", "video.frames>=10", "--expect", "audio.packets>=20", "--timeout", "60s"}
 		tab := b.NewTab()
 		tab.Preload(declareNothing)
 		tab.Go(page + "/?as=tab&answer=1")
-		idle(tab)
-		terminal(t, append([]string{"call", "tab"}, expect...)...).ends(t, 0)
-		idle(tab)
-		p := terminal(t, append([]string{"answer", "--once"}, expect...)...)
-		p.says(t, "signed in as zoe")
+		e2etest.Idle(tab)
+		e2etest.Start(t, append([]string{"call", "tab"}, expect...)...).Ends(t, 0)
+		e2etest.Idle(tab)
+		p := e2etest.Start(t, append([]string{"answer", "--once"}, expect...)...)
+		p.Says(t, "signed in as zoe")
 		tab.Type("#callToUsernameInput", "zoe")
 		tab.Click("#callBtn")
-		p.ends(t, 0)
+		p.Ends(t, 0)
 		tab.NoErrors()
 		tab.Close()
 	})

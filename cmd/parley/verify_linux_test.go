@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/signal/server"
 	"parley/signal/signaltest"
@@ -31,24 +32,24 @@ func TestAskedForTheCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := signaltest.Start(t, &server.Options{})
 			echo := atServer(t, server, nil, "echo", "--as", "echo")
-			if err := echo.until("waiting for calls"); err != nil {
+			if err := echo.Until("waiting for calls"); err != nil {
 				t.Fatal(err)
 			}
 			keyboard, tty := newTerminal(t)
 			p := atServer(t, server, tty, "call", "echo", "--verify", "ask", "--say", "hello", "--expect", "text=hello", "--timeout", "60s")
-			if err := seen(keyboard, p).until("y/N"); err != nil {
+			if err := seen(keyboard, p).Until("y/N"); err != nil {
 				t.Fatal(err)
 			}
-			if strings.Contains(p.err.String(), "said: hello") {
-				t.Errorf("it spoke before it was asked to:\n%s", p.err)
+			if strings.Contains(p.Err.String(), "said: hello") {
+				t.Errorf("it spoke before it was asked to:\n%s", p.Err)
 			}
 			if _, err := keyboard.WriteString(c.says); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.until(c.want); err != nil {
+			if err := p.Until(c.want); err != nil {
 				t.Error(err)
 			}
-			p.ends(t, int(c.code))
+			p.Ends(t, int(c.code))
 		})
 	}
 }
@@ -58,30 +59,30 @@ func TestAskedForTheCode(t *testing.T) {
 func TestAskedForTheCodeUntilTheCallEnds(t *testing.T) {
 	server := signaltest.Start(t, &server.Options{})
 	bob := atServer(t, server, nil, "answer", "--as", "bob")
-	if err := bob.until("waiting for calls"); err != nil {
+	if err := bob.Until("waiting for calls"); err != nil {
 		t.Fatal(err)
 	}
 	_, tty := newTerminal(t)
 	p := atServer(t, server, tty, "call", "bob", "--verify", "ask")
-	if err := p.until("connected to bob"); err != nil {
+	if err := p.Until("connected to bob"); err != nil {
 		t.Fatal(err)
 	}
-	if err := bob.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := bob.Cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	p.ends(t, int(exit.OK))
+	p.Ends(t, int(exit.OK))
 }
 
 func TestWithoutATerminalThereIsNobodyToAsk(t *testing.T) {
 	p := atServer(t, "ws://localhost:1", nil, "call", "bob", "--verify", "ask")
-	p.says(t, "no terminal to ask at")
-	p.ends(t, int(exit.Device))
+	p.Says(t, "no terminal to ask at")
+	p.Ends(t, int(exit.Device))
 }
 
 // atServer runs parley at a signaling server, with tty as its terminal, if any.
-func atServer(t *testing.T, server string, tty *os.File, args ...string) *process {
+func atServer(t *testing.T, server string, tty *os.File, args ...string) *e2etest.Process {
 	t.Helper()
-	path, err := exec.LookPath("parley")
+	path, err := e2etest.Binary()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,19 +92,19 @@ func atServer(t *testing.T, server string, tty *os.File, args ...string) *proces
 		cmd.Stdin = tty
 		cmd.SysProcAttr.Setctty = true
 	}
-	p, err := startProcess(cmd)
+	p, err := e2etest.StartProcess(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-p.exited })
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-p.Exited })
 	return p
 }
 
 // seen is p with what it writes to its terminal, until that is closed, in place of its stdout.
-func seen(person *os.File, p *process) *process {
-	out := newWatched()
+func seen(person *os.File, p *e2etest.Process) *e2etest.Process {
+	out := e2etest.NewOutput()
 	go func() { _, _ = io.Copy(out, person) }()
-	return &process{cmd: p.cmd, out: out, err: p.err, exited: p.exited}
+	return &e2etest.Process{Cmd: p.Cmd, Out: out, Err: p.Err, Exited: p.Exited}
 }
 
 // newTerminal is a terminal, and the hands and eyes in front of it.

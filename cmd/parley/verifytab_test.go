@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"testing"
 
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/signal/web/webtest"
 )
 
@@ -39,18 +40,18 @@ const tabRecords = `new Promise((done, fail) => {
 // encodes them anew: in what it sends back, and, of the picture, in what it records by itself, where a browser that is
 // short of time stretches the sound. How late they are on a busy machine is not for this test.
 func TestQualityThroughATab(t *testing.T) {
-	qualityThroughATab(t, browsers().Chromium(t, nil), "--expect", "video.psnr>=20", "--expect", "audio.words>=4",
+	qualityThroughATab(t, e2etest.Browsers().Chromium(t, nil), "--expect", "video.psnr>=20", "--expect", "audio.words>=4",
 		"--expect", "video.latency>=1", "--expect", "audio.latency>=1", "--expect", "sync<=60000")
 }
 
 // qualityThroughATab has a tab send back and record what it is sent, and holds what comes back to some expectations.
 func qualityThroughATab(t *testing.T, b *webtest.Browser, expect ...string) {
-	page, server := serving(t)
+	page, server := e2etest.Serve(t)
 	tab := b.Open("about:blank")
 	tab.KeepPeers()
 	tab.Go(page + "/?as=tab&answer=1")
-	idle(tab)
-	alice := terminal(t, append([]string{"call", "tab", "--server", server, "--as", "alice", "--video", "test", "--audio", "test", "--timeout", "5m", "--linger", "5m"}, expect...)...)
+	e2etest.Idle(tab)
+	alice := e2etest.Start(t, append([]string{"call", "tab", "--server", server, "--as", "alice", "--video", "test", "--audio", "test", "--timeout", "5m", "--linger", "5m"}, expect...)...)
 	tab.WaitFrames(5)
 	tab.WaitTone(440)
 	if err := tab.Eval(tabEchoes, nil); err != nil {
@@ -58,14 +59,14 @@ func qualityThroughATab(t *testing.T, b *webtest.Browser, expect ...string) {
 	}
 	for _, e := range expect {
 		if e != "--expect" {
-			alice.says(t, "held: "+regexp.QuoteMeta(e))
+			alice.Says(t, "held: "+regexp.QuoteMeta(e))
 		}
 	}
 	var text string
 	if err := tab.Eval(tabRecords, &text); err != nil {
 		t.Fatal(err)
 	}
-	interruptProcess(t, alice)
+	e2etest.Interrupt(t, alice)
 	data, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +75,7 @@ func qualityThroughATab(t *testing.T, b *webtest.Browser, expect ...string) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	verify := terminal(t, "verify", file, "--video-size", "320x240@15", "--require", "video.numbers>=5", "--require", "video.psnr>=20")
-	verify.ends(t, 0)
-	t.Log(verify.out)
+	verify := e2etest.Start(t, "verify", file, "--video-size", "320x240@15", "--require", "video.numbers>=5", "--require", "video.psnr>=20")
+	verify.Ends(t, 0)
+	t.Log(verify.Out)
 }

@@ -15,20 +15,22 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4/pkg/media/rtpdump"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
 // A call is captured in all ways at once, by one side, and each file is read by
 // what others read it with.
 func TestCaptures(t *testing.T) {
-	_, server := serving(t)
-	echo := terminal(t, "echo", "--server", server)
-	echo.says(t, "waiting for calls")
-	alice := terminal(t, "call", "echo", "--server", server, "--as", "alice", "--video", "test", "--audio", "test", "--say", "the secret word",
+	_, server := e2etest.Serve(t)
+	echo := e2etest.Start(t, "echo", "--server", server)
+	echo.Says(t, "waiting for calls")
+	alice := e2etest.Start(t, "call", "echo", "--server", server, "--as", "alice", "--video", "test", "--audio", "test", "--say", "the secret word",
 		"--pcap", "call.pcapng", "--rtpdump", "call.rtpdump", "--stats-dump", "call.dump", "--stats-interval", "200ms",
 		"--expect", "text=the secret word", "--expect", "video.frames>=15", "--expect", "audio.packets>=30", "--output", "ndjson")
-	alice.ends(t, 0)
-	interruptProcess(t, echo)
-	file := func(name string) string { return filepath.Join(alice.cmd.Dir, name) }
+	alice.Ends(t, 0)
+	e2etest.Interrupt(t, echo)
+	file := func(name string) string { return filepath.Join(alice.Cmd.Dir, name) }
 	for _, name := range []string{"call.pcapng", "call.rtpdump", "call.dump"} {
 		info, err := os.Stat(file(name))
 		if err != nil {
@@ -39,7 +41,7 @@ func TestCaptures(t *testing.T) {
 		}
 	}
 	t.Run("pcap", func(t *testing.T) { checkCapture(t, file("call.pcapng")) })
-	t.Run("rtpdump", func(t *testing.T) { checkPacketDump(t, file("call.rtpdump"), alice.out.String()) })
+	t.Run("rtpdump", func(t *testing.T) { checkPacketDump(t, file("call.rtpdump"), alice.Out.String()) })
 	t.Run("stats dump", func(t *testing.T) { checkStatsDump(t, file("call.dump")) })
 }
 
@@ -104,7 +106,7 @@ func checkPacketDump(t *testing.T, file, ndjson string) {
 	if len(streams) != 2 {
 		t.Errorf("there are %d streams, want sound and picture", len(streams))
 	}
-	events, err := readEvents(ndjson)
+	events, err := e2etest.ReadEvents(ndjson)
 	if err != nil {
 		t.Fatal(err)
 	}
