@@ -11,6 +11,7 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/pipe"
 	"parley/cmd/parley/internal/stdio"
 )
 
@@ -41,7 +42,7 @@ in the numbers; nothing of it needs a server.
 			case o.Length < 100*time.Millisecond || o.Length > 10*time.Minute:
 				return exit.Usagef("invalid --for %v: want 100ms to 10m", o.Length)
 			}
-			tuneForBulk(false)
+			pipe.SetMemoryLimit(false)
 			return exit.OrInterruption(ctx, bench.Run(ctx, o, func(b bench.Result) { reportBenchmark(s.report, b) }))
 		},
 	}

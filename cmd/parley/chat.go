@@ -17,7 +17,7 @@ import (
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
-	"parley/peer/filetransfer"
+	"parley/cmd/parley/internal/transfer"
 	"parley/signal"
 )
 
@@ -51,7 +51,7 @@ peer did not take a line, say because it is too long:
 				return err
 			}
 			defer c.report.CloseInto(&err)
-			defer func() { _ = c.files.folder.Close() }() // nothing is buffered in it
+			defer func() { _ = c.files.Folder.Close() }() // nothing is buffered in it
 			return c.run(ctx)
 		},
 	}
@@ -77,7 +77,7 @@ type chat struct {
 	accept   bool        // calls are not asked for
 	onScreen atomic.Bool // everything reported goes to a screen
 	refused  atomic.Bool // a line was not sent
-	files    *receiving
+	files    *transfer.Receiver
 
 	outcome atomic.Pointer[callEnded] // how the latest call with with ended
 
@@ -120,11 +120,11 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	if s.Video == "-" || s.Audio == "-" {
 		return nil, exit.Usagef("chat reads stdin itself; give the source as a file")
 	}
-	folder, err := filetransfer.OpenFolder(cmd.String("into"), false)
+	folder, into, err := openInto(cmd.String("into"), false)
 	if err != nil {
-		return nil, exit.Errorf(exit.Device, "--into: %w", err)
+		return nil, err
 	}
-	c.files = &receiving{settings: s, folder: folder, into: prefixOf(cmd.String("into")), agreed: map[string]bool{}, running: map[*transfer]*filetransfer.Offer{}}
+	c.files = transfer.NewReceiver(transfer.ReceiverOptions{Folder: folder, Into: into, Ask: s.asker.ask, Reporter: s.report})
 	c.arrange(cmd.Bool("plain"))
 	return c, nil
 }
@@ -139,7 +139,7 @@ func (c *chat) arrange(plain bool) {
 	c.questions.post = c.inbox.post
 	s.asker.instead = c.questions.ask
 	s.attach = append(s.attach, func(s *session) {
-		s.app = &chatting{&incomingCall{receiving: c.files, session: s, begun: make(chan struct{})}}
+		s.app = &chatting{c.files.NewCall(s), s}
 	})
 	s.timeLeft = s.Timeout
 	s.report.Intercept = c.hear

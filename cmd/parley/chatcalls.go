@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"path/filepath"
 
 	"parley/cmd/parley/internal/chat/tui"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/transfer"
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
 	"parley/signal"
@@ -30,13 +30,18 @@ type pendingCall struct {
 
 // chatting is the channelApp of a call of a chat: text, and files in any number of
 // transfers.
-type chatting struct{ *incomingCall }
+type chatting struct {
+	*transfer.Incoming
+	session *session
+}
 
-func (t *chatting) channels() []datachannel.Options {
+// Channels returns the channel that the caller opens.
+func (t *chatting) Channels() []datachannel.Options {
 	return []datachannel.Options{{Label: t.session.label()}}
 }
 
-func (t *chatting) ready() <-chan struct{} { return t.session.Connected() }
+// Ready returns a channel that is closed once the call is connected.
+func (t *chatting) Ready() <-chan struct{} { return t.session.Connected() }
 
 // place calls somebody.
 func (c *chat) place(ctx context.Context, name string) {
@@ -217,9 +222,7 @@ func (c *chat) hangUpOn(ctx context.Context, name string) {
 
 // send offers files in a call that is up.
 func (c *chat) send(s *session, paths []string) {
-	list, err := filetransfer.Collect(paths, func(path, why string) {
-		s.report.Warnf("%s is not sent: %s", sanitize.Text(path), why)
-	})
+	list, err := transfer.Collect(paths, s.report)
 	if err != nil {
 		s.report.Warnf("%v", err)
 		return
@@ -229,18 +232,7 @@ func (c *chat) send(s *session, paths []string) {
 		s.report.Warnf("the files are not sent to %s: %v", sanitize.Text(s.name), err)
 		return
 	}
-	o := &outgoingCall{transfer: newTransfer(s, "out"), list: list}
-	o.run(ch)
-	s.report.Status("")
-	if err := o.explain(); err != nil {
+	if err := transfer.Send(s, ch, list); err != nil {
 		s.report.Warnf("%v", err)
 	}
-}
-
-// prefixOf returns the prefix of the paths in a folder.
-func prefixOf(dir string) string {
-	if dir = filepath.Clean(dir); dir == "." {
-		return ""
-	}
-	return dir + string(filepath.Separator)
 }

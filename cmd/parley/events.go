@@ -86,7 +86,7 @@ func (c *session) channelOpened(ch *datachannel.Channel) {
 	}
 	c.expect.Observe("channel", event.TextOf(ch.Label()))
 	if c.app != nil {
-		c.app.opened(ch)
+		c.app.Opened(ch)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/pipe"
 	"parley/cmd/parley/internal/stdio"
-	"parley/peer/datachannel"
 	"parley/signal"
 )
 
@@ -65,65 +65,64 @@ func pipeFlags() []cli.Flag {
 	}
 }
 
-// pipeOptions are the flags of pipe.
-type pipeOptions struct {
-	std       stdio.Streams
-	exec      string
-	text      bool
-	exitOnEOF bool
-	listen    []listening
-	targets   []string
-}
-
 func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err error) {
 	s, err := readSettings(cmd, std)
 	if err != nil {
 		return err
 	}
 	defer s.report.CloseInto(&err)
-	o, err := readPipe(cmd, std)
+	o := pipe.Options{Streams: std, Exec: cmd.String("exec"), Text: cmd.Bool("text"), ExitOnEOF: cmd.Bool("exit-on-eof"), Linger: s.Linger, Channel: s.channels[0]}
+	listen, err := pipe.ParseListen(cmd.StringSlice("listen"))
 	if err != nil {
 		return err
 	}
-	tuneForBulk(o.forwards())
+	targets, err := pipe.ParseTargets(cmd.StringSlice("connect"))
+	if err != nil {
+		return err
+	}
+	forwards := len(listen) > 0 || len(targets) > 0
+	if err := checkPipe(cmd, o, forwards); err != nil {
+		return err
+	}
+	pipe.SetMemoryLimit(forwards)
 	s.report.Out = std.Out
-	if !s.report.NDJSON || !o.forwards() && o.exec == "" {
+	if !s.report.NDJSON || !forwards && o.Exec == "" {
 		s.report.Out = std.Err // stdout is for the data
 	}
-	closed := ignoreClosedPipes()
+	closed := pipe.IgnoreClosed()
 	defer closed()
-	if o.forwards() {
-		return forwardCalls(ctx, cmd, s, o)
-	}
-	s.attach = append(s.attach, func(c *session) { c.app = newPipe(c, o) })
-	return pipeCalls(ctx, cmd, s, o.exec == "" || cmd.Bool("once"))
-}
-
-func readPipe(cmd *cli.Command, std stdio.Streams) (*pipeOptions, error) {
-	o := &pipeOptions{std: std, exec: cmd.String("exec"), text: cmd.Bool("text"), exitOnEOF: cmd.Bool("exit-on-eof")}
-	var err error
-	if o.listen, err = readListen(cmd.StringSlice("listen")); err != nil {
-		return nil, err
-	}
-	if o.targets, err = readTargets(cmd.StringSlice("connect")); err != nil {
-		return nil, err
-	}
-	switch {
-	case o.exec != "" && o.forwards():
-		return nil, exit.Usagef("--exec does not go with --listen or --connect: run one parley for each")
-	case o.text && o.forwards():
-		return nil, exit.Usagef("--text does not go with --listen or --connect: TCP has bytes, not lines")
-	case cmd.Bool("unordered") || cmd.IsSet("max-retransmits") || cmd.IsSet("max-lifetime"):
-		if !o.text {
-			return nil, exit.Usagef("a channel that loses or reorders messages cannot carry bytes; use --text, where each line is a message")
+	var sockets closers
+	defer func() { _ = sockets.close() }()
+	var entries []pipe.Entry
+	for _, l := range listen {
+		listeners, err := sockets.listen(ctx, "--listen", l.Address)
+		if err != nil {
+			return err
 		}
-	case len(cmd.StringSlice("channel")) > 1:
-		return nil, exit.Usagef("pipe has one --channel, not %d", len(cmd.StringSlice("channel")))
+		entries = append(entries, pipe.Entry{Listener: listeners[0], Target: l.Target})
 	}
-	return o, nil
+	app := func(c *session) { c.app = pipe.New(c, o) }
+	if forwards {
+		app = func(c *session) { c.app = pipe.NewForwarder(c, entries, targets) }
+	}
+	s.attach = append(s.attach, app)
+	return pipeCalls(ctx, cmd, s, len(entries) > 0 || !forwards && o.Exec == "" || cmd.Bool("once"))
 }
 
-func (o *pipeOptions) forwards() bool { return len(o.listen) > 0 || len(o.targets) > 0 }
+// checkPipe checks options that exclude each other.
+func checkPipe(cmd *cli.Command, o pipe.Options, forwards bool) error {
+	switch {
+	case o.Exec != "" && forwards:
+		return exit.Usagef("--exec does not go with --listen or --connect: run one parley for each")
+	case o.Text && forwards:
+		return exit.Usagef("--text does not go with --listen or --connect: TCP has bytes, not lines")
+	case !o.Text && (cmd.Bool("unordered") || cmd.IsSet("max-retransmits") || cmd.IsSet("max-lifetime")):
+		return exit.Usagef("a channel that loses or reorders messages cannot carry bytes; use --text, where each line is a message")
+	case len(cmd.StringSlice("channel")) > 1:
+		return exit.Usagef("pipe has one --channel, not %d", len(cmd.StringSlice("channel")))
+	}
+	return nil
+}
 
 // pipeCalls calls NAME, or answers.
 func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) error {
@@ -144,17 +143,4 @@ func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) er
 	a := newAnswerer(s)
 	a.once = once
 	return a.run(ctx)
-}
-
-// channels implements channelApp.
-func (p *pipe) channels() []datachannel.Options {
-	o := p.session.settings.channels[0]
-	if o.Label == "" {
-		o.Label = "pipe"
-	}
-	if o.Protocol == "" && !p.text {
-		o.Protocol = datachannel.StreamProtocol
-	}
-	o.Detached = true
-	return []datachannel.Options{o}
 }

@@ -2,21 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/pipe"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
-	"parley/peer/datachannel"
-	"parley/peer/filetransfer"
+	"parley/cmd/parley/internal/transfer"
 	"parley/signal"
 )
 
@@ -71,170 +67,12 @@ func sendFlags() []cli.Flag {
 
 // sendFiles sends files, in as many calls as it takes.
 func sendFiles(ctx context.Context, s *settings, paths []string, name string, retry time.Duration) error {
-	list, err := filetransfer.Collect(paths, func(path, why string) {
-		s.report.Warnf("%s is not sent: %s", sanitize.Text(path), why)
-	})
+	list, err := transfer.Collect(paths, s.report)
 	if err != nil {
 		return exit.Errorf(exit.Device, "%w", err)
 	}
-	tuneForBulk(false)
-	j := &sending{settings: s, list: list}
-	s.attach = append(s.attach, func(c *session) { c.app = j.newCall(c) })
-	return j.sendWithRetry(ctx, name, retry)
-}
-
-// sending is a transfer from here, over all of its calls.
-type sending struct {
-	*settings
-	list *filetransfer.List
-
-	mu   sync.Mutex    // protects last
-	last *outgoingCall // the call that is up, or was last; nil before
-}
-
-func (j *sending) latest() *outgoingCall {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.last
-}
-
-// sendWithRetry calls until the files are there, or it makes no more sense.
-func (j *sending) sendWithRetry(ctx context.Context, name string, retry time.Duration) error {
-	begun := false
-	var since time.Time // of the break
-	for {
-		err := j.call(ctx, name)
-		last := j.latest()
-		progress := last != nil && last.hasMoved()
-		begun = begun || progress
-		if progress || since.IsZero() {
-			since = time.Now()
-		}
-		if err == nil || !begun || ctx.Err() != nil || !worthAnother(err) || time.Since(since) >= retry {
-			return err
-		}
-		j.report.Infof("%v; trying again", err)
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return exit.Interruption(ctx)
-		}
-	}
-}
-
-func (j *sending) call(ctx context.Context, name string) error {
-	calling, hangUp := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer hangUp(nil)
-	defer context.AfterFunc(ctx, func() {
-		if o := j.latest(); o != nil && o.hasBegun() {
-			o.end(context.Cause(ctx))
-		}
-		hangUp(context.Cause(ctx))
-	})()
-	return call(calling, j.settings, name)
-}
-
-// worthAnother reports whether a call that ended so may go better the next time.
-func worthAnother(err error) bool {
-	if errors.As(err, new(*filetransfer.RefusedError)) || errors.As(err, new(*filetransfer.FailedError)) {
-		return false
-	}
-	switch exit.CodeOf(err) {
-	case exit.Connection, exit.Signaling, exit.Timeout, exit.Absent:
-		return true
-	}
-	return errors.Is(err, filetransfer.ErrBroken)
-}
-
-// outgoingCall is the channelApp of a call in which files are sent.
-type outgoingCall struct {
-	*transfer
-	list  *filetransfer.List
-	begun chan struct{} // closed when the channel is open
-}
-
-func (j *sending) newCall(c *session) channelApp {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.last = &outgoingCall{transfer: newTransfer(c, "out"), list: j.list, begun: make(chan struct{})}
-	return j.last
-}
-
-func (o *outgoingCall) ready() <-chan struct{} { return o.begun }
-
-func (o *outgoingCall) hasBegun() bool {
-	select {
-	case <-o.begun:
-		return true
-	default:
-		return false
-	}
-}
-
-// hasMoved reports, of a call that is over, if the transfer got on in it.
-func (o *outgoingCall) hasMoved() bool {
-	select {
-	case <-o.over:
-		return o.moved
-	default:
-		return false
-	}
-}
-
-func (o *outgoingCall) channels() []datachannel.Options {
-	return []datachannel.Options{{Label: "files", Protocol: filetransfer.Protocol, Detached: true}}
-}
-
-func (o *outgoingCall) opened(ch *datachannel.Channel) {
-	if ch.OpenedByPeer() {
-		refuseTransfer(o.session, ch)
-		return
-	}
-	close(o.begun)
-	o.session.Go(func() {
-		o.run(ch)
-		o.session.call.Hangup()
-	})
-}
-
-// run sends the files by a channel.
-func (o *outgoingCall) run(ch *datachannel.Channel) {
-	o.offered(&o.list.Offer)
-	o.session.report.Infof("waiting for %s to take %s", sanitize.Text(o.session.name), summary(&o.list.Offer))
-	o.ended(ch, filetransfer.Send(o.ctx, ch, o.list, filetransfer.SendOptions{OnEvent: o.happened}))
-}
-
-func (o *outgoingCall) result() error {
-	select {
-	case <-o.over:
-		return o.explain()
-	default:
-		return exit.Errorf(exit.Absent, "%s hung up before a data channel was open; does it take files", sanitize.Text(o.session.name))
-	}
-}
-
-// summary is an offer in a few words, such as "3 files, 12.0 MiB: a, b, c".
-func summary(o *filetransfer.Offer) string {
-	const most = 3
-	var names []string
-	for i := range o.Entries {
-		name, _, inside := strings.Cut(o.Entries[i].Name, "/")
-		if inside || o.Entries[i].Dir {
-			name += "/"
-		}
-		if name = sanitize.Text(name); slices.Contains(names, name) {
-			continue
-		}
-		if len(names) == most {
-			names = append(names, "…")
-			break
-		}
-		names = append(names, name)
-	}
-	n := o.Files()
-	what := fmt.Sprintf("%d files", n)
-	if n == 1 {
-		what = "a file"
-	}
-	return fmt.Sprintf("%s, %s: %s", what, filetransfer.FormatSize(o.Bytes()), strings.Join(names, ", "))
+	pipe.SetMemoryLimit(false)
+	sender := transfer.NewSender(list, retry, s.report)
+	s.attach = append(s.attach, func(c *session) { c.app = sender.NewCall(c) })
+	return sender.Run(ctx, func(ctx context.Context) error { return call(ctx, s, name) })
 }

@@ -262,7 +262,7 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 	case end == peer.PeerLeft && c.out && !c.isConnected():
 		return exit.Errorf(exit.Absent, "%s said no, or is busy", sanitize.Text(c.name))
 	case c.app != nil && len(c.Checks) == 0:
-		return c.app.result()
+		return c.app.Result()
 	}
 	return c.expect.Err()
 }
@@ -326,7 +326,7 @@ func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 	}
 	connected, held := c.Connected(), c.expect.Held()
 	if c.app != nil {
-		connected = c.app.ready()
+		connected = c.app.Ready()
 	}
 	for {
 		select {

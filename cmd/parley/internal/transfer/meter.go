@@ -1,4 +1,4 @@
-package main
+package transfer
 
 import (
 	"fmt"
@@ -91,7 +91,7 @@ func (m *meter) outcome(t *transfer) string {
 	if n == 1 {
 		what = "a file"
 	}
-	line := fmt.Sprintf("%s %s, %s, %s %s", verb, what, filetransfer.FormatSize(m.total), way, sanitize.Text(t.session.name))
+	line := fmt.Sprintf("%s %s, %s, %s %s", verb, what, filetransfer.FormatSize(m.total), way, sanitize.Text(t.call.Peer()))
 	took := time.Since(m.began)
 	if m.sent < m.total {
 		line += fmt.Sprintf("; %s were there or empty", filetransfer.FormatSize(m.total-m.sent))

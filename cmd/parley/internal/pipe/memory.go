@@ -1,4 +1,4 @@
-package main
+package pipe
 
 import (
 	"os"
@@ -13,10 +13,10 @@ const (
 	forwardedMemory = maxForwarded * 2 * 256 << 10
 )
 
-// tuneForBulk lets the collector run less often: a packet of SCTP costs several small allocations, and
+// SetMemoryLimit lets the collector run less often: a packet of SCTP costs several small allocations, and
 // the little that is alive at a time makes it run thousands of times a second otherwise. The limit is
 // above what is alive, because the collector would run all the time at it. GOMEMLIMIT takes precedence.
-func tuneForBulk(forwards bool) {
+func SetMemoryLimit(forwards bool) {
 	debug.SetGCPercent(400)
 	limit := int64(bulkMemory)
 	if forwards {

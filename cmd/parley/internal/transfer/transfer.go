@@ -1,10 +1,12 @@
-package main
+// Package transfer sends files in calls, receives them, and reports their progress.
+package transfer
 
 import (
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -15,10 +17,24 @@ import (
 	"parley/peer/filetransfer"
 )
 
+// Call is the call in which files are transferred.
+type Call interface {
+	// Peer returns the name of the peer.
+	Peer() string
+	// Context returns a context that ends with the call.
+	Context() context.Context
+	// Go runs a function on a goroutine that the call waits for.
+	Go(func())
+	Hangup()
+	Emit(event.Event)
+	Reporter() *event.Reporter
+	Logger() *slog.Logger
+}
+
 // transfer is what both directions of a transfer of files have in common: what
 // is reported of it, and how it ended.
 type transfer struct {
-	session   *session
+	call      Call
 	direction string        // out or in
 	into      string        // prefix of the paths that are reported
 	over      chan struct{} // closed when err is valid
@@ -35,8 +51,8 @@ type transfer struct {
 	moved bool // something went by
 }
 
-func newTransfer(c *session, direction string) *transfer {
-	t := &transfer{session: c, direction: direction, over: make(chan struct{})}
+func newTransfer(c Call, direction string) *transfer {
+	t := &transfer{call: c, direction: direction, over: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancelCause(c.Context())
 	t.lastEvent.Store(time.Now().UnixNano())
 	return t
@@ -70,7 +86,7 @@ func (t *transfer) end(cause error) {
 // reportEvent reports an event of the transfer.
 func (t *transfer) reportEvent(name string, say, data string, fields ...event.Field) {
 	fields = append(event.Fields("direction", t.direction, "id", t.offer.ID), fields...)
-	t.session.emit(event.Event{Name: name, Peer: t.session.name, Fields: fields, Message: say, Output: data})
+	t.call.Emit(event.Event{Name: name, Peer: t.call.Peer(), Fields: fields, Message: say, Output: data})
 }
 
 func (t *transfer) offered(o *filetransfer.Offer) {
@@ -104,7 +120,7 @@ func (t *transfer) happened(e filetransfer.Event) {
 	case filetransfer.Progress:
 		t.moved = t.moved || !e.Skipped
 		if t.meter.add(e) {
-			t.session.report.Status(t.meter.String())
+			t.call.Reporter().Status(t.meter.String())
 		}
 	}
 }
@@ -144,10 +160,10 @@ func (t *transfer) ended(ch *datachannel.Channel, err error) {
 // then it has read everything.
 func (t *transfer) drainAndClose(ch *datachannel.Channel) {
 	if err := ch.Close(); err != nil {
-		t.session.logger.Debug("data channel not closed", "error", err)
+		t.call.Logger().Debug("data channel not closed", "error", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.session.Context(), goodbyePatience)
+	ctx, cancel := context.WithTimeout(t.call.Context(), goodbyePatience)
 	defer cancel()
 	for {
 		if _, _, err := ch.Receive(ctx); err != nil {
@@ -158,7 +174,7 @@ func (t *transfer) drainAndClose(ch *datachannel.Channel) {
 
 // explain is the error of the transfer as a user sees it, with its exit code.
 func (t *transfer) explain() error {
-	name := sanitize.Text(t.session.name)
+	name := sanitize.Text(t.call.Peer())
 	var refused *filetransfer.RefusedError
 	var failed *filetransfer.FailedError
 	switch {
@@ -209,24 +225,14 @@ func refusalCode(r *filetransfer.RefusedError) exit.Code {
 	return exit.Failure
 }
 
-// refuseFiles refuses files in a call without a channelApp.
-func refuseFiles(c *session) {
-	c.serveChannels(func(ch *datachannel.Channel) bool {
-		if c.app == nil && ch.OpenedByPeer() {
-			refuseTransfer(c, ch)
-		}
-		return false
-	})
-}
-
-// refuseTransfer refuses what the peer wants to send by a channel for files.
-func refuseTransfer(c *session, ch *datachannel.Channel) {
+// Refuse refuses what the peer wants to send by a channel, if the channel is for files.
+func Refuse(c Call, ch *datachannel.Channel) {
 	if ch.Protocol() != filetransfer.Protocol {
 		return
 	}
 	ch.Detach()
 	c.Go(func() {
 		filetransfer.Refuse(c.Context(), ch, filetransfer.RefusedUnsupported, "this parley takes no files; parley receive does")
-		c.report.Warnf("%s wants to send files; parley receive takes them", sanitize.Text(c.name))
+		c.Reporter().Warnf("%s wants to send files; parley receive takes them", sanitize.Text(c.Peer()))
 	})
 }

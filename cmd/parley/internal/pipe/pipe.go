@@ -1,4 +1,5 @@
-package main
+// Package pipe connects the data channels of a call to stdin and stdout, programs and TCP.
+package pipe
 
 import (
 	"bufio"
@@ -6,20 +7,54 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 	"parley/peer/datachannel"
 )
 
-// pipe carries bytes between a call and stdin and stdout, or a program.
-type pipe struct {
-	*pipeOptions
-	session *session
+// Call is a call whose data channels are connected.
+type Call interface {
+	// Peer returns the name of the peer.
+	Peer() string
+	// PeerIsParley reports whether the peer is this program.
+	PeerIsParley() bool
+	// Context returns a context that ends with the call.
+	Context() context.Context
+	// Aborted returns a channel that is closed when a signal ends the call.
+	Aborted() <-chan struct{}
+	// Go runs a function on a goroutine that the call waits for.
+	Go(func())
+	OpenChannel(context.Context, datachannel.Options) (*datachannel.Channel, error)
+	Hangup()
+	// Fail hangs up because of an error of this peer.
+	Fail(error)
+	Emit(event.Event)
+	Reporter() *event.Reporter
+	Logger() *slog.Logger
+}
+
+// Options configure a Pipe.
+type Options struct {
+	Streams   stdio.Streams
+	Exec      string              // command line of a program in place of stdin and stdout
+	Text      bool                // a line is a message
+	ExitOnEOF bool                // hang up when the input has ended and arrived
+	Linger    time.Duration       // wait before that
+	Channel   datachannel.Options // default label: pipe
+}
+
+// Pipe carries bytes between a call and stdin and stdout, or a program. It is a channel application.
+type Pipe struct {
+	Options
+	call    Call
 	started chan struct{}
 
 	mu    sync.Mutex // guards the following
@@ -27,47 +62,60 @@ type pipe struct {
 	err   error
 }
 
-func newPipe(c *session, o *pipeOptions) *pipe {
-	return &pipe{pipeOptions: o, session: c, started: make(chan struct{})}
+// New returns a pipe for a call.
+func New(c Call, o Options) *Pipe {
+	return &Pipe{Options: o, call: c, started: make(chan struct{})}
+}
+
+// Channels returns the channel that a caller opens.
+func (p *Pipe) Channels() []datachannel.Options {
+	o := p.Channel
+	if o.Label == "" {
+		o.Label = "pipe"
+	}
+	if o.Protocol == "" && !p.Text {
+		o.Protocol = datachannel.StreamProtocol
+	}
+	o.Detached = true
+	return []datachannel.Options{o}
 }
 
 // othersGrace is how long a page has to open a channel of its own, once ours is
-// open: the original text page hears no other.
+// open: the original text page reads no other.
 const othersGrace = 250 * time.Millisecond
 
-// opened implements channelApp: it takes the first channel that the peer
-// hears.
-func (p *pipe) opened(ch *datachannel.Channel) {
+// Opened takes the first channel that the peer reads.
+func (p *Pipe) Opened(ch *datachannel.Channel) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.begun:
 	case ch.OpenedByPeer():
-		if want := p.session.settings.channels[0].Label; want == "" || want == ch.Label() {
+		if want := p.Channel.Label; want == "" || want == ch.Label() {
 			ch.Detach()
 			p.begin(ch)
 		}
-	case p.session.call.PeerIsParley() || p.session.settings.channels[0].Negotiated:
+	case p.call.PeerIsParley() || p.Channel.Negotiated:
 		p.begin(ch)
 	default:
-		p.session.Go(func() { p.beginLater(ch) })
+		p.call.Go(func() { p.beginLater(ch) })
 	}
 }
 
 // begin runs the pipe on a channel. The caller holds mu.
-func (p *pipe) begin(ch *datachannel.Channel) {
+func (p *Pipe) begin(ch *datachannel.Channel) {
 	p.begun = true
 	close(p.started)
-	p.session.Go(func() { p.carry(ch) })
+	p.call.Go(func() { p.carry(ch) })
 }
 
 // beginLater runs the pipe on our channel, unless the peer opens one.
-func (p *pipe) beginLater(ch *datachannel.Channel) {
+func (p *Pipe) beginLater(ch *datachannel.Channel) {
 	select {
 	case <-time.After(othersGrace):
 	case <-p.started:
 		return
-	case <-p.session.Context().Done():
+	case <-p.call.Context().Done():
 		return
 	}
 	p.mu.Lock()
@@ -82,61 +130,62 @@ func (p *pipe) beginLater(ch *datachannel.Channel) {
 }
 
 // carry runs the pipe and hangs up.
-func (p *pipe) carry(ch *datachannel.Channel) {
+func (p *Pipe) carry(ch *datachannel.Channel) {
 	err := p.run(ch)
 	p.mu.Lock()
 	p.err = err
 	p.mu.Unlock()
-	p.session.call.Hangup()
+	p.call.Hangup()
 }
 
-func (p *pipe) ready() <-chan struct{} { return p.started }
+// Ready returns a channel that is closed once there is a data channel.
+func (p *Pipe) Ready() <-chan struct{} { return p.started }
 
-// result implements channelApp.
-func (p *pipe) result() error {
+// Result returns how the pipe ended, after the call.
+func (p *Pipe) Result() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.begun {
-		return exit.Errorf(exit.Failure, "%s hung up before a data channel was open; does it take any", sanitize.Text(p.session.name))
+		return exit.Errorf(exit.Failure, "%s hung up before a data channel was open; does it take any", sanitize.Text(p.call.Peer()))
 	}
 	return p.err
 }
 
 // run moves the bytes until both directions have ended.
-func (p *pipe) run(ch *datachannel.Channel) error {
+func (p *Pipe) run(ch *datachannel.Channel) error {
 	e, err := p.ends()
 	if err != nil {
 		return err
 	}
-	f := &flow{pipe: p, ends: e, sent: make(chan error, 1), got: make(chan error, 1)}
+	f := &flow{Pipe: p, ends: e, sent: make(chan error, 1), got: make(chan error, 1)}
 	stop := e.stop
 	e.stop = sync.OnceFunc(func() {
 		f.stopped.Store(true)
 		stop()
 	})
 	defer f.stop()
-	defer context.AfterFunc(p.session.Context(), f.stop)()
-	if f.stream, err = datachannel.NewStream(p.session.Context(), ch); err != nil {
-		_ = e.done(true, p.session.Aborted())
+	defer context.AfterFunc(p.call.Context(), f.stop)()
+	if f.stream, err = datachannel.NewStream(p.call.Context(), ch); err != nil {
+		_ = e.done(true, p.call.Aborted())
 		return p.explain(err)
 	}
 	err = p.explain(f.run())
-	return errors.Join(err, e.done(err != nil, p.session.Aborted()))
+	return errors.Join(err, e.done(err != nil, p.call.Aborted()))
 }
 
-func (p *pipe) ends() (*ends, error) {
-	if p.exec != "" {
-		return program(p.exec, p.session.name, p.std.Err)
+func (p *Pipe) ends() (*ends, error) {
+	if p.Exec != "" {
+		return program(p.Exec, p.call.Peer(), p.Streams.Err)
 	}
-	if !p.text {
-		enlargePipes(p.std.In, p.std.Out)
+	if !p.Text {
+		enlargePipes(p.Streams.In, p.Streams.Out)
 	}
-	return standard(p.std)
+	return standard(p.Streams)
 }
 
 // explain says what an error of the stream means here.
-func (p *pipe) explain(err error) error {
-	name := sanitize.Text(p.session.name)
+func (p *Pipe) explain(err error) error {
+	name := sanitize.Text(p.call.Peer())
 	var out *outError
 	switch {
 	case err == nil:
@@ -155,7 +204,7 @@ func (p *pipe) explain(err error) error {
 
 // flow is the two directions of a pipe.
 type flow struct {
-	*pipe
+	*Pipe
 	*ends
 	stream    *datachannel.Stream
 	stopped   atomic.Bool // stop was called
@@ -200,26 +249,26 @@ func (f *flow) run() error {
 			return nil
 		case <-enough:
 			return f.finishEarly(got, left)
-		case <-f.session.Aborted():
+		case <-f.call.Aborted():
 			return nil
 		}
 	}
 	if err := f.stream.Close(); err != nil {
-		f.session.logger.Debug("data channel not closed", "error", err)
+		f.call.Logger().Debug("data channel not closed", "error", err)
 	}
 	select {
 	case <-left:
-	case <-f.session.Aborted():
+	case <-f.call.Aborted():
 	}
 	return nil
 }
 
 // lingering is the time that --exit-on-eof has left.
 func (f *flow) lingering() <-chan time.Time {
-	if !f.exitOnEOF {
+	if !f.ExitOnEOF {
 		return nil
 	}
-	return time.After(f.session.Linger)
+	return time.After(f.Linger)
 }
 
 // sendFailed ends a pipe whose sending failed. If the peer has sent everything and hung up, that is still
@@ -246,12 +295,12 @@ func (f *flow) finishEarly(got chan error, left <-chan struct{}) error {
 	f.stop()
 	// The peer reads what was sent, and closes the channel then.
 	if err := f.stream.Close(); err != nil {
-		f.session.logger.Debug("data channel not closed", "error", err)
+		f.call.Logger().Debug("data channel not closed", "error", err)
 	}
 	if got == nil {
 		select {
 		case <-left:
-		case <-f.session.Aborted():
+		case <-f.call.Aborted():
 		}
 		return nil
 	}
@@ -267,14 +316,14 @@ func (f *flow) wait(done chan error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-f.session.Aborted():
+	case <-f.call.Aborted():
 		return nil
 	}
 }
 
 func (f *flow) send() error {
 	var err error
-	if f.text {
+	if f.Text {
 		err = f.sendLines()
 	} else {
 		_, err = f.stream.ReadFrom(f.in)
@@ -286,11 +335,11 @@ func (f *flow) send() error {
 		return err
 	}
 	f.ending.Store(true)
-	if err := f.stream.CloseWrite(); err != nil || !f.exitOnEOF {
+	if err := f.stream.CloseWrite(); err != nil || !f.ExitOnEOF {
 		return err
 	}
 	f.endSent.Store(true)
-	return f.stream.Channel().Flush(f.session.Context())
+	return f.stream.Channel().Flush(f.call.Context())
 }
 
 // errStopped is the reason of a direction that was ended from here, and may not
@@ -302,20 +351,20 @@ func (f *flow) sendLines() error {
 	lines := bufio.NewScanner(f.in)
 	lines.Buffer(make([]byte, 0, 64<<10), f.stream.Channel().MaxMessage()+1)
 	for lines.Scan() {
-		if err := f.stream.Channel().Write(f.session.Context(), bytes.ToValidUTF8(lines.Bytes(), []byte("\ufffd")), true); err != nil {
+		if err := f.stream.Channel().Write(f.call.Context(), bytes.ToValidUTF8(lines.Bytes(), []byte("\ufffd")), true); err != nil {
 			return err
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		return exit.Errorf(exit.Failure, "a line is longer than the %d bytes that %s takes in a message; without --text any length is possible",
-			f.stream.Channel().MaxMessage(), sanitize.Text(f.session.name))
+			f.stream.Channel().MaxMessage(), sanitize.Text(f.call.Peer()))
 	}
 	return lines.Err()
 }
 
 func (f *flow) receive() error {
 	var err error
-	if f.text {
+	if f.Text {
 		err = f.receiveLines()
 	} else {
 		_, err = f.stream.WriteTo(f.out)
@@ -329,7 +378,7 @@ func (f *flow) receive() error {
 // receiveLines writes each text message as a line.
 func (f *flow) receiveLines() error {
 	for {
-		data, text, err := f.stream.Channel().Receive(f.session.Context())
+		data, text, err := f.stream.Channel().Receive(f.call.Context())
 		switch {
 		case err == io.EOF || err == nil && len(data) == 0 && !text:
 			return nil

@@ -1,4 +1,4 @@
-package main
+package pipe
 
 import (
 	"context"
@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/urfave/cli/v3"
-
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
@@ -24,7 +22,7 @@ import (
 const forwardProtocol = "parley.forward"
 
 const (
-	// maxForwarded is how many connections a side lets the other have at a time.
+	// maxForwarded is how many connections a peer may have at a time.
 	maxForwarded = 1024
 	// maxOpening is how many channels are opened at a time, see datachannel.Conn.Accepted.
 	maxOpening = 8
@@ -32,15 +30,15 @@ const (
 	connectTimeout = 10 * time.Second
 )
 
-// listening is one --listen.
-type listening struct {
-	address string
-	target  string // "" for the peer's first
+// Listen is one value of --listen.
+type Listen struct {
+	Address string
+	Target  string // "" for the peer's first
 }
 
-// readListen reads --listen tcp:[HOST:]PORT[,tcp:HOST:PORT].
-func readListen(values []string) ([]listening, error) {
-	var all []listening
+// ParseListen parses values of --listen, tcp:[HOST:]PORT[,tcp:HOST:PORT].
+func ParseListen(values []string) ([]Listen, error) {
+	var all []Listen
 	for _, v := range values {
 		at, target, chosen := strings.Cut(v, ",")
 		address, ok := strings.CutPrefix(at, "tcp:")
@@ -50,21 +48,21 @@ func readListen(values []string) ([]listening, error) {
 		if !ok || checkAddress(address, true) != nil {
 			return nil, exit.Usagef("--listen %q: it is tcp:PORT or tcp:HOST:PORT, such as tcp:8080", sanitize.Text(v))
 		}
-		l := listening{address: address}
+		l := Listen{Address: address}
 		if chosen {
-			targets, err := readTargets([]string{target})
+			targets, err := ParseTargets([]string{target})
 			if err != nil {
 				return nil, exit.Usagef("--listen %q: the target is tcp:HOST:PORT, as the peer's --connect names it", sanitize.Text(v))
 			}
-			l.target = targets[0]
+			l.Target = targets[0]
 		}
 		all = append(all, l)
 	}
 	return all, nil
 }
 
-// readTargets reads --connect tcp:HOST:PORT.
-func readTargets(values []string) ([]string, error) {
+// ParseTargets parses values of --connect, tcp:HOST:PORT.
+func ParseTargets(values []string) ([]string, error) {
 	var all []string
 	for _, v := range values {
 		address, ok := strings.CutPrefix(v, "tcp:")
@@ -91,63 +89,51 @@ func checkAddress(address string, listen bool) error {
 	return nil
 }
 
-// forwardCalls forwards TCP connections over calls.
-func forwardCalls(ctx context.Context, cmd *cli.Command, s *settings, o *pipeOptions) error {
-	var sockets closers
-	defer func() { _ = sockets.close() }()
-	var entries []entry
-	for _, l := range o.listen {
-		listeners, err := sockets.listen(ctx, "--listen", l.address)
-		if err != nil {
-			return err
-		}
-		entries = append(entries, entry{listeners[0], l.target})
-	}
-	s.attach = append(s.attach, func(c *session) {
-		c.app = &forwarder{session: c, entries: entries, targets: o.targets, up: make(chan struct{}),
-			opening: make(chan struct{}, maxOpening)}
-	})
-	return pipeCalls(ctx, cmd, s, len(entries) > 0 || cmd.Bool("once"))
-}
-
-// entry is where connections come in, and for which target.
-type entry struct {
+// Entry accepts connections for a target of the peer.
+type Entry struct {
 	net.Listener
-	target string
+	Target string
 }
 
-// forwarder carries TCP connections over a call.
-type forwarder struct {
-	session *session
-	entries []entry
+// Forwarder carries TCP connections over a call. It is a channel application.
+type Forwarder struct {
+	call    Call
+	entries []Entry
 	targets []string
 	up      chan struct{}
 	once    sync.Once
 	opening chan struct{} // holds a token for each channel that is being opened
 
-	mu   sync.Mutex // protects following
+	mu   sync.Mutex // guards the following
 	open int        // connections for the peer
 }
 
-// channels implements channelApp.
-func (f *forwarder) channels() []datachannel.Options {
+// NewForwarder returns a forwarder of the connections of entries to the peer, and of those that the peer
+// requests to targets. It closes the entries with the call.
+func NewForwarder(c Call, entries []Entry, targets []string) *Forwarder {
+	return &Forwarder{call: c, entries: entries, targets: targets, up: make(chan struct{}), opening: make(chan struct{}, maxOpening)}
+}
+
+// Channels returns the channel that a caller opens.
+func (f *Forwarder) Channels() []datachannel.Options {
 	return []datachannel.Options{{Label: "forward", Protocol: forwardProtocol, Detached: true}}
 }
 
-func (f *forwarder) ready() <-chan struct{} { return f.up }
+// Ready returns a channel that is closed once connections are forwarded.
+func (f *Forwarder) Ready() <-chan struct{} { return f.up }
 
-// result implements channelApp.
-func (f *forwarder) result() error {
+// Result returns an error if no data channel was open in the call.
+func (f *Forwarder) Result() error {
 	select {
 	case <-f.up:
 		return nil
 	default:
-		return exit.Errorf(exit.Failure, "%s hung up before a data channel was open; does it take any", sanitize.Text(f.session.name))
+		return exit.Errorf(exit.Failure, "%s hung up before a data channel was open; does it take any", sanitize.Text(f.call.Peer()))
 	}
 }
 
-// opened implements channelApp.
-func (f *forwarder) opened(ch *datachannel.Channel) {
+// Opened takes the channels of forwarding.
+func (f *Forwarder) Opened(ch *datachannel.Channel) {
 	switch ch.Protocol() {
 	case forwardProtocol:
 		if ch.OpenedByPeer() {
@@ -156,65 +142,65 @@ func (f *forwarder) opened(ch *datachannel.Channel) {
 		f.once.Do(func() {
 			close(f.up)
 			for _, e := range f.entries {
-				f.session.Go(func() { f.accept(e) })
+				f.call.Go(func() { f.accept(e) })
 			}
 		})
 	case datachannel.ConnProtocol:
 		if ch.OpenedByPeer() {
 			ch.Detach()
-			f.session.Go(func() { f.connect(ch) })
+			f.call.Go(func() { f.connect(ch) })
 		}
 	}
 }
 
 // accept takes connections until the call is over.
-func (f *forwarder) accept(e entry) {
-	ctx := f.session.Context()
+func (f *Forwarder) accept(e Entry) {
+	ctx := f.call.Context()
 	defer context.AfterFunc(ctx, func() { _ = e.Close() })()
-	f.session.emit(event.Event{Name: "forward", Peer: f.session.name, Fields: event.Fields("listen", e.Addr().String(), "target", e.target),
-		Message: fmt.Sprintf("connections to %s go to %s", e.Addr(), sanitize.Text(f.session.name))})
+	f.call.Emit(event.Event{Name: "forward", Peer: f.call.Peer(), Fields: event.Fields("listen", e.Addr().String(), "target", e.Target),
+		Message: fmt.Sprintf("connections to %s go to %s", e.Addr(), sanitize.Text(f.call.Peer()))})
 	for {
 		tcp, err := e.Accept()
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			f.session.fail(exit.Errorf(exit.Failure, "failed to accept connections on %s: %w", e.Addr(), err))
+			f.call.Fail(exit.Errorf(exit.Failure, "failed to accept connections on %s: %w", e.Addr(), err))
 			return
 		}
-		f.session.Go(func() { f.send(tcp, e.target) })
+		f.call.Go(func() { f.send(tcp, e.Target) })
 	}
 }
 
-// send forwards a connection of this side.
-func (f *forwarder) send(tcp net.Conn, target string) {
+// send forwards a connection to the peer.
+func (f *Forwarder) send(tcp net.Conn, target string) {
 	defer tcp.Close()
-	ctx := f.session.Context()
+	ctx := f.call.Context()
 	conn, err := f.dial(ctx, target)
 	if err != nil {
 		if ctx.Err() == nil {
-			f.session.report.Warnf("a connection from %s was not forwarded: %v", tcp.RemoteAddr(), err)
+			f.call.Reporter().Warnf("a connection from %s was not forwarded: %v", tcp.RemoteAddr(), err)
 		}
 		return
 	}
 	err = join(ctx, tcp, conn)
 	var refused *datachannel.RefusedError
 	if errors.As(err, &refused) {
-		f.session.report.Warnf("%s did not connect us: %s", sanitize.Text(f.session.name), sanitize.Text(refused.Reason))
+		f.call.Reporter().Warnf("%s did not connect us: %s", sanitize.Text(f.call.Peer()), sanitize.Text(refused.Reason))
 	} else if err != nil && ctx.Err() == nil {
-		f.session.logger.Debug("a forwarded connection broke", "from", tcp.RemoteAddr(), "error", err)
+		f.call.Logger().Debug("a forwarded connection broke", "from", tcp.RemoteAddr(), "error", err)
 	}
 }
 
 // dial opens a channel for a connection, not too many at a time.
-func (f *forwarder) dial(ctx context.Context, target string) (*datachannel.Conn, error) {
+func (f *Forwarder) dial(ctx context.Context, target string) (*datachannel.Conn, error) {
 	select {
 	case f.opening <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	defer func() { <-f.opening }()
-	ch, err := f.session.call.OpenChannel(ctx, datachannel.Options{Label: target, Protocol: datachannel.ConnProtocol})
+	ch, err := f.call.OpenChannel(ctx, datachannel.Options{Label: target, Protocol: datachannel.ConnProtocol})
 	if err != nil {
 		return nil, err
 	}
@@ -223,9 +209,9 @@ func (f *forwarder) dial(ctx context.Context, target string) (*datachannel.Conn,
 	return conn, nil
 }
 
-// connect connects the peer to a target that this side has named.
-func (f *forwarder) connect(ch *datachannel.Channel) {
-	ctx := f.session.Context()
+// connect connects the peer to a target of --connect.
+func (f *Forwarder) connect(ch *datachannel.Channel) {
+	ctx := f.call.Context()
 	conn := datachannel.NewConn(ctx, ch)
 	target, err := f.target(ch.Label())
 	if err == nil {
@@ -235,20 +221,19 @@ func (f *forwarder) connect(ch *datachannel.Channel) {
 		if tcp, err = dial.DialContext(ctx, "tcp", target); err == nil {
 			defer tcp.Close()
 			if err := join(ctx, tcp, conn); err != nil && ctx.Err() == nil {
-				f.session.logger.Debug("a forwarded connection broke", "to", target, "error", err)
+				f.call.Logger().Debug("a forwarded connection broke", "to", target, "error", err)
 			}
 			return
 		}
-		f.session.report.Warnf("%s was not connected: %v", sanitize.Text(f.session.name), err)
+		f.call.Reporter().Warnf("%s was not connected: %v", sanitize.Text(f.call.Peer()), err)
 		err = fmt.Errorf("%s cannot be reached", target)
 	}
 	_ = conn.Refuse(err.Error()) // an error is of a call that is over
 	conn.Wait()
 }
 
-// target is what a label asks for, if this side has named it. The caller has to
-// release it.
-func (f *forwarder) target(label string) (string, error) {
+// target returns the target that a label names, if --connect has it. The caller calls release for it.
+func (f *Forwarder) target(label string) (string, error) {
 	if len(f.targets) == 0 {
 		return "", errors.New("this side connects to nothing; it was not started with --connect")
 	}
@@ -260,8 +245,8 @@ func (f *forwarder) target(label string) (string, error) {
 		}
 	}
 	if chosen == "" {
-		f.session.report.Warnf("%s wants to be connected to %s, and was refused: no --connect names it",
-			sanitize.Text(f.session.name), sanitize.Text(label))
+		f.call.Reporter().Warnf("%s wants to be connected to %s, and was refused: no --connect names it",
+			sanitize.Text(f.call.Peer()), sanitize.Text(label))
 		return "", errors.New("no --connect of this side names that target")
 	}
 	f.mu.Lock()
@@ -273,7 +258,7 @@ func (f *forwarder) target(label string) (string, error) {
 	return chosen, nil
 }
 
-func (f *forwarder) release() {
+func (f *Forwarder) release() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open--

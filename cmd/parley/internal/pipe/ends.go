@@ -1,4 +1,4 @@
-package main
+package pipe
 
 import (
 	"errors"
@@ -54,9 +54,9 @@ func standard(std stdio.Streams) (*ends, error) {
 	}, nil
 }
 
-// ignoreClosedPipes makes a write to a stdout that nobody reads an error in
+// IgnoreClosed makes a write to a stdout that nobody reads an error in
 // place of the end of the process, so that the call is hung up.
-func ignoreClosedPipes() (restore func()) {
+func IgnoreClosed() (restore func()) {
 	ignored := make(chan os.Signal, 1)
 	signal.Notify(ignored, syscall.SIGPIPE)
 	return func() { signal.Stop(ignored) }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package pipe
 
 // enlargePipes does nothing: only Linux lets one.
 func enlargePipes(...any) {}
