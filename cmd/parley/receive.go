@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -64,7 +61,7 @@ func receiveFlags() []cli.Flag {
 		config.String("into", ".", "store in `DIR`, which is made if it is not there"),
 		config.Bool("yes", "take everything without asking", "y"),
 		config.Strings("from", "take files of `NAME` alone; repeatable"),
-		config.String("max-size", "", "refuse transfers of more than `SIZE`, such as 500MiB or 2GiB (default: 10GiB with --yes; else you are asked)"),
+		config.String("max-size", "", "refuse transfers of more than `SIZE`, such as 500M (500,000,000 bytes) or 2GiB (2 × 1024³; default: 10GiB with --yes)"),
 		config.Bool("overwrite", "replace files that are there already"),
 		config.Bool("once", "end after the first transfer, with its exit code"),
 		config.Duration("retry", time.Minute, "with --once, wait for `D` for a transfer that broke to be taken up again"),
@@ -90,8 +87,8 @@ func receiveFiles(ctx context.Context, cmd *cli.Command, s *settings) error {
 	}
 	var err error
 	if v := cmd.String("max-size"); v != "" {
-		if o.MaxSize, err = byteSize(v); err != nil {
-			return exit.Usagef("--max-size %q: %v", sanitize.Text(v), err)
+		if o.MaxSize, err = config.Size(v); err != nil {
+			return exit.Usagef("invalid --max-size %q: %v", sanitize.Text(v), err)
 		}
 	}
 	if o.Folder, o.Into, err = openInto(cmd.String("into"), cmd.Bool("overwrite")); err != nil {
@@ -126,32 +123,4 @@ func refuseFiles(c *session) {
 		}
 		return false
 	})
-}
-
-// byteSize reads a number of bytes: 500000, 500kB, 2GiB, 2G.
-func byteSize(s string) (int64, error) {
-	number := strings.TrimRight(s, "KMGTkmgtiBb ")
-	unit := strings.ToUpper(strings.TrimSpace(s[len(number):]))
-	n, err := strconv.ParseFloat(number, 64)
-	base, exact := 1024.0, unit
-	switch {
-	case strings.HasSuffix(unit, "IB"):
-		exact = strings.TrimSuffix(unit, "IB")
-	case strings.HasSuffix(unit, "B"):
-		exact = strings.TrimSuffix(unit, "B")
-		base = 1000
-	}
-	power := strings.Index("KMGT", exact) + 1
-	if exact == "" {
-		power = 0
-	} else if len(exact) != 1 || power == 0 {
-		err = strconv.ErrSyntax
-	}
-	for range power {
-		n *= base
-	}
-	if err != nil || n < 1 || n > 1<<53 {
-		return 0, fmt.Errorf("it is a number of bytes, such as 500MiB or 2GiB")
-	}
-	return int64(n), nil
 }

@@ -18,6 +18,24 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// Size units without an i are powers of 1000, those with one powers of 1024.
+func TestSize(t *testing.T) {
+	for in, want := range map[string]int64{
+		"1": 1, "500000": 500_000, "500 B": 500, "500k": 500_000, "500K": 500_000, "500kB": 500_000, "500M": 500_000_000,
+		"500MB": 500_000_000, "2G": 2_000_000_000, "1.5T": 1_500_000_000_000,
+		"1Ki": 1 << 10, "500Mi": 500 << 20, "500MiB": 500 << 20, "500mib": 500 << 20, "2GiB": 2 << 30, "0.5TiB": 1 << 39,
+	} {
+		if got, err := Size(in); got != want || err != nil {
+			t.Errorf("%q: got %d, %v, want %d", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "0", "0.5", "-1", "M", "iB", "1i", "1iB", "1MM", "1BM", "1KiM", "1P", "lots", "NaN", "Inf", "0x10", "1e3", "10000T"} {
+		if got, err := Size(in); err == nil {
+			t.Errorf("%q: got %d, want an error", in, got)
+		}
+	}
+}
+
 // options are all options of a command.
 type options struct {
 	signaling Signaling

@@ -3,6 +3,9 @@ package config
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,6 +46,26 @@ func Duration(name string, value time.Duration, usage string) cli.Flag {
 // Int returns a flag with a number. --help does not show the default.
 func Int(name string, value int, usage string) cli.Flag {
 	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Sources: Variable(name), HideDefault: true}
+}
+
+// Size parses a number of bytes. It may have a unit: k, M, G and T are powers of 1000, Ki, Mi, Gi and Ti
+// powers of 1024 (IEC 80000-13), in upper or lower case, with or without a B, such as 500000, 500M or 1.5GiB.
+func Size(s string) (int64, error) {
+	number := strings.TrimRight(s, "KMGTkmgtiIBb ")
+	unit := strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(s[len(number):])), "B")
+	base := 1000.0
+	if prefix, binary := strings.CutSuffix(unit, "I"); binary && prefix != "" {
+		unit, base = prefix, 1024
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	power := slices.Index([]string{"", "K", "M", "G", "T"}, unit)
+	for range power {
+		n *= base
+	}
+	if err != nil || power < 0 || strings.Trim(number, "0123456789.") != "" || n < 1 || n > 1<<53 {
+		return 0, errors.New("want a number of bytes such as 500000, 500M or 2GiB")
+	}
+	return int64(n), nil
 }
 
 // Category puts flags under a heading of --help.

@@ -112,7 +112,7 @@ func MediaInFlags() []cli.Flag {
 			"%p is the peer's name, %t the time of the call, %n a number that makes it new; an existing file is kept, and the name gets -2"),
 		Bool("overwrite", "let --record replace an existing file"),
 		String("show", "", "show received video in the terminal, the best way that it can; or by `HOW`: kitty, sixel, blocks, 256, or window (ffplay or mpv)"),
-		String("record-split", "", "begin another file when one has this `LENGTH`, 10m or 1h, or size, 500M or 2G"),
+		String("record-split", "", "begin another file when one has this `LENGTH`, 10m or 1h, or size, 500M or 2GiB"),
 		Bool("play", "play received audio; use headphones, because echo is not cancelled"),
 		String("audio-out", "", "--play to this speaker: an `ID` or a number that parley devices lists, or a part of its name"),
 	})
@@ -135,9 +135,8 @@ func segment(s string) (length time.Duration, bytes int64, err error) {
 	if d, err := time.ParseDuration(s); err == nil && d >= time.Second {
 		return d, 0, nil
 	}
-	unit := map[byte]int64{'k': 1e3, 'K': 1e3, 'M': 1e6, 'G': 1e9}[s[len(s)-1]]
-	if n, err := strconv.ParseInt(s[:len(s)-1], 10, 32); err == nil && unit > 0 && n > 0 && n*unit >= 100_000 {
-		return 0, n * unit, nil
+	if n, err := Size(s); err == nil && n >= 100_000 {
+		return 0, n, nil
 	}
-	return 0, 0, exit.Usagef("--record-split %q: it is a time from 1s on, such as 10m or 1h, or a size from 100k on, such as 500M or 2G", sanitize.Text(s))
+	return 0, 0, exit.Usagef("invalid --record-split %q: want a time from 1s on, such as 10m or 1h, or a size from 100k on, such as 500M or 2GiB", sanitize.Text(s))
 }
