@@ -28,6 +28,8 @@ type answerer struct {
 	ready         func()                                 // called once calls can come; nil for none
 	admits        func(name string) bool                 // reports whether a user may call; nil for everybody
 	ends          func(c *session, err error) (end bool) // decides if a call was the last; nil for the usual rule
+	user          user                                   // nil to answer all calls
+	timeout       time.Duration                          // without a call that ends the answerer, 0 for none
 
 	calls callSet
 	work  sync.WaitGroup
@@ -35,6 +37,22 @@ type answerer struct {
 
 	mu      sync.Mutex              // guards the following, and that a call is in one of opening and calls
 	opening map[string]*openingCall // by name
+	gone    error                   // why there is no signaling server any more
+}
+
+// user decides about the calls of an answerer, and follows them. The methods are called by several goroutines.
+type user interface {
+	// start is called once calls can come. ctx ends with the answerer, which then calls stop.
+	start(ctx context.Context) (stop func(), err error)
+	// accept returns nil if a call is to be answered, or errDeclined. ctx ends when the caller hangs up.
+	accept(ctx context.Context, name string) error
+	// left is called when a caller has hung up before the call was answered.
+	left(name string)
+	// failed is called when a call to a user has not begun.
+	failed(ctx context.Context, name string, err error)
+	// begun is called before a call runs, and ended after it.
+	begun(*session)
+	ended(ctx context.Context, c *session, err error)
 }
 
 func (a *answerer) run(ctx context.Context) error {
@@ -55,14 +73,16 @@ func (a *answerer) run(ctx context.Context) error {
 		return err
 	}
 	defer a.signaling.close()
-	a.report.Infof("waiting for calls to %s", sanitize.Text(a.Name))
+	if a.user == nil {
+		a.report.Infof("waiting for calls to %s", sanitize.Text(a.Name))
+	}
 	if a.ready != nil {
 		a.ready()
 	}
 	ctx, a.stop = context.WithCancelCause(ctx)
 	defer a.stop(nil)
-	if a.Timeout > 0 {
-		timer := time.AfterFunc(a.Timeout, func() { a.stop(errTimeout) })
+	if a.timeout > 0 {
+		timer := time.AfterFunc(a.timeout, func() { a.stop(errTimeout) })
 		defer timer.Stop()
 	}
 	a.signaling.onSessionLost(a.calls.signalingRestored)
@@ -71,7 +91,14 @@ func (a *answerer) run(ctx context.Context) error {
 		return err
 	}
 	defer stopInput()
+	stopUser := func() {}
+	if a.user != nil {
+		if stopUser, err = a.user.start(ctx); err != nil {
+			return err
+		}
+	}
 	a.route(ctx)
+	stopUser()
 	a.work.Wait()
 	return a.result(ctx)
 }
@@ -137,7 +164,7 @@ func (a *answerer) route(ctx context.Context) {
 			m.Peer = a.partner
 		}
 		switch {
-		case a.keep(m):
+		case a.keep(ctx, m):
 		case m.Type == signal.Offer:
 			a.offered(ctx, m)
 		default:
@@ -152,6 +179,7 @@ func (a *answerer) route(ctx context.Context) {
 func (a *answerer) lost(err error) {
 	a.signaling.lost(err)
 	a.mu.Lock()
+	a.gone = err
 	for _, o := range a.opening {
 		o.cancel(err)
 	}
@@ -181,7 +209,9 @@ func (a *answerer) offered(ctx context.Context, m signal.Message) {
 		a.signaling.rejectBusy(ctx, m)
 		return
 	}
-	a.answer(ctx, m)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.start(ctx, &openingCall{peer: m.Peer, asking: a.user != nil, messages: []signal.Message{m}})
 }
 
 // busy reports whether there is no room for one more call.
@@ -192,34 +222,64 @@ func (a *answerer) busy() bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return most > 0 && len(a.calls.all())+len(a.opening) >= most
+	asking := 0
+	for _, o := range a.opening {
+		if o.asking {
+			asking++
+		}
+	}
+	return asking >= maxAsking || most > 0 && len(a.calls.all())+len(a.opening)-asking >= most
 }
 
-// openingCall is a call whose sources are being opened. It is guarded by answerer.mu.
+// openingCall is a call that the user is asked about, or whose sources are being opened. It is guarded by
+// answerer.mu.
 type openingCall struct {
+	peer     string
+	caller   bool             // we call
+	asking   bool             // the user has not accepted it yet
 	messages []signal.Message // of the peer: the offer and what has come since
 	cancel   context.CancelCauseFunc
 }
 
-// maxOpeningMessages bounds the messages of a caller that are kept meanwhile.
-const maxOpeningMessages = 500
+// Bounds of the calls that are opened.
+const (
+	maxAsking          = 32        // calls that the user is asked about
+	maxOpeningMessages = 500       // messages of a peer
+	maxOpeningBytes    = 256 << 10 // of those
+)
+
+// add keeps a message, unless there are too many.
+func (o *openingCall) add(m signal.Message) {
+	size := 0
+	for _, m := range append(o.messages, m) {
+		size += len(m.SDP)
+		if m.Candidate != nil {
+			size += len(m.Candidate.Candidate)
+		}
+	}
+	if len(o.messages) < maxOpeningMessages && size <= maxOpeningBytes {
+		o.messages = append(o.messages, m)
+	}
+}
 
 // defaultSourceTimeout is the usual answerer.sourceTimeout.
 const defaultSourceTimeout = 30 * time.Second
 
 // newAnswerer returns an answerer without calls.
 func newAnswerer(s *settings) *answerer {
-	return &answerer{settings: s, sourceTimeout: defaultSourceTimeout, opening: map[string]*openingCall{}}
+	return &answerer{settings: s, sourceTimeout: defaultSourceTimeout, timeout: s.Timeout, opening: map[string]*openingCall{}}
 }
 
-// Why a call is not answered once its sources are open.
+// Why a call does not begin once its sources are open.
 var (
 	errCallerLeft     = errors.New("the caller has hung up")
 	errCallerReplaced = errors.New("the caller calls again")
+	errDeclined       = errors.New("the user has declined the call")
+	errHungUp         = errors.New("the user has hung up")
 )
 
-// keep keeps a message of a caller whose call is being opened. It reports whether it is one.
-func (a *answerer) keep(m signal.Message) bool {
+// keep keeps a message of a peer whose call is being opened. It reports whether it is one.
+func (a *answerer) keep(ctx context.Context, m signal.Message) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	o := a.opening[m.Peer]
@@ -227,35 +287,56 @@ func (a *answerer) keep(m signal.Message) bool {
 		for _, o = range a.opening {
 		}
 	}
-	switch {
-	case o == nil:
+	if o == nil {
 		return false
+	}
+	again := m.Type == signal.Offer && (len(o.messages) == 0 || m.SDP != o.messages[0].SDP) // a page that was loaded anew
+	switch {
+	case m.Type == signal.Leave && o.caller:
+		o.messages = nil // they are of a call that the peer has given up
 	case m.Type == signal.Leave:
 		o.cancel(errCallerLeft)
-	case m.Type == signal.Offer && m.SDP != o.messages[0].SDP: // a page that was loaded anew
-		delete(a.opening, m.Peer)
+	case again && (o.caller || o.asking):
+		o.messages = []signal.Message{m}
+	case again:
 		o.cancel(errCallerReplaced)
-		return false
-	case len(o.messages) < maxOpeningMessages:
-		o.messages = append(o.messages, m)
+		a.start(ctx, &openingCall{peer: m.Peer, messages: []signal.Message{m}})
+	default:
+		o.add(m)
 	}
 	return true
 }
 
-// answer answers a call once its sources are open. Meanwhile others are answered: a program may take its
-// time before it sends media.
-func (a *answerer) answer(ctx context.Context, offer signal.Message) {
-	opening, cancel := context.WithCancelCause(ctx)
-	o := &openingCall{messages: []signal.Message{offer}, cancel: cancel}
+// call calls a user once the sources are open, and returns at once. Until the call has begun it can be canceled.
+func (a *answerer) call(ctx context.Context, name string) (cancel func(), err error) {
 	a.mu.Lock()
-	a.opening[offer.Peer] = o
-	a.mu.Unlock()
+	defer a.mu.Unlock()
+	if c := a.calls.get(name); a.opening[name] != nil || c != nil && c.Context().Err() == nil {
+		return nil, errors.New("there is a call already")
+	}
+	if a.gone != nil {
+		return nil, a.gone
+	}
+	o := &openingCall{peer: name, caller: true}
+	a.start(ctx, o)
+	return func() { o.cancel(errHungUp) }, nil
+}
+
+// start makes a call once the user has accepted it and its sources are open. Meanwhile others are made: a program
+// may take its time before it sends media. The caller holds mu.
+func (a *answerer) start(ctx context.Context, o *openingCall) {
+	opening, cancel := context.WithCancelCause(ctx)
+	o.cancel = cancel
+	a.opening[o.peer] = o
 	a.work.Go(func() {
 		defer cancel(nil)
-		c, err := a.open(opening, offer)
+		c, err := a.open(opening, o)
 		if c, err = a.begin(opening, o, c, err); err != nil {
-			a.reject(ctx, offer, err)
+			a.reject(ctx, o, err)
 			return
+		}
+		if a.user != nil {
+			a.user.begun(c)
 		}
 		err = c.run(ctx)
 		a.calls.remove(c)
@@ -263,15 +344,37 @@ func (a *answerer) answer(ctx context.Context, offer signal.Message) {
 	})
 }
 
-// open opens the sources of a call. The error is the cause of the end of ctx, if that was why.
-func (a *answerer) open(ctx context.Context, offer signal.Message) (*session, error) {
+// accepted asks the user about a call, and returns its offer, nil for a call of ours.
+func (a *answerer) accepted(ctx context.Context, o *openingCall) (*peer.Description, error) {
+	if o.caller {
+		return nil, nil
+	}
+	if o.asking {
+		if err := a.user.accept(ctx, o.peer); err != nil {
+			return nil, err
+		}
+	}
+	a.mu.Lock()
+	o.asking = false
+	offer := o.messages[0]
+	a.mu.Unlock()
 	d, err := peer.ParseDescription(offer.SDP)
 	if err != nil {
 		return nil, &peer.Error{Stage: peer.Negotiation, Err: err}
 	}
-	patient, stop := context.WithTimeoutCause(ctx, a.sourceTimeout, exit.Errorf(exit.Device, "its source sent no media within %s", a.sourceTimeout))
+	return d, nil
+}
+
+// open opens the sources of a call that the user accepts. The error is the cause of the end of ctx, if that was
+// why.
+func (a *answerer) open(ctx context.Context, o *openingCall) (*session, error) {
+	offer, err := a.accepted(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	patient, stop := context.WithTimeoutCause(ctx, a.sourceTimeout, exit.Errorf(exit.Device, "the source sent no media within %s", a.sourceTimeout))
 	defer stop()
-	c, err := openSession(patient, a.settings, offer.Peer, false, a.echo, d)
+	c, err := openSession(patient, a.settings, o.peer, o.caller, a.echo, offer)
 	if err != nil && patient.Err() != nil {
 		err = context.Cause(patient)
 	}
@@ -283,9 +386,8 @@ func (a *answerer) open(ctx context.Context, offer signal.Message) (*session, er
 func (a *answerer) begin(ctx context.Context, o *openingCall, c *session, err error) (*session, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	name := o.messages[0].Peer
-	if a.opening[name] == o {
-		delete(a.opening, name)
+	if a.opening[o.peer] == o {
+		delete(a.opening, o.peer)
 	}
 	if err != nil {
 		return nil, err
@@ -294,7 +396,7 @@ func (a *answerer) begin(ctx context.Context, o *openingCall, c *session, err er
 		c.closeMedia()
 		return nil, context.Cause(ctx)
 	}
-	if err := c.place(a.signaling.to(name)); err != nil {
+	if err := c.place(a.signaling.to(o.peer)); err != nil {
 		return nil, err
 	}
 	a.calls.add(c)
@@ -307,22 +409,36 @@ func (a *answerer) begin(ctx context.Context, o *openingCall, c *session, err er
 // leaveTimeout bounds sending that a call is not answered.
 const leaveTimeout = 2 * time.Second
 
-// reject ends a call that is not answered because of err.
-func (a *answerer) reject(ctx context.Context, offer signal.Message, err error) {
+// reject ends a call that does not begin because of err.
+func (a *answerer) reject(ctx context.Context, o *openingCall, err error) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
-	to := a.signaling.to(offer.Peer)
+	to := a.signaling.to(o.peer)
 	switch {
+	case o.caller:
+		a.mu.Lock()
+		called := len(o.messages) > 0
+		a.mu.Unlock()
+		if called { // by the peer, at the same time
+			_ = to.Leave(sending)
+		}
+		a.user.failed(ctx, o.peer, err)
+		return
 	case errors.Is(err, errCallerReplaced):
 		return
+	case errors.Is(err, errCallerLeft) && a.user != nil:
+		a.user.left(o.peer)
 	case errors.Is(err, errCallerLeft):
-		a.report.Infof("%s hung up before the call was answered", sanitize.Text(offer.Peer))
+		a.report.Infof("%s hung up before the call was answered", sanitize.Text(o.peer))
 		err = nil
-	case ctx.Err() != nil:
-		_ = to.Leave(sending) // the command ends
+	case ctx.Err() != nil, errors.Is(err, errDeclined):
+		_ = to.Leave(sending) // lost signaling is noticed by route
 		return
 	default:
-		a.report.Warnf("the call of %s is not answered: %v", sanitize.Text(offer.Peer), err)
+		a.report.Warnf("the call of %s is not answered: %v", sanitize.Text(o.peer), err)
+		a.mu.Lock()
+		offer := o.messages[0]
+		a.mu.Unlock()
 		if rejection, ok := peer.Reject(description(offer), err); ok {
 			_ = to.Answer(sending, rejection)
 		}
@@ -336,6 +452,8 @@ func (a *answerer) reject(ctx context.Context, offer signal.Message, err error) 
 // ended decides if the answerer ends with a call.
 func (a *answerer) ended(ctx context.Context, c *session, err error) {
 	switch {
+	case a.user != nil:
+		a.user.ended(ctx, c, err)
 	case ctx.Err() != nil:
 	case a.ends != nil:
 		if a.ends(c, err) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,32 +69,26 @@ func chatFlags() []cli.Flag {
 	}
 }
 
-// chat is a person, or a script, with any number of calls. What is not said to
-// belong to others is of the goroutine of run.
+// chat is a person, or a script, with any number of calls: the user of an answerer.
 type chat struct {
-	*answerer
-	with     string      // whom to call first, "" for nobody
-	scripted bool        // nobody is at the keyboard
-	accept   bool        // calls are not asked for
-	onScreen atomic.Bool // everything reported goes to a screen
-	refused  atomic.Bool // a line was not sent
-	files    *transfer.Receiver
+	*settings
+	answerer  *answerer
+	with      string      // whom to call first, "" for nobody
+	scripted  bool        // nobody is at the keyboard
+	acceptAll bool        // calls are not asked for
+	onScreen  atomic.Bool // everything reported goes to a screen
+	refused   atomic.Bool // a line was not sent
+	files     *transfer.Receiver
+	outcome   atomic.Pointer[callEnded] // how the latest call with with ended
+	inbox     *inbox
+	questions questions
+	work      sync.WaitGroup
 
-	outcome atomic.Pointer[callEnded] // how the latest call with with ended
-
-	inbox     *inbox // of everybody
-	incoming  chan fromServer
-	questions questions // of everybody
-	rings     map[string]*pendingCall
-	state     tui.State
-	screen    *tui.Screen // nil for lines
-	lines     chan string // what is typed, without a screen; closed at its end
-}
-
-// fromServer is a message of the signaling server, or why there are no more.
-type fromServer struct {
-	message signal.Message
-	err     error
+	// Of the goroutine of own:
+	placing map[string]*placing // calls whose sources are being opened
+	state   tui.State
+	screen  *tui.Screen // nil for lines
+	lines   chan string // what is typed, without a screen; closed at its end
 }
 
 func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
@@ -104,8 +99,9 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	if s.Dialect == signal.DialectRelay {
 		return nil, exit.Usagef("chat works in the call dialect only: the relay dialect does not name the caller")
 	}
-	c := &chat{answerer: newAnswerer(s), accept: cmd.Bool("accept"),
-		inbox: newInbox(), incoming: make(chan fromServer), rings: map[string]*pendingCall{}, lines: make(chan string)}
+	c := &chat{settings: s, answerer: newAnswerer(s), acceptAll: cmd.Bool("accept"),
+		inbox: newInbox(), placing: map[string]*placing{}, lines: make(chan string)}
+	c.answerer.user, c.answerer.timeout = c, 0
 	if cmd.Args().Present() {
 		if c.with, err = config.Peer(cmd, ""); err != nil {
 			return nil, err
@@ -149,40 +145,32 @@ func (c *chat) arrange(plain bool) {
 var errQuit = errors.New("the chat is over")
 
 func (c *chat) run(ctx context.Context) error {
-	if err := c.tryMedia(ctx); err != nil {
-		return err
+	err := c.answerer.run(ctx)
+	c.screen = nil
+	c.takeInbox(context.WithoutCancel(ctx)) // the lines that were not sent, say
+	if errors.Is(err, errQuit) {
+		return c.verdict()
 	}
-	release, err := c.openShared()
-	if err != nil {
-		return err
-	}
-	defer release()
-	if c.signaling, err = c.signIn(ctx); err != nil {
-		return err
-	}
-	defer c.signaling.close()
-	c.signaling.onSessionLost(c.calls.signalingRestored)
-	ctx, c.stop = context.WithCancelCause(ctx)
-	defer c.stop(nil)
+	return err
+}
+
+// start implements user: it calls the first peer, and begins to read what is typed.
+func (c *chat) start(ctx context.Context) (stop func(), err error) {
 	if c.with == "" {
 		c.report.Infof("waiting for calls to %s", sanitize.Text(c.Name))
-	} else {
-		c.place(ctx, c.with)
 	}
 	giveBack, err := c.attend(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.work.Go(func() { c.receive(ctx) })
-	c.own(ctx)
-	giveBack()
-	c.work.Wait()
-	c.screen = nil
-	c.takeInbox(context.WithoutCancel(ctx)) // the lines that were not sent, say
-	if !errors.Is(context.Cause(ctx), errQuit) {
-		return c.result(ctx)
-	}
-	return c.verdict()
+	c.work.Go(func() {
+		if c.with != "" {
+			c.place(ctx, c.with)
+		}
+		c.own(ctx)
+		giveBack()
+	})
+	return c.work.Wait, nil
 }
 
 // verdict is what a script learns of a chat that it ended: how the call went, and
@@ -221,21 +209,6 @@ func (c *chat) attend(ctx context.Context) (stop func(), err error) {
 	return stopReading, nil
 }
 
-// receive takes the messages of the server.
-func (c *chat) receive(ctx context.Context) {
-	for {
-		m, err := c.signaling.receive(ctx)
-		select {
-		case c.incoming <- fromServer{m, err}:
-		case <-ctx.Done():
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
 // own takes one thing after the other until ctx is done.
 func (c *chat) own(ctx context.Context) {
 	var screenOver <-chan struct{}
@@ -249,11 +222,9 @@ func (c *chat) own(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-screenOver:
-			c.stop(errQuit)
+			c.answerer.stop(errQuit)
 		case <-c.inbox.ready:
 			c.takeInbox(ctx)
-		case m := <-c.incoming:
-			c.came(ctx, m)
 		case text, ok := <-c.readable():
 			c.takeInbox(ctx) // what was reported before the line was typed
 			c.typed(ctx, text, ok)
@@ -272,36 +243,6 @@ func (c *chat) takeInbox(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// came takes what the server sent.
-func (c *chat) came(ctx context.Context, m fromServer) {
-	switch {
-	case ctx.Err() != nil:
-	case m.err != nil:
-		c.work.Go(func() { c.gone(m.err) })
-	case m.message.Type == signal.Offer:
-		c.offered(ctx, m.message)
-	default:
-		if r := c.rings[m.message.Peer]; r != nil {
-			c.rang(r, m.message)
-		} else if s := c.calls.get(m.message.Peer); s != nil {
-			s.deliver(m.message)
-		}
-	}
-}
-
-// gone ends the chat without a server once the calls that are up have ended.
-func (c *chat) gone(err error) {
-	c.signaling.lost(err)
-	up := c.calls.all()
-	for _, s := range up {
-		s.signalingLost(err)
-	}
-	for _, s := range up {
-		<-s.Context().Done()
-	}
-	c.stop(err)
 }
 
 // update takes an event, and does what it causes.

@@ -28,8 +28,14 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 	case tui.Quit:
 		c.quit(ctx, a)
 	case tui.Say:
-		c.inCall(a.Peer, func(s *session) { s.call.Say(a.Text) })
+		if !c.inCall(a.Peer, func(s *session) { s.call.Say(a.Text) }) {
+			c.refused.Store(true) // the state reports it with the end of the call
+		}
 	case tui.Hangup:
+		if p := c.placing[a.Peer]; p != nil {
+			p.cancel()
+			return
+		}
 		c.inCall(a.Peer, func(s *session) { s.call.Hangup() })
 	case tui.Send:
 		c.inCall(a.Peer, func(s *session) { c.work.Go(func() { c.send(s, atHome(a.Paths)) }) })
@@ -53,11 +59,17 @@ func (c *chat) mute(s *session, kind string, muted bool) {
 	}
 }
 
-// inCall does something in a call, if it is not over by now.
-func (c *chat) inCall(name string, f func(*session)) {
-	if s := c.calls.get(name); s != nil && name != "" {
-		f(s)
+// inCall does something in a call, later if its sources are being opened. It reports false if there is no call.
+func (c *chat) inCall(name string, f func(*session)) bool {
+	if p := c.placing[name]; p != nil && len(p.waiting) < maxWaiting {
+		p.waiting = append(p.waiting, f)
+		return true
 	}
+	if s := c.answerer.calls.get(name); s != nil && name != "" {
+		f(s)
+		return true
+	}
+	return false
 }
 
 // runCommand runs a command as --input has it.
@@ -86,17 +98,17 @@ func (c *chat) print(a tui.Print) {
 func (c *chat) quit(ctx context.Context, q tui.Quit) {
 	switch {
 	case q.Interrupted:
-		c.stop(&exit.SignalError{Signal: os.Interrupt})
+		c.answerer.stop(&exit.SignalError{Signal: os.Interrupt})
 	case q.InputOver && c.Linger > 0:
 		c.work.Go(func() {
 			select {
 			case <-time.After(c.Linger):
-				c.stop(errQuit)
+				c.answerer.stop(errQuit)
 			case <-ctx.Done():
 			}
 		})
 	default:
-		c.stop(errQuit)
+		c.answerer.stop(errQuit)
 	}
 }
 
@@ -130,7 +142,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 		c.inbox.post(tui.Served{Lost: e.Text("state") == "lost"})
 	case "end":
 		c.inbox.post(func() { // a new call with the same may be up already
-			if s := c.calls.get(e.Peer); s == nil || s.Context().Err() != nil {
+			if s := c.answerer.calls.get(e.Peer); c.placing[e.Peer] == nil && (s == nil || s.Context().Err() != nil) {
 				c.inbox.post(tui.Moved{Peer: e.Peer, To: tui.Apart})
 			}
 		})
