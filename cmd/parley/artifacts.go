@@ -60,7 +60,7 @@ func (a *probeCall) evidence(r *scenario.Result) map[string][]byte {
 	}
 	files["signaling.ndjson"] = signaling.Bytes()
 	if w.remoteEvents.Len() > 0 {
-		files["far-events.ndjson"] = bytes.Clone(w.remoteEvents.Bytes())
+		files["remote-events.ndjson"] = bytes.Clone(w.remoteEvents.Bytes())
 	}
 	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.facts.snapshot(), "verdict.json": map[string]any{
 		"scenario": r.Scenario.Name, "specs": r.Scenario.Specs, "verdict": r.Verdict, "reason": r.Reason, "step": r.Step, "metrics": w.metrics}} {

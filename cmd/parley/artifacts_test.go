@@ -38,7 +38,7 @@ func TestEvidenceOfOnePort(t *testing.T) {
 			t.Errorf("%s has packets of the ports %v, the call before of %v", name, ports, theirs)
 		}
 		theirs = append(theirs, ports...)
-		text, err := os.ReadFile(filepath.Join(folder, name, "far-events.ndjson"))
+		text, err := os.ReadFile(filepath.Join(folder, name, "remote-events.ndjson"))
 		for _, want := range []string{`"event":"code"`, `"event":"state"`, `"event":"channel"`} {
 			if !strings.Contains(string(text), want) {
 				t.Errorf("%s: the peer's events have no %s: %v\n%s", name, want, err, text)

@@ -55,7 +55,7 @@ func TestRemoteCommands(t *testing.T) {
 		for _, words := range [][]string{{name}, {name, "audio"}, {name, "audio", "exec:true"}} {
 			c, err := remoteCommand(words)
 			if err == nil && (c.Source != "" || name == "add" || name == "source" || name == "remove") {
-				t.Errorf("far %v is %+v", words, c)
+				t.Errorf("remote %v is %+v", words, c)
 			}
 		}
 	}
@@ -97,8 +97,8 @@ func TestRemoteEventsAreHostile(t *testing.T) {
 	for range maxRemoteEvents/maxCommand + 2 {
 		f.heard(w, []byte(long))
 	}
-	if w.remoteEvents.Len() > maxRemoteEvents || len(w.all("far.text")) > maxFacts {
-		t.Errorf("%d bytes and %d texts are kept", w.remoteEvents.Len(), len(w.all("far.text")))
+	if w.remoteEvents.Len() > maxRemoteEvents || len(w.all("remote.text")) > maxFacts {
+		t.Errorf("%d bytes and %d texts are kept", w.remoteEvents.Len(), len(w.all("remote.text")))
 	}
 }
 

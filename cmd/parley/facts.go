@@ -25,9 +25,9 @@ const (
 func kindOf(key string) factKind {
 	switch key {
 	case "connected", "state", "failed", "disconnected", "pair", "pair.protocol", "relayed", "role", "dtls", "tls", "certificate", "codes",
-		"far.code", "far.state", "far.role", "far.dtls", "far.tls", "far.video.size", "video.size", "video.codec", "audio.codec":
+		"remote.code", "remote.state", "remote.role", "remote.dtls", "remote.tls", "remote.video.size", "video.size", "video.codec", "audio.codec":
 		return states
-	case "channel", "muted", "unmuted", "track.audio", "track.video", "far.channel", "far.track", "far.muted", "far.unmuted", "answer.parley":
+	case "channel", "muted", "unmuted", "track.audio", "track.video", "remote.channel", "remote.track", "remote.muted", "remote.unmuted", "answer.parley":
 		return setStates
 	case "answer.number", "answer.repeated", "answer.rejection":
 		return occurrences

@@ -84,7 +84,7 @@ func judgeEncounter(c encounter, err error) (scenario.Verdict, string) {
 	if err == nil && eitherWay(c) {
 		known = ""
 	}
-	return scenario.Judge(scenario.Scenario{Known: known}, err)
+	return scenario.Judge(scenario.Scenario{ExpectedFailure: known}, err)
 }
 
 // meet has the two call each other.

@@ -27,8 +27,8 @@ func probeSorts() map[string]event.Kind {
 		"answer.max-message": event.Number, "answer.sctp": event.Text, "ufrags": event.Number, "answer.profile": event.Text,
 		"answer.foreign": event.Text, "answer.parley": event.Flag, "answer.number": event.Text, "answer.repeated": event.Text, "answer.rejection": event.Text, "answer.feedback": event.Text, "answer.origin": event.Text,
 		"answer.rejected": event.Text, "answer.codec.audio": event.Text, "answer.codec.video": event.Text, "answer.direction.audio": event.Text, "answer.direction.video": event.Text,
-		"muted": event.Text, "unmuted": event.Text, "crossed": event.Flag, "codes": event.Text, "far.code": event.Text, "far.state": event.Text, "far.text": event.Text, "far.channel": event.Text, "far.track": event.Text,
-		"far.muted": event.Text, "far.unmuted": event.Text, "far.gap": event.Text, "far.role": event.Text, "far.dtls": event.Text, "far.tls": event.Text, "far.video.size": event.Text,
+		"muted": event.Text, "unmuted": event.Text, "crossed": event.Flag, "codes": event.Text, "remote.code": event.Text, "remote.state": event.Text, "remote.text": event.Text, "remote.channel": event.Text, "remote.track": event.Text,
+		"remote.muted": event.Text, "remote.unmuted": event.Text, "remote.gap": event.Text, "remote.role": event.Text, "remote.dtls": event.Text, "remote.tls": event.Text, "remote.video.size": event.Text,
 		"dtls": event.Text, "tls": event.Text, "role": event.Text, "certificate": event.Text,
 	})
 	for _, kind := range media.Kinds() {
@@ -36,9 +36,9 @@ func probeSorts() map[string]event.Kind {
 			sorts[kind+"."+k] = event.Number
 		}
 		for _, k := range []string{"packets", "lost", "frames"} {
-			sorts["far."+kind+"."+k] = event.Number
+			sorts["remote."+kind+"."+k] = event.Number
 		}
-		sorts["far."+kind+".tone"], sorts["unaccounted."+kind] = event.Tone, event.Number
+		sorts["remote."+kind+".tone"], sorts["unaccounted."+kind] = event.Tone, event.Number
 		sorts["sending."+kind], sorts["refused."+kind] = event.Text, event.Flag
 	}
 	return sorts

@@ -80,7 +80,7 @@ func (a *mutator) deliver(m signal.Message, next deliverFunc) {
 
 // loses reports whether a message of the peer is lost: the first answer after the one of the call.
 func (a *mutator) loses(m signal.Message) bool {
-	if m.Type != signal.Answer || !a.does("later-answer-lost") {
+	if m.Type != signal.Answer || !a.does("drop-reanswer") {
 		return false
 	}
 	return a.answers.Add(1) > 1 && !a.lost.Swap(true)
@@ -89,7 +89,7 @@ func (a *mutator) loses(m signal.Message) bool {
 // delays reports whether a message of the peer is delivered later: from its first offer in a call that
 // is up on, until this side has sent one.
 func (a *mutator) delays(m signal.Message, next deliverFunc) bool {
-	if !a.does("later-glare") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
+	if !a.does("glare-reoffer") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
 		return false
 	}
 	a.mu.Lock()
@@ -154,7 +154,7 @@ func candidateChanges() []string {
 // peer is not delivered before ours is sent.
 func laterChanges() []string {
 	return []string{
-		"later-unacceptable", "later-lost", "later-answer-lost", "later-repeated", "later-stale-offer", "later-stale-answer", "later-glare",
+		"bad-reoffer", "drop-reoffer", "drop-reanswer", "repeat-reoffer", "stale-reoffer", "stale-reanswer", "glare-reoffer",
 	}
 }
 
@@ -163,13 +163,13 @@ func (a *mutator) laterOffer(m signal.Message) []signal.Message {
 	stale := a.staleOffer()
 	a.offers = append(a.offers, m)
 	switch {
-	case a.does("later-lost") && !a.lost.Swap(true):
+	case a.does("drop-reoffer") && !a.lost.Swap(true):
 		return nil
-	case a.does("later-repeated"):
+	case a.does("repeat-reoffer"):
 		return []signal.Message{m, m}
-	case a.does("later-stale-offer") && stale != nil:
+	case a.does("stale-reoffer") && stale != nil:
 		return []signal.Message{m, *stale}
-	case a.does("later-unacceptable"):
+	case a.does("bad-reoffer"):
 		all := sectionsOf(m.SDP)
 		addTo(all, "a=extmap:0 urn:x-unknown")
 		m.SDP = written(all)
@@ -193,7 +193,7 @@ func (a *mutator) staleOffer() *signal.Message {
 func (a *mutator) laterAnswer(m signal.Message) []signal.Message {
 	before := a.answer
 	a.answer = &m
-	if !a.does("later-stale-answer") || before == nil || before.Extension == nil {
+	if !a.does("stale-reanswer") || before == nil || before.Extension == nil {
 		return []signal.Message{m}
 	}
 	rejection := *before

@@ -88,7 +88,7 @@ func (w *callObserver) attach(c *session) {
 	c.intercept(w)
 }
 
-// noteMuted notes that a track is muted or unmuted; where is "far." for what the peer receives.
+// noteMuted notes that a track is muted or unmuted; where is "remote." for what the peer receives.
 func (w *callObserver) noteMuted(where string, muted bool, kind string) {
 	is, was := where+"unmuted", where+"muted"
 	if muted {

@@ -105,7 +105,7 @@ func (f *remotePeer) wait(ctx context.Context) error {
 	return errNoCooperation
 }
 
-// remoteCommand reads what stands behind far.
+// remoteCommand reads what stands behind remote.
 func remoteCommand(words []string) (command, error) {
 	c := command{Command: words[0]}
 	switch rest := strings.Join(words[1:], " "); {
@@ -115,7 +115,7 @@ func remoteCommand(words []string) (command, error) {
 		c.Kind = rest
 	}
 	if !slices.Contains(remoteCommands(), c.Command) {
-		return c, fmt.Errorf("far has no %q; there are %s", c.Command, strings.Join(remoteCommands(), ", "))
+		return c, fmt.Errorf("remote has no %q; there are %s", c.Command, strings.Join(remoteCommands(), ", "))
 	}
 	return c, c.check()
 }
@@ -124,7 +124,7 @@ func remoteCommand(words []string) (command, error) {
 func (a *probeCall) askRemote(ctx context.Context, s scenario.Step) error {
 	c, err := remoteCommand(s.Args)
 	if err != nil || a.remote == nil {
-		return &inconclusive{cmp.Or(err, errors.New("a scenario with far needs cooperation"))}
+		return &inconclusive{cmp.Or(err, errors.New("a scenario with remote needs cooperation"))}
 	}
 	asking, cancel := context.WithTimeout(ctx, stepPatience)
 	defer cancel()
@@ -185,7 +185,7 @@ type remoteEvent struct {
 func (e *remoteEvent) facts() (all []fact) {
 	add := func(key, value string) {
 		if value != "" {
-			all = append(all, fact{"far." + key, event.TextOf(value[:min(len(value), maxFact)])})
+			all = append(all, fact{"remote." + key, event.TextOf(value[:min(len(value), maxFact)])})
 		}
 	}
 	switch e.Event {
@@ -215,15 +215,15 @@ func (e *remoteEvent) statsFacts() (all []fact) {
 			continue
 		}
 		for key, v := range map[string]float64{"packets": t.Packets, "lost": t.Lost, "frames": t.Frames, "tone": t.Tone} {
-			all = append(all, fact{"far." + t.Kind + "." + key, event.NumberOf(v)})
+			all = append(all, fact{"remote." + t.Kind + "." + key, event.NumberOf(v)})
 		}
 		if t.Kind == "video" && t.Size != "" {
-			all = append(all, fact{"far.video.size", event.TextOf(t.Size[:min(len(t.Size), maxFact)])})
+			all = append(all, fact{"remote.video.size", event.TextOf(t.Size[:min(len(t.Size), maxFact)])})
 		}
 	}
 	for _, f := range reportFacts(e.Report) {
 		if text := f.value.String(); text != "" && slices.Contains([]string{"role", "dtls", "tls"}, f.key) {
-			all = append(all, fact{"far." + f.key, event.TextOf(text[:min(len(text), maxFact)])})
+			all = append(all, fact{"remote." + f.key, event.TextOf(text[:min(len(text), maxFact)])})
 		}
 	}
 	return all
@@ -241,9 +241,9 @@ func (w *callObserver) noteRemote(line []byte, e remoteEvent) {
 	}
 	switch {
 	case e.Event == "mute" && e.Kind != "":
-		w.noteMuted("far.", e.Muted, e.Kind[:min(len(e.Kind), maxFact)])
+		w.noteMuted("remote.", e.Muted, e.Kind[:min(len(e.Kind), maxFact)])
 	case e.Event == "channel" && e.State == "closed":
-		w.remove("far.channel", e.Label)
+		w.remove("remote.channel", e.Label)
 	}
 	w.compareCodes()
 	for _, t := range e.Tracks {
@@ -255,7 +255,7 @@ func (w *callObserver) noteRemote(line []byte, e remoteEvent) {
 
 // compareCodes notes if both sides show the same verification code. The caller holds the lock.
 func (w *callObserver) compareCodes() {
-	if theirs := w.latest("far.code"); theirs != "" && w.code != "" {
+	if theirs := w.latest("remote.code"); theirs != "" && w.code != "" {
 		w.note("codes", map[bool]string{true: "same", false: "other"}[theirs == w.code])
 	}
 }

@@ -38,7 +38,7 @@ func compile(s scenario.Scenario) error {
 			_, err = echoWords(step.Args)
 		case "impair":
 			_, err = parseImpair(step.Rest())
-		case "far":
+		case "remote":
 			_, err = remoteCommand(step.Args)
 		}
 		if err != nil {
@@ -64,7 +64,7 @@ func (a *steps) do(ctx context.Context, s scenario.Step) error {
 		return a.openChannel(ctx, s.Args)
 	case "close":
 		return a.closeChannel(s.Args[0])
-	case "far":
+	case "remote":
 		return a.askRemote(ctx, s)
 	case "impair":
 		if err := a.setImpair(s.Rest()); err != nil {

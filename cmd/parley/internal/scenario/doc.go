@@ -19,7 +19,7 @@
 //	spec TEXT                the section of a standard that it checks; may be repeated
 //	suite WORD...            the suites that it belongs to: core data audio video ice parley
 //	needs WORD...            capabilities that the peer must have, see Needs; without it the scenario is skipped
-//	known TEXT               a known limit of the peer, with a link owner/repo#N: to fail is expected
+//	expected-failure TEXT    a known limit of the peer, with a link owner/repo#N: to fail is expected
 //
 // # What it does
 //
@@ -44,9 +44,9 @@
 //	                         loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7
 //	impair none              leaves it as it is
 //	hangup                   ends the call
-//	far COMMAND [WORD...]    has the peer hold, resume, mute or unmute [KIND], restart-ice, say TEXT, hangup, or report its
-//	                         stats; it needs cooperation. What it reports by itself are the keys that begin with far.
-//	! LINE                   add, source, remove, hold, resume, restart-ice or far, which the peer has to reject
+//	remote COMMAND [WORD...] has the peer hold, resume, mute or unmute [KIND], restart-ice, say TEXT, hangup, or report its
+//	                         stats; it needs cooperation. What it reports by itself are the keys that begin with remote.
+//	! LINE                   add, source, remove, hold, resume, restart-ice or remote, which the peer has to reject
 //	& LINE                   begins one of these, and goes on with the next line: it has to come about before the scenario ends
 //
 // D is a duration: 500ms, 3s, 1m. The first of these lines is call or await-call. What a line asks of the peer

@@ -62,8 +62,8 @@ func (p *parser) line(origin string, number int, text string) error {
 	switch words[0] {
 	case "spec":
 		s.Specs = append(s.Specs, rest)
-	case "known":
-		s.Known = rest
+	case "expected-failure":
+		s.ExpectedFailure = rest
 	case "suite":
 		return addWords(&s.Suites, words, func(w string) bool { return w != "all" && slices.Contains(Suites(), w) })
 	case "needs":
@@ -147,13 +147,13 @@ func forms() map[string]form {
 		"call": {0, 10, ""}, "await-call": {0, 0, "+within"}, "expect": {1, 1, "+within"}, "never": {1, 1, "+for"},
 		"say": {1, 1000, ""}, "echo": {1, 4, "+within"}, "open": {1, 6, ""}, "close": {1, 1, ""}, "mute": {0, 1, ""}, "unmute": {0, 1, ""},
 		"hold": {0, 0, ""}, "resume": {0, 0, ""}, "add": {2, 20, ""}, "source": {2, 20, ""}, "remove": {1, 1, ""},
-		"restart-ice": {0, 0, ""}, "impair": {1, 30, ""}, "hangup": {0, 0, ""}, "far": {1, 1000, ""},
+		"restart-ice": {0, 0, ""}, "impair": {1, 30, ""}, "hangup": {0, 0, ""}, "remote": {1, 1000, ""},
 	}
 }
 
 // refusable are the verbs that ask something of the peer, which may reject it.
 func refusable() []string {
-	return []string{"add", "source", "remove", "hold", "resume", "restart-ice", "far"}
+	return []string{"add", "source", "remove", "hold", "resume", "restart-ice", "remote"}
 }
 
 func parseStep(words []string, number int) (Step, error) {

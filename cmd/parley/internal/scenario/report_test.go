@@ -23,7 +23,7 @@ func full() *Report {
 }
 
 func TestJudge(t *testing.T) {
-	known := Scenario{Known: "a limit"}
+	known := Scenario{ExpectedFailure: "a limit"}
 	for _, test := range []struct {
 		s    Scenario
 		err  error
@@ -32,7 +32,7 @@ func TestJudge(t *testing.T) {
 		{Scenario{}, nil, Pass}, {Scenario{}, errors.New("x"), Fail}, {known, errors.New("x"), ExpectedFail}, {known, nil, Fail},
 	} {
 		if got, reason := Judge(test.s, test.err); got != test.want || (reason == "") != (got == Pass) {
-			t.Errorf("%v, %v: %s %q", test.s.Known, test.err, got, reason)
+			t.Errorf("%v, %v: %s %q", test.s.ExpectedFailure, test.err, got, reason)
 		}
 	}
 }

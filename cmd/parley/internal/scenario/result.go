@@ -33,12 +33,12 @@ type Result struct {
 // Judge is the verdict of a scenario that ended with err, which may be nil.
 func Judge(s Scenario, err error) (Verdict, string) {
 	switch {
-	case err == nil && s.Known != "":
-		return Fail, "it passed, although a limit is known: " + s.Known
+	case err == nil && s.ExpectedFailure != "":
+		return Fail, "it passed, although it is expected to fail: " + s.ExpectedFailure
 	case err == nil:
 		return Pass, ""
-	case s.Known != "":
-		return ExpectedFail, fmt.Sprintf("%v; known: %s", err, s.Known)
+	case s.ExpectedFailure != "":
+		return ExpectedFail, fmt.Sprintf("%v; known: %s", err, s.ExpectedFailure)
 	}
 	return Fail, err.Error()
 }

@@ -12,8 +12,8 @@ type Scenario struct {
 	Name, Title string
 	// Specs are sections of standards, Suites and Needs words, see the package comment.
 	Specs, Suites, Needs []string
-	// Known is a known limit of the peer, "" for none.
-	Known string
+	// ExpectedFailure is the known limit of the peer that makes it fail, "" for none.
+	ExpectedFailure string
 	// Steps are carried out in order; the first is call or await-call.
 	Steps []Step
 	// Origin is where it is written: file:line.

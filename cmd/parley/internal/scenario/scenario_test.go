@@ -43,7 +43,7 @@ scenario one: the first
 	spec RFC 1 §1
 	suite core data
 	needs text-echo
-	known it is so, pion/webrtc#1
+	expected-failure it is so, pion/webrtc#1
 	call audio=tone:440 video
 	say hello   world
 	expect text=a within 3s
@@ -55,7 +55,7 @@ scenario two: the second
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) != 2 || all[0].Name != "one" || all[1].Title != "the second" || all[0].Known == "" || all[0].Origin != "f:3" {
+	if len(all) != 2 || all[0].Name != "one" || all[1].Title != "the second" || all[0].ExpectedFailure == "" || all[0].Origin != "f:3" {
 		t.Fatalf("%+v", all)
 	}
 	steps := all[0].Steps
@@ -79,8 +79,10 @@ func TestParseRefuses(t *testing.T) {
 		"unknown suite":      {head + "suite other", `f:2: there is no suite "other"`},
 		"all is no suite":    {head + "suite all", "no suite"},
 		"unknown need":       {head + "needs luck", "no needs"},
-		"empty known":        {head + "known", "says nothing"},
+		"empty failure":      {head + "expected-failure", "says nothing"},
 		"unknown verb":       {head + "call\nwait 3s", `f:3: there is no line that begins with "wait"`},
+		"verb of before":     {head + "call\nfar hold", `f:3: there is no line that begins with "far"`},
+		"header of before":   {head + "known pion/webrtc#1", `f:2: there is no line that begins with "known"`},
 		"no call":            {head + "expect a within 1s", "is call or await-call"},
 		"two calls":          {head + "call\ncall", "has one call"},
 		"expect without":     {head + "call\nexpect a", "ends with within"},
