@@ -131,7 +131,7 @@ func TestProbeEcho(t *testing.T) {
 }
 
 // readsMedia are the lines of scenarios that want sound and picture in time.
-var readsMedia = regexp.MustCompile(`(tone|level|psnr|strips?)(\+|<|>|=)`)
+var readsMedia = regexp.MustCompile(`(tone|level|psnr|frame-ids?)(\+|<|>|=)`)
 
 // TestProbeEvaluatesState: expect and never check what holds now, and one occurrence satisfies a check once.
 func TestProbeEvaluatesState(t *testing.T) {

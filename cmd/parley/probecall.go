@@ -276,7 +276,7 @@ func (s *steps) until(ctx context.Context, raw string, within time.Duration) err
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
 	ended := s.ended
-	if c.Key == "left" { // the message may come after the connection is closed
+	if c.Key == "signaling.leave" { // the message may come after the connection is closed
 		ended = nil
 	}
 	for {

@@ -19,26 +19,26 @@ import (
 func probeSorts() map[string]event.Kind {
 	sorts := expectKeys()
 	maps.Copy(sorts, map[string]event.Kind{
-		"answered": event.Flag, "reoffered": event.Flag, "left": event.Flag, "state": event.Text, "failed": event.Flag, "disconnected": event.Flag, "setup.ms": event.Number, "rtt.ms": event.Number,
-		"candidate": event.Text, "candidate.ours": event.Text, "candidate.hidden": event.Flag, "candidates.end": event.Flag,
+		"answered": event.Flag, "reoffered": event.Flag, "signaling.leave": event.Flag, "state": event.Text, "failed": event.Flag, "disconnected": event.Flag, "setup.ms": event.Number, "rtt.ms": event.Number,
+		"candidate": event.Text, "candidate.ours": event.Text, "candidate.mdns": event.Flag, "candidates.end": event.Flag,
 		"pair": event.Text, "pair.protocol": event.Text, "relayed": event.Text, "warning": event.Text, "message": event.Text, "channel.closed": event.Text,
 		"answer.sections": event.Number, "answer.bundled": event.Number, "answer.muxed": event.Number, "answer.mids": event.Text, "answer.order": event.Text,
 		"answer.setup": event.Text, "answer.crypto": event.Flag, "answer.fingerprint": event.Text, "answer.ice": event.Text, "answer.trickle": event.Flag,
 		"answer.max-message": event.Number, "answer.sctp": event.Text, "ufrags": event.Number, "answer.profile": event.Text,
-		"answer.foreign": event.Text, "answer.parley": event.Flag, "answer.number": event.Text, "answer.repeated": event.Text, "answer.rejection": event.Text, "answer.feedback": event.Text, "answer.origin": event.Text,
+		"answer.not-offered": event.Text, "answer.parley": event.Flag, "answer.number": event.Text, "answer.repeated": event.Text, "answer.rejection": event.Text, "answer.feedback": event.Text, "answer.origin": event.Text,
 		"answer.rejected": event.Text, "answer.codec.audio": event.Text, "answer.codec.video": event.Text, "answer.direction.audio": event.Text, "answer.direction.video": event.Text,
 		"muted": event.Text, "unmuted": event.Text, "crossed": event.Flag, "codes": event.Text, "remote.code": event.Text, "remote.state": event.Text, "remote.text": event.Text, "remote.channel": event.Text, "remote.track": event.Text,
 		"remote.muted": event.Text, "remote.unmuted": event.Text, "remote.gap": event.Text, "remote.role": event.Text, "remote.dtls": event.Text, "remote.tls": event.Text, "remote.video.size": event.Text,
 		"dtls": event.Text, "tls": event.Text, "role": event.Text, "certificate": event.Text,
 	})
 	for _, kind := range media.Kinds() {
-		for _, k := range []string{"level", "jitter", "keyframes", "broken", "duplicates", "strips", "strip", "idle.ms", "reported", "reported.lost", "nacks", "plis", "sent"} {
+		for _, k := range []string{"level", "jitter", "keyframes", "corrupt-frames", "duplicates", "frame-ids", "frame-id", "idle.ms", "reported", "reported.lost", "nacks", "plis", "sent"} {
 			sorts[kind+"."+k] = event.Number
 		}
 		for _, k := range []string{"packets", "lost", "frames"} {
 			sorts["remote."+kind+"."+k] = event.Number
 		}
-		sorts["remote."+kind+".tone"], sorts["unaccounted."+kind] = event.Tone, event.Number
+		sorts["remote."+kind+".tone"], sorts[kind+".unreported-packets"] = event.Tone, event.Number
 		sorts["sending."+kind], sorts["refused."+kind] = event.Text, event.Flag
 	}
 	return sorts
@@ -192,7 +192,7 @@ func sectionFacts(s, offered section) []fact {
 	}
 	add("answer.profile", s.proto)
 	for _, u := range foreign(s, offered) {
-		add("answer.foreign", u)
+		add("answer.not-offered", u)
 	}
 	if s.kind == "application" {
 		add("answer.sctp", s.proto+" "+strings.Join(s.formats, " "))

@@ -189,10 +189,10 @@ func (w *callObserver) heard(m signal.Message) {
 		if m.Candidate == nil || m.Candidate.Candidate == "" {
 			w.note("candidates.end", "true")
 		} else if strings.Contains(m.Candidate.Candidate, ".local ") {
-			w.note("candidate.hidden", "true")
+			w.note("candidate.mdns", "true")
 		}
 	case signal.Leave:
-		w.note("left", "true")
+		w.note("signaling.leave", "true")
 	}
 }
 
@@ -276,17 +276,17 @@ func (w *callObserver) measured(c *session) {
 		w.noteNumber(s.Kind+".level", s.tone.Level)
 		w.noteNumber(s.Kind+".jitter", s.Jitter)
 		w.noteNumber(s.Kind+".keyframes", float64(s.KeyFrames))
-		w.noteNumber(s.Kind+".broken", float64(s.Broken))
+		w.noteNumber(s.Kind+".corrupt-frames", float64(s.Broken))
 		w.noteNumber(s.Kind+".duplicates", float64(s.Duplicates))
-		w.noteNumber(s.Kind+".strips", float64(s.frameIDs.Count))
-		w.noteNumber(s.Kind+".strip", float64(s.frameIDs.Latest))
+		w.noteNumber(s.Kind+".frame-ids", float64(s.frameIDs.Count))
+		w.noteNumber(s.Kind+".frame-id", float64(s.frameIDs.Latest))
 		if !s.FirstFrame.IsZero() && w.metrics["first."+s.Kind+".ms"] == 0 {
 			w.metrics["first."+s.Kind+".ms"] = milliseconds(s.FirstFrame.Sub(c.offered))
 		}
 		w.metrics[s.Kind+".loss"] = 100 * float64(s.Lost) / float64(s.Packets+s.Lost)
 		w.metrics[s.Kind+".lost"], w.metrics[s.Kind+".jitter"] = float64(s.Lost), s.Jitter
 		if s.Kind == "video" {
-			w.metrics["video.broken"] = float64(s.Broken)
+			w.metrics["video.corrupt-frames"] = float64(s.Broken)
 		}
 		if s.Packets != w.packets[s.Kind] {
 			w.packets[s.Kind], w.moved[s.Kind] = s.Packets, now

@@ -248,7 +248,7 @@ func (w *callObserver) noteRemote(line []byte, e remoteEvent) {
 	w.compareCodes()
 	for _, t := range e.Tracks {
 		if sent, ok := w.latestValue(t.Kind + ".sent").Number(); ok && t.Direction == "in" {
-			w.noteNumber("unaccounted."+t.Kind, sent-t.Packets-t.Lost)
+			w.noteNumber(t.Kind+".unreported-packets", sent-t.Packets-t.Lost)
 		}
 	}
 }

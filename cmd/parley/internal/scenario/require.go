@@ -25,7 +25,7 @@ func Metrics() map[string]string {
 		"login.ms": "from the dialling of the signaling server to the login", "setup.ms": "from the offer to the connection",
 		"first.audio.ms": "from the offer to the first audio", "first.video.ms": "from the offer to the first frame",
 		"rtt.ms": "round trip of the path", "echo.ms": "from a message to the same one back",
-		"audio.lost": "packets", "video.lost": "packets", "audio.loss": "per cent of the packets", "video.loss": "per cent of the packets", "video.broken": "frames", "audio.jitter": "milliseconds", "video.jitter": "milliseconds",
+		"audio.lost": "packets", "video.lost": "packets", "audio.loss": "per cent of the packets", "video.loss": "per cent of the packets", "video.corrupt-frames": "frames", "audio.jitter": "milliseconds", "video.jitter": "milliseconds",
 		"video.missing": "frames of the test source that never came", "video.skips": "how often", "video.repeated": "frames", "video.frozen": "milliseconds, the longest",
 		"video.numbers": "frames of the test source", "audio.words": "words of the code in the test audio",
 		"video.psnr": "dB", "video.latency": "milliseconds, the median of a call", "video.latency.p95": "milliseconds", "audio.gap": "milliseconds, the longest",
@@ -37,7 +37,7 @@ func Metrics() map[string]string {
 func (q *Requirement) Metric() string { return q.check.Key }
 
 // aggregated matches a requirement with an aggregate.
-var aggregated = regexp.MustCompile(`^([a-z][a-z0-9.]*):(p50|p95|max|min)( *[!<>=].*)$`)
+var aggregated = regexp.MustCompile(`^([a-z][a-z0-9.-]*):(p50|p95|max|min)( *[!<>=].*)$`)
 
 // ParseRequirement parses a requirement of one of Metrics.
 func ParseRequirement(text string) (Requirement, error) {
