@@ -19,11 +19,11 @@ import (
 // qualityKeys are what a quality.Analyzer finds out, by the names of --expect, of scenarios, and of --require.
 func qualityKeys() map[string]string {
 	return map[string]string{
-		"video.numbers": "frames of the test source whose number was read", "video.missing": "frames of it that never came", "video.skips": "how often frames of it were left out",
-		"video.repeated": "frames of it that came again", "video.frozen": "the longest time without a new frame of it, in milliseconds",
+		"video.frames.identified": "frames of the test source whose number was read", "video.frames.lost": "frames of it that never came", "video.loss-bursts": "how often frames of it were left out",
+		"video.frames.repeated": "frames of it that came again", "video.freeze.max": "the longest time without a new frame of it, in milliseconds",
 		"video.psnr": "the PSNR against the frames that were sent, in dB", "video.latency": "from a frame that is due at the source to the same one back, in milliseconds, the median",
-		"video.latency.p95": "its 95th percentile", "audio.words": "words of the code in the test audio that were read", "audio.gap": "the longest time without audio, in milliseconds",
-		"audio.latency": "as video.latency, of the audio", "audio.latency.p95": "its 95th percentile", "sync": "how much later the video comes than its audio, in milliseconds",
+		"video.latency.p95": "its 95th percentile", "audio.markers": "markers of the test audio that were read", "audio.gap": "the longest time without audio, in milliseconds",
+		"audio.latency": "as video.latency, of the audio", "audio.latency.p95": "its 95th percentile", "av-sync": "how much later the video comes than its audio, in milliseconds",
 	}
 }
 
@@ -57,15 +57,15 @@ func qualityFacts(q quality.Report) map[string]float64 {
 		}
 	}
 	if q.FrameIDs > 0 {
-		maps.Copy(facts, map[string]float64{"video.numbers": float64(q.FrameIDs), "video.missing": float64(q.Missing), "video.skips": float64(q.Gaps), "video.repeated": float64(q.Repeated)})
+		maps.Copy(facts, map[string]float64{"video.frames.identified": float64(q.FrameIDs), "video.frames.lost": float64(q.Missing), "video.loss-bursts": float64(q.Gaps), "video.frames.repeated": float64(q.Repeated)})
 	}
 	if q.Timecodes > 0 {
-		facts["audio.words"] = float64(q.Timecodes)
+		facts["audio.markers"] = float64(q.Timecodes)
 	}
-	put("video.frozen", q.MaxFreeze)
+	put("video.freeze.max", q.MaxFreeze)
 	put("video.psnr", q.PSNR)
 	put("audio.gap", q.MaxAudioGap)
-	put("sync", q.Sync)
+	put("av-sync", q.Sync)
 	for key, s := range map[string]*quality.Percentiles{"video.latency": q.VideoLatency, "audio.latency": q.AudioLatency} {
 		if s != nil {
 			put(key, &s.Median)
@@ -137,22 +137,22 @@ func (r *receivers) measureQuality(last bool) {
 	}
 }
 
-// qualityFields are the same for events: video, audio and sync.
+// qualityFields are the same for events: video, audio and av_sync.
 func qualityFields(q map[string]float64) []event.Field {
 	var fields []event.Field
 	for _, kind := range []string{"video", "audio"} {
 		var part []event.Field
 		for _, key := range slices.Sorted(maps.Keys(q)) {
 			if name, ok := strings.CutPrefix(key, kind+"."); ok {
-				part = append(part, event.Field{Key: strings.ReplaceAll(name, ".", "_"), Value: q[key]})
+				part = append(part, event.Field{Key: strings.NewReplacer(".", "_", "-", "_").Replace(name), Value: q[key]})
 			}
 		}
 		if part != nil {
 			fields = append(fields, event.Field{Key: kind, Value: part})
 		}
 	}
-	if v, ok := q["sync"]; ok {
-		fields = append(fields, event.Field{Key: "sync", Value: v})
+	if v, ok := q["av-sync"]; ok {
+		fields = append(fields, event.Field{Key: "av_sync", Value: v})
 	}
 	return fields
 }

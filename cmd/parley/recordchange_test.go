@@ -29,7 +29,7 @@ func TestRecordingOfChanges(t *testing.T) {
 	decodesTo(t, first, "320 640")
 	decodesTo(t, filepath.Join(taken, "alice-2.webm"), "320")
 	decodesTo(t, filepath.Join(taken, "alice-3.webm"), "320")
-	inStep(t, first, "video.missing>=5") // the time of the hold
+	inStep(t, first, "video.frames.lost>=5") // the time of the hold
 	inStep(t, filepath.Join(taken, "alice-3.webm"))
 
 	film := filepath.Join(dir, "film.mkv") // H.264
@@ -98,7 +98,7 @@ func decodesTo(t *testing.T, file, want string) {
 func inStep(t *testing.T, file string, also ...string) {
 	t.Helper()
 	args := []string{"verify", file, "--video-size", "320x240@15", "-q"}
-	for _, require := range append(also, "sync>=-200", "sync<=200", "audio.words>=5", "video.numbers>=20") {
+	for _, require := range append(also, "av-sync>=-200", "av-sync<=200", "audio.markers>=5", "video.frames.identified>=20") {
 		args = append(args, "--require", require)
 	}
 	e2etest.Start(t, args...).Ends(t, 0)

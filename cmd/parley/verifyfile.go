@@ -32,7 +32,7 @@ The report has missing and repeated frames, freezes and gaps, the offset between
 and video, and the similarity to the frames that were sent (PSNR).
 
    parley verify call.webm
-   parley verify call.mp4 --require 'video.psnr>=30' --require 'video.missing<=5' --require 'sync<=90'
+   parley verify call.mp4 --require 'video.psnr>=30' --require 'video.frames.lost<=5' --require 'av-sync<=90'
    parley verify *.webm --output ndjson
 
 WebM, Matroska, MP4, IVF, H.264 and Ogg are read by parley, all else by ffmpeg, if
@@ -114,7 +114,7 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 		return exit.Errorf(exit.Device, "%s", sanitize.Text(err.Error()))
 	}
 	facts := qualityFacts(found.Report)
-	if facts["video.numbers"]+facts["audio.words"] == 0 { // what else there is says nothing
+	if facts["video.frames.identified"]+facts["audio.markers"] == 0 { // what else there is says nothing
 		facts = nil
 	}
 	fields := event.Fields("file", path, "seconds", found.Duration.Seconds())
@@ -164,7 +164,7 @@ func (v *fileVerifier) table(path string, found verify.Result, facts map[string]
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(facts)) {
-		fmt.Fprintf(&b, "\n  %-15s %8s  %s", key, strconv.FormatFloat(facts[key], 'f', -1, 64), qualityKeys()[key])
+		fmt.Fprintf(&b, "\n  %-23s %8s  %s", key, strconv.FormatFloat(facts[key], 'f', -1, 64), qualityKeys()[key])
 	}
 	return b.String()
 }

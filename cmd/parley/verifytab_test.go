@@ -19,7 +19,7 @@ const tabEchoes = `Promise.all(window[Symbol.for('webtest.peers')].at(-1).getTra
 	await t.sender.setParameters(p).catch(() => {}); // Firefox may know it not
 }))`
 
-// tabRecords has a tab record what it is sent until it has shown 45 more pictures, as base64.
+// tabRecords has a tab record what it is sent until it has shown 45 more frames, as base64.
 const tabRecords = `new Promise((done, fail) => {
 	const video = document.querySelector('#remoteVideo');
 	const r = new MediaRecorder(video.srcObject, {videoBitsPerSecond: 2e6});
@@ -36,12 +36,12 @@ const tabRecords = `new Promise((done, fail) => {
 	video.requestVideoFrameCallback(shown);
 })`
 
-// TestQualityThroughATab: the numbers in the picture and the code in the sound live through a browser that decodes and
+// TestQualityThroughATab: the numbers in the video and the markers in the audio live through a browser that decodes and
 // encodes them anew: in what it sends back, and, of the picture, in what it records by itself, where a browser that is
 // short of time stretches the sound. How late they are on a busy machine is not for this test.
 func TestQualityThroughATab(t *testing.T) {
-	qualityThroughATab(t, e2etest.Browsers().Chromium(t, nil), "--expect", "video.psnr>=20", "--expect", "audio.words>=4",
-		"--expect", "video.latency>=1", "--expect", "audio.latency>=1", "--expect", "sync<=60000")
+	qualityThroughATab(t, e2etest.Browsers().Chromium(t, nil), "--expect", "video.psnr>=20", "--expect", "audio.markers>=4",
+		"--expect", "video.latency>=1", "--expect", "audio.latency>=1", "--expect", "av-sync<=60000")
 }
 
 // qualityThroughATab has a tab send back and record what it is sent, and holds what comes back to some expectations.
@@ -75,7 +75,7 @@ func qualityThroughATab(t *testing.T, b *webtest.Browser, expect ...string) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	verify := e2etest.Start(t, "verify", file, "--video-size", "320x240@15", "--require", "video.numbers>=5", "--require", "video.psnr>=20")
+	verify := e2etest.Start(t, "verify", file, "--video-size", "320x240@15", "--require", "video.frames.identified>=5", "--require", "video.psnr>=20")
 	verify.Ends(t, 0)
 	t.Log(verify.Out)
 }

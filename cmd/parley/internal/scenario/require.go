@@ -26,10 +26,10 @@ func Metrics() map[string]string {
 		"first.audio.ms": "from the offer to the first audio", "first.video.ms": "from the offer to the first frame",
 		"rtt.ms": "round trip of the path", "echo.ms": "from a message to the same one back",
 		"audio.lost": "packets", "video.lost": "packets", "audio.loss": "per cent of the packets", "video.loss": "per cent of the packets", "video.corrupt-frames": "frames", "audio.jitter": "milliseconds", "video.jitter": "milliseconds",
-		"video.missing": "frames of the test source that never came", "video.skips": "how often", "video.repeated": "frames", "video.frozen": "milliseconds, the longest",
-		"video.numbers": "frames of the test source", "audio.words": "words of the code in the test audio",
+		"video.frames.lost": "frames of the test source that never came", "video.loss-bursts": "how often", "video.frames.repeated": "frames", "video.freeze.max": "milliseconds, the longest",
+		"video.frames.identified": "frames of the test source", "audio.markers": "markers of the test audio",
 		"video.psnr": "dB", "video.latency": "milliseconds, the median of a call", "video.latency.p95": "milliseconds", "audio.gap": "milliseconds, the longest",
-		"audio.latency": "milliseconds, the median of a call", "audio.latency.p95": "milliseconds", "sync": "milliseconds that the video is later than its audio",
+		"audio.latency": "milliseconds, the median of a call", "audio.latency.p95": "milliseconds", "av-sync": "milliseconds that the video is later than its audio",
 	}
 }
 
