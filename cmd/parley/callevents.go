@@ -29,7 +29,7 @@ func (r callEvents) begin(out bool) {
 }
 
 func (r callEvents) addressesChanged(e peer.AddressesChanged) {
-	r.emit(event.Event{Name: "network", Peer: r.peer, Fields: event.Fields("addresses", e.Addresses),
+	r.emit(event.Event{Name: "addresses-changed", Peer: r.peer, Fields: event.Fields("addresses", e.Addresses),
 		Message: "the addresses of this machine have changed"})
 }
 
@@ -96,7 +96,7 @@ func (r callEvents) textRejected(e peer.TextRejected) {
 	if errors.Is(e.Reason, datachannel.ErrTooLong) {
 		say += "; say it in parts, or send a file"
 	}
-	r.emit(event.Event{Name: "refused", Peer: r.peer, Alert: true, Message: say, CallOver: errors.Is(e.Reason, peer.ErrOver),
+	r.emit(event.Event{Name: "text-rejected", Peer: r.peer, Alert: true, Message: say, CallOver: errors.Is(e.Reason, peer.ErrOver),
 		Fields: event.Fields("text", e.Text, "reason", e.Reason.Error())})
 }
 

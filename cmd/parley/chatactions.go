@@ -125,7 +125,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 	case "text":
 		c.inbox.post(tui.Said{Peer: e.Peer, Text: e.Text("text"), Mine: e.Text("direction") == "out"})
 		return onScreen
-	case "refused":
+	case "text-rejected":
 		c.refused.Store(true)
 		c.inbox.post(tui.Refused{Peer: e.Peer, Text: e.Text("text"), CallOver: e.CallOver})
 		if e.CallOver { // the state reports it

@@ -86,7 +86,7 @@ func (w *interruptions) WriteFrame(f media.Frame) error {
 
 // reportInterruption reports that media are back.
 func (r *receivers) reportInterruption(g interruption) {
-	r.Emit(event.Event{Name: "gap", Peer: r.Peer, Detail: g.length < leastGap,
+	r.Emit(event.Event{Name: "interruption", Peer: r.Peer, Detail: g.length < leastGap,
 		Fields:  event.Fields("kind", g.kind, "ms", g.length.Milliseconds(), "lost", g.lost, "cause", g.cause),
 		Message: fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
 }
@@ -106,7 +106,7 @@ func (r *receivers) measurePath(e peer.StateChanged) {
 	case webrtc.PeerConnectionStateConnected:
 		if !r.disconnectedAt.IsZero() && !r.any() {
 			length := time.Since(r.disconnectedAt)
-			r.Emit(event.Event{Name: "gap", Peer: r.Peer,
+			r.Emit(event.Event{Name: "interruption", Peer: r.Peer,
 				Fields:  event.Fields("kind", gapData, "ms", length.Milliseconds(), "cause", gapOutage),
 				Message: fmt.Sprintf("the path to %s was away for %.1f s", sanitize.Text(r.Peer), length.Seconds())})
 		}

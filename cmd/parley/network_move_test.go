@@ -56,7 +56,7 @@ func TestNetworkAddressAdded(t *testing.T) {
 	f := newFaulty(t)
 	mark := f.marks()
 	f.hosts[0].address("add", "203.0.113.31/24")
-	f.waits(f.alice, mark[0], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "network" })
+	f.waits(f.alice, mark[0], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "addresses-changed" })
 	during := f.marks()
 	for i, p := range f.both() {
 		f.flows(p, during[i])
@@ -78,7 +78,7 @@ func TestNetworkLinkOfOthers(t *testing.T) {
 		f.flows(f.alice, f.marks()[0])
 	}
 	for i, p := range f.both() {
-		f.without(p, mark[i], "event=network")
+		f.without(p, mark[i], "event=addresses-changed")
 		f.without(p, mark[i], "event=pair")
 	}
 	f.hangUp()

@@ -66,7 +66,7 @@ func TestNetworkAddressAddedWithoutSignaling(t *testing.T) {
 			mark := f.marks()
 			f.killServer()
 			f.hosts[i].address("add", fmt.Sprintf("203.0.113.%d/24", 31+i))
-			f.waits(f.both()[i], mark[i], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "network" })
+			f.waits(f.both()[i], mark[i], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "addresses-changed" })
 			for begin := time.Now(); time.Since(begin) < 35*time.Second; { // longer than consent lasts
 				for i, p := range f.both() {
 					f.flows(p, f.marks()[i])
@@ -74,7 +74,7 @@ func TestNetworkAddressAddedWithoutSignaling(t *testing.T) {
 			}
 			for i, p := range f.both() {
 				f.without(p, mark[i], "event=state")
-				f.without(p, mark[i], "event=gap", "cause=outage") // a busy machine makes others
+				f.without(p, mark[i], "event=interruption", "cause=outage") // a busy machine makes others
 			}
 			f.hosts[1].cut(allUDP)
 			f.ends(time.Now(), false)

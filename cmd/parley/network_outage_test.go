@@ -80,7 +80,7 @@ func (f *faulty) state(p *e2etest.Process, mark int, state string) e2etest.Event
 	return f.waits(p, mark, state, func(e e2etest.Event) bool { return e.Has([]string{"event=state", "connection=" + state}) })
 }
 
-// flows waits until pictures and sound have come since mark.
+// flows waits until video and audio have come since mark.
 func (f *faulty) flows(p *e2etest.Process, mark int) {
 	f.t.Helper()
 	for _, kind := range []string{"audio", "video"} {
@@ -113,7 +113,7 @@ func (f *faulty) gap(p *e2etest.Process, mark int, kind, cause string, least tim
 	f.t.Helper()
 	return f.waits(p, mark, fmt.Sprintf("gap in %s of %v by %s", kind, least, cause), func(e e2etest.Event) bool {
 		ms, _ := e["ms"].(float64)
-		return e.Has([]string{"event=gap", "kind=" + kind, "cause=" + cause}) && ms >= float64(least.Milliseconds())
+		return e.Has([]string{"event=interruption", "kind=" + kind, "cause=" + cause}) && ms >= float64(least.Milliseconds())
 	})
 }
 
@@ -274,13 +274,13 @@ func TestNetworkAddressChange(t *testing.T) {
 			mark := f.marks()
 			f.hosts[i].address("del", fmt.Sprintf("203.0.113.%d/24", 11+i))
 			f.hosts[i].address("add", fmt.Sprintf("203.0.113.%d/24", 31+i))
-			f.waits(f.both()[i], mark[i], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "network" })
+			f.waits(f.both()[i], mark[i], "change of addresses", func(e e2etest.Event) bool { return e["event"] == "addresses-changed" })
 			f.waits(f.both()[i], mark[i], "signaling to be connected from the new address", func(e e2etest.Event) bool {
 				return e.Has([]string{"event=signaling", "state=lost"}) && strings.Contains(fmt.Sprint(e["error"]), "local address of the connection is gone")
 			})
 			for i, p := range f.both() {
 				f.waits(p, mark[i], "new pair", func(e e2etest.Event) bool { return e["event"] == "pair" })
-				f.waits(p, mark[i], "gap", func(e e2etest.Event) bool { return e["event"] == "gap" && e["kind"] == "video" })
+				f.waits(p, mark[i], "gap", func(e e2etest.Event) bool { return e["event"] == "interruption" && e["kind"] == "video" })
 				f.flows(p, mark[i])
 				f.without(p, mark[i], "event=state", "connection=failed")
 			}

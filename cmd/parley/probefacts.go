@@ -28,7 +28,7 @@ func probeSorts() map[string]event.Kind {
 		"answer.not-offered": event.Text, "answer.parley": event.Flag, "answer.number": event.Text, "answer.repeated": event.Text, "answer.rejection": event.Text, "answer.feedback": event.Text, "answer.origin": event.Text,
 		"answer.rejected": event.Text, "answer.codec.audio": event.Text, "answer.codec.video": event.Text, "answer.direction.audio": event.Text, "answer.direction.video": event.Text,
 		"muted": event.Text, "unmuted": event.Text, "crossed": event.Flag, "codes": event.Text, "remote.code": event.Text, "remote.state": event.Text, "remote.text": event.Text, "remote.channel": event.Text, "remote.track": event.Text,
-		"remote.muted": event.Text, "remote.unmuted": event.Text, "remote.gap": event.Text, "remote.role": event.Text, "remote.dtls": event.Text, "remote.tls": event.Text, "remote.video.size": event.Text,
+		"remote.muted": event.Text, "remote.unmuted": event.Text, "remote.interruption": event.Text, "remote.role": event.Text, "remote.dtls": event.Text, "remote.tls": event.Text, "remote.video.size": event.Text,
 		"dtls": event.Text, "tls": event.Text, "role": event.Text, "certificate": event.Text,
 	})
 	for _, kind := range media.Kinds() {

@@ -193,8 +193,8 @@ func (e *remoteEvent) facts() (all []fact) {
 		add("code", e.Code)
 	case "state":
 		add("state", e.Connection)
-	case "gap":
-		add("gap", e.Kind)
+	case "interruption":
+		add("interruption", e.Kind)
 	case "stats":
 		all = append(all, e.statsFacts()...)
 	}
