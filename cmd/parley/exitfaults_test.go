@@ -81,7 +81,7 @@ func TestExitCodesOfFaults(t *testing.T) {
 		"has no certificate":    {30, `fingerprint`, nil, altered("a=fingerprint:", "a=x:")},
 		"has no ICE":            {30, `ICE`, nil, altered("a=ice-pwd:", "a=x:")},
 		"takes no role in DTLS": {30, `DTLS role`, nil, altered("a=setup:active", "a=setup:actpass")},
-		"has another code":      {30, `code`, []string{"--verify", "00000 00000 00000 00000 00000 00000"}, func(v *villain) { v.answers(v.Answer(v.offer)) }},
+		"has another code":      {30, `code`, []string{"--expect-code", "00000 00000 00000 00000 00000 00000"}, func(v *villain) { v.answers(v.Answer(v.offer)) }},
 		"has another certificate": {40, `DTLS`, nil, func(v *villain) {
 			answer := v.Answer(v.offer)
 			v.Certificate = peertest.New(v.t).Certificate
@@ -177,7 +177,7 @@ func TestHangupSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	alice.Ends(t, int(exit.Interrupted))
-	bob.Says(t, `"event":"end".*"reason":"leave"`)
+	bob.Says(t, `"event":"end".*"reason":"remote-hangup"`)
 	text, err := os.ReadFile(program)
 	if err != nil {
 		t.Fatal(err)

@@ -225,7 +225,7 @@ func (c *cutter) cut() {
 func TestTerminalComesBack(t *testing.T) {
 	_, server, _ := e2etest.ServeEvents(t)
 	way := newCutter(t, strings.TrimPrefix(server, "ws://"))
-	bob := e2etest.Start(t, "answer", "--server", "ws://"+way.Addr().String(), "--as", "bob", "--output", "ndjson", "--expect", "leave")
+	bob := e2etest.Start(t, "answer", "--server", "ws://"+way.Addr().String(), "--as", "bob", "--output", "ndjson", "--expect", "remote-hangup")
 	bob.Says(t, `"event":"login"`)
 	alice := e2etest.Start(t, "call", "bob", "--server", server, "--as", "alice", "--output", "ndjson")
 	alice.Says(t, `"event":"channel".*"state":"open"`)
@@ -234,7 +234,7 @@ func TestTerminalComesBack(t *testing.T) {
 	bob.Says(t, `"state":"connected".*"resumed":true`)
 	e2etest.Interrupt(t, alice)
 	bob.Ends(t, 0)
-	if !strings.Contains(alice.Out.String(), `"reason":"left"`) {
+	if !strings.Contains(alice.Out.String(), `"reason":"local-hangup"`) {
 		t.Errorf("alice did not hang up by herself:\n%s", alice.Out)
 	}
 }

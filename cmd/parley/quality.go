@@ -30,7 +30,7 @@ func qualityKeys() map[string]string {
 // expectKeys returns the keys of --expect.
 func expectKeys() map[string]event.Kind {
 	keys := map[string]event.Kind{
-		"connected": event.Flag, "leave": event.Flag, "text": event.Text, "channel": event.Text,
+		"connected": event.Flag, "remote-hangup": event.Flag, "text": event.Text, "channel": event.Text,
 		"track.video": event.Flag, "track.audio": event.Flag,
 		"video.size": event.Text, "video.fps": event.Number, "audio.tone": event.Tone,
 	}

@@ -212,7 +212,7 @@ var (
 // ended.
 func (c *session) conclude(end peer.End, err, cause error) error {
 	if end == peer.PeerLeft {
-		c.expect.Observe("leave", event.TextOf("true"))
+		c.expect.Observe("remote-hangup", event.TextOf("true"))
 	}
 	c.measure(true)
 	if c.isConnected() {

@@ -90,12 +90,12 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 // reportEnd reports how the call ended, and what was received in it.
 func (r callStats) reportEnd(end peer.End, err, cause error) {
 	c := r.session
-	reason := "left"
+	reason := "local-hangup"
 	switch {
 	case errors.Is(cause, errTimeout):
 		reason = "timeout"
 	case end == peer.PeerLeft:
-		reason = "leave"
+		reason = "remote-hangup"
 	case exit.CodeOf(err) == exit.Connection || exit.CodeOf(err) == exit.Negotiation:
 		reason = "failed"
 	case end == 0, err != nil && exit.CodeOf(err) != exit.Expectation && exit.CodeOf(err) != exit.Interrupted:

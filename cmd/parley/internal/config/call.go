@@ -32,7 +32,7 @@ func CallFlags(timeout time.Duration) []cli.Flag {
 		Strings("say", "`TEXT` to send when the data channel opens; repeatable"),
 		Strings("expect", "end with 0 as soon as all of these hold, with 3 when --timeout comes first; repeatable. "+
 			"`CHECK` is KEY, or KEY OP VALUE with = != < <= > >= ~ (regular expression): connected, text=pong, video.frames>=30, "+
-			"video.size=640x480, video.codec=VP8, audio.packets>=50, audio.tone=440, track.video, leave"),
+			"video.size=640x480, video.codec=VP8, audio.packets>=50, audio.tone=440, track.video, remote-hangup"),
 		Duration("duration", 0, "hang up after `D` of call"),
 		Duration("timeout", timeout, "give up after `D`; if given, a name that is taken is tried again until then"),
 		Duration("linger", 500*time.Millisecond, "stay in the call for `D` once all expectations hold"),
