@@ -44,7 +44,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 		return err
 	}
 	defer s.report.CloseInto(&err)
-	if cmd.Bool("cooperate") {
+	if cmd.Bool("allow-probe") {
 		s.attach = slices.Insert(s.attach, 0, allowControl)
 	}
 	if s.Name == "" {
@@ -70,7 +70,7 @@ func echoCommand(std stdio.Streams) *cli.Command {
 		ArgsUsage: " ",
 		Description: `Answers every call and sends back audio and video as they were encoded, and each
 message on its channel. It cooperates with its callers: parley probe observes the
-call from both ends (--cooperate=false disables that).
+call from both ends (--allow-probe=false disables that).
 
    parley echo
    parley echo --as mirror --server wss://signal.example.org`,

@@ -14,12 +14,12 @@ import (
 	"parley/peer/datachannel"
 )
 
-// With --cooperate the caller may observe and control the call at this end, as a probe does: by a data
+// With --allow-probe the caller may observe and control the call at this end, as a probe does: by a data
 // channel with the protocol cooperationProtocol, which the caller opens, it gets the events of this call
 // from the first one on, each a text message as --output ndjson writes it (schema/event.json). It sends
 // commands, each a text message as --input ndjson reads it (schema/command.json), and gets a reply event.
 // Commands that open a file, a device or a program are rejected; events of other calls are not sent.
-// Without --cooperate the channel is closed.
+// Without --allow-probe the channel is closed.
 const (
 	cooperationProtocol = "parley.probe"
 	cooperationLabel    = "probe"

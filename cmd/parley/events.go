@@ -126,7 +126,7 @@ func (c *session) askCode(code string) {
 	switch {
 	case c.ctx.Err() != nil: // the call is over
 	case err != nil:
-		c.fail(exit.Errorf(exit.Device, "--verify ask: %w", err))
+		c.fail(exit.Errorf(exit.Device, "--expect-code ask: %w", err))
 	case same:
 		c.call.Confirm()
 	default:

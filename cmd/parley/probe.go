@@ -30,13 +30,13 @@ func probeCommand(std stdio.Streams) *cli.Command {
 		Description: `Calls NAME again and again, each time to check a few things, and reports which
 of them hold: signaling, offer and answer, ICE, DTLS, data channels, audio, video.
 What NAME cannot show is skipped, with the reason: a peer that does not send back
-what it gets cannot show that it got it. --level says what NAME is, so that what is
+what it gets cannot show that it got it. --peer-type says what NAME is, so that what is
 missing is a failure and not a reason to skip: any, echo, or parley, which lets the
-call be seen from its end, too (parley echo, parley answer --cooperate).
+call be seen from its end, too (parley echo, parley answer --allow-probe).
 
    parley probe tab
-   parley probe echo --level echo --suite all
-   parley probe echo --level parley --suite parley
+   parley probe echo --peer-type echo --suite all
+   parley probe echo --peer-type parley --suite parley
    parley probe echo --suite data --format junit > junit.xml
    parley probe tab --require 'setup.ms<=500' --require 'rtt.ms:p95<20' --evidence out
    parley probe tab text-comes-back restart-by-us
@@ -56,11 +56,11 @@ cmd/parley/testdata/scenario.`,
 			config.String("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),
 			config.Bool("list", "list the scenarios of the suite, with the sections of the standards that they check, and end"),
 			config.Strings("file", "run the scenarios of `FILE` in place of a suite; repeatable"),
-			config.String("level", "auto", "what NAME is: any, echo, parley, or auto: find out, and skip what it cannot show"),
+			config.String("peer-type", "auto", "what NAME is: any, echo, parley, or auto: find out, and skip what it cannot show"),
 			config.String("format", "table", "`FORMAT` of the report: "+strings.Join(scenario.Formats(), ", ")),
 			config.Strings("require", "`METRIC OP NUMBER` that has to hold over all calls, such as setup.ms<=500 or rtt.ms:p95<=20; repeatable"),
 			config.String("evidence", "", "keep descriptions, candidates, statistics, events (of a parley at the other end, too), packets with their keys, and a recording of what failed in `FOLDER`; who reads it can decrypt those calls"),
-			config.Duration("await", 0, "wait for `D` to be called by NAME where a scenario needs that"),
+			config.Duration("wait-for-call", 0, "wait for `D` to be called by NAME where a scenario needs that"),
 			config.Duration("timeout", 20*time.Second, "`D` for NAME to answer, and the connection to come up, at first"),
 			config.Duration("pause", 0, "`D` before each call but the first, for a NAME that needs time between them, such as a page that is loaded anew"),
 			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "`N` calls at once, by names that end in a number; for a NAME that takes several", Sources: config.Variable("parallel")},
@@ -90,7 +90,7 @@ func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
 			return nil, err
 		}
 	}
-	p := &prober{settings: s, level: cmd.String("level"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("await"), parallel: cmd.Int("parallel"), pause: cmd.Duration("pause")}
+	p := &prober{settings: s, level: cmd.String("peer-type"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("wait-for-call"), parallel: cmd.Int("parallel"), pause: cmd.Duration("pause")}
 	s.Timeout = cmd.Duration("timeout")
 	p.verbose(cmd, std)
 	if err := p.readGoal(cmd); err != nil {
@@ -124,7 +124,7 @@ func (p *prober) readGoal(cmd *cli.Command) error {
 	case p.parallel < 1 || p.parallel > 64:
 		return exit.Usagef("--parallel %d: it is 1 to 64 calls", p.parallel)
 	case !slices.Contains(levels(), p.level):
-		return exit.Usagef("--level %q: it is one of %s", sanitize.Text(p.level), strings.Join(levels(), ", "))
+		return exit.Usagef("--peer-type %q: it is one of %s", sanitize.Text(p.level), strings.Join(levels(), ", "))
 	case !slices.Contains(scenario.Formats(), p.format):
 		return exit.Usagef("--format %q: it is one of %s", sanitize.Text(p.format), strings.Join(scenario.Formats(), ", "))
 	}

@@ -95,7 +95,7 @@ func TestProbeEcho(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
 	ofMedia := map[string]bool{} // what is read from sound and picture while they come
-	args := []string{"--suite", "all", "--level", "echo", "--parallel", "3", "--require", "setup.ms>=0", "--require", "echo.ms:p95>=0", "echo"}
+	args := []string{"--suite", "all", "--peer-type", "echo", "--parallel", "3", "--require", "setup.ms>=0", "--require", "echo.ms:p95>=0", "echo"}
 	all, err := scenario.Builtin()
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ var readsMedia = regexp.MustCompile(`(tone|level|psnr|frame-ids?)(\+|<|>|=)`)
 func TestProbeEvaluatesState(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
-	p := probeIt(t, server, "--level", "parley", "--file", "testdata/probe/state.scenario", "echo")
+	p := probeIt(t, server, "--peer-type", "parley", "--file", "testdata/probe/state.scenario", "echo")
 	for _, r := range p.Results {
 		if last := r.Step[strings.LastIndex(r.Step, ": ")+2:]; r.Verdict != "fail" || !strings.HasSuffix(last, "for 100ms") && !strings.HasSuffix(last, "within 100ms") {
 			t.Errorf("%s: %s at %q: %s; want fail at the last step", r.Name, r.Verdict, r.Step, r.Reason)
@@ -146,7 +146,7 @@ func TestProbeEvaluatesState(t *testing.T) {
 	if len(p.Results) != 5 {
 		t.Errorf("got %d results, want 5: %s", len(p.Results), p.said)
 	}
-	if bad := probeIt(t, server, "--level", "parley", "--file", "testdata/probe/statepasses.scenario", "echo").bad(); len(bad) > 0 {
+	if bad := probeIt(t, server, "--peer-type", "parley", "--file", "testdata/probe/statepasses.scenario", "echo").bad(); len(bad) > 0 {
 		t.Error(bad)
 	}
 }
@@ -156,7 +156,7 @@ func TestProbeEvaluatesState(t *testing.T) {
 func TestProbeStaleOffer(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
-	if bad := probeIt(t, server, "--level", "echo", "--as", "prober", "--file", "testdata/probe/stale.scenario", "echo").bad(); len(bad) > 0 {
+	if bad := probeIt(t, server, "--peer-type", "echo", "--as", "prober", "--file", "testdata/probe/stale.scenario", "echo").bad(); len(bad) > 0 {
 		t.Error(bad)
 	}
 }
@@ -183,7 +183,7 @@ func TestProbeUnaware(t *testing.T) {
 	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
 		t.Errorf("evidence of nothing: %v %v", left, err)
 	}
-	claimed := probeIt(t, server, "--level", "echo", "--evidence", folder, "--file", "testdata/probe/claim.scenario", "bob")
+	claimed := probeIt(t, server, "--peer-type", "echo", "--evidence", folder, "--file", "testdata/probe/claim.scenario", "bob")
 	if claimed.code != exit.Expectation || claimed.verdict["text-comes-back"] != "fail" {
 		t.Errorf("an echo that is none: exit code %d, %v", claimed.code, claimed.bad())
 	}
@@ -252,7 +252,7 @@ func TestProbeCallsBack(t *testing.T) {
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	p := probeIt(t, server, "--as", "prober", "--await", "30s", "--timeout", "1s", "--file", "testdata/probe/answerer.scenario", "bob")
+	p := probeIt(t, server, "--as", "prober", "--wait-for-call", "30s", "--timeout", "1s", "--file", "testdata/probe/answerer.scenario", "bob")
 	if p.verdict["answerer"] != "pass" || p.code != exit.OK {
 		t.Errorf("exit code %d: %v: %s", p.code, p.bad(), p.said)
 	}
@@ -260,7 +260,7 @@ func TestProbeCallsBack(t *testing.T) {
 
 // TestProbeAwaits: who only calls need not be there when the probe begins.
 func TestProbeAwaits(t *testing.T) {
-	p := probeIt(t, patientServer(t), "--as", "prober", "--await", "10ms", "--file", "testdata/probe/answerer.scenario", "bob")
+	p := probeIt(t, patientServer(t), "--as", "prober", "--wait-for-call", "10ms", "--file", "testdata/probe/answerer.scenario", "bob")
 	if bad := fmt.Sprint(p.bad()); p.code != exit.Expectation || !strings.Contains(bad, "bob did not call prober within 10ms") {
 		t.Errorf("exit code %d: %s: %s", p.code, bad, p.said)
 	}

@@ -22,7 +22,7 @@ import (
 // maxLoad is how many calls one process makes at most: each has a connection to the signaling server, sockets, encoders.
 const maxLoad = 1000
 
-// loading is what --load, --ramp and --hold say.
+// loading is what --load, --ramp and --duration say.
 type loading struct {
 	peers int           // 0 for none
 	pace  time.Duration // from one call to the next
@@ -33,7 +33,7 @@ func loadFlags() []cli.Flag {
 	return config.Category("LOAD", []cli.Flag{
 		&cli.IntFlag{Name: "load", Usage: "in place of a suite, `N` calls at once, each by a name of its own, with audio, video and text that are verified", Sources: config.Variable("load"), HideDefault: true},
 		config.String("ramp", "5/s", "`RATE` at which the calls of --load begin: 5/s, or 30/m"),
-		config.Duration("hold", 10*time.Second, "keep all calls of --load up for `D`; what comes back is verified at the beginning and at the end"),
+		config.Duration("duration", 10*time.Second, "keep all calls of --load up for `D`; what comes back is verified at the beginning and at the end"),
 	})
 }
 
@@ -42,20 +42,20 @@ var rampForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)/(s|m)$`)
 // readLoad reads the flags; names are the scenarios that were asked for.
 func readLoad(cmd *cli.Command, names []string) (l loading, err error) {
 	if !cmd.IsSet("load") {
-		if cmd.IsSet("ramp") || cmd.IsSet("hold") {
-			return l, exit.Usagef("--ramp and --hold are for --load N")
+		if cmd.IsSet("ramp") || cmd.IsSet("duration") {
+			return l, exit.Usagef("--ramp and --duration are for --load N")
 		}
 		return l, nil
 	}
-	l.peers, l.hold = cmd.Int("load"), cmd.Duration("hold")
+	l.peers, l.hold = cmd.Int("load"), cmd.Duration("duration")
 	m := rampForm.FindStringSubmatch(cmd.String("ramp"))
 	switch {
 	case l.peers < 1 || l.peers > maxLoad:
 		return l, exit.Usagef("--load %d: it is 1 to %d calls", l.peers, maxLoad)
-	case len(names) > 0 || cmd.IsSet("suite") || cmd.IsSet("file") || cmd.IsSet("parallel") || cmd.IsSet("await"):
-		return l, exit.Usagef("--load makes calls of its own, and takes no scenarios, --suite, --file, --parallel or --await")
+	case len(names) > 0 || cmd.IsSet("suite") || cmd.IsSet("file") || cmd.IsSet("parallel") || cmd.IsSet("wait-for-call"):
+		return l, exit.Usagef("--load makes calls of its own, and takes no scenarios, --suite, --file, --parallel or --wait-for-call")
 	case l.hold < 0:
-		return l, exit.Usagef("--hold %s: it cannot be negative", l.hold)
+		return l, exit.Usagef("--duration %s: it cannot be negative", l.hold)
 	case m == nil:
 		return l, exit.Usagef("--ramp %q: it is a rate, such as 5/s or 30/m", sanitize.Text(cmd.String("ramp")))
 	}
@@ -77,7 +77,7 @@ func (p *prober) runLoad(ctx context.Context) *scenario.Report {
 	first.explore(ctx)
 	p.capabilities = first.capabilities
 	if r.Err = first.noCall; r.Err == nil {
-		r.Load = &scenario.Load{Peers: p.load.peers, Pace: p.load.pace, Hold: p.load.hold, Verified: p.verified()}
+		r.Load = &scenario.Load{Peers: p.load.peers, Pace: p.load.pace, Duration: p.load.hold, Verified: p.verified()}
 		late := measureTimerLag()
 		r.Results = p.loadAll(ctx)
 		r.Load.Late = late.end()

@@ -17,7 +17,7 @@ func TestProbeLoad(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
 	var out, said bytes.Buffer
-	args := []string{"parley", "probe", "--server", server, "-q", "--load", "3", "--ramp", "20/s", "--hold", "500ms",
+	args := []string{"parley", "probe", "--server", server, "-q", "--load", "3", "--ramp", "20/s", "--duration", "500ms",
 		"--require", "setup.ms:p95>=0", "--require", "audio.loss<=100", "--require", "rtt.ms:p50>=0", "echo"}
 	if code := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args); code != exit.OK {
 		t.Errorf("exit code %d: %s%s", code, out.String(), said.String())
@@ -33,12 +33,12 @@ func TestProbeLoad(t *testing.T) {
 func TestProbeLoadFails(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
-	slow := probeIt(t, server, "--load", "2", "--ramp", "20/s", "--hold", "100ms", "--require", "setup.ms:p95<0", "echo")
+	slow := probeIt(t, server, "--load", "2", "--ramp", "20/s", "--duration", "100ms", "--require", "setup.ms:p95<0", "echo")
 	if slow.code != exit.Expectation || len(slow.Results) != 2 || len(slow.bad()) > 0 {
 		t.Errorf("a threshold: exit code %d, %v", slow.code, slow.bad())
 	}
 	brokenEcho(t, server, fault{silent: true})
-	silent := probeIt(t, server, "--load", "2", "--ramp", "20/s", "--hold", "100ms", "--level", "echo", "--timeout", "5s", "broken")
+	silent := probeIt(t, server, "--load", "2", "--ramp", "20/s", "--duration", "100ms", "--peer-type", "echo", "--timeout", "5s", "broken")
 	want, code := "fail", exit.Expectation
 	if silent.Load.Overloaded { // which a machine that is busy with other tests may be
 		want, code = "error", exit.Failure
@@ -56,7 +56,7 @@ func TestProbeLoadVerifies(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "answer", "--as", "bob", "--server", server, "--video", "test")
 	var out, said bytes.Buffer
-	args := []string{"parley", "probe", "--server", server, "--format", "json", "-q", "--load", "2", "--ramp", "20/s", "--hold", "100ms", "bob"}
+	args := []string{"parley", "probe", "--server", server, "--format", "json", "-q", "--load", "2", "--ramp", "20/s", "--duration", "100ms", "bob"}
 	code := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args)
 	var report struct{ Load struct{ Verified []string } }
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil || code != exit.OK {
@@ -69,8 +69,8 @@ func TestProbeLoadVerifies(t *testing.T) {
 
 func TestReadLoadRefuses(t *testing.T) {
 	for _, args := range [][]string{
-		{"--load", "0", "echo"}, {"--load", "1001", "echo"}, {"--ramp", "5/s", "echo"}, {"--hold", "5s", "echo"}, {"--load", "2", "--ramp", "5", "echo"},
-		{"--load", "2", "--ramp", "0/s", "echo"}, {"--load", "2", "--hold", "-1s", "echo"}, {"--load", "2", "echo", "connects"}, {"--load", "2", "--suite", "all", "echo"},
+		{"--load", "0", "echo"}, {"--load", "1001", "echo"}, {"--ramp", "5/s", "echo"}, {"--duration", "5s", "echo"}, {"--load", "2", "--ramp", "5", "echo"},
+		{"--load", "2", "--ramp", "0/s", "echo"}, {"--load", "2", "--duration", "-1s", "echo"}, {"--load", "2", "echo", "connects"}, {"--load", "2", "--suite", "all", "echo"},
 	} {
 		var out, said bytes.Buffer
 		if code := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, append([]string{"parley", "probe"}, args...)); code != exit.Usage {

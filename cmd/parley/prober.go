@@ -12,7 +12,7 @@ import (
 	"parley/cmd/parley/internal/scenario"
 )
 
-// levels are what --level can say.
+// levels are what --peer-type can say.
 func levels() []string { return []string{"auto", "any", "echo", "parley"} }
 
 // prober runs scenarios against one peer.
@@ -74,7 +74,7 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 }
 
 func (p *prober) newReport() *scenario.Report {
-	return &scenario.Report{Peer: p.target, Server: p.Server, Suite: p.suite, Level: p.level, Version: version(), Began: time.Now(), Requirements: p.required}
+	return &scenario.Report{Peer: p.target, Server: p.Server, Suite: p.suite, PeerType: p.level, Version: version(), Began: time.Now(), Requirements: p.required}
 }
 
 // finish completes a report whose results are there.
@@ -85,7 +85,7 @@ func (p *prober) finish(ctx context.Context, r *scenario.Report) {
 	for i := range r.Requirements {
 		r.Requirements[i].Check(r.Results)
 	}
-	r.Able, r.Took = p.capabilities, time.Since(r.Began)
+	r.Capabilities, r.Took = p.capabilities, time.Since(r.Began)
 }
 
 // as is the same prober by a name of its own, where several call at once.
@@ -149,15 +149,15 @@ func (p *prober) awaits(s scenario.Scenario) bool {
 func remedy(need string) string {
 	switch need {
 	case "callback":
-		return "let it call, and say how long to wait for that with --await"
+		return "let it call, and say how long to wait for that with --wait-for-call"
 	case "relay":
 		return "give one with --ice-server"
 	case "text-echo", "media-echo":
-		return "probe one that does (parley echo), or say --level echo to make that a failure"
+		return "probe one that does (parley echo), or say --peer-type echo to make that a failure"
 	case "parley":
 		return "only two parleys can show it"
 	case "cooperation":
-		return "probe one that does (parley echo, parley answer --cooperate), or say --level parley to make that a failure"
+		return "probe one that does (parley echo, parley answer --allow-probe), or say --peer-type parley to make that a failure"
 	}
 	return "what it does not take part in cannot be checked"
 }

@@ -33,7 +33,7 @@ func TestReports(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("<!-- make reports -->\n| peer | command | passed | failed | errors | expected to fail | skipped | seconds |\n|---|---|---:|---:|---:|---:|---:|---:|\n")
 	for _, probed := range []struct{ peer, args string }{
-		{"a Chromium tab of the page", "tab"}, {"a page like the original ones, in Chromium", "page --pause 3s"}, {"`parley echo`", "echo --level echo"},
+		{"a Chromium tab of the page", "tab"}, {"a page like the original ones, in Chromium", "page --pause 3s"}, {"`parley echo`", "echo --peer-type echo"},
 	} {
 		cmd := exec.Command(path, append([]string{"probe", "--server", server, "-q", "--format", "json"}, strings.Fields(probed.args)...)...)
 		out, probeErr := cmd.Output()

@@ -123,7 +123,7 @@ func (s *settings) readSecurity(cmd *cli.Command) (err error) {
 	}
 	if s.Verify == config.VerifyAsk {
 		if err := writeTerminal(""); err != nil {
-			return exit.Errorf(exit.Device, "--verify ask: %w; give the code with --verify CODE, see --identity", err)
+			return exit.Errorf(exit.Device, "--expect-code ask: %w; give the code with --expect-code CODE, see --identity", err)
 		}
 	}
 	if s.IdentityPath != "" {

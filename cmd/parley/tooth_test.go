@@ -57,7 +57,7 @@ func TestTeeth(t *testing.T) {
 			server := patientServer(t)
 			brokenEcho(t, server, test.fault)
 			level := map[bool]string{true: "parley", false: "echo"}[test.lying]
-			p := probeIt(t, server, slices.Concat([]string{"--level", level, "--parallel", "3", "--timeout", "10s", "broken"}, test.fails, test.passes)...)
+			p := probeIt(t, server, slices.Concat([]string{"--peer-type", level, "--parallel", "3", "--timeout", "10s", "broken"}, test.fails, test.passes)...)
 			for _, s := range test.fails {
 				if p.verdict[s] != "fail" {
 					t.Errorf("%s: %q, it should fail", s, p.verdict[s])

@@ -32,7 +32,7 @@ func setVariables(commands []*cli.Command) {
 // isDistinct reports whether a flag means something else in a command than in other commands.
 func isDistinct(command, flag string) bool {
 	return slices.Contains(map[string][]string{
-		"for": {"bench", "demo"}, "ice-server": {"serve"}, "listen": {"serve", "pipe"}, "max-calls": {"serve"}, "require": {"probe", "verify"},
+		"duration": {"probe"}, "for": {"bench", "demo"}, "ice-server": {"serve"}, "listen": {"serve", "pipe"}, "max-calls": {"serve"}, "require": {"probe", "verify"},
 	}[flag], command)
 }
 

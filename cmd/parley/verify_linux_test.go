@@ -36,7 +36,7 @@ func TestAskedForTheCode(t *testing.T) {
 				t.Fatal(err)
 			}
 			keyboard, tty := newTerminal(t)
-			p := atServer(t, server, tty, "call", "echo", "--verify", "ask", "--say", "hello", "--expect", "text=hello", "--timeout", "60s")
+			p := atServer(t, server, tty, "call", "echo", "--expect-code", "ask", "--say", "hello", "--expect", "text=hello", "--timeout", "60s")
 			if err := seen(keyboard, p).Until("y/N"); err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +63,7 @@ func TestAskedForTheCodeUntilTheCallEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, tty := newTerminal(t)
-	p := atServer(t, server, tty, "call", "bob", "--verify", "ask")
+	p := atServer(t, server, tty, "call", "bob", "--expect-code", "ask")
 	if err := p.Until("connected to bob"); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestAskedForTheCodeUntilTheCallEnds(t *testing.T) {
 }
 
 func TestWithoutATerminalThereIsNobodyToAsk(t *testing.T) {
-	p := atServer(t, "ws://localhost:1", nil, "call", "bob", "--verify", "ask")
+	p := atServer(t, "ws://localhost:1", nil, "call", "bob", "--expect-code", "ask")
 	p.Says(t, "no terminal to ask at")
 	p.Ends(t, int(exit.Device))
 }

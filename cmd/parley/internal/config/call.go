@@ -64,12 +64,12 @@ func Checks(values []string, keys map[string]event.Kind) (checks []event.Check, 
 	return checks, nil
 }
 
-// AnswerFlags are the flags of commands that answer calls. The default of --cooperate is cooperate.
-func AnswerFlags(cooperate bool) []cli.Flag {
+// AnswerFlags are the flags of commands that answer calls. The default of --allow-probe is allowProbe.
+func AnswerFlags(allowProbe bool) []cli.Flag {
 	return []cli.Flag{
 		Bool("once", "end after the first call"),
 		Int("max-calls", 0, "take `N` calls at once, 0 for any number; other callers are rejected as busy"),
-		&cli.BoolFlag{Name: "cooperate", Value: cooperate, Sources: Variable("cooperate"), HideDefault: !cooperate,
+		&cli.BoolFlag{Name: "allow-probe", Value: allowProbe, Sources: Variable("allow-probe"), HideDefault: !allowProbe,
 			Usage: "let the caller look at the call from this end, as parley probe does: see its events, and hold, resume, mute, restart or end it, by a data channel"},
 	}
 }
@@ -145,7 +145,7 @@ const VerifyAsk = "ask"
 // SecurityFlags are the flags of Security.
 func SecurityFlags() []cli.Flag {
 	return Category("SECURITY", []cli.Flag{
-		String("verify", "", "`CODE` that the call must have, else it ends with 30 before it connects; "+
+		String("expect-code", "", "`CODE` that the call must have, else it ends with 30 before it connects; "+
 			"ask: show it, and send nothing until you confirm that the peer shows the same"),
 		String("identity", "", "PEM `FILE` with the key of this side, made if it is not there; between two such sides the code stays the same"),
 	})
@@ -153,9 +153,9 @@ func SecurityFlags() []cli.Flag {
 
 // ReadSecurity reads the flags of SecurityFlags.
 func ReadSecurity(cmd *cli.Command) (Security, error) {
-	s := Security{cmd.String("verify"), cmd.String("identity")}
+	s := Security{cmd.String("expect-code"), cmd.String("identity")}
 	if s.Verify != "" && s.Verify != VerifyAsk && !peer.IsCode(s.Verify) {
-		return s, exit.Usagef("--verify %q: it is ask, or a code as both sides show it: six groups of five digits", sanitize.Text(s.Verify))
+		return s, exit.Usagef("--expect-code %q: it is ask, or a code as both sides show it: six groups of five digits", sanitize.Text(s.Verify))
 	}
 	return s, nil
 }

@@ -103,7 +103,7 @@ func TestValues(t *testing.T) {
 	o, err := parse("--dialect", "relay", "--ice-policy", "relay", "--ice-server", "turn:h,u,s,with,commas", "--udp-ports", "5000:5010", "--tcp-port", "7",
 		"--advertise-ip", "198.51.100.7", "--impair", "loss=5%", "--video", "test", "--audio", "none", "--video-size", "640x480@12.5", "--video-codec", "VP9",
 		"--record", "x.webm", "--record-split", "2G", "--audio-out", "1", "--expect", "connected", "--timeout", "3s", "--max-calls", "4",
-		"--output", "ndjson", "-q", "-v", "--pcap", "p", "--input", "ndjson", "--verify", "ask", "--say", "a,b", "--say", "c")
+		"--output", "ndjson", "-q", "-v", "--pcap", "p", "--input", "ndjson", "--expect-code", "ask", "--say", "a,b", "--say", "c")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestInvalidValues(t *testing.T) {
 		"--dialect x", "--ice-policy x", "--ice-server http:h", "--ice-server turn:h", "--udp-ports 1", "--udp-ports 9:8", "--udp-ports 0:1", "--udp-ports 1:70000",
 		"--tcp-port -1", "--tcp-port 65536", "--advertise-ip h", "--advertise-ip 0.0.0.0", "--advertise-ip fe80::1%eth0", "--impair x", "--interface [",
 		"--video-size 640", "--video-size 0x1", "--video-size 1x1@0", "--video-size 1x1@NaN", "--video-codec x", "--record-split 1", "--record-split 0M", "--record-split 10ms",
-		"--expect x", "--expect connected=1", "--max-calls -1", "--output x", "--input x", "--input ndjson --audio -", "--verify x",
+		"--expect x", "--expect connected=1", "--max-calls -1", "--output x", "--input x", "--input ndjson --audio -", "--expect-code x",
 		"--max-retransmits -2", "--max-retransmits 65536", "--max-lifetime 1us", "--negotiated 65535", "--header x", "--token a --token-file b",
 	} {
 		_, err := parse(strings.Fields(args)...)

@@ -80,13 +80,13 @@ type (
 		Peer         string            `json:"peer"`
 		Server       string            `json:"server"`
 		Suite        string            `json:"suite"`
-		Level        string            `json:"level"`
+		PeerType     string            `json:"peer_type"`
 		Version      string            `json:"version"`
 		Began        time.Time         `json:"began"`
 		Seconds      float64           `json:"seconds"`
 		Verdict      Verdict           `json:"verdict"`
 		Counts       map[Verdict]int   `json:"counts"`
-		Able         map[string]bool   `json:"able"`
+		Capabilities map[string]bool   `json:"capabilities"`
 		Results      []jsonResult      `json:"results"`
 		Requirements []jsonRequirement `json:"requirements"`
 		Load         *jsonLoad         `json:"load,omitempty"`
@@ -112,8 +112,8 @@ type (
 )
 
 func (r *Report) json(w io.Writer) error {
-	out := jsonReport{Schema: "parley.probe/1", Peer: r.Peer, Server: r.Server, Suite: r.Suite, Level: r.Level, Version: r.Version,
-		Began: r.Began, Seconds: r.Took.Seconds(), Verdict: r.Verdict(), Counts: r.Counts(), Able: r.Able,
+	out := jsonReport{Schema: "parley.probe/1", Peer: r.Peer, Server: r.Server, Suite: r.Suite, PeerType: r.PeerType, Version: r.Version,
+		Began: r.Began, Seconds: r.Took.Seconds(), Verdict: r.Verdict(), Counts: r.Counts(), Capabilities: r.Capabilities,
 		Results: []jsonResult{}, Requirements: []jsonRequirement{}, Load: r.Load.json(r)}
 	for _, one := range r.Results {
 		out.Results = append(out.Results, jsonResult{one.Scenario.Name, one.Scenario.Title, one.Scenario.Specs, one.Scenario.Suites,
@@ -170,7 +170,7 @@ type (
 
 func (r *Report) junit(w io.Writer) error {
 	s := junitSuite{Name: "parley probe " + r.Peer, Time: seconds(r.Took), Timestamp: r.Began.UTC().Format("2006-01-02T15:04:05"),
-		Property: []junitProperty{{"server", r.Server}, {"suite", r.Suite}, {"level", r.Level}, {"version", r.Version}}}
+		Property: []junitProperty{{"server", r.Server}, {"suite", r.Suite}, {"peer-type", r.PeerType}, {"version", r.Version}}}
 	s.Property = append(s.Property, r.Load.properties(r)...)
 	for _, one := range r.Results {
 		s.add(one.junit(r.Peer))

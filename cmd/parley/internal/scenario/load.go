@@ -10,10 +10,10 @@ import (
 
 // Load is many calls at once, each a result of the report.
 type Load struct {
-	// Peers is how many calls, Pace the time from the beginning of one to that of the next, and Hold how long all stay up.
-	Peers int
-	Pace  time.Duration
-	Hold  time.Duration
+	// Peers is how many calls, Pace the time from the beginning of one to that of the next, and Duration how long all stay up.
+	Peers    int
+	Pace     time.Duration
+	Duration time.Duration
 	// Verified says what of each call was verified beside that it connects.
 	Verified []string
 	// Late is how late the timers of this process were, in milliseconds: how busy this machine itself was. Overloaded: so
@@ -79,7 +79,7 @@ func (r *Report) Distributions() []Distribution {
 
 // said is a load in words.
 func (l *Load) said() string {
-	return fmt.Sprintf("%d calls, one every %s, all at once for %s; of each: %s", l.Peers, l.Pace, l.Hold,
+	return fmt.Sprintf("%d calls, one every %s, all at once for %s; of each: %s", l.Peers, l.Pace, l.Duration,
 		strings.Join(append([]string{"it connects"}, l.Verified...), ", "))
 }
 
@@ -107,12 +107,12 @@ func (r *Report) loadMarkdown(w io.Writer) {
 
 // The JSON form.
 type jsonLoad struct {
-	Peers       int            `json:"peers"`
-	PaceSeconds float64        `json:"pace_seconds"`
-	HoldSeconds float64        `json:"hold_seconds"`
-	Verified    []string       `json:"verified"`
-	Overloaded  bool           `json:"overloaded"`
-	Metrics     []Distribution `json:"metrics"`
+	Peers           int            `json:"peers"`
+	PaceSeconds     float64        `json:"pace_seconds"`
+	DurationSeconds float64        `json:"duration_seconds"`
+	Verified        []string       `json:"verified"`
+	Overloaded      bool           `json:"overloaded"`
+	Metrics         []Distribution `json:"metrics"`
 }
 
 // json is nil for a report without a load.
@@ -120,7 +120,7 @@ func (l *Load) json(r *Report) *jsonLoad {
 	if l == nil {
 		return nil
 	}
-	return &jsonLoad{l.Peers, l.Pace.Seconds(), l.Hold.Seconds(), l.Verified, l.Overloaded, r.Distributions()}
+	return &jsonLoad{l.Peers, l.Pace.Seconds(), l.Duration.Seconds(), l.Verified, l.Overloaded, r.Distributions()}
 }
 
 // properties are the percentiles as JUnit has them.

@@ -11,7 +11,7 @@ import (
 
 // What was measured is in each format.
 func TestLoadIsWritten(t *testing.T) {
-	r := &Report{Load: &Load{Peers: 2, Pace: time.Second, Hold: time.Minute, Verified: []string{"it sings"}}, Results: []Result{one("peer-1", Pass, "", 30), one("peer-2", Fail, "it is late", 40)}}
+	r := &Report{Load: &Load{Peers: 2, Pace: time.Second, Duration: time.Minute, Verified: []string{"it sings"}}, Results: []Result{one("peer-1", Pass, "", 30), one("peer-2", Fail, "it is late", 40)}}
 	for format, want := range map[string]string{
 		"table": "setup.ms             2        30        40        40        40\n", "json": `"metric": "setup.ms",`,
 		"junit": `<property name="setup.ms" value="p50 30, p95 40, p99 40, max 40">`, "tap": "# setup.ms  ", "markdown": "| setup.ms | 2 | 30 | 40 | 40 | 40 |\n",

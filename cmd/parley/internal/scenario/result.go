@@ -45,12 +45,12 @@ func Judge(s Scenario, err error) (Verdict, string) {
 
 // Report is all of a run.
 type Report struct {
-	Peer, Server, Suite, Level string
-	Version                    string
-	Began                      time.Time
-	Took                       time.Duration
+	Peer, Server, Suite, PeerType string
+	Version                       string
+	Began                         time.Time
+	Took                          time.Duration
 	// Peer's abilities that were seen, and why others were not.
-	Able map[string]bool
+	Capabilities map[string]bool
 	// Results in the order of the suite.
 	Results []Result
 	// Requirements are the thresholds, with how they went.
