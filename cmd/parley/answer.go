@@ -15,9 +15,8 @@ import (
 
 func answerCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
-		Name:      "answer",
-		Usage:     "log in and answer calls",
-		ArgsUsage: " ",
+		Name:  "answer",
+		Usage: "log in and answer calls",
 		Description: `Answers every call until it is interrupted, or after the first call with --once.
 With --expect it ends as soon as all expectations hold in one call.
 
@@ -65,9 +64,8 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 
 func echoCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
-		Name:      "echo",
-		Usage:     "answer all calls, send media and data back",
-		ArgsUsage: " ",
+		Name:  "echo",
+		Usage: "answer all calls, send media and data back",
 		Description: `Answers every call and sends back audio and video as they were encoded, and each
 message on its channel. It cooperates with its callers: parley probe observes the
 call from both ends (--allow-probe=false disables that).

@@ -18,7 +18,7 @@ import (
 func benchCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "bench",
-		Usage: "measure what this machine can do: call set-up, round trip, data, encoders",
+		Usage: "measure call set-up, data and encoders on this machine",
 		Description: `Two peers in this process call each other over this machine's own network, so both ends' work is
 in the numbers; nothing of it needs a server.
 

@@ -2,26 +2,43 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/stdio"
 )
 
-// describeCompletion shows the library's own command in --help.
-func describeCompletion(c *cli.Command) {
-	c.Hidden = false
-	c.Action = func(ctx context.Context, cmd *cli.Command) error {
-		if shell := cmd.Args().First(); shell != "" {
-			return exit.Usagef("there is no completion for %q; there is one for bash, zsh, fish and pwsh", sanitize.Text(shell))
-		}
-		return cli.ShowSubcommandHelp(cmd)
+// setCompletion makes the library's command of completion one with the shell as its operand, so that
+// it has the same --help as other commands.
+func setCompletion(std stdio.Streams, c *cli.Command) {
+	scripts := c.Commands // one for each shell
+	var shells []string
+	for _, s := range scripts {
+		shells = append(shells, s.Name)
 	}
-	c.Usage = "print a script that completes commands and flags in a shell"
-	c.Description = `The shells are bash, zsh, fish and pwsh.
+	c.Commands, c.Hidden, c.ArgsUsage = nil, false, "SHELL"
+	c.Usage = "print a script that completes commands and flags"
+	c.Description = `Prints the script for SHELL: ` + strings.Join(shells, ", ") + `.
 
-   source <(parley completion bash)                                   # this shell
-   parley completion bash > /etc/bash_completion.d/parley             # every shell
+   source <(parley completion bash)                            # this shell
+   parley completion bash > /etc/bash_completion.d/parley      # every shell
    parley completion fish > ~/.config/fish/completions/parley.fish`
+	c.Action = func(ctx context.Context, cmd *cli.Command) error {
+		shell := cmd.Args().First()
+		if shell == "" {
+			return cli.ShowCommandHelp(ctx, cmd.Root(), c.Name)
+		}
+		i := slices.Index(shells, shell)
+		if i < 0 {
+			return exit.Usagef("there is no completion for %q; there is one for %s", sanitize.Text(shell), strings.Join(shells, ", "))
+		}
+		return scripts[i].Action(ctx, cmd)
+	}
+	c.ShellComplete = func(context.Context, *cli.Command) { fmt.Fprintln(std.Out, strings.Join(shells, "\n")) }
+	withHelp(c, columnsOf(std.Out))
 }

@@ -26,9 +26,8 @@ import (
 
 func demoCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
-		Name:      "demo",
-		Usage:     "show a whole call on this machine: no browser, device or network needed",
-		ArgsUsage: " ",
+		Name:  "demo",
+		Usage: "show a whole call on this machine, without devices",
 		Description: `Starts a signaling server and an echo on a free port, calls the echo with test
 video, a tone and a line of text, and reports what came back. The page it names
 joins from a browser. It goes on until it is interrupted; with --for it ends by

@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	helpColumn   = 28 // where the text about a flag begins
-	usualColumns = 80 // of what is no terminal
-	mostColumns  = 110
+	helpColumn        = 28 // where the text about a flag begins
+	descriptionIndent = 3
+	usualColumns      = 80 // of what is no terminal
+	mostColumns       = 110
 )
 
 // helpCommand prints a topic or the help of a command, or lists commands and topics.
@@ -87,6 +88,30 @@ DESCRIPTION:
    {{template "descriptionTemplate" .}}{{end}}
 `
 	c.CustomHelpTemplate = plain + strings.ReplaceAll(b.String(), "{{", `{{"{{"}}`)
+	c.Description = wrapDescription(c.Description, columns-descriptionIndent)
+	c.HideHelpCommand = true // "help" is an operand
+}
+
+// wrapDescription wraps the paragraphs of a description. It keeps indented lines, which are examples.
+func wrapDescription(text string, width int) string {
+	var lines []string
+	paragraph := ""
+	end := func() {
+		if paragraph != "" {
+			lines = append(lines, wrapped(paragraph, width)...)
+		}
+		paragraph = ""
+	}
+	for _, line := range strings.Split(text, "\n") {
+		if line != "" && line[0] != ' ' {
+			paragraph += line + " "
+			continue
+		}
+		end()
+		lines = append(lines, line)
+	}
+	end()
+	return strings.Join(lines, "\n")
 }
 
 // exitStatusHelp returns the section of --help about exit codes.

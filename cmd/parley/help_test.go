@@ -2,51 +2,70 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
 )
 
-// Whoever asks for help in a terminal of 80 columns reads whole lines, and finds each flag.
-func TestHelpFits(t *testing.T) {
-	for _, c := range root(stdio.Streams{}).Commands {
-		var out bytes.Buffer
-		if code := run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, []string{"parley", c.Name, "--help"}); code != exit.OK {
-			t.Errorf("parley %s --help ends with %d", c.Name, code)
+// TestHelp checks the help of all commands: standard headings, the exit codes at the end, and lines that
+// fit a terminal of 80 columns.
+func TestHelp(t *testing.T) {
+	program := root(stdio.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
+	if err := program.Run(t.Context(), []string{"parley", "version"}); err != nil { // adds completion
+		t.Fatal(err)
+	}
+	if program.Command("completion") == nil {
+		t.Fatal("there is no command completion")
+	}
+	checkHelp(t, program, []string{"parley"})
+}
+
+// checkHelp checks the help of a command and of its subcommands.
+func checkHelp(t *testing.T, c *cli.Command, words []string) {
+	t.Helper()
+	for _, sub := range c.Commands {
+		checkHelp(t, sub, append(slices.Clone(words), sub.Name))
+	}
+	var b bytes.Buffer
+	name := strings.Join(append(words, "--help"), " ")
+	if code := run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &b, Err: &b}, strings.Fields(name)); code != exit.OK {
+		t.Errorf("%s: got code %d", name, code)
+	}
+	help := b.String()
+	for _, f := range c.Flags {
+		if typed := "\n   --" + f.Names()[0]; !strings.Contains(help, typed+" ") && !strings.Contains(help, typed+",") && len(words) > 1 && f.Names()[0] != "help" {
+			t.Errorf("%s does not describe --%s", name, f.Names()[0])
 		}
-		for _, f := range c.Flags {
-			if typed := "\n   --" + f.Names()[0]; !strings.Contains(out.String(), typed+" ") && !strings.Contains(out.String(), typed+",") {
-				t.Errorf("parley %s --help has nothing about --%s", c.Name, f.Names()[0])
-			}
+	}
+	if !strings.HasSuffix(help, exitStatusHelp()) {
+		t.Errorf("%s does not end with EXIT STATUS", name)
+	}
+	for _, heading := range regexp.MustCompile(`(?m)^[^ \n].*$`).FindAllString(help, -1) {
+		if !slices.Contains(headings(), heading) {
+			t.Errorf("%s has the heading %q", name, heading)
 		}
-		if !strings.HasSuffix(out.String(), exitStatusHelp()) {
-			t.Errorf("parley %s --help does not end with EXIT STATUS", c.Name)
-		}
-		for _, heading := range regexp.MustCompile(`(?m)^[^ \n].*:$`).FindAllString(out.String(), -1) {
-			if !slices.Contains(headings(), strings.TrimSuffix(heading, ":")) {
-				t.Errorf("parley %s --help has the heading %s", c.Name, heading)
-			}
-		}
-		_, flags, _ := strings.Cut(out.String(), ":\n   --")
-		if flags == "" && len(c.Flags) > 0 {
-			t.Errorf("parley %s --help has no flags:\n%s", c.Name, out.String())
-		}
-		for line := range strings.Lines(flags) {
-			if len([]rune(strings.TrimSpace(line))) > usualColumns || strings.Contains(line, "{{") {
-				t.Errorf("parley %s --help: %s", c.Name, line)
-			}
+	}
+	for line := range strings.Lines(help) {
+		line = strings.TrimSuffix(line, "\n")
+		if utf8.RuneCountInString(line) > usualColumns || strings.Contains(line, "{{") || strings.HasSuffix(line, " ") {
+			t.Errorf("%s has the line %q", name, line)
 		}
 	}
 }
 
-// headings returns the headings that the help of commands may have.
+// headings returns the headings that help may have.
 func headings() []string {
-	return []string{"NAME", "USAGE", "DESCRIPTION", "OPTIONS", "CALL", "MEDIA OUT", "MEDIA IN", "DATA CHANNELS", "NETWORK", "SIGNALING", "SECURITY",
-		"OUTPUT", "LOAD", "TLS", "LOGIN", "STUN AND TURN", "LIMITS", "OPERATION", "ENVIRONMENT", "EXIT STATUS"}
+	return []string{"NAME:", "USAGE:", "DESCRIPTION:", "COMMANDS:", "GLOBAL OPTIONS:", "TOPICS (parley help TOPIC):", "OPTIONS:", "CALL:", "MEDIA OUT:",
+		"MEDIA IN:", "DATA CHANNELS:", "NETWORK:", "SIGNALING:", "SECURITY:", "OUTPUT:", "LOAD:", "TLS:", "LOGIN:", "STUN AND TURN:", "LIMITS:",
+		"OPERATION:", "ENVIRONMENT:", "EXIT STATUS:"}
 }
 
 // TestReplacedFlags checks that flags are unknown by the names that they had before.

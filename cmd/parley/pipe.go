@@ -26,10 +26,10 @@ ends, the peer reads the end of its input, and may still answer.
    parley pipe --as bob > copy            # here
    parley pipe bob < file                 # there
 
-   tar c folder | parley pipe bob         # with: parley pipe --as bob | tar x
-   parley pipe bob --exit-on-eof < file   # does not wait for what bob has to say
+   tar c folder | parley pipe bob       # with: parley pipe --as bob | tar x
+   parley pipe bob --exit-on-eof < file # does not wait for what bob sends
    parley pipe --as log --exec 'tail -f /var/log/syslog'
-   parley pipe tab --text                 # each line is a message, for a page
+   parley pipe tab --text               # each line is a message, for a page
 
 TCP connections go over one call, each on a channel of its own. Only who runs
 --connect decides what is connected to:
@@ -39,7 +39,8 @@ TCP connections go over one call, each on a channel of its own. Only who runs
 
 With several targets, --listen says which one it means; it must be one of them:
 
-   parley pipe office --listen tcp:8080,tcp:intranet:80 --listen tcp:2222,tcp:host:22
+   parley pipe office --listen tcp:8080,tcp:intranet:80 \
+      --listen tcp:2222,tcp:host:22
 
 The peer can be a page: what it sends by a data channel comes out of stdout,
 and an empty binary message is the end of the input.`,

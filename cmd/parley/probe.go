@@ -38,11 +38,11 @@ call be seen from its end, too (parley echo, parley answer --allow-probe).
    parley probe echo --peer-type echo --suite all
    parley probe echo --peer-type parley --suite parley
    parley probe echo --suite data --format junit > junit.xml
-   parley probe tab --require 'setup.ms<=500' --require 'rtt.ms:p95<20' --evidence out
+   parley probe tab --require 'setup.ms<=500' --require 'rtt.ms:p95<20'
    parley probe tab text-comes-back restart-by-us
    parley probe tab --file my.scenario
    parley probe --list
-   parley probe echo --load 50 --ramp 5/s --require 'setup.ms:p95<=500' --require 'audio.loss:p95<1'
+   parley probe echo --load 50 --ramp 5/s --require 'setup.ms:p95<=500'
 
 Verdicts are pass, fail, error (it could not be found out), skip, and
 expected-fail (a limit that the scenario names). The exit code is the same in each
@@ -50,8 +50,7 @@ format: 0 if nothing failed, 3 if something did, a requirement does not hold or 
 scenario was run at all, 1 for an error, and 10, 11 or 12 if the signaling server or
 NAME is not reached. The report goes to stdout.
 
-The language of scenarios is in cmd/parley/internal/scenario/doc.go, examples are in
-cmd/parley/testdata/scenario.`,
+"parley help scenarios" describes the language of scenarios.`,
 		Flags: slices.Concat(config.SignalingFlags(""), config.NetworkFlags(), loadFlags(), []cli.Flag{
 			config.String("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),
 			config.Bool("list", "list the scenarios of the suite, with the sections of the standards that they check, and end"),

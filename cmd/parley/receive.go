@@ -21,16 +21,15 @@ import (
 
 func receiveCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
-		Name:      "receive",
-		Usage:     "take files and folders that somebody sends",
-		ArgsUsage: " ",
+		Name:  "receive",
+		Usage: "take files and folders that somebody sends",
 		Description: `Answers every call, and takes the files that "parley send", or a browser tab,
 offers. It asks at the terminal about each offer; a script says --yes. The path of
 each file that came, whole and verified, is printed to stdout.
 
-   parley receive                                  # asks, stores in this folder
+   parley receive                             # asks, stores in this folder
    parley receive --as inbox --into ~/Downloads --yes --max-size 2GiB
-   parley receive --once --yes --from alice        # one transfer, of alice alone
+   parley receive --once --yes --from alice   # one transfer, of alice alone
 
 Nothing is written outside the folder, and no file is replaced without --overwrite.
 What a broken transfer leaves is NAME.parley-part, and goes on when it is sent again.`,

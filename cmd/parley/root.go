@@ -57,9 +57,9 @@ func root(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "parley",
 		Usage: "a WebRTC peer for the terminal: the other end of a call",
-		Description: `Call a browser tab, or another parley, by name. In two terminals:
+		Description: wrapDescription(`Call a browser tab, or another parley, by name. In two terminals:
 
-   parley serve                         # signaling server and web page on :9090
+   parley serve                    # signaling server and web page on :9090
    parley call tab --video test --audio test
 
 and in a browser http://localhost:9090/?as=tab, where the call rings.
@@ -67,14 +67,14 @@ and in a browser http://localhost:9090/?as=tab, where the call rings.
 Without any of that, "parley demo" shows a whole call on this machine.
 
 Every flag has an environment variable: --server is PARLEY_SERVER. The variables of
-flags that only one command has include its name: PARLEY_SERVE_LISTEN.`,
+flags that only one command has include its name: PARLEY_SERVE_LISTEN.`, columnsOf(std.Out)-descriptionIndent),
 		CustomRootCommandHelpTemplate: cli.RootCommandHelpTemplate + "\nTOPICS (parley help TOPIC):\n" + docs.List() + exitStatusHelp(),
 
 		Reader: std.In, Writer: std.Out, ErrWriter: std.Err,
 		HideVersion:                     true,
 		Suggest:                         true,
 		EnableShellCompletion:           true,
-		ConfigureShellCompletionCommand: describeCompletion,
+		ConfigureShellCompletionCommand: func(c *cli.Command) { setCompletion(std, c) },
 		Commands:                        commands(std),
 		Action:                          unknownCommand,
 		OnUsageError:                    config.UsageError,

@@ -23,16 +23,15 @@ import (
 
 func serveCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
-		Name:      "serve",
-		Usage:     "run the signaling server and its pages",
-		ArgsUsage: " ",
+		Name:  "serve",
+		Usage: "run the signaling server and its pages",
 		Description: `Serves the pages over HTTP and the signaling of both dialects over WebSocket, on
 the same addresses. Open http://localhost:9090/ in a browser.
 
    parley serve
    parley serve --listen :9090 --listen :8000 --listen 127.0.0.1:80
-   parley serve --tls-self-signed         # for the camera of a phone in this network
-   parley serve --greeting                # as the original server greets
+   parley serve --tls-self-signed     # for the camera of a phone
+   parley serve --greeting            # as the original server greets
 
 On the open internet, with a certificate, a relay for those behind firewalls and
 tokens for those who may come in:
@@ -40,10 +39,11 @@ tokens for those who may come in:
    parley serve --listen :443 --tls-cert fullchain.pem --tls-key key.pem
 
 Behind a proxy that adds X-Forwarded-For, with what watches it on another port:
-   parley serve --origin https://call.example.org --trusted-proxy 10.0.0.0/8 \
-      --client-ip-header X-Forwarded-For --admin 127.0.0.1:9091 --log json
+   parley serve --origin https://call.example.org \
+      --trusted-proxy 10.0.0.0/8 --client-ip-header X-Forwarded-For \
+      --admin 127.0.0.1:9091 --log json
 
-SIGTERM drains: /readyz turns, clients are disconnected within --drain, and connect to
+SIGTERM drains: /readyz fails, clients are disconnected within --drain, and connect to
 the server that runs then. A second signal ends at once, as does Ctrl-C.
 
 URL parameters of the page: ?as=NAME signs in, &call=NAME calls, &answer=1

@@ -32,7 +32,8 @@ The report has missing and repeated frames, freezes and gaps, the offset between
 and video, and the similarity to the frames that were sent (PSNR).
 
    parley verify call.webm
-   parley verify call.mp4 --require 'video.psnr>=30' --require 'video.frames.lost<=5' --require 'av-sync<=90'
+   parley verify call.mp4 --require 'video.psnr>=30' --require 'av-sync<=90'
+   parley verify call.mp4 --require 'video.frames.lost<=5'
    parley verify *.webm --output ndjson
 
 WebM, Matroska, MP4, IVF, H.264 and Ogg are read by parley, all else by ffmpeg, if
