@@ -35,7 +35,7 @@ func setCompletion(std stdio.Streams, c *cli.Command) {
 		}
 		i := slices.Index(shells, shell)
 		if i < 0 {
-			return exit.Usagef("there is no completion for %q; there is one for %s", sanitize.Text(shell), strings.Join(shells, ", "))
+			return exit.Usagef("invalid shell %q: want %s", sanitize.Text(shell), strings.Join(shells, ", "))
 		}
 		return scripts[i].Action(ctx, cmd)
 	}

@@ -100,7 +100,7 @@ func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
 	}
 	args := cmd.Args().Slice()
 	if len(args) == 0 {
-		return nil, exit.Usagef("parley probe needs the name of whom to probe; see parley probe --help")
+		return nil, exit.Usagef("parley probe needs the name of the peer; see parley probe --help")
 	}
 	p.target = args[0]
 	if p.fixedName = s.Name != "" || s.Dialect == signal.DialectRelay; s.Name == "" {
@@ -121,11 +121,11 @@ func (p *prober) verbose(cmd *cli.Command, std stdio.Streams) {
 func (p *prober) readGoal(cmd *cli.Command) error {
 	switch {
 	case p.parallel < 1 || p.parallel > 64:
-		return exit.Usagef("--parallel %d: it is 1 to 64 calls", p.parallel)
+		return exit.Usagef("invalid --parallel %d: want 1 to 64 calls", p.parallel)
 	case !slices.Contains(levels(), p.level):
-		return exit.Usagef("--peer-type %q: it is one of %s", sanitize.Text(p.level), strings.Join(levels(), ", "))
+		return exit.Usagef("invalid --peer-type %q: want one of %s", sanitize.Text(p.level), strings.Join(levels(), ", "))
 	case !slices.Contains(scenario.Formats(), p.format):
-		return exit.Usagef("--format %q: it is one of %s", sanitize.Text(p.format), strings.Join(scenario.Formats(), ", "))
+		return exit.Usagef("invalid --format %q: want one of %s", sanitize.Text(p.format), strings.Join(scenario.Formats(), ", "))
 	}
 	for _, text := range cmd.StringSlice("require") {
 		q, err := scenario.ParseRequirement(text)
@@ -140,7 +140,7 @@ func (p *prober) readGoal(cmd *cli.Command) error {
 	}
 	p.suite = cmd.String("suite")
 	if !slices.Contains(scenario.Suites(), p.suite) {
-		return exit.Usagef("--suite %q: it is one of %s", sanitize.Text(p.suite), strings.Join(scenario.Suites(), ", "))
+		return exit.Usagef("invalid --suite %q: want one of %s", sanitize.Text(p.suite), strings.Join(scenario.Suites(), ", "))
 	}
 	names := cmd.Args().Tail()
 	if p.load, err = readLoad(cmd, names); err != nil {

@@ -51,18 +51,18 @@ func readLoad(cmd *cli.Command, names []string) (l loading, err error) {
 	m := rampForm.FindStringSubmatch(cmd.String("ramp"))
 	switch {
 	case l.peers < 1 || l.peers > maxLoad:
-		return l, exit.Usagef("--load %d: it is 1 to %d calls", l.peers, maxLoad)
+		return l, exit.Usagef("invalid --load %d: want 1 to %d calls", l.peers, maxLoad)
 	case len(names) > 0 || cmd.IsSet("suite") || cmd.IsSet("file") || cmd.IsSet("parallel") || cmd.IsSet("wait-for-call"):
 		return l, exit.Usagef("--load makes calls of its own, and takes no scenarios, --suite, --file, --parallel or --wait-for-call")
 	case l.hold < 0:
-		return l, exit.Usagef("--duration %s: it cannot be negative", l.hold)
+		return l, exit.Usagef("invalid --duration %s: want 0 or more", l.hold)
 	case m == nil:
-		return l, exit.Usagef("--ramp %q: it is a rate, such as 5/s or 30/m", sanitize.Text(cmd.String("ramp")))
+		return l, exit.Usagef("invalid --ramp %q: want a rate, such as 5/s or 30/m", sanitize.Text(cmd.String("ramp")))
 	}
 	rate, err := strconv.ParseFloat(m[1], 64)
 	unit := map[string]time.Duration{"s": time.Second, "m": time.Minute}[m[2]]
 	if err != nil || rate < 0.01 || rate > 1000 {
-		return l, exit.Usagef("--ramp %q: it is a rate of 0.01 to 1000", sanitize.Text(cmd.String("ramp")))
+		return l, exit.Usagef("invalid --ramp %q: want a rate of 0.01 to 1000", sanitize.Text(cmd.String("ramp")))
 	}
 	l.pace = time.Duration(float64(unit) / rate)
 	return l, nil

@@ -85,7 +85,7 @@ flags that only one command has include its name: PARLEY_SERVE_LISTEN.`, columns
 // unknownCommand answers a command line that names no command.
 func unknownCommand(_ context.Context, cmd *cli.Command) error {
 	if name := cmd.Args().First(); name != "" {
-		return exit.Usagef("there is no command %q; see parley --help", sanitize.Text(name))
+		return exit.Usagef("unknown command %q; see parley --help", sanitize.Text(name))
 	}
 	return cli.ShowRootCommandHelp(cmd)
 }

@@ -44,11 +44,11 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 			defer s.report.CloseInto(&err)
 			args := cmd.Args().Slice()
 			if len(args) < 2 {
-				return exit.Usagef("%s needs a file, and whom to send it to; see %s --help", cmd.FullName(), cmd.FullName())
+				return exit.Usagef("%s needs a file and the name of the peer; see %s --help", cmd.FullName(), cmd.FullName())
 			}
 			name := args[len(args)-1]
 			if err := signal.CheckPeerName(name); err != nil {
-				return exit.Usagef("the name %q cannot be called: %v", sanitize.Text(name), err)
+				return exit.Usagef("invalid name %q: %v", sanitize.Text(name), err)
 			}
 			if s.Name == "" {
 				s.Name = "sender-" + randomHex(3)

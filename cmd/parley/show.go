@@ -54,7 +54,7 @@ func (s *settings) openShow() (release func(), err error) {
 	case s.Show == "":
 		return release, nil
 	case !slices.Contains(showModes(), s.Show):
-		return release, exit.Usagef("--show %q: it is %s", sanitize.Text(s.Show), strings.Join(showModes(), ", "))
+		return release, exit.Usagef("invalid --show %q: want %s", sanitize.Text(s.Show), strings.Join(showModes(), ", "))
 	case s.Show == "window":
 		if runtime.GOOS == "linux" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 			return release, exit.Usagef("--show window: there is no desktop to open a window on: neither $DISPLAY nor $WAYLAND_DISPLAY is set")

@@ -54,7 +54,7 @@ NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
 				return exit.Usagef("snapshot takes a name and a file; see %s --help", cmd.FullName())
 			}
 			if err := signal.CheckPeerName(args[0]); err != nil {
-				return exit.Usagef("the name %q cannot be called: %v", sanitize.Text(args[0]), err)
+				return exit.Usagef("invalid name %q: %v", sanitize.Text(args[0]), err)
 			}
 			s, err := readSettings(cmd, std)
 			if err != nil {
@@ -114,7 +114,7 @@ func checkSnapshot(path string) error {
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".png", ".jpg", ".jpeg":
 	default:
-		return exit.Usagef("%s: the name of a snapshot ends with .png or .jpg", sanitize.Text(path))
+		return exit.Usagef("invalid name of a snapshot %s: want .png or .jpg at its end", sanitize.Text(path))
 	}
 	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 		return exit.Errorf(exit.Device, "%s: there is no folder %s", sanitize.Text(path), sanitize.Text(filepath.Dir(path)))

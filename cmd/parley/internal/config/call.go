@@ -43,7 +43,7 @@ func CallFlags(timeout time.Duration) []cli.Flag {
 // ReadCall reads the flags of CallFlags. The keys of --expect are keys.
 func ReadCall(cmd *cli.Command, keys map[string]event.Kind) (c Call, err error) {
 	if c.MaxCalls = cmd.Int("max-calls"); c.MaxCalls < 0 {
-		return c, exit.Usagef("--max-calls %d: it is a number of calls, or 0 for any", c.MaxCalls)
+		return c, exit.Usagef("invalid --max-calls %d: want a number of calls, or 0 for any", c.MaxCalls)
 	}
 	c.Say = cmd.StringSlice("say")
 	c.Duration, c.Timeout, c.RetryTaken = cmd.Duration("duration"), cmd.Duration("timeout"), cmd.IsSet("timeout")
@@ -92,7 +92,7 @@ func OutputFlags() []cli.Flag {
 func ReadOutput(cmd *cli.Command) (Output, error) {
 	output := cmd.String("output")
 	if output != "" && output != "human" && output != "ndjson" {
-		return Output{}, exit.Usagef("--output %q: it is human or ndjson", sanitize.Text(output))
+		return Output{}, exit.Usagef("invalid --output %q: want human or ndjson", sanitize.Text(output))
 	}
 	return Output{NDJSON: output == "ndjson", Quiet: cmd.Bool("quiet"), Verbose: cmd.Bool("verbose")}, nil
 }
@@ -126,7 +126,7 @@ func ReadInput(cmd *cli.Command, media MediaOut) (bool, error) {
 	input := cmd.String("input")
 	switch {
 	case input != "" && input != "ndjson":
-		return false, exit.Usagef("--input %q: it is ndjson: one JSON object a line", sanitize.Text(input))
+		return false, exit.Usagef("invalid --input %q: want ndjson", sanitize.Text(input))
 	case input != "" && (media.Video == "-" || media.Audio == "-"):
 		return false, exit.Usagef("--input and a source of - both read stdin; give the source as a file")
 	}
@@ -155,7 +155,7 @@ func SecurityFlags() []cli.Flag {
 func ReadSecurity(cmd *cli.Command) (Security, error) {
 	s := Security{cmd.String("expect-code"), cmd.String("identity")}
 	if s.Verify != "" && s.Verify != VerifyAsk && !peer.IsCode(s.Verify) {
-		return s, exit.Usagef("--expect-code %q: it is ask, or a code as both sides show it: six groups of five digits", sanitize.Text(s.Verify))
+		return s, exit.Usagef("invalid --expect-code %q: want ask, or the six groups of five digits that both peers show", sanitize.Text(s.Verify))
 	}
 	return s, nil
 }
@@ -179,13 +179,13 @@ func ReadChannels(cmd *cli.Command) ([]datachannel.Options, error) {
 	if cmd.IsSet("max-retransmits") {
 		n := cmd.Int("max-retransmits")
 		if n < 0 || n > 65535 {
-			return nil, exit.Usagef("--max-retransmits %d: it is 0 to 65535", n)
+			return nil, exit.Usagef("invalid --max-retransmits %d: want 0 to 65535", n)
 		}
 		most := uint16(n)
 		common.MaxRetransmits = &most
 	}
 	if cmd.IsSet("max-lifetime") && common.MaxLifetime < time.Millisecond {
-		return nil, exit.Usagef("--max-lifetime %s: it is 1ms to 65.535s", common.MaxLifetime)
+		return nil, exit.Usagef("invalid --max-lifetime %s: want 1ms to 65.535s", common.MaxLifetime)
 	}
 	labels := cmd.StringSlice("channel")
 	if len(labels) == 0 {
@@ -198,7 +198,7 @@ func ReadChannels(cmd *cli.Command) ([]datachannel.Options, error) {
 		if cmd.IsSet("negotiated") {
 			id := cmd.Int("negotiated") + i
 			if id < 0 || id > 65534 {
-				return nil, exit.Usagef("--negotiated %d: there are the numbers 0 to 65534", id)
+				return nil, exit.Usagef("invalid --negotiated %d: want 0 to 65534", id)
 			}
 			o.Negotiated, o.ID = true, uint16(id)
 		}

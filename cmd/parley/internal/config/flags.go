@@ -87,10 +87,10 @@ func Peer(cmd *cli.Command, otherwise string) (string, error) {
 	case len(args) == 1:
 		otherwise = args[0]
 	case otherwise == "":
-		return "", exit.Usagef("%s needs the name of whom to call; see %s --help", cmd.FullName(), cmd.FullName())
+		return "", exit.Usagef("%s needs the name of the peer; see %s --help", cmd.FullName(), cmd.FullName())
 	}
 	if err := signal.CheckPeerName(otherwise); err != nil {
-		return "", exit.Usagef("the name %q cannot be called: %v", sanitize.Text(otherwise), err)
+		return "", exit.Usagef("invalid name %q: %v", sanitize.Text(otherwise), err)
 	}
 	return otherwise, nil
 }

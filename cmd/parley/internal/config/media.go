@@ -72,7 +72,7 @@ func VideoSize(s string) (width, height int, rate float64, err error) {
 		rate, err3 = strconv.ParseFloat(r, 64)
 	}
 	if err1 != nil || err2 != nil || err3 != nil || width <= 0 || height <= 0 || hasRate && !(rate > 0) {
-		return 0, 0, 0, exit.Usagef("--video-size %q: it is WIDTHxHEIGHT or WIDTHxHEIGHT@RATE, such as 640x480@15", sanitize.Text(s))
+		return 0, 0, 0, exit.Usagef("invalid --video-size %q: want WIDTHxHEIGHT or WIDTHxHEIGHT@RATE, such as 640x480@15", sanitize.Text(s))
 	}
 	return width, height, rate, nil
 }
@@ -91,7 +91,7 @@ func VideoMIME(s string) (string, error) {
 	case "av1":
 		return webrtc.MimeTypeAV1, nil
 	}
-	return "", exit.Usagef("--video-codec %q: it is vp8, vp9, h264 or av1", sanitize.Text(s))
+	return "", exit.Usagef("invalid --video-codec %q: want vp8, vp9, h264 or av1", sanitize.Text(s))
 }
 
 // MediaIn says what happens to the media that a call receives.

@@ -54,7 +54,7 @@ func ReadNetwork(cmd *cli.Command) (n Network, err error) {
 	case "relay":
 		n.RelayOnly = true
 	default:
-		return n, exit.Usagef("--ice-policy %q: it is all or relay", sanitize.Text(policy))
+		return n, exit.Usagef("invalid --ice-policy %q: want all or relay", sanitize.Text(policy))
 	}
 	n.Interfaces = peer.InterfaceFilter{Include: cmd.StringSlice("interface"), Exclude: cmd.StringSlice("exclude-interface")}
 	if err := n.Interfaces.Check(); err != nil {
@@ -63,7 +63,7 @@ func ReadNetwork(cmd *cli.Command) (n Network, err error) {
 	n.AdvertiseIPs = cmd.StringSlice("advertise-ip")
 	for _, ip := range n.AdvertiseIPs {
 		if a, err := netip.ParseAddr(ip); err != nil || a.IsUnspecified() || a.Zone() != "" {
-			return n, exit.Usagef("--advertise-ip %q: it is an address, such as 198.51.100.7", sanitize.Text(ip))
+			return n, exit.Usagef("invalid --advertise-ip %q: want an address, such as 198.51.100.7", sanitize.Text(ip))
 		}
 	}
 	if text := cmd.String("impair"); text != "" {
@@ -75,7 +75,7 @@ func ReadNetwork(cmd *cli.Command) (n Network, err error) {
 	}
 	tcp := cmd.Int("tcp-port")
 	if tcp < 0 || tcp > 65535 {
-		return n, exit.Usagef("--tcp-port %d: it is a port, 1 to 65535", tcp)
+		return n, exit.Usagef("invalid --tcp-port %d: want a port, 1 to 65535", tcp)
 	}
 	n.TCPPort = uint16(tcp)
 	n.MinPort, n.MaxPort, err = PortRange("udp-ports", cmd.String("udp-ports"))
@@ -91,9 +91,9 @@ func iceServers(values []string) ([]webrtc.ICEServer, error) {
 		scheme, _, _ := strings.Cut(parts[0], ":")
 		switch {
 		case scheme != "stun" && scheme != "stuns" && scheme != "turn" && scheme != "turns":
-			return nil, exit.Usagef("--ice-server %q: the address begins with stun:, stuns:, turn: or turns:", sanitize.Text(parts[0]))
+			return nil, exit.Usagef("invalid --ice-server %q: want stun:, stuns:, turn: or turns: before the host", sanitize.Text(parts[0]))
 		case strings.HasPrefix(scheme, "turn") && len(parts) != 3:
-			return nil, exit.Usagef("--ice-server %q: a TURN server needs user and secret: turn:HOST,USER,SECRET", sanitize.Text(parts[0]))
+			return nil, exit.Usagef("invalid --ice-server %q: want turn:HOST,USER,SECRET", sanitize.Text(parts[0]))
 		case len(parts) == 3:
 			s.Username, s.Credential = parts[1], parts[2]
 		}

@@ -71,7 +71,7 @@ func readTLS(cmd *cli.Command) (*tls.Config, error) {
 	}
 	c.RootCAs = x509.NewCertPool()
 	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, exit.Errorf(exit.Device, "--ca %s: there is no certificate in it; it should be a PEM file", sanitize.Text(file))
+		return nil, exit.Errorf(exit.Device, "--ca %s: contains no certificate; want a PEM file", sanitize.Text(file))
 	}
 	return c, nil
 }

@@ -46,13 +46,13 @@ func ParseListen(values []string) ([]Listen, error) {
 			address = "localhost:" + address
 		}
 		if !ok || checkAddress(address, true) != nil {
-			return nil, exit.Usagef("--listen %q: it is tcp:PORT or tcp:HOST:PORT, such as tcp:8080", sanitize.Text(v))
+			return nil, exit.Usagef("invalid --listen %q: want tcp:PORT or tcp:HOST:PORT, such as tcp:8080", sanitize.Text(v))
 		}
 		l := Listen{Address: address}
 		if chosen {
 			targets, err := ParseTargets([]string{target})
 			if err != nil {
-				return nil, exit.Usagef("--listen %q: the target is tcp:HOST:PORT, as the peer's --connect names it", sanitize.Text(v))
+				return nil, exit.Usagef("invalid --listen %q: want the target tcp:HOST:PORT that --connect of the peer names", sanitize.Text(v))
 			}
 			l.Target = targets[0]
 		}
@@ -67,7 +67,7 @@ func ParseTargets(values []string) ([]string, error) {
 	for _, v := range values {
 		address, ok := strings.CutPrefix(v, "tcp:")
 		if !ok || checkAddress(address, false) != nil {
-			return nil, exit.Usagef("--connect %q: it is tcp:HOST:PORT, such as tcp:localhost:80", sanitize.Text(v))
+			return nil, exit.Usagef("invalid --connect %q: want tcp:HOST:PORT, such as tcp:localhost:80", sanitize.Text(v))
 		}
 		all = append(all, address)
 	}
