@@ -16,7 +16,7 @@ demo: build
 
 test: deps lint builds check
 
-# The peers in Python that the tests call, and how to tell that they are there.
+# The peers in Python that the tests call, and the check that they are there.
 PEERS = import aiortc, numpy, websockets, gi; gi.require_version('GstWebRTC', '1.0'); from gi.repository import Gst; Gst.init(None); \
 	assert all(Gst.ElementFactory.find(e) for e in ('webrtcbin', 'nicesink', 'vp8enc', 'opusenc', 'x264enc', 'avdec_h264'))
 PEER_PACKAGES = python3-aiortc python3-numpy python3-websockets python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
@@ -64,12 +64,12 @@ builds:
 # Tests with real browsers and networks: up to three that fail are run again,
 # alone; what passes then is listed as failed in the first run all the same.
 check:
-	@echo "no camera and no sound card is tested here: see make lab"
+	@echo "no camera and no audio device is tested here: see make lab"
 	CGO_ENABLED=0 go test ./media/device/...
 	CGO_ENABLED=1 go test ./media/device/...
 	go tool gotestsum --format pkgname --rerun-fails=2 --rerun-fails-max-failures=3 --packages=./... -- -race -timeout 40m -tags "$(TAGS)"
 
-# The devices, on a machine with a known camera and sound card that is emulated,
+# The devices, on a machine with a known camera and audio device that is emulated,
 # and wants a quiet host: see cmd/parley/lab_test.go.
 lab:
 	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in such a machine"; exit 1; }
@@ -115,9 +115,9 @@ glare: deps
 	PARLEY_GLARES=50 go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley
 
 # Files of some fifty producers in calls, and their recordings compared with them:
-# the table of the topic sources. One is recorded from the sound card of make lab.
+# the table of the topic sources. One is recorded from the audio device of make lab.
 formats: deps
-	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in a machine with a sound card, as make lab does"; exit 1; }
+	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in a machine with an audio device, as make lab does"; exit 1; }
 	@missing=; for c in gst-launch-1.0 mkvmerge opusenc sox arecord espeak-ng; do command -v $$c >/dev/null || missing=1; done; [ -z "$$missing" ] || $(SUDO) apt-get install -y -qq --no-install-recommends gstreamer1.0-tools \
 		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly mkvtoolnix opus-tools sox alsa-utils espeak-ng >/dev/null
 	go test -count=1 -timeout 30m -tags "$(TAGS) formats" -run 'TestFormats$$' -v ./cmd/parley
@@ -137,7 +137,7 @@ attacks: build
 bench-signal: deps
 	go run ./signal/signaltest/bench
 
-# What streams cost beside ffmpeg and aiortc, and how long a picture is on its
+# What streams cost beside ffmpeg and aiortc, and how long a frame is on its
 # way, as Markdown tables.
 bench-media: deps
 	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends python3-aiortc >/dev/null

@@ -258,7 +258,7 @@ func TestGlare(t *testing.T) {
 	}
 }
 
-// An offer that came before ours was sent is answered, whoever would win: there is no
+// An offer that came before ours was sent is answered, polite or not: there is no
 // glare.
 func TestAnOfferThatCameFirstIsAnswered(t *testing.T) {
 	for name, foreign := range map[string]bool{"a parley's": false, "a browser's": true} {

@@ -67,7 +67,7 @@ func TestPairIsReportedFirst(t *testing.T) {
 				switch e := e.(type) {
 				case PairSelected:
 					if last != nil && *last == e {
-						t.Errorf("%v was told twice", e)
+						t.Errorf("%v was reported twice", e)
 					}
 					last = &e
 				case StateChanged:

@@ -18,13 +18,13 @@ import (
 // changing makes a change and waits for its result.
 func changing(s *side, change func(done func(error))) error {
 	s.t.Helper()
-	told := make(chan error, 1)
-	change(func(err error) { told <- err })
+	result := make(chan error, 1)
+	change(func(err error) { result <- err })
 	select {
-	case err := <-told:
+	case err := <-result:
 		return err
 	case <-time.After(deadline):
-		s.t.Fatalf("%s: nothing is told of the change; there were %s", s.name, s.summary())
+		s.t.Fatalf("%s: nothing is reported of the change; there were %s", s.name, s.summary())
 		return nil
 	}
 }
@@ -274,7 +274,7 @@ func TestMuteSendsSilence(t *testing.T) {
 	received.await("\xfcaudio")
 }
 
-// What is muted before the call is connected is silent from the first packet on, whoever
+// What is muted before the call is connected is silent from the first packet on, whichever peer
 // calls, and what is paused then is signaled once the call is connected.
 func TestMutedBeforeTheCallIsUp(t *testing.T) {
 	for name, caller := range map[string]bool{"by the caller": true, "by who answered": false} {
@@ -358,7 +358,7 @@ func TestPausedTrackIsSignaled(t *testing.T) {
 				received.await("video")
 			}
 			if n := happenings(b, func(TrackMuted) bool { return true }); n != 4 {
-				t.Errorf("%d times something was told, want 4: twice gone and back", n)
+				t.Errorf("%d times something was reported, want 4: twice gone and back", n)
 			}
 			if n := happenings(b, func(TrackReceived) bool { return true }); n != 2 {
 				t.Errorf("%d tracks came, want two", n)
@@ -390,20 +390,20 @@ func TestChangesCoalesce(t *testing.T) {
 	})
 	a.awaitConnected()
 	b.awaitConnected()
-	told := make(chan error, 1000)
+	result := make(chan error, 1000)
 	for i := range 500 {
-		a.call.Hold(i%2 == 0, func(err error) { told <- err })
-		b.call.Hold(i%2 == 0, func(err error) { told <- err })
+		a.call.Hold(i%2 == 0, func(err error) { result <- err })
+		b.call.Hold(i%2 == 0, func(err error) { result <- err })
 	}
 	timeout := time.After(deadline)
 	for range 1000 {
 		select {
-		case err := <-told:
+		case err := <-result:
 			if err != nil {
 				t.Fatal(err)
 			}
 		case <-timeout:
-			t.Fatal("not all is told")
+			t.Fatal("not all is reported")
 		}
 	}
 	mu.Lock()
@@ -443,10 +443,10 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	})
 	a.awaitConnected()
 	b.awaitConnected()
-	told := make(chan error, 1)
-	a.call.AddTrack(track, func(err error) { told <- err })
+	result := make(chan error, 1)
+	a.call.AddTrack(track, func(err error) { result <- err })
 	a.call.Hangup()
-	if err := <-told; err != ErrOver {
+	if err := <-result; err != ErrOver {
 		t.Errorf("a change that was under way: %v", err)
 	}
 }
@@ -454,12 +454,12 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 // lossTrack records the loss that is reported to it.
 type lossTrack struct {
 	*webrtc.TrackLocalStaticRTP
-	told chan float64
+	shares chan float64
 }
 
 func (l lossTrack) SetLoss(share float64) {
 	select {
-	case l.told <- share:
+	case l.shares <- share:
 	default:
 	}
 }
@@ -472,12 +472,12 @@ func TestLossIsReportedToTheTrack(t *testing.T) {
 	a.awaitConnected()
 	received.await("audio")
 	select {
-	case share := <-track.told:
+	case share := <-track.shares:
 		if share != 0 {
 			t.Errorf("a share of %v is lost on a path that loses nothing", share)
 		}
 	case <-time.After(deadline):
-		t.Error("nothing is told")
+		t.Error("nothing is reported")
 	}
 }
 

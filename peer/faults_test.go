@@ -194,7 +194,7 @@ func (s *side) failsAt(stage Stage, want string) {
 func (s *side) leaves() {
 	s.t.Helper()
 	if end, err := s.awaitEnd(); end != PeerLeft || err != nil {
-		s.t.Errorf("ended with %v, %v, want that the other side left", end, err)
+		s.t.Errorf("ended with %v, %v, want that the peer left", end, err)
 	}
 }
 

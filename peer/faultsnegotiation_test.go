@@ -139,7 +139,7 @@ func orderFaults() map[string]func(*testing.T) {
 			a.call.Hangup()
 			a.awaitEnd()
 			if offers < 2 || offers > 200 {
-				t.Errorf("%d offers were made of a thousand wishes", offers)
+				t.Errorf("%d offers were made of a thousand changes", offers)
 			}
 		},
 	}

@@ -214,7 +214,7 @@ func TestPeerWithoutTrickle(t *testing.T) {
 	}}
 	s := newSide(t, "terminal", Config{Signaler: signalers{record, page}})
 	page.peer = s.call
-	offer, err := page.pc.CreateOffer(nil) // Pion offers no trickle unless told
+	offer, err := page.pc.CreateOffer(nil) // Pion offers no trickle by default
 	if err != nil {
 		t.Fatal(err)
 	}

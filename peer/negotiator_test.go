@@ -525,7 +525,7 @@ func TestLaterAnswerWithoutTrickleHasCandidates(t *testing.T) {
 		}}, next}
 	}, nil)
 	<-answers
-	offer, err := page.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true}) // Pion offers no trickle unless told
+	offer, err := page.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true}) // Pion offers no trickle by default
 	if err != nil {
 		t.Fatal(err)
 	}

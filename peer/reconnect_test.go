@@ -264,7 +264,7 @@ func TestLostNegotiationIsRepeated(t *testing.T) {
 			}
 			err := changing(a, change)
 			if of.drop < 100 && err != nil || of.drop > 100 && err != errUnanswered {
-				t.Errorf("it is told %v", err)
+				t.Errorf("got %v", err)
 			}
 			a.call.Say("still here")
 			b.awaitText("still here")
@@ -272,7 +272,7 @@ func TestLostNegotiationIsRepeated(t *testing.T) {
 	}
 }
 
-// A call that is disconnected for a while restarts ICE before it fails, whoever makes the offers, and
+// A call that is disconnected for a while restarts ICE before it fails, in either role, and
 // fails if there is no path.
 func TestASilentPathIsReplaced(t *testing.T) {
 	for name, of := range map[string]struct{ wins, fails bool }{

@@ -49,7 +49,7 @@ func TestRejectedChangeIsReported(t *testing.T) {
 				video := rawTrack(t, webrtc.MimeTypeVP8, "video")
 				err := changing(a, func(done func(error)) { a.call.AddTrack(video, done) })
 				if !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), "extmap") {
-					t.Fatalf("a is told %v, want that it was rejected for its extmap", err)
+					t.Fatalf("a got %v, want that it was rejected for its extmap", err)
 				}
 				await(b, func(w Warned) bool { return strings.Contains(w.Text, "extmap") })
 				if _, _, err := a.call.tracks.find(video); err != errNotSent {

@@ -64,7 +64,7 @@ func TestSimulcastLayersByRID(t *testing.T) {
 		}
 	}
 	if n := happenings(a, func(e TrackSending) bool { return e.Track == webrtc.TrackLocal(sent) }); n != 1 {
-		t.Errorf("it is told %d times that the track is sent", n)
+		t.Errorf("%d reports that the track is sent", n)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"parley/peer/stats"
 )
 
-// Audio and video of a peer that signals no SSRC are told apart, whoever
+// Audio and video of a peer that signals no SSRC are distinguished, whichever peer
 // calls and whatever header extensions there are, and go on when the call is
 // changed from either peer.
 func TestUnsignaledSSRCs(t *testing.T) {

@@ -99,7 +99,7 @@ func TestUnexpectedCodeDoesNotConnect(t *testing.T) {
 				t.Error("it connected")
 			}
 			if end, err := other.awaitEnd(); end != PeerLeft || err != nil {
-				t.Errorf("the other side was not told: %v, %v", end, err)
+				t.Errorf("the peer got no report: %v, %v", end, err)
 			}
 		})
 	}
@@ -136,7 +136,7 @@ func TestNothingIsSentBeforeTheCodeIsConfirmed(t *testing.T) {
 	b.awaitText("secret")
 	await(b, func(TrackReceived) bool { return true })
 	if !await(a, func(e VerificationCode) bool { return e.Verified }).Verified {
-		t.Error("the code is not told as confirmed")
+		t.Error("the code is not reported as confirmed")
 	}
 }
 
@@ -151,7 +151,7 @@ func TestADeclinedCodeEndsTheCall(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 	if end, err := b.awaitEnd(); end != PeerLeft || err != nil {
-		t.Errorf("the other side ended with %v, %v", end, err)
+		t.Errorf("the peer ended with %v, %v", end, err)
 	}
 	if n := happenings(b, func(MessageReceived) bool { return true }); n > 0 {
 		t.Errorf("%d messages left", n)

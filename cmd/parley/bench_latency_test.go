@@ -27,7 +27,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// From glass to glass: pictures with a number in them go into a call, and are looked for on the terminal that shows them.
+// From glass to glass: frames with a number in them go into a call, and are looked for on the terminal that shows them.
 
 const (
 	latencyWarm  = 3 * time.Second
@@ -35,7 +35,7 @@ const (
 	latencyFrame = time.Second / 30
 )
 
-// glass is where pictures go in and come out.
+// glass is where frames go in and come out.
 type glass struct {
 	t    *testing.T
 	fifo string
@@ -47,7 +47,7 @@ type glass struct {
 
 func newGlass(t *testing.T) *glass {
 	t.Helper()
-	g := &glass{t: t, fifo: filepath.Join(t.TempDir(), "pictures"), in: map[uint32]time.Time{}}
+	g := &glass{t: t, fifo: filepath.Join(t.TempDir(), "frames"), in: map[uint32]time.Time{}}
 	if err := syscall.Mkfifo(g.fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func newGlass(t *testing.T) *glass {
 	return g
 }
 
-// film writes test pictures of 640x480 to the fifo, 30 a second, until who reads it ends.
+// film writes test frames of 640x480 to the fifo, 30 a second, until who reads it ends.
 func (g *glass) film() {
 	pattern, err := testsignal.NewPattern(640, 480)
 	if err != nil {
@@ -80,13 +80,13 @@ func (g *glass) film() {
 	}
 	var begun time.Time
 	for n := uint32(0); ; n++ {
-		picture := append([]byte("FRAME\n"), planes(pattern.Render(n, time.Duration(n)*latencyFrame, time.Unix(0, 0)))...)
+		frame := append([]byte("FRAME\n"), planes(pattern.Render(n, time.Duration(n)*latencyFrame, time.Unix(0, 0)))...)
 		// The first is taken when the call is up. After it, each is a little late, so that none waits to be read.
 		time.Sleep(time.Until(begun.Add(time.Duration(n)*latencyFrame + 10*time.Millisecond)))
 		g.mu.Lock()
 		g.in[n] = time.Now()
 		g.mu.Unlock()
-		if _, err := file.Write(picture); err != nil {
+		if _, err := file.Write(frame); err != nil {
 			return
 		}
 		if n == 0 {
@@ -95,7 +95,7 @@ func (g *glass) film() {
 	}
 }
 
-// planes is a picture as 4:2:0 without its colours, which do not matter here.
+// planes is a frame as 4:2:0 without its colours, which do not matter here.
 func planes(img *image.RGBA) []byte {
 	n := img.Rect.Dx() * img.Rect.Dy()
 	all := bytes.Repeat([]byte{128}, n*3/2)
@@ -162,7 +162,7 @@ func (g *glass) look(out io.Reader) {
 	}
 }
 
-// saw reads the number in a picture.
+// saw reads the number in a frame.
 func (g *glass) saw(wide, high int, text string, now time.Time) {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(raw) == 0 {
@@ -210,7 +210,7 @@ func (g *glass) result(what string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.took) < 20 {
-		g.t.Fatalf("only %d pictures are seen", len(g.took))
+		g.t.Fatalf("only %d frames are seen", len(g.took))
 	}
 	slices.Sort(g.took)
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.0f", float64(d.Microseconds())/1000) }
@@ -219,7 +219,7 @@ func (g *glass) result(what string) string {
 
 func TestBenchLatency(t *testing.T) {
 	page, server := e2etest.Serve(t)
-	rows := []string{"| from picture to picture, 640x480 at 30 a second, ms | median | p95 | pictures |\n|---|---:|---:|---:|"}
+	rows := []string{"| from frame to frame, 640x480 at 30 a second, ms | median | p95 | frames |\n|---|---:|---:|---:|"}
 	for _, codec := range []string{"vp8", "h264"} {
 		t.Run("terminals, "+codec, func(t *testing.T) {
 			g := newGlass(t)
@@ -257,7 +257,7 @@ func TestBenchLatency(t *testing.T) {
 	fmt.Println(strings.Join(rows, "\n"))
 }
 
-// ownDelay is how long a picture is in a tab that sends it back, by its own account, in ms: from its first packet until it
+// ownDelay is how long a frame is in a tab that sends it back, by its own account, in ms: from its first packet until it
 // is decoded, then until it is encoded, and then until its packets are sent.
 func ownDelay(tab *webtest.Tab) (ms float64) {
 	for _, s := range tab.Stats() {

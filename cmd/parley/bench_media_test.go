@@ -16,7 +16,7 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// What one stream of 640x480 at 30 pictures a second costs, beside what the same work costs ffmpeg (over SRTP, without
+// What one stream of 640x480 at 30 frames a second costs, beside what the same work costs ffmpeg (over SRTP, without
 // ICE, DTLS or congestion control) and aiortc. They take turns, each for benchTime.
 
 const (
@@ -28,18 +28,18 @@ const (
 
 // bench is where the files are, and what runs.
 type streamBench struct {
-	t              *testing.T
-	dir, server    string
-	film, pictures string // the same, as VP8 and as raw pictures
-	count          int
+	t           *testing.T
+	dir, server string
+	film, raw   string // the same, as VP8 and as raw video
+	count       int
 }
 
 func newBench(t *testing.T) *streamBench {
 	_, server := e2etest.Serve(t)
 	b := &streamBench{t: t, dir: t.TempDir(), server: server}
-	b.film, b.pictures = filepath.Join(b.dir, "film.ivf"), filepath.Join(b.dir, "film.y4m")
+	b.film, b.raw = filepath.Join(b.dir, "film.ivf"), filepath.Join(b.dir, "film.y4m")
 	source := []string{"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x480:rate=30:duration=8", "-pix_fmt", "yuv420p"}
-	for _, args := range [][]string{{"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", benchStreamRate, b.film}, {b.pictures}} {
+	for _, args := range [][]string{{"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", benchStreamRate, b.film}, {b.raw}} {
 		if said, err := exec.Command("ffmpeg", append(source, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("%v (make deps installs ffmpeg): %s", err, said)
 		}
@@ -104,7 +104,7 @@ func draws(b *streamBench) *e2etest.Process {
 func (b *streamBench) fill(args []string) []string {
 	all := make([]string, len(args))
 	for i, a := range args {
-		all[i] = strings.NewReplacer("FILM", b.film, "PICTURES", b.pictures, "DIR", b.dir).Replace(a)
+		all[i] = strings.NewReplacer("FILM", b.film, "RAW", b.raw, "DIR", b.dir).Replace(a)
 	}
 	return all
 }
@@ -179,15 +179,15 @@ func TestBenchMedia(t *testing.T) {
 			aiortcCalls("send", []string{"FILM", "copy"}, nil)},
 		{"received and recorded, VP8", takes("--record", "x.webm"), ffmpegTakes("-c", "copy", "DIR/x.webm"),
 			aiortcCalls("take", []string{"FILM", "copy"}, []string{"DIR/x.mp4"})},
-		{"encoded to VP8 and sent", sends("--video", "PICTURES", "--video-codec", "vp8"),
-			ffmpegSends("-i", "PICTURES", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "-8", "-lag-in-frames", "0",
+		{"encoded to VP8 and sent", sends("--video", "RAW", "--video-codec", "vp8"),
+			ffmpegSends("-i", "RAW", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "-8", "-lag-in-frames", "0",
 				"-static-thresh", "1", "-threads", "1", "-b:v", benchStreamRate), // as parley has it
-			aiortcCalls("send", []string{"PICTURES", "vp8"}, nil)},
-		{"encoded to H.264 and sent", sends("--video", "PICTURES", "--video-codec", "h264"),
-			ffmpegSends("-i", "PICTURES", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-b:v", benchStreamRate),
-			aiortcCalls("send", []string{"PICTURES", "h264"}, nil)},
-		{"encoded to VP9 and sent", sends("--video", "PICTURES", "--video-codec", "vp9"),
-			ffmpegSends("-i", "PICTURES", "-strict", "-2", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8",
+			aiortcCalls("send", []string{"RAW", "vp8"}, nil)},
+		{"encoded to H.264 and sent", sends("--video", "RAW", "--video-codec", "h264"),
+			ffmpegSends("-i", "RAW", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-b:v", benchStreamRate),
+			aiortcCalls("send", []string{"RAW", "h264"}, nil)},
+		{"encoded to VP9 and sent", sends("--video", "RAW", "--video-codec", "vp9"),
+			ffmpegSends("-i", "RAW", "-strict", "-2", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8",
 				"-lag-in-frames", "0", "-static-thresh", "1", "-threads", "1", "-b:v", benchStreamRate), nil},
 		{"received, decoded and shown, VP8", draws, ffmpegTakes("-vf", "scale=120:60", "-pix_fmt", "rgb24", "-f", "rawvideo", "/dev/null"),
 			aiortcCalls("take", []string{"FILM", "copy"}, nil)},

@@ -171,7 +171,7 @@ func (b *bottleneck) until(what string, right func(rate int) bool) time.Duration
 	return 0
 }
 
-// behindABottleneck has a terminal send a noisy picture to a tab, through a bottleneck.
+// behindABottleneck has a terminal send noisy video to a tab, through a bottleneck.
 func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck, *e2etest.Process) {
 	t.Helper()
 	b := e2etest.Browsers().Chromium(t, &webtest.Options{ShowAddresses: true}) // a relay lets in only whom it knows by address
@@ -210,7 +210,7 @@ func relayAddress(t *testing.T, events []e2etest.Event) string {
 	return ""
 }
 
-// incoming is what the tab says of the picture it gets.
+// incoming is what the tab reports of the video it receives.
 func incoming(tab *webtest.Tab) (v struct{ frames, lost, received, nacks, again, plis, frozen float64 }) {
 	for _, s := range tab.Stats() {
 		if s["type"] == "inbound-rtp" && s["kind"] == "video" {
@@ -223,7 +223,7 @@ func incoming(tab *webtest.Tab) (v struct{ frames, lost, received, nacks, again,
 	return v
 }
 
-// noise is a picture that takes all of a bitrate.
+// noise is video that takes all of a bitrate.
 const noise = `exec:ffmpeg -v error -re -f lavfi -i testsrc2=size=320x240:rate=30,noise=alls=30:allf=t -pix_fmt yuv420p -f yuv4mpegpipe -`
 
 // TestBitrateFollowsTheNetwork: down to a limit that the network gets, without standing still, and up again after it.
@@ -242,7 +242,7 @@ func TestBitrateFollowsTheNetwork(t *testing.T) {
 	t.Logf("the longest standstill is %v; %v packets were lost, %v came again, %v requests for a key frame",
 		longest, during.lost-before.lost, during.again-before.again, during.plis-before.plis)
 	if longest.froze-longest.excuse > 500*time.Millisecond {
-		t.Errorf("the picture stood still for %v", longest)
+		t.Errorf("the video froze for %v", longest)
 	}
 	var machine waits
 	machine.look()

@@ -11,7 +11,7 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// An offer names what this build can do something with: all that can be received and recorded, or where the picture is to
+// An offer names what this build can do something with: all that can be received and recorded, or where the video is to
 // be seen, all that it can decode.
 func TestOffersOfEachBuild(t *testing.T) {
 	_, server := e2etest.Serve(t)

@@ -104,7 +104,7 @@ func checkPacketDump(t *testing.T, file, ndjson string) {
 		streams[p.SSRC]++
 	}
 	if len(streams) != 2 {
-		t.Errorf("there are %d streams, want sound and picture", len(streams))
+		t.Errorf("there are %d streams, want audio and video", len(streams))
 	}
 	events, err := e2etest.ReadEvents(ndjson)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// Whoever offers, each video codec that a call with a browser may use has retransmission and all feedback that browsers
+// Each video codec that a call with a browser may use has retransmission and all feedback that browsers
 // have (RFC 4585, RFC 5104, RFC 4588), and Opus its error correction (RFC 7587). Redundancy that nothing here makes use of,
 // RED and ULPFEC, is refused by leaving it out.
 func TestRepairIsNegotiated(t *testing.T) {

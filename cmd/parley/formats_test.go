@@ -261,12 +261,12 @@ const browserRecords = `(async () => {
 	canvas.width = 320; canvas.height = 240;
 	document.body.append(canvas);
 	const g = canvas.getContext('2d');
-	const firefox = navigator.userAgent.includes('Firefox'); // has no AudioContext on a machine without a sound card
+	const firefox = navigator.userAgent.includes('Firefox'); // has no AudioContext on a machine without an audio device
 	const audio = firefox ? null : new AudioContext();
 	const loud = {gain: {}};
-	let sound;
+	let audioTracks;
 	if (firefox) {
-		sound = (await navigator.mediaDevices.getUserMedia({audio: true})).getTracks();
+		audioTracks = (await navigator.mediaDevices.getUserMedia({audio: true})).getTracks();
 	} else {
 		const gain = audio.createGain(), tone = audio.createOscillator(), left = audio.createGain(), right = audio.createGain();
 		const merger = audio.createChannelMerger(2), out = audio.createMediaStreamDestination();
@@ -275,7 +275,7 @@ const browserRecords = `(async () => {
 		tone.connect(gain); gain.connect(left); gain.connect(right);
 		left.connect(merger, 0, 0); right.connect(merger, 0, 1); merger.connect(out);
 		tone.start();
-		sound = out.stream.getTracks();
+		audioTracks = out.stream.getTracks();
 	}
 	let white = false, n = 0;
 	const draw = () => {
@@ -283,7 +283,7 @@ const browserRecords = `(async () => {
 		g.fillStyle = '#888'; g.fillRect(n++ %% 300, 100, 20, 20);
 	};
 	const timer = setInterval(draw, 40);
-	const stream = new MediaStream([...canvas.captureStream(25).getTracks(), ...sound]);
+	const stream = new MediaStream([...canvas.captureStream(25).getTracks(), ...audioTracks]);
 	const type = %q;
 	if (!MediaRecorder.isTypeSupported(type)) return 'unsupported';
 	const r = new MediaRecorder(stream, {mimeType: type, videoBitsPerSecond: 1e6});

@@ -159,7 +159,7 @@ func TestGlareWithTheOriginalPage(t *testing.T) {
 	})
 }
 
-// TestGlareWithTheOriginalVideoPage: picture and sound come through both ways.
+// TestGlareWithTheOriginalVideoPage: video and audio come through both ways.
 func TestGlareWithTheOriginalVideoPage(t *testing.T) {
 	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		_, server := e2etest.Serve(t)

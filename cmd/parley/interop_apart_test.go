@@ -13,7 +13,7 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// apartCall is a call with a stranger that keeps sound, picture and text on a connection each.
+// apartCall is a call with a stranger that keeps audio, video and text on a connection each.
 type apartCall struct {
 	*testing.T
 	peer  string
@@ -89,7 +89,7 @@ func (c *apartCall) shows() {
 		c.Fatal(err)
 	}
 	before := count(saw)
-	c.sees("picture", func(saw map[string]any) bool { return count(saw) >= before+5 })
+	c.sees("video", func(saw map[string]any) bool { return count(saw) >= before+5 })
 }
 
 // holds and removes, and takes that back.

@@ -93,7 +93,7 @@ func (c encounter) reflects() bool {
 // oneWay reports whether a peer takes no media while it offers some.
 func (c encounter) oneWay() bool { return c.Peer == "janus" && c.Offers }
 
-// toneOfPeer is what its sound is, in Hz; ours is ourTone.
+// toneOfPeer is the frequency of its audio, in Hz; ours is ourTone.
 func (c encounter) toneOfPeer() int {
 	switch {
 	case c.reflects():
@@ -153,11 +153,11 @@ func (c encounter) unseen(saw map[string]any) string {
 	switch rtp := c.reflects(); {
 	case c.oneWay():
 	case rtp:
-		need(!c.audio() || atLeast("audio_packets", 10), "packets of our sound")
-		need(c.video() == "" || atLeast("video_packets", 10), "packets of our picture")
+		need(!c.audio() || atLeast("audio_packets", 10), "packets of our audio")
+		need(c.video() == "" || atLeast("video_packets", 10), "packets of our video")
 	default:
 		need(!c.audio() || within("tone", ourTone, 0.05), fmt.Sprintf("our tone of %d Hz", ourTone))
-		need(c.video() == "" || atLeast("frames", 10) && saw["size"] == "320x240", "ten frames of our picture")
+		need(c.video() == "" || atLeast("frames", 10) && saw["size"] == "320x240", "ten frames of our video")
 		need(c.video() == "" || saw["codec"] == nil || saw["codec"] == c.video(), "the codec "+c.video())
 	}
 	return strings.Join(missing, ", ")

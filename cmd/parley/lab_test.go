@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// TestLab runs testdata/lab/devices.sh on a machine with a camera and a sound card that are known: $PARLEY_LAB is the
+// TestLab runs testdata/lab/devices.sh on a machine with a camera and an audio device that are known: $PARLEY_LAB is the
 // command that runs another one there, as `lab -t SECONDS -o FOLDER -- COMMAND`, with this file system, and FOLDER as
 // /out.
 func TestLab(t *testing.T) {
@@ -115,7 +115,7 @@ func labCamera(t *testing.T, out string) {
 	raw := decode(t, filepath.Join(out, "camera.h264"), "-f", "rawvideo", "-pix_fmt", "rgb24")
 	size := width * height * depth
 	if len(raw)%size != 0 || len(raw)/size < 60 {
-		t.Fatalf("%d bytes, which are no 60 pictures of 320x180", len(raw))
+		t.Fatalf("%d bytes, which are no 60 frames of 320x180", len(raw))
 	}
 	bars := [8][3]int{{190, 190, 190}, {190, 190, 0}, {0, 190, 190}, {0, 190, 0}, {190, 0, 190}, {190, 0, 0}, {0, 0, 190}, {0, 0, 0}}
 	last, changes := "", 0
@@ -133,19 +133,19 @@ func labCamera(t *testing.T, out string) {
 		}
 	}
 	if changes < 50 {
-		t.Errorf("the counter has changed %d times in 60 pictures", changes)
+		t.Errorf("the counter has changed %d times in 60 frames", changes)
 	}
 }
 
 // labUnplugged: what came before the camera was gone and after it was back are one stream that decodes.
 func labUnplugged(t *testing.T, out string) {
 	if rates := readAll(out, "dora.log"); !regexp.MustCompile(`(?s)"fps":[1-9].*"fps":0[,}].*"fps":[1-9]`).MatchString(rates) {
-		t.Errorf("pictures did not come, stop and come again")
+		t.Errorf("frames did not come, stop and come again")
 	}
 	const size = 320 * 180 * 3
 	raw := decode(t, filepath.Join(out, "again.h264"), "-f", "rawvideo", "-pix_fmt", "rgb24")
 	if len(raw)%size != 0 || len(raw)/size < 10 {
-		t.Errorf("%d bytes, which are no 10 pictures of 320x180", len(raw))
+		t.Errorf("%d bytes, which are no 10 frames of 320x180", len(raw))
 	}
 }
 
@@ -165,7 +165,7 @@ func labMicrophone(t *testing.T, out string) {
 		t.Errorf("%.2f Hz, want 440", hz)
 	}
 	if gap > 60 {
-		t.Errorf("the longest gap is %d ms, want none over 60; an emulated machine that gets no time loses sound that no program "+
+		t.Errorf("the longest gap is %d ms, want none over 60; an emulated machine that gets no time loses audio that no program "+
 			"could have saved: run it again on a quiet host (load now: %s)", gap, load(t))
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // TestFiftyCallsAtOnce: one echo has fifty callers, each of which hears what it
 // said and nobody else's; one more gets the answer that it is busy. It reports what a
-// call costs. make bench-calls sends sound and a picture as well.
+// call costs. make bench-calls sends audio and video as well.
 func TestFiftyCallsAtOnce(t *testing.T) {
 	const calls = 50
 	withMedia := os.Getenv("PARLEY_BENCH_MEDIA") != ""
@@ -50,7 +50,7 @@ func TestFiftyCallsAtOnce(t *testing.T) {
 		before := e2etest.UsageOf(t, echo)
 		time.Sleep(10 * time.Second) // to measure; nothing waits for it
 		now := e2etest.UsageOf(t, echo)
-		t.Logf("with sound and a picture, sent back to each: %d kB of memory and %.2f %% of a core for each", (now.Memory-idle.Memory)/calls/1024,
+		t.Logf("with audio and video, sent back to each: %d kB of memory and %.2f %% of a core for each", (now.Memory-idle.Memory)/calls/1024,
 			100*(now.CPU-before.CPU).Seconds()/now.At.Sub(before.At).Seconds()/calls)
 	}
 	late := e2etest.Start(t, "call", "echo", "--server", server)

@@ -60,9 +60,9 @@ func pageOffers(t *testing.T, tab *webtest.Tab) {
 	}
 }
 
-// shows waits until the page shows a picture, yes or no.
-func shows(tab *webtest.Tab, picture string) {
-	tab.Wait(`document.querySelector('#callPage').dataset.video === '` + picture + `'`)
+// shows waits until the page shows video, yes or no.
+func shows(tab *webtest.Tab, video string) {
+	tab.Wait(`document.querySelector('#callPage').dataset.video === '` + video + `'`)
 }
 
 // The terminal adds, replaces, removes, holds and resumes in a call with a tab, and the page shows it.

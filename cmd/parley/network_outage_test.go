@@ -212,7 +212,7 @@ func TestNetworkOutageOf15s(t *testing.T) {
 		f.state(p, mark[i], "connected")
 		f.gap(p, mark[i], "video", "outage", 14*time.Second)
 		if g := f.gap(p, mark[i], "audio", "outage", 14*time.Second); g["lost"].(float64) < 100 {
-			t.Errorf("15 s of sound are %v lost packets", g["lost"])
+			t.Errorf("15 s of audio are %v lost packets", g["lost"])
 		}
 		f.without(p, mark[i], "event=state", "connection=failed")
 	}

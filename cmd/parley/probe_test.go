@@ -94,7 +94,7 @@ func runningHere(t *testing.T, args ...string) {
 func TestProbeEcho(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
-	ofMedia := map[string]bool{} // what is read from sound and picture while they come
+	ofMedia := map[string]bool{} // what is read from audio and video while they come
 	args := []string{"--suite", "all", "--peer-type", "echo", "--parallel", "3", "--require", "setup.ms>=0", "--require", "echo.ms:p95>=0", "echo"}
 	all, err := scenario.Builtin()
 	if err != nil {
@@ -130,7 +130,7 @@ func TestProbeEcho(t *testing.T) {
 	}
 }
 
-// readsMedia are the lines of scenarios that want sound and picture in time.
+// readsMedia are the lines of scenarios that want audio and video in time.
 var readsMedia = regexp.MustCompile(`(tone|level|psnr|frame-ids?)(\+|<|>|=)`)
 
 // TestProbeEvaluatesState: expect and never check what holds now, and one occurrence satisfies a check once.

@@ -11,8 +11,8 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// TestRecordingOfChanges: a call that is held and resumed, and whose picture gets another source and another codec, is
-// recorded whole: all parts are in the files, each decodes, and sound and picture belong together in each.
+// TestRecordingOfChanges: a call that is held and resumed, and whose video gets another source and another codec, is
+// recorded whole: all parts are in the files, each decodes, and audio and video belong together in each.
 func TestRecordingOfChanges(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"large.ivf", "vp9.ivf", "film.mkv"} {
@@ -47,7 +47,7 @@ func TestRecordingOfChanges(t *testing.T) {
 		}
 	}
 	if apart := ends["v"] - ends["a"]; apart < -0.9 || apart > 0.9 {
-		t.Errorf("the picture ends at %.2f s and the sound at %.2f s", ends["v"], ends["a"])
+		t.Errorf("the video ends at %.2f s and the audio at %.2f s", ends["v"], ends["a"])
 	}
 }
 
@@ -78,7 +78,7 @@ func takeChanges(t *testing.T, extension string, sources []string, changes []oth
 	return bob.Cmd.Dir
 }
 
-// decodesTo decodes all pictures and sounds of a file, without a complaint; the pictures are so wide, one after the other.
+// decodesTo decodes all video and audio of a file, without a complaint; the frames are so wide, one after the other.
 func decodesTo(t *testing.T, file, want string) {
 	t.Helper()
 	var talk bytes.Buffer
@@ -90,7 +90,7 @@ func decodesTo(t *testing.T, file, want string) {
 	}
 	widths := slices.Compact(strings.Fields(strings.ReplaceAll(string(out), ",", "")))
 	if got := strings.Join(widths, " "); got != want {
-		t.Errorf("the pictures of %s are %s wide, one after the other, want %s", file, got, want)
+		t.Errorf("the frames of %s are %s wide, one after the other, want %s", file, got, want)
 	}
 }
 

@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 		Condition: func(name string) (bool, error) { return encodes(name), nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "start": start, "write": writeProcess, "serving": servingScript, "get": get, "certificate": certificate, "finish": finish, "interrupt": interrupt, "await": await,
-			"original": originalServer, "deaf": deaf, "free": free, "secure": secure, "ports": udpPort, "sample": sample, "picture": picture, "probe": probe, "json": jsonHas, "impostor": impostor, "code": codeOfCall,
+			"original": originalServer, "deaf": deaf, "free": free, "secure": secure, "ports": udpPort, "sample": sample, "image": imageFile, "probe": probe, "json": jsonHas, "impostor": impostor, "code": codeOfCall,
 		},
 	})
 }
@@ -121,8 +121,8 @@ func sample(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(e2etest.MakeSample(ts.MkAbs(args[0])))
 }
 
-// picture FILE FORMAT SIZE decodes a picture.
-func picture(ts *testscript.TestScript, _ bool, args []string) {
+// image FILE FORMAT SIZE decodes an image.
+func imageFile(ts *testscript.TestScript, _ bool, args []string) {
 	c, format, err := image.DecodeConfig(strings.NewReader(ts.ReadFile(args[0])))
 	ts.Check(err)
 	if format != args[1] || size(c.Width, c.Height) != args[2] {

@@ -14,7 +14,7 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// A terminal shows the picture above and the text below it, whole, also after it
+// A terminal shows the video above and the text below it, whole, also after it
 // has got another size; the end gives it all back.
 func TestShowInATerminal(t *testing.T) {
 	_, server := e2etest.Serve(t)
@@ -36,7 +36,7 @@ func TestShowInATerminal(t *testing.T) {
 		"echo ended with $?; exec sleep 1000", path, server, strings.Repeat(" --say 'more than the region below has rows'", 12))
 	tmux("new-session", "-d", "-x", "90", "-y", "34", command)
 	t.Cleanup(func() { tmux("kill-server") })
-	// until waits for a screen on which the rows of the picture are whole, and one of the texts is there.
+	// until waits for a screen on which the rows of the video are whole, and one of the texts is there.
 	until := func(columns, rows int, text ...string) {
 		t.Helper()
 		var screen string
@@ -60,7 +60,7 @@ func TestShowInATerminal(t *testing.T) {
 	}
 	until(69, 26, "echo: hello there") // the answers come last
 	if colours := tmux("capture-pane", "-p", "-e"); strings.Count(colours, "\x1b[38;2;") < 100 {
-		t.Errorf("the picture has no colours:\n%q", colours)
+		t.Errorf("the video has no colours:\n%q", colours)
 	}
 	tmux("resize-window", "-x", "60", "-y", "20")
 	until(40, 15, "echo: hello there", "said: hello there") // the text stays
@@ -73,7 +73,7 @@ func TestShowInATerminal(t *testing.T) {
 	}
 }
 
-// TestShowOfChanges: the picture comes back after a call was on hold, with another source, another size, another codec, and
+// TestShowOfChanges: the video comes back after a call was on hold, with another source, another size, another codec, and
 // with the first one again.
 func TestShowOfChanges(t *testing.T) {
 	dir := t.TempDir()

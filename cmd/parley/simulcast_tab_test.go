@@ -38,7 +38,7 @@ func active(on bool) string {
 	})()`, on)
 }
 
-// The large picture that Chromium sends is recorded, the small one while that is switched off, and the large one again.
+// The large layer that Chromium sends is recorded, the small one while that is switched off, and the large one again.
 func TestLayersOfATab(t *testing.T) {
 	page, server := e2etest.Serve(t)
 	bob := e2etest.Start(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.webm", "--output", "ndjson", "--stats-interval", "250ms")
@@ -97,11 +97,11 @@ func moreOf(t *testing.T, p *e2etest.Process, key, value string, more int) {
 			return
 		}
 	}
-	t.Fatalf("no %d more pictures of %s come", more, value)
+	t.Fatalf("no %d more frames of %s come", more, value)
 }
 
-// TestAnotherCodecOfLayers: a file of another codec takes the place of a picture in several sizes that is sent to a tab,
-// and such a picture its place again.
+// TestAnotherCodecOfLayers: a file of another codec takes the place of video in several sizes that is sent to a tab,
+// and such video its place again.
 func TestAnotherCodecOfLayers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.ivf")
 	if err := e2etest.MakeSample(file); err != nil {
@@ -120,7 +120,7 @@ func TestAnotherCodecOfLayers(t *testing.T) {
 	tab.Close()
 }
 
-// TestLayersToATab: who is sent several sizes sends its own picture all the same.
+// TestLayersToATab: who is sent several sizes sends its own video all the same.
 func TestLayersToATab(t *testing.T) {
 	page, server := e2etest.Serve(t)
 	tab := e2etest.Browsers().Chromium(t, nil).Open(page + "/?as=tab&answer=1")

@@ -13,7 +13,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// A picture of a tab is what the tab shows: of that size, in those colours.
+// A snapshot of a tab is what the tab shows: of that size, in those colours.
 func TestSnapshotOfATab(t *testing.T) { e2etest.InBrowsers(t, checkSnapshotOf) }
 
 func checkSnapshotOf(t *testing.T, b *webtest.Browser) {
@@ -61,7 +61,7 @@ func checkSnapshotOf(t *testing.T, b *webtest.Browser) {
 		sum = 3 * math.Abs(luma(mean)-luma(want))
 	}
 	if sum > 40 {
-		t.Errorf("the picture is %.0f on average, the tab's %.0f", mean, want)
+		t.Errorf("the snapshot is %.0f on average, the tab's %.0f", mean, want)
 	}
 }
 

@@ -19,14 +19,14 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// soundSystem is a PulseAudio of its own, with two sound cards that are not there: what is played to "ears" can be
+// audioSystem is a PulseAudio of its own, with two audio devices that are not there: what is played to "ears" can be
 // recorded, and what is played to "mouth" is what the microphone "mouthpiece" hears.
-type soundSystem struct {
+type audioSystem struct {
 	t   *testing.T
 	env []string
 }
 
-func newSoundSystem(t *testing.T) *soundSystem {
+func newAudioSystem(t *testing.T) *audioSystem {
 	t.Helper()
 	path, err := exec.LookPath("pulseaudio")
 	if err != nil {
@@ -51,7 +51,7 @@ func newSoundSystem(t *testing.T) *soundSystem {
 		_ = cmd.Process.Kill()
 		<-gone
 	})
-	s := &soundSystem{t: t, env: env}
+	s := &audioSystem{t: t, env: env}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		sources, err := s.command("pactl", "list", "short", "sources").CombinedOutput()
 		if err == nil && strings.Contains(string(sources), "mouthpiece") {
@@ -69,14 +69,14 @@ func newSoundSystem(t *testing.T) *soundSystem {
 	}
 }
 
-func (s *soundSystem) command(name string, args ...string) *exec.Cmd {
+func (s *audioSystem) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Env = s.env
 	return cmd
 }
 
-// parley runs the binary with this sound system.
-func (s *soundSystem) parley(args ...string) *e2etest.Process {
+// parley runs the binary with this audio system.
+func (s *audioSystem) parley(args ...string) *e2etest.Process {
 	s.t.Helper()
 	path, err := e2etest.Binary()
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *soundSystem) parley(args ...string) *e2etest.Process {
 }
 
 // hears waits until a tone is played to "ears".
-func (s *soundSystem) hears(hz float64) {
+func (s *audioSystem) hears(hz float64) {
 	s.t.Helper()
 	const rate = 48000
 	cmd := s.command("parec", "-d", "ears.monitor", "--format=s16le", "--channels=1", "--rate=48000", "--raw", "--latency-msec=50")
@@ -104,7 +104,7 @@ func (s *soundSystem) hears(hz float64) {
 	raw, in := make([]byte, 2*rate), bufio.NewReader(out)
 	samples := make([]float64, rate)
 	var heard []float64
-	for range 60 { // seconds of sound
+	for range 60 { // seconds of audio
 		if _, err := io.ReadFull(in, raw); err != nil {
 			s.t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func (s *soundSystem) hears(hz float64) {
 }
 
 // say plays a tone to "mouth" until the test ends.
-func (s *soundSystem) say(hz int) {
+func (s *audioSystem) say(hz int) {
 	s.t.Helper()
 	cmd := s.command("pacat", "-d", "mouth", "--format=s16le", "--channels=1", "--rate=48000", "--raw")
 	in, err := cmd.StdinPipe()
@@ -154,7 +154,7 @@ func (s *soundSystem) say(hz int) {
 
 // TestPlayed: two callers are heard at once.
 func TestPlayed(t *testing.T) {
-	s := newSoundSystem(t)
+	s := newAudioSystem(t)
 	_, server := e2etest.Serve(t)
 	bob := s.parley("answer", "--as", "bob", "--server", server, "--play", "--audio-out", "ears")
 	bob.Says(t, "waiting for calls")
@@ -168,7 +168,7 @@ func TestPlayed(t *testing.T) {
 
 // TestSoundWithATab: a tab hears the microphone, and is heard.
 func TestSoundWithATab(t *testing.T) {
-	s := newSoundSystem(t)
+	s := newAudioSystem(t)
 	b := e2etest.Browsers().Chromium(t, nil)
 	page, server := e2etest.Serve(t)
 	s.say(650)
@@ -184,7 +184,7 @@ func TestSoundWithATab(t *testing.T) {
 }
 
 func TestNoSpeakerIsSaidAtOnce(t *testing.T) {
-	s := newSoundSystem(t)
+	s := newAudioSystem(t)
 	p := s.parley("call", "bob", "--server", "ws://localhost:1", "--audio-out", "toaster")
 	p.Ends(t, int(exit.Device))
 	if said := p.Err.String(); !strings.Contains(said, "there is no such speaker") || !strings.Contains(said, "ears") {

@@ -9,7 +9,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// standstills are the times in which the picture of a tab stood still, by its own account, beside the times that the
+// standstills are the times in which the video of a tab stood still, by its own account, beside the times that the
 // machine kept it waiting.
 type standstills struct {
 	t    *testing.T

@@ -179,7 +179,7 @@ func TestG711OfATab(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(bob.Out.String(), `"kind":"audio","codec":"PCMU"`) || audio.Duration < 3 {
-			t.Errorf("the sound lasts %.2f s in the file; received was\n%s", audio.Duration, bob.Out.String())
+			t.Errorf("the audio lasts %.2f s in the file; received was\n%s", audio.Duration, bob.Out.String())
 		}
 	})
 }
@@ -218,10 +218,10 @@ func checkRecording(t *testing.T, file, codec, ndjson string) {
 		t.Errorf("%d frames are in the file, %d were received", video.Frames, frames["video"])
 	}
 	if seconds := float64(frames["audio"]) * 0.02; audio.Duration < seconds*0.95 || audio.Duration > seconds*1.05+0.3 {
-		t.Errorf("the sound lasts %.2f s in the file, %.2f s were received", audio.Duration, seconds)
+		t.Errorf("the audio lasts %.2f s in the file, %.2f s were received", audio.Duration, seconds)
 	}
 	if diff := video.End - audio.End; diff < -1 || diff > 1 { // a tab on a busy machine begins later with one than with the other
-		t.Errorf("the picture ends at %.2f s and the sound at %.2f s", video.End, audio.End)
+		t.Errorf("the video ends at %.2f s and the audio at %.2f s", video.End, audio.End)
 	}
 }
 
@@ -321,7 +321,7 @@ func TestHelloPage(t *testing.T) {
 	})
 }
 
-// A page holds the call and resumes it, which are later offers: the picture
+// A page holds the call and resumes it, which are later offers: the video
 // stops and goes on at both ends, in the same call.
 func TestHoldAndResume(t *testing.T) {
 	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {

@@ -44,7 +44,7 @@ func TestTeeth(t *testing.T) {
 		"wrong fingerprint":      {fault{wrong: true}, []string{"dtls-connects", "connects"}, []string{"answers", "ice-candidates"}},
 		"unverified certificate": {fault{unverified: true}, []string{"wrong-fingerprint"}, []string{"connects", "lower-fingerprint"}},
 		"candidates withheld":    {fault{withheld: true}, []string{"ice-candidates"}, []string{"answers"}},
-		"frozen picture":         {fault{frozen: true}, []string{"video-moves", "video-fluent", "video-whole"}, []string{"video-comes", "connects"}},
+		"frozen video":           {fault{frozen: true}, []string{"video-moves", "video-fluent", "video-whole"}, []string{"video-comes", "connects"}},
 		"silence":                {fault{silent: true}, []string{"audio-tone-comes-back", "audio-gapless"}, []string{"audio-comes", "connects"}},
 		"swapped channels":       {fault{swapped: true}, []string{"channels-apart"}, []string{"text-comes-back"}},
 		"no feedback":            {fault{deaf: true}, []string{"impaired-nack", "impaired-report"}, []string{"connects", "impaired-text"}},

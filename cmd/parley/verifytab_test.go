@@ -37,8 +37,8 @@ const tabRecords = `new Promise((done, fail) => {
 })`
 
 // TestQualityThroughATab: the numbers in the video and the markers in the audio live through a browser that decodes and
-// encodes them anew: in what it sends back, and, of the picture, in what it records by itself, where a browser that is
-// short of time stretches the sound. How late they are on a busy machine is not for this test.
+// encodes them anew: in what it sends back, and, of the video, in what it records by itself, where a browser that is
+// short of time stretches the audio. How late they are on a busy machine is not for this test.
 func TestQualityThroughATab(t *testing.T) {
 	qualityThroughATab(t, e2etest.Browsers().Chromium(t, nil), "--expect", "video.psnr>=20", "--expect", "audio.markers>=4",
 		"--expect", "video.latency>=1", "--expect", "audio.latency>=1", "--expect", "av-sync<=60000")

@@ -338,7 +338,7 @@ func AppendNALUnit(stream, nal []byte) []byte {
 }
 
 // StartsAccessUnit reports whether a NAL unit that follows a slice begins the next access unit (H.264 section 7.4.1.2.3).
-// A slice does if first_mb_in_slice is 0, whose code is one bit: the slices of a picture must be in order, as the baseline
+// A slice does if first_mb_in_slice is 0, whose code is one bit: the slices of an access unit must be in order, as the baseline
 // profile without arbitrary slice order, the main and the high profile require.
 func StartsAccessUnit(nal []byte) bool {
 	switch t := NALType(nal); {

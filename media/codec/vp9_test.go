@@ -118,7 +118,7 @@ func TestVP9Superframer(t *testing.T) {
 		}
 	}
 	top := interFrame(true, 1280, 720)
-	check("key picture", join(key, interFrame(true, 640, 360), top), hidden, interFrame(false, 640, 360), top)
+	check("key frame", join(key, interFrame(true, 640, 360), top), hidden, interFrame(false, 640, 360), top)
 	check("one layer", join(interFrame(true, 320, 180)), interFrame(true, 320, 180))
 	check("sizes of references", join(interFrame(true, 0, 0), top), interFrame(false, 0, 0), top)
 	check("equal sizes", join(top, top), top, top)

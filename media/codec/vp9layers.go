@@ -2,7 +2,7 @@ package codec
 
 import "encoding/binary"
 
-// A VP9Superframer joins the spatial layers of pictures to superframes (VP9 bitstream specification, annex B). It hides all
+// A VP9Superframer joins the spatial layers of frames to superframes (VP9 bitstream specification, annex B). It hides all
 // layers but the highest: encoders mark every layer as shown, and decoders other than libvpx would show each of them. The
 // zero value is ready. One goroutine uses it.
 type VP9Superframer struct {
@@ -11,7 +11,7 @@ type VP9Superframer struct {
 
 type vp9Size struct{ width, height int }
 
-// Append appends the superframe of a picture with these layers, the lowest first. A picture with one layer, or with more
+// Append appends the superframe of these layers, the lowest first. A frame with one layer, or with more
 // than 8, is appended as it is.
 func (s *VP9Superframer) Append(dst []byte, layers [][]byte) []byte {
 	headers := make([]vp9FrameHeader, len(layers))

@@ -220,7 +220,7 @@ func (m *sharedMicrophone) sendUntilLost(ctx context.Context, s audioStream, p *
 				return err
 			}
 		case <-s.stopped():
-			return &deviceLostError{errors.New("the sound system stopped it")}
+			return &deviceLostError{errors.New("the audio system stopped it")}
 		case <-silence.C:
 			return &deviceLostError{fmt.Errorf("no audio for %v", stallTimeout)}
 		}
@@ -252,7 +252,7 @@ func (m *sharedMicrophone) close() {
 }
 
 // packetizer encodes samples to Opus packets. Time is counted in samples, which is the clock of the
-// sound card. A sound card that is not read in time drops samples without an error. So a lag behind
+// audio device. An audio device that is not read in time drops samples without an error. So a lag behind
 // the clock of the machine that lasts becomes a gap in the timestamps, without which audio would
 // stay behind video by that.
 type packetizer struct {

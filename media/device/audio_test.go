@@ -82,7 +82,7 @@ func TestPacketizerLostSamples(t *testing.T) {
 	add(3*time.Second, 3500*time.Millisecond, 400*time.Millisecond) // the machine was busy, and then reads all of them
 	add(3500*time.Millisecond, 6*time.Second, 0)
 	if want := 6*time.Second - packetTime; last != want {
-		t.Errorf("after sound that was late the last packet is at %v, want %v", last, want)
+		t.Errorf("after audio that was late the last packet is at %v, want %v", last, want)
 	}
 	add(8*time.Second, 10*time.Second, 0) // two seconds are lost
 	if behind := 10*time.Second - packetTime - last; behind.Abs() > packetTime {

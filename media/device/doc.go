@@ -22,6 +22,6 @@
 //
 // Package libcodec encodes. Cameras come from pion/mediadevices, whose tracks are not used: they
 // have a payload type and stream ID of their own for each call, and their timestamps are those of
-// encoding. Nor is its microphone, which returns samples that the sound card overwrites
+// encoding. Nor is its microphone, which returns samples that the audio device overwrites
 // (pion/mediadevices issue 500), and its screen: Xlib ends the process when the display is lost.
 package device

@@ -37,31 +37,31 @@ import (
 	"github.com/gen2brain/malgo"
 )
 
-// soundSystem is a connection to PulseAudio or ALSA.
-type soundSystem struct{ *malgo.AllocatedContext }
+// audioSystem is a connection to PulseAudio or ALSA.
+type audioSystem struct{ *malgo.AllocatedContext }
 
-// connectSoundSystem connects to PulseAudio or PipeWire, or else to ALSA. It does not try JACK,
+// connectAudioSystem connects to PulseAudio or PipeWire, or else to ALSA. It does not try JACK,
 // which writes to stderr and may be started by that.
-func connectSoundSystem() (*soundSystem, error) {
+func connectAudioSystem() (*audioSystem, error) {
 	C.silence_alsa()
 	c, err := malgo.InitContext([]malgo.Backend{malgo.BackendPulseaudio, malgo.BackendAlsa}, malgo.ContextConfig{}, nil)
 	if err != nil {
-		return nil, fmt.Errorf("this machine has no sound: neither PulseAudio nor ALSA answers (%w); "+
+		return nil, fmt.Errorf("this machine has no audio: neither PulseAudio nor ALSA answers (%w); "+
 			"install libasound2, or start PulseAudio or PipeWire", err)
 	}
-	return &soundSystem{c}, nil
+	return &audioSystem{c}, nil
 }
 
-func (s *soundSystem) close() {
+func (s *audioSystem) close() {
 	_ = s.Uninit() // there is nothing to do about an error
 	s.Free()
 }
 
 // devices returns the devices of a kind in the order of the system, without pseudo devices.
-func (s *soundSystem) devices(kind malgo.DeviceType) ([]malgo.DeviceInfo, error) {
+func (s *audioSystem) devices(kind malgo.DeviceType) ([]malgo.DeviceInfo, error) {
 	all, err := s.Devices(kind)
 	if err != nil {
-		return nil, fmt.Errorf("the sound system does not list its devices: %w", err)
+		return nil, fmt.Errorf("the audio system does not list its devices: %w", err)
 	}
 	return slices.DeleteFunc(all, func(d malgo.DeviceInfo) bool { return isPseudoDevice(audioDeviceName(d).id) }), nil
 }
@@ -69,7 +69,7 @@ func (s *soundSystem) devices(kind malgo.DeviceType) ([]malgo.DeviceInfo, error)
 var errNoDevice = errors.New("this machine has none")
 
 // choose returns the device of a kind that id identifies, or the default of the system for "".
-func (s *soundSystem) choose(kind malgo.DeviceType, class, id string) (*malgo.DeviceInfo, deviceName, error) {
+func (s *audioSystem) choose(kind malgo.DeviceType, class, id string) (*malgo.DeviceInfo, deviceName, error) {
 	all, err := s.devices(kind)
 	if err != nil {
 		return nil, deviceName{}, err
@@ -118,7 +118,7 @@ func audioDeviceName(d malgo.DeviceInfo) deviceName {
 
 // audioDevices returns the microphones and speakers for List.
 func audioDevices() (microphones, speakers []AudioDevice, err error) {
-	s, err := connectSoundSystem()
+	s, err := connectAudioSystem()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,7 +140,7 @@ func audioDevices() (microphones, speakers []AudioDevice, err error) {
 // freeC frees memory that malgo has allocated.
 func freeC(p unsafe.Pointer) { C.free(p) }
 
-// period is the duration of a chunk in ms, and periods the number of chunks that the sound card
+// period is the duration of a chunk in ms, and periods the number of chunks that the audio device
 // buffers while the machine is busy: half a second, which adds no delay since all of them are read
 // at once. As many may wait for the encoder.
 const (
@@ -180,7 +180,7 @@ type microphone struct {
 func (m *microphone) String() string { return m.name.String() }
 
 // find returns the device, whose index may have changed.
-func (m *microphone) find(s *soundSystem) (*malgo.DeviceInfo, error) {
+func (m *microphone) find(s *audioSystem) (*malgo.DeviceInfo, error) {
 	info, name, err := s.choose(malgo.Capture, "microphone", m.id)
 	if errors.Is(err, errNoDevice) {
 		return nil, errors.New("this machine has no microphone; plug one in, or send --audio test")
@@ -193,7 +193,7 @@ func (m *microphone) find(s *soundSystem) (*malgo.DeviceInfo, error) {
 
 // microphoneStream is an open microphone.
 type microphoneStream struct {
-	sound  *soundSystem
+	audio  *audioSystem
 	device *malgo.Device
 	out    chan audioChunk
 	gone   chan struct{}
@@ -202,7 +202,7 @@ type microphoneStream struct {
 
 // open implements audioDevice.
 func (m *microphone) open() (audioStream, error) {
-	s, err := connectSoundSystem()
+	s, err := connectAudioSystem()
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (m *microphone) open() (audioStream, error) {
 		return nil, err
 	}
 	m.id = m.name.id // to reopen the same one
-	r := &microphoneStream{sound: s, out: make(chan audioChunk, maxQueuedChunks), gone: make(chan struct{})}
+	r := &microphoneStream{audio: s, out: make(chan audioChunk, maxQueuedChunks), gone: make(chan struct{})}
 	if r.device, err = m.start(r, info); err != nil {
 		s.close()
 		return nil, err
@@ -230,19 +230,19 @@ func (m *microphone) start(r *microphoneStream, info *malgo.DeviceInfo) (*malgo.
 	id := info.ID.Pointer()
 	defer freeC(id)
 	config.Capture.DeviceID = id
-	device, err := malgo.InitDevice(r.sound.Context, config, malgo.DeviceCallbacks{Data: r.onData(m.channels), Stop: r.stop})
+	device, err := malgo.InitDevice(r.audio.Context, config, malgo.DeviceCallbacks{Data: r.onData(m.channels), Stop: r.stop})
 	if err != nil {
-		return nil, soundError(err)
+		return nil, audioError(err)
 	}
 	if err := device.Start(); err != nil {
 		device.Uninit()
-		return nil, soundError(err)
+		return nil, audioError(err)
 	}
 	return device, nil
 }
 
-// onData returns the callback for samples. It runs on the thread of the sound system, must not
-// block, and copies the samples, which the sound system overwrites.
+// onData returns the callback for samples. It runs on the thread of the audio system, must not
+// block, and copies the samples, which the audio system overwrites.
 func (r *microphoneStream) onData(channels int) malgo.DataProc {
 	missed := 0
 	return func(_, in []byte, frames uint32) {
@@ -266,11 +266,11 @@ func (r *microphoneStream) stopped() <-chan struct{}  { return r.gone }
 
 func (r *microphoneStream) close() {
 	r.device.Uninit()
-	r.sound.close()
+	r.audio.close()
 }
 
-// soundError describes an error of the sound system with the next step.
-func soundError(err error) error {
+// audioError describes an error of the audio system with the next step.
+func audioError(err error) error {
 	switch {
 	case errors.Is(err, malgo.ErrBusy), errors.Is(err, malgo.ErrAlreadyInUse), errors.Is(err, malgo.ErrDeviceAlreadyInitialized):
 		return fmt.Errorf("it is in use by another program (%w); end that one first", err)
@@ -282,14 +282,14 @@ func soundError(err error) error {
 	return fmt.Errorf("it does not work: %w", err)
 }
 
-// playbackPeriod is the duration in ms that the sound card takes at a time, and playbackPeriods the
+// playbackPeriod is the duration in ms that the audio device takes at a time, and playbackPeriods the
 // number of these that it buffers.
 const (
 	playbackPeriod  = 10
 	playbackPeriods = 4
 )
 
-// playbackDevice is a sound card for playback. It is reopened after it was lost.
+// playbackDevice is an audio device for playback. It is reopened after it was lost.
 type playbackDevice struct {
 	id      string
 	name    deviceName
@@ -300,7 +300,7 @@ type playbackDevice struct {
 
 // playbackStream is an open playbackDevice.
 type playbackStream struct {
-	sound  *soundSystem
+	audio  *audioSystem
 	device *malgo.Device
 	gone   chan struct{}
 	once   sync.Once
@@ -355,7 +355,7 @@ func (c *playbackDevice) reopen(ctx context.Context) *playbackStream {
 }
 
 func (c *playbackDevice) open() (*playbackStream, error) {
-	s, err := connectSoundSystem()
+	s, err := connectAudioSystem()
 	if err != nil {
 		return nil, err
 	}
@@ -368,7 +368,7 @@ func (c *playbackDevice) open() (*playbackStream, error) {
 		return nil, err
 	}
 	c.name, c.id = name, name.id // to reopen the same one
-	r := &playbackStream{sound: s, gone: make(chan struct{})}
+	r := &playbackStream{audio: s, gone: make(chan struct{})}
 	config := malgo.DefaultDeviceConfig(malgo.Playback)
 	config.SampleRate = media.OpusClockRate // converted to that of the card
 	config.PeriodSizeInMilliseconds, config.Periods = playbackPeriod, playbackPeriods
@@ -385,12 +385,12 @@ func (c *playbackDevice) open() (*playbackStream, error) {
 	}
 	if err != nil {
 		s.close()
-		return nil, soundError(err)
+		return nil, audioError(err)
 	}
 	return r, nil
 }
 
-// onData is the callback that provides samples. It runs on the thread of the sound system.
+// onData is the callback that provides samples. It runs on the thread of the audio system.
 func (c *playbackDevice) onData(out, _ []byte, frames uint32) {
 	for i, sample := range c.speaker.fill(int(frames)) {
 		binary.NativeEndian.PutUint32(out[4*i:], math.Float32bits(sample))
@@ -401,5 +401,5 @@ func (r *playbackStream) stop() { r.once.Do(func() { close(r.gone) }) }
 
 func (r *playbackStream) close() {
 	r.device.Uninit()
-	r.sound.close()
+	r.audio.close()
 }

@@ -33,13 +33,13 @@ type SpeakerOptions struct {
 	Logger *slog.Logger
 }
 
-// playback is an open sound card.
+// playback is an open audio device.
 type playback interface{ close() }
 
 // speakerChannels is the number of channels of the mix. Mono tracks are played on both.
 const speakerChannels = 2
 
-// OpenSpeaker opens a sound card for playback until Close. The error is a *media.FileError
+// OpenSpeaker opens an audio device for playback until Close. The error is a *media.FileError
 // (missing, busy, not permitted, not in this build).
 func OpenSpeaker(o SpeakerOptions) (*Speaker, error) {
 	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
@@ -66,13 +66,13 @@ func (s *Speaker) Remove(b *playout.Buffer) {
 	s.buffers = slices.DeleteFunc(s.buffers, func(other *playout.Buffer) bool { return other == b })
 }
 
-// Close closes the sound card.
+// Close closes the audio device.
 func (s *Speaker) Close() error {
 	s.once.Do(s.device.close)
 	return nil
 }
 
-// fill returns the next samples for the sound card, interleaved, valid until the next call.
+// fill returns the next samples for the audio device, interleaved, valid until the next call.
 func (s *Speaker) fill(frames int) []float32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()

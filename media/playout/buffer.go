@@ -23,9 +23,9 @@ const (
 	// maxStored is the capacity.
 	maxStored = time.Second
 	// maxRateAdjust is the share by which audio is played faster or slower to reach the target
-	// delay. It is inaudible, and ten times the difference between the clocks of two sound cards.
+	// delay. It is inaudible, and ten times the difference between the clocks of two audio devices.
 	maxRateAdjust = 0.004
-	// maxPLC limits the concealment of a loss, which sounds artificial after that. Comfort noise
+	// maxPLC limits the concealment of a loss, which is audibly artificial after that. Comfort noise
 	// does not, and goes on until an encoder in DTX must have sent an update: libopus does so after
 	// 400 ms.
 	maxPLC          = 100 * time.Millisecond
@@ -48,7 +48,7 @@ type Options struct {
 }
 
 // A Buffer is the jitter buffer of one audio track. WriteFrame decodes packets as they arrive, and
-// Mix takes samples at the pace of a sound card.
+// Mix takes samples at the pace of an audio device.
 //
 // The timestamps of the packets make a timeline of samples, which Mix plays with a delay. Where the
 // timeline has no packet yet, Mix plays concealment. What it was for is known when the next packet
@@ -315,7 +315,7 @@ func (b *Buffer) underrun(late time.Duration) {
 }
 
 // Mix adds the next samples to pcm, which has interleaved samples of all channels. It may be called
-// on the thread of a sound card: it waits for WriteFrame to decode a packet at most.
+// on the thread of an audio device: it waits for WriteFrame to decode a packet at most.
 func (b *Buffer) Mix(pcm []float32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

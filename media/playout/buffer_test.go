@@ -19,7 +19,7 @@ const (
 	packetSamples = media.OpusClockRate / 50
 )
 
-// playback is a sender and a sound card without a network in between. Time passes only in play.
+// playback is a sender and an audio device without a network in between. Time passes only in play.
 type playback struct {
 	t        *testing.T
 	buffer   *Buffer
@@ -102,7 +102,7 @@ func (p *playback) packet(lost bool) {
 // skip has the sender send nothing for a number of packets, without a loss.
 func (p *playback) skip(packets int) { p.packets += packets }
 
-// play has the sound card take d of audio.
+// play has the audio device take d of audio.
 func (p *playback) play(d time.Duration) {
 	for ; d > 0; d -= packetTime / 2 {
 		pcm := make([]float32, int(min(d, packetTime/2)*media.OpusClockRate/time.Second)*p.channels)
@@ -274,7 +274,7 @@ func TestBufferSmoothsJitter(t *testing.T) {
 	}
 }
 
-// TestBufferFollowsSenderClock plays with a sound card whose clock is fast or slow.
+// TestBufferFollowsSenderClock plays with an audio device whose clock is fast or slow.
 func TestBufferFollowsSenderClock(t *testing.T) {
 	for name, slot := range map[string]time.Duration{
 		"fast": packetTime * 1002 / 1000,

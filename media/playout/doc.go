@@ -1,2 +1,2 @@
-// Package playout buffers received audio for playback at the pace of a sound card.
+// Package playout buffers received audio for playback at the pace of an audio device.
 package playout

@@ -54,9 +54,9 @@ func (d *vp8Depacketizer) unpack(frame, payload []byte) ([]byte, error) {
 
 func (d *vp8Depacketizer) finish(frame []byte) []byte { return frame }
 
-// vp9Depacketizer joins the spatial layers of a picture to a superframe, which decoders need to show the highest layer.
+// vp9Depacketizer joins the spatial layers of a frame to a superframe, which decoders need to show the highest layer.
 type vp9Depacketizer struct {
-	starts      []int // offsets of the layers in the picture
+	starts      []int // offsets of the layers in the superframe
 	layers      [][]byte
 	superframer codec.VP9Superframer
 	buffer      []byte // of the superframe

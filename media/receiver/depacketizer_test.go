@@ -146,7 +146,7 @@ func TestParameterSetsOfAnotherStream(t *testing.T) {
 	}
 }
 
-// layered joins VP9 streams to the packets of pictures with one spatial layer from each (RFC 9628).
+// layered joins VP9 streams to the packets of superframes with one spatial layer from each (RFC 9628).
 func layered(t *testing.T, layers ...[]media.Sample) (sent []mediatest.Sent) {
 	t.Helper()
 	number := uint16(0)
@@ -187,7 +187,7 @@ func layered(t *testing.T, layers ...[]media.Sample) (sent []mediatest.Sent) {
 	return sent
 }
 
-// TestVP9SpatialLayers: a picture of several spatial layers is one frame with the size of the highest layer, which is
+// TestVP9SpatialLayers: a superframe of several spatial layers is one frame with the size of the highest layer, which is
 // the only one that is shown.
 func TestVP9SpatialLayers(t *testing.T) {
 	var layers [][]media.Sample

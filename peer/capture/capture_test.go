@@ -189,7 +189,7 @@ func TestPacketsAreValid(t *testing.T) {
 	}
 }
 
-// TestFlowsAreBounded: whoever connects to a port again and again does not fill the memory.
+// TestFlowsAreBounded: connecting to a port again and again does not fill the memory.
 func TestFlowsAreBounded(t *testing.T) {
 	p := NewPcapng(io.Discard)
 	for i := range 70_000 {

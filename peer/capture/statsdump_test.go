@@ -8,7 +8,7 @@ import (
 )
 
 // TestStatsDumpSkipsInvalidValue: a value that JSON cannot express costs its own line, and Close
-// tells it.
+// reports it.
 func TestStatsDumpSkipsInvalidValue(t *testing.T) {
 	var file bytes.Buffer
 	d := NewStatsDump(&file, "test")

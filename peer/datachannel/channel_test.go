@@ -74,7 +74,7 @@ func TestAStreamThatIsCutOffIsAnError(t *testing.T) {
 	cutOff(t, ours, theirs)
 }
 
-// cutOff sends half of something and closes the channel: who reads is told that
+// cutOff sends half of something and closes the channel: the reader gets an error that
 // it was not all.
 func cutOff(t *testing.T, ours, theirs *Channel) {
 	t.Helper()

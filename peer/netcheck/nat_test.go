@@ -34,7 +34,7 @@ func addrs(list ...string) (all []netip.AddrPort) {
 	return all
 }
 
-// TestMappingVaries: only servers beyond the NAT tell how it maps. One in the host's own network
+// TestMappingVaries: only servers beyond the NAT show how it maps. One in the host's own network
 // sees the local address.
 func TestMappingVaries(t *testing.T) {
 	own := []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("127.0.0.1")}

@@ -13,7 +13,7 @@ exports.obey = find => {
 };
 
 // signaling carries out call, offer, answer and candidate for pc, whose
-// candidates it tells. Those that come before a description wait for it.
+// candidates it reports. Those that come before a description wait for it.
 exports.signaling = pc => {
 	const early = [];
 	const flush = async () => { for (const c of early.splice(0)) await pc.addIceCandidate(c); };

@@ -109,7 +109,7 @@ func waitNotice(tab *webtest.Tab, text string) {
 	tab.Wait(`document.querySelector('#notice').checkVisibility() && document.querySelector('#notice').innerText.includes(` + quote(text) + `)`)
 }
 
-// tone is what the fake microphone of a browser sounds like, in Hz.
+// tone is what the fake microphone of a browser plays, in Hz.
 func tone(b *webtest.Browser) float64 {
 	if b.Name() == "firefox" {
 		return 440

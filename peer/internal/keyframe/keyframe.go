@@ -54,12 +54,12 @@ func startsVP8(p []byte) bool {
 // startsVP9 reads the payload descriptor (RFC 9628 §4.2). Of several spatial layers only the lowest
 // starts a key frame.
 func startsVP9(p []byte) bool {
-	const picture, predicted, layered, start = 0x80, 0x40, 0x20, 0x08
+	const pictureID, predicted, layered, start = 0x80, 0x40, 0x20, 0x08
 	if p[0]&start == 0 || p[0]&predicted != 0 {
 		return false
 	}
 	at := 1
-	if p[0]&picture != 0 {
+	if p[0]&pictureID != 0 {
 		at++
 		if len(p) > 1 && p[1]&0x80 != 0 {
 			at++

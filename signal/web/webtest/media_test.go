@@ -7,7 +7,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// A page that calls itself: its picture, its sound, its statistics.
+// A page that calls itself: its video, its audio, its statistics.
 func TestMedia(t *testing.T) {
 	url := serve(t)
 	each(t, nil, func(t *testing.T, b *webtest.Browser) {
@@ -44,7 +44,7 @@ func TestMedia(t *testing.T) {
 
 func TestTone(t *testing.T) {
 	const rate = 48000
-	sound := func(hz, level float64, on func(i int) bool) []float64 {
+	wave := func(hz, level float64, on func(i int) bool) []float64 {
 		s := make([]float64, rate)
 		for i := range s {
 			if on(i) {
@@ -63,7 +63,7 @@ func TestTone(t *testing.T) {
 		{440, 0.5, always, 440, 0.5}, {1000.7, 0.01, always, 1000.7, 0.5}, {60, 0.5, always, 60, 1},
 		{400, 0.3, beeps, 400, 5}, {440, 0.0001, always, 0, 0}, {440, 0, always, 0, 0},
 	} {
-		if got := webtest.Tone(sound(c.hz, c.level, c.on), rate); math.Abs(got-c.want) > c.off {
+		if got := webtest.Tone(wave(c.hz, c.level, c.on), rate); math.Abs(got-c.want) > c.off {
 			t.Errorf("%v Hz at %v: heard %v", c.hz, c.level, got)
 		}
 	}

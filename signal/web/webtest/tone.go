@@ -14,7 +14,7 @@ const (
 
 // Tone is the loudest frequency in the samples, in Hz, or 0 if all is silent.
 // Spectra of overlapping windows are summed, so that a short beep now and then
-// counts as much as it sounds.
+// counts as much as it is loud.
 func Tone(samples []float64, rate int) float64 {
 	loudest := 0.0
 	for _, s := range samples {

@@ -25,7 +25,7 @@ func inventory() device.Inventory {
 		Speakers:    []device.AudioDevice{{ID: "hw:0,0", Name: "Box"}},
 		Screens:     []device.Screen{{ID: "0", Width: 1024, Height: 768}},
 		Codecs:      []string{"video/H264", "audio/opus"},
-		Problems:    []string{"no sound"},
+		Problems:    []string{"no audio"},
 		Lacks:       []string{"no VP8"},
 	}
 }
@@ -45,7 +45,7 @@ speaker     hw:0,0  Box
 screen      0                          1024x768
 encoder     H264
 encoder     opus
-problem: no sound
+problem: no audio
 missing: no VP8
 `
 	got := out.String()
@@ -71,7 +71,7 @@ func TestJSON(t *testing.T) {
 		`"formats":[{"width":320,"height":180,"pixels":"MJPEG","rates":[5,29.97]}`, `"rates":[]}`,
 		`{"id":"video2","name":"","formats":[],"problem":"it is in use"}`,
 		`"microphones":[{"id":"hw:0,1","name":"Mic","default":true}]`, `"screens":[{"id":"0","width":1024,"height":768}]`,
-		`"encoders":["H264","opus"],"problems":["no sound"],"missing_features":["no VP8"]`,
+		`"encoders":["H264","opus"],"problems":["no audio"],"missing_features":["no VP8"]`,
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, out.String())

@@ -16,7 +16,7 @@ def connection():
     pc = RTCPeerConnection()
 
     @pc.on("connectionstatechange")
-    def tell():
+    def report():
         print(pc.connectionState, flush=True)
 
     return pc

@@ -29,7 +29,7 @@ class Tone(aiortc.MediaStreamTrack):
         return frame
 
 
-class Picture(aiortc.VideoStreamTrack):
+class Video(aiortc.VideoStreamTrack):
     """A bar that moves, 320x240, 30 frames a second."""
     number = 0
 
@@ -100,7 +100,7 @@ async def main():
         if c["audio"]:
             pc.addTrack(Tone())
         if c["video"]:
-            pc.addTrack(Picture())
+            pc.addTrack(Video())
             prefer(pc, c["video"])
 
     report(ready=True, version=aiortc.__version__)

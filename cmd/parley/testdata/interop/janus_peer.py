@@ -1,7 +1,7 @@
 """Janus as a peer of a test; see wire.py.
 
 Janus answers as its echo test, which sends back what it gets. It offers a mountpoint of its streaming plugin, which takes
-nothing: sound and picture that ffmpeg feeds.
+nothing: audio and video that ffmpeg feeds.
 """
 import asyncio
 import itertools
@@ -93,8 +93,8 @@ class Peer:
         if "jsep" in m:
             await self.wire.describe(m["jsep"]["type"], m["jsep"]["sdp"])
 
-    async def told(self, kind, m):
-        """A message of the other side."""
+    async def handle(self, kind, m):
+        """Handles a message of the peer."""
         if kind == "offer":
             codec = {"videocodec": self.c["video"].lower()} if self.c["video"] else {}
             await self.janus.send(janus="message", body={"audio": True, "video": True, **codec}, jsep={"type": "offer", "sdp": m})
@@ -152,7 +152,7 @@ async def main():
             if c["offers"]:
                 await peer.offer()
             while not listening.done():
-                await peer.told(*await peer.wire.receive())
+                await peer.handle(*await peer.wire.receive())
         finally:
             server.terminate()
             if hasattr(peer, "feed"):

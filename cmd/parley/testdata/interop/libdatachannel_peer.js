@@ -30,7 +30,7 @@ function talk(channel) {
 	if (channel.isOpen()) greet(); else channel.onOpen(greet);
 }
 
-// send adds a section with one codec: of this side's offer, or, where the offer of the other side is given, of that.
+// send adds a section with one codec: of the local offer, or, where the offer of the peer is given, of that.
 function send(kind, offer) {
 	const name = kind === 'audio' ? 'opus' : config.video;
 	const mine = offer?.split(/(?=^m=)/m).find(s => s.startsWith('m=' + kind));

@@ -7,7 +7,7 @@ const pc = new RTCPeerConnection({
 	iceServers: config.relay ? [config.relay] : [], iceTransportPolicy: config.relay ? 'relay' : 'all', bundlePolicy: 'max-bundle',
 });
 
-// tone sends 440 Hz, ten milliseconds at a time, and picture a bar that moves.
+// tone sends 440 Hz, ten milliseconds at a time, and video a bar that moves.
 function tone() {
 	const source = new nonstandard.RTCAudioSource();
 	let n = 0;
@@ -19,7 +19,7 @@ function tone() {
 	return source.createTrack();
 }
 
-function picture() {
+function video() {
 	const source = new nonstandard.RTCVideoSource(), width = 320, height = 240;
 	let n = 0;
 	setInterval(() => {
@@ -34,7 +34,7 @@ function picture() {
 function sendMedia() {
 	const stream = new MediaStream();
 	if (config.audio) pc.addTrack(tone(), stream);
-	if (config.video) pc.addTrack(picture(), stream);
+	if (config.video) pc.addTrack(video(), stream);
 	const codecs = RTCRtpSender.getCapabilities('video').codecs.filter(c => c.mimeType.toUpperCase() === 'VIDEO/' + config.video);
 	for (const t of pc.getTransceivers()) if (t.receiver.track.kind === 'video') t.setCodecPreferences(codecs);
 }

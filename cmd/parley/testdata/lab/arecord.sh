@@ -1,4 +1,4 @@
-# arecord.sh PLAYED RECORDED: plays a file into the sound card of this machine (ALSA loopback), over and over, and records
+# arecord.sh PLAYED RECORDED: plays a file into the audio device of this machine (ALSA loopback), over and over, and records
 # 3 s of it with arecord.
 set -e
 while aplay -q -D hw:0,0 "$1"; do :; done </dev/null &

@@ -1,4 +1,4 @@
-# devices.sh PARLEY OUT: calls between two terminals with the camera (vivid) and the sound card (ALSA loopback) of this
+# devices.sh PARLEY OUT: calls between two terminals with the camera (vivid) and the audio device (ALSA loopback) of this
 # machine. What they say and record goes to OUT, exit codes to OUT/codes.
 parley=$1 out=$2
 code() { echo "$1 $?" >>"$out/codes"; }
@@ -32,7 +32,7 @@ await "$out/dora.log" '"event":"frame"'
 echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
 await "$out/dora.log" '"kind":"video","muted":true'
 await "$out/unplugged.log" 'is gone'
-await "$out/dora.log" '"fps":0[,}]' # a second without pictures
+await "$out/dora.log" '"fps":0[,}]' # a second without frames
 echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
 await "$out/unplugged.log" 'is back'
 await "$out/dora.log" '"kind":"video","muted":false'
@@ -45,7 +45,7 @@ wait $dora; code dora
 ffmpeg -v error -f lavfi -i sine=frequency=440:sample_rate=48000 -ac 2 -f alsa hw:0,0 </dev/null &
 player=$!
 await /proc/asound/card0/pcm0p/sub0/status RUNNING
-# An emulated machine may get no time for longer than its sound card waits, and then sound is lost that no program could
+# An emulated machine may get no time for longer than its audio device waits, and then audio is lost that no program could
 # have saved. So there are several tries, until one has no silence.
 for try in 1 2 3 4; do
 	"$parley" answer --as carol --once --expect 'audio.packets>=400' --record "$out/tone$try.ogg" --timeout 60s \
