@@ -11,13 +11,13 @@ import (
 type Input struct {
 	// Reader reads the stream from its start.
 	Reader *bufio.Reader
-	// ReaderAt reads at any offset of the Size bytes of a regular file. It is nil for a stream that can only be read
-	// from front to back.
+	// ReaderAt reads at any offset of the Size bytes of a regular file. ReaderAt is nil for a stream that can only be
+	// read from front to back.
 	ReaderAt io.ReaderAt
 	Size     int64
 	// FrameRate in frames per second overrides the rate of a stream without timestamps (H.264 Annex B); 0 keeps it.
 	FrameRate float64
-	// Warn reports what is odd in the stream. It is never nil.
+	// Warn reports what is odd in the stream. Warn is never nil.
 	Warn func(text string)
 }
 
@@ -31,7 +31,7 @@ type Track struct {
 	// Untimed reports that Sample.Time is nominal: a stream that arrives without timestamps, such as H.264 Annex B from a
 	// pipe, is given those of its frame rate. The time of arrival is nearer to the time of capture.
 	Untimed bool
-	// Err says why the track cannot be sent. It is nil for a track that can.
+	// Err says why the track cannot be sent. Err is nil for a track that can.
 	Err error
 }
 
@@ -51,8 +51,8 @@ type Sample struct {
 type Demuxer interface {
 	// Tracks returns all tracks, in the order of the stream.
 	Tracks() []Track
-	// Select limits Next to the tracks with these indexes, whose Err is nil. It is called once, before Next. The error
-	// says why a selected track cannot be sent, where that shows in its first samples only, such as B-frames.
+	// Select limits Next to the tracks with these indexes, whose Err is nil. Select is called once, before Next. The
+	// error says why a selected track cannot be sent, where that shows in its first samples only, such as B-frames.
 	Select(tracks ...int) error
 	// Next returns the next sample of the selected tracks, in the order of the stream, and io.EOF after the last one.
 	Next() (Sample, error)

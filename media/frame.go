@@ -13,8 +13,8 @@ type Frame struct {
 	Codec string
 	// SSRC of the sender.
 	SSRC uint32
-	// Data is the encoded frame: for H264 an access unit with start codes, for AV1 a sequence of OBUs with size fields and
-	// without temporal delimiter. It is valid until WriteFrame returns.
+	// Data is the encoded frame: for H264 an access unit with start codes, for AV1 a sequence of OBUs with size fields
+	// and without temporal delimiter. Data is valid until WriteFrame returns.
 	Data []byte
 	// Timestamp is the RTP timestamp in units of ClockRate, which is in Hz.
 	Timestamp, ClockRate uint32
@@ -23,7 +23,8 @@ type Frame struct {
 	// Captured is the capture time on the sender's clock according to its sender reports, zero until the first report.
 	// Only differences between tracks of one sender are meaningful.
 	Captured time.Time
-	// Key reports whether the frame can be decoded without earlier ones. It is always true for audio.
+	// Key reports whether the frame can be decoded without earlier ones. Key is always true for
+	// audio.
 	Key bool
 	// Width and Height of a key frame in pixels, 0 if they could not be read.
 	Width, Height int

@@ -12,7 +12,7 @@ import (
 )
 
 // An applier applies the descriptions of the peer to the connections of a call, and describes the
-// connections. It is used by the goroutine of Run.
+// connections. The goroutine of Run uses it.
 type applier struct {
 	cfg          *callConfig
 	box          *mailbox

@@ -123,7 +123,7 @@ func (c *Call) RestartICE() { c.box.post(restartRequested{}) }
 func (c *Call) SignalingRestored() { c.box.post(signalingIsBack{}) }
 
 // Continues reports whether an offer belongs to this call, and not to a new call of the same user,
-// say of a page that was reloaded. It is true before the first description of the peer.
+// say of a page that was reloaded. Continues is true before the first description of the peer.
 func (c *Call) Continues(d *jsep.Description) bool {
 	identity := c.applier.identity.Load()
 	return identity == nil || d.Identity.Continues(*identity)

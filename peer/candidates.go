@@ -15,8 +15,8 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// candidates exchanges ICE candidates with the peer (trickle ICE, RFC 8838). It is used by the
-// goroutine of Run.
+// candidates exchanges ICE candidates with the peer (trickle ICE, RFC 8838). candidates is used by
+// the goroutine of Run.
 type candidates struct {
 	cfg        *callConfig
 	transports *transports

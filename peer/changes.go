@@ -8,8 +8,9 @@ import (
 	"parley/peer/internal/negotiation"
 )
 
-// A change of a connected call that has to be negotiated. It is made when an offer is created, and
-// reported as done when the peer has answered that. When the offer fails, it is undone.
+// A change of a connected call that has to be negotiated. A change is made when an offer is
+// created, and reported as done when the peer has answered that. When the offer fails, it is
+// undone.
 type change struct {
 	// make makes the change. It returns what undoes it, or nil if it need not be negotiated.
 	make func() (undo func(), err error)

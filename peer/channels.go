@@ -12,7 +12,7 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// A channelOpener opens the data channels of a call. It is used by the goroutine of Run.
+// A channelOpener opens the data channels of a call. The goroutine of Run uses it.
 type channelOpener struct {
 	cfg        *callConfig
 	box        *mailbox

@@ -14,7 +14,7 @@ import (
 )
 
 // Media comes before the answer that announces it: a few packets, which Pion is
-// still looking at when the answer comes, or so many that it has given up. It is
+// still looking at when the answer comes, or so many that it has given up. The track is
 // reported on all the same, and its first packet is not lost, declared or not.
 func TestMediaBeforeItsAnswer(t *testing.T) {
 	asIs := func(text string) string { return text }

@@ -31,8 +31,8 @@ type remoteDescription struct {
 	candidates []webrtc.ICECandidateInit // that came for it while it was deferred
 }
 
-// A negotiator exchanges offers and answers as negotiation.Machine decides. It is used by the
-// goroutine of Run.
+// A negotiator exchanges offers and answers as negotiation.Machine decides. The goroutine of
+// Run uses it.
 //
 // Pion cannot roll back an offer (pion/webrtc#2133). So a later offer is created and sent, but
 // SetLocalDescription is called only together with SetRemoteDescription, when an acceptable answer

@@ -51,8 +51,9 @@ func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Timeouts
 // 7.4.5), which tracks and receivers of media read and write.
 const orientationExtension = "urn:3gpp:video-orientation"
 
-// newAPI returns Pion set up for one connection. It is the only place for Pion's settings. follow
-// follows the selected pair, and extensions are the header extensions whose numbers are taken.
+// newAPI returns Pion set up for one connection. newAPI is the only place for Pion's settings.
+// follow follows the selected pair, and extensions are the header extensions whose numbers are
+// taken.
 func newAPI(c *connection, follow *icenet.PairFollower, extensions map[int]string) (*webrtc.API, error) {
 	engine, err := c.cfg.engine()
 	if err == nil {

@@ -12,8 +12,8 @@ import (
 	"parley/peer/internal/negotiation"
 )
 
-// A reconnector restarts ICE when the path of a call is lost or may be. It is used by the goroutine
-// of Run.
+// A reconnector restarts ICE when the path of a call is lost or may be. A reconnector is used by
+// the goroutine of Run.
 type reconnector struct {
 	cfg        *callConfig
 	box        *mailbox

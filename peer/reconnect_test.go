@@ -14,7 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// lab is a network with two hosts, of which packets can be lost. It is made before
+// lab is a network with two hosts, of which packets can be lost. lab is made before
 // t.Parallel, because vnet counts its addresses without a lock.
 type lab struct {
 	hosts [2]*vnet.Net

@@ -9,8 +9,8 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// remoteMedia is the media that the peer has described on one connection. It is used by the
-// goroutine of Run.
+// remoteMedia is the media that the peer has described on one connection. remoteMedia is used by
+// the goroutine of Run.
 type remoteMedia struct {
 	demuxer   *demux.Demuxer
 	sections  []jsep.Section  // of the description that was applied last

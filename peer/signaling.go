@@ -82,7 +82,7 @@ type Signaler interface {
 	Leave(ctx context.Context) error
 }
 
-// signaling sends messages by the Signaler of a call. It is used by the goroutine of Run.
+// signaling sends messages by the Signaler of a call. The goroutine of Run uses it.
 type signaling struct {
 	cfg         *callConfig
 	transports  *transports

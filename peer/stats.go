@@ -89,8 +89,9 @@ func (s *statsCollector) rtt() time.Duration {
 	return 0
 }
 
-// recordPairs records the pairs that were checked for the statistics. It is called when a pair is
-// selected, and at intervals before that, because Pion removes all pairs when none has worked.
+// recordPairs records the pairs that were checked for the statistics. recordPairs is called when a
+// pair is selected, and at intervals before that, because Pion removes all pairs when none has
+// worked.
 func (s *statsCollector) recordPairs(conn *connection) {
 	tried := conn.stats.candidates.Pairs(conn.pionReport())
 	s.mu.Lock()
@@ -186,8 +187,8 @@ func (c *connection) pionReport() webrtc.StatsReport {
 	return c.pc.GetStats()
 }
 
-// A pairReporter reports the selected candidate pair of each connection. It is used by the
-// goroutine of Run.
+// A pairReporter reports the selected candidate pair of each connection. A pairReporter is used by
+// the goroutine of Run.
 type pairReporter struct {
 	cfg   *callConfig
 	stats *statsCollector

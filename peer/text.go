@@ -7,7 +7,7 @@ import (
 	"parley/peer/datachannel"
 )
 
-// A textSender sends the lines of Say on a data channel. It is used by the goroutine of Run.
+// A textSender sends the lines of Say on a data channel. The goroutine of Run uses it.
 type textSender struct {
 	cfg *callConfig
 	box *mailbox

@@ -15,7 +15,7 @@ import (
 )
 
 // separateAnswers answers a bundled offer with a transport for each section, as
-// GStreamer's webrtcbin does by default. It is a Signaler for the offerer.
+// GStreamer's webrtcbin does by default. separateAnswers is a Signaler for the offerer.
 type separateAnswers struct {
 	*unbundledPeer
 	offerer *Call

@@ -25,7 +25,7 @@ func (c *Call) Confirm() { c.box.post(confirmed{}) }
 func (c *Call) Decline() { c.box.post(declined{}) }
 
 // A verification checks the certificates that the peer's descriptions name, and keeps the
-// verification code of the call. It is used by the goroutine of Run.
+// verification code of the call. The goroutine of Run uses it.
 type verification struct {
 	cfg        *callConfig
 	transports *transports
@@ -107,7 +107,7 @@ func (v *verification) errDeclined() error {
 		"if the peer has another one, a third party intercepts the call", v.code)}
 }
 
-// A gate holds back media and text until the peer is verified. It is used by any goroutine.
+// A gate holds back media and text until the peer is verified. Any goroutine may use it.
 type gate struct {
 	closed atomic.Bool
 	opened chan struct{} // closed when the gate is opened

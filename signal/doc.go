@@ -219,7 +219,7 @@
 // # Resumption
 //
 // From the reply with a resume token on, client and server number the messages that they send with
-// the member seq, from 1. The member ack is the number of the last message received. It is in every
+// the member seq, from 1. The member ack is the number of the last message received, and is in every
 // numbered message; after sixteen received messages without one to send, it is sent by itself:
 //
 //	{"type":"ack","ack":16}      call dialect, and from the server

@@ -37,7 +37,7 @@ const (
 // Message is a message between a client and a server, the same in both dialects.
 type Message struct {
 	Type Type
-	// Peer is the receiver of a message to be sent, and the sender of a received one. It is empty
+	// Peer is the receiver of a message to be sent, and the sender of a received one. Peer is empty
 	// where the frame does not have it: in the relay dialect, and in answers, candidates and leaves
 	// from an original server.
 	Peer string

@@ -33,8 +33,9 @@ var userpart = precis.NewFreeform(precis.FoldWidth, precis.Norm(norm.NFC))
 // have the symbols and the punctuation of the FreeformClass (RFC 8264, section 4.3), such as emoji
 // and quotation marks.
 //
-// CheckName does not change a name. It is valid only if it is what the profile makes of it, so that
-// two valid names that look alike differ in their letters: the profile does not compare scripts.
+// CheckName does not change a name. A name is valid only if it is what the profile makes of it,
+// so that two valid names that look alike differ in their letters: the profile does not compare
+// scripts.
 func CheckName(name string) error {
 	switch {
 	case name == "":

@@ -144,7 +144,7 @@ func controls(ch *datachannel.Channel) bool {
 	return ch.OpenedByPeer() && ch.Protocol() == cooperationProtocol
 }
 
-// open takes a channel for remote control. It is a channelHandler.
+// open takes a channel for remote control. open is a channelHandler.
 func (r *remoteControl) open(ch *datachannel.Channel) bool {
 	if !controls(ch) {
 		return false

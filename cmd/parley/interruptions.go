@@ -24,8 +24,7 @@ const (
 	gapSource = "silence"
 )
 
-// interruptions measures how long the frames of one track stay away. It is a
-// media.FrameSink.
+// interruptions measures how long the frames of one track stay away, as a media.FrameSink.
 type interruptions struct {
 	lost   func() uint64 // packets of the track, up to now
 	report func(interruption)

@@ -14,7 +14,7 @@ import (
 
 // mutator changes what this side says by signaling, to see how the other
 // takes it: all of it is allowed by the standards, but for wrong-fingerprint.
-// It is the middleware next to the call.
+// mutator is the middleware next to the call.
 type mutator struct {
 	onCrossed func() // is called once the messages of crossing are delivered
 

@@ -21,8 +21,8 @@ import (
 	"parley/signal"
 )
 
-// callObserver remembers what happens in a call, for checks that come later. It is the middleware next to
-// the signaling server.
+// callObserver remembers what happens in a call, for checks that come later. callObserver is the
+// middleware next to the signaling server.
 type callObserver struct {
 	*facts
 	artifacts *artifacts // nil for none

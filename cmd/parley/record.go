@@ -151,7 +151,7 @@ func (r *receivers) failRecording(err error) {
 	r.Fail(recordingError(err))
 }
 
-// recordingError is the error of a recording, with its exit code. It is no
+// recordingError is the error of a recording, with its exit code. recordingError is no
 // *media.FileError, which would end parley answer together with the call.
 func recordingError(err error) error {
 	return exit.Errorf(exit.Device, "%s", sanitize.Text(err.Error()))

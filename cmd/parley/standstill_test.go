@@ -82,7 +82,7 @@ func (s *standstills) end() {
 	}
 }
 
-// longest ends the watch. It is the standstill of which most is not the machine's.
+// longest ends the watch, and returns the standstill of which most is not the machine's.
 func (s *standstills) longest() (longest standstill) {
 	s.t.Helper()
 	var seen []struct{ At, Froze float64 } // ms since 1970, s

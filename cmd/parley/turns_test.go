@@ -107,7 +107,7 @@ func startTURN(t *testing.T, credentials turnserver.Credentials) net.Addr {
 	return socket.LocalAddr()
 }
 
-// Somebody has been signed in for longer than its first credentials can begin a call. It is called, and has fresh ones.
+// Somebody has been signed in for longer than its first credentials can begin a call. When called, it has fresh ones.
 func TestFreshCredentials(t *testing.T) {
 	var later atomic.Int64
 	credentials := turnserver.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}

@@ -40,8 +40,8 @@ type ViewerOptions struct {
 	Logger *slog.Logger
 }
 
-// A Viewer decodes the video of a track for display. It is a media.FrameSink that never holds up
-// the track: when it is too slow it continues with the next key frame.
+// A Viewer decodes the video of a track for display. A Viewer is a media.FrameSink that never holds
+// up the track: when it is too slow it continues with the next key frame.
 type Viewer struct {
 	o ViewerOptions
 

@@ -393,7 +393,8 @@ func (l *lossEstimate) report(share float64, at time.Time) {
 	}
 }
 
-// expected returns the expected loss in percent. It is minExpectedLoss before the first report.
+// expected returns the expected loss in percent. The result is minExpectedLoss before the first
+// report.
 func (l *lossEstimate) expected() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

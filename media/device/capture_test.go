@@ -75,8 +75,8 @@ func TestBindSelectsCodec(t *testing.T) {
 	}
 }
 
-// TestSharedCapture runs several sources of one camera. It is opened once, each source begins with
-// a key frame, and the camera is closed after the last one.
+// TestSharedCapture runs several sources of one camera. The camera is opened once, each
+// source begins with a key frame, and the camera is closed after the last one.
 func TestSharedCapture(t *testing.T) {
 	f := newFakeCamera(160, 120)
 	h := startCaptureOf(t, f, VideoOptions{})

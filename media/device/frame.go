@@ -92,8 +92,8 @@ type downscaler struct {
 // reset takes another frame, which must not change until the next reset.
 func (d *downscaler) reset(p *rawFrame) { d.full, d.valid = p, 0 }
 
-// halved returns the frame with its sides halved so many times, as far as an encoder allows. It is
-// valid until reset.
+// halved returns the frame with its sides halved so many times, as far as an encoder allows. The
+// result is valid until reset.
 func (d *downscaler) halved(times int) *rawFrame {
 	p := d.full
 	for i := range times {

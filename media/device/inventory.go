@@ -26,7 +26,7 @@ type Camera struct {
 	ID      string   `json:"id"`
 	Name    string   `json:"name"`
 	Formats []Format `json:"formats"`
-	// Problem says why it cannot be used now. It is empty if it can.
+	// Problem says why it cannot be used now. Problem is empty if it can.
 	Problem string `json:"problem,omitempty"`
 }
 

@@ -37,7 +37,7 @@ type VideoOptions struct {
 	StreamID string
 
 	// Warn is called with a text for a user when the device differs from the options, is lost or is
-	// back. It is called by the goroutines of Run and OpenVideo, and must not block. Names of
+	// back. Warn is called by the goroutines of Run and OpenVideo, and must not block. Names of
 	// devices in the text are not sanitized for a terminal. The default does nothing.
 	Warn func(text string)
 

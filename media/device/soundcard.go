@@ -289,7 +289,7 @@ const (
 	playbackPeriods = 4
 )
 
-// playbackDevice is an audio device for playback. It is reopened after it was lost.
+// playbackDevice is an audio device for playback. playbackDevice is reopened after it was lost.
 type playbackDevice struct {
 	id      string
 	name    deviceName

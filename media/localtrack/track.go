@@ -181,7 +181,7 @@ func (t *Track) warnRotation() {
 }
 
 // Congested reports whether the network of a bound sender is congested, so that the source should drop its next frame
-// before encoding it. It is false at least once every 250 ms.
+// before encoding it. Congested is false at least once every 250 ms.
 func (t *Track) Congested() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

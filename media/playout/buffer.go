@@ -23,7 +23,8 @@ const (
 	// maxStored is the capacity.
 	maxStored = time.Second
 	// maxRateAdjust is the share by which audio is played faster or slower to reach the target
-	// delay. It is inaudible, and ten times the difference between the clocks of two audio devices.
+	// delay. maxRateAdjust is inaudible, and ten times the difference between the clocks of two
+	// audio devices.
 	maxRateAdjust = 0.004
 	// maxPLC limits the concealment of a loss, which is audibly artificial after that. Comfort noise
 	// does not, and goes on until an encoder in DTX must have sent an update: libopus does so after

@@ -12,7 +12,7 @@ const (
 	maxNumberJump = 10_000
 	// maxReordering is how much lower or higher a frame number may be to continue another.
 	maxReordering = 100
-	// The frame rate is detected after this time. It is a usual one within this tolerance: frame numbers follow a
+	// The frame rate is detected after this time. A usual rate within this tolerance counts: frame numbers follow a
 	// schedule, only arrival times vary.
 	minRateTime   = 2 * time.Second
 	rateTolerance = 0.03

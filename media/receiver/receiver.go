@@ -39,8 +39,8 @@ type RTCPReader interface {
 
 // A PacketSink forwards RTP packets.
 type PacketSink interface {
-	// SetKeyFrameSource sets the function that requests a key frame from the sender of the packets. It is called before
-	// WriteRTP.
+	// SetKeyFrameSource sets the function that requests a key frame from the sender of the packets. SetKeyFrameSource
+	// is called before WriteRTP.
 	SetKeyFrameSource(request func())
 	// WriteRTP takes a packet as it arrives, with its codec and the value of its header extension
 	// urn:3gpp:video-orientation, nil if it has none. It must not change the packet.
@@ -59,8 +59,9 @@ type Options struct {
 	// Forward takes the packets as they arrive. Nil forwards none.
 	Forward PacketSink
 
-	// RequestKeyFrame sends a request for a key frame (PLI) to the sender. It is called from several goroutines, at most
-	// twice a second, and must not block for long. With nil, video waits after a loss for the next key frame.
+	// RequestKeyFrame sends a request for a key frame (PLI) to the sender. RequestKeyFrame is called from several
+	// goroutines, at most twice a second, and must not block for long. With nil, video waits after a loss for the next
+	// key frame.
 	RequestKeyFrame func()
 
 	// Wait is how long a missing packet is waited for, so that a retransmission can arrive. It also delays the frames
@@ -71,8 +72,8 @@ type Options struct {
 	// negotiated. Nil stands for 0. The extension sets the rotation of frames; that a camera is flipped is ignored.
 	OrientationExtensionID func() uint8
 
-	// RTT returns the round-trip time to the sender, 0 while it is not known. For video it extends Wait to the time of a
-	// retransmission, 2 s at most. It is called about once a second. Nil keeps Wait.
+	// RTT returns the round-trip time to the sender, 0 while it is not known. For video it extends Wait to the time of
+	// a retransmission, 2 s at most. RTT is called about once a second. Nil keeps Wait.
 	RTT func() time.Duration
 
 	// WaitPackets is how many packets wait behind a missing one: 512 by default, 1000 at most.

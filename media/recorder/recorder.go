@@ -36,7 +36,7 @@ type Options struct {
 	SegmentBytes int64
 
 	// Next returns the path of the next file, with the same extension; each call returns another
-	// one. It is called when a file is full, when the tracks, a codec or the orientation of the
+	// one. Next is called when a file is full, when the tracks, a codec or the orientation of the
 	// video change, and when a file exists already. Default: the first path with -2, -3 and so on
 	// before the extension.
 	Next func() string

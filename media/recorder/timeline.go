@@ -58,7 +58,7 @@ type timeline struct {
 	stall   stall
 }
 
-// stall is a suspected stall of the capture. It is zero without one.
+// stall is a suspected stall of the capture. stall is zero without one.
 type stall struct {
 	since    time.Time     // arrival of the first late frame
 	lateness time.Duration // of all frames since, at least

@@ -160,7 +160,7 @@ func (c *Channel) dropRest() {
 }
 
 // StartReading starts handing over the messages of a channel, unless it is detached or read
-// already. It is called after OnOpen, once the channel can be detached no more.
+// already. StartReading is called after OnOpen, once the channel can be detached no more.
 func (s *Set) StartReading(ch *Channel) {
 	if !ch.detached.Load() && (ch.byPeer || ch.Negotiated()) {
 		s.spawn(ch.readLoop)

@@ -4,5 +4,5 @@
 //
 //	offer ──► Answer ──► Connect (ICE) ──► DTLS ──► Write, RTP, Associate ...
 //
-// It is built on the parts of Pion, and does not import package peer.
+// The package is built on the parts of Pion, and does not import package peer.
 package peertest

@@ -21,7 +21,7 @@ var (
 type LoginError struct {
 	// Name is the requested name.
 	Name string
-	// Code is one of the codes of package signal. It is signal.CodeTaken if the server sent none,
+	// Code is one of the codes of package signal. Code is signal.CodeTaken if the server sent none,
 	// because that is the only reason of the original server.
 	Code string
 	// Message is the text of the server. The original server sends none.
@@ -49,7 +49,7 @@ func (e *LoginError) Error() string {
 // LostError is the error of a connection that ended without Close.
 type LostError struct {
 	// Code is the WebSocket close code (RFC 6455 section 7.4) of the server, or of the client if it
-	// closed the connection because of a frame. It is 1006 if the connection ended without one.
+	// closed the connection because of a frame. Code is 1006 if the connection ended without one.
 	Code int
 	// Reason is the printable text of the server's close frame, often empty.
 	Reason string

@@ -30,8 +30,8 @@ type Options struct {
 	PingInterval time.Duration
 	// PongTimeout is the time that the server may take to answer a ping. Default: 10 seconds.
 	PongTimeout time.Duration
-	// Token returns the token for a login. It is called before every login: the first one, one that
-	// renews a session before it expires, and one after a loss. Over ws:// tokens are sent
+	// Token returns the token for a login. Token is called before every login: the first one, one
+	// that renews a session before it expires, and one after a loss. Over ws:// tokens are sent
 	// unencrypted. Default: none.
 	Token func() (string, error)
 	// Resume asks the server at the first login for a session that outlives its connection. When

@@ -28,11 +28,11 @@ type NodeID [8]byte
 // String returns the ID in hexadecimal.
 func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
 
-// SessionID identifies a session. It is never used twice.
+// SessionID identifies a session. SessionID is never used twice.
 type SessionID struct {
 	// Node is the node that serves the session.
 	Node NodeID
-	// Number identifies the session within the node. It is at least 1.
+	// Number identifies the session within the node. Number is at least 1.
 	Number uint64
 }
 
@@ -107,7 +107,7 @@ type Router interface {
 // Receiver is the receiving end of a session.
 type Receiver interface {
 	// Receive handles a message to the session. It must not block, and must not use m.Payload
-	// after it returned. It may call Send. It is called concurrently for messages of different
+	// after it returned. It may call Send. Receive is called concurrently for messages of different
 	// senders.
 	Receive(m Message, b Batch)
 }

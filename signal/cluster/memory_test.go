@@ -38,7 +38,7 @@ func TestMemoryAnswersAtOnce(t *testing.T) {
 	}
 }
 
-// counter counts messages. It is not safe for concurrent use.
+// counter counts messages. counter is not safe for concurrent use.
 type counter int
 
 func (c *counter) Receive(cluster.Message, cluster.Batch) { *c++ }

@@ -11,9 +11,9 @@ import (
 )
 
 // wheel holds every connection of a server and pings them all from one goroutine. It advances one
-// slot per tick; a connection is in the slot of the tick at which it is checked next. It is checked
-// twice per interval: to be pinged, and whether it has answered. So a dead socket is found within
-// 1.2 intervals plus the pong timeout, 40 seconds by default.
+// slot per tick; a connection is in the slot of the tick at which it is checked next. A connection
+// is checked twice per interval: to be pinged, and whether it has answered. So a dead socket is
+// found within 1.2 intervals plus the pong timeout, 40 seconds by default.
 type wheel struct {
 	tick             time.Duration
 	interval         int // ticks between pings, jittered by a fifth

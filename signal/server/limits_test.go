@@ -22,8 +22,8 @@ func tight(change func(*server.Limits)) *server.Options {
 	return o
 }
 
-// TestLimits exceeds one bound after the other, with defaults where nothing else is said. It is
-// always alice who does, and bob and carol, who are in a call, notice nothing.
+// TestLimits exceeds one bound after the other, with defaults where nothing else is said.
+// Alice exceeds them, and bob and carol, who are in a call, notice nothing.
 func TestLimits(t *testing.T) {
 	offer := func(sdp int) string {
 		return `{"type":"offer","offer":{"type":"offer","sdp":"` + strings.Repeat("x", sdp) + `"},"name":"dave"}`

@@ -30,8 +30,8 @@ type Options struct {
 	Greeting bool
 
 	// IsOwnName reports whether the server is known by a host name, in lower case: pages from it
-	// may connect, as do those from the addresses that the server is reached at. It is called
-	// concurrently. Default: nil, no name.
+	// may connect, as do those from the addresses that the server is reached at. IsOwnName is
+	// called concurrently. Default: nil, no name.
 	IsOwnName func(host string) bool
 
 	// AllowOrigins lists the origins whose pages may connect, beside pages from this server's own
@@ -66,8 +66,8 @@ type Options struct {
 	// ICEServers are handed to a client that asks for them, in the reply to its successful login:
 	// STUN servers, and TURN servers with credentials made for it; and again whenever it asks for
 	// fresh ones. Life is ICEServersFor, or less if the client's session ends before: no
-	// credentials should last longer. It is called concurrently; the client waits for it. Default:
-	// none.
+	// credentials should last longer. ICEServers is called concurrently; the client waits for it.
+	// Default: none.
 	ICEServers func(name string, life time.Duration) []signal.ICEServer
 
 	// ICEServersFor is how long the credentials of ICEServers can begin a call. Clients that know

@@ -174,7 +174,7 @@ const goingAway = "the server is shutting down"
 
 // Close closes every connection with 1001 (going away) and waits until all goroutines have ended:
 // at once where the clients answer, after seconds where they don't. Connections that come later are
-// turned away. It is safe to call twice.
+// turned away. Close is safe to call twice.
 func (s *Server) Close() error {
 	s.leaving.Store(true)
 	s.mu.Lock()

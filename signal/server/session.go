@@ -110,8 +110,8 @@ type session struct {
 	sending       bool            // a goroutine is sending messages of this session
 	outgoing      []queuedMessage // the messages that it has to send next
 	probe         *probe          // nil unless another session claims the name
-	// probeResult gets whether the holder of the claimed name is connected. It is set while the
-	// session claims a name.
+	// probeResult gets whether the holder of the claimed name is connected. probeResult is set
+	// while the session claims a name.
 	probeResult chan bool
 }
 

@@ -82,8 +82,8 @@ func TestFloodOfAbsentClient(t *testing.T) {
 	}
 }
 
-// TestHangUpFlood lets a peer call a client that does not read, and hang up, again and again. It is
-// refused, and the peer of an earlier call is not.
+// TestHangUpFlood lets a peer call a client that does not read, and hang up, again and again.
+// That peer is refused, and the peer of an earlier call is not.
 func TestHangUpFlood(t *testing.T) {
 	srv, url := signaltest.StartServer(t, &server.Options{MaxQueue: 16 << 10, Resume: time.Hour, Limits: server.NoLimits()})
 	alice, bob, mallory := newReturning(t, url, "alice"), readInBackground(dialRaw(t, url)), readInBackground(dialRaw(t, url))

@@ -14,7 +14,8 @@ import (
 	"github.com/pion/turn/v5"
 )
 
-// allocator opens allocations within the quotas. It is the turn.RelayAddressGenerator of pion/turn.
+// allocator opens allocations within the quotas. allocator is the turn.RelayAddressGenerator of
+// pion/turn.
 type allocator struct {
 	opts     *Options
 	filter   *peerFilter
@@ -36,7 +37,7 @@ type owner struct {
 	address netip.Addr // see ratelimit.ClientPrefix
 }
 
-// userID returns the owner as a user ID of pion/turn. It is never empty.
+// userID returns the owner as a user ID of pion/turn. The ID is never empty.
 func (o owner) userID() string { return o.address.String() + " " + o.user }
 
 // parseOwner is the inverse of userID.

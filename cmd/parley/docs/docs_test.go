@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -80,9 +81,11 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// replaced matches words that stand for others in standards, and a sentence that begins with "It is".
+var replaced = regexp.MustCompile(`(?i:\b(pictures?|sounds?|tells?|told|whoever|wish(es)?|the other side)\b)|(?m:^|[.:?!"] |[*|#/"]\s?)It is\b`)
+
 // TestWording checks that pages use the words of the standards, outside of transcripts and reports of programs.
 func TestWording(t *testing.T) {
-	replaced := regexp.MustCompile(`(?i)\b(pictures?|sounds?|tells?|told|whoever|wish(es)?|the other side)\b|(?m:^|[.:] |\* |\| )It is\b`)
 	quoted := regexp.MustCompile("(?s)```(console|text)\n.*?```|`[^`\n]*`|\n    [^\n]*")
 	for name, text := range pages(t) {
 		found := replaced.FindAllString(quoted.ReplaceAllString(text, ""), -1)
@@ -90,6 +93,35 @@ func TestWording(t *testing.T) {
 		if len(found) > 0 {
 			t.Errorf("%s has %q", name, slices.Compact(found))
 		}
+	}
+}
+
+// TestWordingOfSources checks the same in code, help, messages, schemas, scenarios and tests. The names of standards may
+// contain the words: IDR picture and picture size (H.264, VP9), picture ID (RFC 7741), picture-in-picture (W3C).
+func TestWordingOfSources(t *testing.T) {
+	standard := regexp.MustCompile(`(?i)IDR picture|luma picture size|picture ID\b|picture-in-picture`)
+	text := regexp.MustCompile(`\.(go|js|html|css|py|sh|md|txtar|scenario)$|/schema/\w+\.json$|(^|/)Makefile$`)
+	foreign := regexp.MustCompile(`(^|/)(node_modules|original|uqr\.js|docs_test\.go)(/|$)`)
+	files := 0
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(root, path)
+		switch name = filepath.ToSlash(name); {
+		case err != nil || e.IsDir() && (foreign.MatchString(name) || strings.HasPrefix(e.Name(), ".") && name != "."):
+			return cmp.Or(err, fs.SkipDir)
+		case e.IsDir() || foreign.MatchString(name) || !text.MatchString(name):
+			return nil
+		}
+		files++
+		source, err := os.ReadFile(path)
+		for i, line := range strings.Split(string(source), "\n") {
+			if found := replaced.FindAllString(standard.ReplaceAllString(line, ""), -1); len(found) > 0 {
+				t.Errorf("%s:%d has %q", name, i+1, found)
+			}
+		}
+		return err
+	})
+	if err != nil || files < 500 {
+		t.Errorf("got %d files, %v", files, err)
 	}
 }
 

@@ -83,7 +83,7 @@ var errSize = errors.New("invalid element size in the Matroska file")
 // ebmlReader reads the elements of a file from front to back. Segments, clusters and groups of blocks are entered, so
 // that their sizes, which may be unknown, do not matter.
 //
-// It is not that of ebml-go, which reads a whole cluster, whatever its size, into memory.
+// ebmlReader is not that of ebml-go, which reads a whole cluster, whatever its size, into memory.
 type ebmlReader struct {
 	r *bufio.Reader
 }

@@ -55,11 +55,12 @@ type demuxer struct {
 // NewDemuxer reads the index of an MP4 file. Tracks returns its video and audio tracks.
 //
 // A pipe is read from front to back. Next returns its samples by time as for a file, but does not wait for the next
-// fragment while samples of this one are due. It is an error if more than 64 MB would have to be kept in memory.
+// fragment while samples of this one are due. An error ends the track if more than 64 MB would have to be kept in
+// memory.
 //
 // The times of samples are presentation times. They keep the offsets between tracks that the edit lists set. Time 0 is
-// that of the first sample of all tracks that can be sent, whatever time the file has for it: a stream that was joined in
-// the middle starts at once.
+// that of the first sample of all tracks that can be sent, whatever time the file has for it: a stream that was joined
+// in the middle starts at once.
 //
 // If an edit list starts between two key frames, the video starts with the earlier one: the frames up to the start of
 // the edit are needed for decoding, and a receiver displays what it decodes. They keep their distances, and the audio

@@ -18,8 +18,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// keyFrameSeconds is the interval of key frames that are not requested. It is long because a key
-// frame takes the bitrate of ten others.
+// keyFrameSeconds is the interval of key frames that are not requested. keyFrameSeconds is long
+// because a key frame takes the bitrate of ten others.
 const keyFrameSeconds = 10
 
 // defaultFrameRate is the frame rate if it is unknown.

@@ -123,7 +123,7 @@ func NewWire(mime string) *Wire {
 	}
 }
 
-// Play sends packets at their times and ends the track. It is called in a synctest bubble.
+// Play sends packets at their times and ends the track. Play is called in a synctest bubble.
 func (w *Wire) Play(sent []Sent) {
 	start := time.Now()
 	for _, s := range sent {

@@ -53,7 +53,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 // Exited returns a channel that is closed when the program has exited.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// Err returns why a program that has exited failed, with the end of its standard error. It is nil
+// Err returns why a program that has exited failed, with the end of its standard error. Err is nil
 // for success.
 func (p *Process) Err() error {
 	if p.err == nil {

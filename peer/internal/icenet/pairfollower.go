@@ -33,8 +33,8 @@ type PairFollower struct {
 func (f *PairFollower) SetSelected(p *webrtc.ICECandidatePair) { f.selected.Store(p) }
 
 // HandleBindingRequest handles an authenticated check that came by a pair and reports whether to
-// select that pair. It is a handler for Pion's SetICEBindingRequestHandler and must not call Pion:
-// a goroutine that waits for the agent may hold Pion's locks.
+// select that pair. HandleBindingRequest is a handler for Pion's SetICEBindingRequestHandler and
+// must not call Pion: a goroutine that waits for the agent may hold Pion's locks.
 func (f *PairFollower) HandleBindingRequest(m *stun.Message, _, _ ice.Candidate, pair *ice.CandidatePair) bool {
 	selected := f.selected.Load()
 	if session := username(m); session != f.session {

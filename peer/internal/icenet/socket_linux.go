@@ -62,8 +62,8 @@ func (s *udpSocket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	return s.n, addrPortOf(&s.from), nil
 }
 
-// receive receives one datagram into buffer. It returns false if there is none. It is called with
-// mu held.
+// receive receives one datagram into buffer. It returns false if there is none. receive is called
+// with mu held.
 func (s *udpSocket) receive(fd uintptr) bool {
 	for {
 		size := uint32(unsafe.Sizeof(s.from))

@@ -134,7 +134,7 @@ func TestOnDemand(t *testing.T) {
 	}
 }
 
-// countingInterceptor counts the RTCP writers that it gets. It is its own factory.
+// countingInterceptor counts the RTCP writers that it gets. countingInterceptor is its own factory.
 type countingInterceptor struct {
 	interceptor.NoOp
 	writers int

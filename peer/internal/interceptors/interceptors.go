@@ -21,9 +21,9 @@ import (
 // 512 more have come in, which a track that pauses never sends.
 const maxNACKs = 10
 
-// Register adds to r what browsers expect: NACK, RTCP reports and transport-wide feedback. It is
-// Pion's default set with our statistics and bandwidth estimation. The recorder comes first, nearest
-// to the network. All of Pion's get the logger: their own writes to the terminal.
+// Register adds to r what browsers expect: NACK, RTCP reports and transport-wide feedback. Register
+// is Pion's default set with our statistics and bandwidth estimation. The recorder comes first,
+// nearest to the network. All of Pion's get the logger: their own writes to the terminal.
 func Register(engine *webrtc.MediaEngine, r *interceptor.Registry, logger logging.LoggerFactory, recorder *rtpstats.Recorder, controller *bwe.Controller) error {
 	r.Add(recorder)
 	r.Add(controller) // before the one that numbers the packets, so that it sees the numbers

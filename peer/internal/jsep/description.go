@@ -23,7 +23,7 @@ const (
 )
 
 // A Description is a session description of the peer, or the part of one that belongs to one
-// transport. It is not changed once it was parsed.
+// transport. A Description is not changed once it was parsed.
 type Description struct {
 	// Sections are the m-sections in order.
 	Sections []Section

@@ -8,8 +8,8 @@ import (
 )
 
 // Starts reports whether the payload of an RTP packet is the first of a frame that can be decoded
-// without an earlier one. mime is the MIME type of the codec. It is true for every payload of a codec
-// that the package does not know, and false for an empty one.
+// without an earlier one. mime is the MIME type of the codec. The result is true for every payload
+// of a codec that the package does not know, and false for an empty one.
 func Starts(mime string, payload []byte) bool {
 	switch {
 	case len(payload) == 0:

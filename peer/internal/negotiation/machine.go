@@ -32,8 +32,8 @@ const MaxOffers = 4
 // repair the damage.
 const maxFailures = 2
 
-// Machine is the offer/answer state machine of one side. It is a value without a PeerConnection, a
-// clock or a wire: Next returns the state after an event and what the owner has to do. The zero
+// Machine is the offer/answer state machine of one side: a value without a PeerConnection, a
+// clock or a wire. Next returns the state after an event and what the owner has to do. The zero
 // value is the state before any description.
 //
 // The rules are those of RFC 9429 with the glare rule of W3C's perfect negotiation: of two

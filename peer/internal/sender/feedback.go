@@ -10,8 +10,8 @@ import (
 )
 
 // KeyFrameInterval is the least time between two key frames that the peer asks for: each is many times
-// as large as other frames. It is libwebrtc's, which drops a request that comes too early; here it is
-// granted when the time has passed, because a peer may not repeat it for seconds.
+// as large as other frames. libwebrtc has the same, and drops a request that comes too early; here
+// it is granted when the time has passed, because a peer may not repeat it for seconds.
 const KeyFrameInterval = 300 * time.Millisecond
 
 // RTCPReader reads the RTCP packets of an RTP sender, such as webrtc.RTPSender.ReadRTCP.

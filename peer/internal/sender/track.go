@@ -15,9 +15,9 @@ import (
 
 // Config is what the tracks of a connection have in common.
 type Config struct {
-	// OnBound is called when a track of the call may send with a codec, or why not. It is called from
-	// within Bind, with locks held: it must neither block nor call the Track. It is called once for a
-	// simulcast track, with the track that New got.
+	// OnBound is called when a track of the call may send with a codec, or why not. OnBound is
+	// called from within Bind, with locks held: it must neither block nor call the Track. OnBound
+	// is called once for a simulcast track, with the track that New got.
 	OnBound func(t webrtc.TrackLocal, codec webrtc.RTPCodecParameters, err error)
 	// Held is true while no media may be sent. Call RequestKeyFrame of each Track when it ends.
 	Held *atomic.Bool
@@ -176,7 +176,7 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 
 // bindLocal binds a local track to ctx, which sends its packets and no longer those of the track that was
 // bound before. If it fails, that one goes on. replaced is set for another track than the one whose
-// packets came last. It is called with mu held.
+// packets came last. mu is held.
 func (t *Track) bindLocal(local webrtc.TrackLocal, replaced bool) (webrtc.RTPCodecParameters, error) {
 	old, bound := t.bound, &boundContext{t.ctx, t}
 	if old == nil {

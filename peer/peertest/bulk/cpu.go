@@ -11,7 +11,7 @@ import (
 
 // cpuOf is how much processor time a running process has used, in user and
 // system mode: fields 14 and 15 of /proc/PID/stat, in ticks of 10 ms (proc(5)).
-// It is 0 if the process has ended.
+// cpuOf returns 0 if the process has ended.
 func cpuOf(cmd *exec.Cmd) time.Duration {
 	const utime, stime, tick = 14 - 3, 15 - 3, 10 * time.Millisecond
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))

@@ -38,8 +38,8 @@ func (r Rate) take(fullAt, now int64) (int64, bool) {
 }
 
 // Bucket is a token bucket in eight bytes: the time at which it is full again, in nanoseconds since
-// some start (generic cell rate algorithm). The zero Bucket is full. It is not safe for concurrent
-// use.
+// some start (generic cell rate algorithm). The zero Bucket is full. Bucket is not safe for
+// concurrent use.
 type Bucket int64
 
 // Take takes one token, and returns false if there is none.
@@ -65,8 +65,8 @@ func ClientPrefix(a netip.Addr) netip.Addr {
 	return p.Addr()
 }
 
-// AddressBuckets is a token bucket for each client prefix, exact for those seen last. It is not
-// safe for concurrent use.
+// AddressBuckets is a token bucket for each client prefix, exact for those seen last.
+// AddressBuckets is not safe for concurrent use.
 type AddressBuckets struct {
 	rate    Rate
 	buckets map[netip.Addr]Bucket
@@ -112,8 +112,8 @@ func (b *AddressBuckets) evict(now int64) {
 }
 
 // HashedBuckets is a fixed number of token buckets, into which client prefixes are hashed with a
-// random seed, so that no number of addresses uses more memory or waits for a lock. It is safe for
-// concurrent use.
+// random seed, so that no number of addresses uses more memory or waits for a lock. HashedBuckets
+// is safe for concurrent use.
 type HashedBuckets struct {
 	rate   Rate
 	seed   maphash.Seed

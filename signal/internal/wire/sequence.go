@@ -13,7 +13,8 @@ const (
 
 // Sequence numbers the messages of one session in both directions, and keeps those it sends until
 // they are acknowledged. So a session can be resumed on another connection, and each message is
-// delivered once, in order. The zero value is a new session. It is not safe for concurrent use.
+// delivered once, in order. The zero value is a new session. Sequence is not safe for concurrent
+// use.
 type Sequence struct {
 	sent      uint64 // number of the last message sent
 	received  uint64 // number of the last message delivered

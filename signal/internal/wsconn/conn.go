@@ -69,7 +69,7 @@ func (p *Pool) newConn(socket net.Conn, handler Handler) *Conn {
 	return &Conn{pool: p, handler: handler, socket: socket, raw: rawOf(socket)}
 }
 
-// Start starts the goroutine that reads. It is called once.
+// Start starts the goroutine that reads. Start is called once.
 func (c *Conn) Start() {
 	c.pool.config.Goroutines.Add(1)
 	go c.run(newReader(c))

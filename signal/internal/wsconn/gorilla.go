@@ -14,9 +14,9 @@ import (
 )
 
 // This file replaces the package's own reader and writer by gorilla/websocket, for `make
-// bench-signal` alone. It is tuned for many idle connections: a read buffer of 1 KiB, write buffers
-// from a pool, one goroutine for each connection and another only while it writes, prepared close
-// frames, no compression. It enforces no MessageTimeout.
+// bench-signal` alone. The code is tuned for many idle connections: a read buffer of 1 KiB, write
+// buffers from a pool, one goroutine for each connection and another only while it writes, prepared
+// close frames, no compression. It enforces no MessageTimeout.
 
 // gorillaBuffer is the size of the read and write buffers in bytes.
 const gorillaBuffer = 1 << 10

@@ -98,7 +98,7 @@ type Handler interface {
 	Meter(b *Batch) error
 	// HandlePong handles the pong to a Ping, after the round-trip time.
 	HandlePong(b *Batch, rtt time.Duration)
-	// HandleEnd handles the end of reading. It is called once, for every connection that was
+	// HandleEnd handles the end of reading. HandleEnd is called once, for every connection that was
 	// started. The error is a *websocket.CloseError if the client sent a close frame, a
 	// *ProtocolError, ErrSlow, an error of the handler, or an error of the socket. After it a close
 	// frame is sent, unless there was one: the reply to the client's, or that of the ProtocolError.

@@ -51,7 +51,7 @@ func shown(v string) string {
 
 // RemoteTone is the loudest frequency, in Hz, of the audio that #remoteVideo
 // plays, as received: 1.5 seconds of it are recorded by the browser, decoded by
-// ffmpeg and transformed here. It is 0 when all is silent. (An AudioContext
+// ffmpeg and transformed here. RemoteTone is 0 when all is silent. (An AudioContext
 // would be simpler, but in Firefox it stays suspended without an audio device.)
 func (tab *Tab) RemoteTone() float64 {
 	tab.t.Helper()

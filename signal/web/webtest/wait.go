@@ -17,8 +17,8 @@ const (
 )
 
 // Wait waits until a JavaScript expression (or what it promises, within three
-// seconds) is true. It is watched inside the page, whenever the document changes and every 20 ms. When 45
-// seconds have not made it true, the test fails with its last value.
+// seconds) is true. The condition is watched inside the page, whenever the document changes and
+// every 20 ms. When 45 seconds have not made it true, the test fails with its last value.
 func (tab *Tab) Wait(js string) {
 	tab.t.Helper()
 	ctx, cancel := tab.context()

@@ -54,7 +54,7 @@ func (e Event) Text(key string) string {
 	return ""
 }
 
-// Line returns the event as a line of NDJSON. It is safe to print on a terminal.
+// Line returns the event as a line of NDJSON. The line is safe to print on a terminal.
 func (e Event) Line(now time.Time) []byte {
 	fields := Fields("time", now.Format("2006-01-02T15:04:05.000Z07:00"), "event", e.Name)
 	if e.Peer != "" {
@@ -63,7 +63,7 @@ func (e Event) Line(now time.Time) []byte {
 	return append([]byte(JSON(append(fields, e.Fields...))), '\n')
 }
 
-// JSON returns fields as a JSON object, in their order. It is safe to print on a terminal.
+// JSON returns fields as a JSON object, in their order. The text is safe to print on a terminal.
 func JSON(fields []Field) string { return sanitize.JSON(object(fields)) }
 
 func object(fields []Field) string {

@@ -12,7 +12,7 @@ import (
 
 // Expectations are the checks of one call, with the values that were observed for them.
 type Expectations struct {
-	// Watch gets all that is observed, nil for none. It is set before the first Observe.
+	// Watch gets all that is observed, nil for none, and is set before the first Observe.
 	Watch func(key string, value Value)
 
 	report func(c Check, held bool, saw Value)

@@ -21,7 +21,7 @@ type ends struct {
 	stop func()       // ends reads of in that wait
 	full func() error // out has all: closes it, if that is for us to do
 	// done waits for the end of whatever in and out belong to, and returns how it
-	// went. It is killed if what it got is not complete, or abort is closed.
+	// went. The program is killed if what it got is not complete, or abort is closed.
 	done func(cutOff bool, abort <-chan struct{}) error
 }
 

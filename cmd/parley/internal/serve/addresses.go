@@ -78,7 +78,7 @@ func isLoopback(addresses ...string) bool {
 }
 
 // outgoingAddress returns bind, or if it is unspecified the address from which this machine sends
-// to others of the family. It is invalid if there is none.
+// to others of the family. The address is invalid if there is none.
 func outgoingAddress(bind netip.Addr) netip.Addr {
 	if !bind.IsUnspecified() {
 		return bind

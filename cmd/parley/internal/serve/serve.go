@@ -195,9 +195,9 @@ func (s *service) isOwnName(host string) bool {
 	return slices.Contains(machineNames(), host) || s.secure != nil && s.secure.covers != nil && s.secure.covers(host)
 }
 
-// strictTransport adds the header by which browsers use only TLS for a year (RFC 6797). It is not for
-// self-signed certificates, which browsers would no longer let users accept, and not sent for
-// localhost, where other servers of the user have no TLS.
+// strictTransport adds the header by which browsers use only TLS for a year (RFC 6797). The
+// header is not set for self-signed certificates, which browsers would no longer let users accept,
+// and not sent for localhost, where other servers of the user have no TLS.
 func strictTransport(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if host, _, _ := strings.Cut(r.Host, ":"); r.TLS != nil && host != "localhost" && !strings.HasSuffix(host, ".localhost") {

@@ -95,7 +95,7 @@ func (w *congestionWindow) onFeedback(number uint16, now time.Time) {
 	w.update(now)
 }
 
-// update sets full. It stays false for a peer without feedback. It is called with mu held.
+// update sets full. It stays false for a peer without feedback. mu is held.
 func (w *congestionWindow) update(now time.Time) {
 	if w.feedbackAt.IsZero() {
 		return

@@ -274,10 +274,10 @@ func (p *noOpPacer) bind(add func()) interceptor.RTPWriter {
 	return p.writer
 }
 
-// AddStream implements gcc.Pacer. It is called within bind.
+// AddStream implements gcc.Pacer. AddStream is called within bind.
 func (p *noOpPacer) AddStream(_ uint32, writer interceptor.RTPWriter) { p.writer = writer }
 
-// Write implements gcc.Pacer. It is not used: bind returns the writer behind the pacer.
+// Write implements gcc.Pacer. Write is not used: bind returns the writer behind the pacer.
 func (p *noOpPacer) Write(*rtp.Header, []byte, interceptor.Attributes) (int, error) {
 	return 0, errors.New("no-op pacer has no queue")
 }

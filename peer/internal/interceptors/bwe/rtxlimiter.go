@@ -137,14 +137,14 @@ func (r *rtxLimiter) admit(h *rtp.Header, payload []byte, a interceptor.Attribut
 	return false
 }
 
-// hasRoom reports whether a retransmission may be sent now. It is called with mu held.
+// hasRoom reports whether a retransmission may be sent now. mu is held.
 func (r *rtxLimiter) hasRoom(now time.Time) bool {
 	r.debt = max(0, r.debt-now.Sub(r.debtAt))
 	r.debtAt = now
 	return r.debt <= rtxBurst && !r.window.full.Load()
 }
 
-// spend accounts for a retransmission of size bytes. It is called with mu held.
+// spend accounts for a retransmission of size bytes. mu is held.
 func (r *rtxLimiter) spend(number uint16, size, target int, now time.Time) {
 	allowed := max(minRTXBitrate, int(float64(target)*rtxShare))
 	r.debt += time.Duration(size*8) * time.Second / time.Duration(allowed)

@@ -184,7 +184,7 @@ func (r *reader) read(b []byte, a interceptor.Attributes) (int, interceptor.Attr
 	return r.replay(b) // another reader has read earlier packets meanwhile
 }
 
-// replay returns the next early packet. It is called with mu held.
+// replay returns the next early packet. mu is held.
 func (r *reader) replay(b []byte) (int, interceptor.Attributes, error) {
 	n := copy(b, r.early[r.next])
 	r.next++

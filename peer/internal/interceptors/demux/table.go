@@ -99,7 +99,7 @@ func (d *Demuxer) HeaderExtensions() HeaderExtensions {
 	return d.table.extensions
 }
 
-// parse returns what matters of a section, and adds its SSRCs to declared. It is called with mu held.
+// parse returns what matters of a section, and adds its SSRCs to declared. mu is held.
 func (t *demuxTable) parse(from Section) section {
 	s := section{mid: from.MID, sends: from.Sends}
 	for _, a := range from.Media.Attributes {
@@ -124,7 +124,7 @@ func (t *demuxTable) parse(from Section) section {
 	return s
 }
 
-// notify wakes up those who wait for an update. It is called with mu held.
+// notify wakes up those who wait for an update. mu is held.
 func (t *demuxTable) notify() {
 	close(t.updated)
 	t.updated = make(chan struct{})

@@ -10,7 +10,8 @@ import (
 	"parley/signal/internal/ratelimit"
 )
 
-// Refusal is why a connection is not accepted, "" if it is. It is a label of the server's metrics.
+// Refusal is why a connection is not accepted, "" if it is. Refusal is a label of the server's
+// metrics.
 type Refusal string
 
 // The refusals.
@@ -46,8 +47,8 @@ func Respond(w http.ResponseWriter, status int, text string) {
 	_, _ = io.WriteString(w, text+"\n")
 }
 
-// Counter counts connections, or sessions, in all and per client prefix. It is safe for concurrent
-// use.
+// Counter counts connections, or sessions, in all and per client prefix. Counter is safe for
+// concurrent use.
 type Counter struct {
 	max, perAddress int
 	exempt          func(netip.Addr) bool // from perAddress; nil for none
@@ -62,8 +63,8 @@ func NewCounter(max, perAddress int) *Counter {
 	return &Counter{max: max, perAddress: perAddress, prefixes: make(map[netip.Addr]int)}
 }
 
-// Add counts a connection from a and returns why it is one too many, "" if it is not. It is counted
-// in either case.
+// Add counts a connection from a and returns why it is one too many, "" if it is not. A connection
+// is counted in either case.
 func (c *Counter) Add(a netip.Addr) Refusal {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +106,7 @@ type Limits struct {
 	LoginFailures           ratelimit.Rate // per address
 }
 
-// Gate counts the WebSockets of a server, and refuses those over its limits. It is safe for
+// Gate counts the WebSockets of a server, and refuses those over its limits. Gate is safe for
 // concurrent use.
 type Gate struct {
 	limits Limits
