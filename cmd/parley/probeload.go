@@ -82,7 +82,7 @@ func (p *prober) runLoad(ctx context.Context) *scenario.Report {
 		r.Results = p.loadAll(ctx)
 		r.Load.Late = late.end()
 		r.Load.Overloaded = r.Load.Late.P95 >= milliseconds(maxTimerLag)
-		r.Load.Blame(r.Results)
+		r.Load.ReclassifyOverloaded(r.Results)
 	}
 	p.finish(ctx, r)
 	return r

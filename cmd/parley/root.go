@@ -36,8 +36,8 @@ func run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 		}
 	}()
 	err := root(std).Run(ctx, withShow(args))
-	var said *exit.ReportedError
-	if err != nil && !errors.As(err, &said) {
+	var reported *exit.ReportedError
+	if err != nil && !errors.As(err, &reported) {
 		fmt.Fprintf(std.Err, "parley: %v\n", err)
 	}
 	return exit.CodeOf(err)

@@ -124,7 +124,7 @@ type screen struct {
 	frame    image.Point // size of the latest
 	pixels   image.Point
 	cells    image.Point // what it takes, zero before the first frame
-	anew     bool        // the terminal has another size
+	redraw   bool        // the terminal has another size
 	finished bool
 }
 
@@ -133,7 +133,7 @@ func (v *screen) newDecoder(mime string) (decoder.Decoder, error) { return decod
 func (v *screen) resized() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.anew = true
+	v.redraw = true
 }
 
 func (v *screen) show(img image.Image) {
@@ -143,7 +143,7 @@ func (v *screen) show(img image.Image) {
 		return
 	}
 	v.last = time.Now()
-	if v.anew || v.frame != img.Bounds().Size() {
+	if v.redraw || v.frame != img.Bounds().Size() {
 		v.arrange(img.Bounds().Size())
 	}
 	if v.cells.X == 0 {
@@ -159,7 +159,7 @@ func (v *screen) show(img image.Image) {
 // arrange divides the terminal: the video above, and a region for the text
 // that scrolls below it, which begins with what was said last.
 func (v *screen) arrange(frame image.Point) {
-	v.anew, v.frame = false, frame
+	v.redraw, v.frame = false, frame
 	v.size = terminalSize(v.out)
 	within := v.size
 	within.Rows -= max(leastLines, v.size.Rows/textShare)

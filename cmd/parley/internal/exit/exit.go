@@ -77,7 +77,7 @@ func Usagef(format string, a ...any) error { return Errorf(Usage, format, a...) 
 // CodeOf returns the exit code for an error of any package.
 func CodeOf(err error) Code {
 	var (
-		coded       *Error
+		exitError   *Error
 		login       *client.LoginError
 		lost        *client.LostError
 		call        *peer.Error
@@ -88,8 +88,8 @@ func CodeOf(err error) Code {
 	switch {
 	case err == nil:
 		return OK
-	case errors.As(err, &coded):
-		return coded.Code
+	case errors.As(err, &exitError):
+		return exitError.Code
 	case errors.As(err, &interrupted):
 		return Interrupted
 	case errors.As(err, &login):

@@ -53,7 +53,7 @@ func (r *Report) table(w io.Writer, clean func(string) string) error {
 		r.loadTable(w, "")
 	}
 	for _, q := range r.Requirements {
-		fmt.Fprintf(w, "%-13s %s\n", held(q.Held), q.said())
+		fmt.Fprintf(w, "%-13s %s\n", held(q.Held), q.outcome())
 	}
 	_, err := fmt.Fprintln(w, clean(r.Summary()))
 	return err
@@ -66,7 +66,7 @@ func held(yes bool) Verdict {
 	return Fail
 }
 
-func (q *Requirement) said() string {
+func (q *Requirement) outcome() string {
 	if math.IsNaN(q.Saw) {
 		return q.Text + ": nothing was measured, or not one value"
 	}
@@ -178,7 +178,7 @@ func (r *Report) junit(w io.Writer) error {
 	for _, q := range r.Requirements {
 		c := junitCase{Class: r.Peer + ".requirements", Name: q.Text, Time: "0"}
 		if !q.Held {
-			c.Failure = &junitMessage{Message: q.said()}
+			c.Failure = &junitMessage{Message: q.outcome()}
 		}
 		s.add(c)
 	}
@@ -257,7 +257,7 @@ func (r *Report) tap(w io.Writer, clean func(string) string) error {
 		}
 	}
 	for _, q := range r.Requirements {
-		line(q.Held, q.said(), "")
+		line(q.Held, q.outcome(), "")
 	}
 	if r.Err != nil || r.Ran() == 0 {
 		fmt.Fprintf(w, "Bail out! %s\n", tapText(r.Summary()))
@@ -284,7 +284,7 @@ func (r *Report) markdown(w io.Writer, clean func(string) string) error {
 		fmt.Fprintf(w, "| %s | %s | %s | %.2f | %s |\n", one.Scenario.Name, cell(strings.Join(one.Scenario.Specs, ", ")), one.Verdict, one.Took.Seconds(), cell(remark))
 	}
 	for _, q := range r.Requirements {
-		fmt.Fprintf(w, "| required | | %s | | %s |\n", held(q.Held), cell(q.said()))
+		fmt.Fprintf(w, "| required | | %s | | %s |\n", held(q.Held), cell(q.outcome()))
 	}
 	return nil
 }

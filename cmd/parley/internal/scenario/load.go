@@ -17,13 +17,13 @@ type Load struct {
 	// Verified says what of each call was verified beside that it connects.
 	Verified []string
 	// Late is how late the timers of this process were, in milliseconds: how busy this machine itself was. Overloaded: so
-	// busy that what went wrong may be its doing; nothing is held against the peer then, see Blame.
+	// busy that what went wrong may be its doing; nothing is held against the peer then, see ReclassifyOverloaded.
 	Late       Distribution
 	Overloaded bool
 }
 
-// Blame makes errors of failures that may be this machine's own.
-func (l *Load) Blame(results []Result) {
+// ReclassifyOverloaded makes failures errors if this machine was too busy.
+func (l *Load) ReclassifyOverloaded(results []Result) {
 	if !l.Overloaded {
 		return
 	}
@@ -77,15 +77,15 @@ func (r *Report) Distributions() []Distribution {
 	return all
 }
 
-// said is a load in words.
-func (l *Load) said() string {
+// description returns the load as a sentence.
+func (l *Load) description() string {
 	return fmt.Sprintf("%d calls, one every %s, all at once for %s; of each: %s", l.Peers, l.Pace, l.Duration,
 		strings.Join(append([]string{"it connects"}, l.Verified...), ", "))
 }
 
 // loadTable writes the percentiles, each line behind prefix.
 func (r *Report) loadTable(w io.Writer, prefix string) {
-	fmt.Fprintf(w, "%s%s\n%s%-16s %5s %9s %9s %9s %9s\n", prefix, r.Load.said(), prefix, "", "calls", "p50", "p95", "p99", "max")
+	fmt.Fprintf(w, "%s%s\n%s%-16s %5s %9s %9s %9s %9s\n", prefix, r.Load.description(), prefix, "", "calls", "p50", "p95", "p99", "max")
 	for _, d := range r.Distributions() {
 		fmt.Fprintf(w, "%s%-16s %5d %9.4g %9.4g %9.4g %9.4g\n", prefix, d.Metric, d.Count, d.P50, d.P95, d.P99, d.Max)
 	}
@@ -95,7 +95,7 @@ func (r *Report) loadTable(w io.Writer, prefix string) {
 }
 
 func (r *Report) loadMarkdown(w io.Writer) {
-	fmt.Fprintf(w, "%s\n\n| metric | calls | p50 | p95 | p99 | max |\n|---|---:|---:|---:|---:|---:|\n", r.Load.said())
+	fmt.Fprintf(w, "%s\n\n| metric | calls | p50 | p95 | p99 | max |\n|---|---:|---:|---:|---:|---:|\n", r.Load.description())
 	for _, d := range r.Distributions() {
 		fmt.Fprintf(w, "| %s | %d | %.4g | %.4g | %.4g | %.4g |\n", d.Metric, d.Count, d.P50, d.P95, d.P99, d.Max)
 	}
@@ -128,7 +128,7 @@ func (l *Load) properties(r *Report) (all []junitProperty) {
 	if l == nil {
 		return nil
 	}
-	all = append(all, junitProperty{"load", l.said()})
+	all = append(all, junitProperty{"load", l.description()})
 	for _, d := range r.Distributions() {
 		all = append(all, junitProperty{d.Metric, fmt.Sprintf("p50 %.4g, p95 %.4g, p99 %.4g, max %.4g", d.P50, d.P95, d.P99, d.Max)})
 	}

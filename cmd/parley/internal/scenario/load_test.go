@@ -41,12 +41,12 @@ func TestDistributions(t *testing.T) {
 	}
 }
 
-// TestBlame: a failure is held against the peer unless this machine was too busy.
-func TestBlame(t *testing.T) {
+// TestReclassifyOverloaded: a failure is held against the peer unless this machine was too busy.
+func TestReclassifyOverloaded(t *testing.T) {
 	for overloaded, want := range map[bool]Verdict{false: Fail, true: Error} {
 		l := &Load{Overloaded: overloaded, Late: DistributionOf("late.ms", []float64{1, 30})}
 		results := []Result{{Verdict: Pass}, {Verdict: Fail, Reason: "no tone"}, {Verdict: Skip}}
-		l.Blame(results)
+		l.ReclassifyOverloaded(results)
 		if results[0].Verdict != Pass || results[1].Verdict != want || results[2].Verdict != Skip {
 			t.Errorf("overloaded %v: %+v", overloaded, results)
 		}

@@ -135,15 +135,15 @@ func addWords(list *[]string, words []string, known func(string) bool) error {
 	return nil
 }
 
-// form is how a line looks.
-type form struct {
+// verbSpec is the number of operands of a verb, and its timing.
+type verbSpec struct {
 	least, most int
 	timing      string
 }
 
-// forms are the verbs: how many words follow at least and at most, and the word before a duration: + if it is needed.
-func forms() map[string]form {
-	return map[string]form{
+// verbSpecs returns the verbs: how many words follow at least and at most, and the word before a duration: + if it is needed.
+func verbSpecs() map[string]verbSpec {
+	return map[string]verbSpec{
 		"call": {0, 10, ""}, "await-call": {0, 0, "+within"}, "expect": {1, 1, "+within"}, "never": {1, 1, "+for"},
 		"say": {1, 1000, ""}, "echo": {1, 4, "+within"}, "open": {1, 6, ""}, "close": {1, 1, ""}, "mute": {0, 1, ""}, "unmute": {0, 1, ""},
 		"hold": {0, 0, ""}, "resume": {0, 0, ""}, "add": {2, 20, ""}, "source": {2, 20, ""}, "remove": {1, 1, ""},
@@ -151,8 +151,8 @@ func forms() map[string]form {
 	}
 }
 
-// refusable are the verbs that ask something of the peer, which may reject it.
-func refusable() []string {
+// rejectable returns the verbs that ask something of the peer, which may reject it.
+func rejectable() []string {
 	return []string{"add", "source", "remove", "hold", "resume", "restart-ice", "remote"}
 }
 
@@ -162,16 +162,16 @@ func parseStep(words []string, number int) (Step, error) {
 		s.Refused, s.Background = s.Verb == "!", s.Verb == "&"
 		s.Verb, s.Args, s.Text = s.Args[0], s.Args[1:], strings.Join(s.Args, " ")
 	}
-	form, ok := forms()[s.Verb]
+	spec, ok := verbSpecs()[s.Verb]
 	switch {
 	case !ok:
 		return s, fmt.Errorf("there is no line that begins with %q", s.Verb)
-	case s.Refused && !slices.Contains(refusable(), s.Verb):
-		return s, fmt.Errorf("! stands before what the peer may reject: %s; for what should not be there is never", strings.Join(refusable(), ", "))
-	case s.Background && !slices.Contains(refusable(), s.Verb):
-		return s, fmt.Errorf("& stands before what takes an answer of the peer: %s", strings.Join(refusable(), ", "))
+	case s.Refused && !slices.Contains(rejectable(), s.Verb):
+		return s, fmt.Errorf("! stands before what the peer may reject: %s; for what should not be there is never", strings.Join(rejectable(), ", "))
+	case s.Background && !slices.Contains(rejectable(), s.Verb):
+		return s, fmt.Errorf("& stands before what takes an answer of the peer: %s", strings.Join(rejectable(), ", "))
 	}
-	if word, needed := strings.CutPrefix(form.timing, "+"); needed {
+	if word, needed := strings.CutPrefix(spec.timing, "+"); needed {
 		n := len(s.Args)
 		if n < 2 || s.Args[n-2] != word {
 			return s, fmt.Errorf("%s ends with %s and a duration: %s 3s", s.Verb, word, word)
@@ -182,8 +182,8 @@ func parseStep(words []string, number int) (Step, error) {
 		}
 		s.For, s.Args = d, s.Args[:n-2]
 	}
-	if len(s.Args) < form.least || len(s.Args) > form.most {
-		return s, fmt.Errorf("%s takes %d to %d words, not %d", s.Verb, form.least, form.most, len(s.Args))
+	if len(s.Args) < spec.least || len(s.Args) > spec.most {
+		return s, fmt.Errorf("%s takes %d to %d words, not %d", s.Verb, spec.least, spec.most, len(s.Args))
 	}
 	return s, nil
 }
