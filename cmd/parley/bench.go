@@ -25,7 +25,7 @@ in the numbers; nothing of it needs a server.
    parley bench
    parley bench --for 10s --output ndjson`,
 		Flags: append([]cli.Flag{
-			config.Duration("for", 2*time.Second, "how long to send data, and to encode with each encoder"),
+			config.Duration("for", 2*time.Second, "send data for `D`, and encode for D with each encoder"),
 			&cli.IntFlag{Name: "calls", Value: 20, Usage: "set up `N` calls, 1 to 1000", Sources: config.Variable("calls")},
 		}, config.OutputFlags()...),
 		OnUsageError: config.UsageError,

@@ -37,7 +37,7 @@ itself, with 0 if everything came back.
    parley demo --for 5s`,
 		Flags: append([]cli.Flag{
 			config.Duration("for", 0, "end after `D` of call, or when everything has come back if that is later, with a verdict"),
-			config.Duration("timeout", 30*time.Second, "how long everything may take to come back"),
+			config.Duration("timeout", 30*time.Second, "time `D` for everything to come back"),
 		}, config.OutputFlags()...),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {

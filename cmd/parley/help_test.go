@@ -45,6 +45,9 @@ func checkHelp(t *testing.T, c *cli.Command, words []string) {
 			t.Errorf("%s does not describe --%s", name, f.Names()[0])
 		}
 	}
+	if unnamed := regexp.MustCompile(`(?m)^   --[a-z-]+ (string|duration|int)\b`).FindString(help); unnamed != "" {
+		t.Errorf("%s does not name the value of %s", name, unnamed)
+	}
 	if !strings.HasSuffix(help, exitStatusHelp()) {
 		t.Errorf("%s does not end with EXIT STATUS", name)
 	}

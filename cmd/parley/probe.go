@@ -55,7 +55,7 @@ NAME is not reached. The report goes to stdout.
 			config.String("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),
 			config.Bool("list", "list the scenarios of the suite, with the sections of the standards that they check, and end"),
 			config.Strings("file", "run the scenarios of `FILE` in place of a suite; repeatable"),
-			config.String("peer-type", "auto", "what NAME is: any, echo, parley, or auto: find out, and skip what it cannot show"),
+			config.String("peer-type", "auto", "`TYPE` of NAME: any, echo, parley, or auto: find out, and skip what it cannot show"),
 			config.String("format", "table", "`FORMAT` of the report: "+strings.Join(scenario.Formats(), ", ")),
 			config.Strings("require", "`METRIC OP NUMBER` that has to hold over all calls, such as setup.ms<=500 or rtt.ms:p95<=20; repeatable"),
 			config.String("evidence", "", "keep descriptions, candidates, statistics, events (of a parley at the other end, too), packets with their keys, and a recording of what failed in `FOLDER`; who reads it can decrypt those calls"),

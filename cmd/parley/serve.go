@@ -53,11 +53,11 @@ permits it.`,
 			&cli.StringSliceFlag{Name: "listen", Value: []string{":9090"}, Usage: "`ADDRESS` to listen on; repeatable (default with --acme: :443)", Sources: config.Variable("listen")},
 			config.Bool("greeting", "send the original server's plain-text greeting first; breaks clients that expect JSON"),
 			config.String("origin", "", "`URL` that this server is reached at, such as https://call.example.org, if it is behind a proxy or has another name than this machine and its certificate: pages from there may connect"),
-			config.Strings("allow-origin", "origin of pages elsewhere that may use this server; repeatable"),
+			config.Strings("allow-origin", "`ORIGIN` of pages elsewhere that may use this server; repeatable"),
 			&cli.BoolFlag{Name: "page-auto", HideDefault: true, Sources: cli.EnvVars("PARLEY_SERVE_PAGE_AUTO"),
 				Usage: "let the page do without a click what its address asks for: ?call=, &answer=1, &say=, &files=1; never if a link from another site led to it, and only over HTTPS or on localhost; " +
 					"default: only while every --listen is a loopback address and there is no proxy (--origin, --trusted-proxy)"},
-			config.Duration("resume", 20*time.Second, "how long clients of ours may take to come back after a network loss; 0 for not at all"),
+			config.Duration("resume", 20*time.Second, "time `D` in which clients of ours may come back after a network loss; 0 for not at all"),
 		}, tlsFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
@@ -87,7 +87,7 @@ func tlsFlags() []cli.Flag {
 		config.Bool("tls-self-signed", "make a certificate for this run: browsers warn, then allow camera and microphone"),
 		config.String("acme", "", "get a certificate for `HOST` from Let's Encrypt, whose terms you accept thereby; needs port 443 or 80"),
 		config.String("acme-cache", "", "`DIR` for its certificates and account key (default: parley/acme in the user's cache folder)"),
-		config.String("acme-email", "", "address that the authority may write to"),
+		config.String("acme-email", "", "`ADDRESS` that the authority may write to"),
 		config.String("acme-http", ":80", "`ADDRESS` of challenges over HTTP; other requests are redirected to HTTPS; empty for none"),
 		config.String("acme-directory", autocert.DefaultACMEDirectory, "`URL` of the authority"),
 	})
@@ -97,8 +97,8 @@ func tlsFlags() []cli.Flag {
 func loginFlags() []cli.Flag {
 	return config.Category("LOGIN", []cli.Flag{
 		config.String("auth-jwt", "", "`KEYFILE` with the public keys (PEM, JWK, JWK Set) or the secret that verify tokens, read again when it changes, or the https URL of a JWK Set; sub is the name, exp is required. Without --auth-jwt and --auth-webhook, everybody may log in"),
-		config.String("auth-jwt-audience", "", "the aud that a token must have"),
-		config.String("auth-jwt-issuer", "", "the iss that a token must have"),
+		config.String("auth-jwt-audience", "", "`AUD` that a token must have"),
+		config.String("auth-jwt-issuer", "", "`ISS` that a token must have"),
 		config.String("auth-webhook", "", "`URL` to ask about each login; no answer within 5s is a no"),
 		config.Strings("auth-webhook-header", "`'NAME: VALUE'` for requests to it, or @FILE with one on each line, which keeps secrets out of the command line; repeatable"),
 	})
@@ -113,9 +113,9 @@ func turnFlags() []cli.Flag {
 		config.Strings("ice-server", "`URL` of a STUN or TURN server to hand to clients at login; turn:HOST,USER,SECRET, or turn:HOST for credentials made with --turn-secret; or @FILE with one on each line; repeatable"),
 		config.String("turn", "", "run STUN and TURN at `ADDRESS`, such as :3478, for UDP and TCP, and TLS with a certificate; handed to clients at login"),
 		config.Bool("turn-open", "let everybody use TURN; without it --turn requires --auth-jwt or --auth-webhook, except on loopback"),
-		config.String("turn-secret", "", "makes the credentials of clients; coturn's static-auth-secret (default: a random one). Other users of this machine can see it, so prefer --turn-secret-file"),
+		config.String("turn-secret", "", "`SECRET` that makes the credentials of clients; coturn's static-auth-secret (default: a random one). Other users of this machine can see it, so prefer --turn-secret-file"),
 		config.String("turn-secret-file", "", "`FILE` with the secret of --turn-secret"),
-		config.Duration("turn-ttl", 24*time.Hour, "how long credentials can begin a call; clients have fresh ones before that"),
+		config.Duration("turn-ttl", 24*time.Hour, "time `D` for which credentials can begin a call; clients have fresh ones before that"),
 		config.Strings("turn-external-ip", "public `IP` of this machine; repeatable, one for IPv4 and one for IPv6"),
 		config.Strings("turn-allowed-peer-ip", "`CIDR` of private addresses that clients may send to through TURN, such as 192.168.0.0/16; repeatable"),
 		config.String("turn-ports", "", "`MIN:MAX` of the UDP ports of allocations"),
@@ -130,8 +130,8 @@ func operationFlags() []cli.Flag {
 	return config.Category("OPERATION", []cli.Flag{
 		config.String("admin", "", "`ADDRESS`, such as 127.0.0.1:9091, for /livez, /readyz, /metrics and /debug/pprof/: not for the public"),
 		config.Strings("admin-host", "`NAME` by which --admin may be requested beside its address and localhost, such as parley.internal; repeatable"),
-		config.String("log", "text", "text, json or off: what happens, on stderr; without names, tokens and messages. More with --verbose"),
-		config.Duration("drain", 30*time.Second, "after SIGTERM, the time in which clients are disconnected"),
+		config.String("log", "text", "`FORMAT` of the log on stderr: text, json or off; without names, tokens and messages. More with --verbose"),
+		config.Duration("drain", 30*time.Second, "after SIGTERM, time `D` in which clients are disconnected"),
 		config.Strings("trusted-proxy", "address or `CIDR` of proxies whose --client-ip-header is believed; repeatable"),
 		config.String("client-ip-header", "", "the one `HEADER` in which trusted proxies name the client: X-Forwarded-For, Forwarded, or one with a single address, such as X-Real-IP"),
 	})
@@ -365,7 +365,7 @@ func limits() []limit {
 		numberLimit("max-frame", 64<<10, "`BYTES` of a message", func(l *server.Limits) *int { return &l.Frame }),
 		numberLimit("max-sdp", 48<<10, "`BYTES` of a session description", func(l *server.Limits) *int { return &l.SDP }),
 		numberLimit("max-candidate", 2<<10, "`BYTES` of a candidate", func(l *server.Limits) *int { return &l.Candidate }),
-		timeLimit("login-deadline", 10*time.Minute, "time to log in after connecting", func(l *server.Limits) *time.Duration { return &l.LoginWait }),
+		timeLimit("login-deadline", 10*time.Minute, "time `D` to log in after connecting", func(l *server.Limits) *time.Duration { return &l.LoginWait }),
 		numberLimit("max-pending", 1<<10, "`NUMBER` of connections that have not logged in", func(l *server.Limits) *int { return &l.Pending }),
 		rateLimit("offer-rate", "5/10", "offers and answers of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Offers }),
 		rateLimit("candidate-rate", "20/200", "candidates of a connection for each of its calls, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Candidates }),
@@ -375,14 +375,14 @@ func limits() []limit {
 		rateLimit("address-upgrade-rate", "50/500", "new connections from one address (/64 for IPv6), `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.UpgradesPerAddress }),
 		rateLimit("upgrade-rate", "200/1000", "new connections in all, `A_SECOND/AT_ONCE`", func(l *server.Limits) *server.Rate { return &l.Upgrades }),
 		numberLimit("max-calls", 128, "`NUMBER` of calls that a user may be in", func(l *server.Limits) *int { return &l.Calls }),
-		timeLimit("header-timeout", 5*time.Second, "time for a request's header to come", func(l *server.Limits) *time.Duration { return &l.HeaderWait }),
+		timeLimit("header-timeout", 5*time.Second, "time `D` for a request's header to come", func(l *server.Limits) *time.Duration { return &l.HeaderWait }),
 		numberLimit("max-header", 16<<10, "`BYTES` of a request's header", func(l *server.Limits) *int { return &l.Header }),
 		failureLimit("max-login-failures", 10),
 	}
 }
 
 func limitFlags() []cli.Flag {
-	flags := []cli.Flag{config.String("limits", "on", "on, or off: no limits but those that are given; a limit of 0 means unlimited")}
+	flags := []cli.Flag{config.String("limits", "on", "`STATE`: on, or off: no limits but those that are given; a limit of 0 means unlimited")}
 	for _, l := range limits() {
 		flags = append(flags, l.flag)
 	}
