@@ -73,7 +73,7 @@ func headings() []string {
 
 // TestReplacedFlags checks that flags are unknown by the names that they had before.
 func TestReplacedFlags(t *testing.T) {
-	for _, line := range []string{"probe echo --level echo", "probe echo --await 1s", "probe echo --load 1 --hold 1s", "call bob --expect-code ask", "answer --allow-probe"} {
+	for _, line := range []string{"probe echo --level echo", "probe echo --await 1s", "probe echo --load 1 --hold 1s", "call bob --verify ask", "answer --cooperate"} {
 		var out bytes.Buffer
 		code := run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, append([]string{"parley"}, strings.Fields(line)...))
 		if code != exit.Usage || !strings.Contains(out.String(), "flag provided but not defined") {

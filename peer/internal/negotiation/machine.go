@@ -123,7 +123,7 @@ type (
 	Rollback struct{}
 )
 
-func (Needed) event() {}
+func (Needed) event()            {}
 func (RemoteOffer) event()       {}
 func (AnswerSent) event()        {}
 func (RemoteOfferFailed) event() {}
