@@ -231,7 +231,7 @@ func (a *answerer) busy() bool {
 	return asking >= maxAsking || most > 0 && len(a.calls.all())+len(a.opening)-asking >= most
 }
 
-// openingCall is a call that the user is asked about, or whose sources are being opened. It is guarded by
+// openingCall is a call that the user is asked about, or whose sources are being opened, guarded by
 // answerer.mu.
 type openingCall struct {
 	peer     string

@@ -95,7 +95,7 @@ type Entry struct {
 	Target string
 }
 
-// Forwarder carries TCP connections over a call. It is a channel application.
+// Forwarder carries TCP connections over a call, as a channel application.
 type Forwarder struct {
 	call    Call
 	entries []Entry

@@ -51,7 +51,7 @@ type Options struct {
 	Channel   datachannel.Options // default label: pipe
 }
 
-// Pipe carries bytes between a call and stdin and stdout, or a program. It is a channel application.
+// Pipe carries bytes between a call and stdin and stdout, or a program, as a channel application.
 type Pipe struct {
 	Options
 	call    Call

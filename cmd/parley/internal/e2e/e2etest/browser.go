@@ -19,8 +19,8 @@ func InBrowsers(t *testing.T, test func(t *testing.T, b *webtest.Browser)) {
 	t.Run("firefox", func(t *testing.T) { test(t, Browsers().Firefox(t, nil)) })
 }
 
-// TabSize is the expectation of the size of the video of a browser's fake camera. It is smaller while the
-// machine is busy.
+// TabSize is the expectation of the size of the video of a browser's fake camera, which is
+// smaller while the machine is busy.
 const TabSize = "video.size~^(1280x720|960x540|640x360|480x270|320x180)$"
 
 // Microphone returns the expectation of the tone of a browser's fake microphone.
