@@ -28,7 +28,7 @@ import (
 
 // TestMain makes the test binary run as parley too, for scripts. Neither may leave a goroutine behind.
 func TestMain(m *testing.M) {
-	e2etest.Main(m, map[string]func(){"hidden-peer": hiddenPeer, "netem-bridge": netemBridge, "parley": func() {
+	e2etest.Main(m, map[string]func(){"parley": func() {
 		code := run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, "LEAK:", err)
