@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package interop
 
 import (
 	"errors"
@@ -33,7 +33,7 @@ type laboratory struct {
 func newLaboratory(t *testing.T, all []encounter) *laboratory {
 	t.Helper()
 	_, server := e2etest.Serve(t, "--limits", "off")
-	files := httptest.NewServer(http.FileServer(http.Dir(filepath.Join("testdata", "interop"))))
+	files := httptest.NewServer(http.FileServer(http.Dir("testdata")))
 	t.Cleanup(files.Close)
 	lab := &laboratory{server: server, pages: files.URL, samples: map[string]string{"VP8": "test"}}
 	for _, c := range all {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package interop
 
 import (
 	"encoding/json"
@@ -17,7 +17,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// stranger is a peer that is not ours, in one call. What it sees is a JSON object, see testdata/interop/wire.py.
+// stranger is a peer that is not ours, in one call. What it sees is a JSON object, see testdata/wire.py.
 type stranger interface {
 	saw() (map[string]any, error)
 }
@@ -69,7 +69,7 @@ func (k calling) begin(t *testing.T, peer, pages string) stranger {
 		return inTab{e2etest.Browsers().Firefox(t, nil).Open(pages + "/browser_peer.html?config=" + url.QueryEscape(string(config)))}
 	}
 	for _, by := range [][2]string{{".py", "/usr/bin/python3"}, {".js", "node"}} { // Debian's packages are in Debian's Python
-		file, err := filepath.Abs("testdata/interop/" + peer + "_peer" + by[0])
+		file, err := filepath.Abs("testdata/" + peer + "_peer" + by[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func (k calling) begin(t *testing.T, peer, pages string) stranger {
 		t.Cleanup(func() { _ = syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL) }) // and what it has started
 		return inProgram{p}
 	}
-	t.Fatalf("there is no %s in testdata/interop", peer)
+	t.Fatalf("there is no %s in testdata", peer)
 	return nil
 }
 

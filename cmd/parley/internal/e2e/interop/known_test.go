@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package interop
 
 // knownLimit is why a call is known to fail, with where that is written; "" if it should not.
 func knownLimit(c encounter) string {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package interop
 
 import (
 	"encoding/json"
@@ -18,7 +18,7 @@ import (
 	"parley/cmd/parley/internal/scenario"
 )
 
-// matrix is a run of all encounters, as testdata/interop/results.json has it.
+// matrix is a run of all encounters, as testdata/results.json has it.
 type matrix struct {
 	Schema  string            `json:"schema"`
 	Began   time.Time         `json:"began"`
@@ -28,7 +28,7 @@ type matrix struct {
 	Calls   []encounterResult `json:"calls"`
 }
 
-const matrixFile = "testdata/interop/results.json"
+const matrixFile = "testdata/results.json"
 
 func newMatrix(began time.Time, calls []encounterResult) *matrix {
 	m := &matrix{Schema: "parley.interop/1", Began: began.UTC().Truncate(time.Second), Seconds: time.Since(began).Round(time.Second).Seconds(), Cores: runtime.NumCPU(), Peers: map[string]string{}, Calls: calls}
