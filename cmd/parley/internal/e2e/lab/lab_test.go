@@ -1,6 +1,6 @@
 //go:build lab
 
-package main
+package lab
 
 import (
 	"encoding/binary"
@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// TestLab runs testdata/lab/devices.sh on a machine with a camera and an audio device that are known: $PARLEY_LAB is the
+// TestLab runs testdata/devices.sh on a machine with a camera and an audio device that are known: $PARLEY_LAB is the
 // command that runs another one there, as `lab -t SECONDS -o FOLDER -- COMMAND`, with this file system, and FOLDER as
 // /out.
 func TestLab(t *testing.T) {
@@ -29,7 +29,7 @@ func TestLab(t *testing.T) {
 	if said, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	script, err := filepath.Abs("testdata/lab/devices.sh")
+	script, err := filepath.Abs("testdata/devices.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
