@@ -1,6 +1,6 @@
 //go:build bench
 
-package main
+package bench
 
 import (
 	"fmt"
@@ -156,7 +156,7 @@ func ffmpegTakes(args ...string) work {
 func aiortcCalls(measured string, send, take []string) work {
 	return func(b *streamBench) *e2etest.Process {
 		b.count++
-		script, err := filepath.Abs("testdata/bench/end.py")
+		script, err := filepath.Abs("testdata/end.py")
 		if err != nil {
 			b.t.Fatal(err)
 		}
