@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"testing"
 	"time"
 
 	"parley/cmd/parley/internal/event/eventtest"
@@ -51,4 +52,32 @@ func (e Event) Has(want []string) bool {
 		}
 	}
 	return true
+}
+
+// ReceivesFrames waits until more frames than now were received on the track whose statistics have a value.
+func (p *Process) ReceivesFrames(t *testing.T, key, value string, more int) {
+	t.Helper()
+	begun := -1
+	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) { // between two looks
+		events, err := ReadEvents(p.Out.Complete())
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames := -1
+		for _, e := range events {
+			tracks, _ := e["tracks"].([]any)
+			for _, track := range tracks {
+				if track := track.(map[string]any); track[key] == value && track["direction"] == "in" {
+					frames = int(track["frames"].(float64))
+				}
+			}
+		}
+		if begun < 0 {
+			begun = frames
+		}
+		if begun >= 0 && frames >= begun+more {
+			return
+		}
+	}
+	t.Fatalf("no %d more frames of %s", more, value)
 }

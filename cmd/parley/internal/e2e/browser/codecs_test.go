@@ -1,6 +1,6 @@
 //go:build codecs
 
-package main
+package browser
 
 import (
 	"fmt"

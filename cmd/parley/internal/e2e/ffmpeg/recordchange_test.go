@@ -1,4 +1,4 @@
-package main
+package ffmpeg
 
 import (
 	"bytes"
@@ -62,15 +62,15 @@ func takeChanges(t *testing.T, extension string, sources []string, changes []oth
 	bob.Says(t, `"event":"login"`)
 	alice, write := e2etest.StartCommanded(t, append([]string{"call", "bob", "--as", "alice", "--server", server}, sources...)...)
 	const some = 25 // frames: in 1.7 s the first of the sender's reports come, which show what belongs together
-	moreOf(t, bob, "size", "320x240", some)
+	bob.ReceivesFrames(t, "size", "320x240", some)
 	write(`"command":"hold"`)
 	// After this nothing has come for a second.
 	bob.Says(t, `(?s)"kind":"video","muted":true.*"direction":"in","kind":"video",[^}]*"bitrate":0[,}]`)
 	write(`"command":"resume"`)
-	moreOf(t, bob, "size", "320x240", some)
+	bob.ReceivesFrames(t, "size", "320x240", some)
 	for _, c := range changes {
 		write(`"command":"source","kind":"video","source":"` + c.source + `"`)
-		moreOf(t, bob, c.key, c.value, some)
+		bob.ReceivesFrames(t, c.key, c.value, some)
 	}
 	write(`"command":"hangup"`)
 	alice.Ends(t, 0)

@@ -1,6 +1,6 @@
 //go:build formats
 
-package main
+package ffmpeg
 
 import (
 	"bufio"
@@ -219,14 +219,14 @@ func byGopus(t *testing.T, _, path string) {
 	}
 }
 
-// byARecord makes a file with arecord from the ALSA device of the machine that $PARLEY_LAB runs commands in: see lab_test.go.
+// byARecord makes a file with arecord from the ALSA device of the machine that $PARLEY_LAB runs commands in: see package lab.
 func byARecord(t *testing.T, dir, path string) {
 	t.Helper()
 	lab := os.Getenv("PARLEY_LAB")
 	if lab == "" {
 		t.Fatal("PARLEY_LAB is not set; run make formats, which says what it is")
 	}
-	script, err := filepath.Abs("testdata/lab/arecord.sh")
+	script, err := filepath.Abs("../lab/testdata/arecord.sh")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package browser
 
 import (
 	"fmt"
@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
@@ -50,12 +49,12 @@ func TestLayersOfATab(t *testing.T) {
 	if err := tab.Eval(active(true), nil); err != nil {
 		t.Fatal(err)
 	}
-	moreOf(t, bob, "size", "640x360", 10)
+	bob.ReceivesFrames(t, "size", "640x360", 10)
 	for _, on := range []bool{false, true} {
 		if err := tab.Eval(active(on), nil); err != nil {
 			t.Fatal(err)
 		}
-		moreOf(t, bob, "size", map[bool]string{true: "640x360", false: "320x180"}[on], 60)
+		bob.ReceivesFrames(t, "size", map[bool]string{true: "640x360", false: "320x180"}[on], 60)
 	}
 	tab.Click("#hangUpBtn")
 	bob.Ends(t, 0)
@@ -70,34 +69,6 @@ func TestLayersOfATab(t *testing.T) {
 	if got := strings.Join(widths, " "); !strings.Contains(got, "640 320 640") {
 		t.Errorf("the frames in the file are %s wide, one after the other", got)
 	}
-}
-
-// moreOf waits until so many more frames have come, on the track that has this value.
-func moreOf(t *testing.T, p *e2etest.Process, key, value string, more int) {
-	t.Helper()
-	begun := -1
-	for deadline := time.Now().Add(e2etest.Patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) { // between two looks
-		events, err := e2etest.ReadEvents(p.Out.Complete())
-		if err != nil {
-			t.Fatal(err)
-		}
-		frames := -1
-		for _, e := range events {
-			tracks, _ := e["tracks"].([]any)
-			for _, track := range tracks {
-				if track := track.(map[string]any); track[key] == value && track["direction"] == "in" {
-					frames = int(track["frames"].(float64))
-				}
-			}
-		}
-		if begun < 0 {
-			begun = frames
-		}
-		if begun >= 0 && frames >= begun+more {
-			return
-		}
-	}
-	t.Fatalf("no %d more frames of %s come", more, value)
 }
 
 // TestAnotherCodecOfLayers: a file of another codec takes the place of video in several sizes that is sent to a tab,
