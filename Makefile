@@ -70,25 +70,25 @@ check:
 	go tool gotestsum --format pkgname --rerun-fails=2 --rerun-fails-max-failures=3 --packages=./... -- -race -timeout 40m -tags "$(TAGS)"
 
 # The devices, on a machine with a known camera and audio device that is emulated,
-# and wants a quiet host: see cmd/parley/lab_test.go.
+# and wants a quiet host: see cmd/parley/internal/e2e/lab.
 lab:
 	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in such a machine"; exit 1; }
-	go test -tags lab -count=1 -run TestLab -v ./cmd/parley
+	go test -tags lab -count=1 -run TestLab -v ./cmd/parley/internal/e2e/lab
 
 # Each video codec to and from each browser in each build, as a Markdown table.
 codecs: deps
-	go test -tags "$(TAGS) codecs" -count=1 -run TestCodecs -v ./cmd/parley | grep '^|\|FAIL\|codecs_test'
+	go test -tags "$(TAGS) codecs" -count=1 -run TestCodecs -v ./cmd/parley/internal/e2e/browser | grep '^|\|FAIL\|codecs_test'
 
 # Calls with all the peers of others, each in both roles; writes the table of
 # the topic interop.
 interop: deps
-	npm install --prefix cmd/parley/testdata/interop --no-audit --no-fund --no-save --no-package-lock --silent
-	PARLEY_INTEROP=all go test -count=1 -timeout 40m -tags "$(TAGS)" -run 'TestInterop$$|TestChangesOfACallWithoutBundle' -v ./cmd/parley
+	npm install --prefix cmd/parley/internal/e2e/interop/testdata --no-audit --no-fund --no-save --no-package-lock --silent
+	PARLEY_INTEROP=all go test -count=1 -timeout 40m -tags "$(TAGS)" -run 'TestInterop$$|TestChangesOfACallWithoutBundle' -v ./cmd/parley/internal/e2e/interop
 
 # parley probe of a tab, of a page like the original ones, and of an echo; writes the
 # reports of the topic interop.
 reports: deps
-	go test -count=1 -timeout 25m -tags "$(TAGS) bench" -run 'TestReports$$' -v ./cmd/parley
+	go test -count=1 -timeout 25m -tags "$(TAGS) bench" -run 'TestReports$$' -v ./cmd/parley/internal/e2e/browser
 
 # The faults that take long, as long as they may.
 faults:
@@ -112,7 +112,7 @@ cuts:
 # Both sides call at once, fifty times in a row, in each pairing and browser.
 glare: deps
 	go test -count=1 -run 'TestGlare$$' -v ./peer
-	PARLEY_GLARES=50 go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley
+	PARLEY_GLARES=50 go test -count=1 -timeout 60m -run TestGlareWith -v ./cmd/parley/internal/e2e/browser
 
 # Files of some fifty producers in calls, and their recordings compared with them:
 # the table of the topic sources. One is recorded from the audio device of make lab.
@@ -120,12 +120,12 @@ formats: deps
 	@[ -n "$$PARLEY_LAB" ] || { echo "set PARLEY_LAB to the program that runs a command in a machine with an audio device, as make lab does"; exit 1; }
 	@missing=; for c in gst-launch-1.0 mkvmerge opusenc sox arecord espeak-ng; do command -v $$c >/dev/null || missing=1; done; [ -z "$$missing" ] || $(SUDO) apt-get install -y -qq --no-install-recommends gstreamer1.0-tools \
 		gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly mkvtoolnix opus-tools sox alsa-utils espeak-ng >/dev/null
-	go test -count=1 -timeout 30m -tags "$(TAGS) formats" -run 'TestFormats$$' -v ./cmd/parley
+	go test -count=1 -timeout 30m -tags "$(TAGS) formats" -run 'TestFormats$$' -v ./cmd/parley/internal/e2e/ffmpeg
 
 # A gigabyte through pipe and send, to and from Chromium and Firefox too, and
 # files of 100 MiB: that all of it comes, and what memory that takes.
 bulk: deps
-	PARLEY_BULK=full go test -count=1 -timeout 60m -tags "$(TAGS)" -run 'InBulk|TestSendToATab|TestReceiveFromATab' -v ./cmd/parley
+	PARLEY_BULK=full go test -count=1 -timeout 60m -tags "$(TAGS)" -run 'InBulk|TestSendToATab|TestReceiveFromATab' -v ./cmd/parley/internal/e2e/browser ./cmd/parley/internal/e2e/network
 
 # Attacks on a server with 100 honest clients, and what those noticed, as a Markdown
 # table.
@@ -141,7 +141,7 @@ bench-signal: deps
 # way, as Markdown tables.
 bench-media: deps
 	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends python3-aiortc >/dev/null
-	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchLatency' -v ./cmd/parley | grep '^|\|FAIL'
+	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL'
 
 # Call set-up between two processes beside libwebrtc's, as a Markdown table.
 bench-setup: deps
@@ -169,7 +169,7 @@ bench-audio:
 # The test sources through Chromium and Firefox as an echo, and as a recorder;
 # wants a machine with time to spare.
 bench-tab: deps
-	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley
+	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley/internal/e2e/browser
 
 clean:
-	rm -rf parley signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/testdata/interop/node_modules
+	rm -rf parley signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/internal/e2e/interop/testdata/node_modules

@@ -24,9 +24,9 @@ import (
 // it, elsewhere are
 //
 //	46 a candidate before the description: TestCandidatesBeforeTheDescription
-//	51 glare: TestGlare; cmd/parley TestGlareWithATab, TestGlareWithTheOriginalPage
+//	51 glare: TestGlare; e2e/browser TestGlareWithATab, TestGlareWithTheOriginalPage
 //	57 an old session of the signaling server: signal's tests of resuming
-//	66 interfaces that come and go, and 67 outages: restart_test.go, and the network lab of cmd/parley, which has
+//	66 interfaces that come and go, and 67 outages: restart_test.go, and cmd/parley/internal/e2e/network, which has
 //	   the short packets of 66 (TestNetworkShortPackets) and the NAT that is bound anew of 67 (TestNetworkNATRebinding)
 //	69 another's fingerprint in the description: TestAWrongFingerprintNeverConnects
 //	   and, with exit codes 30 and 40, cmd/parley testdata/script/exits.txtar

@@ -26,7 +26,7 @@ import (
 //	crowds                                                TestFrameFaults, TestDoor, TestPending, make bench-signal
 //	no more file descriptors                              TestFewFiles
 //	drains, restarts                                      TestDrain*, TestServerRestarts
-//	a full disk below the log, a port in use              cmd/parley: TestFullLog, script serve
+//	a full disk below the log, a port in use              e2e/server: TestFullLog; script serve
 //	clocks                                                the server's own are monotonic (Server.now); TestJWT, TestThrottle have theirs
 //
 //	Messages
