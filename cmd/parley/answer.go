@@ -38,18 +38,18 @@ to answer; the hello-world page's names are the default:
 
 // answerAs reads the settings of a command that answers.
 func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name string, echo bool) (err error) {
-	s, err := readSettings(cmd, std)
+	s, r, err := readSettings(cmd, std)
 	if err != nil {
 		return err
 	}
-	defer s.report.CloseInto(&err)
+	defer r.report.CloseInto(&err)
 	if cmd.Bool("allow-probe") {
 		s.attach = slices.Insert(s.attach, 0, allowControl)
 	}
 	if s.Name == "" {
 		s.Name = ownName(s.Dialect, "Saruman", name)
 	}
-	a := newAnswerer(s)
+	a := newAnswerer(s, r)
 	a.once, a.echo = cmd.Bool("once"), echo
 	if s.Dialect == signal.DialectRelay {
 		a.partner, err = config.Peer(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.Name])
@@ -59,6 +59,11 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 	if err != nil {
 		return err
 	}
+	leave, err := openShow(s, r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return a.run(ctx)
 }
 

@@ -17,7 +17,8 @@ import (
 
 // answerer answers calls, several at once.
 type answerer struct {
-	*settings
+	options   *options
+	resources *resources
 	signaling *signalingConn
 	partner   string // the caller in the relay dialect, whose messages do not name it
 	once      bool
@@ -59,22 +60,17 @@ func (a *answerer) run(ctx context.Context) error {
 	if err := a.tryMedia(ctx); err != nil {
 		return err
 	}
-	release, err := a.openShared()
-	if err != nil {
+	if err := a.resources.open(a.options.toOpen()); err != nil {
 		return err
 	}
-	defer release()
-	leave, err := a.openShow()
-	if err != nil {
-		return err
-	}
-	defer leave()
-	if a.signaling, err = a.signIn(ctx); err != nil {
+	defer a.resources.close()
+	var err error
+	if a.signaling, err = logIn(ctx, a.options, a.resources); err != nil {
 		return err
 	}
 	defer a.signaling.close()
 	if a.user == nil {
-		a.report.Infof("waiting for calls to %s", sanitize.Text(a.Name))
+		a.resources.report.Infof("waiting for calls to %s", sanitize.Text(a.options.Name))
 	}
 	if a.ready != nil {
 		a.ready()
@@ -86,7 +82,7 @@ func (a *answerer) run(ctx context.Context) error {
 		defer timer.Stop()
 	}
 	a.signaling.onSessionLost(a.calls.signalingRestored)
-	stopInput, err := a.commands(a.calls.find)
+	stopInput, err := readInput(a.options, a.resources, a.calls.find)
 	if err != nil {
 		return err
 	}
@@ -107,22 +103,22 @@ func (a *answerer) run(ctx context.Context) error {
 // created, so that a missing file is known before anybody calls. Standard input comes but once, and a program may do more
 // than write media.
 func (a *answerer) tryMedia(ctx context.Context) error {
-	if !a.once && (a.Video == "-" || a.Audio == "-") {
+	if !a.once && (a.options.Video == "-" || a.options.Audio == "-") {
 		return exit.Usagef("standard input can go to one call only: add --once")
 	}
-	tried := *a.settings
+	tried := *a.options
 	if runsOnce(tried.Video) {
 		tried.Video = ""
 	}
 	if runsOnce(tried.Audio) {
 		tried.Audio = ""
 	}
-	sources := newSenders(ctx, sendersOptions{MediaOut: tried.MediaOut, Stdin: a.stdin, Devices: a.devices, Epoch: testsignal.NewEpoch(), Warn: a.warn, Logger: a.logger})
+	sources := newSenders(ctx, sendersOptions{MediaOut: tried.MediaOut, Stdin: a.resources.stdin, Devices: a.resources.devices, Epoch: testsignal.NewEpoch(), Warn: a.resources.warn, Logger: a.resources.logger})
 	defer sources.close()
 	if err := sources.openSources(ctx); err != nil {
 		return err
 	}
-	return checkRecordFile(a.MediaIn)
+	return checkRecordFile(a.options.MediaIn)
 }
 
 func runsOnce(source string) bool { return source == "-" || strings.HasPrefix(source, "exec:") }
@@ -132,10 +128,10 @@ func (a *answerer) result(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	var ended *callEnded
 	switch {
-	case errors.Is(cause, errTimeout) && len(a.Checks) > 0:
-		return event.NewExpectations(a.Checks, func(event.Check, bool, event.Value) {}).Err()
+	case errors.Is(cause, errTimeout) && len(a.options.Checks) > 0:
+		return event.NewExpectations(a.options.Checks, func(event.Check, bool, event.Value) {}).Err()
 	case errors.Is(cause, errTimeout):
-		return exit.Errorf(exit.Timeout, "gave up after %s", a.Timeout)
+		return exit.Errorf(exit.Timeout, "gave up after %s", a.options.Timeout)
 	case errors.As(cause, &ended):
 		return ended.err
 	case errors.As(cause, new(*exit.SignalError)):
@@ -202,7 +198,7 @@ func (a *answerer) offered(ctx context.Context, m signal.Message) {
 		old.call.DeliverLeave() // a page that was loaded anew
 	}
 	if m.Peer == "" {
-		a.report.Warnf("an offer came from nobody, and was ignored")
+		a.resources.report.Warnf("an offer came from nobody, and was ignored")
 		return
 	}
 	if old == nil && (a.busy() || a.admits != nil && !a.admits(m.Peer)) {
@@ -216,7 +212,7 @@ func (a *answerer) offered(ctx context.Context, m signal.Message) {
 
 // busy reports whether there is no room for one more call.
 func (a *answerer) busy() bool {
-	most := a.MaxCalls
+	most := a.options.MaxCalls
 	if a.once {
 		most = 1
 	}
@@ -266,8 +262,8 @@ func (o *openingCall) add(m signal.Message) {
 const defaultSourceTimeout = 30 * time.Second
 
 // newAnswerer returns an answerer without calls.
-func newAnswerer(s *settings) *answerer {
-	return &answerer{settings: s, sourceTimeout: defaultSourceTimeout, timeout: s.Timeout, opening: map[string]*openingCall{}}
+func newAnswerer(o *options, r *resources) *answerer {
+	return &answerer{options: o, resources: r, sourceTimeout: defaultSourceTimeout, timeout: o.Timeout, opening: map[string]*openingCall{}}
 }
 
 // Why a call does not begin once its sources are open.
@@ -374,7 +370,7 @@ func (a *answerer) open(ctx context.Context, o *openingCall) (*session, error) {
 	}
 	patient, stop := context.WithTimeoutCause(ctx, a.sourceTimeout, exit.Errorf(exit.Device, "the source sent no media within %s", a.sourceTimeout))
 	defer stop()
-	c, err := openSession(patient, a.settings, o.peer, o.caller, a.echo, offer)
+	c, err := openSession(patient, sessionConfig{options: a.options, resources: a.resources, peer: o.peer, caller: o.caller, echo: a.echo, offer: offer})
 	if err != nil && patient.Err() != nil {
 		err = context.Cause(patient)
 	}
@@ -429,13 +425,13 @@ func (a *answerer) reject(ctx context.Context, o *openingCall, err error) {
 	case errors.Is(err, errCallerLeft) && a.user != nil:
 		a.user.left(o.peer)
 	case errors.Is(err, errCallerLeft):
-		a.report.Infof("%s hung up before the call was answered", sanitize.Text(o.peer))
+		a.resources.report.Infof("%s hung up before the call was answered", sanitize.Text(o.peer))
 		err = nil
 	case ctx.Err() != nil, errors.Is(err, errDeclined):
 		_ = to.Leave(sending) // lost signaling is noticed by route
 		return
 	default:
-		a.report.Warnf("the call of %s is not answered: %v", sanitize.Text(o.peer), err)
+		a.resources.report.Warnf("the call of %s is not answered: %v", sanitize.Text(o.peer), err)
 		a.mu.Lock()
 		offer := o.messages[0]
 		a.mu.Unlock()
@@ -459,13 +455,13 @@ func (a *answerer) ended(ctx context.Context, c *session, err error) {
 		if a.ends(c, err) {
 			a.stop(&callEnded{err})
 		} else if err == nil {
-			a.report.Infof("waiting for the next call")
+			a.resources.report.Infof("waiting for the next call")
 		}
-	case a.once, err == nil && len(a.Checks) > 0:
+	case a.once, err == nil && len(a.options.Checks) > 0:
 		a.stop(&callEnded{err})
 	case err != nil:
-		a.report.Warnf("%v", err)
+		a.resources.report.Warnf("%v", err)
 	default:
-		a.report.Infof("waiting for the next call")
+		a.resources.report.Infof("waiting for the next call")
 	}
 }

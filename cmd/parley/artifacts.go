@@ -27,7 +27,7 @@ func (p *prober) keep(a *probeCall, r *scenario.Result) string {
 	}
 	err = errors.Join(err, a.artifacts.copyTo(folder))
 	if err != nil {
-		p.report.Warnf("--evidence: %v", err)
+		p.resources.report.Warnf("--evidence: %v", err)
 	}
 	return folder
 }
@@ -87,7 +87,7 @@ const (
 )
 
 // newArtifacts has a call with these settings written to files, if there is --evidence.
-func (p *prober) newArtifacts(s *settings) (*artifacts, error) {
+func (p *prober) newArtifacts(s *options, r *resources) (*artifacts, error) {
 	if p.evidence == "" {
 		return nil, nil
 	}
@@ -95,15 +95,15 @@ func (p *prober) newArtifacts(s *settings) (*artifacts, error) {
 	if err != nil {
 		return nil, exit.Errorf(exit.Device, "--evidence: %w", err)
 	}
-	t := &artifacts{folder: folder, demux: s.demux}
-	s.Record, s.recordings, s.recordPartly = filepath.Join(folder, recordingFile), newRecordings(), true
+	t := &artifacts{folder: folder, demux: r.demux}
+	s.Record, r.recordings, s.recordPartly = filepath.Join(folder, recordingFile), newRecordings(), true
 	if t.file, err = createPrivate("evidence", filepath.Join(folder, packetsFile)); err != nil {
 		t.discard()
 		return nil, err
 	}
 	t.pcapng = capture.NewPcapng(t.file)
-	s.pcapng = t.pcapng
-	s.addKeyLog(t.pcapng)
+	r.pcapng = t.pcapng
+	r.addKeyLog(t.pcapng)
 	return t, nil
 }
 

@@ -30,12 +30,12 @@ in the numbers; nothing of it needs a server.
 		}, config.OutputFlags()...),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s := &settings{}
-			if err := s.readOutput(cmd, std); err != nil {
+			r, err := readOutput(cmd, std)
+			if err != nil {
 				return err
 			}
-			defer s.report.CloseInto(&err)
-			o := bench.Options{Calls: cmd.Int("calls"), Length: cmd.Duration("for"), Logger: s.logger}
+			defer r.report.CloseInto(&err)
+			o := bench.Options{Calls: cmd.Int("calls"), Length: cmd.Duration("for"), Logger: r.logger}
 			switch {
 			case o.Calls < 1 || o.Calls > 1000:
 				return exit.Usagef("invalid --calls %d: want 1 to 1000", o.Calls)
@@ -43,7 +43,7 @@ in the numbers; nothing of it needs a server.
 				return exit.Usagef("invalid --for %v: want 100ms to 10m", o.Length)
 			}
 			pipe.SetMemoryLimit(false)
-			return exit.OrInterruption(ctx, bench.Run(ctx, o, func(b bench.Result) { reportBenchmark(s.report, b) }))
+			return exit.OrInterruption(ctx, bench.Run(ctx, o, func(b bench.Result) { reportBenchmark(r.report, b) }))
 		},
 	}
 }

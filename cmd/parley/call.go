@@ -13,23 +13,17 @@ import (
 )
 
 // call logs in and calls name.
-func call(ctx context.Context, s *settings, name string) error {
-	release, err := s.openShared()
-	if err != nil {
+func call(ctx context.Context, o *options, r *resources, name string) error {
+	if err := r.open(o.toOpen()); err != nil {
 		return err
 	}
-	defer release()
-	leave, err := s.openShow()
-	if err != nil {
-		return err
-	}
-	defer leave()
-	c, err := openSession(ctx, s, name, true, false, nil)
+	defer r.close()
+	c, err := openSession(ctx, sessionConfig{options: o, resources: r, peer: name, caller: true})
 	if err != nil {
 		return exit.OrInterruption(ctx, err)
 	}
 	begin := time.Now()
-	l, err := s.signIn(ctx)
+	l, err := logIn(ctx, o, r)
 	if err != nil {
 		c.closeMedia()
 		return err
@@ -38,8 +32,8 @@ func call(ctx context.Context, s *settings, name string) error {
 	if err := c.place(l.to(name)); err != nil {
 		return err
 	}
-	if s.Timeout > 0 {
-		s.timeLeft = max(s.Timeout-time.Since(begin), time.Millisecond)
+	if o.Timeout > 0 {
+		o.timeLeft = max(o.Timeout-time.Since(begin), time.Millisecond)
 	}
 	l.onSessionLost(c.call.SignalingRestored)
 	var routing sync.WaitGroup
@@ -47,7 +41,7 @@ func call(ctx context.Context, s *settings, name string) error {
 	route, stop := context.WithCancel(ctx)
 	defer stop()
 	routing.Go(func() { c.route(route, l) })
-	stopInput, err := s.commands(only(c))
+	stopInput, err := readInput(o, r, only(c))
 	if err != nil {
 		c.closeMedia()
 		return err
@@ -56,25 +50,25 @@ func call(ctx context.Context, s *settings, name string) error {
 	return c.run(ctx)
 }
 
-// signIn signs in within --timeout. With expectations, a server that
+// logIn logs in within --timeout. With expectations, a server that
 // does not answer is one that did not hold.
-func (s *settings) signIn(ctx context.Context) (*signalingConn, error) {
-	if s.Timeout > 0 {
-		limited, cancel := context.WithTimeout(ctx, s.Timeout)
+func logIn(ctx context.Context, o *options, r *resources) (*signalingConn, error) {
+	if o.Timeout > 0 {
+		limited, cancel := context.WithTimeout(ctx, o.Timeout)
 		defer cancel()
 		ctx = limited
 	}
-	l, err := signIn(ctx, s.signaling())
-	if exit.CodeOf(err) == exit.Timeout && len(s.Checks) > 0 {
+	l, err := signIn(ctx, toSignIn(o, r))
+	if exit.CodeOf(err) == exit.Timeout && len(o.Checks) > 0 {
 		return nil, &exit.Error{Code: exit.Expectation, Err: fmt.Errorf("an expectation did not hold: %w", err)}
 	}
 	return l, err
 }
 
-// signaling returns the options of the connection to the signaling server.
-func (s *settings) signaling() signalingOptions {
-	return signalingOptions{Signaling: s.Signaling, ICEServers: s.ICEServers, RelayOnly: s.RelayOnly, Timeout: s.Timeout, RetryTaken: s.RetryTaken,
-		Report: s.report, Logger: s.logger}
+// toSignIn returns the options of the connection to the signaling server.
+func toSignIn(o *options, r *resources) signalingOptions {
+	return signalingOptions{Signaling: o.Signaling, ICEServers: o.ICEServers, RelayOnly: o.RelayOnly, Timeout: o.Timeout, RetryTaken: o.RetryTaken,
+		Report: r.report, Logger: r.logger}
 }
 
 // route hands the messages of the server to the call, the only one.
@@ -115,7 +109,7 @@ func (c *session) pass(m signal.Message) {
 			c.call.DeliverLeave()
 			return
 		}
-		c.report.Infof("%s has lost the signaling server; the call goes on as long as something comes", sanitize.Text(c.name))
+		c.resources.report.Infof("%s has lost the signaling server; the call goes on as long as something comes", sanitize.Text(c.name))
 		c.call.DeliverUnreachable()
 	case signal.Error:
 		c.complained(m)
@@ -136,15 +130,15 @@ func (c *session) complained(m signal.Message) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.absent == nil {
-			c.absent = exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.name), sanitize.Text(c.Server))
+			c.absent = exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.name), sanitize.Text(c.options.Server))
 			c.call.Hangup()
 		}
 	case m.Code == signal.CodeAbsent: // say because it comes back to the server after us
 		time.AfterFunc(absentRetryDelay, c.call.SignalingRestored)
 	case m.Code == codeNoCall: // messages crossed a hang-up
-		c.logger.Debug("the signaling server says", "text", m.Text)
+		c.resources.logger.Debug("the signaling server says", "text", m.Text)
 	default:
-		c.report.Warnf("the signaling server says: %s", sanitize.Text(m.Text))
+		c.resources.report.Warnf("the signaling server says: %s", sanitize.Text(m.Text))
 	}
 }
 
@@ -158,10 +152,10 @@ func (c *session) isAbsent() bool {
 // signalingLost ends a call that is not up yet. One that is goes on.
 func (c *session) signalingLost(err error) {
 	if c.isConnected() {
-		c.report.Warnf("%v; the call with %s goes on", err, sanitize.Text(c.name))
+		c.resources.report.Warnf("%v; the call with %s goes on", err, sanitize.Text(c.name))
 		return
 	}
-	c.fail(err)
+	c.Fail(err)
 }
 
 // continues reports whether an offer belongs to this call.

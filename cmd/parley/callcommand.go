@@ -36,11 +36,11 @@ In the relay dialect the hello-world page's names are the default:
 		Flags:        slices.Concat(config.MediaOutFlags(), config.CallFlags(45*time.Second), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s, err := readSettings(cmd, std)
+			s, r, err := readSettings(cmd, std)
 			if err != nil {
 				return err
 			}
-			defer s.report.CloseInto(&err)
+			defer r.report.CloseInto(&err)
 			defaultName := ""
 			if s.Dialect == signal.DialectRelay {
 				defaultName = "Saruman"
@@ -52,7 +52,12 @@ In the relay dialect the hello-world page's names are the default:
 			if s.Name == "" {
 				s.Name = ownName(s.Dialect, "Gandalf", "caller-"+randomHex(3))
 			}
-			return call(ctx, s, name)
+			leave, err := openShow(s, r)
+			if err != nil {
+				return err
+			}
+			defer leave()
+			return call(ctx, s, r, name)
 		},
 	}
 }

@@ -37,27 +37,21 @@ func (c *session) OpenChannel(ctx context.Context, o datachannel.Options) (*data
 // Hangup ends the call.
 func (c *session) Hangup() { c.call.Hangup() }
 
-// Fail ends the call with an error of this peer.
-func (c *session) Fail(err error) { c.fail(err) }
-
-// Emit reports an event of the call.
-func (c *session) Emit(e event.Event) { c.emit(e) }
-
 // Reporter returns the reporter of the command.
-func (c *session) Reporter() *event.Reporter { return c.report }
+func (c *session) Reporter() *event.Reporter { return c.resources.report }
 
 // Logger returns the logger of the command.
-func (c *session) Logger() *slog.Logger { return c.logger }
+func (c *session) Logger() *slog.Logger { return c.resources.logger }
 
 // dataChannelOptions returns the channels of a call. A label that was not given is the usual one.
 func dataChannelOptions(c *session) []datachannel.Options {
 	if c.app != nil {
 		return c.app.Channels()
 	}
-	if len(c.settings.channels) == 0 { // settings that were not read from flags
+	if len(c.options.channels) == 0 { // settings that were not read from flags
 		return []datachannel.Options{{Label: c.label()}}
 	}
-	all := slices.Clone(c.settings.channels)
+	all := slices.Clone(c.options.channels)
 	for i := range all {
 		if all[i].Label == "" {
 			all[i].Label = c.label()

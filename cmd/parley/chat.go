@@ -51,7 +51,7 @@ peer did not take a line, say because it is too long:
 			if err != nil {
 				return err
 			}
-			defer c.report.CloseInto(&err)
+			defer c.resources.report.CloseInto(&err)
 			defer func() { _ = c.files.Folder.Close() }() // nothing is buffered in it
 			return c.run(ctx)
 		},
@@ -71,7 +71,8 @@ func chatFlags() []cli.Flag {
 
 // chat is a person, or a script, with any number of calls: the user of an answerer.
 type chat struct {
-	*settings
+	options   *options
+	resources *resources
 	answerer  *answerer
 	with      string      // whom to call first, "" for nobody
 	scripted  bool        // nobody is at the keyboard
@@ -92,14 +93,14 @@ type chat struct {
 }
 
 func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
-	s, err := readSettings(cmd, std)
+	s, r, err := readSettings(cmd, std)
 	if err != nil {
 		return nil, err
 	}
 	if s.Dialect == signal.DialectRelay {
 		return nil, exit.Usagef("chat works in the call dialect only: the relay dialect does not name the caller")
 	}
-	c := &chat{settings: s, answerer: newAnswerer(s), acceptAll: cmd.Bool("accept"),
+	c := &chat{options: s, resources: r, answerer: newAnswerer(s, r), acceptAll: cmd.Bool("accept"),
 		inbox: newInbox(), placing: map[string]*placing{}, lines: make(chan string)}
 	c.answerer.user, c.answerer.timeout = c, 0
 	if cmd.Args().Present() {
@@ -120,25 +121,25 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.files = transfer.NewReceiver(transfer.ReceiverOptions{Folder: folder, Into: into, Ask: s.asker.ask, Reporter: s.report})
+	c.files = transfer.NewReceiver(transfer.ReceiverOptions{Folder: folder, Into: into, Ask: r.asker.ask, Reporter: r.report})
 	c.arrange(cmd.Bool("plain"))
 	return c, nil
 }
 
 // arrange decides between screen and lines, and has everything reported to the chat.
 func (c *chat) arrange(plain bool) {
-	s := c.settings
-	in, isFile := s.stdin.(*os.File)
+	s, r := c.options, c.resources
+	in, isFile := r.stdin.(*os.File)
 	c.scripted = !isFile || !stdio.IsTerminal(in)
-	c.onScreen.Store(!plain && !c.scripted && !s.report.NDJSON && stdio.IsTerminal(s.report.Out) && os.Getenv("TERM") != "dumb")
+	c.onScreen.Store(!plain && !c.scripted && !r.report.NDJSON && stdio.IsTerminal(r.report.Out) && os.Getenv("TERM") != "dumb")
 	c.state = tui.New(tui.Options{Me: s.Name, Clean: sanitize.Lines, To: c.with, Script: c.scripted})
 	c.questions.post = c.inbox.post
-	s.asker.instead = c.questions.ask
+	r.asker.instead = c.questions.ask
 	s.attach = append(s.attach, func(s *session) {
 		s.app = &chatting{c.files.NewCall(s), s}
 	})
 	s.timeLeft = s.Timeout
-	s.report.Intercept = c.hear
+	r.report.Intercept = c.hear
 }
 
 // errQuit is the cause of a context that the user ended.
@@ -157,7 +158,7 @@ func (c *chat) run(ctx context.Context) error {
 // start implements user: it calls the first peer, and begins to read what is typed.
 func (c *chat) start(ctx context.Context) (stop func(), err error) {
 	if c.with == "" {
-		c.report.Infof("waiting for calls to %s", sanitize.Text(c.Name))
+		c.resources.report.Infof("waiting for calls to %s", sanitize.Text(c.options.Name))
 	}
 	giveBack, err := c.attend(ctx)
 	if err != nil {
@@ -192,16 +193,16 @@ func (c *chat) verdict() error {
 // called.
 func (c *chat) attend(ctx context.Context) (stop func(), err error) {
 	if c.onScreen.Load() {
-		c.screen = tui.Open(c.stdin, c.report.Out, func(e tui.Event) { c.inbox.post(e) })
+		c.screen = tui.Open(c.resources.stdin, c.resources.report.Out, func(e tui.Event) { c.inbox.post(e) })
 		return func() {
 			err := c.screen.Close()
 			c.onScreen.Store(false)
 			if err != nil {
-				c.report.Warnf("the screen: %v", err)
+				c.resources.report.Warnf("the screen: %v", err)
 			}
 		}, nil
 	}
-	in, stopReading, err := stdio.NewCancelReader(c.stdin)
+	in, stopReading, err := stdio.NewCancelReader(c.resources.stdin)
 	if err != nil {
 		return nil, exit.Errorf(exit.Failure, "stdin: %w", err)
 	}
@@ -276,7 +277,7 @@ func (c *chat) read(ctx context.Context, in io.Reader) {
 	lines := c.lines
 	if err := eachLine(in, func(text []byte, tooLong bool) bool {
 		if tooLong {
-			c.report.Warnf("a line has more than %d bytes, and was skipped", maxCommand)
+			c.resources.report.Warnf("a line has more than %d bytes, and was skipped", maxCommand)
 			return true
 		}
 		select {
@@ -286,7 +287,7 @@ func (c *chat) read(ctx context.Context, in io.Reader) {
 			return false
 		}
 	}); err != nil && ctx.Err() == nil {
-		c.report.Warnf("stdin: %v", err)
+		c.resources.report.Warnf("stdin: %v", err)
 	}
 	close(lines)
 }

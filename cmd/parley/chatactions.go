@@ -77,9 +77,9 @@ func (c *chat) runCommand(s *session, cmd command) {
 	s.do(cmd, func(err error) {
 		switch {
 		case err != nil:
-			c.report.Warnf("%s: %v", cmd.Command, err)
+			c.resources.report.Warnf("%s: %v", cmd.Command, err)
 		case cmd.Command != "stats":
-			c.report.Infof("%s: done", cmd.Command)
+			c.resources.report.Infof("%s: done", cmd.Command)
 		}
 	})
 }
@@ -89,9 +89,9 @@ func (c *chat) print(a tui.Print) {
 	switch {
 	case c.screen != nil:
 	case a.Alert:
-		c.report.Warnf("%s", sanitize.Lines(a.Text))
+		c.resources.report.Warnf("%s", sanitize.Lines(a.Text))
 	default:
-		c.report.Infof("%s", sanitize.Lines(a.Text))
+		c.resources.report.Infof("%s", sanitize.Lines(a.Text))
 	}
 }
 
@@ -99,10 +99,10 @@ func (c *chat) quit(ctx context.Context, q tui.Quit) {
 	switch {
 	case q.Interrupted:
 		c.answerer.stop(&exit.SignalError{Signal: os.Interrupt})
-	case q.InputOver && c.Linger > 0:
+	case q.InputOver && c.options.Linger > 0:
 		c.work.Go(func() {
 			select {
-			case <-time.After(c.Linger):
+			case <-time.After(c.options.Linger):
 				c.answerer.stop(errQuit)
 			case <-ctx.Done():
 			}
@@ -115,7 +115,7 @@ func (c *chat) quit(ctx context.Context, q tui.Quit) {
 // hear takes what calls report. On a screen nothing else is shown.
 func (c *chat) hear(e event.Event) (taken bool) {
 	onScreen, say := c.onScreen.Load(), e.Message
-	if e.Detail && !c.report.Verbose {
+	if e.Detail && !c.resources.report.Verbose {
 		say = ""
 	}
 	if say == "" {
@@ -129,7 +129,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 		c.refused.Store(true)
 		c.inbox.post(tui.Refused{Peer: e.Peer, Text: e.Text("text"), CallOver: e.CallOver})
 		if e.CallOver { // the state reports it
-			return !c.report.NDJSON
+			return !c.resources.report.NDJSON
 		}
 	case "state":
 		switch e.Text("connection") {

@@ -41,7 +41,7 @@ const maxWaiting = 1024
 // place calls a peer.
 func (c *chat) place(ctx context.Context, name string) {
 	err := signal.CheckPeerName(name)
-	if name == c.Name {
+	if name == c.options.Name {
 		err = errors.New("that is you")
 	}
 	var cancel func()
@@ -49,7 +49,7 @@ func (c *chat) place(ctx context.Context, name string) {
 		cancel, err = c.answerer.call(ctx, name)
 	}
 	if err != nil {
-		c.report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)
+		c.resources.report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)
 		return
 	}
 	c.placing[name] = &placing{cancel: cancel}
@@ -59,7 +59,7 @@ func (c *chat) place(ctx context.Context, name string) {
 // begun implements user.
 func (c *chat) begun(s *session) {
 	if s.out && c.answerer.signaling.isDisconnected() {
-		c.report.Infof("%s is called once the signaling server is back", sanitize.Text(s.name))
+		c.resources.report.Infof("%s is called once the signaling server is back", sanitize.Text(s.name))
 	}
 	c.inbox.post(tui.Moved{Peer: s.name, To: tui.Calling})
 	c.inbox.post(func() {
@@ -79,7 +79,7 @@ func (c *chat) failed(ctx context.Context, name string, err error) {
 	if errors.Is(err, errHungUp) || ctx.Err() != nil {
 		err = nil
 	} else {
-		c.report.Warnf("%s is not called: %v", sanitize.Text(name), err)
+		c.resources.report.Warnf("%s is not called: %v", sanitize.Text(name), err)
 		err = &exit.ReportedError{Err: err}
 	}
 	if name == c.with {
@@ -97,7 +97,7 @@ func (c *chat) failed(ctx context.Context, name string, err error) {
 // ended implements user.
 func (c *chat) ended(ctx context.Context, s *session, err error) {
 	if err != nil && ctx.Err() == nil {
-		c.report.Warnf("%v", err)
+		c.resources.report.Warnf("%v", err)
 		err = &exit.ReportedError{Err: err}
 	}
 	if s.name == c.with {
@@ -142,22 +142,22 @@ func (c *chat) left(name string) {
 }
 
 func (c *chat) reportRing(name, state, say string) {
-	c.report.Report(event.Event{Name: "ring", Peer: name, Fields: event.Fields("state", state), Message: say})
+	c.resources.report.Report(event.Event{Name: "ring", Peer: name, Fields: event.Fields("state", state), Message: say})
 }
 
 // send offers files in a call that is up.
 func (c *chat) send(s *session, paths []string) {
-	list, err := transfer.Collect(paths, s.report)
+	list, err := transfer.Collect(paths, s.resources.report)
 	if err != nil {
-		s.report.Warnf("%v", err)
+		s.resources.report.Warnf("%v", err)
 		return
 	}
 	ch, err := s.call.OpenChannel(s.Context(), datachannel.Options{Label: "files", Protocol: filetransfer.Protocol, Detached: true})
 	if err != nil {
-		s.report.Warnf("the files are not sent to %s: %v", sanitize.Text(s.name), err)
+		s.resources.report.Warnf("the files are not sent to %s: %v", sanitize.Text(s.name), err)
 		return
 	}
 	if err := transfer.Send(s, ch, list); err != nil {
-		s.report.Warnf("%v", err)
+		s.resources.report.Warnf("%v", err)
 	}
 }

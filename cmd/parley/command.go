@@ -108,7 +108,7 @@ func (c *session) do(cmd command, done func(error)) {
 			done(errors.New("the call is not connected yet"))
 			return
 		}
-		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: append(withID(cmd), c.stats.fields(true)...), Message: c.stats.line()})
+		c.Emit(event.Event{Name: "stats", Peer: c.name, Fields: append(withID(cmd), c.stats.fields(true)...), Message: c.stats.line()})
 		c.received.enableMetering()
 		done(nil)
 	default:

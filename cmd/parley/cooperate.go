@@ -176,7 +176,7 @@ func (r *remoteControl) sendEvents(ctx context.Context, ch *datachannel.Channel)
 			err = ch.Write(ctx, line, true)
 		}
 		if err != nil && !errors.Is(err, datachannel.ErrTooLong) {
-			r.logger.Debug("no more events are sent to the caller", "error", err)
+			r.resources.logger.Debug("no more events are sent to the caller", "error", err)
 			return
 		}
 	}
@@ -211,7 +211,7 @@ func (r *remoteControl) runCommand(ctx context.Context, cmd command) error {
 	if cmd.Peer != "" || !slices.Contains(remoteCommands(), cmd.Command) {
 		return fmt.Errorf("the peer may not ask for this; it may ask for %s, without peer", strings.Join(remoteCommands(), ", "))
 	}
-	r.report.Infof("%s asks this side to %s", sanitize.Text(r.name), cmd.Command)
+	r.resources.report.Infof("%s asks this side to %s", sanitize.Text(r.name), cmd.Command)
 	running, cancel := context.WithTimeoutCause(ctx, commandTimeout, fmt.Errorf("it has not come about within %s", commandTimeout))
 	defer cancel()
 	done := make(chan error, 1)

@@ -18,7 +18,6 @@ import (
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/serve"
 	"parley/cmd/parley/internal/stdio"
-	"parley/media/device"
 	"parley/signal"
 	"parley/signal/server"
 	"parley/signal/web"
@@ -41,14 +40,15 @@ itself, with 0 if everything came back.
 		}, config.OutputFlags()...),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			d := &demo{settings: &settings{recordings: newRecordings(), devices: &device.Shared{}}}
-			if err := d.readOutput(cmd, std); err != nil {
+			r, err := readOutput(cmd, std)
+			if err != nil {
 				return err
 			}
-			defer d.report.CloseInto(&err)
-			d.minDuration, d.Timeout = cmd.Duration("for"), cmd.Duration("timeout")
-			if d.minDuration <= 0 {
-				d.minDuration = math.MaxInt64
+			d := &demo{options: &options{}, resources: r}
+			defer d.resources.report.CloseInto(&err)
+			d.options.minDuration, d.options.Timeout = cmd.Duration("for"), cmd.Duration("timeout")
+			if d.options.minDuration <= 0 {
+				d.options.minDuration = math.MaxInt64
 			}
 			return d.run(ctx)
 		},
@@ -57,8 +57,9 @@ itself, with 0 if everything came back.
 
 // demo is a server, an echo and a caller in one process.
 type demo struct {
-	*settings
-	work sync.WaitGroup
+	options   *options
+	resources *resources
+	work      sync.WaitGroup
 }
 
 const demoText = "hello from the terminal"
@@ -79,14 +80,14 @@ func (d *demo) run(ctx context.Context) error {
 	// The server and the echo outlive the call, which hangs up through them.
 	beside, end := context.WithCancel(context.Background())
 	defer end()
-	server := server.New(&server.Options{Pages: web.Handler(web.AutoLoopback), Logger: d.logger})
+	server := server.New(&server.Options{Pages: web.Handler(web.AutoLoopback), Logger: d.resources.logger})
 	d.work.Go(func() {
 		if err := server.Run(beside, l); err != nil {
 			stop(err)
 		}
 	})
-	d.Server, d.Dialect = "ws://"+serve.LocalAddress(l.Addr()), signal.DialectCall
-	d.report.Infof("signaling on %s", d.Server)
+	d.options.Server, d.options.Dialect = "ws://"+serve.LocalAddress(l.Addr()), signal.DialectCall
+	d.resources.report.Infof("signaling on %s", d.options.Server)
 	if err := d.startEcho(beside, stop); err != nil {
 		return err
 	}
@@ -95,13 +96,9 @@ func (d *demo) run(ctx context.Context) error {
 
 // startEcho runs an echo, and returns once it can be called.
 func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) error {
-	s := &settings{
-		Signaling: config.Signaling{Server: d.Server, Dialect: d.Dialect, Name: "echo"},
-		logger:    d.logger, recordings: d.recordings,
-		report: event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard}),
-	}
 	ready := make(chan struct{})
-	echo := newAnswerer(s)
+	echo := newAnswerer(&options{Signaling: config.Signaling{Server: d.options.Server, Dialect: d.options.Dialect, Name: "echo"}},
+		newResources(event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard}), d.resources.logger, nil))
 	echo.echo, echo.ready = true, func() { close(ready) }
 	gone := make(chan error, 1)
 	d.work.Go(func() {
@@ -121,20 +118,20 @@ func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) er
 
 // call calls the echo, and reports what came back.
 func (d *demo) call(ctx context.Context, at net.Addr) error {
-	d.Name, d.Video, d.Audio, d.Say = "demo", "test", "test", []string{demoText}
-	d.StatsInterval = time.Second
+	d.options.Name, d.options.Video, d.options.Audio, d.options.Say = "demo", "test", "test", []string{demoText}
+	d.options.StatsInterval = time.Second
 	var err error
-	if d.Checks, err = config.Checks(demoChecks(), expectKeys()); err != nil {
+	if d.options.Checks, err = config.Checks(demoChecks(), expectKeys()); err != nil {
 		return err
 	}
-	d.report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
-	err = call(ctx, d.settings, "echo")
+	d.resources.report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
+	err = call(ctx, d.options, d.resources, "echo")
 	d.tellVerdict(err)
 	return err
 }
 
 func (d *demo) tellVerdict(err error) {
-	n := len(d.Checks)
+	n := len(d.options.Checks)
 	verdict := fmt.Sprintf("all well: audio, video and text came back (%d of %d checks held)", n, n)
 	switch {
 	case errors.As(err, new(*exit.ReportedError)):
@@ -142,5 +139,5 @@ func (d *demo) tellVerdict(err error) {
 	case err != nil:
 		verdict = "not well: " + sanitize.Text(err.Error())
 	}
-	d.report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", err == nil), Output: verdict})
+	d.resources.report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", err == nil), Output: verdict})
 }

@@ -37,11 +37,11 @@ and 40 if there is no connection, or no ICE server answers.`,
 			[]cli.Flag{config.Duration("timeout", 20*time.Second, "end the call after `D` without a connection")}, config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s, err := readSettings(cmd, std)
+			s, r, err := readSettings(cmd, std)
 			if err != nil {
 				return err
 			}
-			defer s.report.CloseInto(&err)
+			defer r.report.CloseInto(&err)
 			name := ""
 			if cmd.Args().Present() {
 				if name, err = config.Peer(cmd, ""); err != nil {
@@ -51,28 +51,27 @@ and 40 if there is no connection, or no ICE server answers.`,
 			if s.Name == "" {
 				s.Name = "doctor-" + randomHex(3)
 			}
-			release, err := s.openShared()
-			if err != nil {
+			if err := r.open(s.toOpen()); err != nil {
 				return err
 			}
-			defer release()
-			emulator := s.newEmulator()
+			defer r.close()
+			emulator := r.newEmulator(s.Network)
 			if emulator != nil {
 				defer emulator.Close()
 			}
 			return doctor.Run(ctx, doctor.Options{
 				Server: s.Server, As: s.Name, Peer: name, Timeout: s.Timeout, ICEServers: s.ICEServers,
 				Call: peer.Config{
-					ICE: peer.ICEConfig{TLS: s.TLS, RelayOnly: s.RelayOnly, Loopback: s.loopback(), MinPort: s.MinPort, MaxPort: s.MaxPort,
-						UDPMux: s.mux, TCPMux: s.tcp, AdvertiseIPs: s.AdvertiseIPs, Interfaces: s.Interfaces},
-					Netem: emulator, KeyLog: s.keyLog, Logger: s.logger,
+					ICE: peer.ICEConfig{TLS: s.TLS, RelayOnly: s.RelayOnly, Loopback: offersLoopback(s.Server), MinPort: s.MinPort, MaxPort: s.MaxPort,
+						UDPMux: r.mux, TCPMux: r.tcp, AdvertiseIPs: s.AdvertiseIPs, Interfaces: s.Interfaces},
+					Netem: emulator, KeyLog: r.keyLog, Logger: r.logger,
 				},
 				SignIn: func(ctx context.Context) (doctor.Conn, error) {
-					l, err := signIn(ctx, s.signaling())
+					l, err := signIn(ctx, toSignIn(s, r))
 					return doctorConn{l}, err
 				},
 				Report: func(f doctor.Finding) {
-					s.report.Report(event.Event{Name: "check", Fields: append(event.Fields("check", f.Check, "result", f.Result, "text", f.Text), f.Fields...),
+					r.report.Report(event.Event{Name: "check", Fields: append(event.Fields("check", f.Check, "result", f.Result, "text", f.Text), f.Fields...),
 						Output: fmt.Sprintf("%-5s %-10s %s", f.Result, f.Check, f.Text)})
 				},
 			})
@@ -81,16 +80,14 @@ and 40 if there is no connection, or no ICE server answers.`,
 }
 
 // doctorConn implements doctor.Conn.
-type doctorConn struct{ *signalingConn }
+type doctorConn struct{ conn *signalingConn }
 
-func (c doctorConn) TLS() string                        { return c.connection().TLS }
-func (c doctorConn) ICEServers() []webrtc.ICEServer     { return c.handedOut() }
-func (c doctorConn) Signaler(name string) peer.Signaler { return c.to(name) }
-func (c doctorConn) Close()                             { c.close() }
+func (c doctorConn) TLS() string                        { return c.conn.connection().TLS }
+func (c doctorConn) ICEServers() []webrtc.ICEServer     { return c.conn.handedOut() }
+func (c doctorConn) Signaler(name string) peer.Signaler { return c.conn.to(name) }
+func (c doctorConn) Close()                             { c.conn.close() }
 
-func (c doctorConn) Receive(ctx context.Context) (signal.Message, error) {
-	return c.receive(ctx)
-}
+func (c doctorConn) Receive(ctx context.Context) (signal.Message, error) { return c.conn.receive(ctx) }
 
 func (c doctorConn) Deliver(call *peer.Call, m signal.Message) {
 	switch m.Type {

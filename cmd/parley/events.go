@@ -41,7 +41,7 @@ func (c *session) handleEvent(e peer.Event) {
 		c.message(e)
 	case peer.VerificationCode:
 		c.events.code(e)
-		if !e.Verified && c.Verify == config.VerifyAsk {
+		if !e.Verified && c.options.Verify == config.VerifyAsk {
 			c.work.Go(func() { c.askCode(e.Code) })
 		}
 	case peer.TrackReceived:
@@ -54,9 +54,9 @@ func (c *session) handleEvent(e peer.Event) {
 	case peer.TrackSending:
 		c.events.track(e.Track.Kind(), e.Codec.MimeType, "out")
 	case peer.TrackRejected:
-		c.report.Warnf("%s is not sent to %s: %s", e.Track.Kind(), sanitize.Text(c.name), sanitize.Text(e.Reason))
+		c.resources.report.Warnf("%s is not sent to %s: %s", e.Track.Kind(), sanitize.Text(c.name), sanitize.Text(e.Reason))
 	case peer.Warned:
-		c.report.Warnf("in the call with %s: %s", sanitize.Text(c.name), sanitize.Text(e.Text))
+		c.resources.report.Warnf("in the call with %s: %s", sanitize.Text(c.name), sanitize.Text(e.Text))
 	}
 }
 
@@ -73,7 +73,7 @@ func (c *session) stateChanged(e peer.StateChanged) {
 	case webrtc.PeerConnectionStateDisconnected:
 		ev.Message = fmt.Sprintf("nothing comes from %s, waiting for it", sanitize.Text(c.name))
 	}
-	c.emit(ev)
+	c.Emit(ev)
 	c.received.measurePath(e)
 }
 
@@ -111,7 +111,7 @@ func (c *session) message(e peer.MessageReceived) {
 		return
 	}
 	if err := e.Channel.Send(e.Data, e.Text); err != nil {
-		c.report.Warnf("%d bytes were not sent back to %s: %v", len(e.Data), sanitize.Text(c.name), err)
+		c.resources.report.Warnf("%d bytes were not sent back to %s: %v", len(e.Data), sanitize.Text(c.name), err)
 		return
 	}
 	if e.Text {
@@ -121,12 +121,12 @@ func (c *session) message(e peer.MessageReceived) {
 
 // askCode asks whether the peer sees the same verification code, and ends the call if it does not.
 func (c *session) askCode(code string) {
-	c.report.ClearStatus() // waits for the line with the code
-	same, err := c.asker.ask(c.ctx, c.name, fmt.Sprintf("does %s see %s too? [y/N] ", sanitize.Text(c.name), code))
+	c.resources.report.ClearStatus() // waits for the line with the code
+	same, err := c.resources.asker.ask(c.ctx, c.name, fmt.Sprintf("does %s see %s too? [y/N] ", sanitize.Text(c.name), code))
 	switch {
 	case c.ctx.Err() != nil: // the call is over
 	case err != nil:
-		c.fail(exit.Errorf(exit.Device, "--expect-code ask: %w", err))
+		c.Fail(exit.Errorf(exit.Device, "--expect-code ask: %w", err))
 	case same:
 		c.call.Confirm()
 	default:

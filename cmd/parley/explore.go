@@ -27,7 +27,7 @@ func (p *prober) explore(ctx context.Context) {
 	defer a.artifacts.discard()
 	defer a.end()
 	steps := a.newSteps()
-	if err := steps.until(ctx, "connected", p.Timeout); err != nil {
+	if err := steps.until(ctx, "connected", p.options.Timeout); err != nil {
 		p.noCall = err
 		p.noCallAll = a.session.isAbsent() || ctx.Err() != nil
 		p.applyLevel()

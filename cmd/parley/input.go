@@ -19,21 +19,28 @@ import (
 // maxCommand is the longest line of --input, in bytes.
 const maxCommand = 512 << 10
 
-// commands reads the commands of --input, if there is one, until the function is
-// called. find is the call that one is for. The end of the input ends nothing.
-func (s *settings) commands(find func(peer string) (*session, error)) (stop func(), err error) {
-	if !s.input {
+// input runs the commands of standard input.
+type input struct {
+	report *event.Reporter
+	find   func(peer string) (*session, error) // returns the call that a command is for
+}
+
+// readInput runs the commands of --input, if there is one, until the function is called. find returns the call that
+// one is for. The end of the input ends nothing.
+func readInput(o *options, r *resources, find func(peer string) (*session, error)) (stop func(), err error) {
+	if !o.input {
 		return func() {}, nil
 	}
-	in, stopReading, err := stdio.NewCancelReader(s.stdin)
+	in, stopReading, err := stdio.NewCancelReader(r.stdin)
 	if err != nil {
 		return nil, exit.Errorf(exit.Failure, "--input: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	commands := input{r.report, find}
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		if err := s.readCommands(ctx, in, find); err != nil && ctx.Err() == nil {
-			s.report.Warnf("--input: %v; no more commands are read", err)
+		if err := commands.run(ctx, in); err != nil && ctx.Err() == nil {
+			r.report.Warnf("--input: %v; no more commands are read", err)
 		}
 	})
 	return func() {
@@ -43,13 +50,13 @@ func (s *settings) commands(find func(peer string) (*session, error)) (stop func
 	}, nil
 }
 
-func (s *settings) readCommands(ctx context.Context, in io.Reader, find func(string) (*session, error)) error {
+func (i input) run(ctx context.Context, in io.Reader) error {
 	return eachLine(in, func(line []byte, tooLong bool) bool {
 		switch {
 		case tooLong:
-			s.reply("", command{}, fmt.Errorf("a line has more than %d bytes, and was skipped", maxCommand))
+			i.reply("", command{}, fmt.Errorf("a line has more than %d bytes, and was skipped", maxCommand))
 		case len(bytes.TrimSpace(line)) > 0:
-			s.runLine(line, find)
+			i.runLine(line)
 		}
 		return ctx.Err() == nil
 	})
@@ -90,24 +97,22 @@ func readLine(r *bufio.Reader) (line []byte, tooLong bool, err error) {
 }
 
 // runLine runs the command of one line.
-func (s *settings) runLine(line []byte, find func(string) (*session, error)) {
+func (i input) runLine(line []byte) {
 	cmd, err := parseCommand(line)
 	if err != nil {
-		s.reply(cmd.Peer, cmd, err)
+		i.reply(cmd.Peer, cmd, err)
 		return
 	}
-	c, err := find(cmd.Peer)
+	c, err := i.find(cmd.Peer)
 	if err != nil {
-		s.reply(cmd.Peer, cmd, err)
+		i.reply(cmd.Peer, cmd, err)
 		return
 	}
-	c.do(cmd, func(err error) { s.reply(c.name, cmd, err) })
+	c.do(cmd, func(err error) { i.reply(c.name, cmd, err) })
 }
 
 // reply reports how a command went.
-func (s *settings) reply(peer string, cmd command, err error) {
-	s.report.Report(replied(peer, cmd, err))
-}
+func (i input) reply(peer string, cmd command, err error) { i.report.Report(replied(peer, cmd, err)) }
 
 // replied returns the event that reports the result of a command.
 func replied(peer string, cmd command, err error) event.Event {

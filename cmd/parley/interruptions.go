@@ -87,7 +87,7 @@ func (w *interruptions) WriteFrame(f media.Frame) error {
 func (r *receivers) reportInterruption(g interruption) {
 	r.Emit(event.Event{Name: "interruption", Peer: r.Peer, Detail: g.length < leastGap,
 		Fields:  event.Fields("kind", g.kind, "ms", g.length.Milliseconds(), "lost", g.lost, "cause", g.cause),
-		Message: fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), plural(g.lost, "packet")+" lost")})
+		Message: fmt.Sprintf("%s was away for %.1f s, %s", g.kind, g.length.Seconds(), lostPackets(g.lost))})
 }
 
 // gapData is the kind of a gap in a call without media that come: that of its
@@ -138,9 +138,9 @@ func (w *interruptions) sum() (count int, total time.Duration, ok bool) {
 	return w.count, w.total, !w.last.IsZero()
 }
 
-func plural(n uint64, what string) string {
+func lostPackets(n uint64) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 packet lost"
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return fmt.Sprintf("%d packets lost", n)
 }

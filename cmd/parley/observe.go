@@ -103,8 +103,8 @@ func (all observers) notifyEvent(e event.Event) {
 	}
 }
 
-// emit reports an event of the call.
-func (c *session) emit(e event.Event) {
+// Emit reports an event of the call.
+func (c *session) Emit(e event.Event) {
 	c.observers.notifyEvent(e)
-	c.report.Report(e)
+	c.resources.report.Report(e)
 }

@@ -67,11 +67,11 @@ func pipeFlags() []cli.Flag {
 }
 
 func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err error) {
-	s, err := readSettings(cmd, std)
+	s, r, err := readSettings(cmd, std)
 	if err != nil {
 		return err
 	}
-	defer s.report.CloseInto(&err)
+	defer r.report.CloseInto(&err)
 	o := pipe.Options{Streams: std, Exec: cmd.String("exec"), Text: cmd.Bool("text"), ExitOnEOF: cmd.Bool("exit-on-eof"), Linger: s.Linger, Channel: s.channels[0]}
 	listen, err := pipe.ParseListen(cmd.StringSlice("listen"))
 	if err != nil {
@@ -86,9 +86,9 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err erro
 		return err
 	}
 	pipe.SetMemoryLimit(forwards)
-	s.report.Out = std.Out
-	if !s.report.NDJSON || !forwards && o.Exec == "" {
-		s.report.Out = std.Err // stdout is for the data
+	r.report.Out = std.Out
+	if !r.report.NDJSON || !forwards && o.Exec == "" {
+		r.report.Out = std.Err // stdout is for the data
 	}
 	closed := pipe.IgnoreClosed()
 	defer closed()
@@ -107,7 +107,7 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err erro
 		app = func(c *session) { c.app = pipe.NewForwarder(c, entries, targets) }
 	}
 	s.attach = append(s.attach, app)
-	return pipeCalls(ctx, cmd, s, len(entries) > 0 || !forwards && o.Exec == "" || cmd.Bool("once"))
+	return pipeCalls(ctx, cmd, s, r, len(entries) > 0 || !forwards && o.Exec == "" || cmd.Bool("once"))
 }
 
 // checkPipe checks options that exclude each other.
@@ -126,7 +126,7 @@ func checkPipe(cmd *cli.Command, o pipe.Options, forwards bool) error {
 }
 
 // pipeCalls calls NAME, or answers.
-func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) error {
+func pipeCalls(ctx context.Context, cmd *cli.Command, s *options, r *resources, once bool) error {
 	if s.Dialect == signal.DialectRelay || cmd.Args().Present() {
 		name, err := config.Peer(cmd, "")
 		if err != nil {
@@ -135,13 +135,13 @@ func pipeCalls(ctx context.Context, cmd *cli.Command, s *settings, once bool) er
 		if s.Name == "" {
 			s.Name = "pipe-" + randomHex(3)
 		}
-		return call(ctx, s, name)
+		return call(ctx, s, r, name)
 	}
 	if s.Name == "" {
 		s.Name = "pipe"
 	}
 	s.Timeout = 0 // it bounds a call; an answer waits
-	a := newAnswerer(s)
+	a := newAnswerer(s, r)
 	a.once = once
 	return a.run(ctx)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -72,7 +71,7 @@ NAME is not reached. The report goes to stdout.
 			if err != nil {
 				return err
 			}
-			defer p.report.CloseInto(&err)
+			defer p.resources.report.CloseInto(&err)
 			if cmd.Bool("list") {
 				return p.list(std)
 			}
@@ -83,13 +82,13 @@ NAME is not reached. The report goes to stdout.
 
 // newProber reads a command line.
 func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
-	s := &settings{recordings: newRecordings(), attach: []func(*session){refuseControl, refuseFiles}}
-	for _, read := range []func(*cli.Command) error{s.readSignaling, s.readPath} {
-		if err := read(cmd); err != nil {
+	s := &options{attach: []func(*session){refuseControl, refuseFiles}}
+	for _, read := range []func(*cli.Command, *options) error{readSignaling, readPath} {
+		if err := read(cmd, s); err != nil {
 			return nil, err
 		}
 	}
-	p := &prober{settings: s, level: cmd.String("peer-type"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("wait-for-call"), parallel: cmd.Int("parallel"), pause: cmd.Duration("pause")}
+	p := &prober{options: s, level: cmd.String("peer-type"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("wait-for-call"), parallel: cmd.Int("parallel"), pause: cmd.Duration("pause")}
 	s.Timeout = cmd.Duration("timeout")
 	p.verbose(cmd, std)
 	if err := p.readGoal(cmd); err != nil {
@@ -111,11 +110,8 @@ func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
 
 // verbose sets what is said beside the report.
 func (p *prober) verbose(cmd *cli.Command, std stdio.Streams) {
-	p.report = event.NewReporter(event.Options{Out: std.Out, Err: std.Err, Quiet: cmd.Bool("quiet")})
-	p.logger = slog.New(slog.DiscardHandler)
-	if cmd.Bool("verbose") {
-		p.logger = slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
+	report := event.NewReporter(event.Options{Out: std.Out, Err: std.Err, Quiet: cmd.Bool("quiet")})
+	p.resources = newResources(report, newLogger(std, cmd.Bool("verbose")), nil)
 }
 
 func (p *prober) readGoal(cmd *cli.Command) error {
@@ -197,13 +193,12 @@ func (p *prober) list(std stdio.Streams) error {
 // probe runs the suite and writes the report, whatever happens.
 func (p *prober) probe(ctx context.Context, std stdio.Streams) error {
 	if p.evidence != "" {
-		p.demux = capture.NewDemux()
+		p.resources.demux = capture.NewDemux()
 	}
-	release, err := p.openShared()
-	if err != nil {
+	if err := p.resources.open(p.options.toOpen()); err != nil {
 		return err
 	}
-	defer release()
+	defer p.resources.close()
 	run := p.run
 	if p.load.peers > 0 {
 		run = p.runLoad
@@ -213,7 +208,7 @@ func (p *prober) probe(ctx context.Context, std stdio.Streams) error {
 	if err := report.Write(&text, p.format, sanitize.Text); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)
 	}
-	p.report.ClearStatus()
+	p.resources.report.ClearStatus()
 	if _, err := std.Out.Write(text.Bytes()); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)
 	}
@@ -238,4 +233,11 @@ func outcome(r *scenario.Report) error {
 		code = exit.Expectation
 	}
 	return &exit.Error{Code: code, Err: fmt.Errorf("%s", sanitize.Text(r.Summary()))}
+}
+
+func plural(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -48,7 +48,7 @@ type notCalled struct{ text string }
 func (n *notCalled) Error() string { return n.text }
 
 // parseCallWords reads what stands behind call.
-func (s *settings) parseCallWords(words []string) (*mutator, error) {
+func parseCallWords(s *options, words []string) (*mutator, error) {
 	var altered *mutator
 	for _, w := range words {
 		name, value, has := strings.Cut(w, "=")
@@ -95,13 +95,13 @@ func (s *settings) parseCallWords(words []string) (*mutator, error) {
 // begin signs in and calls, or waits to be called, as the first line of scenarios that share a call says.
 func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeCall, error) {
 	step := group[0].Steps[0]
-	s := *p.settings
+	s, r := *p.options, *p.resources
 	if s.Impair == nil && group[0].Does("impair") {
 		s.Impair = &netem.Config{}
 	}
 	s.measurements = measurements{tone: true, frameIDs: true, quality: p.asksQuality(group)}
-	s.devices, s.Timeout = &device.Shared{}, 0
-	altered, err := s.parseCallWords(step.Args)
+	r.devices, s.Timeout = &device.Shared{}, 0
+	altered, err := parseCallWords(&s, step.Args)
 	if err != nil {
 		return nil, &inconclusive{err}
 	}
@@ -115,21 +115,21 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 		s.attach = append(s.attach, altered.attach)
 	}
 	s.attach = append(s.attach, a.observed.attach)
-	s.report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
+	r.report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
 	s.StatsInterval = time.Second
-	if a.artifacts, err = p.newArtifacts(&s); err != nil {
+	if a.artifacts, err = p.newArtifacts(&s, &r); err != nil {
 		return nil, err
 	}
 	a.observed.artifacts = a.artifacts
 	began := time.Now()
 	signing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	if a.signaling, err = signIn(signing, s.signaling()); err != nil {
+	if a.signaling, err = signIn(signing, toSignIn(&s, &r)); err != nil {
 		a.artifacts.discard()
 		return nil, exit.OrInterruption(ctx, err)
 	}
 	a.observed.metric("login.ms", milliseconds(time.Since(began)))
-	if err := a.open(ctx, p, &s, group); err != nil {
+	if err := a.open(ctx, p, &s, &r, group); err != nil {
 		a.signaling.close()
 		a.artifacts.discard()
 		return nil, err
@@ -154,7 +154,7 @@ func (p *prober) asksQuality(group []scenario.Scenario) bool {
 }
 
 // open makes the session and runs it.
-func (a *probeCall) open(ctx context.Context, p *prober, s *settings, group []scenario.Scenario) (err error) {
+func (a *probeCall) open(ctx context.Context, p *prober, s *options, r *resources, group []scenario.Scenario) (err error) {
 	step := group[0].Steps[0]
 	var first *signal.Message
 	if step.Verb == "await-call" {
@@ -163,13 +163,16 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *settings, group []sc
 		}
 	}
 	if first == nil {
-		a.session, err = newSession(ctx, s, p.target, a.signaling.to(p.target), true, false, nil)
+		a.session, err = openSession(ctx, sessionConfig{options: s, resources: r, peer: p.target, caller: true})
 	} else {
 		offer, bad := peer.ParseDescription(first.SDP)
 		if bad != nil {
 			return fmt.Errorf("%s calls with an offer that is refused: %w", p.target, bad)
 		}
-		a.session, err = newSession(ctx, s, p.target, a.signaling.to(p.target), false, false, offer)
+		a.session, err = openSession(ctx, sessionConfig{options: s, resources: r, peer: p.target, offer: offer})
+	}
+	if err == nil {
+		err = a.session.place(a.signaling.to(p.target))
 	}
 	if err != nil {
 		return &inconclusive{err}
@@ -199,7 +202,7 @@ func (a *probeCall) called(ctx context.Context, p *prober, within time.Duration)
 		m, err := a.signaling.receive(waiting)
 		switch {
 		case err != nil && ctx.Err() == nil && waiting.Err() != nil:
-			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.settings.Name, min(within, p.await))}
+			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.options.Name, min(within, p.await))}
 		case err != nil:
 			return nil, err
 		case m.Type == signal.Offer && (m.Peer == p.target || m.Peer == ""):
@@ -219,7 +222,7 @@ func (a *probeCall) end() {
 	a.cancel()
 	a.work.Wait()
 	a.signaling.close()
-	_ = a.session.report.Close() // its writers are buffers
+	_ = a.session.resources.report.Close() // its writers are buffers
 	a.artifacts.end()
 }
 

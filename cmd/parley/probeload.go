@@ -110,14 +110,14 @@ func (p *prober) loadAll(ctx context.Context) []scenario.Result {
 	for i := range results {
 		up.Add(1)
 		work.Go(func() { results[i] = p.as(i).loadOne(ctx, i, sync.OnceFunc(up.Done), enough) })
-		p.report.Status(fmt.Sprintf("%d of %d calls begun", i+1, p.load.peers))
+		p.resources.report.Status(fmt.Sprintf("%d of %d calls begun", i+1, p.load.peers))
 		select {
 		case <-pace.C:
 		case <-ctx.Done():
 		}
 	}
 	up.Wait()
-	p.report.Status(fmt.Sprintf("%d calls for %s", p.load.peers, p.load.hold))
+	p.resources.report.Status(fmt.Sprintf("%d calls for %s", p.load.peers, p.load.hold))
 	hold := time.NewTimer(p.load.hold)
 	defer hold.Stop()
 	select {
@@ -161,18 +161,18 @@ func (p *prober) loadScenarios(i int) (early, late scenario.Scenario) {
 	tone := math.Round(400 * math.Pow(1.07, float64(i%20)))
 	text := fmt.Sprintf("scenario peer-%d: a call among %d\n", i+1, p.load.peers)
 	call := fmt.Sprintf("call audio=tone:%g video size=64x48@5\n", tone)
-	first := []string{fmt.Sprintf("expect connected within %s", p.Timeout)}
+	first := []string{fmt.Sprintf("expect connected within %s", p.options.Timeout)}
 	var again []string
 	if p.capabilities["text-echo"] {
-		again = append(again, fmt.Sprintf("echo 100 within %s", p.Timeout))
+		again = append(again, fmt.Sprintf("echo 100 within %s", p.options.Timeout))
 	}
 	if p.capabilities["media-echo"] {
-		first = append(first, fmt.Sprintf("expect audio.tone=%g within %s", tone, p.Timeout))
+		first = append(first, fmt.Sprintf("expect audio.tone=%g within %s", tone, p.options.Timeout))
 	}
 	for _, kind := range media.Kinds() {
 		if p.capabilities[kind+"-in"] {
-			first = append(first, fmt.Sprintf("expect %s.frames>=5 within %s", kind, p.Timeout))
-			again = append(again, fmt.Sprintf("expect %s.frames+=5 within %s", kind, p.Timeout))
+			first = append(first, fmt.Sprintf("expect %s.frames>=5 within %s", kind, p.options.Timeout))
+			again = append(again, fmt.Sprintf("expect %s.frames+=5 within %s", kind, p.options.Timeout))
 		}
 	}
 	return parseLoad(text + call + strings.Join(append(first, again...), "\n")), parseLoad(text + call + strings.Join(append(again, "never failed for 100ms"), "\n"))

@@ -46,7 +46,7 @@ func (a *mutator) attach(c *session) {
 			return
 		}
 		if err := a.release(c.Context()); err != nil {
-			c.logger.Debug("the offer was not sent", "error", err)
+			c.resources.logger.Debug("the offer was not sent", "error", err)
 		}
 	}})
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/scenario"
 )
 
@@ -17,7 +18,8 @@ func levels() []string { return []string{"auto", "any", "echo", "parley"} }
 
 // prober runs scenarios against one peer.
 type prober struct {
-	*settings
+	options   *options
+	resources *resources
 	target    string
 	fixedName bool // --as says how we are called
 	suite     string
@@ -74,7 +76,7 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 }
 
 func (p *prober) newReport() *scenario.Report {
-	return &scenario.Report{Peer: p.target, Server: p.Server, Suite: p.suite, PeerType: p.level, Version: version(), Began: time.Now(), Requirements: p.required}
+	return &scenario.Report{Peer: p.target, Server: p.options.Server, Suite: p.suite, PeerType: p.level, Version: config.Version(), Began: time.Now(), Requirements: p.required}
 }
 
 // finish completes a report whose results are there.
@@ -93,9 +95,9 @@ func (p *prober) as(i int) *prober {
 	if p.parallel == 1 {
 		return p
 	}
-	other, s := *p, *p.settings
+	other, s := *p, *p.options
 	s.Name += fmt.Sprintf("-%d", i+1)
-	other.settings = &s
+	other.options = &s
 	return &other
 }
 
@@ -251,14 +253,14 @@ func (p *prober) status(line string) {
 	if p.done != nil {
 		line = fmt.Sprintf("%d of %d done; %s", p.done.Load(), len(p.scenarios), line)
 	}
-	p.report.Status(line)
+	p.resources.report.Status(line)
 }
 
 // reportResult reports a result as it comes.
 func (p *prober) reportResult(r *scenario.Result) {
 	p.done.Add(1)
 	if p.format != "table" { // the table says the same
-		p.report.Infof("%-13s %s", r.Verdict, r.Scenario.Name)
+		p.resources.report.Infof("%-13s %s", r.Verdict, r.Scenario.Name)
 		return
 	}
 	p.status(fmt.Sprintf("%s %s", r.Verdict, r.Scenario.Name))

@@ -263,7 +263,7 @@ func (w *callObserver) compareCodes() {
 // named returns the name of this peer for a call. The name decides which of two terminals is polite,
 // see signal/doc.go.
 func (p *prober) named(words []string) (string, error) {
-	name := p.settings.Name
+	name := p.options.Name
 	for _, want := range []string{"impolite", "polite"} {
 		if !slices.Contains(words, want) || (name < p.target) == (want == "impolite") {
 			continue

@@ -31,7 +31,7 @@ func compile(s scenario.Scenario) error {
 			raw := strings.Replace(step.Args[0], "+=", ">=", 1)
 			_, err = event.ParseCheck(raw, probeSorts())
 		case "call":
-			_, err = (&settings{}).parseCallWords(step.Args)
+			_, err = parseCallWords(&options{}, step.Args)
 		case "open":
 			_, err = channelWords(step.Args)
 		case "echo":

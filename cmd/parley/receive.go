@@ -39,15 +39,15 @@ What a broken transfer leaves is NAME.parley-part, and goes on when it is sent a
 			if cmd.Args().Present() {
 				return exit.Usagef("%s takes no %q: it answers every caller; --from NAME limits them", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 			}
-			s, err := readSettings(cmd, std)
+			s, r, err := readSettings(cmd, std)
 			if err != nil {
 				return err
 			}
-			defer s.report.CloseInto(&err)
+			defer r.report.CloseInto(&err)
 			if s.Name == "" {
 				s.Name = "receive"
 			}
-			return receiveFiles(ctx, cmd, s)
+			return receiveFiles(ctx, cmd, s, r)
 		},
 	}
 }
@@ -70,11 +70,11 @@ func receiveFlags() []cli.Flag {
 }
 
 // receiveFiles answers calls and receives the files that are offered in them.
-func receiveFiles(ctx context.Context, cmd *cli.Command, s *settings) error {
-	a := newAnswerer(s)
+func receiveFiles(ctx context.Context, cmd *cli.Command, s *options, r *resources) error {
+	a := newAnswerer(s, r)
 	o := transfer.ReceiverOptions{
 		Yes: cmd.Bool("yes"), Once: cmd.Bool("once"), From: cmd.StringSlice("from"), Retry: cmd.Duration("retry"),
-		Ask: s.asker.ask, Reporter: s.report, Stop: func(err error) { a.stop(&callEnded{err}) },
+		Ask: r.asker.ask, Reporter: r.report, Stop: func(err error) { a.stop(&callEnded{err}) },
 	}
 	if s.Dialect == signal.DialectRelay {
 		return exit.Usagef("receive works in the call dialect only: the relay dialect does not name the caller")
@@ -95,11 +95,11 @@ func receiveFiles(ctx context.Context, cmd *cli.Command, s *settings) error {
 	}
 	defer func() { _ = o.Folder.Close() }() // nothing is buffered in it
 	pipe.SetMemoryLimit(false)
-	r := transfer.NewReceiver(o)
-	s.attach = append(s.attach, func(c *session) { c.app = r.NewCall(c) })
-	a.admits = r.Admits
-	a.ends = func(c *session, err error) bool { return r.Ends(c.app.(*transfer.Incoming), err) }
-	return r.Run(ctx, a.run)
+	files := transfer.NewReceiver(o)
+	s.attach = append(s.attach, func(c *session) { c.app = files.NewCall(c) })
+	a.admits = files.Admits
+	a.ends = func(c *session, err error) bool { return files.Ends(c.app.(*transfer.Incoming), err) }
+	return files.Run(ctx, a.run)
 }
 
 // openInto opens the folder of --into. It returns the prefix of the paths in it, too.

@@ -125,8 +125,8 @@ func sample(ts *testscript.TestScript, _ bool, args []string) {
 func imageFile(ts *testscript.TestScript, _ bool, args []string) {
 	c, format, err := image.DecodeConfig(strings.NewReader(ts.ReadFile(args[0])))
 	ts.Check(err)
-	if format != args[1] || size(c.Width, c.Height) != args[2] {
-		ts.Fatalf("%s is a %s of %s", args[0], format, size(c.Width, c.Height))
+	if format != args[1] || fmt.Sprintf("%dx%d", c.Width, c.Height) != args[2] {
+		ts.Fatalf("%s is a %s of %s", args[0], format, fmt.Sprintf("%dx%d", c.Width, c.Height))
 	}
 }
 

@@ -37,11 +37,11 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 		Flags:        slices.Concat(sendFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s, err := readSettings(cmd, std)
+			s, r, err := readSettings(cmd, std)
 			if err != nil {
 				return err
 			}
-			defer s.report.CloseInto(&err)
+			defer r.report.CloseInto(&err)
 			args := cmd.Args().Slice()
 			if len(args) < 2 {
 				return exit.Usagef("%s needs a file and the name of the peer; see %s --help", cmd.FullName(), cmd.FullName())
@@ -53,7 +53,7 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 			if s.Name == "" {
 				s.Name = "sender-" + randomHex(3)
 			}
-			return sendFiles(ctx, s, args[:len(args)-1], name, cmd.Duration("retry"))
+			return sendFiles(ctx, s, r, args[:len(args)-1], name, cmd.Duration("retry"))
 		},
 	}
 }
@@ -66,13 +66,13 @@ func sendFlags() []cli.Flag {
 }
 
 // sendFiles sends files, in as many calls as it takes.
-func sendFiles(ctx context.Context, s *settings, paths []string, name string, retry time.Duration) error {
-	list, err := transfer.Collect(paths, s.report)
+func sendFiles(ctx context.Context, s *options, r *resources, paths []string, name string, retry time.Duration) error {
+	list, err := transfer.Collect(paths, r.report)
 	if err != nil {
 		return exit.Errorf(exit.Device, "%w", err)
 	}
 	pipe.SetMemoryLimit(false)
-	sender := transfer.NewSender(list, retry, s.report)
+	sender := transfer.NewSender(list, retry, r.report)
 	s.attach = append(s.attach, func(c *session) { c.app = sender.NewCall(c) })
-	return sender.Run(ctx, func(ctx context.Context) error { return call(ctx, s, name) })
+	return sender.Run(ctx, func(ctx context.Context) error { return call(ctx, s, r, name) })
 }

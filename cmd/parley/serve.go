@@ -61,16 +61,16 @@ permits it.`,
 		}, tlsFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s := &settings{}
-			if err := s.readOutput(cmd, std); err != nil {
+			r, err := readOutput(cmd, std)
+			if err != nil {
 				return err
 			}
-			defer s.report.CloseInto(&err)
+			defer r.report.CloseInto(&err)
 			options, err := serveOptions(cmd, std)
 			if err != nil {
 				return err
 			}
-			options.Report = func(e serve.Event) { reportServe(s.report, e) }
+			options.Report = func(e serve.Event) { reportServe(r.report, e) }
 			if err := serve.Run(ctx, options); err != nil || exit.Terminated(ctx) {
 				return err
 			}
@@ -160,7 +160,7 @@ func serveOptions(cmd *cli.Command, std stdio.Streams) (o serve.Options, err err
 			ExternalIPs: cmd.StringSlice("turn-external-ip"), AllowedPeers: cmd.StringSlice("turn-allowed-peer-ip"),
 		},
 		Admin:   serve.AdminOptions{Address: cmd.String("admin"), Hosts: cmd.StringSlice("admin-host")},
-		Version: version(),
+		Version: config.Version(),
 	}
 	if o.TLS.ACME.Host != "" && !cmd.IsSet("listen") {
 		o.Listen = []string{":443"}

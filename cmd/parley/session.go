@@ -21,7 +21,9 @@ import (
 
 // session is one call with the media that belong to it.
 type session struct {
-	*settings
+	options   *options
+	resources *resources
+
 	name     string // the peer, as it is known to the signaling server
 	out      bool   // we called
 	echo     bool   // what comes goes back
@@ -54,37 +56,38 @@ type session struct {
 	absent error      // the server says that the peer is not there
 }
 
-// newSession prepares a call: files are opened, nothing is sent. The end of ctx ends the wait for a source
-// that sends nothing.
-func newSession(ctx context.Context, s *settings, name string, signaler *peerSignaler, out, echo bool, offer *peer.Description) (*session, error) {
-	c, err := openSession(ctx, s, name, out, echo, offer)
-	if err != nil {
-		return nil, err
-	}
-	return c, c.place(signaler)
+// A sessionConfig says what openSession opens.
+type sessionConfig struct {
+	options   *options
+	resources *resources
+	peer      string            // its name
+	caller    bool              // we call
+	echo      bool              // what comes goes back
+	offer     *peer.Description // that is answered, nil for a call of ours
 }
 
-// openSession opens the files of a call, before anybody is called: a missing file should not cost a call.
-// offer is what is answered, nil for a call of ours.
-func openSession(ctx context.Context, s *settings, name string, out, echo bool, offer *peer.Description) (*session, error) {
-	c := &session{settings: s, name: name, out: out, echo: echo, offered: time.Now(), connected: make(chan struct{}), abort: make(chan struct{})}
+// openSession opens the files of a call, before anybody is called: a missing file should not cost a call. The
+// end of ctx ends the wait for a source that sends nothing.
+func openSession(ctx context.Context, conf sessionConfig) (*session, error) {
+	o, r := conf.options, conf.resources
+	c := &session{options: o, resources: r, name: conf.peer, out: conf.caller, echo: conf.echo, offered: time.Now(), connected: make(chan struct{}), abort: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.events = callEvents{peer: name, emit: c.emit}
-	c.expect = event.NewExpectations(s.Checks, c.events.check)
+	c.events = callEvents{peer: c.name, emit: c.Emit}
+	c.expect = event.NewExpectations(o.Checks, c.events.check)
 	c.expect.Watch = func(key string, v event.Value) { c.observers.notifyValue(key, v) }
-	for _, attach := range s.attach {
+	for _, attach := range o.attach {
 		attach(c)
 	}
 	epoch := testsignal.NewEpoch()
-	c.sending = newSenders(c.ctx, sendersOptions{MediaOut: s.MediaOut, Stdin: s.stdin, Devices: s.devices, Epoch: epoch, Fail: c.fail, Warn: s.warn, Logger: s.logger})
+	c.sending = newSenders(c.ctx, sendersOptions{MediaOut: o.MediaOut, Stdin: r.stdin, Devices: r.devices, Epoch: epoch, Fail: c.Fail, Warn: r.warn, Logger: r.logger})
 	c.received = newReceivers(c.ctx, c.receiversOptions(epoch))
 	c.stats = callStats{session: c}
-	if echo {
-		c.sending.addForwarders(offer)
+	if c.echo {
+		c.sending.addForwarders(conf.offer)
 	}
 	err := c.sending.openSources(ctx)
 	if err == nil {
-		err = c.received.openRecorder(offer)
+		err = c.received.openRecorder(conf.offer)
 	}
 	if err != nil {
 		c.closeMedia()
@@ -95,12 +98,12 @@ func openSession(ctx context.Context, s *settings, name string, out, echo bool, 
 
 func (c *session) receiversOptions(epoch *testsignal.Epoch) receiversOptions {
 	o := receiversOptions{
-		MediaIn: c.MediaIn, Peer: c.name, Begin: c.offered, Measure: measurementsOf(c.measurements, c.Checks), Test: c.MediaOut, Epoch: epoch,
-		Decodable: c.decodable, KeepAll: c.echo || c.input, RecordPartly: c.recordPartly,
-		Recordings: c.recordings, Speaker: c.speaker, Watcher: c.watcher,
-		Emit: c.emit, Observe: c.expect.Observe, Connected: c.isConnected, Fail: c.fail, Warn: c.warn, Info: c.report.Infof, Logger: c.logger,
+		MediaIn: c.options.MediaIn, Peer: c.name, Begin: c.offered, Measure: measurementsOf(c.options.measurements, c.options.Checks), Test: c.options.MediaOut, Epoch: epoch,
+		Decodable: c.options.decodable, KeepAll: c.echo || c.options.input, RecordPartly: c.options.recordPartly,
+		Recordings: c.resources.recordings, Speaker: c.resources.speaker, Watcher: c.resources.watcher,
+		Emit: c.Emit, Observe: c.expect.Observe, Connected: c.isConnected, Fail: c.Fail, Warn: c.resources.warn, Info: c.resources.report.Infof, Logger: c.resources.logger,
 	}
-	if c.statsDump != nil {
+	if c.resources.statsDump != nil {
 		o.Measure.tone = true
 	}
 	if c.echo {
@@ -108,9 +111,6 @@ func (c *session) receiversOptions(epoch *testsignal.Epoch) receiversOptions {
 	}
 	return o
 }
-
-// warn reports a warning whose text is not to be trusted.
-func (s *settings) warn(text string) { s.report.Warnf("%s", sanitize.Text(text)) }
 
 // place makes the call, once we are signed in: the signaling server may name ICE servers then.
 func (c *session) place(signaler *peerSignaler) error {
@@ -125,7 +125,7 @@ func (c *session) place(signaler *peerSignaler) error {
 	}
 	c.sending.place(c.call)
 	c.received.place(c.call)
-	for _, line := range c.Say {
+	for _, line := range c.options.Say {
 		c.call.Say(line)
 	}
 	return nil
@@ -136,7 +136,7 @@ func (c *session) closeMedia() {
 	c.cancel()
 	if c.emulator != nil {
 		out, in := c.emulator.Counts()
-		c.logger.Debug("impairment", "out", out, "in", in)
+		c.resources.logger.Debug("impairment", "out", out, "in", in)
 		_ = c.emulator.Close()
 		c.emulator = nil
 	}
@@ -147,30 +147,30 @@ func (c *session) closeMedia() {
 func (c *session) configuration(signaler *peerSignaler) (peer.Config, error) {
 	servers, err := signaler.iceServers()
 	if c.emulator == nil {
-		c.emulator = c.newEmulator()
+		c.emulator = c.resources.newEmulator(c.options.Network)
 	}
 	conf := peer.Config{
-		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.out, Impolite: c.settings.Name < c.name,
-		Media:    peer.MediaConfig{Tracks: c.sending.tracks(), Codecs: c.received.offeredCodecs(c.sending.codecs()), VideoCodecs: c.codecs},
+		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.out, Impolite: c.options.Name < c.name,
+		Media:    peer.MediaConfig{Tracks: c.sending.tracks(), Codecs: c.received.offeredCodecs(c.sending.codecs()), VideoCodecs: c.options.codecs},
 		Channels: dataChannelOptions(c),
-		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.freshICEServers, TLS: c.TLS, RelayOnly: c.RelayOnly, Loopback: c.loopback(),
-			MinPort: c.MinPort, MaxPort: c.MaxPort, UDPMux: c.mux, TCPMux: c.tcp, AdvertiseIPs: c.AdvertiseIPs, Interfaces: c.Interfaces},
-		KeyLog: c.keyLog, Tap: c.tap(), Netem: c.emulator, Logger: c.logger,
+		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.freshICEServers, TLS: c.options.TLS, RelayOnly: c.options.RelayOnly, Loopback: offersLoopback(c.options.Server),
+			MinPort: c.options.MinPort, MaxPort: c.options.MaxPort, UDPMux: c.resources.mux, TCPMux: c.resources.tcp, AdvertiseIPs: c.options.AdvertiseIPs, Interfaces: c.options.Interfaces},
+		KeyLog: c.resources.keyLog, Tap: c.resources.tap(), Netem: c.emulator, Logger: c.resources.logger,
 	}
-	conf.Verification.Certificate = c.identity
-	conf.Verification.Required = c.Verify == config.VerifyAsk
+	conf.Verification.Certificate = c.resources.identity
+	conf.Verification.Required = c.options.Verify == config.VerifyAsk
 	if !conf.Verification.Required {
-		conf.Verification.Code = c.Verify
+		conf.Verification.Code = c.options.Verify
 	}
 	if c.app != nil {
 		conf.ReceiveBuffer = peer.BulkReceiveBuffer
 	}
 	// The hello-world page has no media to give.
-	if c.Dialect == signal.DialectCall && c.app == nil || c.Video != "" || c.Audio != "" || c.Record != "" {
+	if c.options.Dialect == signal.DialectCall && c.app == nil || c.options.Video != "" || c.options.Audio != "" || c.options.Record != "" {
 		conf.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 	}
-	if c.rtpdump != nil {
-		conf.OnRTP = c.rtpdump.WriteRTP
+	if c.resources.rtpdump != nil {
+		conf.OnRTP = c.resources.rtpdump.WriteRTP
 	}
 	dumpStats(c, conf)
 	signaler.intercept(c.middleware)
@@ -180,8 +180,8 @@ func (c *session) configuration(signaler *peerSignaler) (peer.Config, error) {
 // label is the label of the channel that we open as caller, unless set otherwise: the text page's, or the
 // two ids joined, as the hello-world page names it.
 func (c *session) label() string {
-	if c.Dialect == signal.DialectRelay {
-		return c.settings.Name + c.name
+	if c.options.Dialect == signal.DialectRelay {
+		return c.options.Name + c.name
 	}
 	return "channel1"
 }
@@ -253,15 +253,15 @@ func (c *session) verdict(end peer.End, err, cause error) error {
 		return nil
 	case errors.As(cause, new(*exit.SignalError)):
 		return &exit.ReportedError{Err: cause}
-	case errors.Is(cause, errTimeout) && len(c.Checks) == 0 && c.call.Answered():
-		return exit.Errorf(exit.Connection, "gave up after %s: %w", c.Timeout, c.call.Why())
-	case errors.Is(cause, errTimeout) && len(c.Checks) == 0:
-		return exit.Errorf(exit.Timeout, "gave up after %s: %w", c.Timeout, c.call.Why())
+	case errors.Is(cause, errTimeout) && len(c.options.Checks) == 0 && c.call.Answered():
+		return exit.Errorf(exit.Connection, "gave up after %s: %w", c.options.Timeout, c.call.Why())
+	case errors.Is(cause, errTimeout) && len(c.options.Checks) == 0:
+		return exit.Errorf(exit.Timeout, "gave up after %s: %w", c.options.Timeout, c.call.Why())
 	case end == peer.PeerLeft && c.out && !c.isConnected() && c.call.Answered():
 		return exit.Errorf(exit.Absent, "%s hung up before the call was connected: %w", sanitize.Text(c.name), c.call.Why())
 	case end == peer.PeerLeft && c.out && !c.isConnected():
 		return exit.Errorf(exit.Absent, "%s said no, or is busy", sanitize.Text(c.name))
-	case c.app != nil && len(c.Checks) == 0:
+	case c.app != nil && len(c.options.Checks) == 0:
 		return c.app.Result()
 	}
 	return c.expect.Err()
@@ -289,8 +289,8 @@ func (c *session) isConnected() bool {
 	}
 }
 
-// fail ends the call with an error of a file or a device.
-func (c *session) fail(err error) {
+// Fail ends the call with an error of a file or a device.
+func (c *session) Fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failed == nil {
@@ -312,17 +312,17 @@ func (c *session) measure(last bool) {
 func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc) {
 	look := time.NewTicker(measureInterval)
 	defer look.Stop()
-	if len(c.Checks) == 0 && !c.observers.observed() && !c.received.measures() {
+	if len(c.options.Checks) == 0 && !c.observers.observed() && !c.received.measures() {
 		look.Stop() // nothing depends on what is measured meanwhile
 	}
-	stats := time.NewTicker(max(c.StatsInterval, 10*time.Millisecond))
+	stats := time.NewTicker(max(c.options.StatsInterval, 10*time.Millisecond))
 	defer stats.Stop()
-	if c.StatsInterval <= 0 {
+	if c.options.StatsInterval <= 0 {
 		stats.Stop()
 	}
 	var timeout, duration, linger <-chan time.Time
-	if c.out && c.Timeout > 0 {
-		timeout = time.After(c.timeLeft)
+	if c.out && c.options.Timeout > 0 {
+		timeout = time.After(c.options.timeLeft)
 	}
 	connected, held := c.Connected(), c.expect.Held()
 	if c.app != nil {
@@ -340,15 +340,15 @@ func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 			c.stats.report()
 		case <-connected:
 			connected = nil
-			if len(c.Checks) == 0 {
+			if len(c.options.Checks) == 0 {
 				timeout = nil // what it bounds has come about
 			}
-			if c.Duration > 0 {
-				duration = time.After(c.Duration)
+			if c.options.Duration > 0 {
+				duration = time.After(c.options.Duration)
 			}
 		case <-held:
 			held, timeout = nil, nil
-			linger = time.After(max(c.Linger, c.minDuration-time.Since(c.started)))
+			linger = time.After(max(c.options.Linger, c.options.minDuration-time.Since(c.started)))
 		case <-timeout:
 			hangUp(errTimeout)
 		case <-duration:

@@ -48,7 +48,7 @@ func withShow(args []string) []string {
 
 // openShow makes the watcher that --show asks for; release gives the terminal
 // back.
-func (s *settings) openShow() (release func(), err error) {
+func openShow(s *options, r *resources) (release func(), err error) {
 	release = func() {}
 	switch {
 	case s.Show == "":
@@ -59,24 +59,24 @@ func (s *settings) openShow() (release func(), err error) {
 		if runtime.GOOS == "linux" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 			return release, exit.Usagef("--show window: there is no desktop to open a window on: neither $DISPLAY nor $WAYLAND_DISPLAY is set")
 		}
-		s.watcher = &windowWatcher{s}
+		r.watcher = &windowWatcher{r.report}
 		return release, nil
 	}
-	out, ok := s.report.Err.(*os.File)
+	out, ok := r.report.Err.(*os.File)
 	if !ok || !stdio.IsTerminal(out) {
-		out, ok = s.report.Out.(*os.File)
+		out, ok = r.report.Out.(*os.File)
 	}
 	if !ok || !stdio.IsTerminal(out) {
 		return release, exit.Usagef("--show draws in a terminal, and there is none; --show window opens a window, --record writes a file")
 	}
-	v := &screen{report: s.report, out: out}
+	v := &screen{report: r.report, out: out}
 	if v.mode, ok = draw.Parse(s.Show); !ok {
 		if v.mode, ok = draw.Choose(askTerminal(), os.Getenv("TERM"), os.Getenv("COLORTERM")); !ok {
 			return release, exit.Usagef("--show: the terminal %q shows no video; --show window opens a window", sanitize.Text(os.Getenv("TERM")))
 		}
 	}
 	s.preferDecodable()
-	s.watcher = v
+	r.watcher = v
 	stop := onResize(v.resized)
 	return func() { stop(); v.close() }, nil
 }
@@ -183,7 +183,7 @@ func (v *screen) close() {
 }
 
 // windowWatcher shows video in a window of another program.
-type windowWatcher struct{ *settings }
+type windowWatcher struct{ report *event.Reporter }
 
 func (windowWatcher) show(image.Image) {} // the window does
 

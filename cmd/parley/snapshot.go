@@ -56,32 +56,32 @@ NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
 			if err := signal.CheckPeerName(args[0]); err != nil {
 				return exit.Usagef("invalid name %q: %v", sanitize.Text(args[0]), err)
 			}
-			s, err := readSettings(cmd, std)
+			s, r, err := readSettings(cmd, std)
 			if err != nil {
 				return err
 			}
-			defer s.report.CloseInto(&err)
+			defer r.report.CloseInto(&err)
 			if s.Name == "" {
 				s.Name = ownName(s.Dialect, "Gandalf", "caller-"+randomHex(3))
 			}
-			return snapshot(ctx, s, std, args[0], args[1], cmd.Duration("after"))
+			return snapshot(ctx, s, r, std, args[0], args[1], cmd.Duration("after"))
 		},
 	}
 }
 
 // snapshot saves one frame.
-func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path string, after time.Duration) error {
+func snapshot(ctx context.Context, s *options, r *resources, std stdio.Streams, name, path string, after time.Duration) error {
 	if err := checkSnapshot(path); err != nil {
 		return err
 	}
 	if path == "-" {
-		s.report.Out = io.Discard // it belongs to the image
+		r.report.Out = io.Discard // it belongs to the image
 	}
 	s.preferDecodable()
 	calling, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	viewer := &snapshotViewer{after: after, stop: stop}
-	s.watcher = viewer
+	r.watcher = viewer
 	if s.Timeout > 0 {
 		// A little later than the call, which knows more of why it did not come about.
 		timer := time.AfterFunc(s.Timeout+500*time.Millisecond, func() {
@@ -89,13 +89,13 @@ func snapshot(ctx context.Context, s *settings, std stdio.Streams, name, path st
 		})
 		defer timer.Stop()
 	}
-	err := call(calling, s, name)
+	err := call(calling, s, r, name)
 	viewer.mu.Lock()
 	defer viewer.mu.Unlock()
 	var cause *exit.Error
 	switch {
 	case viewer.frame != nil:
-		return writeSnapshot(std, s, path, viewer.frame)
+		return writeSnapshot(std, r, path, viewer.frame)
 	case exit.Interruption(ctx) != nil:
 		return exit.Interruption(ctx)
 	case errors.As(context.Cause(calling), &cause):
@@ -122,7 +122,7 @@ func checkSnapshot(path string) error {
 	return nil
 }
 
-func writeSnapshot(std stdio.Streams, s *settings, path string, frame *image.RGBA) error {
+func writeSnapshot(std stdio.Streams, r *resources, path string, frame *image.RGBA) error {
 	var b bytes.Buffer
 	var err error
 	if strings.HasPrefix(strings.ToLower(filepath.Ext(path)), ".jp") {
@@ -138,7 +138,7 @@ func writeSnapshot(std stdio.Streams, s *settings, path string, frame *image.RGB
 	if err != nil {
 		return &exit.Error{Code: exit.Device, Err: fmt.Errorf("the image is not written: %w", err)}
 	}
-	s.report.Infof("saved a frame, %s: %s", size(frame.Rect.Dx(), frame.Rect.Dy()), sanitize.Text(path))
+	r.report.Infof("saved a frame, %s: %s", fmt.Sprintf("%dx%d", frame.Rect.Dx(), frame.Rect.Dy()), sanitize.Text(path))
 	return nil
 }
 

@@ -13,14 +13,14 @@ import (
 
 // dumpStats writes the call to --stats-dump, if there is one.
 func dumpStats(c *session, conf peer.Config) {
-	if c.statsDump == nil {
+	if c.resources.statsDump == nil {
 		return
 	}
 	config := capture.ConnectionConfig{RelayOnly: conf.ICE.RelayOnly}
 	for _, server := range conf.ICE.Servers {
 		config.ICEServers = append(config.ICEServers, server.URLs)
 	}
-	dump := c.statsDump.NewConnection(config)
+	dump := c.resources.statsDump.NewConnection(config)
 	c.observe(observer{
 		peerEvent: func(e peer.Event) { dumpEvent(dump, e) },
 		stats:     func(r stats.Report) { dumpReport(dump, r) },

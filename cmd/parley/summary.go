@@ -24,11 +24,11 @@ func (r callStats) report() {
 	if !c.isConnected() {
 		return
 	}
-	if c.observers.takesStats() || c.report.TakesEvents() {
-		c.emit(event.Event{Name: "stats", Peer: c.name, Fields: r.fields(false)})
+	if c.observers.takesStats() || c.resources.report.TakesEvents() {
+		c.Emit(event.Event{Name: "stats", Peer: c.name, Fields: r.fields(false)})
 	}
-	if c.report.TakesStatus() {
-		c.report.Status(r.line())
+	if c.resources.report.TakesStatus() {
+		c.resources.report.Status(r.line())
 	}
 }
 
@@ -36,7 +36,7 @@ func (r callStats) report() {
 func (r callStats) line() string {
 	parts := append([]string{time.Since(r.session.started).Round(time.Second).String()}, r.session.received.status()...)
 	if rtt := r.session.call.Stats().RTT; rtt != nil {
-		parts = append(parts, fmt.Sprintf("rtt %.1f ms", milliseconds(*rtt)))
+		parts = append(parts, fmt.Sprintf("rtt %.1f ms", inMilliseconds(*rtt)))
 	}
 	return strings.Join(parts, " · ")
 }
@@ -48,7 +48,7 @@ func (r callStats) fields(all bool) []event.Field {
 	measured := c.call.Stats()
 	var fields []event.Field
 	if measured.RTT != nil {
-		fields = append(fields, event.Field{Key: "rtt", Value: milliseconds(*measured.RTT)})
+		fields = append(fields, event.Field{Key: "rtt", Value: inMilliseconds(*measured.RTT)})
 	}
 	tracks := [][]event.Field{}
 	for _, s := range c.received.stats() {
@@ -80,12 +80,12 @@ func sentFields(s stats.SentTrack) []event.Field {
 	fields := event.Fields("direction", "out", "kind", s.Kind.String(), "codec", media.CodecName(s.Codec),
 		"packets", s.Packets, "bytes", s.Bytes)
 	if s.Lost != nil {
-		fields = append(fields, event.Field{Key: "lost", Value: *s.Lost}, event.Field{Key: "jitter", Value: milliseconds(*s.Jitter)}, event.Field{Key: "rtt", Value: milliseconds(*s.RTT)})
+		fields = append(fields, event.Field{Key: "lost", Value: *s.Lost}, event.Field{Key: "jitter", Value: inMilliseconds(*s.Jitter)}, event.Field{Key: "rtt", Value: inMilliseconds(*s.RTT)})
 	}
 	return fields
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+func inMilliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // reportEnd reports how the call ended, and what was received in it.
 func (r callStats) reportEnd(end peer.End, err, cause error) {
@@ -120,7 +120,7 @@ func (r callStats) reportEnd(end peer.End, err, cause error) {
 		}
 		r.reportSummary()
 	}
-	c.emit(ev)
+	c.Emit(ev)
 }
 
 // reportSummary reports the statistics at the end of the call.
@@ -130,5 +130,5 @@ func (r callStats) reportSummary() {
 	if parts := c.received.summary(); len(parts) > 0 {
 		ev.Output = fmt.Sprintf("received from %s: %s", sanitize.Text(c.name), strings.Join(parts, "; "))
 	}
-	c.emit(ev)
+	c.Emit(ev)
 }

@@ -53,3 +53,5 @@ func (l *timerLag) end() scenario.Distribution {
 	slices.Sort(l.late)
 	return scenario.DistributionOf("late.ms", l.late)
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

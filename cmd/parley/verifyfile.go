@@ -52,7 +52,7 @@ if not, and 20 if it cannot be read.`,
 			if err != nil {
 				return err
 			}
-			defer v.report.CloseInto(&err)
+			defer v.resources.report.CloseInto(&err)
 			return v.run(ctx, cmd.Args().Slice())
 		},
 	}
@@ -60,8 +60,9 @@ if not, and 20 if it cannot be read.`,
 
 // fileVerifier is parley verify.
 type fileVerifier struct {
-	settings
-	required []string
+	resources *resources
+	size      config.MediaOut // of the test video as it was sent
+	required  []string
 }
 
 func newFileVerifier(cmd *cli.Command, std stdio.Streams) (v *fileVerifier, err error) {
@@ -78,10 +79,11 @@ func newFileVerifier(cmd *cli.Command, std stdio.Streams) (v *fileVerifier, err 
 			return nil, exit.Usagef("--require %s: a recording says nothing of %s", sanitize.Text(text), q.Metric())
 		}
 	}
-	if v.Width, v.Height, v.FrameRate, err = config.VideoSize(cmd.String("video-size")); err != nil {
+	if v.size.Width, v.size.Height, v.size.FrameRate, err = config.VideoSize(cmd.String("video-size")); err != nil {
 		return nil, err
 	}
-	return v, v.readOutput(cmd, std)
+	v.resources, err = readOutput(cmd, std)
+	return v, err
 }
 
 // run verifies files, and fails if any of them does.
@@ -93,7 +95,7 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 			return i
 		}
 		if err != nil && len(paths) > 1 && exit.CodeOf(err) == exit.Expectation {
-			v.report.Warnf("%v", err)
+			v.resources.report.Warnf("%v", err)
 		} else if err != nil && exit.CodeOf(err) != exit.Expectation {
 			return err
 		}
@@ -101,15 +103,17 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 			bad = err
 		}
 	}
-	v.report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", bad == nil)})
+	v.resources.report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", bad == nil)})
 	return bad
 }
 
 // file verifies one file and reports the result.
 func (v *fileVerifier) file(ctx context.Context, path string) error {
 	found, err := verify.File(ctx, path, verify.Options{
-		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.Width, Height: v.Height, FrameRate: v.FrameRate,
-		Warn: func(sentence string) { v.report.Warnf("%s: %s", sanitize.Text(path), sanitize.Text(sentence)) },
+		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.size.Width, Height: v.size.Height, FrameRate: v.size.FrameRate,
+		Warn: func(sentence string) {
+			v.resources.report.Warnf("%s: %s", sanitize.Text(path), sanitize.Text(sentence))
+		},
 	})
 	if err != nil {
 		return exit.Errorf(exit.Device, "%s", sanitize.Text(err.Error()))
@@ -145,7 +149,7 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 	if requirements != nil {
 		fields = append(fields, event.Field{Key: "requirements", Value: requirements})
 	}
-	v.report.Report(event.Event{Name: "verified", Fields: fields, Output: table})
+	v.resources.report.Report(event.Event{Name: "verified", Fields: fields, Output: table})
 	switch {
 	case facts == nil:
 		return exit.Errorf(exit.Expectation, "%s: contains neither test video nor test audio; want a recording of --video test or --audio test", sanitize.Text(path))

@@ -32,7 +32,7 @@ func versionCommand(std stdio.Streams) *cli.Command {
 				fmt.Fprint(std.Out, text)
 				return nil
 			}
-			fmt.Fprintf(std.Out, "parley %s (%s, %s/%s, cgo %s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, cgo())
+			fmt.Fprintf(std.Out, "parley %s (%s, %s/%s, cgo %s)\n", config.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, cgo())
 			fmt.Fprintf(std.Out, "encodes devices to: %s\n", encoders())
 			for _, l := range device.Lacks() {
 				fmt.Fprintf(std.Out, "missing: %s\n", l)
@@ -52,15 +52,6 @@ func encoders() string {
 		return "nothing"
 	}
 	return strings.Join(names, ", ")
-}
-
-// version is the module's, as the go command recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }
 
 // cgo reports whether this build was made with a C compiler, as on or off.

@@ -26,22 +26,19 @@ type watcher interface {
 	newDecoder(mime string) (decoder.Decoder, error)
 }
 
-// preferDecodable asks for the codecs that this build decodes by itself, if none was asked for, and notes those that
-// something on this machine decodes.
-func (s *settings) preferDecodable() {
-	own := len(s.codecs) == 0
+// decodable returns the video codecs that this build decodes by itself, and all that something on this machine decodes.
+func decodable() (own, all []string) {
 	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeH264, webrtc.MimeTypeAV1} {
 		if d, err := device.NewDecoder(mime); err == nil {
 			d.Close()
-			if own {
-				s.codecs = append(s.codecs, mime)
-			}
+			own = append(own, mime)
 		}
 		if d, err := decoders(mime); err == nil {
 			d.Close()
-			s.decodable = append(s.decodable, mime)
+			all = append(all, mime)
 		}
 	}
+	return own, all
 }
 
 // offeredCodecs returns the codecs of our descriptions: those that are sent, and those that can be received. What is to be seen or

@@ -4,6 +4,7 @@ package config
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,4 +112,13 @@ func NoOperands(c *cli.Command) *cli.Command {
 // UsageError returns the error of a command line that cannot be parsed.
 func UsageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 	return exit.Usagef("%v; see %s --help", err, cmd.FullName())
+}
+
+// Version returns the version of this program, as the go command recorded it.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
 }

@@ -34,53 +34,53 @@ func openPrivate(path string, flags int) (*os.File, error) {
 }
 
 // openCaptures opens --pcap, --rtpdump and --stats-dump.
-func (s *settings) openCaptures(all *closers) error {
-	if s.PcapPath != "" {
-		f, err := createPrivate("pcap", s.PcapPath)
+func (r *resources) openCaptures(o resourcesOptions) error {
+	if o.PcapPath != "" {
+		f, err := createPrivate("pcap", o.PcapPath)
 		if err != nil {
 			return err
 		}
-		s.pcapng = capture.NewPcapng(f)
-		s.closeCapture(all, s.PcapPath, s.pcapng, f)
-		s.addKeyLog(s.pcapng)
+		r.pcapng = capture.NewPcapng(f)
+		r.closeCapture(o.PcapPath, r.pcapng, f)
+		r.addKeyLog(r.pcapng)
 	}
-	if s.RTPDumpPath != "" {
-		f, err := createPrivate("rtpdump", s.RTPDumpPath)
+	if o.RTPDumpPath != "" {
+		f, err := createPrivate("rtpdump", o.RTPDumpPath)
 		if err != nil {
 			return err
 		}
-		s.rtpdump = capture.NewRTPDump(f)
-		s.closeCapture(all, s.RTPDumpPath, s.rtpdump, f)
+		r.rtpdump = capture.NewRTPDump(f)
+		r.closeCapture(o.RTPDumpPath, r.rtpdump, f)
 	}
-	if s.StatsDumpPath != "" {
-		f, err := createPrivate("stats-dump", s.StatsDumpPath)
+	if o.StatsDumpPath != "" {
+		f, err := createPrivate("stats-dump", o.StatsDumpPath)
 		if err != nil {
 			return err
 		}
-		s.statsDump = capture.NewStatsDump(f, "parley/"+version())
-		s.closeCapture(all, s.StatsDumpPath, s.statsDump, f)
+		r.statsDump = capture.NewStatsDump(f, "parley/"+o.Version)
+		r.closeCapture(o.StatsDumpPath, r.statsDump, f)
 	}
 	return nil
 }
 
 // closeCapture has a capture closed, and then its file, when all calls are over.
-func (s *settings) closeCapture(all *closers, path string, c, file io.Closer) {
-	s.report.Warnf("%s has the keys of the call: keep it to yourself", sanitize.Text(path))
-	all.all = append(all.all, closing(func() error {
+func (r *resources) closeCapture(path string, c, file io.Closer) {
+	r.report.Warnf("%s has the keys of the call: keep it to yourself", sanitize.Text(path))
+	r.opened = append(r.opened, closing(func() error {
 		err := errors.Join(c.Close(), file.Close())
 		if err != nil {
-			s.report.Warnf("%s is not whole: %v", sanitize.Text(path), err)
+			r.report.Warnf("%s is not whole: %v", sanitize.Text(path), err)
 		}
 		return err
 	}))
 }
 
 // addKeyLog has the keys of calls written to p too.
-func (s *settings) addKeyLog(p *capture.Pcapng) {
-	if s.keyLog == nil {
-		s.keyLog = p.KeyLog()
+func (r *resources) addKeyLog(p *capture.Pcapng) {
+	if r.keyLog == nil {
+		r.keyLog = p.KeyLog()
 	} else {
-		s.keyLog = io.MultiWriter(s.keyLog, p.KeyLog())
+		r.keyLog = io.MultiWriter(r.keyLog, p.KeyLog())
 	}
 }
 
@@ -90,17 +90,17 @@ type closing func() error
 func (c closing) Close() error { return c() }
 
 // tap is what sees the packets of calls, nil for nobody.
-func (s *settings) tap() peer.Tap {
-	if s.pcapng == nil {
+func (r *resources) tap() peer.Tap {
+	if r.pcapng == nil {
 		return nil // not a nil *capture.Pcapng
 	}
-	return s.pcapng
+	return r.pcapng
 }
 
 // portTap is what sees the packets of the ports that all calls share, nil for nobody.
-func (s *settings) portTap() peer.Tap {
-	if s.demux == nil {
-		return s.tap()
+func (r *resources) portTap() peer.Tap {
+	if r.demux == nil {
+		return r.tap()
 	}
-	return s.demux
+	return r.demux
 }
