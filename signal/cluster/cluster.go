@@ -8,6 +8,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -74,10 +75,44 @@ type Claim struct {
 	Identity string
 	// Replace takes the name from any session.
 	Replace bool
+	// Resume is the hash of the secret by which the client can prove later, at any node, that the
+	// session was its own. Zero: it cannot.
+	Resume SecretHash
+	// Presented is the hash of a secret that the client has presented. The claim takes the name from
+	// the session with that Resume. Zero: none.
+	Presented SecretHash
+}
+
+// Lost returns the message to the session that loses the name to the claim; resume is the hash that
+// session has claimed the name with.
+func (c *Claim) Lost(resume SecretHash) Message {
+	reason := Replaced
+	if c.Resumes(resume) {
+		reason = Resumed
+	}
+	return Message{Kind: Lost, Reason: reason, From: c.Session, FromName: c.Name.Text}
+}
+
+// SecretHash is the SHA-256 hash of a secret of at least 128 random bits.
+type SecretHash [32]byte
+
+// Takes reports whether the claim takes its name from a session that has claimed it with this
+// identity and this resume hash.
+func (c *Claim) Takes(identity string, resume SecretHash) bool {
+	return c.Replace || c.Identity != "" && c.Identity == identity || c.Resumes(resume)
+}
+
+// Resumes reports whether the client has presented the secret of a session with this resume hash.
+func (c *Claim) Resumes(resume SecretHash) bool {
+	return c.Presented != (SecretHash{}) && subtle.ConstantTimeCompare(c.Presented[:], resume[:]) == 1
 }
 
 // ErrAbsent reports a name that no session holds.
 var ErrAbsent = errors.New("no session holds the name")
+
+// ErrUnavailable reports that the node has no contact with the cluster now, so it can neither claim
+// names nor find sessions of other nodes.
+var ErrUnavailable = errors.New("the cluster cannot be reached")
 
 // TakenError reports a name that another session holds.
 type TakenError struct {
@@ -153,8 +188,8 @@ const (
 	// the receiver. The call is still open.
 	Dropped
 	// Gone reports that a session or its end of a call does not exist, in reply to a message to
-	// it. If PeerCall is 0 it refers to all calls with that session. Nodes send it, too, for
-	// sessions of a node that has failed.
+	// it. If PeerCall is 0 it refers to all calls with that session. Nodes send it, too, with the
+	// reason Disconnected, for sessions of a node that has failed or cannot be reached.
 	Gone
 	// Lost reports that the session does not hold its name any more. The Directory sends it.
 	Lost
@@ -170,7 +205,8 @@ type Reason uint8
 const (
 	// HungUp belongs to Leave: the client hung up, or its session has ended.
 	HungUp Reason = iota + 1
-	// Disconnected belongs to Leave: the client lost its connection and did not come back in time.
+	// Disconnected belongs to Leave and Gone: the client lost its connection and did not come back in
+	// time, or its node failed.
 	Disconnected
 	// Draining belongs to Leave: the node is shutting down, and the clients go on without it.
 	Draining
@@ -180,4 +216,7 @@ const (
 	QueueFull
 	// Replaced belongs to Lost: another session has claimed the name.
 	Replaced
+	// Resumed belongs to Lost: the same client has claimed the name again, with the secret of the
+	// session.
+	Resumed
 )

@@ -2,17 +2,13 @@ package cluster
 
 import (
 	"context"
-	"crypto/rand"
 	"sync"
-	"sync/atomic"
 )
 
 // Memory is a cluster of one node. It answers at once: Claim calls done, and Send calls Receive,
 // before they return.
 type Memory struct {
-	id     NodeID
-	last   atomic.Uint64 // session number
-	shards [16]shard     // by session number
+	*Sessions
 
 	mu    sync.RWMutex // guards names
 	names map[Name]holder
@@ -20,52 +16,39 @@ type Memory struct {
 
 var _ Node = (*Memory)(nil)
 
-// shard holds some of the sessions, so that senders seldom wait for each other.
-type shard struct {
-	mu       sync.RWMutex // guards sessions
-	sessions map[uint64]Receiver
-}
-
 // holder is the session that holds a name.
 type holder struct {
 	session  SessionID
 	identity string
+	resume   SecretHash
 }
 
 // NewMemory returns a node without sessions.
 func NewMemory() *Memory {
-	m := &Memory{names: make(map[Name]holder)}
-	_, _ = rand.Read(m.id[:]) // never fails (crypto/rand)
-	for i := range m.shards {
-		m.shards[i].sessions = make(map[uint64]Receiver)
-	}
-	return m
+	return &Memory{Sessions: NewSessions(), names: make(map[Name]holder)}
 }
-
-// ID returns the ID of the node.
-func (m *Memory) ID() NodeID { return m.id }
 
 // Claim implements Directory.
 func (m *Memory) Claim(c Claim, b Batch, done func(error)) {
 	before, err := m.claim(c)
-	if before != (SessionID{}) {
-		m.Send(before, Message{Kind: Lost, Reason: Replaced, From: c.Session, FromName: c.Name.Text}, b)
+	if before.session != (SessionID{}) {
+		m.Deliver(before.session, c.Lost(before.resume), b)
 	}
 	done(err)
 }
 
-// claim returns the session that loses the name, if any.
-func (m *Memory) claim(c Claim) (before SessionID, err error) {
+// claim returns the holder that loses the name, if any.
+func (m *Memory) claim(c Claim) (before holder, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h, held := m.names[c.Name]
 	if held && h.session != c.Session {
-		if !c.Replace && (c.Identity == "" || c.Identity != h.identity) {
-			return SessionID{}, &TakenError{Holder: h.session}
+		if !c.Takes(h.identity, h.resume) {
+			return holder{}, &TakenError{Holder: h.session}
 		}
-		before = h.session
+		before = h
 	}
-	m.names[c.Name] = holder{session: c.Session, identity: c.Identity}
+	m.names[c.Name] = holder{session: c.Session, identity: c.Identity, resume: c.Resume}
 	return before, nil
 }
 
@@ -89,52 +72,9 @@ func (m *Memory) Release(n Name, session SessionID) {
 	}
 }
 
-// Attach implements Router.
-func (m *Memory) Attach(r Receiver) SessionID {
-	id := SessionID{Node: m.id, Number: m.last.Add(1)}
-	s := m.shard(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sessions[id.Number] = r
-	return id
-}
-
-// Detach implements Router.
-func (m *Memory) Detach(id SessionID) {
-	if id.Node != m.id {
-		return
-	}
-	s := m.shard(id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.sessions, id.Number)
-}
-
 // Send implements Router.
 func (m *Memory) Send(to SessionID, msg Message, b Batch) {
-	if r := m.receiver(to); r != nil {
-		r.Receive(msg, b)
-		return
+	if !m.Deliver(to, msg, b) && msg.Kind != Gone {
+		m.Deliver(msg.From, Message{Kind: Gone, From: to, PeerCall: msg.Call}, b)
 	}
-	if msg.Kind == Gone {
-		return
-	}
-	if r := m.receiver(msg.From); r != nil {
-		r.Receive(Message{Kind: Gone, From: to, PeerCall: msg.Call}, b)
-	}
-}
-
-// receiver returns the receiver of a session, or nil if the session does not exist.
-func (m *Memory) receiver(id SessionID) Receiver {
-	if id.Node != m.id {
-		return nil
-	}
-	s := m.shard(id)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.sessions[id.Number]
-}
-
-func (m *Memory) shard(id SessionID) *shard {
-	return &m.shards[id.Number%uint64(len(m.shards))]
 }

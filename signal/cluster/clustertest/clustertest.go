@@ -31,6 +31,7 @@ func Run(t *testing.T, start func(t *testing.T) []cluster.Node) {
 		{"a release of a lost name changes nothing", testLateRelease},
 		{"replace takes any name", testReplace},
 		{"the same identity takes its name", testIdentity},
+		{"the resume secret takes its name", testResume},
 		{"one of many claims wins", testClaimRace},
 		{"each replaced session loses its name once", testReplaceRace},
 		{"session IDs are unique", testUniqueIDs},
@@ -231,10 +232,33 @@ func testReplace(t *testing.T, n nodes) {
 
 func wantLost(t *testing.T, s, by *session) {
 	t.Helper()
+	wantLostFor(t, s, by, cluster.Replaced)
+}
+
+func wantLostFor(t *testing.T, s, by *session, reason cluster.Reason) {
+	t.Helper()
 	m := s.received(t, 1)[0]
-	if m.Kind != cluster.Lost || m.Reason != cluster.Replaced || m.From != by.SessionID {
-		t.Errorf("session %s received %+v, want Lost from %s", s.name, m, by.SessionID)
+	if m.Kind != cluster.Lost || m.Reason != reason || m.From != by.SessionID {
+		t.Errorf("session %s received %+v, want Lost from %s for reason %d", s.name, m, by.SessionID, reason)
 	}
+}
+
+func testResume(t *testing.T, n nodes) {
+	first, second, other := n.attach(0), n.attach(1), n.attach(2)
+	own, next := cluster.SecretHash{1}, cluster.SecretHash{2}
+	first.mustClaim(t, cluster.Claim{Name: alice, Resume: own})
+	other.wantTaken(t, cluster.Claim{Name: alice}, first)
+	other.wantTaken(t, cluster.Claim{Name: alice, Resume: own}, first)
+	other.wantTaken(t, cluster.Claim{Name: alice, Presented: next}, first)
+	second.mustClaim(t, cluster.Claim{Name: alice, Presented: own, Resume: next})
+	wantLostFor(t, first, second, cluster.Resumed)
+	n.wantHolder(t, alice, second)
+	other.wantTaken(t, cluster.Claim{Name: alice, Presented: own}, second)
+
+	// A session without a secret cannot be resumed without one.
+	bob := cluster.Name{Space: "call", Text: "bob"}
+	first.mustClaim(t, cluster.Claim{Name: bob})
+	other.wantTaken(t, cluster.Claim{Name: bob, Presented: cluster.SecretHash{}}, first)
 }
 
 func testIdentity(t *testing.T, n nodes) {
