@@ -1,0 +1,484 @@
+// Package nats connects the signaling servers of several machines to one cluster, over NATS.
+//
+// Each node holds a lease in a JetStream bucket and renews it. The names of its sessions are in
+// another bucket: a key for each name, whose value is the session that holds it. A name changes its
+// holder only by compare-and-set with the revision of the key, and a session whose node has no lease
+// any more holds nothing. Messages between sessions go over core NATS to a subject of the receiving
+// node, are numbered, acknowledged and sent again, so each arrives once and in order, or both
+// sessions receive Gone.
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"parley/signal/cluster"
+)
+
+// Options configure a Node.
+type Options struct {
+	// Servers are the URLs of the NATS servers, at least one.
+	Servers []string
+	// Credentials is a file with a NATS user's JWT and key, "" for none.
+	Credentials string
+	// Prefix distinguishes the clusters that use the same NATS account: 1 to 32 letters, digits,
+	// hyphens and underscores. Default: parley.
+	Prefix string
+	// Host describes this node to operators, such as its host name.
+	Host string
+	// Settings is a hash of the settings that all nodes should share. A node that sees another
+	// value logs a warning. Default: none.
+	Settings string
+	// Lease is how long the sessions of a node that has failed keep their names. All nodes of a
+	// cluster have the same. It must be longer than an election of JetStream takes, which is up to
+	// 10 seconds. Default: 30 seconds.
+	Lease time.Duration
+	// Logger receives changes of the connection and conflicts, never names. Default: none.
+	Logger *slog.Logger
+}
+
+const (
+	defaultPrefix = "parley"
+	defaultLease  = 30 * time.Second
+	minLease      = time.Second
+
+	// startTimeout bounds the wait for NATS in Start.
+	startTimeout = 10 * time.Second
+	// operationTimeout bounds one request to JetStream.
+	operationTimeout = 2 * time.Second
+	// flushTimeout bounds the delivery of the last messages in Close.
+	flushTimeout = 2 * time.Second
+	// maxOperations bounds the claims and releases that are at JetStream at the same time.
+	maxOperations = 256
+	// heartbeatsPerLease is how often a lease is renewed before it would end.
+	heartbeatsPerLease = 6
+)
+
+var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+
+// Node is the cluster.Node of a process that shares its names with others.
+type Node struct {
+	*cluster.Sessions
+	opts    Options
+	log     *slog.Logger
+	conn    *natsgo.Conn
+	js      jetstream.JetStream
+	metrics *metrics
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wait   sync.WaitGroup // every goroutine of this node
+
+	spawnMu sync.Mutex // guards closed
+	closed  bool
+
+	slots chan struct{} // one for each operation at JetStream
+	wake  chan struct{} // has a value when the connection has changed, or another node has left
+
+	buckets    atomic.Pointer[buckets] // nil until they are known
+	validUntil atomic.Int64            // when the lease may end, in nanoseconds since began
+	renewed    atomic.Int64            // when the lease was renewed last
+	trouble    atomic.Pointer[error]   // why the lease was not renewed last time
+	draining   atomic.Bool
+	renewNow   atomic.Bool // the lease is to be renewed at the next wake
+	began      time.Time
+
+	lease       lease // owned by run
+	peers       peers
+	names       names
+	reasserting atomic.Bool
+	links       [linkShards]links
+	epoch       atomic.Uint64 // of the latest link
+
+	startOnce, closeOnce sync.Once
+	started              chan error    // the result of the first attempt to get a lease, or a final error
+	stop, stopped        chan struct{} // closed when run is to end, and when it has ended
+}
+
+var _ cluster.Node = (*Node)(nil)
+
+// Start returns a node of the cluster. If NATS cannot be reached, or has no leader, it returns a node
+// that is not Ready yet and goes on trying. An error that does not go away by itself, such as wrong
+// credentials, is returned.
+func Start(ctx context.Context, options Options) (*Node, error) {
+	opts, err := options.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		Sessions: cluster.NewSessions(), opts: opts, log: opts.Logger, slots: make(chan struct{}, maxOperations),
+		wake: make(chan struct{}, 1), began: time.Now(), started: make(chan error, 1),
+		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	n.names.entries = make(map[cluster.Name]*entry)
+	n.peers.live = make(map[cluster.NodeID]peer)
+	for i := range n.links {
+		n.links[i].of = make(map[cluster.SessionID]map[cluster.SessionID]*link)
+	}
+	n.metrics = newMetrics(n)
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	if err := n.connect(); err != nil {
+		n.cancel()
+		return nil, err
+	}
+	n.spawn(n.run)
+	timeout := time.NewTimer(startTimeout)
+	defer timeout.Stop()
+	select {
+	case err = <-n.started:
+	case <-timeout.C:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// CheckPrefix returns an error if prefix is not valid in Options.Prefix.
+func CheckPrefix(prefix string) error {
+	if !validPrefix.MatchString(prefix) {
+		return fmt.Errorf("invalid prefix %q: want 1 to 32 letters, digits, hyphens and underscores", prefix)
+	}
+	return nil
+}
+
+// Name returns the name of the node for operators.
+func (n *Node) Name() string { return strings.TrimPrefix(n.opts.Host+"/"+n.ID().String()[:8], "/") }
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Prefix == "" {
+		o.Prefix = defaultPrefix
+	}
+	if o.Lease == 0 {
+		o.Lease = defaultLease
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case len(o.Servers) == 0:
+		return o, errors.New("no NATS server: give the URL of at least one")
+	case CheckPrefix(o.Prefix) != nil:
+		return o, CheckPrefix(o.Prefix)
+	case o.Lease < minLease:
+		return o, fmt.Errorf("invalid lease %s: want at least %s", o.Lease, minLease)
+	}
+	if o.Credentials != "" {
+		if _, err := os.ReadFile(o.Credentials); err != nil {
+			return o, fmt.Errorf("NATS credentials: %w", err)
+		}
+	}
+	return o, nil
+}
+
+// spawn runs f in a goroutine that Close waits for. It reports false if the node is closed.
+func (n *Node) spawn(f func()) bool {
+	n.spawnMu.Lock()
+	defer n.spawnMu.Unlock()
+	if n.closed {
+		return false
+	}
+	n.wait.Go(f)
+	return true
+}
+
+// connect opens the connection. A server that cannot be reached is no error: the connection is made
+// later.
+func (n *Node) connect() error {
+	options := []natsgo.Option{
+		natsgo.Name("parley " + n.opts.Host), natsgo.MaxReconnects(-1), natsgo.ReconnectWait(250 * time.Millisecond),
+		natsgo.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond), natsgo.Timeout(operationTimeout),
+		// What was not sent before the connection broke must not be sent afterwards.
+		natsgo.ReconnectBufSize(-1),
+		natsgo.PingInterval(5 * time.Second), natsgo.MaxPingsOutstanding(2),
+		natsgo.IgnoreAuthErrorAbort(), // credentials may be renewed while the server runs
+		natsgo.ConnectHandler(func(*natsgo.Conn) { n.connected() }),
+		natsgo.ReconnectHandler(func(*natsgo.Conn) { n.connected() }),
+		natsgo.DisconnectErrHandler(func(_ *natsgo.Conn, err error) {
+			if n.ctx.Err() == nil {
+				n.log.Warn("the connection to NATS broke", slog.Any("error", err))
+			}
+		}),
+		natsgo.ErrorHandler(n.handleError),
+	}
+	if n.opts.Credentials != "" {
+		options = append(options, natsgo.UserCredentials(n.opts.Credentials))
+	}
+	servers := strings.Join(n.opts.Servers, ",")
+	conn, err := natsgo.Connect(servers, options...)
+	if err != nil && !isAuthError(err) && retriableConnect(err) {
+		n.log.Warn("NATS cannot be reached yet", slog.Any("error", err))
+		conn, err = natsgo.Connect(servers, append(options, natsgo.RetryOnFailedConnect(true))...)
+	}
+	switch {
+	case err != nil && isAuthError(err):
+		return fmt.Errorf("NATS refused the credentials: %w; check the file and the user's account", err)
+	case err != nil:
+		return fmt.Errorf("NATS: %w", err)
+	}
+	n.conn = conn
+	if n.js, err = jetstream.New(conn); err == nil {
+		err = n.subscribe()
+	}
+	if err != nil {
+		conn.Close()
+		return fmt.Errorf("NATS: %w", err)
+	}
+	return nil
+}
+
+func isAuthError(err error) bool {
+	return errors.Is(err, natsgo.ErrAuthorization) || errors.Is(err, natsgo.ErrAuthExpired) || errors.Is(err, natsgo.ErrAuthRevoked) ||
+		errors.Is(err, natsgo.ErrAccountAuthExpired) || strings.Contains(strings.ToLower(err.Error()), "authorization violation")
+}
+
+// retriableConnect reports whether another attempt to connect may succeed.
+func retriableConnect(err error) bool {
+	var network interface{ Timeout() bool }
+	return errors.Is(err, natsgo.ErrNoServers) || errors.Is(err, natsgo.ErrTimeout) || errors.As(err, &network)
+}
+
+// connected makes run look at the lease and the names at once.
+func (n *Node) connected() {
+	n.log.Info("connected to NATS")
+	n.lease.check.Store(true)
+	n.renewNow.Store(true)
+	n.wakeUp()
+}
+
+func (n *Node) wakeUp() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// handleError handles what the connection reports by itself.
+func (n *Node) handleError(_ *natsgo.Conn, sub *natsgo.Subscription, err error) {
+	if errors.Is(err, natsgo.ErrSlowConsumer) {
+		n.metrics.slow.Inc() // the senders send again
+	}
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	n.log.Warn("NATS", slog.Any("error", err), slog.String("subject", subject))
+}
+
+// now returns the time since the node began, in nanoseconds. It is at least 1.
+func (n *Node) now() int64 { return max(int64(time.Since(n.began)), 1) }
+
+// hasLease reports whether no other node may take the names of this one.
+func (n *Node) hasLease() bool { return n.now() < n.validUntil.Load() }
+
+// Ready returns nil if names can be claimed and sessions of other nodes reached, or what is missing.
+func (n *Node) Ready() error {
+	switch {
+	case !n.conn.IsConnected():
+		return fmt.Errorf("%w: no connection to NATS", cluster.ErrUnavailable)
+	case n.hasLease():
+		return nil
+	}
+	if err := n.trouble.Load(); err != nil {
+		return fmt.Errorf("%w: %w", cluster.ErrUnavailable, *err)
+	}
+	return fmt.Errorf("%w: this node has no lease", cluster.ErrUnavailable)
+}
+
+// LeaseAge returns the time since the lease was renewed, 0 if it never was.
+func (n *Node) LeaseAge() time.Duration {
+	if renewed := n.renewed.Load(); renewed > 0 {
+		return time.Duration(n.now() - renewed)
+	}
+	return 0
+}
+
+// Drain announces that this node is about to end.
+func (n *Node) Drain() {
+	n.draining.Store(true)
+	n.renewNow.Store(true)
+	n.wakeUp()
+}
+
+// Close ends the lease, after what is on its way was delivered, and closes the connection. The
+// sessions must have ended.
+func (n *Node) Close() error {
+	n.closeOnce.Do(n.close)
+	return nil
+}
+
+func (n *Node) close() {
+	flushed := time.Now().Add(flushTimeout)
+	for n.hasLease() && n.conn.IsConnected() && n.busy() && time.Now().Before(flushed) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	close(n.stop)
+	<-n.stopped // before the lease is removed, which a renewal would bring back
+	n.spawnMu.Lock()
+	n.closed = true
+	n.spawnMu.Unlock()
+	n.cancel()
+	n.wait.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
+	defer cancel()
+	if b := n.buckets.Load(); b != nil && n.conn.IsConnected() {
+		if err := b.nodes.Purge(ctx, jetstream.WithPurgeSubject(n.leaseSubject()+leaseKey(n.ID()))); err == nil {
+			_ = n.conn.Publish(n.leftSubject(), nil)
+			_ = n.conn.FlushWithContext(ctx)
+		}
+	}
+	closed := make(chan struct{})
+	n.conn.SetClosedHandler(func(*natsgo.Conn) { close(closed) })
+	n.conn.Close()
+	<-closed
+}
+
+// busy reports whether operations or messages are on their way.
+func (n *Node) busy() bool {
+	if len(n.slots) > 0 || n.names.busy() {
+		return true
+	}
+	for i := range n.links {
+		if n.links[i].busy() {
+			return true
+		}
+	}
+	return false
+}
+
+// lease is the state of this node's own lease. All but check belong to run.
+type lease struct {
+	revision uint64      // 0: none
+	held     bool        // once, so that its end matters
+	check    atomic.Bool // the names are to be looked at
+}
+
+// leaseValue is the JSON value of a lease.
+type leaseValue struct {
+	Version  int    `json:"v"`
+	Host     string `json:"host,omitempty"`
+	Settings string `json:"settings,omitempty"`
+	Draining bool   `json:"draining,omitempty"`
+}
+
+// run keeps the lease, and looks which other nodes have one, until Close.
+func (n *Node) run() {
+	heartbeat := n.opts.Lease / heartbeatsPerLease
+	poll := min(heartbeat, max(n.opts.Lease/30, 100*time.Millisecond))
+	var nextHeartbeat, nextSweep time.Time
+	nextReassert := time.Now().Add(jitter(reassertInterval))
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	defer close(n.stopped)
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-n.wake:
+			if n.renewNow.Swap(false) {
+				nextHeartbeat = time.Time{}
+			}
+		case <-timer.C:
+		}
+		now := time.Now()
+		if !now.Before(nextHeartbeat) {
+			nextHeartbeat = now.Add(heartbeat)
+			if err := n.renew(); err != nil {
+				n.reportTrouble(err)
+				nextHeartbeat = now.Add(min(heartbeat, 500*time.Millisecond))
+			}
+		}
+		if n.hasLease() {
+			n.pollNodes()
+			switch {
+			case n.lease.check.Swap(false):
+				n.reassert(fastReassertRate)
+			case now.After(nextReassert):
+				nextReassert = now.Add(jitter(reassertInterval))
+				n.reassert(reassertRate)
+			}
+		}
+		if now.After(nextSweep) {
+			nextSweep = now.Add(sweepInterval)
+			n.sweepLinks()
+		}
+		timer.Reset(poll)
+	}
+}
+
+func (n *Node) reportTrouble(err error) {
+	n.lease.check.Store(true)
+	n.trouble.Store(&err)
+	var final *finalError
+	if errors.As(err, &final) {
+		n.startOnce.Do(func() { n.started <- err })
+	}
+	n.log.Warn("the lease of this node was not renewed", slog.Any("error", err))
+}
+
+// renew renews the lease, or gets a new one.
+func (n *Node) renew() error {
+	if !n.conn.IsConnected() {
+		return errors.New("no connection to NATS")
+	}
+	b, err := n.bind()
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(leaseValue{schemaVersion, n.opts.Host, n.opts.Settings, n.draining.Load()})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, operationTimeout)
+	defer cancel()
+	sent := n.now()
+	lost := n.lease.held && n.lease.revision == 0 // if there is no other than the one that is made now
+	revision, err := b.leases.Update(ctx, leaseKey(n.ID()), value, n.lease.revision)
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		// Nobody else writes this key: an earlier request has succeeded unnoticed, or the lease has
+		// ended.
+		var current jetstream.KeyValueEntry
+		switch current, err = b.leases.Get(ctx, leaseKey(n.ID())); {
+		case err == nil:
+			lost = false
+			revision, err = b.leases.Update(ctx, leaseKey(n.ID()), value, current.Revision())
+		case errors.Is(err, jetstream.ErrKeyNotFound):
+			lost = n.lease.held
+			revision, err = b.leases.Update(ctx, leaseKey(n.ID()), value, 0)
+		}
+	}
+	switch {
+	case isMissing(err):
+		n.buckets.Store(nil) // they have no leader now, or are lost and have to be made again
+		n.lease.revision = 0
+		return fmt.Errorf("the buckets do not answer: %w", err)
+	case err != nil:
+		return err
+	}
+	if lost {
+		n.metrics.leasesLost.Inc()
+		n.log.Warn("the lease of this node had ended: other nodes may have taken its names")
+		n.resetLinks()
+		n.lease.check.Store(true)
+	}
+	n.lease.revision, n.lease.held = revision, true
+	n.renewed.Store(sent)
+	n.validUntil.Store(sent + int64(n.opts.Lease-n.opts.Lease/heartbeatsPerLease))
+	n.startOnce.Do(func() { n.started <- nil })
+	return nil
+}

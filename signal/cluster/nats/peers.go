@@ -1,0 +1,143 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"parley/signal/cluster"
+)
+
+// reassertInterval is how often a node looks whether it still has its names: the servers may have
+// lost data.
+const reassertInterval = time.Minute
+
+// jitter returns d, changed by a fifth at random.
+func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5) }
+
+// peers are the nodes that have a lease.
+type peers struct {
+	mu   sync.Mutex // guards live
+	live map[cluster.NodeID]peer
+}
+
+type peer struct {
+	host     string
+	settings string
+}
+
+func (p *peers) has(id cluster.NodeID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.live[id]
+	return ok
+}
+
+func (p *peers) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.live)
+}
+
+// leaseSubject returns the subject of all leases, before their keys.
+func (n *Node) leaseSubject() string { return "$KV." + n.opts.Prefix + "_nodes." }
+
+// pollNodes looks which nodes have a lease, and reports the others as lost. It is run's.
+func (n *Node) pollNodes() {
+	b := n.buckets.Load()
+	if b == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, operationTimeout)
+	defer cancel()
+	subject := n.leaseSubject()
+	info, err := b.nodes.Info(ctx, jetstream.WithSubjectFilter(subject+">"))
+	if err != nil {
+		return // what is known stays: no node is lost for lack of an answer
+	}
+	live := make(map[cluster.NodeID]bool)
+	for key := range info.State.Subjects {
+		id, ok := parseNodeID(strings.TrimPrefix(key, subject))
+		if !ok || id == n.ID() {
+			continue
+		}
+		live[id] = true
+		if !n.peers.has(id) {
+			n.addPeer(ctx, b, id)
+		}
+	}
+	n.peers.mu.Lock()
+	var gone []cluster.NodeID
+	for id := range n.peers.live {
+		if !live[id] {
+			gone = append(gone, id)
+		}
+	}
+	n.peers.mu.Unlock()
+	for _, id := range gone {
+		n.nodeLost(id)
+	}
+}
+
+// addPeer notes a node that has a lease.
+func (n *Node) addPeer(ctx context.Context, b *buckets, id cluster.NodeID) {
+	entry, err := b.leases.Get(ctx, leaseKey(id))
+	if err != nil {
+		return
+	}
+	var value leaseValue
+	if json.Unmarshal(entry.Value(), &value) != nil {
+		n.log.Warn("the lease of a node cannot be read", slog.String("node", id.String()))
+	}
+	n.peers.mu.Lock()
+	_, known := n.peers.live[id]
+	n.peers.live[id] = peer{value.Host, value.Settings}
+	n.peers.mu.Unlock()
+	if known {
+		return
+	}
+	n.log.Info("node joined", slog.String("node", id.String()), slog.String("host", value.Host))
+	if value.Settings != n.opts.Settings {
+		n.metrics.settings.Inc()
+		n.log.Warn("a node has other settings of logins: give all nodes the same, or each cluster a prefix of its own",
+			slog.String("node", id.String()), slog.String("host", value.Host), slog.String("prefix", n.opts.Prefix))
+	}
+}
+
+// nodeLost ends all that this node shares with one that has no lease any more.
+func (n *Node) nodeLost(id cluster.NodeID) {
+	n.peers.mu.Lock()
+	p, known := n.peers.live[id]
+	delete(n.peers.live, id)
+	n.peers.mu.Unlock()
+	if known {
+		n.log.Info("node left", slog.String("node", id.String()), slog.String("host", p.host))
+	}
+	n.dropLinks(func(remote cluster.SessionID) bool { return remote.Node == id })
+}
+
+// isLive reports whether a node has a lease now. It asks JetStream: what is known from the last look
+// may be out of date.
+func (n *Node) isLive(ctx context.Context, id cluster.NodeID) (bool, error) {
+	b := n.buckets.Load()
+	if b == nil {
+		return false, cluster.ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	switch _, err := b.leases.Get(ctx, leaseKey(id)); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return false, nil
+	default:
+		return false, err
+	}
+}
