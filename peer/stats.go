@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,7 @@ type statsCollector struct {
 }
 
 // Stats returns the statistics of the call: the present ones, after Run the last ones, before Run
-// empty ones.
+// empty ones. The caller may add members to the objects of inbound and outbound streams.
 func (c *Call) Stats() stats.Stats { return c.stats.collect() }
 
 // RTT returns the round-trip time of the selected candidate pair by STUN, 0 while it is not
@@ -64,6 +65,11 @@ func (s *statsCollector) collect() stats.Stats {
 	all := s.final
 	if s.live != nil {
 		all = measured(s.live)
+	} else { // callers add members of their own
+		all.Report = make(stats.Report, 0, len(s.final.Report)+1)
+		for _, o := range s.final.Report {
+			all.Report = append(all.Report, maps.Clone(o))
+		}
 	}
 	closed := 0
 	for _, ch := range s.channels {

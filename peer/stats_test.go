@@ -228,3 +228,26 @@ func TestReportHasAllPairs(t *testing.T) {
 		}
 	}
 }
+
+// TestLastStatsAreCopies: what a caller adds to the last statistics of a call is not in those of another caller.
+func TestLastStatsAreCopies(t *testing.T) {
+	a, b := pair(t, nil)
+	a.awaitConnected()
+	b.awaitConnected()
+	a.call.Hangup()
+	if _, err := a.awaitEnd(); err != nil {
+		t.Fatal(err)
+	}
+	first := a.call.Stats().Report
+	if len(first) < 3 {
+		t.Fatalf("the last statistics are %v", first)
+	}
+	for _, o := range first {
+		o["added"] = true
+	}
+	for _, o := range a.call.Stats().Report {
+		if o["added"] != nil {
+			t.Errorf("the statistics have a member of another caller: %v", o)
+		}
+	}
+}
