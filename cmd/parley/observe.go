@@ -12,7 +12,7 @@ import (
 type observer struct {
 	peerEvent   func(peer.Event)                    // on the goroutine of the call, before the call handles the event
 	value       func(key string, value event.Value) // each value of a key of --expect, from any goroutine
-	measurement func()                              // every measureInterval
+	measurement func()                              // after what the receivers measure has changed
 	event       func(event.Event)                   // each event that is reported
 	wantsStats  func() bool                         // reports whether event has a use for statistics
 	stats       func(stats.Report)                  // each report of statistics
@@ -77,7 +77,7 @@ func (all observers) takesStats() bool {
 	return false
 }
 
-// observed reports whether an observer wants to know of each measurement.
+// observed reports whether an observer has a use for measurements.
 func (all observers) observed() bool {
 	for _, o := range all {
 		if o.measurement != nil {

@@ -186,6 +186,7 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *options, r *resource
 		a.cooperate()
 	}
 	a.work.Go(func() { a.session.route(running, a.signaling) })
+	a.work.Go(func() { a.observed.sampleStats(a.session, a.ended) })
 	a.work.Go(func() {
 		a.err = a.session.run(running)
 		a.observed.note("state", "ended")

@@ -36,7 +36,6 @@ type callObserver struct {
 	number       uint64            // of our latest offer
 	ufrags       map[string]bool
 	channels     map[string]*datachannel.Channel
-	looked       time.Time            // at the statistics
 	moved        map[string]time.Time // when the packets of a kind were seen to grow last
 	packets      map[string]uint64
 	stats        stats.Report
@@ -260,17 +259,10 @@ func (w *callObserver) sent(m signal.Message) {
 	w.remember(signalingMessage{time.Now(), true, m})
 }
 
-// lookInterval is how often the statistics are looked at.
-const lookInterval = 200 * time.Millisecond
-
-// measured takes what is measured now.
+// measured takes what the receivers have measured.
 func (w *callObserver) measured(c *session) {
-	if !c.isConnected() {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
 	for _, s := range c.received.byKind() {
 		w.noteNumber(s.Kind+".tone", s.tone.Tone)
 		w.noteNumber(s.Kind+".level", s.tone.Level)
@@ -289,21 +281,46 @@ func (w *callObserver) measured(c *session) {
 			w.metrics["video.corrupt-frames"] = float64(s.Broken)
 		}
 		if s.Packets != w.packets[s.Kind] {
-			w.packets[s.Kind], w.moved[s.Kind] = s.Packets, now
+			w.packets[s.Kind], w.moved[s.Kind] = s.Packets, time.Now()
 		}
-		w.noteNumber(s.Kind+".idle.ms", float64(now.Sub(w.moved[s.Kind]).Milliseconds()))
 	}
-	if now.Sub(w.looked) < lookInterval {
+}
+
+// sampleInterval is the time between two samples of the statistics of a call, which have no events.
+const sampleInterval = 200 * time.Millisecond
+
+// sampleStats samples the statistics of a call from the time it is connected until done.
+func (w *callObserver) sampleStats(c *session, done <-chan struct{}) {
+	select {
+	case <-c.connected:
+	case <-done:
 		return
 	}
-	w.looked = now
-	stats := c.call.Stats()
-	w.stats = stats.Report
-	if stats.RTT != nil {
-		w.metrics["rtt.ms"] = milliseconds(*stats.RTT)
-		w.noteNumber("rtt.ms", milliseconds(*stats.RTT))
+	samples := time.NewTicker(sampleInterval)
+	defer samples.Stop()
+	for {
+		w.sampled(c.call.Stats())
+		select {
+		case <-samples.C:
+		case <-done:
+			return
+		}
 	}
-	for _, f := range reportFacts(stats.Report) {
+}
+
+// sampled takes a sample of the statistics, and how long nothing has come.
+func (w *callObserver) sampled(s stats.Stats) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for kind, moved := range w.moved {
+		w.noteNumber(kind+".idle.ms", float64(time.Since(moved).Milliseconds()))
+	}
+	w.stats = s.Report
+	if s.RTT != nil {
+		w.metrics["rtt.ms"] = milliseconds(*s.RTT)
+		w.noteNumber("rtt.ms", milliseconds(*s.RTT))
+	}
+	for _, f := range reportFacts(s.Report) {
 		w.add(f.key, f.value)
 	}
 }

@@ -89,7 +89,7 @@ func (r *receivers) newAnalyzer() *quality.Analyzer {
 	if !r.Measure.quality {
 		return nil
 	}
-	o := quality.AnalyzerOptions{Epoch: r.Epoch, FrameRate: r.Test.FrameRate, Width: r.Test.Width, Height: r.Test.Height, CompareEvery: 5}
+	o := quality.AnalyzerOptions{Epoch: r.Epoch, FrameRate: r.Test.FrameRate, Width: r.Test.Width, Height: r.Test.Height, CompareEvery: 5, Changed: r.changes.post}
 	if o.FrameRate == 0 {
 		o.FrameRate = testsignal.DefaultFrameRate
 	}
@@ -120,21 +120,6 @@ func (r *receivers) quality() map[string]float64 {
 		return nil
 	}
 	return qualityFacts(r.analyzer.Report(time.Since(r.Epoch.Time())))
-}
-
-// qualityInterval is the time between two reports of the analyzer, which sorts what it knows for each.
-const qualityInterval = 200 * time.Millisecond
-
-// measureQuality lets the expectations, and the observers, get what the analyzer has found out.
-func (r *receivers) measureQuality(last bool) {
-	if r.analyzer == nil || !last && time.Since(r.analyzedAt) < qualityInterval {
-		return
-	}
-	r.analyzedAt = time.Now()
-	q := r.quality()
-	for _, key := range slices.Sorted(maps.Keys(q)) {
-		r.Observe(key, event.NumberOf(q[key]))
-	}
 }
 
 // qualityFields are the same for events: video, audio and av_sync.

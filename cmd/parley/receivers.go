@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -71,12 +70,12 @@ type receivers struct {
 	recorded    map[string]*recordSink // by mid, of the goroutine of the call
 	recordPaths []string               // that the recorder was given
 
-	analyzer   *quality.Analyzer // of test sources that come back, nil for none
-	analyzedAt time.Time         // of the goroutine of measure
+	analyzer *quality.Analyzer // of test sources that come back, nil for none
+	changes  *changes
+	measured map[string]event.Value // the latest values that were measured, by key; of one goroutine at a time
 
-	lastTone atomic.Value  // float64, Hz: the latest tone
-	metering atomic.Bool   // received audio is decoded to measure its tone and level
-	metered  chan struct{} // gets a value when metering is enabled during the call
+	lastTone atomic.Value // float64, Hz: the latest tone
+	metering atomic.Bool  // received audio is decoded to measure its tone and level
 
 	disconnectedAt time.Time // since when nothing has come; of the goroutine of the call
 
@@ -87,7 +86,7 @@ type receivers struct {
 
 // newReceivers returns receivers without tracks. They receive until ctx is done.
 func newReceivers(ctx context.Context, o receiversOptions) *receivers {
-	r := &receivers{receiversOptions: o, ctx: ctx, layers: layers{}, recorded: map[string]*recordSink{}, metered: make(chan struct{}, 1)}
+	r := &receivers{receiversOptions: o, ctx: ctx, layers: layers{}, recorded: map[string]*recordSink{}, changes: newChanges(), measured: map[string]event.Value{}}
 	r.analyzer = r.newAnalyzer()
 	r.metering.Store(o.Measure.tone)
 	return r
@@ -98,18 +97,6 @@ func (r *receivers) place(call *peer.Call) { r.call = call }
 
 // finish waits until nothing is received any more, once ctx has ended.
 func (r *receivers) finish() { r.work.Wait() }
-
-// measures reports whether the received media are measured for more than the statistics.
-func (r *receivers) measures() bool { return r.analyzer != nil || r.metering.Load() }
-
-// enableMetering measures the tone and level of received audio from now on.
-func (r *receivers) enableMetering() {
-	r.metering.Store(true)
-	select {
-	case r.metered <- struct{}{}:
-	default:
-	}
-}
 
 // setMuted notes that the peer has muted or unmuted a track.
 func (r *receivers) setMuted(mid string, muted bool) {
@@ -239,7 +226,7 @@ func (r *receivers) receive(e peer.TrackReceived) {
 	}
 	rtp = receiver.New(e.Track, receiver.Options{
 		OrientationExtensionID: func() uint8 { return orientationExtensionID(e.Receiver) },
-		RTCP:                   reportsOf(e), Sinks: sinks, Forward: forward, Wait: wait, RTT: r.call.RTT, Logger: r.Logger,
+		RTCP:                   reportsOf(e), Sinks: sinks, Forward: forward, Wait: wait, RTT: r.call.RTT, Changed: r.changes.post, Logger: r.Logger,
 		RequestKeyFrame: func() {
 			// An error here is one of a connection that is going down.
 			_ = e.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(e.Track.SSRC())}})
@@ -321,31 +308,4 @@ func (s *toneSink) stats() quality.ToneStats {
 		return m.Stats()
 	}
 	return quality.ToneStats{Level: quality.Silence}
-}
-
-// measure lets the expectations observe what has been measured; last at the end of the call.
-func (r *receivers) measure(last bool) {
-	r.measureQuality(last)
-	for _, s := range r.stats() {
-		if s.Packets > 0 && !s.ended {
-			r.Observe(s.Kind+".codec", event.TextOf(s.Codec))
-			if s.Width > 0 {
-				r.Observe(s.Kind+".size", event.TextOf(size(s.Width, s.Height)))
-			}
-		}
-	}
-	for _, s := range r.byKind() {
-		observe := func(key string, v event.Value) { r.Observe(s.Kind+"."+key, v) }
-		observe("packets", event.NumberOf(s.Packets))
-		observe("lost", event.NumberOf(s.Lost))
-		observe("frames", event.NumberOf(s.Frames))
-		observe("bitrate", event.NumberOf(math.Round(s.Bitrate)))
-		if s.Width > 0 {
-			observe("fps", event.NumberOf(math.Round(s.FrameRate*10)/10))
-		}
-		if s.tone.Tone > 0 {
-			r.lastTone.Store(s.tone.Tone)
-			observe("tone", event.NumberOf(math.Round(s.tone.Tone*10)/10))
-		}
-	}
 }

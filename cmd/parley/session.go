@@ -192,6 +192,9 @@ func (c *session) run(ctx context.Context) error {
 	ctx, hangUp := context.WithCancelCause(ctx)
 	defer hangUp(nil)
 	c.events.begin(c.out)
+	if len(c.options.Checks) > 0 || c.observers.observed() || c.received.measures() {
+		c.received.changes.wanted.Store(true)
+	}
 	var watch sync.WaitGroup
 	watch.Go(func() { c.runTimers(ctx, hangUp) })
 	end, err := c.call.Run(ctx)
@@ -214,7 +217,7 @@ func (c *session) conclude(end peer.End, err, cause error) error {
 	if end == peer.PeerLeft {
 		c.expect.Observe("remote-hangup", event.TextOf("true"))
 	}
-	c.measure(true)
+	c.measure()
 	if c.isConnected() {
 		c.signaler.setUp(false)
 	}
@@ -299,22 +302,18 @@ func (c *session) Fail(err error) {
 	}
 }
 
-// measureInterval is the time between two looks at what the receivers have measured.
-const measureInterval = 50 * time.Millisecond
-
-// measure lets the expectations and the observers get what has been measured; last at the end of the call.
-func (c *session) measure(last bool) {
-	c.received.measure(last)
+// measure lets the expectations and the observers get what has changed. It reports whether values change as time
+// passes.
+func (c *session) measure() (changing bool) {
+	changing = c.received.measure()
 	c.observers.notifyMeasurement()
+	return changing
 }
 
 // runTimers ends the call when its time has come, and measures until it is over.
 func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc) {
-	look := time.NewTicker(measureInterval)
-	defer look.Stop()
-	if len(c.options.Checks) == 0 && !c.observers.observed() && !c.received.measures() {
-		look.Stop() // nothing depends on what is measured meanwhile
-	}
+	changes := c.received.changes
+	defer changes.stop()
 	stats := time.NewTicker(max(c.options.StatsInterval, 10*time.Millisecond))
 	defer stats.Stop()
 	if c.options.StatsInterval <= 0 {
@@ -332,10 +331,11 @@ func (c *session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 		select {
 		case <-ctx.Done():
 			return
-		case <-look.C:
-			c.measure(false)
-		case <-c.received.metered:
-			look.Reset(measureInterval)
+		case <-changes.due.C:
+			changes.begin()
+			if c.measure() {
+				changes.post()
+			}
 		case <-stats.C:
 			c.stats.report()
 		case <-connected:

@@ -28,6 +28,10 @@ type AnalyzerOptions struct {
 
 	// CompareEvery computes the PSNR of every nth frame. The default is 1.
 	CompareEvery int
+
+	// Changed is called after the report has changed, by the goroutine that called the Analyzer. It must not block. The
+	// default does nothing.
+	Changed func()
 }
 
 // A Report holds the measurements of an Analyzer. Pointers are nil for what was not measured.
@@ -70,6 +74,9 @@ type Analyzer struct {
 // NewAnalyzer returns an Analyzer.
 func NewAnalyzer(o AnalyzerOptions) *Analyzer {
 	o.CompareEvery = max(1, o.CompareEvery)
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
 	return &Analyzer{
 		o: o, video: videoAnalyzer{o: o}, audio: audioAnalyzer{timecodes: testsignal.NewTimecodeDetector()},
 	}
@@ -77,6 +84,7 @@ func NewAnalyzer(o AnalyzerOptions) *Analyzer {
 
 // WriteImage takes a decoded frame that arrived at a time. It does not keep the image.
 func (a *Analyzer) WriteImage(img image.Image, at time.Duration) {
+	defer a.o.Changed()
 	number, ok := testsignal.ReadFrameID(img)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,6 +93,7 @@ func (a *Analyzer) WriteImage(img image.Image, at time.Duration) {
 
 // WriteAudio takes a packet of Opus or G.711 that arrived at a time, with its timestamp in units of the clock rate.
 func (a *Analyzer) WriteAudio(mime string, packet []byte, timestamp uint32, at time.Duration) {
+	defer a.o.Changed()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.audio.addPacket(mime, packet, timestamp, at)
@@ -92,6 +101,7 @@ func (a *Analyzer) WriteAudio(mime string, packet []byte, timestamp uint32, at t
 
 // WriteSamples takes mono samples at 48 kHz, the first of which belongs to a time. It replaces WriteAudio.
 func (a *Analyzer) WriteSamples(samples []float32, at time.Duration) {
+	defer a.o.Changed()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.audio.addSamples(samples, at)
@@ -119,11 +129,12 @@ func (a *Analyzer) Report(now time.Duration) Report {
 	for _, s := range a.audio.history.entries {
 		audio = append(audio, milliseconds(s.at)-float64(s.number)*milliseconds(testsignal.TimecodeInterval))
 	}
+	v, s := percentiles(video), percentiles(audio)
 	if a.o.Epoch != nil {
-		r.VideoLatency, r.AudioLatency = plausibleLatency(video), plausibleLatency(audio)
+		r.VideoLatency, r.AudioLatency = plausibleLatency(v), plausibleLatency(s)
 	}
-	if len(video) >= minMeasurements && len(audio) >= minMeasurements {
-		if sync := percentiles(video).Median - percentiles(audio).Median; math.Abs(sync) < maxSync {
+	if v != nil && s != nil {
+		if sync := v.Median - s.Median; math.Abs(sync) < maxSync {
 			r.Sync = &sync
 		}
 	}
@@ -170,8 +181,7 @@ const (
 )
 
 // plausibleLatency returns the percentiles of latencies, nil if they are those of a source with another epoch.
-func plausibleLatency(latencies []float64) *Percentiles {
-	p := percentiles(latencies)
+func plausibleLatency(p *Percentiles) *Percentiles {
 	if p != nil && (p.Median < -1000 || p.Median > maxLatency) {
 		return nil
 	}

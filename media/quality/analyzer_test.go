@@ -174,13 +174,17 @@ func TestAnalyzerOtherEpoch(t *testing.T) {
 
 // TestAnalyzerOtherSignals: other video and silence are not measured.
 func TestAnalyzerOtherSignals(t *testing.T) {
-	a := NewAnalyzer(AnalyzerOptions{Epoch: testsignal.NewEpoch()})
+	changes := 0
+	a := NewAnalyzer(AnalyzerOptions{Epoch: testsignal.NewEpoch(), Changed: func() { changes++ }})
 	for n := range 100 {
 		a.WriteImage(image.NewYCbCr(image.Rect(0, 0, 64, 48), image.YCbCrSubsampleRatio420), time.Duration(n)*time.Second)
 		a.WriteAudio(webrtc.MimeTypeOpus, []byte{0xf8, 0xff, 0xfe}, uint32(n)*frameSamples, time.Duration(n)*frameDuration) //nolint:gosec // small
 	}
 	if r := a.Report(200 * time.Second); r.Frames != 100 || r.FrameIDs != 0 || r.Timecodes != 0 || r.MaxFreeze != nil || r.MaxAudioGap != nil || r.PSNR != nil || r.Sync != nil {
 		t.Errorf("%+v", r)
+	}
+	if changes != 200 {
+		t.Errorf("%d changes were reported, want 200", changes)
 	}
 }
 

@@ -79,6 +79,10 @@ type Options struct {
 	// WaitPackets is how many packets wait behind a missing one: 512 by default, 1000 at most.
 	WaitPackets int
 
+	// Changed is called after the statistics have changed and the sinks have got their frames, on the goroutine of Run. It
+	// must not block. The default does nothing.
+	Changed func()
+
 	// Logger gets dropped packets and failed sinks. The default discards them.
 	Logger *slog.Logger
 }
@@ -128,6 +132,9 @@ func New(track RemoteTrack, o Options) *Receiver {
 	}
 	if o.WaitPackets <= 0 {
 		o.WaitPackets = defaultWaitPackets
+	}
+	if o.Changed == nil {
+		o.Changed = func() {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -190,6 +197,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	}
 	err := r.readRTP(ctx)
 	r.buffer.flush(r.assembler.push)
+	r.options.Changed()
 	return err
 }
 
@@ -220,6 +228,7 @@ func (r *Receiver) readRTP(ctx context.Context) error {
 			r.log.Debug("drop packet", "error", err)
 		}
 		r.buffer.expire(now, r.assembler.push)
+		r.options.Changed()
 		r.keyFrames.poll(now)
 	}
 }

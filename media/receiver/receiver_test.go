@@ -3,6 +3,7 @@ package receiver
 import (
 	"bytes"
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -283,5 +284,18 @@ func TestReceiveOddPackets(t *testing.T) {
 	got, stats = receive(t, webrtc.MimeTypeOpus, Options{}, lines)
 	if len(got) != 99 || stats.Packets != 100 || stats.Lost != 0 || got[30].Gap {
 		t.Errorf("padding: %d frames, stats %+v", len(got), stats)
+	}
+}
+
+// TestReceiverReportsChanges: Changed is called for each packet, after the sinks have got its frames.
+func TestReceiverReportsChanges(t *testing.T) {
+	var frames int
+	var changes []int
+	receive(t, webrtc.MimeTypeOpus, Options{
+		Sinks:   []media.FrameSink{sinkFunc(func(media.Frame) { frames++ })},
+		Changed: func() { changes = append(changes, frames) },
+	}, audioScript(3))
+	if want := []int{1, 2, 3, 3}; !slices.Equal(changes, want) {
+		t.Errorf("frames at each change: got %v, want %v", changes, want)
 	}
 }
