@@ -17,7 +17,7 @@ import (
 // ends are what a pipe joins to the channel.
 type ends struct {
 	in   io.Reader    // what is sent
-	out  io.Writer    // where goes what comes
+	out  io.Writer    // gets what is received
 	stop func()       // ends reads of in that wait
 	full func() error // out has all: closes it, if that is for us to do
 	// done waits for the end of whatever in and out belong to, and returns how it
@@ -25,7 +25,7 @@ type ends struct {
 	done func(cutOff bool, abort <-chan struct{}) error
 }
 
-// outError is an error of where goes what comes, in contrast to one of the call.
+// outError is an error of ends.out, in contrast to one of the call.
 type outError struct{ err error }
 
 func (o *outError) Error() string { return o.err.Error() }

@@ -235,7 +235,7 @@ func (f *Forwarder) connect(ch *datachannel.Channel) {
 // target returns the target that a label names, if --connect has it. The caller calls release for it.
 func (f *Forwarder) target(label string) (string, error) {
 	if len(f.targets) == 0 {
-		return "", errors.New("this side connects to nothing; it was not started with --connect")
+		return "", errors.New("the peer connects to nothing; it was not started with --connect")
 	}
 	chosen := ""
 	for _, t := range f.targets {
@@ -247,7 +247,7 @@ func (f *Forwarder) target(label string) (string, error) {
 	if chosen == "" {
 		f.call.Reporter().Warnf("%s wants to be connected to %s, and was refused: no --connect names it",
 			sanitize.Text(f.call.Peer()), sanitize.Text(label))
-		return "", errors.New("no --connect of this side names that target")
+		return "", errors.New("no --connect of the peer names that target")
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -262,7 +262,7 @@ func (i *Incoming) ask(ctx context.Context, t *transfer, o *filetransfer.Offer) 
 			return context.Cause(ctx)
 		case err != nil:
 			i.call.Reporter().Warnf("%v", err)
-			return &filetransfer.RefusedError{Code: filetransfer.RefusedDeclined, Reason: "nobody is there to be asked"}
+			return &filetransfer.RefusedError{Code: filetransfer.RefusedDeclined, Reason: "the user cannot be asked"}
 		case !wanted:
 			return &filetransfer.RefusedError{Code: filetransfer.RefusedDeclined, Reason: "they were not wanted"}
 		}

@@ -71,15 +71,15 @@ func (t *transfer) isOver() bool {
 // idle returns how long the transfer has had no event.
 func (t *transfer) idle() time.Duration { return time.Since(time.Unix(0, t.lastEvent.Load())) }
 
-// goodbyePatience bounds the wait for the last word to the peer.
-const goodbyePatience = 3 * time.Second
+// closeTimeout bounds the wait for the last messages to and from the peer.
+const closeTimeout = 3 * time.Second
 
 // end ends the transfer before the call, so that the peer gets the reason.
 func (t *transfer) end(cause error) {
 	t.cancel(cause)
 	select {
 	case <-t.over:
-	case <-time.After(goodbyePatience):
+	case <-time.After(closeTimeout):
 	}
 }
 
@@ -163,7 +163,7 @@ func (t *transfer) drainAndClose(ch *datachannel.Channel) {
 		t.call.Logger().Debug("data channel not closed", "error", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(t.call.Context(), goodbyePatience)
+	ctx, cancel := context.WithTimeout(t.call.Context(), closeTimeout)
 	defer cancel()
 	for {
 		if _, _, err := ch.Receive(ctx); err != nil {

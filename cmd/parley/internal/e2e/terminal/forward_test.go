@@ -155,7 +155,7 @@ func TestOnlyNamedTargetsAreConnected(t *testing.T) {
 	if n, err := io.Copy(io.Discard, c); n > 0 {
 		t.Errorf("%d bytes came from a target that nobody named, %v", n, err)
 	}
-	home.Says(t, "office did not connect us: no --connect of this side names that target")
+	home.Says(t, "office did not connect us: no --connect of the peer names that target")
 	office.Says(t, "home wants to be connected to "+web.Listener.Addr().String())
 }
 
