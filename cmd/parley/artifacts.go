@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/probe/sdptext"
 	"parley/cmd/parley/internal/scenario"
 	"parley/peer/capture"
 	"parley/signal"
@@ -62,7 +63,7 @@ func (a *probeCall) evidence(r *scenario.Result) map[string][]byte {
 	if w.remoteEvents.Len() > 0 {
 		files["remote-events.ndjson"] = bytes.Clone(w.remoteEvents.Bytes())
 	}
-	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.facts.snapshot(), "verdict.json": map[string]any{
+	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.Snapshot(), "verdict.json": map[string]any{
 		"scenario": r.Scenario.Name, "specs": r.Scenario.Specs, "verdict": r.Verdict, "reason": r.Reason, "step": r.Step, "metrics": w.metrics}} {
 		if data, err := json.MarshalIndent(v, "", "  "); err == nil {
 			files[name] = append(data, '\n')
@@ -110,7 +111,7 @@ func (p *prober) newArtifacts(s *options, r *resources) (*artifacts, error) {
 // sends takes the ICE credentials of a description of ours, by which the packets of the call are known on a shared port.
 func (t *artifacts) sends(sdp string) {
 	if t != nil {
-		t.demux.Add(attributeOf(sdp, "ice-ufrag"), t.pcapng)
+		t.demux.Add(sdptext.Attribute(sdp, "ice-ufrag"), t.pcapng)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/scenario"
 	"parley/peer"
 )
@@ -37,8 +38,8 @@ func TestRemoteEventsAreHostile(t *testing.T) {
 		f.heard(w, []byte(line))
 	}
 	<-f.begun
-	for key := range w.snapshot() {
-		if _, known := probeSorts()[key]; !known {
+	for key := range w.Snapshot() {
+		if _, known := probeKeys()[key]; !known {
 			t.Errorf("the key %q", key)
 		}
 	}
@@ -46,8 +47,8 @@ func TestRemoteEventsAreHostile(t *testing.T) {
 	for range maxRemoteEvents/maxCommand + 2 {
 		f.heard(w, []byte(long))
 	}
-	if w.remoteEvents.Len() > maxRemoteEvents || len(w.all("remote.text")) > maxFacts {
-		t.Errorf("%d bytes and %d texts are kept", w.remoteEvents.Len(), len(w.all("remote.text")))
+	if w.remoteEvents.Len() > maxRemoteEvents || len(w.All("remote.text")) > facts.MaxValues {
+		t.Errorf("%d bytes and %d texts are kept", w.remoteEvents.Len(), len(w.All("remote.text")))
 	}
 }
 
@@ -58,7 +59,7 @@ func TestCodesAreCompared(t *testing.T) {
 		w.noteRemote(nil, remoteEvent{Event: "code", Code: theirs})
 		w.code = "1"
 		w.noteRemote(nil, remoteEvent{Event: "state", Connection: "connected"})
-		if got := w.latest("codes"); got != want {
+		if got := w.Latest("codes"); got != want {
 			t.Errorf("1 and %s: %q", theirs, got)
 		}
 	}

@@ -39,14 +39,14 @@ func (p *prober) explore(ctx context.Context) {
 	defer cancel()
 	wait := func(check string) bool { return steps.until(deadline, check, exploringWait) == nil }
 	w := a.observed
-	rejected := func(kind string) bool { return slices.Contains(w.all("answer.rejected"), event.TextOf(kind)) }
+	rejected := func(kind string) bool { return slices.Contains(w.All("answer.rejected"), event.TextOf(kind)) }
 	for _, kind := range media.Kinds() {
-		direction := w.latest("answer.direction." + kind)
+		direction := w.Latest("answer.direction." + kind)
 		p.capabilities[kind] = direction == "sendrecv" || direction == "recvonly"
 		p.capabilities[kind+"-in"] = direction == "sendrecv" || direction == "sendonly"
 	}
-	p.capabilities["data"] = w.latest("answer.sctp") != "" && !rejected("application")
-	p.capabilities["parley"] = w.latest("answer.parley") == "true"
+	p.capabilities["data"] = w.Latest("answer.sctp") != "" && !rejected("application")
+	p.capabilities["parley"] = w.Latest("answer.parley") == "true"
 	if p.capabilities["parley"] && p.capabilities["data"] {
 		a.cooperate()
 		p.capabilities["cooperation"] = a.remote.wait(deadline) == nil

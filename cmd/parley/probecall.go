@@ -14,6 +14,7 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/scenario"
 	"parley/media/device"
 	"parley/peer"
@@ -111,7 +112,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 	a := &probeCall{observed: newCallObserver(), events: &bytes.Buffer{}, ended: make(chan struct{})}
 	s.attach = slices.Clone(s.attach)
 	if altered != nil {
-		altered.onCrossed = func() { a.observed.note("crossed", "true") }
+		altered.onCrossed = func() { a.observed.Note("crossed", "true") }
 		s.attach = append(s.attach, altered.attach)
 	}
 	s.attach = append(s.attach, a.observed.attach)
@@ -189,7 +190,7 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *options, r *resource
 	a.work.Go(func() { a.observed.sampleStats(a.session, a.ended) })
 	a.work.Go(func() {
 		a.err = a.session.run(running)
-		a.observed.note("state", "ended")
+		a.observed.Note("state", "ended")
 		close(a.ended)
 	})
 	return nil
@@ -254,8 +255,8 @@ func (a *probeCall) newSteps() *steps { return &steps{probeCall: a, used: map[st
 // since returns the number of the first value that may satisfy a check: of occurrences, the first that
 // no step has used; of states, the one after those that were there before the step.
 func (s *steps) since(c event.Check) int {
-	if kindOf(c.Key) != occurrences {
-		return s.observed.count(c.Key)
+	if s.observed.Validity(c.Key) != facts.Occurrence {
+		return s.observed.Count(c.Key)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -284,15 +285,15 @@ func (s *steps) until(ctx context.Context, raw string, within time.Duration) err
 		ended = nil
 	}
 	for {
-		change := s.observed.next()
-		if next, ok := s.observed.match(c, since); ok {
+		change := s.observed.Changed()
+		if next, ok := s.observed.Match(c, since); ok {
 			s.use(c, next)
 			return nil
 		}
 		select {
 		case <-change:
 		case <-ended:
-			if _, ok := s.observed.match(c, since); ok {
+			if _, ok := s.observed.Match(c, since); ok {
 				return nil
 			}
 			return s.over(raw)
@@ -315,14 +316,14 @@ func (a *probeCall) over(raw string) error {
 // short says that something did not come about in time, and why no call did if
 // that is the reason.
 func (a *probeCall) short(c event.Check, raw string, within time.Duration) error {
-	saw := a.observed.latest(c.Key)
+	saw := a.observed.Latest(c.Key)
 	switch {
 	case saw != "":
 		return fmt.Errorf("no %s within %s: %s was %s", raw, within, c.Key, saw)
-	case !a.session.isConnected() && a.observed.latest("answered") == "":
+	case !a.session.isConnected() && a.observed.Latest("answered") == "":
 		return fmt.Errorf("no %s within %s: no answer came to the offer", raw, within)
 	case !a.session.isConnected():
-		return fmt.Errorf("no %s within %s: there is no connection (%s; candidates of theirs: %d)", raw, within, cmp.Or(a.observed.latest("state"), "new"), a.observed.count("candidate"))
+		return fmt.Errorf("no %s within %s: there is no connection (%s; candidates of theirs: %d)", raw, within, cmp.Or(a.observed.Latest("state"), "new"), a.observed.Count("candidate"))
 	}
 	return fmt.Errorf("no %s within %s: nothing of it was seen", raw, within)
 }
@@ -331,16 +332,16 @@ func (a *probeCall) short(c event.Check, raw string, within time.Duration) error
 func (a *probeCall) read(raw string) (event.Check, error) {
 	key, grow, ok := strings.Cut(raw, "+=")
 	if !ok {
-		return event.ParseCheck(raw, probeSorts())
+		return event.ParseCheck(raw, probeKeys())
 	}
-	by, err := event.ParseCheck(key+">="+grow, probeSorts())
+	by, err := event.ParseCheck(key+">="+grow, probeKeys())
 	if err != nil {
 		return by, err
 	}
 	if by.Kind != event.Number {
 		return by, fmt.Errorf("%s: %s does not grow", raw, key)
 	}
-	base, _ := a.observed.latestValue(key).Number()
+	base, _ := a.observed.LatestValue(key).Number()
 	by.Number += base
 	by.Raw = raw
 	return by, nil
@@ -354,15 +355,15 @@ func (s *steps) never(ctx context.Context, raw string, during time.Duration) err
 		return &inconclusive{err}
 	}
 	since := s.since(c)
-	if ofAnswer(c.Key) {
+	if facts.IsOfAnswer(c.Key) {
 		since = 0
 	}
 	timeout := time.NewTimer(during)
 	defer timeout.Stop()
 	for {
-		change := s.observed.next()
-		if _, ok := s.observed.match(c, since); ok {
-			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.Key, s.observed.latest(c.Key))
+		change := s.observed.Changed()
+		if _, ok := s.observed.Match(c, since); ok {
+			return fmt.Errorf("%s, which should not be: %s is %s", raw, c.Key, s.observed.Latest(c.Key))
 		}
 		select {
 		case <-change:

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"parley/cmd/parley/internal/probe/sdptext"
 	"parley/peer"
 	"parley/signal"
 )
@@ -115,33 +116,6 @@ func (a *mutator) deliverCrossing() {
 	a.onCrossed()
 }
 
-// change is what a call line can do to an offer.
-type change func(sections []section)
-
-// mutations are the changes of descriptions, by name, with what they do.
-func mutations() map[string]change {
-	without := func(prefixes ...string) change { return func(all []section) { drop(all, prefixes...) } }
-	return map[string]change{
-		"no-ssrc": without("a=ssrc:", "a=ssrc-group:"), "no-msid": without("a=msid:", "a=msid-semantic:", "a=ssrc:", "a=ssrc-group:"),
-		"no-extensions": without("a=extmap:", "a=extmap-allow-mixed"), "no-feedback": without("a=rtcp-fb:"), "no-max-message": without("a=max-message-size:"),
-		"no-rtx":    func(all []section) { keepCodecs(all, "", func(n string) bool { return n != "rtx" }) },
-		"only-pcmu": onlyCodec("audio", "pcmu"), "only-pcma": onlyCodec("audio", "pcma"), "only-g722": onlyCodec("audio", "g722"), "only-opus": onlyCodec("audio", "opus"),
-		"only-vp8": onlyCodec("video", "vp8"), "only-vp9": onlyCodec("video", "vp9"), "only-h264": onlyCodec("video", "h264"), "only-av1": onlyCodec("video", "av1"),
-		"unknown-video":      func(all []section) { rename(all, "video") },
-		"unknown-attributes": unknownAttributes,
-		"unknown-codec":      unknownCodec,
-		"sdes":               func(all []section) { addTo(all, "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:"+strings.Repeat("A", 40)) },
-		"setup-active":       func(all []section) { setup(all, "active") },
-		"setup-passive":      func(all []section) { setup(all, "passive") },
-		"session-level":      sessionLevel,
-		"media-level":        mediaLevel,
-		"lower-fingerprint":  func(all []section) { alterFingerprint(all, strings.ToLower) },
-		"unknown-hash":       unknownHash,
-		"wrong-fingerprint":  func(all []section) { alterFingerprint(all, wrongHex) },
-		"legacy-sctp":        legacySCTP,
-	}
-}
-
 // candidateChanges are those of candidates.
 func candidateChanges() []string {
 	return []string{"vanilla", "no-candidates", "junk-candidates", "many-candidates"}
@@ -170,9 +144,9 @@ func (a *mutator) laterOffer(m signal.Message) []signal.Message {
 	case a.does("stale-reoffer") && stale != nil:
 		return []signal.Message{m, *stale}
 	case a.does("bad-reoffer"):
-		all := sectionsOf(m.SDP)
-		addTo(all, "a=extmap:0 urn:x-unknown")
-		m.SDP = written(all)
+		all := sdptext.Parse(m.SDP)
+		sdptext.AddToMedia(all, "a=extmap:0 urn:x-unknown")
+		m.SDP = sdptext.Format(all)
 	}
 	return []signal.Message{m}
 }
@@ -213,9 +187,9 @@ func (a *mutator) markAnswered(answer signal.Message) {
 func newMutator(list string) (*mutator, error) {
 	a := &mutator{}
 	for _, name := range strings.Split(list, ",") {
-		if _, ok := mutations()[name]; !ok && !slices.Contains(slices.Concat(candidateChanges(), laterChanges()), name) {
+		if _, ok := sdptext.Mutations()[name]; !ok && !slices.Contains(slices.Concat(candidateChanges(), laterChanges()), name) {
 			var all []string
-			for n := range mutations() {
+			for n := range sdptext.Mutations() {
 				all = append(all, n)
 			}
 			all = slices.Concat(all, candidateChanges(), laterChanges())
@@ -250,26 +224,16 @@ func (a *mutator) of(m signal.Message) []signal.Message {
 }
 
 func (a *mutator) describe(sdp string) string {
-	all := sectionsOf(sdp)
+	all := sdptext.Parse(sdp)
 	if a.does("no-candidates") {
-		drop(all, "a=candidate:")
+		sdptext.Drop(all, "a=candidate:")
 	}
 	for _, name := range a.changes {
-		if change := mutations()[name]; change != nil {
+		if change := sdptext.Mutations()[name]; change != nil {
 			change(all)
 		}
 	}
-	return written(all)
-}
-
-func written(all []section) string {
-	var b strings.Builder
-	for _, s := range all {
-		for _, line := range s.lines {
-			b.WriteString(line + "\r\n")
-		}
-	}
-	return b.String()
+	return sdptext.Format(all)
 }
 
 func (a *mutator) candidate(m signal.Message) []signal.Message {
@@ -296,12 +260,12 @@ func (a *mutator) sendHeld(ctx context.Context, next sendFunc) error {
 	}
 	offer := *a.held
 	a.held = nil
-	all := sectionsOf(offer.SDP)
-	drop(all, "a=ice-options:")
+	all := sdptext.Parse(offer.SDP)
+	sdptext.Drop(all, "a=ice-options:")
 	if len(all) > 1 {
-		all[1].lines = append(all[1].lines, append(a.lines, "a=end-of-candidates")...)
+		all[1].Lines = append(all[1].Lines, append(a.lines, "a=end-of-candidates")...)
 	}
-	offer.SDP = written(all)
+	offer.SDP = sdptext.Format(all)
 	return next(ctx, offer)
 }
 
@@ -337,180 +301,4 @@ func many() []string {
 		all = append(all, fmt.Sprintf("candidate:%d 1 udp %d 198.51.100.%d 50000 typ host", 100+i, 2130706431-i, i+1))
 	}
 	return all
-}
-
-func drop(all []section, prefixes ...string) {
-	for i := range all {
-		all[i].lines = slices.DeleteFunc(all[i].lines, func(line string) bool {
-			return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(line, p) })
-		})
-	}
-}
-
-// addTo adds a line to each section of media.
-func addTo(all []section, line string) {
-	for i := 1; i < len(all); i++ {
-		if all[i].kind == "audio" || all[i].kind == "video" {
-			all[i].lines = append(all[i].lines, line)
-		}
-	}
-}
-
-func onlyCodec(kind, codec string) change {
-	return func(all []section) { keepCodecs(all, kind, func(n string) bool { return n == codec }) }
-}
-
-// keepCodecs leaves those codecs out that keep does not want, of a kind or of
-// all if it is "".
-func keepCodecs(all []section, kind string, keep func(name string) bool) {
-	for i := range all {
-		s := &all[i]
-		if s.kind != "audio" && s.kind != "video" || kind != "" && s.kind != kind {
-			continue
-		}
-		gone := map[string]bool{}
-		for _, m := range s.values("rtpmap") {
-			format, codec, _ := strings.Cut(m, " ")
-			name, _, _ := strings.Cut(codec, "/")
-			gone[format] = !keep(strings.ToLower(name))
-		}
-		s.formats = slices.DeleteFunc(s.formats, func(f string) bool { return gone[f] })
-		s.lines[0] = strings.Join(append([]string{"m=" + s.kind, s.port, s.proto}, s.formats...), " ")
-		s.lines = slices.DeleteFunc(s.lines, func(line string) bool {
-			for _, name := range []string{"a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"} {
-				if rest, ok := strings.CutPrefix(line, name); ok {
-					format, _, _ := strings.Cut(rest, " ")
-					return gone[format]
-				}
-			}
-			return false
-		})
-	}
-}
-
-// rename gives the codecs of a kind names that nobody knows.
-func rename(all []section, kind string) {
-	for i := range all {
-		if all[i].kind != kind {
-			continue
-		}
-		for j, line := range all[i].lines {
-			if format, codec, ok := strings.Cut(line, " "); ok && strings.HasPrefix(format, "a=rtpmap:") {
-				_, rest, _ := strings.Cut(codec, "/")
-				all[i].lines[j] = format + " X-UNKNOWN/" + rest
-			}
-		}
-	}
-}
-
-func unknownAttributes(all []section) {
-	for i := range all {
-		all[i].lines = append(all[i].lines, "a=x-unknown", "a=x-unknown-value:1 2 3")
-	}
-	addTo(all, "a=rtcp-fb:* x-unknown future")
-}
-
-func unknownCodec(all []section) {
-	for i := range all {
-		if s := &all[i]; s.kind == "audio" || s.kind == "video" {
-			s.lines[0] += " 63"
-			s.lines = append(s.lines, "a=rtpmap:63 X-FUTURE/90000", "a=fmtp:63 a=b;c")
-		}
-	}
-}
-
-func setup(all []section, role string) {
-	for i := range all {
-		for j, line := range all[i].lines {
-			if strings.HasPrefix(line, "a=setup:") {
-				all[i].lines[j] = "a=setup:" + role
-			}
-		}
-	}
-}
-
-// transportAttributes may stand in the session's part or in each section
-// (RFC 8839 §4.4.4, RFC 8842 §5).
-func transportAttributes() []string {
-	return []string{"a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:"}
-}
-
-func take(s *section, prefixes []string) []string {
-	var taken []string
-	s.lines = slices.DeleteFunc(s.lines, func(line string) bool {
-		for _, p := range prefixes {
-			if strings.HasPrefix(line, p) {
-				taken = append(taken, line)
-				return true
-			}
-		}
-		return false
-	})
-	return taken
-}
-
-func sessionLevel(all []section) {
-	var taken []string
-	for i := range all {
-		for _, line := range take(&all[i], transportAttributes()) {
-			if !slices.Contains(taken, line) {
-				taken = append(taken, line)
-			}
-		}
-	}
-	all[0].lines = append(all[0].lines, taken...)
-}
-
-func mediaLevel(all []section) {
-	taken := take(&all[0], transportAttributes())
-	for i := 1; i < len(all); i++ {
-		all[i].lines = append(all[i].lines, taken...)
-	}
-}
-
-// fingerprint changes the digits of fingerprints.
-func alterFingerprint(all []section, digits func(string) string) {
-	for i := range all {
-		for j, line := range all[i].lines {
-			if v, ok := strings.CutPrefix(line, "a=fingerprint:"); ok {
-				hash, hex, _ := strings.Cut(v, " ")
-				all[i].lines[j] = "a=fingerprint:" + hash + " " + digits(hex)
-			}
-		}
-	}
-}
-
-// wrongHex is another certificate's.
-func wrongHex(hex string) string {
-	if hex == "" {
-		return hex
-	}
-	swapped := byte('0')
-	if hex[0] == '0' {
-		swapped = '1'
-	}
-	return string(swapped) + hex[1:]
-}
-
-// unknownHash adds a fingerprint of a hash that nobody knows, before the other.
-func unknownHash(all []section) {
-	for i := range all {
-		for j, line := range all[i].lines {
-			if strings.HasPrefix(line, "a=fingerprint:") {
-				all[i].lines = slices.Insert(all[i].lines, j, "a=fingerprint:x-future-1 00:11:22:33")
-				break
-			}
-		}
-	}
-}
-
-// legacySCTP writes the section of data as before RFC 8841.
-func legacySCTP(all []section) {
-	for i := range all {
-		if all[i].kind == "application" {
-			all[i].lines[0] = "m=application 9 DTLS/SCTP 5000"
-			take(&all[i], []string{"a=sctp-port:"})
-			all[i].lines = append(all[i].lines, "a=sctpmap:5000 webrtc-datachannel 1024")
-		}
-	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"math"
@@ -14,6 +16,8 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/probe/facts"
+	"parley/cmd/parley/internal/probe/sdptext"
 	"parley/media"
 	"parley/peer"
 	"parley/peer/datachannel"
@@ -24,7 +28,7 @@ import (
 // callObserver remembers what happens in a call, for checks that come later. callObserver is the
 // middleware next to the signaling server.
 type callObserver struct {
-	*facts
+	*facts.Facts
 	artifacts *artifacts // nil for none
 
 	mu           sync.Mutex // guards the following
@@ -51,7 +55,7 @@ type signalingMessage struct {
 }
 
 func newCallObserver() *callObserver {
-	return &callObserver{facts: newFacts(), metrics: map[string]float64{},
+	return &callObserver{Facts: facts.New(probeKeys()), metrics: map[string]float64{},
 		offers: map[uint64]string{}, answers: map[uint64]string{},
 		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
 }
@@ -73,12 +77,18 @@ func messageFact(label string, text bool, data []byte) string {
 	return fmt.Sprintf("%q %t %d %s", label, text, len(data), digest(data))
 }
 
+// digest returns the beginning of the SHA-256 of a message.
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
 // owns notes the latest channel of a label.
 func (w *callObserver) owns(ch *datachannel.Channel) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.channels[ch.Label()] = ch
-	w.note("channel", ch.Label())
+	w.Note("channel", ch.Label())
 }
 
 // attach observes a call.
@@ -93,21 +103,21 @@ func (w *callObserver) noteMuted(where string, muted bool, kind string) {
 	if muted {
 		is, was = was, is
 	}
-	w.remove(was, kind)
-	w.note(is, kind)
+	w.Remove(was, kind)
+	w.Note(is, kind)
 }
 
 // closed notes that a channel is closed.
 func (w *callObserver) closed(label string) {
-	w.remove("channel", label)
-	w.note("channel.closed", label)
+	w.Remove("channel", label)
+	w.Note("channel.closed", label)
 }
 
 // valued notes a value of a key of --expect.
 func (w *callObserver) valued(key string, value event.Value) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.add(key, value)
+	w.Add(key, value)
 	if n, ok := value.Number(); ok && isQuality(key) {
 		w.metrics[key] = n
 	}
@@ -119,16 +129,16 @@ func (w *callObserver) happened(e peer.Event) {
 	defer w.mu.Unlock()
 	switch e := e.(type) {
 	case peer.StateChanged:
-		w.note("state", e.State.String())
+		w.Note("state", e.State.String())
 		if e.State == webrtc.PeerConnectionStateConnected && w.metrics["setup.ms"] == 0 {
 			w.metrics["setup.ms"] = milliseconds(e.Since)
 			w.noteNumber("setup.ms", math.Round(milliseconds(e.Since)*10)/10)
 		}
 		for _, s := range []string{"connected", "failed", "disconnected"} { // connected is noted once the call has begun
 			if e.State.String() != s {
-				w.remove(s, "true")
+				w.Remove(s, "true")
 			} else if s != "connected" {
-				w.note(s, "true")
+				w.Note(s, "true")
 			}
 		}
 	case peer.CandidateFound:
@@ -136,11 +146,11 @@ func (w *callObserver) happened(e peer.Event) {
 		if e.Remote {
 			side = "candidate"
 		}
-		w.note(side, e.Type)
+		w.Note(side, e.Type)
 	case peer.PairSelected:
-		w.note("pair", e.Local.Type+" "+e.Remote.Type)
-		w.note("pair.protocol", e.Local.Protocol)
-		w.note("relayed", strconv.FormatBool(e.Relayed))
+		w.Note("pair", e.Local.Type+" "+e.Remote.Type)
+		w.Note("pair.protocol", e.Local.Protocol)
+		w.Note("relayed", strconv.FormatBool(e.Relayed))
 	case peer.VerificationCode:
 		w.code = e.Code
 		w.compareCodes()
@@ -151,15 +161,15 @@ func (w *callObserver) happened(e peer.Event) {
 	case peer.ChannelClosed:
 		w.closed(e.Channel.Label())
 	case peer.MessageReceived:
-		w.note("message", messageFact(e.Channel.Label(), e.Text, e.Data))
+		w.Note("message", messageFact(e.Channel.Label(), e.Text, e.Data))
 	case peer.TrackSending:
-		w.note("sending."+e.Track.Kind().String(), media.CodecName(e.Codec.MimeType))
+		w.Note("sending."+e.Track.Kind().String(), media.CodecName(e.Codec.MimeType))
 	case peer.TrackRejected:
-		w.note("refused."+e.Track.Kind().String(), "true")
+		w.Note("refused."+e.Track.Kind().String(), "true")
 	case peer.TextRejected:
-		w.note("warning", e.Reason.Error())
+		w.Note("warning", e.Reason.Error())
 	case peer.Warned:
-		w.note("warning", e.Text)
+		w.Note("warning", e.Text)
 	}
 }
 
@@ -174,24 +184,24 @@ func (w *callObserver) heard(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.remember(signalingMessage{time.Now(), false, m})
-	if u := attributeOf(m.SDP, "ice-ufrag"); u != "" {
+	if u := sdptext.Attribute(m.SDP, "ice-ufrag"); u != "" {
 		w.ufrags[u] = true
 		w.noteNumber("ufrags", float64(len(w.ufrags)))
 	}
 	switch m.Type {
 	case signal.Offer:
-		w.note("reoffered", "true")
+		w.Note("reoffered", "true")
 	case signal.Answer:
-		w.note("answered", "true")
+		w.Note("answered", "true")
 		w.heardAnswer(m)
 	case signal.ICECandidate:
 		if m.Candidate == nil || m.Candidate.Candidate == "" {
-			w.note("candidates.end", "true")
+			w.Note("candidates.end", "true")
 		} else if strings.Contains(m.Candidate.Candidate, ".local ") {
-			w.note("candidate.mdns", "true")
+			w.Note("candidate.mdns", "true")
 		}
 	case signal.Leave:
-		w.note("signaling.leave", "true")
+		w.Note("signaling.leave", "true")
 	}
 }
 
@@ -199,12 +209,12 @@ func (w *callObserver) heard(m signal.Message) {
 func (w *callObserver) heardAnswer(m signal.Message) {
 	offer := w.offered
 	if x := m.Extension; x != nil {
-		w.note("answer.parley", "true")
+		w.Note("answer.parley", "true")
 		if sent, ok := w.offers[x.Number]; ok {
 			offer = sent
 			before, again := w.answers[x.Number]
 			if again {
-				w.note("answer.repeated", map[bool]string{true: "same", false: "other"}[before == m.SDP+x.Rejected])
+				w.Note("answer.repeated", map[bool]string{true: "same", false: "other"}[before == m.SDP+x.Rejected])
 			} else {
 				w.answers[x.Number] = m.SDP + x.Rejected
 			}
@@ -216,15 +226,15 @@ func (w *callObserver) heardAnswer(m signal.Message) {
 		case ok:
 			which = "earlier"
 		}
-		w.note("answer.number", which)
+		w.Note("answer.number", which)
 		if x.Rejected != "" {
-			w.note("answer.rejection", which)
+			w.Note("answer.rejection", which)
 			return
 		}
 	}
-	w.removeAnswer()
-	for _, f := range answerFacts(offer, m.SDP) {
-		w.add(f.key, f.value)
+	w.RemoveAnswer()
+	for _, f := range facts.OfAnswer(offer, m.SDP) {
+		w.Add(f.Key, f.Value)
 	}
 }
 
@@ -320,11 +330,11 @@ func (w *callObserver) sampled(s stats.Stats) {
 		w.metrics["rtt.ms"] = milliseconds(*s.RTT)
 		w.noteNumber("rtt.ms", milliseconds(*s.RTT))
 	}
-	for _, f := range reportFacts(s.Report) {
-		w.add(f.key, f.value)
+	for _, f := range facts.OfReport(s.Report) {
+		w.Add(f.Key, f.Value)
 	}
 }
 
 func (w *callObserver) noteNumber(key string, v float64) {
-	w.add(key, event.NumberOf(v))
+	w.Add(key, event.NumberOf(v))
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
 	"parley/media"
@@ -182,10 +183,10 @@ type remoteEvent struct {
 }
 
 // facts are what a probe looks at in an event of the peer.
-func (e *remoteEvent) facts() (all []fact) {
+func (e *remoteEvent) facts() (all []facts.Fact) {
 	add := func(key, value string) {
 		if value != "" {
-			all = append(all, fact{"remote." + key, event.TextOf(value[:min(len(value), maxFact)])})
+			all = append(all, facts.Fact{Key: "remote." + key, Value: event.TextOf(value[:min(len(value), maxFact)])})
 		}
 	}
 	switch e.Event {
@@ -209,21 +210,21 @@ func (e *remoteEvent) facts() (all []fact) {
 	return all
 }
 
-func (e *remoteEvent) statsFacts() (all []fact) {
+func (e *remoteEvent) statsFacts() (all []facts.Fact) {
 	for _, t := range e.Tracks {
 		if t.Direction != "in" || !slices.Contains(media.Kinds(), t.Kind) {
 			continue
 		}
 		for key, v := range map[string]float64{"packets": t.Packets, "lost": t.Lost, "frames": t.Frames, "tone": t.Tone} {
-			all = append(all, fact{"remote." + t.Kind + "." + key, event.NumberOf(v)})
+			all = append(all, facts.Fact{Key: "remote." + t.Kind + "." + key, Value: event.NumberOf(v)})
 		}
 		if t.Kind == "video" && t.Size != "" {
-			all = append(all, fact{"remote.video.size", event.TextOf(t.Size[:min(len(t.Size), maxFact)])})
+			all = append(all, facts.Fact{Key: "remote.video.size", Value: event.TextOf(t.Size[:min(len(t.Size), maxFact)])})
 		}
 	}
-	for _, f := range reportFacts(e.Report) {
-		if text := f.value.String(); text != "" && slices.Contains([]string{"role", "dtls", "tls"}, f.key) {
-			all = append(all, fact{"remote." + f.key, event.TextOf(text[:min(len(text), maxFact)])})
+	for _, f := range facts.OfReport(e.Report) {
+		if text := f.Value.String(); text != "" && slices.Contains([]string{"role", "dtls", "tls"}, f.Key) {
+			all = append(all, facts.Fact{Key: "remote." + f.Key, Value: event.TextOf(text[:min(len(text), maxFact)])})
 		}
 	}
 	return all
@@ -237,17 +238,17 @@ func (w *callObserver) noteRemote(line []byte, e remoteEvent) {
 		w.remoteEvents.Write(append(line, '\n'))
 	}
 	for _, f := range e.facts() {
-		w.add(f.key, f.value)
+		w.Add(f.Key, f.Value)
 	}
 	switch {
 	case e.Event == "mute" && e.Kind != "":
 		w.noteMuted("remote.", e.Muted, e.Kind[:min(len(e.Kind), maxFact)])
 	case e.Event == "channel" && e.State == "closed":
-		w.remove("remote.channel", e.Label)
+		w.Remove("remote.channel", e.Label)
 	}
 	w.compareCodes()
 	for _, t := range e.Tracks {
-		if sent, ok := w.latestValue(t.Kind + ".sent").Number(); ok && t.Direction == "in" {
+		if sent, ok := w.LatestValue(t.Kind + ".sent").Number(); ok && t.Direction == "in" {
 			w.noteNumber(t.Kind+".unreported-packets", sent-t.Packets-t.Lost)
 		}
 	}
@@ -255,8 +256,8 @@ func (w *callObserver) noteRemote(line []byte, e remoteEvent) {
 
 // compareCodes notes if both sides show the same verification code. The caller holds the lock.
 func (w *callObserver) compareCodes() {
-	if theirs := w.latest("remote.code"); theirs != "" && w.code != "" {
-		w.note("codes", map[bool]string{true: "same", false: "other"}[theirs == w.code])
+	if theirs := w.Latest("remote.code"); theirs != "" && w.code != "" {
+		w.Note("codes", map[bool]string{true: "same", false: "other"}[theirs == w.code])
 	}
 }
 

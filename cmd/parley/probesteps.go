@@ -12,6 +12,7 @@ import (
 
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
 	"parley/peer"
@@ -22,6 +23,9 @@ import (
 // stepPatience is how long what a step asks of the peer may take.
 const stepPatience = 20 * time.Second
 
+// probeKeys returns the keys of expect and never.
+func probeKeys() map[string]event.Kind { return facts.Keys(expectKeys()) }
+
 // compile checks the steps of a scenario, as far as that goes without a call.
 func compile(s scenario.Scenario) error {
 	for _, step := range s.Steps {
@@ -29,7 +33,7 @@ func compile(s scenario.Scenario) error {
 		switch step.Verb {
 		case "expect", "never":
 			raw := strings.Replace(step.Args[0], "+=", ">=", 1)
-			_, err = event.ParseCheck(raw, probeSorts())
+			_, err = event.ParseCheck(raw, probeKeys())
 		case "call":
 			_, err = parseCallWords(&options{}, step.Args)
 		case "open":
@@ -163,7 +167,7 @@ func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 		return err
 	}
 	data := payload(e)
-	since := a.observed.count("message")
+	since := a.observed.Count("message")
 	begin := time.Now()
 	sending, cancel := context.WithTimeout(ctx, s.For)
 	defer cancel()
@@ -183,8 +187,8 @@ func (a *probeCall) message(ctx context.Context, want string, since int, within 
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
 	for {
-		change := a.observed.next()
-		if _, ok := a.observed.match(c, since); ok {
+		change := a.observed.Changed()
+		if _, ok := a.observed.Match(c, since); ok {
 			return nil
 		}
 		select {
@@ -193,7 +197,7 @@ func (a *probeCall) message(ctx context.Context, want string, since int, within 
 			return a.over("message")
 		case <-timeout.C:
 			came := "nothing came back"
-			if got := a.observed.latest("message"); got != "" && a.observed.count("message") > since {
+			if got := a.observed.Latest("message"); got != "" && a.observed.Count("message") > since {
 				came = "another message came: " + got
 			}
 			return fmt.Errorf("the message (channel, text, bytes, digest: %s) did not come back within %s: %s", want, within, came)
@@ -278,7 +282,7 @@ func (a *probeCall) listen(ch *datachannel.Channel) {
 			a.observed.closed(ch.Label())
 			return
 		}
-		a.observed.note("message", messageFact(ch.Label(), text, data))
+		a.observed.Note("message", messageFact(ch.Label(), text, data))
 	}
 }
 
