@@ -9,7 +9,7 @@ import (
 	"parley/cmd/parley/internal/event"
 )
 
-// MaxValues is how many values of a key are kept: the latest.
+// MaxValues is how many values of a key are kept, and how many that hold now: the latest.
 const MaxValues = 500
 
 // Validity is how long the values of a key hold.
@@ -65,6 +65,9 @@ func (f *Facts) Add(key string, value event.Value) {
 		f.current[key] = []event.Value{value}
 	case SetState:
 		f.current[key] = append(f.current[key], value)
+		if n := len(f.current[key]); n > MaxValues {
+			f.current[key] = f.current[key][n-MaxValues:]
+		}
 	}
 	values := f.values[key]
 	if len(values) >= MaxValues {

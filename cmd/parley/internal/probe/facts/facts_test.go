@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"fmt"
 	"testing"
 
 	"parley/cmd/parley/internal/event"
@@ -60,6 +61,26 @@ func TestChanged(t *testing.T) {
 	f.Note("state", "connected")
 	if closed(c) {
 		t.Error("the channel is closed without a change")
+	}
+}
+
+// TestFactsAreBounded: a peer that opens more and more channels does not make the facts grow.
+func TestFactsAreBounded(t *testing.T) {
+	f := testFacts()
+	for i := range 3 * MaxValues {
+		f.Note("channel", fmt.Sprint("label ", i))
+	}
+	if n := len(f.All("channel")); n != MaxValues {
+		t.Errorf("%d values are kept, want %d", n, MaxValues)
+	}
+	if n := len(f.current["channel"]); n != MaxValues {
+		t.Errorf("%d values hold, want %d", n, MaxValues)
+	}
+	if f.Count("channel") != 3*MaxValues || f.Latest("channel") != fmt.Sprint("label ", 3*MaxValues-1) {
+		t.Errorf("got %d values, the latest %q", f.Count("channel"), f.Latest("channel"))
+	}
+	if _, ok := f.Match(check(t, "channel"), f.Count("channel")-1); !ok {
+		t.Error("the latest value does not match")
 	}
 }
 
