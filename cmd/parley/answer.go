@@ -6,7 +6,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -42,17 +44,17 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 	if err != nil {
 		return err
 	}
-	defer r.report.CloseInto(&err)
+	defer r.Report.CloseInto(&err)
 	if cmd.Bool("allow-probe") {
-		s.attach = slices.Insert(s.attach, 0, allowControl)
+		s.Attach = slices.Insert(s.Attach, 0, control.Allow)
 	}
 	if s.Name == "" {
 		s.Name = ownName(s.Dialect, "Saruman", name)
 	}
-	a := newAnswerer(s, r)
-	a.once, a.echo = cmd.Bool("once"), echo
+	a := answer.New(s, r)
+	a.Once, a.Echo = cmd.Bool("once"), echo
 	if s.Dialect == signal.DialectRelay {
-		a.partner, err = config.Peer(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.Name])
+		a.Partner, err = config.Peer(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.Name])
 	} else if cmd.Args().Present() {
 		err = exit.Usagef("%s takes no %q: it answers every caller", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 	}
@@ -64,7 +66,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 		return err
 	}
 	defer leave()
-	return a.run(ctx)
+	return a.Run(ctx)
 }
 
 func echoCommand(std stdio.Streams) *cli.Command {

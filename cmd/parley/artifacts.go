@@ -9,8 +9,11 @@ import (
 	"path/filepath"
 
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/probe/sdptext"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/session"
 	"parley/peer/capture"
 	"parley/signal"
 )
@@ -28,7 +31,7 @@ func (p *prober) keep(a *probeCall, r *scenario.Result) string {
 	}
 	err = errors.Join(err, a.artifacts.copyTo(folder))
 	if err != nil {
-		p.resources.report.Warnf("--evidence: %v", err)
+		p.resources.Report.Warnf("--evidence: %v", err)
 	}
 	return folder
 }
@@ -88,7 +91,7 @@ const (
 )
 
 // newArtifacts has a call with these settings written to files, if there is --evidence.
-func (p *prober) newArtifacts(s *options, r *resources) (*artifacts, error) {
+func (p *prober) newArtifacts(s *session.Options, r *resources.Resources) (*artifacts, error) {
 	if p.evidence == "" {
 		return nil, nil
 	}
@@ -96,15 +99,15 @@ func (p *prober) newArtifacts(s *options, r *resources) (*artifacts, error) {
 	if err != nil {
 		return nil, exit.Errorf(exit.Device, "--evidence: %w", err)
 	}
-	t := &artifacts{folder: folder, demux: r.demux}
-	s.Record, r.recordings, s.recordPartly = filepath.Join(folder, recordingFile), newRecordings(), true
-	if t.file, err = createPrivate("evidence", filepath.Join(folder, packetsFile)); err != nil {
+	t := &artifacts{folder: folder, demux: r.Demux}
+	s.Record, r.Recordings, s.RecordPartly = filepath.Join(folder, recordingFile), mediain.NewRecordings(), true
+	if t.file, err = resources.CreatePrivate("evidence", filepath.Join(folder, packetsFile)); err != nil {
 		t.discard()
 		return nil, err
 	}
 	t.pcapng = capture.NewPcapng(t.file)
-	r.pcapng = t.pcapng
-	r.addKeyLog(t.pcapng)
+	r.Pcapng = t.pcapng
+	r.AddKeyLog(t.pcapng)
 	return t, nil
 }
 

@@ -34,8 +34,8 @@ in the numbers; nothing of it needs a server.
 			if err != nil {
 				return err
 			}
-			defer r.report.CloseInto(&err)
-			o := bench.Options{Calls: cmd.Int("calls"), Length: cmd.Duration("for"), Logger: r.logger}
+			defer r.Report.CloseInto(&err)
+			o := bench.Options{Calls: cmd.Int("calls"), Length: cmd.Duration("for"), Logger: r.Logger}
 			switch {
 			case o.Calls < 1 || o.Calls > 1000:
 				return exit.Usagef("invalid --calls %d: want 1 to 1000", o.Calls)
@@ -43,7 +43,7 @@ in the numbers; nothing of it needs a server.
 				return exit.Usagef("invalid --for %v: want 100ms to 10m", o.Length)
 			}
 			pipe.SetMemoryLimit(false)
-			return exit.OrInterruption(ctx, bench.Run(ctx, o, func(b bench.Result) { reportBenchmark(r.report, b) }))
+			return exit.OrInterruption(ctx, bench.Run(ctx, o, func(b bench.Result) { reportBenchmark(r.Report, b) }))
 		},
 	}
 }

@@ -13,10 +13,13 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/chat/tui"
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/cmd/parley/internal/transfer"
 	"parley/signal"
@@ -51,7 +54,7 @@ peer did not take a line, say because it is too long:
 			if err != nil {
 				return err
 			}
-			defer c.resources.report.CloseInto(&err)
+			defer c.resources.Report.CloseInto(&err)
 			defer func() { _ = c.files.Folder.Close() }() // nothing is buffered in it
 			return c.run(ctx)
 		},
@@ -71,16 +74,16 @@ func chatFlags() []cli.Flag {
 
 // chat is a person, or a script, with any number of calls: the user of an answerer.
 type chat struct {
-	options   *options
-	resources *resources
-	answerer  *answerer
+	options   *session.Options
+	resources *resources.Resources
+	answerer  *answer.Answerer
 	with      string      // whom to call first, "" for nobody
 	scripted  bool        // nobody is at the keyboard
 	acceptAll bool        // calls are not asked for
 	onScreen  atomic.Bool // everything reported goes to a screen
 	refused   atomic.Bool // a line was not sent
 	files     *transfer.Receiver
-	outcome   atomic.Pointer[callEnded] // how the latest call with with ended
+	outcome   atomic.Pointer[answer.CallEnded] // how the latest call with with ended
 	inbox     *inbox
 	questions questions
 	work      sync.WaitGroup
@@ -100,9 +103,9 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	if s.Dialect == signal.DialectRelay {
 		return nil, exit.Usagef("chat works in the call dialect only: the relay dialect does not name the caller")
 	}
-	c := &chat{options: s, resources: r, answerer: newAnswerer(s, r), acceptAll: cmd.Bool("accept"),
+	c := &chat{options: s, resources: r, answerer: answer.New(s, r), acceptAll: cmd.Bool("accept"),
 		inbox: newInbox(), placing: map[string]*placing{}, lines: make(chan string)}
-	c.answerer.user, c.answerer.timeout = c, 0
+	c.answerer.User, c.answerer.Timeout = c, 0
 	if cmd.Args().Present() {
 		if c.with, err = config.Peer(cmd, ""); err != nil {
 			return nil, err
@@ -121,7 +124,7 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.files = transfer.NewReceiver(transfer.ReceiverOptions{Folder: folder, Into: into, Ask: r.asker.ask, Reporter: r.report})
+	c.files = transfer.NewReceiver(transfer.ReceiverOptions{Folder: folder, Into: into, Ask: r.Asker.Ask, Reporter: r.Report})
 	c.arrange(cmd.Bool("plain"))
 	return c, nil
 }
@@ -129,24 +132,24 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 // arrange decides between screen and lines, and has everything reported to the chat.
 func (c *chat) arrange(plain bool) {
 	s, r := c.options, c.resources
-	in, isFile := r.stdin.(*os.File)
+	in, isFile := r.Stdin.(*os.File)
 	c.scripted = !isFile || !stdio.IsTerminal(in)
-	c.onScreen.Store(!plain && !c.scripted && !r.report.NDJSON && stdio.IsTerminal(r.report.Out) && os.Getenv("TERM") != "dumb")
+	c.onScreen.Store(!plain && !c.scripted && !r.Report.NDJSON && stdio.IsTerminal(r.Report.Out) && os.Getenv("TERM") != "dumb")
 	c.state = tui.New(tui.Options{Me: s.Name, Clean: sanitize.Lines, To: c.with, Script: c.scripted})
 	c.questions.post = c.inbox.post
-	r.asker.instead = c.questions.ask
-	s.attach = append(s.attach, func(s *session) {
-		s.app = &chatting{c.files.NewCall(s), s}
+	r.Asker.Instead = c.questions.ask
+	s.Attach = append(s.Attach, func(s *session.Session) {
+		s.App = &chatting{c.files.NewCall(s), s}
 	})
-	s.timeLeft = s.Timeout
-	r.report.Intercept = c.hear
+	s.TimeLeft = s.Timeout
+	r.Report.Intercept = c.hear
 }
 
 // errQuit is the cause of a context that the user ended.
 var errQuit = errors.New("the chat is over")
 
 func (c *chat) run(ctx context.Context) error {
-	err := c.answerer.run(ctx)
+	err := c.answerer.Run(ctx)
 	c.screen = nil
 	c.takeInbox(context.WithoutCancel(ctx)) // the lines that were not sent, say
 	if errors.Is(err, errQuit) {
@@ -155,10 +158,10 @@ func (c *chat) run(ctx context.Context) error {
 	return err
 }
 
-// start implements user: it calls the first peer, and begins to read what is typed.
-func (c *chat) start(ctx context.Context) (stop func(), err error) {
+// Start implements user: it calls the first peer, and begins to read what is typed.
+func (c *chat) Start(ctx context.Context) (stop func(), err error) {
 	if c.with == "" {
-		c.resources.report.Infof("waiting for calls to %s", sanitize.Text(c.options.Name))
+		c.resources.Report.Infof("waiting for calls to %s", sanitize.Text(c.options.Name))
 	}
 	giveBack, err := c.attend(ctx)
 	if err != nil {
@@ -180,8 +183,8 @@ func (c *chat) verdict() error {
 	if !c.scripted {
 		return nil
 	}
-	if o := c.outcome.Load(); o != nil && o.err != nil {
-		return o.err
+	if o := c.outcome.Load(); o != nil && o.Err != nil {
+		return o.Err
 	}
 	if c.refused.Load() {
 		return exit.Errorf(exit.Failure, "not all lines were sent; each has its reason above")
@@ -193,16 +196,16 @@ func (c *chat) verdict() error {
 // called.
 func (c *chat) attend(ctx context.Context) (stop func(), err error) {
 	if c.onScreen.Load() {
-		c.screen = tui.Open(c.resources.stdin, c.resources.report.Out, func(e tui.Event) { c.inbox.post(e) })
+		c.screen = tui.Open(c.resources.Stdin, c.resources.Report.Out, func(e tui.Event) { c.inbox.post(e) })
 		return func() {
 			err := c.screen.Close()
 			c.onScreen.Store(false)
 			if err != nil {
-				c.resources.report.Warnf("the screen: %v", err)
+				c.resources.Report.Warnf("the screen: %v", err)
 			}
 		}, nil
 	}
-	in, stopReading, err := stdio.NewCancelReader(c.resources.stdin)
+	in, stopReading, err := stdio.NewCancelReader(c.resources.Stdin)
 	if err != nil {
 		return nil, exit.Errorf(exit.Failure, "stdin: %w", err)
 	}
@@ -223,7 +226,7 @@ func (c *chat) own(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-screenOver:
-			c.answerer.stop(errQuit)
+			c.answerer.Stop(errQuit)
 		case <-c.inbox.ready:
 			c.takeInbox(ctx)
 		case text, ok := <-c.readable():
@@ -275,9 +278,9 @@ func (c *chat) typed(ctx context.Context, text string, ok bool) {
 // read reads lines until the end or ctx is done.
 func (c *chat) read(ctx context.Context, in io.Reader) {
 	lines := c.lines
-	if err := eachLine(in, func(text []byte, tooLong bool) bool {
+	if err := session.EachLine(in, func(text []byte, tooLong bool) bool {
 		if tooLong {
-			c.resources.report.Warnf("a line has more than %d bytes, and was skipped", maxCommand)
+			c.resources.Report.Warnf("a line has more than %d bytes, and was skipped", session.MaxCommand)
 			return true
 		}
 		select {
@@ -287,7 +290,7 @@ func (c *chat) read(ctx context.Context, in io.Reader) {
 			return false
 		}
 	}); err != nil && ctx.Err() == nil {
-		c.resources.report.Warnf("stdin: %v", err)
+		c.resources.Report.Warnf("stdin: %v", err)
 	}
 	close(lines)
 }

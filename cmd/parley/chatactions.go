@@ -12,6 +12,7 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/session"
 )
 
 // act does what a person wants.
@@ -28,7 +29,7 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 	case tui.Quit:
 		c.quit(ctx, a)
 	case tui.Say:
-		if !c.inCall(a.Peer, func(s *session) { s.call.Say(a.Text) }) {
+		if !c.inCall(a.Peer, func(s *session.Session) { s.Call.Say(a.Text) }) {
 			c.refused.Store(true) // the state reports it with the end of the call
 		}
 	case tui.Hangup:
@@ -36,36 +37,36 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 			p.cancel()
 			return
 		}
-		c.inCall(a.Peer, func(s *session) { s.call.Hangup() })
+		c.inCall(a.Peer, func(s *session.Session) { s.Call.Hangup() })
 	case tui.Send:
-		c.inCall(a.Peer, func(s *session) { c.work.Go(func() { c.send(s, atHome(a.Paths)) }) })
+		c.inCall(a.Peer, func(s *session.Session) { c.work.Go(func() { c.send(s, atHome(a.Paths)) }) })
 	case tui.Stats:
-		c.inCall(a.Peer, func(s *session) { c.runCommand(s, command{Command: "stats"}) })
+		c.inCall(a.Peer, func(s *session.Session) { c.runCommand(s, session.Command{Command: "stats"}) })
 	case tui.Mute:
-		c.inCall(a.Peer, func(s *session) { c.mute(s, a.Kind, a.Muted) })
+		c.inCall(a.Peer, func(s *session.Session) { c.mute(s, a.Kind, a.Muted) })
 	}
 }
 
 // mute makes silent at once what is sent, or lets it be heard; and the peer,
 // where a person may wait for a word, is notified, if it takes another offer.
-func (c *chat) mute(s *session, kind string, muted bool) {
+func (c *chat) mute(s *session.Session, kind string, muted bool) {
 	word := "unmute"
 	if muted {
 		word = "mute"
 	}
-	c.runCommand(s, command{Command: word, Kind: kind})
-	for _, t := range s.sending.all(kind) {
-		s.sending.pause(t, muted)
+	c.runCommand(s, session.Command{Command: word, Kind: kind})
+	for _, t := range s.Sending.All(kind) {
+		s.Sending.Pause(t, muted)
 	}
 }
 
 // inCall does something in a call, later if its sources are being opened. It reports false if there is no call.
-func (c *chat) inCall(name string, f func(*session)) bool {
+func (c *chat) inCall(name string, f func(*session.Session)) bool {
 	if p := c.placing[name]; p != nil && len(p.waiting) < maxWaiting {
 		p.waiting = append(p.waiting, f)
 		return true
 	}
-	if s := c.answerer.calls.get(name); s != nil && name != "" {
+	if s := c.answerer.Calls.Get(name); s != nil && name != "" {
 		f(s)
 		return true
 	}
@@ -73,13 +74,13 @@ func (c *chat) inCall(name string, f func(*session)) bool {
 }
 
 // runCommand runs a command as --input has it.
-func (c *chat) runCommand(s *session, cmd command) {
-	s.do(cmd, func(err error) {
+func (c *chat) runCommand(s *session.Session, cmd session.Command) {
+	s.Do(cmd, func(err error) {
 		switch {
 		case err != nil:
-			c.resources.report.Warnf("%s: %v", cmd.Command, err)
+			c.resources.Report.Warnf("%s: %v", cmd.Command, err)
 		case cmd.Command != "stats":
-			c.resources.report.Infof("%s: done", cmd.Command)
+			c.resources.Report.Infof("%s: done", cmd.Command)
 		}
 	})
 }
@@ -89,33 +90,33 @@ func (c *chat) print(a tui.Print) {
 	switch {
 	case c.screen != nil:
 	case a.Alert:
-		c.resources.report.Warnf("%s", sanitize.Lines(a.Text))
+		c.resources.Report.Warnf("%s", sanitize.Lines(a.Text))
 	default:
-		c.resources.report.Infof("%s", sanitize.Lines(a.Text))
+		c.resources.Report.Infof("%s", sanitize.Lines(a.Text))
 	}
 }
 
 func (c *chat) quit(ctx context.Context, q tui.Quit) {
 	switch {
 	case q.Interrupted:
-		c.answerer.stop(&exit.SignalError{Signal: os.Interrupt})
+		c.answerer.Stop(&exit.SignalError{Signal: os.Interrupt})
 	case q.InputOver && c.options.Linger > 0:
 		c.work.Go(func() {
 			select {
 			case <-time.After(c.options.Linger):
-				c.answerer.stop(errQuit)
+				c.answerer.Stop(errQuit)
 			case <-ctx.Done():
 			}
 		})
 	default:
-		c.answerer.stop(errQuit)
+		c.answerer.Stop(errQuit)
 	}
 }
 
 // hear takes what calls report. On a screen nothing else is shown.
 func (c *chat) hear(e event.Event) (taken bool) {
 	onScreen, say := c.onScreen.Load(), e.Message
-	if e.Detail && !c.resources.report.Verbose {
+	if e.Detail && !c.resources.Report.Verbose {
 		say = ""
 	}
 	if say == "" {
@@ -129,7 +130,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 		c.refused.Store(true)
 		c.inbox.post(tui.Refused{Peer: e.Peer, Text: e.Text("text"), CallOver: e.CallOver})
 		if e.CallOver { // the state reports it
-			return !c.resources.report.NDJSON
+			return !c.resources.Report.NDJSON
 		}
 	case "state":
 		switch e.Text("connection") {
@@ -142,7 +143,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 		c.inbox.post(tui.Served{Lost: e.Text("state") == "lost"})
 	case "end":
 		c.inbox.post(func() { // a new call with the same may be up already
-			if s := c.answerer.calls.get(e.Peer); c.placing[e.Peer] == nil && (s == nil || s.Context().Err() != nil) {
+			if s := c.answerer.Calls.Get(e.Peer); c.placing[e.Peer] == nil && (s == nil || s.Context().Err() != nil) {
 				c.inbox.post(tui.Moved{Peer: e.Peer, To: tui.Apart})
 			}
 		})

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 
+	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/chat/tui"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/transfer"
 	"parley/peer/datachannel"
 	"parley/peer/filetransfer"
@@ -18,12 +20,12 @@ import (
 // transfers.
 type chatting struct {
 	*transfer.Incoming
-	session *session
+	session *session.Session
 }
 
 // Channels returns the channel that the caller opens.
 func (t *chatting) Channels() []datachannel.Options {
-	return []datachannel.Options{{Label: t.session.label()}}
+	return []datachannel.Options{{Label: t.session.Label()}}
 }
 
 // Ready returns a channel that is closed once the call is connected.
@@ -32,7 +34,7 @@ func (t *chatting) Ready() <-chan struct{} { return t.session.Connected() }
 // placing is a call to a peer whose sources are being opened.
 type placing struct {
 	cancel  func()
-	waiting []func(*session) // what is done once it has begun
+	waiting []func(*session.Session) // what is done once it has begun
 }
 
 // maxWaiting bounds what waits for a call to begin.
@@ -46,44 +48,44 @@ func (c *chat) place(ctx context.Context, name string) {
 	}
 	var cancel func()
 	if err == nil {
-		cancel, err = c.answerer.call(ctx, name)
+		cancel, err = c.answerer.Call(ctx, name)
 	}
 	if err != nil {
-		c.resources.report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)
+		c.resources.Report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)
 		return
 	}
 	c.placing[name] = &placing{cancel: cancel}
 	c.inbox.post(tui.Moved{Peer: name, To: tui.Calling})
 }
 
-// begun implements user.
-func (c *chat) begun(s *session) {
-	if s.out && c.answerer.signaling.isDisconnected() {
-		c.resources.report.Infof("%s is called once the signaling server is back", sanitize.Text(s.name))
+// Begun implements user.
+func (c *chat) Begun(s *session.Session) {
+	if s.Out && c.answerer.Signaling.IsDisconnected() {
+		c.resources.Report.Infof("%s is called once the signaling server is back", sanitize.Text(s.Name))
 	}
-	c.inbox.post(tui.Moved{Peer: s.name, To: tui.Calling})
+	c.inbox.post(tui.Moved{Peer: s.Name, To: tui.Calling})
 	c.inbox.post(func() {
-		p := c.placing[s.name]
-		if p == nil || !s.out {
+		p := c.placing[s.Name]
+		if p == nil || !s.Out {
 			return
 		}
-		delete(c.placing, s.name)
+		delete(c.placing, s.Name)
 		for _, do := range p.waiting {
 			do(s)
 		}
 	})
 }
 
-// failed implements user.
-func (c *chat) failed(ctx context.Context, name string, err error) {
-	if errors.Is(err, errHungUp) || ctx.Err() != nil {
+// Failed implements user.
+func (c *chat) Failed(ctx context.Context, name string, err error) {
+	if errors.Is(err, answer.ErrHungUp) || ctx.Err() != nil {
 		err = nil
 	} else {
-		c.resources.report.Warnf("%s is not called: %v", sanitize.Text(name), err)
+		c.resources.Report.Warnf("%s is not called: %v", sanitize.Text(name), err)
 		err = &exit.ReportedError{Err: err}
 	}
 	if name == c.with {
-		c.outcome.Store(&callEnded{err})
+		c.outcome.Store(&answer.CallEnded{Err: err})
 	}
 	c.inbox.post(func() {
 		if p := c.placing[name]; p != nil && len(p.waiting) > 0 {
@@ -94,18 +96,18 @@ func (c *chat) failed(ctx context.Context, name string, err error) {
 	})
 }
 
-// ended implements user.
-func (c *chat) ended(ctx context.Context, s *session, err error) {
+// Ended implements user.
+func (c *chat) Ended(ctx context.Context, s *session.Session, err error) {
 	if err != nil && ctx.Err() == nil {
-		c.resources.report.Warnf("%v", err)
+		c.resources.Report.Warnf("%v", err)
 		err = &exit.ReportedError{Err: err}
 	}
-	if s.name == c.with {
-		c.outcome.Store(&callEnded{err})
+	if s.Name == c.with {
+		c.outcome.Store(&answer.CallEnded{Err: err})
 	}
 	c.inbox.post(func() {
-		if c.answerer.calls.get(s.name) == nil && c.placing[s.name] == nil {
-			c.over(s.name, err)
+		if c.answerer.Calls.Get(s.Name) == nil && c.placing[s.Name] == nil {
+			c.over(s.Name, err)
 		}
 	})
 }
@@ -114,12 +116,12 @@ func (c *chat) ended(ctx context.Context, s *session, err error) {
 func (c *chat) over(name string, err error) {
 	c.inbox.post(tui.Moved{Peer: name, To: tui.Apart})
 	if c.scripted && c.with == name {
-		c.inbox.post(func() { c.answerer.stop(&callEnded{err}) })
+		c.inbox.post(func() { c.answerer.Stop(&answer.CallEnded{Err: err}) })
 	}
 }
 
-// accept implements user: it asks whether a call is to be answered.
-func (c *chat) accept(ctx context.Context, name string) error {
+// Accept implements user: it asks whether a call is to be answered.
+func (c *chat) Accept(ctx context.Context, name string) error {
 	if c.acceptAll {
 		return nil
 	}
@@ -133,31 +135,31 @@ func (c *chat) accept(ctx context.Context, name string) error {
 		return nil
 	}
 	c.reportRing(name, "declined", "declined the call of "+sanitize.Text(name))
-	return errDeclined
+	return answer.ErrDeclined
 }
 
-// left implements user.
-func (c *chat) left(name string) {
+// Left implements user.
+func (c *chat) Left(name string) {
 	c.reportRing(name, "gone", sanitize.Text(name)+" has given up")
 }
 
 func (c *chat) reportRing(name, state, say string) {
-	c.resources.report.Report(event.Event{Name: "ring", Peer: name, Fields: event.Fields("state", state), Message: say})
+	c.resources.Report.Report(event.Event{Name: "ring", Peer: name, Fields: event.Fields("state", state), Message: say})
 }
 
 // send offers files in a call that is up.
-func (c *chat) send(s *session, paths []string) {
-	list, err := transfer.Collect(paths, s.resources.report)
+func (c *chat) send(s *session.Session, paths []string) {
+	list, err := transfer.Collect(paths, s.Resources.Report)
 	if err != nil {
-		s.resources.report.Warnf("%v", err)
+		s.Resources.Report.Warnf("%v", err)
 		return
 	}
-	ch, err := s.call.OpenChannel(s.Context(), datachannel.Options{Label: "files", Protocol: filetransfer.Protocol, Detached: true})
+	ch, err := s.Call.OpenChannel(s.Context(), datachannel.Options{Label: "files", Protocol: filetransfer.Protocol, Detached: true})
 	if err != nil {
-		s.resources.report.Warnf("the files are not sent to %s: %v", sanitize.Text(s.name), err)
+		s.Resources.Report.Warnf("the files are not sent to %s: %v", sanitize.Text(s.Name), err)
 		return
 	}
 	if err := transfer.Send(s, ch, list); err != nil {
-		s.resources.report.Warnf("%v", err)
+		s.Resources.Report.Warnf("%v", err)
 	}
 }

@@ -7,12 +7,13 @@ import (
 
 	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/session"
 	"parley/peer"
 )
 
 // TestRemoteCommands: a probe asks for nothing that is opened at the peer.
 func TestRemoteCommands(t *testing.T) {
-	for name := range commandMembers() {
+	for name := range session.CommandMembers() {
 		for _, words := range [][]string{{name}, {name, "audio"}, {name, "audio", "exec:true"}} {
 			c, err := remoteCommand(words)
 			if err == nil && (c.Source != "" || name == "add" || name == "source" || name == "remove") {
@@ -43,8 +44,8 @@ func TestRemoteEventsAreHostile(t *testing.T) {
 			t.Errorf("the key %q", key)
 		}
 	}
-	long := `{"event":"text","direction":"in","text":"` + strings.Repeat("x", maxCommand) + `"}`
-	for range maxRemoteEvents/maxCommand + 2 {
+	long := `{"event":"text","direction":"in","text":"` + strings.Repeat("x", session.MaxCommand) + `"}`
+	for range maxRemoteEvents/session.MaxCommand + 2 {
 		f.heard(w, []byte(long))
 	}
 	if w.remoteEvents.Len() > maxRemoteEvents || len(w.All("remote.text")) > facts.MaxValues {

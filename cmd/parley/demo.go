@@ -12,11 +12,15 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/serve"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/signal"
 	"parley/signal/server"
@@ -44,11 +48,11 @@ itself, with 0 if everything came back.
 			if err != nil {
 				return err
 			}
-			d := &demo{options: &options{}, resources: r}
-			defer d.resources.report.CloseInto(&err)
-			d.options.minDuration, d.options.Timeout = cmd.Duration("for"), cmd.Duration("timeout")
-			if d.options.minDuration <= 0 {
-				d.options.minDuration = math.MaxInt64
+			d := &demo{options: &session.Options{}, resources: r}
+			defer d.resources.Report.CloseInto(&err)
+			d.options.MinDuration, d.options.Timeout = cmd.Duration("for"), cmd.Duration("timeout")
+			if d.options.MinDuration <= 0 {
+				d.options.MinDuration = math.MaxInt64
 			}
 			return d.run(ctx)
 		},
@@ -57,8 +61,8 @@ itself, with 0 if everything came back.
 
 // demo is a server, an echo and a caller in one process.
 type demo struct {
-	options   *options
-	resources *resources
+	options   *session.Options
+	resources *resources.Resources
 	work      sync.WaitGroup
 }
 
@@ -80,14 +84,14 @@ func (d *demo) run(ctx context.Context) error {
 	// The server and the echo outlive the call, which hangs up through them.
 	beside, end := context.WithCancel(context.Background())
 	defer end()
-	server := server.New(&server.Options{Pages: web.Handler(web.AutoLoopback), Logger: d.resources.logger})
+	server := server.New(&server.Options{Pages: web.Handler(web.AutoLoopback), Logger: d.resources.Logger})
 	d.work.Go(func() {
 		if err := server.Run(beside, l); err != nil {
 			stop(err)
 		}
 	})
 	d.options.Server, d.options.Dialect = "ws://"+serve.LocalAddress(l.Addr()), signal.DialectCall
-	d.resources.report.Infof("signaling on %s", d.options.Server)
+	d.resources.Report.Infof("signaling on %s", d.options.Server)
 	if err := d.startEcho(beside, stop); err != nil {
 		return err
 	}
@@ -97,12 +101,12 @@ func (d *demo) run(ctx context.Context) error {
 // startEcho runs an echo, and returns once it can be called.
 func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) error {
 	ready := make(chan struct{})
-	echo := newAnswerer(&options{Signaling: config.Signaling{Server: d.options.Server, Dialect: d.options.Dialect, Name: "echo"}},
-		newResources(event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard}), d.resources.logger, nil))
-	echo.echo, echo.ready = true, func() { close(ready) }
+	echo := answer.New(&session.Options{Signaling: config.Signaling{Server: d.options.Server, Dialect: d.options.Dialect, Name: "echo"}},
+		resources.New(event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard}), d.resources.Logger, nil))
+	echo.Echo, echo.Ready = true, func() { close(ready) }
 	gone := make(chan error, 1)
 	d.work.Go(func() {
-		err := echo.run(ctx)
+		err := echo.Run(ctx)
 		gone <- err
 		if ctx.Err() == nil {
 			failed(err)
@@ -121,11 +125,11 @@ func (d *demo) call(ctx context.Context, at net.Addr) error {
 	d.options.Name, d.options.Video, d.options.Audio, d.options.Say = "demo", "test", "test", []string{demoText}
 	d.options.StatsInterval = time.Second
 	var err error
-	if d.options.Checks, err = config.Checks(demoChecks(), expectKeys()); err != nil {
+	if d.options.Checks, err = config.Checks(demoChecks(), mediain.Keys()); err != nil {
 		return err
 	}
-	d.resources.report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
-	err = call(ctx, d.options, d.resources, "echo")
+	d.resources.Report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
+	err = session.Call(ctx, d.options, d.resources, "echo")
 	d.tellVerdict(err)
 	return err
 }
@@ -139,5 +143,5 @@ func (d *demo) tellVerdict(err error) {
 	case err != nil:
 		verdict = "not well: " + sanitize.Text(err.Error())
 	}
-	d.resources.report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", err == nil), Output: verdict})
+	d.resources.Report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", err == nil), Output: verdict})
 }

@@ -22,6 +22,7 @@ import (
 	"parley/cmd/parley/docs"
 	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/stdio"
 )
 
@@ -238,7 +239,7 @@ func TestEventsTopic(t *testing.T) {
 // TestExpectationsTopic checks that the topic expectations describes every key of --expect.
 func TestExpectationsTopic(t *testing.T) {
 	topic, _ := docs.Text("expectations")
-	for _, key := range slices.Sorted(maps.Keys(expectKeys())) {
+	for _, key := range slices.Sorted(maps.Keys(mediain.Keys())) {
 		if !regexp.MustCompile("(?m)^\\|.*`" + regexp.QuoteMeta(key) + "`.*\\|.*\\|$").MatchString(topic) {
 			t.Errorf("no row for %s", key)
 		}

@@ -12,6 +12,9 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/doctor"
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/resources"
+	"parley/cmd/parley/internal/session"
+	"parley/cmd/parley/internal/signaling"
 	"parley/cmd/parley/internal/stdio"
 	"parley/peer"
 	"parley/signal"
@@ -41,7 +44,7 @@ and 40 if there is no connection, or no ICE server answers.`,
 			if err != nil {
 				return err
 			}
-			defer r.report.CloseInto(&err)
+			defer r.Report.CloseInto(&err)
 			name := ""
 			if cmd.Args().Present() {
 				if name, err = config.Peer(cmd, ""); err != nil {
@@ -51,27 +54,27 @@ and 40 if there is no connection, or no ICE server answers.`,
 			if s.Name == "" {
 				s.Name = "doctor-" + randomHex(3)
 			}
-			if err := r.open(s.toOpen()); err != nil {
+			if err := r.Open(s.ResourcesOptions()); err != nil {
 				return err
 			}
-			defer r.close()
-			emulator := r.newEmulator(s.Network)
+			defer r.Close()
+			emulator := r.NewEmulator(s.Network)
 			if emulator != nil {
 				defer emulator.Close()
 			}
 			return doctor.Run(ctx, doctor.Options{
 				Server: s.Server, As: s.Name, Peer: name, Timeout: s.Timeout, ICEServers: s.ICEServers,
 				Call: peer.Config{
-					ICE: peer.ICEConfig{TLS: s.TLS, RelayOnly: s.RelayOnly, Loopback: offersLoopback(s.Server), MinPort: s.MinPort, MaxPort: s.MaxPort,
-						UDPMux: r.mux, TCPMux: r.tcp, AdvertiseIPs: s.AdvertiseIPs, Interfaces: s.Interfaces},
-					Netem: emulator, KeyLog: r.keyLog, Logger: r.logger,
+					ICE: peer.ICEConfig{TLS: s.TLS, RelayOnly: s.RelayOnly, Loopback: resources.OffersLoopback(s.Server), MinPort: s.MinPort, MaxPort: s.MaxPort,
+						UDPMux: r.UDPMux, TCPMux: r.TCPMux, AdvertiseIPs: s.AdvertiseIPs, Interfaces: s.Interfaces},
+					Netem: emulator, KeyLog: r.KeyLog, Logger: r.Logger,
 				},
 				SignIn: func(ctx context.Context) (doctor.Conn, error) {
-					l, err := signIn(ctx, toSignIn(s, r))
+					l, err := signaling.SignIn(ctx, session.SignalingOptions(s, r))
 					return doctorConn{l}, err
 				},
 				Report: func(f doctor.Finding) {
-					r.report.Report(event.Event{Name: "check", Fields: append(event.Fields("check", f.Check, "result", f.Result, "text", f.Text), f.Fields...),
+					r.Report.Report(event.Event{Name: "check", Fields: append(event.Fields("check", f.Check, "result", f.Result, "text", f.Text), f.Fields...),
 						Output: fmt.Sprintf("%-5s %-10s %s", f.Result, f.Check, f.Text)})
 				},
 			})
@@ -80,23 +83,23 @@ and 40 if there is no connection, or no ICE server answers.`,
 }
 
 // doctorConn implements doctor.Conn.
-type doctorConn struct{ conn *signalingConn }
+type doctorConn struct{ conn *signaling.Conn }
 
-func (c doctorConn) TLS() string                        { return c.conn.connection().TLS }
-func (c doctorConn) ICEServers() []webrtc.ICEServer     { return c.conn.handedOut() }
-func (c doctorConn) Signaler(name string) peer.Signaler { return c.conn.to(name) }
-func (c doctorConn) Close()                             { c.conn.close() }
+func (c doctorConn) TLS() string                        { return c.conn.Connection().TLS }
+func (c doctorConn) ICEServers() []webrtc.ICEServer     { return c.conn.HandedOut() }
+func (c doctorConn) Signaler(name string) peer.Signaler { return c.conn.To(name) }
+func (c doctorConn) Close()                             { c.conn.Close() }
 
-func (c doctorConn) Receive(ctx context.Context) (signal.Message, error) { return c.conn.receive(ctx) }
+func (c doctorConn) Receive(ctx context.Context) (signal.Message, error) { return c.conn.Receive(ctx) }
 
 func (c doctorConn) Deliver(call *peer.Call, m signal.Message) {
 	switch m.Type {
 	case signal.Offer:
-		call.DeliverOffer(description(m))
+		call.DeliverOffer(signaling.Description(m))
 	case signal.Answer:
-		call.DeliverAnswer(description(m))
+		call.DeliverAnswer(signaling.Description(m))
 	case signal.ICECandidate:
-		call.DeliverCandidate(candidateInit(m.Candidate))
+		call.DeliverCandidate(signaling.CandidateInit(m.Candidate))
 	case signal.Leave:
 		call.DeliverLeave()
 	}

@@ -29,12 +29,12 @@ func (p *prober) explore(ctx context.Context) {
 	steps := a.newSteps()
 	if err := steps.until(ctx, "connected", p.options.Timeout); err != nil {
 		p.noCall = err
-		p.noCallAll = a.session.isAbsent() || ctx.Err() != nil
+		p.noCallAll = a.session.IsAbsent() || ctx.Err() != nil
 		p.applyLevel()
 		return
 	}
 	line := "parley probe " + randomHex(4)
-	a.session.call.Say(line)
+	a.session.Call.Say(line)
 	deadline, cancel := context.WithTimeout(ctx, exploringWait)
 	defer cancel()
 	wait := func(check string) bool { return steps.until(deadline, check, exploringWait) == nil }

@@ -7,9 +7,12 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/pipe"
+	"parley/cmd/parley/internal/resources"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/signal"
 )
@@ -71,8 +74,8 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err erro
 	if err != nil {
 		return err
 	}
-	defer r.report.CloseInto(&err)
-	o := pipe.Options{Streams: std, Exec: cmd.String("exec"), Text: cmd.Bool("text"), ExitOnEOF: cmd.Bool("exit-on-eof"), Linger: s.Linger, Channel: s.channels[0]}
+	defer r.Report.CloseInto(&err)
+	o := pipe.Options{Streams: std, Exec: cmd.String("exec"), Text: cmd.Bool("text"), ExitOnEOF: cmd.Bool("exit-on-eof"), Linger: s.Linger, Channel: s.Channels[0]}
 	listen, err := pipe.ParseListen(cmd.StringSlice("listen"))
 	if err != nil {
 		return err
@@ -86,9 +89,9 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err erro
 		return err
 	}
 	pipe.SetMemoryLimit(forwards)
-	r.report.Out = std.Out
-	if !r.report.NDJSON || !forwards && o.Exec == "" {
-		r.report.Out = std.Err // stdout is for the data
+	r.Report.Out = std.Out
+	if !r.Report.NDJSON || !forwards && o.Exec == "" {
+		r.Report.Out = std.Err // stdout is for the data
 	}
 	closed := pipe.IgnoreClosed()
 	defer closed()
@@ -102,11 +105,11 @@ func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err erro
 		}
 		entries = append(entries, pipe.Entry{Listener: listeners[0], Target: l.Target})
 	}
-	app := func(c *session) { c.app = pipe.New(c, o) }
+	app := func(c *session.Session) { c.App = pipe.New(c, o) }
 	if forwards {
-		app = func(c *session) { c.app = pipe.NewForwarder(c, entries, targets) }
+		app = func(c *session.Session) { c.App = pipe.NewForwarder(c, entries, targets) }
 	}
-	s.attach = append(s.attach, app)
+	s.Attach = append(s.Attach, app)
 	return pipeCalls(ctx, cmd, s, r, len(entries) > 0 || !forwards && o.Exec == "" || cmd.Bool("once"))
 }
 
@@ -126,7 +129,7 @@ func checkPipe(cmd *cli.Command, o pipe.Options, forwards bool) error {
 }
 
 // pipeCalls calls NAME, or answers.
-func pipeCalls(ctx context.Context, cmd *cli.Command, s *options, r *resources, once bool) error {
+func pipeCalls(ctx context.Context, cmd *cli.Command, s *session.Options, r *resources.Resources, once bool) error {
 	if s.Dialect == signal.DialectRelay || cmd.Args().Present() {
 		name, err := config.Peer(cmd, "")
 		if err != nil {
@@ -135,13 +138,13 @@ func pipeCalls(ctx context.Context, cmd *cli.Command, s *options, r *resources, 
 		if s.Name == "" {
 			s.Name = "pipe-" + randomHex(3)
 		}
-		return call(ctx, s, r, name)
+		return session.Call(ctx, s, r, name)
 	}
 	if s.Name == "" {
 		s.Name = "pipe"
 	}
 	s.Timeout = 0 // it bounds a call; an answer waits
-	a := newAnswerer(s, r)
-	a.once = once
-	return a.run(ctx)
+	a := answer.New(s, r)
+	a.Once = once
+	return a.Run(ctx)
 }

@@ -12,10 +12,13 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/peer/capture"
 	"parley/signal"
@@ -71,7 +74,7 @@ NAME is not reached. The report goes to stdout.
 			if err != nil {
 				return err
 			}
-			defer p.resources.report.CloseInto(&err)
+			defer p.resources.Report.CloseInto(&err)
 			if cmd.Bool("list") {
 				return p.list(std)
 			}
@@ -82,8 +85,8 @@ NAME is not reached. The report goes to stdout.
 
 // newProber reads a command line.
 func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
-	s := &options{attach: []func(*session){refuseControl, refuseFiles}}
-	for _, read := range []func(*cli.Command, *options) error{readSignaling, readPath} {
+	s := &session.Options{Attach: []func(*session.Session){control.Refuse, refuseFiles}}
+	for _, read := range []func(*cli.Command, *session.Options) error{readSignaling, readPath} {
 		if err := read(cmd, s); err != nil {
 			return nil, err
 		}
@@ -111,7 +114,7 @@ func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
 // verbose sets what is said beside the report.
 func (p *prober) verbose(cmd *cli.Command, std stdio.Streams) {
 	report := event.NewReporter(event.Options{Out: std.Out, Err: std.Err, Quiet: cmd.Bool("quiet")})
-	p.resources = newResources(report, newLogger(std, cmd.Bool("verbose")), nil)
+	p.resources = resources.New(report, newLogger(std, cmd.Bool("verbose")), nil)
 }
 
 func (p *prober) readGoal(cmd *cli.Command) error {
@@ -193,12 +196,12 @@ func (p *prober) list(std stdio.Streams) error {
 // probe runs the suite and writes the report, whatever happens.
 func (p *prober) probe(ctx context.Context, std stdio.Streams) error {
 	if p.evidence != "" {
-		p.resources.demux = capture.NewDemux()
+		p.resources.Demux = capture.NewDemux()
 	}
-	if err := p.resources.open(p.options.toOpen()); err != nil {
+	if err := p.resources.Open(p.options.ResourcesOptions()); err != nil {
 		return err
 	}
-	defer p.resources.close()
+	defer p.resources.Close()
 	run := p.run
 	if p.load.peers > 0 {
 		run = p.runLoad
@@ -208,7 +211,7 @@ func (p *prober) probe(ctx context.Context, std stdio.Streams) error {
 	if err := report.Write(&text, p.format, sanitize.Text); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)
 	}
-	p.resources.report.ClearStatus()
+	p.resources.Report.ClearStatus()
 	if _, err := std.Out.Write(text.Bytes()); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)
 	}

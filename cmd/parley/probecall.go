@@ -14,8 +14,12 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/probe/facts"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/session"
+	"parley/cmd/parley/internal/signaling"
 	"parley/media/device"
 	"parley/peer"
 	"parley/peer/netem"
@@ -24,7 +28,7 @@ import (
 
 // probeCall is one call of a probe.
 type probeCall struct {
-	session   *session
+	session   *session.Session
 	observed  *callObserver
 	events    *bytes.Buffer // NDJSON, whole once end has returned
 	cancel    context.CancelFunc
@@ -32,7 +36,7 @@ type probeCall struct {
 	work      sync.WaitGroup
 	ended     chan struct{} // closed when the call is over, err is set then
 	err       error
-	signaling *signalingConn
+	signaling *signaling.Conn
 	artifacts *artifacts  // nil without --evidence
 	remote    *remotePeer // nil unless the peer cooperates, and somebody wants that
 }
@@ -49,7 +53,7 @@ type notCalled struct{ text string }
 func (n *notCalled) Error() string { return n.text }
 
 // parseCallWords reads what stands behind call.
-func parseCallWords(s *options, words []string) (*mutator, error) {
+func parseCallWords(s *session.Options, words []string) (*mutator, error) {
 	var altered *mutator
 	for _, w := range words {
 		name, value, has := strings.Cut(w, "=")
@@ -67,7 +71,7 @@ func parseCallWords(s *options, words []string) (*mutator, error) {
 		case name == "codec":
 			var mime string
 			if mime, err = config.VideoMIME(value); err == nil {
-				s.codecs = []string{mime}
+				s.Codecs = []string{mime}
 			}
 		case name == "size":
 			s.Width, s.Height, s.FrameRate, err = config.VideoSize(value)
@@ -100,8 +104,8 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 	if s.Impair == nil && group[0].Does("impair") {
 		s.Impair = &netem.Config{}
 	}
-	s.measurements = measurements{tone: true, frameIDs: true, quality: p.asksQuality(group)}
-	r.devices, s.Timeout = &device.Shared{}, 0
+	s.Measurements = mediain.Measurements{Tone: true, FrameIDs: true, Quality: p.asksQuality(group)}
+	r.Devices, s.Timeout = &device.Shared{}, 0
 	altered, err := parseCallWords(&s, step.Args)
 	if err != nil {
 		return nil, &inconclusive{err}
@@ -110,37 +114,37 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 		return nil, err
 	}
 	a := &probeCall{observed: newCallObserver(), events: &bytes.Buffer{}, ended: make(chan struct{})}
-	s.attach = slices.Clone(s.attach)
+	s.Attach = slices.Clone(s.Attach)
 	if altered != nil {
 		altered.onCrossed = func() { a.observed.Note("crossed", "true") }
-		s.attach = append(s.attach, altered.attach)
+		s.Attach = append(s.Attach, altered.attach)
 	}
-	s.attach = append(s.attach, a.observed.attach)
-	r.report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
+	s.Attach = append(s.Attach, a.observed.attach)
+	r.Report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
 	s.StatsInterval = time.Second
 	if a.artifacts, err = p.newArtifacts(&s, &r); err != nil {
 		return nil, err
 	}
 	a.observed.artifacts = a.artifacts
 	began := time.Now()
-	signing, cancel := context.WithTimeout(ctx, dialTimeout)
+	signing, cancel := context.WithTimeout(ctx, signaling.DialTimeout)
 	defer cancel()
-	if a.signaling, err = signIn(signing, toSignIn(&s, &r)); err != nil {
+	if a.signaling, err = signaling.SignIn(signing, session.SignalingOptions(&s, &r)); err != nil {
 		a.artifacts.discard()
 		return nil, exit.OrInterruption(ctx, err)
 	}
 	a.observed.metric("login.ms", milliseconds(time.Since(began)))
 	if err := a.open(ctx, p, &s, &r, group); err != nil {
-		a.signaling.close()
+		a.signaling.Close()
 		a.artifacts.discard()
 		return nil, err
 	}
 	return a, nil
 }
 
-// asksQuality reports whether scenarios, or a requirement, ask for a key of qualityKeys.
+// asksQuality reports whether scenarios, or a requirement, ask for a key of QualityKeys.
 func (p *prober) asksQuality(group []scenario.Scenario) bool {
-	if slices.ContainsFunc(p.required, func(q scenario.Requirement) bool { return isQuality(q.Metric()) }) {
+	if slices.ContainsFunc(p.required, func(q scenario.Requirement) bool { return mediain.IsQuality(q.Metric()) }) {
 		return true
 	}
 	return slices.ContainsFunc(group, func(s scenario.Scenario) bool {
@@ -149,13 +153,13 @@ func (p *prober) asksQuality(group []scenario.Scenario) bool {
 				return false
 			}
 			key := strings.FieldsFunc(step.Args[0], func(r rune) bool { return strings.ContainsRune("+!<>=~", r) })
-			return len(key) > 0 && isQuality(key[0])
+			return len(key) > 0 && mediain.IsQuality(key[0])
 		})
 	})
 }
 
 // open makes the session and runs it.
-func (a *probeCall) open(ctx context.Context, p *prober, s *options, r *resources, group []scenario.Scenario) (err error) {
+func (a *probeCall) open(ctx context.Context, p *prober, s *session.Options, r *resources.Resources, group []scenario.Scenario) (err error) {
 	step := group[0].Steps[0]
 	var first *signal.Message
 	if step.Verb == "await-call" {
@@ -164,16 +168,16 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *options, r *resource
 		}
 	}
 	if first == nil {
-		a.session, err = openSession(ctx, sessionConfig{options: s, resources: r, peer: p.target, caller: true})
+		a.session, err = session.New(ctx, session.Config{Options: s, Resources: r, Peer: p.target, Caller: true})
 	} else {
 		offer, bad := peer.ParseDescription(first.SDP)
 		if bad != nil {
 			return fmt.Errorf("%s calls with an offer that is refused: %w", p.target, bad)
 		}
-		a.session, err = openSession(ctx, sessionConfig{options: s, resources: r, peer: p.target, offer: offer})
+		a.session, err = session.New(ctx, session.Config{Options: s, Resources: r, Peer: p.target, Offer: offer})
 	}
 	if err == nil {
-		err = a.session.place(a.signaling.to(p.target))
+		err = a.session.Place(a.signaling.To(p.target))
 	}
 	if err != nil {
 		return &inconclusive{err}
@@ -181,15 +185,15 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *options, r *resource
 	running, cancel := context.WithCancel(ctx)
 	a.cancel, a.running = cancel, running
 	if first != nil {
-		a.session.deliver(*first)
+		a.session.Deliver(*first)
 	}
 	if p.capabilities["cooperation"] && (p.evidence != "" || slices.ContainsFunc(group, func(s scenario.Scenario) bool { return slices.Contains(s.Needs, "cooperation") })) {
 		a.cooperate()
 	}
-	a.work.Go(func() { a.session.route(running, a.signaling) })
+	a.work.Go(func() { a.session.Route(running, a.signaling) })
 	a.work.Go(func() { a.observed.sampleStats(a.session, a.ended) })
 	a.work.Go(func() {
-		a.err = a.session.run(running)
+		a.err = a.session.Run(running)
 		a.observed.Note("state", "ended")
 		close(a.ended)
 	})
@@ -201,7 +205,7 @@ func (a *probeCall) called(ctx context.Context, p *prober, within time.Duration)
 	waiting, cancel := context.WithTimeout(ctx, min(within, max(p.await, time.Millisecond)))
 	defer cancel()
 	for {
-		m, err := a.signaling.receive(waiting)
+		m, err := a.signaling.Receive(waiting)
 		switch {
 		case err != nil && ctx.Err() == nil && waiting.Err() != nil:
 			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.options.Name, min(within, p.await))}
@@ -216,21 +220,21 @@ func (a *probeCall) called(ctx context.Context, p *prober, within time.Duration)
 
 // end hangs up and waits until all of the call is gone.
 func (a *probeCall) end() {
-	a.session.call.Hangup()
+	a.session.Call.Hangup()
 	select {
 	case <-a.ended:
 	case <-time.After(15 * time.Second): // Hangup flushes for two seconds at most
 	}
 	a.cancel()
 	a.work.Wait()
-	a.signaling.close()
-	_ = a.session.resources.report.Close() // its writers are buffers
+	a.signaling.Close()
+	_ = a.session.Resources.Report.Close() // its writers are buffers
 	a.artifacts.end()
 }
 
 // hasRelay reports whether a TURN server is known.
 func (a *probeCall) hasRelay() bool {
-	servers, err := a.signaling.iceServers()
+	servers, err := a.signaling.AllICEServers()
 	if err != nil {
 		return false
 	}
@@ -320,9 +324,9 @@ func (a *probeCall) short(c event.Check, raw string, within time.Duration) error
 	switch {
 	case saw != "":
 		return fmt.Errorf("no %s within %s: %s was %s", raw, within, c.Key, saw)
-	case !a.session.isConnected() && a.observed.Latest("answered") == "":
+	case !a.session.IsConnected() && a.observed.Latest("answered") == "":
 		return fmt.Errorf("no %s within %s: no answer came to the offer", raw, within)
-	case !a.session.isConnected():
+	case !a.session.IsConnected():
 		return fmt.Errorf("no %s within %s: there is no connection (%s; candidates of theirs: %d)", raw, within, cmp.Or(a.observed.Latest("state"), "new"), a.observed.Count("candidate"))
 	}
 	return fmt.Errorf("no %s within %s: nothing of it was seen", raw, within)
@@ -370,7 +374,7 @@ func (s *steps) never(ctx context.Context, raw string, during time.Duration) err
 		case <-timeout.C:
 			return nil
 		case <-s.ended:
-			if !s.session.isConnected() { // whatever it was, it will not be
+			if !s.session.IsConnected() { // whatever it was, it will not be
 				return nil
 			}
 			return errors.New("the call ended while it was looked at")

@@ -110,14 +110,14 @@ func (p *prober) loadAll(ctx context.Context) []scenario.Result {
 	for i := range results {
 		up.Add(1)
 		work.Go(func() { results[i] = p.as(i).loadOne(ctx, i, sync.OnceFunc(up.Done), enough) })
-		p.resources.report.Status(fmt.Sprintf("%d of %d calls begun", i+1, p.load.peers))
+		p.resources.Report.Status(fmt.Sprintf("%d of %d calls begun", i+1, p.load.peers))
 		select {
 		case <-pace.C:
 		case <-ctx.Done():
 		}
 	}
 	up.Wait()
-	p.resources.report.Status(fmt.Sprintf("%d calls for %s", p.load.peers, p.load.hold))
+	p.resources.Report.Status(fmt.Sprintf("%d calls for %s", p.load.peers, p.load.hold))
 	hold := time.NewTimer(p.load.hold)
 	defer hold.Stop()
 	select {

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"parley/cmd/parley/internal/probe/sdptext"
+	"parley/cmd/parley/internal/session"
+	"parley/cmd/parley/internal/signaling"
 	"parley/peer"
 	"parley/signal"
 )
@@ -33,27 +35,27 @@ type mutator struct {
 	offers []signal.Message // all that were sent
 	answer *signal.Message  // sent last
 
-	mu       sync.Mutex       // guards the following
-	crossing []signal.Message // of the peer, from its offer on: not delivered before ours is sent
-	next     deliverFunc      // delivers them
-	crossed  bool             // they are delivered
+	mu       sync.Mutex            // guards the following
+	crossing []signal.Message      // of the peer, from its offer on: not delivered before ours is sent
+	next     signaling.DeliverFunc // delivers them
+	crossed  bool                  // they are delivered
 }
 
 // attach changes the signaling of a call.
-func (a *mutator) attach(c *session) {
-	c.intercept(a)
-	c.observe(observer{peerEvent: func(e peer.Event) {
+func (a *mutator) attach(c *session.Session) {
+	c.Intercept(a)
+	c.Observe(session.Observer{PeerEvent: func(e peer.Event) {
 		if _, ok := e.(peer.GatheringComplete); !ok || a.release == nil {
 			return
 		}
 		if err := a.release(c.Context()); err != nil {
-			c.resources.logger.Debug("the offer was not sent", "error", err)
+			c.Resources.Logger.Debug("the offer was not sent", "error", err)
 		}
 	}})
 }
 
-// send implements middleware.
-func (a *mutator) send(ctx context.Context, m signal.Message, next sendFunc) error {
+// Send implements middleware.
+func (a *mutator) Send(ctx context.Context, m signal.Message, next signaling.SendFunc) error {
 	for _, message := range a.of(m) {
 		if err := next(ctx, message); err != nil {
 			return err
@@ -69,8 +71,8 @@ func (a *mutator) send(ctx context.Context, m signal.Message, next sendFunc) err
 	return nil
 }
 
-// deliver implements middleware.
-func (a *mutator) deliver(m signal.Message, next deliverFunc) {
+// Deliver implements middleware.
+func (a *mutator) Deliver(m signal.Message, next signaling.DeliverFunc) {
 	if m.Type == signal.Answer {
 		a.markAnswered(m)
 	}
@@ -89,7 +91,7 @@ func (a *mutator) loses(m signal.Message) bool {
 
 // delays reports whether a message of the peer is delivered later: from its first offer in a call that
 // is up on, until this side has sent one.
-func (a *mutator) delays(m signal.Message, next deliverFunc) bool {
+func (a *mutator) delays(m signal.Message, next signaling.DeliverFunc) bool {
 	if !a.does("glare-reoffer") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
 		return false
 	}
@@ -254,7 +256,7 @@ func (a *mutator) candidate(m signal.Message) []signal.Message {
 
 // sendHeld sends the offer that was held until all candidates were found, with
 // these in it (RFC 8839 §5.1, RFC 8840 §4.2).
-func (a *mutator) sendHeld(ctx context.Context, next sendFunc) error {
+func (a *mutator) sendHeld(ctx context.Context, next signaling.SendFunc) error {
 	if a.held == nil {
 		return nil
 	}

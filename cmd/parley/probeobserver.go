@@ -16,8 +16,11 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/probe/sdptext"
+	"parley/cmd/parley/internal/session"
+	"parley/cmd/parley/internal/signaling"
 	"parley/media"
 	"parley/peer"
 	"parley/peer/datachannel"
@@ -92,9 +95,9 @@ func (w *callObserver) owns(ch *datachannel.Channel) {
 }
 
 // attach observes a call.
-func (w *callObserver) attach(c *session) {
-	c.observe(observer{peerEvent: w.happened, value: w.valued, measurement: func() { w.measured(c) }})
-	c.intercept(w)
+func (w *callObserver) attach(c *session.Session) {
+	c.Observe(session.Observer{PeerEvent: w.happened, Value: w.valued, Measurement: func() { w.measured(c) }})
+	c.Intercept(w)
 }
 
 // noteMuted notes that a track is muted or unmuted; where is "remote." for what the peer receives.
@@ -118,7 +121,7 @@ func (w *callObserver) valued(key string, value event.Value) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Add(key, value)
-	if n, ok := value.Number(); ok && isQuality(key) {
+	if n, ok := value.Number(); ok && mediain.IsQuality(key) {
 		w.metrics[key] = n
 	}
 }
@@ -173,8 +176,8 @@ func (w *callObserver) happened(e peer.Event) {
 	}
 }
 
-// deliver implements middleware.
-func (w *callObserver) deliver(m signal.Message, next deliverFunc) {
+// Deliver implements middleware.
+func (w *callObserver) Deliver(m signal.Message, next signaling.DeliverFunc) {
 	w.heard(m)
 	next(m)
 }
@@ -247,8 +250,8 @@ func (w *callObserver) remember(s signalingMessage) {
 	}
 }
 
-// send implements middleware.
-func (w *callObserver) send(ctx context.Context, m signal.Message, next sendFunc) error {
+// Send implements middleware.
+func (w *callObserver) Send(ctx context.Context, m signal.Message, next signaling.SendFunc) error {
 	w.sent(m)
 	return next(ctx, m)
 }
@@ -270,20 +273,20 @@ func (w *callObserver) sent(m signal.Message) {
 }
 
 // measured takes what the receivers have measured.
-func (w *callObserver) measured(c *session) {
+func (w *callObserver) measured(c *session.Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, s := range c.received.byKind() {
-		w.noteNumber(s.Kind+".tone", s.tone.Tone)
-		w.noteNumber(s.Kind+".level", s.tone.Level)
+	for _, s := range c.Received.ByKind() {
+		w.noteNumber(s.Kind+".tone", s.Tone.Tone)
+		w.noteNumber(s.Kind+".level", s.Tone.Level)
 		w.noteNumber(s.Kind+".jitter", s.Jitter)
 		w.noteNumber(s.Kind+".keyframes", float64(s.KeyFrames))
 		w.noteNumber(s.Kind+".corrupt-frames", float64(s.Broken))
 		w.noteNumber(s.Kind+".duplicates", float64(s.Duplicates))
-		w.noteNumber(s.Kind+".frame-ids", float64(s.frameIDs.Count))
-		w.noteNumber(s.Kind+".frame-id", float64(s.frameIDs.Latest))
+		w.noteNumber(s.Kind+".frame-ids", float64(s.FrameIDs.Count))
+		w.noteNumber(s.Kind+".frame-id", float64(s.FrameIDs.Latest))
 		if !s.FirstFrame.IsZero() && w.metrics["first."+s.Kind+".ms"] == 0 {
-			w.metrics["first."+s.Kind+".ms"] = milliseconds(s.FirstFrame.Sub(c.offered))
+			w.metrics["first."+s.Kind+".ms"] = milliseconds(s.FirstFrame.Sub(c.Began))
 		}
 		w.metrics[s.Kind+".loss"] = 100 * float64(s.Lost) / float64(s.Packets+s.Lost)
 		w.metrics[s.Kind+".lost"], w.metrics[s.Kind+".jitter"] = float64(s.Lost), s.Jitter
@@ -300,16 +303,16 @@ func (w *callObserver) measured(c *session) {
 const sampleInterval = 200 * time.Millisecond
 
 // sampleStats samples the statistics of a call from the time it is connected until done.
-func (w *callObserver) sampleStats(c *session, done <-chan struct{}) {
+func (w *callObserver) sampleStats(c *session.Session, done <-chan struct{}) {
 	select {
-	case <-c.connected:
+	case <-c.Connected():
 	case <-done:
 		return
 	}
 	samples := time.NewTicker(sampleInterval)
 	defer samples.Stop()
 	for {
-		w.sampled(c.call.Stats())
+		w.sampled(c.Call.Stats())
 		select {
 		case <-samples.C:
 		case <-done:

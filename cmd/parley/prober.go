@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/session"
 )
 
 // levels are what --peer-type can say.
@@ -18,8 +20,8 @@ func levels() []string { return []string{"auto", "any", "echo", "parley"} }
 
 // prober runs scenarios against one peer.
 type prober struct {
-	options   *options
-	resources *resources
+	options   *session.Options
+	resources *resources.Resources
 	target    string
 	fixedName bool // --as says how we are called
 	suite     string
@@ -253,14 +255,14 @@ func (p *prober) status(line string) {
 	if p.done != nil {
 		line = fmt.Sprintf("%d of %d done; %s", p.done.Load(), len(p.scenarios), line)
 	}
-	p.resources.report.Status(line)
+	p.resources.Report.Status(line)
 }
 
 // reportResult reports a result as it comes.
 func (p *prober) reportResult(r *scenario.Result) {
 	p.done.Add(1)
 	if p.format != "table" { // the table says the same
-		p.resources.report.Infof("%-13s %s", r.Verdict, r.Scenario.Name)
+		p.resources.Report.Infof("%-13s %s", r.Verdict, r.Scenario.Name)
 		return
 	}
 	p.status(fmt.Sprintf("%s %s", r.Verdict, r.Scenario.Name))

@@ -12,10 +12,12 @@ import (
 	"strings"
 	"sync"
 
+	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/session"
 	"parley/media"
 	"parley/peer/datachannel"
 	"parley/peer/stats"
@@ -52,7 +54,7 @@ func (a *probeCall) cooperate() {
 		case <-a.running.Done():
 			return
 		}
-		ch, err := a.session.call.OpenChannel(a.running, datachannel.Options{Label: cooperationLabel, Protocol: cooperationProtocol, Detached: true})
+		ch, err := a.session.Call.OpenChannel(a.running, datachannel.Options{Label: control.Label, Protocol: control.Protocol, Detached: true})
 		if err != nil {
 			return
 		}
@@ -107,18 +109,18 @@ func (f *remotePeer) wait(ctx context.Context) error {
 }
 
 // remoteCommand reads what stands behind remote.
-func remoteCommand(words []string) (command, error) {
-	c := command{Command: words[0]}
+func remoteCommand(words []string) (session.Command, error) {
+	c := session.Command{Command: words[0]}
 	switch rest := strings.Join(words[1:], " "); {
 	case c.Command == "say":
 		c.Text = rest
 	default:
 		c.Kind = rest
 	}
-	if !slices.Contains(remoteCommands(), c.Command) {
-		return c, fmt.Errorf("remote has no %q; there are %s", c.Command, strings.Join(remoteCommands(), ", "))
+	if !slices.Contains(control.Commands(), c.Command) {
+		return c, fmt.Errorf("remote has no %q; there are %s", c.Command, strings.Join(control.Commands(), ", "))
 	}
-	return c, c.check()
+	return c, c.Check()
 }
 
 // askRemote has the peer carry out a command.
@@ -152,7 +154,7 @@ func (a *probeCall) askRemote(ctx context.Context, s scenario.Step) error {
 }
 
 // ask sends a command; the channel gets the reply.
-func (f *remotePeer) ask(ctx context.Context, c command) (<-chan error, error) {
+func (f *remotePeer) ask(ctx context.Context, c session.Command) (<-chan error, error) {
 	reply := make(chan error, 1)
 	f.mu.Lock()
 	f.asked++

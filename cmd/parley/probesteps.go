@@ -12,9 +12,11 @@ import (
 
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/session"
 	"parley/peer"
 	"parley/peer/datachannel"
 	"parley/peer/netem"
@@ -24,7 +26,7 @@ import (
 const stepPatience = 20 * time.Second
 
 // probeKeys returns the keys of expect and never.
-func probeKeys() map[string]event.Kind { return facts.Keys(expectKeys()) }
+func probeKeys() map[string]event.Kind { return facts.Keys(mediain.Keys()) }
 
 // compile checks the steps of a scenario, as far as that goes without a call.
 func compile(s scenario.Scenario) error {
@@ -35,7 +37,7 @@ func compile(s scenario.Scenario) error {
 			raw := strings.Replace(step.Args[0], "+=", ">=", 1)
 			_, err = event.ParseCheck(raw, probeKeys())
 		case "call":
-			_, err = parseCallWords(&options{}, step.Args)
+			_, err = parseCallWords(&session.Options{}, step.Args)
 		case "open":
 			_, err = channelWords(step.Args)
 		case "echo":
@@ -60,7 +62,7 @@ func (a *steps) do(ctx context.Context, s scenario.Step) error {
 	case "never":
 		return a.never(ctx, s.Args[0], s.For)
 	case "say":
-		a.session.call.Say(s.Rest())
+		a.session.Call.Say(s.Rest())
 		return nil
 	case "echo":
 		return a.echo(ctx, s)
@@ -81,18 +83,18 @@ func (a *steps) do(ctx context.Context, s scenario.Step) error {
 
 // command carries out a step that is a command of --input, too.
 func (a *probeCall) command(ctx context.Context, s scenario.Step) error {
-	cmd := command{Command: s.Verb}
+	cmd := session.Command{Command: s.Verb}
 	if len(s.Args) > 0 {
 		cmd.Kind = s.Args[0]
 	}
 	if len(s.Args) > 1 {
 		cmd.Source = strings.Join(s.Args[1:], " ")
 	}
-	if err := cmd.check(); err != nil {
+	if err := cmd.Check(); err != nil {
 		return &inconclusive{err}
 	}
 	done := make(chan error, 1)
-	a.session.do(cmd, func(err error) { done <- err })
+	a.session.Do(cmd, func(err error) { done <- err })
 	if s.Verb == "hangup" {
 		select {
 		case <-a.ended:
@@ -160,7 +162,7 @@ func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 	}
 	label := e.label
 	if label == "" {
-		label = a.session.label()
+		label = a.session.Label()
 	}
 	ch, err := a.channelNamed(ctx, label, s.For)
 	if err != nil {
@@ -265,7 +267,7 @@ func (a *probeCall) openChannel(ctx context.Context, words []string) error {
 	}
 	opening, cancel := context.WithTimeout(ctx, stepPatience)
 	defer cancel()
-	ch, err := a.session.call.OpenChannel(opening, o)
+	ch, err := a.session.Call.OpenChannel(opening, o)
 	if err != nil {
 		return fmt.Errorf("the channel %s did not open: %w", o.Label, err)
 	}
@@ -302,10 +304,10 @@ func (a *probeCall) setImpair(text string) error {
 	if err != nil {
 		return err
 	}
-	if a.session.emulator == nil {
+	if a.session.Emulator == nil {
 		return errors.New("calls that share a UDP port cannot be impaired one by one: leave --udp-ports out")
 	}
-	a.session.emulator.SetConfig(config)
+	a.session.Emulator.SetConfig(config)
 	return nil
 }
 

@@ -8,10 +8,13 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/pipe"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/cmd/parley/internal/transfer"
 	"parley/peer/datachannel"
@@ -43,7 +46,7 @@ What a broken transfer leaves is NAME.parley-part, and goes on when it is sent a
 			if err != nil {
 				return err
 			}
-			defer r.report.CloseInto(&err)
+			defer r.Report.CloseInto(&err)
 			if s.Name == "" {
 				s.Name = "receive"
 			}
@@ -70,18 +73,18 @@ func receiveFlags() []cli.Flag {
 }
 
 // receiveFiles answers calls and receives the files that are offered in them.
-func receiveFiles(ctx context.Context, cmd *cli.Command, s *options, r *resources) error {
-	a := newAnswerer(s, r)
+func receiveFiles(ctx context.Context, cmd *cli.Command, s *session.Options, r *resources.Resources) error {
+	a := answer.New(s, r)
 	o := transfer.ReceiverOptions{
 		Yes: cmd.Bool("yes"), Once: cmd.Bool("once"), From: cmd.StringSlice("from"), Retry: cmd.Duration("retry"),
-		Ask: r.asker.ask, Reporter: r.report, Stop: func(err error) { a.stop(&callEnded{err}) },
+		Ask: r.Asker.Ask, Reporter: r.Report, Stop: func(err error) { a.Stop(&answer.CallEnded{Err: err}) },
 	}
 	if s.Dialect == signal.DialectRelay {
 		return exit.Usagef("receive works in the call dialect only: the relay dialect does not name the caller")
 	}
 	if o.Yes {
 		o.MaxSize = maxUnasked
-	} else if err := writeTerminal(""); err != nil {
+	} else if err := stdio.WriteTerminal(""); err != nil {
 		return exit.Usagef("%v; --yes takes files without asking", err)
 	}
 	var err error
@@ -96,10 +99,10 @@ func receiveFiles(ctx context.Context, cmd *cli.Command, s *options, r *resource
 	defer func() { _ = o.Folder.Close() }() // nothing is buffered in it
 	pipe.SetMemoryLimit(false)
 	files := transfer.NewReceiver(o)
-	s.attach = append(s.attach, func(c *session) { c.app = files.NewCall(c) })
-	a.admits = files.Admits
-	a.ends = func(c *session, err error) bool { return files.Ends(c.app.(*transfer.Incoming), err) }
-	return files.Run(ctx, a.run)
+	s.Attach = append(s.Attach, func(c *session.Session) { c.App = files.NewCall(c) })
+	a.Admits = files.Admits
+	a.Ends = func(c *session.Session, err error) bool { return files.Ends(c.App.(*transfer.Incoming), err) }
+	return files.Run(ctx, a.Run)
 }
 
 // openInto opens the folder of --into. It returns the prefix of the paths in it, too.
@@ -115,9 +118,9 @@ func openInto(dir string, overwrite bool) (*filetransfer.Folder, string, error) 
 }
 
 // refuseFiles refuses files in a call without a channelApp.
-func refuseFiles(c *session) {
-	c.serveChannels(func(ch *datachannel.Channel) bool {
-		if c.app == nil && ch.OpenedByPeer() {
+func refuseFiles(c *session.Session) {
+	c.ServeChannels(func(ch *datachannel.Channel) bool {
+		if c.App == nil && ch.OpenedByPeer() {
 			transfer.Refuse(c, ch)
 		}
 		return false

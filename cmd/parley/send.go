@@ -10,7 +10,9 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/pipe"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/cmd/parley/internal/transfer"
 	"parley/signal"
@@ -41,7 +43,7 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 			if err != nil {
 				return err
 			}
-			defer r.report.CloseInto(&err)
+			defer r.Report.CloseInto(&err)
 			args := cmd.Args().Slice()
 			if len(args) < 2 {
 				return exit.Usagef("%s needs a file and the name of the peer; see %s --help", cmd.FullName(), cmd.FullName())
@@ -66,13 +68,13 @@ func sendFlags() []cli.Flag {
 }
 
 // sendFiles sends files, in as many calls as it takes.
-func sendFiles(ctx context.Context, s *options, r *resources, paths []string, name string, retry time.Duration) error {
-	list, err := transfer.Collect(paths, r.report)
+func sendFiles(ctx context.Context, s *session.Options, r *resources.Resources, paths []string, name string, retry time.Duration) error {
+	list, err := transfer.Collect(paths, r.Report)
 	if err != nil {
 		return exit.Errorf(exit.Device, "%w", err)
 	}
 	pipe.SetMemoryLimit(false)
-	sender := transfer.NewSender(list, retry, r.report)
-	s.attach = append(s.attach, func(c *session) { c.app = sender.NewCall(c) })
-	return sender.Run(ctx, func(ctx context.Context) error { return call(ctx, s, r, name) })
+	sender := transfer.NewSender(list, retry, r.Report)
+	s.Attach = append(s.Attach, func(c *session.Session) { c.App = sender.NewCall(c) })
+	return sender.Run(ctx, func(ctx context.Context) error { return session.Call(ctx, s, r, name) })
 }

@@ -65,12 +65,12 @@ permits it.`,
 			if err != nil {
 				return err
 			}
-			defer r.report.CloseInto(&err)
+			defer r.Report.CloseInto(&err)
 			options, err := serveOptions(cmd, std)
 			if err != nil {
 				return err
 			}
-			options.Report = func(e serve.Event) { reportServe(r.report, e) }
+			options.Report = func(e serve.Event) { reportServe(r.Report, e) }
 			if err := serve.Run(ctx, options); err != nil || exit.Terminated(ctx) {
 				return err
 			}

@@ -6,35 +6,39 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
+	"parley/cmd/parley/internal/resources"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/media/recorder"
 )
 
 // readSettings reads the flags that cmd has; std is where it reports to. The caller closes the report.
-func readSettings(cmd *cli.Command, std stdio.Streams) (*options, *resources, error) {
-	o := &options{attach: []func(*session){refuseControl, refuseFiles}}
-	for _, read := range []func(*cli.Command, *options) error{readSignaling, readPath, readMedia, readGoal, readSecurity, readChannels} {
+func readSettings(cmd *cli.Command, std stdio.Streams) (*session.Options, *resources.Resources, error) {
+	o := &session.Options{Attach: []func(*session.Session){control.Refuse, refuseFiles}}
+	for _, read := range []func(*cli.Command, *session.Options) error{readSignaling, readPath, readMedia, readGoal, readSecurity, readChannels} {
 		if err := read(cmd, o); err != nil {
 			return nil, nil, err
 		}
 	}
 	r, err := readOutput(cmd, std)
 	if err == nil && o.IdentityPath != "" {
-		r.identity, err = openIdentity(o.IdentityPath)
+		r.Identity, err = resources.OpenIdentity(o.IdentityPath)
 	}
 	return o, r, err
 }
 
 // readOutput reads the flags of config.OutputFlags.
-func readOutput(cmd *cli.Command, std stdio.Streams) (*resources, error) {
+func readOutput(cmd *cli.Command, std stdio.Streams) (*resources.Resources, error) {
 	o, err := config.ReadOutput(cmd)
 	if err != nil {
 		return nil, err
 	}
 	report := event.NewReporter(event.Options{Out: std.Out, Err: std.Err, NDJSON: o.NDJSON, Quiet: o.Quiet, Verbose: o.Verbose})
-	return newResources(report, newLogger(std, o.Verbose), std.In), nil
+	return resources.New(report, newLogger(std, o.Verbose), std.In), nil
 }
 
 // newLogger returns the logger of the libraries.
@@ -45,18 +49,18 @@ func newLogger(std stdio.Streams, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func readSignaling(cmd *cli.Command, o *options) (err error) {
+func readSignaling(cmd *cli.Command, o *session.Options) (err error) {
 	o.Signaling, err = config.ReadSignaling(cmd)
 	return err
 }
 
-func readPath(cmd *cli.Command, o *options) (err error) {
+func readPath(cmd *cli.Command, o *session.Options) (err error) {
 	o.Capture = config.ReadCapture(cmd)
 	o.Network, err = config.ReadNetwork(cmd)
 	return err
 }
 
-func readMedia(cmd *cli.Command, o *options) (err error) {
+func readMedia(cmd *cli.Command, o *session.Options) (err error) {
 	if o.MediaOut, err = config.ReadMediaOut(cmd); err != nil {
 		return err
 	}
@@ -65,25 +69,25 @@ func readMedia(cmd *cli.Command, o *options) (err error) {
 	}
 	switch {
 	case o.Encoding != "":
-		o.codecs = []string{o.Encoding}
+		o.Codecs = []string{o.Encoding}
 	case o.Record != "":
-		_, o.codecs = recorder.Codecs(o.Record)
+		_, o.Codecs = recorder.Codecs(o.Record)
 	}
-	o.input, err = config.ReadInput(cmd, o.MediaOut)
+	o.Input, err = config.ReadInput(cmd, o.MediaOut)
 	return err
 }
 
-func readGoal(cmd *cli.Command, o *options) (err error) {
-	o.Call, err = config.ReadCall(cmd, expectKeys())
+func readGoal(cmd *cli.Command, o *session.Options) (err error) {
+	o.Call, err = config.ReadCall(cmd, mediain.Keys())
 	return err
 }
 
-func readSecurity(cmd *cli.Command, o *options) (err error) {
+func readSecurity(cmd *cli.Command, o *session.Options) (err error) {
 	if o.Security, err = config.ReadSecurity(cmd); err != nil {
 		return err
 	}
 	if o.Verify == config.VerifyAsk {
-		if err := writeTerminal(""); err != nil {
+		if err := stdio.WriteTerminal(""); err != nil {
 			return exit.Errorf(exit.Device, "--expect-code ask: %w; give the code with --expect-code CODE, see --identity", err)
 		}
 	}
@@ -92,7 +96,7 @@ func readSecurity(cmd *cli.Command, o *options) (err error) {
 	return err
 }
 
-func readChannels(cmd *cli.Command, o *options) (err error) {
-	o.channels, err = config.ReadChannels(cmd)
+func readChannels(cmd *cli.Command, o *session.Options) (err error) {
+	o.Channels, err = config.ReadChannels(cmd)
 	return err
 }

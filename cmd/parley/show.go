@@ -15,7 +15,10 @@ import (
 
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/media/decoder"
 	"parley/media/pixel"
@@ -48,7 +51,7 @@ func withShow(args []string) []string {
 
 // openShow makes the watcher that --show asks for; release gives the terminal
 // back.
-func openShow(s *options, r *resources) (release func(), err error) {
+func openShow(s *session.Options, r *resources.Resources) (release func(), err error) {
 	release = func() {}
 	switch {
 	case s.Show == "":
@@ -59,24 +62,24 @@ func openShow(s *options, r *resources) (release func(), err error) {
 		if runtime.GOOS == "linux" && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 			return release, exit.Usagef("--show window: there is no desktop to open a window on: neither $DISPLAY nor $WAYLAND_DISPLAY is set")
 		}
-		r.watcher = &windowWatcher{r.report}
+		r.Watcher = &windowWatcher{r.Report}
 		return release, nil
 	}
-	out, ok := r.report.Err.(*os.File)
+	out, ok := r.Report.Err.(*os.File)
 	if !ok || !stdio.IsTerminal(out) {
-		out, ok = r.report.Out.(*os.File)
+		out, ok = r.Report.Out.(*os.File)
 	}
 	if !ok || !stdio.IsTerminal(out) {
 		return release, exit.Usagef("--show draws in a terminal, and there is none; --show window opens a window, --record writes a file")
 	}
-	v := &screen{report: r.report, out: out}
+	v := &screen{report: r.Report, out: out}
 	if v.mode, ok = draw.Parse(s.Show); !ok {
 		if v.mode, ok = draw.Choose(askTerminal(), os.Getenv("TERM"), os.Getenv("COLORTERM")); !ok {
 			return release, exit.Usagef("--show: the terminal %q shows no video; --show window opens a window", sanitize.Text(os.Getenv("TERM")))
 		}
 	}
-	s.preferDecodable()
-	r.watcher = v
+	s.PreferDecodable()
+	r.Watcher = v
 	stop := onResize(v.resized)
 	return func() { stop(); v.close() }, nil
 }
@@ -128,7 +131,7 @@ type screen struct {
 	finished bool
 }
 
-func (v *screen) newDecoder(mime string) (decoder.Decoder, error) { return decoders(mime) }
+func (v *screen) NewDecoder(mime string) (decoder.Decoder, error) { return mediain.NewDecoder(mime) }
 
 func (v *screen) resized() {
 	v.mu.Lock()
@@ -136,7 +139,7 @@ func (v *screen) resized() {
 	v.redraw = true
 }
 
-func (v *screen) show(img image.Image) {
+func (v *screen) Show(img image.Image) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.finished || time.Since(v.last) < showEvery {
@@ -185,8 +188,8 @@ func (v *screen) close() {
 // windowWatcher shows video in a window of another program.
 type windowWatcher struct{ report *event.Reporter }
 
-func (windowWatcher) show(image.Image) {} // the window does
+func (windowWatcher) Show(image.Image) {} // the window does
 
-func (w windowWatcher) newDecoder(mime string) (decoder.Decoder, error) {
+func (w windowWatcher) NewDecoder(mime string) (decoder.Decoder, error) {
 	return decoder.NewWindow("parley", func(sentence string) { w.report.Warnf("%s", sentence) })(mime)
 }

@@ -20,7 +20,10 @@ import (
 
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/media"
 	"parley/media/decoder"
@@ -60,7 +63,7 @@ NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
 			if err != nil {
 				return err
 			}
-			defer r.report.CloseInto(&err)
+			defer r.Report.CloseInto(&err)
 			if s.Name == "" {
 				s.Name = ownName(s.Dialect, "Gandalf", "caller-"+randomHex(3))
 			}
@@ -70,18 +73,18 @@ NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
 }
 
 // snapshot saves one frame.
-func snapshot(ctx context.Context, s *options, r *resources, std stdio.Streams, name, path string, after time.Duration) error {
+func snapshot(ctx context.Context, s *session.Options, r *resources.Resources, std stdio.Streams, name, path string, after time.Duration) error {
 	if err := checkSnapshot(path); err != nil {
 		return err
 	}
 	if path == "-" {
-		r.report.Out = io.Discard // it belongs to the image
+		r.Report.Out = io.Discard // it belongs to the image
 	}
-	s.preferDecodable()
+	s.PreferDecodable()
 	calling, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	viewer := &snapshotViewer{after: after, stop: stop}
-	r.watcher = viewer
+	r.Watcher = viewer
 	if s.Timeout > 0 {
 		// A little later than the call, which knows more of why it did not come about.
 		timer := time.AfterFunc(s.Timeout+500*time.Millisecond, func() {
@@ -89,7 +92,7 @@ func snapshot(ctx context.Context, s *options, r *resources, std stdio.Streams, 
 		})
 		defer timer.Stop()
 	}
-	err := call(calling, s, r, name)
+	err := session.Call(calling, s, r, name)
 	viewer.mu.Lock()
 	defer viewer.mu.Unlock()
 	var cause *exit.Error
@@ -122,7 +125,7 @@ func checkSnapshot(path string) error {
 	return nil
 }
 
-func writeSnapshot(std stdio.Streams, r *resources, path string, frame *image.RGBA) error {
+func writeSnapshot(std stdio.Streams, r *resources.Resources, path string, frame *image.RGBA) error {
 	var b bytes.Buffer
 	var err error
 	if strings.HasPrefix(strings.ToLower(filepath.Ext(path)), ".jp") {
@@ -138,7 +141,7 @@ func writeSnapshot(std stdio.Streams, r *resources, path string, frame *image.RG
 	if err != nil {
 		return &exit.Error{Code: exit.Device, Err: fmt.Errorf("the image is not written: %w", err)}
 	}
-	r.report.Infof("saved a frame, %s: %s", fmt.Sprintf("%dx%d", frame.Rect.Dx(), frame.Rect.Dy()), sanitize.Text(path))
+	r.Report.Infof("saved a frame, %s: %s", fmt.Sprintf("%dx%d", frame.Rect.Dx(), frame.Rect.Dy()), sanitize.Text(path))
 	return nil
 }
 
@@ -152,7 +155,7 @@ type snapshotViewer struct {
 	frame *image.RGBA
 }
 
-func (t *snapshotViewer) show(img image.Image) {
+func (t *snapshotViewer) Show(img image.Image) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.first.IsZero() {
@@ -160,12 +163,12 @@ func (t *snapshotViewer) show(img image.Image) {
 	}
 	if t.frame == nil && time.Since(t.first) >= t.after {
 		t.frame = new(pixel.RGBConverter).Convert(img, 0, 0)
-		t.stop(errAllHeld)
+		t.stop(session.ErrAllHeld)
 	}
 }
 
-func (t *snapshotViewer) newDecoder(mime string) (decoder.Decoder, error) {
-	d, err := decoders(mime)
+func (t *snapshotViewer) NewDecoder(mime string) (decoder.Decoder, error) {
+	d, err := mediain.NewDecoder(mime)
 	if err != nil {
 		t.stop(exit.Errorf(exit.Device, "no frame of %s: %w", media.CodecName(mime), err))
 	}

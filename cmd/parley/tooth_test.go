@@ -14,7 +14,10 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/session"
+	"parley/cmd/parley/internal/signaling"
 	"parley/signal"
 	"parley/signal/client"
 )
@@ -130,7 +133,7 @@ func (b *broken) serve() {
 		case m.Type == signal.Leave:
 			b.hangUp(m.Peer)
 		case m.Type == signal.ICECandidate && pc != nil:
-			_ = pc.AddICECandidate(candidateInit(m.Candidate))
+			_ = pc.AddICECandidate(signaling.CandidateInit(m.Candidate))
 		}
 	}
 }
@@ -193,11 +196,11 @@ func (b *broken) echoData(pc *webrtc.PeerConnection) {
 		at := len(channels)
 		channels = append(channels, dc)
 		mu.Unlock()
-		if b.lying && dc.Protocol() == cooperationProtocol {
+		if b.lying && dc.Protocol() == control.Protocol {
 			dc.OnOpen(func() { _ = dc.SendText(lies) })
 			dc.OnMessage(func(m webrtc.DataChannelMessage) {
-				cmd, _ := parseCommand(m.Data)
-				_ = dc.SendText(string(replied("prober", cmd, nil).Line(time.Now())))
+				cmd, _ := session.ParseCommand(m.Data)
+				_ = dc.SendText(string(session.ReplyEvent("prober", cmd, nil).Line(time.Now())))
 			})
 			return
 		}

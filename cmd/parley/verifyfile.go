@@ -13,6 +13,8 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
+	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/stdio"
@@ -52,7 +54,7 @@ if not, and 20 if it cannot be read.`,
 			if err != nil {
 				return err
 			}
-			defer v.resources.report.CloseInto(&err)
+			defer v.resources.Report.CloseInto(&err)
 			return v.run(ctx, cmd.Args().Slice())
 		},
 	}
@@ -60,7 +62,7 @@ if not, and 20 if it cannot be read.`,
 
 // fileVerifier is parley verify.
 type fileVerifier struct {
-	resources *resources
+	resources *resources.Resources
 	size      config.MediaOut // of the test video as it was sent
 	required  []string
 }
@@ -75,7 +77,7 @@ func newFileVerifier(cmd *cli.Command, std stdio.Streams) (v *fileVerifier, err 
 		if err != nil {
 			return nil, exit.Usagef("--require: %s", sanitize.Text(err.Error()))
 		}
-		if !isQuality(q.Metric()) || strings.Contains(q.Metric(), "latency") {
+		if !mediain.IsQuality(q.Metric()) || strings.Contains(q.Metric(), "latency") {
 			return nil, exit.Usagef("--require %s: a recording says nothing of %s", sanitize.Text(text), q.Metric())
 		}
 	}
@@ -95,7 +97,7 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 			return i
 		}
 		if err != nil && len(paths) > 1 && exit.CodeOf(err) == exit.Expectation {
-			v.resources.report.Warnf("%v", err)
+			v.resources.Report.Warnf("%v", err)
 		} else if err != nil && exit.CodeOf(err) != exit.Expectation {
 			return err
 		}
@@ -103,7 +105,7 @@ func (v *fileVerifier) run(ctx context.Context, paths []string) error {
 			bad = err
 		}
 	}
-	v.resources.report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", bad == nil)})
+	v.resources.Report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", bad == nil)})
 	return bad
 }
 
@@ -112,13 +114,13 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 	found, err := verify.File(ctx, path, verify.Options{
 		NewDecoder: decoder.First(device.NewDecoder, decoder.NewKeyFrame), Width: v.size.Width, Height: v.size.Height, FrameRate: v.size.FrameRate,
 		Warn: func(sentence string) {
-			v.resources.report.Warnf("%s: %s", sanitize.Text(path), sanitize.Text(sentence))
+			v.resources.Report.Warnf("%s: %s", sanitize.Text(path), sanitize.Text(sentence))
 		},
 	})
 	if err != nil {
 		return exit.Errorf(exit.Device, "%s", sanitize.Text(err.Error()))
 	}
-	facts := qualityFacts(found.Report)
+	facts := mediain.QualityFacts(found.Report)
 	if facts["video.frames.identified"]+facts["audio.markers"] == 0 { // what else there is says nothing
 		facts = nil
 	}
@@ -128,7 +130,7 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 			fields = append(fields, codec)
 		}
 	}
-	fields = append(fields, qualityFields(facts)...)
+	fields = append(fields, mediain.QualityFields(facts)...)
 	table := v.table(path, found, facts)
 	var requirements [][]event.Field
 	var broken []string
@@ -149,7 +151,7 @@ func (v *fileVerifier) file(ctx context.Context, path string) error {
 	if requirements != nil {
 		fields = append(fields, event.Field{Key: "requirements", Value: requirements})
 	}
-	v.resources.report.Report(event.Event{Name: "verified", Fields: fields, Output: table})
+	v.resources.Report.Report(event.Event{Name: "verified", Fields: fields, Output: table})
 	switch {
 	case facts == nil:
 		return exit.Errorf(exit.Expectation, "%s: contains neither test video nor test audio; want a recording of --video test or --audio test", sanitize.Text(path))
@@ -169,7 +171,7 @@ func (v *fileVerifier) table(path string, found verify.Result, facts map[string]
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(facts)) {
-		fmt.Fprintf(&b, "\n  %-23s %8s  %s", key, strconv.FormatFloat(facts[key], 'f', -1, 64), qualityKeys()[key])
+		fmt.Fprintf(&b, "\n  %-23s %8s  %s", key, strconv.FormatFloat(facts[key], 'f', -1, 64), mediain.QualityKeys()[key])
 	}
 	return b.String()
 }

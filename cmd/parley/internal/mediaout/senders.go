@@ -1,0 +1,414 @@
+// Package mediaout sends the audio and video of a call.
+package mediaout
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/cmd/parley/internal/config"
+	"parley/media"
+	"parley/media/device"
+	"parley/media/localtrack"
+	"parley/media/source"
+	"parley/media/testsignal"
+	"parley/peer"
+	"parley/peer/track"
+)
+
+// What a call asks of its tracks is what media offers.
+var (
+	_ track.KeyFrameRequester = source.KeyFrameRequester(nil)
+	_ track.KeyFrameRequester = (*localtrack.Forwarder)(nil)
+	_ track.CodecReporter     = source.Source(nil)
+)
+
+// Options are the options of senders.
+type Options struct {
+	config.MediaOut
+	Stdin   io.Reader         // that a source of - reads
+	Devices *device.Shared    // those that several calls use at once
+	Epoch   *testsignal.Epoch // of test sources
+	Fail    func(error)       // ends the call with an error of a source
+	Warn    func(text string) // reports a warning of a device, whose names are not to be trusted
+	Logger  *slog.Logger
+}
+
+// Senders are the tracks that a call sends, with their sources. The commands of --input change them.
+type Senders struct {
+	Options
+	ctx  context.Context // of the call
+	call *peer.Call      // nil before it is placed
+
+	sources    []source.Source // from the start of the call
+	forwarders []*localtrack.Forwarder
+
+	work sync.WaitGroup // what run and play start
+
+	mu      sync.Mutex // guards the following
+	closed  bool
+	sent    map[string]webrtc.TrackLocal // by kind; nil until it is asked for
+	playing map[webrtc.TrackLocal]func() // sources, with what stops them
+	latest  map[string]<-chan struct{}   // by kind, closed when the latest change is over
+}
+
+// New returns senders without tracks. They play until ctx is done.
+func New(ctx context.Context, o Options) *Senders {
+	return &Senders{Options: o, ctx: ctx}
+}
+
+// Place says which call the tracks are sent in.
+func (s *Senders) Place(call *peer.Call) { s.call = call }
+
+// AddForwarders adds a forwarder for each section of an offer in which media come and may go back.
+func (s *Senders) AddForwarders(offer *peer.Description) {
+	for _, section := range offer.Sections {
+		if section.Kind != 0 && !section.Rejected && section.Sends() && section.Receives() {
+			s.forwarders = append(s.forwarders, localtrack.NewForwarder(section.Kind, localtrack.ForwarderOptions{Logger: s.Logger}))
+		}
+	}
+}
+
+// AddForwarder sends back a track that was added in mid-call, which the peer has to accept.
+func (s *Senders) AddForwarder(kind webrtc.RTPCodecType) *localtrack.Forwarder {
+	f := localtrack.NewForwarder(kind, localtrack.ForwarderOptions{Logger: s.Logger})
+	s.call.AddTrack(f, func(err error) { // on the goroutine of the call, which must not wait
+		if err != nil && s.ctx.Err() == nil {
+			s.Logger.Debug("an added track is not sent back", "error", err)
+		}
+	})
+	return f
+}
+
+// Tracks returns the tracks that are sent from the start of the call.
+func (s *Senders) Tracks() []webrtc.TrackLocal {
+	var tracks []webrtc.TrackLocal
+	for _, source := range s.sources {
+		tracks = append(tracks, source)
+	}
+	for _, f := range s.forwarders {
+		tracks = append(tracks, f)
+	}
+	return tracks
+}
+
+// Codecs returns the codecs that are sent, by MIME type.
+func (s *Senders) Codecs() (all []string) {
+	for _, source := range s.sources {
+		all = append(all, source.Codec())
+		if several, ok := source.(interface{ Codecs() []string }); ok {
+			all = append(all, several.Codecs()...)
+		}
+	}
+	return all
+}
+
+// Start plays the sources, once the call is connected.
+func (s *Senders) Start() {
+	for _, source := range s.sources {
+		s.play(source)
+	}
+}
+
+// Finish waits until nothing is played or changed any more, once ctx has ended.
+func (s *Senders) Finish() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.work.Wait()
+}
+
+// Close closes the sources, once ctx has ended.
+func (s *Senders) Close() {
+	s.Finish()
+	for _, source := range s.sources {
+		_ = source.Close() // files that were read
+	}
+	s.mu.Lock()
+	left := s.playing
+	s.playing = nil
+	s.mu.Unlock()
+	for _, stop := range left {
+		stop()
+	}
+}
+
+// run runs f on a goroutine that finish waits for. It reports false once finish was called.
+func (s *Senders) run(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.work.Go(f)
+	}
+	return !s.closed
+}
+
+// track returns the track that is sent of a kind, nil for none.
+func (s *Senders) track(kind string) webrtc.TrackLocal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sent == nil {
+		s.sent = map[string]webrtc.TrackLocal{}
+		for _, t := range s.Tracks() {
+			s.sent[t.Kind().String()] = t
+		}
+	}
+	return s.sent[kind]
+}
+
+// All returns the tracks that are sent of a kind, or of all if it is "".
+func (s *Senders) All(kind string) (tracks []webrtc.TrackLocal) {
+	for _, k := range media.Kinds() {
+		if t := s.track(k); t != nil && (kind == "" || kind == k) {
+			tracks = append(tracks, t)
+		}
+	}
+	return tracks
+}
+
+func (s *Senders) setTrack(kind string, t webrtc.TrackLocal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent[kind] = t
+}
+
+// Change runs f once the earlier changes of some kinds are over, and then calls done with its result. The
+// order is that of the calls of change: a script need not wait for a reply before it sends the next command.
+func (s *Senders) Change(kinds []string, done func(error), f func(context.Context) error) {
+	over := make(chan struct{})
+	var earlier []<-chan struct{}
+	s.mu.Lock()
+	if s.latest == nil {
+		s.latest = map[string]<-chan struct{}{}
+	}
+	for _, kind := range kinds {
+		if c := s.latest[kind]; c != nil {
+			earlier = append(earlier, c)
+		}
+		s.latest[kind] = over
+	}
+	s.mu.Unlock()
+	run := func() {
+		defer close(over)
+		for _, c := range earlier {
+			<-c
+		}
+		if s.ctx.Err() != nil {
+			done(peer.ErrOver)
+			return
+		}
+		done(f(s.ctx))
+	}
+	if !s.run(run) {
+		close(over)
+		done(peer.ErrOver)
+	}
+}
+
+// negotiate requests a change of the call and waits until it is in force at both peers.
+func negotiate(ctx context.Context, request func(done func(error))) error {
+	done := make(chan error, 1)
+	request(func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return peer.ErrOver
+	}
+}
+
+// Add sends one more track.
+func (s *Senders) Add(ctx context.Context, kind, spec string) error {
+	if s.track(kind) != nil {
+		return fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind)
+	}
+	return s.startTrack(ctx, kind, spec, func(t webrtc.TrackLocal, done func(error)) { s.call.AddTrack(t, done) })
+}
+
+// Replace sends another source in place of the present one.
+func (s *Senders) Replace(ctx context.Context, kind, spec string) error {
+	old := s.track(kind)
+	if old == nil {
+		return fmt.Errorf("no %s is sent; the command add begins it", kind)
+	}
+	err := s.startTrack(ctx, kind, spec, func(t webrtc.TrackLocal, done func(error)) { s.call.ReplaceTrack(old, t, done) })
+	if err == nil {
+		s.stop(old)
+	}
+	return err
+}
+
+// startTrack opens a source, sends it by request, and plays it.
+func (s *Senders) startTrack(ctx context.Context, kind, spec string, request func(t webrtc.TrackLocal, done func(error))) error {
+	source, err := s.openSource(ctx, kind, spec)
+	if err != nil {
+		return err
+	}
+	if err := negotiate(ctx, func(done func(error)) { request(source, done) }); err != nil {
+		_ = source.Close() // the other error says more
+		return err
+	}
+	s.setTrack(kind, source)
+	s.play(source)
+	return nil
+}
+
+// Remove sends nothing of a kind any more.
+func (s *Senders) Remove(ctx context.Context, kind string) error {
+	t := s.track(kind)
+	if t == nil {
+		return fmt.Errorf("no %s is sent", kind)
+	}
+	err := negotiate(ctx, func(done func(error)) { s.call.RemoveTrack(t, done) })
+	if err == nil {
+		s.setTrack(kind, nil)
+		s.stop(t)
+	}
+	return err
+}
+
+// Mute mutes what is sent of a kind, or of all if it is "", or unmutes it.
+func (s *Senders) Mute(ctx context.Context, kind string, muted bool) error {
+	tracks := s.All(kind)
+	if len(tracks) == 0 {
+		return fmt.Errorf("no %s is sent", cmp.Or(kind, "audio or video"))
+	}
+	for _, t := range tracks {
+		if err := negotiate(ctx, func(done func(error)) { s.call.Mute(t, muted, done) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Hold puts the call on hold, or resumes it.
+func (s *Senders) Hold(ctx context.Context, held bool) error {
+	return negotiate(ctx, func(done func(error)) { s.call.Hold(held, done) })
+}
+
+// Pause announces that a track has nothing to send for now, because its device is gone or muted, or that it
+// goes on.
+func (s *Senders) Pause(t webrtc.TrackLocal, paused bool) {
+	s.call.PauseTrack(t, paused, func(err error) {
+		if err != nil && s.ctx.Err() == nil {
+			s.Logger.Debug("the pause of a track is not announced", "kind", t.Kind(), "paused", paused, "error", err)
+		}
+	})
+}
+
+// play runs a source until the call is over or stop is called for it.
+func (s *Senders) play(src source.Source) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	done := make(chan struct{})
+	if d, ok := src.(interface{ OnPresence(func(gone bool)) }); ok {
+		d.OnPresence(func(gone bool) { s.Pause(src, gone) })
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		cancel()
+		_ = src.Close() // a file that was read
+		return
+	}
+	if s.playing == nil {
+		s.playing = map[webrtc.TrackLocal]func(){}
+	}
+	s.playing[src] = func() {
+		cancel()
+		<-done
+		_ = src.Close() // a file that was read
+	}
+	s.work.Go(func() {
+		defer close(done)
+		defer cancel()
+		if err := src.Run(ctx); err != nil {
+			s.Fail(err)
+		}
+	})
+}
+
+// stop ends a source that is sent no longer; a forwarder is just not used any more.
+func (s *Senders) stop(t webrtc.TrackLocal) {
+	s.mu.Lock()
+	stop := s.playing[t]
+	delete(s.playing, t)
+	s.mu.Unlock()
+	if stop != nil {
+		s.run(stop) // a device may take its time
+	}
+}
+
+// openSource opens what --video or --audio, or a command, names.
+func (s *Senders) openSource(ctx context.Context, kind, spec string) (source.Source, error) {
+	if kind == "video" {
+		return s.openVideo(ctx, spec)
+	}
+	return s.openAudio(ctx, spec)
+}
+
+// OpenSources opens what --video and --audio name. Where both name the same stream it is opened once, and its tracks share
+// one schedule.
+func (s *Senders) OpenSources(ctx context.Context) error {
+	if s.Video == s.Audio && s.Video != "" && s.Video != "test" && !device.Names(s.Video) {
+		video, audio, err := source.Open(s.Video, s.videoOptions(ctx), s.audioOptions(ctx))
+		if err == nil {
+			s.sources = append(s.sources, video, audio)
+		}
+		return err
+	}
+	if s.Video != "" {
+		video, err := s.openVideo(ctx, s.Video)
+		if err != nil {
+			return err
+		}
+		s.sources = append(s.sources, video)
+	}
+	if s.Audio != "" {
+		audio, err := s.openAudio(ctx, s.Audio)
+		if err != nil {
+			return err
+		}
+		s.sources = append(s.sources, audio)
+	}
+	return nil
+}
+
+func (s *Senders) videoOptions(ctx context.Context) source.VideoOptions {
+	return source.VideoOptions{
+		Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Bitrate: s.Bitrate, Loop: s.Loop, Logger: s.Logger,
+		NewEncoder: device.NewEncoder(s.Encoding), Stdin: s.Stdin, Opening: ctx, Epoch: s.Epoch,
+	}
+}
+
+func (s *Senders) audioOptions(ctx context.Context) source.AudioOptions {
+	return source.AudioOptions{Loop: s.Loop, Stdin: s.Stdin, Opening: ctx, Epoch: s.Epoch, Logger: s.Logger}
+}
+
+func (s *Senders) openVideo(ctx context.Context, spec string) (source.Source, error) {
+	if !device.Names(spec) && !s.encodesTest(spec) {
+		return source.OpenVideo(spec, s.videoOptions(ctx))
+	}
+	return s.Devices.OpenVideo(spec, device.VideoOptions{
+		Codec: s.Encoding, Width: s.Width, Height: s.Height, FrameRate: s.FrameRate, Bitrate: s.Bitrate, Simulcast: s.Simulcast,
+		Warn: s.Warn, Logger: s.Logger,
+	})
+}
+
+// encodesTest reports whether the test pattern needs an encoder of this build: by itself it is VP8, each frame a key
+// frame, in one size.
+func (s *Senders) encodesTest(spec string) bool {
+	other := s.Encoding != "" && s.Encoding != webrtc.MimeTypeVP8
+	return spec == "test" && (other || s.Simulcast || s.Bitrate > 0 && len(device.Codecs()) > 0)
+}
+
+func (s *Senders) openAudio(ctx context.Context, spec string) (source.Source, error) {
+	if !device.Names(spec) {
+		return source.OpenAudio(spec, s.audioOptions(ctx))
+	}
+	return s.Devices.OpenAudio(spec, device.AudioOptions{Rate: s.AudioRate, Warn: s.Warn, Logger: s.Logger})
+}

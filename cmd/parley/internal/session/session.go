@@ -1,0 +1,365 @@
+// Package session runs a call.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/mediain"
+	"parley/cmd/parley/internal/mediaout"
+	"parley/cmd/parley/internal/resources"
+	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/signaling"
+	"parley/media/testsignal"
+	"parley/peer"
+	"parley/peer/netem"
+	"parley/signal"
+)
+
+// Session is one call with the media that belong to it.
+type Session struct {
+	options   *Options
+	Resources *resources.Resources
+
+	Name     string // the peer, as it is known to the signaling server
+	Out      bool   // we called
+	echo     bool   // what comes goes back
+	Began    time.Time
+	signaler *signaling.Signaler
+	Call     *peer.Call      // nil before place
+	App      channelApp      // nil for text
+	Emulator *netem.Emulator // of the call's own sockets, nil for none
+
+	Sending  *mediaout.Senders
+	Received *mediain.Receivers
+	events   callEvents
+	stats    callStats
+	expect   *event.Expectations
+
+	observers  observers
+	middleware []signaling.Middleware
+	apps       []channelHandler
+
+	connected chan struct{} // closed when the connection is up for the first time
+	begun     sync.Once
+	started   time.Time // of the connection, valid once connected is closed
+	work      sync.WaitGroup
+	ctx       context.Context // of what runs beside the call
+	cancel    context.CancelFunc
+	abort     chan struct{} // closed when a signal ends the call
+
+	mu     sync.Mutex // guards the following
+	failed error      // of a source, a sink: it ends the call
+	absent error      // the server says that the peer is not there
+}
+
+// A Config says what New opens.
+type Config struct {
+	Options   *Options
+	Resources *resources.Resources
+	Peer      string            // its name
+	Caller    bool              // we call
+	Echo      bool              // what comes goes back
+	Offer     *peer.Description // that is answered, nil for a call of ours
+}
+
+// New opens the files of a call, before anybody is called: a missing file should not cost a call. The
+// end of ctx ends the wait for a source that sends nothing.
+func New(ctx context.Context, conf Config) (*Session, error) {
+	o, r := conf.Options, conf.Resources
+	c := &Session{options: o, Resources: r, Name: conf.Peer, Out: conf.Caller, echo: conf.Echo, Began: time.Now(), connected: make(chan struct{}), abort: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.events = callEvents{peer: c.Name, emit: c.Emit}
+	c.expect = event.NewExpectations(o.Checks, c.events.check)
+	c.expect.Watch = func(key string, v event.Value) { c.observers.notifyValue(key, v) }
+	for _, attach := range o.Attach {
+		attach(c)
+	}
+	epoch := testsignal.NewEpoch()
+	c.Sending = mediaout.New(c.ctx, mediaout.Options{MediaOut: o.MediaOut, Stdin: r.Stdin, Devices: r.Devices, Epoch: epoch, Fail: c.Fail, Warn: r.Warn, Logger: r.Logger})
+	c.Received = mediain.New(c.ctx, c.receiversOptions(epoch))
+	c.stats = callStats{session: c}
+	if c.echo {
+		c.Sending.AddForwarders(conf.Offer)
+	}
+	err := c.Sending.OpenSources(ctx)
+	if err == nil {
+		err = c.Received.OpenRecorder(conf.Offer)
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Session) receiversOptions(epoch *testsignal.Epoch) mediain.Options {
+	o := mediain.Options{
+		MediaIn: c.options.MediaIn, Peer: c.Name, Begin: c.Began, Measurements: mediain.MeasurementsOf(c.options.Measurements, c.options.Checks), Test: c.options.MediaOut, Epoch: epoch,
+		Decodable: c.options.decodable, KeepAll: c.echo || c.options.Input, RecordPartly: c.options.RecordPartly,
+		Recordings: c.Resources.Recordings, Speaker: c.Resources.Speaker, Watcher: c.Resources.Watcher,
+		Emit: c.Emit, Observe: c.expect.Observe, Connected: c.IsConnected, Fail: c.Fail, Warn: c.Resources.Warn, Info: c.Resources.Report.Infof, Logger: c.Resources.Logger,
+	}
+	if c.Resources.StatsDump != nil {
+		o.Measurements.Tone = true
+	}
+	if c.echo {
+		o.Forward = c.Sending.AddForwarder
+	}
+	return o
+}
+
+// Place makes the call, once we are signed in: the signaling server may name ICE servers then.
+func (c *Session) Place(signaler *signaling.Signaler) error {
+	c.signaler = signaler
+	conf, err := c.configuration(signaler)
+	if err == nil {
+		c.Call, err = peer.New(conf)
+	}
+	if err != nil {
+		c.Close()
+		return err
+	}
+	c.Sending.Place(c.Call)
+	c.Received.Place(c.Call)
+	for _, line := range c.options.Say {
+		c.Call.Say(line)
+	}
+	return nil
+}
+
+// Close ends what runs beside the call, and closes its files.
+func (c *Session) Close() {
+	c.cancel()
+	if c.Emulator != nil {
+		out, in := c.Emulator.Counts()
+		c.Resources.Logger.Debug("impairment", "out", out, "in", in)
+		_ = c.Emulator.Close()
+		c.Emulator = nil
+	}
+	c.Sending.Close()
+	c.Received.Release()
+}
+
+func (c *Session) configuration(signaler *signaling.Signaler) (peer.Config, error) {
+	servers, err := signaler.AllICEServers()
+	if c.Emulator == nil {
+		c.Emulator = c.Resources.NewEmulator(c.options.Network)
+	}
+	conf := peer.Config{
+		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.Out, Impolite: c.options.Name < c.Name,
+		Media:    peer.MediaConfig{Tracks: c.Sending.Tracks(), Codecs: c.Received.OfferedCodecs(c.Sending.Codecs()), VideoCodecs: c.options.Codecs},
+		Channels: dataChannelOptions(c),
+		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.FreshICEServers, TLS: c.options.TLS, RelayOnly: c.options.RelayOnly, Loopback: resources.OffersLoopback(c.options.Server),
+			MinPort: c.options.MinPort, MaxPort: c.options.MaxPort, UDPMux: c.Resources.UDPMux, TCPMux: c.Resources.TCPMux, AdvertiseIPs: c.options.AdvertiseIPs, Interfaces: c.options.Interfaces},
+		KeyLog: c.Resources.KeyLog, Tap: c.Resources.Tap(), Netem: c.Emulator, Logger: c.Resources.Logger,
+	}
+	conf.Verification.Certificate = c.Resources.Identity
+	conf.Verification.Required = c.options.Verify == config.VerifyAsk
+	if !conf.Verification.Required {
+		conf.Verification.Code = c.options.Verify
+	}
+	if c.App != nil {
+		conf.ReceiveBuffer = peer.BulkReceiveBuffer
+	}
+	// The hello-world page has no media to give.
+	if c.options.Dialect == signal.DialectCall && c.App == nil || c.options.Video != "" || c.options.Audio != "" || c.options.Record != "" {
+		conf.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
+	}
+	if c.Resources.RTPDump != nil {
+		conf.OnRTP = c.Resources.RTPDump.WriteRTP
+	}
+	dumpStats(c, conf)
+	signaler.Intercept(c.middleware)
+	return conf, err
+}
+
+// Label is the label of the channel that we open as caller, unless set otherwise: the text page's, or the
+// two ids joined, as the hello-world page names it.
+func (c *Session) Label() string {
+	if c.options.Dialect == signal.DialectRelay {
+		return c.options.Name + c.Name
+	}
+	return "channel1"
+}
+
+// Run makes the call and returns when it is over, with all that belongs to it.
+func (c *Session) Run(ctx context.Context) error {
+	defer c.Close()
+	ctx, hangUp := context.WithCancelCause(ctx)
+	defer hangUp(nil)
+	c.events.begin(c.Out)
+	if len(c.options.Checks) > 0 || c.observers.observed() || c.Received.Measures() {
+		c.Received.Changes.Wanted.Store(true)
+	}
+	var watch sync.WaitGroup
+	watch.Go(func() { c.runTimers(ctx, hangUp) })
+	end, err := c.Call.Run(ctx)
+	cause := context.Cause(ctx)
+	hangUp(nil)
+	watch.Wait()
+	return c.conclude(end, err, cause)
+}
+
+// Why a session hangs up by itself, as the cause of its context.
+var (
+	errDuration = errors.New("the time of the call is over")
+	ErrAllHeld  = errors.New("all expectations hold")
+	ErrTimeout  = errors.New("the time to wait is over")
+)
+
+// conclude stops what runs beside the call, and makes one error of how it all
+// ended.
+func (c *Session) conclude(end peer.End, err, cause error) error {
+	if end == peer.PeerLeft {
+		c.expect.Observe("remote-hangup", event.TextOf("true"))
+	}
+	c.measure()
+	if c.IsConnected() {
+		c.signaler.SetUp(false)
+	}
+	if errors.As(cause, new(*exit.SignalError)) {
+		close(c.abort)
+	}
+	c.cancel()
+	c.work.Wait()
+	c.Received.Finish()
+	c.Sending.Finish()
+	err = c.verdict(end, err, cause)
+	if recordErr := c.Received.CloseRecorder(); err == nil {
+		err = recordErr
+	}
+	c.stats.reportEnd(end, err, cause)
+	c.observers.notifyEnd()
+	return err
+}
+
+// verdict decides between the reasons that a call may have ended for.
+func (c *Session) verdict(end peer.End, err, cause error) error {
+	c.mu.Lock()
+	failed, absent := c.failed, c.absent
+	c.mu.Unlock()
+	var failure *peer.Error
+	switch {
+	case failed != nil:
+		return failed
+	case absent != nil:
+		return absent
+	case errors.As(err, &failure):
+		return &exit.Error{Code: exit.CodeOf(err), Err: fmt.Errorf("the call with %s failed: %w", sanitize.Text(c.Name), err)}
+	case err != nil:
+		return err
+	case errors.Is(cause, ErrAllHeld):
+		return nil
+	case errors.As(cause, new(*exit.SignalError)):
+		return &exit.ReportedError{Err: cause}
+	case errors.Is(cause, ErrTimeout) && len(c.options.Checks) == 0 && c.Call.Answered():
+		return exit.Errorf(exit.Connection, "gave up after %s: %w", c.options.Timeout, c.Call.Why())
+	case errors.Is(cause, ErrTimeout) && len(c.options.Checks) == 0:
+		return exit.Errorf(exit.Timeout, "gave up after %s: %w", c.options.Timeout, c.Call.Why())
+	case end == peer.PeerLeft && c.Out && !c.IsConnected() && c.Call.Answered():
+		return exit.Errorf(exit.Absent, "%s hung up before the call was connected: %w", sanitize.Text(c.Name), c.Call.Why())
+	case end == peer.PeerLeft && c.Out && !c.IsConnected():
+		return exit.Errorf(exit.Absent, "%s said no, or is busy", sanitize.Text(c.Name))
+	case c.App != nil && len(c.options.Checks) == 0:
+		return c.App.Result()
+	}
+	return c.expect.Err()
+}
+
+// Context returns a context that is done when the call is over.
+func (c *Session) Context() context.Context { return c.ctx }
+
+// Go runs f beside the call, which does not end before it.
+func (c *Session) Go(f func()) { c.work.Go(f) }
+
+// Connected returns a channel that is closed when the connection is up for the first time.
+func (c *Session) Connected() <-chan struct{} { return c.connected }
+
+// Aborted returns a channel that is closed when a signal ends the call.
+func (c *Session) Aborted() <-chan struct{} { return c.abort }
+
+// IsConnected reports whether the call has been connected.
+func (c *Session) IsConnected() bool {
+	select {
+	case <-c.connected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Fail ends the call with an error of a file or a device.
+func (c *Session) Fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil {
+		c.failed = err
+		c.Call.Hangup()
+	}
+}
+
+// measure lets the expectations and the observers get what has changed. It reports whether values change as time
+// passes.
+func (c *Session) measure() (changing bool) {
+	changing = c.Received.Measure()
+	c.observers.notifyMeasurement()
+	return changing
+}
+
+// runTimers ends the call when its time has come, and measures until it is over.
+func (c *Session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc) {
+	changes := c.Received.Changes
+	defer changes.Stop()
+	stats := time.NewTicker(max(c.options.StatsInterval, 10*time.Millisecond))
+	defer stats.Stop()
+	if c.options.StatsInterval <= 0 {
+		stats.Stop()
+	}
+	var timeout, duration, linger <-chan time.Time
+	if c.Out && c.options.Timeout > 0 {
+		timeout = time.After(c.options.TimeLeft)
+	}
+	connected, held := c.Connected(), c.expect.Held()
+	if c.App != nil {
+		connected = c.App.Ready()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changes.Due.C:
+			changes.Begin()
+			if c.measure() {
+				changes.Post()
+			}
+		case <-stats.C:
+			c.stats.report()
+		case <-connected:
+			connected = nil
+			if len(c.options.Checks) == 0 {
+				timeout = nil // what it bounds has come about
+			}
+			if c.options.Duration > 0 {
+				duration = time.After(c.options.Duration)
+			}
+		case <-held:
+			held, timeout = nil, nil
+			linger = time.After(max(c.options.Linger, c.options.MinDuration-time.Since(c.started)))
+		case <-timeout:
+			hangUp(ErrTimeout)
+		case <-duration:
+			hangUp(errDuration)
+		case <-linger:
+			hangUp(ErrAllHeld)
+		}
+	}
+}
