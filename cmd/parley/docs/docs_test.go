@@ -66,19 +66,32 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-// TestLinks checks that the files exist that pages link to.
+// TestLinks checks that the files and headings exist that pages link to.
 func TestLinks(t *testing.T) {
 	for name, text := range pages(t) {
 		for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1) {
 			if strings.Contains(link[1], "://") {
 				continue
 			}
-			path := filepath.Join(root, filepath.Dir(name), link[1])
+			file, heading, _ := strings.Cut(link[1], "#")
+			path := filepath.Join(root, filepath.Dir(name), cmp.Or(file, filepath.Base(name)))
 			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s links to %s, which does not exist", name, link[1])
 			}
+			if page, _ := os.ReadFile(path); heading != "" && !slices.Contains(anchors(string(page)), heading) {
+				t.Errorf("%s links to %s, which has no such heading", name, link[1])
+			}
 		}
 	}
+}
+
+// anchors returns the fragments by which headings of a page are linked.
+func anchors(page string) (all []string) {
+	for _, h := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		words := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(h[1]), "")
+		all = append(all, strings.ReplaceAll(words, " ", "-"))
+	}
+	return all
 }
 
 // replaced matches words that stand for others in standards, and a sentence that begins with "It is".

@@ -280,7 +280,7 @@ func (n *Node) handleError(_ *natsgo.Conn, sub *natsgo.Subscription, err error) 
 	n.log.Warn("NATS", slog.Any("error", err), slog.String("subject", subject))
 }
 
-// now returns the time since the node began, in nanoseconds. It is at least 1.
+// now returns the time since the node began, in nanoseconds, at least 1.
 func (n *Node) now() int64 { return max(int64(time.Since(n.began)), 1) }
 
 // hasLease reports whether no other node may take the names of this one.

@@ -49,7 +49,7 @@ func (p *peers) count() int {
 // leaseSubject returns the subject of all leases, before their keys.
 func (n *Node) leaseSubject() string { return "$KV." + n.opts.Prefix + "_nodes." }
 
-// pollNodes looks which nodes have a lease, and reports the others as lost. It is run's.
+// pollNodes looks which nodes have a lease, and reports the others as lost. Only run calls it.
 func (n *Node) pollNodes() {
 	b := n.buckets.Load()
 	if b == nil {

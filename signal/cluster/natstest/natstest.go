@@ -162,7 +162,7 @@ func URLs(servers []*Server) []string {
 	return urls
 }
 
-// freePort returns a port that nobody listens on now. It is below those that the system gives away, so
+// freePort returns a port that nobody listens on now, below those that the system gives away, so
 // that it stays free.
 func freePort(t testing.TB) string {
 	t.Helper()
