@@ -24,6 +24,8 @@ const (
 	CodeQueueFull = "queue_full"
 	// CodeTooManyCalls: one of the two is in as many calls as one may be.
 	CodeTooManyCalls = "too_many_calls"
+	// CodeTooManyWatches: a client, or all of its address, watches as many names as it may.
+	CodeTooManyWatches = "too_many_watches"
 	// CodeUnauthorized: the login was refused, because of its token or by the server's authorizer.
 	CodeUnauthorized = "unauthorized"
 	// CodeThrottled: too many logins from this address were refused.

@@ -29,8 +29,8 @@
 //	offer, answer   an object with the strings type and sdp, each once; sdp may be empty
 //	candidate       an object whose candidate, if any, is one string; or null, "", or absent, for the
 //	                end of candidates
-//	message         an object whose type is not login, iceServers, expiring, error or ack, which only a
-//	                server sends
+//	message         an object whose type is not login, iceServers, expiring, watch, error or ack,
+//	                which only a server sends
 //
 // A name is 1 to 64 bytes of visible UTF-8 in normalization form C, without leading and trailing
 // spaces and with single spaces inside (PRECIS, see CheckName). Each dialect has its own names.
@@ -216,6 +216,22 @@
 //
 // The servers that an Authorizer granted at the login are unchanged in every reply.
 //
+// # Watching a name
+//
+// A client that wants to call a user who is not logged in yet can watch the name:
+//
+//	{"type":"watch","name":"bob"}       call dialect      {"inst":"watch","peerId":"bob"}      relay dialect
+//	{"type":"watch","name":"bob","present":false,"expiresIn":300000}      the reply, in both
+//	{"type":"watch","name":"bob","present":true}                          the notification, in both
+//
+// The server sends the notification once: as the reply if the name is logged in, otherwise when it
+// is. The watch ends with the notification, with the session, and after expiresIn milliseconds; a
+// client that still waits repeats the message before that, and after a login that did not resume its
+// session. That a name logs out is not reported. So a watch reveals what the offers of the same
+// client would reveal, whose error is absent, and it counts as one of them for the limit of messages.
+// A session watches at most 8 names, and all sessions of an address 64; more are answered with
+// too_many_watches. A server that does not know the message answers unknown_type.
+//
 // # Resumption
 //
 // From the reply with a resume token on, client and server number the messages that they send with
@@ -262,6 +278,7 @@
 //	login_timeout   no login in time; closes 4408                                  both
 //	overloaded      too many connections wait to log in; closes 4503               both
 //	overloaded      too many names of that address; closes 4503                    in the login reply
+//	too_many_watches  the client, or all of its address, watches too many names    both
 //	unauthorized    the login was refused; closes 4401                             in the login reply
 //	throttled       too many refused logins from that address; closes 4429         in the login reply
 //	unavailable     the login cannot be decided now; closes 4503                   in the login reply

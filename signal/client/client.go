@@ -42,6 +42,7 @@ type Client struct {
 	loginSlot chan struct{} // held during Login: a reply does not name the login that it is for
 	partner   partner
 	calls     openCalls
+	watches   watches
 
 	iceTimer     *time.Timer // fires when new ICE servers are to be requested
 	renewalTimer *time.Timer // fires when the login is to be renewed

@@ -19,7 +19,7 @@ type pacer struct {
 	limiters [len(paces)]*rate.Limiter
 }
 
-// paces are the rates per second and the bursts for one call: of offers and answers, of which a
+// paces are the rates per second and the bursts for one call: of offers, answers and watches, of which a
 // server takes 5 per second and 10 at once; of candidates and acknowledgments, 20 and 200; of other
 // messages, 10 and 20.
 var paces = [...]struct {
@@ -50,7 +50,7 @@ func (p *pacer) take(t signal.Type, calls int, now time.Time) time.Duration {
 	}
 	limiter := p.limiters[2]
 	switch t {
-	case signal.Offer, signal.Answer:
+	case signal.Offer, signal.Answer, wire.TypeWatch:
 		limiter = p.limiters[0]
 	case signal.ICECandidate, wire.TypeAck:
 		limiter = p.limiters[1]

@@ -168,6 +168,7 @@ func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (t *transport, 
 	c.session.start(reply.ResumeToken, reply.ResumeFor)
 	c.failPendingLogins()
 	c.calls.reset()
+	c.watches.sessionLost()
 	c.applyLogin(reply)
 	return newTransport(c, ws, nil), false, nil
 }

@@ -328,6 +328,11 @@ func (t *transport) deliver(frame []byte) error {
 	case got.ExpiresIn > 0:
 		t.client.handleExpiring(got.ExpiresIn)
 		return nil
+	case got.Watch != nil:
+		t.client.watches.handleReply(watchReply{WatchReply: *got.Watch})
+		return nil
+	case t.client.watches.handleError(got.Message):
+		return nil
 	}
 	t.client.partner.noteReceived(got.Message, time.Now())
 	t.client.calls.noteReceived(got.Message)

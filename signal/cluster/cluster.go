@@ -66,6 +66,20 @@ type Directory interface {
 	Release(n Name, session SessionID)
 }
 
+// Watcher is a Node that notifies sessions of names. All methods may be called concurrently. They do
+// not call Receive, except Announce.
+type Watcher interface {
+	// Watch makes the next Announce of a name, at any node, send Present to a session of this node.
+	// It returns once no later Announce can be missed, or an error if that is not so before ctx
+	// ends. A session can watch several names.
+	Watch(ctx context.Context, n Name, session SessionID) error
+	// Unwatch ends a watch. A Present that is being delivered may still arrive afterwards.
+	Unwatch(n Name, session SessionID)
+	// Announce sends Present to the sessions that watch a name, and ends their watches. The caller
+	// is the node of holder, which has claimed the name and receives messages now.
+	Announce(n Name, holder SessionID, b Batch)
+}
+
 // Claim is the request of a session for a name.
 type Claim struct {
 	Name    Name
@@ -197,6 +211,8 @@ const (
 	Probe
 	// Alive reports that the client is connected, in reply to Probe.
 	Alive
+	// Present reports that the session From holds the watched name FromName. A Watcher sends it.
+	Present
 )
 
 // Reason says why a message was sent.

@@ -12,9 +12,15 @@ type Memory struct {
 
 	mu    sync.RWMutex // guards names
 	names map[Name]holder
+
+	watchMu sync.RWMutex // guards watches
+	watches map[Name]map[SessionID]struct{}
 }
 
-var _ Node = (*Memory)(nil)
+var (
+	_ Node    = (*Memory)(nil)
+	_ Watcher = (*Memory)(nil)
+)
 
 // holder is the session that holds a name.
 type holder struct {
@@ -25,7 +31,7 @@ type holder struct {
 
 // NewMemory returns a node without sessions.
 func NewMemory() *Memory {
-	return &Memory{Sessions: NewSessions(), names: make(map[Name]holder)}
+	return &Memory{Sessions: NewSessions(), names: make(map[Name]holder), watches: make(map[Name]map[SessionID]struct{})}
 }
 
 // Claim implements Directory.
@@ -70,6 +76,48 @@ func (m *Memory) Release(n Name, session SessionID) {
 	if m.names[n].session == session {
 		delete(m.names, n)
 	}
+}
+
+// Watch implements Watcher.
+func (m *Memory) Watch(_ context.Context, n Name, session SessionID) error {
+	m.watchMu.Lock()
+	defer m.watchMu.Unlock()
+	if m.watches[n] == nil {
+		m.watches[n] = make(map[SessionID]struct{}, 1)
+	}
+	m.watches[n][session] = struct{}{}
+	return nil
+}
+
+// Unwatch implements Watcher.
+func (m *Memory) Unwatch(n Name, session SessionID) {
+	m.watchMu.Lock()
+	defer m.watchMu.Unlock()
+	if delete(m.watches[n], session); len(m.watches[n]) == 0 {
+		delete(m.watches, n)
+	}
+}
+
+// Announce implements Watcher.
+func (m *Memory) Announce(n Name, holder SessionID, b Batch) {
+	for watcher := range m.takeWatches(n) {
+		m.Deliver(watcher, Message{Kind: Present, From: holder, FromName: n.Text}, b)
+	}
+}
+
+// takeWatches returns the sessions that watch a name, and ends their watches.
+func (m *Memory) takeWatches(n Name) map[SessionID]struct{} {
+	m.watchMu.RLock()
+	watched := len(m.watches[n]) > 0
+	m.watchMu.RUnlock()
+	if !watched {
+		return nil
+	}
+	m.watchMu.Lock()
+	defer m.watchMu.Unlock()
+	watchers := m.watches[n]
+	delete(m.watches, n)
+	return watchers
 }
 
 // Send implements Router.

@@ -152,6 +152,8 @@ func (s *session) Receive(m cluster.Message, b cluster.Batch) {
 		}
 	case s.state != sessionOpen:
 		s.replyGone(w, &m)
+	case m.Kind == cluster.Present:
+		s.notifyPresent(w, m.FromName)
 	case m.Kind == cluster.Dropped:
 		s.reportQueueFull(w, m.FromName)
 	case m.Kind == cluster.Leave, m.Kind == cluster.Reject, m.Kind == cluster.Gone:

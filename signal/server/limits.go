@@ -34,7 +34,7 @@ type Limits struct {
 	// room. Default: 1024.
 	Pending int
 
-	// Offers bounds the offers and answers of a connection, for each call that its user is in.
+	// Offers bounds the offers, answers and watches of a connection, for each call that its user is in.
 	// Default: 5 a second, at once 10.
 	Offers Rate
 	// Candidates bounds the candidates of a connection, for each call that its user is in. Default:
@@ -58,6 +58,12 @@ type Limits struct {
 	UpgradesPerAddress Rate
 	// Calls is how many calls one user may be in. Default: 128.
 	Calls int
+	// Watches is how many names one user may watch, and WatchesPerAddress how many all users of one
+	// address, of IPv6 of one /64. Default: 8 and 64.
+	Watches           int
+	WatchesPerAddress int
+	// WatchFor is how long a name is watched unless the client asks again. Default: 5 minutes.
+	WatchFor time.Duration
 
 	// HeaderWait is how long a request's header may take, Header its size in bytes (net/http adds 4
 	// KiB). They hold in Run. Default: 5 seconds, 16 KiB.
@@ -83,7 +89,7 @@ func NoLimits() Limits {
 	lifted := Rate{PerSecond: -1}
 	return Limits{
 		Frame: -1, SDP: -1, Candidate: -1, FrameWait: -1, LoginWait: -1, Pending: -1, Offers: lifted, Candidates: lifted, Others: lifted,
-		Connections: -1, PerAddress: -1, Upgrades: lifted, UpgradesPerAddress: lifted, Calls: -1, HeaderWait: -1, Header: -1, LoginFailures: lifted,
+		Connections: -1, PerAddress: -1, Upgrades: lifted, UpgradesPerAddress: lifted, Calls: -1, Watches: -1, WatchesPerAddress: -1, WatchFor: -1, HeaderWait: -1, Header: -1, LoginFailures: lifted,
 	}
 }
 
@@ -99,6 +105,7 @@ func (l Limits) resolve() limits {
 			Frame: bound(l.Frame, signal.MaxFrame), SDP: bound(l.SDP, signal.MaxSDP), Candidate: bound(l.Candidate, signal.MaxCandidate),
 			FrameWait: bound(l.FrameWait, 20*time.Second), LoginWait: bound(l.LoginWait, 10*time.Minute), Pending: bound(l.Pending, 1<<10),
 			Connections: bound(l.Connections, 1<<14), PerAddress: bound(l.PerAddress, 256), Calls: bound(l.Calls, 128),
+			Watches: bound(l.Watches, 8), WatchesPerAddress: bound(l.WatchesPerAddress, 64), WatchFor: bound(l.WatchFor, 5*time.Minute),
 			HeaderWait: bound(l.HeaderWait, 5*time.Second), Header: min(bound(l.Header, 16<<10), 1<<30),
 		},
 		offers: l.Offers.resolve(5, 10), candidates: l.Candidates.resolve(20, 200), others: l.Others.resolve(10, 20),

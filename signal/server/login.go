@@ -125,6 +125,7 @@ func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.Logi
 	})
 	c.session, c.token = sess, ""
 	c.server.pending.remove(c)
+	sess.announce(w)
 	c.server.metrics.login("success")
 	c.server.log.Debug("signed in", slog.String("dialect", string(c.dialect)), c.server.user(grant.Name))
 	return nil

@@ -66,7 +66,7 @@ type metrics struct {
 
 var (
 	dialects = [...]signal.Dialect{signal.DialectCall, signal.DialectRelay}
-	kinds    = [...]signal.Type{"other", signal.Offer, signal.Answer, signal.ICECandidate, signal.Leave, wire.TypeLogin, wire.TypeAck, wire.TypeICEServers}
+	kinds    = [...]signal.Type{"other", signal.Offer, signal.Answer, signal.ICECandidate, signal.Leave, wire.TypeLogin, wire.TypeAck, wire.TypeICEServers, wire.TypeWatch}
 )
 
 // forwardedKinds is how many of kinds are forwarded to other users.
@@ -130,7 +130,7 @@ func newMetrics(s *Server) *metrics {
 	m.auth = byValue(vector("auth_failures_total", "Logins and sessions ended by authorization, by reason.", "reason"),
 		"refused", "unavailable", "throttled", "resume", "expired")
 	m.limits = byValue(vector("limits_exceeded_total", "Messages and connections over a limit, by error code.", "code"),
-		signal.CodeRateLimited, signal.CodeTooManyCalls, signal.CodeTooLong, signal.CodeLoginTimeout, signal.CodeOverloaded, signal.CodeBadMessage)
+		signal.CodeRateLimited, signal.CodeTooManyCalls, signal.CodeTooManyWatches, signal.CodeTooLong, signal.CodeLoginTimeout, signal.CodeOverloaded, signal.CodeBadMessage)
 	m.ends = byValue(vector("disconnections_total", "Connections that ended, by reason.", "reason"), "closed", "lost", "breach", "aborted", "slow")
 	m.closes = byValue(vector("close_frames_sent_total", "Close frames sent, by close code.", "code"),
 		"1001", "1002", "1003", "1007", "1009", "1012", "4400", "4401", "4408", "4409", "4429", "4503")

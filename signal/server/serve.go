@@ -78,7 +78,7 @@ func (c *conn) limited(w *wsconn.Batch, typ signal.Type) bool {
 		calls = max(c.session.callCount(), 1)
 	}
 	switch typ {
-	case signal.Offer, signal.Answer:
+	case signal.Offer, signal.Answer, wire.TypeWatch:
 		return !c.offers.Take(w.Now, l.offers.Times(calls))
 	case signal.ICECandidate, wire.TypeAck: // one of these is for sixteen of those
 		return !c.candidates.Take(w.Now, l.candidates.Times(calls))
@@ -124,7 +124,7 @@ func (c *conn) serveCall(w *wsconn.Batch, req wire.Request) error {
 		return c.refuseViolation(w, signal.CodeRateLimited, "messages of this kind come faster than this server takes them", name)
 	}
 	switch {
-	case typ == "" || typ == wire.TypeAck && c.session == nil:
+	case typ == "" || typ == wire.TypeAck && c.session == nil || typ == wire.TypeWatch && c.server.watcher == nil:
 		c.sendError(w, signal.CodeUnknownType, "Command not found: "+req.TypeText(), "")
 		return nil
 	case typ == wire.TypeAck:
@@ -136,6 +136,8 @@ func (c *conn) serveCall(w *wsconn.Batch, req wire.Request) error {
 		return nil
 	case typ == wire.TypeICEServers:
 		return c.renewICEServers(w)
+	case typ == wire.TypeWatch:
+		return c.watch(w, req)
 	}
 	return c.forwardCall(w, typ, req)
 }
@@ -197,6 +199,8 @@ func (c *conn) serveRelay(w *wsconn.Batch, req wire.Request) error {
 		typ = wire.TypeAck
 	case "iceServers":
 		typ = wire.TypeICEServers
+	case "watch":
+		typ = wire.TypeWatch
 	default:
 		typ = ""
 	}
@@ -211,11 +215,15 @@ func (c *conn) serveRelay(w *wsconn.Batch, req wire.Request) error {
 	case inst == "send" && ok:
 		return c.forwardRelay(w, typ, text, req)
 	case inst == "send":
-		c.sendErrorIfWanted(w, signal.CodeBadMessage, "a message of the types login, iceServers, expiring, error and ack comes from the server alone", "")
+		c.sendErrorIfWanted(w, signal.CodeBadMessage, "a message of the types login, iceServers, expiring, watch, error and ack comes from the server alone", "")
 	case inst == "iceServers" && c.session == nil:
 		c.sendErrorIfWanted(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
 	case inst == "iceServers":
 		return c.renewICEServers(w)
+	case inst == "watch" && c.server.watcher != nil && c.session == nil:
+		c.sendErrorIfWanted(w, signal.CodeLoginFirst, "sign in first: send an init with an id", "")
+	case inst == "watch" && c.server.watcher != nil:
+		return c.watch(w, req)
 	case inst == "ack": // its number has been taken
 	default:
 		c.sendErrorIfWanted(w, signal.CodeUnknownType, "inst is neither init nor send", "")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -30,11 +31,13 @@ type Server struct {
 	upgrader websocket.Upgrader
 	sockets  *wsconn.Pool
 	node     cluster.Node
+	watcher  cluster.Watcher // node, nil if it does not notify
 	call     *hub
 	relay    *hub
 	wheel    *wheel
 	gate     *admission.Gate
 	sessions *admission.Counter // sessions, also those whose client is away
+	watches  *admission.Counter // names that sessions watch
 	pending  pendingConns
 	policy   *admission.Policy
 	expiries expiries
@@ -75,6 +78,8 @@ func New(options *Options) *Server {
 	if s.node = opts.Cluster; s.node == nil {
 		s.node = cluster.NewMemory()
 	}
+	s.watcher, _ = s.node.(cluster.Watcher)
+	s.watches = admission.NewCounter(math.MaxInt, s.limits.WatchesPerAddress)
 	s.call, s.relay = newHub(s, signal.DialectCall), newHub(s, signal.DialectRelay)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.sockets = wsconn.NewPool(wsconn.Config{

@@ -110,6 +110,8 @@ type session struct {
 	sending       bool            // a goroutine is sending messages of this session
 	outgoing      []queuedMessage // the messages that it has to send next
 	probe         *probe          // nil unless another session claims the name
+	// watches are the names that the client watches; nil if there are none.
+	watches map[string]*watch
 	// probeResult gets whether the holder of the claimed name is connected. probeResult is set
 	// while the session claims a name.
 	probeResult chan bool
@@ -387,6 +389,7 @@ func (s *session) endLocked(w *wsconn.Batch, reason cluster.Reason) {
 	s.hub.names.Add(-1)
 	s.hub.server.sessions.Remove(s.address)
 	s.hub.server.expiries.remove(s)
+	s.endWatches()
 	calls := s.calls
 	s.calls, s.recentlyEnded = nil, nil
 	for _, c := range calls {

@@ -39,6 +39,7 @@ func Run(t *testing.T, start func(t *testing.T) []cluster.Node) {
 		{"messages arrive in order", testOrder},
 		{"a receiver may reply", testReply},
 		{"a missing receiver is reported", testGone},
+		{"watches are notified once", testWatch},
 		{"sessions come and go while messages are sent", testDetachRace},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, start(t)) })
@@ -499,5 +500,46 @@ func testDetachRace(t *testing.T, n nodes) {
 			}
 		}
 		to.mu.Unlock()
+	}
+}
+
+// testWatch checks a node that is a cluster.Watcher; the others have nothing to notify.
+func testWatch(t *testing.T, n nodes) {
+	if _, ok := n[0].(cluster.Watcher); !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	first, second, ended, holder := n.attach(0), n.attach(1), n.attach(2), n.attach(3)
+	bob := cluster.Name{Space: "call", Text: "bob"}
+	watch := func(s *session, name cluster.Name) {
+		if err := s.node.(cluster.Watcher).Watch(ctx, name, s.SessionID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	announce := func(name cluster.Name) {
+		holder.node.(cluster.Watcher).Announce(name, holder.SessionID, nil)
+	}
+	for _, s := range []*session{first, second, ended} {
+		watch(s, alice)
+		watch(s, bob)
+	}
+	ended.node.(cluster.Watcher).Unwatch(alice, ended.SessionID)
+	watch(first, alice) // which changes nothing
+	holder.mustClaim(t, cluster.Claim{Name: alice})
+	announce(alice)
+	announce(alice) // which finds no watch
+	for _, s := range []*session{first, second} {
+		if m := s.received(t, 1)[0]; m.Kind != cluster.Present || m.From != holder.SessionID || m.FromName != alice.Text {
+			t.Errorf("session %s received %+v, want Present of %s", s.name, m, alice.Text)
+		}
+	}
+	ended.receivedNothing(t, holder)
+	first.receivedNothing(t, holder)
+	announce(bob)
+	for _, s := range []*session{first, second, ended} {
+		if m := s.received(t, 1)[0]; m.Kind != cluster.Present || m.FromName != bob.Text {
+			t.Errorf("session %s received %+v, want Present of %s", s.name, m, bob.Text)
+		}
 	}
 }

@@ -19,6 +19,8 @@ type Codec interface {
 	Ack(number uint64) []byte
 	// ICEServersRequest returns the frame that requests ICE servers.
 	ICEServersRequest() []byte
+	// WatchRequest returns the frame that requests a notification when name signs in.
+	WatchRequest(name string) []byte
 	// Encode returns the frame of a message that passed Check, nil if the dialect has no such
 	// message.
 	Encode(m signal.Message) []byte
@@ -26,13 +28,22 @@ type Codec interface {
 	Decode(frame []byte) (Received, error)
 }
 
-// Received is a frame from the server: the reply to a login, ICE servers, or else a message.
+// Received is a frame from the server: the reply to a login, ICE servers, the state of a watched
+// name, or else a message.
 type Received struct {
 	Message signal.Message
 	Login   *LoginReply
 	ICE     *ICEGrant
+	Watch   *WatchReply
 	// ExpiresIn is the time until the session expires, of a warning; 0 for other frames.
 	ExpiresIn time.Duration
+}
+
+// WatchReply is the state of a watched name.
+type WatchReply struct {
+	Name      string
+	Present   bool
+	ExpiresIn time.Duration // until the watch expires; 0 if it is over
 }
 
 // ICEGrant is a list of ICE servers, and how long their credentials can begin a call; 0 for no
@@ -139,6 +150,10 @@ func (callCodec) Ack(number uint64) []byte { return AppendAck(nil, number) }
 
 func (callCodec) ICEServersRequest() []byte { return []byte(`{"type":"iceServers"}`) }
 
+func (callCodec) WatchRequest(name string) []byte {
+	return append(appendString([]byte(`{"type":"watch","name":`), name), '}')
+}
+
 func (callCodec) Encode(m signal.Message) []byte {
 	frame := append([]byte(`{"type":"`), m.Type...)
 	frame = append(frame, '"')
@@ -166,6 +181,8 @@ func (callCodec) Decode(frame []byte) (Received, error) {
 		return parseICEServersMessage(frame), nil
 	case TypeExpiring:
 		return parseExpiring(frame)
+	case TypeWatch:
+		return parseWatchReply(frame)
 	}
 	m := signal.Message{Type: signal.Type(typ)}
 	var err error
@@ -205,6 +222,15 @@ func parseExpiring(frame []byte) (Received, error) {
 	return Received{ExpiresIn: left}, nil
 }
 
+func parseWatchReply(frame []byte) (Received, error) {
+	members := lastMembers(parseObject(frame), "name", "present", "expiresIn")
+	name, err := parseSender(members["name"])
+	if err != nil || name == "" {
+		return Received{}, errors.New("it names no watched user")
+	}
+	return Received{Watch: &WatchReply{Name: name, Present: isTrue(members["present"]), ExpiresIn: milliseconds(members["expiresIn"])}}, nil
+}
+
 type relayCodec struct {
 	// ours is true if the server is Parley's. It forwards no message of the types that are its own.
 	ours bool
@@ -223,6 +249,10 @@ func (relayCodec) Ack(number uint64) []byte {
 }
 
 func (relayCodec) ICEServersRequest() []byte { return []byte(`{"inst":"iceServers"}`) }
+
+func (relayCodec) WatchRequest(name string) []byte {
+	return append(appendString([]byte(`{"inst":"watch","peerId":`), name), '}')
+}
 
 func (relayCodec) Encode(m signal.Message) []byte {
 	if m.Type == signal.Leave {
@@ -250,6 +280,8 @@ func (w relayCodec) Decode(frame []byte) (Received, error) {
 		return parseICEServersMessage(frame), nil
 	case w.ours && signal.Type(typ) == TypeExpiring:
 		return parseExpiring(frame)
+	case w.ours && signal.Type(typ) == TypeWatch:
+		return parseWatchReply(frame)
 	}
 	candidate, trickled := members["candidate"]
 	m := signal.Message{Type: signal.Type(typ)}

@@ -230,4 +230,5 @@ const ( // types of frames that are no signal.Message
 	TypeAck        signal.Type = "ack"
 	TypeICEServers signal.Type = "iceServers"
 	TypeExpiring   signal.Type = "expiring"
+	TypeWatch      signal.Type = "watch"
 )

@@ -107,7 +107,7 @@ func Relayed(payload []byte) (typ signal.Type, text []byte, ok bool) {
 	switch name, _ := unquote(kind); signal.Type(name) {
 	case signal.Offer, signal.Answer:
 		return signal.Type(name), sdp, true
-	case TypeLogin, TypeAck, TypeICEServers, TypeExpiring, signal.Error:
+	case TypeLogin, TypeAck, TypeICEServers, TypeExpiring, TypeWatch, signal.Error:
 		return "", nil, false
 	}
 	if candidate == nil {

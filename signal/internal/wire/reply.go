@@ -110,7 +110,15 @@ func AppendExpiring(dst []byte, left time.Duration) []byte {
 	return append(appendExpiresIn(append(dst, `{"type":"expiring"`...), left), '}')
 }
 
-// appendExpiresIn appends the member that says when a session expires, if it does, in milliseconds.
+// AppendWatch appends whether a watched name is logged in. lifetime is that of the watch, 0 once it
+// is over.
+func AppendWatch(dst []byte, name string, present bool, lifetime time.Duration) []byte {
+	dst = appendString(append(dst, `{"type":"watch","name":`...), name)
+	dst = strconv.AppendBool(append(dst, `,"present":`...), present)
+	return append(appendExpiresIn(dst, lifetime), '}')
+}
+
+// appendExpiresIn appends the member that says when a session or a watch expires, if it does, in milliseconds.
 func appendExpiresIn(dst []byte, left time.Duration) []byte {
 	if left <= 0 {
 		return dst

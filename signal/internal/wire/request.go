@@ -92,7 +92,7 @@ func DecodeRelay(frame []byte) Request {
 	switch req.Inst() {
 	case "init":
 		req.name = id
-	case "send":
+	case "send", "watch":
 		req.name = peer
 	}
 	return req
@@ -135,6 +135,8 @@ func (r *Request) Type() signal.Type {
 		return TypeAck
 	case "iceServers":
 		return TypeICEServers
+	case "watch":
+		return TypeWatch
 	}
 	return ""
 }
