@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,24 +17,28 @@ import (
 )
 
 // changing makes a change and waits for its result.
-func changing(s *side, change func(done func(error))) error {
+func changing(s *side, change func(context.Context) error) error {
 	s.t.Helper()
-	result := make(chan error, 1)
-	change(func(err error) { result <- err })
-	select {
-	case err := <-result:
-		return err
-	case <-time.After(deadline):
-		s.t.Fatalf("%s: nothing is reported of the change; there were %s", s.name, s.summary())
-		return nil
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	err := change(ctx)
+	if ctx.Err() != nil {
+		s.t.Fatalf("%s: the change has no result; there were %s", s.name, s.summary())
 	}
+	return err
 }
 
-func (s *side) must(change func(done func(error))) {
+func (s *side) must(change func(context.Context) error) {
 	s.t.Helper()
 	if err := changing(s, change); err != nil {
 		s.t.Fatalf("%s: %v", s.name, err)
 	}
+}
+
+// begin requests a change, whose result is sent to results.
+func (s *side) begin(ch *change, results chan<- error) {
+	result := s.call.request(ch)
+	go func() { results <- <-result }()
 }
 
 // keyOf begins what is a key frame of a codec in one packet.
@@ -172,25 +177,27 @@ func TestChangesFromBothPeers(t *testing.T) {
 			received.await(from)
 
 			video := rawTrack(t, webrtc.MimeTypeVP8, "video")
-			s.must(func(done func(error)) { s.call.AddTrack(video, done) })
+			s.must(func(ctx context.Context) error { return s.call.AddTrack(ctx, video) })
 			received.await("video")
-			other.must(func(done func(error)) { other.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "answer"), done) })
+			other.must(func(ctx context.Context) error {
+				return other.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "answer"))
+			})
 			mine.await("answer")
 			for range 2 {
-				s.must(func(done func(error)) { s.call.RemoveTrack(video, done) })
+				s.must(func(ctx context.Context) error { return s.call.RemoveTrack(ctx, video) })
 				received.await(from)
-				s.must(func(done func(error)) { s.call.AddTrack(video, done) })
+				s.must(func(ctx context.Context) error { return s.call.AddTrack(ctx, video) })
 				received.await("video")
 			}
 			for range 3 {
-				s.must(func(done func(error)) { s.call.Hold(true, done) })
+				s.must(func(ctx context.Context) error { return s.call.Hold(ctx, true) })
 				awaitReport(other, func(stats.Report) error { return quiet(other, s) })
-				s.must(func(done func(error)) { s.call.Hold(false, done) })
+				s.must(func(ctx context.Context) error { return s.call.Hold(ctx, false) })
 				received.await(from)
 				received.await("video")
 				mine.await(back)
 			}
-			s.must(func(done func(error)) { s.call.Restart(done) })
+			s.must(s.call.Restart)
 			received.await("video")
 			if got := happenings(s, func(e Warned) bool { return true }) + happenings(other, func(e Warned) bool { return true }); got > 0 {
 				t.Errorf("there were warnings: %s%s", s.summary(), other.summary())
@@ -211,9 +218,9 @@ func TestAddTrackToACallWithoutTracks(t *testing.T) {
 	})
 	a.awaitConnected()
 	b.awaitConnected()
-	a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "there"), done) })
+	a.must(func(ctx context.Context) error { return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "there")) })
 	receivedB.await("there")
-	b.must(func(done func(error)) { b.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "back"), done) })
+	b.must(func(ctx context.Context) error { return b.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "back")) })
 	receivedA.await("back")
 }
 
@@ -239,10 +246,10 @@ func TestReplaceWithoutNegotiation(t *testing.T) {
 	b.awaitConnected()
 	received.await("first")
 	second := rawTrack(t, webrtc.MimeTypeVP8, "second")
-	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
+	a.must(func(ctx context.Context) error { return a.call.ReplaceTrack(ctx, first, second) })
 	received.await("second")
-	a.must(func(done func(error)) { a.call.Mute(second, true, done) })
-	a.must(func(done func(error)) { a.call.Mute(second, false, done) })
+	a.must(func(ctx context.Context) error { return a.call.Mute(ctx, second, true) })
+	a.must(func(ctx context.Context) error { return a.call.Mute(ctx, second, false) })
 	received.await("second")
 	if n := happenings(b, func(TrackReceived) bool { return true }); n != 1 {
 		t.Errorf("%d tracks came, want one", n)
@@ -255,7 +262,7 @@ func TestReplaceWithoutNegotiation(t *testing.T) {
 			t.Fatalf("packet %d (%d at %d) follows %d at %d", i+1, p.SequenceNumber, p.Timestamp, before.SequenceNumber, before.Timestamp)
 		}
 	}
-	if err := changing(a, func(done func(error)) { a.call.ReplaceTrack(first, second, done) }); err != errNotSent {
+	if err := changing(a, func(ctx context.Context) error { return a.call.ReplaceTrack(ctx, first, second) }); err != errNotSent {
 		t.Errorf("what is not sent was replaced: %v", err)
 	}
 }
@@ -268,9 +275,9 @@ func TestMuteSendsSilence(t *testing.T) {
 	a.awaitConnected()
 	b.awaitConnected()
 	received.await("\xfcaudio")
-	a.must(func(done func(error)) { a.call.Mute(track, true, done) })
+	a.must(func(ctx context.Context) error { return a.call.Mute(ctx, track, true) })
 	received.await("\xf8\xff\xfe")
-	a.must(func(done func(error)) { a.call.Mute(track, false, done) })
+	a.must(func(ctx context.Context) error { return a.call.Mute(ctx, track, false) })
 	received.await("\xfcaudio")
 }
 
@@ -296,10 +303,13 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 				muting, receiving = b, a
 			}
 			paused := make(chan error, 1)
-			muting.call.Mute(audio, true, nil)
-			muting.call.Mute(video, true, nil)
-			muting.call.PauseTrack(video, true, func(err error) { paused <- err })
-			if err := changing(muting, func(done func(error)) { muting.call.RemoveTrack(audio, done); b.start(); a.start() }); !errors.Is(err, errNotUp) {
+			muting.call.request(muting.call.muteTrack(audio, true))
+			muting.call.request(muting.call.muteTrack(video, true))
+			muting.begin(muting.call.pauseTrack(video, true), paused)
+			removed := muting.call.request(muting.call.removeTrack(audio))
+			b.start()
+			a.start()
+			if err := <-removed; !errors.Is(err, errNotUp) {
 				t.Errorf("a change before the call is up: %v", err)
 			}
 			received.await("\xf8\xff\xfe")
@@ -314,10 +324,10 @@ func TestMutedBeforeTheCallIsUp(t *testing.T) {
 				}
 			}
 			received.mu.Unlock()
-			muting.must(func(done func(error)) { muting.call.Mute(audio, false, done) })
+			muting.must(func(ctx context.Context) error { return muting.call.Mute(ctx, audio, false) })
 			received.await("\xfcaudio")
-			muting.must(func(done func(error)) { muting.call.Mute(video, false, done) })
-			muting.must(func(done func(error)) { muting.call.PauseTrack(video, false, done) })
+			muting.must(func(ctx context.Context) error { return muting.call.Mute(ctx, video, false) })
+			muting.must(func(ctx context.Context) error { return muting.call.PauseTrack(ctx, video, false) })
 			received.await("video")
 		})
 	}
@@ -344,8 +354,8 @@ func TestPausedTrackIsSignaled(t *testing.T) {
 			received.await("video")
 			for n := range 2 {
 				for _, gone := range []bool{true, false} {
-					a.must(func(done func(error)) { a.call.PauseTrack(video, gone, done) })
-					a.must(func(done func(error)) { a.call.PauseTrack(video, gone, done) }) // once is enough
+					a.must(func(ctx context.Context) error { return a.call.PauseTrack(ctx, video, gone) })
+					a.must(func(ctx context.Context) error { return a.call.PauseTrack(ctx, video, gone) }) // once is enough
 					seen := 0
 					await(b, func(e TrackMuted) bool {
 						if e.Muted == gone && e.Kind == webrtc.RTPCodecTypeVideo {
@@ -392,8 +402,8 @@ func TestChangesCoalesce(t *testing.T) {
 	b.awaitConnected()
 	result := make(chan error, 1000)
 	for i := range 500 {
-		a.call.Hold(i%2 == 0, func(err error) { result <- err })
-		b.call.Hold(i%2 == 0, func(err error) { result <- err })
+		a.begin(a.call.hold(i%2 == 0), result)
+		b.begin(b.call.hold(i%2 == 0), result)
 	}
 	timeout := time.After(deadline)
 	for range 1000 {
@@ -420,7 +430,7 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
 		caller.Signaler.(*wire).filter = func(kind, payload string) (string, bool) { return payload, kind != "offer" }
 	})
-	if err := changing(a, func(done func(error)) { a.call.AddTrack(track, done) }); err != errNotUp {
+	if err := changing(a, func(ctx context.Context) error { return a.call.AddTrack(ctx, track) }); err != errNotUp {
 		t.Errorf("before the call is up: %v", err)
 	}
 	a.stop()
@@ -428,7 +438,7 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	if _, err := a.awaitEnd(); err != nil {
 		t.Fatal(err)
 	}
-	if err := changing(a, func(done func(error)) { a.call.AddTrack(track, done) }); err != ErrOver {
+	if err := changing(a, func(ctx context.Context) error { return a.call.AddTrack(ctx, track) }); err != ErrOver {
 		t.Errorf("after the call: %v", err)
 	}
 
@@ -444,7 +454,7 @@ func TestChangesOfACallThatIsNotUp(t *testing.T) {
 	a.awaitConnected()
 	b.awaitConnected()
 	result := make(chan error, 1)
-	a.call.AddTrack(track, func(err error) { result <- err })
+	a.begin(a.call.addTrack(track), result)
 	a.call.Hangup()
 	if err := <-result; err != ErrOver {
 		t.Errorf("a change that was under way: %v", err)
@@ -515,11 +525,11 @@ func TestReplaceByAnotherCodec(t *testing.T) {
 			sections := 0
 			for range 3 {
 				second := rawCoded{rawTrack(t, webrtc.MimeTypeH264, "second")}
-				a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
+				a.must(func(ctx context.Context) error { return a.call.ReplaceTrack(ctx, first, second) })
 				received.await("second")
 				received.await("audio")
 				first = rawCoded{rawTrack(t, webrtc.MimeTypeVP8, "third")}
-				a.must(func(done func(error)) { a.call.ReplaceTrack(second, first, done) })
+				a.must(func(ctx context.Context) error { return a.call.ReplaceTrack(ctx, second, first) })
 				received.await("third")
 				if sections == 0 {
 					sections = len(a.call.stats.live[0].pc.GetTransceivers())
@@ -542,10 +552,10 @@ func TestReplaceStaysMuted(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{first} })
 	a.awaitConnected()
 	b.awaitConnected()
-	a.must(func(done func(error)) { a.call.Mute(first, true, done) })
-	a.must(func(done func(error)) { a.call.ReplaceTrack(first, second, done) })
-	a.must(func(done func(error)) {
-		a.call.request(&change{done: done, make: func() (func(), error) {
+	a.must(func(ctx context.Context) error { return a.call.Mute(ctx, first, true) })
+	a.must(func(ctx context.Context) error { return a.call.ReplaceTrack(ctx, first, second) })
+	a.must(func(ctx context.Context) error {
+		return a.call.change(ctx, &change{make: func() (func(), error) {
 			_, out, err := a.call.tracks.find(second)
 			if err == nil && !out.Muted() {
 				err = errors.New("it can be seen")
@@ -569,7 +579,7 @@ func TestReplaceByATrackThatCannotBeBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := changing(a, func(done func(error)) { a.call.ReplaceTrack(first, second, done) }); !errors.Is(err, webrtc.ErrUnsupportedCodec) {
+		if err := changing(a, func(ctx context.Context) error { return a.call.ReplaceTrack(ctx, first, second) }); !errors.Is(err, webrtc.ErrUnsupportedCodec) {
 			t.Errorf("replaced by a track of an unknown codec: %v, want %v", err, webrtc.ErrUnsupportedCodec)
 		}
 		received.await("first")

@@ -18,7 +18,7 @@ type change struct {
 	// Others stay made meanwhile.
 	again  bool
 	before beforeUp
-	done   func(error)
+	result chan error // gets the result once, and has room for it; set by request
 
 	undo func()
 }
@@ -63,9 +63,6 @@ var ErrRejected = errors.New("rejected by the peer")
 
 // add adds a change that was requested. It reports false if the call is over.
 func (s *changes) add(c *change) bool {
-	if c.done == nil {
-		c.done = func(error) {}
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -85,7 +82,7 @@ func (s *changes) resolve(c *change, err error) {
 	delete(s.open, c)
 	s.mu.Unlock()
 	if open {
-		c.done(err)
+		c.result <- err
 	}
 }
 
@@ -180,6 +177,6 @@ func (s *changes) close() {
 	s.closed, s.open = true, nil
 	s.mu.Unlock()
 	for c := range open {
-		c.done(ErrOver)
+		c.result <- ErrOver
 	}
 }

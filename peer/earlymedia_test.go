@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,10 +47,10 @@ func TestMediaBeforeItsAnswer(t *testing.T) {
 			b.awaitConnected()
 			later.Store(true)
 			video := rawTrack(t, webrtc.MimeTypeVP8, "video")
-			b.must(func(done func(error)) { // as a browser does, which sends it with the answer to the next offer
-				b.call.request(&change{done: done, make: func() (func(), error) { return nil, b.call.tracks.add(video) }})
+			b.must(func(ctx context.Context) error { // as a browser does, which sends it with the answer to the next offer
+				return b.call.change(ctx, &change{make: func() (func(), error) { return nil, b.call.tracks.add(video) }})
 			})
-			a.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "more"), nil)
+			a.call.request(a.call.addTrack(rawTrack(t, webrtc.MimeTypeOpus, "more")))
 			answer := <-release
 			sent := awaitVideo(b, "outbound-rtp", "packetsSent", early)
 			a.call.DeliverAnswer(SessionDescription{SDP: answer, Extension: &Extension{Number: offer.Load()}})

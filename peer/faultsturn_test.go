@@ -60,9 +60,9 @@ func trackRemovedInFlight(t *testing.T) {
 	b.awaitConnected()
 	other := testTrack(t, webrtc.MimeTypeVP8)
 	done := make(chan error, 3)
-	a.call.AddTrack(other, func(err error) { done <- err })
-	a.call.RemoveTrack(other, func(err error) { done <- err })
-	a.call.RemoveTrack(track, func(err error) { done <- err })
+	a.begin(a.call.addTrack(other), done)
+	a.begin(a.call.removeTrack(other), done)
+	a.begin(a.call.removeTrack(track), done)
 	for range cap(done) {
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -58,7 +58,7 @@ func TestRestartWithoutSignaling(t *testing.T) {
 			signaler.down.Store(!lost)
 			drop.Store(lost)
 			restarted := make(chan error, 1)
-			a.call.Restart(func(err error) { restarted <- err })
+			a.begin(a.call.restart(), restarted)
 			a.call.RestartICE()
 			if err := <-restarted; err != errUnanswered {
 				t.Errorf("the restart is reported as %v, want %v", err, errUnanswered)
@@ -71,7 +71,7 @@ func TestRestartWithoutSignaling(t *testing.T) {
 			}
 			signaler.down.Store(false)
 			drop.Store(false)
-			a.must(func(done func(error)) { a.call.Restart(done) })
+			a.must(a.call.Restart)
 			received.await("audio")
 		})
 	}
@@ -136,8 +136,8 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 			bad.Store(1)
 			video := rawTrack(t, webrtc.MimeTypeVP8, "video")
 			failed, done := make(chan error, 1), make(chan error, 1)
-			a.call.AddTrack(video, func(err error) { failed <- err })
-			a.call.Hold(true, func(err error) { done <- err })
+			a.begin(a.call.addTrack(video), failed)
+			a.begin(a.call.hold(true), done)
 			if err := <-failed; err == nil {
 				t.Fatal("the change is reported as done")
 			}
@@ -148,12 +148,14 @@ func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 				t.Errorf("the track is still sent: %v", err)
 			}
 			await(b, func(w Warned) bool { return strings.Contains(w.Text, "could not apply our answer") })
-			a.must(func(done func(error)) { a.call.Hold(false, done) })
-			a.must(func(done func(error)) { a.call.Restart(done) })
+			a.must(func(ctx context.Context) error { return a.call.Hold(ctx, false) })
+			a.must(a.call.Restart)
 			received.await("audio")
-			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "another"), done) })
+			a.must(func(ctx context.Context) error {
+				return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "another"))
+			})
 			received.await("another")
-			b.must(func(done func(error)) { b.call.Hold(true, done) })
+			b.must(func(ctx context.Context) error { return b.call.Hold(ctx, true) })
 		})
 	}
 }
@@ -176,15 +178,17 @@ func TestUnansweredOfferBlocksNothing(t *testing.T) {
 	b.awaitConnected()
 	for _, next := range []func(){
 		func() {
-			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "later"), done) })
+			a.must(func(ctx context.Context) error { return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "later")) })
 		},
 		func() {
-			b.must(func(done func(error)) { b.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "from b"), done) })
+			b.must(func(ctx context.Context) error {
+				return b.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeOpus, "from b"))
+			})
 		},
-		func() { a.must(func(done func(error)) { a.call.Restart(done) }) },
+		func() { a.must(a.call.Restart) },
 	} {
 		drop.Store(true)
-		if err := changing(a, func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "lost"), done) }); err != errUnanswered {
+		if err := changing(a, func(ctx context.Context) error { return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "lost")) }); err != errUnanswered {
 			t.Fatalf("the change is reported as %v, want %v", err, errUnanswered)
 		}
 		drop.Store(false)
@@ -200,12 +204,12 @@ func TestUnansweredOfferToABrowser(t *testing.T) {
 		return signalers{&wire{filter: func(string, string) (string, bool) { return "", false }}, &lossy{next, &drop}}
 	}, func(cfg *Config) { cfg.Timeouts.Answer = time.Second })
 	drop.Store(true)
-	if err := changing(s, func(done func(error)) { s.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "lost"), done) }); err != errUnanswered {
+	if err := changing(s, func(ctx context.Context) error { return s.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "lost")) }); err != errUnanswered {
 		t.Fatalf("the change is reported as %v, want %v", err, errUnanswered)
 	}
 	drop.Store(false)
 	page.call()
-	s.must(func(done func(error)) { s.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "later"), done) })
+	s.must(func(ctx context.Context) error { return s.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "later")) })
 	if err := page.channel.SendText("still here"); err != nil {
 		t.Fatal(err)
 	}
@@ -247,12 +251,12 @@ func TestAnswerThatComesTwice(t *testing.T) {
 			})
 			a.awaitConnected()
 			b.awaitConnected()
-			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeOpus, "one"), done) })
+			a.must(func(ctx context.Context) error { return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeOpus, "one")) })
 			received.await("one")
 			block.Store(true)
 			first := late.Load().(SessionDescription)
 			done := make(chan error, 1)
-			a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "two"), func(err error) { done <- err })
+			a.begin(a.call.addTrack(rawTrack(t, webrtc.MimeTypeVP8, "two")), done)
 			await(a, func(e SignalingStateChanged) bool { return e.State == webrtc.SignalingStateHaveLocalOffer })
 			a.call.DeliverAnswer(first)
 			if !foreign {
@@ -267,7 +271,7 @@ func TestAnswerThatComesTwice(t *testing.T) {
 				t.Fatal("the second change is reported as done, and was never sent")
 			}
 			block.Store(false)
-			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "three"), done) })
+			a.must(func(ctx context.Context) error { return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "three")) })
 			received.await("three")
 		})
 	}
@@ -301,7 +305,7 @@ func TestGlareWithAPeerThatDoesNotYield(t *testing.T) {
 	}
 	s.forget()
 	changed := make(chan error, 1)
-	s.call.AddTrack(testTrack(t, webrtc.MimeTypeOpus), func(err error) { changed <- err })
+	s.begin(s.call.addTrack(testTrack(t, webrtc.MimeTypeOpus)), changed)
 	await(s, func(e SignalingStateChanged) bool { return e.State == webrtc.SignalingStateHaveLocalOffer })
 	page.peer.DeliverOffer(SessionDescription{SDP: offer.SDP})
 	await(s, func(e SignalingStateChanged) bool { return e.State == webrtc.SignalingStateHaveRemoteOffer })
@@ -329,7 +333,7 @@ func TestCandidatesAfterARestart(t *testing.T) {
 	}
 	await(b, func(w Warned) bool { return strings.Contains(w.Text, "candidates") })
 	b.forget()
-	a.must(func(done func(error)) { a.call.Restart(done) })
+	a.must(a.call.Restart)
 	await(b, func(e CandidateFound) bool { return e.Remote })
 }
 
@@ -341,7 +345,7 @@ func TestChannelAfterATrack(t *testing.T) {
 	})
 	a.awaitConnected()
 	b.awaitConnected()
-	a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "video"), done) })
+	a.must(func(ctx context.Context) error { return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "video")) })
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	ch, err := a.call.OpenChannel(ctx, datachannel.Options{Label: "late"})
@@ -426,7 +430,7 @@ func TestEndOfCandidates(t *testing.T) {
 	for <-ends != (end{"answerer", false}) { // the caller may gather all before it knows the peer, and sends none then
 	}
 	restarted.Store(true)
-	a.must(func(done func(error)) { a.call.Restart(done) })
+	a.must(a.call.Restart)
 	for <-ends != (end{"caller", true}) {
 	}
 	page := newOriginalPage(t)
@@ -602,8 +606,8 @@ func TestRestartsThatCross(t *testing.T) {
 	out.Add(2)
 	crossing.Store(true)
 	restarted := make(chan error, 2)
-	a.call.Restart(func(err error) { restarted <- err })
-	b.call.Restart(func(err error) { restarted <- err })
+	a.begin(a.call.restart(), restarted)
+	b.begin(b.call.restart(), restarted)
 	for range 2 {
 		if err := <-restarted; err != nil {
 			t.Error(err)

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -256,7 +257,7 @@ func TestLostNegotiationIsRepeated(t *testing.T) {
 			a.awaitConnected()
 			b.awaitConnected()
 			drop.Store(of.drop)
-			change := func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "video"), done) }
+			change := func(ctx context.Context) error { return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "video")) }
 			if of.ice {
 				change = a.call.Restart
 				a.forget()
@@ -406,7 +407,7 @@ func TestARestartWhileCandidatesAreGathered(t *testing.T) {
 	})
 	a.awaitConnected()
 	<-asked
-	a.must(func(done func(error)) { a.call.Restart(done) })
+	a.must(a.call.Restart)
 }
 
 // Consent expires 30 s after the latest answer to a check, not while the process was stopped.

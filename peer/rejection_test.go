@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -47,7 +48,7 @@ func TestRejectedChangeIsReported(t *testing.T) {
 			for range 2 {
 				bad.Store(true)
 				video := rawTrack(t, webrtc.MimeTypeVP8, "video")
-				err := changing(a, func(done func(error)) { a.call.AddTrack(video, done) })
+				err := changing(a, func(ctx context.Context) error { return a.call.AddTrack(ctx, video) })
 				if !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), "extmap") {
 					t.Fatalf("a got %v, want that it was rejected for its extmap", err)
 				}
@@ -55,17 +56,17 @@ func TestRejectedChangeIsReported(t *testing.T) {
 				if _, _, err := a.call.tracks.find(video); err != errNotSent {
 					t.Errorf("the video that was rejected: %v", err)
 				}
-				if err := changing(a, func(done func(error)) { a.call.Hold(true, done) }); err == nil {
+				if err := changing(a, func(ctx context.Context) error { return a.call.Hold(ctx, true) }); err == nil {
 					t.Error("the hold that was rejected is reported as done")
 				}
 				bad.Store(false)
-				a.must(func(done func(error)) { a.call.Hold(false, done) })
+				a.must(func(ctx context.Context) error { return a.call.Hold(ctx, false) })
 				received.await("audio")
-				a.must(func(done func(error)) { a.call.Restart(done) })
+				a.must(a.call.Restart)
 			}
-			a.must(func(done func(error)) { a.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "video"), done) })
+			a.must(func(ctx context.Context) error { return a.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "video")) })
 			received.await("video")
-			b.must(func(done func(error)) { b.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "back"), done) })
+			b.must(func(ctx context.Context) error { return b.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "back")) })
 		})
 	}
 }
@@ -150,7 +151,7 @@ func TestRejectedRestartChangesNothing(t *testing.T) {
 	a.forget()
 	b.forget()
 	bad.Store(true)
-	if err := changing(a, func(done func(error)) { a.call.Restart(done) }); !errors.Is(err, ErrRejected) {
+	if err := changing(a, a.call.Restart); !errors.Is(err, ErrRejected) {
 		t.Fatalf("the restart: %v", err)
 	}
 	a.call.Say("still here")
@@ -163,7 +164,7 @@ func TestRejectedRestartChangesNothing(t *testing.T) {
 		}
 	}
 	bad.Store(false)
-	a.must(func(done func(error)) { a.call.Restart(done) })
+	a.must(a.call.Restart)
 	await(a, func(PairSelected) bool { return true })
 	a.call.Say("on the new path")
 	b.awaitText("on the new path")
@@ -221,11 +222,11 @@ func TestHostileRejections(t *testing.T) {
 			"a rejection for a bad reason": {Extension: &Extension{Rejected: "\x1b[31m\u202e"}},
 		} {
 			hostile.Store(&answer)
-			if err := changing(s, func(done func(error)) { s.call.Hold(true, done) }); err == nil {
+			if err := changing(s, func(ctx context.Context) error { return s.call.Hold(ctx, true) }); err == nil {
 				t.Errorf("%s got %s, and reports the hold as done", s.name, what)
 			}
-			s.must(func(done func(error)) { s.call.Hold(true, done) })
-			s.must(func(done func(error)) { s.call.Hold(false, done) })
+			s.must(func(ctx context.Context) error { return s.call.Hold(ctx, true) })
+			s.must(func(ctx context.Context) error { return s.call.Hold(ctx, false) })
 		}
 	}
 	a.call.Say("still here")

@@ -103,7 +103,7 @@ func TestTheDataSectionKeepsTheMidOfTheOffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := page.callsTerminal()
-	s.must(func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) })
+	s.must(func(ctx context.Context) error { return s.call.AddTrack(ctx, testTrack(t, webrtc.MimeTypeVP8)) })
 	if text := page.pc.CurrentRemoteDescription().SDP; !strings.Contains(text, "a=group:BUNDLE 0 1 v1\r\n") {
 		t.Errorf("we offer\n%s", text)
 	}

@@ -87,7 +87,7 @@ func TestStatsWhileLayersAreAdded(t *testing.T) {
 	defer reading.Wait()
 	defer stop()
 	for range 20 {
-		a.must(func(done func(error)) { a.call.AddTrack(newLayeredTrack(t), done) })
+		a.must(func(ctx context.Context) error { return a.call.AddTrack(ctx, newLayeredTrack(t)) })
 	}
 }
 
@@ -116,6 +116,6 @@ func TestStatsWhileSimulcastTrackIsAdded(t *testing.T) {
 	}()
 	defer func() { close(stop); <-read }()
 	for range 12 {
-		a.must(func(done func(error)) { a.call.AddTrack(newLayeredTrack(t), done) })
+		a.must(func(ctx context.Context) error { return a.call.AddTrack(ctx, newLayeredTrack(t)) })
 	}
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -9,32 +10,45 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// The following methods change a call that is connected. done, nil for none, is called once, on the
-// goroutine of Run: with nil when the change is in force at both peers, else with the reason why it
-// is not.
+// The following methods change a call that is connected. They return when the change is in force at
+// both peers, with the reason if it is not made, or with the cause of ctx when that ends: then the
+// change may still be made. Changes are made in the order in which they are requested. OnEvent must
+// not call these methods, because the call does not go on before it returns.
 
 // AddTrack sends a track, in the m-section of one that was removed or in one of its own.
-func (c *Call) AddTrack(t webrtc.TrackLocal, done func(error)) {
-	c.request(&change{done: done, again: true, make: func() (func(), error) {
+func (c *Call) AddTrack(ctx context.Context, t webrtc.TrackLocal) error {
+	return c.change(ctx, c.addTrack(t))
+}
+
+func (c *Call) addTrack(t webrtc.TrackLocal) *change {
+	return &change{again: true, make: func() (func(), error) {
 		return func() { c.tracks.undoAdd(t) }, c.tracks.add(t)
-	}})
+	}}
 }
 
 // RemoveTrack stops sending a track.
-func (c *Call) RemoveTrack(t webrtc.TrackLocal, done func(error)) {
-	c.request(&change{done: done, make: func() (func(), error) {
+func (c *Call) RemoveTrack(ctx context.Context, t webrtc.TrackLocal) error {
+	return c.change(ctx, c.removeTrack(t))
+}
+
+func (c *Call) removeTrack(t webrtc.TrackLocal) *change {
+	return &change{make: func() (func(), error) {
 		conn, out, err := c.tracks.find(t)
 		if err != nil {
 			return nil, err
 		}
 		return func() { conn.senders.restoreTrack(out, t) }, conn.senders.replaceTrack(out, nil)
-	}})
+	}}
 }
 
 // ReplaceTrack sends a track in place of another one: at once if it has the same codec, else by a
 // negotiation.
-func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
-	c.request(&change{done: done, again: true, make: func() (func(), error) {
+func (c *Call) ReplaceTrack(ctx context.Context, old, new webrtc.TrackLocal) error {
+	return c.change(ctx, c.replaceTrack(old, new))
+}
+
+func (c *Call) replaceTrack(old, new webrtc.TrackLocal) *change {
+	return &change{again: true, make: func() (func(), error) {
 		conn, out, err := c.tracks.find(old)
 		switch {
 		case err != nil:
@@ -57,13 +71,17 @@ func (c *Call) ReplaceTrack(old, new webrtc.TrackLocal, done func(error)) {
 			in.SetMuted(muted) // the kind is muted, not the source
 		}
 		return back, nil
-	}})
+	}}
 }
 
 // Mute mutes or unmutes a track: muted audio is sent as silence, muted video is not sent. Before
 // the call is connected it takes effect from the first packet on.
-func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
-	c.request(&change{done: done, before: madeBefore, make: func() (func(), error) {
+func (c *Call) Mute(ctx context.Context, t webrtc.TrackLocal, muted bool) error {
+	return c.change(ctx, c.muteTrack(t, muted))
+}
+
+func (c *Call) muteTrack(t webrtc.TrackLocal, muted bool) *change {
+	return &change{before: madeBefore, make: func() (func(), error) {
 		_, out, err := c.tracks.find(t)
 		switch {
 		case err == nil:
@@ -78,15 +96,19 @@ func (c *Call) Mute(t webrtc.TrackLocal, muted bool, done func(error)) {
 			c.tracks.muted[t] = muted
 		}
 		return nil, nil
-	}})
+	}}
 }
 
 // PauseTrack announces that a track has nothing to send for now, because its device is gone, or
 // that it goes on: the direction of its m-section changes, which mutes and unmutes the track at the
 // peer (W3C WebRTC section 5.3, MediaStreamTrack.muted). The m-section stays. Before the call is
 // connected the change waits for that.
-func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
-	c.request(&change{done: done, before: postponedBefore, make: func() (func(), error) {
+func (c *Call) PauseTrack(ctx context.Context, t webrtc.TrackLocal, paused bool) error {
+	return c.change(ctx, c.pauseTrack(t, paused))
+}
+
+func (c *Call) pauseTrack(t webrtc.TrackLocal, paused bool) *change {
+	return &change{before: postponedBefore, make: func() (func(), error) {
 		_, out, err := c.tracks.find(t)
 		switch {
 		case err != nil:
@@ -95,12 +117,14 @@ func (c *Call) PauseTrack(t webrtc.TrackLocal, paused bool, done func(error)) {
 			return nil, nil
 		}
 		return func() { out.SetSourcePaused(true) }, nil // see Hold
-	}})
+	}}
 }
 
 // Hold stops media in both directions, or resumes it.
-func (c *Call) Hold(hold bool, done func(error)) {
-	c.request(&change{done: done, make: func() (func(), error) {
+func (c *Call) Hold(ctx context.Context, hold bool) error { return c.change(ctx, c.hold(hold)) }
+
+func (c *Call) hold(hold bool) *change {
+	return &change{make: func() (func(), error) {
 		if c.transports.conns[0].senders.onHold == hold {
 			return nil, nil
 		}
@@ -113,24 +137,38 @@ func (c *Call) Hold(hold bool, done func(error)) {
 				conn.senders.onHold = true
 			}
 		}, nil
-	}})
+	}}
 }
 
-// Restart restarts ICE, as RestartICE does, and reports when the peer has answered.
-func (c *Call) Restart(done func(error)) {
-	c.request(&change{done: done, make: func() (func(), error) {
+// Restart restarts ICE, as RestartICE does, and returns when the peer has answered.
+func (c *Call) Restart(ctx context.Context) error { return c.change(ctx, c.restart()) }
+
+func (c *Call) restart() *change {
+	return &change{make: func() (func(), error) {
 		c.negotiator.restart = true
 		return func() {}, nil
-	}})
+	}}
 }
 
-// request hands a change to the goroutine of Run.
-func (c *Call) request(ch *change) {
-	if !c.changes.add(ch) {
-		ch.done(ErrOver)
-		return
+// change requests a change and waits for its result.
+func (c *Call) change(ctx context.Context, ch *change) error {
+	select {
+	case err := <-c.request(ch):
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	c.box.post(ch)
+}
+
+// request hands a change to the goroutine of Run, and returns the channel that gets its result.
+func (c *Call) request(ch *change) <-chan error {
+	ch.result = make(chan error, 1)
+	if c.changes.add(ch) {
+		c.box.post(ch)
+	} else {
+		ch.result <- ErrOver
+	}
+	return ch.result
 }
 
 // localTracks are the tracks that a call sends. They are used by the goroutine of Run.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,24 +85,28 @@ func TestChangesWithoutBundle(t *testing.T) {
 			s, other, received := sides[i], sides[1-i], logs[1-i]
 			audio := s.call.cfg.Media.Tracks[0]
 
-			s.must(func(done func(error)) { s.call.Hold(true, done) })
+			s.must(func(ctx context.Context) error { return s.call.Hold(ctx, true) })
 			await(other, func(e TrackMuted) bool { return e.Muted })
-			s.must(func(done func(error)) { s.call.Hold(false, done) })
+			s.must(func(ctx context.Context) error { return s.call.Hold(ctx, false) })
 			received.await(fmt.Sprint("audio", i))
 
 			video := rawTrack(t, webrtc.MimeTypeVP8, "video")
-			s.must(func(done func(error)) { s.call.AddTrack(video, done) })
+			s.must(func(ctx context.Context) error { return s.call.AddTrack(ctx, video) })
 			received.await("video")
 			film := raw{rawTrack(t, webrtc.MimeTypeVP9, "film")}
-			s.must(func(done func(error)) { s.call.ReplaceTrack(video, film, done) })
+			s.must(func(ctx context.Context) error { return s.call.ReplaceTrack(ctx, video, film) })
 			received.await("film")
-			s.must(func(done func(error)) { s.call.RemoveTrack(film, done) })
-			s.must(func(done func(error)) { s.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "again"), done) })
+			s.must(func(ctx context.Context) error { return s.call.RemoveTrack(ctx, film) })
+			s.must(func(ctx context.Context) error { return s.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "again")) })
 			received.await("again")
-			other.must(func(done func(error)) { other.call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "back"), done) })
+			other.must(func(ctx context.Context) error {
+				return other.call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "back"))
+			})
 			logs[i].await("back")
 
-			s.must(func(done func(error)) { s.call.ReplaceTrack(audio, rawTrack(t, webrtc.MimeTypeOpus, "other"), done) })
+			s.must(func(ctx context.Context) error {
+				return s.call.ReplaceTrack(ctx, audio, rawTrack(t, webrtc.MimeTypeOpus, "other"))
+			})
 			received.await("other")
 			s.call.Say("still here")
 			other.awaitText("still here")
@@ -176,7 +181,7 @@ func TestRejectedOfferWithoutBundle(t *testing.T) {
 	for range 2 {
 		wires[0].spoiled.Store(true)
 		video := rawTrack(t, webrtc.MimeTypeVP8, "video")
-		sides[0].call.AddTrack(video, nil)
+		sides[0].call.request(sides[0].call.addTrack(video))
 		await(sides[1], func(w Warned) bool { return strings.Contains(w.Text, "extmap") })
 		await(sides[0], func(e TrackRejected) bool { return e.Track == video })
 		sides[1].forget()
@@ -187,7 +192,9 @@ func TestRejectedOfferWithoutBundle(t *testing.T) {
 			t.Errorf("%d transports, want 2", n)
 		}
 	}
-	sides[0].must(func(done func(error)) { sides[0].call.AddTrack(rawTrack(t, webrtc.MimeTypeVP8, "taken"), done) })
+	sides[0].must(func(ctx context.Context) error {
+		return sides[0].call.AddTrack(ctx, rawTrack(t, webrtc.MimeTypeVP8, "taken"))
+	})
 	received[1].await("taken")
 }
 

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"regexp"
@@ -86,8 +87,8 @@ func checkMediaBothWays(t *testing.T, a, b *side) {
 		}
 	}
 	for _, s := range []*side{a, b} {
-		s.must(func(done func(error)) { s.call.Hold(true, done) })
-		s.must(func(done func(error)) { s.call.Hold(false, done) })
+		s.must(func(ctx context.Context) error { return s.call.Hold(ctx, true) })
+		s.must(func(ctx context.Context) error { return s.call.Hold(ctx, false) })
 	}
 	for _, s := range []*side{a, b} {
 		awaitMore(s)
@@ -298,7 +299,7 @@ func TestUnsignaledSSRCIsNoSection(t *testing.T) {
 	if e := await(s, func(TrackReceived) bool { return true }); e.Local != track {
 		t.Errorf("it came beside %v, want the track in its section", e.Local)
 	}
-	s.must(func(done func(error)) { s.call.AddTrack(testTrack(t, webrtc.MimeTypeVP8), done) })
+	s.must(func(ctx context.Context) error { return s.call.AddTrack(ctx, testTrack(t, webrtc.MimeTypeVP8)) })
 	if text := page.pc.CurrentRemoteDescription().SDP; strings.Count(text, "\r\nm=") != 2 || !regexp.MustCompile("a=group:BUNDLE 0 v1\r\n").MatchString(text) {
 		t.Errorf("we offer\n%s", text)
 	}

@@ -55,9 +55,7 @@ func (c *chat) mute(s *session.Session, kind string, muted bool) {
 		word = "mute"
 	}
 	c.runCommand(s, session.Command{Command: word, Kind: kind})
-	for _, t := range s.Sending.All(kind) {
-		s.Sending.Pause(t, muted)
-	}
+	s.Sending.AnnounceMute(kind, muted)
 }
 
 // inCall does something in a call, later if its sources are being opened. It reports false if there is no call.

@@ -39,6 +39,7 @@ type Options struct {
 	RecordPartly bool                                            // what a recording lacks is no error
 	Connected    func() bool                                     // reports whether the call has been connected
 	Forward      func(webrtc.RTPCodecType) *localtrack.Forwarder // sends back an added track, nil for none
+	EndForward   func(*localtrack.Forwarder)                     // sends back a track no more
 
 	Recordings *Recordings
 	Speaker    *device.Speaker // nil to play nothing
@@ -245,7 +246,7 @@ func (r *Receivers) Receive(e peer.TrackReceived) {
 			recorded.Close()
 		}
 		if forwarder != nil && r.ctx.Err() == nil {
-			r.call.RemoveTrack(forwarder, nil) // the peer has ended what it sends back
+			r.EndForward(forwarder) // the peer has ended what it sends back
 		}
 	})
 }

@@ -54,7 +54,8 @@ type Senders struct {
 	closed  bool
 	sent    map[string]webrtc.TrackLocal // by kind; nil until it is asked for
 	playing map[webrtc.TrackLocal]func() // sources, with what stops them
-	latest  map[string]<-chan struct{}   // by kind, closed when the latest change is over
+	paused  map[webrtc.TrackLocal]pauseReasons
+	latest  map[string]<-chan struct{} // by queue, closed when the latest change is over
 }
 
 // New returns senders without tracks. They play until ctx is done.
@@ -77,12 +78,26 @@ func (s *Senders) AddForwarders(offer *peer.Description) {
 // AddForwarder sends back a track that was added in mid-call, which the peer has to accept.
 func (s *Senders) AddForwarder(kind webrtc.RTPCodecType) *localtrack.Forwarder {
 	f := localtrack.NewForwarder(kind, localtrack.ForwarderOptions{Logger: s.Logger})
-	s.call.AddTrack(f, func(err error) { // on the goroutine of the call, which must not wait
+	s.Change(forwarderQueue(f), func(err error) {
 		if err != nil && s.ctx.Err() == nil {
 			s.Logger.Debug("an added track is not sent back", "error", err)
 		}
-	})
+	}, func(ctx context.Context) error { return s.call.AddTrack(ctx, f) })
 	return f
+}
+
+// EndForwarder ends a track that is sent back, because the peer has ended it.
+func (s *Senders) EndForwarder(f *localtrack.Forwarder) {
+	s.Change(forwarderQueue(f), func(err error) {
+		if err != nil && s.ctx.Err() == nil {
+			s.Logger.Debug("a track that was sent back is not removed", "error", err)
+		}
+	}, func(ctx context.Context) error { return s.call.RemoveTrack(ctx, f) })
+}
+
+// forwarderQueue is the queue of the changes of forwarders of one kind.
+func forwarderQueue(f *localtrack.Forwarder) []string {
+	return []string{"forwarder " + f.Kind().String()}
 }
 
 // Tracks returns the tracks that are sent from the start of the call.
@@ -177,20 +192,21 @@ func (s *Senders) setTrack(kind string, t webrtc.TrackLocal) {
 	s.sent[kind] = t
 }
 
-// Change runs f once the earlier changes of some kinds are over, and then calls done with its result. The
-// order is that of the calls of change: a script need not wait for a reply before it sends the next command.
-func (s *Senders) Change(kinds []string, done func(error), f func(context.Context) error) {
+// Change runs f once the earlier changes of some queues are over, and then calls done with its result. It does
+// not wait. The order is that of the calls of Change: a script need not wait for a reply before it sends the next
+// command. The commands of each kind of media have a queue.
+func (s *Senders) Change(queues []string, done func(error), f func(context.Context) error) {
 	over := make(chan struct{})
 	var earlier []<-chan struct{}
 	s.mu.Lock()
 	if s.latest == nil {
 		s.latest = map[string]<-chan struct{}{}
 	}
-	for _, kind := range kinds {
-		if c := s.latest[kind]; c != nil {
+	for _, queue := range queues {
+		if c := s.latest[queue]; c != nil {
 			earlier = append(earlier, c)
 		}
-		s.latest[kind] = over
+		s.latest[queue] = over
 	}
 	s.mu.Unlock()
 	run := func() {
@@ -198,27 +214,18 @@ func (s *Senders) Change(kinds []string, done func(error), f func(context.Contex
 		for _, c := range earlier {
 			<-c
 		}
-		if s.ctx.Err() != nil {
-			done(peer.ErrOver)
-			return
+		err := s.ctx.Err()
+		if err == nil {
+			err = f(s.ctx)
 		}
-		done(f(s.ctx))
+		if err != nil && s.ctx.Err() != nil {
+			err = peer.ErrOver
+		}
+		done(err)
 	}
 	if !s.run(run) {
 		close(over)
 		done(peer.ErrOver)
-	}
-}
-
-// negotiate requests a change of the call and waits until it is in force at both peers.
-func negotiate(ctx context.Context, request func(done func(error))) error {
-	done := make(chan error, 1)
-	request(func(err error) { done <- err })
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return peer.ErrOver
 	}
 }
 
@@ -227,7 +234,7 @@ func (s *Senders) Add(ctx context.Context, kind, spec string) error {
 	if s.track(kind) != nil {
 		return fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind)
 	}
-	return s.startTrack(ctx, kind, spec, func(t webrtc.TrackLocal, done func(error)) { s.call.AddTrack(t, done) })
+	return s.startTrack(ctx, kind, spec, s.call.AddTrack)
 }
 
 // Replace sends another source in place of the present one.
@@ -236,20 +243,22 @@ func (s *Senders) Replace(ctx context.Context, kind, spec string) error {
 	if old == nil {
 		return fmt.Errorf("no %s is sent; the command add begins it", kind)
 	}
-	err := s.startTrack(ctx, kind, spec, func(t webrtc.TrackLocal, done func(error)) { s.call.ReplaceTrack(old, t, done) })
+	err := s.startTrack(ctx, kind, spec, func(ctx context.Context, t webrtc.TrackLocal) error {
+		return s.call.ReplaceTrack(ctx, old, t)
+	})
 	if err == nil {
 		s.stop(old)
 	}
 	return err
 }
 
-// startTrack opens a source, sends it by request, and plays it.
-func (s *Senders) startTrack(ctx context.Context, kind, spec string, request func(t webrtc.TrackLocal, done func(error))) error {
+// startTrack opens a source, sends it by send, and plays it.
+func (s *Senders) startTrack(ctx context.Context, kind, spec string, send func(context.Context, webrtc.TrackLocal) error) error {
 	source, err := s.openSource(ctx, kind, spec)
 	if err != nil {
 		return err
 	}
-	if err := negotiate(ctx, func(done func(error)) { request(source, done) }); err != nil {
+	if err := send(ctx, source); err != nil {
 		_ = source.Close() // the other error says more
 		return err
 	}
@@ -264,7 +273,7 @@ func (s *Senders) Remove(ctx context.Context, kind string) error {
 	if t == nil {
 		return fmt.Errorf("no %s is sent", kind)
 	}
-	err := negotiate(ctx, func(done func(error)) { s.call.RemoveTrack(t, done) })
+	err := s.call.RemoveTrack(ctx, t)
 	if err == nil {
 		s.setTrack(kind, nil)
 		s.stop(t)
@@ -279,7 +288,7 @@ func (s *Senders) Mute(ctx context.Context, kind string, muted bool) error {
 		return fmt.Errorf("no %s is sent", cmp.Or(kind, "audio or video"))
 	}
 	for _, t := range tracks {
-		if err := negotiate(ctx, func(done func(error)) { s.call.Mute(t, muted, done) }); err != nil {
+		if err := s.call.Mute(ctx, t, muted); err != nil {
 			return err
 		}
 	}
@@ -288,16 +297,39 @@ func (s *Senders) Mute(ctx context.Context, kind string, muted bool) error {
 
 // Hold puts the call on hold, or resumes it.
 func (s *Senders) Hold(ctx context.Context, held bool) error {
-	return negotiate(ctx, func(done func(error)) { s.call.Hold(held, done) })
+	return s.call.Hold(ctx, held)
 }
 
-// Pause announces that a track has nothing to send for now, because its device is gone or muted, or that it
-// goes on.
-func (s *Senders) Pause(t webrtc.TrackLocal, paused bool) {
-	s.call.PauseTrack(t, paused, func(err error) {
+// AnnounceMute announces to the peer that what is sent of a kind, or of all if it is "", is muted or unmuted, as
+// far as the peer takes another offer.
+func (s *Senders) AnnounceMute(kind string, muted bool) {
+	for _, t := range s.All(kind) {
+		s.pause(t, func(r *pauseReasons) { r.muted = muted })
+	}
+}
+
+// pauseReasons are why a track has nothing to send for now.
+type pauseReasons struct{ deviceGone, muted bool }
+
+// pause announces that a track has nothing to send for now, or that it goes on, after a change of the reasons.
+func (s *Senders) pause(t webrtc.TrackLocal, change func(*pauseReasons)) {
+	s.mu.Lock()
+	if s.paused == nil {
+		s.paused = map[webrtc.TrackLocal]pauseReasons{}
+	}
+	reasons := s.paused[t]
+	change(&reasons)
+	s.paused[t] = reasons
+	s.mu.Unlock()
+	s.Change([]string{"pause " + t.Kind().String()}, func(err error) {
 		if err != nil && s.ctx.Err() == nil {
-			s.Logger.Debug("the pause of a track is not announced", "kind", t.Kind(), "paused", paused, "error", err)
+			s.Logger.Debug("the pause of a track is not announced", "kind", t.Kind(), "error", err)
 		}
+	}, func(ctx context.Context) error {
+		s.mu.Lock()
+		reasons := s.paused[t]
+		s.mu.Unlock()
+		return s.call.PauseTrack(ctx, t, reasons.deviceGone || reasons.muted)
 	})
 }
 
@@ -306,7 +338,7 @@ func (s *Senders) play(src source.Source) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	done := make(chan struct{})
 	if d, ok := src.(interface{ OnPresence(func(gone bool)) }); ok {
-		d.OnPresence(func(gone bool) { s.Pause(src, gone) })
+		d.OnPresence(func(gone bool) { s.pause(src, func(r *pauseReasons) { r.deviceGone = gone }) })
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -337,6 +369,7 @@ func (s *Senders) stop(t webrtc.TrackLocal) {
 	s.mu.Lock()
 	stop := s.playing[t]
 	delete(s.playing, t)
+	delete(s.paused, t)
 	s.mu.Unlock()
 	if stop != nil {
 		s.run(stop) // a device may take its time

@@ -103,7 +103,7 @@ func (c *Session) Do(cmd Command, done func(error)) {
 		done(nil)
 		c.Call.Hangup()
 	case "restart-ice":
-		c.Call.Restart(done)
+		c.Sending.Change(nil, done, c.Call.Restart)
 	case "stats":
 		if !c.IsConnected() {
 			done(errors.New("the call is not connected yet"))

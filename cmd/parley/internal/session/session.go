@@ -112,7 +112,7 @@ func (c *Session) receiversOptions(epoch *testsignal.Epoch) mediain.Options {
 		o.Measurements.Tone = true
 	}
 	if c.echo {
-		o.Forward = c.Sending.AddForwarder
+		o.Forward, o.EndForward = c.Sending.AddForwarder, c.Sending.EndForwarder
 	}
 	return o
 }
