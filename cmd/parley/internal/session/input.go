@@ -109,7 +109,12 @@ func (i input) runLine(line []byte) {
 		i.reply(cmd.Peer, cmd, err)
 		return
 	}
-	c.Do(cmd, func(err error) { i.reply(c.Name, cmd, err) })
+	c.Do(cmd, func(err error) {
+		i.reply(c.Name, cmd, err)
+		if err == nil && (cmd.Command == "mute" || cmd.Command == "unmute") {
+			c.Sending.AnnounceMute(cmd.Kind, cmd.Command == "mute")
+		}
+	})
 }
 
 // reply reports how a command went.
