@@ -59,6 +59,7 @@ type (
 	peerChannelGraceOver struct{}
 	restartRequested     struct{} // RestartICE
 	signalingIsBack      struct{}
+	offerUndelivered     struct{} // ResendOffer
 	reconnectTimedOut    struct{ outage int }
 )
 
@@ -121,6 +122,10 @@ func (c *Call) RestartICE() { c.box.post(restartRequested{}) }
 // SignalingRestored reports that signaling works again and may have lost messages: an offer without
 // an answer is sent again.
 func (c *Call) SignalingRestored() { c.box.post(signalingIsBack{}) }
+
+// ResendOffer sends the first offer again, with the candidates found since, because the peer was not
+// there to receive it. After the answer it does nothing.
+func (c *Call) ResendOffer() { c.box.post(offerUndelivered{}) }
 
 // Continues reports whether an offer belongs to this call, and not to a new call of the same user,
 // say of a page that was reloaded. Continues is true before the first description of the peer.
@@ -323,6 +328,8 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		return 0, c.reconnector.restartICE(ctx)
 	case signalingIsBack:
 		return 0, c.negotiator.tolerate(c.reconnector.signalingRestored(ctx))
+	case offerUndelivered:
+		return 0, c.negotiator.undelivered(ctx)
 	case *change:
 		return 0, c.changes.apply(ctx, m)
 	case reconnectTimedOut:

@@ -248,6 +248,15 @@ func (n *negotiator) resendOffer(ctx context.Context) error {
 	return n.sendOffer(ctx)
 }
 
+// undelivered sends the first offer again, which the peer has not received.
+func (n *negotiator) undelivered(ctx context.Context) error {
+	if n.established() {
+		return nil
+	}
+	n.sends = 0
+	return n.next(ctx, negotiation.OfferUndelivered{}, nil)
+}
+
 // answerPause is the time between two retransmissions of an answer. Offers that waited for
 // signaling to come back arrive all at once.
 const answerPause = time.Second

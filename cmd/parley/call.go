@@ -34,7 +34,7 @@ all expectations hold. It receives whatever NAME sends; it sends what --video,
 
 In the relay dialect the hello-world page's names are the default:
    parley call --dialect relay --server ws://localhost:8000 --say 'hello!'`,
-		Flags:        slices.Concat(config.MediaOutFlags(), config.CallFlags(45*time.Second), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		Flags:        slices.Concat(config.MediaOutFlags(), config.WaitFlags(), config.CallFlags(45*time.Second), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, r, err := readSettings(cmd, std)

@@ -47,7 +47,7 @@ is sent, or when the call to NAME ends, with the exit code of that, or 1 if the
 peer did not take a line, say because it is too long:
    echo 'The build is broken.' | parley chat bob
    parley chat --as log --accept --plain < /dev/tty > log.txt`,
-		Flags:        slices.Concat(chatFlags(), config.MediaOutFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
+		Flags:        slices.Concat(chatFlags(), config.WaitFlags(), config.MediaOutFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			c, err := readChat(cmd, std)
@@ -111,6 +111,9 @@ func readChat(cmd *cli.Command, std stdio.Streams) (*chat, error) {
 			return nil, err
 		}
 	}
+	if s.Wait > 0 && c.with == "" {
+		return nil, exit.Usagef("--wait needs the NAME to wait for; without one, chat waits for calls")
+	}
 	if s.Name == "" {
 		s.Name = "chat"
 		if c.with != "" {
@@ -169,7 +172,7 @@ func (c *chat) Start(ctx context.Context) (stop func(), err error) {
 	}
 	c.work.Go(func() {
 		if c.with != "" {
-			c.place(ctx, c.with)
+			c.place(ctx, c.with, c.options.Wait)
 		}
 		c.own(ctx)
 		giveBack()

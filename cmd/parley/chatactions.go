@@ -19,7 +19,7 @@ import (
 func (c *chat) act(ctx context.Context, a tui.Action) {
 	switch a := a.(type) {
 	case tui.Call:
-		c.place(ctx, a.Peer)
+		c.place(ctx, a.Peer, 0)
 	case tui.Answer:
 		c.questions.answer(a.ID, a.Yes)
 	case tui.ListFiles:

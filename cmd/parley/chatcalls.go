@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/chat/tui"
@@ -40,15 +41,15 @@ type placing struct {
 // maxWaiting bounds what waits for a call to begin.
 const maxWaiting = 1024
 
-// place calls a peer.
-func (c *chat) place(ctx context.Context, name string) {
+// place calls a peer, once it has signed in, for which it waits.
+func (c *chat) place(ctx context.Context, name string, wait time.Duration) {
 	err := signal.CheckPeerName(name)
 	if name == c.options.Name {
 		err = errors.New("that is you")
 	}
 	var cancel func()
 	if err == nil {
-		cancel, err = c.answerer.Call(ctx, name)
+		cancel, err = c.answerer.Call(ctx, name, wait)
 	}
 	if err != nil {
 		c.resources.Report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)

@@ -19,6 +19,7 @@ const (
 // explore makes a call to find out what the peer can do.
 func (p *prober) explore(ctx context.Context) {
 	p.capabilities = map[string]bool{"callback": p.await > 0}
+	defer func() { p.options.Wait = 0 }() // NAME has been there
 	a, err := p.begin(ctx, scenario.Scenario{Steps: []scenario.Step{{Verb: "call", Args: []string{"audio=" + exploringTone, "video"}, Text: "call"}}})
 	if err != nil {
 		p.noCall, p.noCallAll = err, true
@@ -27,6 +28,7 @@ func (p *prober) explore(ctx context.Context) {
 	defer a.artifacts.discard()
 	defer a.end()
 	steps := a.newSteps()
+	a.awaitPresent(ctx)
 	if err := steps.until(ctx, "connected", p.options.Timeout); err != nil {
 		p.noCall = err
 		p.noCallAll = a.session.IsAbsent() || ctx.Err() != nil
@@ -55,6 +57,18 @@ func (p *prober) explore(ctx context.Context) {
 	p.capabilities["text-echo"] = p.capabilities["data"] && wait("text="+line)
 	p.capabilities["media-echo"] = p.capabilities["audio-in"] && wait("audio.tone="+exploringTone[len("tone:"):]) && (!p.capabilities["video-in"] || wait("video.frames>=1"))
 	p.applyLevel()
+}
+
+// awaitPresent waits until the peer is signed in, for as long as the call waits for it.
+func (a *probeCall) awaitPresent(ctx context.Context) {
+	if a.presence == nil {
+		return
+	}
+	select {
+	case <-a.presence.Present():
+	case <-a.ended:
+	case <-ctx.Done():
+	}
 }
 
 // applyLevel notes what the user says that the peer can do.

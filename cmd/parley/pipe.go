@@ -47,7 +47,7 @@ With several targets, --listen says which one it means; it must be one of them:
 
 The peer can be a page: what it sends by a data channel comes out of stdout,
 and an empty binary message is the end of the input.`,
-		Flags:        slices.Concat(pipeFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.ChannelFlags(), config.SecurityFlags(), config.OutputFlags()),
+		Flags:        slices.Concat(pipeFlags(), config.WaitFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.ChannelFlags(), config.SecurityFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return runPipe(ctx, cmd, std)
@@ -139,6 +139,9 @@ func pipeCalls(ctx context.Context, cmd *cli.Command, s *session.Options, r *res
 			s.Name = "pipe-" + randomHex(3)
 		}
 		return session.Call(ctx, s, r, name)
+	}
+	if s.Wait > 0 {
+		return exit.Usagef("--wait needs the NAME to wait for; without one, pipe waits for a call")
 	}
 	if s.Name == "" {
 		s.Name = "pipe"

@@ -53,7 +53,7 @@ scenario was run at all, 1 for an error, and 10, 11 or 12 if the signaling serve
 NAME is not reached. The report goes to stdout.
 
 "parley help scenarios" describes the language of scenarios.`,
-		Flags: slices.Concat(config.SignalingFlags(""), config.NetworkFlags(), loadFlags(), []cli.Flag{
+		Flags: slices.Concat(config.SignalingFlags(""), config.WaitFlags(), config.NetworkFlags(), loadFlags(), []cli.Flag{
 			config.String("suite", "core", "`SUITE` to run: "+strings.Join(scenario.Suites(), ", ")),
 			config.Bool("list", "list the scenarios of the suite, with the sections of the standards that they check, and end"),
 			config.Strings("file", "run the scenarios of `FILE` in place of a suite; repeatable"),
@@ -93,6 +93,10 @@ func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
 	}
 	p := &prober{options: s, level: cmd.String("peer-type"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("wait-for-call"), parallel: cmd.Int("parallel"), pause: cmd.Duration("pause")}
 	s.Timeout = cmd.Duration("timeout")
+	var err error
+	if s.Wait, err = config.ReadWait(cmd); err != nil {
+		return nil, err
+	}
 	p.verbose(cmd, std)
 	if err := p.readGoal(cmd); err != nil {
 		return nil, err

@@ -37,8 +37,9 @@ type probeCall struct {
 	ended     chan struct{} // closed when the call is over, err is set then
 	err       error
 	signaling *signaling.Conn
-	artifacts *artifacts  // nil without --evidence
-	remote    *remotePeer // nil unless the peer cooperates, and somebody wants that
+	presence  *session.Presence // nil unless NAME was waited for
+	artifacts *artifacts        // nil without --evidence
+	remote    *remotePeer       // nil unless the peer cooperates, and somebody wants that
 }
 
 // inconclusive is an error of this side, not of the peer.
@@ -134,6 +135,11 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 		return nil, exit.OrInterruption(ctx, err)
 	}
 	a.observed.metric("login.ms", milliseconds(time.Since(began)))
+	if a.presence, err = session.AwaitPresence(ctx, a.signaling, p.target, s.Wait, p.resources.Report, true); err != nil {
+		a.signaling.Close()
+		a.artifacts.discard()
+		return nil, err
+	}
 	if err := a.open(ctx, p, &s, &r, group); err != nil {
 		a.signaling.Close()
 		a.artifacts.discard()
@@ -168,6 +174,7 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *session.Options, r *
 		}
 	}
 	if first == nil {
+		s.Attach = append(s.Attach, a.presence.Attach)
 		a.session, err = session.New(ctx, session.Config{Options: s, Resources: r, Peer: p.target, Caller: true})
 	} else {
 		offer, bad := peer.ParseDescription(first.SDP)
@@ -184,6 +191,7 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *session.Options, r *
 	}
 	running, cancel := context.WithCancel(ctx)
 	a.cancel, a.running = cancel, running
+	a.presence.DeliverEarly()
 	if first != nil {
 		a.session.Deliver(*first)
 	}

@@ -43,7 +43,7 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	p.In = in
 	ts.Defer(func() { _ = cmd.Process.Kill(); <-p.Exited })
 	ts.Value("running").(map[string]*e2etest.Process)[args[0]] = p
-	ts.Check(p.Until(`waiting for calls|signaling on|calling|trying again|"event":"login"|setup\.median`))
+	ts.Check(p.Until(`waiting for calls|signaling on|calling|trying again|"event":"login"|waiting for the peer|setup\.median`))
 }
 
 // write NAME LINE writes a line to a background parley that was started with

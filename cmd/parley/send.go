@@ -36,7 +36,7 @@ the same command is run again.
 
 It ends with 0 when all files are there, with 12 if they were not wanted, and with
 20 if a file cannot be read.`,
-		Flags:        slices.Concat(sendFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
+		Flags:        slices.Concat(sendFlags(), config.WaitFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, r, err := readSettings(cmd, std)
@@ -76,5 +76,8 @@ func sendFiles(ctx context.Context, s *session.Options, r *resources.Resources, 
 	pipe.SetMemoryLimit(false)
 	sender := transfer.NewSender(list, retry, r.Report)
 	s.Attach = append(s.Attach, func(c *session.Session) { c.App = sender.NewCall(c) })
-	return sender.Run(ctx, func(ctx context.Context) error { return session.Call(ctx, s, r, name) })
+	return sender.Run(ctx, func(ctx context.Context) error {
+		defer func() { s.Wait = 0 }() // --retry says how long the peer may be away later
+		return session.Call(ctx, s, r, name)
+	})
 }

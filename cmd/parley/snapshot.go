@@ -9,6 +9,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/resources"
@@ -45,7 +47,7 @@ or .jpg; - is a PNG on standard output.
 
 The exit code is 0 if there is a frame, 4 if none came in time, 12 if
 NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
-		Flags: slices.Concat(config.SignalingFlags(""), []cli.Flag{
+		Flags: slices.Concat(config.SignalingFlags(""), config.WaitFlags(), []cli.Flag{
 			config.Duration("after", time.Second, "save the frame `D` after the first one: the first ones of a call are coarse"),
 		}, slices.DeleteFunc(config.CallFlags(30*time.Second), func(f cli.Flag) bool {
 			return slices.Contains([]string{"say", "expect", "record", "record-split", "show", "duration", "linger", "stats-interval"}, f.Names()[0])
@@ -86,11 +88,18 @@ func snapshot(ctx context.Context, s *session.Options, r *resources.Resources, s
 	viewer := &snapshotViewer{after: after, stop: stop}
 	r.Watcher = viewer
 	if s.Timeout > 0 {
-		// A little later than the call, which knows more of why it did not come about.
-		timer := time.AfterFunc(s.Timeout+500*time.Millisecond, func() {
+		timer := time.AfterFunc(math.MaxInt64, func() {
 			stop(exit.Errorf(exit.Timeout, "%s sent no frame within %s", sanitize.Text(name), s.Timeout))
 		})
 		defer timer.Stop()
+		s.Attach = append(s.Attach, func(c *session.Session) {
+			c.Observe(session.Observer{Event: func(e event.Event) {
+				if e.Name == "call" && !c.IsPeerAwaited() || e.Name == "presence" && e.Text("state") == "present" {
+					// A little later than the call, which knows more of why it did not come about.
+					timer.Reset(s.TimeLeft + 500*time.Millisecond)
+				}
+			}})
+		})
 	}
 	err := session.Call(calling, s, r, name)
 	viewer.mu.Lock()

@@ -115,6 +115,10 @@ type (
 	// SignalingRestored: messages to the peer may have been lost, and arrive again.
 	SignalingRestored struct{}
 
+	// OfferUndelivered: the offer did not reach the peer, so one answer is expected to the next
+	// transmission.
+	OfferUndelivered struct{}
+
 	// OfferReplaced: the offer that is out is replaced by another one with the same changes.
 	OfferReplaced struct{}
 
@@ -134,6 +138,7 @@ func (OfferRejected) event()     {}
 func (OfferFailed) event()       {}
 func (OfferTimedOut) event()     {}
 func (SignalingRestored) event() {}
+func (OfferUndelivered) event()  {}
 func (OfferReplaced) event()     {}
 func (Rollback) event()          {}
 
@@ -230,6 +235,9 @@ func (n Machine) Next(e Event) (Machine, []Action) {
 		return n.closeOffer(FailChanges)
 	case SignalingRestored:
 		n.sent++
+		return n, []Action{ResendOffer}
+	case OfferUndelivered:
+		n.sent = 1
 		return n, []Action{ResendOffer}
 	case OfferReplaced:
 		n.OfferID++

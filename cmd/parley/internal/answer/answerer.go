@@ -237,9 +237,11 @@ func (a *Answerer) busy() bool {
 // answerer.mu.
 type openingCall struct {
 	peer     string
-	caller   bool             // we call
-	asking   bool             // the user has not accepted it yet
-	messages []signal.Message // of the peer: the offer and what has come since
+	caller   bool              // we call
+	wait     time.Duration     // for the peer to sign in, 0 for not at all
+	presence *session.Presence // set by open, nil without wait
+	asking   bool              // the user has not accepted it yet
+	messages []signal.Message  // of the peer: the offer and what has come since
 	cancel   context.CancelCauseFunc
 }
 
@@ -309,8 +311,9 @@ func (a *Answerer) keep(ctx context.Context, m signal.Message) bool {
 	return true
 }
 
-// Call calls a user once the sources are open, and returns at once. Until the call has begun it can be canceled.
-func (a *Answerer) Call(ctx context.Context, name string) (cancel func(), err error) {
+// Call calls a user once the sources are open and, within wait, the user is signed in. It returns at once. Until
+// the call has begun it can be canceled.
+func (a *Answerer) Call(ctx context.Context, name string, wait time.Duration) (cancel func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if c := a.Calls.Get(name); a.opening[name] != nil || c != nil && c.Context().Err() == nil {
@@ -319,7 +322,7 @@ func (a *Answerer) Call(ctx context.Context, name string) (cancel func(), err er
 	if a.gone != nil {
 		return nil, a.gone
 	}
-	o := &openingCall{peer: name, caller: true}
+	o := &openingCall{peer: name, caller: true, wait: wait}
 	a.start(ctx, o)
 	return func() { o.cancel(ErrHungUp) }, nil
 }
@@ -380,7 +383,14 @@ func (a *Answerer) open(ctx context.Context, o *openingCall) (*session.Session, 
 	if err != nil && patient.Err() != nil {
 		err = context.Cause(patient)
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	if o.presence, err = session.AwaitPresence(ctx, a.Signaling, o.peer, o.wait, a.resources.Report, false); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // begin makes a call whose sources are open, with the messages that came meanwhile. It returns err, and
@@ -398,6 +408,7 @@ func (a *Answerer) begin(ctx context.Context, o *openingCall, c *session.Session
 		c.Close()
 		return nil, context.Cause(ctx)
 	}
+	o.presence.Attach(c)
 	if err := c.Place(a.Signaling.To(o.peer)); err != nil {
 		return nil, err
 	}

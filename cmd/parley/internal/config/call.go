@@ -19,6 +19,7 @@ type Call struct {
 	Say           []string
 	Checks        []event.Check
 	Duration      time.Duration // 0 for any
+	Wait          time.Duration // for the peer to sign in, 0 for not at all
 	Timeout       time.Duration // 0 for none
 	RetryTaken    bool          // --timeout was given: a name that is taken is tried again until then
 	Linger        time.Duration // after all checks have held
@@ -48,8 +49,27 @@ func ReadCall(cmd *cli.Command, keys map[string]event.Kind) (c Call, err error) 
 	c.Say = cmd.StringSlice("say")
 	c.Duration, c.Timeout, c.RetryTaken = cmd.Duration("duration"), cmd.Duration("timeout"), cmd.IsSet("timeout")
 	c.Linger, c.StatsInterval = cmd.Duration("linger"), cmd.Duration("stats-interval")
+	if c.Wait, err = ReadWait(cmd); err != nil {
+		return c, err
+	}
 	c.Checks, err = Checks(cmd.StringSlice("expect"), keys)
 	return c, err
+}
+
+// WaitFlags are the flags of commands that can wait for the peer to sign in.
+func WaitFlags() []cli.Flag {
+	return Category("CALL", []cli.Flag{
+		Duration("wait", 0, "wait up to `D` for NAME to sign in, then end with 12; --timeout begins with the call"),
+	})
+}
+
+// ReadWait reads the flag of WaitFlags.
+func ReadWait(cmd *cli.Command) (time.Duration, error) {
+	wait := cmd.Duration("wait")
+	if wait < 0 {
+		return 0, exit.Usagef("invalid --wait %s: want a duration of 0 or more", wait)
+	}
+	return wait, nil
 }
 
 // Checks parses values of --expect.

@@ -106,7 +106,10 @@ func (r *Reporter) CloseInto(err *error) {
 func (r *Reporter) TakesEvents() bool { return r.Intercept != nil || r.NDJSON }
 
 // TakesStatus reports whether a status line has a reader.
-func (r *Reporter) TakesStatus() bool { return r.Intercept != nil || r.live && !r.Quiet && !r.NDJSON }
+func (r *Reporter) TakesStatus() bool { return r.Intercept != nil || r.Interactive() }
+
+// Interactive reports whether a person watches a terminal, where a status line is drawn.
+func (r *Reporter) Interactive() bool { return r.live && !r.Quiet && !r.NDJSON }
 
 // Report reports an event.
 func (r *Reporter) Report(e Event) {

@@ -31,17 +31,24 @@ func Call(ctx context.Context, o *Options, r *resources.Resources, name string) 
 		return err
 	}
 	defer l.Close()
-	if err := c.Place(l.To(name)); err != nil {
-		return err
-	}
 	if o.Timeout > 0 {
 		o.TimeLeft = max(o.Timeout-time.Since(begin), time.Millisecond)
+	}
+	awaited, err := AwaitPresence(ctx, l, name, o.Wait, r.Report, true)
+	if err != nil {
+		c.Close()
+		return err
+	}
+	awaited.Attach(c)
+	if err := c.Place(l.To(name)); err != nil {
+		return err
 	}
 	l.OnSessionLost(c.Call.SignalingRestored)
 	var routing sync.WaitGroup
 	defer routing.Wait()
 	route, stop := context.WithCancel(ctx)
 	defer stop()
+	awaited.DeliverEarly()
 	routing.Go(func() { c.Route(route, l) })
 	stopInput, err := ReadInput(o, r, only(c))
 	if err != nil {
@@ -129,12 +136,7 @@ const codeNoCall = "no_call"
 func (c *Session) complained(m signal.Message) {
 	switch {
 	case m.Code == signal.CodeAbsent && !c.IsConnected():
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.absent == nil {
-			c.absent = exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.Name), sanitize.Text(c.options.Server))
-			c.Call.Hangup()
-		}
+		c.notThere(exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.Name), sanitize.Text(c.options.Server)))
 	case m.Code == signal.CodeAbsent: // say because it comes back to the server after us
 		time.AfterFunc(absentRetryDelay, c.Call.SignalingRestored)
 	case m.Code == codeNoCall: // messages crossed a hang-up

@@ -46,6 +46,7 @@ type Session struct {
 
 	observers  observers
 	middleware []signaling.Middleware
+	presence   *Presence // nil without --wait
 	apps       []channelHandler
 
 	connected chan struct{} // closed when the connection is up for the first time
@@ -182,6 +183,12 @@ func (c *Session) configuration(signaler *signaling.Signaler) (peer.Config, erro
 	return conf, err
 }
 
+// IsPeerAwaited reports whether the call waits for the peer to sign in.
+func (c *Session) IsPeerAwaited() bool { return c.presence != nil && !c.presence.isPresent() }
+
+// RelayOnly reports whether the call does not reveal the addresses of this host.
+func (c *Session) RelayOnly() bool { return c.options.RelayOnly }
+
 // Label is the label of the channel that we open as caller, unless set otherwise: the text page's, or the
 // two ids joined, as the hello-world page names it.
 func (c *Session) Label() string {
@@ -202,6 +209,9 @@ func (c *Session) Run(ctx context.Context) error {
 	}
 	var watch sync.WaitGroup
 	watch.Go(func() { c.runTimers(ctx, hangUp) })
+	if c.presence != nil {
+		watch.Go(func() { c.presence.run(ctx) })
+	}
 	end, err := c.Call.Run(ctx)
 	cause := context.Cause(ctx)
 	hangUp(nil)
@@ -307,6 +317,16 @@ func (c *Session) Fail(err error) {
 	}
 }
 
+// notThere ends the call with an error, because the peer is absent.
+func (c *Session) notThere(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.absent == nil {
+		c.absent = err
+		c.Call.Hangup()
+	}
+}
+
 // measure lets the expectations and the observers get what has changed. It reports whether values change as time
 // passes.
 func (c *Session) measure() (changing bool) {
@@ -325,7 +345,12 @@ func (c *Session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 		stats.Stop()
 	}
 	var timeout, duration, linger <-chan time.Time
-	if c.Out && c.options.Timeout > 0 {
+	var present <-chan struct{} // --timeout begins then; nil if it has begun
+	switch {
+	case !c.Out || c.options.Timeout <= 0:
+	case c.presence != nil:
+		present = c.presence.present
+	default:
 		timeout = time.After(c.options.TimeLeft)
 	}
 	connected, held := c.Connected(), c.expect.Held()
@@ -336,6 +361,11 @@ func (c *Session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 		select {
 		case <-ctx.Done():
 			return
+		case <-present:
+			present = nil
+			if held != nil && (connected != nil || len(c.options.Checks) > 0) {
+				timeout = time.After(c.options.TimeLeft)
+			}
 		case <-changes.Due.C:
 			changes.Begin()
 			if c.measure() {

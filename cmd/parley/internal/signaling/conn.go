@@ -204,6 +204,12 @@ func (l *Conn) Receive(ctx context.Context) (signal.Message, error) {
 	return l.client.Receive(ctx)
 }
 
+// Watch waits until a client is signed in by a name, see client.Client.
+func (l *Conn) Watch(ctx context.Context, name string) error { return l.client.Watch(ctx, name) }
+
+// ReportsAbsence reports whether the server reports an absent peer.
+func (l *Conn) ReportsAbsence() bool { return l.client.ReportsAbsence() }
+
 // OnSessionLost has f called when the server is back and has forgotten the calls.
 func (l *Conn) OnSessionLost(f func()) { l.sessionLost.Store(f) }
 
