@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/session"
 	"parley/peer/datachannel"
+	"parley/peer/stats"
 )
 
 // With --allow-probe the caller may observe and control the call at this end, as a probe does: by a data
@@ -126,8 +128,44 @@ type remoteControl struct {
 // Allow lets the caller of a call observe and control it.
 func Allow(c *session.Session) {
 	r := &remoteControl{c, newEventQueue()}
-	c.Observe(session.Observer{Event: func(e event.Event) { r.queue.add(e, time.Now()) }, WantsStats: r.queue.takesStats})
+	c.Observe(session.Observer{Event: func(e event.Event) {
+		if c.RelayOnly() {
+			e = withoutHostAddresses(e)
+		}
+		r.queue.add(e, time.Now())
+	}, WantsStats: r.queue.takesStats})
 	c.ServeChannels(r.open)
+}
+
+// withoutHostAddresses returns an event without the addresses of this host that a call with --ice-policy relay
+// does not reveal to its peer.
+func withoutHostAddresses(e event.Event) event.Event {
+	e.Fields = slices.Clone(e.Fields)
+	for i, f := range e.Fields {
+		switch value := f.Value.(type) {
+		case []string:
+			if f.Key == "addresses" {
+				e.Fields[i].Value = []string{}
+			}
+		case stats.Report:
+			e.Fields[i].Value = withoutRelatedAddresses(value)
+		}
+	}
+	return e
+}
+
+// withoutRelatedAddresses returns a report without the addresses that the relayed candidates of this host have
+// been allocated from.
+func withoutRelatedAddresses(r stats.Report) stats.Report {
+	r = slices.Clone(r)
+	for i, o := range r {
+		if o["type"] == "local-candidate" {
+			r[i] = maps.Clone(o)
+			delete(r[i], "relatedAddress")
+			delete(r[i], "relatedPort")
+		}
+	}
+	return r
 }
 
 // Refuse closes channels by which the caller wants to observe a call.

@@ -9,6 +9,7 @@ import (
 
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/session"
+	"parley/peer/stats"
 )
 
 // TestEventQueueIsBounded: what nobody takes costs little, and a peer that takes it too slowly gets no more.
@@ -58,6 +59,28 @@ func TestRefusedCommands(t *testing.T) {
 		}
 		if err := r.runCommand(context.Background(), cmd); err == nil {
 			t.Errorf("%s is carried out", line)
+		}
+	}
+}
+
+// TestRelayOnlyHidesAddresses: with --ice-policy relay the events for the caller have no address of the host.
+func TestRelayOnlyHidesAddresses(t *testing.T) {
+	const host = "192.0.2.77"
+	local := stats.Object{"id": "IL1", "type": "local-candidate", "candidateType": "relay", "address": "203.0.113.5", "relatedAddress": host, "relatedPort": 4000}
+	remote := stats.Object{"id": "IR1", "type": "remote-candidate", "candidateType": "srflx", "address": "198.51.100.9", "relatedAddress": "10.0.0.9"}
+	for _, e := range []event.Event{
+		{Name: "addresses-changed", Peer: "alice", Fields: event.Fields("addresses", []string{host + "/24"})},
+		{Name: "stats", Peer: "alice", Fields: event.Fields("rtt", 5.0, "report", stats.Report{remote, local})},
+	} {
+		hidden := string(withoutHostAddresses(e).Line(time.Now()))
+		if strings.Contains(hidden, host) {
+			t.Errorf("%s reveals %s: %s", e.Name, host, hidden)
+		}
+		if before := string(e.Line(time.Now())); !strings.Contains(before, host) {
+			t.Errorf("the event for this side lost %s: %s", host, before)
+		}
+		if e.Name == "stats" && (!strings.Contains(hidden, "10.0.0.9") || !strings.Contains(hidden, "203.0.113.5")) {
+			t.Errorf("stats lost what the peer knows: %s", hidden)
 		}
 	}
 }
