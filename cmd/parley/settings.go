@@ -27,6 +27,7 @@ func readSettings(cmd *cli.Command, std stdio.Streams) (*session.Options, *resou
 	r, err := readOutput(cmd, std)
 	if err == nil && o.IdentityPath != "" {
 		r.Identity, err = resources.OpenIdentity(o.IdentityPath)
+		resources.WarnIdentity(o.IdentityPath, r.Report)
 	}
 	return o, r, err
 }

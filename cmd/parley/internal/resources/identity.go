@@ -12,10 +12,12 @@ import (
 	"io/fs"
 	"math/big"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 
+	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 )
@@ -43,6 +45,17 @@ func OpenIdentity(path string) (*webrtc.Certificate, error) {
 			sanitize.Text(path), certificate.Expires().Format(time.DateOnly))
 	}
 	return certificate, nil
+}
+
+// WarnIdentity warns about a key file that other users of this machine can read. The call goes on: a
+// container may have no other way to mount a secret.
+func WarnIdentity(path string, report *event.Reporter) {
+	info, err := os.Stat(path)
+	if err != nil || runtime.GOOS == "windows" || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 {
+		return
+	}
+	path = sanitize.Text(path)
+	report.Warnf("--identity %s: other users of this machine can read the key (mode %04o); run chmod 600 %s", path, info.Mode().Perm(), path)
 }
 
 // makeIdentity writes a new key, which nobody else may read.
