@@ -36,7 +36,7 @@ func SignalingFlags(as string) []cli.Flag {
 			"unless the server has found its client connected"),
 		String("dialect", "call", "`WIRE`: call, or relay (the hello-world sample's)"),
 		Strings("header", "`'NAME: VALUE'` for the signaling server, or @FILE with one on each line; repeatable"),
-		String("ca", "", "PEM `FILE` with certificates to trust for wss and turns"),
+		String("ca", "", "PEM `FILE` with certificates to trust for wss and turns, beside those of the system"),
 		String("token", "", "`TOKEN` for the login, where the server wants one; other users of this machine can see it, so prefer --token-file or $PARLEY_TOKEN"),
 		String("token-file", "", "`FILE` with the token, read again for every login and before the token expires"),
 		Bool("insecure", "do not check the certificates of wss and turns servers"),
@@ -69,7 +69,9 @@ func readTLS(cmd *cli.Command) (*tls.Config, error) {
 	if err != nil {
 		return nil, exit.Errorf(exit.Device, "--ca: %w", err)
 	}
-	c.RootCAs = x509.NewCertPool()
+	if c.RootCAs, err = x509.SystemCertPool(); err != nil { // as on a system without certificates
+		c.RootCAs = x509.NewCertPool()
+	}
 	if !c.RootCAs.AppendCertsFromPEM(pem) {
 		return nil, exit.Errorf(exit.Device, "--ca %s: contains no certificate; want a PEM file", sanitize.Text(file))
 	}
