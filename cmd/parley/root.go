@@ -38,7 +38,7 @@ func run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 	err := root(std).Run(ctx, withShow(args))
 	var reported *exit.ReportedError
 	if err != nil && !errors.As(err, &reported) {
-		fmt.Fprintf(std.Err, "parley: %v\n", err)
+		fmt.Fprintf(std.Err, "parley: %s\n", sanitize.Lines(err.Error()))
 	}
 	return exit.CodeOf(err)
 }

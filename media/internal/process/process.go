@@ -65,7 +65,7 @@ func (p *Process) Err() error {
 	return fmt.Errorf("the program failed (%w)", p.err)
 }
 
-// Stderr returns the last lines of standard error as one printable line.
+// Stderr returns the last lines of standard error as one line, without control characters.
 func (p *Process) Stderr() string { return p.stderr.String() }
 
 // Stop ends the process group and waits for the program. It terminates the group first and kills
@@ -102,19 +102,15 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns the last lines as one printable line.
+// String returns the last lines as one line, without control characters. All other text is unchanged:
+// who prints it escapes what a terminal obeys.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var last []string
 	for line := range bytes.FieldsFuncSeq(t.text, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		clean := strings.TrimSpace(strings.Map(func(r rune) rune {
-			if unicode.IsPrint(r) {
-				return r
-			}
-			return ' '
-		}, string(line)))
-		if clean != "" {
+		words := strings.FieldsFunc(string(line), unicode.IsControl)
+		if clean := strings.Trim(strings.Join(words, " "), " "); clean != "" {
 			last = append(last, clean)
 		}
 	}

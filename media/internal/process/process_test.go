@@ -15,9 +15,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // printable.
 func TestErr(t *testing.T) {
 	for line, want := range map[string]string{
-		"exit 0":                                 "",
-		"echo one >&2; echo two >&2; exit 3":     "the program failed (exit status 3): one / two",
-		"printf 'a\\033[2Jb' >&2; exit 4":        "the program failed (exit status 4): a [2Jb",
+		"exit 0":                             "",
+		"echo one >&2; echo two >&2; exit 3": "the program failed (exit status 3): one / two",
+		"printf 'a\\033[2Jb' >&2; exit 4":    "the program failed (exit status 4): a [2Jb",
+		"printf 'Ça va\\302\\240? \\342\\200\\214 \\343\\200\\200 \\377' >&2; exit 6": "the program failed (exit status 6): Ça va\u00a0? \u200c \u3000 \xff",
 		"kill -9 $$":                             "the program failed (signal: killed)",
 		"seq 100000 >&2; exit 1":                 "the program failed (exit status 1): 99998 / 99999 / 100000",
 		"printf '\\n\\r \\n' >&2; exit 5":        "the program failed (exit status 5)",

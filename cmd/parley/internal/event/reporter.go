@@ -3,10 +3,12 @@ package event
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
 )
 
@@ -122,15 +124,15 @@ func (r *Reporter) Report(e Event) {
 		return
 	}
 	if e.Output != "" {
-		line := e.Output
+		line := printable(e.Output)
 		r.addOut(len(line), func() { r.clear(); r.writeOut([]byte(line + "\n")); r.remember(r.Out, line) })
 	}
 	switch {
 	case e.Message == "":
 	case e.Alert:
-		r.addErr("parley: " + e.Message)
+		r.addErr("parley: " + printable(e.Message))
 	case !r.Quiet && (r.Verbose || !e.Detail):
-		r.addErr(r.dim(e.Message))
+		r.addErr(r.dim(printable(e.Message)))
 	}
 }
 
@@ -187,7 +189,7 @@ func (r *Reporter) Status(line string) {
 	}
 	r.err.add(write{size: len(line), status: true, do: func() {
 		r.clear()
-		fmt.Fprint(r.Err, r.dim(line))
+		fmt.Fprint(r.Err, r.dim(printable(line)))
 		r.drawn = true
 	}})
 }
@@ -206,7 +208,7 @@ func (r *Reporter) ClearStatus() { r.err.addAndWait(r.clear) }
 func (r *Reporter) Infof(format string, a ...any) {
 	message := fmt.Sprintf(format, a...)
 	if !r.intercepted(Event{Message: message}) && !r.Quiet && !r.NDJSON {
-		r.addErr(r.dim(message))
+		r.addErr(r.dim(printable(message)))
 	}
 }
 
@@ -214,7 +216,7 @@ func (r *Reporter) Infof(format string, a ...any) {
 func (r *Reporter) Warnf(format string, a ...any) {
 	message := fmt.Sprintf(format, a...)
 	if !r.intercepted(Event{Name: Warning, Message: message}) {
-		r.addErr("parley: " + message)
+		r.addErr("parley: " + printable(message))
 	}
 }
 
@@ -234,6 +236,16 @@ func (r *Reporter) Redraw(out io.Writer, b []byte, lines int) {
 		}
 		r.drawn = false
 	})
+}
+
+// printable returns text that is safe to print, with its line ends. Callers escape what is not trusted
+// before they put it into a sentence; this is for what they have missed.
+func printable(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = sanitize.Text(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (r *Reporter) dim(s string) string {
