@@ -180,11 +180,13 @@ func (p *devtoolsPage) eval(ctx context.Context, expression string) (string, err
 	return s, err
 }
 
-func (p *devtoolsPage) click(ctx context.Context, x, y float64) error {
-	for _, kind := range []string{"mouseMoved", "mousePressed", "mouseReleased"} {
-		params := map[string]any{"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1}
-		if err := p.do(ctx, "Input.dispatchMouseEvent", params, nil); err != nil {
-			return err
+func (p *devtoolsPage) click(ctx context.Context, x, y float64, times int) error {
+	for n := 1; n <= times; n++ {
+		for _, kind := range []string{"mouseMoved", "mousePressed", "mouseReleased"} {
+			params := map[string]any{"type": kind, "x": x, "y": y, "button": "left", "clickCount": n}
+			if err := p.do(ctx, "Input.dispatchMouseEvent", params, nil); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

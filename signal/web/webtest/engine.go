@@ -18,8 +18,8 @@ type page interface {
 	reload(ctx context.Context) error
 	// eval evaluates an expression that yields (a promise of) a string.
 	eval(ctx context.Context, expression string) (string, error)
-	// click presses and releases the main button there, in CSS pixels.
-	click(ctx context.Context, x, y float64) error
+	// click presses and releases the main button there, in CSS pixels, that many times in a row.
+	click(ctx context.Context, x, y float64, times int) error
 	// insert types text into what has the focus.
 	insert(ctx context.Context, text string) error
 	press(ctx context.Context, key Key) error

@@ -200,12 +200,12 @@ func (p *bidiPage) perform(ctx context.Context, source map[string]any) error {
 	return p.do(ctx, "input.performActions", map[string]any{"actions": []any{source}}, nil)
 }
 
-func (p *bidiPage) click(ctx context.Context, x, y float64) error {
-	return p.perform(ctx, map[string]any{"type": "pointer", "id": "mouse", "actions": []any{
-		map[string]any{"type": "pointerMove", "x": int(x), "y": int(y)},
-		map[string]any{"type": "pointerDown", "button": 0},
-		map[string]any{"type": "pointerUp", "button": 0},
-	}})
+func (p *bidiPage) click(ctx context.Context, x, y float64, times int) error {
+	actions := []any{map[string]any{"type": "pointerMove", "x": int(x), "y": int(y)}}
+	for range times {
+		actions = append(actions, map[string]any{"type": "pointerDown", "button": 0}, map[string]any{"type": "pointerUp", "button": 0})
+	}
+	return p.perform(ctx, map[string]any{"type": "pointer", "id": "mouse", "actions": actions})
 }
 
 // insert types rune by rune. A window behind another one gets the keys, but Firefox

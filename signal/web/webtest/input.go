@@ -6,12 +6,23 @@ import "context"
 // the mouse. It waits until the element is there, enabled, and not covered.
 func (tab *Tab) Click(selector string) {
 	tab.t.Helper()
+	tab.click(selector, 1)
+}
+
+// DoubleClick clicks twice in a row where [Tab.Click] clicks once, whatever the first click puts there.
+func (tab *Tab) DoubleClick(selector string) {
+	tab.t.Helper()
+	tab.click(selector, 2)
+}
+
+func (tab *Tab) click(selector string, times int) {
+	tab.t.Helper()
 	tab.Wait(reachable(selector))
 	var at struct{ X, Y float64 }
 	if err := tab.Eval(middle(selector), &at); err != nil {
 		tab.Fatalf("%v", err)
 	}
-	tab.must("click "+selector, func(ctx context.Context) error { return tab.page.click(ctx, at.X, at.Y) })
+	tab.must("click "+selector, func(ctx context.Context) error { return tab.page.click(ctx, at.X, at.Y, times) })
 }
 
 // Type clicks a field, and types text in place of what it holds.

@@ -30,6 +30,7 @@ const formPage = `<!doctype html><title>form</title>
 <input id=field value=old><button id=go disabled>Go</button><p id=said></p><div id=cover></div>
 <script>
   go.onclick = () => { said.textContent = 'clicked ' + field.value; };
+  go.ondblclick = e => { said.textContent += ' ' + e.detail + ' times'; };
   field.onkeydown = e => { if (e.key === 'Enter') said.textContent = 'entered ' + field.value; };
   field.oninput = () => { go.disabled = false; };
 </script>`

@@ -23,6 +23,8 @@ func TestInput(t *testing.T) {
 		if got := tab.Text("#said"); got != "clicked hällo <b>" {
 			t.Errorf("Text: %q", got)
 		}
+		tab.DoubleClick("#go")
+		tab.Wait(`said.textContent === 'clicked hällo <b> 2 times'`)
 		tab.Press(webtest.Space) // the button has the focus
 		tab.NoErrors()
 		tab.Reload()
