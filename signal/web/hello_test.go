@@ -61,6 +61,35 @@ func TestHelloByAddress(t *testing.T) {
 	})
 }
 
+// A channel of the peer has the sentence of this page, whenever the peer opens it: Chromium reports a channel before
+// it can be sent on.
+func TestHelloOnEachChannel(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := host(t)
+		saruman := open(b, at+"/hello?as=Saruman")
+		saruman.Wait(`document.querySelector('#status').innerText.includes('waiting')`)
+		gandalf := open(b, at+"/hello?as=Gandalf&call=1")
+		bothHear(t, gandalf, saruman, 1)
+		const rounds, together = 20, 10
+		var heard int
+		err := gandalf.Eval(fmt.Sprintf(`(async pc => {
+			let heard = 0;
+			const one = () => new Promise(resolve => {
+				const channel = pc.createDataChannel('');
+				const timer = setTimeout(() => resolve(channel.close()), 5000);
+				channel.onmessage = () => { heard++; clearTimeout(timer); resolve(channel.close()); };
+			});
+			for (let i = 0; i < %d; i++) await Promise.all(Array.from({length: %d}, one));
+			return heard;
+		})(window[Symbol.for('webtest.peers')].at(-1))`, rounds, together), &heard)
+		if err != nil || heard != rounds*together {
+			t.Errorf("got the sentence on %d of %d channels, %v", heard, rounds*together, err)
+		}
+		gandalf.NoErrors()
+		saruman.NoErrors()
+	})
+}
+
 // Over the original relay server, which dies of a message to somebody absent.
 func TestHelloOverTheOriginalServer(t *testing.T) {
 	b := browsers.Chromium(t, nil)

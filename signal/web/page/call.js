@@ -97,7 +97,7 @@ export class Call {
     });
     pc.ondatachannel = e => {
       if (e.channel.protocol === protocol) on.files(e.channel);
-      else this.text.take(e.channel);
+      else this.text.take(e.channel, pc);
     };
   }
 

@@ -4,6 +4,23 @@ const label = 'channel1';
 const grace = 300; // ms
 
 /**
+ * Resolves when a channel that the browser reports as open can be sent on. Chromium 156 reports a
+ * channel of the peer before it opens it, and drops without an error what is sent in between:
+ * libwebrtc's DataChannelController::OnDataChannelOpenMessage first notifies the page, and then has
+ * the network thread open the channel. A report of statistics is made by the thread that does this,
+ * so it follows; what is sent after it is behind the opening in the queue of the network thread.
+ * @param {RTCDataChannel} channel
+ * @param {Pick<RTCPeerConnection, 'getStats'>} pc
+ */
+export async function sendable(channel, pc) {
+  await pc.getStats().catch(() => {}); // the connection is closed
+  if (channel.readyState !== 'connecting') return; // Chromium may have corrected its report meanwhile
+  await new Promise(resolve => {
+    for (const event of ['open', 'close']) channel.addEventListener(event, resolve, {once: true});
+  });
+}
+
+/**
  * @typedef {object} TextEvents
  * @property {() => void} open
  * @property {(text: string) => void} text
@@ -28,6 +45,7 @@ export class TextChannel {
   /** @type {string[]} */
   #queue = [];
   #waiting = false; // for the peer's channel
+  #opening = 0; // channels of the peer that cannot be sent on yet
   #timer = 0;
   #announced = false; // open() was called
   #over = false; // what still arrives belongs to no call
@@ -49,10 +67,17 @@ export class TextChannel {
     });
   }
 
-  /** Takes a channel that the peer has opened. */
-  take(/** @type {RTCDataChannel} */ channel) {
-    this.#listen(channel, () => {
+  /**
+   * Takes a channel that the peer has opened.
+   * @param {RTCDataChannel} channel
+   * @param {Pick<RTCPeerConnection, 'getStats'>} pc
+   */
+  take(channel, pc) {
+    this.#listen(channel, async () => {
       if (channel.label === label || !this.#own && !this.#theirs) this.#theirs = channel;
+      this.#opening++;
+      await sendable(channel, pc);
+      this.#opening--;
       this.#flush();
     });
   }
@@ -93,6 +118,7 @@ export class TextChannel {
 
   /** Returns the channel to send on, null while there is none. */
   #current() {
+    if (this.#opening) return null;
     if (this.#theirs?.readyState === 'open') return this.#theirs;
     if (this.#own?.readyState === 'open' && !this.#waiting) return this.#own;
     return null;

@@ -4,6 +4,7 @@
 
 import {isPermitted} from './address.js';
 import {Candidates} from './candidates.js';
+import {sendable} from './channel.js';
 import {Chat} from './chat.js';
 import {Connection, isFinal, serverURL} from './connection.js';
 import {buttonById, byId} from './dom.js';
@@ -59,7 +60,7 @@ class Hello {
   /** Offers, in a new connection. */
   call() {
     const pc = this.#renew();
-    this.#take(pc.createDataChannel(this.#me + this.#partner));
+    this.#take(pc.createDataChannel(this.#me + this.#partner), pc);
     show(`Calling ${this.#partner}…`, 'busy');
     this.#run(() => this.#describe(pc));
   }
@@ -151,7 +152,7 @@ class Hello {
     this.#early = [];
     this.#candidates = new Candidates(pc, candidate => { if (pc === this.#pc) this.#send({candidate}); });
     this.#candidates.hold();
-    pc.ondatachannel = e => this.#take(e.channel);
+    pc.ondatachannel = e => this.#take(e.channel, pc);
     pc.onconnectionstatechange = () => {
       if (pc !== this.#pc) return;
       if (pc.connectionState === 'connected') show(`Connected with ${this.#partner}.`, 'good');
@@ -161,12 +162,18 @@ class Hello {
     return pc;
   }
 
-  /** Sends the sentence once, and shows what comes. */
-  #take(/** @type {RTCDataChannel} */ channel) {
-    let isSent = false; // a channel of the peer is open when it is announced, and opens once more after that
-    const onopen = channel.onopen = () => {
-      if (isSent) return;
-      isSent = true;
+  /**
+   * Sends the sentence once, and shows what comes.
+   * @param {RTCDataChannel} channel
+   * @param {RTCPeerConnection} pc
+   */
+  #take(channel, pc) {
+    let isOpen = false; // a channel of the peer is open when it is announced, and opens once more after that
+    const onopen = channel.onopen = async () => {
+      if (isOpen) return;
+      isOpen = true;
+      await sendable(channel, pc);
+      if (channel.readyState !== 'open') return;
       channel.send(greeting);
       chat.say(this.#me, greeting, true);
     };
