@@ -135,10 +135,16 @@ func TestReplacedCall(t *testing.T) {
 	alice := open(b, at+"/?as=alice", noLeaves, `
 		RTCPeerConnection.prototype.close = () => {};`)
 	waitPhase(alice, "idle")
-	for range 2 {
-		call(alice, "bob")
-		waitPhase(alice, "talking")
+	call(alice, "bob")
+	waitPhase(alice, "talking")
+	call(alice, "bob") // changes nothing
+	waitNotice(alice, "You are in a call with bob already.")
+	if n := len(bob.Peers()); n != 1 {
+		t.Errorf("bob has %d connections, want 1", n)
 	}
+	alice.Click("#hangUpBtn")
+	call(alice, "bob")
+	waitPhase(alice, "talking")
 	bob.WaitFrames(3)
 	alice.WaitFrames(3)
 	if peers := bob.Peers(); len(peers) != 2 || count(t, peers, "closed") != 1 {

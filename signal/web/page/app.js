@@ -161,8 +161,9 @@ function signIn(/** @type {string} */ name) {
 function dial(/** @type {string} */ name) {
   if (!name) page.notice('Type the name of whom to call.');
   else if (name === signaling.name) page.notice('That is your own name.');
-  else if (phone.phase === 'ringing' && phone.call?.peer === name) phone.accept(devices);
-  else phone.dial(name, devices);
+  else if (phone.call?.peer !== name) phone.dial(name, devices);
+  else if (phone.phase === 'ringing') phone.accept(devices);
+  else if (phone.phase === 'talking') page.notice(`You are in a call with ${peerName()} already.`);
 }
 
 function signOut() {

@@ -15,13 +15,26 @@ export function newDialog(id, {opener = '', onopen, onclose} = {}) {
     onopen?.();
     dialog.showModal();
   };
+  let pressedBeside = false; // a press that began in the dialog may end beside it, as when text is selected
+  dialog.addEventListener('mousedown', e => { pressedBeside = isBeside(dialog, e); });
   dialog.addEventListener('click', e => {
-    const target = /** @type {Element} */ (e.target);
-    if (target === dialog || target.closest('[data-close]')) dialog.close();
+    // The second click of a double click on what opens the dialog falls on it.
+    const isMeant = pressedBeside && isBeside(dialog, e) && e.detail < 2;
+    if (isMeant || /** @type {Element} */ (e.target).closest('[data-close]')) dialog.close();
   });
   if (onclose) dialog.addEventListener('close', onclose);
   document.getElementById(opener)?.addEventListener('click', open);
   return {open, close: () => dialog.close(), get isOpen() { return dialog.open; }};
+}
+
+/**
+ * Reports whether a point is on the backdrop of a dialog.
+ * @param {HTMLDialogElement} dialog
+ * @param {MouseEvent} e
+ */
+function isBeside(dialog, e) {
+  const {left, right, top, bottom} = dialog.getBoundingClientRect();
+  return e.target === dialog && (e.clientX < left || e.clientX >= right || e.clientY < top || e.clientY >= bottom);
 }
 
 /** Closes whatever is open: a call that rings must be reachable. */

@@ -17,6 +17,8 @@ export class ScreenShare {
   #mixed = null;
   /** @type {MediaStreamTrack | null} the microphone in the mix */
   #microphone = null;
+  /** @type {object | null} the question of the browser that is open */
+  #question = null;
 
   /**
    * @param {import('./media.js').LocalMedia} local
@@ -36,18 +38,22 @@ export class ScreenShare {
 
   /** Asks the user for a screen, window or tab, and sends it. */
   async start() {
-    if (this.active) return;
+    if (this.active || this.#question) return;
+    const question = this.#question = {};
     let stream;
     try {
       stream = await navigator.mediaDevices.getDisplayMedia({video: {frameRate: {ideal: 15, max: 30}}, audio: true});
     } catch (error) {
+      if (this.#question !== question) return;
+      this.#question = null;
       if (error.name !== 'NotAllowedError') this.#onchange(error); // else the user has cancelled
       return;
     }
-    if (!this.#inCall() || this.active) { // the call has ended meanwhile
+    if (this.#question !== question || !this.#inCall()) { // it was about a call that has ended
       for (const track of stream.getTracks()) track.stop();
       return;
     }
+    this.#question = null;
     this.#stream = stream;
     const [video] = stream.getVideoTracks();
     video.contentHint = 'detail';
@@ -56,7 +62,9 @@ export class ScreenShare {
     this.#onchange(null);
   }
 
+  /** Ends the capture. An answer to a question of the browser that is still open has no effect. */
   stop() {
+    this.#question = null;
     if (!this.#stream) return;
     for (const track of this.#stream.getTracks()) {
       track.onended = null;
