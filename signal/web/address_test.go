@@ -41,6 +41,21 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// A page that is left for another one leaves its name, though the browser may keep the page: it is free at once.
+func TestNameOfAPageThatIsLeft(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := host(t)
+		for range 3 {
+			alice := open(b, at+"/?as=alice")
+			waitPhase(alice, "idle")
+			alice.Go(at + "/hello")
+			alice.Go(at + "/?as=alice")
+			waitPhase(alice, "idle")
+			alice.Close()
+		}
+	})
+}
+
 func TestNameTaken(t *testing.T) {
 	b := browsers.Chromium(t, nil)
 	at := host(t)

@@ -199,7 +199,10 @@ addEventListener('hashchange', () => { // a new token, given to the open page
   const token = takeToken();
   if (token !== null) signaling.renew(token);
 });
-addEventListener('pagehide', () => phone.hangUp());
+addEventListener('pagehide', () => {
+  phone.hangUp();
+  signaling.suspend();
+});
 // Firefox has closed the socket by then. Of a call that stands the server notifies the peer; of one
 // that rings, only we can.
 addEventListener('beforeunload', () => { if (phone.phase !== 'talking') phone.hangUp(); });

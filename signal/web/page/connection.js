@@ -37,6 +37,7 @@ export class Connection {
   /** @type {WebSocket | null} */
   #socket = null;
   #attempts = 0;
+  #isSuspended = false;
   #retryTimer = 0;
   #openTimer = 0;
 
@@ -49,7 +50,11 @@ export class Connection {
     this.#on = on;
     addEventListener('online', () => this.#retryNow());
     // A page that comes out of the back-forward cache has lost its socket.
-    addEventListener('pageshow', e => { if (e.persisted) this.#retryNow(); });
+    addEventListener('pageshow', e => {
+      if (!e.persisted) return;
+      if (this.#isSuspended) this.connect();
+      else this.#retryNow();
+    });
   }
 
   get isOpen() {
@@ -59,6 +64,7 @@ export class Connection {
   /** Connects at once, in place of the socket that there is. */
   connect() {
     this.#drop(1000);
+    this.#isSuspended = false;
     const socket = this.#socket = new WebSocket(this.#url);
     socket.onopen = () => {
       clearTimeout(this.#openTimer);
@@ -95,6 +101,12 @@ export class Connection {
   close(code = 1000) {
     this.#drop(code);
     this.#attempts = 0;
+  }
+
+  /** Closes the socket of a page that is left, and connects again if the browser shows the page again. */
+  suspend() {
+    this.close();
+    this.#isSuspended = true;
   }
 
   /** @param {number} code @param {string} reason */

@@ -80,6 +80,17 @@ export class Signaling {
   }
 
   /**
+   * Ends the session of a page that is left: the name is free for the next page. A browser that has
+   * kept the page, and shows it again, signs in again.
+   */
+  suspend() {
+    if (!this.#wasSignedIn) return;
+    this.#resumable = null;
+    this.#forget();
+    this.#connection.suspend();
+  }
+
+  /**
    * Uses another token from now on, and renews the session with it.
    * @param {string} token
    */

@@ -114,6 +114,18 @@ test('the network, or the page, is back: a pause ends at once, and without one n
   assert.equal(FakeSocket.all.length, 2);
 });
 
+test('a page that is left connects again when it is shown again', t => {
+  const {connection, fire} = connected(t);
+  connection.connect();
+  connection.suspend();
+  t.mock.timers.tick(60000);
+  assert.equal(FakeSocket.all.length, 1);
+  fire('pageshow', {persisted: true});
+  assert.equal(FakeSocket.all.length, 2);
+  fire('pageshow', {persisted: true});
+  assert.equal(FakeSocket.all.length, 2, 'once');
+});
+
 test('close ends the attempts', t => {
   const {connection} = connected(t);
   connection.retry();
