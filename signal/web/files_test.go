@@ -158,3 +158,36 @@ func TestFilesGoOn(t *testing.T) {
 		bob.NoErrors()
 	})
 }
+
+// All of a thousand files can be saved: each by its link, and all by one button.
+func TestManyFiles(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := host(t)
+		bob := open(b, at+"/?as=bob&answer=1&video=0&audio=0", `{
+			window.saved = [];
+			HTMLAnchorElement.prototype.click = function() { window.saved.push(this.download); };
+			const later = window.setTimeout;
+			window.setTimeout = (f, ms, ...a) => later(f, ms === 250 ? 0 : ms, ...a);
+		}`)
+		waitPhase(bob, "idle")
+		alice := open(b, at+"/?as=alice&call=bob&video=0&audio=0")
+		waitPhase(alice, "talking")
+		const n = 1000
+		files := map[string]int{}
+		for i := range n {
+			files[fmt.Sprintf("%03d.txt", i)] = 1
+		}
+		pick(t, alice, files)
+		waitCard(bob, "and 999 more")
+		click(bob, "Take")
+		for _, tab := range []*webtest.Tab{alice, bob} {
+			waitCard(tab, "Done, and verified.")
+		}
+		bob.Wait(fmt.Sprintf(`document.querySelectorAll('.file .got a').length === %d`, n))
+		click(bob, "Save all")
+		bob.Wait(fmt.Sprintf(`new Set(window.saved).size === %d`, n))
+		waitCard(bob, "Done, and verified.")
+		alice.NoErrors()
+		bob.NoErrors()
+	})
+}

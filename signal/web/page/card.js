@@ -3,8 +3,8 @@
 import {element} from './dom.js';
 import {shownText} from './text.js';
 
-const maxLinks = 500;
 const ticks = 200; // ms between two updates of the progress
+const savePause = 250; // ms between two files: Chromium drops some that are saved faster
 
 /** Card shows a transfer with its question, its progress and its end. */
 export class Card {
@@ -19,7 +19,6 @@ export class Card {
   #since = 0; // performance.now() of the first byte
   #first = 0; // bytes that did not have to come
   #timer = 0;
-  #shown = 0; // links
   #single = false;
 
   /**
@@ -77,7 +76,6 @@ export class Card {
 
   /** Offers a received file, to be saved. */
   link(/** @type {{name: string}} */ entry, /** @type {Blob} */ blob) {
-    if (++this.#shown > maxLinks) return;
     const a = element('a', '', `Save ${shownText(entry.name)}`);
     a.href = URL.createObjectURL(blob);
     a.download = shownText(entry.name.split('/').at(-1));
@@ -95,6 +93,22 @@ export class Card {
     this.#show(words);
     this.element.dataset.tone = tone;
     this.#offer();
+    this.#offerAll();
+  }
+
+  #offerAll() {
+    if (this.#links.childElementCount > 1) this.#offer(['Save all', '', () => this.#saveAll()]);
+  }
+
+  async #saveAll() {
+    const words = this.#state.textContent ?? '', links = [...this.#links.querySelectorAll('a')];
+    for (const [i, link] of links.entries()) {
+      link.click();
+      this.#show(`Saving ${i + 1} of ${links.length}`);
+      await new Promise(resolve => setTimeout(resolve, savePause));
+    }
+    this.#show(words);
+    this.#offerAll();
   }
 
   #progress() {

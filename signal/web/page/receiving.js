@@ -3,7 +3,7 @@
 import {Sha256} from './sha256.js';
 import {failed, parse, refused, Transfer, version} from './transfer.js';
 
-const maxEntries = 100000;
+const maxEntries = 10000; // each file is a link in the conversation
 const maxZeros = 64 * 2 ** 20;
 const zerosSize = 2 ** 20; // bytes in memory at once
 const byePatience = 5000; // ms for the sender to hear that all is done

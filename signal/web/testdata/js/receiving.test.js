@@ -33,10 +33,10 @@ const longName = (/** @type {number} */ i) => `${i}/`.padEnd(4000, 'n/').slice(0
 
 test('the user is asked before more than 1 MiB of names is read', async () => {
   const {channel, offered, done} = receive(Promise.resolve(false));
-  channel.deliver({type: 'offer', version: 1, id: 'x', entries: 100000, bytes: 0});
+  channel.deliver({type: 'offer', version: 1, id: 'x', entries: 10000, bytes: 0});
   for (let i = 0; i < 300; i++) channel.deliver({type: 'entry', name: longName(i), size: 0});
   const offer = await offered;
-  assert.equal(offer.count, 100000);
+  assert.equal(offer.count, 10000);
   assert.ok(offer.read <= 1 + 2 ** 20 / 4000, `${offer.read} names were read`);
   await assert.rejects(done, {kind: 'refused', code: 'declined'});
   assert.deepEqual(channel.sent.map(m => m.type), ['refuse']);
@@ -55,10 +55,16 @@ test('the names after the first 1 MiB are read once the user has agreed', async 
 
 test('a flood before the answer ends the transfer', async () => {
   const {channel, offered, done} = receive(new Promise(() => {}));
-  channel.deliver({type: 'offer', version: 1, id: 'x', entries: 100000, bytes: 0});
+  channel.deliver({type: 'offer', version: 1, id: 'x', entries: 10000, bytes: 0});
   for (let i = 0; i < 6000; i++) channel.deliver({type: 'entry', name: longName(i), size: 0});
   await assert.rejects(done, {kind: 'refused', code: 'limit'});
   assert.ok((await offered).read < 300);
+});
+
+test('more files than the page can show are refused', async () => {
+  const {channel, done} = receive(Promise.resolve(true));
+  channel.deliver({type: 'offer', version: 1, id: 'x', entries: 10001, bytes: 0});
+  await assert.rejects(done, {kind: 'refused', code: 'limit', message: 'at most 10000 files are taken'});
 });
 
 test('a sender that gives up while the user is asked ends the transfer', async () => {
