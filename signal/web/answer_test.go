@@ -115,6 +115,33 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// A call to somebody else declines the one that rings, and a call to the one who calls answers it.
+func TestCallWhileACallRings(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := host(t)
+		alice, bob := open(b, at+"/?as=alice"), open(b, at+"/?as=bob")
+		waitPhase(alice, "idle")
+		waitPhase(bob, "idle")
+		carol := open(b, at+"/?as=carol&call=bob")
+		waitPhase(bob, "ringing")
+		call(bob, "alice")
+		waitChat(carol, "bob is busy or declined")
+		waitPhase(alice, "ringing")
+		alice.Type("#callToUsernameInput", "bob")
+		alice.DoubleClick("#callBtn")
+		for _, tab := range []*webtest.Tab{alice, bob} {
+			waitPhase(tab, "talking")
+			tab.WaitFrames(3)
+		}
+		if a, b := len(alice.Peers()), len(bob.Peers()); a != 1 || b != 2 {
+			t.Errorf("alice made %d connections, and bob %d; want 1 and 2", a, b)
+		}
+		alice.NoErrors()
+		bob.NoErrors()
+		carol.NoErrors()
+	})
+}
+
 // noLeaves has a page send the end of candidates, which says nothing, in place of each leave: messages
 // are numbered, so none can be left out.
 const noLeaves = `{

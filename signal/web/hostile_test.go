@@ -78,6 +78,24 @@ func TestDirectionAndLength(t *testing.T) {
 	bob.NoErrors()
 }
 
+// A text that is too long to be sent stays in the field, with the reason, and can be made shorter.
+func TestTooLongText(t *testing.T) {
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		alice, bob := inCall(b, host(t))
+		enter := func(js string) {
+			do(t, alice, `(i => { i.value = `+js+`; i.form.requestSubmit(); })(document.querySelector('#msgInput'))`)
+		}
+		enter(`'x'.repeat(2000 * 1024)`)
+		waitNotice(alice, "This message has 2,048,000 characters; at most 16,000 can be sent.")
+		alice.Wait(`document.querySelector('#msgInput').value.length === 2048000`)
+		enter(`'\u20ac'.repeat(16000)`) // three bytes each
+		bob.Wait(`[...document.querySelectorAll('#chatarea .body')].at(-1)?.textContent === '\u20ac'.repeat(16000)`)
+		alice.Wait(`document.querySelector('#msgInput').value === ''`)
+		alice.NoErrors()
+		bob.NoErrors()
+	})
+}
+
 // keepSockets lets a test reach the sockets of a page.
 const keepSockets = `{
 	const made = [];

@@ -14,13 +14,13 @@ import {Page} from './page.js';
 import {Phone} from './phone.js';
 import {Ringing} from './ringing.js';
 import {Signaling} from './signaling.js';
-import {localStore} from './storage.js';
+import {localStore, sessionStore} from './storage.js';
 import {shownName, shownText, typedName} from './text.js';
 import {verificationCode} from './verify.js';
 
 const address = parseAddress(location.search), permitted = isPermitted();
 const devices = {audio: address.audio, video: address.video};
-const login = new LoginView(address);
+const login = new LoginView(address, sessionStore('name'));
 const ringing = new Ringing(devices, {accept: chosen => phone.accept(chosen), decline: () => phone.hangUp()});
 const page = new Page(ringing);
 const chat = new Chat(byId('chatarea'));
@@ -38,7 +38,9 @@ const files = new Files({
   channel: () => /** @type {import('./call.js').Call} */ (phone.call).openFiles(),
   takes: () => address.files && permitted,
 });
+const maxText = 16000; // characters of a message: any peer takes as many
 let toCall = address.call; // once
+let chatOwner = ''; // whose messages are shown
 let endedBecause = ''; // why the session ended while a call went on
 
 const signaling = new Signaling(serverURL(), takeToken(), {
@@ -48,9 +50,9 @@ const signaling = new Signaling(serverURL(), takeToken(), {
       return;
     }
     const isNew = byId('callPage').hidden === true, name = signaling.name ?? '';
-    login.hide();
+    login.hide(name);
     page.signedIn(name, isNew);
-    if (isNew) tools.signedIn(name, line => chat.say(line.name, line.text, line.mine));
+    if (isNew) showMessages(name);
     phone.sessionRenewed();
     if (toCall && phone.phase === 'idle') dial(toCall);
     toCall = '';
@@ -117,6 +119,13 @@ function peerName() {
   return shownName(phone.call?.peer ?? '');
 }
 
+/** Shows the messages that were kept of a user, and not those of the one before. */
+function showMessages(/** @type {string} */ name) {
+  if (name !== chatOwner) chat.clear();
+  chatOwner = name;
+  tools.signedIn(name, line => chat.say(line.name, line.text, line.mine));
+}
+
 /** @param {string} name @param {string} text @param {boolean} mine */
 function say(name, text, mine) {
   tools.message({name, text, mine});
@@ -170,6 +179,8 @@ function signOut() {
   endedBecause = '';
   phone.hangUp();
   signaling.signOut();
+  chat.clear();
+  login.forget();
   signedOut('');
 }
 
@@ -183,7 +194,12 @@ onSubmit('loginForm', () => signIn(typedName(inputById('usernameInput').value)))
 onSubmit('callForm', () => dial(typedName(inputById('callToUsernameInput').value)));
 onSubmit('msgForm', () => {
   const input = inputById('msgInput');
-  if (input.value === '') return;
+  const {length} = input.value;
+  if (!length) return;
+  if (length > maxText) {
+    page.notice(`This message has ${length.toLocaleString()} characters; at most ${maxText.toLocaleString()} can be sent. A file can be longer.`);
+    return;
+  }
   phone.say(input.value);
   input.value = '';
   input.focus();

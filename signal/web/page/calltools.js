@@ -13,7 +13,7 @@ import {QualityView} from './qualityview.js';
 import {ScreenShare} from './screenshare.js';
 import {setUpShortcuts} from './shortcuts.js';
 import {Speaker} from './speaker.js';
-import {setUpFullScreen, setUpPictureInPicture} from './stagemodes.js';
+import {leaveStageModes, setUpFullScreen, setUpPictureInPicture} from './stagemodes.js';
 import {localStore, sessionStore} from './storage.js';
 import {shownName} from './text.js';
 import {Unread} from './unread.js';
@@ -67,7 +67,7 @@ export class CallTools {
     addEventListener('pagehide', () => this.#messages.flush());
     setUpShortcuts({
       mic: () => press('micBtn'), camera: () => press('camBtn'), share: () => press('shareBtn'), hangUp: () => press('hangUpBtn'),
-      fullScreen, pictureInPicture, message: () => byId('msgInput').focus(),
+      fullScreen: () => { if (this.#phase !== 'idle') fullScreen(); }, pictureInPicture, message: () => byId('msgInput').focus(),
       devices: () => this.#devices.open(), invite: () => invitation.open(), recent: () => this.#historyView.open(),
     }, localStore('shortcuts'));
     this.#showNotify();
@@ -86,6 +86,7 @@ export class CallTools {
   signedOut() {
     clearTimeout(this.#flushTimer);
     this.#messages.clear();
+    this.#unread.clear();
     closeDialogs();
   }
 
@@ -108,7 +109,7 @@ export class CallTools {
     if (phase === 'idle') {
       this.#quality.stop();
       this.#screen.stop();
-      if (before !== 'idle' && document.fullscreenElement) document.exitFullscreen();
+      if (before !== 'idle') leaveStageModes();
     }
     // The buttons that had the focus are hidden: answer, decline, hang up.
     if (phase !== before && (phase === 'idle' || before === 'ringing') && !isFocused()) byId('stage').focus({preventScroll: true});

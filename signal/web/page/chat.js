@@ -50,6 +50,11 @@ export class Chat {
     return this.#add(line);
   }
 
+  /** Removes all lines. */
+  clear() {
+    this.#list.replaceChildren();
+  }
+
   #add(/** @type {HTMLElement} */ line) {
     const list = this.#list;
     list.append(line);

@@ -129,7 +129,7 @@ function explain(what, name) {
     case 'AbortError':
       return `No ${what}: another program may be using it. ${still}`;
     case 'Ended':
-      return `The ${what} is no longer connected. ${still}`;
+      return `The ${what} has stopped: it was disconnected, or the browser no longer allows it. ${still}`;
     default:
       return `No ${what} found. ${still}`;
   }

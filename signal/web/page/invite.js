@@ -25,6 +25,7 @@ export function setUpInvitation(name) {
   const dialog = newDialog('inviteDialog', {opener: 'inviteBtn', onopen: () => {
     inputById('inviteLink').value = link();
     byId('inviteStatus').textContent = '';
+    byId('inviteLocal').hidden = !isLoopback(location.hostname);
     const {path, size} = qrPath(link());
     byId('inviteCode').setAttribute('viewBox', `0 0 ${size} ${size}`);
     byId('inviteCodePath').setAttribute('d', path);
@@ -35,6 +36,11 @@ export function setUpInvitation(name) {
   buttonById('shareLinkBtn').hidden = typeof navigator.share !== 'function';
   buttonById('shareLinkBtn').onclick = () => navigator.share({title: 'Parley', text: `Call ${name()}`, url: link()}).catch(() => {}); // cancelled
   return dialog;
+}
+
+/** Reports whether a host name is that of the computer itself. */
+export function isLoopback(/** @type {string} */ host) {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || /^127(\.\d+){3}$/.test(host);
 }
 
 /**

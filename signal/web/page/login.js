@@ -5,11 +5,18 @@ import {shownName, shownText} from './text.js';
 
 /** LoginView shows the card, and what the address of the page requests. */
 export class LoginView {
-  /** @param {import('./address.js').Address} address */
-  constructor(address) {
+  #store;
+
+  /**
+   * @param {import('./address.js').Address} address
+   * @param {{read(): unknown, write(value: unknown): void}} store of the name, for a reload
+   */
+  constructor(address, store) {
+    this.#store = store;
+    const stored = store.read();
     byId('request').textContent = describe(address);
     byId('request').hidden = !byId('request').textContent;
-    if (address.name) inputById('usernameInput').value = address.name;
+    inputById('usernameInput').value = address.name || (typeof stored === 'string' ? stored : '');
     buttonById('loginBtn').textContent = address.call ? `Call ${shownName(address.call)}` : address.answer ? 'Be available' : 'Sign in';
   }
 
@@ -32,11 +39,17 @@ export class LoginView {
   }
 
   /** Shows the call page in place of the card. What the address requests was requested once. */
-  hide() {
+  hide(/** @type {string} */ name) {
+    this.#store.write(name);
     byId('loginPage').hidden = true;
     byId('callPage').hidden = false;
     byId('request').hidden = true;
     buttonById('loginBtn').textContent = 'Sign in';
+  }
+
+  /** Forgets the name of a user who has signed out. */
+  forget() {
+    this.#store.write(null);
   }
 }
 

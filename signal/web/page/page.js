@@ -1,7 +1,7 @@
 // The page of a call: status, video, and what can be pressed.
 
 import {buttonById, byId, inputById, videoById} from './dom.js';
-import {clock, shownName} from './text.js';
+import {clock, initial, shortName, shownName} from './text.js';
 
 /** @typedef {import('./phone.js').Phase} Phase */
 
@@ -13,7 +13,7 @@ export class Page {
   /** @type {Phase} */
   #phase = 'idle';
   #server = 'here';
-  #peer = ''; // as shown
+  #peer = ''; // as shown where there is little room
   #connection = '';
   #since = 0; // performance.now() when the call was connected
   #ticking = 0;
@@ -26,7 +26,7 @@ export class Page {
   constructor(ringing) {
     this.#ringing = ringing;
     const video = this.#video;
-    for (const event of ['resize', 'loadeddata', 'emptied', 'playing']) video.addEventListener(event, () => this.#showVideo());
+    for (const event of ['resize', 'loadeddata', 'emptied', 'playing', 'leavepictureinpicture']) video.addEventListener(event, () => this.#showVideo());
     byId('noticeBtn').onclick = () => this.notice('');
     byId('noticeRetryBtn').onclick = () => this.#retry?.();
     byId('audioBtn').onclick = () => this.#unmute();
@@ -51,14 +51,14 @@ export class Page {
   phase(phase, peer) {
     if (this.#phase === 'idle' && phase !== 'idle') this.notice('');
     this.#phase = phase;
-    this.#peer = shownName(peer);
+    this.#peer = shortName(shownName(peer));
     this.#room.dataset.phase = phase;
     const busy = phase !== 'idle';
     buttonById('hangUpBtn').disabled = !busy;
-    if (phase === 'ringing') this.#ringing.show(this.#peer);
+    if (phase === 'ringing') this.#ringing.show(shownName(peer));
     else this.#ringing.hide();
     if (!busy) this.#idle();
-    byId('initial').textContent = [...this.#peer][0]?.toUpperCase() ?? '';
+    byId('initial').textContent = initial(this.#peer);
     byId('avatar').style.setProperty('--hue', hue(this.#peer));
     this.#status();
     this.#showVideo();
@@ -111,7 +111,7 @@ export class Page {
   /** Shows whether there is somebody to write to. */
   chat(/** @type {boolean} */ possible, words = '') {
     inputById('msgInput').disabled = buttonById('sendMsgBtn').disabled = !possible;
-    inputById('msgInput').placeholder = words || (possible ? 'Write a message' : 'Nobody to write to yet');
+    inputById('msgInput').placeholder = words || (possible ? 'Write a message' : 'No call yet');
   }
 
   /** Shows whether there is somebody to send files to. */
@@ -186,6 +186,7 @@ export class Page {
     const tracks = /** @type {MediaStream | null} */ (video.srcObject)?.getVideoTracks() ?? [];
     const shows = video.videoWidth > 2 && tracks.some(t => t.readyState === 'live' && !t.muted);
     this.#room.dataset.video = shows ? 'yes' : 'no';
+    buttonById('pipBtn').disabled = !shows && !document.pictureInPictureElement;
     this.#facts();
   }
 }

@@ -11,7 +11,7 @@ export function setUpFullScreen(stage, video, button) {
   const enter = stage.requestFullscreen ? () => stage.requestFullscreen() : /** @type {any} */ (video).webkitEnterFullscreen?.bind(video);
   button.hidden = !enter;
   const toggle = () => {
-    if (document.fullscreenElement) document.exitFullscreen();
+    if (document.fullscreenElement) leave('exitFullscreen');
     else Promise.resolve(enter?.()).catch(() => {}); // the browser has another reason
   };
   button.onclick = toggle;
@@ -29,7 +29,7 @@ export function setUpPictureInPicture(video, button) {
   button.hidden = !document.pictureInPictureEnabled;
   const toggle = () => {
     if (button.hidden || button.disabled) return;
-    if (document.pictureInPictureElement) document.exitPictureInPicture();
+    if (document.pictureInPictureElement) leave('exitPictureInPicture');
     else video.requestPictureInPicture().catch(() => {}); // no video yet
   };
   button.onclick = toggle;
@@ -37,6 +37,17 @@ export function setUpPictureInPicture(video, button) {
   video.addEventListener('enterpictureinpicture', () => show(button, true, name, `Leave ${name.toLowerCase()}`));
   video.addEventListener('leavepictureinpicture', () => show(button, false, name, `Leave ${name.toLowerCase()}`));
   return toggle;
+}
+
+/** Leaves both modes. */
+export function leaveStageModes() {
+  if (document.fullscreenElement) leave('exitFullscreen');
+  if (document.pictureInPictureElement) leave('exitPictureInPicture');
+}
+
+/** @param {'exitFullscreen' | 'exitPictureInPicture'} how */
+function leave(how) {
+  document[how]().catch(() => {}); // left already
 }
 
 /**

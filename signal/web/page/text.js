@@ -2,10 +2,13 @@
 
 // Control characters, line separators, and what turns the direction of the text
 // around it: U+202E makes "gpj.exe" of "exe.jpg" (Unicode TR 36, chapter 2.10).
-const unseenInNames = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu;
+// Joiners are letters of some scripts, such as Arabic, and make one emoji of several; elsewhere they
+// are unseen.
+const unseenInNames = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]|(?<=^|[\p{sc=Latin}\p{sc=Greek}\p{sc=Cyrillic}\p{sc=Common}\p{sc=Inherited}])(?<![\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])[\u200c\u200d]/gu;
 const unseenInText = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u206f\ufeff]/gu;
 
 const longestName = 64;
+const longestShort = 24;
 const longestText = 65536;
 
 /** A name as it may be shown; the wire keeps the name as it is. */
@@ -17,6 +20,18 @@ export function shownName(/** @type {unknown} */ name) {
 /** A typed name as servers want it: composed, without spaces around it, with single ones inside. */
 export function typedName(/** @type {string} */ text) {
   return text.normalize('NFC').trim().replace(/\s+/gu, ' ');
+}
+
+/** A shown name where there is little room. */
+export function shortName(/** @type {string} */ name) {
+  const parts = Array.from(new Intl.Segmenter().segment(name), part => part.segment);
+  return parts.length > longestShort ? parts.slice(0, longestShort).join('') + '…' : name;
+}
+
+/** The first character of a shown name, as a user counts characters, in upper case. */
+export function initial(/** @type {string} */ name) {
+  const [first] = new Intl.Segmenter().segment(name);
+  return first?.segment.toUpperCase() ?? '';
 }
 
 /** A text as it may be shown: line ends and tabs stay. */

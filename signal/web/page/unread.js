@@ -33,6 +33,11 @@ export class Unread {
     if (!this.#isSeen) this.#set(this.count + 1);
   }
 
+  /** Forgets what has arrived. */
+  clear() {
+    if (this.count) this.#set(0);
+  }
+
   get #isSeen() {
     const {scrollHeight, scrollTop, clientHeight} = this.#list;
     return !document.hidden && scrollHeight - scrollTop - clientHeight < 60;

@@ -61,7 +61,7 @@ test('without getUserMedia the page has no secure origin', async () => {
 
 test('different causes are both named', () => {
   const text = explainErrors({audio: {name: 'Ended'}, video: {name: 'NotReadableError'}});
-  assert.match(text, /^No camera: another program .* The microphone is no longer connected\./);
+  assert.match(text, /^No camera: another program .* The microphone has stopped: it was disconnected/);
   assert.equal(explainErrors({}), '');
 });
 

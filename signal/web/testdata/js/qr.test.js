@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {inviteLink} from '../../page/invite.js';
+import {inviteLink, isLoopback} from '../../page/invite.js';
 import {qrPath} from '../../page/qr.js';
 
 /** Returns the modules that a path fills, as rows of booleans. */
@@ -33,4 +33,9 @@ test('a path covers each module once', () => {
 test('a link calls a user, without a token or the query of this page', () => {
   assert.equal(inviteLink('https://example.org/parley/?as=x&answer=1#token=secret', 'Zoë & Co'), 'https://example.org/parley/?call=Zo%C3%AB+%26+Co');
   assert.equal(inviteLink('http://localhost:9090/index.html', 'bob'), 'http://localhost:9090/?call=bob');
+});
+
+test('a link of this computer alone is known', () => {
+  for (const host of ['localhost', 'parley.localhost', '127.0.0.1', '127.1.2.3', '[::1]']) assert.equal(isLoopback(host), true, host);
+  for (const host of ['example.org', '192.168.1.2', '127.example.org', 'localhost.example.org', '[fe80::1]']) assert.equal(isLoopback(host), false, host);
 });

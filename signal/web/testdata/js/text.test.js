@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {clock, shownName, shownText, sortsBefore, typedName} from '../../page/text.js';
+import {clock, initial, shortName, shownName, shownText, sortsBefore, typedName} from '../../page/text.js';
 
 test('shownName replaces what is not seen or turns the text around', () => {
   assert.equal(shownName('alice'), 'alice');
@@ -9,6 +9,27 @@ test('shownName replaces what is not seen or turns the text around', () => {
   assert.equal(shownName('a\u0000b\u200bc\u2028d\u2066e\ufefff'), 'a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf');
   assert.equal(shownName('Łukasz 日本 😀'), 'Łukasz 日本 😀');
   assert.equal(shownName('<b>'), '<b>');
+});
+
+test('shownName keeps joiners where they are written, and replaces those that are unseen', () => {
+  assert.equal(shownName('می\u200cخواهم'), 'می\u200cخواهم');
+  assert.equal(shownName('क्\u200dष'), 'क्\u200dष');
+  assert.equal(shownName('👩\u200d🚀 👩🏽\u200d🚀 ❤\ufe0f\u200d🔥'), '👩\u200d🚀 👩🏽\u200d🚀 ❤\ufe0f\u200d🔥');
+  assert.equal(shownName('ali\u200cce \u200d1\u200c'), 'ali\ufffdce \ufffd1\ufffd');
+  assert.equal(shownName('\u200calice'), '\ufffdalice');
+});
+
+test('shortName counts characters as a user does', () => {
+  assert.equal(shortName('x'.repeat(24)), 'x'.repeat(24));
+  assert.equal(shortName('x'.repeat(25)), 'x'.repeat(24) + '…');
+  assert.equal(shortName('e\u0301'.repeat(25)), 'e\u0301'.repeat(24) + '…');
+});
+
+test('initial is what a user sees as the first character', () => {
+  assert.equal(initial('alice'), 'A');
+  assert.equal(initial('👩\u200d🚀 jane'), '👩\u200d🚀');
+  assert.equal(initial('e\u0301a'), 'E\u0301');
+  assert.equal(initial(''), '');
 });
 
 test('shownName shortens a long name', () => {
