@@ -9,7 +9,7 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// axe has axe-core (https://github.com/dequelabs/axe-core) in every later document of a tab. The devtools protocol runs
+// axe has axe-core (https://github.com/dequelabs/axe-core) in every later document of a tab. The browser's driver runs
 // it beside the page's own scripts, which the content security policy restricts.
 func axe(t *testing.T, tab *webtest.Tab) {
 	t.Helper()
@@ -55,68 +55,74 @@ func accessible(t *testing.T, tab *webtest.Tab, screen string) {
 	}
 }
 
+// lightAndDark runs a test in both browsers, light and dark.
+func lightAndDark(t *testing.T, test func(t *testing.T, b *webtest.Browser)) {
+	for name, options := range map[string]*webtest.Options{"light": nil, "dark": {Dark: true}} {
+		t.Run("chromium, "+name, func(t *testing.T) { test(t, browsers.Chromium(t, options)) })
+		t.Run("firefox, "+name, func(t *testing.T) { test(t, browsers.Firefox(t, options)) })
+	}
+}
+
 // TestAccessibility has axe-core look at every screen, light and dark.
 func TestAccessibility(t *testing.T) {
-	for name, options := range map[string]*webtest.Options{"light": nil, "dark": {Dark: true}} {
-		t.Run(name, func(t *testing.T) {
-			b, at := browsers.Chromium(t, options), host(t)
-			alice, bob := b.NewTab(), b.NewTab()
-			axe(t, alice)
-			axe(t, bob)
+	lightAndDark(t, func(t *testing.T, b *webtest.Browser) {
+		at := host(t)
+		alice, bob := b.NewTab(), b.NewTab()
+		axe(t, alice)
+		axe(t, bob)
 
-			bob.Go(at + "/")
-			accessible(t, bob, "sign-in")
-			bob.Click("#loginBtn")
-			bob.Wait(`document.querySelector('#loginStatus').innerText !== ''`)
-			accessible(t, bob, "sign-in without a name")
-			bob.Go(hostWithoutPermission(t) + "/?as=bob&call=alice&say=hello")
-			bob.Wait(`document.querySelector('#request').checkVisibility()`)
-			accessible(t, bob, "request of a link")
-			bob.Go(at + "/")
-			signIn(bob, "bob")
-			waitPhase(bob, "idle")
-			accessible(t, bob, "idle")
+		bob.Go(at + "/")
+		accessible(t, bob, "sign-in")
+		bob.Click("#loginBtn")
+		bob.Wait(`document.querySelector('#loginStatus').innerText !== ''`)
+		accessible(t, bob, "sign-in without a name")
+		bob.Go(hostWithoutPermission(t) + "/?as=bob&call=alice&say=hello")
+		bob.Wait(`document.querySelector('#request').checkVisibility()`)
+		accessible(t, bob, "request of a link")
+		bob.Go(at + "/")
+		signIn(bob, "bob")
+		waitPhase(bob, "idle")
+		accessible(t, bob, "idle")
 
-			alice.Go(at + "/?as=alice")
-			waitPhase(alice, "idle")
-			call(alice, "nobody")
-			waitNotice(alice, "nobody")
-			accessible(t, alice, "notice")
-			call(alice, "bob")
-			waitPhase(alice, "calling")
-			accessible(t, alice, "calling")
-			waitPhase(bob, "ringing")
-			accessible(t, bob, "ringing")
-			answer(bob)
-			waitPhase(alice, "talking")
-			waitPhase(bob, "talking")
-			accessible(t, bob, "call")
-			say(alice, "hello")
-			waitChat(bob, "hello")
-			say(bob, "hello too")
-			waitChat(alice, "hello too")
-			accessible(t, bob, "chat")
-			alice.Resize(390, 844, true)
-			accessible(t, alice, "chat on a phone")
-			alice.Resize(1280, 800, false)
-			pick(t, alice, map[string]int{"notes.txt": 1000})
-			waitCard(bob, "notes.txt")
-			accessible(t, alice, "files sent")
-			accessible(t, bob, "files offered")
-			bob.Click("#hangUpBtn")
-			waitPhase(bob, "idle")
-			accessible(t, bob, "after a call")
+		alice.Go(at + "/?as=alice")
+		waitPhase(alice, "idle")
+		call(alice, "nobody")
+		waitNotice(alice, "nobody")
+		accessible(t, alice, "notice")
+		call(alice, "bob")
+		waitPhase(alice, "calling")
+		accessible(t, alice, "calling")
+		waitPhase(bob, "ringing")
+		accessible(t, bob, "ringing")
+		answer(bob)
+		waitPhase(alice, "talking")
+		waitPhase(bob, "talking")
+		accessible(t, bob, "call")
+		say(alice, "hello")
+		waitChat(bob, "hello")
+		say(bob, "hello too")
+		waitChat(alice, "hello too")
+		accessible(t, bob, "chat")
+		alice.Resize(390, 844, true)
+		accessible(t, alice, "chat on a phone")
+		alice.Resize(1280, 800, false)
+		pick(t, alice, map[string]int{"notes.txt": 1000})
+		waitCard(bob, "notes.txt")
+		accessible(t, alice, "files sent")
+		accessible(t, bob, "files offered")
+		bob.Click("#hangUpBtn")
+		waitPhase(bob, "idle")
+		accessible(t, bob, "after a call")
 
-			hello := b.NewTab()
-			axe(t, hello)
-			hello.Go(at + "/hello")
-			accessible(t, hello, "hello")
-			hello.Click("#gandalfBtn")
-			hello.Wait(`document.querySelector('#status').innerText === 'You are Gandalf.'`)
-			accessible(t, hello, "hello as Gandalf")
-			for _, tab := range []*webtest.Tab{alice, bob, hello} {
-				tab.NoErrors()
-			}
-		})
-	}
+		hello := b.NewTab()
+		axe(t, hello)
+		hello.Go(at + "/hello")
+		accessible(t, hello, "hello")
+		hello.Click("#gandalfBtn")
+		hello.Wait(`document.querySelector('#status').innerText === 'You are Gandalf.'`)
+		accessible(t, hello, "hello as Gandalf")
+		for _, tab := range []*webtest.Tab{alice, bob, hello} {
+			tab.NoErrors()
+		}
+	})
 }

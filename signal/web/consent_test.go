@@ -68,29 +68,30 @@ func TestLinkOfAnotherOrigin(t *testing.T) {
 
 // A link with ?answer=1 or ?as= alone waits for a click, too.
 func TestLinksWithoutPermission(t *testing.T) {
-	b := browsers.Chromium(t, nil)
-	at := hostWithoutPermission(t)
-	for query, button := range map[string]string{"?as=bob&answer=1": "Be available", "?as=bob": "Sign in", "": "Sign in", "?call=alice": "Call alice"} {
-		bob := open(b, at+"/"+query, countsSockets)
-		bob.Wait(`document.querySelector('#loginBtn').innerText === ` + quote(button) + ` && window.sockets === 0`)
-		bob.Close()
-	}
-	bob := open(b, at+"/?as=bob&answer=1")
-	bob.Click("#loginBtn")
-	waitPhase(bob, "idle")
-	alice := open(b, at+"/?call=bob")
-	alice.Type("#usernameInput", "alice")
-	alice.Press(webtest.Enter)
-	answer(bob)
-	waitPhase(alice, "talking")
-	alice.WaitFrames(3)
-	hello := open(b, at+"/hello?as=Gandalf&call=1", countsSockets)
-	hello.Wait(`!document.querySelector('#choice').hidden && window.sockets === 0`)
-	saruman := open(b, at+"/hello?as=Saruman")
-	saruman.Click("#sarumanBtn")
-	saruman.Wait(`document.querySelector('#status').innerText.includes('waiting')`)
-	hello.Click("#gandalfBtn") // and calls, as the address requests
-	waitHeard(saruman, "Gandalf", 1)
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		at := hostWithoutPermission(t)
+		for query, button := range map[string]string{"?as=bob&answer=1": "Be available", "?as=bob": "Sign in", "": "Sign in", "?call=alice": "Call alice"} {
+			bob := open(b, at+"/"+query, countsSockets)
+			bob.Wait(`document.querySelector('#loginBtn').innerText === ` + quote(button) + ` && window.sockets === 0`)
+			bob.Close()
+		}
+		bob := open(b, at+"/?as=bob&answer=1")
+		bob.Click("#loginBtn")
+		waitPhase(bob, "idle")
+		alice := open(b, at+"/?call=bob")
+		alice.Type("#usernameInput", "alice")
+		alice.Press(webtest.Enter)
+		answer(bob)
+		waitPhase(alice, "talking")
+		alice.WaitFrames(3)
+		hello := open(b, at+"/hello?as=Gandalf&call=1", countsSockets)
+		hello.Wait(`!document.querySelector('#choice').hidden && window.sockets === 0`)
+		saruman := open(b, at+"/hello?as=Saruman")
+		saruman.Click("#sarumanBtn")
+		saruman.Wait(`document.querySelector('#status').innerText.includes('waiting')`)
+		hello.Click("#gandalfBtn") // and calls, as the address requests
+		waitHeard(saruman, "Gandalf", 1)
+	})
 }
 
 // A page of another site that goes back in the history, to an address that the user has typed, has no

@@ -158,7 +158,7 @@ func TestUnplugged(t *testing.T) {
 		alice.Wait(`[...document.querySelector('#cameraSelect').options].at(-1).text === 'New camera'`)
 		alice.Press(webtest.Escape)
 		do(t, alice, `(track => { track.stop(); track.dispatchEvent(new Event('ended')); })(document.querySelector('#localVideo').srcObject.getVideoTracks()[0])`)
-		waitNotice(alice, "The camera is no longer connected")
+		waitNotice(alice, "The camera has stopped: it was disconnected")
 		bob.Wait(`document.querySelector('#avatar').checkVisibility()`)
 		alice.Click("#noticeRetryBtn")
 		bob.WaitFrames(5)
@@ -169,23 +169,24 @@ func TestUnplugged(t *testing.T) {
 
 // On a touch screen a button switches between the front and the back camera.
 func TestFlipCamera(t *testing.T) {
-	b := browsers.Chromium(t, severalDevices)
-	alice, bob := inCall(b, host(t), `if (navigator.mediaDevices) {
-		const open = MediaDevices.prototype.getUserMedia, facing = window[Symbol.for('facing')] = [];
-		MediaDevices.prototype.getUserMedia = function (constraints) {
-			if (constraints.video) facing.push(constraints.video.facingMode?.ideal);
-			return open.call(this, constraints);
-		};
-		const match = window.matchMedia;
-		window.matchMedia = query => query === '(pointer: coarse)' ? {matches: true} : match.call(window, query);
-	}`)
-	bob.WaitFrames(3)
-	alice.Resize(390, 844, true)
-	alice.Click("#flipBtn")
-	alice.Wait(`window[Symbol.for('facing')].join() === 'user,environment'`)
-	bob.WaitFrames(5)
-	alice.Click("#flipBtn")
-	alice.Wait(`window[Symbol.for('facing')].join() === 'user,environment,user'`)
-	bob.WaitFrames(5)
-	alice.NoErrors()
+	each(t, func(t *testing.T, b *webtest.Browser) {
+		alice, bob := inCall(b, host(t), `if (navigator.mediaDevices) {
+			const open = MediaDevices.prototype.getUserMedia, facing = window[Symbol.for('facing')] = [];
+			MediaDevices.prototype.getUserMedia = function (constraints) {
+				if (constraints.video) facing.push(constraints.video.facingMode?.ideal);
+				return open.call(this, constraints);
+			};
+			const match = window.matchMedia;
+			window.matchMedia = query => query === '(pointer: coarse)' ? {matches: true} : match.call(window, query);
+		}`)
+		bob.WaitFrames(3)
+		alice.Resize(390, 844, true)
+		alice.Click("#flipBtn")
+		alice.Wait(`window[Symbol.for('facing')].join() === 'user,environment'`)
+		bob.WaitFrames(5)
+		alice.Click("#flipBtn")
+		alice.Wait(`window[Symbol.for('facing')].join() === 'user,environment,user'`)
+		bob.WaitFrames(5)
+		alice.NoErrors()
+	})
 }
