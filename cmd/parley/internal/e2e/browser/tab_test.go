@@ -314,7 +314,7 @@ func TestHelloPage(t *testing.T) {
 		tab.Close()
 
 		tab = b.Open(page + "/hello?as=Saruman")
-		tab.Wait(`document.readyState === 'complete'`)
+		tab.Wait(`document.querySelector('#status').innerText === 'You are Saruman, waiting for Gandalf.'`)
 		gandalf := e2etest.Start(t, "call", "--dialect", "relay", "--server", server, "--say", "hello world!", "--expect", "text=hello world!")
 		gandalf.Ends(t, 0)
 		tab.Close()
