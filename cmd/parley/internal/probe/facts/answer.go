@@ -22,10 +22,11 @@ func OfAnswer(offer, answer string) []Fact {
 			group = rest
 		}
 	}
-	count("answer.bundled", len(strings.Fields(group)))
+	bundled := strings.Fields(group)
+	count("answer.bundled", len(bundled))
 	add("answer.mids", sameOrNot(theirs, ours, func(s sdptext.Section) string { return strings.Join(s.Values("mid"), " ") }))
 	add("answer.order", sameOrNot(theirs, ours, func(s sdptext.Section) string { return s.Kind }))
-	muxed := 0
+	muxed, unbundled := 0, 0
 	for i, s := range theirs {
 		for _, v := range s.Values("setup") {
 			add("answer.setup", v)
@@ -48,9 +49,13 @@ func OfAnswer(offer, answer string) []Fact {
 		if s.Has("rtcp-mux") {
 			muxed++
 		}
+		if s.Port != "0" && !slices.Contains(bundled, strings.Join(s.Values("mid"), " ")) {
+			unbundled++
+		}
 		facts = append(facts, sectionFacts(s, counterpart(ours, i))...)
 	}
 	count("answer.muxed", muxed)
+	count("answer.unbundled", unbundled)
 	ice := "short"
 	if len(sdptext.Attribute(answer, "ice-ufrag")) >= 4 && len(sdptext.Attribute(answer, "ice-pwd")) >= 22 {
 		ice = "ok"

@@ -103,9 +103,9 @@ func TestOfAnswer(t *testing.T) {
 		want   map[string]string
 	}{
 		"valid": {valid, map[string]string{"answer.sections": "2", "answer.bundled": "2", "answer.mids": "same", "answer.order": "same", "answer.origin": "ok", "answer.ice": "ok",
-			"answer.codec.audio": "OPUS", "answer.direction.audio": "recvonly", "answer.setup": "active", "answer.fingerprint": "sha-256", "answer.max-message": "65536", "answer.muxed": "1",
+			"answer.codec.audio": "OPUS", "answer.direction.audio": "recvonly", "answer.setup": "active", "answer.fingerprint": "sha-256", "answer.max-message": "65536", "answer.muxed": "1", "answer.unbundled": "0",
 			"answer.not-offered": "", "answer.crypto": "", "answer.rejected": ""}},
-		"invalid": {invalid, map[string]string{"answer.bundled": "0", "answer.mids": "other", "answer.order": "other", "answer.origin": "bad", "answer.ice": "short",
+		"invalid": {invalid, map[string]string{"answer.bundled": "0", "answer.unbundled": "1", "answer.mids": "other", "answer.order": "other", "answer.origin": "bad", "answer.ice": "short",
 			"answer.codec.audio": "PCMU", "answer.not-offered": "extension urn:y", "answer.crypto": "true", "answer.rejected": "application"}},
 		"empty": {"", map[string]string{"answer.sections": "0", "answer.mids": "other", "answer.origin": "bad"}},
 	} {

@@ -16,7 +16,7 @@ func Keys(ofCalls map[string]event.Kind) map[string]event.Kind {
 		"answered": event.Flag, "reoffered": event.Flag, "signaling.leave": event.Flag, "state": event.Text, "failed": event.Flag, "disconnected": event.Flag, "setup.ms": event.Number, "rtt.ms": event.Number,
 		"candidate": event.Text, "candidate.ours": event.Text, "candidate.mdns": event.Flag, "candidates.end": event.Flag,
 		"pair": event.Text, "pair.protocol": event.Text, "relayed": event.Text, "warning": event.Text, "message": event.Text, "channel.closed": event.Text,
-		"answer.sections": event.Number, "answer.bundled": event.Number, "answer.muxed": event.Number, "answer.mids": event.Text, "answer.order": event.Text,
+		"answer.sections": event.Number, "answer.bundled": event.Number, "answer.unbundled": event.Number, "answer.muxed": event.Number, "answer.mids": event.Text, "answer.order": event.Text,
 		"answer.setup": event.Text, "answer.crypto": event.Flag, "answer.fingerprint": event.Text, "answer.ice": event.Text, "answer.trickle": event.Flag,
 		"answer.max-message": event.Number, "answer.sctp": event.Text, "ufrags": event.Number, "answer.profile": event.Text,
 		"answer.not-offered": event.Text, "answer.parley": event.Flag, "answer.number": event.Text, "answer.repeated": event.Text, "answer.rejection": event.Text, "answer.feedback": event.Text, "answer.origin": event.Text,
