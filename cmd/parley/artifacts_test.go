@@ -29,7 +29,7 @@ func TestEvidenceOfOnePort(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, p.verdict[name], p.bad())
 		}
 		readableEvidence(t, filepath.Join(folder, name))
-		out, err := exec.Command("tshark", "-r", filepath.Join(folder, name, packetsFile), "-Y", fmt.Sprintf("dtls && udp.srcport != %d", port), "-T", "fields", "-e", "udp.srcport").Output()
+		out, err := exec.Command("tshark", "-r", filepath.Join(folder, name, "packets.pcapng"), "-Y", fmt.Sprintf("dtls && udp.srcport != %d", port), "-T", "fields", "-e", "udp.srcport").Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/probe"
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
@@ -70,94 +73,95 @@ NAME is not reached. The report goes to stdout.
 		}),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			p, err := newProber(cmd, std)
+			o, err := readProbe(cmd, std)
 			if err != nil {
 				return err
 			}
-			defer p.resources.Report.CloseInto(&err)
+			defer o.Resources.Report.CloseInto(&err)
 			if cmd.Bool("list") {
-				return p.list(std)
+				listScenarios(std, o.Scenarios)
+				return nil
 			}
-			return p.probe(ctx, std)
+			return runProbe(ctx, std, o, cmd.String("format"))
 		},
 	}
 }
 
-// newProber reads a command line.
-func newProber(cmd *cli.Command, std stdio.Streams) (*prober, error) {
+// readProbe reads a command line. The caller closes the report of the resources.
+func readProbe(cmd *cli.Command, std stdio.Streams) (probe.Options, error) {
 	s := &session.Options{Attach: []func(*session.Session){control.Refuse, refuseFiles}}
+	o := probe.Options{
+		Call: s, PeerType: cmd.String("peer-type"), Evidence: cmd.String("evidence"), WaitForCall: cmd.Duration("wait-for-call"),
+		Parallel: cmd.Int("parallel"), Pause: cmd.Duration("pause"), ReportEach: cmd.String("format") != "table", // the table has all results
+	}
 	for _, read := range []func(*cli.Command, *session.Options) error{readSignaling, readPath} {
 		if err := read(cmd, s); err != nil {
-			return nil, err
+			return o, err
 		}
 	}
-	p := &prober{options: s, level: cmd.String("peer-type"), format: cmd.String("format"), evidence: cmd.String("evidence"), await: cmd.Duration("wait-for-call"), parallel: cmd.Int("parallel"), pause: cmd.Duration("pause")}
 	s.Timeout = cmd.Duration("timeout")
 	var err error
 	if s.Wait, err = config.ReadWait(cmd); err != nil {
-		return nil, err
+		return o, err
 	}
-	p.verbose(cmd, std)
-	if err := p.readGoal(cmd); err != nil {
-		return nil, err
+	if err := readChecks(cmd, &o); err != nil {
+		return o, err
 	}
+	report := event.NewReporter(event.Options{Out: std.Out, Err: std.Err, Quiet: cmd.Bool("quiet")})
+	o.Resources = resources.New(report, newLogger(std, cmd.Bool("verbose")), nil)
 	if cmd.Bool("list") {
-		return p, nil
+		return o, nil
 	}
 	args := cmd.Args().Slice()
 	if len(args) == 0 {
-		return nil, exit.Usagef("parley probe needs the name of the peer; see parley probe --help")
+		return o, exit.Usagef("parley probe needs the name of the peer; see parley probe --help")
 	}
-	p.target = args[0]
-	if p.fixedName = s.Name != "" || s.Dialect == signal.DialectRelay; s.Name == "" {
+	o.Target = args[0]
+	if o.FixedName = s.Name != "" || s.Dialect == signal.DialectRelay; s.Name == "" {
 		s.Name = ownName(s.Dialect, "Gandalf", "probe-"+randomHex(3))
 	}
-	return p, nil
+	return o, nil
 }
 
-// verbose sets what is said beside the report.
-func (p *prober) verbose(cmd *cli.Command, std stdio.Streams) {
-	report := event.NewReporter(event.Options{Out: std.Out, Err: std.Err, Quiet: cmd.Bool("quiet")})
-	p.resources = resources.New(report, newLogger(std, cmd.Bool("verbose")), nil)
-}
-
-func (p *prober) readGoal(cmd *cli.Command) error {
+// readChecks reads what is checked of the peer.
+func readChecks(cmd *cli.Command, o *probe.Options) error {
+	format := cmd.String("format")
 	switch {
-	case p.parallel < 1 || p.parallel > 64:
-		return exit.Usagef("invalid --parallel %d: want 1 to 64 calls", p.parallel)
-	case !slices.Contains(levels(), p.level):
-		return exit.Usagef("invalid --peer-type %q: want one of %s", sanitize.Text(p.level), strings.Join(levels(), ", "))
-	case !slices.Contains(scenario.Formats(), p.format):
-		return exit.Usagef("invalid --format %q: want one of %s", sanitize.Text(p.format), strings.Join(scenario.Formats(), ", "))
+	case o.Parallel < 1 || o.Parallel > 64:
+		return exit.Usagef("invalid --parallel %d: want 1 to 64 calls", o.Parallel)
+	case !slices.Contains(probe.PeerTypes(), o.PeerType):
+		return exit.Usagef("invalid --peer-type %q: want one of %s", sanitize.Text(o.PeerType), strings.Join(probe.PeerTypes(), ", "))
+	case !slices.Contains(scenario.Formats(), format):
+		return exit.Usagef("invalid --format %q: want one of %s", sanitize.Text(format), strings.Join(scenario.Formats(), ", "))
 	}
 	for _, text := range cmd.StringSlice("require") {
 		q, err := scenario.ParseRequirement(text)
 		if err != nil {
 			return exit.Usagef("--require: %s", sanitize.Text(err.Error()))
 		}
-		p.required = append(p.required, q)
+		o.Requirements = append(o.Requirements, q)
 	}
 	all, err := readScenarios(cmd.StringSlice("file"))
 	if err != nil {
 		return err
 	}
-	p.suite = cmd.String("suite")
-	if !slices.Contains(scenario.Suites(), p.suite) {
-		return exit.Usagef("invalid --suite %q: want one of %s", sanitize.Text(p.suite), strings.Join(scenario.Suites(), ", "))
+	o.Suite = cmd.String("suite")
+	if !slices.Contains(scenario.Suites(), o.Suite) {
+		return exit.Usagef("invalid --suite %q: want one of %s", sanitize.Text(o.Suite), strings.Join(scenario.Suites(), ", "))
 	}
 	names := cmd.Args().Tail()
-	if p.load, err = readLoad(cmd, names); err != nil {
+	if o.Load, err = readLoad(cmd, names); err != nil {
 		return err
 	}
 	if len(cmd.StringSlice("file")) > 0 {
-		p.suite = "all"
+		o.Suite = "all"
 	}
 	var missing []string
-	if p.scenarios, missing = scenario.Select(all, p.suite, names); len(missing) > 0 {
+	if o.Scenarios, missing = scenario.Select(all, o.Suite, names); len(missing) > 0 {
 		return exit.Usagef("there is no scenario %s; see parley probe --list --suite all", sanitize.Text(strings.Join(missing, ", ")))
 	}
-	for _, s := range p.scenarios {
-		if err := compile(s); err != nil {
+	for _, s := range o.Scenarios {
+		if err := probe.Check(s); err != nil {
 			return err
 		}
 	}
@@ -184,38 +188,33 @@ func readScenarios(files []string) ([]scenario.Scenario, error) {
 	return all, nil
 }
 
-// list lists scenarios: a line each.
-func (p *prober) list(std stdio.Streams) error {
-	for _, s := range p.scenarios {
+// listScenarios lists scenarios: a line each.
+func listScenarios(std stdio.Streams, scenarios []scenario.Scenario) {
+	for _, s := range scenarios {
 		needs := ""
 		if len(s.Needs) > 0 {
 			needs = "  needs " + strings.Join(s.Needs, ", ")
 		}
 		fmt.Fprintf(std.Out, "%-28s %-24s %-40s %s%s\n", s.Name, strings.Join(s.Suites, " "), strings.Join(s.Specs, ", "), s.Title, needs)
 	}
-	fmt.Fprintf(std.Out, "%s\n", plural(uint64(len(p.scenarios)), "scenario"))
-	return nil
+	fmt.Fprintf(std.Out, "%s\n", plural(uint64(len(scenarios)), "scenario"))
 }
 
-// probe runs the suite and writes the report, whatever happens.
-func (p *prober) probe(ctx context.Context, std stdio.Streams) error {
-	if p.evidence != "" {
-		p.resources.Demux = capture.NewDemux()
+// runProbe runs the scenarios and writes the report, whatever happens.
+func runProbe(ctx context.Context, std stdio.Streams, o probe.Options, format string) error {
+	if o.Evidence != "" {
+		o.Resources.Demux = capture.NewDemux()
 	}
-	if err := p.resources.Open(p.options.ResourcesOptions()); err != nil {
+	if err := o.Resources.Open(o.Call.ResourcesOptions()); err != nil {
 		return err
 	}
-	defer p.resources.Close()
-	run := p.run
-	if p.load.peers > 0 {
-		run = p.runLoad
-	}
-	report := run(ctx)
+	defer o.Resources.Close()
+	report := probe.Run(ctx, o)
 	var text bytes.Buffer
-	if err := report.Write(&text, p.format, sanitize.Text); err != nil {
+	if err := report.Write(&text, format, sanitize.Text); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)
 	}
-	p.resources.Report.ClearStatus()
+	o.Resources.Report.ClearStatus()
 	if _, err := std.Out.Write(text.Bytes()); err != nil {
 		return fmt.Errorf("failed to write the report: %w", err)
 	}
@@ -247,4 +246,43 @@ func plural(n uint64, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func loadFlags() []cli.Flag {
+	return config.Category("LOAD", []cli.Flag{
+		&cli.IntFlag{Name: "load", Usage: "in place of a suite, `N` calls at once, each by a name of its own, with audio, video and text that are verified", Sources: config.Variable("load"), HideDefault: true},
+		config.String("ramp", "5/s", "`RATE` at which the calls of --load begin: 5/s, or 30/m"),
+		config.Duration("duration", 10*time.Second, "keep all calls of --load up for `D`; what comes back is verified at the beginning and at the end"),
+	})
+}
+
+var rampForm = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)/(s|m)$`)
+
+// readLoad reads the flags; names are the scenarios that were asked for.
+func readLoad(cmd *cli.Command, names []string) (l probe.Load, err error) {
+	if !cmd.IsSet("load") {
+		if cmd.IsSet("ramp") || cmd.IsSet("duration") {
+			return l, exit.Usagef("--ramp and --duration are for --load N")
+		}
+		return l, nil
+	}
+	l.Peers, l.Duration = cmd.Int("load"), cmd.Duration("duration")
+	m := rampForm.FindStringSubmatch(cmd.String("ramp"))
+	switch {
+	case l.Peers < 1 || l.Peers > probe.MaxLoad:
+		return l, exit.Usagef("invalid --load %d: want 1 to %d calls", l.Peers, probe.MaxLoad)
+	case len(names) > 0 || cmd.IsSet("suite") || cmd.IsSet("file") || cmd.IsSet("parallel") || cmd.IsSet("wait-for-call"):
+		return l, exit.Usagef("--load makes calls of its own, and takes no scenarios, --suite, --file, --parallel or --wait-for-call")
+	case l.Duration < 0:
+		return l, exit.Usagef("invalid --duration %s: want 0 or more", l.Duration)
+	case m == nil:
+		return l, exit.Usagef("invalid --ramp %q: want a rate, such as 5/s or 30/m", sanitize.Text(cmd.String("ramp")))
+	}
+	rate, err := strconv.ParseFloat(m[1], 64)
+	unit := map[string]time.Duration{"s": time.Second, "m": time.Minute}[m[2]]
+	if err != nil || rate < 0.01 || rate > 1000 {
+		return l, exit.Usagef("invalid --ramp %q: want a rate of 0.01 to 1000", sanitize.Text(cmd.String("ramp")))
+	}
+	l.Pace = time.Duration(float64(unit) / rate)
+	return l, nil
 }

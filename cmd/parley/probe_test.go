@@ -16,6 +16,7 @@ import (
 
 	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/probe"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/stdio"
 	"parley/media/quality/verify"
@@ -111,9 +112,9 @@ func TestProbeEcho(t *testing.T) {
 			args = append(args, s.Name)
 		}
 	}
-	late := measureTimerLag()
+	late := probe.MeasureTimerLag()
 	p := probeIt(t, server, args...)
-	busy := late.end().P95 >= milliseconds(maxTimerLag)
+	busy := late.End().P95 >= float64(probe.MaxTimerLag.Milliseconds())
 	for _, r := range p.Results {
 		if busy && ofMedia[r.Name] && r.Verdict == string(scenario.Fail) {
 			t.Logf("the machine is too busy to decide: %s: %s", r.Name, r.Reason)
@@ -203,13 +204,13 @@ func TestProbeUnaware(t *testing.T) {
 // readableEvidence: the packets can be decrypted by the keys that are in the same file, and the recording plays.
 func readableEvidence(t *testing.T, folder string) {
 	t.Helper()
-	shark := exec.Command("tshark", "-r", filepath.Join(folder, packetsFile), "-Y", "dtls && data.data[0:4] == 13:88:13:88")
+	shark := exec.Command("tshark", "-r", filepath.Join(folder, "packets.pcapng"), "-Y", "dtls && data.data[0:4] == 13:88:13:88")
 	if out, err := shark.Output(); err != nil || bytes.Count(out, []byte("\n")) < 4 { // SCTP from port 5000 to 5000
-		t.Errorf("tshark decrypts nothing in %s: %v, %q", packetsFile, err, out)
+		t.Errorf("tshark decrypts nothing in %s: %v, %q", "packets.pcapng", err, out)
 	}
-	v, err := verify.File(context.Background(), filepath.Join(folder, recordingFile), verify.Options{})
+	v, err := verify.File(context.Background(), filepath.Join(folder, "recording.mkv"), verify.Options{})
 	if err != nil || v.FrameIDs < 2 {
-		t.Errorf("%s: %v, %+v", recordingFile, err, v)
+		t.Errorf("%s: %v, %+v", "recording.mkv", err, v)
 	}
 }
 

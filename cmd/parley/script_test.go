@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 		Condition: func(name string) (bool, error) { return encodes(name), nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "start": start, "write": writeProcess, "serving": servingScript, "get": get, "certificate": certificate, "finish": finish, "interrupt": interrupt, "await": await,
-			"original": originalServer, "deaf": deaf, "free": free, "secure": secure, "ports": udpPort, "sample": sample, "image": imageFile, "probe": probe, "json": jsonHas, "impostor": impostor, "code": codeOfCall,
+			"original": originalServer, "deaf": deaf, "free": free, "secure": secure, "ports": udpPort, "sample": sample, "image": imageFile, "probe": ffprobe, "json": jsonHas, "impostor": impostor, "code": codeOfCall,
 		},
 	})
 }
@@ -131,7 +131,7 @@ func imageFile(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // probe FILE KEY=VALUE... checks a media file with ffprobe.
-func probe(ts *testscript.TestScript, _ bool, args []string) {
+func ffprobe(ts *testscript.TestScript, _ bool, args []string) {
 	got, err := e2etest.FFprobe(ts.MkAbs(args[0]))
 	ts.Check(err)
 	for _, want := range args[1:] {

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"bytes"
@@ -28,9 +28,9 @@ import (
 	"parley/signal"
 )
 
-// callObserver remembers what happens in a call, for checks that come later. callObserver is the
+// observer remembers what happens in a call, for checks that come later. observer is the
 // middleware next to the signaling server.
-type callObserver struct {
+type observer struct {
 	*facts.Facts
 	artifacts *artifacts // nil for none
 
@@ -57,19 +57,19 @@ type signalingMessage struct {
 	m   signal.Message
 }
 
-func newCallObserver() *callObserver {
-	return &callObserver{Facts: facts.New(probeKeys()), metrics: map[string]float64{},
+func newObserver() *observer {
+	return &observer{Facts: facts.New(keys()), metrics: map[string]float64{},
 		offers: map[uint64]string{}, answers: map[uint64]string{},
 		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
 }
 
-func (w *callObserver) metric(name string, value float64) {
+func (w *observer) metric(name string, value float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.metrics[name] = value
 }
 
-func (w *callObserver) measurements() map[string]float64 {
+func (w *observer) measurements() map[string]float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.metrics)
@@ -87,7 +87,7 @@ func digest(data []byte) string {
 }
 
 // owns notes the latest channel of a label.
-func (w *callObserver) owns(ch *datachannel.Channel) {
+func (w *observer) owns(ch *datachannel.Channel) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.channels[ch.Label()] = ch
@@ -95,13 +95,13 @@ func (w *callObserver) owns(ch *datachannel.Channel) {
 }
 
 // attach observes a call.
-func (w *callObserver) attach(c *session.Session) {
+func (w *observer) attach(c *session.Session) {
 	c.Observe(session.Observer{PeerEvent: w.happened, Value: w.valued, Measurement: func() { w.measured(c) }})
 	c.Intercept(w)
 }
 
 // noteMuted notes that a track is muted or unmuted; where is "remote." for what the peer receives.
-func (w *callObserver) noteMuted(where string, muted bool, kind string) {
+func (w *observer) noteMuted(where string, muted bool, kind string) {
 	is, was := where+"unmuted", where+"muted"
 	if muted {
 		is, was = was, is
@@ -111,13 +111,13 @@ func (w *callObserver) noteMuted(where string, muted bool, kind string) {
 }
 
 // closed notes that a channel is closed.
-func (w *callObserver) closed(label string) {
+func (w *observer) closed(label string) {
 	w.Remove("channel", label)
 	w.Note("channel.closed", label)
 }
 
 // valued notes a value of a key of --expect.
-func (w *callObserver) valued(key string, value event.Value) {
+func (w *observer) valued(key string, value event.Value) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Add(key, value)
@@ -127,7 +127,7 @@ func (w *callObserver) valued(key string, value event.Value) {
 }
 
 // happened takes an event of the call.
-func (w *callObserver) happened(e peer.Event) {
+func (w *observer) happened(e peer.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch e := e.(type) {
@@ -177,13 +177,13 @@ func (w *callObserver) happened(e peer.Event) {
 }
 
 // Deliver implements middleware.
-func (w *callObserver) Deliver(m signal.Message, next signaling.DeliverFunc) {
+func (w *observer) Deliver(m signal.Message, next signaling.DeliverFunc) {
 	w.heard(m)
 	next(m)
 }
 
 // heard takes a message of signaling.
-func (w *callObserver) heard(m signal.Message) {
+func (w *observer) heard(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.remember(signalingMessage{time.Now(), false, m})
@@ -209,7 +209,7 @@ func (w *callObserver) heard(m signal.Message) {
 }
 
 // heardAnswer notes what an answer says.
-func (w *callObserver) heardAnswer(m signal.Message) {
+func (w *observer) heardAnswer(m signal.Message) {
 	offer := w.offered
 	if x := m.Extension; x != nil {
 		w.Note("answer.parley", "true")
@@ -244,20 +244,20 @@ func (w *callObserver) heardAnswer(m signal.Message) {
 // maxSignalingLog is how many messages of signaling are kept.
 const maxSignalingLog = 1000
 
-func (w *callObserver) remember(s signalingMessage) {
+func (w *observer) remember(s signalingMessage) {
 	if len(w.signalingLog) < maxSignalingLog {
 		w.signalingLog = append(w.signalingLog, s)
 	}
 }
 
 // Send implements middleware.
-func (w *callObserver) Send(ctx context.Context, m signal.Message, next signaling.SendFunc) error {
+func (w *observer) Send(ctx context.Context, m signal.Message, next signaling.SendFunc) error {
 	w.sent(m)
 	return next(ctx, m)
 }
 
 // sent takes a message that goes to the peer.
-func (w *callObserver) sent(m signal.Message) {
+func (w *observer) sent(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.SDP != "" {
@@ -273,7 +273,7 @@ func (w *callObserver) sent(m signal.Message) {
 }
 
 // measured takes what the receivers have measured.
-func (w *callObserver) measured(c *session.Session) {
+func (w *observer) measured(c *session.Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range c.Received.ByKind() {
@@ -303,7 +303,7 @@ func (w *callObserver) measured(c *session.Session) {
 const sampleInterval = 200 * time.Millisecond
 
 // sampleStats samples the statistics of a call from the time it is connected until done.
-func (w *callObserver) sampleStats(c *session.Session, done <-chan struct{}) {
+func (w *observer) sampleStats(c *session.Session, done <-chan struct{}) {
 	select {
 	case <-c.Connected():
 	case <-done:
@@ -322,7 +322,7 @@ func (w *callObserver) sampleStats(c *session.Session, done <-chan struct{}) {
 }
 
 // sampled takes a sample of the statistics, and how long nothing has come.
-func (w *callObserver) sampled(s stats.Stats) {
+func (w *observer) sampled(s stats.Stats) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for kind, moved := range w.moved {
@@ -338,6 +338,6 @@ func (w *callObserver) sampled(s stats.Stats) {
 	}
 }
 
-func (w *callObserver) noteNumber(key string, v float64) {
+func (w *observer) noteNumber(key string, v float64) {
 	w.Add(key, event.NumberOf(v))
 }

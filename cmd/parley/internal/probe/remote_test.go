@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ func TestRemoteCommands(t *testing.T) {
 
 // TestRemoteEventsAreHostile: what comes by the channel is looked at for what it may be, and bounded.
 func TestRemoteEventsAreHostile(t *testing.T) {
-	f, w := &remotePeer{begun: make(chan struct{}), replies: map[int]chan error{}}, newCallObserver()
+	f, w := &remotePeer{begun: make(chan struct{}), replies: map[int]chan error{}}, newObserver()
 	for _, line := range []string{"", "{", "null", "[]", `{"event":5}`, `{"event":""}`, "\xff", `{"event":"stats","tracks":{}}`} {
 		f.heard(w, []byte(line))
 	}
@@ -40,7 +40,7 @@ func TestRemoteEventsAreHostile(t *testing.T) {
 	}
 	<-f.begun
 	for key := range w.Snapshot() {
-		if _, known := probeKeys()[key]; !known {
+		if _, known := keys()[key]; !known {
 			t.Errorf("the key %q", key)
 		}
 	}
@@ -56,7 +56,7 @@ func TestRemoteEventsAreHostile(t *testing.T) {
 // TestCodesAreCompared: whichever is known first.
 func TestCodesAreCompared(t *testing.T) {
 	for theirs, want := range map[string]string{"1": "same", "2": "other"} {
-		w := newCallObserver()
+		w := newObserver()
 		w.noteRemote(nil, remoteEvent{Event: "code", Code: theirs})
 		w.code = "1"
 		w.noteRemote(nil, remoteEvent{Event: "state", Connection: "connected"})

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ import (
 	"parley/peer/stats"
 )
 
-// remotePeer is the peer of a call of a probe, as far as it cooperates, see cooperate.go.
+// remotePeer is the peer of a call of a probe, as far as it lets the caller observe and control the call, see package control.
 type remotePeer struct {
 	begun chan struct{} // closed when it has sent an event
 	over  chan struct{} // closed after its last report
@@ -44,7 +44,7 @@ const (
 var errNoCooperation = errors.New("the peer does not cooperate")
 
 // cooperate asks the peer to, as soon as the call is connected.
-func (a *probeCall) cooperate() {
+func (a *call) cooperate() {
 	f := &remotePeer{begun: make(chan struct{}), over: make(chan struct{}), replies: map[int]chan error{}}
 	a.remote = f
 	a.work.Go(func() {
@@ -72,7 +72,7 @@ func (a *probeCall) cooperate() {
 }
 
 // heard takes an event of the peer. What is none is ignored.
-func (f *remotePeer) heard(w *callObserver, line []byte) {
+func (f *remotePeer) heard(w *observer, line []byte) {
 	var e remoteEvent
 	if json.Unmarshal(line, &e) != nil || e.Event == "" {
 		return
@@ -124,7 +124,7 @@ func remoteCommand(words []string) (session.Command, error) {
 }
 
 // askRemote has the peer carry out a command.
-func (a *probeCall) askRemote(ctx context.Context, s scenario.Step) error {
+func (a *call) askRemote(ctx context.Context, s scenario.Step) error {
 	c, err := remoteCommand(s.Args)
 	if err != nil || a.remote == nil {
 		return &inconclusive{cmp.Or(err, errors.New("a scenario with remote needs cooperation"))}
@@ -233,7 +233,7 @@ func (e *remoteEvent) statsFacts() (all []facts.Fact) {
 }
 
 // noteRemote notes an event of the peer.
-func (w *callObserver) noteRemote(line []byte, e remoteEvent) {
+func (w *observer) noteRemote(line []byte, e remoteEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.remoteEvents.Len()+len(line) < maxRemoteEvents {
@@ -257,7 +257,7 @@ func (w *callObserver) noteRemote(line []byte, e remoteEvent) {
 }
 
 // compareCodes notes if both sides show the same verification code. The caller holds the lock.
-func (w *callObserver) compareCodes() {
+func (w *observer) compareCodes() {
 	if theirs := w.Latest("remote.code"); theirs != "" && w.code != "" {
 		w.Note("codes", map[bool]string{true: "same", false: "other"}[theirs == w.code])
 	}
@@ -266,14 +266,14 @@ func (w *callObserver) compareCodes() {
 // named returns the name of this peer for a call. The name decides which of two terminals is polite,
 // see signal/doc.go.
 func (p *prober) named(words []string) (string, error) {
-	name := p.options.Name
+	name := p.Call.Name
 	for _, want := range []string{"impolite", "polite"} {
-		if !slices.Contains(words, want) || (name < p.target) == (want == "impolite") {
+		if !slices.Contains(words, want) || (name < p.Target) == (want == "impolite") {
 			continue
 		}
 		other := map[string]string{"impolite": "!", "polite": "~"}[want] + name
-		if p.fixedName || (other < p.target) != (want == "impolite") {
-			return "", &notCalled{fmt.Sprintf("to be %s towards %s needs another name of this side; leave --as out", want, p.target)}
+		if p.FixedName || (other < p.Target) != (want == "impolite") {
+			return "", &notCalled{fmt.Sprintf("to be %s towards %s needs another name of this side; leave --as out", want, p.Target)}
 		}
 		return other, nil
 	}

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -26,16 +26,16 @@ import (
 const stepPatience = 20 * time.Second
 
 // probeKeys returns the keys of expect and never.
-func probeKeys() map[string]event.Kind { return facts.Keys(mediain.Keys()) }
+func keys() map[string]event.Kind { return facts.Keys(mediain.Keys()) }
 
-// compile checks the steps of a scenario, as far as that goes without a call.
-func compile(s scenario.Scenario) error {
+// Check checks the steps of a scenario, as far as that is possible without a call.
+func Check(s scenario.Scenario) error {
 	for _, step := range s.Steps {
 		var err error
 		switch step.Verb {
 		case "expect", "never":
 			raw := strings.Replace(step.Args[0], "+=", ">=", 1)
-			_, err = event.ParseCheck(raw, probeKeys())
+			_, err = event.ParseCheck(raw, keys())
 		case "call":
 			_, err = parseCallWords(&session.Options{}, step.Args)
 		case "open":
@@ -82,7 +82,7 @@ func (a *steps) do(ctx context.Context, s scenario.Step) error {
 }
 
 // command carries out a step that is a command of --input, too.
-func (a *probeCall) command(ctx context.Context, s scenario.Step) error {
+func (a *call) command(ctx context.Context, s scenario.Step) error {
 	cmd := session.Command{Command: s.Verb}
 	if len(s.Args) > 0 {
 		cmd.Kind = s.Args[0]
@@ -184,7 +184,7 @@ func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 }
 
 // message waits for a message.
-func (a *probeCall) message(ctx context.Context, want string, since int, within time.Duration) error {
+func (a *call) message(ctx context.Context, want string, since int, within time.Duration) error {
 	c := event.Check{Raw: want, Key: "message", Op: "=", Value: want, Kind: event.Text}
 	timeout := time.NewTimer(within)
 	defer timeout.Stop()
@@ -260,7 +260,7 @@ func channelWords(words []string) (o datachannel.Options, err error) {
 	return o, o.Check()
 }
 
-func (a *probeCall) openChannel(ctx context.Context, words []string) error {
+func (a *call) openChannel(ctx context.Context, words []string) error {
 	o, err := channelWords(words)
 	if err != nil {
 		return &inconclusive{err}
@@ -277,7 +277,7 @@ func (a *probeCall) openChannel(ctx context.Context, words []string) error {
 }
 
 // listen takes what comes by a channel that this side opened.
-func (a *probeCall) listen(ch *datachannel.Channel) {
+func (a *call) listen(ch *datachannel.Channel) {
 	for {
 		data, text, err := ch.Receive(a.running)
 		if err != nil {
@@ -288,7 +288,7 @@ func (a *probeCall) listen(ch *datachannel.Channel) {
 	}
 }
 
-func (a *probeCall) closeChannel(label string) error {
+func (a *call) closeChannel(label string) error {
 	a.observed.mu.Lock()
 	ch := a.observed.channels[label]
 	a.observed.mu.Unlock()
@@ -299,7 +299,7 @@ func (a *probeCall) closeChannel(label string) error {
 }
 
 // setImpair changes the emulated network in mid-call to what a line of a scenario says.
-func (a *probeCall) setImpair(text string) error {
+func (a *call) setImpair(text string) error {
 	config, err := parseImpair(text)
 	if err != nil {
 		return err

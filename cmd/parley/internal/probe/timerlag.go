@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"context"
@@ -12,23 +12,23 @@ import (
 const (
 	// timerLagInterval is how often the delay of this process is measured: the duration of an audio packet.
 	timerLagInterval = 20 * time.Millisecond
-	// maxTimerLag, at the 95th percentile, is where what a load run sees is no more the peer's doing than this machine's.
-	maxTimerLag = 20 * time.Millisecond
+	// MaxTimerLag, at the 95th percentile, is where what a load run sees is no more the peer's doing than this machine's.
+	MaxTimerLag = 20 * time.Millisecond
 	// maxTimerLags is how many looks are remembered, the first half an hour.
 	maxTimerLags = 90_000
 )
 
 // timerLag is how late timers of this process are, which says how busy the machine is.
-type timerLag struct {
+type TimerLag struct {
 	stop context.CancelFunc
 	work sync.WaitGroup
 	late []float64 // milliseconds, whole once work is done
 }
 
-// measureTimerLag looks until end.
-func measureTimerLag() *timerLag {
+// MeasureTimerLag looks until end.
+func MeasureTimerLag() *TimerLag {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &timerLag{stop: stop}
+	l := &TimerLag{stop: stop}
 	l.work.Go(func() {
 		timer := time.NewTimer(timerLagInterval)
 		defer timer.Stop()
@@ -47,7 +47,7 @@ func measureTimerLag() *timerLag {
 }
 
 // end is what came of it.
-func (l *timerLag) end() scenario.Distribution {
+func (l *TimerLag) End() scenario.Distribution {
 	l.stop()
 	l.work.Wait()
 	slices.Sort(l.late)

@@ -1,4 +1,5 @@
-package main
+// Package mutator changes what a call sends and receives by signaling.
+package mutator
 
 import (
 	"context"
@@ -18,8 +19,8 @@ import (
 // mutator changes what this side says by signaling, to see how the other
 // takes it: all of it is allowed by the standards, but for wrong-fingerprint.
 // mutator is the middleware next to the call.
-type mutator struct {
-	onCrossed func() // is called once the messages of crossing are delivered
+type Mutator struct {
+	OnCrossed func() // is called once the messages of crossing are delivered
 
 	changes []string
 	held    *signal.Message // an offer that waits for its candidates
@@ -42,7 +43,7 @@ type mutator struct {
 }
 
 // attach changes the signaling of a call.
-func (a *mutator) attach(c *session.Session) {
+func (a *Mutator) Attach(c *session.Session) {
 	c.Intercept(a)
 	c.Observe(session.Observer{PeerEvent: func(e peer.Event) {
 		if _, ok := e.(peer.GatheringComplete); !ok || a.release == nil {
@@ -55,7 +56,7 @@ func (a *mutator) attach(c *session.Session) {
 }
 
 // Send implements middleware.
-func (a *mutator) Send(ctx context.Context, m signal.Message, next signaling.SendFunc) error {
+func (a *Mutator) Send(ctx context.Context, m signal.Message, next signaling.SendFunc) error {
 	for _, message := range a.of(m) {
 		if err := next(ctx, message); err != nil {
 			return err
@@ -72,7 +73,7 @@ func (a *mutator) Send(ctx context.Context, m signal.Message, next signaling.Sen
 }
 
 // Deliver implements middleware.
-func (a *mutator) Deliver(m signal.Message, next signaling.DeliverFunc) {
+func (a *Mutator) Deliver(m signal.Message, next signaling.DeliverFunc) {
 	if m.Type == signal.Answer {
 		a.markAnswered(m)
 	}
@@ -82,7 +83,7 @@ func (a *mutator) Deliver(m signal.Message, next signaling.DeliverFunc) {
 }
 
 // loses reports whether a message of the peer is lost: the first answer after the one of the call.
-func (a *mutator) loses(m signal.Message) bool {
+func (a *Mutator) loses(m signal.Message) bool {
 	if m.Type != signal.Answer || !a.does("drop-reanswer") {
 		return false
 	}
@@ -91,7 +92,7 @@ func (a *mutator) loses(m signal.Message) bool {
 
 // delays reports whether a message of the peer is delivered later: from its first offer in a call that
 // is up on, until this side has sent one.
-func (a *mutator) delays(m signal.Message, next signaling.DeliverFunc) bool {
+func (a *Mutator) delays(m signal.Message, next signaling.DeliverFunc) bool {
 	if !a.does("glare-reoffer") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
 		return false
 	}
@@ -105,7 +106,7 @@ func (a *mutator) delays(m signal.Message, next signaling.DeliverFunc) bool {
 }
 
 // deliverCrossing delivers what was delayed until this side has sent an offer.
-func (a *mutator) deliverCrossing() {
+func (a *Mutator) deliverCrossing() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.crossing) == 0 {
@@ -115,7 +116,7 @@ func (a *mutator) deliverCrossing() {
 		a.next(m)
 	}
 	a.crossing, a.crossed = nil, true
-	a.onCrossed()
+	a.OnCrossed()
 }
 
 // candidateChanges are those of candidates.
@@ -135,7 +136,7 @@ func laterChanges() []string {
 }
 
 // laterOffer returns the messages that replace an offer of a call that is up.
-func (a *mutator) laterOffer(m signal.Message) []signal.Message {
+func (a *Mutator) laterOffer(m signal.Message) []signal.Message {
 	stale := a.staleOffer()
 	a.offers = append(a.offers, m)
 	switch {
@@ -156,7 +157,7 @@ func (a *mutator) laterOffer(m signal.Message) []signal.Message {
 // staleOffer returns the latest offer before the one that was answered last, nil if there is none. The
 // one that was answered last is not stale before the peer has processed another: a peer that ignores
 // the next offer, because it crosses one of its own, answers this one again.
-func (a *mutator) staleOffer() *signal.Message {
+func (a *Mutator) staleOffer() *signal.Message {
 	for _, m := range slices.Backward(a.offers) {
 		if m.Extension != nil && m.Extension.Number < a.processed.Load() {
 			return &m
@@ -166,7 +167,7 @@ func (a *mutator) staleOffer() *signal.Message {
 }
 
 // laterAnswer returns the messages that replace an answer.
-func (a *mutator) laterAnswer(m signal.Message) []signal.Message {
+func (a *Mutator) laterAnswer(m signal.Message) []signal.Message {
 	before := a.answer
 	a.answer = &m
 	if !a.does("stale-reanswer") || before == nil || before.Extension == nil {
@@ -178,7 +179,7 @@ func (a *mutator) laterAnswer(m signal.Message) []signal.Message {
 }
 
 // markAnswered notes that an answer has come.
-func (a *mutator) markAnswered(answer signal.Message) {
+func (a *Mutator) markAnswered(answer signal.Message) {
 	a.answered.Store(true)
 	if x := answer.Extension; x != nil {
 		a.processed.Store(max(a.processed.Load(), x.Number))
@@ -186,8 +187,8 @@ func (a *mutator) markAnswered(answer signal.Message) {
 }
 
 // newMutator reads offer=CHANGE,CHANGE.
-func newMutator(list string) (*mutator, error) {
-	a := &mutator{}
+func New(list string) (*Mutator, error) {
+	a := &Mutator{}
 	for _, name := range strings.Split(list, ",") {
 		if _, ok := sdptext.Mutations()[name]; !ok && !slices.Contains(slices.Concat(candidateChanges(), laterChanges()), name) {
 			var all []string
@@ -203,10 +204,10 @@ func newMutator(list string) (*mutator, error) {
 	return a, nil
 }
 
-func (a *mutator) does(name string) bool { return slices.Contains(a.changes, name) }
+func (a *Mutator) does(name string) bool { return slices.Contains(a.changes, name) }
 
 // of is what is sent in place of m; it is called from one goroutine.
-func (a *mutator) of(m signal.Message) []signal.Message {
+func (a *Mutator) of(m signal.Message) []signal.Message {
 	switch {
 	case m.Type == signal.Offer && a.answered.Load():
 		return a.laterOffer(m)
@@ -225,7 +226,7 @@ func (a *mutator) of(m signal.Message) []signal.Message {
 	return []signal.Message{m}
 }
 
-func (a *mutator) describe(sdp string) string {
+func (a *Mutator) describe(sdp string) string {
 	all := sdptext.Parse(sdp)
 	if a.does("no-candidates") {
 		sdptext.Drop(all, "a=candidate:")
@@ -238,7 +239,7 @@ func (a *mutator) describe(sdp string) string {
 	return sdptext.Format(all)
 }
 
-func (a *mutator) candidate(m signal.Message) []signal.Message {
+func (a *Mutator) candidate(m signal.Message) []signal.Message {
 	switch {
 	case m.Candidate == nil || m.Candidate.Candidate == "":
 	case a.does("no-candidates"):
@@ -256,7 +257,7 @@ func (a *mutator) candidate(m signal.Message) []signal.Message {
 
 // sendHeld sends the offer that was held until all candidates were found, with
 // these in it (RFC 8839 §5.1, RFC 8840 §4.2).
-func (a *mutator) sendHeld(ctx context.Context, next signaling.SendFunc) error {
+func (a *Mutator) sendHeld(ctx context.Context, next signaling.SendFunc) error {
 	if a.held == nil {
 		return nil
 	}
@@ -272,7 +273,7 @@ func (a *mutator) sendHeld(ctx context.Context, next signaling.SendFunc) error {
 }
 
 // more are candidates beside m.
-func (a *mutator) more(m signal.Message, lines []string) []signal.Message {
+func (a *Mutator) more(m signal.Message, lines []string) []signal.Message {
 	var all []signal.Message
 	for _, line := range lines {
 		c := *m.Candidate

@@ -1,7 +1,8 @@
-package main
+package probe
 
 import (
 	"context"
+	"crypto/rand"
 	"slices"
 	"time"
 
@@ -18,8 +19,8 @@ const (
 
 // explore makes a call to find out what the peer can do.
 func (p *prober) explore(ctx context.Context) {
-	p.capabilities = map[string]bool{"callback": p.await > 0}
-	defer func() { p.options.Wait = 0 }() // NAME has been there
+	p.capabilities = map[string]bool{"callback": p.WaitForCall > 0}
+	defer func() { p.Call.Wait = 0 }() // NAME has been there
 	a, err := p.begin(ctx, scenario.Scenario{Steps: []scenario.Step{{Verb: "call", Args: []string{"audio=" + exploringTone, "video"}, Text: "call"}}})
 	if err != nil {
 		p.noCall, p.noCallAll = err, true
@@ -29,13 +30,13 @@ func (p *prober) explore(ctx context.Context) {
 	defer a.end()
 	steps := a.newSteps()
 	a.awaitPresent(ctx)
-	if err := steps.until(ctx, "connected", p.options.Timeout); err != nil {
+	if err := steps.until(ctx, "connected", p.Call.Timeout); err != nil {
 		p.noCall = err
 		p.noCallAll = a.session.IsAbsent() || ctx.Err() != nil
 		p.applyLevel()
 		return
 	}
-	line := "parley probe " + randomHex(4)
+	line := "parley probe " + rand.Text()[:8]
 	a.session.Call.Say(line)
 	deadline, cancel := context.WithTimeout(ctx, exploringWait)
 	defer cancel()
@@ -60,7 +61,7 @@ func (p *prober) explore(ctx context.Context) {
 }
 
 // awaitPresent waits until the peer is signed in, for as long as the call waits for it.
-func (a *probeCall) awaitPresent(ctx context.Context) {
+func (a *call) awaitPresent(ctx context.Context) {
 	if a.presence == nil {
 		return
 	}
@@ -73,17 +74,17 @@ func (a *probeCall) awaitPresent(ctx context.Context) {
 
 // applyLevel notes what the user says that the peer can do.
 func (p *prober) applyLevel() {
-	if p.level == "echo" || p.level == "parley" {
+	if p.PeerType == "echo" || p.PeerType == "parley" {
 		for _, need := range []string{"audio", "video", "data", "audio-in", "video-in"} {
 			p.capabilities[need] = true
 		}
-		if p.level == "echo" {
+		if p.PeerType == "echo" {
 			p.capabilities["text-echo"], p.capabilities["media-echo"] = true, true
 		} else {
 			p.capabilities["parley"], p.capabilities["cooperation"] = true, true
 		}
 	}
-	if p.level == "any" {
+	if p.PeerType == "any" {
 		for _, need := range []string{"text-echo", "media-echo", "parley", "cooperation"} {
 			p.capabilities[need] = false
 		}

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"bytes"
@@ -20,24 +20,24 @@ import (
 
 // keep writes what was seen in a call to the folder of --evidence, and returns
 // where. What cannot be written is reported, and is no verdict.
-func (p *prober) keep(a *probeCall, r *scenario.Result) string {
-	if p.evidence == "" {
+func (p *prober) keep(a *call, r *scenario.Result) string {
+	if p.Evidence == "" {
 		return ""
 	}
-	folder := filepath.Join(p.evidence, r.Scenario.Name)
+	folder := filepath.Join(p.Evidence, r.Scenario.Name)
 	err := os.MkdirAll(folder, 0o700)
 	for name, data := range a.evidence(r) {
 		err = errors.Join(err, os.WriteFile(filepath.Join(folder, name), data, 0o600))
 	}
 	err = errors.Join(err, a.artifacts.copyTo(folder))
 	if err != nil {
-		p.resources.Report.Warnf("--evidence: %v", err)
+		p.Resources.Report.Warnf("--evidence: %v", err)
 	}
 	return folder
 }
 
 // evidence are the files, by name.
-func (a *probeCall) evidence(r *scenario.Result) map[string][]byte {
+func (a *call) evidence(r *scenario.Result) map[string][]byte {
 	w := a.observed
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -92,7 +92,7 @@ const (
 
 // newArtifacts has a call with these settings written to files, if there is --evidence.
 func (p *prober) newArtifacts(s *session.Options, r *resources.Resources) (*artifacts, error) {
-	if p.evidence == "" {
+	if p.Evidence == "" {
 		return nil, nil
 	}
 	folder, err := os.MkdirTemp("", "parley-probe-")

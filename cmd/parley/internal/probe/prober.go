@@ -1,4 +1,5 @@
-package main
+// Package probe runs scenarios against a peer.
+package probe
 
 import (
 	"context"
@@ -15,30 +16,51 @@ import (
 	"parley/cmd/parley/internal/session"
 )
 
-// levels are what --peer-type can say.
-func levels() []string { return []string{"auto", "any", "echo", "parley"} }
+// PeerTypes returns the values of Options.PeerType.
+func PeerTypes() []string { return []string{"auto", "any", "echo", "parley"} }
+
+// Options are the options of a run.
+type Options struct {
+	Target       string // name of the peer
+	FixedName    bool   // the own name, Call.Name, was given and is not changed
+	PeerType     string // one of PeerTypes: what the peer can do, auto to find out
+	Suite        string // in the report
+	Scenarios    []scenario.Scenario
+	Load         Load // in place of Scenarios
+	Requirements []scenario.Requirement
+	Parallel     int           // calls at once, by names that end in a number
+	Pause        time.Duration // before each call
+	WaitForCall  time.Duration // for a call of the peer, 0 to skip scenarios that need one
+	Evidence     string        // folder, "" to keep nothing
+	ReportEach   bool          // each result is reported as it comes
+
+	Call      *session.Options     // of each call
+	Resources *resources.Resources // which are open
+}
+
+// Load is how many calls a load run makes, and how.
+type Load struct {
+	Peers    int           // calls at once, 0 for no load run, at most MaxLoad
+	Pace     time.Duration // from the begin of one call to that of the next
+	Duration time.Duration // of all calls at once
+}
 
 // prober runs scenarios against one peer.
 type prober struct {
-	options   *session.Options
-	resources *resources.Resources
-	target    string
-	fixedName bool // --as says how we are called
-	suite     string
-	level     string
-	format    string
-	evidence  string
-	await     time.Duration
-	parallel  int
-	pause     time.Duration
-	load      loading
-	scenarios []scenario.Scenario
-	required  []scenario.Requirement
-
+	Options
 	done         *atomic.Int32 // scenarios
 	capabilities map[string]bool
 	noCall       error // why no call came about at first, nil if one did
-	noCallAll    bool  // and that is no business of any scenario
+	noCallAll    bool  // noCall is not the result of any scenario
+}
+
+// Run runs all scenarios, or the load, and returns the report. It reports progress on the way.
+func Run(ctx context.Context, o Options) *scenario.Report {
+	p := &prober{Options: o}
+	if o.Load.Peers > 0 {
+		return p.runLoad(ctx)
+	}
+	return p.run(ctx)
 }
 
 // run runs all scenarios. It reports what it does on the way.
@@ -47,13 +69,13 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 	results := map[string]scenario.Result{}
 	p.done = &atomic.Int32{}
 	p.explore(ctx)
-	if p.noCallAll && !slices.ContainsFunc(p.scenarios, p.awaits) {
+	if p.noCallAll && !slices.ContainsFunc(p.Scenarios, p.awaits) {
 		r.Err = p.noCall
 	}
 	var mu sync.Mutex // protects results
 	groups := make(chan []scenario.Scenario)
 	var work sync.WaitGroup
-	for i := range p.parallel {
+	for i := range p.Parallel {
 		work.Go(func() {
 			for group := range groups {
 				done := p.as(i).group(ctx, group)
@@ -65,12 +87,12 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 			}
 		})
 	}
-	for _, group := range scenario.Groups(p.scenarios) {
+	for _, group := range scenario.Groups(p.Scenarios) {
 		groups <- group
 	}
 	close(groups)
 	work.Wait()
-	for _, s := range p.scenarios {
+	for _, s := range p.Scenarios {
 		r.Results = append(r.Results, results[s.Name])
 	}
 	p.finish(ctx, r)
@@ -78,7 +100,7 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 }
 
 func (p *prober) newReport() *scenario.Report {
-	return &scenario.Report{Peer: p.target, Server: p.options.Server, Suite: p.suite, PeerType: p.level, Version: config.Version(), Began: time.Now(), Requirements: p.required}
+	return &scenario.Report{Peer: p.Target, Server: p.Call.Server, Suite: p.Suite, PeerType: p.PeerType, Version: config.Version(), Began: time.Now(), Requirements: p.Requirements}
 }
 
 // finish completes a report whose results are there.
@@ -94,12 +116,12 @@ func (p *prober) finish(ctx context.Context, r *scenario.Report) {
 
 // as is the same prober by a name of its own, where several call at once.
 func (p *prober) as(i int) *prober {
-	if p.parallel == 1 {
+	if p.Parallel == 1 {
 		return p
 	}
-	other, s := *p, *p.options
+	other, s := *p, *p.Call
 	s.Name += fmt.Sprintf("-%d", i+1)
-	other.options = &s
+	other.Call = &s
 	return &other
 }
 
@@ -146,7 +168,7 @@ func (p *prober) cannot(ctx context.Context, s scenario.Scenario) scenario.Resul
 
 // awaits reports whether a scenario is one that waits for the peer, which need not be there yet.
 func (p *prober) awaits(s scenario.Scenario) bool {
-	return p.await > 0 && s.Steps[0].Verb == "await-call"
+	return p.WaitForCall > 0 && s.Steps[0].Verb == "await-call"
 }
 
 // remedy says what would let a scenario run.
@@ -170,7 +192,7 @@ func remedy(need string) string {
 // one scenario unless they only look.
 func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scenario.Result {
 	select {
-	case <-time.After(p.pause):
+	case <-time.After(p.Pause):
 	case <-ctx.Done():
 	}
 	begin := time.Now()
@@ -203,7 +225,7 @@ func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scen
 }
 
 // look carries out the rest of a scenario, after the call.
-func (p *prober) look(ctx context.Context, a *probeCall, s scenario.Scenario, begin time.Time) scenario.Result {
+func (p *prober) look(ctx context.Context, a *call, s scenario.Scenario, begin time.Time) scenario.Result {
 	r := scenario.Result{Scenario: s}
 	step, err := p.steps(ctx, a, s)
 	if err != nil {
@@ -223,7 +245,7 @@ func (p *prober) look(ctx context.Context, a *probeCall, s scenario.Scenario, be
 }
 
 // steps carries out the steps of a scenario after the call. It returns the step that failed, and why.
-func (p *prober) steps(ctx context.Context, a *probeCall, s scenario.Scenario) (scenario.Step, error) {
+func (p *prober) steps(ctx context.Context, a *call, s scenario.Scenario) (scenario.Step, error) {
 	type ended struct {
 		step scenario.Step
 		err  error
@@ -253,16 +275,16 @@ func (p *prober) steps(ctx context.Context, a *probeCall, s scenario.Scenario) (
 // status draws how far a suite has come, and what is done now.
 func (p *prober) status(line string) {
 	if p.done != nil {
-		line = fmt.Sprintf("%d of %d done; %s", p.done.Load(), len(p.scenarios), line)
+		line = fmt.Sprintf("%d of %d done; %s", p.done.Load(), len(p.Scenarios), line)
 	}
-	p.resources.Report.Status(line)
+	p.Resources.Report.Status(line)
 }
 
 // reportResult reports a result as it comes.
 func (p *prober) reportResult(r *scenario.Result) {
 	p.done.Add(1)
-	if p.format != "table" { // the table says the same
-		p.resources.Report.Infof("%-13s %s", r.Verdict, r.Scenario.Name)
+	if p.ReportEach {
+		p.Resources.Report.Infof("%-13s %s", r.Verdict, r.Scenario.Name)
 		return
 	}
 	p.status(fmt.Sprintf("%s %s", r.Verdict, r.Scenario.Name))

@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/probe/facts"
+	"parley/cmd/parley/internal/probe/mutator"
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/session"
@@ -26,10 +27,10 @@ import (
 	"parley/signal"
 )
 
-// probeCall is one call of a probe.
-type probeCall struct {
+// call is one call of a probe.
+type call struct {
 	session   *session.Session
-	observed  *callObserver
+	observed  *observer
 	events    *bytes.Buffer // NDJSON, whole once end has returned
 	cancel    context.CancelFunc
 	running   context.Context // of what belongs to the call
@@ -54,8 +55,8 @@ type notCalled struct{ text string }
 func (n *notCalled) Error() string { return n.text }
 
 // parseCallWords reads what stands behind call.
-func parseCallWords(s *session.Options, words []string) (*mutator, error) {
-	var altered *mutator
+func parseCallWords(s *session.Options, words []string) (*mutator.Mutator, error) {
+	var altered *mutator.Mutator
 	for _, w := range words {
 		name, value, has := strings.Cut(w, "=")
 		var err error
@@ -84,7 +85,7 @@ func parseCallWords(s *session.Options, words []string) (*mutator, error) {
 			c, err = parseImpair(value)
 			s.Impair = &c
 		case name == "offer":
-			altered, err = newMutator(value)
+			altered, err = mutator.New(value)
 		default:
 			err = fmt.Errorf("call has no %q; there are audio, video, size, codec, relay, impair, offer, polite and impolite", w)
 		}
@@ -99,9 +100,9 @@ func parseCallWords(s *session.Options, words []string) (*mutator, error) {
 }
 
 // begin signs in and calls, or waits to be called, as the first line of scenarios that share a call says.
-func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeCall, error) {
+func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*call, error) {
 	step := group[0].Steps[0]
-	s, r := *p.options, *p.resources
+	s, r := *p.Call, *p.Resources
 	if s.Impair == nil && group[0].Does("impair") {
 		s.Impair = &netem.Config{}
 	}
@@ -114,11 +115,11 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 	if s.Name, err = p.named(step.Args); err != nil {
 		return nil, err
 	}
-	a := &probeCall{observed: newCallObserver(), events: &bytes.Buffer{}, ended: make(chan struct{})}
+	a := &call{observed: newObserver(), events: &bytes.Buffer{}, ended: make(chan struct{})}
 	s.Attach = slices.Clone(s.Attach)
 	if altered != nil {
-		altered.onCrossed = func() { a.observed.Note("crossed", "true") }
-		s.Attach = append(s.Attach, altered.attach)
+		altered.OnCrossed = func() { a.observed.Note("crossed", "true") }
+		s.Attach = append(s.Attach, altered.Attach)
 	}
 	s.Attach = append(s.Attach, a.observed.attach)
 	r.Report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
@@ -135,7 +136,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 		return nil, exit.OrInterruption(ctx, err)
 	}
 	a.observed.metric("login.ms", milliseconds(time.Since(began)))
-	if a.presence, err = session.AwaitPresence(ctx, a.signaling, p.target, s.Wait, p.resources.Report, true); err != nil {
+	if a.presence, err = session.AwaitPresence(ctx, a.signaling, p.Target, s.Wait, p.Resources.Report, true); err != nil {
 		a.signaling.Close()
 		a.artifacts.discard()
 		return nil, err
@@ -150,7 +151,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*probeC
 
 // asksQuality reports whether scenarios, or a requirement, ask for a key of QualityKeys.
 func (p *prober) asksQuality(group []scenario.Scenario) bool {
-	if slices.ContainsFunc(p.required, func(q scenario.Requirement) bool { return mediain.IsQuality(q.Metric()) }) {
+	if slices.ContainsFunc(p.Requirements, func(q scenario.Requirement) bool { return mediain.IsQuality(q.Metric()) }) {
 		return true
 	}
 	return slices.ContainsFunc(group, func(s scenario.Scenario) bool {
@@ -165,7 +166,7 @@ func (p *prober) asksQuality(group []scenario.Scenario) bool {
 }
 
 // open makes the session and runs it.
-func (a *probeCall) open(ctx context.Context, p *prober, s *session.Options, r *resources.Resources, group []scenario.Scenario) (err error) {
+func (a *call) open(ctx context.Context, p *prober, s *session.Options, r *resources.Resources, group []scenario.Scenario) (err error) {
 	step := group[0].Steps[0]
 	var first *signal.Message
 	if step.Verb == "await-call" {
@@ -175,16 +176,16 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *session.Options, r *
 	}
 	if first == nil {
 		s.Attach = append(s.Attach, a.presence.Attach)
-		a.session, err = session.New(ctx, session.Config{Options: s, Resources: r, Peer: p.target, Caller: true})
+		a.session, err = session.New(ctx, session.Config{Options: s, Resources: r, Peer: p.Target, Caller: true})
 	} else {
 		offer, bad := peer.ParseDescription(first.SDP)
 		if bad != nil {
-			return fmt.Errorf("%s calls with an offer that is refused: %w", p.target, bad)
+			return fmt.Errorf("%s calls with an offer that is refused: %w", p.Target, bad)
 		}
-		a.session, err = session.New(ctx, session.Config{Options: s, Resources: r, Peer: p.target, Offer: offer})
+		a.session, err = session.New(ctx, session.Config{Options: s, Resources: r, Peer: p.Target, Offer: offer})
 	}
 	if err == nil {
-		err = a.session.Place(a.signaling.To(p.target))
+		err = a.session.Place(a.signaling.To(p.Target))
 	}
 	if err != nil {
 		return &inconclusive{err}
@@ -195,7 +196,7 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *session.Options, r *
 	if first != nil {
 		a.session.Deliver(*first)
 	}
-	if p.capabilities["cooperation"] && (p.evidence != "" || slices.ContainsFunc(group, func(s scenario.Scenario) bool { return slices.Contains(s.Needs, "cooperation") })) {
+	if p.capabilities["cooperation"] && (p.Evidence != "" || slices.ContainsFunc(group, func(s scenario.Scenario) bool { return slices.Contains(s.Needs, "cooperation") })) {
 		a.cooperate()
 	}
 	a.work.Go(func() { a.session.Route(running, a.signaling) })
@@ -209,25 +210,25 @@ func (a *probeCall) open(ctx context.Context, p *prober, s *session.Options, r *
 }
 
 // called waits for an offer of the peer.
-func (a *probeCall) called(ctx context.Context, p *prober, within time.Duration) (*signal.Message, error) {
-	waiting, cancel := context.WithTimeout(ctx, min(within, max(p.await, time.Millisecond)))
+func (a *call) called(ctx context.Context, p *prober, within time.Duration) (*signal.Message, error) {
+	waiting, cancel := context.WithTimeout(ctx, min(within, max(p.WaitForCall, time.Millisecond)))
 	defer cancel()
 	for {
 		m, err := a.signaling.Receive(waiting)
 		switch {
 		case err != nil && ctx.Err() == nil && waiting.Err() != nil:
-			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.target, p.options.Name, min(within, p.await))}
+			return nil, &notCalled{fmt.Sprintf("%s did not call %s within %s", p.Target, p.Call.Name, min(within, p.WaitForCall))}
 		case err != nil:
 			return nil, err
-		case m.Type == signal.Offer && (m.Peer == p.target || m.Peer == ""):
-			m.Peer = p.target
+		case m.Type == signal.Offer && (m.Peer == p.Target || m.Peer == ""):
+			m.Peer = p.Target
 			return &m, nil
 		}
 	}
 }
 
 // end hangs up and waits until all of the call is gone.
-func (a *probeCall) end() {
+func (a *call) end() {
 	a.session.Call.Hangup()
 	select {
 	case <-a.ended:
@@ -241,7 +242,7 @@ func (a *probeCall) end() {
 }
 
 // hasRelay reports whether a TURN server is known.
-func (a *probeCall) hasRelay() bool {
+func (a *call) hasRelay() bool {
 	servers, err := a.signaling.AllICEServers()
 	if err != nil {
 		return false
@@ -256,13 +257,13 @@ func (a *probeCall) hasRelay() bool {
 
 // steps runs the steps of one scenario in a call.
 type steps struct {
-	*probeCall
+	*call
 
 	mu   sync.Mutex     // guards used
 	used map[string]int // by check, the number after the occurrence that a step has used
 }
 
-func (a *probeCall) newSteps() *steps { return &steps{probeCall: a, used: map[string]int{}} }
+func (a *call) newSteps() *steps { return &steps{call: a, used: map[string]int{}} }
 
 // since returns the number of the first value that may satisfy a check: of occurrences, the first that
 // no step has used; of states, the one after those that were there before the step.
@@ -318,7 +319,7 @@ func (s *steps) until(ctx context.Context, raw string, within time.Duration) err
 }
 
 // over says that the call ended before something came about.
-func (a *probeCall) over(raw string) error {
+func (a *call) over(raw string) error {
 	if a.err != nil {
 		return fmt.Errorf("no %s: %w", raw, a.err)
 	}
@@ -327,7 +328,7 @@ func (a *probeCall) over(raw string) error {
 
 // short says that something did not come about in time, and why no call did if
 // that is the reason.
-func (a *probeCall) short(c event.Check, raw string, within time.Duration) error {
+func (a *call) short(c event.Check, raw string, within time.Duration) error {
 	saw := a.observed.Latest(c.Key)
 	switch {
 	case saw != "":
@@ -341,12 +342,12 @@ func (a *probeCall) short(c event.Check, raw string, within time.Duration) error
 }
 
 // read reads a check; KEY+=N is made a bound from now on.
-func (a *probeCall) read(raw string) (event.Check, error) {
+func (a *call) read(raw string) (event.Check, error) {
 	key, grow, ok := strings.Cut(raw, "+=")
 	if !ok {
-		return event.ParseCheck(raw, probeKeys())
+		return event.ParseCheck(raw, keys())
 	}
-	by, err := event.ParseCheck(key+">="+grow, probeKeys())
+	by, err := event.ParseCheck(key+">="+grow, keys())
 	if err != nil {
 		return by, err
 	}
