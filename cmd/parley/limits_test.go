@@ -29,7 +29,7 @@ func TestLimitFlags(t *testing.T) {
 	defaults := server.Limits{
 		Frame: 65536, SDP: 49152, Candidate: 2048, LoginWait: 10 * time.Minute, Pending: 1024, Offers: server.Rate{PerSecond: 5, Burst: 10},
 		Candidates: server.Rate{PerSecond: 20, Burst: 200}, Others: server.Rate{PerSecond: 10, Burst: 20}, Connections: 16384, PerAddress: 256,
-		Upgrades: server.Rate{PerSecond: 200, Burst: 1000}, UpgradesPerAddress: server.Rate{PerSecond: 50, Burst: 500}, Calls: 128, HeaderWait: 5 * time.Second, Header: 16384,
+		Upgrades: server.Rate{PerSecond: 200, Burst: 1000}, UpgradesPerAddress: server.Rate{PerSecond: 50, Burst: 500}, Calls: 128, Watches: 8, WatchesPerAddress: 64, HeaderWait: 5 * time.Second, Header: 16384,
 		LoginFailures: server.Rate{PerSecond: 10.0 / 1800, Burst: 10},
 	}
 	got, err := limitsOf(t)
@@ -44,13 +44,15 @@ func TestLimitFlags(t *testing.T) {
 		"max-candidate": func(l *server.Limits, n int) { l.Candidate = n }, "max-pending": func(l *server.Limits, n int) { l.Pending = n },
 		"max-connections": func(l *server.Limits, n int) { l.Connections = n }, "max-per-address": func(l *server.Limits, n int) { l.PerAddress = n },
 		"max-calls": func(l *server.Limits, n int) { l.Calls = n }, "max-header": func(l *server.Limits, n int) { l.Header = n },
-		"login-deadline":       func(l *server.Limits, n int) { l.LoginWait = time.Duration(n) * span(n) },
-		"header-timeout":       func(l *server.Limits, n int) { l.HeaderWait = time.Duration(n) * span(n) },
-		"offer-rate":           func(l *server.Limits, n int) { l.Offers = server.Rate{PerSecond: float64(n)} },
-		"candidate-rate":       func(l *server.Limits, n int) { l.Candidates = server.Rate{PerSecond: float64(n)} },
-		"other-rate":           func(l *server.Limits, n int) { l.Others = server.Rate{PerSecond: float64(n)} },
-		"upgrade-rate":         func(l *server.Limits, n int) { l.Upgrades = server.Rate{PerSecond: float64(n)} },
-		"address-upgrade-rate": func(l *server.Limits, n int) { l.UpgradesPerAddress = server.Rate{PerSecond: float64(n)} },
+		"max-watches":             func(l *server.Limits, n int) { l.Watches = n },
+		"max-watches-per-address": func(l *server.Limits, n int) { l.WatchesPerAddress = n },
+		"login-deadline":          func(l *server.Limits, n int) { l.LoginWait = time.Duration(n) * span(n) },
+		"header-timeout":          func(l *server.Limits, n int) { l.HeaderWait = time.Duration(n) * span(n) },
+		"offer-rate":              func(l *server.Limits, n int) { l.Offers = server.Rate{PerSecond: float64(n)} },
+		"candidate-rate":          func(l *server.Limits, n int) { l.Candidates = server.Rate{PerSecond: float64(n)} },
+		"other-rate":              func(l *server.Limits, n int) { l.Others = server.Rate{PerSecond: float64(n)} },
+		"upgrade-rate":            func(l *server.Limits, n int) { l.Upgrades = server.Rate{PerSecond: float64(n)} },
+		"address-upgrade-rate":    func(l *server.Limits, n int) { l.UpgradesPerAddress = server.Rate{PerSecond: float64(n)} },
 		"max-login-failures": func(l *server.Limits, n int) {
 			l.LoginFailures = server.Rate{PerSecond: float64(n) / 1800, Burst: max(n, 0)}
 		},

@@ -20,7 +20,7 @@ const watchReplyTimeout = 10 * time.Second
 
 // Watch waits until a client is signed in by a name. The client must be logged in. The error wraps
 // ErrNotWatched if the server cannot notify it: an original server, or one whose limit is reached.
-// It is the cause of ctx if that ends first. Receive must be called meanwhile.
+// The error is the cause of ctx if that ends first. Receive must be called meanwhile.
 func (c *Client) Watch(ctx context.Context, name string) error {
 	if err := signal.CheckPeerName(name); err != nil {
 		return err

@@ -28,8 +28,8 @@ const (
 )
 
 // A Presence waits for the peer of a call to sign in, for --wait. Where the server notifies the client,
-// the call begins afterwards. Otherwise the call sends its first offer again and again. It is a
-// middleware of the call.
+// the call begins afterwards. Otherwise the call sends its first offer again and again. A Presence
+// is a middleware of the call.
 type Presence struct {
 	conn     *signaling.Conn
 	name     string
