@@ -61,16 +61,16 @@ func (c *chat) place(ctx context.Context, name string, wait time.Duration) {
 
 // Begun implements user.
 func (c *chat) Begun(s *session.Session) {
-	if s.Out && c.answerer.Signaling.IsDisconnected() {
-		c.resources.Report.Infof("%s is called once the signaling server is back", sanitize.Text(s.Name))
+	if s.Caller && c.answerer.Signaling.IsDisconnected() {
+		c.resources.Report.Infof("%s is called once the signaling server is back", sanitize.Text(s.Peer()))
 	}
-	c.inbox.post(tui.Moved{Peer: s.Name, To: tui.Calling})
+	c.inbox.post(tui.Moved{Peer: s.Peer(), To: tui.Calling})
 	c.inbox.post(func() {
-		p := c.placing[s.Name]
-		if p == nil || !s.Out {
+		p := c.placing[s.Peer()]
+		if p == nil || !s.Caller {
 			return
 		}
-		delete(c.placing, s.Name)
+		delete(c.placing, s.Peer())
 		for _, do := range p.waiting {
 			do(s)
 		}
@@ -103,12 +103,12 @@ func (c *chat) Ended(ctx context.Context, s *session.Session, err error) {
 		c.resources.Report.Warnf("%v", err)
 		err = &exit.ReportedError{Err: err}
 	}
-	if s.Name == c.with {
+	if s.Peer() == c.with {
 		c.outcome.Store(&answer.CallEnded{Err: err})
 	}
 	c.inbox.post(func() {
-		if c.answerer.Calls.Get(s.Name) == nil && c.placing[s.Name] == nil {
-			c.over(s.Name, err)
+		if c.answerer.Calls.Get(s.Peer()) == nil && c.placing[s.Peer()] == nil {
+			c.over(s.Peer(), err)
 		}
 	})
 }
@@ -150,17 +150,17 @@ func (c *chat) reportRing(name, state, say string) {
 
 // send offers files in a call that is up.
 func (c *chat) send(s *session.Session, paths []string) {
-	list, err := transfer.Collect(paths, s.Resources.Report)
+	list, err := transfer.Collect(paths, s.Reporter())
 	if err != nil {
-		s.Resources.Report.Warnf("%v", err)
+		s.Reporter().Warnf("%v", err)
 		return
 	}
 	ch, err := s.Call.OpenChannel(s.Context(), datachannel.Options{Label: "files", Protocol: filetransfer.Protocol, Detached: true})
 	if err != nil {
-		s.Resources.Report.Warnf("the files are not sent to %s: %v", sanitize.Text(s.Name), err)
+		s.Reporter().Warnf("the files are not sent to %s: %v", sanitize.Text(s.Peer()), err)
 		return
 	}
 	if err := transfer.Send(s, ch, list); err != nil {
-		s.Resources.Report.Warnf("%v", err)
+		s.Reporter().Warnf("%v", err)
 	}
 }

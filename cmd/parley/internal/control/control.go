@@ -184,7 +184,7 @@ func controls(ch *datachannel.Channel) bool {
 	return ch.OpenedByPeer() && ch.Protocol() == Protocol
 }
 
-// open takes a channel for remote control. open is a channelHandler.
+// open takes a channel for remote control. open is a session.ChannelHandler.
 func (r *remoteControl) open(ch *datachannel.Channel) bool {
 	if !controls(ch) {
 		return false
@@ -216,7 +216,7 @@ func (r *remoteControl) sendEvents(ctx context.Context, ch *datachannel.Channel)
 			err = ch.Write(ctx, line, true)
 		}
 		if err != nil && !errors.Is(err, datachannel.ErrTooLong) {
-			r.Resources.Logger.Debug("no more events are sent to the caller", "error", err)
+			r.Logger().Debug("no more events are sent to the caller", "error", err)
 			return
 		}
 	}
@@ -238,7 +238,7 @@ func (r *remoteControl) receiveCommands(ctx context.Context, ch *datachannel.Cha
 		if errors.Is(err, context.Canceled) {
 			return
 		}
-		r.queue.add(session.ReplyEvent(r.Name, cmd, err), time.Now())
+		r.queue.add(session.ReplyEvent(r.Peer(), cmd, err), time.Now())
 	}
 }
 
@@ -251,7 +251,7 @@ func (r *remoteControl) runCommand(ctx context.Context, cmd session.Command) err
 	if cmd.Peer != "" || !slices.Contains(Commands(), cmd.Command) {
 		return fmt.Errorf("the peer may not ask for this; it may ask for %s, without peer", strings.Join(Commands(), ", "))
 	}
-	r.Resources.Report.Infof("%s asks this side to %s", sanitize.Text(r.Name), cmd.Command)
+	r.Reporter().Infof("%s asks this side to %s", sanitize.Text(r.Peer()), cmd.Command)
 	running, cancel := context.WithTimeoutCause(ctx, commandTimeout, fmt.Errorf("it has not come about within %s", commandTimeout))
 	defer cancel()
 	done := make(chan error, 1)

@@ -237,7 +237,7 @@ func (a *call) end() {
 	a.cancel()
 	a.work.Wait()
 	a.signaling.Close()
-	_ = a.session.Resources.Report.Close() // its writers are buffers
+	_ = a.session.Reporter().Close() // its writers are buffers
 	a.artifacts.end()
 }
 

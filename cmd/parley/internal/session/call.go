@@ -14,7 +14,7 @@ import (
 	"parley/signal"
 )
 
-// Call logs in and calls name.
+// Call signs in, calls name and returns when the call is over.
 func Call(ctx context.Context, o *Options, r *resources.Resources, name string) error {
 	if err := r.Open(o.ResourcesOptions()); err != nil {
 		return err
@@ -59,7 +59,7 @@ func Call(ctx context.Context, o *Options, r *resources.Resources, name string) 
 	return c.Run(ctx)
 }
 
-// SignIn logs in within --timeout. With expectations, a server that
+// SignIn signs in within --timeout. With expectations, a server that
 // does not answer is one that did not hold.
 func SignIn(ctx context.Context, o *Options, r *resources.Resources) (*signaling.Conn, error) {
 	if o.Timeout > 0 {
@@ -91,7 +91,7 @@ func (c *Session) Route(ctx context.Context, l *signaling.Conn) {
 			l.Lost(err)
 			c.SignalingLost(err)
 			return
-		case m.Peer != "" && m.Peer != c.Name:
+		case m.Peer != "" && m.Peer != c.peer:
 			l.RejectBusy(ctx, m)
 		default:
 			c.Deliver(m)
@@ -99,13 +99,13 @@ func (c *Session) Route(ctx context.Context, l *signaling.Conn) {
 	}
 }
 
-// Deliver hands a message of the peer to the call.
+// Deliver hands a message of the peer to the middleware and to the call.
 func (c *Session) Deliver(m signal.Message) {
-	signaling.DeliverBy(c.middleware, c.pass)(m)
+	signaling.DeliverBy(c.middleware, func(m signal.Message) { handleMessage(c, m) })(m)
 }
 
-// pass hands a message of the peer to the call.
-func (c *Session) pass(m signal.Message) {
+// handleMessage hands a message of the peer, past the middleware, to the call.
+func handleMessage(c *Session, m signal.Message) {
 	switch m.Type {
 	case signal.Offer:
 		c.Call.DeliverOffer(signaling.Description(m))
@@ -118,10 +118,10 @@ func (c *Session) pass(m signal.Message) {
 			c.Call.DeliverLeave()
 			return
 		}
-		c.Resources.Report.Infof("%s has lost the signaling server; the call goes on as long as something comes", sanitize.Text(c.Name))
+		c.resources.Report.Infof("%s has lost the signaling server; the call goes on as long as something comes", sanitize.Text(c.peer))
 		c.Call.DeliverUnreachable()
 	case signal.Error:
-		c.complained(m)
+		handleError(c, m)
 	}
 }
 
@@ -132,17 +132,17 @@ const absentRetryDelay = 3 * time.Second
 // codeNoCall is the server's error for a message of a call that is over.
 const codeNoCall = "no_call"
 
-// complained takes an error of the server.
-func (c *Session) complained(m signal.Message) {
+// handleError handles an error of the server.
+func handleError(c *Session, m signal.Message) {
 	switch {
 	case m.Code == signal.CodeAbsent && !c.IsConnected():
-		c.notThere(exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.Name), sanitize.Text(c.options.Server)))
+		c.notThere(exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.peer), sanitize.Text(c.options.Server)))
 	case m.Code == signal.CodeAbsent: // say because it comes back to the server after us
 		time.AfterFunc(absentRetryDelay, c.Call.SignalingRestored)
 	case m.Code == codeNoCall: // messages crossed a hang-up
-		c.Resources.Logger.Debug("the signaling server says", "text", m.Text)
+		c.resources.Logger.Debug("the signaling server says", "text", m.Text)
 	default:
-		c.Resources.Report.Warnf("the signaling server says: %s", sanitize.Text(m.Text))
+		c.resources.Report.Warnf("the signaling server says: %s", sanitize.Text(m.Text))
 	}
 }
 
@@ -153,10 +153,10 @@ func (c *Session) IsAbsent() bool {
 	return c.absent != nil
 }
 
-// SignalingLost ends a call that is not up yet. One that is goes on.
+// SignalingLost ends a call that is not connected yet.
 func (c *Session) SignalingLost(err error) {
 	if c.IsConnected() {
-		c.Resources.Report.Warnf("%v; the call with %s goes on", err, sanitize.Text(c.Name))
+		c.resources.Report.Warnf("%v; the call with %s goes on", err, sanitize.Text(c.peer))
 		return
 	}
 	c.Fail(err)

@@ -22,15 +22,15 @@ func (l *Calls) Add(c *Session) {
 	if l.byName == nil {
 		l.byName = map[string]*Session{}
 	}
-	l.byName[c.Name], l.latest = c, c
+	l.byName[c.peer], l.latest = c, c
 }
 
 // Remove removes a call that is over.
 func (l *Calls) Remove(c *Session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.byName[c.Name] == c {
-		delete(l.byName, c.Name)
+	if l.byName[c.peer] == c {
+		delete(l.byName, c.peer)
 	}
 	if l.latest == c {
 		l.latest = nil

@@ -9,9 +9,9 @@ import (
 	"parley/peer/datachannel"
 )
 
-// channelApp uses the data channels of a call for something else than lines of
+// ChannelApp uses the data channels of a call for something else than lines of
 // text.
-type channelApp interface {
+type ChannelApp interface {
 	// Channels returns the channels that the caller opens.
 	Channels() []datachannel.Options
 	// Opened gets a channel that no application has taken, on the call's goroutine, and may take it. What
@@ -24,7 +24,7 @@ type channelApp interface {
 }
 
 // Peer returns the name of the peer.
-func (c *Session) Peer() string { return c.Name }
+func (c *Session) Peer() string { return c.peer }
 
 // PeerIsParley reports whether the peer is this program.
 func (c *Session) PeerIsParley() bool { return c.Call.PeerIsParley() }
@@ -38,10 +38,10 @@ func (c *Session) OpenChannel(ctx context.Context, o datachannel.Options) (*data
 func (c *Session) Hangup() { c.Call.Hangup() }
 
 // Reporter returns the reporter of the command.
-func (c *Session) Reporter() *event.Reporter { return c.Resources.Report }
+func (c *Session) Reporter() *event.Reporter { return c.resources.Report }
 
 // Logger returns the logger of the command.
-func (c *Session) Logger() *slog.Logger { return c.Resources.Logger }
+func (c *Session) Logger() *slog.Logger { return c.resources.Logger }
 
 // dataChannelOptions returns the channels of a call. A label that was not given is the usual one.
 func dataChannelOptions(c *Session) []datachannel.Options {

@@ -109,7 +109,7 @@ func (c *Session) Do(cmd Command, done func(error)) {
 			done(errors.New("the call is not connected yet"))
 			return
 		}
-		c.Emit(event.Event{Name: "stats", Peer: c.Name, Fields: append(withID(cmd), c.stats.fields(true)...), Message: c.stats.line()})
+		c.Emit(event.Event{Name: "stats", Peer: c.peer, Fields: append(withID(cmd), c.stats.fields(true)...), Message: c.stats.line()})
 		c.Received.EnableMetering()
 		done(nil)
 	default:

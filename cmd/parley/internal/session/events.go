@@ -42,7 +42,7 @@ func (c *Session) handleEvent(e peer.Event) {
 	case peer.VerificationCode:
 		c.events.code(e)
 		if !e.Verified && c.options.Verify == config.VerifyAsk {
-			c.work.Go(func() { c.askCode(e.Code) })
+			c.work.Go(func() { askCode(c, e.Code) })
 		}
 	case peer.TrackReceived:
 		c.expect.Observe("track."+e.Track.Kind().String(), event.TextOf("true"))
@@ -54,24 +54,24 @@ func (c *Session) handleEvent(e peer.Event) {
 	case peer.TrackSending:
 		c.events.track(e.Track.Kind(), e.Codec.MimeType, "out")
 	case peer.TrackRejected:
-		c.Resources.Report.Warnf("%s is not sent to %s: %s", e.Track.Kind(), sanitize.Text(c.Name), sanitize.Text(e.Reason))
+		c.resources.Report.Warnf("%s is not sent to %s: %s", e.Track.Kind(), sanitize.Text(c.peer), sanitize.Text(e.Reason))
 	case peer.Warned:
-		c.Resources.Report.Warnf("in the call with %s: %s", sanitize.Text(c.Name), sanitize.Text(e.Text))
+		c.resources.Report.Warnf("in the call with %s: %s", sanitize.Text(c.peer), sanitize.Text(e.Text))
 	}
 }
 
 func (c *Session) stateChanged(e peer.StateChanged) {
-	ev := event.Event{Name: "state", Peer: c.Name, Fields: event.Fields("connection", e.State.String(), "ms", e.Since.Milliseconds())}
+	ev := event.Event{Name: "state", Peer: c.peer, Fields: event.Fields("connection", e.State.String(), "ms", e.Since.Milliseconds())}
 	switch e.State {
 	case webrtc.PeerConnectionStateConnected:
-		ev.Message = fmt.Sprintf("connected to %s in %d ms", sanitize.Text(c.Name), e.Since.Milliseconds())
+		ev.Message = fmt.Sprintf("connected to %s in %d ms", sanitize.Text(c.peer), e.Since.Milliseconds())
 		if c.IsConnected() {
-			ev.Message = fmt.Sprintf("connected to %s again", sanitize.Text(c.Name))
+			ev.Message = fmt.Sprintf("connected to %s again", sanitize.Text(c.peer))
 		}
 		c.begun.Do(c.begin)
 		defer c.expect.Observe("connected", event.TextOf("true"))
 	case webrtc.PeerConnectionStateDisconnected:
-		ev.Message = fmt.Sprintf("nothing comes from %s, waiting for it", sanitize.Text(c.Name))
+		ev.Message = fmt.Sprintf("nothing comes from %s, waiting for it", sanitize.Text(c.peer))
 	}
 	c.Emit(ev)
 	c.Received.MeasurePath(e)
@@ -111,7 +111,7 @@ func (c *Session) message(e peer.MessageReceived) {
 		return
 	}
 	if err := e.Channel.Send(e.Data, e.Text); err != nil {
-		c.Resources.Report.Warnf("%d bytes were not sent back to %s: %v", len(e.Data), sanitize.Text(c.Name), err)
+		c.resources.Report.Warnf("%d bytes were not sent back to %s: %v", len(e.Data), sanitize.Text(c.peer), err)
 		return
 	}
 	if e.Text {
@@ -120,9 +120,9 @@ func (c *Session) message(e peer.MessageReceived) {
 }
 
 // askCode asks whether the peer sees the same verification code, and ends the call if it does not.
-func (c *Session) askCode(code string) {
-	c.Resources.Report.ClearStatus() // waits for the line with the code
-	same, err := c.Resources.Asker.Ask(c.ctx, c.Name, fmt.Sprintf("does %s see %s too? [y/N] ", sanitize.Text(c.Name), code))
+func askCode(c *Session, code string) {
+	c.resources.Report.ClearStatus() // waits for the line with the code
+	same, err := c.resources.Asker.Ask(c.ctx, c.peer, fmt.Sprintf("does %s see %s too? [y/N] ", sanitize.Text(c.peer), code))
 	switch {
 	case c.ctx.Err() != nil: // the call is over
 	case err != nil:

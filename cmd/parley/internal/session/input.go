@@ -110,7 +110,7 @@ func (i input) runLine(line []byte) {
 		return
 	}
 	c.Do(cmd, func(err error) {
-		i.reply(c.Name, cmd, err)
+		i.reply(c.peer, cmd, err)
 		if err == nil && (cmd.Command == "mute" || cmd.Command == "unmute") {
 			c.Sending.AnnounceMute(cmd.Kind, cmd.Command == "mute")
 		}
@@ -141,7 +141,7 @@ func ReplyEvent(peer string, cmd Command, err error) event.Event {
 // only returns a function that finds the only call.
 func only(c *Session) func(string) (*Session, error) {
 	return func(peer string) (*Session, error) {
-		if peer != "" && peer != c.Name {
+		if peer != "" && peer != c.peer {
 			return nil, fmt.Errorf("there is no call with %q", peer)
 		}
 		return c, nil

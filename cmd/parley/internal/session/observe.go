@@ -8,7 +8,7 @@ import (
 	"parley/peer/stats"
 )
 
-// An observer is a set of functions that are called as things happen in a call. Nil functions are
+// Observer is a set of functions that are called as things happen in a call. Nil functions are
 // not called. They return soon: the call waits for them.
 type Observer struct {
 	PeerEvent   func(peer.Event)                    // on the goroutine of the call, before the call handles the event
@@ -16,8 +16,8 @@ type Observer struct {
 	Measurement func()                              // after what the receivers measure has changed
 	Event       func(event.Event)                   // each event that is reported
 	WantsStats  func() bool                         // reports whether event has a use for statistics
-	stats       func(stats.Report)                  // each report of statistics
-	end         func()                              // after the last event
+	Stats       func(stats.Report)                  // each report of statistics
+	End         func()                              // after the last event
 }
 
 // observers are those of one call, in the order in which they were added.
@@ -29,12 +29,12 @@ func (c *Session) Observe(o Observer) { c.observers = append(c.observers, o) }
 // Intercept adds a middleware, before the call begins.
 func (c *Session) Intercept(m signaling.Middleware) { c.middleware = append(c.middleware, m) }
 
-// A channelHandler handles data channels that open, on the goroutine of the call. It reports whether it
+// A ChannelHandler handles data channels that open, on the goroutine of the call. It reports whether it
 // has taken the channel.
-type channelHandler func(*datachannel.Channel) (taken bool)
+type ChannelHandler func(*datachannel.Channel) (taken bool)
 
 // ServeChannels adds a channel application, before the call begins.
-func (c *Session) ServeChannels(a channelHandler) { c.apps = append(c.apps, a) }
+func (c *Session) ServeChannels(a ChannelHandler) { c.apps = append(c.apps, a) }
 
 func (all observers) notifyPeerEvent(e peer.Event) {
 	for _, o := range all {
@@ -62,8 +62,8 @@ func (all observers) notifyMeasurement() {
 
 func (all observers) notifyStats(r stats.Report) {
 	for _, o := range all {
-		if o.stats != nil {
-			o.stats(r)
+		if o.Stats != nil {
+			o.Stats(r)
 		}
 	}
 }
@@ -71,7 +71,7 @@ func (all observers) notifyStats(r stats.Report) {
 // takesStats reports whether an observer has a use for an event with statistics.
 func (all observers) takesStats() bool {
 	for _, o := range all {
-		if o.stats != nil || o.WantsStats != nil && o.WantsStats() {
+		if o.Stats != nil || o.WantsStats != nil && o.WantsStats() {
 			return true
 		}
 	}
@@ -90,8 +90,8 @@ func (all observers) observed() bool {
 
 func (all observers) notifyEnd() {
 	for _, o := range all {
-		if o.end != nil {
-			o.end()
+		if o.End != nil {
+			o.End()
 		}
 	}
 }
@@ -107,5 +107,5 @@ func (all observers) notifyEvent(e event.Event) {
 // Emit reports an event of the call.
 func (c *Session) Emit(e event.Event) {
 	c.observers.notifyEvent(e)
-	c.Resources.Report.Report(e)
+	c.resources.Report.Report(e)
 }

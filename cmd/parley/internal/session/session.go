@@ -24,18 +24,19 @@ import (
 	"parley/signal"
 )
 
-// Session is one call with the media that belong to it.
+// Session is one call: what it sends, what it receives, and its signaling. Exported fields are only read by others, but
+// for App.
 type Session struct {
 	options   *Options
-	Resources *resources.Resources
+	resources *resources.Resources
 
-	Name     string // the peer, as it is known to the signaling server
-	Out      bool   // we called
-	echo     bool   // what comes goes back
-	Began    time.Time
+	peer     string    // its name at the signaling server
+	Caller   bool      // this peer calls
+	echo     bool      // what comes goes back
+	Began    time.Time // when New was called
 	signaler *signaling.Signaler
-	Call     *peer.Call      // nil before place
-	App      channelApp      // nil for text
+	Call     *peer.Call      // nil before Place
+	App      ChannelApp      // nil for text; to be set by a function of Options.Attach
 	Emulator *netem.Emulator // of the call's own sockets, nil for none
 
 	Sending  *mediaout.Senders
@@ -47,7 +48,7 @@ type Session struct {
 	observers  observers
 	middleware []signaling.Middleware
 	presence   *Presence // nil without --wait
-	apps       []channelHandler
+	apps       []ChannelHandler
 
 	connected chan struct{} // closed when the connection is up for the first time
 	begun     sync.Once
@@ -72,13 +73,13 @@ type Config struct {
 	Offer     *peer.Description // that is answered, nil for a call of ours
 }
 
-// New opens the files of a call, before anybody is called: a missing file should not cost a call. The
+// New returns a call that is not placed. It opens the files of a call, before anybody is called: a missing file should not cost a call. The
 // end of ctx ends the wait for a source that sends nothing.
 func New(ctx context.Context, conf Config) (*Session, error) {
 	o, r := conf.Options, conf.Resources
-	c := &Session{options: o, Resources: r, Name: conf.Peer, Out: conf.Caller, echo: conf.Echo, Began: time.Now(), connected: make(chan struct{}), abort: make(chan struct{})}
+	c := &Session{options: o, resources: r, peer: conf.Peer, Caller: conf.Caller, echo: conf.Echo, Began: time.Now(), connected: make(chan struct{}), abort: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.events = callEvents{peer: c.Name, emit: c.Emit}
+	c.events = callEvents{peer: c.peer, emit: c.Emit}
 	c.expect = event.NewExpectations(o.Checks, c.events.check)
 	c.expect.Watch = func(key string, v event.Value) { c.observers.notifyValue(key, v) }
 	for _, attach := range o.Attach {
@@ -86,7 +87,7 @@ func New(ctx context.Context, conf Config) (*Session, error) {
 	}
 	epoch := testsignal.NewEpoch()
 	c.Sending = mediaout.New(c.ctx, mediaout.Options{MediaOut: o.MediaOut, Stdin: r.Stdin, Devices: r.Devices, Epoch: epoch, Fail: c.Fail, Warn: r.Warn, Logger: r.Logger})
-	c.Received = mediain.New(c.ctx, c.receiversOptions(epoch))
+	c.Received = mediain.New(c.ctx, receiverOptions(c, epoch))
 	c.stats = callStats{session: c}
 	if c.echo {
 		c.Sending.AddForwarders(conf.Offer)
@@ -102,14 +103,15 @@ func New(ctx context.Context, conf Config) (*Session, error) {
 	return c, nil
 }
 
-func (c *Session) receiversOptions(epoch *testsignal.Epoch) mediain.Options {
+// receiverOptions returns the options of what a call receives.
+func receiverOptions(c *Session, epoch *testsignal.Epoch) mediain.Options {
 	o := mediain.Options{
-		MediaIn: c.options.MediaIn, Peer: c.Name, Begin: c.Began, Measurements: mediain.MeasurementsOf(c.options.Measurements, c.options.Checks), Test: c.options.MediaOut, Epoch: epoch,
+		MediaIn: c.options.MediaIn, Peer: c.peer, Begin: c.Began, Measurements: mediain.MeasurementsOf(c.options.Measurements, c.options.Checks), Test: c.options.MediaOut, Epoch: epoch,
 		Decodable: c.options.decodable, KeepAll: c.echo || c.options.Input, RecordPartly: c.options.RecordPartly,
-		Recordings: c.Resources.Recordings, Speaker: c.Resources.Speaker, Watcher: c.Resources.Watcher,
-		Emit: c.Emit, Observe: c.expect.Observe, Connected: c.IsConnected, Fail: c.Fail, Warn: c.Resources.Warn, Info: c.Resources.Report.Infof, Logger: c.Resources.Logger,
+		Recordings: c.resources.Recordings, Speaker: c.resources.Speaker, Watcher: c.resources.Watcher,
+		Emit: c.Emit, Observe: c.expect.Observe, Connected: c.IsConnected, Fail: c.Fail, Warn: c.resources.Warn, Info: c.resources.Report.Infof, Logger: c.resources.Logger,
 	}
-	if c.Resources.StatsDump != nil {
+	if c.resources.StatsDump != nil {
 		o.Measurements.Tone = true
 	}
 	if c.echo {
@@ -121,7 +123,7 @@ func (c *Session) receiversOptions(epoch *testsignal.Epoch) mediain.Options {
 // Place makes the call, once we are signed in: the signaling server may name ICE servers then.
 func (c *Session) Place(signaler *signaling.Signaler) error {
 	c.signaler = signaler
-	conf, err := c.configuration(signaler)
+	conf, err := peerConfig(c, signaler)
 	if err == nil {
 		c.Call, err = peer.New(conf)
 	}
@@ -142,7 +144,7 @@ func (c *Session) Close() {
 	c.cancel()
 	if c.Emulator != nil {
 		out, in := c.Emulator.Counts()
-		c.Resources.Logger.Debug("impairment", "out", out, "in", in)
+		c.resources.Logger.Debug("impairment", "out", out, "in", in)
 		_ = c.Emulator.Close()
 		c.Emulator = nil
 	}
@@ -150,20 +152,21 @@ func (c *Session) Close() {
 	c.Received.Release()
 }
 
-func (c *Session) configuration(signaler *signaling.Signaler) (peer.Config, error) {
+// peerConfig returns the configuration of the peer of a call.
+func peerConfig(c *Session, signaler *signaling.Signaler) (peer.Config, error) {
 	servers, err := signaler.AllICEServers()
 	if c.Emulator == nil {
-		c.Emulator = c.Resources.NewEmulator(c.options.Network)
+		c.Emulator = c.resources.NewEmulator(c.options.Network)
 	}
 	conf := peer.Config{
-		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.Out, Impolite: c.options.Name < c.Name,
+		Signaler: signaler, OnEvent: c.handleEvent, Caller: c.Caller, Impolite: c.options.Name < c.peer,
 		Media:    peer.MediaConfig{Tracks: c.Sending.Tracks(), Codecs: c.Received.OfferedCodecs(c.Sending.Codecs()), VideoCodecs: c.options.Codecs},
 		Channels: dataChannelOptions(c),
 		ICE: peer.ICEConfig{Servers: servers, FreshServers: signaler.FreshICEServers, TLS: c.options.TLS, RelayOnly: c.options.RelayOnly, Loopback: resources.OffersLoopback(c.options.Server),
-			MinPort: c.options.MinPort, MaxPort: c.options.MaxPort, UDPMux: c.Resources.UDPMux, TCPMux: c.Resources.TCPMux, AdvertiseIPs: c.options.AdvertiseIPs, Interfaces: c.options.Interfaces},
-		KeyLog: c.Resources.KeyLog, Tap: c.Resources.Tap(), Netem: c.Emulator, Logger: c.Resources.Logger,
+			MinPort: c.options.MinPort, MaxPort: c.options.MaxPort, UDPMux: c.resources.UDPMux, TCPMux: c.resources.TCPMux, AdvertiseIPs: c.options.AdvertiseIPs, Interfaces: c.options.Interfaces},
+		KeyLog: c.resources.KeyLog, Tap: c.resources.Tap(), Netem: c.Emulator, Logger: c.resources.Logger,
 	}
-	conf.Verification.Certificate = c.Resources.Identity
+	conf.Verification.Certificate = c.resources.Identity
 	conf.Verification.Required = c.options.Verify == config.VerifyAsk
 	if !conf.Verification.Required {
 		conf.Verification.Code = c.options.Verify
@@ -175,8 +178,8 @@ func (c *Session) configuration(signaler *signaling.Signaler) (peer.Config, erro
 	if c.options.Dialect == signal.DialectCall && c.App == nil || c.options.Video != "" || c.options.Audio != "" || c.options.Record != "" {
 		conf.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 	}
-	if c.Resources.RTPDump != nil {
-		conf.OnRTP = c.Resources.RTPDump.WriteRTP
+	if c.resources.RTPDump != nil {
+		conf.OnRTP = c.resources.RTPDump.WriteRTP
 	}
 	dumpStats(c, conf)
 	signaler.Intercept(c.middleware)
@@ -193,7 +196,7 @@ func (c *Session) RelayOnly() bool { return c.options.RelayOnly }
 // two ids joined, as the hello-world page names it.
 func (c *Session) Label() string {
 	if c.options.Dialect == signal.DialectRelay {
-		return c.options.Name + c.Name
+		return c.options.Name + c.peer
 	}
 	return "channel1"
 }
@@ -203,7 +206,7 @@ func (c *Session) Run(ctx context.Context) error {
 	defer c.Close()
 	ctx, hangUp := context.WithCancelCause(ctx)
 	defer hangUp(nil)
-	c.events.begin(c.Out)
+	c.events.begin(c.Caller)
 	if len(c.options.Checks) > 0 || c.observers.observed() || c.Received.Measures() {
 		c.Received.Changes.Wanted.Store(true)
 	}
@@ -264,7 +267,7 @@ func (c *Session) verdict(end peer.End, err, cause error) error {
 	case absent != nil:
 		return absent
 	case errors.As(err, &failure):
-		return &exit.Error{Code: exit.CodeOf(err), Err: fmt.Errorf("the call with %s failed: %w", sanitize.Text(c.Name), err)}
+		return &exit.Error{Code: exit.CodeOf(err), Err: fmt.Errorf("the call with %s failed: %w", sanitize.Text(c.peer), err)}
 	case err != nil:
 		return err
 	case errors.Is(cause, ErrAllHeld):
@@ -275,10 +278,10 @@ func (c *Session) verdict(end peer.End, err, cause error) error {
 		return exit.Errorf(exit.Connection, "gave up after %s: %w", c.options.Timeout, c.Call.Why())
 	case errors.Is(cause, ErrTimeout) && len(c.options.Checks) == 0:
 		return exit.Errorf(exit.Timeout, "gave up after %s: %w", c.options.Timeout, c.Call.Why())
-	case end == peer.PeerLeft && c.Out && !c.IsConnected() && c.Call.Answered():
-		return exit.Errorf(exit.Absent, "%s hung up before the call was connected: %w", sanitize.Text(c.Name), c.Call.Why())
-	case end == peer.PeerLeft && c.Out && !c.IsConnected():
-		return exit.Errorf(exit.Absent, "%s said no, or is busy", sanitize.Text(c.Name))
+	case end == peer.PeerLeft && c.Caller && !c.IsConnected() && c.Call.Answered():
+		return exit.Errorf(exit.Absent, "%s hung up before the call was connected: %w", sanitize.Text(c.peer), c.Call.Why())
+	case end == peer.PeerLeft && c.Caller && !c.IsConnected():
+		return exit.Errorf(exit.Absent, "%s said no, or is busy", sanitize.Text(c.peer))
 	case c.App != nil && len(c.options.Checks) == 0:
 		return c.App.Result()
 	}
@@ -347,7 +350,7 @@ func (c *Session) runTimers(ctx context.Context, hangUp context.CancelCauseFunc)
 	var timeout, duration, linger <-chan time.Time
 	var present <-chan struct{} // --timeout begins then; nil if it has begun
 	switch {
-	case !c.Out || c.options.Timeout <= 0:
+	case !c.Caller || c.options.Timeout <= 0:
 	case c.presence != nil:
 		present = c.presence.present
 	default:

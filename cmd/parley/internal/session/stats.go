@@ -25,11 +25,11 @@ func (r callStats) report() {
 	if !c.IsConnected() {
 		return
 	}
-	if c.observers.takesStats() || c.Resources.Report.TakesEvents() {
-		c.Emit(event.Event{Name: "stats", Peer: c.Name, Fields: r.fields(false)})
+	if c.observers.takesStats() || c.resources.Report.TakesEvents() {
+		c.Emit(event.Event{Name: "stats", Peer: c.peer, Fields: r.fields(false)})
 	}
-	if c.Resources.Report.TakesStatus() {
-		c.Resources.Report.Status(r.line())
+	if c.resources.Report.TakesStatus() {
+		c.resources.Report.Status(r.line())
 	}
 }
 
@@ -106,7 +106,7 @@ func (r callStats) reportEnd(end peer.End, err, cause error) {
 	if err != nil && exit.CodeOf(err) != exit.Interrupted {
 		fields = append(fields, event.Field{Key: "error", Value: err.Error()})
 	}
-	ev := event.Event{Name: "end", Peer: c.Name, Fields: fields, Message: sanitize.Text(c.Name) + " hung up"}
+	ev := event.Event{Name: "end", Peer: c.peer, Fields: fields, Message: sanitize.Text(c.peer) + " hung up"}
 	switch {
 	case end == 0:
 		ev.Message = ""
@@ -127,9 +127,9 @@ func (r callStats) reportEnd(end peer.End, err, cause error) {
 // reportSummary reports the statistics at the end of the call.
 func (r callStats) reportSummary() {
 	c := r.session
-	ev := event.Event{Name: "stats", Peer: c.Name, Fields: r.fields(true)}
+	ev := event.Event{Name: "stats", Peer: c.peer, Fields: r.fields(true)}
 	if parts := c.Received.Summary(); len(parts) > 0 {
-		ev.Output = fmt.Sprintf("received from %s: %s", sanitize.Text(c.Name), strings.Join(parts, "; "))
+		ev.Output = fmt.Sprintf("received from %s: %s", sanitize.Text(c.peer), strings.Join(parts, "; "))
 	}
 	c.Emit(ev)
 }

@@ -14,18 +14,18 @@ import (
 
 // dumpStats writes the call to --stats-dump, if there is one.
 func dumpStats(c *Session, conf peer.Config) {
-	if c.Resources.StatsDump == nil {
+	if c.resources.StatsDump == nil {
 		return
 	}
 	config := capture.ConnectionConfig{RelayOnly: conf.ICE.RelayOnly}
 	for _, server := range conf.ICE.Servers {
 		config.ICEServers = append(config.ICEServers, server.URLs)
 	}
-	dump := c.Resources.StatsDump.NewConnection(config)
+	dump := c.resources.StatsDump.NewConnection(config)
 	c.Observe(Observer{
 		PeerEvent: func(e peer.Event) { dumpEvent(dump, e) },
-		stats:     func(r stats.Report) { dumpReport(dump, r) },
-		end:       func() { dump.Write("close", nil) },
+		Stats:     func(r stats.Report) { dumpReport(dump, r) },
+		End:       func() { dump.Write("close", nil) },
 	})
 	c.middleware = slices.Insert(c.middleware, 0, signaling.Middleware(dumpMiddleware{dump})) // next to the call
 }

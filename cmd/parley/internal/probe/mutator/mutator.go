@@ -50,7 +50,7 @@ func (a *Mutator) Attach(c *session.Session) {
 			return
 		}
 		if err := a.release(c.Context()); err != nil {
-			c.Resources.Logger.Debug("the offer was not sent", "error", err)
+			c.Logger().Debug("the offer was not sent", "error", err)
 		}
 	}})
 }
