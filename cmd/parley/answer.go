@@ -11,6 +11,7 @@ import (
 	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/show"
 	"parley/cmd/parley/internal/stdio"
 	"parley/signal"
 )
@@ -61,7 +62,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 	if err != nil {
 		return err
 	}
-	leave, err := openShow(s, r)
+	leave, err := show.Open(s, r)
 	if err != nil {
 		return err
 	}

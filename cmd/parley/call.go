@@ -11,6 +11,7 @@ import (
 
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/session"
+	"parley/cmd/parley/internal/show"
 	"parley/cmd/parley/internal/stdio"
 	"parley/signal"
 )
@@ -53,7 +54,7 @@ In the relay dialect the hello-world page's names are the default:
 			if s.Name == "" {
 				s.Name = ownName(s.Dialect, "Gandalf", "caller-"+randomHex(3))
 			}
-			leave, err := openShow(s, r)
+			leave, err := show.Open(s, r)
 			if err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"parley/cmd/parley/docs"
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
@@ -20,7 +21,6 @@ import (
 const (
 	helpColumn        = 28 // where the text about a flag begins
 	descriptionIndent = 3
-	usualColumns      = 80 // of what is no terminal
 	mostColumns       = 110
 )
 
@@ -76,7 +76,7 @@ func withHelp(c *cli.Command, columns int) {
 			describe(&b, f, columns)
 		}
 	}
-	b.WriteString(variablesHelp(c))
+	b.WriteString(config.VariablesHelp(c))
 	b.WriteString(exitStatusHelp())
 	const plain = `NAME:
    {{template "helpNameTemplate" .}}
@@ -98,7 +98,7 @@ func wrapDescription(text string, width int) string {
 	paragraph := ""
 	end := func() {
 		if paragraph != "" {
-			lines = append(lines, wrapped(paragraph, width)...)
+			lines = append(lines, config.Wrap(paragraph, width)...)
 		}
 		paragraph = ""
 	}
@@ -136,33 +136,18 @@ func describe(b *strings.Builder, f cli.Flag, columns int) {
 		typed = ""
 	}
 	indent := helpColumn - len(typed)
-	for _, line := range wrapped(usage, columns-helpColumn) {
+	for _, line := range config.Wrap(usage, columns-helpColumn) {
 		b.WriteString(strings.Repeat(" ", indent) + line + "\n")
 		indent = helpColumn
 	}
-}
-
-// wrapped divides a text into lines of at most so many bytes, between words.
-func wrapped(text string, width int) (lines []string) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(word) > width {
-			lines, line = append(lines, line), ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
 }
 
 // columnsOf are the columns of a terminal, within reason.
 func columnsOf(out io.Writer) int {
 	if f, ok := out.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return min(max(w, usualColumns/4*3), mostColumns)
+			return min(max(w, config.HelpColumns/4*3), mostColumns)
 		}
 	}
-	return usualColumns
+	return config.HelpColumns
 }

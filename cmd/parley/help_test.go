@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
 )
@@ -58,7 +59,7 @@ func checkHelp(t *testing.T, c *cli.Command, words []string) {
 	}
 	for line := range strings.Lines(help) {
 		line = strings.TrimSuffix(line, "\n")
-		if utf8.RuneCountInString(line) > usualColumns || strings.Contains(line, "{{") || strings.HasSuffix(line, " ") {
+		if utf8.RuneCountInString(line) > config.HelpColumns || strings.Contains(line, "{{") || strings.HasSuffix(line, " ") {
 			t.Errorf("%s has the line %q", name, line)
 		}
 	}

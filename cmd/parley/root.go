@@ -14,6 +14,7 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/show"
 	"parley/cmd/parley/internal/stdio"
 )
 
@@ -35,7 +36,7 @@ func run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 		case <-done:
 		}
 	}()
-	err := root(std).Run(ctx, withShow(args))
+	err := root(std).Run(ctx, show.WithValue(args))
 	var reported *exit.ReportedError
 	if err != nil && !errors.As(err, &reported) {
 		fmt.Fprintf(std.Err, "parley: %s\n", sanitize.Lines(err.Error()))
@@ -99,7 +100,7 @@ func commands(std stdio.Streams) []*cli.Command {
 		probeCommand(std), verifyCommand(std), config.NoOperands(demoCommand(std)),
 		snapshotCommand(std), config.NoOperands(devicesCommand(std)), doctorCommand(std), config.NoOperands(benchCommand(std)), config.NoOperands(versionCommand(std)), helpCommand(std),
 	}
-	setVariables(all)
+	config.SetVariables(all)
 	for _, c := range all {
 		c.DisableSliceFlagSeparator = true // a comma in --say or --ice-server belongs to the value
 		withHelp(c, columnsOf(std.Out))

@@ -1,4 +1,5 @@
-package main
+// Package show draws the received video in a terminal.
+package show
 
 import (
 	"bytes"
@@ -35,8 +36,8 @@ const (
 // showModes are what --show takes.
 func showModes() []string { return []string{"auto", "kitty", "sixel", "blocks", "256", "window"} }
 
-// withShow gives --show, which may stand alone, its value.
-func withShow(args []string) []string {
+// WithValue gives --show, which may stand alone, its value.
+func WithValue(args []string) []string {
 	args = slices.Clone(args)
 	for i, a := range args {
 		if a == "--" {
@@ -49,9 +50,9 @@ func withShow(args []string) []string {
 	return args
 }
 
-// openShow makes the watcher that --show asks for; release gives the terminal
+// Open makes the watcher that --show asks for; release gives the terminal
 // back.
-func openShow(s *session.Options, r *resources.Resources) (release func(), err error) {
+func Open(s *session.Options, r *resources.Resources) (release func(), err error) {
 	release = func() {}
 	switch {
 	case s.Show == "":

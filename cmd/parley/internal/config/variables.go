@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// setVariables gives every flag its environment variable: PARLEY_FLAG if several commands have the
+// SetVariables gives every flag its environment variable: PARLEY_FLAG if several commands have the
 // flag, PARLEY_COMMAND_FLAG if one command has it or means something else by it.
-func setVariables(commands []*cli.Command) {
+func SetVariables(commands []*cli.Command) {
 	uses := map[string]int{}
 	for _, c := range commands {
 		for _, f := range c.Flags {
@@ -58,8 +58,11 @@ func setVariable(flag cli.Flag, name string) {
 	}
 }
 
-// variablesHelp returns the section of --help about environment variables.
-func variablesHelp(c *cli.Command) string {
+// HelpColumns is the number of columns of help that is not printed to a terminal.
+const HelpColumns = 80
+
+// VariablesHelp returns the section of --help about environment variables.
+func VariablesHelp(c *cli.Command) string {
 	shared, own := flagVariables{prefix: "PARLEY_"}, flagVariables{prefix: variableOf(c.Name, "")}
 	for _, f := range c.Flags {
 		set := &shared
@@ -85,7 +88,7 @@ func variablesHelp(c *cli.Command) string {
 	}
 	var b strings.Builder
 	b.WriteString("\nENVIRONMENT:\n")
-	for _, line := range wrapped(help, usualColumns-3) {
+	for _, line := range Wrap(help, HelpColumns-3) {
 		b.WriteString("   " + line + "\n")
 	}
 	return b.String()
@@ -95,4 +98,19 @@ func variablesHelp(c *cli.Command) string {
 type flagVariables struct {
 	prefix string
 	names  []string
+}
+
+// Wrap divides a text into lines of at most so many bytes, between words.
+func Wrap(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
 }
