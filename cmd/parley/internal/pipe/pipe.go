@@ -106,7 +106,7 @@ func (p *Pipe) Opened(ch *datachannel.Channel) {
 func (p *Pipe) begin(ch *datachannel.Channel) {
 	p.begun = true
 	close(p.started)
-	p.call.Go(func() { p.carry(ch) })
+	p.call.Go(func() { p.pipeChannel(ch) })
 }
 
 // beginLater runs the pipe on our channel, unless the peer opens one.
@@ -126,11 +126,11 @@ func (p *Pipe) beginLater(ch *datachannel.Channel) {
 	p.begun = true
 	close(p.started)
 	p.mu.Unlock()
-	p.carry(ch)
+	p.pipeChannel(ch)
 }
 
-// carry runs the pipe and hangs up.
-func (p *Pipe) carry(ch *datachannel.Channel) {
+// pipeChannel runs the pipe and hangs up.
+func (p *Pipe) pipeChannel(ch *datachannel.Channel) {
 	err := p.run(ch)
 	p.mu.Lock()
 	p.err = err

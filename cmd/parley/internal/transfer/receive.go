@@ -228,7 +228,7 @@ func (i *Incoming) Opened(ch *datachannel.Channel) {
 // receive takes one transfer.
 func (i *Incoming) receive(t *transfer, ch *datachannel.Channel) {
 	offer, err := filetransfer.Receive(t.ctx, ch, i.receiver.Folder, filetransfer.ReceiveOptions{
-		MaxBytes: i.receiver.MaxSize, Ask: func(ctx context.Context, o *filetransfer.Offer) error { return i.ask(ctx, t, o) }, OnEvent: t.happened,
+		MaxBytes: i.receiver.MaxSize, Ask: func(ctx context.Context, o *filetransfer.Offer) error { return i.ask(ctx, t, o) }, OnEvent: t.handleEvent,
 	})
 	if t.offer == nil {
 		t.offer = offer

@@ -152,7 +152,7 @@ func (o *Outgoing) Opened(ch *datachannel.Channel) {
 func (o *Outgoing) run(ch *datachannel.Channel) {
 	o.offered(&o.list.Offer)
 	o.call.Reporter().Infof("waiting for %s to take %s", sanitize.Text(o.call.Peer()), summary(&o.list.Offer))
-	o.ended(ch, filetransfer.Send(o.ctx, ch, o.list, filetransfer.SendOptions{OnEvent: o.happened}))
+	o.ended(ch, filetransfer.Send(o.ctx, ch, o.list, filetransfer.SendOptions{OnEvent: o.handleEvent}))
 }
 
 // Result returns how the transfer ended, after the call.

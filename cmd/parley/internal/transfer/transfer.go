@@ -94,8 +94,8 @@ func (t *transfer) offered(o *filetransfer.Offer) {
 	t.reportEvent("transfer", "", "", event.Field{Key: "state", Value: "offered"}, event.Field{Key: "files", Value: o.Files()}, event.Field{Key: "bytes", Value: o.Bytes()})
 }
 
-// happened takes the events of package filetransfer.
-func (t *transfer) happened(e filetransfer.Event) {
+// handleEvent handles the events of package filetransfer.
+func (t *transfer) handleEvent(e filetransfer.Event) {
 	t.lastEvent.Store(time.Now().UnixNano())
 	switch e := e.(type) {
 	case filetransfer.Accepted:
@@ -183,27 +183,27 @@ func (t *transfer) explain() error {
 	case errors.As(t.err, new(*exit.SignalError)):
 		return &exit.ReportedError{Err: t.err}
 	case errors.As(t.err, &refused) && refused.ByPeer:
-		return t.coded(exit.Absent, "%s did not take the files: %s", name, sanitize.Text(refused.Reason))
+		return t.exitError(exit.Absent, "%s did not take the files: %s", name, sanitize.Text(refused.Reason))
 	case errors.As(t.err, &refused) && refused.Code == filetransfer.RefusedDeclined:
 		return nil // by a person here
 	case errors.As(t.err, &refused):
-		return t.coded(refusalCode(refused), "the files of %s were not taken: %s", name, sanitize.Text(refused.Reason))
+		return t.exitError(refusalCode(refused), "the files of %s were not taken: %s", name, sanitize.Text(refused.Reason))
 	case errors.As(t.err, &failed) && failed.ByPeer && failed.Code == filetransfer.FailedExists:
-		return t.coded(exit.Absent, "%s did not take the files: %s", name, sanitize.Text(failed.Error()))
+		return t.exitError(exit.Absent, "%s did not take the files: %s", name, sanitize.Text(failed.Error()))
 	case errors.As(t.err, &failed) && failed.ByPeer:
-		return t.coded(exit.Failure, "%s could not go on: %s", name, sanitize.Text(failed.Error()))
+		return t.exitError(exit.Failure, "%s could not go on: %s", name, sanitize.Text(failed.Error()))
 	case errors.As(t.err, &failed) && (failed.Code == filetransfer.FailedDisk || failed.Code == filetransfer.FailedRead || failed.Code == filetransfer.FailedExists):
-		return t.coded(exit.Device, "%s", sanitize.Text(failed.Error()))
+		return t.exitError(exit.Device, "%s", sanitize.Text(failed.Error()))
 	case errors.As(t.err, &failed):
-		return t.coded(exit.Failure, "the transfer with %s failed: %s", name, sanitize.Text(failed.Error()))
+		return t.exitError(exit.Failure, "the transfer with %s failed: %s", name, sanitize.Text(failed.Error()))
 	case errors.Is(t.err, filetransfer.ErrBroken):
-		return t.coded(exit.Failure, "%s hung up in the middle: %s", name, sanitize.Text(t.err.Error()))
+		return t.exitError(exit.Failure, "%s hung up in the middle: %s", name, sanitize.Text(t.err.Error()))
 	}
 	return t.err
 }
 
-// coded wraps the error of the transfer in a sentence of ours.
-func (t *transfer) coded(code exit.Code, format string, a ...any) error {
+// exitError returns the error of the transfer with an exit code and a sentence before it.
+func (t *transfer) exitError(code exit.Code, format string, a ...any) error {
 	return &exit.Error{Code: code, Err: &messageError{fmt.Sprintf(format, a...), t.err}}
 }
 

@@ -118,14 +118,14 @@ func (s State) Update(e Event) (State, []Action) {
 	case InputEnded:
 		s.ending = true
 	default:
-		s.happened(e)
+		s.handleEvent(e)
 	}
 	s.endIfDone()
 	return s, s.actions
 }
 
-// happened takes the events of calls.
-func (s *State) happened(e Event) {
+// handleEvent handles the events of calls.
+func (s *State) handleEvent(e Event) {
 	switch e := e.(type) {
 	case Moved:
 		s.moved(e)
