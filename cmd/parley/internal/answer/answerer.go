@@ -49,15 +49,15 @@ type Answerer struct {
 
 // User decides about the calls of an answerer, and follows them. The methods are called by several goroutines.
 type User interface {
-	// start is called once calls can come. ctx ends with the answerer, which then calls stop.
+	// Start is called once calls can come. ctx ends with the answerer, which then calls stop.
 	Start(ctx context.Context) (stop func(), err error)
-	// accept returns nil if a call is to be answered, or ErrDeclined. ctx ends when the caller hangs up.
-	Accept(ctx context.Context, name string) error
-	// left is called when a caller has hung up before the call was answered.
+	// Accept reports whether a call is to be answered. ctx ends when the caller hangs up.
+	Accept(ctx context.Context, name string) (bool, error)
+	// Left is called when a caller has hung up before the call was answered.
 	Left(name string)
-	// failed is called when a call to a user has not begun.
-	Failed(ctx context.Context, name string, err error)
-	// begun is called before a call runs, and ended after it.
+	// Failed is called when a call to a peer has not begun, with no error if it was canceled.
+	Failed(name string, err error)
+	// Begun is called before a call runs, and Ended after it.
 	Begun(*session.Session)
 	Ended(ctx context.Context, c *session.Session, err error)
 }
@@ -278,8 +278,8 @@ func New(o *session.Options, r *resources.Resources) *Answerer {
 var (
 	errCallerLeft     = errors.New("the caller has hung up")
 	errCallerReplaced = errors.New("the caller calls again")
-	ErrDeclined       = errors.New("the user has declined the call")
-	ErrHungUp         = errors.New("the user has hung up")
+	errDeclined       = errors.New("the user has declined the call")
+	errHungUp         = errors.New("the user has hung up")
 )
 
 // keep keeps a message of a peer whose call is being opened. It reports whether it is one.
@@ -324,7 +324,7 @@ func (a *Answerer) Call(ctx context.Context, name string, wait time.Duration) (c
 	}
 	o := &openingCall{peer: name, caller: true, wait: wait}
 	a.start(ctx, o)
-	return func() { o.cancel(ErrHungUp) }, nil
+	return func() { o.cancel(errHungUp) }, nil
 }
 
 // start makes a call once the user has accepted it and its sources are open. Meanwhile others are made: a program
@@ -355,8 +355,12 @@ func (a *Answerer) accepted(ctx context.Context, o *openingCall) (*peer.Descript
 		return nil, nil
 	}
 	if o.asking {
-		if err := a.User.Accept(ctx, o.peer); err != nil {
+		yes, err := a.User.Accept(ctx, o.peer)
+		if err != nil {
 			return nil, err
+		}
+		if !yes {
+			return nil, errDeclined
 		}
 	}
 	a.mu.Lock()
@@ -435,7 +439,10 @@ func (a *Answerer) reject(ctx context.Context, o *openingCall, err error) {
 		if called { // by the peer, at the same time
 			_ = to.Leave(sending)
 		}
-		a.User.Failed(ctx, o.peer, err)
+		if errors.Is(err, errHungUp) || ctx.Err() != nil {
+			err = nil
+		}
+		a.User.Failed(o.peer, err)
 		return
 	case errors.Is(err, errCallerReplaced):
 		return
@@ -444,7 +451,7 @@ func (a *Answerer) reject(ctx context.Context, o *openingCall, err error) {
 	case errors.Is(err, errCallerLeft):
 		a.resources.Report.Infof("%s hung up before the call was answered", sanitize.Text(o.peer))
 		err = nil
-	case ctx.Err() != nil, errors.Is(err, ErrDeclined):
+	case ctx.Err() != nil, errors.Is(err, errDeclined):
 		_ = to.Leave(sending) // lost signaling is noticed by route
 		return
 	default:

@@ -29,6 +29,26 @@ func (c *Session) Peer() string { return c.peer }
 // PeerIsParley reports whether the peer is this program.
 func (c *Session) PeerIsParley() bool { return c.Call.PeerIsParley() }
 
+// IsCaller reports whether this peer has called.
+func (c *Session) IsCaller() bool { return c.Caller }
+
+// Say sends a text, once the call is connected.
+func (c *Session) Say(text string) { c.Call.Say(text) }
+
+// ReportStats reports statistics, and calls done with the result.
+func (c *Session) ReportStats(done func(error)) { c.Do(Command{Command: "stats"}, done) }
+
+// Mute mutes what is sent of a kind, or of all kinds if it is "", or unmutes it, and calls done with the result. It takes
+// effect at once, before the peer is notified.
+func (c *Session) Mute(kind string, muted bool, done func(error)) {
+	word := "unmute"
+	if muted {
+		word = "mute"
+	}
+	c.Do(Command{Command: word, Kind: kind}, done)
+	c.Sending.AnnounceMute(kind, muted)
+}
+
 // OpenChannel opens a data channel.
 func (c *Session) OpenChannel(ctx context.Context, o datachannel.Options) (*datachannel.Channel, error) {
 	return c.Call.OpenChannel(ctx, o)

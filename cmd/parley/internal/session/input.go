@@ -1,11 +1,9 @@
 package session
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -52,7 +50,7 @@ func ReadInput(o *Options, r *resources.Resources, find func(peer string) (*Sess
 }
 
 func (i input) run(ctx context.Context, in io.Reader) error {
-	return EachLine(in, func(line []byte, tooLong bool) bool {
+	return stdio.EachLine(in, MaxCommand, func(line []byte, tooLong bool) bool {
 		switch {
 		case tooLong:
 			i.reply("", Command{}, fmt.Errorf("a line has more than %d bytes, and was skipped", MaxCommand))
@@ -61,40 +59,6 @@ func (i input) run(ctx context.Context, in io.Reader) error {
 		}
 		return ctx.Err() == nil
 	})
-}
-
-// EachLine calls f with each line, which may be too long, until f returns false
-// or there are no more.
-func EachLine(in io.Reader, f func(line []byte, tooLong bool) bool) error {
-	lines := bufio.NewReaderSize(in, 4096)
-	for {
-		text, tooLong, err := readLine(lines)
-		if (len(text) > 0 || tooLong) && !f(text, tooLong) {
-			return nil
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// readLine reads a line, and skips one that is too long.
-func readLine(r *bufio.Reader) (line []byte, tooLong bool, err error) {
-	for {
-		part, err := r.ReadSlice('\n')
-		if len(line)+len(part) > MaxCommand {
-			line, tooLong = nil, true
-		}
-		if !tooLong {
-			line = append(line, part...)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, tooLong, err
-		}
-	}
 }
 
 // runLine runs the command of one line.

@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"context"
@@ -12,11 +12,10 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
-	"parley/cmd/parley/internal/session"
 )
 
-// act does what a person wants.
-func (c *chat) act(ctx context.Context, a tui.Action) {
+// act does an action of the user.
+func (c *Chat) act(ctx context.Context, a tui.Action) {
 	switch a := a.(type) {
 	case tui.Call:
 		c.place(ctx, a.Peer, 0)
@@ -29,7 +28,7 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 	case tui.Quit:
 		c.quit(ctx, a)
 	case tui.Say:
-		if !c.inCall(a.Peer, func(s *session.Session) { s.Call.Say(a.Text) }) {
+		if !c.inCall(a.Peer, func(s Call) { s.Say(a.Text) }) {
 			c.refused.Store(true) // the state reports it with the end of the call
 		}
 	case tui.Hangup:
@@ -37,71 +36,69 @@ func (c *chat) act(ctx context.Context, a tui.Action) {
 			p.cancel()
 			return
 		}
-		c.inCall(a.Peer, func(s *session.Session) { s.Call.Hangup() })
+		c.inCall(a.Peer, func(s Call) { s.Hangup() })
 	case tui.Send:
-		c.inCall(a.Peer, func(s *session.Session) { c.work.Go(func() { c.send(s, atHome(a.Paths)) }) })
+		c.inCall(a.Peer, func(s Call) { c.work.Go(func() { c.send(s, atHome(a.Paths)) }) })
 	case tui.Stats:
-		c.inCall(a.Peer, func(s *session.Session) { c.runCommand(s, session.Command{Command: "stats"}) })
+		c.inCall(a.Peer, func(s Call) {
+			s.ReportStats(func(err error) {
+				if err != nil {
+					c.report.Warnf("stats: %v", err)
+				}
+			})
+		})
 	case tui.Mute:
-		c.inCall(a.Peer, func(s *session.Session) { c.mute(s, a.Kind, a.Muted) })
+		c.inCall(a.Peer, func(s Call) { c.mute(s, a.Kind, a.Muted) })
 	}
 }
 
-// mute makes silent at once what is sent, or lets it be heard; and the peer,
-// where a person may wait for a word, is notified, if it takes another offer.
-func (c *chat) mute(s *session.Session, kind string, muted bool) {
+// mute mutes what is sent, or unmutes it.
+func (c *Chat) mute(s Call, kind string, muted bool) {
 	word := "unmute"
 	if muted {
 		word = "mute"
 	}
-	c.runCommand(s, session.Command{Command: word, Kind: kind})
-	s.Sending.AnnounceMute(kind, muted)
+	s.Mute(kind, muted, func(err error) {
+		if err != nil {
+			c.report.Warnf("%s: %v", word, err)
+			return
+		}
+		c.report.Infof("%s: done", word)
+	})
 }
 
 // inCall does something in a call, later if its sources are being opened. It reports false if there is no call.
-func (c *chat) inCall(name string, f func(*session.Session)) bool {
+func (c *Chat) inCall(name string, f func(Call)) bool {
 	if p := c.placing[name]; p != nil && len(p.waiting) < maxWaiting {
 		p.waiting = append(p.waiting, f)
 		return true
 	}
-	if s := c.answerer.Calls.Get(name); s != nil && name != "" {
+	if s := c.answerer.Get(name); s != nil && name != "" {
 		f(s)
 		return true
 	}
 	return false
 }
 
-// runCommand runs a command as --input has it.
-func (c *chat) runCommand(s *session.Session, cmd session.Command) {
-	s.Do(cmd, func(err error) {
-		switch {
-		case err != nil:
-			c.resources.Report.Warnf("%s: %v", cmd.Command, err)
-		case cmd.Command != "stats":
-			c.resources.Report.Infof("%s: done", cmd.Command)
-		}
-	})
-}
-
 // print prints what the state reports where there is no screen.
-func (c *chat) print(a tui.Print) {
+func (c *Chat) print(a tui.Print) {
 	switch {
 	case c.screen != nil:
 	case a.Alert:
-		c.resources.Report.Warnf("%s", sanitize.Lines(a.Text))
+		c.report.Warnf("%s", sanitize.Lines(a.Text))
 	default:
-		c.resources.Report.Infof("%s", sanitize.Lines(a.Text))
+		c.report.Infof("%s", sanitize.Lines(a.Text))
 	}
 }
 
-func (c *chat) quit(ctx context.Context, q tui.Quit) {
+func (c *Chat) quit(ctx context.Context, q tui.Quit) {
 	switch {
 	case q.Interrupted:
 		c.answerer.Stop(&exit.SignalError{Signal: os.Interrupt})
-	case q.InputOver && c.options.Linger > 0:
+	case q.InputOver && c.Linger > 0:
 		c.work.Go(func() {
 			select {
-			case <-time.After(c.options.Linger):
+			case <-time.After(c.Linger):
 				c.answerer.Stop(errQuit)
 			case <-ctx.Done():
 			}
@@ -111,10 +108,10 @@ func (c *chat) quit(ctx context.Context, q tui.Quit) {
 	}
 }
 
-// hear takes what calls report. On a screen nothing else is shown.
-func (c *chat) hear(e event.Event) (taken bool) {
+// intercept handles events that calls report. On a screen nothing else is shown.
+func (c *Chat) intercept(e event.Event) (taken bool) {
 	onScreen, say := c.onScreen.Load(), e.Message
-	if e.Detail && !c.resources.Report.Verbose {
+	if e.Detail && !c.report.Verbose {
 		say = ""
 	}
 	if say == "" {
@@ -128,7 +125,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 		c.refused.Store(true)
 		c.inbox.post(tui.Refused{Peer: e.Peer, Text: e.Text("text"), CallOver: e.CallOver})
 		if e.CallOver { // the state reports it
-			return !c.resources.Report.NDJSON
+			return !c.report.NDJSON
 		}
 	case "state":
 		switch e.Text("connection") {
@@ -141,7 +138,7 @@ func (c *chat) hear(e event.Event) (taken bool) {
 		c.inbox.post(tui.Served{Lost: e.Text("state") == "lost"})
 	case "end":
 		c.inbox.post(func() { // a new call with the same may be up already
-			if s := c.answerer.Calls.Get(e.Peer); c.placing[e.Peer] == nil && (s == nil || s.Context().Err() != nil) {
+			if s := c.answerer.Get(e.Peer); c.placing[e.Peer] == nil && (s == nil || s.Context().Err() != nil) {
 				c.inbox.post(tui.Moved{Peer: e.Peer, To: tui.Apart})
 			}
 		})
@@ -199,12 +196,12 @@ func listPaths(prefix string) (paths []string) {
 type questions struct {
 	post func(any) // to the inbox
 
-	mu   sync.Mutex // protects following
+	mu   sync.Mutex // guards the following
 	last int
 	open map[int]func(yes bool)
 }
 
-// put asks; then is called with the answer, on the goroutine of who answers.
+// put asks a question. It calls then with the answer, on the goroutine of answer.
 func (q *questions) put(peer, text string, then func(yes bool)) (id int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -217,7 +214,7 @@ func (q *questions) put(peer, text string, then func(yes bool)) (id int) {
 	return q.last
 }
 
-// withdraw needs no answer any more.
+// withdraw ends a question without an answer.
 func (q *questions) withdraw(id int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -235,7 +232,7 @@ func (q *questions) answer(id int, yes bool) {
 	}
 }
 
-// ask is an asking: it waits for the answer.
+// ask asks a question and waits for the answer.
 func (q *questions) ask(ctx context.Context, peer, question string) (bool, error) {
 	answers := make(chan bool, 1)
 	id := q.put(peer, strings.TrimSuffix(question, " [y/N] "), func(yes bool) { answers <- yes })

@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"fmt"
@@ -11,12 +11,12 @@ import (
 // peer that floods it are dropped.
 const maxInbox = 4096
 
-// inbox carries what happens in calls to the one goroutine that owns a chat.
-// Nobody waits to post: the owner may be waiting for who posts.
+// inbox carries events of calls to the goroutine of Chat.loop. post does not wait: loop may be waiting for the
+// goroutine that posts.
 type inbox struct {
 	ready chan struct{} // has one element when there is something
 
-	mu      sync.Mutex // protects following
+	mu      sync.Mutex // guards the following
 	items   []any      // tui.Event, or a func() that the owner calls
 	dropped int
 }
