@@ -62,3 +62,7 @@ const (
 // ServerHeader is the header of the answer to an upgrade by which a client knows a server that
 // understands all of the package comment.
 const ServerHeader = "Parley-Signal"
+
+// NodeHeader is the header of the answer to an upgrade that names the server, where several work as
+// one.
+const NodeHeader = "Parley-Node"

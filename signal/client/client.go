@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -76,14 +77,15 @@ func Dial(ctx context.Context, address string, options *Options) (*Client, error
 	if err != nil {
 		return nil, err
 	}
-	ws, ours, err := dial(ctx, u, opts)
+	ws, header, err := dial(ctx, u, opts)
 	if err != nil {
 		return nil, err
 	}
+	ours := header.Get(signal.ServerHeader) != ""
 	c := &Client{
 		opts: opts, url: u, ours: ours, codec: wire.NewCodec(dialect, ours), log: opts.Logger,
 		in: make(chan signal.Message, opts.ReceiveQueue), out: make(chan outgoing, opts.SendQueue),
-		session: newSession(), connection: connectionOf(ws.NetConn()), networkChanged: make(chan struct{}, 1), done: make(chan struct{}), loginSlot: make(chan struct{}, 1),
+		session: newSession(), connection: connectionOf(ws.NetConn(), header), networkChanged: make(chan struct{}, 1), done: make(chan struct{}), loginSlot: make(chan struct{}, 1),
 		partner:  partner{changed: make(chan struct{}, 1)},
 		iceTimer: time.NewTimer(math.MaxInt64), renewalTimer: time.NewTimer(math.MaxInt64),
 	}
@@ -245,13 +247,14 @@ func (c *Client) Close() error {
 type Connection struct {
 	Local, Remote net.Addr // Remote may be a proxy
 	TLS           string   // the version, such as "TLS 1.3"; empty without TLS
+	Node          string   // the server, where several work as one; empty if it does not say
 }
 
 // Connection returns the first connection to the server.
 func (c *Client) Connection() Connection { return c.connection }
 
-func connectionOf(conn net.Conn) Connection {
-	found := Connection{Local: conn.LocalAddr(), Remote: conn.RemoteAddr()}
+func connectionOf(conn net.Conn, header http.Header) Connection {
+	found := Connection{Local: conn.LocalAddr(), Remote: conn.RemoteAddr(), Node: signal.Truncate(signal.Printable(header.Get(signal.NodeHeader)), 100)}
 	if secure, ok := conn.(*tls.Conn); ok {
 		found.TLS = tls.VersionName(secure.ConnectionState().Version)
 	}

@@ -25,8 +25,8 @@ import (
 // headers without a limit.
 const maxHandshake = 256 << 10
 
-// dial opens a socket and upgrades it. ours reports whether the server is Parley's.
-func dial(ctx context.Context, u *url.URL, opts Options) (ws *websocket.Conn, ours bool, err error) {
+// dial opens a socket and upgrades it. It returns the header of the response.
+func dial(ctx context.Context, u *url.URL, opts Options) (ws *websocket.Conn, header http.Header, err error) {
 	var socket *limitedConn
 	stop := func() bool { return true }
 	dialer := websocket.Dialer{
@@ -52,17 +52,17 @@ func dial(ctx context.Context, u *url.URL, opts Options) (ws *websocket.Conn, ou
 			_ = ws.Close()
 		}
 		<-ctx.Done()
-		return nil, false, fmt.Errorf("gave up reaching %s: %w", redactedURL(u), context.Cause(ctx))
+		return nil, nil, fmt.Errorf("gave up reaching %s: %w", redactedURL(u), context.Cause(ctx))
 	}
 	if err != nil {
-		return nil, false, dialError(u, resp, err, opts)
+		return nil, nil, dialError(u, resp, err, opts)
 	}
 	if resp.Header.Get("Sec-Websocket-Extensions") != "" { // gorilla/websocket would decompress without a bound
 		_ = ws.Close()
-		return nil, false, dialError(u, nil, errors.New("it insists on compression, which was not offered"), opts)
+		return nil, nil, dialError(u, nil, errors.New("it insists on compression, which was not offered"), opts)
 	}
 	socket.left.Store(-1)
-	return ws, resp.Header.Get(signal.ServerHeader) != "", nil
+	return ws, resp.Header, nil
 }
 
 // ended reports whether ctx is done. The deadline of a socket may pass a moment before that of its

@@ -20,6 +20,10 @@ func (c *conn) claimName(w *wsconn.Batch, sess, before *session, identity string
 	}
 	claim := cluster.Claim{
 		Name: sess.hub.clusterName(sess.name), Session: sess.id, Identity: identity, Replace: sess.hub.dialect == signal.DialectRelay,
+		Presented: c.presented,
+	}
+	if sess.resumable != nil {
+		claim.Resume = sess.resumable.secret
 	}
 	err := c.awaitClaim(w, claim)
 	var taken *cluster.TakenError
@@ -170,13 +174,18 @@ func (s *session) endDisconnected() {
 }
 
 // loseName ends a session that another one has taken the name from: in the relay dialect any that
-// claims it, in the call dialect one of the same verified user.
-func (s *session) loseName(w *wsconn.Batch) {
+// claims it, in the call dialect one of the same verified user, or of the same client at another
+// node. The peers of a client that has only changed its node may go on without it.
+func (s *session) loseName(w *wsconn.Batch, why cluster.Reason) {
 	if s.state == sessionClaiming {
 		s.state = sessionEnded // start does the rest
 		return
 	}
-	s.endLocked(w, cluster.HungUp)
+	reason := cluster.HungUp
+	if why == cluster.Resumed {
+		reason = cluster.Disconnected
+	}
+	s.endLocked(w, reason)
 	if s.resumable != nil {
 		s.resumable.abandon()
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"parley/signal"
+	"parley/signal/cluster"
 	"parley/signal/internal/ratelimit"
 	"parley/signal/internal/wire"
 	"parley/signal/internal/wsconn"
@@ -24,10 +25,11 @@ type conn struct {
 	address netip.Addr // where the client comes from
 
 	// Owned by the connection's reader.
-	session    *session       // nil before the login
-	token      string         // what the upgrade brought, for the login
-	dialect    signal.Dialect // "" before the first frame
-	wantErrors bool           // relay: the client requested errors
+	session    *session           // nil before the login
+	token      string             // what the upgrade brought, for the login
+	presented  cluster.SecretHash // of the session that the client wanted to resume and this node does not have
+	dialect    signal.Dialect     // "" before the first frame
+	wantErrors bool               // relay: the client requested errors
 	offers     ratelimit.Bucket
 	candidates ratelimit.Bucket
 	others     ratelimit.Bucket

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"slices"
 
 	"parley/signal"
@@ -21,6 +22,7 @@ const (
 	tooMany
 	notLoggedIn // the sender lost its name
 	queueFull
+	unavailable // the cluster cannot be reached
 )
 
 // kindOf returns the kind of a message between sessions that carries a message of this type.
@@ -114,6 +116,9 @@ func (s *session) withoutCall(typ signal.Type, name string, err error) deliveryR
 		if relay || typ == signal.Offer {
 			s.noteEnded(name)
 		}
+		if !errors.Is(err, cluster.ErrAbsent) {
+			return unavailable
+		}
 		return absent
 	case relay && recent && (typ == signal.Answer || typ == signal.ICECandidate):
 		return noCall
@@ -142,7 +147,7 @@ func (s *session) Receive(m cluster.Message, b cluster.Batch) {
 	defer s.mu.Unlock()
 	switch {
 	case m.Kind == cluster.Lost:
-		s.loseName(w)
+		s.loseName(w, m.Reason)
 	case m.Kind == cluster.Probe:
 		s.handleProbe(w, &m)
 	case s.state == sessionClaiming && (m.Kind == cluster.Alive || m.Kind == cluster.Gone):
@@ -233,6 +238,9 @@ func (s *session) handleEnd(w *wsconn.Batch, m *cluster.Message) {
 		s.reportQueueFull(w, name)
 	case m.Kind == cluster.Reject:
 		s.reportTooMany(w, name)
+	case m.Kind == cluster.Gone && m.Reason == cluster.Disconnected && c.peerNumber == 0:
+		s.hub.server.metrics.relayed(signal.Offer, unavailable)
+		s.sendError(w, signal.CodeUnavailable, unavailableText(name), name)
 	case m.Kind == cluster.Gone && c.peerNumber == 0, m.Kind == cluster.Gone && s.hub.dialect == signal.DialectRelay:
 		s.hub.server.metrics.relayed(signal.Offer, absent)
 		s.sendError(w, signal.CodeAbsent, name+" is not signed in", name)
@@ -294,6 +302,10 @@ func (s *session) reportTooMany(w *wsconn.Batch, name string) {
 // reportQueueFull reports to the client that its message was not delivered.
 func (s *session) reportQueueFull(w *wsconn.Batch, name string) {
 	s.sendError(w, signal.CodeQueueFull, "too much waits for "+name+", who reads too slowly; the message was not delivered", name)
+}
+
+func unavailableText(name string) string {
+	return "the server of " + name + " cannot be reached now; try again later"
 }
 
 func tooManyText(name string) string {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"hash/maphash"
 	"log/slog"
@@ -123,7 +124,7 @@ func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.Logi
 			sess.send(w, reply)
 		}
 	})
-	c.session, c.token = sess, ""
+	c.session, c.token, c.presented = sess, "", cluster.SecretHash{}
 	c.server.pending.remove(c)
 	sess.announce(w)
 	c.server.metrics.login("success")
@@ -259,6 +260,9 @@ func (c *conn) resume(w *wsconn.Batch, h *hub, token string, req wire.Request) e
 		left, ok = c.server.expiries.left(sess, c.server.now())
 	}
 	if !ok || sess == nil {
+		if sess == nil && len(secret) > 0 && id.Node != c.server.node.ID() { // of another node, which may have failed
+			c.presented = sha256.Sum256(secret)
+		}
 		c.refuseLogin(w, req, signal.CodeExpired, "the session has ended; sign in anew")
 		return nil
 	}

@@ -57,7 +57,7 @@ type metrics struct {
 	logins            counters // by result
 	auth              counters // logins refused by the Authorizer, by reason
 	messages          [len(dialects)][len(kinds)]prometheus.Counter
-	forwarded         [len(kinds)][queueFull + 1]prometheus.Counter
+	forwarded         [len(kinds)][unavailable + 1]prometheus.Counter
 	limits            counters // by what was exceeded
 	ends              counters // connections, by reason of their end
 	closes            counters // close frames sent, by code
@@ -183,5 +183,5 @@ func (m *metrics) relayed(t signal.Type, v deliveryResult) {
 
 // String returns the label of a result.
 func (v deliveryResult) String() string {
-	return [...]string{"delivered", "dropped", "absent", "no_call", "too_many_calls", "not_logged_in", "queue_full"}[v]
+	return [...]string{"delivered", "dropped", "absent", "no_call", "too_many_calls", "not_logged_in", "queue_full", "unavailable"}[v]
 }

@@ -84,6 +84,10 @@ type Options struct {
 	// Default: a node without others.
 	Cluster cluster.Node
 
+	// NodeName is sent to each client in the header signal.NodeHeader, so that an operator can see
+	// which of several servers it has reached. Default: none.
+	NodeName string
+
 	// PingInterval is the time between pings, jittered by a fifth. Default: 25 seconds; below a
 	// millisecond per 1/25 it is rounded up.
 	PingInterval time.Duration

@@ -163,6 +163,8 @@ func (c *conn) forwardCall(w *wsconn.Batch, typ signal.Type, req wire.Request) e
 	switch result {
 	case absent:
 		c.sendError(w, signal.CodeAbsent, name+" is not signed in", name)
+	case unavailable:
+		c.sendError(w, signal.CodeUnavailable, unavailableText(name), name)
 	case noCall:
 		c.sendError(w, signal.CodeNoCall, noCallText(typ, name), name)
 	case notLoggedIn:
@@ -261,6 +263,8 @@ func (c *conn) forwardRelay(w *wsconn.Batch, typ signal.Type, text []byte, req w
 	switch result {
 	case absent:
 		c.sendErrorIfWanted(w, signal.CodeAbsent, name+" is not signed in", name)
+	case unavailable:
+		c.sendErrorIfWanted(w, signal.CodeUnavailable, unavailableText(name), name)
 	case noCall:
 		c.sendErrorIfWanted(w, signal.CodeNoCall, "the call with "+name+" has ended; the next begins with an offer", name)
 	case notLoggedIn:

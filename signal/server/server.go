@@ -111,7 +111,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		why.Respond(w)
 		return
 	}
-	ws, err := s.upgrader.Upgrade(w, r, http.Header{signal.ServerHeader: {"1"}})
+	header := http.Header{signal.ServerHeader: {"1"}}
+	if s.opts.NodeName != "" {
+		header.Set(signal.NodeHeader, s.opts.NodeName)
+	}
+	ws, err := s.upgrader.Upgrade(w, r, header)
 	if err != nil {
 		s.gate.Leave(address)
 		s.metrics.refused("upgrade")
