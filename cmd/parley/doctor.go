@@ -86,6 +86,7 @@ and 40 if there is no connection, or no ICE server answers.`,
 type doctorConn struct{ conn *signaling.Conn }
 
 func (c doctorConn) TLS() string                        { return c.conn.Connection().TLS }
+func (c doctorConn) Node() string                       { return c.conn.Connection().Node }
 func (c doctorConn) ICEServers() []webrtc.ICEServer     { return c.conn.HandedOut() }
 func (c doctorConn) Signaler(name string) peer.Signaler { return c.conn.To(name) }
 func (c doctorConn) Close()                             { c.conn.Close() }

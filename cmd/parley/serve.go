@@ -132,6 +132,9 @@ func operationFlags() []cli.Flag {
 		config.Strings("admin-host", "`NAME` by which --admin may be requested beside its address and localhost, such as parley.internal; repeatable"),
 		config.String("log", "text", "`FORMAT` of the log on stderr: text, json or off; without names, tokens and messages. More with --verbose"),
 		config.Duration("drain", 30*time.Second, "after SIGTERM, time `D` in which clients are disconnected"),
+		config.String("nats", "", "work as one with other servers, over NATS: `URLS` of NATS servers with JetStream, separated by commas, or embedded[:HOST:PORT] for one in this process that the others can use; see parley help cluster"),
+		config.String("nats-creds", "", "`FILE` with the credentials of the NATS user"),
+		config.String("nats-prefix", "", "`NAME` that distinguishes this cluster from others at the same NATS servers (default: parley)"),
 		config.Strings("trusted-proxy", "address or `CIDR` of proxies whose --client-ip-header is believed; repeatable"),
 		config.String("client-ip-header", "", "the one `HEADER` in which trusted proxies name the client: X-Forwarded-For, Forwarded, or one with a single address, such as X-Real-IP"),
 	})
@@ -160,6 +163,7 @@ func serveOptions(cmd *cli.Command, std stdio.Streams) (o serve.Options, err err
 			ExternalIPs: cmd.StringSlice("turn-external-ip"), AllowedPeers: cmd.StringSlice("turn-allowed-peer-ip"),
 		},
 		Admin:   serve.AdminOptions{Address: cmd.String("admin"), Hosts: cmd.StringSlice("admin-host")},
+		Cluster: serve.ClusterOptions{NATS: cmd.String("nats"), Credentials: cmd.String("nats-creds"), Prefix: cmd.String("nats-prefix")},
 		Version: config.Version(),
 	}
 	if o.TLS.ACME.Host != "" && !cmd.IsSet("listen") {
@@ -261,6 +265,8 @@ func reportServe(r *event.Reporter, e serve.Event) {
 	case serve.TURNListening:
 		r.Report(event.Event{Name: "turn-listening", Fields: event.Fields("urls", e.URLs),
 			Message: fmt.Sprintf("STUN and TURN on port %d, relays at %s", e.Port, strings.Join(e.Relays, " and "))})
+	case serve.NATSListening:
+		r.Report(event.Event{Name: "nats-listening", Fields: event.Fields("address", e.Address, "url", e.URL), Message: "NATS on " + e.URL})
 	case serve.Draining:
 		r.Infof("draining: clients are disconnected within %s; a second signal ends at once", e.Window)
 	case serve.Warning:

@@ -38,6 +38,7 @@ type Options struct {
 // Conn is a connection to the signaling server.
 type Conn interface {
 	TLS() string                        // version of TLS, "" without
+	Node() string                       // which of several servers this is, "" if it does not say
 	ICEServers() []webrtc.ICEServer     // handed out by the server
 	Signaler(peer string) peer.Signaler // sends to a peer
 	Receive(context.Context) (signal.Message, error)
@@ -140,9 +141,14 @@ func (d *doctor) checkSignaling(ctx context.Context) (Conn, error) {
 	if proxy := d.proxy(); proxy != "" {
 		how += ", through the proxy " + proxy
 	}
+	fields := event.Fields("server", d.Server, "tls", conn.TLS())
+	if conn.Node() != "" {
+		how += ", node " + sanitize.Text(conn.Node())
+		fields = append(fields, event.Field{Key: "node", Value: conn.Node()})
+	}
 	ms := time.Since(begin).Milliseconds()
 	d.report("signaling", OK, fmt.Sprintf("%s reached %s, signed in as %s, in %d ms", sanitize.Text(d.Server), how, sanitize.Text(d.As), ms),
-		event.Fields("server", d.Server, "tls", conn.TLS(), "ms", ms)...)
+		append(fields, event.Field{Key: "ms", Value: ms})...)
 	return conn, nil
 }
 

@@ -19,12 +19,14 @@ import (
 
 // conn is a signaling server on which the peer does not answer, or is absent.
 type conn struct {
+	node   string
 	absent bool
 	sent   chan struct{} // gets a value for each offer
 	closed bool
 }
 
 func (c *conn) TLS() string                                              { return "TLS 1.3" }
+func (c *conn) Node() string                                             { return c.node }
 func (c *conn) ICEServers() []webrtc.ICEServer                           { return nil }
 func (c *conn) Signaler(string) peer.Signaler                            { return c }
 func (c *conn) Deliver(*peer.Call, signal.Message)                       {}
@@ -61,6 +63,7 @@ func TestRun(t *testing.T) {
 		finding string
 	}{
 		{"no peer", &conn{}, func(*Options) {}, exit.OK, "ok signaling ws://server reached over TLS 1.3, signed in as alice"},
+		{"node of a cluster", &conn{node: "a/01\x1b"}, func(*Options) {}, exit.OK, "ok signaling ws://server reached over TLS 1.3, node a/01\\x1b, signed in as alice"},
 		{"login refused", nil, func(o *Options) { o.Peer = "bob" }, exit.Login, `bad signaling the login was refused\x1b`},
 		{"peer absent", &conn{absent: true}, func(o *Options) { o.Peer = "bob" }, exit.Absent, "bad call bob is not signed in at ws://server"},
 		{"no answer", &conn{}, func(o *Options) { o.Peer, o.Timeout = "bob", 50*time.Millisecond }, exit.Timeout, "bad call bob did not answer within 50ms"},

@@ -67,13 +67,22 @@ func (s *service) adminHandler(signaling *server.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if signaling.Ready() {
-			respond(w, http.StatusOK, "ready")
+		if !signaling.Ready() {
+			respond(w, http.StatusServiceUnavailable, "draining")
 			return
 		}
-		respond(w, http.StatusServiceUnavailable, "draining")
+		if s.cluster != nil {
+			if err := s.cluster.Ready(); err != nil { // the users that are here go on, also if all nodes are like this
+				respond(w, http.StatusOK, "degraded: "+err.Error())
+				return
+			}
+		}
+		respond(w, http.StatusOK, "ready")
 	})
 	registry := newRegistry(signaling, s.turn, s.Version)
+	if s.cluster != nil {
+		registry.MustRegister(s.cluster.Node)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {

@@ -40,6 +40,7 @@ type Options struct {
 	ICEServers []string // for clients: URL, or URL,USER,SECRET
 	TURN       TURNOptions
 	Admin      AdminOptions
+	Cluster    ClusterOptions
 
 	Version string       // of this build, for the metrics
 	Logger  *slog.Logger // nil for none
@@ -48,7 +49,7 @@ type Options struct {
 	Report func(Event)
 }
 
-// Event is Listening, AdminListening, TURNListening, Draining or Warning.
+// Event is Listening, AdminListening, TURNListening, NATSListening, Draining or Warning.
 type Event any
 
 // Listening reports an address on which pages and signaling are served.
@@ -84,7 +85,8 @@ type service struct {
 	secure     *certificates // nil: no TLS
 	turn       *turnServer   // nil: none
 	ice        iceServers
-	sockets    []io.Closer // opened by open
+	cluster    *clusterNode // nil: none
+	sockets    []io.Closer  // opened by open
 }
 
 // task is a part of the service that runs until its context is done.
@@ -97,13 +99,16 @@ func Run(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
+	if err := s.startCluster(ctx); err != nil {
+		return err
+	}
 	signaling := server.New(&s.signaling)
 	tasks, err := s.open(ctx, signaling)
 	if err != nil {
 		for _, c := range s.sockets {
 			err = errors.Join(err, c.Close())
 		}
-		return err
+		return errors.Join(err, s.cluster.close())
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -120,7 +125,7 @@ func Run(ctx context.Context, options Options) error {
 		}
 		return nil
 	})
-	return group.Wait()
+	return errors.Join(group.Wait(), s.cluster.close())
 }
 
 func (s *service) warnf(format string, a ...any) { s.Report(Warning{fmt.Sprintf(format, a...)}) }
@@ -142,7 +147,7 @@ func newService(ctx context.Context, options Options) (*service, error) {
 		return nil, exit.Usagef("invalid --drain %s: want 0 or more", s.Drain)
 	}
 	login := func() error { return s.checkLogin(ctx) }
-	for _, check := range []func() error{s.checkAdmin, s.checkOrigins, s.checkProxies, login, s.loadCertificate, s.checkICE} {
+	for _, check := range []func() error{s.checkAdmin, s.checkOrigins, s.checkProxies, login, s.loadCertificate, s.checkICE, s.checkCluster} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -258,6 +263,9 @@ func (s *service) drain(ctx context.Context, signaling *server.Server) {
 		return
 	}
 	s.Report(Draining{s.Drain})
+	if s.cluster != nil {
+		s.cluster.Drain()
+	}
 	s.Logger.Info("draining", slog.Duration("window", s.Drain))
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Drain+drainGrace)
 	defer cancel()

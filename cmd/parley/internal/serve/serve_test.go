@@ -25,6 +25,10 @@ func valid() Options {
 // TestInvalidOptions checks that each invalid option is named in a usage error before anything opens.
 func TestInvalidOptions(t *testing.T) {
 	for want, set := range map[string]func(*Options){
+		`invalid --nats "http://a:1"`:             func(o *Options) { o.Cluster.NATS = "nats://b, http://a:1" },
+		"--nats-creds is of use with --nats only": func(o *Options) { o.Cluster.Credentials = "a" },
+		`--nats-prefix: invalid prefix "a.b"`:     func(o *Options) { o.Cluster.NATS, o.Cluster.Prefix = "nats://a", "a.b" },
+		"--nats-creds is for NATS servers":        func(o *Options) { o.Cluster.NATS, o.Cluster.Credentials = "embedded", "a" },
 		"invalid --drain -1s":                     func(o *Options) { o.Drain = -time.Second },
 		"--admin-host is of use with --admin":     func(o *Options) { o.Admin.Hosts = []string{"a"} },
 		`invalid --admin-host "a:1"`:              func(o *Options) { o.Admin = AdminOptions{"127.0.0.1:0", []string{"a:1"}} },

@@ -137,7 +137,7 @@ func handleError(c *Session, m signal.Message) {
 	switch {
 	case m.Code == signal.CodeAbsent && !c.IsConnected():
 		c.notThere(exit.Errorf(exit.Absent, "%s is not signed in at %s", sanitize.Text(c.peer), sanitize.Text(c.options.Server)))
-	case m.Code == signal.CodeAbsent: // say because it comes back to the server after us
+	case (m.Code == signal.CodeAbsent || m.Code == signal.CodeUnavailable) && c.IsConnected(): // say because it comes back to the server after us
 		time.AfterFunc(absentRetryDelay, c.Call.SignalingRestored)
 	case m.Code == codeNoCall: // messages crossed a hang-up
 		c.resources.Logger.Debug("the signaling server says", "text", m.Text)
