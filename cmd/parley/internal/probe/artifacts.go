@@ -1,10 +1,8 @@
 package probe
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -15,7 +13,6 @@ import (
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/session"
 	"parley/peer/capture"
-	"parley/signal"
 )
 
 // keep writes what was seen in a call to the folder of --evidence, and returns
@@ -36,41 +33,13 @@ func (p *prober) keep(a *call, r *scenario.Result) string {
 	return folder
 }
 
-// evidence are the files, by name.
+// evidence returns the files of the evidence, by name.
 func (a *call) evidence(r *scenario.Result) map[string][]byte {
-	w := a.observed
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	files := map[string][]byte{"events.ndjson": a.events.Bytes()}
-	var signaling bytes.Buffer
-	e := json.NewEncoder(&signaling)
-	for i, s := range w.signalingLog {
-		direction := "in"
-		if s.out {
-			direction = "out"
-		}
-		if s.m.SDP != "" {
-			files[fmt.Sprintf("%03d-%s-%s.sdp", i, direction, s.m.Type)] = []byte(s.m.SDP)
-		}
-		_ = e.Encode(struct { // strings alone, into memory: it does not fail
-			Time      string            `json:"time"`
-			Direction string            `json:"direction"`
-			Type      signal.Type       `json:"type"`
-			SDP       string            `json:"sdp,omitempty"`
-			Extension *signal.Extension `json:"parley,omitempty"`
-			Candidate *signal.Candidate `json:"candidate,omitempty"`
-			Text      string            `json:"text,omitempty"`
-		}{s.at.Format("2006-01-02T15:04:05.000Z07:00"), direction, s.m.Type, s.m.SDP, s.m.Extension, s.m.Candidate, s.m.Text})
-	}
-	files["signaling.ndjson"] = signaling.Bytes()
-	if w.remoteEvents.Len() > 0 {
-		files["remote-events.ndjson"] = bytes.Clone(w.remoteEvents.Bytes())
-	}
-	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.Snapshot(), "verdict.json": map[string]any{
-		"scenario": r.Scenario.Name, "specs": r.Scenario.Specs, "verdict": r.Verdict, "reason": r.Reason, "step": r.Step, "metrics": w.metrics}} {
-		if data, err := json.MarshalIndent(v, "", "  "); err == nil {
-			files[name] = append(data, '\n')
-		}
+	files := a.observed.Files()
+	files["events.ndjson"] = a.events.Bytes()
+	verdict := map[string]any{"scenario": r.Scenario.Name, "specs": r.Scenario.Specs, "verdict": r.Verdict, "reason": r.Reason, "step": r.Step, "metrics": a.observed.Metrics()}
+	if data, err := json.MarshalIndent(verdict, "", "  "); err == nil {
+		files["verdict.json"] = append(data, '\n')
 	}
 	return files
 }

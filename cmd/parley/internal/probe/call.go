@@ -17,6 +17,7 @@ import (
 	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/probe/facts"
 	"parley/cmd/parley/internal/probe/mutator"
+	"parley/cmd/parley/internal/probe/observe"
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/session"
@@ -30,7 +31,7 @@ import (
 // call is one call of a probe.
 type call struct {
 	session   *session.Session
-	observed  *observer
+	observed  *observe.Observer
 	events    *bytes.Buffer // NDJSON, whole once end has returned
 	cancel    context.CancelFunc
 	running   context.Context // of what belongs to the call
@@ -115,19 +116,19 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*call, 
 	if s.Name, err = p.named(step.Args); err != nil {
 		return nil, err
 	}
-	a := &call{observed: newObserver(), events: &bytes.Buffer{}, ended: make(chan struct{})}
+	a := &call{observed: observe.New(), events: &bytes.Buffer{}, ended: make(chan struct{})}
 	s.Attach = slices.Clone(s.Attach)
 	if altered != nil {
 		altered.OnCrossed = func() { a.observed.Note("crossed", "true") }
 		s.Attach = append(s.Attach, altered.Attach)
 	}
-	s.Attach = append(s.Attach, a.observed.attach)
+	s.Attach = append(s.Attach, a.observed.Attach)
 	r.Report = event.NewReporter(event.Options{Out: a.events, Err: &bytes.Buffer{}, NDJSON: true, Quiet: true})
 	s.StatsInterval = time.Second
 	if a.artifacts, err = p.newArtifacts(&s, &r); err != nil {
 		return nil, err
 	}
-	a.observed.artifacts = a.artifacts
+	a.observed.OnSend = a.artifacts.sends
 	began := time.Now()
 	signing, cancel := context.WithTimeout(ctx, signaling.DialTimeout)
 	defer cancel()
@@ -135,7 +136,7 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*call, 
 		a.artifacts.discard()
 		return nil, exit.OrInterruption(ctx, err)
 	}
-	a.observed.metric("login.ms", milliseconds(time.Since(began)))
+	a.observed.Metric("login.ms", milliseconds(time.Since(began)))
 	if a.presence, err = session.AwaitPresence(ctx, a.signaling, p.Target, s.Wait, p.Resources.Report, true); err != nil {
 		a.signaling.Close()
 		a.artifacts.discard()
@@ -200,7 +201,7 @@ func (a *call) open(ctx context.Context, p *prober, s *session.Options, r *resou
 		a.cooperate()
 	}
 	a.work.Go(func() { a.session.Route(running, a.signaling) })
-	a.work.Go(func() { a.observed.sampleStats(a.session, a.ended) })
+	a.work.Go(func() { a.observed.SampleStats(a.session, a.ended) })
 	a.work.Go(func() {
 		a.err = a.session.Run(running)
 		a.observed.Note("state", "ended")
@@ -345,9 +346,9 @@ func (a *call) short(c event.Check, raw string, within time.Duration) error {
 func (a *call) read(raw string) (event.Check, error) {
 	key, grow, ok := strings.Cut(raw, "+=")
 	if !ok {
-		return event.ParseCheck(raw, keys())
+		return event.ParseCheck(raw, observe.Keys())
 	}
-	by, err := event.ParseCheck(key+">="+grow, keys())
+	by, err := event.ParseCheck(key+">="+grow, observe.Keys())
 	if err != nil {
 		return by, err
 	}

@@ -96,7 +96,7 @@ func (p *prober) loadOne(ctx context.Context, i int, settled func(), enough <-ch
 	}
 	a.end()
 	defer a.artifacts.discard()
-	r.Metrics = a.observed.measurements()
+	r.Metrics = a.observed.Metrics()
 	if r.Verdict != scenario.Pass {
 		r.Evidence = p.keep(a, &r)
 	}

@@ -216,7 +216,7 @@ func (p *prober) together(ctx context.Context, group []scenario.Scenario) []scen
 	a.end()
 	defer a.artifacts.discard()
 	for i := range results {
-		results[i].Metrics = a.observed.measurements()
+		results[i].Metrics = a.observed.Metrics()
 		if results[i].Verdict == scenario.Fail || results[i].Verdict == scenario.Error {
 			results[i].Evidence = p.keep(a, &results[i])
 		}

@@ -14,13 +14,11 @@ import (
 
 	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/event"
-	"parley/cmd/parley/internal/probe/facts"
+	"parley/cmd/parley/internal/probe/observe"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/session"
-	"parley/media"
 	"parley/peer/datachannel"
-	"parley/peer/stats"
 )
 
 // remotePeer is the peer of a call of a probe, as far as it lets the caller observe and control the call, see package control.
@@ -34,12 +32,6 @@ type remotePeer struct {
 	asked   int
 	replies map[int]chan error // of commands without a reply
 }
-
-// Bounds of what is kept, in bytes: of the peer's events, and of one value of theirs.
-const (
-	maxRemoteEvents = 8 << 20
-	maxFact         = 4 << 10
-)
 
 var errNoCooperation = errors.New("the peer does not cooperate")
 
@@ -72,13 +64,13 @@ func (a *call) cooperate() {
 }
 
 // heard takes an event of the peer. What is none is ignored.
-func (f *remotePeer) heard(w *observer, line []byte) {
-	var e remoteEvent
+func (f *remotePeer) heard(w *observe.Observer, line []byte) {
+	var e observe.RemoteEvent
 	if json.Unmarshal(line, &e) != nil || e.Event == "" {
 		return
 	}
 	f.once.Do(func() { close(f.begun) })
-	w.noteRemote(bytes.TrimSpace(line), e)
+	w.NoteRemote(bytes.TrimSpace(line), e)
 	if e.Event != "reply" {
 		return
 	}
@@ -168,99 +160,6 @@ func (f *remotePeer) ask(ctx context.Context, c session.Command) (<-chan error, 
 		}
 	}
 	return reply, ch.Write(ctx, []byte(event.JSON(fields)), true)
-}
-
-// remoteEvent is what a probe looks at in an event of the peer.
-type remoteEvent struct {
-	Event, Code, Connection, Label, State, Direction, Text, Kind, Error string
-
-	ID     json.RawMessage
-	OK     bool
-	Muted  bool
-	Tracks []struct {
-		Direction, Kind, Size       string
-		Packets, Lost, Frames, Tone float64
-	}
-	Report stats.Report
-}
-
-// facts are what a probe looks at in an event of the peer.
-func (e *remoteEvent) facts() (all []facts.Fact) {
-	add := func(key, value string) {
-		if value != "" {
-			all = append(all, facts.Fact{Key: "remote." + key, Value: event.TextOf(value[:min(len(value), maxFact)])})
-		}
-	}
-	switch e.Event {
-	case "code":
-		add("code", e.Code)
-	case "state":
-		add("state", e.Connection)
-	case "interruption":
-		add("interruption", e.Kind)
-	case "stats":
-		all = append(all, e.statsFacts()...)
-	}
-	switch incoming := e.Direction == "in"; {
-	case e.Event == "text" && incoming:
-		add("text", e.Text)
-	case e.Event == "track" && incoming:
-		add("track", e.Kind)
-	case e.Event == "channel" && e.State == "open":
-		add("channel", e.Label)
-	}
-	return all
-}
-
-func (e *remoteEvent) statsFacts() (all []facts.Fact) {
-	for _, t := range e.Tracks {
-		if t.Direction != "in" || !slices.Contains(media.Kinds(), t.Kind) {
-			continue
-		}
-		for key, v := range map[string]float64{"packets": t.Packets, "lost": t.Lost, "frames": t.Frames, "tone": t.Tone} {
-			all = append(all, facts.Fact{Key: "remote." + t.Kind + "." + key, Value: event.NumberOf(v)})
-		}
-		if t.Kind == "video" && t.Size != "" {
-			all = append(all, facts.Fact{Key: "remote.video.size", Value: event.TextOf(t.Size[:min(len(t.Size), maxFact)])})
-		}
-	}
-	for _, f := range facts.OfReport(e.Report) {
-		if text := f.Value.String(); text != "" && slices.Contains([]string{"role", "dtls", "tls"}, f.Key) {
-			all = append(all, facts.Fact{Key: "remote." + f.Key, Value: event.TextOf(text[:min(len(text), maxFact)])})
-		}
-	}
-	return all
-}
-
-// noteRemote notes an event of the peer.
-func (w *observer) noteRemote(line []byte, e remoteEvent) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.remoteEvents.Len()+len(line) < maxRemoteEvents {
-		w.remoteEvents.Write(append(line, '\n'))
-	}
-	for _, f := range e.facts() {
-		w.Add(f.Key, f.Value)
-	}
-	switch {
-	case e.Event == "mute" && e.Kind != "":
-		w.noteMuted("remote.", e.Muted, e.Kind[:min(len(e.Kind), maxFact)])
-	case e.Event == "channel" && e.State == "closed":
-		w.Remove("remote.channel", e.Label)
-	}
-	w.compareCodes()
-	for _, t := range e.Tracks {
-		if sent, ok := w.LatestValue(t.Kind + ".sent").Number(); ok && t.Direction == "in" {
-			w.noteNumber(t.Kind+".unreported-packets", sent-t.Packets-t.Lost)
-		}
-	}
-}
-
-// compareCodes notes if both sides show the same verification code. The caller holds the lock.
-func (w *observer) compareCodes() {
-	if theirs := w.Latest("remote.code"); theirs != "" && w.code != "" {
-		w.Note("codes", map[bool]string{true: "same", false: "other"}[theirs == w.code])
-	}
 }
 
 // named returns the name of this peer for a call. The name decides which of two terminals is polite,

@@ -2,10 +2,9 @@ package probe
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
-	"parley/cmd/parley/internal/probe/facts"
+	"parley/cmd/parley/internal/probe/observe"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/session"
 	"parley/peer"
@@ -23,9 +22,9 @@ func TestRemoteCommands(t *testing.T) {
 	}
 }
 
-// TestRemoteEventsAreHostile: what comes by the channel is looked at for what it may be, and bounded.
+// TestRemoteEventsAreHostile: what comes by the channel is checked for what it may be.
 func TestRemoteEventsAreHostile(t *testing.T) {
-	f, w := &remotePeer{begun: make(chan struct{}), replies: map[int]chan error{}}, newObserver()
+	f, w := &remotePeer{begun: make(chan struct{}), replies: map[int]chan error{}}, observe.New()
 	for _, line := range []string{"", "{", "null", "[]", `{"event":5}`, `{"event":""}`, "\xff", `{"event":"stats","tracks":{}}`} {
 		f.heard(w, []byte(line))
 	}
@@ -40,28 +39,8 @@ func TestRemoteEventsAreHostile(t *testing.T) {
 	}
 	<-f.begun
 	for key := range w.Snapshot() {
-		if _, known := keys()[key]; !known {
+		if _, known := observe.Keys()[key]; !known {
 			t.Errorf("the key %q", key)
-		}
-	}
-	long := `{"event":"text","direction":"in","text":"` + strings.Repeat("x", session.MaxCommand) + `"}`
-	for range maxRemoteEvents/session.MaxCommand + 2 {
-		f.heard(w, []byte(long))
-	}
-	if w.remoteEvents.Len() > maxRemoteEvents || len(w.All("remote.text")) > facts.MaxValues {
-		t.Errorf("%d bytes and %d texts are kept", w.remoteEvents.Len(), len(w.All("remote.text")))
-	}
-}
-
-// TestCodesAreCompared: whichever is known first.
-func TestCodesAreCompared(t *testing.T) {
-	for theirs, want := range map[string]string{"1": "same", "2": "other"} {
-		w := newObserver()
-		w.noteRemote(nil, remoteEvent{Event: "code", Code: theirs})
-		w.code = "1"
-		w.noteRemote(nil, remoteEvent{Event: "state", Connection: "connected"})
-		if got := w.Latest("codes"); got != want {
-			t.Errorf("1 and %s: %q", theirs, got)
 		}
 	}
 }

@@ -12,8 +12,7 @@ import (
 
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
-	"parley/cmd/parley/internal/mediain"
-	"parley/cmd/parley/internal/probe/facts"
+	"parley/cmd/parley/internal/probe/observe"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/session"
@@ -25,9 +24,6 @@ import (
 // stepPatience is how long what a step asks of the peer may take.
 const stepPatience = 20 * time.Second
 
-// probeKeys returns the keys of expect and never.
-func keys() map[string]event.Kind { return facts.Keys(mediain.Keys()) }
-
 // Check checks the steps of a scenario, as far as that is possible without a call.
 func Check(s scenario.Scenario) error {
 	for _, step := range s.Steps {
@@ -35,7 +31,7 @@ func Check(s scenario.Scenario) error {
 		switch step.Verb {
 		case "expect", "never":
 			raw := strings.Replace(step.Args[0], "+=", ">=", 1)
-			_, err = event.ParseCheck(raw, keys())
+			_, err = event.ParseCheck(raw, observe.Keys())
 		case "call":
 			_, err = parseCallWords(&session.Options{}, step.Args)
 		case "open":
@@ -176,10 +172,10 @@ func (a *steps) echo(ctx context.Context, s scenario.Step) error {
 	if err := ch.Write(sending, data, e.text); err != nil {
 		return fmt.Errorf("%d bytes were not sent: %w", len(data), err)
 	}
-	if err := a.message(ctx, messageFact(label, e.text, data), since, s.For); err != nil {
+	if err := a.message(ctx, observe.MessageFact(label, e.text, data), since, s.For); err != nil {
 		return err
 	}
-	a.observed.metric("echo.ms", milliseconds(time.Since(begin)))
+	a.observed.Metric("echo.ms", milliseconds(time.Since(begin)))
 	return nil
 }
 
@@ -224,9 +220,7 @@ func (a *steps) channelNamed(ctx context.Context, label string, within time.Dura
 	if err := a.until(ctx, "channel="+label, within); err != nil {
 		return nil, err
 	}
-	a.observed.mu.Lock()
-	defer a.observed.mu.Unlock()
-	return a.observed.channels[label], nil
+	return a.observed.Channel(label), nil
 }
 
 func channelWords(words []string) (o datachannel.Options, err error) {
@@ -271,7 +265,7 @@ func (a *call) openChannel(ctx context.Context, words []string) error {
 	if err != nil {
 		return fmt.Errorf("the channel %s did not open: %w", o.Label, err)
 	}
-	a.observed.owns(ch)
+	a.observed.AddChannel(ch)
 	a.work.Go(func() { a.listen(ch) })
 	return nil
 }
@@ -281,17 +275,15 @@ func (a *call) listen(ch *datachannel.Channel) {
 	for {
 		data, text, err := ch.Receive(a.running)
 		if err != nil {
-			a.observed.closed(ch.Label())
+			a.observed.CloseChannel(ch.Label())
 			return
 		}
-		a.observed.Note("message", messageFact(ch.Label(), text, data))
+		a.observed.Note("message", observe.MessageFact(ch.Label(), text, data))
 	}
 }
 
 func (a *call) closeChannel(label string) error {
-	a.observed.mu.Lock()
-	ch := a.observed.channels[label]
-	a.observed.mu.Unlock()
+	ch := a.observed.Channel(label)
 	if ch == nil {
 		return &inconclusive{fmt.Errorf("there is no channel %s; open it before", label)}
 	}

@@ -1,10 +1,12 @@
-package probe
+// Package observe records what happens in a call of a probe.
+package observe
 
 import (
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -28,11 +30,12 @@ import (
 	"parley/signal"
 )
 
-// observer remembers what happens in a call, for checks that come later. observer is the
-// middleware next to the signaling server.
-type observer struct {
+// An Observer records what happens in a call, for the checks of scenarios. It is the middleware next to the signaling
+// server. Its methods may be called from any goroutine.
+type Observer struct {
 	*facts.Facts
-	artifacts *artifacts // nil for none
+	// OnSend is called with each description that is sent, nil for none. It is set before Attach.
+	OnSend func(sdp string)
 
 	mu           sync.Mutex // guards the following
 	metrics      map[string]float64
@@ -50,6 +53,9 @@ type observer struct {
 	remoteEvents bytes.Buffer // events of the peer, as they came: a line each
 }
 
+// Keys returns the keys that expect and never of a scenario know.
+func Keys() map[string]event.Kind { return facts.Keys(mediain.Keys()) }
+
 // signalingMessage is a message of signaling, for the evidence.
 type signalingMessage struct {
 	at  time.Time
@@ -57,26 +63,29 @@ type signalingMessage struct {
 	m   signal.Message
 }
 
-func newObserver() *observer {
-	return &observer{Facts: facts.New(keys()), metrics: map[string]float64{},
+// New returns an Observer. Attach attaches it to a call.
+func New() *Observer {
+	return &Observer{Facts: facts.New(Keys()), metrics: map[string]float64{},
 		offers: map[uint64]string{}, answers: map[uint64]string{},
 		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
 }
 
-func (w *observer) metric(name string, value float64) {
+// Metric sets a metric of scenario.Metrics.
+func (w *Observer) Metric(name string, value float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.metrics[name] = value
 }
 
-func (w *observer) measurements() map[string]float64 {
+// Metrics returns the metrics of the call.
+func (w *Observer) Metrics() map[string]float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.metrics)
 }
 
-// message is how a message of a channel is remembered.
-func messageFact(label string, text bool, data []byte) string {
+// MessageFact returns the value of the key message for a message of a channel.
+func MessageFact(label string, text bool, data []byte) string {
 	return fmt.Sprintf("%q %t %d %s", label, text, len(data), digest(data))
 }
 
@@ -86,22 +95,22 @@ func digest(data []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// owns notes the latest channel of a label.
-func (w *observer) owns(ch *datachannel.Channel) {
+// AddChannel notes the latest channel of a label, which is open.
+func (w *Observer) AddChannel(ch *datachannel.Channel) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.channels[ch.Label()] = ch
 	w.Note("channel", ch.Label())
 }
 
-// attach observes a call.
-func (w *observer) attach(c *session.Session) {
+// Attach observes a call.
+func (w *Observer) Attach(c *session.Session) {
 	c.Observe(session.Observer{PeerEvent: w.happened, Value: w.valued, Measurement: func() { w.measured(c) }})
 	c.Intercept(w)
 }
 
 // noteMuted notes that a track is muted or unmuted; where is "remote." for what the peer receives.
-func (w *observer) noteMuted(where string, muted bool, kind string) {
+func (w *Observer) noteMuted(where string, muted bool, kind string) {
 	is, was := where+"unmuted", where+"muted"
 	if muted {
 		is, was = was, is
@@ -110,14 +119,14 @@ func (w *observer) noteMuted(where string, muted bool, kind string) {
 	w.Note(is, kind)
 }
 
-// closed notes that a channel is closed.
-func (w *observer) closed(label string) {
+// CloseChannel notes that a channel is closed.
+func (w *Observer) CloseChannel(label string) {
 	w.Remove("channel", label)
 	w.Note("channel.closed", label)
 }
 
 // valued notes a value of a key of --expect.
-func (w *observer) valued(key string, value event.Value) {
+func (w *Observer) valued(key string, value event.Value) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.Add(key, value)
@@ -127,7 +136,7 @@ func (w *observer) valued(key string, value event.Value) {
 }
 
 // happened takes an event of the call.
-func (w *observer) happened(e peer.Event) {
+func (w *Observer) happened(e peer.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch e := e.(type) {
@@ -162,9 +171,9 @@ func (w *observer) happened(e peer.Event) {
 	case peer.ChannelOpened:
 		w.channels[e.Channel.Label()] = e.Channel
 	case peer.ChannelClosed:
-		w.closed(e.Channel.Label())
+		w.CloseChannel(e.Channel.Label())
 	case peer.MessageReceived:
-		w.Note("message", messageFact(e.Channel.Label(), e.Text, e.Data))
+		w.Note("message", MessageFact(e.Channel.Label(), e.Text, e.Data))
 	case peer.TrackSending:
 		w.Note("sending."+e.Track.Kind().String(), media.CodecName(e.Codec.MimeType))
 	case peer.TrackRejected:
@@ -177,13 +186,13 @@ func (w *observer) happened(e peer.Event) {
 }
 
 // Deliver implements middleware.
-func (w *observer) Deliver(m signal.Message, next signaling.DeliverFunc) {
+func (w *Observer) Deliver(m signal.Message, next signaling.DeliverFunc) {
 	w.heard(m)
 	next(m)
 }
 
 // heard takes a message of signaling.
-func (w *observer) heard(m signal.Message) {
+func (w *Observer) heard(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.remember(signalingMessage{time.Now(), false, m})
@@ -209,7 +218,7 @@ func (w *observer) heard(m signal.Message) {
 }
 
 // heardAnswer notes what an answer says.
-func (w *observer) heardAnswer(m signal.Message) {
+func (w *Observer) heardAnswer(m signal.Message) {
 	offer := w.offered
 	if x := m.Extension; x != nil {
 		w.Note("answer.parley", "true")
@@ -244,24 +253,24 @@ func (w *observer) heardAnswer(m signal.Message) {
 // maxSignalingLog is how many messages of signaling are kept.
 const maxSignalingLog = 1000
 
-func (w *observer) remember(s signalingMessage) {
+func (w *Observer) remember(s signalingMessage) {
 	if len(w.signalingLog) < maxSignalingLog {
 		w.signalingLog = append(w.signalingLog, s)
 	}
 }
 
 // Send implements middleware.
-func (w *observer) Send(ctx context.Context, m signal.Message, next signaling.SendFunc) error {
+func (w *Observer) Send(ctx context.Context, m signal.Message, next signaling.SendFunc) error {
 	w.sent(m)
 	return next(ctx, m)
 }
 
 // sent takes a message that goes to the peer.
-func (w *observer) sent(m signal.Message) {
+func (w *Observer) sent(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if m.SDP != "" {
-		w.artifacts.sends(m.SDP)
+	if m.SDP != "" && w.OnSend != nil {
+		w.OnSend(m.SDP)
 	}
 	if m.Type == signal.Offer {
 		w.offered = m.SDP
@@ -273,7 +282,7 @@ func (w *observer) sent(m signal.Message) {
 }
 
 // measured takes what the receivers have measured.
-func (w *observer) measured(c *session.Session) {
+func (w *Observer) measured(c *session.Session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range c.Received.ByKind() {
@@ -302,8 +311,8 @@ func (w *observer) measured(c *session.Session) {
 // sampleInterval is the time between two samples of the statistics of a call, which have no events.
 const sampleInterval = 200 * time.Millisecond
 
-// sampleStats samples the statistics of a call from the time it is connected until done.
-func (w *observer) sampleStats(c *session.Session, done <-chan struct{}) {
+// SampleStats samples the statistics of a call from the time it is connected until done.
+func (w *Observer) SampleStats(c *session.Session, done <-chan struct{}) {
 	select {
 	case <-c.Connected():
 	case <-done:
@@ -322,7 +331,7 @@ func (w *observer) sampleStats(c *session.Session, done <-chan struct{}) {
 }
 
 // sampled takes a sample of the statistics, and how long nothing has come.
-func (w *observer) sampled(s stats.Stats) {
+func (w *Observer) sampled(s stats.Stats) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for kind, moved := range w.moved {
@@ -338,6 +347,52 @@ func (w *observer) sampled(s stats.Stats) {
 	}
 }
 
-func (w *observer) noteNumber(key string, v float64) {
+func (w *Observer) noteNumber(key string, v float64) {
 	w.Add(key, event.NumberOf(v))
 }
+
+// Files returns what was observed as files of the evidence, by name.
+func (w *Observer) Files() map[string][]byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	files := map[string][]byte{}
+	var signaling bytes.Buffer
+	e := json.NewEncoder(&signaling)
+	for i, s := range w.signalingLog {
+		direction := "in"
+		if s.out {
+			direction = "out"
+		}
+		if s.m.SDP != "" {
+			files[fmt.Sprintf("%03d-%s-%s.sdp", i, direction, s.m.Type)] = []byte(s.m.SDP)
+		}
+		_ = e.Encode(struct { // strings alone, into memory: it does not fail
+			Time      string            `json:"time"`
+			Direction string            `json:"direction"`
+			Type      signal.Type       `json:"type"`
+			SDP       string            `json:"sdp,omitempty"`
+			Extension *signal.Extension `json:"parley,omitempty"`
+			Candidate *signal.Candidate `json:"candidate,omitempty"`
+			Text      string            `json:"text,omitempty"`
+		}{s.at.Format("2006-01-02T15:04:05.000Z07:00"), direction, s.m.Type, s.m.SDP, s.m.Extension, s.m.Candidate, s.m.Text})
+	}
+	files["signaling.ndjson"] = signaling.Bytes()
+	if w.remoteEvents.Len() > 0 {
+		files["remote-events.ndjson"] = bytes.Clone(w.remoteEvents.Bytes())
+	}
+	for name, v := range map[string]any{"statistics.json": w.stats, "facts.json": w.Snapshot()} {
+		if data, err := json.MarshalIndent(v, "", "  "); err == nil {
+			files[name] = append(data, '\n')
+		}
+	}
+	return files
+}
+
+// Channel returns the latest channel of a label, nil for none.
+func (w *Observer) Channel(label string) *datachannel.Channel {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.channels[label]
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
