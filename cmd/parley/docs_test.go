@@ -17,9 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/urfave/cli/v3"
+	urfave "github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/docs"
+	"parley/cmd/parley/internal/cli"
 	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/mediain"
@@ -330,7 +331,7 @@ func checkInvocations(t *testing.T, script string) {
 	t.Helper()
 	script = quotedText.ReplaceAllString(strings.ReplaceAll(script, "\\\n", " "), "X")
 	for _, c := range invocation.FindAllStringSubmatch(script, -1) {
-		command := root(stdio.Streams{}).Command(c[1])
+		command := cli.Root(stdio.Streams{}).Command(c[1])
 		if c[1] == "completion" || c[1] == "help" {
 			continue
 		}
@@ -339,7 +340,7 @@ func checkInvocations(t *testing.T, script string) {
 			continue
 		}
 		for _, flag := range regexp.MustCompile(`(?:^|\s)--([a-z0-9-]+)`).FindAllStringSubmatch(c[2], -1) {
-			if flag[1] != "help" && !slices.ContainsFunc(command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), flag[1]) }) {
+			if flag[1] != "help" && !slices.ContainsFunc(command.Flags, func(f urfave.Flag) bool { return slices.Contains(f.Names(), flag[1]) }) {
 				t.Errorf("parley %s has no flag --%s", c[1], flag[1])
 			}
 		}

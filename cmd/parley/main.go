@@ -5,9 +5,10 @@ import (
 	"context"
 	"os"
 
+	"parley/cmd/parley/internal/cli"
 	"parley/cmd/parley/internal/stdio"
 )
 
 func main() {
-	os.Exit(int(run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)))
+	os.Exit(int(cli.Run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)))
 }

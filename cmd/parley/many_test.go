@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/cli"
 	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
@@ -82,7 +83,7 @@ func startInProcess(t *testing.T, args []string) *inProcess {
 	var work sync.WaitGroup
 	work.Go(func() {
 		defer close(p.Exited)
-		p.code = run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: p.Out, Err: p.Err}, args)
+		p.code = cli.Run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: p.Out, Err: p.Err}, args)
 	})
 	t.Cleanup(work.Wait)
 	return p

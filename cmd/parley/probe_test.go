@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/cmd/parley/internal/cli"
 	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/probe"
@@ -42,7 +43,7 @@ func probeIt(t *testing.T, server string, args ...string) *probed {
 	t.Helper()
 	var out, said bytes.Buffer
 	all := append([]string{"parley", "probe", "--server", server, "--format", "json", "-q"}, args...)
-	p := &probed{code: run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, all), verdict: map[string]string{}}
+	p := &probed{code: cli.Run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, all), verdict: map[string]string{}}
 	p.said = said.String()
 	if err := json.Unmarshal(out.Bytes(), p); err != nil {
 		t.Fatalf("%v: %s%s", err, out.String(), p.said)
@@ -75,7 +76,7 @@ func runningHere(t *testing.T, args ...string) {
 	out, said, done := e2etest.NewOutput(), e2etest.NewOutput(), make(chan struct{})
 	go func() {
 		defer close(done)
-		run(ctx, stdio.Streams{In: strings.NewReader(""), Out: out, Err: said}, append([]string{"parley"}, args...))
+		cli.Run(ctx, stdio.Streams{In: strings.NewReader(""), Out: out, Err: said}, append([]string{"parley"}, args...))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	timeout := time.After(e2etest.Patience)
@@ -249,7 +250,7 @@ func TestProbeCallsBack(t *testing.T) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil { // the prober is there only now and then
-			run(ctx, stdio.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}, []string{"parley", "call", "prober", "--server", server, "--as", "bob", "--expect", "connected", "--timeout", "5s"})
+			cli.Run(ctx, stdio.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}, []string{"parley", "call", "prober", "--server", server, "--as", "bob", "--expect", "connected", "--timeout", "5s"})
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
@@ -287,7 +288,7 @@ func TestProbeExitCodes(t *testing.T) {
 		for _, format := range test.formats {
 			var out, said bytes.Buffer
 			args := append([]string{"parley", "probe", "--server", server, "--format", format, "-q"}, test.args...)
-			if got := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args); got != test.want {
+			if got := cli.Run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args); got != test.want {
 				t.Errorf("%s as %s: exit code %d, want %d: %s", name, format, got, test.want, said.String())
 			}
 			if test.want != exit.Usage && out.Len() == 0 {

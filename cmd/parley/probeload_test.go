@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"parley/cmd/parley/internal/cli"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/stdio"
@@ -19,7 +20,7 @@ func TestProbeLoad(t *testing.T) {
 	var out, said bytes.Buffer
 	args := []string{"parley", "probe", "--server", server, "-q", "--load", "3", "--ramp", "20/s", "--duration", "500ms",
 		"--require", "setup.ms:p95>=0", "--require", "audio.loss<=100", "--require", "rtt.ms:p50>=0", "echo"}
-	if code := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args); code != exit.OK {
+	if code := cli.Run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args); code != exit.OK {
 		t.Errorf("exit code %d: %s%s", code, out.String(), said.String())
 	}
 	for _, want := range []string{"3 calls", "\nsetup.ms             3 ", "\nlate.ms ", "sends audio and video back", "3 passed"} {
@@ -57,7 +58,7 @@ func TestProbeLoadVerifies(t *testing.T) {
 	runningHere(t, "answer", "--as", "bob", "--server", server, "--video", "test")
 	var out, said bytes.Buffer
 	args := []string{"parley", "probe", "--server", server, "--format", "json", "-q", "--load", "2", "--ramp", "20/s", "--duration", "100ms", "bob"}
-	code := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args)
+	code := cli.Run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, args)
 	var report struct{ Load struct{ Verified []string } }
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil || code != exit.OK {
 		t.Fatalf("exit code %d, %v: %s", code, err, said.String())
@@ -73,7 +74,7 @@ func TestReadLoadRefuses(t *testing.T) {
 		{"--load", "2", "--ramp", "0/s", "echo"}, {"--load", "2", "--duration", "-1s", "echo"}, {"--load", "2", "echo", "connects"}, {"--load", "2", "--suite", "all", "echo"},
 	} {
 		var out, said bytes.Buffer
-		if code := run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, append([]string{"parley", "probe"}, args...)); code != exit.Usage {
+		if code := cli.Run(context.Background(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &said}, append([]string{"parley", "probe"}, args...)); code != exit.Usage {
 			t.Errorf("%v: exit code %d: %s", args, code, said.String())
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -10,15 +9,12 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/certtest"
 	"parley/cmd/parley/internal/e2e/e2etest"
-	"parley/cmd/parley/internal/stdio"
 )
 
 // servingScript NAME ARGS... runs `parley serve ARGS` at a free port, and sets $PARLEY_SERVER, $PAGE, $ADMIN and $TURN to where it is.
@@ -95,31 +91,4 @@ func certificate(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".crt"), cert, 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), key, 0o600))
-}
-
-// TestServePageAuto checks --page-auto and its environment variable. Without either the server decides.
-func TestServePageAuto(t *testing.T) {
-	for _, c := range []struct{ flags, env, want string }{
-		{"", "", "default"}, {"--page-auto", "", "true"}, {"--page-auto=false", "", "false"},
-		{"", "true", "true"}, {"", "false", "false"}, {"--page-auto", "false", "true"},
-	} {
-		t.Run(c.flags+" "+c.env, func(t *testing.T) {
-			if c.env != "" {
-				t.Setenv("PARLEY_SERVE_PAGE_AUTO", c.env)
-			}
-			std := stdio.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
-			command := serveCommand(std)
-			got := "default"
-			command.Action = func(_ context.Context, cmd *cli.Command) error {
-				o, err := serveOptions(cmd, std)
-				if o.PageAuto != nil {
-					got = fmt.Sprint(*o.PageAuto)
-				}
-				return err
-			}
-			if err := command.Run(t.Context(), append([]string{"serve"}, strings.Fields(c.flags)...)); err != nil || got != c.want {
-				t.Errorf("got %s, %v, want %s", got, err, c.want)
-			}
-		})
-	}
 }

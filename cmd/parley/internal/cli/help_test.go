@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 // TestHelp checks the help of all commands: standard headings, the exit codes at the end, and lines that
 // fit a terminal of 80 columns.
 func TestHelp(t *testing.T) {
-	program := root(stdio.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
+	program := Root(stdio.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
 	if err := program.Run(t.Context(), []string{"parley", "version"}); err != nil { // adds completion
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func checkHelp(t *testing.T, c *cli.Command, words []string) {
 	}
 	var b bytes.Buffer
 	name := strings.Join(append(words, "--help"), " ")
-	if code := run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &b, Err: &b}, strings.Fields(name)); code != exit.OK {
+	if code := Run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &b, Err: &b}, strings.Fields(name)); code != exit.OK {
 		t.Errorf("%s: got code %d", name, code)
 	}
 	help := b.String()
@@ -76,7 +76,7 @@ func headings() []string {
 func TestReplacedFlags(t *testing.T) {
 	for _, line := range []string{"probe echo --level echo", "probe echo --await 1s", "probe echo --load 1 --hold 1s", "call bob --verify ask", "answer --cooperate"} {
 		var out bytes.Buffer
-		code := run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, append([]string{"parley"}, strings.Fields(line)...))
+		code := Run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, append([]string{"parley"}, strings.Fields(line)...))
 		if code != exit.Usage || !strings.Contains(out.String(), "flag provided but not defined") {
 			t.Errorf("parley %s: got code %d, %s", line, code, out.String())
 		}

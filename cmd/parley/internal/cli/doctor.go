@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -40,7 +40,7 @@ and 40 if there is no connection, or no ICE server answers.`,
 			[]cli.Flag{config.Duration("timeout", 20*time.Second, "end the call after `D` without a connection")}, config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s, r, err := readSettings(cmd, std)
+			s, r, err := readOptions(cmd, std)
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,5 @@
-package main
+// Package cli runs the command line of parley.
+package cli
 
 import (
 	"context"
@@ -18,9 +19,9 @@ import (
 	"parley/cmd/parley/internal/stdio"
 )
 
-// run runs the command line and returns the exit code. The first signal ends
+// Run runs the command line and returns the exit code. The first signal ends
 // ctx, which hangs up and finishes files; the second one kills.
-func run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
+func Run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 	ctx, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
 	signals := make(chan os.Signal, 1)
@@ -36,7 +37,7 @@ func run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 		case <-done:
 		}
 	}()
-	err := root(std).Run(ctx, show.WithValue(args))
+	err := Root(std).Run(ctx, show.WithValue(args))
 	var reported *exit.ReportedError
 	if err != nil && !errors.As(err, &reported) {
 		fmt.Fprintf(std.Err, "parley: %s\n", sanitize.Lines(err.Error()))
@@ -54,7 +55,7 @@ func endingSignals() []os.Signal {
 	return all
 }
 
-func root(std stdio.Streams) *cli.Command {
+func Root(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "parley",
 		Usage: "a WebRTC peer for the terminal: the other end of a call",

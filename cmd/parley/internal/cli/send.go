@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -39,7 +39,7 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 		Flags:        slices.Concat(sendFlags(), config.WaitFlags(), config.SignalingFlags(""), config.NetworkFlags(), config.SecurityFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s, r, err := readSettings(cmd, std)
+			s, r, err := readOptions(cmd, std)
 			if err != nil {
 				return err
 			}

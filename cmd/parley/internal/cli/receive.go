@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -42,7 +42,7 @@ What a broken transfer leaves is NAME.parley-part, and goes on when it is sent a
 			if cmd.Args().Present() {
 				return exit.Usagef("%s takes no %q: it answers every caller; --from NAME limits them", cmd.FullName(), sanitize.Text(cmd.Args().First()))
 			}
-			s, r, err := readSettings(cmd, std)
+			s, r, err := readOptions(cmd, std)
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -41,7 +41,7 @@ to answer; the hello-world page's names are the default:
 
 // answerAs reads the settings of a command that answers.
 func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name string, echo bool) (err error) {
-	s, r, err := readSettings(cmd, std)
+	s, r, err := readOptions(cmd, std)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -61,7 +61,7 @@ NAME is not there, 20 if FILE cannot be written or nothing decodes what came.`,
 			if err := signal.CheckPeerName(args[0]); err != nil {
 				return exit.Usagef("invalid name %q: %v", sanitize.Text(args[0]), err)
 			}
-			s, r, err := readSettings(cmd, std)
+			s, r, err := readOptions(cmd, std)
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"log/slog"
@@ -16,8 +16,8 @@ import (
 	"parley/media/recorder"
 )
 
-// readSettings reads the flags that cmd has; std is where it reports to. The caller closes the report.
-func readSettings(cmd *cli.Command, std stdio.Streams) (*session.Options, *resources.Resources, error) {
+// readOptions reads the flags that cmd has; std is where it reports to. The caller closes the report.
+func readOptions(cmd *cli.Command, std stdio.Streams) (*session.Options, *resources.Resources, error) {
 	o := &session.Options{Attach: []func(*session.Session){control.Refuse, refuseFiles}}
 	for _, read := range []func(*cli.Command, *session.Options) error{readSignaling, readPath, readMedia, readGoal, readSecurity, readChannels} {
 		if err := read(cmd, o); err != nil {

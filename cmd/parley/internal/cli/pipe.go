@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -70,7 +70,7 @@ func pipeFlags() []cli.Flag {
 }
 
 func runPipe(ctx context.Context, cmd *cli.Command, std stdio.Streams) (err error) {
-	s, r, err := readSettings(cmd, std)
+	s, r, err := readOptions(cmd, std)
 	if err != nil {
 		return err
 	}

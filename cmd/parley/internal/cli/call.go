@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -38,7 +38,7 @@ In the relay dialect the hello-world page's names are the default:
 		Flags:        slices.Concat(config.MediaOutFlags(), config.WaitFlags(), config.CallFlags(45*time.Second), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			s, r, err := readSettings(cmd, std)
+			s, r, err := readOptions(cmd, std)
 			if err != nil {
 				return err
 			}

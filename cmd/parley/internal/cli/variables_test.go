@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -52,7 +52,7 @@ func TestVariablesOfServe(t *testing.T) {
 	t.Setenv("PARLEY_ICE_SERVER", "nonsense")
 	t.Setenv("PARLEY_SERVE_LISTEN", "127.0.0.1:99999")
 	var out bytes.Buffer
-	code := run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, []string{"parley", "serve"})
+	code := Run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, []string{"parley", "serve"})
 	if code != exit.Failure || !strings.Contains(out.String(), `failed to listen on "127.0.0.1:99999"`) {
 		t.Errorf("got code %d, %s", code, out.String())
 	}
@@ -66,7 +66,7 @@ func TestVariablesHelp(t *testing.T) {
 		"call":  "ENVIRONMENT: PARLEY_<FLAG> sets every flag, such as PARLEY_SERVER for --server.",
 	} {
 		var out bytes.Buffer
-		if code := run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, []string{"parley", command, "--help"}); code != exit.OK {
+		if code := Run(t.Context(), stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, []string{"parley", command, "--help"}); code != exit.OK {
 			t.Errorf("parley %s --help: exit code %d", command, code)
 		}
 		if help := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(help, want) {
