@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"crypto/x509"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 	"go.uber.org/goleak"
 
+	"parley/cmd/parley/internal/certtest"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 )
@@ -53,7 +55,7 @@ type options struct {
 func parse(args ...string) (o options, err error) {
 	c := &cli.Command{
 		DisableSliceFlagSeparator: true, // as of all commands
-		Flags:                     slices.Concat(SignalingFlags("me"), MediaOutFlags(), CallFlags(time.Minute), OutputFlags(), CaptureFlags(), InputFlags(), SecurityFlags(), AnswerFlags(false)),
+		Flags:                     slices.Concat(SignalingFlags("me"), MediaOutFlags(), WaitFlags(), CallFlags(time.Minute), OutputFlags(), CaptureFlags(), InputFlags(), SecurityFlags(), AnswerFlags(false)),
 		Action: func(_ context.Context, cmd *cli.Command) (err error) {
 			for _, read := range []func() error{
 				func() error { o.signaling, err = ReadSignaling(cmd); return err },
@@ -139,7 +141,7 @@ func TestInvalidValues(t *testing.T) {
 		"--dialect x", "--ice-policy x", "--ice-server http:h", "--ice-server turn:h", "--udp-ports 1", "--udp-ports 9:8", "--udp-ports 0:1", "--udp-ports 1:70000",
 		"--tcp-port -1", "--tcp-port 65536", "--advertise-ip h", "--advertise-ip 0.0.0.0", "--advertise-ip fe80::1%eth0", "--impair x", "--interface [",
 		"--video-size 640", "--video-size 0x1", "--video-size 1x1@0", "--video-size 1x1@NaN", "--video-codec x", "--record-split 1", "--record-split 0M", "--record-split 10ms",
-		"--expect x", "--expect connected=1", "--max-calls -1", "--output x", "--input x", "--input ndjson --audio -", "--expect-code x",
+		"--expect x", "--expect connected=1", "--max-calls -1", "--wait -1s", "--output x", "--input x", "--input ndjson --audio -", "--expect-code x",
 		"--max-retransmits -2", "--max-retransmits 65536", "--max-lifetime 1us", "--negotiated 65535", "--header x", "--token a --token-file b",
 	} {
 		_, err := parse(strings.Fields(args)...)
@@ -170,5 +172,29 @@ func TestHeaders(t *testing.T) {
 	}
 	if _, err := Headers("header", []string{"@" + file}); err == nil || !strings.Contains(err.Error(), "more than 65536 bytes") {
 		t.Errorf("a huge file: got %v", err)
+	}
+}
+
+// TestCAIsTrustedBesideTheSystem: --ca adds certificates, and those of the system stay trusted.
+func TestCAIsTrustedBesideTheSystem(t *testing.T) {
+	certificate, _, err := certtest.New("parley.example", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want, err := x509.SystemCertPool()
+	if err != nil || want.Equal(x509.NewCertPool()) {
+		t.Fatalf("this system has no certificates: install ca-certificates (%v)", err)
+	}
+	want.AppendCertsFromPEM(certificate)
+	o, err := parse("--ca", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !o.signaling.TLS.RootCAs.Equal(want) {
+		t.Error("the trusted certificates are not those of the system and of --ca")
 	}
 }

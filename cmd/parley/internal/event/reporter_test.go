@@ -193,3 +193,26 @@ func (f *failingWriter) Write([]byte) (int, error) {
 	f.calls++
 	return 0, f.err
 }
+
+// TestReporterEscapesWhatTerminalsObey: controls, bidi overrides and invalid bytes are escaped in all output, and text of
+// any script is unchanged.
+func TestReporterEscapesWhatTerminalsObey(t *testing.T) {
+	const text, want = "Ça va\u00a0? \u06cc\u200c\u06cc \u3000 a\x1b[2J \u202eb \xff", "Ça va\u00a0? \u06cc\u200c\u06cc \u3000 a\\x1b[2J \\u{202e}b \\xff"
+	var out, messages buffer
+	r := event.NewReporter(event.Options{Out: &out, Err: &messages})
+	r.Report(event.Event{Name: "text", Output: "output " + text, Message: "message " + text})
+	r.Report(event.Event{Name: "text", Message: "alert " + text, Alert: true})
+	r.Infof("info %s", text)
+	r.Warnf("warning %s", text)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != "output "+want+"\n" {
+		t.Errorf("output: got %q, want %q", got, "output "+want)
+	}
+	for _, kind := range []string{"message ", "parley: alert ", "info ", "parley: warning "} {
+		if !strings.Contains(messages.String(), kind+want+"\n") {
+			t.Errorf("%s: got %q, want %q", kind, messages.String(), want)
+		}
+	}
+}
