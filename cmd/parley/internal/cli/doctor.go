@@ -94,14 +94,5 @@ func (c doctorConn) Close()                             { c.conn.Close() }
 func (c doctorConn) Receive(ctx context.Context) (signal.Message, error) { return c.conn.Receive(ctx) }
 
 func (c doctorConn) Deliver(call *peer.Call, m signal.Message) {
-	switch m.Type {
-	case signal.Offer:
-		call.DeliverOffer(signaling.Description(m))
-	case signal.Answer:
-		call.DeliverAnswer(signaling.Description(m))
-	case signal.ICECandidate:
-		call.DeliverCandidate(signaling.CandidateInit(m.Candidate))
-	case signal.Leave:
-		call.DeliverLeave()
-	}
+	signaling.Deliver(call, m)
 }

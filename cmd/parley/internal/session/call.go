@@ -106,22 +106,14 @@ func (c *Session) Deliver(m signal.Message) {
 
 // handleMessage hands a message of the peer, past the middleware, to the call.
 func handleMessage(c *Session, m signal.Message) {
-	switch m.Type {
-	case signal.Offer:
-		c.Call.DeliverOffer(signaling.Description(m))
-	case signal.Answer:
-		c.Call.DeliverAnswer(signaling.Description(m))
-	case signal.ICECandidate:
-		c.Call.DeliverCandidate(signaling.CandidateInit(m.Candidate))
-	case signal.Leave:
-		if !m.Lost || !c.IsConnected() {
-			c.Call.DeliverLeave()
-			return
-		}
+	switch {
+	case m.Type == signal.Leave && m.Lost && c.IsConnected():
 		c.resources.Report.Infof("%s has lost the signaling server; the call goes on as long as something comes", sanitize.Text(c.peer))
 		c.Call.DeliverUnreachable()
-	case signal.Error:
+	case m.Type == signal.Error:
 		handleError(c, m)
+	default:
+		signaling.Deliver(c.Call, m)
 	}
 }
 

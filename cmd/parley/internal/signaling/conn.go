@@ -303,6 +303,20 @@ func (l *Signaler) Leave(ctx context.Context) error {
 	return l.send(ctx, signal.Message{Type: signal.Leave})
 }
 
+// Deliver hands a message of the peer to a call. It ignores errors of the server.
+func Deliver(call *peer.Call, m signal.Message) {
+	switch m.Type {
+	case signal.Offer:
+		call.DeliverOffer(Description(m))
+	case signal.Answer:
+		call.DeliverAnswer(Description(m))
+	case signal.ICECandidate:
+		call.DeliverCandidate(CandidateInit(m.Candidate))
+	case signal.Leave:
+		call.DeliverLeave()
+	}
+}
+
 // CandidateInit is a candidate of the wire as Pion has it; nil is the end.
 func CandidateInit(c *signal.Candidate) webrtc.ICECandidateInit {
 	if c == nil {
