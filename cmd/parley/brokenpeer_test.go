@@ -241,8 +241,8 @@ func impatientSuite(t *testing.T, impatient []string) (files []string) {
 // TestScenariosHaveBrokenPeers: for each built-in scenario there is a peer that fails it.
 func TestScenariosHaveBrokenPeers(t *testing.T) {
 	found := map[string]bool{
-		"relay-only":  true, // needs a TURN server, see TestProbeRelay
-		"called-back": true, // needs a peer that calls, see TestProbeCalledBack
+		"relay-only":  true, // is skipped without a TURN server
+		"called-back": true, // is skipped unless the peer calls
 	}
 	for _, peer := range brokenPeers() {
 		for _, name := range peer.fails {
