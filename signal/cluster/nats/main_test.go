@@ -22,6 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	natstest.Main()
+	runNode()
 	goleak.VerifyTestMain(m)
 }
 
@@ -31,6 +32,12 @@ const (
 	// testLease is short, so that tests need not wait long. With elections it may end too early.
 	testLease = 2 * time.Second
 )
+
+// natstestServer starts a NATS server and returns its URL.
+func natstestServer(t testing.TB) string {
+	t.Helper()
+	return natstest.Start(t, natsserver.Options{}).URL
+}
 
 // startNode starts a node that is closed at the end of the test.
 func startNode(t testing.TB, o Options) *Node {
