@@ -2,9 +2,7 @@ package peer
 
 import (
 	"errors"
-	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -218,44 +216,6 @@ func TestMalformedCandidates(t *testing.T) {
 	}
 	a.call.Say("still here")
 	b.awaitText("still here")
-}
-
-// Fifty times in a row: one call comes of it, with the text and the track of
-// both.
-func TestGlare(t *testing.T) {
-	for i := range 50 {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			var a, b *side
-			var cross sync.WaitGroup // both have sent an offer
-			cross.Add(2)
-			config := func(wins bool, to **side) Config {
-				first := true
-				return Config{
-					Caller: true, Impolite: wins, Channels: []datachannel.Options{{Label: "channel1"}},
-					Media: MediaConfig{Tracks: []webrtc.TrackLocal{testTrack(t, webrtc.MimeTypeOpus)}},
-					Signaler: &wire{to: func() *Call { return (*to).call }, filter: func(kind, s string) (string, bool) {
-						if kind == "offer" && first {
-							first = false
-							cross.Done()
-							cross.Wait()
-						}
-						return s, true
-					}},
-				}
-			}
-			a, b = newSide(t, "alice", config(true, &b)), newSide(t, "bob", config(false, &a))
-			a.start()
-			b.start()
-			a.call.Say("from alice")
-			b.call.Say("from bob")
-			a.awaitText("from bob")
-			b.awaitText("from alice")
-			feed(t, a)
-			feed(t, b)
-			await(a, func(TrackReceived) bool { return true })
-			await(b, func(TrackReceived) bool { return true })
-		})
-	}
 }
 
 // An offer that came before ours was sent is answered, polite or not: there is no

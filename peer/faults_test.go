@@ -18,37 +18,6 @@ import (
 	"parley/peer/peertest"
 )
 
-// TestFaults is what may come from a network and from a peer that is broken or
-// hostile, layer by layer. After each fault a call with another peer goes on,
-// and nothing is left behind. The numbers are those of a catalogue of faults; of
-// it, elsewhere are
-//
-//	46 a candidate before the description: TestCandidatesBeforeTheDescription
-//	51 glare: TestGlare; e2e/browser TestGlareWithATab, TestGlareWithTheOriginalPage
-//	57 an old session of the signaling server: signal's tests of resuming
-//	66 interfaces that come and go, and 67 outages: restart_test.go, and cmd/parley/internal/e2e/network, which has
-//	   the short packets of 66 (TestNetworkShortPackets) and the NAT that is bound anew of 67 (TestNetworkNATRebinding)
-//	69 another's fingerprint in the description: TestAWrongFingerprintNeverConnects
-//	   and, with exit codes 30 and 40, cmd/parley testdata/script/exits.txtar
-func TestFaults(t *testing.T) {
-	alice, bob := pair(t, nil)
-	alice.call.Say("hello")
-	bob.awaitText("hello")
-	bob.call.Say("hello")
-	alice.awaitText("hello")
-	before := held()
-	for _, faults := range []map[string]func(*testing.T){
-		sdpFaults(), orderFaults(), iceFaults(), dtlsFaults(), mediaFaults(), sctpFaults(), channelFaults(),
-	} {
-		for name, fault := range faults {
-			t.Run(name, fault)
-			alice.call.Say("after " + name)
-			bob.awaitText("after " + name)
-			awaitHeld(t, name, before)
-		}
-	}
-}
-
 // resources are what a call holds of its process.
 type resources struct{ goroutines, files int }
 
@@ -205,17 +174,6 @@ func (f *faulty) send(packets ...[]byte) {
 		if err := f.Write(p); err != nil {
 			f.t.Fatal(err)
 		}
-	}
-}
-
-// must turns two values, of which the second is an error, into one.
-func must[V any](v V, err error) func(*testing.T) V {
-	return func(t *testing.T) V {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
 	}
 }
 

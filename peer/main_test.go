@@ -32,3 +32,14 @@ func TestImports(t *testing.T) {
 		}
 	}
 }
+
+// must turns two values, of which the second is an error, into one.
+func must[V any](v V, err error) func(*testing.T) V {
+	return func(t *testing.T) V {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}

@@ -2,10 +2,8 @@ package peer
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,35 +69,6 @@ func (s *side) forget() {
 	s.events = nil
 }
 
-func TestFailedConnectionReconnects(t *testing.T) {
-	for name, winner := range map[string]bool{"the caller restarts": true, "the answerer restarts": false} {
-		t.Run(name, func(t *testing.T) {
-			l := newLab(t)
-			a, b := l.pair(t, func(caller, answerer *Config) {
-				caller.Impolite, answerer.Impolite = winner, !winner
-			})
-			a.call.Say("before")
-			b.awaitText("before")
-			a.awaitConnected()
-			b.awaitConnected()
-			a.forget()
-			b.forget()
-			l.down.Store(true)
-			a.awaitState(webrtc.PeerConnectionStateDisconnected)
-			b.awaitState(webrtc.PeerConnectionStateDisconnected)
-			a.call.Say("under way")
-			a.awaitState(webrtc.PeerConnectionStateFailed)
-			b.awaitState(webrtc.PeerConnectionStateFailed)
-			l.down.Store(false)
-			a.awaitConnected()
-			b.awaitConnected()
-			b.awaitText("under way")
-			b.call.Say("after")
-			a.awaitText("after")
-		})
-	}
-}
-
 func TestAShortOutageNeedsNoRestart(t *testing.T) {
 	l := newLab(t)
 	a, b := l.pair(t, func(caller, answerer *Config) {
@@ -116,19 +85,6 @@ func TestAShortOutageNeedsNoRestart(t *testing.T) {
 	b.awaitText("still here")
 	if n := happenings(a, func(e CandidateFound) bool { return !e.Remote }); n > 0 {
 		t.Errorf("%d candidates were gathered anew", n)
-	}
-}
-
-func TestALongOutageEndsTheCall(t *testing.T) {
-	l := newLab(t)
-	a, b := l.pair(t, func(caller, _ *Config) { caller.Timeouts.Restart = time.Second })
-	a.awaitConnected()
-	b.awaitConnected() // else it would leave
-	l.down.Store(true)
-	_, err := a.awaitEnd()
-	var failure *Error
-	if !errors.As(err, &failure) || failure.Stage != Connection {
-		t.Errorf("ended with %v", err)
 	}
 }
 
@@ -199,29 +155,6 @@ func TestALostSignalingLeavesTheCall(t *testing.T) {
 	l.down.Store(true)
 	if end, err := a.awaitEnd(); end != PeerLeft || err != nil {
 		t.Errorf("ended with %v, %v", end, err)
-	}
-}
-
-// A path that comes back long after an ICE restart is found: Pion's seven checks
-// of a pair would be over by then.
-func TestPathWorksAgainLate(t *testing.T) {
-	l := newLab(t)
-	a, b := l.pair(t, func(caller, answerer *Config) {
-		caller.Impolite = true
-		caller.Timeouts.Failed, answerer.Timeouts.Failed = 8*time.Second, 8*time.Second
-	})
-	a.awaitConnected()
-	b.awaitConnected()
-	a.forget()
-	l.down.Store(true)
-	a.awaitState(webrtc.PeerConnectionStateFailed)
-	time.Sleep(2 * time.Second) // more than those seven take
-	l.down.Store(false)
-	a.awaitConnected()
-	a.call.Say("found")
-	b.awaitText("found")
-	if n := happenings(a, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateFailed }); n > 1 {
-		t.Errorf("it took %d restarts", n)
 	}
 }
 
@@ -313,46 +246,6 @@ func TestASilentPathIsReplaced(t *testing.T) {
 				t.Error("it failed")
 			}
 		})
-	}
-}
-
-// While signaling is unavailable, a call does nothing to a path that may come back: it does, and the
-// call goes on.
-func TestNoRestartWithoutSignaling(t *testing.T) {
-	l := newLab(t)
-	t.Parallel()
-	var offers atomic.Int32
-	a, b := l.pair(t, func(caller, answerer *Config) {
-		caller.Impolite = true
-		for _, c := range []*Config{caller, answerer} {
-			c.Timeouts.Failed, c.Timeouts.RestartAfter, c.Timeouts.Answer = time.Minute, time.Millisecond, 100*time.Millisecond
-			c.Signaler.(*wire).filter = func(kind, text string) (string, bool) {
-				return text, kind != "offer" || offers.Add(1) == 1
-			}
-		}
-	})
-	a.awaitConnected()
-	b.awaitConnected()
-	a.forget()
-	b.forget()
-	l.down.Store(true)
-	a.awaitState(webrtc.PeerConnectionStateDisconnected)
-	b.awaitState(webrtc.PeerConnectionStateDisconnected)
-	for offers.Load() < 5 { // of both, and again
-		await(a, func(SignalingStateChanged) bool { return true })
-		runtime.Gosched()
-	}
-	l.down.Store(false)
-	a.awaitConnected()
-	b.awaitConnected()
-	a.call.Say("still here")
-	b.awaitText("still here")
-	b.call.Say("and there")
-	a.awaitText("and there")
-	for _, s := range []*side{a, b} {
-		if n := happenings(s, func(e CandidateFound) bool { return !e.Remote }); n > 0 {
-			t.Errorf("%s gathered %d candidates anew", s.name, n)
-		}
 	}
 }
 
@@ -457,37 +350,6 @@ func TestPionCountsAnswers(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: %d answers", s.name, pair.ResponsesReceived)
 			}
-		}
-	}
-}
-
-// A call that had nothing to say for long has not been silent for long when its path is lost: checks
-// were answered.
-func TestSilenceOfAnIdleCall(t *testing.T) {
-	l := newLab(t)
-	t.Parallel()
-	a, b := l.pair(t, nil)
-	a.awaitConnected()
-	b.awaitConnected()
-	a.call.Say("hello")
-	b.awaitText("hello")
-	idle := time.Now()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		pair, _ := a.call.stats.live[0].pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
-		if pair.ResponsesReceived > 50 { // of one each 167 ms
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d answers", pair.ResponsesReceived)
-		}
-	}
-	was := time.Since(idle)
-	l.down.Store(true)
-	cut := time.Now()
-	for _, s := range []*side{a, b} {
-		lost := await(s, func(e StateChanged) bool { return e.State == webrtc.PeerConnectionStateDisconnected })
-		if most := time.Since(cut) + time.Second; lost.Silence == 0 || lost.Silence > most {
-			t.Errorf("%s was silent for %v, after %v without data, want at most %v", s.name, lost.Silence, was, most)
 		}
 	}
 }

@@ -1,13 +1,13 @@
+//go:build !quick
+
 package main
 
 import (
-	"context"
 	"fmt"
 	"image"
 	_ "image/jpeg"
 	_ "image/png"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,29 +15,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
 
-	"parley/cmd/parley/internal/cli"
 	"parley/cmd/parley/internal/e2e/e2etest"
-	"parley/cmd/parley/internal/stdio"
 	"parley/media"
 	"parley/media/device"
 	"parley/signal/server"
 	"parley/signal/signaltest"
 	"parley/signal/web"
 )
-
-// TestMain makes the test binary run as parley too, for scripts. Neither may leave a goroutine behind.
-func TestMain(m *testing.M) {
-	e2etest.Main(m, map[string]func(){"parley": func() {
-		code := cli.Run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, "LEAK:", err)
-			code = 99
-		}
-		os.Exit(int(code))
-	}})
-}
 
 // TestScripts runs testdata/script/*.txtar: what a user would type, and see.
 // Each has a signaling server of its own at $PARLEY_SERVER, its page at $PAGE.

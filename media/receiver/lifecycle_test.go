@@ -107,35 +107,6 @@ func TestReceiverSinkFails(t *testing.T) {
 	}
 }
 
-// TestReceiverCodecChange: a sender may change to another of the negotiated codecs.
-func TestReceiverCodecChange(t *testing.T) {
-	vp8 := mediatest.Packetize(webrtc.MimeTypeVP8, videoSamples(t)[webrtc.MimeTypeVP8][:10])
-	opus := audioScript(10)
-	synctest.Test(t, func(t *testing.T) {
-		w, c := mediatest.NewWire(webrtc.MimeTypeVP8), &mediatest.FrameList{}
-		r := New(w, Options{Sinks: []media.FrameSink{c}})
-		done := make(chan error)
-		go func() { done <- r.Run(context.Background()) }()
-		for _, s := range vp8 {
-			w.Packets <- s.Packet
-		}
-		synctest.Wait()
-		w.Parameters = mediatest.CodecParameters(webrtc.MimeTypeOpus) // not video, but a codec like others to this test
-		for i, s := range opus {
-			p := *s.Packet
-			p.SSRC, p.SequenceNumber = vp8[0].Packet.SSRC, vp8[len(vp8)-1].Packet.SequenceNumber+1+uint16(i) //nolint:gosec // small
-			w.Packets <- &p
-		}
-		close(w.Packets)
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if s := r.Stats(); len(c.Frames) != 20 || s.Codec != "opus" || s.Lost != 0 {
-			t.Errorf("%d frames, stats %+v", len(c.Frames), s)
-		}
-	})
-}
-
 // withReports adds a sender report each second from the first second on.
 func withReports(sent []mediatest.Sent, sender time.Time) (out []mediatest.Sent) {
 	due := time.Second

@@ -1,9 +1,12 @@
+//go:build !quick
+
 package source
 
 import (
 	"math"
-	"parley/media/receiver"
 	"testing"
+
+	"parley/media/receiver"
 
 	"github.com/pion/webrtc/v4"
 )

@@ -1,16 +1,19 @@
+//go:build !quick
+
 package source
 
 import (
 	"context"
 	"encoding/binary"
 	"math"
-	"parley/media/internal/mediatest"
-	"parley/media/receiver"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"parley/media/internal/mediatest"
+	"parley/media/receiver"
 
 	"parley/media"
 	"parley/media/recorder"

@@ -2,14 +2,10 @@ package testsignal
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"image"
 	"image/color"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -105,52 +101,6 @@ func TestFrameIDAbsent(t *testing.T) {
 	for _, img := range []image.Image{image.NewGray(image.Rect(0, 0, 320, 240)), image.NewGray(image.Rect(0, 0, 3, 3)), image.NewGray(image.Rectangle{})} {
 		if _, ok := ReadFrameID(img); ok {
 			t.Errorf("an empty frame of %v has a frame ID", img.Bounds())
-		}
-	}
-}
-
-// TestFrameIDInJavaScript runs the code of ReadFrameID's documentation in Node.
-func TestFrameIDInJavaScript(t *testing.T) {
-	source, err := os.ReadFile("frameid.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var script strings.Builder
-	for line := range strings.Lines(string(source)) {
-		if code, ok := strings.CutPrefix(line, "//\t"); ok && (script.Len() > 0 || strings.HasPrefix(code, "function")) {
-			script.WriteString(code)
-		}
-	}
-	const w, h = 320, 240
-	encoder, err := NewVP8Encoder(0, 15)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pattern := newPattern(w, h)
-	for _, want := range []uint32{0, 4711, 1<<32 - 1} {
-		data, err := encoder.Encode(pattern.Render(want, 0, time.Unix(0, 0)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		img := decodeVP8(t, data)
-		rgba := image.NewRGBA(img.Bounds())
-		draw.Draw(rgba, rgba.Rect, img, image.Point{}, draw.Src)
-		pixels, err := json.Marshal(bytesAsNumbers(rgba.Pix))
-		if err != nil {
-			t.Fatal(err)
-		}
-		program := fmt.Sprintf(`%s
-const pixels = %s;
-const context = { getImageData: (x, y) => ({ data: pixels.slice((y * %d + x) * 4, (y * %d + x) * 4 + 4) }) };
-console.log(readFrameID(context, %d, %d));`, script.String(), pixels, w, w, w, h)
-		command := exec.Command("node", "-")
-		command.Stdin = strings.NewReader(program)
-		out, err := command.CombinedOutput()
-		if err != nil {
-			t.Fatalf("node: %v\n%s", err, out)
-		}
-		if got := string(bytes.TrimSpace(out)); got != fmt.Sprint(want) {
-			t.Errorf("frame ID is %s, want %d", got, want)
 		}
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,24 +49,6 @@ func returner(t *testing.T, url, name string, o client.Options) (*client.Client,
 		t.Fatal(err)
 	}
 	return c, reports
-}
-
-// TestExactlyOnce lets two clients talk over a network that breaks all the time: no message is
-// lost, doubled or out of order, in either direction and in either dialect. PARLEY_CUTS is how
-// often it breaks.
-func TestExactlyOnce(t *testing.T) {
-	want := 100
-	if s := os.Getenv("PARLEY_CUTS"); s != "" {
-		var err error
-		if want, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var cuts atomic.Int64
-	for first := uint64(0); cuts.Load() < int64(want) && !t.Failed(); first += parallelCalls {
-		t.Run(fmt.Sprintf("seeds from %d", first), func(t *testing.T) { cuts.Add(int64(breakCalls(t, first))) })
-	}
-	t.Logf("the network broke %d times", cuts.Load())
 }
 
 // parallelCalls is the number of calls that breakCalls makes at once.
@@ -307,22 +287,6 @@ func TestFinal(t *testing.T) {
 	}
 	if len(reports) != 0 {
 		t.Errorf("the client tried to come back: %+v", <-reports)
-	}
-}
-
-// TestOriginalsDoNotResume ends as it did before when the server gives no ticket.
-func TestOriginalsDoNotResume(t *testing.T) {
-	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
-		net, url := newCutter(t, signaltest.Original(t, string(dialect)), 1)
-		alice, reports := returner(t, url, "alice", client.Options{Dialect: dialect})
-		if servers := alice.ICEServers(); servers != nil {
-			t.Errorf("an original handed out %v", servers)
-		}
-		net.cutAll()
-		var lost *client.LostError
-		if _, err := alice.Receive(wait(t)); !errors.As(err, &lost) || lost.Retry != nil || len(reports) != 0 {
-			t.Errorf("got %v", err)
-		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"parley/signal"
-	"parley/signal/signaltest"
 )
 
 const (
@@ -199,16 +198,6 @@ func TestUnknownType(t *testing.T) {
 	for frame, shown := range unknownTypes() {
 		t.Run(frame, func(t *testing.T) {
 			talk(t, nil, "alice > "+frame+"\nalice = "+`{"type":"error","message":"Command not found: `+shown+`","code":"unknown_type"}`)
-		})
-	}
-}
-
-// TestOriginalUnknownTypes holds our answers to unknown types against JavaScript's own.
-func TestOriginalUnknownTypes(t *testing.T) {
-	url := signaltest.Original(t, "call")
-	for frame, shown := range unknownTypes() {
-		t.Run(frame, func(t *testing.T) {
-			play(t, url, "alice = Hello world\nalice > "+frame+"\nalice < "+`{"type":"error","message":"Command not found: `+shown+`"}`)
 		})
 	}
 }

@@ -1,3 +1,5 @@
+//go:build !quick
+
 package web_test
 
 import (
@@ -199,23 +201,4 @@ func TestHostileRejections(t *testing.T) {
 		bob.NoErrors()
 		alice.NoErrors()
 	})
-}
-
-// quote makes a JavaScript string literal of anything.
-func quote(s string) string {
-	var out strings.Builder
-	out.WriteByte('"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			out.WriteByte('\\')
-			out.WriteRune(r)
-		case r < 0x20 || r == 0x202e:
-			out.WriteString(`\u` + string("0123456789abcdef"[r>>12&15]) + string("0123456789abcdef"[r>>8&15]) + string("0123456789abcdef"[r>>4&15]) + string("0123456789abcdef"[r&15]))
-		default:
-			out.WriteRune(r)
-		}
-	}
-	out.WriteByte('"')
-	return out.String()
 }

@@ -127,3 +127,29 @@ func count(t *testing.T, got []webtest.Peer, state string) int {
 	}
 	return n
 }
+
+func do(t *testing.T, tab *webtest.Tab, js string) {
+	t.Helper()
+	if err := tab.Eval(js, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// quote makes a JavaScript string literal of anything.
+func quote(s string) string {
+	var out strings.Builder
+	out.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			out.WriteByte('\\')
+			out.WriteRune(r)
+		case r < 0x20 || r == 0x202e:
+			out.WriteString(`\u` + string("0123456789abcdef"[r>>12&15]) + string("0123456789abcdef"[r>>8&15]) + string("0123456789abcdef"[r>>4&15]) + string("0123456789abcdef"[r&15]))
+		default:
+			out.WriteRune(r)
+		}
+	}
+	out.WriteByte('"')
+	return out.String()
+}

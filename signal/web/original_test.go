@@ -1,3 +1,5 @@
+//go:build !quick
+
 package web_test
 
 import (
@@ -19,13 +21,6 @@ func originals(t *testing.T) string {
 	mux.Handle("/original/", http.StripPrefix("/original/", http.FileServer(http.Dir("testdata"))))
 	mux.Handle("/", web.Handler(web.AutoLoopback))
 	return "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: mux, Greeting: true}), "ws")
-}
-
-func do(t *testing.T, tab *webtest.Tab, js string) {
-	t.Helper()
-	if err := tab.Eval(js, nil); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestOriginalTextPage(t *testing.T) {

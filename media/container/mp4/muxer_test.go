@@ -1,3 +1,5 @@
+//go:build !quick
+
 package mp4
 
 import (
