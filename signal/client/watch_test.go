@@ -8,7 +8,6 @@ import (
 
 	"parley/signal"
 	"parley/signal/client"
-	"parley/signal/cluster"
 	"parley/signal/server"
 	"parley/signal/signaltest"
 )
@@ -88,40 +87,5 @@ func TestClientWatchesAfterRestart(t *testing.T) {
 	logIn(t, second, "bob", signal.DialectCall)
 	if err := <-result; err != nil {
 		t.Error(err)
-	}
-}
-
-// TestClientIsNotNotified watches at servers that do not notify: originals, a node that cannot, and
-// one whose limit is reached.
-func TestClientIsNotNotified(t *testing.T) {
-	few := server.NoLimits()
-	few.Watches = 1
-	unable := &server.Options{Cluster: struct{ cluster.Node }{cluster.NewMemory()}}
-	for name, test := range map[string]struct {
-		url     string
-		dialect signal.Dialect
-		reports bool
-	}{
-		"original call server":  {signaltest.Original(t, "call"), signal.DialectCall, false},
-		"original relay server": {signaltest.Original(t, "relay"), signal.DialectRelay, false},
-		"node without watches":  {signaltest.Start(t, unable), signal.DialectCall, true},
-		"limit":                 {signaltest.Start(t, &server.Options{Limits: few}), signal.DialectCall, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			alice := logIn(t, test.url, "alice", test.dialect)
-			if alice.ReportsAbsence() != test.reports {
-				t.Errorf("ReportsAbsence: got %t, want %t", alice.ReportsAbsence(), test.reports)
-			}
-			if name == "limit" {
-				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-				defer cancel()
-				if err := alice.Watch(ctx, "carol"); !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("watching carol: got %v, want the end of the context", err)
-				}
-			}
-			if err := alice.Watch(wait(t), "bob"); !errors.Is(err, client.ErrNotWatched) {
-				t.Errorf("got %v, want %v", err, client.ErrNotWatched)
-			}
-		})
 	}
 }
