@@ -409,19 +409,19 @@ func testOrder(t *testing.T, n nodes) {
 type echo struct {
 	cluster.SessionID
 	node cluster.Node
-	done chan struct{}
+	done chan cluster.Message // receives the last message, or one of another kind
 }
 
 func (e *echo) Receive(m cluster.Message, b cluster.Batch) {
-	if m.Call == 0 {
-		close(e.done)
+	if m.Kind != cluster.Data || m.Call == 0 {
+		e.done <- m
 		return
 	}
 	e.node.Send(m.From, cluster.Message{Kind: cluster.Data, From: e.SessionID, Call: m.Call - 1}, b)
 }
 
 func testReply(t *testing.T, n nodes) {
-	done := make(chan struct{})
+	done := make(chan cluster.Message, 16)
 	var ends [2]*echo
 	for i := range ends {
 		ends[i] = &echo{node: n.at(i), done: done}
@@ -429,7 +429,10 @@ func testReply(t *testing.T, n nodes) {
 	}
 	ends[0].node.Send(ends[1].SessionID, cluster.Message{Kind: cluster.Data, From: ends[0].SessionID, Call: 100}, nil)
 	select {
-	case <-done:
+	case m := <-done:
+		if m.Kind != cluster.Data {
+			t.Errorf("message in place of one of 100 replies: got %+v", m)
+		}
 	case <-time.After(wait):
 		t.Errorf("100 replies were not sent within %s", wait)
 	}
