@@ -255,7 +255,12 @@ func (l *link) finish(result reply, epoch uint64, batch []queued) (more bool) {
 			ended = ended || q.kind == kindEnd
 		}
 		l.queue, l.size, l.gone, l.reset, l.endedAt = nil, 0, true, false, time.Now()
-	case replyDead:
+	case replyDead: // of a link that nodeLost did not find any more
+		for _, q := range l.queue {
+			notify = notify || q.kind != cluster.Gone && q.kind != kindEnd && q.kind != kindLost
+		}
+		reason, ended = cluster.Disconnected, true
+		l.queue, l.size = nil, 0
 	default: // a gap, or no answer in time
 		for _, q := range l.queue {
 			ended = ended || q.kind == kindEnd
