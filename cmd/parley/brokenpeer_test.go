@@ -424,6 +424,7 @@ func (b *broken) hangUp(name string) {
 	}
 }
 
+// answer answers the offer of a new call. The caller closes the connection.
 func (b *broken) answer(m signal.Message) (*webrtc.PeerConnection, error) {
 	var options []func(*webrtc.API)
 	if b.deaf {
@@ -433,6 +434,15 @@ func (b *broken) answer(m signal.Message) (*webrtc.PeerConnection, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.answerBy(pc, m); err != nil {
+		_ = pc.GracefulClose()
+		return nil, err
+	}
+	return pc, nil
+}
+
+// answerBy answers an offer by a new connection.
+func (b *broken) answerBy(pc *webrtc.PeerConnection, m signal.Message) error {
 	b.echoData(pc)
 	if b.leaving {
 		pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
@@ -449,11 +459,11 @@ func (b *broken) answer(m signal.Message) (*webrtc.PeerConnection, error) {
 		_ = b.client.Send(b.ctx, signal.Message{Type: signal.ICECandidate, Peer: m.Peer, Candidate: &signal.Candidate{Candidate: init.Candidate, SDPMid: init.SDPMid, SDPMLineIndex: init.SDPMLineIndex}})
 	})
 	if err := b.echoMedia(pc, m.SDP); err != nil {
-		return pc, err
+		return err
 	}
 	answer, err := pc.CreateAnswer(nil)
 	if err != nil || b.unanswered {
-		return pc, err
+		return err
 	}
 	sdp := answer.SDP
 	if b.wrong {
@@ -465,9 +475,9 @@ func (b *broken) answer(m signal.Message) (*webrtc.PeerConnection, error) {
 		sdp = sdptext.Format(sections)
 	}
 	if err := b.client.Send(b.ctx, signal.Message{Type: signal.Answer, Peer: m.Peer, SDP: sdp, Extension: b.extension(m)}); err != nil {
-		return pc, err
+		return err
 	}
-	return pc, pc.SetLocalDescription(answer)
+	return pc.SetLocalDescription(answer)
 }
 
 // lies are what a call does not look like from the other end.
