@@ -75,7 +75,7 @@ check:
 	@echo "no camera and no audio device is tested here: see make lab"
 	CGO_ENABLED=0 go test ./media/device/...
 	CGO_ENABLED=1 go test ./media/device/...
-	go tool gotestsum --format pkgname --rerun-fails=2 --rerun-fails-max-failures=3 --packages=./... -- -race -timeout 40m -tags "$(TAGS)"
+	go tool gotestsum --format pkgname-and-test-fails --rerun-fails=2 --rerun-fails-max-failures=3 --packages=./... -- -race -timeout 40m -tags "$(TAGS)"
 
 # The devices, on a machine with a known camera and audio device that is emulated,
 # and wants a quiet host: see cmd/parley/internal/e2e/lab.
