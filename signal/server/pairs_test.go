@@ -167,11 +167,11 @@ func TestRelayCalls(t *testing.T) {
 			another = ` + answerSDP,
 		"nobody may say what is the server's": both + `
 			gandalf > {"inst":"send","peerId":"Saruman","message":{"type":"login","success":true,"iceServers":[]}}
-			gandalf < {"type":"error","code":"bad_message","message":"a message of the types login, iceServers, expiring, error and ack comes from the server alone"}
+			gandalf < {"type":"error","code":"bad_message","message":"a message of the types login, iceServers, expiring, watch, error and ack comes from the server alone"}
 			gandalf > {"inst":"send","peerId":"Saruman","message":{"x":1,"typ\u0065":"err\u006fr"}}
-			gandalf < {"type":"error","code":"bad_message","message":"a message of the types login, iceServers, expiring, error and ack comes from the server alone"}
+			gandalf < {"type":"error","code":"bad_message","message":"a message of the types login, iceServers, expiring, watch, error and ack comes from the server alone"}
 			gandalf > {"inst":"send","peerId":"Saruman","message":{"type":"ack","ack":1}}
-			gandalf < {"type":"error","code":"bad_message","message":"a message of the types login, iceServers, expiring, error and ack comes from the server alone"}
+			gandalf < {"type":"error","code":"bad_message","message":"a message of the types login, iceServers, expiring, watch, error and ack comes from the server alone"}
 			gandalf > {"inst":"send","peerId":"Saruman","message":{"type":"hello"}}
 			saruman = {"type":"hello"}`,
 		"nobody sends without an id": both + `
