@@ -3,6 +3,7 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/pion/sdp/v3"
@@ -101,6 +102,13 @@ func (a *applier) acceptOffer(d *jsep.Description) error {
 	}
 	a.remoteApplied(d, parts)
 	return nil
+}
+
+// isClosed reports whether the peer has closed a connection. The event of that ends the call.
+func (a *applier) isClosed() bool {
+	return slices.ContainsFunc(a.transports.conns, func(conn *connection) bool {
+		return conn.pc.SignalingState() == webrtc.SignalingStateClosed
+	})
 }
 
 // restoreStable returns the connections to the signaling state stable, after a description that

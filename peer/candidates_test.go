@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,14 +17,23 @@ func TestTheFirstCandidateComesLate(t *testing.T) {
 	const late = 35 * time.Second
 	l := newLab(t)
 	t.Parallel()
+	inDescription := regexp.MustCompile(`a=(candidate:[^\r\n]*)\r\n`)
 	hold := func(w *wire) {
 		pass := w.filter
+		deliver := func(candidate string) {
+			to := w.to()
+			time.AfterFunc(late, func() { to.DeliverCandidate(webrtc.ICECandidateInit{Candidate: candidate, SDPMLineIndex: new(uint16)}) })
+		}
 		w.filter = func(kind, payload string) (string, bool) {
 			if kind == "candidate" {
-				to := w.to()
-				time.AfterFunc(late, func() { to.DeliverCandidate(webrtc.ICECandidateInit{Candidate: payload, SDPMLineIndex: new(uint16)}) })
+				deliver(payload)
 				return "", false
 			}
+			// Those that were found before the description was sent are part of it.
+			for _, m := range inDescription.FindAllStringSubmatch(payload, -1) {
+				deliver(m[1])
+			}
+			payload = inDescription.ReplaceAllString(payload, "")
 			if pass != nil {
 				return pass(kind, payload)
 			}

@@ -329,6 +329,9 @@ func (n *negotiator) applyOffer(ctx context.Context, r *remoteDescription) error
 			return err
 		}
 		if n.established() {
+			if n.applier.isClosed() {
+				return nil
+			}
 			if stuck := n.applier.restoreStable(); stuck != nil {
 				return &Error{Negotiation, fmt.Errorf("%w; and the call cannot be negotiated any more: %w", err, stuck)}
 			}
@@ -462,6 +465,8 @@ func (n *negotiator) applyAnswer(ctx context.Context, r *remoteDescription) erro
 		return err
 	case !n.established():
 		return &Error{Negotiation, err}
+	case n.applier.isClosed():
+		return nil
 	}
 	if stuck := n.applier.restoreStable(); stuck != nil {
 		return &Error{Negotiation, fmt.Errorf("%w; and the call cannot be negotiated any more: %w", err, stuck)}

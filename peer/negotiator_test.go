@@ -359,3 +359,51 @@ func TestRestartsThatCross(t *testing.T) {
 	a.call.Say("still here")
 	b.awaitText("still here")
 }
+
+// afterOffer calls a function after an offer was sent.
+type afterOffer struct {
+	Signaler
+	call func()
+}
+
+func (s *afterOffer) Offer(ctx context.Context, d SessionDescription) error {
+	err := s.Signaler.Offer(ctx, d)
+	s.call()
+	return err
+}
+
+// A peer that answers an offer and hangs up at once has hung up: that its answer cannot be applied any
+// more is no failure.
+func TestAnswerBeforeAHangup(t *testing.T) {
+	var a, b *side
+	later := &afterOffer{call: func() {}}
+	answers := make(chan struct{}, 8)
+	a, b = pair(t, func(caller, answerer *Config) {
+		later.Signaler, caller.Signaler = caller.Signaler, later
+		answerer.Signaler.(*wire).filter = func(kind, payload string) (string, bool) {
+			if kind == "answer" {
+				answers <- struct{}{}
+			}
+			return payload, kind != "leave"
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	<-answers
+	later.call = func() { // on the goroutine of the call, which has not handled the answer yet
+		<-answers
+		b.stop()
+		<-b.ended
+		for begin := time.Now(); a.call.transports.conns[0].pc.SignalingState() != webrtc.SignalingStateClosed; time.Sleep(time.Millisecond) {
+			if time.Since(begin) > deadline {
+				t.Error("the connection was not closed")
+				return
+			}
+		}
+	}
+	go func() { _ = a.call.AddTrack(t.Context(), rawTrack(t, webrtc.MimeTypeVP8, "video")) }()
+	<-a.ended
+	if a.end != PeerLeft || a.err != nil {
+		t.Errorf("the call ended with %v, %v; want PeerLeft", a.end, a.err)
+	}
+}
