@@ -70,12 +70,13 @@ builds:
 	done; done
 
 # Tests with real browsers and networks: up to three that fail are run again,
-# alone; what passes then is listed as failed in the first run all the same.
+# alone; what passes then is listed as failed in the first run all the same. The
+# package that takes longest begins first.
 check:
 	@echo "no camera and no audio device is tested here: see make lab"
 	CGO_ENABLED=0 go test ./media/device/...
 	CGO_ENABLED=1 go test ./media/device/...
-	go tool gotestsum --format pkgname-and-test-fails --rerun-fails=2 --rerun-fails-max-failures=3 --packages=./... -- -race -timeout 40m -tags "$(TAGS)"
+	go tool gotestsum --format pkgname-and-test-fails --rerun-fails=2 --rerun-fails-max-failures=3 --packages="./signal/web ./..." -- -race -timeout 40m -tags "$(TAGS)"
 
 # The devices, on a machine with a known camera and audio device that is emulated,
 # and wants a quiet host: see cmd/parley/internal/e2e/lab.
