@@ -108,18 +108,19 @@ func (p *prober) loadScenarios(i int) (early, late scenario.Scenario) {
 	tone := math.Round(400 * math.Pow(1.07, float64(i%20)))
 	text := fmt.Sprintf("scenario peer-%d: a call among %d\n", i+1, p.Load.Peers)
 	call := fmt.Sprintf("call audio=tone:%g video size=64x48@5\n", tone)
-	first := []string{fmt.Sprintf("expect connected within %s", p.Call.Timeout)}
+	timeout := min(p.Call.Timeout, scenario.MaxWait)
+	first := []string{fmt.Sprintf("expect connected within %s", timeout)}
 	var again []string
 	if p.capabilities["text-echo"] {
-		again = append(again, fmt.Sprintf("echo 100 within %s", p.Call.Timeout))
+		again = append(again, fmt.Sprintf("echo 100 within %s", timeout))
 	}
 	if p.capabilities["media-echo"] {
-		first = append(first, fmt.Sprintf("expect audio.tone=%g within %s", tone, p.Call.Timeout))
+		first = append(first, fmt.Sprintf("expect audio.tone=%g within %s", tone, timeout))
 	}
 	for _, kind := range media.Kinds() {
 		if p.capabilities[kind+"-in"] {
-			first = append(first, fmt.Sprintf("expect %s.frames>=5 within %s", kind, p.Call.Timeout))
-			again = append(again, fmt.Sprintf("expect %s.frames+=5 within %s", kind, p.Call.Timeout))
+			first = append(first, fmt.Sprintf("expect %s.frames>=5 within %s", kind, timeout))
+			again = append(again, fmt.Sprintf("expect %s.frames+=5 within %s", kind, timeout))
 		}
 	}
 	return parseLoad(text + call + strings.Join(append(first, again...), "\n")), parseLoad(text + call + strings.Join(append(again, "never failed for 100ms"), "\n"))

@@ -12,8 +12,10 @@ import (
 const (
 	maxFile  = 1 << 20 // bytes
 	maxSteps = 200     // of a scenario
-	maxWait  = 10 * time.Minute
 )
+
+// MaxWait bounds the time that a step waits.
+const MaxWait = 10 * time.Minute
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,60}$`)
 
@@ -177,8 +179,8 @@ func parseStep(words []string, number int) (Step, error) {
 			return s, fmt.Errorf("%s ends with %s and a duration: %s 3s", s.Verb, word, word)
 		}
 		d, err := time.ParseDuration(s.Args[n-1])
-		if err != nil || d <= 0 || d > maxWait {
-			return s, fmt.Errorf("%q is no duration above 0 and up to %v, such as 500ms or 3s", s.Args[n-1], maxWait)
+		if err != nil || d <= 0 || d > MaxWait {
+			return s, fmt.Errorf("%q is no duration above 0 and up to %v, such as 500ms or 3s", s.Args[n-1], MaxWait)
 		}
 		s.For, s.Args = d, s.Args[:n-2]
 	}
