@@ -1,7 +1,7 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
-# make quick  tests everything that needs Go only, in a minute or two
+# make quick  tests everything that needs Go only
 .PHONY: build demo test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
