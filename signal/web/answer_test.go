@@ -117,7 +117,7 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// A call to somebody else declines the one that rings, and a call to the one who calls answers it.
+// A call to somebody else declines the one that rings, and a call to the caller answers it.
 func TestCallWhileACallRings(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)

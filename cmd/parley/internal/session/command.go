@@ -72,6 +72,7 @@ func validID(id json.RawMessage) bool {
 	return len(id) == 0 || id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9'
 }
 
+// Check returns an error if there is no such command, or if its members are not those that it needs.
 func (c Command) Check() error {
 	members, ok := CommandMembers()[c.Command]
 	if !ok {

@@ -24,8 +24,8 @@ import (
 	"parley/signal"
 )
 
-// Session is one call: what it sends, what it receives, and its signaling. Exported fields are only read by others, but
-// for App.
+// Session is one call: what it sends, what it receives, and its signaling. Other packages only read
+// the exported fields, except App.
 type Session struct {
 	options   *Options
 	resources *resources.Resources
@@ -73,8 +73,8 @@ type Config struct {
 	Offer     *peer.Description // that is answered, nil for a call of ours
 }
 
-// New returns a call that is not placed. It opens the files of a call, before anybody is called: a missing file should not cost a call. The
-// end of ctx ends the wait for a source that sends nothing.
+// New returns a call that is not placed. It opens the files of a call before anybody is called: a
+// missing file should not cost a call. The end of ctx ends the wait for a source that sends nothing.
 func New(ctx context.Context, conf Config) (*Session, error) {
 	o, r := conf.Options, conf.Resources
 	c := &Session{options: o, resources: r, peer: conf.Peer, Caller: conf.Caller, echo: conf.Echo, Began: time.Now(), connected: make(chan struct{}), abort: make(chan struct{})}
