@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/internal/admission"
 	"parley/signal/internal/ratelimit"
 	"parley/signal/internal/wire"
-	"parley/signal/server/internal/admission"
 )
 
 // Limits bound what clients may ask of a Server. In every field zero stands for the default and a

@@ -16,8 +16,8 @@ import (
 
 	"parley/signal"
 	"parley/signal/cluster"
+	"parley/signal/internal/admission"
 	"parley/signal/internal/wire"
-	"parley/signal/server/internal/admission"
 )
 
 // authWait bounds the decision of an Authorizer that does not bound itself.

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/signal"
+	"parley/signal/internal/admission"
 	"parley/signal/internal/wire"
-	"parley/signal/server/internal/admission"
 )
 
 // Stats are the numbers of a server at one moment, of both dialects.

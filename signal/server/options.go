@@ -9,7 +9,7 @@ import (
 
 	"parley/signal"
 	"parley/signal/cluster"
-	"parley/signal/server/internal/admission"
+	"parley/signal/internal/admission"
 )
 
 // Authorizer decides who may sign in with which name.

@@ -14,7 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/sync/errgroup"
 
-	"parley/signal/server/internal/admission"
+	"parley/signal/internal/admission"
 )
 
 // shutdownWait bounds the delivery of pages at the end.

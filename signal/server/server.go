@@ -18,7 +18,7 @@ import (
 
 	"parley/signal"
 	"parley/signal/cluster"
-	"parley/signal/server/internal/admission"
+	"parley/signal/internal/admission"
 )
 
 // Server is the signaling server, an http.Handler: a WebSocket upgrade on any path is signaling in
