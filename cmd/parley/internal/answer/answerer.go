@@ -431,6 +431,7 @@ func (a *Answerer) reject(ctx context.Context, o *openingCall, err error) {
 	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 	defer cancel()
 	to := a.Signaling.To(o.peer)
+	defer to.End()
 	switch {
 	case o.caller:
 		a.mu.Lock()

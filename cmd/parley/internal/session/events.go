@@ -23,6 +23,8 @@ func (c *Session) handleEvent(e peer.Event) {
 		c.stateChanged(e)
 	case peer.CandidateFound:
 		c.events.candidate(e)
+	case peer.GatheringComplete:
+		c.signaler.GatheringComplete()
 	case peer.PairSelected:
 		c.events.pair(e)
 	case peer.AddressesChanged:

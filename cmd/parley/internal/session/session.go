@@ -142,6 +142,9 @@ func (c *Session) Place(signaler *signaling.Signaler) error {
 // Close ends what runs beside the call, and closes its files.
 func (c *Session) Close() {
 	c.cancel()
+	if c.signaler != nil {
+		c.signaler.End()
+	}
 	if c.Emulator != nil {
 		out, in := c.Emulator.Counts()
 		c.resources.Logger.Debug("impairment", "out", out, "in", in)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,15 +40,25 @@ type Options struct {
 // Conn is this peer's connection to the signaling server.
 type Conn struct {
 	Options
-	client       *client.Client
-	disconnected atomic.Bool  // the server is lost, and not back
-	up           atomic.Int32 // calls that are up, and may need the server again
-	sessionLost  atomic.Value // func(): called when the server is back and has forgotten the calls
+	transport    Transport
+	server       *client.Client // of transport; nil if that is of another kind than a signaling server
+	disconnected atomic.Bool    // the server is lost, and not back
+	up           atomic.Int32   // calls that are up, and may need the server again
+	sessionLost  atomic.Value   // func(): called when the server is back and has forgotten the calls
 }
 
-// SignIn reaches the server and logs in.
+// SignIn opens the transport, which reaches the server and logs in.
 func SignIn(ctx context.Context, o Options) (*Conn, error) {
 	l := &Conn{Options: o}
+	if err := l.dial(ctx); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// dial reaches the signaling server and logs in.
+func (l *Conn) dial(ctx context.Context) error {
+	o := &l.Options
 	dialing, cancel := context.WithTimeout(ctx, DialTimeout)
 	defer cancel()
 	c, err := client.Dial(dialing, o.Server, &client.Options{
@@ -55,16 +66,16 @@ func SignIn(ctx context.Context, o Options) (*Conn, error) {
 		ShouldRetry: func() bool { return l.up.Load() > 0 },
 	})
 	if err != nil {
-		return nil, o.unreached(ctx, err)
+		return o.unreached(ctx, err)
 	}
 	o.Report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", o.Server),
 		Message: "reached " + sanitize.Text(o.Server), Detail: true})
 	if err := o.logIn(ctx, c); err != nil {
 		_ = c.Close() // the login says more
-		return nil, err
+		return err
 	}
-	l.client = c
-	return l, nil
+	l.server, l.transport = c, serverTransport{c}
+	return nil
 }
 
 // unreached is the error of a server that was not reached.
@@ -168,7 +179,7 @@ func (s *Options) reportLogin(err error) {
 
 // Close says goodbye to the server.
 func (l *Conn) Close() {
-	_ = l.client.Close() // it may be lost already
+	_ = l.transport.Close() // it may be lost already
 	l.Report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "closed")})
 }
 
@@ -201,14 +212,19 @@ func (l *Conn) Lost(err error) {
 
 // Receive returns the next message of the server.
 func (l *Conn) Receive(ctx context.Context) (signal.Message, error) {
-	return l.client.Receive(ctx)
+	return l.transport.Receive(ctx)
 }
 
 // Watch waits until a client is signed in by a name, see client.Client.
-func (l *Conn) Watch(ctx context.Context, name string) error { return l.client.Watch(ctx, name) }
+func (l *Conn) Watch(ctx context.Context, name string) error {
+	if l.server == nil {
+		return client.ErrNotWatched
+	}
+	return l.server.Watch(ctx, name)
+}
 
 // ReportsAbsence reports whether the server reports an absent peer.
-func (l *Conn) ReportsAbsence() bool { return l.client.ReportsAbsence() }
+func (l *Conn) ReportsAbsence() bool { return l.server == nil || l.server.ReportsAbsence() }
 
 // OnSessionLost has f called when the server is back and has forgotten the calls.
 func (l *Conn) OnSessionLost(f func()) { l.sessionLost.Store(f) }
@@ -216,8 +232,13 @@ func (l *Conn) OnSessionLost(f func()) { l.sessionLost.Store(f) }
 // IsDisconnected reports whether the server is lost for now.
 func (l *Conn) IsDisconnected() bool { return l.disconnected.Load() }
 
-// Connection returns what the connection is like.
-func (l *Conn) Connection() client.Connection { return l.client.Connection() }
+// Connection returns what the connection to the server is like.
+func (l *Conn) Connection() client.Connection {
+	if l.server == nil {
+		return client.Connection{}
+	}
+	return l.server.Connection()
+}
 
 // RejectBusy rejects a caller: we are busy.
 func (l *Conn) RejectBusy(ctx context.Context, m signal.Message) {
@@ -225,20 +246,24 @@ func (l *Conn) RejectBusy(ctx context.Context, m signal.Message) {
 		return
 	}
 	l.Report.Infof("%s calls, and is rejected: we are busy", sanitize.Text(m.Peer))
-	if err := l.To(m.Peer).Leave(ctx); err != nil {
+	to := l.To(m.Peer)
+	defer to.End()
+	if err := to.Leave(ctx); err != nil {
 		l.Logger.Debug("the rejection was not sent", "error", err)
 	}
 }
 
-// To returns the Signaler of the calls with one peer.
+// To returns the Signaler of a new call with a peer.
 func (l *Conn) To(name string) *Signaler {
-	return &Signaler{Conn: l, peer: name}
+	return &Signaler{Conn: l, peer: name, call: l.transport.To(name)}
 }
 
 // Signaler is the signaling of one call: a peer.Signaler.
 type Signaler struct {
 	*Conn
 	peer       string
+	call       CallTransport
+	once       sync.Once // ends call
 	middleware []Middleware
 }
 
@@ -246,7 +271,17 @@ type Signaler struct {
 func (l *Signaler) Intercept(all []Middleware) { l.middleware = all }
 
 // NetworkChanged has the connection to the server checked at once.
-func (l *Signaler) NetworkChanged() { l.client.NetworkChanged() }
+func (l *Signaler) NetworkChanged() {
+	if l.server != nil {
+		l.server.NetworkChanged()
+	}
+}
+
+// GatheringComplete notes that all candidates for the latest description were sent.
+func (l *Signaler) GatheringComplete() { l.call.GatheringComplete() }
+
+// End notes that the call is over. It may be called again.
+func (l *Signaler) End() { l.once.Do(l.call.End) }
 
 // SetUp notes that the call is up, or is no longer.
 func (l *Signaler) SetUp(up bool) {
@@ -260,7 +295,7 @@ func (l *Signaler) SetUp(up bool) {
 // send sends a message to the peer through the middleware.
 func (l *Signaler) send(ctx context.Context, m signal.Message) error {
 	m.Peer = l.peer
-	return sendBy(l.middleware, l.client.Send)(ctx, m)
+	return sendBy(l.middleware, l.call.Send)(ctx, m)
 }
 
 func (l *Signaler) Offer(ctx context.Context, d peer.SessionDescription) error {

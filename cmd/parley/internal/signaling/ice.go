@@ -34,8 +34,8 @@ func usable(servers []signal.ICEServer) []webrtc.ICEServer {
 	return usable
 }
 
-// usable returns the ICE servers that the signaling server handed out last.
-func (l *Conn) HandedOut() []webrtc.ICEServer { return usable(l.client.ICEServers()) }
+// HandedOut returns the ICE servers that the signaling server handed out last.
+func (l *Conn) HandedOut() []webrtc.ICEServer { return usable(l.transport.ICEServers()) }
 
 // FreshICEServers are those of --ice-server and those that the signaling server
 // handed out last.
