@@ -54,6 +54,7 @@ type (
 	deliveredCandidate   struct{ webrtc.ICECandidateInit }
 	deliveredLeave       struct{}
 	deliveredUnreachable struct{}
+	deliveredRejection   struct{ reason string }
 	textQueued           struct{ line string }
 	hangupRequested      struct{}
 	peerChannelGraceOver struct{}
@@ -96,6 +97,10 @@ func (c *Call) DeliverOffer(d SessionDescription) { c.box.post(deliveredOffer{d}
 
 // DeliverAnswer handles an answer of the peer.
 func (c *Call) DeliverAnswer(d SessionDescription) { c.box.post(deliveredAnswer{d}) }
+
+// DeliverRejection handles that the peer has not accepted our latest offer. A call that is connected
+// stays as it was, others end.
+func (c *Call) DeliverRejection(reason string) { c.box.post(deliveredRejection{reason}) }
 
 // DeliverCandidate handles a candidate of the peer, which may come before the description. One with
 // an empty line is end-of-candidates.
@@ -300,6 +305,8 @@ func (c *Call) handle(ctx context.Context, message any) (End, error) {
 		return 0, c.negotiator.remoteOffer(ctx, m.SessionDescription)
 	case deliveredAnswer:
 		return 0, c.negotiator.remoteAnswer(ctx, m.SessionDescription)
+	case deliveredRejection:
+		return 0, c.negotiator.offerRejected(ctx, &Extension{Number: c.negotiator.state.OfferID, Rejected: m.reason})
 	case deliveredCandidate:
 		if err := c.candidates.receive(m.ICECandidateInit); err != nil {
 			c.cfg.Logger.Debug("candidate dropped", "reason", err)

@@ -92,7 +92,7 @@ func (c *candidates) send(ctx context.Context, conn *connection, cand *webrtc.IC
 	case cand == nil:
 		c.cfg.OnEvent(GatheringComplete{})
 		// Peers written to the original wire may fail on a candidate without a line.
-		if conn.answerHeld || !c.negotiator.withParley() && !c.ended {
+		if conn.answerHeld || !c.negotiator.withParley() && !c.ended && !c.cfg.NoRenegotiation {
 			return nil
 		}
 	case conn.redundant(cand):

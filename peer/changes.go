@@ -53,6 +53,7 @@ var (
 	errNotUp      = errors.New("the call is not connected yet")
 	errNotSent    = errors.New("there is no such track in the call")
 	errUnanswered = errors.New("the peer gives no answer; is its signaling still up")
+	errOneOffer   = errors.New("the peer accepts no further offer")
 )
 
 // ErrOver is the reason why a change, or a line of text, came to nothing when the call ended.

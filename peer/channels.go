@@ -114,6 +114,9 @@ func (o *channelOpener) open(ctx context.Context, w *channelRequest) error {
 		return nil // OpenChannel has returned
 	}
 	conn, err := o.dataConnection()
+	if err == nil && o.cfg.NoRenegotiation && !conn.hasData() {
+		err = errOneOffer
+	}
 	if err != nil {
 		w.settle(openResult{err: err})
 		return nil
@@ -125,10 +128,15 @@ func (o *channelOpener) open(ctx context.Context, w *channelRequest) error {
 		o.requested = append(o.requested, w)
 	}
 	d := conn.pc.LocalDescription()
-	if d == nil && conn != o.transports.conns[0] || d != nil && !strings.Contains(d.SDP, "m=application") {
+	if d == nil && conn != o.transports.conns[0] || d != nil && !conn.hasData() {
 		return o.negotiator.tolerate(o.negotiator.needed(ctx)) // the first channel of the call
 	}
 	return nil
+}
+
+// hasData reports whether our current description has an m-section for data channels.
+func (c *connection) hasData() bool {
+	return strings.Contains(textOf(c.pc.LocalDescription()), "m=application")
 }
 
 // dataConnection returns the connection for data channels, which the call need not have yet.

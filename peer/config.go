@@ -40,6 +40,10 @@ type Config struct {
 	// one of the two must be impolite: the one whose name sorts first. With a parley page a
 	// terminal is always polite, and with other peers always impolite.
 	Impolite bool
+	// NoRenegotiation is for a peer that accepts no offer after the first but to restart ICE, and
+	// reads end-of-candidates, as a WHIP server (RFC 9725 section 4.2). Changes that need an offer
+	// fail.
+	NoRenegotiation bool
 
 	Media MediaConfig
 
@@ -88,6 +92,8 @@ type MediaConfig struct {
 	// VideoCodecs lists the MIME types to put first, in order of preference. Default: the order of
 	// Pion, VP8 first.
 	VideoCodecs []string
+	// SendOnly offers Tracks in sendonly m-sections. Default: sendrecv.
+	SendOnly bool
 }
 
 // ICEConfig configures the candidates of a call.
@@ -97,6 +103,9 @@ type ICEConfig struct {
 	// FreshServers returns the servers to use for an ICE restart, because the credentials of
 	// Servers may have expired. It must not wait. Default: Servers, for the whole call.
 	FreshServers func() []webrtc.ICEServer
+	// GatherAfterAnswer gathers candidates for the first offer when its answer has come, from
+	// FreshServers. Default: as soon as the offer is created.
+	GatherAfterAnswer bool
 	// TLS configures TURN over TLS (turns:). Default: the certificate authorities of the system.
 	TLS *tls.Config
 	// RelayOnly uses only relayed candidates (RFC 8828 mode 4).
@@ -126,7 +135,7 @@ type Timeouts struct {
 	// sent any more on a path that has been silent for 30 s (RFC 7675).
 	Disconnected, Failed time.Duration
 	// RestartAfter is how long a connection may be disconnected before ICE is restarted, if the
-	// peer is a parley. With other peers it is restarted when the connection has failed. Default 3
+	// peer is a parley, or with NoRenegotiation. With other peers it is restarted when the connection has failed. Default 3
 	// s.
 	RestartAfter time.Duration
 	// Restart is how long a connection that failed may take to connect again by an ICE restart.

@@ -35,13 +35,13 @@ func (c *connection) offer(restart bool) (*sdp.SessionDescription, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.remoteSet {
+	if !c.remoteSet && !c.cfg.ICE.GatherAfterAnswer {
 		if err := c.pc.SetLocalDescription(offer); err != nil {
 			return nil, fmt.Errorf("failed to apply our offer: %w", err)
 		}
 		return c.offerToWire(offer.SDP)
 	}
-	c.pending = &localOffer{description: offer}
+	c.pending = &localOffer{description: offer} // applied when its answer has come
 	d, err := c.offerToWire(offer.SDP)
 	if err == nil && restart && !now {
 		c.pending.ufrag, c.pending.pwd = newICECredentials()
@@ -108,7 +108,7 @@ func (c *connection) offerToWire(offer string) (*sdp.SessionDescription, error) 
 func (c *connection) wireOptions() jsep.WireOptions {
 	o := jsep.WireOptions{
 		OnHold: c.senders.onHold, DataMid: c.dataMid, Synthetic: &c.remote.synthetic,
-		Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
+		SendOnly: c.cfg.Media.SendOnly, Paused: map[string]bool{}, Removed: map[string]bool{}, Hidden: map[string]bool{},
 	}
 	for _, t := range c.pc.GetTransceivers() {
 		if t.Mid() == "" {
@@ -130,6 +130,9 @@ func (c *connection) setOffer() error {
 	p := c.pending
 	if p == nil {
 		return nil // the first offer was applied when it was created
+	}
+	if !c.remoteSet {
+		c.refreshNetwork()
 	}
 	if err := c.beginRestart(); err != nil {
 		return err

@@ -140,8 +140,9 @@ func (r *reconnector) checkPath(ctx context.Context) error {
 		}
 		return r.failed(ctx)
 	}
-	if r.transports.reported != webrtc.PeerConnectionStateDisconnected || !r.negotiator.withParley() || r.unreachable {
-		return nil // a foreign peer is offered a restart when the path has failed
+	early := r.negotiator.withParley() || r.cfg.NoRenegotiation // others are offered a restart when the path has failed
+	if r.transports.reported != webrtc.PeerConnectionStateDisconnected || !early || r.unreachable {
+		return nil
 	}
 	after := r.cfg.Timeouts.Disconnected + r.cfg.Timeouts.RestartAfter
 	if r.negotiator.polite() && r.negotiator.peer == terminalPeer {

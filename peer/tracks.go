@@ -22,6 +22,9 @@ func (c *Call) AddTrack(ctx context.Context, t webrtc.TrackLocal) error {
 
 func (c *Call) addTrack(t webrtc.TrackLocal) *change {
 	return &change{again: true, make: func() (func(), error) {
+		if c.cfg.NoRenegotiation {
+			return nil, errOneOffer
+		}
 		return func() { c.tracks.undoAdd(t) }, c.tracks.add(t)
 	}}
 }
@@ -34,8 +37,11 @@ func (c *Call) RemoveTrack(ctx context.Context, t webrtc.TrackLocal) error {
 func (c *Call) removeTrack(t webrtc.TrackLocal) *change {
 	return &change{make: func() (func(), error) {
 		conn, out, err := c.tracks.find(t)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case c.cfg.NoRenegotiation:
+			return nil, errOneOffer
 		}
 		return func() { conn.senders.restoreTrack(out, t) }, conn.senders.replaceTrack(out, nil)
 	}}
@@ -57,6 +63,8 @@ func (c *Call) replaceTrack(old, new webrtc.TrackLocal) *change {
 			return nil, fmt.Errorf("invalid track: %s cannot replace %s", new.Kind(), old.Kind())
 		case out.CanReplace(new):
 			return nil, conn.senders.replaceTrack(out, new)
+		case c.cfg.NoRenegotiation:
+			return nil, errOneOffer
 		}
 		muted := out.Muted()
 		if err := conn.senders.replaceTrack(out, nil); err != nil {
@@ -113,6 +121,8 @@ func (c *Call) pauseTrack(t webrtc.TrackLocal, paused bool) *change {
 		switch {
 		case err != nil:
 			return nil, err
+		case c.cfg.NoRenegotiation:
+			return nil, errOneOffer
 		case out.SetSourcePaused(paused) == paused:
 			return nil, nil
 		}
@@ -125,8 +135,11 @@ func (c *Call) Hold(ctx context.Context, hold bool) error { return c.change(ctx,
 
 func (c *Call) hold(hold bool) *change {
 	return &change{make: func() (func(), error) {
-		if c.transports.conns[0].senders.onHold == hold {
+		switch {
+		case c.transports.conns[0].senders.onHold == hold:
 			return nil, nil
+		case c.cfg.NoRenegotiation:
+			return nil, errOneOffer
 		}
 		for _, conn := range c.transports.conns {
 			conn.senders.hold(hold)

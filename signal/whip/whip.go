@@ -1,6 +1,6 @@
 // Package whip reads and writes what HTTP messages of WHIP and WHEP carry, for clients and servers.
 //
-// WHIP is RFC 9725, and WHEP is draft-ietf-wish-whep. Section numbers in this package are of
+// WHIP is RFC 9725, WHEP the Internet-Draft of April 2026. Section numbers in this package are of
 // RFC 9725 where no other document is named. Everything that is read is bounded and checked, and
 // every error can be shown to a user.
 package whip

@@ -19,6 +19,8 @@ type WireOptions struct {
 	Offer *Description
 	// OnHold: media neither go nor come.
 	OnHold bool
+	// SendOnly: nothing is received.
+	SendOnly bool
 	// Paused are the mids of sections in which we do not send, and Removed of those the track of
 	// which was removed.
 	Paused, Removed map[string]bool
@@ -76,6 +78,8 @@ func (o *WireOptions) peerDirection(mid string) webrtc.RTPTransceiverDirection {
 		return webrtc.RTPTransceiverDirectionInactive
 	case o.Paused[mid] || o.Removed[mid]:
 		return webrtc.RTPTransceiverDirectionSendonly
+	case o.SendOnly:
+		return webrtc.RTPTransceiverDirectionRecvonly
 	}
 	return webrtc.RTPTransceiverDirectionSendrecv
 }
