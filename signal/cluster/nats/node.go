@@ -100,6 +100,7 @@ type Node struct {
 	names       names
 	reasserting atomic.Bool
 	links       [linkShards]links
+	forgotten   forgotten
 	epoch       atomic.Uint64 // of the latest link
 
 	startOnce, closeOnce sync.Once
@@ -124,6 +125,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	}
 	n.names.entries = make(map[cluster.Name]*entry)
 	n.peers.live = make(map[cluster.NodeID]peer)
+	n.forgotten.of = make(map[cluster.NodeID]forgottenEpoch)
 	for i := range n.links {
 		n.links[i].of = make(map[cluster.SessionID]map[cluster.SessionID]*link)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -33,6 +34,8 @@ const (
 	// may still arrive. sweepInterval is the time between two looks.
 	endedFor      = time.Minute
 	sweepInterval = 30 * time.Second
+	// forgottenFor is how long the epochs of a node that has no links any more are kept.
+	forgottenFor = time.Hour
 )
 
 // links are the links of some of the sessions.
@@ -62,6 +65,43 @@ type link struct {
 	// Incoming.
 	receivedEpoch uint64
 	received      uint64 // number of the last message that was delivered
+	forgotten     uint64 // batches of this epoch, and of earlier ones, are late copies
+}
+
+// forgotten are the latest epochs of the links that this node has forgotten, by remote node. Epochs
+// of a node only grow, so what arrives with an earlier one may have been delivered by a link that is
+// forgotten.
+type forgotten struct {
+	mu sync.Mutex // guards of
+	of map[cluster.NodeID]forgottenEpoch
+}
+
+type forgottenEpoch struct {
+	epoch uint64
+	at    time.Time
+}
+
+func (f *forgotten) add(id cluster.NodeID, epoch uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.of[id] = forgottenEpoch{max(epoch, f.of[id].epoch), time.Now()}
+}
+
+func (f *forgotten) epoch(id cluster.NodeID) uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.of[id].epoch
+}
+
+// sweep removes the epochs that are older than forgottenFor.
+func (f *forgotten) sweep() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, e := range f.of {
+		if time.Since(e.at) > forgottenFor {
+			delete(f.of, id)
+		}
+	}
 }
 
 // queued is an encoded message that waits for its acknowledgment.
@@ -82,7 +122,7 @@ func (n *Node) link(local, remote cluster.SessionID, create bool) *link {
 	defer s.mu.Unlock()
 	l := s.of[local][remote]
 	if l == nil && create {
-		l = &link{node: n, local: local, remote: remote, epoch: n.epoch.Add(1)}
+		l = &link{node: n, local: local, remote: remote, epoch: n.epoch.Add(1), forgotten: n.forgotten.epoch(remote.Node)}
 		if s.of[local] == nil {
 			s.of[local] = make(map[cluster.SessionID]*link, 1)
 		}
@@ -110,13 +150,20 @@ func (l *link) busy() bool {
 	return l.running && !l.reset
 }
 
-// remove forgets a link.
+// removeLink forgets a link, and closes it unless it is sending.
 func (n *Node) removeLink(l *link) {
 	s := n.linksOf(l.local)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of[l.local][l.remote] != l {
 		return
+	}
+	l.mu.Lock()
+	l.closed = l.closed || !l.running
+	epoch := max(l.receivedEpoch, l.forgotten)
+	l.mu.Unlock()
+	if epoch > 0 && n.Attached(l.local) { // nothing arrives for a session that has ended
+		n.forgotten.add(l.remote.Node, epoch)
 	}
 	if delete(s.of[l.local], l.remote); len(s.of[l.local]) == 0 {
 		delete(s.of, l.local)
@@ -132,8 +179,13 @@ func (n *Node) Send(to cluster.SessionID, m cluster.Message, b cluster.Batch) {
 		return
 	}
 	n.metrics.sent.Inc()
-	if !n.link(m.From, to, true).enqueue(m.Kind, appendMessage(nil, &m)) && m.Kind != cluster.Gone {
-		n.Deliver(m.From, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: to, PeerCall: m.Call}, b)
+	switch n.link(m.From, to, true).enqueue(m.Kind, appendMessage(nil, &m)) {
+	case notQueued:
+		if m.Kind != cluster.Gone {
+			n.Deliver(m.From, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: to, PeerCall: m.Call}, b)
+		}
+	case queueLost: // with messages of other calls
+		n.Deliver(m.From, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: to}, b)
 	}
 }
 
@@ -153,26 +205,48 @@ func (n *Node) Detach(id cluster.SessionID) {
 	}
 	s.mu.Unlock()
 	for _, l := range ended {
-		if !l.enqueue(kindEnd, appendEnd(nil)) {
+		if l.enqueue(kindEnd, appendEnd(nil)) == notQueued {
 			n.removeLink(l)
 		}
 	}
 }
 
-// enqueue queues a message. It reports false if the remote session is gone or cannot be reached.
-func (l *link) enqueue(kind cluster.Kind, frame []byte) bool {
+// enqueued is what became of a message that was to be queued.
+type enqueued int
+
+const (
+	inQueue   enqueued = iota
+	notQueued          // the remote session is gone or cannot be reached
+	queueLost          // the queue was full, and its messages are lost, with this one
+)
+
+// enqueue queues a message.
+func (l *link) enqueue(kind cluster.Kind, frame []byte) enqueued {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone || l.closed || l.node.ctx.Err() != nil {
-		return false
+		return notQueued
 	}
-	if l.size+len(frame) > maxQueue {
+	q := queued{frame, kind, time.Now().Add(deliveryTimeout)}
+	if !q.control() && l.size+len(frame) > maxQueue {
 		l.resetLocked()
-		return false
+		return queueLost
 	}
-	l.talked = l.talked || kind != kindLost && kind != kindEnd && kind != cluster.Gone
-	l.pushLocked(queued{frame, kind, time.Now().Add(deliveryTimeout)})
-	return true
+	l.talked = l.talked || q.counts()
+	l.pushLocked(q)
+	return inQueue
+}
+
+// control reports whether the message is one between nodes, which no session has sent. There are few,
+// and they are small.
+func (q *queued) control() bool { return q.kind == kindEnd || q.kind == kindLost }
+
+// counts reports whether the sender is to be informed when the message is lost.
+func (q *queued) counts() bool { return !q.control() && q.kind != cluster.Gone }
+
+// losesLocked reports whether the sender is to be informed when the queue is lost.
+func (l *link) losesLocked() bool {
+	return slices.ContainsFunc(l.queue, func(q queued) bool { return q.counts() })
 }
 
 func (l *link) pushLocked(q queued) {
@@ -183,14 +257,21 @@ func (l *link) pushLocked(q queued) {
 	}
 }
 
-// resetLocked drops what is queued, and reports to the remote session that it is lost. The caller
-// reports it to the local session.
+// resetLocked drops the messages of the sender that are queued, and reports to the remote session
+// that they are lost. The caller reports it to the local session.
 func (l *link) resetLocked() {
 	l.node.metrics.resets.Inc()
+	before := l.queue
 	l.epoch, l.sent = l.node.epoch.Add(1), 0
 	l.queue, l.size, l.reset = nil, 0, true
 	m := cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: l.local}
-	l.pushLocked(queued{frame: appendMessage(nil, &m), kind: cluster.Gone})
+	deadline := time.Now().Add(deliveryTimeout)
+	l.pushLocked(queued{appendMessage(nil, &m), cluster.Gone, deadline})
+	for _, q := range before {
+		if q.control() {
+			l.pushLocked(queued{q.frame, q.kind, deadline})
+		}
+	}
 }
 
 // run sends what is queued, one batch at a time.
@@ -235,8 +316,7 @@ func (l *link) finish(result reply, epoch uint64, batch []queued) (more bool) {
 		l.mu.Unlock()
 		return true
 	}
-	notify := false
-	ended := false
+	notify, ended := false, false
 	reason := cluster.Reason(0)
 	switch result {
 	case replyOK:
@@ -250,28 +330,15 @@ func (l *link) finish(result reply, epoch uint64, batch []queued) (more bool) {
 			l.queue = nil
 		}
 	case replyGone:
-		for _, q := range l.queue {
-			notify = notify || q.kind != cluster.Gone && q.kind != kindEnd && q.kind != kindLost
-			ended = ended || q.kind == kindEnd
-		}
+		notify = l.losesLocked()
+		ended = slices.ContainsFunc(l.queue, func(q queued) bool { return q.kind == kindEnd })
 		l.queue, l.size, l.gone, l.reset, l.endedAt = nil, 0, true, false, time.Now()
 	case replyDead: // of a link that nodeLost did not find any more
-		for _, q := range l.queue {
-			notify = notify || q.kind != cluster.Gone && q.kind != kindEnd && q.kind != kindLost
-		}
-		reason, ended = cluster.Disconnected, true
+		notify, reason, ended = l.losesLocked(), cluster.Disconnected, true
 		l.queue, l.size = nil, 0
 	default: // a gap, or no answer in time
-		for _, q := range l.queue {
-			ended = ended || q.kind == kindEnd
-			notify = notify || q.kind != cluster.Gone && q.kind != kindEnd && q.kind != kindLost
-		}
-		reason = cluster.Disconnected
+		notify, reason = l.losesLocked(), cluster.Disconnected
 		l.resetLocked()
-		if ended { // the session has ended: nothing follows
-			l.pushLocked(queued{frame: appendEnd(nil), kind: kindEnd})
-			ended = false
-		}
 	}
 	if ended {
 		l.closed = true
@@ -390,7 +457,10 @@ func (n *Node) receive(data []byte) reply {
 	l := n.link(h.to, h.from, true)
 	l.mu.Lock()
 	switch {
-	case h.epoch < l.receivedEpoch: // late, and given up by its sender
+	case l.closed: // forgotten at this moment: the next copy finds another link
+		l.mu.Unlock()
+		return 0
+	case h.epoch <= l.forgotten || h.epoch < l.receivedEpoch: // late, and given up by its sender
 		l.mu.Unlock()
 		return replyGap
 	case h.epoch > l.receivedEpoch && h.first != 1:
@@ -461,7 +531,7 @@ func (n *Node) dropLinks(chosen func(remote cluster.SessionID) bool) {
 		s.mu.Unlock()
 		for _, l := range dropped {
 			l.mu.Lock()
-			notify := l.talked && !l.gone && !l.closed
+			notify := !l.closed && (l.talked && !l.gone || l.losesLocked())
 			l.closed, l.queue, l.size = true, nil, 0
 			l.mu.Unlock()
 			n.removeLink(l)
@@ -493,6 +563,7 @@ func (n *Node) sweepLinks() {
 			n.removeLink(l)
 		}
 	}
+	n.forgotten.sweep()
 }
 
 func (l *link) ended(ago time.Duration) bool {
