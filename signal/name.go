@@ -126,18 +126,17 @@ func unprintable(r rune) bool {
 	return r == utf8.RuneError || !unicode.IsPrint(r)
 }
 
-// Printable returns received text cut to MaxText bytes, with U+FFFD in place of unprintable
-// characters.
+// Printable returns received text cut to MaxText bytes, with U+FFFD in place of bytes that are not
+// UTF-8, control characters, line and paragraph separators, and the embeddings, overrides and
+// isolates of UAX #9. All other text is unchanged, with the joiners and spaces that scripts need.
 func Printable(text string) string {
-	if len(text) > MaxText {
-		text = Truncate(text, MaxText)
-	}
 	return strings.Map(func(r rune) rune {
-		if unprintable(r) {
+		switch {
+		case unicode.IsControl(r), r == '\u2028', r == '\u2029', r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
 			return utf8.RuneError
 		}
 		return r
-	}, text)
+	}, Truncate(text, MaxText))
 }
 
 // Truncate returns the first n bytes of s at most, without a part of a rune.

@@ -81,3 +81,25 @@ func TestHostileNames(t *testing.T) {
 		}
 	}
 }
+
+// TestPrintable: text in every script stays as it is; what a terminal obeys or could be misled by is replaced.
+func TestPrintable(t *testing.T) {
+	for _, text := range []string{
+		"", "plain", "Ça va\u00a0?", "山田\u3000太郎", "می\u200cخواهم", "क्\u200dष", "👨\u200d👩\u200d👧", "🏴\U000e0067\U000e0062\U000e007f", "שלום\u200f!", "\ue000", "soft\u00adhyphen", "\ufffd",
+	} {
+		if got := signal.Printable(text); got != text {
+			t.Errorf("%+q became %+q", text, got)
+		}
+	}
+	for text, want := range map[string]string{
+		"a\x1b[31m\n\x7f\u0085b":      "a\ufffd[31m\ufffd\ufffd\ufffdb",
+		"\u2028\u2029":                "\ufffd\ufffd",
+		"\u202aa\u202eb\u2066c\u2069": "\ufffda\ufffdb\ufffdc\ufffd",
+		"\xff\xc3(":                   "\ufffd\ufffd(",
+		strings.Repeat("é", 1000):     strings.Repeat("é", signal.MaxText/2),
+	} {
+		if got := signal.Printable(text); got != want {
+			t.Errorf("%+q became %+q, want %+q", text, got, want)
+		}
+	}
+}
