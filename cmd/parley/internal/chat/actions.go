@@ -41,25 +41,29 @@ func (c *Chat) act(ctx context.Context, a tui.Action) {
 		c.inCall(a.Peer, func(s Call) { c.work.Go(func() { c.send(s, atHome(a.Paths)) }) })
 	case tui.Stats:
 		c.inCall(a.Peer, func(s Call) {
-			s.ReportStats(func(err error) {
-				if err != nil {
-					c.report.Warnf("stats: %v", err)
-				}
-			})
+			if err := s.ReportStats(ctx); err != nil {
+				c.report.Warnf("stats: %v", err)
+			}
 		})
 	case tui.Mute:
-		c.inCall(a.Peer, func(s Call) { c.mute(s, a.Kind, a.Muted) })
+		c.inCall(a.Peer, func(s Call) { c.mute(ctx, s, a) })
 	}
 }
 
-// mute mutes what is sent, or unmutes it.
-func (c *Chat) mute(s Call, kind string, muted bool) {
+// mute mutes what is sent, or unmutes it, after what was asked for before.
+func (c *Chat) mute(ctx context.Context, s Call, a tui.Mute) {
 	word := "unmute"
-	if muted {
+	if a.Muted {
 		word = "mute"
 	}
-	s.Mute(kind, muted, func(err error) {
-		if err != nil {
+	earlier, over := c.muted, make(chan struct{})
+	c.muted = over
+	c.work.Go(func() {
+		defer close(over)
+		if earlier != nil {
+			<-earlier
+		}
+		if err := s.Mute(ctx, a.Kind, a.Muted); err != nil {
 			c.report.Warnf("%s: %v", word, err)
 			return
 		}

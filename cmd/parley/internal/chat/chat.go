@@ -47,10 +47,10 @@ type Call interface {
 	// Label returns the label of the data channel that the caller opens.
 	Label() string
 	Say(text string)
-	// Mute mutes what is sent of a kind, or of all kinds if it is "", or unmutes it. It calls done with the result.
-	Mute(kind string, muted bool, done func(error))
-	// ReportStats reports statistics, and calls done with the result.
-	ReportStats(done func(error))
+	// Mute mutes what is sent of a kind, or of all kinds if it is "", or unmutes it.
+	Mute(ctx context.Context, kind string, muted bool) error
+	// ReportStats reports statistics.
+	ReportStats(context.Context) error
 }
 
 // Options configure a Chat.
@@ -83,8 +83,9 @@ type Chat struct {
 	// Of the goroutine of loop:
 	placing map[string]*placing // calls whose sources are being opened
 	state   tui.State
-	screen  *tui.Screen // nil for lines
-	lines   chan string // what is typed, without a screen; closed at its end
+	screen  *tui.Screen     // nil for lines
+	muted   <-chan struct{} // closed when the latest mute is over, nil before the first
+	lines   chan string     // what is typed, without a screen; closed at its end
 }
 
 // outcome is how a call ended.

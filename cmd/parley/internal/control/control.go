@@ -254,12 +254,5 @@ func (r *remoteControl) runCommand(ctx context.Context, cmd session.Command) err
 	r.Reporter().Infof("%s asks this side to %s", sanitize.Text(r.Peer()), cmd.Command)
 	running, cancel := context.WithTimeoutCause(ctx, commandTimeout, fmt.Errorf("it has not come about within %s", commandTimeout))
 	defer cancel()
-	done := make(chan error, 1)
-	r.Do(cmd, func(err error) { done <- err })
-	select {
-	case err := <-done:
-		return err
-	case <-running.Done():
-		return context.Cause(running)
-	}
+	return r.Do(running, cmd)
 }

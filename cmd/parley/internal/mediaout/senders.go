@@ -48,19 +48,25 @@ type Senders struct {
 	sources    []source.Source // from the start of the call
 	forwarders []*localtrack.Forwarder
 
-	work sync.WaitGroup // what run and play start
+	work    sync.WaitGroup           // what change, run and play start
+	changes map[string]chan struct{} // locks of change, by kind; hold a token while locked
+	pausing map[string]chan struct{} // locks of pause, by kind
 
 	mu      sync.Mutex // guards the following
 	closed  bool
 	sent    map[string]webrtc.TrackLocal // by kind; nil until it is asked for
 	playing map[webrtc.TrackLocal]func() // sources, with what stops them
 	paused  map[webrtc.TrackLocal]pauseReasons
-	latest  map[string]<-chan struct{} // by queue, closed when the latest change is over
+	added   map[*localtrack.Forwarder]<-chan struct{} // in mid-call, closed when the peer has answered
 }
 
 // New returns senders without tracks. They play until ctx is done.
 func New(ctx context.Context, o Options) *Senders {
-	return &Senders{Options: o, ctx: ctx}
+	s := &Senders{Options: o, ctx: ctx, changes: map[string]chan struct{}{}, pausing: map[string]chan struct{}{}}
+	for _, kind := range media.Kinds() {
+		s.changes[kind], s.pausing[kind] = make(chan struct{}, 1), make(chan struct{}, 1)
+	}
+	return s
 }
 
 // Place says which call the tracks are sent in.
@@ -78,26 +84,36 @@ func (s *Senders) AddForwarders(offer *peer.Description) {
 // AddForwarder sends back a track that was added in mid-call, which the peer has to accept.
 func (s *Senders) AddForwarder(kind webrtc.RTPCodecType) *localtrack.Forwarder {
 	f := localtrack.NewForwarder(kind, localtrack.ForwarderOptions{Logger: s.Logger})
-	s.Change(forwarderQueue(f), func(err error) {
-		if err != nil && s.ctx.Err() == nil {
+	added := make(chan struct{})
+	s.mu.Lock()
+	if s.added == nil {
+		s.added = map[*localtrack.Forwarder]<-chan struct{}{}
+	}
+	s.added[f] = added
+	s.mu.Unlock()
+	s.run(func() {
+		defer close(added)
+		if err := s.call.AddTrack(s.ctx, f); err != nil && s.ctx.Err() == nil {
 			s.Logger.Debug("an added track is not sent back", "error", err)
 		}
-	}, func(ctx context.Context) error { return s.call.AddTrack(ctx, f) })
+	})
 	return f
 }
 
 // EndForwarder ends a track that is sent back, because the peer has ended it.
 func (s *Senders) EndForwarder(f *localtrack.Forwarder) {
-	s.Change(forwarderQueue(f), func(err error) {
-		if err != nil && s.ctx.Err() == nil {
+	s.mu.Lock()
+	added := s.added[f] // nil for one from the start of the call
+	delete(s.added, f)
+	s.mu.Unlock()
+	s.run(func() {
+		if added != nil {
+			<-added
+		}
+		if err := s.call.RemoveTrack(s.ctx, f); err != nil && s.ctx.Err() == nil {
 			s.Logger.Debug("a track that was sent back is not removed", "error", err)
 		}
-	}, func(ctx context.Context) error { return s.call.RemoveTrack(ctx, f) })
-}
-
-// forwarderQueue is the queue of the changes of forwarders of one kind.
-func forwarderQueue(f *localtrack.Forwarder) []string {
-	return []string{"forwarder " + f.Kind().String()}
+	})
 }
 
 // Tracks returns the tracks that are sent from the start of the call.
@@ -192,64 +208,66 @@ func (s *Senders) setTrack(kind string, t webrtc.TrackLocal) {
 	s.sent[kind] = t
 }
 
-// Change runs f once the earlier changes of some queues are over, and then calls done with its result. It does
-// not wait. The order is that of the calls of Change: a script need not wait for a reply before it sends the next
-// command. The commands of each kind of media have a queue.
-func (s *Senders) Change(queues []string, done func(error), f func(context.Context) error) {
-	over := make(chan struct{})
-	var earlier []<-chan struct{}
+// change runs f while nothing else changes what is sent of a kind, or of all kinds if it is "". The context of f ends with
+// ctx and with the call. The error is peer.ErrOver if the call is over.
+func (s *Senders) change(ctx context.Context, kind string, f func(context.Context) error) error {
 	s.mu.Lock()
-	if s.latest == nil {
-		s.latest = map[string]<-chan struct{}{}
+	if s.closed {
+		s.mu.Unlock()
+		return peer.ErrOver
 	}
-	for _, queue := range queues {
-		if c := s.latest[queue]; c != nil {
-			earlier = append(earlier, c)
-		}
-		s.latest[queue] = over
-	}
+	s.work.Add(1)
 	s.mu.Unlock()
-	run := func() {
-		defer close(over)
-		for _, c := range earlier {
-			<-c
+	defer s.work.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	kinds := media.Kinds()
+	if kind != "" {
+		kinds = []string{kind}
+	}
+	for _, kind := range kinds {
+		select {
+		case s.changes[kind] <- struct{}{}:
+			defer func() { <-s.changes[kind] }()
+		case <-ctx.Done():
 		}
-		err := s.ctx.Err()
-		if err == nil {
-			err = f(s.ctx)
-		}
-		if err != nil && s.ctx.Err() != nil {
-			err = peer.ErrOver
-		}
-		done(err)
 	}
-	if !s.run(run) {
-		close(over)
-		done(peer.ErrOver)
-	}
-}
-
-// Add sends one more track.
-func (s *Senders) Add(ctx context.Context, kind, spec string) error {
-	if s.track(kind) != nil {
-		return fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind)
-	}
-	return s.startTrack(ctx, kind, spec, s.call.AddTrack)
-}
-
-// Replace sends another source in place of the present one.
-func (s *Senders) Replace(ctx context.Context, kind, spec string) error {
-	old := s.track(kind)
-	if old == nil {
-		return fmt.Errorf("no %s is sent; the command add begins it", kind)
-	}
-	err := s.startTrack(ctx, kind, spec, func(ctx context.Context, t webrtc.TrackLocal) error {
-		return s.call.ReplaceTrack(ctx, old, t)
-	})
+	err := context.Cause(ctx)
 	if err == nil {
-		s.stop(old)
+		err = f(ctx)
+	}
+	if err != nil && s.ctx.Err() != nil {
+		return peer.ErrOver
 	}
 	return err
+}
+
+// Add sends one more track, and returns when the peer has answered.
+func (s *Senders) Add(ctx context.Context, kind, spec string) error {
+	return s.change(ctx, kind, func(ctx context.Context) error {
+		if s.track(kind) != nil {
+			return fmt.Errorf("%s is sent already; remove it, or take the command source to exchange it", kind)
+		}
+		return s.startTrack(ctx, kind, spec, s.call.AddTrack)
+	})
+}
+
+// Replace sends another source in place of the present one, and returns when the peer has answered if it had to be asked.
+func (s *Senders) Replace(ctx context.Context, kind, spec string) error {
+	return s.change(ctx, kind, func(ctx context.Context) error {
+		old := s.track(kind)
+		if old == nil {
+			return fmt.Errorf("no %s is sent; the command add begins it", kind)
+		}
+		err := s.startTrack(ctx, kind, spec, func(ctx context.Context, t webrtc.TrackLocal) error {
+			return s.call.ReplaceTrack(ctx, old, t)
+		})
+		if err == nil {
+			s.stop(old)
+		}
+		return err
+	})
 }
 
 // startTrack opens a source, sends it by send, and plays it.
@@ -269,35 +287,39 @@ func (s *Senders) startTrack(ctx context.Context, kind, spec string, send func(c
 
 // Remove sends nothing of a kind any more.
 func (s *Senders) Remove(ctx context.Context, kind string) error {
-	t := s.track(kind)
-	if t == nil {
-		return fmt.Errorf("no %s is sent", kind)
-	}
-	err := s.call.RemoveTrack(ctx, t)
-	if err == nil {
-		s.setTrack(kind, nil)
-		s.stop(t)
-	}
-	return err
+	return s.change(ctx, kind, func(ctx context.Context) error {
+		t := s.track(kind)
+		if t == nil {
+			return fmt.Errorf("no %s is sent", kind)
+		}
+		err := s.call.RemoveTrack(ctx, t)
+		if err == nil {
+			s.setTrack(kind, nil)
+			s.stop(t)
+		}
+		return err
+	})
 }
 
 // Mute mutes what is sent of a kind, or of all if it is "", or unmutes it.
 func (s *Senders) Mute(ctx context.Context, kind string, muted bool) error {
-	tracks := s.All(kind)
-	if len(tracks) == 0 {
-		return fmt.Errorf("no %s is sent", cmp.Or(kind, "audio or video"))
-	}
-	for _, t := range tracks {
-		if err := s.call.Mute(ctx, t, muted); err != nil {
-			return err
+	return s.change(ctx, kind, func(ctx context.Context) error {
+		tracks := s.All(kind)
+		if len(tracks) == 0 {
+			return fmt.Errorf("no %s is sent", cmp.Or(kind, "audio or video"))
 		}
-	}
-	return nil
+		for _, t := range tracks {
+			if err := s.call.Mute(ctx, t, muted); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Hold puts the call on hold, or resumes it.
 func (s *Senders) Hold(ctx context.Context, held bool) error {
-	return s.call.Hold(ctx, held)
+	return s.change(ctx, "", func(ctx context.Context) error { return s.call.Hold(ctx, held) })
 }
 
 // AnnounceMute announces to the peer that what is sent of a kind, or of all if it is "", is muted or unmuted, as
@@ -321,15 +343,16 @@ func (s *Senders) pause(t webrtc.TrackLocal, change func(*pauseReasons)) {
 	change(&reasons)
 	s.paused[t] = reasons
 	s.mu.Unlock()
-	s.Change([]string{"pause " + t.Kind().String()}, func(err error) {
-		if err != nil && s.ctx.Err() == nil {
-			s.Logger.Debug("the pause of a track is not announced", "kind", t.Kind(), "error", err)
-		}
-	}, func(ctx context.Context) error {
+	s.run(func() {
+		lock := s.pausing[t.Kind().String()]
+		lock <- struct{}{} // the reasons may have changed again meanwhile
+		defer func() { <-lock }()
 		s.mu.Lock()
 		reasons := s.paused[t]
 		s.mu.Unlock()
-		return s.call.PauseTrack(ctx, t, reasons.deviceGone || reasons.muted)
+		if err := s.call.PauseTrack(s.ctx, t, reasons.deviceGone || reasons.muted); err != nil && s.ctx.Err() == nil {
+			s.Logger.Debug("the pause of a track is not announced", "kind", t.Kind(), "error", err)
+		}
 	})
 }
 

@@ -89,26 +89,28 @@ func (a *call) command(ctx context.Context, s scenario.Step) error {
 	if err := cmd.Check(); err != nil {
 		return &inconclusive{err}
 	}
-	done := make(chan error, 1)
-	a.session.Do(cmd, func(err error) { done <- err })
+	running, cancel := context.WithTimeout(ctx, stepPatience)
+	defer cancel()
+	err := a.session.Do(running, cmd)
 	if s.Verb == "hangup" {
 		select {
 		case <-a.ended:
 			return nil
-		case <-time.After(stepPatience):
+		case <-running.Done():
 			return &inconclusive{errors.New("the call does not end")}
 		}
 	}
-	select {
-	case err := <-done:
-		return asMeant(s, err, errors.Is(err, peer.ErrRejected))
-	case <-a.ended:
+	switch {
+	case err == nil:
+	case errors.Is(err, peer.ErrOver):
+		<-a.ended // soon
 		return a.over(s.Text)
-	case <-time.After(stepPatience):
-		return fmt.Errorf("the peer has not agreed to it within %s", stepPatience)
-	case <-ctx.Done():
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case running.Err() != nil:
+		return fmt.Errorf("the peer has not agreed to it within %s", stepPatience)
 	}
+	return asMeant(s, err, errors.Is(err, peer.ErrRejected))
 }
 
 // asMeant is how a step went that ended with err, which is that of the peer if refused.

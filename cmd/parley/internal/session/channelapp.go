@@ -35,18 +35,19 @@ func (c *Session) IsCaller() bool { return c.Caller }
 // Say sends a text, once the call is connected.
 func (c *Session) Say(text string) { c.Call.Say(text) }
 
-// ReportStats reports statistics, and calls done with the result.
-func (c *Session) ReportStats(done func(error)) { c.Do(Command{Command: "stats"}, done) }
+// ReportStats reports statistics.
+func (c *Session) ReportStats(ctx context.Context) error {
+	return c.Do(ctx, Command{Command: "stats"})
+}
 
-// Mute mutes what is sent of a kind, or of all kinds if it is "", or unmutes it, and calls done with the result. It takes
-// effect at once, before the peer is notified.
-func (c *Session) Mute(kind string, muted bool, done func(error)) {
-	word := "unmute"
-	if muted {
-		word = "mute"
+// Mute mutes what is sent of a kind, or of all kinds if it is "", or unmutes it. It takes effect at once, before the peer is
+// notified.
+func (c *Session) Mute(ctx context.Context, kind string, muted bool) error {
+	err := c.Sending.Mute(ctx, kind, muted)
+	if err == nil {
+		c.Sending.AnnounceMute(kind, muted)
 	}
-	c.Do(Command{Command: word, Kind: kind}, done)
-	c.Sending.AnnounceMute(kind, muted)
+	return err
 }
 
 // OpenChannel opens a data channel.

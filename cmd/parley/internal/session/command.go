@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"parley/cmd/parley/internal/event"
-	"parley/cmd/parley/internal/mediaout"
-	"parley/media"
 )
 
 // Command is one line of --input ndjson; schema/command.json is its schema.
@@ -93,48 +91,40 @@ func (c Command) Check() error {
 	return nil
 }
 
-// Do runs a command and calls done with its result, once, from any goroutine. Commands take effect in the
-// order of the calls, except that restart-ice and the commands of one kind of media do not wait for the other.
-func (c *Session) Do(cmd Command, done func(error)) {
+// Do runs a command, and returns when it is in force or ctx ends. The error is peer.ErrOver if the call is over. Commands
+// of one kind of media wait for each other.
+func (c *Session) Do(ctx context.Context, cmd Command) error {
 	switch cmd.Command {
 	case "say":
 		c.Call.Say(cmd.Text)
-		done(nil)
 	case "hangup":
-		done(nil)
 		c.Call.Hangup()
-	case "restart-ice":
-		c.Sending.Change(nil, done, c.Call.Restart)
 	case "stats":
-		if !c.IsConnected() {
-			done(errors.New("the call is not connected yet"))
-			return
-		}
-		c.Emit(event.Event{Name: "stats", Peer: c.peer, Fields: append(withID(cmd), c.stats.fields(true)...), Message: c.stats.line()})
-		c.Received.EnableMetering()
-		done(nil)
-	default:
-		affected := media.Kinds()
-		if cmd.Kind != "" {
-			affected = []string{cmd.Kind}
-		}
-		c.Sending.Change(affected, done, func(ctx context.Context) error { return changeMedia(ctx, c.Sending, cmd) })
+		return reportStats(c, cmd)
+	case "restart-ice":
+		return c.Call.Restart(ctx)
+	case "add":
+		return c.Sending.Add(ctx, cmd.Kind, cmd.Source)
+	case "remove":
+		return c.Sending.Remove(ctx, cmd.Kind)
+	case "source":
+		return c.Sending.Replace(ctx, cmd.Kind, cmd.Source)
+	case "mute", "unmute":
+		return c.Sending.Mute(ctx, cmd.Kind, cmd.Command == "mute")
+	case "hold", "resume":
+		return c.Sending.Hold(ctx, cmd.Command == "hold")
 	}
+	return nil
 }
 
-// changeMedia runs a command that changes what is sent, and waits until that is in force.
-func changeMedia(ctx context.Context, sending *mediaout.Senders, cmd Command) error {
-	switch cmd.Command {
-	case "add":
-		return sending.Add(ctx, cmd.Kind, cmd.Source)
-	case "remove":
-		return sending.Remove(ctx, cmd.Kind)
-	case "source":
-		return sending.Replace(ctx, cmd.Kind, cmd.Source)
-	case "mute", "unmute":
-		return sending.Mute(ctx, cmd.Kind, cmd.Command == "mute")
+// reportStats reports the statistics that a command asks for.
+func reportStats(c *Session, cmd Command) error {
+	if !c.IsConnected() {
+		return errors.New("the call is not connected yet")
 	}
-	return sending.Hold(ctx, cmd.Command == "hold")
+	c.Emit(event.Event{Name: "stats", Peer: c.peer, Fields: append(withID(cmd), c.stats.fields(true)...), Message: c.stats.line()})
+	c.Received.EnableMetering()
+	return nil
 }
 
 func withID(cmd Command) []event.Field {
