@@ -205,8 +205,8 @@ type questions struct {
 	open map[int]func(yes bool)
 }
 
-// put asks a question. It calls then with the answer, on the goroutine of answer.
-func (q *questions) put(peer, text string, then func(yes bool)) (id int) {
+// add asks a question. It calls then with the answer, on the goroutine that calls answer.
+func (q *questions) add(peer, text string, then func(yes bool)) (id int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.last++
@@ -218,8 +218,8 @@ func (q *questions) put(peer, text string, then func(yes bool)) (id int) {
 	return q.last
 }
 
-// withdraw ends a question without an answer.
-func (q *questions) withdraw(id int) {
+// remove ends a question without an answer.
+func (q *questions) remove(id int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.open, id)
@@ -239,12 +239,12 @@ func (q *questions) answer(id int, yes bool) {
 // ask asks a question and waits for the answer.
 func (q *questions) ask(ctx context.Context, peer, question string) (bool, error) {
 	answers := make(chan bool, 1)
-	id := q.put(peer, strings.TrimSuffix(question, " [y/N] "), func(yes bool) { answers <- yes })
+	id := q.add(peer, strings.TrimSuffix(question, " [y/N] "), func(yes bool) { answers <- yes })
 	select {
 	case yes := <-answers:
 		return yes, nil
 	case <-ctx.Done():
-		q.withdraw(id)
+		q.remove(id)
 		return false, ctx.Err()
 	}
 }

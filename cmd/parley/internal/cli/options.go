@@ -87,7 +87,7 @@ func readSecurity(cmd *cli.Command, o *session.Options) (err error) {
 	if o.Security, err = config.ReadSecurity(cmd); err != nil {
 		return err
 	}
-	if o.Verify == config.VerifyAsk {
+	if o.ExpectCode == config.AskCode {
 		if err := stdio.WriteTerminal(""); err != nil {
 			return exit.Errorf(exit.Device, "--expect-code ask: %w; give the code with --expect-code CODE, see --identity", err)
 		}

@@ -155,12 +155,12 @@ func ReadInput(cmd *cli.Command, media MediaOut) (bool, error) {
 
 // Security says how the peer of a call is verified.
 type Security struct {
-	Verify       string // VerifyAsk, a code that the call must have, or "" for neither
+	ExpectCode   string // AskCode, a code that the call must have, or "" for neither
 	IdentityPath string // file of the key of this side, "" for a new key for each call
 }
 
-// VerifyAsk is the value of Security.Verify that asks at the terminal.
-const VerifyAsk = "ask"
+// AskCode is the value of Security.ExpectCode that asks at the terminal.
+const AskCode = "ask"
 
 // SecurityFlags are the flags of Security.
 func SecurityFlags() []cli.Flag {
@@ -174,8 +174,8 @@ func SecurityFlags() []cli.Flag {
 // ReadSecurity reads the flags of SecurityFlags.
 func ReadSecurity(cmd *cli.Command) (Security, error) {
 	s := Security{cmd.String("expect-code"), cmd.String("identity")}
-	if s.Verify != "" && s.Verify != VerifyAsk && !peer.IsCode(s.Verify) {
-		return s, exit.Usagef("invalid --expect-code %q: want ask, or the six groups of five digits that both peers show", sanitize.Text(s.Verify))
+	if s.ExpectCode != "" && s.ExpectCode != AskCode && !peer.IsCode(s.ExpectCode) {
+		return s, exit.Usagef("invalid --expect-code %q: want ask, or the six groups of five digits that both peers show", sanitize.Text(s.ExpectCode))
 	}
 	return s, nil
 }

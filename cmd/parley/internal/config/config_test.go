@@ -131,7 +131,7 @@ func TestValues(t *testing.T) {
 	if s := o.call.Say; !slices.Equal(s, []string{"a,b", "c"}) {
 		t.Errorf("--say: got %q", s)
 	}
-	if o.capture.PcapPath != "p" || !o.commands || o.security.Verify != VerifyAsk {
+	if o.capture.PcapPath != "p" || !o.commands || o.security.ExpectCode != AskCode {
 		t.Errorf("got %+v %t %+v", o.capture, o.commands, o.security)
 	}
 }

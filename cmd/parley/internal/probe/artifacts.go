@@ -23,7 +23,7 @@ func (p *prober) keep(a *call, r *scenario.Result) string {
 	}
 	folder := filepath.Join(p.Evidence, r.Scenario.Name)
 	err := os.MkdirAll(folder, 0o700)
-	for name, data := range a.evidence(r) {
+	for name, data := range a.artifactFiles(r) {
 		err = errors.Join(err, os.WriteFile(filepath.Join(folder, name), data, 0o600))
 	}
 	err = errors.Join(err, a.artifacts.copyTo(folder))
@@ -33,8 +33,8 @@ func (p *prober) keep(a *call, r *scenario.Result) string {
 	return folder
 }
 
-// evidence returns the files of the evidence, by name.
-func (a *call) evidence(r *scenario.Result) map[string][]byte {
+// artifactFiles returns the files of --evidence, by name.
+func (a *call) artifactFiles(r *scenario.Result) map[string][]byte {
 	files := a.observed.Files()
 	files["events.ndjson"] = a.events.Bytes()
 	verdict := map[string]any{"scenario": r.Scenario.Name, "specs": r.Scenario.Specs, "verdict": r.Verdict, "reason": r.Reason, "step": r.Step, "metrics": a.observed.Metrics()}
@@ -44,7 +44,7 @@ func (a *call) evidence(r *scenario.Result) map[string][]byte {
 	return files
 }
 
-// artifacts are the files that a call is written to while it goes on, for the evidence: its packets with the keys, and what
+// artifacts are the files that a call is written to while it goes on, for --evidence: its packets with the keys, and what
 // is received. Nil writes nothing.
 type artifacts struct {
 	folder string // temporary
@@ -53,7 +53,7 @@ type artifacts struct {
 	pcapng *capture.Pcapng // nil once ended
 }
 
-// Names of the files in the evidence.
+// Names of the files of --evidence.
 const (
 	packetsFile   = "packets.pcapng"
 	recordingFile = "recording.mkv"

@@ -58,13 +58,13 @@ func (a *call) cooperate() {
 			if err != nil {
 				return
 			}
-			f.heard(a.observed, data)
+			f.handleEvent(a.observed, data)
 		}
 	})
 }
 
-// heard takes an event of the peer. What is none is ignored.
-func (f *remotePeer) heard(w *observe.Observer, line []byte) {
+// handleEvent handles an event of the peer, a line of JSON. A line that is none is ignored.
+func (f *remotePeer) handleEvent(w *observe.Observer, line []byte) {
 	var e observe.RemoteEvent
 	if json.Unmarshal(line, &e) != nil || e.Event == "" {
 		return

@@ -26,7 +26,7 @@ func TestRemoteCommands(t *testing.T) {
 func TestRemoteEventsAreHostile(t *testing.T) {
 	f, w := &remotePeer{begun: make(chan struct{}), replies: map[int]chan error{}}, observe.New()
 	for _, line := range []string{"", "{", "null", "[]", `{"event":5}`, `{"event":""}`, "\xff", `{"event":"stats","tracks":{}}`} {
-		f.heard(w, []byte(line))
+		f.handleEvent(w, []byte(line))
 	}
 	select {
 	case <-f.begun:
@@ -35,7 +35,7 @@ func TestRemoteEventsAreHostile(t *testing.T) {
 	}
 	for _, line := range []string{`{"event":"reply","id":7,"ok":true}`, `{"event":"reply","id":"x"}`, `{"event":"reply"}`, `{"event":"code","code":""}`,
 		`{"event":"stats","tracks":[{"direction":"in","kind":"smell","packets":1},{"direction":"in","kind":"audio","packets":1e300}],"report":[{"type":"transport","iceRole":[1]},{}]}`} {
-		f.heard(w, []byte(line))
+		f.handleEvent(w, []byte(line))
 	}
 	<-f.begun
 	for key := range w.Snapshot() {

@@ -43,7 +43,7 @@ func (c *Session) handleEvent(e peer.Event) {
 		c.message(e)
 	case peer.VerificationCode:
 		c.events.code(e)
-		if !e.Verified && c.options.Verify == config.VerifyAsk {
+		if !e.Verified && c.options.ExpectCode == config.AskCode {
 			c.work.Go(func() { askCode(c, e.Code) })
 		}
 	case peer.TrackReceived:

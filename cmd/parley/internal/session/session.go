@@ -170,9 +170,9 @@ func peerConfig(c *Session, signaler *signaling.Signaler) (peer.Config, error) {
 		KeyLog: c.resources.KeyLog, Tap: c.resources.Tap(), Netem: c.Emulator, Logger: c.resources.Logger,
 	}
 	conf.Verification.Certificate = c.resources.Identity
-	conf.Verification.Required = c.options.Verify == config.VerifyAsk
+	conf.Verification.Required = c.options.ExpectCode == config.AskCode
 	if !conf.Verification.Required {
-		conf.Verification.Code = c.options.Verify
+		conf.Verification.Code = c.options.ExpectCode
 	}
 	if c.App != nil {
 		conf.ReceiveBuffer = peer.BulkReceiveBuffer

@@ -65,7 +65,7 @@ func (s *State) say(text string) {
 	t := &s.talks[s.at]
 	switch {
 	case t.peer == "":
-		s.alert("nobody would hear that; /call NAME calls somebody")
+		s.alert("there is no call; /call NAME calls somebody")
 	case t.phase == Apart:
 		s.alert("there is no call with %s; /call begins one", s.Clean(t.peer))
 	case len(text) > maxEntry:

@@ -43,7 +43,7 @@ func TestActions(t *testing.T) {
 		last   Event
 		want   []Action
 	}{
-		"say to nobody":          {nil, Entered{"hi"}, alert("nobody would hear that; /call NAME calls somebody")},
+		"say to nobody":          {nil, Entered{"hi"}, alert("there is no call; /call NAME calls somebody")},
 		"say":                    {up, Entered{"hi\n"}, []Action{Say{"bob", "hi"}}},
 		"say before an answer":   {[]Event{Entered{"/call bob"}, Moved{"bob", Calling}}, Entered{"hi"}, []Action{Say{"bob", "hi"}}},
 		"say a slash":            {up, Entered{"//hi"}, []Action{Say{"bob", "/hi"}}},

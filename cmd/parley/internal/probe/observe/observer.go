@@ -56,7 +56,7 @@ type Observer struct {
 // Keys returns the keys that expect and never of a scenario know.
 func Keys() map[string]event.Kind { return facts.Keys(mediain.Keys()) }
 
-// signalingMessage is a message of signaling, for the evidence.
+// signalingMessage is a message of signaling, for --evidence.
 type signalingMessage struct {
 	at  time.Time
 	out bool
@@ -105,7 +105,7 @@ func (w *Observer) AddChannel(ch *datachannel.Channel) {
 
 // Attach observes a call.
 func (w *Observer) Attach(c *session.Session) {
-	c.Observe(session.Observer{PeerEvent: w.happened, Value: w.valued, Measurement: func() { w.measured(c) }})
+	c.Observe(session.Observer{PeerEvent: w.handleEvent, Value: w.valued, Measurement: func() { w.measured(c) }})
 	c.Intercept(w)
 }
 
@@ -135,8 +135,8 @@ func (w *Observer) valued(key string, value event.Value) {
 	}
 }
 
-// happened takes an event of the call.
-func (w *Observer) happened(e peer.Event) {
+// handleEvent handles an event of the call.
+func (w *Observer) handleEvent(e peer.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch e := e.(type) {
@@ -187,12 +187,12 @@ func (w *Observer) happened(e peer.Event) {
 
 // Deliver implements middleware.
 func (w *Observer) Deliver(m signal.Message, next signaling.DeliverFunc) {
-	w.heard(m)
+	w.handleMessage(m)
 	next(m)
 }
 
-// heard takes a message of signaling.
-func (w *Observer) heard(m signal.Message) {
+// handleMessage handles a message of signaling.
+func (w *Observer) handleMessage(m signal.Message) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.remember(signalingMessage{time.Now(), false, m})
@@ -351,7 +351,7 @@ func (w *Observer) noteNumber(key string, v float64) {
 	w.Add(key, event.NumberOf(v))
 }
 
-// Files returns what was observed as files of the evidence, by name.
+// Files returns what was observed as files of --evidence, by name.
 func (w *Observer) Files() map[string][]byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
