@@ -43,6 +43,9 @@ Behind a proxy that adds X-Forwarded-For, with what watches it on another port:
       --trusted-proxy 10.0.0.0/8 --client-ip-header X-Forwarded-For \
       --admin 127.0.0.1:9091 --log json
 
+Under systemd, sockets that it passes replace the default of --listen, and it is
+notified when the server is ready, alive and stopping; see parley help install.
+
 SIGTERM drains: /readyz fails, clients are disconnected within --drain, and connect to
 the server that runs then. A second signal ends at once, as does Ctrl-C.
 
@@ -166,7 +169,17 @@ func serveOptions(cmd *cli.Command, std stdio.Streams) (o serve.Options, err err
 		Cluster: serve.ClusterOptions{NATS: cmd.String("nats"), Credentials: cmd.String("nats-creds"), Prefix: cmd.String("nats-prefix")},
 		Version: config.Version(),
 	}
-	if o.TLS.ACME.Host != "" && !cmd.IsSet("listen") {
+	if o.Sockets, err = serve.PassedSockets(); err != nil {
+		return o, err
+	}
+	if admin := o.Sockets["admin"]; len(admin) > 0 && o.Admin.Address == "" {
+		o.Admin.Address = admin[0].Addr().String()
+	}
+	switch {
+	case cmd.IsSet("listen"):
+	case len(o.Sockets["listen"]) > 0:
+		o.Listen = nil
+	case o.TLS.ACME.Host != "":
 		o.Listen = []string{":443"}
 	}
 	if cmd.IsSet("page-auto") {

@@ -24,7 +24,7 @@ import (
 
 // Options are the choices of a server. Errors name them as the flags of `parley serve`.
 type Options struct {
-	Listen         []string      // addresses of pages and signaling, HOST:PORT; at least one
+	Listen         []string      // addresses of pages and signaling, HOST:PORT; at least one without Sockets
 	PageAuto       *bool         // whether pages may act without a click; nil: only without proxy, on loopback addresses
 	Greeting       bool          // send the plain-text greeting of the original server
 	Origin         string        // URL at which a proxy or DNS name reaches this server, "" for none
@@ -34,6 +34,7 @@ type Options struct {
 	Resume         time.Duration // see server.Options
 	Limits         server.Limits
 	Drain          time.Duration // time in which clients are disconnected when a drain begins; 0: no drain
+	Sockets        Sockets       // listeners used before addresses are listened on; those of "listen" beside Listen
 
 	TLS        TLSOptions
 	Login      LoginOptions
@@ -116,11 +117,14 @@ func Run(ctx context.Context, options Options) error {
 	for _, run := range tasks {
 		group.Go(func() error { return run(running) })
 	}
+	group.Go(func() error { return s.watchdog(running, signaling) })
+	s.notify("READY=1\nSTATUS=serving")
 	group.Go(func() error {
 		defer stop()
 		select {
 		case <-running.Done(): // a task failed
 		case <-ctx.Done():
+			s.notifyStopping(s.Drain + 2*drainGrace)
 			s.drain(ctx, signaling)
 		}
 		return nil
@@ -168,7 +172,7 @@ func (s *service) pageAuto() web.Auto {
 	switch {
 	case s.PageAuto != nil && *s.PageAuto:
 		return web.AutoAnyHost
-	case s.PageAuto != nil || s.Origin != "" || len(s.TrustedProxies) > 0 || !isLoopback(s.Listen...):
+	case s.PageAuto != nil || s.Origin != "" || len(s.TrustedProxies) > 0 || !isLoopback(slices.Concat(s.Listen, s.Sockets.addresses("listen"))...):
 		return web.AutoNever
 	default:
 		return web.AutoLoopback
@@ -215,6 +219,9 @@ func strictTransport(next http.Handler) http.Handler {
 // open opens all sockets before the first client is served, so that a port in use is reported early.
 func (s *service) open(ctx context.Context, signaling *server.Server) ([]task, error) {
 	var listeners []net.Listener
+	for l := s.Sockets.take("listen"); l != nil; l = s.Sockets.take("listen") {
+		s.sockets, listeners = append(s.sockets, l), append(listeners, l)
+	}
 	for _, address := range s.Listen {
 		l, err := s.listen(ctx, "--listen", address)
 		if err != nil {
@@ -237,14 +244,21 @@ func (s *service) open(ctx context.Context, signaling *server.Server) ([]task, e
 			tasks = append(tasks, t)
 		}
 	}
+	if err := s.Sockets.checkTaken(); err != nil {
+		return nil, err
+	}
 	for _, l := range listeners {
 		s.reportListening(l.Addr())
 	}
 	return tasks, nil
 }
 
-// listen opens a TCP listener for an option.
+// listen opens a TCP listener for an option, or returns one that was passed for it.
 func (s *service) listen(ctx context.Context, option, address string) (net.Listener, error) {
+	if l := s.Sockets.take(option); l != nil {
+		s.sockets = append(s.sockets, l)
+		return l, nil
+	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("failed to listen on %q: %w; is another server running there? %s takes another address",
