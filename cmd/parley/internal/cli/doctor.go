@@ -12,6 +12,7 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/doctor"
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/signaling"
@@ -32,12 +33,16 @@ receives media and sends none, and reports the result of each candidate pair.
    parley doctor
    parley doctor --server wss://call.example.org bob
    parley doctor --ice-server stun:stun.example.org --ice-policy relay bob
+   parley doctor --health http://127.0.0.1:9091   # is that server ready?
 
 Each finding is a line on stdout: ok, note (good to know) or bad. The exit code is 0 if
 nothing prevents a call, 10 or 11 if the signaling server does, 12 if NAME is absent,
 and 40 if there is no connection, or no ICE server answers.`,
 		Flags: slices.Concat(config.SignalingFlags(""), config.NetworkFlags(),
-			[]cli.Flag{config.Duration("timeout", 20*time.Second, "end the call after `D` without a connection")}, config.OutputFlags()),
+			[]cli.Flag{
+				config.String("health", "", "check only that a server is ready, by the `URL` of its --admin; for health checks of containers"),
+				config.Duration("timeout", 20*time.Second, "end the call after `D` without a connection"),
+			}, config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, r, err := readOptions(cmd, std)
@@ -45,6 +50,16 @@ and 40 if there is no connection, or no ICE server answers.`,
 				return err
 			}
 			defer r.Report.CloseInto(&err)
+			report := func(f doctor.Finding) {
+				r.Report.Report(event.Event{Name: "check", Fields: append(event.Fields("check", f.Check, "result", f.Result, "text", f.Text), f.Fields...),
+					Output: fmt.Sprintf("%-5s %-10s %s", f.Result, f.Check, f.Text)})
+			}
+			if url := cmd.String("health"); url != "" {
+				if cmd.Args().Present() {
+					return exit.Usagef("--health calls nobody: give it without NAME")
+				}
+				return doctor.CheckHealth(ctx, url, report)
+			}
 			name := ""
 			if cmd.Args().Present() {
 				if name, err = config.Peer(cmd, ""); err != nil {
@@ -73,10 +88,7 @@ and 40 if there is no connection, or no ICE server answers.`,
 					l, err := signaling.SignIn(ctx, session.SignalingOptions(s, r))
 					return doctorConn{l}, err
 				},
-				Report: func(f doctor.Finding) {
-					r.Report.Report(event.Event{Name: "check", Fields: append(event.Fields("check", f.Check, "result", f.Result, "text", f.Text), f.Fields...),
-						Output: fmt.Sprintf("%-5s %-10s %s", f.Result, f.Check, f.Text)})
-				},
+				Report: report,
 			})
 		},
 	}

@@ -3,7 +3,10 @@ package doctor
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -127,6 +130,35 @@ func TestCodecsIn(t *testing.T) {
 	for _, invalid := range []string{"", "m=\r\n", session + "m=\r\n", session + "m=video\r\n", sections} {
 		if got := codecsIn(invalid); len(got) > 0 {
 			t.Errorf("%q: got %v, want none", invalid, got)
+		}
+	}
+}
+
+// TestCheckHealth checks the exit code and the finding for each state of a server.
+func TestCheckHealth(t *testing.T) {
+	states := map[string]int{"/readyz": http.StatusOK, "/drained": http.StatusServiceUnavailable}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(states[r.URL.Path])
+		_, _ = io.WriteString(w, "state\x1b[2J of "+r.URL.Path+strings.Repeat("x", 1<<10))
+	}))
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	defer server.Close()
+	for _, c := range []struct {
+		url, result, text string
+		code              exit.Code
+	}{
+		{server.URL, OK, `state\x1b[2J of /readyz`, exit.OK},
+		{server.URL + "/readyz", OK, `state\x1b[2J of /readyz`, exit.OK},
+		{server.URL + "/drained", Bad, `503 Service Unavailable: state\x1b[2J of /drained`, exit.Signaling},
+		{closed.URL, Bad, "refused", exit.Signaling},
+		{"127.0.0.1:9091", "", "", exit.Usage},
+		{"ftp://127.0.0.1/", "", "", exit.Usage},
+	} {
+		var found Finding
+		err := CheckHealth(t.Context(), c.url, func(f Finding) { found = f })
+		if exit.CodeOf(err) != c.code || found.Result != c.result || !strings.Contains(found.Text, c.text) || len(found.Text) > 512 {
+			t.Errorf("%s: got code %d, %+v, want code %d, %s %s", c.url, exit.CodeOf(err), found, c.code, c.result, c.text)
 		}
 	}
 }
