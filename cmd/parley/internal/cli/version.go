@@ -33,6 +33,9 @@ func versionCommand(std stdio.Streams) *cli.Command {
 				return nil
 			}
 			fmt.Fprintf(std.Out, "parley %s (%s, %s/%s, cgo %s)\n", config.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, cgo())
+			if c := config.Commit(); c != "" {
+				fmt.Fprintf(std.Out, "commit %s\n", c)
+			}
 			fmt.Fprintf(std.Out, "encodes devices to: %s\n", encoders())
 			for _, l := range device.Lacks() {
 				fmt.Fprintf(std.Out, "missing: %s\n", l)

@@ -122,3 +122,24 @@ func Version() string {
 	}
 	return info.Main.Version
 }
+
+// Commit returns the revision and the date of the source, as the go command recorded them. It returns "" if
+// the source was not in a repository.
+func Commit() string {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return ""
+	}
+	recorded := map[string]string{}
+	for _, s := range info.Settings {
+		recorded[s.Key] = s.Value
+	}
+	commit := recorded["vcs.revision"]
+	if commit == "" {
+		return ""
+	}
+	if recorded["vcs.modified"] == "true" {
+		commit += ", modified,"
+	}
+	return commit + " of " + recorded["vcs.time"]
+}
