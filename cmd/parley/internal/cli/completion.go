@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -12,6 +13,23 @@ import (
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/stdio"
 )
+
+// powerShellCompletion replaces the library's script, which runs the word that is completed, and
+// which completes only what is named as the file of the script.
+const powerShellCompletion = `Register-ArgumentCompleter -Native -CommandName parley -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $words = @($commandAst.CommandElements | Select-Object -Skip 1 |
+        Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object { $_.ToString() })
+    if ($wordToComplete.StartsWith('-')) { $words += $wordToComplete }
+    & parley @words --generate-shell-completion 2>$null | ForEach-Object {
+        $name, $text = $_ -split ':', 2
+        if (-not $text) { $text = $name }
+        if ($name.StartsWith($wordToComplete)) {
+            [System.Management.Automation.CompletionResult]::new($name, $name, 'ParameterValue', $text)
+        }
+    }
+}
+`
 
 // setCompletion makes the library's command of completion one with the shell as its operand, so that
 // it has the same --help as other commands.
@@ -36,6 +54,10 @@ func setCompletion(std stdio.Streams, c *cli.Command) {
 		i := slices.Index(shells, shell)
 		if i < 0 {
 			return exit.Usagef("invalid shell %q: want %s", sanitize.Text(shell), strings.Join(shells, ", "))
+		}
+		if shell == "pwsh" {
+			_, err := io.WriteString(std.Out, powerShellCompletion)
+			return err
 		}
 		return scripts[i].Action(ctx, cmd)
 	}
