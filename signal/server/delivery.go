@@ -70,14 +70,19 @@ func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.calls[name]
-	if c == nil {
+	if c == nil || typ == signal.Offer && s.mayHaveMoved(c) {
 		var peer cluster.SessionID
 		var err error
 		if s.hub.dialect == signal.DialectRelay || typ == signal.Offer || typ == signal.Answer {
+			before := c
 			s.mu.Unlock()
 			peer, err = s.hub.server.node.Lookup(s.hub.server.ctx, s.hub.clusterName(name))
 			s.mu.Lock()
 			c = s.calls[name] // the peer may have opened it
+			if c != nil && c == before && err == nil && c.peer != peer && s.mayHaveMoved(c) {
+				s.closeCall(name, c)
+				c = nil
+			}
 		}
 		if s.state != sessionOpen {
 			return notLoggedIn
@@ -98,6 +103,10 @@ func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload
 	s.post(w, c.peer, cluster.Message{Kind: kindOf(typ), Reason: leaveReason(typ), Call: c.number, PeerCall: c.peerNumber, Payload: payload})
 	return delivered
 }
+
+// mayHaveMoved reports whether another session may have the name of the peer of a call: nothing has come
+// from the session that had it, which is at another node. That may have failed.
+func (s *session) mayHaveMoved(c *call) bool { return c.peerNumber == 0 && c.peer.Node != s.id.Node }
 
 func leaveReason(typ signal.Type) cluster.Reason {
 	if typ == signal.Leave {

@@ -309,3 +309,34 @@ func TestServersWithoutNATS(t *testing.T) {
 	}
 	call(alice, bob)
 }
+
+// TestCallWhileAway calls a user whose server has failed, before and after the user is back at another server:
+// the second offer reaches the new session at once, though the first one is still being sent to the old one.
+func TestCallWhileAway(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natsserver.Options{})
+	proxy := natstest.StartProxy(t, nats)
+	a, b := startServer(t, time.Minute, proxy.URL), startServer(t, time.Minute, nats.URL)
+	l := startBalancer(t, a)
+	alice, bob := signIn(t, l.url(), "alice"), signIn(t, b.web.URL, "bob")
+	proxy.Cut()
+	bob.send(signal.Offer, "alice", "v=0 first")
+	bob.send(signal.Offer, "nobody", "v=0") // answered after the first was sent
+	if m := bob.wants(signal.Error, "nobody"); m.Code != signal.CodeAbsent {
+		t.Fatalf("offer to nobody: got %q, want %q", m.Code, signal.CodeAbsent)
+	}
+	l.choose(b)
+	for s := (client.State{Lost: true}); s.Lost; {
+		select {
+		case s = <-alice.states:
+		case <-time.After(patience):
+			t.Fatal("alice has not come back")
+		}
+	}
+	bob.send(signal.Offer, "alice", "v=0 second")
+	if m := alice.wants(signal.Offer, "bob"); m.SDP != "v=0 second" {
+		t.Errorf("offer: got %q, want the second one", m.SDP)
+	}
+	alice.send(signal.Answer, "bob", "v=0 answer")
+	bob.wants(signal.Answer, "alice")
+}
