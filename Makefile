@@ -2,7 +2,7 @@
 # make demo   shows a whole call on this machine
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -40,7 +40,7 @@ deps:
 	@missing=; \
 	for p in chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg ffprobe:ffmpeg node:nodejs npm:npm turnserver:coturn \
 		Xvfb:xvfb tshark:tshark nft:nftables ip:iproute2 unshare:util-linux g++:g++ pkg-config:pkg-config pulseaudio:pulseaudio pactl:pulseaudio-utils tmux:tmux espeak-ng:espeak-ng janus:janus \
-		man:man-db groff:groff-base mandoc:mandoc fish:fish zsh:zsh; do \
+		man:man-db groff:groff-base mandoc:mandoc fish:fish zsh:zsh haproxy:haproxy; do \
 		command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; \
 	done; \
 	pkg-config --exists vpx 2>/dev/null || missing="$$missing libvpx-dev"; \
@@ -146,6 +146,11 @@ attacks: build
 # and beside Node's, on the same load, as a Markdown table.
 bench-signal: deps
 	go run ./signal/signaltest/bench
+
+# A cluster of three servers beside a single one, on the same load, as a Markdown table:
+# fails if a goal is missed.
+bench-cluster: deps
+	go run ./signal/signaltest/bench -cluster -idle 10000
 
 # What streams cost beside ffmpeg and aiortc, and how long a frame is on its
 # way, as Markdown tables.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -96,8 +97,11 @@ func idle(s *server, p plan) (memory, logins float64, err error) {
 	return (after - before) / float64(p.idle), float64(p.idle) / took.Seconds(), err
 }
 
-// relay keeps pairs busy and measures.
-func relay(s *server, p plan, r *result) error {
+// relay keeps pairs busy and measures. cpu returns the CPU time of the server at url, and stop, if not nil,
+// ends it before the first user leaves.
+func relay(url, prefix string, p plan, cpu func() (time.Duration, error), stop func(), r *result) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	var relayed atomic.Int64
 	var measuring atomic.Bool
 	trips := make([][]time.Duration, p.pairs)
@@ -106,7 +110,7 @@ func relay(s *server, p plan, r *result) error {
 	begun.Add(p.pairs)
 	go func() {
 		done <- together(p.pairs, func(i int) error {
-			return pair(s.url, i, p.inFlight, &begun, &relayed, &measuring, &trips[i])
+			return pair(ctx, url, prefix, i, p.inFlight, &begun, &relayed, &measuring, &trips[i])
 		})
 	}()
 	ready := make(chan struct{})
@@ -117,7 +121,7 @@ func relay(s *server, p plan, r *result) error {
 		return cmpErr(err, errors.New("the pairs ended before they began"))
 	}
 	time.Sleep(p.span / 4) // warm
-	cpu, err := s.cpu()
+	before, err := cpu()
 	if err != nil {
 		return err
 	}
@@ -126,15 +130,18 @@ func relay(s *server, p plan, r *result) error {
 	time.Sleep(p.span)
 	measuring.Store(false)
 	took, count := time.Since(start), float64(relayed.Load()-from)
-	after, err := s.cpu()
-	s.stop() // the original would die of the first user who leaves anyhow
+	after, err := cpu()
+	if stop != nil {
+		stop()
+	}
+	cancel()
 	<-done
 	all := slices.Concat(trips...)
 	slices.Sort(all)
 	if len(all) == 0 {
 		return errors.New("nothing was relayed")
 	}
-	r.relayed, r.rate = count/(after-cpu).Seconds(), count/took.Seconds()
+	r.relayed, r.rate = count/(after-before).Seconds(), count/took.Seconds()
 	r.p50, r.p99 = all[len(all)/2], all[len(all)*99/100]
 	return err
 }
@@ -147,14 +154,14 @@ func cmpErr(err, otherwise error) error {
 }
 
 // pair is two users in a call: the first sends candidates, the second sends each back.
-func pair(url string, i, inFlight int, begun *sync.WaitGroup, relayed *atomic.Int64, measuring *atomic.Bool, trips *[]time.Duration) error {
-	one, two := fmt.Sprintf("caller-%d", i), fmt.Sprintf("callee-%d", i)
-	a, b, err := call(url, one, two)
-	if a != nil {
-		defer a.ws.Close()
-	}
-	if b != nil {
-		defer b.ws.Close()
+func pair(ctx context.Context, url, prefix string, i, inFlight int, begun *sync.WaitGroup, relayed *atomic.Int64, measuring *atomic.Bool, trips *[]time.Duration) error {
+	one, two := fmt.Sprintf("%scaller-%d", prefix, i), fmt.Sprintf("%scallee-%d", prefix, i)
+	a, b, err := call(url, url, one, two)
+	for _, c := range []*client{a, b} {
+		if c != nil {
+			defer c.ws.Close()
+			defer context.AfterFunc(ctx, func() { _ = c.ws.NetConn().Close() })()
+		}
 	}
 	begun.Done()
 	if err != nil {
@@ -187,12 +194,12 @@ func pair(url string, i, inFlight int, begun *sync.WaitGroup, relayed *atomic.In
 	}
 }
 
-// call signs two in and opens a call between them.
-func call(url, one, two string) (a, b *client, err error) {
-	if a, err = dial(url); err != nil {
+// call signs two in, each at a server, and opens a call between them.
+func call(urlA, urlB, one, two string) (a, b *client, err error) {
+	if a, err = dial(urlA); err != nil {
 		return nil, nil, err
 	}
-	if b, err = dial(url); err != nil {
+	if b, err = dial(urlB); err != nil {
 		return a, nil, err
 	}
 	for c, name := range map[*client]string{a: one, b: two} {
@@ -221,7 +228,7 @@ func echo(b *client, frame []byte, relayed *atomic.Int64) error {
 	}
 }
 
-// candidateFor is a message with a candidate of 250 bytes.
+// candidateFor is a message with a candidate of 250 bytes that has the number i.
 func candidateFor(name string, i int) []byte {
 	const head, tail = `{"candidate":"`, `","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":"abcd"}`
 	line := fmt.Sprintf("candidate:%d 1 udp 2122260223 192.0.2.1 54321 typ host generation 0 ufrag abcd network-id 1 ", i)

@@ -4,6 +4,8 @@
 //
 //	go run ./signal/signaltest/bench
 //
+// With -cluster it measures a cluster of three nodes beside a single server, and fails if a goal is missed.
+//
 // Load: 50 pairs in a call; each keeps 8 candidates of 250 bytes in flight, sends the next when one
 // has come back from the partner (closed loop), and writes each by itself. CPU time is that of the
 // server's process (/proc), so that the load generator beside it does not distort it. Memory is the
@@ -25,6 +27,7 @@ type plan struct {
 	pairs, inFlight, idle int
 	span                  time.Duration
 	rounds                int
+	restFor               time.Duration // with -cluster
 }
 
 // result holds the measurements of one server in one round.
@@ -45,15 +48,29 @@ type contestant struct {
 }
 
 func main() {
+	if len(os.Args) == 5 && os.Args[1] == crowdFlag {
+		if err := runCrowd(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var p plan
+	var cluster bool
 	flag.IntVar(&p.pairs, "pairs", 50, "pairs in a call")
 	flag.IntVar(&p.inFlight, "in-flight", 8, "candidates in flight per pair")
 	flag.IntVar(&p.idle, "idle", 9000, "idle connections")
 	flag.DurationVar(&p.span, "span", 5*time.Second, "time of load per round")
 	flag.IntVar(&p.rounds, "rounds", 5, "rounds; the table has the medians")
+	flag.BoolVar(&cluster, "cluster", false, "measure a cluster beside a single server; -idle 10000 and -rounds 5 are those of its goals")
+	flag.DurationVar(&p.restFor, "rest", 70*time.Second, "with -cluster, time in which idle names are observed")
 	flag.Parse()
 	debug.SetGCPercent(800) // the load generator's own pauses must not lengthen round trips
-	if err := run(p); err != nil {
+	measure := run
+	if cluster {
+		measure = runCluster
+	}
+	if err := measure(p); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -109,7 +126,7 @@ func round(start func() (*server, error), p plan) (result, error) {
 		return r, err
 	}
 	defer s.stop()
-	err = relay(s, p, &r)
+	err = relay(s.url, "", p, s.cpu, s.stop, &r)
 	return r, err
 }
 

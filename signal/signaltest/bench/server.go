@@ -9,9 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
+
+	"parley/signal/signaltest/deployment"
 )
 
 // server is a server in a process of its own.
@@ -93,31 +94,8 @@ func (s *server) stop() {
 	}
 }
 
-// cpu is the CPU time of the process so far (proc_pid_stat(5): utime and stime, in ticks of 10 ms).
-func (s *server) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	user, err := strconv.Atoi(fields[11])
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond, err
-}
+// cpu is the CPU time of the process so far.
+func (s *server) cpu() (time.Duration, error) { return deployment.CPU(s.cmd.Process.Pid) }
 
-// memory is what the process has in memory, in KiB (VmRSS).
-func (s *server) memory() (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	text, _, ok := strings.Cut(strings.TrimSpace(rest), " kB")
-	if !ok {
-		return 0, errors.New("no VmRSS in /proc")
-	}
-	return strconv.ParseFloat(text, 64)
-}
+// memory is what the process has in memory, in KiB.
+func (s *server) memory() (float64, error) { return deployment.Memory(s.cmd.Process.Pid) }

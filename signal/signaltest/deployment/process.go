@@ -1,0 +1,146 @@
+package deployment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Process is a program that runs beside this one and can be started again with the same arguments.
+type Process struct {
+	// Name is for messages.
+	Name string
+	// Log is the file that its output is appended to.
+	Log string
+
+	path   string
+	args   []string
+	cmd    *exec.Cmd
+	exited chan struct{} // closed after cmd.Wait
+}
+
+// NewProcess returns a process that is not started.
+func NewProcess(name, log, path string, args ...string) *Process {
+	return &Process{Name: name, Log: log, path: path, args: args}
+}
+
+// Start starts the process. It is in a process group of its own: an interrupt of the terminal does
+// not reach it.
+func (p *Process) Start() error {
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the process has its own
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	exited := make(chan struct{})
+	p.cmd, p.exited = cmd, exited
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // its result is in ProcessState
+	}()
+	return nil
+}
+
+// Running reports whether the process was started and has not ended.
+func (p *Process) Running() bool {
+	if p.cmd == nil {
+		return false
+	}
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// PID returns the ID of the process, 0 if it was not started.
+func (p *Process) PID() int {
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
+// Kill ends the process at once, as a power failure does.
+func (p *Process) Kill() {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
+}
+
+// Stop requests the process to end and waits for that, no longer than ctx. Then it is killed.
+func (p *Process) Stop(ctx context.Context) error {
+	if p.cmd == nil {
+		return nil
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.exited:
+		return nil
+	case <-ctx.Done():
+		p.Kill()
+		return fmt.Errorf("%s did not end: %w", p.Name, context.Cause(ctx))
+	}
+}
+
+// CPU returns the CPU time of the process so far.
+func (p *Process) CPU() (time.Duration, error) { return CPU(p.PID()) }
+
+// Memory returns what the process has in memory, in KiB.
+func (p *Process) Memory() (float64, error) { return Memory(p.PID()) }
+
+// CPU returns the CPU time of a process so far (proc_pid_stat(5): utime and stime, in ticks of 10 ms).
+func CPU(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: %d fields, want 52", pid, len(fields))
+	}
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, err
+}
+
+// Memory returns what a process has in memory, in KiB (VmRSS of proc_pid_status(5)).
+func Memory(pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	text, _, ok := strings.Cut(strings.TrimSpace(rest), " kB")
+	if !ok {
+		return 0, errors.New("no VmRSS in /proc")
+	}
+	return strconv.ParseFloat(text, 64)
+}
+
+// lastLog returns the end of the output.
+func (p *Process) lastLog() string {
+	const most = 2000
+	text, err := os.ReadFile(p.Log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-most):])
+}
