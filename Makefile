@@ -1,8 +1,9 @@
 # make        builds ./parley
 # make demo   shows a whole call on this machine
+# make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -14,6 +15,10 @@ build:
 
 demo: build
 	./parley demo --for 10s
+
+# Three servers that work as one, over three NATS servers, behind haproxy, to be called by browsers and terminals.
+cluster: build deps
+	go run ./signal/signaltest/cluster -parley ./parley
 
 test: deps lint builds check
 

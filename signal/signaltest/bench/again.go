@@ -84,7 +84,7 @@ func again(ctx context.Context, d *deployment.Deployment, rounds int) (times []t
 		wait.Wait()
 	}()
 	for i := range againUsers {
-		u, err := newUser(ctx, d.URL, fmt.Sprint("again-", i))
+		u, err := newUser(ctx, d.Server, fmt.Sprint("again-", i))
 		if u.Client != nil {
 			users = append(users, u)
 		}
@@ -129,10 +129,10 @@ func again(ctx context.Context, d *deployment.Deployment, rounds int) (times []t
 func callAgain(ctx context.Context, d *deployment.Deployment, round int, users []*user, killed time.Time) (times []time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, againTimeout)
 	defer cancel()
-	caller, err := newUser(ctx, websocketURL(d.Nodes[(round+1)%len(d.Nodes)]), fmt.Sprint("caller-", round))
+	caller, err := newUser(ctx, d.Nodes[(round+1)%len(d.Nodes)].Server, fmt.Sprint("caller-", round))
 	for errors.Is(err, signalclient.ErrUnreachable) && ctx.Err() == nil { // the single server is starting
 		time.Sleep(10 * time.Millisecond)
-		caller, err = newUser(ctx, websocketURL(d.Nodes[(round+1)%len(d.Nodes)]), fmt.Sprint("caller-", round))
+		caller, err = newUser(ctx, d.Nodes[(round+1)%len(d.Nodes)].Server, fmt.Sprint("caller-", round))
 	}
 	if caller.Client != nil {
 		defer caller.Close()

@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,7 +69,11 @@ func runCluster(p plan) error {
 	defer os.RemoveAll(dir)
 	began := time.Now()
 	note("building")
-	parley, natsServer, err := deployment.Build(dir)
+	parley, err := build(dir, "parley", "")
+	if err != nil {
+		return err
+	}
+	natsServer, err := deployment.BuildNATSServer(dir)
 	if err != nil {
 		return err
 	}
@@ -111,8 +114,6 @@ func runCluster(p plan) error {
 func note(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, time.Now().Format(time.TimeOnly)+" "+format+"\n", args...)
 }
-
-func websocketURL(n *deployment.Node) string { return "ws" + strings.TrimPrefix(n.URL, "http") }
 
 // crowd is a process with many idle users of one node, because one process may not open so many files.
 type crowd struct {
@@ -316,7 +317,7 @@ func (b *bench) idle(ctx context.Context, index int, d *deployment.Deployment) e
 		}
 	}()
 	for i, n := range d.Nodes {
-		c, err := startCrowd(websocketURL(n), i*b.plan.idle, b.plan.idle)
+		c, err := startCrowd(n.Server, i*b.plan.idle, b.plan.idle)
 		if err != nil {
 			return err
 		}
@@ -358,7 +359,7 @@ func (b *bench) idle(ctx context.Context, index int, d *deployment.Deployment) e
 func callIdle(d *deployment.Deployment, perNode int) (answered int, err error) {
 	var total atomic.Int64
 	err = together(len(d.Nodes), func(i int) error {
-		c, err := dial(websocketURL(d.Nodes[(i+1)%len(d.Nodes)]))
+		c, err := dial(d.Nodes[(i+1)%len(d.Nodes)].Server)
 		if err != nil {
 			return err
 		}
@@ -418,7 +419,7 @@ func (b *bench) measureWithin(context.Context) error {
 		for i, d := range []*deployment.Deployment{b.single, b.cluster} {
 			var r result
 			n := d.Nodes[round%len(d.Nodes)]
-			if err := relay(websocketURL(n), fmt.Sprintf("r%d-", round), b.plan, n.CPU, nil, &r); err != nil {
+			if err := relay(n.Server, fmt.Sprintf("r%d-", round), b.plan, n.CPU, nil, &r); err != nil {
 				return err
 			}
 			b.f.within[i] = append(b.f.within[i], r.relayed)
@@ -473,7 +474,7 @@ func (b *bench) paced(d *deployment.Deployment, mark func(begin bool), nats bool
 	names := make([]string, 0, senders)
 	for i := range senders / 2 {
 		one, two := fmt.Sprintf("across-%d-a", i), fmt.Sprintf("across-%d-b", i)
-		x, y, err := call(websocketURL(d.Nodes[i%len(d.Nodes)]), websocketURL(d.Nodes[(i+1)%len(d.Nodes)]), one, two)
+		x, y, err := call(d.Nodes[i%len(d.Nodes)].Server, d.Nodes[(i+1)%len(d.Nodes)].Server, one, two)
 		for _, c := range []*client{x, y} {
 			if c != nil {
 				all = append(all, c)

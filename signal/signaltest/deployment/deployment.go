@@ -24,7 +24,7 @@ import (
 type Options struct {
 	// Dir keeps logs and the data of the NATS servers.
 	Dir string
-	// Parley and NATSServer are the paths of the binaries, see Build.
+	// Parley and NATSServer are the paths of the binaries; see BuildNATSServer. NATSServer is not used without NATS.
 	Parley, NATSServer string
 	// Nodes is the number of signaling servers, at least 1.
 	Nodes int
@@ -40,8 +40,9 @@ type Options struct {
 
 // Deployment is a running cluster.
 type Deployment struct {
-	// URL is that of the balancer, http://HOST:PORT, or of the first node without one.
-	URL string
+	// URL is that of the balancer, http://HOST:PORT, or of the first node without one, and Server that of its
+	// signaling.
+	URL, Server string
 	// Nodes are the signaling servers.
 	Nodes []*Node
 	// NATS are the NATS servers.
@@ -53,8 +54,8 @@ type Deployment struct {
 // Node is a signaling server.
 type Node struct {
 	*Process
-	// URL is that of the pages, http://HOST:PORT, and Admin that of /readyz and /metrics.
-	URL, Admin string
+	// URL is that of the pages, http://HOST:PORT, Server that of signaling, and Admin that of /readyz and /metrics.
+	URL, Server, Admin string
 }
 
 // NATSServer is a NATS server.
@@ -67,20 +68,15 @@ type NATSServer struct {
 // startTimeout bounds the start of a process.
 const startTimeout = 40 * time.Second
 
-// Build builds parley, without cgo, and nats-server in dir and returns their paths.
-func Build(dir string) (parley, natsServer string, err error) {
-	parley, natsServer = filepath.Join(dir, "parley"), filepath.Join(dir, "nats-server")
-	for _, args := range [][]string{
-		{"-o", parley, "parley/cmd/parley"},
-		{"-o", natsServer, "github.com/nats-io/nats-server/v2"},
-	} {
-		cmd := exec.Command("go", append([]string{"build"}, args...)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", "", fmt.Errorf("go build %s: %w\n%s", args[len(args)-1], err, out)
-		}
+// BuildNATSServer builds the NATS server in dir and returns the path of the binary.
+func BuildNATSServer(dir string) (path string, err error) {
+	path = filepath.Join(dir, "nats-server")
+	cmd := exec.Command("go", "build", "-o", path, "github.com/nats-io/nats-server/v2")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build of nats-server: %w\n%s", err, out)
 	}
-	return parley, natsServer, nil
+	return path, nil
 }
 
 // Start starts all processes and waits until the nodes are ready. The caller ends them with Close.
@@ -97,20 +93,29 @@ func Start(ctx context.Context, o Options) (*Deployment, error) {
 		d.Close()
 		return nil, err
 	}
+	d.Server = signalingURL(d.URL)
 	return d, nil
 }
 
 // Close ends all processes at once.
 func (d *Deployment) Close() {
+	for _, p := range d.Processes() {
+		p.Kill()
+	}
+}
+
+// Processes returns all processes, the balancer first and the NATS servers last.
+func (d *Deployment) Processes() (all []*Process) {
 	if d.Balancer != nil {
-		d.Balancer.Kill()
+		all = append(all, d.Balancer)
 	}
 	for _, n := range d.Nodes {
-		n.Kill()
+		all = append(all, n.Process)
 	}
 	for _, n := range d.NATS {
-		n.Kill()
+		all = append(all, n.Process)
 	}
+	return all
 }
 
 func (d *Deployment) startNATS(ctx context.Context, o Options) error {
@@ -160,7 +165,7 @@ func (d *Deployment) startNodes(ctx context.Context, o Options) error {
 			args = append(args, "--nats", strings.Join(urls, ","))
 		}
 		name := fmt.Sprint("node", i+1)
-		n := &Node{NewProcess(name, filepath.Join(o.Dir, name+".log"), o.Parley, append(args, o.Args...)...), "http://" + listen, "http://" + admin}
+		n := &Node{NewProcess(name, filepath.Join(o.Dir, name+".log"), o.Parley, append(args, o.Args...)...), "http://" + listen, "ws://" + listen, "http://" + admin}
 		d.Nodes = append(d.Nodes, n)
 		if err := n.Start(); err != nil {
 			return err
@@ -174,6 +179,8 @@ func (d *Deployment) startNodes(ctx context.Context, o Options) error {
 	d.URL = d.Nodes[0].URL
 	return nil
 }
+
+func signalingURL(page string) string { return "ws" + strings.TrimPrefix(page, "http") }
 
 // Ready waits until the node takes logins.
 func (n *Node) Ready(ctx context.Context) error {
@@ -268,9 +275,9 @@ func (p *Process) await(ctx context.Context, url string, good func(status int, t
 		case err == nil && good(status, text):
 			return nil
 		case !p.Running():
-			return fmt.Errorf("%s has ended:\n%s", p.Name, p.lastLog())
+			return fmt.Errorf("%s has ended:\n%s", p.Name, p.LastOutput())
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s is not ready within %s: %s: status %d %s, %w\n%s", p.Name, startTimeout, url, status, text, err, p.lastLog())
+			return fmt.Errorf("%s is not ready within %s: %s: status %d %s, %w\n%s", p.Name, startTimeout, url, status, text, err, p.LastOutput())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -135,8 +135,8 @@ func Memory(pid int) (float64, error) {
 	return strconv.ParseFloat(text, 64)
 }
 
-// lastLog returns the end of the output.
-func (p *Process) lastLog() string {
+// LastOutput returns the end of the output.
+func (p *Process) LastOutput() string {
 	const most = 2000
 	text, err := os.ReadFile(p.Log)
 	if err != nil {
