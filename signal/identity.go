@@ -7,13 +7,14 @@ import (
 
 // LoginRequest is a login that an authorizer decides about.
 type LoginRequest struct {
-	// Name is the requested name; it has passed CheckName.
+	// Name is the requested name; it has passed CheckName. Name is empty if the client, of a
+	// gateway, has requested none: then Identity.Name is that of the user.
 	Name string
 	// Token is the client's token, at most 8 KiB; "" if it sent none. It must not be logged.
 	Token string
 	// Address is the client's address, as reported by trusted proxies if there are any.
 	Address netip.Addr
-	// Dialect is the client's dialect.
+	// Dialect is the client's dialect, or whip or whep for a client of the gateway.
 	Dialect Dialect
 }
 

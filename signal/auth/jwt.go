@@ -90,14 +90,14 @@ func (a *JWT) Authorize(ctx context.Context, r signal.LoginRequest) (signal.Iden
 	if err != nil {
 		return signal.Identity{}, &signal.Denied{Reason: reason(err)}
 	}
-	if claims.Subject == "" || claims.Subject != r.Name {
+	if claims.Subject == "" || claims.Subject != r.Name && (r.Name != "" || signal.CheckName(claims.Subject) != nil) {
 		return signal.Identity{}, &signal.Denied{Reason: "the token is for another name"}
 	}
 	expires := claims.ExpiresAt.Time
 	if !expires.After(a.now()) { // only the leeway is left
 		expires = expires.Add(a.leeway)
 	}
-	return signal.Identity{Name: r.Name, Subject: claims.Subject, Expires: expires}, nil
+	return signal.Identity{Name: claims.Subject, Subject: claims.Subject, Expires: expires}, nil
 }
 
 func (a *JWT) parse(token string, keys []verificationKey) (claims jwt.RegisteredClaims, err error) {

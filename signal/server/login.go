@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -174,30 +175,47 @@ func (c *conn) authorize(w *wsconn.Batch, name string, req wire.Request) (signal
 	}
 	c.startWaiting(w) // the others do not wait
 	defer c.waiting.Store(false)
-	ctx, cancel := context.WithTimeout(c.server.ctx, authWait)
-	defer cancel()
-	grant, err := c.server.opts.Auth.Authorize(ctx, signal.LoginRequest{Name: name, Token: signal.Truncate(token, admission.MaxToken), Address: c.address, Dialect: c.dialect})
+	grant, err := c.server.authorize(c.server.ctx, signal.LoginRequest{Name: name, Token: token, Address: c.address, Dialect: c.dialect})
 	var denied *signal.Denied
 	switch {
 	case c.server.ctx.Err() != nil: // the server closes, and says so itself
 		return grant, &closeError{close: websocket.CloseGoingAway, text: goingAway}
 	case errors.As(err, &denied):
-		c.server.gate.LoginFailed(c.address, c.server.now())
-		c.server.metrics.authFailure("refused")
-		text := signal.Printable(denied.Reason)
-		c.refuseLogin(w, req, signal.CodeUnauthorized, text)
+		c.refuseLogin(w, req, signal.CodeUnauthorized, signal.Printable(denied.Reason))
 		return grant, &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
-	case err == nil && !grant.Expires.IsZero() && !grant.Expires.After(time.Now()):
-		c.server.metrics.authFailure("expired")
-		c.refuseLogin(w, req, signal.CodeUnauthorized, "the token has expired")
-		return grant, &closeError{close: signal.CloseUnauthorized, text: "the login was refused"}
-	case err != nil || grant.Name != "" && signal.CheckName(grant.Name) != nil:
-		c.server.metrics.authFailure("unavailable")
-		c.server.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
-		c.refuseLogin(w, req, signal.CodeUnavailable, "whether this login is good cannot be found out now; try again later")
+	case err != nil:
+		c.refuseLogin(w, req, signal.CodeUnavailable, ErrUndecided.Error())
 		return grant, &closeError{close: signal.CloseOverloaded, text: "the login could not be decided"}
+	}
+	return grant, nil
+}
+
+// authorize asks the Authorizer. The error is a *signal.Denied, or another one if there is no
+// decision.
+func (s *Server) authorize(ctx context.Context, r signal.LoginRequest) (signal.Identity, error) {
+	r.Token = signal.Truncate(r.Token, admission.MaxToken)
+	limited, cancel := context.WithTimeout(ctx, authWait)
+	defer cancel()
+	grant, err := s.opts.Auth.Authorize(limited, r)
+	switch {
+	case ctx.Err() != nil:
+		return grant, ctx.Err()
+	case errors.As(err, new(*signal.Denied)):
+		s.gate.LoginFailed(r.Address, s.now())
+		s.metrics.authFailure("refused")
+		return grant, err
+	case err == nil && !grant.Expires.IsZero() && !grant.Expires.After(time.Now()):
+		s.metrics.authFailure("expired")
+		return grant, &signal.Denied{Reason: "the token has expired"}
+	case err == nil && grant.Name != "" && signal.CheckName(grant.Name) != nil:
+		err = errors.New("the Authorizer has granted an invalid name")
+		fallthrough
+	case err != nil:
+		s.metrics.authFailure("unavailable")
+		s.log.Warn("a login could not be decided and was refused", slog.Any("error", err))
+		return grant, err
 	case grant.Name == "":
-		grant.Name = name
+		grant.Name = r.Name
 	}
 	return grant, nil
 }
@@ -205,12 +223,20 @@ func (c *conn) authorize(w *wsconn.Batch, name string, req wire.Request) (signal
 // throttle refuses an address from which too many logins were refused, before another guess is
 // looked at.
 func (c *conn) throttle(w *wsconn.Batch, req wire.Request) error {
-	if !c.server.gate.Throttled(c.address, c.server.now()) {
+	if !c.server.throttled(c.address) {
 		return nil
 	}
-	c.server.metrics.authFailure("throttled")
-	c.refuseLogin(w, req, signal.CodeThrottled, "too many logins from your address were refused; try again later")
+	c.refuseLogin(w, req, signal.CodeThrottled, ErrThrottled.Error())
 	return &closeError{close: signal.CloseRateLimited, text: "too many logins from this address were refused"}
+}
+
+// throttled reports whether too many logins from an address were refused, and counts that.
+func (s *Server) throttled(address netip.Addr) bool {
+	if !s.gate.Throttled(address, s.now()) {
+		return false
+	}
+	s.metrics.authFailure("throttled")
+	return true
 }
 
 // grantICE puts the ICE servers of a user into a reply. Their credentials last no longer than the

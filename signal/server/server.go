@@ -44,6 +44,7 @@ type Server struct {
 	metrics  *metrics
 	began    time.Time
 	seed     maphash.Seed // of names in the log
+	handlers []prefixHandler
 
 	ctx     context.Context // ends with Close: what waits for an Authorizer waits no longer
 	cancel  context.CancelFunc
@@ -96,7 +97,7 @@ func New(options *Options) *Server {
 // the server's own stays, so that what net/http holds for a request is freed.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !websocket.IsWebSocketUpgrade(r) {
-		s.opts.Pages.ServeHTTP(w, r)
+		s.pages(r).ServeHTTP(w, r)
 		return
 	}
 	if status, err := s.policy.CheckHandshake(r); err != nil {

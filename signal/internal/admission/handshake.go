@@ -45,16 +45,16 @@ func (p *Policy) CheckHandshake(r *http.Request) (status int, err error) {
 		return http.StatusBadRequest, errors.New("invalid WebSocket handshake: want Sec-WebSocket-Version: 13")
 	case keyErr != nil || len(key) != 16:
 		return http.StatusBadRequest, errors.New("invalid WebSocket handshake: want a Sec-WebSocket-Key of 16 bytes in base64")
-	case !p.originAllowed(r):
+	case !p.OriginAllowed(r):
 		return http.StatusForbidden, errors.New("origin not allowed")
 	}
 	return 0, nil
 }
 
-// originAllowed reports whether the page of a request may connect. A browser sends Origin with
+// OriginAllowed reports whether the page of a request may connect. A browser sends Origin with
 // every WebSocket and lets any page open one anywhere (RFC 6455, 10.2), so the server has to check
 // it. Programs send none and are allowed.
-func (p *Policy) originAllowed(r *http.Request) bool {
+func (p *Policy) OriginAllowed(r *http.Request) bool {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
 		return true
