@@ -38,6 +38,9 @@ tokens for those who may come in:
    parley serve --acme call.example.org --turn :3478 --auth-jwt public.pem
    parley serve --listen :443 --tls-cert fullchain.pem --tls-key key.pem
 
+OBS, FFmpeg and players over HTTP, see parley help server:
+   parley serve --whip --whep
+
 Behind a proxy that adds X-Forwarded-For, with what watches it on another port:
    parley serve --origin https://call.example.org \
       --trusted-proxy 10.0.0.0/8 --client-ip-header X-Forwarded-For \
@@ -60,6 +63,8 @@ permits it.`,
 			&cli.BoolFlag{Name: "page-auto", HideDefault: true, Sources: cli.EnvVars("PARLEY_SERVE_PAGE_AUTO"),
 				Usage: "let the page do without a click what its address asks for: ?call=, &answer=1, &say=, &files=1; never if a link from another site led to it, and only over HTTPS or on localhost; " +
 					"default: only while every --listen is a loopback address and there is no proxy (--origin, --trusted-proxy)"},
+			config.Bool("whip", "let HTTP clients such as OBS publish: a POST to /whip/NAME calls NAME (RFC 9725)"),
+			config.Bool("whep", "let HTTP clients such as players play: a POST to /whep/NAME calls NAME, who sends"),
 			config.Duration("resume", 20*time.Second, "time `D` in which clients of ours may come back after a network loss; 0 for not at all"),
 		}, tlsFlags(), loginFlags(), turnFlags(), limitFlags(), operationFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
@@ -167,6 +172,7 @@ func serveOptions(cmd *cli.Command, std stdio.Streams) (o serve.Options, err err
 		},
 		Admin:   serve.AdminOptions{Address: cmd.String("admin"), Hosts: cmd.StringSlice("admin-host")},
 		Cluster: serve.ClusterOptions{NATS: cmd.String("nats"), Credentials: cmd.String("nats-creds"), Prefix: cmd.String("nats-prefix")},
+		WHIP: cmd.Bool("whip"), WHEP: cmd.Bool("whep"),
 		Version: config.Version(),
 	}
 	if o.Sockets, err = serve.PassedSockets(); err != nil {

@@ -83,6 +83,9 @@ func (s *service) adminHandler(signaling *server.Server) http.Handler {
 	if s.cluster != nil {
 		registry.MustRegister(s.cluster.Node)
 	}
+	if s.gateway != nil {
+		registry.MustRegister(s.gateway)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {

@@ -20,6 +20,7 @@ import (
 	"parley/cmd/parley/internal/exit"
 	"parley/signal/server"
 	"parley/signal/web"
+	whipserver "parley/signal/whip/server"
 )
 
 // Options are the choices of a server. Errors name them as the flags of `parley serve`.
@@ -42,6 +43,7 @@ type Options struct {
 	TURN       TURNOptions
 	Admin      AdminOptions
 	Cluster    ClusterOptions
+	WHIP, WHEP bool // HTTP clients may publish to users, and play from them
 
 	Version string       // of this build, for the metrics
 	Logger  *slog.Logger // nil for none
@@ -86,8 +88,9 @@ type service struct {
 	secure     *certificates // nil: no TLS
 	turn       *turnServer   // nil: none
 	ice        iceServers
-	cluster    *clusterNode // nil: none
-	sockets    []io.Closer  // opened by open
+	cluster    *clusterNode        // nil: none
+	gateway    *whipserver.Gateway // nil: none
+	sockets    []io.Closer         // opened by open
 }
 
 // task is a part of the service that runs until its context is done.
@@ -104,6 +107,7 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	signaling := server.New(&s.signaling)
+	s.openGateway(signaling)
 	tasks, err := s.open(ctx, signaling)
 	if err != nil {
 		for _, c := range s.sockets {
@@ -216,6 +220,17 @@ func strictTransport(next http.Handler) http.Handler {
 	})
 }
 
+// openGateway serves WHIP and WHEP, if that is wanted.
+func (s *service) openGateway(signaling *server.Server) {
+	if !s.WHIP && !s.WHEP {
+		return
+	}
+	s.gateway = whipserver.New(signaling, whipserver.Options{Publish: s.WHIP, Play: s.WHEP, Logger: s.Logger})
+	for _, prefix := range s.gateway.Prefixes() {
+		signaling.HandlePrefix(prefix, s.gateway)
+	}
+}
+
 // open opens all sockets before the first client is served, so that a port in use is reported early.
 func (s *service) open(ctx context.Context, signaling *server.Server) ([]task, error) {
 	var listeners []net.Listener
@@ -234,6 +249,13 @@ func (s *service) open(ctx context.Context, signaling *server.Server) ([]task, e
 		secured = s.secure.listeners(listeners)
 	}
 	tasks := []task{func(ctx context.Context) error { return signaling.Run(ctx, secured...) }}
+	if s.gateway != nil {
+		tasks = append(tasks, func(ctx context.Context) error {
+			<-ctx.Done()
+			s.gateway.Close() // the requests that wait for users would delay the end
+			return nil
+		})
+	}
 	admin := func(ctx context.Context) (task, error) { return s.openAdmin(ctx, signaling) }
 	for _, open := range []func(context.Context) (task, error){s.openTURN, admin, s.openChallenges} {
 		t, err := open(ctx)
