@@ -12,6 +12,7 @@ import (
 // credentials where ICE is restarted.
 type Fragment struct {
 	Ufrag, Pwd string // of the ICE session, "" where the fragment has none
+	Kind, Mid  string // of the m-section that has them, as in RFC 9725; "" if they stand before the first one
 	Candidates []Candidate
 	End        bool // there are no further candidates
 }
@@ -39,7 +40,8 @@ func ParseFragment(text string) (*Fragment, error) {
 	}
 	f := &Fragment{}
 	var kind, mid string
-	section := 0 // index of its first candidate
+	section := 0    // index of its first candidate
+	inside := false // the current m-section has the ICE credentials
 	known := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
@@ -56,7 +58,7 @@ func ParseFragment(text string) (*Fragment, error) {
 		switch {
 		case line[0] == 'm':
 			kind, _, _ = strings.Cut(line[2:], " ")
-			if mid, section = "", len(f.Candidates); kind == "" || len(kind) > maxMid || tokenLength(kind) != len(kind) {
+			if mid, section, inside = "", len(f.Candidates), false; kind == "" || len(kind) > maxMid || tokenLength(kind) != len(kind) {
 				return nil, fmt.Errorf("invalid SDP fragment: got the line %q", signal.Printable(line))
 			}
 		case line[0] != 'a':
@@ -69,8 +71,13 @@ func ParseFragment(text string) (*Fragment, error) {
 			for i := range f.Candidates[section:] { // the attributes of an m-section have no order
 				f.Candidates[section+i].Mid = mid
 			}
+			if inside {
+				f.Mid = mid
+			}
 		case name == "ice-ufrag":
-			known = true
+			if known = true; f.Ufrag == "" {
+				f.Kind, f.Mid, inside = kind, mid, kind != ""
+			}
 			if err := f.setCredential(&f.Ufrag, value, 4); err != nil {
 				return nil, err
 			}
@@ -120,21 +127,31 @@ func (f *Fragment) setCredential(to *string, value string, shortest int) error {
 func (f *Fragment) String() string {
 	var b strings.Builder
 	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\r\n", a...) }
+	kind, mid, inside := "", "", false
+	begin := func(k, m string) {
+		if k == "" || inside && k == kind && m == mid {
+			return
+		}
+		kind, mid, inside = k, m, true
+		line("m=%s 9 UDP/TLS/RTP/SAVPF 0", kind)
+		if mid != "" {
+			line("a=mid:%s", mid)
+		}
+	}
+	rest := f.Candidates
+	for len(rest) > 0 && rest[0].Kind == "" {
+		line("a=%s", rest[0].Line)
+		rest = rest[1:]
+	}
 	if f.Ufrag != "" {
+		begin(f.Kind, f.Mid)
 		line("a=ice-ufrag:%s", f.Ufrag)
 	}
 	if f.Pwd != "" {
 		line("a=ice-pwd:%s", f.Pwd)
 	}
-	kind, mid, inside := "", "", false
-	for _, c := range f.Candidates {
-		if c.Kind != "" && (!inside || c.Kind != kind || c.Mid != mid) {
-			kind, mid, inside = c.Kind, c.Mid, true
-			line("m=%s 9 RTP/AVP 0", kind)
-			if mid != "" {
-				line("a=mid:%s", mid)
-			}
-		}
+	for _, c := range rest {
+		begin(c.Kind, c.Mid)
 		line("a=%s", c.Line)
 	}
 	if f.End {

@@ -32,8 +32,8 @@ func WriteProblem(w http.ResponseWriter, status int, detail string) {
 }
 
 // ReadProblem returns the message of a server in the body of an error: the detail of problem
-// details, the text of JSON as common servers write it, or the first line of plain text. It is
-// printable, has at most 1 KiB and is "" if there is none.
+// details, the text of JSON as common servers write it, or the first line of plain text; "" for
+// none. The message is printable and has at most 1 KiB.
 func ReadProblem(contentType string, body []byte) string {
 	body = body[:min(len(body), MaxProblem)]
 	text := ""

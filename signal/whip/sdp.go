@@ -53,8 +53,8 @@ func FragmentOf(description string) (*Fragment, error) {
 		return nil, err
 	}
 	m := bundled(d)
-	f := &Fragment{}
 	mid, _ := m.Attribute("mid")
+	f := &Fragment{Kind: m.MediaName.Media, Mid: mid}
 	attribute := func(key string) string {
 		if value, ok := m.Attribute(key); ok {
 			return value

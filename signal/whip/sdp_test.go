@@ -14,7 +14,7 @@ const description = "v=0\r\no=- 3 4 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:
 
 func TestFragmentOf(t *testing.T) {
 	f, err := FragmentOf(description)
-	want := &Fragment{Ufrag: "them", Pwd: "abcdefghijklmnopqrstuv", End: true, Candidates: []Candidate{{"video", "v1", "candidate:1 1 udp 1 192.0.2.1 5000 typ host"}}}
+	want := &Fragment{Ufrag: "them", Pwd: "abcdefghijklmnopqrstuv", Kind: "video", Mid: "v1", End: true, Candidates: []Candidate{{"video", "v1", "candidate:1 1 udp 1 192.0.2.1 5000 typ host"}}}
 	if err != nil || cmp.Diff(want, f) != "" {
 		t.Errorf("got %v, %v", f, err)
 	}

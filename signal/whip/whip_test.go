@@ -162,7 +162,7 @@ func fragmentSeeds() []string {
 		// RFC 9725 section 4.3.2
 		"a=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\n" +
 			"a=candidate:1387637174 1 udp 2122260223 192.0.2.1 61764 typ host generation 0 ufrag EsAw network-id 1\r\na=end-of-candidates\r\n",
-		"a=ice-ufrag:ysXw\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k\r\na=ice-options:trickle ice2\r\n",
+		"m=video 9 x 0\na=ice-ufrag:ysXw\na=candidate:1\na=mid:v\nm=audio 9 x 0\na=candidate:2", "a=ice-ufrag:ysXw\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k\r\na=ice-options:trickle ice2\r\n",
 		"a=candidate:1 1 udp 1 192.0.2.1 1 typ host\nm=video 9 RTP/AVP 0\na=candidate:2 1 udp 1 192.0.2.1 1 typ host\na=mid:v1\na=candidate:nonsense\n",
 		"a=end-of-candidates", "", "m=audio 9 RTP/AVP 0\r\na=mid:0\r\n", "a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1", "a=ice-ufrag:abc", "a=ice-ufrag:ab\"cd",
 		"a=ice-ufrag:aaaa\nm=audio 9 x 0\na=ice-ufrag:bbbb", "x", "a=\x01", "a=mid:a b", "a=mid:", "\r\r\n",
@@ -172,27 +172,27 @@ func fragmentSeeds() []string {
 func TestParseFragment(t *testing.T) {
 	seeds := fragmentSeeds()
 	f, err := ParseFragment(seeds[0])
-	want := &Fragment{Ufrag: "EsAw", Pwd: "P2uYro0UCOQ4zxjKXaWCBui1", End: true, Candidates: []Candidate{
+	want := &Fragment{Ufrag: "EsAw", Pwd: "P2uYro0UCOQ4zxjKXaWCBui1", Kind: "audio", Mid: "0", End: true, Candidates: []Candidate{
 		{"audio", "0", "candidate:1387637174 1 udp 2122260223 192.0.2.1 61764 typ host generation 0 ufrag EsAw network-id 1"},
 	}}
 	if err != nil || cmp.Diff(want, f) != "" {
 		t.Errorf("got %v, %v", f, err)
 	}
-	f, err = ParseFragment(seeds[1])
+	f, err = ParseFragment(seeds[2])
 	if err != nil || f.Ufrag != "ysXw" || f.Pwd != "vw5LmwG4y/e6dPP/zAP9Gp5k" || f.End {
 		t.Errorf("got %v, %v", f, err)
 	}
-	f, err = ParseFragment(seeds[2])
+	f, err = ParseFragment(seeds[3])
 	want = &Fragment{Candidates: []Candidate{
 		{"", "", "candidate:1 1 udp 1 192.0.2.1 1 typ host"}, {"video", "v1", "candidate:2 1 udp 1 192.0.2.1 1 typ host"}, {"video", "v1", "candidate:nonsense"},
 	}}
 	if err != nil || cmp.Diff(want, f) != "" {
 		t.Errorf("got %v, %v", f, err)
 	}
-	if f, err = ParseFragment(seeds[3]); err != nil || !f.End {
+	if f, err = ParseFragment(seeds[4]); err != nil || !f.End {
 		t.Errorf("got %v, %v", f, err)
 	}
-	for _, bad := range append(seeds[4:], strings.Repeat("a=candidate:x\n", MaxCandidates+1), strings.Repeat("a=x\n", MaxFragment), "a="+strings.Repeat("x", signal.MaxCandidate)) {
+	for _, bad := range append(seeds[5:], strings.Repeat("a=candidate:x\n", MaxCandidates+1), strings.Repeat("a=x\n", MaxFragment), "a="+strings.Repeat("x", signal.MaxCandidate)) {
 		if f, err := ParseFragment(bad); err == nil {
 			t.Errorf("%.40q: got %v, want an error", bad, f)
 		}

@@ -20,7 +20,7 @@ import (
 
 // Options are the options of a Client. The zero value of each field is its default.
 type Options struct {
-	// Token returns the Bearer token, "" for none. It is asked before every request.
+	// Token returns the Bearer token, "" for none. Every request asks for it.
 	Token func() (string, error)
 	// Header is sent with every request to the origin of the endpoint.
 	Header http.Header

@@ -129,10 +129,10 @@ func TestSession(t *testing.T) {
 	}
 	want := []string{
 		fmt.Sprintf(`POST /whip/a token="Bearer t" match="" type="application/sdp" %d`, len(offer)),
-		`PATCH /session/1?key=secret token="Bearer t" match="\"e1\"" type="application/trickle-ice-sdpfrag" 75`,
+		`PATCH /session/1?key=secret token="Bearer t" match="\"e1\"" type="application/trickle-ice-sdpfrag" 85`,
 		`PATCH /session/1?key=secret token="Bearer t" match="*" type="application/trickle-ice-sdpfrag" 52`,
 		`PATCH /session/1?key=secret token="Bearer t" match="\"*\"" type="application/trickle-ice-sdpfrag" 52`,
-		`PATCH /session/1?key=secret token="Bearer t" match="\"e2\"" type="application/trickle-ice-sdpfrag" 75`,
+		`PATCH /session/1?key=secret token="Bearer t" match="\"e2\"" type="application/trickle-ice-sdpfrag" 85`,
 		`DELETE /session/1?key=secret token="Bearer t" match="" type="" 0`,
 	}
 	if diff := cmp.Diff(want, s.seen()); diff != "" {
