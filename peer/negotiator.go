@@ -77,7 +77,7 @@ func (n *negotiator) polite() bool {
 	case terminalPeer:
 		return !n.cfg.Impolite
 	}
-	return false
+	return n.cfg.NoRenegotiation // a WHEP server may offer in place of an answer
 }
 
 // withParley reports whether the peer is a parley, terminal or page.
