@@ -19,8 +19,8 @@ import (
 func callCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "call",
-		Usage:     "log in and call NAME",
-		ArgsUsage: "NAME",
+		Usage:     "log in and call NAME, or publish to or play from a URL",
+		ArgsUsage: "NAME|URL",
 		Description: `Calls NAME and stays in the call until somebody hangs up, --duration is over or
 all expectations hold. It receives whatever NAME sends; it sends what --video,
 --audio and --say name.
@@ -33,9 +33,13 @@ all expectations hold. It receives whatever NAME sends; it sends what --video,
    parley call tab --input ndjson <<< '{"id":1,"command":"say","text":"hi"}'
    parley call tab --expect video.size=640x480 --expect video.frames>=30 -q
 
+A URL in place of NAME publishes by WHIP or plays by WHEP, see parley help whip:
+   parley call whip://localhost:8080/whip/cam --video test --audio test
+   parley call wheps://live.example.org/whep/cam --record %t.webm --play
+
 In the relay dialect the hello-world page's names are the default:
    parley call --dialect relay --server ws://localhost:8000 --say 'hello!'`,
-		Flags:        slices.Concat(config.MediaOutFlags(), config.WaitFlags(), config.CallFlags(45*time.Second), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		Flags:        slices.Concat(config.MediaOutFlags(), config.WaitFlags(), config.CallFlags(45*time.Second), config.WHIPFlags(), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, r, err := readOptions(cmd, std)
@@ -47,7 +51,7 @@ In the relay dialect the hello-world page's names are the default:
 			if s.Dialect == signal.DialectRelay {
 				defaultName = "Saruman"
 			}
-			name, err := config.Peer(cmd, defaultName)
+			name, err := readTarget(cmd, s, defaultName)
 			if err != nil {
 				return err
 			}

@@ -68,7 +68,7 @@ func checkHelp(t *testing.T, c *cli.Command, words []string) {
 // headings returns the headings that help may have.
 func headings() []string {
 	return []string{"NAME:", "USAGE:", "DESCRIPTION:", "COMMANDS:", "GLOBAL OPTIONS:", "TOPICS (parley help TOPIC):", "OPTIONS:", "CALL:", "MEDIA OUT:",
-		"MEDIA IN:", "DATA CHANNELS:", "NETWORK:", "SIGNALING:", "SECURITY:", "OUTPUT:", "LOAD:", "TLS:", "LOGIN:", "STUN AND TURN:", "LIMITS:",
+		"MEDIA IN:", "DATA CHANNELS:", "NETWORK:", "SIGNALING:", "SECURITY:", "OUTPUT:", "LOAD:", "WHIP AND WHEP:", "TLS:", "LOGIN:", "STUN AND TURN:", "LIMITS:",
 		"OPERATION:", "ENVIRONMENT:", "EXIT STATUS:"}
 }
 

@@ -50,6 +50,23 @@ func newLogger(std stdio.Streams, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
+// readTarget reads the operand of a command that calls: a URL, which is noted in the options, or the name of a
+// peer, which is otherwise if there is none. It returns the name of the call.
+func readTarget(cmd *cli.Command, o *session.Options, otherwise string) (name string, err error) {
+	args := cmd.Args().Slice()
+	if len(args) == 1 {
+		otherwise = args[0]
+	}
+	if o.WHIP, err = config.ReadWHIP(cmd, otherwise, o.Video != "" || o.Audio != ""); err != nil {
+		return "", err
+	}
+	if o.Endpoint != nil && len(args) == 1 {
+		o.Server = o.Endpoint.URL.String()
+		return o.WHIP.URL, nil
+	}
+	return config.Peer(cmd, otherwise)
+}
+
 func readSignaling(cmd *cli.Command, o *session.Options) (err error) {
 	o.Signaling, err = config.ReadSignaling(cmd)
 	return err

@@ -49,6 +49,9 @@ It ends with 0 when all files are there, with 12 if they were not wanted, and wi
 				return exit.Usagef("%s needs a file and the name of the peer; see %s --help", cmd.FullName(), cmd.FullName())
 			}
 			name := args[len(args)-1]
+			if err := config.CheckNoURL(cmd, name); err != nil {
+				return err
+			}
 			if err := signal.CheckPeerName(name); err != nil {
 				return exit.Usagef("invalid name %q: %v", sanitize.Text(name), err)
 			}

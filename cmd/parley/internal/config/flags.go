@@ -90,6 +90,9 @@ func Peer(cmd *cli.Command, otherwise string) (string, error) {
 	case otherwise == "":
 		return "", exit.Usagef("%s needs the name of the peer; see %s --help", cmd.FullName(), cmd.FullName())
 	}
+	if err := CheckNoURL(cmd, otherwise); err != nil {
+		return "", err
+	}
 	if err := signal.CheckPeerName(otherwise); err != nil {
 		return "", exit.Usagef("invalid name %q: %v", sanitize.Text(otherwise), err)
 	}

@@ -12,6 +12,7 @@ import (
 	"parley/peer"
 	"parley/signal"
 	"parley/signal/client"
+	whipclient "parley/signal/whip/client"
 )
 
 // Code is the exit code of the process. The codes are part of the interface.
@@ -84,6 +85,7 @@ func CodeOf(err error) Code {
 		file        *media.FileError
 		spec        *media.SpecError
 		interrupted *SignalError
+		request     *whipclient.Error
 	)
 	switch {
 	case err == nil:
@@ -92,6 +94,8 @@ func CodeOf(err error) Code {
 		return exitError.Code
 	case errors.As(err, &interrupted):
 		return Interrupted
+	case errors.As(err, &request):
+		return requestCode(request.Kind)
 	case errors.As(err, &login):
 		return Login
 	case errors.As(err, &lost) && lost.Code == signal.CloseUnauthorized: // the token has expired
@@ -106,6 +110,19 @@ func CodeOf(err error) Code {
 		return Usage
 	}
 	return Failure
+}
+
+func requestCode(k whipclient.Kind) Code {
+	switch k {
+	case whipclient.Unreachable:
+		return Signaling
+	case whipclient.Unauthorized:
+		return Login
+	case whipclient.Absent:
+		return Absent
+	default:
+		return Negotiation
+	}
 }
 
 func stageCode(s peer.Stage) Code {

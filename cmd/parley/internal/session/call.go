@@ -76,7 +76,7 @@ func SignIn(ctx context.Context, o *Options, r *resources.Resources) (*signaling
 
 // SignalingOptions returns the options of the connection to the signaling server.
 func SignalingOptions(o *Options, r *resources.Resources) signaling.Options {
-	return signaling.Options{Signaling: o.Signaling, ICEServers: o.ICEServers, RelayOnly: o.RelayOnly, Timeout: o.Timeout, RetryTaken: o.RetryTaken,
+	return signaling.Options{Signaling: o.Signaling, ICEServers: o.ICEServers, RelayOnly: o.RelayOnly, Timeout: o.Timeout, RetryTaken: o.RetryTaken, WHIP: o.WHIP,
 		Report: r.Report, Logger: r.Logger}
 }
 

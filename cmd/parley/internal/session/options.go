@@ -18,6 +18,7 @@ type Options struct {
 	config.MediaIn
 	config.Call
 	config.Security
+	config.WHIP
 	Channels []datachannel.Options // that a caller opens; none: one with the usual label
 	Input    bool                  // there are commands on standard input
 

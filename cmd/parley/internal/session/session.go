@@ -181,6 +181,12 @@ func peerConfig(c *Session, signaler *signaling.Signaler) (peer.Config, error) {
 	if c.options.Dialect == signal.DialectCall && c.App == nil || c.options.Video != "" || c.options.Audio != "" || c.options.Record != "" {
 		conf.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}
 	}
+	if e := c.options.Endpoint; e != nil {
+		conf.NoRenegotiation, conf.Channels, conf.ICE.GatherAfterAnswer = true, nil, c.options.GatherAfter
+		if conf.Media.SendOnly = c.options.Publishes(); conf.Media.SendOnly {
+			conf.Media.Receive = nil
+		}
+	}
 	if c.resources.RTPDump != nil {
 		conf.OnRTP = c.resources.RTPDump.WriteRTP
 	}

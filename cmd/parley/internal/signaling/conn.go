@@ -17,6 +17,7 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/sanitize"
+	"parley/cmd/parley/internal/signaling/whipcall"
 	"parley/peer"
 	"parley/signal"
 	"parley/signal/client"
@@ -33,6 +34,7 @@ type Options struct {
 	RelayOnly  bool               // a TURN server is needed
 	Timeout    time.Duration      // that bounds SignIn, for its errors; 0 for none
 	RetryTaken bool               // a name that is taken is tried again until Timeout
+	WHIP       config.WHIP        // an endpoint in place of the server
 	Report     *event.Reporter
 	Logger     *slog.Logger
 }
@@ -50,6 +52,10 @@ type Conn struct {
 // SignIn opens the transport, which reaches the server and logs in.
 func SignIn(ctx context.Context, o Options) (*Conn, error) {
 	l := &Conn{Options: o}
+	if o.WHIP.Endpoint != nil {
+		l.transport = whipTransport{whipcall.New(l.whipOptions())}
+		return l, nil
+	}
 	if err := l.dial(ctx); err != nil {
 		return nil, err
 	}
@@ -344,6 +350,10 @@ func Deliver(call *peer.Call, m signal.Message) {
 	case signal.Offer:
 		call.DeliverOffer(Description(m))
 	case signal.Answer:
+		if m.SDP == "" && m.Text != "" {
+			call.DeliverRejection(m.Text)
+			return
+		}
 		call.DeliverAnswer(Description(m))
 	case signal.ICECandidate:
 		call.DeliverCandidate(CandidateInit(m.Candidate))
