@@ -108,3 +108,5 @@ tool (
 	gotest.tools/gotestsum
 	honnef.co/go/tools/cmd/staticcheck
 )
+
+replace github.com/pion/sctp => ./peer/third_party/sctp
