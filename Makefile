@@ -3,7 +3,7 @@
 # make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -82,6 +82,7 @@ check:
 	@echo "no camera and no audio device is tested here: see make lab"
 	CGO_ENABLED=0 go test ./media/device/...
 	CGO_ENABLED=1 go test ./media/device/...
+	cd peer/third_party/sctp && go test -race ./...
 	go tool gotestsum --format pkgname-and-test-fails --rerun-fails=2 --rerun-fails-max-failures=3 --packages="./signal/web ./..." -- -race -timeout 40m -tags "$(TAGS)"
 
 # The devices, on a machine with a known camera and audio device that is emulated,
@@ -168,10 +169,17 @@ bench-setup: deps
 	npm install --prefix peer/peertest/setup --no-audit --no-fund --no-save --no-package-lock --silent
 	go run ./peer/peertest/setup
 
-# How fast bytes go, beside libwebrtc and libdatachannel, as a Markdown table.
+# How fast bytes go over emulated networks beside libwebrtc and libdatachannel, and
+# beside a TCP connection, as a Markdown table. Root, or user namespaces.
 bench-data: build deps
 	npm install --prefix peer/peertest/bulk --no-audit --no-fund --no-save --no-package-lock --silent
 	go run ./peer/peertest/bulk -parley ./parley
+
+# The tests of pion/sctp against the changed copy in peer/third_party.
+sctp-tests:
+	copy=$$(mktemp -d) && trap 'rm -rf $$copy' EXIT && cp -r peer/third_party/sctp/. $$copy && \
+	original=$$(cd $$copy && go mod download -json github.com/pion/sctp@v1.11.1 | sed -n 's/.*"Dir": "\(.*\)",/\1/p') && \
+	cp $$original/*_test.go $$copy && chmod -R u+w $$copy && patch -d $$copy -p0 <peer/third_party/sctp-tests.patch && cd $$copy && go test -count=1 .
 
 # That channels of a call can be opened and closed without end.
 bench-channels:

@@ -34,12 +34,6 @@ const BulkReceiveBuffer = 4 << 20
 // with a round trip longer than the first timeout of 1 s there is a timeout at once.
 const minWindow = 4 * 1228
 
-// windowStep is the growth of the congestion window in a round trip of congestion avoidance, in
-// bytes: two packets, where RFC 9260 section 7.2.2 has one. It makes up for RTO.Min (section 16), 1
-// s in Pion, which passes when a retransmission is lost; libwebrtc and libdatachannel wait a
-// fraction of that.
-const windowStep = 2 * 1191
-
 // maxKeepalive bounds the time between consent checks of a silent connection (RFC 7675 section
 // 5.1).
 const maxKeepalive = 2 * time.Second
@@ -130,7 +124,6 @@ func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEng
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	s.SetSCTPMaxMessageSize(datachannel.MaxMessageSize)
 	s.SetSCTPMinCwnd(minWindow)
-	s.SetSCTPCwndCAStep(windowStep)
 	s.DetachDataChannels() // see package datachannel
 	s.SetSCTPMaxReceiveBufferSize(c.ReceiveBuffer)
 	s.SetICETimeouts(c.Timeouts.Disconnected, c.Timeouts.Failed, c.keepalive())

@@ -308,8 +308,8 @@ type Association struct {
 	maxReassemblyQueueEntries uint32
 	cwnd                      uint32 // my congestion window size
 	rwnd                      uint32 // calculated peer's receiver windows size
-	ssthresh                  uint32 // slow start threshold
-	partialBytesAcked         uint32
+	congestion                *congestionController
+	sackRTT                   time.Duration // of the newest chunk acknowledged by the SACK; 0: sent more than once
 	inFastRecovery            bool
 	fastRecoverExitPoint      uint32
 	minCwnd                   uint32 // Minimum congestion window
@@ -415,7 +415,7 @@ type Config struct {
 	MinCwnd uint32
 	// Send window for fast retransmit
 	FastRtxWnd uint32
-	// Step of congestion window increase at Congestion Avoidance
+	// Step of congestion window increase at Congestion Avoidance. Without effect, see congestionController.
 	CwndCAStep uint32
 
 	// RACK config options
@@ -874,8 +874,9 @@ func createAssociationFromConfigWithTsn(cfg *Config, tsn uint32) *Association {
 	}
 
 	assoc.setCWND(min32(4*assoc.MTU(), max32(2*assoc.MTU(), 4380)))
-	assoc.log.Tracef("[%s] updated cwnd=%d ssthresh=%d inflight=%d (INI)",
-		assoc.name, assoc.CWND(), assoc.ssthresh, assoc.inflightQueue.getNumBytes())
+	assoc.congestion = newCongestionController(assoc.CWND(), assoc.minCwnd, assoc.MTU())
+	assoc.log.Tracef("[%s] updated cwnd=%d inflight=%d (INI)",
+		assoc.name, assoc.CWND(), assoc.inflightQueue.getNumBytes())
 
 	assoc.srtt.Store(float64(0))
 	assoc.t1Init = newRTXTimer(timerT1Init, assoc, maxInitRetrans, rtoMax)
@@ -907,8 +908,6 @@ func (a *Association) initWithOutOfBandTokens(localInit *chunkInit, remoteInit *
 	a.localInterleaving = localExtensions.interleaving
 	a.setPeerSupportedExtensions(getSupportedExtensions(remoteInit.params))
 	a.setSendZeroChecksum(remoteInit.params)
-
-	a.ssthresh = a.RWND()
 
 	if err := a.establish("init"); err != nil {
 		return err
@@ -2193,9 +2192,7 @@ func (a *Association) handleInitAck(pkt *packet, initChunkAck *chunkInitAck) err
 	//  o  The initial value of ssthresh MAY be arbitrarily high (for
 	//     example, implementations MAY use the size of the receiver
 	//     advertised window).
-	a.ssthresh = a.RWND()
-	a.log.Tracef("[%s] updated cwnd=%d ssthresh=%d inflight=%d (INI)",
-		a.name, a.CWND(), a.ssthresh, a.inflightQueue.getNumBytes())
+	a.log.Tracef("[%s] cwnd=%d inflight=%d (INI)", a.name, a.CWND(), a.inflightQueue.getNumBytes())
 
 	a.t1Init.stop()
 	a.storedInit = nil
@@ -2672,6 +2669,7 @@ func (a *Association) processSelectiveAck(selectiveAckChunk *chunkSelectiveAck) 
 ) {
 	bytesAckedPerStream = map[uint16]int{}
 	now := time.Now() // capture the time for this SACK
+	a.sackRTT = 0
 
 	// Validate that full range exists in the inflight queue to prevent partial pops
 	// left over from an invalid SACK that causes the cumulativeTSNAckPoint to be updated
@@ -2770,10 +2768,11 @@ func (a *Association) processSelectiveAck(selectiveAckChunk *chunkSelectiveAck) 
 
 			// RFC 8985 (RACK) sec 5.2: RACK.segment is the most recently sent
 			// segment that has been delivered, including retransmissions.
-			if chunkPayload.since.After(newestDeliveredSendTime) {
+			if chunkPayload.since.After(newestDeliveredSendTime) && !a.acknowledgesEarlier(chunkPayload, now) {
 				newestDeliveredSendTime = chunkPayload.since
 				newestDeliveredOrigTSN = chunkPayload.tsn
 				deliveredFound = true
+				a.sackRTT = chunkPayload.roundTrip(now)
 			}
 		}
 
@@ -2825,10 +2824,11 @@ func (a *Association) processSelectiveAck(selectiveAckChunk *chunkSelectiveAck) 
 					}
 				}
 
-				if chunkPayload.since.After(newestDeliveredSendTime) {
+				if chunkPayload.since.After(newestDeliveredSendTime) && !a.acknowledgesEarlier(chunkPayload, now) {
 					newestDeliveredSendTime = chunkPayload.since
 					newestDeliveredOrigTSN = chunkPayload.tsn
 					deliveredFound = true
+					a.sackRTT = chunkPayload.roundTrip(now)
 				}
 			}
 
@@ -2842,7 +2842,7 @@ func (a *Association) processSelectiveAck(selectiveAckChunk *chunkSelectiveAck) 
 }
 
 // The caller should hold the lock.
-func (a *Association) onCumulativeTSNAckPointAdvanced(totalBytesAcked int) {
+func (a *Association) onCumulativeTSNAckPointAdvanced() {
 	// RFC 4960, sec 6.3.2.  Retransmission Timer Rules
 	//   R2)  Whenever all outstanding data sent to an address have been
 	//        acknowledged, turn off the T3-rtx timer of that address.
@@ -2854,52 +2854,6 @@ func (a *Association) onCumulativeTSNAckPointAdvanced(totalBytesAcked int) {
 	} else {
 		a.log.Tracef("[%s] T3-rtx timer start (pt2)", a.name)
 		a.t3RTX.start(a.rtoMgr.getRTO())
-	}
-
-	// Update congestion control parameters
-	if a.CWND() <= a.ssthresh { //nolint:nestif
-		// RFC 4960, sec 7.2.1.  Slow-Start
-		//   o  When cwnd is less than or equal to ssthresh, an SCTP endpoint MUST
-		//		use the slow-start algorithm to increase cwnd only if the current
-		//      congestion window is being fully utilized, an incoming SACK
-		//      advances the Cumulative TSN Ack Point, and the data sender is not
-		//      in Fast Recovery.  Only when these three conditions are met can
-		//      the cwnd be increased; otherwise, the cwnd MUST not be increased.
-		//		If these conditions are met, then cwnd MUST be increased by, at
-		//      most, the lesser of 1) the total size of the previously
-		//      outstanding DATA chunk(s) acknowledged, and 2) the destination's
-		//      path MTU.
-		if !a.inFastRecovery &&
-			a.pendingQueue.size() > 0 {
-			a.setCWND(a.CWND() + min32(uint32(totalBytesAcked), a.CWND())) //nolint:gosec // G115
-			// a.cwnd += min32(uint32(totalBytesAcked), a.MTU()) // SCTP way (slow)
-			a.log.Tracef("[%s] updated cwnd=%d ssthresh=%d acked=%d (SS)",
-				a.name, a.CWND(), a.ssthresh, totalBytesAcked)
-		} else {
-			a.log.Tracef("[%s] cwnd did not grow: cwnd=%d ssthresh=%d acked=%d FR=%v pending=%d",
-				a.name, a.CWND(), a.ssthresh, totalBytesAcked, a.inFastRecovery, a.pendingQueue.size())
-		}
-	} else {
-		// RFC 4960, sec 7.2.2.  Congestion Avoidance
-		//   o  Whenever cwnd is greater than ssthresh, upon each SACK arrival
-		//      that advances the Cumulative TSN Ack Point, increase
-		//      partial_bytes_acked by the total number of bytes of all new chunks
-		//      acknowledged in that SACK including chunks acknowledged by the new
-		//      Cumulative TSN Ack and by Gap Ack Blocks.
-		a.partialBytesAcked += uint32(totalBytesAcked) //nolint:gosec // G115
-
-		//   o  When partial_bytes_acked is equal to or greater than cwnd and
-		//      before the arrival of the SACK the sender had cwnd or more bytes
-		//      of data outstanding (i.e., before arrival of the SACK, flight size
-		//      was greater than or equal to cwnd), increase cwnd by MTU, and
-		//      reset partial_bytes_acked to (partial_bytes_acked - cwnd).
-		if a.partialBytesAcked >= a.CWND() && a.pendingQueue.size() > 0 {
-			a.partialBytesAcked -= a.CWND()
-			step := max(a.MTU(), a.cwndCAStep)
-			a.setCWND(a.CWND() + step)
-			a.log.Tracef("[%s] updated cwnd=%d ssthresh=%d acked=%d (CA)",
-				a.name, a.CWND(), a.ssthresh, totalBytesAcked)
-		}
 	}
 }
 
@@ -2944,6 +2898,9 @@ func (a *Association) processFastRetransmission( //nolint:gocognit
 			if !c.acked && !c.abandoned() && c.missIndicator < 3 {
 				c.missIndicator++
 				if c.missIndicator == 3 {
+					if c.nSent == 1 && !c.retransmit {
+						a.onChunkLost(c)
+					}
 					if a.tlrActive {
 						a.tlrApplyAdditionalLossLocked(time.Now())
 					}
@@ -2954,13 +2911,7 @@ func (a *Association) processFastRetransmission( //nolint:gocognit
 						//     last sent, according to the formula described in Section 7.2.3.
 						a.inFastRecovery = true
 						a.fastRecoverExitPoint = htna
-						a.ssthresh = max32(a.CWND()/2, 4*a.MTU())
-						a.setCWND(a.ssthresh)
-						a.partialBytesAcked = 0
 						a.willRetransmitFast = true
-
-						a.log.Tracef("[%s] updated cwnd=%d ssthresh=%d inflight=%d (FR)",
-							a.name, a.CWND(), a.ssthresh, a.inflightQueue.getNumBytes())
 					}
 				}
 			}
@@ -3006,6 +2957,7 @@ func (a *Association) processAcknowledgement(
 	}
 
 	// Process selective ack
+	limited := a.pendingQueue.size() > 0 && a.inflightQueue.getNumBytes() >= int(a.CWND()/2)
 	bytesAckedPerStream, htna,
 		newestDeliveredSendTime, newestDeliveredOrigTSN,
 		deliveredFound, err := a.processSelectiveAck(selectiveAckChunk)
@@ -3017,6 +2969,10 @@ func (a *Association) processAcknowledgement(
 	for _, nBytesAcked := range bytesAckedPerStream {
 		totalBytesAcked += nBytesAcked
 	}
+	if totalBytesAcked > 0 {
+		a.congestion.onAck(time.Now(), totalBytesAcked, a.sackRTT, limited)
+		a.setCWND(a.congestion.cwnd())
+	}
 
 	cumTSNAckPointAdvanced := false
 	if sna32LT(a.cumulativeTSNAckPoint, selectiveAckChunk.cumulativeTSNAck) {
@@ -3027,7 +2983,7 @@ func (a *Association) processAcknowledgement(
 
 		a.cumulativeTSNAckPoint = selectiveAckChunk.cumulativeTSNAck
 		cumTSNAckPointAdvanced = true
-		a.onCumulativeTSNAckPointAdvanced(totalBytesAcked)
+		a.onCumulativeTSNAckPointAdvanced()
 	}
 
 	for si, nBytesAcked := range bytesAckedPerStream {
@@ -4292,10 +4248,9 @@ func (a *Association) onRetransmissionTimeout(id int, nRtos uint) { //nolint:cyc
 		//      ssthresh = max(cwnd/2, 4*MTU)
 		//      cwnd = 1*MTU
 
-		a.ssthresh = max32(a.CWND()/2, 4*a.MTU())
-		a.setCWND(a.MTU())
-		a.log.Tracef("[%s] updated cwnd=%d ssthresh=%d inflight=%d (RTO)",
-			a.name, a.CWND(), a.ssthresh, a.inflightQueue.getNumBytes())
+		a.congestion.onTimeout()
+		a.setCWND(a.congestion.cwnd())
+		a.log.Tracef("[%s] updated cwnd=%d inflight=%d (RTO)", a.name, a.CWND(), a.inflightQueue.getNumBytes())
 		// If not in Fast Recovery, enter Fast Recovery and mark the highest outstanding TSN as the Fast Recovery exit point.
 		// When a SACK acknowledges all TSNs up to and including this exit point, Fast Recovery is exited.
 		// https://www.rfc-editor.org/rfc/rfc4960#section-7.2.4
@@ -4304,7 +4259,6 @@ func (a *Association) onRetransmissionTimeout(id int, nRtos uint) { //nolint:cyc
 			a.inFastRecovery = false
 			a.willRetransmitFast = false
 			a.fastRecoverExitPoint = 0
-			a.partialBytesAcked = 0
 			a.log.Debugf("[%s] exit fast-recovery (RTO)", a.name)
 		}
 
@@ -4331,7 +4285,7 @@ func (a *Association) onRetransmissionTimeout(id int, nRtos uint) { //nolint:cyc
 			}
 		}
 
-		a.log.Debugf("[%s] T3-rtx timed out: nRtos=%d cwnd=%d ssthresh=%d", a.name, nRtos, a.CWND(), a.ssthresh)
+		a.log.Debugf("[%s] T3-rtx timed out: nRtos=%d cwnd=%d", a.name, nRtos, a.CWND())
 
 		/*
 			a.log.Debugf("   - advancedPeerTSNAckPoint=%d", a.advancedPeerTSNAckPoint)
@@ -4671,8 +4625,8 @@ func (a *Association) onRackAfterSACK( // nolint:gocognit,cyclop,gocyclo
 				continue
 			}
 
-			if chunk.retransmit || chunk.nSent > 1 {
-				// Either already scheduled for retransmit or not an original send:
+			if chunk.retransmit {
+				// Already scheduled for retransmit:
 				// skip but keep in list in case it's still outstanding.
 				chunk = next
 
@@ -4686,6 +4640,7 @@ func (a *Association) onRackAfterSACK( // nolint:gocognit,cyclop,gocyclo
 			}
 
 			// Mark as lost by RACK.
+			a.onChunkLost(chunk)
 			chunk.retransmit = true
 			marked = true
 
@@ -4792,7 +4747,7 @@ func (a *Association) onRackTimeoutLocked() { //nolint:cyclop
 
 			continue
 		}
-		if chunk.retransmit || chunk.nSent > 1 {
+		if chunk.retransmit {
 			chunk = next
 
 			continue
@@ -4803,6 +4758,7 @@ func (a *Association) onRackTimeoutLocked() { //nolint:cyclop
 			break
 		}
 
+		a.onChunkLost(chunk)
 		chunk.retransmit = true
 		marked = true
 		a.rackRemove(chunk)
@@ -4874,6 +4830,20 @@ func (a *Association) onPTOTimerLocked() {
 		a.log.Tracef("[%s] PTO fired: probe tsn=%d", a.name, latest.tsn)
 		a.awakeWriteLoop()
 	}
+}
+
+// onChunkLost reports a lost chunk to congestion control.
+// The caller should hold the lock.
+func (a *Association) onChunkLost(chunk *chunkPayloadData) {
+	a.congestion.onLoss(time.Now(), len(chunk.userData))
+	a.setCWND(a.congestion.cwnd())
+}
+
+// acknowledgesEarlier reports whether an acknowledgement is too early for the latest transmission of
+// a chunk (RFC 8985, section 6.2, step 2).
+// The caller should hold the lock.
+func (a *Association) acknowledgesEarlier(chunk *chunkPayloadData, now time.Time) bool {
+	return chunk.nSent > 1 && now.Sub(chunk.since) < a.rackMinRTT
 }
 
 func (a *Association) rackInsert(c *chunkPayloadData) {

@@ -177,6 +177,7 @@ func WithFastRtxWnd(fastRtxWnd uint32) AssociationOption {
 }
 
 // WithCwndCAStep sets the congestion window congestion avoidance step for the association.
+// It has no effect, see congestionController.
 func WithCwndCAStep(cwndCAStep uint32) AssociationOption {
 	return sharedOption(func(c *Config) error {
 		c.CwndCAStep = cwndCAStep

@@ -317,3 +317,12 @@ func (p *chunkPayloadData) chunkSizeInPacket() int {
 
 	return chunkSize + getPadding(chunkSize)
 }
+
+// roundTrip returns the time since the chunk was sent, or 0 if it was sent more than once.
+func (p *chunkPayloadData) roundTrip(now time.Time) time.Duration {
+	if p.nSent > 1 {
+		return 0
+	}
+
+	return now.Sub(p.since)
+}
