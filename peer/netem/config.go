@@ -20,9 +20,12 @@ type Config struct {
 	Loss, Reorder, Duplicate float64
 	// Copies is the number of copies that a duplicated packet adds. Default: 1.
 	Copies int
-	// Rate is the capacity in bit/s. Packets queue for it; one that would wait longer than 300 ms
-	// is dropped. Default: 0, unlimited.
+	// Rate is the capacity in bit/s. Packets queue for it; one that would wait longer than Queue is
+	// dropped. Default: 0, unlimited.
 	Rate int
+	// Queue is the longest time that a packet waits for Rate. Default: 300 ms, about that of a home
+	// router.
+	Queue time.Duration
 	// Outages are the times at which every packet is dropped.
 	Outages []Outage
 	// Seed initializes the random numbers: with the same seed, the same happens to the nth packet
@@ -51,7 +54,7 @@ const (
 
 // Parse returns the Config that a text of NAME=VALUE words describes:
 //
-//	loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7
+//	loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit queue=100ms outage=3s@10s seed=7
 //
 // Percentages are 0% to 100%, durations are Go's and at most 10 s, rates are 8kbit to 1000mbit.
 // outage=DURATION@START may be repeated. An empty text is an error.
@@ -76,6 +79,8 @@ func Parse(text string) (Config, error) {
 		return c, errors.New("no settings: want words such as loss=5% delay=40ms")
 	case c.Reorder > 0 && c.Delay == 0 && c.Jitter == 0:
 		return c, errors.New("reorder has no effect without a delay: add delay=40ms")
+	case c.Queue > 0 && c.Rate == 0:
+		return c, errors.New("queue has no effect without a rate: add rate=500kbit")
 	}
 	return c, nil
 }
@@ -94,6 +99,10 @@ func (c *Config) set(name, value string) (err error) {
 		c.Jitter, err = parseDuration(name, value)
 	case "rate":
 		c.Rate, err = parseRate(value)
+	case "queue":
+		if c.Queue, err = parseDuration(name, value); err == nil && c.Queue == 0 {
+			err = errors.New("invalid queue=0s: want more than 0s, such as queue=100ms")
+		}
 	case "outage":
 		err = c.addOutage(value)
 	case "seed":
@@ -101,7 +110,7 @@ func (c *Config) set(name, value string) (err error) {
 			err = fmt.Errorf("invalid seed=%s: want a whole number from 0", value)
 		}
 	default:
-		err = fmt.Errorf("unknown setting %q: want delay, duplicate, jitter, loss, outage, rate, reorder or seed", name)
+		err = fmt.Errorf("unknown setting %q: want delay, duplicate, jitter, loss, outage, queue, rate, reorder or seed", name)
 	}
 	return err
 }

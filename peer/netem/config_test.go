@@ -8,8 +8,8 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	got, err := Parse("loss=5% delay=40ms jitter=10ms reorder=1% duplicate=0.5% rate=500kbit outage=3s@10s outage=1s@2s seed=7")
-	want := Config{Loss: .05, Delay: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Reorder: .01, Duplicate: .005, Rate: 500_000, Seed: 7,
+	got, err := Parse("loss=5% delay=40ms jitter=10ms reorder=1% duplicate=0.5% rate=500kbit queue=100ms outage=3s@10s outage=1s@2s seed=7")
+	want := Config{Loss: .05, Delay: 40 * time.Millisecond, Jitter: 10 * time.Millisecond, Reorder: .01, Duplicate: .005, Rate: 500_000, Queue: 100 * time.Millisecond, Seed: 7,
 		Outages: []Outage{{2 * time.Second, time.Second}, {10 * time.Second, 3 * time.Second}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
@@ -34,6 +34,8 @@ func TestParse(t *testing.T) {
 		"lose=5%":         `unknown setting "lose": want delay`,
 		"loss=1% loss=2%": "duplicate loss",
 		"reorder=1%":      "add delay",
+		"queue=100ms":     "add rate",
+		"queue=0s":        "want more than 0s",
 	} {
 		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)

@@ -2,6 +2,7 @@ package netem
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"math/rand/v2"
 	"sync"
@@ -9,8 +10,8 @@ import (
 )
 
 const (
-	limit      = 1 << 16                // packets that a link holds; further ones are dropped
-	maxLatency = 300 * time.Millisecond // time a packet queues for the rate, about that of a home router
+	limit        = 1 << 16 // packets that a link holds; further ones are dropped
+	defaultQueue = 300 * time.Millisecond
 )
 
 // Counts are numbers of packets of a link.
@@ -20,6 +21,8 @@ type Counts struct {
 	Reordered  int
 	Duplicated int // copies added
 	Delivered  int // with copies
+	// QueueTime is the sum of the times that packets have waited for the rate.
+	QueueTime time.Duration
 }
 
 // A Link carries packets in one direction.
@@ -57,7 +60,10 @@ func (l *Link) SetConfig(c Config) {
 }
 
 // Send queues a copy of a packet. It does not block.
-func (l *Link) Send(packet []byte) { l.send(0, packet, l.deliver) }
+func (l *Link) Send(packet []byte) { l.SendTo(packet, l.deliver) }
+
+// SendTo is Send for a link that several receivers share: the packet goes to deliver.
+func (l *Link) SendTo(packet []byte, deliver func([]byte)) { l.send(0, packet, deliver) }
 
 // send queues a copy of a packet for deliver. Packets of each kind have random numbers of their own.
 func (l *Link) send(kind packetKind, packet []byte, deliver func([]byte)) {
@@ -103,9 +109,11 @@ func (l *Link) transmit(now time.Time, bytes int) (time.Time, bool) {
 	if l.free.Before(now) {
 		l.free = now
 	}
-	if l.free.Sub(now) > maxLatency {
+	wait := l.free.Sub(now)
+	if wait > cmp.Or(l.config.Queue, defaultQueue) {
 		return now, false
 	}
+	l.counts.QueueTime += wait
 	l.free = l.free.Add(time.Duration(bytes) * 8 * time.Second / time.Duration(l.config.Rate))
 	return l.free, true
 }

@@ -128,23 +128,26 @@ func TestProbabilities(t *testing.T) {
 }
 
 func TestRateQueuesAndDrops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var got []time.Duration
-		start := time.Now()
-		l := NewLink(Config{Rate: 80_000}, func([]byte) { got = append(got, time.Since(start)) })
-		for range 20 { // 1000 bytes take 100 ms each
-			l.Send(make([]byte, 1000))
-		}
-		time.Sleep(time.Hour)
-		l.Close()
-		want := []time.Duration{100, 200, 300, 400} // in ms: the last one queued for 300 ms
-		for i := range want {
-			want[i] *= time.Millisecond
-		}
-		if !slices.Equal(got, want) || l.Counts().Dropped != 16 {
-			t.Errorf("got %v, %+v, want %v", got, l.Counts(), want)
-		}
-	})
+	for queue, delivered := range map[time.Duration]int{0: 4, 100 * time.Millisecond: 2, 50 * time.Millisecond: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			var got, want []time.Duration
+			start := time.Now()
+			l := NewLink(Config{Rate: 80_000, Queue: queue}, func([]byte) { got = append(got, time.Since(start)) })
+			for range 20 { // 1000 bytes take 100 ms each
+				l.Send(make([]byte, 1000))
+			}
+			time.Sleep(time.Hour)
+			l.Close()
+			var waited time.Duration
+			for i := range delivered {
+				want = append(want, time.Duration(i+1)*100*time.Millisecond)
+				waited += time.Duration(i) * 100 * time.Millisecond
+			}
+			if counts := l.Counts(); !slices.Equal(got, want) || counts.Dropped != 20-delivered || counts.QueueTime != waited {
+				t.Errorf("queue %v: got %v, %+v, want %v", queue, got, counts, want)
+			}
+		})
+	}
 }
 
 // TestOutage checks that an outage drops everything, and that SetConfig counts its start anew.

@@ -35,7 +35,7 @@ func NetworkFlags() []cli.Flag {
 		Strings("interface", "use only network interfaces whose name matches `PATTERN`, such as 'eth*'; repeatable"),
 		Strings("exclude-interface", "do not use network interfaces whose name matches `PATTERN`, such as 'docker*'; repeatable"),
 		Strings("advertise-ip", "`IP` to offer in place of this machine's own; repeatable"),
-		String("impair", "", "emulate a bad network for our own UDP packets, both ways, by `SETTINGS`: 'loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7', any of these; "+
+		String("impair", "", "emulate a bad network for our own UDP packets, both ways, by `SETTINGS`: 'loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit queue=100ms outage=3s@10s seed=7', any of these; "+
 			"the same seed does the same to the nth packet of a kind. outage=D@T: nothing gets through for D, T after the first packet of the call. TCP is not touched"),
 	})
 }

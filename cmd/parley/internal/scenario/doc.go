@@ -41,7 +41,7 @@
 //	remove KIND              sends that no longer
 //	restart-ice              looks for a path anew
 //	impair WORD...           makes the network bad for our own packets, both ways, by the words of --impair:
-//	                         loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit outage=3s@10s seed=7
+//	                         loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit queue=100ms outage=3s@10s seed=7
 //	impair none              leaves it as it is
 //	hangup                   ends the call
 //	remote COMMAND [WORD...] has the peer hold, resume, mute or unmute [KIND], restart-ice, say TEXT, hangup, or report its
