@@ -11,35 +11,48 @@ import (
 	"parley/peer/netem"
 )
 
-// A detour carries the packets of a call over emulated links. It rewrites the
-// addresses that one end signals to the other, so that each knows nothing but
-// doors of the detour, one for each address of the other.
+// Ends of a call.
+const (
+	sender   = 0
+	receiver = 1
+)
+
+// A detour carries the packets of a call over two emulated links, one for each direction. It rewrites
+// the addresses that one end signals to the other, so that each knows nothing but doors of the detour,
+// one for each address of the other.
 type detour struct {
-	config  netem.Config
-	longest int // bytes of a packet; longer ones are lost
+	links   [2]*netem.Link // by the end to which they carry packets
+	longest int            // bytes of a packet; longer ones are lost
+	onStart func()         // called when the measurement starts; may be nil
 	work    sync.WaitGroup
 
-	mu    sync.Mutex // protects following
+	mu    sync.Mutex // guards doors
 	doors map[netip.AddrPort]*door
-	links []*netem.Link
 }
 
 // door is where packets for a socket are left.
 type door struct {
 	of   netip.AddrPort
+	end  int // the owner of the socket
 	conn *net.UDPConn
 }
 
-func newDetour(c netem.Config, longest int) *detour {
-	return &detour{config: c, longest: longest, doors: map[netip.AddrPort]*door{}}
+// newDetour opens a detour. The caller closes it.
+func newDetour(n network) *detour {
+	d := &detour{longest: ethernet, doors: map[netip.AddrPort]*door{}}
+	back := n.config
+	back.Rate, back.Queue = 0, 0 // the packets that acknowledge are no bottleneck
+	d.links[receiver] = netem.NewLink(n.config, nil)
+	d.links[sender] = netem.NewLink(back, nil)
+	return d
 }
 
 // candidateLine is a host candidate, in a description or by itself.
 var candidateLine = regexp.MustCompile(`(candidate:\S+ \d+ )(\S+)( \d+ )(\S+) (\d+)( typ host)`)
 
-// rewrite replaces the addresses in what an end says: of UDP over IPv4 by doors,
-// all others by one where nobody is.
-func (d *detour) rewrite(text string) (string, error) {
+// rewrite replaces the addresses in what an end signals: of UDP over IPv4 by doors, all others by one
+// where no socket is.
+func (d *detour) rewrite(end int, text string) (string, error) {
 	var failed error
 	text = candidateLine.ReplaceAllStringFunc(text, func(line string) string {
 		m := candidateLine.FindStringSubmatch(line)
@@ -48,7 +61,7 @@ func (d *detour) rewrite(text string) (string, error) {
 		if err != nil || portErr != nil || !addr.Is4() || (m[2] != "udp" && m[2] != "UDP") {
 			return m[1] + m[2] + m[3] + "127.0.0.1 9" + m[6]
 		}
-		at, err := d.door(netip.AddrPortFrom(addr, uint16(port)))
+		at, err := d.door(netip.AddrPortFrom(addr, uint16(port)), end)
 		if err != nil {
 			failed = err
 			return line
@@ -59,8 +72,8 @@ func (d *detour) rewrite(text string) (string, error) {
 	return text, failed
 }
 
-// door is the one of a socket, opened at the first time.
-func (d *detour) door(of netip.AddrPort) (*door, error) {
+// door returns the door of a socket of an end. It is opened at the first time.
+func (d *detour) door(of netip.AddrPort, end int) (*door, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if at := d.doors[of]; at != nil {
@@ -72,15 +85,16 @@ func (d *detour) door(of netip.AddrPort) (*door, error) {
 	}
 	const buffer = 4 << 20
 	_, _ = conn.SetReadBuffer(buffer), conn.SetWriteBuffer(buffer) // the kernel gives what it allows
-	at := &door{of: of, conn: conn}
+	at := &door{of: of, end: end, conn: conn}
 	d.doors[of] = at
 	d.work.Go(func() { d.carry(at) })
 	return at, nil
 }
 
-// carry passes packets received at a door to the link of their sender.
+// carry passes packets received at a door to the owner of the door, who receives them from the door
+// of their sender.
 func (d *detour) carry(to *door) {
-	links := map[netip.AddrPort]*netem.Link{}
+	deliver := map[netip.AddrPort]func([]byte){}
 	buffer := make([]byte, 1<<16)
 	for {
 		n, from, err := to.conn.ReadFromUDPAddrPort(buffer)
@@ -90,27 +104,22 @@ func (d *detour) carry(to *door) {
 		if n > d.longest {
 			continue
 		}
-		if links[from] == nil {
-			if links[from], err = d.link(from, to); err != nil {
+		if deliver[from] == nil {
+			back, err := d.door(from, 1-to.end)
+			if err != nil {
 				return
 			}
+			deliver[from] = func(b []byte) { _, _ = back.conn.WriteToUDPAddrPort(b, to.of) }
 		}
-		links[from].Send(buffer[:n])
+		d.links[to.end].SendTo(buffer[:n], deliver[from])
 	}
 }
 
-// link starts a link from a socket to the owner of a door, who receives the
-// packets from the door of their sender.
-func (d *detour) link(from netip.AddrPort, to *door) (*netem.Link, error) {
-	back, err := d.door(from)
-	if err != nil {
-		return nil, err
+// started reports the start of the measurement.
+func (d *detour) started() {
+	if d.onStart != nil {
+		d.onStart()
 	}
-	l := netem.NewLink(d.config, func(b []byte) { _, _ = back.conn.WriteToUDPAddrPort(b, to.of) })
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.links = append(d.links, l)
-	return l, nil
 }
 
 func (d *detour) close() {

@@ -3,7 +3,9 @@
 // libwebrtc (npm @roamhq/wrtc) and libdatachannel (npm node-datachannel) in one run. The result is a
 // Markdown table of medians.
 //
-//	go run ./peer/peertest/bulk [-rounds 3] [-parley ./parley]
+//	go run ./peer/peertest/bulk [-rounds 5] [-parley ./parley]
+//
+// It runs in a network namespace of its own, for which it needs root or user namespaces.
 package main
 
 import (
@@ -30,6 +32,8 @@ type result struct {
 	took  time.Duration
 	cpu   [2]time.Duration // of the sender and the receiver
 	most  [2]int64         // peak RSS of a parley in MiB
+	queue time.Duration    // mean time that packets have waited for the rate
+	tcp   float64          // Mbit/s of the TCP connection meanwhile
 }
 
 // start notes what the ends have used before.
@@ -68,12 +72,16 @@ func main() {
 	var o options
 	flag.StringVar(&o.parley, "parley", "./parley", "the `BINARY`")
 	flag.StringVar(&o.node, "node", "peer/peertest/bulk", "`FOLDER` of end.js and its node_modules")
-	flag.IntVar(&o.rounds, "rounds", 3, "`NUMBER` of rounds; the median counts")
+	flag.IntVar(&o.rounds, "rounds", 5, "`NUMBER` of rounds; the median counts")
 	flag.DurationVar(&o.span, "span", 5*time.Second, "`TIME` of each measurement")
 	flag.StringVar(&o.only, "only", "", "only who has `TEXT` in its name")
 	flag.StringVar(&o.network, "network", "", "only where `TEXT` is in the name of the network")
 	flag.Parse()
-	if err := run(o); err != nil {
+	again, err := inNamespace(os.Args[1:], os.Stdout)
+	if !again {
+		err = run(o)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bulk:", err)
 		os.Exit(1)
 	}
@@ -81,23 +89,37 @@ func main() {
 
 // network is what lies between the ends.
 type network struct {
-	name    string
-	config  netem.Config
-	longest int // bytes of a packet that gets through
+	name   string
+	config netem.Config // of the direction to the receiver; the other one has no rate
+	tcp    bool         // a TCP connection sends the same way
 }
 
 const ethernet = 1500 - 20 - 8 // bytes of UDP in a packet over IPv4
 
-func run(o options) error {
-	late := netem.Config{Delay: 10 * time.Millisecond, Seed: 1}
-	lossy := late
-	lossy.Loss = .01
-	networks := []network{
-		{"20 ms", late, ethernet},
-		{"20 ms, 1 % loss", lossy, ethernet},
+func networks() []network {
+	path := func(roundTrip time.Duration, loss float64) netem.Config {
+		return netem.Config{Delay: roundTrip / 2, Loss: loss, Seed: 1}
 	}
-	fmt.Println("| | network | Mbit/s | CPU s/GB, sender | receiver |\n|---|---|---:|---:|---:|")
-	for _, n := range networks {
+	bottleneck := func(rate int, queue time.Duration) netem.Config {
+		c := path(20*time.Millisecond, 0)
+		c.Rate, c.Queue = rate, queue
+		return c
+	}
+	return []network{
+		{name: "loopback"},
+		{name: "20 ms", config: path(20*time.Millisecond, 0)},
+		{name: "20 ms, 0.1 % loss", config: path(20*time.Millisecond, .001)},
+		{name: "20 ms, 1 % loss", config: path(20*time.Millisecond, .01)},
+		{name: "20 ms, 3 % loss", config: path(20*time.Millisecond, .03)},
+		{name: "200 ms, 0.1 % loss", config: path(200*time.Millisecond, .001)},
+		{name: "20 ms, 10 Mbit/s, queue of 100 ms", config: bottleneck(10e6, 100*time.Millisecond)},
+		{name: "20 ms, 50 Mbit/s, queue of 50 ms, beside TCP", config: bottleneck(50e6, 50*time.Millisecond), tcp: true},
+	}
+}
+
+func run(o options) error {
+	fmt.Println("| | network | Mbit/s | added delay, ms | CPU s/GB, sender | receiver | TCP CUBIC, Mbit/s |\n|---|---|---:|---:|---:|---:|---:|")
+	for _, n := range networks() {
 		if strings.Contains(n.name, o.network) {
 			if err := o.compare(n); err != nil {
 				return fmt.Errorf("%s: %w", n.name, err)
@@ -107,8 +129,7 @@ func run(o options) error {
 	return nil
 }
 
-// compare measures all over one network, in turn, so that a busy moment is
-// everybody's.
+// compare measures all over one network, in turn, so that other load of the machine affects all alike.
 func (o options) compare(n network) error {
 	size := int64(64 << 20) // bytes of a file; what pipe has carried, so that it takes as long
 	kinds := []struct {
@@ -134,7 +155,8 @@ func (o options) compare(n network) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "%s, %s: %s Mbit/s, %d MB, RSS %d MiB\n", k.name, n.name, short(r.rate()), r.bytes/1e6, r.most)
+			fmt.Fprintf(os.Stderr, "%s, %s: %s Mbit/s, %d MB, %.1f ms, TCP %s Mbit/s, RSS %d MiB\n",
+				k.name, n.name, short(r.rate()), r.bytes/1e6, r.queue.Seconds()*1000, short(r.tcp), r.most)
 			results[i] = append(results[i], r)
 		}
 	}
@@ -142,7 +164,14 @@ func (o options) compare(n network) error {
 		if all := results[i]; len(all) > 0 {
 			slices.SortFunc(all, func(a, b result) int { return cmp.Compare(a.rate(), b.rate()) })
 			m := all[len(all)/2]
-			fmt.Printf("| %s | %s | %s | %.1f | %.1f |\n", k.name, n.name, short(m.rate()), m.cost(0), m.cost(1))
+			delay, tcp := "–", "–"
+			if n.config.Rate > 0 {
+				delay = short(m.queue.Seconds() * 1000)
+			}
+			if n.tcp {
+				tcp = short(m.tcp)
+			}
+			fmt.Printf("| %s | %s | %s | %s | %.1f | %.1f | %s |\n", k.name, n.name, short(m.rate()), delay, m.cost(sender), m.cost(receiver), tcp)
 		}
 	}
 	return nil
@@ -158,7 +187,22 @@ func short(f float64) string {
 
 // over measures once over the network.
 func (n network) over(measure func(*detour) (result, error)) (result, error) {
-	way := newDetour(n.config, n.longest)
+	way := newDetour(n)
 	defer way.close()
-	return measure(way)
+	var flow *tcpFlow
+	if n.tcp {
+		var err error
+		if flow, err = startTCP(way); err != nil {
+			return result{}, err
+		}
+		defer flow.close()
+		way.onStart = func() { flow.received.Store(0) }
+	}
+	r, err := measure(way)
+	counts := way.links[receiver].Counts()
+	r.queue = counts.QueueTime / time.Duration(max(1, counts.Sent-counts.Dropped))
+	if flow != nil {
+		r.tcp = float64(flow.received.Load()) * 8 / 1e6 / r.took.Seconds()
+	}
+	return r, err
 }

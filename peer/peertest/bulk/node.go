@@ -54,6 +54,7 @@ func measureNode(library, dir string, way *detour, d time.Duration) (result, err
 	if err := p.connect(); err != nil {
 		return result{}, err
 	}
+	way.started()
 	before := [2]time.Duration{cpuOf(p.ends[0].cmd), cpuOf(p.ends[1].cmd)}
 	if err := p.write(0, message{Do: "send", Ms: float64(d.Milliseconds()), Size: messageSize}); err != nil {
 		return result{}, err
@@ -136,7 +137,7 @@ func (p *nodePair) until(do string, from int, patience time.Duration) (heard, er
 }
 
 func (p *nodePair) relay(h heard) error {
-	text, err := p.way.rewrite(h.text)
+	text, err := p.way.rewrite(h.from, h.text)
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func measurePipe(parley string, way *detour, d time.Duration) (result, error) {
 	defer kill(ends[0])
 	started, fed := make(chan struct{}), make(chan uint32, 1)
 	go func() { fed <- feed(in, started, d) }()
-	r, sum, err := drain(out, ends, started)
+	r, sum, err := drain(out, ends, started, way)
 	if err != nil {
 		return r, err
 	}
@@ -152,7 +152,7 @@ func feed(in io.WriteCloser, started <-chan struct{}, d time.Duration) uint32 {
 }
 
 // drain reads until the end.
-func drain(out io.Reader, ends [2]*exec.Cmd, started chan<- struct{}) (result, uint32, error) {
+func drain(out io.Reader, ends [2]*exec.Cmd, started chan<- struct{}, way *detour) (result, uint32, error) {
 	var r result
 	var sum uint32
 	var begun time.Time
@@ -163,6 +163,7 @@ func drain(out io.Reader, ends [2]*exec.Cmd, started chan<- struct{}) (result, u
 			begun = time.Now()
 			r.start(ends)
 			close(started)
+			way.started()
 		}
 		r.bytes += int64(n)
 		sum = crc32.Update(sum, castagnoli, buffer[:n])
@@ -223,6 +224,7 @@ func measureSend(parley string, way *detour, size int64) (result, error) {
 			defer kill(ends[0])
 		case e.Event == "file" && e.State == "began":
 			begun = time.Now()
+			way.started()
 			r.start(ends)
 		case e.Event == "file" && e.State == "done":
 			r.took = time.Since(begun)

@@ -16,8 +16,9 @@ type proxy struct {
 	http   http.Server
 	work   sync.WaitGroup
 
-	mu    sync.Mutex // protects conns
+	mu    sync.Mutex // guards the fields below
 	conns []*websocket.Conn
+	ends  int // that have connected: the receiver is the first
 }
 
 // newProxy serves on a port of its own, whose URL it returns. The caller closes it.
@@ -51,9 +52,14 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	p.conns = append(p.conns, here, there)
+	end := sender
+	if p.ends == 0 {
+		end = receiver
+	}
+	p.ends++
 	p.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { carry(here, there, p.way.rewrite) })
+	both.Go(func() { carry(here, there, func(text string) (string, error) { return p.way.rewrite(end, text) }) })
 	both.Go(func() { carry(there, here, func(text string) (string, error) { return text, nil }) })
 	both.Wait()
 }
