@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,6 +27,8 @@ const (
 	releaseTimeout = 3 * time.Second
 	// retryPause is the pause after a request that was not answered.
 	retryPause = 200 * time.Millisecond
+	// confirmPause is the pause of a lookup that waits for a claim of the same node.
+	confirmPause = 10 * time.Millisecond
 	// reassertRate bounds the names that are looked at per second from time to time, and
 	// fastReassertRate after a loss of contact.
 	reassertRate     = 500
@@ -80,6 +83,7 @@ func nameKey(name cluster.Name) string {
 type names struct {
 	mu      sync.Mutex // guards entries, and what is in them
 	entries map[cluster.Name]*entry
+	leases  atomic.Uint64 // how many leases of this node have ended
 }
 
 // entry is a name that a session of this node holds or claims. Its operations run one after the
@@ -87,8 +91,10 @@ type names struct {
 type entry struct {
 	session    cluster.SessionID // the holder; zero if no session of this node is
 	revision   uint64            // of the key
+	leases     uint64            // how many leases of this node had ended when the key was written or seen
 	record     record
-	operations []func() // the first one is running
+	claiming   cluster.SessionID // whose claim is running
+	operations []func()          // the first one is running
 }
 
 func (d *names) busy() bool {
@@ -118,8 +124,33 @@ func (d *names) set(name cluster.Name, session cluster.SessionID, revision uint6
 	defer d.mu.Unlock()
 	e := d.entries[name] // exists: an operation is running
 	before = e.session
-	e.session, e.revision, e.record = session, revision, r
+	e.session, e.revision, e.leases, e.record = session, revision, d.leases.Load(), r
 	return before
+}
+
+// setClaiming notes whose claim of a name is running, zero for none.
+func (d *names) setClaiming(name cluster.Name, session cluster.SessionID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.entries[name].claiming = session // exists: an operation is running
+}
+
+// find returns what this node knows of a session of its own that has the key of a name: whether it
+// holds the name, or its claim is not confirmed yet.
+func (d *names) find(name cluster.Name, session cluster.SessionID) (holds, claiming bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[name]
+	return e != nil && e.session == session, e != nil && e.claiming == session
+}
+
+// sameLease reports whether no lease of this node has ended since the holder's key was written or seen:
+// nobody may have taken the name as that of a node that has failed.
+func (d *names) sameLease(name cluster.Name) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.entries[name]
+	return e != nil && e.leases == d.leases.Load()
 }
 
 // confirm notes the revision with which session holds a name. It reports false if the session does
@@ -131,7 +162,7 @@ func (d *names) confirm(name cluster.Name, session cluster.SessionID, revision u
 	if e == nil || e.session != session {
 		return false
 	}
-	e.revision = revision
+	e.revision, e.leases = revision, d.leases.Load()
 	return true
 }
 
@@ -201,7 +232,9 @@ func (n *Node) Claim(c cluster.Claim, _ cluster.Batch, done func(error)) {
 	if !n.enqueue(c.Name, func() {
 		ctx, cancel := context.WithDeadline(n.ctx, deadline)
 		defer cancel()
+		n.names.setClaiming(c.Name, c.Session)
 		lost, err := n.claim(ctx, &c)
+		n.names.setClaiming(c.Name, cluster.SessionID{})
 		n.metrics.claim(err)
 		done(err)
 		lost.send(n, &c)
@@ -215,6 +248,7 @@ type loser struct {
 	session  cluster.SessionID
 	resume   cluster.SecretHash
 	revision uint64 // of the claim
+	dead     bool   // its node has no lease, but may have one again by now
 }
 
 // send notifies the session.
@@ -266,7 +300,7 @@ func (n *Node) claim(ctx context.Context, c *cluster.Claim) (lost loser, err err
 			if before := n.names.set(c.Name, c.Session, revision, own); before != (cluster.SessionID{}) && before != c.Session && before != lost.session {
 				n.Deliver(before, c.Lost(cluster.SecretHash{}), nil)
 			}
-			if lost.session != (cluster.SessionID{}) {
+			if lost.session != (cluster.SessionID{}) && !lost.dead {
 				n.metrics.takeovers.Inc()
 			}
 			return lost, nil
@@ -354,10 +388,10 @@ func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key s
 			return 0, lost, err
 		case !takes:
 			return 0, lost, &cluster.TakenError{Holder: holder}
-		case dead:
+		case dead && holder.Node == n.ID():
 			lost = loser{}
 		default:
-			lost = loser{session: holder, resume: r.resume()}
+			lost = loser{session: holder, resume: r.resume(), dead: dead}
 		}
 	}
 	revision, err = b.names.Update(ctx, key, value, current.Revision())
@@ -400,14 +434,21 @@ func (n *Node) Lookup(ctx context.Context, name cluster.Name) (cluster.SessionID
 	defer cancel()
 	for {
 		session, err := n.tryLookup(ctx, b, name)
-		if err == nil || errors.Is(err, cluster.ErrAbsent) {
+		wait := retryPause
+		switch {
+		case err == nil || errors.Is(err, cluster.ErrAbsent):
 			return session, err
+		case errors.Is(err, errUnconfirmed):
+			wait = confirmPause
 		}
-		if !pause(ctx, retryPause) {
+		if !pause(ctx, wait) {
 			return cluster.SessionID{}, fmt.Errorf("%w: %w", cluster.ErrUnavailable, err)
 		}
 	}
 }
+
+// errUnconfirmed is the error of a lookup that has found a session of this node whose claim is running.
+var errUnconfirmed = errors.New("the claim of the name is not confirmed yet")
 
 func (n *Node) tryLookup(ctx context.Context, b *buckets, name cluster.Name) (cluster.SessionID, error) {
 	attempt, cancel := context.WithTimeout(ctx, operationTimeout)
@@ -427,8 +468,14 @@ func (n *Node) tryLookup(ctx context.Context, b *buckets, name cluster.Name) (cl
 	switch {
 	case err != nil:
 		return cluster.SessionID{}, err
-	case holder.Node == n.ID(): // released, or not confirmed yet
-		return cluster.SessionID{}, cluster.ErrAbsent
+	case holder.Node == n.ID():
+		switch holds, claiming := n.names.find(name, holder); {
+		case holds:
+			return holder, nil
+		case claiming:
+			return cluster.SessionID{}, errUnconfirmed
+		}
+		return cluster.SessionID{}, cluster.ErrAbsent // released
 	case n.peers.has(holder.Node):
 		return holder, nil
 	}
@@ -557,7 +604,7 @@ func (n *Node) reassert(rate int) {
 
 // reassertName claims a name again that is missing, and ends a session that has lost its name.
 func (n *Node) reassertName(name cluster.Name) {
-	session, revision, own := n.names.holder(name)
+	session, _, own := n.names.holder(name)
 	b := n.buckets.Load()
 	if session == (cluster.SessionID{}) || b == nil || !n.hasLease() {
 		return
@@ -566,19 +613,20 @@ func (n *Node) reassertName(name cluster.Name) {
 	defer cancel()
 	current, err := b.names.Get(ctx, nameKey(name))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		var value []byte
-		if value, err = json.Marshal(own); err == nil {
-			revision, err = b.names.Create(ctx, nameKey(name), value)
-		}
-		switch {
-		case errors.Is(err, jetstream.ErrKeyExists):
-			current, err = b.names.Get(ctx, nameKey(name))
-		case err == nil:
+		var revision uint64
+		if revision, err = n.writeAgain(ctx, b, name, own); err == nil {
 			n.metrics.reasserted.Inc()
 			if !n.names.confirm(name, session, revision) { // released meanwhile
 				_ = n.purge(ctx, name, revision)
 			}
 			return
+		}
+		if isConflict(err) {
+			current, err = b.names.Get(ctx, nameKey(name))
+			if errors.Is(err, jetstream.ErrKeyNotFound) {
+				n.loseName(name, session, cluster.SessionID{})
+				return
+			}
 		}
 	}
 	if err != nil {
@@ -594,6 +642,30 @@ func (n *Node) reassertName(name cluster.Name) {
 		n.names.confirm(name, session, current.Revision())
 		return
 	}
+	n.loseName(name, session, holder)
+}
+
+// writeAgain writes the key of a name that is missing. If another session has held the name meanwhile,
+// that is a conflict, unless a lease of this node has ended: then nobody has asked for the name by right.
+func (n *Node) writeAgain(ctx context.Context, b *buckets, name cluster.Name, own record) (revision uint64, err error) {
+	value, err := json.Marshal(own)
+	if err != nil {
+		return 0, err
+	}
+	if n.names.sameLease(name) {
+		return b.names.Update(ctx, nameKey(name), value, 0) // not on top of the mark that a release leaves
+	}
+	return b.names.Create(ctx, nameKey(name), value)
+}
+
+// isConflict reports whether err says that a key was written by another session.
+func isConflict(err error) bool {
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
+}
+
+// loseName notifies a session of this node that holder has taken its name; zero for one that has
+// released it since.
+func (n *Node) loseName(name cluster.Name, session, holder cluster.SessionID) {
 	if _, ok := n.names.clear(name, session, noRevision); ok {
 		n.metrics.conflicts.Inc()
 		n.log.Warn("another node has taken a name", slog.String("node", holder.Node.String()))

@@ -474,6 +474,7 @@ func (n *Node) renew() error {
 	}
 	if lost {
 		n.metrics.leasesLost.Inc()
+		n.names.leases.Add(1)
 		n.log.Warn("the lease of this node had ended: other nodes may have taken its names")
 		n.resetLinks()
 		n.lease.check.Store(true)
