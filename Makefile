@@ -3,7 +3,7 @@
 # make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -147,6 +147,12 @@ bulk: deps
 # table.
 attacks: build
 	go run ./signal/signaltest/attacks -parley ./parley
+
+# Histories of names and messages on three nodes and three NATS servers that are killed, paused and cut
+# off: make cluster-faults CLUSTERTIME=5m PARLEY_CLUSTER_SEED=1.
+CLUSTERTIME ?= 30m
+cluster-faults:
+	PARLEY_CLUSTER_FAULTS=$(CLUSTERTIME) go test -count=1 -timeout 0 -run 'TestHistories$$' -v ./signal/cluster/nats
 
 # The signaling server beside itself on gorilla/websocket, with and without TLS,
 # and beside Node's, on the same load, as a Markdown table.

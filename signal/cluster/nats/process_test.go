@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"parley/signal/cluster"
 )
 
@@ -27,7 +29,7 @@ const nodeEnvironment = "PARLEY_TEST_NODE"
 // command is a request to a node in another process.
 type command struct {
 	ID      int
-	Op      string // attach, claim, release, lookup, send, ready
+	Op      string // attach, detach, claim, release, unfenced (a faulty release), lookup, send, ready
 	Session uint64 // the number of a session of the node
 	Name    string
 	Secret  uint32 // the resume secret of the claim, 0 for none
@@ -39,9 +41,13 @@ type command struct {
 // event is the answer to a command, or a message that a session has received.
 type event struct {
 	ID      int
-	Session cluster.SessionID // of attach and lookup, and that which has received a message
-	Result  string            // of claim and lookup: ok, taken, absent or unavailable
+	Session cluster.SessionID // of attach, lookup, the holder of a taken name, and the receiver of a message
+	Result  string            // of claim, lookup and ready: ok, taken, absent or unavailable
+	Gones   int               // of send: how often the sender had received Gone from the receiver
 	Message *receivedMessage
+	Renewed bool          // the lease was renewed
+	Age     time.Duration // with Renewed: since then
+	Ended   int           // with Renewed: how often the lease has ended
 }
 
 type receivedMessage struct {
@@ -74,26 +80,61 @@ func runNode() {
 		_ = encoder.Encode(e)
 	}
 	emit(event{Result: n.ID().String()})
+	h := &nodeHost{n: n, emit: emit, reporters: make(map[uint64]*reporter)}
+	go h.reportLease()
 	decoder := json.NewDecoder(os.Stdin)
 	for {
 		var c command
 		if decoder.Decode(&c) != nil {
 			break
 		}
-		execute(n, c, emit)
+		h.execute(c)
 	}
 	_ = n.Close()
 	os.Exit(0)
+}
+
+// nodeHost executes the commands to a node.
+type nodeHost struct {
+	n         *Node
+	emit      func(event)
+	reporters map[uint64]*reporter // by number of the session
+}
+
+// reportLease emits when the lease is renewed, as long as the process runs.
+func (h *nodeHost) reportLease() {
+	for before := int64(0); ; time.Sleep(20 * time.Millisecond) {
+		if renewed := h.n.renewed.Load(); renewed != before {
+			before = renewed
+			var m dto.Metric
+			_ = h.n.metrics.leasesLost.Write(&m)
+			h.emit(event{Renewed: true, Age: h.n.LeaseAge(), Ended: int(m.GetCounter().GetValue())})
+		}
+	}
 }
 
 // reporter emits the messages of a session.
 type reporter struct {
 	session cluster.SessionID
 	emit    func(event)
+
+	mu    sync.Mutex // guards gones
+	gones map[cluster.SessionID]int
 }
 
 func (r *reporter) Receive(m cluster.Message, _ cluster.Batch) {
+	if m.Kind == cluster.Gone {
+		r.mu.Lock()
+		r.gones[m.From]++
+		r.mu.Unlock()
+	}
 	r.emit(event{Session: r.session, Message: &receivedMessage{m.Kind, m.From, string(m.Payload)}})
+}
+
+func (r *reporter) gonesFrom(id cluster.SessionID) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gones[id]
 }
 
 func resultOf(err error) string {
@@ -113,13 +154,20 @@ func secretHash(secret uint32) (h cluster.SecretHash) {
 	return h
 }
 
-func execute(n *Node, c command, emit func(event)) {
+// execute executes a command. Only runNode calls it.
+func (h *nodeHost) execute(c command) {
+	n, emit := h.n, h.emit
 	self := cluster.SessionID{Node: n.ID(), Number: c.Session}
 	switch c.Op {
 	case "attach":
-		r := &reporter{emit: emit}
+		r := &reporter{emit: emit, gones: make(map[cluster.SessionID]int)}
 		r.session = n.Attach(r)
+		h.reporters[r.session.Number] = r
 		emit(event{ID: c.ID, Session: r.session})
+	case "detach":
+		n.Detach(self)
+		delete(h.reporters, c.Session)
+		emit(event{ID: c.ID})
 	case "claim":
 		claim := cluster.Claim{Name: call(c.Name), Session: self}
 		if c.Secret != 0 {
@@ -128,9 +176,19 @@ func execute(n *Node, c command, emit func(event)) {
 		if c.Present != 0 {
 			claim.Presented = secretHash(c.Present)
 		}
-		n.Claim(claim, nil, func(err error) { emit(event{ID: c.ID, Result: resultOf(err)}) })
-	case "release":
-		n.Release(call(c.Name), self)
+		n.Claim(claim, nil, func(err error) {
+			e := event{ID: c.ID, Result: resultOf(err)}
+			if taken := (*cluster.TakenError)(nil); errors.As(err, &taken) {
+				e.Session = taken.Holder
+			}
+			emit(e)
+		})
+	case "release", "unfenced":
+		if c.Op == "unfenced" {
+			n.releaseUnfenced(call(c.Name), self)
+		} else {
+			n.Release(call(c.Name), self)
+		}
 		if !n.enqueue(call(c.Name), func() { emit(event{ID: c.ID}) }) {
 			emit(event{ID: c.ID})
 		}
@@ -140,9 +198,25 @@ func execute(n *Node, c command, emit func(event)) {
 			emit(event{ID: c.ID, Session: session, Result: resultOf(err)})
 		}()
 	case "send":
+		gones := h.reporters[c.Session].gonesFrom(c.To)
 		n.Send(c.To, cluster.Message{Kind: cluster.Data, From: self, Payload: []byte(c.Text)}, nil)
-		emit(event{ID: c.ID})
+		emit(event{ID: c.ID, Gones: gones})
+	case "ready":
+		emit(event{ID: c.ID, Result: resultOf(n.Ready())})
 	}
+}
+
+// releaseUnfenced is a release with a defect that the histories have to show: it removes the key
+// whatever its revision is.
+func (n *Node) releaseUnfenced(name cluster.Name, session cluster.SessionID) {
+	n.names.clear(name, session, noRevision)
+	n.enqueue(name, func() {
+		ctx, cancel := context.WithTimeout(n.ctx, releaseTimeout)
+		defer cancel()
+		if b := n.buckets.Load(); b != nil {
+			_ = b.names.Purge(ctx, nameKey(name))
+		}
+	})
 }
 
 // nodeProcess is a node in another process.
@@ -150,7 +224,7 @@ type nodeProcess struct {
 	id      cluster.NodeID
 	command *exec.Cmd
 	stdin   io.WriteCloser
-	onEvent func(event) // of messages
+	onEvent func(event) // of messages and leases
 	ended   chan struct{}
 
 	mu      sync.Mutex // guards what follows
@@ -203,7 +277,7 @@ func (p *nodeProcess) read(decoder *json.Decoder) {
 		if decoder.Decode(&e) != nil {
 			break
 		}
-		if e.Message != nil {
+		if e.Message != nil || e.Renewed {
 			p.onEvent(e)
 			continue
 		}
@@ -265,7 +339,11 @@ func TestPausedNode(t *testing.T) {
 	server := natstestServer(t)
 	o := Options{Servers: []string{server}, Lease: testLease}
 	received := make(chan event, 1000)
-	p := startNodeProcess(t, o, func(e event) { received <- e })
+	p := startNodeProcess(t, o, func(e event) {
+		if e.Message != nil {
+			received <- e
+		}
+	})
 	t.Cleanup(p.end)
 	other := startNode(t, o)
 	var sessions [2]cluster.SessionID

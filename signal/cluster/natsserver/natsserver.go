@@ -23,6 +23,8 @@ type Options struct {
 	// cluster, HOST:PORT for the other servers, and their nats-route URLs. Default: none.
 	Name, Cluster, ClusterAddress string
 	Routes                        []string
+	// NoAdvertise keeps the addresses of the other servers of the cluster from clients.
+	NoAdvertise bool
 	// User and Password are wanted of clients. Default: none.
 	User, Password string
 	// NoJetStream leaves JetStream out.
@@ -54,7 +56,7 @@ func Start(o Options) (*Server, error) {
 		opts.Port = server.RANDOM_PORT
 	}
 	if o.Cluster != "" {
-		opts.Cluster.Name = o.Cluster
+		opts.Cluster.Name, opts.Cluster.NoAdvertise = o.Cluster, o.NoAdvertise
 		if opts.Cluster.Host, opts.Cluster.Port, err = splitAddress(o.ClusterAddress); err != nil {
 			return nil, err
 		}

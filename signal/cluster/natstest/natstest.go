@@ -130,7 +130,7 @@ func (s *Server) Pause() { _ = s.command.Process.Signal(syscall.SIGSTOP) }
 // Resume lets a paused process go on.
 func (s *Server) Resume() { _ = s.command.Process.Signal(syscall.SIGCONT) }
 
-// StartCluster starts count servers that work as one.
+// StartCluster starts count servers that work as one. Clients reach those whose URLs they are given.
 func StartCluster(t testing.TB, count int) []*Server {
 	t.Helper()
 	var routes []string
@@ -140,7 +140,7 @@ func StartCluster(t testing.TB, count int) []*Server {
 	servers := make([]*Server, count)
 	var group sync.WaitGroup
 	for i := range servers {
-		o := natsserver.Options{Name: fmt.Sprint("nats", i), Cluster: "test", ClusterAddress: routes[i], Dir: t.TempDir(),
+		o := natsserver.Options{Name: fmt.Sprint("nats", i), Cluster: "test", ClusterAddress: routes[i], Dir: t.TempDir(), NoAdvertise: true,
 			Address: net.JoinHostPort("127.0.0.1", freePort(t))}
 		for k, r := range routes {
 			if k != i {
