@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"parley/media"
@@ -57,7 +59,11 @@ type fileInput struct {
 }
 
 func openPath(path string) (input, error) {
-	file, err := os.Open(path)
+	flags := os.O_RDONLY
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		flags |= syscall.O_NONBLOCK // otherwise it would wait here for a writer, and could not be canceled
+	}
+	file, err := os.OpenFile(path, flags, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +74,9 @@ func openPath(path string) (input, error) {
 	if err != nil {
 		_ = file.Close()
 		return nil, err
+	}
+	if info.Mode()&fs.ModeNamedPipe != 0 {
+		return &pipeInput{Reader: &fifoReader{file: file}, stop: deadlineOf(file), close: file.Close}, nil
 	}
 	if !info.Mode().IsRegular() {
 		return &pipeInput{Reader: file, stop: deadlineOf(file), close: file.Close}, nil
@@ -105,6 +114,36 @@ func (p *pipeInput) rewind() error                  { return errors.New("a pipe 
 func (p *pipeInput) cancel()                        { p.stop() }
 func (p *pipeInput) exitErr() error                 { return nil }
 func (p *pipeInput) Close() error                   { return p.close() }
+
+// writerPause is the time between two looks for the first writer of a FIFO.
+const writerPause = 20 * time.Millisecond
+
+// fifoReader reads a FIFO that may not have a writer yet.
+type fifoReader struct {
+	file  *os.File
+	begun bool // there was a writer
+}
+
+// Read waits for the first byte. Later the end is that of the last writer.
+func (f *fifoReader) Read(p []byte) (int, error) {
+	for {
+		n, err := f.file.Read(p)
+		if f.begun = f.begun || n > 0; f.begun || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		time.Sleep(writerPause) // reads do not wait for a writer
+	}
+}
+
+// IsReadOnce reports whether media of a source are lost for the next one that opens it: those of standard input, of a
+// program, and of what is not a regular file.
+func IsReadOnce(spec string) bool {
+	if spec == "-" || strings.HasPrefix(spec, "exec:") {
+		return true
+	}
+	info, err := os.Stat(spec)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
 
 // openStdin opens standard input. On Linux a pipe is opened a second time, because reads of os.Stdin cannot be canceled.
 func openStdin(stdin io.Reader) (input, error) {

@@ -216,11 +216,39 @@ func TestStdin(t *testing.T) {
 func TestOpeningEnds(t *testing.T) {
 	from, to := io.Pipe()
 	defer to.Close()
-	for _, spec := range []string{"-", "exec:sleep 1000"} {
+	fifo := filepath.Join(t.TempDir(), "fifo.ivf")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range []string{"-", "exec:sleep 1000", fifo} {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		if _, err := OpenVideo(spec, VideoOptions{Stdin: from, Opening: ctx}); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "no media arrived") {
 			t.Errorf("error is %v", err)
 		}
+	}
+}
+
+// TestFIFO: a source waits for the program that writes a FIFO, and ends with it.
+func TestFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo.ivf")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !IsReadOnce(path) || IsReadOnce(t.TempDir()) || IsReadOnce(write(t, "a.ivf", nil)) || IsReadOnce("test") {
+		t.Error("a FIFO is read once, and nothing else here")
+	}
+	written := make(chan error, 1)
+	go func() { written <- os.WriteFile(path, ivfFile("VP80", 1, 30, 0, 1, 2, 3), 0) }()
+	s, err := OpenVideo(path, VideoOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mediatest.Bind(t, s)
+	if err := s.Run(testContext(t)); err != nil || len(c.Packets) != 4 {
+		t.Errorf("%d packets, %v", len(c.Packets), err)
+	}
+	if err := errors.Join(<-written, s.Close()); err != nil {
+		t.Error(err)
 	}
 }

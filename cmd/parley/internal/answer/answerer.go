@@ -4,7 +4,6 @@ package answer
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/signaling"
+	"parley/media/source"
 	"parley/media/testsignal"
 	"parley/peer"
 	"parley/signal"
@@ -106,17 +106,17 @@ func (a *Answerer) Run(ctx context.Context) error {
 }
 
 // tryMedia opens what would be sent once, and checks that a recording can be
-// created, so that a missing file is known before anybody calls. Standard input comes but once, and a program may do more
-// than write media.
+// created, so that a missing file is known before anybody calls. Standard input and a FIFO can be read once only, and a
+// program may do more than write media.
 func (a *Answerer) tryMedia(ctx context.Context) error {
 	if !a.Once && (a.options.Video == "-" || a.options.Audio == "-") {
 		return exit.Usagef("standard input can go to one call only: add --once")
 	}
 	tried := *a.options
-	if runsOnce(tried.Video) {
+	if source.IsReadOnce(tried.Video) {
 		tried.Video = ""
 	}
-	if runsOnce(tried.Audio) {
+	if source.IsReadOnce(tried.Audio) {
 		tried.Audio = ""
 	}
 	sources := mediaout.New(ctx, mediaout.Options{MediaOut: tried.MediaOut, Stdin: a.resources.Stdin, Devices: a.resources.Devices, Epoch: testsignal.NewEpoch(), Warn: a.resources.Warn, Logger: a.resources.Logger})
@@ -126,8 +126,6 @@ func (a *Answerer) tryMedia(ctx context.Context) error {
 	}
 	return mediain.CheckRecordFile(a.options.MediaIn)
 }
-
-func runsOnce(source string) bool { return source == "-" || strings.HasPrefix(source, "exec:") }
 
 // result is how the command ends, by the cause of its context.
 func (a *Answerer) result(ctx context.Context) error {
