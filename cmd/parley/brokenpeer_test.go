@@ -5,8 +5,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,6 +31,7 @@ import (
 	"parley/cmd/parley/internal/signaling"
 	"parley/signal"
 	"parley/signal/client"
+	"parley/signal/turnserver"
 )
 
 // A fault is what is wrong with a peer that is broken on purpose. But for that it is an echo.
@@ -47,6 +51,7 @@ type fault struct {
 	deaf                        bool                                  // reports nothing of what is lost
 	lying                       bool                                  // cooperates as a parley would, reports what is not so, and does nothing it is asked
 	agreeing                    bool                                  // answers later offers of a call, whatever they say
+	calling                     bool                                  // calls the prober, and takes no answer
 	loss                        float64
 }
 
@@ -142,12 +147,12 @@ type brokenPeer struct {
 
 func brokenPeers() map[string]brokenPeer {
 	return map[string]brokenPeer{
-		"none":              {fault{}, nil, []string{"answers", "connects", "dtls-connects", "ice-candidates", "audio-tone-comes-back", "video-moves", "channels-apart", "audio-loss", "video-loss", "answer-bundle", "answer-profile"}},
+		"none":              {fault{}, nil, []string{"answers", "connects", "dtls-connects", "ice-candidates", "audio-tone-comes-back", "video-moves", "channels-apart", "audio-loss", "video-loss", "answer-bundle", "answer-profile", "relay-only"}},
 		"answer never sent": {fault{unanswered: true}, []string{"answers"}, nil},
 		"wrong fingerprint": {fault{wrong: true}, []string{"dtls-connects", "connects", "connects-soon", "dtls-version", "ice-controlled", "ice-pair", "ice-consent", "impaired-connects", "impaired-dtls"},
 			[]string{"answers", "ice-candidates"}},
 		"unverified certificate": {fault{unverified: true}, []string{"wrong-fingerprint"}, []string{"connects", "lower-fingerprint"}},
-		"candidates withheld":    {fault{withheld: true}, []string{"ice-candidates"}, []string{"answers"}},
+		"candidates withheld":    {fault{withheld: true}, []string{"ice-candidates", "relay-only"}, []string{"answers", "connects"}},
 		"invalid answer": {fault{changeAnswer: invalidAnswer}, []string{"answer-sections", "answer-mids", "answer-bundle", "answer-mux", "answer-origin", "answer-adds-nothing", "answer-profile", "dtls-role", "dtls-hash", "no-sdes",
 			"ice-credentials", "trickle", "data-section", "data-limit", "audio-taken", "audio-opus", "video-taken", "video-vp8", "video-feedback", "video-retransmission"}, []string{"answers"}},
 		"data outside of the bundle": {fault{changeAnswer: partlyBundled}, []string{"answer-bundle"}, []string{"answer-mids"}},
@@ -174,6 +179,7 @@ func brokenPeers() map[string]brokenPeer {
 			"parley-offers", "parley-offers-too", "parley-offer-lost", "parley-answer-lost", "parley-repeated-offer", "parley-stale-offer", "parley-stale-answer", "parley-glare-polite", "parley-glare-impolite"},
 			[]string{"connects"}},
 		"lies and agrees": {fault{lying: true, agreeing: true}, []string{"parley-rejects"}, []string{"connects"}},
+		"ignores answers": {fault{calling: true}, []string{"called-back"}, nil},
 		"loss":            {fault{loss: 0.3}, []string{"audio-loss", "video-loss", "video-whole"}, []string{"connects", "text-comes-back"}},
 	}
 }
@@ -188,14 +194,19 @@ func TestBrokenPeers(t *testing.T) {
 			server := patientServer(t)
 			brokenEcho(t, server, test.fault)
 			peerType := map[bool]string{true: "parley", false: "echo"}[test.lying]
-			args := []string{"--peer-type", peerType, "--parallel", "6", "--timeout", "10s"}
+			args := []string{"--peer-type", peerType, "--timeout", "10s", "--ice-server", turnServer(t)}
+			if test.calling { // the name that it calls
+				args = append(args, "--as", "prober", "--wait-for-call", "10s")
+			} else {
+				args = append(args, "--parallel", "6")
+			}
 			for _, file := range impatientSuite(t, test.fails) {
 				args = append(args, "--file", file)
 			}
 			p := probeIt(t, server, slices.Concat(args, []string{"broken"}, test.fails, test.passes)...)
 			for _, s := range test.fails {
 				if p.verdict[s] != "fail" {
-					t.Errorf("%s: %q, it should fail", s, p.verdict[s])
+					t.Errorf("%s: %q, it should fail: %v", s, p.verdict[s], p.bad())
 				}
 			}
 			for _, s := range test.passes {
@@ -208,6 +219,34 @@ func TestBrokenPeers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// turnServer runs a TURN server that reaches this machine until the test ends, and returns its URL for --ice-server.
+func turnServer(t *testing.T) string {
+	t.Helper()
+	credentials := turnserver.Credentials{Secret: "broken"}
+	server, err := turnserver.NewServer(turnserver.Options{
+		Credentials: credentials, Addresses: []turnserver.Address{{Bind: netip.MustParseAddr("127.0.0.1")}}, AllowedPeers: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")},
+		UserQuota: -1, AddressQuota: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, []net.PacketConn{socket}, nil) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	user, password := credentials.Make("prober")
+	return fmt.Sprintf("turn:%s,%s,%s", socket.LocalAddr(), user, password)
 }
 
 // patientStep matches a step that waits.
@@ -242,10 +281,7 @@ func impatientSuite(t *testing.T, impatient []string) (files []string) {
 
 // TestScenariosHaveBrokenPeers: for each built-in scenario there is a peer that fails it.
 func TestScenariosHaveBrokenPeers(t *testing.T) {
-	found := map[string]bool{
-		"relay-only":  true, // is skipped without a TURN server
-		"called-back": true, // is skipped unless the peer calls
-	}
+	found := map[string]bool{}
 	for _, peer := range brokenPeers() {
 		for _, name := range peer.fails {
 			found[name] = true
@@ -279,6 +315,13 @@ func brokenEcho(t *testing.T, server string, f fault) {
 		defer close(done)
 		b.serve()
 	}()
+	if f.calling {
+		b.work.Go(func() {
+			if err := b.callProber(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	t.Cleanup(func() {
 		cancel()
 		<-done
@@ -338,6 +381,32 @@ func (b *broken) serve() {
 			b.hangUp(m.Peer)
 		case m.Type == signal.ICECandidate && pc != nil:
 			_ = pc.AddICECandidate(signaling.CandidateInit(m.Candidate))
+		}
+	}
+}
+
+// callProber offers a call to the prober again and again until the test ends.
+func (b *broken) callProber() error {
+	pc, err := impostorConnection(false)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pc.GracefulClose() }()
+	if _, err := pc.CreateDataChannel("data", nil); err != nil {
+		return err
+	}
+	offer, err := pc.CreateOffer(nil)
+	if err != nil {
+		return err
+	}
+	again := time.NewTicker(100 * time.Millisecond) // the prober is there only now and then
+	defer again.Stop()
+	for {
+		_ = b.client.Send(b.ctx, signal.Message{Type: signal.Offer, Peer: "prober", SDP: offer.SDP})
+		select {
+		case <-again.C:
+		case <-b.ctx.Done():
+			return nil
 		}
 	}
 }
