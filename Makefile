@@ -29,9 +29,9 @@ quick:
 	PATH="$$(go env GOROOT)/bin" CGO_ENABLED=0 go test -tags quick ./peer $$(go list ./... | grep -v /internal/e2e/)
 
 # The peers in Python that the tests call, and the check that they are there.
-PEERS = import aiortc, numpy, websockets, gi; gi.require_version('GstWebRTC', '1.0'); from gi.repository import Gst; Gst.init(None); \
+PEERS = import aiortc, numpy, paho.mqtt.client, websockets, gi; gi.require_version('GstWebRTC', '1.0'); from gi.repository import Gst; Gst.init(None); \
 	assert all(Gst.ElementFactory.find(e) for e in ('webrtcbin', 'nicesink', 'vp8enc', 'opusenc', 'x264enc', 'avdec_h264'))
-PEER_PACKAGES = python3-aiortc python3-numpy python3-websockets python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
+PEER_PACKAGES = python3-aiortc python3-numpy python3-paho-mqtt python3-websockets python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 
 # The table of events of the topic events, from its schema.
@@ -45,7 +45,7 @@ deps:
 	@missing=; \
 	for p in chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg ffprobe:ffmpeg node:nodejs npm:npm turnserver:coturn \
 		Xvfb:xvfb tshark:tshark nft:nftables ip:iproute2 unshare:util-linux g++:g++ pkg-config:pkg-config pulseaudio:pulseaudio pactl:pulseaudio-utils tmux:tmux espeak-ng:espeak-ng janus:janus \
-		man:man-db groff:groff-base mandoc:mandoc fish:fish zsh:zsh haproxy:haproxy; do \
+		man:man-db groff:groff-base mandoc:mandoc fish:fish zsh:zsh haproxy:haproxy mosquitto:mosquitto; do \
 		command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; \
 	done; \
 	pkg-config --exists vpx 2>/dev/null || missing="$$missing libvpx-dev"; \
@@ -56,6 +56,7 @@ deps:
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 	npm install --prefix signal/testdata/original --no-audit --no-fund --no-save --silent
+	npm install --prefix cmd/parley/internal/e2e/adapter/testdata --no-audit --no-fund --no-save --no-package-lock --silent
 	npm install --prefix signal/web/testdata/js --no-audit --no-fund --no-save --no-package-lock --silent
 
 lint:

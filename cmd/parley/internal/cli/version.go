@@ -22,7 +22,7 @@ func versionCommand(std stdio.Streams) *cli.Command {
 		Name:         "version",
 		Usage:        "print the version and what this build can do",
 		OnUsageError: config.UsageError,
-		Flags:        []cli.Flag{config.String("schema", "", "print the JSON schema of `WHAT` instead: event (of --output ndjson) or command (of --input ndjson)")},
+		Flags:        []cli.Flag{config.String("schema", "", "print the JSON schema of `WHAT` instead: event (of --output ndjson), command (of --input ndjson) or adapter (of --signaling)")},
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if name := cmd.String("schema"); name != "" {
 				text, err := event.Schema(name)

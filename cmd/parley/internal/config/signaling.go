@@ -20,7 +20,8 @@ import (
 
 // Signaling says where and how to log in.
 type Signaling struct {
-	Server  string
+	Server  string // names the program if there is one
+	Program string // command of --signaling that takes the place of the server, "" for none
 	Name    string // --as, "" for the default of the command
 	Dialect signal.Dialect
 	Header  http.Header
@@ -32,6 +33,7 @@ type Signaling struct {
 func SignalingFlags(as string) []cli.Flag {
 	return Category("SIGNALING", []cli.Flag{
 		String("server", "ws://localhost:9090", "signaling server, a ws:// or wss:// `URL`"),
+		String("signaling", "", "`exec:COMMAND` in place of --server: a program that connects calls to another signaling system, see parley help adapters"),
 		String("as", as, "my `NAME` there. A name that is taken is tried again until --timeout, if that is given; otherwise for 10s, "+
 			"unless the server has found its client connected"),
 		String("dialect", "call", "`WIRE`: call, or relay (the hello-world sample's)"),
@@ -49,6 +51,9 @@ func ReadSignaling(cmd *cli.Command) (s Signaling, err error) {
 	if s.Token, err = readToken(cmd); err != nil {
 		return s, err
 	}
+	if err := s.readProgram(cmd); err != nil {
+		return s, err
+	}
 	if s.Dialect, err = signal.ParseDialect(cmd.String("dialect")); err != nil {
 		return s, exit.Usagef("--dialect: %v", err)
 	}
@@ -57,6 +62,23 @@ func ReadSignaling(cmd *cli.Command) (s Signaling, err error) {
 	}
 	s.TLS, err = readTLS(cmd)
 	return s, err
+}
+
+// readProgram reads --signaling.
+func (s *Signaling) readProgram(cmd *cli.Command) error {
+	value := cmd.String("signaling")
+	if value == "" {
+		return nil
+	}
+	command, ok := strings.CutPrefix(value, "exec:")
+	switch {
+	case !ok || strings.TrimSpace(command) == "":
+		return exit.Usagef("invalid --signaling %q: want exec:COMMAND, such as 'exec:python3 mqtt.py'", sanitize.Text(value))
+	case cmd.String("dialect") != "call":
+		return exit.Usagef("--signaling and --dialect exclude each other: a program has a protocol of its own")
+	}
+	s.Server, s.Program = value, command
+	return nil
 }
 
 func readTLS(cmd *cli.Command) (*tls.Config, error) {

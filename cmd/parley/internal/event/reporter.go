@@ -212,6 +212,14 @@ func (r *Reporter) Infof(format string, a ...any) {
 	}
 }
 
+// PassThrough prints a line that another program has written to its standard error, with NDJSON too.
+func (r *Reporter) PassThrough(line string) {
+	line = sanitize.Text(line)
+	if !r.intercepted(Event{Message: line}) && !r.Quiet {
+		r.addErr(r.dim(line))
+	}
+}
+
 // Warnf reports a warning, with --quiet too.
 func (r *Reporter) Warnf(format string, a ...any) {
 	message := fmt.Sprintf(format, a...)

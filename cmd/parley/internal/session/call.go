@@ -10,6 +10,7 @@ import (
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/signaling"
+	"parley/cmd/parley/internal/signaling/adapter"
 	"parley/peer"
 	"parley/signal"
 )
@@ -76,8 +77,23 @@ func SignIn(ctx context.Context, o *Options, r *resources.Resources) (*signaling
 
 // SignalingOptions returns the options of the connection to the signaling server.
 func SignalingOptions(o *Options, r *resources.Resources) signaling.Options {
-	return signaling.Options{Signaling: o.Signaling, ICEServers: o.ICEServers, RelayOnly: o.RelayOnly, Timeout: o.Timeout, RetryTaken: o.RetryTaken, WHIP: o.WHIP,
+	so := signaling.Options{Signaling: o.Signaling, ICEServers: o.ICEServers, RelayOnly: o.RelayOnly, Timeout: o.Timeout, RetryTaken: o.RetryTaken, WHIP: o.WHIP,
 		Report: r.Report, Logger: r.Logger}
+	if o.Program != "" {
+		so.Open = func(ctx context.Context) (signaling.Transport, error) { return startAdapter(ctx, o, r) }
+	}
+	return so
+}
+
+// startAdapter starts the program of --signaling.
+func startAdapter(ctx context.Context, o *Options, r *resources.Resources) (signaling.Transport, error) {
+	a, err := adapter.Start(ctx, adapter.Options{
+		Command: o.Program, Name: o.Name, Stderr: r.Report.PassThrough, Warn: r.Report.Warnf, Logger: r.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // Route hands the messages of the server to the call, the only one.
@@ -145,9 +161,9 @@ func (c *Session) IsAbsent() bool {
 	return c.absent != nil
 }
 
-// SignalingLost ends a call that is not connected yet.
+// SignalingLost ends a call that is not connected yet, or any call if err is such an error.
 func (c *Session) SignalingLost(err error) {
-	if c.IsConnected() {
+	if c.IsConnected() && !signaling.EndsCalls(err) {
 		c.resources.Report.Warnf("%v; the call with %s goes on", err, sanitize.Text(c.peer))
 		return
 	}

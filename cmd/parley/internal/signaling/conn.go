@@ -35,8 +35,11 @@ type Options struct {
 	Timeout    time.Duration      // that bounds SignIn, for its errors; 0 for none
 	RetryTaken bool               // a name that is taken is tried again until Timeout
 	WHIP       config.WHIP        // an endpoint in place of the server
-	Report     *event.Reporter
-	Logger     *slog.Logger
+	// Open opens a transport in place of the connection to the signaling server, and Server names it in messages. Its
+	// error has an exit code. Nil for the server.
+	Open   func(ctx context.Context) (Transport, error)
+	Report *event.Reporter
+	Logger *slog.Logger
 }
 
 // Conn is this peer's connection to the signaling server.
@@ -56,10 +59,34 @@ func SignIn(ctx context.Context, o Options) (*Conn, error) {
 		l.transport = whipTransport{whipcall.New(l.whipOptions())}
 		return l, nil
 	}
-	if err := l.dial(ctx); err != nil {
+	connect := l.dial
+	if o.Open != nil {
+		connect = l.open
+	}
+	if err := connect(ctx); err != nil {
 		return nil, err
 	}
 	return l, nil
+}
+
+// open opens the transport of another kind than a signaling server.
+func (l *Conn) open(ctx context.Context) error {
+	opening, cancel := context.WithTimeout(ctx, DialTimeout)
+	defer cancel()
+	t, err := l.Open(opening)
+	switch {
+	case err == nil:
+	case exit.Interruption(ctx) != nil:
+		return exit.Interruption(ctx)
+	case ctx.Err() != nil:
+		return exit.Errorf(exit.Timeout, "gave up after %s: %w", l.Timeout, err)
+	default:
+		return err
+	}
+	l.transport = t
+	l.Report.Report(event.Event{Name: "signaling", Fields: event.Fields("state", "connected", "server", l.Server)})
+	l.reportLogin(nil)
+	return nil
 }
 
 // dial reaches the signaling server and logs in.
@@ -244,6 +271,12 @@ func (l *Conn) Connection() client.Connection {
 		return client.Connection{}
 	}
 	return l.server.Connection()
+}
+
+// EndsCalls reports whether calls that are connected end with an error of Receive.
+func EndsCalls(err error) bool {
+	var ends interface{ EndsCalls() bool }
+	return errors.As(err, &ends) && ends.EndsCalls()
 }
 
 // RejectBusy rejects a caller: we are busy.

@@ -1,4 +1,4 @@
-// Package eventtest validates events and commands of tests against their JSON Schemas.
+// Package eventtest validates events, commands and messages of tests against their JSON Schemas.
 package eventtest
 
 import (
@@ -13,7 +13,7 @@ import (
 
 var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	all := map[string]*jsonschema.Schema{}
-	for _, name := range []string{"event", "command"} {
+	for _, name := range []string{"event", "command", "adapter"} {
 		text, err := event.Schema(name)
 		if err != nil {
 			return nil, err
@@ -34,7 +34,7 @@ var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	return all, nil
 })
 
-// Validate checks a JSON text against the schema "event" or "command".
+// Validate checks a JSON text against the schema "event", "command" or "adapter".
 func Validate(name, text string) error {
 	all, err := compiled()
 	if err != nil {
