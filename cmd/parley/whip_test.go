@@ -149,6 +149,25 @@ func TestWHIPSnapshot(t *testing.T) {
 	}
 }
 
+// TestWHIPDoctor checks a URL in both directions.
+func TestWHIPDoctor(t *testing.T) {
+	s := whiptest.New(t, whiptest.Options{})
+	publish(t, endpoint(s.URL, "whip", "/whip/cam"))
+	awaitTracks(t, s)
+	for _, url := range []string{endpoint(s.URL, "whep", "/whep/cam"), endpoint(s.URL, "whip", "/whip/other")} {
+		code, out, said := runHere(t, "doctor", url)
+		if code != exit.OK || !strings.Contains(out, "connected to "+url) || !strings.Contains(out, "audio that both can: opus") || strings.Contains(out, "signed in") {
+			t.Errorf("%s: got %d: %s%s", url, code, out, said)
+		}
+	}
+	if code, out, _ := runHere(t, "doctor", endpoint(s.URL, "whep", "/whep/nobody")); code != exit.Absent || !strings.Contains(out, "409 Conflict: nobody publishes nobody") {
+		t.Errorf("got %d: %s", code, out)
+	}
+	if code, out, _ := runHere(t, "doctor", "whep://127.0.0.1:1/x"); code != exit.Signaling || !strings.Contains(out, "failed to reach the server") {
+		t.Errorf("got %d: %s", code, out)
+	}
+}
+
 // TestWHIPErrors checks exit codes and messages.
 func TestWHIPErrors(t *testing.T) {
 	s := whiptest.New(t, whiptest.Options{Token: "secret"})

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -19,13 +21,14 @@ import (
 	"parley/cmd/parley/internal/stdio"
 	"parley/peer"
 	"parley/signal"
+	"parley/signal/whip/client"
 )
 
 func doctorCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "doctor",
 		Usage:     "report why a call connects or does not",
-		ArgsUsage: "[NAME]",
+		ArgsUsage: "[NAME|URL]",
 		Description: `Checks the addresses of this machine, the signaling server, the STUN and TURN servers
 that it hands out or --ice-server names, and the NAT. With NAME it also calls NAME,
 receives media and sends none, and reports the result of each candidate pair.
@@ -33,12 +36,13 @@ receives media and sends none, and reports the result of each candidate pair.
    parley doctor
    parley doctor --server wss://call.example.org bob
    parley doctor --ice-server stun:stun.example.org --ice-policy relay bob
+   parley doctor wheps://live.example.org/whep/cam
    parley doctor --health http://127.0.0.1:9091   # is that server ready?
 
 Each finding is a line on stdout: ok, note (good to know) or bad. The exit code is 0 if
 nothing prevents a call, 10 or 11 if the signaling server does, 12 if NAME is absent,
 and 40 if there is no connection, or no ICE server answers.`,
-		Flags: slices.Concat(config.SignalingFlags(""), config.NetworkFlags(),
+		Flags: slices.Concat(config.SignalingFlags(""), config.NetworkFlags(), config.WHIPFlags(),
 			[]cli.Flag{
 				config.String("health", "", "check only that a server is ready, by the `URL` of its --admin; for health checks of containers"),
 				config.Duration("timeout", 20*time.Second, "end the call after `D` without a connection"),
@@ -62,9 +66,13 @@ and 40 if there is no connection, or no ICE server answers.`,
 			}
 			name := ""
 			if cmd.Args().Present() {
-				if name, err = config.Peer(cmd, ""); err != nil {
+				if name, err = readDoctorTarget(cmd, s); err != nil {
 					return err
 				}
+			}
+			media, err := doctorMedia(s)
+			if err != nil {
+				return err
 			}
 			if s.Name == "" {
 				s.Name = "doctor-" + randomHex(3)
@@ -78,15 +86,23 @@ and 40 if there is no connection, or no ICE server answers.`,
 				defer emulator.Close()
 			}
 			return doctor.Run(ctx, doctor.Options{
-				Server: s.Server, As: s.Name, Peer: name, Timeout: s.Timeout, ICEServers: s.ICEServers,
+				Server: s.Server, As: s.Name, Peer: name, Timeout: s.Timeout, ICEServers: s.ICEServers, Endpoint: s.Endpoint != nil,
 				Call: peer.Config{
+					NoRenegotiation: s.Endpoint != nil, Media: media,
 					ICE: peer.ICEConfig{TLS: s.TLS, RelayOnly: s.RelayOnly, Loopback: resources.OffersLoopback(s.Server), MinPort: s.MinPort, MaxPort: s.MaxPort,
-						UDPMux: r.UDPMux, TCPMux: r.TCPMux, AdvertiseIPs: s.AdvertiseIPs, Interfaces: s.Interfaces},
+						UDPMux: r.UDPMux, TCPMux: r.TCPMux, AdvertiseIPs: s.AdvertiseIPs, Interfaces: s.Interfaces, GatherAfterAnswer: s.GatherAfter},
 					Netem: emulator, KeyLog: r.KeyLog, Logger: r.Logger,
 				},
 				SignIn: func(ctx context.Context) (doctor.Conn, error) {
+					var have client.Capabilities
+					var err error
+					if s.Endpoint != nil {
+						if have, err = askEndpoint(ctx, s); err != nil {
+							return nil, err
+						}
+					}
 					l, err := signaling.SignIn(ctx, session.SignalingOptions(s, r))
-					return doctorConn{l}, err
+					return doctorConn{l, have}, err
 				},
 				Report: report,
 			})
@@ -94,10 +110,49 @@ and 40 if there is no connection, or no ICE server answers.`,
 	}
 }
 
-// doctorConn implements doctor.Conn.
-type doctorConn struct{ conn *signaling.Conn }
+// readDoctorTarget reads the operand: a URL, which is noted in the options, or a name. A whip URL needs no source.
+func readDoctorTarget(cmd *cli.Command, s *session.Options) (name string, err error) {
+	scheme, _, _ := strings.Cut(strings.ToLower(cmd.Args().First()), ":")
+	if s.WHIP, err = config.ReadWHIP(cmd, cmd.Args().First(), scheme == "whip" || scheme == "whips"); err != nil {
+		return "", err
+	}
+	if s.Endpoint == nil || cmd.Args().Len() > 1 {
+		return config.Peer(cmd, "")
+	}
+	s.Server = s.Endpoint.URL.String()
+	return s.WHIP.URL, nil
+}
 
-func (c doctorConn) TLS() string                        { return c.conn.Connection().TLS }
+// doctorMedia returns the media of the call: nothing is sent, but a whip URL is offered a track of each kind.
+func doctorMedia(s *session.Options) (peer.MediaConfig, error) {
+	if !s.Publishes() {
+		return peer.MediaConfig{Receive: []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}}, nil
+	}
+	media := peer.MediaConfig{SendOnly: true}
+	for kind, mime := range map[string]string{"audio": webrtc.MimeTypeOpus, "video": webrtc.MimeTypeVP8} {
+		t, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: mime}, kind, "doctor")
+		if err != nil {
+			return media, err
+		}
+		media.Tracks = append(media.Tracks, t)
+	}
+	return media, nil
+}
+
+// askEndpoint asks a URL for its capabilities, to see whether the server is reached.
+func askEndpoint(ctx context.Context, s *session.Options) (client.Capabilities, error) {
+	c := client.New(*s.Endpoint, client.Options{Token: s.Token, Header: s.Header, TLS: s.TLS})
+	defer c.Close()
+	return c.Options(ctx)
+}
+
+// doctorConn implements doctor.Conn.
+type doctorConn struct {
+	conn     *signaling.Conn
+	endpoint client.Capabilities // of a URL
+}
+
+func (c doctorConn) TLS() string                        { return cmp.Or(c.endpoint.TLS, c.conn.Connection().TLS) }
 func (c doctorConn) Node() string                       { return c.conn.Connection().Node }
 func (c doctorConn) ICEServers() []webrtc.ICEServer     { return c.conn.HandedOut() }
 func (c doctorConn) Signaler(name string) peer.Signaler { return c.conn.To(name) }

@@ -55,8 +55,9 @@ func (d *doctor) checkCall(ctx context.Context, conn Conn, servers []webrtc.ICES
 	config := d.Call
 	config.Signaler, config.OnEvent = conn.Signaler(d.Peer), t.handleEvent
 	config.Caller, config.Impolite = true, d.As < d.Peer
-	config.Channels = []datachannel.Options{{Label: "channel1"}}
-	config.Media = peer.MediaConfig{Receive: []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}}
+	if !d.Endpoint {
+		config.Channels = []datachannel.Options{{Label: "channel1"}}
+	}
 	config.ICE.Servers = servers
 	var err error
 	if t.call, err = peer.New(config); err != nil {
@@ -184,6 +185,8 @@ func (t *testCall) reportResult(err, cause error) error {
 		err = exit.Errorf(exit.Timeout, "%s did not answer within %s", name, t.Timeout)
 	case errors.Is(cause, errTimeout):
 		err = exit.Errorf(exit.Connection, "gave up after %s: %w", t.Timeout, t.call.Why())
+	case err == nil && cause != nil && !errors.Is(cause, errEnough) && !errors.Is(cause, context.Canceled):
+		err = cause // signaling is lost, or the URL refuses the offer
 	case err == nil:
 		err = exit.Errorf(exit.Absent, "%s said no, or is busy", name)
 	}

@@ -27,7 +27,8 @@ type Options struct {
 	Peer       string             // name to call, "" for no call
 	Timeout    time.Duration      // of the call, 0 for none
 	ICEServers []webrtc.ICEServer // used beside those that the signaling server hands out
-	Call       peer.Config        // of the call: its network settings, but no ICE servers
+	Endpoint   bool               // Server and Peer are the URL of WHIP or WHEP, which has no login
+	Call       peer.Config        // of the call: its media and network settings, but no ICE servers
 
 	// SignIn connects to the signaling server and logs in.
 	SignIn func(context.Context) (Conn, error)
@@ -147,7 +148,11 @@ func (d *doctor) checkSignaling(ctx context.Context) (Conn, error) {
 		fields = append(fields, event.Field{Key: "node", Value: conn.Node()})
 	}
 	ms := time.Since(begin).Milliseconds()
-	d.report("signaling", OK, fmt.Sprintf("%s reached %s, signed in as %s, in %d ms", sanitize.Text(d.Server), how, sanitize.Text(d.As), ms),
+	login := ", signed in as " + sanitize.Text(d.As)
+	if d.Endpoint {
+		login = ""
+	}
+	d.report("signaling", OK, fmt.Sprintf("%s reached %s%s, in %d ms", sanitize.Text(d.Server), how, login, ms),
 		append(fields, event.Field{Key: "ms", Value: ms})...)
 	return conn, nil
 }
