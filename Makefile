@@ -3,7 +3,7 @@
 # make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -95,6 +95,10 @@ lab:
 # Each video codec to and from each browser in each build, as a Markdown table.
 codecs: deps
 	go test -tags "$(TAGS) codecs" -count=1 -run TestCodecs -v ./cmd/parley/internal/e2e/browser | grep '^|\|FAIL\|codecs_test'
+
+# Fifty video calls across three servers, which are restarted one after the other meanwhile.
+cluster-calls: deps
+	PARLEY_ROLLING=full go test -count=1 -timeout 10m -run 'TestRollingRestart$$' -v ./cmd/parley/internal/e2e/cluster | grep 'rolling_test\|FAIL\|^ok'
 
 # Calls with all the peers of others, each in both roles; writes the table of
 # the topic interop.
