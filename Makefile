@@ -58,6 +58,7 @@ deps:
 	npm install --prefix signal/testdata/original --no-audit --no-fund --no-save --silent
 	npm install --prefix cmd/parley/internal/e2e/adapter/testdata --no-audit --no-fund --no-save --no-package-lock --silent
 	npm install --prefix signal/web/testdata/js --no-audit --no-fund --no-save --no-package-lock --silent
+	npm install --prefix cmd/parley/internal/e2e/gateway/testdata --ignore-scripts --no-audit --no-fund --no-save --no-package-lock --silent
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -211,4 +212,4 @@ bench-tab: deps
 	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley/internal/e2e/browser
 
 clean:
-	rm -rf parley signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/internal/e2e/interop/testdata/node_modules
+	rm -rf parley signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/internal/e2e/interop/testdata/node_modules cmd/parley/internal/e2e/gateway/testdata/node_modules
