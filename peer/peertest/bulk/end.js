@@ -1,17 +1,19 @@
 // One end of a call by libwebrtc or libdatachannel, driven by lines of JSON as
-// node.go has them: node end.js libwebrtc|libdatachannel.
+// ends.go has them: node end.js libwebrtc|libdatachannel.
 const {say, obey, signaling} = require('../end.js');
 const high = 4 << 20, low = 1 << 20; // bytes queued before the sender waits, and until when
 
 // Each kind connects, and gives send, queued and onLow; it calls opened with
-// that, and came with each message.
+// that, and came with each message and the number of its channel.
 const kinds = {
-	libwebrtc(offers, opened, came) {
+	libwebrtc(offers, count, opened, came) {
 		const {RTCPeerConnection} = require('@roamhq/wrtc');
 		const pc = new RTCPeerConnection();
+		let number = 0;
 		const watch = channel => {
+			const own = number++;
 			channel.binaryType = 'arraybuffer';
-			channel.onmessage = e => came(e.data);
+			channel.onmessage = e => came(e.data, own);
 			channel.onopen = () => opened({
 				send: m => channel.send(m),
 				queued: () => channel.bufferedAmount,
@@ -19,10 +21,10 @@ const kinds = {
 			});
 		};
 		pc.ondatachannel = e => watch(e.channel);
-		if (offers) watch(pc.createDataChannel('bulk'));
+		if (offers) for (let i = 0; i < count; i++) watch(pc.createDataChannel('bulk ' + i));
 		return signaling(pc);
 	},
-	libdatachannel(offers, opened, came) {
+	libdatachannel(offers, count, opened, came) { // one channel only
 		const {PeerConnection} = require('node-datachannel');
 		const pc = new PeerConnection('end', {iceServers: []}), early = [];
 		let described = false;
@@ -48,38 +50,48 @@ const kinds = {
 	},
 };
 
-let channel, bytes = 0, first;
-const came = message => {
+let count = 1, ended = 0, first;
+const channels = [], bytes = [];
+const came = (message, number = 0) => {
 	if (typeof message === 'string') {
-		say({do: 'received', bytes, ms: Number(process.hrtime.bigint() - first) / 1e6});
+		if (++ended < count) return;
+		say({do: 'received', bytes: bytes.reduce((a, b) => a + b), least: Math.min(...bytes), most: Math.max(...bytes),
+			ms: Number(process.hrtime.bigint() - first) / 1e6});
 		return;
 	}
 	first ??= process.hrtime.bigint();
-	bytes += message.byteLength;
+	bytes[number] += message.byteLength;
 };
 
-// send sends for a time, and then the end as a text.
+// send sends for a time on all channels in turn, and then the end as a text.
 const send = ({ms, size}) => {
-	const message = Buffer.alloc(size, 'x'), until = Date.now() + ms;
+	const message = Buffer.alloc(size, 'x'), until = Date.now() + ms, most = high / count;
 	let over = false;
 	const fill = () => {
-		while (!over && channel.queued() < high) {
+		for (let sent = true; sent && !over;) {
+			sent = false;
 			if (Date.now() >= until) {
 				over = true;
-				channel.send('end');
+				for (const c of channels) c.send('end');
 				return;
 			}
-			channel.send(message);
+			for (const c of channels) {
+				if (c.queued() >= most) continue;
+				c.send(message);
+				sent = true;
+			}
 		}
 	};
-	channel.onLow(fill);
+	if (count === 1) channels[0].onLow(fill); else setInterval(fill, 1);
 	fill();
 };
 
 let end;
 const act = {
-	make: ({offers}) => {
-		end = kinds[process.argv[2]](offers, c => { channel = c; say({do: 'open'}); }, came);
+	make: ({offers, channels: n = 1}) => {
+		count = n;
+		bytes.push(...Array(n).fill(0));
+		end = kinds[process.argv[2]](offers, n, c => { if (channels.push(c) === n) say({do: 'open'}); }, came);
 		say({do: 'made'});
 	},
 	send,

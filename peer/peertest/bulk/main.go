@@ -31,9 +31,11 @@ type result struct {
 	bytes int64
 	took  time.Duration
 	cpu   [2]time.Duration // of the sender and the receiver
-	most  [2]int64         // peak RSS of a parley in MiB
-	queue time.Duration    // mean time that packets have waited for the rate
-	tcp   float64          // Mbit/s of the TCP connection meanwhile
+	rss   [2]int64         // peak of a parley, in MiB
+	least int64            // bytes of a channel, with many channels
+	most  int64
+	queue time.Duration // mean time that packets have waited for the rate
+	tcp   float64       // Mbit/s of the TCP connection meanwhile
 }
 
 // start notes what the ends have used before.
@@ -50,7 +52,7 @@ func (r *result) finish(ends [2]*exec.Cmd) error {
 		err = errors.Join(err, cmd.Wait())
 		r.cpu[i] = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() - r.cpu[i]
 		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-			r.most[i] = usage.Maxrss >> 10
+			r.rss[i] = usage.Maxrss >> 10
 		}
 	}
 	return err
@@ -76,8 +78,15 @@ func main() {
 	flag.DurationVar(&o.span, "span", 5*time.Second, "`TIME` of each measurement")
 	flag.StringVar(&o.only, "only", "", "only who has `TEXT` in its name")
 	flag.StringVar(&o.network, "network", "", "only where `TEXT` is in the name of the network")
+	end := flag.Bool("end", false, "be one end of a call, driven by stdin")
 	flag.Parse()
-	again, err := inNamespace(os.Args[1:], os.Stdout)
+	var again bool
+	var err error
+	if *end {
+		again, err = true, runParleyEnd()
+	} else {
+		again, err = inNamespace(os.Args[1:], os.Stdout)
+	}
 	if !again {
 		err = run(o)
 	}
@@ -126,12 +135,64 @@ func run(o options) error {
 			}
 		}
 	}
+	return o.compareChannels()
+}
+
+func (o options) libwebrtc() []string { return []string{"node", o.node + "/end.js", "libwebrtc"} }
+func (o options) libdatachannel() []string {
+	return []string{"node", o.node + "/end.js", "libdatachannel"}
+}
+
+// compareChannels measures many channels in one call, without a delay.
+func (o options) compareChannels() error {
+	const name = "500 channels"
+	if !strings.Contains(name, o.network) {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	fmt.Println("\n| 500 channels, 1 KiB messages in turn | Mbit/s | least of a channel, KB | most | CPU s/GB, sender | receiver |\n|---|---:|---:|---:|---:|---:|")
+	kinds := []struct {
+		name    string
+		command []string
+	}{{"parley", []string{self, "-end"}}, {"libwebrtc", o.libwebrtc()}}
+	results := make([][]result, len(kinds))
+	for range o.rounds {
+		for i, k := range kinds {
+			if !strings.Contains(k.name, o.only) {
+				continue
+			}
+			r, err := network{}.over(func(way *detour) (result, error) {
+				return measureEnds(k.command, way, load{channels: 500, size: 1 << 10, duration: o.span})
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", name, k.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "%s, %s: %s Mbit/s, %d to %d bytes a channel\n", k.name, name, short(r.rate()), r.least, r.most)
+			results[i] = append(results[i], r)
+		}
+	}
+	for i, k := range kinds {
+		if all := results[i]; len(all) > 0 {
+			m := median(all)
+			fmt.Printf("| %s | %s | %d | %d | %.1f | %.1f |\n", k.name, short(m.rate()), m.least/1e3, m.most/1e3, m.cost(sender), m.cost(receiver))
+		}
+	}
 	return nil
+}
+
+// median returns the result with the median rate. It sorts all.
+func median(all []result) result {
+	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(a.rate(), b.rate()) })
+	return all[len(all)/2]
 }
 
 // compare measures all over one network, in turn, so that other load of the machine affects all alike.
 func (o options) compare(n network) error {
 	size := int64(64 << 20) // bytes of a file; what pipe has carried, so that it takes as long
+	one := load{channels: 1, size: messageSize, duration: o.span}
 	kinds := []struct {
 		name    string
 		measure func(way *detour) (result, error)
@@ -142,8 +203,8 @@ func (o options) compare(n network) error {
 			return r, err
 		}},
 		{"`parley send`", func(way *detour) (result, error) { return measureSend(o.parley, way, size) }},
-		{"libwebrtc", func(way *detour) (result, error) { return measureNode("libwebrtc", o.node, way, o.span) }},
-		{"libdatachannel", func(way *detour) (result, error) { return measureNode("libdatachannel", o.node, way, o.span) }},
+		{"libwebrtc", func(way *detour) (result, error) { return measureEnds(o.libwebrtc(), way, one) }},
+		{"libdatachannel", func(way *detour) (result, error) { return measureEnds(o.libdatachannel(), way, one) }},
 	}
 	results := make([][]result, len(kinds))
 	for range o.rounds {
@@ -156,14 +217,13 @@ func (o options) compare(n network) error {
 				return fmt.Errorf("%s: %w", k.name, err)
 			}
 			fmt.Fprintf(os.Stderr, "%s, %s: %s Mbit/s, %d MB, %.1f ms, TCP %s Mbit/s, RSS %d MiB\n",
-				k.name, n.name, short(r.rate()), r.bytes/1e6, r.queue.Seconds()*1000, short(r.tcp), r.most)
+				k.name, n.name, short(r.rate()), r.bytes/1e6, r.queue.Seconds()*1000, short(r.tcp), r.rss)
 			results[i] = append(results[i], r)
 		}
 	}
 	for i, k := range kinds {
 		if all := results[i]; len(all) > 0 {
-			slices.SortFunc(all, func(a, b result) int { return cmp.Compare(a.rate(), b.rate()) })
-			m := all[len(all)/2]
+			m := median(all)
 			delay, tcp := "–", "–"
 			if n.config.Rate > 0 {
 				delay = short(m.queue.Seconds() * 1000)

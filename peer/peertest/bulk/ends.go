@@ -9,25 +9,32 @@ import (
 	"os"
 	"os/exec"
 	"time"
+
+	"github.com/pion/webrtc/v4"
 )
 
-// message is a line between an end in Node (end.js) and the one who measures.
+// message is a line between an end (end.js, end.go) and the process that measures.
 type message struct {
-	Do     string  `json:"do"` // make, call, send, bye; made, open, received; offer, answer and candidate are carried as they are
-	Offers bool    `json:"offers,omitempty"`
-	Size   int     `json:"size,omitempty"`  // of a message, in bytes
-	Ms     float64 `json:"ms,omitempty"`    // how long
-	Bytes  int64   `json:"bytes,omitempty"` // received
+	Do        string                   `json:"do"` // make, call, send, bye; made, open, received; offer, answer and candidate are carried as they are
+	Offers    bool                     `json:"offers,omitempty"`
+	Channels  int                      `json:"channels,omitempty"`
+	Size      int                      `json:"size,omitempty"`  // of a message, in bytes
+	Ms        float64                  `json:"ms,omitempty"`    // how long
+	Bytes     int64                    `json:"bytes,omitempty"` // received
+	Least     int64                    `json:"least,omitempty"` // bytes received on a channel
+	Most      int64                    `json:"most,omitempty"`
+	SDP       string                   `json:"sdp,omitempty"`
+	Candidate *webrtc.ICECandidateInit `json:"candidate,omitempty"`
 }
 
-// nodePair is two processes of one library that call each other.
-type nodePair struct {
-	ends  [2]*nodeEnd
+// endPair is two processes of one library that call each other.
+type endPair struct {
+	ends  [2]*endProcess
 	heard chan heard
 	way   *detour
 }
 
-type nodeEnd struct {
+type endProcess struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 }
@@ -39,16 +46,23 @@ type heard struct {
 	err error
 }
 
-// measureNode has two ends of a library send messages for a time.
-func measureNode(library, dir string, way *detour, d time.Duration) (result, error) {
-	p := &nodePair{heard: make(chan heard, 64), way: way}
+// load is what an end sends.
+type load struct {
+	channels int
+	size     int // of a message, in bytes
+	duration time.Duration
+}
+
+// measureEnds has one end of a library send messages to another.
+func measureEnds(command []string, way *detour, l load) (result, error) {
+	p := &endPair{heard: make(chan heard, 64), way: way}
 	defer p.close()
 	for i := range p.ends {
-		if err := p.start(i, "node", dir+"/end.js", library); err != nil {
+		if err := p.start(i, command[0], command[1:]...); err != nil {
 			return result{}, err
 		}
 	}
-	if err := errors.Join(p.write(0, message{Do: "make", Offers: true}), p.write(1, message{Do: "make"})); err != nil {
+	if err := errors.Join(p.write(0, message{Do: "make", Offers: true, Channels: l.channels}), p.write(1, message{Do: "make", Channels: l.channels})); err != nil {
 		return result{}, err
 	}
 	if err := p.connect(); err != nil {
@@ -56,19 +70,19 @@ func measureNode(library, dir string, way *detour, d time.Duration) (result, err
 	}
 	way.started()
 	before := [2]time.Duration{cpuOf(p.ends[0].cmd), cpuOf(p.ends[1].cmd)}
-	if err := p.write(0, message{Do: "send", Ms: float64(d.Milliseconds()), Size: messageSize}); err != nil {
+	if err := p.write(0, message{Do: "send", Ms: float64(l.duration.Milliseconds()), Size: l.size}); err != nil {
 		return result{}, err
 	}
-	h, err := p.until("received", 1, d+time.Minute)
+	h, err := p.until("received", 1, l.duration+time.Minute)
 	if err != nil {
 		return result{}, err
 	}
-	return result{bytes: h.Bytes, took: time.Duration(h.Ms * float64(time.Millisecond)),
+	return result{bytes: h.Bytes, least: h.Least, most: h.Most, took: time.Duration(h.Ms * float64(time.Millisecond)),
 		cpu: [2]time.Duration{cpuOf(p.ends[0].cmd) - before[0], cpuOf(p.ends[1].cmd) - before[1]}}, nil
 }
 
 // start runs one end.
-func (p *nodePair) start(i int, name string, args ...string) error {
+func (p *endPair) start(i int, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -82,7 +96,7 @@ func (p *nodePair) start(i int, name string, args ...string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	p.ends[i] = &nodeEnd{cmd, in}
+	p.ends[i] = &endProcess{cmd, in}
 	go func() {
 		lines := bufio.NewScanner(out)
 		lines.Buffer(nil, 1<<20)
@@ -97,7 +111,7 @@ func (p *nodePair) start(i int, name string, args ...string) error {
 }
 
 // connect sets the call up.
-func (p *nodePair) connect() error {
+func (p *endPair) connect() error {
 	for range p.ends {
 		if _, err := p.until("made", -1, time.Minute); err != nil {
 			return err
@@ -116,7 +130,7 @@ func (p *nodePair) connect() error {
 
 // until carries what the ends say to each other until one of them, or the one
 // of that number, says what is waited for.
-func (p *nodePair) until(do string, from int, patience time.Duration) (heard, error) {
+func (p *endPair) until(do string, from int, patience time.Duration) (heard, error) {
 	late := time.After(patience)
 	for {
 		select {
@@ -136,7 +150,7 @@ func (p *nodePair) until(do string, from int, patience time.Duration) (heard, er
 	}
 }
 
-func (p *nodePair) relay(h heard) error {
+func (p *endPair) relay(h heard) error {
 	text, err := p.way.rewrite(h.from, h.text)
 	if err != nil {
 		return err
@@ -145,7 +159,7 @@ func (p *nodePair) relay(h heard) error {
 	return err
 }
 
-func (p *nodePair) write(i int, m message) error {
+func (p *endPair) write(i int, m message) error {
 	line, err := json.Marshal(m)
 	if err == nil {
 		_, err = p.ends[i].in.Write(append(line, '\n'))
@@ -153,7 +167,7 @@ func (p *nodePair) write(i int, m message) error {
 	return err
 }
 
-func (p *nodePair) close() {
+func (p *endPair) close() {
 	go func() {
 		for range p.heard { // so that the readers end
 		}
