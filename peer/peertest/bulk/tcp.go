@@ -162,8 +162,12 @@ func openTUN(name string) (*os.File, error) {
 // namespaceVariable is set in a process that inNamespace has started.
 const namespaceVariable = "PARLEY_BULK_NAMESPACE"
 
-// inNamespace runs this program again, in a network namespace of its own with nothing but a loopback
-// device. It returns false in the program that it has started.
+// namespaceDevices is a script for devices with an address: libdatachannel does not use loopback.
+const namespaceDevices = `ip link set lo up && ip link add dev ours type veth peer name other &&
+	ip addr add 10.98.77.1/24 dev ours && ip link set ours up && ip link set other up && exec "$@"`
+
+// inNamespace runs this program again, in a network namespace of its own. It returns false in the
+// program that it has started.
 func inNamespace(args []string, out io.Writer) (bool, error) {
 	if os.Getenv(namespaceVariable) != "" {
 		return false, nil
@@ -176,7 +180,7 @@ func inNamespace(args []string, out io.Writer) (bool, error) {
 	if os.Geteuid() != 0 {
 		options = "-Urn"
 	}
-	cmd := exec.Command("unshare", append([]string{options, "sh", "-c", `ip link set lo up && exec "$@"`, "sh", self}, args...)...)
+	cmd := exec.Command("unshare", append([]string{options, "sh", "-c", namespaceDevices, "sh", self}, args...)...)
 	cmd.Env = append(os.Environ(), namespaceVariable+"=1")
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	return true, cmd.Run()
