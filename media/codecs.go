@@ -30,7 +30,8 @@ func CodecName(mime string) string {
 	return name
 }
 
-// CanonicalMIME returns mime in the spelling of pion/webrtc. In SDP the case is free (RFC 4855 section 3).
+// CanonicalMIME returns mime in the spelling of pion/webrtc. In SDP the case is free (RFC 4855
+// section 3).
 func CanonicalMIME(mime string) string {
 	for _, known := range []string{
 		webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeH264,
@@ -43,8 +44,8 @@ func CanonicalMIME(mime string) string {
 	return mime
 }
 
-// CarriesMedia reports whether a MIME type is a codec of audio or video, as opposed to retransmission (RTX), redundancy,
-// forward error correction, DTMF or comfort noise.
+// CarriesMedia reports whether a MIME type is a codec of audio or video, as opposed to
+// retransmission (RTX), redundancy, forward error correction, DTMF or comfort noise.
 func CarriesMedia(mime string) bool {
 	switch strings.ToLower(CodecName(mime)) {
 	case "rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn":
@@ -53,7 +54,8 @@ func CarriesMedia(mime string) bool {
 	return true
 }
 
-// TicksToDuration converts ticks of a clock in Hz to a duration. It does not overflow before the result does.
+// TicksToDuration converts ticks of a clock in Hz to a duration. It does not overflow before the
+// result does.
 func TicksToDuration(ticks int64, clock uint32) time.Duration {
 	whole, rest := ticks/int64(clock), ticks%int64(clock)
 	return time.Duration(whole)*time.Second + time.Duration(rest)*time.Second/time.Duration(clock)
@@ -65,19 +67,22 @@ func DurationToTicks(d time.Duration, clock uint32) int64 {
 	return int64(whole)*int64(clock) + int64(rest*time.Duration(clock)+time.Second/2)/int64(time.Second)
 }
 
-// VideoOrientationURI names the RTP header extension with the coordination of video orientation (3GPP TS 26.114 section
-// 7.4.5).
+// VideoOrientationURI names the RTP header extension with the coordination of video orientation
+// (3GPP TS 26.114 section 7.4.5).
 const VideoOrientationURI = "urn:3gpp:video-orientation"
 
 const (
-	// VideoClockRate is the RTP clock rate of every video codec in Hz (RFC 7741 section 4.1, RFC 6184 section 8.2.1).
+	// VideoClockRate is the RTP clock rate of every video codec in Hz (RFC 7741 section 4.1, RFC
+	// 6184 section 8.2.1).
 	VideoClockRate = 90000
 	// OpusClockRate is the RTP clock rate of Opus in Hz (RFC 7587 section 4.1).
 	OpusClockRate = 48000
-	// MaxFrameSize is the largest encoded frame in bytes. A key frame of 4K video at the highest quality is below it.
+	// MaxFrameSize is the largest encoded frame in bytes. A key frame of 4K video at the highest
+	// quality is below it.
 	MaxFrameSize = 8 << 20
 	// MaxDimension is the largest width or height of a decoded frame in pixels.
 	MaxDimension = 8192
-	// MaxSampleGap is the largest difference between the times of two samples of a file in seconds. More is a broken file.
+	// MaxSampleGap is the largest difference between the times of two samples of a file in seconds.
+	// More is a broken file.
 	MaxSampleGap = 3600
 )

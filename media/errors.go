@@ -19,8 +19,8 @@ func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// WrapFileError returns err as a *FileError of path, nil if err is nil. It removes the path from errors of package os, and
-// returns a *FileError unchanged.
+// WrapFileError returns err as a *FileError of path, nil if err is nil. It removes the path from
+// errors of package os, and returns a *FileError unchanged.
 func WrapFileError(path string, err error) error {
 	if err == nil {
 		return nil
@@ -35,7 +35,8 @@ func WrapFileError(path string, err error) error {
 	return &FileError{Path: path, Err: err}
 }
 
-// SpecError is the error of a source specification or option that is invalid: an error of usage, not of a file.
+// SpecError is the error of a source specification or option that is invalid: an error of usage,
+// not of a file.
 type SpecError struct {
 	// Spec is the specification, or the option with its value.
 	Spec string
@@ -54,7 +55,8 @@ var (
 // IsTruncated reports whether err says that a stream is empty or cut off.
 func IsTruncated(err error) bool { return errors.Is(err, ErrTruncated) || errors.Is(err, ErrEmpty) }
 
-// ReadError returns the error of reading a part of a stream. At the end of the stream it wraps ErrTruncated.
+// ReadError returns the error of reading a part of a stream. At the end of the stream it wraps
+// ErrTruncated.
 func ReadError(part string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w in %s", ErrTruncated, part)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestImports checks the direction of imports below media: no package imports signal, peer or cmd, and only device
-// needs C or pion/mediadevices.
+// TestImports checks the direction of imports below media: no package imports signal, peer or cmd,
+// and only device needs C or pion/mediadevices.
 func TestImports(t *testing.T) {
 	checked := 0
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {

@@ -98,8 +98,8 @@ func (c *Call) DeliverOffer(d SessionDescription) { c.box.post(deliveredOffer{d}
 // DeliverAnswer handles an answer of the peer.
 func (c *Call) DeliverAnswer(d SessionDescription) { c.box.post(deliveredAnswer{d}) }
 
-// DeliverRejection handles that the peer has not accepted our latest offer. A call that is connected
-// stays as it was, others end.
+// DeliverRejection handles that the peer has not accepted our latest offer. A call that is
+// connected stays as it was, others end.
 func (c *Call) DeliverRejection(reason string) { c.box.post(deliveredRejection{reason}) }
 
 // DeliverCandidate handles a candidate of the peer, which may come before the description. One with
@@ -114,7 +114,8 @@ func (c *Call) DeliverUnreachable() { c.box.post(deliveredUnreachable{}) }
 func (c *Call) DeliverLeave() { c.box.post(deliveredLeave{}) }
 
 // Say sends a line of text when a data channel is open, see textChannels. The event TextSent
-// reports that it was sent, TextRejected that it will not be. Once the call is over it does nothing.
+// reports that it was sent, TextRejected that it will not be. Once the call is over it does
+// nothing.
 func (c *Call) Say(line string) { c.box.post(textQueued{line}) }
 
 // Hangup flushes the text that was sent and ends the call.
@@ -128,8 +129,8 @@ func (c *Call) RestartICE() { c.box.post(restartRequested{}) }
 // an answer is sent again.
 func (c *Call) SignalingRestored() { c.box.post(signalingIsBack{}) }
 
-// ResendOffer sends the first offer again, with the candidates found since, because the peer was not
-// there to receive it. After the answer it does nothing.
+// ResendOffer sends the first offer again, with the candidates found since, because the peer was
+// not there to receive it. After the answer it does nothing.
 func (c *Call) ResendOffer() { c.box.post(offerUndelivered{}) }
 
 // Continues reports whether an offer belongs to this call, and not to a new call of the same user,
@@ -232,8 +233,8 @@ func (c *Call) Answered() bool {
 // on a channel that we opened. It may be called from OnEvent.
 func (c *Call) PeerIsParley() bool { return c.negotiator.withParley() }
 
-// disconnect closes the mailbox, on which callbacks may wait, and then the connections. Lines of text
-// in rest, which was taken from it, and in the mailbox are rejected with those that wait.
+// disconnect closes the mailbox, on which callbacks may wait, and then the connections. Lines of
+// text in rest, which was taken from it, and in the mailbox are rejected with those that wait.
 func (c *Call) disconnect(rest []any) {
 	c.changes.close()
 	for _, message := range append(rest, c.box.close()...) {

@@ -180,8 +180,8 @@ func TestCandidatesBeforeTheDescription(t *testing.T) {
 	b.awaitConnected()
 }
 
-// Who sends candidates as lines of a description is understood, as by browsers: no other path is found here, because
-// only one side's candidates are known.
+// Who sends candidates as lines of a description is understood, as by browsers: no other path is
+// found here, because only one side's candidates are known.
 func TestCandidatesAsLinesOfADescription(t *testing.T) {
 	a, b := pair(t, func(caller, callee *Config) {
 		caller.Signaler.(*wire).filter = func(kind, s string) (string, bool) { return s, kind != "candidate" }

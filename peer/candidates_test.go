@@ -66,8 +66,8 @@ func TestNoCandidateAtLinkLocalAddresses(t *testing.T) {
 	}
 }
 
-// The selected pair is reported before the state connected, whatever the order of Pion's callbacks, and
-// each pair is reported once.
+// The selected pair is reported before the state connected, whatever the order of Pion's callbacks,
+// and each pair is reported once.
 func TestPairIsReportedFirst(t *testing.T) {
 	for range 10 {
 		a, b := pair(t, func(caller, answerer *Config) { caller.ICE.Loopback, answerer.ICE.Loopback = true, true })

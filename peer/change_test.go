@@ -96,7 +96,8 @@ func recordPackets(t *testing.T) (*packetLog, func(Event)) {
 	return recordPacketsWith(t, func(TrackReceived) string { return "" })
 }
 
-// recordPacketsWith is recordPackets that adds the result of end for the track to the payload of each packet.
+// recordPacketsWith is recordPackets that adds the result of end for the track to the payload of
+// each packet.
 func recordPacketsWith(t *testing.T, end func(TrackReceived) string) (*packetLog, func(Event)) {
 	l := &packetLog{t: t, more: make(chan struct{})}
 	var readers sync.WaitGroup
@@ -565,8 +566,8 @@ func TestReplaceStaysMuted(t *testing.T) {
 	})
 }
 
-// TestReplaceByATrackThatCannotBeBound: a track whose codec was not negotiated does not take the place of
-// another one, which is sent on.
+// TestReplaceByATrackThatCannotBeBound: a track whose codec was not negotiated does not take the
+// place of another one, which is sent on.
 func TestReplaceByATrackThatCannotBeBound(t *testing.T) {
 	received, on := recordPackets(t)
 	first := rawTrack(t, webrtc.MimeTypeVP8, "first")

@@ -197,8 +197,8 @@ func TestChannelsAreOpenedInACall(t *testing.T) {
 	}
 }
 
-// A channel that opens after OpenChannel has returned is closed: nothing reads it, and what the peer
-// sends on it would fill the window that all channels share.
+// A channel that opens after OpenChannel has returned is closed: nothing reads it, and what the
+// peer sends on it would fill the window that all channels share.
 func TestOpenChannelPastItsContext(t *testing.T) {
 	connect := make(chan struct{})
 	a, b := pair(t, func(_, answerer *Config) {
@@ -249,8 +249,8 @@ func TestAChannelWaitsForTheConfirmation(t *testing.T) {
 	}
 }
 
-// A peer that sends to an echo and does not read is stopped by flow control, and the echo does not buffer
-// everything.
+// A peer that sends to an echo and does not read is stopped by flow control, and the echo does not
+// buffer everything.
 func TestEchoOfAPeerThatDoesNotRead(t *testing.T) {
 	const size, count = 60_000, 1000
 	echoed := make(chan *datachannel.Channel, 1)

@@ -59,7 +59,8 @@ func (t extensionTrack) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParamet
 	return t.TrackLocalStaticSample.Bind(c)
 }
 
-// TestOrientationIsNegotiated: sender and receiver know the ID of the header extension with the orientation of video.
+// TestOrientationIsNegotiated: sender and receiver know the ID of the header extension with the
+// orientation of video.
 func TestOrientationIsNegotiated(t *testing.T) {
 	track := extensionTrack{testTrack(t, webrtc.MimeTypeVP8), make(chan []webrtc.RTPHeaderExtensionParameter, 8)}
 	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{track} })

@@ -135,8 +135,8 @@ type Timeouts struct {
 	// sent any more on a path that has been silent for 30 s (RFC 7675).
 	Disconnected, Failed time.Duration
 	// RestartAfter is how long a connection may be disconnected before ICE is restarted, if the
-	// peer is a parley, or with NoRenegotiation. With other peers it is restarted when the connection has failed. Default 3
-	// s.
+	// peer is a parley, or with NoRenegotiation. With other peers it is restarted when the
+	// connection has failed. Default 3 s.
 	RestartAfter time.Duration
 	// Restart is how long a connection that failed may take to connect again by an ICE restart.
 	// Default 30 s.

@@ -156,8 +156,8 @@ func (c *connection) refreshNetwork() {
 }
 
 // timeSinceLastPacket returns how long a disconnected or failed connection has received nothing: no
-// packet, no consent check and no response to one (RFC 7675). Pion's statistics of the selected pair
-// alone lack the times of checks.
+// packet, no consent check and no response to one (RFC 7675). Pion's statistics of the selected
+// pair alone lack the times of checks.
 func (c *connection) timeSinceLastPacket(now webrtc.PeerConnectionState) time.Duration {
 	if now != webrtc.PeerConnectionStateDisconnected && now != webrtc.PeerConnectionStateFailed {
 		return 0

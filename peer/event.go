@@ -64,8 +64,8 @@ type TextSent struct {
 }
 
 // TextRejected reports that a line of Say will not be sent. Reason wraps datachannel.ErrTooLong if
-// the peer accepts no message of that size, and is ErrOver if the line waited for a channel until the
-// call ended.
+// the peer accepts no message of that size, and is ErrOver if the line waited for a channel until
+// the call ended.
 type TextRejected struct {
 	Text   string
 	Reason error

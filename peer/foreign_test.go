@@ -158,7 +158,8 @@ func (p *originalPage) callsTerminal() *side {
 	return p.callsTerminalBy(func(s Signaler) Signaler { return s }, nil)
 }
 
-// callsTerminalBy is callsTerminal with another way of the terminal's messages, and of its configuration.
+// callsTerminalBy is callsTerminal with another way of the terminal's messages, and of its
+// configuration.
 func (p *originalPage) callsTerminalBy(way func(Signaler) Signaler, edit func(*Config)) *side {
 	p.t.Helper()
 	cfg := Config{Signaler: way(p)}

@@ -66,8 +66,9 @@ func TestGlare(t *testing.T) {
 //	46 a candidate before the description: TestCandidatesBeforeTheDescription
 //	51 glare: TestGlare; e2e/browser TestGlareWithATab, TestGlareWithTheOriginalPage
 //	57 an old session of the signaling server: signal's tests of resuming
-//	66 interfaces that come and go, and 67 outages: restart_test.go, and cmd/parley/internal/e2e/network, which has
-//	   the short packets of 66 (TestNetworkShortPackets) and the NAT that is bound anew of 67 (TestNetworkNATRebinding)
+//	66 interfaces that come and go, and 67 outages: restart_test.go, and
+//	   cmd/parley/internal/e2e/network, which has the short packets of 66
+//	   (TestNetworkShortPackets) and the NAT that is bound anew of 67 (TestNetworkNATRebinding)
 //	69 another's fingerprint in the description: TestAWrongFingerprintNeverConnects
 //	   and, with exit codes 30 and 40, cmd/parley testdata/script/exits.txtar
 func TestFaults(t *testing.T) {
@@ -129,8 +130,8 @@ func TestRestartWithoutSignaling(t *testing.T) {
 	}
 }
 
-// A later answer that cannot be applied fails its change, which is undone, and leaves a call that can be
-// negotiated: another change that waited comes through, and so does an ICE restart.
+// A later answer that cannot be applied fails its change, which is undone, and leaves a call that
+// can be negotiated: another change that waited comes through, and so does an ICE restart.
 func TestRejectedAnswerLeavesTheCall(t *testing.T) {
 	for name, spoil := range map[string]func(string) string{
 		"another certificate": func(s string) string {
@@ -245,7 +246,8 @@ func TestUnansweredOfferToABrowser(t *testing.T) {
 	s.awaitText("still here")
 }
 
-// An answer that comes twice, because the offer was sent twice, is not taken for that to the next offer.
+// An answer that comes twice, because the offer was sent twice, is not taken for that to the next
+// offer.
 func TestAnswerThatComesTwice(t *testing.T) {
 	for name, foreign := range map[string]bool{"of a parley": false, "of another peer": true} {
 		t.Run(name, func(t *testing.T) {
@@ -327,8 +329,8 @@ func TestGlareWithAPeerThatDoesNotYield(t *testing.T) {
 	s.awaitText("still here")
 }
 
-// Consent expires after 30 s without an answer from the peer (RFC 7675 section 5.1): nothing is sent any
-// more, whatever the time-outs of the configuration are.
+// Consent expires after 30 s without an answer from the peer (RFC 7675 section 5.1): nothing is
+// sent any more, whatever the time-outs of the configuration are.
 func TestConsentExpires(t *testing.T) {
 	l := newLab(t)
 	t.Parallel()
@@ -419,8 +421,8 @@ func TestPathWorksAgainLate(t *testing.T) {
 	}
 }
 
-// While signaling is unavailable, a call does nothing to a path that may come back: it does, and the
-// call goes on.
+// While signaling is unavailable, a call does nothing to a path that may come back: it does, and
+// the call goes on.
 func TestNoRestartWithoutSignaling(t *testing.T) {
 	l := newLab(t)
 	t.Parallel()
@@ -459,8 +461,8 @@ func TestNoRestartWithoutSignaling(t *testing.T) {
 	}
 }
 
-// A call that had nothing to say for long has not been silent for long when its path is lost: checks
-// were answered.
+// A call that had nothing to say for long has not been silent for long when its path is lost:
+// checks were answered.
 func TestSilenceOfAnIdleCall(t *testing.T) {
 	l := newLab(t)
 	t.Parallel()

@@ -99,7 +99,8 @@ func TestCandidatesAfterARestart(t *testing.T) {
 	await(b, func(e CandidateFound) bool { return e.Remote })
 }
 
-// A caller without channels names the section of a track so that the data channels, which come later, can have theirs.
+// A caller without channels names the section of a track so that the data channels, which come
+// later, can have theirs.
 func TestChannelAfterATrack(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
 		caller.Channels = nil
@@ -168,8 +169,8 @@ func TestTextBesideTheEndIsReported(t *testing.T) {
 	}
 }
 
-// End-of-candidates is sent to a parley (RFC 8838 section 13), and not to a peer that has not shown that
-// it understands it.
+// End-of-candidates is sent to a parley (RFC 8838 section 13), and not to a peer that has not shown
+// that it understands it.
 func TestEndOfCandidates(t *testing.T) {
 	type end struct {
 		by        string
@@ -211,8 +212,8 @@ func TestEndOfCandidates(t *testing.T) {
 	}
 }
 
-// TestPionTakesICECredentials fails if Pion does not let us choose the credentials of an ICE restart
-// any more, see settingsOf.
+// TestPionTakesICECredentials fails if Pion does not let us choose the credentials of an ICE
+// restart any more, see settingsOf.
 func TestPionTakesICECredentials(t *testing.T) {
 	api := webrtc.NewAPI()
 	settings, err := settingsOf(api)
@@ -251,7 +252,8 @@ func TestPionTakesICECredentials(t *testing.T) {
 	}
 }
 
-// A peer without trickle ICE gets all candidates in the answer to a later offer too, when that restarts ICE.
+// A peer without trickle ICE gets all candidates in the answer to a later offer too, when that
+// restarts ICE.
 func TestLaterAnswerWithoutTrickleHasCandidates(t *testing.T) {
 	page := newOriginalPage(t)
 	answers := make(chan string, 4)
@@ -309,8 +311,8 @@ func TestCandidatesOfAnIgnoredOffer(t *testing.T) {
 	}
 }
 
-// When offers that restart ICE cross, the one that is answered restarts it for both: the polite peer
-// does not restart it again.
+// When offers that restart ICE cross, the one that is answered restarts it for both: the polite
+// peer does not restart it again.
 func TestRestartsThatCross(t *testing.T) {
 	var crossing atomic.Bool
 	var out sync.WaitGroup
@@ -372,8 +374,8 @@ func (s *afterOffer) Offer(ctx context.Context, d SessionDescription) error {
 	return err
 }
 
-// A peer that answers an offer and hangs up at once has hung up: that its answer cannot be applied any
-// more is no failure.
+// A peer that answers an offer and hangs up at once has hung up: that its answer cannot be applied
+// any more is no failure.
 func TestAnswerBeforeAHangup(t *testing.T) {
 	var a, b *side
 	later := &afterOffer{call: func() {}}

@@ -41,8 +41,8 @@ const maxKeepalive = 2 * time.Second
 // keepalive returns the time between consent checks.
 func (c *Config) keepalive() time.Duration { return min(maxKeepalive, c.Timeouts.Disconnected/3) }
 
-// orientationExtension is the header extension with the orientation of video (3GPP TS 26.114 section
-// 7.4.5), which tracks and receivers of media read and write.
+// orientationExtension is the header extension with the orientation of video (3GPP TS 26.114
+// section 7.4.5), which tracks and receivers of media read and write.
 const orientationExtension = "urn:3gpp:video-orientation"
 
 // newAPI returns Pion set up for one connection. newAPI is the only place for Pion's settings.

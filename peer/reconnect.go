@@ -52,8 +52,8 @@ const consentTimeout = 30 * time.Second
 // cases only one of them does.
 const politeDelay = 3 * time.Second
 
-// consent is how long the peer has not answered our connectivity checks (RFC 7675 section 5.1). Pion
-// heeds only what is received, and a path may be lost in the other direction alone.
+// consent is how long the peer has not answered our connectivity checks (RFC 7675 section 5.1).
+// Pion heeds only what is received, and a path may be lost in the other direction alone.
 type consent struct {
 	answers uint64        // so far
 	checked time.Time     // when update was called last

@@ -158,8 +158,8 @@ func TestALostSignalingLeavesTheCall(t *testing.T) {
 	}
 }
 
-// An offer or its answer may get lost without a word: it is sent again, and in the end the change is
-// reported to have failed.
+// An offer or its answer may get lost without a word: it is sent again, and in the end the change
+// is reported to have failed.
 func TestLostNegotiationIsRepeated(t *testing.T) {
 	for name, of := range map[string]struct {
 		wins bool
@@ -291,8 +291,8 @@ func TestARestartUsesFreshICEServers(t *testing.T) {
 	<-answerersAsked
 }
 
-// ICE may be restarted while candidates are still gathered, by servers that do not answer: with -race
-// this fails if the servers are replaced under the gathering.
+// ICE may be restarted while candidates are still gathered, by servers that do not answer: with
+// -race this fails if the servers are replaced under the gathering.
 func TestARestartWhileCandidatesAreGathered(t *testing.T) {
 	servers, asked := stunProbe(t)
 	a, _ := pair(t, func(caller, _ *Config) {
@@ -330,8 +330,8 @@ func TestConsentIsOfAnswers(t *testing.T) {
 	}
 }
 
-// TestPionCountsAnswers fails if Pion does not check the selected pair any more, or does not count the
-// answers, see consent.
+// TestPionCountsAnswers fails if Pion does not check the selected pair any more, or does not count
+// the answers, see consent.
 func TestPionCountsAnswers(t *testing.T) {
 	l := newLab(t)
 	t.Parallel()

@@ -26,8 +26,8 @@ func badly(cfg *Config) *atomic.Bool {
 	return on
 }
 
-// An offer that is rejected in a connected call changes nothing, the reason is reported to both, and the next one
-// is accepted.
+// An offer that is rejected in a connected call changes nothing, the reason is reported to both,
+// and the next one is accepted.
 func TestRejectedChangeIsReported(t *testing.T) {
 	for name, of := range map[string]struct{ impolite, foreign bool }{
 		"of the impolite peer": {true, false},

@@ -14,8 +14,8 @@ import (
 	"parley/peer/internal/jsep"
 )
 
-// A section with no codec of ours is rejected, and the rest of the call goes on: Pion would make no answer at all, had
-// the section a track of ours.
+// A section with no codec of ours is rejected, and the rest of the call goes on: Pion would make no
+// answer at all, had the section a track of ours.
 func TestOfferWithoutCodecOfOurs(t *testing.T) {
 	page := newOriginalPage(t)
 	audio, err := page.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeAudio, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
@@ -44,7 +44,8 @@ func TestOfferWithoutCodecOfOurs(t *testing.T) {
 	s.awaitText("hello terminal")
 }
 
-// No two tracks of a description have one name, though they were given so: Chromium takes no such description.
+// No two tracks of a description have one name, though they were given so: Chromium takes no such
+// description.
 func TestTracksWithTheSameID(t *testing.T) {
 	one, two := rawTrack(t, webrtc.MimeTypeVP8, "video"), rawTrack(t, webrtc.MimeTypeVP8, "video")
 	a, b := pair(t, func(caller, _ *Config) { caller.Media.Tracks = []webrtc.TrackLocal{one, two} })
@@ -109,8 +110,8 @@ func TestTheDataSectionKeepsTheMidOfTheOffer(t *testing.T) {
 	}
 }
 
-// TestSeveralSourcesInASection: of the sizes of a video, as Chromium's simulcast of old has them, or a hostile peer
-// without their names, the first comes; and no number of SSRCs ends the process.
+// TestSeveralSourcesInASection: of the sizes of a video, as Chromium's simulcast of old has them,
+// or a hostile peer without their names, the first comes; and no number of SSRCs ends the process.
 func TestSeveralSourcesInASection(t *testing.T) {
 	const more = "a=ssrc:77777 cname:x\r\na=ssrc:77778 cname:x\r\n"
 	for name, edit := range map[string]func(description string) string{

@@ -68,7 +68,8 @@ func TestSimulcastLayersByRID(t *testing.T) {
 	}
 }
 
-// TestStatsWhileLayersAreAdded: statistics may be read by any goroutine while a simulcast track is added.
+// TestStatsWhileLayersAreAdded: statistics may be read by any goroutine while a simulcast track is
+// added.
 func TestStatsWhileLayersAreAdded(t *testing.T) {
 	a, b := pair(t, func(caller, _ *Config) {
 		caller.Media.Tracks = []webrtc.TrackLocal{rawTrack(t, webrtc.MimeTypeOpus, "audio")}

@@ -229,7 +229,8 @@ func TestReportHasAllPairs(t *testing.T) {
 	}
 }
 
-// TestLastStatsAreCopies: what a caller adds to the last statistics of a call is not in those of another caller.
+// TestLastStatsAreCopies: what a caller adds to the last statistics of a call is not in those of
+// another caller.
 func TestLastStatsAreCopies(t *testing.T) {
 	a, b := pair(t, nil)
 	a.awaitConnected()

@@ -33,10 +33,10 @@ func (t *textSender) send() {
 // Pion: the call reports to it what happens.
 //
 // The caller opens a channel. Our page and another terminal listen on it. The original text page
-// opens a channel of its own with the same label, and listens on that alone, whichever end calls. It
-// opens it before the call, so both channels open at about the same time. Hence: a channel of the
-// peer is preferred; on our own nothing is sent until something was received on it, or the peer has
-// had a moment (peerChannelGrace) to open one.
+// opens a channel of its own with the same label, and listens on that alone, whichever end calls.
+// It opens it before the call, so both channels open at about the same time. Hence: a channel of
+// the peer is preferred; on our own nothing is sent until something was received on it, or the peer
+// has had a moment (peerChannelGrace) to open one.
 type textChannels struct {
 	named   bool                 // we opened a channel for text
 	label   string               // of that channel

@@ -61,7 +61,8 @@ func apart(cfg *Config) *apartWire {
 	return w
 }
 
-// unbundledPair is a call of audio and text on a connection each, and what is received at each peer.
+// unbundledPair is a call of audio and text on a connection each, and what is received at each
+// peer.
 func unbundledPair(t *testing.T) (sides [2]*side, received [2]*packetLog, wires [2]*apartWire) {
 	a, b := pair(t, func(caller, answerer *Config) {
 		for i, cfg := range []*Config{caller, answerer} {
@@ -122,7 +123,8 @@ func (r raw) Codec() string { return r.TrackLocalStaticRTP.Codec().MimeType }
 // transports is the number of transports that a side has.
 func (s *side) transports() int { return len(s.call.Stats().Report.ByType("transport")) }
 
-// ICE is restarted from either peer, as often as wanted: each transport gets credentials of its own, and media go on.
+// ICE is restarted from either peer, as often as wanted: each transport gets credentials of its
+// own, and media go on.
 func TestRestartWithoutBundle(t *testing.T) {
 	sides, received, wires := unbundledPair(t)
 	for i, s := range sides {

@@ -280,8 +280,8 @@ func TestUnknownStreamsDoNotBlockSimulcast(t *testing.T) {
 	}
 }
 
-// A packet with an unsignaled SSRC belongs to the m-section of its MID: our next offer has no other one
-// for it.
+// A packet with an unsignaled SSRC belongs to the m-section of its MID: our next offer has no other
+// one for it.
 func TestUnsignaledSSRCIsNoSection(t *testing.T) {
 	received, on := recordPackets(t)
 	page := newBarePeer(t)

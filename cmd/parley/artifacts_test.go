@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// TestEvidenceOfOnePort: where all calls share a UDP port, each has its own packets in its evidence, and those of both ends.
+// TestEvidenceOfOnePort: where all calls share a UDP port, each has its own packets in its
+// evidence, and those of both ends.
 func TestEvidenceOfOnePort(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)

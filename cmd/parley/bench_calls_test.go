@@ -15,9 +15,10 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// TestBenchAudioCalls measures the CPU time of a process that answers 50 calls with audio and only counts what it receives.
-// With PARLEY_BASELINE, the path of another binary of parley, it measures that one in turns with this one, and fails if this
-// one takes more than a third of it. This process sends.
+// TestBenchAudioCalls measures the CPU time of a process that answers 50 calls with audio and only
+// counts what it receives. With PARLEY_BASELINE, the path of another binary of parley, it measures
+// that one in turns with this one, and fails if this one takes more than a third of it. This
+// process sends.
 func TestBenchAudioCalls(t *testing.T) {
 	const rounds = 3
 	ours, err := e2etest.Binary()
@@ -60,7 +61,8 @@ func TestBenchAudioCalls(t *testing.T) {
 	}
 }
 
-// benchAudioCalls returns the CPU time that the receiver and the sender of 50 calls take, in ms per second.
+// benchAudioCalls returns the CPU time that the receiver and the sender of 50 calls take, in ms per
+// second.
 func benchAudioCalls(t *testing.T, server, path string) (receiver, sender float64) {
 	const calls, settle, measured = 50, 3 * time.Second, 10 * time.Second
 	args := []string{"answer", "--as", "counter", "--server", server}

@@ -184,8 +184,8 @@ func brokenPeers() map[string]brokenPeer {
 	}
 }
 
-// TestBrokenPeers: a peer with a fault gets the right verdict from the scenarios that look for it, and no other one for
-// what it can.
+// TestBrokenPeers: a peer with a fault gets the right verdict from the scenarios that look for it,
+// and no other one for what it can.
 func TestBrokenPeers(t *testing.T) {
 	t.Parallel()
 	for name, test := range brokenPeers() {
@@ -221,7 +221,8 @@ func TestBrokenPeers(t *testing.T) {
 	}
 }
 
-// turnServer runs a TURN server that reaches this machine until the test ends, and returns its URL for --ice-server.
+// turnServer runs a TURN server that reaches this machine until the test ends, and returns its URL
+// for --ice-server.
 func turnServer(t *testing.T) string {
 	t.Helper()
 	credentials := turnserver.Credentials{Secret: "broken"}
@@ -252,7 +253,8 @@ func turnServer(t *testing.T) string {
 // patientStep matches a step that waits.
 var patientStep = regexp.MustCompile(`within \d+s`)
 
-// impatientSuite returns files with the built-in scenarios, of which some wait for 4 seconds at most.
+// impatientSuite returns files with the built-in scenarios, of which some wait for 4 seconds at
+// most.
 func impatientSuite(t *testing.T, impatient []string) (files []string) {
 	t.Helper()
 	suite, err := filepath.Glob("internal/scenario/suite/*.scenario")
@@ -414,7 +416,8 @@ func (b *broken) callProber() error {
 // leavingDelay is the time from the connection until a peer that does not stay hangs up.
 const leavingDelay = 500 * time.Millisecond
 
-// isUnusual reports whether an offer is unlike the first one, or a candidate is one of those that odd-candidates and many-candidates add.
+// isUnusual reports whether an offer is unlike the first one, or a candidate is one of those that
+// odd-candidates and many-candidates add.
 func (b *broken) isUnusual(m signal.Message) bool {
 	switch {
 	case m.Type == signal.Offer:

@@ -16,8 +16,8 @@ import (
 	"parley/cmd/parley/internal/mediain"
 )
 
-// TestEventsTopic compares the table of the topic events with the schema. With PARLEY_DOCS=update, as make docs sets
-// it, it writes the table.
+// TestEventsTopic compares the table of the topic events with the schema. With PARLEY_DOCS=update,
+// as make docs sets it, it writes the table.
 func TestEventsTopic(t *testing.T) {
 	text, err := event.Schema("event")
 	if err != nil {

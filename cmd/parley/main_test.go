@@ -15,7 +15,8 @@ import (
 	"parley/cmd/parley/internal/stdio"
 )
 
-// TestMain makes the test binary run as parley too, for scripts. Neither may leave a goroutine behind.
+// TestMain makes the test binary run as parley too, for scripts. Neither may leave a goroutine
+// behind.
 func TestMain(m *testing.M) {
 	e2etest.Main(m, map[string]func(){"parley": func() {
 		code := cli.Run(context.Background(), stdio.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args)

@@ -135,9 +135,10 @@ func TestProbeEcho(t *testing.T) {
 }
 
 // readsMedia are the lines of scenarios that want audio and video in time.
-var readsMedia = regexp.MustCompile(`(tone|level|psnr|frame-ids?)(\+|<|>|=)`)
+var readsMedia = regexp.MustCompile(`(tone|level|psnr|frame-ids?|sent|packets|frames)(\+|<|>|=)`)
 
-// TestProbeEvaluatesState: expect and never check what holds now, and one occurrence satisfies a check once.
+// TestProbeEvaluatesState: expect and never check what holds now, and one occurrence satisfies a
+// check once.
 func TestProbeEvaluatesState(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
@@ -155,8 +156,8 @@ func TestProbeEvaluatesState(t *testing.T) {
 	}
 }
 
-// TestProbeStaleOffer: what the probe calls a stale offer is one also where the peer ignores the offer
-// before it.
+// TestProbeStaleOffer: what the probe calls a stale offer is one also where the peer ignores the
+// offer before it.
 func TestProbeStaleOffer(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)
@@ -165,7 +166,8 @@ func TestProbeStaleOffer(t *testing.T) {
 	}
 }
 
-// TestProbeUnaware: what a peer that sends nothing back cannot show is skipped, and nothing of that is passed.
+// TestProbeUnaware: what a peer that sends nothing back cannot show is skipped, and nothing of that
+// is passed.
 func TestProbeUnaware(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "answer", "--as", "bob", "--server", server, "--video", "test")
@@ -204,7 +206,8 @@ func TestProbeUnaware(t *testing.T) {
 	}
 }
 
-// readableEvidence: the packets can be decrypted by the keys that are in the same file, and the recording plays.
+// readableEvidence: the packets can be decrypted by the keys that are in the same file, and the
+// recording plays.
 func readableEvidence(t *testing.T, folder string) {
 	t.Helper()
 	shark := exec.Command("tshark", "-r", filepath.Join(folder, "packets.pcapng"), "-Y", "dtls && data.data[0:4] == 13:88:13:88")

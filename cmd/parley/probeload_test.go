@@ -32,7 +32,8 @@ func TestProbeLoad(t *testing.T) {
 	}
 }
 
-// TestProbeLoadFails: a threshold that does not hold, and a peer that does not send back what it should, are failures.
+// TestProbeLoadFails: a threshold that does not hold, and a peer that does not send back what it
+// should, are failures.
 func TestProbeLoadFails(t *testing.T) {
 	server := patientServer(t)
 	runningHere(t, "echo", "--server", server)

@@ -68,8 +68,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// originalServer, as `original DIALECT`, sets $PARLEY_SERVER to a server that behaves as the original
-// of that dialect does, flaws included.
+// originalServer, as `original DIALECT`, sets $PARLEY_SERVER to a server that behaves as the
+// original of that dialect does, flaws included.
 func originalServer(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("PARLEY_SERVER", signaltest.Original(ts.Value("t").(testing.TB), args[0]))
 }

@@ -17,7 +17,8 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// servingScript NAME ARGS... runs `parley serve ARGS` at a free port, and sets $PARLEY_SERVER, $PAGE, $ADMIN and $TURN to where it is.
+// servingScript NAME ARGS... runs `parley serve ARGS` at a free port, and sets $PARLEY_SERVER,
+// $PAGE, $ADMIN and $TURN to where it is.
 func servingScript(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 1 {
 		ts.Fatalf("usage: serving NAME ARGS...")

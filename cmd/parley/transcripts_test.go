@@ -40,8 +40,8 @@ func documents(t *testing.T) map[string]string {
 	return all
 }
 
-// TestTranscripts runs every transcript of the README and of the topics. Numbers, random names and the
-// order of lines may differ, nothing else; "..." stands for lines that are left out.
+// TestTranscripts runs every transcript of the README and of the topics. Numbers, random names and
+// the order of lines may differ, nothing else; "..." stands for lines that are left out.
 func TestTranscripts(t *testing.T) {
 	documents := documents(t)
 	for _, name := range slices.Sorted(maps.Keys(documents)) {
@@ -97,8 +97,8 @@ func (s *transcript) run(block string) {
 	}
 }
 
-// background starts a command and waits until it can be called, which it reports on its terminal or in
-// the file that 2> names.
+// background starts a command and waits until it can be called, which it reports on its terminal or
+// in the file that 2> names.
 func (s *transcript) background(command string) {
 	if strings.HasPrefix(command, "parley serve") {
 		command += " --listen " + s.listen
@@ -184,8 +184,8 @@ var (
 	quotedText = regexp.MustCompile(`'[^'\n]*'|"[^"\n]*"`)
 )
 
-// TestDocumentedCommands checks that parley has every command and flag that the README and the topics use, and that a
-// shell, Node and Python can read the code in their language.
+// TestDocumentedCommands checks that parley has every command and flag that the README and the
+// topics use, and that a shell, Node and Python can read the code in their language.
 func TestDocumentedCommands(t *testing.T) {
 	documents := documents(t)
 	for _, name := range slices.Sorted(maps.Keys(documents)) {

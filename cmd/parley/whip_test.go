@@ -37,8 +37,8 @@ func runHere(t *testing.T, args ...string) (code exit.Code, out, err string) {
 	return code, o.String(), e.String()
 }
 
-// publish publishes a test video and a tone as cam. say sends a command to it, and stop hangs up and
-// returns the exit code.
+// publish publishes a test video and a tone as cam. say sends a command to it, and stop hangs up
+// and returns the exit code.
 func publish(t *testing.T, url string, args ...string) (out *e2etest.Output, say func(string), stop func() exit.Code) {
 	t.Helper()
 	in, commands := io.Pipe()

@@ -6,8 +6,8 @@ import (
 	"github.com/pion/rtp/codecs/av1/obu"
 )
 
-// obus yields the type and the payload of each OBU of a temporal unit (AV1 section 5.3), up to the first one that is not
-// valid or has no size field.
+// obus yields the type and the payload of each OBU of a temporal unit (AV1 section 5.3), up to the
+// first one that is not valid or has no size field.
 func obus(unit []byte) iter.Seq2[obu.Type, []byte] {
 	return func(yield func(obu.Type, []byte) bool) {
 		unit := unit
@@ -30,8 +30,8 @@ func obus(unit []byte) iter.Seq2[obu.Type, []byte] {
 	}
 }
 
-// ParseAV1 parses the sequence header and the type of the first frame of a temporal unit, which is a key frame only if it
-// has both.
+// ParseAV1 parses the sequence header and the type of the first frame of a temporal unit, which is
+// a key frame only if it has both.
 func ParseAV1(unit []byte) FrameHeader {
 	var h FrameHeader
 	var sequence av1Sequence
@@ -49,7 +49,8 @@ func ParseAV1(unit []byte) FrameHeader {
 	return h
 }
 
-// isAV1KeyFrame parses the start of uncompressed_header (AV1 section 5.9.2). reduced is reduced_still_picture_header.
+// isAV1KeyFrame parses the start of uncompressed_header (AV1 section 5.9.2). reduced is
+// reduced_still_picture_header.
 func isAV1KeyFrame(payload []byte, reduced bool) bool {
 	if reduced {
 		return true // the only frame type of such a sequence
@@ -59,8 +60,8 @@ func isAV1KeyFrame(payload []byte, reduced bool) bool {
 	return !showExisting && frameType == 0 && !r.short
 }
 
-// av1Sequence is the part of a sequence header that decoder configurations hold (AV1 section 5.5.1). The fields of one
-// byte have the values of the header.
+// av1Sequence is the part of a sequence header that decoder configurations hold (AV1 section
+// 5.5.1). The fields of one byte have the values of the header.
 type av1Sequence struct {
 	payload       []byte // of the OBU
 	ok            bool   // the header is valid up to the size of a frame
@@ -186,11 +187,12 @@ func (s *av1Sequence) readColorConfig(r *bitReader) {
 	}
 }
 
-// AV1TemporalDelimiter returns the OBU that begins a temporal unit in a file (AV1 section 7.5). RTP leaves it out.
+// AV1TemporalDelimiter returns the OBU that begins a temporal unit in a file (AV1 section 7.5). RTP
+// leaves it out.
 func AV1TemporalDelimiter() []byte { return []byte{0x12, 0x00} }
 
-// AV1DecoderConfig returns the AV1CodecConfigurationRecord of a key frame (AV1 Codec ISO Media File Format Binding,
-// section 2.3), nil if it has no sequence header.
+// AV1DecoderConfig returns the AV1CodecConfigurationRecord of a key frame (AV1 Codec ISO Media File
+// Format Binding, section 2.3), nil if it has no sequence header.
 func AV1DecoderConfig(unit []byte) []byte {
 	s, ok := findSequence(unit)
 	if !ok {
@@ -207,7 +209,8 @@ func AV1DecoderConfig(unit []byte) []byte {
 	return append(config, s.payload...)
 }
 
-// findSequence returns the sequence header of a temporal unit. ok is false if it has none that is valid.
+// findSequence returns the sequence header of a temporal unit. ok is false if it has none that is
+// valid.
 func findSequence(unit []byte) (s av1Sequence, ok bool) {
 	for kind, payload := range obus(unit) {
 		if kind == obu.OBUSequenceHeader {

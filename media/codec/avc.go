@@ -11,8 +11,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// AVCC converts H.264 as MP4 and Matroska hold it, with a length before each NAL unit and parameter sets in the header of
-// the file (ISO 14496-15 section 5), to byte streams.
+// AVCC converts H.264 as MP4 and Matroska hold it, with a length before each NAL unit and parameter
+// sets in the header of the file (ISO 14496-15 section 5), to byte streams.
 type AVCC struct {
 	Profile    [3]byte // profile_idc, constraint flags, level_idc
 	lengthSize int     // bytes
@@ -58,18 +58,20 @@ func (a *AVCC) SPS() []byte { return a.sets.SPS }
 // Capability returns H.264 with the profile of the stream.
 func (a *AVCC) Capability() webrtc.RTPCodecCapability { return H264Capability(a.Profile) }
 
-// H264Capability returns H.264 as it is negotiated (RFC 6184 section 8.1), with packetization mode 1. profile is
-// profile_idc, constraint flags and level_idc.
+// H264Capability returns H.264 as it is negotiated (RFC 6184 section 8.1), with packetization mode
+// 1. profile is profile_idc, constraint flags and level_idc.
 func H264Capability(profile [3]byte) webrtc.RTPCodecCapability {
 	return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: media.VideoClockRate,
 		SDPFmtpLine: fmt.Sprintf("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=%02x%02x%02x",
 			profile[0], profile[1], profile[2])}
 }
 
-// maxNALUnits is the largest number of NAL units in an access unit: one for each macroblock, and some more.
+// maxNALUnits is the largest number of NAL units in an access unit: one for each macroblock, and
+// some more.
 const maxNALUnits = 1 << 16
 
-// ToAnnexB returns an access unit as a byte stream, valid until the next call. A key frame has its parameter sets.
+// ToAnnexB returns an access unit as a byte stream, valid until the next call. A key frame has its
+// parameter sets.
 func (a *AVCC) ToAnnexB(unit []byte) ([]byte, error) {
 	a.nals = a.nals[:0]
 	for len(unit) > 0 {
@@ -94,8 +96,9 @@ func (a *AVCC) ToAnnexB(unit []byte) ([]byte, error) {
 	return a.data, nil
 }
 
-// AVCDecoderConfig returns the AVCDecoderConfigurationRecord of a key frame with start codes (ISO 14496-15 section
-// 5.3.3.1), with lengths of four bytes, nil if the frame has no valid parameter sets.
+// AVCDecoderConfig returns the AVCDecoderConfigurationRecord of a key frame with start codes (ISO
+// 14496-15 section 5.3.3.1), with lengths of four bytes, nil if the frame has no valid parameter
+// sets.
 func AVCDecoderConfig(frame []byte) []byte {
 	var sets ParameterSets
 	for nal := range NALUnits(frame) {
@@ -121,12 +124,14 @@ func AVCDecoderConfig(frame []byte) []byte {
 	return b
 }
 
-// appendNALUnit16 appends a parameter set with a length of two bytes, to which ParameterSets limits it.
+// appendNALUnit16 appends a parameter set with a length of two bytes, to which ParameterSets limits
+// it.
 func appendNALUnit16(b, nal []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(nal))), nal...) //nolint:gosec // below maxParameterSets
 }
 
-// AppendLengthPrefixed appends the NAL units of a byte stream with lengths of four bytes, without access unit delimiters.
+// AppendLengthPrefixed appends the NAL units of a byte stream with lengths of four bytes, without
+// access unit delimiters.
 func AppendLengthPrefixed(b, stream []byte) []byte {
 	for nal := range NALUnits(stream) {
 		if NALType(nal) == NALAUD {

@@ -31,8 +31,8 @@ func FuzzParseFrame(f *testing.F) {
 	})
 }
 
-// TestAppendAccessUnit: an IDR picture has parameter sets, in the order that the standard asks for (H.264 section
-// 7.4.1.2.3).
+// TestAppendAccessUnit: an IDR picture has parameter sets, in the order that the standard asks for
+// (H.264 section 7.4.1.2.3).
 func TestAppendAccessUnit(t *testing.T) {
 	const aud, sps, pps, sei, idr, slice = "\x09\xf0", "\x67\x42\xc0\x0a", "\x68\xce", "\x06\x01", "\x65\x88", "\x41\x9a"
 	newSPS := "\x67\x42\xc0\x1e"

@@ -8,8 +8,8 @@ type FrameHeader struct {
 	Width, Height int  // in pixels, 0 if the headers lack it
 }
 
-// ParseFrame parses the headers of a frame of a codec, by its MIME type. It returns the zero value for an invalid frame or
-// an unknown codec.
+// ParseFrame parses the headers of a frame of a codec, by its MIME type. It returns the zero value
+// for an invalid frame or an unknown codec.
 func ParseFrame(mime string, frame []byte) FrameHeader {
 	switch mime {
 	case webrtc.MimeTypeVP8:

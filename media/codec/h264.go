@@ -24,7 +24,8 @@ func NALType(nal []byte) byte {
 	return nal[0] & 0x1F
 }
 
-// NALUnits yields the NAL units of a byte stream (H.264 annex B) without start codes and trailing zeros.
+// NALUnits yields the NAL units of a byte stream (H.264 annex B) without start codes and trailing
+// zeros.
 func NALUnits(stream []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		code := []byte{0, 0, 1}
@@ -47,8 +48,9 @@ type SPS struct {
 	BitDepth       int     // bits per luma sample
 	BitDepthChroma int     // bits per chroma sample
 	Interlaced     bool    // frames may be coded as two fields
-	// Reordered reports whether the order of decoding may differ from the order of output: neither the profile, nor
-	// constraint_set5_flag, nor pic_order_cnt_type, nor max_num_reorder_frames rules it out.
+	// Reordered reports whether the order of decoding may differ from the order of output: neither
+	// the profile, nor constraint_set5_flag, nor pic_order_cnt_type, nor max_num_reorder_frames
+	// rules it out.
 	Reordered bool
 	// FrameRate is the rate in frames per second of the VUI parameters, 0 if they lack it.
 	FrameRate float64
@@ -58,8 +60,8 @@ var errSPS = errors.New("invalid sequence parameter set")
 
 // ParseSPS parses a sequence parameter set with its NAL unit header (H.264 section 7.3.2.1.1).
 func ParseSPS(nal []byte) (SPS, error) {
-	// h264.SPS of mediacommon v2.8.0 rejects sets whose VUI parameters are cut off, which decoders accept, does not bound
-	// the size, and crops monochrome video wrong.
+	// h264.SPS of mediacommon v2.8.0 rejects sets whose VUI parameters are cut off, which decoders
+	// accept, does not bound the size, and crops monochrome video wrong.
 	if NALType(nal) != NALSPS || len(nal) < 4 {
 		return SPS{}, errSPS
 	}
@@ -101,8 +103,8 @@ func ParseSPS(nal []byte) (SPS, error) {
 	return s, nil
 }
 
-// hasChromaFormat reports whether the sequence parameter sets of a profile_idc hold the chroma format (H.264 section
-// 7.3.2.1.1).
+// hasChromaFormat reports whether the sequence parameter sets of a profile_idc hold the chroma
+// format (H.264 section 7.3.2.1.1).
 func hasChromaFormat(profile byte) bool {
 	switch profile {
 	case 100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135:
@@ -183,7 +185,8 @@ func cropUnits(chromaArrayType, frameMbsOnly uint32) (x, y int) {
 	return x, y * (2 - int(frameMbsOnly))
 }
 
-// readVUI parses the VUI parameters (H.264 section E.1.1) up to where they end: decoding does not need them.
+// readVUI parses the VUI parameters (H.264 section E.1.1) up to where they end: decoding does not
+// need them.
 func (s *SPS) readVUI(r *bitReader) {
 	if r.flag() && r.bits(8) == 255 { // aspect_ratio_idc: Extended_SAR
 		r.skip(32)
@@ -269,7 +272,8 @@ type ParameterSets struct {
 	PPS [][]byte // in order
 }
 
-// maxParameterSets is the largest size of the parameter sets that are remembered, in bytes. Real ones take less than 100.
+// maxParameterSets is the largest size of the parameter sets that are remembered, in bytes. Real
+// ones take less than 100.
 const maxParameterSets = 64 << 10
 
 // Put remembers a NAL unit if it is a parameter set. A new SPS replaces the old one and its PPS.
@@ -302,9 +306,10 @@ func (p *ParameterSets) appendTo(stream []byte) []byte {
 	return stream
 }
 
-// AppendAccessUnit appends the NAL units of an access unit to a byte stream, and remembers the parameter sets among them.
-// An IDR picture that lacks SPS or PPS gets the remembered ones, after the access unit delimiter, so that a decoder can
-// start with every key frame. It iterates over nals twice.
+// AppendAccessUnit appends the NAL units of an access unit to a byte stream, and remembers the
+// parameter sets among them. An IDR picture that lacks SPS or PPS gets the remembered ones, after
+// the access unit delimiter, so that a decoder can start with every key frame. It iterates over
+// nals twice.
 func (p *ParameterSets) AppendAccessUnit(stream []byte, nals iter.Seq[[]byte]) []byte {
 	var sps, pps, idr bool
 	for nal := range nals {
@@ -337,9 +342,10 @@ func AppendNALUnit(stream, nal []byte) []byte {
 	return append(append(stream, 0, 0, 0, 1), nal...)
 }
 
-// StartsAccessUnit reports whether a NAL unit that follows a slice begins the next access unit (H.264 section 7.4.1.2.3).
-// A slice does if first_mb_in_slice is 0, whose code is one bit: the slices of an access unit must be in order, as the baseline
-// profile without arbitrary slice order, the main and the high profile require.
+// StartsAccessUnit reports whether a NAL unit that follows a slice begins the next access unit
+// (H.264 section 7.4.1.2.3). A slice does if first_mb_in_slice is 0, whose code is one bit: the
+// slices of an access unit must be in order, as the baseline profile without arbitrary slice order,
+// the main and the high profile require.
 func StartsAccessUnit(nal []byte) bool {
 	switch t := NALType(nal); {
 	case t == NALSlice || t == NALIDR:
@@ -360,7 +366,8 @@ func IsBSlice(nal []byte) bool {
 	return r.ue()%5 == 1 && !r.short
 }
 
-// ParseH264 finds an IDR slice and the size in a sequence parameter set of an access unit with start codes.
+// ParseH264 finds an IDR slice and the size in a sequence parameter set of an access unit with
+// start codes.
 func ParseH264(frame []byte) FrameHeader {
 	var h FrameHeader
 	for nal := range NALUnits(frame) {

@@ -8,8 +8,8 @@ import (
 	"parley/media"
 )
 
-// OpusPacketSamples returns the duration of a packet in samples at 48 kHz, 0 if the first two bytes are not those of a valid
-// packet (RFC 6716 sections 3.1, 3.2 and 3.4).
+// OpusPacketSamples returns the duration of a packet in samples at 48 kHz, 0 if the first two bytes
+// are not those of a valid packet (RFC 6716 sections 3.1, 3.2 and 3.4).
 func OpusPacketSamples(packet []byte) int {
 	if len(packet) == 0 {
 		return 0
@@ -33,8 +33,8 @@ func OpusPacketSamples(packet []byte) int {
 	return samples
 }
 
-// OpusFrameSamples returns the duration of a frame in samples at 48 kHz, by the configuration number in the upper five bits
-// of a packet (RFC 6716 table 2).
+// OpusFrameSamples returns the duration of a frame in samples at 48 kHz, by the configuration
+// number in the upper five bits of a packet (RFC 6716 table 2).
 func OpusFrameSamples(config byte) int {
 	switch {
 	case config < 12: // SILK: 10, 20, 40, 60 ms
@@ -46,8 +46,9 @@ func OpusFrameSamples(config byte) int {
 	}
 }
 
-// NewOpusHead returns an identification header (RFC 7845 section 5.1) with two channels, which play mono packets too, and
-// without pre-skip: a recording begins in the middle of a call, not with the start of the encoder.
+// NewOpusHead returns an identification header (RFC 7845 section 5.1) with two channels, which play
+// mono packets too, and without pre-skip: a recording begins in the middle of a call, not with the
+// start of the encoder.
 func NewOpusHead() []byte {
 	head := append([]byte("OpusHead"), 1, 2, 0, 0)
 	head = binary.LittleEndian.AppendUint32(head, media.OpusClockRate)
@@ -62,8 +63,9 @@ type OpusHead struct {
 	PreSkip int
 }
 
-// ParseOpusHead parses the identification header (RFC 7845 section 5.1) of a stream that a call can carry: one Opus stream of
-// 1 or 2 channels, whatever its mapping family. It ignores the output gain.
+// ParseOpusHead parses the identification header (RFC 7845 section 5.1) of a stream that a call can
+// carry: one Opus stream of 1 or 2 channels, whatever its mapping family. It ignores the output
+// gain.
 func ParseOpusHead(head []byte) (OpusHead, error) {
 	if len(head) < 19 || string(head[:8]) != "OpusHead" {
 		return OpusHead{}, errors.New("invalid OpusHead: too short")
@@ -83,8 +85,8 @@ func ParseOpusHead(head []byte) (OpusHead, error) {
 	return h, nil
 }
 
-// SplitOpusPacket returns the frames of a packet as packets of one frame each (RFC 6716 section 3.2), with memory of their
-// own. It returns the packet itself if it has one frame or is malformed.
+// SplitOpusPacket returns the frames of a packet as packets of one frame each (RFC 6716 section
+// 3.2), with memory of their own. It returns the packet itself if it has one frame or is malformed.
 func SplitOpusPacket(packet []byte) [][]byte {
 	whole := [][]byte{packet}
 	frames := opusFrames(packet)
@@ -180,8 +182,8 @@ func opusFrames(packet []byte) [][]byte {
 	return frames
 }
 
-// opusFrameSize reads the size of a frame and returns it with the number of bytes read, 0 if there are too few (RFC 6716
-// section 3.2.1).
+// opusFrameSize reads the size of a frame and returns it with the number of bytes read, 0 if there
+// are too few (RFC 6716 section 3.2.1).
 func opusFrameSize(b []byte) (size, n int) {
 	switch {
 	case len(b) >= 1 && b[0] < 252:

@@ -16,18 +16,20 @@ const (
 	convertAny  = "ffmpeg -i FILE -c:v libvpx -b:v 1M -c:a libopus OUT.webm"
 )
 
-// ErrBFrames is the error for H.264 whose frames are not in output order. RTP carries frames in decoding order, and
-// browsers display them in the order in which they arrive.
+// ErrBFrames is the error for H.264 whose frames are not in output order. RTP carries frames in
+// decoding order, and browsers display them in the order in which they arrive.
 var ErrBFrames = errors.New("H.264 has B-frames, which browsers display in the wrong order; convert it: " + convertH264)
 
-// UnsupportedCodec returns the error for a codec that WebRTC does not carry. name is the codec's name in the container.
+// UnsupportedCodec returns the error for a codec that WebRTC does not carry. name is the codec's
+// name in the container.
 func UnsupportedCodec(name string) error {
 	return fmt.Errorf("codec %q cannot be sent; convert it: %s", name[:min(len(name), 40)], convertAny)
 }
 
-// CheckSendable returns the reason why browsers do not decode the video that begins with a key frame, and the ffmpeg
-// command that converts it. It returns nil if there is none, or if the headers of the frame cannot be read. For H.264 the
-// sequence parameter set with its start code is enough.
+// CheckSendable returns the reason why browsers do not decode the video that begins with a key
+// frame, and the ffmpeg command that converts it. It returns nil if there is none, or if the
+// headers of the frame cannot be read. For H.264 the sequence parameter set with its start code is
+// enough.
 func CheckSendable(mime string, frame []byte) error {
 	switch mime {
 	case webrtc.MimeTypeH264:
@@ -47,7 +49,8 @@ func CheckSendable(mime string, frame []byte) error {
 	return nil
 }
 
-// CheckSendable returns the reason why browsers do not decode the stream: they decode 4:2:0 with 8 bits.
+// CheckSendable returns the reason why browsers do not decode the stream: they decode 4:2:0 with 8
+// bits.
 func (s SPS) CheckSendable() error {
 	if s.ChromaFormat == 1 && s.BitDepth == 8 && s.BitDepthChroma == 8 {
 		return nil
@@ -90,7 +93,8 @@ func chromaName(format int) string {
 	return [4]string{"monochrome", "4:2:0", "4:2:2", "4:4:4"}[format&3]
 }
 
-// OpusCapability returns Opus as WebRTC negotiates it, which is always stereo at 48 kHz (RFC 7587 section 7).
+// OpusCapability returns Opus as WebRTC negotiates it, which is always stereo at 48 kHz (RFC 7587
+// section 7).
 func OpusCapability() webrtc.RTPCodecCapability {
 	return webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: media.OpusClockRate, Channels: 2}
 }

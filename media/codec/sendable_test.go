@@ -29,7 +29,8 @@ func firstFrame(t *testing.T, path string) []byte {
 	return data
 }
 
-// TestCheckSendable: video that browsers do not decode is refused, with the command that converts it.
+// TestCheckSendable: video that browsers do not decode is refused, with the command that converts
+// it.
 func TestCheckSendable(t *testing.T) {
 	x264 := func(format string) []string {
 		return []string{"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", format}
@@ -91,8 +92,8 @@ func TestCheckSendable(t *testing.T) {
 	}
 }
 
-// TestAVCDecoderConfigFormat: the chroma format and the bit depths are those of the stream (ISO 14496-15 section
-// 5.3.3.1.2).
+// TestAVCDecoderConfigFormat: the chroma format and the bit depths are those of the stream (ISO
+// 14496-15 section 5.3.3.1.2).
 func TestAVCDecoderConfigFormat(t *testing.T) {
 	for format, want := range map[string][]byte{
 		"yuv420p": {0xFD, 0xF8, 0xF8, 0}, "yuv422p": {0xFE, 0xF8, 0xF8, 0}, "yuv444p10le": {0xFF, 0xFA, 0xFA, 0},

@@ -15,7 +15,8 @@ func vp9Key(width, height uint32) []byte {
 	return w.bits(width-1, 16).bits(height-1, 16).bits(0, 8).data
 }
 
-// vp9Inter returns the header of an inter frame of profile 0. found is which reference has its size, 3 for none.
+// vp9Inter returns the header of an inter frame of profile 0. found is which reference has its
+// size, 3 for none.
 func vp9Inter(shown bool, found int, width, height uint32) []byte {
 	w := &bitWriter{}
 	w.bits(2, 2).bits(0, 2).bits(0, 1).bits(1, 1)
@@ -40,7 +41,8 @@ func superframe(frames ...[]byte) (data []byte) {
 	return codec.AppendVP9Index(data, sizes)
 }
 
-// TestVP9Size: the size of a superframe is that of its highest spatial layer, which is predicted from the lower ones.
+// TestVP9Size: the size of a superframe is that of its highest spatial layer, which is predicted
+// from the lower ones.
 func TestVP9Size(t *testing.T) {
 	key, large := vp9Key(320, 180), vp9Inter(true, 3, 1280, 720)
 	for name, test := range map[string]struct {
@@ -67,8 +69,8 @@ func TestVP9Size(t *testing.T) {
 	}
 }
 
-// interFrame returns an inter frame of profile 0 with filter deltas and segmentation, and three bytes of data. The
-// references have its size if width is 0.
+// interFrame returns an inter frame of profile 0 with filter deltas and segmentation, and three
+// bytes of data. The references have its size if width is 0.
 func interFrame(shown bool, width, height uint32) []byte {
 	w := &bitWriter{}
 	w.bits(2, 2).bits(0, 2).bits(0, 1).bits(1, 1)
@@ -95,7 +97,8 @@ func interFrame(shown bool, width, height uint32) []byte {
 	return append(w.data, 0xAA, 0xBB, 0xCC)
 }
 
-// TestVP9Superframer: all layers but the highest are hidden, unless they have the size of their successor.
+// TestVP9Superframer: all layers but the highest are hidden, unless they have the size of their
+// successor.
 func TestVP9Superframer(t *testing.T) {
 	w := &bitWriter{}
 	w.bits(2, 2).bits(0, 2).bits(0, 1).bits(0, 1).bits(1, 1).bits(0, 1).bits(0x498342, 24).bits(2, 4)

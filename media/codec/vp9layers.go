@@ -2,17 +2,17 @@ package codec
 
 import "encoding/binary"
 
-// A VP9Superframer joins the spatial layers of frames to superframes (VP9 bitstream specification, annex B). It hides all
-// layers but the highest: encoders mark every layer as shown, and decoders other than libvpx would show each of them. The
-// zero value is ready. One goroutine uses it.
+// A VP9Superframer joins the spatial layers of frames to superframes (VP9 bitstream specification,
+// annex B). It hides all layers but the highest: encoders mark every layer as shown, and decoders
+// other than libvpx would show each of them. The zero value is ready. One goroutine uses it.
 type VP9Superframer struct {
 	slots [8]vp9Size // sizes of the reference frames
 }
 
 type vp9Size struct{ width, height int }
 
-// Append appends the superframe of these layers, the lowest first. A frame with one layer, or with more
-// than 8, is appended as it is.
+// Append appends the superframe of these layers, the lowest first. A frame with one layer, or with
+// more than 8, is appended as it is.
 func (s *VP9Superframer) Append(dst []byte, layers [][]byte) []byte {
 	headers := make([]vp9FrameHeader, len(layers))
 	for i, layer := range layers {
@@ -27,8 +27,8 @@ func (s *VP9Superframer) Append(dst []byte, layers [][]byte) []byte {
 	sizes := make([]int, 0, len(layers))
 	for i, layer := range layers {
 		start := len(dst)
-		// Motion vectors of a frame are predicted from the frame before if that is shown and has the same size: only
-		// layers of another size than their successor can be hidden.
+		// Motion vectors of a frame are predicted from the frame before if that is shown and has
+		// the same size: only layers of another size than their successor can be hidden.
 		if i+1 < len(layers) && headers[i].valid && headers[i+1].valid && headers[i].size != headers[i+1].size {
 			dst = headers[i].appendHidden(dst, layer)
 		} else {
@@ -47,7 +47,8 @@ type vp9FrameHeader struct {
 	end               int     // of the header without trailing bits, in bits
 }
 
-// parse parses an uncompressed header and updates the reference frames (VP9 bitstream specification, section 6.2).
+// parse parses an uncompressed header and updates the reference frames (VP9 bitstream
+// specification, section 6.2).
 func (s *VP9Superframer) parse(frame []byte) (h vp9FrameHeader) {
 	r := bitReader{data: frame}
 	if r.bits(2) != 2 { // frame_marker
@@ -237,8 +238,8 @@ func (h vp9FrameHeader) appendHidden(dst, frame []byte) []byte {
 	return append(dst, frame[(h.end+7)/8:]...)
 }
 
-// VP9Frames returns the frames of a superframe, and data itself if it is a single frame (VP9 bitstream specification,
-// annex B).
+// VP9Frames returns the frames of a superframe, and data itself if it is a single frame (VP9
+// bitstream specification, annex B).
 func VP9Frames(data []byte) [][]byte {
 	if len(data) == 0 || data[len(data)-1]&0xE0 != 0xC0 {
 		return [][]byte{data}
@@ -271,8 +272,8 @@ func VP9Frames(data []byte) [][]byte {
 	return frames
 }
 
-// AppendVP9Index appends the index that makes a superframe of frames with these sizes, of which there are at most 8 (VP9
-// bitstream specification, annex B).
+// AppendVP9Index appends the index that makes a superframe of frames with these sizes, of which
+// there are at most 8 (VP9 bitstream specification, annex B).
 func AppendVP9Index(data []byte, sizes []int) []byte {
 	marker := byte(0xC0 | 3<<3 | len(sizes) - 1)
 	data = append(data, marker)

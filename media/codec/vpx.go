@@ -15,9 +15,10 @@ func ParseVP8(frame []byte) FrameHeader {
 	}
 }
 
-// ParseVP9 parses the uncompressed headers of a frame or superframe (VP9 bitstream specification, section 6.2). A superframe
-// is a key frame if its first frame is one. Its size is that of its largest frame: spatial layers above the first are
-// predicted from it, so that they are no key frames themselves.
+// ParseVP9 parses the uncompressed headers of a frame or superframe (VP9 bitstream specification,
+// section 6.2). A superframe is a key frame if its first frame is one. Its size is that of its
+// largest frame: spatial layers above the first are predicted from it, so that they are no key
+// frames themselves.
 func ParseVP9(data []byte) FrameHeader {
 	frames := VP9Frames(data)
 	h, ok := parseVP9(frames[0])
@@ -42,8 +43,8 @@ func parseVP9(frame []byte) (h vp9.Header, ok bool) {
 	return h, err == nil
 }
 
-// VP9DecoderConfig returns the VPCodecConfigurationRecord of a key frame (VP Codec ISO Media File Format Binding, section
-// 2.2). Its color description is unspecified.
+// VP9DecoderConfig returns the VPCodecConfigurationRecord of a key frame (VP Codec ISO Media File
+// Format Binding, section 2.2). Its color description is unspecified.
 func VP9DecoderConfig(frame []byte, width, height uint16) []byte {
 	profile, depth, chroma := byte(0), byte(8), byte(1)
 	var h vp9.Header
@@ -61,7 +62,8 @@ func VP9DecoderConfig(frame []byte, width, height uint16) []byte {
 	return []byte{profile, vp9Level(int(width) * int(height)), depth<<4 | chroma<<1, 2, 2, 2, 0, 0}
 }
 
-// vp9Level returns the lowest level that allows frames of this many pixels (VP9 levels: maximum luma picture size).
+// vp9Level returns the lowest level that allows frames of this many pixels (VP9 levels: maximum
+// luma picture size).
 func vp9Level(pixels int) byte {
 	for _, l := range []struct {
 		pixels int

@@ -115,7 +115,8 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-// TestParameterSets: parameter sets that only the header of the file has come before each key frame.
+// TestParameterSets: parameter sets that only the header of the file has come before each key
+// frame.
 func TestParameterSets(t *testing.T) {
 	for _, name := range []string{"own.mp4", "own.mkv"} {
 		_, all := demux(t, mediatest.Clip(t, name, "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "10"))

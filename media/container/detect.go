@@ -62,8 +62,8 @@ func Detect(r *bufio.Reader) (Format, error) {
 		"convert it: ffmpeg -i FILE -c:v libvpx -b:v 1M -c:a libopus OUT.webm", head[:min(4, len(head))])
 }
 
-// Open returns a demuxer for a stream of encoded frames. Raw audio and video (WAV, Y4M) are an error: their packages read
-// them.
+// Open returns a demuxer for a stream of encoded frames. Raw audio and video (WAV, Y4M) are an
+// error: their packages read them.
 func Open(in media.Input) (media.Demuxer, error) {
 	format, err := Detect(in.Reader)
 	if err != nil {
@@ -88,7 +88,8 @@ func Open(in media.Input) (media.Demuxer, error) {
 	return nil, fmt.Errorf("format %d has no demuxer", format)
 }
 
-// isMP4 reports whether a file begins with ftyp, or with another box that old QuickTime files and fragments begin with.
+// isMP4 reports whether a file begins with ftyp, or with another box that old QuickTime files and
+// fragments begin with.
 func isMP4(head []byte) bool {
 	if len(head) < 8 {
 		return false

@@ -78,7 +78,8 @@ func TestFFmpeg(t *testing.T) {
 	}
 }
 
-// TestFFmpegOneKeyFrame decodes a stream that has a key frame at its start only, as browsers send it.
+// TestFFmpegOneKeyFrame decodes a stream that has a key frame at its start only, as browsers send
+// it.
 func TestFFmpegOneKeyFrame(t *testing.T) {
 	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeH264} {
 		t.Run(media.CodecName(mime), func(t *testing.T) {

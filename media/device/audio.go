@@ -252,9 +252,9 @@ func (m *sharedMicrophone) close() {
 }
 
 // packetizer encodes samples to Opus packets. Time is counted in samples, which is the clock of the
-// audio device. An audio device that is not read in time drops samples without an error. So a lag behind
-// the clock of the machine that lasts becomes a gap in the timestamps, without which audio would
-// stay behind video by that.
+// audio device. An audio device that is not read in time drops samples without an error. So a lag
+// behind the clock of the machine that lasts becomes a gap in the timestamps, without which audio
+// would stay behind video by that.
 type packetizer struct {
 	encoder  *libcodec.OpusEncoder
 	write    func(packet []byte, at time.Duration)

@@ -282,8 +282,8 @@ func audioError(err error) error {
 	return fmt.Errorf("it does not work: %w", err)
 }
 
-// playbackPeriod is the duration in ms that the audio device takes at a time, and playbackPeriods the
-// number of these that it buffers.
+// playbackPeriod is the duration in ms that the audio device takes at a time, and playbackPeriods
+// the number of these that it buffers.
 const (
 	playbackPeriod  = 10
 	playbackPeriods = 4

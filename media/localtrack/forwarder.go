@@ -21,11 +21,12 @@ type ForwarderOptions struct {
 	Logger *slog.Logger
 }
 
-// A Forwarder is a local track that sends the packets of a remote track without decoding them. It may be bound before
-// there is a remote track, and to any codec of its kind: the payload type of each packet is that of the same codec
-// among those negotiated. The peer receives one stream: sequence numbers and timestamps go on when the remote track
-// changes. Header extensions other than the orientation of video are left out, because their IDs and values belong to the
-// call that they came by.
+// A Forwarder is a local track that sends the packets of a remote track without decoding them. It
+// may be bound before there is a remote track, and to any codec of its kind: the payload type of
+// each packet is that of the same codec among those negotiated. The peer receives one stream:
+// sequence numbers and timestamps go on when the remote track changes. Header extensions other than
+// the orientation of video are left out, because their IDs and values belong to the call that they
+// came by.
 //
 // A receiver writes the packets, and sets the source of key frames.
 type Forwarder struct {
@@ -64,8 +65,9 @@ func (f *Forwarder) StreamID() string { return f.streamID }
 // Kind implements webrtc.TrackLocal.
 func (f *Forwarder) Kind() webrtc.RTPCodecType { return f.kind }
 
-// Bind implements webrtc.TrackLocal. It returns the first codec that carries media, which is the codec that the peer most
-// likely sends: retransmissions with their own SSRC (RFC 4588) name its payload type.
+// Bind implements webrtc.TrackLocal. It returns the first codec that carries media, which is the
+// codec that the peer most likely sends: retransmissions with their own SSRC (RFC 4588) name its
+// payload type.
 func (f *Forwarder) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	for _, codec := range c.CodecParameters() {
 		if media.KindOf(codec.MimeType) != f.kind || !media.CarriesMedia(codec.MimeType) {
@@ -91,7 +93,8 @@ func (f *Forwarder) Unbind(c webrtc.TrackLocalContext) error {
 	return nil
 }
 
-// RequestKeyFrame requests a key frame from the sender of the remote track, if there is one. It never blocks.
+// RequestKeyFrame requests a key frame from the sender of the remote track, if there is one. It
+// never blocks.
 func (f *Forwarder) RequestKeyFrame() {
 	f.mu.Lock()
 	source := f.source
@@ -101,15 +104,17 @@ func (f *Forwarder) RequestKeyFrame() {
 	}
 }
 
-// SetKeyFrameSource sets the function that requests a key frame from the sender of the remote track.
+// SetKeyFrameSource sets the function that requests a key frame from the sender of the remote
+// track.
 func (f *Forwarder) SetKeyFrameSource(source func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.source = source
 }
 
-// WriteRTP forwards a packet of the remote track that was received with this codec and orientation, the value of its header
-// extension urn:3gpp:video-orientation, nil for none. Packets are sent in the order of calls.
+// WriteRTP forwards a packet of the remote track that was received with this codec and orientation,
+// the value of its header extension urn:3gpp:video-orientation, nil for none. Packets are sent in
+// the order of calls.
 func (f *Forwarder) WriteRTP(p *rtp.Packet, codec webrtc.RTPCodecParameters, orientation []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,7 +149,8 @@ func (f *Forwarder) WriteRTP(p *rtp.Packet, codec webrtc.RTPCodecParameters, ori
 	}
 }
 
-// updateOffsets keeps the forwarded packets one stream. It returns false for a packet that must not be forwarded.
+// updateOffsets keeps the forwarded packets one stream. It returns false for a packet that must not
+// be forwarded.
 func (f *Forwarder) updateOffsets(p *rtp.Packet, clockRate uint32, now time.Time) bool {
 	if f.started && p.SSRC != f.ssrc {
 		f.sequence = rtpseq.Counter{}

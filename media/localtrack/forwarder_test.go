@@ -62,7 +62,8 @@ func TestForwarderPayloadTypes(t *testing.T) {
 	}
 }
 
-// TestForwarderIsOneStream: what is sent has one SSRC, no extensions but the orientation, no duplicates, and goes on when the source changes.
+// TestForwarderIsOneStream: what is sent has one SSRC, no extensions but the orientation, no
+// duplicates, and goes on when the source changes.
 func TestForwarderIsOneStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewForwarder(webrtc.RTPCodecTypeVideo, ForwarderOptions{})

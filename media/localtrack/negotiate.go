@@ -6,8 +6,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// matchCodec finds the codec among those negotiated that carries want: the same parameters if there are such, otherwise
-// the same codec.
+// matchCodec finds the codec among those negotiated that carries want: the same parameters if there
+// are such, otherwise the same codec.
 func matchCodec(want webrtc.RTPCodecCapability, have []webrtc.RTPCodecParameters) (webrtc.RTPCodecParameters, bool) {
 	var best webrtc.RTPCodecParameters
 	bestScore := -1
@@ -27,7 +27,8 @@ func matchParameters(want, have webrtc.RTPCodecCapability) int {
 	a, b := parseFmtp(want.SDPFmtpLine), parseFmtp(have.SDPFmtpLine)
 	switch strings.ToLower(want.MimeType) {
 	case "video/h264":
-		// RFC 6184 section 8.1: the mode says how the stream is packed, so it matters more than the profile.
+		// RFC 6184 section 8.1: the mode says how the stream is packed, so it matters more than the
+		// profile.
 		return 4*same(a, b, "packetization-mode", "0") + 2*sameProfile(a, b) + same(a, b, "profile-level-id", "42000a")
 	case "video/vp9":
 		return same(a, b, "profile-id", "0")
@@ -52,7 +53,8 @@ func same(a, b map[string]string, key, fallback string) int {
 	return 0
 }
 
-// sameProfile compares profile_idc and the constraint flags, which is all of profile-level-id but the level.
+// sameProfile compares profile_idc and the constraint flags, which is all of profile-level-id but
+// the level.
 func sameProfile(a, b map[string]string) int {
 	pa, pb := a["profile-level-id"], b["profile-level-id"]
 	if len(pa) == 6 && len(pb) == 6 && strings.EqualFold(pa[:4], pb[:4]) {

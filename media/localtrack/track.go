@@ -18,22 +18,24 @@ import (
 )
 
 const (
-	// maxPacketSize is the largest SRTP packet in bytes, as in libwebrtc. Every path carries it (RFC 8831 section 5),
-	// also inside a TURN message and over IPv6.
+	// maxPacketSize is the largest SRTP packet in bytes, as in libwebrtc. Every path carries it
+	// (RFC 8831 section 5), also inside a TURN message and over IPv6.
 	maxPacketSize = 1200
 
-	// maxPayloadSize leaves room for the RTP header (12), header extensions (4 + 24), the original sequence number of a
-	// retransmission (2, RFC 4588 section 4) and the authentication tag of SRTP (16, RFC 7714 section 5).
+	// maxPayloadSize leaves room for the RTP header (12), header extensions (4 + 24), the original
+	// sequence number of a retransmission (2, RFC 4588 section 4) and the authentication tag of
+	// SRTP (16, RFC 7714 section 5).
 	maxPayloadSize = maxPacketSize - 12 - 28 - 2 - 16
 
-	// maxFreeze is how long a congested network may keep video from sending a frame. Only a frame that is sent finds out
-	// that the network has recovered.
+	// maxFreeze is how long a congested network may keep video from sending a frame. Only a frame
+	// that is sent finds out that the network has recovered.
 	maxFreeze = 250 * time.Millisecond
 )
 
-// Track is a local track for frames that are encoded elsewhere. It implements webrtc.TrackLocal. Unlike
-// webrtc.TrackLocalStaticSample it takes the time of each frame, so that a source that skips a frame does not shift the
-// frames after it. Frames that are written while no sender is bound are counted and dropped.
+// Track is a local track for frames that are encoded elsewhere. It implements webrtc.TrackLocal.
+// Unlike webrtc.TrackLocalStaticSample it takes the time of each frame, so that a source that skips
+// a frame does not shift the frames after it. Frames that are written while no sender is bound are
+// counted and dropped.
 type Track struct {
 	id, streamID string
 	codec        webrtc.RTPCodecCapability
@@ -62,7 +64,8 @@ type binding struct {
 	sequence      uint16
 }
 
-// Capability returns the codec capability of a MIME type such as webrtc.MimeTypeVP8 with its usual parameters.
+// Capability returns the codec capability of a MIME type such as webrtc.MimeTypeVP8 with its usual
+// parameters.
 func Capability(mime string) webrtc.RTPCodecCapability {
 	c := webrtc.RTPCodecCapability{MimeType: mime, ClockRate: media.VideoClockRate}
 	switch mime {
@@ -75,9 +78,9 @@ func Capability(mime string) webrtc.RTPCodecCapability {
 	return c
 }
 
-// New returns a track that sends frames of a codec. streamID is the ID of its media stream, "parley" if empty: pages play
-// the tracks of one stream together. Warnings go to logger unless it is nil. The sequence number and the timestamp start
-// at random values (RFC 3550 section 5.1).
+// New returns a track that sends frames of a codec. streamID is the ID of its media stream,
+// "parley" if empty: pages play the tracks of one stream together. Warnings go to logger unless it
+// is nil. The sequence number and the timestamp start at random values (RFC 3550 section 5.1).
 func New(c webrtc.RTPCodecCapability, streamID string, logger *slog.Logger) *Track {
 	var random [6]byte
 	_, _ = rand.Read(random[:]) // never fails, see crypto/rand
@@ -162,8 +165,9 @@ func (t *Track) Bound() bool {
 	return len(t.bindings) > 0
 }
 
-// SetRotation sets the clockwise rotation in degrees that displays the following frames upright: 0, 90, 180 or 270.
-// Peers that negotiated urn:3gpp:video-orientation receive it; the others display the frames unrotated.
+// SetRotation sets the clockwise rotation in degrees that displays the following frames upright: 0,
+// 90, 180 or 270. Peers that negotiated urn:3gpp:video-orientation receive it; the others display
+// the frames unrotated.
 func (t *Track) SetRotation(degrees int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -180,8 +184,8 @@ func (t *Track) warnRotation() {
 		"ffmpeg -i FILE -c:v libx264 -bf 0 -profile:v baseline OUT.mp4", "rotation", t.rotation)
 }
 
-// Congested reports whether the network of a bound sender is congested, so that the source should drop its next frame
-// before encoding it. Congested is false at least once every 250 ms.
+// Congested reports whether the network of a bound sender is congested, so that the source should
+// drop its next frame before encoding it. Congested is false at least once every 250 ms.
 func (t *Track) Congested() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -196,16 +200,16 @@ func (t *Track) Congested() bool {
 	return false
 }
 
-// WriteFrame sends one encoded frame: an access unit with start codes for H.264, a packet for Opus. at is the time of its
-// capture since the start of the source; frames come in order.
+// WriteFrame sends one encoded frame: an access unit with start codes for H.264, a packet for Opus.
+// at is the time of its capture since the start of the source; frames come in order.
 func (t *Track) WriteFrame(frame []byte, at time.Duration) {
 	clock := time.Duration(t.codec.ClockRate)
 	// In two parts, because at*90000 would overflow after 28 hours.
 	t.Write(frame, uint64(at/time.Second*clock+at%time.Second*clock/time.Second)) //nolint:gosec // not negative
 }
 
-// Write sends one encoded frame like WriteFrame; ticks is its time since the start of the source in units of the clock
-// rate. Errors of a sender are ignored, like loss on the network.
+// Write sends one encoded frame like WriteFrame; ticks is its time since the start of the source in
+// units of the clock rate. Errors of a sender are ignored, like loss on the network.
 func (t *Track) Write(frame []byte, ticks uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -222,8 +226,9 @@ func (t *Track) Write(frame []byte, ticks uint64) {
 	}
 }
 
-// writeAudio sends an audio packet, split if it has several Opus frames and is too large. The marker bit is set on the
-// first packet of a talkspurt (RFC 3551 section 4.1, RFC 7587 section 4.1).
+// writeAudio sends an audio packet, split if it has several Opus frames and is too large. The
+// marker bit is set on the first packet of a talkspurt (RFC 3551 section 4.1, RFC 7587 section
+// 4.1).
 func (t *Track) writeAudio(packet []byte, ticks uint64) {
 	packets := [][]byte{packet}
 	if t.codec.MimeType == webrtc.MimeTypeOpus && len(packet) > maxPayloadSize {
@@ -263,9 +268,9 @@ func (t *Track) writeVideo(frame []byte, ticks uint64) {
 	t.sequence += uint16(max(len(payloads), len(units))) //nolint:gosec // wraps by design
 }
 
-// singleNALUnits returns the NAL units of a frame as payloads (RFC 6184 section 6.2), nil if one of them does not fit into
-// a packet. Then the frame is sent in fragmentation units in spite of packetization-mode 0, which most peers that do not
-// name a mode can read.
+// singleNALUnits returns the NAL units of a frame as payloads (RFC 6184 section 6.2), nil if one of
+// them does not fit into a packet. Then the frame is sent in fragmentation units in spite of
+// packetization-mode 0, which most peers that do not name a mode can read.
 func (t *Track) singleNALUnits(frame []byte) [][]byte {
 	var units [][]byte
 	for nal := range codec.NALUnits(frame) {

@@ -87,7 +87,8 @@ func TestPacketSize(t *testing.T) {
 	}
 }
 
-// TestLongOpusPackets: Opus packets of 120 ms at 256 kbit/s, of 3840 bytes, are split into packets that fit.
+// TestLongOpusPackets: Opus packets of 120 ms at 256 kbit/s, of 3840 bytes, are split into packets
+// that fit.
 func TestLongOpusPackets(t *testing.T) {
 	track := New(Capability(webrtc.MimeTypeOpus), "", nil)
 	c := mediatest.Bind(t, track)
@@ -122,8 +123,8 @@ func TestTalkspurtMarker(t *testing.T) {
 	}
 }
 
-// TestPacketizationMode0: a peer without fragmentation units receives single NAL units (RFC 6184 section 6.2); one that
-// does not fit is fragmented, with a warning.
+// TestPacketizationMode0: a peer without fragmentation units receives single NAL units (RFC 6184
+// section 6.2); one that does not fit is fragmented, with a warning.
 func TestPacketizationMode0(t *testing.T) {
 	var log bytes.Buffer
 	track := New(Capability(webrtc.MimeTypeH264), "", slog.New(slog.NewTextHandler(&log, nil)))
@@ -151,8 +152,8 @@ func TestPacketizationMode0(t *testing.T) {
 	}
 }
 
-// TestRotation: a peer that negotiated the extension receives the orientation with the last packet of each frame; for
-// another one there is a warning.
+// TestRotation: a peer that negotiated the extension receives the orientation with the last packet
+// of each frame; for another one there is a warning.
 func TestRotation(t *testing.T) {
 	var log bytes.Buffer
 	track := New(Capability(webrtc.MimeTypeVP8), "", slog.New(slog.NewTextHandler(&log, nil)))

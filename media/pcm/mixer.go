@@ -2,17 +2,18 @@ package pcm
 
 import "math/bits"
 
-// Mixer mixes interleaved samples of any number of channels to one or two. It keeps mono and stereo. It mixes more channels
-// to stereo with the coefficients of ITU-R BS.775: center and surround channels are attenuated by 3 dB, and the LFE channel
-// is left out. The sum of loud channels may exceed 1: nothing is scaled down, so that dialog keeps its level.
+// Mixer mixes interleaved samples of any number of channels to one or two. It keeps mono and
+// stereo. It mixes more channels to stereo with the coefficients of ITU-R BS.775: center and
+// surround channels are attenuated by 3 dB, and the LFE channel is left out. The sum of loud
+// channels may exceed 1: nothing is scaled down, so that dialog keeps its level.
 type Mixer struct {
 	channels    int
 	left, right []float32 // gain of each channel; nil keeps the samples
 }
 
-// NewMixer returns a mixer. mask has the speaker positions of the channels as in the header of a WAV file. If the number of its
-// bits is not the number of channels, the positions are those of RFC 9639 section 9.1.3. More than 8 channels without
-// positions are averaged.
+// NewMixer returns a mixer. mask has the speaker positions of the channels as in the header of a
+// WAV file. If the number of its bits is not the number of channels, the positions are those of RFC
+// 9639 section 9.1.3. More than 8 channels without positions are averaged.
 func NewMixer(channels int, mask uint32) *Mixer {
 	m := &Mixer{channels: channels}
 	if channels <= 2 {
@@ -41,7 +42,8 @@ func NewMixer(channels int, mask uint32) *Mixer {
 // layouts returns the masks for 1 to 8 channels.
 func layouts() []uint32 { return []uint32{0x4, 0x3, 0x7, 0x33, 0x37, 0x3F, 0x70F, 0x63F} }
 
-// gains returns the gains to the left and right of the speaker positions, in the order of the bits of a mask.
+// gains returns the gains to the left and right of the speaker positions, in the order of the bits
+// of a mask.
 func gains() [][2]float32 {
 	const attenuated = 0.70710678 // -3 dB
 	return [][2]float32{

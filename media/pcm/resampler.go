@@ -3,8 +3,8 @@ package pcm
 
 import "math"
 
-// Resampler changes the sample rate by a windowed sinc filter. It attenuates what is above half of the lower rate by
-// 70 dB.
+// Resampler changes the sample rate by a windowed sinc filter. It attenuates what is above half of
+// the lower rate by 70 dB.
 type Resampler struct {
 	channels int
 	half     int     // width of the filter in samples of the input, to each side
@@ -22,7 +22,8 @@ const (
 	sincSteps = 256 // entries of the table for one of them
 )
 
-// NewResampler returns a resampler of interleaved samples from one rate to another, in Hz, with 1 or 2 channels.
+// NewResampler returns a resampler of interleaved samples from one rate to another, in Hz, with 1
+// or 2 channels.
 func NewResampler(from, to, channels int) *Resampler {
 	r := &Resampler{channels: channels, from: int64(from), to: int64(to)}
 	if from == to {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestResampler checks that a tone is kept with a signal-to-noise ratio of 60 dB, and that aliases are removed.
+// TestResampler checks that a tone is kept with a signal-to-noise ratio of 60 dB, and that aliases
+// are removed.
 func TestResampler(t *testing.T) {
 	for _, test := range []struct {
 		from, to int

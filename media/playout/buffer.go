@@ -26,9 +26,9 @@ const (
 	// delay. maxRateAdjust is inaudible, and ten times the difference between the clocks of two
 	// audio devices.
 	maxRateAdjust = 0.004
-	// maxPLC limits the concealment of a loss, which is audibly artificial after that. Comfort noise
-	// does not, and goes on until an encoder in DTX must have sent an update: libopus does so after
-	// 400 ms.
+	// maxPLC limits the concealment of a loss, which is audibly artificial after that. Comfort
+	// noise does not, and goes on until an encoder in DTX must have sent an update: libopus does so
+	// after 400 ms.
 	maxPLC          = 100 * time.Millisecond
 	maxComfortNoise = time.Second
 	// quietPeak is the peak of samples that are comfort noise: -40 dB.

@@ -14,23 +14,24 @@ import (
 
 // AnalyzerOptions are the options of an Analyzer. The zero value works.
 type AnalyzerOptions struct {
-	// Epoch is that of the test sources whose signals may come back. Times are then relative to it, and of signals that
-	// come back the latency is known and which frames the source skipped. The default nil measures what can be measured
-	// without.
+	// Epoch is that of the test sources whose signals may come back. Times are then relative to it,
+	// and of signals that come back the latency is known and which frames the source skipped. The
+	// default nil measures what can be measured without.
 	Epoch *testsignal.Epoch
 
-	// FrameRate of the test video in frames/s, of that with the Epoch if there is one. The default 0 detects a usual
-	// rate.
+	// FrameRate of the test video in frames/s, of that with the Epoch if there is one. The default
+	// 0 detects a usual rate.
 	FrameRate float64
 
-	// Width and Height of the test video as it was sent, likewise. The default is the size of the received frames.
+	// Width and Height of the test video as it was sent, likewise. The default is the size of the
+	// received frames.
 	Width, Height int
 
 	// CompareEvery computes the PSNR of every nth frame. The default is 1.
 	CompareEvery int
 
-	// Changed is called after the report has changed, by the goroutine that called the Analyzer. It must not block. The
-	// default does nothing.
+	// Changed is called after the report has changed, by the goroutine that called the Analyzer. It
+	// must not block. The default does nothing.
 	Changed func()
 }
 
@@ -38,16 +39,17 @@ type AnalyzerOptions struct {
 type Report struct {
 	// Frames were decoded; FrameIDs counts those whose frame ID was read, from the first on.
 	Frames, FrameIDs uint64
-	// Missing frames were sent, as far as that is known, and never arrived. Gaps counts runs of missing frames, Repeated
-	// the frames that came again, and OutOfOrder those that came after later ones.
+	// Missing frames were sent, as far as that is known, and never arrived. Gaps counts runs of
+	// missing frames, Repeated the frames that came again, and OutOfOrder those that came after
+	// later ones.
 	Missing, Gaps, Repeated, OutOfOrder uint64
 	// MaxFreeze is the longest time without a new frame, up to now, in milliseconds.
 	MaxFreeze *float64
-	// PSNR is the median peak signal-to-noise ratio of luma in dB, without the time of day, which a receiver does not
-	// know. Equal frames have 100.
+	// PSNR is the median peak signal-to-noise ratio of luma in dB, without the time of day, which a
+	// receiver does not know. Equal frames have 100.
 	PSNR *float64
-	// VideoLatency and AudioLatency run from the time at which a frame or timecode was due at the source to its arrival,
-	// in milliseconds.
+	// VideoLatency and AudioLatency run from the time at which a frame or timecode was due at the
+	// source to its arrival, in milliseconds.
 	VideoLatency, AudioLatency *Percentiles
 	// Timecodes counts timecodes that were read.
 	Timecodes uint64
@@ -60,9 +62,9 @@ type Report struct {
 // Percentiles summarize measurements.
 type Percentiles struct{ Median, P95 float64 }
 
-// An Analyzer measures received test signals by their frame IDs and timecodes. Times given to it are relative to the
-// Epoch, or to any moment that is the same for audio and video. Its methods may be called from any goroutine, with
-// rising times.
+// An Analyzer measures received test signals by their frame IDs and timecodes. Times given to it
+// are relative to the Epoch, or to any moment that is the same for audio and video. Its methods may
+// be called from any goroutine, with rising times.
 type Analyzer struct {
 	o AnalyzerOptions
 
@@ -91,7 +93,8 @@ func (a *Analyzer) WriteImage(img image.Image, at time.Duration) {
 	a.video.add(img, number, ok, at)
 }
 
-// WriteAudio takes a packet of Opus or G.711 that arrived at a time, with its timestamp in units of the clock rate.
+// WriteAudio takes a packet of Opus or G.711 that arrived at a time, with its timestamp in units of
+// the clock rate.
 func (a *Analyzer) WriteAudio(mime string, packet []byte, timestamp uint32, at time.Duration) {
 	defer a.o.Changed()
 	a.mu.Lock()
@@ -99,7 +102,8 @@ func (a *Analyzer) WriteAudio(mime string, packet []byte, timestamp uint32, at t
 	a.audio.addPacket(mime, packet, timestamp, at)
 }
 
-// WriteSamples takes mono samples at 48 kHz, the first of which belongs to a time. It replaces WriteAudio.
+// WriteSamples takes mono samples at 48 kHz, the first of which belongs to a time. It replaces
+// WriteAudio.
 func (a *Analyzer) WriteSamples(samples []float32, at time.Duration) {
 	defer a.o.Changed()
 	a.mu.Lock()
@@ -141,8 +145,8 @@ func (a *Analyzer) Report(now time.Duration) Report {
 	return r
 }
 
-// VideoSink returns a sink for the video of a call, and the Viewer that decodes it: the caller runs it, and video is
-// measured on that goroutine. Times are relative to since.
+// VideoSink returns a sink for the video of a call, and the Viewer that decodes it: the caller runs
+// it, and video is measured on that goroutine. Times are relative to since.
 func (a *Analyzer) VideoSink(since time.Time, o decoder.ViewerOptions) (media.FrameSink, *decoder.Viewer) {
 	o.NewDecoder = decoder.KeyFramesFirst(o.NewDecoder)
 	o.Show = func(image.Image) {}
@@ -165,7 +169,8 @@ func (s audioSink) WriteFrame(f media.Frame) error {
 	return nil
 }
 
-// completionSink replaces the arrival of a frame's first packet by the time at which the frame is complete.
+// completionSink replaces the arrival of a frame's first packet by the time at which the frame is
+// complete.
 type completionSink struct{ to media.FrameSink }
 
 // WriteFrame implements media.FrameSink.
@@ -180,7 +185,8 @@ const (
 	minMeasurements = 5      // for a median
 )
 
-// plausibleLatency returns the percentiles of latencies, nil if they are those of a source with another epoch.
+// plausibleLatency returns the percentiles of latencies, nil if they are those of a source with
+// another epoch.
 func plausibleLatency(p *Percentiles) *Percentiles {
 	if p != nil && (p.Median < -1000 || p.Median > maxLatency) {
 		return nil

@@ -27,7 +27,8 @@ type impairment struct {
 	smaller    bool
 }
 
-// analyze returns the report on six seconds of impaired test signals, with their epoch known to the Analyzer or not.
+// analyze returns the report on six seconds of impaired test signals, with their epoch known to the
+// Analyzer or not.
 func analyze(t *testing.T, p impairment, known bool) Report {
 	t.Helper()
 	const rate, seconds = 10, 6
@@ -99,7 +100,8 @@ func near(t *testing.T, what string, got *float64, want, tolerance float64) {
 	}
 }
 
-// TestAnalyzerDelay: without other impairments there is only latency, and a difference between audio and video.
+// TestAnalyzerDelay: without other impairments there is only latency, and a difference between
+// audio and video.
 func TestAnalyzerDelay(t *testing.T) {
 	t.Parallel()
 	r := analyze(t, impairment{delay: 80 * time.Millisecond, videoDelay: 120 * time.Millisecond}, true)
@@ -162,7 +164,8 @@ func TestAnalyzerImpairments(t *testing.T) {
 	}
 }
 
-// TestAnalyzerOtherEpoch: what another sender sends has no latency, but all that can be measured without a common clock.
+// TestAnalyzerOtherEpoch: what another sender sends has no latency, but all that can be measured
+// without a common clock.
 func TestAnalyzerOtherEpoch(t *testing.T) {
 	t.Parallel()
 	r := analyze(t, impairment{videoDelay: 50 * time.Millisecond}, false)

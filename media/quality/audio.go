@@ -101,7 +101,8 @@ func (a *audioAnalyzer) addSample(v float64) {
 	a.step, a.loud = 0, false
 }
 
-// addTimecode takes a timecode if it fits to the one before, since any audio may look like one by chance.
+// addTimecode takes a timecode if it fits to the one before, since any audio may look like one by
+// chance.
 func (a *audioAnalyzer) addTimecode(o observation) {
 	before, counted := a.latest, a.plausible
 	a.latest = o

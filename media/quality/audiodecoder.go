@@ -46,7 +46,8 @@ func newAudioDecoder(mime string) (*audioDecoder, error) {
 	return nil, fmt.Errorf("%s is not decoded", media.CodecName(mime))
 }
 
-// duration returns the number of samples of a packet in units of the clock rate, 0 for an invalid packet.
+// duration returns the number of samples of a packet in units of the clock rate, 0 for an invalid
+// packet.
 func (d *audioDecoder) duration(packet []byte) int {
 	if d.opus != nil {
 		return codec.OpusPacketSamples(packet)
@@ -60,8 +61,8 @@ func (d *audioDecoder) duration(packet []byte) int {
 // scale returns the number of 48 kHz samples in a tick of the clock rate.
 func (d *audioDecoder) scale() int { return int(media.OpusClockRate / d.clockRate) }
 
-// decode returns the samples of a packet whose duration is not 0, valid until the next call. The packet comes from the
-// network, so a panic of the decoder must not end the process.
+// decode returns the samples of a packet whose duration is not 0, valid until the next call. The
+// packet comes from the network, so a panic of the decoder must not end the process.
 func (d *audioDecoder) decode(packet []byte) (samples []float32) {
 	defer func() {
 		if recover() != nil {

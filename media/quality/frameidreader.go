@@ -24,8 +24,9 @@ type FrameIDStats struct {
 	Latest uint32
 }
 
-// A FrameIDReader decodes VP8 key frames of one track and reads their frame IDs. It implements media.FrameSink. It skips
-// frames above 1280x720 or 30 frames/s; a frame of the default size takes about 3 ms.
+// A FrameIDReader decodes VP8 key frames of one track and reads their frame IDs. It implements
+// media.FrameSink. It skips frames above 1280x720 or 30 frames/s; a frame of the default size takes
+// about 3 ms.
 type FrameIDReader struct {
 	mu    sync.Mutex // guards stats
 	stats FrameIDStats

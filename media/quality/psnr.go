@@ -19,8 +19,9 @@ type psnrMeter struct {
 	scaler  pixel.Scaler
 }
 
-// measure returns the peak signal-to-noise ratio of the luma of a frame to that of the test video in dB, without the time
-// of day. width and height are those of the test video, 0 for those of the frame.
+// measure returns the peak signal-to-noise ratio of the luma of a frame to that of the test video
+// in dB, without the time of day. width and height are those of the test video, 0 for those of the
+// frame.
 func (m *psnrMeter) measure(img image.Image, number uint32, rate float64, width, height int) (psnr float64, ok bool) {
 	got, ok := img.(*image.YCbCr)
 	if !ok {
@@ -59,7 +60,8 @@ func (m *psnrMeter) measure(img image.Image, number uint32, rate float64, width,
 	return 10 * math.Log10(255*255*float64(n)/sum), n > 0
 }
 
-// prepare makes the pattern for a size. It returns false for a size that the test video does not have.
+// prepare makes the pattern for a size. It returns false for a size that the test video does not
+// have.
 func (m *psnrMeter) prepare(width, height int) bool {
 	if m.pattern != nil && m.pattern.Bounds().Dx() == width && m.pattern.Bounds().Dy() == height {
 		return true

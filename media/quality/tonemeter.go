@@ -24,26 +24,29 @@ const (
 	decodeRate  = media.OpusClockRate * 3 / 2
 	decodeBurst = media.OpusClockRate * 2
 
-	// A tone is a peak that has this share of the energy within toneWidth Hz of it. The beep of Chromium's fake
-	// microphone takes 20 ms twice a second, which spreads it over 50 Hz to both sides.
+	// A tone is a peak that has this share of the energy within toneWidth Hz of it. The beep of
+	// Chromium's fake microphone takes 20 ms twice a second, which spreads it over 50 Hz to both
+	// sides.
 	toneShare = 0.3
 	toneWidth = 50
 )
 
 // ToneStats are the measurements of a ToneMeter.
 type ToneStats struct {
-	// Tone is the frequency of the strongest tone of the last second in Hz, 0 if there is silence or no single tone.
+	// Tone is the frequency of the strongest tone of the last second in Hz, 0 if there is silence
+	// or no single tone.
 	Tone float64
 	// Level is the level of the last second in dBFS: the test tone is -15, silence is Silence.
 	Level float64
-	// Samples were decoded, at 48 kHz. Energy is the sum of their squares, with 1 as full scale, times their duration
-	// in seconds.
+	// Samples were decoded, at 48 kHz. Energy is the sum of their squares, with 1 as full scale,
+	// times their duration in seconds.
 	Samples uint64
 	Energy  float64
 }
 
-// A ToneMeter decodes the Opus or G.711 of one track and measures its level and tone. It implements media.FrameSink; other
-// codecs are not measured. It decodes at most one and a half times the audio of real time.
+// A ToneMeter decodes the Opus or G.711 of one track and measures its level and tone. It implements
+// media.FrameSink; other codecs are not measured. It decodes at most one and a half times the audio
+// of real time.
 type ToneMeter struct {
 	mu      sync.Mutex // guards stats and updated
 	stats   ToneStats

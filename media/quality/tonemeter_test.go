@@ -107,7 +107,8 @@ func TestToneMeterG711(t *testing.T) {
 	}
 }
 
-// TestToneMeterBeep: the fake microphone of Chromium beeps for 20 ms twice a second, with a square wave.
+// TestToneMeterBeep: the fake microphone of Chromium beeps for 20 ms twice a second, with a square
+// wave.
 func TestToneMeterBeep(t *testing.T) {
 	for _, offset := range []int{0, 5000, 11000, 17000} {
 		beep := func(n int) float64 {

@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	// A frame number that is this much higher than the one before, or much lower, counts when the next one continues
-	// it: the source has started again. Otherwise it was no test video.
+	// A frame number that is this much higher than the one before, or much lower, counts when the
+	// next one continues it: the source has started again. Otherwise it was no test video.
 	maxNumberJump = 10_000
 	// maxReordering is how much lower or higher a frame number may be to continue another.
 	maxReordering = 100
-	// The frame rate is detected after this time. A usual rate within this tolerance counts: frame numbers follow a
-	// schedule, only arrival times vary.
+	// The frame rate is detected after this time. A usual rate within this tolerance counts: frame
+	// numbers follow a schedule, only arrival times vary.
 	minRateTime   = 2 * time.Second
 	rateTolerance = 0.03
 )

@@ -54,8 +54,8 @@ func BenchmarkReceiver(b *testing.B) {
 	}
 }
 
-// BenchmarkReceiveAudio measures one second of 50 tracks of Opus. It compares that with a meter of tones on each track, as
-// every track had one when the Receiver decoded.
+// BenchmarkReceiveAudio measures one second of 50 tracks of Opus. It compares that with a meter of
+// tones on each track, as every track had one when the Receiver decoded.
 func BenchmarkReceiveAudio(b *testing.B) {
 	const tracks = 50
 	_, samples := mediatest.Demux(b, ogg.NewDemuxer, mediatest.ReadFile(b, mediatest.Clip(b, "opus.ogg", "-c:a", "libopus")))

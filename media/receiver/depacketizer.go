@@ -18,7 +18,8 @@ type depacketizer interface {
 	isFirst(payload []byte) bool
 	// unpack appends the content of a payload to a frame.
 	unpack(frame, payload []byte) ([]byte, error)
-	// finish completes a frame. It returns nil for one that has only parameter sets, which are added to a later frame.
+	// finish completes a frame. It returns nil for one that has only parameter sets, which are
+	// added to a later frame.
 	finish(frame []byte) []byte
 }
 
@@ -41,8 +42,8 @@ type vp8Depacketizer struct{ packet codecs.VP8Packet }
 
 func (d *vp8Depacketizer) reset() {}
 
-// isFirst implements depacketizer. The first packet of a frame begins partition 0; other partitions have the S bit too
-// (RFC 7741 section 4.2).
+// isFirst implements depacketizer. The first packet of a frame begins partition 0; other partitions
+// have the S bit too (RFC 7741 section 4.2).
 func (d *vp8Depacketizer) isFirst(payload []byte) bool {
 	return payload[0]&0x10 != 0 && payload[0]&0x07 == 0
 }
@@ -54,7 +55,8 @@ func (d *vp8Depacketizer) unpack(frame, payload []byte) ([]byte, error) {
 
 func (d *vp8Depacketizer) finish(frame []byte) []byte { return frame }
 
-// vp9Depacketizer joins the spatial layers of a frame to a superframe, which decoders need to show the highest layer.
+// vp9Depacketizer joins the spatial layers of a frame to a superframe, which decoders need to show
+// the highest layer.
 type vp9Depacketizer struct {
 	starts      []int // offsets of the layers in the superframe
 	layers      [][]byte
@@ -64,8 +66,8 @@ type vp9Depacketizer struct {
 
 func (d *vp9Depacketizer) reset() { d.starts = d.starts[:0] }
 
-// isFirst implements depacketizer. B marks the start of a layer frame; a frame of several spatial layers starts with the
-// lowest (RFC 9628 section 4.2).
+// isFirst implements depacketizer. B marks the start of a layer frame; a frame of several spatial
+// layers starts with the lowest (RFC 9628 section 4.2).
 func (d *vp9Depacketizer) isFirst(payload []byte) bool {
 	var p codecs.VP9Packet
 	_, err := p.Unmarshal(payload)
@@ -101,7 +103,8 @@ type h264Depacketizer struct {
 	buffer []byte // of a frame with inserted parameter sets
 }
 
-// parameterSets returns the parameter sets in the format parameters of H.264 (RFC 6184 section 8.1).
+// parameterSets returns the parameter sets in the format parameters of H.264 (RFC 6184 section
+// 8.1).
 func parameterSets(fmtp string) (sets codec.ParameterSets) {
 	for parameter := range strings.SplitSeq(fmtp, ";") {
 		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
@@ -119,9 +122,9 @@ func parameterSets(fmtp string) (sets codec.ParameterSets) {
 
 func (d *h264Depacketizer) reset() { d.packet = codecs.H264Packet{} }
 
-// isFirst implements depacketizer. It returns false for a fragment that does not start its NAL unit and for a slice whose
-// first_mb_in_slice is not 0, which the first bit after the NAL unit header shows (RFC 6184 section 5.8, H.264 section
-// 7.3.3).
+// isFirst implements depacketizer. It returns false for a fragment that does not start its NAL unit
+// and for a slice whose first_mb_in_slice is not 0, which the first bit after the NAL unit header
+// shows (RFC 6184 section 5.8, H.264 section 7.3.3).
 func (d *h264Depacketizer) isFirst(payload []byte) bool {
 	if len(payload) < 2 {
 		return false
@@ -171,8 +174,8 @@ type av1Depacketizer struct{ packet codecs.AV1Depacketizer }
 
 func (d *av1Depacketizer) reset() { d.packet = codecs.AV1Depacketizer{} }
 
-// isFirst implements depacketizer. Z marks a payload whose first OBU continues that of the packet before (AV1 RTP
-// specification section 4.4).
+// isFirst implements depacketizer. Z marks a payload whose first OBU continues that of the packet
+// before (AV1 RTP specification section 4.4).
 func (d *av1Depacketizer) isFirst(payload []byte) bool { return payload[0]&0x80 == 0 }
 
 func (d *av1Depacketizer) unpack(frame, payload []byte) ([]byte, error) {

@@ -43,8 +43,8 @@ func isParameterSet(p *rtp.Packet) bool {
 	return t == codec.NALSPS || t == codec.NALPPS
 }
 
-// TestEarlierParameterSets: SPS and PPS with an earlier timestamp than their IDR picture, as cameras send them, are no
-// frame. The key frame gets them.
+// TestEarlierParameterSets: SPS and PPS with an earlier timestamp than their IDR picture, as
+// cameras send them, are no frame. The key frame gets them.
 func TestEarlierParameterSets(t *testing.T) {
 	samples := h264Samples(t)
 	for name, move := range map[string]func(p *rtp.Packet){
@@ -96,8 +96,8 @@ func withoutSEI(frame []byte) (out []byte) {
 	return out
 }
 
-// TestParameterSetsOnce: parameter sets that are sent only once, or only in the format parameters of SDP, are in every key
-// frame.
+// TestParameterSetsOnce: parameter sets that are sent only once, or only in the format parameters
+// of SDP, are in every key frame.
 func TestParameterSetsOnce(t *testing.T) {
 	samples := h264Samples(t)
 	var sets []string
@@ -148,7 +148,8 @@ func TestParameterSetsOfAnotherStream(t *testing.T) {
 	}
 }
 
-// layered joins VP9 streams to the packets of superframes with one spatial layer from each (RFC 9628).
+// layered joins VP9 streams to the packets of superframes with one spatial layer from each (RFC
+// 9628).
 func layered(t *testing.T, layers ...[]media.Sample) (sent []mediatest.Sent) {
 	t.Helper()
 	number := uint16(0)
@@ -157,7 +158,8 @@ func layered(t *testing.T, layers ...[]media.Sample) (sent []mediatest.Sent) {
 			data := samples[n].Data
 			for start := 0; start < len(data); start += 1000 {
 				end := min(start+1000, len(data))
-				// I, L and F; P unless it is a key frame; B and E at the start and end of the layer frame.
+				// I, L and F; P unless it is a key frame; B and E at the start and end of the layer
+				// frame.
 				header := byte(0x80 | 0x20 | 0x10)
 				if n%10 != 0 {
 					header |= 0x40
@@ -189,8 +191,8 @@ func layered(t *testing.T, layers ...[]media.Sample) (sent []mediatest.Sent) {
 	return sent
 }
 
-// TestVP9SpatialLayers: a superframe of several spatial layers is one frame with the size of the highest layer, which is
-// the only one that is shown.
+// TestVP9SpatialLayers: a superframe of several spatial layers is one frame with the size of the
+// highest layer, which is the only one that is shown.
 func TestVP9SpatialLayers(t *testing.T) {
 	var layers [][]media.Sample
 	for _, size := range []string{"80x60", "160x120", "320x240"} {

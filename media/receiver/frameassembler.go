@@ -6,8 +6,8 @@ import (
 	"parley/media"
 )
 
-// frameAssembler joins packets, in order, to frames. All packets of a frame have one timestamp, and the last one has the
-// marker bit.
+// frameAssembler joins packets, in order, to frames. All packets of a frame have one timestamp, and
+// the last one has the marker bit.
 type frameAssembler struct {
 	depacketizer depacketizer // nil for codecs where each packet is a frame
 	// emit takes a complete frame.

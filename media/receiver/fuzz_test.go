@@ -12,8 +12,9 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// FuzzReceiver feeds packets cut out of the input to a Receiver of each codec. The input is a list of packets: a byte for
-// the step of the sequence number, one for flags, one for the length, the payload.
+// FuzzReceiver feeds packets cut out of the input to a Receiver of each codec. The input is a list
+// of packets: a byte for the step of the sequence number, one for flags, one for the length, the
+// payload.
 func FuzzReceiver(f *testing.F) {
 	f.Add([]byte{1, 1, 5, 0x10, 0x10, 2, 0, 0x9d, 1, 1, 2, 0x90, 0x80, 0x81, 7, 3, 1, 0x7c, 0x85, 9})
 	f.Add([]byte{1, 0, 3, 0x7c, 0x85, 1, 1, 1, 3, 0x7c, 0x45, 2, 5, 4, 3, 0x78, 0, 1})

@@ -19,8 +19,9 @@ type bufferedPacket struct {
 // jitterBufferSlots bounds the packets that wait: a second of video at 6 Mbit/s.
 const jitterBufferSlots = 1024
 
-// jitterBuffer emits packets in order. It waits for a missing packet, which a retransmission may bring, until the packet
-// after it has waited for maxWait or more than maxPackets wait; then it goes on and marks the gap.
+// jitterBuffer emits packets in order. It waits for a missing packet, which a retransmission may
+// bring, until the packet after it has waited for maxWait or more than maxPackets wait; then it
+// goes on and marks the gap.
 type jitterBuffer struct {
 	maxWait    time.Duration
 	maxPackets int
@@ -32,7 +33,8 @@ type jitterBuffer struct {
 	slots   [jitterBufferSlots]bufferedPacket
 }
 
-// push takes a packet and emits those whose turn has come. It returns false for a packet that comes too late or again.
+// push takes a packet and emits those whose turn has come. It returns false for a packet that comes
+// too late or again.
 func (b *jitterBuffer) push(p bufferedPacket, emit func(bufferedPacket)) bool {
 	if !b.started {
 		b.started, b.next = true, p.number
@@ -89,7 +91,8 @@ func (b *jitterBuffer) deadline() time.Time {
 	return b.slots[number%jitterBufferSlots].at.Add(b.maxWait)
 }
 
-// skip gives up missing packets up to the next one that is there, or up to number, and emits from there.
+// skip gives up missing packets up to the next one that is there, or up to number, and emits from
+// there.
 func (b *jitterBuffer) skip(number int64, emit func(bufferedPacket)) {
 	for b.next < number && b.slots[b.next%jitterBufferSlots].packet == nil {
 		b.next++

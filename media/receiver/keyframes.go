@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// keyFrameInterval is the least time between two requests: a key frame is large, and more requests would add to a
-// congestion.
+// keyFrameInterval is the least time between two requests: a key frame is large, and more requests
+// would add to a congestion.
 const keyFrameInterval = 500 * time.Millisecond
 
 // keyFrameRequester repeats a request for a key frame until one arrives.

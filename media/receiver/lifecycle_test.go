@@ -16,8 +16,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestReceiverEnds: a receiver ends with its context or its track, and leaves nothing behind: a bubble of synctest fails
-// if a goroutine is left.
+// TestReceiverEnds: a receiver ends with its context or its track, and leaves nothing behind: a
+// bubble of synctest fails if a goroutine is left.
 func TestReceiverEnds(t *testing.T) {
 	for name, end := range map[string]func(w *mediatest.Wire, cancel func()){
 		"context": func(_ *mediatest.Wire, cancel func()) { cancel() },
@@ -71,7 +71,8 @@ func (b *badTrack) Read(buffer []byte) (int, interceptor.Attributes, error) {
 	return 0, nil, b.err
 }
 
-// TestReceiverBadReads: packets that cannot be read do no harm, and a track that yields nothing else ends with the error.
+// TestReceiverBadReads: packets that cannot be read do no harm, and a track that yields nothing
+// else ends with the error.
 func TestReceiverBadReads(t *testing.T) {
 	broken := errors.New("not a packet")
 	w := mediatest.NewWire(webrtc.MimeTypeOpus)
@@ -141,7 +142,8 @@ func TestSenderClock(t *testing.T) {
 	}
 }
 
-// TestReceiverTelephoneEvents: what is no media comes in the same numbering, and is neither a frame nor lost.
+// TestReceiverTelephoneEvents: what is no media comes in the same numbering, and is neither a frame
+// nor lost.
 func TestReceiverTelephoneEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, c := mediatest.NewWire(webrtc.MimeTypeOpus), &mediatest.FrameList{}
@@ -181,7 +183,8 @@ type kindTrack struct {
 
 func (k kindTrack) Kind() webrtc.RTPCodecType { return k.kind }
 
-// TestWaitFollowsRTT: video waits as long as a retransmission takes. Audio, which is not retransmitted, waits no longer.
+// TestWaitFollowsRTT: video waits as long as a retransmission takes. Audio, which is not
+// retransmitted, waits no longer.
 func TestWaitFollowsRTT(t *testing.T) {
 	const video, audio = webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio
 	for _, c := range []struct {

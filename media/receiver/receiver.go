@@ -27,7 +27,8 @@ type RemoteTrack interface {
 	Read(b []byte) (n int, a interceptor.Attributes, err error)
 	SetReadDeadline(t time.Time) error
 	Kind() webrtc.RTPCodecType
-	// Codec returns the codec of the latest packet: a sender may switch among the negotiated codecs.
+	// Codec returns the codec of the latest packet: a sender may switch among the negotiated
+	// codecs.
 	Codec() webrtc.RTPCodecParameters
 }
 
@@ -39,8 +40,8 @@ type RTCPReader interface {
 
 // A PacketSink forwards RTP packets.
 type PacketSink interface {
-	// SetKeyFrameSource sets the function that requests a key frame from the sender of the packets. SetKeyFrameSource
-	// is called before WriteRTP.
+	// SetKeyFrameSource sets the function that requests a key frame from the sender of the packets.
+	// SetKeyFrameSource is called before WriteRTP.
 	SetKeyFrameSource(request func())
 	// WriteRTP takes a packet as it arrives, with its codec and the value of its header extension
 	// urn:3gpp:video-orientation, nil if it has none. It must not change the packet.
@@ -49,8 +50,9 @@ type PacketSink interface {
 
 // Options are the options of a Receiver. The zero value only keeps statistics.
 type Options struct {
-	// RTCP is read while Run runs: sender reports carry the sender's clock, and interceptors (retransmission, congestion
-	// control) only see packets that are read. Nil leaves that to the caller.
+	// RTCP is read while Run runs: sender reports carry the sender's clock, and interceptors
+	// (retransmission, congestion control) only see packets that are read. Nil leaves that to the
+	// caller.
 	RTCP RTCPReader
 
 	// Sinks take the frames, in this order.
@@ -59,28 +61,30 @@ type Options struct {
 	// Forward takes the packets as they arrive. Nil forwards none.
 	Forward PacketSink
 
-	// RequestKeyFrame sends a request for a key frame (PLI) to the sender. RequestKeyFrame is called from several
-	// goroutines, at most twice a second, and must not block for long. With nil, video waits after a loss for the next
-	// key frame.
+	// RequestKeyFrame sends a request for a key frame (PLI) to the sender. RequestKeyFrame is
+	// called from several goroutines, at most twice a second, and must not block for long. With
+	// nil, video waits after a loss for the next key frame.
 	RequestKeyFrame func()
 
-	// Wait is how long a missing packet is waited for, so that a retransmission can arrive. It also delays the frames
-	// after a loss. The default is 250 ms, the maximum 10 s.
+	// Wait is how long a missing packet is waited for, so that a retransmission can arrive. It also
+	// delays the frames after a loss. The default is 250 ms, the maximum 10 s.
 	Wait time.Duration
 
-	// OrientationExtensionID returns the ID of the header extension urn:3gpp:video-orientation, 0 while it is not
-	// negotiated. Nil stands for 0. The extension sets the rotation of frames; that a camera is flipped is ignored.
+	// OrientationExtensionID returns the ID of the header extension urn:3gpp:video-orientation, 0
+	// while it is not negotiated. Nil stands for 0. The extension sets the rotation of frames; that
+	// a camera is flipped is ignored.
 	OrientationExtensionID func() uint8
 
-	// RTT returns the round-trip time to the sender, 0 while it is not known. For video it extends Wait to the time of
-	// a retransmission, 2 s at most. RTT is called about once a second. Nil keeps Wait.
+	// RTT returns the round-trip time to the sender, 0 while it is not known. For video it extends
+	// Wait to the time of a retransmission, 2 s at most. RTT is called about once a second. Nil
+	// keeps Wait.
 	RTT func() time.Duration
 
 	// WaitPackets is how many packets wait behind a missing one: 512 by default, 1000 at most.
 	WaitPackets int
 
-	// Changed is called after the statistics have changed and the sinks have got their frames, on the goroutine of Run. It
-	// must not block. The default does nothing.
+	// Changed is called after the statistics have changed and the sinks have got their frames, on
+	// the goroutine of Run. It must not block. The default does nothing.
 	Changed func()
 
 	// Logger gets dropped packets and failed sinks. The default discards them.
@@ -152,8 +156,8 @@ func New(track RemoteTrack, o Options) *Receiver {
 	return r
 }
 
-// Stats returns the statistics so far. It may be called at any time, from any goroutine. A frame is counted before sinks
-// get it.
+// Stats returns the statistics so far. It may be called at any time, from any goroutine. A frame is
+// counted before sinks get it.
 func (r *Receiver) Stats() Stats {
 	s := r.stats.snapshot(time.Now())
 	s.KeyFrameRequests = r.keyFrames.count()
@@ -167,14 +171,14 @@ func (r *Receiver) Lost() uint64 {
 	return r.stats.stats.Lost
 }
 
-// RequestKeyFrame requests a key frame, now or as soon as the limit of two requests a second allows, and again until one
-// arrives. It blocks no longer than Options.RequestKeyFrame.
+// RequestKeyFrame requests a key frame, now or as soon as the limit of two requests a second
+// allows, and again until one arrives. It blocks no longer than Options.RequestKeyFrame.
 func (r *Receiver) RequestKeyFrame() {
 	r.keyFrames.request(time.Now())
 }
 
-// Run reads until the track or ctx ends, and returns nil then. It may be called once. The error says why packets can no
-// longer be read.
+// Run reads until the track or ctx ends, and returns nil then. It may be called once. The error
+// says why packets can no longer be read.
 func (r *Receiver) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, r.deadline.end)
 	defer stop()
@@ -233,8 +237,8 @@ func (r *Receiver) readRTP(ctx context.Context) error {
 	}
 }
 
-// readPacket reads a packet. It copies it out of the buffer, because most packets are a small part of that and they are
-// kept for a while.
+// readPacket reads a packet. It copies it out of the buffer, because most packets are a small part
+// of that and they are kept for a while.
 func (r *Receiver) readPacket(buffer []byte) (*rtp.Packet, error) {
 	n, _, err := r.track.Read(buffer)
 	if err != nil {
@@ -269,7 +273,8 @@ func (r *Receiver) readRTCP(done <-chan struct{}) {
 	}
 }
 
-// updateWait sets how long a missing packet is waited for to one and a half round trips, since a NACK may be lost.
+// updateWait sets how long a missing packet is waited for to one and a half round trips, since a
+// NACK may be lost.
 func (r *Receiver) updateWait(now time.Time) {
 	if r.options.RTT == nil || r.track.Kind() != webrtc.RTPCodecTypeVideo || now.Sub(r.rttTime) < pollInterval {
 		return
@@ -333,7 +338,8 @@ func (r *Receiver) handlePacket(p *rtp.Packet, now time.Time) {
 	}
 }
 
-// orientation returns the orientation of video in a packet, nil if it has none (3GPP TS 26.114 section 7.4.5).
+// orientation returns the orientation of video in a packet, nil if it has none (3GPP TS 26.114
+// section 7.4.5).
 func (r *Receiver) orientation(p *rtp.Packet, now time.Time) []byte {
 	if !p.Extension || r.options.OrientationExtensionID == nil || r.track.Kind() != webrtc.RTPCodecTypeVideo {
 		return nil

@@ -64,7 +64,8 @@ func withoutDelimiters(mime string, unit []byte) []byte {
 	return unit
 }
 
-// withoutParameters finds the key frame that lost parameter sets before it: nothing in an IDR picture says that they are missing.
+// withoutParameters finds the key frame that lost parameter sets before it: nothing in an IDR
+// picture says that they are missing.
 func withoutParameters(all []media.Sample, data []byte) (int, bool) {
 	for i, s := range all {
 		if bytes.HasSuffix(s.Data, data) && codec.ParseH264(data).Key {
@@ -129,7 +130,8 @@ func TestReceiveWaitsForRetransmission(t *testing.T) {
 }
 
 func TestReceiveWaitIsBounded(t *testing.T) {
-	// A packet is missing, and no other arrives: the packets that wait are emitted when the wait ends.
+	// A packet is missing, and no other arrives: the packets that wait are emitted when the wait
+	// ends.
 	lines := audioScript(10)
 	last := mediatest.Sent{Packet: lines[9].Packet, At: lines[9].At + 3*time.Second}
 	lines = append(lines[:5:5], lines[6:9]...)
@@ -202,7 +204,8 @@ func TestReceiveOddPackets(t *testing.T) {
 	}
 }
 
-// TestReceiverReportsChanges: Changed is called for each packet, after the sinks have got its frames.
+// TestReceiverReportsChanges: Changed is called for each packet, after the sinks have got its
+// frames.
 func TestReceiverReportsChanges(t *testing.T) {
 	var frames int
 	var changes []int

@@ -7,7 +7,8 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// senderClock maps RTP timestamps to the sender's wall clock by its latest sender report (RFC 3550 section 6.4.1).
+// senderClock maps RTP timestamps to the sender's wall clock by its latest sender report (RFC 3550
+// section 6.4.1).
 type senderClock struct {
 	mu        sync.Mutex // guards all fields
 	ssrc      uint32
@@ -16,7 +17,8 @@ type senderClock struct {
 	timestamp uint32
 }
 
-// reset forgets the reports of senders other than ssrc. One of ssrc may have arrived before the first packet.
+// reset forgets the reports of senders other than ssrc. One of ssrc may have arrived before the
+// first packet.
 func (c *senderClock) reset(ssrc uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,7 +50,8 @@ func (c *senderClock) at(timestamp, clockRate uint32) time.Time {
 	return c.time.Add(time.Duration(since) * time.Second / time.Duration(clockRate))
 }
 
-// ntpTime converts an NTP timestamp: seconds since 1900 and 32 bits of fraction. Senders may count from any time.
+// ntpTime converts an NTP timestamp: seconds since 1900 and 32 bits of fraction. Senders may count
+// from any time.
 func ntpTime(ntp uint64) time.Time {
 	const secondsTo1970 = 2208988800
 	seconds, fraction := int64(ntp>>32)-secondsTo1970, int64(ntp&0xFFFFFFFF) //nolint:gosec // 32 bits each

@@ -11,8 +11,9 @@ import (
 // layerTimeout is how long a layer may be silent before a smaller one replaces it.
 const layerTimeout = time.Second
 
-// A SimulcastSelector passes on the frames of the largest layer of a simulcast that arrives. It switches layers at a key
-// frame, which it requests, so that a decoder or a recording gets one stream whose size changes.
+// A SimulcastSelector passes on the frames of the largest layer of a simulcast that arrives. It
+// switches layers at a key frame, which it requests, so that a decoder or a recording gets one
+// stream whose size changes.
 type SimulcastSelector struct {
 	sink    media.FrameSink
 	current atomic.Pointer[layerSink] // stored with mu held
@@ -25,12 +26,14 @@ func NewSimulcastSelector(sink media.FrameSink) *SimulcastSelector {
 	return &SimulcastSelector{sink: sink}
 }
 
-// Layer returns the sink of one more layer. request asks the sender for a key frame of this layer and must not block.
+// Layer returns the sink of one more layer. request asks the sender for a key frame of this layer
+// and must not block.
 func (s *SimulcastSelector) Layer(request func()) media.FrameSink {
 	return &layerSink{selector: s, request: request}
 }
 
-// RequestKeyFrame requests a key frame of the layer that is passed on. The sink may call it from WriteFrame.
+// RequestKeyFrame requests a key frame of the layer that is passed on. The sink may call it from
+// WriteFrame.
 func (s *SimulcastSelector) RequestKeyFrame() {
 	if l := s.current.Load(); l != nil {
 		l.request()

@@ -16,7 +16,8 @@ type Stats struct {
 	// SSRC of the latest packet.
 	SSRC uint32
 
-	// Packets and Bytes (of payload) received, with retransmissions of lost packets and without duplicates.
+	// Packets and Bytes (of payload) received, with retransmissions of lost packets and without
+	// duplicates.
 	Packets, Bytes uint64
 	// Lost packets never arrived, or arrived when the jitter buffer had given them up.
 	Lost uint64
@@ -24,8 +25,8 @@ type Stats struct {
 	Duplicates uint64
 	// Discarded packets arrived when the jitter buffer had given them up. Lost includes them.
 	Discarded uint64
-	// BufferDelay is the total time of frames in the Receiver, from the arrival of their first packet. Emitted counts these
-	// frames; for Opus and G.711 their samples at 48 kHz.
+	// BufferDelay is the total time of frames in the Receiver, from the arrival of their first
+	// packet. Emitted counts these frames; for Opus and G.711 their samples at 48 kHz.
 	BufferDelay time.Duration
 	Emitted     uint64
 	// Jitter of arrivals in milliseconds (RFC 3550 section 6.4.1).
@@ -39,7 +40,8 @@ type Stats struct {
 	Broken uint64
 	// Width and Height of the latest key frame in pixels.
 	Width, Height int
-	// FrameRate in frames/s, by the RTP timestamps of the last second, which do not vary with the network delay.
+	// FrameRate in frames/s, by the RTP timestamps of the last second, which do not vary with the
+	// network delay.
 	FrameRate float64
 	// FirstFrame is the arrival of the first complete frame, zero before.
 	FirstFrame time.Time

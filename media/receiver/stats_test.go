@@ -30,7 +30,8 @@ func TestRateMeter(t *testing.T) {
 	}
 }
 
-// TestJitter: constant spacing has none, and alternating delays of d have an estimate that tends to d.
+// TestJitter: constant spacing has none, and alternating delays of d have an estimate that tends to
+// d.
 func TestJitter(t *testing.T) {
 	var even, odd jitterMeter
 	start := time.Unix(1000, 0)

@@ -11,7 +11,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestFilesInACall sends files of every kind through a call, at their own pace, and looks at what arrives.
+// TestFilesInACall sends files of every kind through a call, at their own pace, and looks at what
+// arrives.
 func TestFilesInACall(t *testing.T) {
 	for _, test := range []struct {
 		name    string

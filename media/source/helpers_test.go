@@ -67,7 +67,8 @@ func packetize(t testing.TB, file *playerTrack, all []sample) []mediatest.Sent {
 	return out
 }
 
-// receiveAll returns the frames that a Receiver makes of packets, in a bubble of synctest, where waiting takes no time.
+// receiveAll returns the frames that a Receiver makes of packets, in a bubble of synctest, where
+// waiting takes no time.
 func receiveAll(t *testing.T, mime string, packets []mediatest.Sent) (frames []media.Frame) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

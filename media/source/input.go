@@ -16,16 +16,19 @@ import (
 	"golang.org/x/term"
 )
 
-// input is the byte stream of a source: a file, standard input or a program. One goroutine reads it.
+// input is the byte stream of a source: a file, standard input or a program. One goroutine reads
+// it.
 type input interface {
 	io.Reader
-	// readerAt returns a reader for any offset and the size in bytes, nil for a stream that can only be read once.
+	// readerAt returns a reader for any offset and the size in bytes, nil for a stream that can
+	// only be read once.
 	readerAt() (io.ReaderAt, int64)
 	// rewind starts the stream again.
 	rewind() error
 	// cancel makes the current and all later reads return. Any goroutine may call it.
 	cancel()
-	// exitErr returns, after the last byte was read, the error of the program that wrote the stream.
+	// exitErr returns, after the last byte was read, the error of the program that wrote the
+	// stream.
 	exitErr() error
 	Close() error
 }
@@ -135,8 +138,8 @@ func (f *fifoReader) Read(p []byte) (int, error) {
 	}
 }
 
-// IsReadOnce reports whether media of a source are lost for the next one that opens it: those of standard input, of a
-// program, and of what is not a regular file.
+// IsReadOnce reports whether media of a source are lost for the next one that opens it: those of
+// standard input, of a program, and of what is not a regular file.
 func IsReadOnce(spec string) bool {
 	if spec == "-" || strings.HasPrefix(spec, "exec:") {
 		return true
@@ -145,7 +148,8 @@ func IsReadOnce(spec string) bool {
 	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
 }
 
-// openStdin opens standard input. On Linux a pipe is opened a second time, because reads of os.Stdin cannot be canceled.
+// openStdin opens standard input. On Linux a pipe is opened a second time, because reads of
+// os.Stdin cannot be canceled.
 func openStdin(stdin io.Reader) (input, error) {
 	if stdin == nil {
 		stdin = os.Stdin
@@ -179,7 +183,8 @@ func deadlineOf(file *os.File) func() {
 	return func() { _ = file.SetReadDeadline(time.Unix(1, 0)) } // files without deadlines do not block
 }
 
-// copied returns an input that can be canceled for a reader that cannot. The goroutine that reads ends with the reader.
+// copied returns an input that can be canceled for a reader that cannot. The goroutine that reads
+// ends with the reader.
 func copied(r io.Reader) *pipeInput {
 	from, to := io.Pipe()
 	go func() {

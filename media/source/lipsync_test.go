@@ -23,8 +23,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestLipSync: a tone that begins with frame N is heard in the recording when frame N is seen, although the frames
-// come 400 ms later than the audio. The sender's reports make the difference.
+// TestLipSync: a tone that begins with frame N is heard in the recording when frame N is seen,
+// although the frames come 400 ms later than the audio. The sender's reports make the difference.
 func TestLipSync(t *testing.T) {
 	const late = 400 * time.Millisecond
 	for _, test := range []struct {
@@ -75,7 +75,8 @@ func recordWire(t *testing.T, rec *recorder.Recorder, mime string, lines []media
 	return done.Wait
 }
 
-// videoLines returns frames of test video, 10 per second, each delayed by late, and the number of the one at mark.
+// videoLines returns frames of test video, 10 per second, each delayed by late, and the number of
+// the one at mark.
 func videoLines(t *testing.T, mark, length, late time.Duration) (lines []mediatest.Sent, frame uint32) {
 	source, err := newTestVideo(VideoOptions{Width: 160, Height: 120, FrameRate: 10, StreamID: "test"})
 	if err != nil {
@@ -117,7 +118,8 @@ func audioLines(t *testing.T, mark, length time.Duration) (lines []mediatest.Sen
 	return lines
 }
 
-// withReports adds a sender report each second from first on. The packet at line.At-late was captured then.
+// withReports adds a sender report each second from first on. The packet at line.At-late was
+// captured then.
 func withReports(lines []mediatest.Sent, sender time.Time, first, late time.Duration) []mediatest.Sent {
 	var out []mediatest.Sent
 	due := first
@@ -168,7 +170,8 @@ func whenHeard(t *testing.T, path string) time.Duration {
 	return 0
 }
 
-// TestRecordOrder: frames of both tracks are in the file in order of time, and seeking leads to a key frame.
+// TestRecordOrder: frames of both tracks are in the file in order of time, and seeking leads to a
+// key frame.
 func TestRecordOrder(t *testing.T) {
 	rec, path := newRecorder(t, "out.webm", recorder.Options{Audio: 1, Video: 1})
 	video, _ := videoLines(t, 0, 5*time.Second, 300*time.Millisecond)

@@ -16,9 +16,9 @@ import (
 // readBufferSize is the size of the buffer of an input in bytes.
 const readBufferSize = 64 << 10
 
-// Open returns the video and the audio of one stream, which share one schedule. spec is the path of a file, "-" or
-// "exec:COMMAND" as in OpenVideo. Of the options that both have, those of video hold. The error is a *media.SpecError or a
-// *media.FileError.
+// Open returns the video and the audio of one stream, which share one schedule. spec is the path of
+// a file, "-" or "exec:COMMAND" as in OpenVideo. Of the options that both have, those of video
+// hold. The error is a *media.SpecError or a *media.FileError.
 func Open(spec string, v VideoOptions, a AudioOptions) (video, audio Source, err error) {
 	v = v.withDefaults()
 	if err := checkFrameRate(v.FrameRate); err != nil {
@@ -63,8 +63,8 @@ func openAudioFile(spec string, o AudioOptions) (s Source, err error) {
 	return s, err
 }
 
-// openInputAs opens the input of spec and passes it to open. The end of ctx, which may be nil, ends the wait for a pipe or a
-// program that sends nothing.
+// openInputAs opens the input of spec and passes it to open. The end of ctx, which may be nil, ends
+// the wait for a pipe or a program that sends nothing.
 func openInputAs(spec string, stdin io.Reader, loop bool, ctx context.Context, open func(name string, in input, r *bufio.Reader) error) error {
 	in, name, err := openInput(spec, stdin, loop)
 	if err != nil {
@@ -82,7 +82,8 @@ func openInputAs(spec string, stdin io.Reader, loop bool, ctx context.Context, o
 		return nil
 	}
 	if media.IsTruncated(err) {
-		// What a program wrote to standard error is closer to the cause than the state of its output.
+		// What a program wrote to standard error is closer to the cause than the state of its
+		// output.
 		if cause := in.exitErr(); cause != nil {
 			err = cause
 		}

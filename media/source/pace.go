@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// pacer waits for the times of one schedule. All times count from its start, so that errors do not add up.
+// pacer waits for the times of one schedule. All times count from its start, so that errors do not
+// add up.
 type pacer struct {
 	start time.Time
 	timer *time.Timer
@@ -39,10 +40,11 @@ func (p *pacer) wait(ctx context.Context, at time.Duration) bool {
 	}
 }
 
-// admit waits until a frame of a pipe may be sent, and returns its time. interval is the time since the frame before at the
-// nominal rate of the stream, 0 for the first frame. Frames are not sent faster than at that rate, with two exceptions: a
-// frame that arrives up to half an interval early does not wait, because a live stream has jitter, and after a delay of up
-// to maxFileLag the frames that have queued up are sent at once, because they would be late for ever. A frame that arrives
+// admit waits until a frame of a pipe may be sent, and returns its time. interval is the time since
+// the frame before at the nominal rate of the stream, 0 for the first frame. Frames are not sent
+// faster than at that rate, with two exceptions: a frame that arrives up to half an interval early
+// does not wait, because a live stream has jitter, and after a delay of up to maxFileLag the frames
+// that have queued up are sent at once, because they would be late for ever. A frame that arrives
 // late has the time of its arrival. It returns false if ctx has ended.
 func (p *pacer) admit(ctx context.Context, interval time.Duration) (at time.Duration, ok bool) {
 	due := p.due + interval

@@ -52,7 +52,8 @@ func (r remote) requestKeyFrame() {
 	_ = r.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(r.track.SSRC())}})
 }
 
-// connect makes a call that carries tracks from one peer to the other, and returns what arrives at the other.
+// connect makes a call that carries tracks from one peer to the other, and returns what arrives at
+// the other.
 func connect(t *testing.T, tracks ...webrtc.TrackLocal) <-chan remote {
 	t.Helper()
 	_, arrives := connectBoth(t, tracks, nil)
@@ -89,7 +90,8 @@ func addTracks(t *testing.T, pc *webrtc.PeerConnection, tracks []webrtc.TrackLoc
 	}
 }
 
-// pumpSender reads a sender's RTCP, as a call does, and passes on what asks for key frames. It ends with the sender.
+// pumpSender reads a sender's RTCP, as a call does, and passes on what asks for key frames. It ends
+// with the sender.
 func pumpSender(t *testing.T, sender *webrtc.RTPSender, track webrtc.TrackLocal) {
 	var done sync.WaitGroup
 	done.Go(func() {

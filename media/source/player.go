@@ -19,11 +19,13 @@ import (
 )
 
 const (
-	// maxFileLag is how far a file may fall behind its schedule before the schedule moves. Below, late samples go out at
-	// once; above (a suspended process, a stopped machine) that would be a burst.
+	// maxFileLag is how far a file may fall behind its schedule before the schedule moves. Below,
+	// late samples go out at once; above (a suspended process, a stopped machine) that would be a
+	// burst.
 	maxFileLag = time.Second
 
-	// maxPipeLag is the same for what a pipe or a program delivers with timestamps: programs deliver in bursts.
+	// maxPipeLag is the same for what a pipe or a program delivers with timestamps: programs
+	// deliver in bursts.
 	maxPipeLag = 200 * time.Millisecond
 
 	// maxStartDelay is how long a player waits for all of its tracks to run.
@@ -34,8 +36,8 @@ const (
 	maxQueueSamples = 4096
 )
 
-// player sends the tracks of one stream with one pacer and one loop base. Its goroutine runs from the first Run of a track
-// until the stream ends or no track runs any more.
+// player sends the tracks of one stream with one pacer and one loop base. Its goroutine runs from
+// the first Run of a track until the stream ends or no track runs any more.
 type player struct {
 	name    string
 	in      input
@@ -218,8 +220,8 @@ func (p *player) run(ctx context.Context) {
 	p.err = media.WrapFileError(p.name, err)
 }
 
-// play sends the samples at their time until the stream ends, or for ever if it loops. All tracks start again together,
-// after the end of the longest.
+// play sends the samples at their time until the stream ends, or for ever if it loops. All tracks
+// start again together, after the end of the longest.
 func (p *player) play(ctx context.Context) error {
 	select {
 	case <-p.ready:
@@ -281,8 +283,8 @@ func (p *player) maxLag() time.Duration {
 	return maxPipeLag
 }
 
-// next returns the sample that is due next. Files are read ahead until each track has a sample, because a file may store
-// its tracks apart; what a pipe delivers is sent in its order.
+// next returns the sample that is due next. Files are read ahead until each track has a sample,
+// because a file may store its tracks apart; what a pipe delivers is sent in its order.
 func (p *player) next() (queued, error) {
 	seekable, _ := p.in.readerAt()
 	if seekable == nil || len(p.tracks) == 1 {

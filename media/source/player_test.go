@@ -53,8 +53,8 @@ func sentAt(c *mediatest.Sender, start time.Time, clock uint32) (at, stamps []ti
 	return at, stamps
 }
 
-// TestLoopOfTracksOfDifferentLength: a file with 2.0 s of video and 2.4 s of audio starts again with both at 2.4 s, 4.8 s and
-// so on (aiortc#1268).
+// TestLoopOfTracksOfDifferentLength: a file with 2.0 s of video and 2.4 s of audio starts again
+// with both at 2.4 s, 4.8 s and so on (aiortc#1268).
 func TestLoopOfTracksOfDifferentLength(t *testing.T) {
 	for _, name := range []string{"a.webm", "a.mp4"} {
 		path := t.TempDir() + "/" + name
@@ -99,7 +99,8 @@ func TestLoopOfTracksOfDifferentLength(t *testing.T) {
 	}
 }
 
-// TestPlayerEndsWithItsTracks: the other track goes on when one ends, and the input is closed with the last.
+// TestPlayerEndsWithItsTracks: the other track goes on when one ends, and the input is closed with
+// the last.
 func TestPlayerEndsWithItsTracks(t *testing.T) {
 	path := t.TempDir() + "/a.webm"
 	ffmpeg(t, "-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=2", "-f", "lavfi", "-i", "sine=duration=2:sample_rate=48000",
@@ -171,8 +172,8 @@ func (r *slowReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestArrivalTime: what a pipe delivers below its nominal rate has the time of its arrival, and what it delivers faster
-// has the nominal rate.
+// TestArrivalTime: what a pipe delivers below its nominal rate has the time of its arrival, and
+// what it delivers faster has the nominal rate.
 func TestArrivalTime(t *testing.T) {
 	h264, err := os.ReadFile(clip(t, "live.h264", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-x264-params", "aud=1"))
 	if err != nil {
@@ -228,8 +229,8 @@ func TestArrivalTime(t *testing.T) {
 	}
 }
 
-// TestFragmentsOfPipe: the frames of a fragment are sent at their times after it arrives, without a gap at its end, and
-// audio and video keep their offset.
+// TestFragmentsOfPipe: the frames of a fragment are sent at their times after it arrives, without a
+// gap at its end, and audio and video keep their offset.
 func TestFragmentsOfPipe(t *testing.T) {
 	path := t.TempDir() + "/a.mp4"
 	ffmpeg(t, "-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=6", "-f", "lavfi", "-i", "sine=duration=6:sample_rate=48000", "-pix_fmt", "yuv420p",
@@ -298,8 +299,8 @@ func (r *jitterReader) Read(p []byte) (int, error) {
 	return copy(p, r.frame), nil
 }
 
-// TestArrivalJitter: frames of a live stream that arrive up to half an interval early or late are sent when they arrive, and
-// a delay of the stream delays no later frame.
+// TestArrivalJitter: frames of a live stream that arrive up to half an interval early or late are
+// sent when they arrive, and a delay of the stream delays no later frame.
 func TestArrivalJitter(t *testing.T) {
 	for name, delay := range map[string]func(frame int) time.Duration{
 		"jitter": func(frame int) time.Duration { return []time.Duration{9, 0, 12, 3}[frame%4] * time.Millisecond },

@@ -10,8 +10,8 @@ import (
 	"parley/media/internal/process"
 )
 
-// program is the standard output of a command that the shell runs. The command and everything it starts form a process
-// group, which ends with the source.
+// program is the standard output of a command that the shell runs. The command and everything it
+// starts form a process group, which ends with the source.
 type program struct {
 	command string
 

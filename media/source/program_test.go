@@ -57,7 +57,8 @@ func TestProgramMP4(t *testing.T) {
 	}
 }
 
-// TestProgramFails: the error has the exit status and what the program said, made safe for a terminal, whenever it was.
+// TestProgramFails: the error has the exit status and what the program said, made safe for a
+// terminal, whenever it was.
 func TestProgramFails(t *testing.T) {
 	path := write(t, "a.ivf", ivfFile("VP80", 1, 30, 0, 1))
 	for command, want := range map[string]string{
@@ -84,7 +85,8 @@ func TestProgramFails(t *testing.T) {
 	}
 }
 
-// TestProgramEnds: with the source all ends that the program has started, also what does not listen to SIGTERM.
+// TestProgramEnds: with the source all ends that the program has started, also what does not listen
+// to SIGTERM.
 func TestProgramEnds(t *testing.T) {
 	folder := t.TempDir()
 	path := write(t, "a.ivf", ivfFile("VP80", 1, 30, 0))
@@ -139,7 +141,8 @@ func alive(pid int) bool {
 	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
-// TestProgramLoops: a program is run again, in time; one that writes nothing more, or fails, is not.
+// TestProgramLoops: a program is run again, in time; one that writes nothing more, or fails, is
+// not.
 func TestProgramLoops(t *testing.T) {
 	path, log := write(t, "a.ivf", ivfFile("VP80", 1, 30, 0, 1)), filepath.Join(t.TempDir(), "log")
 	s, err := OpenVideo("exec:echo >>'"+log+"'; [ $(wc -l <'"+log+"') -lt 4 ] || exit 9; cat '"+path+"'", VideoOptions{Loop: true})
@@ -158,7 +161,8 @@ func TestProgramLoops(t *testing.T) {
 	_ = s.Close()
 }
 
-// TestStdin: standard input is a pipe, or a file that can be read anywhere; a read that waits ends with the call.
+// TestStdin: standard input is a pipe, or a file that can be read anywhere; a read that waits ends
+// with the call.
 func TestStdin(t *testing.T) {
 	for name, open := range map[string]func() (io.Reader, io.WriteCloser){
 		"pipe":   func() (io.Reader, io.WriteCloser) { r, w, _ := os.Pipe(); return r, w },

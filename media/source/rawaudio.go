@@ -26,8 +26,8 @@ type rawAudio struct {
 	ended     bool
 }
 
-// newRawAudio returns a demuxer with one track: the samples of a WAV stream as Opus. A bitrate of 0 leaves it to the
-// encoder.
+// newRawAudio returns a demuxer with one track: the samples of a WAV stream as Opus. A bitrate of 0
+// leaves it to the encoder.
 func newRawAudio(in media.Input, bitrate int) (*rawAudio, error) {
 	reader, err := wav.NewReader(in)
 	if err != nil {

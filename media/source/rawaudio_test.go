@@ -48,8 +48,8 @@ func TestWAV(t *testing.T) {
 	}
 }
 
-// TestSurroundWAV checks that a tone in the center channel keeps its level of -21.1 dB, to 4.5 dB, in stereo and in mono, and
-// that a sum over full scale is encoded as it is.
+// TestSurroundWAV checks that a tone in the center channel keeps its level of -21.1 dB, to 4.5 dB,
+// in stereo and in mono, and that a sum over full scale is encoded as it is.
 func TestSurroundWAV(t *testing.T) {
 	for pan, want := range map[string]float64{
 		"pan=5.1|FC=c0": -21.1, "volume=8,pan=5.1|FL=c0|FR=c0|FC=c0|BL=c0|BR=c0|LFE=c0": 4.6,

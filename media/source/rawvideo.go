@@ -25,8 +25,9 @@ type VideoEncoder interface {
 	// Codec returns the MIME type of the encoded frames.
 	Codec() string
 
-	// Encode encodes a frame, 4:2:0 with even sides. at is its time since the first one, and key requests a key frame. The
-	// result is valid until the next call, and empty if the encoder drops the frame to keep the bitrate.
+	// Encode encodes a frame, 4:2:0 with even sides. at is its time since the first one, and key
+	// requests a key frame. The result is valid until the next call, and empty if the encoder drops
+	// the frame to keep the bitrate.
 	Encode(p *image.YCbCr, at time.Duration, key bool) ([]byte, error)
 
 	// SetBitrate sets the target bitrate in bit/s.
@@ -35,13 +36,14 @@ type VideoEncoder interface {
 	Close()
 }
 
-// NewVideoEncoder creates an encoder for a size in pixels, a frame rate in frames per second and a target bitrate in bit/s,
-// 0 for that of the encoder.
+// NewVideoEncoder creates an encoder for a size in pixels, a frame rate in frames per second and a
+// target bitrate in bit/s, 0 for that of the encoder.
 type NewVideoEncoder func(width, height int, rate float64, bitrate int) (VideoEncoder, error)
 
 const defaultRawRate = 30
 
-// rawVideo encodes raw video (Y4M) at its frame rate. Frames are dropped while the encoder is too slow.
+// rawVideo encodes raw video (Y4M) at its frame rate. Frames are dropped while the encoder is too
+// slow.
 type rawVideo struct {
 	*localtrack.Track
 	name    string

@@ -81,7 +81,8 @@ func openY4M(t *testing.T, data []byte, o VideoOptions) *rawVideo {
 	return s.(*rawVideo)
 }
 
-// TestY4MPace: raw frames go out at their rate, scaled; those above the rate that was asked for are left out.
+// TestY4MPace: raw frames go out at their rate, scaled; those above the rate that was asked for are
+// left out.
 func TestY4MPace(t *testing.T) {
 	data := y4mStream("W64 H48 F20:1 C420jpeg", 64*48*3/2, 40)
 	for _, test := range []struct {
@@ -118,7 +119,8 @@ func or(a, b float64) float64 {
 	return a
 }
 
-// TestY4MSlow: an encoder that is too slow leaves frames out; who asks for a key frame gets it, and the bitrate is set.
+// TestY4MSlow: an encoder that is too slow leaves frames out; who asks for a key frame gets it, and
+// the bitrate is set.
 func TestY4MSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &keepEncoder{codec: "video/VP8", took: 120 * time.Millisecond, skips: true}

@@ -34,7 +34,8 @@ func recordTrackOf(t *testing.T, r *recorder.Recorder, mime string) media.FrameS
 	return sink
 }
 
-// TestRecordLoss: a recording of a bad connection decodes without an error, and each frame in it is one that was sent.
+// TestRecordLoss: a recording of a bad connection decodes without an error, and each frame in it is
+// one that was sent.
 func TestRecordLoss(t *testing.T) {
 	for mime, path := range videoClips(t) {
 		file, all := frames(t, path, VideoOptions{})

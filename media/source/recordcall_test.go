@@ -17,7 +17,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestRecordACall records the test sources of a real call and looks at the file with ffprobe and ffmpeg.
+// TestRecordACall records the test sources of a real call and looks at the file with ffprobe and
+// ffmpeg.
 func TestRecordACall(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "call.webm")
 	video, err := OpenVideo("test", VideoOptions{})

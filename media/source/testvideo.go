@@ -54,8 +54,9 @@ func newTestVideo(o VideoOptions) (*testVideo, error) {
 	}, nil
 }
 
-// Run renders and sends the frame that is due. When the machine is too slow, frames are dropped rather than late. The frame
-// number counts the schedule, so that a number that the peer misses was either dropped or lost.
+// Run renders and sends the frame that is due. When the machine is too slow, frames are dropped
+// rather than late. The frame number counts the schedule, so that a number that the peer misses was
+// either dropped or lost.
 func (v *testVideo) Run(ctx context.Context) error {
 	p := newPacer()
 	defer p.stop()
@@ -78,10 +79,12 @@ func (v *testVideo) Run(ctx context.Context) error {
 	return nil
 }
 
-// SetBitrate sets the maximum bitrate in bit/s. It lowers the quality first, and then the frame rate.
+// SetBitrate sets the maximum bitrate in bit/s. It lowers the quality first, and then the frame
+// rate.
 func (v *testVideo) SetBitrate(bitrate int) { v.bitrate.Store(int64(bitrate)) }
 
-// frameInterval returns n if each n-th frame is to be sent to keep the maximum bitrate, and limits the encoder to it.
+// frameInterval returns n if each n-th frame is to be sent to keep the maximum bitrate, and limits
+// the encoder to it.
 func (v *testVideo) frameInterval() uint32 {
 	bitrate := float64(v.bitrate.Load())
 	n := uint32(1)

@@ -20,7 +20,8 @@ const (
 	opusMaxSize = 1275 // bytes of one frame, RFC 6716 section 3.4
 )
 
-// tone is the source "test" or "tone:HZ": a sine at -12 dBFS as Opus packets of 20 ms. "test" carries a timecode.
+// tone is the source "test" or "tone:HZ": a sine at -12 dBFS as Opus packets of 20 ms. "test"
+// carries a timecode.
 type tone struct {
 	*localtrack.Track
 	signal   testsignal.Tone
@@ -57,8 +58,8 @@ func newTone(spec string, hz float64, o AudioOptions) (*tone, error) {
 	}, nil
 }
 
-// Run sends a packet every 20 ms. After a long interruption of the process, or if the epoch has passed, it continues at the
-// present time.
+// Run sends a packet every 20 ms. After a long interruption of the process, or if the epoch has
+// passed, it continues at the present time.
 func (t *tone) Run(ctx context.Context) error {
 	pcm := make([]float32, opusSamples*t.channels)
 	packet := make([]byte, opusMaxSize)

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// An Epoch is the time from which the test signals of one call count: at R frames/s, frame N is due N/R seconds after it,
-// and timecodes count from it too. Signals that share an Epoch stay in step even if one starts later. The zero value is
-// set to the current time by the first call of Time. Its methods may be called from any goroutine.
+// An Epoch is the time from which the test signals of one call count: at R frames/s, frame N is due
+// N/R seconds after it, and timecodes count from it too. Signals that share an Epoch stay in step
+// even if one starts later. The zero value is set to the current time by the first call of Time.
+// Its methods may be called from any goroutine.
 type Epoch struct {
 	mu   sync.Mutex // guards all fields
 	time time.Time
@@ -20,7 +21,8 @@ type Epoch struct {
 // maxSentFrames is how many frame numbers an Epoch remembers: two minutes at 30 frames/s.
 const maxSentFrames = 1 << 12
 
-// NewEpoch returns an Epoch at a random time in the last 18 hours, so that frame numbers of different calls differ.
+// NewEpoch returns an Epoch at a random time in the last 18 hours, so that frame numbers of
+// different calls differ.
 func NewEpoch() *Epoch {
 	return &Epoch{time: time.Now().Add(-time.Duration(rand.N(1<<16)) * time.Second)}
 }
@@ -50,7 +52,8 @@ func (e *Epoch) MarkSent(frame uint32) {
 	e.next = (e.next + 1) % len(e.ring)
 }
 
-// Sent reports whether a frame is among the latest that were sent. A source that cannot keep up skips frames.
+// Sent reports whether a frame is among the latest that were sent. A source that cannot keep up
+// skips frames.
 func (e *Epoch) Sent(frame uint32) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

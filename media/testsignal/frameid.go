@@ -6,8 +6,8 @@ import (
 	"image/color"
 )
 
-// The frame ID is a band at the bottom of a frame, as wide as the frame and an eighth of its height, that holds the frame
-// number in black and white cells: two rows of 22 cells each.
+// The frame ID is a band at the bottom of a frame, as wide as the frame and an eighth of its
+// height, that holds the frame number in black and white cells: two rows of 22 cells each.
 //
 //	      0      1 ................................ 20    21
 //	    ┌─────┬──────────────────────────────────────┬─────┐
@@ -15,8 +15,9 @@ import (
 //	row 1  white  bits 11 .. 0 of the number, 8 of CRC  black
 //	    └─────┴──────────────────────────────────────┴─────┘
 //
-// A white cell is 1. The first and the last cell of each row are references: a cell is white if its luma is nearer to that
-// of the white one. The checksum is CRC-8 (polynomial 0x07, initial value 0xFF) of the big-endian number.
+// A white cell is 1. The first and the last cell of each row are references: a cell is white if its
+// luma is nearer to that of the white one. The checksum is CRC-8 (polynomial 0x07, initial value
+// 0xFF) of the big-endian number.
 const (
 	frameIDCells    = 22
 	frameIDRows     = 2
@@ -57,8 +58,8 @@ func frameIDCell(r image.Rectangle, row, cell int) image.Rectangle {
 	)
 }
 
-// ReadFrameID reads the frame number from a frame of the test video, also after lossy coding and scaling. ok reports
-// whether the references were found and the checksum is right.
+// ReadFrameID reads the frame number from a frame of the test video, also after lossy coding and
+// scaling. ok reports whether the references were found and the checksum is right.
 //
 // The same in JavaScript, for a canvas of W by H pixels with the context c:
 //

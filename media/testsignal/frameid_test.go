@@ -29,7 +29,8 @@ func decodeVP8(t testing.TB, frame []byte) image.Image {
 	return img
 }
 
-// TestFrameIDThroughVP8: the frame ID survives the codec at every size, odd ones too, and low quality.
+// TestFrameIDThroughVP8: the frame ID survives the codec at every size, odd ones too, and low
+// quality.
 func TestFrameIDThroughVP8(t *testing.T) {
 	for _, size := range []image.Point{{64, 48}, {65, 49}, {160, 120}, {320, 240}, {321, 241}, {640, 480}, {1279, 719}} {
 		pattern := newPattern(size.X, size.Y)

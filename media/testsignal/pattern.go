@@ -21,8 +21,8 @@ const (
 	DefaultFrameRate = 15
 )
 
-// A Pattern renders the test video: colour bars, a ball that moves from side to side once in four seconds, the time of day,
-// the frame number, and the frame ID. It reuses one image.
+// A Pattern renders the test video: colour bars, a ball that moves from side to side once in four
+// seconds, the time of day, the frame number, and the frame ID. It reuses one image.
 type Pattern struct {
 	img        *image.RGBA
 	background []byte // img.Pix with the bars only
@@ -30,7 +30,8 @@ type Pattern struct {
 	text       []byte
 }
 
-// barColours are white, yellow, cyan, green, magenta, red and blue at 75 %, as in SMPTE colour bars.
+// barColours are white, yellow, cyan, green, magenta, red and blue at 75 %, as in SMPTE colour
+// bars.
 func barColours() [7]color.RGBA {
 	return [7]color.RGBA{
 		{191, 191, 191, 255}, {191, 191, 0, 255}, {0, 191, 191, 255}, {0, 191, 0, 255},
@@ -61,7 +62,8 @@ func newPattern(width, height int) *Pattern {
 	return &Pattern{img: img, background: append([]byte(nil), img.Pix...), scale: scale}
 }
 
-// Render draws a frame that is elapsed after frame 0, with the time of day now. The image is valid until the next call.
+// Render draws a frame that is elapsed after frame 0, with the time of day now. The image is valid
+// until the next call.
 func (p *Pattern) Render(frame uint32, elapsed time.Duration, now time.Time) *image.RGBA {
 	copy(p.img.Pix, p.background)
 	p.drawBall(elapsed)
@@ -76,7 +78,8 @@ func (p *Pattern) Render(frame uint32, elapsed time.Duration, now time.Time) *im
 // Bounds returns the bounds of the image.
 func (p *Pattern) Bounds() image.Rectangle { return p.img.Rect }
 
-// ClockRows returns the rows [top, bottom) that show the time of day, which a receiver does not know.
+// ClockRows returns the rows [top, bottom) that show the time of day, which a receiver does not
+// know.
 func (p *Pattern) ClockRows() (top, bottom int) { return p.lineTop(1), p.lineTop(2) }
 
 func (p *Pattern) drawBall(elapsed time.Duration) {
@@ -91,7 +94,8 @@ func (p *Pattern) drawBall(elapsed time.Duration) {
 	}
 }
 
-// drawText draws text on a black box in the middle of a line. Line 2 begins at the centre of the image, line 1 ends there.
+// drawText draws text on a black box in the middle of a line. Line 2 begins at the centre of the
+// image, line 1 ends there.
 func (p *Pattern) drawText(text []byte, line int) {
 	face := basicfont.Face7x13
 	width, height := len(text)*face.Advance*p.scale, face.Height*p.scale

@@ -7,7 +7,8 @@ import (
 	"parley/media"
 )
 
-// TimecodeInterval is the time between two timecodes. Timecode N begins N intervals after the Epoch.
+// TimecodeInterval is the time between two timecodes. Timecode N begins N intervals after the
+// Epoch.
 const TimecodeInterval = 250 * time.Millisecond
 
 // A timecode has eight symbols of 30 ms, and 10 ms of silence:
@@ -17,9 +18,10 @@ const TimecodeInterval = 250 * time.Millisecond
 //	│start│ number of the timecode, 20 bits │CRC-8│   │
 //	└─────┴─────┴─────┴─────┴─────┴─────┴─────┴─────┴───┘
 //
-// A symbol is one frequency: 1300 Hz starts a timecode, and 1500 to 3000 Hz, in steps of 100 Hz, are the hexadecimal
-// digits. All frequencies have whole periods in a symbol, so that none starts with a click, and lie in the telephone band.
-// The symbols are 16 dB below the tone. The number wraps after 2^20; the checksum is that of the frame ID.
+// A symbol is one frequency: 1300 Hz starts a timecode, and 1500 to 3000 Hz, in steps of 100 Hz,
+// are the hexadecimal digits. All frequencies have whole periods in a symbol, so that none starts
+// with a click, and lie in the telephone band. The symbols are 16 dB below the tone. The number
+// wraps after 2^20; the checksum is that of the frame ID.
 const (
 	symbolLength      = media.OpusClockRate * 30 / 1000 // samples
 	timecodeLength    = media.OpusClockRate / 4         // samples in a TimecodeInterval

@@ -18,8 +18,8 @@ type detected struct {
 	delay  float64
 }
 
-// transcode encodes seconds of a tone with timecode from a sample on as Opus, silences lost packets, and returns the
-// timecodes that are read.
+// transcode encodes seconds of a tone with timecode from a sample on as Opus, silences lost
+// packets, and returns the timecodes that are read.
 func transcode(t *testing.T, tone Tone, bitrate int, from uint64, seconds int, lose func(packet int) bool) (codes []detected) {
 	t.Helper()
 	encoder, err := gopus.NewEncoder(gopus.EncoderConfig{SampleRate: media.OpusClockRate, Channels: 1, Application: gopus.ApplicationAudio})

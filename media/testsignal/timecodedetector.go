@@ -8,14 +8,14 @@ const (
 	periodPhases = commonPeriod / decimation
 	symbolHops   = symbolLength / hopLength
 	historyHops  = symbolCount * symbolHops
-	// The strongest frequency of a symbol has this many times the energy of any other, and is attenuated by 26 dB at
-	// most: weaker ones are noise of the codec.
+	// The strongest frequency of a symbol has this many times the energy of any other, and is
+	// attenuated by 26 dB at most: weaker ones are noise of the codec.
 	minPeakRatio = 3
 	minEnergy    = (symbolAmplitude / 20 * symbolLength / 2) * (symbolAmplitude / 20 * symbolLength / 2)
 )
 
-// A TimecodeDetector finds timecodes in mono samples at 48 kHz, also after lossy coding. It takes about nine
-// multiplications per sample.
+// A TimecodeDetector finds timecodes in mono samples at 48 kHz, also after lossy coding. It takes
+// about nine multiplications per sample.
 type TimecodeDetector struct {
 	cosine, sine [periodPhases]float64
 
@@ -55,8 +55,8 @@ func frequencyStep(tone int) int {
 	return digitZeroStep + tone - 1
 }
 
-// Write takes the next sample. After the end of a timecode it returns the number, and the position of its first symbol in
-// samples since the first call, with an accuracy of about a millisecond.
+// Write takes the next sample. After the end of a timecode it returns the number, and the position
+// of its first symbol in samples since the first call, with an accuracy of about a millisecond.
 func (d *TimecodeDetector) Write(sample float64) (number uint32, begin float64, ok bool) {
 	d.mean += sample
 	if d.samples++; d.samples%decimation != 0 {
@@ -123,7 +123,8 @@ func (d *TimecodeDetector) match() (m timecodeMatch) {
 	return m
 }
 
-// selectBest waits for the hop with the highest score, and interpolates between it and its neighbours.
+// selectBest waits for the hop with the highest score, and interpolates between it and its
+// neighbours.
 func (d *TimecodeDetector) selectBest(now timecodeMatch) (number uint32, begin float64, ok bool) {
 	same := now.found && d.best.found && now.number == d.best.number
 	switch {

@@ -26,9 +26,9 @@ type Tone struct {
 	Start uint64
 }
 
-// Fill computes the samples from sample number first on. pcm is interleaved; all channels are equal. The phase is a
-// function of the sample number, reduced to one period before the multiplication by 2π, so that it neither jumps between
-// calls nor loses precision in a long call.
+// Fill computes the samples from sample number first on. pcm is interleaved; all channels are
+// equal. The phase is a function of the sample number, reduced to one period before the
+// multiplication by 2π, so that it neither jumps between calls nor loses precision in a long call.
 func (t Tone) Fill(pcm []float32, channels int, first uint64) {
 	for i := range len(pcm) / channels {
 		sample := float32(0)

@@ -11,8 +11,8 @@ import (
 	"github.com/deepteams/webp"
 )
 
-// A VP8Encoder encodes images as VP8 key frames. It uses a WebP encoder: a lossy WebP image is one VP8 key frame in a RIFF
-// container (RFC 9649 section 2.5).
+// A VP8Encoder encodes images as VP8 key frames. It uses a WebP encoder: a lossy WebP image is one
+// VP8 key frame in a RIFF container (RFC 9649 section 2.5).
 type VP8Encoder struct {
 	options webp.EncoderOptions
 	target  int // bytes per frame, 0 for constant quality
@@ -26,8 +26,8 @@ const (
 	maxQuality     = 90
 )
 
-// warmUp encodes one image per process. The library fills its tables at the first use without a lock, so that two
-// encoders that start at once would race.
+// warmUp encodes one image per process. The library fills its tables at the first use without a
+// lock, so that two encoders that start at once would race.
 var warmUp = sync.OnceValue(func() error {
 	e := &VP8Encoder{options: vp8Options()}
 	img := image.NewRGBA(image.Rect(0, 0, 64, 64))
@@ -49,8 +49,8 @@ func vp8Options() webp.EncoderOptions {
 	return options
 }
 
-// NewVP8Encoder returns an encoder for a bitrate in bit/s at a frame rate in frames/s, or for constant quality if bitrate
-// is 0.
+// NewVP8Encoder returns an encoder for a bitrate in bit/s at a frame rate in frames/s, or for
+// constant quality if bitrate is 0.
 func NewVP8Encoder(bitrate int, frameRate float64) (*VP8Encoder, error) {
 	if err := warmUp(); err != nil {
 		return nil, err
@@ -62,8 +62,8 @@ func NewVP8Encoder(bitrate int, frameRate float64) (*VP8Encoder, error) {
 	return e, nil
 }
 
-// Encode returns the key frame of img, valid until the next call. img must be opaque, since WebP puts transparency into a
-// chunk of its own.
+// Encode returns the key frame of img, valid until the next call. img must be opaque, since WebP
+// puts transparency into a chunk of its own.
 func (e *VP8Encoder) Encode(img *image.RGBA) ([]byte, error) {
 	e.buffer.Reset()
 	if err := webp.Encode(&e.buffer, img, &e.options); err != nil {
@@ -106,10 +106,12 @@ func (e *VP8Encoder) adapt(size int) {
 // SetMaxFrameSize limits the size of frames in bytes, approximately. 0 removes the limit.
 func (e *VP8Encoder) SetMaxFrameSize(size int) { e.limit = size }
 
-// MinFrameSize returns the approximate size in bytes of a frame of the test video at the lowest quality.
+// MinFrameSize returns the approximate size in bytes of a frame of the test video at the lowest
+// quality.
 func MinFrameSize(r image.Rectangle) float64 { return float64(r.Dx()*r.Dy()) / 24 }
 
-// vp8Chunk returns the VP8 frame of a WebP file (RFC 9649 section 2.3; chunks are padded to an even size).
+// vp8Chunk returns the VP8 frame of a WebP file (RFC 9649 section 2.3; chunks are padded to an even
+// size).
 func vp8Chunk(file []byte) ([]byte, error) {
 	if len(file) < 12 || string(file[:4]) != "RIFF" || string(file[8:12]) != "WEBP" {
 		return nil, errors.New("not a WebP file")

@@ -8,20 +8,20 @@ import (
 // maxID is the largest stream identifier of a data channel (RFC 8831 section 6.4).
 const maxID = 65534
 
-// reuseDelay is how long a stream identifier rests before it is used again. It may be used once both
-// directions of the stream were reset (RFC 8831 section 6.7), but Pion does not report when the
-// peer has confirmed our reset, and sends the request again until then. What is sent again later
-// would reset the new channel.
+// reuseDelay is how long a stream identifier rests before it is used again. It may be used once
+// both directions of the stream were reset (RFC 8831 section 6.7), but Pion does not report when
+// the peer has confirmed our reset, and sends the request again until then. What is sent again
+// later would reset the new channel.
 const reuseDelay = 10 * time.Second
 
-// ErrNoID is the reason of a channel that is not opened: there is no stream identifier for it at the
-// moment. It may be tried again.
+// ErrNoID is the reason of a channel that is not opened: there is no stream identifier for it at
+// the moment. It may be tried again.
 var ErrNoID = fmt.Errorf("every data channel ID is in use, or was less than %v ago", reuseDelay)
 
 // ids hands out stream identifiers for the channels that we open. Pion's own are never given back
-// (webrtc v4.2.20, SCTPTransport.generateAndSetDataChannelID), and looking for one takes longer with
-// each: after 32,767 channels none is left. Those that were closed are used again in the order of
-// their end, once all others have been used.
+// (webrtc v4.2.20, SCTPTransport.generateAndSetDataChannelID), and looking for one takes longer
+// with each: after 32,767 channels none is left. Those that were closed are used again in the order
+// of their end, once all others have been used.
 type ids struct {
 	delay  time.Duration
 	known  bool            // the parity is, and next is set

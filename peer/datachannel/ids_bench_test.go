@@ -13,8 +13,9 @@ import (
 // many is more than twice as many channels as one side has IDs for.
 const many = 72_000
 
-// TestManyChannels opens and closes many channels in one connection, to a peer of our own and to one
-// that reads its channels by callbacks as a browser does, and keeps something of each. Our memory and the time for each stay the same.
+// TestManyChannels opens and closes many channels in one connection, to a peer of our own and to
+// one that reads its channels by callbacks as a browser does, and keeps something of each. Our
+// memory and the time for each stay the same.
 func TestManyChannels(t *testing.T) {
 	t.Run("to our own", func(t *testing.T) {
 		a, b := sides(t)

@@ -21,8 +21,8 @@ type outbound struct {
 }
 
 const (
-	// highWater is how many bytes are queued before Write waits: what the fastest path that SCTP can
-	// fill holds, 600 Mbit/s with 50 ms of delay.
+	// highWater is how many bytes are queued before Write waits: what the fastest path that SCTP
+	// can fill holds, 600 Mbit/s with 50 ms of delay.
 	highWater = 4 << 20
 	// lowWater is where it goes on.
 	lowWater = highWater * 3 / 4
@@ -79,8 +79,8 @@ func (o *outbound) overHighWater(pending uint64) (threshold uint64, over bool) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	// The total after the oldest message of the ring: what is queued still and came after that is at
-	// most the ring.
+	// The total after the oldest message of the ring: what is queued still and came after that is
+	// at most the ring.
 	if oldest := o.ends[o.count%maxQueuedMessages]; o.count >= maxQueuedMessages && o.total-oldest < pending {
 		return o.total - o.ends[(o.count+maxQueuedMessages/2)%maxQueuedMessages], true
 	}

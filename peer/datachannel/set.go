@@ -52,8 +52,9 @@ func NewSet(pc *webrtc.PeerConnection, cfg Config) *Set {
 	return s
 }
 
-// Open opens a channel once the connection is up, and calls opened, unless nil, before OnOpen. A channel for which that returns
-// false is closed again, and neither its opening nor its end is reported. The error may be ErrNoID.
+// Open opens a channel once the connection is up, and calls opened, unless nil, before OnOpen. A
+// channel for which that returns false is closed again, and neither its opening nor its end is
+// reported. The error may be ErrNoID.
 func (s *Set) Open(o Options, opened func(*Channel) bool) error {
 	init := o.init()
 	ours, err := s.setID(init)
@@ -71,8 +72,8 @@ func (s *Set) Open(o Options, opened func(*Channel) bool) error {
 	return nil
 }
 
-// setID sets the ID of a channel that we open, unless Pion has to. It reports whether the ID is to be
-// given back.
+// setID sets the ID of a channel that we open, unless Pion has to. It reports whether the ID is to
+// be given back.
 func (s *Set) setID(init *webrtc.DataChannelInit) (ours bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +145,8 @@ func (c *Channel) readLoop() {
 	}
 }
 
-// discard closes the channel and drops what still comes, which would fill the window of all channels.
+// discard closes the channel and drops what still comes, which would fill the window of all
+// channels.
 func (c *Channel) discard() {
 	_ = c.Close() // an error is of a connection that is closed
 	c.dropRest()

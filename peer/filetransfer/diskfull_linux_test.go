@@ -17,8 +17,8 @@ import (
 // namespaced is set in the environment of a test process that has a user and a mount namespace.
 const namespaced = "PARLEY_TEST_NAMESPACED"
 
-// A sender that understates the size fills the disk. The test mounts a file system, in a user namespace where it
-// may not do that here.
+// A sender that understates the size fills the disk. The test mounts a file system, in a user
+// namespace where it may not do that here.
 func TestDiskFull(t *testing.T) {
 	into := filepath.Join(t.TempDir(), "small")
 	if err := os.Mkdir(into, 0o700); err != nil {

@@ -35,11 +35,11 @@
 // the random name of the transfer. A sender that resumes a transfer sends the same id, so that the
 // receiver does not ask a person again.
 //
-// entry is a file or, with "dir":true, a folder. Entries count from 0 in the order of their messages;
-// a folder comes before its content. A name is relative, in UTF-8, with "/" between its parts. size
-// is the length in bytes; data is the number of bytes that are not in holes (default: size). mode are
-// the nine permission bits, time is the modification time in milliseconds since 1970; both are
-// optional.
+// entry is a file or, with "dir":true, a folder. Entries count from 0 in the order of their
+// messages; a folder comes before its content. A name is relative, in UTF-8, with "/" between its
+// parts. size is the length in bytes; data is the number of bytes that are not in holes (default:
+// size). mode are the nine permission bits, time is the modification time in milliseconds since
+// 1970; both are optional.
 //
 // have states that the receiver has the first bytes of a file, with their SHA-256: the partial file
 // of a broken transfer or the whole file. Any number of them precedes accept. A sender whose file
@@ -48,22 +48,23 @@
 // refuse, in place of accept, ends the transfer: {"type":"refuse","code":CODE,"reason":SENTENCE},
 // where CODE is declined (by a person), size, space, exists, name, limit, version or unsupported.
 //
-// file starts a file: each one of the offer, in order, at offset 0 or at what the receiver has of it.
-// zeros stands for that many zero bytes, at most 64 MiB. end has the SHA-256 of the whole file. The
-// sender continues with the next file without waiting. done states that a file is verified and has
-// its final name. The transfer is complete for the sender with the last done, for the receiver with
-// bye; the first one of them closes the channel.
+// file starts a file: each one of the offer, in order, at offset 0 or at what the receiver has of
+// it. zeros stands for that many zero bytes, at most 64 MiB. end has the SHA-256 of the whole file.
+// The sender continues with the next file without waiting. done states that a file is verified and
+// has its final name. The transfer is complete for the sender with the last done, for the receiver
+// with bye; the first one of them closes the channel.
 //
 // error, from either peer and at any time, ends the transfer: {"type":"error","code":CODE,
-// "reason":SENTENCE}, where CODE is disk (the receiver cannot write), read (the sender cannot read),
-// size or hash (the content is not what was offered), exists, protocol, or cancelled (by a person).
-// A channel that closes without an error is a broken transfer: it can be resumed with the same id.
+// "reason":SENTENCE}, where CODE is disk (the receiver cannot write), read (the sender cannot
+// read), size or hash (the content is not what was offered), exists, protocol, or cancelled (by a
+// person). A channel that closes without an error is a broken transfer: it can be resumed with the
+// same id.
 //
 // # Security
 //
 // A receiver rejects names that lead out of the folder, are those of devices or cannot be stored,
 // more than 100,000 entries, files of 2^53 bytes or more, more or fewer bytes than offered, and
-// content with another SHA-256. Until a file is complete and verified, it is kept as the partial file
-// NAME.parley-part, from which a broken transfer resumes. An existing file is not replaced unless the
-// receiver allows it; one with the same content counts as sent.
+// content with another SHA-256. Until a file is complete and verified, it is kept as the partial
+// file NAME.parley-part, from which a broken transfer resumes. An existing file is not replaced
+// unless the receiver allows it; one with the same content counts as sent.
 package filetransfer

@@ -55,8 +55,8 @@ func (f *Folder) checkOffer(o *Offer) error {
 	return nil
 }
 
-// existingBytes returns the number of bytes of an entry that exist, in its file or its partial file.
-// It returns a *RefusedError if something else has the name.
+// existingBytes returns the number of bytes of an entry that exist, in its file or its partial
+// file. It returns a *RefusedError if something else has the name.
 func (f *Folder) existingBytes(e *Entry) (int64, error) {
 	for dir := path.Dir(e.Name); dir != "."; dir = path.Dir(dir) {
 		if info, err := f.root.Stat(dir); err == nil && !info.IsDir() {
@@ -117,8 +117,8 @@ type destination struct {
 	complete map[int]prefix            // files of the offered size, by entry
 }
 
-// maxPartials is the number of partial files of one offer that are resumed. A broken transfer leaves
-// one.
+// maxPartials is the number of partial files of one offer that are resumed. A broken transfer
+// leaves one.
 const maxPartials = 16
 
 // open hashes what the folder contains of an offer. The caller closes the destination.

@@ -19,8 +19,8 @@ type List struct {
 }
 
 // Collect lists files and folders with everything in them. The name of each is the last part of its
-// path. Symbolic links inside a folder, devices and the like, and names that cannot be sent are left
-// out; skipped, if not nil, is called for each with the reason.
+// path. Symbolic links inside a folder, devices and the like, and names that cannot be sent are
+// left out; skipped, if not nil, is called for each with the reason.
 func Collect(paths []string, skipped func(path, reason string)) (*List, error) {
 	if skipped == nil {
 		skipped = func(string, string) {}

@@ -34,8 +34,8 @@ type Conn interface {
 	// Write queues a message. It blocks while the queue is full, at most until ctx is done. It does
 	// not keep data.
 	Write(ctx context.Context, data []byte, text bool) error
-	// Receive returns the next message, which is valid until the next call. The error is io.EOF once
-	// the peer has closed the channel.
+	// Receive returns the next message, which is valid until the next call. The error is io.EOF
+	// once the peer has closed the channel.
 	Receive(ctx context.Context) (data []byte, text bool, err error)
 	// MaxMessage returns the size in bytes of the largest message that the peer accepts.
 	MaxMessage() int

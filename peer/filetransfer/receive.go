@@ -25,8 +25,8 @@ type ReceiveOptions struct {
 }
 
 // Receive receives one transfer into a folder. It returns nil once all files are stored, else a
-// *RefusedError, a *FailedError, an error that wraps ErrBroken, or the cause of ctx. The offer is nil
-// if none was received.
+// *RefusedError, a *FailedError, an error that wraps ErrBroken, or the cause of ctx. The offer is
+// nil if none was received.
 func Receive(ctx context.Context, c Conn, f *Folder, o ReceiveOptions) (*Offer, error) {
 	if o.OnEvent == nil {
 		o.OnEvent = func(Event) {}

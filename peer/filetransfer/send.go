@@ -53,7 +53,8 @@ type sender struct {
 	finished chan struct{} // closed when the receiver has all files
 	sent     atomic.Int64  // all files before this entry were sent
 
-	// The rest belongs to receiveLoop; have belongs to the other goroutines once accepted is closed.
+	// The rest belongs to receiveLoop; have belongs to the other goroutines once accepted is
+	// closed.
 	have    map[int]prefix
 	done    []bool // by entry
 	missing int    // files that are not done

@@ -81,8 +81,8 @@ func measureNAT(r *ServerResult, socket *markedConn, relayed net.PacketConn, wai
 	return n
 }
 
-// measureHairpinning sends to the mapped address from another socket. Packets of the relayed address
-// that come late do not count.
+// measureHairpinning sends to the mapped address from another socket. Packets of the relayed
+// address that come late do not count.
 func measureHairpinning(socket *markedConn, mapped *net.UDPAddr, relayed netip.AddrPort, wait time.Duration) *bool {
 	local, ok := socket.LocalAddr().(*net.UDPAddr)
 	if !ok {

@@ -54,7 +54,8 @@ const (
 
 // Parse returns the Config that a text of NAME=VALUE words describes:
 //
-//	loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit queue=100ms outage=3s@10s seed=7
+//	loss=5% delay=40ms jitter=10ms reorder=1% duplicate=1% rate=500kbit queue=100ms
+//	outage=3s@10s seed=7
 //
 // Percentages are 0% to 100%, durations are Go's and at most 10 s, rates are 8kbit to 1000mbit.
 // outage=DURATION@START may be repeated. An empty text is an error.

@@ -26,7 +26,8 @@ func listen(t *testing.T, e *Emulator) net.PacketConn {
 	return c
 }
 
-// exchange sends 200 numbered RTP packets through a link and returns the numbers that were received.
+// exchange sends 200 numbered RTP packets through a link and returns the numbers that were
+// received.
 func exchange(t *testing.T, from, to net.PacketConn, l *Link) (got []int) {
 	t.Helper()
 	const n, timeout = 200, 10 * time.Second

@@ -65,7 +65,8 @@ func (l *Link) Send(packet []byte) { l.SendTo(packet, l.deliver) }
 // SendTo is Send for a link that several receivers share: the packet goes to deliver.
 func (l *Link) SendTo(packet []byte, deliver func([]byte)) { l.send(0, packet, deliver) }
 
-// send queues a copy of a packet for deliver. Packets of each kind have random numbers of their own.
+// send queues a copy of a packet for deliver. Packets of each kind have random numbers of their
+// own.
 func (l *Link) send(kind packetKind, packet []byte, deliver func([]byte)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

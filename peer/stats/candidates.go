@@ -56,8 +56,8 @@ func (s *Candidates) AddRemote(c ice.Candidate) string {
 	return s.add(true, c.Type().String(), c.NetworkType().NetworkShort(), c.Address(), c.Port(), c.Priority(), more)
 }
 
-// Add adds a candidate of ours, or of the selected pair, which may be peer-reflexive, and returns its
-// id.
+// Add adds a candidate of ours, or of the selected pair, which may be peer-reflexive, and returns
+// its id.
 func (s *Candidates) Add(remote bool, c *webrtc.ICECandidate) string {
 	more := Object{"foundation": c.Foundation}
 	if c.RelatedAddress != "" {

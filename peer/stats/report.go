@@ -15,8 +15,8 @@ import (
 )
 
 // Object is a stats object with the member names of W3C webrtc-stats
-// (https://www.w3.org/TR/webrtc-stats/): id, type, timestamp in milliseconds, and what was measured.
-// A member that was not measured is absent.
+// (https://www.w3.org/TR/webrtc-stats/): id, type, timestamp in milliseconds, and what was
+// measured. A member that was not measured is absent.
 type Object map[string]any
 
 // Report has all objects of a call, in a stable order.
@@ -133,8 +133,8 @@ func (r *report) certificate(side string, der []byte) string {
 	})
 }
 
-// addSelectedPair adds the selected pair, and its counters to the transport t. It returns its id, "" for
-// none.
+// addSelectedPair adds the selected pair, and its counters to the transport t. It returns its id,
+// "" for none.
 func (r *report) addSelectedPair(t Object) string {
 	p := r.SelectedPair
 	if p == nil {

@@ -33,8 +33,8 @@ type SentTrack struct {
 	RTT    *time.Duration
 }
 
-// NewSentTrack returns what was measured of an outgoing stream. It reports false for a track that has
-// not been bound.
+// NewSentTrack returns what was measured of an outgoing stream. It reports false for a track that
+// has not been bound.
 func NewSentTrack(out Outbound, recorder *rtpstats.Recorder) (SentTrack, bool) {
 	ssrc, codec := out.Track.Binding()
 	s, ok := recorder.Outbound(ssrc)

@@ -1,8 +1,8 @@
 // Package track defines what a local track may offer to the call that sends it.
 //
-// A track is a [webrtc.TrackLocal]. One that implements an interface of this package as well is asked
-// or given more about the call. The methods are called from goroutines of the call, also at the same
-// time, and must not block.
+// A track is a [webrtc.TrackLocal]. One that implements an interface of this package as well is
+// asked or given more about the call. The methods are called from goroutines of the call, also at
+// the same time, and must not block.
 package track
 
 import "github.com/pion/webrtc/v4"
@@ -31,8 +31,8 @@ type BitrateSetter interface {
 
 // Simulcast is a video track that is sent in several encodings at once (RFC 8853).
 type Simulcast interface {
-	// Layers returns one track for each encoding, the same ones each time. They have the ID and StreamID of
-	// the track, and each a RID of its own. Without layers the track is sent by itself.
+	// Layers returns one track for each encoding, the same ones each time. They have the ID and
+	// StreamID of the track, and each a RID of its own. Without layers the track is sent by itself.
 	Layers() []webrtc.TrackLocal
 }
 
@@ -42,7 +42,8 @@ type CodecReporter interface {
 	Codec() string
 }
 
-// CongestionReporter is implemented by the [webrtc.TrackLocalWriter] that a call gives to its tracks.
+// CongestionReporter is implemented by the [webrtc.TrackLocalWriter] that a call gives to its
+// tracks.
 type CongestionReporter interface {
 	// Full reports whether a frame that is written now would wait in a queue of the network, or be
 	// lost. A track that encodes frames drops them before encoding while it is true.

@@ -47,7 +47,8 @@ func TestLength(t *testing.T) {
 	}
 }
 
-// TestTopics checks the heading that Topics reads, and that the README links each topic with its summary.
+// TestTopics checks the heading that Topics reads, and that the README links each topic with its
+// summary.
 func TestTopics(t *testing.T) {
 	readme := pages(t)["README.md"]
 	for _, topic := range Topics() {
@@ -94,10 +95,12 @@ func anchors(page string) (all []string) {
 	return all
 }
 
-// replaced matches words that stand for others in standards, and a sentence that begins with "It is".
+// replaced matches words that stand for others in standards, and a sentence that begins with "It
+// is".
 var replaced = regexp.MustCompile(`(?i:\b(pictures?|sounds?|tells?|told|whoever|wish(es)?|the other side)\b)|(?m:^|[.:?!"] |[*|#/"]\s?)It is\b`)
 
-// TestWording checks that pages use the words of the standards, outside of transcripts and reports of programs.
+// TestWording checks that pages use the words of the standards, outside of transcripts and reports
+// of programs.
 func TestWording(t *testing.T) {
 	quoted := regexp.MustCompile("(?s)```(console|text)\n.*?```|`[^`\n]*`|\n    [^\n]*")
 	for name, text := range pages(t) {
@@ -109,8 +112,9 @@ func TestWording(t *testing.T) {
 	}
 }
 
-// TestWordingOfSources checks the same in code, help, messages, schemas, scenarios and tests. The names of standards may
-// contain the words: IDR picture and picture size (H.264, VP9), picture ID (RFC 7741), picture-in-picture (W3C).
+// TestWordingOfSources checks the same in code, help, messages, schemas, scenarios and tests. The
+// names of standards may contain the words: IDR picture and picture size (H.264, VP9), picture ID
+// (RFC 7741), picture-in-picture (W3C).
 func TestWordingOfSources(t *testing.T) {
 	standard := regexp.MustCompile(`(?i)IDR picture|luma picture size|picture ID\b|picture-in-picture`)
 	text := regexp.MustCompile(`\.(go|js|html|css|py|sh|md|txtar|scenario)$|/schema/\w+\.json$|(^|/)Makefile$`)
@@ -138,7 +142,8 @@ func TestWordingOfSources(t *testing.T) {
 	}
 }
 
-// TestArchitecture checks that the packages, files and functions exist that the topic architecture names.
+// TestArchitecture checks that the packages, files and functions exist that the topic architecture
+// names.
 func TestArchitecture(t *testing.T) {
 	text, _ := Text("architecture")
 	code := regexp.MustCompile("(?s)```text\n.*?```").ReplaceAllString(text, "")

@@ -92,7 +92,8 @@ func TestUntimed(t *testing.T) {
 	}
 }
 
-// TestUnsendable: what browsers do not decode, or display in the wrong order, is the error of the track.
+// TestUnsendable: what browsers do not decode, or display in the wrong order, is the error of the
+// track.
 func TestUnsendable(t *testing.T) {
 	for options, want := range map[string]string{
 		"-bf 0": "", "-profile:v baseline": "", "-bf 2 -b_strategy 0": "H.264 has B-frames",
@@ -123,7 +124,8 @@ func TestLateBFrames(t *testing.T) {
 	}
 }
 
-// TestMuxer: the demuxer reads the frames that were written. Key frames without parameter sets get those of the first one.
+// TestMuxer: the demuxer reads the frames that were written. Key frames without parameter sets get
+// those of the first one.
 func TestMuxer(t *testing.T) {
 	_, want := mediatest.Demux(t, NewDemuxer, clip(t, "-bf", "0", "-g", "10"))
 	out := &mediatest.Output{}

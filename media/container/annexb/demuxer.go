@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// defaultFrameRate in frames per second is used if neither the options nor the stream have a rate between the limits.
+	// defaultFrameRate in frames per second is used if neither the options nor the stream have a
+	// rate between the limits.
 	defaultFrameRate = 30
 	minFrameRate     = 0.1
 	maxFrameRate     = 1000
@@ -42,8 +43,8 @@ type demuxer struct {
 	err        error // after queue
 }
 
-// NewDemuxer reads up to the first sequence parameter set, before which nothing can be decoded. If the stream may have
-// B-frames it reads the first frames to find them.
+// NewDemuxer reads up to the first sequence parameter set, before which nothing can be decoded. If
+// the stream may have B-frames it reads the first frames to find them.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	d := &demuxer{r: in.Reader}
 	if err := d.findStart(); err != nil {
@@ -94,8 +95,8 @@ func (d *demuxer) findSPS() (codec.SPS, error) {
 	}
 }
 
-// lookAhead reads the first frames. If one is a B-frame it is the error of the track; any other error is returned after
-// the frames before it.
+// lookAhead reads the first frames. If one is a B-frame it is the error of the track; any other
+// error is returned after the frames before it.
 func (d *demuxer) lookAhead() {
 	size := 0
 	for d.err == nil && len(d.queue) < maxLookAheadFrames && size < maxLookAheadBytes {
@@ -207,8 +208,8 @@ func (d *demuxer) findStart() error {
 	}
 }
 
-// readNAL reads up to the next start code (H.264 section B.1.1) and returns a NAL unit with memory of its own, which is
-// not empty.
+// readNAL reads up to the next start code (H.264 section B.1.1) and returns a NAL unit with memory
+// of its own, which is not empty.
 func (d *demuxer) readNAL() ([]byte, error) {
 	for !d.ended {
 		var nal []byte

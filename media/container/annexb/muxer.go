@@ -7,7 +7,8 @@ import (
 	"parley/media/codec"
 )
 
-// muxer writes an H.264 byte stream, which has no timestamps: players display it at a constant rate.
+// muxer writes an H.264 byte stream, which has no timestamps: players display it at a constant
+// rate.
 type muxer struct {
 	out    media.Output
 	sets   codec.ParameterSets

@@ -22,8 +22,8 @@ const (
 	maxFrameRate    = 240 // frames per second; a timebase above is not that of the frame rate
 )
 
-// demuxer reads an IVF file: a header of 32 bytes, then for each frame its size, its time in units of the header's
-// timebase, and its data, all little-endian.
+// demuxer reads an IVF file: a header of 32 bytes, then for each frame its size, its time in units
+// of the header's timebase, and its data, all little-endian.
 type demuxer struct {
 	r           *bufio.Reader
 	track       media.Track
@@ -79,7 +79,8 @@ func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	return d, nil
 }
 
-// mimeType returns the MIME type of a FourCC, or "video/" and the reason why its codec cannot be sent.
+// mimeType returns the MIME type of a FourCC, or "video/" and the reason why its codec cannot be
+// sent.
 func mimeType(fourCC string) (string, error) {
 	for mime, known := range fourCCs() {
 		if known == fourCC {
@@ -110,7 +111,8 @@ func (d *demuxer) Next() (media.Sample, error) {
 	return d.readFrame()
 }
 
-// readFrame reads the next frame that is not empty. Encoders write empty frames for those that they drop.
+// readFrame reads the next frame that is not empty. Encoders write empty frames for those that they
+// drop.
 func (d *demuxer) readFrame() (media.Sample, error) {
 	for {
 		s, err := d.read()
@@ -149,7 +151,8 @@ func (d *demuxer) read() (media.Sample, error) {
 	return media.Sample{Data: data, Time: at, Duration: d.step}, err
 }
 
-// ticks converts a time to units of the clock rate since the first frame, and checks that time goes on.
+// ticks converts a time to units of the clock rate since the first frame, and checks that time goes
+// on.
 func (d *demuxer) ticks(time uint64) (uint64, error) {
 	if d.frames == 1 {
 		d.first = time

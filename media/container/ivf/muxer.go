@@ -57,7 +57,8 @@ func AppendHeader(b []byte, mime string, width, height int) []byte {
 	return le.AppendUint32(b, 0)
 }
 
-// AppendFrame appends a frame at a time in units of the timebase. A temporal unit of AV1 gets its temporal delimiter.
+// AppendFrame appends a frame at a time in units of the timebase. A temporal unit of AV1 gets its
+// temporal delimiter.
 func AppendFrame(b []byte, mime string, frame []byte, ticks uint64) []byte {
 	var prefix []byte
 	if mime == webrtc.MimeTypeAV1 {
@@ -69,8 +70,8 @@ func AppendFrame(b []byte, mime string, frame []byte, ticks uint64) []byte {
 	return append(append(b, prefix...), frame...)
 }
 
-// Finish implements media.Muxer. It writes the duration in units of the timebase, as ffmpeg reads it: the header was meant
-// for the number of frames, with a timebase that is the frame rate.
+// Finish implements media.Muxer. It writes the duration in units of the timebase, as ffmpeg reads
+// it: the header was meant for the number of frames, with a timebase that is the frame rate.
 func (m *muxer) Finish(duration time.Duration) error {
 	length := media.DurationToTicks(duration, media.VideoClockRate)
 	return m.out.Patch(24, binary.LittleEndian.AppendUint32(nil, uint32(min(length, math.MaxUint32)))) //nolint:gosec // in range

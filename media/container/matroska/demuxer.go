@@ -29,8 +29,9 @@ const (
 
 // demuxer reads the tracks of a WebM or Matroska file.
 //
-// The receiver of RTP plays the pre-skip of Opus, which a player of the file discards, so a block is sent earlier by the
-// CodecDelay of its track (RFC 9559 section 5.1.4.1.25). DiscardPadding is not read: the end of the last packet is played.
+// The receiver of RTP plays the pre-skip of Opus, which a player of the file discards, so a block
+// is sent earlier by the CodecDelay of its track (RFC 9559 section 5.1.4.1.25). DiscardPadding is
+// not read: the end of the last packet is played.
 type demuxer struct {
 	ebmlReader
 	scale  uint64 // unit of the times in the file in ns
@@ -71,7 +72,8 @@ const (
 	trackTypeAudio = 2
 )
 
-// NewDemuxer reads a file up to its first cluster, or the first frame of H.264 that has no CodecPrivate.
+// NewDemuxer reads a file up to its first cluster, or the first frame of H.264 that has no
+// CodecPrivate.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	d := &demuxer{ebmlReader: ebmlReader{in.Reader}, scale: 1_000_000}
 	if err := d.readHeader(); err != nil {
@@ -127,7 +129,8 @@ func (d *demuxer) readHeader() error {
 	}
 }
 
-// addTrack parses a TrackEntry. It ignores tracks of other types than audio and video, and those above maxTracks.
+// addTrack parses a TrackEntry. It ignores tracks of other types than audio and video, and those
+// above maxTracks.
 func (d *demuxer) addTrack(content []byte) {
 	if len(d.tracks) == maxTracks {
 		return
@@ -234,7 +237,8 @@ func (t *track) setAVC() (err error) {
 	return t.setSPS(t.avc.SPS())
 }
 
-// setSPS checks the sequence parameter set of H.264. One that cannot be parsed is left to the decoder.
+// setSPS checks the sequence parameter set of H.264. One that cannot be parsed is left to the
+// decoder.
 func (t *track) setSPS(nal []byte) error {
 	sps, err := codec.ParseSPS(nal)
 	if err != nil || sps.Reordered {
@@ -255,8 +259,9 @@ func (d *demuxer) Tracks() []media.Track {
 	return all
 }
 
-// Select implements media.Demuxer. It reads the first frames of video whose codec does not rule out what browsers cannot
-// decode: other chroma formats than 4:2:0, other bit depths than 8, and B-frames.
+// Select implements media.Demuxer. It reads the first frames of video whose codec does not rule out
+// what browsers cannot decode: other chroma formats than 4:2:0, other bit depths than 8, and
+// B-frames.
 func (d *demuxer) Select(tracks ...int) error {
 	for i, t := range d.tracks {
 		t.selected = slices.Contains(tracks, i)
@@ -278,7 +283,8 @@ func (d *demuxer) Select(tracks ...int) error {
 	return nil // an error of lookAhead is returned after the frames before it
 }
 
-// probe reads the first frame of H.264 that has no CodecPrivate, whose parameter sets have the codec.
+// probe reads the first frame of H.264 that has no CodecPrivate, whose parameter sets have the
+// codec.
 func (d *demuxer) probe() {
 	d.probing = true
 	for _, t := range d.tracks {
@@ -301,7 +307,8 @@ func (d *demuxer) probe() {
 // undecided reports whether more frames have to be looked at.
 func (t *track) undecided() bool { return t.selected && t.frames < t.lookAhead }
 
-// lookAhead reads frames into the queue until enough returns true, up to the limits. It returns the error that ended it.
+// lookAhead reads frames into the queue until enough returns true, up to the limits. It returns the
+// error that ended it.
 func (d *demuxer) lookAhead(enough func() bool) error {
 	size := 0
 	for _, s := range d.queue {
@@ -427,7 +434,8 @@ func (d *demuxer) findTrack(number uint64) *track {
 	return nil
 }
 
-// time returns the time of a block since the first cluster in ns; ok is false if it is out of range.
+// time returns the time of a block since the first cluster in ns; ok is false if it is out of
+// range.
 func (d *demuxer) time(relative int16) (ns uint64, ok bool) {
 	if d.cluster < d.first || d.cluster-d.first > 1<<62/d.scale {
 		return 0, false

@@ -80,8 +80,8 @@ const (
 
 var errSize = errors.New("invalid element size in the Matroska file")
 
-// ebmlReader reads the elements of a file from front to back. Segments, clusters and groups of blocks are entered, so
-// that their sizes, which may be unknown, do not matter.
+// ebmlReader reads the elements of a file from front to back. Segments, clusters and groups of
+// blocks are entered, so that their sizes, which may be unknown, do not matter.
 //
 // ebmlReader is not that of ebml-go, which reads a whole cluster, whatever its size, into memory.
 type ebmlReader struct {
@@ -172,11 +172,13 @@ func children(data []byte, each func(id uint32, content []byte)) {
 	}
 }
 
-// vintLength returns the length of a variable-size integer by its first byte, 9 if that is not valid.
+// vintLength returns the length of a variable-size integer by its first byte, 9 if that is not
+// valid.
 func vintLength(first byte) int { return bits.LeadingZeros8(first) + 1 }
 
-// parseVint parses the variable-size integer at the start of data (RFC 8794 section 4) and returns its length, which is 0
-// if there is none of at most maxLength bytes. keepMarker keeps the marker bit, which is part of an ID.
+// parseVint parses the variable-size integer at the start of data (RFC 8794 section 4) and returns
+// its length, which is 0 if there is none of at most maxLength bytes. keepMarker keeps the marker
+// bit, which is part of an ID.
 func parseVint(data []byte, maxLength int, keepMarker bool) (v uint64, n int) {
 	if len(data) == 0 {
 		return 0, 0
@@ -216,7 +218,8 @@ func parseFloat(content []byte) float64 {
 	return 0
 }
 
-// appendUnknownSize appends a size that is not known yet, in as many bytes as appendSize takes (RFC 8794 section 6.2).
+// appendUnknownSize appends a size that is not known yet, in as many bytes as appendSize takes (RFC
+// 8794 section 6.2).
 func appendUnknownSize(b []byte) []byte {
 	return append(b, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF)
 }
@@ -236,8 +239,8 @@ func appendID(b []byte, id uint32) []byte {
 	return b
 }
 
-// appendElement appends an element with this content, its size in as few bytes as it takes: programs that look for the
-// DocType in the first bytes of a file expect one byte.
+// appendElement appends an element with this content, its size in as few bytes as it takes:
+// programs that look for the DocType in the first bytes of a file expect one byte.
 func appendElement(b []byte, id uint32, content []byte) []byte {
 	b = appendID(b, id)
 	n := 1

@@ -42,8 +42,8 @@ func TestUnsendable(t *testing.T) {
 	}
 }
 
-// TestUnselected: the blocks of a track that is not selected do not matter, whatever their size. Raw video of 2560x1440
-// has frames of 11 MiB.
+// TestUnselected: the blocks of a track that is not selected do not matter, whatever their size.
+// Raw video of 2560x1440 has frames of 11 MiB.
 func TestUnselected(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "big.mkv")
 	mediatest.FFmpeg(t, "-f", "lavfi", "-i", "color=size=2560x1440:rate=2:duration=1", "-f", "lavfi", "-i", "sine=duration=1:sample_rate=48000",
@@ -63,7 +63,8 @@ func TestUnselected(t *testing.T) {
 	}
 }
 
-// TestCodecDelay: the packets of Opus lead the video by the CodecDelay of the file, as ffprobe gives their times.
+// TestCodecDelay: the packets of Opus lead the video by the CodecDelay of the file, as ffprobe
+// gives their times.
 func TestCodecDelay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "delay.webm")
 	mediatest.FFmpeg(t, "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=1", "-f", "lavfi", "-i", "sine=duration=1:sample_rate=48000",
@@ -83,7 +84,8 @@ func TestCodecDelay(t *testing.T) {
 	}
 }
 
-// TestAnnexB: H.264 with byte streams in its blocks is read, as it is when ffmpeg has written lengths and a CodecPrivate.
+// TestAnnexB: H.264 with byte streams in its blocks is read, as it is when ffmpeg has written
+// lengths and a CodecPrivate.
 func TestAnnexB(t *testing.T) {
 	stream := clip(t, "x.h264", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "10")
 	_, frames := mediatest.Demux(t, annexb.NewDemuxer, stream)

@@ -6,7 +6,8 @@ import (
 	"parley/media"
 )
 
-// unlace returns the frames of the data of a block (RFC 9559 section 10.3). lacing is the two bits of the flags.
+// unlace returns the frames of the data of a block (RFC 9559 section 10.3). lacing is the two bits
+// of the flags.
 func unlace(lacing byte, data []byte) ([][]byte, error) {
 	const none, xiph, fixed = 0, 1, 2
 	if lacing == none {
@@ -43,7 +44,8 @@ func unlace(lacing byte, data []byte) ([][]byte, error) {
 	return frames, nil
 }
 
-// xiphSizes sets the sizes of Xiph lacing and returns the data after them. The last size is not stored: it is the rest.
+// xiphSizes sets the sizes of Xiph lacing and returns the data after them. The last size is not
+// stored: it is the rest.
 func xiphSizes(data []byte, sizes []int) ([]byte, bool) {
 	total := 0
 	for i := range sizes[:len(sizes)-1] {
@@ -64,8 +66,8 @@ func xiphSizes(data []byte, sizes []int) ([]byte, bool) {
 	return data, true
 }
 
-// ebmlSizes sets the sizes of EBML lacing, which stores the first size and then differences, and returns the data after
-// them. The last size is the rest.
+// ebmlSizes sets the sizes of EBML lacing, which stores the first size and then differences, and
+// returns the data after them. The last size is the rest.
 func ebmlSizes(data []byte, sizes []int) ([]byte, bool) {
 	total := 0
 	for i := range sizes[:len(sizes)-1] {

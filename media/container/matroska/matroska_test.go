@@ -21,7 +21,8 @@ func element(id uint32, content ...byte) []byte {
 // open returns the start of an element of unknown size.
 func open(id uint32) []byte { return appendUnknownSize(appendID(nil, id)) }
 
-// file returns the start of a file with a track of VP8, and what follows it. entry is added to the track.
+// file returns the start of a file with a track of VP8, and what follows it. entry is added to the
+// track.
 func file(entry []byte, more ...[]byte) []byte {
 	track := bytes.Join([][]byte{element(idTrackNumber, 1), element(idTrackType, 1), element(idCodecID, []byte("V_VP8")...), entry}, nil)
 	return bytes.Join(append([][]byte{element(idEBML), open(idSegment), element(idTracks, element(idTrackEntry, track...)...)}, more...), nil)
@@ -108,8 +109,8 @@ func clip(t *testing.T, name string, options ...string) []byte {
 	return data
 }
 
-// chromiumFile returns a file as MediaRecorder of Chromium writes H.264: without CodecPrivate, with byte streams in its
-// blocks.
+// chromiumFile returns a file as MediaRecorder of Chromium writes H.264: without CodecPrivate, with
+// byte streams in its blocks.
 func chromiumFile(samples ...media.Sample) []byte {
 	entry := bytes.Join([][]byte{element(idTrackNumber, 1), element(idTrackType, 1), element(idCodecID, []byte("V_MPEG4/ISO/AVC")...)}, nil)
 	b := bytes.Join([][]byte{element(idEBML), open(idSegment), element(idTracks, element(idTrackEntry, entry...)...), open(idCluster), element(idTimestamp, 0)}, nil)
@@ -120,8 +121,8 @@ func chromiumFile(samples ...media.Sample) []byte {
 	return b
 }
 
-// TestOneFrame: a frame that is alone lasts as long as its track says (DefaultDuration), or 1/30 s, so that a loop does
-// not send it at once again.
+// TestOneFrame: a frame that is alone lasts as long as its track says (DefaultDuration), or 1/30 s,
+// so that a loop does not send it at once again.
 func TestOneFrame(t *testing.T) {
 	for want, entry := range map[uint64][]byte{3000: nil, 45000: element(idDefaultDuration, 0x1D, 0xCD, 0x65, 0x00)} {
 		_, samples := mediatest.Demux(t, NewDemuxer, file(entry, open(idCluster), element(idSimpleBlock, 0x81, 0, 0, 0x80, 1)))

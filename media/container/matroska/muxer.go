@@ -30,14 +30,15 @@ func WebMCodecs() []string {
 	return []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeOpus}
 }
 
-// Codecs returns the MIME types of the codecs that a Matroska file holds: those of WebM and some more.
+// Codecs returns the MIME types of the codecs that a Matroska file holds: those of WebM and some
+// more.
 func Codecs() []string {
 	return append(WebMCodecs(), webrtc.MimeTypeH264, webrtc.MimeTypePCMU, webrtc.MimeTypePCMA)
 }
 
-// muxer writes a file from front to back. While it is written the segment and the last cluster have an unknown size,
-// which players take as "up to the end", so that a file that is never finished plays. Finish patches the sizes, the
-// duration and the position of the index.
+// muxer writes a file from front to back. While it is written the segment and the last cluster have
+// an unknown size, which players take as "up to the end", so that a file that is never finished
+// plays. Finish patches the sizes, the duration and the position of the index.
 type muxer struct {
 	out       media.Output
 	mimes     []string // of the tracks
@@ -58,7 +59,8 @@ type cue struct {
 	offset int64 // of the cluster in the segment
 }
 
-// NewMuxer writes the header of a WebM file, or of a Matroska file if a codec is not one of WebMCodecs.
+// NewMuxer writes the header of a WebM file, or of a Matroska file if a codec is not one of
+// WebMCodecs.
 func NewMuxer(out media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
 	if len(tracks) > maxTracks {
 		return nil, fmt.Errorf("a Matroska file holds %d tracks, got %d", maxTracks, len(tracks))
@@ -216,7 +218,8 @@ func (m *muxer) WriteFrame(track int, f media.Frame, at time.Duration) error {
 	if f.Key {
 		flags = 0x80
 	}
-	// The size comes before the data, whose length is not known yet for H.264: it is patched in the buffer.
+	// The size comes before the data, whose length is not known yet for H.264: it is patched in the
+	// buffer.
 	b := appendUnknownSize(appendID(m.buffer[:0], idSimpleBlock))
 	header := len(b)
 	b = append(b, 0x80|byte(trackNumber(track)))
@@ -233,8 +236,8 @@ func (m *muxer) WriteFrame(track int, f media.Frame, at time.Duration) error {
 	return err
 }
 
-// wantsCluster reports whether a frame begins a cluster. Key frames of the track in the index do, so that players can
-// seek to them.
+// wantsCluster reports whether a frame begins a cluster. Key frames of the track in the index do,
+// so that players can seek to them.
 func (m *muxer) wantsCluster(track int, f media.Frame, at time.Duration) bool {
 	if m.cluster == 0 {
 		return true

@@ -18,8 +18,8 @@ type boxHeader struct {
 	size   int64 // size of the box in bytes, with its header
 }
 
-// parseBoxHeader parses the header at the start of data; 16 bytes are enough. A box of size 0 takes all of the remaining
-// bytes, which may be fewer than those that a header claims.
+// parseBoxHeader parses the header at the start of data; 16 bytes are enough. A box of size 0 takes
+// all of the remaining bytes, which may be fewer than those that a header claims.
 func parseBoxHeader(data []byte, remaining int64) (boxHeader, error) {
 	if len(data) < 8 {
 		return boxHeader{}, media.ReadError("the header of a box", io.EOF)
@@ -43,7 +43,8 @@ func parseBoxHeader(data []byte, remaining int64) (boxHeader, error) {
 	return h, nil
 }
 
-// readBoxHeader reads the header of the box at an offset of a file. The error is io.EOF at the end of the file.
+// readBoxHeader reads the header of the box at an offset of a file. The error is io.EOF at the end
+// of the file.
 func readBoxHeader(r io.ReaderAt, offset, fileSize int64) (boxHeader, error) {
 	if offset >= fileSize {
 		return boxHeader{}, io.EOF
@@ -88,7 +89,8 @@ func (h boxHeader) readBox(r io.ReaderAt, offset, fileSize, limit int64) ([]byte
 	return data, nil
 }
 
-// boxes iterates over the boxes in data: their types and contents. It ends before a box that does not fit.
+// boxes iterates over the boxes in data: their types and contents. It ends before a box that does
+// not fit.
 func boxes(data []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		for len(data) > 0 {

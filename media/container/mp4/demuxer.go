@@ -27,20 +27,23 @@ const (
 )
 
 const (
-	// lookAhead is the number of samples in fragments in which Select looks for B-frames, in a number of fragments.
+	// lookAhead is the number of samples in fragments in which Select looks for B-frames, in a
+	// number of fragments.
 	lookAhead          = 50
 	lookAheadFragments = 256
-	// lookAheadPipe is the same for a pipe, where the samples that are read ahead add to the latency.
+	// lookAheadPipe is the same for a pipe, where the samples that are read ahead add to the
+	// latency.
 	lookAheadPipe = 16
 	// interleaveLimit is how far Next reads ahead for the next sample of another track, in seconds.
 	interleaveLimit = 10
 )
 
-// demuxer reads the samples that the index of a file lists, and then those of fragments, each of which has an index of
-// its own.
+// demuxer reads the samples that the index of a file lists, and then those of fragments, each of
+// which has an index of its own.
 //
-// It parses boxes itself: mp4ff v0.50.0 does not open a .mov file with metadata as ffmpeg writes it, and in go-mp4 v1.6.0
-// a fragment of 76 bytes that claims 2^28 samples takes more than a minute, an index of 10 hours 2 s and 180 MB.
+// It parses boxes itself: mp4ff v0.50.0 does not open a .mov file with metadata as ffmpeg writes
+// it, and in go-mp4 v1.6.0 a fragment of 76 bytes that claims 2^28 samples takes more than a
+// minute, an index of 10 hours 2 s and 180 MB.
 type demuxer struct {
 	file   io.ReaderAt
 	size   int64 // unknownSize for a pipe
@@ -54,18 +57,18 @@ type demuxer struct {
 
 // NewDemuxer reads the index of an MP4 file. Tracks returns its video and audio tracks.
 //
-// A pipe is read from front to back. Next returns its samples by time as for a file, but does not wait for the next
-// fragment while samples of this one are due. An error ends the track if more than 64 MB would have to be kept in
-// memory.
+// A pipe is read from front to back. Next returns its samples by time as for a file, but does not
+// wait for the next fragment while samples of this one are due. An error ends the track if more
+// than 64 MB would have to be kept in memory.
 //
-// The times of samples are presentation times. They keep the offsets between tracks that the edit lists set. Time 0 is
-// that of the first sample of all tracks that can be sent, whatever time the file has for it: a stream that was joined
-// in the middle starts at once.
+// The times of samples are presentation times. They keep the offsets between tracks that the edit
+// lists set. Time 0 is that of the first sample of all tracks that can be sent, whatever time the
+// file has for it: a stream that was joined in the middle starts at once.
 //
-// If an edit list starts between two key frames, the video starts with the earlier one: the frames up to the start of
-// the edit are needed for decoding, and a receiver displays what it decodes. They keep their distances, and the audio
-// starts after them. Audio before the start of its edit is left out, and so is all that comes after the end of the last
-// edit.
+// If an edit list starts between two key frames, the video starts with the earlier one: the frames
+// up to the start of the edit are needed for decoding, and a receiver displays what it decodes.
+// They keep their distances, and the audio starts after them. Audio before the start of its edit is
+// left out, and so is all that comes after the end of the last edit.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	d := &demuxer{file: in.ReaderAt, size: in.Size, first: unknownSize}
 	if in.ReaderAt == nil {
@@ -186,7 +189,8 @@ func (d *demuxer) Select(tracks ...int) error {
 	return nil
 }
 
-// lookAhead reads fragments until each track that can be sent has enough samples to see its first one and its order.
+// lookAhead reads fragments until each track that can be sent has enough samples to see its first
+// one and its order.
 func (d *demuxer) lookAhead() error {
 	for range lookAheadFragments {
 		wanting := func(t *track) bool {
@@ -228,7 +232,8 @@ func (t *track) isFarAhead() bool {
 	return t.queue[n-1].dts-first.dts > interleaveLimit*int64(t.timescale)
 }
 
-// checkTrack returns the reason why a track cannot be sent, as far as it shows in its first samples.
+// checkTrack returns the reason why a track cannot be sent, as far as it shows in its first
+// samples.
 func (d *demuxer) checkTrack(t *track) error {
 	if t.reordered {
 		return codec.ErrBFrames
@@ -278,7 +283,8 @@ func (d *demuxer) Next() (media.Sample, error) {
 	}
 }
 
-// earliest returns the selected track whose next sample has the earliest time, nil after the last sample.
+// earliest returns the selected track whose next sample has the earliest time, nil after the last
+// sample.
 func (d *demuxer) earliest() (first *track, err error) {
 	for d.wantsFragment() {
 		if err := d.fill(); err != nil {
@@ -300,8 +306,9 @@ func (d *demuxer) earliest() (first *track, err error) {
 	return first, nil
 }
 
-// wantsFragment reports whether a selected track has no next sample, and those of the others are not too far ahead. In a
-// pipe, whose next fragment comes later, the track must be expected to have an earlier sample than the others.
+// wantsFragment reports whether a selected track has no next sample, and those of the others are
+// not too far ahead. In a pipe, whose next fragment comes later, the track must be expected to have
+// an earlier sample than the others.
 func (d *demuxer) wantsFragment() bool {
 	const never = time.Duration(math.MaxInt64)
 	next, expected := never, never

@@ -26,7 +26,8 @@ const (
 	audioInput = "sine=frequency=440:duration=4:sample_rate=48000"
 )
 
-// film returns the path of a file with 100 frames of H.264 without B-frames, a key frame each second, and 4 s of Opus.
+// film returns the path of a file with 100 frames of H.264 without B-frames, a key frame each
+// second, and 4 s of Opus.
 func film(t testing.TB, options ...string) string {
 	t.Helper()
 	return mediatest.Make(t, "film.mp4", slices.Concat([]string{"-f", "lavfi", "-i", videoInput, "-f", "lavfi", "-i", audioInput,
@@ -53,7 +54,8 @@ func at(track media.Track, s media.Sample) time.Duration {
 	return media.TicksToDuration(int64(s.Time), track.Codec.ClockRate) //nolint:gosec // small
 }
 
-// demux returns the tracks of a file and the samples of each track. It checks that samples of all tracks come by time.
+// demux returns the tracks of a file and the samples of each track. It checks that samples of all
+// tracks come by time.
 func demux(t *testing.T, data []byte) (tracks []media.Track, samples [][]media.Sample) {
 	t.Helper()
 	tracks, all := mediatest.Demux(t, NewDemuxer, data)
@@ -100,7 +102,8 @@ func TestVariants(t *testing.T) {
 		"frag_keyframe+empty_moov+separate_moof", "frag_keyframe+empty_moov+omit_tfhd_offset", "frag_keyframe+empty_moov+negative_cts_offsets",
 		"dash+delay_moov", "cmaf+delay_moov", "frag_keyframe+empty_moov+default_base_moof+global_sidx",
 	} {
-		// ffmpeg gives the first sample of a fragmented file the pre-skip of Opus as additional duration.
+		// ffmpeg gives the first sample of a fragmented file the pre-skip of Opus as additional
+		// duration.
 		sameSamples(t, flags, convert(t, "a.mp4", "-i", path, "-c", "copy", "-movflags", flags), plain, 7*time.Millisecond)
 	}
 	// The audio of fragments of one frame has the times at which ffmpeg interleaved it.
@@ -194,8 +197,8 @@ func fragments(t *testing.T, data []byte) (head []byte, all [][]byte) {
 	return head, all
 }
 
-// TestJoinedMidStream reads a CMAF stream from a later fragment on: it starts at once, and audio and video keep their
-// offset.
+// TestJoinedMidStream reads a CMAF stream from a later fragment on: it starts at once, and audio
+// and video keep their offset.
 func TestJoinedMidStream(t *testing.T) {
 	whole := convert(t, "a.mp4", "-itsoffset", "0.3", "-i", film(t), "-i", film(t), "-map", "0:v", "-map", "1:a", "-c", "copy",
 		"-movflags", "frag_keyframe+delay_moov+default_base_moof")
@@ -219,8 +222,8 @@ func TestJoinedMidStream(t *testing.T) {
 	}
 }
 
-// TestFragmentsWithoutTime reads fragments without tfdt, as ffmpeg writes them for Smooth Streaming: each continues the
-// one before.
+// TestFragmentsWithoutTime reads fragments without tfdt, as ffmpeg writes them for Smooth
+// Streaming: each continues the one before.
 func TestFragmentsWithoutTime(t *testing.T) {
 	path := film(t)
 	ismv := convert(t, "a.ismv", "-i", path, "-c", "copy", "-an", "-f", "ismv")
@@ -246,8 +249,8 @@ func TestRestartedFragments(t *testing.T) {
 	}
 }
 
-// TestPreRoll reads a file that was cut between two key frames without encoding: frames before the cut are needed for
-// decoding. They have rising times, and the audio starts after as much time.
+// TestPreRoll reads a file that was cut between two key frames without encoding: frames before the
+// cut are needed for decoding. They have rising times, and the audio starts after as much time.
 func TestPreRoll(t *testing.T) {
 	path := film(t)
 	for name, options := range map[string][]string{"plain": nil, "fragments": {"-movflags", "frag_keyframe+delay_moov"}} {
@@ -280,7 +283,8 @@ func TestPreRoll(t *testing.T) {
 	}
 }
 
-// TestEditEnds reads a file whose edit list ends before the media do: what comes after it is not sent.
+// TestEditEnds reads a file whose edit list ends before the media do: what comes after it is not
+// sent.
 func TestEditEnds(t *testing.T) {
 	data := convert(t, "a.mp4", "-i", film(t), "-c", "copy", "-an")
 	place := bytes.Index(data, []byte("elst")) + 12
@@ -309,7 +313,8 @@ func TestEditDelay(t *testing.T) {
 	}
 }
 
-// TestConstantTimeOffset reads files whose presentation times are all later than the decoding times by the same.
+// TestConstantTimeOffset reads files whose presentation times are all later than the decoding times
+// by the same.
 func TestConstantTimeOffset(t *testing.T) {
 	path := film(t)
 	want := convert(t, "a.mp4", "-i", path, "-c", "copy", "-an")
@@ -347,7 +352,8 @@ func TestBFrames(t *testing.T) {
 	}
 }
 
-// TestLateBFrames returns an error for B-frames that come after those in which Select looks for them.
+// TestLateBFrames returns an error for B-frames that come after those in which Select looks for
+// them.
 func TestLateBFrames(t *testing.T) {
 	first := load(t, film(t, "-an", "-movflags", "frag_every_frame+empty_moov+default_base_moof"))
 	second := load(t, mediatest.Clip(t, "b.mp4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-b_strategy", "0",
@@ -404,7 +410,8 @@ func TestCompactSizes(t *testing.T) {
 	}
 }
 
-// TestRejected refuses what browsers do not decode, with the command that converts it; the other track can be sent.
+// TestRejected refuses what browsers do not decode, with the command that converts it; the other
+// track can be sent.
 func TestRejected(t *testing.T) {
 	x264 := []string{"-c:v", "libx264", "-preset", "ultrafast", "-bf", "0"}
 	for want, options := range map[string][]string{
@@ -440,7 +447,8 @@ func TestRejected(t *testing.T) {
 	}
 }
 
-// TestSampleDescriptions reads a track with two sample descriptions, each with its own parameter sets.
+// TestSampleDescriptions reads a track with two sample descriptions, each with its own parameter
+// sets.
 func TestSampleDescriptions(t *testing.T) {
 	small := load(t, mediatest.Clip(t, "s.mp4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-t", "1"))
 	large := load(t, mediatest.Clip(t, "l.mp4", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-t", "1", "-s", "320x240"))
@@ -475,7 +483,8 @@ func TestSampleDescriptions(t *testing.T) {
 	}
 }
 
-// joinDescriptions returns a file with the samples of two, each as a chunk with the sample description of its own.
+// joinDescriptions returns a file with the samples of two, each as a chunk with the sample
+// description of its own.
 func joinDescriptions(t *testing.T, files ...[]byte) []byte {
 	t.Helper()
 	var stsd, stsc, sizes, mdat []byte
@@ -590,7 +599,8 @@ func TestHostileFragments(t *testing.T) {
 	}
 }
 
-// TestBrokenIndex changes some bytes of the index of files: whatever comes of it is no broken sample, nor a panic.
+// TestBrokenIndex changes some bytes of the index of files: whatever comes of it is no broken
+// sample, nor a panic.
 func TestBrokenIndex(t *testing.T) {
 	small := []string{"-s", "16x16", "-t", "0.2"}
 	path := film(t, small...)

@@ -10,7 +10,8 @@ import (
 	"parley/media"
 )
 
-// fragmentDefaults are the values of samples that a fragment does not have itself (ISO 14496-12 section 8.8.3).
+// fragmentDefaults are the values of samples that a fragment does not have itself (ISO 14496-12
+// section 8.8.3).
 type fragmentDefaults struct {
 	description, duration, size, flags uint32
 }
@@ -29,8 +30,8 @@ func (t *track) readDefaults(mvex []byte) {
 	}
 }
 
-// readFragment appends the samples of the next fragment to the queues of the selected tracks. It returns io.EOF after the
-// last whole fragment: that of an interrupted writer is cut off.
+// readFragment appends the samples of the next fragment to the queues of the selected tracks. It
+// returns io.EOF after the last whole fragment: that of an interrupted writer is cut off.
 func (d *demuxer) readFragment() error {
 	for {
 		h, err := readBoxHeader(d.file, d.offset, d.size)
@@ -65,8 +66,8 @@ func (d *demuxer) readFragment() error {
 	}
 }
 
-// skipData goes to the end of the mdat box of a fragment: a pipe has its header before the samples. An error is left to
-// readFragment.
+// skipData goes to the end of the mdat box of a fragment: a pipe has its header before the samples.
+// An error is left to readFragment.
 func (d *demuxer) skipData() {
 	for {
 		h, err := readBoxHeader(d.file, d.offset, d.size)
@@ -80,8 +81,9 @@ func (d *demuxer) skipData() {
 	}
 }
 
-// readTraf reads what a fragment has of one track (ISO 14496-12 section 8.8.6 to 8.8.12). moof is the offset of the
-// fragment and previous the end of the data of the track before. It returns the end of the data of this track.
+// readTraf reads what a fragment has of one track (ISO 14496-12 section 8.8.6 to 8.8.12). moof is
+// the offset of the fragment and previous the end of the data of the track before. It returns the
+// end of the data of this track.
 func (d *demuxer) readTraf(traf []byte, moof, previous int64) (int64, error) {
 	r := boxReader{data: find(traf, "tfhd")}
 	_, flags := r.full()
@@ -123,8 +125,9 @@ func (d *demuxer) readTraf(traf []byte, moof, previous int64) (int64, error) {
 	return end, nil
 }
 
-// startFragment sets the decoding time of the next sample. A fragment without a tfdt box continues the one before. So does
-// one that starts more than a second before the end of that one: its writer was started again.
+// startFragment sets the decoding time of the next sample. A fragment without a tfdt box continues
+// the one before. So does one that starts more than a second before the end of that one: its writer
+// was started again.
 func (t *track) startFragment(tfdt []byte) error {
 	if tfdt == nil {
 		return nil
@@ -142,7 +145,8 @@ func (t *track) startFragment(tfdt []byte) error {
 	return nil
 }
 
-// readRun reads a trun box. Its data begins at an offset from base, or else at end. It returns the end of its data.
+// readRun reads a trun box. Its data begins at an offset from base, or else at end. It returns the
+// end of its data.
 func (t *track) readRun(trun []byte, base, end int64, defaults fragmentDefaults) (int64, error) {
 	const dataOffset, firstFlags, durations, sizes, sampleFlags, timeOffsets = 0x1, 0x4, 0x100, 0x200, 0x400, 0x800
 	r := boxReader{data: trun}

@@ -13,8 +13,9 @@ import (
 
 const movieTimescale = 1000
 
-// initSegment returns the start of a file of fragments (ISO 14496-12 section 8.8): its index has no samples. A duration of
-// 0 is unknown. The length does not depend on the duration, nor on the number of sample descriptions.
+// initSegment returns the start of a file of fragments (ISO 14496-12 section 8.8): its index has no
+// samples. A duration of 0 is unknown. The length does not depend on the duration, nor on the
+// number of sample descriptions.
 func initSegment(tracks []*outputTrack, duration time.Duration) []byte {
 	moov := [][]byte{fullBox("mvhd", 1, 0, be64(0, 0), be32(movieTimescale), ticks(duration, movieTimescale), be32(1<<16), be16(1<<8),
 		make([]byte, 10), transformation(0, 0, 0), make([]byte, 24), be32(uint32(len(tracks))+1))} //nolint:gosec // few
@@ -49,15 +50,16 @@ func (t *outputTrack) trak(duration time.Duration) []byte {
 	return box("trak", tkhd, box("mdia", mdhd, hdlr, box("minf", header, dinf, stbl)))
 }
 
-// stsd returns the sample descriptions, and a free box for those that may follow (ISO 14496-12 sections 8.5.2 and 8.1.2).
+// stsd returns the sample descriptions, and a free box for those that may follow (ISO 14496-12
+// sections 8.5.2 and 8.1.2).
 func (t *outputTrack) stsd() []byte {
 	entries := slices.Concat(t.entries...)
 	stsd := fullBox("stsd", 0, 0, be32(uint32(len(t.entries))), entries) //nolint:gosec // few
 	return append(stsd, box("free", make([]byte, t.entryBytes-len(entries)))...)
 }
 
-// sampleEntry describes how the samples of a track are encoded, by a frame: a key frame of video (ISO 14496-12 section
-// 8.5.2, ISO 14496-15, and the bindings of VP9, AV1 and Opus).
+// sampleEntry describes how the samples of a track are encoded, by a frame: a key frame of video
+// (ISO 14496-12 section 8.5.2, ISO 14496-15, and the bindings of VP9, AV1 and Opus).
 func sampleEntry(mime string, f media.Frame) []byte {
 	width, height := frameSize(f)
 	kind, config := "avc1", []byte(nil)
@@ -82,8 +84,8 @@ func frameSize(f media.Frame) (width, height uint16) {
 	return uint16(min(f.Width, math.MaxUint16)), uint16(min(f.Height, math.MaxUint16)) //nolint:gosec // bounded
 }
 
-// transformation returns the matrix that rotates frames of a size clockwise, and moves them back to where they were (ISO
-// 14496-12 section 6.2.2).
+// transformation returns the matrix that rotates frames of a size clockwise, and moves them back to
+// where they were (ISO 14496-12 section 6.2.2).
 func transformation(rotation int, width, height uint16) []byte {
 	const one, minusOne, w = 1 << 16, 0xFFFF0000, 1 << 30
 	x, y := uint32(width)<<16, uint32(height)<<16
@@ -103,7 +105,8 @@ func ticks(d time.Duration, timescale uint32) []byte {
 	return be64(uint64(media.DurationToTicks(d, timescale))) //nolint:gosec // not negative
 }
 
-// moof returns the index of a fragment. dataOffset is the offset of its data from the start of the index.
+// moof returns the index of a fragment. dataOffset is the offset of its data from the start of the
+// index.
 func moof(sequence uint32, tracks []*outputTrack, dataOffset int) []byte {
 	parts := [][]byte{fullBox("mfhd", 0, 0, be32(sequence))}
 	for _, t := range tracks {

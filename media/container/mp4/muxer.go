@@ -17,19 +17,20 @@ const (
 	fragmentDuration    = time.Second // at least; then a key frame begins the next fragment
 	maxFragmentDuration = 2 * time.Second
 	maxFragmentBytes    = 8 << 20
-	// entryRoom is the space for sample descriptions after the first of a video track, in bytes: enough for ten frame
-	// sizes. A sender has some: layers of a simulcast, steps of a browser that adapts.
+	// entryRoom is the space for sample descriptions after the first of a video track, in bytes:
+	// enough for ten frame sizes. A sender has some: layers of a simulcast, steps of a browser that
+	// adapts.
 	entryRoom = 2 << 10
 )
 
-// Codecs returns the MIME types of the codecs that the muxer writes, video first. G.711 is not among them: ffmpeg and
-// Chromium play a ulaw or alaw track, Firefox does not.
+// Codecs returns the MIME types of the codecs that the muxer writes, video first. G.711 is not
+// among them: ffmpeg and Chromium play a ulaw or alaw track, Firefox does not.
 func Codecs() []string {
 	return []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9, webrtc.MimeTypeAV1, webrtc.MimeTypeOpus}
 }
 
-// muxer writes an MP4 file of fragments, each of which is an index and its data: what has been written plays even if the
-// writer ends early. Finish writes the duration to the start of the file.
+// muxer writes an MP4 file of fragments, each of which is an index and its data: what has been
+// written plays even if the writer ends early. Finish writes the duration to the start of the file.
 type muxer struct {
 	out      media.Output
 	tracks   []*outputTrack
@@ -64,9 +65,10 @@ type outputSample struct {
 	key            bool
 }
 
-// NewMuxer writes the start of an MP4 file. A video track begins with a key frame, which has its parameter sets if it is
-// H.264. The rotation of the first frame is that of the track: a later change is not written. An output that is not
-// seekable gets no duration, and the sample description of the first frame only.
+// NewMuxer writes the start of an MP4 file. A video track begins with a key frame, which has its
+// parameter sets if it is H.264. The rotation of the first frame is that of the track: a later
+// change is not written. An output that is not seekable gets no duration, and the sample
+// description of the first frame only.
 func NewMuxer(out media.Output, tracks []media.OutputTrack) (media.Muxer, error) {
 	m := &muxer{out: out}
 	for i, t := range tracks {
@@ -135,7 +137,8 @@ func (m *muxer) WriteFrame(track int, f media.Frame, at time.Duration) error {
 	return nil
 }
 
-// duration returns the duration of a frame. That of video is the last difference between two frames, until the next one.
+// duration returns the duration of a frame. That of video is the last difference between two
+// frames, until the next one.
 func (t *outputTrack) duration(f media.Frame) int64 {
 	if t.video {
 		return t.step
@@ -143,9 +146,10 @@ func (t *outputTrack) duration(f media.Frame) int64 {
 	return int64(codec.OpusPacketSamples(f.Data))
 }
 
-// describe returns the index of the sample description of a frame. A frame of another size, or encoded in another way, than
-// all before gets a new one in the start of the file, before it is written itself: players read all of them before they
-// play. Without space for it, players have to take the change from the frame itself, as most do.
+// describe returns the index of the sample description of a frame. A frame of another size, or
+// encoded in another way, than all before gets a new one in the start of the file, before it is
+// written itself: players read all of them before they play. Without space for it, players have to
+// take the change from the frame itself, as most do.
 func (m *muxer) describe(t *outputTrack, f media.Frame) (int, error) {
 	complete := f.Key && f.Width > 0 && (t.mime != webrtc.MimeTypeH264 || codec.AVCDecoderConfig(f.Data) != nil)
 	if !t.video || !complete {

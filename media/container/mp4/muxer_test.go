@@ -102,7 +102,8 @@ func probeStream(t *testing.T, p mediatest.Probed, index int, codecName string, 
 	}
 }
 
-// videoOptions returns ffmpeg's options for a codec in real time with a key frame every 10 frames, by name of the codec.
+// videoOptions returns ffmpeg's options for a codec in real time with a key frame every 10 frames,
+// by name of the codec.
 func videoOptions() map[string][]string {
 	return map[string][]string{
 		"h264": {"-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "10"},
@@ -111,8 +112,8 @@ func videoOptions() map[string][]string {
 	}
 }
 
-// TestMuxer writes video of each codec with Opus, to a file and to a pipe: ffmpeg reads and decodes all of it, and so does
-// the demuxer, with the same data at the same times.
+// TestMuxer writes video of each codec with Opus, to a file and to a pipe: ffmpeg reads and decodes
+// all of it, and so does the demuxer, with the same data at the same times.
 func TestMuxer(t *testing.T) {
 	for name, options := range videoOptions() {
 		source := convert(t, "a.mp4", slices.Concat([]string{"-f", "lavfi", "-i", videoInput, "-f", "lavfi", "-i", audioInput, "-pix_fmt", "yuv420p"}, options,
@@ -174,7 +175,8 @@ func TestMuxerOffset(t *testing.T) {
 	}
 }
 
-// TestMuxerRotation writes the rotation of the first frame: ffmpeg displays the video upright, whatever comes later.
+// TestMuxerRotation writes the rotation of the first frame: ffmpeg displays the video upright,
+// whatever comes later.
 func TestMuxerRotation(t *testing.T) {
 	upright := mediatest.FFmpeg(t, "-i", film(t, "-an"), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "-")
 	for rotation, back := range map[int]string{0: "null", 90: "transpose=cclock", 180: "hflip,vflip", 270: "transpose=clock"} {
@@ -201,7 +203,8 @@ func TestMuxerRotation(t *testing.T) {
 	}
 }
 
-// TestMuxerVideoTracks writes two video tracks of different codecs, of which the second begins later and lasts longer.
+// TestMuxerVideoTracks writes two video tracks of different codecs, of which the second begins
+// later and lasts longer.
 func TestMuxerVideoTracks(t *testing.T) {
 	r, out := &recording{}, &output{}
 	first, second := load(t, mediatest.Clip(t, "a.mp4", videoOptions()["h264"]...)), load(t, mediatest.Clip(t, "b.mp4", videoOptions()["vp9"]...))
@@ -219,8 +222,8 @@ func TestMuxerVideoTracks(t *testing.T) {
 	}
 }
 
-// TestMuxerSizes writes frames that become larger and smaller again: each size has a sample description, which the
-// fragments name. A pipe keeps the first description.
+// TestMuxerSizes writes frames that become larger and smaller again: each size has a sample
+// description, which the fragments name. A pipe keeps the first description.
 func TestMuxerSizes(t *testing.T) {
 	for name, options := range videoOptions() {
 		small := load(t, mediatest.Clip(t, "s.mp4", options...))
@@ -265,7 +268,8 @@ func decodedWidths(t *testing.T, path string) []string {
 	return strings.Fields(strings.ReplaceAll(string(out), ",", ""))
 }
 
-// descriptions returns the number of sample descriptions of the first track, and the index that each fragment names.
+// descriptions returns the number of sample descriptions of the first track, and the index that
+// each fragment names.
 func descriptions(data []byte) (entries uint32, named []uint32) {
 	r := boxReader{data: find(data, "moov", "trak", "mdia", "minf", "stbl", "stsd")}
 	r.full()
@@ -280,7 +284,8 @@ func descriptions(data []byte) (entries uint32, named []uint32) {
 	return entries, named
 }
 
-// TestMuxerManySizes writes more frame sizes than there is space for: the file goes on with the description before.
+// TestMuxerManySizes writes more frame sizes than there is space for: the file goes on with the
+// description before.
 func TestMuxerManySizes(t *testing.T) {
 	r, out := &recording{}, &output{}
 	for i := range 8 {
@@ -301,7 +306,8 @@ func TestMuxerManySizes(t *testing.T) {
 	}
 }
 
-// TestDecoderConfig compares the avcC box with that of ffmpeg, whose profile says which fields it has.
+// TestDecoderConfig compares the avcC box with that of ffmpeg, whose profile says which fields it
+// has.
 func TestDecoderConfig(t *testing.T) {
 	for _, profile := range []string{"baseline", "main", "high"} {
 		source := load(t, mediatest.Clip(t, "p.mp4", "-c:v", "libx264", "-bf", "0", "-profile:v", profile))

@@ -11,7 +11,8 @@ import (
 const (
 	// maxKept is how much of a pipe is kept in memory, in bytes: 10 s of 50 Mbit/s.
 	maxKept = 64 << 20
-	// unknownSize is the size of a pipe. The sum of an offset below it and of the size of a box fits into an int64.
+	// unknownSize is the size of a pipe. The sum of an offset below it and of the size of a box
+	// fits into an int64.
 	unknownSize = 1 << 62
 )
 
@@ -19,8 +20,9 @@ const (
 var errOrder = errors.New("an MP4 file from a pipe must have its index (moov) before its samples, or at most 64 MB after them, and its tracks " +
 	"interleaved; name the file, or convert it: ffmpeg -re -i FILE -c copy -movflags frag_keyframe+empty_moov+default_base_moof -f mp4 -")
 
-// stream makes a pipe an io.ReaderAt. It keeps the bytes from an offset that the demuxer sets, because a demuxer reads the
-// samples of the tracks by time, and a file has them by track in each fragment or chunk.
+// stream makes a pipe an io.ReaderAt. It keeps the bytes from an offset that the demuxer sets,
+// because a demuxer reads the samples of the tracks by time, and a file has them by track in each
+// fragment or chunk.
 type stream struct {
 	r     io.Reader
 	keep  func() int64 // returns the offset before which no later call reads
@@ -28,8 +30,8 @@ type stream struct {
 	start int64        // offset of data in the stream
 }
 
-// ReadAt implements io.ReaderAt. The error is errOrder for bytes that are not kept any more, or that come too far after
-// those to keep.
+// ReadAt implements io.ReaderAt. The error is errOrder for bytes that are not kept any more, or
+// that come too far after those to keep.
 func (s *stream) ReadAt(p []byte, offset int64) (int, error) {
 	keep := min(offset, s.keep())
 	if offset < s.start || offset+int64(len(p))-max(keep, s.start) > maxKept {

@@ -99,8 +99,8 @@ func sameSample(a, b media.Sample) bool {
 // errStop is the error of a stream that has no more bytes for now.
 var errStop = errors.New("stop")
 
-// TestPipeDelivers returns the samples of a fragment before the next one arrives, as far as their order is known, and
-// reads no byte that it does not need.
+// TestPipeDelivers returns the samples of a fragment before the next one arrives, as far as their
+// order is known, and reads no byte that it does not need.
 func TestPipeDelivers(t *testing.T) {
 	for flags, least := range map[string][]int{
 		"frag_keyframe+empty_moov+default_base_moof":    {0, 25, 50, 75},
@@ -154,7 +154,8 @@ func TestPipeMemory(t *testing.T) {
 	}
 }
 
-// TestPipeTruncated reads streams that are cut off anywhere: the frames up to there are those of the file.
+// TestPipeTruncated reads streams that are cut off anywhere: the frames up to there are those of
+// the file.
 func TestPipeTruncated(t *testing.T) {
 	for _, flags := range []string{"faststart", "frag_keyframe", "frag_every_frame+empty_moov", "cmaf+delay_moov"} {
 		data := load(t, film(t, "-movflags", flags))
@@ -185,8 +186,8 @@ func TestPipeBFrames(t *testing.T) {
 	}
 }
 
-// TestPipeOrder refuses streams whose samples come too far from their index, or from those of the other track, with the
-// command that writes them in another order, and without reading on.
+// TestPipeOrder refuses streams whose samples come too far from their index, or from those of the
+// other track, with the command that writes them in another order, and without reading on.
 func TestPipeOrder(t *testing.T) {
 	head, parts := fragments(t, load(t, film(t, "-an", "-movflags", "frag_keyframe+empty_moov+default_base_moof")))
 	fast := load(t, film(t, "-movflags", "faststart"))

@@ -7,8 +7,9 @@ import (
 	"iter"
 )
 
-// sampleTable iterates over the sample table of a track (ISO 14496-12 section 8.5 to 8.7). It reads the boxes as it goes,
-// because their run lengths can claim any number of samples. A copy is an iterator of its own.
+// sampleTable iterates over the sample table of a track (ISO 14496-12 section 8.5 to 8.7). It reads
+// the boxes as it goes, because their run lengths can claim any number of samples. A copy is an
+// iterator of its own.
 type sampleTable struct {
 	remaining   uint32 // samples that next has not returned
 	sampleSize  uint32 // of all samples, or 0 if sizes has them
@@ -50,7 +51,8 @@ func (r *runs) next() uint32 {
 	return r.value
 }
 
-// entries returns the entries of a full box that has a count of entries, at most as many as there are.
+// entries returns the entries of a full box that has a count of entries, at most as many as there
+// are.
 func entries(box []byte, size int) []byte {
 	r := boxReader{data: box}
 	r.full()
@@ -58,7 +60,8 @@ func entries(box []byte, size int) []byte {
 	return r.data[:min(count*int64(size), int64(len(r.data)))]
 }
 
-// newSampleTable reads the boxes of an stbl box with at most maxSamples. A file of fragments has none, or empty ones.
+// newSampleTable reads the boxes of an stbl box with at most maxSamples. A file of fragments has
+// none, or empty ones.
 func newSampleTable(stbl []byte, maxSamples uint32) (sampleTable, error) {
 	t := sampleTable{sizeBits: 32, chunkBytes: 4}
 	r := boxReader{data: find(stbl, "stsz")}
@@ -130,7 +133,8 @@ func (t *sampleTable) next() (sample, error) {
 	return s, nil
 }
 
-// nextChunk goes to the next chunk. Runs of chunks have the same number of samples and the same sample description.
+// nextChunk goes to the next chunk. Runs of chunks have the same number of samples and the same
+// sample description.
 func (t *sampleTable) nextChunk() error {
 	t.chunk++
 	if len(t.chunkRuns) >= 12 && binary.BigEndian.Uint32(t.chunkRuns) <= t.chunk {

@@ -48,8 +48,8 @@ type sample struct {
 	sync        bool
 }
 
-// readTrack reads a trak box (ISO 14496-12 section 8.3). It returns nil for a track that is neither video nor audio. More
-// than maxSamples in its sample table are an error.
+// readTrack reads a trak box (ISO 14496-12 section 8.3). It returns nil for a track that is neither
+// video nor audio. More than maxSamples in its sample table are an error.
 func readTrack(trak, moov []byte, maxSamples uint32, warn func(string)) *track {
 	hdlr := boxReader{data: find(trak, "mdia", "hdlr")}
 	hdlr.take(8)
@@ -139,9 +139,9 @@ func (t *track) openTable(stbl []byte, maxSamples uint32) (err error) {
 	return nil
 }
 
-// startIndex returns the index of the sample with which the track starts. Audio starts with the sample that is presented
-// at the start of the edit list: samples before it only prepare the decoder. Video starts with the last sync sample up to
-// there, or the first one after it.
+// startIndex returns the index of the sample with which the track starts. Audio starts with the
+// sample that is presented at the start of the edit list: samples before it only prepare the
+// decoder. Video starts with the last sync sample up to there, or the first one after it.
 func (t *track) startIndex(samples iter.Seq[sample]) int {
 	i, start, found := 0, 0, false
 	for s := range samples {
@@ -162,7 +162,8 @@ func (t *track) startIndex(samples iter.Seq[sample]) int {
 	return start
 }
 
-// time returns the presentation time of a sample on the timeline of the movie. That of pre-roll is negative.
+// time returns the presentation time of a sample on the timeline of the movie. That of pre-roll is
+// negative.
 func (t *track) time(s sample) int64 { return s.pts - t.edits.mediaTime + t.edits.delay }
 
 // checkDescription returns the reason why samples with this sample description cannot be sent.
@@ -202,7 +203,8 @@ func (t *track) readDescriptions(stsd []byte) {
 	}
 }
 
-// readDescription reads a sample entry (ISO 14496-12 section 8.5.2, ISO 14496-15, and the bindings of VP, AV1 and Opus).
+// readDescription reads a sample entry (ISO 14496-12 section 8.5.2, ISO 14496-15, and the bindings
+// of VP, AV1 and Opus).
 func readDescription(kind string, entry []byte) (d description) {
 	const visual, audio = 78, 28 // size of the fields before the boxes of an entry
 	d.codec.ClockRate = media.VideoClockRate
@@ -242,8 +244,8 @@ type edits struct {
 	end       int64 // presentation time at which the last edit ends, 0 without an end
 }
 
-// readEdits reads an edit list. The edits of a file of fragments have no end: their durations are those of the sample
-// table, or 0.
+// readEdits reads an edit list. The edits of a file of fragments have no end: their durations are
+// those of the sample table, or 0.
 func readEdits(elst []byte, movieTimescale, timescale uint32, fragmented bool, warn func(string)) (e edits) {
 	r := boxReader{data: elst}
 	version, _ := r.full()
@@ -286,8 +288,8 @@ func readEdits(elst []byte, movieTimescale, timescale uint32, fragmented bool, w
 	return e
 }
 
-// matrix is the linear part of a transformation matrix (ISO 14496-12 section 6.2.2): a point (x, y) with y downwards
-// becomes (ax + cy, bx + dy).
+// matrix is the linear part of a transformation matrix (ISO 14496-12 section 6.2.2): a point (x, y)
+// with y downwards becomes (ax + cy, bx + dy).
 type matrix struct{ a, b, c, d int64 }
 
 // readMatrix reads the matrix of a tkhd or mvhd box.
@@ -310,8 +312,9 @@ func (m matrix) multiply(n matrix) matrix {
 	}
 }
 
-// rotation returns the clockwise rotation by a matrix, rounded to 0, 90, 180 or 270 degrees. ffprobe reports it with the
-// other sign: a video that is displayed after a clockwise rotation by 90 degrees has rotation=-90 in its side data.
+// rotation returns the clockwise rotation by a matrix, rounded to 0, 90, 180 or 270 degrees.
+// ffprobe reports it with the other sign: a video that is displayed after a clockwise rotation by
+// 90 degrees has rotation=-90 in its side data.
 func rotation(m matrix, warn func(string)) int {
 	if m.a == 0 && m.b == 0 {
 		return 0 // some writers leave it empty

@@ -23,8 +23,9 @@ const (
 	maxTagsSize    = 120 << 20 // RFC 7845 section 5.2
 )
 
-// demuxer reads the Opus streams of an Ogg file. A physical stream is a chain of links. A link is a group of multiplexed
-// logical streams: first pages of all of them, then their other pages in any order.
+// demuxer reads the Opus streams of an Ogg file. A physical stream is a chain of links. A link is a
+// group of multiplexed logical streams: first pages of all of them, then their other pages in any
+// order.
 type demuxer struct {
 	in       media.Input
 	page     int                // number of the last page
@@ -55,11 +56,12 @@ type stream struct {
 	ended   bool
 }
 
-// NewDemuxer reads the headers of an Ogg file. Its tracks are the audio and video streams of the first link; those that
-// are not Opus with 1 or 2 channels cannot be sent. The Opus streams of later links continue the tracks in their order.
-// It does not read beyond the page that it needs.
+// NewDemuxer reads the headers of an Ogg file. Its tracks are the audio and video streams of the
+// first link; those that are not Opus with 1 or 2 channels cannot be sent. The Opus streams of
+// later links continue the tracks in their order. It does not read beyond the page that it needs.
 //
-// Packets that lie within the pre-skip are left out. The rest of it, less than a packet, is part of the samples.
+// Packets that lie within the pre-skip are left out. The rest of it, less than a packet, is part of
+// the samples.
 func NewDemuxer(in media.Input) (media.Demuxer, error) {
 	d := &demuxer{in: in}
 	for {
@@ -198,8 +200,9 @@ func (d *demuxer) handlePage(page *ogg.Page) error {
 	return d.handlePackets(s, page)
 }
 
-// startsLink reports whether a first page starts a link, rather than adding a stream to the current one. It adds one if no
-// other page of the link was read, or if it is not Opus and streams of the link have not ended.
+// startsLink reports whether a first page starts a link, rather than adding a stream to the current
+// one. It adds one if no other page of the link was read, or if it is not Opus and streams of the
+// link have not ended.
 func (d *demuxer) startsLink(page *ogg.Page) bool {
 	return d.streams == nil || d.opened &&
 		(d.ended() || d.streams[page.SerialNumber] != nil || bytes.HasPrefix(page.Payload, []byte("OpusHead")))
@@ -279,8 +282,8 @@ func (d *demuxer) checkLink() error {
 	return fmt.Errorf("chained stream %d: %w", d.link, reason)
 }
 
-// handlePackets splits a page into packets. A page holds up to 255 segments, and a packet ends with a segment of less than
-// 255 bytes, so that a packet may span pages.
+// handlePackets splits a page into packets. A page holds up to 255 segments, and a packet ends with
+// a segment of less than 255 bytes, so that a packet may span pages.
 func (d *demuxer) handlePackets(s *stream, page *ogg.Page) error {
 	switch continued := page.IsContinuation(); {
 	case !continued:

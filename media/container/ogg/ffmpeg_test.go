@@ -17,7 +17,8 @@ import (
 	"parley/media/internal/mediatest"
 )
 
-// TestDemuxFFmpeg reads all packets of real files, with many packets to a page and beside a video stream.
+// TestDemuxFFmpeg reads all packets of real files, with many packets to a page and beside a video
+// stream.
 func TestDemuxFFmpeg(t *testing.T) {
 	plain := mediatest.Clip(t, "plain.ogg", "-c:a", "libopus", "-page_duration", "1000000")
 	both := filepath.Join(t.TempDir(), "both.ogg")
@@ -72,7 +73,8 @@ func TestLongTags(t *testing.T) {
 	}
 }
 
-// TestMappingFamily reads what a mapping table assigns to one stereo or mono stream, and refuses more channels.
+// TestMappingFamily reads what a mapping table assigns to one stereo or mono stream, and refuses
+// more channels.
 func TestMappingFamily(t *testing.T) {
 	for _, channels := range []string{"1", "2"} {
 		path := mediatest.Clip(t, "family.ogg", "-c:a", "libopus", "-mapping_family", "1", "-ac", channels)
@@ -126,7 +128,8 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// TestPreSkip discards the packets of each link that a decoder would discard whole (RFC 7845 section 4.2).
+// TestPreSkip discards the packets of each link that a decoder would discard whole (RFC 7845
+// section 4.2).
 func TestPreSkip(t *testing.T) {
 	link := readFile(t, mediatest.Clip(t, "mono.ogg", "-c:a", "libopus"))
 	head := bytes.Index(link, []byte("OpusHead"))

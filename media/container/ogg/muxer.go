@@ -19,8 +19,8 @@ const (
 	minGap         = 120                        // in samples: the shortest Opus frame
 )
 
-// muxer writes one Opus stream. Where packets are missing it writes empty ones (RFC 7845 section 4.1), which a decoder
-// conceals, so that what follows is played at its time.
+// muxer writes one Opus stream. Where packets are missing it writes empty ones (RFC 7845 section
+// 4.1), which a decoder conceals, so that what follows is played at its time.
 type muxer struct {
 	out      media.Output
 	page     ogg.Page // that is not yet written
@@ -28,7 +28,8 @@ type muxer struct {
 	position int64    // samples up to its end
 }
 
-// NewMuxer writes the headers of an Ogg file with one Opus track. They declare two channels, which mono is played on as well.
+// NewMuxer writes the headers of an Ogg file with one Opus track. They declare two channels, which
+// mono is played on as well.
 func NewMuxer(out media.Output, _ []media.OutputTrack) (media.Muxer, error) {
 	var serial [4]byte
 	_, _ = rand.Read(serial[:]) // never fails, see crypto/rand
@@ -66,7 +67,8 @@ func (w *muxer) WriteFrame(_ int, f media.Frame, since time.Duration) error {
 	return w.append(f.Data, at, duration)
 }
 
-// append adds a packet, and writes the page before it if that is full or does not end where the packet begins.
+// append adds a packet, and writes the page before it if that is full or does not end where the
+// packet begins.
 func (w *muxer) append(packet []byte, at, duration int64) error {
 	full := w.packets >= maxPagePackets || len(w.page.Payload)+len(packet) > maxPageSize ||
 		len(w.page.Segments)+len(packet)/255+1 > maxSegments

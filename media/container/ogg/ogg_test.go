@@ -45,7 +45,8 @@ func headers(serial uint32) []byte {
 	return append(b, page(0, serial, []byte{byte(len(tags))}, []byte(tags))...)
 }
 
-// TestPages reads packets that span pages, with another stream between them, and packets without start or end.
+// TestPages reads packets that span pages, with another stream between them, and packets without
+// start or end.
 func TestPages(t *testing.T) {
 	long := append([]byte{0xF8}, bytes.Repeat([]byte{7}, 599)...) // 255 + 255 + 90
 	file := headers(1)

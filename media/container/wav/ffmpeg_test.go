@@ -45,7 +45,8 @@ func TestFFmpeg(t *testing.T) {
 	}
 }
 
-// TestChannelMask returns the mask of an extensible header, or one that follows from the number of channels.
+// TestChannelMask returns the mask of an extensible header, or one that follows from the number of
+// channels.
 func TestChannelMask(t *testing.T) {
 	for layout, want := range map[string]uint32{"mono": 4, "stereo": 3, "5.1": 0x3F, "5.1(side)": 0x60F, "7.1": 0x63F, "quad": 0x33} {
 		path := mediatest.Clip(t, "a.wav", "-af", "aformat=channel_layouts="+layout)

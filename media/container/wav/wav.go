@@ -26,12 +26,13 @@ const (
 	maxChannels = 32
 	maxFormat   = 1 << 16 // size of the fmt chunk in bytes
 
-	// unknownSize is the smallest size of the data chunk that programs write to a pipe, where they do not know it: 0x7FFFF000
-	// sox, 0x80000000 arecord, 0xFFFFFFFF ffmpeg.
+	// unknownSize is the smallest size of the data chunk that programs write to a pipe, where they
+	// do not know it: 0x7FFFF000 sox, 0x80000000 arecord, 0xFFFFFFFF ffmpeg.
 	unknownSize = 0x7FFFF000
 )
 
-// Reader reads the samples of a WAV, RF64 or BW64 file: integers of 8 to 32 bits, floats, A-law and µ-law.
+// Reader reads the samples of a WAV, RF64 or BW64 file: integers of 8 to 32 bits, floats, A-law and
+// µ-law.
 type Reader struct {
 	r        *bufio.Reader
 	format   uint16
@@ -43,8 +44,8 @@ type Reader struct {
 	block    []byte
 }
 
-// NewReader reads the header of a file up to its samples. The samples end with the data chunk. If its size is unknown, they
-// end with the file.
+// NewReader reads the header of a file up to its samples. The samples end with the data chunk. If
+// its size is unknown, they end with the file.
 func NewReader(in media.Input) (*Reader, error) {
 	w := &Reader{r: in.Reader}
 	size, offset, err := w.readHeader()
@@ -64,10 +65,12 @@ func (w *Reader) SampleRate() int { return w.rate }
 // Channels returns the number of channels, 1 to 32.
 func (w *Reader) Channels() int { return w.channels }
 
-// ChannelMask returns the speaker positions of the channels as the bits of an extensible header, or 0 if it has none.
+// ChannelMask returns the speaker positions of the channels as the bits of an extensible header, or
+// 0 if it has none.
 func (w *Reader) ChannelMask() uint32 { return w.mask }
 
-// readHeader reads up to the samples, and returns the size of the data chunk and the offset of its start.
+// readHeader reads up to the samples, and returns the size of the data chunk and the offset of its
+// start.
 func (w *Reader) readHeader() (size, offset uint64, err error) {
 	if _, err := w.r.Discard(12); err != nil {
 		return 0, 0, err
@@ -139,7 +142,8 @@ func (w *Reader) readFormat(size uint64) error {
 	return fmt.Errorf("samples of format %d with %d bits cannot be read; convert it: ffmpeg -i FILE -c:a pcm_s16le OUT.wav", w.format, bits)
 }
 
-// Append appends up to n samples of each channel to dst, interleaved, from -1 to 1. The error is io.EOF after the last one.
+// Append appends up to n samples of each channel to dst, interleaved, from -1 to 1. The error is
+// io.EOF after the last one.
 func (w *Reader) Append(dst []float32, n int) ([]float32, error) {
 	frame := w.bytes * w.channels
 	if len(w.block) < n*frame {

@@ -61,7 +61,8 @@ func TestInvalidHeader(t *testing.T) {
 	}
 }
 
-// TestDataSize reads up to the end of the data chunk, or to the end of a file whose data chunk has no size or is longer.
+// TestDataSize reads up to the end of the data chunk, or to the end of a file whose data chunk has
+// no size or is longer.
 func TestDataSize(t *testing.T) {
 	tail := "LIST" + le(40, 4) + strings.Repeat("noise", 8)
 	samples := strings.Repeat("\x00\x10", 2000)
@@ -101,8 +102,8 @@ func TestDataSize(t *testing.T) {
 	}
 }
 
-// TestLongFile takes a size of over 2 GiB, which programs write to a pipe for an unknown one, for what it is in a file that
-// is so long.
+// TestLongFile takes a size of over 2 GiB, which programs write to a pipe for an unknown one, for
+// what it is in a file that is so long.
 func TestLongFile(t *testing.T) {
 	data := file(1, 1, 48000, 16, "data"+le(0x80000000, 4))
 	for size, want := range map[int64]uint64{0x80000000 + 100: 0x80000000, 0x80000000: math.MaxUint64} {

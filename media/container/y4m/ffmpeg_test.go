@@ -13,7 +13,8 @@ import (
 	"parley/media/internal/mediatest"
 )
 
-// TestColor reads what ffmpeg makes of one color in limited range, whatever the range and layout of the stream.
+// TestColor reads what ffmpeg makes of one color in limited range, whatever the range and layout of
+// the stream.
 func TestColor(t *testing.T) {
 	for _, color := range []string{"0x282828", "0xFF2010"} {
 		want := mediatest.FFmpeg(t, "-f", "lavfi", "-i", "color=c="+color+":s=16x16", "-frames:v", "1", "-pix_fmt", "yuv444p", "-f", "rawvideo", "-")

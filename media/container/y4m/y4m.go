@@ -24,7 +24,8 @@ const (
 	maxFrameRate = 1000
 )
 
-// Reader reads frames of 8 bits per sample. It converts full range to limited range, which video codecs and browsers expect.
+// Reader reads frames of 8 bits per sample. It converts full range to limited range, which video
+// codecs and browsers expect.
 type Reader struct {
 	r      *bufio.Reader
 	frame  *image.YCbCr
@@ -123,8 +124,9 @@ func (y *Reader) setLayout(width, height int, layout string) error {
 	return nil
 }
 
-// limitedRange returns the limited range value of each full range value (ITU-T H.273 section 8.3). zero is the value without
-// luma or chroma, limitedZero the same in limited range, and steps the number of limited range steps for 255.
+// limitedRange returns the limited range value of each full range value (ITU-T H.273 section 8.3).
+// zero is the value without luma or chroma, limitedZero the same in limited range, and steps the
+// number of limited range steps for 255.
 func limitedRange(zero, limitedZero, steps float64) *[256]byte {
 	var table [256]byte
 	for v := range table {

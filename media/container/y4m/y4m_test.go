@@ -36,7 +36,8 @@ func TestInvalidStream(t *testing.T) {
 	}
 }
 
-// TestRange keeps limited range and scales full range, which gray has unless the header states another.
+// TestRange keeps limited range and scales full range, which gray has unless the header states
+// another.
 func TestRange(t *testing.T) {
 	for head, want := range map[string]byte{
 		"W2 H2": 40, "W2 H2 XCOLORRANGE=LIMITED": 40, "W2 H2 XCOLORRANGE=FULL": 50, "W2 H2 XYSCSS=420JPEG XCOLORRANGE=FULL": 50,

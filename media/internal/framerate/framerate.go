@@ -3,8 +3,8 @@ package framerate
 
 import "time"
 
-// Meter computes the frame rate from the RTP timestamps of the latest frames. Its zero value is ready. One goroutine uses
-// it.
+// Meter computes the frame rate from the RTP timestamps of the latest frames. Its zero value is
+// ready. One goroutine uses it.
 type Meter struct {
 	times   [128]uint32
 	count   int
@@ -22,7 +22,8 @@ func (m *Meter) Add(timestamp, clockRate uint32, arrival time.Time) {
 	m.arrival = arrival
 }
 
-// Rate returns the frame rate of the last second in frames per second, 0 if no frame has arrived for a second.
+// Rate returns the frame rate of the last second in frames per second, 0 if no frame has arrived
+// for a second.
 func (m *Meter) Rate(now time.Time) float64 {
 	if m.count < 2 || m.clock == 0 || now.Sub(m.arrival) > time.Second {
 		return 0

@@ -32,13 +32,14 @@ func Demux(t testing.TB, open Open, data []byte) ([]media.Track, []media.Sample)
 	return tracks, samples
 }
 
-// TryDemux is Demux for a file that may be broken, or is read from a pipe: it returns the samples up to the first error.
+// TryDemux is Demux for a file that may be broken, or is read from a pipe: it returns the samples
+// up to the first error.
 func TryDemux(open Open, data []byte, seekable bool) ([]media.Track, []media.Sample, error) {
 	return Read(open, input(data, seekable))
 }
 
-// Read returns the tracks of a stream, all samples of those that can be sent, and the error that ended it unless it is
-// io.EOF.
+// Read returns the tracks of a stream, all samples of those that can be sent, and the error that
+// ended it unless it is io.EOF.
 func Read(open Open, in media.Input) (tracks []media.Track, samples []media.Sample, err error) {
 	d, err := open(in)
 	if err != nil {
@@ -67,8 +68,9 @@ func Read(open Open, in media.Input) (tracks []media.Track, samples []media.Samp
 	}
 }
 
-// FuzzDemuxer reads data as a regular file and as a pipe. The test fails if an error has no text, a sample is empty, the
-// time of a track goes back, or the number of samples is out of proportion to the size of data.
+// FuzzDemuxer reads data as a regular file and as a pipe. The test fails if an error has no text, a
+// sample is empty, the time of a track goes back, or the number of samples is out of proportion to
+// the size of data.
 func FuzzDemuxer(t *testing.T, open Open, data []byte) {
 	for _, seekable := range []bool{true, false} {
 		tracks, samples, err := TryDemux(open, data, seekable)

@@ -25,8 +25,8 @@ var clips struct {
 	made   map[string]string
 }
 
-// Main runs the tests of a package, checks that they left no goroutine, and removes the files that Make made. TestMain
-// calls it.
+// Main runs the tests of a package, checks that they left no goroutine, and removes the files that
+// Make made. TestMain calls it.
 func Main(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if clips.folder != "" {
@@ -36,8 +36,8 @@ func Main(m *testing.M) {
 	}))
 }
 
-// Clip returns the path of a file of two seconds: testsrc of 160x120 at 25 frames/s, or a tone of 440 Hz if name ends with
-// .ogg or .wav. options are the output options of ffmpeg.
+// Clip returns the path of a file of two seconds: testsrc of 160x120 at 25 frames/s, or a tone of
+// 440 Hz if name ends with .ogg or .wav. options are the output options of ffmpeg.
 func Clip(t testing.TB, name string, options ...string) string {
 	t.Helper()
 	input := []string{"-f", "lavfi", "-i", "testsrc=size=160x120:rate=25:duration=2", "-pix_fmt", "yuv420p"}
@@ -47,8 +47,8 @@ func Clip(t testing.TB, name string, options ...string) string {
 	return Make(t, name, append(input, options...)...)
 }
 
-// Make returns the path of a file that ffmpeg makes with these arguments. Tests must not change the file: all calls with
-// the same arguments return the same one.
+// Make returns the path of a file that ffmpeg makes with these arguments. Tests must not change the
+// file: all calls with the same arguments return the same one.
 func Make(t testing.TB, name string, arguments ...string) string {
 	t.Helper()
 	clips.mu.Lock()
@@ -70,8 +70,8 @@ func Make(t testing.TB, name string, arguments ...string) string {
 	return path
 }
 
-// Remux copies the tracks of a file into a new one with this name, without encoding them again. options are output
-// options of ffmpeg.
+// Remux copies the tracks of a file into a new one with this name, without encoding them again.
+// options are output options of ffmpeg.
 func Remux(t testing.TB, from, name string, options ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -83,7 +83,8 @@ func Remux(t testing.TB, from, name string, options ...string) string {
 	return path
 }
 
-// FFmpeg runs ffmpeg and returns its standard output. The test fails if ffmpeg fails or reports an error.
+// FFmpeg runs ffmpeg and returns its standard output. The test fails if ffmpeg fails or reports an
+// error.
 func FFmpeg(t testing.TB, arguments ...string) []byte {
 	t.Helper()
 	var out, stderr bytes.Buffer
@@ -173,7 +174,8 @@ func WriteFile(t testing.TB, name string, data []byte) string {
 	return path
 }
 
-// Speech returns n samples at 48 kHz that resemble speech: harmonics whose pitch moves, in four syllables per second.
+// Speech returns n samples at 48 kHz that resemble speech: harmonics whose pitch moves, in four
+// syllables per second.
 func Speech(n int) []int16 {
 	pcm := make([]int16, n)
 	phase := 0.0

@@ -81,7 +81,8 @@ func Packetize(mime string, samples []media.Sample) (sent []Sent) {
 	return sent
 }
 
-// Shuffle delays, drops and duplicates packets with these probabilities, in the same way for equal seeds.
+// Shuffle delays, drops and duplicates packets with these probabilities, in the same way for equal
+// seeds.
 func Shuffle(sent []Sent, seed uint64, reorder, drop, duplicate float64) (out []Sent, dropped, duplicated int) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	for i, s := range sent {

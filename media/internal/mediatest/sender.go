@@ -23,7 +23,8 @@ type Sender struct {
 	Congested bool
 
 	mu sync.Mutex // guards what follows
-	// Packets are what the track sent, Times when it did. They are read while the track does not send, or by Count.
+	// Packets are what the track sent, Times when it did. They are read while the track does not
+	// send, or by Count.
 	Packets []*rtp.Packet
 	Times   []time.Time
 }

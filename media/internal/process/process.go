@@ -102,8 +102,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns the last lines as one line, without control characters. All other text is unchanged:
-// who prints it escapes what a terminal obeys.
+// String returns the last lines as one line, without control characters. All other text is
+// unchanged: who prints it escapes what a terminal obeys.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

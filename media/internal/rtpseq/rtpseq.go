@@ -17,8 +17,8 @@ const (
 	Restart                  // the second in a row far from the others: the sender has restarted its sequence
 )
 
-// Counter extends the sequence numbers of one RTP stream to 64 bits and counts missing packets (RFC 3550 appendix A.1).
-// Its zero value is ready. One goroutine uses it.
+// Counter extends the sequence numbers of one RTP stream to 64 bits and counts missing packets (RFC
+// 3550 appendix A.1). Its zero value is ready. One goroutine uses it.
 type Counter struct {
 	started  bool
 	first    int64 // the lowest number of this run
@@ -30,8 +30,8 @@ type Counter struct {
 	lost     int64 // of runs that ended
 }
 
-// Add takes the sequence number of a packet and returns it extended to 64 bits. The extended number is valid for New,
-// Duplicate and Restart.
+// Add takes the sequence number of a packet and returns it extended to 64 bits. The extended number
+// is valid for New, Duplicate and Restart.
 func (s *Counter) Add(number uint16) (int64, Arrival) {
 	if !s.started {
 		s.begin(number)
@@ -63,7 +63,8 @@ func (s *Counter) Add(number uint16) (int64, Arrival) {
 	return extended, New
 }
 
-// begin starts a run at number. It starts in the middle of the range, so that older packets have room below.
+// begin starts a run at number. It starts in the middle of the range, so that older packets have
+// room below.
 func (s *Counter) begin(number uint16) {
 	*s = Counter{started: true, lost: s.lost, received: 1}
 	s.highest = 1<<32 + int64(number)

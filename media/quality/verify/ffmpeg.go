@@ -23,7 +23,8 @@ const (
 	timeTimeout   = 30 * time.Second // for the time of a frame that ffmpeg has written
 )
 
-// runFFmpeg runs ffmpeg on the file and reads its output. handleLine gets the lines of its log and must not wait for read.
+// runFFmpeg runs ffmpeg on the file and reads its output. handleLine gets the lines of its log and
+// must not wait for read.
 func (v *verifier) runFFmpeg(handleLine func(line string), read func(io.Reader) error, args ...string) error {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		return errors.New("ffmpeg is not installed")

@@ -62,7 +62,8 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestBrokenFiles: the error of a file that is no recording names it; a truncated one is measured up to its end.
+// TestBrokenFiles: the error of a file that is no recording names it; a truncated one is measured
+// up to its end.
 func TestBrokenFiles(t *testing.T) {
 	t.Parallel()
 	verify := func(path string) error {

@@ -20,7 +20,8 @@ import (
 
 // Options are the options of File. The zero value works.
 type Options struct {
-	// NewDecoder decodes video; Decode returns the image of each frame. The default decodes key frames of VP8.
+	// NewDecoder decodes video; Decode returns the image of each frame. The default decodes key
+	// frames of VP8.
 	NewDecoder decoder.NewFunc
 
 	// Width, Height and FrameRate of the test video as it was sent, as in quality.AnalyzerOptions.
@@ -34,15 +35,16 @@ type Options struct {
 // Result is what File measured. Times are those of the file.
 type Result struct {
 	quality.Report
-	// VideoCodec and AudioCodec are codec names such as VP8, empty if there is no such track or ffmpeg decoded it.
+	// VideoCodec and AudioCodec are codec names such as VP8, empty if there is no such track or
+	// ffmpeg decoded it.
 	VideoCodec, AudioCodec string
 	// Duration is that of the longer track.
 	Duration time.Duration
 }
 
-// File measures a recording of the test signals: WebM, Matroska, MP4, IVF, H.264, Ogg, and what else ffmpeg reads, if it
-// is installed. A broken file is measured up to the error, which Warn reports. The error of a file in which nothing can be
-// read is a *media.FileError.
+// File measures a recording of the test signals: WebM, Matroska, MP4, IVF, H.264, Ogg, and what
+// else ffmpeg reads, if it is installed. A broken file is measured up to the error, which Warn
+// reports. The error of a file in which nothing can be read is a *media.FileError.
 func File(ctx context.Context, path string, o Options) (Result, error) {
 	if o.NewDecoder == nil {
 		o.NewDecoder = decoder.NewKeyFrame
@@ -164,7 +166,8 @@ func (v *verifier) readSamples(d media.Demuxer, codec webrtc.RTPCodecCapability,
 	return nil
 }
 
-// readVideo decodes a track. The error of a track that cannot be decoded completely lets ffmpeg try.
+// readVideo decodes a track. The error of a track that cannot be decoded completely lets ffmpeg
+// try.
 func (v *verifier) readVideo(demuxer media.Demuxer, codec webrtc.RTPCodecCapability) error {
 	d, err := decoder.KeyFramesFirst(v.o.NewDecoder)(codec.MimeType)
 	if err != nil {

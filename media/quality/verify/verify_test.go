@@ -34,7 +34,8 @@ func (m *memory) Patch(offset int64, data []byte) error {
 	return nil
 }
 
-// recording returns the path of a WebM file with six seconds of the test signals, whose video is late and lacks frames.
+// recording returns the path of a WebM file with six seconds of the test signals, whose video is
+// late and lacks frames.
 func recording(t *testing.T, late time.Duration, lost func(frame int) bool) string {
 	t.Helper()
 	video, audio := videoFrames(t), audioFrames(t)

@@ -192,8 +192,8 @@ func (n *hostNet) InterfaceByName(name string) (*transport.Interface, error) {
 type AddressMonitor struct{ last string }
 
 // Changed returns the host's addresses and reports whether they differ from those of the previous
-// call. It looks at the interfaces that match the filter. The first call reports false. So does a host without any address, on which no other path
-// can be found.
+// call. It looks at the interfaces that match the filter. The first call reports false. So does a
+// host without any address, on which no other path can be found.
 func (m *AddressMonitor) Changed(filter InterfaceFilter) (list []string, changed bool) {
 	all, err := filter.addresses()
 	if err != nil {

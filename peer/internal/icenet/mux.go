@@ -16,8 +16,8 @@ import (
 	"github.com/pion/transport/v4"
 )
 
-// ListenUDPMux opens a UDP port for many calls. The caller closes it after the last of them. It uses
-// Tap, Netem and Interfaces of c. With loopback it listens at loopback addresses, too.
+// ListenUDPMux opens a UDP port for many calls. The caller closes it after the last of them. It
+// uses Tap, Netem and Interfaces of c. With loopback it listens at loopback addresses, too.
 func ListenUDPMux(port uint16, loopback bool, c Config) (ice.UDPMux, error) {
 	host, err := newHostNet(c.Interfaces)
 	if err != nil {
@@ -141,8 +141,8 @@ func (m *udpMux) muxes() []*ice.UDPMuxDefault {
 	return slices.Collect(maps.Values(m.at))
 }
 
-// ListenTCPMux opens a TCP port to which peers connect where UDP is blocked (ICE-TCP, RFC 6544). The
-// caller closes it after the last call. tap, if not nil, sees its packets.
+// ListenTCPMux opens a TCP port to which peers connect where UDP is blocked (ICE-TCP, RFC 6544).
+// The caller closes it after the last call. tap, if not nil, sees its packets.
 func ListenTCPMux(port uint16, logger logging.LeveledLogger, tap Tap) (ice.TCPMux, error) {
 	var l net.Listener
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: int(port)})

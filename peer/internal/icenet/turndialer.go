@@ -15,8 +15,8 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// turnDialTimeout bounds the connection to a TURN server and the TLS handshake. The kernel tries for
-// two minutes, during which Pion would wait, even while it is being closed.
+// turnDialTimeout bounds the connection to a TURN server and the TLS handshake. The kernel tries
+// for two minutes, during which Pion would wait, even while it is being closed.
 const turnDialTimeout = 10 * time.Second
 
 // turnDialer connects to TURN servers over TCP, of IPv4 or IPv6. Pion has no setting for the root

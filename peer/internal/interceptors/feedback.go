@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// feedbackInterval is the time between two feedback messages of a connection that receives video.
+	// feedbackInterval is the time between two feedback messages of a connection that receives
+	// video.
 	feedbackInterval = 100 * time.Millisecond
 	// audioFeedbackInterval is that of a connection that receives audio alone. libwebrtc, which
 	// spends a twentieth of the bitrate on feedback, has the same at up to 43 kbit/s

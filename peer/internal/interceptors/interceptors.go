@@ -16,9 +16,9 @@ import (
 	"parley/peer/internal/interceptors/rtpstats"
 )
 
-// maxNACKs is how often a lost packet is requested, every 100 ms, as in libwebrtc. Pion does not see
-// a retransmission that comes by the RTX SSRC (RFC 4588). Without a bound it requests a packet until
-// 512 more have come in, which a track that pauses never sends.
+// maxNACKs is how often a lost packet is requested, every 100 ms, as in libwebrtc. Pion does not
+// see a retransmission that comes by the RTX SSRC (RFC 4588). Without a bound it requests a packet
+// until 512 more have come in, which a track that pauses never sends.
 const maxNACKs = 10
 
 // Register adds to r what browsers expect: NACK, RTCP reports and transport-wide feedback. Register
@@ -78,8 +78,8 @@ func configureReports(r *interceptor.Registry, logger logging.LoggerFactory) err
 func anyStream(*interceptor.StreamInfo) bool { return true }
 
 // headerCloner is an interceptor that gives each sent packet its own header. Pion answers each NACK
-// on a goroutine from one stored header per packet, into which the transport-wide sequence number is
-// written: two NACKs at once would race and send one number twice.
+// on a goroutine from one stored header per packet, into which the transport-wide sequence number
+// is written: two NACKs at once would race and send one number twice.
 type headerCloner struct{ interceptor.NoOp }
 
 // NewInterceptor implements interceptor.Factory.

@@ -7,9 +7,9 @@ import (
 	"github.com/pion/sdp/v3"
 )
 
-// A description may leave its sections unbundled (RFC 9143 section 7), as GStreamer's webrtcbin does
-// by default: each has a transport of its own. Pion has one transport for a PeerConnection and would
-// answer "port 0" to all (pion/webrtc#3522). So such a description is split into parts of one
+// A description may leave its sections unbundled (RFC 9143 section 7), as GStreamer's webrtcbin
+// does by default: each has a transport of its own. Pion has one transport for a PeerConnection and
+// would answer "port 0" to all (pion/webrtc#3522). So such a description is split into parts of one
 // transport each, and what the PeerConnections describe is merged, see Layout.
 
 // Bundled reports whether there is a BUNDLE group.

@@ -12,8 +12,8 @@ import (
 
 // CheckAnswer reports why an answer does not fit the offer that it is for (RFC 3264 section 6, RFC
 // 9429 section 5.11): it has the same m-sections in the same order, with the same mids, media and
-// protocols; it rejects those that were not offered; and it chooses a DTLS role. What Pion would make
-// of another answer is not defined.
+// protocols; it rejects those that were not offered; and it chooses a DTLS role. What Pion would
+// make of another answer is not defined.
 func CheckAnswer(offer *sdp.SessionDescription, answer *Description) error {
 	if answer.Setup == "actpass" {
 		return errors.New("invalid answer: a=setup:actpass leaves the DTLS role open, as only an offer may")
@@ -111,7 +111,8 @@ func tracks(m *sdp.MediaDescription) int {
 // maxReason is the length of a reason in bytes.
 const maxReason = 200
 
-// Printable returns a reason as it goes over the wire: one line of ASCII, and as it is safe to print.
+// Printable returns a reason as it goes over the wire: one line of ASCII, and as it is safe to
+// print.
 func Printable(reason string) string {
 	reason = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

@@ -104,8 +104,8 @@ func nameStaticFormats(m *sdp.MediaDescription) {
 	})
 }
 
-// dropRepeatedFormats leaves each payload type once. If a codec is offered with two, Pion answers with the
-// first of them, twice.
+// dropRepeatedFormats leaves each payload type once. If a codec is offered with two, Pion answers
+// with the first of them, twice.
 func dropRepeatedFormats(m *sdp.MediaDescription) {
 	var formats []string
 	for _, format := range m.MediaName.Formats {
@@ -142,8 +142,8 @@ func validRTPMap(rtpmap string) bool {
 }
 
 // matchOpus drops the parameters of Opus that differ from ours: they say what one side prefers, and
-// need not agree (RFC 7587 section 6.1), but Pion would prefer every codec that has the same ones to
-// Opus, and answer without it (pion/webrtc#1711).
+// need not agree (RFC 7587 section 6.1), but Pion would prefer every codec that has the same ones
+// to Opus, and answer without it (pion/webrtc#1711).
 func matchOpus(m *sdp.MediaDescription) {
 	for _, format := range m.MediaName.Formats {
 		fmtp, ok := formatOf(m, "fmtp", format)
@@ -161,11 +161,12 @@ func matchOpus(m *sdp.MediaDescription) {
 	}
 }
 
-// declareOpus declares our parameters of Opus in a section in which Pion repeats the peer's. stereo and
-// sprop-stereo are declarative and not negotiated (RFC 7587 section 7), and any of our tracks may be
-// stereo, so an answer always has both. An offer has sprop-stereo only if the peer declares it too:
-// webrtcbin of GStreamer assigns a track to an offered section if their parameters are equal. A mono
-// track of it has sprop-stereo=0, finds no section with sprop-stereo=1, and all tracks shift.
+// declareOpus declares our parameters of Opus in a section in which Pion repeats the peer's. stereo
+// and sprop-stereo are declarative and not negotiated (RFC 7587 section 7), and any of our tracks
+// may be stereo, so an answer always has both. An offer has sprop-stereo only if the peer declares
+// it too: webrtcbin of GStreamer assigns a track to an offered section if their parameters are
+// equal. A mono track of it has sprop-stereo=0, finds no section with sprop-stereo=1, and all
+// tracks shift.
 func declareOpus(m *sdp.MediaDescription, answer bool) {
 	for _, format := range m.MediaName.Formats {
 		if codecOf(m, format) != "opus" {
@@ -224,8 +225,8 @@ func answerH264(m, offered *sdp.MediaDescription) {
 	}
 }
 
-// h264Profiles are the profiles of RFC 6184 section 8.1, table 5, that are registered with Pion: the bits of
-// profile-iop in mask have these values.
+// h264Profiles are the profiles of RFC 6184 section 8.1, table 5, that are registered with Pion:
+// the bits of profile-iop in mask have these values.
 var h264Profiles = []struct {
 	idc, mask, iop byte
 	canonical      string

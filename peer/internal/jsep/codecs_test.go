@@ -39,9 +39,9 @@ func TestFormatsForPion(t *testing.T) {
 	}
 }
 
-// Offers and answers declare that we receive stereo, whatever the peer declares (RFC 7587 section 6.1).
-// Answers declare that we may send it, offers only to a peer that declares the same. Pion gets none of
-// the peer's parameters that differ from ours.
+// Offers and answers declare that we receive stereo, whatever the peer declares (RFC 7587 section
+// 6.1). Answers declare that we may send it, offers only to a peer that declares the same. Pion
+// gets none of the peer's parameters that differ from ours.
 func TestOpusParameters(t *testing.T) {
 	const receives, sends = "minptime=10;useinbandfec=1;stereo=1", "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1"
 	for peers, want := range map[string]struct{ pion, offer string }{

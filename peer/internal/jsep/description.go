@@ -162,8 +162,8 @@ func (d *Description) readIdentity() error {
 	return nil
 }
 
-// FirstActive returns the first section that is not rejected, that of the transport's candidates (RFC
-// 9429 section 4.1.20); false: there is none.
+// FirstActive returns the first section that is not rejected, that of the transport's candidates
+// (RFC 9429 section 4.1.20); false: there is none.
 func FirstActive(sections []Section) (Section, bool) {
 	if i := slices.IndexFunc(sections, func(s Section) bool { return !s.Rejected }); i >= 0 {
 		return sections[i], true
@@ -181,7 +181,8 @@ func (d *Description) HasData() bool {
 	return slices.ContainsFunc(d.Sections, func(s Section) bool { return s.Data })
 }
 
-// Candidates returns the values of the candidate attributes, all of which icenet.ParseCandidate accepts.
+// Candidates returns the values of the candidate attributes, all of which icenet.ParseCandidate
+// accepts.
 func (d *Description) Candidates() (all []string) {
 	for _, m := range d.sdp.MediaDescriptions {
 		for _, a := range m.Attributes {
@@ -211,8 +212,8 @@ func Unmarshal(text string) (*sdp.SessionDescription, error) {
 	return parsed, nil
 }
 
-// hideOtherMedia writes the m-sections of media that the parser refuses, such as image, as messages,
-// and returns what they are by their indices: an answer rejects them, and has them all.
+// hideOtherMedia writes the m-sections of media that the parser refuses, such as image, as
+// messages, and returns what they are by their indices: an answer rejects them, and has them all.
 func hideOtherMedia(text string) (string, map[int]sdp.MediaName) {
 	others, index := map[int]sdp.MediaName{}, 0
 	var all strings.Builder

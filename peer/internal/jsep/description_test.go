@@ -106,7 +106,8 @@ func TestContinues(t *testing.T) {
 	}
 }
 
-// FuzzParse: no description makes it panic, and what is accepted is accepted again as it is written.
+// FuzzParse: no description makes it panic, and what is accepted is accepted again as it is
+// written.
 func FuzzParse(f *testing.F) {
 	f.Add(goodOffer)
 	f.Add(strings.ReplaceAll(goodOffer, "\r\n", "\n"))

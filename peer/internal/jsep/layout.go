@@ -76,8 +76,8 @@ func (l *Layout[T]) Assign(d *Description) ([]Part[T], error) {
 	return parts, nil
 }
 
-// assignNew adds the sections of a transport that belong to none of ours yet: to that of the others,
-// if it is one, or to a new one.
+// assignNew adds the sections of a transport that belong to none of ours yet: to that of the
+// others, if it is one, or to a new one.
 func (d *Description) assignNew(transport []int, groups [][]int, owner map[int]int) [][]int {
 	var added, owners []int
 	for _, i := range transport {
@@ -215,8 +215,8 @@ func (l *Layout[T]) Release(transport T) {
 // Reset forgets all sections.
 func (l *Layout[T]) Reset() { l.slots, l.Unbundled = nil, false }
 
-// HeaderExtensions returns the header extensions of the peer's sections by their IDs, those with one
-// byte. What is added keeps to them, bundled or not: Chromium numbers them alike in all of its
+// HeaderExtensions returns the header extensions of the peer's sections by their IDs, those with
+// one byte. What is added keeps to them, bundled or not: Chromium numbers them alike in all of its
 // sections, and makes no offer any more that it could not take itself.
 func (l *Layout[T]) HeaderExtensions() map[int]string {
 	ids, known := map[int]string{}, map[string]bool{}

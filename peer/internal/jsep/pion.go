@@ -48,8 +48,8 @@ func (d *Description) ForPion(o PionOptions) (string, Streams, error) {
 	return text, streams, err
 }
 
-// shown reports whether Pion gets a section. It knows audio, video and one section of data channels,
-// the first: neither other media nor data channels that were rejected before it.
+// shown reports whether Pion gets a section. It knows audio, video and one section of data
+// channels, the first: neither other media nor data channels that were rejected before it.
 func (d *Description) shown(s Section) bool {
 	return !s.unsupported && !(s.Data && s.Rejected && slices.ContainsFunc(d.Sections, func(other Section) bool { return other.Data && !other.Rejected }))
 }
@@ -85,8 +85,8 @@ func tagTransport(d, from *sdp.SessionDescription) {
 // keepTransceivers hides from Pion that sections are on hold, because Pion stops a transceiver for
 // good when a later offer makes it inactive, which is how a browser holds a call
 // (pion/webrtc#2226). Sections on hold look as if the peer received; and those that name the source
-// of a track that is not sent now as if it were, so that its receiver lives on. The answer says what
-// is right, see answerDirection.
+// of a track that is not sent now as if it were, so that its receiver lives on. The answer says
+// what is right, see answerDirection.
 func keepTransceivers(d *sdp.SessionDescription, sections []Section) {
 	for i, s := range sections {
 		if s.Kind == 0 || s.Sends() {

@@ -22,8 +22,9 @@ func sectionQuirks() []func(*sdp.MediaDescription) {
 	return []func(*sdp.MediaDescription){nameStaticFormats, matchOpus, matchH264, dropTwoByteExtensions}
 }
 
-// dropTwoByteExtensions removes the header extensions with an ID above 14: they need two-byte headers
-// (RFC 8285 section 4.3), and Pion fails to send a packet with one. The answer does without them.
+// dropTwoByteExtensions removes the header extensions with an ID above 14: they need two-byte
+// headers (RFC 8285 section 4.3), and Pion fails to send a packet with one. The answer does without
+// them.
 func dropTwoByteExtensions(m *sdp.MediaDescription) {
 	dropAttributes(m, func(a sdp.Attribute) bool {
 		if a.Key != sdp.AttrKeyExtMap {
@@ -48,18 +49,18 @@ func dropUnusableCandidates(d *sdp.SessionDescription) {
 	}
 }
 
-// dropOtherGroups removes the groups that are not BUNDLE, such as libdatachannel's for lip sync (LS,
-// RFC 5888 section 7): Pion takes the last group for the bundle, and answers whatever is not in it
-// with port 0.
+// dropOtherGroups removes the groups that are not BUNDLE, such as libdatachannel's for lip sync
+// (LS, RFC 5888 section 7): Pion takes the last group for the bundle, and answers whatever is not
+// in it with port 0.
 func dropOtherGroups(d *sdp.SessionDescription) {
 	d.Attributes = slices.DeleteFunc(d.Attributes, func(a sdp.Attribute) bool {
 		return a.Key == "group" && !strings.HasPrefix(a.Value, "BUNDLE")
 	})
 }
 
-// boundMessageSize replaces the limit of data channel messages by ours where it is larger, or 0: that
-// is no limit (RFC 8841 section 6.1), and Pion takes it, and what is beyond 32 bits, for none being
-// announced.
+// boundMessageSize replaces the limit of data channel messages by ours where it is larger, or 0:
+// that is no limit (RFC 8841 section 6.1), and Pion takes it, and what is beyond 32 bits, for none
+// being announced.
 func boundMessageSize(d *sdp.SessionDescription) {
 	for _, m := range d.MediaDescriptions {
 		for i, a := range m.Attributes {
@@ -74,10 +75,10 @@ func boundMessageSize(d *sdp.SessionDescription) {
 	}
 }
 
-// keepFirstSource leaves each section one source, the first, with what repairs it (RFC 5576 sections
-// 4.1 and 4.2). Several are the layers of a simulcast before there were RIDs, of which a receiver
-// may take one; Pion refuses them in an offer, and in an answer reads from receivers that it has not
-// made, which ends the process.
+// keepFirstSource leaves each section one source, the first, with what repairs it (RFC 5576
+// sections 4.1 and 4.2). Several are the layers of a simulcast before there were RIDs, of which a
+// receiver may take one; Pion refuses them in an offer, and in an answer reads from receivers that
+// it has not made, which ends the process.
 func keepFirstSource(d *sdp.SessionDescription) {
 	for _, m := range d.MediaDescriptions {
 		kept := firstSource(m)

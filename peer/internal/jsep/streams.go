@@ -13,10 +13,10 @@ import (
 const maxOneByteID = 14
 
 // A description need not say which SSRCs its media have (RFC 9429 has none in its examples): a
-// packet belongs to the section whose MID it carries, else to the one that has its payload type (RFC
-// 9143 section 9.2). Pion does so only for packets that carry a RID as well, as the layers of a
-// simulcast do. So the description for Pion says that such a section has one layer, SyntheticRID, and the demultiplexer
-// puts that RID into the packets. ToWire hides it from the peer.
+// packet belongs to the section whose MID it carries, else to the one that has its payload type
+// (RFC 9143 section 9.2). Pion does so only for packets that carry a RID as well, as the layers of
+// a simulcast do. So the description for Pion says that such a section has one layer, SyntheticRID,
+// and the demultiplexer puts that RID into the packets. ToWire hides it from the peer.
 
 // SyntheticRID is the RID of a section without declared SSRCs.
 const SyntheticRID = "sole"
@@ -29,8 +29,8 @@ func StreamExtensions() []string {
 	return []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI}
 }
 
-// Synthetic is what ForPion has added to the sections of a PeerConnection, by their mids, and ToWire
-// takes away again. The zero value is ready to use.
+// Synthetic is what ForPion has added to the sections of a PeerConnection, by their mids, and
+// ToWire takes away again. The zero value is ready to use.
 type Synthetic struct {
 	named      map[string]bool            // sections with SyntheticRID
 	extensions map[string][]sdp.Attribute // header extensions that the peer has not got
@@ -147,7 +147,8 @@ func extensionID(m *sdp.MediaDescription, uri string) uint8 {
 	return 0
 }
 
-// sessionExtensionID returns the ID of a header extension in the first section that has it, 0 for none.
+// sessionExtensionID returns the ID of a header extension in the first section that has it, 0 for
+// none.
 func sessionExtensionID(d *sdp.SessionDescription, uri string) uint8 {
 	for _, m := range d.MediaDescriptions {
 		if id := extensionID(m, uri); id != 0 {

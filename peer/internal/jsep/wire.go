@@ -112,8 +112,8 @@ func OppositeSetup(setup string) string {
 
 // fitAnswer makes an answer of Pion's fit the offer: its directions (RFC 3264 section 6.1), its
 // protocols and the sections that it rejects (RFC 9429 section 5.3.1), of which Pion's have neither
-// mid nor formats, or which Pion was not shown. Pion puts all candidates into the first section; they
-// go to the first that is not rejected.
+// mid nor formats, or which Pion was not shown. Pion puts all candidates into the first section;
+// they go to the first that is not rejected.
 func (d *Description) fitAnswer(answer *sdp.SessionDescription) {
 	var candidates []sdp.Attribute
 	var first *sdp.MediaDescription
@@ -196,9 +196,10 @@ func hideSections(d *sdp.SessionDescription, mids map[string]bool) {
 }
 
 // removeTrack makes a section of ours say nothing of a track: the one that was there may be in
-// another section by now, and Chromium takes no description with the same msid twice. The SSRC stays
-// declared: without it Chromium shows nothing of what is sent by it later. Several layers get a name
-// that no track has, because Pion does not survive the receiver that it makes of them without one.
+// another section by now, and Chromium takes no description with the same msid twice. The SSRC
+// stays declared: without it Chromium shows nothing of what is sent by it later. Several layers get
+// a name that no track has, because Pion does not survive the receiver that it makes of them
+// without one.
 func removeTrack(m *sdp.MediaDescription, mid string) {
 	dropAttributes(m, func(a sdp.Attribute) bool {
 		return a.Key == sdp.AttrKeyMsid || a.Key == sdp.AttrKeySSRC && !strings.Contains(a.Value, " cname:")

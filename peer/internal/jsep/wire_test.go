@@ -126,7 +126,8 @@ func TestDataChannelsOfOldForm(t *testing.T) {
 	}
 }
 
-// Each part of a description without BUNDLE has the DTLS role and the end of candidates of its transport.
+// Each part of a description without BUNDLE has the DTLS role and the end of candidates of its
+// transport.
 func TestRoleOfAPart(t *testing.T) {
 	text := "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 AA:BB\r\n" +
 		"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=rtpmap:111 opus/48000/2\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=setup:passive\r\na=end-of-candidates\r\n" +

@@ -68,7 +68,8 @@ func startsVP9(p []byte) bool {
 	return p[0]&layered == 0 || len(p) > at && p[at]&0x0e == 0
 }
 
-// startsH264 looks for an IDR slice or the sequence parameter set before it (RFC 6184 §5.4 to §5.8).
+// startsH264 looks for an IDR slice or the sequence parameter set before it (RFC 6184 §5.4 to
+// §5.8).
 func startsH264(p []byte) bool {
 	const idr, sps, aggregate, fragment = 5, 7, 24, 28
 	isKey := func(unit byte) bool { return unit&31 == idr || unit&31 == sps }

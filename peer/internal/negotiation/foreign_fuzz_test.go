@@ -5,10 +5,11 @@ import (
 	"testing"
 )
 
-// FuzzForeignNegotiation runs a state machine against a browser that follows W3C WebRTC, with a page that
-// answers every offer and rolls its own back for it, or ignores offers that cross its own; but does
-// not number anything and does not offer again. The wire keeps the order and loses nothing, as that of the original servers between two
-// clients that are there; it may be slower than the time-outs.
+// FuzzForeignNegotiation runs a state machine against a browser that follows W3C WebRTC, with a
+// page that answers every offer and rolls its own back for it, or ignores offers that cross its
+// own; but does not number anything and does not offer again. The wire keeps the order and loses
+// nothing, as that of the original servers between two clients that are there; it may be slower
+// than the time-outs.
 func FuzzForeignNegotiation(f *testing.F) {
 	f.Add(true, []byte{0, 2, 3})
 	f.Add(true, []byte{0, 4, 4, 2, 3, 3, 0, 2, 3})

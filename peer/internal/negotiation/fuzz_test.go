@@ -284,7 +284,8 @@ func (d *side) carryOut(a Action, m message) {
 	}
 }
 
-// apply answers an offer. One that lacks a section which is in force is rejected, as every peer does.
+// apply answers an offer. One that lacks a section which is in force is rejected, as every peer
+// does.
 func (d *side) apply(m message) {
 	prefix := len(m.sections) >= len(d.sections) && slices.Equal(m.sections[:len(d.sections)], d.sections)
 	if d.fails() || !prefix {

@@ -42,9 +42,9 @@ const maxFailures = 2
 //
 // A peer that is a parley numbers its offers, names the number in answers, and says in each offer
 // which offer of this side it has processed last. So it is known whether an offer was
-// made before or after one of this side, in whatever order and how often messages come, and an offer
-// stays out until the peer has processed it or a newer one. With other peers an offer
-// that is not answered in time is void, and the rest is a matter of an ordered wire. Such a peer is
+// made before or after one of this side, in whatever order and how often messages come, and an
+// offer stays out until the peer has processed it or a newer one. With other peers an offer that is
+// not answered in time is void, and the rest is a matter of an ordered wire. Such a peer is
 // expected to yield when offers cross; if it does not answer until the first time-out, this side
 // rolls back and answers.
 type Machine struct {
@@ -78,15 +78,15 @@ type (
 	Needed struct{}
 
 	// RemoteOffer: an offer of the peer has come. Number is its number, 0 from a peer that does
-	// not number its offers, and Processed the number of this side's latest offer that the peer had processed. Polite
-	// reports whether this side yields if the offer crosses its own.
+	// not number its offers, and Processed the number of this side's latest offer that the peer had
+	// processed. Polite reports whether this side yields if the offer crosses its own.
 	RemoteOffer struct {
 		Number, Processed uint64
 		Polite            bool
 	}
 
-	// AnswerSent: the answer to the peer's offer was applied and handed to signaling. Complete reports
-	// that it has all changes that waited, as the answer to a first offer has.
+	// AnswerSent: the answer to the peer's offer was applied and handed to signaling. Complete
+	// reports that it has all changes that waited, as the answer to a first offer has.
 	AnswerSent struct{ Complete bool }
 
 	// RemoteOfferFailed: the peer's offer, or the answer to it, could not be applied. The owner
@@ -103,7 +103,8 @@ type (
 	// AnswerFailed: the peer's answer could not be applied.
 	AnswerFailed struct{}
 
-	// OfferRejected: the peer has not accepted the offer of this number and keeps what was in force.
+	// OfferRejected: the peer has not accepted the offer of this number and keeps what was in
+	// force.
 	OfferRejected struct{ Number uint64 }
 
 	// OfferFailed: the offer could not be made.
@@ -167,7 +168,8 @@ const (
 	ConfirmChanges
 	// FailChanges: undo the changes in the offer, which is void, and report them as failed.
 	FailChanges
-	// IgnoreOffer: keep the peer's offer aside, it crosses that of this side. The previous one is dropped.
+	// IgnoreOffer: keep the peer's offer aside, it crosses that of this side. The previous one is
+	// dropped.
 	IgnoreOffer
 	// DropOffer: the peer's offer is older than one that was answered, or is being answered.
 	DropOffer

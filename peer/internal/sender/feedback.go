@@ -9,17 +9,17 @@ import (
 	"parley/peer/track"
 )
 
-// KeyFrameInterval is the least time between two key frames that the peer asks for: each is many times
-// as large as other frames. libwebrtc has the same, and drops a request that comes too early; here
-// it is granted when the time has passed, because a peer may not repeat it for seconds.
+// KeyFrameInterval is the least time between two key frames that the peer asks for: each is many
+// times as large as other frames. libwebrtc has the same, and drops a request that comes too early;
+// here it is granted when the time has passed, because a peer may not repeat it for seconds.
 const KeyFrameInterval = 300 * time.Millisecond
 
 // RTCPReader reads the RTCP packets of an RTP sender, such as webrtc.RTPSender.ReadRTCP.
 type RTCPReader func() ([]rtcp.Packet, interceptor.Attributes, error)
 
-// ReadFeedback reads RTCP until read fails, which interceptors need in any case. It passes requests for
-// key frames (RFC 8834 §5.1.1) and loss (RFC 3550 §6.4.1) to the local track, and the bitrate in bit/s of
-// each REMB to onREMB.
+// ReadFeedback reads RTCP until read fails, which interceptors need in any case. It passes requests
+// for key frames (RFC 8834 §5.1.1) and loss (RFC 3550 §6.4.1) to the local track, and the bitrate
+// in bit/s of each REMB to onREMB.
 func (t *Track) ReadFeedback(read RTCPReader, onREMB func(bps float32)) {
 	var granted time.Time // of the latest request that was granted, or will be
 	delayed := time.AfterFunc(time.Hour, t.RequestKeyFrame)

@@ -6,12 +6,13 @@ import (
 	"parley/peer/internal/keyframe"
 )
 
-// keyFrameTimeout bounds how long frames are dropped for want of a key frame. Encoders of files rarely
-// leave more time between two of them. Encoders with intra refresh make none at all.
+// keyFrameTimeout bounds how long frames are dropped for want of a key frame. Encoders of files
+// rarely leave more time between two of them. Encoders with intra refresh make none at all.
 const keyFrameTimeout = 10 * time.Second
 
-// keyFrameGate drops frames that cannot be decoded because packets before them were not sent. Sequence
-// numbers do not show the gap: a receiver would decode on top of a frame that it does not have.
+// keyFrameGate drops frames that cannot be decoded because packets before them were not sent.
+// Sequence numbers do not show the gap: a receiver would decode on top of a frame that it does not
+// have.
 type keyFrameGate struct {
 	closed bool
 	since  time.Time // when the first packet was dropped, zero if none was

@@ -7,7 +7,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestKeyFrameGate: after a dropped packet frames are dropped until a key frame comes, but not for ever.
+// TestKeyFrameGate: after a dropped packet frames are dropped until a key frame comes, but not for
+// ever.
 func TestKeyFrameGate(t *testing.T) {
 	now := time.Unix(1000, 0)
 	key, other := []byte{0x10, 0x10}, []byte{0x10, 0x11}

@@ -6,9 +6,9 @@ import (
 	"github.com/pion/rtp"
 )
 
-// rtpMunger makes one RTP stream of packets that may come from several local tracks, with dropped ones
-// between. Sequence numbers have no gap, so that dropped packets do not count as lost. Timestamps go on
-// with the clock (RFC 3550 §5.1).
+// rtpMunger makes one RTP stream of packets that may come from several local tracks, with dropped
+// ones between. Sequence numbers have no gap, so that dropped packets do not count as lost.
+// Timestamps go on with the clock (RFC 3550 §5.1).
 type rtpMunger struct {
 	started   bool
 	changed   bool // the next packet is the first of another local track
@@ -37,7 +37,8 @@ func (m *rtpMunger) rewrite(h *rtp.Header, clockRate uint32, now time.Time) *rtp
 	out := *h
 	out.SequenceNumber += m.sequenceOffset
 	out.Timestamp += m.timestampOffset
-	// A track that forwards received packets may write them out of order: another one goes on from the highest.
+	// A track that forwards received packets may write them out of order: another one goes on from
+	// the highest.
 	if !m.started || int16(out.SequenceNumber-m.sequence) > 0 {
 		m.sequence, m.timestamp, m.at = out.SequenceNumber, out.Timestamp, now
 	}

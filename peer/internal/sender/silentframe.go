@@ -7,8 +7,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// silentFrame returns a payload of silence that lasts as long as an audio payload, for a muted track
-// (W3C Media Capture, MediaStreamTrack.enabled).
+// silentFrame returns a payload of silence that lasts as long as an audio payload, for a muted
+// track (W3C Media Capture, MediaStreamTrack.enabled).
 func silentFrame(mime string, payload []byte) []byte {
 	switch {
 	case strings.EqualFold(mime, webrtc.MimeTypeOpus) && len(payload) > 0:
@@ -21,7 +21,8 @@ func silentFrame(mime string, payload []byte) []byte {
 	return make([]byte, len(payload))
 }
 
-// opusSilence returns silent CELT frames (RFC 6716 §4.3, symbol silence) with the duration of a packet.
+// opusSilence returns silent CELT frames (RFC 6716 §4.3, symbol silence) with the duration of a
+// packet.
 func opusSilence(packet []byte) []byte {
 	const celtFullBand = 28 // of 2.5 ms; the three after it last 5, 10 and 20 ms
 	quiet := []byte{0xff, 0xfe}

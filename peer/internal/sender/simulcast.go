@@ -55,7 +55,8 @@ type headerExtension struct {
 	value []byte
 }
 
-// headerExtensions returns those that name the encoding, which Pion leaves to the writer (RFC 8852 §3).
+// headerExtensions returns those that name the encoding, which Pion leaves to the writer (RFC 8852
+// §3).
 func (t *Track) headerExtensions(ctx webrtc.TrackLocalContext) []headerExtension {
 	if t.simulcast == nil {
 		return nil

@@ -1,4 +1,5 @@
-// Package sender writes a local track to its RTP stream: pausing, muting, replacing, key-frame gating.
+// Package sender writes a local track to its RTP stream: pausing, muting, replacing, key-frame
+// gating.
 package sender
 
 import (
@@ -27,10 +28,10 @@ type Config struct {
 
 // Track is a local track as Pion gets it, or the place where one was.
 //
-// Pion fails the whole SetRemoteDescription when the codec of a track is not among the negotiated ones.
-// Track sends nothing instead and reports the error. It sends nothing either while the peer does not
-// receive the track, which Pion does not check. Its local track can be replaced by another one of the
-// same codec in the same RTP stream (W3C WebRTC §5.2, RTCRtpSender.replaceTrack).
+// Pion fails the whole SetRemoteDescription when the codec of a track is not among the negotiated
+// ones. Track sends nothing instead and reports the error. It sends nothing either while the peer
+// does not receive the track, which Pion does not check. Its local track can be replaced by another
+// one of the same codec in the same RTP stream (W3C WebRTC §5.2, RTCRtpSender.replaceTrack).
 type Track struct {
 	cfg             Config
 	id, stream, rid string
@@ -53,8 +54,8 @@ type Track struct {
 	gate    keyFrameGate
 }
 
-// New returns the Track that sends t with this ID, which may differ from that of t. A simulcast track is
-// sent in several encodings: the Track is the first of them, see Encodings.
+// New returns the Track that sends t with this ID, which may differ from that of t. A simulcast
+// track is sent in several encodings: the Track is the first of them, see Encodings.
 func New(t webrtc.TrackLocal, id string, cfg Config) *Track {
 	layers := layersOf(t)
 	if len(layers) == 0 {
@@ -174,9 +175,9 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
 }
 
-// bindLocal binds a local track to ctx, which sends its packets and no longer those of the track that was
-// bound before. If it fails, that one goes on. replaced is set for another track than the one whose
-// packets came last. mu is held.
+// bindLocal binds a local track to ctx, which sends its packets and no longer those of the track
+// that was bound before. If it fails, that one goes on. replaced is set for another track than the
+// one whose packets came last. mu is held.
 func (t *Track) bindLocal(local webrtc.TrackLocal, replaced bool) (webrtc.RTPCodecParameters, error) {
 	old, bound := t.bound, &boundContext{t.ctx, t}
 	if old == nil {
@@ -211,7 +212,8 @@ func mimeTypes(codecs []webrtc.RTPCodecParameters) string {
 	return strings.Join(all, ", ")
 }
 
-// setWriter sets whose packets are sent, nil for nobody's, and whether they follow those of another track.
+// setWriter sets whose packets are sent, nil for nobody's, and whether they follow those of another
+// track.
 func (t *Track) setWriter(bound *boundContext, replaced bool) {
 	t.writing.Lock()
 	defer t.writing.Unlock()
@@ -235,9 +237,9 @@ func (t *Track) Unbind(webrtc.TrackLocalContext) error {
 	return t.local.Unbind(bound)
 }
 
-// CanReplace reports whether a local track, or none, can take the place of the present one without a
-// negotiation: it has the same codec, or there was none. Simulcast encodings are negotiated. A track
-// that does not report its codec is tried.
+// CanReplace reports whether a local track, or none, can take the place of the present one without
+// a negotiation: it has the same codec, or there was none. Simulcast encodings are negotiated. A
+// track that does not report its codec is tried.
 func (t *Track) CanReplace(local webrtc.TrackLocal) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -253,9 +255,9 @@ func (t *Track) CanReplace(local webrtc.TrackLocal) bool {
 	return !ok || strings.EqualFold(r.Codec(), t.codec.MimeType)
 }
 
-// Replace sends a local track in place of the present one, and asks it for a key frame; nil sends none.
-// If the new one cannot be bound, the present one is sent on. A simulcast track can be removed and put
-// back, but not replaced by another one.
+// Replace sends a local track in place of the present one, and asks it for a key frame; nil sends
+// none. If the new one cannot be bound, the present one is sent on. A simulcast track can be
+// removed and put back, but not replaced by another one.
 func (t *Track) Replace(local webrtc.TrackLocal) error {
 	locals := []webrtc.TrackLocal{local}
 	if t.simulcast != nil {

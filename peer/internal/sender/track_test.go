@@ -106,7 +106,8 @@ func (s *stream) expect(t *testing.T, payloads ...string) {
 	}
 }
 
-// TestPauseDropsUntilAKeyFrame: what follows a pause or a mute begins with a key frame, which the local track is asked for.
+// TestPauseDropsUntilAKeyFrame: what follows a pause or a mute begins with a key frame, which the
+// local track is asked for.
 func TestPauseDropsUntilAKeyFrame(t *testing.T) {
 	for name, set := range map[string]func(*Track, bool){"paused": (*Track).SetPaused, "muted": (*Track).SetMuted} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +144,8 @@ func TestReportLoss(t *testing.T) {
 	}
 }
 
-// TestReplace: packets of the track that was replaced are not sent, and those of the new one begin with a key frame.
+// TestReplace: packets of the track that was replaced are not sent, and those of the new one begin
+// with a key frame.
 func TestReplace(t *testing.T) {
 	b, s := &bindings{}, newStream()
 	first, second := newLocalTrack(t, webrtc.MimeTypeVP8), newLocalTrack(t, webrtc.MimeTypeVP8)
@@ -209,7 +211,8 @@ func TestReplaceFails(t *testing.T) {
 	}
 }
 
-// TestBindFails: a track whose codec was not negotiated is reported, and does not fail the negotiation.
+// TestBindFails: a track whose codec was not negotiated is reported, and does not fail the
+// negotiation.
 func TestBindFails(t *testing.T) {
 	b := &bindings{}
 	out := New(newLocalTrack(t, webrtc.MimeTypeH264), "video", b.config())
@@ -232,7 +235,8 @@ type simulcastTrack struct {
 
 func (s *simulcastTrack) Layers() []webrtc.TrackLocal { return s.layers }
 
-// TestSimulcastIsPutBack: all layers of a simulcast track that was removed are sent when it is put back.
+// TestSimulcastIsPutBack: all layers of a simulcast track that was removed are sent when it is put
+// back.
 func TestSimulcastIsPutBack(t *testing.T) {
 	low, high := newLocalTrack(t, webrtc.MimeTypeVP8, "low"), newLocalTrack(t, webrtc.MimeTypeVP8, "high")
 	source := &simulcastTrack{newLocalTrack(t, webrtc.MimeTypeVP8), []webrtc.TrackLocal{low, high}}

@@ -17,9 +17,9 @@ const (
 	receiver = 1
 )
 
-// A detour carries the packets of a call over two emulated links, one for each direction. It rewrites
-// the addresses that one end signals to the other, so that each knows nothing but doors of the detour,
-// one for each address of the other.
+// A detour carries the packets of a call over two emulated links, one for each direction. It
+// rewrites the addresses that one end signals to the other, so that each knows nothing but doors of
+// the detour, one for each address of the other.
 type detour struct {
 	links   [2]*netem.Link // by the end to which they carry packets
 	longest int            // bytes of a packet; longer ones are lost
@@ -50,8 +50,8 @@ func newDetour(n network) *detour {
 // candidateLine is a host candidate, in a description or by itself.
 var candidateLine = regexp.MustCompile(`(candidate:\S+ \d+ )(\S+)( \d+ )(\S+) (\d+)( typ host)`)
 
-// rewrite replaces the addresses in what an end signals: of UDP over IPv4 by doors, all others by one
-// where no socket is.
+// rewrite replaces the addresses in what an end signals: of UDP over IPv4 by doors, all others by
+// one where no socket is.
 func (d *detour) rewrite(end int, text string) (string, error) {
 	var failed error
 	text = candidateLine.ReplaceAllStringFunc(text, func(line string) string {

@@ -1,7 +1,7 @@
-// Command bulk measures the throughput of a data channel between two processes on one host, through a
-// forwarder that delays packets and drops some: parley pipe and parley send, the real binary, next to
-// libwebrtc (npm @roamhq/wrtc) and libdatachannel (npm node-datachannel) in one run. The result is a
-// Markdown table of medians.
+// Command bulk measures the throughput of a data channel between two processes on one host, through
+// a forwarder that delays packets and drops some: parley pipe and parley send, the real binary,
+// next to libwebrtc (npm @roamhq/wrtc) and libdatachannel (npm node-datachannel) in one run. The
+// result is a Markdown table of medians.
 //
 //	go run ./peer/peertest/bulk [-rounds 5] [-parley ./parley]
 //
@@ -189,7 +189,8 @@ func median(all []result) result {
 	return all[len(all)/2]
 }
 
-// compare measures all over one network, in turn, so that other load of the machine affects all alike.
+// compare measures all over one network, in turn, so that other load of the machine affects all
+// alike.
 func (o options) compare(n network) error {
 	size := int64(64 << 20) // bytes of a file; what pipe has carried, so that it takes as long
 	one := load{channels: 1, size: messageSize, duration: o.span}

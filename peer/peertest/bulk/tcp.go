@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tcpFlow is one TCP connection of the kernel, with CUBIC, over the links of a detour. The kernel sends
-// its packets to a TUN device. Both ends are sockets of this host at tunLocal. Each connects to or
-// accepts from tunRemote, an address that is routed to the device: there source and destination are
-// exchanged.
+// tcpFlow is one TCP connection of the kernel, with CUBIC, over the links of a detour. The kernel
+// sends its packets to a TUN device. Both ends are sockets of this host at tunLocal. Each connects
+// to or accepts from tunRemote, an address that is routed to the device: there source and
+// destination are exchanged.
 type tcpFlow struct {
 	tun      *os.File
 	listener *net.TCPListener

@@ -35,7 +35,8 @@ type bench struct {
 	report func(Result)
 }
 
-// Run takes one measurement after the other and calls report with each result. It returns early when ctx is done.
+// Run takes one measurement after the other and calls report with each result. It returns early
+// when ctx is done.
 func Run(ctx context.Context, o Options, report func(Result)) error {
 	b := &bench{o, report}
 	if err := b.setUp(ctx); err != nil {

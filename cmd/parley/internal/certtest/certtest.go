@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// New returns the certificate and key in PEM of an authority that is also a server: for a host name,
-// which may be a wildcard, and for 127.0.0.1. The certificate is valid for an hour.
+// New returns the certificate and key in PEM of an authority that is also a server: for a host
+// name, which may be a wildcard, and for 127.0.0.1. The certificate is valid for an hour.
 func New(host string, serial int64) (cert, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

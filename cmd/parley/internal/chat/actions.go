@@ -71,7 +71,8 @@ func (c *Chat) mute(ctx context.Context, s Call, a tui.Mute) {
 	})
 }
 
-// inCall does something in a call, later if its sources are being opened. It reports false if there is no call.
+// inCall does something in a call, later if its sources are being opened. It reports false if there
+// is no call.
 func (c *Chat) inCall(name string, f func(Call)) bool {
 	if p := c.placing[name]; p != nil && len(p.waiting) < maxWaiting {
 		p.waiting = append(p.waiting, f)

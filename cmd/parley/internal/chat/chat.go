@@ -27,8 +27,8 @@ type Answerer interface {
 	// Stop has Run return a cause, and End the error of a call.
 	Stop(cause error)
 	End(err error)
-	// Call calls a peer once it has signed in, within wait, and returns at once. Until the call has begun it can
-	// be canceled.
+	// Call calls a peer once it has signed in, within wait, and returns at once. Until the call has
+	// begun it can be canceled.
 	Call(ctx context.Context, name string, wait time.Duration) (cancel func(), err error)
 	// Get returns the call with a peer, nil if there is none.
 	Get(name string) Call
@@ -124,8 +124,8 @@ func (c *Chat) Run(ctx context.Context) error {
 	return err
 }
 
-// Start calls the first peer and begins to read what is typed, once calls can come. ctx ends with the answerer, which
-// then calls stop.
+// Start calls the first peer and begins to read what is typed, once calls can come. ctx ends with
+// the answerer, which then calls stop.
 func (c *Chat) Start(ctx context.Context) (stop func(), err error) {
 	if c.With == "" {
 		c.report.Infof("waiting for calls to %s", sanitize.Text(c.Name))
@@ -144,8 +144,8 @@ func (c *Chat) Start(ctx context.Context) (stop func(), err error) {
 	return c.work.Wait, nil
 }
 
-// verdict returns the error of a chat that a script has ended: that of the call with With, or that a line was
-// not sent. A person has seen it.
+// verdict returns the error of a chat that a script has ended: that of the call with With, or that
+// a line was not sent. A person has seen it.
 func (c *Chat) verdict() error {
 	if !c.scripted {
 		return nil

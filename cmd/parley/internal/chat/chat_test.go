@@ -82,7 +82,8 @@ func (a *fakeAnswerer) begin(name string) *fakeCall {
 	return c
 }
 
-// start runs a chat that reads lines from in. end waits for its result, and returns what it has reported.
+// start runs a chat that reads lines from in. end waits for its result, and returns what it has
+// reported.
 func start(t *testing.T, o Options) (a *fakeAnswerer, in io.Writer, end func() (string, error)) {
 	t.Helper()
 	var out bytes.Buffer
@@ -120,7 +121,8 @@ func receive[T any](t *testing.T, from <-chan T) (v T) {
 	return v
 }
 
-// What is said while the sources of a call are opened is said once it begins, in order, before what is said later.
+// What is said while the sources of a call are opened is said once it begins, in order, before what
+// is said later.
 func TestSaidBeforeACallBegins(t *testing.T) {
 	a, in, end := start(t, Options{With: "alice"})
 	if got := receive(t, a.placed); got != "alice" {
@@ -168,7 +170,8 @@ func TestSaidBeforeACallBegins(t *testing.T) {
 	}
 }
 
-// A call that is hung up before it begins is canceled, and a script's chat that has lost a line fails.
+// A call that is hung up before it begins is canceled, and a script's chat that has lost a line
+// fails.
 func TestHangUpBeforeACallBegins(t *testing.T) {
 	a, in, end := start(t, Options{})
 	if _, err := io.WriteString(in, "/call alice\nlost\n/hangup alice\n/quit\n"); err != nil {

@@ -11,8 +11,8 @@ import (
 // peer that floods it are dropped.
 const maxInbox = 4096
 
-// inbox carries events of calls to the goroutine of Chat.loop. post does not wait: loop may be waiting for the
-// goroutine that posts.
+// inbox carries events of calls to the goroutine of Chat.loop. post does not wait: loop may be
+// waiting for the goroutine that posts.
 type inbox struct {
 	ready chan struct{} // has one element when there is something
 

@@ -84,7 +84,8 @@ func Checks(values []string, keys map[string]event.Kind) (checks []event.Check, 
 	return checks, nil
 }
 
-// AnswerFlags are the flags of commands that answer calls. The default of --allow-probe is allowProbe.
+// AnswerFlags are the flags of commands that answer calls. The default of --allow-probe is
+// allowProbe.
 func AnswerFlags(allowProbe bool) []cli.Flag {
 	return []cli.Flag{
 		Bool("once", "end after the first call"),

@@ -49,8 +49,9 @@ func Int(name string, value int, usage string) cli.Flag {
 	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Sources: Variable(name), HideDefault: true}
 }
 
-// Size parses a number of bytes. It may have a unit: k, M, G and T are powers of 1000, Ki, Mi, Gi and Ti
-// powers of 1024 (IEC 80000-13), in upper or lower case, with or without a B, such as 500000, 500M or 1.5GiB.
+// Size parses a number of bytes. It may have a unit: k, M, G and T are powers of 1000, Ki, Mi, Gi
+// and Ti powers of 1024 (IEC 80000-13), in upper or lower case, with or without a B, such as
+// 500000, 500M or 1.5GiB.
 func Size(s string) (int64, error) {
 	number := strings.TrimRight(s, "KMGTkmgtiIBb ")
 	unit := strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(s[len(number):])), "B")
@@ -126,8 +127,8 @@ func Version() string {
 	return info.Main.Version
 }
 
-// Commit returns the revision and the date of the source, as the go command recorded them. It returns "" if
-// the source was not in a repository.
+// Commit returns the revision and the date of the source, as the go command recorded them. It
+// returns "" if the source was not in a repository.
 func Commit() string {
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {

@@ -139,8 +139,8 @@ func Secret(cmd *cli.Command, name string) (string, error) {
 	return value, nil
 }
 
-// readToken returns a function that returns the token of --token or --token-file, whose file it reads
-// every time.
+// readToken returns a function that returns the token of --token or --token-file, whose file it
+// reads every time.
 func readToken(cmd *cli.Command) (func() (string, error), error) {
 	token, err := Secret(cmd, "token")
 	if err != nil {
@@ -174,8 +174,8 @@ func Expand(flag string, values []string) ([]string, error) {
 	return expanded, nil
 }
 
-// Headers parses the values of a flag: 'NAME: VALUE', or @FILE. Errors do not show values, which may
-// be secrets.
+// Headers parses the values of a flag: 'NAME: VALUE', or @FILE. Errors do not show values, which
+// may be secrets.
 func Headers(flag string, values []string) (http.Header, error) {
 	lines, err := Expand(flag, values)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"parley/signal/whip"
 )
 
-// WHIP says how to publish to an endpoint of WHIP or play from one of WHEP, in place of a call by the signaling server.
+// WHIP says how to publish to an endpoint of WHIP or play from one of WHEP, in place of a call by
+// the signaling server.
 type WHIP struct {
 	Endpoint    *whip.Endpoint // nil for a call by the signaling server
 	URL         string         // the operand without its query, which names the call
@@ -34,9 +35,9 @@ func WHIPFlags() []cli.Flag {
 	})
 }
 
-// ReadWHIP reads the flags of WHIPFlags and the operand, which is a URL or a name. It returns nil as
-// Endpoint for a name. sends reports whether the command sends audio or video, which decides the direction of
-// an http or https URL.
+// ReadWHIP reads the flags of WHIPFlags and the operand, which is a URL or a name. It returns nil
+// as Endpoint for a name. sends reports whether the command sends audio or video, which decides the
+// direction of an http or https URL.
 func ReadWHIP(cmd *cli.Command, operand string, sends bool) (w WHIP, err error) {
 	w.Retry = cmd.Duration("retry")
 	trickle, gather := cmd.String("trickle"), cmd.String("gather")
@@ -92,7 +93,8 @@ func refuseOptions(cmd *cli.Command, why string, flags ...string) error {
 	return nil
 }
 
-// inEnvironment reports whether a flag has a value in the environment, which may be meant for other commands.
+// inEnvironment reports whether a flag has a value in the environment, which may be meant for other
+// commands.
 func inEnvironment(cmd *cli.Command, name string) bool {
 	for _, f := range cmd.Flags {
 		if d, ok := f.(cli.DocGenerationFlag); ok && f.Names()[0] == name {

@@ -18,12 +18,12 @@ import (
 	"parley/peer/stats"
 )
 
-// With --allow-probe the caller may observe and control the call at this end, as a probe does: by a data
-// channel with the protocol Protocol, which the caller opens, it gets the events of this call
-// from the first one on, each a text message as --output ndjson writes it (schema/event.json). It sends
-// commands, each a text message as --input ndjson reads it (schema/command.json), and gets a reply event.
-// Commands that open a file, a device or a program are rejected; events of other calls are not sent.
-// Without --allow-probe the channel is closed.
+// With --allow-probe the caller may observe and control the call at this end, as a probe does: by a
+// data channel with the protocol Protocol, which the caller opens, it gets the events of this call
+// from the first one on, each a text message as --output ndjson writes it (schema/event.json). It
+// sends commands, each a text message as --input ndjson reads it (schema/command.json), and gets a
+// reply event. Commands that open a file, a device or a program are rejected; events of other calls
+// are not sent. Without --allow-probe the channel is closed.
 const (
 	Protocol = "parley.probe"
 	Label    = "probe"
@@ -31,9 +31,11 @@ const (
 
 // Bounds of the events that are sent to the caller.
 const (
-	// maxEarlyEvents is the most bytes of events, statistics left out, that are kept for a channel that opens later.
+	// maxEarlyEvents is the most bytes of events, statistics left out, that are kept for a channel
+	// that opens later.
 	maxEarlyEvents = 32 << 10
-	// maxQueuedEvents is the most bytes of events that wait to be sent. With more, the channel is closed.
+	// maxQueuedEvents is the most bytes of events that wait to be sent. With more, the channel is
+	// closed.
 	maxQueuedEvents = 2 << 20
 	// commandTimeout bounds a command of the caller, before the next one is handled.
 	commandTimeout = 10 * time.Second
@@ -137,8 +139,8 @@ func Allow(c *session.Session) {
 	c.ServeChannels(r.open)
 }
 
-// withoutHostAddresses returns an event without the addresses of this host that a call with --ice-policy relay
-// does not reveal to its peer.
+// withoutHostAddresses returns an event without the addresses of this host that a call with
+// --ice-policy relay does not reveal to its peer.
 func withoutHostAddresses(e event.Event) event.Event {
 	e.Fields = slices.Clone(e.Fields)
 	for i, f := range e.Fields {
@@ -154,8 +156,8 @@ func withoutHostAddresses(e event.Event) event.Event {
 	return e
 }
 
-// withoutRelatedAddresses returns a report without the addresses that the relayed candidates of this host have
-// been allocated from.
+// withoutRelatedAddresses returns a report without the addresses that the relayed candidates of
+// this host have been allocated from.
 func withoutRelatedAddresses(r stats.Report) stats.Report {
 	r = slices.Clone(r)
 	for i, o := range r {
@@ -208,7 +210,8 @@ func (r *remoteControl) open(ch *datachannel.Channel) bool {
 	return true
 }
 
-// sendEvents sends the events until the call or the channel is over. Those that are too long for it are left out.
+// sendEvents sends the events until the call or the channel is over. Those that are too long for it
+// are left out.
 func (r *remoteControl) sendEvents(ctx context.Context, ch *datachannel.Channel) {
 	for {
 		line, err := r.queue.next(ctx)
@@ -242,7 +245,8 @@ func (r *remoteControl) receiveCommands(ctx context.Context, ch *datachannel.Cha
 	}
 }
 
-// Commands returns the commands that the caller may send: none that opens something of this machine.
+// Commands returns the commands that the caller may send: none that opens something of this
+// machine.
 func Commands() []string {
 	return []string{"hangup", "hold", "mute", "restart-ice", "resume", "say", "stats", "unmute"}
 }

@@ -12,7 +12,8 @@ import (
 	"parley/peer/stats"
 )
 
-// TestEventQueueIsBounded: what nobody takes costs little, and a peer that takes it too slowly gets no more.
+// TestEventQueueIsBounded: what nobody takes costs little, and a peer that takes it too slowly gets
+// no more.
 func TestEventQueueIsBounded(t *testing.T) {
 	ctx := context.Background()
 	kept, long := newEventQueue(), strings.Repeat("x", 1000)
@@ -63,7 +64,8 @@ func TestRefusedCommands(t *testing.T) {
 	}
 }
 
-// TestRelayOnlyHidesAddresses: with --ice-policy relay the events for the caller have no address of the host.
+// TestRelayOnlyHidesAddresses: with --ice-policy relay the events for the caller have no address of
+// the host.
 func TestRelayOnlyHidesAddresses(t *testing.T) {
 	const host = "192.0.2.77"
 	local := stats.Object{"id": "IL1", "type": "local-candidate", "candidateType": "relay", "address": "203.0.113.5", "relatedAddress": host, "relatedPort": 4000}

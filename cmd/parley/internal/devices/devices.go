@@ -57,7 +57,8 @@ func rows(all device.Inventory) [][]string {
 	return rows
 }
 
-// absentRows returns a line for each kind of device that this build supports and of which there is none.
+// absentRows returns a line for each kind of device that this build supports and of which there is
+// none.
 func absentRows(all device.Inventory) (rows [][]string) {
 	if len(all.Codecs) == 0 {
 		return nil // a build without devices, which Lacks reports

@@ -283,8 +283,8 @@ func (t *testCall) reportCodecs() {
 	}
 }
 
-// codecsIn returns the codecs of an answer by kind of media, none for a rejected section. It returns
-// none for an invalid answer.
+// codecsIn returns the codecs of an answer by kind of media, none for a rejected section. It
+// returns none for an invalid answer.
 func codecsIn(answer string) map[string][]string {
 	auxiliary := []string{"rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "cn"}
 	var d sdp.SessionDescription

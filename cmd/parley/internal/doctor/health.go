@@ -16,8 +16,8 @@ import (
 // healthTimeout bounds a request for the health of a server.
 const healthTimeout = 5 * time.Second
 
-// CheckHealth reports whether a server is ready, by the address of its --admin option, with or without the
-// path /readyz. The error has the exit code Signaling if it is not.
+// CheckHealth reports whether a server is ready, by the address of its --admin option, with or
+// without the path /readyz. The error has the exit code Signaling if it is not.
 func CheckHealth(ctx context.Context, admin string, report func(Finding)) error {
 	u, err := url.Parse(admin)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

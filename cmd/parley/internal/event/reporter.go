@@ -246,8 +246,8 @@ func (r *Reporter) Redraw(out io.Writer, b []byte, lines int) {
 	})
 }
 
-// printable returns text that is safe to print, with its line ends. Callers escape what is not trusted
-// before they put it into a sentence; this is for what they have missed.
+// printable returns text that is safe to print, with its line ends. Callers escape what is not
+// trusted before they put it into a sentence; this is for what they have missed.
 func printable(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {

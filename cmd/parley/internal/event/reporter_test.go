@@ -194,8 +194,8 @@ func (f *failingWriter) Write([]byte) (int, error) {
 	return 0, f.err
 }
 
-// TestReporterEscapesWhatTerminalsObey: controls, bidi overrides and invalid bytes are escaped in all output, and text of
-// any script is unchanged.
+// TestReporterEscapesWhatTerminalsObey: controls, bidi overrides and invalid bytes are escaped in
+// all output, and text of any script is unchanged.
 func TestReporterEscapesWhatTerminalsObey(t *testing.T) {
 	const text, want = "Ça va\u00a0? \u06cc\u200c\u06cc \u3000 a\x1b[2J \u202eb \xff", "Ça va\u00a0? \u06cc\u200c\u06cc \u3000 a\\x1b[2J \\u{202e}b \\xff"
 	var out, messages buffer

@@ -136,8 +136,8 @@ func stageCode(s peer.Stage) Code {
 	}
 }
 
-// Interruption returns the error of a command whose context was canceled by a signal. It returns nil
-// if the context was not.
+// Interruption returns the error of a command whose context was canceled by a signal. It returns
+// nil if the context was not.
 func Interruption(ctx context.Context) error {
 	var i *SignalError
 	if errors.As(context.Cause(ctx), &i) {
@@ -154,8 +154,8 @@ func OrInterruption(ctx context.Context, err error) error {
 	return err
 }
 
-// Terminated reports whether SIGTERM or SIGHUP canceled ctx. A service is stopped by them, so it is no failure
-// of one.
+// Terminated reports whether SIGTERM or SIGHUP canceled ctx. A service is stopped by them, so it is
+// no failure of one.
 func Terminated(ctx context.Context) bool {
 	var i *SignalError
 	return errors.As(context.Cause(ctx), &i) && (i.Signal == syscall.SIGTERM || i.Signal == syscall.SIGHUP)

@@ -28,8 +28,8 @@ func generated(t *testing.T) string {
 	return dir
 }
 
-// TestManPages checks that every command and topic has a page, and that neither groff nor mandoc has
-// anything to say about one.
+// TestManPages checks that every command and topic has a page, and that neither groff nor mandoc
+// has anything to say about one.
 func TestManPages(t *testing.T) {
 	dir := generated(t)
 	pages := []string{"man1/parley.1"}
@@ -64,8 +64,8 @@ func TestManPages(t *testing.T) {
 	}
 }
 
-// TestPageText checks what a reader of pages sees: each flag with its variable, examples as they are
-// typed, and the code and tables of topics.
+// TestPageText checks what a reader of pages sees: each flag with its variable, examples as they
+// are typed, and the code and tables of topics.
 func TestPageText(t *testing.T) {
 	dir := generated(t)
 	for page, want := range map[string][]string{
@@ -109,8 +109,8 @@ func strip(text string) string {
 	return string(b)
 }
 
-// TestCompletions checks that zsh and fish complete commands and flags by the generated scripts. The scripts
-// for bash are in testdata/script of the command.
+// TestCompletions checks that zsh and fish complete commands and flags by the generated scripts.
+// The scripts for bash are in testdata/script of the command.
 func TestCompletions(t *testing.T) {
 	dir := generated(t)
 	bin := t.TempDir()
@@ -140,7 +140,8 @@ func TestCompletions(t *testing.T) {
 	}
 }
 
-// zshCompletes starts an interactive zsh in a pseudo-terminal, completes two words there and prints what it shows.
+// zshCompletes starts an interactive zsh in a pseudo-terminal, completes two words there and prints
+// what it shows.
 const zshCompletes = `
 zmodload zsh/zpty
 zpty -b z zsh -f -i

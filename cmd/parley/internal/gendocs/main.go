@@ -67,7 +67,8 @@ func generate(ctx context.Context, dir string, e edition) error {
 	return nil
 }
 
-// commandTree returns the root of all commands. The library adds the command completion when one runs.
+// commandTree returns the root of all commands. The library adds the command completion when one
+// runs.
 func commandTree(ctx context.Context) (*urfave.Command, error) {
 	var out bytes.Buffer
 	root := cli.Root(stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out})

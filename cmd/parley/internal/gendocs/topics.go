@@ -150,7 +150,8 @@ var (
 	topicURL = regexp.MustCompile(`^[a-z]+\.md(#.*)?$`)
 )
 
-// inline returns a text of Markdown in roff: code in bold, and links to topics as references to pages.
+// inline returns a text of Markdown in roff: code in bold, and links to topics as references to
+// pages.
 func inline(text string) string {
 	var b strings.Builder
 	for text != "" {

@@ -12,11 +12,12 @@ import (
 	"parley/peer"
 )
 
-// layers are what the layers of one track (simulcast) share: the largest that comes is recorded and shown.
+// layers are what the layers of one track (simulcast) share: the largest that comes is recorded and
+// shown.
 type layers map[*webrtc.RTPReceiver][]*receiver.SimulcastSelector
 
-// sinks are those of a track that make is asked for once, for all of its layers. request asks for a key frame of the
-// layer, and what make gets, for one of what the sinks see.
+// sinks are those of a track that make is asked for once, for all of its layers. request asks for a
+// key frame of the layer, and what make gets, for one of what the sinks see.
 func (l layers) sinks(e peer.TrackReceived, request func(), make func(request func()) []media.FrameSink) (all []media.FrameSink, first bool) {
 	if e.RID == "" {
 		return make(request), true
@@ -38,7 +39,8 @@ func (l layers) sinks(e peer.TrackReceived, request func(), make func(request fu
 	return all, !known
 }
 
-// layerReports are the reports of one layer. Reading a receiver's own panics when what it receives has layers.
+// layerReports are the reports of one layer. Reading a receiver's own panics when what it receives
+// has layers.
 type layerReports struct {
 	receiver *webrtc.RTPReceiver
 	rid      string

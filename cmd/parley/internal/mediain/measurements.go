@@ -11,12 +11,13 @@ import (
 	"parley/cmd/parley/internal/event"
 )
 
-// MeasureInterval is the least time between two measurements of a call. A change is measured within it.
+// MeasureInterval is the least time between two measurements of a call. A change is measured within
+// it.
 const MeasureInterval = 50 * time.Millisecond
 
-// changes are the changes of what is measured in a call, taken together: its receivers and its analyzer
-// post them for each packet and frame, and the call is measured once for all that come within
-// MeasureInterval. A call in which nothing changes is not measured.
+// changes are the changes of what is measured in a call, taken together: its receivers and its
+// analyzer post them for each packet and frame, and the call is measured once for all that come
+// within MeasureInterval. A call in which nothing changes is not measured.
 type changes struct {
 	Wanted atomic.Bool // something depends on the measurements
 	Due    *time.Timer // of the next measurement
@@ -68,8 +69,8 @@ func (r *Receivers) EnableMetering() {
 	r.Changes.Post()
 }
 
-// Measure lets the expectations observe what has changed since the latest measurement. It reports whether
-// values change as time passes, without a packet: rates fall, and times without media grow.
+// Measure lets the expectations observe what has changed since the latest measurement. It reports
+// whether values change as time passes, without a packet: rates fall, and times without media grow.
 func (r *Receivers) Measure() (changing bool) {
 	changing = r.measureQuality()
 	for _, s := range r.Stats() {

@@ -9,11 +9,12 @@ import (
 	"parley/media/playout"
 )
 
-// playWait is how long a lost audio packet is waited for: it is not sent again, and only the order may
-// have changed.
+// playWait is how long a lost audio packet is waited for: it is not sent again, and only the order
+// may have changed.
 const playWait = 40 * time.Millisecond
 
-// playTrack returns the buffer from which a track is played, nil if it is not, and a function that ends that.
+// playTrack returns the buffer from which a track is played, nil if it is not, and a function that
+// ends that.
 func (r *Receivers) playTrack(kind webrtc.RTPCodecType) (*playout.Buffer, func()) {
 	if r.Speaker == nil || kind != webrtc.RTPCodecTypeAudio {
 		return nil, func() {}

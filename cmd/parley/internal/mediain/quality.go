@@ -16,7 +16,8 @@ import (
 	"parley/peer"
 )
 
-// QualityKeys are what a quality.Analyzer finds out, by the names of --expect, of scenarios, and of --require.
+// QualityKeys are what a quality.Analyzer finds out, by the names of --expect, of scenarios, and of
+// --require.
 func QualityKeys() map[string]string {
 	return map[string]string{
 		"video.frames.identified": "frames of the test source whose number was read", "video.frames.lost": "frames of it that never came", "video.loss-bursts": "how often frames of it were left out",

@@ -107,8 +107,8 @@ func (r *Receivers) SetMuted(mid string, muted bool) {
 	}
 }
 
-// maxEndedTracks is how many ended tracks of a call are in its statistics, the latest. A peer may add and
-// remove any number.
+// maxEndedTracks is how many ended tracks of a call are in its statistics, the latest. A peer may
+// add and remove any number.
 const maxEndedTracks = 16
 
 // receivedTrack is a track, or a layer of one (simulcast), that is received.
@@ -251,8 +251,8 @@ func (r *Receivers) Receive(e peer.TrackReceived) {
 	})
 }
 
-// orientationExtensionID returns the ID of the header extension with the orientation of video, 0 if it was not
-// negotiated.
+// orientationExtensionID returns the ID of the header extension with the orientation of video, 0 if
+// it was not negotiated.
 func orientationExtensionID(r *webrtc.RTPReceiver) uint8 {
 	for _, e := range r.GetParameters().HeaderExtensions {
 		if e.URI == media.VideoOrientationURI && e.ID > 0 && e.ID < 256 {
@@ -285,8 +285,8 @@ func (r *Receivers) reportFirstFrame(kind string, f media.Frame) {
 	r.Emit(event.Event{Name: "frame", Peer: r.Peer, Fields: append(fields, event.Field{Key: "ms", Value: ms}), Message: say, Detail: true})
 }
 
-// toneSink measures the tone of a track once it is enabled: decoding takes more CPU time than everything else that is done
-// with received audio.
+// toneSink measures the tone of a track once it is enabled: decoding takes more CPU time than
+// everything else that is done with received audio.
 type toneSink struct {
 	enabled *atomic.Bool
 	meter   atomic.Pointer[quality.ToneMeter] // nil before the first frame that is measured

@@ -10,7 +10,8 @@ import (
 	"parley/media/receiver"
 )
 
-// TestStatisticsOfAKind: counters are sums over the tracks of a kind, and the layers of one have its frames together.
+// TestStatisticsOfAKind: counters are sums over the tracks of a kind, and the layers of one have
+// its frames together.
 func TestStatisticsOfAKind(t *testing.T) {
 	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	video := func(mid string, packets, frames uint64, width int, first time.Duration, ended bool) Stats {
@@ -38,7 +39,8 @@ func TestStatisticsOfAKind(t *testing.T) {
 	}
 }
 
-// TestEndedTracksAreForgotten: a peer that adds and removes tracks all the time costs a bounded amount, and no count is lost.
+// TestEndedTracksAreForgotten: a peer that adds and removes tracks all the time costs a bounded
+// amount, and no count is lost.
 func TestEndedTracksAreForgotten(t *testing.T) {
 	const n = 5 * maxEndedTracks
 	var r Receivers
@@ -59,7 +61,8 @@ func TestEndedTracksAreForgotten(t *testing.T) {
 	}
 }
 
-// TestUnansweredCallReleasesItsRecording: a call that is given up before it begins leaves the name of its file to others.
+// TestUnansweredCallReleasesItsRecording: a call that is given up before it begins leaves the name
+// of its file to others.
 func TestUnansweredCallReleasesItsRecording(t *testing.T) {
 	pattern := filepath.Join(t.TempDir(), "%p.ogg")
 	taken := NewRecordings()

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestRecordingPaths checks that no path is given to two recordings, and none of a file that exists.
+// TestRecordingPaths checks that no path is given to two recordings, and none of a file that
+// exists.
 func TestRecordingPaths(t *testing.T) {
 	folder := t.TempDir()
 	for _, name := range []string{"bob.webm", "take-1.webm", "take-3.webm"} {

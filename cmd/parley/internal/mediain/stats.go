@@ -41,7 +41,8 @@ func (t *receivedTrack) stats() Stats {
 	return s
 }
 
-// Stats returns the statistics of each track, audio before video. Of ended ones the latest are there.
+// Stats returns the statistics of each track, audio before video. Of ended ones the latest are
+// there.
 func (r *Receivers) Stats() (all []Stats) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,8 +73,9 @@ func (r *Receivers) ByKind() (all []Stats) {
 	return all
 }
 
-// combined returns the statistics of a kind: the sums over its tracks, where the layers of a track have its
-// frames together, and the codec, size, tone and frame IDs of the largest track that has not ended.
+// combined returns the statistics of a kind: the sums over its tracks, where the layers of a track
+// have its frames together, and the codec, size, tone and frame IDs of the largest track that has
+// not ended.
 func combined(tracks []Stats) Stats {
 	var sum Stats
 	frames := map[string]uint64{} // by mid
@@ -217,7 +219,8 @@ func addFrames(o stats.Object, s Stats) {
 // opusRate is the clock rate of Opus in Hz.
 const opusRate = 48000
 
-// perEmitted is how many of what is emitted a frame is: each sample of a packet has waited as long as the packet.
+// perEmitted is how many of what is emitted a frame is: each sample of a packet has waited as long
+// as the packet.
 func perEmitted(s Stats) float64 { return float64(s.Emitted) / float64(max(1, s.Frames)) }
 
 // addDecoded adds what the viewer of the video has measured.

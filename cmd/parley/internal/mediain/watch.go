@@ -26,7 +26,8 @@ type Watcher interface {
 	NewDecoder(mime string) (decoder.Decoder, error)
 }
 
-// Decodable returns the video codecs that this build decodes by itself, and all that something on this machine decodes.
+// Decodable returns the video codecs that this build decodes by itself, and all that something on
+// this machine decodes.
 func Decodable() (own, all []string) {
 	for _, mime := range []string{webrtc.MimeTypeVP8, webrtc.MimeTypeVP9, webrtc.MimeTypeH264, webrtc.MimeTypeAV1} {
 		if d, err := device.NewDecoder(mime); err == nil {
@@ -41,9 +42,9 @@ func Decodable() (own, all []string) {
 	return own, all
 }
 
-// OfferedCodecs returns the codecs of our descriptions: those that are sent, and those that can be received. What is to be seen or
-// heard needs a decoder, unless there is a recording, an echo or --input as well, and what is recorded has to fit into the
-// file.
+// OfferedCodecs returns the codecs of our descriptions: those that are sent, and those that can be
+// received. What is to be seen or heard needs a decoder, unless there is a recording, an echo or
+// --input as well, and what is recorded has to fit into the file.
 func (r *Receivers) OfferedCodecs(sent []string) []string {
 	var audio, video []string
 	if !r.RecordPartly {

@@ -39,7 +39,8 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// Senders are the tracks that a call sends, with their sources. The commands of --input change them.
+// Senders are the tracks that a call sends, with their sources. The commands of --input change
+// them.
 type Senders struct {
 	Options
 	ctx  context.Context // of the call
@@ -208,8 +209,8 @@ func (s *Senders) setTrack(kind string, t webrtc.TrackLocal) {
 	s.sent[kind] = t
 }
 
-// change runs f while nothing else changes what is sent of a kind, or of all kinds if it is "". The context of f ends with
-// ctx and with the call. The error is peer.ErrOver if the call is over.
+// change runs f while nothing else changes what is sent of a kind, or of all kinds if it is "". The
+// context of f ends with ctx and with the call. The error is peer.ErrOver if the call is over.
 func (s *Senders) change(ctx context.Context, kind string, f func(context.Context) error) error {
 	s.mu.Lock()
 	if s.closed {
@@ -253,7 +254,8 @@ func (s *Senders) Add(ctx context.Context, kind, spec string) error {
 	})
 }
 
-// Replace sends another source in place of the present one, and returns when the peer has answered if it had to be asked.
+// Replace sends another source in place of the present one, and returns when the peer has answered
+// if it had to be asked.
 func (s *Senders) Replace(ctx context.Context, kind, spec string) error {
 	return s.change(ctx, kind, func(ctx context.Context) error {
 		old := s.track(kind)
@@ -322,8 +324,8 @@ func (s *Senders) Hold(ctx context.Context, held bool) error {
 	return s.change(ctx, "", func(ctx context.Context) error { return s.call.Hold(ctx, held) })
 }
 
-// AnnounceMute announces to the peer that what is sent of a kind, or of all if it is "", is muted or unmuted, as
-// far as the peer takes another offer.
+// AnnounceMute announces to the peer that what is sent of a kind, or of all if it is "", is muted
+// or unmuted, as far as the peer takes another offer.
 func (s *Senders) AnnounceMute(kind string, muted bool) {
 	for _, t := range s.All(kind) {
 		s.pause(t, func(r *pauseReasons) { r.muted = muted })
@@ -333,7 +335,8 @@ func (s *Senders) AnnounceMute(kind string, muted bool) {
 // pauseReasons are why a track has nothing to send for now.
 type pauseReasons struct{ deviceGone, muted bool }
 
-// pause announces that a track has nothing to send for now, or that it goes on, after a change of the reasons.
+// pause announces that a track has nothing to send for now, or that it goes on, after a change of
+// the reasons.
 func (s *Senders) pause(t webrtc.TrackLocal, change func(*pauseReasons)) {
 	s.mu.Lock()
 	if s.paused == nil {
@@ -407,8 +410,8 @@ func (s *Senders) openSource(ctx context.Context, kind, spec string) (source.Sou
 	return s.openAudio(ctx, spec)
 }
 
-// OpenSources opens what --video and --audio name. Where both name the same stream it is opened once, and its tracks share
-// one schedule.
+// OpenSources opens what --video and --audio name. Where both name the same stream it is opened
+// once, and its tracks share one schedule.
 func (s *Senders) OpenSources(ctx context.Context) error {
 	if s.Video == s.Audio && s.Video != "" && s.Video != "test" && !device.Names(s.Video) {
 		video, audio, err := source.Open(s.Video, s.videoOptions(ctx), s.audioOptions(ctx))
@@ -455,8 +458,8 @@ func (s *Senders) openVideo(ctx context.Context, spec string) (source.Source, er
 	})
 }
 
-// encodesTest reports whether the test pattern needs an encoder of this build: by itself it is VP8, each frame a key
-// frame, in one size.
+// encodesTest reports whether the test pattern needs an encoder of this build: by itself it is VP8,
+// each frame a key frame, in one size.
 func (s *Senders) encodesTest(spec string) bool {
 	other := s.Encoding != "" && s.Encoding != webrtc.MimeTypeVP8
 	return spec == "test" && (other || s.Simulcast || s.Bitrate > 0 && len(device.Codecs()) > 0)

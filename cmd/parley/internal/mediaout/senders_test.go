@@ -14,8 +14,8 @@ import (
 	"parley/peer/track"
 )
 
-// TestChangesOfOneKind: while the source of a new video track sends nothing, other changes of video wait until their context
-// ends, those of audio do not wait, and the end of the call ends all.
+// TestChangesOfOneKind: while the source of a new video track sends nothing, other changes of video
+// wait until their context ends, those of audio do not wait, and the end of the call ends all.
 func TestChangesOfOneKind(t *testing.T) {
 	call, end := context.WithCancel(t.Context())
 	s := New(call, Options{Epoch: testsignal.NewEpoch(), Logger: slog.New(slog.DiscardHandler)})

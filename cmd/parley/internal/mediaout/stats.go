@@ -63,7 +63,8 @@ func addSize(o stats.Object, width, height string, s localtrack.Stats) {
 	}
 }
 
-// addEncoded adds the members of RTCOutboundRtpStreamStats that an encoder knows. What it encodes is sent at once.
+// addEncoded adds the members of RTCOutboundRtpStreamStats that an encoder knows. What it encodes
+// is sent at once.
 func addEncoded(o stats.Object, s localtrack.Stats) {
 	if o["kind"] != "video" {
 		return

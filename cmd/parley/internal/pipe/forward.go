@@ -108,8 +108,8 @@ type Forwarder struct {
 	open int        // connections for the peer
 }
 
-// NewForwarder returns a forwarder of the connections of entries to the peer, and of those that the peer
-// requests to targets. It closes the entries with the call.
+// NewForwarder returns a forwarder of the connections of entries to the peer, and of those that the
+// peer requests to targets. It closes the entries with the call.
 func NewForwarder(c Call, entries []Entry, targets []string) *Forwarder {
 	return &Forwarder{call: c, entries: entries, targets: targets, up: make(chan struct{}), opening: make(chan struct{}, maxOpening)}
 }
@@ -232,7 +232,8 @@ func (f *Forwarder) connect(ch *datachannel.Channel) {
 	conn.Wait()
 }
 
-// target returns the target that a label names, if --connect has it. The caller calls release for it.
+// target returns the target that a label names, if --connect has it. The caller calls release for
+// it.
 func (f *Forwarder) target(label string) (string, error) {
 	if len(f.targets) == 0 {
 		return "", errors.New("the peer connects to nothing; it was not started with --connect")

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// The memory limit leaves room for all connections that may be forwarded, and does not replace a limit of the user.
+// The memory limit leaves room for all connections that may be forwarded, and does not replace a
+// limit of the user.
 func TestSetMemoryLimit(t *testing.T) {
 	percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1)
 	defer func() { debug.SetGCPercent(percent); debug.SetMemoryLimit(limit) }()

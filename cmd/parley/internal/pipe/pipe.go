@@ -271,9 +271,9 @@ func (f *flow) lingering() <-chan time.Time {
 	return time.After(f.Linger)
 }
 
-// sendFailed ends a pipe whose sending failed. If the peer has sent everything and hung up, that is still
-// written. A peer that closes the channel after its own end reads first what was sent to it, so the
-// acknowledgement that --exit-on-eof waits for is not needed then.
+// sendFailed ends a pipe whose sending failed. If the peer has sent everything and hung up, that is
+// still written. A peer that closes the channel after its own end reads first what was sent to it,
+// so the acknowledgement that --exit-on-eof waits for is not needed then.
 func (f *flow) sendFailed(err error, got chan error) error {
 	if !errors.Is(err, datachannel.ErrClosed) {
 		return err
@@ -289,8 +289,8 @@ func (f *flow) sendFailed(err error, got chan error) error {
 	return err
 }
 
-// finishEarly ends a pipe whose input has ended and has arrived at the peer. left is closed when the peer
-// has closed the channel, if got is nil.
+// finishEarly ends a pipe whose input has ended and has arrived at the peer. left is closed when
+// the peer has closed the channel, if got is nil.
 func (f *flow) finishEarly(got chan error, left <-chan struct{}) error {
 	f.stop()
 	// The peer reads what was sent, and closes the channel then.

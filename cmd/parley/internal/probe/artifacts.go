@@ -44,8 +44,8 @@ func (a *call) artifactFiles(r *scenario.Result) map[string][]byte {
 	return files
 }
 
-// artifacts are the files that a call is written to while it goes on, for --evidence: its packets with the keys, and what
-// is received. Nil writes nothing.
+// artifacts are the files that a call is written to while it goes on, for --evidence: its packets
+// with the keys, and what is received. Nil writes nothing.
 type artifacts struct {
 	folder string // temporary
 	demux  *capture.Demux
@@ -80,7 +80,8 @@ func (p *prober) newArtifacts(s *session.Options, r *resources.Resources) (*arti
 	return t, nil
 }
 
-// sends takes the ICE credentials of a description of ours, by which the packets of the call are known on a shared port.
+// sends takes the ICE credentials of a description of ours, by which the packets of the call are
+// known on a shared port.
 func (t *artifacts) sends(sdp string) {
 	if t != nil {
 		t.demux.Add(sdptext.Attribute(sdp, "ice-ufrag"), t.pcapng)

@@ -100,7 +100,8 @@ func parseCallWords(s *session.Options, words []string) (*mutator.Mutator, error
 	return altered, nil
 }
 
-// begin signs in and calls, or waits to be called, as the first line of scenarios that share a call says.
+// begin signs in and calls, or waits to be called, as the first line of scenarios that share a call
+// says.
 func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*call, error) {
 	step := group[0].Steps[0]
 	s, r := *p.Call, *p.Resources
@@ -266,8 +267,8 @@ type steps struct {
 
 func (a *call) newSteps() *steps { return &steps{call: a, used: map[string]int{}} }
 
-// since returns the number of the first value that may satisfy a check: of occurrences, the first that
-// no step has used; of states, the one after those that were there before the step.
+// since returns the number of the first value that may satisfy a check: of occurrences, the first
+// that no step has used; of states, the one after those that were there before the step.
 func (s *steps) since(c event.Check) int {
 	if s.observed.Validity(c.Key) != facts.Occurrence {
 		return s.observed.Count(c.Key)
@@ -284,8 +285,8 @@ func (s *steps) use(c event.Check, next int) {
 	s.used[c.Raw] = max(s.used[c.Raw], next)
 }
 
-// until waits until a check holds: a state holds now, or something has happened that no equal check of
-// this scenario has waited for.
+// until waits until a check holds: a state holds now, or something has happened that no equal check
+// of this scenario has waited for.
 func (s *steps) until(ctx context.Context, raw string, within time.Duration) error {
 	c, err := s.read(raw)
 	if err != nil {
@@ -361,8 +362,8 @@ func (a *call) read(raw string) (event.Check, error) {
 	return by, nil
 }
 
-// never fails if a check holds at any time in a while. Of occurrences, those count that have happened
-// before, unless an equal check has waited for them, and of answers all in the call.
+// never fails if a check holds at any time in a while. Of occurrences, those count that have
+// happened before, unless an equal check has waited for them, and of answers all in the call.
 func (s *steps) never(ctx context.Context, raw string, during time.Duration) error {
 	c, err := s.read(raw)
 	if err != nil {

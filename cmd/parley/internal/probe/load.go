@@ -12,10 +12,12 @@ import (
 	"parley/media"
 )
 
-// MaxLoad is how many calls a load run makes at most: each has a connection to the signaling server, sockets, encoders.
+// MaxLoad is how many calls a load run makes at most: each has a connection to the signaling
+// server, sockets, encoders.
 const MaxLoad = 1000
 
-// runLoad makes the calls. What each one verifies is what the peer showed in a first call that it can.
+// runLoad makes the calls. What each one verifies is what the peer showed in a first call that it
+// can.
 func (p *prober) runLoad(ctx context.Context) *scenario.Report {
 	p.Suite, p.Parallel = "load", p.Load.Peers
 	r := p.newReport()
@@ -103,7 +105,8 @@ func (p *prober) loadOne(ctx context.Context, i int, settled func(), enough <-ch
 	return r
 }
 
-// loadScenarios are what one call looks at when it is up, and again before it ends. Neighbours send different tones.
+// loadScenarios are what one call looks at when it is up, and again before it ends. Neighbours send
+// different tones.
 func (p *prober) loadScenarios(i int) (early, late scenario.Scenario) {
 	tone := math.Round(400 * math.Pow(1.07, float64(i%20)))
 	text := fmt.Sprintf("scenario peer-%d: a call among %d\n", i+1, p.Load.Peers)

@@ -244,7 +244,8 @@ func (p *prober) look(ctx context.Context, a *call, s scenario.Scenario, begin t
 	return r
 }
 
-// steps carries out the steps of a scenario after the call. It returns the step that failed, and why.
+// steps carries out the steps of a scenario after the call. It returns the step that failed, and
+// why.
 func (p *prober) steps(ctx context.Context, a *call, s scenario.Scenario) (scenario.Step, error) {
 	type ended struct {
 		step scenario.Step

@@ -21,7 +21,8 @@ import (
 	"parley/peer/datachannel"
 )
 
-// remotePeer is the peer of a call of a probe, as far as it lets the caller observe and control the call, see package control.
+// remotePeer is the peer of a call of a probe, as far as it lets the caller observe and control the
+// call, see package control.
 type remotePeer struct {
 	begun chan struct{} // closed when it has sent an event
 	over  chan struct{} // closed after its last report
@@ -162,8 +163,8 @@ func (f *remotePeer) ask(ctx context.Context, c session.Command) (<-chan error, 
 	return reply, ch.Write(ctx, []byte(event.JSON(fields)), true)
 }
 
-// named returns the name of this peer for a call. The name decides which of two terminals is polite,
-// see signal/doc.go.
+// named returns the name of this peer for a call. The name decides which of two terminals is
+// polite, see signal/doc.go.
 func (p *prober) named(words []string) (string, error) {
 	name := p.Call.Name
 	for _, want := range []string{"impolite", "polite"} {

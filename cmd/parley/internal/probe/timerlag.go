@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	// timerLagInterval is how often the delay of this process is measured: the duration of an audio packet.
+	// timerLagInterval is how often the delay of this process is measured: the duration of an audio
+	// packet.
 	timerLagInterval = 20 * time.Millisecond
-	// MaxTimerLag, at the 95th percentile, is where what a load run sees is no more the peer's doing than this machine's.
+	// MaxTimerLag, at the 95th percentile, is where what a load run sees is no more the peer's
+	// doing than this machine's.
 	MaxTimerLag = 20 * time.Millisecond
 	// maxTimerLags is how many looks are remembered, the first half an hour.
 	maxTimerLags = 90_000

@@ -47,8 +47,8 @@ func OpenIdentity(path string) (*webrtc.Certificate, error) {
 	return certificate, nil
 }
 
-// WarnIdentity warns about a key file that other users of this machine can read. The call goes on: a
-// container may have no other way to mount a secret.
+// WarnIdentity warns about a key file that other users of this machine can read. The call goes on:
+// a container may have no other way to mount a secret.
 func WarnIdentity(path string, report *event.Reporter) {
 	info, err := os.Stat(path)
 	if err != nil || runtime.GOOS == "windows" || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 {

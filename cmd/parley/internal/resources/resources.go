@@ -67,8 +67,9 @@ func New(report *event.Reporter, logger *slog.Logger, stdin io.Reader) *Resource
 // Warn reports a warning whose text is not to be trusted.
 func (r *Resources) Warn(text string) { r.Report.Warnf("%s", sanitize.Text(text)) }
 
-// Open opens what all calls of this process share: the key log, the captures, the one UDP port, if --udp-ports names
-// just one, the TCP port, and the audio device that --play plays to. The caller closes r, unless there is an error.
+// Open opens what all calls of this process share: the key log, the captures, the one UDP port, if
+// --udp-ports names just one, the TCP port, and the audio device that --play plays to. The caller
+// closes r, unless there is an error.
 func (r *Resources) Open(o Options) error {
 	for _, open := range []func(Options) error{r.openKeyLog, r.openCaptures, r.openUDP, r.openTCP, r.openSpeaker} {
 		if err := open(o); err != nil {
@@ -151,8 +152,8 @@ func (r *Resources) openSpeaker(o Options) error {
 	return nil
 }
 
-// NewEmulator returns the emulator of a call's own sockets, nil without --impair. Calls that share a UDP port share an
-// emulator, see openUDP.
+// NewEmulator returns the emulator of a call's own sockets, nil without --impair. Calls that share
+// a UDP port share an emulator, see openUDP.
 func (r *Resources) NewEmulator(o config.Network) *netem.Emulator {
 	if o.Impair == nil || r.UDPMux != nil {
 		return nil

@@ -10,7 +10,8 @@ import (
 	"parley/cmd/parley/internal/event"
 )
 
-// TestCapturesOfExistingFiles: a file that others could read is restricted before anything is in it.
+// TestCapturesOfExistingFiles: a file that others could read is restricted before anything is in
+// it.
 func TestCapturesOfExistingFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "call.pcapng")
 	if err := os.WriteFile(path, []byte("old"), 0o644); err != nil {

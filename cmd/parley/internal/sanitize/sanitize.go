@@ -20,8 +20,8 @@ func Text(s string) string {
 	})
 }
 
-// Lines returns text of several lines that is safe to print on a terminal. The lines after the first
-// are indented, so that none of them can be mistaken for a line of this program.
+// Lines returns text of several lines that is safe to print on a terminal. The lines after the
+// first are indented, so that none of them can be mistaken for a line of this program.
 func Lines(s string) string {
 	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
 	for i, line := range lines {

@@ -10,14 +10,16 @@ import (
 
 // Load is many calls at once, each a result of the report.
 type Load struct {
-	// Peers is how many calls, Pace the time from the beginning of one to that of the next, and Duration how long all stay up.
+	// Peers is how many calls, Pace the time from the beginning of one to that of the next, and
+	// Duration how long all stay up.
 	Peers    int
 	Pace     time.Duration
 	Duration time.Duration
 	// Verified says what of each call was verified beside that it connects.
 	Verified []string
-	// Late is how late the timers of this process were, in milliseconds: how busy this machine itself was. Overloaded: so
-	// busy that what went wrong may be its doing; nothing is held against the peer then, see ReclassifyOverloaded.
+	// Late is how late the timers of this process were, in milliseconds: how busy this machine
+	// itself was. Overloaded: so busy that what went wrong may be its doing; nothing is held
+	// against the peer then, see ReclassifyOverloaded.
 	Late       Distribution
 	Overloaded bool
 }
@@ -39,7 +41,8 @@ func (l *Load) overload() string {
 	return fmt.Sprintf("this machine was too busy: its own timers were %.0f ms late (p95), so what was late or lost may be its doing; make fewer calls at once, or leave it more time", l.Late.P95)
 }
 
-// A Distribution is how a metric is distributed over calls, in the unit of the metric, by the nearest rank.
+// A Distribution is how a metric is distributed over calls, in the unit of the metric, by the
+// nearest rank.
 type Distribution struct {
 	Metric string  `json:"metric"`
 	Count  int     `json:"count"`

@@ -143,7 +143,8 @@ type verbSpec struct {
 	timing      string
 }
 
-// verbSpecs returns the verbs: how many words follow at least and at most, and the word before a duration: + if it is needed.
+// verbSpecs returns the verbs: how many words follow at least and at most, and the word before a
+// duration: + if it is needed.
 func verbSpecs() map[string]verbSpec {
 	return map[string]verbSpec{
 		"call": {0, 10, ""}, "await-call": {0, 0, "+within"}, "expect": {1, 1, "+within"}, "never": {1, 1, "+for"},

@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// A Requirement is a check of a metric, over all calls of a run: METRIC[:p50|p95|max|min] OP NUMBER.
+// A Requirement is a check of a metric, over all calls of a run: METRIC[:p50|p95|max|min] OP
+// NUMBER.
 type Requirement struct {
 	Text      string
 	check     event.Check

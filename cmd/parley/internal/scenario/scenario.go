@@ -85,8 +85,8 @@ func Select(all []Scenario, suite string, names []string) (selected []Scenario, 
 	return selected, missing
 }
 
-// Groups divides scenarios into those that share a call: such that only look, with the same call line and needs that
-// are no reason to leave one out.
+// Groups divides scenarios into those that share a call: such that only look, with the same call
+// line and needs that are no reason to leave one out.
 func Groups(all []Scenario) [][]Scenario {
 	var groups [][]Scenario
 	at := map[string]int{}

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// EachLine calls f with each line of in until f returns false or there are no more. f gets no text of a line of
-// more than most bytes.
+// EachLine calls f with each line of in until f returns false or there are no more. f gets no text
+// of a line of more than most bytes.
 func EachLine(in io.Reader, most int, f func(line []byte, tooLong bool) bool) error {
 	lines := bufio.NewReaderSize(in, 4096)
 	for {

@@ -46,8 +46,8 @@ func NewReceiver(o ReceiverOptions) *Receiver {
 	return &Receiver{ReceiverOptions: o, agreed: map[string]bool{}, running: map[*transfer]*filetransfer.Offer{}}
 }
 
-// Run answers calls with answer until that returns. The end of ctx ends the transfers before the calls, so that
-// their peers get the reason.
+// Run answers calls with answer until that returns. The end of ctx ends the transfers before the
+// calls, so that their peers get the reason.
 func (r *Receiver) Run(ctx context.Context, answer func(context.Context) error) error {
 	answering, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
@@ -130,14 +130,15 @@ func (r *Receiver) stopLate() {
 }
 
 const (
-	// stallTime is how long a transfer that receives nothing keeps its files if they are offered again.
+	// stallTime is how long a transfer that receives nothing keeps its files if they are offered
+	// again.
 	stallTime = 2 * time.Second
 	// takeOverTimeout bounds the wait for that. A transfer that goes on keeps its files.
 	takeOverTimeout = 3 * stallTime
 )
 
-// errTakenOver ends a transfer that has stalled and whose files are offered again, as by a sender that was
-// killed and started again while the call of the first one is still up.
+// errTakenOver ends a transfer that has stalled and whose files are offered again, as by a sender
+// that was killed and started again while the call of the first one is still up.
 var errTakenOver = fmt.Errorf("the files are offered again: %w", filetransfer.ErrBroken)
 
 // takeOver ends a transfer that has the files of an offer and has stalled.
@@ -161,7 +162,8 @@ func (r *Receiver) takeOver(ctx context.Context, t *transfer, o *filetransfer.Of
 	}
 }
 
-// withFilesOf returns another transfer under way that has a file of an offer to t, nil if there is none.
+// withFilesOf returns another transfer under way that has a file of an offer to t, nil if there is
+// none.
 func (r *Receiver) withFilesOf(t *transfer, o *filetransfer.Offer) *transfer {
 	names := map[string]bool{}
 	for i := range o.Entries {

@@ -44,8 +44,8 @@ func (s *Sender) latest() *Outgoing {
 	return s.last
 }
 
-// Run makes calls until the files are there, or it makes no more sense. call makes a call with NewCall as its
-// channel application, and returns its error.
+// Run makes calls until the files are there, or it makes no more sense. call makes a call with
+// NewCall as its channel application, and returns its error.
 func (s *Sender) Run(ctx context.Context, call func(context.Context) error) error {
 	begun := false
 	var since time.Time // of the break

@@ -23,7 +23,8 @@ func (fakeCall) Emit(event.Event)           {}
 func (fakeCall) Reporter() *event.Reporter  { return nil }
 func (fakeCall) Logger() *slog.Logger       { return slog.New(slog.DiscardHandler) }
 
-// A transfer that is offered again ends the one that has its files once that has stalled, and no other.
+// A transfer that is offered again ends the one that has its files once that has stalled, and no
+// other.
 func TestTakeOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewReceiver(ReceiverOptions{})

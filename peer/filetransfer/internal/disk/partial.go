@@ -195,8 +195,8 @@ func (p *PartialFile) Close() error {
 // Discard closes and removes the file.
 func (p *PartialFile) Discard() error { return errors.Join(p.file.Close(), p.root.Remove(p.name)) }
 
-// Finish gives a complete file its name, mode and time. It returns fs.ErrExist if there is a file of
-// the name, unless that is to be overwritten.
+// Finish gives a complete file its name, mode and time. It returns fs.ErrExist if there is a file
+// of the name, unless that is to be overwritten.
 func (p *PartialFile) Finish(overwrite bool) error {
 	if err := p.truncate(); err != nil {
 		return err

@@ -3,13 +3,13 @@
 // Media may come before the answer that announces it (RFC 9429 section 5.3). Pion then takes the
 // stream for one of a simulcast and probes its first packets for a RID. When it gives up it unbinds
 // the stream from the interceptors, although the answer has bound it as well meanwhile
-// (pion/webrtc#3197): no reports and no NACKs are sent from then on, and the first packets are lost.
-// The Demuxer sits between Pion and the other interceptors and makes one stream of what is bound
-// twice.
+// (pion/webrtc#3197): no reports and no NACKs are sent from then on, and the first packets are
+// lost. The Demuxer sits between Pion and the other interceptors and makes one stream of what is
+// bound twice.
 //
-// A description need not declare SSRCs. What comes in belongs to the section of its MID, else to the
-// only one with its payload type (RFC 9143 section 9.2). Pion does so only for streams with a RID.
-// The Demuxer gives such streams the MID and a synthetic RID.
+// A description need not declare SSRCs. What comes in belongs to the section of its MID, else to
+// the only one with its payload type (RFC 9143 section 9.2). Pion does so only for streams with a
+// RID. The Demuxer gives such streams the MID and a synthetic RID.
 package demux
 
 import (

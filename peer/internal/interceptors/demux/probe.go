@@ -10,22 +10,22 @@ import (
 )
 
 // Pion probes the first packets of a stream once, and never reads a stream in which it finds no
-// RID. So an unknown stream is kept from Pion until its section is known, or another reader binds it.
-// But Pion probes 24 streams at once at most, and never reads those that come in meanwhile
+// RID. So an unknown stream is kept from Pion until its section is known, or another reader binds
+// it. But Pion probes 24 streams at once at most, and never reads those that come in meanwhile
 // (pion/webrtc simulcastMaxProbeRoutines). So the oldest unknown stream is given up for a new one.
 
 const (
 	// maxProbes is how many unknown streams are kept from Pion.
 	maxProbes = 12
-	// maxReading bounds the goroutines that wait for a second packet of an unknown stream. Those of a
-	// stream that was given up remain until it comes in.
+	// maxReading bounds the goroutines that wait for a second packet of an unknown stream. Those of
+	// a stream that was given up remain until it comes in.
 	maxReading = 64
 	// maxReported bounds the reports of unknown streams.
 	maxReported = 32
 	// unknownTimeout is how long a stream may be unknown before it is reported.
 	unknownTimeout = 5 * time.Second
-	// probeInterval is the longest time between two lookups. Pion does not say when a transceiver is
-	// ready.
+	// probeInterval is the longest time between two lookups. Pion does not say when a transceiver
+	// is ready.
 	probeInterval = 200 * time.Millisecond
 	// maxPacketSize is that of an RTP packet, in bytes.
 	maxPacketSize = 1 << 16
@@ -95,8 +95,8 @@ func (d *Demuxer) startProbe() (givenUp <-chan struct{}, stop func()) {
 }
 
 // startReading reads ahead on a goroutine, because the peer may stop after any packet. packets gets
-// the result of each Read. The goroutine ends with the first Read after stop, or when the connection
-// is closed.
+// the result of each Read. The goroutine ends with the first Read after stop, or when the
+// connection is closed.
 func (r *reader) startReading() (packets <-chan error, stop func()) {
 	d := r.demuxer
 	d.mu.Lock()

@@ -72,7 +72,8 @@ func newDemuxTable(config Config) *demuxTable {
 	return &demuxTable{config: config, updated: make(chan struct{}), bound: map[*webrtc.TrackRemote]*boundSSRCs{}}
 }
 
-// Update sets the peer's description, before Pion gets it. An extension of 0 leaves the ID as it is.
+// Update sets the peer's description, before Pion gets it. An extension of 0 leaves the ID as it
+// is.
 func (d *Demuxer) Update(extensions HeaderExtensions, sections []Section) {
 	t := d.table
 	t.mu.Lock()
@@ -194,8 +195,9 @@ func (t *demuxTable) bindReceiver(r *webrtc.RTPReceiver, ssrc uint32, rtx bool) 
 	})
 }
 
-// sectionOf returns the section of a packet by its MID, else by its payload type if no other section
-// that sends has it, and whether the packet is a retransmission. The section is nil for none.
+// sectionOf returns the section of a packet by its MID, else by its payload type if no other
+// section that sends has it, and whether the packet is a retransmission. The section is nil for
+// none.
 func (t *demuxTable) sectionOf(h *rtp.Header) (*section, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -27,7 +27,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// From glass to glass: frames with a number in them go into a call, and are looked for on the terminal that shows them.
+// From glass to glass: frames with a number in them go into a call, and are looked for on the
+// terminal that shows them.
 
 const (
 	latencyWarm  = 3 * time.Second
@@ -81,7 +82,8 @@ func (g *glass) film() {
 	var begun time.Time
 	for n := uint32(0); ; n++ {
 		frame := append([]byte("FRAME\n"), planes(pattern.Render(n, time.Duration(n)*latencyFrame, time.Unix(0, 0)))...)
-		// The first is taken when the call is up. After it, each is a little late, so that none waits to be read.
+		// The first is taken when the call is up. After it, each is a little late, so that none
+		// waits to be read.
 		time.Sleep(time.Until(begun.Add(time.Duration(n)*latencyFrame + 10*time.Millisecond)))
 		g.mu.Lock()
 		g.in[n] = time.Now()
@@ -106,7 +108,8 @@ func planes(img *image.RGBA) []byte {
 	return all
 }
 
-// terminal runs parley in a terminal that knows kitty's graphics, and looks at it until the test ends.
+// terminal runs parley in a terminal that knows kitty's graphics, and looks at it until the test
+// ends.
 func (g *glass) terminal(args ...string) {
 	g.t.Helper()
 	path, err := e2etest.Builds[len(e2etest.Builds)-1].Path()
@@ -257,8 +260,8 @@ func TestBenchLatency(t *testing.T) {
 	fmt.Println(strings.Join(rows, "\n"))
 }
 
-// ownDelay is how long a frame is in a tab that sends it back, by its own account, in ms: from its first packet until it
-// is decoded, then until it is encoded, and then until its packets are sent.
+// ownDelay is how long a frame is in a tab that sends it back, by its own account, in ms: from its
+// first packet until it is decoded, then until it is encoded, and then until its packets are sent.
 func ownDelay(tab *webtest.Tab) (ms float64) {
 	for _, s := range tab.Stats() {
 		if s["kind"] != "video" {

@@ -16,8 +16,9 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// What one stream of 640x480 at 30 frames a second costs, beside what the same work costs ffmpeg (over SRTP, without
-// ICE, DTLS or congestion control) and aiortc. They take turns, each for benchTime.
+// What one stream of 640x480 at 30 frames a second costs, beside what the same work costs ffmpeg
+// (over SRTP, without ICE, DTLS or congestion control) and aiortc. They take turns, each for
+// benchTime.
 
 const (
 	benchTime       = 5 * time.Second

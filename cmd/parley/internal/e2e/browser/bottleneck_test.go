@@ -16,8 +16,9 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// bottleneck is a bad stretch of network before a TURN server: what goes to the server waits for its turn at a rate, in a
-// queue that holds 300 ms, and some of it is lost. What comes back is not touched.
+// bottleneck is a bad stretch of network before a TURN server: what goes to the server waits for
+// its turn at a rate, in a queue that holds 300 ms, and some of it is lost. What comes back is not
+// touched.
 type bottleneck struct {
 	t      *testing.T
 	in     *net.UDPConn
@@ -176,7 +177,8 @@ func behindABottleneck(t *testing.T, args ...string) (*webtest.Tab, *bottleneck,
 	t.Helper()
 	b := e2etest.Browsers().Chromium(t, &webtest.Options{ShowAddresses: true}) // a relay lets in only whom it knows by address
 	here := coturntest.LocalAddress(t)
-	// The relay is another server's, for this one's login must not hand out a way around the bottleneck.
+	// The relay is another server's, for this one's login must not hand out a way around the
+	// bottleneck.
 	_, _, events := e2etest.ServeEvents(t, "--turn", netip.AddrPortFrom(here, 0).String(), "--turn-open", "--turn-secret", "north",
 		"--turn-allowed-peer-ip", netip.PrefixFrom(here, here.BitLen()).String())
 	page, server := e2etest.Serve(t)
@@ -226,7 +228,8 @@ func incoming(tab *webtest.Tab) (v struct{ frames, lost, received, nacks, again,
 // noise is video that takes all of a bitrate.
 const noise = `exec:ffmpeg -v error -re -f lavfi -i testsrc2=size=320x240:rate=30,noise=alls=30:allf=t -pix_fmt yuv420p -f yuv4mpegpipe -`
 
-// TestBitrateFollowsTheNetwork: down to a limit that the network gets, without standing still, and up again after it.
+// TestBitrateFollowsTheNetwork: down to a limit that the network gets, without standing still, and
+// up again after it.
 func TestBitrateFollowsTheNetwork(t *testing.T) {
 	const limit = 500_000
 	tab, line, bob := behindABottleneck(t, "--video", noise, "--video-codec", "h264", "--video-bitrate", "1200000")
@@ -256,7 +259,8 @@ func TestBitrateFollowsTheNetwork(t *testing.T) {
 	tab.Close()
 }
 
-// TestLossIsRepaired: packets that are lost are sent again, so that next to none is missing in the end.
+// TestLossIsRepaired: packets that are lost are sent again, so that next to none is missing in the
+// end.
 func TestLossIsRepaired(t *testing.T) {
 	tab, line, bob := behindABottleneck(t, "--video", "test", "--video-codec", "h264", "--video-bitrate", "600000")
 	before := incoming(tab)

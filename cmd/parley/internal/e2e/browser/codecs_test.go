@@ -20,8 +20,9 @@ type codecTrial struct {
 	film    string // of that codec
 }
 
-// TestCodecs has each build send each codec to each browser, which sends the same back, as a Markdown table. A codec that
-// a browser has not got is refused by its answer: it says so in the table.
+// TestCodecs has each build send each codec to each browser, which sends the same back, as a
+// Markdown table. A codec that a browser has not got is refused by its answer: it says so in the
+// table.
 func TestCodecs(t *testing.T) {
 	films := t.TempDir()
 	names := map[string]string{"vp8": "film.webm", "vp9": "vp9.ivf", "h264": "film.mkv", "av1": "av1.ivf"}

@@ -10,9 +10,9 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// Each video codec that a call with a browser may use has retransmission and all feedback that browsers
-// have (RFC 4585, RFC 5104, RFC 4588), and Opus its error correction (RFC 7587). Redundancy that nothing here makes use of,
-// RED and ULPFEC, is refused by leaving it out.
+// Each video codec that a call with a browser may use has retransmission and all feedback that
+// browsers have (RFC 4585, RFC 5104, RFC 4588), and Opus its error correction (RFC 7587).
+// Redundancy that nothing here makes use of, RED and ULPFEC, is refused by leaving it out.
 func TestRepairIsNegotiated(t *testing.T) {
 	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := e2etest.Serve(t)

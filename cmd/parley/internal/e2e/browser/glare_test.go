@@ -46,8 +46,8 @@ const holdOffers = `(() => {
 })();`
 
 // glares returns the names of the terminal in calls that cross those of "tab": one that sorts lower
-// and one that sorts higher in turn. Towards a browser the name decides nothing. PARLEY_GLARES is how
-// many, 2 if it is not set.
+// and one that sorts higher in turn. Towards a browser the name decides nothing. PARLEY_GLARES is
+// how many, 2 if it is not set.
 func glares(t *testing.T) []string {
 	n := 2
 	if s := os.Getenv("PARLEY_GLARES"); s != "" {
@@ -98,8 +98,8 @@ func TestGlareWithATab(t *testing.T) {
 	})
 }
 
-// crossOffers keeps what comes to a page back, from an offer on, while window.crosses is true, until
-// the page has sent an offer.
+// crossOffers keeps what comes to a page back, from an offer on, while window.crosses is true,
+// until the page has sent an offer.
 const crossOffers = `(() => {
 	const Real = WebSocket, held = window[Symbol.for('held')] = [];
 	window.WebSocket = class extends Real {

@@ -46,8 +46,8 @@ func hangUpTab(tab *webtest.Tab, write func(command string)) {
 	tab.Close()
 }
 
-// pageOffers has the page of commandedByATab offer an ICE restart: its connection counts as failed for
-// a moment.
+// pageOffers has the page of commandedByATab offer an ICE restart: its connection counts as failed
+// for a moment.
 func pageOffers(t *testing.T, tab *webtest.Tab) {
 	t.Helper()
 	if err := tab.Eval(`(pc => {
@@ -65,7 +65,8 @@ func shows(tab *webtest.Tab, video string) {
 	tab.Wait(`document.querySelector('#callPage').dataset.video === '` + video + `'`)
 }
 
-// The terminal adds, replaces, removes, holds and resumes in a call with a tab, and the page shows it.
+// The terminal adds, replaces, removes, holds and resumes in a call with a tab, and the page shows
+// it.
 func TestMidCallWithATab(t *testing.T) {
 	tab, p, write := commandedWithATab(t, e2etest.Browsers().Chromium(t, nil), "", "--audio", "tone:700")
 	tab.WaitTone(700)
@@ -140,7 +141,8 @@ func TestAnotherCodecInMidCallWithATab(t *testing.T) {
 	tab.Close()
 }
 
-// TestToneIsMeasuredOnRequest: received audio is decoded only if a check, a probe or a command stats asks for it.
+// TestToneIsMeasuredOnRequest: received audio is decoded only if a check, a probe or a command
+// stats asks for it.
 func TestToneIsMeasuredOnRequest(t *testing.T) {
 	_, server := e2etest.Serve(t)
 	e2etest.Start(t, "echo", "--server", server).Says(t, "waiting for calls")

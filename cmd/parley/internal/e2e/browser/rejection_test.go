@@ -88,8 +88,8 @@ func rejectedInMidCall(t *testing.T, preload, what string, check func(t *testing
 	})
 }
 
-// An answer of the terminal that the page cannot apply changes nothing, and both report why. The offer
-// that follows is answered anew.
+// An answer of the terminal that the page cannot apply changes nothing, and both report why. The
+// offer that follows is answered anew.
 func TestRejectedAnswerOfTheTerminal(t *testing.T) {
 	rejectedInMidCall(t, spoilAnswers, "1", func(t *testing.T, tab *webtest.Tab, p *e2etest.Process) {
 		e2etest.ChatHas(tab, "cannot take the answer of zoe")
@@ -97,8 +97,8 @@ func TestRejectedAnswerOfTheTerminal(t *testing.T) {
 	})
 }
 
-// If that one cannot be applied either, the page goes on by another connection, which a terminal that
-// answers accepts.
+// If that one cannot be applied either, the page goes on by another connection, which a terminal
+// that answers accepts.
 func TestRejectedAnswersOfTheTerminal(t *testing.T) {
 	rejectedInMidCall(t, spoilAnswers, "2", func(t *testing.T, tab *webtest.Tab, p *e2etest.Process) {
 		e2etest.ChatHas(tab, "cannot go on by the connection with zoe")

@@ -15,8 +15,8 @@ import (
 	"parley/cmd/parley/internal/scenario"
 )
 
-// TestReports probes a Chromium tab of the page, a page like the original ones, and an echo, and writes the
-// results into the topic interop.
+// TestReports probes a Chromium tab of the page, a page like the original ones, and an echo, and
+// writes the results into the topic interop.
 func TestReports(t *testing.T) {
 	page, server := e2etest.Serve(t, "--limits", "off")
 	b := e2etest.Browsers().Chromium(t, nil)

@@ -7,8 +7,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// A call of a terminal rings in a tab: declined, it ends with 12; answered with audio only, the terminal
-// receives no video; and it receives video when the camera is turned on.
+// A call of a terminal rings in a tab: declined, it ends with 12; answered with audio only, the
+// terminal receives no video; and it receives video when the camera is turned on.
 func TestTerminalRingsATab(t *testing.T) {
 	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := e2etest.Serve(t)

@@ -83,7 +83,8 @@ func TestSendGoesOn(t *testing.T) {
 	}
 }
 
-// TestReceiveRetryBoundsTheWait: a transfer that is taken up within --retry may take longer than that.
+// TestReceiveRetryBoundsTheWait: a transfer that is taken up within --retry may take longer than
+// that.
 func TestReceiveRetryBoundsTheWait(t *testing.T) {
 	_, server := e2etest.Serve(t)
 	path, data := e2etest.BigFile(t, t.TempDir(), 8<<20)

@@ -37,7 +37,8 @@ func active(on bool) string {
 	})()`, on)
 }
 
-// The large layer that Chromium sends is recorded, the small one while that is switched off, and the large one again.
+// The large layer that Chromium sends is recorded, the small one while that is switched off, and
+// the large one again.
 func TestLayersOfATab(t *testing.T) {
 	page, server := e2etest.Serve(t)
 	bob := e2etest.Start(t, "answer", "--as", "bob", "--server", server, "--once", "--record", "%p.webm", "--output", "ndjson", "--stats-interval", "250ms")
@@ -71,8 +72,8 @@ func TestLayersOfATab(t *testing.T) {
 	}
 }
 
-// TestAnotherCodecOfLayers: a file of another codec takes the place of video in several sizes that is sent to a tab,
-// and such video its place again.
+// TestAnotherCodecOfLayers: a file of another codec takes the place of video in several sizes that
+// is sent to a tab, and such video its place again.
 func TestAnotherCodecOfLayers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.ivf")
 	if err := e2etest.MakeSample(file); err != nil {

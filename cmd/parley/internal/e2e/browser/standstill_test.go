@@ -9,8 +9,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// standstills are the times in which the video of a tab stood still, by its own account, beside the times that the
-// machine kept it waiting.
+// standstills are the times in which the video of a tab stood still, by its own account, beside the
+// times that the machine kept it waiting.
 type standstills struct {
 	t    *testing.T
 	tab  *webtest.Tab
@@ -26,7 +26,8 @@ type machineLook struct {
 	waited time.Duration
 }
 
-// standstill is one of them: froze is how long it took in all, and excuse how much of that may be the machine's.
+// standstill is one of them: froze is how long it took in all, and excuse how much of that may be
+// the machine's.
 type standstill struct{ froze, excuse time.Duration }
 
 func (s standstill) String() string {
@@ -94,7 +95,8 @@ func (s *standstills) longest() (longest standstill) {
 	for _, f := range seen {
 		froze := time.Duration(f.Froze * float64(time.Second))
 		over := time.UnixMilli(int64(f.At))
-		// The end is reported a little later than it happens, and the looks are not more exact than their distance.
+		// The end is reported a little later than it happens, and the looks are not more exact than
+		// their distance.
 		excuse := s.waited(over.Add(-froze-2*lookTime), over.Add(lookTime))
 		s.t.Logf("a standstill of %v", standstill{froze, excuse})
 		if froze-excuse >= longest.froze-longest.excuse {

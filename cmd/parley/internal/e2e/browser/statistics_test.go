@@ -12,8 +12,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// TestStatisticsAgree: what we report of a call with a Chromium tab is what Chromium reports of it, but for what is on its
-// way between the two looks.
+// TestStatisticsAgree: what we report of a call with a Chromium tab is what Chromium reports of it,
+// but for what is on its way between the two looks.
 func TestStatisticsAgree(t *testing.T) {
 	_, server := e2etest.Serve(t)
 	tab := e2etest.Browsers().Chromium(t, nil).Open(e2etest.OriginalPages(t) + "/video.html?as=page&server=" + server)
@@ -130,7 +130,8 @@ func lossy(stream map[string]any) bool {
 	return lost != 0 || dropped != 0
 }
 
-// compare reports whether a value of theirs is not between two of ours. What one of the two does not measure is not compared.
+// compare reports whether a value of theirs is not between two of ours. What one of the two does
+// not measure is not compared.
 func compare(what string, before, theirs, after any) []string {
 	low, number := before.(float64)
 	if before == nil || theirs == nil {

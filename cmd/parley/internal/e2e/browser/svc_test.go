@@ -9,8 +9,9 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// TestVP9LayersOfATab: VP9 with spatial layers, as Chromium encodes it, is received with the size of the highest layer, and
-// a decoder that knows nothing of layers shows one frame of that size for each packet of the recording.
+// TestVP9LayersOfATab: VP9 with spatial layers, as Chromium encodes it, is received with the size
+// of the highest layer, and a decoder that knows nothing of layers shows one frame of that size for
+// each packet of the recording.
 func TestVP9LayersOfATab(t *testing.T) {
 	preload := smallCamera + `{
 		const add = RTCPeerConnection.prototype.addTrack;

@@ -38,7 +38,8 @@ func TestTabCallsTerminal(t *testing.T) {
 	})
 }
 
-// A terminal receives the screen of a tab in place of its camera, in the same call, and the camera again.
+// A terminal receives the screen of a tab in place of its camera, in the same call, and the camera
+// again.
 func TestTabSharesScreen(t *testing.T) {
 	b := e2etest.Browsers().Chromium(t, nil)
 	page, server := e2etest.Serve(t)
@@ -142,7 +143,8 @@ func answersOnceFree(t *testing.T, server, name string) *e2etest.Process {
 	}
 }
 
-// What a tab sends is recorded as it came, and plays elsewhere. The codec is one that the file holds.
+// What a tab sends is recorded as it came, and plays elsewhere. The codec is one that the file
+// holds.
 func TestRecordingOfATab(t *testing.T) {
 	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, server := e2etest.Serve(t)

@@ -11,7 +11,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// tabEchoes makes a tab send back what it gets, decoded and encoded anew, in its size however busy the machine is.
+// tabEchoes makes a tab send back what it gets, decoded and encoded anew, in its size however busy
+// the machine is.
 const tabEchoes = `Promise.all(window[Symbol.for('webtest.peers')].at(-1).getTransceivers().filter(t => t.sender.track).map(async t => {
 	await t.sender.replaceTrack(t.receiver.track);
 	const p = t.sender.getParameters();
@@ -36,15 +37,17 @@ const tabRecords = `new Promise((done, fail) => {
 	video.requestVideoFrameCallback(shown);
 })`
 
-// TestQualityThroughATab: the numbers in the video and the markers in the audio live through a browser that decodes and
-// encodes them anew: in what it sends back, and, of the video, in what it records by itself, where a browser that is
-// short of time stretches the audio. How late they are on a busy machine is not for this test.
+// TestQualityThroughATab: the numbers in the video and the markers in the audio live through a
+// browser that decodes and encodes them anew: in what it sends back, and, of the video, in what it
+// records by itself, where a browser that is short of time stretches the audio. How late they are
+// on a busy machine is not for this test.
 func TestQualityThroughATab(t *testing.T) {
 	qualityThroughATab(t, e2etest.Browsers().Chromium(t, nil), "--expect", "video.psnr>=20", "--expect", "audio.markers>=4",
 		"--expect", "video.latency>=1", "--expect", "audio.latency>=1", "--expect", "av-sync<=60000")
 }
 
-// qualityThroughATab has a tab send back and record what it is sent, and holds what comes back to some expectations.
+// qualityThroughATab has a tab send back and record what it is sent, and holds what comes back to
+// some expectations.
 func qualityThroughATab(t *testing.T, b *webtest.Browser, expect ...string) {
 	page, server := e2etest.Serve(t)
 	tab := b.Open("about:blank")

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// waits returns how long this test, and what it has started, had to wait for a processor: on a machine with too much to do
-// video freezes by itself, whatever the network does. It knows from Linux alone, and elsewhere says 0.
+// waits returns how long this test, and what it has started, had to wait for a processor: on a
+// machine with too much to do video freezes by itself, whatever the network does. It knows from
+// Linux alone, and elsewhere says 0.
 type waits struct {
 	waited map[string]time.Duration // by thread, ever
 	stolen time.Duration            // by other machines on the same processors, ever

@@ -6,8 +6,8 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// TestCallsAcrossNodes signs in Chromium, Firefox and a terminal through the load balancer, each at another node,
-// and has each of them call another.
+// TestCallsAcrossNodes signs in Chromium, Firefox and a terminal through the load balancer, each at
+// another node, and has each of them call another.
 func TestCallsAcrossNodes(t *testing.T) {
 	d := start(t, "--page-auto")
 	chromium := e2etest.Browsers().Chromium(t, nil)

@@ -30,7 +30,8 @@ var Builds = []Build{
 // Binary returns the path of parley as plain go build makes it.
 var Binary = buildWith("")
 
-// buildWith returns a function that builds parley on its first call and returns the path of the binary.
+// buildWith returns a function that builds parley on its first call and returns the path of the
+// binary.
 func buildWith(variable string, args ...string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		dir, err := binaries.make()
@@ -79,8 +80,8 @@ func (f *folders) remove() error {
 	return errors.Join(errs...)
 }
 
-// Start runs the binary of a build in the background, with env as its environment. Without $PATH it finds no
-// ffmpeg.
+// Start runs the binary of a build in the background, with env as its environment. Without $PATH it
+// finds no ffmpeg.
 func (b Build) Start(t *testing.T, env []string, args ...string) *Process {
 	t.Helper()
 	path, err := b.Path()

@@ -10,7 +10,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// Browsers returns the browsers of this process, which are started on first use and end with [Main].
+// Browsers returns the browsers of this process, which are started on first use and end with
+// [Main].
 var Browsers = sync.OnceValue(func() *webtest.Pool { return &webtest.Pool{} })
 
 // InBrowsers runs a test in Chromium and in Firefox.
@@ -55,8 +56,8 @@ func SeesAndHears(t *testing.T, tab *webtest.Tab, hz float64) {
 	tab.WaitTone(hz)
 }
 
-// OriginalPages serves pages that behave like the original ones until the test ends and returns their URL.
-// The query parameter server is the address of their signaling server.
+// OriginalPages serves pages that behave like the original ones until the test ends and returns
+// their URL. The query parameter server is the address of their signaling server.
 func OriginalPages(t *testing.T) string {
 	t.Helper()
 	root, err := moduleRoot()

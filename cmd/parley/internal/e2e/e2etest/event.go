@@ -14,8 +14,8 @@ import (
 // Event is one line of --output ndjson.
 type Event map[string]any
 
-// ReadEvents parses the output of --output ndjson. It returns an error for a line that is no event of the
-// schema.
+// ReadEvents parses the output of --output ndjson. It returns an error for a line that is no event
+// of the schema.
 func ReadEvents(text string) ([]Event, error) {
 	var events []Event
 	d := json.NewDecoder(strings.NewReader(text))
@@ -54,7 +54,8 @@ func (e Event) Has(want []string) bool {
 	return true
 }
 
-// ReceivesFrames waits until more frames than now were received on the track whose statistics have a value.
+// ReceivesFrames waits until more frames than now were received on the track whose statistics have
+// a value.
 func (p *Process) ReceivesFrames(t *testing.T, key, value string, more int) {
 	t.Helper()
 	begun := -1

@@ -51,7 +51,8 @@ func moduleRoot() (string, error) {
 	return "", err
 }
 
-// RewriteTopic replaces the part of a topic between <!-- name --> and <!-- /name -->, both included, by text.
+// RewriteTopic replaces the part of a topic between <!-- name --> and <!-- /name -->, both
+// included, by text.
 func RewriteTopic(topic, name, text string) error {
 	root, err := moduleRoot()
 	if err != nil {

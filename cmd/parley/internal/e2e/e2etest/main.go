@@ -9,9 +9,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs the tests of a package and exits. It ends the browsers, removes the binaries that were built,
-// and fails if a goroutine is left. programs maps the names of programs, which the tests find in $PATH, to
-// functions that the test binary runs as these programs.
+// Main runs the tests of a package and exits. It ends the browsers, removes the binaries that were
+// built, and fails if a goroutine is left. programs maps the names of programs, which the tests
+// find in $PATH, to functions that the test binary runs as these programs.
 func Main(m testscript.TestingM, programs map[string]func()) {
 	testscript.Main(checked{Browsers().Around(m)}, programs)
 }

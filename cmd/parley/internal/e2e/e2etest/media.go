@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// FFprobe returns what ffprobe prints about a file: a line KEY=VALUE for each value, with counted frames.
+// FFprobe returns what ffprobe prints about a file: a line KEY=VALUE for each value, with counted
+// frames.
 func FFprobe(file string) (string, error) {
 	out, err := exec.Command("ffprobe", "-v", "error", "-count_frames", "-show_entries",
 		"stream=codec_name,codec_type,width,height,nb_read_frames,sample_rate,channels:format=duration,format_name",
@@ -20,9 +21,9 @@ func FFprobe(file string) (string, error) {
 	return string(out), nil
 }
 
-// MakeSample makes a file of three seconds with ffmpeg. Its extension sets the container and the codecs. The
-// names vp9.*, av1.*, b.* (H.264 with B-frames), yuv444.* (H.264) and tenbit.* (VP9) set another codec, large.*
-// larger frames.
+// MakeSample makes a file of three seconds with ffmpeg. Its extension sets the container and the
+// codecs. The names vp9.*, av1.*, b.* (H.264 with B-frames), yuv444.* (H.264) and tenbit.* (VP9)
+// set another codec, large.* larger frames.
 func MakeSample(file string) error {
 	video := []string{"-f", "lavfi", "-i", "testsrc=size=320x240:rate=10:duration=3"}
 	audio := []string{"-f", "lavfi", "-i", "sine=frequency=600:duration=3"}

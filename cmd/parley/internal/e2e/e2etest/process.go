@@ -28,8 +28,8 @@ type Process struct {
 	Exited   chan struct{} // closed after Cmd.Wait
 }
 
-// Start runs parley in the background, in a folder of its own, until the test ends. Its arguments and output
-// are logged if the test fails.
+// Start runs parley in the background, in a folder of its own, until the test ends. Its arguments
+// and output are logged if the test fails.
 func Start(t *testing.T, args ...string) *Process {
 	t.Helper()
 	path, err := Binary()
@@ -56,8 +56,8 @@ func StartTyping(t *testing.T, args ...string) *Process {
 	return p
 }
 
-// StartCommanded is Start with --input ndjson. write writes a command and waits until the reply reports
-// success.
+// StartCommanded is Start with --input ndjson. write writes a command and waits until the reply
+// reports success.
 func StartCommanded(t *testing.T, args ...string) (p *Process, write func(command string)) {
 	t.Helper()
 	p = Start(t, append(args, "--input", "ndjson", "--output", "ndjson", "--stats-interval", "0")...)
@@ -72,7 +72,8 @@ func StartCommanded(t *testing.T, args ...string) (p *Process, write func(comman
 	}
 }
 
-// Serve runs parley serve until the test ends and returns the URL of its page and the address of its signaling.
+// Serve runs parley serve until the test ends and returns the URL of its page and the address of
+// its signaling.
 func Serve(t *testing.T, flags ...string) (page, server string) {
 	t.Helper()
 	p := Start(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--output", "ndjson"}, flags...)...)
@@ -128,7 +129,8 @@ func Launch(t *testing.T, cmd *exec.Cmd, args []string) *Process {
 	return p
 }
 
-// StartProcess runs a command in the background. Out gets its stdout, unless the command has another one.
+// StartProcess runs a command in the background. Out gets its stdout, unless the command has
+// another one.
 func StartProcess(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{Cmd: cmd, Out: NewOutput(), Err: NewOutput(), Exited: make(chan struct{})}
 	if cmd.Stderr = p.Err; cmd.Stdout == nil {

@@ -11,8 +11,8 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// An offer names what this build can do something with: all that can be received and recorded, or where the video is to
-// be seen, all that it can decode.
+// An offer names what this build can do something with: all that can be received and recorded, or
+// where the video is to be seen, all that it can decode.
 func TestOffersOfEachBuild(t *testing.T) {
 	_, server := e2etest.Serve(t)
 	all := []string{"AV1", "H264", "VP8", "VP9"}

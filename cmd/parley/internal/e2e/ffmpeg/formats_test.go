@@ -35,8 +35,8 @@ type formatFile struct {
 	make     func(t *testing.T, dir, path string)
 }
 
-// The content of each file: 3 s of video that flashes white, and of audio that is loud, between 1.5 s and 1.7 s. The left
-// channel has twice the amplitude of the right one.
+// The content of each file: 3 s of video that flashes white, and of audio that is loud, between 1.5
+// s and 1.7 s. The left channel has twice the amplitude of the right one.
 const (
 	flashVideo = "testsrc2=size=%s:rate=%d:duration=3,lutyuv=y=val/4,drawbox=color=white:t=fill:enable='between(t,1.5,1.7)'"
 	beepAudio  = "aevalsrc='if(between(t,1.5,1.7),0.6,0.01)*sin(2*PI*880*t)|if(between(t,1.5,1.7),0.3,0.005)*sin(2*PI*880*t)':s=48000:d=3"
@@ -219,7 +219,8 @@ func byGopus(t *testing.T, _, path string) {
 	}
 }
 
-// byARecord makes a file with arecord from the ALSA device of the machine that $PARLEY_LAB runs commands in: see package lab.
+// byARecord makes a file with arecord from the ALSA device of the machine that $PARLEY_LAB runs
+// commands in: see package lab.
 func byARecord(t *testing.T, dir, path string) {
 	t.Helper()
 	lab := os.Getenv("PARLEY_LAB")
@@ -442,8 +443,9 @@ func (m *measuredFile) measureAudio(t *testing.T, path string) {
 	}
 }
 
-// TestFormats sends files of many producers in calls and compares the recordings with the files: length, frames, channels
-// and the offset between video and audio. It writes the table of the topic sources.
+// TestFormats sends files of many producers in calls and compares the recordings with the files:
+// length, frames, channels and the offset between video and audio. It writes the table of the topic
+// sources.
 func TestFormats(t *testing.T) {
 	dir := t.TempDir()
 	files := formatFiles()

@@ -11,8 +11,9 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// TestRecordingOfChanges: a call that is held and resumed, and whose video gets another source and another codec, is
-// recorded whole: all parts are in the files, each decodes, and audio and video belong together in each.
+// TestRecordingOfChanges: a call that is held and resumed, and whose video gets another source and
+// another codec, is recorded whole: all parts are in the files, each decodes, and audio and video
+// belong together in each.
 func TestRecordingOfChanges(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"large.ivf", "vp9.ivf", "film.mkv"} {
@@ -54,7 +55,8 @@ func TestRecordingOfChanges(t *testing.T) {
 // otherSource is another source of the video, and what of its track shows that it comes.
 type otherSource struct{ source, key, value string }
 
-// takeChanges records a call that is held and resumed, and then changed. The recordings are in the folder.
+// takeChanges records a call that is held and resumed, and then changed. The recordings are in the
+// folder.
 func takeChanges(t *testing.T, extension string, sources []string, changes []otherSource) (folder string) {
 	t.Helper()
 	_, server := e2etest.Serve(t)
@@ -78,7 +80,8 @@ func takeChanges(t *testing.T, extension string, sources []string, changes []oth
 	return bob.Cmd.Dir
 }
 
-// decodesTo decodes all video and audio of a file, without a complaint; the frames are so wide, one after the other.
+// decodesTo decodes all video and audio of a file, without a complaint; the frames are so wide, one
+// after the other.
 func decodesTo(t *testing.T, file, want string) {
 	t.Helper()
 	var talk bytes.Buffer
@@ -94,7 +97,8 @@ func decodesTo(t *testing.T, file, want string) {
 	}
 }
 
-// inStep reports whether the test video and the test audio in a file belong together, and that other requirements hold.
+// inStep reports whether the test video and the test audio in a file belong together, and that
+// other requirements hold.
 func inStep(t *testing.T, file string, also ...string) {
 	t.Helper()
 	args := []string{"verify", file, "--video-size", "320x240@15", "-q"}

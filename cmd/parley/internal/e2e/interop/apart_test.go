@@ -104,7 +104,8 @@ func (c *apartCall) holds() {
 	c.shows()
 }
 
-// restarts has our side look for another path: there are new credentials at both ends, of ours for each transport, and media go on.
+// restarts has our side look for another path: there are new credentials at both ends, of ours for
+// each transport, and media go on.
 func (c *apartCall) restarts() {
 	c.Helper()
 	pairs := c.pairs()

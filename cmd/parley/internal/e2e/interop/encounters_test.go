@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// An encounter is one call with a peer that is not ours: who it is, whether that side offers, and what the call is about.
+// An encounter is one call with a peer that is not ours: who it is, whether that side offers, and
+// what the call is about.
 type encounter struct {
 	Peer   string `json:"peer"`
 	Offers bool   `json:"offers"`
@@ -36,7 +37,8 @@ func interopColumns() [][2]string {
 	}
 }
 
-// coreEncounters are those of the matrix that every run of the tests has; browsers have tests of their own.
+// coreEncounters are those of the matrix that every run of the tests has; browsers have tests of
+// their own.
 func coreEncounters() (encounters []encounter) {
 	for _, peer := range []string{"aiortc", "gstreamer"} {
 		for _, offers := range []bool{false, true} {
@@ -68,7 +70,8 @@ func allEncounters() (encounters []encounter) {
 	return encounters
 }
 
-// audio reports whether a call has audio, video the codec of its video, and data if it has a channel.
+// audio reports whether a call has audio, video the codec of its video, and data if it has a
+// channel.
 func (c encounter) audio() bool { return c.What == "audio" || c.What == "all" }
 
 func (c encounter) video() string {

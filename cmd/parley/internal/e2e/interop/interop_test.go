@@ -275,8 +275,9 @@ func missingUnless(ok bool, what string) string {
 	return what
 }
 
-// TestInterop calls with the peers of others: with PARLEY_INTEROP=all with all of them, and keeps the results; with a part of
-// the name of a call, with those; without, with those that every run of the tests has.
+// TestInterop calls with the peers of others: with PARLEY_INTEROP=all with all of them, and keeps
+// the results; with a part of the name of a call, with those; without, with those that every run of
+// the tests has.
 func TestInterop(t *testing.T) {
 	only := os.Getenv("PARLEY_INTEROP")
 	encounters := encountersOf(only)

@@ -17,7 +17,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// stranger is a peer that is not ours, in one call. What it sees is a JSON object, see testdata/wire.py.
+// stranger is a peer that is not ours, in one call. What it sees is a JSON object, see
+// testdata/wire.py.
 type stranger interface {
 	saw() (map[string]any, error)
 }

@@ -113,7 +113,8 @@ func sign(r encounterResult, notes *[]string) string {
 	return fmt.Sprintf("%s <sup>%d</sup>", shown, at+1)
 }
 
-// TestInteropTopic checks that the table is that of the stored run, which has every call of the matrix once.
+// TestInteropTopic checks that the table is that of the stored run, which has every call of the
+// matrix once.
 func TestInteropTopic(t *testing.T) {
 	data, err := os.ReadFile(matrixFile)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// TestLab runs testdata/devices.sh on a machine with a camera and an audio device that are known: $PARLEY_LAB is the
-// command that runs another one there, as `lab -t SECONDS -o FOLDER -- COMMAND`, with this file system, and FOLDER as
-// /out.
+// TestLab runs testdata/devices.sh on a machine with a camera and an audio device that are known:
+// $PARLEY_LAB is the command that runs another one there, as `lab -t SECONDS -o FOLDER -- COMMAND`,
+// with this file system, and FOLDER as /out.
 func TestLab(t *testing.T) {
 	lab := os.Getenv("PARLEY_LAB")
 	if lab == "" {
@@ -137,7 +137,8 @@ func labCamera(t *testing.T, out string) {
 	}
 }
 
-// labUnplugged: what came before the camera was gone and after it was back are one stream that decodes.
+// labUnplugged: what came before the camera was gone and after it was back are one stream that
+// decodes.
 func labUnplugged(t *testing.T, out string) {
 	if rates := readAll(out, "dora.log"); !regexp.MustCompile(`(?s)"fps":[1-9].*"fps":0[,}].*"fps":[1-9]`).MatchString(rates) {
 		t.Errorf("frames did not come, stop and come again")
@@ -149,7 +150,8 @@ func labUnplugged(t *testing.T, out string) {
 	}
 }
 
-// labMicrophone listens for the tone in the last recording, which is the first without a silence: see devices.sh.
+// labMicrophone listens for the tone in the last recording, which is the first without a silence:
+// see devices.sh.
 func labMicrophone(t *testing.T, out string) {
 	files, err := filepath.Glob(filepath.Join(out, "tone?.ogg"))
 	if err != nil || len(files) == 0 {
@@ -170,8 +172,8 @@ func labMicrophone(t *testing.T, out string) {
 	}
 }
 
-// labPlayed listens to what was recorded from the card, in parts of 100 ms: in those without a silence, of which an emulated
-// machine that gets no time has few, the caller's tone is heard.
+// labPlayed listens to what was recorded from the card, in parts of 100 ms: in those without a
+// silence, of which an emulated machine that gets no time has few, the caller's tone is heard.
 func labPlayed(t *testing.T, out string) {
 	raw := decode(t, filepath.Join(out, "played.wav"), "-f", "s16le", "-ac", "1", "-ar", "48000")
 	const part = 2 * 48000 / 10
@@ -202,7 +204,8 @@ func load(t *testing.T) string {
 	return string(data)
 }
 
-// listen measures samples of 48 kHz: the frequency by how often they cross zero, and the longest silence in ms.
+// listen measures samples of 48 kHz: the frequency by how often they cross zero, and the longest
+// silence in ms.
 func listen(raw []byte) (hz float64, gap int) {
 	const window = 480
 	crossings, quiet := 0, 0

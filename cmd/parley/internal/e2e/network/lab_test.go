@@ -68,8 +68,8 @@ func newNetwork(t *testing.T) *lab {
 	}
 	l := &lab{t: t}
 	l.wan = l.hold("wan", &host{t: t, user: user})
-	// A bridge takes the lowest address of its ports, if it is given none: with another host it might get a new one, and those that
-	// know the old one do not reach wan for ten seconds.
+	// A bridge takes the lowest address of its ports, if it is given none: with another host it
+	// might get a new one, and those that know the old one do not reach wan for ten seconds.
 	l.wan.sh(`ip link set lo up
 		ip link add net address 02:00:5e:00:53:01 type bridge
 		ip addr add 203.0.113.1/24 dev net

@@ -63,8 +63,8 @@ func toSay(who string, n int) (all []string) {
 	return all
 }
 
-// TestNetworkNetem: a call over an emulated link connects at the first try and stays connected, its text arrives complete
-// and in order, and its statistics agree with the counts of the link.
+// TestNetworkNetem: a call over an emulated link connects at the first try and stays connected, its
+// text arrives complete and in order, and its statistics agree with the counts of the link.
 func TestNetworkNetem(t *testing.T) {
 	for name, c := range map[string]netem.Config{
 		"delay, jitter, loss and reordering": {Delay: 200 * time.Millisecond, Jitter: 50 * time.Millisecond, Loss: .02, Reorder: .05, Seed: 1},

@@ -33,8 +33,8 @@ func (f *faulty) cutToBob() {
 	f.hosts[1].cut(allUDP + " ip saddr { 203.0.113.11, 203.0.113.31 }")
 }
 
-// ends waits until both ends of a call have ended because its path is gone. One of them may be notified
-// so by the other.
+// ends waits until both ends of a call have ended because its path is gone. One of them may be
+// notified so by the other.
 func (f *faulty) ends(since time.Time, notified bool) {
 	f.t.Helper()
 	failed := 0

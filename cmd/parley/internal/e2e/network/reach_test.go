@@ -44,9 +44,9 @@ func lastPair(t *testing.T, events []e2etest.Event) (pair e2etest.Event) {
 	return pair
 }
 
-// reaches checks that the selected pair goes to an address of the peer without a relay. Which of the
-// candidates at that address is chosen is a matter of what is checked first: STUN gives a public host
-// server-reflexive ones there, too.
+// reaches checks that the selected pair goes to an address of the peer without a relay. Which of
+// the candidates at that address is chosen is a matter of what is checked first: STUN gives a
+// public host server-reflexive ones there, too.
 func reaches(t *testing.T, events []e2etest.Event, address string) {
 	t.Helper()
 	pair := lastPair(t, events)

@@ -19,8 +19,9 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// audioSystem is a PulseAudio of its own, with two audio devices that are not there: what is played to "ears" can be
-// recorded, and what is played to "mouth" is what the microphone "mouthpiece" hears.
+// audioSystem is a PulseAudio of its own, with two audio devices that are not there: what is played
+// to "ears" can be recorded, and what is played to "mouth" is what the microphone "mouthpiece"
+// hears.
 type audioSystem struct {
 	t   *testing.T
 	env []string

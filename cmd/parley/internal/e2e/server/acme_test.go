@@ -27,8 +27,8 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// authority is a small certificate authority that speaks ACME (RFC 8555) and checks for real that it speaks with the host. It does not
-// check signatures: they are the client library's.
+// authority is a small certificate authority that speaks ACME (RFC 8555) and checks for real that
+// it speaks with the host. It does not check signatures: they are the client library's.
 type authority struct {
 	*httptest.Server
 	host      string
@@ -145,7 +145,8 @@ func (a *authority) sign(w http.ResponseWriter, r *http.Request, order map[strin
 	a.say(w, 200, order)
 }
 
-// A server with --acme gets its certificate at the first visit, by either challenge, and keeps it over a restart.
+// A server with --acme gets its certificate at the first visit, by either challenge, and keeps it
+// over a restart.
 func TestACME(t *testing.T) {
 	const host = "call.example.org"
 	for _, kind := range []string{"tls-alpn-01", "http-01"} {

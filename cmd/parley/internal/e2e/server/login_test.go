@@ -147,7 +147,8 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("the reason is not reported: %s", alice.Err)
 		}
 	}
-	// With relays alone it takes what the webhook gave: a TURN server is there, though it does not answer.
+	// With relays alone it takes what the webhook gave: a TURN server is there, though it does not
+	// answer.
 	alice := e2etest.Start(t, "call", "bob", "--server", server, "--as", "alice", "--token", "good", "--ice-policy", "relay", "--timeout", "1s")
 	if code, err := alice.Wait(); err != nil || strings.Contains(alice.Err.String(), "there is no TURN server") {
 		t.Errorf("exit code %d (%v): %s", code, err, alice.Err)

@@ -23,8 +23,8 @@ func writeSecret(t *testing.T, path, content string) {
 	}
 }
 
-// A token comes from a file, which is read again before the token expires. The webhook gets a secret header
-// from another file.
+// A token comes from a file, which is read again before the token expires. The webhook gets a
+// secret header from another file.
 func TestTokenFile(t *testing.T) {
 	dir := t.TempDir()
 	tokenFile, headerFile := filepath.Join(dir, "token"), filepath.Join(dir, "headers")

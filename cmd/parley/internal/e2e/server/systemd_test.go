@@ -39,8 +39,8 @@ func activate(t *testing.T, names string, sockets []interface{ File() (*os.File,
 	return e2etest.Launch(t, cmd, append([]string{"serve"}, args...))
 }
 
-// TestSystemd checks that serve uses the sockets of systemd in place of its default address, and that it
-// reports when it is ready, alive and stopping.
+// TestSystemd checks that serve uses the sockets of systemd in place of its default address, and
+// that it reports when it is ready, alive and stopping.
 func TestSystemd(t *testing.T) {
 	var sockets []interface{ File() (*os.File, error) }
 	var addresses []string

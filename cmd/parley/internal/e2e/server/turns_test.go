@@ -42,8 +42,8 @@ func relayURL(t *testing.T, events []e2etest.Event, prefix, suffix string) strin
 	return ""
 }
 
-// tlsRelay runs a TURN server over TLS with a certificate of its own, and returns the certificate's file
-// and the server as --ice-server takes it.
+// tlsRelay runs a TURN server over TLS with a certificate of its own, and returns the certificate's
+// file and the server as --ice-server takes it.
 func tlsRelay(t *testing.T) (certFile, iceServer string) {
 	t.Helper()
 	cert, key, err := certtest.New("localhost", 1)
@@ -70,7 +70,8 @@ func TestRelayedOverTLS(t *testing.T) {
 	relayedCall(t, server, "--ca", certFile, "--ice-server", iceServer).Says(t, `"relayProtocol":"tls"`)
 }
 
-// TestDoctorRelayedOverTLS: --ca counts for the call of doctor too, not only for its check of the server.
+// TestDoctorRelayedOverTLS: --ca counts for the call of doctor too, not only for its check of the
+// server.
 func TestDoctorRelayedOverTLS(t *testing.T) {
 	certFile, iceServer := tlsRelay(t)
 	_, server, _ := e2etest.ServeEvents(t)
@@ -107,7 +108,8 @@ func startTURN(t *testing.T, credentials turnserver.Credentials) net.Addr {
 	return socket.LocalAddr()
 }
 
-// Somebody has been signed in for longer than its first credentials can begin a call. When called, it has fresh ones.
+// Somebody has been signed in for longer than its first credentials can begin a call. When called,
+// it has fresh ones.
 func TestFreshCredentials(t *testing.T) {
 	var later atomic.Int64
 	credentials := turnserver.Credentials{Secret: "north", TTL: time.Hour, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
@@ -146,7 +148,8 @@ func TestFreshCredentials(t *testing.T) {
 	isRelayed(t, bob)
 }
 
-// The hello-world pages, which may go through relays alone, find one in what the server answers to init.
+// The hello-world pages, which may go through relays alone, find one in what the server answers to
+// init.
 func TestHelloRelayed(t *testing.T) {
 	e2etest.InBrowsers(t, func(t *testing.T, b *webtest.Browser) {
 		page, _, _ := e2etest.ServeEvents(t, "--turn", netip.AddrPortFrom(coturntest.LocalAddress(t), 0).String(), "--turn-open")

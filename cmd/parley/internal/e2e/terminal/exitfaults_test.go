@@ -158,8 +158,8 @@ func callVillain(t *testing.T, server string, does func(*villain)) {
 	})
 }
 
-// TestHangupSignal: SIGHUP, as of a terminal that is closed, hangs up, ends the program of a source and finishes
-// the recording.
+// TestHangupSignal: SIGHUP, as of a terminal that is closed, hangs up, ends the program of a source
+// and finishes the recording.
 func TestHangupSignal(t *testing.T) {
 	server := signaltest.Start(t, nil)
 	bob := e2etest.Start(t, "answer", "--as", "bob", "--server", server, "--audio", "test", "--output", "ndjson")

@@ -36,7 +36,8 @@ func TestShowInATerminal(t *testing.T) {
 		"echo ended with $?; exec sleep 1000", path, server, strings.Repeat(" --say 'more than the region below has rows'", 12))
 	tmux("new-session", "-d", "-x", "90", "-y", "34", command)
 	t.Cleanup(func() { tmux("kill-server") })
-	// until waits for a screen on which the rows of the video are whole, and one of the texts is there.
+	// until waits for a screen on which the rows of the video are whole, and one of the texts is
+	// there.
 	until := func(columns, rows int, text ...string) {
 		t.Helper()
 		var screen string
@@ -73,8 +74,8 @@ func TestShowInATerminal(t *testing.T) {
 	}
 }
 
-// TestShowOfChanges: the video comes back after a call was on hold, with another source, another size, another codec, and
-// with the first one again.
+// TestShowOfChanges: the video comes back after a call was on hold, with another source, another
+// size, another codec, and with the first one again.
 func TestShowOfChanges(t *testing.T) {
 	dir := t.TempDir()
 	for name, args := range map[string][]string{

@@ -11,8 +11,8 @@ import (
 	"parley/cmd/parley/internal/e2e/e2etest"
 )
 
-// A package that prepares tables before main begins makes every command slower, completion in a shell
-// among them. The least of several measurements does not depend on the load of the machine.
+// A package that prepares tables before main begins makes every command slower, completion in a
+// shell among them. The least of several measurements does not depend on the load of the machine.
 func TestStartOfPackages(t *testing.T) {
 	const runs, limit = 7, 12 // ms
 	path, err := e2etest.Binary()

@@ -78,7 +78,8 @@ func originForm(s sdptext.Section) string {
 	return "bad"
 }
 
-// counterpart returns the section of an offer that a section of the answer belongs to, the zero Section for none.
+// counterpart returns the section of an offer that a section of the answer belongs to, the zero
+// Section for none.
 func counterpart(ours []sdptext.Section, i int) sdptext.Section {
 	if i < len(ours) {
 		return ours[i]
@@ -86,7 +87,8 @@ func counterpart(ours []sdptext.Section, i int) sdptext.Section {
 	return sdptext.Section{}
 }
 
-// sameOrNot returns "same" if a property of the media sections of two descriptions is the same, or else "other".
+// sameOrNot returns "same" if a property of the media sections of two descriptions is the same, or
+// else "other".
 func sameOrNot(a, b []sdptext.Section, of func(sdptext.Section) string) string {
 	if len(a) != len(b) {
 		return "other"
@@ -144,8 +146,8 @@ func sectionFacts(s, offered sdptext.Section) []Fact {
 	return facts
 }
 
-// notOffered returns the codecs and header extensions of an answer that were not offered, which is an error (RFC 3264 section
-// 6.1, RFC 8285 section 6).
+// notOffered returns the codecs and header extensions of an answer that were not offered, which is
+// an error (RFC 3264 section 6.1, RFC 8285 section 6).
 func notOffered(s, offered sdptext.Section) []string {
 	var all []string
 	names := func(s sdptext.Section) (codecs, extensions []string) {

@@ -27,8 +27,8 @@ type Fact struct {
 	Value event.Value
 }
 
-// Facts are what has been observed in a call: the values of each key in order, and those that hold now. Their methods may be
-// called from any goroutine.
+// Facts are what has been observed in a call: the values of each key in order, and those that hold
+// now. Their methods may be called from any goroutine.
 type Facts struct {
 	keys map[string]event.Kind // that checks know
 
@@ -144,8 +144,9 @@ func (f *Facts) Snapshot() map[string][]event.Value {
 	return all
 }
 
-// Match reports whether a check holds: by a value that holds now, or by one from number since on, counted from 0. It returns
-// the number after that value. Of a number only the present value counts.
+// Match reports whether a check holds: by a value that holds now, or by one from number since on,
+// counted from 0. It returns the number after that value. Of a number only the present value
+// counts.
 func (f *Facts) Match(c event.Check, since int) (next int, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -20,7 +20,8 @@ func check(t *testing.T, raw string) event.Check {
 	return c
 }
 
-// TestMatch: a state counts while it holds, an occurrence from a number on, a number by its present value.
+// TestMatch: a state counts while it holds, an occurrence from a number on, a number by its present
+// value.
 func TestMatch(t *testing.T) {
 	f := testFacts()
 	match := func(raw string, since int) bool { _, ok := f.Match(check(t, raw), since); return ok }
@@ -88,8 +89,8 @@ const offer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE
 	"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=extmap:1 urn:x\r\n" +
 	"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:1\r\n"
 
-// TestOfAnswer: an answer that adds codecs and extensions, exchanges sections or has a bad origin is distinguished from a
-// valid one.
+// TestOfAnswer: an answer that adds codecs and extensions, exchanges sections or has a bad origin
+// is distinguished from a valid one.
 func TestOfAnswer(t *testing.T) {
 	valid := "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n" +
 		"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=recvonly\r\na=setup:active\r\n" +

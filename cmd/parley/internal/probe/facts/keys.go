@@ -8,8 +8,8 @@ import (
 	"parley/media"
 )
 
-// Keys returns the keys that expect and never of a scenario know: those of calls, which are those of --expect, and those that
-// only a probe observes.
+// Keys returns the keys that expect and never of a scenario know: those of calls, which are those
+// of --expect, and those that only a probe observes.
 func Keys(ofCalls map[string]event.Kind) map[string]event.Kind {
 	keys := maps.Clone(ofCalls)
 	maps.Copy(keys, map[string]event.Kind{

@@ -90,8 +90,8 @@ func (a *Mutator) loses(m signal.Message) bool {
 	return a.answers.Add(1) > 1 && !a.lost.Swap(true)
 }
 
-// delays reports whether a message of the peer is delivered later: from its first offer in a call that
-// is up on, until this side has sent one.
+// delays reports whether a message of the peer is delivered later: from its first offer in a call
+// that is up on, until this side has sent one.
 func (a *Mutator) delays(m signal.Message, next signaling.DeliverFunc) bool {
 	if !a.does("glare-reoffer") || m.Type != signal.Offer && m.Type != signal.ICECandidate {
 		return false
@@ -125,10 +125,10 @@ func candidateChanges() []string {
 }
 
 // laterChanges are those of the messages of a call that is up. The offer is invalid (RFC 8285
-// section 4.2: 0 identifies no header extension), the first one is lost, or the first answer to one;
-// each offer is sent twice, or followed by one that is older than the latest that was answered; each
-// answer is preceded by the one before it, and by a rejection with its number; the first offer of the
-// peer is not delivered before ours is sent.
+// section 4.2: 0 identifies no header extension), the first one is lost, or the first answer to
+// one; each offer is sent twice, or followed by one that is older than the latest that was
+// answered; each answer is preceded by the one before it, and by a rejection with its number; the
+// first offer of the peer is not delivered before ours is sent.
 func laterChanges() []string {
 	return []string{
 		"bad-reoffer", "drop-reoffer", "drop-reanswer", "repeat-reoffer", "stale-reoffer", "stale-reanswer", "glare-reoffer",
@@ -154,9 +154,9 @@ func (a *Mutator) laterOffer(m signal.Message) []signal.Message {
 	return []signal.Message{m}
 }
 
-// staleOffer returns the latest offer before the one that was answered last, nil if there is none. The
-// one that was answered last is not stale before the peer has processed another: a peer that ignores
-// the next offer, because it crosses one of its own, answers this one again.
+// staleOffer returns the latest offer before the one that was answered last, nil if there is none.
+// The one that was answered last is not stale before the peer has processed another: a peer that
+// ignores the next offer, because it crosses one of its own, answers this one again.
 func (a *Mutator) staleOffer() *signal.Message {
 	for _, m := range slices.Backward(a.offers) {
 		if m.Extension != nil && m.Extension.Number < a.processed.Load() {

@@ -30,8 +30,8 @@ import (
 	"parley/signal"
 )
 
-// An Observer records what happens in a call, for the checks of scenarios, as the middleware next to the signaling
-// server. Its methods may be called from any goroutine.
+// An Observer records what happens in a call, for the checks of scenarios, as the middleware next
+// to the signaling server. Its methods may be called from any goroutine.
 type Observer struct {
 	*facts.Facts
 	// OnSend is called with each description that is sent, nil for none, and is set before Attach.

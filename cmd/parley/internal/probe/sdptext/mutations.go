@@ -124,8 +124,8 @@ func setup(all []Section, role string) {
 	}
 }
 
-// transportAttributes returns the attributes that are valid in the session part and in each section (RFC 8839 section 4.4.4,
-// RFC 8842 section 5).
+// transportAttributes returns the attributes that are valid in the session part and in each section
+// (RFC 8839 section 4.4.4, RFC 8842 section 5).
 func transportAttributes() []string {
 	return []string{"a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:"}
 }

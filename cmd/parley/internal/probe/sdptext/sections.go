@@ -1,4 +1,5 @@
-// Package sdptext edits session descriptions as text, so that a test can send what no parser writes.
+// Package sdptext edits session descriptions as text, so that a test can send what no parser
+// writes.
 package sdptext
 
 import "strings"
