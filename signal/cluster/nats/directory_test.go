@@ -106,3 +106,31 @@ func TestTakenFromDeadNode(t *testing.T) {
 		t.Errorf("message to the session whose name was taken: got %+v, want Lost", m)
 	}
 }
+
+// TestLeaseOfPausedNode lets the lease of a node end by the clocks of nodes only, as when the clock of the
+// NATS server is late: another node takes a name, and the node finds out by itself that its lease had
+// ended.
+func TestLeaseOfPausedNode(t *testing.T) {
+	t.Parallel()
+	n, other := twoNodes(t)
+	alice, bob := attach(n), attach(other)
+	alice.mustClaim(t, "alice")
+	if live, err := other.isLive(t.Context(), n.ID()); err != nil || !live {
+		t.Fatalf("node with a lease: live %v, %v", live, err)
+	}
+	other.peers.mu.Lock()
+	s := other.peers.seen[n.ID()]
+	other.peers.seen[n.ID()] = sighting{s.revision, s.since.Add(-other.opts.Lease)}
+	other.peers.mu.Unlock()
+	bob.mustClaim(t, "alice")
+	if m := alice.next(t); m.Kind != cluster.Lost || m.From != bob.SessionID {
+		t.Errorf("message to the session whose name was taken: got %+v, want Lost", m)
+	}
+	n.renewed.Add(-int64(n.opts.Lease))
+	n.renewNow.Store(true)
+	n.wakeUp()
+	eventually(t, "the node knows that its lease had ended", func() bool { return value(t, n.metrics.leasesLost) == 1 })
+	if live, err := other.isLive(t.Context(), n.ID()); err != nil || !live {
+		t.Errorf("node that has renewed its lease: live %v, %v", live, err)
+	}
+}

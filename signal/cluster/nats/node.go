@@ -95,7 +95,8 @@ type Node struct {
 	renewNow   atomic.Bool // the lease is to be renewed at the next wake
 	began      time.Time
 
-	lease       lease // owned by run
+	lease       lease     // owned by run
+	nextLook    time.Time // when the leases of other nodes are read; owned by run
 	peers       peers
 	names       names
 	reasserting atomic.Bool
@@ -124,7 +125,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	n.names.entries = make(map[cluster.Name]*entry)
-	n.peers.live = make(map[cluster.NodeID]peer)
+	n.peers.live, n.peers.seen = make(map[cluster.NodeID]peer), make(map[cluster.NodeID]sighting)
 	n.forgotten.of = make(map[cluster.NodeID]forgottenEpoch)
 	for i := range n.links {
 		n.links[i].of = make(map[cluster.SessionID]map[cluster.SessionID]*link)
@@ -472,7 +473,8 @@ func (n *Node) renew() error {
 	case err != nil:
 		return err
 	}
-	if lost {
+	// By the clock of another node, the lease may have ended: see peers.see.
+	if lost || n.lease.held && n.now()-n.renewed.Load() >= int64(n.opts.Lease) {
 		n.metrics.leasesLost.Inc()
 		n.names.leases.Add(1)
 		n.log.Warn("the lease of this node had ended: other nodes may have taken its names")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -24,13 +25,34 @@ func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5) }
 
 // peers are the nodes that have a lease.
 type peers struct {
-	mu   sync.Mutex // guards live
+	mu   sync.Mutex // guards what follows
 	live map[cluster.NodeID]peer
+	seen map[cluster.NodeID]sighting
 }
 
 type peer struct {
 	host     string
 	settings string
+}
+
+// sighting is a lease that was read: its revision, and when that was read first.
+type sighting struct {
+	revision uint64
+	since    time.Time
+}
+
+// see notes a lease that was read. It reports false if the lease was not renewed for its length, by the
+// clock of this node: the NATS server may not have noticed its end, because those have clocks of their
+// own.
+func (p *peers) see(id cluster.NodeID, revision uint64, lease time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, ok := p.seen[id]
+	if !ok || s.revision != revision {
+		s = sighting{revision, time.Now()}
+		p.seen[id] = s
+	}
+	return time.Since(s.since) < lease
 }
 
 func (p *peers) has(id cluster.NodeID) bool {
@@ -74,13 +96,25 @@ func (n *Node) pollNodes() {
 		}
 	}
 	n.peers.mu.Lock()
-	var gone []cluster.NodeID
+	var gone, look []cluster.NodeID
 	for id := range n.peers.live {
-		if !live[id] {
+		switch {
+		case !live[id]:
+			gone = append(gone, id)
+		case !time.Now().Before(n.nextLook):
+			look = append(look, id)
+		}
+	}
+	maps.DeleteFunc(n.peers.seen, func(id cluster.NodeID, _ sighting) bool { return !live[id] })
+	n.peers.mu.Unlock()
+	if len(look) > 0 {
+		n.nextLook = time.Now().Add(jitter(n.opts.Lease / 2))
+	}
+	for _, id := range look {
+		if live, err := n.isLive(ctx, id); err == nil && !live {
 			gone = append(gone, id)
 		}
 	}
-	n.peers.mu.Unlock()
 	for _, id := range gone {
 		n.nodeLost(id)
 	}
@@ -89,7 +123,7 @@ func (n *Node) pollNodes() {
 // addPeer notes a node that has a lease.
 func (n *Node) addPeer(ctx context.Context, b *buckets, id cluster.NodeID) {
 	entry, err := b.leases.Get(ctx, leaseKey(id))
-	if err != nil {
+	if err != nil || !n.peers.see(id, entry.Revision(), n.opts.Lease) {
 		return
 	}
 	var value leaseValue
@@ -132,9 +166,9 @@ func (n *Node) isLive(ctx context.Context, id cluster.NodeID) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	switch _, err := b.leases.Get(ctx, leaseKey(id)); {
+	switch entry, err := b.leases.Get(ctx, leaseKey(id)); {
 	case err == nil:
-		return true, nil
+		return n.peers.see(id, entry.Revision(), n.opts.Lease), nil
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return false, nil
 	default:
