@@ -233,8 +233,9 @@ type nodeProcess struct {
 	waiting map[int]chan event
 }
 
-// startNodeProcess starts a node. Its messages go to onEvent, in their order.
-func startNodeProcess(t testing.TB, o Options, onEvent func(event)) *nodeProcess {
+// startNodeProcess starts a node, with more environment variables. Its messages go to onEvent, in their
+// order.
+func startNodeProcess(t testing.TB, o Options, onEvent func(event), environment ...string) *nodeProcess {
 	t.Helper()
 	o.Logger = nil
 	options, err := json.Marshal(o)
@@ -246,7 +247,7 @@ func startNodeProcess(t testing.TB, o Options, onEvent func(event)) *nodeProcess
 		t.Fatal(err)
 	}
 	p := &nodeProcess{command: exec.Command(self, "-test.run=^$"), onEvent: onEvent, ended: make(chan struct{}), waiting: make(map[int]chan event)}
-	p.command.Env = append(os.Environ(), nodeEnvironment+"="+string(options))
+	p.command.Env = append(append(os.Environ(), nodeEnvironment+"="+string(options)), environment...)
 	p.command.Stderr = os.Stderr
 	if p.stdin, err = p.command.StdinPipe(); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,6 +28,10 @@ const environment = "PARLEY_TEST_NATS_SERVER"
 // Main runs a NATS server and ends the process, if it was started for that. The TestMain of a package
 // that uses Start calls it first.
 func Main() {
+	if err := shiftClock(os.Getenv(clockEnvironment)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	text := os.Getenv(environment)
 	if text == "" {
 		return
@@ -52,12 +58,27 @@ type Server struct {
 	URL     string
 	t       testing.TB
 	options natsserver.Options
+	machine Machine
 	command *exec.Cmd
 	stdin   io.Closer
 }
 
+// Machine is how the machine of a server differs from this one.
+type Machine struct {
+	// Disk is the size of the disk with the data, in bytes. Default: that of this machine. The data is
+	// lost when the server is killed.
+	Disk int64
+	// Clock is how far the clock is ahead.
+	Clock time.Duration
+}
+
 // Start starts a server with these options; an empty Address and Dir are chosen.
 func Start(t testing.TB, o natsserver.Options) *Server {
+	t.Helper()
+	return start(t, o, Machine{})
+}
+
+func start(t testing.TB, o natsserver.Options, m Machine) *Server {
 	t.Helper()
 	if o.Address == "" {
 		o.Address = net.JoinHostPort("127.0.0.1", freePort(t))
@@ -65,7 +86,7 @@ func Start(t testing.TB, o natsserver.Options) *Server {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	s := &Server{t: t, options: o}
+	s := &Server{t: t, options: o, machine: m}
 	s.Restart()
 	t.Cleanup(s.Kill)
 	return s
@@ -86,7 +107,15 @@ func (s *Server) Restart() {
 		s.t.Fatal(err)
 	}
 	c := exec.Command(self, "-test.run=^$")
-	c.Env = append(os.Environ(), environment+"="+string(options))
+	if s.machine.Disk > 0 {
+		unshare := "-m"
+		if os.Getuid() != 0 {
+			unshare = "-Urm"
+		}
+		mount := `mount -t tmpfs -o size="$1" none "$2" && exec "$3" "-test.run=^$"`
+		c = exec.Command("unshare", unshare, "sh", "-c", mount, "sh", strconv.FormatInt(s.machine.Disk, 10), s.options.Dir, self)
+	}
+	c.Env = append(os.Environ(), environment+"="+string(options), Clock(s.machine.Clock))
 	c.Stderr = os.Stderr
 	stdin, err := c.StdinPipe()
 	if err != nil {
@@ -130,14 +159,37 @@ func (s *Server) Pause() { _ = s.command.Process.Signal(syscall.SIGSTOP) }
 // Resume lets a paused process go on.
 func (s *Server) Resume() { _ = s.command.Process.Signal(syscall.SIGCONT) }
 
+// FillDisk leaves no space on the disk of a server that has one of its own.
+func (s *Server) FillDisk() {
+	s.t.Helper()
+	path := filepath.Join("/proc", strconv.Itoa(s.command.Process.Pid), "root", s.options.Dir, "filler")
+	f, err := os.Create(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	_ = f.Close()
+	if !errors.Is(err, syscall.ENOSPC) {
+		s.t.Fatalf("disk of %d bytes: %v, want that it is full", s.machine.Disk, err)
+	}
+}
+
 // StartCluster starts count servers that work as one. Clients reach those whose URLs they are given.
 func StartCluster(t testing.TB, count int) []*Server {
 	t.Helper()
+	return StartClusterOn(t, make([]Machine, count)...)
+}
+
+// StartClusterOn starts a server on each machine, which work as one.
+func StartClusterOn(t testing.TB, machines ...Machine) []*Server {
+	t.Helper()
 	var routes []string
-	for range count {
+	for range machines {
 		routes = append(routes, net.JoinHostPort("127.0.0.1", freePort(t)))
 	}
-	servers := make([]*Server, count)
+	servers := make([]*Server, len(machines))
 	var group sync.WaitGroup
 	for i := range servers {
 		o := natsserver.Options{Name: fmt.Sprint("nats", i), Cluster: "test", ClusterAddress: routes[i], Dir: t.TempDir(), NoAdvertise: true,
@@ -147,7 +199,7 @@ func StartCluster(t testing.TB, count int) []*Server {
 				o.Routes = append(o.Routes, "nats-route://"+r)
 			}
 		}
-		group.Go(func() { servers[i] = Start(t, o) })
+		group.Go(func() { servers[i] = start(t, o, machines[i]) })
 	}
 	group.Wait()
 	return servers
