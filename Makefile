@@ -3,7 +3,7 @@
 # make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -62,9 +62,9 @@ deps:
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	go vet -tags "$(TAGS) lab bench codecs formats" ./...
+	go vet -tags "$(TAGS) lab bench codecs formats servers" ./...
 	go vet -tags "$(TAGS) gorilla" ./signal/...
-	go tool staticcheck -tags "$(TAGS) lab bench codecs formats" ./...
+	go tool staticcheck -tags "$(TAGS) lab bench codecs formats servers" ./...
 	CGO_ENABLED=0 go vet ./media/device/...
 	CGO_ENABLED=0 go vet -tags quick ./...
 
@@ -106,6 +106,11 @@ cluster-calls: deps
 interop: deps
 	npm install --prefix cmd/parley/internal/e2e/interop/testdata --no-audit --no-fund --no-save --no-package-lock --silent
 	PARLEY_INTEROP=all go test -count=1 -timeout 40m -tags "$(TAGS)" -run 'TestInterop$$|TestChangesOfACallWithoutBundle' -v ./cmd/parley/internal/e2e/interop
+
+# Publishing by WHIP to the servers of others: LiveKit and Janus.
+whip-servers: deps
+	npm install --prefix cmd/parley/internal/e2e/interop/testdata/whipserver --no-audit --no-fund --no-save --no-package-lock --silent
+	go test -count=1 -timeout 20m -tags "$(TAGS) servers" -run TestWHIPServers -v ./cmd/parley/internal/e2e/interop
 
 # parley probe of a tab, of a page like the original ones, and of an echo; writes the
 # reports of the topic interop.
@@ -212,4 +217,4 @@ bench-tab: deps
 	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley/internal/e2e/browser
 
 clean:
-	rm -rf parley signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/internal/e2e/interop/testdata/node_modules cmd/parley/internal/e2e/gateway/testdata/node_modules
+	rm -rf parley signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/internal/e2e/interop/testdata/node_modules cmd/parley/internal/e2e/interop/testdata/whipserver/node_modules cmd/parley/internal/e2e/gateway/testdata/node_modules

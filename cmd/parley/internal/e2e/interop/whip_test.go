@@ -1,0 +1,206 @@
+//go:build unix && servers
+
+package interop
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"parley/cmd/parley/internal/e2e/e2etest"
+	"parley/cmd/parley/internal/exit"
+)
+
+// freePort returns a port of 127.0.0.1 that nothing listens on.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// awaitHTTP waits until a server answers.
+func awaitHTTP(t *testing.T, url string, server *e2etest.Process) {
+	t.Helper()
+	for end := time.Now().Add(e2etest.Patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // it does not say when it listens
+		if r, err := http.Get(url); err == nil {
+			_ = r.Body.Close()
+			return
+		}
+		if hasEnded(server) {
+			break
+		}
+	}
+	t.Fatalf("%s does not answer: %s%s", url, server.Out, server.Err)
+}
+
+// publishTo publishes to a server, restarts ICE and hangs up. published, if not nil, checks what the server has.
+func publishTo(t *testing.T, url, token string, published func()) {
+	t.Helper()
+	p, write := e2etest.StartCommanded(t, "call", url, "--token", token, "--video", "test", "--audio", "test")
+	p.Says(t, `"event":"request","method":"POST",.*"status":201`)
+	p.Says(t, `"connection":"connected"`)
+	if published != nil {
+		published()
+	}
+	write(`"command":"restart-ice"`)
+	p.Says(t, `(?s)"method":"PATCH",[^\n]*"status":200.*"connection":"connected"`)
+	write(`"command":"hangup"`)
+	p.Ends(t, int(exit.OK))
+	if out := p.Out.String(); !strings.Contains(out, `"method":"PATCH"`) || !strings.Contains(out, `"status":204`) {
+		t.Errorf("no candidates were sent: %s", out)
+	}
+	p.Says(t, `"method":"DELETE",.*"status":200`)
+}
+
+// refusesToken publishes with a token that a server refuses.
+func refusesToken(t *testing.T, url, token string) {
+	t.Helper()
+	p := e2etest.Start(t, "call", url, "--token", token, "--video", "test")
+	p.Ends(t, int(exit.Login))
+	p.Says(t, `parley: POST .*: 40[13] `)
+}
+
+// liveKitToken returns a token for the room r.
+func liveKitToken(t *testing.T, grants map[string]any) string {
+	t.Helper()
+	grants["room"] = "r"
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"iss": "devkey", "sub": "cam", "exp": time.Now().Add(time.Hour).Unix(), "video": grants,
+	}).SignedString([]byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestWHIPServers(t *testing.T) {
+	t.Run("livekit", func(t *testing.T) {
+		binary := filepath.Join(t.TempDir(), "livekit-server")
+		build := exec.Command("go", "build", "-o", binary, "github.com/livekit/livekit-server/cmd/server")
+		build.Dir = "testdata/livekit"
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		port := freePort(t)
+		server := e2etest.Launch(t, exec.Command(binary, "--dev", "--bind", "127.0.0.1", "--config-body",
+			fmt.Sprintf("port: %d\nrtc:\n  tcp_port: %d\n  udp_port: %d\n", port, freePort(t), freePort(t))), nil)
+		url := fmt.Sprintf("http://127.0.0.1:%d", port)
+		awaitHTTP(t, url, server)
+		endpoint := strings.Replace(url, "http", "whip", 1) + "/whip/v1"
+		publishTo(t, endpoint, liveKitToken(t, map[string]any{"roomJoin": true}), func() { hasLiveKitTracks(t, url, 2) })
+		refusesToken(t, endpoint, "not.a.token")
+	})
+	t.Run("janus", func(t *testing.T) {
+		folder := t.TempDir()
+		ws, port := freePort(t), freePort(t)
+		janus(t, folder, ws)
+		server := simpleWHIPServer(t, folder, ws, port)
+		url := fmt.Sprintf("http://127.0.0.1:%d/whip", port)
+		awaitHTTP(t, url+"/healthcheck", server)
+		r, err := http.Post(url+"/create", "application/json", strings.NewReader(`{"id":"cam","room":1234,"token":"verysecret"}`))
+		if err != nil || r.StatusCode != http.StatusOK {
+			t.Fatalf("%v, %v", r, err)
+		}
+		_ = r.Body.Close()
+		endpoint := strings.Replace(url, "http", "whip", 1) + "/endpoint/cam"
+		publishTo(t, endpoint, "verysecret", nil)
+		refusesToken(t, endpoint, "wrong")
+	})
+}
+
+// hasLiveKitTracks waits until LiveKit has so many tracks in the room r.
+func hasLiveKitTracks(t *testing.T, url string, want int) {
+	t.Helper()
+	token := liveKitToken(t, map[string]any{"roomAdmin": true})
+	var answer string
+	for end := time.Now().Add(e2etest.Patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) { // its API has no events
+		request, err := http.NewRequest(http.MethodPost, url+"/twirp/livekit.RoomService/ListParticipants", strings.NewReader(`{"room":"r"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+token)
+		r, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		answer = string(body)
+		var list struct {
+			Participants []struct{ Tracks []any }
+		}
+		if json.Unmarshal(body, &list) == nil && len(list.Participants) == 1 && len(list.Participants[0].Tracks) == want {
+			return
+		}
+	}
+	t.Fatalf("want %d tracks, got %s", want, answer)
+}
+
+// janus starts Janus with a room, whose API is at a port by WebSocket.
+func janus(t *testing.T, folder string, port int) {
+	t.Helper()
+	libraries, err := filepath.Glob("/usr/lib/*/janus")
+	if err != nil || len(libraries) == 0 {
+		t.Fatal("Janus is not installed; see make deps")
+	}
+	at := libraries[0]
+	for name, text := range map[string]string{
+		"janus.jcfg": fmt.Sprintf(`general: { plugins_folder = "%[1]s/plugins" transports_folder = "%[1]s/transports" events_folder = "%[1]s/events" loggers_folder = "%[1]s/loggers" debug_level = 4 }
+			nat: { full_trickle = false }
+			plugins: { disable = "libjanus_audiobridge.so,libjanus_duktape.so,libjanus_echotest.so,libjanus_lua.so,libjanus_nosip.so,libjanus_recordplay.so,libjanus_sip.so,libjanus_streaming.so,libjanus_textroom.so,libjanus_videocall.so,libjanus_voicemail.so" }
+			transports: { disable = "libjanus_http.so,libjanus_mqtt.so,libjanus_nanomsg.so,libjanus_pfunix.so,libjanus_rabbitmq.so" }`, at),
+		"janus.transport.websockets.jcfg": fmt.Sprintf(`general: { ws = true ws_port = %d ws_ip = "127.0.0.1" wss = false } admin: { admin_ws = false }`, port),
+		"janus.plugin.videoroom.jcfg":     `room-1234: { description = "test" publishers = 6 }`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e2etest.Launch(t, exec.Command("janus", "-F", folder), nil).Says(t, "WebSockets thread started")
+}
+
+// simpleWHIPServer starts the WHIP server of Debian's package simple-whip-server for Janus. The package itself
+// is not installed, because it conflicts with other versions of Node.
+func simpleWHIPServer(t *testing.T, folder string, janus, port int) *e2etest.Process {
+	t.Helper()
+	modules, err := filepath.Abs("testdata/whipserver/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"apt-get download simple-whip-server", "dpkg-deb -x simple-whip-server_*.deb .", "ln -s " + modules + " usr/share/simple-whip-server/src/node_modules"} {
+		c := exec.Command("sh", "-c", command)
+		c.Dir = folder
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+	}
+	config, err := os.ReadFile(filepath.Join(folder, "etc/simple-whip-server/config.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = bytes.Replace(config, []byte("8188"), fmt.Append(nil, janus), 1)
+	config = bytes.Replace(config, []byte("7080"), fmt.Append(nil, port), 1)
+	source := filepath.Join(folder, "usr/share/simple-whip-server/src")
+	link := filepath.Join(source, "config.js")
+	_ = os.Remove(link) // of the package, which leads to /etc
+	if err := os.WriteFile(link, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return e2etest.Launch(t, exec.Command("node", filepath.Join(source, "server.js")), nil)
+}
