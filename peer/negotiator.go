@@ -62,6 +62,7 @@ type negotiator struct {
 	restart   bool                    // the next offer restarts ICE
 	restarts  bool                    // the offer that is out restarts ICE
 	failure   error                   // why changes fail
+	noOffers  bool                    // the peer accepts no offers
 	rejection string                  // why the latest answer could not be applied, for the next offer
 }
 
@@ -304,6 +305,7 @@ func (n *negotiator) remoteOffer(ctx context.Context, m SessionDescription) erro
 	n.signaling.peerPresent = true
 	m = m.valid()
 	n.learn(m.Extension)
+	n.noOffers = m.Extension != nil && m.Extension.NoOffers
 	d, err := jsep.Parse(m.SDP)
 	if err != nil {
 		return n.reject(ctx, m, err)

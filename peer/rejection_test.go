@@ -170,6 +170,36 @@ func TestRejectedRestartChangesNothing(t *testing.T) {
 	b.awaitText("on the new path")
 }
 
+// A peer that accepts no offers is sent none for a restart; its own restart is answered.
+func TestNoOffersToAPeerThatAcceptsNone(t *testing.T) {
+	var offers atomic.Int32
+	a, b := pair(t, func(caller, answerer *Config) {
+		caller.Media.Receive = []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio}
+		caller.Signaler.(*wire).see = func(kind string, d SessionDescription) {
+			if kind == "offer" {
+				d.Extension.NoOffers = true
+			}
+		}
+		answerer.Signaler.(*wire).see = func(kind string, _ SessionDescription) {
+			if kind == "offer" {
+				offers.Add(1)
+			}
+		}
+	})
+	a.awaitConnected()
+	b.awaitConnected()
+	b.call.RestartICE()
+	a.must(a.call.Restart)
+	b.call.RestartICE()
+	a.call.Say("hello") // read after the restarts
+	b.awaitText("hello")
+	b.call.Say("hello")
+	a.awaitText("hello")
+	if n := offers.Load(); n != 0 {
+		t.Errorf("got %d offers to a peer that accepts none", n)
+	}
+}
+
 // Rejections of nothing, or with any reason at all, do no harm.
 func TestHostileRejections(t *testing.T) {
 	var sides [2]*side

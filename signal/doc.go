@@ -133,6 +133,7 @@
 //	processed       in an offer: the number of the peer's latest offer that the sender has answered
 //	                or rejected; 0 if it is left out
 //	browser         true if the sender is a browser; a terminal leaves it out
+//	noOffers        true in an offer whose sender accepts none, such as a client of WHIP
 //	rejected        in an answer: the offer is not accepted, and why
 //	answerRejected  in an offer: the answer to the offer before could not be applied, and why
 //

@@ -25,6 +25,9 @@ type Extension struct {
 	// Browser reports that the sender is a browser, which is the impolite peer when its offer and
 	// that of a terminal cross.
 	Browser bool `json:"browser,omitempty"`
+	// NoOffers belongs to an Offer: its sender accepts none, such as a client of WHIP, and restarts
+	// ICE by itself.
+	NoOffers bool `json:"noOffers,omitempty"`
 	// Rejected belongs to an Answer: the offer is not accepted, and why. Nothing changes. SDP may
 	// be empty, and is not to be applied.
 	Rejected string `json:"rejected,omitempty"`
@@ -44,6 +47,8 @@ func (e *Extension) Check(typ Type) error {
 		return fmt.Errorf("invalid extension: got number %d and processed %d, want 1 and 0 to %d", e.Number, e.Processed, uint64(MaxOfferNumber))
 	case e.Processed != 0 && typ != Offer:
 		return fmt.Errorf("invalid %s: has Processed, which only an offer has", typ)
+	case e.NoOffers && typ != Offer:
+		return fmt.Errorf("invalid %s: has NoOffers, which only an offer has", typ)
 	case e.Rejected != "" && typ != Answer:
 		return fmt.Errorf("invalid %s: has Rejected, which only an answer has", typ)
 	case e.AnswerRejected != "" && typ != Offer:

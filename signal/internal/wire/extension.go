@@ -14,7 +14,7 @@ func parseExtension(value []byte, typ signal.Type) *signal.Extension {
 	if !ok {
 		return nil
 	}
-	members := lastMembers(o, "version", "number", "processed", "browser", "rejected", "answerRejected")
+	members := lastMembers(o, "version", "number", "processed", "browser", "noOffers", "rejected", "answerRejected")
 	e := &signal.Extension{Version: signal.ExtensionVersion, Number: number(members["number"])}
 	if e.Number == 0 || number(members["version"]) != signal.ExtensionVersion {
 		return nil
@@ -26,6 +26,11 @@ func parseExtension(value []byte, typ signal.Type) *signal.Extension {
 	}
 	if browser, ok := members["browser"]; ok {
 		if e.Browser = isTrue(browser); !e.Browser && string(browser) != "false" {
+			return nil
+		}
+	}
+	if none, ok := members["noOffers"]; ok && typ == signal.Offer {
+		if e.NoOffers = isTrue(none); !e.NoOffers && string(none) != "false" {
 			return nil
 		}
 	}

@@ -17,6 +17,9 @@ func TestExtensionOf(t *testing.T) {
 		want  *signal.Extension
 	}{
 		{signal.Offer, `{"version":1,"number":7}`, &signal.Extension{Version: 1, Number: 7}},
+		{signal.Offer, `{"version":1,"number":7,"noOffers":true}`, &signal.Extension{Version: 1, Number: 7, NoOffers: true}},
+		{signal.Answer, `{"version":1,"number":7,"noOffers":true}`, &signal.Extension{Version: 1, Number: 7}},
+		{signal.Offer, `{"version":1,"number":7,"noOffers":1}`, nil},
 		{signal.Offer, `{"version":1,"number":9007199254740991,"browser":true}`, &signal.Extension{Version: 1, Number: 9007199254740991, Browser: true}},
 		{signal.Answer, `{"version":1,"number":8,"browser":false}`, &signal.Extension{Version: 1, Number: 8}},
 		{signal.Answer, `{"version":1,"number":7,"rejected":"no\u001b[2J\r\n ö \u202e"}`, &signal.Extension{Version: 1, Number: 7, Rejected: "no?[2J?? ? ?"}},

@@ -29,6 +29,9 @@ func TestSession(t *testing.T) {
 	if d := time.Since(began); d > 900*time.Millisecond {
 		t.Errorf("the answer took %s, although the user has sent the end of candidates", d)
 	}
+	if x := offers[0].Extension; x == nil || !x.NoOffers {
+		t.Errorf("got the extension %+v, want that the client accepts no offers", x)
+	}
 	location, tag := created.Header.Get("Location"), created.Header.Get("ETag")
 	if !strings.HasPrefix(location, "/whip/bob/") || len(location) < len("/whip/bob/")+26 || strings.Contains(location, "?") {
 		t.Errorf("got Location %q, want an absolute path with a secret", location)

@@ -340,7 +340,7 @@ func (s *session) negotiate(ctx context.Context, o *offer, wait time.Duration) (
 	s.mu.Lock()
 	s.number++
 	s.answer, s.candidates, s.complete, s.called = nil, nil, false, true
-	s.send(cluster.Offer, description{Type: "offer", SDP: text, Extension: &signal.Extension{Version: signal.ExtensionVersion, Number: s.number}})
+	s.send(cluster.Offer, description{Type: "offer", SDP: text, Extension: &signal.Extension{Version: signal.ExtensionVersion, Number: s.number, NoOffers: true}})
 	if o.complete {
 		s.sendCandidate(o, "", "")
 	}

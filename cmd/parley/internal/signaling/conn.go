@@ -351,7 +351,7 @@ func wireExtension(x *peer.Extension) *signal.Extension {
 		return nil
 	}
 	return &signal.Extension{
-		Version: signal.ExtensionVersion, Number: x.Number, Processed: x.Processed, Browser: x.Browser,
+		Version: signal.ExtensionVersion, Number: x.Number, Processed: x.Processed, Browser: x.Browser, NoOffers: x.NoOffers,
 		Rejected: x.Rejected, AnswerRejected: x.AnswerRejected,
 	}
 }
@@ -361,7 +361,7 @@ func Description(m signal.Message) peer.SessionDescription {
 	d := peer.SessionDescription{SDP: m.SDP}
 	if x := m.Extension; x != nil {
 		d.Extension = &peer.Extension{
-			Number: x.Number, Processed: x.Processed, Browser: x.Browser, Rejected: x.Rejected, AnswerRejected: x.AnswerRejected,
+			Number: x.Number, Processed: x.Processed, Browser: x.Browser, NoOffers: x.NoOffers, Rejected: x.Rejected, AnswerRejected: x.AnswerRejected,
 		}
 	}
 	return d
