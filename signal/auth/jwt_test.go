@@ -228,3 +228,18 @@ func TestJWTKeyFiles(t *testing.T) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
+
+// A client that requests no name, as those of a gateway, gets that of the token, if it is one.
+func TestJWTNamesTheClient(t *testing.T) {
+	tokens, err := auth.LoadJWT(t.Context(), write(t, []byte(secret)), &auth.JWTOptions{Now: func() time.Time { return time.Unix(1000, 0) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for subject, valid := range map[string]bool{"alice": true, "": false, "a  b": false, strings.Repeat("x", 65): false} {
+		token := sign(t, jwt.SigningMethodHS256, []byte(secret), jwt.MapClaims{"sub": subject, "exp": 2000}, "")
+		grant, err := tokens.Authorize(t.Context(), signal.LoginRequest{Token: token})
+		if valid && (err != nil || grant.Name != subject) || !valid && !errors.As(err, new(*signal.Denied)) {
+			t.Errorf("%.20q: got %+v, %v", subject, grant, err)
+		}
+	}
+}

@@ -172,7 +172,7 @@ func serveOptions(cmd *cli.Command, std stdio.Streams) (o serve.Options, err err
 		},
 		Admin:   serve.AdminOptions{Address: cmd.String("admin"), Hosts: cmd.StringSlice("admin-host")},
 		Cluster: serve.ClusterOptions{NATS: cmd.String("nats"), Credentials: cmd.String("nats-creds"), Prefix: cmd.String("nats-prefix")},
-		WHIP: cmd.Bool("whip"), WHEP: cmd.Bool("whep"),
+		WHIP:    cmd.Bool("whip"), WHEP: cmd.Bool("whep"),
 		Version: config.Version(),
 	}
 	if o.Sockets, err = serve.PassedSockets(); err != nil {

@@ -160,3 +160,25 @@ func TestBrowserPublishes(t *testing.T) {
 	p.Ends(t, 0)
 	tab.Close()
 }
+
+// TestPageAnswers plays from a page: the person there is asked, and the camera is sent once the call is accepted.
+func TestPageAnswers(t *testing.T) {
+	base, _ := serve(t)
+	tab := e2etest.Browsers().Chromium(t, nil).Open(base + "/?as=tab")
+	e2etest.Idle(tab)
+	player := func() *e2etest.Process {
+		t.Helper()
+		p := e2etest.Start(t, "call", strings.Replace(base, "http", "whep", 1)+"/whep/tab", "--expect", "video.frames>=10", "--expect", "audio.packets>=10", "--timeout", "50s")
+		tab.Wait(`document.querySelector('#ringing').checkVisibility() && document.querySelector('#ringing').innerText.includes('whep-')`)
+		return p
+	}
+	p := player()
+	tab.Click("#declineBtn")
+	p.Ends(t, 12)
+	e2etest.Idle(tab)
+	p = player()
+	tab.Click("#acceptBtn")
+	p.Ends(t, 0)
+	e2etest.Idle(tab)
+	tab.NoErrors()
+}
