@@ -31,7 +31,7 @@ In the relay dialect a message does not name its sender: the operand is the peer
 to answer; the hello-world page's names are the default:
    parley answer --dialect relay --server ws://localhost:8000 [NAME]`,
 		Flags: slices.Concat(config.AnswerFlags(false), config.MediaOutFlags(), config.CallFlags(0),
-			config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+			config.SignalingFlags(""), config.ManualFlags(), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return answerAs(ctx, cmd, std, ownName("", "", "parley"), false)
@@ -46,6 +46,9 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 		return err
 	}
 	defer r.Report.CloseInto(&err)
+	if err := readManual(cmd, s, false); err != nil {
+		return err
+	}
 	if cmd.Bool("allow-probe") {
 		s.Attach = slices.Insert(s.Attach, 0, control.Allow)
 	}
@@ -53,7 +56,7 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 		s.Name = ownName(s.Dialect, "Saruman", name)
 	}
 	a := answer.New(s, r)
-	a.Once, a.Echo = cmd.Bool("once"), echo
+	a.Once, a.Echo = cmd.Bool("once") || s.Manual, echo
 	if s.Dialect == signal.DialectRelay {
 		a.Partner, err = config.Peer(cmd, map[string]string{"Saruman": "Gandalf", "Gandalf": "Saruman"}[s.Name])
 	} else if cmd.Args().Present() {

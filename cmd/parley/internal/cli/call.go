@@ -37,9 +37,12 @@ A URL in place of NAME publishes by WHIP or plays by WHEP, see parley help whip:
    parley call whip://localhost:8080/whip/cam --video test --audio test
    parley call wheps://live.example.org/whep/cam --record %t.webm --play
 
+Without any server, each of the two pastes the line that the other one shows:
+   parley call --manual --video test      # with: parley answer --manual
+
 In the relay dialect the hello-world page's names are the default:
    parley call --dialect relay --server ws://localhost:8000 --say 'hello!'`,
-		Flags:        slices.Concat(config.MediaOutFlags(), config.WaitFlags(), config.CallFlags(45*time.Second), config.WHIPFlags(), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		Flags:        slices.Concat(config.MediaOutFlags(), config.WaitFlags(), config.CallFlags(45*time.Second), config.WHIPFlags(), config.SignalingFlags(""), config.ManualFlags(), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, r, err := readOptions(cmd, std)
@@ -47,6 +50,9 @@ In the relay dialect the hello-world page's names are the default:
 				return err
 			}
 			defer r.Report.CloseInto(&err)
+			if err := readManual(cmd, s, true); err != nil {
+				return err
+			}
 			defaultName := ""
 			if s.Dialect == signal.DialectRelay {
 				defaultName = "Saruman"

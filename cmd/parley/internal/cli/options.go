@@ -60,11 +60,33 @@ func readTarget(cmd *cli.Command, o *session.Options, otherwise string) (name st
 	if o.WHIP, err = config.ReadWHIP(cmd, otherwise, o.Video != "" || o.Audio != ""); err != nil {
 		return "", err
 	}
+	if o.Manual && otherwise == "" {
+		otherwise = "peer"
+	}
 	if o.Endpoint != nil && len(args) == 1 {
 		o.Server = o.Endpoint.URL.String()
 		return o.WHIP.URL, nil
 	}
 	return config.Peer(cmd, otherwise)
+}
+
+// readManual checks the options of a command with --manual, whose caller makes the offer.
+func readManual(cmd *cli.Command, o *session.Options, caller bool) error {
+	if !o.Manual {
+		return nil
+	}
+	switch {
+	case o.Input:
+		return exit.Usagef("--manual and --input both read standard input")
+	case o.Video == "-" || o.Audio == "-":
+		return exit.Usagef("--manual and a source of - both read standard input; give the source as a file")
+	case o.Wait > 0:
+		return exit.Usagef("--manual and --wait exclude each other: nobody signs in")
+	}
+	if o.ManualCaller = caller; !cmd.IsSet("timeout") {
+		o.Timeout = 0 // people take a while
+	}
+	return nil
 }
 
 func readSignaling(cmd *cli.Command, o *session.Options) (err error) {

@@ -22,6 +22,7 @@ import (
 type Signaling struct {
 	Server  string // names the program if there is one
 	Program string // command of --signaling that takes the place of the server, "" for none
+	Manual  bool   // people take the place of the server, by copy and paste
 	Name    string // --as, "" for the default of the command
 	Dialect signal.Dialect
 	Header  http.Header
@@ -45,7 +46,14 @@ func SignalingFlags(as string) []cli.Flag {
 	})
 }
 
-// ReadSignaling reads the flags of SignalingFlags.
+// ManualFlags are the flags of commands that can do without a server.
+func ManualFlags() []cli.Flag {
+	return Category("SIGNALING", []cli.Flag{
+		Bool("manual", "exchange one line with the peer by copy and paste, in place of --server, see parley help adapters"),
+	})
+}
+
+// ReadSignaling reads the flags of SignalingFlags and ManualFlags.
 func ReadSignaling(cmd *cli.Command) (s Signaling, err error) {
 	s.Server, s.Name = cmd.String("server"), cmd.String("as")
 	if s.Token, err = readToken(cmd); err != nil {
@@ -64,10 +72,18 @@ func ReadSignaling(cmd *cli.Command) (s Signaling, err error) {
 	return s, err
 }
 
-// readProgram reads --signaling.
+// readProgram reads --signaling and --manual.
 func (s *Signaling) readProgram(cmd *cli.Command) error {
 	value := cmd.String("signaling")
-	if value == "" {
+	switch s.Manual = cmd.Bool("manual"); {
+	case s.Manual && value != "":
+		return exit.Usagef("--manual and --signaling exclude each other")
+	case s.Manual && cmd.String("dialect") != "call":
+		return exit.Usagef("--manual and --dialect exclude each other: there is no server")
+	case s.Manual:
+		s.Server = "the line"
+		return nil
+	case value == "":
 		return nil
 	}
 	command, ok := strings.CutPrefix(value, "exec:")

@@ -79,8 +79,11 @@ func SignIn(ctx context.Context, o *Options, r *resources.Resources) (*signaling
 func SignalingOptions(o *Options, r *resources.Resources) signaling.Options {
 	so := signaling.Options{Signaling: o.Signaling, ICEServers: o.ICEServers, RelayOnly: o.RelayOnly, Timeout: o.Timeout, RetryTaken: o.RetryTaken, WHIP: o.WHIP,
 		Report: r.Report, Logger: r.Logger}
-	if o.Program != "" {
+	switch {
+	case o.Program != "":
 		so.Open = func(ctx context.Context) (signaling.Transport, error) { return startAdapter(ctx, o, r) }
+	case o.Manual:
+		so.Open = func(context.Context) (signaling.Transport, error) { return newExchange(o, r) }
 	}
 	return so
 }

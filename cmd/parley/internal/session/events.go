@@ -76,6 +76,7 @@ func (c *Session) stateChanged(e peer.StateChanged) {
 		ev.Message = fmt.Sprintf("nothing comes from %s, waiting for it", sanitize.Text(c.peer))
 	}
 	c.Emit(ev)
+	c.watchSilence(e.State == webrtc.PeerConnectionStateDisconnected)
 	c.Received.MeasurePath(e)
 }
 

@@ -21,6 +21,8 @@ type Options struct {
 	config.WHIP
 	Channels []datachannel.Options // that a caller opens; none: one with the usual label
 	Input    bool                  // there are commands on standard input
+	// ManualCaller makes the offer of --manual.
+	ManualCaller bool
 
 	Codecs       []string             // preferred for video, nil for any
 	decodable    []string             // what this machine can show of video, nil for all

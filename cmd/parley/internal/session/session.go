@@ -57,6 +57,7 @@ type Session struct {
 	ctx       context.Context // of what runs beside the call
 	cancel    context.CancelFunc
 	abort     chan struct{} // closed when a signal ends the call
+	silence   *time.Timer   // of watchSilence, used by the goroutine of the call; nil while something comes
 
 	mu     sync.Mutex // guards the following
 	failed error      // of a source, a sink: it ends the call
@@ -187,6 +188,9 @@ func peerConfig(c *Session, signaler *signaling.Signaler) (peer.Config, error) {
 			conf.Media.Receive = nil
 		}
 	}
+	if c.options.Manual {
+		conf.Timeouts.Failed = manualPatience
+	}
 	if c.resources.RTPDump != nil {
 		conf.OnRTP = c.resources.RTPDump.WriteRTP
 	}
@@ -225,6 +229,7 @@ func (c *Session) Run(ctx context.Context) error {
 		watch.Go(func() { c.presence.run(ctx) })
 	}
 	end, err := c.Call.Run(ctx)
+	c.watchSilence(false)
 	cause := context.Cause(ctx)
 	hangUp(nil)
 	watch.Wait()

@@ -204,7 +204,7 @@ func isTaken(err error) bool {
 
 func (s *Options) reportLogin(err error) {
 	say := fmt.Sprintf("signed in as %s at %s", sanitize.Text(s.Name), sanitize.Text(s.Server))
-	if err != nil {
+	if err != nil || s.Manual {
 		say = ""
 	}
 	s.Report.Report(event.Event{Name: "login", Fields: event.Fields("name", s.Name, "success", err == nil), Message: say})
