@@ -59,6 +59,7 @@ type Client struct {
 type outgoing struct {
 	frame   []byte
 	typ     signal.Type
+	peer    string // the receiver of a message
 	written chan struct{}
 }
 
@@ -185,7 +186,7 @@ func (c *Client) Send(ctx context.Context, m signal.Message) error {
 	}
 	c.partner.noteSent(m, time.Now()) // before a reply can come
 	c.calls.noteSent(m)
-	return c.enqueue(ctx, outgoing{frame: frame, typ: m.Type})
+	return c.enqueue(ctx, outgoing{frame: frame, typ: m.Type, peer: m.Peer})
 }
 
 func (c *Client) enqueue(ctx context.Context, o outgoing) error {

@@ -28,8 +28,8 @@ type State struct {
 	Lost bool
 	// Err is why the connection broke.
 	Err error
-	// Resumed is true if the server kept the session: calls go on, and each message is delivered
-	// once. Otherwise the client has logged in anew; the server knows of no call, and messages in
+	// Resumed is true if the server kept the session, or continues that of another server: calls go
+	// on, and each message is delivered once. Otherwise the client has logged in anew; the server knows of no call, and messages in
 	// flight are lost.
 	Resumed bool
 }
@@ -137,12 +137,11 @@ func (c *Client) redial(ctx context.Context) (t *transport, resumed bool, err er
 func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (t *transport, resumed bool, err error) {
 	stop := context.AfterFunc(ctx, func() { _ = ws.NetConn().SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	resumeToken, name, received := c.session.resumeState()
-	token, err := c.token()
-	if err != nil {
+	ask := c.session.resumeRequest()
+	name := ask.Name
+	if ask.Token, err = c.token(); err != nil {
 		return nil, false, err
 	}
-	ask := wire.LoginRequest{Name: name, Token: token, Extended: true, ResumeToken: resumeToken, Ack: received}
 	reply, err := c.exchangeLogin(ws, ask)
 	if err != nil {
 		return nil, false, err
@@ -152,6 +151,10 @@ func (c *Client) resume(ctx context.Context, ws *websocket.Conn) (t *transport, 
 		again, ok := c.session.replayFrom(reply.Ack)
 		if !ok {
 			return nil, false, &LoginError{Name: name, Code: signal.CodeExpired, Message: "the server has lost count of the messages"}
+		}
+		if reply.ResumeToken != "" { // another server, which does not know of the watches
+			c.session.continued(reply.ResumeToken, reply.ResumeFor)
+			c.watches.sessionLost()
 		}
 		return newTransport(c, ws, again), true, nil
 	}

@@ -80,7 +80,7 @@ func (c *Client) renewLogin() {
 	default:
 		return // a Login is in progress
 	}
-	_, name, _ := c.session.resumeState()
+	name := c.session.resumeRequest().Name
 	frame, _ := c.codec.Login(wire.LoginRequest{Name: name, Token: token, Extended: c.ours})
 	c.addPendingLogin(&pendingLogin{name: name, token: token, reply: make(chan wire.LoginReply, 1)})
 	select {

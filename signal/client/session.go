@@ -20,11 +20,19 @@ type session struct {
 	resumeTimeout time.Duration
 	sequence      wire.Sequence
 	types         []signal.Type // of the messages that sequence keeps
+	calls         callNumbers
 }
 
 // window is how many messages may be unacknowledged; the server acknowledges every sixteenth at
 // least.
 const window = 4 * wire.AckEvery
+
+// keptMessages and keptBytes bound the acknowledged messages that are kept for a server that
+// continues the session of one that has failed.
+const (
+	keptMessages = 64
+	keptBytes    = 128 << 10
+)
 
 func newSession() *session {
 	return &session{ackReceived: make(chan struct{}, 1), ackDue: make(chan struct{}, 1)}
@@ -34,7 +42,15 @@ func newSession() *session {
 func (s *session) start(token string, timeout time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resumeToken, s.resumeTimeout, s.sequence, s.types = token, timeout, wire.Sequence{}, nil
+	s.resumeToken, s.resumeTimeout, s.types, s.calls = token, timeout, nil, callNumbers{}
+	s.sequence = wire.Sequence{Keep: keptMessages, KeepBytes: keptBytes}
+}
+
+// continued notes that another server continues the session, which can be resumed with token.
+func (s *session) continued(token string, timeout time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resumeToken, s.resumeTimeout = token, timeout
 }
 
 func (s *session) setName(name string) {
@@ -50,11 +66,14 @@ func (s *session) resumable() bool {
 	return s.resumeToken != ""
 }
 
-// resumeState returns what a client sends to resume the session.
-func (s *session) resumeState() (token, name string, received uint64) {
+// resumeRequest returns what a client sends to resume the session.
+func (s *session) resumeRequest() wire.LoginRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.resumeToken, s.name, s.sequence.Received()
+	return wire.LoginRequest{
+		Name: s.name, Extended: true, ResumeToken: s.resumeToken, Ack: s.sequence.Received(),
+		Continuation: wire.Continuation{Oldest: s.sequence.Oldest(), Served: s.sequence.Acknowledged(), Sent: s.sequence.Sent(), Calls: s.calls.list()},
+	}
 }
 
 // windowFull reports whether nothing more may be sent before an acknowledgment.
@@ -73,7 +92,9 @@ func (s *session) number(o outgoing) []byte {
 		return o.frame
 	}
 	s.types = append(s.types, o.typ)
-	return s.sequence.Next(o.frame)
+	frame := s.sequence.Next(o.frame)
+	s.calls.noteSent(o.typ, o.peer, s.sequence.Sent())
+	return frame
 }
 
 // accept handles the numbers of a frame from the server. It reports whether the frame is new, and
@@ -84,17 +105,21 @@ func (s *session) accept(seq, ack uint64) (isNew, inOrder bool) {
 	if s.resumeToken == "" {
 		return true, true
 	}
+	before := s.sequence.Acknowledged()
 	s.sequence.Acknowledge(ack)
-	if s.trimTypesLocked() {
+	if s.sequence.Acknowledged() > before {
+		s.trimLocked()
 		wake(s.ackReceived)
 	}
 	return s.sequence.Check(seq)
 }
 
-// delivered records that the frame with this number is in the receive queue.
-func (s *session) delivered(seq uint64, size int) {
+// delivered records that the frame with this number, with message m if it is one, is in the receive
+// queue. number is that of the message at its sender.
+func (s *session) delivered(seq uint64, size int, m signal.Message, number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.calls.noteReceived(m, number)
 	if s.resumeToken != "" && s.sequence.Receive(seq, size) {
 		wake(s.ackDue)
 	}
@@ -120,20 +145,18 @@ func (s *session) replayFrom(ack uint64) (replay []outgoing, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	frames, ok := s.sequence.Resume(ack)
-	s.trimTypesLocked()
+	s.trimLocked()
+	types := s.types[len(s.types)-len(frames):]
 	for i, frame := range frames {
-		replay = append(replay, outgoing{frame: frame, typ: s.types[i]})
+		replay = append(replay, outgoing{frame: frame, typ: types[i]})
 	}
 	return replay, ok
 }
 
-// trimTypesLocked drops the types of the messages that are not kept any more. It reports whether
-// there are any.
-func (s *session) trimTypesLocked() bool {
-	messages, _ := s.sequence.Unacked()
-	n := len(s.types) - messages
-	s.types = s.types[n:]
-	return n > 0
+// trimLocked drops what is known of messages that are not kept any more.
+func (s *session) trimLocked() {
+	s.types = s.types[len(s.types)-s.sequence.Kept():]
+	s.calls.trim(s.sequence.Acknowledged())
 }
 
 // wake puts a token into a channel that has room for one, unless it is there.

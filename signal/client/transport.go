@@ -293,9 +293,9 @@ func (t *transport) handleFrame(typ int, frame []byte) error {
 	case !isNew:
 		return wire.ErrNoMessage
 	}
-	err := t.deliver(frame)
+	got, err := t.deliver(frame)
 	if !errors.Is(err, errNotDelivered) {
-		t.client.session.delivered(seq, len(frame))
+		t.client.session.delivered(seq, len(frame), got.Message, got.Number)
 	}
 	return err
 }
@@ -314,33 +314,33 @@ type frameError struct {
 func (e *frameError) Error() string { return e.text }
 
 // deliver passes a frame on. It returns errNotDelivered if the writer has ended.
-func (t *transport) deliver(frame []byte) error {
-	got, err := t.client.codec.Decode(frame)
+func (t *transport) deliver(frame []byte) (got wire.Received, err error) {
+	got, err = t.client.codec.Decode(frame)
 	switch {
 	case err != nil:
-		return err
+		return wire.Received{}, err
 	case got.Login != nil:
 		t.client.handleLoginReply(*got.Login)
-		return nil
+		return got, nil
 	case got.ICE != nil:
 		t.client.setICE(*got.ICE)
-		return nil
+		return got, nil
 	case got.ExpiresIn > 0:
 		t.client.handleExpiring(got.ExpiresIn)
-		return nil
+		return got, nil
 	case got.Watch != nil:
 		t.client.watches.handleReply(watchReply{WatchReply: *got.Watch})
-		return nil
+		return got, nil
 	case t.client.watches.handleError(got.Message):
-		return nil
+		return wire.Received{}, nil
 	}
 	t.client.partner.noteReceived(got.Message, time.Now())
 	t.client.calls.noteReceived(got.Message)
 	select {
 	case t.client.in <- got.Message:
-		return nil
+		return got, nil
 	case <-t.stop:
-		return errNotDelivered
+		return got, errNotDelivered
 	}
 }
 

@@ -95,13 +95,20 @@ type Claim struct {
 	// Presented is the hash of a secret that the client has presented. The claim takes the name from
 	// the session with that Resume. Zero: none.
 	Presented SecretHash
+	// Continues is the session, of another node, that c.Session continues. The claim succeeds only if
+	// it takes the name from that session, with Presented, and fails with ErrAbsent otherwise. Zero:
+	// none.
+	Continues SessionID
 }
 
 // Lost returns the message to the session that loses the name to the claim; resume is the hash that
 // session has claimed the name with.
 func (c *Claim) Lost(resume SecretHash) Message {
 	reason := Replaced
-	if c.Resumes(resume) {
+	switch {
+	case c.Continues != (SessionID{}):
+		reason = Continued
+	case c.Resumes(resume):
 		reason = Resumed
 	}
 	return Message{Kind: Lost, Reason: reason, From: c.Session, FromName: c.Name.Text}
@@ -178,6 +185,14 @@ type Message struct {
 	Call uint64
 	// PeerCall is the number of the call at the receiver, 0 if the sender does not know it.
 	PeerCall uint64
+	// Number numbers the messages of one sender that carry what its client has sent: it grows with
+	// each. A session that continues another goes on with its numbers. 0: none.
+	Number uint64
+	// Received belongs to Rejoin and Rejoined: the Number of the last message of the call that the
+	// sender has from the receiver.
+	Received uint64
+	// Continues belongs to Rejoin: the session that From continues, From itself if none.
+	Continues SessionID
 	// Payload is the JSON value of an Offer, Answer, Candidate or Data.
 	Payload []byte
 }
@@ -211,6 +226,11 @@ const (
 	Probe
 	// Alive reports that the client is connected, in reply to Probe.
 	Alive
+	// Rejoin reports that the sender is in a call with the receiver, maybe as the continuation of
+	// another session. The receiver answers with Rejoined if it is in that call, with Gone otherwise.
+	Rejoin
+	// Rejoined answers Rejoin. Both sessions send again what the other has not received.
+	Rejoined
 	// Present reports that the session From holds the watched name FromName. A Watcher sends it.
 	Present
 )
@@ -226,13 +246,20 @@ const (
 	Disconnected
 	// Draining belongs to Leave: the node is shutting down, and the clients go on without it.
 	Draining
+	// Moving belongs to Leave: the node is shutting down, and the client may continue the session at
+	// another node. The call is still open.
+	Moving
 	// TooManyCalls belongs to Reject: the receiver is in as many calls as it may be.
 	TooManyCalls
 	// QueueFull belongs to Reject: too much waits for the client of the receiver.
 	QueueFull
+	// NoCall belongs to Gone: the session exists and is not in the call of a Rejoin.
+	NoCall
 	// Replaced belongs to Lost: another session has claimed the name.
 	Replaced
 	// Resumed belongs to Lost: the same client has claimed the name again, with the secret of the
-	// session.
+	// session, for a new one.
 	Resumed
+	// Continued belongs to Lost: another session continues this one, with its calls.
+	Continued
 )

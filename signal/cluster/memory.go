@@ -48,6 +48,9 @@ func (m *Memory) claim(c Claim) (before holder, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h, held := m.names[c.Name]
+	if c.Continues != (SessionID{}) && h.session != c.Session && (h.session != c.Continues || !c.Resumes(h.resume)) {
+		return holder{}, ErrAbsent
+	}
 	if held && h.session != c.Session {
 		if !c.Takes(h.identity, h.resume) {
 			return holder{}, &TakenError{Holder: h.session}

@@ -129,10 +129,11 @@ func (s *session) handleProbe(w *wsconn.Batch, m *cluster.Message) {
 	}
 }
 
-// connected answers the sessions that have asked whether the client is connected.
+// connected answers the sessions that have asked whether the client is connected, as it is.
 func (s *session) connected(w *wsconn.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.prune(w.Now)
 	s.answerProbe(w, cluster.Alive)
 }
 
@@ -182,8 +183,12 @@ func (s *session) loseName(w *wsconn.Batch, why cluster.Reason) {
 		return
 	}
 	reason := cluster.HungUp
-	if why == cluster.Resumed {
+	switch {
+	case why == cluster.Resumed:
 		reason = cluster.Disconnected
+	case why == cluster.Continued && s.state == sessionOpen:
+		reason, s.moved = cluster.Continued, true
+		s.detachLater()
 	}
 	s.endLocked(w, reason)
 	if s.resumable != nil {

@@ -66,10 +66,23 @@ func typeOf(kind cluster.Kind) signal.Type {
 //
 // In the relay dialect the first message opens a call. When that has ended because one of the two
 // is gone, no answer and no candidate opens the next: they belong to the call before.
-func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload []byte) deliveryResult {
+//
+// seq is the number that the client has given the message, 0 for none.
+func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload []byte, seq uint64) deliveryResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.calls[name]
+	number, ok := s.number(c, seq)
+	if !ok {
+		return dropped
+	}
+	if c != nil && c.leaving {
+		if typ != signal.Offer {
+			return dropped
+		}
+		s.closeCall(name, c)
+		c = nil
+	}
 	if c == nil || typ == signal.Offer && s.mayHaveMoved(c) {
 		var peer cluster.SessionID
 		var err error
@@ -97,16 +110,30 @@ func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload
 	if typ == signal.Answer && s.hub.dialect == signal.DialectCall && !c.offerReceived {
 		return noCall
 	}
+	m := cluster.Message{Kind: kindOf(typ), Reason: leaveReason(typ), Call: c.number, PeerCall: c.peerNumber, Number: number, Payload: payload}
+	if number != 0 {
+		c.sent.Add(m, w.Now)
+	}
+	switch {
+	case c.away != nil:
+		c.leaving = typ == signal.Leave
+		return delivered
+	case number != 0 && number <= c.peerReceived: // kept all the same: the session of the peer may be continued without it
+		return dropped
+	}
 	if typ == signal.Leave && c.peer != s.id { // a call with oneself has one end, which closes when the message arrives
 		s.closeCall(name, c)
 	}
-	s.post(w, c.peer, cluster.Message{Kind: kindOf(typ), Reason: leaveReason(typ), Call: c.number, PeerCall: c.peerNumber, Payload: payload})
+	s.post(w, c.peer, m)
 	return delivered
 }
 
 // mayHaveMoved reports whether another session may have the name of the peer of a call: nothing has come
-// from the session that had it, which is at another node. That may have failed.
-func (s *session) mayHaveMoved(c *call) bool { return c.peerNumber == 0 && c.peer.Node != s.id.Node }
+// from the session that had it, which is at another node. That may have failed. A peer that is away is
+// searched already.
+func (s *session) mayHaveMoved(c *call) bool {
+	return c.away == nil && c.peerNumber == 0 && c.peer.Node != s.id.Node
+}
 
 func leaveReason(typ signal.Type) cluster.Reason {
 	if typ == signal.Leave {
@@ -164,8 +191,13 @@ func (s *session) Receive(m cluster.Message, b cluster.Batch) {
 		case s.probeResult <- m.Kind == cluster.Alive:
 		default:
 		}
+	case s.moved, s.state == sessionClaiming && m.Kind == cluster.Rejoin: // which comes again
 	case s.state != sessionOpen:
 		s.replyGone(w, &m)
+	case m.Kind == cluster.Rejoin:
+		s.handleRejoin(w, &m)
+	case m.Kind == cluster.Rejoined:
+		s.handleRejoined(w, &m)
 	case m.Kind == cluster.Present:
 		s.notifyPresent(w, m.FromName)
 	case m.Kind == cluster.Dropped:
@@ -180,8 +212,12 @@ func (s *session) Receive(m cluster.Message, b cluster.Batch) {
 // replyGone reports to the sender of a message that its call does not exist here.
 func (s *session) replyGone(w *wsconn.Batch, m *cluster.Message) {
 	switch m.Kind {
-	case cluster.Offer, cluster.Answer, cluster.Candidate, cluster.Data:
-		s.post(w, m.From, cluster.Message{Kind: cluster.Gone, PeerCall: m.Call})
+	case cluster.Offer, cluster.Answer, cluster.Candidate, cluster.Data, cluster.Rejoin, cluster.Rejoined:
+		reason := cluster.Reason(0)
+		if s.moving {
+			reason = cluster.Disconnected
+		}
+		s.post(w, m.From, cluster.Message{Kind: cluster.Gone, Reason: reason, PeerCall: m.Call})
 	}
 }
 
@@ -211,12 +247,16 @@ func (s *session) deliver(w *wsconn.Batch, m *cluster.Message) {
 		}
 		c = s.openCall(m.FromName, m.From, false)
 		c.peerNumber = m.Call
+	} else if m.Number != 0 && m.Number <= c.received {
+		return // it has come before
 	} else if !c.share.hasRoom(backlog, size) {
+		c.received = m.Number
 		s.hub.server.metrics.relayed(typ, queueFull)
 		s.post(w, m.From, cluster.Message{Kind: cluster.Dropped, Call: c.number, PeerCall: m.Call})
 		return
 	}
 	c.share.add(backlog, size)
+	c.received = m.Number
 	if typ == signal.Offer {
 		c.offerReceived = true
 	}
@@ -226,6 +266,9 @@ func (s *session) deliver(w *wsconn.Batch, m *cluster.Message) {
 		return
 	}
 	w.Scratch = wire.AppendDelivery(w.Scratch[:0], typ, m.Payload, m.FromName)
+	if m.Number != 0 && s.resumable != nil {
+		w.Scratch = wire.AppendNumber(w.Scratch, m.Number)
+	}
 	s.send(w, w.Scratch)
 }
 
@@ -235,14 +278,24 @@ func (s *session) handleEnd(w *wsconn.Batch, m *cluster.Message) {
 	if m.Kind == cluster.Gone {
 		name, c = s.goneCall(m)
 	}
-	if c == nil {
+	switch {
+	case c == nil:
+		return
+	case c.away == nil && s.mayReturn(c, m):
+		s.awaitPeer(name, c)
+		return
+	case c.away != nil && m.Kind == cluster.Gone && (m.Reason != cluster.NoCall || s.reopen(w, name, c, m.From)):
 		return
 	}
+	wasAway := c.away != nil
 	s.closeCall(name, c)
 	if c.peer != s.id {
 		s.noteEnded(name)
 	}
 	switch {
+	case c.leaving:
+	case m.Kind == cluster.Gone && wasAway:
+		s.sendLeave(w, name, false)
 	case m.Kind == cluster.Reject && m.Reason == cluster.QueueFull:
 		s.reportQueueFull(w, name)
 	case m.Kind == cluster.Reject:
@@ -253,7 +306,7 @@ func (s *session) handleEnd(w *wsconn.Batch, m *cluster.Message) {
 	case m.Kind == cluster.Gone && c.peerNumber == 0, m.Kind == cluster.Gone && s.hub.dialect == signal.DialectRelay:
 		s.hub.server.metrics.relayed(signal.Offer, absent)
 		s.sendError(w, signal.CodeAbsent, name+" is not signed in", name)
-	case m.Reason != cluster.Draining:
+	case m.Reason != cluster.Draining && m.Reason != cluster.Moving:
 		s.sendLeave(w, name, m.Reason == cluster.Disconnected)
 	}
 }
@@ -261,7 +314,7 @@ func (s *session) handleEnd(w *wsconn.Batch, m *cluster.Message) {
 // goneCall returns the call with a session that does not exist any more, or has closed its end.
 func (s *session) goneCall(m *cluster.Message) (name string, c *call) {
 	for name, c := range s.calls {
-		if c.peer == m.From && (m.PeerCall == 0 || m.PeerCall == c.number) {
+		if (c.peer == m.From || c.away != nil && c.askedPeer == m.From) && (m.PeerCall == 0 || m.PeerCall == c.number) {
 			return name, c
 		}
 	}

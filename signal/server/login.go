@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"hash/maphash"
 	"log/slog"
@@ -88,9 +87,7 @@ func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.Logi
 	// name has a place already.
 	if c.server.sessions.Add(c.address) != "" && before == nil {
 		c.server.sessions.Remove(c.address)
-		const text = "too many users are signed in from your address, or may still come back; try again later"
-		c.refuseLogin(w, req, signal.CodeOverloaded, text)
-		return &closeError{close: signal.CloseOverloaded, text: text}
+		return c.refuseOverload(w, req)
 	}
 	sess := &session{
 		hub: h, name: grant.Name, conn: c, address: c.address, asked: grant.Requested, iceServers: identity.ICEServers,
@@ -131,6 +128,13 @@ func (c *conn) signIn(w *wsconn.Batch, h *hub, req wire.Request, grant wire.Logi
 	c.server.metrics.login("success")
 	c.server.log.Debug("signed in", slog.String("dialect", string(c.dialect)), c.server.user(grant.Name))
 	return nil
+}
+
+// refuseOverload refuses a login from an address with too many sessions.
+func (c *conn) refuseOverload(w *wsconn.Batch, req wire.Request) error {
+	const text = "too many users are signed in from your address, or may still come back; try again later"
+	c.refuseLogin(w, req, signal.CodeOverloaded, text)
+	return &closeError{close: signal.CloseOverloaded, text: text}
 }
 
 // refuseClaim refuses a login for the result of the claim of its name.
@@ -285,10 +289,10 @@ func (c *conn) resume(w *wsconn.Batch, h *hub, token string, req wire.Request) e
 	if ok && sess != nil {
 		left, ok = c.server.expiries.left(sess, c.server.now())
 	}
+	if sess == nil && len(secret) > 0 && id.Node != c.server.node.ID() {
+		return c.continueSession(w, h, id, secret, req)
+	}
 	if !ok || sess == nil {
-		if sess == nil && len(secret) > 0 && id.Node != c.server.node.ID() { // of another node, which may have failed
-			c.presented = sha256.Sum256(secret)
-		}
 		c.refuseLogin(w, req, signal.CodeExpired, "the session has ended; sign in anew")
 		return nil
 	}
@@ -331,7 +335,9 @@ func (s *Server) sessionEnds(w *wsconn.Batch, c *conn, final bool) {
 		sess.end(w, s.leaveReason(cluster.HungUp))
 		return
 	}
-	if final || s.leaving.Load() || sess.heldName() == "" {
+	// The session of a client that was sent away can be continued at another node.
+	sentAway := s.leaving.Load() && c.CloseSent() && sess.hub.continues()
+	if (final || s.leaving.Load()) && !sentAway || sess.heldName() == "" {
 		if sess.resumable.end(c) {
 			sess.end(w, s.leaveReason(cluster.HungUp))
 		}
@@ -340,7 +346,11 @@ func (s *Server) sessionEnds(w *wsconn.Batch, c *conn, final bool) {
 	sess.resumable.detach(c, s.opts.Resume, func() {
 		w := s.newBatch()
 		defer w.Release()
-		sess.end(w, s.leaveReason(cluster.Disconnected))
+		reason := cluster.Disconnected
+		if !sess.hub.continues() {
+			reason = s.leaveReason(reason)
+		}
+		sess.end(w, reason)
 	})
 }
 

@@ -129,6 +129,8 @@ func (c *conn) serveCall(w *wsconn.Batch, req wire.Request) error {
 		return nil
 	case typ == wire.TypeAck:
 		return nil // its number has been taken
+	case c.session != nil && req.Seq != 0 && req.Seq <= c.session.served && !isForwarded(typ):
+		return nil // another node has served it
 	case typ == wire.TypeLogin:
 		return c.login(w, req)
 	case c.session == nil:
@@ -140,6 +142,15 @@ func (c *conn) serveCall(w *wsconn.Batch, req wire.Request) error {
 		return c.watch(w, req)
 	}
 	return c.forwardCall(w, typ, req)
+}
+
+// isForwarded reports whether a message of this type is for another user.
+func isForwarded(typ signal.Type) bool {
+	switch typ {
+	case signal.Offer, signal.Answer, signal.ICECandidate, signal.Leave:
+		return true
+	}
+	return false
 }
 
 // forwardCall forwards an offer, answer, candidate or leave. An absent user is reported for an
@@ -158,7 +169,7 @@ func (c *conn) forwardCall(w *wsconn.Batch, typ signal.Type, req wire.Request) e
 		c.sendError(w, code, text, name)
 		return nil
 	}
-	result := c.session.forward(w, typ, name, req.Payload)
+	result := c.session.forward(w, typ, name, req.Payload, req.Seq)
 	c.server.countForwarded(typ, result)
 	switch result {
 	case absent:
@@ -257,7 +268,7 @@ func (c *conn) forwardRelay(w *wsconn.Batch, typ signal.Type, text []byte, req w
 	}
 	result := notLoggedIn
 	if c.session != nil {
-		result = c.session.forward(w, typ, name, req.Payload)
+		result = c.session.forward(w, typ, name, req.Payload, req.Seq)
 	}
 	c.server.countForwarded(typ, result)
 	switch result {

@@ -11,6 +11,7 @@ import (
 	"parley/signal"
 	"parley/signal/cluster"
 	"parley/signal/internal/wsconn"
+	"parley/signal/server/internal/retention"
 )
 
 // hub holds the sessions of one dialect at this server.
@@ -68,9 +69,13 @@ func (h *hub) endResumable(w *wsconn.Batch) {
 		sessions = append(sessions, s)
 	}
 	h.mu.Unlock()
+	reason := cluster.Draining
+	if h.continues() {
+		reason = cluster.Moving
+	}
 	for _, s := range sessions {
 		s.resumable.stop()
-		s.end(w, cluster.Draining)
+		s.end(w, reason)
 	}
 }
 
@@ -89,6 +94,8 @@ type session struct {
 	// asked is the name that the client has asked for, which may not be the one it got. The reader
 	// owns it.
 	asked string
+	// served is the number of the last message that another node has served. The reader owns it.
+	served uint64
 	// iceServers are those that the Authorizer granted at the login. The reader owns them.
 	iceServers []signal.ICEServer
 	address    netip.Addr // of the client when it signed in
@@ -103,6 +110,10 @@ type session struct {
 	wantErrors bool
 	calls      map[string]*call // by the name of the peer; nil if there are none
 	lastCall   uint64           // the number of the latest call
+	lastNumber uint64           // the number of the client's latest message
+	sentBefore uint64           // the number of the last one before this node continued the session
+	moved      bool             // another session continues this one
+	moving     bool             // another session may do so, and this one has ended
 	// recentlyEnded are the peers of the latest calls that ended, or were not opened, without this
 	// client's doing. What it sends to them it has sent before it could know, and is dropped
 	// without an error.
@@ -133,6 +144,18 @@ type call struct {
 	caller        bool   // this session has opened the call
 	offerReceived bool   // the peer has made an offer
 	share         share  // of the messages of the peer
+
+	// What follows is for sessions that continue at another node.
+	received     uint64            // number of the last message of the peer
+	sent         retention.Buffer  // messages of this client
+	away         chan struct{}     // closed at the end of the wait for the peer; nil while there is none
+	leaving      bool              // the client has closed the call while the peer was away
+	continued    bool              // the call began at another node
+	unserved     bool              // what opens the call may not have been served
+	first        uint64            // number of the first message of this client, if continued
+	peerReceived uint64            // number of the last message that the peer had when it rejoined
+	continues    cluster.SessionID // the session that the peer knows; zero: this one
+	askedPeer    cluster.SessionID // the latest session that was asked for the call
 }
 
 // queuedMessage is a message on its way to another session.
@@ -271,9 +294,27 @@ func (s *session) post(w *wsconn.Batch, to cluster.SessionID, m cluster.Message)
 	s.detachIfDone()
 }
 
-// detachIfDone leaves the router when the session has ended and its last message is sent.
+// postAll sends messages that are not changed any more, one after the other, after all that were
+// posted before. mu is held, but not while a message is sent.
+func (s *session) postAll(w *wsconn.Batch, messages []queuedMessage) {
+	if len(messages) == 0 {
+		return
+	}
+	first, rest := messages[0], messages[1:]
+	if s.sending {
+		first, rest = messages[len(messages)-1], messages[:len(messages)-1]
+	}
+	for _, q := range rest {
+		q.m.From, q.m.FromName = s.id, s.name
+		s.outgoing = append(s.outgoing, q)
+	}
+	s.post(w, first.to, first.m)
+}
+
+// detachIfDone leaves the router when the session has ended and its last message is sent, unless
+// another session may continue it: until the end of the node its peers get no Gone of the router.
 func (s *session) detachIfDone() {
-	if s.state == sessionEnded && !s.sending {
+	if s.state == sessionEnded && !s.sending && !s.moved && !s.moving {
 		s.hub.server.node.Detach(s.id)
 	}
 }
@@ -284,7 +325,7 @@ func (s *session) openCall(name string, peer cluster.SessionID, caller bool) *ca
 		s.calls = make(map[string]*call, 1)
 	}
 	s.lastCall++
-	c := &call{peer: peer, number: s.lastCall, caller: caller}
+	c := &call{peer: peer, number: s.lastCall, caller: caller, continues: s.id}
 	s.calls[name] = c
 	s.growQueue((len(s.calls) - 1) * queuePerCall)
 	if caller {
@@ -296,6 +337,7 @@ func (s *session) openCall(name string, peer cluster.SessionID, caller bool) *ca
 
 // closeCall removes a call.
 func (s *session) closeCall(name string, c *call) {
+	c.found()
 	if delete(s.calls, name); len(s.calls) == 0 {
 		s.calls = nil
 	}
@@ -385,7 +427,7 @@ func (s *session) endLocked(w *wsconn.Batch, reason cluster.Reason) {
 	if s.state != sessionOpen {
 		return
 	}
-	s.state = sessionEnded
+	s.state, s.moving = sessionEnded, reason == cluster.Moving
 	s.hub.names.Add(-1)
 	s.hub.server.sessions.Remove(s.address)
 	s.hub.server.expiries.remove(s)
@@ -393,14 +435,17 @@ func (s *session) endLocked(w *wsconn.Batch, reason cluster.Reason) {
 	calls := s.calls
 	s.calls, s.recentlyEnded = nil, nil
 	for _, c := range calls {
+		c.found()
 		if c.caller {
 			s.hub.calls.Add(-1)
 		}
-		if c.peer != s.id {
+		if c.peer != s.id && c.peer != (cluster.SessionID{}) && reason != cluster.Continued {
 			s.post(w, c.peer, cluster.Message{Kind: cluster.Leave, Reason: reason, Call: c.number, PeerCall: c.peerNumber})
 		}
 	}
-	s.hub.server.node.Release(s.hub.clusterName(s.name), s.id)
+	if reason != cluster.Moving { // the name is proof of who the client is
+		s.hub.server.node.Release(s.hub.clusterName(s.name), s.id)
+	}
 	if s.resumable != nil {
 		s.hub.removeResumable(s)
 	}

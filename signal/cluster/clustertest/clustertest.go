@@ -32,6 +32,7 @@ func Run(t *testing.T, start func(t *testing.T) []cluster.Node) {
 		{"replace takes any name", testReplace},
 		{"the same identity takes its name", testIdentity},
 		{"the resume secret takes its name", testResume},
+		{"a session continues another", testContinue},
 		{"one of many claims wins", testClaimRace},
 		{"each replaced session loses its name once", testReplaceRace},
 		{"session IDs are unique", testUniqueIDs},
@@ -260,6 +261,29 @@ func testResume(t *testing.T, n nodes) {
 	bob := cluster.Name{Space: "call", Text: "bob"}
 	first.mustClaim(t, cluster.Claim{Name: bob})
 	other.wantTaken(t, cluster.Claim{Name: bob, Presented: cluster.SecretHash{}}, first)
+}
+
+func testContinue(t *testing.T, n nodes) {
+	first, second, other := n.attach(0), n.attach(1), n.attach(2)
+	own, next := cluster.SecretHash{1}, cluster.SecretHash{2}
+	name := cluster.Name{Space: "call", Text: "continued"}
+	wantAbsent := func(c cluster.Claim) {
+		t.Helper()
+		c.Name = name
+		if err := other.claim(t, c); !errors.Is(err, cluster.ErrAbsent) {
+			t.Errorf("claim to continue %s: got %v, want ErrAbsent", c.Continues, err)
+		}
+	}
+	wantAbsent(cluster.Claim{Presented: own, Continues: first.SessionID})
+	first.mustClaim(t, cluster.Claim{Name: name, Resume: own})
+	wantAbsent(cluster.Claim{Presented: next, Continues: first.SessionID})
+	wantAbsent(cluster.Claim{Continues: first.SessionID})
+	wantAbsent(cluster.Claim{Presented: own, Continues: second.SessionID})
+	wantAbsent(cluster.Claim{Presented: own, Continues: second.SessionID, Replace: true})
+	second.mustClaim(t, cluster.Claim{Name: name, Presented: own, Resume: next, Continues: first.SessionID})
+	wantLostFor(t, first, second, cluster.Continued)
+	n.wantHolder(t, name, second)
+	wantAbsent(cluster.Claim{Presented: own, Continues: first.SessionID})
 }
 
 func testIdentity(t *testing.T, n nodes) {

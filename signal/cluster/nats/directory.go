@@ -269,6 +269,8 @@ func (n *Node) claim(ctx context.Context, c *cluster.Claim) (lost loser, err err
 		switch {
 		case holder == c.Session && equalRecords(&r, &own):
 			return loser{}, nil
+		case holder != c.Session && c.Continues != (cluster.SessionID{}):
+			return loser{}, cluster.ErrAbsent // Continues is of another node
 		case holder != c.Session && !c.Takes(r.Identity, r.resume()):
 			return loser{}, &cluster.TakenError{Holder: holder}
 		}
@@ -304,7 +306,7 @@ func (n *Node) claim(ctx context.Context, c *cluster.Claim) (lost loser, err err
 				n.metrics.takeovers.Inc()
 			}
 			return lost, nil
-		case errors.As(err, &taken):
+		case errors.As(err, &taken), errors.Is(err, cluster.ErrAbsent):
 			return loser{}, err
 		case errors.Is(err, errConflict):
 			n.metrics.retries.Inc()
@@ -356,15 +358,20 @@ var errConflict = errors.New("the name has changed its holder meanwhile")
 func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key string, value []byte, lost loser) (revision uint64, _ loser, err error) {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	revision, err = b.names.Create(ctx, key, value)
-	if err == nil {
-		return revision, loser{}, nil
-	}
-	if !errors.Is(err, jetstream.ErrKeyExists) {
-		return 0, lost, err
+	continues := c.Continues != (cluster.SessionID{})
+	if !continues {
+		revision, err = b.names.Create(ctx, key, value)
+		if err == nil {
+			return revision, loser{}, nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyExists) {
+			return 0, lost, err
+		}
 	}
 	current, err := b.names.Get(ctx, key)
 	switch {
+	case continues && errors.Is(err, jetstream.ErrKeyNotFound):
+		return 0, lost, cluster.ErrAbsent
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return 0, lost, errConflict
 	case err != nil:
@@ -382,6 +389,9 @@ func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key s
 		return current.Revision(), lost, nil
 	}
 	if holder != c.Session {
+		if continues && (holder != c.Continues || !c.Resumes(r.resume())) {
+			return 0, lost, cluster.ErrAbsent
+		}
 		takes, dead, err := n.mayTake(ctx, c, &r, holder)
 		switch {
 		case err != nil:

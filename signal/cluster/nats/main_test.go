@@ -22,9 +22,13 @@ import (
 	"parley/signal/cluster/natstest"
 )
 
+// RunServer runs a signaling server, if this process was started for that.
+var RunServer func()
+
 func TestMain(m *testing.M) {
 	natstest.Main()
 	runNode()
+	RunServer()
 	goleak.VerifyTestMain(m)
 }
 

@@ -11,7 +11,8 @@ import (
 // the numbers of calls are varints.
 //
 //	header   version 1, sender 16, receiver 16, epoch 8, number of the first message 8
-//	message  kind 1, reason 1, call, call at the receiver, sender's name, payload
+//	message  kind 1, reason 1, call, call at the receiver, number, sender's name, payload
+//	         a Rejoin or Rejoined has received and the session that is continued before the name
 //	end      kind 1
 //	lost     kind 1, reason 1, name space, name, revision
 const (
@@ -61,6 +62,10 @@ func appendHeader(b []byte, h header) []byte {
 func appendMessage(b []byte, m *cluster.Message) []byte {
 	b = append(b, byte(m.Kind), byte(m.Reason))
 	b = binary.AppendUvarint(binary.AppendUvarint(b, m.Call), m.PeerCall)
+	b = binary.AppendUvarint(b, m.Number)
+	if m.Kind == cluster.Rejoin || m.Kind == cluster.Rejoined {
+		b = appendSession(binary.AppendUvarint(b, m.Received), m.Continues)
+	}
 	return appendBytes(appendBytes(b, m.FromName), m.Payload)
 }
 
@@ -158,7 +163,10 @@ func (r *reader) frame() (f frame) {
 		m.FromName = f.name.Text
 	default:
 		m.Reason = cluster.Reason(r.byte())
-		m.Call, m.PeerCall = r.uvarint(), r.uvarint()
+		m.Call, m.PeerCall, m.Number = r.uvarint(), r.uvarint(), r.uvarint()
+		if m.Kind == cluster.Rejoin || m.Kind == cluster.Rejoined {
+			m.Received, m.Continues = r.uvarint(), r.session()
+		}
 		m.FromName, m.Payload = string(r.bytes()), r.bytes()
 	}
 	return f

@@ -35,6 +35,8 @@ type Received struct {
 	Login   *LoginReply
 	ICE     *ICEGrant
 	Watch   *WatchReply
+	// Number is the number of the message at its sender, 0 if the frame has none.
+	Number uint64
 	// ExpiresIn is the time until the session expires, of a warning; 0 for other frames.
 	ExpiresIn time.Duration
 }
@@ -60,6 +62,7 @@ type LoginRequest struct {
 	Resume      bool   // asks for a session that can be resumed
 	ResumeToken string // resumes a session, with the number of the last message received
 	Ack         uint64
+	Continuation
 }
 
 // appendMembers appends the members of a login that go beyond the original, in either dialect, and
@@ -72,6 +75,7 @@ func (a LoginRequest) appendMembers(frame []byte) []byte {
 	case a.ResumeToken != "":
 		frame = appendString(append(frame, `,"resume":`...), a.ResumeToken)
 		frame = strconv.AppendUint(append(frame, `,"ack":`...), a.Ack, 10)
+		frame = a.Continuation.appendMembers(frame)
 	case a.Resume:
 		frame = append(frame, `,"resume":true`...)
 	}
@@ -170,7 +174,7 @@ func (callCodec) Encode(m signal.Message) []byte {
 }
 
 func (callCodec) Decode(frame []byte) (Received, error) {
-	members := lastMembers(parseObject(frame), "type", "name", "offer", "answer", "candidate", "message", "code", "lost")
+	members := lastMembers(parseObject(frame), "type", "name", "offer", "answer", "candidate", "message", "code", "lost", "number")
 	typ, _ := unquote(members["type"])
 	switch signal.Type(typ) {
 	case TypeLogin:
@@ -206,7 +210,7 @@ func (callCodec) Decode(frame []byte) (Received, error) {
 		return Received{}, err
 	}
 	m.Peer, err = parseSender(members["name"])
-	return Received{Message: m}, err
+	return Received{Message: m, Number: number(members["number"])}, err
 }
 
 func parseICEServersMessage(frame []byte) Received {

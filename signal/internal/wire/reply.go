@@ -19,6 +19,8 @@ type LoginGrant struct {
 	ResumeToken     string        // empty if the session cannot be resumed
 	ResumeFor       time.Duration // after a loss
 	ExpiresIn       time.Duration // until the session expires; 0 if it does not
+	Continued       bool          // the session continues one of another server
+	Received        uint64        // Continued: the number of the last message that counts as received
 }
 
 // AppendLoginSuccess appends the reply to a login that succeeded.
@@ -34,6 +36,9 @@ func AppendLoginSuccess(dst []byte, g LoginGrant) []byte {
 		dst = appendString(append(dst, `,"resume":`...), g.ResumeToken)
 		dst = append(dst, `,"resumeFor":`...)
 		dst = strconv.AppendInt(dst, int64(g.ResumeFor/time.Millisecond), 10)
+	}
+	if g.Continued {
+		dst = strconv.AppendUint(append(dst, `,"ack":`...), g.Received, 10)
 	}
 	return append(appendExpiresIn(dst, g.ExpiresIn), '}')
 }
@@ -90,6 +95,12 @@ func AppendDelivery(dst []byte, typ signal.Type, payload []byte, from string) []
 	dst = append(dst, `,"name":`...)
 	dst = appendString(dst, from)
 	return append(dst, '}')
+}
+
+// AppendNumber appends the number that a message has at its sender to its frame.
+func AppendNumber(frame []byte, number uint64) []byte {
+	frame = append(frame[:len(frame)-1], `,"number":`...)
+	return append(strconv.AppendUint(frame, number, 10), '}')
 }
 
 // AppendError appends an error. name is the receiver of the refused message, empty for none.

@@ -22,7 +22,7 @@ type Request struct {
 	// for none.
 	Seq, Ack uint64
 
-	kind, name, token, resume, iceServers []byte // as JSON; empty if absent
+	kind, name, token, resume, iceServers, oldest, served, sent, calls []byte // as JSON; empty if absent
 }
 
 // DecodeCall decodes a frame of the call dialect. Of a repeated member the last counts, as in
@@ -111,6 +111,14 @@ func (r *Request) setMember(name, value []byte) {
 		r.resume = value
 	case "iceServers":
 		r.iceServers = value
+	case "oldest":
+		r.oldest = value
+	case "served":
+		r.served = value
+	case "sent":
+		r.sent = value
+	case "calls":
+		r.calls = value
 	}
 }
 

@@ -1,6 +1,9 @@
 package wire
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 const (
 	// AckEvery is the number of received messages after which they are acknowledged, unless a
@@ -16,12 +19,24 @@ const (
 // delivered once, in order. The zero value is a new session. Sequence is not safe for concurrent
 // use.
 type Sequence struct {
+	// Keep is how many messages of those that are acknowledged are kept as well, at most KeepBytes
+	// in all, because a server that did not get them may continue the session.
+	Keep, KeepBytes int
+
 	sent      uint64 // number of the last message sent
 	received  uint64 // number of the last message delivered
 	acked     uint64 // what of received the peer knows
 	freshSize int    // bytes received since
 	unacked   []sequencedFrame
-	size      int // bytes of unacked
+	size      int              // bytes of unacked
+	kept      []sequencedFrame // acknowledged, the latest
+	keptSize  int              // bytes of kept
+}
+
+// ContinueSequence returns the sequence of a session that another server has begun: sent and
+// received are the numbers of the last messages that this server counts as sent and received.
+func ContinueSequence(sent, received uint64) Sequence {
+	return Sequence{sent: sent, received: received, acked: received}
 }
 
 type sequencedFrame struct {
@@ -40,11 +55,23 @@ func (s *Sequence) Next(frame []byte) []byte {
 	return frame
 }
 
-// Unacked returns how many messages are kept, and their size in bytes.
+// Unacked returns how many messages wait for their acknowledgment, and their size in bytes.
 func (s *Sequence) Unacked() (messages, bytes int) { return len(s.unacked), s.size }
 
-// Discard drops the messages that are kept. The session cannot be resumed any more.
+// Discard drops the messages that wait for their acknowledgment. The session cannot be resumed any more.
 func (s *Sequence) Discard() { s.unacked, s.size = nil, 0 }
+
+// Sent returns the number of the last message sent.
+func (s *Sequence) Sent() uint64 { return s.sent }
+
+// Kept returns how many messages are kept, with those that are acknowledged.
+func (s *Sequence) Kept() int { return len(s.unacked) + len(s.kept) }
+
+// Acknowledged returns the number of the last message that was acknowledged.
+func (s *Sequence) Acknowledged() uint64 { return s.sent - uint64(len(s.unacked)) }
+
+// Oldest returns the number of the first message that Resume can return.
+func (s *Sequence) Oldest() uint64 { return s.Acknowledged() - uint64(len(s.kept)) + 1 }
 
 // Acknowledge drops the messages up to number. It returns false, and drops nothing, if no message
 // with that number has been sent.
@@ -55,12 +82,26 @@ func (s *Sequence) Acknowledge(number uint64) bool {
 	i := 0
 	for i < len(s.unacked) && s.unacked[i].number <= number {
 		s.size -= len(s.unacked[i].frame)
+		s.keep(s.unacked[i])
 		i++
 	}
 	if s.unacked = s.unacked[i:]; len(s.unacked) == 0 {
 		s.unacked = nil
 	}
 	return true
+}
+
+// keep keeps an acknowledged message. The oldest make room.
+func (s *Sequence) keep(f sequencedFrame) {
+	if s.Keep == 0 {
+		return
+	}
+	s.kept = append(s.kept, f)
+	s.keptSize += len(f.frame)
+	for len(s.kept) > s.Keep || s.keptSize > s.KeepBytes {
+		s.keptSize -= len(s.kept[0].frame)
+		s.kept = s.kept[1:]
+	}
 }
 
 // Check reports whether a message with that number has not been received before, and whether none
@@ -95,7 +136,19 @@ func (s *Sequence) Ack() (number uint64, ok bool) {
 // returns the messages to be sent again, and false if the number is of none that was sent, or of
 // one that is not kept any more.
 func (s *Sequence) Resume(ack uint64) (replay [][]byte, ok bool) {
-	if ack < s.sent-uint64(len(s.unacked)) || !s.Acknowledge(ack) {
+	if ack+1 < s.Oldest() {
+		return nil, false
+	}
+	if again := s.Acknowledged() - min(ack, s.Acknowledged()); again > 0 { // of those that are kept
+		from := len(s.kept) - int(again)
+		s.unacked = append(slices.Clone(s.kept[from:]), s.unacked...)
+		for _, f := range s.kept[from:] {
+			s.size += len(f.frame)
+			s.keptSize -= len(f.frame)
+		}
+		s.kept = s.kept[:from:from]
+	}
+	if !s.Acknowledge(ack) {
 		return nil, false
 	}
 	s.acked, s.freshSize = s.received, 0
