@@ -45,7 +45,7 @@ deps:
 	@missing=; \
 	for p in chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg ffprobe:ffmpeg node:nodejs npm:npm turnserver:coturn \
 		Xvfb:xvfb tshark:tshark nft:nftables ip:iproute2 unshare:util-linux g++:g++ pkg-config:pkg-config pulseaudio:pulseaudio pactl:pulseaudio-utils tmux:tmux espeak-ng:espeak-ng janus:janus \
-		man:man-db groff:groff-base mandoc:mandoc fish:fish zsh:zsh haproxy:haproxy mosquitto:mosquitto; do \
+		man:man-db groff:groff-base mandoc:mandoc fish:fish zsh:zsh haproxy:haproxy mosquitto:mosquitto systemd-analyze:systemd; do \
 		command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; \
 	done; \
 	pkg-config --exists vpx 2>/dev/null || missing="$$missing libvpx-dev"; \
@@ -62,9 +62,9 @@ deps:
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
-	go vet -tags "$(TAGS) lab bench codecs formats servers" ./...
+	go vet -tags "$(TAGS) lab bench codecs formats servers packages" ./...
 	go vet -tags "$(TAGS) gorilla" ./signal/...
-	go tool staticcheck -tags "$(TAGS) lab bench codecs formats servers" ./...
+	go tool staticcheck -tags "$(TAGS) lab bench codecs formats servers packages" ./...
 	CGO_ENABLED=0 go vet ./media/device/...
 	CGO_ENABLED=0 go vet -tags quick ./...
 
@@ -86,6 +86,24 @@ check:
 	CGO_ENABLED=1 go test ./media/device/...
 	cd peer/third_party/sctp && go test -race ./...
 	go tool gotestsum --format pkgname-and-test-fails --rerun-fails=2 --rerun-fails-max-failures=3 --packages="./signal/web ./..." -- -race -timeout 40m -tags "$(TAGS)"
+
+# Archives, packages, checksums and SBOM of the commit in out/release, without a network once the tools are there. Nothing
+# is published. See the topic install.
+TOOLS = $(CURDIR)/out/tools
+.PHONY: release tools packages
+release: tools
+	PATH="$(TOOLS):$$PATH" GOFLAGS= goreleaser release --snapshot --clean
+
+tools:
+	@pkg-config --exists vpx || $(SUDO) apt-get install -y -qq --no-install-recommends libvpx-dev >/dev/null
+	GOBIN="$(TOOLS)" go -C packaging install tool
+
+# The release of the commit made twice and compared; its packages installed, upgraded and removed in a small Debian that is
+# booted with systemd; the image built and run; the module path changed. Wants root.
+packages: tools
+	@missing=; for p in mmdebstrap:mmdebstrap buildah:buildah unshare:util-linux; do command -v $${p%%:*} >/dev/null || missing="$$missing $${p##*:}"; done; \
+	[ -z "$$missing" ] || $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	PATH="$(TOOLS):$$PATH" PARLEY_PACKAGES="$(CURDIR)/out/packages" go test -count=1 -timeout 60m -tags packages -v ./cmd/parley/internal/e2e/packages
 
 # The devices, on a machine with a known camera and audio device that is emulated,
 # and wants a quiet host: see cmd/parley/internal/e2e/lab.

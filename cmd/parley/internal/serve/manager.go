@@ -16,12 +16,13 @@ import (
 	"parley/signal/server"
 )
 
-// Sockets are listeners that the service manager opened, by the option that they stand for: "listen",
-// "admin" or "acme-http".
+// Sockets are listeners that the service manager opened, by the option that they stand for:
+// "listen", "admin" or "acme-http".
 type Sockets map[string][]net.Listener
 
-// PassedSockets returns the sockets that systemd passed to this process (sd_listen_fds(3)). Sockets that are named admin
-// or acme-http (FileDescriptorName=) are for these options, all others for listen. It can be called once.
+// PassedSockets returns the sockets that systemd passed to this process (sd_listen_fds(3)).
+// Sockets that are named admin or acme-http (FileDescriptorName=) are for these options, all
+// others for listen. It can be called once.
 func PassedSockets() (Sockets, error) {
 	passed := Sockets{}
 	for _, f := range activation.Files(true) {
@@ -82,8 +83,9 @@ func (s *service) notifyStopping(within time.Duration) {
 	s.notify("STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%d", within.Microseconds())
 }
 
-// watchdog notifies the service manager at half the interval in which it wants to be notified, until ctx is
-// done. It takes the locks of the signaling server before that, so that a deadlock ends the notifications.
+// watchdog notifies the service manager at half the interval in which it wants to be notified,
+// until ctx is done. It takes the locks of the signaling server before that, so that a deadlock
+// ends the notifications.
 func (s *service) watchdog(ctx context.Context, signaling *server.Server) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {

@@ -1,0 +1,37 @@
+# deb.sh: installs, runs, upgrades and removes the packages old.deb and new.deb in a booted system.
+. ./units.sh
+
+start=$(date +%s%N)
+apt-get install -y -q --no-install-recommends ./old.deb >/dev/null
+[ "$(state parley-serve.socket UnitFileState)" = disabled ] || fail "a service starts by itself"
+systemctl start parley-serve.socket
+parley echo 2>/dev/null &
+parley call echo --quiet --wait 20s --video test --expect video.frames\>=1
+echo "from apt install to the end of the first call: $((($(date +%s%N) - start) / 1000000)) ms"
+kill $!
+systemctl stop parley-serve.socket parley-serve.service
+
+units
+for f in /usr/share/man/man1/parley-serve.1 /usr/share/man/man7/parley-install.7 /usr/share/bash-completion/completions/parley \
+	/usr/share/zsh/vendor-completions/_parley /usr/share/fish/vendor_completions.d/parley.fish; do
+	[ -s $f ] || fail "no $f"
+done
+
+# An upgrade keeps the configuration, and restarts what runs.
+echo '# kept' >>/etc/parley/serve.env
+systemctl enable --now parley-serve.socket
+systemctl start parley-serve
+pid=$(state parley-serve MainPID) version=$(parley version | head -n 1)
+apt-get install -y -q --no-install-recommends ./new.deb >/dev/null
+[ "$(parley version | head -n 1)" != "$version" ] || fail "the version is still $version"
+grep -q '# kept' /etc/parley/serve.env || fail "the upgrade replaced the configuration"
+[ "$(state parley-serve MainPID)" != "$pid" ] && until_true parley doctor --health http://127.0.0.1:9091 || fail "the upgrade did not restart the server"
+
+# A removal stops and disables it, and a purge leaves nothing.
+apt-get remove -y -q parley >/dev/null
+! systemctl is-active -q parley-serve.service parley-serve.socket || fail "a removed service runs"
+[ ! -e /usr/bin/parley ] || fail "the binary is left"
+[ -f /etc/parley/serve.env ] || fail "the removal took the configuration"
+apt-get purge -y -q parley >/dev/null
+left=$(find / -xdev -path /out -prune -o -path /proc -prune -o -path /var/log -prune -o -path /var/lib/private -prune -o -iname '*parley*' -print)
+[ -z "$(echo "$left" | grep -v '^/var/\(cache\|lib\)/\(private/\)\?parley$\|^/var/cache/private\|^$')" ] || fail "left: $left"
