@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -181,4 +182,29 @@ func TestPageAnswers(t *testing.T) {
 	p.Ends(t, 0)
 	e2etest.Idle(tab)
 	tab.NoErrors()
+}
+
+// TestSimpleWHIPClient publishes with Debian's simple-whip-client, which is of GStreamer, with and without trickle ICE.
+func TestSimpleWHIPClient(t *testing.T) {
+	base, server := serve(t)
+	libraries := t.TempDir()
+	stub := filepath.Join(libraries, "libgupnp-igd-1.0.so.4")
+	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-o", stub, "-Wl,-soname,"+filepath.Base(stub), "testdata/igd.c").CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	for name, flags := range map[string][]string{"trickle": nil, "no trickle": {"-n"}} {
+		t.Run(name, func(t *testing.T) {
+			p, file := record(t, server, "--stats-interval", "500ms")
+			cmd := exec.Command("whip-client", append(flags, "-o", "-u", base+"/whip/studio",
+				"-A", "audiotestsrc is-live=true ! audioconvert ! audioresample ! queue ! opusenc ! rtpopuspay pt=100 ssrc=1 ! queue ! application/x-rtp,media=audio,encoding-name=OPUS,payload=100",
+				"-V", "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=20/1 ! videoconvert ! queue ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=20 ! "+
+					"rtph264pay pt=96 ssrc=2 ! queue ! application/x-rtp,media=video,encoding-name=H264,payload=96")...)
+			cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+libraries)
+			client := e2etest.Launch(t, cmd, nil)
+			p.ReceivesFrames(t, "kind", "video", 40)
+			_ = client.Cmd.Process.Signal(os.Interrupt)
+			p.Ends(t, 0)
+			recorded(t, file, 20)
+		})
+	}
 }
