@@ -29,9 +29,9 @@ const (
 	retryPause = 200 * time.Millisecond
 	// confirmPause is the pause of a lookup that waits for a claim of the same node.
 	confirmPause = 10 * time.Millisecond
-	// reassertRate bounds the names that are looked at per second from time to time, and
-	// fastReassertRate after a loss of contact.
-	reassertRate     = 500
+	// reassertRate bounds the names that all nodes together look at per second from time to time, and
+	// fastReassertRate those of a node after a loss of contact.
+	reassertRate     = 1500
 	fastReassertRate = 5000
 )
 
@@ -586,9 +586,13 @@ func (n *Node) removeRecord(name cluster.Name, session cluster.SessionID) (found
 	return true, n.purgeOnce(ctx, b, name, current.Revision())
 }
 
+// sharedReassertRate is the part of this node of reassertRate.
+func (n *Node) sharedReassertRate() int { return max(1, reassertRate/(n.peers.count()+1)) }
+
 // reassert looks whether the sessions of this node still have their names, and claims what is
-// missing, at most rate names per second.
-func (n *Node) reassert(rate int) {
+// missing, at most rate names per second. While that is being done, urgent makes it begin anew, and
+// reassert does nothing otherwise.
+func (n *Node) reassert(rate int, urgent bool) {
 	n.names.mu.Lock()
 	held := make([]cluster.Name, 0, len(n.names.entries))
 	for name, e := range n.names.entries {
@@ -598,15 +602,17 @@ func (n *Node) reassert(rate int) {
 	}
 	n.names.mu.Unlock()
 	if !n.reasserting.CompareAndSwap(false, true) {
-		n.lease.check.Store(true) // again, when that is done
+		if urgent {
+			n.lease.check.Store(true)
+		}
 		return
 	}
 	n.spawn(func() {
 		defer n.reasserting.Store(false)
 		for i, name := range held {
 			n.enqueue(name, func() { n.reassertName(name) })
-			if i%rate == rate-1 && !pause(n.ctx, time.Second) {
-				return
+			if i%rate == rate-1 && (!pause(n.ctx, time.Second) || !urgent && n.lease.check.Load()) {
+				return // closed, or to be done at once
 			}
 		}
 	})

@@ -410,10 +410,10 @@ func (n *Node) run() {
 			n.pollNodes()
 			switch {
 			case n.lease.check.Swap(false):
-				n.reassert(fastReassertRate)
+				n.reassert(fastReassertRate, true)
 			case now.After(nextReassert):
 				nextReassert = now.Add(jitter(reassertInterval))
-				n.reassert(reassertRate)
+				n.reassert(n.sharedReassertRate(), false)
 			}
 		}
 		if now.After(nextSweep) {
