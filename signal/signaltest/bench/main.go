@@ -4,7 +4,8 @@
 //
 //	go run ./signal/signaltest/bench
 //
-// With -cluster it measures a cluster of three nodes beside a single server, and fails if a goal is missed.
+// With -cluster it measures a cluster of three nodes beside a single server, and fails if a goal is missed. With
+// -names 1000000 it claims that many names and prints what the NATS servers need for them.
 //
 // Load: 50 pairs in a call; each keeps 8 candidates of 250 bytes in flight, sends the next when one
 // has come back from the partner (closed loop), and writes each by itself. CPU time is that of the
@@ -57,6 +58,7 @@ func main() {
 	}
 	var p plan
 	var cluster bool
+	var names int
 	flag.IntVar(&p.pairs, "pairs", 50, "pairs in a call")
 	flag.IntVar(&p.inFlight, "in-flight", 8, "candidates in flight per pair")
 	flag.IntVar(&p.idle, "idle", 9000, "idle connections")
@@ -64,10 +66,14 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 5, "rounds; the table has the medians")
 	flag.BoolVar(&cluster, "cluster", false, "measure a cluster beside a single server; -idle 10000 and -rounds 5 are those of its goals")
 	flag.DurationVar(&p.restFor, "rest", 70*time.Second, "with -cluster, time in which idle names are observed")
+	flag.IntVar(&names, "names", 0, "claim this number of names at three nodes, without connections, and print what the NATS servers need")
 	flag.Parse()
 	debug.SetGCPercent(800) // the load generator's own pauses must not lengthen round trips
 	measure := run
-	if cluster {
+	switch {
+	case names > 0:
+		measure = func(p plan) error { return runNames(names, p.restFor) }
+	case cluster:
 		measure = runCluster
 	}
 	if err := measure(p); err != nil {

@@ -26,7 +26,7 @@ type Options struct {
 	Dir string
 	// Parley and NATSServer are the paths of the binaries; see BuildNATSServer. NATSServer is not used without NATS.
 	Parley, NATSServer string
-	// Nodes is the number of signaling servers, at least 1.
+	// Nodes is the number of signaling servers. At least one is needed for a balancer.
 	Nodes int
 	// NATS is the number of NATS servers: 0 for one signaling server without, or 1, or 3 or more.
 	NATS int
@@ -176,7 +176,9 @@ func (d *Deployment) startNodes(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	d.URL = d.Nodes[0].URL
+	if len(d.Nodes) > 0 {
+		d.URL = d.Nodes[0].URL
+	}
 	return nil
 }
 
