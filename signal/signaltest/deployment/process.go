@@ -30,7 +30,7 @@ func NewProcess(name, log, path string, args ...string) *Process {
 	return &Process{Name: name, Log: log, path: path, args: args}
 }
 
-// Start starts the process. It is in a process group of its own: an interrupt of the terminal does
+// Start starts the process, in a process group of its own: an interrupt of the terminal does
 // not reach it.
 func (p *Process) Start() error {
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
