@@ -168,6 +168,38 @@ func TestWHIPDoctor(t *testing.T) {
 	}
 }
 
+// TestWHIPProbe checks an endpoint, and the report.
+func TestWHIPProbe(t *testing.T) {
+	s := whiptest.New(t, whiptest.Options{})
+	url := endpoint(s.URL, "whip", "/whip/cam")
+	code, out, said := runHere(t, "probe", url, "created", "session-unguessable", "--format", "tap")
+	if code != exit.Expectation || !strings.Contains(out, "ok 1 - created") || !strings.Contains(out, "not ok 2 - session-unguessable") {
+		t.Errorf("got %d: %s%s", code, out, said)
+	}
+	if code, out, said := runHere(t, "probe", url, "created", "delete"); code != exit.OK || !strings.Contains(out, "2 passed, 0 failed") {
+		t.Errorf("got %d: %s%s", code, out, said)
+	}
+	if code, out, _ := runHere(t, "probe", url, "--list"); code != exit.OK || !strings.Contains(out, "two-videos") {
+		t.Errorf("got %d: %s", code, out)
+	}
+	for text, args := range map[string][]string{
+		"there is no check nothing":      {url, "nothing"},
+		"want whip, whips, whep or whep": {s.URL + "/whip/cam"},
+		"--suite is for a NAME":          {url, "--suite", "core"},
+		"invalid --format":               {url, "--format", "x"},
+	} {
+		if code, _, said := runHere(t, append([]string{"probe"}, args...)...); code != exit.Usage || !strings.Contains(said, text) {
+			t.Errorf("got %d %q, want %q", code, said, text)
+		}
+	}
+	if code, _, said := runHere(t, "probe", endpoint(s.URL, "whep", "/whep/nobody")); code != exit.Absent || !strings.Contains(said, "nobody publishes") {
+		t.Errorf("got %d %q", code, said)
+	}
+	if n := s.Sessions(); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
+
 // TestWHIPErrors checks exit codes and messages.
 func TestWHIPErrors(t *testing.T) {
 	s := whiptest.New(t, whiptest.Options{Token: "secret"})

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -31,7 +30,7 @@ func probeCommand(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:      "probe",
 		Usage:     "find out what works with NAME: a suite of checks, and a report",
-		ArgsUsage: "NAME [SCENARIO...]",
+		ArgsUsage: "NAME|URL [SCENARIO...]",
 		Description: `Calls NAME again and again, each time to check a few things, and reports which
 of them hold: signaling, offer and answer, ICE, DTLS, data channels, audio, video.
 What NAME cannot show is skipped, with the reason: a peer that does not send back
@@ -47,6 +46,7 @@ call be seen from its end, too (parley echo, parley answer --allow-probe).
    parley probe tab text-comes-back restart-by-us
    parley probe tab --file my.scenario
    parley probe --list
+   parley probe whip://localhost:8080/whip/cam     # checks of RFC 9725
    parley probe echo --load 50 --ramp 5/s --require 'setup.ms:p95<=500'
 
 Verdicts are pass, fail, error (it could not be found out), skip, and
@@ -73,6 +73,9 @@ NAME is not reached. The report goes to stdout.
 		}),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
+			if isEndpoint(cmd) {
+				return probeEndpoint(ctx, cmd, std)
+			}
 			o, err := readProbe(cmd, std)
 			if err != nil {
 				return err
@@ -209,19 +212,7 @@ func runProbe(ctx context.Context, std stdio.Streams, o probe.Options, format st
 		return err
 	}
 	defer o.Resources.Close()
-	report := probe.Run(ctx, o)
-	var text bytes.Buffer
-	if err := report.Write(&text, format, sanitize.Text); err != nil {
-		return fmt.Errorf("failed to write the report: %w", err)
-	}
-	o.Resources.Report.ClearStatus()
-	if _, err := std.Out.Write(text.Bytes()); err != nil {
-		return fmt.Errorf("failed to write the report: %w", err)
-	}
-	if i := exit.Interruption(ctx); i != nil {
-		return i
-	}
-	return outcome(report)
+	return writeReport(ctx, std, o.Resources.Report, probe.Run(ctx, o), format)
 }
 
 // outcome is the error of a run, which does not depend on the format.

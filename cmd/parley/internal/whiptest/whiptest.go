@@ -2,6 +2,7 @@
 package whiptest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +25,7 @@ type Options struct {
 	Token        string // wanted as Bearer token, "" for none
 	NoPatch      bool   // PATCH is refused with 405
 	CounterOffer bool   // a player gets 406 with an offer
+	Random       bool   // session URLs cannot be guessed; else they are numbers
 }
 
 // A Server has the endpoints /whip/NAME and /whep/NAME, which plays what is published as NAME.
@@ -153,14 +155,24 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "Location, ETag, Link")
+	if r.Method == http.MethodOptions {
+		h.Set("Access-Control-Allow-Methods", "POST, PATCH, DELETE")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
+		h.Set("Accept-Post", whip.TypeSDP)
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	if s.options.Token != "" && r.Header.Get("Authorization") != "Bearer "+s.options.Token {
+		h.Set("WWW-Authenticate", "Bearer")
 		whip.WriteProblem(w, http.StatusUnauthorized, "invalid token")
 		return
 	}
 	kind, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch {
-	case r.Method == http.MethodOptions:
-		w.Header().Set("Accept-Post", whip.TypeSDP)
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusNoContent)
 	case kind == "session":
 		s.serveSession(w, r, name, string(body))
@@ -179,6 +191,11 @@ func (s *Server) create(w http.ResponseWriter, publish bool, name, offer string)
 		return
 	}
 	one := &session{pc: pc, offer: offer, etag: 1}
+	if publish && (strings.Count(offer, "\nm=video") > 1 || !strings.Contains(offer, "VP8/90000") && strings.Contains(offer, "\nm=video")) {
+		_ = pc.Close()
+		whip.WriteProblem(w, http.StatusUnprocessableEntity, "want one video of VP8")
+		return
+	}
 	if publish {
 		one.name = name
 		pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { s.forward(name, pc, t) })
@@ -209,6 +226,9 @@ func (s *Server) create(w http.ResponseWriter, publish bool, name, offer string)
 	s.mu.Lock()
 	s.count++
 	id := fmt.Sprint(s.count)
+	if s.options.Random {
+		id = rand.Text()
+	}
 	s.sessions[id] = one
 	s.mu.Unlock()
 	h := w.Header()
@@ -262,6 +282,20 @@ func (s *session) describe() (string, error) {
 	return s.pc.LocalDescription().SDP, nil
 }
 
+// Publish has a stream of that name, on which nothing is sent.
+func (s *Server) Publish(t *testing.T, name string) {
+	t.Helper()
+	for _, mime := range []string{webrtc.MimeTypeOpus, webrtc.MimeTypeVP8} {
+		track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime}, mime[:5], "stream")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		s.streams[name] = append(s.streams[name], track)
+		s.mu.Unlock()
+	}
+}
+
 // forward passes on the packets of a publisher to the players.
 func (s *Server) forward(name string, pc *webrtc.PeerConnection, in *webrtc.TrackRemote) {
 	out, err := webrtc.NewTrackLocalStaticRTP(in.Codec().RTPCodecCapability, in.Kind().String(), "stream")
@@ -310,6 +344,10 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request, id, body s
 
 // patch serves candidates and ICE restarts.
 func (s *Server) patch(w http.ResponseWriter, r *http.Request, one *session, body string) {
+	if !whip.IsType(r.Header.Get("Content-Type"), whip.TypeFragment) {
+		whip.WriteProblem(w, http.StatusUnsupportedMediaType, "want "+whip.TypeFragment)
+		return
+	}
 	f, err := whip.ParseFragment(body)
 	if err == nil && len(r.Header.Values("If-Match")) == 0 {
 		whip.WriteProblem(w, http.StatusPreconditionRequired, "want If-Match")
