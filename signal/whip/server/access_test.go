@@ -83,7 +83,7 @@ func TestTokens(t *testing.T) {
 
 // TestExpiry has the token of a session expire: the user gets a leave that says so.
 func TestExpiry(t *testing.T) {
-	s := start(t, signaling.Options{Auth: tokens{"b": {Name: "bob"}, "a": {Name: "alice", Subject: "a", Expires: time.Now().Add(time.Second)}}}, whipserver.Options{})
+	s := start(t, signaling.Options{Auth: tokens{"b": {Name: "bob"}, "a": {Name: "alice", Subject: "a", Expires: time.Now().Add(3 * time.Second)}}}, whipserver.Options{})
 	others := s.signIn("bob", "b").answers(nil)
 	r := s.post("/whip/bob", publishOffer, "Authorization", "Bearer a").want(t, "POST", http.StatusCreated)
 	select {
