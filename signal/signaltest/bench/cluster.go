@@ -56,6 +56,7 @@ type rest struct{ node, nats float64 }
 type bench struct {
 	plan
 	f       figures
+	busy    string // load average before the run
 	single  *deployment.Deployment
 	cluster *deployment.Deployment
 }
@@ -68,6 +69,10 @@ func runCluster(p plan) error {
 	}
 	defer os.RemoveAll(dir)
 	began := time.Now()
+	busy, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return err
+	}
 	note("building")
 	parley, err := build(dir, "parley", "")
 	if err != nil {
@@ -77,7 +82,7 @@ func runCluster(p plan) error {
 	if err != nil {
 		return err
 	}
-	b := &bench{plan: p}
+	b := &bench{plan: p, busy: string(bytes.Fields(busy)[0])}
 	ctx := context.Background()
 	for i, d := range []**deployment.Deployment{&b.single, &b.cluster} {
 		o := deployment.Options{Dir: fmt.Sprintf("%s/%d", dir, i), Parley: parley, NATSServer: natsServer, Nodes: 1, Args: []string{"--limits", "off"}}
@@ -612,7 +617,7 @@ func (b *bench) report() error {
 		{"CPU of a node, all names idle (% of a core)", "", fmt.Sprintf("%.2f", f.rest.node), "", "", false},
 		{"CPU of a NATS server, all names idle", "", fmt.Sprintf("%.2f", f.rest.nats), "", "", false},
 	}
-	fmt.Printf("%s, %d cores, %s; %d pairs, %d in flight, %d rounds; %d idle connections per node\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), b.pairs, b.inFlight, b.rounds, b.plan.idle)
+	fmt.Printf("%s, %d cores, %s, load average %s before; %d pairs, %d in flight, %d rounds; %d idle connections per node\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), b.busy, b.pairs, b.inFlight, b.rounds, b.plan.idle)
 	fmt.Printf("| %d nodes, 3 NATS servers | single | cluster | goal | got | |\n|---|---:|---:|---|---|---|\n", nodes)
 	missed := 0
 	for _, r := range rows {
