@@ -137,6 +137,26 @@ func TestWHIP(t *testing.T) {
 	}
 }
 
+// TestWHIPOutage restarts ICE when the path is silent, and goes on.
+func TestWHIPOutage(t *testing.T) {
+	s := whiptest.New(t, whiptest.Options{})
+	out, _, stop := publish(t, endpoint(s.URL, "whip", "/whip/cam"), "--impair", "outage=11s@2s")
+	awaitTracks(t, s)
+	s.Await(t, func() bool { return slices.Contains(s.Requests(), "PATCH /session/1 200") })
+	awaitOutput(t, out, `"connection":"disconnected"`)
+	before := strings.Count(out.String(), `"connection":"connected"`)
+	for timeout := time.After(60 * time.Second); strings.Count(out.String(), `"connection":"connected"`) == before; {
+		select {
+		case <-out.Change():
+		case <-timeout:
+			t.Fatalf("no connection after the outage: %s", out.String())
+		}
+	}
+	if code := stop(); code != exit.OK {
+		t.Errorf("got %d: %s", code, out.String())
+	}
+}
+
 // TestWHIPSnapshot saves a frame of what is published.
 func TestWHIPSnapshot(t *testing.T) {
 	s := whiptest.New(t, whiptest.Options{})
