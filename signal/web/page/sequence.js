@@ -2,6 +2,7 @@
 // in the section Resumption.
 
 const ackEvery = 16; // received messages
+const maxKept = 64, maxKeptSize = 128 << 10; // acknowledged messages and their characters
 
 /**
  * Sequence numbers the messages of one session in both directions, and keeps those it sends until
@@ -13,6 +14,17 @@ export class Sequence {
   #acked = 0; // what of received the server knows
   /** @type {{number: number, frame: string}[]} */
   #unacked = [];
+  /** @type {{number: number, frame: string}[]} acknowledged, for another server that continues the session */
+  #kept = [];
+  #keptSize = 0;
+
+  get sent() { return this.#sent; }
+
+  /** The number of the last message that was acknowledged. */
+  get acknowledged() { return this.#sent - this.#unacked.length; }
+
+  /** The number of the first message that replay can return. */
+  get oldest() { return this.acknowledged - this.#kept.length + 1; }
 
   get received() { return this.#received; }
 
@@ -61,7 +73,11 @@ export class Sequence {
   replay(ack) {
     if (ack !== undefined && !isNumber(ack)) return null;
     const number = ack ?? 0;
-    if (number > this.#sent || number < this.#sent - this.#unacked.length) return null;
+    if (number > this.#sent || number + 1 < this.oldest) return null;
+    const again = this.#kept.filter(m => m.number > number);
+    this.#kept = this.#kept.filter(m => m.number <= number);
+    this.#unacked = [...again, ...this.#unacked];
+    this.#keptSize -= size(again);
     this.#acknowledge(number);
     this.#acked = this.#received;
     return this.#unacked.map(m => m.frame);
@@ -69,7 +85,57 @@ export class Sequence {
 
   /** @param {number} ack */
   #acknowledge(ack) {
-    if (ack <= this.#sent) this.#unacked = this.#unacked.filter(m => m.number > ack);
+    if (ack > this.#sent) return;
+    const acked = this.#unacked.filter(m => m.number <= ack);
+    this.#unacked = this.#unacked.slice(acked.length);
+    this.#kept.push(...acked);
+    this.#keptSize += size(acked);
+    while (this.#kept.length > maxKept || this.#keptSize > maxKeptSize) this.#keptSize -= size(this.#kept.splice(0, 1));
+  }
+}
+
+/** @param {{frame: string}[]} messages */
+function size(messages) { return messages.reduce((sum, m) => sum + m.frame.length, 0); }
+
+/** CallNumbers are the numbers of the messages of the calls of one session, for another server that continues it. */
+export class CallNumbers {
+  /** @type {Map<string, {name: string, caller?: boolean, first: number, last: number, received: number, left: number}>} by name of the peer */
+  #of = new Map();
+
+  /** @param {any} message a message that was sent with this number @param {number} number */
+  noteSent({type, name}, number) {
+    if (typeof name !== 'string' || !['offer', 'answer', 'candidate', 'leave'].includes(type)) return;
+    let call = this.#of.get(name);
+    if (type === 'offer' && (!call || call.left)) this.#of.set(name, call = {name, caller: true, first: 0, last: 0, received: 0, left: 0});
+    if (!call || call.left) return;
+    call.first ||= number;
+    call.last = number;
+    if (type === 'leave') call.left = number;
+  }
+
+  /** @param {any} message a message that was received */
+  noteReceived({type, name, number, code}) {
+    if (typeof name !== 'string') return;
+    let call = this.#of.get(name);
+    switch (type) {
+      case 'offer':
+        if (!call || call.left) this.#of.set(name, call = {name, first: 0, last: 0, received: 0, left: 0});
+        // falls through
+      case 'answer': case 'candidate':
+        if (call && !call.left) call.received = isNumber(number) ? number : 0;
+        break;
+      case 'leave':
+        this.#of.delete(name);
+        break;
+      case 'error':
+        if (code !== 'queue_full') this.#of.delete(name);
+    }
+  }
+
+  /** Returns the calls, without those whose leave was acknowledged: the last message that was has this number. */
+  list(/** @type {number} */ acknowledged) {
+    for (const [name, call] of this.#of) if (call.left && call.left <= acknowledged) this.#of.delete(name);
+    return [...this.#of.values()].map(({left, ...call}) => call);
   }
 }
 

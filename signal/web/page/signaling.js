@@ -3,7 +3,7 @@
 import {Connection, isFinal} from './connection.js';
 import {ICEServers} from './ice.js';
 import {explainClose, explainRefusal, isFinalRefusal} from './remedies.js';
-import {Sequence} from './sequence.js';
+import {CallNumbers, Sequence} from './sequence.js';
 
 const loginTimeout = 12000; // ms
 const maxFrame = 1 << 20; // characters
@@ -31,7 +31,7 @@ export class Signaling {
   #name = null;
   #signedIn = false; // now
   #wasSignedIn = false; // under this name, ever
-  /** @type {{token: string, sequence: Sequence} | null} what the session is resumed by */
+  /** @type {{token: string, sequence: Sequence, calls: CallNumbers} | null} what the session is resumed by */
   #resumable = null;
   /** @type {object[]} messages for later, if the session cannot be resumed */
   #queue = [];
@@ -108,6 +108,7 @@ export class Signaling {
     if (this.#name === null) return;
     if (this.#resumable && (isHere || this.#resumable.sequence.unacked < maxQueue)) {
       const frame = this.#resumable.sequence.next(message);
+      this.#resumable.calls.noteSent(message, this.#resumable.sequence.sent);
       if (isHere) this.#connection.send(frame);
     } else if (isHere) {
       this.#connection.send(JSON.stringify(message));
@@ -123,7 +124,7 @@ export class Signaling {
   /** Resumes the session, or begins one. */
   #login() {
     const session = this.#resumable;
-    const resume = session ? {resume: session.token, ack: session.sequence.received} : {resume: true};
+    const resume = session ? {resume: session.token, ...continuation(session)} : {resume: true};
     this.#connection.send(JSON.stringify({type: 'login', name: this.#name, token: this.#token, iceServers: true, ...resume}));
     clearTimeout(this.#loginTimer);
     this.#loginTimer = setTimeout(() => this.#connection.fail(), loginTimeout);
@@ -171,6 +172,7 @@ export class Signaling {
       const is = session.sequence.receive(message.seq, message.ack);
       if (is === 'missing') this.#end(explainClose(badSequence, ''), badSequence);
       if (is !== 'new') return;
+      session.calls.noteReceived(message);
     }
     this.#handle(message);
     const ack = this.#signedIn && session === this.#resumable && session?.sequence.dueAck();
@@ -223,14 +225,24 @@ export class Signaling {
     this.#connection.succeeded();
     this.#ice.take(reply);
     if (isResumed) {
+      if (this.#resumable && typeof reply.resume === 'string') this.#resumable.token = reply.resume; // of another server
       for (const frame of replay ?? []) this.#connection.send(frame);
     } else {
-      this.#resumable = typeof reply.resume === 'string' ? {token: reply.resume, sequence: new Sequence()} : null;
+      this.#resumable = typeof reply.resume === 'string' ? {token: reply.resume, sequence: new Sequence(), calls: new CallNumbers()} : null;
       this.#on.login(null);
       for (const m of this.#queue.splice(0)) this.send(m);
     }
     this.#on.connected();
   }
+}
+
+/**
+ * Returns what a server has to know of a session to resume it, also one that another server had.
+ * @param {{sequence: Sequence, calls: CallNumbers}} session
+ */
+function continuation({sequence, calls}) {
+  const {received: ack, oldest, acknowledged: served, sent} = sequence;
+  return {ack, oldest, served, sent, calls: calls.list(served)};
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import {Sequence} from '../../page/sequence.js';
+import {CallNumbers, Sequence} from '../../page/sequence.js';
 
 test('messages are numbered from 1, and carry the number of the last one received', () => {
   const s = new Sequence();
@@ -34,9 +34,45 @@ test('a server that has lost count resumes nothing', () => {
   const s = new Sequence();
   for (let n = 0; n < 4; n++) s.next({n});
   s.receive(undefined, 3);
-  for (const ack of [2, 5, -1, '3', null, 1.5]) assert.equal(s.replay(ack), null, String(ack));
+  for (const ack of [5, -1, '3', null, 1.5]) assert.equal(s.replay(ack), null, String(ack));
   assert.equal(s.replay(3)?.length, 1);
   assert.deepEqual(new Sequence().replay(undefined), []); // 0 may be left out
+});
+
+test('the last 64 messages, and 128 Ki characters, are kept for another server', () => {
+  const s = new Sequence(), frames = [];
+  for (let n = 1; n <= 70; n++) frames.push(s.next({n}));
+  s.receive(undefined, 69);
+  assert.deepEqual([s.oldest, s.acknowledged, s.sent], [6, 69, 70]);
+  assert.equal(s.replay(4), null);
+  assert.deepEqual(s.replay(60), frames.slice(60));
+  assert.deepEqual([s.oldest, s.acknowledged, s.unacked], [6, 60, 10]);
+  s.next({text: 'x'.repeat(130 << 10)});
+  s.receive(undefined, 71);
+  assert.equal(s.oldest, 72);
+});
+
+test('a session knows the numbers of its calls', () => {
+  const c = new CallNumbers();
+  const number = (type, name, n) => c.noteSent({type, name}, n);
+  const hear = (type, name, n, code) => c.noteReceived({type, name, number: n, code});
+  number('candidate', 'nobody', 1);
+  number('offer', 'bob', 2);
+  number('candidate', 'bob', 3);
+  hear('answer', 'bob', 7);
+  hear('offer', 'carol', 9);
+  hear('error', 'carol', undefined, 'queue_full');
+  hear('offer', 'dave', 1);
+  hear('leave', 'dave');
+  hear('offer', 'eve', 1);
+  hear('error', 'eve', undefined, 'absent');
+  const bob = {name: 'bob', caller: true, first: 2, last: 3, received: 7}, carol = {name: 'carol', first: 0, last: 0, received: 9};
+  assert.deepEqual(c.list(3), [bob, carol]);
+  number('leave', 'bob', 4);
+  number('candidate', 'bob', 5);
+  hear('candidate', 'bob', 8);
+  assert.deepEqual(c.list(3), [{...bob, last: 4}, carol]);
+  assert.deepEqual(c.list(4), [carol]);
 });
 
 test('sixteen received messages are acknowledged, unless a message has carried the number', () => {

@@ -93,12 +93,31 @@ test('after an interruption the session is resumed, and nothing is lost or doubl
   socket.lose();
   signaling.send({type: 'three'});
   const next = reconnect();
-  assert.deepEqual(next.sent, [{type: 'login', name: 'bob', iceServers: true, resume: 'R', ack: 1}]);
+  assert.deepEqual(next.sent, [{type: 'login', name: 'bob', iceServers: true, resume: 'R', ack: 1, oldest: 1, served: 1, sent: 3, calls: []}]);
   next.receive({type: 'login', success: true, ack: 1});
   assert.deepEqual(next.sent.slice(1).map(m => [m.type, m.seq]), [['two', 2], ['three', 3]]);
   next.receive({type: 'hello', seq: 1, ack: 3});
   next.receive({type: 'again', seq: 2, ack: 3});
   assert.deepEqual(events, [['message', 'hello'], ['lost'], ['connected'], ['message', 'again']]);
+});
+
+test('another server continues the session', t => {
+  const {signaling, events, socket, reconnect} = signedIn(t, 'first');
+  signaling.send({type: 'offer', name: 'alice'});
+  socket.receive({type: 'answer', name: 'alice', number: 5, seq: 1, ack: 1});
+  socket.lose();
+  signaling.send({type: 'candidate', name: 'alice'});
+  const again = reconnect();
+  assert.deepEqual(again.sent, [{
+    type: 'login', name: 'bob', iceServers: true, resume: 'first', ack: 1, oldest: 1, served: 1, sent: 2,
+    calls: [{name: 'alice', caller: true, first: 1, last: 2, received: 5}],
+  }]);
+  again.receive({type: 'login', success: true, resume: 'second', ack: 0});
+  assert.deepEqual(again.sent.slice(1).map(m => [m.type, m.seq]), [['offer', 1], ['candidate', 2]]);
+  again.receive({type: 'candidate', name: 'alice', number: 6, seq: 2, ack: 0});
+  again.lose();
+  assert.equal(reconnect().sent[0].resume, 'second');
+  assert.deepEqual(events.filter(e => e[0] === 'message'), [['message', 'answer'], ['message', 'candidate']]);
 });
 
 test('a session that has expired begins anew', t => {
