@@ -25,6 +25,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"parley/signal/cluster"
+	"parley/signal/cluster/nats/watches"
 )
 
 // Options configure a Node.
@@ -71,6 +72,7 @@ var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 // Node is the cluster.Node of a process that shares its names with others.
 type Node struct {
 	*cluster.Sessions
+	*watches.Watches
 	opts    Options
 	log     *slog.Logger
 	conn    *natsgo.Conn
@@ -109,7 +111,10 @@ type Node struct {
 	stop, stopped        chan struct{} // closed when run is to end, and when it has ended
 }
 
-var _ cluster.Node = (*Node)(nil)
+var (
+	_ cluster.Node    = (*Node)(nil)
+	_ cluster.Watcher = (*Node)(nil)
+)
 
 // Start returns a node of the cluster. If NATS cannot be reached, or has no leader, it returns a node
 // that is not Ready yet and goes on trying. An error that does not go away by itself, such as wrong
@@ -124,6 +129,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		wake: make(chan struct{}, 1), began: time.Now(), started: make(chan error, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	n.Watches = watches.New(bus{n})
 	n.names.entries = make(map[cluster.Name]*entry)
 	n.peers.live, n.peers.seen = make(map[cluster.NodeID]peer), make(map[cluster.NodeID]sighting)
 	n.forgotten.of = make(map[cluster.NodeID]forgottenEpoch)

@@ -224,3 +224,24 @@ func TestCallWhileAway(t *testing.T) {
 	alice.send(signal.Answer, "bob", "v=0 answer")
 	bob.wants(signal.Answer, "alice")
 }
+
+// TestWatchAtAnotherNode watches a name from one server until it signs in at the other one.
+func TestWatchAtAnotherNode(t *testing.T) {
+	t.Parallel()
+	nats := natstest.Start(t, natsserver.Options{})
+	a, b := startServer(t, time.Minute, nats.URL), startServer(t, time.Minute, nats.URL)
+	alice := signIn(t, a.web.URL, "alice")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	watched := make(chan error, 1)
+	go func() { watched <- alice.Watch(ctx, "bob") }()
+	alice.send(signal.Offer, "nobody", "v=0")
+	alice.wants(signal.Error, "nobody")
+	signIn(t, b.web.URL, "bob")
+	if err := <-watched; err != nil {
+		t.Errorf("watch until bob signs in at the other server: %v", err)
+	}
+	if err := alice.Watch(ctx, "bob"); err != nil {
+		t.Errorf("watch of bob, who is signed in at the other server: %v", err)
+	}
+}
