@@ -117,26 +117,38 @@ export class CallNumbers {
   noteReceived({type, name, number, code}) {
     if (typeof name !== 'string') return;
     let call = this.#of.get(name);
-    switch (type) {
-      case 'offer':
-        if (!call || call.left) this.#of.set(name, call = {name, first: 0, last: 0, received: 0, left: 0});
-        // falls through
-      case 'answer': case 'candidate':
-        if (call && !call.left) call.received = isNumber(number) ? number : 0;
-        break;
-      case 'leave':
-        this.#of.delete(name);
-        break;
-      case 'error':
-        if (code !== 'queue_full') this.#of.delete(name);
-    }
+    if (type === 'leave' || type === 'error' && code !== 'queue_full') this.#of.delete(name);
+    if (type === 'offer' && (!call || call.left)) this.#of.set(name, call = {name, first: 0, last: 0, received: 0, left: 0});
+    if (['offer', 'answer', 'candidate'].includes(type) && call && !call.left) call.received = isNumber(number) ? number : 0;
   }
 
   /** Returns the calls, without those whose leave was acknowledged: the last message that was has this number. */
   list(/** @type {number} */ acknowledged) {
     for (const [name, call] of this.#of) if (call.left && call.left <= acknowledged) this.#of.delete(name);
-    return [...this.#of.values()].map(({left, ...call}) => call);
+    return [...this.#of.values()].map(({name, caller, first, last, received}) => ({name, caller, first, last, received}));
   }
+}
+
+/** @typedef {{token: string, sequence: Sequence, calls: CallNumbers}} Resumable what a session is resumed by */
+
+/**
+ * Returns the members of a login that resumes a session, also one that another server had, or asks for one.
+ * @param {Resumable | null} session
+ */
+export function resumption(session) {
+  if (!session) return {resume: true};
+  const {received: ack, oldest, acknowledged: served, sent} = session.sequence;
+  return {resume: session.token, ack, oldest, served, sent, calls: session.calls.list(served)};
+}
+
+/**
+ * Returns the frame of a message of a session.
+ * @param {Resumable} session @param {object} message
+ */
+export function numbered({sequence, calls}, message) {
+  const frame = sequence.next(message);
+  calls.noteSent(message, sequence.sent);
+  return frame;
 }
 
 /** @type {(value: unknown) => value is number} */

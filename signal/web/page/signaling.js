@@ -3,7 +3,7 @@
 import {Connection, isFinal} from './connection.js';
 import {ICEServers} from './ice.js';
 import {explainClose, explainRefusal, isFinalRefusal} from './remedies.js';
-import {CallNumbers, Sequence} from './sequence.js';
+import {CallNumbers, Sequence, numbered, resumption} from './sequence.js';
 
 const loginTimeout = 12000; // ms
 const maxFrame = 1 << 20; // characters
@@ -107,8 +107,7 @@ export class Signaling {
     const isHere = this.#signedIn && this.#connection.isOpen;
     if (this.#name === null) return;
     if (this.#resumable && (isHere || this.#resumable.sequence.unacked < maxQueue)) {
-      const frame = this.#resumable.sequence.next(message);
-      this.#resumable.calls.noteSent(message, this.#resumable.sequence.sent);
+      const frame = numbered(this.#resumable, message);
       if (isHere) this.#connection.send(frame);
     } else if (isHere) {
       this.#connection.send(JSON.stringify(message));
@@ -123,9 +122,7 @@ export class Signaling {
 
   /** Resumes the session, or begins one. */
   #login() {
-    const session = this.#resumable;
-    const resume = session ? {resume: session.token, ...continuation(session)} : {resume: true};
-    this.#connection.send(JSON.stringify({type: 'login', name: this.#name, token: this.#token, iceServers: true, ...resume}));
+    this.#connection.send(JSON.stringify({type: 'login', name: this.#name, token: this.#token, iceServers: true, ...resumption(this.#resumable)}));
     clearTimeout(this.#loginTimer);
     this.#loginTimer = setTimeout(() => this.#connection.fail(), loginTimeout);
   }
@@ -234,15 +231,6 @@ export class Signaling {
     }
     this.#on.connected();
   }
-}
-
-/**
- * Returns what a server has to know of a session to resume it, also one that another server had.
- * @param {{sequence: Sequence, calls: CallNumbers}} session
- */
-function continuation({sequence, calls}) {
-  const {received: ack, oldest, acknowledged: served, sent} = sequence;
-  return {ack, oldest, served, sent, calls: calls.list(served)};
 }
 
 /**

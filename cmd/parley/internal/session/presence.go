@@ -209,7 +209,7 @@ func (p *Presence) Deliver(m signal.Message, next signaling.DeliverFunc) {
 	switch {
 	case m.Type != signal.Error:
 		p.found()
-	case m.Code == signal.CodeAbsent && !p.session.IsConnected() && time.Now().Before(p.deadline()):
+	case (m.Code == signal.CodeAbsent || m.Code == signal.CodeUnavailable) && !p.session.IsConnected() && time.Now().Before(p.deadline()):
 		select {
 		case p.absent <- struct{}{}:
 		default:

@@ -66,7 +66,7 @@ test('a session knows the numbers of its calls', () => {
   hear('leave', 'dave');
   hear('offer', 'eve', 1);
   hear('error', 'eve', undefined, 'absent');
-  const bob = {name: 'bob', caller: true, first: 2, last: 3, received: 7}, carol = {name: 'carol', first: 0, last: 0, received: 9};
+  const bob = {name: 'bob', caller: true, first: 2, last: 3, received: 7}, carol = {name: 'carol', caller: undefined, first: 0, last: 0, received: 9};
   assert.deepEqual(c.list(3), [bob, carol]);
   number('leave', 'bob', 4);
   number('candidate', 'bob', 5);
