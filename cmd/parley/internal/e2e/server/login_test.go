@@ -79,6 +79,40 @@ func TestLoginWithoutReply(t *testing.T) {
 	}
 }
 
+// TestUnavailable calls a user whose server cannot be reached: the call ends at once, with the reason.
+func TestUnavailable(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer ws.Close()
+		for {
+			var m struct{ Type string }
+			if ws.ReadJSON(&m) != nil {
+				return
+			}
+			switch m.Type {
+			case "login":
+				err = ws.WriteJSON(map[string]any{"type": "login", "success": true})
+			case "offer":
+				err = ws.WriteJSON(map[string]any{"type": "error", "code": "unavailable", "name": "bob", "message": "the server of bob is away"})
+			}
+			if err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	p := e2etest.Start(t, "call", "bob", "--as", "alice", "--timeout", "10m", "--server", "ws"+strings.TrimPrefix(server.URL, "http"))
+	p.Ends(t, int(exit.Signaling))
+	if text := p.Err.String(); !strings.Contains(text, "bob cannot be called: the signaling server says: the server of bob is away") {
+		t.Errorf("the error does not name the cause:\n%s", text)
+	}
+}
+
 // newSecret makes one that signs tokens, and the file that it is in.
 func newSecret(t *testing.T) (secret, file string) {
 	t.Helper()
