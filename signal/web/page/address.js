@@ -7,6 +7,7 @@
 //   &files=1     takes files without asking, if the server permits it
 //   &video=0     sends no camera
 //   &audio=0     sends no microphone
+//   &manual=1    calls without the server: the user copies and pastes the lines of the two peers
 //   #token=TOKEN signs in where the server wants one; behind the #, it is in no log.
 //                The page takes it out of the address. Another one renews the session
 //
@@ -23,6 +24,7 @@ import {typedName} from './text.js';
  * @property {boolean} files
  * @property {boolean} audio
  * @property {boolean} video
+ * @property {boolean} manual
  */
 
 /**
@@ -40,6 +42,7 @@ export function parseAddress(search) {
     files: params.get('files') === '1',
     audio: params.get('audio') !== '0',
     video: params.get('video') !== '0',
+    manual: params.get('manual') === '1',
   };
 }
 

@@ -8,6 +8,7 @@ import {MuteButtons, useFileInputs} from './controls.js';
 import {byId, inputById, onSubmit} from './dom.js';
 import {Files} from './filecards.js';
 import {LoginView} from './login.js';
+import {ManualSignaling} from './manual.js';
 import {LocalMedia} from './media.js';
 import {failure, remark} from './outcomes.js';
 import {Page} from './page.js';
@@ -43,7 +44,8 @@ let toCall = address.call; // once
 let chatOwner = ''; // whose messages are shown
 let endedBecause = ''; // why the session ended while a call went on
 
-const signaling = new Signaling(serverURL(), takeToken(), {
+/** @type {import('./signaling.js').SignalingEvents} */
+const signalingEvents = {
   login(refusal) {
     if (refusal !== null) {
       login.show(refusal);
@@ -70,7 +72,9 @@ const signaling = new Signaling(serverURL(), takeToken(), {
     }
   },
   message: m => phone.receive(m),
-});
+};
+const manual = address.manual ? new ManualSignaling(() => phone.call?.pc ?? null, () => dial('peer'), signalingEvents) : null;
+const signaling = manual ?? new Signaling(serverURL(), takeToken(), signalingEvents);
 
 const phone = new Phone({
   signaling, local,
@@ -81,6 +85,7 @@ const phone = new Phone({
       muteButtons.update(phase !== 'idle');
       tools.phase(phase, peer, phone.call?.pc ?? null);
       updateChat();
+      manual?.phase(phase);
       if (phase === 'talking') files.talking(peer);
       else files.over();
       if (phase === 'idle' && endedBecause) signedOut(endedBecause);

@@ -38,6 +38,7 @@ const announcePause = 300; // ms from a change of what is muted to the offer tha
  * @property {() => RTCIceServer[]} iceServers
  * @property {(message: object) => void} send
  * @property {CallEvents} on
+ * @property {boolean} patient see Recovery
  * @property {Call | null} [before] a detached call, closed once this one is established: a closed
  *   connection says that somebody hung up
  */
@@ -67,7 +68,7 @@ export class Call {
   #closed = false;
 
   /** @param {CallOptions} options */
-  constructor({name, peer, caller, local, iceServers, send, on, before = null}) {
+  constructor({name, peer, caller, local, iceServers, send, on, before = null, patient}) {
     this.peer = peer;
     this.caller = caller;
     this.#before = before;
@@ -94,7 +95,7 @@ export class Call {
       state: on.state,
       ended: reason => { if (!this.#closed) on.ended(reason); },
       restartICE: () => this.#restartICE(),
-    });
+    }, patient);
     pc.ondatachannel = e => {
       if (e.channel.protocol === protocol) on.files(e.channel);
       else this.text.take(e.channel, pc);

@@ -43,7 +43,7 @@ export class Phone {
 
   /**
    * @param {object} options
-   * @param {import('./signaling.js').Signaling} options.signaling
+   * @param {import('./manual.js').AnySignaling} options.signaling
    * @param {import('./media.js').LocalMedia} options.local
    * @param {() => Kinds | null} options.answersWith what a call is answered with by itself; null if it rings
    * @param {PhoneEvents} options.on
@@ -195,7 +195,7 @@ export class Phone {
     const on = this.#on, caller = offer === null;
     this.#offer = offer;
     const call = this.call = new Call({
-      name: this.#signaling.name ?? '', peer, caller, before, local: this.#local, iceServers: () => this.#signaling.iceServers,
+      name: this.#signaling.name ?? '', peer, caller, before, patient: 'patient' in this.#signaling, local: this.#local, iceServers: () => this.#signaling.iceServers,
       send: message => this.#signaling.send(message),
       on: {
         ...on,

@@ -20,14 +20,17 @@ export class Recovery {
   #caller;
   #timer = 0;
   #restarted = false;
+  #patient;
 
   /**
    * @param {RTCPeerConnection} pc
    * @param {boolean} caller restarts ICE; the callee waits for that
    * @param {RecoveryEvents} on
+   * @param {boolean} [patient] waits for the first connection without an end, and offers no restart
    */
-  constructor(pc, caller, on) {
+  constructor(pc, caller, on, patient = false) {
     this.#pc = pc;
+    this.#patient = patient;
     this.#on = on;
     this.#caller = caller;
     pc.onconnectionstatechange = () => this.#stateChanged(pc.connectionState);
@@ -35,7 +38,7 @@ export class Recovery {
 
   /** The first offer was sent: the peer has answerPatience to answer. */
   offered() {
-    this.#after(answerPatience, 'unanswered');
+    if (!this.#patient) this.#after(answerPatience, 'unanswered');
   }
 
   /** A restart was offered. */
@@ -47,7 +50,7 @@ export class Recovery {
   negotiated() {
     this.#watchTransport();
     clearTimeout(this.#timer);
-    if (this.#pc.connectionState !== 'connected') this.#after(connectPatience, 'failed');
+    if (this.#pc.connectionState !== 'connected' && !this.#patient) this.#after(connectPatience, 'failed');
   }
 
   stop() {
@@ -75,9 +78,9 @@ export class Recovery {
   #stateChanged(state) {
     if (state === 'connected') {
       clearTimeout(this.#timer);
-      this.#restarted = false;
+      this.#restarted = this.#patient;
     }
-    if (state === 'failed') this.#recover();
+    if (state === 'failed' && (this.#restarted || !this.#patient)) this.#recover();
     if (state === 'closed') this.#on.ended('lost');
     else this.#on.state(state);
   }

@@ -64,7 +64,8 @@ func showLine(report *event.Reporter, l manual.Line, text string) {
 	report.Report(event.Event{Name: "manual", Fields: event.Fields("type", string(l.Type), "line", text), Output: text})
 }
 
-// drawCode returns the QR code of a text as rows of half blocks, dark on light, or "" if it does not fit.
+// drawCode returns the QR code of a text as rows of half blocks, dark on light, or "" if it does
+// not fit.
 func drawCode(text string, columns, rows int) string {
 	code, err := qr.Encode(text, qr.L)
 	const quiet = 4 // modules around it (ISO/IEC 18004)
@@ -81,7 +82,8 @@ func drawCode(text string, columns, rows int) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// watchSilence ends a call with --manual, whose connection fails late, when nothing has come for a while.
+// watchSilence ends a call with --manual, whose connection fails late, when nothing has come for a
+// while.
 func (c *Session) watchSilence(disconnected bool) {
 	if !c.options.Manual {
 		return

@@ -10,12 +10,12 @@ import (
 	"parley/signal"
 )
 
-// gatherTimeout bounds how long a description is held for candidates. STUN and TURN servers that can be reached respond
-// sooner; Pion tries others for 8 s.
+// gatherTimeout bounds how long a description is held for candidates. STUN and TURN servers that
+// can be reached respond sooner; Pion tries others for 8 s.
 const gatherTimeout = 5 * time.Second
 
-// A Gatherer holds the descriptions of a call until they contain all candidates, for a system without trickle ICE. Its
-// methods may be called by several goroutines.
+// A Gatherer holds the descriptions of a call until they contain all candidates, for a system
+// without trickle ICE. Its methods may be called by several goroutines.
 type Gatherer struct {
 	// Send sends a complete description. It must not wait and must not call the Gatherer.
 	Send func(signal.Message)
@@ -27,7 +27,8 @@ type Gatherer struct {
 	timer      *time.Timer
 }
 
-// Add takes a message of the call. It reports whether the Gatherer sends it, alone or as a part of a description.
+// Add takes a message of the call. It reports whether the Gatherer sends it, alone or as a part of
+// a description.
 func (g *Gatherer) Add(m signal.Message) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -90,8 +91,8 @@ func ufragOf(sdp string) string {
 	return ""
 }
 
-// withCandidates returns a description with candidates in their m-sections, and the end of candidates (RFC 8839 section 5.1,
-// RFC 8840 section 4.1).
+// withCandidates returns a description with candidates in their m-sections, and the end of
+// candidates (RFC 8839 section 5.1, RFC 8840 section 4.1).
 func withCandidates(sdp string, all []signal.Candidate) string {
 	parts := strings.Split(strings.TrimSuffix(sdp, "\r\n"), "\r\nm=")
 	added := map[int]bool{}

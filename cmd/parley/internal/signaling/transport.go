@@ -7,12 +7,13 @@ import (
 	"parley/signal/client"
 )
 
-// A Transport carries the messages of all calls: by the signaling server, or by a system of another kind.
+// A Transport carries the messages of all calls: by the signaling server, or by a system of another
+// kind.
 type Transport interface {
 	// To returns the transport of a new call with a peer.
 	To(peer string) CallTransport
-	// Receive returns the next message of any peer, or an Error for one. After an error there are no more, except
-	// after that of ctx.
+	// Receive returns the next message of any peer, or an Error for one. After an error there are
+	// no more, except after that of ctx.
 	Receive(ctx context.Context) (signal.Message, error)
 	// ICEServers returns the ICE servers that the system handed out last.
 	ICEServers() []signal.ICEServer
@@ -20,11 +21,13 @@ type Transport interface {
 	Close() error
 }
 
-// A CallTransport carries the messages of one call to its peer. A new offer, in a call that has had one, changes the call.
+// A CallTransport carries the messages of one call to its peer. A new offer, in a call that has had
+// one, changes the call.
 type CallTransport interface {
 	// Send queues a message, whose Peer is that of the call.
 	Send(ctx context.Context, m signal.Message) error
-	// GatheringComplete is called when all candidates for the latest description were sent. It must not wait.
+	// GatheringComplete is called when all candidates for the latest description were sent. It must
+	// not wait.
 	GatheringComplete()
 	// End is called once when the call is over, whether or not a Leave was sent. It must not wait.
 	End()

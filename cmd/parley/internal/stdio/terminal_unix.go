@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// UnlimitLines makes a terminal pass on each character at once: otherwise it cuts off a line that is pasted after 4096
-// characters (Linux) or 1024 (macOS). It does nothing for another reader. restore undoes it.
+// UnlimitLines makes a terminal pass on each character at once: otherwise it cuts off a line that
+// is pasted after 4096 characters (Linux) or 1024 (macOS). It does nothing for another reader.
+// restore undoes it.
 func UnlimitLines(in io.Reader) (restore func()) {
 	file, ok := in.(*os.File)
 	if !ok {

@@ -1,5 +1,5 @@
-// Package adapter connects calls to other signaling systems by a program. The schema "adapter" of package event specifies
-// the messages between the two, the topic adapters explains them.
+// Package adapter connects calls to other signaling systems by a program. The schema "adapter" of
+// package event specifies the messages between the two, the topic adapters explains them.
 package adapter
 
 import (
@@ -34,7 +34,8 @@ type Options struct {
 const (
 	// maxCalls bounds the calls that are open at once.
 	maxCalls = 256
-	// maxEnded bounds the IDs that are remembered, whose messages may have crossed the end of the call.
+	// maxEnded bounds the IDs that are remembered, whose messages may have crossed the end of the
+	// call.
 	maxEnded = 64
 	// maxInvalid is how many lines of a program may be wrong before it is ended.
 	maxInvalid = 100
@@ -285,8 +286,8 @@ func (a *Adapter) setReady(m message) {
 	}
 }
 
-// reject reports a line that is wrong to the user and to the program. The error ends a program that was never ready, or
-// has written too many of them.
+// reject reports a line that is wrong to the user and to the program. The error ends a program that
+// was never ready, or has written too many of them.
 func (a *Adapter) reject(call string, number int, why error) error {
 	a.invalid++
 	text := fmt.Sprintf("wrote an invalid line %d: %v", number, why)

@@ -111,7 +111,8 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// TestInvalidLines has a program write a line that is wrong and then an offer, which is received all the same.
+// TestInvalidLines has a program write a line that is wrong and then an offer, which is received
+// all the same.
 func TestInvalidLines(t *testing.T) {
 	for name, test := range map[string]struct{ script, warning string }{
 		"invalid JSON":      {`echo '{"type":'; `, "wrote an invalid line 2: invalid JSON"},
@@ -206,8 +207,8 @@ func TestFloods(t *testing.T) {
 	})
 }
 
-// TestAnswersTwice has a program answer an offer twice: the second answer is dropped with one warning, and another call
-// goes on.
+// TestAnswersTwice has a program answer an offer twice: the second answer is dropped with one
+// warning, and another call goes on.
 func TestAnswersTwice(t *testing.T) {
 	a, r := start(t, `read offer; id=${offer#*'"call":"'}; id=${id%%'"'*}; answer='{"type":"answer","call":"'$id'","sdp":"v=0"}'; `+
 		`echo "$answer"; echo "$answer"; `+offer+rest)
@@ -299,7 +300,8 @@ func isRunning(pid int) bool {
 	return err != nil || !strings.Contains(string(status), ") Z ")
 }
 
-// lines has a program copy its input to a file, and returns a function that waits for its nth message.
+// lines has a program copy its input to a file, and returns a function that waits for its nth
+// message.
 func lines(t *testing.T, script string) (*Adapter, func(n int) message) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "in")
@@ -368,7 +370,8 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestCrossedOffers calls a peer that calls at the same time: an answer goes to its offer, and its answer comes to ours.
+// TestCrossedOffers calls a peer that calls at the same time: an answer goes to its offer, and its
+// answer comes to ours.
 func TestCrossedOffers(t *testing.T) {
 	t.Run("we answer", func(t *testing.T) {
 		a, line := lines(t, `read offer; `+offer)

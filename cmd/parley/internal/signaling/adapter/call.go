@@ -48,7 +48,8 @@ func (c *call) queue(m signal.Message) {
 	}
 }
 
-// lineOf returns the line for a message, nil if the peer has left, and notes what it means to the call.
+// lineOf returns the line for a message, nil if the peer has left, and notes what it means to the
+// call.
 func (c *call) lineOf(m signal.Message) ([]byte, error) {
 	a := c.adapter
 	a.mu.Lock()

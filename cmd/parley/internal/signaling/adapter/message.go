@@ -14,7 +14,8 @@ import (
 // Version is the version of the protocol, which the JSON schema "adapter" specifies.
 const Version = 1
 
-// The types of messages. A program sends typeReady and parley sends typeLogin; both send the others.
+// The types of messages. A program sends typeReady and parley sends typeLogin; both send the
+// others.
 const (
 	typeLogin           = "login"
 	typeReady           = "ready"

@@ -9,7 +9,8 @@ import (
 	"parley/signal"
 )
 
-// TestDecodeFollowsSchema decodes lines of programs, and compares the result with that of the schema.
+// TestDecodeFollowsSchema decodes lines of programs, and compares the result with that of the
+// schema.
 func TestDecodeFollowsSchema(t *testing.T) {
 	long := strings.Repeat("x", signal.MaxReceivedSDP+1)
 	for _, test := range []struct {
@@ -63,7 +64,8 @@ func TestDecodeFollowsSchema(t *testing.T) {
 	}
 }
 
-// TestSentFollowsSchema validates what parley writes, and decodes it as the program of the peer would pass it on.
+// TestSentFollowsSchema validates what parley writes, and decodes it as the program of the peer
+// would pass it on.
 func TestSentFollowsSchema(t *testing.T) {
 	mid, index := "0", uint16(0)
 	for _, m := range []signal.Message{

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// grace is the time that a program has to end by itself after its input has ended, and again after a signal.
+	// grace is the time that a program has to end by itself after its input has ended, and again
+	// after a signal.
 	grace = time.Second
 	// maxStderrLine bounds a line of standard error in bytes.
 	maxStderrLine = 4 << 10
@@ -22,7 +23,8 @@ const (
 	maxQueued = 256
 )
 
-// program is a running command with its standard streams. It forms a process group, which ends with it.
+// program is a running command with its standard streams. It forms a process group, which ends with
+// it.
 type program struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -37,7 +39,8 @@ type program struct {
 	last string     // line of standard error
 }
 
-// startProgram runs a command line by the shell. stderr gets each line of its standard error, which is not trusted.
+// startProgram runs a command line by the shell. stderr gets each line of its standard error, which
+// is not trusted.
 func startProgram(command string, stderr func(line string)) (*program, error) {
 	p := &program{cmd: shell(command), queue: make(chan []byte, maxQueued), closed: make(chan struct{}), exited: make(chan struct{})}
 	out, theirs, err := os.Pipe()
@@ -63,7 +66,8 @@ func startProgram(command string, stderr func(line string)) (*program, error) {
 	return p, nil
 }
 
-// wait waits for the end of the program. What a process of it has left to read is read for grace at most.
+// wait waits for the end of the program. What a process of it has left to read is read for grace at
+// most.
 func (p *program) wait() {
 	if err := p.cmd.Wait(); !errors.Is(err, exec.ErrWaitDelay) {
 		p.status = err
@@ -98,8 +102,8 @@ func trimLine(line []byte) string {
 	return string(line)
 }
 
-// writeLines writes the lines of the queue until a write fails or the program is closed, and then ends the input of the
-// program.
+// writeLines writes the lines of the queue until a write fails or the program is closed, and then
+// ends the input of the program.
 func (p *program) writeLines() {
 	defer func() { _ = p.in.Close() }() // the program may be gone
 	for {
@@ -121,7 +125,8 @@ func (p *program) writeLines() {
 	}
 }
 
-// stop ends the program and waits for it: first by the end of its input, then by a signal, then by killing the group.
+// stop ends the program and waits for it: first by the end of its input, then by a signal, then by
+// killing the group.
 func (p *program) stop() {
 	close(p.closed)
 	for _, end := range []func(){func() {}, func() { signalGroup(p.cmd, false) }} {
@@ -138,7 +143,8 @@ func (p *program) stop() {
 	p.work.Wait()
 }
 
-// err returns why a program that has exited did so, nil for status 0. It contains the last line of standard error.
+// err returns why a program that has exited did so, nil for status 0. It contains the last line of
+// standard error.
 func (p *program) err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

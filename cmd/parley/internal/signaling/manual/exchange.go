@@ -1,4 +1,5 @@
-// Package manual exchanges the offer and the answer of one call as lines that people copy and paste.
+// Package manual exchanges the offer and the answer of one call as lines that people copy and
+// paste.
 package manual
 
 import (
@@ -21,10 +22,12 @@ import (
 type Options struct {
 	Name   string // of this peer
 	Caller bool
-	// In is read until the line of the peer is complete. Its reads end when the exchange is closed, see CloseIn.
+	// In is read until the line of the peer is complete. Its reads end when the exchange is closed,
+	// see CloseIn.
 	In      io.Reader
 	CloseIn func()
-	// Interactive has a wrong line asked for again, as of a person at a terminal. Otherwise it ends the exchange.
+	// Interactive has a wrong line asked for again, as of a person at a terminal. Otherwise it ends
+	// the exchange.
 	Interactive bool
 	Show        func(Line, string)            // shows a line of ours with its text
 	Ask         func(want signal.Type)        // asks for the line of the peer

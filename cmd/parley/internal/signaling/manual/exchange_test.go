@@ -91,8 +91,8 @@ func TestExchange(t *testing.T) {
 	}
 }
 
-// TestWrongPaste pastes wrong lines in a terminal, where each is reported once and the right one is taken after it, and
-// into a pipe, where it ends the exchange.
+// TestWrongPaste pastes wrong lines in a terminal, where each is reported once and the right one is
+// taken after it, and into a pipe, where it ends the exchange.
 func TestWrongPaste(t *testing.T) {
 	other := text(t, Line{Type: signal.Answer, ID: "other", SDP: "v=0"})
 	for name, test := range map[string]struct {

@@ -18,10 +18,11 @@ import (
 	"parley/signal"
 )
 
-// A Line is an offer or an answer with all candidates, as people copy and paste it: "parley-offer-1." or "parley-answer-1.",
-// where 1 is the version, and in base64url (RFC 4648 section 5, without padding) the length in bytes of what follows it
-// but for the last four bytes (2 bytes, big endian), a JSON object as raw DEFLATE (RFC 1951), and the CRC-32 (IEEE) of
-// the DEFLATE (4 bytes, big endian). Members of the JSON object are those of this struct but for Type.
+// A Line is an offer or an answer with all candidates, as people copy and paste it:
+// "parley-offer-1." or "parley-answer-1.", where 1 is the version, and in base64url (RFC 4648
+// section 5, without padding) the length in bytes of what follows it but for the last four bytes (2
+// bytes, big endian), a JSON object as raw DEFLATE (RFC 1951), and the CRC-32 (IEEE) of the DEFLATE
+// (4 bytes, big endian). Members of the JSON object are those of this struct but for Type.
 type Line struct {
 	Type signal.Type `json:"-"`    // Offer or Answer
 	ID   string      `json:"id"`   // of the offer, and of the answer to it
@@ -79,8 +80,8 @@ var errNoLine = errors.New("this is no line of parley, which begins with parley-
 
 var prefix = regexp.MustCompile(`parley-(offer|answer)-([0-9]{1,9})\.`)
 
-// Parse returns the last line in a text, which may have words around it, and white space in it. The error is an
-// *IncompleteError if the end of the line is missing.
+// Parse returns the last line in a text, which may have words around it, and white space in it. The
+// error is an *IncompleteError if the end of the line is missing.
 func Parse(text string) (Line, error) {
 	var l Line
 	text = strings.Map(func(r rune) rune {
