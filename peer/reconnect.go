@@ -102,7 +102,8 @@ func (r *reconnector) failed(ctx context.Context) error {
 	return r.restartICE(ctx)
 }
 
-// restartICE sends an offer that restarts ICE, unless the peer accepts none and restarts ICE itself.
+// restartICE sends an offer that restarts ICE, unless the peer accepts none and restarts ICE
+// itself.
 func (r *reconnector) restartICE(ctx context.Context) error {
 	if !r.transports.established || r.negotiator.noOffers {
 		return nil

@@ -40,8 +40,8 @@ type Extension struct {
 	// Browser reports that the sender is a browser. Chromium loses video when it rolls back an
 	// offer, so a terminal is polite towards a browser.
 	Browser bool
-	// NoOffers reports, in an offer, that its sender accepts none, such as a client of WHIP: only the
-	// sender restarts ICE.
+	// NoOffers reports, in an offer, that its sender accepts none, such as a client of WHIP: only
+	// the sender restarts ICE.
 	NoOffers bool
 	// Rejected is, in an answer, why the offer was not accepted. Nothing has changed.
 	Rejected string

@@ -227,17 +227,18 @@
 //
 // The server sends the notification once: as the reply if the name is logged in, otherwise when it
 // is. The watch ends with the notification, with the session, and after expiresIn milliseconds; a
-// client that still waits repeats the message before that, and after a login that did not resume its
-// session. That a name logs out is not reported. So a watch reveals what the offers of the same
-// client would reveal, whose error is absent, and it counts as one of them for the limit of messages.
-// A session watches at most 8 names, and all sessions of an address 64; more are answered with
-// too_many_watches. A server that does not know the message answers unknown_type.
+// client that still waits repeats the message before that, and after a login that did not resume
+// its session. That a name logs out is not reported. So a watch reveals what the offers of the same
+// client would reveal, whose error is absent, and it counts as one of them for the limit of
+// messages. A session watches at most 8 names, and all sessions of an address 64; more are answered
+// with too_many_watches. A server that does not know the message answers unknown_type.
 //
 // # Resumption
 //
 // From the reply with a resume token on, client and server number the messages that they send with
-// the member seq, from 1. The member ack is the number of the last message received, and is in every
-// numbered message; after sixteen received messages without one to send, it is sent by itself:
+// the member seq, from 1. The member ack is the number of the last message received, and is in
+// every numbered message; after sixteen received messages without one to send, it is sent by
+// itself:
 //
 //	{"type":"ack","ack":16}      call dialect, and from the server
 //	{"inst":"ack","ack":16}      relay dialect, from a client
@@ -263,10 +264,10 @@
 // server, where there are several, and has 192 secret bits, of which the server keeps only the
 // hash.
 //
-// Where several servers work as one, a session of the call dialect can be resumed at any of them, also
-// when its server has failed, drains or cannot be reached. Then the servers add to each offer, answer
-// and candidate to a client that can resume the member number, which grows with each message of the
-// sender. The client adds to the login that resumes what the next server cannot know:
+// Where several servers work as one, a session of the call dialect can be resumed at any of them,
+// also when its server has failed, drains or cannot be reached. Then the servers add to each offer,
+// answer and candidate to a client that can resume the member number, which grows with each message
+// of the sender. The client adds to the login that resumes what the next server cannot know:
 //
 //	oldest  number of the first message that it can send again: it keeps at least those that are not
 //	        acknowledged, and should keep 64 more
@@ -276,17 +277,17 @@
 //	        "first":3,"last":9,"received":21}: whether it has opened the call, the numbers of its first
 //	        and its last message in it, and number of the last message of the peer; 0 may be omitted
 //
-// A call belongs to the array until the client has received a leave or an error other than queue_full
-// for it, or its own leave is acknowledged. The reply of a server that continues the session has a new
-// resume token, and oldest - 1 as ack; all numbers go on. Both ends of each call find each other by
-// name. Each message then arrives once and in order, of those that were sent before, meanwhile and
-// afterwards. A peer that has a server keeps its last 64 messages, or 64 KiB, for 90 seconds for that.
-// If one is missing, or one of the two clients does not come back within resumeFor, the call ends with
-// a leave, with lost, at both. A peer that has closed the call meanwhile, or has a new session, is
-// reported by a leave. Errors, and a leave, that the first server had sent and the client has not
-// received can be missing. Watches end. A server without the members, or in the relay dialect, whose
-// messages do not name their sender, answers expired, and the next login of the connection has the
-// name at once; the peers get a leave with lost.
+// A call belongs to the array until the client has received a leave or an error other than
+// queue_full for it, or its own leave is acknowledged. The reply of a server that continues the
+// session has a new resume token, and oldest - 1 as ack; all numbers go on. Both ends of each call
+// find each other by name. Each message then arrives once and in order, of those that were sent
+// before, meanwhile and afterwards. A peer that has a server keeps its last 64 messages, or 64 KiB,
+// for 90 seconds for that. If one is missing, or one of the two clients does not come back within
+// resumeFor, the call ends with a leave, with lost, at both. A peer that has closed the call
+// meanwhile, or has a new session, is reported by a leave. Errors, and a leave, that the first
+// server had sent and the client has not received can be missing. Watches end. A server without the
+// members, or in the relay dialect, whose messages do not name their sender, answers expired, and
+// the next login of the connection has the name at once; the peers get a leave with lost.
 //
 // # Errors
 //

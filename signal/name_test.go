@@ -82,7 +82,8 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// TestPrintable: text in every script stays as it is; what a terminal obeys or could be misled by is replaced.
+// TestPrintable: text in every script stays as it is; what a terminal obeys or could be misled by
+// is replaced.
 func TestPrintable(t *testing.T) {
 	for _, text := range []string{
 		"", "plain", "Ça va\u00a0?", "山田\u3000太郎", "می\u200cخواهم", "क्\u200dष", "👨\u200d👩\u200d👧", "🏴\U000e0067\U000e0062\U000e007f", "שלום\u200f!", "\ue000", "soft\u00adhyphen", "\ufffd",

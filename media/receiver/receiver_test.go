@@ -64,8 +64,8 @@ func withoutDelimiters(mime string, unit []byte) []byte {
 	return unit
 }
 
-// withoutParameters finds the key frame that lost parameter sets before it: nothing in an IDR
-// picture says that they are missing.
+// withoutParameters finds the key frame that lost parameter sets before it: nothing in its slices
+// says that they are missing.
 func withoutParameters(all []media.Sample, data []byte) (int, bool) {
 	for i, s := range all {
 		if bytes.HasSuffix(s.Data, data) && codec.ParseH264(data).Key {

@@ -8,8 +8,8 @@ import (
 	"parley/signal/internal/wire"
 )
 
-// callNumbers are the numbers of the messages in the calls of a session, for a server that continues
-// it. The zero value has no calls.
+// callNumbers are the numbers of the messages in the calls of a session, for a server that
+// continues it. The zero value has no calls.
 type callNumbers struct{ of map[string]*numbers }
 
 type numbers struct {

@@ -19,9 +19,9 @@ type pacer struct {
 	limiters [len(paces)]*rate.Limiter
 }
 
-// paces are the rates per second and the bursts for one call: of offers, answers and watches, of which a
-// server takes 5 per second and 10 at once; of candidates and acknowledgments, 20 and 200; of other
-// messages, 10 and 20.
+// paces are the rates per second and the bursts for one call: of offers, answers and watches, of
+// which a server takes 5 per second and 10 at once; of candidates and acknowledgments, 20 and 200;
+// of other messages, 10 and 20.
 var paces = [...]struct {
 	rate  rate.Limit
 	burst int

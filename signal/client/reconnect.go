@@ -29,8 +29,8 @@ type State struct {
 	// Err is why the connection broke.
 	Err error
 	// Resumed is true if the server kept the session, or continues that of another server: calls go
-	// on, and each message is delivered once. Otherwise the client has logged in anew; the server knows of no call, and messages in
-	// flight are lost.
+	// on, and each message is delivered once. Otherwise the client has logged in anew; the server
+	// knows of no call, and messages in flight are lost.
 	Resumed bool
 }
 

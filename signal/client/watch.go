@@ -65,8 +65,8 @@ func (c *Client) Watch(ctx context.Context, name string) error {
 	}
 }
 
-// ReportsAbsence reports whether the server answers a message for a client that is not signed in with
-// an error. Parley's does; an original drops the message, or crashes in the relay dialect.
+// ReportsAbsence reports whether the server answers a message for a client that is not signed in
+// with an error. Parley's does; an original drops the message, or crashes in the relay dialect.
 func (c *Client) ReportsAbsence() bool { return c.ours }
 
 // watch is one Watch that waits.

@@ -35,8 +35,8 @@ func logIn(t *testing.T, url, name string, dialect signal.Dialect) *client.Clien
 	return c
 }
 
-// TestClientWatches waits for a name that signs in later, for one that is there, and for one that does
-// not come, over a watch that has to be renewed.
+// TestClientWatches waits for a name that signs in later, for one that is there, and for one that
+// does not come, over a watch that has to be renewed.
 func TestClientWatches(t *testing.T) {
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
 		t.Run(string(dialect), func(t *testing.T) {

@@ -66,8 +66,8 @@ type Directory interface {
 	Release(n Name, session SessionID)
 }
 
-// Watcher is a Node that notifies sessions of names. All methods may be called concurrently. They do
-// not call Receive, except Announce.
+// Watcher is a Node that notifies sessions of names. All methods may be called concurrently. They
+// do not call Receive, except Announce.
 type Watcher interface {
 	// Watch makes the next Announce of a name, at any node, send Present to a session of this node.
 	// It returns once no later Announce can be missed, or an error if that is not so before ctx
@@ -92,12 +92,12 @@ type Claim struct {
 	// Resume is the hash of the secret by which the client can prove later, at any node, that the
 	// session was its own. Zero: it cannot.
 	Resume SecretHash
-	// Presented is the hash of a secret that the client has presented. The claim takes the name from
-	// the session with that Resume. Zero: none.
+	// Presented is the hash of a secret that the client has presented. The claim takes the name
+	// from the session with that Resume. Zero: none.
 	Presented SecretHash
-	// Continues is the session, of another node, that c.Session continues. The claim succeeds only if
-	// it takes the name from that session, with Presented, and fails with ErrAbsent otherwise. Zero:
-	// none.
+	// Continues is the session, of another node, that c.Session continues. The claim succeeds only
+	// if it takes the name from that session, with Presented, and fails with ErrAbsent otherwise.
+	// Zero: none.
 	Continues SessionID
 }
 
@@ -227,7 +227,8 @@ const (
 	// Alive reports that the client is connected, in reply to Probe.
 	Alive
 	// Rejoin reports that the sender is in a call with the receiver, maybe as the continuation of
-	// another session. The receiver answers with Rejoined if it is in that call, with Gone otherwise.
+	// another session. The receiver answers with Rejoined if it is in that call, with Gone
+	// otherwise.
 	Rejoin
 	// Rejoined answers Rejoin. Both sessions send again what the other has not received.
 	Rejoined
@@ -241,13 +242,13 @@ type Reason uint8
 const (
 	// HungUp belongs to Leave: the client hung up, or its session has ended.
 	HungUp Reason = iota + 1
-	// Disconnected belongs to Leave and Gone: the client lost its connection and did not come back in
-	// time, or its node failed.
+	// Disconnected belongs to Leave and Gone: the client lost its connection and did not come back
+	// in time, or its node failed.
 	Disconnected
 	// Draining belongs to Leave: the node is shutting down, and the clients go on without it.
 	Draining
-	// Moving belongs to Leave: the node is shutting down, and the client may continue the session at
-	// another node. The call is still open.
+	// Moving belongs to Leave: the node is shutting down, and the client may continue the session
+	// at another node. The call is still open.
 	Moving
 	// TooManyCalls belongs to Reject: the receiver is in as many calls as it may be.
 	TooManyCalls

@@ -16,12 +16,12 @@ import (
 
 // A client whose node has failed, drains, or is not where the network leads it now, continues its
 // session at another node. The node before is not asked: it may not exist. The client says in which
-// calls it is, and what it has sent and received in each, see wire.Continuation. The sessions of its
-// peers keep the latest messages they have sent, see package retention. Session and peers exchange
-// Rejoin and Rejoined, by which both know what the other has not received, and send that again. As
-// each message has a Number, every one is delivered once and in order. If some are missing, because
-// a peer or the client keeps them no longer, or one of the two does not come back within
-// Options.Resume, the call ends with a leave at both.
+// calls it is, and what it has sent and received in each, see wire.Continuation. The sessions of
+// its peers keep the latest messages they have sent, see package retention. Session and peers
+// exchange Rejoin and Rejoined, by which both know what the other has not received, and send that
+// again. As each message has a Number, every one is delivered once and in order. If some are
+// missing, because a peer or the client keeps them no longer, or one of the two does not come back
+// within Options.Resume, the call ends with a leave at both.
 
 const (
 	// rejoinInterval is the time between two searches for the session of a peer.
@@ -30,8 +30,8 @@ const (
 	maxContinuedCalls = 1 << 10
 )
 
-// continues reports whether sessions can be continued at another node. Messages of the relay dialect
-// do not name their sender, so their receiver cannot say what it has received from whom.
+// continues reports whether sessions can be continued at another node. Messages of the relay
+// dialect do not name their sender, so their receiver cannot say what it has received from whom.
 func (h *hub) continues() bool {
 	return h.server.opts.Cluster != nil && h.server.opts.Resume > 0 && h.dialect == signal.DialectCall
 }
@@ -235,8 +235,8 @@ func (s *session) handleRejoined(w *wsconn.Batch, m *cluster.Message) {
 	}
 }
 
-// rejoin sends first, and what the peer has not received; received is the number of the last message
-// that it has.
+// rejoin sends first, and what the peer has not received; received is the number of the last
+// message that it has.
 func (s *session) rejoin(w *wsconn.Batch, name string, c *call, received uint64, first ...cluster.Message) {
 	c.continues, c.peerReceived = s.id, received
 	missing, ok := c.sent.After(received)
@@ -262,8 +262,8 @@ func (s *session) resend(w *wsconn.Batch, name string, c *call, messages []clust
 	s.postAll(w, queued)
 }
 
-// reopen handles the answer of the session that has the name of a peer that it is not in the call. An
-// offer that no node may have served opens the call then: reopen reports whether it has one.
+// reopen handles the answer of the session that has the name of a peer that it is not in the call.
+// An offer that no node may have served opens the call then: reopen reports whether it has one.
 func (s *session) reopen(w *wsconn.Batch, name string, c *call, peer cluster.SessionID) bool {
 	if !c.unserved {
 		return false

@@ -128,9 +128,9 @@ func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload
 	return delivered
 }
 
-// mayHaveMoved reports whether another session may have the name of the peer of a call: nothing has come
-// from the session that had it, which is at another node. That may have failed. A peer that is away is
-// searched already.
+// mayHaveMoved reports whether another session may have the name of the peer of a call: nothing has
+// come from the session that had it, which is at another node. That may have failed. A peer that is
+// away is searched already.
 func (s *session) mayHaveMoved(c *call) bool {
 	return c.away == nil && c.peerNumber == 0 && c.peer.Node != s.id.Node
 }

@@ -8,9 +8,10 @@ import (
 	"parley/signal/server"
 )
 
-// Faults that a server on the open internet meets, and the tests that make them. Those of TestHandshakeFaults, TestFrameFaults,
-// TestWaits and TestMessageFaults happen one after the other on one server (victim_test.go); after each, two users in a call still
-// hear each other and nobody else, and goroutines, open files and memory are as before.
+// Faults that a server on the open internet meets, and the tests that make them. Those of
+// TestHandshakeFaults, TestFrameFaults, TestWaits and TestMessageFaults happen one after the other
+// on one server (victim_test.go); after each, two users in a call still hear each other and nobody
+// else, and goroutines, open files and memory are as before.
 //
 //	The transport
 //	no WebSocket, a bad upgrade, subprotocols, origins    TestHandshakeFaults, TestOrigin, TestToken

@@ -87,7 +87,8 @@ func TestFrameFaults(t *testing.T) {
 	})
 }
 
-// slowReader is in a call and reads nothing of what it requests, until it is cut off and its partner gets a leave.
+// slowReader is in a call and reads nothing of what it requests, until it is cut off and its
+// partner gets a leave.
 func (v *victim) slowReader() {
 	v.t.Helper()
 	slow := v.upgrade("")

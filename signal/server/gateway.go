@@ -21,8 +21,9 @@ var ErrThrottled = errors.New("too many logins from your address were refused; t
 // ErrUndecided reports that the Authorizer could not decide about a login.
 var ErrUndecided = errors.New("whether this login is good cannot be found out now; try again later")
 
-// HandlePrefix sends the requests for a path that begins with prefix to h, and not to Options.Pages.
-// Call it before the first request. Upgrades to WebSocket stay signaling on any path.
+// HandlePrefix sends the requests for a path that begins with prefix to h, and not to
+// Options.Pages. Call it before the first request. Upgrades to WebSocket stay signaling on any
+// path.
 func (s *Server) HandlePrefix(prefix string, h http.Handler) {
 	s.handlers = append(s.handlers, prefixHandler{prefix, h})
 }
@@ -42,14 +43,15 @@ func (s *Server) pages(r *http.Request) http.Handler {
 	return s.handlers[i].handler
 }
 
-// Node returns the node of the cluster that this server is. A gateway attaches its own sessions to it.
+// Node returns the node of the cluster that this server is. A gateway attaches its own sessions to
+// it.
 func (s *Server) Node() cluster.Node { return s.node }
 
 // ClientAddr returns the address that a request comes from, as reported by trusted proxies.
 func (s *Server) ClientAddr(r *http.Request) netip.Addr { return s.policy.ClientAddr(r) }
 
-// OriginAllowed reports whether the page that a request comes from may connect. Programs, which send
-// no Origin, may.
+// OriginAllowed reports whether the page that a request comes from may connect. Programs, which
+// send no Origin, may.
 func (s *Server) OriginAllowed(r *http.Request) bool { return s.policy.OriginAllowed(r) }
 
 // RequiresToken reports whether an Authorizer decides about logins.
@@ -75,8 +77,8 @@ func (s *Server) Authorize(ctx context.Context, r signal.LoginRequest) (signal.I
 	return identity, nil
 }
 
-// ICEServers returns the ICE servers for the client of an identity. Their credentials last no longer
-// than the identity.
+// ICEServers returns the ICE servers for the client of an identity. Their credentials last no
+// longer than the identity.
 func (s *Server) ICEServers(identity signal.Identity) []signal.ICEServer {
 	left := s.opts.ICEServersFor
 	if !identity.Expires.IsZero() {

@@ -34,8 +34,8 @@ type Limits struct {
 	// room. Default: 1024.
 	Pending int
 
-	// Offers bounds the offers, answers and watches of a connection, for each call that its user is in.
-	// Default: 5 a second, at once 10.
+	// Offers bounds the offers, answers and watches of a connection, for each call that its user is
+	// in. Default: 5 a second, at once 10.
 	Offers Rate
 	// Candidates bounds the candidates of a connection, for each call that its user is in. Default:
 	// 20 a second, at once 200: a host may have an address in each of many networks.

@@ -15,7 +15,8 @@ import (
 	"parley/signal/signaltest"
 )
 
-// TestMessageFaults attacks with messages, from within a session and before it, while bob and carol are in a call.
+// TestMessageFaults attacks with messages, from within a session and before it, while bob and carol
+// are in a call.
 func TestMessageFaults(t *testing.T) {
 	v := newVictim(t, &server.Options{Limits: server.Limits{PerAddress: -1, Upgrades: server.Rate{PerSecond: -1},
 		Offers: server.Rate{PerSecond: -1}, Others: server.Rate{PerSecond: -1}, Candidates: server.Rate{PerSecond: 1e-6, Burst: 1000}}})
@@ -125,8 +126,8 @@ const aliceCallsDave = `
 	alice > {"type":"offer","offer":` + offerSDP + `,"name":"dave"}
 	dave < {"type":"offer","offer":` + offerSDP + `,"name":"alice"}` + "\n"
 
-// TestTokenExpiresInMidSession has a token that is good once: the session goes on without it, and comes back by its ticket, but nobody signs
-// in with it anew.
+// TestTokenExpiresInMidSession has a token that is good once: the session goes on without it, and
+// comes back by its ticket, but nobody signs in with it anew.
 func TestTokenExpiresInMidSession(t *testing.T) {
 	var expired atomic.Bool
 	server, url := signaltest.StartServer(t, &server.Options{Auth: authFunc(func(context.Context, signal.LoginRequest) (signal.Identity, error) {
@@ -150,7 +151,8 @@ func TestTokenExpiresInMidSession(t *testing.T) {
 	}
 }
 
-// TestLogHoldsNoBodies says secrets in every place of a conversation, right and wrong: the log has none of them.
+// TestLogHoldsNoBodies says secrets in every place of a conversation, right and wrong: the log has
+// none of them.
 func TestLogHoldsNoBodies(t *testing.T) {
 	var log lockedBuffer
 	url := signaltest.Start(t, &server.Options{Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})

@@ -129,8 +129,9 @@ func TestWatchExpires(t *testing.T) {
 	s.play(signIn("bob") + "alice quiet")
 }
 
-// TestWatchFlood has a client watch 100,000 names. With the default limits it is cut off after a few;
-// without those of messages, the server keeps no more than 8. Another client is served meanwhile.
+// TestWatchFlood has a client watch 100,000 names. With the default limits it is cut off after a
+// few; without those of messages, the server keeps no more than 8. Another client is served
+// meanwhile.
 func TestWatchFlood(t *testing.T) {
 	const names = 100_000
 	flood := func(ws *websocket.Conn) (sent int) {

@@ -43,7 +43,8 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// A page that is left for another one leaves its name, though the browser may keep the page: it is free at once.
+// A page that is left for another one leaves its name, though the browser may keep the page: it is
+// free at once.
 func TestNameOfAPageThatIsLeft(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)

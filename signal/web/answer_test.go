@@ -144,8 +144,8 @@ func TestCallWhileACallRings(t *testing.T) {
 	})
 }
 
-// noLeaves has a page send the end of candidates, which says nothing, in place of each leave: messages
-// are numbered, so none can be left out.
+// noLeaves has a page send the end of candidates, which says nothing, in place of each leave:
+// messages are numbered, so none can be left out.
 const noLeaves = `{
 	const send = WebSocket.prototype.send;
 	WebSocket.prototype.send = function (text) {

@@ -11,8 +11,9 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// axe has axe-core (https://github.com/dequelabs/axe-core) in every later document of a tab. The browser's driver runs
-// it beside the page's own scripts, which the content security policy restricts.
+// axe has axe-core (https://github.com/dequelabs/axe-core) in every later document of a tab. The
+// browser's driver runs it beside the page's own scripts, which the content security policy
+// restricts.
 func axe(t *testing.T, tab *webtest.Tab) {
 	t.Helper()
 	source, err := os.ReadFile(tools + "/node_modules/axe-core/axe.min.js")
@@ -22,7 +23,8 @@ func axe(t *testing.T, tab *webtest.Tab) {
 	tab.Preload(string(source))
 }
 
-// accessible fails if axe-core finds a violation of WCAG 2.2 AA, or of its best practices, on a screen.
+// accessible fails if axe-core finds a violation of WCAG 2.2 AA, or of its best practices, on a
+// screen.
 func accessible(t *testing.T, tab *webtest.Tab, screen string) {
 	t.Helper()
 	var found struct {

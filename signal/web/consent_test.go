@@ -13,8 +13,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// A link of another origin sends nothing before a click but the requests for the files of the page, and
-// opens no device: in whatever way it is followed.
+// A link of another origin sends nothing before a click but the requests for the files of the page,
+// and opens no device: in whatever way it is followed.
 func TestLinkOfAnotherOrigin(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		direct := host(t)
@@ -96,8 +96,8 @@ func TestLinksWithoutPermission(t *testing.T) {
 	})
 }
 
-// A page of another site that goes back in the history, to an address that the user has typed, has no
-// call made by it.
+// A page of another site that goes back in the history, to an address that the user has typed, has
+// no call made by it.
 func TestHistoryBack(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)

@@ -8,10 +8,12 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// severalDevices has a browser with several fake devices: Chromium has them, and the second camera gives depths alone.
+// severalDevices has a browser with several fake devices: Chromium has them, and the second camera
+// gives depths alone.
 var severalDevices = &webtest.Options{Args: []string{"--use-fake-device-for-media-stream=device-count=3"}}
 
-// descriptions is a JavaScript expression: both descriptions of the newest connection. They change with each offer.
+// descriptions is a JavaScript expression: both descriptions of the newest connection. They change
+// with each offer.
 const descriptions = `(pc => pc.localDescription.sdp + pc.remoteDescription.sdp)(window[Symbol.for('webtest.peers')].at(-1))`
 
 // remember keeps the value of an expression for same.

@@ -28,8 +28,8 @@ func screenPreload(b *webtest.Browser) []string {
 	return []string{holdScreen}
 }
 
-// A button does by a double click what it does by a click: the second click does nothing, neither by the same button
-// nor by what the first has put in its place.
+// A button does by a double click what it does by a click: the second click does nothing, neither
+// by the same button nor by what the first has put in its place.
 func TestDoubleClicks(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)
@@ -92,8 +92,8 @@ func TestDoubleClicks(t *testing.T) {
 	})
 }
 
-// A click in a dialog leaves it open, where it hits no control too; so does a selection of text that ends beside it. A
-// click beside it closes it.
+// A click in a dialog leaves it open, where it hits no control too; so does a selection of text
+// that ends beside it. A click beside it closes it.
 func TestClicksBesideDialogs(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		tab := open(b, host(t)+"/?as=alice")
@@ -115,7 +115,8 @@ func TestClicksBesideDialogs(t *testing.T) {
 	})
 }
 
-// An answer to the browser's question for a screen that comes after the call shares nothing with the next peer.
+// An answer to the browser's question for a screen that comes after the call shares nothing with
+// the next peer.
 func TestScreenOfAnotherCall(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)

@@ -60,8 +60,8 @@ func waitExpired(tab *webtest.Tab) {
 	tab.Wait(`!document.querySelector('#loginPage').hidden && /has expired/.test(document.querySelector('#loginStatus').innerText)`)
 }
 
-// A page whose token expires says so once, and does not connect again; one that is given another token in
-// its address stays signed in.
+// A page whose token expires says so once, and does not connect again; one that is given another
+// token in its address stays signed in.
 func TestTokenExpires(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := hostWithTokens(t)
@@ -92,7 +92,8 @@ func TestTokenLeavesTheAddress(t *testing.T) {
 	})
 }
 
-// A call goes on when the session of one of the two expires; afterwards its page says why it is signed out.
+// A call goes on when the session of one of the two expires; afterwards its page says why it is
+// signed out.
 func TestTokenExpiresInCall(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := hostWithTokens(t)
@@ -139,7 +140,8 @@ func (sameUser) Authorize(context.Context, signal.LoginRequest) (signal.Identity
 	return signal.Identity{Subject: "alice"}, nil
 }
 
-// A user who signs in once more takes the name over. The first page says so, and does not connect again.
+// A user who signs in once more takes the name over. The first page says so, and does not connect
+// again.
 func TestSignedInElsewhere(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoLoopback), Auth: sameUser{}}), "ws")
@@ -157,8 +159,8 @@ func TestSignedInElsewhere(t *testing.T) {
 	})
 }
 
-// A name that somebody else has taken while the page was away for longer than its session lasted is not
-// requested again and again.
+// A name that somebody else has taken while the page was away for longer than its session lasted is
+// not requested again and again.
 func TestNameTakenMeanwhile(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		direct := "http" + strings.TrimPrefix(signaltest.Start(t, &server.Options{Pages: web.Handler(web.AutoLoopback), Resume: time.Second}), "ws")

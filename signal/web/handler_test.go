@@ -179,7 +179,8 @@ func TestAuto(t *testing.T) {
 	}
 }
 
-// A browser that has kept a page with the permission does not use it after a link from another site.
+// A browser that has kept a page with the permission does not use it after a link from another
+// site.
 func TestAutoIsNotCached(t *testing.T) {
 	for _, path := range []string{"/", "/hello"} {
 		load := func(site, etag string) (status int, tag, text string) {

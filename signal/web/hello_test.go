@@ -63,8 +63,8 @@ func TestHelloByAddress(t *testing.T) {
 	})
 }
 
-// A channel of the peer has the sentence of this page, whenever the peer opens it: Chromium reports a channel before
-// it can be sent on.
+// A channel of the peer has the sentence of this page, whenever the peer opens it: Chromium reports
+// a channel before it can be sent on.
 func TestHelloOnEachChannel(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at := host(t)

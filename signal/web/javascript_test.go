@@ -45,7 +45,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestExemptions checks that only a module of others, which is kept as it is, exempts itself from the checks.
+// TestExemptions checks that only a module of others, which is kept as it is, exempts itself from
+// the checks.
 func TestExemptions(t *testing.T) {
 	modules, err := filepath.Glob("page/*.js")
 	if err != nil || len(modules) == 0 {

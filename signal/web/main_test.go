@@ -58,8 +58,8 @@ func inCall(b *webtest.Browser, at string, preload ...string) (alice, bob *webte
 	return alice, bob
 }
 
-// failConnection has a page believe that its connection has failed, and recovered at once. In a call
-// that it made, it makes another offer.
+// failConnection has a page believe that its connection has failed, and recovered at once. In a
+// call that it made, it makes another offer.
 func failConnection(t *testing.T, tab *webtest.Tab) {
 	t.Helper()
 	do(t, tab, `(pc => {

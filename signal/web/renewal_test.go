@@ -29,7 +29,8 @@ const keepsConnections = `(() => {
 	};
 })()`
 
-// handsOut is a server whose ICE servers are good for two seconds, each with another port: 10,000 and what a name was given before.
+// handsOut is a server whose ICE servers are good for two seconds, each with another port: 10,000
+// and what a name was given before.
 func handsOut(t *testing.T) (at string, given func(name string) int) {
 	t.Helper()
 	var mu sync.Mutex
@@ -53,7 +54,8 @@ func handsOut(t *testing.T) (at string, given func(name string) int) {
 // port is the port of the ICE server that the latest connection of a page has now, as JavaScript.
 const port = `Number(inUse().getConfiguration().iceServers[0].urls.toString().split(':')[2])`
 
-// The pages ask for ICE servers anew, and use them for the next call, and when a call starts ICE anew.
+// The pages ask for ICE servers anew, and use them for the next call, and when a call starts ICE
+// anew.
 func TestPagesRenewICEServers(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		at, given := handsOut(t)

@@ -11,9 +11,10 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// watchCall counts the logins and resumptions of a page, keeps the phases of its calls and the states of
-// its negotiation, and measures how long no RTP packet comes: a gap lasts from the first to the last report of
-// statistics with one number of packets, so that a busy machine, which reports rarely, makes no gap longer than it is.
+// watchCall counts the logins and resumptions of a page, keeps the phases of its calls and the
+// states of its negotiation, and measures how long no RTP packet comes: a gap lasts from the first
+// to the last report of statistics with one number of packets, so that a busy machine, which
+// reports rarely, makes no gap longer than it is.
 const watchCall = `{
 	window.logins = 0;
 	window.gap = 0;
@@ -47,7 +48,8 @@ const watchCall = `{
 	};
 }`
 
-// transport is a JavaScript expression: what an ICE restart, another connection or another sender would change.
+// transport is a JavaScript expression: what an ICE restart, another connection or another sender
+// would change.
 const transport = `(async ([pc, ...more]) => JSON.stringify([
 	more.length, pc.connectionState,
 	...[pc.localDescription, pc.remoteDescription].map(d => [...new Set(d.sdp.match(/^a=(ice-ufrag|fingerprint):.*$/gm))].sort()),
@@ -55,8 +57,8 @@ const transport = `(async ([pc, ...more]) => JSON.stringify([
 	[...(await pc.getStats()).values()].find(s => s.type === 'transport')?.selectedCandidatePairChanges,
 ]))(window[Symbol.for('webtest.peers')])`
 
-// hasGap reports whether one of the pages has received no packet for longGap since the last call. Audio comes in 50
-// packets a second, and video in more than 20.
+// hasGap reports whether one of the pages has received no packet for longGap since the last call.
+// Audio comes in 50 packets a second, and video in more than 20.
 func hasGap(t *testing.T, tabs []*webtest.Tab) bool {
 	t.Helper()
 	const longGap = 150 // ms; reports are up to 50 ms apart, so each gap of 300 ms is longer
@@ -71,11 +73,13 @@ func hasGap(t *testing.T, tabs []*webtest.Tab) bool {
 	return has
 }
 
-// The WebSockets of both pages break a hundred times during a video call. The call goes on as it was: by the same
-// connection, without a gap, and what is signaled meanwhile arrives. No line is lost.
+// The WebSockets of both pages break a hundred times during a video call. The call goes on as it
+// was: by the same connection, without a gap, and what is signaled meanwhile arrives. No line is
+// lost.
 //
-// A busy machine has gaps of its own. So times with ten interruptions alternate with times without any, in which half
-// as many frames are received, and frames with interruptions must not have gaps more often than frames without any.
+// A busy machine has gaps of its own. So times with ten interruptions alternate with times without
+// any, in which half as many frames are received, and frames with interruptions must not have gaps
+// more often than frames without any.
 func TestInterruptions(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		cutter, at := newCutter(t, host(t))
@@ -163,8 +167,8 @@ func TestInterruptions(t *testing.T) {
 	})
 }
 
-// While the server cannot be reached, the pages say so, the call goes on, and what is to be signaled
-// waits for the server. A page that is away rings when it is back.
+// While the server cannot be reached, the pages say so, the call goes on, and what is to be
+// signaled waits for the server. A page that is away rings when it is back.
 func TestServerCannotBeReached(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		direct := host(t)

@@ -25,8 +25,8 @@ const canvasScreen = `if (navigator.mediaDevices) {
 	};
 }`
 
-// A screen takes the place of the camera, which is closed meanwhile, without an offer. It ends by the page's button and
-// by the browser's own.
+// A screen takes the place of the camera, which is closed meanwhile, without an offer. It ends by
+// the page's button and by the browser's own.
 func TestShareScreen(t *testing.T) {
 	each(t, func(t *testing.T, b *webtest.Browser) {
 		preload := []string{countDevices}

@@ -232,7 +232,8 @@ func TestKeyboardOnly(t *testing.T) {
 			}
 		}
 		focused := func(tab *webtest.Tab, id string) { tab.Wait(`document.activeElement.id === ` + quote(id)) }
-		// tabTo moves the focus to an element, forwards or backwards: Firefox does not come back from its own buttons.
+		// tabTo moves the focus to an element, forwards or backwards: Firefox does not come back
+		// from its own buttons.
 		tabTo := func(tab *webtest.Tab, key webtest.Key, id string) {
 			for range 20 {
 				var at string

@@ -1,9 +1,9 @@
-// Package web serves the pages: one for calls at / (dialect "call"), and the hello-world page at /hello
-// (dialect "relay"). They are plain HTML, CSS and JavaScript modules in the binary, load nothing from
-// other hosts, and connect by WebSocket to the address they came from.
+// Package web serves the pages: one for calls at / (dialect "call"), and the hello-world page at
+// /hello (dialect "relay"). They are plain HTML, CSS and JavaScript modules in the binary, load
+// nothing from other hosts, and connect by WebSocket to the address they came from.
 //
-// The module page/address.js lists what the address of the page for calls can request. Without a click
-// the page does that only if the server permits it: see Auto.
+// The module page/address.js lists what the address of the page for calls can request. Without a
+// click the page does that only if the server permits it: see Auto.
 package web
 
 import (
@@ -57,11 +57,11 @@ const (
 )
 
 // permits reports whether the page that r loads may act without a click. The user or a page of the
-// same origin must have navigated to it: Sec-Fetch-Site "none" or "same-origin" (W3C Fetch Metadata,
-// section 2.3). Browsers set that header, no script can, and its value covers all redirects. A
-// missing one permits nothing: browsers leave it out where a link from another site would be
-// without it too, namely for hosts other than localhost without TLS. A page that is loaded before
-// the user has chosen its address (Sec-Purpose) is not permitted either.
+// same origin must have navigated to it: Sec-Fetch-Site "none" or "same-origin" (W3C Fetch
+// Metadata, section 2.3). Browsers set that header, no script can, and its value covers all
+// redirects. A missing one permits nothing: browsers leave it out where a link from another site
+// would be without it too, namely for hosts other than localhost without TLS. A page that is loaded
+// before the user has chosen its address (Sec-Purpose) is not permitted either.
 func (a Auto) permits(r *http.Request) bool {
 	if a == AutoNever || a == AutoLoopback && !isLoopback(r.Host) || len(r.Header.Values("Sec-Purpose")) > 0 {
 		return false

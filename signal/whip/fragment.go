@@ -31,9 +31,9 @@ const (
 	maxMid          = 64
 )
 
-// ParseFragment reads an SDP fragment. Lines that neither it nor RFC 8840 knows are ignored, with the
-// end of lines of any kind. A candidate is not parsed: one that its ICE agent cannot use is to be
-// dropped, and does not make the fragment invalid.
+// ParseFragment reads an SDP fragment. Lines that neither it nor RFC 8840 knows are ignored, with
+// the end of lines of any kind. A candidate is not parsed: one that its ICE agent cannot use is to
+// be dropped, and does not make the fragment invalid.
 func ParseFragment(text string) (*Fragment, error) {
 	if len(text) > MaxFragment {
 		return nil, fmt.Errorf("invalid SDP fragment: got %d bytes, want at most %d", len(text), MaxFragment)
@@ -104,7 +104,8 @@ func ParseFragment(text string) (*Fragment, error) {
 	return f, nil
 }
 
-// setCredential sets the ICE user name fragment or password. All m-sections of a bundle have the same.
+// setCredential sets the ICE user name fragment or password. All m-sections of a bundle have the
+// same.
 func (f *Fragment) setCredential(to *string, value string, shortest int) error {
 	for i := range len(value) {
 		c := value[i]

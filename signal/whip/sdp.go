@@ -30,8 +30,8 @@ func formatSDP(d *sdp.SessionDescription) (string, error) {
 	return string(text), err
 }
 
-// bundled returns the m-section that carries the transport of all of them (RFC 9143 section 7.2): that of the first
-// mid in the group BUNDLE, or the first one.
+// bundled returns the m-section that carries the transport of all of them (RFC 9143 section 7.2):
+// that of the first mid in the group BUNDLE, or the first one.
 func bundled(d *sdp.SessionDescription) *sdp.MediaDescription {
 	for _, a := range d.Attributes {
 		if tag, ok := strings.CutPrefix(a.Value, "BUNDLE "); ok && a.Key == "group" {
@@ -46,7 +46,8 @@ func bundled(d *sdp.SessionDescription) *sdp.MediaDescription {
 	return d.MediaDescriptions[0]
 }
 
-// FragmentOf returns the transport of a description: the ICE credentials and candidates of its bundle.
+// FragmentOf returns the transport of a description: the ICE credentials and candidates of its
+// bundle.
 func FragmentOf(description string) (*Fragment, error) {
 	d, err := parseSDP(description)
 	if err != nil {
@@ -74,9 +75,10 @@ func FragmentOf(description string) (*Fragment, error) {
 	return f, nil
 }
 
-// Describe returns a description with the candidates of a fragment in its bundle, beside those that it
-// has. If the fragment has ICE credentials, they replace those of the description, and its candidates those of
-// all m-sections, unless it has none: a server that restarts ICE may leave out candidates that stay.
+// Describe returns a description with the candidates of a fragment in its bundle, beside those that
+// it has. If the fragment has ICE credentials, they replace those of the description, and its
+// candidates those of all m-sections, unless it has none: a server that restarts ICE may leave out
+// candidates that stay.
 func (f *Fragment) Describe(description string) (string, error) {
 	d, err := parseSDP(description)
 	if err != nil {
@@ -99,7 +101,8 @@ func (f *Fragment) Describe(description string) (string, error) {
 	return formatSDP(d)
 }
 
-// replaceICE replaces ICE credentials where there are some, and removes candidates that a fragment replaces.
+// replaceICE replaces ICE credentials where there are some, and removes candidates that a fragment
+// replaces.
 func replaceICE(attributes *[]sdp.Attribute, f *Fragment) {
 	*attributes = slices.DeleteFunc(*attributes, func(a sdp.Attribute) bool {
 		return len(f.Candidates) > 0 && (a.Key == "candidate" || a.Key == "end-of-candidates")
@@ -114,7 +117,8 @@ func replaceICE(attributes *[]sdp.Attribute, f *Fragment) {
 	}
 }
 
-// MuxOnly returns an offer that takes RTCP only on the port of RTP (RFC 8858), as section 4.4 wants it.
+// MuxOnly returns an offer that takes RTCP only on the port of RTP (RFC 8858), as section 4.4 wants
+// it.
 func MuxOnly(offer string) (string, error) {
 	d, err := parseSDP(offer)
 	if err != nil {
@@ -129,6 +133,7 @@ func MuxOnly(offer string) (string, error) {
 	return formatSDP(d)
 }
 
-// IsOffer reports whether a description can be an offer only, because its DTLS role is open (RFC 8842 section
-// 5.3): a counter-offer of a WHEP server, which some send with 201 in place of an answer.
+// IsOffer reports whether a description can be an offer only, because its DTLS role is open (RFC
+// 8842 section 5.3): a counter-offer of a WHEP server, which some send with 201 in place of an
+// answer.
 func IsOffer(description string) bool { return strings.Contains(description, "a=setup:actpass") }

@@ -272,7 +272,8 @@ func FuzzParseFragment(f *testing.F) {
 	})
 }
 
-// FuzzTags checks entity tags, conditions, locations and endpoints against panics, and what is written.
+// FuzzTags checks entity tags, conditions, locations and endpoints against panics, and what is
+// written.
 func FuzzTags(f *testing.F) {
 	for _, seed := range []string{`"a"`, `W/"b"`, "*", `"a", "b"`, "/x?y", "http://h/", "whip://a/b"} {
 		f.Add(seed)

@@ -3,6 +3,8 @@ package docs
 import (
 	"cmp"
 	"errors"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 const root = "../../.."
@@ -118,7 +121,7 @@ func TestWording(t *testing.T) {
 func TestWordingOfSources(t *testing.T) {
 	standard := regexp.MustCompile(`(?i)IDR picture|luma picture size|picture ID\b|picture-in-picture`)
 	text := regexp.MustCompile(`\.(go|js|html|css|py|sh|md|txtar|scenario)$|/schema/\w+\.json$|(^|/)Makefile$`)
-	foreign := regexp.MustCompile(`(^|/)(node_modules|original|uqr\.js|docs_test\.go)(/|$)`)
+	foreign := regexp.MustCompile(`(^|/)(node_modules|third_party|original|uqr\.js|docs_test\.go)(/|$)`)
 	files := 0
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		name, _ := filepath.Rel(root, path)
@@ -133,6 +136,43 @@ func TestWordingOfSources(t *testing.T) {
 		for i, line := range strings.Split(string(source), "\n") {
 			if found := replaced.FindAllString(standard.ReplaceAllString(line, ""), -1); len(found) > 0 {
 				t.Errorf("%s:%d has %q", name, i+1, found)
+			}
+		}
+		return err
+	})
+	if err != nil || files < 500 {
+		t.Errorf("got %d files, %v", files, err)
+	}
+}
+
+// TestCommentColumns checks that lines of comments in Go have at most 100 columns, with tabs of 4
+// columns. Tables and code in them may be longer.
+func TestCommentColumns(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() && (e.Name() == "third_party" || e.Name() == "node_modules") {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if e.IsDir() || filepath.Ext(path) != ".go" {
+			return nil
+		}
+		files++
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		lines := strings.Split(string(source), "\n")
+		for _, group := range file.Comments {
+			for _, c := range group.List {
+				number := set.Position(c.Pos()).Line
+				line := lines[number-1]
+				text, alone := strings.CutPrefix(strings.TrimLeft(line, "\t "), "// ")
+				if width := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")); alone && width > 100 && !strings.HasPrefix(text, " ") {
+					name, _ := filepath.Rel(root, path)
+					t.Errorf("%s:%d: the comment has %d columns", name, number, width)
+				}
 			}
 		}
 		return err

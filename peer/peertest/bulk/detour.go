@@ -72,7 +72,7 @@ func (d *detour) rewrite(end int, text string) (string, error) {
 	return text, failed
 }
 
-// door returns the door of a socket of an end. It is opened at the first time.
+// door returns the door of a socket of an end, which the first call opens.
 func (d *detour) door(of netip.AddrPort, end int) (*door, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -29,8 +29,8 @@ const (
 	retryPause = 200 * time.Millisecond
 	// confirmPause is the pause of a lookup that waits for a claim of the same node.
 	confirmPause = 10 * time.Millisecond
-	// reassertRate bounds the names that all nodes together look at per second from time to time, and
-	// fastReassertRate those of a node after a loss of contact.
+	// reassertRate bounds the names that all nodes together look at per second from time to time,
+	// and fastReassertRate those of a node after a loss of contact.
 	reassertRate     = 1500
 	fastReassertRate = 5000
 )
@@ -144,8 +144,8 @@ func (d *names) find(name cluster.Name, session cluster.SessionID) (holds, claim
 	return e != nil && e.session == session, e != nil && e.claiming == session
 }
 
-// sameLease reports whether no lease of this node has ended since the holder's key was written or seen:
-// nobody may have taken the name as that of a node that has failed.
+// sameLease reports whether no lease of this node has ended since the holder's key was written or
+// seen: nobody may have taken the name as that of a node that has failed.
 func (d *names) sameLease(name cluster.Name) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -183,8 +183,8 @@ func (d *names) clear(name cluster.Name, session cluster.SessionID, below uint64
 	return revision, true
 }
 
-// enqueue runs an operation after the earlier ones on the same name. It reports false if the node is
-// closed.
+// enqueue runs an operation after the earlier ones on the same name. It reports false if the node
+// is closed.
 func (n *Node) enqueue(name cluster.Name, operation func()) bool {
 	n.names.mu.Lock()
 	defer n.names.mu.Unlock()
@@ -411,8 +411,8 @@ func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key s
 	return revision, lost, err
 }
 
-// mayTake reports whether a claim takes the name from a session: by right, or because the session is
-// dead.
+// mayTake reports whether a claim takes the name from a session: by right, or because the session
+// is dead.
 func (n *Node) mayTake(ctx context.Context, c *cluster.Claim, r *record, holder cluster.SessionID) (takes, dead bool, err error) {
 	switch {
 	case holder.Node == n.ID():
@@ -457,7 +457,8 @@ func (n *Node) Lookup(ctx context.Context, name cluster.Name) (cluster.SessionID
 	}
 }
 
-// errUnconfirmed is the error of a lookup that has found a session of this node whose claim is running.
+// errUnconfirmed is the error of a lookup that has found a session of this node whose claim is
+// running.
 var errUnconfirmed = errors.New("the claim of the name is not confirmed yet")
 
 func (n *Node) tryLookup(ctx context.Context, b *buckets, name cluster.Name) (cluster.SessionID, error) {
@@ -544,8 +545,8 @@ func (n *Node) purgeOnce(ctx context.Context, b *buckets, name cluster.Name, rev
 	return b.names.Purge(ctx, nameKey(name), jetstream.LastRevision(revision), jetstream.PurgeTTL(markerTTL))
 }
 
-// forget removes what an unanswered write of a session may leave behind, now and when a late request
-// must have arrived.
+// forget removes what an unanswered write of a session may leave behind, now and when a late
+// request must have arrived.
 func (n *Node) forget(name cluster.Name, session cluster.SessionID) {
 	for looks := 0; looks < 3; {
 		found, err := n.removeRecord(name, session)
@@ -661,8 +662,9 @@ func (n *Node) reassertName(name cluster.Name) {
 	n.loseName(name, session, holder)
 }
 
-// writeAgain writes the key of a name that is missing. If another session has held the name meanwhile,
-// that is a conflict, unless a lease of this node has ended: then nobody has asked for the name by right.
+// writeAgain writes the key of a name that is missing. If another session has held the name
+// meanwhile, that is a conflict, unless a lease of this node has ended: then nobody has asked for
+// the name by right.
 func (n *Node) writeAgain(ctx context.Context, b *buckets, name cluster.Name, own record) (revision uint64, err error) {
 	value, err := json.Marshal(own)
 	if err != nil {

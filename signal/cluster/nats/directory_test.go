@@ -19,8 +19,8 @@ func twoNodes(t *testing.T) (a, b *Node) {
 	return startNode(t, o), startNode(t, o)
 }
 
-// TestLookupDuringClaim looks a name up that a session of the same node has claimed, before the node
-// knows that the claim has succeeded: the lookup waits.
+// TestLookupDuringClaim looks a name up that a session of the same node has claimed, before the
+// node knows that the claim has succeeded: the lookup waits.
 func TestLookupDuringClaim(t *testing.T) {
 	t.Parallel()
 	n, _ := twoNodes(t)
@@ -61,8 +61,8 @@ func TestLookupDuringClaim(t *testing.T) {
 }
 
 // TestTakenAndReleased takes a name from a session and releases it, without a message about that to
-// the session: its node does not claim the name again, but ends the session. After the end of a lease,
-// when anybody may have taken the name, it does.
+// the session: its node does not claim the name again, but ends the session. After the end of a
+// lease, when anybody may have taken the name, it does.
 func TestTakenAndReleased(t *testing.T) {
 	t.Parallel()
 	n, other := twoNodes(t)
@@ -107,9 +107,9 @@ func TestTakenFromDeadNode(t *testing.T) {
 	}
 }
 
-// TestLeaseOfPausedNode lets the lease of a node end by the clocks of nodes only, as when the clock of the
-// NATS server is late: another node takes a name, and the node finds out by itself that its lease had
-// ended.
+// TestLeaseOfPausedNode lets the lease of a node end by the clocks of nodes only, as when the clock
+// of the NATS server is late: another node takes a name, and the node finds out by itself that its
+// lease had ended.
 func TestLeaseOfPausedNode(t *testing.T) {
 	t.Parallel()
 	n, other := twoNodes(t)

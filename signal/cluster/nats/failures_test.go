@@ -77,8 +77,8 @@ func exchangeRemote(t *testing.T, a, b *remote) {
 }
 
 // TestKilledNode kills the process of a node: the client of a session proves with its secret that a
-// name is its own, and has it at another node at once; others can claim the other name when the lease
-// has ended, and not before; and a session that was in a call learns that it has ended.
+// name is its own, and has it at another node at once; others can claim the other name when the
+// lease has ended, and not before; and a session that was in a call learns that it has ended.
 func TestKilledNode(t *testing.T) {
 	t.Parallel()
 	o := Options{Servers: []string{natstestServer(t)}, Lease: 5 * time.Second}
@@ -111,8 +111,9 @@ func TestKilledNode(t *testing.T) {
 	eventually(t, "the other name is free", func() bool { return bob.claim(cluster.Claim{Name: call("carol")}) == nil })
 }
 
-// TestPartitionOfTwo cuts two of three nodes off for longer than their leases. The third goes on and can
-// have their names; when they are back, the sessions whose names were not taken have theirs.
+// TestPartitionOfTwo cuts two of three nodes off for longer than their leases. The third goes on
+// and can have their names; when they are back, the sessions whose names were not taken have
+// theirs.
 func TestPartitionOfTwo(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, natsserver.Options{})
@@ -151,8 +152,8 @@ func TestPartitionOfTwo(t *testing.T) {
 	}
 }
 
-// TestSlowConsumer sends more to a node than may wait in it, while a receiver does not return: what the
-// NATS client drops is sent again, and each message arrives once and in order.
+// TestSlowConsumer sends more to a node than may wait in it, while a receiver does not return: what
+// the NATS client drops is sent again, and each message arrives once and in order.
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
 	server := natstestServer(t)
@@ -205,8 +206,8 @@ func (b *blockedReceiver) Receive(cluster.Message, cluster.Batch) {
 	<-b.release
 }
 
-// TestDiskFull fills the disk of one of three NATS servers, the leader of the names: it stops to take
-// part, and the others go on.
+// TestDiskFull fills the disk of one of three NATS servers, the leader of the names: it stops to
+// take part, and the others go on.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	servers := natstest.StartClusterOn(t, natstest.Machine{Disk: 8 << 20}, natstest.Machine{}, natstest.Machine{})
@@ -284,8 +285,9 @@ func TestClocksApart(t *testing.T) {
 	eventually(t, "the name is free", func() bool { return behind.claim(command{Name: "alice"}) == "ok" })
 }
 
-// TestServerClocksApart moves the leadership of the buckets between NATS servers whose clocks are ten
-// minutes apart: names stay with their sessions, and those of killed nodes are free after a while.
+// TestServerClocksApart moves the leadership of the buckets between NATS servers whose clocks are
+// ten minutes apart: names stay with their sessions, and those of killed nodes are free after a
+// while.
 func TestServerClocksApart(t *testing.T) {
 	t.Parallel()
 	clocks := []time.Duration{0, 10 * time.Minute, -10 * time.Minute}

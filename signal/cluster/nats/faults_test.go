@@ -284,9 +284,9 @@ func seed(t testing.TB) uint64 {
 }
 
 // TestHistories checks a history on one NATS server, and one on three, which fail as well.
-// With PARLEY_CLUSTER_FAULTS, a time such as 30m, it checks histories of three minutes each on three
-// servers for that long. In the first, a node is paused for a minute, with leases of the default
-// length.
+// With PARLEY_CLUSTER_FAULTS, a time such as 30m, it checks histories of three minutes each on
+// three servers for that long. In the first, a node is paused for a minute, with leases of the
+// default length.
 func TestHistories(t *testing.T) {
 	t.Parallel()
 	s := seed(t)
@@ -325,8 +325,8 @@ func TestHistories(t *testing.T) {
 	})
 }
 
-// TestHistoryOfUnfencedRelease releases a name after a successor has taken it: the checker accepts the
-// history, and finds the defect of a node that removes the claim of the successor.
+// TestHistoryOfUnfencedRelease releases a name after a successor has taken it: the checker accepts
+// the history, and finds the defect of a node that removes the claim of the successor.
 func TestHistoryOfUnfencedRelease(t *testing.T) {
 	t.Parallel()
 	server := natstestServer(t)

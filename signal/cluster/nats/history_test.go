@@ -66,8 +66,8 @@ type historySession struct {
 	claimed  bool
 	released time.Duration // when that began; never unless it did
 	detached time.Duration // never unless it was
-	// uncertain is when an answer to its claim or release did not come: from then on it may hold its
-	// name or not. Never unless that was so.
+	// uncertain is when an answer to its claim or release did not come: from then on it may hold
+	// its name or not. Never unless that was so.
 	uncertain time.Duration
 }
 
@@ -213,8 +213,8 @@ func (h *history) claim(s, before *historySession) (result string) {
 	return o.result
 }
 
-// addLocal records a result that a node has found without asking others: a session that has lost its
-// name to another node has it until the message about that arrives.
+// addLocal records a result that a node has found without asking others: a session that has lost
+// its name to another node has it until the message about that arrives.
 func (h *history) addLocal(o operation, call, end time.Duration) {
 	h.mu.Lock()
 	disturbed := overlaps(h.disturbed, call-disturbance, end)
@@ -289,11 +289,11 @@ func (h *history) send(s, to *historySession) {
 }
 
 const (
-	// lateness is how long after the end of a fault a node may need to find out about it, and a request
-	// that was not answered to have its effect.
+	// lateness is how long after the end of a fault a node may need to find out about it, and a
+	// request that was not answered to have its effect.
 	lateness = 5 * time.Second
-	// staleness is how long a session that has lost its name to another node may be found by its own,
-	// and disturbance how long that may be so if the other node was disturbed.
+	// staleness is how long a session that has lost its name to another node may be found by its
+	// own, and disturbance how long that may be so if the other node was disturbed.
 	staleness   = 3 * time.Second
 	disturbance = 80 * time.Second
 	// resolution bounds the time in which a message has arrived, or its sender is informed.
@@ -373,8 +373,8 @@ func (h *history) step(state int, o operation) []int {
 	return nil
 }
 
-// checkNames checks that no name had two holders, that none was lost, and that a release frees its own
-// claim only.
+// checkNames checks that no name had two holders, that none was lost, and that a release frees its
+// own claim only.
 func (h *history) checkNames() (wrong []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -460,8 +460,8 @@ func (p pair) check(t *traffic) (wrong []string) {
 	return wrong
 }
 
-// resolved returns when a message arrived, or its sender was informed. It reports false if neither was
-// so.
+// resolved returns when a message arrived, or its sender was informed. It reports false if neither
+// was so.
 func (t *traffic) resolved(number int) (at time.Duration, ok bool) {
 	at, ok = t.arrived[number]
 	if gones := t.sent[number].gones; gones < len(t.gones) && (!ok || t.gones[gones] < at) {

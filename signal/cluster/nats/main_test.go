@@ -139,8 +139,9 @@ func isTaken(err error) bool {
 	return errors.As(err, &taken)
 }
 
-// TestConformance checks the promises of cluster.Node, on three nodes at one NATS server, and at three
-// that keep three copies of everything. The nodes of one test leave names behind for the next.
+// TestConformance checks the promises of cluster.Node, on three nodes at one NATS server, and at
+// three that keep three copies of everything. The nodes of one test leave names behind for the
+// next.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func() []string{
@@ -228,8 +229,8 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
-// TestOtherSettings starts two nodes with one prefix that differ in what they should share, as those of
-// two clusters do: they work as one, and both warn.
+// TestOtherSettings starts two nodes with one prefix that differ in what they should share, as
+// those of two clusters do: they work as one, and both warn.
 func TestOtherSettings(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, natsserver.Options{})
@@ -293,9 +294,9 @@ func partitioned(t *testing.T) (p *natstest.Proxy, cut, other *Node) {
 	return p, cut, other
 }
 
-// TestPartition cuts a node off for longer than its lease. Its own sessions go on; its names are free
-// elsewhere; and when it is back, a session whose name was taken has lost it, and the others have
-// theirs.
+// TestPartition cuts a node off for longer than its lease. Its own sessions go on; its names are
+// free elsewhere; and when it is back, a session whose name was taken has lost it, and the others
+// have theirs.
 func TestPartition(t *testing.T) {
 	t.Parallel()
 	p, cut, other := partitioned(t)
@@ -341,8 +342,8 @@ func TestPartition(t *testing.T) {
 	exchange(t, alice, bob)
 }
 
-// TestShortPartition cuts a node off for less than its lease, while messages are sent both ways: they
-// arrive late, each once and in order.
+// TestShortPartition cuts a node off for less than its lease, while messages are sent both ways:
+// they arrive late, each once and in order.
 func TestShortPartition(t *testing.T) {
 	t.Parallel()
 	p, cut, other := partitioned(t)
@@ -420,8 +421,8 @@ func TestUnreachable(t *testing.T) {
 	exchange(t, alice, bob)
 }
 
-// TestClose ends a node: its names are free at once, and the sessions in a call with its own receive
-// Gone.
+// TestClose ends a node: its names are free at once, and the sessions in a call with its own
+// receive Gone.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, natsserver.Options{})
@@ -505,8 +506,9 @@ func TestLeaderElection(t *testing.T) {
 	}
 }
 
-// TestServersDown kills two of three NATS servers, and then the third: names cannot be claimed then,
-// sessions of one node reach each other, and everything is as before when the servers are back.
+// TestServersDown kills two of three NATS servers, and then the third: names cannot be claimed
+// then, sessions of one node reach each other, and everything is as before when the servers are
+// back.
 func TestServersDown(t *testing.T) {
 	t.Parallel()
 	servers := natstest.StartCluster(t, 3)
@@ -541,8 +543,8 @@ func TestServersDown(t *testing.T) {
 	exchange(t, alice, bob)
 }
 
-// TestDataLost starts the NATS server again without its data, as after a disk failure: the nodes make
-// the buckets again and claim their names.
+// TestDataLost starts the NATS server again without its data, as after a disk failure: the nodes
+// make the buckets again and claim their names.
 func TestDataLost(t *testing.T) {
 	t.Parallel()
 	server := natstest.Start(t, natsserver.Options{Dir: t.TempDir()})
@@ -603,8 +605,8 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
-// TestReassertSlowly looks at more names than can be looked at before the next look: that does not make the looks
-// urgent, as a loss of contact does, which ends the slow look.
+// TestReassertSlowly looks at more names than can be looked at before the next look: that does not
+// make the looks urgent, as a loss of contact does, which ends the slow look.
 func TestReassertSlowly(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Options{Servers: []string{natstest.Start(t, natsserver.Options{}).URL}, Lease: time.Minute})

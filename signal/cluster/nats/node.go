@@ -2,10 +2,10 @@
 //
 // Each node holds a lease in a JetStream bucket and renews it. The names of its sessions are in
 // another bucket: a key for each name, whose value is the session that holds it. A name changes its
-// holder only by compare-and-set with the revision of the key, and a session whose node has no lease
-// any more holds nothing. Messages between sessions go over core NATS to a subject of the receiving
-// node, are numbered, acknowledged and sent again, so each arrives once and in order, or both
-// sessions receive Gone.
+// holder only by compare-and-set with the revision of the key, and a session whose node has no
+// lease any more holds nothing. Messages between sessions go over core NATS to a subject of the
+// receiving node, are numbered, acknowledged and sent again, so each arrives once and in order, or
+// both sessions receive Gone.
 package nats
 
 import (
@@ -116,9 +116,9 @@ var (
 	_ cluster.Watcher = (*Node)(nil)
 )
 
-// Start returns a node of the cluster. If NATS cannot be reached, or has no leader, it returns a node
-// that is not Ready yet and goes on trying. An error that does not go away by itself, such as wrong
-// credentials, is returned.
+// Start returns a node of the cluster. If NATS cannot be reached, or has no leader, it returns a
+// node that is not Ready yet and goes on trying. An error that does not go away by itself, such as
+// wrong credentials, is returned.
 func Start(ctx context.Context, options Options) (*Node, error) {
 	opts, err := options.withDefaults()
 	if err != nil {
@@ -295,7 +295,8 @@ func (n *Node) now() int64 { return max(int64(time.Since(n.began)), 1) }
 // hasLease reports whether no other node may take the names of this one.
 func (n *Node) hasLease() bool { return n.now() < n.validUntil.Load() }
 
-// Ready returns nil if names can be claimed and sessions of other nodes reached, or what is missing.
+// Ready returns nil if names can be claimed and sessions of other nodes reached, or what is
+// missing.
 func (n *Node) Ready() error {
 	switch {
 	case !n.conn.IsConnected():

@@ -41,9 +41,9 @@ type sighting struct {
 	since    time.Time
 }
 
-// see notes a lease that was read. It reports false if the lease was not renewed for its length, by the
-// clock of this node: the NATS server may not have noticed its end, because those have clocks of their
-// own.
+// see notes a lease that was read. It reports false if the lease was not renewed for its length, by
+// the clock of this node: the NATS server may not have noticed its end, because those have clocks
+// of their own.
 func (p *peers) see(id cluster.NodeID, revision uint64, lease time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,8 +157,8 @@ func (n *Node) nodeLost(id cluster.NodeID) {
 	n.dropLinks(func(remote cluster.SessionID) bool { return remote.Node == id })
 }
 
-// isLive reports whether a node has a lease now. It asks JetStream: what is known from the last look
-// may be out of date.
+// isLive reports whether a node has a lease now. It asks JetStream: what is known from the last
+// look may be out of date.
 func (n *Node) isLive(ctx context.Context, id cluster.NodeID) (bool, error) {
 	b := n.buckets.Load()
 	if b == nil {

@@ -233,8 +233,8 @@ type nodeProcess struct {
 	waiting map[int]chan event
 }
 
-// startNodeProcess starts a node, with more environment variables. Its messages go to onEvent, in their
-// order.
+// startNodeProcess starts a node, with more environment variables. Its messages go to onEvent, in
+// their order.
 func startNodeProcess(t testing.TB, o Options, onEvent func(event), environment ...string) *nodeProcess {
 	t.Helper()
 	o.Logger = nil

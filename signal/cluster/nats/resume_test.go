@@ -194,8 +194,8 @@ func (u *user) back() (resumed bool) {
 
 // TestResumeOnAnotherNode ends the server of two clients, in calls with each other and with a user
 // of another server, in three ways: it is killed; it is alive, and the balancer sends the clients
-// elsewhere; and it drains. Meanwhile all send. Both resume their sessions at different servers, and
-// each message of each call arrives once and in order. Nobody gets a leave.
+// elsewhere; and it drains. Meanwhile all send. Both resume their sessions at different servers,
+// and each message of each call arrives once and in order. Nobody gets a leave.
 func TestResumeOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -69,8 +69,8 @@ type link struct {
 }
 
 // forgotten are the latest epochs of the links that this node has forgotten, by remote node. Epochs
-// of a node only grow, so what arrives with an earlier one may have been delivered by a link that is
-// forgotten.
+// of a node only grow, so what arrives with an earlier one may have been delivered by a link that
+// is forgotten.
 type forgotten struct {
 	mu sync.Mutex // guards of
 	of map[cluster.NodeID]forgottenEpoch
@@ -237,8 +237,8 @@ func (l *link) enqueue(kind cluster.Kind, frame []byte) enqueued {
 	return inQueue
 }
 
-// control reports whether the message is one between nodes, which no session has sent. There are few,
-// and they are small.
+// control reports whether the message is one between nodes, which no session has sent. There are
+// few, and they are small.
 func (q *queued) control() bool { return q.kind == kindEnd || q.kind == kindLost }
 
 // counts reports whether the sender is to be informed when the message is lost.
@@ -364,8 +364,8 @@ const (
 	replyDead       // the node has no lease any more; the link is dropped
 )
 
-// request sends a batch to the node of a session until it is answered, at most until the deadline. A
-// node that has no lease has no sessions.
+// request sends a batch to the node of a session until it is answered, at most until the deadline.
+// A node that has no lease has no sessions.
 func (n *Node) request(to cluster.SessionID, shard uint64, data []byte, deadline time.Time) reply {
 	subject := n.subject(to.Node, strconv.FormatUint(shard, 10))
 	for attempt := 0; ; attempt++ {
@@ -503,7 +503,8 @@ func (n *Node) receive(data []byte) reply {
 	return replyOK
 }
 
-// orphans removes the names that sessions of this node have left behind, if one of them is asked for.
+// orphans removes the names that sessions of this node have left behind, if one of them is asked
+// for.
 func (n *Node) orphans(h header, frames []frame) {
 	for _, f := range frames {
 		if f.message.Kind == cluster.Probe {

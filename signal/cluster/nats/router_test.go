@@ -28,8 +28,8 @@ func silentNode(t *testing.T, n *Node) (session cluster.SessionID) {
 	return session
 }
 
-// TestLateCopies passes a batch to a node again after the node has dropped its link to the sender, in
-// each way that it does: the messages arrive once, and the sender learns that the link is reset.
+// TestLateCopies passes a batch to a node again after the node has dropped its link to the sender,
+// in each way that it does: the messages arrive once, and the sender learns that the link is reset.
 func TestLateCopies(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Options{Servers: []string{natstestServer(t)}, Lease: time.Minute})
@@ -105,8 +105,8 @@ func TestQueueOverflow(t *testing.T) {
 	}
 }
 
-// TestGoneOfEndedSession ends a node whose session has ended before it has received what was sent to
-// it: the sender is informed.
+// TestGoneOfEndedSession ends a node whose session has ended before it has received what was sent
+// to it: the sender is informed.
 func TestGoneOfEndedSession(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, Options{Servers: []string{natstestServer(t)}, Lease: time.Minute})

@@ -159,8 +159,8 @@ func TestServers(t *testing.T) {
 	}
 }
 
-// TestServersWithoutNATS ends NATS: users of one server reach each other, the others are unavailable,
-// and so are logins, until NATS is back.
+// TestServersWithoutNATS ends NATS: users of one server reach each other, the others are
+// unavailable, and so are logins, until NATS is back.
 func TestServersWithoutNATS(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natsserver.Options{})
@@ -197,8 +197,9 @@ func TestServersWithoutNATS(t *testing.T) {
 	call(alice, bob)
 }
 
-// TestCallWhileAway calls a user whose server has failed, before and after the user is back at another server:
-// the second offer reaches the new session at once, though the first one is still being sent to the old one.
+// TestCallWhileAway calls a user whose server has failed, before and after the user is back at
+// another server: the second offer reaches the new session at once, though the first one is still
+// being sent to the old one.
 func TestCallWhileAway(t *testing.T) {
 	t.Parallel()
 	nats := natstest.Start(t, natsserver.Options{})

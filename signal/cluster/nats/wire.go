@@ -7,8 +7,8 @@ import (
 	"parley/signal/cluster"
 )
 
-// A batch is a header, and the messages one after the other. All numbers are big-endian; lengths and
-// the numbers of calls are varints.
+// A batch is a header, and the messages one after the other. All numbers are big-endian; lengths
+// and the numbers of calls are varints.
 //
 //	header   version 1, sender 16, receiver 16, epoch 8, number of the first message 8
 //	message  kind 1, reason 1, call, call at the receiver, number, sender's name, payload

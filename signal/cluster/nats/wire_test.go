@@ -20,8 +20,8 @@ func value(t testing.TB, c prometheus.Counter) float64 {
 	return m.GetCounter().GetValue()
 }
 
-// FuzzParseBatch parses batches of hostile nodes. What can be parsed has no more bytes than were given,
-// and a message comes back as it was.
+// FuzzParseBatch parses batches of hostile nodes. What can be parsed has no more bytes than were
+// given, and a message comes back as it was.
 func FuzzParseBatch(f *testing.F) {
 	head := appendHeader(nil, header{
 		from: cluster.SessionID{Node: cluster.NodeID{1}, Number: 1}, to: cluster.SessionID{Node: cluster.NodeID{2}, Number: 2}, epoch: 3, first: 1,

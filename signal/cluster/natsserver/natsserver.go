@@ -19,8 +19,8 @@ type Options struct {
 	Address string
 	// Dir keeps the data. Default: a temporary folder that Close removes.
 	Dir string
-	// Name, Cluster, ClusterAddress and Routes make the server one of several: its name, that of the
-	// cluster, HOST:PORT for the other servers, and their nats-route URLs. Default: none.
+	// Name, Cluster, ClusterAddress and Routes make the server one of several: its name, that of
+	// the cluster, HOST:PORT for the other servers, and their nats-route URLs. Default: none.
 	Name, Cluster, ClusterAddress string
 	Routes                        []string
 	// NoAdvertise keeps the addresses of the other servers of the cluster from clients.

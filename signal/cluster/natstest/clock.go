@@ -21,9 +21,9 @@ const clockEnvironment = "PARLEY_TEST_CLOCK"
 // Clock returns the environment variable that sets the clock of a process that calls Main ahead.
 func Clock(ahead time.Duration) string { return clockEnvironment + "=" + ahead.String() }
 
-// shiftClock sets the clock of this process ahead, for all that it runs. It replaces the function of
-// the vDSO that programs read the clock with, because a Go program uses no other library that could be
-// replaced; the monotonic clock stays as it is.
+// shiftClock sets the clock of this process ahead, for all that it runs. It replaces the function
+// of the vDSO that programs read the clock with, because a Go program uses no other library that
+// could be replaced; the monotonic clock stays as it is.
 func shiftClock(text string) error {
 	ahead, err := time.ParseDuration(text)
 	if text == "" || ahead == 0 && err == nil {

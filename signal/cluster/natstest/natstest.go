@@ -25,8 +25,8 @@ import (
 // environment carries the options of a server to its process.
 const environment = "PARLEY_TEST_NATS_SERVER"
 
-// Main runs a NATS server and ends the process, if it was started for that. The TestMain of a package
-// that uses Start calls it first.
+// Main runs a NATS server and ends the process, if it was started for that. The TestMain of a
+// package that uses Start calls it first.
 func Main() {
 	if err := shiftClock(os.Getenv(clockEnvironment)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -65,8 +65,8 @@ type Server struct {
 
 // Machine is how the machine of a server differs from this one.
 type Machine struct {
-	// Disk is the size of the disk with the data, in bytes. Default: that of this machine. The data is
-	// lost when the server is killed.
+	// Disk is the size of the disk with the data, in bytes. Default: that of this machine. The data
+	// is lost when the server is killed.
 	Disk int64
 	// Clock is how far the clock is ahead.
 	Clock time.Duration
@@ -176,7 +176,8 @@ func (s *Server) FillDisk() {
 	}
 }
 
-// StartCluster starts count servers that work as one. Clients reach those whose URLs they are given.
+// StartCluster starts count servers that work as one. Clients reach those whose URLs they are
+// given.
 func StartCluster(t testing.TB, count int) []*Server {
 	t.Helper()
 	return StartClusterOn(t, make([]Machine, count)...)

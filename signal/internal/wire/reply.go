@@ -129,7 +129,8 @@ func AppendWatch(dst []byte, name string, present bool, lifetime time.Duration) 
 	return append(appendExpiresIn(dst, lifetime), '}')
 }
 
-// appendExpiresIn appends the member that says when a session or a watch expires, if it does, in milliseconds.
+// appendExpiresIn appends the member that says when a session or a watch expires, if it does, in
+// milliseconds.
 func appendExpiresIn(dst []byte, left time.Duration) []byte {
 	if left <= 0 {
 		return dst

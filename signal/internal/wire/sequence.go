@@ -58,7 +58,8 @@ func (s *Sequence) Next(frame []byte) []byte {
 // Unacked returns how many messages wait for their acknowledgment, and their size in bytes.
 func (s *Sequence) Unacked() (messages, bytes int) { return len(s.unacked), s.size }
 
-// Discard drops the messages that wait for their acknowledgment. The session cannot be resumed any more.
+// Discard drops the messages that wait for their acknowledgment. The session cannot be resumed any
+// more.
 func (s *Sequence) Discard() { s.unacked, s.size = nil, 0 }
 
 // Sent returns the number of the last message sent.

@@ -61,8 +61,8 @@ func (u *user) receive(ctx context.Context) {
 	}
 }
 
-// measureAgain kills servers, and measures how long it takes until each user who was there can be called: the single
-// server is started again at once, the users of a node go to another.
+// measureAgain kills servers, and measures how long it takes until each user who was there can be
+// called: the single server is started again at once, the users of a node go to another.
 func (b *bench) measureAgain(ctx context.Context) error {
 	for i, d := range []*deployment.Deployment{b.single, b.cluster} {
 		times, err := again(ctx, d, b.rounds)

@@ -31,7 +31,8 @@ const (
 	answerEvery = 100 // idle connections: one answers calls
 )
 
-// figures are what a run measures. Those of the single server have the index 0, those of the cluster 1.
+// figures are what a run measures. Those of the single server have the index 0, those of the
+// cluster 1.
 type figures struct {
 	within       [2][]float64 // messages relayed per CPU second, of each round
 	across       [2]latencies
@@ -120,7 +121,8 @@ func note(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, time.Now().Format(time.TimeOnly)+" "+format+"\n", args...)
 }
 
-// crowd is a process with many idle users of one node, because one process may not open so many files.
+// crowd is a process with many idle users of one node, because one process may not open so many
+// files.
 type crowd struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
@@ -291,7 +293,8 @@ func (b *bench) settle(ctx context.Context) error {
 	return errors.New("the names of users who have left are not released")
 }
 
-// natsMessages returns how many messages the NATS servers have received, from nodes and from each other.
+// natsMessages returns how many messages the NATS servers have received, from nodes and from each
+// other.
 func (b *bench) natsMessages(ctx context.Context) (sum float64, err error) {
 	for _, s := range b.cluster.NATS {
 		var v struct {
@@ -387,8 +390,8 @@ func callIdle(d *deployment.Deployment, perNode int) (answered int, err error) {
 	return int(total.Load()), err
 }
 
-// measureRest measures what idle names cost the nodes and the NATS servers: for a minute and a quarter, because a
-// node looks every minute whether it still has its names.
+// measureRest measures what idle names cost the nodes and the NATS servers: for a minute and a
+// quarter, because a node looks every minute whether it still has its names.
 func (b *bench) measureRest(ctx context.Context) error {
 	began := time.Now()
 	before, err := b.natsMessages(ctx)
@@ -466,7 +469,8 @@ func (b *bench) measureAcross(context.Context) error {
 	return nil
 }
 
-// paced has pairs of users, at different nodes if there are several, send candidates to each other at goalRate.
+// paced has pairs of users, at different nodes if there are several, send candidates to each other
+// at goalRate.
 func (b *bench) paced(d *deployment.Deployment, mark func(begin bool), nats bool) (l latencies, err error) {
 	const burst = 20 * time.Millisecond // between two messages of a user
 	senders := int(float64(goalRate) * burst.Seconds())
@@ -649,7 +653,8 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// quantile returns the time that percent of the times do not exceed; without any, one that misses each goal.
+// quantile returns the time that percent of the times do not exceed; without any, one that misses
+// each goal.
 func quantile(times []time.Duration, percent int) time.Duration {
 	if len(times) == 0 {
 		return math.MaxInt64

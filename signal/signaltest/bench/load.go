@@ -97,8 +97,8 @@ func idle(s *server, p plan) (memory, logins float64, err error) {
 	return (after - before) / float64(p.idle), float64(p.idle) / took.Seconds(), err
 }
 
-// relay keeps pairs busy and measures. cpu returns the CPU time of the server at url, and stop, if not nil,
-// ends it before the first user leaves.
+// relay keeps pairs busy and measures. cpu returns the CPU time of the server at url, and stop, if
+// not nil, ends it before the first user leaves.
 func relay(url, prefix string, p plan, cpu func() (time.Duration, error), stop func(), r *result) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

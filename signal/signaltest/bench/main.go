@@ -4,8 +4,9 @@
 //
 //	go run ./signal/signaltest/bench
 //
-// With -cluster it measures a cluster of three nodes beside a single server, and fails if a goal is missed. With
-// -names 1000000 it claims that many names and prints what the NATS servers need for them.
+// With -cluster it measures a cluster of three nodes beside a single server, and fails if a goal is
+// missed. With -names 1000000 it claims that many names and prints what the NATS servers need for
+// them.
 //
 // Load: 50 pairs in a call; each keeps 8 candidates of 250 bytes in flight, sends the next when one
 // has come back from the partner (closed loop), and writes each by itself. CPU time is that of the

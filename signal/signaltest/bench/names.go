@@ -15,8 +15,8 @@ import (
 // nameSteps is how many rows runNames prints.
 const nameSteps = 10
 
-// runNames claims names without connections, at three nodes in this process, and prints what the NATS servers need as
-// their number grows.
+// runNames claims names without connections, at three nodes in this process, and prints what the
+// NATS servers need as their number grows.
 func runNames(count int, restFor time.Duration) error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {

@@ -1,9 +1,10 @@
-// Command cluster runs three signaling servers that work as one, with three NATS servers and haproxy, on this
-// machine, until it is interrupted.
+// Command cluster runs three signaling servers that work as one, with three NATS servers and
+// haproxy, on this machine, until it is interrupted.
 //
 //	go run ./signal/signaltest/cluster -parley ./parley
 //
-// On standard input it reads commands that end processes and start them again, to see what users notice.
+// On standard input it reads commands that end processes and start them again, to see what users
+// notice.
 package main
 
 import (

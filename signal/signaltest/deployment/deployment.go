@@ -1,5 +1,5 @@
-// Package deployment runs a cluster of signaling servers on this machine, with NATS servers and a load
-// balancer, each in a process of its own.
+// Package deployment runs a cluster of signaling servers on this machine, with NATS servers and a
+// load balancer, each in a process of its own.
 package deployment
 
 import (
@@ -24,7 +24,8 @@ import (
 type Options struct {
 	// Dir keeps logs and the data of the NATS servers.
 	Dir string
-	// Parley and NATSServer are the paths of the binaries; see BuildNATSServer. NATSServer is not used without NATS.
+	// Parley and NATSServer are the paths of the binaries; see BuildNATSServer. NATSServer is not
+	// used without NATS.
 	Parley, NATSServer string
 	// Nodes is the number of signaling servers. At least one is needed for a balancer.
 	Nodes int
@@ -40,8 +41,8 @@ type Options struct {
 
 // Deployment is a running cluster.
 type Deployment struct {
-	// URL is that of the balancer, http://HOST:PORT, or of the first node without one, and Server that of its
-	// signaling.
+	// URL is that of the balancer, http://HOST:PORT, or of the first node without one, and Server
+	// that of its signaling.
 	URL, Server string
 	// Nodes are the signaling servers.
 	Nodes []*Node
@@ -54,7 +55,8 @@ type Deployment struct {
 // Node is a signaling server.
 type Node struct {
 	*Process
-	// URL is that of the pages, http://HOST:PORT, Server that of signaling, and Admin that of /readyz and /metrics.
+	// URL is that of the pages, http://HOST:PORT, Server that of signaling, and Admin that of
+	// /readyz and /metrics.
 	URL, Server, Admin string
 }
 
@@ -303,8 +305,8 @@ func get(ctx context.Context, url string) (status int, text string, err error) {
 	return resp.StatusCode, string(body), err
 }
 
-// freePorts returns addresses of the loopback interface that nobody listens on, below the ports that the
-// system gives away, so that they stay free while a process is started again.
+// freePorts returns addresses of the loopback interface that nobody listens on, below the ports
+// that the system gives away, so that they stay free while a process is started again.
 func freePorts(count int) (addresses []string, err error) {
 	const first, last = 10000, 30000
 	start := os.Getpid() * 131 % (last - first)

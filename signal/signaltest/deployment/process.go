@@ -103,7 +103,8 @@ func (p *Process) CPU() (time.Duration, error) { return CPU(p.PID()) }
 // Memory returns what the process has in memory, in KiB.
 func (p *Process) Memory() (float64, error) { return Memory(p.PID()) }
 
-// CPU returns the CPU time of a process so far (proc_pid_stat(5): utime and stime, in ticks of 10 ms).
+// CPU returns the CPU time of a process so far (proc_pid_stat(5): utime and stime, in ticks of 10
+// ms).
 func CPU(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -9,7 +9,8 @@ func (tab *Tab) Click(selector string) {
 	tab.click(selector, 1)
 }
 
-// DoubleClick clicks twice in a row where [Tab.Click] clicks once, whatever the first click puts there.
+// DoubleClick clicks twice in a row where [Tab.Click] clicks once, whatever the first click puts
+// there.
 func (tab *Tab) DoubleClick(selector string) {
 	tab.t.Helper()
 	tab.click(selector, 2)

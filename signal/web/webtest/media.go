@@ -62,8 +62,8 @@ func (tab *Tab) RemoteTone() float64 {
 	return Tone(pcm, toneRate)
 }
 
-// RemoteLevels returns the RMS levels of the left and the right channel, in dB of full scale, of the
-// audio that #remoteVideo plays, recorded as for [Tab.RemoteTone].
+// RemoteLevels returns the RMS levels of the left and the right channel, in dB of full scale, of
+// the audio that #remoteVideo plays, recorded as for [Tab.RemoteTone].
 func (tab *Tab) RemoteLevels() (left, right float64) {
 	tab.t.Helper()
 	pcm, err := tab.record("#remoteVideo", 1500*time.Millisecond, 2)

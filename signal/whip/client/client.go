@@ -26,8 +26,8 @@ type Options struct {
 	Header http.Header
 	// TLS configures https. Default: the certificate authorities of the system.
 	TLS *tls.Config
-	// Retry is how long an offer is repeated that is refused with 429, 503, or 409 and a Retry-After.
-	// Default 0: not at all.
+	// Retry is how long an offer is repeated that is refused with 429, 503, or 409 and a
+	// Retry-After. Default 0: not at all.
 	Retry time.Duration
 	// RequestTimeout bounds each request. Default 15 s.
 	RequestTimeout time.Duration
@@ -46,8 +46,8 @@ type Request struct {
 	Err    error // nil if the response is as expected
 }
 
-// A Client is one session at an endpoint: Post creates it, and Delete ends it. Its methods are called one after
-// the other. The caller calls Close.
+// A Client is one session at an endpoint: Post creates it, and Delete ends it. Its methods are
+// called one after the other. The caller calls Close.
 type Client struct {
 	endpoint whip.Endpoint
 	options  Options
@@ -97,8 +97,8 @@ type Description struct {
 	ICEServers []signal.ICEServer
 }
 
-// Post sends an offer, which creates the session. The error is an *Error; then there is no session, except
-// if HasSession reports one.
+// Post sends an offer, which creates the session. The error is an *Error; then there is no session,
+// except if HasSession reports one.
 func (c *Client) Post(ctx context.Context, offer string) (Description, error) {
 	until := time.Now().Add(c.options.Retry)
 	for {
@@ -177,8 +177,8 @@ func (c *Client) created(r *response) (d Description, err error) {
 	return d, nil
 }
 
-// readETag returns the entity tag of a response as it is to be sent back, "" for none. LiveKit sends one
-// without quotes, and MediaMTX *.
+// readETag returns the entity tag of a response as it is to be sent back, "" for none. LiveKit
+// sends one without quotes, and MediaMTX *.
 func (c *Client) readETag(h http.Header) (string, error) {
 	value := h.Get("ETag")
 	if value == "" {
@@ -210,8 +210,8 @@ func (c *Client) Trickle(ctx context.Context, f *whip.Fragment) error {
 	return err
 }
 
-// Restart sends the ICE credentials of a restart, and candidates, and returns those of the server (section
-// 4.3.3). After an error the session is what it was.
+// Restart sends the ICE credentials of a restart, and candidates, and returns those of the server
+// (section 4.3.3). After an error the session is what it was.
 func (c *Client) Restart(ctx context.Context, f *whip.Fragment) (*whip.Fragment, error) {
 	var r *response
 	for _, match := range []string{"*", `"*"`} { // the quoted one is in an example of RFC 9725
@@ -389,8 +389,8 @@ func display(u *url.URL) string {
 	return signal.Printable(shown.String())
 }
 
-// redirect returns where a redirect leads. The token does not go to another origin, and an offer that
-// was to be encrypted stays so.
+// redirect returns where a redirect leads. The token does not go to another origin, and an offer
+// that was to be encrypted stays so.
 func (r *response) redirect() (*url.URL, error) {
 	location := r.header.Get("Location")
 	l, err := url.Parse(location)

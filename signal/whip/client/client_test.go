@@ -143,8 +143,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestBadServers checks that each server that does not do what it should is one clear error, after which
-// the session that it may have is known.
+// TestBadServers checks that each server that does not do what it should is one clear error, after
+// which the session that it may have is known.
 func TestBadServers(t *testing.T) {
 	hang := make(chan struct{})
 	never := func(_ http.ResponseWriter, r *http.Request) {

@@ -31,7 +31,8 @@ func (a tokens) Authorize(_ context.Context, r signal.LoginRequest) (signal.Iden
 	return identity, nil
 }
 
-// TestTokens requires tokens: on each request but OPTIONS, and that of the user who has begun the session.
+// TestTokens requires tokens: on each request but OPTIONS, and that of the user who has begun the
+// session.
 func TestTokens(t *testing.T) {
 	soon := time.Now().Add(time.Hour)
 	s := start(t, signaling.Options{Auth: tokens{
@@ -272,8 +273,8 @@ func TestClientVanishes(t *testing.T) {
 	bob.next(signal.Leave)
 }
 
-// TestDrain drains and closes: new sessions are refused with 503, one that waits ends, and the others
-// go on without a leave.
+// TestDrain drains and closes: new sessions are refused with 503, one that waits ends, and the
+// others go on without a leave.
 func TestDrain(t *testing.T) {
 	s := start(t, signaling.Options{}, whipserver.Options{})
 	bob, carol := s.signIn("bob", ""), s.signIn("carol", "")

@@ -1,4 +1,5 @@
-// Package server serves WHIP and WHEP: it calls a user of the signaling server for each HTTP client.
+// Package server serves WHIP and WHEP: it calls a user of the signaling server for each HTTP
+// client.
 //
 // The client publishes to the user by a POST of an offer to /whip/NAME, and plays from the user by
 // one to /whep/NAME. The Gateway translates: an offer, its answer with all candidates, trickled
@@ -29,7 +30,8 @@ import (
 type Options struct {
 	// Publish serves /whip/NAME, and Play serves /whep/NAME.
 	Publish, Play bool
-	// AnswerTimeout is how long a user may take to answer, who may be a person. Default: 30 seconds.
+	// AnswerTimeout is how long a user may take to answer, who may be a person. Default: 30
+	// seconds.
 	AnswerTimeout time.Duration
 	// RestartTimeout is how long a user may take to answer an ICE restart. Default: 10 seconds.
 	RestartTimeout time.Duration
@@ -46,8 +48,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Gateway serves WHIP and WHEP for the users of a signaling server. Gateway is an http.Handler of the
-// paths that begin with Prefixes.
+// Gateway serves WHIP and WHEP for the users of a signaling server. Gateway is an http.Handler of
+// the paths that begin with Prefixes.
 type Gateway struct {
 	options   Options
 	signaling *signaling.Server
@@ -224,8 +226,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// allowOrigin sets the header of a response to a page elsewhere (Fetch standard, CORS protocol), and
-// reports whether the page may use the gateway. Where tokens are required every page may: a
+// allowOrigin sets the header of a response to a page elsewhere (Fetch standard, CORS protocol),
+// and reports whether the page may use the gateway. Where tokens are required every page may: a
 // browser adds none by itself.
 func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()

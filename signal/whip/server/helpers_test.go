@@ -140,8 +140,8 @@ func (u *user) next(typ signal.Type) signal.Message {
 	return m
 }
 
-// answers answers calls until the test ends, each as answer says; nil for answerTo. Messages that are no
-// offers go to the channel.
+// answers answers calls until the test ends, each as answer says; nil for answerTo. Messages that
+// are no offers go to the channel.
 func (u *user) answers(answer func(u *user, m signal.Message)) <-chan signal.Message {
 	if answer == nil {
 		answer = func(u *user, m signal.Message) { u.answer(m, answerTo(m.SDP)) }

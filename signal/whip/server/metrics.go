@@ -8,8 +8,8 @@ import (
 	"parley/signal/whip"
 )
 
-// metrics are the metrics of a gateway. No client can add one, because every label has a fixed set of
-// values.
+// metrics are the metrics of a gateway. No client can add one, because every label has a fixed set
+// of values.
 type metrics struct {
 	collectors []prometheus.Collector
 	requests   *prometheus.CounterVec

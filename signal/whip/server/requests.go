@@ -231,7 +231,8 @@ func overLimit(why admission.Refusal) *refusal {
 	return &refusal{status: http.StatusServiceUnavailable, detail: "the server has no room for another session; try again later", retryAfter: retryLater}
 }
 
-// start begins a session with a user who is signed in. The error is a *refusal, or the cause of ctx.
+// start begins a session with a user who is signed in. The error is a *refusal, or the cause of
+// ctx.
 func (g *Gateway) start(ctx context.Context, res resource, c credentials, address netip.Addr) (*session, error) {
 	peer, err := g.node.Lookup(ctx, clusterName(res.user))
 	switch {
@@ -245,8 +246,8 @@ func (g *Gateway) start(ctx context.Context, res resource, c credentials, addres
 	return g.newSession(ctx, res.protocol, res.user, peer, c, address)
 }
 
-// established notes that the first offer of a session was answered. The error is why the session has
-// ended meanwhile.
+// established notes that the first offer of a session was answered. The error is why the session
+// has ended meanwhile.
 func (s *session) established(o *offer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,8 +258,8 @@ func (s *session) established(o *offer) error {
 	return nil
 }
 
-// addICEServers adds a Link header field for each ICE server (RFC 9725 section 4.6). A client may split
-// fields at commas, so a server whose credentials have one is left out.
+// addICEServers adds a Link header field for each ICE server (RFC 9725 section 4.6). A client may
+// split fields at commas, so a server whose credentials have one is left out.
 func (g *Gateway) addICEServers(h http.Header, s *session) {
 	identity := s.holder.identity
 	identity.Name = s.name
@@ -337,8 +338,8 @@ func (g *Gateway) serveSession(w http.ResponseWriter, r *http.Request, res resou
 	}
 }
 
-// authorizedSession returns the session that a request is for, if it has a token of the user who has
-// begun the session. The error is a *refusal.
+// authorizedSession returns the session that a request is for, if it has a token of the user who
+// has begun the session. The error is a *refusal.
 func (g *Gateway) authorizedSession(r *http.Request, res resource) (*session, error) {
 	s := g.find(res.protocol, res.user, res.key)
 	if s == nil {
@@ -370,7 +371,8 @@ func (g *Gateway) authorizedSession(r *http.Request, res resource) (*session, er
 	return s, nil
 }
 
-// patch handles trickled candidates and ICE restarts. The error is a *refusal, or the client is gone.
+// patch handles trickled candidates and ICE restarts. The error is a *refusal, or the client is
+// gone.
 func (g *Gateway) patch(w http.ResponseWriter, r *http.Request, s *session) error {
 	text, err := g.body(w, r, whip.TypeFragment, whip.MaxFragment)
 	if err != nil {
@@ -411,8 +413,8 @@ func (g *Gateway) patch(w http.ResponseWriter, r *http.Request, s *session) erro
 	return nil
 }
 
-// apply sends the candidates of a fragment to the peer, or reports that the fragment restarts ICE, which
-// is to be done then. The error is a *refusal.
+// apply sends the candidates of a fragment to the peer, or reports that the fragment restarts ICE,
+// which is to be done then. The error is a *refusal.
 func (s *session) apply(f *whip.Fragment, condition whip.IfMatch) (restarts bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -434,8 +436,8 @@ func (s *session) apply(f *whip.Fragment, condition whip.IfMatch) (restarts bool
 	return true, nil
 }
 
-// restart restarts ICE. It returns the fragment of the peer and the entity tag of the new ICE session. The
-// session stays as it was if that fails.
+// restart restarts ICE. It returns the fragment of the peer and the entity tag of the new ICE
+// session. The session stays as it was if that fails.
 func (s *session) restart(ctx context.Context, f *whip.Fragment) (fragment, tag string, err error) {
 	s.mu.Lock()
 	before, version := s.offer, s.number

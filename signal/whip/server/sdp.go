@@ -24,8 +24,8 @@ type offer struct {
 	description *sdp.SessionDescription
 	protocol    whip.Direction
 	ufrag       string
-	// complete reports that the client has no candidates beyond those of the offer. A client that does
-	// not trickle may still gather candidates after the answer; it is found by its checks.
+	// complete reports that the client has no candidates beyond those of the offer. A client that
+	// does not trickle may still gather candidates after the answer; it is found by its checks.
 	complete bool
 }
 
@@ -107,8 +107,8 @@ func (o *offer) direction() string {
 	return "recvonly"
 }
 
-// limitDirection returns the direction that is forwarded for one of the client, and false for one that
-// is of the other protocol.
+// limitDirection returns the direction that is forwarded for one of the client, and false for one
+// that is of the other protocol.
 func (o *offer) limitDirection(d string) (string, bool) {
 	switch d {
 	case "", "sendrecv", o.direction():
@@ -288,9 +288,9 @@ func (a *answer) add(value string) {
 	a.candidates = append(a.candidates, value)
 }
 
-// text returns the answer with its candidates, those first that a client at the address of a request can
-// use best. FFmpeg uses the first host candidate over UDP alone. If short, it is cut to what FFmpeg
-// reads, by candidates from the end.
+// text returns the answer with its candidates, those first that a client at the address of a
+// request can use best. FFmpeg uses the first host candidate over UDP alone. If short, it is cut to
+// what FFmpeg reads, by candidates from the end.
 func (a *answer) text(local netip.Addr, short bool) (string, error) {
 	slices.SortStableFunc(a.candidates, func(x, y string) int { return candidateRank(x, local) - candidateRank(y, local) })
 	m := a.description.MediaDescriptions[0]

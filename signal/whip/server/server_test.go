@@ -14,8 +14,8 @@ import (
 	whipserver "parley/signal/whip/server"
 )
 
-// TestSession publishes to a user: every header field of the answer, trickled candidates, an ICE restart
-// and the end.
+// TestSession publishes to a user: every header field of the answer, trickled candidates, an ICE
+// restart and the end.
 func TestSession(t *testing.T) {
 	// The answer does not wait for these, because the user sends the end of candidates.
 	s := start(t, signaling.Options{}, whipserver.Options{QuietTime: time.Hour, GatherTimeout: time.Hour})
@@ -44,7 +44,8 @@ func TestSession(t *testing.T) {
 			t.Errorf("the answer lacks %q:\n%s", want, created.text)
 		}
 	}
-	// That of the address of the request comes first, then other hosts over UDP, then names, then the rest.
+	// That of the address of the request comes first, then other hosts over UDP, then names, then
+	// the rest.
 	var ports []string
 	for line := range strings.Lines(created.text) {
 		if value, ok := strings.CutPrefix(line, "a=candidate:"); ok {
@@ -130,7 +131,8 @@ func TestPlay(t *testing.T) {
 	}
 }
 
-// TestRefusals sends requests that are refused, each with one clear sentence, and then one that is not.
+// TestRefusals sends requests that are refused, each with one clear sentence, and then one that is
+// not.
 func TestRefusals(t *testing.T) {
 	s := start(t, signaling.Options{}, whipserver.Options{})
 	s.signIn("bob", "").answers(nil)

@@ -19,8 +19,8 @@ import (
 	"parley/signal/whip"
 )
 
-// session is a call of an HTTP client with a user. To the cluster it is a session with a name of its
-// own, which has this one call.
+// session is a call of an HTTP client with a user. To the cluster it is a session with a name of
+// its own, which has this one call.
 type session struct {
 	gateway  *Gateway
 	protocol whip.Direction
@@ -154,8 +154,8 @@ func (s *session) renew(c credentials) {
 	}
 }
 
-// post sends a message to the peer, after all that were posted before. mu is held, but not while the
-// message is sent.
+// post sends a message to the peer, after all that were posted before. mu is held, but not while
+// the message is sent.
 func (s *session) post(to cluster.SessionID, m cluster.Message) {
 	m.From, m.FromName = s.id, s.name
 	if s.sending {
@@ -194,8 +194,8 @@ func (s *session) detachIfDone() {
 	}
 }
 
-// end ends the session. The peer gets a leave, unless it has ended the call. end does nothing if the
-// session has ended.
+// end ends the session. The peer gets a leave, unless it has ended the call. end does nothing if
+// the session has ended.
 func (s *session) end(why *refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -297,8 +297,8 @@ func (s *session) handle(m cluster.Message) {
 	}
 }
 
-// drainedLife is how long a session outlives the call of a user whose server has drained. Media goes on,
-// and nothing reports its end.
+// drainedLife is how long a session outlives the call of a user whose server has drained. Media
+// goes on, and nothing reports its end.
 const drainedLife = time.Hour
 
 // drained handles that the server of the user shuts down.
@@ -327,8 +327,8 @@ func (s *session) rejectOffer(payload []byte) {
 // absent returns the refusal of a call to a user who is not signed in.
 func (s *session) absent() *refusal { return absentUser(s.protocol, s.user) }
 
-// negotiate sends an offer to the peer, and returns the answer with all candidates. wait bounds the time
-// until the answer comes. The error is a *refusal, or the cause of ctx.
+// negotiate sends an offer to the peer, and returns the answer with all candidates. wait bounds the
+// time until the answer comes. The error is a *refusal, or the cause of ctx.
 func (s *session) negotiate(ctx context.Context, o *offer, wait time.Duration) (*answer, error) {
 	text, err := o.text()
 	if err != nil {
@@ -394,8 +394,8 @@ func (s *session) await(ctx context.Context, o *offer, wait time.Duration) (*ans
 	}
 }
 
-// sendCandidate sends a candidate of the client, or the end of its candidates if line is empty. mu is
-// held.
+// sendCandidate sends a candidate of the client, or the end of its candidates if line is empty. mu
+// is held.
 func (s *session) sendCandidate(o *offer, mid, line string) {
 	index, name := o.section(mid)
 	c := signal.Candidate{Candidate: line, SDPMLineIndex: &index, UsernameFragment: &o.ufrag}

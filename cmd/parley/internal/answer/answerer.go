@@ -29,8 +29,8 @@ type Answerer struct {
 	Partner   string // the caller in the relay dialect, whose messages do not name it
 	Once      bool
 	Echo      bool
-	// sourceTimeout bounds the wait for the first media of a source, such as a program, after which the
-	// caller is rejected.
+	// sourceTimeout bounds the wait for the first media of a source, such as a program, after which
+	// the caller is rejected.
 	sourceTimeout time.Duration
 	Ready         func()                                         // called once calls can come; nil for none
 	Admits        func(name string) bool                         // reports whether a user may call; nil for everybody
@@ -47,7 +47,8 @@ type Answerer struct {
 	gone    error                   // why there is no signaling server any more
 }
 
-// User decides about the calls of an answerer, and follows them. The methods are called by several goroutines.
+// User decides about the calls of an answerer, and follows them. The methods are called by several
+// goroutines.
 type User interface {
 	// Start is called once calls can come. ctx ends with the answerer, which then calls stop.
 	Start(ctx context.Context) (stop func(), err error)
@@ -106,8 +107,8 @@ func (a *Answerer) Run(ctx context.Context) error {
 }
 
 // tryMedia opens what would be sent once, and checks that a recording can be
-// created, so that a missing file is known before anybody calls. Standard input and a FIFO can be read once only, and a
-// program may do more than write media.
+// created, so that a missing file is known before anybody calls. Standard input and a FIFO can be
+// read once only, and a program may do more than write media.
 func (a *Answerer) tryMedia(ctx context.Context) error {
 	if !a.Once && (a.options.Video == "-" || a.options.Audio == "-") {
 		return exit.Usagef("standard input can go to one call only: add --once")
@@ -309,8 +310,8 @@ func (a *Answerer) keep(ctx context.Context, m signal.Message) bool {
 	return true
 }
 
-// Call calls a user once the sources are open and, within wait, the user is signed in. It returns at once. Until
-// the call has begun it can be canceled.
+// Call calls a user once the sources are open and, within wait, the user is signed in. It returns
+// at once. Until the call has begun it can be canceled.
 func (a *Answerer) Call(ctx context.Context, name string, wait time.Duration) (cancel func(), err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -325,8 +326,8 @@ func (a *Answerer) Call(ctx context.Context, name string, wait time.Duration) (c
 	return func() { o.cancel(errHungUp) }, nil
 }
 
-// start makes a call once the user has accepted it and its sources are open. Meanwhile others are made: a program
-// may take its time before it sends media. The caller holds mu.
+// start makes a call once the user has accepted it and its sources are open. Meanwhile others are
+// made: a program may take its time before it sends media. The caller holds mu.
 func (a *Answerer) start(ctx context.Context, o *openingCall) {
 	opening, cancel := context.WithCancelCause(ctx)
 	o.cancel = cancel
@@ -372,8 +373,8 @@ func (a *Answerer) accepted(ctx context.Context, o *openingCall) (*peer.Descript
 	return d, nil
 }
 
-// open opens the sources of a call that the user accepts. The error is the cause of the end of ctx, if that was
-// why.
+// open opens the sources of a call that the user accepts. The error is the cause of the end of ctx,
+// if that was why.
 func (a *Answerer) open(ctx context.Context, o *openingCall) (*session.Session, error) {
 	offer, err := a.accepted(ctx, o)
 	if err != nil {
@@ -395,8 +396,8 @@ func (a *Answerer) open(ctx context.Context, o *openingCall) (*session.Session, 
 	return c, nil
 }
 
-// begin makes a call whose sources are open, with the messages that came meanwhile. It returns err, and
-// the cause of the end of ctx if the caller has left.
+// begin makes a call whose sources are open, with the messages that came meanwhile. It returns err,
+// and the cause of the end of ctx if the caller has left.
 func (a *Answerer) begin(ctx context.Context, o *openingCall, c *session.Session, err error) (*session.Session, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -31,8 +31,8 @@ const powerShellCompletion = `Register-ArgumentCompleter -Native -CommandName pa
 }
 `
 
-// setCompletion makes the library's command of completion one with the shell as its operand, so that
-// it has the same --help as other commands.
+// setCompletion makes the library's command of completion one with the shell as its operand, so
+// that it has the same --help as other commands.
 func setCompletion(std stdio.Streams, c *cli.Command) {
 	scripts := c.Commands // one for each shell
 	var shells []string

@@ -110,7 +110,8 @@ and 40 if there is no connection, or no ICE server answers.`,
 	}
 }
 
-// readDoctorTarget reads the operand: a URL, which is noted in the options, or a name. A whip URL needs no source.
+// readDoctorTarget reads the operand: a URL, which is noted in the options, or a name. A whip URL
+// needs no source.
 func readDoctorTarget(cmd *cli.Command, s *session.Options) (name string, err error) {
 	scheme, _, _ := strings.Cut(strings.ToLower(cmd.Args().First()), ":")
 	if s.WHIP, err = config.ReadWHIP(cmd, cmd.Args().First(), scheme == "whip" || scheme == "whips"); err != nil {
@@ -123,7 +124,8 @@ func readDoctorTarget(cmd *cli.Command, s *session.Options) (name string, err er
 	return s.WHIP.URL, nil
 }
 
-// doctorMedia returns the media of the call: nothing is sent, but a whip URL is offered a track of each kind.
+// doctorMedia returns the media of the call: nothing is sent, but a whip URL is offered a track of
+// each kind.
 func doctorMedia(s *session.Options) (peer.MediaConfig, error) {
 	if !s.Publishes() {
 		return peer.MediaConfig{Receive: []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo}}, nil

@@ -92,7 +92,8 @@ DESCRIPTION:
 	c.HideHelpCommand = true // "help" is an operand
 }
 
-// wrapDescription wraps the paragraphs of a description. It keeps indented lines, which are examples.
+// wrapDescription wraps the paragraphs of a description. It keeps indented lines, which are
+// examples.
 func wrapDescription(text string, width int) string {
 	var lines []string
 	paragraph := ""

@@ -16,8 +16,8 @@ import (
 	"parley/cmd/parley/internal/stdio"
 )
 
-// TestHelp checks the help of all commands: standard headings, the exit codes at the end, and lines that
-// fit a terminal of 80 columns.
+// TestHelp checks the help of all commands: standard headings, the exit codes at the end, and lines
+// that fit a terminal of 80 columns.
 func TestHelp(t *testing.T) {
 	program := Root(stdio.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
 	if err := program.Run(t.Context(), []string{"parley", "version"}); err != nil { // adds completion

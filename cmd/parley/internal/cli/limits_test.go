@@ -24,7 +24,8 @@ func limitsOf(t *testing.T, args ...string) (server.Limits, error) {
 	return limits, err
 }
 
-// What --help shows as the defaults are the bounds that the server documents, and each flag sets its own.
+// What --help shows as the defaults are the bounds that the server documents, and each flag sets
+// its own.
 func TestLimitFlags(t *testing.T) {
 	defaults := server.Limits{
 		Frame: 65536, SDP: 49152, Candidate: 2048, LoginWait: 10 * time.Minute, Pending: 1024, Offers: server.Rate{PerSecond: 5, Burst: 10},

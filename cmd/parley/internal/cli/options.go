@@ -16,7 +16,8 @@ import (
 	"parley/media/recorder"
 )
 
-// readOptions reads the flags that cmd has; std is where it reports to. The caller closes the report.
+// readOptions reads the flags that cmd has; std is where it reports to. The caller closes the
+// report.
 func readOptions(cmd *cli.Command, std stdio.Streams) (*session.Options, *resources.Resources, error) {
 	o := &session.Options{Attach: []func(*session.Session){control.Refuse, refuseFiles}}
 	for _, read := range []func(*cli.Command, *session.Options) error{readSignaling, readPath, readMedia, readGoal, readSecurity, readChannels} {
@@ -50,8 +51,8 @@ func newLogger(std stdio.Streams, verbose bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(std.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// readTarget reads the operand of a command that calls: a URL, which is noted in the options, or the name of a
-// peer, which is otherwise if there is none. It returns the name of the call.
+// readTarget reads the operand of a command that calls: a URL, which is noted in the options, or
+// the name of a peer, which is otherwise if there is none. It returns the name of the call.
 func readTarget(cmd *cli.Command, o *session.Options, otherwise string) (name string, err error) {
 	args := cmd.Args().Slice()
 	if len(args) == 1 {

@@ -12,7 +12,8 @@ import (
 	"parley/cmd/parley/internal/stdio"
 )
 
-// TestServePageAuto checks --page-auto and its environment variable. Without either the server decides.
+// TestServePageAuto checks --page-auto and its environment variable. Without either the server
+// decides.
 func TestServePageAuto(t *testing.T) {
 	for _, c := range []struct{ flags, env, want string }{
 		{"", "", "default"}, {"--page-auto", "", "true"}, {"--page-auto=false", "", "false"},

@@ -45,8 +45,8 @@ func Run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 	return exit.CodeOf(err)
 }
 
-// endingSignals returns the signals that end a command: those of Ctrl-C, of a service manager, and of a
-// terminal that is closed, unless nohup has had the last one ignored.
+// endingSignals returns the signals that end a command: those of Ctrl-C, of a service manager, and
+// of a terminal that is closed, unless nohup has had the last one ignored.
 func endingSignals() []os.Signal {
 	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {

@@ -293,7 +293,8 @@ func reportServe(r *event.Reporter, e serve.Event) {
 	}
 }
 
-// limit is one bound of the server and its flag. The default stands in the flag, for --help to show.
+// limit is one bound of the server and its flag. The default stands in the flag, for --help to
+// show.
 type limit struct {
 	flag  cli.Flag
 	name  string
@@ -375,8 +376,8 @@ func rate(s string) (server.Rate, error) {
 	return server.Rate{PerSecond: r, Burst: n}, nil
 }
 
-// zeroMeansUnlimited converts a limit of a flag, where 0 means unlimited, to one of an options struct, where
-// 0 means the default and negative values mean unlimited.
+// zeroMeansUnlimited converts a limit of a flag, where 0 means unlimited, to one of an options
+// struct, where 0 means the default and negative values mean unlimited.
 func zeroMeansUnlimited[T int | time.Duration](v T) T {
 	if v == 0 {
 		return -1

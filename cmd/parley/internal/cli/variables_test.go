@@ -13,8 +13,8 @@ import (
 	"parley/cmd/parley/internal/stdio"
 )
 
-// TestVariables checks that no environment variable sets flags of two meanings. Flags of one name whose
-// descriptions differ in two commands are listed here if they mean the same.
+// TestVariables checks that no environment variable sets flags of two meanings. Flags of one name
+// whose descriptions differ in two commands are listed here if they mean the same.
 func TestVariables(t *testing.T) {
 	alike := []string{"into", "linger", "max-calls", "once", "output", "overwrite", "quiet", "retry", "timeout", "verbose", "video-size"}
 	type use struct{ command, flag, usage string }
@@ -45,7 +45,8 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// TestVariablesOfServe checks that serve ignores the variables of other commands, and reads its own.
+// TestVariablesOfServe checks that serve ignores the variables of other commands, and reads its
+// own.
 func TestVariablesOfServe(t *testing.T) {
 	t.Setenv("PARLEY_LISTEN", "tcp:not an address of serve")
 	t.Setenv("PARLEY_MAX_CALLS", "many")

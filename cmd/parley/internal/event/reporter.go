@@ -212,7 +212,8 @@ func (r *Reporter) Infof(format string, a ...any) {
 	}
 }
 
-// PassThrough prints a line that another program has written to its standard error, with NDJSON too.
+// PassThrough prints a line that another program has written to its standard error, with NDJSON
+// too.
 func (r *Reporter) PassThrough(line string) {
 	line = sanitize.Text(line)
 	if !r.intercepted(Event{Message: line}) && !r.Quiet {

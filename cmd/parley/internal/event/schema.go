@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// schemas are the JSON Schemas (2020-12) of --output ndjson, of --input ndjson, and of the program of --signaling.
+// schemas are the JSON Schemas (2020-12) of --output ndjson, of --input ndjson, and of the program
+// of --signaling.
 //
 //go:embed schema/event.json schema/command.json schema/adapter.json
 var schemas embed.FS

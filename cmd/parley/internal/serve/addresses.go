@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// LocalAddress returns the HOST:PORT by which this machine reaches a listener. HOST is localhost for
-// loopback and unspecified addresses.
+// LocalAddress returns the HOST:PORT by which this machine reaches a listener. HOST is localhost
+// for loopback and unspecified addresses.
 func LocalAddress(a net.Addr) string {
 	host, port, err := net.SplitHostPort(a.String())
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"parley/cmd/parley/internal/exit"
 )
 
-// TLSOptions are the choices of the certificate: files, a self-signed one, ACME, or with the zero value
-// none, which means no TLS.
+// TLSOptions are the choices of the certificate: files, a self-signed one, ACME, or with the zero
+// value none, which means no TLS.
 type TLSOptions struct {
 	CertFile, KeyFile string // PEM, loaded again when they change
 	SelfSigned        bool   // make a certificate for this run
@@ -128,8 +128,8 @@ func newACME(o ACMEOptions) (*certificates, error) {
 	return &certificates{config: config, name: o.Host, covers: covers, manager: manager}, nil
 }
 
-// openChallenges opens the address of ACME challenges over HTTP (RFC 8555 section 8.3). It returns nil
-// without one.
+// openChallenges opens the address of ACME challenges over HTTP (RFC 8555 section 8.3). It returns
+// nil without one.
 func (s *service) openChallenges(ctx context.Context) (task, error) {
 	if s.secure == nil || s.secure.manager == nil || s.TLS.ACME.HTTP == "" {
 		return nil, nil

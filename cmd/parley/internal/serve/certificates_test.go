@@ -46,7 +46,8 @@ func replaceFile(t *testing.T, file string, content []byte) {
 	}
 }
 
-// TestCertificateFilesReload checks that a renewed certificate is used soon, and a broken one never.
+// TestCertificateFilesReload checks that a renewed certificate is used soon, and a broken one
+// never.
 func TestCertificateFilesReload(t *testing.T) {
 	cert, key, replace := newFiles(t, "example.org")
 	var log bytes.Buffer
@@ -122,7 +123,8 @@ func TestIsOwnName(t *testing.T) {
 	}
 }
 
-// TestSelfSigned checks that the certificate is for every address of this machine and stays the same.
+// TestSelfSigned checks that the certificate is for every address of this machine and stays the
+// same.
 func TestSelfSigned(t *testing.T) {
 	c, err := newSelfSigned(time.Now())
 	if err != nil {

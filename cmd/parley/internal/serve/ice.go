@@ -19,7 +19,8 @@ type iceServers struct {
 	credentials *turnserver.Credentials // for temporary, nil without a secret
 }
 
-// forClient returns the ICE servers for a client of that name, with credentials that last for life at most.
+// forClient returns the ICE servers for a client of that name, with credentials that last for life
+// at most.
 func (i *iceServers) forClient(name string, life time.Duration) []signal.ICEServer {
 	servers := slices.Clone(i.fixed)
 	if len(i.temporary) > 0 {

@@ -49,8 +49,8 @@ func (s *service) checkLogin(ctx context.Context) error {
 	return nil
 }
 
-// checkProxies checks the trusted proxies. ClientIPHeader has no default: a header that the proxy does
-// not set can be set by clients.
+// checkProxies checks the trusted proxies. ClientIPHeader has no default: a header that the proxy
+// does not set can be set by clients.
 func (s *service) checkProxies() (err error) {
 	s.signaling.TrustedProxies, err = prefixes("trusted-proxy", s.TrustedProxies)
 	header := s.ClientIPHeader

@@ -96,8 +96,9 @@ type service struct {
 // task is a part of the service that runs until its context is done.
 type task func(context.Context) error
 
-// Run checks the options, opens all sockets and serves until ctx is done, and after SIGTERM until the
-// clients are drained. It returns nil then. Errors of options have the exit codes Usage and Device.
+// Run checks the options, opens all sockets and serves until ctx is done, and after SIGTERM until
+// the clients are drained. It returns nil then. Errors of options have the exit codes Usage and
+// Device.
 func Run(ctx context.Context, options Options) error {
 	s, err := newService(ctx, options)
 	if err != nil {
@@ -170,8 +171,8 @@ func newService(ctx context.Context, options Options) (*service, error) {
 	return s, nil
 }
 
-// pageAuto returns the permission of the pages. Behind a proxy a loopback address says nothing about
-// who reaches the server.
+// pageAuto returns the permission of the pages. Behind a proxy a loopback address says nothing
+// about who reaches the server.
 func (s *service) pageAuto() web.Auto {
 	switch {
 	case s.PageAuto != nil && *s.PageAuto:
@@ -202,8 +203,8 @@ func (s *service) checkOrigins() error {
 	return nil
 }
 
-// isOwnName reports whether host is a name of this machine or of its certificate. Other names can be
-// pointed at this machine by their owners.
+// isOwnName reports whether host is a name of this machine or of its certificate. Other names can
+// be pointed at this machine by their owners.
 func (s *service) isOwnName(host string) bool {
 	return slices.Contains(machineNames(), host) || s.secure != nil && s.secure.covers != nil && s.secure.covers(host)
 }
@@ -231,7 +232,8 @@ func (s *service) openGateway(signaling *server.Server) {
 	}
 }
 
-// open opens all sockets before the first client is served, so that a port in use is reported early.
+// open opens all sockets before the first client is served, so that a port in use is reported
+// early.
 func (s *service) open(ctx context.Context, signaling *server.Server) ([]task, error) {
 	var listeners []net.Listener
 	for l := s.Sockets.take("listen"); l != nil; l = s.Sockets.take("listen") {

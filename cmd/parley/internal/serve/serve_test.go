@@ -22,7 +22,8 @@ func valid() Options {
 	return Options{Listen: []string{"127.0.0.1:0"}, TURN: TURNOptions{TTL: time.Hour}}
 }
 
-// TestInvalidOptions checks that each invalid option is named in a usage error before anything opens.
+// TestInvalidOptions checks that each invalid option is named in a usage error before anything
+// opens.
 func TestInvalidOptions(t *testing.T) {
 	for want, set := range map[string]func(*Options){
 		`invalid --nats "http://a:1"`:             func(o *Options) { o.Cluster.NATS = "nats://b, http://a:1" },
@@ -153,7 +154,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunPortInUse checks that a port in use ends Run, and that the sockets opened before are closed.
+// TestRunPortInUse checks that a port in use ends Run, and that the sockets opened before are
+// closed.
 func TestRunPortInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -202,7 +204,8 @@ func TestAdminHosts(t *testing.T) {
 	}
 }
 
-// TestStrictTransport checks that browsers are asked to use only TLS, over TLS and not by localhost.
+// TestStrictTransport checks that browsers are asked to use only TLS, over TLS and not by
+// localhost.
 func TestStrictTransport(t *testing.T) {
 	handler := strictTransport(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for _, tc := range []struct {
@@ -226,7 +229,8 @@ func TestStrictTransport(t *testing.T) {
 	}
 }
 
-// TestPageAuto loads the page as a user who types its address, and as a link from another site does.
+// TestPageAuto loads the page as a user who types its address, and as a link from another site
+// does.
 func TestPageAuto(t *testing.T) {
 	const local, public = "localhost:9090", "call.example.org"
 	loopback := []string{"127.0.0.1:9090", "[::1]:9090", "localhost:80"}

@@ -37,8 +37,8 @@ func (l *Calls) Remove(c *Session) {
 	}
 }
 
-// Get returns the call with a peer, nil if there is none. Where a message does not name its sender, name
-// is "" and the call is the latest one.
+// Get returns the call with a peer, nil if there is none. Where a message does not name its sender,
+// name is "" and the call is the latest one.
 func (l *Calls) Get(name string) *Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()

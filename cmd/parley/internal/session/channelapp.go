@@ -14,8 +14,8 @@ import (
 type ChannelApp interface {
 	// Channels returns the channels that the caller opens.
 	Channels() []datachannel.Options
-	// Opened gets a channel that no application has taken, on the call's goroutine, and may take it. What
-	// it starts belongs to session.Go.
+	// Opened gets a channel that no application has taken, on the call's goroutine, and may take
+	// it. What it starts belongs to session.Go.
 	Opened(*datachannel.Channel)
 	// Ready returns a channel that is closed once the application has what it needs.
 	Ready() <-chan struct{}
@@ -40,8 +40,8 @@ func (c *Session) ReportStats(ctx context.Context) error {
 	return c.Do(ctx, Command{Command: "stats"})
 }
 
-// Mute mutes what is sent of a kind, or of all kinds if it is "", or unmutes it. It takes effect at once, before the peer is
-// notified.
+// Mute mutes what is sent of a kind, or of all kinds if it is "", or unmutes it. It takes effect at
+// once, before the peer is notified.
 func (c *Session) Mute(ctx context.Context, kind string, muted bool) error {
 	err := c.Sending.Mute(ctx, kind, muted)
 	if err == nil {

@@ -70,7 +70,8 @@ func validID(id json.RawMessage) bool {
 	return len(id) == 0 || id[0] == '"' || id[0] == '-' || id[0] >= '0' && id[0] <= '9'
 }
 
-// Check returns an error if there is no such command, or if its members are not those that it needs.
+// Check returns an error if there is no such command, or if its members are not those that it
+// needs.
 func (c Command) Check() error {
 	members, ok := CommandMembers()[c.Command]
 	if !ok {
@@ -91,8 +92,8 @@ func (c Command) Check() error {
 	return nil
 }
 
-// Do runs a command, and returns when it is in force or ctx ends. The error is peer.ErrOver if the call is over. Commands
-// of one kind of media wait for each other.
+// Do runs a command, and returns when it is in force or ctx ends. The error is peer.ErrOver if the
+// call is over. Commands of one kind of media wait for each other.
 func (c *Session) Do(ctx context.Context, cmd Command) error {
 	switch cmd.Command {
 	case "say":

@@ -35,8 +35,8 @@ type medium struct {
 	kind    string
 }
 
-// ReadInput runs the commands of --input, if there is one, until the function is called. find returns the call that
-// one is for. The end of the input ends nothing.
+// ReadInput runs the commands of --input, if there is one, until the function is called. find
+// returns the call that one is for. The end of the input ends nothing.
 func ReadInput(o *Options, r *resources.Resources, find func(peer string) (*Session, error)) (stop func(), err error) {
 	if !o.Input {
 		return func() {}, nil
@@ -95,8 +95,8 @@ func (i *input) runLine(ctx context.Context, line []byte) {
 	}
 }
 
-// changeMedia runs a command that changes what is sent, after the earlier ones for the same kinds of media. It does not
-// wait: a script need not wait for a reply before it writes the next command.
+// changeMedia runs a command that changes what is sent, after the earlier ones for the same kinds
+// of media. It does not wait: a script need not wait for a reply before it writes the next command.
 func (i *input) changeMedia(ctx context.Context, c *Session, cmd Command) {
 	kinds := media.Kinds()
 	if cmd.Kind != "" {

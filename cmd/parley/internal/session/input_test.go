@@ -14,7 +14,8 @@ import (
 	"parley/media/testsignal"
 )
 
-// TestOrderOfCommands: a command that waits delays the later ones for the same media, and nothing else.
+// TestOrderOfCommands: a command that waits delays the later ones for the same media, and nothing
+// else.
 func TestOrderOfCommands(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	c := &Session{peer: "bob", ctx: ctx, cancel: end, connected: make(chan struct{})}

@@ -13,8 +13,8 @@ import (
 	"parley/media/testsignal"
 )
 
-// measuredSession returns a connected session with a check, whose timers run until the test ends, and a
-// function that returns how often it was measured.
+// measuredSession returns a connected session with a check, whose timers run until the test ends,
+// and a function that returns how often it was measured.
 func measuredSession(t *testing.T, check string) (c *Session, measured func() int) {
 	t.Helper()
 	parsed, err := event.ParseCheck(check, mediain.Keys())
@@ -35,8 +35,8 @@ func measuredSession(t *testing.T, check string) (c *Session, measured func() in
 	return c, func() int { synctest.Wait(); return int(count.Load()) }
 }
 
-// TestMeasurementsFollowChanges: a call in which nothing changes is not measured at all, a change is measured
-// within MeasureInterval, and many changes together.
+// TestMeasurementsFollowChanges: a call in which nothing changes is not measured at all, a change
+// is measured within MeasureInterval, and many changes together.
 func TestMeasurementsFollowChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, measured := measuredSession(t, "text=never")

@@ -29,8 +29,8 @@ func (c *Session) Observe(o Observer) { c.observers = append(c.observers, o) }
 // Intercept adds a middleware, before the call begins.
 func (c *Session) Intercept(m signaling.Middleware) { c.middleware = append(c.middleware, m) }
 
-// A ChannelHandler handles data channels that open, on the goroutine of the call. It reports whether it
-// has taken the channel.
+// A ChannelHandler handles data channels that open, on the goroutine of the call. It reports
+// whether it has taken the channel.
 type ChannelHandler func(*datachannel.Channel) (taken bool)
 
 // ServeChannels adds a channel application, before the call begins.

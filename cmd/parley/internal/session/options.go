@@ -38,8 +38,8 @@ func (o *Options) ResourcesOptions() resources.Options {
 	return resources.Options{Network: o.Network, Capture: o.Capture, Server: o.Server, Play: o.Play, AudioOut: o.AudioOut, Version: config.Version()}
 }
 
-// PreferDecodable asks for the video codecs that this build decodes by itself, if none was asked for, and offers only those
-// that something on this machine decodes.
+// PreferDecodable asks for the video codecs that this build decodes by itself, if none was asked
+// for, and offers only those that something on this machine decodes.
 func (o *Options) PreferDecodable() {
 	own, all := mediain.Decodable()
 	if o.decodable = all; len(o.Codecs) == 0 {

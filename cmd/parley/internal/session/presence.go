@@ -27,9 +27,9 @@ const (
 	maxEarlyMessages = 256
 )
 
-// A Presence waits for the peer of a call to sign in, for --wait. Where the server notifies the client,
-// the call begins afterwards. Otherwise the call sends its first offer again and again. A Presence
-// is a middleware of the call.
+// A Presence waits for the peer of a call to sign in, for --wait. Where the server notifies the
+// client, the call begins afterwards. Otherwise the call sends its first offer again and again. A
+// Presence is a middleware of the call.
 type Presence struct {
 	conn     *signaling.Conn
 	name     string
@@ -44,9 +44,9 @@ type Presence struct {
 	once     sync.Once        // closes present
 }
 
-// AwaitPresence waits for the time of --wait at most until a name is signed in, or returns at once if the call
-// has to find that out, as with an original server. It returns nil without --wait, which is 0. receive says that
-// messages of the server have to be received meanwhile.
+// AwaitPresence waits for the time of --wait at most until a name is signed in, or returns at once
+// if the call has to find that out, as with an original server. It returns nil without --wait,
+// which is 0. receive says that messages of the server have to be received meanwhile.
 func AwaitPresence(ctx context.Context, l *signaling.Conn, name string, wait time.Duration, reporter *event.Reporter, receive bool) (*Presence, error) {
 	if wait <= 0 {
 		return nil, nil
@@ -159,8 +159,8 @@ func (p *Presence) clearStatus() {
 	}
 }
 
-// receiveEarly receives the messages of the server until ctx ends. Those of the peer are kept for the
-// call, other callers are rejected.
+// receiveEarly receives the messages of the server until ctx ends. Those of the peer are kept for
+// the call, other callers are rejected.
 func (p *Presence) receiveEarly(ctx context.Context) {
 	for {
 		m, err := p.conn.Receive(ctx)

@@ -75,7 +75,8 @@ type Config struct {
 }
 
 // New returns a call that is not placed. It opens the files of a call before anybody is called: a
-// missing file should not cost a call. The end of ctx ends the wait for a source that sends nothing.
+// missing file should not cost a call. The end of ctx ends the wait for a source that sends
+// nothing.
 func New(ctx context.Context, conf Config) (*Session, error) {
 	o, r := conf.Options, conf.Resources
 	c := &Session{options: o, resources: r, peer: conf.Peer, Caller: conf.Caller, echo: conf.Echo, Began: time.Now(), connected: make(chan struct{}), abort: make(chan struct{})}
@@ -205,8 +206,8 @@ func (c *Session) IsPeerAwaited() bool { return c.presence != nil && !c.presence
 // RelayOnly reports whether the call does not reveal the addresses of this host.
 func (c *Session) RelayOnly() bool { return c.options.RelayOnly }
 
-// Label is the label of the channel that we open as caller, unless set otherwise: the text page's, or the
-// two ids joined, as the hello-world page names it.
+// Label is the label of the channel that we open as caller, unless set otherwise: the text page's,
+// or the two ids joined, as the hello-world page names it.
 func (c *Session) Label() string {
 	if c.options.Dialect == signal.DialectRelay {
 		return c.options.Name + c.peer
@@ -344,8 +345,8 @@ func (c *Session) notThere(err error) {
 	}
 }
 
-// measure lets the expectations and the observers get what has changed. It reports whether values change as time
-// passes.
+// measure lets the expectations and the observers get what has changed. It reports whether values
+// change as time passes.
 func (c *Session) measure() (changing bool) {
 	changing = c.Received.Measure()
 	c.observers.notifyMeasurement()

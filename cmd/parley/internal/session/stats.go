@@ -42,8 +42,8 @@ func (r callStats) line() string {
 	return strings.Join(parts, " · ")
 }
 
-// fields returns the fields of an event with what is measured now; the certificates only if all is true,
-// because they are long and stay the same.
+// fields returns the fields of an event with what is measured now; the certificates only if all is
+// true, because they are long and stay the same.
 func (r callStats) fields(all bool) []event.Field {
 	c := r.session
 	measured := c.Call.Stats()

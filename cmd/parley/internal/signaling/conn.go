@@ -35,8 +35,8 @@ type Options struct {
 	Timeout    time.Duration      // that bounds SignIn, for its errors; 0 for none
 	RetryTaken bool               // a name that is taken is tried again until Timeout
 	WHIP       config.WHIP        // an endpoint in place of the server
-	// Open opens a transport in place of the connection to the signaling server, and Server names it in messages. Its
-	// error has an exit code. Nil for the server.
+	// Open opens a transport in place of the connection to the signaling server, and Server names
+	// it in messages. Its error has an exit code. Nil for the server.
 	Open   func(ctx context.Context) (Transport, error)
 	Report *event.Reporter
 	Logger *slog.Logger
@@ -157,9 +157,10 @@ func (s *Options) tryLogin(ctx context.Context, c *client.Client) error {
 	return err
 }
 
-// retryLogin repeats a login whose name is taken, because the holder may be an earlier run whose connection the server has not
-// found dead. It goes on until --timeout if that was given, and otherwise for DialTimeout. Without --timeout it ends as soon as the
-// server has found the holder connected.
+// retryLogin repeats a login whose name is taken, because the holder may be an earlier run whose
+// connection the server has not found dead. It goes on until --timeout if that was given, and
+// otherwise for DialTimeout. Without --timeout it ends as soon as the server has found the holder
+// connected.
 func (s *Options) retryLogin(ctx context.Context, c *client.Client, taken error) error {
 	until := "until --timeout"
 	if !s.RetryTaken {
@@ -187,7 +188,8 @@ func (s *Options) retryLogin(ctx context.Context, c *client.Client, taken error)
 	}
 }
 
-// IsConnected reports whether a login failed because its name is taken by a client that is connected.
+// IsConnected reports whether a login failed because its name is taken by a client that is
+// connected.
 func isConnected(err error) bool {
 	var login *client.LoginError
 	return errors.As(err, &login) && login.Connected

@@ -165,8 +165,8 @@ func TestRejectBusy(t *testing.T) {
 	}
 }
 
-// TestTakenName: a name that a connected client has is final without --timeout; with it the login is
-// repeated until that client has left.
+// TestTakenName: a name that a connected client has is final without --timeout; with it the login
+// is repeated until that client has left.
 func TestTakenName(t *testing.T) {
 	server := signaltest.Start(t, nil)
 	o, closeFirst := options(t, server, "bob")

@@ -11,7 +11,8 @@ import (
 	"parley/signal"
 )
 
-// usable are the ICE servers of the signaling server as Pion takes them: it refuses a call with one that it cannot read.
+// usable are the ICE servers of the signaling server as Pion takes them: it refuses a call with one
+// that it cannot read.
 func usable(servers []signal.ICEServer) []webrtc.ICEServer {
 	var usable []webrtc.ICEServer
 	for _, s := range servers {

@@ -12,7 +12,8 @@ import (
 	"parley/signal/whip"
 )
 
-// checksOf returns the checks of a direction. Sections are of RFC 9725, and of the draft of WHEP where it says so.
+// checksOf returns the checks of a direction. Sections are of RFC 9725, and of the draft of WHEP
+// where it says so.
 func checksOf(d whip.Direction) []check {
 	checks := []check{
 		{"created", "RFC 9725 4.2", "an offer is answered with 201", checkCreated},
@@ -130,7 +131,8 @@ func checkLocationPath(_ context.Context, s *session) error {
 	return nil
 }
 
-// shortestSecret is the least number of characters by which two session URLs differ: 10 of base32 have 50 bits.
+// shortestSecret is the least number of characters by which two session URLs differ: 10 of base32
+// have 50 bits.
 const shortestSecret = 10
 
 func checkUnguessable(ctx context.Context, c *checker) error {

@@ -196,7 +196,8 @@ func (c *checker) send(ctx context.Context, q request) (*response, error) {
 	return &response{got.StatusCode, got.Header, string(body), q.to}, err
 }
 
-// reach finds out where redirects lead, and whether the token is accepted, with a session that is deleted.
+// reach finds out where redirects lead, and whether the token is accepted, with a session that is
+// deleted.
 func (c *checker) reach(ctx context.Context) error {
 	for range 5 {
 		s, r, err := c.open(ctx, offerOptions{})
@@ -292,7 +293,8 @@ func (s *session) patch(ctx context.Context, f *whip.Fragment, match string) (*r
 	return s.c.send(ctx, request{method: http.MethodPatch, to: s.url, kind: whip.TypeFragment, body: f.String(), match: match})
 }
 
-// wantStatus returns an error unless a response has one of some statuses. 499 stands for any of 4xx, 299 for any of 2xx.
+// wantStatus returns an error unless a response has one of some statuses. 499 stands for any of
+// 4xx, 299 for any of 2xx.
 func wantStatus(what string, r *response, statuses ...int) error {
 	var text []string
 	for _, s := range statuses {

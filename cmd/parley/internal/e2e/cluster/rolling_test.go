@@ -31,12 +31,12 @@ const (
 	fullRollingCalls = 50
 )
 
-// TestRollingRestart restarts all nodes, one after the other, during video calls across them. No call has a gap in its
-// media, and each can be changed afterwards in both directions: ICE is restarted by the caller, and the answerer adds
-// audio.
+// TestRollingRestart restarts all nodes, one after the other, during video calls across them. No
+// call has a gap in its media, and each can be changed afterwards in both directions: ICE is
+// restarted by the caller, and the answerer adds audio.
 //
-// A busy machine has gaps of its own. So a time without restarts comes first, and gaps must not be more frequent with
-// restarts than without.
+// A busy machine has gaps of its own. So a time without restarts comes first, and gaps must not be
+// more frequent with restarts than without.
 func TestRollingRestart(t *testing.T) {
 	calls, drain, control, mediaGap := rollingCalls, time.Second, 3*time.Second, 500*time.Millisecond
 	if os.Getenv("PARLEY_ROLLING") == "full" {
@@ -152,8 +152,8 @@ func signedIn(t *testing.T, d *deployment.Deployment, users int) {
 	}
 }
 
-// gapsOf reads a dump. It returns the number of packets of video between two moments, the times longer than gap in which
-// none came, and the longest time without one.
+// gapsOf reads a dump. It returns the number of packets of video between two moments, the times
+// longer than gap in which none came, and the longest time without one.
 func gapsOf(path string, from, to time.Time, gap time.Duration) (packets, gaps int, longest time.Duration, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 	"parley/signal/web/webtest"
 )
 
-// serve runs a server with the gateway, and returns the base of the URLs of users and the address of its signaling.
+// serve runs a server with the gateway, and returns the base of the URLs of users and the address
+// of its signaling.
 func serve(t *testing.T, flags ...string) (base, server string) {
 	t.Helper()
 	page, server := e2etest.Serve(t, append([]string{"--whip", "--whep"}, flags...)...)
@@ -162,7 +163,8 @@ func TestBrowserPublishes(t *testing.T) {
 	tab.Close()
 }
 
-// TestPageAnswers plays from a page: the person there is asked, and the camera is sent once the call is accepted.
+// TestPageAnswers plays from a page: the person there is asked, and the camera is sent once the
+// call is accepted.
 func TestPageAnswers(t *testing.T) {
 	base, _ := serve(t)
 	tab := e2etest.Browsers().Chromium(t, nil).Open(base + "/?as=tab")
@@ -184,7 +186,8 @@ func TestPageAnswers(t *testing.T) {
 	tab.NoErrors()
 }
 
-// TestSimpleWHIPClient publishes with Debian's simple-whip-client, which is of GStreamer, with and without trickle ICE.
+// TestSimpleWHIPClient publishes with Debian's simple-whip-client, which is of GStreamer, with and
+// without trickle ICE.
 func TestSimpleWHIPClient(t *testing.T) {
 	base, server := serve(t)
 	libraries := t.TempDir()

@@ -48,7 +48,8 @@ func awaitHTTP(t *testing.T, url string, server *e2etest.Process) {
 	t.Fatalf("%s does not answer: %s%s", url, server.Out, server.Err)
 }
 
-// publishTo publishes to a server, restarts ICE and hangs up. published, if not nil, checks what the server has.
+// publishTo publishes to a server, restarts ICE and hangs up. published, if not nil, checks what
+// the server has.
 func publishTo(t *testing.T, url, token string, published func()) {
 	t.Helper()
 	p, write := e2etest.StartCommanded(t, "call", url, "--token", token, "--video", "test", "--audio", "test")
@@ -175,8 +176,8 @@ func janus(t *testing.T, folder string, port int) {
 	e2etest.Launch(t, exec.Command("janus", "-F", folder), nil).Says(t, "WebSockets thread started")
 }
 
-// simpleWHIPServer starts the WHIP server of Debian's package simple-whip-server for Janus. The package itself
-// is not installed, because it conflicts with other versions of Node.
+// simpleWHIPServer starts the WHIP server of Debian's package simple-whip-server for Janus. The
+// package itself is not installed, because it conflicts with other versions of Node.
 func simpleWHIPServer(t *testing.T, folder string, janus, port int) *e2etest.Process {
 	t.Helper()
 	modules, err := filepath.Abs("testdata/whipserver/node_modules")

@@ -1,7 +1,7 @@
 // Package whipcall carries the messages of one call by WHIP or WHEP.
 //
-// An offer becomes a POST, and the answer is in the response. Candidates are held until then and sent by PATCH. A later offer
-// can only restart ICE, which is a PATCH as well. A leave is a DELETE.
+// An offer becomes a POST, and the answer is in the response. Candidates are held until then and
+// sent by PATCH. A later offer can only restart ICE, which is a PATCH as well. A leave is a DELETE.
 package whipcall
 
 import (
@@ -22,8 +22,8 @@ import (
 type Options struct {
 	client.Options
 	Endpoint whip.Endpoint // its direction is Publish or Play
-	// Trickle sends candidates that the offer does not have by PATCH. Otherwise the offer waits for all
-	// candidates, unless GatherAfter.
+	// Trickle sends candidates that the offer does not have by PATCH. Otherwise the offer waits for
+	// all candidates, unless GatherAfter.
 	Trickle bool
 	// GatherAfter says that the call gathers candidates after the answer.
 	GatherAfter bool
@@ -178,7 +178,8 @@ func (s *Session) End() {
 	}
 }
 
-// Close ends the session at the server and closes the connection to it. It waits for at most twice closeTimeout.
+// Close ends the session at the server and closes the connection to it. It waits for at most twice
+// closeTimeout.
 func (s *Session) Close() error {
 	s.End()
 	<-s.ended
@@ -261,8 +262,8 @@ func (s *Session) describe(sdp string) {
 	}
 }
 
-// sendOffer sends the first offer, or what a later one changes: the ICE credentials. An offer that is sent
-// again because no answer has come changes nothing.
+// sendOffer sends the first offer, or what a later one changes: the ICE credentials. An offer that
+// is sent again because no answer has come changes nothing.
 func (s *Session) sendOffer(sdp string) {
 	if s.offer == "" {
 		s.offer = sdp
@@ -313,7 +314,8 @@ func (s *Session) post() {
 	s.deliver(m)
 }
 
-// lose ends a session that did not come about. One that the server has created nevertheless is deleted.
+// lose ends a session that did not come about. One that the server has created nevertheless is
+// deleted.
 func (s *Session) lose(err error) {
 	s.delete()
 	s.fail(err)
@@ -344,8 +346,8 @@ func (s *Session) restart(f *whip.Fragment) {
 	s.deliver(signal.Message{Type: signal.Answer, SDP: answer})
 }
 
-// flush sends what is held: the first offer once all candidates are there, candidates after the answer. due says that
-// the time to wait for more is over.
+// flush sends what is held: the first offer once all candidates are there, candidates after the
+// answer. due says that the time to wait for more is over.
 func (s *Session) flush(due bool) {
 	switch {
 	case s.offer == "":
