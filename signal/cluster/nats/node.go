@@ -282,6 +282,11 @@ func (n *Node) handleError(_ *natsgo.Conn, sub *natsgo.Subscription, err error) 
 	if errors.Is(err, natsgo.ErrSlowConsumer) {
 		n.metrics.slow.Inc() // the senders send again
 	}
+	if errors.Is(err, natsgo.ErrPermissionViolation) {
+		n.startOnce.Do(func() {
+			n.started <- fmt.Errorf("NATS denies the user what a node needs: %w; give it the permissions that the topic cluster lists", err)
+		})
+	}
 	subject := ""
 	if sub != nil {
 		subject = sub.Subject
