@@ -397,7 +397,7 @@ func (h *history) checkNames() (wrong []string) {
 		case porcupine.Illegal:
 			wrong = append(wrong, fmt.Sprintf("no order of the operations on %s is that of one holder at a time: %s", name, around(operations, info)))
 		case porcupine.Unknown:
-			wrong = append(wrong, fmt.Sprintf("the %d operations on %s could not be checked in a minute", len(operations), name))
+			wrong = append(wrong, fmt.Sprintf("the %d operations on %s could not be checked in a minute: %s", len(operations), name, around(operations, info)))
 		}
 	}
 	return wrong
