@@ -53,7 +53,7 @@ type options struct {
 
 // parse reads a command line that has all flags.
 func parse(args ...string) (o options, err error) {
-	c := &cli.Command{
+	c := &cli.Command{OnUsageError: UsageError,
 		DisableSliceFlagSeparator: true, // as of all commands
 		Flags:                     slices.Concat(SignalingFlags("me"), MediaOutFlags(), WaitFlags(), CallFlags(time.Minute), OutputFlags(), CaptureFlags(), InputFlags(), SecurityFlags(), AnswerFlags(false)),
 		Action: func(_ context.Context, cmd *cli.Command) (err error) {
@@ -141,7 +141,7 @@ func TestInvalidValues(t *testing.T) {
 		"--dialect x", "--ice-policy x", "--ice-server http:h", "--ice-server turn:h", "--udp-ports 1", "--udp-ports 9:8", "--udp-ports 0:1", "--udp-ports 1:70000",
 		"--tcp-port -1", "--tcp-port 65536", "--advertise-ip h", "--advertise-ip 0.0.0.0", "--advertise-ip fe80::1%eth0", "--impair x", "--interface [",
 		"--video-size 640", "--video-size 0x1", "--video-size 1x1@0", "--video-size 1x1@NaN", "--video-codec x", "--record-split 1", "--record-split 0M", "--record-split 10ms",
-		"--expect x", "--expect connected=1", "--max-calls -1", "--wait -1s", "--output x", "--input x", "--input ndjson --audio -", "--expect-code x",
+		"--expect x", "--expect connected=1", "--max-calls -1", "--wait -1s", "--timeout -1s", "--duration -1ms", "--linger -1h", "--output x", "--input x", "--input ndjson --audio -", "--expect-code x",
 		"--max-retransmits -2", "--max-retransmits 65536", "--max-lifetime 1us", "--negotiated 65535", "--header x", "--token a --token-file b",
 	} {
 		_, err := parse(strings.Fields(args)...)

@@ -41,6 +41,12 @@ func Bool(name, usage string, aliases ...string) cli.Flag {
 func Duration(name string, value time.Duration, usage string) cli.Flag {
 	f := &cli.DurationFlag{Name: name, Value: value, Usage: usage, Sources: Variable(name)}
 	f.HideDefault = value == 0
+	f.Validator = func(d time.Duration) error {
+		if d < 0 {
+			return exit.Usagef("want 0 or more, such as 500ms or 10s")
+		}
+		return nil
+	}
 	return f
 }
 
