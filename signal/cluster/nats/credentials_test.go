@@ -70,7 +70,8 @@ func startIssuer(t *testing.T) *issuer {
 	return &issuer{t, account, s.ClientURL()}
 }
 
-// user returns the file with the credentials of a user who may publish and subscribe to these subjects.
+// user returns the file with the credentials of a user who may publish and subscribe to these
+// subjects.
 func (i *issuer) user(subjects ...string) string {
 	i.t.Helper()
 	kp, err := nkeys.CreateUser()
@@ -96,8 +97,8 @@ func (i *issuer) user(subjects ...string) string {
 	return file
 }
 
-// TestCredentials joins a cluster with the permissions that the topic cluster lists, which are enough. One
-// less, or credentials of another account, are one clear error.
+// TestCredentials joins a cluster with the permissions that the topic cluster lists, which are
+// enough. One less, or credentials of another account, are one clear error.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	i := startIssuer(t)

@@ -79,7 +79,8 @@ func TestLoginWithoutReply(t *testing.T) {
 	}
 }
 
-// TestUnavailable calls a user whose server cannot be reached: the call ends at once, with the reason.
+// TestUnavailable calls a user whose server cannot be reached: the call ends at once, with the
+// reason.
 func TestUnavailable(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -189,7 +189,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// A session whose answer cannot be used is deleted, and so is one that is created when the call is over.
+// A session whose answer cannot be used is deleted, and so is one that is created when the call is
+// over.
 func TestNothingLeft(t *testing.T) {
 	s := serve(t, description("them", ""))
 	session := begin(t, s, true)
