@@ -1,8 +1,8 @@
 // Package watches notifies sessions of a node when a name is claimed at any node of the cluster.
 //
 // Each watched name has a topic on the bus that connects the nodes. A node that claims a name
-// publishes the holder to its topic. What was published before a subscription has reached all of the
-// bus, or while the node was cut off, is found by looking up the name again.
+// publishes the holder to its topic. What was published before a subscription has reached all of
+// the bus, or while the node was cut off, is found by looking up the name again.
 package watches
 
 import (
