@@ -87,7 +87,9 @@ func TestManualInTerminals(t *testing.T) {
 	}
 	answerer := e2etest.StartTyping(t, "answer", "--manual", "--output", "ndjson", "--stats-interval", "0", "--say", "pong", "--expect", "text=ping")
 	x := e2etest.StartTmux(t, 200, 60, path+" call --manual --say ping --expect text=pong --linger 20s --output ndjson")
-	x.Shows("the offer", func(rows []string) bool { return strings.Contains(strings.Join(rows, ""), `"event":"manual"`) && strings.Contains(strings.Join(rows, ""), `"}`) })
+	x.Shows("the offer", func(rows []string) bool {
+		return strings.Contains(strings.Join(rows, ""), `"event":"manual"`) && strings.Contains(strings.Join(rows, ""), `"}`)
+	})
 	x.Type("hello", "Enter")
 	x.Has("this is no line of parley")
 	var offer struct{ Line string }
