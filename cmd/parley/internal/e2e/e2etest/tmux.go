@@ -21,18 +21,22 @@ func StartTmux(t *testing.T, columns, rows int, command string) *Tmux {
 	x := &Tmux{t, filepath.Join(t.TempDir(), "tmux")}
 	// -u: UTF-8, whatever the locale of the machine
 	x.Run("-u", "new-session", "-d", "-x", fmt.Sprint(columns), "-y", fmt.Sprint(rows), command)
-	t.Cleanup(func() { x.Run("kill-server") })
+	t.Cleanup(func() { _ = x.command("kill-server").Run() }) // fails if the command has ended
 	return x
 }
 
 // Run runs a command of tmux and returns its output.
 func (x *Tmux) Run(args ...string) string {
 	x.t.Helper()
-	out, err := exec.Command("tmux", append([]string{"-S", x.socket, "-f", "/dev/null"}, args...)...).CombinedOutput()
+	out, err := x.command(args...).CombinedOutput()
 	if err != nil {
 		x.t.Fatalf("tmux %v: %v (install tmux)\n%s", args, err, out)
 	}
 	return string(out)
+}
+
+func (x *Tmux) command(args ...string) *exec.Cmd {
+	return exec.Command("tmux", append([]string{"-S", x.socket, "-f", "/dev/null"}, args...)...)
 }
 
 // Type presses keys, which are named as in tmux(1).
