@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -190,7 +191,9 @@ func checkBOM(t *testing.T, path string, info *buildinfo.BuildInfo) {
 		t.Fatal(err)
 	}
 	var bom struct {
-		BOMFormat  string
+		BOMFormat string
+		Metadata  struct{ Component struct{ Version string } }
+
 		Components []struct {
 			Name, Version string
 			Licenses      []any
@@ -200,6 +203,7 @@ func checkBOM(t *testing.T, path string, info *buildinfo.BuildInfo) {
 	if err := json.Unmarshal(text, &bom); err != nil || bom.BOMFormat != "CycloneDX" {
 		t.Fatalf("%s: %v, %q", path, err, bom.BOMFormat)
 	}
+	version := bom.Metadata.Component.Version
 	found := map[string]bool{}
 	for _, c := range bom.Components {
 		found[c.Name+"@"+c.Version] = true
@@ -208,6 +212,9 @@ func checkBOM(t *testing.T, path string, info *buildinfo.BuildInfo) {
 		}
 	}
 	for _, m := range info.Deps {
+		if m.Replace != nil { // a copy in this tree, with the version of the tree
+			m = &debug.Module{Path: m.Path, Version: version}
+		}
 		if !found[m.Path+"@"+m.Version] {
 			t.Errorf("%s lacks %s %s", filepath.Base(path), m.Path, m.Version)
 		}
