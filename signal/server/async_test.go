@@ -52,14 +52,10 @@ func (n *asyncNode) later(id cluster.SessionID, f func()) {
 	}
 }
 
+// run runs what is queued for a session until nothing is.
 func (n *asyncNode) run(id cluster.SessionID) {
-	for {
+	for more := true; more; {
 		n.mu.Lock()
-		if len(n.queues[id]) == 0 {
-			delete(n.queues, id)
-			n.mu.Unlock()
-			return
-		}
 		next := n.queues[id][0]
 		n.mu.Unlock()
 		for range rand.N(50) {
@@ -68,6 +64,9 @@ func (n *asyncNode) run(id cluster.SessionID) {
 		next()
 		n.mu.Lock()
 		n.queues[id] = n.queues[id][1:]
+		if more = len(n.queues[id]) > 0; !more {
+			delete(n.queues, id)
+		}
 		n.mu.Unlock()
 	}
 }
