@@ -73,9 +73,9 @@ builds:
 	CGO_ENABLED=0 go build -o /dev/null ./cmd/parley
 	CGO_ENABLED=1 go build -o /dev/null ./cmd/parley
 	CGO_ENABLED=1 go build -tags vpx -o /dev/null ./cmd/parley
-	for os in linux darwin windows; do for arch in amd64 arm64; do \
-		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./cmd/parley || exit 1; \
-	done; done
+	for target in linux/arm64 darwin/arm64 windows/amd64; do \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build -o /dev/null ./cmd/parley || exit 1; \
+	done
 
 # Tests with real browsers and networks: up to three that fail are run again,
 # alone; what passes then is listed as failed in the first run all the same. The
