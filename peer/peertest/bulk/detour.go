@@ -24,6 +24,7 @@ type detour struct {
 	links   [2]*netem.Link // by the end to which they carry packets
 	longest int            // bytes of a packet; longer ones are lost
 	onStart func()         // called when the measurement starts; may be nil
+	onEnd   func()         // called when it ends; may be nil
 	work    sync.WaitGroup
 
 	mu    sync.Mutex // guards doors
@@ -119,6 +120,13 @@ func (d *detour) carry(to *door) {
 func (d *detour) started() {
 	if d.onStart != nil {
 		d.onStart()
+	}
+}
+
+// ended reports the end of the measurement.
+func (d *detour) ended() {
+	if d.onEnd != nil {
+		d.onEnd()
 	}
 }
 

@@ -77,6 +77,7 @@ func measureEnds(command []string, way *detour, l load) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	way.ended()
 	return result{bytes: h.Bytes, least: h.Least, most: h.Most, took: time.Duration(h.Ms * float64(time.Millisecond)),
 		cpu: [2]time.Duration{cpuOf(p.ends[0].cmd) - before[0], cpuOf(p.ends[1].cmd) - before[1]}}, nil
 }

@@ -251,6 +251,7 @@ func (n network) over(measure func(*detour) (result, error)) (result, error) {
 	way := newDetour(n)
 	defer way.close()
 	var flow *tcpFlow
+	var received int64 // by the TCP connection during the measurement
 	if n.tcp {
 		var err error
 		if flow, err = startTCP(way); err != nil {
@@ -258,12 +259,13 @@ func (n network) over(measure func(*detour) (result, error)) (result, error) {
 		}
 		defer flow.close()
 		way.onStart = func() { flow.received.Store(0) }
+		way.onEnd = func() { received = flow.received.Load() }
 	}
 	r, err := measure(way)
 	counts := way.links[receiver].Counts()
 	r.queue = counts.QueueTime / time.Duration(max(1, counts.Sent-counts.Dropped))
 	if flow != nil {
-		r.tcp = float64(flow.received.Load()) * 8 / 1e6 / r.took.Seconds()
+		r.tcp = float64(received) * 8 / 1e6 / r.took.Seconds()
 	}
 	return r, err
 }

@@ -169,6 +169,7 @@ func drain(out io.Reader, ends [2]*exec.Cmd, started chan<- struct{}, way *detou
 		sum = crc32.Update(sum, castagnoli, buffer[:n])
 		if err == io.EOF {
 			r.took = time.Since(begun)
+			way.ended()
 			return r, sum, nil
 		}
 		if err != nil {
@@ -228,6 +229,7 @@ func measureSend(parley string, way *detour, size int64) (result, error) {
 			r.start(ends)
 		case e.Event == "file" && e.State == "done":
 			r.took = time.Since(begun)
+			way.ended()
 		}
 	}
 	return r, r.finish(ends)
