@@ -211,8 +211,8 @@ func (c *Client) enqueue(ctx context.Context, o outgoing) error {
 	}
 }
 
-// Receive returns the next message from the server. After the last one it returns ErrClosed if
-// Close was called, and else a *LostError or a *LoginError.
+// Receive returns the next message from the server, which transport.deliver has queued. After the
+// last one it returns ErrClosed if Close was called, and else a *LostError or a *LoginError.
 func (c *Client) Receive(ctx context.Context) (signal.Message, error) {
 	if err := context.Cause(ctx); err != nil {
 		return signal.Message{}, err

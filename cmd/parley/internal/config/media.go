@@ -34,7 +34,7 @@ func MediaOutFlags() []cli.Flag {
 		Int("video-bitrate", 0, "highest bitrate in `BITS` per second of the test video, a camera, a screen or raw video; less while the network carries less"),
 		Int("audio-rate", 0, "`SAMPLES` a second of a microphone: 8000, 12000, 16000, 24000 or 48000"),
 		Bool("simulcast", "send a camera, a screen or the test video in three sizes at once, for a server that selects one"),
-		Bool("loop", "play files over and over"),
+		Bool("loop", "play a file again from its start, or run a program again, when it ends"),
 	})
 }
 

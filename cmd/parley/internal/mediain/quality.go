@@ -16,40 +16,8 @@ import (
 	"parley/peer"
 )
 
-// QualityKeys are what a quality.Analyzer finds out, by the names of --expect, of scenarios, and of
-// --require.
-func QualityKeys() map[string]string {
-	return map[string]string{
-		"video.frames.identified": "frames of the test source whose number was read", "video.frames.lost": "frames of it that never came", "video.loss-bursts": "how often frames of it were left out",
-		"video.frames.repeated": "frames of it that came again", "video.freeze.max": "the longest time without a new frame of it, in milliseconds",
-		"video.psnr": "the PSNR against the frames that were sent, in dB", "video.latency": "from a frame that is due at the source to the same one back, in milliseconds, the median",
-		"video.latency.p95": "its 95th percentile", "audio.markers": "markers of the test audio that were read", "audio.gap": "the longest time without audio, in milliseconds",
-		"audio.latency": "as video.latency, of the audio", "audio.latency.p95": "its 95th percentile", "av-sync": "how much later the video comes than its audio, in milliseconds",
-	}
-}
-
-// Keys returns the keys of --expect.
-func Keys() map[string]event.Kind {
-	keys := map[string]event.Kind{
-		"connected": event.Flag, "remote-hangup": event.Flag, "text": event.Text, "channel": event.Text,
-		"track.video": event.Flag, "track.audio": event.Flag,
-		"video.size": event.Text, "video.fps": event.Number, "audio.tone": event.Tone,
-	}
-	for _, kind := range []string{"video.", "audio."} {
-		keys[kind+"codec"] = event.Text
-		for _, k := range []string{"frames", "packets", "lost", "bitrate"} {
-			keys[kind+k] = event.Number
-		}
-	}
-	for k := range QualityKeys() {
-		keys[k] = event.Number
-	}
-	return keys
-}
-
-func IsQuality(key string) bool { _, ok := QualityKeys()[key]; return ok }
-
-// QualityFacts are what has been found out, by QualityKeys.
+// QualityFacts returns the values of a report by the names of QualityKeys, without those that were
+// not measured.
 func QualityFacts(q quality.Report) map[string]float64 {
 	facts := map[string]float64{}
 	put := func(key string, v *float64) {
@@ -76,7 +44,7 @@ func QualityFacts(q quality.Report) map[string]float64 {
 	return facts
 }
 
-// MeasurementsOf adds to some measurements what checks ask for.
+// MeasurementsOf returns m with the measurements that checks need added.
 func MeasurementsOf(m Measurements, checks []event.Check) Measurements {
 	for _, c := range checks {
 		m.Tone = m.Tone || c.Key == "audio.tone"
@@ -85,7 +53,7 @@ func MeasurementsOf(m Measurements, checks []event.Check) Measurements {
 	return m
 }
 
-// newAnalyzer returns the analyzer of a call, nil if nobody asks for one: it decodes all frames.
+// newAnalyzer returns the analyzer of a call, nil if no check needs one: it decodes all frames.
 func (r *Receivers) newAnalyzer() *quality.Analyzer {
 	if !r.Measurements.Quality {
 		return nil
@@ -115,7 +83,7 @@ func (r *Receivers) analyzeTrack(e peer.TrackReceived, request func()) media.Fra
 	return sink
 }
 
-// Quality returns what the analyzer has found out up to now.
+// Quality returns the values of QualityKeys up to now, nil without an analyzer or a connection.
 func (r *Receivers) Quality() map[string]float64 {
 	if r.Analyzer == nil || !r.Connected() {
 		return nil
@@ -123,7 +91,7 @@ func (r *Receivers) Quality() map[string]float64 {
 	return QualityFacts(r.Analyzer.Report(time.Since(r.Epoch.Time())))
 }
 
-// QualityFields are the same for events: video, audio and av_sync.
+// QualityFields returns the values of Quality as fields of an event: video, audio and av_sync.
 func QualityFields(q map[string]float64) []event.Field {
 	var fields []event.Field
 	for _, kind := range []string{"video", "audio"} {

@@ -20,17 +20,14 @@ type Requirement struct {
 	Held bool
 }
 
-// Metrics are what can be required, with what they are.
-func Metrics() map[string]string {
-	return map[string]string{
-		"login.ms": "from the dialling of the signaling server to the login", "setup.ms": "from the offer to the connection",
-		"first.audio.ms": "from the offer to the first audio", "first.video.ms": "from the offer to the first frame",
-		"rtt.ms": "round trip of the path", "echo.ms": "from a message to the same one back",
-		"audio.lost": "packets", "video.lost": "packets", "audio.loss": "per cent of the packets", "video.loss": "per cent of the packets", "video.corrupt-frames": "frames", "audio.jitter": "milliseconds", "video.jitter": "milliseconds",
-		"video.frames.lost": "frames of the test source that never came", "video.loss-bursts": "how often", "video.frames.repeated": "frames", "video.freeze.max": "milliseconds, the longest",
-		"video.frames.identified": "frames of the test source", "audio.markers": "markers of the test audio",
-		"video.psnr": "dB", "video.latency": "milliseconds, the median of a call", "video.latency.p95": "milliseconds", "audio.gap": "milliseconds, the longest",
-		"audio.latency": "milliseconds, the median of a call", "audio.latency.p95": "milliseconds", "av-sync": "milliseconds that the video is later than its audio",
+// metrics returns the names that requirements can have. The topic probe describes them.
+func metrics() []string {
+	return []string{
+		"login.ms", "setup.ms", "first.audio.ms", "first.video.ms", "rtt.ms", "echo.ms",
+		"audio.lost", "audio.loss", "audio.jitter", "audio.markers", "audio.gap", "audio.latency", "audio.latency.p95",
+		"video.lost", "video.loss", "video.jitter", "video.corrupt-frames",
+		"video.frames.identified", "video.frames.lost", "video.frames.repeated", "video.loss-bursts", "video.freeze.max",
+		"video.psnr", "video.latency", "video.latency.p95", "av-sync",
 	}
 }
 
@@ -40,7 +37,7 @@ func (q *Requirement) Metric() string { return q.check.Key }
 // aggregated matches a requirement with an aggregate.
 var aggregated = regexp.MustCompile(`^([a-z][a-z0-9.-]*):(p50|p95|max|min)( *[!<>=].*)$`)
 
-// ParseRequirement parses a requirement of one of Metrics.
+// ParseRequirement parses a requirement of one of metrics.
 func ParseRequirement(text string) (Requirement, error) {
 	q := Requirement{Text: text, Saw: math.NaN()}
 	raw := strings.TrimSpace(text)
@@ -48,7 +45,7 @@ func ParseRequirement(text string) (Requirement, error) {
 		raw, q.aggregate = m[1]+m[3], m[2]
 	}
 	kinds := map[string]event.Kind{}
-	for metric := range Metrics() {
+	for _, metric := range metrics() {
 		kinds[metric] = event.Number
 	}
 	var err error

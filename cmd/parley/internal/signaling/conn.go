@@ -125,7 +125,7 @@ func (s *Options) unreached(ctx context.Context, err error) error {
 	return err
 }
 
-// SignIn logs in, again and again while the name is taken, see retryLogin.
+// logIn logs in, and tries again while the name is taken, see retryLogin.
 func (s *Options) logIn(ctx context.Context, c *client.Client) error {
 	err := s.tryLogin(ctx, c)
 	if isTaken(err) {
@@ -188,7 +188,7 @@ func (s *Options) retryLogin(ctx context.Context, c *client.Client, taken error)
 	}
 }
 
-// IsConnected reports whether a login failed because its name is taken by a client that is
+// isConnected reports whether a login failed because its name is taken by a client that is
 // connected.
 func isConnected(err error) bool {
 	var login *client.LoginError

@@ -70,7 +70,7 @@ func New() *Observer {
 		ufrags: map[string]bool{}, channels: map[string]*datachannel.Channel{}, moved: map[string]time.Time{}, packets: map[string]uint64{}}
 }
 
-// Metric sets a metric of scenario.Metrics.
+// Metric sets a metric that a scenario.Requirement can name.
 func (w *Observer) Metric(name string, value float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
