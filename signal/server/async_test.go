@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -78,8 +79,8 @@ func TestAsyncNode(t *testing.T) {
 
 // TestChurn lets clients log in, call each other, hang up, close and vanish at random, and take
 // names over, on a node that answers at once and on one that does not. No client gets a message
-// outside of a call, and none of the next user of a name before the leave of the one before. When
-// all have gone no name and no call is left.
+// outside of a call, and none of the next user of a name before the leave of the one before, unless
+// the client has closed that call itself. When all have gone no name and no call is left.
 func TestChurn(t *testing.T) {
 	for name, node := range map[string]cluster.Node{"at once": cluster.NewMemory(), "later": newAsyncNode(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +130,9 @@ func churn(t *testing.T, url, tag string, random *rand.Rand) {
 		case 3:
 			say(`{"type":"answer","answer":{"type":"answer","sdp":%q},"name":%q}`, tag, to)
 		case 4:
+			say(`{"type":%q}`, beforeLeave+to)
 			say(`{"type":"leave","name":%q}`, to)
+			say(`{"type":%q}`, afterLeave+to)
 		default:
 			say(`{"type":"candidate","candidate":{"candidate":%q},"name":%q}`, tag, to)
 		}
@@ -153,35 +156,137 @@ func (c noReader) ReadMessage() (int, []byte, error) {
 	return 0, nil, &websocket.CloseError{Code: websocket.CloseNormalClosure}
 }
 
-// checkChurn reads until the connection ends. Of each peer it knows the tag of the call, "" for
-// none.
+// checkChurn reads until the connection ends.
 func checkChurn(t *testing.T, ws *websocket.Conn) {
-	tags := make(map[string]string)
+	c := churnChecker{tags: make(map[string]string), leaving: make(map[string]bool), mayHaveEnded: make(map[string]bool)}
 	for {
-		var got struct {
-			Type, Name    string
-			Offer, Answer struct{ SDP string }
-			Candidate     struct{ Candidate string }
-		}
-		if ws.ReadJSON(&got) != nil {
+		var m churnMessage
+		if ws.ReadJSON(&m) != nil {
 			return
 		}
-		tag := got.Offer.SDP + got.Answer.SDP + got.Candidate.Candidate
-		called := slices.Contains(churnNames[:2], got.Name) // the client may have opened the call itself
-		switch before := tags[got.Name]; {
-		case got.Type == "login", got.Type == "error":
-		case got.Type == "leave":
-			if before == "" && !called {
-				t.Errorf("leave of %s, which has no call", got.Name)
-			}
-			delete(tags, got.Name)
-		case before != "" && before != tag:
-			t.Errorf("%s of %s with the tag %s before the leave of %s", got.Type, got.Name, tag, before)
-		case before == "" && got.Type != "offer" && !called:
-			t.Errorf("%s of %s, which has no call", got.Type, got.Name)
-		default:
-			tags[got.Name] = tag
+		if wrong := c.check(m); wrong != "" {
+			t.Error(wrong)
 		}
+	}
+}
+
+// churnMessage is what a client receives.
+type churnMessage struct {
+	Type, Name, Message string
+	Offer, Answer       struct{ SDP string }
+	Candidate           struct{ Candidate string }
+}
+
+// What a client sends before and after a leave, and the server answers with an error: so the client
+// knows between which messages its call has ended.
+const (
+	beforeLeave = "before the leave of "
+	afterLeave  = "after the leave of "
+)
+
+// churnChecker checks what a client receives.
+type churnChecker struct {
+	tags    map[string]string // of each call, by the name of the peer
+	leaving map[string]bool   // peers whose call this client is closing; true if something came from the peer meanwhile
+	// mayHaveEnded are the peers whose call this client has closed, unless what came meanwhile has
+	// opened the next.
+	mayHaveEnded map[string]bool
+}
+
+// check returns what is wrong with the next message, "" if nothing is.
+func (c *churnChecker) check(m churnMessage) string {
+	if m.Type == "login" || m.Type == "error" {
+		c.noteLeave(m.Message)
+		return ""
+	}
+	tag, before := m.Offer.SDP+m.Answer.SDP+m.Candidate.Candidate, c.tags[m.Name]
+	called := slices.Contains(churnNames[:2], m.Name) // the client may have opened the call itself
+	opens := m.Type == "offer" || called
+	_, leaving := c.leaving[m.Name]
+	if leaving {
+		c.leaving[m.Name] = true
+	}
+	switch {
+	case m.Type == "leave":
+		delete(c.tags, m.Name)
+		delete(c.mayHaveEnded, m.Name)
+		if before == "" && !called {
+			return fmt.Sprintf("leave of %s, which has no call", m.Name)
+		}
+	case before != "" && before != tag && !(opens && (leaving || c.mayHaveEnded[m.Name])):
+		return fmt.Sprintf("%s of %s with the tag %s before the leave of %s", m.Type, m.Name, tag, before)
+	case before == "" && !opens:
+		return fmt.Sprintf("%s of %s, which has no call", m.Type, m.Name)
+	default:
+		c.tags[m.Name] = tag
+		if before != tag {
+			delete(c.mayHaveEnded, m.Name)
+		}
+	}
+	return ""
+}
+
+// noteLeave notes the answer of the server to what the client has sent before and after a leave.
+func (c *churnChecker) noteLeave(message string) {
+	if name, ok := strings.CutPrefix(message, "Command not found: "+beforeLeave); ok {
+		c.leaving[name] = false
+	} else if name, ok := strings.CutPrefix(message, "Command not found: "+afterLeave); ok {
+		if c.leaving[name] {
+			c.mayHaveEnded[name] = true
+		} else {
+			delete(c.tags, name)
+			delete(c.mayHaveEnded, name)
+		}
+		delete(c.leaving, name)
+	}
+}
+
+// TestChurnChecker checks that the checker finds what it looks for, and accepts what follows a
+// leave of the client itself.
+func TestChurnChecker(t *testing.T) {
+	for name, c := range map[string]struct{ received, want string }{
+		"the next user without a leave":                 {"offer u2 a, offer u2 b", "offer of u2 with the tag b before the leave of a"},
+		"the next user after a leave":                   {"offer u2 a, leave u2, offer u2 b", ""},
+		"the next user after the client's own leave":    {"offer u2 a, before u2, after u2, offer u2 b", ""},
+		"the next user during the client's own leave":   {"offer u2 a, before u2, offer u2 b, after u2, offer u2 c", ""},
+		"two users after the client's own leave":        {"offer u2 a, before u2, after u2, offer u2 b, offer u2 c", "offer of u2 with the tag c before the leave of b"},
+		"two users after a message during the leave":    {"offer u2 a, before u2, candidate u2 a, after u2, offer u2 b, offer u2 c", "offer of u2 with the tag c before the leave of b"},
+		"a message after the client's own leave":        {"offer u2 a, before u2, after u2, candidate u2 a", "candidate of u2, which has no call"},
+		"a message of the next user during the leave":   {"offer u2 a, before u2, candidate u2 b", "candidate of u2 with the tag b before the leave of a"},
+		"the leave of another call":                     {"offer u2 a, before u3, after u3, offer u2 b", "offer of u2 with the tag b before the leave of a"},
+		"a message without a call":                      {"candidate u2 a", "candidate of u2, which has no call"},
+		"a message of a call of the client":             {"candidate u0 a", ""},
+		"a leave without a call":                        {"leave u2", "leave of u2, which has no call"},
+		"a leave after the client's own leave":          {"offer u2 a, before u2, after u2, leave u2", "leave of u2, which has no call"},
+		"a leave that crosses the client's own":         {"offer u2 a, before u2, leave u2, after u2, offer u2 b", ""},
+		"the next user of a name that the client calls": {"answer u0 a, candidate u0 b", "candidate of u0 with the tag b before the leave of a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checker := churnChecker{tags: make(map[string]string), leaving: make(map[string]bool), mayHaveEnded: make(map[string]bool)}
+			var wrong []string
+			for received := range strings.SplitSeq(c.received, ", ") {
+				fields := append(strings.Fields(received), "")
+				m := churnMessage{Type: fields[0], Name: fields[1]}
+				switch m.Type {
+				case "offer":
+					m.Offer.SDP = fields[2]
+				case "answer":
+					m.Answer.SDP = fields[2]
+				case "candidate":
+					m.Candidate.Candidate = fields[2]
+				case "before":
+					m = churnMessage{Type: "error", Message: "Command not found: " + beforeLeave + m.Name}
+				case "after":
+					m = churnMessage{Type: "error", Message: "Command not found: " + afterLeave + m.Name}
+				}
+				if w := checker.check(m); w != "" {
+					wrong = append(wrong, w)
+				}
+			}
+			if got := strings.Join(wrong, "; "); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -37,6 +37,17 @@ func TestCall(t *testing.T) {
 			bob = {"type":"offer","offer":{"type":"offer","sdp":"v=0","parley":{"version":1,"number":7,"new":[{}]}},"name":"alice"}
 			bob > {"type":"answer","answer":{"type":"answer","sdp":"","parley":{"version":1,"number":7,"rejected":"no"}},"name":"alice"}
 			alice = {"type":"answer","answer":{"type":"answer","sdp":"","parley":{"version":1,"number":7,"rejected":"no"}},"name":"bob"}`,
+		"somebody who has left gets no leave before the offer of the next of that name": signIn("alice", "bob") + `
+			alice > {"type":"offer","offer":` + offerSDP + `,"name":"bob"}
+			bob < {"type":"offer","offer":` + offerSDP + `,"name":"alice"}
+			bob > {"type":"leave","name":"alice"}
+			alice < {"type":"leave","name":"bob"}
+			alice > {"type":"login","name":"anna"}
+			alice < {"type":"login","success":true}
+			other > {"type":"login","name":"alice"}
+			other < {"type":"login","success":true}
+			other > {"type":"offer","offer":` + offerSDP + `,"name":"bob"}
+			bob < {"type":"offer","offer":` + offerSDP + `,"name":"alice"}`,
 		"a name is taken": signIn("alice") + `
 			other > {"type":"login","name":"alice"}
 			other < {"type":"login","success":false,"code":"taken","message":"alice is signed in already"}
