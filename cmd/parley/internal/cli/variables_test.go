@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -74,5 +76,52 @@ func TestVariablesHelp(t *testing.T) {
 			_, got, _ := strings.Cut(help, "ENVIRONMENT:")
 			t.Errorf("parley %s --help: got %q, want %q", command, got, want)
 		}
+	}
+}
+
+// TestInvalidVariables: every value that a flag refuses is refused in its environment variable with
+// the same exit code, and a usage error names the variable.
+func TestInvalidVariables(t *testing.T) {
+	t.Chdir(t.TempDir()) // valid values name files
+	run := func(args ...string) (exit.Code, string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // valid values go no further
+		var out bytes.Buffer
+		code := Run(ctx, stdio.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, append([]string{"parley"}, args...))
+		return code, out.String()
+	}
+	operands := map[string][]string{
+		"call": {"x"}, "pipe": {"x"}, "chat": {"x"}, "probe": {"x"}, "doctor": {"x"}, "verify": {"x"},
+		"send": {"x", "x"}, "snapshot": {"x", "x.png"}, "receive": {"--yes"},
+	}
+	refused, seen := 0, map[string]bool{}
+	for _, c := range commands(stdio.Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}) {
+		args := append([]string{c.Name}, operands[c.Name]...)
+		_, without := run(args...)
+		for _, f := range c.Flags {
+			flag, variable := f.Names()[0], f.(cli.DocGenerationFlag).GetEnvVars()[0]
+			if seen[variable] {
+				continue
+			}
+			seen[variable] = true
+			for _, value := range []string{"no such value", "-2s"} {
+				args := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--"+flag })
+				code, said := run(append(slices.Clone(args), "--"+flag+"="+value)...)
+				if code != exit.Usage || said == without {
+					continue
+				}
+				refused++
+				t.Setenv(variable, value)
+				if got, message := run(args...); got != code || !strings.Contains(message, variable) {
+					t.Errorf("%s=%q parley %s: exit code %d, %s\nwant what --%s has: %d, %s", variable, value, c.Name, got, message, flag, code, said)
+				}
+				if err := os.Unsetenv(variable); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if refused < 200 {
+		t.Errorf("%d values were refused, want 200 or more", refused)
 	}
 }

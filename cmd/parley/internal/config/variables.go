@@ -1,15 +1,21 @@
 package config
 
 import (
+	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/sanitize"
 )
 
 // SetVariables gives every flag its environment variable: PARLEY_FLAG if several commands have the
-// flag, PARLEY_COMMAND_FLAG if one command has it or means something else by it.
+// flag, PARLEY_COMMAND_FLAG if one command has it or means something else by it. An invalid value of
+// a variable is a usage error that names the variable.
 func SetVariables(commands []*cli.Command) {
 	uses := map[string]int{}
 	for _, c := range commands {
@@ -18,14 +24,83 @@ func SetVariables(commands []*cli.Command) {
 		}
 	}
 	for _, c := range commands {
+		read := &readVariables{}
 		for _, f := range c.Flags {
 			name := f.Names()[0]
 			if uses[name] == 1 || isDistinct(c.Name, name) {
-				setVariable(f, variableOf(c.Name, name))
+				setVariable(f, variableOf(c.Name, name), read)
 			} else {
-				setVariable(f, variableOf(name))
+				setVariable(f, variableOf(name), read)
 			}
 		}
+		nameVariables(c, read)
+	}
+}
+
+// readVariables are the environment variables that were read for the flags of one command line.
+type readVariables struct {
+	flags []readVariable
+	err   error // of the first invalid value
+}
+
+type readVariable struct{ flag, variable, value string }
+
+// names reports whether a message names the flag.
+func (v readVariable) names(message string) bool {
+	return regexp.MustCompile(`--` + v.flag + `([^-\w]|$)`).MatchString(message)
+}
+
+// variableSource reads the environment variable of a flag.
+type variableSource struct {
+	variable string
+	flag     string
+	check    func(value string) error // sets a copy of the flag
+	read     *readVariables
+}
+
+func (s *variableSource) String() string   { return s.variable }
+func (s *variableSource) GoString() string { return s.variable }
+func (s *variableSource) IsFromEnv() bool  { return true }
+func (s *variableSource) Key() string      { return s.variable }
+
+// Lookup returns the value of the variable. It notes an invalid value and returns none then, because
+// the library has no hook for errors of sources.
+func (s *variableSource) Lookup() (string, bool) {
+	value, ok := cli.EnvVar(s.variable).Lookup()
+	if !ok {
+		return "", false
+	}
+	if value != "" {
+		if err := s.check(value); err != nil {
+			if s.read.err == nil {
+				s.read.err = exit.Usagef("invalid value %q of %s: %v", sanitize.Text(value), s.variable, err)
+			}
+			return "", false
+		}
+	}
+	s.read.flags = append(s.read.flags, readVariable{s.flag, s.variable, value})
+	return value, true
+}
+
+// nameVariables has the usage errors of a command name the variables that the flags they are about
+// were read from.
+func nameVariables(c *cli.Command, read *readVariables) {
+	action := c.Action
+	c.Action = func(ctx context.Context, cmd *cli.Command) error {
+		if read.err != nil {
+			return UsageError(ctx, cmd, read.err, true)
+		}
+		err := action(ctx, cmd)
+		if exit.CodeOf(err) != exit.Usage {
+			return err
+		}
+		message := err.Error()
+		for _, v := range read.flags {
+			if v.names(message) || v.value != "" && strings.Contains(message, sanitize.Text(v.value)) {
+				err = exit.Usagef("%w (--%s is read from %s)", err, v.flag, v.variable)
+			}
+		}
+		return err
 	}
 }
 
@@ -40,19 +115,21 @@ func variableOf(words ...string) string {
 	return "PARLEY_" + strings.ToUpper(strings.ReplaceAll(strings.Join(words, "_"), "-", "_"))
 }
 
-func setVariable(flag cli.Flag, name string) {
-	sources := cli.EnvVars(name)
+func setVariable(flag cli.Flag, name string, read *readVariables) {
+	sources := func(check func(string) error) cli.ValueSourceChain {
+		return cli.NewValueSourceChain(&variableSource{name, flag.Names()[0], check, read})
+	}
 	switch f := flag.(type) {
 	case *cli.BoolFlag:
-		f.Sources = sources
+		f.Sources = sources(func(v string) error { c := cli.BoolFlag{}; return c.Set("", v) })
 	case *cli.DurationFlag:
-		f.Sources = sources
+		f.Sources = sources(func(v string) error { c := cli.DurationFlag{Validator: f.Validator}; return c.Set("", v) })
 	case *cli.IntFlag:
-		f.Sources = sources
+		f.Sources = sources(func(v string) error { c := cli.IntFlag{Validator: f.Validator}; return c.Set("", v) })
 	case *cli.StringFlag:
-		f.Sources = sources
+		f.Sources = sources(func(v string) error { c := cli.StringFlag{Validator: f.Validator}; return c.Set("", v) })
 	case *cli.StringSliceFlag:
-		f.Sources = sources
+		f.Sources = sources(func(v string) error { c := cli.StringSliceFlag{Validator: f.Validator}; return c.Set("", v) })
 	default:
 		panic(fmt.Sprintf("flag --%s has the type %T, which has no environment variable", flag.Names()[0], flag))
 	}
