@@ -19,22 +19,30 @@ import (
 	"parley/cmd/parley/internal/stdio"
 )
 
-// Run runs the command line and returns the exit code. The first signal ends
-// ctx, which hangs up and finishes files; the second one kills.
+// Run runs the command line and returns the exit code. The first signal ends ctx, which hangs up and
+// finishes files. The second one exits at once with 128 and its number, also where the process was
+// started with the signal ignored, as a shell does in the background of a script. SIGHUP is not a
+// second one: a terminal that is closed sends several.
 func Run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 	ctx, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, endingSignals()...)
 	defer signal.Stop(signals)
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			interrupt(&exit.SignalError{Signal: s})
-		case <-done:
+		for {
+			select {
+			case s := <-signals:
+				number, _ := s.(syscall.Signal)
+				if ctx.Err() != nil && number != syscall.SIGHUP {
+					os.Exit(128 + int(number))
+				}
+				interrupt(&exit.SignalError{Signal: s})
+			case <-done:
+				return
+			}
 		}
 	}()
 	err := Root(std).Run(ctx, show.WithValue(args))
