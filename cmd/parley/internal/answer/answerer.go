@@ -32,6 +32,7 @@ type Answerer struct {
 	// sourceTimeout bounds the wait for the first media of a source, such as a program, after which
 	// the caller is rejected.
 	sourceTimeout time.Duration
+	signIn        func(context.Context, *session.Options, *resources.Resources) (*signaling.Conn, error)
 	Ready         func()                                         // called once calls can come; nil for none
 	Admits        func(name string) bool                         // reports whether a user may call; nil for everybody
 	Ends          func(c *session.Session, err error) (end bool) // decides if a call was the last; nil for the usual rule
@@ -72,7 +73,7 @@ func (a *Answerer) Run(ctx context.Context) error {
 	}
 	defer a.resources.Close()
 	var err error
-	if a.Signaling, err = session.SignIn(ctx, a.options, a.resources); err != nil {
+	if a.Signaling, err = a.signIn(ctx, a.options, a.resources); err != nil {
 		return err
 	}
 	defer a.Signaling.Close()
@@ -270,7 +271,7 @@ const defaultSourceTimeout = 30 * time.Second
 
 // New returns an answerer without calls.
 func New(o *session.Options, r *resources.Resources) *Answerer {
-	return &Answerer{options: o, resources: r, sourceTimeout: defaultSourceTimeout, Timeout: o.Timeout, opening: map[string]*openingCall{}}
+	return &Answerer{options: o, resources: r, sourceTimeout: defaultSourceTimeout, signIn: session.SignIn, Timeout: o.Timeout, opening: map[string]*openingCall{}}
 }
 
 // Why a call does not begin once its sources are open.

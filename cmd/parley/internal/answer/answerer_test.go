@@ -19,6 +19,7 @@ import (
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/session"
+	"parley/cmd/parley/internal/signaling"
 	"parley/signal"
 	"parley/signal/client"
 	"parley/signal/signaltest"
@@ -155,6 +156,83 @@ func TestBusy(t *testing.T) {
 		t.Error(err)
 	}
 	alice.receives(signal.Leave)
+}
+
+// wire is a transport that does nothing by itself: unlike a server, it sends no leave for a peer that
+// is gone.
+type wire struct {
+	in   chan signal.Message
+	sent chan signal.Message
+}
+
+func (w wire) To(peer string) signaling.CallTransport { return wireCall{w.sent, peer} }
+func (w wire) ICEServers() []signal.ICEServer         { return nil }
+func (w wire) Close() error                           { return nil }
+func (w wire) Receive(ctx context.Context) (signal.Message, error) {
+	select {
+	case m := <-w.in:
+		return m, nil
+	case <-ctx.Done():
+		return signal.Message{}, ctx.Err()
+	}
+}
+
+type wireCall struct {
+	sent chan signal.Message
+	peer string
+}
+
+func (c wireCall) Send(_ context.Context, m signal.Message) error {
+	c.sent <- m
+	return nil
+}
+func (wireCall) GatheringComplete() {}
+func (wireCall) End()               {}
+
+// TestLeaveAtShutdown: an answerer that ends leaves a call that is being opened, and one that it has
+// answered.
+func TestLeaveAtShutdown(t *testing.T) {
+	for name, answered := range map[string]bool{"being opened": false, "answered": true} {
+		t.Run(name, func(t *testing.T) {
+			w := wire{make(chan signal.Message, 1), make(chan signal.Message, 100)}
+			a, stop := running(t, "ws://signal.example", func(a *Answerer) {
+				if !answered {
+					a.options.Video = silentProgram
+				}
+				a.Once = true
+				a.signIn = func(ctx context.Context, o *session.Options, r *resources.Resources) (*signaling.Conn, error) {
+					options := session.SignalingOptions(o, r)
+					options.Open = func(context.Context) (signaling.Transport, error) { return w, nil }
+					return signaling.SignIn(ctx, options)
+				}
+			})
+			w.in <- signal.Message{Type: signal.Offer, Peer: "alice", SDP: newOffer(t)}
+			if answered {
+				for m := range w.sent {
+					if m.Type == signal.Answer {
+						break
+					}
+				}
+			} else {
+				for !a.busy() {
+					runtime.Gosched()
+				}
+			}
+			if err := stop(); err != nil && !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			close(w.sent)
+			leaves := 0
+			for m := range w.sent {
+				if m.Type == signal.Leave && m.Peer == "alice" {
+					leaves++
+				}
+			}
+			if leaves != 1 {
+				t.Errorf("%d leaves were sent, want 1", leaves)
+			}
+		})
+	}
 }
 
 // TestSourceTimeout: a caller whose source sends nothing is rejected with the reason in time, and

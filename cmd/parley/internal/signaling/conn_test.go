@@ -183,6 +183,13 @@ func TestTakenName(t *testing.T) {
 	}
 	third, closeThird := options(t, server, "bob")
 	third.RetryTaken = true
+	waits := make(chan struct{})
+	third.Report.Intercept = func(e event.Event) bool {
+		if e.Name == event.Warning && strings.Contains(e.Message, "trying again until --timeout") {
+			close(waits)
+		}
+		return false
+	}
 	tried := make(chan error, 1)
 	go func() {
 		l, err := SignIn(soon(t), third)
@@ -191,9 +198,16 @@ func TestTakenName(t *testing.T) {
 		}
 		tried <- err
 	}()
-	holder.Close()
+	select {
+	case <-waits:
+		holder.Close()
+		err = <-tried
+	case err = <-tried:
+		t.Error("the login ended while the name was taken")
+		holder.Close()
+	}
 	closeFirst()
-	if err := <-tried; err != nil {
+	if err != nil {
 		t.Errorf("a name that has become free: %v", err)
 	}
 	if events := closeThird(); !strings.Contains(events, `"event":"login","name":"bob","success":true`) {
