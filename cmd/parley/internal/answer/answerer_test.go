@@ -158,8 +158,8 @@ func TestBusy(t *testing.T) {
 	alice.receives(signal.Leave)
 }
 
-// wire is a transport that does nothing by itself: unlike a server, it sends no leave for a peer that
-// is gone.
+// wire is a transport that does nothing by itself: unlike a server, it sends no leave for a peer
+// that is gone.
 type wire struct {
 	in   chan signal.Message
 	sent chan signal.Message
@@ -189,8 +189,8 @@ func (c wireCall) Send(_ context.Context, m signal.Message) error {
 func (wireCall) GatheringComplete() {}
 func (wireCall) End()               {}
 
-// TestLeaveAtShutdown: an answerer that ends leaves a call that is being opened, and one that it has
-// answered.
+// TestLeaveAtShutdown: an answerer that ends leaves a call that is being opened, and one that it
+// has answered.
 func TestLeaveAtShutdown(t *testing.T) {
 	for name, answered := range map[string]bool{"being opened": false, "answered": true} {
 		t.Run(name, func(t *testing.T) {

@@ -2,29 +2,13 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"math"
-	"net"
-	"sync"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
-	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/config"
-	"parley/cmd/parley/internal/event"
-	"parley/cmd/parley/internal/exit"
-	"parley/cmd/parley/internal/mediain"
-	"parley/cmd/parley/internal/resources"
-	"parley/cmd/parley/internal/sanitize"
-	"parley/cmd/parley/internal/serve"
-	"parley/cmd/parley/internal/session"
+	"parley/cmd/parley/internal/demo"
 	"parley/cmd/parley/internal/stdio"
-	"parley/signal"
-	"parley/signal/server"
-	"parley/signal/web"
 )
 
 func demoCommand(std stdio.Streams) *cli.Command {
@@ -48,100 +32,8 @@ itself, with 0 if everything came back.
 			if err != nil {
 				return err
 			}
-			d := &demo{options: &session.Options{}, resources: r}
-			defer d.resources.Report.CloseInto(&err)
-			d.options.MinDuration, d.options.Timeout = cmd.Duration("for"), cmd.Duration("timeout")
-			if d.options.MinDuration <= 0 {
-				d.options.MinDuration = math.MaxInt64
-			}
-			return d.run(ctx)
+			defer r.Report.CloseInto(&err)
+			return demo.Run(ctx, r, cmd.Duration("for"), cmd.Duration("timeout"))
 		},
 	}
-}
-
-// demo is a server, an echo and a caller in one process.
-type demo struct {
-	options   *session.Options
-	resources *resources.Resources
-	work      sync.WaitGroup
-}
-
-const demoText = "hello from the terminal"
-
-// demoChecks are what has to come back.
-func demoChecks() []string {
-	return []string{"connected", "text=" + demoText, "track.video", "video.size=320x240", "video.frames>=15", "audio.tone=440"}
-}
-
-func (d *demo) run(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer d.work.Wait()
-	defer stop(nil)
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("failed to listen on this machine: %w", err)
-	}
-	// The server and the echo outlive the call, which hangs up through them.
-	beside, end := context.WithCancel(context.Background())
-	defer end()
-	server := server.New(&server.Options{Pages: web.Handler(web.AutoLoopback), Logger: d.resources.Logger})
-	d.work.Go(func() {
-		if err := server.Run(beside, l); err != nil {
-			stop(err)
-		}
-	})
-	d.options.Server, d.options.Dialect = "ws://"+serve.LocalAddress(l.Addr()), signal.DialectCall
-	d.resources.Report.Infof("signaling on %s", d.options.Server)
-	if err := d.startEcho(beside, stop); err != nil {
-		return err
-	}
-	return d.call(ctx, l.Addr())
-}
-
-// startEcho runs an echo, and returns once it can be called.
-func (d *demo) startEcho(ctx context.Context, failed context.CancelCauseFunc) error {
-	ready := make(chan struct{})
-	echo := answer.New(&session.Options{Signaling: config.Signaling{Server: d.options.Server, Dialect: d.options.Dialect, Name: "echo"}},
-		resources.New(event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard}), d.resources.Logger, nil))
-	echo.Echo, echo.Ready = true, func() { close(ready) }
-	gone := make(chan error, 1)
-	d.work.Go(func() {
-		err := echo.Run(ctx)
-		gone <- err
-		if ctx.Err() == nil {
-			failed(err)
-		}
-	})
-	select {
-	case <-ready:
-		return nil
-	case err := <-gone:
-		return fmt.Errorf("the echo did not start: %w", err)
-	}
-}
-
-// call calls the echo, and reports what came back.
-func (d *demo) call(ctx context.Context, at net.Addr) error {
-	d.options.Name, d.options.Video, d.options.Audio, d.options.Say = "demo", "test", "test", []string{demoText}
-	d.options.StatsInterval = time.Second
-	var err error
-	if d.options.Checks, err = config.Checks(demoChecks(), mediain.Keys()); err != nil {
-		return err
-	}
-	d.resources.Report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
-	err = session.Call(ctx, d.options, d.resources, "echo")
-	d.tellVerdict(err)
-	return err
-}
-
-func (d *demo) tellVerdict(err error) {
-	n := len(d.options.Checks)
-	verdict := fmt.Sprintf("all well: audio, video and text came back (%d of %d checks held)", n, n)
-	switch {
-	case errors.As(err, new(*exit.ReportedError)):
-		verdict = "interrupted"
-	case err != nil:
-		verdict = "not well: " + sanitize.Text(err.Error())
-	}
-	d.resources.Report.Report(event.Event{Name: "verdict", Fields: event.Fields("ok", err == nil), Output: verdict})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"parley/cmd/parley/internal/serve/flags"
 	"parley/cmd/parley/internal/stdio"
 )
 
@@ -27,7 +28,7 @@ func TestServePageAuto(t *testing.T) {
 			command := serveCommand(std)
 			got := "default"
 			command.Action = func(_ context.Context, cmd *cli.Command) error {
-				o, err := serveOptions(cmd, std)
+				o, err := flags.Read(cmd, std.Err)
 				if o.PageAuto != nil {
 					got = fmt.Sprint(*o.PageAuto)
 				}

@@ -27,8 +27,7 @@ func probeEndpoint(ctx context.Context, cmd *cli.Command, std stdio.Streams) (er
 		return err
 	}
 	if cmd.Bool("list") {
-		listScenarios(std, whipcheck.Checks(o.Endpoint.Direction))
-		return nil
+		return scenario.WriteList(std.Out, whipcheck.Checks(o.Endpoint.Direction))
 	}
 	report := event.NewReporter(event.Options{Out: std.Out, Err: std.Err, Quiet: cmd.Bool("quiet")})
 	defer report.CloseInto(&err)
@@ -97,4 +96,21 @@ func writeReport(ctx context.Context, std stdio.Streams, reporter *event.Reporte
 		return i
 	}
 	return outcome(report)
+}
+
+// outcome is the error of a run, which does not depend on the format.
+func outcome(r *scenario.Report) error {
+	var code exit.Code
+	switch r.Verdict() {
+	case scenario.Pass:
+		return nil
+	case scenario.Error:
+		code = exit.Failure
+		if r.Err != nil {
+			code = exit.CodeOf(r.Err)
+		}
+	default:
+		code = exit.Expectation
+	}
+	return &exit.Error{Code: code, Err: fmt.Errorf("%s", sanitize.Text(r.Summary()))}
 }

@@ -19,10 +19,10 @@ import (
 	"parley/cmd/parley/internal/stdio"
 )
 
-// Run runs the command line and returns the exit code. The first signal ends ctx, which hangs up and
-// finishes files. The second one exits at once with 128 and its number, also where the process was
-// started with the signal ignored, as a shell does in the background of a script. SIGHUP is not a
-// second one: a terminal that is closed sends several.
+// Run runs the command line and returns the exit code. The first signal ends ctx, which hangs up
+// and finishes files. The second one exits at once with 128 plus its number, also where the process
+// was started with the signal ignored, as a shell does in the background of a script. SIGHUP is not
+// a second one: a terminal that is closed sends several.
 func Run(ctx context.Context, std stdio.Streams, args []string) exit.Code {
 	ctx, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)

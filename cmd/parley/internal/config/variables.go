@@ -14,8 +14,8 @@ import (
 )
 
 // SetVariables gives every flag its environment variable: PARLEY_FLAG if several commands have the
-// flag, PARLEY_COMMAND_FLAG if one command has it or means something else by it. An invalid value of
-// a variable is a usage error that names the variable.
+// flag, PARLEY_COMMAND_FLAG if one command has it or means something else by it. An invalid value
+// of a variable is a usage error that names the variable.
 func SetVariables(commands []*cli.Command) {
 	uses := map[string]int{}
 	for _, c := range commands {
@@ -63,8 +63,8 @@ func (s *variableSource) GoString() string { return s.variable }
 func (s *variableSource) IsFromEnv() bool  { return true }
 func (s *variableSource) Key() string      { return s.variable }
 
-// Lookup returns the value of the variable. It notes an invalid value and returns none then, because
-// the library has no hook for errors of sources.
+// Lookup returns the value of the variable. It notes an invalid value and returns none then,
+// because the library has no hook for errors of sources.
 func (s *variableSource) Lookup() (string, bool) {
 	value, ok := cli.EnvVar(s.variable).Lookup()
 	if !ok {

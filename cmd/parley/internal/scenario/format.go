@@ -288,3 +288,22 @@ func (r *Report) markdown(w io.Writer, clean func(string) string) error {
 	}
 	return nil
 }
+
+// WriteList writes a line for each scenario, and their number.
+func WriteList(w io.Writer, scenarios []Scenario) error {
+	var b strings.Builder
+	for _, s := range scenarios {
+		needs := ""
+		if len(s.Needs) > 0 {
+			needs = "  needs " + strings.Join(s.Needs, ", ")
+		}
+		fmt.Fprintf(&b, "%-28s %-24s %-40s %s%s\n", s.Name, strings.Join(s.Suites, " "), strings.Join(s.Specs, ", "), s.Title, needs)
+	}
+	plural := "s"
+	if len(scenarios) == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(&b, "%d scenario%s\n", len(scenarios), plural)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
