@@ -153,8 +153,10 @@ func (c *Client) created(r *response) (d Description, err error) {
 		c.session = nil
 		return d, r.unusable(err)
 	}
-	switch kind := r.header.Get("Content-Type"); {
-	case !whip.IsType(kind, whip.TypeSDP):
+	kind := r.header.Get("Content-Type")
+	plain := whip.IsType(kind, "text/plain") && strings.HasPrefix(string(r.body), "v=0") // the example of Pion
+	switch {
+	case !whip.IsType(kind, whip.TypeSDP) && !plain:
 		return d, r.unusable(fmt.Errorf("invalid answer: got Content-Type %q, want %s", signal.Printable(kind), whip.TypeSDP))
 	case r.truncated:
 		return d, r.unusable(fmt.Errorf("invalid answer: got more than %d bytes", whip.MaxSDP))
@@ -211,8 +213,10 @@ func (c *Client) Trickle(ctx context.Context, f *whip.Fragment) error {
 }
 
 // Restart sends the ICE credentials of a restart, and candidates, and returns those of the server
-// (section 4.3.3). After an error the session is what it was.
+// (section 4.3.3). After an error the session is what it was. The request has a connection of its
+// own: the one before may begin at an address that the host has lost.
 func (c *Client) Restart(ctx context.Context, f *whip.Fragment) (*whip.Fragment, error) {
+	c.http.CloseIdleConnections()
 	var r *response
 	for _, match := range []string{"*", `"*"`} { // the quoted one is in an example of RFC 9725
 		var err error

@@ -176,6 +176,7 @@ func TestBadServers(t *testing.T) {
 		"no m-section":              {created(201, answer[:strings.Index(answer, "m=")]), Unusable, "no m-section", true},
 		"no candidates":             {created(201, noCandidates), Unusable, "has no candidate", true},
 		"answer of 1 MiB":           {created(201, answer+"a=x:"+long), Unusable, "more than 98304 bytes", true},
+		"text":                      {created(201, "hello", "Content-Type", "text/plain"), Unusable, `Content-Type "text/plain"`, true},
 		"HTML":                      {created(201, "<html>", "Content-Type", "text/html"), Unusable, `Content-Type "text/html"`, true},
 		"Link of 1 MiB":             {created(201, answer, "Link", "<stun:a>; x="+long), Unusable, "header fields have more than", false},
 		"Link of 20 KiB":            {created(201, answer, "Link", "<stun:a>; x="+long[:20<<10]), Unusable, "Link: got more than 8192 bytes", true},
@@ -358,5 +359,38 @@ func TestOptions(t *testing.T) {
 	}
 	if have, err := newClient(t, s.URL+"/no", whip.Publish, Options{}).Options(context.Background()); err == nil {
 		t.Errorf("got %+v, want an error", have)
+	}
+}
+
+// TestRestartAfterAddressChange restarts ICE on a connection of its own, since the one of the offer
+// may begin at an address that is gone.
+func TestRestartAfterAddressChange(t *testing.T) {
+	const ours = "a=ice-ufrag:new1\r\na=ice-pwd:0123456789012345678901\r\n"
+	var from []string
+	noting := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			from = append(from, r.RemoteAddr)
+			h(w, r)
+		}
+	}
+	s := serve(t, map[string]http.HandlerFunc{"POST /whip": noting(created(201, answer)), "PATCH /session/1": noting(created(200, ours, "Content-Type", whip.TypeFragment))})
+	c := newClient(t, s.URL+"/whip", whip.Publish, Options{})
+	if _, err := c.Post(context.Background(), offer); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Restart(context.Background(), &whip.Fragment{Ufrag: "our2", Pwd: "0123456789012345678902"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(from) != 2 || from[0] == from[1] {
+		t.Errorf("the requests come from %v, want two connections", from)
+	}
+}
+
+// TestAnswerAsPlainText accepts an answer without a type of its own, as of the example of Pion,
+// where Go's server adds text/plain.
+func TestAnswerAsPlainText(t *testing.T) {
+	s := serve(t, map[string]http.HandlerFunc{"POST /whip": created(201, answer, "Content-Type", "text/plain; charset=utf-8")})
+	if d, err := newClient(t, s.URL+"/whip", whip.Publish, Options{}).Post(context.Background(), offer); err != nil || d.SDP != answer {
+		t.Errorf("got %v, %v", d, err)
 	}
 }
