@@ -31,6 +31,9 @@ func publisher(t *testing.T, caller, answerer *Config, offers *atomic.Int32, ref
 		if !strings.Contains(payload, "a=sendonly") || strings.Contains(payload, "a=sendrecv") || strings.Contains(payload, "m=application") {
 			t.Errorf("want an offer of sendonly m-sections without data, got %s", payload)
 		}
+		if !strings.Contains(payload, "a=mid:0\r\n") { // MediaMTX takes no candidates of a mid that is no number
+			t.Errorf("want the mid 0 in the offer, got %s", payload)
+		}
 		return payload, true
 	}
 	return video

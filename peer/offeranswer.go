@@ -63,9 +63,13 @@ func (c *connection) createOffer(restart bool) (webrtc.SessionDescription, error
 
 // nameSections sets the mids of new m-sections: a1, v1 and so on, of a polite peer A1, V1 and so
 // on. None is dataMid, and none is a mid of the peer in an offer that crosses this one. ("audio"
-// and "video" are taken for Plan B by Pion and others.)
+// and "video" are taken for Plan B by Pion and others.) With NoRenegotiation no offer crosses, and
+// the mids are 0, 1 and so on: MediaMTX refuses candidates of others.
 func (c *connection) nameSections(polite bool) error {
 	taken := map[string]bool{}
+	if len(c.cfg.Channels) > 0 {
+		taken[dataMid] = true
+	}
 	for _, s := range slices.Concat(c.remote.sections, c.sections) {
 		taken[s.Mid] = true
 	}
@@ -81,8 +85,12 @@ func (c *connection) nameSections(polite bool) error {
 		if polite {
 			kind = strings.ToUpper(kind)
 		}
+		first := 1
+		if c.cfg.NoRenegotiation {
+			kind, first = "", 0
+		}
 		mid := ""
-		for n := 1; mid == "" || taken[mid]; n++ {
+		for n := first; mid == "" || taken[mid]; n++ {
 			mid = fmt.Sprint(kind, n)
 		}
 		taken[mid] = true
