@@ -71,7 +71,7 @@ func faults() map[string]fault {
 		"session-unguessable": header("POST", "Location", "/session/7"),
 		"other-type":          accept,
 		"no-sdp":              accept,
-		"type-parameter":      status("POST", 201, 415),
+		"type-parameter":      status("POST", 201, 406),
 		"get":                 status("GET", 204, 405),
 		"session-get":         status("GET", 204, 405),
 		"options":             header("OPTIONS", "Accept-Post", ""),
