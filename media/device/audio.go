@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/device/audiodevice"
+	"parley/media/device/hotplug"
 	"parley/media/device/libcodec"
 	"parley/media/localtrack"
 	"parley/media/source"
@@ -28,16 +30,16 @@ const packetTime = 20 * time.Millisecond
 // sharedMicrophone is a microphone that is captured and encoded once for all calls that use it.
 type sharedMicrophone struct {
 	track   *localtrack.Track
-	device  audioDevice
+	device  audiodevice.Device
 	options AudioOptions
 	rate    int
 	worker  sharedWorker
 
-	presence presence
+	presence hotplug.Presence
 	loss     lossEstimate
 
-	mu   sync.Mutex  // guards open
-	open audioStream // until the worker takes it
+	mu   sync.Mutex         // guards open
+	open audiodevice.Stream // until the worker takes it
 }
 
 // microphoneSource is the source of one call for a shared microphone.
@@ -64,7 +66,7 @@ func (s *Shared) openAudio(spec string, o AudioOptions) (source.Source, error) {
 		if o.Rate != 0 && rate != o.Rate {
 			o.Warn(fmt.Sprintf("microphone sends %d samples a second, the nearest that Opus can do to %d", rate, o.Rate))
 		}
-		shared, err := startMicrophone(spec, &microphone{id: id, rate: rate, channels: o.Channels}, rate, o)
+		shared, err := startMicrophone(spec, &audiodevice.Microphone{ID: id, Rate: rate, Channels: o.Channels}, rate, o)
 		if err != nil {
 			return nil, err
 		}
@@ -104,8 +106,8 @@ func opusRate(rate int) int {
 }
 
 // startMicrophone opens a microphone.
-func startMicrophone(spec string, device audioDevice, rate int, o AudioOptions) (*sharedMicrophone, error) {
-	open, err := device.open()
+func startMicrophone(spec string, device audiodevice.Device, rate int, o AudioOptions) (*sharedMicrophone, error) {
+	open, err := device.Open()
 	if err != nil {
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
@@ -123,11 +125,11 @@ func (m *sharedMicrophone) source() *microphoneSource {
 func (m *sharedMicrophone) name() string { return "microphone " + m.device.String() }
 
 // take returns the open device, or opens it.
-func (m *sharedMicrophone) take() (s audioStream, err error) {
+func (m *sharedMicrophone) take() (s audiodevice.Stream, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s, m.open = m.open, nil; s == nil {
-		s, err = m.device.open()
+		s, err = m.device.Open()
 	}
 	return s, err
 }
@@ -151,11 +153,11 @@ func (m *sharedMicrophone) startTask() (func(context.Context) error, error) {
 }
 
 // send encodes and sends audio until ctx ends, and reopens the device when it is lost.
-func (m *sharedMicrophone) send(ctx context.Context, open audioStream, p *packetizer) error {
-	m.presence.set(false)
+func (m *sharedMicrophone) send(ctx context.Context, open audiodevice.Stream, p *packetizer) error {
+	m.presence.Set(false)
 	for {
 		err := m.sendUntilLost(ctx, open, p)
-		open.close()
+		open.Close()
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -163,11 +165,11 @@ func (m *sharedMicrophone) send(ctx context.Context, open audioStream, p *packet
 			return &media.FileError{Path: m.name(), Err: err}
 		}
 		m.options.Warn(fmt.Sprintf("%s is gone: %v; sending nothing until it is back", m.name(), err))
-		m.presence.set(true)
+		m.presence.Set(true)
 		if open = m.reopen(ctx); open == nil {
 			return nil
 		}
-		m.presence.set(false)
+		m.presence.Set(false)
 		m.options.Warn(m.name() + " is back")
 	}
 }
@@ -186,7 +188,7 @@ func (a *microphoneSource) SetLoss(share float64) { a.microphone.loss.report(sha
 
 // OnPresence sets a function that is called when the microphone is lost and when it is back, and at
 // once if it is lost. f must not block. A nil f and Close end that.
-func (a *microphoneSource) OnPresence(f func(gone bool)) { a.microphone.presence.watch(a, f) }
+func (a *microphoneSource) OnPresence(f func(gone bool)) { a.microphone.presence.Watch(a, f) }
 
 // Close implements source.Source.
 func (a *microphoneSource) Close() error {
@@ -197,48 +199,45 @@ func (a *microphoneSource) Close() error {
 }
 
 func isDeviceLost(err error) bool {
-	var lost *deviceLostError
+	var lost *hotplug.LostError
 	return errors.As(err, &lost)
 }
 
 // sendUntilLost sends until ctx ends, which is no error, or the device is lost.
-func (m *sharedMicrophone) sendUntilLost(ctx context.Context, s audioStream, p *packetizer) error {
+func (m *sharedMicrophone) sendUntilLost(ctx context.Context, s audiodevice.Stream, p *packetizer) error {
 	// Chunks from before are old.
-	for len(s.chunks()) > 0 {
-		<-s.chunks()
+	for len(s.Chunks()) > 0 {
+		<-s.Chunks()
 	}
 	p.resume(time.Now())
-	silence := time.NewTimer(stallTimeout)
+	silence := time.NewTimer(hotplug.StallTimeout)
 	defer silence.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case c := <-s.chunks():
-			silence.Reset(stallTimeout)
+		case c := <-s.Chunks():
+			silence.Reset(hotplug.StallTimeout)
 			if err := p.add(c); err != nil {
 				return err
 			}
-		case <-s.stopped():
-			return &deviceLostError{errors.New("the audio system stopped it")}
+		case <-s.Stopped():
+			return &hotplug.LostError{Err: errors.New("the audio system stopped it")}
 		case <-silence.C:
-			return &deviceLostError{fmt.Errorf("no audio for %v", stallTimeout)}
+			return &hotplug.LostError{Err: fmt.Errorf("no audio for %v", hotplug.StallTimeout)}
 		}
 	}
 }
 
 // reopen opens the device when it is back. It returns nil when ctx ends.
-func (m *sharedMicrophone) reopen(ctx context.Context) audioStream {
-	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
-		if !sleep(ctx, wait) {
-			return nil
+func (m *sharedMicrophone) reopen(ctx context.Context) (s audiodevice.Stream) {
+	hotplug.Reopen(ctx, func() (err error) {
+		if s, err = m.device.Open(); err != nil {
+			m.options.Logger.Debug("device is not back", "device", m.device.String(), "error", err)
 		}
-		s, err := m.device.open()
-		if err == nil {
-			return s
-		}
-		m.options.Logger.Debug("device is not back", "device", m.device.String(), "error", err)
-	}
+		return err
+	})
+	return s
 }
 
 // close closes a device that was not taken.
@@ -246,7 +245,7 @@ func (m *sharedMicrophone) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.open != nil {
-		m.open.close()
+		m.open.Close()
 		m.open = nil
 	}
 }
@@ -305,12 +304,12 @@ func (p *packetizer) skipTo(position int64) {
 func (p *packetizer) samplesPerPacket() int { return p.rate * int(packetTime/time.Millisecond) / 1000 }
 
 // add sends the packets that a chunk completes.
-func (p *packetizer) add(c audioChunk) error {
-	if c.missed > 0 {
-		p.skipTo(p.position + int64(len(p.pcm)/p.channels+c.missed))
+func (p *packetizer) add(c audiodevice.Chunk) error {
+	if c.Missed > 0 {
+		p.skipTo(p.position + int64(len(p.pcm)/p.channels+c.Missed))
 	}
-	p.pcm = append(p.pcm, c.pcm...)
-	p.catchUp(c.at)
+	p.pcm = append(p.pcm, c.PCM...)
+	p.catchUp(c.At)
 	if p.loss != nil {
 		if err := p.encoder.SetPacketLoss(p.loss()); err != nil {
 			return err
@@ -402,4 +401,9 @@ func (l *lossEstimate) expected() int {
 		return minExpectedLoss
 	}
 	return l.now
+}
+
+// openPlayback opens the audio device of a speaker.
+func openPlayback(s *Speaker) (playback, error) {
+	return audiodevice.OpenPlayback(s.options.ID, audiodevice.PlaybackOptions{Fill: s.fill, Warn: s.options.Warn, Logger: s.options.Logger})
 }

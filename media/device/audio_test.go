@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"parley/media"
+	"parley/media/device/audiodevice"
 	"parley/media/internal/mediatest"
 	"parley/media/playout"
 
@@ -30,19 +31,19 @@ func TestPacketizer(t *testing.T) {
 			start := time.Now()
 			p.resume(start)
 			part := mediatest.Speech(rate / 100 * channels) // 10 ms
-			add := func(c audioChunk) {
+			add := func(c audiodevice.Chunk) {
 				if err := p.add(c); err != nil {
 					t.Fatal(err)
 				}
 			}
 			for range 6 {
-				add(audioChunk{pcm: part})
+				add(audiodevice.Chunk{PCM: part})
 			}
-			add(audioChunk{pcm: part})                     // half a packet, dropped by the gap
-			add(audioChunk{missed: rate / 100, pcm: part}) // 10 ms are missing
-			add(audioChunk{pcm: part})
+			add(audiodevice.Chunk{PCM: part})                     // half a packet, dropped by the gap
+			add(audiodevice.Chunk{Missed: rate / 100, PCM: part}) // 10 ms are missing
+			add(audiodevice.Chunk{PCM: part})
 			p.resume(start.Add(time.Second)) // the device was lost until then
-			add(audioChunk{pcm: append(part, part...)})
+			add(audiodevice.Chunk{PCM: append(part, part...)})
 			p.close()
 			want := []time.Duration{0, 20, 40, 80, 1000}
 			for i := range want {
@@ -73,7 +74,7 @@ func TestPacketizerLostSamples(t *testing.T) {
 	p.resume(start)
 	add := func(from, to, late time.Duration) {
 		for at := from; at < to; at += packetTime {
-			if err := p.add(audioChunk{at: start.Add(at + packetTime + late), pcm: mediatest.Speech(960)}); err != nil {
+			if err := p.add(audiodevice.Chunk{At: start.Add(at + packetTime + late), PCM: mediatest.Speech(960)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -148,7 +149,7 @@ func TestMicrophoneDTXPlayback(t *testing.T) {
 					pcm[i] += int16(amplitude * random.NormFloat64())
 				}
 				now = now.Add(10 * time.Millisecond)
-				if err := p.add(audioChunk{at: now, pcm: pcm}); err != nil {
+				if err := p.add(audiodevice.Chunk{At: now, PCM: pcm}); err != nil {
 					t.Fatal(err)
 				}
 				buffer.Mix(make([]float32, 2*part))

@@ -243,28 +243,3 @@ func TestQualityScalerFollowsLoad(t *testing.T) {
 		t.Errorf("it is %v once the encoder has time", got)
 	}
 }
-
-func TestDownscaler(t *testing.T) {
-	var p rawFrame
-	p.resize(320, 180)
-	for y := range 180 {
-		for x := range 320 {
-			p.Y[y*p.YStride+x] = uint8(x / 2)
-		}
-	}
-	var y downscaler
-	y.reset(&p)
-	half, quarter := y.halved(1), y.halved(2)
-	if half.Rect.Size() != image.Pt(160, 90) || quarter.Rect.Size() != image.Pt(80, 44) {
-		t.Fatalf("sizes %v and %v", half.Rect, quarter.Rect)
-	}
-	if got := half.Y[100]; got != 100 {
-		t.Errorf("pixel 100 is %d", got)
-	}
-	if got := quarter.Y[50]; got != 100 && got != 101 {
-		t.Errorf("pixel 50 of a quarter is %d", got)
-	}
-	if y.halved(9).Rect.Dx() < minSide {
-		t.Error("it is too small for an encoder")
-	}
-}

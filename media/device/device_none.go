@@ -9,6 +9,7 @@ import (
 
 	"parley/media"
 	"parley/media/decoder"
+	"parley/media/device/inventory"
 	"parley/media/source"
 )
 
@@ -33,7 +34,7 @@ func newRawEncoder(string, int, int, float64, int) (source.VideoEncoder, error) 
 	return nil, missing("encoder for raw video")
 }
 
-func openPlayback(string, *Speaker) (playback, error) { return nil, missing("speaker") }
+func openPlayback(*Speaker) (playback, error) { return nil, missing("speaker") }
 
 func newDecoder(string) (decoder.Decoder, error) { return nil, missing("decoder") }
 
@@ -45,7 +46,7 @@ func missing(class string) error {
 	return errors.New("this build has no " + class + ": it was made without cgo; build with CGO_ENABLED=1 and gcc")
 }
 
-func list() Inventory { return Inventory{} }
+func list() inventory.All { return inventory.All{} }
 
 func codecs() []string { return nil }
 

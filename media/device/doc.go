@@ -20,8 +20,6 @@
 //
 // Devices need cgo and Linux. In other builds the functions return errors that say so.
 //
-// Package libcodec encodes. Cameras come from pion/mediadevices, whose tracks are not used: they
-// have a payload type and stream ID of their own for each call, and their timestamps are those of
-// encoding. Nor is its microphone, which returns samples that the audio device overwrites
-// (pion/mediadevices issue 500), and its screen: Xlib ends the process when the display is lost.
+// Package videodevice has the cameras and screens, audiodevice microphones and speakers, rawframe
+// the frames between capture and encoder; libcodec encodes.
 package device

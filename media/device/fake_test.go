@@ -7,11 +7,14 @@ import (
 	"image"
 	"sync"
 	"time"
+
+	"parley/media/device/audiodevice"
+	"parley/media/device/videodevice"
 )
 
 // fakeCamera is a camera whose frames and errors come from a test.
 type fakeCamera struct {
-	is      mode
+	is      videodevice.Mode
 	frames  chan image.Point // sizes of frames
 	trouble chan error       // errors of reads
 
@@ -23,14 +26,14 @@ type fakeCamera struct {
 
 func newFakeCamera(width, height int) *fakeCamera {
 	return &fakeCamera{
-		is:     mode{width: width, height: height, rate: 30},
+		is:     videodevice.Mode{Width: width, Height: height, Rate: 30},
 		frames: make(chan image.Point), trouble: make(chan error),
 	}
 }
 
 func (f *fakeCamera) String() string { return "fake" }
 
-func (f *fakeCamera) open() (frameStream, error) {
+func (f *fakeCamera) Open() (videodevice.Stream, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
@@ -58,10 +61,10 @@ type fakeStream struct {
 	n int
 }
 
-func (s *fakeStream) mode() mode { return s.f.is }
+func (s *fakeStream) Mode() videodevice.Mode { return s.f.is }
 
-// read has a timeout, as that of a camera.
-func (s *fakeStream) read() (*image.YCbCr, func(), error) {
+// Read has a timeout, as that of a camera.
+func (s *fakeStream) Read() (*image.YCbCr, func(), error) {
 	select {
 	case size := <-s.f.frames:
 		p := image.NewYCbCr(image.Rect(0, 0, size.X, size.Y), image.YCbCrSubsampleRatio420)
@@ -77,7 +80,7 @@ func (s *fakeStream) read() (*image.YCbCr, func(), error) {
 	}
 }
 
-func (s *fakeStream) close() {
+func (s *fakeStream) Close() {
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
 	s.f.running--
@@ -93,13 +96,13 @@ type fakeMicrophone struct {
 
 func (f *fakeMicrophone) String() string { return "fake" }
 
-func (f *fakeMicrophone) open() (audioStream, error) {
+func (f *fakeMicrophone) Open() (audiodevice.Stream, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.absent {
 		return nil, errors.New("it is not there")
 	}
-	f.now = &fakeAudioStream{in: make(chan audioChunk, 8), gone: make(chan struct{}), closed: make(chan struct{})}
+	f.now = &fakeAudioStream{in: make(chan audiodevice.Chunk, 8), gone: make(chan struct{}), closed: make(chan struct{})}
 	f.opened <- f.now
 	return f.now, nil
 }
@@ -111,11 +114,11 @@ func (f *fakeMicrophone) setAbsent(absent bool) {
 }
 
 type fakeAudioStream struct {
-	in     chan audioChunk
+	in     chan audiodevice.Chunk
 	gone   chan struct{}
 	closed chan struct{}
 }
 
-func (s *fakeAudioStream) chunks() <-chan audioChunk { return s.in }
-func (s *fakeAudioStream) stopped() <-chan struct{}  { return s.gone }
-func (s *fakeAudioStream) close()                    { close(s.closed) }
+func (s *fakeAudioStream) Chunks() <-chan audiodevice.Chunk { return s.in }
+func (s *fakeAudioStream) Stopped() <-chan struct{}         { return s.gone }
+func (s *fakeAudioStream) Close()                           { close(s.closed) }

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// TestImports checks that device imports only packages below media of the project, and no package
-// of mediadevices that writes to stderr when the program starts, has the symbols of OpenH264, or
-// ends the process with a display.
+// TestImports checks that device and the packages below it import only packages below media of the
+// project, and no package of mediadevices that writes to stderr when the program starts, has the
+// symbols of OpenH264, or ends the process with a display.
 func TestImports(t *testing.T) {
 	files, err := filepath.Glob("*.go")
-	below, _ := filepath.Glob("libcodec/*.go")
+	below, _ := filepath.Glob("*/*.go")
 	files = append(files, below...)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("found no files: %v", err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"parley/media/device/inventory"
+
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
 	rtpcodecs "github.com/pion/rtp/codecs"
@@ -70,7 +72,7 @@ func paintRoot(t *testing.T, rgb uint32) {
 func TestScreen(t *testing.T) {
 	end := startX(t, "321x201x24")
 	paintRoot(t, 0xFF0000)
-	if all := List(); len(all.Screens) != 1 || all.Screens[0] != (Screen{ID: "0", Width: 321, Height: 201}) {
+	if all := List(); len(all.Screens) != 1 || all.Screens[0] != (inventory.Screen{ID: "0", Width: 321, Height: 201}) {
 		t.Errorf("List returns %+v", all.Screens)
 	}
 	if _, err := OpenVideo("screen:3", VideoOptions{}); err == nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"parley/media"
+	"parley/media/device/audiodevice"
+	"parley/media/device/hotplug"
 	"parley/media/internal/mediatest"
 	"parley/media/source"
 )
@@ -105,7 +107,7 @@ func TestVideoComesBack(t *testing.T) {
 	to := bind(t, v, h264Capability)
 	give(t, f, to, small)
 	f.setAbsent(true)
-	f.trouble <- &deviceLostError{syscall.ENODEV}
+	f.trouble <- &hotplug.LostError{Err: syscall.ENODEV}
 	if s := nextWarning(t, warnings); !strings.Contains(s, "camera fake is gone") {
 		t.Errorf("it says %q", s)
 	}
@@ -226,7 +228,7 @@ func TestAudioComesBack(t *testing.T) {
 	var before uint32 // the timestamp of the first packet
 	for got := false; !got; {
 		select {
-		case first.in <- audioChunk{pcm: pcm}:
+		case first.in <- audiodevice.Chunk{PCM: pcm}:
 		case p := <-to.packets:
 			before, got = p.Timestamp, true
 		}
@@ -250,12 +252,12 @@ func TestAudioComesBack(t *testing.T) {
 	}
 	for {
 		select {
-		case second.in <- audioChunk{pcm: pcm}:
+		case second.in <- audiodevice.Chunk{PCM: pcm}:
 			continue
 		case p := <-to.packets:
 			passed := time.Duration(p.Timestamp-before) * time.Second / 48000
-			if passed < minRetryDelay || passed > testTime {
-				t.Errorf("timestamps say that %v have passed, and it was away for %v", passed, minRetryDelay)
+			if passed < hotplug.MinRetryDelay || passed > testTime {
+				t.Errorf("timestamps say that %v have passed, and it was away for %v", passed, hotplug.MinRetryDelay)
 			}
 		}
 		return
@@ -270,7 +272,7 @@ func TestAudioPacketsFollowEachOther(t *testing.T) {
 	go func() {
 		for range 100 {
 			select {
-			case s.in <- audioChunk{pcm: mediatest.Speech(480)}:
+			case s.in <- audiodevice.Chunk{PCM: mediatest.Speech(480)}:
 			case <-s.closed:
 				return
 			}

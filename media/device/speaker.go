@@ -34,9 +34,10 @@ type SpeakerOptions struct {
 }
 
 // playback is an open audio device.
-type playback interface{ close() }
+type playback interface{ Close() }
 
-// speakerChannels is the number of channels of the mix. Mono tracks are played on both.
+// speakerChannels is the number of channels of the mix, those of audiodevice.Playback. Mono tracks
+// are played on both.
 const speakerChannels = 2
 
 // OpenSpeaker opens an audio device for playback until Close. The error is a *media.FileError
@@ -44,7 +45,7 @@ const speakerChannels = 2
 func OpenSpeaker(o SpeakerOptions) (*Speaker, error) {
 	o.Warn, o.Logger = warnFunc(o.Warn), logger(o.Logger)
 	s := &Speaker{options: o}
-	device, err := openPlayback(o.ID, s)
+	device, err := openPlayback(s)
 	if err != nil {
 		return nil, &media.FileError{Path: "speaker " + o.ID, Err: err}
 	}
@@ -68,7 +69,7 @@ func (s *Speaker) Remove(b *playout.Buffer) {
 
 // Close closes the audio device.
 func (s *Speaker) Close() error {
-	s.once.Do(s.device.close)
+	s.once.Do(s.device.Close)
 	return nil
 }
 

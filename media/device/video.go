@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +14,11 @@ import (
 
 	"parley/media"
 	"parley/media/decoder"
+	"parley/media/device/audiodevice"
+	"parley/media/device/inventory"
 	"parley/media/device/libcodec"
+	"parley/media/device/rawframe"
+	"parley/media/device/videodevice"
 	"parley/media/localtrack"
 	"parley/media/source"
 
@@ -44,29 +47,29 @@ func openCapture(spec, class, id string, o VideoOptions) (*sharedCapture, error)
 	if err != nil {
 		return nil, err
 	}
-	find := findCamera
+	find := videodevice.FindCamera
 	switch class {
 	case "screen":
-		find = findScreen
+		find = videodevice.FindScreen
 	case "test":
-		find = findTestDevice
+		find = videodevice.FindTest
 	}
-	device, err := find(id, o)
+	device, err := find(id, videodevice.Mode{Width: o.Width, Height: o.Height, Rate: o.FrameRate})
 	if err != nil {
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
 	return startCapture(spec, strings.TrimSpace(class+" "+device.String()), mimes, device, o)
 }
 
-func startCapture(spec, name string, mimes []string, device videoDevice, o VideoOptions) (*sharedCapture, error) {
-	open, err := device.open()
+func startCapture(spec, name string, mimes []string, device videodevice.Device, o VideoOptions) (*sharedCapture, error) {
+	open, err := device.Open()
 	if err != nil {
 		return nil, &media.FileError{Path: spec, Err: err}
 	}
 	c := &sharedCapture{name: name, device: device, options: o, mimes: mimes, open: open, streams: make(map[encodingKey]*encodedStream)}
 	c.worker.start = c.startTask
-	is := open.mode()
-	if requested := (mode{width: o.Width, height: o.Height, rate: o.FrameRate}); differs(requested, is) {
+	is := open.Mode()
+	if requested := (videodevice.Mode{Width: o.Width, Height: o.Height, Rate: o.FrameRate}); is.Differs(requested) {
 		o.Warn(fmt.Sprintf("%s sends %s, the nearest it can do to %s", name, is, requested))
 	}
 	o.Logger.Info("device opened", "device", name, "mode", is.String(), "codecs", mimes)
@@ -105,23 +108,6 @@ func selectCodecs(mime string) ([]string, error) {
 		Spec:   "codec " + strings.TrimPrefix(mime, "video/"),
 		Reason: "this build encodes " + strings.ReplaceAll(strings.Join(all, ", "), "video/", "") + "; " + strings.Join(lacks(), "; "),
 	}
-}
-
-func (m mode) String() string {
-	s := fmt.Sprintf("%dx%d", m.width, m.height)
-	if m.width == 0 {
-		s = "any size"
-	}
-	if m.rate > 0 {
-		s += fmt.Sprintf("@%g", math.Round(m.rate*100)/100)
-	}
-	return s
-}
-
-// differs reports whether a mode is not the requested one.
-func differs(requested, is mode) bool {
-	return requested.width != 0 && (requested.width != is.width || requested.height != is.height) ||
-		requested.rate != 0 && math.Abs(requested.rate-is.rate) > 0.1
 }
 
 // ID implements webrtc.TrackLocal.
@@ -255,7 +241,7 @@ func (v *videoSource) markUsed() bool {
 
 // OnPresence sets a function that is called when the device is lost and when it is back, and at
 // once if it is lost. f must not block. A nil f and Close end that.
-func (v *videoSource) OnPresence(f func(gone bool)) { v.capture.presence.watch(v, f) }
+func (v *videoSource) OnPresence(f func(gone bool)) { v.capture.presence.Watch(v, f) }
 
 // Close implements source.Source.
 func (v *videoSource) Close() error {
@@ -397,26 +383,26 @@ func (s *encodedStream) stats() localtrack.Stats {
 
 // send encodes a frame and sends it, unless the stream is not bound, congested, or the frame is
 // skipped.
-func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) error {
+func (s *encodedStream) send(sizes *rawframe.Downscaler, rate float64, start time.Time) error {
 	if !s.track.Bound() || s.track.Congested() {
 		return nil
 	}
 	if rate <= 0 {
-		rate = defaultCameraRate
+		rate = videodevice.DefaultCameraRate
 	}
-	full := sizes.halved(s.key.halved)
+	full := sizes.Halved(s.key.halved)
 	width, height := full.Rect.Dx(), full.Rect.Dy()
 	defaultRate := libcodec.DefaultBitrate(width, height, rate)
 	bitrate, key := s.takeParameters(defaultRate)
-	step := s.scaler.step(width, height, rate, bitrate, full.at)
+	step := s.scaler.step(width, height, rate, bitrate, full.At)
 	s.setLimitation(bitrate, defaultRate)
 	if s.count++; s.count%step.every != 0 && !key {
 		return nil
 	}
-	p := sizes.halved(s.key.halved + step.halved)
+	p := sizes.Halved(s.key.halved + step.halved)
 	begin := time.Now()
 	s.encoder.FrameRate = rate / float64(step.every)
-	frame, err := s.encoder.Encode(&p.YCbCr, p.at, key, bitrate)
+	frame, err := s.encoder.Encode(&p.YCbCr, p.At, key, bitrate)
 	if err != nil {
 		return err
 	}
@@ -428,7 +414,7 @@ func (s *encodedStream) send(sizes *downscaler, rate float64, start time.Time) e
 		}
 		return nil
 	}
-	s.track.WriteFrame(frame, p.at.Sub(start))
+	s.track.WriteFrame(frame, p.At.Sub(start))
 	return nil
 }
 
@@ -438,7 +424,7 @@ type rawEncoder struct {
 	size    image.Point
 	limit   int // bit/s, 0 for the default of the size
 	bitrate int // bit/s
-	frame   rawFrame
+	frame   rawframe.Frame
 	start   time.Time
 }
 
@@ -452,7 +438,7 @@ func newRawEncoder(mime string, width, height int, rate float64, bitrate int) (s
 }
 
 func (e *rawEncoder) Encode(p *image.YCbCr, at time.Duration, key bool) ([]byte, error) {
-	e.frame.copyFrom(p)
+	e.frame.CopyFrom(p)
 	return e.VideoEncoder.Encode(&e.frame.YCbCr, e.start.Add(at), key, e.bitrate)
 }
 
@@ -470,3 +456,19 @@ func codecs() []string { return libcodec.Codecs() }
 func lacks() []string { return libcodec.Lacks() }
 
 func newDecoder(mime string) (decoder.Decoder, error) { return libcodec.NewDecoder(mime) }
+
+func list() inventory.All {
+	var all inventory.All
+	problem := func(err error) {
+		if err != nil {
+			all.Problems = append(all.Problems, err.Error())
+		}
+	}
+	var err error
+	all.Cameras = videodevice.Cameras()
+	all.Microphones, all.Speakers, err = audiodevice.List()
+	problem(err)
+	all.Screens, err = videodevice.Screens()
+	problem(err)
+	return all
+}

@@ -11,6 +11,7 @@ import (
 	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/stdio"
 	"parley/media/device"
+	"parley/media/device/inventory"
 )
 
 func devicesCommand(std stdio.Streams) *cli.Command {
@@ -24,7 +25,7 @@ of the name works too. Each camera is opened for a moment, but no frame is captu
 		},
 		OnUsageError: config.UsageError,
 		Action: func(_ context.Context, cmd *cli.Command) error {
-			write, ok := map[string]func(io.Writer, device.Inventory) error{
+			write, ok := map[string]func(io.Writer, inventory.All) error{
 				"human": devices.WriteTable, "ndjson": devices.WriteNDJSON, "json": devices.WriteJSON,
 			}[cmd.String("output")]
 			if !ok {

@@ -13,11 +13,11 @@ import (
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/media"
-	"parley/media/device"
+	"parley/media/device/inventory"
 )
 
 // WriteTable writes a table for people.
-func WriteTable(out io.Writer, all device.Inventory) error {
+func WriteTable(out io.Writer, all inventory.All) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range rows(all) {
 		for i := range row {
@@ -28,7 +28,7 @@ func WriteTable(out io.Writer, all device.Inventory) error {
 	return t.Flush()
 }
 
-func rows(all device.Inventory) [][]string {
+func rows(all inventory.All) [][]string {
 	rows := [][]string{{"KIND", "ID", "NAME", "WHAT"}}
 	for _, c := range all.Cameras {
 		rows = append(rows, cameraRows(c)...)
@@ -59,7 +59,7 @@ func rows(all device.Inventory) [][]string {
 
 // absentRows returns a line for each kind of device that this build supports and of which there is
 // none.
-func absentRows(all device.Inventory) (rows [][]string) {
+func absentRows(all inventory.All) (rows [][]string) {
 	if len(all.Codecs) == 0 {
 		return nil // a build without devices, which Lacks reports
 	}
@@ -79,7 +79,7 @@ func absentRows(all device.Inventory) (rows [][]string) {
 	return rows
 }
 
-func cameraRows(c device.Camera) [][]string {
+func cameraRows(c inventory.Camera) [][]string {
 	if c.Problem != "" || len(c.Formats) == 0 {
 		return [][]string{{"camera", c.ID, c.Name, c.Problem}}
 	}
@@ -93,7 +93,7 @@ func cameraRows(c device.Camera) [][]string {
 }
 
 // formatTexts returns a line for each size and range of rates, with its pixel formats.
-func formatTexts(formats []device.Format) []string {
+func formatTexts(formats []inventory.Format) []string {
 	var modes, pixels []string
 	for _, f := range formats {
 		mode := size(f.Width, f.Height)
@@ -118,7 +118,7 @@ func size(width, height int) string { return fmt.Sprintf("%dx%d", width, height)
 
 func rateText(f float64) string { return strconv.FormatFloat(f, 'f', -1, 32) }
 
-func audioRows(kind string, all []device.AudioDevice) [][]string {
+func audioRows(kind string, all []inventory.AudioDevice) [][]string {
 	var rows [][]string
 	for _, d := range all {
 		what := ""
@@ -131,7 +131,7 @@ func audioRows(kind string, all []device.AudioDevice) [][]string {
 }
 
 // WriteNDJSON writes an event for each device, codec, problem and missing feature.
-func WriteNDJSON(out io.Writer, all device.Inventory) error {
+func WriteNDJSON(out io.Writer, all inventory.All) error {
 	now := time.Now()
 	for _, e := range events(all) {
 		if _, err := out.Write(e.Line(now)); err != nil {
@@ -141,7 +141,7 @@ func WriteNDJSON(out io.Writer, all device.Inventory) error {
 	return nil
 }
 
-func events(all device.Inventory) []event.Event {
+func events(all inventory.All) []event.Event {
 	var events []event.Event
 	add := func(name string, fields []event.Field) {
 		events = append(events, event.Event{Name: name, Fields: fields})
@@ -164,7 +164,7 @@ func events(all device.Inventory) []event.Event {
 }
 
 // WriteJSON writes one object.
-func WriteJSON(out io.Writer, all device.Inventory) error {
+func WriteJSON(out io.Writer, all inventory.All) error {
 	var fields []event.Field
 	for _, class := range classes(all) {
 		fields = append(fields, event.Field{Key: class.kind + "s", Value: class.all})
@@ -185,7 +185,7 @@ type class struct {
 	all  [][]event.Field
 }
 
-func classes(all device.Inventory) []class {
+func classes(all inventory.All) []class {
 	classes := []class{{kind: "camera"}, {kind: "microphone"}, {kind: "speaker"}, {kind: "screen"}}
 	for _, c := range all.Cameras {
 		formats := [][]event.Field{}
@@ -198,7 +198,7 @@ func classes(all device.Inventory) []class {
 		}
 		classes[0].all = append(classes[0].all, fields)
 	}
-	for i, list := range [][]device.AudioDevice{all.Microphones, all.Speakers} {
+	for i, list := range [][]inventory.AudioDevice{all.Microphones, all.Speakers} {
 		for _, d := range list {
 			classes[1+i].all = append(classes[1+i].all, event.Fields("id", d.ID, "name", d.Name, "default", d.Default))
 		}

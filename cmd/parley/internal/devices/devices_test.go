@@ -6,14 +6,15 @@ import (
 	"testing"
 
 	"parley/cmd/parley/internal/event/eventtest"
-	"parley/media/device"
+	"parley/media/device/inventory"
 )
 
-// inventory has one of everything, with names that a device could have made up to fool a terminal.
-func inventory() device.Inventory {
-	return device.Inventory{
-		Cameras: []device.Camera{
-			{ID: "video0", Name: "\x1b[31mred\n", Formats: []device.Format{
+// testInventory has one of everything, with names that a device could have made up to fool a
+// terminal.
+func testInventory() inventory.All {
+	return inventory.All{
+		Cameras: []inventory.Camera{
+			{ID: "video0", Name: "\x1b[31mred\n", Formats: []inventory.Format{
 				{Width: 320, Height: 180, Pixels: "MJPEG", Rates: []float64{5, 29.97}},
 				{Width: 320, Height: 180, Pixels: "YUYV", Rates: []float64{5, 29.97}},
 				{Width: 640, Height: 480, Pixels: "YUYV", Rates: []float64{15}},
@@ -21,9 +22,9 @@ func inventory() device.Inventory {
 			}},
 			{ID: "video2", Problem: "it is in use"},
 		},
-		Microphones: []device.AudioDevice{{ID: "hw:0,1", Name: "Mic", Default: true}},
-		Speakers:    []device.AudioDevice{{ID: "hw:0,0", Name: "Box"}},
-		Screens:     []device.Screen{{ID: "0", Width: 1024, Height: 768}},
+		Microphones: []inventory.AudioDevice{{ID: "hw:0,1", Name: "Mic", Default: true}},
+		Speakers:    []inventory.AudioDevice{{ID: "hw:0,0", Name: "Box"}},
+		Screens:     []inventory.Screen{{ID: "0", Width: 1024, Height: 768}},
 		Codecs:      []string{"video/H264", "audio/opus"},
 		Problems:    []string{"no audio"},
 		Lacks:       []string{"no VP8"},
@@ -32,7 +33,7 @@ func inventory() device.Inventory {
 
 func TestTable(t *testing.T) {
 	var out bytes.Buffer
-	if err := WriteTable(&out, inventory()); err != nil {
+	if err := WriteTable(&out, testInventory()); err != nil {
 		t.Fatal(err)
 	}
 	want := `KIND        ID      NAME               WHAT
@@ -64,7 +65,7 @@ func squeeze(s string) string {
 
 func TestJSON(t *testing.T) {
 	var out bytes.Buffer
-	if err := WriteJSON(&out, inventory()); err != nil {
+	if err := WriteJSON(&out, testInventory()); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -78,7 +79,7 @@ func TestJSON(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if err := WriteNDJSON(&out, inventory()); err != nil {
+	if err := WriteNDJSON(&out, testInventory()); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")

@@ -1,6 +1,6 @@
 //go:build linux && cgo
 
-package device
+package videodevice
 
 import (
 	"errors"
@@ -12,6 +12,10 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"parley/media/device/hotplug"
+	"parley/media/device/inventory"
+	"parley/media/device/rawframe"
 
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
@@ -49,7 +53,8 @@ func dialX() (*xgb.Conn, *xproto.SetupInfo, error) {
 	return conn, xproto.Setup(conn), nil
 }
 
-func screens() ([]Screen, error) {
+// Screens returns the screens of the X server, none if $DISPLAY is not set.
+func Screens() ([]inventory.Screen, error) {
 	if os.Getenv("DISPLAY") == "" {
 		return nil, nil // no X server is no problem
 	}
@@ -58,29 +63,31 @@ func screens() ([]Screen, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	var all []Screen
+	var all []inventory.Screen
 	for i, root := range setup.Roots {
-		all = append(all, Screen{ID: strconv.Itoa(i), Width: int(root.WidthInPixels), Height: int(root.HeightInPixels)})
+		all = append(all, inventory.Screen{ID: strconv.Itoa(i), Width: int(root.WidthInPixels), Height: int(root.HeightInPixels)})
 	}
 	return all, nil
 }
 
-func findScreen(id string, o VideoOptions) (videoDevice, error) {
+// FindScreen returns the screen that id identifies, or the first one for "". Of want, it uses the
+// frame rate.
+func FindScreen(id string, want Mode) (Device, error) {
 	conn, setup, err := dialX()
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	names := make([]deviceName, len(setup.Roots))
+	names := make([]inventory.Name, len(setup.Roots))
 	for i := range names {
-		names[i] = deviceName{id: strconv.Itoa(i)}
+		names[i] = inventory.Name{ID: strconv.Itoa(i)}
 	}
-	s := &screenDevice{rate: o.FrameRate}
+	s := &screenDevice{rate: want.Rate}
 	if s.rate == 0 {
 		s.rate = defaultScreenRate
 	}
 	if id != "" {
-		s.number, err = selectDevice("screen", id, names)
+		s.number, err = inventory.Select("screen", id, names)
 	}
 	return s, err
 }
@@ -89,19 +96,19 @@ func findScreen(id string, o VideoOptions) (videoDevice, error) {
 type screenStream struct {
 	conn   *xgb.Conn
 	root   xproto.ScreenInfo
-	is     mode
+	is     Mode
 	due    *time.Ticker
 	pixels []byte
 	img    *image.YCbCr
 }
 
-// open implements videoDevice.
-func (s *screenDevice) open() (frameStream, error) {
+// Open implements Device.
+func (s *screenDevice) Open() (Stream, error) {
 	conn, setup, err := dialX()
 	if err != nil {
 		return nil, err
 	}
-	fail := func(format string, a ...any) (frameStream, error) {
+	fail := func(format string, a ...any) (Stream, error) {
 		conn.Close()
 		return nil, fmt.Errorf(format, a...)
 	}
@@ -118,7 +125,7 @@ func (s *screenDevice) open() (frameStream, error) {
 	}
 	return &screenStream{
 		conn: conn, root: root,
-		is:     mode{width: width, height: height, rate: s.rate},
+		is:     Mode{Width: width, Height: height, Rate: s.rate},
 		due:    time.NewTicker(time.Duration(float64(time.Second) / s.rate)),
 		pixels: make([]byte, width*height*4),
 		img:    image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420),
@@ -134,32 +141,32 @@ func bitsPerPixel(setup *xproto.SetupInfo, depth byte) int {
 	return 0
 }
 
-// mode implements frameStream.
-func (v *screenStream) mode() mode { return v.is }
+// Mode implements Stream.
+func (v *screenStream) Mode() Mode { return v.is }
 
-// read implements frameStream. It waits until the next frame is due, ten seconds at most.
-func (v *screenStream) read() (*image.YCbCr, func(), error) {
+// Read implements Stream. It waits until the next frame is due, ten seconds at most.
+func (v *screenStream) Read() (*image.YCbCr, func(), error) {
 	<-v.due.C
-	rows := max(2, maxScreenBytes/(v.is.width*4)&^1)
-	for y := 0; y < v.is.height; y += rows {
-		rows := min(rows, v.is.height-y)
-		part := v.pixels[y*v.is.width*4 : (y+rows)*v.is.width*4]
+	rows := max(2, maxScreenBytes/(v.is.Width*4)&^1)
+	for y := 0; y < v.is.Height; y += rows {
+		rows := min(rows, v.is.Height-y)
+		part := v.pixels[y*v.is.Width*4 : (y+rows)*v.is.Width*4]
 		reply, err := xproto.GetImage(v.conn, xproto.ImageFormatZPixmap, xproto.Drawable(v.root.Root),
-			0, int16(y), uint16(v.is.width), uint16(rows), ^uint32(0)).Reply()
+			0, int16(y), uint16(v.is.Width), uint16(rows), ^uint32(0)).Reply()
 		if err != nil {
-			return nil, nil, &deviceLostError{fmt.Errorf("the X server: %w", err)}
+			return nil, nil, &hotplug.LostError{Err: fmt.Errorf("the X server: %w", err)}
 		}
 		if len(reply.Data) < len(part) {
-			return nil, nil, &deviceLostError{errors.New("the X server sent less than a frame")}
+			return nil, nil, &hotplug.LostError{Err: errors.New("the X server sent less than a frame")}
 		}
 		copy(part, reply.Data)
 	}
-	convertBGRX(v.img, v.pixels)
+	rawframe.ConvertBGRX(v.img, v.pixels)
 	return v.img, func() {}, nil
 }
 
-// close implements frameStream.
-func (v *screenStream) close() {
+// Close implements Stream.
+func (v *screenStream) Close() {
 	v.due.Stop()
 	v.conn.Close()
 }

@@ -1,4 +1,4 @@
-package device
+package rawframe
 
 import (
 	"image"
@@ -12,7 +12,7 @@ import (
 func TestFrameClock(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	interval := time.Second * 100 / 2997 // of a camera whose nominal rate is 30
-	c := frameClock{interval: time.Second / 30}
+	c := Clock{Interval: time.Second / 30}
 	start := time.Unix(1000, 0)
 	var last time.Time
 	var worst time.Duration
@@ -21,7 +21,7 @@ func TestFrameClock(t *testing.T) {
 			continue // a frame is missing
 		}
 		captured := start.Add(time.Duration(n) * interval)
-		stamp := c.stamp(captured.Add(time.Duration(random.Intn(8)) * time.Millisecond))
+		stamp := c.Stamp(captured.Add(time.Duration(random.Intn(8)) * time.Millisecond))
 		if !stamp.After(last) {
 			t.Fatalf("frame %d: %v after %v", n, stamp, last)
 		}
@@ -37,29 +37,29 @@ func TestFrameClock(t *testing.T) {
 
 // TestFrameClockFollows stamps frames of a camera that halves its rate, and of one that was lost.
 func TestFrameClockFollows(t *testing.T) {
-	c := frameClock{interval: time.Second / 30}
+	c := Clock{Interval: time.Second / 30}
 	at := time.Unix(1000, 0)
 	for _, step := range []time.Duration{33, 33, 67, 67, 67, 50, 50, 50, 5000, 33, 0, 0} {
 		at = at.Add(step * time.Millisecond)
 		last := c.last
-		if got := c.stamp(at); got.Sub(at).Abs() > 20*time.Millisecond || !got.After(last) {
+		if got := c.Stamp(at); got.Sub(at).Abs() > 20*time.Millisecond || !got.After(last) {
 			t.Errorf("after %v ms a frame is stamped %v from when it came", step, got.Sub(at))
 		}
 	}
 }
 
 func TestFrameSlotKeepsNewest(t *testing.T) {
-	l := newFrameSlot()
+	l := NewSlot()
 	for n := range 10 {
-		p := l.acquire()
-		p.at = time.Unix(int64(n), 0)
-		l.publish(p)
+		p := l.Acquire()
+		p.At = time.Unix(int64(n), 0)
+		l.Publish(p)
 	}
-	p := l.next(t.Context())
-	if p.at.Unix() != 9 {
-		t.Errorf("frame %d comes first", p.at.Unix())
+	p := l.Next(t.Context())
+	if p.At.Unix() != 9 {
+		t.Errorf("frame %d comes first", p.At.Unix())
 	}
-	l.release(p)
+	l.Release(p)
 }
 
 func TestCopyFromOddSize(t *testing.T) {
@@ -67,8 +67,8 @@ func TestCopyFromOddSize(t *testing.T) {
 	for i := range src.Y {
 		src.Y[i] = uint8(i)
 	}
-	var p rawFrame
-	p.copyFrom(src)
+	var p Frame
+	p.CopyFrom(src)
 	if p.Rect.Dx() != 16 || p.Rect.Dy() != 18 || p.Y[p.YStride*17+15] != src.Y[src.YStride*17+15] {
 		t.Errorf("%v", p.Rect)
 	}
@@ -84,10 +84,35 @@ func TestConvertBGRX(t *testing.T) {
 		for range 8 {
 			pixels = append(pixels, c.b, c.g, c.r, 0)
 		}
-		convertBGRX(img, pixels)
+		ConvertBGRX(img, pixels)
 		near := func(a, b uint8) bool { return math.Abs(float64(a)-float64(b)) <= 1 }
 		if !near(img.Y[7], c.y) || !near(img.Cb[1], c.cb) || !near(img.Cr[1], c.cr) {
 			t.Errorf("%s is %d %d %d, want %d %d %d", name, img.Y[7], img.Cb[1], img.Cr[1], c.y, c.cb, c.cr)
 		}
+	}
+}
+
+func TestDownscaler(t *testing.T) {
+	var p Frame
+	p.Resize(320, 180)
+	for y := range 180 {
+		for x := range 320 {
+			p.Y[y*p.YStride+x] = uint8(x / 2)
+		}
+	}
+	var y Downscaler
+	y.Reset(&p)
+	half, quarter := y.Halved(1), y.Halved(2)
+	if half.Rect.Size() != image.Pt(160, 90) || quarter.Rect.Size() != image.Pt(80, 44) {
+		t.Fatalf("sizes %v and %v", half.Rect, quarter.Rect)
+	}
+	if got := half.Y[100]; got != 100 {
+		t.Errorf("pixel 100 is %d", got)
+	}
+	if got := quarter.Y[50]; got != 100 && got != 101 {
+		t.Errorf("pixel 50 of a quarter is %d", got)
+	}
+	if y.Halved(9).Rect.Dx() < MinSide {
+		t.Error("it is too small for an encoder")
 	}
 }

@@ -1,6 +1,6 @@
 //go:build linux && cgo
 
-package device
+package audiodevice
 
 /*
 #cgo LDFLAGS: -ldl
@@ -25,6 +25,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ import (
 	"unsafe"
 
 	"parley/media"
+	"parley/media/device/hotplug"
+	"parley/media/device/inventory"
 
 	"github.com/gen2brain/malgo"
 )
@@ -63,29 +66,29 @@ func (s *audioSystem) devices(kind malgo.DeviceType) ([]malgo.DeviceInfo, error)
 	if err != nil {
 		return nil, fmt.Errorf("the audio system does not list its devices: %w", err)
 	}
-	return slices.DeleteFunc(all, func(d malgo.DeviceInfo) bool { return isPseudoDevice(audioDeviceName(d).id) }), nil
+	return slices.DeleteFunc(all, func(d malgo.DeviceInfo) bool { return isPseudoDevice(audioDeviceName(d).ID) }), nil
 }
 
 var errNoDevice = errors.New("this machine has none")
 
 // choose returns the device of a kind that id identifies, or the default of the system for "".
-func (s *audioSystem) choose(kind malgo.DeviceType, class, id string) (*malgo.DeviceInfo, deviceName, error) {
+func (s *audioSystem) choose(kind malgo.DeviceType, class, id string) (*malgo.DeviceInfo, inventory.Name, error) {
 	all, err := s.devices(kind)
 	if err != nil {
-		return nil, deviceName{}, err
+		return nil, inventory.Name{}, err
 	}
 	if len(all) == 0 {
-		return nil, deviceName{}, errNoDevice
+		return nil, inventory.Name{}, errNoDevice
 	}
-	names, i := make([]deviceName, len(all)), 0
+	names, i := make([]inventory.Name, len(all)), 0
 	for j, d := range all {
 		if names[j] = audioDeviceName(d); d.IsDefault != 0 {
 			i = j
 		}
 	}
 	if id != "" {
-		if i, err = selectDevice(class, id, names); err != nil {
-			return nil, deviceName{}, err
+		if i, err = inventory.Select(class, id, names); err != nil {
+			return nil, inventory.Name{}, err
 		}
 	}
 	return &all[i], names[i], nil
@@ -104,32 +107,32 @@ func isPseudoDevice(id string) bool {
 
 // audioDeviceName returns the name of a device. malgo has ":CARD,DEVICE" for "hw:CARD,DEVICE" of
 // ALSA.
-func audioDeviceName(d malgo.DeviceInfo) deviceName {
+func audioDeviceName(d malgo.DeviceInfo) inventory.Name {
 	id, _, _ := bytes.Cut(d.ID[:], []byte{0})
-	n := deviceName{id: string(id), name: d.Name()}
-	if strings.HasPrefix(n.id, ":") {
-		n.id = "hw" + n.id
+	n := inventory.Name{ID: string(id), Label: d.Name()}
+	if strings.HasPrefix(n.ID, ":") {
+		n.ID = "hw" + n.ID
 	}
-	if n.id == "" {
-		n.id = "default"
+	if n.ID == "" {
+		n.ID = "default"
 	}
 	return n
 }
 
-// audioDevices returns the microphones and speakers for List.
-func audioDevices() (microphones, speakers []AudioDevice, err error) {
+// List returns the microphones and speakers, without pseudo devices of ALSA.
+func List() (microphones, speakers []inventory.AudioDevice, err error) {
 	s, err := connectAudioSystem()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer s.close()
-	list := func(kind malgo.DeviceType) []AudioDevice {
+	list := func(kind malgo.DeviceType) []inventory.AudioDevice {
 		found, failed := s.devices(kind)
 		err = errors.Join(err, failed)
-		var all []AudioDevice
+		var all []inventory.AudioDevice
 		for _, d := range found {
 			n := audioDeviceName(d)
-			all = append(all, AudioDevice{ID: n.id, Name: n.name, Default: d.IsDefault != 0})
+			all = append(all, inventory.AudioDevice{ID: n.ID, Name: n.Label, Default: d.IsDefault != 0})
 		}
 		return all
 	}
@@ -149,39 +152,41 @@ const (
 	maxQueuedChunks = 50
 )
 
-// audioDevice is a microphone.
-type audioDevice interface {
-	open() (audioStream, error)
+// Device is a microphone.
+type Device interface {
+	// Open starts capturing. It may be called again after the stream was closed.
+	Open() (Stream, error)
 	String() string
 }
 
-// audioStream is an open microphone.
-type audioStream interface {
-	chunks() <-chan audioChunk
-	stopped() <-chan struct{} // closed when the device is lost
-	close()
+// Stream is an open microphone.
+type Stream interface {
+	Chunks() <-chan Chunk
+	Stopped() <-chan struct{} // closed when the device is lost
+	Close()
 }
 
-// audioChunk is a part of the audio.
-type audioChunk struct {
-	at     time.Time // arrival
-	missed int       // samples per channel that were dropped before it
-	pcm    []int16   // interleaved
+// Chunk is a part of the audio.
+type Chunk struct {
+	At     time.Time // arrival
+	Missed int       // samples per channel that were dropped before it
+	PCM    []int16   // interleaved
 }
 
-// microphone is a capture device, present or not. An empty id is the default of the system.
-type microphone struct {
-	id       string
-	name     deviceName
-	rate     int
-	channels int
+// Microphone is a capture device, present or not.
+type Microphone struct {
+	ID       string // "" for the default of the system
+	Rate     int    // in Hz
+	Channels int
+
+	name inventory.Name
 }
 
-func (m *microphone) String() string { return m.name.String() }
+func (m *Microphone) String() string { return m.name.String() }
 
 // find returns the device, whose index may have changed.
-func (m *microphone) find(s *audioSystem) (*malgo.DeviceInfo, error) {
-	info, name, err := s.choose(malgo.Capture, "microphone", m.id)
+func (m *Microphone) find(s *audioSystem) (*malgo.DeviceInfo, error) {
+	info, name, err := s.choose(malgo.Capture, "microphone", m.ID)
 	if errors.Is(err, errNoDevice) {
 		return nil, errors.New("this machine has no microphone; plug one in, or send --audio test")
 	}
@@ -195,13 +200,13 @@ func (m *microphone) find(s *audioSystem) (*malgo.DeviceInfo, error) {
 type microphoneStream struct {
 	audio  *audioSystem
 	device *malgo.Device
-	out    chan audioChunk
+	out    chan Chunk
 	gone   chan struct{}
 	once   sync.Once
 }
 
-// open implements audioDevice.
-func (m *microphone) open() (audioStream, error) {
+// Open implements Device.
+func (m *Microphone) Open() (Stream, error) {
 	s, err := connectAudioSystem()
 	if err != nil {
 		return nil, err
@@ -211,8 +216,8 @@ func (m *microphone) open() (audioStream, error) {
 		s.close()
 		return nil, err
 	}
-	m.id = m.name.id // to reopen the same one
-	r := &microphoneStream{audio: s, out: make(chan audioChunk, maxQueuedChunks), gone: make(chan struct{})}
+	m.ID = m.name.ID // to reopen the same one
+	r := &microphoneStream{audio: s, out: make(chan Chunk, maxQueuedChunks), gone: make(chan struct{})}
 	if r.device, err = m.start(r, info); err != nil {
 		s.close()
 		return nil, err
@@ -220,17 +225,17 @@ func (m *microphone) open() (audioStream, error) {
 	return r, nil
 }
 
-func (m *microphone) start(r *microphoneStream, info *malgo.DeviceInfo) (*malgo.Device, error) {
+func (m *Microphone) start(r *microphoneStream, info *malgo.DeviceInfo) (*malgo.Device, error) {
 	config := malgo.DefaultDeviceConfig(malgo.Capture)
-	config.SampleRate = uint32(m.rate) // converted from that of the card
+	config.SampleRate = uint32(m.Rate) // converted from that of the card
 	config.PeriodSizeInMilliseconds = period
 	config.Periods = periods
 	config.Capture.Format = malgo.FormatS16
-	config.Capture.Channels = uint32(m.channels)
+	config.Capture.Channels = uint32(m.Channels)
 	id := info.ID.Pointer()
 	defer freeC(id)
 	config.Capture.DeviceID = id
-	device, err := malgo.InitDevice(r.audio.Context, config, malgo.DeviceCallbacks{Data: r.onData(m.channels), Stop: r.stop})
+	device, err := malgo.InitDevice(r.audio.Context, config, malgo.DeviceCallbacks{Data: r.onData(m.Channels), Stop: r.stop})
 	if err != nil {
 		return nil, audioError(err)
 	}
@@ -246,9 +251,9 @@ func (m *microphone) start(r *microphoneStream, info *malgo.DeviceInfo) (*malgo.
 func (r *microphoneStream) onData(channels int) malgo.DataProc {
 	missed := 0
 	return func(_, in []byte, frames uint32) {
-		c := audioChunk{at: time.Now(), missed: missed, pcm: make([]int16, int(frames)*channels)}
-		for i := range c.pcm {
-			c.pcm[i] = int16(binary.NativeEndian.Uint16(in[2*i:]))
+		c := Chunk{At: time.Now(), Missed: missed, PCM: make([]int16, int(frames)*channels)}
+		for i := range c.PCM {
+			c.PCM[i] = int16(binary.NativeEndian.Uint16(in[2*i:]))
 		}
 		select {
 		case r.out <- c:
@@ -261,10 +266,14 @@ func (r *microphoneStream) onData(channels int) malgo.DataProc {
 
 func (r *microphoneStream) stop() { r.once.Do(func() { close(r.gone) }) }
 
-func (r *microphoneStream) chunks() <-chan audioChunk { return r.out }
-func (r *microphoneStream) stopped() <-chan struct{}  { return r.gone }
+// Chunks implements Stream.
+func (r *microphoneStream) Chunks() <-chan Chunk { return r.out }
 
-func (r *microphoneStream) close() {
+// Stopped implements Stream.
+func (r *microphoneStream) Stopped() <-chan struct{} { return r.gone }
+
+// Close implements Stream.
+func (r *microphoneStream) Close() {
 	r.device.Uninit()
 	r.audio.close()
 }
@@ -289,16 +298,31 @@ const (
 	playbackPeriods = 4
 )
 
-// playbackDevice is an audio device for playback. playbackDevice is reopened after it was lost.
-type playbackDevice struct {
+// Channels is the number of channels of playback.
+const Channels = 2
+
+// PlaybackOptions are the options of OpenPlayback.
+type PlaybackOptions struct {
+	// Fill returns the next samples per channel, interleaved, at media.OpusClockRate. The result is
+	// valid until the next call. Fill is called on the thread of the audio system.
+	Fill func(frames int) []float32
+
+	// Warn is called when the device is lost and when it is back.
+	Warn func(text string)
+
+	Logger *slog.Logger
+}
+
+// Playback is an audio device for playback, which is opened again after it was lost.
+type Playback struct {
 	id      string
-	name    deviceName
-	speaker *Speaker
+	name    inventory.Name
+	options PlaybackOptions
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 }
 
-// playbackStream is an open playbackDevice.
+// playbackStream is an open Playback.
 type playbackStream struct {
 	audio  *audioSystem
 	device *malgo.Device
@@ -306,26 +330,28 @@ type playbackStream struct {
 	once   sync.Once
 }
 
-func openPlayback(id string, s *Speaker) (playback, error) {
-	c := &playbackDevice{id: id, speaker: s}
+// OpenPlayback opens the speaker that id identifies, or the default of the system for "".
+func OpenPlayback(id string, o PlaybackOptions) (*Playback, error) {
+	c := &Playback{id: id, options: o}
 	open, err := c.open()
 	if err != nil {
 		return nil, err
 	}
-	s.options.Logger.Info("device opened", "device", "speaker "+c.name.String())
+	o.Logger.Info("device opened", "device", "speaker "+c.name.String())
 	ctx, cancel := context.WithCancel(context.Background())
 	c.cancel = cancel
 	c.work.Go(func() { c.keepOpen(ctx, open) })
 	return c, nil
 }
 
-func (c *playbackDevice) close() {
+// Close closes the audio device.
+func (c *Playback) Close() {
 	c.cancel()
 	c.work.Wait()
 }
 
 // keepOpen reopens the device when it is lost, and closes it when ctx ends.
-func (c *playbackDevice) keepOpen(ctx context.Context, open *playbackStream) {
+func (c *Playback) keepOpen(ctx context.Context, open *playbackStream) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -334,27 +360,24 @@ func (c *playbackDevice) keepOpen(ctx context.Context, open *playbackStream) {
 		case <-open.gone:
 		}
 		open.close()
-		c.speaker.options.Warn(fmt.Sprintf("speaker %s is gone; nothing is heard until it is back", c.name))
+		c.options.Warn(fmt.Sprintf("speaker %s is gone; nothing is heard until it is back", c.name))
 		if open = c.reopen(ctx); open == nil {
 			return
 		}
-		c.speaker.options.Warn(fmt.Sprintf("speaker %s is back", c.name))
+		c.options.Warn(fmt.Sprintf("speaker %s is back", c.name))
 	}
 }
 
 // reopen opens the device when it is back. It returns nil when ctx ends.
-func (c *playbackDevice) reopen(ctx context.Context) *playbackStream {
-	for wait := minRetryDelay; ; wait = min(2*wait, maxRetryDelay) {
-		if !sleep(ctx, wait) {
-			return nil
-		}
-		if open, err := c.open(); err == nil {
-			return open
-		}
-	}
+func (c *Playback) reopen(ctx context.Context) (open *playbackStream) {
+	hotplug.Reopen(ctx, func() (err error) {
+		open, err = c.open()
+		return err
+	})
+	return open
 }
 
-func (c *playbackDevice) open() (*playbackStream, error) {
+func (c *Playback) open() (*playbackStream, error) {
 	s, err := connectAudioSystem()
 	if err != nil {
 		return nil, err
@@ -367,13 +390,13 @@ func (c *playbackDevice) open() (*playbackStream, error) {
 		s.close()
 		return nil, err
 	}
-	c.name, c.id = name, name.id // to reopen the same one
+	c.name, c.id = name, name.ID // to reopen the same one
 	r := &playbackStream{audio: s, gone: make(chan struct{})}
 	config := malgo.DefaultDeviceConfig(malgo.Playback)
 	config.SampleRate = media.OpusClockRate // converted to that of the card
 	config.PeriodSizeInMilliseconds, config.Periods = playbackPeriod, playbackPeriods
 	config.Playback.Format = malgo.FormatF32
-	config.Playback.Channels = speakerChannels
+	config.Playback.Channels = Channels
 	id := info.ID.Pointer()
 	defer freeC(id)
 	config.Playback.DeviceID = id
@@ -391,8 +414,8 @@ func (c *playbackDevice) open() (*playbackStream, error) {
 }
 
 // onData is the callback that provides samples. It runs on the thread of the audio system.
-func (c *playbackDevice) onData(out, _ []byte, frames uint32) {
-	for i, sample := range c.speaker.fill(int(frames)) {
+func (c *Playback) onData(out, _ []byte, frames uint32) {
+	for i, sample := range c.options.Fill(int(frames)) {
 		binary.NativeEndian.PutUint32(out[4*i:], math.Float32bits(sample))
 	}
 }

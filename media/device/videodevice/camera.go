@@ -1,6 +1,6 @@
 //go:build linux && cgo
 
-package device
+package videodevice
 
 import (
 	"errors"
@@ -13,6 +13,9 @@ import (
 	"sync"
 	"syscall"
 
+	"parley/media/device/hotplug"
+	"parley/media/device/inventory"
+
 	"github.com/pion/mediadevices/pkg/driver"
 	linux "github.com/pion/mediadevices/pkg/driver/camera"
 	"github.com/pion/mediadevices/pkg/io/video"
@@ -22,14 +25,14 @@ import (
 const (
 	defaultWidth      = 640
 	defaultHeight     = 480
-	defaultCameraRate = 30
+	DefaultCameraRate = 30 // frames per second
 )
 
 // rescan guards linux.Initialize, which clears and fills the registry of package driver.
 var rescan sync.Mutex
 
 // scan returns the drivers of the cameras and their names, in the order of the device nodes.
-func scan() ([]driver.Driver, []deviceName) {
+func scan() ([]driver.Driver, []inventory.Name) {
 	rescan.Lock()
 	linux.Initialize()
 	drivers := driver.GetManager().Query(driver.FilterDeviceType(driver.Camera))
@@ -37,9 +40,9 @@ func scan() ([]driver.Driver, []deviceName) {
 	// A camera has several nodes, one of which captures.
 	drivers = slices.DeleteFunc(drivers, func(d driver.Driver) bool { return !isCapture(d) })
 	slices.SortFunc(drivers, func(a, b driver.Driver) int {
-		return compareNodes(cameraDeviceName(a).id, cameraDeviceName(b).id)
+		return compareNodes(cameraDeviceName(a).ID, cameraDeviceName(b).ID)
 	})
-	names := make([]deviceName, len(drivers))
+	names := make([]inventory.Name, len(drivers))
 	for i, d := range drivers {
 		names[i] = cameraDeviceName(d)
 	}
@@ -66,57 +69,57 @@ func isCapture(d driver.Driver) bool {
 }
 
 // cameraDeviceName returns the name of a camera, which mediadevices has as NAME;BUS and LINK;NODE.
-func cameraDeviceName(d driver.Driver) deviceName {
+func cameraDeviceName(d driver.Driver) inventory.Name {
 	name, _, _ := strings.Cut(d.Info().Name, linux.LabelSeparator)
 	_, node, _ := strings.Cut(d.Info().Label, linux.LabelSeparator)
-	return deviceName{id: strings.TrimRight(node, "\x00"), name: strings.TrimRight(name, "\x00 ")}
+	return inventory.Name{ID: strings.TrimRight(node, "\x00"), Label: strings.TrimRight(name, "\x00 ")}
 }
 
 // cameraDevice is a camera, present or not.
 type cameraDevice struct {
-	deviceName
+	inventory.Name
 	driver driver.Driver
-	want   mode
+	want   Mode
 }
 
-func findCamera(id string, o VideoOptions) (videoDevice, error) {
+// FindCamera returns the camera that id identifies, or the first one for "".
+func FindCamera(id string, want Mode) (Device, error) {
 	drivers, names := scan()
 	if len(drivers) == 0 {
 		return nil, errors.New("this machine has no camera (no /dev/video* captures); plug one in, or send --video test")
 	}
 	i, err := 0, error(nil)
 	if id != "" {
-		i, err = selectDevice("camera", id, names)
+		i, err = inventory.Select("camera", id, names)
 	}
 	if err != nil {
 		return nil, err
 	}
-	want := mode{width: o.Width, height: o.Height, rate: o.FrameRate}
-	if want.width == 0 {
-		want.width, want.height = defaultWidth, defaultHeight
+	if want.Width == 0 {
+		want.Width, want.Height = defaultWidth, defaultHeight
 	}
-	if want.rate == 0 {
-		want.rate = defaultCameraRate
+	if want.Rate == 0 {
+		want.Rate = DefaultCameraRate
 	}
-	return &cameraDevice{deviceName: names[i], driver: drivers[i], want: want}, nil
+	return &cameraDevice{Name: names[i], driver: drivers[i], want: want}, nil
 }
 
 // cameraStream is an open camera.
 type cameraStream struct {
 	driver driver.Driver
 	reader video.Reader
-	is     mode
+	is     Mode
 }
 
-// open implements videoDevice. A camera that is plugged in again has the same node.
-func (c *cameraDevice) open() (frameStream, error) {
+// Open implements Device. A camera that is plugged in again has the same node.
+func (c *cameraDevice) Open() (Stream, error) {
 	if err := c.driver.Open(); err != nil {
 		return nil, deviceError(err)
 	}
 	properties := c.driver.Properties()
-	modes := make([]mode, len(properties))
+	modes := make([]Mode, len(properties))
 	for i, p := range properties {
-		modes[i] = mode{width: p.Width, height: p.Height, rate: float64(p.FrameRate), cost: cost(p)}
+		modes[i] = Mode{Width: p.Width, Height: p.Height, Rate: float64(p.FrameRate), cost: cost(p)}
 	}
 	i := selectMode(c.want, modes)
 	if i < 0 {
@@ -161,24 +164,24 @@ func cost(p prop.Media) int {
 	return 4
 }
 
-// mode implements frameStream.
-func (s *cameraStream) mode() mode { return s.is }
+// Mode implements Stream.
+func (s *cameraStream) Mode() Mode { return s.is }
 
-// read implements frameStream.
-func (s *cameraStream) read() (*image.YCbCr, func(), error) {
+// Read implements Stream.
+func (s *cameraStream) Read() (*image.YCbCr, func(), error) {
 	img, release, err := s.reader.Read()
 	if err != nil {
 		var gone syscall.Errno
 		if errors.As(err, &gone) || errors.Is(err, io.EOF) {
-			return nil, nil, &deviceLostError{err}
+			return nil, nil, &hotplug.LostError{Err: err}
 		}
 		return nil, nil, err
 	}
 	return img.(*image.YCbCr), release, nil // of ToI420
 }
 
-// close implements frameStream.
-func (s *cameraStream) close() { _ = s.driver.Close() }
+// Close implements Stream.
+func (s *cameraStream) Close() { _ = s.driver.Close() }
 
 // deviceError describes an error of a camera with the next step.
 func deviceError(err error) error {
@@ -195,12 +198,12 @@ func deviceError(err error) error {
 	return fmt.Errorf("it does not work: %w", err)
 }
 
-// cameras returns the cameras for List.
-func cameras() []Camera {
+// Cameras returns the cameras. It opens each without capturing.
+func Cameras() []inventory.Camera {
 	drivers, names := scan()
-	all := make([]Camera, len(drivers))
+	all := make([]inventory.Camera, len(drivers))
 	for i, d := range drivers {
-		all[i] = Camera{ID: names[i].id, Name: names[i].name}
+		all[i] = inventory.Camera{ID: names[i].ID, Name: names[i].Label}
 		if err := d.Open(); err != nil {
 			all[i].Problem = deviceError(err).Error()
 			continue
@@ -212,11 +215,11 @@ func cameras() []Camera {
 }
 
 // formats returns the formats with their rates, sorted.
-func formats(properties []prop.Media) []Format {
-	var all []Format
+func formats(properties []prop.Media) []inventory.Format {
+	var all []inventory.Format
 	for _, p := range properties {
-		f := Format{Width: p.Width, Height: p.Height, Pixels: string(p.FrameFormat)}
-		i := slices.IndexFunc(all, func(g Format) bool {
+		f := inventory.Format{Width: p.Width, Height: p.Height, Pixels: string(p.FrameFormat)}
+		i := slices.IndexFunc(all, func(g inventory.Format) bool {
 			return g.Width == f.Width && g.Height == f.Height && g.Pixels == f.Pixels
 		})
 		if i < 0 {
@@ -229,27 +232,11 @@ func formats(properties []prop.Media) []Format {
 	for _, f := range all {
 		slices.Sort(f.Rates)
 	}
-	slices.SortFunc(all, func(a, b Format) int {
+	slices.SortFunc(all, func(a, b inventory.Format) int {
 		if d := a.Width*a.Height - b.Width*b.Height; d != 0 {
 			return d
 		}
 		return strings.Compare(a.Pixels, b.Pixels)
 	})
-	return all
-}
-
-func list() Inventory {
-	var all Inventory
-	problem := func(err error) {
-		if err != nil {
-			all.Problems = append(all.Problems, err.Error())
-		}
-	}
-	var err error
-	all.Cameras = cameras()
-	all.Microphones, all.Speakers, err = audioDevices()
-	problem(err)
-	all.Screens, err = screens()
-	problem(err)
 	return all
 }

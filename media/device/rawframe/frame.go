@@ -1,4 +1,5 @@
-package device
+// Package rawframe holds captured frames for encoders.
+package rawframe
 
 import (
 	"context"
@@ -6,37 +7,37 @@ import (
 	"time"
 )
 
-// minSide is the smallest width and height: one macroblock.
-const minSide = 16
+// MinSide is the smallest width and height: one macroblock.
+const MinSide = 16
 
-// rawFrame is a captured frame in 4:2:0 with even width and height.
-type rawFrame struct {
+// Frame is a captured frame in 4:2:0 with even width and height.
+type Frame struct {
 	image.YCbCr
-	at time.Time // capture time
+	At time.Time // capture time
 }
 
-// frameSlot holds the newest captured frame for the encoder, so that a slow encoder skips frames.
+// Slot holds the newest captured frame for the encoder, so that a slow encoder skips frames.
 // One goroutine captures and one encodes.
-type frameSlot struct {
-	free  chan *rawFrame
-	ready chan *rawFrame
+type Slot struct {
+	free  chan *Frame
+	ready chan *Frame
 }
 
-// newFrameSlot returns a slot with three frames: one that is captured, one that waits, one that is
+// NewSlot returns a slot with three frames: one that is captured, one that waits, one that is
 // encoded.
-func newFrameSlot() *frameSlot {
-	l := &frameSlot{free: make(chan *rawFrame, 3), ready: make(chan *rawFrame, 1)}
+func NewSlot() *Slot {
+	l := &Slot{free: make(chan *Frame, 3), ready: make(chan *Frame, 1)}
 	for range cap(l.free) {
-		l.free <- new(rawFrame)
+		l.free <- new(Frame)
 	}
 	return l
 }
 
-// acquire returns a frame to capture into. It does not block.
-func (l *frameSlot) acquire() *rawFrame { return <-l.free }
+// Acquire returns a frame to capture into. It does not block.
+func (l *Slot) Acquire() *Frame { return <-l.free }
 
-// publish makes p the newest frame.
-func (l *frameSlot) publish(p *rawFrame) {
+// Publish makes p the newest frame.
+func (l *Slot) Publish(p *Frame) {
 	select {
 	case old := <-l.ready:
 		l.free <- old
@@ -45,9 +46,9 @@ func (l *frameSlot) publish(p *rawFrame) {
 	l.ready <- p
 }
 
-// next waits for a frame newer than the one before. The caller calls release. It returns nil when
+// Next waits for a frame newer than the one before. The caller calls Release. It returns nil when
 // ctx ends.
-func (l *frameSlot) next(ctx context.Context) *rawFrame {
+func (l *Slot) Next(ctx context.Context) *Frame {
 	select {
 	case p := <-l.ready:
 		return p
@@ -56,21 +57,21 @@ func (l *frameSlot) next(ctx context.Context) *rawFrame {
 	}
 }
 
-// release returns a frame of next.
-func (l *frameSlot) release(p *rawFrame) { l.free <- p }
+// Release returns a frame of next.
+func (l *Slot) Release(p *Frame) { l.free <- p }
 
-// resize allocates the planes for another size.
-func (p *rawFrame) resize(width, height int) {
+// Resize allocates the planes for another size.
+func (p *Frame) Resize(width, height int) {
 	if p.Rect.Dx() == width && p.Rect.Dy() == height {
 		return
 	}
 	p.YCbCr = *image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
 }
 
-// copyFrom copies src, which is 4:2:0, without the last odd row and column: encoders need even
+// CopyFrom copies src, which is 4:2:0, without the last odd row and column: encoders need even
 // sizes.
-func (p *rawFrame) copyFrom(src *image.YCbCr) {
-	p.resize(src.Rect.Dx()&^1, src.Rect.Dy()&^1)
+func (p *Frame) CopyFrom(src *image.YCbCr) {
+	p.Resize(src.Rect.Dx()&^1, src.Rect.Dy()&^1)
 	copyRows(p.Y, p.YStride, src.Y, src.YStride, p.Rect.Dx(), p.Rect.Dy())
 	copyRows(p.Cb, p.CStride, src.Cb, src.CStride, p.Rect.Dx()/2, p.Rect.Dy()/2)
 	copyRows(p.Cr, p.CStride, src.Cr, src.CStride, p.Rect.Dx()/2, p.Rect.Dy()/2)
@@ -82,26 +83,26 @@ func copyRows(dst []byte, dstStride int, src []byte, srcStride, width, height in
 	}
 }
 
-// downscaler halves the width and height of a frame repeatedly, when a size is needed.
-type downscaler struct {
-	full    *rawFrame
-	smaller []rawFrame
+// Downscaler halves the width and height of a frame repeatedly, when a size is needed.
+type Downscaler struct {
+	full    *Frame
+	smaller []Frame
 	valid   int // number of smaller ones that are of this frame
 }
 
-// reset takes another frame, which must not change until the next reset.
-func (d *downscaler) reset(p *rawFrame) { d.full, d.valid = p, 0 }
+// Reset takes another frame, which must not change until the next Reset.
+func (d *Downscaler) Reset(p *Frame) { d.full, d.valid = p, 0 }
 
-// halved returns the frame with its sides halved so many times, as far as an encoder allows. The
-// result is valid until reset.
-func (d *downscaler) halved(times int) *rawFrame {
+// Halved returns the frame with its sides halved so many times, as far as an encoder allows. The
+// result is valid until Reset.
+func (d *Downscaler) Halved(times int) *Frame {
 	p := d.full
 	for i := range times {
-		if p.Rect.Dx() < 4*minSide || p.Rect.Dy() < 4*minSide {
+		if p.Rect.Dx() < 4*MinSide || p.Rect.Dy() < 4*MinSide {
 			break
 		}
 		if i == len(d.smaller) {
-			d.smaller = append(d.smaller, rawFrame{})
+			d.smaller = append(d.smaller, Frame{})
 		}
 		if i >= d.valid {
 			d.smaller[i].halve(p)
@@ -113,9 +114,9 @@ func (d *downscaler) halved(times int) *rawFrame {
 }
 
 // halve sets p to src with half of its width and height, rounded down to even.
-func (p *rawFrame) halve(src *rawFrame) {
-	p.resize(src.Rect.Dx()/2&^1, src.Rect.Dy()/2&^1)
-	p.at = src.at
+func (p *Frame) halve(src *Frame) {
+	p.Resize(src.Rect.Dx()/2&^1, src.Rect.Dy()/2&^1)
+	p.At = src.At
 	w, h := p.Rect.Dx(), p.Rect.Dy()
 	downscalePlane(p.Y, p.YStride, src.Y, src.YStride, w, h)
 	downscalePlane(p.Cb, p.CStride, src.Cb, src.CStride, w/2, h/2)
@@ -134,29 +135,29 @@ func downscalePlane(dst []byte, dstStride int, src []byte, srcStride, width, hei
 	}
 }
 
-// frameClock estimates capture times from arrival times. Arrival jitters with the load of the
+// Clock estimates capture times from arrival times. Arrival jitters with the load of the
 // machine, and a camera is regular: the estimate advances by the frame interval and follows arrival
 // slowly. It jumps to arrival where that is far off, since the camera has changed its rate or
 // skipped frames.
-type frameClock struct {
-	interval time.Duration // between frames, 0 if unknown
+type Clock struct {
+	Interval time.Duration // between frames, 0 if unknown
 	last     time.Time
 }
 
-// stamp returns the capture time of a frame by its arrival. The results increase.
-func (c *frameClock) stamp(arrival time.Time) time.Time {
-	if c.last.IsZero() || c.interval <= 0 {
+// Stamp returns the capture time of a frame by its arrival. The results increase.
+func (c *Clock) Stamp(arrival time.Time) time.Time {
+	if c.last.IsZero() || c.Interval <= 0 {
 		c.last = later(arrival, c.last)
 		return c.last
 	}
-	steps := max(1, arrival.Sub(c.last).Round(c.interval)/c.interval)
-	due := c.last.Add(steps * c.interval)
+	steps := max(1, arrival.Sub(c.last).Round(c.Interval)/c.Interval)
+	due := c.last.Add(steps * c.Interval)
 	off := arrival.Sub(due)
-	if off.Abs() > c.interval/3 {
+	if off.Abs() > c.Interval/3 {
 		c.last = later(arrival, c.last)
 		return c.last
 	}
-	c.interval += off / steps / 32
+	c.Interval += off / steps / 32
 	c.last = later(due.Add(off/8), c.last)
 	return c.last
 }
@@ -169,9 +170,9 @@ func later(t, last time.Time) time.Time {
 	return t
 }
 
-// convertBGRX converts pixels of four bytes, blue first, to BT.601 in limited range, which decoders
+// ConvertBGRX converts pixels of four bytes, blue first, to BT.601 in limited range, which decoders
 // assume by default. dst is 4:2:0 with even sides. A chroma sample is the mean of four pixels.
-func convertBGRX(dst *image.YCbCr, pixels []byte) {
+func ConvertBGRX(dst *image.YCbCr, pixels []byte) {
 	width, height := dst.Rect.Dx(), dst.Rect.Dy()
 	for y := 0; y < height; y += 2 {
 		top, bottom := pixels[y*width*4:], pixels[(y+1)*width*4:]
