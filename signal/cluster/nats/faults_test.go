@@ -265,8 +265,10 @@ func (c *faultyCluster) run(d time.Duration, seed uint64, first func()) (wrong [
 			}
 		}
 	}
+	took := c.now()
+	began := time.Now()
 	wrong = append(append(wrong, c.checkNames()...), c.checkMessages()...)
-	c.t.Logf("%s; faults: %v; %s", c.history.counts(), c.counts, c.now().Round(time.Second))
+	c.t.Logf("%s; faults: %v; %s, checked in %s", c.history.counts(), c.counts, took.Round(time.Second), time.Since(began).Round(time.Millisecond))
 	return wrong
 }
 
@@ -347,6 +349,130 @@ func TestHistoryOfUnfencedRelease(t *testing.T) {
 		if wrong := h.checkNames(); len(wrong) > 0 != unfenced {
 			t.Errorf("unfenced release %v: the checker has found %q", unfenced, wrong)
 		}
+	}
+}
+
+// TestNameChecker checks that the checker of names finds each defect, and accepts what faults may
+// lead to. The name has two sessions of node 1, whose lease may have ended from 10 to 20 seconds,
+// and two of node 2. The claim of session 4, with the secret of session 1, was not answered.
+func TestNameChecker(t *testing.T) {
+	t.Parallel()
+	claim := func(at, session, secret int, revision uint64) operation {
+		return operation{kind: opClaim, session: session, holder: secret, revision: revision, result: "ok", call: second(at)}
+	}
+	taken := func(at, session, secret, holder int) operation {
+		return operation{kind: opClaim, session: session, holder: secret, found: holder, result: "taken", call: second(at)}
+	}
+	lookup := func(at, found int) operation { return operation{kind: opLookup, found: found, call: second(at)} }
+	release := func(at, session int) operation { return operation{kind: opRelease, session: session, call: second(at)} }
+	for _, c := range []struct {
+		name       string
+		unanswered int // when session 4 claims; 0: never
+		operations []operation
+		want       bool
+	}{
+		{"claimed and released", 0, []operation{claim(1, 1, 0, 1), lookup(2, 1), release(3, 1), lookup(4, 0), claim(5, 3, 0, 3), lookup(6, 3)}, true},
+		{"two holders", 0, []operation{claim(1, 1, 0, 1), claim(2, 3, 0, 2)}, false},
+		{"taken with the secret", 0, []operation{claim(1, 1, 0, 1), claim(2, 3, 1, 2), lookup(3, 3)}, true},
+		{"taken with the secret of another session", 0, []operation{claim(1, 1, 0, 1), claim(2, 3, 2, 2)}, false},
+		{"an earlier revision", 0, []operation{claim(1, 1, 0, 2), claim(2, 3, 1, 1)}, false},
+		{"the holder before is found", 0, []operation{claim(1, 1, 0, 1), claim(2, 3, 1, 2), lookup(3, 1)}, false},
+		{"nobody is found", 0, []operation{claim(1, 1, 0, 1), lookup(2, 0)}, false},
+		{"a late release frees the claim of the successor", 0, []operation{claim(1, 1, 0, 1), claim(2, 3, 1, 2), release(3, 1), claim(4, 2, 0, 3)}, false},
+		{"taken by its holder", 0, []operation{claim(1, 1, 0, 1), taken(2, 3, 0, 1)}, true},
+		{"taken by the holder before", 0, []operation{claim(1, 1, 0, 1), claim(2, 3, 1, 2), taken(3, 2, 0, 1)}, false},
+		{"taken by a session whose secret was presented", 0, []operation{claim(1, 1, 0, 1), taken(2, 3, 1, 1)}, false},
+		{"taken while nobody holds it", 0, []operation{claim(1, 1, 0, 1), release(2, 1), taken(3, 3, 0, 1)}, false},
+		{"claimed after the end of the lease", 0, []operation{claim(1, 1, 0, 1), lookup(12, 0), claim(13, 3, 0, 2)}, true},
+		{"claimed after the lease was there again", 0, []operation{claim(1, 1, 0, 1), lookup(12, 0), claim(25, 3, 0, 2)}, false},
+		{"claimed of a node that keeps its lease", 0, []operation{claim(1, 3, 0, 1), claim(12, 1, 0, 2)}, false},
+		{"claimed back after the end of the lease", 0, []operation{claim(1, 1, 0, 1), claim(12, 3, 0, 2), release(13, 3), lookup(30, 1), taken(31, 4, 0, 1)}, true},
+		{"claimed back long after the end of the lease", 0, []operation{claim(1, 1, 0, 1), claim(12, 3, 0, 2), release(25, 3), lookup(30, 1)}, false},
+		{"claimed back before the end of the lease", 0, []operation{claim(1, 1, 0, 1), claim(2, 3, 1, 2), release(3, 3), lookup(4, 1)}, false},
+		{"the claim has its effect", 2, []operation{claim(1, 1, 0, 1), lookup(3, 4), claim(5, 3, 0, 3)}, true},
+		{"the claim has its effect later", 2, []operation{claim(1, 1, 0, 1), lookup(3, 1), lookup(30, 4)}, true},
+		{"the claim has its effect before it was made", 5, []operation{claim(1, 1, 0, 1), lookup(3, 4)}, false},
+		{"the claim has its effect against another session", 2, []operation{claim(1, 3, 0, 1), lookup(3, 4)}, false},
+		{"the claim has its effect and is undone unnoticed", 2, []operation{claim(1, 1, 0, 1), claim(30, 3, 0, 3)}, true},
+		{"the claim has no effect", 2, []operation{claim(1, 1, 0, 1), lookup(3, 1), release(4, 1), lookup(5, 0)}, true},
+		{"the claim is answered by nothing else", 2, []operation{claim(1, 3, 0, 1), claim(30, 1, 0, 3)}, false},
+		{"the claim takes the name of the dead node unnoticed", 12, []operation{claim(1, 2, 0, 1), claim(25, 3, 0, 3)}, true},
+	} {
+		h := checkedHistory()
+		if c.unanswered > 0 {
+			s := h.byNumber[3]
+			s.claimed, s.before, s.uncertain, s.mayClaim = false, 1, second(c.unanswered), &span{second(c.unanswered), second(c.unanswered) + disturbance}
+		}
+		for _, o := range c.operations {
+			o.name = "name"
+			h.add(o, o.call, o.call+500*time.Millisecond)
+		}
+		if wrong := h.checkNames(); len(wrong) == 0 != c.want {
+			t.Errorf("%s: got %q, want it accepted: %v", c.name, wrong, c.want)
+		}
+	}
+}
+
+func second(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// checkedHistory returns a history without operations on two nodes with two sessions each.
+func checkedHistory() *history {
+	h := newHistory()
+	var node *historyNode
+	for i := range 4 {
+		if i%2 == 0 {
+			node = &historyNode{killed: never}
+		}
+		h.byNumber = append(h.byNumber, &historySession{number: i + 1, node: node, name: "name", claimed: true, released: never, detached: never, uncertain: never})
+	}
+	h.byNumber[0].node.dead = []span{{second(10), second(20)}}
+	return h
+}
+
+// TestNameCheckerDecides checks that names can be checked after a minute in which 50 claims were
+// not answered and 50 sessions might have claimed their names back, in a history that is wrong
+// after that: the checker would have to try all orders if these were operations.
+func TestNameCheckerDecides(t *testing.T) {
+	t.Parallel()
+	for _, wrong := range []bool{false, true} {
+		h := checkedHistory()
+		h.byNumber[0].node.dead = []span{{second(60), second(120)}}
+		at, revision, holder := second(1), uint64(0), 0
+		add := func(o operation, d time.Duration) {
+			o.name = "name"
+			h.add(o, at, at+d)
+			at += 100 * time.Millisecond
+		}
+		session := func(node *historyNode) *historySession {
+			s := &historySession{number: len(h.byNumber) + 1, node: node, name: "name", claimed: true, released: never, detached: never, uncertain: never}
+			h.byNumber = append(h.byNumber, s)
+			return s
+		}
+		for i := range 100 {
+			s := session(h.byNumber[2*(i%2)].node)
+			revision++
+			add(operation{kind: opClaim, session: s.number, holder: holder, revision: revision, result: "ok"}, 50*time.Millisecond)
+			holder = s.number
+			for range 3 {
+				add(operation{kind: opLookup, found: holder}, 50*time.Millisecond)
+			}
+		}
+		at = max(at, second(60))
+		for range 50 {
+			s := session(h.byNumber[2].node)
+			s.claimed, s.before, s.uncertain, s.mayClaim = false, holder-1, at, &span{at, at + disturbance}
+			for range 8 {
+				add(operation{kind: opLookup, found: holder}, 500*time.Millisecond)
+			}
+		}
+		if wrong {
+			add(operation{kind: opLookup, found: 1}, 50*time.Millisecond)
+		}
+		began := time.Now()
+		if found := h.checkNames(); len(found) > 0 != wrong || strings.Contains(fmt.Sprint(found), "could not be checked") {
+			t.Errorf("a wrong history %v: got %q", wrong, found)
+		}
+		t.Logf("%d operations: checked in %s", len(h.operations), time.Since(began))
 	}
 }
 

@@ -38,6 +38,12 @@ type span struct{ from, to time.Duration }
 
 func (s span) overlaps(from, to time.Duration) bool { return s.from <= to && from <= s.to }
 
+// and returns the time that both spans have, and false if there is none.
+func (s span) and(o span) (both span, ok bool) {
+	both = span{max(s.from, o.from), min(s.to, o.to)}
+	return both, both.from <= both.to
+}
+
 func overlaps(spans []span, from, to time.Duration) bool {
 	return slices.ContainsFunc(spans, func(s span) bool { return s.overlaps(from, to) })
 }
@@ -45,7 +51,8 @@ func overlaps(spans []span, from, to time.Duration) bool {
 // historyNode is the process of a node.
 type historyNode struct {
 	*nodeProcess
-	killed  time.Duration // never unless it was
+	lease   time.Duration
+	killed  time.Duration // when it was, or its lease had ended before; never unless it was
 	renewed time.Duration // when the lease was renewed last
 	ended   int           // how often the lease has ended
 	dead    []span        // when the lease may have ended
@@ -69,6 +76,10 @@ type historySession struct {
 	// uncertain is when an answer to its claim or release did not come: from then on it may hold
 	// its name or not. Never unless that was so.
 	uncertain time.Duration
+	// mayClaim is when a claim that was not answered may have its effect; nil if it was answered.
+	// The session has it with the secret of the session before, 0 for none.
+	mayClaim *span
+	before   int
 }
 
 // pair is a sender and a receiver.
@@ -102,15 +113,17 @@ func (h *history) add(o operation, call, end time.Duration) {
 
 // start starts the process of a node.
 func (h *history) start(t testing.TB, o Options) *historyNode {
-	n := &historyNode{killed: never}
-	n.nodeProcess = startNodeProcess(t, o, func(e event) { h.event(n, o.Lease, e) })
+	n := &historyNode{lease: o.Lease, killed: never}
+	n.nodeProcess = startNodeProcess(t, o, func(e event) { h.event(n, e) })
 	return n
 }
 
 // kill ends the process of a node at once.
 func (h *history) kill(n *historyNode) {
 	h.mu.Lock()
-	n.killed = min(n.killed, h.now())
+	if n.killed = h.now(); n.renewed != 0 {
+		n.killed = min(n.killed, n.renewed+n.lease)
+	}
 	h.mu.Unlock()
 	n.end()
 }
@@ -126,13 +139,13 @@ func (h *history) traffic(from, to *historySession) *traffic {
 }
 
 // event records what a node reports by itself.
-func (h *history) event(n *historyNode, lease time.Duration, e event) {
+func (h *history) event(n *historyNode, e event) {
 	now := h.now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e.Renewed {
 		if e.Ended > n.ended {
-			n.dead = append(n.dead, span{n.renewed + lease, now + lateness})
+			n.dead = append(n.dead, span{n.renewed + n.lease, now + lateness})
 		}
 		n.renewed, n.ended = now-e.Age-50*time.Millisecond, e.Ended
 		return
@@ -189,24 +202,27 @@ func (h *history) claim(s, before *historySession) (result string) {
 	call := h.now()
 	e, ok := s.node.do(c)
 	if ok {
-		o.result = e.Result
+		o.result, o.revision = e.Result, e.Revision
 	}
 	end := h.now()
 	switch o.result {
 	case "unavailable": // it may have an effect, also later, which is undone
-		h.add(o, call, end+lateness)
 		h.mu.Lock()
-		s.uncertain = call
+		s.uncertain, s.mayClaim, s.before = call, &span{call, end + disturbance}, o.holder
 		h.mu.Unlock()
+		return o.result
 	case "taken":
+		h.mu.Lock()
+		if holder := h.sessions[e.Session]; holder != nil {
+			o.found = holder.number
+		}
+		h.mu.Unlock()
 		if e.Session.Node == s.id.Node {
 			h.addLocal(o, call, end)
-			break
+			return o.result
 		}
-		fallthrough
-	default:
-		h.add(o, call, end)
 	}
+	h.add(o, call, end)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.claimed = o.result == "ok"
@@ -264,7 +280,7 @@ func (h *history) lookup(n *historyNode, name string) (found *historySession, er
 	if found == nil {
 		return nil, fmt.Errorf("session %s, which holds %s, does not exist", e.Session, name)
 	}
-	o.holder = found.number
+	o.found = found.number
 	if found.node == n {
 		h.addLocal(o, call, end)
 	} else {
@@ -289,46 +305,76 @@ func (h *history) send(s, to *historySession) {
 }
 
 const (
-	// lateness is how long after the end of a fault a node may need to find out about it, and a
-	// request that was not answered to have its effect.
+	// lateness is how long after the end of a fault a node may need to find out about it.
 	lateness = 5 * time.Second
 	// staleness is how long a session that has lost its name to another node may be found by its
-	// own, and disturbance how long that may be so if the other node was disturbed.
+	// own, and disturbance how long that may be so if the other node was disturbed, and how long a
+	// request that was not answered may take to have its effect.
 	staleness   = 3 * time.Second
 	disturbance = 80 * time.Second
 	// resolution bounds the time in which a message has arrived, or its sender is informed.
 	resolution = 20 * time.Second
 )
 
-// operation is the input of a step of the model. Sessions are numbered from 1.
+// operation is the input of a step of the model: one whose effect is known. Sessions are numbered
+// from 1.
 type operation struct {
 	kind      operationKind
 	name      string
 	session   int
-	holder    int // claim: whose secret is presented; lookup: the result; 0 for none
+	holder    int    // claim: whose secret is presented, 0 for none
+	found     int    // lookup, and claim of a taken name: who holds it, 0 for nobody
+	revision  uint64 // of the key after a claim
 	result    string
 	call, end time.Duration
 }
 
 func (o operation) String() string {
-	return fmt.Sprintf("%s to %s: %s of %s, session %d, holder %d, %s", o.call.Round(time.Millisecond), o.end.Round(time.Millisecond), o.kind, o.name, o.session, o.holder, o.result)
+	return fmt.Sprintf("%s to %s: %s of %s, session %d, secret of %d, found %d, revision %d, %s",
+		o.call.Round(time.Millisecond), o.end.Round(time.Millisecond), o.kind, o.name, o.session, o.holder, o.found, o.revision, o.result)
 }
 
 type operationKind string
 
 const (
-	opClaim    operationKind = "claim"
-	opRelease  operationKind = "release"
-	opLookup   operationKind = "lookup"
-	opReassert operationKind = "reassert" // a name that is free returns to a session that held it
+	opClaim   operationKind = "claim"
+	opRelease operationKind = "release"
+	opLookup  operationKind = "lookup"
 )
 
-// model is a register for each name: which session holds it, 0 for none.
-func (h *history) model() porcupine.Model {
+// holding is a state of the model: which session holds a name.
+type holding struct {
+	session  int           // 0 for none
+	since    time.Duration // at the earliest
+	revision uint64        // of the latest claim
+}
+
+// registers is the model of a history: a register for each name.
+//
+// What nobody has observed is no operation of the model, as the checker would have to try each such
+// operation at any time and in any order: a claim without an answer, a name that returns to a
+// session whose node had lost its lease, a name that is free because a lease has ended. Instead,
+// a step takes place from each state that such changes may have led to by then.
+type registers struct {
+	sessions []*historySession // the first has number 1
+	unknown  []*historySession // those of the name whose claim has got no answer
+}
+
+func (h *history) registers(name string) *registers {
+	r := &registers{sessions: h.byNumber}
+	for _, s := range h.byNumber {
+		if s.name == name && s.mayClaim != nil {
+			r.unknown = append(r.unknown, s)
+		}
+	}
+	return r
+}
+
+func (r *registers) model() porcupine.Model {
 	return (&porcupine.NondeterministicModel{
-		Init: func() []any { return []any{0} },
+		Init: func() []any { return []any{holding{}} },
 		Step: func(state, input, _ any) (next []any) {
-			for _, s := range h.step(state.(int), input.(operation)) {
+			for _, s := range r.step(state.(holding), input.(operation)) {
 				next = append(next, s)
 			}
 			return next
@@ -337,40 +383,72 @@ func (h *history) model() porcupine.Model {
 	}).ToModel()
 }
 
-func (h *history) step(state int, o operation) []int {
-	may, dead := state == 0 || state == o.session || state == o.holder, false
-	if state != 0 {
-		s := h.byNumber[state-1]
-		dead = s.node.mayBeDead(o.call, o.end) || s.uncertain <= o.end
+// step returns the states after an operation; none if the operation cannot follow.
+func (r *registers) step(h holding, o operation) []holding {
+	free, dead := r.mayBeFree(h, o.end), false
+	if h.session != 0 {
+		dead = r.sessions[h.session-1].node.mayBeDead(o.call, o.end)
 	}
-	switch o.kind {
-	case opClaim:
-		switch {
-		case o.result == "ok" && (may || dead):
-			return []int{o.session}
-		case o.result == "taken" && !may:
-			return []int{state}
-		case o.result == "unavailable" && (may || dead):
-			return []int{state, o.session}
-		case o.result == "unavailable":
-			return []int{state}
+	switch {
+	case o.kind == opClaim && o.result == "ok":
+		if (free || dead || h.session == o.holder) && o.revision > h.revision {
+			return []holding{{o.session, o.call, o.revision}}
 		}
-	case opRelease:
-		if state == o.session {
-			return []int{0}
+	case o.kind == opRelease:
+		if h.session == o.session {
+			return []holding{{0, o.call, h.revision}}
 		}
-		return []int{state}
-	case opReassert:
-		if state == 0 {
-			return []int{0, o.session}
+		return []holding{h}
+	case o.found == 0 && o.kind == opLookup:
+		var next []holding
+		if free {
+			next = append(next, holding{0, h.since, h.revision})
 		}
-		return []int{state}
-	case opLookup:
-		if state == o.holder || o.holder == 0 && dead {
-			return []int{state}
+		if dead || h.session != 0 && r.sessions[h.session-1].uncertain <= o.end {
+			next = append(next, h)
+		}
+		return next
+	case o.found == h.session:
+		if o.kind == opLookup || o.found != o.holder {
+			return []holding{h}
+		}
+	case free && (o.kind == opLookup || o.found != o.holder):
+		if since, ok := r.mayHold(r.sessions[o.found-1], span{h.since, o.end}); ok {
+			return []holding{{o.found, since, h.revision}}
 		}
 	}
 	return nil
+}
+
+// mayBeFree reports whether a name may have no holder at a time: not the one that it had, since a
+// claim without an answer may have taken it, and was undone.
+func (r *registers) mayBeFree(h holding, at time.Duration) bool {
+	if h.session == 0 {
+		return true
+	}
+	s := r.sessions[h.session-1]
+	if s.uncertain <= at {
+		return true
+	}
+	return slices.ContainsFunc(r.unknown, func(u *historySession) bool {
+		when, ok := u.mayClaim.and(span{h.since, at})
+		return ok && (u.before == h.session || s.node.mayBeDead(when.from, when.to))
+	})
+}
+
+// mayHold reports whether a session may have got a free name, within a time, by a claim without an
+// answer, or because its node has a lease again. It returns when, at the earliest.
+func (r *registers) mayHold(s *historySession, within span) (since time.Duration, ok bool) {
+	if s.mayClaim != nil {
+		when, ok := s.mayClaim.and(within)
+		return when.from, ok
+	}
+	for _, d := range s.node.dead {
+		if when, ok := d.and(within); ok && s.claimed && s.released > d.from {
+			return when.from, true
+		}
+	}
+	return 0, false
 }
 
 // checkNames checks that no name had two holders, that none was lost, and that a release frees its
@@ -383,16 +461,8 @@ func (h *history) checkNames() (wrong []string) {
 		name := o.Input.(operation).name
 		byName[name] = append(byName[name], o)
 	}
-	for _, s := range h.byNumber {
-		for _, d := range s.node.dead {
-			if s.claimed && s.released > d.from { // if the name was taken and is free again, it is claimed again
-				o := operation{kind: opReassert, name: s.name, session: s.number, call: d.from, end: d.to}
-				byName[s.name] = append(byName[s.name], porcupine.Operation{Input: o, Call: int64(o.call), Return: int64(o.end)})
-			}
-		}
-	}
 	for name, operations := range byName {
-		result, info := porcupine.CheckOperationsVerbose(h.model(), operations, time.Minute)
+		result, info := porcupine.CheckOperationsVerbose(h.registers(name).model(), operations, time.Minute)
 		switch result {
 		case porcupine.Illegal:
 			wrong = append(wrong, fmt.Sprintf("no order of the operations on %s is that of one holder at a time: %s", name, around(operations, info)))

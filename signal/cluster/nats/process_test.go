@@ -40,14 +40,15 @@ type command struct {
 
 // event is the answer to a command, or a message that a session has received.
 type event struct {
-	ID      int
-	Session cluster.SessionID // of attach, lookup, the holder of a taken name, and the receiver of a message
-	Result  string            // of claim, lookup and ready: ok, taken, absent or unavailable
-	Gones   int               // of send: how often the sender had received Gone from the receiver
-	Message *receivedMessage
-	Renewed bool          // the lease was renewed
-	Age     time.Duration // with Renewed: since then
-	Ended   int           // with Renewed: how often the lease has ended
+	ID       int
+	Session  cluster.SessionID // of attach, lookup, the holder of a taken name, and the receiver of a message
+	Result   string            // of claim, lookup and ready: ok, taken, absent or unavailable
+	Revision uint64            // of a claim that succeeded: of the key
+	Gones    int               // of send: how often the sender had received Gone from the receiver
+	Message  *receivedMessage
+	Renewed  bool          // the lease was renewed
+	Age      time.Duration // with Renewed: since then
+	Ended    int           // with Renewed: how often the lease has ended
 }
 
 type receivedMessage struct {
@@ -180,6 +181,9 @@ func (h *nodeHost) execute(c command) {
 			e := event{ID: c.ID, Result: resultOf(err)}
 			if taken := (*cluster.TakenError)(nil); errors.As(err, &taken) {
 				e.Session = taken.Holder
+			}
+			if err == nil {
+				_, e.Revision, _ = n.names.holder(claim.Name)
 			}
 			emit(e)
 		})
