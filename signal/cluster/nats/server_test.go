@@ -69,8 +69,15 @@ type user struct {
 
 func signIn(t *testing.T, url, name string) *user {
 	t.Helper()
+	return signInWith(t, url, name, client.Options{})
+}
+
+// signInWith signs a client in that resumes its session.
+func signInWith(t *testing.T, url, name string, o client.Options) *user {
+	t.Helper()
 	u := &user{t: t, name: name, states: make(chan client.State, 100)}
-	c, err := client.Dial(t.Context(), url, &client.Options{Resume: true, NoPacing: true, OnState: func(s client.State) { u.states <- s }})
+	o.Resume, o.NoPacing, o.OnState = true, true, func(s client.State) { u.states <- s }
+	c, err := client.Dial(t.Context(), url, &o)
 	if err != nil {
 		t.Fatal(err)
 	}
