@@ -78,8 +78,9 @@ func TestLoginDuringElection(t *testing.T) {
 	l.cut()
 	logins := make(map[string]chan error)
 	for name, url := range map[string]string{"carol": a.web.URL, "bob": a.web.URL} {
-		logins[name] = make(chan error, 1)
-		go func() { logins[name] <- tryLogin(t, url, name) }()
+		result := make(chan error, 1)
+		logins[name] = result
+		go func() { result <- tryLogin(t, url, name) }()
 	}
 	// The user sends meanwhile, to find the way of the message after the election.
 	alice.send(signal.ICECandidate, "bob", "4")

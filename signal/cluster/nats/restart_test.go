@@ -5,6 +5,7 @@ package nats_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,9 +26,20 @@ type original struct {
 	name    string
 }
 
-// signIn connects and signs in. The reply to it is the first message; the relay dialect has none,
-// but for a message to oneself.
+// signIn connects and signs in.
 func (o *original) signIn(address string) {
+	o.t.Helper()
+	if reply := o.trySignIn(address); reply != signedIn {
+		o.t.Fatalf("login of %s: got %s", o.name, reply)
+	}
+}
+
+// signedIn is the reply to a login.
+const signedIn = `{"type":"login","success":true}`
+
+// trySignIn connects and signs in. It returns the reply, in place of which a message to oneself
+// comes back in the relay dialect.
+func (o *original) trySignIn(address string) (reply string) {
 	o.t.Helper()
 	ws, _, err := websocket.DefaultDialer.Dial("ws://"+address, nil)
 	if err != nil {
@@ -36,13 +48,17 @@ func (o *original) signIn(address string) {
 	o.t.Cleanup(func() { _ = ws.Close() })
 	_ = ws.SetReadDeadline(time.Now().Add(patience))
 	o.Conn = ws
-	if o.dialect == signal.DialectCall {
-		o.write(`{"type":"login","name":%q}`, o.name)
-		o.wants(`{"type":"login","success":true}`)
-		return
+	if o.dialect == signal.DialectRelay {
+		o.write(`{"inst":"init","id":%q}`, o.name)
+		o.quiet()
+		return signedIn
 	}
-	o.write(`{"inst":"init","id":%q}`, o.name)
-	o.quiet()
+	o.write(`{"type":"login","name":%q}`, o.name)
+	_, frame, err := o.ReadMessage()
+	if err != nil {
+		o.t.Fatalf("login of %s: %v", o.name, err)
+	}
+	return string(frame)
 }
 
 func (o *original) write(format string, values ...any) {
@@ -103,25 +119,44 @@ func (o *original) quiet() {
 	o.wants(`{"to":"oneself"}`)
 }
 
-// TestRestartOfOriginals restarts the servers of two clients as the original programs are, one
-// after the other, during a call. The client of a server that drains is closed with 1012, and has
-// its name again as soon as it signs in elsewhere. Its peer gets nothing: no leave, and no error
-// for what it still sends. The next offer, of either, opens the call again.
+// startOriginals starts three servers, and a call of alice at the first with bob at the second.
+func startOriginals(t *testing.T, dialect signal.Dialect) (servers []*serverProcess, alice, bob *original) {
+	t.Helper()
+	nats := natstest.Start(t, natsserver.Options{})
+	for range 3 {
+		servers = append(servers, startServerProcess(t, nats.URL))
+	}
+	alice, bob = &original{t: t, dialect: dialect, name: "alice"}, &original{t: t, dialect: dialect, name: "bob"}
+	alice.signIn(servers[0].address)
+	bob.signIn(servers[1].address)
+	alice.opens(bob)
+	return servers, alice, bob
+}
+
+// opens opens a call.
+func (o *original) opens(peer *original) {
+	o.t.Helper()
+	o.send(signal.Offer, peer.name)
+	peer.gets(signal.Offer, o)
+	peer.send(signal.Answer, o.name)
+	o.gets(signal.Answer, peer)
+	for _, pair := range [][2]*original{{peer, o}, {o, peer}} {
+		pair[0].send(signal.ICECandidate, pair[1].name)
+		pair[1].gets(signal.ICECandidate, pair[0])
+	}
+}
+
+// TestRestartOfOriginals drains the servers of two clients as the original programs are, one after
+// the other, during a call. The client of a server that drains is closed with 1012, and has its
+// name again as soon as it signs in elsewhere. Its peer gets nothing: no leave, and no error for
+// what it still sends. The next offer, of either, opens the call again.
 func TestRestartOfOriginals(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
 		t.Run(string(dialect), func(t *testing.T) {
 			t.Parallel()
-			nats := natstest.Start(t, natsserver.Options{})
-			servers := []*serverProcess{startServerProcess(t, nats.URL), startServerProcess(t, nats.URL), startServerProcess(t, nats.URL)}
-			users := []*original{{t: t, dialect: dialect, name: "alice"}, {t: t, dialect: dialect, name: "bob"}}
-			for i, u := range users {
-				u.signIn(servers[i].address)
-			}
-			users[0].send(signal.Offer, "bob")
-			users[1].gets(signal.Offer, users[0])
-			users[1].send(signal.Answer, "alice")
-			users[0].gets(signal.Answer, users[1])
+			servers, alice, bob := startOriginals(t, dialect)
+			users := []*original{alice, bob}
 			for i, moved := range users {
 				peer := users[1-i]
 				_ = servers[i].stdin.Close() // the server drains
@@ -140,16 +175,42 @@ func TestRestartOfOriginals(t *testing.T) {
 				peer.send(signal.ICECandidate, moved.name) // of the call before
 				peer.quiet()
 				moved.quiet()
-
-				peer.send(signal.Offer, moved.name)
-				moved.gets(signal.Offer, peer)
-				moved.send(signal.Answer, peer.name)
-				peer.gets(signal.Answer, moved)
-				moved.send(signal.ICECandidate, peer.name)
-				peer.gets(signal.ICECandidate, moved)
-				peer.send(signal.ICECandidate, moved.name)
-				moved.gets(signal.ICECandidate, peer)
+				peer.opens(moved)
 			}
+		})
+	}
+}
+
+// TestKillOfOriginals kills the server of a client as the original programs are, during a call. In
+// the relay dialect it has its name at once, since every login takes the name. In the call dialect
+// it has no secret to prove that the name is its own, and is asked to come again until the lease of
+// the server has ended; then its peer gets a leave, at the latest before the next offer.
+func TestKillOfOriginals(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
+		t.Run(string(dialect), func(t *testing.T) {
+			t.Parallel()
+			servers, alice, bob := startOriginals(t, dialect)
+			servers[0].kill()
+			began := time.Now()
+			reply, refusals := alice.trySignIn(servers[2].address), 0
+			for ; reply != signedIn; refusals++ {
+				if !strings.Contains(reply, `"success":false`) || !strings.Contains(reply, `"code":"unavailable"`) || time.Since(began) > patience {
+					t.Fatalf("login of alice at another server, after %s: got %s", time.Since(began), reply)
+				}
+				reply = alice.trySignIn(servers[2].address)
+			}
+			if took := time.Since(began); dialect == signal.DialectRelay && took > testLease/2 || dialect == signal.DialectCall && refusals == 0 {
+				t.Errorf("login of alice at another server took %s, with %d refusals; the lease is of %s", took, refusals, testLease)
+			}
+			alice.send(signal.Offer, "bob")
+			if dialect == signal.DialectCall {
+				if _, frame, err := bob.ReadMessage(); err != nil || !strings.HasPrefix(string(frame), `{"type":"leave","name":"alice"`) {
+					t.Fatalf("bob received %s, %v, want a leave", frame, err)
+				}
+			}
+			bob.gets(signal.Offer, alice)
+			bob.opens(alice)
 		})
 	}
 }
