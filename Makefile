@@ -3,7 +3,7 @@
 # make cluster  runs three servers as one behind a load balancer
 # make test   installs what the tests need, checks and tests everything
 # make quick  tests everything that needs Go only
-.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests clean
+.PHONY: build demo cluster test quick docs deps lint builds check faults fuzz bulk formats glare interop whip-servers reports lab codecs attacks cuts cluster-calls cluster-faults bench-signal bench-cluster bench-calls bench-audio bench-channels bench-setup bench-data bench-media bench-tab sctp-tests dtls-tests clean
 
 # The richest build that this machine can do: gcc and g++ for camera, microphone,
 # screen, H.264 and Opus, and libvpx-dev on top of that for VP8 and VP9.
@@ -215,6 +215,11 @@ sctp-tests:
 	copy=$$(mktemp -d) && trap 'rm -rf $$copy' EXIT && cp -r peer/third_party/sctp/. $$copy && \
 	original=$$(cd $$copy && go mod download -json github.com/pion/sctp@v1.11.1 | sed -n 's/.*"Dir": "\(.*\)",/\1/p') && \
 	cp $$original/*_test.go $$copy && chmod -R u+w $$copy && patch -d $$copy -p0 <peer/third_party/sctp-tests.patch && cd $$copy && go test -count=1 .
+
+# The tests of pion/dtls against the changed copy in peer/third_party.
+dtls-tests:
+	copy=$$(mktemp -d) && trap 'rm -rf $$copy' EXIT && original=$$(cd $$copy && go mod download -json github.com/pion/dtls/v3@v3.1.8 | sed -n 's/.*"Dir": "\(.*\)",/\1/p') && \
+	cp -r $$original/. $$copy && chmod -R u+w $$copy && cp -r peer/third_party/dtls/. $$copy && cd $$copy && go test -count=1 ./...
 
 # That channels of a call can be opened and closed without end.
 bench-channels:

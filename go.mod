@@ -112,4 +112,7 @@ tool (
 	honnef.co/go/tools/cmd/staticcheck
 )
 
-replace github.com/pion/sctp => ./peer/third_party/sctp
+replace (
+	github.com/pion/dtls/v3 => ./peer/third_party/dtls
+	github.com/pion/sctp => ./peer/third_party/sctp
+)
