@@ -24,7 +24,7 @@ func TestCopies(t *testing.T) {
 		added                 []string // files that the original does not have
 	}{
 		{"sctp", "github.com/pion/sctp", "v1.11.1", []string{"congestion.go"}},
-		{"dtls", "github.com/pion/dtls/v3", "v3.1.8", nil},
+		{"dtls", "github.com/pion/dtls/v3", "v3.1.8", []string{"direct.go"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, section, found := strings.Cut(string(readme), "\n## "+c.name+"\n")

@@ -77,7 +77,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "`NUMBER` of rounds; the median counts")
 	flag.DurationVar(&o.span, "span", 5*time.Second, "`TIME` of each measurement")
 	flag.StringVar(&o.only, "only", "", "only who has `TEXT` in its name")
-	flag.StringVar(&o.network, "network", "", "only where `TEXT` is in the name of the network")
+	flag.StringVar(&o.network, "network", "", "only the network of the name `TEXT`, or those whose names contain it")
 	end := flag.Bool("end", false, "be one end of a call, driven by stdin")
 	flag.Parse()
 	var again bool
@@ -126,10 +126,15 @@ func networks() []network {
 	}
 }
 
+// isNetwork reports whether a network has the name.
+func isNetwork(name string) bool {
+	return slices.ContainsFunc(networks(), func(n network) bool { return n.name == name })
+}
+
 func run(o options) error {
 	fmt.Println("| | network | Mbit/s | added delay, ms | CPU s/GB, sender | receiver | TCP CUBIC, Mbit/s |\n|---|---|---:|---:|---:|---:|---:|")
 	for _, n := range networks() {
-		if strings.Contains(n.name, o.network) {
+		if o.network == n.name || strings.Contains(n.name, o.network) && !isNetwork(o.network) {
 			if err := o.compare(n); err != nil {
 				return fmt.Errorf("%s: %w", n.name, err)
 			}

@@ -85,6 +85,7 @@ type Conn struct {
 
 	readDeadline  *deadline.Deadline
 	writeDeadline *deadline.Deadline
+	directWrite   directWrite
 
 	log logging.LeveledLogger
 
@@ -497,23 +498,18 @@ func (c *Conn) Write(payload []byte) (int, error) {
 		return 0, err
 	}
 
-	ctx, cancel := c.contextWithClose(c.writeDeadline)
-	defer cancel()
-
-	return len(payload), c.writePackets(ctx, []*packet{
-		{
-			record: &recordlayer.RecordLayer{
-				Header: recordlayer.Header{
-					Epoch:   c.state.getLocalEpoch(),
-					Version: protocol.Version1_2,
-				},
-				Content: &protocol.ApplicationData{
-					Data: payload,
-				},
+	return len(payload), c.writeDirectly(&packet{
+		record: &recordlayer.RecordLayer{
+			Header: recordlayer.Header{
+				Epoch:   c.state.getLocalEpoch(),
+				Version: protocol.Version1_2,
 			},
-			shouldWrapCID: len(c.state.remoteConnectionID) > 0,
-			shouldEncrypt: true,
+			Content: &protocol.ApplicationData{
+				Data: payload,
+			},
 		},
+		shouldWrapCID: len(c.state.remoteConnectionID) > 0,
+		shouldEncrypt: true,
 	})
 }
 
@@ -642,68 +638,6 @@ func (c *Conn) cacheHandshakePacket(pkt *packet, dtlsHandshake *handshake.Handsh
 	)
 
 	return nil
-}
-
-type closeContext struct {
-	context.Context //nolint:containedctx
-	done            chan struct{}
-	errMu           sync.RWMutex
-	err             error
-	doneOnce        sync.Once
-}
-
-func (c *closeContext) Done() <-chan struct{} {
-	return c.done
-}
-
-func (c *closeContext) Err() error {
-	c.errMu.RLock()
-	err := c.err
-	c.errMu.RUnlock()
-	if err != nil {
-		return err
-	}
-
-	return c.Context.Err()
-}
-
-func (c *closeContext) close(err error) {
-	c.doneOnce.Do(func() {
-		c.errMu.Lock()
-		c.err = err
-		c.errMu.Unlock()
-		close(c.done)
-	})
-}
-
-func (c *Conn) contextWithClose(ctx context.Context) (context.Context, context.CancelFunc) {
-	closeCtx := &closeContext{
-		Context: ctx,
-		done:    make(chan struct{}),
-	}
-	stop := make(chan struct{})
-	go func() {
-		select {
-		case <-c.closed.Done():
-			closeCtx.close(context.Canceled)
-		case <-ctx.Done():
-			err := ctx.Err()
-			if err == nil {
-				err = context.DeadlineExceeded
-			}
-			closeCtx.close(err)
-		case <-stop:
-		}
-	}()
-
-	var stopOnce sync.Once
-	cancel := func() {
-		stopOnce.Do(func() {
-			close(stop)
-		})
-	}
-
-	return closeCtx, cancel
 }
 
 func (c *Conn) compactRawPackets(rawPackets [][]byte) [][]byte {
@@ -926,7 +860,10 @@ func (c *Conn) readAndBuffer(ctx context.Context) error { //nolint:cyclop
 	defer poolReadBuffer.Put(bufptr)
 
 	b := *bufptr
-	i, rAddr, err := c.nextConn.ReadFromContext(ctx, b)
+	i, rAddr, err := c.nextConn.Conn().ReadFrom(b)
+	if e := ctx.Err(); e != nil && i == 0 {
+		err = e
+	}
 	if err != nil {
 		return netError(err)
 	}
@@ -1329,6 +1266,7 @@ func (c *Conn) handshake(
 			cancel()
 		}()
 		defer handshakeLoopsFinished.Done()
+		defer c.interruptReads(ctxRead)()
 		for {
 			if err := c.readAndBuffer(ctxRead); err != nil { //nolint:nestif
 				var alertErr *alertError
@@ -1429,6 +1367,7 @@ func (c *Conn) close(byUser bool) error {
 	isClosed := c.isConnectionClosed()
 	if !isClosed {
 		c.closed.Close()
+		c.interruptDirectWrite()
 	}
 	c.closeLock.Unlock()
 
@@ -1507,6 +1446,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline implements net.Conn.SetWriteDeadline.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.writeDeadline.Set(t)
+	c.interruptDirectWrite()
 	// Write deadline is also fully managed by this layer.
 	return nil
 }

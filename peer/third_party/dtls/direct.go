@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: 2026 The Pion community <https://pion.ly>
+// SPDX-License-Identifier: MIT
+
+package dtls
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+var interrupt = time.Unix(0, 1) //nolint:gochecknoglobals
+
+// directWrite is a Write in progress. It writes to the underlying net.PacketConn without a goroutine
+// that waits for the deadline or Close; one is started only when either comes while the Write is in
+// progress.
+type directWrite struct {
+	mu         sync.Mutex
+	inProgress bool
+	done       chan struct{} // closed at the end of the Write; nil without a goroutine that waits for it
+	waiting    sync.WaitGroup
+}
+
+// writeDirectly writes a record with application data.
+func (c *Conn) writeDirectly(pkt *packet) error {
+	c.writeLock.Lock()
+	defer c.writeLock.Unlock()
+
+	rawPackets, rAddr, err := c.prepareRawPackets([]*packet{pkt})
+	if err != nil {
+		return err
+	}
+
+	c.directWrite.start()
+	defer c.directWrite.end()
+	if _, ok := c.writeDeadline.Deadline(); ok || c.isConnectionClosed() {
+		c.interruptDirectWrite()
+	}
+
+	for _, raw := range rawPackets {
+		n, err := c.nextConn.Conn().WriteTo(raw, rAddr)
+		if e := c.writeDeadline.Err(); e != nil && n == 0 {
+			err = e
+		}
+		if err != nil {
+			if n == 0 && c.isConnectionClosed() {
+				return ErrConnClosed
+			}
+
+			return netError(err)
+		}
+	}
+
+	return nil
+}
+
+func (d *directWrite) start() {
+	d.mu.Lock()
+	d.inProgress = true
+	d.mu.Unlock()
+}
+
+// end waits until the deadline of the underlying connection has been reset.
+func (d *directWrite) end() {
+	d.mu.Lock()
+	d.inProgress = false
+	done := d.done
+	d.done = nil
+	d.mu.Unlock()
+
+	if done != nil {
+		close(done)
+		d.waiting.Wait()
+	}
+}
+
+// interruptDirectWrite ends a Write in progress at the write deadline, or now if the connection is
+// closed.
+func (c *Conn) interruptDirectWrite() {
+	d := &c.directWrite
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.inProgress {
+		return
+	}
+	if d.done == nil {
+		d.done = make(chan struct{})
+	}
+	done := d.done
+	d.waiting.Add(1)
+	go func() {
+		defer d.waiting.Done()
+		select {
+		case <-c.closed.Done():
+		case <-c.writeDeadline.Done():
+		case <-done:
+			return
+		}
+		if err := c.nextConn.Conn().SetWriteDeadline(interrupt); err != nil {
+			return
+		}
+		<-done
+		_ = c.nextConn.Conn().SetWriteDeadline(time.Time{})
+	}()
+}
+
+// interruptReads ends reads of the underlying connection once ctx is done. The result, which must be
+// called after the last of them, resets its deadline.
+func (c *Conn) interruptReads(ctx context.Context) func() {
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		_ = c.nextConn.Conn().SetReadDeadline(interrupt)
+	})
+
+	return func() {
+		if !stop() {
+			<-interrupted
+			_ = c.nextConn.Conn().SetReadDeadline(time.Time{})
+		}
+	}
+}

@@ -1,0 +1,189 @@
+// SPDX-FileCopyrightText: 2026 The Pion community <https://pion.ly>
+// SPDX-License-Identifier: MIT
+
+package dtls
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/dtls/v3/pkg/crypto/selfsign"
+)
+
+// stuckConn is a UDP socket whose writes, once it is stuck, wait for a deadline or Close.
+type stuckConn struct {
+	net.PacketConn
+	stuck   atomic.Bool
+	waiting chan struct{} // receives a value when a write waits
+
+	mu       sync.Mutex // guards the following
+	deadline *sync.Cond
+	passed   bool
+}
+
+func newStuckConn(t *testing.T) *stuckConn {
+	t.Helper()
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stuckConn{PacketConn: conn, waiting: make(chan struct{}, 1)}
+	s.deadline = sync.NewCond(&s.mu)
+
+	return s
+}
+
+type timeoutError struct{ error }
+
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
+
+func (s *stuckConn) WriteTo(b []byte, to net.Addr) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.stuck.Load() && !s.passed {
+		select {
+		case s.waiting <- struct{}{}:
+		default:
+		}
+		s.deadline.Wait()
+	}
+	if s.passed {
+		s.stuck.Store(false) // Close writes an alert
+
+		return 0, timeoutError{errors.New("deadline")}
+	}
+
+	return s.PacketConn.WriteTo(b, to)
+}
+
+func (s *stuckConn) SetWriteDeadline(t time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.passed = !t.IsZero() && time.Until(t) <= 0
+	s.deadline.Broadcast()
+
+	return nil
+}
+
+// directPair returns two connected ends, of which the first writes to the first socket.
+func directPair(t *testing.T) (*Conn, *Conn, *stuckConn) {
+	t.Helper()
+	certificate, err := selfsign.GenerateSelfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &Config{Certificates: []tls.Certificate{certificate}, InsecureSkipVerify: true}
+	ours, theirs := newStuckConn(t), newStuckConn(t)
+	client, err := Client(ours, theirs.LocalAddr(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := Server(theirs, ours.LocalAddr(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() { failed <- server.HandshakeContext(ctx) }()
+	if err := errors.Join(client.HandshakeContext(ctx), <-failed); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close(); _ = server.Close() })
+
+	return client, server, ours
+}
+
+func TestDirectWriteIsInterrupted(t *testing.T) {
+	for name, c := range map[string]struct {
+		interrupt func(*Conn) error
+		want      error
+	}{
+		"closed":             {(*Conn).Close, ErrConnClosed},
+		"deadline passed":    {func(c *Conn) error { return c.SetWriteDeadline(time.Unix(1, 0)) }, context.DeadlineExceeded},
+		"deadline of future": {func(c *Conn) error { return c.SetWriteDeadline(time.Now().Add(5 * time.Millisecond)) }, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server, socket := directPair(t)
+			socket.stuck.Store(true)
+			failed := make(chan error, 1)
+			go func() {
+				_, err := client.Write([]byte("stuck"))
+				failed <- err
+			}()
+			<-socket.waiting
+			if err := c.interrupt(client); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-failed:
+				if !errors.Is(err, c.want) {
+					t.Errorf("Write: %v, want %v", err, c.want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("Write goes on")
+			}
+			if errors.Is(c.want, ErrConnClosed) {
+				return
+			}
+			// The connection is usable without a deadline.
+			socket.stuck.Store(false)
+			if err := client.SetWriteDeadline(time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := client.Write([]byte("later")); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 10)
+			if n, err := server.Read(b); err != nil || string(b[:n]) != "later" {
+				t.Errorf("Read: %q, %v, want %q", b[:n], err, "later")
+			}
+		})
+	}
+}
+
+func TestDeadlineBeforeDirectWrite(t *testing.T) {
+	client, _, socket := directPair(t)
+	socket.stuck.Store(true)
+	if err := client.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Write([]byte("stuck")); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errDeadlineExceeded) {
+		t.Errorf("Write: %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+func TestWriteStartsNoGoroutine(t *testing.T) {
+	client, server, socket := directPair(t)
+	go func() {
+		for b := make([]byte, 100); ; {
+			if _, err := server.Read(b); err != nil {
+				return
+			}
+		}
+	}()
+	if _, err := client.Write([]byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	before := runtime.NumGoroutine()
+	socket.stuck.Store(true)
+	done := make(chan error, 1)
+	go func() {
+		_, err := client.Write([]byte("stuck"))
+		done <- err
+	}()
+	<-socket.waiting
+	if got := runtime.NumGoroutine(); got > before+1 {
+		t.Errorf("%d goroutines during a Write, want %d", got, before+1)
+	}
+	_ = client.Close()
+	<-done
+}
