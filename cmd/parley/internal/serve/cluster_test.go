@@ -84,6 +84,26 @@ func TestTURNCredentialsOfAnotherNode(t *testing.T) {
 	}
 }
 
+// TestLimitsOfTwoNodes checks that limits of an address count at each node.
+func TestLimitsOfTwoNodes(t *testing.T) {
+	o := valid()
+	o.Limits.PerAddress, o.Cluster.NATS = 2, "embedded:127.0.0.1:0"
+	a := run(t, o)
+	o.Cluster.NATS = a.nats
+	b := run(t, o)
+	for _, s := range []runningServer{a, b} {
+		for n := 1; n <= 3; n++ {
+			c, err := client.Dial(t.Context(), s.signaling, nil)
+			if err == nil {
+				defer c.Close()
+			}
+			if refused := n > 2; refused != (err != nil) || refused && !strings.Contains(err.Error(), "429") {
+				t.Errorf("connection %d to a node with a limit of 2: got %v", n, err)
+			}
+		}
+	}
+}
+
 // grantedTURN signs in and returns the TURN server that the client is given.
 func grantedTURN(t *testing.T, s runningServer, name string) signal.ICEServer {
 	t.Helper()
