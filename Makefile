@@ -34,9 +34,9 @@ PEERS = import aiortc, numpy, paho.mqtt.client, websockets, gi; gi.require_versi
 PEER_PACKAGES = python3-aiortc python3-numpy python3-paho-mqtt python3-websockets python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 
-# The table of events of the topic events, from its schema.
-docs:
-	PARLEY_DOCS=update go test -count=1 -run 'TestEventsTopic$$' ./cmd/parley
+# The table of events of the topic events, and the types of the fixture for Playwright, from the schema of events.
+docs: deps
+	PARLEY_DOCS=update go test -count=1 -run 'TestEventsTopic$$|TestPlaywrightTypes$$' ./cmd/parley ./cmd/parley/internal/e2e/packages
 
 # What the tests run beside Go: real browsers, ffmpeg, Node. Each is installed
 # by its package's name, if its command is not there.
@@ -59,6 +59,7 @@ deps:
 	npm install --prefix cmd/parley/internal/e2e/adapter/testdata --no-audit --no-fund --no-save --no-package-lock --silent
 	npm install --prefix signal/web/testdata/js --no-audit --no-fund --no-save --no-package-lock --silent
 	npm install --prefix cmd/parley/internal/e2e/gateway/testdata --ignore-scripts --no-audit --no-fund --no-save --no-package-lock --silent
+	npm install --prefix packaging/playwright --ignore-scripts --no-audit --no-fund --no-save --no-package-lock --silent
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
@@ -241,4 +242,4 @@ bench-tab: deps
 	go test -count=1 -tags "$(TAGS) bench" -run TestQualityThroughTabs -v ./cmd/parley/internal/e2e/browser
 
 clean:
-	rm -rf parley signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/internal/e2e/interop/testdata/node_modules cmd/parley/internal/e2e/interop/testdata/whipserver/node_modules cmd/parley/internal/e2e/gateway/testdata/node_modules
+	rm -rf parley packaging/playwright/node_modules signal/testdata/original/node_modules signal/web/testdata/js/node_modules peer/peertest/setup/node_modules peer/peertest/bulk/node_modules cmd/parley/internal/e2e/interop/testdata/node_modules cmd/parley/internal/e2e/interop/testdata/whipserver/node_modules cmd/parley/internal/e2e/gateway/testdata/node_modules
