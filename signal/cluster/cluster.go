@@ -178,6 +178,9 @@ type Message struct {
 	Kind Kind
 	// Reason belongs to Leave, Reject and Lost.
 	Reason Reason
+	// Ends reports that no session will ever continue From, so that nothing has to be kept for one.
+	// It does not leave the process: for a session of another node, that is not known.
+	Ends bool
 	// From is the sending session, and FromName is its name.
 	From     SessionID
 	FromName string

@@ -111,8 +111,8 @@ func (s *session) forward(w *wsconn.Batch, typ signal.Type, name string, payload
 		return noCall
 	}
 	m := cluster.Message{Kind: kindOf(typ), Reason: leaveReason(typ), Call: c.number, PeerCall: c.peerNumber, Number: number, Payload: payload}
-	if number != 0 {
-		c.sent.Add(m, w.Now)
+	if number != 0 && !c.peerEnds {
+		c.sent.Add(&m, w.Now)
 	}
 	switch {
 	case c.away != nil:
@@ -247,6 +247,7 @@ func (s *session) deliver(w *wsconn.Batch, m *cluster.Message) {
 		}
 		c = s.openCall(m.FromName, m.From, false)
 		c.peerNumber = m.Call
+		c.setPeerEnds(m.Ends)
 	} else if m.Number != 0 && m.Number <= c.received {
 		return // it has come before
 	} else if !c.share.hasRoom(backlog, size) {

@@ -147,7 +147,8 @@ type call struct {
 
 	// What follows is for sessions that continue at another node.
 	received     uint64            // number of the last message of the peer
-	sent         retention.Buffer  // messages of this client
+	sent         retention.Buffer  // messages of this client, unless peerEnds
+	peerEnds     bool              // no session will continue that of the peer
 	away         chan struct{}     // closed at the end of the wait for the peer; nil while there is none
 	leaving      bool              // the client has closed the call while the peer was away
 	continued    bool              // the call began at another node
@@ -273,7 +274,7 @@ func (s *session) resumed(w *wsconn.Batch) {
 // post sends a message to another session, after all that were posted before. mu is held, but not
 // while the message is sent.
 func (s *session) post(w *wsconn.Batch, to cluster.SessionID, m cluster.Message) {
-	m.From, m.FromName = s.id, s.name
+	m.From, m.FromName, m.Ends = s.id, s.name, s.resumable == nil
 	if s.sending {
 		m.Payload = slices.Clone(m.Payload)
 		s.outgoing = append(s.outgoing, queuedMessage{to, m})
@@ -305,7 +306,7 @@ func (s *session) postAll(w *wsconn.Batch, messages []queuedMessage) {
 		first, rest = messages[len(messages)-1], messages[:len(messages)-1]
 	}
 	for _, q := range rest {
-		q.m.From, q.m.FromName = s.id, s.name
+		q.m.From, q.m.FromName, q.m.Ends = s.id, s.name, s.resumable == nil
 		s.outgoing = append(s.outgoing, q)
 	}
 	s.post(w, first.to, first.m)
@@ -365,7 +366,16 @@ func (s *session) callOf(m *cluster.Message) *call {
 	if m.Call != 0 {
 		c.peerNumber = m.Call
 	}
+	c.setPeerEnds(m.Ends)
 	return c
+}
+
+// setPeerEnds notes whether no session will continue that of the peer: then nothing is kept for it.
+func (c *call) setPeerEnds(ends bool) {
+	if ends && !c.peerEnds {
+		c.sent = retention.Buffer{}
+	}
+	c.peerEnds = ends
 }
 
 // opens reports whether a message from another session opens a call: any in the relay dialect,

@@ -222,8 +222,8 @@ func TestRestartOfRelay(t *testing.T) {
 	nats := natstest.Start(t, natsserver.Options{})
 	a, b := startServerProcess(t, nats.URL), startServerProcess(t, nats.URL)
 	l := startBalancer(t, a.address)
-	alice := signInWith(t, l.url(), "alice", client.Options{Dialect: signal.DialectRelay})
-	bob := signInWith(t, "ws://"+b.address, "bob", client.Options{Dialect: signal.DialectRelay})
+	alice := signInWith(t, l.url(), "alice", client.Options{Dialect: signal.DialectRelay, Resume: true})
+	bob := signInWith(t, "ws://"+b.address, "bob", client.Options{Dialect: signal.DialectRelay, Resume: true})
 	exchange := func() {
 		t.Helper()
 		for _, pair := range [][2]*user{{alice, bob}, {bob, alice}} {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"parley/signal"
+	"parley/signal/client"
 	"parley/signal/cluster/nats"
 	"parley/signal/cluster/natsserver"
 	"parley/signal/cluster/natstest"
@@ -344,6 +345,37 @@ func TestLeaveWithoutReturn(t *testing.T) {
 		}
 		call(alice, bob)
 	})
+}
+
+// TestResumeBesideSimpleClient moves a client to another server, away from a peer of its own server
+// that cannot resume: nothing has to be kept for that one, and all is kept for the client.
+func TestResumeBesideSimpleClient(t *testing.T) {
+	t.Parallel()
+	const messages = 40
+	nats := natstest.Start(t, natsserver.Options{})
+	a, b := startServer(t, testLease, nats.URL), startServer(t, testLease, nats.URL)
+	l := startBalancer(t, a.address())
+	alice, bob := signIn(t, l.url(), "alice"), signInWith(t, a.web.URL, "bob", client.Options{})
+	call(alice, bob)
+	for i := range messages / 2 {
+		bob.send(signal.ICECandidate, "alice", strconv.Itoa(i))
+		alice.send(signal.ICECandidate, "bob", strconv.Itoa(i))
+	}
+	l.choose(b.address())
+	l.cut()
+	for i := messages / 2; i < messages; i++ {
+		bob.send(signal.ICECandidate, "alice", strconv.Itoa(i))
+		alice.send(signal.ICECandidate, "bob", strconv.Itoa(i))
+	}
+	if !alice.back() {
+		t.Error("alice has a new session, want the one that was resumed")
+	}
+	alice.receiveAll(messages, 1)
+	bob.receiveAll(messages, 1)
+	bob.send(signal.Leave, "alice", "")
+	if m := alice.wants(signal.Leave, "bob"); m.Lost {
+		t.Error("leave of a user who hung up: got one of a user who was lost")
+	}
 }
 
 // receiveAll receives numbered messages of several users, each in order.

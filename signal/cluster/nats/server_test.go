@@ -69,14 +69,13 @@ type user struct {
 
 func signIn(t *testing.T, url, name string) *user {
 	t.Helper()
-	return signInWith(t, url, name, client.Options{})
+	return signInWith(t, url, name, client.Options{Resume: true})
 }
 
-// signInWith signs a client in that resumes its session.
 func signInWith(t *testing.T, url, name string, o client.Options) *user {
 	t.Helper()
 	u := &user{t: t, name: name, states: make(chan client.State, 100)}
-	o.Resume, o.NoPacing, o.OnState = true, true, func(s client.State) { u.states <- s }
+	o.NoPacing, o.OnState = true, func(s client.State) { u.states <- s }
 	c, err := client.Dial(t.Context(), url, &o)
 	if err != nil {
 		t.Fatal(err)

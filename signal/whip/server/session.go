@@ -157,7 +157,7 @@ func (s *session) renew(c credentials) {
 // post sends a message to the peer, after all that were posted before. mu is held, but not while
 // the message is sent.
 func (s *session) post(to cluster.SessionID, m cluster.Message) {
-	m.From, m.FromName = s.id, s.name
+	m.From, m.FromName, m.Ends = s.id, s.name, true
 	if s.sending {
 		m.Payload = slices.Clone(m.Payload)
 		s.outgoing = append(s.outgoing, queuedMessage{to, m})
