@@ -34,7 +34,7 @@ const (
 // figures are what a run measures. Those of the single server have the index 0, those of the
 // cluster 1.
 type figures struct {
-	within       [2][]float64 // messages relayed per CPU second, of each round
+	within       [2]comparison // of clients that cannot resume, and of clients that can
 	across       [2]latencies
 	again        [2][]time.Duration
 	memory       [2]float64 // KiB per connection
@@ -42,6 +42,7 @@ type figures struct {
 	idle         [2]int     // names
 	called       [2]int     // of these, users that answered a call
 	rest         rest
+	empty        [3]float64 // CPU without users, in per cent of a core: single, node, node with a NATS server
 	atRate       [nodes + 1]float64
 	natsAtRate   float64
 	natsPerName  float64 // KiB of memory of a NATS server
@@ -60,6 +61,8 @@ type bench struct {
 	busy    string // load average before the run
 	single  *deployment.Deployment
 	cluster *deployment.Deployment
+	// embedded is a cluster of one node with a NATS server in its process.
+	embedded *deployment.Deployment
 }
 
 // runCluster measures a cluster beside a single server. It returns an error if a goal is missed.
@@ -85,10 +88,13 @@ func runCluster(p plan) error {
 	}
 	b := &bench{plan: p, busy: string(bytes.Fields(busy)[0])}
 	ctx := context.Background()
-	for i, d := range []**deployment.Deployment{&b.single, &b.cluster} {
+	for i, d := range []**deployment.Deployment{&b.single, &b.cluster, &b.embedded} {
 		o := deployment.Options{Dir: fmt.Sprintf("%s/%d", dir, i), Parley: parley, NATSServer: natsServer, Nodes: 1, Args: []string{"--limits", "off"}}
-		if i == 1 {
+		switch i {
+		case 1:
 			o.Nodes, o.NATS, o.Balancer = nodes, 3, true
+		case 2:
+			o.Embedded = true
 		}
 		if err := os.Mkdir(o.Dir, 0o700); err != nil {
 			return err
@@ -273,7 +279,34 @@ func (b *bench) measureIdle(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.settle(ctx)
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	return b.measureEmpty()
+}
+
+// measureEmpty measures what servers without users cost, and ends the one with a NATS server in its
+// process.
+func (b *bench) measureEmpty() error {
+	const span = 15 * time.Second
+	defer b.embedded.Close()
+	all := []*deployment.Process{b.single.Nodes[0].Process, b.cluster.Nodes[0].Process, b.embedded.Nodes[0].Process}
+	var before [3]usage
+	for i, p := range all {
+		var err error
+		if before[i], err = use(p); err != nil {
+			return err
+		}
+	}
+	time.Sleep(span)
+	for i, p := range all {
+		after, err := use(p)
+		if err != nil {
+			return err
+		}
+		b.f.empty[i] = after.load(before[i])
+	}
+	return nil
 }
 
 // settle waits until the names of users who have left are released: until NATS has little to do.
@@ -421,21 +454,6 @@ func (b *bench) measureRest(ctx context.Context) error {
 	return err
 }
 
-// measureWithin relays as much as is possible at the single server and within a node, in turns.
-func (b *bench) measureWithin(context.Context) error {
-	for round := range b.rounds {
-		for i, d := range []*deployment.Deployment{b.single, b.cluster} {
-			var r result
-			n := d.Nodes[round%len(d.Nodes)]
-			if err := relay(n.Server, fmt.Sprintf("r%d-", round), b.plan, n.CPU, nil, &r); err != nil {
-				return err
-			}
-			b.f.within[i] = append(b.f.within[i], r.relayed)
-		}
-	}
-	return nil
-}
-
 // latencies are the times that messages took from one client to another.
 type latencies struct {
 	p50, p99, max  time.Duration
@@ -483,7 +501,7 @@ func (b *bench) paced(d *deployment.Deployment, mark func(begin bool), nats bool
 	names := make([]string, 0, senders)
 	for i := range senders / 2 {
 		one, two := fmt.Sprintf("across-%d-a", i), fmt.Sprintf("across-%d-b", i)
-		x, y, err := call(d.Nodes[i%len(d.Nodes)].Server, d.Nodes[(i+1)%len(d.Nodes)].Server, one, two)
+		x, y, err := call(d.Nodes[i%len(d.Nodes)].Server, d.Nodes[(i+1)%len(d.Nodes)].Server, one, two, false)
 		for _, c := range []*client{x, y} {
 			if c != nil {
 				all = append(all, c)
@@ -590,16 +608,12 @@ type row struct {
 // report prints the table and returns an error if a goal is missed.
 func (b *bench) report() error {
 	f := &b.f
-	ratios := make([]float64, len(f.within[0]))
-	for i := range ratios {
-		ratios[i] = f.within[1][i] / f.within[0][i]
-	}
-	ratio, more := median(ratios), f.memory[1]-f.memory[0]
+	more := f.memory[1] - f.memory[0]
 	again, latency := quantile(f.again[1], 50), f.across[1]
 	whole := f.called[1]*answerEvery >= f.idle[1] && latency.received == latency.sent
 	rows := []row{
-		{"messages relayed per CPU second within a node", fmt.Sprintf("%.0f", median(f.within[0])), fmt.Sprintf("%.0f", median(f.within[1])),
-			fmt.Sprintf("≥ %.0f %%", 100*goalWithin), fmt.Sprintf("%.1f %%", 100*ratio), ratio < goalWithin},
+		f.within[0].row("messages relayed per CPU second within a node"),
+		f.within[1].row("the same, of clients that can resume"),
 		{fmt.Sprintf("across nodes at %d messages/s: p99 (ms)", goalRate), fmt.Sprintf("%.2f", ms(f.across[0].p99)), fmt.Sprintf("%.2f", ms(latency.p99)),
 			fmt.Sprintf("< %.0f", ms(goalAcross)), fmt.Sprintf("%.2f", ms(latency.p99)), latency.p99 >= goalAcross},
 		{"from kill -9 until a user can be called again: median (s)", fmt.Sprintf("%.2f", quantile(f.again[0], 50).Seconds()), fmt.Sprintf("%.2f", again.Seconds()),
@@ -618,6 +632,8 @@ func (b *bench) report() error {
 		{"memory of a NATS server per name (KiB)", "", fmt.Sprintf("%.2f", f.natsPerName), "", "", false},
 		{"disk of a NATS server per name (bytes)", "", fmt.Sprintf("%.0f", f.diskPerName), "", "", false},
 		{"messages to NATS servers per second, all names idle", "", fmt.Sprintf("%.0f", f.messagesIdle), "", "", false},
+		{"CPU of a server without users (% of a core)", fmt.Sprintf("%.2f", f.empty[0]), fmt.Sprintf("%.2f", f.empty[1]), "",
+			fmt.Sprintf("%.2f with a NATS server in its process", f.empty[2]), false},
 		{"CPU of a node, all names idle (% of a core)", "", fmt.Sprintf("%.2f", f.rest.node), "", "", false},
 		{"CPU of a NATS server, all names idle", "", fmt.Sprintf("%.2f", f.rest.nats), "", "", false},
 	}

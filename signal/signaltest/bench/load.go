@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +19,10 @@ import (
 // client is one connection of the load.
 type client struct {
 	ws *websocket.Conn
+	// resumes makes login request a session that can be resumed. Then messages are numbered.
+	resumes bool
+	sent    uint64        // number of the latest message
+	seen    atomic.Uint64 // number of the latest message of the server
 }
 
 var pools = &sync.Pool{} // of write buffers: 9,000 of them would be the load generator's memory
@@ -29,14 +33,23 @@ func dial(url string) (*client, error) {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the certificate is made for the run
 	}
 	ws, _, err := d.Dial(url, nil)
-	return &client{ws}, err
+	return &client{ws: ws}, err
 }
 
-func (c *client) send(frame []byte) error { return c.ws.WriteMessage(websocket.TextMessage, frame) }
+// send sends a JSON object, with its number if the session can be resumed.
+func (c *client) send(frame []byte) error {
+	if c.resumes {
+		c.sent++
+		frame = strconv.AppendUint(append(frame[:len(frame)-1:len(frame)-1], `,"seq":`...), c.sent, 10)
+		frame = append(strconv.AppendUint(append(frame, `,"ack":`...), c.seen.Load(), 10), '}')
+	}
+	return c.ws.WriteMessage(websocket.TextMessage, frame)
+}
 
 // login signs in, past the greeting.
 func (c *client) login(name string) error {
-	if err := c.send(fmt.Appendf(nil, `{"type":"login","name":%q}`, name)); err != nil {
+	login := fmt.Appendf(nil, `{"type":"login","name":%q,"resume":%t}`, name, c.resumes)
+	if err := c.ws.WriteMessage(websocket.TextMessage, login); err != nil {
 		return err
 	}
 	reply, err := c.until(`"login"`)
@@ -49,9 +62,24 @@ func (c *client) login(name string) error {
 func (c *client) until(text string) ([]byte, error) {
 	for {
 		_, frame, err := c.ws.ReadMessage()
+		if c.resumes {
+			c.note(frame)
+		}
 		if err != nil || bytes.Contains(frame, []byte(text)) {
 			return frame, err
 		}
+	}
+}
+
+// note notes the number of a message of the server, which is at its end.
+func (c *client) note(frame []byte) {
+	i := bytes.LastIndex(frame, []byte(`,"seq":`))
+	if i < 0 {
+		return
+	}
+	text, _, _ := bytes.Cut(frame[i+len(`,"seq":`):], []byte(","))
+	if number, err := strconv.ParseUint(string(text), 10, 64); err == nil {
+		c.seen.Store(number)
 	}
 }
 
@@ -99,44 +127,34 @@ func idle(s *server, p plan) (memory, logins float64, err error) {
 
 // relay keeps pairs busy and measures. cpu returns the CPU time of the server at url, and stop, if
 // not nil, ends it before the first user leaves.
-func relay(url, prefix string, p plan, cpu func() (time.Duration, error), stop func(), r *result) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	var relayed atomic.Int64
-	var measuring atomic.Bool
-	trips := make([][]time.Duration, p.pairs)
-	done := make(chan error, 1)
-	var begun sync.WaitGroup
-	begun.Add(p.pairs)
-	go func() {
-		done <- together(p.pairs, func(i int) error {
-			return pair(ctx, url, prefix, i, p.inFlight, &begun, &relayed, &measuring, &trips[i])
-		})
-	}()
-	ready := make(chan struct{})
-	go func() { begun.Wait(); close(ready) }()
-	select {
-	case <-ready:
-	case err := <-done:
-		return cmpErr(err, errors.New("the pairs ended before they began"))
+func relay(url string, p plan, cpu func() (time.Duration, error), stop func(), r *result) error {
+	l, err := newLoad(url, "", p)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if err := l.begin(); err != nil {
+		return err
 	}
 	time.Sleep(p.span / 4) // warm
 	before, err := cpu()
 	if err != nil {
 		return err
 	}
-	start, from := time.Now(), relayed.Load()
-	measuring.Store(true)
+	start, from := time.Now(), l.relayed.Load()
+	l.measuring.Store(true)
 	time.Sleep(p.span)
-	measuring.Store(false)
-	took, count := time.Since(start), float64(relayed.Load()-from)
+	l.measuring.Store(false)
+	took, count := time.Since(start), float64(l.relayed.Load()-from)
 	after, err := cpu()
 	if stop != nil {
 		stop()
 	}
-	cancel()
-	<-done
-	all := slices.Concat(trips...)
+	l.close()
+	var all []time.Duration
+	for _, p := range l.pairs {
+		all = append(all, p.trips...)
+	}
 	slices.Sort(all)
 	if len(all) == 0 {
 		return errors.New("nothing was relayed")
@@ -146,56 +164,158 @@ func relay(url, prefix string, p plan, cpu func() (time.Duration, error), stop f
 	return err
 }
 
-func cmpErr(err, otherwise error) error {
-	if err != nil {
+// load is the pairs of one server. They stay connected, and exchange messages between begin and
+// end.
+type load struct {
+	pairs    []*pair
+	inFlight int
+	relayed  atomic.Int64
+	// measuring makes the pairs keep the times of their round trips.
+	measuring atomic.Bool
+
+	on      atomic.Bool
+	quiet   chan struct{} // has a value for each pair without messages in flight after end
+	readers sync.WaitGroup
+	failed  atomic.Pointer[error]
+	closing atomic.Bool
+}
+
+// newLoad signs the pairs in at a server and opens a call between the two users of each.
+func newLoad(url, prefix string, p plan) (*load, error) {
+	l := &load{inFlight: p.inFlight, pairs: make([]*pair, p.pairs), quiet: make(chan struct{}, p.pairs)}
+	err := together(p.pairs, func(i int) error {
+		one, two := fmt.Sprintf("%scaller-%d", prefix, i), fmt.Sprintf("%scallee-%d", prefix, i)
+		a, b, err := call(url, url, one, two, p.resume)
+		l.pairs[i] = &pair{a: a, b: b, there: candidateFor(two, i), back: candidateFor(one, 0), sent: make(chan time.Time, p.inFlight)}
 		return err
+	})
+	if err != nil {
+		l.close()
+		return nil, err
 	}
-	return otherwise
+	for _, p := range l.pairs {
+		l.readers.Go(func() { l.fail(p.echo(l)) })
+		l.readers.Go(func() { l.fail(p.exchange(l)) })
+	}
+	return l, nil
+}
+
+// fail notes why a pair has ended.
+func (l *load) fail(err error) {
+	if !l.closing.Load() {
+		l.failed.CompareAndSwap(nil, &err)
+	}
+}
+
+// begin puts the messages of all pairs on their way.
+func (l *load) begin() error {
+	if err := l.failed.Load(); err != nil {
+		return fmt.Errorf("a pair has ended: %w", *err)
+	}
+	l.on.Store(true)
+	for _, p := range l.pairs {
+		p.out.Store(int64(l.inFlight))
+		for range l.inFlight {
+			if err := p.send(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end waits until no message is on its way.
+func (l *load) end() error {
+	l.on.Store(false)
+	timeout := time.NewTimer(10 * time.Second)
+	defer timeout.Stop()
+	for range l.pairs {
+		select {
+		case <-l.quiet:
+		case <-timeout.C:
+			if err := l.failed.Load(); err != nil {
+				return fmt.Errorf("a pair has ended: %w", *err)
+			}
+			return errors.New("messages did not arrive within 10 s")
+		}
+	}
+	return nil
+}
+
+// close ends the connections.
+func (l *load) close() {
+	l.closing.Store(true)
+	for _, p := range l.pairs {
+		if p == nil {
+			continue
+		}
+		for _, c := range []*client{p.a, p.b} {
+			if c != nil {
+				_ = c.ws.NetConn().Close()
+			}
+		}
+	}
+	l.readers.Wait()
 }
 
 // pair is two users in a call: the first sends candidates, the second sends each back.
-func pair(ctx context.Context, url, prefix string, i, inFlight int, begun *sync.WaitGroup, relayed *atomic.Int64, measuring *atomic.Bool, trips *[]time.Duration) error {
-	one, two := fmt.Sprintf("%scaller-%d", prefix, i), fmt.Sprintf("%scallee-%d", prefix, i)
-	a, b, err := call(url, url, one, two)
-	for _, c := range []*client{a, b} {
-		if c != nil {
-			defer c.ws.Close()
-			defer context.AfterFunc(ctx, func() { _ = c.ws.NetConn().Close() })()
-		}
-	}
-	begun.Done()
-	if err != nil {
-		return err
-	}
-	echoed := make(chan error, 1)
-	go func() { echoed <- echo(b, candidateFor(one, 0), relayed) }()
-	defer func() { _ = b.ws.NetConn().Close(); <-echoed }()
-	sent := make(chan time.Time, inFlight)
-	for range inFlight {
-		sent <- time.Now()
-		if err := a.send(candidateFor(two, i)); err != nil {
-			return err
-		}
-	}
-	frame := candidateFor(two, i)
+type pair struct {
+	a, b        *client
+	there, back []byte
+	out         atomic.Int64 // messages in flight
+	trips       []time.Duration
+
+	mu   sync.Mutex     // serializes send
+	sent chan time.Time // of the messages in flight
+}
+
+// send sends a message of the first user.
+func (p *pair) send() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent <- time.Now()
+	return p.a.send(p.there)
+}
+
+// exchange sends the next message for each that has come back.
+func (p *pair) exchange(l *load) error {
 	for {
-		if _, err := a.until(`"candidate"`); err != nil {
+		if _, err := p.a.until(`"candidate"`); err != nil {
 			return err
 		}
-		relayed.Add(1)
-		if trip := time.Since(<-sent); measuring.Load() {
-			*trips = append(*trips, trip)
+		l.relayed.Add(1)
+		if trip := time.Since(<-p.sent); l.measuring.Load() {
+			p.trips = append(p.trips, trip)
+		}
+		if !l.on.Load() {
+			if p.out.Add(-1) == 0 {
+				l.quiet <- struct{}{}
+			}
+			continue
 		}
 		runtime.Gosched() // or a few pairs would have the machine to themselves
-		sent <- time.Now()
-		if err := a.send(frame); err != nil {
+		if err := p.send(); err != nil {
+			return err
+		}
+	}
+}
+
+// echo answers each candidate with one.
+func (p *pair) echo(l *load) error {
+	for {
+		if _, err := p.b.until(`"candidate"`); err != nil {
+			return err
+		}
+		l.relayed.Add(1)
+		runtime.Gosched()
+		if err := p.b.send(p.back); err != nil {
 			return err
 		}
 	}
 }
 
 // call signs two in, each at a server, and opens a call between them.
-func call(urlA, urlB, one, two string) (a, b *client, err error) {
+func call(urlA, urlB, one, two string, resume bool) (a, b *client, err error) {
 	if a, err = dial(urlA); err != nil {
 		return nil, nil, err
 	}
@@ -203,6 +323,7 @@ func call(urlA, urlB, one, two string) (a, b *client, err error) {
 		return a, nil, err
 	}
 	for c, name := range map[*client]string{a: one, b: two} {
+		c.resumes = resume
 		if err := c.login(name); err != nil {
 			return a, b, err
 		}
@@ -212,20 +333,6 @@ func call(urlA, urlB, one, two string) (a, b *client, err error) {
 	}
 	_, err = b.until(`"offer"`)
 	return a, b, err
-}
-
-// echo answers each candidate with one.
-func echo(b *client, frame []byte, relayed *atomic.Int64) error {
-	for {
-		if _, err := b.until(`"candidate"`); err != nil {
-			return err
-		}
-		relayed.Add(1)
-		runtime.Gosched()
-		if err := b.send(frame); err != nil {
-			return err
-		}
-	}
 }
 
 // candidateFor is a message with a candidate of 250 bytes that has the number i.

@@ -29,6 +29,7 @@ type plan struct {
 	pairs, inFlight, idle int
 	span                  time.Duration
 	rounds                int
+	resume                bool          // the pairs can resume their sessions
 	restFor               time.Duration // with -cluster
 }
 
@@ -133,7 +134,7 @@ func round(start func() (*server, error), p plan) (result, error) {
 		return r, err
 	}
 	defer s.stop()
-	err = relay(s.url, "", p, s.cpu, s.stop, &r)
+	err = relay(s.url, p, s.cpu, s.stop, &r)
 	return r, err
 }
 

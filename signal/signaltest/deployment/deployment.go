@@ -31,6 +31,8 @@ type Options struct {
 	Nodes int
 	// NATS is the number of NATS servers: 0 for one signaling server without, or 1, or 3 or more.
 	NATS int
+	// Embedded starts a NATS server in the process of the only signaling server, if NATS is 0.
+	Embedded bool
 	// Balancer starts haproxy in front of the nodes.
 	Balancer bool
 	// Listen is HOST:PORT of the balancer. Default: a free port of 127.0.0.1.
@@ -152,11 +154,14 @@ func (d *Deployment) startNATS(ctx context.Context, o Options) error {
 }
 
 func (d *Deployment) startNodes(ctx context.Context, o Options) error {
-	ports, err := freePorts(2 * o.Nodes)
+	ports, err := freePorts(2*o.Nodes + 1)
 	if err != nil {
 		return err
 	}
 	var urls []string
+	if o.Embedded {
+		urls = append(urls, "embedded:"+ports[2*o.Nodes])
+	}
 	for _, s := range d.NATS {
 		urls = append(urls, s.URL)
 	}

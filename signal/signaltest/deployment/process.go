@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Process is a program that runs beside this one and can be started again with the same arguments.
@@ -103,23 +105,14 @@ func (p *Process) CPU() (time.Duration, error) { return CPU(p.PID()) }
 // Memory returns what the process has in memory, in KiB.
 func (p *Process) Memory() (float64, error) { return Memory(p.PID()) }
 
-// CPU returns the CPU time of a process so far (proc_pid_stat(5): utime and stime, in ticks of 10
-// ms).
+// CPU returns the CPU time of a process so far, with that of its threads that have ended.
 func CPU(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+	const perProcess, schedulerTime = 0, 2 // clock_getcpuclockid(3), Linux
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|perProcess|schedulerTime), &t); err != nil {
+		return 0, fmt.Errorf("CPU time of process %d: %w", pid, err)
 	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %d fields, want 52", pid, len(fields))
-	}
-	user, err := strconv.Atoi(fields[11])
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond, err
+	return time.Duration(t.Nano()), nil
 }
 
 // Memory returns what a process has in memory, in KiB (VmRSS of proc_pid_status(5)).
