@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"parley/cmd/parley/internal/admin"
 	"parley/cmd/parley/internal/answer"
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/event"
@@ -18,7 +19,6 @@ import (
 	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
-	"parley/cmd/parley/internal/serve"
 	"parley/cmd/parley/internal/session"
 	"parley/signal"
 	"parley/signal/server"
@@ -68,7 +68,7 @@ func (d *demo) run(ctx context.Context) error {
 			stop(err)
 		}
 	})
-	d.options.Server, d.options.Dialect = "ws://"+serve.LocalAddress(l.Addr()), signal.DialectCall
+	d.options.Server, d.options.Dialect = "ws://"+admin.LocalAddress(l.Addr()), signal.DialectCall
 	d.resources.Report.Infof("signaling on %s", d.options.Server)
 	if err := d.startEcho(beside, stop); err != nil {
 		return err
@@ -106,7 +106,7 @@ func (d *demo) call(ctx context.Context, at net.Addr) error {
 	if d.options.Checks, err = config.Checks(checks(), mediain.Keys()); err != nil {
 		return err
 	}
-	d.resources.Report.Infof("join with a browser: http://%s/?as=you&call=echo", serve.LocalAddress(at))
+	d.resources.Report.Infof("join with a browser: http://%s/?as=you&call=echo", admin.LocalAddress(at))
 	err = session.Call(ctx, d.options, d.resources, "echo")
 	d.reportVerdict(err)
 	return err

@@ -8,19 +8,6 @@ import (
 	"strings"
 )
 
-// LocalAddress returns the HOST:PORT by which this machine reaches a listener. HOST is localhost
-// for loopback and unspecified addresses.
-func LocalAddress(a net.Addr) string {
-	host, port, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	if ip := net.ParseIP(host); ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
-		host = "localhost"
-	}
-	return net.JoinHostPort(host, port)
-}
-
 // networkURLs returns the https URLs by which other machines in the network reach a listener.
 func networkURLs(a net.Addr) []string {
 	at, err := netip.ParseAddrPort(a.String())

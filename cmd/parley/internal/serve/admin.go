@@ -2,19 +2,11 @@ package serve
 
 import (
 	"context"
-	"errors"
-	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/pprof"
-	"net/netip"
-	"slices"
 	"strings"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
+	"parley/cmd/parley/internal/admin"
 	"parley/cmd/parley/internal/exit"
 	"parley/signal/server"
 )
@@ -54,93 +46,56 @@ func (s *service) openAdmin(ctx context.Context, signaling *server.Server) (task
 	if err != nil {
 		return nil, err
 	}
-	s.Report(AdminListening{Address: l.Addr().String(), URL: "http://" + LocalAddress(l.Addr()) + "/"})
-	if a, err := netip.ParseAddrPort(l.Addr().String()); err != nil || !a.Addr().IsLoopback() {
+	s.Report(AdminListening{Address: l.Addr().String(), URL: "http://" + admin.LocalAddress(l.Addr()) + "/"})
+	if admin.ReachedFromElsewhere(l) {
 		s.warnf("--admin %q can be reached from other machines: it shows the state of this process to everybody there", s.Admin.Address)
 	}
-	handler := rejectUnknownHosts(s.adminHandler(signaling), s.adminNames)
-	return func(ctx context.Context) error { return serveHTTP(ctx, l, handler, s.Logger) }, nil
+	handler := s.rejectUnknownHosts(s.adminHandler(signaling))
+	return func(ctx context.Context) error { return admin.Serve(ctx, l, handler, s.Logger) }, nil
+}
+
+// rejectUnknownHosts rejects requests for names that are not known by --admin-host.
+func (s *service) rejectUnknownHosts(next http.Handler) http.Handler {
+	return admin.RejectUnknownHosts(next, s.adminNames, "start the server with --admin-host NAME")
 }
 
 // adminHandler returns the handler of health, metrics and profiles.
 func (s *service) adminHandler(signaling *server.Server) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { admin.Respond(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !signaling.Ready() {
-			respond(w, http.StatusServiceUnavailable, "draining")
+			admin.Respond(w, http.StatusServiceUnavailable, "draining")
 			return
 		}
 		if s.cluster != nil {
 			if err := s.cluster.Ready(); err != nil { // the users that are here go on, also if all nodes are like this
-				respond(w, http.StatusOK, "degraded: "+err.Error())
+				admin.Respond(w, http.StatusOK, "degraded: "+err.Error())
 				return
 			}
 		}
-		respond(w, http.StatusOK, "ready")
+		admin.Respond(w, http.StatusOK, "ready")
 	})
-	registry := newRegistry(signaling, s.turn, s.Version)
+	registry := admin.NewRegistry(s.Version, signaling)
+	if s.turn != nil {
+		registry.MustRegister(&turnCollector{s.turn.Server})
+	}
 	if s.cluster != nil {
 		registry.MustRegister(s.cluster.Node)
 	}
 	if s.gateway != nil {
 		registry.MustRegister(s.gateway)
 	}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	mux.Handle("GET /metrics", admin.MetricsHandler(registry))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", func(w http.ResponseWriter, _ *http.Request) {
-		respond(w, http.StatusNotFound, "the command line is not shown, because it may contain secrets")
+		admin.Respond(w, http.StatusNotFound, "the command line is not shown, because it may contain secrets")
 	})
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		respond(w, http.StatusOK, "/livez\n/readyz\n/metrics\n/debug/pprof/")
+		admin.Respond(w, http.StatusOK, "/livez\n/readyz\n/metrics\n/debug/pprof/")
 	})
 	return mux
-}
-
-func respond(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n")
-}
-
-// rejectUnknownHosts rejects requests for a host name other than localhost and hosts. A page in the
-// operator's browser could use a name that its owner points at 127.0.0.1 (DNS rebinding).
-func rejectUnknownHosts(next http.Handler, hosts []string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = r.Host
-		}
-		host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
-		known := func(name string) bool { return strings.EqualFold(name, host) }
-		if _, err := netip.ParseAddr(host); err != nil && host != "localhost" && !slices.ContainsFunc(hosts, known) {
-			respond(w, http.StatusForbidden, "unknown host name: use the address or localhost, or start the server with --admin-host NAME")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// serveHTTP serves a few short-lived clients on a listener until ctx is done.
-func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler, logger *slog.Logger) error {
-	server := server.NewHTTPServer(handler, server.Limits{Connections: 1 << 10, PerAddress: 64}, logger)
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(closed)
-		_ = server.Close()
-	})
-	err := server.Serve(l)
-	if stop() {
-		return err // the listener failed
-	}
-	<-closed
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 
+	"parley/cmd/parley/internal/admin"
 	"parley/cmd/parley/internal/exit"
 )
 
@@ -93,7 +94,7 @@ func (c *certificates) turnTLS() *tls.Config {
 
 // hostPort returns the host and port of URLs for a listener, without the default port of https.
 func (c *certificates) hostPort(a net.Addr) string {
-	local := LocalAddress(a)
+	local := admin.LocalAddress(a)
 	_, port, err := net.SplitHostPort(local)
 	switch {
 	case c.name == "" || err != nil:
@@ -139,5 +140,5 @@ func (s *service) openChallenges(ctx context.Context) (task, error) {
 		return nil, err
 	}
 	handler := s.secure.manager.HTTPHandler(nil)
-	return func(ctx context.Context) error { return serveHTTP(ctx, l, handler, s.Logger) }, nil
+	return func(ctx context.Context) error { return admin.Serve(ctx, l, handler, s.Logger) }, nil
 }

@@ -1,29 +1,10 @@
 package serve
 
 import (
-	"runtime"
-
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"parley/signal/server"
 	"parley/signal/turnserver"
 )
-
-// newRegistry returns the metrics of signaling, of TURN unless turn is nil, and of the process.
-func newRegistry(signaling *server.Server, turn *turnServer, version string) *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "parley_build_info", Help: "1, with the version of this build.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
-	})
-	build.Set(1)
-	registry.MustRegister(signaling, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if turn != nil {
-		registry.MustRegister(&turnCollector{turn.Server})
-	}
-	return registry
-}
 
 // turnCollector collects the metrics of a TURN server.
 type turnCollector struct{ server *turnserver.Server }

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"parley/cmd/parley/internal/admin"
 	"parley/cmd/parley/internal/exit"
 	"parley/signal/server"
 	"parley/signal/web"
@@ -313,7 +314,7 @@ func (s *service) drain(ctx context.Context, signaling *server.Server) {
 }
 
 func (s *service) reportListening(a net.Addr) {
-	event := Listening{Address: a.String(), Page: "http://" + LocalAddress(a) + "/", Signaling: "ws://" + LocalAddress(a)}
+	event := Listening{Address: a.String(), Page: "http://" + admin.LocalAddress(a) + "/", Signaling: "ws://" + admin.LocalAddress(a)}
 	if s.secure != nil {
 		host := s.secure.hostPort(a)
 		event.Page, event.Signaling = "https://"+host+"/", "wss://"+host

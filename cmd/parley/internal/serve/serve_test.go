@@ -183,7 +183,8 @@ func TestRunPortInUse(t *testing.T) {
 func TestAdminHosts(t *testing.T) {
 	signaling := server.New(nil)
 	defer signaling.Close()
-	handler := rejectUnknownHosts((&service{}).adminHandler(signaling), []string{"parley.internal", "Metrics.example"})
+	s := &service{adminNames: []string{"parley.internal", "Metrics.example"}}
+	handler := s.rejectUnknownHosts(s.adminHandler(signaling))
 	get := func(host, path string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.Host = host
