@@ -21,6 +21,8 @@ type Options struct {
 	// Intercept gets each event before it is reported. If it returns true, the event is not
 	// reported. Nil for none.
 	Intercept func(Event) bool
+	// Observe gets each event as well, on the goroutine that reports it. Nil for none.
+	Observe func(Event)
 }
 
 // Reporter reports events: as sentences on standard error with the data on standard output, or as
@@ -115,6 +117,9 @@ func (r *Reporter) Interactive() bool { return r.live && !r.Quiet && !r.NDJSON }
 
 // Report reports an event.
 func (r *Reporter) Report(e Event) {
+	if r.Observe != nil {
+		r.Observe(e)
+	}
 	if r.intercepted(e) {
 		return
 	}

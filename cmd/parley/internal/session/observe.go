@@ -17,7 +17,7 @@ type Observer struct {
 	Event       func(event.Event)                   // each event that is reported
 	WantsStats  func() bool                         // reports whether event has a use for statistics
 	Stats       func(stats.Report)                  // each report of statistics
-	End         func()                              // after the last event
+	End         func()                              // after the last event, and once if the call has not begun
 }
 
 // observers are those of one call, in the order in which they were added.

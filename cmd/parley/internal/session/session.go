@@ -52,6 +52,7 @@ type Session struct {
 
 	connected chan struct{} // closed when the connection is up for the first time
 	begun     sync.Once
+	ended     sync.Once // End of the observers
 	started   time.Time // of the connection, valid once connected is closed
 	work      sync.WaitGroup
 	ctx       context.Context // of what runs beside the call
@@ -144,6 +145,7 @@ func (c *Session) Place(signaler *signaling.Signaler) error {
 // Close ends what runs beside the call, and closes its files.
 func (c *Session) Close() {
 	c.cancel()
+	c.ended.Do(c.observers.notifyEnd)
 	if c.signaler != nil {
 		c.signaler.End()
 	}
@@ -266,7 +268,6 @@ func (c *Session) conclude(end peer.End, err, cause error) error {
 		err = recordErr
 	}
 	c.stats.reportEnd(end, err, cause)
-	c.observers.notifyEnd()
 	return err
 }
 

@@ -64,9 +64,7 @@ func (r callStats) fields(all bool) []event.Field {
 			"messages_sent", s.MessagesSent, "bytes_sent", s.BytesSent,
 			"messages_received", s.MessagesReceived, "bytes_received", s.BytesReceived))
 	}
-	report := measured.Report
-	c.Received.AddTo(report)
-	c.Sending.AddTo(report)
+	report := c.withMedia(measured.Report)
 	c.observers.notifyStats(report)
 	if !all {
 		report = slices.DeleteFunc(report, func(o stats.Object) bool { return o["type"] == "certificate" })
@@ -75,6 +73,17 @@ func (r callStats) fields(all bool) []event.Field {
 		fields = append(fields, event.Field{Key: "quality", Value: q})
 	}
 	return append(fields, event.Field{Key: "tracks", Value: tracks}, event.Field{Key: "channels", Value: channels}, event.Field{Key: "report", Value: report})
+}
+
+// Report returns the statistics of a call that has been placed, as they are now or were at its end.
+// It may be called by any goroutine.
+func (c *Session) Report() stats.Report { return c.withMedia(c.Call.Stats().Report) }
+
+// withMedia adds to a report what is measured of received and of sent media.
+func (c *Session) withMedia(report stats.Report) stats.Report {
+	c.Received.AddTo(report)
+	c.Sending.AddTo(report)
+	return report
 }
 
 func sentFields(s stats.SentTrack) []event.Field {
