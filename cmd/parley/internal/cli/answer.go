@@ -31,7 +31,7 @@ In the relay dialect a message does not name its sender: the operand is the peer
 to answer; the hello-world page's names are the default:
    parley answer --dialect relay --server ws://localhost:8000 [NAME]`,
 		Flags: slices.Concat(config.AnswerFlags(false), config.MediaOutFlags(), config.CallFlags(0),
-			config.SignalingFlags(""), config.ManualFlags(), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+			config.SignalingFlags(""), config.ManualFlags(), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.MonitoringFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return answerAs(ctx, cmd, std, ownName("", "", "parley"), false)
@@ -70,6 +70,11 @@ func answerAs(ctx context.Context, cmd *cli.Command, std stdio.Streams, name str
 		return err
 	}
 	defer leave()
+	t, err := openTelemetry(cmd, s, r)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
 	return a.Run(ctx)
 }
 
@@ -83,7 +88,7 @@ call from both ends (--allow-probe=false disables that).
 
    parley echo
    parley echo --as mirror --server wss://signal.example.org`,
-		Flags:        slices.Concat(config.AnswerFlags(true), config.CallFlags(0), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		Flags:        slices.Concat(config.AnswerFlags(true), config.CallFlags(0), config.SignalingFlags(""), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.MonitoringFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			return answerAs(ctx, cmd, std, "echo", true)

@@ -42,7 +42,7 @@ Without any server, each of the two pastes the line that the other one shows:
 
 In the relay dialect the hello-world page's names are the default:
    parley call --dialect relay --server ws://localhost:8000 --say 'hello!'`,
-		Flags:        slices.Concat(config.MediaOutFlags(), config.WaitFlags(), config.CallFlags(45*time.Second), config.WHIPFlags(), config.SignalingFlags(""), config.ManualFlags(), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.OutputFlags()),
+		Flags:        slices.Concat(config.MediaOutFlags(), config.WaitFlags(), config.CallFlags(45*time.Second), config.WHIPFlags(), config.SignalingFlags(""), config.ManualFlags(), config.SecurityFlags(), config.InputFlags(), config.CaptureFlags(), config.MonitoringFlags(), config.OutputFlags()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			s, r, err := readOptions(cmd, std)
@@ -69,6 +69,11 @@ In the relay dialect the hello-world page's names are the default:
 				return err
 			}
 			defer leave()
+			t, err := openTelemetry(cmd, s, r)
+			if err != nil {
+				return err
+			}
+			defer t.Close()
 			return session.Call(ctx, s, r, name)
 		},
 	}

@@ -13,6 +13,7 @@ import (
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
+	"parley/cmd/parley/internal/telemetry"
 	"parley/media/recorder"
 )
 
@@ -41,6 +42,25 @@ func readOutput(cmd *cli.Command, std stdio.Streams) (*resources.Resources, erro
 	}
 	report := event.NewReporter(event.Options{Out: std.Out, Err: std.Err, NDJSON: o.NDJSON, Quiet: o.Quiet, Verbose: o.Verbose})
 	return resources.New(report, newLogger(std, o.Verbose), std.In), nil
+}
+
+// openTelemetry opens what the flags of config.MonitoringFlags name for calls of the options. With
+// metrics, what comes back of the test source is measured. The caller closes the telemetry before
+// the report.
+func openTelemetry(cmd *cli.Command, o *session.Options, r *resources.Resources) (*telemetry.Telemetry, error) {
+	m, err := config.ReadMonitoring(cmd)
+	if err != nil {
+		return nil, err
+	}
+	t, err := telemetry.Open(telemetry.Options{Monitoring: m, Version: config.Version(), Report: r.Report, Logger: r.Logger})
+	if err != nil {
+		return nil, err
+	}
+	o.Attach = append(o.Attach, t.Attach)
+	if m.Metrics != "" && (o.Video == "test" || o.Audio == "test") {
+		o.Measurements.Quality = true
+	}
+	return t, nil
 }
 
 // newLogger returns the logger of the libraries.

@@ -50,7 +50,7 @@ scenario was run at all, 1 for an error, and 10, 11 or 12 if the signaling serve
 NAME is not reached. The report goes to stdout.
 
 "parley help scenarios" describes the language of scenarios.`,
-		Flags:        slices.Concat(config.SignalingFlags(""), config.WaitFlags(), config.NetworkFlags(), flags.All()),
+		Flags:        slices.Concat(config.SignalingFlags(""), config.WaitFlags(), config.NetworkFlags(), config.MonitoringFlags(), flags.All()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
 			if isEndpoint(cmd) {
@@ -64,6 +64,11 @@ NAME is not reached. The report goes to stdout.
 			if cmd.Bool("list") {
 				return scenario.WriteList(std.Out, o.Scenarios)
 			}
+			t, err := openTelemetry(cmd, o.Call, o.Resources)
+			if err != nil {
+				return err
+			}
+			defer t.Close()
 			return runProbe(ctx, std, o, cmd.String("format"))
 		},
 	}

@@ -59,7 +59,7 @@ func readEndpointProbe(cmd *cli.Command) (o whipcheck.Options, format string, er
 	if err != nil {
 		return o, "", err
 	}
-	for _, f := range []string{"suite", "file", "peer-type", "require", "evidence", "wait-for-call", "pause", "parallel", "load", "ramp", "duration"} {
+	for _, f := range []string{"suite", "file", "peer-type", "require", "evidence", "wait-for-call", "pause", "parallel", "load", "ramp", "duration", "metrics", "otlp"} {
 		if cmd.IsSet(f) {
 			return o, "", exit.Usagef("--%s is for a NAME: a URL has checks of its own, see parley probe --list %s", f, sanitize.Text(w.URL))
 		}

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"net"
+	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -135,6 +138,49 @@ func CaptureFlags() []cli.Flag {
 // ReadCapture reads the flags of CaptureFlags.
 func ReadCapture(cmd *cli.Command) Capture {
 	return Capture{cmd.String("pcap"), cmd.String("rtpdump"), cmd.String("stats-dump")}
+}
+
+// Monitoring says where metrics and traces of calls go.
+type Monitoring struct {
+	Metrics string   // HOST:PORT to listen on, "" for none
+	OTLP    *url.URL // of a receiver of traces, nil for none
+}
+
+// MonitoringFlags are the flags of Monitoring.
+func MonitoringFlags() []cli.Flag {
+	return Category("OUTPUT", []cli.Flag{
+		String("metrics", "", "serve metrics of calls for Prometheus on `HOST:PORT`, see parley help monitoring"),
+		String("otlp", "", "send a trace of each call to the OTLP receiver at `URL`, such as http://localhost:4318"),
+	})
+}
+
+// ReadMonitoring reads the flags of MonitoringFlags.
+func ReadMonitoring(cmd *cli.Command) (m Monitoring, err error) {
+	if m.Metrics = cmd.String("metrics"); m.Metrics != "" {
+		_, port, err := net.SplitHostPort(m.Metrics)
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || strconv.FormatUint(n, 10) != port {
+			return m, exit.Usagef("invalid --metrics %q: want HOST:PORT, such as 127.0.0.1:9101", sanitize.Text(m.Metrics))
+		}
+	}
+	if text := cmd.String("otlp"); text != "" {
+		m.OTLP, err = otlpURL(text)
+	}
+	return m, err
+}
+
+// otlpURL parses the URL of an OTLP receiver. A URL without a path gets that of traces.
+func otlpURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
+		return nil, exit.Usagef("invalid --otlp %q: want a URL of http or https, such as http://localhost:4318", sanitize.Text(text))
+	case u.User != nil:
+		return nil, exit.Usagef("--otlp takes no password: put a header into $OTEL_EXPORTER_OTLP_HEADERS, such as 'authorization=Bearer TOKEN'")
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = "/v1/traces"
+	}
+	return u, nil
 }
 
 // InputFlags are the flags of commands that take further commands on standard input.
