@@ -34,9 +34,9 @@ PEERS = import aiortc, numpy, paho.mqtt.client, websockets, gi; gi.require_versi
 PEER_PACKAGES = python3-aiortc python3-numpy python3-paho-mqtt python3-websockets python3-gst-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav
 
-# The table of events of the topic events, and the types of the fixture for Playwright, from the schema of events.
+# The tables of events and of metrics in the topics events and monitoring, and the types of the fixture for Playwright.
 docs: deps
-	PARLEY_DOCS=update go test -count=1 -run 'TestEventsTopic$$|TestPlaywrightTypes$$' ./cmd/parley ./cmd/parley/internal/e2e/packages
+	PARLEY_DOCS=update go test -count=1 -run 'TestEventsTopic$$|TestMonitoringTopic$$|TestPlaywrightTypes$$' ./cmd/parley ./cmd/parley/internal/telemetry ./cmd/parley/internal/e2e/packages
 
 # What the tests run beside Go: real browsers, ffmpeg, Node. Each is installed
 # by its package's name, if its command is not there.

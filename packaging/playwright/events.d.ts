@@ -9,7 +9,7 @@ export interface AddressesChanged {
   addresses: Array<string>;
 }
 
-/** parley serve listens for administration */
+/** parley listens for administration or metrics */
 export interface Admin {
   event: 'admin';
   time: string;

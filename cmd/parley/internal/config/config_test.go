@@ -198,3 +198,32 @@ func TestCAIsTrustedBesideTheSystem(t *testing.T) {
 		t.Error("the trusted certificates are not those of the system and of --ca")
 	}
 }
+
+// TestMonitoring checks where metrics and traces may go.
+func TestMonitoring(t *testing.T) {
+	read := func(args ...string) (m Monitoring, err error) {
+		c := &cli.Command{OnUsageError: UsageError, Flags: MonitoringFlags(), Action: func(_ context.Context, cmd *cli.Command) (err error) {
+			m, err = ReadMonitoring(cmd)
+			return err
+		}, ExitErrHandler: func(context.Context, *cli.Command, error) {}}
+		err = c.Run(context.Background(), append([]string{"parley"}, args...))
+		return m, err
+	}
+	for value, want := range map[string]string{"http://localhost:4318": "http://localhost:4318/v1/traces", "https://otlp.example/": "https://otlp.example/v1/traces",
+		"https://otlp.example/otlp/v1/traces": "https://otlp.example/otlp/v1/traces", "http://[::1]:4318": "http://[::1]:4318/v1/traces"} {
+		if m, err := read("--otlp", value, "--metrics", ":9101"); err != nil || m.OTLP.String() != want || m.Metrics != ":9101" {
+			t.Errorf("%s: got %v, %v", value, m, err)
+		}
+	}
+	if m, err := read(); err != nil || m != (Monitoring{}) {
+		t.Errorf("got %v, %v", m, err)
+	}
+	for _, args := range [][]string{
+		{"--otlp", "localhost:4318"}, {"--otlp", "grpc://localhost:4317"}, {"--otlp", "http://"}, {"--otlp", "http://h/?a=b"}, {"--otlp", "http://user:secret@h/"}, {"--otlp", "http://h/\x1b"},
+		{"--metrics", "9101"}, {"--metrics", "127.0.0.1"}, {"--metrics", "127.0.0.1:"}, {"--metrics", "127.0.0.1:http"}, {"--metrics", "127.0.0.1:65536"}, {"--metrics", "127.0.0.1:+1"}, {"--metrics", "\x1b[31m"},
+	} {
+		if m, err := read(args...); exit.CodeOf(err) != exit.Usage || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q: got %v, %v", args, m, err)
+		}
+	}
+}

@@ -124,7 +124,7 @@ func (t *Telemetry) reported(e event.Event) {
 	}
 }
 
-// Attach observes a call. It is a function of session.Options.Attach.
+// Attach observes a call, as a function of session.Options.Attach.
 func (t *Telemetry) Attach(c *session.Session) {
 	direction := "in"
 	if c.Caller {

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -57,7 +58,7 @@ func happen(c *call) {
 	candidate := peer.CandidateFound{Type: "host", Protocol: "udp", Address: "192.0.2.1:9"}
 	c.Deliver(signal.Message{Type: signal.Offer, SDP: "v=0\r\na=ice-ufrag:abcd\r\n"}, func(signal.Message) {})
 	c.event(event.Event{Name: "call"})
-	_ = c.Send(nil, signal.Message{Type: signal.Answer, SDP: "v=0\r\na=ice-ufrag:efgh\r\n"}, nothingSent)
+	_ = c.Send(context.Background(), signal.Message{Type: signal.Answer, SDP: "v=0\r\na=ice-ufrag:efgh\r\n"}, nothingSent)
 	for _, e := range []peer.Event{
 		candidate, peer.GatheringComplete{}, peer.ICEStateChanged{State: webrtc.ICEConnectionStateChecking}, peer.ICEStateChanged{State: webrtc.ICEConnectionStateConnected},
 		peer.PairSelected{Local: candidate, Remote: peer.CandidateFound{Type: "surprise", Protocol: "udp"}},

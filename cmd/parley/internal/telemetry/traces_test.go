@@ -149,7 +149,7 @@ func TestTraceOfAFailure(t *testing.T) {
 		}, "not-begun", []string{"signaling.login!"}},
 		"no answer": {func(_ *Telemetry, c *call) {
 			c.trace.loggedIn(true)
-			_ = c.Send(nil, signal.Message{Type: signal.Offer}, nothingSent)
+			_ = c.Send(context.Background(), signal.Message{Type: signal.Offer}, nothingSent)
 			c.event(event.Event{Name: "end", Fields: event.Fields("reason", "timeout")})
 		}, "timeout", []string{"ice.gathering!", "signaling.answer!", "signaling.login", "signaling.offer"}},
 		"no path": {func(_ *Telemetry, c *call) {
