@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"parley/signal"
 	"parley/signal/cluster"
 	"parley/signal/cluster/clustertest"
 	"parley/signal/server"
@@ -296,14 +298,19 @@ type heldNode struct {
 
 	mu   sync.Mutex // guards what follows
 	held bool
-	kept []func()
+	kept []keptMessage
+}
+
+type keptMessage struct {
+	from cluster.SessionID
+	send func()
 }
 
 func (n *heldNode) Send(to cluster.SessionID, m cluster.Message, b cluster.Batch) {
 	n.mu.Lock()
 	if n.held {
 		m.Payload = slices.Clone(m.Payload)
-		n.kept = append(n.kept, func() { n.Memory.Send(to, m, nil) })
+		n.kept = append(n.kept, keptMessage{m.From, func() { n.Memory.Send(to, m, nil) }})
 		n.mu.Unlock()
 		return
 	}
@@ -319,13 +326,27 @@ func (n *heldNode) hold() {
 
 // release sends what was kept back, in its order.
 func (n *heldNode) release() {
+	for _, k := range n.takeKept() {
+		k.send()
+	}
+}
+
+// releaseLastFirst sends what the latest session has sent, then what the one before has sent, and
+// so on.
+func (n *heldNode) releaseLastFirst() {
+	kept := n.takeKept()
+	slices.SortStableFunc(kept, func(a, b keptMessage) int { return cmp.Compare(b.from.Number, a.from.Number) })
+	for _, k := range kept {
+		k.send()
+	}
+}
+
+func (n *heldNode) takeKept() []keptMessage {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	kept := n.kept
 	n.held, n.kept = false, nil
-	n.mu.Unlock()
-	for _, send := range kept {
-		send()
-	}
+	return kept
 }
 
 // TestCrossing lets messages of alice and bob cross between their sessions.
@@ -392,6 +413,52 @@ func TestCrossing(t *testing.T) {
 			if calls := srv.Stats().Calls; calls != test.calls {
 				t.Errorf("open calls: got %d, want %d", calls, test.calls)
 			}
+		})
+	}
+}
+
+// TestLateOffer lets an offer of alice arrive after one of a client that has taken her name since:
+// the call of that client ends at both ends, and then the late one.
+func TestLateOffer(t *testing.T) {
+	for _, dialect := range []signal.Dialect{signal.DialectCall, signal.DialectRelay} {
+		t.Run(string(dialect), func(t *testing.T) {
+			node := &heldNode{Memory: cluster.NewMemory()}
+			srv, url := signaltest.StartServer(t, &server.Options{Auth: users{}, Cluster: node, Limits: server.NoLimits()})
+			s := newScript(t, url)
+			defer s.end()
+			login, offer := `{"type":"login","name":"%s","token":"x"}`, `{"type":"offer","offer":{"type":"offer","sdp":"%s"},"name":"bob"}`
+			unknown, answer := `{"type":"?"}`, `{"type":"error","code":"unknown_type","message":"Command not found: ?"}`
+			if dialect == signal.DialectRelay {
+				login = `{"inst":"init","id":"%s","token":"x","reply":true,"errors":true}`
+				offer = `{"inst":"send","peerId":"bob","message":{"type":"offer","sdp":"%s"}}`
+				unknown, answer = `{"inst":"?"}`, `{"type":"error","code":"unknown_type","message":"inst is neither init nor send"}`
+			}
+			signIn := func(client, name string) {
+				s.play(client + " > " + fmt.Sprintf(login, name) + "\n" + client + ` < {"type":"login","success":true}`)
+			}
+			call := func(client, sdp string) { // until the server has the offer
+				s.play(client + " > " + fmt.Sprintf(offer, sdp) + "\n" + client + " > " + unknown + "\n" + client + " < " + answer)
+			}
+			signIn("bob", "bob")
+			signIn("alice", "alice")
+			node.hold()
+			call("alice", "late")
+			signIn("other", "alice")
+			call("other", "next")
+			node.releaseLastFirst()
+			if dialect == signal.DialectRelay {
+				s.play(`
+					bob < {"type":"offer","sdp":"next"}
+					bob < {"type":"offer","sdp":"late"}`)
+			} else {
+				s.play(`
+					bob < {"type":"offer","offer":{"type":"offer","sdp":"next"},"name":"alice"}
+					bob < {"type":"leave","name":"alice"}
+					bob < {"type":"offer","offer":{"type":"offer","sdp":"late"},"name":"alice"}
+					bob < {"type":"leave","name":"alice"}
+					other < {"type":"leave","name":"bob"}`)
+			}
+			eventually(t, "no call is left", func() bool { return srv.Stats().Calls == 0 })
 		})
 	}
 }

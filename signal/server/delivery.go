@@ -232,9 +232,12 @@ func (s *session) deliver(w *wsconn.Batch, m *cluster.Message) {
 		}
 		if before := s.calls[m.FromName]; before != nil {
 			// The name has another holder. The leave of the one before comes too late, or not at
-			// all.
+			// all; or this offer does, and the one before has the name.
 			s.closeCall(m.FromName, before)
 			s.sendLeave(w, m.FromName, false)
+			if before.peer != s.id && before.peer != (cluster.SessionID{}) {
+				defer s.post(w, before.peer, cluster.Message{Kind: cluster.Leave, Reason: cluster.HungUp, Call: before.number, PeerCall: before.peerNumber})
+			}
 		}
 		if len(s.calls) >= s.hub.server.limits.Calls {
 			s.post(w, m.From, cluster.Message{Kind: cluster.Reject, Reason: cluster.TooManyCalls, PeerCall: m.Call})
