@@ -17,6 +17,7 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/logging"
+	"github.com/pion/sctp"
 	"github.com/pion/webrtc/v4"
 
 	"parley/peer/datachannel"
@@ -154,6 +155,7 @@ func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEng
 		}
 	}
 	if n != nil {
+		s.LoggerFactory = associationSettings{logs, n}
 		s.SetICEProxyDialer(n.ProxyDialer())
 		s.SetNet(n)
 	} else {
@@ -161,6 +163,13 @@ func newSettings(c *callConfig, n *icenet.Net, logs *pionLog) (webrtc.SettingEng
 		s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled) // simulated networks have none
 	}
 	return s, nil
+}
+
+// associationSettings is what an SCTP association is set up with. The copy of pion/sctp looks for a
+// BurstWriter in its logger factory, because Pion passes nothing else to it.
+type associationSettings struct {
+	*pionLog
+	sctp.BurstWriter
 }
 
 // relayWait is how long a call with ICEConfig.RelayOnly waits for a relay by UDP in place of one by

@@ -22,6 +22,7 @@ type hostNet struct {
 	*stdnet.Net
 	filter InterfaceFilter
 	mu     sync.RWMutex // guards the interfaces in Net
+	bursts bursts
 }
 
 // UpdateInterfaces lists the interfaces again.

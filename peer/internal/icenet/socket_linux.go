@@ -24,6 +24,9 @@ type udpSocket struct {
 	is4  bool                  // the socket is of IPv4
 	read func(fd uintptr) bool // receive, as a value that is made once
 
+	bursts     *bursts
+	collection collection
+
 	mu     sync.Mutex // held while reading; guards the following
 	buffer []byte
 	n      int
@@ -32,13 +35,13 @@ type udpSocket struct {
 }
 
 // newUDPSocket returns a UDP socket for ICE, which may be conn itself.
-func newUDPSocket(conn *net.UDPConn) transport.UDPConn {
+func newUDPSocket(conn *net.UDPConn, b *bursts) transport.UDPConn {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return conn
 	}
 	local, _ := conn.LocalAddr().(*net.UDPAddr)
-	s := &udpSocket{UDPConn: conn, raw: raw, is4: local != nil && len(local.IP) == net.IPv4len}
+	s := &udpSocket{UDPConn: conn, raw: raw, bursts: b, is4: local != nil && len(local.IP) == net.IPv4len}
 	s.read = s.receive
 	return s
 }
@@ -103,10 +106,23 @@ func addrPortOf(from *syscall.RawSockaddrAny) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// WriteToAddrPort implements ice.AddrPortReaderWriter. What cannot be sent at once is left to the
-// net package, which waits or returns the error.
+// WriteToAddrPort implements ice.AddrPortReaderWriter. It may collect b during a burst.
 func (s *udpSocket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if len(b) > 0 && to.Addr().Zone() == "" && (to.Addr().Is4() || !s.is4) {
+	if s.bursts.active.Load() && s.canSend(b, to) && s.collect(b, to) {
+		return len(b), nil
+	}
+	return s.sendOne(b, to)
+}
+
+// canSend reports whether send can send b.
+func (s *udpSocket) canSend(b []byte, to netip.AddrPort) bool {
+	return len(b) > 0 && to.Addr().Zone() == "" && (to.Addr().Is4() || !s.is4)
+}
+
+// sendOne sends a datagram. What cannot be sent at once is left to the net package, which waits or
+// returns the error.
+func (s *udpSocket) sendOne(b []byte, to netip.AddrPort) (int, error) {
+	if s.canSend(b, to) {
 		if n, ok := s.send(b, to); ok {
 			return n, nil
 		}

@@ -374,8 +374,9 @@ type Association struct {
 	writePending bool
 	writeNotify  chan struct{}
 
-	name string
-	log  logging.LeveledLogger
+	name   string
+	log    logging.LeveledLogger
+	bursts BurstWriter // may be nil
 
 	// Adaptive burst mitigation variables
 	tlrActive            bool
@@ -842,6 +843,7 @@ func createAssociationFromConfigWithTsn(cfg *Config, tsn uint32) *Association {
 		silentError:             ErrSilentlyDiscard,
 		stats:                   &associationStats{},
 		log:                     cfg.LoggerFactory.NewLogger("sctp"),
+		bursts:                  burstWriterOf(cfg.LoggerFactory),
 		name:                    cfg.Name,
 		blockWrite:              cfg.BlockWrite,
 		writeNotify:             make(chan struct{}, 1),
@@ -1193,6 +1195,7 @@ loop:
 	for {
 		rawPackets, ok := a.gatherOutbound()
 
+		burst := a.beginBurst(len(rawPackets))
 		for _, raw := range rawPackets {
 			isAbortPacket := len(raw) > int(commonHeaderSize) && raw[commonHeaderSize] == byte(ctAbort)
 			_, err := a.netConn.Write(raw)
@@ -1207,6 +1210,7 @@ loop:
 
 				// A write failure may be one-sided, leaving readLoop blocked in
 				// Read. Close the transport so association teardown can finish.
+				a.endBurst(burst)
 				_ = a.closeNetConn()
 
 				break loop
@@ -1214,6 +1218,7 @@ loop:
 			atomic.AddUint64(&a.bytesSent, uint64(len(raw)))
 			a.stats.incPacketsSent()
 		}
+		a.endBurst(burst)
 
 		if !ok {
 			if err := a.close(); err != nil {
@@ -1241,6 +1246,37 @@ loop:
 
 	a.setState(closed)
 	a.closeAllTimers()
+}
+
+// A BurstWriter is what the net.Conn of an association writes to. Between BeginBurst and EndBurst it
+// may collect packets, to write them by fewer system calls.
+type BurstWriter interface {
+	BeginBurst()
+	EndBurst()
+}
+
+// burstWriterOf returns the BurstWriter that the logger factory is, too, or nil: pion/webrtc hands
+// nothing else of its user to an association.
+func burstWriterOf(f logging.LoggerFactory) BurstWriter {
+	w, _ := f.(BurstWriter)
+
+	return w
+}
+
+// beginBurst reports whether the packets that follow are a burst, which endBurst ends.
+func (a *Association) beginBurst(packets int) bool {
+	if a.bursts == nil || packets < 2 {
+		return false
+	}
+	a.bursts.BeginBurst()
+
+	return true
+}
+
+func (a *Association) endBurst(burst bool) {
+	if burst {
+		a.bursts.EndBurst()
+	}
 }
 
 func (a *Association) awakeWriteLoop() {

@@ -1,0 +1,180 @@
+//go:build amd64 || arm64
+
+package icenet
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+)
+
+// burstEnds returns a Net, a socket of it, and two sockets that receive.
+func burstEnds(t *testing.T, address string) (*Net, *udpSocket, [2]*net.UDPConn) {
+	t.Helper()
+	n, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.Close)
+	listen, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := n.ListenUDP("udp", listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	var to [2]*net.UDPConn
+	for i := range to {
+		if to[i], err = net.ListenUDP("udp", listen); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = to[i].Close() })
+		_ = to[i].SetReadBuffer(udpReadBuffer)
+		if err := to[i].SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n, conn.(*udpSocket), to
+}
+
+// numbered returns a datagram of a size that begins with a number.
+func numbered(number, size int) []byte {
+	b := bytes.Repeat([]byte{byte(number)}, size)
+	binary.BigEndian.PutUint16(b, uint16(number))
+	return b
+}
+
+// receiveNumbered reads datagrams and compares them with those sent.
+func receiveNumbered(t *testing.T, from *net.UDPConn, want [][]byte) {
+	t.Helper()
+	b := make([]byte, 1<<16)
+	for i, w := range want {
+		n, err := from.Read(b)
+		if err != nil {
+			t.Fatalf("datagram %d of %d: %v", i, len(want), err)
+		}
+		if !bytes.Equal(b[:n], w) {
+			t.Fatalf("datagram %d: got number %d of %d bytes, want number %d of %d bytes",
+				i, binary.BigEndian.Uint16(b), n, binary.BigEndian.Uint16(w), len(w))
+		}
+	}
+}
+
+func TestBurst(t *testing.T) {
+	sizes := map[string]func(i int) int{
+		"of one size":     func(int) int { return 1265 },
+		"the last short":  func(i int) int { return 1265 - 900*(i/199) },
+		"of three sizes":  func(i int) int { return []int{1200, 700, 1265}[i%3] },
+		"short ones":      func(i int) int { return 20 + i },
+		"longer and long": func(i int) int { return 300 + 40*i },
+	}
+	for name, size := range sizes {
+		for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+			t.Run(name+" "+address, func(t *testing.T) {
+				n, socket, to := burstEnds(t, address)
+				var want [2][][]byte
+				n.BeginBurst()
+				for i := range 200 {
+					b, end := numbered(i, size(i)), i/50%2
+					want[end] = append(want[end], slices.Clone(b))
+					at := addrPort(to[end].LocalAddr())
+					if sent, err := socket.WriteToAddrPort(b, at); err != nil || sent != len(b) {
+						t.Fatalf("WriteToAddrPort: %d, %v", sent, err)
+					}
+					clear(b) // the caller may use it again
+				}
+				n.EndBurst()
+				for end := range to {
+					receiveNumbered(t, to[end], want[end])
+				}
+				if socket.collection.refused {
+					t.Error("the kernel refuses segmentation")
+				}
+			})
+		}
+	}
+}
+
+// Datagrams wait for the end of their burst, and without a burst for nothing.
+func TestBurstEnds(t *testing.T) {
+	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	at := addrPort(to[0].LocalAddr())
+	write := func(number int) []byte {
+		b := numbered(number, 1000)
+		if _, err := socket.WriteToAddrPort(b, at); err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	receiveNumbered(t, to[0], [][]byte{write(1)})
+	n.BeginBurst()
+	collected := [][]byte{write(2), write(3)}
+	if got := socket.collection.count; got != 2 {
+		t.Errorf("%d datagrams collected, want 2", got)
+	}
+	n.EndBurst()
+	receiveNumbered(t, to[0], collected)
+	receiveNumbered(t, to[0], [][]byte{write(4)})
+	// A goroutine that has seen the burst may write after its end.
+	if !socket.collect(numbered(5, 1000), at) {
+		t.Fatal("the datagram was not collected")
+	}
+	receiveNumbered(t, to[0], [][]byte{numbered(5, 1000)})
+}
+
+// A kernel that refuses segmentation gets the datagrams one by one, and is not asked again.
+func TestBurstIsRefused(t *testing.T) {
+	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	at := addrPort(to[0].LocalAddr())
+	var want [][]byte
+	c := &socket.collection
+	c.mu.Lock()
+	c.size, c.to, c.count = 300, at, 200 // more than any kernel takes
+	for i := range c.count {
+		want = append(want, numbered(i, c.size))
+		c.data = append(c.data, want[i]...)
+	}
+	socket.sendCollection()
+	refused := c.refused
+	c.mu.Unlock()
+	if !refused {
+		t.Error("the kernel has taken 200 segments")
+	}
+	receiveNumbered(t, to[0], want)
+	n.BeginBurst()
+	defer n.EndBurst()
+	if _, err := socket.WriteToAddrPort(want[0], at); err != nil {
+		t.Fatal(err)
+	}
+	receiveNumbered(t, to[0], want[:1])
+}
+
+// A burst to an address that cannot be reached, or from a closed socket, is lost without harm.
+func TestBurstFails(t *testing.T) {
+	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	at := addrPort(to[0].LocalAddr())
+	for _, to := range []netip.AddrPort{netip.MustParseAddrPort("255.255.255.255:9"), at} {
+		n.BeginBurst()
+		for i := range 10 {
+			if _, err := socket.WriteToAddrPort(numbered(i, 1000), to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.EndBurst()
+	}
+	receiveNumbered(t, to[0], [][]byte{numbered(0, 1000)})
+	n.BeginBurst()
+	_, _ = socket.WriteToAddrPort(numbered(1, 1000), at)
+	_ = socket.Close()
+	n.EndBurst()
+	if _, err := socket.WriteToAddrPort(numbered(2, 1000), at); err == nil || os.IsTimeout(err) {
+		t.Errorf("write to a closed socket: %v", err)
+	}
+}
