@@ -258,7 +258,7 @@ func (l loser) send(n *Node, c *cluster.Claim) {
 	case l.session.Node == n.ID():
 		n.Deliver(l.session, c.Lost(l.resume), nil)
 	default:
-		n.sendLost(l.session, c.Name, l.revision, c.Lost(l.resume))
+		n.links.SendLost(l.session, c.Name, l.revision, c.Lost(l.resume))
 	}
 }
 

@@ -3,6 +3,7 @@
 package nats
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	natsgo "github.com/nats-io/nats.go"
 
 	"parley/signal/cluster"
+	"parley/signal/cluster/nats/links"
 	"parley/signal/cluster/natsserver"
 	"parley/signal/cluster/natstest"
 )
@@ -152,6 +154,27 @@ func TestPartitionOfTwo(t *testing.T) {
 	}
 }
 
+// capturing is a network on which requests succeed and go nowhere.
+type capturing struct {
+	network
+	lane chan uint64
+	data chan []byte
+}
+
+func (c capturing) Request(_ context.Context, _ cluster.NodeID, lane uint64, data []byte) ([]byte, error) {
+	c.lane <- lane
+	c.data <- data
+	return []byte{1}, nil
+}
+
+// encoded returns a batch from one session to another, and its lane.
+func encoded(t *testing.T, n *Node, from, to cluster.SessionID) (lane uint64, data []byte) {
+	t.Helper()
+	c := capturing{network{n}, make(chan uint64, 1), make(chan []byte, 1)}
+	links.New(t.Context(), c, n.metrics.links).Send(to, cluster.Message{Kind: cluster.Data, From: from}, nil)
+	return <-c.lane, <-c.data
+}
+
 // TestSlowConsumer sends more to a node than may wait in it, while a receiver does not return: what
 // the NATS client drops is sent again, and each message arrives once and in order.
 func TestSlowConsumer(t *testing.T) {
@@ -162,24 +185,24 @@ func TestSlowConsumer(t *testing.T) {
 	alice, bob := attach(sender), attach(slow)
 	blocked := &blockedReceiver{release: make(chan struct{}), entered: make(chan struct{})}
 	blockedID := slow.Attach(blocked)
-	shard := shardOf(alice.SessionID, bob.SessionID)
-	from := cluster.SessionID{Node: cluster.NodeID{1}, Number: 1}
 	conn, err := natsgo.Connect(server)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	lane, _ := encoded(t, sender, alice.SessionID, bob.SessionID)
 	publish := func(data []byte) {
-		m := natsgo.NewMsg(slow.subject(slow.ID(), fmt.Sprint(shard)))
+		m := natsgo.NewMsg(slow.subject(slow.ID(), fmt.Sprint(lane)))
 		m.Reply, m.Data = "nobody", data
 		if err := conn.PublishMsg(m); err != nil {
 			t.Error(err)
 		}
 	}
-	publish(batchOf(header{from: from, to: blockedID, epoch: 1, first: 1}, cluster.Message{Kind: cluster.Data}))
+	_, first := encoded(t, sender, cluster.SessionID{Node: cluster.NodeID{1}, Number: 1}, blockedID)
+	publish(first)
 	<-blocked.entered
-	for range maxPending/maxBatch + 1 {
-		publish(make([]byte, maxBatch))
+	for range maxPending/links.MaxBatch + 1 {
+		publish(make([]byte, links.MaxBatch))
 	}
 	eventually(t, "messages arrive faster than they are received", func() bool { return value(t, slow.metrics.slow) > 0 })
 	const count = 300

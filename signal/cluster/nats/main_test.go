@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
 	"parley/signal/cluster"
@@ -633,4 +635,14 @@ func TestReassertSlowly(t *testing.T) {
 	if rate := n.sharedReassertRate(); rate != reassertRate/3 {
 		t.Errorf("rate of one of three nodes: got %d, want %d", rate, reassertRate/3)
 	}
+}
+
+// value returns the value of a counter.
+func value(t testing.TB, c prometheus.Counter) float64 {
+	t.Helper()
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.GetCounter().GetValue()
 }

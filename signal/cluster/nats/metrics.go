@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/signal/cluster"
+	"parley/signal/cluster/nats/links"
 )
 
 // metrics are the metrics of a node. Their names begin with signaling_cluster_.
@@ -14,7 +15,8 @@ type metrics struct {
 
 	claims                                                           *prometheus.CounterVec // by result
 	takeovers, releases, reasserted, conflicts, settings, leasesLost prometheus.Counter
-	sent, received, retries, duplicates, resets, slow, malformed     prometheus.Counter
+	retries, slow                                                    prometheus.Counter
+	links                                                            links.Metrics
 }
 
 func newMetrics(n *Node) *metrics {
@@ -54,13 +56,14 @@ func newMetrics(n *Node) *metrics {
 	m.conflicts = counter("conflicts_total", "Sessions that lost their name while this node was out of contact.")
 	m.settings = counter("other_settings_total", "Nodes seen with other settings of logins.")
 	m.leasesLost = counter("leases_lost_total", "Times that the lease of this node has ended.")
-	m.sent = counter("messages_sent_total", "Messages to sessions of other nodes.")
-	m.received = counter("messages_received_total", "Messages from sessions of other nodes.")
+	m.links.Sent = counter("messages_sent_total", "Messages to sessions of other nodes.")
+	m.links.Received = counter("messages_received_total", "Messages from sessions of other nodes.")
 	m.retries = counter("retries_total", "Requests and batches of messages that were sent again.")
-	m.duplicates = counter("duplicates_total", "Messages that arrived again and were dropped.")
-	m.resets = counter("resets_total", "Times that messages to a session were given up.")
+	m.links.Retries = m.retries
+	m.links.Duplicates = counter("duplicates_total", "Messages that arrived again and were dropped.")
+	m.links.Resets = counter("resets_total", "Times that messages to a session were given up.")
 	m.slow = counter("slow_total", "Times that messages arrived faster than this node received them.")
-	m.malformed = counter("malformed_total", "Batches that could not be read.")
+	m.links.Malformed = counter("malformed_total", "Batches that could not be read.")
 	return m
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"parley/signal/cluster"
+	"parley/signal/cluster/nats/links"
 	"parley/signal/cluster/nats/watches"
 )
 
@@ -102,9 +103,7 @@ type Node struct {
 	peers       peers
 	names       names
 	reasserting atomic.Bool
-	links       [linkShards]links
-	forgotten   forgotten
-	epoch       atomic.Uint64 // of the latest link
+	links       *links.Links
 
 	startOnce, closeOnce sync.Once
 	started              chan error    // the result of the first attempt to get a lease, or a final error
@@ -132,12 +131,9 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	n.Watches = watches.New(bus{n})
 	n.names.entries = make(map[cluster.Name]*entry)
 	n.peers.live, n.peers.seen = make(map[cluster.NodeID]peer), make(map[cluster.NodeID]sighting)
-	n.forgotten.of = make(map[cluster.NodeID]forgottenEpoch)
-	for i := range n.links {
-		n.links[i].of = make(map[cluster.SessionID]map[cluster.SessionID]*link)
-	}
 	n.metrics = newMetrics(n)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.links = links.New(n.ctx, network{n}, n.metrics.links)
 	if err := n.connect(); err != nil {
 		n.cancel()
 		return nil, err
@@ -365,15 +361,7 @@ func (n *Node) close() {
 
 // busy reports whether operations or messages are on their way.
 func (n *Node) busy() bool {
-	if len(n.slots) > 0 || n.names.busy() {
-		return true
-	}
-	for i := range n.links {
-		if n.links[i].busy() {
-			return true
-		}
-	}
-	return false
+	return len(n.slots) > 0 || n.names.busy() || n.links.Busy()
 }
 
 // lease is the state of this node's own lease. All but check belong to run.
@@ -429,8 +417,8 @@ func (n *Node) run() {
 			}
 		}
 		if now.After(nextSweep) {
-			nextSweep = now.Add(sweepInterval)
-			n.sweepLinks()
+			nextSweep = now.Add(links.SweepInterval)
+			n.links.Sweep()
 		}
 		timer.Reset(poll)
 	}
@@ -490,7 +478,7 @@ func (n *Node) renew() error {
 		n.metrics.leasesLost.Inc()
 		n.names.leases.Add(1)
 		n.log.Warn("the lease of this node had ended: other nodes may have taken its names")
-		n.resetLinks()
+		n.links.Reset()
 		n.lease.check.Store(true)
 	}
 	n.lease.revision, n.lease.held = revision, true

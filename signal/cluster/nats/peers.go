@@ -154,7 +154,7 @@ func (n *Node) nodeLost(id cluster.NodeID) {
 	if known {
 		n.log.Info("node left", slog.String("node", id.String()), slog.String("host", p.host))
 	}
-	n.dropLinks(func(remote cluster.SessionID) bool { return remote.Node == id })
+	n.links.DropNode(id)
 }
 
 // isLive reports whether a node has a lease now. It asks JetStream: what is known from the last

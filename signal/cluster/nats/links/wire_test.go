@@ -1,24 +1,11 @@
-package nats
+package links
 
 import (
 	"bytes"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
 	"parley/signal/cluster"
 )
-
-// value returns the value of a counter.
-func value(t testing.TB, c prometheus.Counter) float64 {
-	t.Helper()
-	var m dto.Metric
-	if err := c.Write(&m); err != nil {
-		t.Fatal(err)
-	}
-	return m.GetCounter().GetValue()
-}
 
 // FuzzParseBatch parses batches of hostile nodes. What can be parsed has no more bytes than were
 // given, and a message comes back as it was.
@@ -30,7 +17,7 @@ func FuzzParseBatch(f *testing.F) {
 	f.Add(appendMessage(bytes.Clone(head), &m))
 	f.Add(appendEnd(appendLost(bytes.Clone(head), cluster.Name{Space: "call", Text: "alice"}, 9, &m)))
 	f.Add(head)
-	f.Add([]byte{schemaVersion + 1})
+	f.Add([]byte{version + 1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h, frames, err := parseBatch(data)
 		if err != nil {

@@ -1,4 +1,10 @@
-package nats
+// Package links passes messages between sessions of different nodes, over requests that may be
+// lost.
+//
+// A link connects two sessions. The messages of one to the other are numbered, go in batches, one
+// batch at a time, are acknowledged and sent again, so each arrives once and in order, or both
+// sessions receive Gone.
+package links
 
 import (
 	"context"
@@ -6,47 +12,104 @@ import (
 	"errors"
 	"hash/fnv"
 	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	natsgo "github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
-	"parley/signal"
 	"parley/signal/cluster"
 )
 
+// Network connects the nodes of a cluster. All methods may be called concurrently.
+type Network interface {
+	// ID returns the ID of this node.
+	ID() cluster.NodeID
+	// Request sends data to the Links of another node, and returns what Receive returns there, or
+	// an error if that has not come before ctx ends. The error is ErrNoReceiver if nobody receives
+	// for that node now. The requests with the same to and lane are received one after the other,
+	// in the order in which they arrive.
+	Request(ctx context.Context, to cluster.NodeID, lane uint64, data []byte) (answer []byte, err error)
+	// IsLive reports whether a node has a lease now.
+	IsLive(ctx context.Context, id cluster.NodeID) (bool, error)
+	// NodeLost notes that a node has no lease any more. It calls DropNode.
+	NodeLost(id cluster.NodeID)
+	// Deliver passes m to a session of this node. It reports false if there is no such session.
+	Deliver(to cluster.SessionID, m cluster.Message, b cluster.Batch) bool
+	// Attached reports whether a session of this node exists.
+	Attached(id cluster.SessionID) bool
+	// NameLost handles that a session of this node has lost a name, by a claim with this revision;
+	// m is the message to the session.
+	NameLost(session cluster.SessionID, name cluster.Name, revision uint64, m cluster.Message)
+	// NameAsked handles a Probe of a session of this node that has ended, by one that claims a name
+	// with this text.
+	NameAsked(session cluster.SessionID, text string)
+	// Spawn runs f in a goroutine that the node waits for. It reports false if the node is closed.
+	Spawn(f func()) bool
+}
+
+// ErrNoReceiver is the error of a request to a node for which nobody receives.
+var ErrNoReceiver = errors.New("nobody receives for the node")
+
+// Metrics count what the links of a node do. All are set.
+type Metrics struct {
+	// Sent and Received count messages to and from sessions of other nodes, Retries the batches
+	// that were sent again, Duplicates the messages that arrived again, Resets the times that
+	// messages were given up, and Malformed the batches that could not be read.
+	Sent, Received, Retries, Duplicates, Resets, Malformed prometheus.Counter
+}
+
 const (
-	// subjectShards is how many subjects, and goroutines, receive the messages to a node.
-	subjectShards = 8
-	linkShards    = 16
+	// Lanes is the number of lanes, in each of which a node receives one batch after the other.
+	Lanes      = 8
+	shardCount = 16
 	// requestTimeout is how long an acknowledgment may take before a batch is sent again.
 	requestTimeout = 500 * time.Millisecond
 	// deliveryTimeout is how long a batch is sent again. Then both sessions receive Gone.
 	deliveryTimeout = 5 * time.Second
-	// maxBatch bounds the bytes of a batch, unless it has one message.
-	maxBatch = 256 << 10
+	// retryPause is the pause after a request that was not answered.
+	retryPause = 200 * time.Millisecond
+	// MaxBatch bounds the bytes of the messages of a batch, unless it has one message.
+	MaxBatch = 256 << 10
 	// maxQueue bounds the bytes that wait for the session of another node.
 	maxQueue = 4 << 20
-	// maxPending bounds the bytes that wait in this process to be received.
-	maxPending = 64 << 20
 	// A link whose remote session has ended is kept for endedFor, because a late copy of a message
-	// may still arrive. sweepInterval is the time between two looks.
+	// may still arrive. SweepInterval is the time between two looks.
 	endedFor      = time.Minute
-	sweepInterval = 30 * time.Second
+	SweepInterval = 30 * time.Second
 	// forgottenFor is how long the epochs of a node that has no links any more are kept.
 	forgottenFor = time.Hour
 )
 
-// links are the links of some of the sessions.
-type links struct {
+// Links are the links of the sessions of a node.
+type Links struct {
+	network   Network
+	metrics   Metrics
+	ctx       context.Context   // ends with the node
+	shards    [shardCount]shard // by number of the session of this node
+	forgotten forgotten
+	epoch     atomic.Uint64 // of the latest link
+}
+
+// New returns the links of a node that has none, until ctx ends.
+func New(ctx context.Context, network Network, metrics Metrics) *Links {
+	all := &Links{network: network, metrics: metrics, ctx: ctx}
+	all.forgotten.of = make(map[cluster.NodeID]forgottenEpoch)
+	for i := range all.shards {
+		all.shards[i].of = make(map[cluster.SessionID]map[cluster.SessionID]*link)
+	}
+	return all
+}
+
+// shard are the links of some of the sessions.
+type shard struct {
 	mu sync.Mutex // guards of
 	of map[cluster.SessionID]map[cluster.SessionID]*link
 }
 
 // link is the connection between a session of this node and one of another node.
 type link struct {
-	node          *Node
+	all           *Links
 	local, remote cluster.SessionID
 
 	mu sync.Mutex // guards what follows
@@ -111,18 +174,18 @@ type queued struct {
 	deadline time.Time
 }
 
-func (n *Node) linksOf(local cluster.SessionID) *links {
-	return &n.links[local.Number%linkShards]
+func (all *Links) shardOf(local cluster.SessionID) *shard {
+	return &all.shards[local.Number%shardCount]
 }
 
 // link returns the link of two sessions. It makes one if create is set, or else may return nil.
-func (n *Node) link(local, remote cluster.SessionID, create bool) *link {
-	s := n.linksOf(local)
+func (all *Links) link(local, remote cluster.SessionID, create bool) *link {
+	s := all.shardOf(local)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.of[local][remote]
 	if l == nil && create {
-		l = &link{node: n, local: local, remote: remote, epoch: n.epoch.Add(1), forgotten: n.forgotten.epoch(remote.Node)}
+		l = &link{all: all, local: local, remote: remote, epoch: all.epoch.Add(1), forgotten: all.forgotten.epoch(remote.Node)}
 		if s.of[local] == nil {
 			s.of[local] = make(map[cluster.SessionID]*link, 1)
 		}
@@ -131,7 +194,17 @@ func (n *Node) link(local, remote cluster.SessionID, create bool) *link {
 	return l
 }
 
-func (s *links) busy() bool {
+// Busy reports whether messages are on their way.
+func (all *Links) Busy() bool {
+	for i := range all.shards {
+		if all.shards[i].busy() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *shard) busy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, remotes := range s.of {
@@ -150,9 +223,9 @@ func (l *link) busy() bool {
 	return l.running && !l.reset
 }
 
-// removeLink forgets a link, and closes it unless it is sending.
-func (n *Node) removeLink(l *link) {
-	s := n.linksOf(l.local)
+// remove forgets a link, and closes it unless it is sending.
+func (all *Links) remove(l *link) {
+	s := all.shardOf(l.local)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of[l.local][l.remote] != l {
@@ -162,42 +235,36 @@ func (n *Node) removeLink(l *link) {
 	l.closed = l.closed || !l.running
 	epoch := max(l.receivedEpoch, l.forgotten)
 	l.mu.Unlock()
-	if epoch > 0 && n.Attached(l.local) { // nothing arrives for a session that has ended
-		n.forgotten.add(l.remote.Node, epoch)
+	if epoch > 0 && all.network.Attached(l.local) { // nothing arrives for a session that has ended
+		all.forgotten.add(l.remote.Node, epoch)
 	}
 	if delete(s.of[l.local], l.remote); len(s.of[l.local]) == 0 {
 		delete(s.of, l.local)
 	}
 }
 
-// Send implements cluster.Router.
-func (n *Node) Send(to cluster.SessionID, m cluster.Message, b cluster.Batch) {
-	if to.Node == n.ID() {
-		if !n.Deliver(to, m, b) && m.Kind != cluster.Gone {
-			n.Deliver(m.From, cluster.Message{Kind: cluster.Gone, From: to, PeerCall: m.Call}, b)
-		}
-		return
-	}
-	n.metrics.sent.Inc()
-	switch n.link(m.From, to, true).enqueue(m.Kind, appendMessage(nil, &m)) {
+// Send sends m to a session of another node; see cluster.Router.
+func (all *Links) Send(to cluster.SessionID, m cluster.Message, b cluster.Batch) {
+	all.metrics.Sent.Inc()
+	switch all.link(m.From, to, true).enqueue(m.Kind, appendMessage(nil, &m)) {
 	case notQueued:
 		if m.Kind != cluster.Gone {
-			n.Deliver(m.From, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: to, PeerCall: m.Call}, b)
+			all.network.Deliver(m.From, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: to, PeerCall: m.Call}, b)
 		}
 	case queueLost: // with messages of other calls
-		n.Deliver(m.From, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: to}, b)
+		all.network.Deliver(m.From, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: to}, b)
 	}
 }
 
-// sendLost notifies a session of another node that it has lost its name.
-func (n *Node) sendLost(to cluster.SessionID, name cluster.Name, revision uint64, m cluster.Message) {
-	n.link(m.From, to, true).enqueue(kindLost, appendLost(nil, name, revision, &m))
+// SendLost notifies a session of another node that it has lost a name, by a claim with this
+// revision.
+func (all *Links) SendLost(to cluster.SessionID, name cluster.Name, revision uint64, m cluster.Message) {
+	all.link(m.From, to, true).enqueue(kindLost, appendLost(nil, name, revision, &m))
 }
 
-// Detach implements cluster.Router.
-func (n *Node) Detach(id cluster.SessionID) {
-	n.Sessions.Detach(id)
-	s := n.linksOf(id)
+// End ends the links of a session of this node that has ended, after what it has sent.
+func (all *Links) End(id cluster.SessionID) {
+	s := all.shardOf(id)
 	s.mu.Lock()
 	var ended []*link
 	for _, l := range s.of[id] {
@@ -206,7 +273,7 @@ func (n *Node) Detach(id cluster.SessionID) {
 	s.mu.Unlock()
 	for _, l := range ended {
 		if l.enqueue(kindEnd, appendEnd(nil)) == notQueued {
-			n.removeLink(l)
+			all.remove(l)
 		}
 	}
 }
@@ -224,7 +291,7 @@ const (
 func (l *link) enqueue(kind cluster.Kind, frame []byte) enqueued {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.gone || l.closed || l.node.ctx.Err() != nil {
+	if l.gone || l.closed || l.all.ctx.Err() != nil {
 		return notQueued
 	}
 	q := queued{frame, kind, time.Now().Add(deliveryTimeout)}
@@ -253,16 +320,16 @@ func (l *link) pushLocked(q queued) {
 	l.queue = append(l.queue, q)
 	l.size += len(q.frame)
 	if !l.running {
-		l.running = l.node.spawn(l.run)
+		l.running = l.all.network.Spawn(l.run)
 	}
 }
 
 // resetLocked drops the messages of the sender that are queued, and reports to the remote session
 // that they are lost. The caller reports it to the local session.
 func (l *link) resetLocked() {
-	l.node.metrics.resets.Inc()
+	l.all.metrics.Resets.Inc()
 	before := l.queue
-	l.epoch, l.sent = l.node.epoch.Add(1), 0
+	l.epoch, l.sent = l.all.epoch.Add(1), 0
 	l.queue, l.size, l.reset = nil, 0, true
 	m := cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: l.local}
 	deadline := time.Now().Add(deliveryTimeout)
@@ -284,13 +351,13 @@ func (l *link) run() {
 // goroutine is to end.
 func (l *link) sendBatch() bool {
 	l.mu.Lock()
-	if len(l.queue) == 0 || l.closed || l.node.ctx.Err() != nil {
+	if len(l.queue) == 0 || l.closed || l.all.ctx.Err() != nil {
 		l.running = false
 		l.mu.Unlock()
 		return false
 	}
 	count, size := 1, len(l.queue[0].frame)
-	for count < len(l.queue) && count < maxMessages && size+len(l.queue[count].frame) <= maxBatch {
+	for count < len(l.queue) && count < maxMessages && size+len(l.queue[count].frame) <= MaxBatch {
 		size += len(l.queue[count].frame)
 		count++
 	}
@@ -305,7 +372,7 @@ func (l *link) sendBatch() bool {
 	for _, q := range batch {
 		data = append(data, q.frame...)
 	}
-	result := l.node.request(l.remote, shardOf(l.local, l.remote), data, deadline)
+	result := l.all.request(l.remote, data, lane(l.local, l.remote), deadline)
 	return l.finish(result, epoch, batch)
 }
 
@@ -333,7 +400,7 @@ func (l *link) finish(result reply, epoch uint64, batch []queued) (more bool) {
 		notify = l.losesLocked()
 		ended = slices.ContainsFunc(l.queue, func(q queued) bool { return q.kind == kindEnd })
 		l.queue, l.size, l.gone, l.reset, l.endedAt = nil, 0, true, false, time.Now()
-	case replyDead: // of a link that nodeLost did not find any more
+	case replyDead: // of a link that DropNode did not find any more
 		notify, reason, ended = l.losesLocked(), cluster.Disconnected, true
 		l.queue, l.size = nil, 0
 	default: // a gap, or no answer in time
@@ -345,10 +412,10 @@ func (l *link) finish(result reply, epoch uint64, batch []queued) (more bool) {
 	}
 	l.mu.Unlock()
 	if notify {
-		l.node.Deliver(l.local, cluster.Message{Kind: cluster.Gone, Reason: reason, From: l.remote}, nil)
+		l.all.network.Deliver(l.local, cluster.Message{Kind: cluster.Gone, Reason: reason, From: l.remote}, nil)
 	}
 	if ended {
-		l.node.removeLink(l)
+		l.all.remove(l)
 	}
 	return true
 }
@@ -366,95 +433,84 @@ const (
 
 // request sends a batch to the node of a session until it is answered, at most until the deadline.
 // A node that has no lease has no sessions.
-func (n *Node) request(to cluster.SessionID, shard uint64, data []byte, deadline time.Time) reply {
-	subject := n.subject(to.Node, strconv.FormatUint(shard, 10))
+func (all *Links) request(to cluster.SessionID, data []byte, lane uint64, deadline time.Time) reply {
 	for attempt := 0; ; attempt++ {
 		if attempt > 0 {
-			n.metrics.retries.Inc()
+			all.metrics.Retries.Inc()
 		}
 		expired := time.Now().After(deadline)
-		if n.ctx.Err() != nil {
+		if all.ctx.Err() != nil {
 			return replyNone
 		}
 		var err error
 		if !expired {
-			var answer *natsgo.Msg
-			ctx, cancel := context.WithTimeout(n.ctx, requestTimeout)
-			answer, err = n.conn.RequestWithContext(ctx, subject, data)
+			var answer []byte
+			ctx, cancel := context.WithTimeout(all.ctx, requestTimeout)
+			answer, err = all.network.Request(ctx, to.Node, lane, data)
 			cancel()
-			if err == nil && len(answer.Data) == 1 {
-				return reply(answer.Data[0])
+			if err == nil && len(answer) == 1 {
+				return reply(answer[0])
 			}
 		}
-		if errors.Is(err, natsgo.ErrNoResponders) || expired {
-			if live, err := n.isLive(n.ctx, to.Node); err == nil && !live {
-				n.nodeLost(to.Node)
+		if errors.Is(err, ErrNoReceiver) || expired {
+			if live, err := all.network.IsLive(all.ctx, to.Node); err == nil && !live {
+				all.network.NodeLost(to.Node)
 				return replyDead
 			}
 		}
 		if expired {
 			return replyNone
 		}
-		pause(n.ctx, retryPause)
+		all.pause()
 	}
 }
 
-// shardOf returns the part of the subject that the messages of one session to another have.
-func shardOf(from, to cluster.SessionID) uint64 {
+// pause waits for retryPause, or until the node ends.
+func (all *Links) pause() {
+	timer := time.NewTimer(retryPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-all.ctx.Done():
+	}
+}
+
+// lane returns the lane that the messages of one session to another have.
+func lane(from, to cluster.SessionID) uint64 {
 	h := fnv.New64a()
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], from.Number)
 	_, _ = h.Write(b[:])
 	binary.BigEndian.PutUint64(b[:], to.Number)
 	_, _ = h.Write(b[:])
-	return h.Sum64() % subjectShards
+	return h.Sum64() % Lanes
 }
 
-func (n *Node) subject(node cluster.NodeID, last string) string {
-	return n.opts.Prefix + ".v" + strconv.Itoa(schemaVersion) + ".n." + node.String() + "." + last
-}
-
-func (n *Node) leftSubject() string {
-	return n.opts.Prefix + ".v" + strconv.Itoa(schemaVersion) + ".left"
-}
-
-// subscribe receives the messages to this node.
-func (n *Node) subscribe() error {
-	for shard := range subjectShards {
-		sub, err := n.conn.Subscribe(n.subject(n.ID(), strconv.Itoa(shard)), n.handleBatch)
-		if err != nil {
-			return err
-		}
-		if err := sub.SetPendingLimits(-1, maxPending); err != nil {
-			return err
-		}
+// Receive delivers those messages of a batch that were not delivered before. It returns the answer
+// to the sender, or nil if there is none.
+func (all *Links) Receive(data []byte) (answer []byte) {
+	if result := all.receive(data); result != 0 {
+		return []byte{byte(result)}
 	}
-	_, err := n.conn.Subscribe(n.leftSubject(), func(*natsgo.Msg) { n.wakeUp() })
-	return err
+	return nil
 }
 
-// handleBatch delivers the messages of a batch that were not delivered before, and answers.
-func (n *Node) handleBatch(m *natsgo.Msg) {
-	if m.Reply == "" {
-		return
-	}
-	if result := n.receive(m.Data); result != 0 {
-		_ = m.Respond([]byte{byte(result)})
-	}
-}
-
-// receive delivers the messages of a batch. It returns 0 for one that is not to be answered.
-func (n *Node) receive(data []byte) reply {
+// receive returns 0 for a batch that is not to be answered.
+func (all *Links) receive(data []byte) reply {
 	h, frames, err := parseBatch(data)
-	if err != nil || h.to.Node != n.ID() || h.from.Node == n.ID() {
-		n.metrics.malformed.Inc()
+	if err != nil || h.to.Node != all.network.ID() || h.from.Node == all.network.ID() {
+		all.metrics.Malformed.Inc()
 		return 0
 	}
-	if !n.Attached(h.to) {
-		n.orphans(h, frames)
+	if !all.network.Attached(h.to) {
+		for _, f := range frames {
+			if f.message.Kind == cluster.Probe {
+				all.network.NameAsked(h.to, f.message.FromName)
+			}
+		}
 		return replyGone
 	}
-	l := n.link(h.to, h.from, true)
+	l := all.link(h.to, h.from, true)
 	l.mu.Lock()
 	switch {
 	case l.closed: // forgotten at this moment: the next copy finds another link
@@ -477,7 +533,7 @@ func (n *Node) receive(data []byte) reply {
 	for i, f := range frames {
 		number := h.first + uint64(i)
 		if number <= l.received {
-			n.metrics.duplicates.Inc()
+			all.metrics.Duplicates.Inc()
 			continue
 		}
 		switch f.message.Kind {
@@ -486,12 +542,12 @@ func (n *Node) receive(data []byte) reply {
 			l.gone, l.endedAt = true, time.Now()
 			l.mu.Unlock()
 		case kindLost:
-			n.handleLost(h.to, f.name, f.revision, f.message.lost(h.from))
+			all.network.NameLost(h.to, f.name, f.revision, f.message.lost(h.from))
 		default:
 			m := f.message.Message
 			m.From = h.from
-			n.metrics.received.Inc()
-			if !n.Deliver(h.to, m, nil) {
+			all.metrics.Received.Inc()
+			if !all.network.Deliver(h.to, m, nil) {
 				return replyGone
 			}
 		}
@@ -503,23 +559,10 @@ func (n *Node) receive(data []byte) reply {
 	return replyOK
 }
 
-// orphans removes the names that sessions of this node have left behind, if one of them is asked
-// for.
-func (n *Node) orphans(h header, frames []frame) {
-	for _, f := range frames {
-		if f.message.Kind == cluster.Probe {
-			for _, space := range [...]signal.Dialect{signal.DialectCall, signal.DialectRelay} {
-				name := cluster.Name{Space: string(space), Text: f.message.FromName}
-				n.enqueue(name, func() { _, _ = n.removeRecord(name, h.to) })
-			}
-		}
-	}
-}
-
-// dropLinks ends the links with the chosen remote sessions: the local sessions receive Gone.
-func (n *Node) dropLinks(chosen func(remote cluster.SessionID) bool) {
-	for i := range n.links {
-		s := &n.links[i]
+// drop ends the links with the chosen remote sessions: the local sessions receive Gone.
+func (all *Links) drop(chosen func(remote cluster.SessionID) bool) {
+	for i := range all.shards {
+		s := &all.shards[i]
 		s.mu.Lock()
 		var dropped []*link
 		for _, remotes := range s.of {
@@ -535,36 +578,42 @@ func (n *Node) dropLinks(chosen func(remote cluster.SessionID) bool) {
 			notify := !l.closed && (l.talked && !l.gone || l.losesLocked())
 			l.closed, l.queue, l.size = true, nil, 0
 			l.mu.Unlock()
-			n.removeLink(l)
+			all.remove(l)
 			if notify {
-				n.Deliver(l.local, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: l.remote}, nil)
+				all.network.Deliver(l.local, cluster.Message{Kind: cluster.Gone, Reason: cluster.Disconnected, From: l.remote}, nil)
 			}
 		}
 	}
 }
 
-// resetLinks ends all links, because the other nodes have ended theirs.
-func (n *Node) resetLinks() { n.dropLinks(func(cluster.SessionID) bool { return true }) }
+// Reset ends all links, because the other nodes have ended theirs.
+func (all *Links) Reset() { all.drop(func(cluster.SessionID) bool { return true }) }
 
-// sweepLinks forgets the links whose remote session has ended long ago.
-func (n *Node) sweepLinks() {
-	for i := range n.links {
-		s := &n.links[i]
+// DropNode ends the links with the sessions of a node that has no lease any more.
+func (all *Links) DropNode(id cluster.NodeID) {
+	all.drop(func(remote cluster.SessionID) bool { return remote.Node == id })
+}
+
+// Sweep forgets the links whose remote session has ended long ago. The node calls it every
+// SweepInterval.
+func (all *Links) Sweep() {
+	for i := range all.shards {
+		s := &all.shards[i]
 		s.mu.Lock()
 		var old []*link
 		for _, remotes := range s.of {
 			for _, l := range remotes {
-				if l.ended(endedFor) || !l.busy() && !n.Attached(l.local) {
+				if l.ended(endedFor) || !l.busy() && !all.network.Attached(l.local) {
 					old = append(old, l)
 				}
 			}
 		}
 		s.mu.Unlock()
 		for _, l := range old {
-			n.removeLink(l)
+			all.remove(l)
 		}
 	}
-	n.forgotten.sweep()
+	all.forgotten.sweep()
 }
 
 func (l *link) ended(ago time.Duration) bool {

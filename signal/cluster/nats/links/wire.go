@@ -1,4 +1,4 @@
-package nats
+package links
 
 import (
 	"encoding/binary"
@@ -16,6 +16,7 @@ import (
 //	end      kind 1
 //	lost     kind 1, reason 1, name space, name, revision
 const (
+	version     = 1
 	headerSize  = 1 + 16 + 16 + 8 + 8
 	maxMessages = 1024
 )
@@ -54,7 +55,7 @@ func appendSession(b []byte, id cluster.SessionID) []byte {
 }
 
 func appendHeader(b []byte, h header) []byte {
-	b = append(b, schemaVersion)
+	b = append(b, version)
 	b = appendSession(appendSession(b, h.from), h.to)
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, h.epoch), h.first)
 }
@@ -85,7 +86,7 @@ var errBatch = errors.New("batch of another node: cut short, or of another versi
 // parseBatch parses a batch. The payloads are parts of b.
 func parseBatch(b []byte) (h header, frames []frame, err error) {
 	r := reader{b: b}
-	if r.byte() != schemaVersion {
+	if r.byte() != version {
 		return h, nil, errBatch
 	}
 	h.from, h.to, h.epoch, h.first = r.session(), r.session(), r.uint64(), r.uint64()
