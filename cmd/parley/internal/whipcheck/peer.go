@@ -75,16 +75,31 @@ func (p *peerConnection) add(kind webrtc.RTPCodecType, sends bool) error {
 		_, err := p.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 		return err
 	}
-	mime := webrtc.MimeTypeOpus
-	if kind == webrtc.RTPCodecTypeVideo {
-		mime = webrtc.MimeTypeVP8
-	}
-	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: mime}, fmt.Sprint(kind, len(p.GetTransceivers())), "check")
-	if err == nil {
-		_, err = p.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
-	}
+	track := &silentTrack{kind: kind, id: fmt.Sprint(kind, len(p.GetTransceivers()))}
+	_, err := p.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 	return err
 }
+
+// A silentTrack sends nothing, by whichever codec the endpoint prefers. It implements
+// webrtc.TrackLocal.
+type silentTrack struct {
+	kind webrtc.RTPCodecType
+	id   string
+}
+
+// Bind returns the first codec that both have.
+func (t *silentTrack) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	for _, codec := range c.CodecParameters() {
+		return codec, nil
+	}
+	return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+}
+
+func (t *silentTrack) Unbind(webrtc.TrackLocalContext) error { return nil }
+func (t *silentTrack) ID() string                            { return t.id }
+func (t *silentTrack) RID() string                           { return "" }
+func (t *silentTrack) StreamID() string                      { return "check" }
+func (t *silentTrack) Kind() webrtc.RTPCodecType             { return t.kind }
 
 // maxGathering bounds the time to gather candidates of this host.
 const maxGathering = 5 * time.Second

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/webrtc/v4"
 	"go.uber.org/goleak"
 
 	"parley/cmd/parley/internal/exit"
@@ -189,5 +190,42 @@ func TestUnreached(t *testing.T) {
 		if report := Run(context.Background(), Options{Endpoint: e, URL: s.URL}); exit.CodeOf(report.Err) != want || errors.Is(report.Err, context.Canceled) {
 			t.Errorf("%d: got %v", code, report.Err)
 		}
+	}
+}
+
+// TestOtherCodec connects to an endpoint that takes H.264 alone.
+func TestOtherCodec(t *testing.T) {
+	media := &webrtc.MediaEngine{}
+	for kind, codec := range map[webrtc.RTPCodecType]webrtc.RTPCodecParameters{
+		webrtc.RTPCodecTypeAudio: {RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, PayloadType: 111},
+		webrtc.RTPCodecTypeVideo: {RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: 90000}, PayloadType: 102},
+	} {
+		if err := media.RegisterCodec(codec, kind); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server, err := webrtc.NewAPI(webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.GracefulClose()
+	c := &checker{Options: Options{Endpoint: whip.Endpoint{Direction: whip.Publish}}}
+	p, offer, err := c.offer(offerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if err := server.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := server.CreateAnswer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(answer.SDP, "H264") || strings.Contains(answer.SDP, "VP8") {
+		t.Fatalf("want an answer of H.264 alone, got %s", answer.SDP)
+	}
+	if err := p.accept(answer.SDP); err != nil {
+		t.Errorf("the answer of H.264 is not accepted: %v", err)
 	}
 }
