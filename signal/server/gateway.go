@@ -94,11 +94,12 @@ func (s *Server) ICEServers(identity signal.Identity) []signal.ICEServer {
 type GatewayLimits struct {
 	Gate                       admission.Limits
 	SDP, Candidate             int // bytes
+	Calls                      int // that a user may be in
 	Offers, Candidates, Others ratelimit.Rate
 }
 
 // GatewayLimits returns the limits of this server.
 func (s *Server) GatewayLimits() GatewayLimits {
 	l := &s.limits
-	return GatewayLimits{l.gate(), l.SDP, l.Candidate, l.offers, l.candidates, l.others}
+	return GatewayLimits{l.gate(), l.SDP, l.Candidate, l.Calls, l.offers, l.candidates, l.others}
 }

@@ -210,6 +210,23 @@ func TestLimits(t *testing.T) {
 	s.do("DELETE", r.Header.Get("Location"), "").want(t, "DELETE", http.StatusOK)
 }
 
+// TestCrowd opens sessions with a user until they are refused: other users can call the user still.
+func TestCrowd(t *testing.T) {
+	s := start(t, signaling.Options{Limits: signaling.Limits{Calls: 8}}, whipserver.Options{})
+	s.signIn("bob", "").answers(nil)
+	for i := range 12 {
+		r := s.post("/whip/bob", publishOffer)
+		if want := map[bool]int{true: http.StatusCreated, false: http.StatusTooManyRequests}[i < 4]; r.StatusCode != want {
+			t.Errorf("session %d: got %d %q, want %d", i+1, r.StatusCode, r.text, want)
+		}
+	}
+	alice := s.signIn("alice", "")
+	if err := alice.Send(t.Context(), signal.Message{Type: signal.Offer, Peer: "bob", SDP: publishOffer, Extension: &signal.Extension{Version: 1, Number: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	alice.next(signal.Answer)
+}
+
 // zeros is a body without end.
 type zeros struct{ sent atomic.Int64 }
 

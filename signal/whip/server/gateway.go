@@ -22,6 +22,7 @@ import (
 	"parley/signal"
 	"parley/signal/cluster"
 	"parley/signal/internal/admission"
+	"parley/signal/internal/ratelimit"
 	signaling "parley/signal/server"
 	"parley/signal/whip"
 )
@@ -131,14 +132,25 @@ func (g *Gateway) Close() {
 	}
 }
 
-// add adds a session, unless the gateway is closed.
-func (g *Gateway) add(s *session) bool {
+// add adds a session. An address has half of the calls that a user may be in: the other half is for
+// other clients.
+func (g *Gateway) add(s *session) *refusal {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.closed {
-		g.sessions[s.key] = s
+	if g.closed {
+		return errClosing
 	}
-	return !g.closed
+	n := 0
+	for _, other := range g.sessions {
+		if other.user == s.user && ratelimit.ClientPrefix(other.address) == ratelimit.ClientPrefix(s.address) {
+			n++
+		}
+	}
+	if n >= max(1, g.limits.Calls/2) {
+		return errCrowded
+	}
+	g.sessions[s.key] = s
+	return nil
 }
 
 // remove removes a session, if it was added.

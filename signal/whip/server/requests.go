@@ -63,6 +63,7 @@ var (
 	errHungUp  = &refusal{status: http.StatusNotFound, detail: noSession, leave: cluster.HungUp}
 	errExpired = &refusal{status: http.StatusUnauthorized, detail: "the token has expired", challenge: challengeInvalid, leave: cluster.Disconnected}
 	errClosing = &refusal{status: http.StatusServiceUnavailable, detail: "the server is shutting down; try again in a moment", retryAfter: retryLater, leave: cluster.Draining}
+	errCrowded = &refusal{status: http.StatusTooManyRequests, detail: "there are too many sessions with the user from your address; end some", retryAfter: retryLater, leave: cluster.HungUp}
 )
 
 const (

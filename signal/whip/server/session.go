@@ -91,9 +91,9 @@ func (g *Gateway) newSession(ctx context.Context, protocol whip.Direction, user 
 		g.node.Detach(s.id)
 		return nil, &refusal{status: http.StatusServiceUnavailable, detail: "the user cannot be called now; try again later", retryAfter: retryLater}
 	}
-	if !g.add(s) {
-		s.end(errClosing)
-		return nil, errClosing
+	if why := g.add(s); why != nil {
+		s.end(why)
+		return nil, why
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
