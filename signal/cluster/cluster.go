@@ -29,6 +29,15 @@ type NodeID [8]byte
 // String returns the ID in hexadecimal.
 func (id NodeID) String() string { return hex.EncodeToString(id[:]) }
 
+// ParseNodeID returns the ID that String has formatted, and false for another text.
+func ParseNodeID(text string) (id NodeID, ok bool) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(id) {
+		return id, false
+	}
+	return NodeID(raw), true
+}
+
 // SessionID identifies a session. SessionID is never used twice.
 type SessionID struct {
 	// Node is the node that serves the session.
@@ -79,6 +88,21 @@ type Watcher interface {
 	// is the node of holder, which has claimed the name and receives messages now.
 	Announce(n Name, holder SessionID, b Batch)
 }
+
+// Requester is a Node that passes requests from one node to another. All methods may be called
+// concurrently.
+type Requester interface {
+	// HandleRequests makes handle answer the requests of other nodes, and is called at most once.
+	// handle is called concurrently, and its ctx ends with the node.
+	HandleRequests(handle func(ctx context.Context, request []byte) (reply []byte)) error
+	// Request sends a request to another node, at most once, and returns the reply. Both have at
+	// most MaxRequest bytes. The error is ErrAbsent if the cluster has no such node, and otherwise
+	// ErrUnavailable.
+	Request(ctx context.Context, node NodeID, request []byte) (reply []byte, err error)
+}
+
+// MaxRequest bounds a request of a node and its reply, in bytes.
+const MaxRequest = 256 << 10
 
 // Claim is the request of a session for a name.
 type Claim struct {

@@ -2,7 +2,6 @@ package nats
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -117,13 +116,3 @@ func isMissing(err error) bool {
 }
 
 func leaseKey(id cluster.NodeID) string { return id.String() }
-
-// parseNodeID parses the key of a lease.
-func parseNodeID(key string) (id cluster.NodeID, ok bool) {
-	raw, err := hex.DecodeString(key)
-	if err != nil || len(raw) != len(id) {
-		return id, false
-	}
-	copy(id[:], raw)
-	return id, true
-}

@@ -87,6 +87,9 @@ type Node struct {
 	spawnMu sync.Mutex // guards closed
 	closed  bool
 
+	requests     atomic.Pointer[natsgo.Subscription] // nil if they are not handled
+	requestSlots chan struct{}                       // one for each request to another node
+
 	slots chan struct{} // one for each operation at JetStream
 	wake  chan struct{} // has a value when the connection has changed, or another node has left
 
@@ -125,7 +128,8 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	}
 	n := &Node{
 		Sessions: cluster.NewSessions(), opts: opts, log: opts.Logger, slots: make(chan struct{}, maxOperations),
-		wake: make(chan struct{}, 1), began: time.Now(), started: make(chan error, 1),
+		requestSlots: make(chan struct{}, maxRequests),
+		wake:         make(chan struct{}, 1), began: time.Now(), started: make(chan error, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	n.Watches = watches.New(bus{n})
@@ -334,6 +338,9 @@ func (n *Node) Close() error {
 }
 
 func (n *Node) close() {
+	if sub := n.requests.Load(); sub != nil {
+		_ = sub.Unsubscribe() // from now on they fail at once
+	}
 	flushed := time.Now().Add(flushTimeout)
 	for n.hasLease() && n.conn.IsConnected() && n.busy() && time.Now().Before(flushed) {
 		time.Sleep(5 * time.Millisecond)

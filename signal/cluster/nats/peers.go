@@ -33,6 +33,7 @@ type peers struct {
 type peer struct {
 	host     string
 	settings string
+	lost     chan struct{} // closed by nodeLost
 }
 
 // sighting is a lease that was read: its revision, and when that was read first.
@@ -62,6 +63,13 @@ func (p *peers) has(id cluster.NodeID) bool {
 	return ok
 }
 
+// lost returns a channel that is closed when a node is lost, nil if it is none now.
+func (p *peers) lost(id cluster.NodeID) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live[id].lost
+}
+
 func (p *peers) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +94,7 @@ func (n *Node) pollNodes() {
 	}
 	live := make(map[cluster.NodeID]bool)
 	for key := range info.State.Subjects {
-		id, ok := parseNodeID(strings.TrimPrefix(key, subject))
+		id, ok := cluster.ParseNodeID(strings.TrimPrefix(key, subject))
 		if !ok || id == n.ID() {
 			continue
 		}
@@ -131,8 +139,11 @@ func (n *Node) addPeer(ctx context.Context, b *buckets, id cluster.NodeID) {
 		n.log.Warn("the lease of a node cannot be read", slog.String("node", id.String()))
 	}
 	n.peers.mu.Lock()
-	_, known := n.peers.live[id]
-	n.peers.live[id] = peer{value.Host, value.Settings}
+	p, known := n.peers.live[id]
+	if !known {
+		p.lost = make(chan struct{})
+	}
+	n.peers.live[id] = peer{value.Host, value.Settings, p.lost}
 	n.peers.mu.Unlock()
 	if known {
 		return
@@ -152,6 +163,7 @@ func (n *Node) nodeLost(id cluster.NodeID) {
 	delete(n.peers.live, id)
 	n.peers.mu.Unlock()
 	if known {
+		close(p.lost)
 		n.log.Info("node left", slog.String("node", id.String()), slog.String("host", p.host))
 	}
 	n.links.DropNode(id)

@@ -270,7 +270,7 @@ func startNodeProcess(t testing.TB, o Options, onEvent func(event), environment 
 		p.kill()
 		t.Fatalf("node in another process: %v", err)
 	}
-	p.id, _ = parseNodeID(first.Result)
+	p.id, _ = cluster.ParseNodeID(first.Result)
 	go p.read(decoder)
 	return p
 }

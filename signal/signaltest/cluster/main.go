@@ -33,7 +33,7 @@ func main() {
 	flag.StringVar(&o.Parley, "parley", "./parley", "path of the binary")
 	flag.StringVar(&o.Listen, "listen", "127.0.0.1:9090", "address of the load balancer")
 	flag.Parse()
-	o.Nodes, o.NATS, o.Balancer, o.Args = 3, 3, true, []string{"--drain", drain.String(), "--page-auto"}
+	o.Nodes, o.NATS, o.Balancer, o.Args = 3, 3, true, []string{"--drain", drain.String(), "--page-auto", "--whip", "--whep"}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o, os.Stdin, os.Stdout); err != nil {
@@ -85,8 +85,9 @@ In a browser    %[1]s/?as=alice
 In another      %[1]s/?as=bob&call=alice
 In a terminal   %[2]s answer --as carol --server %[3]s --video test --audio test
                 %[2]s call alice --as dave --server %[3]s --video test
+By WHIP         %[2]s call whip://%[4]s/whip/carol --video test
 
-`, d.URL, o.Parley, d.Server)
+`, d.URL, o.Parley, d.Server, strings.TrimPrefix(d.URL, "http://"))
 	list(d, out)
 	fmt.Fprintf(out, "\nLogs are in %s. Commands: kill NAME, stop NAME, start NAME, such as kill node1. Ctrl-C ends all.\n", o.Dir)
 }

@@ -34,11 +34,19 @@ func (a tokens) Authorize(_ context.Context, r signal.LoginRequest) (signal.Iden
 // TestTokens requires tokens: on each request but OPTIONS, and that of the user who has begun the
 // session.
 func TestTokens(t *testing.T) {
+	testTokens(t, start(t, signaling.Options{Auth: someTokens()}, whipserver.Options{}))
+}
+
+// someTokens returns the tokens of testTokens.
+func someTokens() tokens {
 	soon := time.Now().Add(time.Hour)
-	s := start(t, signaling.Options{Auth: tokens{
+	return tokens{
 		"b": {Name: "bob", Subject: "bob"}, "a1": {Name: "alice", Subject: "alice", Expires: soon},
 		"a2": {Name: "alice", Subject: "alice", Expires: soon.Add(time.Hour)}, "e": {Name: "eve", Subject: "eve"},
-	}}, whipserver.Options{})
+	}
+}
+
+func testTokens(t *testing.T, s *site) {
 	var from string
 	others := s.signIn("bob", "b").answers(func(u *user, m signal.Message) {
 		from = m.Peer

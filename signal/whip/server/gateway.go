@@ -55,6 +55,7 @@ type Gateway struct {
 	options   Options
 	signaling *signaling.Server
 	node      cluster.Node
+	requester cluster.Requester // node, nil if it passes no requests on
 	limits    signaling.GatewayLimits
 	gate      *admission.Gate // counts the sessions
 	metrics   *metrics
@@ -81,6 +82,11 @@ func New(server *signaling.Server, options Options) *Gateway {
 	g.limits.SDP = min(g.limits.SDP, whip.MaxSDP)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.metrics = newMetrics(g)
+	if g.requester, _ = g.node.(cluster.Requester); g.requester != nil {
+		if err := g.requester.HandleRequests(g.handleForwarded); err != nil {
+			g.log.Warn("requests of WHIP and WHEP clients must come to the server of their session", slog.Any("error", err))
+		}
+	}
 	return g
 }
 

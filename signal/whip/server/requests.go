@@ -280,19 +280,25 @@ func (g *Gateway) body(w http.ResponseWriter, r *http.Request, mediaType string,
 	if !whip.IsType(r.Header.Get("Content-Type"), mediaType) {
 		return "", refuse(http.StatusUnsupportedMediaType, "invalid Content-Type: want "+mediaType)
 	}
+	text, err := readBody(w, r, limit)
+	return string(text), err
+}
+
+// readBody reads the body of a request of any type. The error is a *refusal.
+func readBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
 	tooLong := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is longer than %d bytes", limit))
 	if r.ContentLength > int64(limit) {
 		w.Header().Set("Connection", "close")
-		return "", tooLong
+		return nil, tooLong
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	if errors.As(err, new(*http.MaxBytesError)) {
-		return "", tooLong
+		return nil, tooLong
 	}
 	if err != nil {
-		return "", refuse(http.StatusBadRequest, "the body did not come whole")
+		return nil, refuse(http.StatusBadRequest, "the body did not come whole")
 	}
-	return string(text), nil
+	return text, nil
 }
 
 // extendDeadlines lets a request wait for a user. The deadlines of the HTTP server are for requests
@@ -317,6 +323,12 @@ func localAddr(r *http.Request) netip.Addr {
 func (g *Gateway) serveSession(w http.ResponseWriter, r *http.Request, res resource) {
 	if r.Method == http.MethodOptions {
 		options(w, sessionMethods)
+		return
+	}
+	if node, ok := g.elsewhere(res.key); ok {
+		if err := g.forward(w, r, res, node); err != nil {
+			writeError(w, err)
+		}
 		return
 	}
 	s, err := g.authorizedSession(r, res)

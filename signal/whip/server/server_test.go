@@ -16,9 +16,12 @@ import (
 
 // TestSession publishes to a user: every header field of the answer, trickled candidates, an ICE
 // restart and the end.
-func TestSession(t *testing.T) {
-	// The answer does not wait for these, because the user sends the end of candidates.
-	s := start(t, signaling.Options{}, whipserver.Options{QuietTime: time.Hour, GatherTimeout: time.Hour})
+func TestSession(t *testing.T) { testSession(t, start(t, signaling.Options{}, patient)) }
+
+// patient has waits that do not end, because the user sends the end of candidates.
+var patient = whipserver.Options{QuietTime: time.Hour, GatherTimeout: time.Hour}
+
+func testSession(t *testing.T, s *site) {
 	bob := s.signIn("bob", "")
 	var offers []signal.Message
 	others := bob.answers(func(u *user, m signal.Message) {

@@ -76,7 +76,7 @@ type description struct {
 // newSession returns a session with a name, which it has claimed. The error is a *refusal.
 func (g *Gateway) newSession(ctx context.Context, protocol whip.Direction, user string, peer cluster.SessionID, c credentials, address netip.Addr) (*session, error) {
 	s := &session{
-		gateway: g, protocol: protocol, key: rand.Text(), user: user, peer: peer, address: address, holder: c,
+		gateway: g, protocol: protocol, key: g.newKey(), user: user, peer: peer, address: address, holder: c,
 		tag: rand.Text(), changed: make(chan struct{}, 1),
 	}
 	s.name = string(protocol) + "-" + rand.Text()[:nameRandom]
