@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// bursts collects the datagrams that are written to the sockets of a Net during a burst, so that one
-// system call sends many.
+// bursts collects the datagrams that are written to the sockets of a Net during a burst, so that
+// one system call sends many.
 type bursts struct {
 	active atomic.Bool
 

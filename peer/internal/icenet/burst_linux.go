@@ -82,8 +82,8 @@ func (s *udpSocket) sendCollection() {
 }
 
 // sendSegments reports whether one system call has sent all datagrams. If the kernel refuses
-// segmentation, as for a path without checksum offload (EIO) and before version 4.18 (EINVAL), it is
-// not tried again.
+// segmentation, as for a path without checksum offload (EIO) and before version 4.18 (EINVAL), it
+// is not tried again.
 func (s *udpSocket) sendSegments() (ok bool) {
 	c := &s.collection
 	var sockaddr syscall.RawSockaddrAny
