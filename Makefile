@@ -195,11 +195,11 @@ bench-signal: deps
 bench-cluster: deps
 	go run ./signal/signaltest/bench -cluster -idle 10000
 
-# What streams cost beside ffmpeg and aiortc, and how long a frame is on its
+# What streams cost beside ffmpeg, aiortc and Pion's examples, and how long a frame is on its
 # way, as Markdown tables.
 bench-media: deps
 	@[ -e /usr/bin/python3 ] && /usr/bin/python3 -c 'import aiortc' 2>/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends python3-aiortc >/dev/null
-	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL'
+	go test -tags "vpx bench" -count=1 -run 'TestBenchMedia|TestBenchVideo|TestBenchLatency' -v ./cmd/parley/internal/e2e/bench | grep '^|\|FAIL'
 
 # Call set-up between two processes beside libwebrtc's, as a Markdown table.
 bench-setup: deps

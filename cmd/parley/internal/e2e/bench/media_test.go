@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ type streamBench struct {
 }
 
 func newBench(t *testing.T) *streamBench {
-	_, server := e2etest.Serve(t)
+	_, server := e2etest.Serve(t, "--offer-rate", "1000/1000", "--candidate-rate", "10000/10000", "--other-rate", "1000/1000")
 	b := &streamBench{t: t, dir: t.TempDir(), server: server}
 	b.film, b.raw = filepath.Join(b.dir, "film.ivf"), filepath.Join(b.dir, "film.y4m")
 	source := []string{"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x480:rate=30:duration=8", "-pix_fmt", "yuv420p"}
@@ -203,11 +204,120 @@ func TestBenchMedia(t *testing.T) {
 	}
 }
 
-// measure is the share of a core that a process and its children take.
-func (b *streamBench) measure(w work) (share string) {
+// videoRate is the bitrate of the video of TestBenchVideo, in bits per second.
+const videoRate = 2_500_000
+
+// TestBenchVideo measures VP8 of 1280x720 with 2.5 Mbit/s, beside ffmpeg, aiortc and Pion's
+// examples, and then what one process takes for many calls that each send and receive such video,
+// and record it.
+func TestBenchVideo(t *testing.T) {
+	b := newBench(t)
+	b.film = filepath.Join(b.dir, "video.ivf")
+	rate := strconv.Itoa(videoRate)
+	if said, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30:duration=8,noise=alls=20:allf=t",
+		"-pix_fmt", "yuv420p", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "120",
+		"-b:v", rate, "-minrate", rate, "-maxrate", rate, b.film).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	example := filepath.Join(b.dir, "pion")
+	if said, err := exec.Command("go", "build", "-o", example, "./testdata/pion").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	rows := []struct {
+		what                       string
+		ours, ffmpeg, aiortc, pion work
+	}{
+		{"sent", sends("--video", "FILM"), ffmpegSends("-i", "FILM", "-c", "copy"),
+			aiortcCalls("send", []string{"FILM", "copy"}, nil), pionCalls(example, "send")},
+		{"received and recorded", takes("--record", "DIR/%n.webm"), ffmpegTakes("-c", "copy", "DIR/x.webm"),
+			aiortcCalls("take", []string{"FILM", "copy"}, []string{"DIR/x.mp4"}), pionCalls(example, "take")},
+	}
+	fmt.Println("| 2.5 Mbit/s of VP8, % of one core | parley | ffmpeg | aiortc | Pion's example | parley / ffmpeg |\n|---|---:|---:|---:|---:|---:|")
+	var sums [4]float64
+	for _, r := range rows {
+		line := "| " + r.what
+		shares := [4][]float64{}
+		for range 3 {
+			for i, w := range []work{r.ours, r.ffmpeg, r.aiortc, r.pion} {
+				shares[i] = append(shares[i], b.share(w))
+			}
+		}
+		var medians [4]float64
+		for i, all := range shares {
+			slices.Sort(all)
+			medians[i] = all[1]
+			sums[i] += medians[i]
+			line += fmt.Sprintf(" | %.1f", medians[i])
+		}
+		fmt.Printf("%s | %.2f |\n", line, medians[0]/medians[1])
+	}
+	fmt.Printf("| sum | %.1f | %.1f | %.1f | %.1f | %.2f |\n\n", sums[0], sums[1], sums[2], sums[3], sums[0]/sums[1])
+	fmt.Println("| calls in one process, each sends, receives and records | % of one core | of a call | video recorded, % | MiB |\n|---:|---:|---:|---:|---:|")
+	for _, n := range []int{1, 10, 25, 50} {
+		t.Run(fmt.Sprint(n, " calls"), func(t *testing.T) {
+			b.t = t
+			b.manyVideoCalls(n)
+		})
+	}
+}
+
+// manyVideoCalls measures a process that answers n calls, sends video to each, and records what
+// each sends. Each caller is a process.
+func (b *streamBench) manyVideoCalls(n int) {
+	folder := b.t.TempDir()
+	p := b.answers("--loop", "--video", b.film, "--record", filepath.Join(folder, "%p.webm"))
+	for i := range n {
+		b.parley("call", b.name(), "--as", fmt.Sprintf("caller-%02d", i), "--loop", "--video", b.film, "--stats-interval", "0")
+	}
+	p.Says(b.t, fmt.Sprintf("(?s)(receiving video.*){%d}", n))
+	time.Sleep(benchSettle)
+	recorded := func() (bytes int64) {
+		files, err := filepath.Glob(filepath.Join(folder, "*.webm"))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		for _, f := range files {
+			bytes += e2etest.SizeOf(f)
+		}
+		return bytes
+	}
+	before, bytes := e2etest.UsageOf(b.t, p), recorded()
+	time.Sleep(2 * benchTime)
+	now := e2etest.UsageOf(b.t, p)
+	seconds := now.At.Sub(before.At).Seconds()
+	share := 100 * (now.CPU - before.CPU).Seconds() / seconds
+	rate := float64(recorded()-bytes) * 8 / seconds
+	fmt.Printf("| %d | %.0f | %.1f | %.0f | %d |\n", n, share, share/float64(n), 100*rate/(videoRate*float64(n)), now.Memory>>20)
+}
+
+// pionCalls measures one of two ends by Pion's examples: send or take.
+func pionCalls(path, measured string) work {
+	return func(b *streamBench) *e2etest.Process {
+		b.count++
+		socket := filepath.Join(b.dir, fmt.Sprint("socket", b.count))
+		both := map[string]*e2etest.Process{}
+		for _, end := range []string{"take", "send"} {
+			file := b.film
+			if end == "take" {
+				file = filepath.Join(b.dir, "taken.ivf")
+			}
+			both[end] = b.run(path, end, socket, file)
+		}
+		both[measured].Says(b.t, "connected")
+		return both[measured]
+	}
+}
+
+// measure is the share of a core that a process and its children take, in per cent, as text.
+func (b *streamBench) measure(w work) string {
 	if w == nil {
 		return "–"
 	}
+	return fmt.Sprintf("%.1f", b.share(w))
+}
+
+// share is the share of a core that a process and its children take, in per cent.
+func (b *streamBench) share(w work) (share float64) {
 	outer := b.t
 	defer func() { b.t = outer }()
 	outer.Run("", func(t *testing.T) { // whose processes end with it
@@ -217,7 +327,7 @@ func (b *streamBench) measure(w work) (share string) {
 		before := b.used(p.Cmd.Process.Pid)
 		begun := time.Now()
 		time.Sleep(benchTime)
-		share = fmt.Sprintf("%.1f", 100*(b.used(p.Cmd.Process.Pid)-before).Seconds()/time.Since(begun).Seconds())
+		share = 100 * (b.used(p.Cmd.Process.Pid) - before).Seconds() / time.Since(begun).Seconds()
 		select {
 		case <-p.Exited:
 			t.Errorf("it ended: %s%s", p.Out, p.Err)
