@@ -9,8 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // burstEnds returns a Net, a socket of it, and two sockets that receive.
@@ -154,6 +159,135 @@ func TestBurstIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	receiveNumbered(t, to[0], want[:1])
+}
+
+// A kernel that refuses segmentation in the middle of a burst does not change the order. It refuses
+// it here because the socket sends no checksums.
+func TestBurstIsRefusedMeanwhile(t *testing.T) {
+	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	if err := socket.raw.Control(func(fd uintptr) {
+		if err := unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_NO_CHECK, 1); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	n.BeginBurst()
+	var want [][]byte
+	for i := range 150 {
+		want = append(want, numbered(i, 1200))
+		if _, err := socket.WriteToAddrPort(want[i], addrPort(to[0].LocalAddr())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.EndBurst()
+	receiveNumbered(t, to[0], want)
+	if !socket.collection.refused {
+		t.Error("the kernel has segmented without checksums")
+	}
+}
+
+// A kernel that does not know UDP_SEGMENT would ignore it.
+func TestUnknownSegmentation(t *testing.T) {
+	_, socket, to := burstEnds(t, "127.0.0.1:0")
+	if !canSegment(socket.raw) {
+		t.Error("this kernel does not know UDP_SEGMENT")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if canSegment(raw) {
+		t.Error("a socket of TCP knows UDP_SEGMENT")
+	}
+	if canSegment(closedSocket{}) {
+		t.Error("a closed socket knows UDP_SEGMENT")
+	}
+	socket.collection.refused = true
+	if socket.collect(numbered(1, 1000), addrPort(to[0].LocalAddr())) {
+		t.Error("a datagram was collected")
+	}
+}
+
+type closedSocket struct{ syscall.RawConn }
+
+func (closedSocket) Control(func(uintptr)) error { return net.ErrClosed }
+
+// A socket of both families sends to IPv4-mapped addresses.
+func TestBurstToMappedAddress(t *testing.T) {
+	n, socket, _ := burstEnds(t, "[::]:0")
+	to, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = to.Close() }()
+	_ = to.SetReadDeadline(time.Now().Add(10 * time.Second))
+	at := addrPort(to.LocalAddr())
+	for _, at := range []netip.AddrPort{at, netip.AddrPortFrom(netip.AddrFrom16(at.Addr().As16()), at.Port())} {
+		var want [][]byte
+		n.BeginBurst()
+		for i := range 50 {
+			want = append(want, numbered(i, 1000))
+			if _, err := socket.WriteToAddrPort(want[i], at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.EndBurst()
+		receiveNumbered(t, to, want)
+	}
+	if socket.collection.refused {
+		t.Error("the kernel refuses segmentation")
+	}
+}
+
+// A datagram that is written between the end of a burst and its sending does not overtake it.
+func TestBurstIsNotOvertaken(t *testing.T) {
+	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	want := [][]byte{numbered(0, 1200), numbered(1, 1200)}
+	n.BeginBurst()
+	for i, b := range want {
+		if _, err := socket.WriteToAddrPort(b, addrPort(to[0].LocalAddr())); err != nil {
+			t.Fatal(err)
+		}
+		n.host.bursts.active.Store(i > 0)
+	}
+	n.EndBurst()
+	receiveNumbered(t, to[0], want)
+}
+
+// What one goroutine sends stays in order while another begins and ends bursts, and closing the
+// socket meanwhile ends both.
+func TestBurstsBesideOthers(t *testing.T) {
+	n, socket, to := burstEnds(t, "127.0.0.1:0")
+	var done atomic.Bool
+	var writers sync.WaitGroup
+	writers.Go(func() {
+		for !done.Load() {
+			n.BeginBurst()
+			for i := range 20 {
+				_, _ = socket.WriteToAddrPort(numbered(i, 1200), addrPort(to[1].LocalAddr()))
+			}
+			n.EndBurst()
+		}
+	})
+	defer writers.Wait()
+	defer done.Store(true)
+	var want [][]byte
+	for i := range 3000 {
+		want = append(want[:i], numbered(i, 1000+i%2*100))
+		if _, err := socket.WriteToAddrPort(want[i], addrPort(to[0].LocalAddr())); err != nil {
+			t.Fatal(err)
+		}
+		if i%100 == 99 { // what the receive buffer can hold
+			receiveNumbered(t, to[0], want[i-99:])
+		}
+	}
+	_ = socket.Close()
 }
 
 // A burst to an address that cannot be reached, or from a closed socket, is lost without harm.

@@ -43,6 +43,7 @@ func newUDPSocket(conn *net.UDPConn, b *bursts) transport.UDPConn {
 	local, _ := conn.LocalAddr().(*net.UDPAddr)
 	s := &udpSocket{UDPConn: conn, raw: raw, bursts: b, is4: local != nil && len(local.IP) == net.IPv4len}
 	s.read = s.receive
+	s.collection.refused = !canSegment(raw)
 	return s
 }
 
@@ -108,8 +109,11 @@ func addrPortOf(from *syscall.RawSockaddrAny) netip.AddrPort {
 
 // WriteToAddrPort implements ice.AddrPortReaderWriter. It may collect b during a burst.
 func (s *udpSocket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	if s.bursts.active.Load() && s.canSend(b, to) && s.collect(b, to) {
+	switch {
+	case s.bursts.active.Load() && s.canSend(b, to) && s.collect(b, to):
 		return len(b), nil
+	case s.collection.waiting.Load(): // the burst ends
+		s.flush()
 	}
 	return s.sendOne(b, to)
 }
