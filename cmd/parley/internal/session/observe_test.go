@@ -9,7 +9,8 @@ import (
 	"parley/cmd/parley/internal/resources"
 )
 
-// TestEndWithoutBegin checks that observers of a call that has not begun are notified of its end once.
+// TestEndWithoutBegin checks that observers of a call that has not begun are notified of its end
+// once.
 func TestEndWithoutBegin(t *testing.T) {
 	report := event.NewReporter(event.Options{Out: io.Discard, Err: io.Discard})
 	defer report.Close()
