@@ -82,7 +82,7 @@ func TestMaxMessageSizeOfThePeer(t *testing.T) {
 		"parley":  {"a=max-message-size:262144\r\n", 262144},
 		"small":   {"a=max-message-size:1000\r\n", 1000},
 		"huge":    {"a=max-message-size:1073741823\r\n", 262144},
-		"nothing": {"", 65535},
+		"nothing": {"", 65536}, // RFC 8841 section 6.1: 64K
 		// RFC 8841 section 6.1: 0 is no limit.
 		"unlimited":      {"a=max-message-size:0\r\n", 262144},
 		"beyond 32 bits": {"a=max-message-size:8589934592\r\n", 262144},

@@ -58,19 +58,28 @@ func dropOtherGroups(d *sdp.SessionDescription) {
 	})
 }
 
+// defaultMessageSize is the limit of data channel messages where none is announced (RFC 8841,
+// section 6.1).
+const defaultMessageSize = 64 << 10
+
 // boundMessageSize replaces the limit of data channel messages by ours where it is larger, or 0:
 // that is no limit (RFC 8841 section 6.1), and Pion takes it, and what is beyond 32 bits, for none
-// being announced.
+// being announced. It states the default where that is so, which Pion takes for a byte less.
 func boundMessageSize(d *sdp.SessionDescription) {
 	for _, m := range d.MediaDescriptions {
+		announced := false
 		for i, a := range m.Attributes {
 			if a.Key != "max-message-size" {
 				continue
 			}
+			announced = true
 			size, err := strconv.ParseUint(a.Value, 10, 64)
 			if errors.Is(err, strconv.ErrRange) || err == nil && (size == 0 || size > datachannel.MaxMessageSize) {
 				m.Attributes[i].Value = strconv.Itoa(datachannel.MaxMessageSize)
 			}
+		}
+		if m.MediaName.Media == "application" && !announced {
+			m.WithValueAttribute("max-message-size", strconv.Itoa(defaultMessageSize))
 		}
 	}
 }
