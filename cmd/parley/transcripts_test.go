@@ -98,7 +98,7 @@ func (s *transcript) run(block string) {
 }
 
 // background starts a command and waits until it can be called, which it reports on its terminal or
-// in the file that 2> names.
+// in the file that its output goes to. In the latter case nothing of it may appear in the terminal.
 func (s *transcript) background(command string) {
 	if strings.HasPrefix(command, "parley serve") {
 		command += " --listen " + s.listen
@@ -108,11 +108,21 @@ func (s *transcript) background(command string) {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = p.Cmd.Process.Kill(); <-p.Exited })
-	_, log, redirected := strings.Cut(command, "2>")
-	if !redirected {
+	redirected := regexp.MustCompile(`>(\S+\.log)`).FindStringSubmatch(command)
+	if redirected == nil {
 		p.Says(s.t, "signaling on|waiting for calls")
 		return
 	}
+	log := redirected[1]
+	s.t.Cleanup(func() {
+		_ = p.Cmd.Process.Signal(os.Interrupt) // it may have ended
+		if _, err := p.Wait(); err != nil {
+			s.t.Error(err)
+		}
+		if shown := p.Out.String() + p.Err.String(); shown != "" {
+			s.t.Errorf("%s & writes to the terminal:\n%s", command, shown)
+		}
+	})
 	for {
 		text, err := os.ReadFile(filepath.Join(s.dir, log))
 		switch {

@@ -67,12 +67,15 @@ func Root(std stdio.Streams) *cli.Command {
 	return &cli.Command{
 		Name:  "parley",
 		Usage: "a WebRTC peer for the terminal: the other end of a call",
-		Description: wrapDescription(`Call a browser tab, or another parley, by name. In two terminals:
+		Description: wrapDescription(`Call a browser tab, or another parley, by name. In a terminal:
 
    parley serve                    # signaling server and web page on :9090
+
+Open http://localhost:9090/?as=tab in a browser, sign in, and in another terminal:
+
    parley call tab --video test --audio test
 
-and in a browser http://localhost:9090/?as=tab, where the call rings.
+The call rings in the browser.
 
 Without any of that, "parley demo" shows a whole call on this machine.
 
