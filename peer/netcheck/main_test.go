@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pion/stun/v4"
 	"github.com/pion/turn/v5"
 	"go.uber.org/goleak"
 )
@@ -69,13 +70,43 @@ func check(s Server, options *Options) ServerResult {
 	return CheckServers(context.Background(), []Server{s}, options).Servers[0]
 }
 
-// silentServer returns a UDP socket that nobody reads.
-func silentServer(t *testing.T) net.PacketConn {
+// listenLoopback returns a UDP socket.
+func listenLoopback(t *testing.T) net.PacketConn {
 	t.Helper()
-	silent, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = silent.Close() })
-	return silent
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// rejectingServer returns the address of a server that rejects each allocation with an error.
+func rejectingServer(t *testing.T, with ...stun.Setter) string {
+	t.Helper()
+	conn := listenLoopback(t)
+	go reject(conn, with)
+	return conn.LocalAddr().String()
+}
+
+// reject responds to binding requests, and to allocations with an error, until conn is closed.
+func reject(conn net.PacketConn, with []stun.Setter) {
+	buffer := make([]byte, 1500)
+	for {
+		n, from, err := conn.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		m := &stun.Message{Raw: buffer[:n]}
+		if m.Decode() != nil {
+			continue
+		}
+		at := addrPortOf(from)
+		setters := []stun.Setter{stun.NewTransactionIDSetter(m.TransactionID), stun.BindingSuccess, &stun.XORMappedAddress{IP: at.Addr().AsSlice(), Port: int(at.Port())}}
+		if m.Type.Method == stun.MethodAllocate {
+			setters = append(setters[:1], stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse))
+			setters = append(setters, with...)
+		}
+		_, _ = conn.WriteTo(stun.MustBuild(setters...).Raw, from)
+	}
 }

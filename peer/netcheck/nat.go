@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/stun/v4"
@@ -122,23 +123,31 @@ func sendUntilSeen(wait time.Duration, send func() bool, sources <-chan netip.Ad
 	return netip.AddrPort{}, false
 }
 
-// markedConn is a socket that notices packets with a mark that no protocol has.
+// markedConn is a socket to a server that notices packets with a mark that no protocol has, and
+// rejected allocations, of which pion/turn reports only some.
 type markedConn struct {
 	net.PacketConn
-	mark    [16]byte
-	sources chan netip.AddrPort // of such packets
+	mark     [16]byte
+	sources  chan netip.AddrPort           // of such packets
+	rejected atomic.Pointer[allocateError] // the latest one
 }
 
 // ReadFrom implements net.PacketConn.
 func (c *markedConn) ReadFrom(p []byte) (int, net.Addr, error) {
 	n, from, err := c.PacketConn.ReadFrom(p)
-	if err == nil && bytes.Equal(p[:n], c.mark[:]) {
+	if err != nil {
+		return n, from, err
+	}
+	if bytes.Equal(p[:n], c.mark[:]) {
 		select {
 		case c.sources <- addrPortOf(from):
 		default:
 		}
 	}
-	return n, from, err
+	if e := allocateErrorOf(p[:n], addrPortOf(from)); e != nil {
+		c.rejected.Store(e)
+	}
+	return n, from, nil
 }
 
 // addrPortOf returns the address of a socket, invalid if it has none.

@@ -11,7 +11,7 @@ import (
 )
 
 func TestCompareMappings(t *testing.T) {
-	a, b, silent := startServer(t), startServer(t), silentServer(t)
+	a, b, silent := startServer(t), startServer(t), listenLoopback(t)
 	options := Options{PacketTimeout: 300 * time.Millisecond}
 	mapped := compareMappings(context.Background(), []Server{
 		{URL: "stun:" + a.udp}, {URL: "turn:" + a.udp}, {URL: "stun:" + b.udp}, {URL: "turn:" + b.tcp + "?transport=tcp"},
@@ -141,10 +141,10 @@ func TestUDPBlocked(t *testing.T) {
 // hairpinning is measured.
 func TestLatePacketIsNoHairpinning(t *testing.T) {
 	relayed := netip.MustParseAddrPort("203.0.113.1:9")
-	socket := &markedConn{PacketConn: silentServer(t), sources: make(chan netip.AddrPort, 16)}
+	socket := &markedConn{PacketConn: listenLoopback(t), sources: make(chan netip.AddrPort, 16)}
 	socket.sources <- relayed
 	socket.sources <- relayed
-	mapped := silentServer(t).LocalAddr().(*net.UDPAddr)
+	mapped := listenLoopback(t).LocalAddr().(*net.UDPAddr)
 	if got := measureHairpinning(socket, mapped, relayed, time.Millisecond); !equal(got, new(bool)) {
 		t.Errorf("got %s, want false", text(got))
 	}

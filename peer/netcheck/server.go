@@ -1,6 +1,7 @@
 package netcheck
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,30 +37,51 @@ type ServerResult struct {
 	nat *NAT // nil if no NAT behaviour could be measured
 }
 
-// checkServer asks one server for the host's address, for an allocation if it is a TURN server, and
-// measures the NAT with an allocation over UDP. The allocation is of IPv4, or of IPv6 where the
-// server has only that.
-func checkServer(ctx context.Context, s Server, o Options) ServerResult {
-	r := checkWithFamily(ctx, s, o, turn.RequestedAddressFamilyIPv4)
-	if errorCode(r.Err) == stun.CodeAddrFamilyNotSupported {
-		r = checkWithFamily(ctx, s, o, turn.RequestedAddressFamilyIPv6)
-	}
-	return r
+// maxRedirects is how many alternate servers are followed.
+const maxRedirects = 4
+
+// target is where and with what a server is checked.
+type target struct {
+	address string                      // HOST:PORT; "" for that of the URL
+	domain  string                      // of its certificate; "" for the host of the URL
+	family  turn.RequestedAddressFamily // of the allocation
 }
 
-// checkWithFamily checks a server with an allocation of one address family.
-func checkWithFamily(ctx context.Context, s Server, o Options, family turn.RequestedAddressFamily) ServerResult {
+// checkServer asks one server for the host's address, for an allocation if it is a TURN server, and
+// measures the NAT with an allocation over UDP. The allocation is of IPv4, or of IPv6 where the
+// server has only that. A server that names an alternate one is checked at that, as calls use it.
+func checkServer(ctx context.Context, s Server, o Options) ServerResult {
+	at := target{family: turn.RequestedAddressFamilyIPv4}
+	for redirects := 0; ; {
+		r := checkTarget(ctx, s, o, at)
+		var response *allocateError
+		switch errors.As(r.Err, &response); {
+		case errorCode(r.Err) == stun.CodeAddrFamilyNotSupported && at.family == turn.RequestedAddressFamilyIPv4:
+			at.family = turn.RequestedAddressFamilyIPv6
+		case response != nil && response.alternate.IsValid() && redirects < maxRedirects:
+			at.address, at.domain = response.alternate.String(), response.domain
+			redirects++
+		default:
+			return r
+		}
+	}
+}
+
+// checkTarget checks a server at one address with an allocation of one address family.
+func checkTarget(ctx context.Context, s Server, o Options, at target) ServerResult {
 	r := ServerResult{URL: s.URL}
 	u, err := stun.ParseURI(s.URL)
 	if err != nil {
 		r.Err = fmt.Errorf("invalid URL: %w", err)
 		return r
 	}
+	at.address = cmp.Or(at.address, net.JoinHostPort(u.Host, strconv.Itoa(u.Port)))
+	at.domain = cmp.Or(at.domain, u.Host)
 	r.TURN = u.Scheme == stun.SchemeTypeTURN || u.Scheme == stun.SchemeTypeTURNS
 	r.Transport = transportOf(u)
 	limited, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	conn, server, err := dial(limited, u, r.Transport, o.TLS)
+	conn, server, err := dial(limited, at, r.Transport, o.TLS)
 	if err != nil {
 		r.Err = explain(err, r.Transport)
 		return r
@@ -72,7 +95,7 @@ func checkWithFamily(ctx context.Context, s Server, o Options, family turn.Reque
 	_, _ = rand.Read(marked.mark[:]) // never fails, see crypto/rand
 	client, err := turn.NewClient(&turn.ClientConfig{
 		STUNServerAddr: server.String(), TURNServerAddr: server.String(), Conn: marked,
-		Username: s.Username, Password: s.Password, RequestedAddressFamily: family,
+		Username: s.Username, Password: s.Password, RequestedAddressFamily: at.family,
 		LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled},
 	})
 	if err == nil {
@@ -118,6 +141,10 @@ func (r *ServerResult) request(client *turn.Client, server net.Addr, marked *mar
 		return nil
 	}
 	relayed, err := client.Allocate()
+	var rejected *stun.TurnError
+	if response := marked.rejected.Load(); response != nil && (errors.As(err, &rejected) || errors.Is(err, stun.ErrAttributeNotFound)) {
+		return response
+	}
 	if err != nil {
 		return err
 	}
@@ -130,13 +157,12 @@ func (r *ServerResult) request(client *turn.Client, server net.Addr, marked *mar
 }
 
 // dial opens a socket towards a server.
-func dial(ctx context.Context, u *stun.URI, transport string, config *tls.Config) (net.PacketConn, net.Addr, error) {
-	at := net.JoinHostPort(u.Host, strconv.Itoa(u.Port))
+func dial(ctx context.Context, at target, transport string, config *tls.Config) (net.PacketConn, net.Addr, error) {
 	if transport == "udp" {
-		c, err := (&net.Dialer{}).DialContext(ctx, "udp4", at) // asks the routing table for the local address; sends nothing
+		c, err := (&net.Dialer{}).DialContext(ctx, "udp4", at.address) // asks the routing table for the local address; sends nothing
 		if err != nil {
 			var otherwise error
-			if c, otherwise = (&net.Dialer{}).DialContext(ctx, "udp6", at); otherwise != nil {
+			if c, otherwise = (&net.Dialer{}).DialContext(ctx, "udp6", at.address); otherwise != nil {
 				return nil, nil, errors.Join(err, otherwise)
 			}
 		}
@@ -145,7 +171,7 @@ func dial(ctx context.Context, u *stun.URI, transport string, config *tls.Config
 		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: local.IP, Zone: local.Zone})
 		return conn, server, err
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", at)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", at.address)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,7 +180,7 @@ func dial(ctx context.Context, u *stun.URI, transport string, config *tls.Config
 		if config = config.Clone(); config == nil {
 			config = &tls.Config{}
 		}
-		config.ServerName = u.Host
+		config.ServerName = at.domain
 		secure := tls.Client(conn, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
@@ -165,11 +191,42 @@ func dial(ctx context.Context, u *stun.URI, transport string, config *tls.Config
 	return turn.NewSTUNConn(conn), server, nil
 }
 
+// allocateError is an error response to an allocation.
+type allocateError struct {
+	code      stun.ErrorCode
+	alternate netip.AddrPort // server to use instead; invalid if there is none
+	domain    string         // of its certificate; "" for that of the server (RFC 8489 section 14.16)
+}
+
+func (e *allocateError) Error() string { return "STUN error " + strconv.Itoa(int(e.code)) }
+
+// allocateErrorOf returns the error response that a packet from a server is, nil if it is another
+// one. An alternate server is valid if it has the same address family, and is on this host only if
+// the server is.
+func allocateErrorOf(p []byte, from netip.AddrPort) *allocateError {
+	m := &stun.Message{Raw: slices.Clone(p)}
+	var code stun.ErrorCodeAttribute
+	if !stun.IsMessage(p) || m.Decode() != nil || m.Type != stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse) || code.GetFrom(m) != nil {
+		return nil
+	}
+	e := &allocateError{code: code.Code}
+	var alternate stun.AlternateServer
+	if code.Code != stun.CodeTryAlternate || alternate.GetFrom(m) != nil {
+		return e
+	}
+	to := addrPortOf(&net.UDPAddr{IP: alternate.IP, Port: alternate.Port})
+	if to.Port() != 0 && to.Addr().Is4() == from.Addr().Is4() && (from.Addr().IsLoopback() || !to.Addr().IsLoopback()) {
+		domain, _ := m.Get(stun.AttrAlternateDomain) // it is optional
+		e.alternate, e.domain = to, string(domain)
+	}
+	return e
+}
+
 // errorCode returns the code of a STUN error response, 0 for other errors.
 func errorCode(err error) stun.ErrorCode {
-	var response *stun.TurnError
+	var response *allocateError
 	if errors.As(err, &response) {
-		return response.ErrorCodeAttr.Code
+		return response.code
 	}
 	return 0
 }
@@ -192,6 +249,8 @@ func explain(err error, transport string) error {
 		return say("server has no capacity for more allocations")
 	case code == stun.CodeAddrFamilyNotSupported, code == stun.CodePeerAddrFamilyMismatch:
 		return say("server has no relayed addresses of this family (IPv4 or IPv6)")
+	case code == stun.CodeTryAlternate:
+		return say("server names an alternate server that cannot be used; check its configuration")
 	case code != 0:
 		return say("unexpected STUN error " + strconv.Itoa(int(code)))
 	case errors.As(err, &dns):

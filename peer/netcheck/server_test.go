@@ -3,9 +3,12 @@ package netcheck
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v4"
 )
 
 func TestCheckServers(t *testing.T) {
@@ -34,7 +37,7 @@ func TestCheckServers(t *testing.T) {
 }
 
 func TestErrorsAreExplained(t *testing.T) {
-	server, silent := startServer(t), silentServer(t)
+	server, silent := startServer(t), listenLoopback(t)
 	closed, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +63,43 @@ func TestErrorsAreExplained(t *testing.T) {
 	}
 }
 
+// TestRejectedAllocations: a server may reject an allocation before it authenticates the client, as
+// coturn does with an alternate server.
+func TestRejectedAllocations(t *testing.T) {
+	server := netip.MustParseAddrPort(startServer(t).udp)
+	alternate := func(to netip.AddrPort) []stun.Setter {
+		return []stun.Setter{stun.CodeTryAlternate, &stun.AlternateServer{IP: to.Addr().AsSlice(), Port: int(to.Port())}}
+	}
+	r := check(withCredentials("turn:"+rejectingServer(t, alternate(server)...)), nil)
+	if r.Err != nil || !r.Relayed.IsValid() {
+		t.Errorf("a server with an alternate one: %v, relayed address %v", r.Err, r.Relayed)
+	}
+	loop := listenLoopback(t)
+	go reject(loop, alternate(addrPortOf(loop.LocalAddr())))
+	for address, want := range map[string]string{
+		loop.LocalAddr().String(): "server names an alternate server that cannot be used",
+		rejectingServer(t, alternate(netip.MustParseAddrPort("[2001:db8::1]:3478"))...): "server names an alternate server that cannot be used",
+		rejectingServer(t, stun.CodeInsufficientCapacity):                               "server has no capacity",
+	} {
+		if r := check(withCredentials("turn:"+address), nil); r.Err == nil || !strings.Contains(r.Err.Error(), want) {
+			t.Errorf("got %v, want %q", r.Err, want)
+		}
+	}
+}
+
+func TestAlternateServersOfLoopback(t *testing.T) {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	response := stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodAllocate, stun.ClassErrorResponse), stun.CodeTryAlternate,
+		&stun.AlternateServer{IP: loopback.AsSlice(), Port: 3478})
+	for from, want := range map[string]bool{"127.0.0.1:1": true, "192.0.2.1:1": false} {
+		if e := allocateErrorOf(response.Raw, netip.MustParseAddrPort(from)); e == nil || e.alternate.IsValid() != want {
+			t.Errorf("from %s: %+v, want it followed: %t", from, e, want)
+		}
+	}
+}
+
 func TestCheckEndsWithItsContext(t *testing.T) {
-	silent := silentServer(t)
+	silent := listenLoopback(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan *Report)
 	go func() {
