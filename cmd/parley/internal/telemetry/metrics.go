@@ -49,6 +49,7 @@ type memberGauge struct {
 	desc           *prometheus.Desc
 	object, member string
 	labels         []string // values of the labels before the statistic; "kind" stands for that of the object
+	counter        string   // member of objects for which a member that is missing is 0, "" for none
 }
 
 // qualityGauge shows the statistics of a measurement of the test source over all calls.
@@ -120,6 +121,13 @@ func newMetrics() *metrics {
 			m.ended.WithLabelValues(direction, reason)
 		}
 	}
+	for _, kind := range []string{"audio", "video"} {
+		m.firstFrame.WithLabelValues(kind)
+		for _, cause := range []string{"outage", "switch", "silence"} {
+			m.interruptions.WithLabelValues(kind, cause)
+			m.interrupted.WithLabelValues(kind, cause)
+		}
+	}
 	for _, side := range sides() {
 		m.restarts.WithLabelValues(side)
 	}
@@ -162,11 +170,11 @@ func (m *metrics) addCounters(counter func(name, help string, labels ...string) 
 
 // addGauges adds the gauges of members of statistics, and of the test source.
 func (m *metrics) addGauges(gauge func(name, help string, labels ...string) *prometheus.Desc) {
-	m.gauges = append(m.gauges, memberGauge{gauge("call_rtt_seconds", "Round-trip time of the path by STUN, over all calls.", "statistic"), selectedPair, "currentRoundTripTime", nil})
+	m.gauges = append(m.gauges, memberGauge{gauge("call_rtt_seconds", "Round-trip time of the path by STUN, over all calls.", "statistic"), selectedPair, "currentRoundTripTime", nil, ""})
 	jitter := gauge("call_jitter_seconds", "Jitter of RTP packets, over all calls.", "direction", "kind", "statistic")
-	m.gauges = append(m.gauges, memberGauge{jitter, "inbound-rtp", "jitter", []string{"in", "kind"}}, memberGauge{jitter, "remote-inbound-rtp", "jitter", []string{"out", "kind"}})
-	rate := gauge("call_frame_rate", "Video frames per second, over all calls.", "direction", "statistic")
-	m.gauges = append(m.gauges, memberGauge{rate, "inbound-rtp", "framesPerSecond", []string{"in"}}, memberGauge{rate, "outbound-rtp", "framesPerSecond", []string{"out"}})
+	m.gauges = append(m.gauges, memberGauge{jitter, "inbound-rtp", "jitter", []string{"in", "kind"}, ""}, memberGauge{jitter, "remote-inbound-rtp", "jitter", []string{"out", "kind"}, ""})
+	rate := gauge("call_frame_rate", "Video frames per second, over all calls; 0 while none come.", "direction", "statistic")
+	m.gauges = append(m.gauges, memberGauge{rate, "inbound-rtp", "framesPerSecond", []string{"in"}, "framesReceived"}, memberGauge{rate, "outbound-rtp", "framesPerSecond", []string{"out"}, "framesSent"})
 	latency := gauge("call_test_latency_seconds", "Median time from the test source and back, over all calls.", "kind", "statistic")
 	m.quality = []qualityGauge{
 		{gauge("call_test_psnr_decibels", "PSNR of received video of the test source, over all calls.", "statistic"), "video.psnr", 1, nil},
@@ -437,6 +445,9 @@ func (c *callMetrics) collect(v values) {
 	for _, g := range c.all.gauges {
 		for _, o := range report[g.object] {
 			value, ok := toFloat(o[g.member])
+			if !ok {
+				_, ok = o[g.counter]
+			}
 			if !ok {
 				continue
 			}
