@@ -13,7 +13,8 @@ systemctl stop parley-serve.socket parley-serve.service
 
 units
 for f in /usr/share/man/man1/parley-serve.1 /usr/share/man/man7/parley-install.7 /usr/share/bash-completion/completions/parley \
-	/usr/share/zsh/vendor-completions/_parley /usr/share/fish/vendor_completions.d/parley.fish; do
+	/usr/share/zsh/vendor-completions/_parley /usr/share/fish/vendor_completions.d/parley.fish \
+	/usr/share/parley/grafana/parley-calls.json /usr/share/parley/prometheus/parley.rules.yml; do
 	[ -s $f ] || fail "no $f"
 done
 

@@ -6,7 +6,7 @@ rpm --initdb
 rpm -i --nodeps old.rpm
 [ "$(state parley-serve.socket UnitFileState)" = disabled ] || fail "a service starts by itself"
 units
-for f in /usr/share/man/man1/parley-serve.1 /usr/share/zsh/site-functions/_parley; do [ -s $f ] || fail "no $f"; done
+for f in /usr/share/man/man1/parley-serve.1 /usr/share/zsh/site-functions/_parley /usr/share/parley/grafana/parley-calls.json /usr/share/parley/prometheus/parley.rules.yml; do [ -s $f ] || fail "no $f"; done
 rpm -V --nodeps parley || fail "files differ from the package"
 
 echo '# kept' >>/etc/parley/serve.env
