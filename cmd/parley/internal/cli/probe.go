@@ -41,6 +41,8 @@ call be seen from its end, too (parley echo, parley answer --allow-probe).
    parley probe tab --file my.scenario
    parley probe --list
    parley probe whip://localhost:8080/whip/cam     # checks of RFC 9725
+   parley probe whip://ex.org/whip/cam --playback whep://ex.org/whep/cam
+   parley probe whep://localhost:8080/whep/cam --load 50
    parley probe echo --load 50 --ramp 5/s --require 'setup.ms:p95<=500'
 
 Verdicts are pass, fail, error (it could not be found out), skip, and
@@ -53,10 +55,14 @@ NAME is not reached. The report goes to stdout.
 		Flags:        slices.Concat(config.SignalingFlags(""), config.WaitFlags(), config.NetworkFlags(), config.MonitoringFlags(), flags.All()),
 		OnUsageError: config.UsageError,
 		Action: func(ctx context.Context, cmd *cli.Command) (err error) {
-			if isEndpoint(cmd) {
+			read := readProbe
+			switch {
+			case isEndpoint(cmd) && (cmd.IsSet("load") || cmd.String("playback") != ""):
+				read = readEndpointCalls
+			case isEndpoint(cmd):
 				return probeEndpoint(ctx, cmd, std)
 			}
-			o, err := readProbe(cmd, std)
+			o, err := read(cmd, std)
 			if err != nil {
 				return err
 			}
@@ -89,6 +95,9 @@ func readProbe(cmd *cli.Command, std stdio.Streams) (probe.Options, error) {
 	s.Timeout = cmd.Duration("timeout")
 	var err error
 	if s.Wait, err = config.ReadWait(cmd); err != nil {
+		return o, err
+	}
+	if err := config.RefuseOptions(cmd, "is for a URL of WHIP", flags.Playback()...); err != nil {
 		return o, err
 	}
 	if err := flags.Read(cmd, &o); err != nil {

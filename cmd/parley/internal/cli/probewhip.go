@@ -10,11 +10,15 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/control"
 	"parley/cmd/parley/internal/event"
 	"parley/cmd/parley/internal/exit"
+	"parley/cmd/parley/internal/probe"
+	"parley/cmd/parley/internal/probe/flags"
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/cmd/parley/internal/session"
 	"parley/cmd/parley/internal/stdio"
 	"parley/cmd/parley/internal/whipcheck"
 	"parley/signal/whip"
@@ -59,10 +63,8 @@ func readEndpointProbe(cmd *cli.Command) (o whipcheck.Options, format string, er
 	if err != nil {
 		return o, "", err
 	}
-	for _, f := range []string{"suite", "file", "peer-type", "require", "evidence", "wait-for-call", "pause", "parallel", "load", "ramp", "duration", "metrics", "otlp"} {
-		if cmd.IsSet(f) {
-			return o, "", exit.Usagef("--%s is for a NAME: a URL has checks of its own, see parley probe --list %s", f, sanitize.Text(w.URL))
-		}
+	if err := refuseNameOptions(cmd, w.URL, "require", "evidence", "ramp", "duration", "playback-token", "playback-token-file", "metrics", "otlp"); err != nil {
+		return o, "", err
 	}
 	s, err := config.ReadSignaling(cmd)
 	if err != nil {
@@ -77,6 +79,46 @@ func readEndpointProbe(cmd *cli.Command) (o whipcheck.Options, format string, er
 		return o, "", exit.Usagef("there is no check %s; see parley probe --list %s", sanitize.Text(strings.Join(missing, ", ")), sanitize.Text(w.URL))
 	}
 	return o, format, nil
+}
+
+// refuseNameOptions returns an error for the first option that a URL does not take, of those for
+// names and some more.
+func refuseNameOptions(cmd *cli.Command, url string, more ...string) error {
+	for _, f := range append([]string{"suite", "file", "peer-type", "wait-for-call", "pause", "parallel"}, more...) {
+		if cmd.IsSet(f) {
+			return exit.Usagef("--%s is for a NAME, or for --load or --playback: a URL has checks of its own, see parley probe --list %s", f, sanitize.Text(url))
+		}
+	}
+	return nil
+}
+
+// readEndpointCalls reads the command line of calls that publish or play media: those of --load, or
+// of --playback. The caller closes the report of the resources.
+func readEndpointCalls(cmd *cli.Command, std stdio.Streams) (probe.Options, error) {
+	s := &session.Options{Attach: []func(*session.Session){control.Refuse, refuseFiles}}
+	o := probe.Options{Call: s, Evidence: cmd.String("evidence"), ReportEach: cmd.String("format") != "table"}
+	url := cmd.Args().First()
+	if strings.HasPrefix(strings.ToLower(url), "http") {
+		return o, exit.Usagef("invalid URL %q: want whip, whips, whep or wheps before ://, which says who sends", sanitize.Text(url))
+	}
+	var err error
+	if s.WHIP, err = config.ReadWHIP(cmd, url, strings.HasPrefix(strings.ToLower(url), "whip")); err != nil {
+		return o, err
+	}
+	if err := refuseNameOptions(cmd, s.WHIP.URL); err != nil {
+		return o, err
+	}
+	for _, read := range []func(*cli.Command, *session.Options) error{readSignaling, readPath} {
+		if err := read(cmd, s); err != nil {
+			return o, err
+		}
+	}
+	o.Target, s.Server, s.Timeout = s.WHIP.URL, s.Endpoint.URL.String(), cmd.Duration("timeout")
+	if err := flags.ReadCalls(cmd, &o); err != nil {
+		return o, err
+	}
+	o.Resources = resources.New(event.NewReporter(event.Options{Out: std.Out, Err: std.Err, Quiet: cmd.Bool("quiet")}), newLogger(std, cmd.Bool("verbose")), nil)
+	return o, nil
 }
 
 // isEndpoint reports whether the operand is a URL.

@@ -51,7 +51,7 @@ func ReadWHIP(cmd *cli.Command, operand string, sends bool) (w WHIP, err error) 
 	}
 	w.Trickle, w.GatherAfter = trickle != "no", gather == "after"
 	if !whip.IsURL(operand) {
-		return w, refuseOptions(cmd, "is of use with a URL only", "trickle", "gather", "retry")
+		return w, RefuseOptions(cmd, "is of use with a URL only", "trickle", "gather", "retry")
 	}
 	e, err := whip.ParseEndpoint(operand)
 	if err != nil {
@@ -71,7 +71,7 @@ func ReadWHIP(cmd *cli.Command, operand string, sends bool) (w WHIP, err error) 
 	w.Endpoint = &e
 	w.URL, _, _ = strings.Cut(operand, "?")
 	w.URL, _, _ = strings.Cut(w.URL, "#")
-	return w, refuseOptions(cmd, "does not go with a URL, which has neither names nor text", "say", "wait", "as", "dialect", "channel", "protocol", "unordered",
+	return w, RefuseOptions(cmd, "does not go with a URL, which has neither names nor text", "say", "wait", "as", "dialect", "channel", "protocol", "unordered",
 		"max-retransmits", "max-lifetime", "negotiated", "expect-code", "signaling")
 }
 
@@ -83,8 +83,8 @@ func CheckNoURL(cmd *cli.Command, operand string) error {
 	return nil
 }
 
-// refuseOptions returns an error for the first of some flags that the command line has.
-func refuseOptions(cmd *cli.Command, why string, flags ...string) error {
+// RefuseOptions returns an error for the first of some flags that the command line has.
+func RefuseOptions(cmd *cli.Command, why string, flags ...string) error {
 	for _, f := range flags {
 		if cmd.IsSet(f) && !inEnvironment(cmd, f) {
 			return exit.Usagef("--%s %s", f, why)

@@ -114,6 +114,9 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*call, 
 	if err != nil {
 		return nil, &inconclusive{err}
 	}
+	if p.isPlayer() {
+		s.Audio, s.Video = "", "" // the size is that of the video that somebody publishes
+	}
 	if s.Name, err = p.named(step.Args); err != nil {
 		return nil, err
 	}
@@ -137,7 +140,9 @@ func (p *prober) begin(ctx context.Context, group ...scenario.Scenario) (*call, 
 		a.artifacts.discard()
 		return nil, exit.OrInterruption(ctx, err)
 	}
-	a.observed.Metric("login.ms", milliseconds(time.Since(began)))
+	if s.Endpoint == nil {
+		a.observed.Metric("login.ms", milliseconds(time.Since(began)))
+	}
 	if a.presence, err = session.AwaitPresence(ctx, a.signaling, p.Target, s.Wait, p.Resources.Report, true); err != nil {
 		a.signaling.Close()
 		a.artifacts.discard()

@@ -19,6 +19,10 @@ const (
 
 // explore makes a call to find out what the peer can do.
 func (p *prober) explore(ctx context.Context) {
+	if p.Call.Endpoint != nil {
+		p.exploreEndpoint(ctx)
+		return
+	}
 	p.capabilities = map[string]bool{"callback": p.WaitForCall > 0}
 	defer func() { p.Call.Wait = 0 }() // NAME has been there
 	a, err := p.begin(ctx, scenario.Scenario{Steps: []scenario.Step{{Verb: "call", Args: []string{"audio=" + exploringTone, "video"}, Text: "call"}}})

@@ -22,6 +22,9 @@ func (p *prober) runLoad(ctx context.Context) *scenario.Report {
 	p.Suite, p.Parallel = "load", p.Load.Peers
 	r := p.newReport()
 	first := *p // which does not count
+	if p.Call.Endpoint != nil {
+		first = *p.as(0)
+	}
 	first.Parallel = 1
 	first.explore(ctx)
 	p.capabilities = first.capabilities
@@ -39,6 +42,9 @@ func (p *prober) runLoad(ctx context.Context) *scenario.Report {
 
 // verified are the abilities that a call of a load looks at.
 func (p *prober) verified() (all []string) {
+	if p.Call.Endpoint != nil {
+		return p.verifiedOfEndpoint()
+	}
 	for _, need := range []string{"text-echo", "media-echo", "audio-in", "video-in"} {
 		if p.capabilities[need] {
 			all = append(all, scenario.Needs()[need])
@@ -121,6 +127,12 @@ func (p *prober) loadScenarios(i int) (early, late scenario.Scenario) {
 		first = append(first, fmt.Sprintf("expect audio.tone=%g within %s", tone, timeout))
 	}
 	for _, kind := range media.Kinds() {
+		if p.capabilities[kind] && p.Call.Endpoint != nil {
+			again = append(again, fmt.Sprintf("expect %s.sent+=5 within %s", kind, timeout))
+		}
+		if p.capabilities[kind+"-reports"] {
+			first = append(first, fmt.Sprintf("expect %s.reported within %s", kind, timeout))
+		}
 		if p.capabilities[kind+"-in"] {
 			first = append(first, fmt.Sprintf("expect %s.frames>=5 within %s", kind, timeout))
 			again = append(again, fmt.Sprintf("expect %s.frames+=5 within %s", kind, timeout))

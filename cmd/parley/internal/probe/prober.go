@@ -14,6 +14,7 @@ import (
 	"parley/cmd/parley/internal/resources"
 	"parley/cmd/parley/internal/scenario"
 	"parley/cmd/parley/internal/session"
+	"parley/signal/whip"
 )
 
 // PeerTypes returns the values of Options.PeerType.
@@ -26,7 +27,8 @@ type Options struct {
 	PeerType     string // one of PeerTypes: what the peer can do, auto to find out
 	Suite        string // in the report
 	Scenarios    []scenario.Scenario
-	Load         Load // in place of Scenarios
+	Load         Load     // in place of Scenarios
+	Playback     Playback // of a call of WHIP, which publishes
 	Requirements []scenario.Requirement
 	Parallel     int           // calls at once, by names that end in a number
 	Pause        time.Duration // before each call
@@ -57,8 +59,11 @@ type prober struct {
 // Run runs all scenarios, or the load, and returns the report. It reports progress on the way.
 func Run(ctx context.Context, o Options) *scenario.Report {
 	p := &prober{Options: o}
-	if o.Load.Peers > 0 {
+	switch {
+	case o.Load.Peers > 0:
 		return p.runLoad(ctx)
+	case o.Playback.Endpoint != nil:
+		return p.runPlayback(ctx)
 	}
 	return p.run(ctx)
 }
@@ -100,7 +105,11 @@ func (p *prober) run(ctx context.Context) *scenario.Report {
 }
 
 func (p *prober) newReport() *scenario.Report {
-	return &scenario.Report{Peer: p.Target, Server: p.Call.Server, Suite: p.Suite, PeerType: p.PeerType, Version: config.Version(), Began: time.Now(), Requirements: p.Requirements}
+	server := p.Call.Server
+	if e := p.Call.Endpoint; e != nil { // without a query, which may have secrets
+		server = whip.Origin(e.URL)
+	}
+	return &scenario.Report{Peer: p.Target, Server: server, Suite: p.Suite, PeerType: p.PeerType, Version: config.Version(), Began: time.Now(), Requirements: p.Requirements}
 }
 
 // finish completes a report whose results are there.
@@ -116,11 +125,15 @@ func (p *prober) finish(ctx context.Context, r *scenario.Report) {
 
 // as is the same prober by a name of its own, where several call at once.
 func (p *prober) as(i int) *prober {
-	if p.Parallel == 1 {
+	if p.Parallel == 1 && p.Call.Endpoint == nil {
 		return p
 	}
 	other, s := *p, *p.Call
 	s.Name += fmt.Sprintf("-%d", i+1)
+	if s.Endpoint != nil {
+		s.WHIP = numbered(s.WHIP, i+1)
+		s.Server, other.Target = s.Endpoint.URL.String(), s.WHIP.URL
+	}
 	other.Call = &s
 	return &other
 }

@@ -52,11 +52,27 @@ func (r *Report) table(w io.Writer, clean func(string) string) error {
 	if r.Load != nil {
 		r.loadTable(w, "")
 	}
+	r.playbackTable(w, "")
 	for _, q := range r.Requirements {
 		fmt.Fprintf(w, "%-13s %s\n", held(q.Held), q.outcome())
 	}
 	_, err := fmt.Fprintln(w, clean(r.Summary()))
 	return err
+}
+
+// measured returns the metrics of what was published and played, the values of which are equal.
+func (r *Report) measured() []Distribution {
+	if r.Playback == "" {
+		return nil
+	}
+	return r.Distributions()
+}
+
+// playbackTable writes them, each line behind prefix.
+func (r *Report) playbackTable(w io.Writer, prefix string) {
+	for _, v := range r.measured() {
+		fmt.Fprintf(w, "%s%-24s %9.4g\n", prefix, v.Metric, v.Max)
+	}
 }
 
 func held(yes bool) Verdict {
@@ -90,6 +106,7 @@ type (
 		Results      []jsonResult      `json:"results"`
 		Requirements []jsonRequirement `json:"requirements"`
 		Load         *jsonLoad         `json:"load,omitempty"`
+		Playback     string            `json:"playback,omitempty"`
 		Error        *string           `json:"error"`
 	}
 	jsonResult struct {
@@ -114,7 +131,7 @@ type (
 func (r *Report) json(w io.Writer) error {
 	out := jsonReport{Schema: "parley.probe/1", Peer: r.Peer, Server: r.Server, Suite: r.Suite, PeerType: r.PeerType, Version: r.Version,
 		Began: r.Began, Seconds: r.Took.Seconds(), Verdict: r.Verdict(), Counts: r.Counts(), Capabilities: r.Capabilities,
-		Results: []jsonResult{}, Requirements: []jsonRequirement{}, Load: r.Load.json(r)}
+		Results: []jsonResult{}, Requirements: []jsonRequirement{}, Load: r.Load.json(r), Playback: r.Playback}
 	for _, one := range r.Results {
 		out.Results = append(out.Results, jsonResult{one.Scenario.Name, one.Scenario.Title, one.Scenario.Specs, one.Scenario.Suites,
 			one.Verdict, one.Reason, one.Step, one.Took.Seconds(), one.Metrics, one.Evidence})
@@ -172,6 +189,9 @@ func (r *Report) junit(w io.Writer) error {
 	s := junitSuite{Name: "parley probe " + r.Peer, Time: seconds(r.Took), Timestamp: r.Began.UTC().Format("2006-01-02T15:04:05"),
 		Property: []junitProperty{{"server", r.Server}, {"suite", r.Suite}, {"peer-type", r.PeerType}, {"version", r.Version}}}
 	s.Property = append(s.Property, r.Load.properties(r)...)
+	for _, v := range r.measured() {
+		s.Property = append(s.Property, junitProperty{v.Metric, fmt.Sprintf("%.4g", v.Max)})
+	}
 	for _, one := range r.Results {
 		s.add(one.junit(r.Peer))
 	}
@@ -265,6 +285,7 @@ func (r *Report) tap(w io.Writer, clean func(string) string) error {
 	if r.Load != nil {
 		r.loadTable(w, "# ")
 	}
+	r.playbackTable(w, "# ")
 	_, err := fmt.Fprintf(w, "# %s\n", tapText(r.Summary()))
 	return err
 }
@@ -274,6 +295,13 @@ func (r *Report) markdown(w io.Writer, clean func(string) string) error {
 	fmt.Fprintf(w, "### %s\n\n%s\n\n", cell(r.Peer), cell(r.Summary()))
 	if r.Load != nil {
 		r.loadMarkdown(w)
+	}
+	if r.Playback != "" {
+		fmt.Fprintf(w, "Played from %s.\n\n| metric | |\n|---|---:|\n", cell(r.Playback))
+		for _, v := range r.measured() {
+			fmt.Fprintf(w, "| %s | %.4g |\n", v.Metric, v.Max)
+		}
+		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "| scenario | standard | verdict | s | |\n|---|---|---|---:|---|\n")
 	for _, one := range r.Results {

@@ -170,3 +170,35 @@ func TestTables(t *testing.T) {
 		t.Error("a run of nothing says nothing")
 	}
 }
+
+// TestPlaybackReport checks that a report of a playback has its measurements once in each format.
+func TestPlaybackReport(t *testing.T) {
+	r := full()
+	r.Playback = "whep://h/<b>"
+	for i := range r.Results {
+		r.Results[i].Metrics = map[string]float64{"video.psnr": 41.5}
+	}
+	for format, want := range map[string]string{
+		"table": "\nvideo.psnr                    41.5\n", "markdown": "Played from whep://h/&lt;b>.\n\n| metric | |\n|---|---:|\n| video.psnr | 41.5 |\n",
+		"junit": `<property name="video.psnr" value="41.5">`, "tap": "\n# video.psnr                    41.5\n", "json": `"playback": "whep://h/`,
+	} {
+		var out bytes.Buffer
+		if err := r.Write(&out, format, strings.ToLower); err != nil || strings.Count(out.String(), want) != 1 {
+			t.Errorf("%s: %v, no %q in %s", format, err, want, out.String())
+		}
+	}
+}
+
+// TestPlayback checks the scenarios of a playback: each has a section of a standard, and they share
+// a call.
+func TestPlayback(t *testing.T) {
+	all, err := Playback()
+	if err != nil || len(all) != 9 || len(Groups(all)) != 1 {
+		t.Fatalf("got %d scenarios, %v", len(all), err)
+	}
+	for _, s := range all {
+		if len(s.Specs) == 0 || !strings.Contains(s.Specs[0], "§") || len(s.Needs) > 0 {
+			t.Errorf("got %+v", s)
+		}
+	}
+}

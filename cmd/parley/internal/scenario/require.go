@@ -27,7 +27,7 @@ func metrics() []string {
 		"audio.lost", "audio.loss", "audio.jitter", "audio.markers", "audio.gap", "audio.latency", "audio.latency.p95",
 		"video.lost", "video.loss", "video.jitter", "video.corrupt-frames",
 		"video.frames.identified", "video.frames.lost", "video.frames.repeated", "video.loss-bursts", "video.freeze.max",
-		"video.psnr", "video.latency", "video.latency.p95", "av-sync",
+		"video.psnr", "video.latency", "video.latency.p95", "av-sync", "publish.ms", "audio.reported.lost", "video.reported.lost",
 	}
 }
 

@@ -57,6 +57,9 @@ type Report struct {
 	Requirements []Requirement
 	// Load is what was asked of many calls at once, nil where none was.
 	Load *Load
+	// Playback is the URL that what is published at Peer was played from, "" where none was. All
+	// results have the same metrics then, because they share a call.
+	Playback string
 	// Err ended the run early, nil if nothing did.
 	Err error
 }

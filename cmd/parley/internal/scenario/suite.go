@@ -5,8 +5,23 @@ import (
 	"io/fs"
 )
 
-//go:embed suite/*.scenario
+//go:embed suite/*.scenario playback.scenario
 var files embed.FS
+
+// Playback are the scenarios of what is published by WHIP and played by WHEP. They share a call and
+// are in no suite.
+func Playback() ([]Scenario, error) {
+	const name = "playback.scenario"
+	text, err := files.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	all, err := Parse(name, string(text))
+	for i := range all {
+		all[i].Suites = []string{"playback"}
+	}
+	return all, err
+}
 
 // Builtin are the scenarios of the suites that are built in.
 func Builtin() ([]Scenario, error) {

@@ -6,6 +6,7 @@ import (
 	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/mediain"
 	"parley/cmd/parley/internal/resources"
+	"parley/media/testsignal"
 	"parley/peer/datachannel"
 )
 
@@ -28,6 +29,7 @@ type Options struct {
 	decodable    []string             // what this machine can show of video, nil for all
 	Measurements mediain.Measurements // of received media, from the start of a call
 	RecordPartly bool                 // what a recording lacks is no error
+	Epoch        *testsignal.Epoch    // of the test signals that are sent and measured; nil for one of the call's own
 	TimeLeft     time.Duration        // of Timeout, once signed in
 	MinDuration  time.Duration        // in place of Linger: no less than this from the start of the call
 	Attach       []func(*Session)     // add observers, middleware and channel applications to a new call

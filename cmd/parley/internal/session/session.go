@@ -2,6 +2,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func New(ctx context.Context, conf Config) (*Session, error) {
 	for _, attach := range o.Attach {
 		attach(c)
 	}
-	epoch := testsignal.NewEpoch()
+	epoch := cmp.Or(o.Epoch, testsignal.NewEpoch())
 	c.Sending = mediaout.New(c.ctx, mediaout.Options{MediaOut: o.MediaOut, Stdin: r.Stdin, Devices: r.Devices, Epoch: epoch, Fail: c.Fail, Warn: r.Warn, Logger: r.Logger})
 	c.Received = mediain.New(c.ctx, receiverOptions(c, epoch))
 	c.stats = callStats{session: c}

@@ -15,6 +15,7 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
 	"parley/signal/whip"
@@ -26,6 +27,8 @@ type Options struct {
 	NoPatch      bool   // PATCH is refused with 405
 	CounterOffer bool   // a player gets 406 with an offer
 	Random       bool   // session URLs cannot be guessed; else they are numbers
+	// Forward forwards a packet of a kind by write, or does not. Nil forwards all at once.
+	Forward func(kind string, p *rtp.Packet, write func(*rtp.Packet))
 }
 
 // A Server has the endpoints /whip/NAME and /whep/NAME, which plays what is published as NAME.
@@ -312,7 +315,12 @@ func (s *Server) forward(name string, pc *webrtc.PeerConnection, in *webrtc.Trac
 		if err != nil {
 			return
 		}
-		_ = out.WriteRTP(p) // players come and go
+		write := func(p *rtp.Packet) { _ = out.WriteRTP(p) } // players come and go
+		if s.options.Forward != nil {
+			s.options.Forward(in.Kind().String(), p, write)
+		} else {
+			write(p)
+		}
 		if in.Kind() == webrtc.RTPCodecTypeVideo && time.Since(asked) > 500*time.Millisecond {
 			asked = time.Now()
 			_ = pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(in.SSRC())}})

@@ -16,6 +16,7 @@ import (
 	"parley/cmd/parley/internal/probe"
 	"parley/cmd/parley/internal/sanitize"
 	"parley/cmd/parley/internal/scenario"
+	"parley/signal/whip"
 )
 
 // All returns the flags, but those that other commands have too.
@@ -32,6 +33,9 @@ func All() []cli.Flag {
 		config.Duration("timeout", 20*time.Second, "`D` for NAME to answer, and the connection to come up, at first"),
 		config.Duration("pause", 0, "`D` before each call but the first, for a NAME that needs time between them, such as a page that is loaded anew"),
 		&cli.IntFlag{Name: "parallel", Value: 1, Usage: "`N` calls at once, by names that end in a number; for a NAME that takes several", Sources: config.Variable("parallel")},
+		config.String("playback", "", "`URL` of WHEP from which is played what is published to a URL of WHIP: what comes is compared with what was sent"),
+		config.String("playback-token", "", "`TOKEN` of --playback, where it differs from that of --token"),
+		config.String("playback-token-file", "", "`FILE` with the token of --playback"),
 		config.Bool("quiet", "say nothing but errors and the report", "q"),
 		config.Bool("verbose", "say more: what the libraries say", "v"),
 	}...)
@@ -39,22 +43,15 @@ func All() []cli.Flag {
 
 // Read sets what is checked of the peer.
 func Read(cmd *cli.Command, o *probe.Options) error {
-	format := cmd.String("format")
 	o.PeerType, o.Parallel = cmd.String("peer-type"), cmd.Int("parallel")
 	switch {
 	case o.Parallel < 1 || o.Parallel > 64:
 		return exit.Usagef("invalid --parallel %d: want 1 to 64 calls", o.Parallel)
 	case !slices.Contains(probe.PeerTypes(), o.PeerType):
 		return exit.Usagef("invalid --peer-type %q: want one of %s", sanitize.Text(o.PeerType), strings.Join(probe.PeerTypes(), ", "))
-	case !slices.Contains(scenario.Formats(), format):
-		return exit.Usagef("invalid --format %q: want one of %s", sanitize.Text(format), strings.Join(scenario.Formats(), ", "))
 	}
-	for _, text := range cmd.StringSlice("require") {
-		q, err := scenario.ParseRequirement(text)
-		if err != nil {
-			return exit.Usagef("--require: %s", sanitize.Text(err.Error()))
-		}
-		o.Requirements = append(o.Requirements, q)
+	if err := readReport(cmd, o); err != nil {
+		return err
 	}
 	all, err := readScenarios(cmd.StringSlice("file"))
 	if err != nil {
@@ -79,6 +76,71 @@ func Read(cmd *cli.Command, o *probe.Options) error {
 		if err := probe.Check(s); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// readReport checks the format of the report and sets the requirements.
+func readReport(cmd *cli.Command, o *probe.Options) error {
+	if format := cmd.String("format"); !slices.Contains(scenario.Formats(), format) {
+		return exit.Usagef("invalid --format %q: want one of %s", sanitize.Text(format), strings.Join(scenario.Formats(), ", "))
+	}
+	for _, text := range cmd.StringSlice("require") {
+		q, err := scenario.ParseRequirement(text)
+		if err != nil {
+			return exit.Usagef("--require: %s", sanitize.Text(err.Error()))
+		}
+		o.Requirements = append(o.Requirements, q)
+	}
+	return nil
+}
+
+// ReadCalls sets what is checked of calls with a URL, that of o: those of --load or of --playback.
+func ReadCalls(cmd *cli.Command, o *probe.Options) (err error) {
+	o.PeerType, o.Parallel = "any", 1
+	if err := readReport(cmd, o); err != nil {
+		return err
+	}
+	if o.Load, err = readLoad(cmd, cmd.Args().Tail()); err != nil {
+		return err
+	}
+	return readPlayback(cmd, o)
+}
+
+// Playback returns the names of the flags of what is played.
+func Playback() []string { return []string{"playback", "playback-token", "playback-token-file"} }
+
+// readPlayback sets what is played, and the scenarios of it.
+func readPlayback(cmd *cli.Command, o *probe.Options) (err error) {
+	url := cmd.String("playback")
+	switch {
+	case url == "":
+		return config.RefuseOptions(cmd, "is for --playback", Playback()...)
+	case o.Load.Peers > 0:
+		return exit.Usagef("--load and --playback exclude each other: load a URL of WHEP while something is published")
+	case !o.Call.Publishes():
+		return exit.Usagef("--playback is for a URL of WHIP, to which something is published")
+	case !whip.IsURL(url):
+		return exit.Usagef("invalid --playback %q: want a whep or wheps URL", sanitize.Text(url))
+	}
+	if o.Playback.WHIP, err = config.ReadWHIP(cmd, url, false); err != nil {
+		return err
+	}
+	token, err := config.Secret(cmd, "playback-token")
+	if err != nil {
+		return err
+	}
+	o.Playback.Token = func() (string, error) { return token, nil }
+	if token == "" && whip.Origin(o.Playback.Endpoint.URL) == whip.Origin(o.Call.Endpoint.URL) {
+		o.Playback.Token = o.Call.Token
+	}
+	all, err := scenario.Playback()
+	if err != nil {
+		return err
+	}
+	var missing []string
+	if o.Scenarios, missing = scenario.Select(all, "all", cmd.Args().Tail()); len(missing) > 0 {
+		return exit.Usagef("there is no check %s; see parley probe --list --playback URL URL", sanitize.Text(strings.Join(missing, ", ")))
 	}
 	return nil
 }

@@ -344,6 +344,9 @@ func (w *Observer) sampled(s stats.Stats) {
 	}
 	for _, f := range facts.OfReport(s.Report) {
 		w.Add(f.Key, f.Value)
+		if n, ok := f.Value.Number(); ok && strings.HasSuffix(f.Key, ".reported.lost") {
+			w.metrics[f.Key] = n
+		}
 	}
 }
 
