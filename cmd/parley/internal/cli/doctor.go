@@ -86,7 +86,7 @@ and 40 if there is no connection, or no ICE server answers.`,
 				defer emulator.Close()
 			}
 			return doctor.Run(ctx, doctor.Options{
-				Server: s.Server, As: s.Name, Peer: name, Timeout: s.Timeout, ICEServers: s.ICEServers, Endpoint: s.Endpoint != nil,
+				Server: s.Server, As: s.Name, Peer: name, Timeout: s.Timeout, ICEServers: s.ICEServers, Endpoint: s.Endpoint != nil, Program: s.Program != "",
 				Call: peer.Config{
 					NoRenegotiation: s.Endpoint != nil, Media: media,
 					ICE: peer.ICEConfig{TLS: s.TLS, RelayOnly: s.RelayOnly, Loopback: resources.OffersLoopback(s.Server), MinPort: s.MinPort, MaxPort: s.MaxPort,

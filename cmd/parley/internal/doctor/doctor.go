@@ -28,6 +28,7 @@ type Options struct {
 	Timeout    time.Duration      // of the call, 0 for none
 	ICEServers []webrtc.ICEServer // used beside those that the signaling server hands out
 	Endpoint   bool               // Server and Peer are the URL of WHIP or WHEP, which has no login
+	Program    bool               // Server is a program, whose connections are not known
 	Call       peer.Config        // of the call: its media and network settings, but no ICE servers
 
 	// SignIn connects to the signaling server and logs in.
@@ -135,14 +136,19 @@ func (d *doctor) checkSignaling(ctx context.Context) (Conn, error) {
 		d.report("signaling", Bad, sanitize.Text(err.Error()), event.Fields("server", d.Server)...)
 		return nil, err
 	}
-	how := "without encryption"
-	if conn.TLS() != "" {
+	how, fields := "without encryption", event.Fields("server", d.Server)
+	switch {
+	case d.Program:
+		how = "by a program, transport unknown"
+	case conn.TLS() != "":
 		how = "over " + conn.TLS()
+	}
+	if !d.Program {
+		fields = append(fields, event.Field{Key: "tls", Value: conn.TLS()})
 	}
 	if proxy := d.proxy(); proxy != "" {
 		how += ", through the proxy " + proxy
 	}
-	fields := event.Fields("server", d.Server, "tls", conn.TLS())
 	if conn.Node() != "" {
 		how += ", node " + sanitize.Text(conn.Node())
 		fields = append(fields, event.Field{Key: "node", Value: conn.Node()})

@@ -67,6 +67,7 @@ func TestRun(t *testing.T) {
 	}{
 		{"no peer", &conn{}, func(*Options) {}, exit.OK, "ok signaling ws://server reached over TLS 1.3, signed in as alice"},
 		{"node of a cluster", &conn{node: "a/01\x1b"}, func(*Options) {}, exit.OK, "ok signaling ws://server reached over TLS 1.3, node a/01\\x1b, signed in as alice"},
+		{"program", &conn{}, func(o *Options) { o.Program = true }, exit.OK, "ok signaling ws://server reached by a program, transport unknown, signed in as alice"},
 		{"login refused", nil, func(o *Options) { o.Peer = "bob" }, exit.Login, `bad signaling the login was refused\x1b`},
 		{"peer absent", &conn{absent: true}, func(o *Options) { o.Peer = "bob" }, exit.Absent, "bad call bob is not signed in at ws://server"},
 		{"no answer", &conn{}, func(o *Options) { o.Peer, o.Timeout = "bob", 50*time.Millisecond }, exit.Timeout, "bad call bob did not answer within 50ms"},
