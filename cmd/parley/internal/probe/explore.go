@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parley/cmd/parley/internal/event"
+	"parley/cmd/parley/internal/exit"
 	"parley/cmd/parley/internal/scenario"
 	"parley/media"
 )
@@ -37,6 +38,9 @@ func (p *prober) explore(ctx context.Context) {
 	if err := steps.until(ctx, "connected", p.Call.Timeout); err != nil {
 		p.noCall = err
 		p.noCallAll = a.session.IsAbsent() || ctx.Err() != nil
+		if lost := a.signalingLost(); lost != nil {
+			p.noCall, p.noCallAll = lost, true
+		}
 		p.applyLevel()
 		return
 	}
@@ -62,6 +66,19 @@ func (p *prober) explore(ctx context.Context) {
 	p.capabilities["text-echo"] = p.capabilities["data"] && wait("text="+line)
 	p.capabilities["media-echo"] = p.capabilities["audio-in"] && wait("audio.tone="+exploringTone[len("tone:"):]) && (!p.capabilities["video-in"] || wait("video.frames>=1"))
 	p.applyLevel()
+}
+
+// signalingLost returns the error of a call that has ended because signaling is lost, nil for
+// others.
+func (a *call) signalingLost() error {
+	select {
+	case <-a.ended:
+		if exit.CodeOf(a.err) == exit.Signaling {
+			return a.err
+		}
+	default:
+	}
+	return nil
 }
 
 // awaitPresent waits until the peer is signed in, for as long as the call waits for it.
