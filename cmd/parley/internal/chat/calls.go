@@ -54,6 +54,9 @@ func (c *Chat) place(ctx context.Context, name string, wait time.Duration) {
 	}
 	if err != nil {
 		c.report.Warnf("%s cannot be called: %v", sanitize.Text(name), err)
+		if name == c.With {
+			c.outcome.Store(&outcome{&exit.ReportedError{Err: err}})
+		}
 		return
 	}
 	c.placing[name] = &placing{cancel: cancel}

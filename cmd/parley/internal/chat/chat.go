@@ -121,6 +121,9 @@ func (c *Chat) Run(ctx context.Context) error {
 	if errors.Is(err, errQuit) {
 		return c.verdict()
 	}
+	if o := c.outcome.Load(); o != nil && errors.Is(o.err, err) {
+		return o.err // it is reported, as the end of the call
+	}
 	return err
 }
 
