@@ -15,8 +15,7 @@ let socket, id;
 readline.createInterface({input: process.stdin}).on('line', line => {
 	const message = JSON.parse(line);
 	if (message.type === 'login') connect(message.name);
-	else if (message.type === 'error') console.error(message.text);
-	else send(message);
+	else if (message.type !== 'error') send(message); // parley shows its errors
 }).on('close', () => { id = undefined; socket?.close(); });
 
 // send passes a message of parley on.

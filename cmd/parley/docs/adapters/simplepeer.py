@@ -50,8 +50,6 @@ async def read_lines(socket):
             await socket.send(json.dumps({"type": kind, "candidate": message["candidate"]}))
         elif kind == "leave":  # the room ends
             break
-        elif kind == "error":
-            print(message["text"], file=sys.stderr)
 
 
 async def main():

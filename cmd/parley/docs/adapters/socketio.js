@@ -11,12 +11,10 @@ const write = message => process.stdout.write(JSON.stringify(message) + '\n');
 let socket;
 
 readline.createInterface({input: process.stdin}).on('line', line => {
-	const message = JSON.parse(line), {type, call, peer, sdp, candidate} = message;
+	const {type, name, call, peer, sdp, candidate} = JSON.parse(line);
 	if (type === 'login') {
-		connect(message.name);
-	} else if (type === 'error') {
-		console.error(message.text);
-	} else {
+		connect(name);
+	} else if (type !== 'error') { // parley shows its errors
 		socket.emit('signal', {to: peer, call, type, sdp, candidate}, there => {
 			if (!there && type === 'offer') write({type: 'error', call, code: 'absent', text: `${peer} has not joined`});
 		});

@@ -6,6 +6,7 @@
 It needs nothing but Python. "parley help adapters" describes the messages.
 """
 import json
+import os
 import sys
 import threading
 import urllib.error
@@ -32,11 +33,9 @@ def post(message):
 def send():
     for line in sys.stdin:
         message = json.loads(line)
-        if message["type"] == "error":
-            print(message["text"], file=sys.stderr)
-        else:
+        if message["type"] != "error":  # parley shows its errors
             post(message)
-    stream.close()
+    os._exit(0)  # the stream would be read on
 
 
 stream = urllib.request.urlopen(urllib.request.Request(f"{url}/{quote(me, safe='')}", headers={"Accept": "text/event-stream"}))
