@@ -29,10 +29,12 @@ func (n *Node) HandleRequests(handle func(context.Context, []byte) []byte) error
 			_ = m.Respond(nil) // too many
 			return
 		}
-		n.spawn(func() {
+		if !n.spawn(func() {
 			defer func() { <-slots }()
 			_ = m.Respond(handle(n.ctx, m.Data))
-		})
+		}) {
+			_ = m.Respond(nil) // the node closes
+		}
 	})
 	if err != nil {
 		return fmt.Errorf("NATS: %w", err)
@@ -75,7 +77,7 @@ func (n *Node) Request(ctx context.Context, node cluster.NodeID, request []byte)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", cluster.ErrUnavailable, err)
 	case len(m.Data) == 0:
-		return nil, fmt.Errorf("%w: the node has too much to do", cluster.ErrUnavailable)
+		return nil, fmt.Errorf("%w: the node has too much to do, or ends", cluster.ErrUnavailable)
 	}
 	return m.Data, nil
 }

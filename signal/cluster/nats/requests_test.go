@@ -5,6 +5,7 @@ package nats
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,9 @@ func TestRequestToLostNode(t *testing.T) {
 	other := cluster.NodeID{1} // has a lease and answers as the test does
 	if _, err := n.buckets.Load().leases.Put(t.Context(), leaseKey(other), []byte("{}")); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := n.Request(t.Context(), other, nil); !errors.Is(err, cluster.ErrUnavailable) { // known or not
+		t.Errorf("a node that has a lease: got %v, want %v", err, cluster.ErrUnavailable)
 	}
 	eventually(t, "the other node is known", func() bool { return n.peers.has(other) })
 	sub, err := n.conn.Subscribe(n.subject(other, requestSubject), func(*natsgo.Msg) {
@@ -69,8 +73,8 @@ func TestRequestBounds(t *testing.T) {
 	for range maxRequests {
 		<-handled
 	}
-	if _, err := other.Request(t.Context(), n.ID(), nil); !errors.Is(err, cluster.ErrUnavailable) {
-		t.Errorf("one request more: got %v, want %v", err, cluster.ErrUnavailable)
+	if _, err := other.Request(t.Context(), n.ID(), nil); !errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), "256 requests") {
+		t.Errorf("one request more: got %v, want %v: 256 requests are on their way", err, cluster.ErrUnavailable)
 	}
 	if err := n.conn.PublishRequest(n.subject(n.ID(), requestSubject), inbox, nil); err != nil {
 		t.Fatal(err)
@@ -104,7 +108,7 @@ func TestRequestToClosedNode(t *testing.T) {
 		if err == cluster.ErrAbsent {
 			t.Fatal("a node that has a lease is absent")
 		}
-		return err == nil
+		return err == nil && other.peers.has(n.ID())
 	})
 	go n.Close()
 	for {
