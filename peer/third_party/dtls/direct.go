@@ -7,6 +7,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/pion/dtls/v3/pkg/protocol"
 )
 
 var interrupt = time.Unix(0, 1) //nolint:gochecknoglobals
@@ -15,6 +17,8 @@ var interrupt = time.Unix(0, 1) //nolint:gochecknoglobals
 // that waits for the deadline or Close; one is started only when either comes while the Write is in
 // progress.
 type directWrite struct {
+	record []byte // the plaintext of the last record, to be used again; guarded by Conn.lock
+
 	mu         sync.Mutex
 	inProgress bool
 	done       chan struct{} // closed at the end of the Write; nil without a goroutine that waits for it
@@ -52,6 +56,24 @@ func (c *Conn) writeDirectly(pkt *packet) error {
 	}
 
 	return nil
+}
+
+// marshalRecord returns the plaintext of a record. That of application data, which only Write sends,
+// is valid until the next Write: writeLock is held until the record is written.
+func (c *Conn) marshalRecord(pkt *packet) ([]byte, error) {
+	data, ok := pkt.record.Content.(*protocol.ApplicationData)
+	if !ok || !pkt.shouldEncrypt {
+		return pkt.record.Marshal()
+	}
+	pkt.record.Header.ContentType = data.ContentType()
+	pkt.record.Header.ContentLen = uint16(len(data.Data)) //nolint:gosec // G115
+	header, err := pkt.record.Header.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	c.directWrite.record = append(append(c.directWrite.record[:0], header...), data.Data...)
+
+	return c.directWrite.record, nil
 }
 
 func (d *directWrite) start() {

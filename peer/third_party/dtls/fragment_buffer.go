@@ -64,6 +64,7 @@ func (f *fragmentBuffer) push(buf []byte) (isHandshake, isRetransmit bool, err e
 		return false, false, nil
 	}
 
+	buf = append([]byte{}, buf...)
 	frag := new(fragment)
 	for buf = buf[recordlayer.FixedHeaderSize:]; len(buf) != 0; frag = new(fragment) { //nolint:gosec // G602
 		if err := frag.handshakeHeader.Unmarshal(buf); err != nil {

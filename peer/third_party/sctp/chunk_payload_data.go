@@ -191,69 +191,49 @@ func (p *chunkPayloadData) unmarshal(raw []byte) error {
 	return nil
 }
 
-func (p *chunkPayloadData) marshal() ([]byte, error) { //nolint:cyclop
-	if p.isIData() { //nolint:nestif
-		payRaw := make([]byte, iDataHeaderSize+len(p.userData))
+func (p *chunkPayloadData) marshal() ([]byte, error) {
+	return p.appendTo(make([]byte, 0, p.chunkSize())), nil
+}
 
-		binary.BigEndian.PutUint32(payRaw[0:], p.tsn)
-		binary.BigEndian.PutUint16(payRaw[4:], p.streamIdentifier)
-		binary.BigEndian.PutUint16(payRaw[6:], 0)
-		binary.BigEndian.PutUint32(payRaw[8:], p.messageIdentifier)
-		if p.beginningFragment {
-			binary.BigEndian.PutUint32(payRaw[12:], uint32(p.payloadType))
-		} else {
-			binary.BigEndian.PutUint32(payRaw[12:], p.fragmentSequenceNumber)
-		}
-		copy(payRaw[iDataHeaderSize:], p.userData)
-
-		flags := uint8(0)
-		if p.endingFragment {
-			flags = 1
-		}
-		if p.beginningFragment {
-			flags |= 1 << 1
-		}
-		if p.unordered {
-			flags |= 1 << 2
-		}
-		if p.immediateSack {
-			flags |= 1 << 3
-		}
-
-		p.chunkHeader.flags = flags
-		p.chunkHeader.typ = ctIData
-		p.chunkHeader.raw = payRaw
-
-		return p.chunkHeader.marshal()
-	}
-
-	payRaw := make([]byte, payloadDataHeaderSize+len(p.userData))
-
-	binary.BigEndian.PutUint32(payRaw[0:], p.tsn)
-	binary.BigEndian.PutUint16(payRaw[4:], p.streamIdentifier)
-	binary.BigEndian.PutUint16(payRaw[6:], p.streamSequenceNumber)
-	binary.BigEndian.PutUint32(payRaw[8:], uint32(p.payloadType))
-	copy(payRaw[payloadDataHeaderSize:], p.userData)
-
-	flags := uint8(0)
+// appendTo appends the chunk, without padding, to raw.
+func (p *chunkPayloadData) appendTo(raw []byte) []byte {
+	p.flags = 0
 	if p.endingFragment {
-		flags = 1
+		p.flags = 1
 	}
 	if p.beginningFragment {
-		flags |= 1 << 1
+		p.flags |= 1 << 1
 	}
 	if p.unordered {
-		flags |= 1 << 2
+		p.flags |= 1 << 2
 	}
 	if p.immediateSack {
-		flags |= 1 << 3
+		p.flags |= 1 << 3
+	}
+	p.typ = ctPayloadData
+	if p.isIData() {
+		p.typ = ctIData
 	}
 
-	p.chunkHeader.flags = flags
-	p.chunkHeader.typ = ctPayloadData
-	p.chunkHeader.raw = payRaw
+	raw = append(raw, uint8(p.typ), p.flags)
+	raw = binary.BigEndian.AppendUint16(raw, uint16(p.chunkSize())) //nolint:gosec // G115
+	raw = binary.BigEndian.AppendUint32(raw, p.tsn)
+	raw = binary.BigEndian.AppendUint16(raw, p.streamIdentifier)
+	if p.typ == ctPayloadData {
+		raw = binary.BigEndian.AppendUint16(raw, p.streamSequenceNumber)
+		raw = binary.BigEndian.AppendUint32(raw, uint32(p.payloadType))
 
-	return p.chunkHeader.marshal()
+		return append(raw, p.userData...)
+	}
+	raw = binary.BigEndian.AppendUint16(raw, 0)
+	raw = binary.BigEndian.AppendUint32(raw, p.messageIdentifier)
+	if p.beginningFragment {
+		raw = binary.BigEndian.AppendUint32(raw, uint32(p.payloadType))
+	} else {
+		raw = binary.BigEndian.AppendUint32(raw, p.fragmentSequenceNumber)
+	}
+
+	return append(raw, p.userData...)
 }
 
 func (p *chunkPayloadData) check() (abort bool, err error) {
