@@ -56,7 +56,9 @@ func openTelemetry(cmd *cli.Command, o *session.Options, r *resources.Resources)
 	if err != nil {
 		return nil, err
 	}
-	o.Attach = append(o.Attach, t.Attach)
+	if m != (config.Monitoring{}) {
+		o.Attach = append(o.Attach, t.Attach)
+	}
 	if m.Metrics != "" && (o.Video == "test" || o.Audio == "test") {
 		o.Measurements.Quality = true
 	}
