@@ -1,9 +1,13 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,6 +27,7 @@ import (
 
 	"parley/cmd/parley/docs"
 	"parley/cmd/parley/internal/admin"
+	"parley/cmd/parley/internal/config"
 	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/event"
 	"parley/peer"
@@ -282,15 +287,65 @@ func TestStreamsOfACall(t *testing.T) {
 		var r stats.Report
 		for range 1000 {
 			i++
-			r = append(r, stats.Object{"id": fmt.Sprint("I", i), "type": "inbound-rtp", "kind": "audio", "packetsReceived": uint64(1)})
+			r = append(r, stats.Object{"id": fmt.Sprint("I", i), "type": "inbound-rtp", "kind": "audio", "mid": fmt.Sprint(i), "trackIdentifier": fmt.Sprint("track", i), "packetsReceived": uint64(1)})
 		}
 		return r
 	}, func() map[string]float64 { return nil })
 	c.begin()
+	series := strings.Count(text(t, m), "\n")
 	for range 20 {
 		c.collect(values{})
+	}
+	if got := strings.Count(text(t, m), "\n"); got > series+1 { // the rate comes with the second scrape
+		t.Errorf("%d series, %d before", got, series)
 	}
 	if len(c.counted) != maxCounted {
 		t.Errorf("%d counters, want %d", len(c.counted), maxCounted)
 	}
+}
+
+// TestMetricsAddress checks that metrics are served from Open until Close, that an address in use
+// is one error, and that an address that others reach is warned of.
+func TestMetricsAddress(t *testing.T) {
+	open := func(address string) (*Telemetry, string, error) {
+		var out, said bytes.Buffer
+		report := event.NewReporter(event.Options{Out: &out, Err: &said, NDJSON: true})
+		telemetry, err := Open(Options{Monitoring: config.Monitoring{Metrics: address}, Version: "v1", Report: report, Logger: slog.New(slog.DiscardHandler)})
+		if err := report.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return telemetry, out.String() + said.String(), err
+	}
+	first, said, err := open("127.0.0.1:0")
+	if err != nil || strings.Contains(said, "can be reached") {
+		t.Fatalf("got %s, %v", said, err)
+	}
+	address := regexp.MustCompile(`127.0.0.1:\d+`).FindString(said)
+	if _, _, err := open(address); err == nil || !strings.Contains(err.Error(), "--metrics takes another address") {
+		t.Errorf("in use: got %v", err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil || !strings.Contains(string(body), "\nparley_calls{") {
+		t.Errorf("got %s, %v", body, err)
+	}
+	idle, err := net.Dial("tcp", address) // sends no request
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	first.Close()
+	if _, err := net.Dial("tcp", address); err == nil {
+		t.Error("there are metrics after Close")
+	}
+	public, said, err := open("0.0.0.0:0")
+	if err != nil || strings.Count(said, "can be reached from other machines") != 1 {
+		t.Errorf("got %s, %v", said, err)
+	}
+	public.Close()
 }

@@ -15,11 +15,10 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 
 	"parley/cmd/parley/internal/config"
+	"parley/cmd/parley/internal/e2e/e2etest"
 	"parley/cmd/parley/internal/event"
 	"parley/peer"
 	"parley/signal"
@@ -28,37 +27,21 @@ import (
 // nothingSent is a signaling.SendFunc that succeeds.
 func nothingSent(context.Context, signal.Message) error { return nil }
 
-// receiver is an OTLP receiver that keeps the spans it gets.
+// receiver receives OTLP, and returns the spans that have come.
 func receiver(t *testing.T) (endpoint *url.URL, spans func() []*otlp.Span) {
 	t.Helper()
-	received := make(chan *collector.ExportTraceServiceRequest, 100)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		request := &collector.ExportTraceServiceRequest{}
-		if err == nil {
-			err = proto.Unmarshal(body, request)
-		}
-		if err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" {
-			t.Errorf("got %s %v, %v", r.URL, r.Header, err)
-		}
-		received <- request
-		reply, _ := proto.Marshal(&collector.ExportTraceServiceResponse{})
-		_, _ = w.Write(reply)
-	}))
-	t.Cleanup(server.Close)
-	endpoint, err := url.Parse(server.URL + "/v1/traces")
+	address, received := e2etest.ReceiveTraces(t)
+	endpoint, err := url.Parse(address + "/v1/traces")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return endpoint, func() (all []*otlp.Span) {
-		for len(received) > 0 {
-			for _, r := range (<-received).GetResourceSpans() {
-				if got := r.GetResource().String(); !strings.Contains(got, "service.name") || !strings.Contains(got, "v1.2.3") {
-					t.Errorf("got the resource %s", got)
-				}
-				for _, s := range r.GetScopeSpans() {
-					all = append(all, s.GetSpans()...)
-				}
+		for _, r := range received() {
+			if got := r.GetResource().String(); !strings.Contains(got, "service.name") || !strings.Contains(got, "v1.2.3") {
+				t.Errorf("got the resource %s", got)
+			}
+			for _, s := range r.GetScopeSpans() {
+				all = append(all, s.GetSpans()...)
 			}
 		}
 		return all
@@ -181,8 +164,8 @@ func TestTraceOfAFailure(t *testing.T) {
 	}
 }
 
-// TestDeadReceiver checks that receivers that reject, refuse or do not answer delay neither a call
-// nor, for long, the end of the process, and that this is reported once.
+// TestDeadReceiver checks that receivers that reject, fail, refuse or do not answer delay neither a
+// call nor, for long, the end of the process, and that this is reported once.
 func TestDeadReceiver(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and does not answer
 	if err != nil {
@@ -194,11 +177,42 @@ func TestDeadReceiver(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = closed.Close()
-	rejecting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "\x1b[31mno", http.StatusBadRequest) }))
-	defer rejecting.Close()
-	for name, address := range map[string]string{"silent": silent.Addr().String(), "closed": closed.Addr().String(), "rejecting": rejecting.Listener.Addr().String()} {
+	address := func(handler http.HandlerFunc) string {
+		s := httptest.NewServer(handler)
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	for name, tc := range map[string]struct {
+		address string
+		quiet   bool // the end comes before the error
+	}{
+		"silent":    {silent.Addr().String(), true},
+		"closed":    {closed.Addr().String(), false},
+		"rejecting": {address(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "\x1b[31mno", http.StatusBadRequest) }), false},
+		"failing": {address(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "\x1b[31mno", http.StatusInternalServerError)
+		}), false},
+		"overloaded": {address(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3600")
+			http.Error(w, "no", http.StatusServiceUnavailable)
+		}), true},
+		"slow": {address(func(w http.ResponseWriter, r *http.Request) { // sends a response that has no end
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = w.Write(make([]byte, 1))
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}), true},
+		"redirecting": {address(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+		}), false},
+		"flooding": {address(func(w http.ResponseWriter, r *http.Request) { // sends more than is read
+			for part := make([]byte, 1<<20); r.Context().Err() == nil; {
+				_, _ = w.Write(part)
+			}
+		}), true},
+	} {
 		t.Run(name, func(t *testing.T) {
-			telemetry, said := open(t, &url.URL{Scheme: "http", Host: address, Path: "/v1/traces"})
+			telemetry, said := open(t, &url.URL{Scheme: "http", Host: tc.address, Path: "/v1/traces"})
 			begin := time.Now()
 			for range 2 * maxQueuedSpans / 8 { // more than wait at once
 				c := &call{trace: telemetry.tracing.newCall("out", time.Now())}
@@ -216,7 +230,7 @@ func TestDeadReceiver(t *testing.T) {
 			if err := telemetry.options.Report.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if text := said.String(); strings.Count(text, "traces are not exported") > 1 || name != "silent" && !strings.Contains(text, "traces are not exported") || strings.Contains(text, "\x1b") {
+			if text := said.String(); strings.Count(text, "traces are not exported") > 1 || !tc.quiet && !strings.Contains(text, "traces are not exported") || strings.Contains(text, "\x1b") {
 				t.Errorf("reported %q", text)
 			}
 		})
