@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,15 +52,16 @@ func newRecord(c *cluster.Claim) record {
 	return r
 }
 
-// session returns the session that holds the name.
-func (r *record) session() (id cluster.SessionID, err error) {
-	raw, err := hex.DecodeString(r.Node)
-	if err != nil || len(raw) != len(id.Node) || r.Number == 0 || r.Version != schemaVersion || len(r.Resume) != 0 && len(r.Resume) != len(cluster.SecretHash{}) {
-		return id, fmt.Errorf("value of a name: version %d, node %q, session %d: want version %d of another node of this cluster", r.Version, r.Node, r.Number, schemaVersion)
+// parseRecord parses the value of a name. holder is the session in it.
+func parseRecord(value []byte) (r record, holder cluster.SessionID, err error) {
+	if err := json.Unmarshal(value, &r); err != nil {
+		return r, holder, fmt.Errorf("value of a name: %w", err)
 	}
-	copy(id.Node[:], raw)
-	id.Number = r.Number
-	return id, nil
+	id, ok := cluster.ParseNodeID(r.Node)
+	if !ok || r.Number == 0 || r.Version != schemaVersion || len(r.Resume) != 0 && len(r.Resume) != len(cluster.SecretHash{}) {
+		return r, holder, fmt.Errorf("value of a name: got version %d, node %q and session %d, want version %d", r.Version, r.Node, r.Number, schemaVersion)
+	}
+	return r, cluster.SessionID{Node: id, Number: r.Number}, nil
 }
 
 func (r *record) resume() (hash cluster.SecretHash) {
@@ -267,7 +268,7 @@ func (n *Node) claim(ctx context.Context, c *cluster.Claim) (lost loser, err err
 	own := newRecord(c)
 	if holder, _, r := n.names.holder(c.Name); holder != (cluster.SessionID{}) && n.hasLease() {
 		switch {
-		case holder == c.Session && equalRecords(&r, &own):
+		case holder == c.Session && reflect.DeepEqual(r, own):
 			return loser{}, nil
 		case holder != c.Session && c.Continues != (cluster.SessionID{}):
 			return loser{}, cluster.ErrAbsent // Continues is of another node
@@ -331,10 +332,6 @@ func (n *Node) claim(ctx context.Context, c *cluster.Claim) (lost loser, err err
 	return loser{}, err
 }
 
-func equalRecords(a, b *record) bool {
-	return a.Node == b.Node && a.Number == b.Number && a.Identity == b.Identity && string(a.Resume) == string(b.Resume)
-}
-
 // pause waits for d. It reports false if ctx has ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
@@ -377,11 +374,7 @@ func (n *Node) tryClaim(ctx context.Context, b *buckets, c *cluster.Claim, key s
 	case err != nil:
 		return 0, lost, err
 	}
-	var r record
-	if err := json.Unmarshal(current.Value(), &r); err != nil {
-		return 0, lost, fmt.Errorf("value of a name: %w", err)
-	}
-	holder, err := r.session()
+	r, holder, err := parseRecord(current.Value())
 	if err != nil {
 		return 0, lost, err
 	}
@@ -471,11 +464,7 @@ func (n *Node) tryLookup(ctx context.Context, b *buckets, name cluster.Name) (cl
 	case err != nil:
 		return cluster.SessionID{}, err
 	}
-	var r record
-	if err := json.Unmarshal(current.Value(), &r); err != nil {
-		return cluster.SessionID{}, fmt.Errorf("value of a name: %w", err)
-	}
-	holder, err := r.session()
+	_, holder, err := parseRecord(current.Value())
 	switch {
 	case err != nil:
 		return cluster.SessionID{}, err
@@ -574,11 +563,7 @@ func (n *Node) removeRecord(name cluster.Name, session cluster.SessionID) (found
 	case err != nil:
 		return false, err
 	}
-	var r record
-	if json.Unmarshal(current.Value(), &r) != nil {
-		return false, nil
-	}
-	if holder, err := r.session(); err != nil || holder != session {
+	if _, holder, err := parseRecord(current.Value()); err != nil || holder != session {
 		return false, nil
 	}
 	if local, _, _ := n.names.holder(name); local == session {
@@ -650,11 +635,7 @@ func (n *Node) reassertName(name cluster.Name) {
 		n.lease.check.Store(true)
 		return
 	}
-	var r record
-	holder := cluster.SessionID{}
-	if json.Unmarshal(current.Value(), &r) == nil {
-		holder, _ = r.session()
-	}
+	_, holder, _ := parseRecord(current.Value())
 	if holder == session {
 		n.names.confirm(name, session, current.Revision())
 		return
@@ -689,14 +670,4 @@ func (n *Node) loseName(name cluster.Name, session, holder cluster.SessionID) {
 		n.log.Warn("another node has taken a name", slog.String("node", holder.Node.String()))
 		n.Deliver(session, cluster.Message{Kind: cluster.Lost, Reason: cluster.Replaced, From: holder, FromName: name.Text}, nil)
 	}
-}
-
-// handleLost ends a session of this node that another node has taken the name from, unless that is
-// known.
-func (n *Node) handleLost(session cluster.SessionID, name cluster.Name, revision uint64, m cluster.Message) {
-	n.enqueue(name, func() {
-		if _, ok := n.names.clear(name, session, revision); ok {
-			n.Deliver(session, m, nil)
-		}
-	})
 }

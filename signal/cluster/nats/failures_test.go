@@ -161,7 +161,7 @@ type capturing struct {
 	data chan []byte
 }
 
-func (c capturing) Request(_ context.Context, _ cluster.NodeID, lane uint64, data []byte) ([]byte, error) {
+func (c capturing) SendBatch(_ context.Context, _ cluster.NodeID, lane uint64, data []byte) ([]byte, error) {
 	c.lane <- lane
 	c.data <- data
 	return []byte{1}, nil
@@ -192,7 +192,7 @@ func TestSlowConsumer(t *testing.T) {
 	defer conn.Close()
 	lane, _ := encoded(t, sender, alice.SessionID, bob.SessionID)
 	publish := func(data []byte) {
-		m := natsgo.NewMsg(slow.subject(slow.ID(), fmt.Sprint(lane)))
+		m := natsgo.NewMsg(slow.laneSubject(slow.ID(), lane))
 		m.Reply, m.Data = "nobody", data
 		if err := conn.PublishMsg(m); err != nil {
 			t.Error(err)

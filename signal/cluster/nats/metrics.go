@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"parley/signal/cluster"
 	"parley/signal/cluster/nats/links"
@@ -11,19 +12,19 @@ import (
 
 // metrics are the metrics of a node. Their names begin with signaling_cluster_.
 type metrics struct {
-	collectors []prometheus.Collector
-
 	claims                                                           *prometheus.CounterVec // by result
 	takeovers, releases, reasserted, conflicts, settings, leasesLost prometheus.Counter
 	retries, slow                                                    prometheus.Counter
 	links                                                            links.Metrics
 }
 
-func newMetrics(n *Node) *metrics {
-	m := &metrics{}
+// newMetrics returns the metrics of a node, and their collector.
+func newMetrics(n *Node) (*metrics, prometheus.Collector) {
+	const namespace, subsystem = "signaling", "cluster"
+	registry := prometheus.NewRegistry()
+	factory := promauto.With(registry)
 	gauge := func(name, help string, value func() float64) {
-		m.collectors = append(m.collectors, prometheus.NewGaugeFunc(
-			prometheus.GaugeOpts{Namespace: "signaling", Subsystem: "cluster", Name: name, Help: help}, value))
+		factory.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}, value)
 	}
 	gauge("ready", "1 if names can be claimed and other nodes reached, 0 if not.", func() float64 {
 		if n.Ready() == nil {
@@ -39,32 +40,34 @@ func newMetrics(n *Node) *metrics {
 	})
 	gauge("lease_age_seconds", "Time since this node has renewed its lease.", func() float64 { return n.LeaseAge().Seconds() })
 	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "signaling", Subsystem: "cluster", Name: name, Help: help})
-		m.collectors = append(m.collectors, c)
-		return c
+		return factory.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
 	}
-	m.claims = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "signaling", Subsystem: "cluster", Name: "claims_total", Help: "Claims of names, by result.",
-	}, []string{"result"})
+	retries := counter("retries_total", "Requests and batches of messages that were sent again.")
+	m := &metrics{
+		claims: factory.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "claims_total", Help: "Claims of names, by result.",
+		}, []string{"result"}),
+		takeovers:  counter("takeovers_total", "Names taken from another session that was alive."),
+		releases:   counter("releases_total", "Names released."),
+		reasserted: counter("reasserted_total", "Names that were missing in the cluster and claimed again."),
+		conflicts:  counter("conflicts_total", "Sessions that lost their name while this node was out of contact."),
+		settings:   counter("other_settings_total", "Nodes seen with other settings of logins."),
+		leasesLost: counter("leases_lost_total", "Times that the lease of this node has ended."),
+		retries:    retries,
+		slow:       counter("slow_total", "Times that messages arrived faster than this node received them."),
+		links: links.Metrics{
+			Sent:       counter("messages_sent_total", "Messages to sessions of other nodes."),
+			Received:   counter("messages_received_total", "Messages from sessions of other nodes."),
+			Retries:    retries,
+			Duplicates: counter("duplicates_total", "Messages that arrived again and were dropped."),
+			Resets:     counter("resets_total", "Times that messages to a session were given up."),
+			Malformed:  counter("malformed_total", "Batches that could not be read."),
+		},
+	}
 	for _, result := range []string{"success", "taken", "unavailable"} {
 		m.claims.WithLabelValues(result)
 	}
-	m.collectors = append(m.collectors, m.claims)
-	m.takeovers = counter("takeovers_total", "Names taken from another session that was alive.")
-	m.releases = counter("releases_total", "Names released.")
-	m.reasserted = counter("reasserted_total", "Names that were missing in the cluster and claimed again.")
-	m.conflicts = counter("conflicts_total", "Sessions that lost their name while this node was out of contact.")
-	m.settings = counter("other_settings_total", "Nodes seen with other settings of logins.")
-	m.leasesLost = counter("leases_lost_total", "Times that the lease of this node has ended.")
-	m.links.Sent = counter("messages_sent_total", "Messages to sessions of other nodes.")
-	m.links.Received = counter("messages_received_total", "Messages from sessions of other nodes.")
-	m.retries = counter("retries_total", "Requests and batches of messages that were sent again.")
-	m.links.Retries = m.retries
-	m.links.Duplicates = counter("duplicates_total", "Messages that arrived again and were dropped.")
-	m.links.Resets = counter("resets_total", "Times that messages to a session were given up.")
-	m.slow = counter("slow_total", "Times that messages arrived faster than this node received them.")
-	m.links.Malformed = counter("malformed_total", "Batches that could not be read.")
-	return m
+	return m, registry
 }
 
 // claim counts a claim by its result.
@@ -78,18 +81,4 @@ func (m *metrics) claim(err error) {
 		result = "taken"
 	}
 	m.claims.WithLabelValues(result).Inc()
-}
-
-// Describe implements prometheus.Collector.
-func (n *Node) Describe(descs chan<- *prometheus.Desc) {
-	for _, c := range n.metrics.collectors {
-		c.Describe(descs)
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (n *Node) Collect(metrics chan<- prometheus.Metric) {
-	for _, c := range n.metrics.collectors {
-		c.Collect(metrics)
-	}
 }

@@ -23,6 +23,7 @@ import (
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/signal/cluster"
 	"parley/signal/cluster/nats/links"
@@ -74,11 +75,12 @@ var validPrefix = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 type Node struct {
 	*cluster.Sessions
 	*watches.Watches
-	opts    Options
-	log     *slog.Logger
-	conn    *natsgo.Conn
-	js      jetstream.JetStream
-	metrics *metrics
+	prometheus.Collector // of metrics
+	opts                 Options
+	log                  *slog.Logger
+	conn                 *natsgo.Conn
+	js                   jetstream.JetStream
+	metrics              *metrics
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -132,10 +134,10 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		wake:         make(chan struct{}, 1), began: time.Now(), started: make(chan error, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	n.Watches = watches.New(bus{n})
+	n.Watches = watches.New(network{n})
 	n.names.entries = make(map[cluster.Name]*entry)
 	n.peers.live, n.peers.seen = make(map[cluster.NodeID]peer), make(map[cluster.NodeID]sighting)
-	n.metrics = newMetrics(n)
+	n.metrics, n.Collector = newMetrics(n)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.links = links.New(n.ctx, network{n}, n.metrics.links)
 	if err := n.connect(); err != nil {
@@ -356,7 +358,7 @@ func (n *Node) close() {
 	defer cancel()
 	if b := n.buckets.Load(); b != nil && n.conn.IsConnected() {
 		if err := b.nodes.Purge(ctx, jetstream.WithPurgeSubject(n.leaseSubject()+leaseKey(n.ID()))); err == nil {
-			_ = n.conn.Publish(n.leftSubject(), nil)
+			_ = n.conn.Publish(n.subject(leftSubject), nil)
 			_ = n.conn.FlushWithContext(ctx)
 		}
 	}

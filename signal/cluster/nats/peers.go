@@ -118,13 +118,11 @@ func (n *Node) pollNodes() {
 	if len(look) > 0 {
 		n.nextLook = time.Now().Add(jitter(n.opts.Lease / 2))
 	}
-	for _, id := range look {
-		if live, err := n.isLive(ctx, id); err == nil && !live {
-			gone = append(gone, id)
-		}
-	}
 	for _, id := range gone {
 		n.nodeLost(id)
+	}
+	for _, id := range look {
+		network{n}.CheckNode(ctx, id)
 	}
 }
 

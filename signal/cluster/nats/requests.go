@@ -22,7 +22,7 @@ const requestSubject = "request"
 // HandleRequests implements cluster.Requester.
 func (n *Node) HandleRequests(handle func(context.Context, []byte) []byte) error {
 	slots := make(chan struct{}, maxRequests)
-	sub, err := n.conn.Subscribe(n.subject(n.ID(), requestSubject), func(m *natsgo.Msg) {
+	sub, err := n.conn.Subscribe(n.nodeSubject(n.ID(), requestSubject), func(m *natsgo.Msg) {
 		select {
 		case slots <- struct{}{}:
 		default:
@@ -65,7 +65,7 @@ func (n *Node) Request(ctx context.Context, node cluster.NodeID, request []byte)
 			}
 		}()
 	}
-	m, err := n.conn.RequestWithContext(ctx, n.subject(node, requestSubject), request)
+	m, err := n.conn.RequestWithContext(ctx, n.nodeSubject(node, requestSubject), request)
 	switch {
 	case err != nil && context.Cause(ctx) == errNodeLost:
 		return nil, cluster.ErrAbsent

@@ -27,7 +27,7 @@ func TestRequestToLostNode(t *testing.T) {
 		t.Errorf("a node that has a lease: got %v, want %v", err, cluster.ErrUnavailable)
 	}
 	eventually(t, "the other node is known", func() bool { return n.peers.has(other) })
-	sub, err := n.conn.Subscribe(n.subject(other, requestSubject), func(*natsgo.Msg) {
+	sub, err := n.conn.Subscribe(n.nodeSubject(other, requestSubject), func(*natsgo.Msg) {
 		if err := n.buckets.Load().nodes.Purge(n.ctx, jetstream.WithPurgeSubject(n.leaseSubject()+leaseKey(other))); err != nil {
 			t.Error(err)
 		}
@@ -76,7 +76,7 @@ func TestRequestBounds(t *testing.T) {
 	if _, err := other.Request(t.Context(), n.ID(), nil); !errors.Is(err, cluster.ErrUnavailable) || !strings.Contains(err.Error(), "256 requests") {
 		t.Errorf("one request more: got %v, want %v: 256 requests are on their way", err, cluster.ErrUnavailable)
 	}
-	if err := n.conn.PublishRequest(n.subject(n.ID(), requestSubject), inbox, nil); err != nil {
+	if err := n.conn.PublishRequest(n.nodeSubject(n.ID(), requestSubject), inbox, nil); err != nil {
 		t.Fatal(err)
 	}
 	if reply := <-replies; reply != "" || len(handled) > 0 {

@@ -25,15 +25,13 @@ import (
 type Network interface {
 	// ID returns the ID of this node.
 	ID() cluster.NodeID
-	// Request sends data to the Links of another node, and returns what Receive returns there, or
-	// an error if that has not come before ctx ends. The error is ErrNoReceiver if nobody receives
-	// for that node now. The requests with the same to and lane are received one after the other,
-	// in the order in which they arrive.
-	Request(ctx context.Context, to cluster.NodeID, lane uint64, data []byte) (answer []byte, err error)
-	// IsLive reports whether a node has a lease now.
-	IsLive(ctx context.Context, id cluster.NodeID) (bool, error)
-	// NodeLost notes that a node has no lease any more. It calls DropNode.
-	NodeLost(id cluster.NodeID)
+	// SendBatch sends a batch to the Links of another node, and returns what Receive returns there,
+	// or an error if that has not come before ctx ends. The error is ErrNoReceiver if nobody
+	// receives for that node now. The batches with the same to and lane are received one after the
+	// other, in the order in which they arrive.
+	SendBatch(ctx context.Context, to cluster.NodeID, lane uint64, batch []byte) (answer []byte, err error)
+	// CheckNode reports whether a node has no lease any more. If so, it has called DropNode.
+	CheckNode(ctx context.Context, id cluster.NodeID) (lost bool)
 	// Deliver passes m to a session of this node. It reports false if there is no such session.
 	Deliver(to cluster.SessionID, m cluster.Message, b cluster.Batch) bool
 	// Attached reports whether a session of this node exists.
@@ -41,14 +39,14 @@ type Network interface {
 	// NameLost handles that a session of this node has lost a name, by a claim with this revision;
 	// m is the message to the session.
 	NameLost(session cluster.SessionID, name cluster.Name, revision uint64, m cluster.Message)
-	// NameAsked handles a Probe of a session of this node that has ended, by one that claims a name
+	// NameProbed handles a Probe of a session of this node that has ended, by one that claims a name
 	// with this text.
-	NameAsked(session cluster.SessionID, text string)
+	NameProbed(session cluster.SessionID, text string)
 	// Spawn runs f in a goroutine that the node waits for. It reports false if the node is closed.
 	Spawn(f func()) bool
 }
 
-// ErrNoReceiver is the error of a request to a node for which nobody receives.
+// ErrNoReceiver is the error of a batch to a node for which nobody receives.
 var ErrNoReceiver = errors.New("nobody receives for the node")
 
 // Metrics count what the links of a node do. All are set.
@@ -446,17 +444,14 @@ func (all *Links) request(to cluster.SessionID, data []byte, lane uint64, deadli
 		if !expired {
 			var answer []byte
 			ctx, cancel := context.WithTimeout(all.ctx, requestTimeout)
-			answer, err = all.network.Request(ctx, to.Node, lane, data)
+			answer, err = all.network.SendBatch(ctx, to.Node, lane, data)
 			cancel()
 			if err == nil && len(answer) == 1 {
 				return reply(answer[0])
 			}
 		}
-		if errors.Is(err, ErrNoReceiver) || expired {
-			if live, err := all.network.IsLive(all.ctx, to.Node); err == nil && !live {
-				all.network.NodeLost(to.Node)
-				return replyDead
-			}
+		if (errors.Is(err, ErrNoReceiver) || expired) && all.network.CheckNode(all.ctx, to.Node) {
+			return replyDead
 		}
 		if expired {
 			return replyNone
@@ -505,7 +500,7 @@ func (all *Links) receive(data []byte) reply {
 	if !all.network.Attached(h.to) {
 		for _, f := range frames {
 			if f.message.Kind == cluster.Probe {
-				all.network.NameAsked(h.to, f.message.FromName)
+				all.network.NameProbed(h.to, f.message.FromName)
 			}
 		}
 		return replyGone

@@ -30,7 +30,7 @@ type testNode struct {
 	closed bool
 	peers  map[cluster.NodeID]*testNode
 	lost   []cluster.Name
-	asked  []string
+	probed []string
 	// request carries a request to a peer, in place of a network that loses nothing.
 	request func(ctx context.Context, to *testNode, lane uint64, data []byte) ([]byte, error)
 }
@@ -75,7 +75,7 @@ func (n *testNode) peer(id cluster.NodeID) *testNode {
 	return n.peers[id]
 }
 
-func (n *testNode) Request(ctx context.Context, to cluster.NodeID, lane uint64, data []byte) ([]byte, error) {
+func (n *testNode) SendBatch(ctx context.Context, to cluster.NodeID, lane uint64, data []byte) ([]byte, error) {
 	peer := n.peer(to)
 	if peer == nil {
 		return nil, ErrNoReceiver
@@ -83,11 +83,13 @@ func (n *testNode) Request(ctx context.Context, to cluster.NodeID, lane uint64, 
 	return n.request(ctx, peer, lane, data)
 }
 
-func (n *testNode) IsLive(_ context.Context, id cluster.NodeID) (bool, error) {
-	return n.peer(id) != nil, nil
+func (n *testNode) CheckNode(_ context.Context, id cluster.NodeID) (lost bool) {
+	if n.peer(id) != nil {
+		return false
+	}
+	n.links.DropNode(id)
+	return true
 }
-
-func (n *testNode) NodeLost(id cluster.NodeID) { n.links.DropNode(id) }
 
 func (n *testNode) NameLost(_ cluster.SessionID, name cluster.Name, _ uint64, _ cluster.Message) {
 	n.mu.Lock()
@@ -95,10 +97,10 @@ func (n *testNode) NameLost(_ cluster.SessionID, name cluster.Name, _ uint64, _ 
 	n.lost = append(n.lost, name)
 }
 
-func (n *testNode) NameAsked(_ cluster.SessionID, text string) {
+func (n *testNode) NameProbed(_ cluster.SessionID, text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.asked = append(n.asked, text)
+	n.probed = append(n.probed, text)
 }
 
 func (n *testNode) Spawn(f func()) bool {
@@ -535,8 +537,8 @@ func TestNames(t *testing.T) {
 		to.end()
 		from.send(to.SessionID, cluster.Message{Kind: cluster.Probe, FromName: "bob"})
 		synctest.Wait()
-		if !slices.Equal(nodes[1].asked, []string{"bob"}) {
-			t.Errorf("names that are asked for: got %q, want bob", nodes[1].asked)
+		if !slices.Equal(nodes[1].probed, []string{"bob"}) {
+			t.Errorf("names that are asked for: got %q, want bob", nodes[1].probed)
 		}
 		for _, n := range nodes {
 			if n.links.Busy() {
