@@ -99,8 +99,7 @@ type Node struct {
 	validUntil atomic.Int64            // when the lease may end, in nanoseconds since began
 	renewed    atomic.Int64            // when the lease was renewed last
 	trouble    atomic.Pointer[error]   // why the lease was not renewed last time
-	draining   atomic.Bool
-	renewNow   atomic.Bool // the lease is to be renewed at the next wake
+	renewNow   atomic.Bool             // the lease is to be renewed at the next wake
 	began      time.Time
 
 	lease       lease     // owned by run
@@ -325,13 +324,6 @@ func (n *Node) LeaseAge() time.Duration {
 	return 0
 }
 
-// Drain announces that this node is about to end.
-func (n *Node) Drain() {
-	n.draining.Store(true)
-	n.renewNow.Store(true)
-	n.wakeUp()
-}
-
 // Close ends the lease, after what is on its way was delivered, and closes the connection. The
 // sessions must have ended.
 func (n *Node) Close() error {
@@ -385,7 +377,6 @@ type leaseValue struct {
 	Version  int    `json:"v"`
 	Host     string `json:"host,omitempty"`
 	Settings string `json:"settings,omitempty"`
-	Draining bool   `json:"draining,omitempty"`
 }
 
 // run keeps the lease, and looks which other nodes have one, until Close.
@@ -452,7 +443,7 @@ func (n *Node) renew() error {
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(leaseValue{schemaVersion, n.opts.Host, n.opts.Settings, n.draining.Load()})
+	value, err := json.Marshal(leaseValue{schemaVersion, n.opts.Host, n.opts.Settings})
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,6 @@ func runServer() {
 	web := httptest.NewServer(s)
 	fmt.Println(web.Listener.Addr())
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	node.Drain()
 	_ = s.Drain(context.Background(), 500*time.Millisecond)
 	_ = s.Close()
 	_ = node.Close()

@@ -302,9 +302,6 @@ func (s *service) drain(ctx context.Context, signaling *server.Server) {
 		return
 	}
 	s.Report(Draining{s.Drain})
-	if s.cluster != nil {
-		s.cluster.Drain()
-	}
 	s.Logger.Info("draining", slog.Duration("window", s.Drain))
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Drain+drainGrace)
 	defer cancel()
