@@ -337,12 +337,23 @@ func (p *nodeProcess) end() {
 func (p *nodeProcess) pause()  { _ = p.command.Process.Signal(syscall.SIGSTOP) }
 func (p *nodeProcess) resume() { _ = p.command.Process.Signal(syscall.SIGCONT) }
 
-// TestPausedNode pauses the process of a node for longer than its lease: a name that is claimed
-// meanwhile is lost, the others are not, and each session in a call learns that it has ended.
+// TestPausedNode pauses the process of a node until its lease has ended, and for a minute: a name
+// that is claimed meanwhile is lost, the others are not, and each session in a call learns that it
+// has ended.
 func TestPausedNode(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct{ lease, pause time.Duration }{{testLease, 0}, {20 * time.Second, time.Minute}} {
+		t.Run(c.lease.String(), func(t *testing.T) {
+			t.Parallel()
+			testPausedNode(t, c.lease, c.pause)
+		})
+	}
+}
+
+// testPausedNode pauses a node for at least pause.
+func testPausedNode(t *testing.T, lease, pause time.Duration) {
 	server := natstestServer(t)
-	o := Options{Servers: []string{server}, Lease: testLease}
+	o := Options{Servers: []string{server}, Lease: lease}
 	received := make(chan event, 1000)
 	p := startNodeProcess(t, o, func(e event) {
 		if e.Message != nil {
@@ -365,10 +376,12 @@ func TestPausedNode(t *testing.T) {
 		t.Fatalf("message: got %+v", m)
 	}
 	p.pause()
+	over := time.After(pause)
 	if m := bob.next(t); m.Kind != cluster.Gone {
 		t.Errorf("message after the end of the lease: got %+v, want Gone", m)
 	}
 	bob.mustClaim(t, "0")
+	<-over
 	p.resume()
 	want := map[cluster.Kind]bool{cluster.Gone: true, cluster.Lost: true}
 	for len(want) > 0 {
